@@ -1,0 +1,139 @@
+"""Every error of the harness: one line of cause, one of remedy, a stable exit code.
+
+Exit codes are part of the interface (docs/errors.md lists them) and are never reused.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar
+
+
+class HarnessError(Exception):
+    """Base of all errors that a user can meet.
+
+    ``cause`` and ``remedy`` are single lines; ``details`` are further lines shown between them
+    (a compiler error, a rejected hunk); ``log`` is the file that holds everything.
+    """
+
+    code: ClassVar[int] = 1
+    summary: ClassVar[str] = "an error without a class of its own"
+
+    def __init__(
+        self, cause: str, remedy: str, *, details: tuple[str, ...] = (), log: Path | None = None
+    ) -> None:
+        super().__init__(cause)
+        self.cause = cause
+        self.remedy = remedy
+        self.details = details
+        self.log = log
+
+
+class OptionError(HarnessError):
+    """An unknown option, a bad value, or values that cannot go together."""
+
+    code = 2
+    summary = "unknown option, bad value, or impossible combination"
+
+
+class MissingError(HarnessError):
+    """A program or library that the requested stage needs is not installed."""
+
+    code = 3
+    summary = "a needed program or library is missing"
+
+
+class FetchError(HarnessError):
+    """None of a pin's locations gave its source."""
+
+    code = 4
+    summary = "a source or package could not be fetched"
+
+
+class VerifyError(HarnessError):
+    """Bytes are not the ones that were pinned."""
+
+    code = 5
+    summary = "downloaded bytes do not match the pinned digest or signature"
+
+
+class TreeError(HarnessError):
+    """A source could not be turned into a tree, or a tree is not what it should be."""
+
+    code = 6
+    summary = "a source tree could not be made or is damaged"
+
+
+class ApplyError(HarnessError):
+    """A patch of the series does not apply, or must not be applied."""
+
+    code = 7
+    summary = "a patch does not apply, or is refused"
+
+
+class ConfigureError(HarnessError):
+    """QEMU's configure script failed."""
+
+    code = 8
+    summary = "configuring QEMU failed"
+
+
+class CompileError(HarnessError):
+    """QEMU did not compile or link."""
+
+    code = 9
+    summary = "compiling QEMU failed"
+
+
+class GuestError(HarnessError):
+    """QEMU did not start, or a guest did not become ready."""
+
+    code = 10
+    summary = "a guest did not start or did not become ready"
+
+
+class TeardownError(HarnessError):
+    """A teardown run ended without the samples it was asked for."""
+
+    code = 11
+    summary = "a teardown run failed or gave no samples"
+
+
+class BusyError(HarnessError):
+    """Another run holds a lock for longer than we wait."""
+
+    code = 12
+    summary = "another run holds what this one needs"
+
+
+class TimeoutExpiredError(HarnessError):
+    """A program that the harness started took longer than it may."""
+
+    code = 13
+    summary = "a step took longer than its limit"
+
+
+class StorageError(HarnessError):
+    """The disk is full, or a file or folder cannot be read or written."""
+
+    code = 14
+    summary = "a file could not be read or written"
+
+
+class NothingBuiltError(HarnessError):
+    """A binary was asked for that no build has made yet."""
+
+    code = 15
+    summary = "the binary asked for has not been built"
+
+
+class InterruptedRunError(HarnessError):
+    """The user or a supervisor asked the run to stop."""
+
+    code = 130
+    summary = "stopped by SIGINT, SIGTERM or SIGHUP"
+
+
+def all_errors() -> tuple[type[HarnessError], ...]:
+    """Every class of error, by exit code."""
+    return tuple(sorted(HarnessError.__subclasses__(), key=lambda error: error.code))

@@ -1,0 +1,94 @@
+"""Where things lie: inside the checkout, and in the cache outside it."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+from harness.errors import OptionError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """The folders of one checkout. ``cache`` is shared by all checkouts of the user."""
+
+    root: Path
+    build: Path
+    trees: Path
+    cache: Path
+
+    @property
+    def pins_file(self) -> Path:
+        return self.root / "qemu-src" / "pins.toml"
+
+    @property
+    def patches(self) -> Path:
+        return self.root / "patches"
+
+    @property
+    def results(self) -> Path:
+        return self.build / "results"
+
+    @property
+    def logs(self) -> Path:
+        return self.build / "logs"
+
+    @property
+    def downloads(self) -> Path:
+        return self.cache / "downloads"
+
+    @property
+    def ccache(self) -> Path:
+        return self.cache / "ccache"
+
+    def tree(self, name: str) -> Path:
+        """The git repository of a pin (or of a local source)."""
+        return self.trees / safe_name(name)
+
+    def build_root(self, tree: str, label: str) -> Path:
+        """One variant of a tree: its sources in ``src``, its build beside them, one folder a host.
+
+        ``label`` is ``pristine``, ``base`` or ``patched-<series>``. Sources and build lie at the same
+        relative distance in every variant, so that a compiler command is the same text in each and
+        ccache can share results (ccache(1), "Sharing a local cache").
+        """
+        return self.build / safe_name(tree) / safe_name(label)
+
+
+def safe_name(name: str) -> str:
+    """``name`` as one path component. Raises OptionError for what could leave the folder."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]*", name):
+        raise OptionError(
+            f"{name!r} cannot be used as a folder name", "use letters, digits, dot, plus, dash, underscore"
+        )
+    return name
+
+
+def find_layout(root: Path | None = None) -> Layout:
+    """The layout of the checkout at ``root``, else the one that holds the working folder or this package.
+
+    ``QEMU_HARNESS_BUILD``, ``QEMU_HARNESS_TREES`` and ``QEMU_HARNESS_CACHE`` move build folder, trees and
+    cache (for a read-only checkout). Raises OptionError when no checkout is found.
+    """
+    here = Path.cwd()
+    candidates = [root] if root else [here, *here.parents, Path(__file__).resolve().parent.parent]
+    for candidate in candidates:
+        if (candidate / "qemu-src" / "pins.toml").is_file() and (candidate / "meson_options.txt").is_file():
+            top = candidate.resolve()
+            break
+    else:
+        raise OptionError(
+            "no checkout of the harness here: qemu-src/pins.toml and meson_options.txt not found",
+            "run inside the checkout, or pass --root DIR",
+        )
+    cache = os.environ.get("QEMU_HARNESS_CACHE")
+    return Layout(
+        root=top,
+        build=Path(os.environ.get("QEMU_HARNESS_BUILD") or top / "build").absolute(),
+        trees=Path(os.environ.get("QEMU_HARNESS_TREES") or top / "qemu-src" / "trees").absolute(),
+        cache=Path(cache).absolute() if cache else platformdirs.user_cache_path("qemu-harness"),
+    )

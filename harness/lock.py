@@ -1,0 +1,60 @@
+"""One run at a time for each thing on disk that is written: cache entry, tree, build folder.
+
+flock(2) underneath (by filelock), so a killed run leaves no stale lock. The holder's pid is written
+beside the lock for the message only; it decides nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import filelock
+
+from harness.errors import BusyError, StorageError
+from harness.progress import Reporter
+
+
+@contextlib.contextmanager
+def hold(path: Path, what: str, reporter: Reporter, *, timeout_s: float = 3600) -> Iterator[None]:
+    """Hold the lock ``path.lock`` while the block runs; say once whom we wait for.
+
+    Raises BusyError after ``timeout_s`` seconds, StorageError when the lock file cannot be made.
+    """
+    lock_path = path.with_name(path.name + ".lock")
+    holder = path.with_name(path.name + ".lock-holder")
+    try:
+        lock_path.parent.mkdir(parents=True, exist_ok=True)
+        lock = filelock.FileLock(lock_path)
+        try:
+            lock.acquire(timeout=0)
+        except filelock.Timeout:
+            reporter.note(f"waiting for {_who(holder)}, which holds {what}")
+            try:
+                lock.acquire(timeout=timeout_s, poll_interval=0.1)
+            except filelock.Timeout:
+                raise BusyError(
+                    f"{what} has been held by {_who(holder)} for {timeout_s:.0f} s",
+                    "wait for that run or end it, then run this again",
+                ) from None
+    except OSError as error:
+        raise StorageError(
+            f"cannot lock {what}: {error}", f"make {lock_path.parent} writable and the disk not full"
+        ) from error
+    try:
+        with contextlib.suppress(OSError):
+            holder.write_text(f"{os.getpid()}\n", encoding="ascii")
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            holder.unlink(missing_ok=True)
+        lock.release()
+
+
+def _who(holder: Path) -> str:
+    try:
+        return f"process {int(holder.read_text(encoding='ascii'))}"
+    except (OSError, ValueError):
+        return "another run"

@@ -1,0 +1,229 @@
+"""meson_options.txt and ``-Dname=value`` → frozen Options.
+
+The file is read by meson itself (``meson introspect --buildoptions``, Meson manual "IDE integration"), so
+there is one grammar and one list. What only the harness can know (does this target exist in that QEMU, does
+that guest fit into this machine) is checked here, before any work.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import hashlib
+import json
+import os
+import re
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from harness.errors import OptionError
+from harness.layout import Layout
+from harness.process import run
+
+MIB = 1024 * 1024
+Value = str | int | bool | tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Declared:
+    """One option as meson_options.txt declares it."""
+
+    name: str
+    type: str
+    default: Value
+    choices: tuple[str, ...]
+    minimum: int | None
+    maximum: int | None
+    description: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What a run was asked to do. Field names are those of meson_options.txt; sizes are in MiB."""
+
+    pin: str
+    series: str
+    source: str
+    targets: tuple[str, ...]
+    hosts: tuple[str, ...]
+    variants: tuple[str, ...]
+    memory_mib: tuple[int, ...]
+    backends: tuple[str, ...]
+    pages: tuple[str, ...]
+    payload: tuple[str, ...]
+    triggers: tuple[str, ...]
+    accel: str
+    rounds: int
+    timeout: int
+    jobs: int
+    ccache: bool
+    given: tuple[str, ...]
+    """The ``-Dname=value`` words as given, for the reproducer command."""
+
+
+def declared_options(layout: Layout) -> dict[str, Declared]:
+    """The options of meson_options.txt, read by meson; cached by the bytes that decide the answer."""
+    option_file, build_file = layout.root / "meson_options.txt", layout.root / "meson.build"
+    digest = hashlib.sha256(option_file.read_bytes() + build_file.read_bytes()).hexdigest()[:16]
+    cached = layout.cache / "options" / f"{digest}.json"
+    try:
+        raw = json.loads(cached.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        finished = run(
+            [sys.executable, "-m", "mesonbuild.mesonmain", "introspect", "--buildoptions", build_file],
+            merge_stderr=False,
+            error=lambda ended: OptionError(
+                "meson cannot read meson_options.txt",
+                "mend the file",
+                details=tuple(ended.output.splitlines()[-5:]),
+            ),
+        )
+        raw = [option for option in json.loads(finished.output) if option["section"] == "user"]
+        _store(cached, json.dumps(raw))
+    bounds = _integer_bounds(option_file.read_text(encoding="utf-8"))
+    return {option["name"]: _declared(option, bounds.get(option["name"], (None, None))) for option in raw}
+
+
+def parse_options(layout: Layout, words: Sequence[str]) -> Options:
+    """The options that ``words`` (each ``-Dname=value``) ask for.
+
+    Raises OptionError for an unknown name, a value of the wrong type or outside its choices, or a guest
+    larger than this machine's memory.
+    """
+    declared = declared_options(layout)
+    values: dict[str, Value] = {name: option.default for name, option in declared.items()}
+    given: set[str] = set()
+    for word in words:
+        name, separator, text = word.removeprefix("-D").partition("=")
+        if not word.startswith("-D") or not separator:
+            raise OptionError(f"{word!r} is not an option", "write options as -Dname=value")
+        if name not in declared:
+            near = difflib.get_close_matches(name, declared, n=1)
+            hint = f"did you mean -D{near[0]}=? " if near else ""
+            raise OptionError(f"unknown option -D{name}", f"{hint}known are: {' '.join(sorted(declared))}")
+        values[name] = _convert(declared[name], text)
+        given.add(name)
+    memory = values.pop("memory")
+    assert isinstance(memory, tuple)
+    fields: dict[str, Any] = dict(values)
+    options = Options(memory_mib=tuple(parse_size(size) for size in memory), given=tuple(words), **fields)
+    if "memory" in given:
+        _refuse_too_large(options.memory_mib)
+    return options
+
+
+def parse_size(text: str) -> int:
+    """MiB of a size such as ``256M`` or ``16G``. Raises OptionError."""
+    match = re.fullmatch(r"([1-9][0-9]{0,6})([MmGg])", text)
+    if match is None:
+        raise OptionError(
+            f"-Dmemory: {text!r} is not a size", "write a number with M or G, such as 256M or 16G"
+        )
+    return int(match[1]) * (1024 if match[2] in "Gg" else 1)
+
+
+def format_size(mib: int) -> str:
+    """The shortest way to write ``mib`` MiB."""
+    return f"{mib // 1024}G" if mib % 1024 == 0 else f"{mib}M"
+
+
+def check_choice(option: str, values: Iterable[str], known: Iterable[str], *, where: str) -> None:
+    """Raise OptionError unless all ``values`` are ``known`` to ``where`` (a pin, say)."""
+    allowed = sorted(known)
+    for value in values:
+        if value not in allowed:
+            near = difflib.get_close_matches(value, allowed, n=1)
+            hint = f"did you mean {near[0]}? " if near else ""
+            raise OptionError(
+                f"-D{option}: {where} has no {value!r}", f"{hint}known are: {' '.join(allowed)}"
+            )
+
+
+def _refuse_too_large(sizes: Iterable[int]) -> None:
+    total = psutil.virtual_memory().total // MIB
+    for mib in sizes:
+        if mib > total:
+            raise OptionError(
+                f"-Dmemory: a guest of {format_size(mib)} cannot fit into this machine's {total} MiB",
+                f"ask for less than {total // 1024}G",
+            )
+
+
+def _convert(option: Declared, text: str) -> Value:
+    name = option.name
+    if option.type == "boolean":
+        if text not in ("true", "false"):
+            raise OptionError(f"-D{name}: {text!r} is not a boolean", "write true or false")
+        return text == "true"
+    if option.type == "integer":
+        if not re.fullmatch(r"[0-9]{1,9}", text):
+            raise OptionError(f"-D{name}: {text!r} is not a number", "write a whole number")
+        number, low, high = int(text), option.minimum, option.maximum
+        if (low is not None and number < low) or (high is not None and number > high):
+            raise OptionError(f"-D{name}: {number} is out of range", f"write a number from {low} to {high}")
+        return number
+    if option.type == "array":
+        items = _split_array(name, text)
+        if not items:
+            raise OptionError(f"-D{name}: the list is empty", "name at least one, or leave the option out")
+        if len(set(items)) != len(items):
+            raise OptionError(f"-D{name}: {text!r} names one thing twice", "name each once")
+        if option.choices:
+            check_choice(name, items, option.choices, where="the harness")
+        return items
+    if option.choices:
+        check_choice(name, [text], option.choices, where="the harness")
+    if "\0" in text:
+        raise OptionError(f"-D{name}: the value holds a NUL byte", "leave it out")
+    return text
+
+
+def _split_array(name: str, text: str) -> tuple[str, ...]:
+    """Both of meson's ways to write an array: ``a,b`` and ``['a', 'b']``."""
+    if text.startswith("["):
+        try:
+            items = ast.literal_eval(text)
+        except (ValueError, SyntaxError):
+            items = None
+        if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
+            raise OptionError(f"-D{name}: {text!r} is not a list of strings", f"write -D{name}=a,b")
+        return tuple(items)
+    return tuple(item.strip() for item in text.split(",") if item.strip())
+
+
+def _declared(option: dict[str, Any], bounds: tuple[int | None, int | None]) -> Declared:
+    value = option["value"]
+    return Declared(
+        name=option["name"],
+        type=option["type"],
+        default=tuple(value) if isinstance(value, list) else value,
+        choices=tuple(option.get("choices") or ()),
+        minimum=bounds[0],
+        maximum=bounds[1],
+        description=option["description"],
+    )
+
+
+def _integer_bounds(text: str) -> dict[str, tuple[int | None, int | None]]:
+    """min and max of integer options, which introspection leaves out (seen with meson 1.12)."""
+    bounds = {}
+    for name, body in re.findall(r"^option\('([a-z_]+)',(.*?)\)\s*$", text, re.DOTALL | re.MULTILINE):
+        low, high = re.search(r"\bmin: (\d+)", body), re.search(r"\bmax: (\d+)", body)
+        bounds[name] = (int(low[1]) if low else None, int(high[1]) if high else None)
+    return bounds
+
+
+def _store(path: Path, text: str) -> None:
+    """Keep ``text`` for the next run; a cache that cannot be written costs time, never the run."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        aside = path.with_name(f".{path.name}.{os.getpid()}")
+        aside.write_text(text, encoding="utf-8")
+        aside.replace(path)
+    except OSError:
+        pass

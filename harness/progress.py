@@ -1,0 +1,180 @@
+"""What a stage tells while it works. Stages speak to a Reporter and never print.
+
+Three reporters: ``Silent`` (tests, library use), ``Terminal`` (a bar, by rich) and ``Plain`` (one line a
+step, folded in GitHub's and GitLab's logs).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import sys
+import time
+from collections.abc import Iterator
+from typing import Protocol, TextIO
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
+
+
+class Step(Protocol):
+    """One step under way."""
+
+    def update(self, done: float, total: float | None = None, text: str = "") -> None:
+        """``done`` of ``total`` units are through; ``text`` says at what."""
+
+
+class Reporter(Protocol):
+    """Where steps, notes and warnings go."""
+
+    def step(self, title: str) -> contextlib.AbstractContextManager[Step]:
+        """Announce a step; leaving the block ends it, an exception marks it failed."""
+
+    def note(self, text: str) -> None:
+        """Say one line."""
+
+    def warn(self, text: str) -> None:
+        """Say one line that should not be overlooked."""
+
+
+class _QuietStep:
+    def update(self, done: float, total: float | None = None, text: str = "") -> None:
+        pass
+
+
+class Silent:
+    """Says nothing; remembers notes and warnings, for tests."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    @contextlib.contextmanager
+    def step(self, title: str) -> Iterator[Step]:
+        self.lines.append(title)
+        yield _QuietStep()
+
+    def note(self, text: str) -> None:
+        self.lines.append(text)
+
+    def warn(self, text: str) -> None:
+        self.lines.append(text)
+
+
+class _PlainStep:
+    """Speaks at each tenth of the way, at most every five seconds."""
+
+    def __init__(self, reporter: Plain, title: str) -> None:
+        self._reporter = reporter
+        self._title = title
+        self._tenth = 0
+        self._last = time.monotonic()
+
+    def update(self, done: float, total: float | None = None, text: str = "") -> None:
+        if not total:
+            return
+        tenth, now = int(10 * done / total), time.monotonic()
+        if tenth > self._tenth and now - self._last >= 5:
+            self._tenth, self._last = tenth, now
+            self._reporter.note(f"  {self._title}: {100 * done / total:.0f} % {text}".rstrip())
+
+
+class Plain:
+    """One line a step and one when it ends, with its time."""
+
+    def __init__(self, stream: TextIO | None = None, environ: dict[str, str] | None = None) -> None:
+        self._stream = stream or sys.stderr
+        environment = os.environ if environ is None else environ
+        self._fold = (
+            "github"
+            if environment.get("GITHUB_ACTIONS") == "true"
+            else "gitlab"
+            if environment.get("GITLAB_CI") == "true"
+            else ""
+        )
+
+    def note(self, text: str) -> None:
+        with contextlib.suppress(OSError, ValueError):  # a closed pipe must not end a long build
+            self._stream.write(text + "\n")
+            self._stream.flush()
+
+    def warn(self, text: str) -> None:
+        self.note(f"warning: {text}")
+
+    @contextlib.contextmanager
+    def step(self, title: str) -> Iterator[Step]:
+        section = re.sub(r"[^a-z0-9]+", "_", title.lower()).strip("_")
+        started = time.monotonic()
+        if self._fold == "github":
+            self.note(f"::group::{title}")
+        elif self._fold == "gitlab":
+            self.note(f"\x1b[0Ksection_start:{int(time.time())}:{section}[collapsed=true]\r\x1b[0K{title}")
+        else:
+            self.note(f"{title} …")
+        verdict = "failed"
+        try:
+            yield _PlainStep(self, title)
+            verdict = "done"
+        finally:
+            if self._fold == "github":
+                self.note("::endgroup::")
+            elif self._fold == "gitlab":
+                self.note(f"\x1b[0Ksection_end:{int(time.time())}:{section}\r\x1b[0K")
+            self.note(f"{title}: {verdict} in {time.monotonic() - started:.1f} s")
+
+
+class _BarStep:
+    def __init__(self, progress: Progress, title: str) -> None:
+        self._progress = progress
+        self._task = progress.add_task(title, total=None, detail="")
+
+    def update(self, done: float, total: float | None = None, text: str = "") -> None:
+        self._progress.update(self._task, completed=done, total=total, detail=text[:40])
+
+
+class Terminal:
+    """A bar for the step under way, a line for each that has ended."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self._console = console or Console(stderr=True)
+
+    def note(self, text: str) -> None:
+        self._console.print(text, markup=False, highlight=False)
+
+    def warn(self, text: str) -> None:
+        self._console.print(f"warning: {text}", style="yellow", markup=False, highlight=False)
+
+    @contextlib.contextmanager
+    def step(self, title: str) -> Iterator[Step]:
+        started = time.monotonic()
+        columns = (
+            SpinnerColumn(),
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=None),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[detail]}", markup=False),
+        )
+        verdict, style = "✗", "red"
+        try:
+            with Progress(*columns, console=self._console, transient=True) as progress:
+                yield _BarStep(progress, title)
+            verdict, style = "✓", "green"
+        finally:
+            took = time.monotonic() - started
+            self._console.print(f"[{style}]{verdict}[/] ", end="")
+            self._console.print(f"{title} ({took:.1f} s)", markup=False, highlight=False)
+
+
+def choose_reporter() -> Reporter:
+    """A bar at a terminal, plain lines in CI or a pipe."""
+    if sys.stderr.isatty() and not os.environ.get("CI") and os.environ.get("TERM") != "dumb":
+        return Terminal()
+    return Plain()
