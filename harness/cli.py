@@ -1,0 +1,143 @@
+"""qemu-harness: parse the words, call one stage, render what it gives. No logic of its own.
+
+Progress and messages go to standard error, results to standard output.
+"""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import os
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from harness import commands
+from harness.errors import HarnessError, InterruptedRunError, StorageError, all_errors
+from harness.guard import guarded
+from harness.layout import find_layout
+from harness.process import shell_quote
+from harness.progress import choose_reporter
+
+INTERNAL_ERROR = 70  # EX_SOFTWARE of sysexits(3)
+
+OPTIONS_HELP = "an option of meson_options.txt, such as -Dmemory=256M,1G; may be given many times"
+
+
+def parser() -> argparse.ArgumentParser:
+    """The grammar of the command line; docs and reproducer commands come from it too."""
+    codes = "; ".join(f"{error.code} {error.summary}" for error in all_errors())
+    top = argparse.ArgumentParser(
+        prog="qemu-harness",
+        description="Build and test harness for QEMU patch series.",
+        epilog=f"exit codes: 0 done; {codes}",
+        allow_abbrev=False,
+    )
+    top.add_argument(
+        "--root", type=Path, help="the checkout to work in (default: the one around this folder)"
+    )
+    top.add_argument(
+        "--die-with-parent", action="store_true", help="end the run when the process that started it is gone"
+    )
+    stages = top.add_subparsers(dest="stage", metavar="STAGE", required=True)
+    for name, function in commands.STAGES.items():
+        summary = (function.__doc__ or "").strip().splitlines()[0]
+        stage = stages.add_parser(name, help=summary, description=function.__doc__, allow_abbrev=False)
+        stage.add_argument(
+            "-D", action="append", default=[], dest="options", metavar="NAME=VALUE", help=OPTIONS_HELP
+        )
+        for words, settings in commands.ARGUMENTS.get(name, ()):
+            stage.add_argument(*words, **settings)
+        stage.set_defaults(function=function)
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point. Returns the exit code; docs/errors.md lists them."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    arguments = parser().parse_args(words)
+    if arguments.stage in commands.UNGUARDED:
+        return _report_errors(lambda: _call(arguments, words))
+    return guarded(
+        lambda: _report_errors(lambda: _call(arguments, words)), die_with_parent=arguments.die_with_parent
+    )
+
+
+def _call(arguments: argparse.Namespace, words: Sequence[str]) -> int:
+    prefix = os.environ.get("QEMU_HARNESS_COMMAND")
+    after_stage = words[words.index(arguments.stage) + 1 :]
+    command = f"{prefix} {shell_quote(after_stage)}" if prefix else f"qemu-harness {shell_quote(words)}"
+    request = commands.Request(
+        layout=find_layout(arguments.root),
+        words=tuple(f"-D{option}" for option in arguments.options),
+        arguments=arguments,
+        reporter=choose_reporter(),
+        command=command.removesuffix(" --").rstrip(),
+    )
+    status: int = arguments.function(request)
+    sys.stdout.flush()
+    return status
+
+
+def _report_errors(call: Callable[[], int]) -> int:
+    try:
+        return call()
+    except HarnessError as error:
+        return _tell(error)
+    except KeyboardInterrupt:
+        return _tell(
+            InterruptedRunError(
+                "stopped by request", "run the same command again: it goes on where it stopped"
+            )
+        )
+    except BrokenPipeError:
+        # The reader of our output has gone (| head); nothing is left to say to it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + 13
+    except OSError as error:
+        remedies = {
+            errno.ENOSPC: "free some disk space and run again",
+            errno.EACCES: "check the owner and mode of that file, or choose other folders with QEMU_HARNESS_BUILD, "
+            "QEMU_HARNESS_TREES and QEMU_HARNESS_CACHE",
+            errno.EROFS: "choose writable folders with QEMU_HARNESS_BUILD, QEMU_HARNESS_TREES and QEMU_HARNESS_CACHE",
+        }
+        remedy = remedies.get(error.errno or 0, "check that the file can be read and written, then run again")
+        return _tell(StorageError(str(error), remedy))
+    except Exception as error:  # noqa: BLE001 - a fault of ours still ends in one line and a report to send
+        return _tell_fault(error)
+
+
+def _tell(error: HarnessError) -> int:
+    lines = [f"error: {error.cause}", *(f"  {line}" for line in error.details), f"remedy: {error.remedy}"]
+    if error.log is not None:
+        lines.append(f"log: {error.log}")
+    _say(lines)
+    return error.code
+
+
+def _tell_fault(error: Exception) -> int:
+    text = "".join(traceback.format_exception(error))
+    lines = [f"error: a fault of the harness itself: {type(error).__name__}: {error}"]
+    try:
+        folder = find_layout().logs
+        folder.mkdir(parents=True, exist_ok=True)
+        log = folder / f"fault-{os.getpid()}.txt"
+        log.write_text(text, encoding="utf-8")
+        lines += ["remedy: please report it with the file below", f"log: {log}"]
+    except (HarnessError, OSError):
+        lines += [
+            *(f"  {line}" for line in text.splitlines()),
+            "remedy: please report it with the lines above",
+        ]
+    _say(lines)
+    return INTERNAL_ERROR
+
+
+def _say(lines: Sequence[str]) -> None:
+    try:
+        sys.stdout.flush()
+        sys.stderr.write("".join(f"{line}\n" for line in lines))
+        sys.stderr.flush()
+    except OSError:
+        pass

@@ -1,0 +1,149 @@
+"""One function a sub-command: ask the stages, print what they give.
+
+Stages are imported where they are used, so that ``which`` and ``doctor`` start fast.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from harness.layout import Layout
+from harness.options import Options, parse_options
+from harness.progress import Reporter
+
+VARIANTS = ("pristine", "base", "patched")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What the user asked for. ``command`` reproduces it."""
+
+    layout: Layout
+    words: tuple[str, ...]
+    arguments: argparse.Namespace
+    reporter: Reporter
+    command: str
+
+    def options(self, *more: str) -> Options:
+        """The options given, and those that the sub-command's own arguments mean."""
+        return parse_options(self.layout, (*self.words, *more))
+
+
+def doctor(request: Request) -> int:
+    """List needed programs and libraries; install missing Debian packages where that is allowed."""
+    from harness.build.doctor import ensure
+
+    rows = ensure(request.layout, request.options(), request.reporter)
+    table = Table("needed", "found", "version", "where from", "needed for", box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(row.name, "yes" if row.found else "no", row.version, row.origin, row.needed_by)
+    Console().print(table)
+    return 0
+
+
+def fetch(request: Request) -> int:
+    """Get the pin's source archive and prove its digest; prints its path."""
+    from harness.source import fetch as fetch_source
+    from harness.source import find_pin
+
+    options = request.options()
+    source = fetch_source(
+        find_pin(request.layout, options.pin), request.layout, request.reporter, local=options.source
+    )
+    _print(source.path)
+    return 0
+
+
+def tree(request: Request) -> int:
+    """Import the source into git and check the variants out; prints their folders."""
+    from harness.pipeline import prepare
+
+    for checkout in prepare(request.layout, request.options(), request.reporter).checkouts:
+        _print(checkout.path)
+    return 0
+
+
+def build(request: Request) -> int:
+    """Build the variants for all targets; prints the binaries."""
+    from harness.pipeline import build_all
+
+    _, builds = build_all(request.layout, request.options(), request.reporter, request.command)
+    for built in builds:
+        for binary in built.binaries:
+            _print(binary.path)
+    return 0
+
+
+def which(request: Request) -> int:
+    """Print the path of a built binary: qemu-harness which patched x86_64-softmmu."""
+    from harness.build import find_binary
+
+    options = request.options()
+    label = _label(options, request.arguments.variant)
+    _print(find_binary(request.layout, options.pin, label, request.arguments.target))
+    return 0
+
+
+def guest(request: Request) -> int:
+    """Start one guest with populated memory and hold it until Ctrl-C: qemu-harness guest patched x86_64-softmmu."""
+    from harness.teardown import hold_guest
+
+    options = request.options()
+    with hold_guest(
+        request.layout, options, request.arguments.variant, request.arguments.target, request.reporter
+    ) as held:
+        for line in held.describe():
+            _print(line)
+        signal.sigwait({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
+    return 0
+
+
+def teardown(request: Request) -> int:
+    """Build, start large guests, time their teardown, print and store the comparison."""
+    from harness.pipeline import build_all
+
+    raise NotImplementedError(build_all)
+
+
+def clean(request: Request) -> int:
+    """Remove builds, results and trees of this checkout; with --cache also downloads and compiler cache."""
+    folders = [request.layout.build, request.layout.trees]
+    if request.arguments.cache:
+        folders.append(request.layout.cache)
+    for folder in folders:
+        if folder.is_dir():
+            request.reporter.note(f"removing {folder}")
+            shutil.rmtree(folder)
+    return 0
+
+
+def _label(options: Options, variant: str) -> str:
+    return f"patched-{Path(options.series).name}" if variant == "patched" else variant
+
+
+def _print(text: object) -> None:
+    Console(soft_wrap=True).print(str(text), markup=False, highlight=False)
+
+
+STAGES: dict[str, Callable[[Request], int]] = {
+    function.__name__: function for function in (doctor, fetch, tree, build, which, guest, teardown, clean)
+}
+UNGUARDED = ("which",)
+_BINARY: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
+    (("variant",), {"choices": VARIANTS, "help": "state of the tree"}),
+    (("target",), {"help": "guest architecture, such as x86_64-softmmu"}),
+)
+ARGUMENTS: dict[str, tuple[tuple[tuple[str, ...], dict[str, Any]], ...]] = {
+    "which": _BINARY,
+    "guest": _BINARY,
+    "clean": ((("--cache",), {"action": "store_true", "help": "also empty the cache outside the checkout"}),),
+}

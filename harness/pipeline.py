@@ -1,0 +1,71 @@
+"""The stages in their order: what each command needs is made by the stages to its left.
+
+Every stage is idempotent, so a command simply asks for all of them; what is there already costs little.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from harness.build import Build, build, write_build_results
+from harness.build.doctor import ensure
+from harness.errors import OptionError
+from harness.layout import Layout
+from harness.options import Options, check_choice
+from harness.progress import Reporter
+from harness.series import Series, load_series
+from harness.source import Pin, fetch, find_pin
+from harness.tree import Checkout, Tree, checkout, import_source
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """A tree with its variants checked out, in the order asked for."""
+
+    pin: Pin
+    tree: Tree
+    series: Series | None
+    checkouts: tuple[Checkout, ...]
+
+
+def check_request(layout: Layout, options: Options, *, needs_build: bool = True) -> tuple[Pin, Series | None]:
+    """Refuse at once what can be known to fail: before any fetch, before any build.
+
+    Raises OptionError: unknown pin or series, a target this QEMU lacks, a pin that is not built.
+    """
+    pin = find_pin(layout, options.pin)
+    check_choice("targets", options.targets, pin.targets, where=f"QEMU {pin.version}")
+    if needs_build and not pin.native_build:
+        raise OptionError(
+            f"pin {pin.name} can be fetched and imported, not built: {pin.native_build_reason}",
+            "choose another pin with -Dpin=",
+        )
+    series = load_series(layout, options.series) if "patched" in options.variants else None
+    return pin, series
+
+
+def prepare(layout: Layout, options: Options, reporter: Reporter) -> Prepared:
+    """Source, tree and one checkout a variant."""
+    pin, series = check_request(layout, options, needs_build=False)
+    source = fetch(pin, layout, reporter, local=options.source)
+    tree = import_source(source, layout, reporter)
+    checkouts = tuple(
+        checkout(tree, variant, series if variant == "patched" else None, layout, reporter)
+        for variant in options.variants
+    )
+    return Prepared(pin=pin, tree=tree, series=series, checkouts=checkouts)
+
+
+def build_all(
+    layout: Layout, options: Options, reporter: Reporter, command: Sequence[str]
+) -> tuple[Prepared, tuple[Build, ...]]:
+    """Everything up to the binaries of each variant; writes ``build/results/build.json``."""
+    check_request(layout, options)
+    ensure(layout, options, reporter)
+    prepared = prepare(layout, options, reporter)
+    builds = tuple(
+        build(checkout_, prepared.pin, options, layout, reporter) for checkout_ in prepared.checkouts
+    )
+    write_build_results(layout, builds, tuple(command))
+    return prepared, builds

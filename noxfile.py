@@ -1,0 +1,128 @@
+"""The project's commands. `nox -l` lists them; `nox -s NAME -- ARGUMENTS` forwards arguments.
+
+Bare `nox` runs lint and unit. Everything else is asked for by name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2024.10.9"
+nox.options.sessions = ["lint", "unit"]
+
+ROOT = Path(__file__).parent
+
+# One environment serves all sessions: nox would make one for each, and install numpy and scipy in every one.
+# nox itself depends on virtualenv, so it is there even where Debian's python3-venv is not.
+shared = nox.session(venv_backend="none")
+ENVIRONMENT = ROOT / ".nox" / "harness"
+PYTHON = ENVIRONMENT / "bin" / "python"
+
+
+def run(session: nox.Session, *words: str, **options: object) -> object:
+    """Run a program of the shared environment."""
+    path = f"{PYTHON.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+    environment = {"PATH": path, "VIRTUAL_ENV": str(ENVIRONMENT), **options.pop("env", {})}
+    return session.run(str(PYTHON), "-m", *words, env=environment, external=True, **options)
+
+
+def install(session: nox.Session, extra: str = "") -> None:
+    """Install the project with its pinned dependencies, unless the environment already holds just that."""
+    stamp = ENVIRONMENT / f"installed{extra}"
+    wanted = hashlib.sha256(f"{sys.version} {ROOT}".encode())
+    for name in ("pyproject.toml", "constraints.txt"):
+        wanted.update((ROOT / name).read_bytes())
+    if PYTHON.exists() and stamp.is_file() and stamp.read_text() == wanted.hexdigest():
+        return
+    if not PYTHON.exists():
+        session.run(sys.executable, "-m", "virtualenv", "--quiet", str(ENVIRONMENT), external=True)
+    run(session, "pip", "install", "--quiet", "--constraint", "constraints.txt", "--editable", f".{extra}")
+    stamp.write_text(wanted.hexdigest())
+
+
+def harness(session: nox.Session, stage: str, *words: str) -> None:
+    """Run one stage. An interrupt is passed on, and the stage gets time to end what it started."""
+    install(session)
+    run(
+        session,
+        "harness",
+        "--die-with-parent",
+        stage,
+        *words,
+        *session.posargs,
+        env={"QEMU_HARNESS_COMMAND": f"nox -s {session.name} --"},
+        interrupt_timeout=60,
+        terminate_timeout=60,
+    )
+
+
+@shared
+def lint(session: nox.Session) -> None:
+    """Check style and types: ruff and strict mypy."""
+    install(session, "[test]")
+    run(session, "ruff", "format", "--check", ".")
+    run(session, "ruff", "check", ".")
+    run(session, "mypy")
+
+
+@shared
+def unit(session: nox.Session) -> None:
+    """Run the unit tests: no network, no QEMU, under 30 s. Arguments go to pytest."""
+    install(session, "[test]")
+    run(session, "pytest", *session.posargs)
+
+
+@shared
+def tests(session: nox.Session) -> None:
+    """Run all that proves the project without a QEMU build: lint, then unit. Arguments go to pytest."""
+    lint(session)
+    unit(session)
+
+
+@shared
+def doctor(session: nox.Session) -> None:
+    """List the programs and libraries that are needed; install missing Debian packages when allowed."""
+    harness(session, "doctor")
+
+
+@shared
+def build(session: nox.Session) -> None:
+    """Fetch the pinned QEMU, apply the series, build the variants: nox -s build -- -Dvariants=pristine."""
+    harness(session, "build")
+
+
+@shared
+def teardown(session: nox.Session) -> None:
+    """Main job: all of build, then time the teardown of large guests: nox -s teardown -- -Dmemory=1G."""
+    harness(session, "teardown")
+
+
+@shared
+def clean(session: nox.Session) -> None:
+    """Remove what the harness made in this checkout; --cache also empties the download cache."""
+    harness(session, "clean")
+
+
+@shared
+def lock(session: nox.Session) -> None:
+    """Write constraints.txt anew from what pyproject.toml allows. For maintainers of this project."""
+    install(session, "[test]")
+    run(
+        session,
+        "pip",
+        "install",
+        "--quiet",
+        "--upgrade",
+        "--upgrade-strategy",
+        "eager",
+        "--editable",
+        ".[test]",
+    )
+    frozen = run(session, "pip", "freeze", "--exclude-editable", silent=True)
+    head = "# Made by `nox -s lock` from pyproject.toml. Every environment is installed with it.\n"
+    (ROOT / "constraints.txt").write_text(head + str(frozen))

@@ -1,0 +1,128 @@
+"""errors, layout, lock, progress: the modules that every stage stands on."""
+
+from __future__ import annotations
+
+import io
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from harness.errors import BusyError, HarnessError, OptionError, all_errors
+from harness.layout import Layout, find_layout, safe_name
+from harness.lock import hold
+from harness.progress import Plain, Silent, Terminal
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_exit_codes_are_distinct_and_documented() -> None:
+    codes = {error.code: error.__name__ for error in all_errors()}
+    assert len(codes) == len(all_errors())
+    documented = re.findall(
+        r"^\| (\d+) \| `(\w+)` \|", (ROOT / "docs" / "errors.md").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    assert {int(code): name for code, name in documented} == codes
+
+
+def test_errors_are_told_in_single_lines() -> None:
+    for error in all_errors():
+        assert error.summary
+        assert "\n" not in error.summary
+
+
+def test_layout_is_found_from_below_and_moved_by_environment(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(ROOT / "tests")
+    monkeypatch.setenv("QEMU_HARNESS_CACHE", str(tmp_path / "c"))
+    monkeypatch.setenv("QEMU_HARNESS_BUILD", str(tmp_path / "b"))
+    layout = find_layout()
+    assert layout.root == ROOT
+    assert layout.cache == tmp_path / "c"
+    assert layout.results == tmp_path / "b" / "results"
+
+
+def test_no_checkout(tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="no checkout"):
+        find_layout(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["", "..", "a/b", ".git", "a b", "-x", "a\n"])
+def test_unsafe_names(name: str) -> None:
+    with pytest.raises(OptionError):
+        safe_name(name)
+
+
+def test_variants_lie_at_the_same_distance_from_their_sources(tmp_path: Path) -> None:
+    layout = Layout(root=tmp_path, build=tmp_path / "build", trees=tmp_path / "t", cache=tmp_path / "c")
+    for label in ("base", "patched-async-teardown"):
+        root = layout.build_root("7.2", label)
+        assert (root / "src").parent == (root / "native").parent
+
+
+HOLDER = """
+import sys, time
+from pathlib import Path
+from harness.lock import hold
+from harness.progress import Silent
+with hold(Path(sys.argv[1]), "the thing", Silent()):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_lock_waits_says_for_whom_and_gives_up(tmp_path: Path) -> None:
+    reporter = Silent()
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(tmp_path / "x")], stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        with pytest.raises(BusyError) as caught, hold(tmp_path / "x", "the thing", reporter, timeout_s=0.3):
+            pass
+        assert str(other.pid) in caught.value.cause
+        assert f"process {other.pid}" in reporter.lines[0]
+        other.kill()
+    # A killed holder leaves nothing that stops the next.
+    started = time.monotonic()
+    with hold(tmp_path / "x", "the thing", reporter, timeout_s=5):
+        pass
+    assert time.monotonic() - started < 2
+
+
+def test_plain_progress_folds_in_ci() -> None:
+    def told(**environ: str) -> str:
+        stream = io.StringIO()
+        with Plain(stream, environ).step("Build 7.2") as step:
+            step.update(1, 2)
+        return stream.getvalue()
+
+    assert told().startswith("Build 7.2 …\nBuild 7.2: done in ")
+    assert told(GITHUB_ACTIONS="true").startswith("::group::Build 7.2\n::endgroup::\n")
+    assert re.search(r"section_start:\d+:build_7_2\[collapsed=true\]", told(GITLAB_CI="true"))
+
+
+def test_plain_progress_says_when_a_step_fails() -> None:
+    stream = io.StringIO()
+    with pytest.raises(HarnessError), Plain(stream, {}).step("Build"):
+        raise HarnessError("x", "y")
+    assert "Build: failed in" in stream.getvalue()
+
+
+def test_plain_progress_outlives_a_closed_pipe() -> None:
+    stream = io.StringIO()
+    stream.close()
+    Plain(stream, {}).note("nobody listens")
+
+
+def test_terminal_progress_shows_text_as_it_is() -> None:
+    from rich.console import Console
+
+    console = Console(file=io.StringIO(), width=60, force_terminal=False)
+    with Terminal(console).step("Build [x86_64]") as step:
+        step.update(1, 2, "[red]")
+    assert "Build [x86_64]" in console.file.getvalue()  # type: ignore[attr-defined]

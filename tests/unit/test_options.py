@@ -1,0 +1,125 @@
+"""harness.options: one list, read by meson; what is refused, and how."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness import options as module
+from harness.errors import HarnessError, OptionError
+from harness.layout import Layout, find_layout
+from harness.options import declared_options, format_size, parse_options, parse_size
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def layout(tmp_path_factory: pytest.TempPathFactory) -> Layout:
+    import dataclasses
+
+    return dataclasses.replace(find_layout(ROOT), cache=tmp_path_factory.mktemp("cache"))
+
+
+def refused(layout: Layout, *words: str) -> OptionError:
+    with pytest.raises(OptionError) as caught:
+        parse_options(layout, words)
+    return caught.value
+
+
+def test_defaults(layout: Layout) -> None:
+    options = parse_options(layout, [])
+    assert options.pin == "7.2"
+    assert options.targets == ("x86_64-softmmu", "s390x-softmmu")
+    assert options.memory_mib == (256, 1024, 4096, 16384)
+    assert options.ccache is True
+
+
+def test_every_declared_option_is_a_field(layout: Layout) -> None:
+    fields = {name.replace("memory_mib", "memory") for name in module.Options.__dataclass_fields__} - {
+        "given"
+    }
+    assert fields == set(declared_options(layout))
+
+
+def test_second_reading_comes_from_the_cache(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    declared_options(layout)
+    monkeypatch.setattr(module, "run", lambda *_, **__: pytest.fail("meson was asked again"))
+    assert "pin" in declared_options(layout)
+
+
+def test_damaged_cache_is_made_anew(layout: Layout) -> None:
+    declared_options(layout)
+    (cached,) = (layout.cache / "options").iterdir()
+    cached.write_text("{ half a fi")
+    assert "pin" in declared_options(layout)
+
+
+@pytest.mark.parametrize("text", ["256M,16G", "['256M','16G']", "256m, 16g"])
+def test_arrays_as_meson_writes_them(layout: Layout, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setattr(module, "_refuse_too_large", lambda _: None)
+    assert parse_options(layout, [f"-Dmemory={text}"]).memory_mib == (256, 16384)
+
+
+@pytest.mark.parametrize(
+    ("word", "cause", "remedy"),
+    [
+        ("-Dmemry=1G", "unknown option -Dmemry", "did you mean -Dmemory=?"),
+        ("--pin=7.2", "is not an option", "-Dname=value"),
+        ("-Dpin", "is not an option", "-Dname=value"),
+        ("-Drounds=0", "out of range", "from 1 to 1000"),
+        ("-Drounds=ten", "not a number", "whole number"),
+        ("-Drounds=-1", "not a number", "whole number"),
+        ("-Dccache=yes", "not a boolean", "true or false"),
+        ("-Dmemory=16", "not a size", "M or G"),
+        ("-Dmemory=0G", "not a size", "M or G"),
+        ("-Dmemory=", "the list is empty", "name at least one"),
+        ("-Dmemory=1G,1G", "names one thing twice", "name each once"),
+        ("-Dmemory=[1G", "not a list of strings", "-Dmemory=a,b"),
+        ("-Dmemory=[1,2]", "not a list of strings", "-Dmemory=a,b"),
+        ("-Dtriggers=sigtem", "has no 'sigtem'", "did you mean sigterm?"),
+        ("-Daccel=xen", "has no 'xen'", "known are: auto kvm tcg"),
+        ("-Dpin=7\0", "NUL", "leave it out"),
+    ],
+)
+def test_refusals(layout: Layout, word: str, cause: str, remedy: str) -> None:
+    error = refused(layout, word)
+    assert cause in error.cause
+    assert remedy in error.remedy
+    assert "\n" not in error.cause + error.remedy
+
+
+def test_guest_larger_than_the_machine(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Memory:
+        total = 24 * 1024**3
+
+    monkeypatch.setattr(module.psutil, "virtual_memory", lambda: Memory)
+    error = refused(layout, "-Dmemory=400G")
+    assert "400G" in error.cause
+    assert "24G" in error.remedy
+    # A default that does not fit is no mistake of the user's: such sizes are cancelled when they come up.
+    Memory.total = 2 * 1024**3
+    assert 16384 in parse_options(layout, []).memory_mib
+
+
+@given(st.text(max_size=20))
+def test_any_word_ends_in_options_or_an_error_of_ours(layout: Layout, text: str) -> None:
+    for word in (text, f"-D{text}", f"-Dmemory={text}", f"-Dtargets={text}"):
+        try:
+            parse_options(layout, [word])
+        except HarnessError as error:
+            assert error.code == 2
+
+
+@given(st.integers(1, 4096))
+def test_sizes_round_trip(mib: int) -> None:
+    assert parse_size(format_size(mib)) == mib
+
+
+def test_readme_explains_every_option(layout: Layout) -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    rows = set(re.findall(r"^\| `([a-z_]+)` \|", readme, re.MULTILINE))
+    assert rows == set(declared_options(layout))

@@ -1,0 +1,126 @@
+"""harness.process: output, limits, errors, and that nothing it starts is left."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from harness.errors import HarnessError, MissingError, StorageError, TimeoutExpiredError
+from harness.process import clean_environment, run, shell_quote
+
+
+def gone(pid: int) -> bool:
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline:
+        try:
+            state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+        except (FileNotFoundError, ProcessLookupError):
+            return True
+        if state == "Z":
+            return True
+        time.sleep(0.01)
+    return False
+
+
+def test_lines_and_log(tmp_path: Path) -> None:
+    lines: list[str] = []
+    log = tmp_path / "deep" / "x.log"
+    finished = run(["sh", "-c", "echo one; echo two >&2; printf three"], log=log, on_line=lines.append)
+    assert lines == ["one", "two", "three"]
+    assert finished.output == "one\ntwo\nthree"
+    assert log.read_text() == "$ sh -c 'echo one; echo two >&2; printf three'\none\ntwo\nthree"
+
+
+def test_stdout_apart(tmp_path: Path) -> None:
+    log = tmp_path / "x.log"
+    assert run(["sh", "-c", "echo out; echo err >&2"], merge_stderr=False, log=log).output == "out\n"
+    assert "err" in log.read_text()
+
+
+def test_large_input_and_output_do_not_block() -> None:
+    data = b"0123456789abcde\n" * 200_000
+    assert len(run(["cat"], stdin=data).output) == len(data)
+
+
+def test_undecodable_output_is_kept_readable() -> None:
+    assert run(["printf", "\\377x"]).output == "\ufffdx"
+
+
+def test_failure_shows_last_lines_and_log(tmp_path: Path) -> None:
+    log = tmp_path / "x.log"
+    with pytest.raises(HarnessError) as caught:
+        run(["sh", "-c", "echo reason; exit 3"], log=log)
+    assert "status 3" in caught.value.cause
+    assert caught.value.details == ("reason",)
+    assert caught.value.log == log
+
+
+def test_own_error() -> None:
+    with pytest.raises(MissingError, match="status 4"):
+        run(["sh", "-c", "exit 4"], error=lambda ended: MissingError(f"status {ended.returncode}", "x"))
+
+
+def test_program_absent() -> None:
+    with pytest.raises(MissingError, match="no-such-program"):
+        run(["no-such-program"])
+
+
+def test_status_127_of_a_present_program_is_not_absence() -> None:
+    assert run(["sh", "-c", "exit 127"], check=False).returncode == 127
+
+
+def test_log_unwritable(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError):
+        run(["true"], log=tmp_path / "file" / "x.log")
+
+
+def test_timeout_ends_the_whole_group(tmp_path: Path) -> None:
+    pidfile = tmp_path / "pid"
+    with pytest.raises(TimeoutExpiredError) as caught:
+        run(["sh", "-c", f"sleep 60 & echo $! >{pidfile}; wait"], timeout_s=0.5)
+    assert "setpriv" not in caught.value.cause
+    assert gone(int(pidfile.read_text()))
+
+
+def test_interrupt_ends_the_program(tmp_path: Path) -> None:
+    pidfile = tmp_path / "pid"
+    threading.Timer(
+        0.5, lambda: signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+    ).start()
+    with pytest.raises(KeyboardInterrupt):
+        run(["sh", "-c", f"echo $$ >{pidfile}; exec sleep 60"])
+    assert gone(int(pidfile.read_text()))
+
+
+def test_program_ends_when_we_are_killed(tmp_path: Path) -> None:
+    pidfile = tmp_path / "pid"
+    code = f"from harness.process import run; run(['sh', '-c', 'echo $$ >{pidfile}; exec sleep 60'])"
+    with subprocess.Popen([sys.executable, "-c", code]) as us:
+        while not (pidfile.exists() and pidfile.read_text().strip()):
+            time.sleep(0.01)
+        us.kill()
+    assert gone(int(pidfile.read_text()))
+
+
+def test_environment_is_clean(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIT_DIR", "/elsewhere")
+    monkeypatch.setenv("MAKEFLAGS", "-j9")
+    monkeypatch.setenv("LC_ALL", "tr_TR.UTF-8")
+    environment = clean_environment({"X": "1"})
+    assert "GIT_DIR" not in environment
+    assert "MAKEFLAGS" not in environment
+    assert environment["LC_ALL"] == "C.UTF-8"
+    assert environment["X"] == "1"
+    assert environment["PATH"] == os.environ["PATH"]
+
+
+def test_quoting() -> None:
+    assert shell_quote(["a b", Path("c")]) == "'a b' c"
