@@ -1,0 +1,25 @@
+"""Guest stage: a QEMU binary and a description → a running machine whose memory is populated.
+
+Takes: a binary, firmware folders, a Guest. Gives: Machine, for the life of a ``with`` block; nothing that it
+started outlives the block, the thread, or the process.
+"""
+
+from harness.guest.accel import Accel, probe_accel
+from harness.guest.firmware import Firmware, fetch_firmware
+from harness.guest.machine import Machine, start
+from harness.guest.memory import available_mib, needed_mib, why_not
+from harness.guest.model import Guest, command_line
+
+__all__ = [
+    "Accel",
+    "Firmware",
+    "Guest",
+    "Machine",
+    "available_mib",
+    "command_line",
+    "fetch_firmware",
+    "needed_mib",
+    "probe_accel",
+    "start",
+    "why_not",
+]

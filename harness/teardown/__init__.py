@@ -1,0 +1,10 @@
+"""Teardown stage: binaries and options → samples and comparisons.
+
+Takes: Subjects (binaries with a variant's name). Gives: a TeardownRun. Guests are started and timed by the
+avocado test tests/avocado/teardown.py, one at a time; this package holds all that the test does.
+"""
+
+from harness.teardown.model import Cell, Comparison, Sample, Subject, TeardownRun
+from harness.teardown.runner import probe_accels, run_teardown
+
+__all__ = ["Cell", "Comparison", "Sample", "Subject", "TeardownRun", "probe_accels", "run_teardown"]

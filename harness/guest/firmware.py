@@ -1,0 +1,70 @@
+"""Firmware for guests: from Debian's packages, unpacked into the cache, nothing installed."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.errors import FetchError
+from harness.guest.model import architecture_of
+from harness.layout import Layout
+from harness.lock import hold
+from harness.progress import Reporter
+
+
+@dataclass(frozen=True, kw_only=True)
+class Firmware:
+    """Folders for QEMU's ``-L``, in the order in which QEMU looks into them."""
+
+    folders: tuple[Path, ...]
+
+
+def needed_files(targets: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """Debian package → files in it that guests of ``targets`` need. Raises OptionError for unknown targets."""
+    needed: dict[str, tuple[str, ...]] = {}
+    for target in targets:
+        needed.update(architecture_of(target).firmware)
+    return needed
+
+
+def fetch_firmware(layout: Layout, reporter: Reporter, targets: Sequence[str]) -> Firmware:
+    """The firmware that guests of ``targets`` boot; fetched once, then kept by the packages' digests.
+
+    Raises FetchError, VerifyError (harness.source) and FetchError when a package lacks an expected file.
+    """
+    # Imported here: avocado's tests import this stage, and need no source stage.
+    from harness.source import fetch_packages, unpack_packages  # noqa: PLC0415
+
+    needed = needed_files(targets)
+    debs: dict[str, Path] = fetch_packages(layout, reporter, sorted(needed))
+    digest = hashlib.sha256()
+    for name in sorted(needed):
+        digest.update(f"{name} {hashlib.sha256(debs[name].read_bytes()).hexdigest()}\n".encode())
+    place = layout.cache / "firmware" / digest.hexdigest()[:16]
+    if not place.is_dir():
+        with hold(place, "the firmware", reporter):
+            if not place.is_dir():
+                aside = place.with_name(f".{place.name}.{os.getpid()}")
+                shutil.rmtree(aside, ignore_errors=True)
+                aside.mkdir(parents=True)
+                unpack_packages([debs[name] for name in sorted(needed)], aside)
+                aside.rename(place)
+    return locate(place, needed)
+
+
+def locate(place: Path, needed: dict[str, tuple[str, ...]]) -> Firmware:
+    """The folders of ``needed`` below ``place``. Raises FetchError when a file is not there."""
+    folders: dict[Path, None] = {}
+    for package, files in needed.items():
+        for name in files:
+            if not (place / name).is_file():
+                raise FetchError(
+                    f"Debian's package {package} has no {name}",
+                    f"remove {place} and run again, or report this",
+                )
+            folders[(place / name).parent] = None
+    return Firmware(folders=tuple(folders))

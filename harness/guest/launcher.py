@@ -1,0 +1,38 @@
+"""Prepare this process, then become QEMU. Run as a file by harness.guest.spawn, never imported.
+
+    launcher.py PARENT_PID PAGES -- PROGRAM WORD...
+
+A preexec_fn would run Python between fork and exec, which is not safe beside threads (subprocess manual).
+This file is a process of its own and execs, so that its pid becomes QEMU's.
+"""
+
+import ctypes
+import os
+import resource
+import signal
+import sys
+
+PR_SET_PDEATHSIG, PR_SET_THP_DISABLE = 1, 41  # linux/prctl.h
+
+
+def main() -> None:
+    """Exits with 127 and a message when the program cannot be executed."""
+    parent, pages, _, *words = sys.argv[1:]
+    prctl = ctypes.CDLL(None, use_errno=True).prctl
+    # Dies with the thread that started it. Kept over execve (prctl(2)).
+    prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != int(parent):
+        sys.exit("the process that wanted this guest has gone")
+    # Kept over fork and execve (prctl(2)); proved afterwards by THP_enabled in /proc/PID/status.
+    if pages == "4k" and prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0) != 0:
+        sys.exit(f"cannot turn transparent huge pages off: {os.strerror(ctypes.get_errno())}")
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    try:
+        os.execv(words[0], words)
+    except OSError as error:
+        sys.stderr.write(f"cannot execute {words[0]}: {error.strerror}\n")
+        sys.exit(127)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,146 @@
+"""What is timed (Cell), what came out (Sample), and what it says (Comparison).
+
+These structs are the rows of ``build/results/teardown.json``; docs/results.md is generated from them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import msgspec
+
+
+def _about(text: str) -> msgspec.Meta:
+    return msgspec.Meta(description=text)
+
+
+class Subject(msgspec.Struct, frozen=True, kw_only=True):
+    """A QEMU binary that is timed, under the name of its variant."""
+
+    variant: Annotated[str, _about("pristine, base, patched, or any other name")]
+    host: Annotated[str, _about("where the binary runs: native")]
+    target: Annotated[str, _about("guest architecture, such as x86_64-softmmu")]
+    path: Annotated[str, _about("the binary")]
+    sha256: Annotated[str, _about("digest of the binary")]
+    version: Annotated[str, _about("first line of --version")]
+    options: Annotated[
+        tuple[str, ...], _about("words that switch asynchronous teardown on; none for base")
+    ] = ()
+
+
+class Cell(msgspec.Struct, frozen=True, kw_only=True):
+    """One sample to take: a place in the matrix and the order in which it comes."""
+
+    variant: str
+    target: str
+    host: str
+    memory_mib: int
+    backend: str
+    pages: str
+    accel: str
+    payload: str
+    trigger: str
+    round: int
+    index: int
+    binary: str
+    firmware: tuple[str, ...]
+    options: tuple[str, ...]
+    helper: bool
+    """Whether another process must share QEMU's memory (true) or must not (false)."""
+    timeout_s: float
+
+    @property
+    def name(self) -> str:
+        """A short name, good for a file name."""
+        return "-".join(
+            (
+                *(self.variant, self.target.removesuffix("-softmmu"), f"{self.memory_mib}M", self.backend),
+                *(self.pages, self.accel, self.trigger, f"r{self.round}"),
+            )
+        )
+
+
+class Sample(msgspec.Struct, frozen=True, kw_only=True):
+    """One guest started and torn down."""
+
+    variant: Annotated[str, _about("state of the tree: pristine, base or patched")]
+    target: Annotated[str, _about("guest architecture")]
+    host: Annotated[str, _about("where the binary ran")]
+    memory_mib: Annotated[int, _about("guest memory in MiB")]
+    backend: Annotated[str, _about("ram (private, anonymous) or memfd (shared)")]
+    pages: Annotated[str, _about("4k (transparent huge pages off in QEMU) or thp (as the machine is set)")]
+    accel: Annotated[str, _about("accelerator that really was used: kvm or tcg")]
+    payload: Annotated[str, _about("paused: populated memory, vCPUs never ran")]
+    trigger: Annotated[str, _about("what ended QEMU: sigterm, sigkill, sigabrt or quit")]
+    round: Annotated[int, _about("round of the run, from 1")]
+    index: Annotated[int, _about("place in the order of the run, from 1")]
+    outcome: Annotated[str, _about("ok, cancelled (was not tried) or failed; only ok counts in comparisons")]
+    reason: Annotated[str, _about("one line: why cancelled or failed")] = ""
+    exit_s: Annotated[
+        float | None, _about("exit latency in seconds: trigger until the parent's wait for QEMU returned")
+    ] = None
+    reclaim_s: Annotated[
+        float | None,
+        _about("reclaim latency in seconds: trigger until the last process with QEMU's memory was gone"),
+    ] = None
+    restart_s: Annotated[
+        float | None,
+        _about("restart latency in seconds: trigger until a second guest is ready; not measured yet"),
+    ] = None
+    start_s: Annotated[float | None, _about("seconds from exec until the guest was ready")] = None
+    populated_mib: Annotated[
+        int | None, _about("resident memory of QEMU when the guest was ready, in MiB")
+    ] = None
+    helpers: Annotated[int | None, _about("other processes that shared QEMU's memory at the trigger")] = None
+    exit_status: Annotated[
+        int | None, _about("exit status of QEMU; the negative number of the signal that killed it")
+    ] = None
+    load1: Annotated[float | None, _about("load average of the last minute before the start")] = None
+    mem_available_mib: Annotated[int | None, _about("MiB available before the start")] = None
+    started: Annotated[str, _about("when the sample was begun, ISO 8601, UTC")] = ""
+
+
+class Comparison(msgspec.Struct, frozen=True, kw_only=True):
+    """A variant against ``base``, all else equal, for one of the latencies."""
+
+    variant: Annotated[str, _about("the variant that is compared with base")]
+    target: Annotated[str, _about("guest architecture")]
+    host: Annotated[str, _about("where the binaries ran")]
+    memory_mib: Annotated[int, _about("guest memory in MiB")]
+    backend: Annotated[str, _about("memory backend")]
+    pages: Annotated[str, _about("page size of guest memory")]
+    accel: Annotated[str, _about("accelerator")]
+    payload: Annotated[str, _about("what the guest did")]
+    trigger: Annotated[str, _about("what ended QEMU")]
+    latency: Annotated[str, _about("exit or reclaim")]
+    samples_base: Annotated[int, _about("good samples of base")]
+    samples: Annotated[int, _about("good samples of the variant")]
+    base_s: Annotated[float | None, _about("median of base, seconds")]
+    variant_s: Annotated[float | None, _about("median of the variant, seconds")]
+    ratio: Annotated[float | None, _about("variant_s / base_s")]
+    ratio_low: Annotated[float | None, _about("lower end of the 95 % bootstrap interval of the ratio")]
+    ratio_high: Annotated[float | None, _about("upper end of that interval")]
+    verdict: Annotated[str, _about("better, same, worse, or not enough data")]
+
+
+MATRIX_FIELDS = ("target", "host", "memory_mib", "backend", "pages", "accel", "payload", "trigger")
+"""What makes samples comparable: all of these are equal, only the variant differs."""
+
+
+def sample_of(cell: Cell, **fields: object) -> Sample:
+    """A sample for ``cell`` with the measured ``fields``."""
+    matrix = {name: getattr(cell, name) for name in ("variant", *MATRIX_FIELDS, "round", "index")}
+    return msgspec.convert({**matrix, **fields}, Sample)
+
+
+class TeardownRun(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run gave: a sample for each cell, in the order in which they were taken."""
+
+    samples: tuple[Sample, ...]
+    comparisons: tuple[Comparison, ...]
+    complete: bool
+
+    def failed(self) -> Sequence[Sample]:
+        """Samples that were tried and are no good."""
+        return [sample for sample in self.samples if sample.outcome == "failed"]

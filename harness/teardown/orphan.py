@@ -1,0 +1,38 @@
+"""End this process when the one that drives the run is gone, however it went.
+
+QEMU dies with the thread that started it (PR_SET_PDEATHSIG), so a test only has to end itself. avocado's
+own runner, the test's parent, would wait for the test's last message for ever and is ended too.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import threading
+
+
+def end_with(driver: int) -> None:
+    """Watch process ``driver`` from a thread; when it ends, kill our parent and ourselves at once."""
+    parent = os.getppid()
+    try:
+        pidfd = os.pidfd_open(driver)
+    except ProcessLookupError:
+        _end(parent)
+        return
+    threading.Thread(target=_watch, args=(pidfd, parent), daemon=True, name="driver-watch").start()
+
+
+def _watch(pidfd: int, parent: int) -> None:
+    poller = select.poll()
+    poller.register(pidfd, select.POLLIN)
+    poller.poll()
+    _end(parent)
+
+
+def _end(parent: int) -> None:
+    if parent > 1 and parent == os.getppid():
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(parent, signal.SIGKILL)
+    os.kill(os.getpid(), signal.SIGKILL)

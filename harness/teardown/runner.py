@@ -1,0 +1,163 @@
+"""Run the matrix through avocado and collect a sample for each cell."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import msgspec
+
+from harness.errors import TeardownError
+from harness.guest import Accel, fetch_firmware, probe_accel
+from harness.layout import Layout
+from harness.options import Options, format_size
+from harness.process import Finished, run
+from harness.progress import Reporter, Step
+from harness.teardown.job import Event, Plan
+from harness.teardown.model import Cell, Sample, Subject, TeardownRun, sample_of
+from harness.teardown.scenario import plan
+
+KEPT_JOBS = 3
+TEST = "tests/avocado/teardown.py"
+
+
+def probe_accels(
+    layout: Layout, options: Options, subjects: Sequence[Subject], reporter: Reporter
+) -> dict[str, Accel]:
+    """The accelerator for each target, proved with the first binary for it. Raises GuestError, FetchError."""
+    firmware = fetch_firmware(layout, reporter, options.targets)
+    accels: dict[str, Accel] = {}
+    for subject in subjects:
+        if subject.target not in accels:
+            accels[subject.target] = probe_accel(
+                Path(subject.path), subject.target, options.accel, firmware, reporter
+            )
+    return accels
+
+
+def run_teardown(
+    layout: Layout,
+    options: Options,
+    subjects: Sequence[Subject],
+    reporter: Reporter,
+    *,
+    accels: dict[str, Accel] | None = None,
+    on_sample: Callable[[Sample], None] | None = None,
+) -> TeardownRun:
+    """Time ``subjects`` over the matrix of ``options``, one guest at a time.
+
+    ``on_sample`` is called as each sample comes in, so that an interrupted run keeps what it has. A cell that
+    does not fit into memory gives a cancelled sample, one that goes wrong a failed one; every cell gives one.
+    Raises TeardownError when avocado itself cannot run, FetchError for firmware, GuestError for -Daccel=kvm
+    without KVM, OptionError when there is nothing to time.
+    """
+    found = probe_accels(layout, options, subjects, reporter) if accels is None else accels
+    cells = plan(options, subjects, found, fetch_firmware(layout, reporter, options.targets))
+    home = layout.build / "avocado"
+    home.mkdir(parents=True, exist_ok=True)
+    file = home / f"plan-{os.getpid()}.json"
+    # avocado's limit lies above our own, which name the cause.
+    limit_s = 2 * options.timeout + 120
+    file.write_bytes(
+        msgspec.json.encode(Plan(test=TEST, jobs=str(home / "jobs"), timeout_s=limit_s, cells=cells))
+    )
+    collector = _Collector(cells, on_sample)
+    try:
+        with reporter.step(f"teardown of {len(cells)} guests") as step:
+            finished = _run_job(layout, home, file, lambda line: collector.take(line, step))
+    finally:
+        file.unlink(missing_ok=True)
+        _prune(home / "jobs")
+    if not collector.samples:
+        raise TeardownError(
+            f"avocado ran no test (status {finished.returncode})",
+            "read the lines above and the log",
+            details=tuple(finished.output.splitlines()[-10:]),
+            log=layout.logs / "avocado.log",
+        )
+    samples = collector.all_samples()
+    _tell(samples, reporter)
+    # numpy takes a while to load: only when there is something to compare
+    from harness.teardown.statistics import compare  # noqa: PLC0415
+
+    return TeardownRun(samples=samples, comparisons=compare(samples), complete=True)
+
+
+def _run_job(layout: Layout, home: Path, file: Path, on_line: Callable[[str], None]) -> Finished:
+    package = Path(__file__).resolve().parent.parent.parent
+    log = layout.logs / "avocado.log"
+    log.unlink(missing_ok=True)
+    return run(
+        [sys.executable, "-m", "harness.teardown.job", file],
+        cwd=layout.root,
+        env={
+            # avocado looks for its configuration and folders here, not in the user's home or /etc.
+            "HOME": str(home),
+            "VIRTUAL_ENV": str(home),
+            "XDG_CONFIG_HOME": str(home),
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+            "PYTHONPATH": os.pathsep.join(filter(None, (str(package), os.environ.get("PYTHONPATH")))),
+        },
+        log=log,
+        on_line=on_line,
+        check=False,
+    )
+
+
+class _Collector:
+    """Lines of the job → samples."""
+
+    def __init__(self, cells: Sequence[Cell], on_sample: Callable[[Sample], None] | None) -> None:
+        self._cells = {cell.index: cell for cell in cells}
+        self._on_sample = on_sample
+        self.samples: dict[int, Sample] = {}
+
+    def take(self, line: str, step: Step) -> None:
+        try:
+            event = msgspec.json.decode(line, type=Event)
+            cell = self._cells[event.index]
+        except (msgspec.MsgspecError, KeyError):
+            return  # not ours: the log has it
+        try:
+            sample = msgspec.json.decode(event.whiteboard, type=Sample)
+        except msgspec.MsgspecError:
+            reason = f"the test ended with {event.status} and no result: {event.reason or 'no reason given'}"
+            sample = sample_of(cell, outcome="failed", reason=" ".join(reason.split()))
+        self.samples[cell.index] = sample
+        if self._on_sample is not None:
+            self._on_sample(sample)
+        step.update(
+            len(self.samples),
+            len(self._cells),
+            f"{cell.target.removesuffix('-softmmu')} {format_size(cell.memory_mib)} {cell.variant}",
+        )
+
+    def all_samples(self) -> tuple[Sample, ...]:
+        """One for each cell, in order; a cell that avocado said nothing about has failed."""
+        return tuple(
+            self.samples.get(index)
+            or sample_of(cell, outcome="failed", reason="avocado gave no result for this test")
+            for index, cell in sorted(self._cells.items())
+        )
+
+
+def _tell(samples: Sequence[Sample], reporter: Reporter) -> None:
+    """Say once for each reason what was cancelled or failed."""
+    said: dict[tuple[str, int, str], int] = {}
+    for sample in samples:
+        if sample.outcome != "ok":
+            key = (sample.outcome, sample.memory_mib, sample.variant if sample.outcome == "failed" else "")
+            said[key] = said.get(key, 0) + 1
+            if said[key] == 1:
+                who = f"{sample.variant} " if sample.outcome == "failed" else ""
+                reporter.warn(f"{who}{format_size(sample.memory_mib)} {sample.outcome}: {sample.reason}")
+
+
+def _prune(jobs: Path) -> None:
+    """Keep avocado's files of the last few jobs."""
+    folders = sorted(jobs.glob("job-*"), key=lambda folder: folder.stat().st_mtime)
+    for folder in folders[:-KEPT_JOBS]:
+        shutil.rmtree(folder, ignore_errors=True)

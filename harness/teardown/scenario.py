@@ -1,0 +1,74 @@
+"""The matrix of a run, and the order in which its cells are visited."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Mapping, Sequence
+
+from harness.errors import OptionError
+from harness.guest import Accel, Firmware
+from harness.options import Options
+from harness.teardown.model import Cell, Subject
+
+
+def plan(
+    options: Options,
+    subjects: Sequence[Subject],
+    accels: Mapping[str, Accel],
+    firmware: Firmware,
+    *,
+    seed: int | None = None,
+) -> tuple[Cell, ...]:
+    """Every cell of the matrix, once a round, in the order in which they are to be run.
+
+    Rounds come one after another, so that a run that is stopped early has some of everything. Within a round
+    the variants of one (target, memory, backend, pages, payload, trigger) follow each other directly, and
+    their order turns round from one round to the next (A B, B A, …), so that slow drift of the machine and
+    a neighbour's after-effects hit all alike. With ``seed`` the order of places within each round is shuffled,
+    the same way for the same seed. Raises OptionError when there is nothing to run.
+    """
+    places = list(
+        itertools.product(
+            options.targets,
+            options.hosts,
+            options.memory_mib,
+            options.backends,
+            options.pages,
+            options.payload,
+            options.triggers,
+        )
+    )
+    shuffler = random.Random(seed)  # noqa: S311 - an order, not a secret
+    cells: list[Cell] = []
+    for turn in range(1, options.rounds + 1):
+        if seed is not None:
+            shuffler.shuffle(places)
+        for number, (target, host, memory, backend, pages, payload, trigger) in enumerate(places):
+            here = [subject for subject in subjects if (subject.target, subject.host) == (target, host)]
+            if (turn + number) % 2 == 0:
+                here.reverse()
+            cells += [
+                Cell(
+                    variant=subject.variant,
+                    target=target,
+                    host=host,
+                    memory_mib=memory,
+                    backend=backend,
+                    pages=pages,
+                    accel=accels[target].name,
+                    payload=payload,
+                    trigger=trigger,
+                    round=turn,
+                    index=len(cells) + offset,
+                    binary=subject.path,
+                    firmware=tuple(str(folder) for folder in firmware.folders),
+                    options=subject.options,
+                    helper=bool(subject.options),
+                    timeout_s=float(options.timeout),
+                )
+                for offset, subject in enumerate(here, start=1)
+            ]
+    if not cells:
+        raise OptionError("there is nothing to time: no binary for these targets", "run nox -s build first")
+    return tuple(cells)
