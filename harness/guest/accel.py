@@ -9,12 +9,15 @@ import socket
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from harness.errors import GuestError
 from harness.guest.firmware import Firmware
 from harness.guest.model import architecture_of, proof_command_line
 from harness.guest.spawn import spawn
-from harness.progress import Reporter
+
+if TYPE_CHECKING:  # rich is slow to load, and tests under avocado import this package
+    from harness.progress import Reporter
 
 PROBE_LIMIT_S = 3.0
 

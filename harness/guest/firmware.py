@@ -8,12 +8,14 @@ import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from harness.errors import FetchError
 from harness.guest.model import architecture_of
-from harness.layout import Layout
-from harness.lock import hold
-from harness.progress import Reporter
+
+if TYPE_CHECKING:
+    from harness.layout import Layout
+    from harness.progress import Reporter
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +26,7 @@ class Firmware:
 
 
 def needed_files(targets: Iterable[str]) -> dict[str, tuple[str, ...]]:
-    """Debian package → files in it that guests of ``targets`` need. Raises OptionError for unknown targets."""
+    """Debian package → files in it that guests of ``targets`` need. Raises OptionError."""
     needed: dict[str, tuple[str, ...]] = {}
     for target in targets:
         needed.update(architecture_of(target).firmware)
@@ -36,7 +38,8 @@ def fetch_firmware(layout: Layout, reporter: Reporter, targets: Sequence[str]) -
 
     Raises FetchError, VerifyError (harness.source) and FetchError when a package lacks an expected file.
     """
-    # Imported here: avocado's tests import this stage, and need no source stage.
+    # Imported here: tests under avocado import this stage and need neither, and they start a hundred times.
+    from harness.lock import hold  # noqa: PLC0415
     from harness.source import fetch_packages, unpack_packages  # noqa: PLC0415
 
     needed = needed_files(targets)

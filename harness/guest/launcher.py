@@ -28,7 +28,7 @@ def main() -> None:
         sys.exit(f"cannot turn transparent huge pages off: {os.strerror(ctypes.get_errno())}")
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     try:
-        os.execv(words[0], words)
+        os.execv(words[0], words)  # noqa: S606 - no shell is wanted
     except OSError as error:
         sys.stderr.write(f"cannot execute {words[0]}: {error.strerror}\n")
         sys.exit(127)

@@ -22,7 +22,7 @@ from harness.guest.spawn import Child, spawn
 
 @dataclass(frozen=True, kw_only=True)
 class Machine:
-    """A guest that is ready. ``populated_mib`` is the memory it held then; ``started_s`` the seconds it took."""
+    """A guest that is ready. It then held ``populated_mib`` MiB and had taken ``started_s`` seconds."""
 
     guest: Guest
     child: Child
@@ -65,8 +65,8 @@ class Machine:
 def start(guest: Guest, *, log: Path, timeout_s: float) -> Iterator[Machine]:
     """A guest that is ready for the life of the block; QEMU never outlives it.
 
-    Ready means: QMP negotiated, vCPUs stopped, and all of the guest's memory resident. Raises GuestError with
-    QEMU's last lines when it ends, stays silent for ``timeout_s`` seconds, or holds less memory than asked for.
+    Ready means: QMP negotiated, vCPUs stopped, and all of the guest's memory resident. Raises GuestError
+    with QEMU's last lines when it ends, is silent for ``timeout_s`` seconds, or holds too little memory.
     """
     threads = len(os.sched_getaffinity(0))
     ours, theirs = socket.socketpair()
@@ -142,7 +142,7 @@ def _check_ready(machine: Machine) -> None:
         raise GuestError(f"the guest is {status}, not paused", "report this with the log", log=log)
     if machine.populated_mib < guest.memory_mib:
         raise GuestError(
-            f"only {machine.populated_mib} of {guest.memory_mib} MiB are resident: the guest is not populated",
+            f"only {machine.populated_mib} of {guest.memory_mib} MiB are resident: guest not populated",
             "make memory free, turn swap off, and run again",
             details=machine.child.last_lines(),
             log=log,

@@ -45,7 +45,7 @@ def resident_mib(pid: int, proc: Path = Path("/proc")) -> int:
 
 
 def huge_pages_off(pid: int, proc: Path = Path("/proc")) -> bool | None:
-    """Whether transparent huge pages are off for the process (THP_enabled, Linux ≥ 5.0); None when unknown."""
+    """Whether transparent huge pages are off for the process (THP_enabled, Linux 5.0); None: unknown."""
     try:
         status = (proc / str(pid) / "status").read_text(encoding="utf-8", errors="replace")
     except OSError:

@@ -40,7 +40,7 @@ ARCHITECTURES = {
 
 
 def architecture_of(target: str) -> Architecture:
-    """The architecture of ``target`` (such as ``s390x-softmmu``). Raises OptionError for one we cannot start."""
+    """The architecture of ``target`` (such as ``s390x-softmmu``). Raises OptionError."""
     name = target.removesuffix("-softmmu")
     if name not in ARCHITECTURES:
         known = " ".join(f"{known}-softmmu" for known in ARCHITECTURES)

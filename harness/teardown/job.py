@@ -56,7 +56,7 @@ class _Watcher:
 
     def test_progress(self, progress: bool = False) -> None: ...
 
-    def end_test(self, result: Any, state: dict[str, Any]) -> None:
+    def end_test(self, result: Any, state: dict[str, Any]) -> None:  # noqa: ARG002 - avocado's signature
         event = Event(
             index=_index(str(state["name"])),
             status=str(state.get("status", "")),
@@ -71,7 +71,7 @@ def _index(name: str) -> int:
     return int(name.rpartition(";")[2].split("-", 1)[0])
 
 
-def _stop(number: int, frame: FrameType | None) -> None:
+def _stop(_number: int, _frame: FrameType | None) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough: avocado ends the test meanwhile
     raise KeyboardInterrupt
 

@@ -7,18 +7,21 @@ import shutil
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from harness.errors import TeardownError
 from harness.guest import Accel, fetch_firmware, probe_accel
-from harness.layout import Layout
-from harness.options import Options, format_size
 from harness.process import Finished, run
-from harness.progress import Reporter, Step
 from harness.teardown.job import Event, Plan
 from harness.teardown.model import Cell, Sample, Subject, TeardownRun, sample_of
 from harness.teardown.scenario import plan
+
+if TYPE_CHECKING:  # tests under avocado import this package: a hundred times a run
+    from harness.layout import Layout
+    from harness.options import Options
+    from harness.progress import Reporter, Step
 
 KEPT_JOBS = 3
 TEST = "tests/avocado/teardown.py"
@@ -99,6 +102,9 @@ def _run_job(layout: Layout, home: Path, file: Path, on_line: Callable[[str], No
             "VIRTUAL_ENV": str(home),
             "XDG_CONFIG_HOME": str(home),
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+            # Compiled once, whatever the user's PYTHONDONTWRITEBYTECODE says: each test is a new interpreter.
+            "PYTHONDONTWRITEBYTECODE": "",
+            "PYTHONPYCACHEPREFIX": str(home / "pycache"),
             "PYTHONPATH": os.pathsep.join(filter(None, (str(package), os.environ.get("PYTHONPATH")))),
         },
         log=log,
@@ -132,7 +138,7 @@ class _Collector:
         step.update(
             len(self.samples),
             len(self._cells),
-            f"{cell.target.removesuffix('-softmmu')} {format_size(cell.memory_mib)} {cell.variant}",
+            f"{cell.target.removesuffix('-softmmu')} {cell.memory_mib} MiB {cell.variant}",
         )
 
     def all_samples(self) -> tuple[Sample, ...]:
@@ -153,7 +159,7 @@ def _tell(samples: Sequence[Sample], reporter: Reporter) -> None:
             said[key] = said.get(key, 0) + 1
             if said[key] == 1:
                 who = f"{sample.variant} " if sample.outcome == "failed" else ""
-                reporter.warn(f"{who}{format_size(sample.memory_mib)} {sample.outcome}: {sample.reason}")
+                reporter.warn(f"{who}{sample.memory_mib} MiB {sample.outcome}: {sample.reason}")
 
 
 def _prune(jobs: Path) -> None:

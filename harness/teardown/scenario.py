@@ -5,11 +5,14 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from harness.errors import OptionError
 from harness.guest import Accel, Firmware
-from harness.options import Options
 from harness.teardown.model import Cell, Subject
+
+if TYPE_CHECKING:
+    from harness.options import Options
 
 
 def plan(
@@ -25,8 +28,8 @@ def plan(
     Rounds come one after another, so that a run that is stopped early has some of everything. Within a round
     the variants of one (target, memory, backend, pages, payload, trigger) follow each other directly, and
     their order turns round from one round to the next (A B, B A, …), so that slow drift of the machine and
-    a neighbour's after-effects hit all alike. With ``seed`` the order of places within each round is shuffled,
-    the same way for the same seed. Raises OptionError when there is nothing to run.
+    a neighbour's after-effects hit all alike. With ``seed`` the order of places within each round is
+    shuffled, the same way for the same seed. Raises OptionError when there is nothing to run.
     """
     places = list(
         itertools.product(

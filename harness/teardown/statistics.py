@@ -1,9 +1,9 @@
 """Samples → comparisons with base.
 
-Rule (docs/results.md states it too): of each side only samples with outcome ``ok`` count. The ratio is that of
-the medians; its 95 % interval is a percentile bootstrap over both sides (scipy.stats.bootstrap, 2,000
-resamples, fixed seed). All of the interval below 1 is ``better``, all of it above is ``worse``, else ``same``;
-with fewer than 3 samples on a side the verdict is ``not enough data``.
+Rule (docs/results.md states it too): of each side only samples with outcome ``ok`` count. The ratio is that
+of the medians; its 95 % interval is a percentile bootstrap over both sides (scipy.stats.bootstrap, 2,000
+resamples, fixed seed). All of the interval below 1 is ``better``, all of it above is ``worse``, else
+``same``; with fewer than 3 samples on a side the verdict is ``not enough data``.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ REFERENCE = "base"
 
 
 def compare(samples: Sequence[Sample]) -> tuple[Comparison, ...]:
-    """Each variant against base, for exit and reclaim, in the order in which places and variants first occur."""
+    """Each variant against base, for exit and reclaim, in the order in which places first occur."""
     groups: dict[tuple[Any, ...], dict[str, list[Sample]]] = {}
     for sample in samples:
         place = tuple(getattr(sample, field) for field in MATRIX_FIELDS)

@@ -4,8 +4,8 @@ All times are CLOCK_MONOTONIC (time.monotonic_ns). Nothing here polls: the wait 
 waitid(2), the wait for others is poll(2) on pidfds, which the kernel wakes.
 
 In the kernel (do_exit, kernel/exit.c) a process lets go of its memory (exit_mm) before it tells its parent
-and its pidfds (exit_notify). So the address space is torn down by the last process that shares it, before that
-process's pidfd becomes readable: the moment when the last one is readable is the moment when the memory is back.
+and its pidfds (exit_notify). So the address space is torn down by the last process that shares it, before
+that process's pidfd becomes readable: when the last one is readable, the memory is back.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 from avocado import Test
+
 from harness.teardown.model import Cell
 from harness.teardown.orphan import end_with
 from harness.teardown.sample import take_sample
