@@ -1,0 +1,168 @@
+"""The table at the terminal, from the results and from nothing else."""
+
+from __future__ import annotations
+
+import io
+import statistics
+from collections.abc import Iterable, Sequence
+
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from harness.options import format_size
+from harness.report.model import TeardownResults
+from harness.teardown.model import MATRIX_FIELDS, Comparison, Sample
+
+REFERENCE = "base"
+NONE = "\N{EN DASH}"
+_COLUMNS = {
+    "target": "target",
+    "host": "host",
+    "memory_mib": "memory",
+    "backend": "backend",
+    "pages": "pages",
+}
+_COLUMNS |= {"payload": "payload", "trigger": "trigger"}  # accel goes with target and is in the heading
+_STYLES = {"better": "green", "worse": "red"}
+
+
+def render_table(results: TeardownResults) -> RenderableType:
+    """Medians of base and of each other variant, place by place; cancelled and failed samples below."""
+    variants = list(dict.fromkeys(row.variant for row in results.rows))
+    others = [variant for variant in variants if variant != REFERENCE]
+    shown = [field for field in _COLUMNS if field in ("memory_mib",) or len(_values(results.rows, field)) > 1]
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
+    for field in shown:
+        table.add_column(_COLUMNS[field], no_wrap=True)
+    if len(others) != 1:
+        table.add_column("variant", no_wrap=True)
+    compared = REFERENCE in variants and bool(others)
+    name = others[0] if len(others) == 1 else ""
+    if compared:
+        table.add_column(f"{REFERENCE}\nexit", justify="right", no_wrap=True)
+    table.add_column(f"{name}\nexit", justify="right", no_wrap=True)
+    if compared:
+        table.add_column("\nratio", justify="right", no_wrap=True)
+    table.add_column(f"{name}\nreclaim", justify="right", no_wrap=True)
+    if compared:
+        table.add_column("\nratio", justify="right", no_wrap=True)
+        table.add_column("verdict\nexit, reclaim", no_wrap=True)
+    verdicts = {_key(row, row.variant, row.latency): row for row in results.comparisons}
+    for place, samples in _places(results.rows).items():
+        for variant in others or variants:
+            lead = [_cell(field, place[MATRIX_FIELDS.index(field)]) for field in shown]
+            if len(others) != 1:
+                lead.append(variant)
+            mine = [sample for sample in samples if sample.variant == variant]
+            if not compared:
+                table.add_row(*lead, _median(mine, "exit_s"), _median(mine, "reclaim_s"))
+                continue
+            theirs = [sample for sample in samples if sample.variant == REFERENCE]
+            exit_, reclaim = (verdicts.get((*place, variant, latency)) for latency in ("exit", "reclaim"))
+            table.add_row(
+                *lead,
+                _median(theirs, "exit_s"),
+                _median(mine, "exit_s"),
+                _ratio(exit_),
+                _median(mine, "reclaim_s"),
+                _ratio(reclaim),
+                Text.assemble(_verdict(exit_), ", ", _verdict(reclaim)),
+            )
+    return Group(*_heading(results), table, *_remarks(results))
+
+
+def table_text(results: TeardownResults, *, width: int = 100) -> str:
+    """The table as plain text, without colour codes."""
+    stream = io.StringIO()
+    console = Console(file=stream, width=width, color_system=None, force_terminal=False, highlight=False)
+    console.print(render_table(results))
+    return "\n".join(line.rstrip() for line in stream.getvalue().splitlines()) + "\n"
+
+
+def format_seconds(seconds: float | None) -> str:
+    """Three significant digits, in ms below one second."""
+    if seconds is None:
+        return NONE
+    value, unit = (seconds, "s") if seconds >= 0.9995 else (seconds * 1000, "ms")
+    digits = 0 if value >= 99.95 else 1 if value >= 9.995 else 2
+    return f"{value:.{digits}f} {unit}"
+
+
+def _heading(results: TeardownResults) -> Iterable[RenderableType]:
+    rows, host = results.rows, results.host
+    accels = ", ".join(
+        f"{accel.name} for {accel.target.removesuffix('-softmmu')}" for accel in results.accels
+    )
+    rounds = max((row.round for row in rows), default=0)
+    fixed = [_cell(field, _values(rows, field)[0]) for field in _COLUMNS if len(_values(rows, field)) == 1]
+    yield Text(
+        f"Teardown, medians of {rounds} round{'s' if rounds != 1 else ''}: {', '.join(fixed)}; {accels}"
+    )
+    yield Text(
+        f"{host.distribution}, Linux {host.kernel}, {host.cpus} CPUs, {host.memory_mib // 1024} GiB",
+        style="dim",
+    )
+    yield Text("")
+
+
+def _remarks(results: TeardownResults) -> Iterable[RenderableType]:
+    reasons: dict[tuple[str, str, str], list[Sample]] = {}
+    for row in results.rows:
+        if row.outcome != "ok":
+            who = (
+                "" if row.outcome == "cancelled" else f"{row.variant} {row.target.removesuffix('-softmmu')} "
+            )
+            key = (row.outcome, who, format_size(row.memory_mib))
+            reasons.setdefault(key, []).append(row)
+    for (outcome, who, size), samples in reasons.items():
+        count = f"{len(samples)} sample{'s' if len(samples) != 1 else ''}"
+        yield Text(f"{who}{size}: {count} {outcome}: {samples[0].reason}", style="yellow")
+    if any(row.verdict == "not enough data" for row in results.comparisons):
+        yield Text("?: not enough data, a verdict needs 3 good samples a side", style="dim")
+    if not results.complete:
+        yield Text("The run was stopped before its end.", style="yellow")
+
+
+def _places(rows: Sequence[Sample]) -> dict[tuple[object, ...], list[Sample]]:
+    """Rows by place: by target, then size, in the order in which they first occur."""
+    places: dict[tuple[object, ...], list[Sample]] = {}
+    for row in sorted(rows, key=lambda row: (row.round, row.index)):
+        places.setdefault(tuple(getattr(row, field) for field in MATRIX_FIELDS), []).append(row)
+    return places
+
+
+def _key(row: Comparison, variant: str, latency: str) -> tuple[object, ...]:
+    return (*(getattr(row, field) for field in MATRIX_FIELDS), variant, latency)
+
+
+def _values(rows: Sequence[Sample], field: str) -> list[object]:
+    return list(dict.fromkeys(getattr(row, field) for row in rows))
+
+
+def _cell(field: str, value: object) -> str:
+    if field == "memory_mib":
+        return format_size(int(str(value)))
+    return str(value).removesuffix("-softmmu")
+
+
+def _median(samples: Sequence[Sample], field: str) -> str:
+    good = [getattr(sample, field) for sample in samples if sample.outcome == "ok"]
+    if good:
+        return format_seconds(statistics.median(good))
+    return "cancelled" if any(sample.outcome == "cancelled" for sample in samples) else NONE
+
+
+def _ratio(row: Comparison | None) -> str:
+    if row is None or row.ratio is None:
+        return NONE
+    return f"{row.ratio:.3f}" if row.ratio < 0.1 else f"{row.ratio:.2f}"
+
+
+def _verdict(row: Comparison | None) -> Text:
+    if row is None or row.ratio is None:
+        return Text(NONE)
+    if row.verdict == "not enough data":
+        return Text("?")
+    return Text(row.verdict, style=_STYLES.get(row.verdict, ""))
