@@ -96,11 +96,11 @@ def _report_errors(call: Callable[[], int]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + 13
     except OSError as error:
+        folders = "QEMU_HARNESS_BUILD, QEMU_HARNESS_TREES and QEMU_HARNESS_CACHE"
         remedies = {
             errno.ENOSPC: "free some disk space and run again",
-            errno.EACCES: "check the owner and mode of that file, or choose other folders with QEMU_HARNESS_BUILD, "
-            "QEMU_HARNESS_TREES and QEMU_HARNESS_CACHE",
-            errno.EROFS: "choose writable folders with QEMU_HARNESS_BUILD, QEMU_HARNESS_TREES and QEMU_HARNESS_CACHE",
+            errno.EACCES: f"check the owner and mode of that file, or choose other folders with {folders}",
+            errno.EROFS: f"choose writable folders with {folders}",
         }
         remedy = remedies.get(error.errno or 0, "check that the file can be read and written, then run again")
         return _tell(StorageError(str(error), remedy))

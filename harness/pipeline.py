@@ -16,6 +16,7 @@ from harness.options import Options, check_choice
 from harness.progress import Reporter
 from harness.series import Series, load_series
 from harness.source import Pin, fetch, find_pin
+from harness.teardown import Subject
 from harness.tree import Checkout, Tree, checkout, import_source
 
 
@@ -58,7 +59,7 @@ def prepare(layout: Layout, options: Options, reporter: Reporter) -> Prepared:
 
 
 def build_all(
-    layout: Layout, options: Options, reporter: Reporter, command: Sequence[str]
+    layout: Layout, options: Options, reporter: Reporter, command: str
 ) -> tuple[Prepared, tuple[Build, ...]]:
     """Everything up to the binaries of each variant; writes ``build/results/build.json``."""
     check_request(layout, options)
@@ -67,5 +68,22 @@ def build_all(
     builds = tuple(
         build(checkout_, prepared.pin, options, layout, reporter) for checkout_ in prepared.checkouts
     )
-    write_build_results(layout, builds, tuple(command))
+    write_build_results(layout, builds, command)
     return prepared, builds
+
+
+def subjects(prepared: Prepared, builds: Sequence[Build]) -> tuple[Subject, ...]:
+    """The built binaries as what is timed: every variant but ``base`` runs with its feature switched on."""
+    return tuple(
+        Subject(
+            variant=checkout_.variant,
+            host=built.host,
+            target=binary.target,
+            path=binary.path,
+            sha256=binary.sha256,
+            version=binary.version,
+            options=() if checkout_.variant == "base" else prepared.pin.async_teardown,
+        )
+        for checkout_, built in zip(prepared.checkouts, builds, strict=True)
+        for binary in built.binaries
+    )

@@ -81,7 +81,7 @@ def run(
     *,
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
-    stdin: bytes | None = None,
+    stdin: bytes | BinaryIO | None = None,
     log: Path | None = None,
     timeout_s: float | None = None,
     on_line: Callable[[str], None] | None = None,
@@ -91,7 +91,8 @@ def run(
 ) -> Finished:
     """Run a program to its end.
 
-    ``env`` is added to clean_environment(). Output goes line by line to ``on_line`` and, with the quoted
+    ``env`` is added to clean_environment(). ``stdin`` is the input itself, or an open file or pipe to read
+    it from (nothing, when None). Output goes line by line to ``on_line`` and, with the quoted
     command ahead of it, to ``log`` (appended). With ``merge_stderr`` false, ``output`` is standard output
     alone and stderr goes only to the log. With ``check``, a status other than 0 raises ``error(finished)``
     or, without it, a HarnessError with the last lines.
@@ -113,12 +114,13 @@ def run(
                 raise StorageError(
                     f"cannot write {log}: {problem}", "free the disk or choose another build folder"
                 ) from problem
+        source = stack.enter_context(_as_file(stdin)) if isinstance(stdin, bytes) else stdin
         try:
             child = subprocess.Popen(
                 [*_die_with_us(), *words],
                 cwd=cwd,
                 env=clean_environment(env),
-                stdin=subprocess.DEVNULL if stdin is None else stack.enter_context(_as_file(stdin)),
+                stdin=source or subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT if merge_stderr else (sink or subprocess.DEVNULL),
                 start_new_session=True,
