@@ -1,0 +1,22 @@
+"""Stage one: get a pin's bytes and prove them.
+
+Takes a pin (qemu-src/pins.toml) or a local folder or archive; gives a Source, whose digest the tree stage
+relies on. Also gets single Debian packages (firmware), without installing them.
+"""
+
+from harness.source.fetch import Source, fetch
+from harness.source.packages import fetch_packages, unpack_packages
+from harness.source.pin import Edit, Location, Pin, Traces, find_pin, load_pins
+
+__all__ = [
+    "Edit",
+    "Location",
+    "Pin",
+    "Source",
+    "Traces",
+    "fetch",
+    "fetch_packages",
+    "find_pin",
+    "load_pins",
+    "unpack_packages",
+]

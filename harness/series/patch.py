@@ -1,0 +1,268 @@
+"""One patch file as ``git format-patch`` writes it: its mail headers, and which files it changes and how.
+
+The scanner follows git-apply(1): a hunk's header says how many lines it has, so text inside a hunk is never
+taken for a header. Patches that are not in git's own format are refused, because git would have to guess
+which file they mean.
+"""
+
+from __future__ import annotations
+
+import email
+import email.policy
+import re
+from dataclasses import dataclass
+from email.message import EmailMessage
+
+_HUNK = re.compile(r"@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@(.*)")
+_ESCAPES = {"a": 7, "b": 8, "t": 9, "n": 10, "v": 11, "f": 12, "r": 13, '"': 34, "\\": 92}
+
+
+class PatchFormatError(ValueError):
+    """The text is not a patch in git's format; the message says where."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hunk:
+    """One hunk. ``lines`` keep their first character: space, plus or minus."""
+
+    header: str
+    old_start: int
+    new_start: int
+    lines: tuple[str, ...]
+
+    @property
+    def before(self) -> tuple[str, ...]:
+        """The lines that the tree must have."""
+        return tuple(line[1:] for line in self.lines if line[:1] in (" ", "-"))
+
+    @property
+    def added(self) -> tuple[str, ...]:
+        return tuple(line[1:] for line in self.lines if line.startswith("+"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileChange:
+    """What a patch does to one file. Paths are relative to the tree; modes are git's, empty if not said."""
+
+    old: str
+    new: str
+    old_mode: str = ""
+    new_mode: str = ""
+    binary: bool = False
+    hunks: tuple[Hunk, ...] = ()
+
+    @property
+    def path(self) -> str:
+        return self.new or self.old
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(path for path in (self.old, self.new) if path))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Patch:
+    """One file of a series. ``data`` are its exact bytes."""
+
+    file: str
+    number: int
+    subject: str
+    author: str
+    date: str
+    message: str
+    changes: tuple[FileChange, ...]
+    data: bytes
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(path for change in self.changes for path in change.paths))
+
+
+def read_patch(file: str, number: int, data: bytes) -> Patch:
+    """The patch in ``data``. Raises PatchFormatError."""
+    mail = email.message_from_bytes(data.removeprefix(b"\xef\xbb\xbf"), policy=email.policy.default)
+    assert isinstance(mail, EmailMessage)
+    if mail["From"] is None or mail["Subject"] is None:
+        raise PatchFormatError("it has no From: and Subject: headers")
+    payload = mail.get_payload(decode=True)
+    if not isinstance(payload, bytes):
+        raise PatchFormatError("it is a mail of several parts")
+    body = payload.decode("utf-8", "surrogateescape")
+    start = re.search(r"^diff --git |^--- ", body, re.MULTILINE)
+    message, diff = (body[: start.start()], body[start.start() :]) if start else (body, "")
+    changes = scan_changes(diff)
+    if not changes:
+        raise PatchFormatError("it changes no file")
+    return Patch(
+        file=file,
+        number=number,
+        subject=re.sub(r"^\s*\[[^\]]*PATCH[^\]]*\]\s*", "", " ".join(str(mail["Subject"]).split())),
+        author=str(mail["From"]),
+        date=str(mail["Date"] or ""),
+        message=re.split(r"^---\s*$", message, maxsplit=1, flags=re.MULTILINE)[0].strip(),
+        changes=changes,
+        data=data,
+    )
+
+
+def scan_changes(text: str) -> tuple[FileChange, ...]:
+    """Every file change in the diff ``text`` (leading prose is skipped). Raises PatchFormatError."""
+    lines = [line.removesuffix("\r") for line in text.split("\n")]
+    changes: list[FileChange] = []
+    index = 0
+    while index < len(lines):
+        line = lines[index]
+        if line.startswith("diff --git "):
+            change, index = _scan_file(lines, index)
+            changes.append(change)
+        elif line.startswith("--- ") and index + 1 < len(lines) and lines[index + 1].startswith("+++ "):
+            raise PatchFormatError(f"{line!r} does not follow a 'diff --git' line")
+        elif _HUNK.match(line) or line == "GIT binary patch":
+            raise PatchFormatError(f"{line[:40]!r} belongs to no 'diff --git' line")
+        else:
+            index += 1
+    return tuple(changes)
+
+
+def _scan_file(lines: list[str], index: int) -> tuple[FileChange, int]:
+    first = lines[index]
+    said: dict[str, str] = {}
+    hunks: list[Hunk] = []
+    binary = False
+    index += 1
+    while index < len(lines):
+        line = lines[index]
+        if line.startswith("diff --git "):
+            break
+        if _HUNK.match(line):
+            hunk, index = _scan_hunk(lines, index)
+            hunks.append(hunk)
+            continue
+        if hunks or binary:
+            if line.startswith("--- ") and index + 1 < len(lines) and lines[index + 1].startswith("+++ "):
+                raise PatchFormatError(f"{line!r} does not follow a 'diff --git' line")
+            index += 1
+            continue
+        binary = line == "GIT binary patch" or line.startswith("Binary files ")
+        for key in (
+            *("--- ", "+++ ", "rename from ", "rename to ", "copy from ", "copy to ", "old mode "),
+            *("new mode ", "new file mode ", "deleted file mode ", "index "),
+        ):
+            if line.startswith(key):
+                if key in said:
+                    raise PatchFormatError(f"{key.strip()!r} is there twice for {first!r}")
+                said[key] = line.removeprefix(key)
+        index += 1
+    return _change(first, said, tuple(hunks), binary=binary), index
+
+
+def _change(first: str, said: dict[str, str], hunks: tuple[Hunk, ...], *, binary: bool) -> FileChange:
+    names = _header_names(first.removeprefix("diff --git "))
+    old, new = names or ("", "")
+    for key, side in (("--- ", "old"), ("+++ ", "new")):
+        if key in said:
+            name = _unquote(said[key].split("\t")[0] if not said[key].startswith('"') else said[key])
+            name = "" if name == "/dev/null" else _strip(name)
+            if names is not None and name and name not in names:
+                raise PatchFormatError(f"{key.strip()} {name!r} is not what {first!r} says")
+            old, new = (name, new) if side == "old" else (old, name)
+    for key, side in (
+        ("rename from ", "old"),
+        ("copy from ", "old"),
+        ("rename to ", "new"),
+        ("copy to ", "new"),
+    ):
+        if key in said:
+            name = _unquote(said[key])
+            old, new = (name, new) if side == "old" else (old, name)
+    if "new file mode " in said:
+        old = ""
+    if "deleted file mode " in said:
+        new = ""
+    if not old and not new:
+        raise PatchFormatError(f"cannot tell which file {first!r} means")
+    kept = said.get("index ", "").partition(" ")[2]
+    return FileChange(
+        old=old,
+        new=new,
+        old_mode=said.get("old mode ") or said.get("deleted file mode ") or kept,
+        new_mode=said.get("new mode ") or said.get("new file mode ") or kept,
+        binary=binary,
+        hunks=hunks,
+    )
+
+
+def _scan_hunk(lines: list[str], index: int) -> tuple[Hunk, int]:
+    header = lines[index]
+    match = _HUNK.match(header)
+    assert match is not None
+    old_left = int(match[2]) if match[2] is not None else 1
+    new_left = int(match[4]) if match[4] is not None else 1
+    body: list[str] = []
+    index += 1
+    while old_left > 0 or new_left > 0:
+        if index >= len(lines):
+            raise PatchFormatError(f"the hunk {header!r} is cut short")
+        line = lines[index] or " "
+        if line[0] not in " +-\\":
+            raise PatchFormatError(f"the hunk {header!r} is cut short at {line[:40]!r}")
+        old_left -= line[0] in " -"
+        new_left -= line[0] in " +"
+        if line[0] != "\\":
+            body.append(line)
+        index += 1
+    if old_left < 0 or new_left < 0:
+        raise PatchFormatError(f"the hunk {header!r} has other lines than it says")
+    hunk = Hunk(header=header, old_start=int(match[1]), new_start=int(match[3]), lines=tuple(body))
+    return hunk, index
+
+
+def _header_names(text: str) -> tuple[str, str] | None:
+    """Both names of a ``diff --git`` line, or None where blanks leave it open (git-diff(1) repeats them)."""
+    if text.startswith('"'):
+        end = re.match(r'"(?:[^"\\]|\\.)*"', text)
+        if end is None or not text[end.end() :].startswith(" "):
+            return None
+        return _strip(_unquote(end[0])), _strip(_unquote(text[end.end() + 1 :]))
+    if ' "' in text:
+        left, _, right = text.partition(' "')
+        return _strip(left), _strip(_unquote('"' + right))
+    if text.count(" ") == 1:
+        left, _, right = text.partition(" ")
+        return _strip(left), _strip(right)
+    # a/same name b/same name
+    half = len(text) // 2
+    if len(text) % 2 and text[half] == " " and _strip(text[:half]) == _strip(text[half + 1 :]):
+        return _strip(text[:half]), _strip(text[half + 1 :])
+    return None
+
+
+def _strip(name: str) -> str:
+    """``name`` without its first component (``a/``, ``b/``), as -p1 does."""
+    first, slash, rest = name.partition("/")
+    if not slash or not first:
+        raise PatchFormatError(f"{name!r} has no a/ or b/ in front")
+    return rest
+
+
+def _unquote(text: str) -> str:
+    """git's C-style quoting undone (core.quotePath in git-config(1))."""
+    if not (text.startswith('"') and text.endswith('"') and len(text) > 1):
+        return text
+    raw, out, index = text[1:-1].encode("utf-8", "surrogateescape"), bytearray(), 0
+    while index < len(raw):
+        if raw[index] != 92:
+            out.append(raw[index])
+            index += 1
+            continue
+        octal = re.match(rb"[0-3][0-7]{2}", raw[index + 1 :])
+        if octal:
+            out.append(int(octal[0], 8))
+            index += 4
+            continue
+        escape = chr(raw[index + 1]) if index + 1 < len(raw) else ""
+        if escape not in _ESCAPES:
+            raise PatchFormatError(f"{text!r} is badly quoted")
+        out.append(_ESCAPES[escape])
+        index += 2
+    return out.decode("utf-8", "surrogateescape")

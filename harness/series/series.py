@@ -1,0 +1,118 @@
+"""A folder of patches → a frozen Series. docs/series.md describes the folder for those who write it."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from harness.errors import ApplyError, OptionError
+from harness.layout import Layout, safe_name
+from harness.series.patch import Patch, PatchFormatError, read_patch
+
+_NUMBERED = re.compile(r"(\d{4})-.+\.patch")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Series:
+    """A patch series. ``digest`` is over the patches' names and bytes in order, without the cover letter."""
+
+    name: str
+    folder: Path
+    title: str
+    pins: tuple[str, ...]
+    """Names of the pins that the series is meant for; empty for any."""
+    patches: tuple[Patch, ...]
+    cover: str
+    """Text of ``0000-cover-letter.patch``; empty without one."""
+    digest: str
+
+    def fits(self, pin: str) -> bool:
+        """Whether the series says that it is meant for ``pin``."""
+        return not self.pins or pin in self.pins
+
+
+class _Raw(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    title: str
+    pins: tuple[str, ...] = ()
+    version: int = 1
+    prefix: str = "PATCH"
+    to: tuple[str, ...] = ()
+    cc: tuple[str, ...] = ()
+
+
+def load_series(layout: Layout, name: str) -> Series:
+    """The series ``name``: a folder below ``patches/``, or the path of one.
+
+    Raises OptionError (no such series, a bad series.toml) and ApplyError (a file that is no patch).
+    """
+    folder = (
+        Path(name).expanduser().absolute() if "/" in name or name in (".", "..") else layout.patches / name
+    )
+    if not folder.is_dir():
+        known = sorted(path.parent.name for path in layout.patches.glob("*/series.toml"))
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f"did you mean {near[0]}? " if near else ""
+        raise OptionError(f"-Dseries: there is no series {name!r}", f"{hint}known are: {' '.join(known)}")
+    folder = folder.resolve()
+    raw = _read_toml(folder)
+    patches, cover, digest = _read_patches(folder)
+    return Series(
+        name=safe_name(folder.name),
+        folder=folder,
+        title=raw.title,
+        pins=raw.pins,
+        patches=patches,
+        cover=cover,
+        digest=digest,
+    )
+
+
+def _read_toml(folder: Path) -> _Raw:
+    path = folder / "series.toml"
+    try:
+        return msgspec.toml.decode(path.read_bytes(), type=_Raw)
+    except FileNotFoundError:
+        return _Raw(title=folder.name)  # a folder fresh from git format-patch
+    except (OSError, ValueError) as error:
+        raise OptionError(f"{path} cannot be read: {error}", "mend it as docs/series.md says") from error
+
+
+def _read_patches(folder: Path) -> tuple[tuple[Patch, ...], str, str]:
+    files = sorted(path for path in folder.glob("*.patch") if _NUMBERED.fullmatch(path.name))
+    digest, cover = hashlib.sha256(), ""
+    patches: list[Patch] = []
+    seen: dict[int, str] = {}
+    for path in files:
+        number = int(path.name[:4])
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise OptionError(f"{path} cannot be read: {error}", "make it readable") from error
+        if number in seen:
+            raise ApplyError(
+                f"{folder.name}: {seen[number]} and {path.name} have the same number",
+                "remove the stale one (git format-patch leaves older files in place)",
+            )
+        seen[number] = path.name
+        if number == 0:
+            cover = data.decode("utf-8", "replace")
+            continue
+        digest.update(path.name.encode() + b"\0" + str(len(data)).encode() + b"\0" + data)
+        try:
+            patches.append(read_patch(path.name, number, data))
+        except PatchFormatError as error:
+            raise ApplyError(
+                f"{folder.name}: {path.name} is no patch that can be applied: {error}",
+                "write it again with git format-patch",
+            ) from error
+    if not patches:
+        raise OptionError(
+            f"-Dseries: {folder} holds no patches",
+            "name a folder with NNNN-*.patch as git format-patch writes",
+        )
+    return tuple(patches), cover, digest.hexdigest()

@@ -1,0 +1,151 @@
+"""apt in a state of its own: own sources, lists, caches and (empty) package status, below our cache.
+
+Nothing on the system is changed. The machine's apt.conf.d stays in force, because proxies and the like are
+set there, but not its hooks (they refresh other programs' caches) and not its pins.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.errors import FetchError, HarnessError, StorageError
+from harness.layout import Layout, safe_name
+from harness.process import Finished, run
+from harness.progress import Reporter, Step
+from harness.source.machine_apt import Entry
+
+SOURCE = "source"
+"""In the place of an architecture: the source packages of a suite."""
+
+# apt.conf(5): a file given by -c is read last, so it can clear what apt.conf.d has set.
+_NO_HOOKS = """\
+#clear APT::Update::Pre-Invoke;
+#clear APT::Update::Post-Invoke;
+#clear APT::Update::Post-Invoke-Success;
+#clear DPkg::Pre-Install-Pkgs;
+#clear DPkg::Post-Invoke;
+#clear Binary::apt;
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AptState:
+    """One suite and one architecture (or its sources) as an isolated apt sees them."""
+
+    folder: Path
+    suite: str
+    architecture: str
+
+    @property
+    def has_index(self) -> bool:
+        wanted = "*_source_Sources*" if self.architecture == SOURCE else "*_Packages*"
+        return any((self.folder / "state" / "lists").glob(wanted))
+
+    def run(
+        self,
+        words: Sequence[str],
+        *,
+        cwd: Path | None = None,
+        step: Step | None = None,
+        check: bool = True,
+        timeout_s: float = 1800,
+    ) -> Finished:
+        """Run ``apt-get`` or ``apt-cache`` (``words[0]``) in this state. Raises FetchError in one line.
+
+        With ``check`` false the output is that of a query: standard output alone.
+        """
+        options = [
+            f"Dir::State={self.folder / 'state'}",
+            f"Dir::State::status={self.folder / 'status'}",
+            f"Dir::Cache={self.folder / 'cache'}",
+            f"Dir::Log={self.folder}",
+            f"Dir::Etc::sourcelist={self.folder / 'debian.sources'}",
+            "Dir::Etc::sourceparts=/dev/null",
+            "Dir::Etc::preferences=/dev/null",
+            "Dir::Etc::preferencesparts=/dev/null",
+            "APT::Sandbox::User=root",  # no _apt user inside a home directory
+            "Acquire::Languages=none",
+            "Acquire::Retries=2",
+            "Acquire::http::Timeout=30",
+            "Acquire::https::Timeout=30",
+            "APT::Update::Error-Mode=any",  # a server that is away must not look like success
+        ]
+        if self.architecture != SOURCE:
+            options += [f"APT::Architecture={self.architecture}", f"APT::Architectures={self.architecture}"]
+        if step is not None:
+            options.append("APT::Status-Fd=1")
+
+        def progress(line: str) -> None:
+            found = re.match(r"dlstatus:[^:]*:([0-9.]+):", line)
+            if step is not None and found:
+                step.update(float(found[1]), 100)
+
+        return run(
+            [
+                *(words[0], "-q", "-c", self.folder / "no-hooks.conf"),
+                *(word for option in options for word in ("-o", option)),
+                *words[1:],
+            ],
+            cwd=cwd,
+            timeout_s=timeout_s,
+            on_line=progress if step else None,
+            merge_stderr=check,
+            check=check,
+            error=lambda ended: _failed(words, ended, self.suite),
+        )
+
+    def update(self, reporter: Reporter) -> None:
+        """Fetch the suite's index anew; apt proves its signature. Raises FetchError."""
+        with reporter.step(f"apt index of {self.suite} ({self.architecture})") as step:
+            self.run(["apt-get", "update"], step=step)
+
+
+def open_state(layout: Layout, entry: Entry, suite: str, architecture: str) -> AptState:
+    """The isolated state for ``suite`` of the archive ``entry``, made if it is not there.
+
+    It is started afresh when the machine's mirror or keyring has changed. Raises StorageError.
+    """
+    folder = layout.cache / "apt" / f"{safe_name(suite)}-{safe_name(architecture)}"
+    kind = "deb-src" if architecture == SOURCE else "deb"
+    fields = [f"Types: {kind}", f"URIs: {entry.uri}", f"Suites: {suite}", "Components: main"]
+    fields += [f"{name}: {value}" for name, value in entry.trust]
+    sources = "\n".join(fields) + "\n"
+    try:
+        listed = folder / "debian.sources"
+        if not listed.is_file() or listed.read_text(encoding="utf-8") != sources:
+            shutil.rmtree(folder, ignore_errors=True)
+            for name in ("state/lists/partial", "cache/archives/partial"):
+                (folder / name).mkdir(parents=True, exist_ok=True)
+            (folder / "status").write_text("", encoding="utf-8")
+            (folder / "no-hooks.conf").write_text(_NO_HOOKS, encoding="utf-8")
+            aside = folder / f".debian.sources.{os.getpid()}"
+            aside.write_text(sources, encoding="utf-8")
+            aside.replace(listed)  # last: its presence says that the rest is there
+    except OSError as error:
+        raise StorageError(f"cannot write {folder}: {error}", "make the cache writable") from error
+    return AptState(folder=folder, suite=suite, architecture=architecture)
+
+
+def one_line(output: str) -> str:
+    """What apt complained of: its errors, else its warnings, without their prefix."""
+    for prefix in ("E:", "Err:", "W:"):
+        lines = [line for line in output.splitlines() if line.startswith(prefix)]
+        said = list(dict.fromkeys(re.sub(r"^(E:|Err:\d*|W:)\s*", "", line).strip() for line in lines))
+        if said:
+            return "; ".join(said[:2])
+    return (output.strip().splitlines() or ["no reason given"])[-1]
+
+
+def _failed(words: Sequence[str], ended: Finished, suite: str) -> HarnessError:
+    return FetchError(
+        f"{' '.join(words[:2])} for {suite}: {one_line(ended.output)}",
+        "check the network and the machine's apt configuration",
+        details=tuple(line for line in ended.output.splitlines() if line.startswith(("E:", "Err:", "W:")))[
+            -6:
+        ],
+    )

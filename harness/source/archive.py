@@ -1,0 +1,78 @@
+"""A plain archive from a URL, with an optional signature that gpgv checks."""
+
+from __future__ import annotations
+
+import http.client
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from harness.errors import FetchError, OptionError, StorageError, TimeoutExpiredError, VerifyError
+from harness.process import run
+from harness.progress import Reporter, Step
+
+STALL_S = 30.0
+"""Seconds without a byte after which a server counts as gone."""
+LIMIT_S = 3600.0
+"""Seconds that one download may take in all."""
+SCHEMES = ("https", "http", "file", "ftp")
+
+
+def download(url: str, target: Path, reporter: Reporter, *, size: int = 0) -> None:
+    """Write what ``url`` gives to ``target`` (in place: the caller renames). ``size`` is for the bar only.
+
+    Raises FetchError (no such file, server gone, too slow, cut short) and StorageError (disk full).
+    """
+    if url.partition(":")[0] not in SCHEMES:
+        raise OptionError(f"{url!r} is not a URL that can be fetched", f"use one of {' '.join(SCHEMES)}")
+    name = url.rpartition("/")[2]
+    with reporter.step(f"fetching {name}") as step:
+        try:
+            request = urllib.request.Request(url, headers={"User-Agent": "qemu-harness"})  # noqa: S310 - see SCHEMES
+            with urllib.request.urlopen(request, timeout=STALL_S) as answer:  # noqa: S310 - see SCHEMES
+                _copy(answer, target, size, step)
+        except urllib.error.HTTPError as error:
+            raise FetchError(f"{url}: {error.code} {error.reason}", "try another location") from error
+        except (OSError, http.client.HTTPException) as error:
+            reason = getattr(error, "reason", None) or error
+            raise FetchError(f"{url}: {reason}", "check the network, or try another location") from error
+
+
+def _copy(answer: http.client.HTTPResponse, target: Path, size: int, step: Step) -> None:
+    announced = int(answer.headers.get("Content-Length") or 0)
+    started, done = time.monotonic(), 0
+    try:
+        sink = target.open("wb")
+    except OSError as error:
+        raise StorageError(f"cannot write {target}: {error}", "make its folder writable") from error
+    with sink:
+        while chunk := answer.read(1 << 18):
+            try:
+                sink.write(chunk)
+            except OSError as error:
+                raise StorageError(f"cannot write {target}: {error}", "free some disk space") from error
+            done += len(chunk)
+            step.update(done, announced or size or None)
+            if time.monotonic() - started > LIMIT_S:
+                raise TimeoutExpiredError(f"{target.name} took longer than {LIMIT_S:.0f} s", "run again")
+    if announced and done != announced:
+        raise FetchError(f"{target.name}: cut short at {done} of {announced} bytes", "run again")
+
+
+def check_signature(archive: Path, signature: Path, keyring: Path) -> None:
+    """Raise VerifyError unless ``signature`` is a good detached one of ``archive`` by a key of ``keyring``.
+
+    gpgv(1) trusts exactly the keys of the keyring it is given: no web of trust, no key server.
+    """
+    if not keyring.is_file():
+        raise VerifyError(f"the keyring {keyring} is not there", "name an existing keyring in the pin")
+    run(
+        ["gpgv", "--keyring", keyring.absolute(), signature, archive],
+        timeout_s=60,
+        error=lambda ended: VerifyError(
+            f"{archive.name}: its signature is not good by {keyring.name}",
+            "do not use this file; fetch from another location",
+            details=tuple(ended.output.splitlines()[-5:]),
+        ),
+    )

@@ -1,0 +1,145 @@
+"""The archive of a Debian source package, by an isolated apt that proves index and file."""
+
+from __future__ import annotations
+
+import fnmatch
+from dataclasses import dataclass
+from pathlib import Path
+
+from debian.deb822 import Sources
+from debian.debian_support import Version
+
+from harness.errors import FetchError, VerifyError
+from harness.layout import Layout
+from harness.lock import hold
+from harness.progress import Reporter
+from harness.source.apt import SOURCE, AptState, open_state
+from harness.source.machine_apt import codename, debian_entry
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """A file of a source package. ``version`` is a glob, empty for any."""
+
+    suite: str
+    package: str
+    version: str
+    archive: str
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """A version of a source package that the index names, and the files it is made of."""
+
+    version: str
+    files: dict[str, str]
+    """SHA-256 by file name."""
+
+
+def fetch_source(layout: Layout, reporter: Reporter, wanted: Wanted, folder: Path) -> None:
+    """Put ``wanted.archive`` into ``folder``.
+
+    The suite's index is fetched only when it is absent or does not name the archive. Raises FetchError (not
+    in the suite, gone from the pool, no network) and VerifyError (the index names another digest).
+    """
+    state = open_state(layout, debian_entry(suite=codename()), wanted.suite, SOURCE)
+    with hold(state.folder, f"the apt state of {wanted.suite}", reporter):
+        fresh = False
+        chosen = choose(candidates(state, wanted.package), wanted)
+        if chosen is None:
+            state.update(reporter)
+            fresh = True
+            everything = candidates(state, wanted.package)
+            chosen = choose(everything, wanted)
+            if chosen is None:
+                raise _absent(wanted, everything)
+        try:
+            _download(state, chosen, wanted, folder, reporter)
+        except FetchError as error:
+            if fresh or not _is_gone(error):
+                raise _explain(error, chosen, wanted) from error
+            state.update(reporter)  # the index may be older than the pool
+            chosen = choose(candidates(state, wanted.package), wanted)
+            if chosen is None:
+                raise _absent(wanted, candidates(state, wanted.package)) from error
+            try:
+                _download(state, chosen, wanted, folder, reporter)
+            except FetchError as again:
+                raise _explain(again, chosen, wanted) from again
+
+
+def candidates(state: AptState, package: str) -> list[Candidate]:
+    """The versions of ``package`` in the state's index; none when there is no index."""
+    if not state.has_index:
+        return []
+    shown = state.run(["apt-cache", "showsrc", "--only-source", package], check=False).output
+    return parse_showsrc(shown, package)
+
+
+def parse_showsrc(text: str, package: str) -> list[Candidate]:
+    """The answer of ``apt-cache showsrc``, which is made of paragraphs as in Debian's Sources files."""
+    found = []
+    for paragraph in Sources.iter_paragraphs(text.splitlines(keepends=True), use_apt_pkg=False):
+        if paragraph.get("Package") == package and "Version" in paragraph:
+            files = {item["name"]: item["sha256"] for item in paragraph.get("Checksums-Sha256", [])}
+            found.append(Candidate(version=paragraph["Version"], files=files))
+    return found
+
+
+def choose(found: list[Candidate], wanted: Wanted) -> Candidate | None:
+    """The newest version that matches and ships the archive. Raises VerifyError for another digest of it."""
+    matching = [
+        candidate
+        for candidate in found
+        if wanted.archive in candidate.files and fnmatch.fnmatchcase(candidate.version, wanted.version or "*")
+    ]
+    if not matching:
+        return None
+    newest = max(matching, key=lambda candidate: Version(candidate.version))
+    digest = newest.files[wanted.archive]
+    if digest != wanted.sha256:
+        raise VerifyError(
+            f"the index of {wanted.suite} says {wanted.archive} has sha256 {digest}, "
+            f"pinned is {wanted.sha256}",
+            "if the pin is wrong mend it, else fetch from another location",
+        )
+    return newest
+
+
+def _download(state: AptState, chosen: Candidate, wanted: Wanted, folder: Path, reporter: Reporter) -> None:
+    with reporter.step(f"fetching {wanted.archive} ({wanted.package} {chosen.version})") as step:
+        state.run(
+            [
+                *("apt-get", "source", "--only-source", "--download-only", "--tar-only"),
+                f"{wanted.package}={chosen.version}",
+            ],
+            cwd=folder,
+            step=step,
+        )
+    if not (folder / wanted.archive).is_file():
+        raise FetchError(f"apt-get source did not bring {wanted.archive}", "try another location")
+
+
+def _is_gone(error: FetchError) -> bool:
+    return any("404" in line for line in (error.cause, *error.details))
+
+
+def _explain(error: FetchError, chosen: Candidate, wanted: Wanted) -> FetchError:
+    if not _is_gone(error):
+        return error
+    return FetchError(
+        f"the index of {wanted.suite} names {wanted.package} {chosen.version}, but the mirror's pool "
+        f"no longer has {wanted.archive} (404)",
+        "add another location to the pin",
+        details=error.details,
+    )
+
+
+def _absent(wanted: Wanted, found: list[Candidate]) -> FetchError:
+    versions = ", ".join(candidate.version for candidate in found)
+    matching = f" matching {wanted.version}" if wanted.version else ""
+    return FetchError(
+        f"{wanted.suite} has no source package {wanted.package}{matching} with {wanted.archive}",
+        f"versions there: {versions or 'none'}; add another location to the pin",
+    )

@@ -1,0 +1,166 @@
+"""Try a pin's locations in order, until one gives the pinned bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from harness.errors import FetchError, HarnessError, MissingError, OptionError, StorageError, VerifyError
+from harness.layout import Layout
+from harness.lock import hold
+from harness.progress import Reporter
+from harness.source import archive, debian, git
+from harness.source.files import cached, sha256_of, verify
+from harness.source.pin import Location, Pin
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Proven bytes of a QEMU release.
+
+    ``path`` is an archive, a folder, or (kind ``git``, and a local git folder) a git repository whose commit
+    ``digest`` is meant. Otherwise ``digest`` is a SHA-256: of the archive, or empty for a plain local folder,
+    whose tree id is known only once it is imported.
+    """
+
+    pin: Pin
+    kind: Literal["debian", "url", "git", "local"]
+    path: Path
+    digest: str
+
+    @property
+    def is_git(self) -> bool:
+        return self.kind == "git" or (self.kind == "local" and (self.path / ".git").exists())
+
+
+def fetch(pin: Pin, layout: Layout, reporter: Reporter, *, local: str = "") -> Source:
+    """The pin's source, from the cache or else from its locations; with ``local``, that folder or archive.
+
+    Cached bytes are proven at each use and nothing is asked from the network for them.
+
+    Raises OptionError (no such local source), FetchError (no location worked; lists each with its reason),
+    VerifyError (a location gave other bytes, and none the right ones), BusyError, StorageError.
+    """
+    if local:
+        return _local(pin, Path(local).expanduser(), reporter)
+    layout.downloads.mkdir(parents=True, exist_ok=True)
+    target = layout.downloads / (pin.archive or f"{pin.name}.git")
+    with hold(target, f"the download of pin {pin.name}", reporter):
+        found = _from_cache(pin, target, layout, reporter)
+        return found or _from_locations(pin, target, layout, reporter)
+
+
+def _local(pin: Pin, path: Path, reporter: Reporter) -> Source:
+    if not path.exists():
+        raise OptionError(f"-Dsource: {path} does not exist", "name a QEMU folder or archive")
+    path = path.resolve()
+    if path.is_file():
+        digest = sha256_of(path)
+    elif (path / ".git").exists():
+        digest = git.head_commit(path, reporter)
+    else:
+        digest = ""
+    reporter.note(f"source is {path}, not verified")
+    return Source(pin=pin, kind="local", path=path, digest=digest)
+
+
+def _from_cache(pin: Pin, target: Path, layout: Layout, reporter: Reporter) -> Source | None:
+    if pin.archive and cached(target, pin.sha256, what=pin.archive, reporter=reporter):
+        return Source(pin=pin, kind=_read_origin(target), path=target, digest=pin.sha256)
+    for location in pin.locations:
+        repository = _repository(location, layout)
+        if location.kind == "git" and git.has_commit(repository, location.commit):
+            return Source(pin=pin, kind="git", path=repository, digest=location.commit)
+    return None
+
+
+def _from_locations(pin: Pin, target: Path, layout: Layout, reporter: Reporter) -> Source:
+    failures: list[tuple[Location, HarnessError]] = []
+    for location in pin.locations:
+        try:
+            source = _get(location, pin, target, layout, reporter)
+        except (FetchError, VerifyError, MissingError) as error:
+            reporter.warn(f"pin {pin.name}: {location}: {error.cause}")
+            failures.append((location, error))
+        else:
+            return source
+    details = tuple(
+        line
+        for location, error in failures
+        for line in (f"{location}: {error.cause}", *(f"  {detail}" for detail in error.details))
+    )
+    wrong = next((error for _, error in failures if isinstance(error, VerifyError)), None)
+    if wrong is not None:
+        raise VerifyError(f"pin {pin.name}: {wrong.cause}", wrong.remedy, details=details) from wrong
+    raise FetchError(
+        f"pin {pin.name}: none of its {len(failures)} locations gave {pin.archive or 'the commit'}",
+        "check the network, add a location to qemu-src/pins.toml, or pass -Dsource=FOLDER-OR-ARCHIVE",
+        details=details,
+    )
+
+
+def _get(location: Location, pin: Pin, target: Path, layout: Layout, reporter: Reporter) -> Source:
+    if location.kind == "git":
+        repository = _repository(location, layout)
+        repository.parent.mkdir(parents=True, exist_ok=True)
+        git.fetch_commit(location.url, location.commit, repository, reporter)
+        return Source(pin=pin, kind="git", path=repository, digest=location.commit)
+    aside = target.with_name(f".{target.name}.part")
+    _remove(aside)
+    aside.mkdir(parents=True)
+    try:
+        got = aside / pin.archive
+        get: Callable[..., None] = _from_debian if location.kind == "debian" else _from_url
+        get(location, pin, got, layout, reporter)
+        verify(got, pin.sha256, name=target)
+        target.with_name(f"{target.name}.origin").write_text(location.kind, encoding="ascii")
+        got.replace(target)
+    except OSError as error:
+        raise StorageError(f"cannot store {target}: {error}", "free some disk space") from error
+    finally:
+        _remove(aside)
+    return Source(pin=pin, kind=location.kind, path=target, digest=pin.sha256)
+
+
+def _from_debian(location: Location, pin: Pin, got: Path, layout: Layout, reporter: Reporter) -> None:
+    debian.fetch_source(
+        layout,
+        reporter,
+        debian.Wanted(
+            suite=location.suite,
+            package=location.package,
+            version=location.version,
+            archive=pin.archive,
+            sha256=pin.sha256,
+        ),
+        got.parent,
+    )
+
+
+def _from_url(location: Location, pin: Pin, got: Path, layout: Layout, reporter: Reporter) -> None:
+    archive.download(location.url, got, reporter, size=pin.size)
+    if location.signature:
+        signature = got.with_name("signature")
+        archive.download(location.signature, signature, reporter)
+        # A relative keyring belongs to the checkout, so that a pin can ship its own.
+        archive.check_signature(got, signature, layout.root / location.keyring)
+
+
+def _repository(location: Location, layout: Layout) -> Path:
+    return layout.downloads / "git" / hashlib.sha256(location.url.encode()).hexdigest()[:16]
+
+
+def _read_origin(target: Path) -> Literal["debian", "url"]:
+    try:
+        origin = target.with_name(f"{target.name}.origin").read_text(encoding="ascii")
+    except (OSError, ValueError):
+        origin = "url"
+    return "debian" if origin == "debian" else "url"
+
+
+def _remove(path: Path) -> None:
+    shutil.rmtree(path, ignore_errors=True)

@@ -1,0 +1,113 @@
+"""Which entry of the machine's apt configuration is its Debian archive.
+
+No mirror is named by the project: what the machine's administrator chose is used, for every suite, with the
+same keyring. sources.list(5) describes both formats.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from debian.deb822 import Deb822
+
+from harness.errors import FetchError
+
+CARRIED = ("Signed-By", "Trusted", "Check-Valid-Until", "Check-Date", "Allow-Insecure")
+"""What the administrator decided about trusting this archive, passed on as it is."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One archive of the machine: where it is and how its signatures are checked."""
+
+    uri: str
+    suites: tuple[str, ...]
+    components: tuple[str, ...]
+    trust: tuple[tuple[str, str], ...] = ()
+
+
+def codename(os_release: Path = Path("/etc/os-release")) -> str:
+    """The suite this machine runs, such as ``bookworm``; empty when it does not say (os-release(5))."""
+    try:
+        text = os_release.read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return ""
+    found = re.search(r"^VERSION_CODENAME=\"?([a-z0-9-]+)\"?$", text, re.MULTILINE)
+    return found[1] if found else ""
+
+
+def debian_entry(etc: Path = Path("/etc/apt"), suite: str = "") -> Entry:
+    """The Debian archive among the entries below ``etc``; ``suite`` is what the machine runs.
+
+    Third parties also publish below suites called ``bookworm``, so the keyring and the component ``main``
+    decide with it. Raises FetchError when there is none.
+    """
+    scored = [(score, entry) for entry in entries(etc) if (score := _score(entry, suite)) > 0]
+    if not scored:
+        raise FetchError(
+            f"no Debian archive in this machine's apt configuration ({etc})",
+            "add one, or a url or git location to the pin",
+        )
+    return max(scored, key=lambda pair: pair[0])[1]
+
+
+def entries(etc: Path) -> Iterator[Entry]:
+    """Every enabled entry of ``sources.list`` and ``sources.list.d``."""
+    for path in (etc / "sources.list", *sorted((etc / "sources.list.d").glob("*"))):
+        try:
+            text = path.read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            continue
+        if path.suffix == ".sources":
+            yield from _deb822(text)
+        elif path.suffix == ".list":
+            for line in text.splitlines():
+                yield from _one_line(line)
+
+
+def _deb822(text: str) -> Iterator[Entry]:
+    for paragraph in Deb822.iter_paragraphs(text.splitlines(keepends=True), use_apt_pkg=False):
+        if paragraph.get("Enabled", "yes").strip().lower() in ("no", "false", "off", "0"):
+            continue
+        trust = tuple((name, paragraph[name]) for name in CARRIED if name in paragraph)
+        for uri in paragraph.get("URIs", "").split():
+            yield Entry(
+                uri=uri,
+                suites=tuple(paragraph.get("Suites", "").split()),
+                components=tuple(paragraph.get("Components", "").split()),
+                trust=trust,
+            )
+
+
+def _one_line(line: str) -> Iterator[Entry]:
+    found = re.fullmatch(
+        r"\s*deb(?:-src)?\s+(?:\[([^\]]*)\]\s+)?(\S+)\s+(\S+)((?:\s+[^#\s]\S*)*)\s*(?:#.*)?", line
+    )
+    if found is None:
+        return
+    given = {}
+    for word in shlex.split(found[1] or ""):
+        name, _, value = word.partition("=")
+        given[name.rstrip("+-").lower()] = value.replace(",", " ")
+    trust = tuple((name, given[name.lower()]) for name in CARRIED if name.lower() in given)
+    yield Entry(uri=found[2], suites=(found[3],), components=tuple(found[4].split()), trust=trust)
+
+
+def _score(entry: Entry, suite: str) -> int:
+    """How surely ``entry`` is Debian's main archive for ``suite``; 0 for no."""
+    if "main" not in entry.components or (suite and suite not in entry.suites):
+        return 0
+    path = urlsplit(entry.uri).path.rstrip("/")
+    score = 0
+    if any("debian-archive" in value for name, value in entry.trust if name == "Signed-By"):
+        score += 4
+    if path == "/debian":
+        score += 2
+    elif path.endswith(("/debian", "/debian.list")):  # below a prefix, or mirror+file:
+        score += 1
+    return 0 if "security" in path else score

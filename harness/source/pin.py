@@ -1,0 +1,219 @@
+"""qemu-src/pins.toml → frozen Pins. docs/pins.md describes the file for those who write it."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Literal
+
+import msgspec
+
+from harness.errors import OptionError
+from harness.layout import Layout, safe_name
+
+LocationKind = Literal["debian", "url", "git"]
+EditKind = Literal["remove", "remove-block", "replace"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Location:
+    """One place that a pin's bytes can come from. Which fields are filled depends on ``kind``."""
+
+    kind: LocationKind
+    suite: str = ""
+    package: str = ""
+    version: str = ""
+    """Glob that the Debian version must match; empty for the newest that ships the pin's archive."""
+    url: str = ""
+    signature: str = ""
+    keyring: str = ""
+    commit: str = ""
+
+    def __str__(self) -> str:
+        if self.kind == "debian":
+            return f"Debian source package {self.package} of {self.suite}"
+        return f"git {self.url} at {self.commit[:12]}" if self.kind == "git" else self.url
+
+
+@dataclass(frozen=True, kw_only=True)
+class Edit:
+    """One declared change of a released tree. Texts are exact and must be found exactly once.
+
+    ``remove`` takes ``file`` away; ``remove-block`` takes away the lines from ``first`` to the next
+    ``last``, both included (each may be several lines); ``replace`` puts ``new`` for ``old``.
+    """
+
+    kind: EditKind
+    file: str
+    first: str = ""
+    last: str = ""
+    old: str = ""
+    new: str = ""
+
+    def __str__(self) -> str:
+        text = self.first or self.old
+        line = next((line.strip() for line in text.splitlines() if line.strip()), "")
+        return f"{self.kind} {line!r}" if line else self.kind
+
+
+@dataclass(frozen=True, kw_only=True)
+class Traces:
+    """What must be found nowhere in ``base``: case-blind extended regular expressions (git-grep(1)),
+    and the paths that may hold them all the same."""
+
+    patterns: tuple[str, ...] = ()
+    except_paths: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pin:
+    """A named, checksummed QEMU release."""
+
+    name: str
+    version: str
+    archive: str
+    sha256: str
+    locations: tuple[Location, ...]
+    targets: tuple[str, ...]
+    size: int = 0
+    """Bytes of the archive, for the progress bar; 0 when unknown."""
+    async_teardown: tuple[str, ...] = ()
+    """The command-line words that switch upstream's feature on; empty when the release has none."""
+    prepare: tuple[Edit, ...] = ()
+    unmerge: tuple[Edit, ...] = ()
+    traces: Traces = Traces()
+    native_build: bool = True
+    native_build_reason: str = ""
+    python_requirements: tuple[str, ...] = ()
+    meson_requirement: str = ""
+
+
+class _Raw(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A table that refuses keys it does not know, so that a misspelt key is never silently ignored."""
+
+
+class _Location(_Raw, frozen=True, kw_only=True):
+    kind: LocationKind
+    suite: str = ""
+    package: str = ""
+    version: str = ""
+    url: str = ""
+    signature: str = ""
+    keyring: str = ""
+    commit: str = ""
+
+
+class _Edit(_Raw, frozen=True, kw_only=True):
+    kind: EditKind
+    file: str
+    first: str = ""
+    last: str = ""
+    old: str = ""
+    new: str = ""
+
+
+class _Traces(_Raw, frozen=True, kw_only=True):
+    patterns: tuple[str, ...]
+    except_paths: tuple[str, ...] = ()
+
+
+class _Pin(_Raw, frozen=True, kw_only=True):
+    version: str
+    targets: tuple[str, ...]
+    locations: tuple[_Location, ...]
+    archive: str = ""
+    sha256: str = ""
+    size: int = 0
+    async_teardown: tuple[str, ...] = ()
+    prepare: tuple[_Edit, ...] = ()
+    unmerge: tuple[_Edit, ...] = ()
+    traces: _Traces = _Traces(patterns=())
+    native_build: bool = True
+    native_build_reason: str = ""
+    python_requirements: tuple[str, ...] = ()
+    meson_requirement: str = ""
+
+
+def load_pins(layout: Layout) -> dict[str, Pin]:
+    """Every pin of ``layout.pins_file`` by name, in the file's order. Raises OptionError for a bad file."""
+    path = layout.pins_file
+    try:
+        raw = msgspec.toml.decode(path.read_bytes(), type=dict[str, _Pin])
+    except (OSError, ValueError) as error:  # msgspec's and tomllib's errors are ValueErrors
+        raise OptionError(f"{path.name} cannot be read: {error}", "mend it as docs/pins.md says") from error
+    return {name: _pin(name, table, path.name) for name, table in raw.items()}
+
+
+def find_pin(layout: Layout, name: str) -> Pin:
+    """The pin called ``name``. Raises OptionError that lists the known ones."""
+    pins = load_pins(layout)
+    if name not in pins:
+        near = difflib.get_close_matches(name, pins, n=1)
+        hint = f"did you mean {near[0]}? " if near else ""
+        raise OptionError(f"-Dpin: there is no pin {name!r}", f"{hint}known are: {' '.join(pins)}")
+    return pins[name]
+
+
+def _pin(name: str, raw: _Pin, file: str) -> Pin:
+    def refuse(problem: str) -> OptionError:
+        return OptionError(f"{file}: pin {name}: {problem}", "mend it as docs/pins.md says")
+
+    safe_name(name)
+    if not raw.locations:
+        raise refuse("no location")
+    if any(location.kind != "git" for location in raw.locations):
+        safe_name(raw.archive)
+        if not re.fullmatch(r"[0-9a-f]{64}", raw.sha256):
+            raise refuse("sha256 must be 64 lower-case hexadecimal digits")
+    if not raw.native_build and not raw.native_build_reason:
+        raise refuse("native_build = false needs native_build_reason")
+    for location in raw.locations:
+        _check_location(location, refuse)
+    for edit in (*raw.prepare, *raw.unmerge):
+        _check_edit(edit, refuse)
+    for requirement in raw.python_requirements:
+        if not re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.+!]+", requirement):
+            raise refuse(f"python requirement {requirement!r} must be exact, as in name==1.0")
+    fields = {field: getattr(raw, field) for field in raw.__struct_fields__}
+    fields["locations"] = tuple(Location(**msgspec.structs.asdict(item)) for item in raw.locations)
+    fields["prepare"] = tuple(Edit(**msgspec.structs.asdict(item)) for item in raw.prepare)
+    fields["unmerge"] = tuple(Edit(**msgspec.structs.asdict(item)) for item in raw.unmerge)
+    fields["traces"] = Traces(**msgspec.structs.asdict(raw.traces))
+    return Pin(name=name, **fields)
+
+
+def _check_location(location: _Location, refuse: Callable[[str], OptionError]) -> None:
+    needs = {
+        "debian": ("suite", "package"),
+        "url": ("url",),
+        "git": ("url", "commit"),
+    }[location.kind]
+    allowed = {"debian": ("version",), "url": ("signature", "keyring"), "git": ()}[location.kind]
+    for field in ("suite", "package", "version", "url", "signature", "keyring", "commit"):
+        value = getattr(location, field)
+        if field in needs and not value:
+            raise refuse(f"a {location.kind} location needs {field}")
+        if value and field not in (*needs, *allowed):
+            raise refuse(f"a {location.kind} location takes no {field}")
+    if bool(location.signature) != bool(location.keyring):
+        raise refuse("signature and keyring go together")
+    if location.kind == "git" and not re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", location.commit):
+        raise refuse("commit must be a whole commit id")
+    if location.url.startswith("-"):
+        raise refuse(f"{location.url!r} is no URL")
+
+
+def _check_edit(edit: _Edit, refuse: Callable[[str], OptionError]) -> None:
+    path = PurePosixPath(edit.file)
+    if path.is_absolute() or ".." in path.parts or ".git" in path.parts or str(path) != edit.file:
+        raise refuse(f"{edit.file!r} is no file of the tree")
+    needs = {"remove": (), "remove-block": ("first", "last"), "replace": ("old",)}[edit.kind]
+    allowed = {"remove": (), "remove-block": (), "replace": ("new",)}[edit.kind]
+    for field in ("first", "last", "old", "new"):
+        if field in needs and not getattr(edit, field):
+            raise refuse(f"{edit.kind} of {edit.file} needs {field}")
+        if getattr(edit, field) and field not in (*needs, *allowed):
+            raise refuse(f"{edit.kind} of {edit.file} takes no {field}")

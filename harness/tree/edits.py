@@ -1,0 +1,104 @@
+"""A pin's declared edits, made as one commit on top of another, without a worktree."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from harness.errors import StorageError, TreeError
+from harness.source import Edit, Traces
+from harness.tree.git import Git
+
+
+def commit_edits(git: Git, parent: str, edits: Sequence[Edit], message: str, *, pin: str) -> str:
+    """``parent`` with ``edits`` made, as a commit's id; ``parent`` itself when there are none.
+
+    Raises TreeError that names pin, file and edit when a text is not found exactly once.
+    """
+    if not edits:
+        return parent
+    try:
+        with tempfile.TemporaryDirectory(prefix=".edit-", dir=git.repository) as scratch:
+            tree = _edited(git, parent, edits, Path(scratch), pin=pin)
+            return git.read("commit-tree", tree, "-p", parent, stdin=message.encode())
+    except OSError as error:
+        raise StorageError(f"cannot write {git.repository}: {error}", "free some disk space") from error
+
+
+def edit_text(data: bytes, edit: Edit, *, pin: str) -> bytes:
+    """``data`` of ``edit.file`` after a replace or remove-block. Raises TreeError."""
+    if edit.kind == "replace":
+        old = edit.old.encode()
+        _expect_once(data.count(old), edit, pin, edit.old)
+        return data.replace(old, edit.new.encode())
+    first, last = edit.first.encode(), edit.last.encode()
+    # Whole lines, from the first to the nearest last.
+    starts = [match.start() for match in re.finditer(rb"^" + re.escape(first) + rb"$", data, re.MULTILINE)]
+    _expect_once(len(starts), edit, pin, edit.first)
+    ending = re.compile(rb"^" + re.escape(last) + rb"(?:\n|\Z)", re.MULTILINE)
+    end = ending.search(data, starts[0] + len(first))
+    _expect_once(1 if end else 0, edit, pin, edit.last)
+    assert end is not None
+    return data[: starts[0]] + data[end.end() :]
+
+
+def find_traces(git: Git, commit: str, traces: Traces) -> list[str]:
+    """Lines of ``commit``, as ``path:line:text``, that match one of the patterns."""
+    if not traces.patterns:
+        return []
+    patterns = [word for pattern in traces.patterns for word in ("-e", pattern)]
+    spared = [f":(exclude,literal){path}" for path in traces.except_paths]
+    found = git.run(
+        *("grep", "-n", "-I", "-i", "-E", *patterns, commit, "--", ".", *spared),
+        env={"LC_ALL": "C"},  # twice as fast; patterns are ASCII
+        check=False,
+        merge_stderr=False,
+    )
+    named = git.read("ls-tree", "-r", "--name-only", commit).splitlines()
+    wanted = [re.compile(pattern, re.IGNORECASE) for pattern in traces.patterns]
+    return [line.removeprefix(f"{commit}:") for line in found.output.splitlines()] + [
+        f"{path}: its name" for path in named if any(pattern.search(path) for pattern in wanted)
+    ]
+
+
+def _edited(git: Git, parent: str, edits: Sequence[Edit], scratch: Path, *, pin: str) -> str:
+    index = {"GIT_INDEX_FILE": str(scratch / "index")}
+    git.run("read-tree", parent, env=index)
+    files = list(dict.fromkeys(edit.file for edit in edits))
+    listed = git.read("ls-files", "-s", "-z", "--", *files, env=index).split("\0")
+    modes = {line.partition("\t")[2]: line.split(" ")[0] for line in listed if line}
+    for edit in edits:
+        if modes.get(edit.file) not in ("100644", "100755"):
+            raise _misfit(edit, pin, "the tree has no such file")
+    git.run(*("--work-tree", scratch, "checkout-index", f"--prefix={scratch}/tree/", "--", *files), env=index)
+    lines = []
+    removed = {edit.file for edit in edits if edit.kind == "remove"}
+    for file in files:
+        if file in removed:
+            lines.append(f"0 {'0' * 40}\t{file}")
+            continue
+        path = scratch / "tree" / file
+        data = path.read_bytes()
+        for edit in edits:
+            if edit.file == file:
+                data = edit_text(data, edit, pin=pin)
+        path.write_bytes(data)
+        blob = git.read("hash-object", "-w", "--no-filters", path)
+        lines.append(f"{modes[file]} {blob}\t{file}")
+    git.run("update-index", "--index-info", env=index, stdin=("\n".join(lines) + "\n").encode())
+    return git.read("write-tree", env=index)
+
+
+def _expect_once(count: int, edit: Edit, pin: str, text: str) -> None:
+    if count != 1:
+        line = next((line.strip() for line in text.splitlines() if line.strip()), "")
+        raise _misfit(edit, pin, f"{line!r} is there {count} times, not once")
+
+
+def _misfit(edit: Edit, pin: str, problem: str) -> TreeError:
+    return TreeError(
+        f"pin {pin}: the edit '{edit}' of {edit.file} does not fit this source: {problem}",
+        "mend the edit in qemu-src/pins.toml, or name with -Dpin= the release that the source is of",
+    )

@@ -1,0 +1,114 @@
+"""Entries → one commit, as a stream into ``git fast-import``: no file is written but git's own pack.
+
+git-fast-import(1) describes the stream. Its blobs are stored as they are: attributes and ignore files of
+the release have no say.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from harness.errors import HarnessError, TreeError
+from harness.progress import Step
+from harness.tree.content import Entry
+from harness.tree.git import EMAIL, EPOCH, NAME, Git
+from harness.tree.paths import through
+
+
+def import_entries(git: Git, entries: Iterator[Entry], message: str, ref: str, step: Step) -> str:
+    """Commit ``entries`` as the one commit of ``ref`` and return its id.
+
+    Raises what ``entries`` raises, and TreeError for entries that cannot live together.
+    """
+    read_end, write_end = os.pipe()
+    writer = _Writer(entries, message, ref, write_end, step)
+    writer.start()
+    try:
+        with open(read_end, "rb") as source:  # noqa: PTH123 - a descriptor
+            git.run(
+                *("-c", "pack.compression=1", "fast-import", "--quiet", "--force", "--done"),
+                *("--depth=0", "--date-format=raw"),
+                stdin=source,
+                error=lambda ended: TreeError(
+                    "git fast-import failed",
+                    "see the lines above",
+                    details=tuple(ended.output.splitlines()[:6]),
+                ),
+            )
+    except TreeError:
+        writer.join()
+        if writer.failure is not None:
+            raise writer.failure from None  # git only noticed that the stream broke off
+        raise
+    finally:
+        writer.join()
+    return git.read("rev-parse", "--verify", ref)
+
+
+class _Writer(threading.Thread):
+    """Reads entries and writes the stream, while git takes it from the pipe's other end."""
+
+    def __init__(self, entries: Iterator[Entry], message: str, ref: str, pipe: int, step: Step) -> None:
+        super().__init__(name="fast-import", daemon=True)
+        self._entries, self._message, self._ref, self._pipe, self._step = entries, message, ref, pipe, step
+        self.failure: BaseException | None = None
+
+    def run(self) -> None:
+        try:
+            with open(self._pipe, "wb", buffering=1 << 20) as stream:  # noqa: PTH123 - a descriptor
+                # Without the last command, "done", git fails and keeps nothing.
+                self._write(stream)
+        except BrokenPipeError:
+            pass  # git has ended: its own error says why
+        except HarnessError as error:
+            self.failure = error
+        except Exception as error:  # noqa: BLE001 - raised by the thread that waits
+            self.failure = error
+
+    def _write(self, stream: BinaryIO) -> None:
+        marks: dict[str, int] = {}
+        files: dict[str, tuple[str, int]] = {}
+        for count, entry in enumerate(self._entries, start=1):
+            if entry.data is None:
+                if entry.same_as not in marks:
+                    raise TreeError(
+                        f"{entry.path} is a hard link to {entry.same_as}, which has not come yet",
+                        "use a source that you trust",
+                    )
+                marks[entry.path] = marks[entry.same_as]
+            else:
+                marks[entry.path] = count
+                stream.write(b"blob\nmark :%d\ndata %d\n" % (count, len(entry.data)))
+                stream.write(entry.data)
+                stream.write(b"\n")
+            files[entry.path] = (entry.mode, marks[entry.path])
+            if count % 500 == 0:
+                self._step.update(count, text=entry.path)
+        self._commit(stream, files)
+
+    def _commit(self, stream: BinaryIO, files: dict[str, tuple[str, int]]) -> None:
+        folders = {path.rpartition("/")[0] for path in files}
+        for path in sorted(folders):
+            parent = path if path in files else through(path, files)
+            if parent:
+                raise TreeError(
+                    f"the source is refused: {path!r} has files in it, but {parent!r} is no folder",
+                    "use a source that you trust",
+                )
+        text = self._message.encode()
+        stream.write(
+            b"commit %s\ncommitter %s <%s> %d +0000\n"
+            % (self._ref.encode(), NAME.encode(), EMAIL.encode(), EPOCH)
+        )
+        stream.write(b"data %d\n%s\n" % (len(text), text))
+        for path in sorted(files):
+            mode, mark = files[path]
+            quoted = path.encode("utf-8", "surrogateescape").replace(b"\\", b"\\\\").replace(b'"', b'\\"')
+            stream.write(b'M %s :%d "%s"\n' % (mode.encode(), mark, quoted))
+        stream.write(b"done\n")
+        with contextlib.suppress(BrokenPipeError):
+            stream.flush()

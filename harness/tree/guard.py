@@ -1,0 +1,102 @@
+"""Which patches are refused before git sees them, and a second look at what git made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from harness.errors import ApplyError
+from harness.series import FileChange, PatchFormatError, Series, scan_changes
+from harness.tree.git import Git
+from harness.tree.paths import bad_link, bad_path, through
+
+_MODES = ("", "100644", "100755", "120000")
+_MODULES = ".gitmodules"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where in a series we are, for messages."""
+
+    series: Series
+    index: int
+
+    @property
+    def title(self) -> str:
+        patch = self.series.patches[self.index]
+        return f"patch {self.index + 1}/{len(self.series.patches)} of {self.series.name} ({patch.file})"
+
+
+def tree_links(git: Git, commit: str) -> set[str]:
+    """The paths of all symbolic links in ``commit``."""
+    listed = git.read("ls-tree", "-r", "-z", commit).split("\0")
+    return {line.partition("\t")[2] for line in listed if line.startswith("120000 ")}
+
+
+def check_diff(place: Place, diff: str, links: set[str]) -> None:
+    """Raise ApplyError when the patch reaches outside of the tree or into git's own files.
+
+    ``diff`` is the text as git decoded it from the mail. ``links`` are the links of the tree and of the
+    patches before; this patch's are added.
+    """
+    try:
+        changes = scan_changes(diff)
+    except PatchFormatError as error:
+        raise _refused(place, "", str(error)) from error
+    links.update(change.new for change in changes if change.new and change.new_mode == "120000")
+    for change in changes:
+        for path in change.paths:
+            problem = _bad_file(path, links)
+            if problem:
+                raise _refused(place, path, problem)
+        problem = _bad_content(change)
+        if problem:
+            raise _refused(place, change.path, problem)
+
+
+def check_result(place: Place, git: Git, before: str, after: str) -> None:
+    """Raise ApplyError when the commit ``after`` brought a path, link or submodule that must not be.
+
+    This asks git itself, so it holds for renamed links and whatever a scanner could read otherwise than git.
+    """
+    listed = git.read("diff-tree", "-r", "-z", "--no-renames", before, after).split("\0")
+    for facts, path in zip(listed[0::2], listed[1::2], strict=False):
+        _, mode, _, blob, _ = facts.split(" ")
+        problem = _bad_file(path, ())
+        if mode == "120000":
+            problem = problem or bad_link(path, git.read("cat-file", "blob", blob))
+        elif mode == "160000":
+            problem = problem or "it adds a submodule"
+        if problem:
+            raise _refused(place, path, problem)
+
+
+def _bad_file(path: str, links: Collection[str]) -> str:
+    problem = bad_path(path)
+    if not problem and path.rpartition("/")[2].lower() == _MODULES:
+        problem = "it would change submodules"
+    parent = "" if problem else through(path, links)
+    return f"it leads through the symbolic link {parent}" if parent else problem
+
+
+def _bad_content(change: FileChange) -> str:
+    if "160000" in (change.old_mode, change.new_mode):
+        return "it adds or changes a submodule"
+    if change.new_mode not in _MODES:
+        return f"it has the mode {change.new_mode}"
+    if change.new_mode == "120000" and change.new:
+        if change.binary:
+            return "it is a link given as a binary patch"
+        added = [line for hunk in change.hunks for line in hunk.added]
+        if len(added) > 1:
+            return "it is a link whose target has several lines"
+        return bad_link(change.new, added[0]) if added else ""
+    return ""
+
+
+def _refused(place: Place, path: str, problem: str) -> ApplyError:
+    about = f"{path!r}: " if path else ""
+    return ApplyError(
+        f"{place.title} is refused: {about}{problem}",
+        "apply only patches that you have read; write it again with git format-patch",
+    )
