@@ -1,0 +1,366 @@
+"""Run a plan: configure when something that it depends on changed, then ninja; or find that all is done.
+
+Killed at any instant, the next run goes on: configuring that did not end is begun again from an empty folder,
+ninja continues with the steps that are missing, and build.json is renamed into place when all is there.
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import os
+import shutil
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+from msgspec import Meta
+
+from harness.build.plan import HOSTS, Plan, Request, Tools, find_dialect, make_plan
+from harness.build.pyenv import complete
+from harness.build.reading import NINJA_STATUS, NinjaReader, configure_errors, read_cache_log, read_summary
+from harness.build.result import FILE_NAME, SCHEMA, Binary, Build, CacheUse, Compiler, load, save
+from harness.build.tools import configure_digest, find_tools, first_line, job_count
+from harness.errors import (
+    CompileError,
+    ConfigureError,
+    HarnessError,
+    MissingError,
+    NothingBuiltError,
+    StorageError,
+)
+from harness.layout import Layout
+from harness.lock import hold
+from harness.options import Options, check_choice
+from harness.process import Finished, run
+from harness.progress import Reporter
+
+if TYPE_CHECKING:
+    from harness.source import Pin
+    from harness.tree import Checkout
+
+CONFIGURE_LIMIT_S = 1800.0
+CONFIGURED = "configured.json"
+
+
+class Configured(msgspec.Struct, frozen=True, kw_only=True):
+    """Written when configure has ended well; without it a folder is not trusted."""
+
+    schema: int = SCHEMA
+    fingerprint: str
+    targets: tuple[str, ...]
+    summary: dict[str, dict[str, str]]
+    configure_s: Annotated[float, Meta(ge=0)]
+    tools: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Job:
+    """What the steps of one build share."""
+
+    plan: Plan
+    tools: Tools
+    request: Request
+    layout: Layout
+    reporter: Reporter
+
+    def log(self, step: str) -> Path:
+        request = self.request
+        return self.layout.logs / f"{request.tree}-{request.label}-{request.host}-{step}.log"
+
+    @property
+    def title(self) -> str:
+        return f"{self.request.tree} {self.request.label}"
+
+    def env(self, **more: str) -> dict[str, str]:
+        path = [*map(str, self.plan.path), os.environ.get("PATH", os.defpath)]
+        return {**self.plan.env, "PATH": os.pathsep.join(path), **more}
+
+
+def build(
+    checkout: Checkout,
+    pin: Pin,
+    options: Options,
+    layout: Layout,
+    reporter: Reporter,
+    *,
+    host: str = "native",
+) -> Build:
+    """Build ``checkout`` for ``options.targets``; does nothing when all is up to date.
+
+    Targets that were configured here earlier stay configured, so that asking for one does not lose another.
+    Raises OptionError (unknown target), ConfigureError, CompileError (with the first error as details),
+    MissingError, FetchError, BusyError, StorageError, TimeoutExpiredError.
+    """
+    if not pin.native_build:
+        raise ConfigureError(
+            f"QEMU {pin.version} is not built: {pin.native_build_reason}",
+            "choose another pin with -Dpin=",
+        )
+    check_choice("targets", options.targets, pin.targets, where=f"QEMU {pin.version}")
+    own_python = not find_dialect(pin.version).meson_switch
+    tools = find_tools(
+        HOSTS[host],
+        complete(pin.python_requirements, pin.meson_requirement),
+        own_python=own_python,
+        ccache=options.ccache,
+        layout=layout,
+        reporter=reporter,
+    )
+    request = Request(
+        tree=checkout.tree_name,
+        label=checkout.label,
+        commit=checkout.commit,
+        version=pin.version,
+        source=checkout.path,
+        configure_digest=configure_digest(checkout.path),
+        targets=tuple(sorted(options.targets)),
+        host=host,
+        jobs=job_count(options.jobs),
+    )
+    plan = make_plan(request, tools, layout, os.environ)
+    if checkout.path.resolve() != (plan.folder.parent / "src").resolve():
+        raise ConfigureError(
+            f"sources are in {checkout.path}, not in src beside {plan.folder}",
+            "check the variant out again: nox -s clean",
+        )
+    with hold(plan.folder, f"the build of {request.tree} {request.label}", reporter):
+        known = load(plan.folder / CONFIGURED, Configured)
+        if known is not None and known.fingerprint == plan.fingerprint:
+            union = tuple(sorted({*known.targets, *request.targets}))
+            request = replace(request, targets=union)
+            plan = make_plan(request, tools, layout, os.environ)
+        job = _Job(plan=plan, tools=tools, request=request, layout=layout, reporter=reporter)
+        done = _up_to_date(job, known)
+        if done is not None:
+            reporter.note(f"{job.title}: up to date")
+            return done
+        return _make(job, known, checkout.variant, pin.name)
+
+
+def find_binary(layout: Layout, tree: str, label: str, target: str, *, host: str = "native") -> Path:
+    """The built binary of ``target``. Raises NothingBuiltError."""
+    folder = layout.build_root(tree, label) / host
+    found = load(folder / FILE_NAME, Build)
+    remedy = "run: nox -s build"
+    if found is None:
+        raise NothingBuiltError(f"{tree} {label} has not been built for host {host}", remedy)
+    for binary in found.binaries:
+        if binary.target == target:
+            path = folder / binary.file.name
+            if os.access(path, os.X_OK):
+                return path
+            raise NothingBuiltError(f"{path} is gone", remedy)
+    have = " ".join(binary.target for binary in found.binaries)
+    raise NothingBuiltError(
+        f"{tree} {label} has been built for {have}, not for {target}",
+        f"{remedy} -- -Dtargets={','.join([*(binary.target for binary in found.binaries), target])}",
+    )
+
+
+def _up_to_date(job: _Job, known: Configured | None) -> Build | None:
+    """The build on disk, when it is just what is asked for and its binaries hold the bytes it says."""
+    found = load(job.plan.folder / FILE_NAME, Build)
+    if (
+        found is None
+        or known is None
+        or not _still_configured(job, known)
+        or (found.fingerprint, found.commit) != (job.plan.fingerprint, job.request.commit)
+        or {binary.target for binary in found.binaries} != set(job.plan.targets)
+        or found.folder != str(job.plan.folder)
+    ):
+        return None
+    for binary in found.binaries:
+        try:
+            if binary.file.stat().st_size != binary.size or sha256(binary.file) != binary.sha256:
+                return None
+        except OSError:
+            return None
+    return msgspec.structs.replace(found, reused=True)
+
+
+def _still_configured(job: _Job, known: Configured) -> bool:
+    return (
+        known.fingerprint == job.plan.fingerprint
+        and known.targets == job.plan.targets
+        and (job.plan.folder / "build.ninja").is_file()
+        and all(Path(tool).exists() for tool in known.tools)
+    )
+
+
+def _make(job: _Job, known: Configured | None, variant: str, pin: str) -> Build:
+    plan, request = job.plan, job.request
+    started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    (plan.folder / FILE_NAME).unlink(missing_ok=True)
+    if known is None or not _still_configured(job, known):
+        known = _configure(job)
+    reader, compile_s, cache = _compile(job)
+    result = Build(
+        tree=request.tree,
+        pin=pin,
+        version=request.version,
+        variant=variant,
+        label=request.label,
+        commit=request.commit,
+        host=request.host,
+        targets=plan.targets,
+        folder=str(plan.folder),
+        source=str(plan.source),
+        fingerprint=plan.fingerprint,
+        commands=plan.commands(),
+        summary=known.summary,
+        compiler=Compiler(
+            path=str(job.tools.compiler),
+            version=job.tools.compiler_version,
+            launcher=str(job.tools.ccache or ""),
+        ),
+        started=started,
+        configure_s=known.configure_s,
+        compile_s=round(compile_s, 3),
+        steps=reader.done,
+        cache=cache,
+        binaries=tuple(_describe(plan, target) for target in plan.targets),
+        logs=(str(job.log("configure")), str(job.log("compile"))),
+    )
+    save(plan.folder / FILE_NAME, result)
+    return result
+
+
+def _configure(job: _Job) -> Configured:
+    plan, log = job.plan, job.log("configure")
+    _rotate(log)
+    try:
+        if plan.folder.exists():
+            shutil.rmtree(plan.folder)
+        plan.folder.mkdir(parents=True)
+    except OSError as error:
+        raise StorageError(f"cannot empty {plan.folder}: {error}", "check its owner and mode") from error
+
+    def explain(ended: Finished) -> HarnessError:
+        return ConfigureError(
+            f"configure of {job.title} failed with status {ended.returncode}",
+            "mend what the lines above name; nox -s doctor lists what is needed",
+            details=configure_errors(log.read_text(encoding="utf-8", errors="replace")),
+            log=log,
+        )
+
+    started = time.monotonic()
+    with job.reporter.step(f"configure {job.title}") as step:
+        lines = 0
+
+        def follow(line: str) -> None:
+            nonlocal lines
+            lines += 1
+            step.update(lines, text=line.strip())
+
+        run(
+            plan.configure,
+            cwd=plan.folder,
+            env=job.env(),
+            log=log,
+            timeout_s=CONFIGURE_LIMIT_S,
+            on_line=follow,
+            error=explain,
+        )
+    if not (plan.folder / "build.ninja").is_file():
+        raise ConfigureError(
+            f"configure of {job.title} made no build.ninja", "read its log, and report it", log=log
+        )
+    known = Configured(
+        fingerprint=plan.fingerprint,
+        targets=plan.targets,
+        summary=read_summary(log.read_text(encoding="utf-8", errors="replace")),
+        configure_s=round(time.monotonic() - started, 3),
+        tools=tuple(map(str, plan.tools)),
+    )
+    save(plan.folder / CONFIGURED, known)
+    return known
+
+
+def _compile(job: _Job) -> tuple[NinjaReader, float, CacheUse | None]:
+    """Run ninja; its counts, its seconds, and what ccache did."""
+    plan, log = job.plan, job.log("compile")
+    _rotate(log)
+    cache_log = Path(plan.env.get("CCACHE_STATSLOG", os.devnull))
+    if cache_log != Path(os.devnull):
+        cache_log.unlink(missing_ok=True)
+    reader = NinjaReader()
+    started = time.monotonic()
+
+    def explain(ended: Finished) -> HarnessError:
+        return _compile_error(job, reader, ended.returncode, log)
+
+    with job.reporter.step(f"compile {job.title}") as step:
+
+        def follow(line: str) -> None:
+            progress = reader.feed(line)
+            if progress is not None:
+                step.update(progress[0], progress[1], progress[2])
+
+        run(
+            plan.ninja,
+            cwd=plan.folder,
+            env=job.env(NINJA_STATUS=NINJA_STATUS),
+            log=log,
+            on_line=follow,
+            error=explain,
+        )
+    took = time.monotonic() - started
+    return reader, took, read_cache_log(cache_log) if job.tools.ccache else None
+
+
+def _compile_error(job: _Job, reader: NinjaReader, status: int, log: Path) -> HarnessError:
+    details = reader.details()
+    text = "\n".join(details)
+    if "No space left on device" in text:
+        return StorageError(
+            "the disk is full",
+            "free some disk space, then run the same command again",
+            details=details,
+            log=log,
+        )
+    remedy = "mend the sources (the series, most likely), then run the same command again"
+    if "illed signal" in text:
+        remedy = "the machine ran out of memory, most likely: run again with -Djobs=1"
+    return CompileError(
+        f"compiling {job.title} failed with status {status}", remedy, details=details, log=log
+    )
+
+
+def _describe(plan: Plan, target: str) -> Binary:
+    path = plan.binary(target)
+    try:
+        size, digest = path.stat().st_size, sha256(path)
+    except OSError as error:
+        raise CompileError(
+            f"ninja ended well, but {path.name} is not there: {error.strerror}", "report it with the log"
+        ) from error
+    try:
+        version = first_line([path, "--version"]) if plan.runs_here else ""
+    except MissingError:
+        raise
+    except HarnessError as error:
+        raise CompileError(
+            f"{path.name} was built and does not run: {error.cause}",
+            "read the lines above",
+            details=error.details,
+        ) from error
+    return Binary(target=target, path=str(path), sha256=digest, size=size, version=version)
+
+
+def sha256(path: Path) -> str:
+    """Digest of a file's bytes."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _rotate(log: Path) -> None:
+    """Begin ``log`` anew and keep the one of the run before as ``.1``."""
+    try:
+        log.replace(log.with_name(log.name + ".1"))
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise StorageError(f"cannot write {log}: {error}", "check its owner and mode") from error

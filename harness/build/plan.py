@@ -1,0 +1,234 @@
+"""What will be run to build a checkout. Nothing here runs anything or looks at the machine.
+
+Releases and hosts are data: a new release that configures alike needs no line, one that does not needs a
+``Dialect``; a new host is a ``Host``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.build.result import Command
+from harness.errors import ConfigureError, OptionError
+from harness.layout import Layout
+from harness.process import shell_quote
+
+PASSED_ON = ("CFLAGS", "CPPFLAGS", "LDFLAGS", "PKG_CONFIG_PATH", "PKG_CONFIG_LIBDIR", "LD_LIBRARY_PATH")
+"""Variables of the user's environment that change a build; what they hold is part of the fingerprint."""
+
+SWITCHES = (
+    "--without-default-features",
+    "--enable-system",
+    "--enable-tcg",
+    "--enable-kvm",
+    "--enable-seccomp",
+    "--enable-fdt=system",
+    "--disable-docs",
+    "--disable-install-blobs",
+)
+"""Only what guests need: a quarter of QEMU's default compile steps."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dialect:
+    """How QEMU's configure is spoken to, from release ``since`` on."""
+
+    since: tuple[int, int]
+    switches: tuple[str, ...]
+    meson_switch: bool
+    """True: ``--meson=`` names a meson. False: ``--python=`` names a Python that has one."""
+
+
+DIALECTS = (
+    # 7.2 takes --meson or --python, not both (configure, "Meson not found"); with a .git beside the
+    # sources it would fetch submodules, whose content the archives carry.
+    Dialect(since=(7, 2), switches=("--with-git-submodules=ignore",), meson_switch=True),
+    # 8.1 began to make a Python environment of its own, nested in the one that --python names
+    # (python/scripts/mkvenv.py), and dropped --meson. --disable-download keeps it off the network.
+    Dialect(since=(8, 1), switches=("--disable-download",), meson_switch=False),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Host:
+    """Where the binaries run, and how a compiler for it is called."""
+
+    name: str
+    cross_prefix: str = ""
+    """What the names of compiler and binutils begin with, such as ``s390x-linux-gnu-``."""
+    switches: tuple[str, ...] = ()
+    env: tuple[tuple[str, str], ...] = ()
+    runs_here: bool = True
+
+
+HOSTS = {host.name: host for host in (Host(name="native"),)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tools:
+    """The programs that a build uses, found once."""
+
+    compiler: Path
+    compiler_version: str
+    ninja: Path
+    meson: Path
+    meson_version: str
+    python: Path
+    """A Python that can import meson."""
+    python_digest: str
+    """Changes when ``python`` has other packages."""
+    ccache: Path | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What is to be built, free of anything that this machine decides."""
+
+    tree: str
+    label: str
+    commit: str
+    version: str
+    source: Path
+    configure_digest: str
+    """Digest of the files that configuring reads and ninja does not watch."""
+    targets: tuple[str, ...]
+    host: str = "native"
+    jobs: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """The commands of one build. ``fingerprint`` stands for all that configuring depends on but targets."""
+
+    folder: Path
+    source: Path
+    targets: tuple[str, ...]
+    configure: tuple[str, ...]
+    ninja: tuple[str, ...]
+    env: dict[str, str]
+    fingerprint: str
+    runs_here: bool
+    path: tuple[Path, ...]
+    """Folders that come first on PATH."""
+    tools: tuple[Path, ...]
+    """Programs that build.ninja will name by their path."""
+
+    def binary(self, target: str) -> Path:
+        """Where ``target``'s binary will be."""
+        return self.folder / binary_name(target)
+
+    def commands(self) -> tuple[Command, ...]:
+        """Both commands, for the record."""
+        return tuple(
+            Command(
+                purpose=purpose,
+                folder=str(self.folder),
+                env=dict(self.env),
+                argv=argv,
+                shell=f"cd {shlex.quote(str(self.folder))} && PATH="
+                + ":".join(shlex.quote(str(folder)) for folder in self.path)
+                + ":$PATH "
+                + "".join(f"{name}={shlex.quote(value)} " for name, value in sorted(self.env.items()))
+                + shell_quote(argv),
+            )
+            for purpose, argv in (("configure", self.configure), ("compile", self.ninja))
+        )
+
+
+def make_plan(request: Request, tools: Tools, layout: Layout, environ: Mapping[str, str]) -> Plan:
+    """The plan of ``request``. ``environ`` is the user's environment.
+
+    Raises OptionError for an unknown host, ConfigureError for a release whose configure is not spoken.
+    """
+    if request.host not in HOSTS:
+        raise OptionError(f"-Dhosts: there is no host {request.host!r}", f"known are: {' '.join(HOSTS)}")
+    host = HOSTS[request.host]
+    dialect = find_dialect(request.version)
+    root = layout.build_root(request.tree, request.label)
+    folder = root / host.name
+    compiler = f"{tools.ccache} {tools.compiler}" if tools.ccache else str(tools.compiler)
+    switches = (
+        *SWITCHES,
+        *dialect.switches,
+        *host.switches,
+        *((f"--cross-prefix={host.cross_prefix}",) if host.cross_prefix else ()),
+        f"--cc={compiler}",
+        *((f"--host-cc={compiler}",) if not host.cross_prefix else ()),
+        # Says in `--version` which variant runs, and keeps QEMU from asking git, whose answer would
+        # recompile files at each commit (scripts/qemu-version.sh).
+        f"--with-pkgversion=harness-{request.label}",
+    )
+    # Not part of the fingerprint: another environment with the same versions is no reason to configure.
+    own_tools = (
+        f"--meson={tools.meson}" if dialect.meson_switch else f"--python={tools.python}",
+        f"--ninja={tools.ninja}",
+    )
+    env = {**dict(host.env), **(_ccache_environment(layout, root, folder) if tools.ccache else {})}
+    named = (
+        switches,
+        sorted(env.items()),
+        {name: environ.get(name, "") for name in PASSED_ON},
+        request.version,
+        request.configure_digest,
+        str(tools.compiler),
+        tools.compiler_version,
+        tools.meson_version,
+        tools.python_digest,
+    )
+    return Plan(
+        folder=folder,
+        source=request.source,
+        targets=request.targets,
+        # A relative path: the sources lie the same way from each variant's build, see Layout.build_root.
+        configure=("../src/configure", *switches, *own_tools, f"--target-list={','.join(request.targets)}"),
+        ninja=(str(tools.ninja), f"-j{request.jobs}", *(binary_name(target) for target in request.targets)),
+        env=env,
+        fingerprint=hashlib.sha256(json.dumps(named).encode()).hexdigest(),
+        runs_here=host.runs_here,
+        path=(tools.python.parent,),
+        tools=(tools.python, tools.meson),
+    )
+
+
+def find_dialect(version: str) -> Dialect:
+    """How to speak to the configure of release ``version``. Raises ConfigureError when nobody here can."""
+    words = version.split(".")
+    number = (int(words[0]), int(words[1])) if len(words) > 1 and all(map(str.isdigit, words[:2])) else (0, 0)
+    spoken = [dialect for dialect in DIALECTS if dialect.since <= number]
+    if not spoken:
+        oldest = ".".join(map(str, DIALECTS[0].since))
+        raise ConfigureError(
+            f"QEMU {version} cannot be configured: its switches differ from those of {oldest} and later",
+            "choose another pin with -Dpin=",
+        )
+    return max(spoken, key=lambda dialect: dialect.since)
+
+
+def binary_name(target: str) -> str:
+    """``x86_64-softmmu`` → ``qemu-system-x86_64``."""
+    return f"qemu-system-{target.removesuffix('-softmmu')}"
+
+
+def _ccache_environment(layout: Layout, root: Path, folder: Path) -> dict[str, str]:
+    """Settings that let variants share results (ccache(1), "Sharing a local cache").
+
+    Paths below ``root`` are hashed relative to the build folder, and the folder itself, which debug
+    information names, is not hashed: gdb shows the sources of the variant that compiled a file first.
+    The compiler is known by its bytes, so that a cache can move between machines.
+    """
+    return {
+        "CCACHE_DIR": str(layout.ccache),
+        "CCACHE_BASEDIR": str(root),
+        "CCACHE_NOHASHDIR": "1",
+        "CCACHE_COMPILERCHECK": "content",
+        "CCACHE_MAXSIZE": "5G",
+        # Generated headers are only seconds old; ninja orders them before their users, so that their
+        # bytes, which are hashed all the same, decide.
+        "CCACHE_SLOPPINESS": "include_file_mtime,include_file_ctime",
+        "CCACHE_STATSLOG": str(folder / "ccache-stats.log"),
+    }

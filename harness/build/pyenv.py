@@ -1,0 +1,102 @@
+"""Python environments for builds whose configure wants its packages installed beforehand."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from harness.errors import FetchError, MissingError, StorageError
+from harness.layout import Layout
+from harness.lock import hold
+from harness.process import run
+from harness.progress import Reporter
+
+MESON = "meson==1.8.5"
+RESOLVED = {"": MESON, "meson~=1.8.0": MESON}
+"""The exact meson for what a pin requires of it; a requirement that is not listed is left to pip."""
+
+HASHES = {
+    MESON: ("15ab2cca08271bc055bc33a4929b7c58f15ad67df4c1fa65dc223e822b882bef",),
+    "pycotap==1.3.1": ("1c3a25b3ff89e48f4e00f1f71dbbc1642b4f65c65d416524d07e73492fff25ea",),
+}
+"""sha256 of PyPI's wheels. A requirement that is not listed is installed by its exact version alone."""
+
+READY = "harness-ready"
+
+
+def complete(requirements: Sequence[str], meson: str = "") -> tuple[str, ...]:
+    """``requirements`` and the meson that satisfies the requirement ``meson``, in a stable order."""
+    return tuple(sorted([*requirements, RESOLVED.get(meson, meson)]))
+
+
+def environment_digest(requirements: Sequence[str]) -> str:
+    """Names an environment: its packages, and the Python below it."""
+    base = getattr(sys, "_base_executable", sys.executable)
+    facts = json.dumps([sorted(requirements), sys.version, str(Path(base).resolve())])
+    return hashlib.sha256(facts.encode()).hexdigest()[:16]
+
+
+def ensure_environment(requirements: Sequence[str], layout: Layout, reporter: Reporter) -> Path:
+    """The Python of an environment that holds just ``requirements``; made once, then offline.
+
+    Raises FetchError (PyPI not reached, or other bytes than pinned), MissingError (no pip), StorageError.
+    """
+    wanted = tuple(requirements)
+    folder = layout.cache / "pyenvs" / environment_digest(requirements)
+    python = folder / "bin" / "python3"
+    if _is_ready(folder, python):
+        return python
+    with hold(folder, "the build's Python environment", reporter):
+        if _is_ready(folder, python):
+            return python
+        with reporter.step(f"install {' '.join(wanted)} for configure"):
+            _make(folder, python, wanted, layout)
+    return python
+
+
+def _is_ready(folder: Path, python: Path) -> bool:
+    return (folder / READY).is_file() and python.exists()
+
+
+def _make(folder: Path, python: Path, wanted: Sequence[str], layout: Layout) -> None:
+    """Fill ``folder`` in place, since an environment cannot be moved; READY is written last."""
+    if importlib.util.find_spec("pip") is None:
+        raise MissingError(
+            "pip is not in the harness's own Python environment, and PyPI packages are needed to configure",
+            f"run: {sys.executable} -m ensurepip (package python3-venv)",
+        )
+    log = layout.logs / "pyenv.log"
+    if folder.exists():
+        shutil.rmtree(folder)
+    run([sys.executable, "-m", "venv", "--without-pip", folder], log=log)
+    hashed = all(requirement in HASHES for requirement in wanted)
+    lines = [
+        requirement + "".join(f" --hash=sha256:{digest}" for digest in HASHES.get(requirement, ()) if hashed)
+        for requirement in wanted
+    ]
+    try:
+        (folder / "requirements.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise StorageError(f"cannot write in {folder}: {error}", "free the disk and run again") from error
+    run(
+        [
+            *(sys.executable, "-m", "pip", "--python", python),
+            *("install", "--quiet", "--disable-pip-version-check", "--no-deps", "--only-binary=:all:"),
+            *(("--require-hashes",) if hashed else ()),
+            *("--requirement", folder / "requirements.txt"),
+        ],
+        log=log,
+        timeout_s=600,
+        error=lambda ended: FetchError(
+            f"pip could not install {' '.join(wanted)}",
+            "connect to PyPI (or set pip's index-url) and run again",
+            details=tuple(line for line in ended.output.splitlines() if "ERROR" in line)[:5],
+            log=log,
+        ),
+    )
+    (folder / READY).write_text(" ".join(wanted) + "\n", encoding="utf-8")

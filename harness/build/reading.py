@@ -1,0 +1,123 @@
+"""Read what configure, ninja, compilers and ccache print."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from harness.build.result import CacheUse
+
+NINJA_STATUS = "[%f/%t] "
+STEP = re.compile(r"\[(\d+)/(\d+)\] (.*)")
+ERROR = re.compile(
+    r"^\S[^ ]*: (?:fatal )?error: |: ERROR: |undefined reference|ld: |[Kk]illed signal|No space left"
+)
+MAX_LINES = 14
+
+
+class NinjaReader:
+    """Takes ninja's lines one by one: counts steps, keeps the first failure."""
+
+    def __init__(self) -> None:
+        self.done = 0
+        self.total = 0
+        self.failed: list[str] = []
+        self.failures = 0
+        self._skip_command = False
+        self._open = False
+
+    def feed(self, line: str) -> tuple[int, int, str] | None:
+        """Note ``line``; (done, total, what) when it tells of progress."""
+        step = STEP.match(line)
+        if step:
+            self._open = False
+            self.done, self.total = int(step[1]), int(step[2])
+            return self.done, self.total, _short(step[3])
+        if line.startswith("FAILED: "):
+            self.failures += 1
+            self._skip_command = self._open = self.failures == 1
+        elif line.startswith(("ninja: ", "collect2: ")):
+            self._open = False
+        elif self._skip_command:
+            self._skip_command = False  # the command, thousands of characters; the log has it
+        elif self._open:
+            self.failed.append(line)
+        elif not self.failures and ERROR.search(line):
+            self.failed.append(line)  # meson's, when it regenerates build.ninja
+        return None
+
+    def details(self) -> tuple[str, ...]:
+        """The first error with what the compiler shows around it."""
+        return first_error(self.failed)
+
+
+def first_error(lines: list[str]) -> tuple[str, ...]:
+    """The first error among a compiler's ``lines``, with the function it names and its snippet."""
+    at = next((number for number, line in enumerate(lines) if ERROR.search(line)), None)
+    if at is None:
+        return tuple(lines[:MAX_LINES])
+    begin = at - 1 if at and re.search(r": (In|At) ", lines[at - 1]) else at
+    end = at + 1
+    while end < len(lines) and end - begin < MAX_LINES and not re.match(r"\S+:(\d+:)+ ", lines[end]):
+        end += 1
+    return tuple(lines[begin:end])
+
+
+def configure_errors(output: str) -> tuple[str, ...]:
+    """What configure or meson says went wrong; the last lines when neither says it plainly."""
+    lines = [line for line in output.splitlines() if line.strip()]
+    for number, line in enumerate(lines):
+        if re.search(r"(^|: )ERROR: ", line):
+            more = [text for text in lines[number + 1 : number + 6] if text.startswith(" ")]
+            return (line, *more)
+    return tuple(lines[-8:])
+
+
+def read_summary(output: str) -> dict[str, dict[str, str]]:
+    """meson's closing summary: sections (two spaces in), each with ``name : value`` lines."""
+    summary: dict[str, dict[str, str]] = {}
+    section = ""
+    heading = re.compile(r"^  (\S.*\S)$")
+    entry = re.compile(r"^    (\S.*?)\s*: ?(.*)$")
+    for line in output.splitlines():
+        if found := entry.match(line):
+            if section:
+                summary.setdefault(section, {})[found[1]] = found[2].strip()
+        elif found := heading.match(line):
+            section = found[1]
+        elif line.strip():
+            section = ""
+    return summary
+
+
+def read_cache_log(path: Path) -> CacheUse:
+    """Sum up ccache's CCACHE_STATSLOG: counters, one a line, under a ``#`` line a call."""
+    counts: dict[str, int] = {}
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        text = ""
+    for line in text.splitlines():
+        if not line.startswith("#"):
+            counts[line.strip()] = counts.get(line.strip(), 0) + 1
+    known = ("direct_cache_hit", "preprocessed_cache_hit", "cache_miss")
+    uncacheable = (
+        "unsupported_",
+        "bad_",
+        "compile_failed",
+        "could_not",
+        "internal_error",
+        "preprocessor_error",
+    )
+    return CacheUse(
+        direct_hits=counts.get(known[0], 0),
+        preprocessed_hits=counts.get(known[1], 0),
+        misses=counts.get(known[2], 0),
+        uncacheable=sum(number for name, number in counts.items() if name.startswith(uncacheable)),
+    )
+
+
+def _short(text: str) -> str:
+    """``Compiling C object libcommon.fa.p/hw_pci.c.o`` → ``hw_pci.c``."""
+    last = text.rsplit(" ", maxsplit=1)[-1].rpartition("/")[2]
+    return last.removesuffix(".o") if text.startswith("Compiling") else text

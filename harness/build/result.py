@@ -1,0 +1,145 @@
+"""What a build leaves behind: ``build.json``, beside the binaries and in ``build/results``.
+
+Field descriptions are part of the types, because docs/results.md is generated from them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import msgspec
+from msgspec import Meta
+
+from harness.errors import StorageError
+from harness.layout import Layout
+
+SCHEMA = 1
+FILE_NAME = "build.json"
+T = TypeVar("T")
+
+
+class Command(msgspec.Struct, frozen=True, kw_only=True):
+    """One command that was run, so that it can be run again by hand."""
+
+    purpose: Annotated[str, Meta(description="What it does: configure or compile.")]
+    folder: Annotated[str, Meta(description="Working folder, absolute.")]
+    env: Annotated[dict[str, str], Meta(description="Variables added to the environment.")]
+    argv: Annotated[tuple[str, ...], Meta(description="Program and arguments.")]
+    shell: Annotated[str, Meta(description="Folder, variables and command as one line for a POSIX shell.")]
+
+
+class Compiler(msgspec.Struct, frozen=True, kw_only=True):
+    """The C compiler of a build."""
+
+    path: Annotated[str, Meta(description="Absolute path.")]
+    version: Annotated[str, Meta(description="First line of its --version.")]
+    launcher: Annotated[str, Meta(description="Absolute path of ccache, or empty without it.")]
+
+
+class CacheUse(msgspec.Struct, frozen=True, kw_only=True):
+    """What ccache did during the compile step of this build alone."""
+
+    direct_hits: Annotated[int, Meta(description="Results found by hashing the sources, unread by cpp.")]
+    preprocessed_hits: Annotated[int, Meta(description="Results found by hashing the output of cpp.")]
+    misses: Annotated[int, Meta(description="Files that had to be compiled.")]
+    uncacheable: Annotated[int, Meta(description="Calls that ccache cannot cache; linking is not counted.")]
+
+    @property
+    def hits(self) -> int:
+        """Files that did not have to be compiled."""
+        return self.direct_hits + self.preprocessed_hits
+
+
+class Binary(msgspec.Struct, frozen=True, kw_only=True):
+    """One QEMU binary."""
+
+    target: Annotated[str, Meta(description="Guest architecture, such as x86_64-softmmu.")]
+    path: Annotated[str, Meta(description="Absolute path.")]
+    sha256: Annotated[str, Meta(description="Digest of the file.")]
+    size: Annotated[int, Meta(description="Size in bytes, debug information included.")]
+    version: Annotated[str, Meta(description="First line of its --version; empty when it cannot run here.")]
+
+    @property
+    def file(self) -> Path:
+        """``path`` as a Path."""
+        return Path(self.path)
+
+
+class Build(msgspec.Struct, frozen=True, kw_only=True):
+    """One (tree, variant, host) with the binaries of its targets."""
+
+    schema: Annotated[int, Meta(description="Version of this description.")] = SCHEMA
+    tree: Annotated[str, Meta(description="Name of the tree: the pin's, or that of a local source.")]
+    pin: Annotated[str, Meta(description="Name of the pin.")]
+    version: Annotated[str, Meta(description="QEMU release of the pin.")]
+    variant: Annotated[str, Meta(description="State of the tree: pristine, base or patched.")]
+    label: Annotated[str, Meta(description="Variant, with the series' name for patched.")]
+    commit: Annotated[str, Meta(description="Commit id of the sources.")]
+    host: Annotated[str, Meta(description="Where the binaries run: native.")]
+    targets: Annotated[tuple[str, ...], Meta(description="Guest architectures configured.")]
+    folder: Annotated[str, Meta(description="Build folder, absolute.")]
+    source: Annotated[str, Meta(description="Source folder, absolute.")]
+    fingerprint: Annotated[str, Meta(description="Digest of all that configuring depends on.")]
+    commands: Annotated[tuple[Command, ...], Meta(description="Commands that reproduce the build.")]
+    summary: Annotated[
+        dict[str, dict[str, str]],
+        Meta(description="What configuring reported: section, then name and value."),
+    ]
+    compiler: Annotated[Compiler, Meta(description="The C compiler.")]
+    started: Annotated[str, Meta(description="When the build was begun: UTC, ISO 8601.")]
+    configure_s: Annotated[float, Meta(description="Seconds that configure took when it last ran.")]
+    compile_s: Annotated[float, Meta(description="Seconds that ninja took when it last had work.")]
+    steps: Annotated[int, Meta(description="Ninja steps run by that ninja.")]
+    cache: Annotated[CacheUse | None, Meta(description="ccache in that ninja; null without ccache.")]
+    binaries: Annotated[tuple[Binary, ...], Meta(description="The binaries, one a target.")]
+    logs: Annotated[tuple[str, ...], Meta(description="Logs of configure and ninja, absolute.")]
+    reused: Annotated[
+        bool, Meta(description="True when this run found everything up to date and ran neither.")
+    ] = False
+
+    def binary(self, target: str) -> Binary:
+        """The binary of ``target``; KeyError when this build has none."""
+        for binary in self.binaries:
+            if binary.target == target:
+                return binary
+        raise KeyError(target)
+
+
+class BuildResults(msgspec.Struct, frozen=True, kw_only=True):
+    """``build/results/build.json``: the builds of one run."""
+
+    schema: Annotated[int, Meta(description="Version of this description.")] = SCHEMA
+    command: Annotated[str, Meta(description="Command that reproduces the run.")]
+    builds: Annotated[tuple[Build, ...], Meta(description="The builds, in the order they were made.")]
+
+
+def write_build_results(layout: Layout, builds: Sequence[Build], command: str | Sequence[str]) -> Path:
+    """Write ``build/results/build.json`` at once or not at all; returns its path. Raises StorageError."""
+    line = command if isinstance(command, str) else " ".join(command)
+    path = layout.results / FILE_NAME
+    save(path, BuildResults(command=line, builds=tuple(builds)))
+    return path
+
+
+def save(path: Path, value: msgspec.Struct) -> None:
+    """Write ``value`` as JSON beside ``path`` and rename it into place. Raises StorageError."""
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        aside.write_bytes(msgspec.json.format(msgspec.json.encode(value), indent=1) + b"\n")
+        aside.replace(path)
+    except OSError as error:
+        raise StorageError(
+            f"cannot write {path}: {error}", "free the disk or make the folder writable"
+        ) from error
+
+
+def load(path: Path, kind: type[T]) -> T | None:
+    """The ``kind`` that ``path`` holds; None when it is missing, damaged or of another version."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except (OSError, msgspec.MsgspecError):
+        return None
