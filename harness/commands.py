@@ -84,39 +84,24 @@ def build(request: Request) -> int:
 
 def which(request: Request) -> int:
     """Print the path of a built binary: qemu-harness which patched x86_64-softmmu."""
-    _print(_find_binary(request, request.options()))
+    from harness.build import find_binary
+
+    options = request.options()
+    label = _label(options, request.arguments.variant)
+    _print(find_binary(request.layout, options.pin, label, request.arguments.target))
     return 0
 
 
 def guest(request: Request) -> int:
     """Hold one guest with populated memory until Ctrl-C: qemu-harness guest patched x86_64-softmmu."""
-    from harness.guest import Guest, fetch_firmware, probe_accel, start
-    from harness.source import find_pin
-    from harness.teardown.watch import find_sharers
+    from harness.teardown import hold_guest
 
-    options, variant, target = request.options(), request.arguments.variant, request.arguments.target
-    binary = _find_binary(request, options)
-    firmware = fetch_firmware(request.layout, request.reporter, [target])
-    accel = probe_accel(binary, target, options.accel, firmware, request.reporter)
-    config = Guest(
-        binary=binary,
-        target=target,
-        memory_mib=options.memory_mib[0],
-        backend=options.backends[0],
-        pages=options.pages[0],
-        accel=accel.name,
-        payload=options.payload[0],
-        firmware=firmware.folders,
-        options=() if variant == "base" else find_pin(request.layout, options.pin).async_teardown,
-    )
-    log = request.layout.logs / f"guest-{variant}-{target}.log"
-    with start(config, log=log, timeout_s=options.timeout) as machine:
-        _print(f"qemu {machine.pid}")
-        for helper in find_sharers(machine.pid):
-            _print(f"helper {helper}")
-        _print(f"populated {machine.populated_mib} MiB in {machine.started_s:.2f} s; Ctrl-C ends it")
+    options, arguments = request.options(), request.arguments
+    with hold_guest(request.layout, options, arguments.variant, arguments.target, request.reporter) as held:
+        for line in held.describe():
+            _print(line)
         try:
-            while not machine.child.has_ended(timeout_s=3600):
+            while not held.machine.child.has_ended(timeout_s=3600):
                 pass
         except KeyboardInterrupt:
             return 0
@@ -125,14 +110,14 @@ def guest(request: Request) -> int:
 
 def teardown(request: Request) -> int:
     """Main job: build, start large guests, time their teardown, print and store the comparison."""
-    from harness.pipeline import build_all, subjects
+    from harness.pipeline import build_all
     from harness.report import check_results, record_teardown, render_table, teardown_file
+    from harness.teardown import subjects_of
 
     options = request.options()
     prepared, builds = build_all(request.layout, options, request.reporter, request.command)
-    results = record_teardown(
-        request.layout, options, subjects(prepared, builds), request.reporter, command=request.command
-    )
+    subjects = subjects_of(builds, prepared.pin.async_teardown)
+    results = record_teardown(request.layout, options, subjects, request.reporter, command=request.command)
     Console().print(render_table(results))
     _print(f"\nresults: {teardown_file(request.layout)}")
     check_results(request.layout, results)
@@ -149,13 +134,6 @@ def clean(request: Request) -> int:
             request.reporter.note(f"removing {folder}")
             shutil.rmtree(folder)
     return 0
-
-
-def _find_binary(request: Request, options: Options) -> Path:
-    from harness.build import find_binary
-
-    label = _label(options, request.arguments.variant)
-    return find_binary(request.layout, options.pin, label, request.arguments.target)
 
 
 def _label(options: Options, variant: str) -> str:

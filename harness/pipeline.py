@@ -5,7 +5,6 @@ Every stage is idempotent, so a command simply asks for all of them; what is the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness.build import Build, build, write_build_results
@@ -16,7 +15,6 @@ from harness.options import Options, check_choice
 from harness.progress import Reporter
 from harness.series import Series, load_series
 from harness.source import Pin, fetch, find_pin
-from harness.teardown import Subject
 from harness.tree import Checkout, Tree, checkout, import_source
 
 
@@ -71,19 +69,3 @@ def build_all(
     write_build_results(layout, builds, command)
     return prepared, builds
 
-
-def subjects(prepared: Prepared, builds: Sequence[Build]) -> tuple[Subject, ...]:
-    """The built binaries as what is timed: every variant but ``base`` runs with its feature switched on."""
-    return tuple(
-        Subject(
-            variant=checkout_.variant,
-            host=built.host,
-            target=binary.target,
-            path=binary.path,
-            sha256=binary.sha256,
-            version=binary.version,
-            options=() if checkout_.variant == "base" else prepared.pin.async_teardown,
-        )
-        for checkout_, built in zip(prepared.checkouts, builds, strict=True)
-        for binary in built.binaries
-    )
