@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,12 +48,7 @@ def fetch_firmware(layout: Layout, reporter: Reporter, targets: Sequence[str]) -
     place = layout.cache / "firmware" / digest.hexdigest()[:16]
     if not place.is_dir():
         with hold(place, "the firmware", reporter):
-            if not place.is_dir():
-                aside = place.with_name(f".{place.name}.{os.getpid()}")
-                shutil.rmtree(aside, ignore_errors=True)
-                aside.mkdir(parents=True)
-                unpack_packages([debs[name] for name in sorted(needed)], aside)
-                aside.rename(place)
+            unpack_packages([debs[name] for name in sorted(needed)], place)
     return locate(place, needed)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import socket
 import time
@@ -18,6 +19,9 @@ from harness.errors import GuestError
 from harness.guest.memory import huge_pages_off, resident_mib
 from harness.guest.model import Guest, command_line
 from harness.guest.spawn import Child, spawn
+
+# What it has to say is in our errors; without a handler Python would print it (logging, "lastResort").
+logging.getLogger("qemu.qmp").addHandler(logging.NullHandler())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,7 +121,8 @@ def _connect(
 
 
 def _start_failure(child: Child, error: BaseException, timeout_s: float) -> GuestError:
-    if child.has_ended(timeout_s=1.0):
+    # A connection that broke means that QEMU is ending; a limit that ran out does not.
+    if child.has_ended(timeout_s=0.0 if isinstance(error, TimeoutError) else 1.0):
         lines = child.last_lines()
         child.process.wait()
         status = child.process.returncode

@@ -11,9 +11,13 @@ from typing import Annotated, Any
 
 import msgspec
 
+from harness.build import BuildResults
 from harness.report.model import TeardownResults
 
-FILES: tuple[tuple[str, type[msgspec.Struct]], ...] = (("teardown.json", TeardownResults),)
+FILES: tuple[tuple[str, type[msgspec.Struct]], ...] = (
+    ("build.json", BuildResults),
+    ("teardown.json", TeardownResults),
+)
 
 HEAD = """# Results
 

@@ -4,7 +4,20 @@ Takes: Subjects (binaries with a variant's name). Gives: a TeardownRun. Guests a
 avocado test tests/avocado/teardown.py, one at a time; this package holds all that the test does.
 """
 
+from harness.teardown.hold import Held, hold_guest
 from harness.teardown.model import Cell, Comparison, Sample, Subject, TeardownRun
 from harness.teardown.runner import probe_accels, run_teardown
+from harness.teardown.subjects import subjects_of
 
-__all__ = ["Cell", "Comparison", "Sample", "Subject", "TeardownRun", "probe_accels", "run_teardown"]
+__all__ = [
+    "Cell",
+    "Comparison",
+    "Held",
+    "Sample",
+    "Subject",
+    "TeardownRun",
+    "hold_guest",
+    "probe_accels",
+    "run_teardown",
+    "subjects_of",
+]

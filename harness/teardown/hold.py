@@ -1,0 +1,72 @@
+"""Hold one guest for use by hand."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.errors import GuestError
+from harness.guest import Guest, Machine, fetch_firmware, probe_accel, start, why_not
+from harness.teardown.subjects import WITHOUT_FEATURE
+from harness.teardown.watch import find_sharers
+
+if TYPE_CHECKING:
+    from harness.layout import Layout
+    from harness.options import Options
+    from harness.progress import Reporter
+
+
+@dataclass(frozen=True, kw_only=True)
+class Held:
+    """A guest that is ready, and the processes that share its memory."""
+
+    machine: Machine
+    sharers: tuple[int, ...]
+
+    def describe(self) -> tuple[str, ...]:
+        """What somebody who wants to try things on it needs to know."""
+        guest = self.machine.guest
+        helpers = " ".join(str(pid) for pid in self.sharers) or "none"
+        return (
+            f"QEMU {self.machine.pid}: {guest.target}, {guest.accel}",
+            f"resident memory: {self.machine.populated_mib} MiB",
+            f"processes that share its memory: {helpers}",
+            f"log: {self.machine.child.log}",
+        )
+
+
+@contextlib.contextmanager
+def hold_guest(
+    layout: Layout, options: Options, variant: str, target: str, reporter: Reporter
+) -> Iterator[Held]:
+    """The first guest that ``options`` describe, from the built binary of ``variant``, while the block runs.
+
+    Raises NothingBuiltError, GuestError (does not start, or does not fit into memory), FetchError.
+    """
+    from harness.build import find_binary  # noqa: PLC0415 - tests under avocado import this package
+    from harness.source import find_pin  # noqa: PLC0415
+
+    pin = find_pin(layout, options.pin)
+    label = f"patched-{Path(options.series).name}" if variant == "patched" else variant
+    binary = find_binary(layout, pin.name, label, target)
+    firmware = fetch_firmware(layout, reporter, [target])
+    memory_mib = options.memory_mib[0]
+    reason = why_not(memory_mib)
+    if reason is not None:
+        raise GuestError(f"the guest does not fit: it {reason}", "ask for less with -Dmemory=")
+    guest = Guest(
+        binary=binary,
+        target=target,
+        memory_mib=memory_mib,
+        backend=options.backends[0],
+        pages=options.pages[0],
+        accel=probe_accel(binary, target, options.accel, firmware, reporter).name,
+        payload=options.payload[0],
+        firmware=firmware.folders,
+        options=() if variant in WITHOUT_FEATURE else pin.async_teardown,
+    )
+    with start(guest, log=layout.logs / "guest.log", timeout_s=options.timeout) as machine:
+        yield Held(machine=machine, sharers=find_sharers(machine.pid))

@@ -1,0 +1,77 @@
+import os
+
+import pytest
+
+from harness.guest.memory import available_mib, huge_pages_off, needed_mib, resident_mib, why_not
+
+
+@pytest.fixture
+def machine(tmp_path):
+    """A /proc and a /sys/fs/cgroup with 8,000 MiB available and no limit."""
+    proc, cgroups = tmp_path / "proc", tmp_path / "cgroup"
+    (proc / "self").mkdir(parents=True)
+    cgroups.mkdir()
+    (proc / "meminfo").write_text(f"MemTotal: 9999999 kB\nMemAvailable: {8000 * 1024} kB\n")
+    (proc / "self" / "cgroup").write_text("0::/user/shell\n")
+    return proc, cgroups
+
+
+def limit(folder, names, limit_mib, usage_mib, cache_mib):
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, mib in zip(names[:2], (limit_mib, usage_mib), strict=True):
+        (folder / name).write_text(f"{mib * 1024 * 1024}\n")
+    (folder / "memory.stat").write_text(f"anon 1\n{names[2]} {cache_mib * 1024 * 1024}\n")
+
+
+V2 = ("memory.max", "memory.current", "inactive_file")
+V1 = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+
+
+def test_without_a_limit_it_is_memavailable(machine):
+    assert available_mib(*machine) == 8000
+
+
+def test_the_tightest_cgroup_above_us_counts_and_file_pages_do_not(machine):
+    _, cgroups = machine
+    limit(cgroups / "user", V2, 3000, 1500, 500)
+    limit(cgroups / "user" / "shell", V2, 5000, 100, 0)
+    assert available_mib(*machine) == 2000
+
+
+def test_no_limit_is_written_max(machine):
+    _, cgroups = machine
+    limit(cgroups / "user", V2, 1, 0, 0)
+    (cgroups / "user" / "memory.max").write_text("max\n")
+    assert available_mib(*machine) == 8000
+
+
+def test_cgroup_v1(machine):
+    proc, cgroups = machine
+    (proc / "self" / "cgroup").write_text("4:cpu:/\n5:memory,hugetlb:/job\n")
+    limit(cgroups / "memory" / "job", V1, 1000, 400, 100)
+    assert available_mib(*machine) == 700
+
+
+def test_v1_without_a_limit_is_a_huge_number(machine):
+    proc, cgroups = machine
+    (proc / "self" / "cgroup").write_text("5:memory:/\n")
+    limit(cgroups / "memory", V1, 1, 0, 0)
+    (cgroups / "memory" / V1[0]).write_text("9223372036854771712\n")
+    assert available_mib(*machine) == 8000
+
+
+def test_what_does_not_fit_says_both_numbers():
+    assert why_not(1024, available=needed_mib(1024)) is None
+    assert why_not(1024, available=1024) == f"needs {needed_mib(1024)} MiB of memory, 1024 MiB are available"
+
+
+def test_resident_memory_of_this_process_and_of_none():
+    assert 5 < resident_mib(os.getpid()) < 100000
+    assert resident_mib(2**22 + 1) == 0
+
+
+def test_huge_pages_flag(tmp_path):
+    (tmp_path / "7").mkdir()
+    for text, expected in (("THP_enabled:\t0\n", True), ("THP_enabled:\t1\n", False), ("Name:\tx\n", None)):
+        (tmp_path / "7" / "status").write_text(text)
+        assert huge_pages_off(7, tmp_path) is expected

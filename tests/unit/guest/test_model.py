@@ -1,0 +1,80 @@
+from pathlib import Path
+
+import pytest
+
+from harness.errors import FetchError, OptionError
+from harness.guest.firmware import locate, needed_files
+from harness.guest.model import Guest, command_line, proof_command_line
+
+
+def words(**fields) -> list[str]:
+    guest = Guest(**{"binary": Path("/q"), "target": "x86_64-softmmu", "memory_mib": 256, **fields})
+    return list(command_line(guest, qmp_fd=7, threads=2))
+
+
+def value(line: list[str], option: str) -> list[str]:
+    return [line[place + 1] for place, word in enumerate(line) if word == option]
+
+
+def test_memory_is_populated_before_the_monitor_answers_and_nothing_runs():
+    line = words()
+    assert value(line, "-object") == ["memory-backend-ram,id=mem,size=256M,prealloc=on,prealloc-threads=2"]
+    assert value(line, "-m") == ["256M"]
+    assert "memory-backend=mem" in value(line, "-machine")
+    assert "-S" in line
+
+
+def test_memfd_is_shared():
+    assert value(words(backend="memfd"), "-object")[0].startswith("memory-backend-memfd,share=on,id=mem")
+
+
+def test_the_monitor_is_on_the_inherited_socket():
+    assert value(words(), "-chardev") == ["socket,id=qmp,fd=7"]
+    assert value(words(), "-mon") == ["chardev=qmp,mode=control"]
+
+
+@pytest.mark.parametrize(
+    ("target", "machine"), [("x86_64-softmmu", "q35"), ("s390x-softmmu", "s390-ccw-virtio")]
+)
+def test_machine_by_architecture(target, machine):
+    assert machine in value(words(target=target), "-machine")
+
+
+def test_firmware_folders_and_options_of_the_feature():
+    line = words(firmware=(Path("/a"), Path("/b")), options=("-run-with", "async-teardown=on"))
+    assert value(line, "-L") == ["/a", "/b"]
+    assert line[-2:] == ["-run-with", "async-teardown=on"]
+
+
+def test_nothing_of_the_users_configuration():
+    assert {"-no-user-config", "-nodefaults"} <= set(words())
+
+
+@pytest.mark.parametrize(
+    ("field", "bad"), [("backend", "file"), ("payload", "linux"), ("target", "sparc-softmmu")]
+)
+def test_unknown_words_are_refused_with_what_is_known(field, bad):
+    with pytest.raises(OptionError) as caught:
+        words(**{field: bad})
+    assert bad in caught.value.cause
+    assert caught.value.remedy
+
+
+def test_proof_runs_the_firmware():
+    line = list(proof_command_line(Path("/q"), "x86_64-softmmu", "kvm", (), proof_fd=5))
+    assert "-S" not in line
+    assert value(line, "-device") == ["isa-debugcon,iobase=0x402,chardev=proof"]
+
+
+def test_firmware_is_found_in_the_order_of_its_packages(tmp_path):
+    needed = needed_files(["x86_64-softmmu", "s390x-softmmu"])
+    for files in needed.values():
+        for name in files:
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name).touch()
+    assert [folder.name for folder in locate(tmp_path, needed).folders] == ["seabios", "qemu"]
+
+
+def test_a_package_without_its_firmware_is_an_error(tmp_path):
+    with pytest.raises(FetchError, match=r"seabios has no usr/share/seabios/bios-256k\.bin"):
+        locate(tmp_path, needed_files(["x86_64-softmmu"]))
