@@ -1,0 +1,272 @@
+"""Look for every needed program and library; install Debian packages where that is allowed.
+
+Cheap when nothing is missing: PATH is searched in this process, and one pkg-config and one compiler call
+answer for all libraries and headers. Versions and owning packages are asked for only for the table.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+import re
+import shutil
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.build.needs import Requirement, requirements
+from harness.errors import MissingError
+from harness.layout import Layout
+from harness.options import Options
+from harness.process import Finished, run
+from harness.progress import Reporter
+
+__all__ = ["Requirement", "Row", "check", "ensure", "requirements"]
+
+INSTALL_LIMIT_S = 1800.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One line of the doctor's table."""
+
+    name: str
+    kind: str
+    found: bool
+    version: str
+    """Empty when it was not asked for, or the thing does not say."""
+    origin: str
+    """Where it comes from: a path with the Debian package that owns it, or our Python environment."""
+    needed_by: str
+    package: str
+    """What would bring it: Debian's package, or PyPI's for kind ``python``."""
+
+
+def check(needs: Iterable[Requirement], *, versions: bool = False) -> tuple[Row, ...]:
+    """A row for each of ``needs``. With ``versions``, ask for versions and owners too (up to 1 s)."""
+    wanted = tuple(needs)
+    found = _find(wanted)
+    known = _versions(wanted, found) if versions else {}
+    owners = _owners(wanted, found) if versions else {}
+    return tuple(
+        Row(
+            name=need.name,
+            kind=need.kind,
+            found=need.name in found,
+            version=known.get(need.name, ""),
+            origin=" ".join(word for word in (found.get(need.name, ""), owners.get(need.name, "")) if word),
+            needed_by=need.needed_by,
+            package=need.package,
+        )
+        for need in wanted
+    )
+
+
+def ensure(
+    layout: Layout,
+    options: Options | None,
+    reporter: Reporter,
+    *,
+    stages: tuple[str, ...] | None = None,
+    versions: bool = False,
+) -> tuple[Row, ...]:
+    """Rows with nothing missing: what was, has been installed as root or through passwordless sudo.
+
+    Raises MissingError with one line to run, when this is not allowed, not Debian, or did not help.
+    """
+    needs = requirements(options, stages)
+    rows = check(needs)
+    missing = [row for row in rows if not row.found]
+    if missing:
+        _install(missing, layout, reporter)
+        rows = check(needs)
+        still = [row for row in rows if not row.found]
+        if still:
+            raise _missing(still, "installing its package did not bring it", layout.logs / "doctor.log")
+    return check(needs, versions=True) if versions else rows
+
+
+def _find(needs: Sequence[Requirement]) -> dict[str, str]:
+    """Where each thing is, by name; what is missing is left out."""
+    found: dict[str, str] = {}
+    for need in needs:
+        if need.kind == "program":
+            if path := shutil.which(need.name):
+                found[need.name] = path
+        elif need.kind == "python":
+            try:
+                importlib.metadata.distribution(need.name)
+                found[need.name] = sys.prefix
+            except importlib.metadata.PackageNotFoundError:
+                pass
+        elif need.kind == "module" and (spec := importlib.util.find_spec(need.name)):
+            found[need.name] = str(Path(spec.origin or "").parent)
+    modules = [need for need in needs if need.kind == "pkg-config"]
+    if modules and shutil.which("pkg-config"):
+        if _pkg_config(modules):
+            found |= {need.name: "pkg-config" for need in modules}
+        else:
+            found |= {need.name: "pkg-config" for need in modules if _pkg_config([need])}
+    headers = [need for need in needs if need.kind == "header"]
+    if headers and shutil.which("gcc"):
+        found |= _headers(headers)
+    return found
+
+
+def _pkg_config(needs: Sequence[Requirement]) -> bool:
+    words = [f"{need.name} >= {need.minimum}" if need.minimum else need.name for need in needs]
+    return run(["pkg-config", "--exists", *words], check=False, timeout_s=60).returncode == 0
+
+
+def _headers(needs: Sequence[Requirement]) -> dict[str, str]:
+    """The headers that gcc finds, by one call: -M would stop at the first missing, __has_include does not."""
+    source = "".join(f"#if __has_include(<{need.name}>)\n#include <{need.name}>\n#endif\n" for need in needs)
+    ended = run(
+        ["gcc", "-E", "-x", "c", "-"], stdin=source.encode(), merge_stderr=False, check=False, timeout_s=60
+    )
+    paths = set(re.findall(r'^# \d+ "([^"]+)"', ended.output, re.MULTILINE))
+    return {need.name: path for need in needs for path in sorted(paths) if path.endswith(f"/{need.name}")}
+
+
+def _versions(needs: Sequence[Requirement], found: dict[str, str]) -> dict[str, str]:
+    versions: dict[str, str] = {}
+    modules = [need.name for need in needs if need.kind == "pkg-config" and need.name in found]
+    if modules:
+        lines = run(["pkg-config", "--modversion", *modules], check=False, timeout_s=60).output.split()
+        versions |= dict(zip(modules, lines, strict=False))
+    for need in needs:
+        if need.name not in found:
+            continue
+        if need.kind == "program":
+            versions[need.name] = _program_version(found[need.name])
+        elif need.kind == "python":
+            versions[need.name] = importlib.metadata.version(need.name)
+        elif need.kind == "module":
+            versions[need.name] = ".".join(map(str, sys.version_info[:3]))
+    headers = [need for need in needs if need.kind == "header" and need.name in found]
+    if headers and shutil.which("dpkg-query"):
+        asked = [
+            "dpkg-query",
+            "-W",
+            "-f",
+            "${binary:Package} ${Version}\n",
+            *(need.package for need in headers),
+        ]
+        for line in run(asked, merge_stderr=False, check=False, timeout_s=60).output.splitlines():
+            package, _, version = line.partition(" ")
+            versions |= {need.name: version for need in headers if need.package == package.partition(":")[0]}
+    return versions
+
+
+def _program_version(path: str) -> str:
+    """The first number with a dot that ``--version`` prints."""
+    text = run([path, "--version"], check=False, timeout_s=60).output
+    first = re.search(
+        r"\d+(\.\d+)+[-.+~\w]*", re.sub(r"\([^)]*\)", "", text.partition("\n")[0])
+    ) or re.search(r"\d+(\.\d+)+", text)
+    return first[0].rstrip(".") if first else ""
+
+
+def _owners(needs: Sequence[Requirement], found: dict[str, str]) -> dict[str, str]:
+    """The Debian packages that own what was found, by one dpkg call."""
+    paths: dict[str, str] = {}
+    for need in needs:
+        if need.kind in ("program", "header") and need.name in found:
+            paths[need.name] = found[need.name]
+    owners = {
+        need.name: f"({need.package})" for need in needs if need.kind == "pkg-config" and need.name in found
+    }
+    owners |= {need.name: "(venv)" for need in needs if need.kind == "python" and need.name in found}
+    if not paths or not shutil.which("dpkg-query"):
+        return owners
+    # /bin and /usr/bin are one folder on Debian 12, and dpkg knows the older name of some files.
+    asked = {path for given in paths.values() for path in (given, given.removeprefix("/usr"))}
+    output = run(["dpkg-query", "-S", *sorted(asked)], merge_stderr=False, check=False, timeout_s=60).output
+    known: dict[str, str] = {}
+    for line in output.splitlines():
+        package, separator, path = line.partition(": ")
+        if separator and " " not in package:  # "diversion by …" lines say nothing of ownership
+            known[path] = package.partition(":")[0]
+    for name, path in paths.items():
+        if owner := known.get(path) or known.get(path.removeprefix("/usr")):
+            owners[name] = f"({owner})"
+    return owners
+
+
+def _install(missing: Sequence[Row], layout: Layout, reporter: Reporter) -> None:
+    """Install the Debian packages of ``missing``, or raise MissingError."""
+    if any(row.kind == "python" for row in missing):
+        raise _missing(missing, "the harness's Python environment is not complete")
+    if shutil.which("apt-get") is None:
+        raise _missing(missing, "this is not Debian: apt-get is missing")
+    become = _become_root()
+    if become is None:
+        raise _missing(missing, "not root, and no passwordless sudo")
+    log = layout.logs / "doctor.log"
+    packages = _packages(missing)
+    command = [
+        *become,
+        *("env", "DEBIAN_FRONTEND=noninteractive", "LC_ALL=C.UTF-8", "apt-get"),
+        *("-o", "DPkg::Lock::Timeout=300"),
+    ]
+    with reporter.step(f"install {' '.join(packages)}") as step:
+        done, total = 0, 0
+
+        def follow(line: str) -> None:
+            nonlocal done, total
+            if new := re.match(r"\d+ upgraded, (\d+) newly installed", line):
+                total = 2 * int(new[1])
+            elif total and line.startswith(("Unpacking ", "Setting up ")):
+                done += 1
+                step.update(done, total, line.partition(" (")[0])
+
+        def attempt(*, last: bool) -> bool:
+            def explain(ended: Finished) -> MissingError:
+                errors = tuple(line for line in ended.output.splitlines() if line.startswith("E: "))[:5]
+                return _missing(missing, "apt-get could not install it", log, errors)
+
+            words = [*command, "install", "-y", "--no-install-recommends", *packages]
+            ended = run(words, log=log, on_line=follow, timeout_s=INSTALL_LIMIT_S, check=last, error=explain)
+            return ended.returncode == 0
+
+        # Lists may be missing or name versions that the mirror no longer has: fetch them only then.
+        if not attempt(last=False):
+            run([*command, "update"], log=log, timeout_s=INSTALL_LIMIT_S, check=False)
+            attempt(last=True)
+
+
+def _become_root() -> list[str] | None:
+    """What goes before a command to run it as root; None when that is not allowed without asking."""
+    if os.geteuid() == 0:
+        return []
+    if shutil.which("sudo") and run(["sudo", "-n", "true"], check=False, timeout_s=30).returncode == 0:
+        return ["sudo", "-n"]
+    return None
+
+
+def _packages(rows: Iterable[Row]) -> list[str]:
+    return sorted({row.package for row in rows if row.kind != "python"})
+
+
+def _missing(
+    rows: Sequence[Row], why: str, log: Path | None = None, more: tuple[str, ...] = ()
+) -> MissingError:
+    """One line of cause, one line to run."""
+    names = ", ".join(row.name for row in rows)
+    python = sorted({row.package for row in rows if row.kind == "python"})
+    packages = " ".join(_packages(rows))
+    if python:
+        remedy = f"run: {sys.executable} -m pip install {' '.join(python)}"
+    elif shutil.which("apt-get"):
+        sudo = "" if os.geteuid() == 0 else "sudo "
+        remedy = f"run: {sudo}apt-get install -y --no-install-recommends {packages}"
+    else:
+        remedy = f"install what Debian calls: {packages}"
+    return MissingError(
+        f"missing: {names} ({why})",
+        remedy,
+        details=(*(f"{row.name}: needed by {row.needed_by}" for row in rows), *more),
+        log=log,
+    )

@@ -1,0 +1,160 @@
+"""Every program and library that the harness needs, as data: the doctor's list."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from harness.options import Options
+
+Kind = Literal["program", "pkg-config", "header", "python", "module"]
+
+
+def _always(_options: Options | None) -> bool:
+    return True
+
+
+def _with_ccache(options: Options | None) -> bool:
+    return options is None or options.ccache
+
+
+@dataclass(frozen=True, kw_only=True)
+class Requirement:
+    """One program or library.
+
+    Kinds: ``program`` on PATH, ``pkg-config`` module, C ``header``, ``python`` distribution beside us,
+    ``module`` of Python's own library.
+    """
+
+    name: str
+    kind: Kind
+    package: str
+    """Debian's package; for kind ``python``, PyPI's."""
+    needed_by: str
+    """The stage or option that needs it, for the table."""
+    stages: tuple[str, ...]
+    minimum: str = ""
+    when: Callable[[Options | None], bool] = _always
+
+
+BUILD, FETCH = ("build",), ("fetch",)
+GUEST = ("guest",)
+
+REQUIREMENTS: tuple[Requirement, ...] = (
+    Requirement(name="git", kind="program", package="git", needed_by="stage tree", stages=("tree",)),
+    Requirement(
+        name="setpriv",
+        kind="program",
+        package="util-linux",
+        needed_by="ending what a run started",
+        stages=("fetch", "tree", "build", "guest"),
+    ),
+    Requirement(
+        name="apt-get",
+        kind="program",
+        package="apt",
+        needed_by="stages fetch and guest: Debian sources, firmware",
+        stages=("fetch", "guest"),
+    ),
+    Requirement(
+        name="dpkg-deb", kind="program", package="dpkg", needed_by="stage guest: firmware", stages=GUEST
+    ),
+    Requirement(
+        name="gpgv", kind="program", package="gpgv", needed_by="stage fetch: signatures", stages=FETCH
+    ),
+    Requirement(
+        name="xz", kind="program", package="xz-utils", needed_by="stage fetch: Debian sources", stages=FETCH
+    ),
+    Requirement(name="gcc", kind="program", package="gcc", needed_by="stage build", stages=BUILD),
+    Requirement(name="ar", kind="program", package="binutils", needed_by="stage build", stages=BUILD),
+    Requirement(
+        name="make", kind="program", package="make", needed_by="stage build: configure of 7.2", stages=BUILD
+    ),
+    Requirement(
+        name="pkg-config", kind="program", package="pkg-config", needed_by="stage build", stages=BUILD
+    ),
+    Requirement(
+        name="bzip2", kind="program", package="bzip2", needed_by="stage build: x86_64-softmmu", stages=BUILD
+    ),
+    Requirement(
+        name="perl",
+        kind="program",
+        package="perl-base",
+        needed_by="stage build: generated texts",
+        stages=BUILD,
+    ),
+    Requirement(
+        name="ccache",
+        kind="program",
+        package="ccache",
+        needed_by="-Dccache=true",
+        stages=BUILD,
+        when=_with_ccache,
+    ),
+    Requirement(name="stdio.h", kind="header", package="libc6-dev", needed_by="stage build", stages=BUILD),
+    # Bookworm's libfdt-dev has no pkg-config file.
+    Requirement(
+        name="libfdt.h",
+        kind="header",
+        package="libfdt-dev",
+        needed_by="stage build: device trees",
+        stages=BUILD,
+    ),
+    # The minima are those of QEMU 10.0 (meson.build), which are 7.2's or newer.
+    Requirement(
+        name="glib-2.0",
+        kind="pkg-config",
+        package="libglib2.0-dev",
+        needed_by="stage build",
+        stages=BUILD,
+        minimum="2.66.0",
+    ),
+    Requirement(
+        name="pixman-1",
+        kind="pkg-config",
+        package="libpixman-1-dev",
+        needed_by="stage build",
+        stages=BUILD,
+        minimum="0.21.8",
+    ),
+    Requirement(
+        name="libseccomp",
+        kind="pkg-config",
+        package="libseccomp-dev",
+        needed_by="stage build: -sandbox",
+        stages=BUILD,
+        minimum="2.3.0",
+    ),
+    Requirement(name="zlib", kind="pkg-config", package="zlib1g-dev", needed_by="stage build", stages=BUILD),
+    Requirement(name="meson", kind="python", package="meson", needed_by="options, stage build", stages=BUILD),
+    Requirement(name="ninja", kind="python", package="ninja", needed_by="stage build", stages=BUILD),
+    Requirement(
+        name="avocado-framework",
+        kind="python",
+        package="avocado-framework",
+        needed_by="stage teardown",
+        stages=GUEST,
+    ),
+    Requirement(name="qemu.qmp", kind="python", package="qemu.qmp", needed_by="stage guest", stages=GUEST),
+    # configure of 8.1 and later makes an environment with pip (python/scripts/mkvenv.py, check_ensurepip).
+    Requirement(
+        name="ensurepip",
+        kind="module",
+        package="python3-venv",
+        needed_by="-Dpin=10.0: its configure makes an environment",
+        stages=BUILD,
+        when=lambda options: options is not None and options.pin not in ("7.2", "5.2"),
+    ),
+)
+
+
+def requirements(
+    options: Options | None = None, stages: tuple[str, ...] | None = None
+) -> tuple[Requirement, ...]:
+    """What ``options`` need in any of ``stages`` (all: fetch tree build guest)."""
+    return tuple(
+        need
+        for need in REQUIREMENTS
+        if need.when(options) and (stages is None or set(stages).intersection(need.stages))
+    )
