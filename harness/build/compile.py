@@ -6,6 +6,7 @@ ninja continues with the steps that are missing, and build.json is renamed into 
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import hashlib
 import os
@@ -193,7 +194,8 @@ def _still_configured(job: _Job, known: Configured) -> bool:
 def _make(job: _Job, known: Configured | None, variant: str, pin: str) -> Build:
     plan, request = job.plan, job.request
     started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    (plan.folder / FILE_NAME).unlink(missing_ok=True)
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        (plan.folder / FILE_NAME).unlink()  # what it describes is about to be replaced
     if known is None or not _still_configured(job, known):
         known = _configure(job)
     reader, compile_s, cache = _compile(job)

@@ -58,7 +58,7 @@ def first_error(lines: list[str]) -> tuple[str, ...]:
         return tuple(lines[:MAX_LINES])
     begin = at - 1 if at and re.search(r": (In|At) ", lines[at - 1]) else at
     end = at + 1
-    while end < len(lines) and end - begin < MAX_LINES and not re.match(r"\S+:(\d+:)+ ", lines[end]):
+    while end < len(lines) and end - begin < MAX_LINES and not re.search(r": (error|warning): ", lines[end]):
         end += 1
     return tuple(lines[begin:end])
 

@@ -1,0 +1,91 @@
+"""A fake QEMU checkout and the options to build it with."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+from harness.build import Build, build
+from harness.layout import Layout
+from harness.options import Options
+from harness.progress import Reporter, Silent
+from harness.source import Pin
+from harness.source.pin import Location
+from harness.tree import Checkout
+
+ROOT = Path(__file__).resolve().parents[3]
+FAKE = ROOT / "tests" / "fakeqemu"
+BOTH = ("x86_64-softmmu", "s390x-softmmu")
+
+
+def make_layout(tmp_path: Path) -> Layout:
+    return Layout(root=ROOT, build=tmp_path / "build", trees=tmp_path / "trees", cache=tmp_path / "cache")
+
+
+def make_pin(**changes: Any) -> Pin:
+    fields: dict[str, Any] = {
+        "name": "7.2",
+        "version": "7.2.0",
+        "archive": "fake.tar.xz",
+        "sha256": "0" * 64,
+        "locations": (Location(kind="debian", suite="bookworm", package="qemu"),),
+        "targets": BOTH,
+    }
+    return Pin(**(fields | changes))
+
+
+def make_options(**changes: Any) -> Options:
+    fields: dict[str, Any] = {
+        "pin": "7.2",
+        "series": "async-teardown",
+        "source": "",
+        "targets": BOTH,
+        "hosts": ("native",),
+        "variants": ("base", "patched"),
+        "memory_mib": (256,),
+        "backends": ("ram",),
+        "pages": ("4k",),
+        "payload": ("paused",),
+        "triggers": ("sigterm",),
+        "accel": "auto",
+        "rounds": 1,
+        "timeout": 10,
+        "jobs": 2,
+        "ccache": False,
+        "given": (),
+    }
+    return Options(**(fields | changes))
+
+
+def make_checkout(layout: Layout, label: str = "base", commit: str = "c1") -> Checkout:
+    path = layout.build_root("7.2", label) / "src"
+    shutil.copytree(FAKE, path)
+    return Checkout(path=path, tree_name="7.2", label=label, variant=label.partition("-")[0], commit=commit)
+
+
+def build_it(
+    checkout: Checkout,
+    layout: Layout,
+    *,
+    pin: Pin | None = None,
+    reporter: Reporter | None = None,
+    **options: Any,
+) -> Build:
+    return build(checkout, pin or make_pin(), make_options(**options), layout, reporter or Silent())
+
+
+def configure_runs(checkout: Checkout) -> int:
+    runs = checkout.path.parent / "configure-runs"
+    return len(runs.read_text().splitlines()) if runs.exists() else 0
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    """Change a source file so that ninja notices, however coarse the file system's clock is."""
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+    future = time.time() + 2
+    os.utime(path, (future, future))

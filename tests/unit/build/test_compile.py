@@ -1,0 +1,279 @@
+"""build() on the fake QEMU: real configure scripts, ninja and gcc, in milliseconds."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from harness.build import compile as compiling
+from harness.build import find_binary, write_build_results
+from harness.errors import (
+    CompileError,
+    ConfigureError,
+    NothingBuiltError,
+    OptionError,
+    StorageError,
+    TimeoutExpiredError,
+    TreeError,
+)
+from harness.layout import Layout
+from harness.progress import Silent
+from tests.unit.build.support import (
+    ROOT,
+    build_it,
+    configure_runs,
+    edit,
+    make_checkout,
+    make_layout,
+    make_pin,
+)
+
+pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")
+X86 = ("x86_64-softmmu",)
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> Layout:
+    return make_layout(tmp_path)
+
+
+def test_both_targets_are_built_and_described(layout: Layout) -> None:
+    checkout = make_checkout(layout)
+    built = build_it(checkout, layout)
+    assert [binary.target for binary in built.binaries] == ["s390x-softmmu", "x86_64-softmmu"]
+    x86 = built.binary("x86_64-softmmu")
+    assert x86.version == "QEMU emulator version 7.2.0 (fake x86_64)"
+    assert x86.size == x86.file.stat().st_size
+    assert built.summary["Directories"]["Source path"] == str(checkout.path)
+    assert built.summary["Targets and accelerators"]["target list"] == "s390x-softmmu x86_64-softmmu"
+    assert (built.steps, built.cache, built.reused) == (6, None, False)
+    assert find_binary(layout, "7.2", "base", "x86_64-softmmu") == x86.file
+
+
+def test_the_recorded_commands_reproduce_the_build(layout: Layout) -> None:
+    built = build_it(make_checkout(layout), layout)
+    before = built.binary("x86_64-softmmu").sha256
+    shutil.rmtree(built.folder)
+    Path(built.folder).mkdir()
+    for command in built.commands:
+        subprocess.run(["sh", "-c", command.shell], check=True, capture_output=True)
+    assert compiling.sha256(built.binary("x86_64-softmmu").file) == before
+
+
+def test_results_hold_every_build_and_the_command(layout: Layout) -> None:
+    built = build_it(make_checkout(layout), layout, targets=X86)
+    path = write_build_results(layout, [built], "nox -s build")
+    stored = json.loads(path.read_text())
+    assert stored["command"] == "nox -s build"
+    assert stored["builds"][0]["binaries"][0]["sha256"] == built.binaries[0].sha256
+
+
+def test_nothing_changed_runs_neither_configure_nor_ninja(layout: Layout) -> None:
+    checkout = make_checkout(layout)
+    first = build_it(checkout, layout)
+    log = Path(first.logs[1]).stat().st_mtime_ns
+    started = time.monotonic()
+    second = build_it(checkout, layout)
+    assert time.monotonic() - started < 1
+    assert second.reused
+    assert second.binaries == first.binaries
+    assert configure_runs(checkout) == 1
+    assert Path(first.logs[1]).stat().st_mtime_ns == log
+
+
+def test_a_damaged_or_missing_binary_is_made_again(layout: Layout) -> None:
+    checkout = make_checkout(layout)
+    built = build_it(checkout, layout, targets=X86)
+    built.binaries[0].file.unlink()
+    with pytest.raises(NothingBuiltError, match="is gone"):
+        find_binary(layout, "7.2", "base", X86[0])
+    again = build_it(checkout, layout, targets=X86)
+    assert again.binaries == built.binaries
+    assert again.steps == 1
+    assert configure_runs(checkout) == 1
+
+
+def test_a_new_commit_compiles_what_changed_and_does_not_configure(layout: Layout) -> None:
+    checkout = make_checkout(layout)
+    build_it(checkout, layout)
+    edit(checkout.path / "osdep.c", "7.2.0", "7.2.1")
+    changed = build_it(dataclasses.replace(checkout, commit="c2"), layout)
+    assert changed.steps == 3  # one object, two links
+    assert changed.binaries[0].version.startswith("QEMU emulator version 7.2.1")
+    assert (changed.commit, configure_runs(checkout)) == ("c2", 1)
+
+
+def test_a_changed_configure_script_or_variable_configures_again(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkout = make_checkout(layout)
+    build_it(checkout, layout, targets=X86)
+    edit(checkout.path / "configure", "Stands for", "Stands in for")
+    build_it(checkout, layout, targets=X86)
+    assert configure_runs(checkout) == 2
+    monkeypatch.setenv("CFLAGS", "-O1")
+    build_it(checkout, layout, targets=X86)
+    assert configure_runs(checkout) == 3
+
+
+def test_asking_for_one_target_keeps_the_other(layout: Layout) -> None:
+    checkout = make_checkout(layout)
+    build_it(checkout, layout, targets=X86)
+    build_it(checkout, layout, targets=("s390x-softmmu",))
+    assert configure_runs(checkout) == 2
+    third = build_it(checkout, layout, targets=X86)
+    assert third.reused
+    assert find_binary(layout, "7.2", "base", "s390x-softmmu").exists()
+
+
+def test_failing_configure_shows_its_error_and_is_begun_again(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkout = make_checkout(layout)
+    monkeypatch.setenv("FAKEQEMU_FAULT", "configure")
+    with pytest.raises(ConfigureError) as caught:
+        build_it(checkout, layout)
+    assert caught.value.details[0].endswith('ERROR: Dependency "glib-2.0" not found, tried pkgconfig')
+    assert caught.value.log == layout.logs / "7.2-base-native-configure.log"
+    assert caught.value.log.is_file()
+    monkeypatch.delenv("FAKEQEMU_FAULT")
+    assert build_it(checkout, layout).binaries
+    assert "ERROR" in (layout.logs / "7.2-base-native-configure.log.1").read_text()
+
+
+def test_a_half_written_build_file_is_never_trusted(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    checkout = make_checkout(layout)
+    monkeypatch.setenv("FAKEQEMU_FAULT", "half")
+    with pytest.raises(ConfigureError):
+        build_it(checkout, layout)
+    assert (checkout.path.parent / "native" / "build.ninja").is_file()
+    monkeypatch.delenv("FAKEQEMU_FAULT")
+    assert build_it(checkout, layout).steps == 6
+
+
+def test_a_hanging_configure_is_ended(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compiling, "CONFIGURE_LIMIT_S", 0.3)
+    monkeypatch.setenv("FAKEQEMU_FAULT", "hang-configure")
+    with pytest.raises(TimeoutExpiredError):
+        build_it(make_checkout(layout), layout)
+
+
+def test_failing_compile_shows_the_first_error_and_the_log(layout: Layout) -> None:
+    checkout = make_checkout(layout)
+    edit(checkout.path / "osdep.c", "return", "retrun")
+    with pytest.raises(CompileError) as caught:
+        build_it(checkout, layout, jobs=1)
+    details = caught.value.details
+    assert "osdep.c: In function" in details[0]
+    assert "osdep.c:5:5: error:" in details[1]
+    assert "retrun" in details[2]
+    assert caught.value.log == layout.logs / "7.2-base-native-compile.log"
+    with pytest.raises(NothingBuiltError):
+        find_binary(layout, "7.2", "base", X86[0])
+    edit(checkout.path / "osdep.c", "retrun", "return")
+    assert build_it(checkout, layout).binaries
+    assert configure_runs(checkout) == 1
+
+
+def test_a_link_error_is_shown_too(layout: Layout) -> None:
+    checkout = make_checkout(layout)
+    edit(checkout.path / "osdep.c", "fake_version", "other_version")
+    with pytest.raises(CompileError) as caught:
+        build_it(checkout, layout, targets=X86)
+    assert any("undefined reference to `fake_version'" in line for line in caught.value.details)
+
+
+def test_a_killed_build_resumes(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SIGKILL in the middle of ninja: no process is left, and the next run makes only what is missing."""
+    checkout = make_checkout(layout)
+    program = (
+        "from pathlib import Path; from harness.tree import Checkout; from harness.layout import Layout\n"
+        "from tests.unit.build.support import build_it, make_layout\n"
+        f"c = Checkout(path=Path({str(checkout.path)!r}), tree_name='7.2', label='base',\n"
+        "             variant='base', commit='c1')\n"
+        f"build_it(c, make_layout(Path({str(layout.build.parent)!r})), jobs=1)\n"
+    )
+    child = subprocess.Popen(
+        [sys.executable, "-c", program], cwd=ROOT, env={**os.environ, "FAKEQEMU_FAULT": "hang-compile"}
+    )
+    try:
+        _wait_for((checkout.path.parent / "compile-hangs").exists)
+    finally:
+        child.send_signal(signal.SIGKILL)
+        child.wait()
+    _wait_for(lambda: not _processes_in(checkout.path.parent / "native"))
+    resumed = build_it(checkout, layout)
+    assert 0 < resumed.steps < 6
+    assert len(resumed.binaries) == 2
+    assert configure_runs(checkout) == 1
+
+
+@pytest.mark.skipif(shutil.which("ccache") is None, reason="ccache is not installed")
+def test_variants_share_compiled_files(layout: Layout) -> None:
+    base, patched = make_checkout(layout), make_checkout(layout, "patched-x", "c2")
+    edit(patched.path / "osdep.c", "7.2.0", "7.2.1")
+    cold = build_it(base, layout, ccache=True)
+    warm = build_it(patched, layout, ccache=True)
+    assert cold.cache is not None
+    assert warm.cache is not None
+    assert (cold.cache.hits, cold.cache.misses) == (0, 4)
+    assert (warm.cache.hits, warm.cache.misses) == (3, 1)
+    assert "7.2.1" in warm.binaries[0].version
+    assert warm.compiler.launcher.endswith("ccache")
+
+
+def test_what_cannot_be_built_is_refused_at_once(layout: Layout) -> None:
+    checkout = make_checkout(layout)
+    with pytest.raises(ConfigureError, match="other switches"):
+        build_it(checkout, layout, pin=make_pin(native_build=False, native_build_reason="other switches"))
+    with pytest.raises(OptionError, match="arm-softmmu"):
+        build_it(checkout, layout, targets=("arm-softmmu",))
+    (checkout.path / "configure").unlink()
+    with pytest.raises(TreeError, match="configure"):
+        build_it(checkout, layout)
+    assert not (checkout.path.parent / "native").exists()
+
+
+def test_a_binary_that_was_not_asked_for_is_not_found(layout: Layout) -> None:
+    with pytest.raises(NothingBuiltError, match="has not been built"):
+        find_binary(layout, "7.2", "base", X86[0])
+    build_it(make_checkout(layout), layout, targets=X86)
+    with pytest.raises(NothingBuiltError) as caught:
+        find_binary(layout, "7.2", "base", "s390x-softmmu")
+    assert "nox -s build -- -Dtargets=x86_64-softmmu,s390x-softmmu" in caught.value.remedy
+
+
+def test_a_folder_that_cannot_be_written_is_an_error_with_a_remedy(layout: Layout) -> None:
+    checkout = make_checkout(layout)
+    (checkout.path.parent / "native").write_text("in the way")
+    with pytest.raises(StorageError):
+        build_it(checkout, layout, reporter=Silent())
+
+
+def _processes_in(folder: Path) -> list[str]:
+    found = []
+    for process in Path("/proc").iterdir():
+        if process.name.isdigit():
+            try:
+                if (process / "cwd").readlink() == folder:
+                    found.append(process.name)
+            except OSError:
+                continue
+    return found
+
+
+def _wait_for(condition: Callable[[], bool], limit_s: float = 15) -> None:
+    deadline = time.monotonic() + limit_s
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
