@@ -32,13 +32,6 @@ def test_thp_leaves_the_machines_mode(tmp_path):
         assert huge_pages_off(machine.pid) is not True
 
 
-def refused(guest, log, *, timeout_s=10.0, match=""):
-    """The error with which ``guest`` does not start."""
-    with pytest.raises(GuestError, match=match) as caught, start(guest, log=log, timeout_s=timeout_s):
-        pass
-    return caught.value
-
-
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, ValueError])
 def test_nothing_is_left_when_the_block_is_left_by_an_exception(tmp_path, error):
     with (
@@ -55,7 +48,7 @@ def test_death_at_start_gives_status_and_its_last_line(tmp_path):
         start(fake_guest(tmp_path, "die"), log=tmp_path / "log", timeout_s=10),
     ):
         pass
-    assert caught.log == tmp_path / "log"
+    assert caught.value.log == tmp_path / "log"
 
 
 def test_only_the_last_lines_are_shown(tmp_path):
@@ -64,8 +57,8 @@ def test_only_the_last_lines_are_shown(tmp_path):
         start(fake_guest(tmp_path, "babble"), log=tmp_path / "log", timeout_s=10),
     ):
         pass
-    assert len(caught.details) == 12
-    assert caught.details[-1] == "line 99999"
+    assert len(caught.value.details) == 12
+    assert caught.value.details[-1] == "line 99999"
 
 
 def test_silence_at_start_runs_into_the_limit(tmp_path):
@@ -76,7 +69,7 @@ def test_silence_at_start_runs_into_the_limit(tmp_path):
     ):
         pass
     assert time.monotonic() - begun < 3
-    assert caught.details == ("still waiting",)
+    assert caught.value.details == ("still waiting",)
 
 
 def test_memory_that_is_not_there_is_an_error(tmp_path):

@@ -1,0 +1,268 @@
+import io
+import json
+import re
+from pathlib import Path
+
+import msgspec
+import pytest
+from rich.console import Console
+
+from harness.errors import StorageError, TeardownError
+from harness.layout import Layout
+from harness.progress import Silent
+from harness.report import (
+    AccelFacts,
+    TeardownResults,
+    check_results,
+    read_teardown,
+    record,
+    record_teardown,
+    render_table,
+    table_text,
+    teardown_file,
+    write_json,
+)
+from harness.report.docs import results_document
+from harness.report.host import host_facts
+from harness.report.table import format_seconds
+from harness.teardown import TeardownRun
+from harness.teardown.statistics import compare
+
+from ..teardown.support import make_sample
+from ..teardown.test_scenario import options
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def results(samples, **fields) -> TeardownResults:
+    return TeardownResults(
+        **{
+            "command": "nox -s teardown -- -Dmemory=1G",
+            "started": "a",
+            "finished": "b",
+            "complete": True,
+            "host": host_facts(),
+            "options": {"memory_mib": (1024,)},
+            "binaries": (),
+            "accels": (AccelFacts(target="x86_64-softmmu", name="tcg", reason="asked for"),),
+            "rows": tuple(samples),
+            "comparisons": compare(samples),
+            **fields,
+        }
+    )
+
+
+def grid(variants=("base", "patched"), memories=(256, 1024)):
+    return [
+        make_sample(
+            0.0421 if variant == "base" else 0.00123,
+            None if variant == "base" else 0.0445,
+            variant=variant,
+            memory_mib=memory,
+            target=target,
+            round=turn,
+        )
+        for turn in (1, 2, 3)
+        for target in ("x86_64-softmmu", "s390x-softmmu")
+        for memory in memories
+        for variant in variants
+    ]
+
+
+@pytest.fixture
+def layout(tmp_path):
+    return Layout(root=tmp_path, build=tmp_path / "b", trees=tmp_path / "t", cache=tmp_path / "c")
+
+
+def test_what_is_written_is_read_back(tmp_path):
+    made = results(grid())
+    write_json(tmp_path / "results" / "teardown.json", made)
+    again = read_teardown(tmp_path / "results" / "teardown.json")
+    assert msgspec.json.encode(again) == msgspec.json.encode(made)
+    assert [path.name for path in (tmp_path / "results").iterdir()] == ["teardown.json"]
+
+
+def test_rows_have_the_names_that_the_design_gives_them(tmp_path):
+    write_json(tmp_path / "r.json", results(grid()))
+    row = json.loads((tmp_path / "r.json").read_text())["rows"][0]
+    wanted = (
+        "variant target host memory_mib backend pages accel payload trigger round exit_s reclaim_s restart_s"
+    )
+    assert set(wanted.split()) <= set(row)
+
+
+def test_a_failing_write_leaves_the_old_file(tmp_path, monkeypatch):
+    file = tmp_path / "r.json"
+    write_json(file, results([]))
+    before = file.read_bytes()
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("harness.report.store.os.fsync", full)
+    with pytest.raises(StorageError, match="No space left"):
+        write_json(file, results(grid()))
+    assert file.read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["r.json"]
+
+
+@pytest.mark.parametrize(
+    ("text", "match"),
+    [
+        ('{"schema": 99}', "has schema 99"),
+        ('{"schema": 1}', "is not a results file"),
+        ("half a fi", "is not a results file"),
+        (None, "cannot read"),
+    ],
+)
+def test_files_that_cannot_be_read_say_why(tmp_path, text, match):
+    if text is not None:
+        (tmp_path / "r.json").write_text(text)
+    with pytest.raises(StorageError, match=match):
+        read_teardown(tmp_path / "r.json")
+
+
+def test_table_shows_medians_ratio_and_verdict_within_80_columns():
+    text = table_text(results(grid()), width=80)
+    assert max(len(line) for line in text.splitlines()) <= 80
+    (line,) = [line for line in text.splitlines() if re.match(r"s390x +1G", line)]
+    assert " ".join(line.split()) == "s390x 1G 42.1 ms 1.23 ms 0.029 44.5 ms 1.06 better, worse"
+
+
+def test_a_size_that_did_not_fit_is_in_the_table_with_its_reason():
+    samples = [
+        *grid(memories=(256,)),
+        *(
+            make_sample(
+                variant=name, memory_mib=16384, outcome="cancelled", reason="needs 17000 MiB of memory"
+            )
+            for name in ("base", "patched")
+        ),
+    ]
+    text = table_text(results(samples))
+    assert re.search(r"16G +cancelled +cancelled", text)
+    assert "16G: 2 samples cancelled: needs 17000 MiB" in text
+
+
+def test_failures_and_an_unfinished_run_are_told():
+    samples = [*grid(), make_sample(variant="patched", outcome="failed", reason="no helper", memory_mib=256)]
+    text = table_text(results(samples, complete=False))
+    assert "patched x86_64 256M: 1 sample failed: no helper" in text
+    assert "stopped before its end" in text
+
+
+def test_few_samples_have_no_verdict():
+    text = table_text(results([make_sample(variant=name) for name in ("base", "patched")]))
+    assert "?, ?" in text
+    assert "not enough data" in text
+
+
+def test_several_variants_and_none_but_one():
+    text = table_text(results(grid(("pristine", "base", "patched"))))
+    assert re.search(r"x86_64 +256M +pristine ", text)
+    assert re.search(r"x86_64 +256M +patched ", text)
+    alone = table_text(results(grid(("patched",))))
+    assert "ratio" not in alone
+    assert "1.23 ms" in alone
+    assert "42.1 ms" in table_text(results(grid(("base",))))
+
+
+def test_no_colour_codes_in_a_pipe():
+    stream = io.StringIO()
+    Console(file=stream, width=80).print(render_table(results(grid())))
+    assert "\x1b" not in stream.getvalue()
+    assert "\x1b" not in table_text(results(grid()))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (None, "\N{EN DASH}"),
+        (0.000123, "0.12 ms"),
+        (0.0123, "12.3 ms"),
+        (0.0999996, "100 ms"),
+        (0.9999, "1.00 s"),
+        (12.34, "12.3 s"),
+    ],
+)
+def test_three_significant_digits(seconds, text):
+    assert format_seconds(seconds) == text
+
+
+def test_the_committed_description_of_results_is_up_to_date():
+    remedy = "run: python -m harness.report.docs > docs/results.md"
+    assert (ROOT / "docs" / "results.md").read_text(encoding="utf-8") == results_document(), remedy
+
+
+def test_host_facts_of_a_bare_machine(tmp_path):
+    facts = host_facts(tmp_path)
+    assert (facts.cpu, facts.thp, facts.governor, facts.memory_mib) == ("", "", "", 0)
+    assert facts.cpus >= 1
+
+
+def test_host_facts_are_read(tmp_path):
+    for name, text in {
+        "proc/meminfo": "MemTotal: 2048000 kB\nSwapTotal: 1024 kB\n",
+        "proc/cpuinfo": "vendor_id : IBM/S390\nprocessor 0: version = FF, machine = 3931\n",
+        "etc/os-release": 'NAME="D"\nPRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\n',
+        "sys/kernel/mm/transparent_hugepage/enabled": "always [madvise] never\n",
+    }.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    facts = host_facts(tmp_path)
+    assert (facts.memory_mib, facts.swap_mib, facts.thp) == (2000, 1, "madvise")
+    assert facts.distribution == "Debian GNU/Linux 12 (bookworm)"
+    assert "machine = 3931" in facts.cpu
+
+
+def run_of(samples, *, error=None):
+    def run_teardown(layout, options, subjects, reporter, *, accels, on_sample):
+        for sample in samples:
+            on_sample(sample)
+        if error:
+            raise error
+        return TeardownRun(samples=tuple(samples), comparisons=compare(samples), complete=True)
+
+    return run_teardown
+
+
+def go(layout, monkeypatch, **fields):
+    monkeypatch.setattr(record, "probe_accels", lambda *_: {})
+    monkeypatch.setattr(record, "run_teardown", run_of(**fields))
+    return record_teardown(layout, options(), (), Silent(), command="nox -s teardown")
+
+
+def test_a_run_is_kept(layout, monkeypatch):
+    made = go(layout, monkeypatch, samples=grid())
+    kept = read_teardown(teardown_file(layout))
+    assert kept.complete
+    assert kept.rows == made.rows
+    assert kept.options["rounds"] == 3
+    assert kept.command == "nox -s teardown"
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), TeardownError("a", "b")])
+def test_a_run_that_is_stopped_keeps_the_rows_that_came(layout, monkeypatch, error):
+    with pytest.raises(type(error)):
+        go(layout, monkeypatch, samples=grid()[:2], error=error)
+    kept = read_teardown(teardown_file(layout))
+    assert not kept.complete
+    assert len(kept.rows) == 2
+
+
+def test_rows_are_saved_on_the_way(layout, monkeypatch):
+    monkeypatch.setattr(record, "SAVE_EVERY_S", 0.0)
+    written = []
+    monkeypatch.setattr(record, "write_json", lambda _path, value: written.append(len(value.rows)))
+    go(layout, monkeypatch, samples=grid()[:3])
+    assert written == [1, 2, 3, 3]
+
+
+def test_failed_samples_and_no_samples_are_errors_and_cancelled_ones_are_not(layout):
+    cancelled = make_sample(outcome="cancelled", reason="needs much")
+    check_results(layout, results([*grid(), cancelled]))
+    with pytest.raises(TeardownError, match="1 of 25 samples failed") as caught:
+        check_results(layout, results([*grid(), make_sample(outcome="failed", reason="it broke")]))
+    assert caught.value.details == ("base x86_64-softmmu: it broke",)
+    with pytest.raises(TeardownError, match="every sample was cancelled"):
+        check_results(layout, results([cancelled]))

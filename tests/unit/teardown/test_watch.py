@@ -1,0 +1,86 @@
+import os
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from harness.errors import TeardownError
+from harness.guest import start
+from harness.teardown import watch
+from harness.teardown.watch import find_sharers, measure, shares_memory
+
+from ..guest.support import fake_guest, is_gone
+
+
+def measured(folder, mode, trigger, timeout_s=10.0):
+    with start(fake_guest(folder, mode), log=folder / "log", timeout_s=10) as machine:
+        found = measure(machine, trigger, timeout_s=timeout_s)
+        assert is_gone(machine.pid)
+        return found
+
+
+@pytest.mark.parametrize(
+    ("trigger", "status"), [("sigterm", 0), ("sigkill", -9), ("sigabrt", -6), ("quit", 0)]
+)
+def test_each_trigger_ends_qemu_and_without_helper_reclaim_is_exit(tmp_path, trigger, status):
+    found = measured(tmp_path, "normal", trigger)
+    assert found.exit_status == status
+    assert 0 < found.exit_s < 5
+    assert found.reclaim_s == found.exit_s
+    assert found.helpers == 0
+
+
+def test_reclaim_lasts_until_the_helper_has_gone(tmp_path):
+    found = measured(tmp_path, "helper:400000", "sigkill")
+    assert found.helpers == 1
+    assert found.stuck == 0
+    assert found.exit_s < 0.1 < found.reclaim_s < 0.5
+
+
+def test_a_helper_that_never_ends_is_killed_and_counted(tmp_path):
+    found = measured(tmp_path, "helper:900000000", "sigkill", timeout_s=0.2)
+    assert found.stuck == 1
+    assert found.reclaim_s is None
+
+
+def test_a_qemu_that_ignores_the_trigger_is_killed_at_the_limit(tmp_path):
+    begun = time.monotonic()
+    with pytest.raises(TeardownError, match=r"did not end within 0\.2 s of sigterm"):
+        measured(tmp_path, "stubborn", "sigterm", timeout_s=0.2)
+    assert time.monotonic() - begun < 3
+
+
+def test_an_unknown_trigger_is_refused(tmp_path):
+    with pytest.raises(TeardownError, match="'please' is not known"):
+        measured(tmp_path, "normal", "please")
+
+
+def test_the_kernel_tells_who_shares_memory():
+    done = threading.Event()
+    thread = threading.Thread(target=done.wait)
+    thread.start()
+    try:
+        assert shares_memory(os.getpid(), thread.native_id) is True
+    finally:
+        done.set()
+        thread.join()
+    with subprocess.Popen([sys.executable, "-IS", "-c", "input()"], stdin=subprocess.PIPE) as child:
+        assert shares_memory(os.getpid(), child.pid) is False
+        child.stdin.close()
+
+
+def test_a_helper_is_found_whatever_its_name_is(tmp_path):
+    with start(fake_guest(tmp_path, "helper:3000000"), log=tmp_path / "log", timeout_s=10) as machine:
+        (helper,) = find_sharers(machine.pid)
+        assert helper != machine.pid
+
+
+def test_without_kcmp_children_and_the_helpers_name_decide(tmp_path, monkeypatch):
+    monkeypatch.setattr(watch, "shares_memory", lambda *_: None)
+    for pid, name, parent in ((10, "qemu", 1), (11, "a) b (c", 10), (12, "cleanup/10", 1), (13, "sh", 1)):
+        (tmp_path / str(pid)).mkdir()
+        (tmp_path / str(pid) / "stat").write_text(f"{pid} ({name}) S {parent} 1 1\n")
+    (tmp_path / "14").mkdir()  # ended while we looked
+    assert find_sharers(10, tmp_path) == (11, 12)
