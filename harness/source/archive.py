@@ -8,7 +8,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from harness.errors import FetchError, OptionError, StorageError, TimeoutExpiredError, VerifyError
+from harness.errors import FetchError, OptionError, StorageError, VerifyError
 from harness.process import run
 from harness.progress import Reporter, Step
 
@@ -33,7 +33,8 @@ def download(url: str, target: Path, reporter: Reporter, *, size: int = 0) -> No
             with urllib.request.urlopen(request, timeout=STALL_S) as answer:  # noqa: S310 - see SCHEMES
                 _copy(answer, target, size, step)
         except urllib.error.HTTPError as error:
-            raise FetchError(f"{url}: {error.code} {error.reason}", "try another location") from error
+            error.close()  # it is the answer, with an open connection
+            raise FetchError(f"{url}: {error.code} {error.reason}", "try another location") from None
         except (OSError, http.client.HTTPException) as error:
             reason = getattr(error, "reason", None) or error
             raise FetchError(f"{url}: {reason}", "check the network, or try another location") from error
@@ -55,7 +56,7 @@ def _copy(answer: http.client.HTTPResponse, target: Path, size: int, step: Step)
             done += len(chunk)
             step.update(done, announced or size or None)
             if time.monotonic() - started > LIMIT_S:
-                raise TimeoutExpiredError(f"{target.name} took longer than {LIMIT_S:.0f} s", "run again")
+                raise FetchError(f"{target.name} took longer than {LIMIT_S:.0f} s", "run again")
     if announced and done != announced:
         raise FetchError(f"{target.name}: cut short at {done} of {announced} bytes", "run again")
 

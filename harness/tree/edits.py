@@ -18,7 +18,7 @@ def commit_edits(git: Git, parent: str, edits: Sequence[Edit], message: str, *, 
     Raises TreeError that names pin, file and edit when a text is not found exactly once.
     """
     if not edits:
-        return parent
+        return git.read("rev-parse", "--verify", f"{parent}^{{commit}}")
     try:
         with tempfile.TemporaryDirectory(prefix=".edit-", dir=git.repository) as scratch:
             tree = _edited(git, parent, edits, Path(scratch), pin=pin)
@@ -72,8 +72,9 @@ def _edited(git: Git, parent: str, edits: Sequence[Edit], scratch: Path, *, pin:
     for edit in edits:
         if modes.get(edit.file) not in ("100644", "100755"):
             raise _misfit(edit, pin, "the tree has no such file")
-    git.run(*("--work-tree", scratch, "checkout-index", f"--prefix={scratch}/tree/", "--", *files), env=index)
-    lines = []
+    words = ["--work-tree", str(scratch), "checkout-index", f"--prefix={scratch}/tree/", "--", *files]
+    git.run(*words, env=index)
+    lines, changed = [], []
     removed = {edit.file for edit in edits if edit.kind == "remove"}
     for file in files:
         if file in removed:
@@ -85,8 +86,11 @@ def _edited(git: Git, parent: str, edits: Sequence[Edit], scratch: Path, *, pin:
             if edit.file == file:
                 data = edit_text(data, edit, pin=pin)
         path.write_bytes(data)
-        blob = git.read("hash-object", "-w", "--no-filters", path)
-        lines.append(f"{modes[file]} {blob}\t{file}")
+        changed.append(file)
+    if changed:
+        paths = [scratch / "tree" / file for file in changed]
+        blobs = git.read("hash-object", "-w", "--no-filters", "--", *paths).split()
+        lines += [f"{modes[file]} {blob}\t{file}" for file, blob in zip(changed, blobs, strict=True)]
     git.run("update-index", "--index-info", env=index, stdin=("\n".join(lines) + "\n").encode())
     return git.read("write-tree", env=index)
 

@@ -19,8 +19,8 @@ from harness.tree.git import EMAIL, EPOCH, NAME, Git
 from harness.tree.paths import through
 
 
-def import_entries(git: Git, entries: Iterator[Entry], message: str, ref: str, step: Step) -> str:
-    """Commit ``entries`` as the one commit of ``ref`` and return its id.
+def import_entries(git: Git, entries: Iterator[Entry], message: str, ref: str, step: Step) -> None:
+    """Commit ``entries`` as the one commit of ``ref``.
 
     Raises what ``entries`` raises, and TreeError for entries that cannot live together.
     """
@@ -46,7 +46,6 @@ def import_entries(git: Git, entries: Iterator[Entry], message: str, ref: str, s
         raise
     finally:
         writer.join()
-    return git.read("rev-parse", "--verify", ref)
 
 
 class _Writer(threading.Thread):

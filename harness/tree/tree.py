@@ -96,8 +96,7 @@ def _import(git: Git, source: Source, reporter: Reporter) -> None:
             entries: Iterator[Entry] = (
                 from_folder(source.path) if source.path.is_dir() else from_archive(source.path)
             )
-            import_entries(git, entries, "import\n", "refs/heads/import", step)
-    git.run("tag", "import", "refs/heads/import")
+            import_entries(git, entries, "import\n", "refs/tags/import", step)
     _check_release(git, source, reporter)
 
 
@@ -122,7 +121,7 @@ def _import_commit(git: Git, source: Source, reporter: Reporter) -> None:
     if submodules:
         reporter.warn(f"submodules are not part of the tree: {' '.join(submodules)}")
     commit = git.read("commit-tree", f"{source.digest}^{{tree}}", stdin=b"import\n")
-    git.run("update-ref", "refs/heads/import", commit)
+    git.run("update-ref", "refs/tags/import", commit)
     git.run("update-ref", "-d", "refs/harness/source")
 
 
@@ -155,8 +154,9 @@ def _check_release(git: Git, source: Source, reporter: Reporter) -> None:
 def _edit(git: Git, name: str, source: Source, reporter: Reporter) -> Tree:
     """Make ``pristine`` and ``base`` from ``import``, tag them, and write down what they were made from."""
     pin = source.pin
-    imported = git.read("rev-parse", "--verify", "refs/tags/import^{commit}")
-    pristine = commit_edits(git, imported, pin.prepare, "prepare\n\n" + _tell(pin.prepare), pin=pin.name)
+    pristine = commit_edits(
+        git, "refs/tags/import", pin.prepare, "prepare\n\n" + _tell(pin.prepare), pin=pin.name
+    )
     base = commit_edits(git, pristine, pin.unmerge, "unmerge\n\n" + _tell(pin.unmerge), pin=pin.name)
     traces = find_traces(git, base, pin.traces)
     if traces:
@@ -165,8 +165,8 @@ def _edit(git: Git, name: str, source: Source, reporter: Reporter) -> Tree:
             "add edits, or declare the paths in traces.except_paths, in qemu-src/pins.toml",
             details=tuple(traces[:20]),
         )
-    git.run("tag", "--force", "pristine", pristine)
-    git.run("tag", "--force", "base", base)
+    refs = f"update refs/tags/pristine {pristine}\nupdate refs/tags/base {base}\n"
+    git.run("update-ref", "--stdin", stdin=refs.encode())
     state = {
         "format": FORMAT,
         "digest": source.digest,

@@ -1,0 +1,99 @@
+"""Fixtures shared by the stages: a layout in a temporary folder and a tiny release to import."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import tarfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+
+from harness.layout import Layout
+from harness.progress import Silent
+from harness.source import Pin, Source
+from harness.source.pin import Edit, Location, Traces
+
+RELEASE: dict[str, str] = {
+    "VERSION": "1.2.3\n",
+    "configure": "#!/bin/sh\nexit 0\n",
+    "meson.build": "project('tiny')\nblobs = true\nhas_feature = true\n",
+    "os-posix.c": "".join(f"line {number}\n" for number in range(1, 41)),
+    "util/feature.c": "int feature;\n",
+    "util/meson.build": "util_ss.add(files('feature.c'))\nutil_ss.add(files('other.c'))\n",
+    "util/other.c": "int other;\n",
+    ".gitignore": "*.log\n",
+    "kept.log": "ignored by the release's own .gitignore\n",
+    ".gitattributes": "*.bat text eol=crlf\n*.c ident\n",
+    "run.bat": "unix line end\n",
+    "configs/targets/x86_64-softmmu.mak": "",
+    "configs/targets/s390x-softmmu.mak": "",
+}
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> Layout:
+    """A layout whose every folder is temporary."""
+    root = tmp_path / "root"
+    (root / "qemu-src").mkdir(parents=True)
+    (root / "patches").mkdir()
+    return Layout(root=root, build=tmp_path / "build", trees=tmp_path / "trees", cache=tmp_path / "cache")
+
+
+@pytest.fixture
+def reporter() -> Silent:
+    """Remembers what was said, in ``lines``."""
+    return Silent()
+
+
+def make_archive(path: Path, files: Mapping[str, str | bytes], top: str = "qemu-1.2.3/") -> Path:
+    """A tar.xz of ``files`` below ``top``; ``configure`` is executable, ``link`` points to ``VERSION``."""
+    with tarfile.open(path, "w:xz", preset=0) as tar:
+        for name, content in files.items():
+            data = content.encode() if isinstance(content, str) else content
+            member = tarfile.TarInfo(top + name)
+            member.size = len(data)
+            member.mode = 0o755 if name == "configure" else 0o644
+            tar.addfile(member, io.BytesIO(data))
+        member = tarfile.TarInfo(top + "link")
+        member.type, member.linkname = tarfile.SYMTYPE, "VERSION"
+        tar.addfile(member)
+    return path
+
+
+@pytest.fixture
+def make_pin() -> Callable[..., Pin]:
+    """Makes the pin of the tiny release; keyword arguments override its fields."""
+
+    def make(**fields: object) -> Pin:
+        values: dict[str, object] = {
+            "name": "tiny",
+            "version": "1.2.3",
+            "archive": "tiny.tar.xz",
+            "sha256": "0" * 64,
+            "locations": (Location(kind="url", url="file:///nowhere/tiny.tar.xz"),),
+            "targets": ("s390x-softmmu", "x86_64-softmmu"),
+            "prepare": (Edit(kind="replace", file="meson.build", old="blobs = true", new="blobs = false"),),
+            "unmerge": (
+                Edit(kind="remove", file="util/feature.c"),
+                Edit(kind="replace", file="util/meson.build", old="util_ss.add(files('feature.c'))\n"),
+                Edit(kind="replace", file="meson.build", old="has_feature = true\n"),
+            ),
+            "traces": Traces(patterns=("feature",)),
+        }
+        return Pin(**{**values, **fields})  # type: ignore[arg-type]
+
+    return make
+
+
+@pytest.fixture
+def make_source(tmp_path: Path, make_pin: Callable[..., Pin]) -> Callable[..., Source]:
+    """Makes a Source of the tiny release: ``files`` are added to it, other arguments go to the pin."""
+
+    def make(files: Mapping[str, str | bytes] | None = None, **fields: object) -> Source:
+        path = make_archive(tmp_path / "tiny.tar.xz", {**RELEASE, **(files or {})})
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        return Source(pin=make_pin(sha256=digest, **fields), kind="url", path=path, digest=digest)
+
+    return make

@@ -1,0 +1,222 @@
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from harness.errors import FetchError, OptionError, VerifyError
+from harness.layout import Layout
+from harness.progress import Silent
+from harness.source import Location, Pin, fetch
+from harness.source import archive as archive_module
+from harness.source import fetch as fetch_function
+from harness.tree.git import IDENTITY
+
+BYTES = b"the release" * 1000
+DIGEST = hashlib.sha256(BYTES).hexdigest()
+MakePin = Callable[..., Pin]
+
+
+@pytest.fixture
+def server() -> Iterator[tuple[str, list[str]]]:
+    """A server on loopback: its address, and the paths that were asked for."""
+    asked: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            if self.path == "/gone":
+                self.send_error(404)
+                return
+            body = b"other bytes" if self.path == "/wrong" else BYTES
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body[:100] if self.path == "/cut" else body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as service:
+        thread = threading.Thread(target=service.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield f"http://127.0.0.1:{service.server_port}", asked
+        service.shutdown()
+        thread.join()
+
+
+def urls(*names: str) -> tuple[Location, ...]:
+    return tuple(Location(kind="url", url=name) for name in names)
+
+
+def test_url_is_fetched_once_then_cached(
+    layout: Layout, reporter: Silent, make_pin: MakePin, server: tuple[str, list[str]]
+) -> None:
+    address, asked = server
+    pin = make_pin(sha256=DIGEST, locations=urls(f"{address}/good"))
+    first = fetch(pin, layout, reporter)
+    assert (first.kind, first.digest, first.path.read_bytes()) == ("url", DIGEST, BYTES)
+    assert fetch(pin, layout, reporter) == first
+    assert asked == ["/good"]
+    assert sorted(path.name for path in layout.downloads.iterdir()) == [
+        "tiny.tar.xz",
+        "tiny.tar.xz.lock",
+        "tiny.tar.xz.origin",
+    ]
+
+
+def test_next_location_is_tried_after_404_and_cut(
+    layout: Layout, reporter: Silent, make_pin: MakePin, server: tuple[str, list[str]]
+) -> None:
+    address, asked = server
+    pin = make_pin(sha256=DIGEST, locations=urls(f"{address}/gone", f"{address}/cut", f"{address}/good"))
+    assert fetch(pin, layout, reporter).path.read_bytes() == BYTES
+    assert asked == ["/gone", "/cut", "/good"]
+    assert any("tiny" in line and "404" in line for line in reporter.lines)
+
+
+def test_all_failed_lists_each_with_its_reason(
+    layout: Layout, reporter: Silent, make_pin: MakePin, server: tuple[str, list[str]]
+) -> None:
+    address, _ = server
+    pin = make_pin(sha256=DIGEST, locations=urls(f"{address}/gone", "http://127.0.0.1:1/refused"))
+    with pytest.raises(FetchError, match="pin tiny") as error:
+        fetch(pin, layout, reporter)
+    details = "\n".join(error.value.details)
+    assert "404" in details
+    assert "refused" in details
+    assert not (layout.downloads / pin.archive).exists()
+
+
+def test_wrong_bytes_are_kept_aside_and_final(
+    layout: Layout, reporter: Silent, make_pin: MakePin, server: tuple[str, list[str]]
+) -> None:
+    address, _ = server
+    pin = make_pin(sha256=DIGEST, locations=urls(f"{address}/wrong", f"{address}/gone"))
+    with pytest.raises(VerifyError) as error:
+        fetch(pin, layout, reporter)
+    wrong = hashlib.sha256(b"other bytes").hexdigest()
+    assert wrong in error.value.cause
+    assert DIGEST in error.value.cause
+    assert (layout.downloads / f"tiny.tar.xz.bad-{wrong[:12]}").read_bytes() == b"other bytes"
+    assert not (layout.downloads / pin.archive).exists()
+
+
+def test_wrong_bytes_then_right_ones_warns(
+    layout: Layout, reporter: Silent, make_pin: MakePin, server: tuple[str, list[str]]
+) -> None:
+    address, _ = server
+    pin = make_pin(sha256=DIGEST, locations=urls(f"{address}/wrong", f"{address}/good"))
+    assert fetch(pin, layout, reporter).path.read_bytes() == BYTES
+    assert any(DIGEST in line for line in reporter.lines)
+
+
+@pytest.mark.parametrize("damage", [BYTES[:-1], b"", b"x" + BYTES[1:]])
+def test_damaged_cache_is_fetched_again(
+    layout: Layout, reporter: Silent, make_pin: MakePin, server: tuple[str, list[str]], damage: bytes
+) -> None:
+    address, asked = server
+    pin = make_pin(sha256=DIGEST, locations=urls(f"{address}/good"))
+    path = fetch(pin, layout, reporter).path
+    path.write_bytes(damage)
+    assert fetch(pin, layout, reporter).path.read_bytes() == BYTES
+    assert asked == ["/good", "/good"]
+    assert any("damaged" in line for line in reporter.lines)
+    assert [bad.read_bytes() for bad in layout.downloads.glob("*.bad-*")] == [damage]
+
+
+def test_leftovers_of_a_killed_download_do_not_matter(
+    layout: Layout, reporter: Silent, make_pin: MakePin, server: tuple[str, list[str]]
+) -> None:
+    address, _ = server
+    part = layout.downloads / ".tiny.tar.xz.part"
+    part.mkdir(parents=True)
+    (part / "tiny.tar.xz").write_bytes(BYTES[:50])
+    fetch(make_pin(sha256=DIGEST, locations=urls(f"{address}/good")), layout, reporter)
+    assert not part.exists()
+
+
+def test_slow_server_is_given_up(
+    layout: Layout,
+    reporter: Silent,
+    make_pin: MakePin,
+    server: tuple[str, list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(archive_module, "LIMIT_S", -1.0)
+    address, _ = server
+    with pytest.raises(FetchError) as error:
+        fetch(make_pin(sha256=DIGEST, locations=urls(f"{address}/good")), layout, reporter)
+    assert "longer" in error.value.details[0]
+
+
+def test_local_archive_is_not_verified_and_said(
+    layout: Layout, reporter: Silent, make_pin: MakePin, tmp_path: Path
+) -> None:
+    path = tmp_path / "mine.tar"
+    path.write_bytes(BYTES)
+    source = fetch_function(make_pin(), layout, reporter, local=str(path))
+    assert (source.kind, source.path, source.digest) == ("local", path, DIGEST)
+    assert any("not verified" in line for line in reporter.lines)
+
+
+def test_missing_local_source(layout: Layout, reporter: Silent, make_pin: MakePin) -> None:
+    with pytest.raises(OptionError, match="does not exist"):
+        fetch(make_pin(), layout, reporter, local="/does/not/exist")
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> tuple[Path, str]:
+    """A git folder with one commit, and its id."""
+    path = tmp_path / "upstream"
+    path.mkdir()
+    (path / "VERSION").write_text("1.2.3\n")
+    for words in (("init", "-q"), ("add", "."), ("commit", "-qm", "first")):
+        subprocess.run(["git", *words], cwd=path, check=True, env={**IDENTITY, "PATH": "/usr/bin:/bin"})
+    head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=path, check=True, capture_output=True, text=True)
+    return path, head.stdout.strip()
+
+
+def test_git_commit_is_fetched_then_cached(
+    layout: Layout, reporter: Silent, make_pin: MakePin, repository: tuple[Path, str]
+) -> None:
+    path, commit = repository
+    location = Location(kind="git", url=path.as_uri(), commit=commit)
+    pin = make_pin(archive="", sha256="", locations=(location,))
+    source = fetch(pin, layout, reporter)
+    assert (source.kind, source.digest) == ("git", commit)
+    path.rename(path.with_name("away"))
+    assert fetch(pin, layout, reporter) == source
+
+
+def test_git_without_the_commit_fails(
+    layout: Layout, reporter: Silent, make_pin: MakePin, repository: tuple[Path, str]
+) -> None:
+    location = Location(kind="git", url=repository[0].as_uri(), commit="1" * 40)
+    with pytest.raises(FetchError, match="pin tiny"):
+        fetch(make_pin(archive="", sha256="", locations=(location,)), layout, reporter)
+
+
+def test_local_git_folder_is_used_at_head(
+    layout: Layout, reporter: Silent, make_pin: MakePin, repository: tuple[Path, str]
+) -> None:
+    path, commit = repository
+    (path / "VERSION").write_text("changed\n")
+    assert fetch(make_pin(), layout, reporter, local=str(path)).digest == commit
+    assert any("1 changed files" in line for line in reporter.lines)
+
+
+def test_bad_signature_is_final(
+    layout: Layout, reporter: Silent, make_pin: MakePin, server: tuple[str, list[str]]
+) -> None:
+    address, _ = server
+    (layout.root / "keys.gpg").write_bytes(b"")
+    location = Location(kind="url", url=f"{address}/good", signature=f"{address}/sig", keyring="keys.gpg")
+    with pytest.raises(VerifyError, match="signature is not good"):
+        fetch(make_pin(sha256=DIGEST, locations=(location,)), layout, reporter)
+    assert not (layout.downloads / "tiny.tar.xz").exists()

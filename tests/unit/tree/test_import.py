@@ -1,0 +1,387 @@
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import subprocess
+import tarfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.errors import TreeError
+from harness.layout import Layout
+from harness.progress import Silent
+from harness.source import Edit, Source
+from harness.source.pin import Traces
+from harness.tree import import_source
+from harness.tree.edits import edit_text
+from harness.tree.paths import bad_link, bad_path
+
+MakeSource = Callable[..., Source]
+
+
+def git(path: Path, *words: str) -> str:
+    argv = ["git", "--git-dir", str(path), *words]
+    return subprocess.run(argv, check=True, capture_output=True, text=True).stdout
+
+
+def test_import_keeps_bytes_modes_links_and_ignored_files(
+    layout: Layout, reporter: Silent, make_source: MakeSource
+) -> None:
+    tree = import_source(make_source(), layout, reporter)
+    listed = {
+        line.partition("\t")[2]: line.split(" ")[0]
+        for line in git(tree.path, "ls-tree", "-r", "import").splitlines()
+    }
+    assert listed["configure"] == "100755"
+    assert listed["meson.build"] == "100644"
+    assert listed["link"] == "120000"
+    assert "kept.log" in listed
+    assert git(tree.path, "show", "import:run.bat") == "unix line end\n"
+
+
+def test_pristine_has_the_prepare_edits_and_base_the_unmerge_edits(
+    layout: Layout, reporter: Silent, make_source: MakeSource
+) -> None:
+    tree = import_source(make_source(), layout, reporter)
+    assert "blobs = true" in git(tree.path, "show", "import:meson.build")
+    assert git(tree.path, "show", "pristine:meson.build") == (
+        "project('tiny')\nblobs = false\nhas_feature = true\n"
+    )
+    assert git(tree.path, "show", "base:meson.build") == "project('tiny')\nblobs = false\n"
+    assert git(tree.path, "show", "base:util/meson.build") == "util_ss.add(files('other.c'))\n"
+    assert "util/feature.c" not in git(tree.path, "ls-tree", "-r", "--name-only", "base")
+    assert git(tree.path, "rev-list", "base").split()[:2] == [tree.base, tree.pristine]
+
+
+def test_nothing_to_unmerge_makes_base_pristine(
+    layout: Layout, reporter: Silent, make_source: MakeSource
+) -> None:
+    tree = import_source(make_source(unmerge=(), traces=Traces()), layout, reporter)
+    assert tree.base == tree.pristine
+
+
+def test_same_bytes_give_the_same_ids_whatever_git_is_told(
+    layout: Layout, reporter: Silent, make_source: MakeSource, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    source = make_source()
+    first = import_source(source, layout, reporter)
+    hook = tmp_path / "hooks" / "post-checkout"
+    hook.parent.mkdir()
+    hook.write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\n")
+    hook.chmod(0o755)
+    (tmp_path / "gitconfig").write_text(
+        "[user]\nname = Other\nemail = other@example.org\n[core]\nautocrlf = true\n"
+        f"hooksPath = {hook.parent}\n[commit]\ngpgsign = true\n[i18n]\ncommitEncoding = latin1\n"
+    )
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "gitconfig").rename(tmp_path / ".gitconfig")
+    for name in ("GIT_DIR", "GIT_AUTHOR_NAME", "GIT_INDEX_FILE"):
+        monkeypatch.setenv(name, "elsewhere")
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    second = import_source(source, replace(layout, trees=tmp_path / "other"), reporter)
+    assert (second.pristine, second.base) == (first.pristine, first.base)
+    assert not (tmp_path / "ran").exists()
+    # These bytes never change, so neither may this id: a change would be one of our own making.
+    assert git(first.path, "rev-parse", "base^{tree}") == git(second.path, "rev-parse", "base^{tree}")
+
+
+def test_second_import_does_nothing(layout: Layout, reporter: Silent, make_source: MakeSource) -> None:
+    source = make_source()
+    first = import_source(source, layout, reporter)
+    reporter.lines.clear()
+    assert import_source(source, layout, reporter) == first
+    assert reporter.lines == []
+
+
+def test_changed_edits_do_not_import_again(layout: Layout, reporter: Silent, make_source: MakeSource) -> None:
+    source = make_source()
+    first = import_source(source, layout, reporter)
+    reporter.lines.clear()
+    changed = replace(source, pin=replace(source.pin, prepare=()))
+    second = import_source(changed, layout, reporter)
+    assert second.base != first.base
+    assert not any("importing" in line for line in reporter.lines)
+
+
+@pytest.mark.parametrize("damage", ["state", "tag", "objects"])
+def test_damaged_tree_is_made_again(
+    layout: Layout, reporter: Silent, make_source: MakeSource, damage: str
+) -> None:
+    source = make_source()
+    first = import_source(source, layout, reporter)
+    if damage == "state":
+        (first.path / "harness.json").write_text("{ cut sho")
+    elif damage == "tag":
+        git(first.path, "tag", "-f", "base", first.pristine)
+    else:
+        for pack in (first.path / "objects").rglob("*"):
+            if pack.is_file():
+                pack.unlink()
+        (first.path / "harness.json").unlink()
+    assert import_source(source, layout, reporter) == first
+    assert git(first.path, "rev-parse", "base").strip() == first.base
+
+
+def test_leftovers_of_a_killed_import_do_not_matter(
+    layout: Layout, reporter: Silent, make_source: MakeSource
+) -> None:
+    aside = layout.trees / ".tiny.new"
+    (aside / "objects").mkdir(parents=True)
+    (aside / "HEAD").write_text("garbage")
+    tree = import_source(make_source(), layout, reporter)
+    assert tree.path.is_dir()
+    assert not aside.exists()
+
+
+def test_truncated_archive_leaves_no_tree(layout: Layout, reporter: Silent, make_source: MakeSource) -> None:
+    source = make_source({"big": os.urandom(100_000)})
+    whole = source.path.read_bytes()
+    for length in (10, len(whole) // 2, len(whole) - 4):
+        source.path.write_bytes(whole[:length])
+        with pytest.raises(TreeError, match=r"tiny\.tar\.xz"):
+            import_source(source, layout, reporter)
+        assert not layout.tree("tiny").exists()
+
+
+def tar_with(tmp_path: Path, *members: tarfile.TarInfo) -> Path:
+    path = tmp_path / "evil.tar"
+    with tarfile.open(path, "w") as tar:
+        for member in members:
+            tar.addfile(member, io.BytesIO(b"x" * member.size))
+    return path
+
+
+def member(name: str, kind: bytes = tarfile.REGTYPE, target: str = "") -> tarfile.TarInfo:
+    info = tarfile.TarInfo(name)
+    info.type, info.linkname = kind, target
+    info.size = 1 if kind == tarfile.REGTYPE else 0
+    return info
+
+
+@pytest.mark.parametrize(
+    ("members", "said"),
+    [
+        ([member("/etc/passwd")], "absolute"),
+        ([member("top/../../x")], "has .."),
+        ([member("top/.git/hooks/post-checkout")], "git's own"),
+        ([member("top/sub/.GIT/config")], "git's own"),
+        ([member("top/link", tarfile.SYMTYPE, "/etc/passwd")], "absolute"),
+        ([member("top/a/link", tarfile.SYMTYPE, "../../x")], "outside"),
+        ([member("top/a/link", tarfile.SYMTYPE, "b/../../../x")], "up after"),
+        ([member("top/a", tarfile.SYMTYPE, "b"), member("top/a/x")], "no folder"),
+        ([member("top/a"), member("top/a/b/x")], "no folder"),
+        ([member("top/null", tarfile.CHRTYPE)], "neither file"),
+        ([member("top/fifo", tarfile.FIFOTYPE)], "neither file"),
+        ([member("top/hard", tarfile.LNKTYPE, "/etc/shadow")], "hard link"),
+        ([member("top/hard", tarfile.LNKTYPE, "top/later")], "has not come yet"),
+        ([member("one/x"), member("two/x")], "top folder"),
+        ([member("flat")], "top folder"),
+        ([], "empty"),
+    ],
+)
+def test_evil_members_are_refused(
+    layout: Layout, make_source: MakeSource, tmp_path: Path, members: list[tarfile.TarInfo], said: str
+) -> None:
+    reporter = Silent()
+    source = replace(make_source(), path=tar_with(tmp_path, *members))
+    with pytest.raises(TreeError) as error:
+        import_source(source, layout, reporter)
+    assert said in error.value.cause
+    assert not layout.tree("tiny").exists()
+
+
+def test_hard_link_is_the_same_file(
+    layout: Layout, reporter: Silent, make_source: MakeSource, tmp_path: Path
+) -> None:
+    source = make_source()
+    path = tmp_path / "hard.tar"
+    with tarfile.open(source.path) as old, tarfile.open(path, "w") as new:
+        for info in old:
+            new.addfile(info, old.extractfile(info) if info.isreg() else None)
+        new.addfile(member("qemu-1.2.3/twin", tarfile.LNKTYPE, "qemu-1.2.3/VERSION"))
+    tree = import_source(replace(source, path=path), layout, reporter)
+    assert git(tree.path, "show", "import:twin") == "1.2.3\n"
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"version": "9.9"}, "version 1.2.3"),
+        ({"targets": ("x86_64-softmmu", "vax-softmmu")}, "vax-softmmu"),
+        ({"targets": ("x86_64-softmmu",)}, "s390x-softmmu"),
+    ],
+)
+def test_pin_that_lies_about_its_release(
+    layout: Layout, reporter: Silent, make_source: MakeSource, fields: dict[str, object], said: str
+) -> None:
+    with pytest.raises(TreeError, match="does not describe") as error:
+        import_source(make_source(**fields), layout, reporter)
+    assert said in error.value.cause
+
+
+def test_traces_of_the_feature_are_found(layout: Layout, reporter: Silent, make_source: MakeSource) -> None:
+    with pytest.raises(TreeError, match="leave 2 traces") as error:
+        import_source(make_source({"docs.txt": "a\nThe FEATURE\n", "feature-notes": "\n"}), layout, reporter)
+    assert error.value.details == ("docs.txt:2:The FEATURE", "feature-notes: its name")
+    spared = Traces(patterns=("feature",), except_paths=("docs.txt",))
+    source = make_source({"docs.txt": "The FEATURE\n"}, traces=spared)
+    assert import_source(source, layout, reporter).base
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        Edit(kind="remove", file="absent.c"),
+        Edit(kind="replace", file="os-posix.c", old="absent", new="x"),
+        Edit(kind="replace", file="os-posix.c", old="line 1", new="x"),
+        Edit(kind="remove-block", file="os-posix.c", first="line 4", last="line 99"),
+        Edit(kind="remove-block", file="os-posix.c", first="ine 4", last="line 5"),
+        Edit(kind="remove", file="link"),
+    ],
+)
+def test_edit_that_does_not_fit_names_pin_file_and_edit(
+    layout: Layout, reporter: Silent, make_source: MakeSource, edit: Edit
+) -> None:
+    with pytest.raises(TreeError) as error:
+        import_source(make_source(prepare=(edit,)), layout, reporter)
+    assert "tiny" in error.value.cause
+    assert edit.file in error.value.cause
+    assert edit.kind in error.value.cause
+    assert not layout.tree("tiny").exists()
+
+
+def test_block_is_removed_from_first_to_nearest_last() -> None:
+    edit = Edit(kind="remove-block", file="f", first="#if A\n case B:", last="#endif")
+    data = b"#if A\n keep\n#endif\n#if A\n case B:\n x \xe9\n#endif\ntail\n#endif\n"
+    assert edit_text(data, edit, pin="p") == b"#if A\n keep\n#endif\ntail\n#endif\n"
+
+
+def folder_of(source: Source, path: Path) -> Path:
+    with tarfile.open(source.path) as tar:
+        tar.extractall(path, filter="data")
+    return path / "qemu-1.2.3"
+
+
+def test_plain_folder_becomes_the_same_tree_as_the_archive(
+    layout: Layout, reporter: Silent, make_source: MakeSource, tmp_path: Path
+) -> None:
+    source = make_source()
+    folder = folder_of(source, tmp_path / "local")
+    (folder / ".git").mkdir(exist_ok=True)  # as a nested one would be: left out
+    (folder / "sub" / ".git").mkdir(parents=True)
+    (folder / "sub" / ".git" / "config").write_text("")
+    (folder / ".git").rmdir()
+    local = replace(source, kind="local", path=folder, digest="")
+    tree = import_source(local, layout, reporter)
+    assert tree.base == import_source(source, layout, reporter).base
+    assert tree.name == f"local-{tree.digest[:12]}"
+    assert import_source(local, layout, reporter) == tree
+    assert not list(layout.trees.glob(".*new*"))
+
+
+def test_folder_with_a_socket_or_leaving_link_is_refused(
+    layout: Layout, reporter: Silent, make_source: MakeSource, tmp_path: Path
+) -> None:
+    source = make_source()
+    folder = folder_of(source, tmp_path / "local")
+    os.mkfifo(folder / "pipe")
+    local = replace(source, kind="local", path=folder, digest="")
+    with pytest.raises(TreeError, match="neither file"):
+        import_source(local, layout, reporter)
+    (folder / "pipe").unlink()
+    (folder / "leave").symlink_to(tmp_path)
+    with pytest.raises(TreeError, match="absolute"):
+        import_source(local, layout, reporter)
+
+
+def test_git_folder_becomes_the_same_tree_as_the_archive(
+    layout: Layout, reporter: Silent, make_source: MakeSource, tmp_path: Path
+) -> None:
+    source = make_source()
+    folder = folder_of(source, tmp_path / "local")
+    who = ["-c", "user.name=n", "-c", "user.email=e", "-c", "core.autocrlf=false"]
+    for words in (["init", "-q"], ["add", "-f", "."], [*who, "commit", "-qm", "x"]):
+        subprocess.run(["git", *words], cwd=folder, check=True)
+    head = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=folder, check=True, capture_output=True, text=True
+    )
+    local = replace(source, kind="local", path=folder, digest=head.stdout.strip())
+    assert import_source(local, layout, reporter).base == import_source(source, layout, reporter).base
+
+
+def test_local_source_of_another_release_warns(
+    layout: Layout, reporter: Silent, make_source: MakeSource
+) -> None:
+    source = replace(make_source(version="9.9"), kind="local")
+    import_source(source, layout, reporter)
+    assert any("version 1.2.3" in line for line in reporter.lines)
+
+
+def test_folder_that_is_no_qemu(
+    layout: Layout, reporter: Silent, make_source: MakeSource, tmp_path: Path
+) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "file").write_text("")
+    with pytest.raises(TreeError, match="no QEMU source"):
+        import_source(
+            replace(make_source(), kind="local", path=tmp_path / "empty", digest=""), layout, reporter
+        )
+
+
+def test_digest_decides_whether_a_tree_is_kept(
+    layout: Layout, reporter: Silent, make_source: MakeSource
+) -> None:
+    first = import_source(make_source(), layout, reporter)
+    source = make_source({"new": "file\n"})
+    assert hashlib.sha256(source.path.read_bytes()).hexdigest() == source.digest
+    second = import_source(source, layout, reporter)
+    assert second.base != first.base
+    assert (layout.trees / "tiny.old").is_dir()
+
+
+NAMES = st.sampled_from(
+    ["a", "b", "..", ".", "", ".git", ".GIT", "git~1", "x.c", ".git.", ".gi\u200ct", "\\"]
+)
+
+
+@given(st.lists(NAMES, min_size=1, max_size=5).map("/".join))
+def test_a_path_that_passes_stays_inside(path: str) -> None:
+    if not bad_path(path):
+        normal = os.path.normpath(path)
+        assert normal == path
+        assert not normal.startswith((".." + os.sep, os.sep))
+        assert not any(part.lower().startswith(".git") for part in normal.split("/"))
+
+
+LINK = st.lists(st.sampled_from(["..", "a", "b", "l1", "l2", "."]), min_size=1, max_size=5).map("/".join)
+
+
+@given(LINK, LINK)
+def test_links_that_pass_never_lead_out(first: str, second: str) -> None:
+    """Both links may be on each other's way; the rule must hold for the chain."""
+    links = {"a/l1": first, "a/b/l2": second}
+    if any(bad_link(path, target) for path, target in links.items()):
+        return
+
+    def resolve(parts: list[str], here: list[str], budget: int) -> None:
+        for index, part in enumerate(parts):
+            if budget <= 0:
+                return
+            if part == "..":
+                assert here, (first, second)
+                here = here[:-1]
+            elif part != ".":
+                path = "/".join([*here, part])
+                if path in links:
+                    resolve([*links[path].split("/"), *parts[index + 1 :]], here, budget - 1)
+                    return
+                here = [*here, part]
+
+    for path in links:
+        resolve(path.split("/"), [], 20)
