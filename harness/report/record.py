@@ -16,6 +16,7 @@ from harness.report.host import host_facts
 from harness.report.model import AccelFacts, TeardownResults
 from harness.report.store import write_json
 from harness.teardown import Comparison, Sample, Subject, probe_accels, run_teardown
+from harness.teardown.statistics import compare
 
 SAVE_EVERY_S = 10.0
 
@@ -71,7 +72,7 @@ def record_teardown(
         run = run_teardown(layout, options, subjects, reporter, accels=accels, on_sample=keep)
     except BaseException:
         if rows:
-            write_json(teardown_file(layout), results(rows, (), complete=False))
+            write_json(teardown_file(layout), results(rows, compare(rows), complete=False))
         raise
     finished = results(run.samples, run.comparisons, complete=True)
     write_json(teardown_file(layout), finished)

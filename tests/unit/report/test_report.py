@@ -248,6 +248,7 @@ def test_a_run_that_is_stopped_keeps_the_rows_that_came(layout, monkeypatch, err
     kept = read_teardown(teardown_file(layout))
     assert not kept.complete
     assert len(kept.rows) == 2
+    assert len(kept.comparisons) == 2
 
 
 def test_rows_are_saved_on_the_way(layout, monkeypatch):
