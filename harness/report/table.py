@@ -157,7 +157,7 @@ def _median(samples: Sequence[Sample], field: str) -> str:
 def _ratio(row: Comparison | None) -> str:
     if row is None or row.ratio is None:
         return NONE
-    return f"{row.ratio:.3f}" if row.ratio < 0.1 else f"{row.ratio:.2f}"
+    return f"{row.ratio:.2g}" if row.ratio < 0.1 else f"{row.ratio:.2f}"
 
 
 def _verdict(row: Comparison | None) -> Text:
