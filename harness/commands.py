@@ -7,17 +7,21 @@ from __future__ import annotations
 
 import argparse
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
 
+from harness.errors import MissingError
 from harness.layout import Layout
 from harness.options import Options, parse_options
 from harness.progress import Reporter
+
+if TYPE_CHECKING:
+    from harness.build.doctor import Row
 
 VARIANTS = ("pristine", "base", "patched")
 
@@ -39,14 +43,23 @@ class Request:
 
 def doctor(request: Request) -> int:
     """List needed programs and libraries; install missing Debian packages where that is allowed."""
-    from harness.build.doctor import ensure
+    from harness.build.doctor import check, ensure, requirements
 
-    rows = ensure(request.layout, request.options(), request.reporter)
+    options = request.options()
+    try:
+        ensure(request.layout, options, request.reporter)
+    except MissingError:
+        _print_needs(check(requirements(options), versions=True))
+        raise
+    _print_needs(check(requirements(options), versions=True))
+    return 0
+
+
+def _print_needs(rows: Iterable[Row]) -> None:
     table = Table("needed", "found", "version", "where from", "needed for", box=None, pad_edge=False)
     for row in rows:
         table.add_row(row.name, "yes" if row.found else "no", row.version, row.origin, row.needed_by)
     Console().print(table)
-    return 0
 
 
 def fetch(request: Request) -> int:

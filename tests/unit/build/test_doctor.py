@@ -1,0 +1,166 @@
+"""The doctor on faked machines: PATH, apt-get and sudo are small scripts."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from harness.build import doctor
+from harness.build.doctor import Requirement, check, ensure, requirements
+from harness.errors import MissingError
+from harness.layout import Layout
+from harness.progress import Silent
+from tests.unit.build.support import make_layout, make_options
+
+PROBE = Requirement(
+    name="probe", kind="program", package="probe-package", needed_by="the test", stages=("build",)
+)
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> Layout:
+    return make_layout(tmp_path)
+
+
+@pytest.fixture
+def bin_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The only folder on PATH, but for the shell and setpriv."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    for name in ("sh", "env", "setpriv", "cp", "touch", "test"):
+        for place in ("/usr/bin", "/bin"):
+            if (Path(place) / name).exists() and not (folder / name).exists():
+                (folder / name).symlink_to(Path(place) / name)
+    monkeypatch.setenv("PATH", str(folder))
+    monkeypatch.setattr("harness.build.doctor.requirements", lambda options, stages: (PROBE,))
+    return folder
+
+
+def script(folder: Path, name: str, body: str) -> None:
+    (folder / name).write_text(f"#!/bin/sh\n{body}\n")
+    (folder / name).chmod(0o755)
+
+
+def as_root(monkeypatch: pytest.MonkeyPatch, *, root: bool) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0 if root else 1000)
+
+
+def test_options_decide_what_is_needed() -> None:
+    names = {need.name for need in requirements(make_options(ccache=False, pin="7.2"))}
+    assert "gcc" in names
+    assert not names & {"ccache", "ensurepip"}
+    assert {"ccache", "ensurepip"} <= {
+        need.name for need in requirements(make_options(ccache=True, pin="10.0"))
+    }
+    assert "gcc" not in {need.name for need in requirements(None, ("fetch",))}
+
+
+def test_a_row_tells_version_origin_and_user(bin_folder: Path) -> None:
+    script(bin_folder, "probe", "echo 'probe (of Debian 12) 3.4.5'")
+    (row,) = check([PROBE], versions=True)
+    assert (row.found, row.version, row.needed_by) == (True, "3.4.5", "the test")
+    assert row.origin == str(bin_folder / "probe")
+    (row,) = check([dataclasses.replace(PROBE, name="absent")], versions=True)
+    assert (row.found, row.version, row.origin) == (False, "", "")
+
+
+def test_libraries_are_asked_for_at_once_and_singly_only_when_one_is_missing(bin_folder: Path) -> None:
+    script(
+        bin_folder,
+        "pkg-config",
+        f'echo "$*" >> {bin_folder}/calls; case "$*" in *missing*) exit 1;; esac',
+    )
+    needs = [dataclasses.replace(PROBE, kind="pkg-config", name=name, minimum="1.2") for name in ("a", "b")]
+    assert [row.found for row in check(needs)] == [True, True]
+    assert (bin_folder / "calls").read_text() == "--exists a >= 1.2 b >= 1.2\n"
+    needs.append(dataclasses.replace(needs[0], name="missing"))
+    assert [row.found for row in check(needs)] == [True, True, False]
+
+
+def test_without_pkg_config_or_gcc_libraries_are_missing(bin_folder: Path) -> None:
+    needs = [
+        dataclasses.replace(PROBE, kind="pkg-config"),
+        dataclasses.replace(PROBE, kind="header", name="stdio.h"),
+    ]
+    assert [row.found for row in check(needs)] == [False, False]
+
+
+def test_one_exact_line_is_given_when_installing_is_not_allowed(
+    layout: Layout, bin_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script(bin_folder, "apt-get", "touch apt-get-was-run")
+    script(bin_folder, "sudo", "exit 1")
+    as_root(monkeypatch, root=False)
+    with pytest.raises(MissingError) as caught:
+        ensure(layout, None, Silent())
+    assert caught.value.remedy == "run: sudo apt-get install -y --no-install-recommends probe-package"
+    assert caught.value.details == ("probe: needed by the test",)
+    assert caught.value.code == 3
+
+
+def test_other_systems_get_the_names(layout: Layout, bin_folder: Path) -> None:
+    with pytest.raises(MissingError) as caught:
+        ensure(layout, None, Silent())
+    assert "not Debian" in caught.value.cause
+    assert caught.value.remedy == "install what Debian calls: probe-package"
+
+
+@pytest.mark.parametrize("root", [True, False])
+def test_missing_packages_are_installed(
+    layout: Layout, bin_folder: Path, monkeypatch: pytest.MonkeyPatch, root: bool
+) -> None:
+    script(bin_folder, "sudo", 'test "$1" = -n || exit 1; shift; exec "$@"')
+    script(bin_folder, "true", "exit 0")
+    script(
+        bin_folder,
+        "apt-get",
+        f'echo "$*" >> {bin_folder}/calls\n'
+        'case "$*" in *update*) exit 0;; esac\n'
+        f"grep() {{ :; }}; test -e {bin_folder}/updated || {{ touch {bin_folder}/updated; exit 100; }}\n"
+        f"echo '0 upgraded, 1 newly installed, 0 to remove'; echo 'Setting up probe (1)'\n"
+        f"cp {bin_folder}/sh {bin_folder}/probe",
+    )
+    as_root(monkeypatch, root=root)
+    assert [row.found for row in ensure(layout, None, Silent())] == [True]
+    calls = (bin_folder / "calls").read_text().splitlines()
+    install = "-o DPkg::Lock::Timeout=300 install -y --no-install-recommends probe-package"
+    assert calls == [install, "-o DPkg::Lock::Timeout=300 update", install]
+    assert "Setting up probe" in (layout.logs / "doctor.log").read_text()
+
+
+def test_an_install_that_fails_names_the_reason_and_the_log(
+    layout: Layout, bin_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script(bin_folder, "apt-get", "echo 'E: Unable to locate package probe-package'; exit 100")
+    as_root(monkeypatch, root=True)
+    with pytest.raises(MissingError) as caught:
+        ensure(layout, None, Silent())
+    assert "E: Unable to locate package probe-package" in caught.value.details
+    assert caught.value.log == layout.logs / "doctor.log"
+
+
+def test_a_package_that_does_not_bring_it_is_said_so(
+    layout: Layout, bin_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script(bin_folder, "apt-get", "exit 0")
+    as_root(monkeypatch, root=True)
+    with pytest.raises(MissingError, match="did not bring it"):
+        ensure(layout, None, Silent())
+
+
+def test_missing_python_packages_are_not_debians(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    need = dataclasses.replace(PROBE, kind="python", name="no-such-package", package="no-such-package")
+    monkeypatch.setattr(doctor, "requirements", lambda options, stages: (need,))
+    with pytest.raises(MissingError) as caught:
+        ensure(layout, None, Silent())
+    assert caught.value.remedy.endswith("-m pip install no-such-package")
+
+
+def test_looking_is_cheap() -> None:
+    started = time.monotonic()
+    check(requirements())
+    assert time.monotonic() - started < 1

@@ -1,0 +1,122 @@
+"""The plan: which words configure gets, and what makes it run again. Nothing is run here."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.build.plan import Request, Tools, find_dialect, make_plan
+from harness.errors import ConfigureError, OptionError
+from harness.layout import Layout
+from tests.unit.build.support import BOTH, make_layout
+
+TOOLS = Tools(
+    compiler=Path("/usr/bin/gcc"),
+    compiler_version="gcc 12",
+    ninja=Path("/venv/bin/ninja"),
+    meson=Path("/venv/bin/meson"),
+    meson_version="1.8.5",
+    python=Path("/venv/bin/python3"),
+    python_digest="abc",
+    ccache=Path("/usr/bin/ccache"),
+)
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> Layout:
+    return make_layout(tmp_path)
+
+
+def request_for(layout: Layout, **changes: Any) -> Request:
+    fields: dict[str, Any] = {
+        "tree": "7.2",
+        "label": "base",
+        "commit": "c1",
+        "version": "7.2.0",
+        "source": layout.build_root("7.2", "base") / "src",
+        "configure_digest": "d",
+        "targets": BOTH,
+        "jobs": 3,
+    }
+    return Request(**(fields | changes))
+
+
+def test_one_configure_serves_both_targets_and_only_their_binaries_are_made(layout: Layout) -> None:
+    plan = make_plan(request_for(layout), TOOLS, layout, {})
+    assert plan.configure[0] == "../src/configure"
+    assert "--target-list=x86_64-softmmu,s390x-softmmu" in plan.configure
+    assert "--cc=/usr/bin/ccache /usr/bin/gcc" in plan.configure
+    assert plan.ninja == ("/venv/bin/ninja", "-j3", "qemu-system-x86_64", "qemu-system-s390x")
+
+
+@pytest.mark.parametrize(
+    ("version", "given", "absent"),
+    [("7.2.0", "--meson=/venv/bin/meson", "--python="), ("10.0.2", "--python=/venv/bin/python3", "--meson=")],
+)
+def test_each_release_is_spoken_to_in_its_own_switches(
+    layout: Layout, version: str, given: str, absent: str
+) -> None:
+    plan = make_plan(request_for(layout, version=version), TOOLS, layout, {})
+    assert given in plan.configure
+    assert not [word for word in plan.configure if word.startswith(absent)]
+    assert ("--disable-download" in plan.configure) == (version == "10.0.2")
+
+
+@pytest.mark.parametrize("version", ["5.2.0", "7.1.0", "git", ""])
+def test_releases_with_other_switches_are_refused(version: str) -> None:
+    with pytest.raises(ConfigureError):
+        find_dialect(version)
+
+
+def test_an_unknown_host_is_refused(layout: Layout) -> None:
+    with pytest.raises(OptionError, match="riscv"):
+        make_plan(request_for(layout, host="riscv"), TOOLS, layout, {})
+
+
+@pytest.mark.parametrize(
+    "tools",
+    [
+        dataclasses.replace(TOOLS, compiler_version="gcc 13"),
+        dataclasses.replace(TOOLS, compiler=Path("/opt/gcc")),
+        dataclasses.replace(TOOLS, meson_version="1.9"),
+        dataclasses.replace(TOOLS, python_digest="def"),
+        dataclasses.replace(TOOLS, ccache=None),
+    ],
+)
+def test_other_tools_change_the_fingerprint(layout: Layout, tools: Tools) -> None:
+    request = request_for(layout)
+    assert (
+        make_plan(request, tools, layout, {}).fingerprint != make_plan(request, TOOLS, layout, {}).fingerprint
+    )
+
+
+def test_the_fingerprint_knows_the_users_flags_and_not_what_ninja_sees_itself(layout: Layout) -> None:
+    request = request_for(layout)
+    plan = make_plan(request, TOOLS, layout, {})
+    assert make_plan(request, TOOLS, layout, {"CFLAGS": "-O0"}).fingerprint != plan.fingerprint
+    same = dataclasses.replace(request, commit="c2", jobs=1, targets=BOTH[:1])
+    assert make_plan(same, TOOLS, layout, {"PATH": "/elsewhere"}).fingerprint == plan.fingerprint
+    moved = dataclasses.replace(TOOLS, meson=Path("/other/bin/meson"), ninja=Path("/other/bin/ninja"))
+    assert make_plan(request, moved, layout, {}).fingerprint == plan.fingerprint
+
+
+def test_variants_differ_for_ccache_only_in_the_folder_it_cuts_off(layout: Layout) -> None:
+    base = make_plan(request_for(layout), TOOLS, layout, {})
+    patched = make_plan(request_for(layout, label="patched-x"), TOOLS, layout, {})
+    assert base.env["CCACHE_DIR"] == patched.env["CCACHE_DIR"]
+    for plan in (base, patched):
+        assert plan.env["CCACHE_BASEDIR"] == str(plan.folder.parent)
+    assert make_plan(request_for(layout), dataclasses.replace(TOOLS, ccache=None), layout, {}).env == {}
+
+
+def test_the_configure_words_are_known_to_the_fake(layout: Layout) -> None:
+    """The fake refuses words it does not know: a new switch must be added there too."""
+    assert sys.platform == "linux"
+    text = (Path(__file__).parents[2] / "fakeqemu" / "configure").read_text()
+    for version in ("7.2.0", "10.0.2"):
+        for word in make_plan(request_for(layout, version=version), TOOLS, layout, {}).configure[1:]:
+            assert word.partition("=")[0] in text

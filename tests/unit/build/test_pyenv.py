@@ -1,0 +1,87 @@
+"""The Python environment of a build. pip is a stand-in: no network here."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.build import pyenv
+from harness.errors import FetchError, MissingError
+from harness.process import Finished
+from harness.progress import Silent
+from tests.unit.build.support import make_layout
+
+
+class FakePip:
+    """Plays ``python -m venv`` and ``pip install``; remembers the words."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, ...]] = []
+        self.status = 0
+
+    def __call__(self, argv: Sequence[str | Path], **settings: Any) -> Finished:
+        words = tuple(map(str, argv))
+        self.calls.append(words)
+        if "venv" in words:
+            python = Path(words[-1]) / "bin" / "python3"
+            python.parent.mkdir(parents=True)
+            python.touch()
+        ended = Finished(
+            argv=words, returncode=self.status, output="ERROR: no such version\n", duration_s=0.0
+        )
+        if "pip" in words and self.status:
+            raise settings["error"](ended)
+        return ended
+
+
+@pytest.fixture
+def pip(monkeypatch: pytest.MonkeyPatch) -> FakePip:
+    fake = FakePip()
+    monkeypatch.setattr(pyenv, "run", fake)
+    return fake
+
+
+def test_it_is_made_once_with_pinned_bytes(tmp_path: Path, pip: FakePip) -> None:
+    layout = make_layout(tmp_path)
+    wanted = pyenv.complete(["pycotap==1.3.1"], "meson~=1.8.0")
+    assert wanted == ("meson==1.8.5", "pycotap==1.3.1")
+    python = pyenv.ensure_environment(wanted, layout, Silent())
+    assert python.is_relative_to(layout.cache / "pyenvs")
+    assert "--require-hashes" in pip.calls[1]
+    lines = (python.parents[1] / "requirements.txt").read_text().splitlines()
+    assert lines[1].startswith("pycotap==1.3.1 --hash=sha256:1c3a25b3")
+    assert pyenv.ensure_environment(wanted, layout, Silent()) == python
+    assert len(pip.calls) == 2
+
+
+def test_unlisted_requirements_are_installed_by_version(tmp_path: Path, pip: FakePip) -> None:
+    pyenv.ensure_environment(["other==1.0", pyenv.MESON], make_layout(tmp_path), Silent())
+    assert "--require-hashes" not in pip.calls[1]
+
+
+def test_a_failed_install_is_begun_again(tmp_path: Path, pip: FakePip) -> None:
+    layout = make_layout(tmp_path)
+    pip.status = 1
+    with pytest.raises(FetchError) as caught:
+        pyenv.ensure_environment([pyenv.MESON], layout, Silent())
+    assert caught.value.details == ("ERROR: no such version",)
+    pip.status = 0
+    assert pyenv.ensure_environment([pyenv.MESON], layout, Silent()).exists()
+    assert len(pip.calls) == 4
+
+
+def test_an_environment_without_pip_says_what_to_do(
+    tmp_path: Path, pip: FakePip, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(MissingError) as caught:
+        pyenv.ensure_environment([pyenv.MESON], make_layout(tmp_path), Silent())
+    assert sys.executable in caught.value.remedy
+
+
+def test_other_requirements_are_another_environment() -> None:
+    assert pyenv.environment_digest(["a==1"]) != pyenv.environment_digest(["a==2"])
