@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import errno
+import inspect
 import os
 import sys
 import traceback
@@ -42,8 +43,8 @@ def parser() -> argparse.ArgumentParser:
     )
     stages = top.add_subparsers(dest="stage", metavar="STAGE", required=True)
     for name, function in commands.STAGES.items():
-        summary = (function.__doc__ or "").strip().splitlines()[0]
-        stage = stages.add_parser(name, help=summary, description=function.__doc__, allow_abbrev=False)
+        summary = inspect.getdoc(function) or name
+        stage = stages.add_parser(name, help=summary, description=summary, allow_abbrev=False)
         stage.add_argument(
             "-D", action="append", default=[], dest="options", metavar="NAME=VALUE", help=OPTIONS_HELP
         )

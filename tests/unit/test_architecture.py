@@ -1,0 +1,76 @@
+"""docs/architecture.md, held against the code: imports go one way, modules are small and named."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = ROOT / "harness"
+
+BASE = ("errors", "layout", "lock", "options", "process", "progress")
+ORDER = ("source", "series", "tree", "build", "guest", "teardown", "report")
+TOP = ("guard", "pipeline", "commands", "cli", "__main__", "__init__")
+MODULES = sorted(PACKAGE.rglob("*.py"))
+LINES = 400
+
+
+def stage_of(path: Path) -> str:
+    relative = path.relative_to(PACKAGE)
+    return relative.parts[0] if len(relative.parts) > 1 else relative.stem
+
+
+def imported_stages(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        found |= {name.split(".")[1] for name in names if name.startswith("harness.")}
+    return found
+
+
+def test_the_lists_here_name_every_module() -> None:
+    assert {stage_of(path) for path in MODULES} == {*BASE, *ORDER, *TOP}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_go_one_way(path: Path) -> None:
+    stage, imported = stage_of(path), imported_stages(path)
+    if stage in BASE:
+        assert imported <= set(BASE)
+    elif stage in ORDER:
+        assert imported <= {*BASE, *ORDER[: ORDER.index(stage) + 1]}
+    elif stage == "guard":
+        assert imported <= set(BASE)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_modules_stay_small_and_say_what_they_are(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= LINES
+    assert ast.get_docstring(ast.parse(text))
+
+
+def test_library_code_does_not_print() -> None:
+    speakers = {PACKAGE / "cli.py", PACKAGE / "commands.py", PACKAGE / "progress.py"}
+    for path in set(MODULES) - speakers:
+        calls = {
+            node.func.id
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+        }
+        assert "print" not in calls, path
+
+
+def test_architecture_names_every_stage() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    for stage in ORDER:
+        assert f"`{stage}/`" in text
+    for module in ("cli.py", "commands.py", "pipeline.py", "guard.py", *(f"{name}.py" for name in BASE)):
+        assert module in text

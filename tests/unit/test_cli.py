@@ -1,0 +1,178 @@
+"""The command line as a user meets it: exit codes, cause and remedy, never a traceback."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness import cli, commands
+from harness.errors import HarnessError, StorageError, all_errors
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    return {
+        **os.environ,
+        "QEMU_HARNESS_BUILD": str(tmp_path / "build"),
+        "QEMU_HARNESS_TREES": str(tmp_path / "trees"),
+        "QEMU_HARNESS_CACHE": str(tmp_path / "cache"),
+        "PYTHONWARNINGS": "error",
+    }
+
+
+def harness(environment: dict[str, str], *words: str | bytes) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "harness", *words],
+        cwd=ROOT,
+        env=environment,
+        text=True,
+        errors="surrogateescape",
+        capture_output=True,
+        timeout=50,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "cause"),
+    [
+        (("build", "-Dpin=9.9"), 2, "error: -Dpin: there is no pin '9.9'"),
+        (("build", "-Dtargets=vax-softmmu"), 2, "QEMU 7.2.0 has no 'vax-softmmu'"),
+        (("build", "-Dpin=5.2"), 2, "pin 5.2 can be fetched and imported, not built: "),
+        (("build", "-Dseries=no-such"), 2, "there is no series 'no-such'"),
+        (("tree", "-Dmemory=400000G"), 2, "cannot fit into this machine"),
+        (("fetch", "-Dsource=/does/not/exist"), None, "/does/not/exist"),
+        (("which", "base", "x86_64-softmmu"), 15, "nox -s build"),
+        (("guest", "base", "x86_64-softmmu"), 15, "nox -s build"),
+        (("--root", "/", "fetch"), 2, "no checkout of the harness"),
+        ((b"build", b"-Dpin=\xff\xfe"), 2, "there is no pin"),
+    ],
+)
+def test_refusals_have_cause_remedy_and_code(
+    environment: dict[str, str], words: tuple[str | bytes, ...], code: int | None, cause: str
+) -> None:
+    ended = harness(environment, *words)
+    assert cause in ended.stderr
+    assert re.search(r"^error: .+$", ended.stderr, re.MULTILINE)
+    assert re.search(r"^remedy: .+$", ended.stderr, re.MULTILINE)
+    assert "Traceback" not in ended.stderr
+    assert ended.stdout == ""
+    assert ended.returncode == code or (code is None and ended.returncode in {e.code for e in all_errors()})
+    assert not Path(environment["QEMU_HARNESS_TREES"]).exists(), "refused only after work had begun"
+
+
+def test_help_lists_stages_and_exit_codes(environment: dict[str, str]) -> None:
+    told = " ".join(harness(environment, "--help").stdout.split())
+    for name in commands.STAGES:
+        assert name in told
+    for error in all_errors():
+        assert f"{error.code} {error.summary}" in told
+
+
+def test_no_home_and_no_terminal(environment: dict[str, str]) -> None:
+    for name in ("HOME", "TERM", "LANG", "TMPDIR"):
+        environment.pop(name, None)
+    assert harness(environment, "which", "base", "x86_64-softmmu").returncode == 15
+
+
+def test_a_fault_of_ours_leaves_a_log_and_one_line(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("QEMU_HARNESS_BUILD", str(tmp_path / "build"))
+    monkeypatch.setitem(commands.STAGES, "which", lambda _: 1 // 0)
+    assert cli.main(["which", "base", "x"]) == cli.INTERNAL_ERROR
+    told = capsys.readouterr().err.splitlines()
+    assert (
+        told[0]
+        == "error: a fault of the harness itself: ZeroDivisionError: integer division or modulo by zero"
+    )
+    log = Path(told[2].removeprefix("log: "))
+    assert "Traceback" in log.read_text()
+
+
+@pytest.mark.parametrize("number", [28, 13, 30, 5])
+def test_system_errors_become_storage_errors(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], number: int
+) -> None:
+    def fail(_: object) -> int:
+        raise OSError(number, os.strerror(number), "/some/file")
+
+    monkeypatch.setitem(commands.STAGES, "which", fail)
+    assert cli.main(["which", "base", "x"]) == StorageError.code
+    assert "remedy: " in capsys.readouterr().err
+
+
+def test_details_and_log_are_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(_: object) -> int:
+        raise HarnessError("the cause", "the remedy", details=("one", "two"), log=Path("/a/log"))
+
+    monkeypatch.setitem(commands.STAGES, "which", fail)
+    assert cli.main(["which", "base", "x"]) == 1
+    assert capsys.readouterr().err == ("error: the cause\n  one\n  two\nremedy: the remedy\nlog: /a/log\n")
+
+
+def test_reproducer_names_what_the_user_typed(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+    monkeypatch.setitem(commands.STAGES, "which", lambda request: seen.append(request.command) or 0)
+    cli.main(["which", "-Dpin=7.2", "base", "a b"])
+    monkeypatch.setenv("QEMU_HARNESS_COMMAND", "nox -s which --")
+    cli.main(["which", "-Dpin=7.2", "base", "a b"])
+    cli.main(["--die-with-parent", "which", "base", "x"])
+    assert seen == [
+        "qemu-harness which -Dpin=7.2 base 'a b'",
+        "nox -s which -- -Dpin=7.2 base 'a b'",
+        "nox -s which -- base x",
+    ]
+
+
+def test_reader_that_goes_away(environment: dict[str, str]) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "harness", "doctor"],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as child:
+        assert child.stdout is not None
+        assert child.stderr is not None
+        child.stdout.close()
+        assert "Traceback" not in child.stderr.read()
+
+
+def test_interrupt_ends_in_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def stop(_: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(commands.STAGES, "which", stop)
+    assert cli.main(["which", "base", "x"]) == 130
+    assert capsys.readouterr().err.startswith("error: stopped by request\nremedy: ")
+
+
+def test_clean_removes_what_runs_made_and_nothing_else(environment: dict[str, str]) -> None:
+    for name in ("BUILD", "TREES", "CACHE"):
+        folder = Path(environment[f"QEMU_HARNESS_{name}"])
+        (folder / "sub").mkdir(parents=True)
+        (folder / "sub" / "file").write_text("x")
+    assert harness(environment, "clean").returncode == 0
+    assert not Path(environment["QEMU_HARNESS_BUILD"]).exists()
+    assert not Path(environment["QEMU_HARNESS_TREES"]).exists()
+    assert (Path(environment["QEMU_HARNESS_CACHE"]) / "sub" / "file").exists()
+    assert harness(environment, "clean", "--cache").returncode == 0
+    assert not (Path(environment["QEMU_HARNESS_CACHE"]) / "sub").exists()
+
+
+@pytest.mark.skipif(shutil.which("qemu-harness") is None, reason="the console script is not on PATH")
+def test_console_script() -> None:
+    ended = subprocess.run(["qemu-harness", "--help"], capture_output=True, text=True, check=True)
+    assert ended.stdout.startswith("usage: qemu-harness")
