@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import io
 import tarfile
@@ -62,38 +63,40 @@ def make_archive(path: Path, files: Mapping[str, str | bytes], top: str = "qemu-
     return path
 
 
+def tiny_pin(**fields: object) -> Pin:
+    """The pin of the tiny release; keyword arguments override its fields."""
+    values: dict[str, object] = {
+        "name": "tiny",
+        "version": "1.2.3",
+        "archive": "tiny.tar.xz",
+        "sha256": "0" * 64,
+        "locations": (Location(kind="url", url="file:///nowhere/tiny.tar.xz"),),
+        "targets": ("s390x-softmmu", "x86_64-softmmu"),
+        "prepare": (Edit(kind="replace", file="meson.build", old="blobs = true", new="blobs = false"),),
+        "unmerge": (
+            Edit(kind="remove", file="util/feature.c"),
+            Edit(kind="replace", file="util/meson.build", old="util_ss.add(files('feature.c'))\n"),
+            Edit(kind="replace", file="meson.build", old="has_feature = true\n"),
+        ),
+        "traces": Traces(patterns=("feature",)),
+    }
+    return Pin(**{**values, **fields})  # type: ignore[arg-type]
+
+
+def tiny_source(folder: Path, files: Mapping[str, str | bytes] | None = None, **fields: object) -> Source:
+    """A Source of the tiny release in ``folder``: ``files`` are added, other arguments go to the pin."""
+    path = make_archive(folder / "tiny.tar.xz", {**RELEASE, **(files or {})})
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    return Source(pin=tiny_pin(sha256=digest, **fields), kind="url", path=path, digest=digest)
+
+
 @pytest.fixture
 def make_pin() -> Callable[..., Pin]:
-    """Makes the pin of the tiny release; keyword arguments override its fields."""
-
-    def make(**fields: object) -> Pin:
-        values: dict[str, object] = {
-            "name": "tiny",
-            "version": "1.2.3",
-            "archive": "tiny.tar.xz",
-            "sha256": "0" * 64,
-            "locations": (Location(kind="url", url="file:///nowhere/tiny.tar.xz"),),
-            "targets": ("s390x-softmmu", "x86_64-softmmu"),
-            "prepare": (Edit(kind="replace", file="meson.build", old="blobs = true", new="blobs = false"),),
-            "unmerge": (
-                Edit(kind="remove", file="util/feature.c"),
-                Edit(kind="replace", file="util/meson.build", old="util_ss.add(files('feature.c'))\n"),
-                Edit(kind="replace", file="meson.build", old="has_feature = true\n"),
-            ),
-            "traces": Traces(patterns=("feature",)),
-        }
-        return Pin(**{**values, **fields})  # type: ignore[arg-type]
-
-    return make
+    """``tiny_pin``."""
+    return tiny_pin
 
 
 @pytest.fixture
-def make_source(tmp_path: Path, make_pin: Callable[..., Pin]) -> Callable[..., Source]:
-    """Makes a Source of the tiny release: ``files`` are added to it, other arguments go to the pin."""
-
-    def make(files: Mapping[str, str | bytes] | None = None, **fields: object) -> Source:
-        path = make_archive(tmp_path / "tiny.tar.xz", {**RELEASE, **(files or {})})
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        return Source(pin=make_pin(sha256=digest, **fields), kind="url", path=path, digest=digest)
-
-    return make
+def make_source(tmp_path: Path) -> Callable[..., Source]:
+    """``tiny_source`` in the test's own folder."""
+    return functools.partial(tiny_source, tmp_path)

@@ -17,6 +17,7 @@ from harness.series import Series, load_series
 from harness.source import Source
 from harness.tree import Tree, apply_series, import_source
 from harness.tree.explain import best_place
+from harness.tree.guard import Place, check_diff
 from tests.unit.conftest import RELEASE
 
 HEAD = """\
@@ -28,11 +29,6 @@ Subject: [PATCH {number}/9] [tiny] change {number}
 Reason.
 ---
 """
-
-
-@pytest.fixture
-def tree(layout: Layout, reporter: Silent, make_source: Callable[..., Source]) -> Tree:
-    return import_source(make_source({"crlf.txt": b"one\r\ntwo\r\nthree\r\n"}), layout, reporter)
 
 
 def write(layout: Layout, *diffs: str, head: str = HEAD) -> Series:
@@ -82,7 +78,7 @@ def test_series_becomes_commits_and_is_reused(tree: Tree, layout: Layout, report
     assert git(
         tree, "log", "--format=%s|%an|%cn|%ad|%cd", "--reverse", f"base..{applied.commit}"
     ).splitlines() == [
-        f"[tiny] change {number}|A U Thor|qemu-harness|Tue Feb 1 10:00:00 2022 +0100|Tue Feb 1 10:00:00 2022 +0100"
+        f"[tiny] change {number}|A U Thor|qemu-harness" + 2 * "|Tue Feb 1 10:00:00 2022 +0100"
         for number in (1, 2)
     ]
     assert git(tree, "diff", "--name-only", "base", applied.commit).split() == ["os-posix.c", "sub/new.c"]
@@ -201,7 +197,10 @@ def test_carriage_returns(tree: Tree, layout: Layout, reporter: Silent, whole_ma
     assert wanted.encode() in subprocess.run(argv, check=True, capture_output=True).stdout
 
 
-ESCAPED = 'diff --git "a/\\056\\056/x" "b/\\056\\056/x"\nnew file mode 100644\n--- /dev/null\n+++ "b/\\056\\056/x"\n'
+ESCAPED = (
+    'diff --git "a/\\056\\056/x" "b/\\056\\056/x"\nnew file mode 100644\n'
+    '--- /dev/null\n+++ "b/\\056\\056/x"\n'
+)
 RENAME = "diff --git a/link b/sub/link\nsimilarity index 100%\nrename from link\nrename to sub/link\n"
 
 
@@ -228,12 +227,21 @@ RENAME = "diff --git a/link b/sub/link\nsimilarity index 100%\nrename from link\
         ([new_file("fine.c") + "--- a/VERSION\n+++ b/VERSION\n@@ -1 +1 @@\n-1.2.3\n+x\n"], "does not follow"),
     ],
 )
-def test_evil_patches_are_refused(tree: Tree, layout: Layout, diffs: list[str], said: str) -> None:
-    before = state(tree)
+def test_evil_patches_are_refused(layout: Layout, diffs: list[str], said: str) -> None:
+    series = write(layout, *diffs) if said != "does not follow" else write(layout, new_file("fine.c"))
+    links = {"link"}
+    for index, diff in enumerate(diffs[:-1]):
+        check_diff(Place(series=series, index=index), diff, links)
     with pytest.raises(ApplyError) as error:
-        apply_series(tree, write(layout, *diffs), layout, Silent())
+        check_diff(Place(series=series, index=len(diffs) - 1), diffs[-1], links)
     assert said in error.value.cause
     assert "-x.patch" in error.value.cause
+
+
+def test_refusal_changes_nothing(tree: Tree, layout: Layout, reporter: Silent) -> None:
+    before = state(tree)
+    with pytest.raises(ApplyError, match=r"patch 2/2 of mine \(0002-x\.patch\) is refused: 'link/x'"):
+        apply_series(tree, write(layout, new_file("a.c"), new_file("link/x")), layout, reporter)
     assert state(tree) == before
 
 

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,11 +14,6 @@ from harness.series import load_series
 from harness.source import Source
 from harness.tree import Tree, checkout, import_source
 from tests.unit.tree.test_apply import new_file, write
-
-
-@pytest.fixture
-def tree(layout: Layout, reporter: Silent, make_source: Callable[..., Source]) -> Tree:
-    return import_source(make_source(), layout, reporter)
 
 
 def git(path: Path, *words: str) -> str:
@@ -141,17 +135,15 @@ def test_folder_that_is_no_checkout_is_kept(tree: Tree, layout: Layout, reporter
     assert (path.with_name("src.old-1") / "mine").read_text() == "precious"
 
 
-def test_tree_made_again_does_not_lose_the_old_checkout(tree: Tree, layout: Layout, reporter: Silent) -> None:
+def test_checkout_of_a_tree_that_was_made_again_is_kept(
+    tree: Tree, layout: Layout, reporter: Silent, imported: tuple[Source, Path]
+) -> None:
     path = checkout(tree, "base", None, layout, reporter).path
-    shutil.move(tree.path, tree.path.with_name("gone"))
-    again = (
-        import_source(Source(pin=tree.pin, kind="url", path=path, digest="x"), layout, reporter)
-        if False
-        else None
-    )
-    assert again is None
-    shutil.move(tree.path.with_name("gone"), tree.path)
-    assert checkout(tree, "base", None, layout, reporter).path == path
+    (path / "VERSION").write_text("mine")
+    shutil.rmtree(tree.path)
+    found = checkout(import_source(imported[0], layout, reporter), "base", None, layout, reporter)
+    assert (found.path / "VERSION").read_text() == "1.2.3\n"
+    assert (path.with_name("src.old-1") / "VERSION").read_text() == "mine"
 
 
 def test_patched_needs_a_series(tree: Tree, layout: Layout, reporter: Silent) -> None:

@@ -19,8 +19,17 @@ from harness.progress import Silent
 from harness.source import Edit, Source
 from harness.source.pin import Traces
 from harness.tree import import_source
+from harness.tree.content import from_archive
 from harness.tree.edits import edit_text
+from harness.tree.fastimport import import_entries
+from harness.tree.git import Git
 from harness.tree.paths import bad_link, bad_path
+
+
+class SilentStep:
+    def update(self, done: float, total: float | None = None, text: str = "") -> None:
+        pass
+
 
 MakeSource = Callable[..., Source]
 
@@ -186,13 +195,21 @@ def member(name: str, kind: bytes = tarfile.REGTYPE, target: str = "") -> tarfil
     ],
 )
 def test_evil_members_are_refused(
-    layout: Layout, make_source: MakeSource, tmp_path: Path, members: list[tarfile.TarInfo], said: str
+    tmp_path: Path, imported: tuple[Source, Path], members: list[tarfile.TarInfo], said: str
 ) -> None:
-    reporter = Silent()
-    source = replace(make_source(), path=tar_with(tmp_path, *members))
+    git = Git(repository=imported[1] / "tiny")
     with pytest.raises(TreeError) as error:
-        import_source(source, layout, reporter)
+        import_entries(git, from_archive(tar_with(tmp_path, *members)), "m", "refs/evil", SilentStep())
     assert said in error.value.cause
+    assert git.find("refs/evil") is None
+
+
+def test_refused_archive_leaves_no_tree(
+    layout: Layout, reporter: Silent, make_source: MakeSource, tmp_path: Path
+) -> None:
+    source = replace(make_source(), path=tar_with(tmp_path, member("top/x"), member("top/../../x")))
+    with pytest.raises(TreeError):
+        import_source(source, layout, reporter)
     assert not layout.tree("tiny").exists()
 
 
