@@ -98,19 +98,24 @@ def build(request: Request) -> int:
 def which(request: Request) -> int:
     """Print the path of a built binary: qemu-harness which patched x86_64-softmmu."""
     from harness.build import find_binary
+    from harness.pipeline import tree_name
 
     options = request.options()
+    tree = tree_name(request.layout, options, request.reporter)
     label = _label(options, request.arguments.variant)
-    _print(find_binary(request.layout, options.pin, label, request.arguments.target))
+    _print(find_binary(request.layout, tree, label, request.arguments.target))
     return 0
 
 
 def guest(request: Request) -> int:
     """Hold one guest with populated memory until Ctrl-C: qemu-harness guest patched x86_64-softmmu."""
+    from harness.pipeline import tree_name
     from harness.teardown import hold_guest
 
-    options, arguments = request.options(), request.arguments
-    with hold_guest(request.layout, options, arguments.variant, arguments.target, request.reporter) as held:
+    options, layout, reporter = request.options(), request.layout, request.reporter
+    tree = tree_name(layout, options, reporter)
+    variant, target = request.arguments.variant, request.arguments.target
+    with hold_guest(layout, options, variant, target, reporter, tree=tree) as held:
         for line in held.describe():
             _print(line)
         try:

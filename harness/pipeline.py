@@ -56,6 +56,14 @@ def prepare(layout: Layout, options: Options, reporter: Reporter) -> Prepared:
     return Prepared(pin=pin, tree=tree, series=series, checkouts=checkouts)
 
 
+def tree_name(layout: Layout, options: Options, reporter: Reporter) -> str:
+    """What the tree is called in ``build/``: the pin, or for ``-Dsource=`` what its content says."""
+    pin = find_pin(layout, options.pin)
+    if not options.source:
+        return pin.name
+    return import_source(fetch(pin, layout, reporter, local=options.source), layout, reporter).name
+
+
 def build_all(
     layout: Layout, options: Options, reporter: Reporter, command: str
 ) -> tuple[Prepared, tuple[Build, ...]]:
@@ -68,4 +76,3 @@ def build_all(
     )
     write_build_results(layout, builds, command)
     return prepared, builds
-

@@ -40,10 +40,11 @@ class Held:
 
 @contextlib.contextmanager
 def hold_guest(
-    layout: Layout, options: Options, variant: str, target: str, reporter: Reporter
+    layout: Layout, options: Options, variant: str, target: str, reporter: Reporter, *, tree: str
 ) -> Iterator[Held]:
-    """The first guest that ``options`` describe, from the built binary of ``variant``, while the block runs.
+    """The first guest that ``options`` describe, while the block runs.
 
+    Its binary is what was built of ``variant`` of the tree called ``tree``.
     Raises NothingBuiltError, GuestError (does not start, or does not fit into memory), FetchError.
     """
     from harness.build import find_binary  # noqa: PLC0415 - tests under avocado import this package
@@ -51,7 +52,7 @@ def hold_guest(
 
     pin = find_pin(layout, options.pin)
     label = f"patched-{Path(options.series).name}" if variant == "patched" else variant
-    binary = find_binary(layout, pin.name, label, target)
+    binary = find_binary(layout, tree, label, target)
     firmware = fetch_firmware(layout, reporter, [target])
     memory_mib = options.memory_mib[0]
     reason = why_not(memory_mib)
