@@ -9,14 +9,13 @@ import argparse
 import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
 
 from harness.errors import MissingError
-from harness.layout import Layout
+from harness.layout import Layout, label_of
 from harness.options import Options, parse_options
 from harness.progress import Reporter
 
@@ -102,7 +101,7 @@ def which(request: Request) -> int:
 
     options = request.options()
     tree = tree_name(request.layout, options, request.reporter)
-    label = _label(options, request.arguments.variant)
+    label = label_of(request.arguments.variant, options.series)
     _print(find_binary(request.layout, tree, label, request.arguments.target))
     return 0
 
@@ -152,10 +151,6 @@ def clean(request: Request) -> int:
             request.reporter.note(f"removing {folder}")
             shutil.rmtree(folder)
     return 0
-
-
-def _label(options: Options, variant: str) -> str:
-    return f"patched-{Path(options.series).name}" if variant == "patched" else variant
 
 
 def _print(text: object) -> None:

@@ -59,6 +59,11 @@ class Layout:
         return self.build / safe_name(tree) / safe_name(label)
 
 
+def label_of(variant: str, series: str) -> str:
+    """What a variant's folder is called: ``patched`` carries the name of its series (a name or a path)."""
+    return f"patched-{Path(series).name}" if variant == "patched" else variant
+
+
 def safe_name(name: str) -> str:
     """``name`` as one path component. Raises OptionError for what could leave the folder."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]*", name):

@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.errors import GuestError
 from harness.guest import Guest, Machine, fetch_firmware, probe_accel, start, why_not
+from harness.layout import label_of
 from harness.teardown.subjects import WITHOUT_FEATURE
 from harness.teardown.watch import find_sharers
 
@@ -51,7 +51,7 @@ def hold_guest(
     from harness.source import find_pin  # noqa: PLC0415
 
     pin = find_pin(layout, options.pin)
-    label = f"patched-{Path(options.series).name}" if variant == "patched" else variant
+    label = label_of(variant, options.series)
     binary = find_binary(layout, tree, label, target)
     firmware = fetch_firmware(layout, reporter, [target])
     memory_mib = options.memory_mib[0]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import OptionError, StorageError, TreeError
-from harness.layout import Layout
+from harness.layout import Layout, label_of
 from harness.lock import hold
 from harness.progress import Reporter
 from harness.series import Series
@@ -41,7 +41,7 @@ def checkout(tree: Tree, variant: str, series: Series | None, layout: Layout, re
     if variant == "patched":
         if series is None:
             raise OptionError("variant patched needs a series", "pass -Dseries=")
-        commit, label = apply_series(tree, series, layout, reporter).commit, f"patched-{series.name}"
+        commit, label = apply_series(tree, series, layout, reporter).commit, label_of(variant, series.name)
     elif variant in ("pristine", "base"):
         commit, label = (tree.pristine if variant == "pristine" else tree.base), variant
     else:
