@@ -63,8 +63,9 @@ def apply_series(tree: Tree, series: Series, layout: Layout, reporter: Reporter)
                 step.update(index, len(mails), series.patches[index].subject)
                 before = worktree.read("rev-parse", "HEAD")
                 moved = _offsets(worktree, scratch / f"{index}.diff")
+                merged = _am(worktree, place, mail, scratch / f"{index}.diff", notes)
                 notes += [f"{series.patches[index].file}: {note}" for note in moved]
-                if _am(worktree, place, mail, scratch / f"{index}.diff", notes):
+                if merged:
                     notes.append(f"{series.patches[index].file}: applied by a three-way merge")
                 check_result(place, git, before, worktree.read("rev-parse", "HEAD"))
             commit = worktree.read("rev-parse", "HEAD")

@@ -17,6 +17,7 @@ from harness.tree.guard import Place
 SHOWN = 7
 """Lines of the tree to show around the best match."""
 MAX_HUNKS = 6
+IN_PLACE = "where it says"
 
 
 def explain(worktree: Git, place: Place, diff: Path, said: str, notes: Sequence[str]) -> ApplyError:
@@ -33,6 +34,7 @@ def explain(worktree: Git, place: Place, diff: Path, said: str, notes: Sequence[
     fates = _fates(verdict)
     details: list[str] = []
     applied: list[str] = list(notes)
+    in_place = 0
     shown = 0
     failed: list[str] = []
     for change in changes:
@@ -52,12 +54,16 @@ def explain(worktree: Git, place: Place, diff: Path, said: str, notes: Sequence[
                 shown += 1
                 if shown <= MAX_HUNKS:
                     details += _tell_hunk(change, number, hunk, lines or [], fuzz)
+            elif fate == IN_PLACE:
+                in_place += 1
             elif fate:
                 applied.append(f"{change.path} hunk {number} {fate}")
     if shown > MAX_HUNKS:
         details.append(f"and {shown - MAX_HUNKS} more hunks")
     if not details:
         details += [line for line in said.splitlines() if line.startswith(("error:", "fatal:", "CONFLICT"))]
+    if in_place:
+        applied.append(f"{in_place} hunks of this patch at the lines they say")
     if applied:
         details += ["", "hunks that do apply:", *(f"  {note}" for note in applied)]
     where = ", ".join(dict.fromkeys(failed))
@@ -84,10 +90,10 @@ def _tell_hunk(
         first = max(0, min(start, len(lines) - wanted))
         region = lines[first : first + wanted]
         told.append(f"  the tree has at lines {first + 1}-{first + len(region)}:")
-        expected = set(hunk.before)
+        known = {*hunk.before, ""}  # a blank line tells nothing
         told += [
-            f"    {first + offset + 1:5} {' ' if text in expected else '!'} {text}".rstrip()
-            for offset, text in enumerate(region)
+            f"    {number:5} {' ' if text in known else '!'} {text}".rstrip()
+            for number, text in enumerate(region, start=first + 1)
         ]
     loose = fuzz.get((change.path, number))
     if loose:
@@ -133,7 +139,7 @@ def best_place(lines: Sequence[str], hunk: Hunk) -> int | None:
 
 
 def _fates(output: str) -> dict[tuple[str, int], str]:
-    """``git apply --reject -v`` → (file, hunk) → ``rejected``, ``applies``, or where it applies."""
+    """``git apply --reject -v`` → (file, hunk) → ``rejected``, IN_PLACE, or where it applies."""
     fates: dict[tuple[str, int], str] = {}
     moved: dict[tuple[str, int], str] = {}
     file = ""
@@ -145,13 +151,13 @@ def _fates(output: str) -> dict[tuple[str, int], str]:
             moved[file, int(found[1])] = f"at line {found[2]} (offset {int(found[3]):+d})"
         elif found := re.match(r"Hunk #(\d+) applied cleanly", line):
             key = (file, int(found[1]))
-            fates[key] = moved.get(key, "where it says")
+            fates[key] = moved.get(key, IN_PLACE)
         elif found := re.match(r"Rejected hunk #(\d+)", line):
             fates[file, int(found[1])] = "rejected"
         elif found := re.match(r"Applied patch (.+) cleanly", line):
             file = found[1].partition(" => ")[2] or found[1]
             for number in range(1, 1000):
-                fates.setdefault((file, number), moved.get((file, number), "where it says"))
+                fates.setdefault((file, number), moved.get((file, number), IN_PLACE))
     return fates
 
 
