@@ -49,6 +49,8 @@ def guarded(main: Callable[[], int], *, die_with_parent: bool = False) -> int:
         with contextlib.suppress(OSError, ValueError):
             stream.flush()
     guard = os.getpid()
+    # Ignored children are reaped by the kernel, and nobody is told (wait(2)); the worker's subprocesses too.
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     # Blocked before the fork: no signal is lost between it and the loop that waits for them.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, (*FORWARDED, signal.SIGCHLD))
     try:
@@ -91,11 +93,10 @@ class _Interrupt:
             raise KeyboardInterrupt
 
     def install(self) -> None:
-        """For SIGTERM, SIGHUP, and SIGINT unless it came to us ignored (a background job of a shell)."""
-        signal.signal(signal.SIGTERM, self)
-        signal.signal(signal.SIGHUP, self)
-        if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
-            signal.signal(signal.SIGINT, self)
+        """For SIGTERM, SIGHUP and SIGINT, unless it came to us ignored, as from nohup(1)."""
+        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, self)
 
 
 def _work(main: Callable[[], int]) -> NoReturn:
@@ -132,8 +133,8 @@ def _wait_for(worker: int) -> int:
                 continue
             seen = found
         # A code above 0: the kernel sent it (sigaction(2), si_code), for a terminal's Ctrl-C or hang-up. The
-        # worker, in the same process group, has got it as well.
-        if seen.si_signo != signal.SIGCHLD:
+        # worker, in the same process group, has got it as well. A blocked signal comes even if it is ignored.
+        if seen.si_signo != signal.SIGCHLD and signal.getsignal(seen.si_signo) is not signal.SIG_IGN:
             if seen.si_code <= 0:
                 os.kill(worker, seen.si_signo)
             deadline = deadline or time.monotonic() + UNWIND_LIMIT_S

@@ -135,6 +135,27 @@ def test_a_worker_that_does_not_unwind_is_killed():
     run.finish()
 
 
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT])
+def test_a_signal_that_came_ignored_stays_ignored(number):
+    """nohup(1) ignores SIGHUP, a shell SIGINT for its background jobs."""
+    run = Run(
+        "    print('ready', os.getpid(), flush=True)\n    time.sleep(0.5)\n    return 5\n"
+        "guard.UNWIND_LIMIT_S = 0.1",
+        preexec_fn=lambda: signal.signal(number, signal.SIG_IGN),
+    ).until_ready()
+    run.process.send_signal(number)
+    assert run.finish() == 5
+
+
+def test_ignored_children_are_waited_for_all_the_same():
+    run = Run("    return 5", preexec_fn=lambda: signal.signal(signal.SIGCHLD, signal.SIG_IGN))
+    try:
+        assert run.process.wait(10) == 5
+    finally:
+        run.process.kill()
+        run.finish()
+
+
 def test_kill_9_of_the_guard_takes_the_worker_along():
     run = Run("    wait()").until_ready()
     run.process.kill()
