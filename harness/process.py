@@ -195,14 +195,23 @@ def _pump(
     sink: BinaryIO | None,
     on_line: Callable[[str], None] | None,
 ) -> None:
+    """Read until the program has closed its output, or has ended and left no more to read: a daemon that it
+    started (ssh's ControlPersist, say) may keep the pipe open for ever."""
     assert child.stdout is not None
     pending = b""
-    with selectors.DefaultSelector() as selector:
+    with contextlib.ExitStack() as stack:
+        selector = stack.enter_context(selectors.DefaultSelector())
         selector.register(child.stdout, selectors.EVENT_READ)
+        ended = os.pidfd_open(child.pid)  # our child, not reaped: the pid is its own
+        stack.callback(os.close, ended)
+        selector.register(ended, selectors.EVENT_READ)
         while True:
             left = None if deadline is None else deadline - time.monotonic()
-            if (left is not None and left <= 0) or not selector.select(left):
+            ready = [] if left is not None and left <= 0 else selector.select(left)
+            if not ready:
                 raise _expired(child.args)
+            if all(key.fileobj == ended for key, _ in ready):
+                break
             chunk = os.read(child.stdout.fileno(), 65536)
             if not chunk:
                 break

@@ -90,6 +90,15 @@ def test_timeout_ends_the_whole_group(tmp_path: Path) -> None:
     assert gone(int(pidfile.read_text()))
 
 
+def test_a_daemon_that_keeps_the_pipe_open_does_not_hold_us(tmp_path: Path) -> None:
+    """As ssh's ControlPersist does behind git fetch."""
+    started = time.monotonic()
+    finished = run(["sh", "-c", "sleep 20 & echo $! >pid; echo said; exit 3"], cwd=tmp_path, check=False)
+    os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
+    assert time.monotonic() - started < 10
+    assert (finished.returncode, finished.output) == (3, "said\n")
+
+
 def test_interrupt_ends_the_program(tmp_path: Path) -> None:
     pidfile = tmp_path / "pid"
     threading.Timer(
