@@ -9,7 +9,7 @@ from pathlib import Path
 from harness.errors import HarnessError
 from harness.guest import Guest, available_mib, start, why_not
 from harness.teardown.model import Cell, Sample, sample_of
-from harness.teardown.watch import Measured, measure
+from harness.teardown.watch import SIGNALS, Measured, measure
 
 
 def take_sample(cell: Cell, *, log: Path) -> Sample:
@@ -55,6 +55,12 @@ def take_sample(cell: Cell, *, log: Path) -> Sample:
 
 def _fault(cell: Cell, measured: Measured) -> str | None:
     """Why the figures cannot be used, or None."""
+    wanted = -SIGNALS[cell.trigger] if cell.trigger in ("sigkill", "sigabrt") else 0
+    if measured.exit_status != wanted:
+        status = measured.exit_status
+        return (
+            f"QEMU ended with {f'signal {-status}' if status < 0 else f'status {status}'} on {cell.trigger}"
+        )
     if measured.stuck:
         return f"memory not back {cell.timeout_s:g} s after QEMU's end: {measured.stuck} helper(s) killed"
     if cell.helper and not measured.helpers:

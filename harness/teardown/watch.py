@@ -45,15 +45,24 @@ class Measured:
 
 def shares_memory(pid: int, other: int) -> bool | None:
     """Whether two processes share one address space: kcmp(2), KCMP_VM. None when the kernel won't say."""
+    answer = _kcmp_vm(pid, other)
+    if answer >= 0:
+        return answer == 0
+    if answer == -errno.ESRCH:
+        return False  # gone meanwhile
+    if answer in (-errno.EPERM, -errno.EACCES) and _kcmp_vm(os.getpid(), os.getpid()) == 0:
+        return False  # a process that we may not look at and that thus is none of ours
+    return None  # unknown to the kernel, or forbidden altogether: a container's filter (seccomp(2))
+
+
+def _kcmp_vm(pid: int, other: int) -> int:
+    """What kcmp(2) says, 0 for one address space; a negative errno."""
     number = _SYS_KCMP.get(platform.machine())
     if number is None:
-        return None
+        return -errno.ENOSYS
     libc = ctypes.CDLL(None, use_errno=True)
-    answer = libc.syscall(*(ctypes.c_long(value) for value in (number, pid, other, KCMP_VM, 0, 0)))
-    if answer >= 0:
-        return bool(answer == 0)
-    # Gone meanwhile, or a process that we may not look at and that thus is none of ours.
-    return False if ctypes.get_errno() in (errno.ESRCH, errno.EPERM, errno.EACCES) else None
+    answer = int(libc.syscall(*(ctypes.c_long(value) for value in (number, pid, other, KCMP_VM, 0, 0))))
+    return answer if answer >= 0 else -ctypes.get_errno()
 
 
 def find_sharers(pid: int, proc: Path = Path("/proc")) -> tuple[int, ...]:
@@ -101,12 +110,19 @@ def measure(machine: Machine, trigger: str, *, timeout_s: float) -> Measured:
     """End the guest by ``trigger`` and time it.
 
     QEMU and all helpers are gone when this returns. Raises TeardownError when QEMU itself does not end
-    within ``timeout_s`` seconds (it is killed then) or the trigger is unknown.
+    within ``timeout_s`` seconds (it is killed then), had ended already, or the trigger is unknown.
     """
     if trigger != "quit" and trigger not in SIGNALS:
         raise TeardownError(f"trigger {trigger!r} is not known", f"choose from: quit {' '.join(SIGNALS)}")
     pidfd = machine.child.pidfd
     with open_sharers(machine.pid) as sharers:
+        if machine.child.has_ended():
+            raise TeardownError(
+                "QEMU had ended before the trigger",
+                "look at the log, and at the kernel's for want of memory",
+                details=machine.child.last_lines(),
+                log=machine.child.log,
+            )
         expired = threading.Event()
 
         def give_up() -> None:

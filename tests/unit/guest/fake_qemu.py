@@ -1,7 +1,8 @@
 """Stands for QEMU: takes its words, speaks enough QMP, and misbehaves on request (``-fake MODE``).
 
-Modes: normal, die, silent, stubborn (ignores SIGTERM), running (not paused), helper:USEC (a second process
-with the same memory that ends USEC microseconds after it was made), babble (much output, then dies).
+Modes: normal, die, silent, stubborn (ignores SIGTERM), crash (by SIGSEGV on SIGTERM), running (not paused),
+helper:USEC (a second process with the same memory that ends USEC microseconds after it was made), babble
+(much output, then dies).
 """
 
 import contextlib
@@ -57,6 +58,8 @@ def misbehave(mode: str) -> None:
         start_helper(int(mode.partition(":")[2]))
     if mode == "stubborn":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    elif mode == "crash":
+        signal.signal(signal.SIGTERM, lambda *_: os.kill(os.getpid(), signal.SIGSEGV))
     else:
         signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
 

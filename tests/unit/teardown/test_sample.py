@@ -43,6 +43,13 @@ def test_memory_that_does_not_come_back_fails_the_sample(tmp_path):
     assert sample.reclaim_s is None
 
 
+def test_a_crash_of_qemu_is_no_sample(tmp_path):
+    sample = taken(tmp_path, "crash", trigger="sigterm")
+    assert sample.outcome == "failed"
+    assert sample.reason == "QEMU ended with signal 11 on sigterm"
+    assert sample.exit_status == -11
+
+
 def test_a_guest_that_does_not_start_fails_the_sample(tmp_path):
     sample = taken(tmp_path, "die")
     assert sample.outcome == "failed"

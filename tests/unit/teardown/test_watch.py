@@ -1,4 +1,6 @@
+import errno
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -52,6 +54,14 @@ def test_a_qemu_that_ignores_the_trigger_is_killed_at_the_limit(tmp_path):
     assert time.monotonic() - begun < 3
 
 
+def test_a_qemu_that_ended_before_the_trigger_is_not_timed(tmp_path):
+    with start(fake_guest(tmp_path, "normal"), log=tmp_path / "log", timeout_s=10) as machine:
+        os.kill(machine.pid, signal.SIGKILL)  # as the kernel does when memory runs out
+        assert machine.child.has_ended(10)
+        with pytest.raises(TeardownError, match="QEMU had ended before the trigger"):
+            measure(machine, "sigkill", timeout_s=10)
+
+
 def test_an_unknown_trigger_is_refused(tmp_path):
     with pytest.raises(TeardownError, match="'please' is not known"):
         measured(tmp_path, "normal", "please")
@@ -69,6 +79,14 @@ def test_the_kernel_tells_who_shares_memory():
     with subprocess.Popen([sys.executable, "-IS", "-c", "input()"], stdin=subprocess.PIPE) as child:
         assert shares_memory(os.getpid(), child.pid) is False
         child.stdin.close()
+
+
+def test_where_kcmp_is_forbidden_it_does_not_decide(monkeypatch):
+    """Containers without CAP_SYS_PTRACE: their filter answers EPERM even about ourselves."""
+    monkeypatch.setattr(watch, "_kcmp_vm", lambda *_: -errno.EPERM)
+    assert shares_memory(os.getpid(), 1) is None
+    monkeypatch.setattr(watch, "_kcmp_vm", lambda pid, other: 0 if pid == other else -errno.EPERM)
+    assert shares_memory(os.getpid(), 1) is False
 
 
 def test_a_helper_is_found_whatever_its_name_is(tmp_path):
