@@ -77,9 +77,20 @@ def find_sharers(pid: int, proc: Path = Path("/proc")) -> tuple[int, ...]:
         answer = shares_memory(pid, other)
         if answer is None:
             answer = _looks_like_helper(proc, pid, other)
+        elif answer:
+            # A process that is ending has no memory, and neither have kernel threads: for kcmp they are equal.
+            answer = _has_memory(proc, other)
         if answer:
             sharers.append(other)
     return tuple(sorted(sharers))
+
+
+def _has_memory(proc: Path, pid: int) -> bool:
+    """Whether the process has an address space at all: without one, all of statm is 0 (proc(5))."""
+    try:
+        return (proc / str(pid) / "statm").read_text(encoding="ascii").split()[0] != "0"
+    except (OSError, IndexError):
+        return False
 
 
 def _looks_like_helper(proc: Path, pid: int, other: int) -> bool:

@@ -81,6 +81,13 @@ def test_the_kernel_tells_who_shares_memory():
         child.stdin.close()
 
 
+def test_a_dead_process_shares_nothing():
+    """It has no memory, and neither have kernel threads: kcmp calls that equal."""
+    with subprocess.Popen(["true"]) as child:
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+        assert find_sharers(child.pid) == ()
+
+
 def test_where_kcmp_is_forbidden_it_does_not_decide(monkeypatch):
     """Containers without CAP_SYS_PTRACE: their filter answers EPERM even about ourselves."""
     monkeypatch.setattr(watch, "_kcmp_vm", lambda *_: -errno.EPERM)
