@@ -78,7 +78,7 @@ def find_sharers(pid: int, proc: Path = Path("/proc")) -> tuple[int, ...]:
         if answer is None:
             answer = _looks_like_helper(proc, pid, other)
         elif answer:
-            # A process that is ending has no memory, and neither have kernel threads: for kcmp they are equal.
+            # An ending process has no memory, and neither have kernel threads: kcmp calls that equal.
             answer = _has_memory(proc, other)
         if answer:
             sharers.append(other)
