@@ -111,7 +111,7 @@ def parse_options(layout: Layout, words: Sequence[str]) -> Options:
     memory = values.pop("memory")
     assert isinstance(memory, tuple)
     fields: dict[str, Any] = dict(values)
-    options = Options(memory_mib=tuple(parse_size(size) for size in memory), given=tuple(words), **fields)
+    options = Options(memory_mib=_sizes(memory), given=tuple(words), **fields)
     if "memory" in given:
         _refuse_too_large(options.memory_mib)
     return options
@@ -125,6 +125,14 @@ def parse_size(text: str) -> int:
             f"-Dmemory: {text!r} is not a size", "write a number with M or G, such as 256M or 16G"
         )
     return int(match[1]) * (1024 if match[2] in "Gg" else 1)
+
+
+def _sizes(texts: Sequence[str]) -> tuple[int, ...]:
+    sizes = tuple(parse_size(text) for text in texts)
+    for mib in sizes:
+        if sizes.count(mib) > 1:
+            raise OptionError(f"-Dmemory: {format_size(mib)} is there twice", "name each size once")
+    return sizes
 
 
 def format_size(mib: int) -> str:

@@ -123,3 +123,7 @@ def test_readme_explains_every_option(layout: Layout) -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     rows = set(re.findall(r"^\| `([a-z_]+)` \|", readme, re.MULTILINE))
     assert rows == set(declared_options(layout))
+
+
+def test_one_size_written_twice_is_refused(layout: Layout) -> None:
+    assert "1G is there twice" in refused(layout, "-Dmemory=1G,256M,1024M").cause
