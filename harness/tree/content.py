@@ -80,7 +80,7 @@ def from_folder(folder: Path) -> Iterator[Entry]:
     Raises TreeError for what a tree cannot hold (devices, sockets, links that leave), StorageError.
     """
     try:
-        for root, folders, files in os.walk(folder):
+        for root, folders, files in os.walk(folder, onerror=_raise):
             folders.sort()
             links = [name for name in folders if (Path(root) / name).is_symlink()]
             folders[:] = [name for name in folders if name not in links and name != ".git"]
@@ -91,6 +91,10 @@ def from_folder(folder: Path) -> Iterator[Entry]:
                 yield _folder_entry(folder, full, str(full.relative_to(folder)))
     except OSError as error:
         raise StorageError(f"{folder} cannot be read: {error}", "check its permissions") from error
+
+
+def _raise(error: OSError) -> None:
+    raise error
 
 
 def _folder_entry(folder: Path, full: Path, path: str) -> Entry:

@@ -13,13 +13,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.errors import TreeError
+from harness.errors import StorageError, TreeError
 from harness.layout import Layout
 from harness.progress import Silent
 from harness.source import Edit, Source
 from harness.source.pin import Traces
 from harness.tree import import_source
-from harness.tree.content import from_archive
+from harness.tree.content import from_archive, from_folder
 from harness.tree.edits import edit_text
 from harness.tree.fastimport import import_entries
 from harness.tree.git import Git
@@ -402,3 +402,20 @@ def test_links_that_pass_never_lead_out(first: str, second: str) -> None:
 
     for path in links:
         resolve(path.split("/"), [], 20)
+
+
+def test_a_folder_that_cannot_be_read_is_not_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "secret").mkdir()
+    (tmp_path / "VERSION").write_text("7.2.0")
+    scan = os.scandir
+
+    def deny(path: str) -> object:
+        if str(path).endswith("secret"):
+            raise PermissionError(13, "Permission denied", path)
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", deny)
+    with pytest.raises(StorageError, match="secret"):
+        list(from_folder(tmp_path))
