@@ -40,6 +40,13 @@ class Request:
         return parse_options(self.layout, (*self.words, *more))
 
 
+class _Output(Console):
+    """Standard output. A reader that has gone is an error as any other, not rich's silent exit."""
+
+    def on_broken_pipe(self) -> None:
+        raise  # noqa: PLE0704 - rich calls this while it handles the BrokenPipeError
+
+
 def doctor(request: Request) -> int:
     """List needed programs and libraries; install missing Debian packages where that is allowed."""
     from harness.build.doctor import check, ensure, requirements
@@ -58,7 +65,7 @@ def _print_needs(rows: Iterable[Row]) -> None:
     table = Table("needed", "found", "version", "where from", "needed for", box=None, pad_edge=False)
     for row in rows:
         table.add_row(row.name, "yes" if row.found else "no", row.version, row.origin, row.needed_by)
-    Console().print(table)
+    _Output().print(table)
 
 
 def fetch(request: Request) -> int:
@@ -135,7 +142,7 @@ def teardown(request: Request) -> int:
     prepared, builds = build_all(request.layout, options, request.reporter, request.command)
     subjects = subjects_of(builds, prepared.pin.async_teardown)
     results = record_teardown(request.layout, options, subjects, request.reporter, command=request.command)
-    Console().print(render_table(results))
+    _Output().print(render_table(results))
     _print(f"\nresults: {teardown_file(request.layout)}")
     check_results(request.layout, results)
     return 0
@@ -154,7 +161,7 @@ def clean(request: Request) -> int:
 
 
 def _print(text: object) -> None:
-    Console(soft_wrap=True).print(str(text), markup=False, highlight=False)
+    _Output(soft_wrap=True).print(str(text), markup=False, highlight=False)
 
 
 STAGES: dict[str, Callable[[Request], int]] = {

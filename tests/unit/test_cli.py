@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -135,7 +136,8 @@ def test_reproducer_names_what_the_user_typed(monkeypatch: pytest.MonkeyPatch) -
     ]
 
 
-def test_reader_that_goes_away(environment: dict[str, str]) -> None:
+def test_reader_that_goes_away(environment: dict[str, str], tmp_path: Path) -> None:
+    environment["PATH"] = str(tmp_path)  # no apt-get there: a unit test must never install anything
     with subprocess.Popen(
         [sys.executable, "-m", "harness", "doctor"],
         cwd=ROOT,
@@ -148,6 +150,7 @@ def test_reader_that_goes_away(environment: dict[str, str]) -> None:
         assert child.stderr is not None
         child.stdout.close()
         assert "Traceback" not in child.stderr.read()
+    assert child.returncode == 128 + signal.SIGPIPE
 
 
 def test_interrupt_ends_in_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
