@@ -33,14 +33,18 @@ def run(session: nox.Session, *words: str, **options: object) -> object:
 
 def install(session: nox.Session, extra: str = "") -> None:
     """Install the project with its pinned dependencies, unless the environment already holds just that."""
-    stamp = ENVIRONMENT / f"installed{extra}"
-    wanted = hashlib.sha256(f"{sys.version} {ROOT}".encode())
+    stamp, identity = ENVIRONMENT / f"installed{extra}", ENVIRONMENT / "identity"
+    # Scripts of an environment name the folder it was made in, and it needs the Python it was made with.
+    made_for = f"{sys.version} {ROOT}"
+    wanted = hashlib.sha256(made_for.encode())
     for name in ("pyproject.toml", "constraints.txt"):
         wanted.update((ROOT / name).read_bytes())
-    if PYTHON.exists() and stamp.is_file() and stamp.read_text() == wanted.hexdigest():
+    whole = identity.is_file() and identity.read_text() == made_for and PYTHON.exists()
+    if whole and stamp.is_file() and stamp.read_text() == wanted.hexdigest():
         return
-    if not PYTHON.exists():
-        session.run(sys.executable, "-m", "virtualenv", "--quiet", str(ENVIRONMENT), external=True)
+    if not whole:
+        session.run(sys.executable, "-m", "virtualenv", "--quiet", "--clear", str(ENVIRONMENT), external=True)
+        identity.write_text(made_for)
     run(session, "pip", "install", "--quiet", "--constraint", "constraints.txt", "--editable", f".{extra}")
     stamp.write_text(wanted.hexdigest())
 
@@ -123,6 +127,6 @@ def lock(session: nox.Session) -> None:
         "--editable",
         ".[test]",
     )
-    frozen = run(session, "pip", "freeze", "--exclude-editable", silent=True)
+    frozen = run(session, "pip", "freeze", "--all", "--exclude=pip", "--exclude-editable", silent=True)
     head = "# Made by `nox -s lock` from pyproject.toml. Every environment is installed with it.\n"
     (ROOT / "constraints.txt").write_text(head + str(frozen))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import errno
 import inspect
+import io
 import os
 import sys
 import traceback
@@ -56,6 +57,10 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point. Returns the exit code; docs/errors.md lists them."""
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that is not UTF-8 must not turn a finished run into an error.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     words = list(sys.argv[1:] if argv is None else argv)
     arguments = parser().parse_args(words)
     if arguments.stage in commands.UNGUARDED:
@@ -67,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _call(arguments: argparse.Namespace, words: Sequence[str]) -> int:
     prefix = os.environ.get("QEMU_HARNESS_COMMAND")
-    after_stage = words[words.index(arguments.stage) + 1 :]
+    after_stage = words[_stage_index(words) + 1 :]
     command = f"{prefix} {shell_quote(after_stage)}" if prefix else f"qemu-harness {shell_quote(words)}"
     request = commands.Request(
         layout=find_layout(arguments.root),
@@ -79,6 +84,14 @@ def _call(arguments: argparse.Namespace, words: Sequence[str]) -> int:
     status: int = arguments.function(request)
     sys.stdout.flush()
     return status
+
+
+def _stage_index(words: Sequence[str]) -> int:
+    """Where the stage's name is: the first word that is no option and no option's value."""
+    index = 0
+    while words[index].startswith("-"):
+        index += 2 if words[index] == "--root" else 1
+    return index
 
 
 def _report_errors(call: Callable[[], int]) -> int:

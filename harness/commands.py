@@ -6,7 +6,9 @@ Stages are imported where they are used, so that ``which`` and ``doctor`` start 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import shutil
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
-from harness.errors import MissingError
+from harness.errors import GuestError, MissingError, OptionError
 from harness.layout import Layout, label_of
+from harness.lock import hold
 from harness.options import Options, parse_options
 from harness.progress import Reporter
 
@@ -39,9 +42,20 @@ class Request:
         """The options given, and those that the sub-command's own arguments mean."""
         return parse_options(self.layout, (*self.words, *more))
 
+    def checkout(self) -> contextlib.AbstractContextManager[None]:
+        """The right to write into this checkout, for one run at a time."""
+        return hold(self.layout.checkout_lock, "this checkout", self.reporter)
+
+
+WIDTH = 120
+"""Columns of a table that goes to a file or a pipe: wide enough that no figure is cut."""
+
 
 class _Output(Console):
     """Standard output. A reader that has gone is an error as any other, not rich's silent exit."""
+
+    def __init__(self, *, soft_wrap: bool = False) -> None:
+        super().__init__(soft_wrap=soft_wrap, width=None if sys.stdout.isatty() else WIDTH)
 
     def on_broken_pipe(self) -> None:
         raise  # noqa: PLE0704 - rich calls this while it handles the BrokenPipeError
@@ -83,18 +97,25 @@ def fetch(request: Request) -> int:
 
 def tree(request: Request) -> int:
     """Import the source into git and check the variants out; prints their folders."""
-    from harness.pipeline import prepare
+    from harness.pipeline import check_request, prepare
 
-    for checkout in prepare(request.layout, request.options(), request.reporter).checkouts:
+    options = request.options()
+    check_request(request.layout, options, needs_build=False)
+    with request.checkout():
+        prepared = prepare(request.layout, options, request.reporter)
+    for checkout in prepared.checkouts:
         _print(checkout.path)
     return 0
 
 
 def build(request: Request) -> int:
     """Build the variants for all targets; prints the binaries."""
-    from harness.pipeline import build_all
+    from harness.pipeline import build_all, check_request
 
-    _, builds = build_all(request.layout, request.options(), request.reporter, request.command)
+    options = request.options()
+    check_request(request.layout, options)
+    with request.checkout():
+        _, builds = build_all(request.layout, options, request.reporter, request.command)
     for built in builds:
         for binary in built.binaries:
             _print(binary.path)
@@ -129,34 +150,54 @@ def guest(request: Request) -> int:
                 pass
         except KeyboardInterrupt:
             return 0
-    return 0
+        raise GuestError(
+            "QEMU ended by itself or was killed",
+            "read its last lines and the log",
+            details=held.machine.child.last_lines(),
+            log=held.machine.child.log,
+        )
 
 
 def teardown(request: Request) -> int:
     """Main job: build, start large guests, time their teardown, print and store the comparison."""
-    from harness.pipeline import build_all
+    from harness.guest import check_targets
+    from harness.pipeline import build_all, check_request
     from harness.report import check_results, record_teardown, render_table, teardown_file
     from harness.teardown import subjects_of
 
-    options = request.options()
-    prepared, builds = build_all(request.layout, options, request.reporter, request.command)
-    subjects = subjects_of(builds, prepared.pin.async_teardown)
-    results = record_teardown(request.layout, options, subjects, request.reporter, command=request.command)
+    options, layout, reporter = request.options(), request.layout, request.reporter
+    check_request(layout, options)
+    check_targets(options.targets)
+    with request.checkout():
+        prepared, builds = build_all(layout, options, reporter, request.command)
+        subjects = subjects_of(builds, prepared.pin.async_teardown)
+        with hold(layout.measuring_lock, "the right to time guests on this machine", reporter):
+            results = record_teardown(layout, options, subjects, reporter, command=request.command)
     _Output().print(render_table(results))
-    _print(f"\nresults: {teardown_file(request.layout)}")
-    check_results(request.layout, results)
+    _print(f"\nresults: {teardown_file(layout)}")
+    check_results(layout, results)
     return 0
 
 
 def clean(request: Request) -> int:
     """Remove builds, results and trees of this checkout; with --cache also downloads and compiler cache."""
-    folders = [request.layout.build, request.layout.trees]
+    layout = request.layout
+    for folder in (layout.build, layout.trees):
+        if folder.is_dir() and layout.root not in folder.parents:
+            raise OptionError(
+                f"{folder} is outside the checkout, and may hold more than what the harness made",
+                "remove it yourself, or run without QEMU_HARNESS_BUILD and QEMU_HARNESS_TREES",
+            )
+    folders = [layout.build, layout.trees]
     if request.arguments.cache:
-        folders.append(request.layout.cache)
-    for folder in folders:
-        if folder.is_dir():
-            request.reporter.note(f"removing {folder}")
-            shutil.rmtree(folder)
+        # Only what is ours, by name; the locks stay, or two runs could hold the same one.
+        names = ("apt", "ccache", "downloads", "firmware", "options", "pyenvs")
+        folders += [layout.cache / name for name in names]
+    with request.checkout():
+        for folder in folders:
+            if folder.is_dir():
+                request.reporter.note(f"removing {folder}")
+                shutil.rmtree(folder)
     return 0
 
 

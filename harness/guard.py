@@ -49,6 +49,8 @@ def guarded(main: Callable[[], int], *, die_with_parent: bool = False) -> int:
         with contextlib.suppress(OSError, ValueError):
             stream.flush()
     guard = os.getpid()
+    # What the shell started before it exec'ed us is a child of ours, and none of our business.
+    before_us = frozenset(_descendants())
     # Ignored children are reaped by the kernel, and nobody is told (wait(2)); the worker's subprocesses too.
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     # Blocked before the fork: no signal is lost between it and the loop that waits for them.
@@ -65,7 +67,7 @@ def guarded(main: Callable[[], int], *, die_with_parent: bool = False) -> int:
         try:
             status = _wait_for(worker)
         finally:
-            end_descendants()
+            end_descendants(before_us)
             # A Ctrl-C during the clean-up has nothing left to stop.
             while signal.sigtimedwait(FORWARDED, 0) is not None:
                 pass
@@ -152,9 +154,10 @@ def _reap(worker: int) -> int | None:
     return status
 
 
-def end_descendants() -> tuple[int, ...]:
+def end_descendants(spared: frozenset[int] = frozenset()) -> tuple[int, ...]:
     """End every process that descends from this one: SIGTERM, a grace period, SIGKILL. Returns their pids.
 
+    Those in ``spared`` are left alone.
     New ones are looked for until none is left, so a process that forks while it is being ended is found too.
     """
     found: dict[int, None] = {}
@@ -162,7 +165,7 @@ def end_descendants() -> tuple[int, ...]:
     asked: set[int] = set()
     while time.monotonic() - begun < GRACE_S + KILL_LIMIT_S:
         _reap(-1)
-        left = list(_descendants())
+        left = [pid for pid in _descendants() if pid not in spared]
         if not left:
             break
         late = time.monotonic() - begun >= GRACE_S

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from dataclasses import dataclass
@@ -44,6 +45,21 @@ class Layout:
     @property
     def ccache(self) -> Path:
         return self.cache / "ccache"
+
+    @property
+    def checkout_lock(self) -> Path:
+        """Held by whoever writes into this checkout. It lies outside, so that cleaning does not remove it."""
+        digest = hashlib.sha256(os.fsencode(self.root)).hexdigest()[:12]
+        return self.locks / f"checkout-{digest}"
+
+    @property
+    def measuring_lock(self) -> Path:
+        """Held by whoever times guests: two at once would time each other."""
+        return self.locks / "measuring"
+
+    @property
+    def locks(self) -> Path:
+        return self.cache / "locks"
 
     def tree(self, name: str) -> Path:
         """The git repository of a pin (or of a local source)."""

@@ -41,6 +41,11 @@ def check_request(layout: Layout, options: Options, *, needs_build: bool = True)
             "choose another pin with -Dpin=",
         )
     series = load_series(layout, options.series) if "patched" in options.variants else None
+    if series is not None and not series.fits(pin.name):
+        raise OptionError(
+            f"series {series.name} is for pin {', '.join(series.pins)}, not for {pin.name}",
+            "leave it out with -Dvariants=pristine,base, or name another one with -Dseries=",
+        )
     return pin, series
 
 

@@ -88,6 +88,7 @@ def run(
     merge_stderr: bool = True,
     check: bool = True,
     error: Callable[[Finished], HarnessError] | None = None,
+    grace_s: float = GRACE_S,
 ) -> Finished:
     """Run a program to its end.
 
@@ -96,6 +97,8 @@ def run(
     command ahead of it, to ``log`` (appended). With ``merge_stderr`` false, ``output`` is standard output
     alone and stderr goes only to the log. With ``check``, a status other than 0 raises ``error(finished)``
     or, without it, a HarnessError with the last lines.
+
+    When it has to be ended, it gets ``grace_s`` seconds between SIGTERM and SIGKILL.
 
     Raises MissingError (no such program), TimeoutExpiredError, StorageError (log not writable).
     """
@@ -136,7 +139,7 @@ def run(
         try:
             _pump(child, None if timeout_s is None else started + timeout_s, tail, sink, on_line)
         except BaseException:
-            end_group(child)
+            end_group(child, grace_s)
             raise
     if child.returncode == 127 and shutil.which(words[0]) is None:
         # setpriv could not exec it

@@ -26,6 +26,8 @@ from harness.progress import Reporter
 __all__ = ["Requirement", "Row", "check", "ensure", "requirements"]
 
 INSTALL_LIMIT_S = 1800.0
+DPKG_GRACE_S = 120.0
+"""dpkg finishes the package at hand when it is asked to end; killed, it leaves the system to be repaired."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -228,7 +230,15 @@ def _install(missing: Sequence[Row], layout: Layout, reporter: Reporter) -> None
                 return _missing(missing, "apt-get could not install it", log, errors)
 
             words = [*command, "install", "-y", "--no-install-recommends", *packages]
-            ended = run(words, log=log, on_line=follow, timeout_s=INSTALL_LIMIT_S, check=last, error=explain)
+            ended = run(
+                words,
+                log=log,
+                on_line=follow,
+                timeout_s=INSTALL_LIMIT_S,
+                check=last,
+                error=explain,
+                grace_s=DPKG_GRACE_S,
+            )
             return ended.returncode == 0
 
         # Lists may be missing or name versions that the mirror no longer has: fetch them only then.
@@ -261,7 +271,8 @@ def _missing(
         remedy = f"run: {sys.executable} -m pip install {' '.join(python)}"
     elif shutil.which("apt-get"):
         sudo = "" if os.geteuid() == 0 else "sudo "
-        remedy = f"run: {sudo}apt-get install -y --no-install-recommends {packages}"
+        install = f"{sudo}apt-get install -y --no-install-recommends {packages}"
+        remedy = f"run: {sudo}apt-get update && {install}"
     else:
         remedy = f"install what Debian calls: {packages}"
     return MissingError(

@@ -8,7 +8,7 @@ from harness.guest.accel import Accel, probe_accel
 from harness.guest.firmware import Firmware, fetch_firmware
 from harness.guest.machine import Machine, start
 from harness.guest.memory import available_mib, needed_mib, why_not
-from harness.guest.model import Guest, command_line
+from harness.guest.model import Guest, check_targets, command_line
 
 __all__ = [
     "Accel",
@@ -16,6 +16,7 @@ __all__ = [
     "Guest",
     "Machine",
     "available_mib",
+    "check_targets",
     "command_line",
     "fetch_firmware",
     "needed_mib",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,6 +47,12 @@ def architecture_of(target: str) -> Architecture:
         known = " ".join(f"{known}-softmmu" for known in ARCHITECTURES)
         raise OptionError(f"guests of target {target!r} cannot be started", f"choose from: {known}")
     return ARCHITECTURES[name]
+
+
+def check_targets(targets: Iterable[str]) -> None:
+    """Raise OptionError unless guests of all ``targets`` can be started."""
+    for target in targets:
+        architecture_of(target)
 
 
 @dataclass(frozen=True, kw_only=True)

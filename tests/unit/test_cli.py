@@ -49,6 +49,13 @@ def harness(environment: dict[str, str], *words: str | bytes) -> subprocess.Comp
         (("build", "-Dtargets=vax-softmmu"), 2, "QEMU 7.2.0 has no 'vax-softmmu'"),
         (("build", "-Dpin=5.2"), 2, "pin 5.2 can be fetched and imported, not built: "),
         (("build", "-Dseries=no-such"), 2, "there is no series 'no-such'"),
+        (("build", "-Dpin=10.0"), 2, "series async-teardown is for pin 7.2, not for 10.0"),
+        (
+            ("teardown", "-Dtargets=aarch64-softmmu"),
+            2,
+            "guests of target 'aarch64-softmmu' cannot be started",
+        ),
+        (("--root", "build", "build"), 2, "no checkout of the harness"),
         (("tree", "-Dmemory=400000G"), 2, "cannot fit into this machine"),
         (("fetch", "-Dsource=/does/not/exist"), None, "/does/not/exist"),
         (("which", "base", "x86_64-softmmu"), 15, "nox -s build"),
@@ -162,17 +169,34 @@ def test_interrupt_ends_in_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
     assert capsys.readouterr().err.startswith("error: stopped by request\nremedy: ")
 
 
-def test_clean_removes_what_runs_made_and_nothing_else(environment: dict[str, str]) -> None:
-    for name in ("BUILD", "TREES", "CACHE"):
-        folder = Path(environment[f"QEMU_HARNESS_{name}"])
-        (folder / "sub").mkdir(parents=True)
-        (folder / "sub" / "file").write_text("x")
-    assert harness(environment, "clean").returncode == 0
-    assert not Path(environment["QEMU_HARNESS_BUILD"]).exists()
-    assert not Path(environment["QEMU_HARNESS_TREES"]).exists()
-    assert (Path(environment["QEMU_HARNESS_CACHE"]) / "sub" / "file").exists()
-    assert harness(environment, "clean", "--cache").returncode == 0
-    assert not (Path(environment["QEMU_HARNESS_CACHE"]) / "sub").exists()
+def test_clean_removes_what_runs_made_and_nothing_else(environment: dict[str, str], tmp_path: Path) -> None:
+    root = tmp_path / "checkout"
+    (root / "qemu-src" / "trees" / "7.2").mkdir(parents=True)
+    for name in ("meson_options.txt", "meson.build", "qemu-src/pins.toml"):
+        shutil.copy(ROOT / name, root / name)
+    (root / "build" / "results").mkdir(parents=True)
+    cache = Path(environment["QEMU_HARNESS_CACHE"])
+    for name in ("ccache", "downloads", "not-ours"):
+        (cache / name).mkdir(parents=True)
+    moved = environment.pop("QEMU_HARNESS_BUILD"), environment.pop("QEMU_HARNESS_TREES")
+    assert harness(environment, "--root", str(root), "clean").returncode == 0
+    assert not (root / "build").exists()
+    assert not (root / "qemu-src" / "trees").exists()
+    assert (cache / "ccache").exists()
+    assert harness(environment, "--root", str(root), "clean", "--cache").returncode == 0
+    assert not (cache / "ccache").exists()
+    assert (cache / "not-ours").exists()
+    # A folder that the user named may be his home.
+    Path(moved[0]).mkdir()
+    ended = harness({**environment, "QEMU_HARNESS_BUILD": moved[0]}, "--root", str(root), "clean")
+    assert ended.returncode == 2
+    assert Path(moved[0]).exists()
+
+
+def test_locale_that_cannot_say_it_all(environment: dict[str, str]) -> None:
+    ended = harness({**environment, "PYTHONIOENCODING": "ascii"}, "fetch", "-Dpin=\N{EN DASH}")
+    assert ended.returncode == 2
+    assert "\\u2013" in ended.stderr
 
 
 @pytest.mark.skipif(shutil.which("qemu-harness") is None, reason="the console script is not on PATH")
