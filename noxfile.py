@@ -78,14 +78,14 @@ def lint(session: nox.Session) -> None:
 def unit(session: nox.Session) -> None:
     """Run the unit tests: no network, no QEMU, under 30 s. Arguments go to pytest."""
     install(session, "[test]")
-    run(session, "pytest", *session.posargs)
+    run(session, "pytest", "--numprocesses=auto", "-m", "not slow", *session.posargs)
 
 
 @shared
 def tests(session: nox.Session) -> None:
-    """Run all that proves the project without a QEMU build: lint, then unit. Arguments go to pytest."""
+    """Run all that proves the project without a QEMU build: lint, then every test. Arguments go to pytest."""
     lint(session)
-    unit(session)
+    run(session, "pytest", "--numprocesses=auto", *session.posargs)
 
 
 @shared

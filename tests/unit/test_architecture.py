@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -74,3 +75,16 @@ def test_architecture_names_every_stage() -> None:
         assert f"`{stage}/`" in text
     for module in ("cli.py", "commands.py", "pipeline.py", "guard.py", *(f"{name}.py" for name in BASE)):
         assert module in text
+
+
+def test_readme_describes_every_session() -> None:
+    sessions = {
+        node.name: ast.get_docstring(node)
+        for node in ast.parse((ROOT / "noxfile.py").read_text(encoding="utf-8")).body
+        if isinstance(node, ast.FunctionDef) and node.decorator_list
+    }
+    rows = re.findall(
+        r"^\| `(\w+)` \| (.+) \|$", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    told = dict(row for row in rows if row[0] in sessions)
+    assert told == sessions

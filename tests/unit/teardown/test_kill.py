@@ -1,0 +1,94 @@
+"""A whole run, killed in the middle: guard, worker, avocado's job and test, and a (stand-in) QEMU."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from pathlib import Path
+
+import pytest
+
+from tests.unit.guest.support import fake_binary
+
+ROOT = Path(__file__).resolve().parents[3]
+MARK = "QEMU_HARNESS_TEST_MARK"
+DRIVER = """
+import sys
+from pathlib import Path
+from harness.guard import guarded
+from harness.guest import Accel, Firmware
+from harness.layout import Layout
+from harness.options import parse_options
+from harness.progress import Silent
+from harness.teardown import Subject, run_teardown, runner
+
+root, home, binary = map(Path, sys.argv[1:])
+layout = Layout(root=root, build=home / "build", trees=home / "trees", cache=home / "cache")
+runner.fetch_firmware = lambda *_: Firmware(folders=())
+words = ["memory=1M", "variants=base", "targets=x86_64-softmmu", "triggers=sigterm", "rounds=1"]
+options = parse_options(layout, [f"-D{word}" for word in words])
+# It ignores SIGTERM, so the run stands still in the middle of a measurement.
+subject = Subject(variant="base", host="native", target="x86_64-softmmu", path=str(binary), sha256="",
+                  version="", options=("-fake", "stubborn"))
+accels = {"x86_64-softmmu": Accel(target="x86_64-softmmu", name="tcg", reason="")}
+
+def main():
+    # base has no options by rule; here they only tell the stand-in how to behave
+    run_teardown(layout, options, [subject], Silent(), accels=accels)
+    return 0
+
+sys.exit(guarded(main))
+"""
+
+
+def marked(mark: str) -> dict[int, str]:
+    """Living processes of the run, with their command lines."""
+    found = {}
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError, ValueError):
+            if entry.name.isdigit() and f"{MARK}={mark}".encode() in (entry / "environ").read_bytes():
+                found[int(entry.name)] = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+    return found
+
+
+def children(pid: int) -> list[int]:
+    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def wait_until(condition: object, what: str, limit_s: float = 30) -> None:
+    deadline = time.monotonic() + limit_s
+    while not condition():  # type: ignore[operator]
+        assert time.monotonic() < deadline, what
+        time.sleep(0.02)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("whom", "number"),
+    [("guard", signal.SIGTERM), ("guard", signal.SIGKILL), ("worker", signal.SIGKILL)],
+    ids=lambda value: getattr(value, "name", value),
+)
+def test_nothing_is_left(tmp_path: Path, whom: str, number: int) -> None:
+    mark, binary = uuid.uuid4().hex, fake_binary(tmp_path)
+    with subprocess.Popen(
+        [sys.executable, "-c", DRIVER, str(ROOT), str(tmp_path), str(binary)],
+        env={**os.environ, MARK: mark},
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as guard:
+        try:
+            wait_until(lambda: any(f"-IS {binary} " in line for line in marked(mark).values()), "no guest began")
+            assert len(marked(mark)) >= 4, "guard, worker, job, test and guest were expected"
+            os.kill(guard.pid if whom == "guard" else children(guard.pid)[0], number)
+            guard.wait(30)
+            wait_until(lambda: not marked(mark), "processes are left")
+        finally:
+            for pid in marked(mark):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
