@@ -83,7 +83,9 @@ def test_nothing_is_left(tmp_path: Path, whom: str, number: int) -> None:
         stderr=subprocess.DEVNULL,
     ) as guard:
         try:
-            wait_until(lambda: any(f"-IS {binary} " in line for line in marked(mark).values()), "no guest began")
+            wait_until(
+                lambda: any(f"-IS {binary} " in line for line in marked(mark).values()), "no guest began"
+            )
             assert len(marked(mark)) >= 4, "guard, worker, job, test and guest were expected"
             os.kill(guard.pid if whom == "guard" else children(guard.pid)[0], number)
             guard.wait(30)
