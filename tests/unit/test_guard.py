@@ -87,6 +87,7 @@ def test_an_error_of_main_is_shown_and_fails():
     assert "ValueError: broken" in run.errors
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", ["return 0", "os.kill(os.getpid(), 9)"])
 def test_children_daemons_and_stubborn_ones_are_ended_when_the_worker_has(ending):
     run = Run(
@@ -123,6 +124,7 @@ def test_a_signal_to_the_whole_group_unwinds_once():
     assert run.process.returncode == 130
 
 
+@pytest.mark.slow
 def test_a_worker_that_does_not_unwind_is_killed():
     run = Run(
         "    spawn(SLEEP)\n    while True:\n        try:\n            wait()\n"
@@ -135,6 +137,7 @@ def test_a_worker_that_does_not_unwind_is_killed():
     run.finish()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT])
 def test_a_signal_that_came_ignored_stays_ignored(number):
     """nohup(1) ignores SIGHUP, a shell SIGINT for its background jobs."""
@@ -179,6 +182,7 @@ def test_die_with_parent_ends_the_run_when_its_starter_is_killed():
     assert all(gone(pid, within_s=5) for pid in pids)
 
 
+@pytest.mark.slow
 def test_a_child_that_forks_while_it_is_ended_is_found():
     hydra = (
         "import os, signal, time\n"
