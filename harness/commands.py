@@ -38,9 +38,9 @@ class Request:
     reporter: Reporter
     command: str
 
-    def options(self, *more: str) -> Options:
-        """The options given, and those that the sub-command's own arguments mean."""
-        return parse_options(self.layout, (*self.words, *more))
+    def options(self) -> Options:
+        """The options given."""
+        return parse_options(self.layout, self.words)
 
     def checkout(self) -> contextlib.AbstractContextManager[None]:
         """The right to write into this checkout, for one run at a time."""

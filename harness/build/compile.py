@@ -22,7 +22,7 @@ from msgspec import Meta
 from harness.build.plan import HOSTS, Plan, Request, Tools, find_dialect, make_plan
 from harness.build.pyenv import complete
 from harness.build.reading import NINJA_STATUS, NinjaReader, configure_errors, read_cache_log, read_summary
-from harness.build.result import FILE_NAME, SCHEMA, Binary, Build, CacheUse, Compiler, load, save
+from harness.build.result import FILE_NAME, SCHEMA, Binary, Build, CacheUse, Compiler, load
 from harness.build.tools import configure_digest, find_tools, first_line, job_count
 from harness.errors import (
     CompileError,
@@ -32,6 +32,7 @@ from harness.errors import (
     NothingBuiltError,
     StorageError,
 )
+from harness.jsonfile import write_json
 from harness.layout import Layout
 from harness.lock import hold
 from harness.options import Options, check_choice
@@ -226,7 +227,7 @@ def _make(job: _Job, known: Configured | None, variant: str, pin: str) -> Build:
         binaries=tuple(_describe(plan, target) for target in plan.targets),
         logs=(str(job.log("configure")), str(job.log("compile"))),
     )
-    save(plan.folder / FILE_NAME, result)
+    write_json(plan.folder / FILE_NAME, result)
     return result
 
 
@@ -277,7 +278,7 @@ def _configure(job: _Job) -> Configured:
         configure_s=round(time.monotonic() - started, 3),
         tools=tuple(map(str, plan.tools)),
     )
-    save(plan.folder / CONFIGURED, known)
+    write_json(plan.folder / CONFIGURED, known)
     return known
 
 

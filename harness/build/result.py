@@ -5,7 +5,6 @@ Field descriptions are part of the types, because docs/results.md is generated f
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -13,7 +12,7 @@ from typing import Annotated, TypeVar
 import msgspec
 from msgspec import Meta
 
-from harness.errors import StorageError
+from harness.jsonfile import write_json
 from harness.layout import Layout
 
 SCHEMA = 1
@@ -120,21 +119,8 @@ def write_build_results(layout: Layout, builds: Sequence[Build], command: str | 
     """Write ``build/results/build.json`` at once or not at all; returns its path. Raises StorageError."""
     line = command if isinstance(command, str) else " ".join(command)
     path = layout.results / FILE_NAME
-    save(path, BuildResults(command=line, builds=tuple(builds)))
+    write_json(path, BuildResults(command=line, builds=tuple(builds)))
     return path
-
-
-def save(path: Path, value: msgspec.Struct) -> None:
-    """Write ``value`` as JSON beside ``path`` and rename it into place. Raises StorageError."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        aside.write_bytes(msgspec.json.format(msgspec.json.encode(value), indent=1) + b"\n")
-        aside.replace(path)
-    except OSError as error:
-        raise StorageError(
-            f"cannot write {path}: {error}", "free the disk or make the folder writable"
-        ) from error
 
 
 def load(path: Path, kind: type[T]) -> T | None:

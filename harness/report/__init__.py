@@ -3,9 +3,10 @@
 Takes: a teardown run. Gives: TeardownResults on disk, and a table rendered from them and from nothing else.
 """
 
+from harness.jsonfile import write_json
 from harness.report.model import AccelFacts, HostFacts, TeardownResults
 from harness.report.record import check_results, record_teardown, teardown_file
-from harness.report.store import read_teardown, write_json
+from harness.report.store import read_teardown
 from harness.report.table import render_table, table_text
 
 __all__ = [

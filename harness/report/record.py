@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from harness.errors import TeardownError
+from harness.jsonfile import write_json
 from harness.layout import Layout
 from harness.options import Options
 from harness.progress import Reporter
 from harness.report.host import host_facts
 from harness.report.model import AccelFacts, TeardownResults
-from harness.report.store import write_json
 from harness.teardown import Comparison, Sample, Subject, probe_accels, run_teardown
 from harness.teardown.statistics import compare
 

@@ -1,9 +1,7 @@
-"""Results on disk: a file is whole or not there."""
+"""Results on disk, read back."""
 
 from __future__ import annotations
 
-import contextlib
-import os
 from pathlib import Path
 
 import msgspec
@@ -14,28 +12,6 @@ from harness.report.model import SCHEMA, TeardownResults
 
 class _Head(msgspec.Struct):
     schema: int
-
-
-def write_json(path: Path, value: object) -> None:
-    """Write ``value`` (a struct) as indented JSON: aside, flushed to disk, renamed into place.
-
-    Raises StorageError; ``path`` then is as it was.
-    """
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    data = msgspec.json.format(msgspec.json.encode(value), indent=1) + b"\n"
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with aside.open("wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        aside.replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            aside.unlink(missing_ok=True)
-        raise StorageError(
-            f"cannot write {path}: {error}", "free the disk or make the folder writable"
-        ) from error
 
 
 def read_teardown(path: Path) -> TeardownResults:

@@ -99,7 +99,7 @@ def test_a_failing_write_leaves_the_old_file(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("harness.report.store.os.fsync", full)
+    monkeypatch.setattr("harness.jsonfile.os.fsync", full)
     with pytest.raises(StorageError, match="No space left"):
         write_json(file, results(grid()))
     assert file.read_bytes() == before

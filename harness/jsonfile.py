@@ -1,0 +1,33 @@
+"""JSON files that are whole or not there."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+import msgspec
+
+from harness.errors import StorageError
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write ``value`` (a struct) as indented JSON: aside, flushed to disk, renamed into place.
+
+    Raises StorageError; ``path`` then is as it was.
+    """
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    data = msgspec.json.format(msgspec.json.encode(value), indent=1) + b"\n"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with aside.open("wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        aside.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            aside.unlink(missing_ok=True)
+        raise StorageError(
+            f"cannot write {path}: {error}", "free the disk or make the folder writable"
+        ) from error
