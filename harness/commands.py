@@ -130,7 +130,7 @@ def which(request: Request) -> int:
     options = request.options()
     tree = tree_name(request.layout, options, request.reporter)
     label = label_of(request.arguments.variant, options.series)
-    _print(find_binary(request.layout, tree, label, request.arguments.target))
+    _print(find_binary(request.layout, tree, label, request.arguments.target, profile=options.profile))
     return 0
 
 
@@ -163,10 +163,11 @@ def teardown(request: Request) -> int:
     from harness.guest import check_targets
     from harness.pipeline import build_all, check_request
     from harness.report import check_results, record_teardown, render_table, teardown_file
-    from harness.teardown import subjects_of
+    from harness.teardown import refuse_timing, subjects_of
 
     options, layout, reporter = request.options(), request.layout, request.reporter
     check_request(layout, options)
+    refuse_timing(options)
     check_targets(options.targets)
     with request.checkout():
         prepared, builds = build_all(layout, options, reporter, request.command)

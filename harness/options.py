@@ -62,6 +62,7 @@ class Options:
     timeout: int
     jobs: int
     ccache: bool
+    profile: str = "release"
     given: tuple[str, ...]
     """The ``-Dname=value`` words as given, for the reproducer command."""
 

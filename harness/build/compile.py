@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 from msgspec import Meta
 
-from harness.build.plan import HOSTS, Plan, Request, Tools, find_dialect, make_plan
+from harness.build.plan import HOSTS, Plan, Request, Tools, find_dialect, folder_name, make_plan
 from harness.build.pyenv import complete
 from harness.build.reading import NINJA_STATUS, NinjaReader, configure_errors, read_cache_log, read_summary
 from harness.build.result import FILE_NAME, SCHEMA, Binary, Build, CacheUse, Compiler, load
@@ -70,11 +70,16 @@ class _Job:
 
     def log(self, step: str) -> Path:
         request = self.request
-        return self.layout.logs / f"{request.tree}-{request.label}-{request.host}-{step}.log"
+        return (
+            self.layout.logs
+            / f"{request.tree}-{request.label}-{folder_name(request.host, request.profile)}-{step}.log"
+        )
 
     @property
     def title(self) -> str:
-        return f"{self.request.tree} {self.request.label}"
+        request = self.request
+        special = "" if request.profile == "release" else f" ({request.profile})"
+        return f"{request.tree} {request.label}{special}"
 
     def env(self, **more: str) -> dict[str, str]:
         path = [*map(str, self.plan.path), os.environ.get("PATH", os.defpath)]
@@ -120,6 +125,7 @@ def build(
         configure_digest=configure_digest(checkout.path),
         targets=tuple(sorted(options.targets)),
         host=host,
+        profile=options.profile,
         jobs=job_count(options.jobs),
     )
     plan = make_plan(request, tools, layout, os.environ)
@@ -142,13 +148,18 @@ def build(
         return _make(job, known, checkout.variant, pin.name)
 
 
-def find_binary(layout: Layout, tree: str, label: str, target: str, *, host: str = "native") -> Path:
+def find_binary(
+    layout: Layout, tree: str, label: str, target: str, *, host: str = "native", profile: str = "release"
+) -> Path:
     """The built binary of ``target``. Raises NothingBuiltError."""
-    folder = layout.build_root(tree, label) / host
+    folder = layout.build_root(tree, label) / folder_name(host, profile)
     found = load(folder / FILE_NAME, Build)
-    remedy = "run: nox -s build"
+    special = "" if profile == "release" else f"-Dprofile={profile} "
+    remedy = f"run: nox -s build -- {special}".removesuffix(" -- ").rstrip()
     if found is None:
-        raise NothingBuiltError(f"{tree} {label} has not been built for host {host}", remedy)
+        raise NothingBuiltError(
+            f"{tree} {label} has not been built for host {host}, profile {profile}", remedy
+        )
     for binary in found.binaries:
         if binary.target == target:
             path = folder / binary.file.name
@@ -158,7 +169,8 @@ def find_binary(layout: Layout, tree: str, label: str, target: str, *, host: str
     have = " ".join(binary.target for binary in found.binaries)
     raise NothingBuiltError(
         f"{tree} {label} has been built for {have}, not for {target}",
-        f"{remedy} -- -Dtargets={','.join([*(binary.target for binary in found.binaries), target])}",
+        f"run: nox -s build -- {special}-Dtargets="
+        + ",".join([*(binary.target for binary in found.binaries), target]),
     )
 
 
@@ -208,6 +220,7 @@ def _make(job: _Job, known: Configured | None, variant: str, pin: str) -> Build:
         label=request.label,
         commit=request.commit,
         host=request.host,
+        profile=request.profile,
         targets=plan.targets,
         folder=str(plan.folder),
         source=str(plan.source),
@@ -341,7 +354,7 @@ def _describe(plan: Plan, target: str) -> Binary:
             f"ninja ended well, but {path.name} is not there: {error.strerror}", "report it with the log"
         ) from error
     try:
-        version = first_line([path, "--version"]) if plan.runs_here else ""
+        version = first_line([path, "--version"], env=plan.env) if plan.runs_here else ""
     except MissingError:
         raise
     except HarnessError as error:

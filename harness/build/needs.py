@@ -19,6 +19,10 @@ def _with_ccache(options: Options | None) -> bool:
     return options is None or options.ccache
 
 
+def _sanitizing(options: Options | None) -> bool:
+    return options is not None and options.profile == "sanitize"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Requirement:
     """One program or library.
@@ -93,6 +97,15 @@ REQUIREMENTS: tuple[Requirement, ...] = (
         when=_with_ccache,
     ),
     Requirement(name="stdio.h", kind="header", package="libc6-dev", needed_by="stage build", stages=BUILD),
+    # gcc's own package brings it, with the runtime libraries; 7.2's configure goes on silently without them.
+    Requirement(
+        name="sanitizer/asan_interface.h",
+        kind="header",
+        package="gcc",
+        needed_by="-Dprofile=sanitize",
+        stages=BUILD,
+        when=_sanitizing,
+    ),
     # Bookworm's libfdt-dev has no pkg-config file.
     Requirement(
         name="libfdt.h",

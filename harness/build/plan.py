@@ -42,16 +42,41 @@ class Dialect:
     switches: tuple[str, ...]
     meson_switch: bool
     """True: ``--meson=`` names a meson. False: ``--python=`` names a Python that has one."""
+    sanitize: tuple[str, ...]
+    """What switches the address and undefined behaviour sanitizers on."""
 
 
 DIALECTS = (
     # 7.2 takes --meson or --python, not both (configure, "Meson not found"); with a .git beside the
     # sources it would fetch submodules, whose content the archives carry.
-    Dialect(since=(7, 2), switches=("--with-git-submodules=ignore",), meson_switch=True),
+    Dialect(
+        since=(7, 2),
+        switches=("--with-git-submodules=ignore",),
+        meson_switch=True,
+        sanitize=("--enable-sanitizers",),
+    ),
     # 8.1 began to make a Python environment of its own, nested in the one that --python names
     # (python/scripts/mkvenv.py), and dropped --meson. --disable-download keeps it off the network.
-    Dialect(since=(8, 1), switches=("--disable-download",), meson_switch=False),
+    Dialect(
+        since=(8, 1),
+        switches=("--disable-download",),
+        meson_switch=False,
+        sanitize=("--enable-sanitizers",),
+    ),
+    # 9.2 has a switch for each sanitizer (meson_options.txt).
+    Dialect(
+        since=(9, 2),
+        switches=("--disable-download",),
+        meson_switch=False,
+        sanitize=("--enable-asan", "--enable-ubsan"),
+    ),
 )
+
+SANITIZE_SWITCHES = ("--disable-werror",)
+"""gcc warns of more when it instruments, and a checkout of git builds with -Werror by default."""
+
+SANITIZE_ENV = {"ASAN_OPTIONS": "detect_leaks=0"}
+"""QEMU frees nothing at its end, not even after ``--version``: LeakSanitizer would fail each program."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +123,7 @@ class Request:
     """Digest of the files that configuring reads and ninja does not watch."""
     targets: tuple[str, ...]
     host: str = "native"
+    profile: str = "release"
     jobs: int = 1
 
 
@@ -150,25 +176,31 @@ def make_plan(request: Request, tools: Tools, layout: Layout, environ: Mapping[s
     host = HOSTS[request.host]
     dialect = find_dialect(request.version)
     root = layout.build_root(request.tree, request.label)
-    folder = root / host.name
+    folder = root / folder_name(host.name, request.profile)
+    sanitize = request.profile == "sanitize"
     compiler = f"{tools.ccache} {tools.compiler}" if tools.ccache else str(tools.compiler)
     switches = (
         *SWITCHES,
         *dialect.switches,
+        *((*dialect.sanitize, *SANITIZE_SWITCHES) if sanitize else ()),
         *host.switches,
         *((f"--cross-prefix={host.cross_prefix}",) if host.cross_prefix else ()),
         f"--cc={compiler}",
         *((f"--host-cc={compiler}",) if not host.cross_prefix else ()),
         # Says in `--version` which variant runs, and keeps QEMU from asking git, whose answer would
         # recompile files at each commit (scripts/qemu-version.sh).
-        f"--with-pkgversion=harness-{request.label}",
+        f"--with-pkgversion=harness-{request.label}{'-sanitize' if sanitize else ''}",
     )
     # Not part of the fingerprint: another environment with the same versions is no reason to configure.
     own_tools = (
         f"--meson={tools.meson}" if dialect.meson_switch else f"--python={tools.python}",
         f"--ninja={tools.ninja}",
     )
-    env = {**dict(host.env), **(_ccache_environment(layout, root, folder) if tools.ccache else {})}
+    env = {
+        **dict(host.env),
+        **(SANITIZE_ENV if sanitize else {}),
+        **(_ccache_environment(layout, root, folder) if tools.ccache else {}),
+    }
     named = (
         switches,
         sorted(env.items()),
@@ -207,6 +239,11 @@ def find_dialect(version: str) -> Dialect:
             "choose another pin with -Dpin=",
         )
     return max(spoken, key=lambda dialect: dialect.since)
+
+
+def folder_name(host: str, profile: str) -> str:
+    """The build folder beside ``src``: a profile has one of its own, and disturbs no other build."""
+    return host if profile == "release" else f"{host}-{profile}"
 
 
 def binary_name(target: str) -> str:

@@ -78,6 +78,7 @@ class Build(msgspec.Struct, frozen=True, kw_only=True):
     label: Annotated[str, Meta(description="Variant, with the series' name for patched.")]
     commit: Annotated[str, Meta(description="Commit id of the sources.")]
     host: Annotated[str, Meta(description="Where the binaries run: native.")]
+    profile: Annotated[str, Meta(description="How it was compiled: release or sanitize.")] = "release"
     targets: Annotated[tuple[str, ...], Meta(description="Guest architectures configured.")]
     folder: Annotated[str, Meta(description="Build folder, absolute.")]
     source: Annotated[str, Meta(description="Source folder, absolute.")]

@@ -7,7 +7,7 @@ import importlib.metadata
 import os
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import psutil
@@ -59,9 +59,9 @@ def find_tools(
     )
 
 
-def first_line(argv: Sequence[str | Path]) -> str:
+def first_line(argv: Sequence[str | Path], env: Mapping[str, str] | None = None) -> str:
     """The first line that a program prints; empty when it prints none."""
-    return next(iter(run(argv, merge_stderr=False, timeout_s=60).output.splitlines()), "").strip()
+    return next(iter(run(argv, env=env, merge_stderr=False, timeout_s=60).output.splitlines()), "").strip()
 
 
 def configure_digest(source: Path) -> str:

@@ -7,7 +7,7 @@ avocado test tests/avocado/teardown.py, one at a time; this package holds all th
 from harness.teardown.hold import Held, hold_guest
 from harness.teardown.model import Cell, Comparison, Sample, Subject, TeardownRun
 from harness.teardown.runner import probe_accels, run_teardown
-from harness.teardown.subjects import subjects_of
+from harness.teardown.subjects import refuse_timing, subjects_of
 
 __all__ = [
     "Cell",
@@ -18,6 +18,7 @@ __all__ = [
     "TeardownRun",
     "hold_guest",
     "probe_accels",
+    "refuse_timing",
     "run_teardown",
     "subjects_of",
 ]

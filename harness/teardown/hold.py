@@ -52,7 +52,7 @@ def hold_guest(
 
     pin = find_pin(layout, options.pin)
     label = label_of(variant, options.series)
-    binary = find_binary(layout, tree, label, target)
+    binary = find_binary(layout, tree, label, target, profile=options.profile)
     firmware = fetch_firmware(layout, reporter, [target])
     memory_mib = options.memory_mib[0]
     reason = why_not(memory_mib)

@@ -5,12 +5,27 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from harness.errors import OptionError
 from harness.teardown.model import Subject
 
 if TYPE_CHECKING:
     from harness.build import Build
+    from harness.options import Options
 
 WITHOUT_FEATURE = ("base",)
+
+
+def refuse_timing(options: Options) -> None:
+    """Raise OptionError when what ``options`` build is not to be timed.
+
+    A sanitizer's shadow memory is an eighth of what the guest touches and is torn down with it: such
+    latencies look like any other in a results file, and are none of QEMU's.
+    """
+    if options.profile != "release":
+        raise OptionError(
+            f"-Dprofile={options.profile} builds are not timed: the sanitizers' own memory is torn down too",
+            "leave -Dprofile= out here; use such builds with nox -s cycles",
+        )
 
 
 def subjects_of(builds: Sequence[Build], async_teardown: tuple[str, ...]) -> tuple[Subject, ...]:

@@ -60,6 +60,23 @@ def test_both_targets_are_built_and_described(layout: Layout) -> None:
     assert find_binary(layout, "7.2", "base", "x86_64-softmmu") == x86.file
 
 
+def test_a_sanitized_build_lies_beside_the_other_and_disturbs_it_not(layout: Layout) -> None:
+    checkout = make_checkout(layout)
+    plain = build_it(checkout, layout, targets=X86)
+    special = build_it(checkout, layout, targets=X86, profile="sanitize")
+    assert (plain.profile, special.profile) == ("release", "sanitize")
+    assert Path(special.folder) == Path(plain.folder).with_name("native-sanitize")
+    assert build_it(checkout, layout, targets=X86).reused
+    assert build_it(checkout, layout, targets=X86, profile="sanitize").reused
+    found = find_binary(layout, "7.2", "base", X86[0], profile="sanitize")
+    assert found == special.binaries[0].file
+    found.unlink()
+    with pytest.raises(NothingBuiltError, match="is gone") as caught:
+        find_binary(layout, "7.2", "base", X86[0], profile="sanitize")
+    assert caught.value.remedy == "run: nox -s build -- -Dprofile=sanitize"
+    assert find_binary(layout, "7.2", "base", X86[0]) == plain.binaries[0].file
+
+
 def test_the_recorded_commands_reproduce_the_build(layout: Layout) -> None:
     built = build_it(make_checkout(layout), layout)
     before = built.binary("x86_64-softmmu").sha256

@@ -56,6 +56,9 @@ def test_options_decide_what_is_needed() -> None:
     assert {"ccache", "ensurepip"} <= {
         need.name for need in requirements(make_options(ccache=True, pin="10.0"))
     }
+    sanitizer = "sanitizer/asan_interface.h"
+    assert sanitizer not in names
+    assert sanitizer in {need.name for need in requirements(make_options(profile="sanitize"))}
     assert "gcc" not in {need.name for need in requirements(None, ("fetch",))}
 
 

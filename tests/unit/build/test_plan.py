@@ -66,6 +66,24 @@ def test_each_release_is_spoken_to_in_its_own_switches(
     assert ("--disable-download" in plan.configure) == (version == "10.0.2")
 
 
+@pytest.mark.parametrize(
+    ("version", "given"),
+    [("7.2.0", ("--enable-sanitizers",)), ("10.0.2", ("--enable-asan", "--enable-ubsan"))],
+)
+def test_sanitizers_are_asked_for_in_each_releases_switches(
+    layout: Layout, version: str, given: tuple[str, ...]
+) -> None:
+    request = request_for(layout, version=version)
+    plain = make_plan(request, TOOLS, layout, {})
+    plan = make_plan(dataclasses.replace(request, profile="sanitize"), TOOLS, layout, {})
+    switches = {"--enable-sanitizers", "--enable-asan", "--enable-ubsan"}
+    assert not switches.intersection(plain.configure)
+    assert switches.intersection(plan.configure) == set(given)
+    assert plan.fingerprint != plain.fingerprint
+    assert (plain.folder.name, plan.folder.name) == ("native", "native-sanitize")
+    assert plan.env["ASAN_OPTIONS"] == "detect_leaks=0"
+
+
 @pytest.mark.parametrize("version", ["5.2.0", "7.1.0", "git", ""])
 def test_releases_with_other_switches_are_refused(version: str) -> None:
     with pytest.raises(ConfigureError):
@@ -118,5 +136,7 @@ def test_the_configure_words_are_known_to_the_fake(layout: Layout) -> None:
     assert sys.platform == "linux"
     text = (Path(__file__).parents[2] / "fakeqemu" / "configure").read_text()
     for version in ("7.2.0", "10.0.2"):
-        for word in make_plan(request_for(layout, version=version), TOOLS, layout, {}).configure[1:]:
-            assert word.partition("=")[0] in text
+        for profile in ("release", "sanitize"):
+            request = request_for(layout, version=version, profile=profile)
+            for word in make_plan(request, TOOLS, layout, {}).configure[1:]:
+                assert word.partition("=")[0] in text
