@@ -6,6 +6,7 @@ started outlives the block, the thread, or the process.
 
 from harness.guest.accel import Accel, probe_accel
 from harness.guest.firmware import Firmware, fetch_firmware
+from harness.guest.kernel import Kernel, fetch_kernel
 from harness.guest.machine import Machine, start
 from harness.guest.memory import available_mib, needed_mib, why_not
 from harness.guest.model import Guest, check_targets, command_line
@@ -14,11 +15,13 @@ __all__ = [
     "Accel",
     "Firmware",
     "Guest",
+    "Kernel",
     "Machine",
     "available_mib",
     "check_targets",
     "command_line",
     "fetch_firmware",
+    "fetch_kernel",
     "needed_mib",
     "probe_accel",
     "start",

@@ -13,12 +13,15 @@ from harness.errors import OptionError
 class Architecture:
     """What differs between guest architectures. A new one is a few lines of data.
 
+    ``debian`` is Debian's name for it and ``kernel`` the meta package of a kernel for virtual machines.
     ``firmware`` are Debian packages and the files of them that QEMU asks for. ``proof`` are the words that
     send the firmware's first output to the character device ``proof``: output means that instructions run.
     """
 
     name: str
     machine: str
+    debian: str
+    kernel: str
     firmware: dict[str, tuple[str, ...]]
     proof: tuple[str, ...]
 
@@ -27,6 +30,8 @@ ARCHITECTURES = {
     "x86_64": Architecture(
         name="x86_64",
         machine="q35",
+        debian="amd64",
+        kernel="linux-image-cloud-amd64",
         firmware={"seabios": ("usr/share/seabios/bios-256k.bin",)},
         # SeaBIOS writes its log to port 0x402 (SeaBIOS manual, "Debugging").
         proof=("-device", "isa-debugcon,iobase=0x402,chardev=proof"),
@@ -34,6 +39,8 @@ ARCHITECTURES = {
     "s390x": Architecture(
         name="s390x",
         machine="s390-ccw-virtio",
+        debian="s390x",
+        kernel="linux-image-s390x",
         firmware={"qemu-system-data": ("usr/share/qemu/s390-ccw.img",)},
         proof=("-device", "sclpconsole,chardev=proof"),
     ),

@@ -54,11 +54,12 @@ def fetch_packages(
     *,
     suite: str = "",
     architecture: str = "",
+    fresh: bool = False,
 ) -> dict[str, Path]:
     """The ``.deb`` of each package, by name, in the cache.
 
     ``suite`` and ``architecture`` are Debian's names; by default those of this machine. Versions once
-    resolved are remembered, so that a second run asks nothing of the network.
+    resolved are remembered, so that a second run asks nothing of the network; ``fresh`` asks all the same.
 
     Raises FetchError (no such package, no network), VerifyError, BusyError, StorageError.
     """
@@ -74,12 +75,15 @@ def fetch_packages(
         missing = [
             name
             for name in wanted
-            if name not in known
+            if fresh
+            or name not in known
             or not cached(folder / known[name].file, known[name].sha256, what=name, reporter=reporter)
         ]
         if missing:
             state = open_state(layout, debian_entry(suite=codename()), suite, architecture)
             with hold(state.folder, f"the apt state of {suite}", reporter):
+                if fresh:
+                    state.update(reporter)
                 resolved = _download(state, missing, folder, reporter)
             known = {**known, **resolved}
             _save(folder, known)

@@ -255,6 +255,8 @@ def test_packages_are_fetched_once_and_unpacked_whole(
     again = fetch_packages(layout, reporter, ["seabios", "extra"], suite="bookworm", architecture="s390x")
     assert [path.read_bytes() for path in again.values()] == [b"two", b"one"]
     assert fake.asked == ["update", "download", "download"]
+    fetch_packages(layout, reporter, ["seabios"], suite="bookworm", architecture="s390x", fresh=True)
+    assert fake.asked[3:] == ["update", "download"]
 
 
 def test_package_that_is_none_is_refused(layout: Layout, reporter: Silent) -> None:

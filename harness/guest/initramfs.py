@@ -1,0 +1,147 @@
+"""Write an initramfs: a cpio archive of format "newc", without a cpio program, the same bytes each time.
+
+The format is the kernel's, Documentation/driver-api/early-userspace/buffer-format.rst. Nothing of this
+machine gets in: names are sorted, inode numbers are counted, owner is root, times are 0.
+"""
+
+from __future__ import annotations
+
+import gzip
+import os
+import re
+import stat
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.errors import GuestError, StorageError
+
+CHUNK = 1 << 20
+LARGEST = 0xFFFFFFFF
+TRAILER = "TRAILER!!!"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One file of an initramfs. ``name`` is its path without a leading slash; ``mode`` is st_mode with the
+    type (inode(7)). ``data`` are the bytes of a file (or the file on disk that has them) or the target of a
+    symlink; ``device`` is major and minor of a device node."""
+
+    name: str
+    mode: int
+    data: bytes | Path = b""
+    device: tuple[int, int] = (0, 0)
+
+
+def directory(name: str, mode: int = 0o755) -> Entry:
+    """A folder; folders above an entry are made without being asked for."""
+    return Entry(name=name, mode=stat.S_IFDIR | mode)
+
+
+def file(name: str, data: bytes | Path, mode: int = 0o644) -> Entry:
+    """A regular file, read from disk when it is written if ``data`` is a path."""
+    return Entry(name=name, mode=stat.S_IFREG | mode, data=data)
+
+
+def symlink(name: str, target: str) -> Entry:
+    """A symbolic link to ``target``, as it is seen inside the guest."""
+    return Entry(name=name, mode=stat.S_IFLNK | 0o777, data=target.encode())
+
+
+def device(name: str, major: int, minor: int, mode: int = 0o600) -> Entry:
+    """A character device node."""
+    return Entry(name=name, mode=stat.S_IFCHR | mode, device=(major, minor))
+
+
+CONSOLE = device("dev/console", 5, 1)
+"""The kernel opens it as init's standard streams (admin-guide/devices.txt); without it init is mute."""
+
+
+def write_initramfs(path: Path, entries: Iterable[Entry], *, compressed: bool = False) -> Path:
+    """Write ``entries`` and the folders above them to ``path``, which then appears whole.
+
+    ``compressed`` means gzip: a smaller file, which an emulated guest takes seconds to unpack. Raises
+    GuestError (a name that would not be inside the archive, or is there twice), StorageError.
+    """
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    blocks = archive(entries)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with aside.open("wb") as stream:
+            if compressed:
+                with gzip.GzipFile(filename="", mode="wb", fileobj=stream, mtime=0) as packed:
+                    for block in blocks:
+                        packed.write(block)
+            else:
+                stream.writelines(blocks)
+        aside.replace(path)
+    except OSError as error:
+        raise StorageError(f"cannot write {path}: {error}", "free some disk space") from error
+    finally:
+        aside.unlink(missing_ok=True)
+    return path
+
+
+def archive(entries: Iterable[Entry]) -> Iterator[bytes]:
+    """The archive's bytes, block by block. Raises what write_initramfs raises."""
+    # Sorted by path components, so that a folder comes before what is in it.
+    ordered = sorted(_with_parents(entries).values(), key=lambda entry: entry.name.split("/"))
+    for number, entry in enumerate(ordered, start=1):
+        yield from _member(entry, number)
+    yield from _member(Entry(name=TRAILER, mode=0), 0)
+
+
+def _with_parents(entries: Iterable[Entry]) -> dict[str, Entry]:
+    found: dict[str, Entry] = {}
+    for entry in entries:
+        _check_name(entry.name)
+        if entry.name in found:
+            raise GuestError(f"{entry.name!r} is in the initramfs twice", "name each file once")
+        found[entry.name] = entry
+    for name in list(found):
+        parts = name.split("/")[:-1]
+        for depth in range(1, len(parts) + 1):
+            parent = directory("/".join(parts[:depth]))
+            above = found.setdefault(parent.name, parent)
+            if not stat.S_ISDIR(above.mode):
+                raise GuestError(f"{name!r} lies below {above.name!r}, which is no folder", "rename one")
+    return found
+
+
+def _check_name(name: str) -> None:
+    parts = name.split("/")
+    if any(part in ("", ".", "..") for part in parts) or re.search(r"[\x00-\x1f\x7f]", name):
+        raise GuestError(
+            f"{name!r} cannot be a file of an initramfs",
+            "use a path without leading slash, dots, or controls",
+        )
+    if name == TRAILER:
+        raise GuestError(f"{name!r} marks the end of an archive", "use another name")
+
+
+def _member(entry: Entry, number: int) -> Iterator[bytes]:
+    size = entry.data.stat().st_size if isinstance(entry.data, Path) else len(entry.data)
+    if size > LARGEST:
+        raise GuestError(f"{entry.name!r} has {size} bytes, cpio can hold 4 GiB", "leave it out")
+    name = entry.name.encode("utf-8", "surrogateescape") + b"\0"
+    links = 2 if stat.S_ISDIR(entry.mode) else 1
+    major, minor = entry.device
+    # ino mode uid gid nlink mtime filesize devmajor devminor rdevmajor rdevminor namesize check
+    fields = (number, entry.mode, 0, 0, links, 0, size, 0, 0, major, minor, len(name), 0)
+    head = b"070701" + b"".join(b"%08X" % field for field in fields) + name
+    yield head + bytes(-len(head) % 4)
+    if isinstance(entry.data, Path):
+        yield from _content(entry.data, size)
+    else:
+        yield entry.data
+    yield bytes(-size % 4)
+
+
+def _content(path: Path, size: int) -> Iterator[bytes]:
+    left = size
+    with path.open("rb") as stream:
+        while left and (block := stream.read(min(CHUNK, left))):
+            left -= len(block)
+            yield block
+    if left:
+        raise StorageError(f"{path} became shorter while it was read", "run again")

@@ -1,0 +1,127 @@
+"""Linux kernels for guests: Debian's own, fetched and proven as packages, nothing installed.
+
+A meta package (such as linux-image-s390x) always depends on the newest kernel of its suite, whose name has
+the ABI's number in it. So the meta package is fetched first and asked; a new ABI changes nothing here. What a
+kernel package needs to be installed (kmod, initramfs-tools) is not fetched: we only boot its image.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import lzma
+import os
+import re
+import tarfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.errors import FetchError, StorageError
+from harness.guest.model import architecture_of
+
+if TYPE_CHECKING:
+    from harness.layout import Layout
+    from harness.progress import Reporter
+
+_REAL = re.compile(r"linux-image-\d[a-z0-9.+~-]*")
+_IMAGE = re.compile(r"(?:\./)?boot/(vmlinuz-\d[A-Za-z0-9.+~_-]*)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kernel:
+    """A kernel image that QEMU can boot with ``-kernel``. ``release`` is what ``uname -r`` says in it."""
+
+    image: Path
+    release: str
+    package: str
+
+
+def fetch_kernel(layout: Layout, reporter: Reporter, target: str) -> Kernel:
+    """Debian's kernel for guests of ``target``; fetched once, then kept by the package's digest.
+
+    Raises OptionError (no kernel known for the target), FetchError (no network, no such package, an image
+    that is not there, a damaged package), VerifyError, StorageError.
+    """
+    # Imported here: tests under avocado import this stage and start a hundred times.
+    from harness.source import fetch_packages  # noqa: PLC0415
+
+    wanted = architecture_of(target)
+
+    def get(name: str, *, fresh: bool = False) -> Path:
+        return fetch_packages(layout, reporter, [name], architecture=wanted.debian, fresh=fresh)[name]
+
+    package = real_package(get(wanted.kernel))
+    try:
+        deb = get(package)
+    except FetchError as error:
+        # The mirror may have dropped the kernel that the meta package named when it was fetched.
+        newer = real_package(get(wanted.kernel, fresh=True))
+        if newer == package:
+            raise
+        reporter.note(f"{package} is gone ({error.cause}); taking {newer}")
+        package, deb = newer, get(newer)
+    digest = hashlib.sha256(deb.read_bytes()).hexdigest()[:16]
+    image = extract_image(deb, layout.cache / "kernels" / digest)
+    return Kernel(image=image, release=image.name.removeprefix("vmlinuz-"), package=package)
+
+
+def real_package(meta: Path) -> str:
+    """The kernel package that the meta package ``meta`` depends on. Raises FetchError."""
+    from debian.deb822 import PkgRelation  # noqa: PLC0415
+
+    with _opened(meta) as deb:
+        depends = str(deb.debcontrol().get("Depends", ""))
+    names = [relation["name"] for either in PkgRelation.parse_relations(depends) for relation in either]
+    found = next((name for name in names if _REAL.fullmatch(name)), None)
+    if found is None:
+        raise FetchError(f"{meta.name} depends on no kernel: {depends or 'on nothing'}", "report this")
+    return str(found)
+
+
+def extract_image(deb: Path, folder: Path) -> Path:
+    """The one ``boot/vmlinuz-*`` of ``deb``, put into ``folder``. Raises FetchError, StorageError."""
+    there = sorted(folder.glob("vmlinuz-*"))
+    if there:
+        return there[0]
+    name, content = _read_image(deb)
+    aside = folder / f".{name}.{os.getpid()}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        aside.write_bytes(content)
+        return aside.replace(folder / name)
+    except OSError as error:
+        raise StorageError(f"cannot unpack into {folder}: {error}", "free some disk space") from error
+    finally:
+        with contextlib.suppress(OSError):
+            aside.unlink(missing_ok=True)
+
+
+def _read_image(deb: Path) -> tuple[str, bytes]:
+    """Name and bytes of the image. The package is read up to it, not unpacked: modules are 100 MB."""
+    with _opened(deb) as package:
+        for member in package.data.tgz():
+            found = _IMAGE.fullmatch(str(member.name))
+            if found and member.isfile():
+                return found[1], package.data.tgz().extractfile(member).read()
+    raise FetchError(f"{deb.name} has no boot/vmlinuz-*", "report this with the package")
+
+
+@contextlib.contextmanager
+def _opened(deb: Path) -> Iterator[Any]:
+    """``deb`` by python-debian, whose errors become FetchError."""
+    from debian.arfile import ArError  # noqa: PLC0415
+    from debian.debfile import DebFile  # noqa: PLC0415
+
+    broken = (ArError, OSError, tarfile.TarError, lzma.LZMAError, zlib.error, EOFError, ValueError, KeyError)
+    try:
+        with deb.open("rb") as stream, DebFile(fileobj=stream) as package:
+            yield package
+    except broken as error:
+        if isinstance(error, OSError) and error.errno is not None:  # without a number it is python-debian's
+            raise StorageError(f"cannot read {deb}: {error}", "check the disk and the permissions") from error
+        raise FetchError(
+            f"{deb.name} is damaged: {error or type(error).__name__}", f"remove {deb} and run again"
+        ) from error

@@ -1,0 +1,107 @@
+import gzip
+import hashlib
+import os
+import stat
+
+import pytest
+
+from harness.errors import GuestError, StorageError
+from harness.guest.initramfs import CONSOLE, Entry, archive, device, directory, file, symlink, write_initramfs
+
+
+def members(data: bytes) -> dict[str, tuple[dict[str, int], bytes]]:
+    """name → (header fields, content): the kernel's format read back, alignment checked on the way."""
+    names = ("ino", "mode", "uid", "gid", "nlink", "mtime", "size")
+    names += ("major", "minor", "rmajor", "rminor", "namesize", "check")
+    found, place = {}, 0
+    while True:
+        assert place % 4 == 0
+        assert data[place : place + 6] == b"070701"
+        fields = {
+            name: int(data[place + 6 + 8 * number : place + 14 + 8 * number], 16)
+            for number, name in enumerate(names)
+        }
+        end = place + 110 + fields["namesize"]
+        name = data[place + 110 : end - 1].decode()
+        assert data[end - 1] == 0
+        start = end + -end % 4
+        place = start + fields["size"] + -fields["size"] % 4
+        if name == "TRAILER!!!":
+            assert place == len(data)
+            return found
+        assert name not in found
+        found[name] = (fields, data[start : start + fields["size"]])
+
+
+def test_every_kind_of_file_comes_back():
+    entries = [
+        file("init", b"\x7fELF!", 0o755),
+        CONSOLE,
+        symlink("bin/sh", "/bin/busybox"),
+        directory("proc", 0o555),
+        device("dev/vda", 254, 0),
+    ]
+    read = members(b"".join(archive(entries)))
+    assert list(read) == ["bin", "bin/sh", "dev", "dev/console", "dev/vda", "init", "proc"]
+    assert read["init"][1] == b"\x7fELF!"
+    assert read["init"][0]["mode"] == stat.S_IFREG | 0o755
+    assert read["bin/sh"][1] == b"/bin/busybox"
+    assert stat.S_ISLNK(read["bin/sh"][0]["mode"])
+    console = read["dev/console"][0]
+    assert stat.S_ISCHR(console["mode"])
+    assert (console["rmajor"], console["rminor"]) == (5, 1)
+    assert read["proc"][0]["mode"] == stat.S_IFDIR | 0o555
+    assert len({fields["ino"] for fields, _ in read.values()}) == len(read)
+
+
+def test_nothing_of_this_machine_is_in_it(tmp_path):
+    first, second = tmp_path / "a", tmp_path / "b"
+    for number, path in enumerate((first, second)):
+        content = tmp_path / f"content{number}"
+        content.write_bytes(b"data" * 1000)
+        content.chmod(0o600 + number)
+        os.utime(content, (number, number))
+        entries = [file("lib/x", content, 0o755), file("init", b"i"), directory("lib")]
+        write_initramfs(path, entries if number else reversed(entries))
+    assert first.read_bytes() == second.read_bytes()
+    for fields, _ in members(first.read_bytes()).values():
+        assert (fields["mtime"], fields["uid"], fields["gid"]) == (0, 0, 0)
+    # The format is fixed, so are the bytes: a change here makes every initramfs anew.
+    assert hashlib.sha256(first.read_bytes()).hexdigest().startswith("a5b280ced67609f7")
+
+
+def test_compressed_bytes_are_the_same_each_time(tmp_path):
+    entries = [file("init", b"i" * 5000)]
+    plain = write_initramfs(tmp_path / "plain", entries).read_bytes()
+    one = write_initramfs(tmp_path / "one", entries, compressed=True).read_bytes()
+    other = write_initramfs(tmp_path / "other", entries, compressed=True).read_bytes()
+    assert one == other
+    assert len(one) < len(plain) // 10
+    assert one[4:8] == bytes(4)  # the header's time, RFC 1952
+    assert gzip.decompress(one) == plain
+
+
+@pytest.mark.parametrize(
+    "name", ["", "/init", "../init", "a/../../init", "a//b", "a/", "./a", "a\nb", "a\0b", "TRAILER!!!"]
+)
+def test_evil_names_are_refused(name):
+    with pytest.raises(GuestError):
+        list(archive([file(name, b"")]))
+
+
+def test_one_name_twice_is_refused():
+    with pytest.raises(GuestError, match="twice"):
+        list(archive([file("a", b"1"), file("a", b"2")]))
+
+
+def test_a_file_cannot_be_a_folder():
+    with pytest.raises(GuestError, match="'a', which is no folder"):
+        list(archive([file("a/b", b""), file("a", b"")]))
+
+
+def test_what_goes_wrong_leaves_nothing_behind(tmp_path):
+    with pytest.raises(StorageError, match="cannot write"):
+        write_initramfs(tmp_path / "out", [file("init", tmp_path / "missing")])
+    with pytest.raises(GuestError):
+        write_initramfs(tmp_path / "out", [Entry(name="..", mode=0)])
+    assert list(tmp_path.iterdir()) == []

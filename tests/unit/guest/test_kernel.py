@@ -1,0 +1,129 @@
+import dataclasses
+
+import pytest
+
+from harness.errors import FetchError, OptionError
+from harness.guest.kernel import extract_image, fetch_kernel, real_package
+from harness.progress import Silent
+
+from .debs import make_deb
+
+OLD, NEW = "linux-image-6.1.0-1-s390x", "linux-image-6.1.0-2-s390x"
+
+
+def test_the_meta_package_names_the_kernel(tmp_path):
+    meta = make_deb(tmp_path / "m.deb", depends=f"linux-base, {NEW} (= 6.1-2) | other, kmod")
+    assert real_package(meta) == NEW
+
+
+@pytest.mark.parametrize(
+    "depends", ["", "linux-image-s390x, kmod", "linux-image-../../6.1", "linux-image-6.1/x"]
+)
+def test_a_meta_package_without_a_kernel_is_told_with_what_it_has(tmp_path, depends):
+    meta = make_deb(tmp_path / "meta.deb", depends=depends)
+    with pytest.raises(FetchError, match=r"meta\.deb depends on no kernel"):
+        real_package(meta)
+
+
+def test_only_the_image_is_taken_out(tmp_path):
+    files = {
+        "./boot/": b"",
+        "./boot/System.map-6.1": b"m",
+        "./boot/vmlinuz-6.1": b"image",
+        "./lib/x.ko": b"x",
+    }
+    image = extract_image(make_deb(tmp_path / "k.deb", files=files), tmp_path / "out")
+    assert image.read_bytes() == b"image"
+    assert list((tmp_path / "out").iterdir()) == [image]
+    # What is there is not read again.
+    assert extract_image(tmp_path / "none.deb", tmp_path / "out") == image
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"./boot/System.map-6.1": b"m"},
+        {"./boot/vmlinuz-6/../../../evil": b"x"},
+        {"./boot/../../boot/vmlinuz-6.1": b"x"},
+        {"./boot/vmlinuz-6.1": b"-> /etc/passwd"},
+        {"./boot/vmlinuz-6.1\n": b"x"},
+    ],
+)
+def test_names_and_kinds_that_are_no_image_are_not_taken(tmp_path, files):
+    with pytest.raises(FetchError, match=r"k\.deb has no boot/vmlinuz"):
+        extract_image(make_deb(tmp_path / "k.deb", files=files), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("cut", [0, 7, 30, 100, -40])
+def test_a_corrupt_package_is_an_error_that_names_it(tmp_path, cut):
+    deb = make_deb(tmp_path / "k.deb", files={"./boot/vmlinuz-6.1": bytes(range(256)) * 64})
+    deb.write_bytes(deb.read_bytes()[:cut])
+    with pytest.raises(FetchError, match=r"k\.deb is damaged"):
+        extract_image(deb, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@dataclasses.dataclass
+class Mirror:
+    """Stands for fetch_packages: ``meta`` is what the mirror has now, ``kept`` what the cache remembers."""
+
+    folder: object
+    has: tuple[str, ...]
+    meta: str
+    kept: str = ""
+    asked: list = dataclasses.field(default_factory=list)
+
+    def __call__(self, layout, reporter, packages, *, architecture, fresh=False):
+        (name,) = packages
+        self.asked.append((name, architecture, fresh))
+        if name == "linux-image-s390x":
+            if not self.meta:
+                raise FetchError(f"apt knows no package {name}", "check suite and architecture")
+            depends = self.meta if fresh or not self.kept else self.kept
+            return {name: make_deb(self.folder / f"{name}.deb", depends=depends)}
+        if name not in self.has:
+            raise FetchError("apt-get download for bookworm: 404 Not Found", "check the network")
+        release = name.removeprefix("linux-image-")
+        return {name: make_deb(self.folder / f"{name}.deb", files={f"./boot/vmlinuz-{release}": b"z"})}
+
+
+@pytest.fixture
+def mirror(tmp_path, monkeypatch):
+    made = Mirror(folder=tmp_path, has=(NEW,), meta=NEW)
+    monkeypatch.setattr("harness.source.fetch_packages", made)
+    return made
+
+
+def fetched(layout, said=None):
+    return fetch_kernel(layout, said or Silent(), "s390x-softmmu")
+
+
+def test_kernel_by_way_of_its_meta_package(mirror, layout):
+    kernel = fetched(layout)
+    assert (kernel.package, kernel.release) == (NEW, "6.1.0-2-s390x")
+    assert kernel.image.is_relative_to(layout.cache)
+    assert mirror.asked == [("linux-image-s390x", "s390x", False), (NEW, "s390x", False)]
+
+
+def test_a_new_abi_since_the_meta_package_was_fetched(mirror, layout):
+    mirror.kept, said = OLD, Silent()
+    assert fetched(layout, said).package == NEW
+    assert any(OLD in line and NEW in line and "404" in line for line in said.lines)
+
+
+def test_a_404_for_the_newest_kernel_is_told(mirror, layout):
+    mirror.has = ()
+    with pytest.raises(FetchError, match="404 Not Found"):
+        fetched(layout)
+
+
+def test_a_missing_meta_package_is_told(mirror, layout):
+    mirror.meta = ""
+    with pytest.raises(FetchError, match="apt knows no package linux-image-s390x"):
+        fetched(layout)
+
+
+def test_a_target_without_a_kernel_is_an_option_error(mirror, layout):
+    with pytest.raises(OptionError, match="sparc-softmmu"):
+        fetch_kernel(layout, Silent(), "sparc-softmmu")
