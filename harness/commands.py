@@ -192,7 +192,7 @@ def clean(request: Request) -> int:
     folders = [layout.build, layout.trees]
     if request.arguments.cache:
         # Only what is ours, by name; the locks stay, or two runs could hold the same one.
-        names = ("apt", "ccache", "downloads", "firmware", "options", "pyenvs")
+        names = ("apt", "ccache", "downloads", "firmware", "options", "pyenvs", "sysroots")
         folders += [layout.cache / name for name in names]
     with request.checkout():
         for folder in folders:

@@ -77,7 +77,9 @@ def build_all(
     ensure(layout, options, reporter)
     prepared = prepare(layout, options, reporter)
     builds = tuple(
-        build(checkout_, prepared.pin, options, layout, reporter) for checkout_ in prepared.checkouts
+        build(checkout_, prepared.pin, options, layout, reporter, host=host)
+        for host in options.hosts
+        for checkout_ in prepared.checkouts
     )
     write_build_results(layout, builds, command)
     return prepared, builds

@@ -19,10 +19,13 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 from msgspec import Meta
 
-from harness.build.plan import HOSTS, Plan, Request, Tools, find_dialect, folder_name, make_plan
+from harness.build.elf import read_elf
+from harness.build.hosts import HOSTS
+from harness.build.plan import Plan, Request, Tools, find_dialect, folder_name, make_plan
 from harness.build.pyenv import complete
 from harness.build.reading import NINJA_STATUS, NinjaReader, configure_errors, read_cache_log, read_summary
 from harness.build.result import FILE_NAME, SCHEMA, Binary, Build, CacheUse, Compiler, load
+from harness.build.sysroot import ensure_sysroot
 from harness.build.tools import configure_digest, find_tools, first_line, job_count
 from harness.errors import (
     CompileError,
@@ -79,7 +82,8 @@ class _Job:
     def title(self) -> str:
         request = self.request
         special = "" if request.profile == "release" else f" ({request.profile})"
-        return f"{request.tree} {request.label}{special}"
+        where = "" if request.host == "native" else f" for {request.host}"
+        return f"{request.tree} {request.label}{special}{where}"
 
     def env(self, **more: str) -> dict[str, str]:
         path = [*map(str, self.plan.path), os.environ.get("PATH", os.defpath)]
@@ -126,6 +130,7 @@ def build(
         targets=tuple(sorted(options.targets)),
         host=host,
         profile=options.profile,
+        sysroot=ensure_sysroot(HOSTS[host], layout, reporter) if HOSTS[host].is_cross else None,
         jobs=job_count(options.jobs),
     )
     plan = make_plan(request, tools, layout, os.environ)
@@ -134,7 +139,7 @@ def build(
             f"sources are in {checkout.path}, not in src beside {plan.folder}",
             "check the variant out again: nox -s clean",
         )
-    with hold(plan.folder, f"the build of {request.tree} {request.label}", reporter):
+    with hold(plan.folder, f"the build of {request.tree} {request.label} for {host}", reporter):
         known = load(plan.folder / CONFIGURED, Configured)
         if known is not None and known.fingerprint == plan.fingerprint:
             union = tuple(sorted({*known.targets, *request.targets}))
@@ -353,8 +358,10 @@ def _describe(plan: Plan, target: str) -> Binary:
         raise CompileError(
             f"ninja ended well, but {path.name} is not there: {error.strerror}", "report it with the log"
         ) from error
+    if plan.machine:
+        _check_machine(path, plan.machine)
     try:
-        version = first_line([path, "--version"], env=plan.env) if plan.runs_here else ""
+        version = "" if plan.machine else first_line([path, "--version"], env=plan.env)
     except MissingError:
         raise
     except HarnessError as error:
@@ -364,6 +371,16 @@ def _describe(plan: Plan, target: str) -> Binary:
             details=error.details,
         ) from error
     return Binary(target=target, path=str(path), sha256=digest, size=size, version=version)
+
+
+def _check_machine(path: Path, wanted: str) -> None:
+    """A binary that cannot be run here is at least one of the right machine. Raises CompileError."""
+    elf = read_elf(path)
+    if elf is None or elf.machine != wanted:
+        raise CompileError(
+            f"{path.name} is {'for ' + elf.machine if elf else 'no ELF file'}, not for {wanted}",
+            "remove its build folder and build again; if it stays so, report it with the log of configure",
+        )
 
 
 def sha256(path: Path) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from harness.build.hosts import HOSTS, Host
 from harness.options import Options
 
 Kind = Literal["program", "pkg-config", "header", "python", "module"]
@@ -40,6 +41,10 @@ class Requirement:
     stages: tuple[str, ...]
     minimum: str = ""
     when: Callable[[Options | None], bool] = _always
+
+
+def _for_host(host: Host) -> Callable[[Options | None], bool]:
+    return lambda options: options is not None and host.name in options.hosts
 
 
 BUILD, FETCH = ("build",), ("fetch",)
@@ -158,6 +163,19 @@ REQUIREMENTS: tuple[Requirement, ...] = (
         needed_by="-Dpin=10.0: its configure makes an environment",
         stages=BUILD,
         when=lambda options: options is not None and options.pin not in ("7.2", "5.2"),
+    ),
+    *(
+        Requirement(
+            name=f"{host.cross_prefix}{tool}",
+            kind="program",
+            package=package,
+            needed_by=f"-Dhosts={host.name}",
+            stages=BUILD,
+            when=_for_host(host),
+        )
+        for host in HOSTS.values()
+        if host.is_cross
+        for tool, package in (("gcc", host.compiler_package), ("strip", host.binutils_package))
     ),
 )
 

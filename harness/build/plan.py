@@ -1,7 +1,7 @@
 """What will be run to build a checkout. Nothing here runs anything or looks at the machine.
 
 Releases and hosts are data: a new release that configures alike needs no line, one that does not needs a
-``Dialect``; a new host is a ``Host``.
+``Dialect``; hosts are in hosts.py.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.build.hosts import HOSTS, Host
 from harness.build.result import Command
+from harness.build.sysroot import Sysroot
 from harness.errors import ConfigureError, OptionError
 from harness.layout import Layout
 from harness.process import shell_quote
@@ -80,21 +82,6 @@ SANITIZE_ENV = {"ASAN_OPTIONS": "detect_leaks=0"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Host:
-    """Where the binaries run, and how a compiler for it is called."""
-
-    name: str
-    cross_prefix: str = ""
-    """What the names of compiler and binutils begin with, such as ``s390x-linux-gnu-``."""
-    switches: tuple[str, ...] = ()
-    env: tuple[tuple[str, str], ...] = ()
-    runs_here: bool = True
-
-
-HOSTS = {host.name: host for host in (Host(name="native"),)}
-
-
-@dataclass(frozen=True, kw_only=True)
 class Tools:
     """The programs that a build uses, found once."""
 
@@ -124,6 +111,8 @@ class Request:
     targets: tuple[str, ...]
     host: str = "native"
     profile: str = "release"
+    sysroot: Sysroot | None = None
+    """The libraries of a host that is not this machine."""
     jobs: int = 1
 
 
@@ -138,7 +127,8 @@ class Plan:
     ninja: tuple[str, ...]
     env: dict[str, str]
     fingerprint: str
-    runs_here: bool
+    machine: str
+    """What the binaries' ELF header must say; empty when they run here and can be asked themselves."""
     path: tuple[Path, ...]
     """Folders that come first on PATH."""
     tools: tuple[Path, ...]
@@ -184,7 +174,7 @@ def make_plan(request: Request, tools: Tools, layout: Layout, environ: Mapping[s
         *dialect.switches,
         *((*dialect.sanitize, *SANITIZE_SWITCHES) if sanitize else ()),
         *host.switches,
-        *((f"--cross-prefix={host.cross_prefix}",) if host.cross_prefix else ()),
+        *_cross_switches(host, request.sysroot),
         f"--cc={compiler}",
         *((f"--host-cc={compiler}",) if not host.cross_prefix else ()),
         # Says in `--version` which variant runs, and keeps QEMU from asking git, whose answer would
@@ -197,8 +187,8 @@ def make_plan(request: Request, tools: Tools, layout: Layout, environ: Mapping[s
         f"--ninja={tools.ninja}",
     )
     env = {
-        **dict(host.env),
         **(SANITIZE_ENV if sanitize else {}),
+        **(request.sysroot.pkg_config if request.sysroot else {}),
         **(_ccache_environment(layout, root, folder) if tools.ccache else {}),
     }
     named = (
@@ -221,7 +211,7 @@ def make_plan(request: Request, tools: Tools, layout: Layout, environ: Mapping[s
         ninja=(str(tools.ninja), f"-j{request.jobs}", *(binary_name(target) for target in request.targets)),
         env=env,
         fingerprint=hashlib.sha256(json.dumps(named).encode()).hexdigest(),
-        runs_here=host.runs_here,
+        machine=host.machine,
         path=(tools.python.parent,),
         tools=(tools.python, tools.meson),
     )
@@ -249,6 +239,18 @@ def folder_name(host: str, profile: str) -> str:
 def binary_name(target: str) -> str:
     """``x86_64-softmmu`` → ``qemu-system-x86_64``."""
     return f"qemu-system-{target.removesuffix('-softmmu')}"
+
+
+def _cross_switches(host: Host, sysroot: Sysroot | None) -> tuple[str, ...]:
+    """What makes configure build for ``host``. Its tools are found by their prefix, its libraries below
+    ``sysroot``; programs that run during the build are made by this machine's ``cc``."""
+    if sysroot is None:
+        return ()
+    return (
+        f"--cross-prefix={host.cross_prefix}",
+        f"--extra-cflags={sysroot.flag}",
+        f"--extra-ldflags={sysroot.flag}",
+    )
 
 
 def _ccache_environment(layout: Layout, root: Path, folder: Path) -> dict[str, str]:

@@ -77,7 +77,7 @@ class Build(msgspec.Struct, frozen=True, kw_only=True):
     variant: Annotated[str, Meta(description="State of the tree: pristine, base or patched.")]
     label: Annotated[str, Meta(description="Variant, with the series' name for patched.")]
     commit: Annotated[str, Meta(description="Commit id of the sources.")]
-    host: Annotated[str, Meta(description="Where the binaries run: native.")]
+    host: Annotated[str, Meta(description="Where the binaries run: native, or a machine such as s390x.")]
     profile: Annotated[str, Meta(description="How it was compiled: release or sanitize.")] = "release"
     targets: Annotated[tuple[str, ...], Meta(description="Guest architectures configured.")]
     folder: Annotated[str, Meta(description="Build folder, absolute.")]

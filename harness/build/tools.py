@@ -12,7 +12,8 @@ from pathlib import Path
 
 import psutil
 
-from harness.build.plan import Host, Tools
+from harness.build.hosts import Host
+from harness.build.plan import Tools
 from harness.build.pyenv import ensure_environment, environment_digest
 from harness.errors import MissingError, TreeError
 from harness.layout import Layout
@@ -36,7 +37,7 @@ def find_tools(
 
     Raises MissingError; what making that environment raises.
     """
-    compiler = _compiler(f"{host.cross_prefix}gcc", "gcc")
+    compiler = _compiler(f"{host.cross_prefix}gcc", host.compiler_package)
     if own_python:
         python = ensure_environment(requirements, layout, reporter)
         meson = python.parent / "meson"

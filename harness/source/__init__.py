@@ -4,17 +4,20 @@ Takes a pin (qemu-src/pins.toml) or a local folder or archive; gives a Source, w
 relies on. Also gets single Debian packages (firmware), without installing them.
 """
 
+from harness.source.closure import fetch_closure
 from harness.source.fetch import Source, fetch
-from harness.source.packages import fetch_packages, unpack_packages
+from harness.source.packages import Deb, fetch_packages, unpack_packages
 from harness.source.pin import Edit, Location, Pin, Traces, find_pin, load_pins
 
 __all__ = [
+    "Deb",
     "Edit",
     "Location",
     "Pin",
     "Source",
     "Traces",
     "fetch",
+    "fetch_closure",
     "fetch_packages",
     "find_pin",
     "load_pins",

@@ -142,9 +142,14 @@ def one_line(output: str) -> str:
 
 
 def _failed(words: Sequence[str], ended: Finished, suite: str) -> HarnessError:
+    remedy = "check the network and the machine's apt configuration"
+    if re.search(r"\b404\b", ended.output):
+        remedy = "the mirror's index names a version its pool lacks: run again later, or use another mirror"
+    elif re.search(r"Unable to locate package|has no installation candidate", ended.output):
+        remedy = f"check that {suite} has this package for this architecture"
     return FetchError(
         f"{' '.join(words[:2])} for {suite}: {one_line(ended.output)}",
-        "check the network and the machine's apt configuration",
+        remedy,
         details=tuple(line for line in ended.output.splitlines() if line.startswith(("E:", "Err:", "W:")))[
             -6:
         ],

@@ -1,6 +1,6 @@
 """Single Debian packages, fetched and proven by the isolated apt, and unpacked without installing.
 
-No dependencies are followed: firmware and kernels need none. ``resolve`` is the place for a closure.
+No dependencies are followed: firmware and kernels need none. harness.source.closure follows them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import os
 import platform
 import re
 import shutil
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
@@ -37,6 +37,9 @@ ARCHITECTURES = {
     "armv7l": "armhf",
     "i686": "i386",
 }
+
+SHOWN = 4
+"""So many packages are named on the line that tells of a download."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,10 +68,8 @@ def fetch_packages(
     """
     suite = suite or codename() or "stable"
     architecture = architecture or native_architecture()
+    check_names(packages)
     wanted = sorted(set(packages))
-    for name in wanted:
-        if not re.fullmatch(r"[a-z0-9][a-z0-9+.-]+", name):
-            raise FetchError(f"{name!r} is not the name of a Debian package", "mend the name")
     folder = layout.downloads / "debs" / f"{suite}-{architecture}"
     with hold(folder, f"the packages of {suite} ({architecture})", reporter):
         known = _load(folder)
@@ -90,11 +91,21 @@ def fetch_packages(
         return {name: folder / known[name].file for name in wanted}
 
 
-def unpack_packages(debs: Iterable[Path], folder: Path) -> Path:
+def check_names(packages: Iterable[str]) -> None:
+    """Raise FetchError for what cannot be a package's name (Debian Policy, 5.6.7), such as an option."""
+    for name in packages:
+        if not re.fullmatch(r"[a-z0-9][a-z0-9+.-]+", name):
+            raise FetchError(f"{name!r} is not the name of a Debian package", "mend the name")
+
+
+def unpack_packages(
+    debs: Iterable[Path], folder: Path, *, finish: Callable[[Path], None] | None = None
+) -> Path:
     """Unpack package files together into ``folder``, which then appears whole (dpkg-deb(1) -x).
 
-    No maintainer script is run. An existing ``folder`` is left as it is, so give each set of packages a
-    name of its own. Raises StorageError or FetchError (a damaged package).
+    No maintainer script is run. ``finish`` may change what was unpacked before it appears. An existing
+    ``folder`` is left as it is, so give each set of packages a name of its own. Raises StorageError or
+    FetchError (a damaged package).
     """
     if folder.is_dir():
         return folder
@@ -108,6 +119,8 @@ def unpack_packages(debs: Iterable[Path], folder: Path) -> Path:
                 timeout_s=600,
                 error=functools.partial(_damaged, deb),
             )
+        if finish is not None:
+            finish(aside)
         with contextlib.suppress(FileExistsError):
             aside.rename(folder)
     except OSError as error:
@@ -152,14 +165,37 @@ def _download(state: AptState, names: list[str], folder: Path, reporter: Reporte
 
 
 def _download_once(state: AptState, names: list[str], folder: Path, reporter: Reporter) -> dict[str, Deb]:
-    asked = state.run(["apt-get", "download", "--print-uris", *names])
-    resolved = resolve(asked.output, names)
+    resolved = print_uris(state, names)
+    download(state, names, resolved, folder, reporter)
+    return {name: resolved[name][1] for name in names}
+
+
+def print_uris(state: AptState, words: Sequence[str]) -> dict[str, tuple[str, Deb]]:
+    """What apt would download for ``words`` (``NAME`` or ``NAME=VERSION``); see ``resolve``."""
+    asked = state.run(["apt-get", "download", "--print-uris", *words])
+    return resolve(asked.output, [word.partition("=")[0] for word in words])
+
+
+def download(
+    state: AptState,
+    words: Sequence[str],
+    resolved: dict[str, tuple[str, Deb]],
+    folder: Path,
+    reporter: Reporter,
+) -> None:
+    """Bring ``words`` (``NAME`` or ``NAME=VERSION``), as ``resolved`` describes them, into ``folder``.
+
+    apt proves them by its signed index, and we by the digest that it gave. Raises FetchError, VerifyError,
+    StorageError.
+    """
+    names = [word.partition("=")[0] for word in words]
+    what = " ".join(names) if len(names) <= SHOWN else f"{len(names)} packages"
     aside = folder / ".part"
     shutil.rmtree(aside, ignore_errors=True)
     try:
         aside.mkdir(parents=True)
-        with reporter.step(f"fetching {' '.join(names)} ({state.suite}, {state.architecture})") as step:
-            state.run(["apt-get", "download", *names], cwd=aside, step=step)
+        with reporter.step(f"fetching {what} ({state.suite}, {state.architecture})") as step:
+            state.run(["apt-get", "download", *words], cwd=aside, step=step)
         for name in names:
             apt_name, deb = resolved[name]
             got = next((aside / file for file in (apt_name, deb.file) if (aside / file).is_file()), None)
@@ -171,7 +207,6 @@ def _download_once(state: AptState, names: list[str], folder: Path, reporter: Re
         raise StorageError(f"cannot store packages in {folder}: {error}", "free some disk space") from error
     finally:
         shutil.rmtree(aside, ignore_errors=True)
-    return {name: resolved[name][1] for name in names}
 
 
 def _damaged(deb: Path, ended: Finished) -> HarnessError:

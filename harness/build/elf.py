@@ -1,0 +1,77 @@
+"""What an ELF file says of itself: the machine it is for, and the libraries it needs (elf(5))."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from elftools.common.exceptions import ELFError
+from elftools.elf.dynamic import DynamicSegment
+from elftools.elf.elffile import ELFFile
+from elftools.elf.segments import InterpSegment
+
+from harness.errors import StorageError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Elf:
+    """``machine`` is pyelftools' name of ``e_machine``; ``interpreter`` is empty for a static program."""
+
+    machine: str
+    bits: int
+    interpreter: str
+    needed: tuple[str, ...]
+
+
+def read_elf(path: Path) -> Elf | None:
+    """The ELF header and the DT_NEEDED entries of ``path``; None when it is no (whole) ELF file.
+
+    Raises StorageError when it cannot be read.
+    """
+    try:
+        with path.open("rb") as stream:
+            file = ELFFile(stream)
+            interpreter = ""
+            needed: tuple[str, ...] = ()
+            for segment in file.iter_segments():
+                if isinstance(segment, InterpSegment):
+                    interpreter = segment.get_interp_name()
+                elif isinstance(segment, DynamicSegment):
+                    tags: Iterable[Any] = segment.iter_tags("DT_NEEDED")
+                    needed = tuple(str(tag.needed) for tag in tags)
+            return Elf(
+                machine=str(file["e_machine"]), bits=file.elfclass, interpreter=interpreter, needed=needed
+            )
+    except ELFError:
+        return None
+    except (ValueError, IndexError, UnicodeDecodeError):  # pyelftools on a truncated file
+        return None
+    except OSError as error:
+        raise StorageError(f"cannot read {path}: {error.strerror}", "check the file's owner") from error
+
+
+def library_closure(programs: Iterable[Path], folders: Sequence[Path]) -> dict[str, Path]:
+    """Every shared library that ``programs`` need, also through each other: name → file.
+
+    A name is looked up in ``folders``, first match first (ld.so(8), without paths inside the files). Raises
+    StorageError for one that is in none of them, naming who needs it.
+    """
+    found: dict[str, Path] = {}
+    queue = [(program, program.name) for program in programs]
+    while queue:
+        path, name = queue.pop(0)
+        elf = read_elf(path)
+        for needed in elf.needed if elf else ():
+            if needed in found:
+                continue
+            place = next((folder / needed for folder in folders if (folder / needed).is_file()), None)
+            if place is None:
+                raise StorageError(
+                    f"{name} needs {needed}, which is not in the sysroot",
+                    "add its package to LIBRARIES in harness/build/hosts.py",
+                )
+            found[needed] = place
+            queue.append((place, needed))
+    return found

@@ -1,0 +1,98 @@
+"""Packages with all that they depend on, resolved by apt for an empty system of any architecture.
+
+apt chooses; what it chose is remembered by name, file and digest, so that a second run asks nothing of the
+network and gets the same set.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from pathlib import Path
+
+import msgspec
+
+from harness.errors import FetchError
+from harness.jsonfile import write_json
+from harness.layout import Layout
+from harness.lock import hold
+from harness.progress import Reporter
+from harness.source.apt import AptState, open_state
+from harness.source.files import cached
+from harness.source.machine_apt import codename, debian_entry
+from harness.source.packages import Deb, check_names, download, native_architecture, print_uris
+
+FILE = "closures.json"
+
+
+def fetch_closure(
+    layout: Layout,
+    reporter: Reporter,
+    packages: Collection[str],
+    *,
+    suite: str = "",
+    architecture: str = "",
+) -> dict[str, tuple[Deb, Path]]:
+    """Each of ``packages`` and of what they depend on: name → (Deb, its ``.deb`` in the cache).
+
+    Recommended packages are left out. Raises FetchError (a package that does not exist is named, and what
+    cannot be had together; no network), VerifyError, BusyError, StorageError.
+    """
+    suite = suite or codename() or "stable"
+    architecture = architecture or native_architecture()
+    check_names(packages)
+    key = " ".join(sorted(set(packages)))
+    folder = layout.downloads / "debs" / f"{suite}-{architecture}"
+    with hold(folder, f"the packages of {suite} ({architecture})", reporter):
+        known = _load(folder)
+        debs = known.get(key, {})
+        if not debs or _absent(debs, folder, reporter):
+            state = open_state(layout, debian_entry(suite=codename()), suite, architecture)
+            with hold(state.folder, f"the apt state of {suite}", reporter):
+                debs = _fetch(state, key.split(), folder, reporter)
+            write_json(folder / FILE, {**known, key: debs})
+        return {name: (deb, folder / deb.file) for name, deb in sorted(debs.items())}
+
+
+def chosen(output: str) -> tuple[str, ...]:
+    """``apt-get install --simulate``'s lines ``Inst NAME (VERSION …)`` as ``NAME=VERSION`` (apt-get(8))."""
+    found = re.findall(r"^Inst (\S+) (?:\[[^]]*\] )?\((\S+) ", output, re.MULTILINE)
+    return tuple(sorted(f"{name.partition(':')[0]}={version}" for name, version in found))
+
+
+def _fetch(state: AptState, packages: list[str], folder: Path, reporter: Reporter) -> dict[str, Deb]:
+    if not state.has_index:
+        state.update(reporter)
+    try:
+        return _fetch_once(state, packages, folder, reporter)
+    except FetchError:
+        state.update(reporter)  # the index may be older than the pool, or than a package
+        return _fetch_once(state, packages, folder, reporter)
+
+
+def _fetch_once(state: AptState, packages: list[str], folder: Path, reporter: Reporter) -> dict[str, Deb]:
+    words = ["apt-get", "install", "--simulate", "--no-install-recommends", *packages]
+    picked = chosen(state.run(words).output)
+    if not picked:
+        raise FetchError(f"apt chose no package for {' '.join(packages)}", "check suite and architecture")
+    resolved = print_uris(state, picked)
+    absent = _absent({name: deb for name, (_, deb) in resolved.items()}, folder, reporter)
+    if absent:
+        wanted = [word for word in picked if word.partition("=")[0] in absent]
+        download(state, wanted, resolved, folder, reporter)
+    return {name: deb for name, (_, deb) in resolved.items()}
+
+
+def _absent(debs: dict[str, Deb], folder: Path, reporter: Reporter) -> set[str]:
+    return {
+        name
+        for name, deb in debs.items()
+        if not cached(folder / deb.file, deb.sha256, what=name, reporter=reporter)
+    }
+
+
+def _load(folder: Path) -> dict[str, dict[str, Deb]]:
+    try:
+        return msgspec.json.decode((folder / FILE).read_bytes(), type=dict[str, dict[str, Deb]])
+    except (OSError, msgspec.MsgspecError):
+        return {}

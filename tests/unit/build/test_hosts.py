@@ -1,0 +1,191 @@
+"""Hosts as data: the plan, the sysroot and the tools that each gets, and what the docs say of it."""
+
+from __future__ import annotations
+
+import re
+import struct
+from pathlib import Path
+
+import pytest
+
+from harness.build.compile import _check_machine
+from harness.build.elf import library_closure, read_elf
+from harness.build.hosts import HOSTS, Host
+from harness.build.needs import requirements
+from harness.build.plan import make_plan
+from harness.build.sysroot import Sysroot, content_key, cross_file, repair_links
+from harness.errors import CompileError, FetchError, StorageError
+from harness.options import parse_options
+from harness.source import Deb
+from tests.unit.build.support import ROOT, make_layout, make_options
+from tests.unit.build.test_plan import TOOLS, request_for
+
+S390X = HOSTS["s390x"]
+CROSS = [host for host in HOSTS.values() if host.is_cross]
+
+
+def test_every_host_is_a_choice_of_the_option_and_in_the_docs() -> None:
+    """A host that is only in one of the places is half a host."""
+    options = (ROOT / "meson_options.txt").read_text()
+    choices = re.search(r"option\('hosts'.*?choices: \[(.*?)\]", options, re.DOTALL)
+    assert choices is not None
+    assert re.findall(r"'([^']+)'", choices[1]) == list(HOSTS)
+    rows = re.findall(
+        r"^\| `([a-z0-9_]+)` \| (\S+) \| `(\S+)` \|", (ROOT / "docs/build.md").read_text(), re.M
+    )
+    assert rows == [(host.name, host.debian, host.compiler_package) for host in CROSS]
+
+
+def test_a_cross_build_gets_prefix_and_sysroot_and_no_native_library(tmp_path: Path) -> None:
+    layout = make_layout(tmp_path)
+    sysroot = Sysroot(path=tmp_path / "root", host=S390X)
+    plan = make_plan(request_for(layout, host="s390x", sysroot=sysroot), TOOLS, layout, {})
+    assert plan.folder == layout.build_root("7.2", "base") / "s390x"
+    assert "--cross-prefix=s390x-linux-gnu-" in plan.configure
+    assert f"--extra-cflags=--sysroot={tmp_path}/root" in plan.configure
+    assert f"--extra-ldflags=--sysroot={tmp_path}/root" in plan.configure
+    assert not [word for word in plan.configure if word.startswith("--host-cc=")]
+    assert plan.env["PKG_CONFIG"] == "pkg-config"
+    assert plan.env["PKG_CONFIG_PATH"] == ""
+    folders = plan.env["PKG_CONFIG_LIBDIR"].split(":")
+    assert folders[0] == f"{tmp_path}/root/usr/lib/s390x-linux-gnu/pkgconfig"
+    assert all(folder.startswith(f"{tmp_path}/root/") for folder in folders)
+    assert plan.machine == "EM_S390"
+    assert "CCACHE_DIR" in plan.env
+
+
+def test_another_sysroot_configures_again_and_native_knows_of_none(tmp_path: Path) -> None:
+    layout = make_layout(tmp_path)
+    one, two = (
+        make_plan(
+            request_for(layout, host="s390x", sysroot=Sysroot(path=tmp_path / name, host=S390X)),
+            TOOLS,
+            layout,
+            {},
+        )
+        for name in ("one", "two")
+    )
+    assert one.fingerprint != two.fingerprint
+    native = make_plan(request_for(layout), TOOLS, layout, {})
+    assert native.machine == ""
+    assert "PKG_CONFIG_LIBDIR" not in native.env
+
+
+def test_the_compiler_is_needed_only_when_its_host_is_asked_for() -> None:
+    def names(*hosts: str) -> set[str]:
+        return {need.name for need in requirements(make_options(hosts=hosts))}
+
+    assert "s390x-linux-gnu-gcc" not in names("native")
+    assert names("native", "s390x") - names("native") == {"s390x-linux-gnu-gcc", "s390x-linux-gnu-strip"}
+    assert "s390x-linux-gnu-gcc" not in {need.name for need in requirements(None)}
+
+
+def test_debian_spells_packages_without_underscores() -> None:
+    host = Host(name="x", triplet="x86_64-linux-gnu")
+    assert host.compiler_package == "gcc-x86-64-linux-gnu"
+
+
+def test_hosts_are_read_from_the_command_line(tmp_path: Path) -> None:
+    options = parse_options(make_layout(tmp_path), ["-Dhosts=native,s390x"])
+    assert options.hosts == ("native", "s390x")
+
+
+def test_the_cross_file_is_mesons_and_quotes_paths(tmp_path: Path) -> None:
+    text = cross_file(Sysroot(path=tmp_path / "it's", host=S390X))
+    assert "[host_machine]\nsystem = 'linux'\ncpu_family = 's390x'" in text
+    assert "endian = 'big'" in text
+    assert f"c_args = ['--sysroot={tmp_path}/it\\'s']" in text
+    assert re.search(r"^c = '\S*s390x-linux-gnu-gcc'$", text, re.MULTILINE)
+    assert "endian = 'little'" in cross_file(Sysroot(path=tmp_path, host=HOSTS["aarch64"]))
+
+
+def test_the_content_key_is_that_of_the_set_and_of_nothing_else() -> None:
+    libc, zlib = Deb(file="libc6_2_s390x.deb", sha256="a"), Deb(file="zlib1g_1_s390x.deb", sha256="b")
+    key = content_key({"libc6": libc, "zlib1g": zlib})
+    assert content_key({"zlib1g": zlib, "libc6": libc}) == key
+    assert content_key({"libc6": libc}) != key
+    assert content_key({"libc6": Deb(file=libc.file, sha256="c"), "zlib1g": zlib}) != key
+    assert content_key({"libc6": Deb(file="libc6_3_s390x.deb", sha256="a"), "zlib1g": zlib}) != key
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    root = tmp_path / "root"
+    (root / "usr/lib/s390x-linux-gnu").mkdir(parents=True)
+    (root / "lib").mkdir()
+    (root / "lib/ld64.so").write_text("")
+    return root
+
+
+def test_absolute_links_are_made_relative_within_the_sysroot(root: Path) -> None:
+    link = root / "usr/lib/s390x-linux-gnu/ld.so"
+    link.symlink_to("/lib/ld64.so")
+    top = root / "top"
+    top.symlink_to("/")
+    good = root / "usr/lib/good"
+    good.symlink_to("../../lib/ld64.so")
+    repair_links(root)
+    assert str(link.readlink()) == "../../../lib/ld64.so"
+    assert link.resolve() == root / "lib/ld64.so"
+    assert top.resolve() == root
+    assert str(good.readlink()) == "../../lib/ld64.so"
+
+
+def test_dangling_links_dangle_within_the_sysroot(root: Path) -> None:
+    """Such as links into /etc/alternatives, which maintainer scripts would make; /etc/passwd is here."""
+    link = root / "usr/passwd"
+    link.symlink_to("/etc/passwd")
+    repair_links(root)
+    assert not link.exists()
+    assert str(link.readlink()) == "../etc/passwd"
+
+
+def test_links_that_climb_out_are_held_inside(root: Path) -> None:
+    """Above / is /: this is what the link means on the machine that the packages are for."""
+    link = root / "lib/escape"
+    link.symlink_to("../../../../../../../../../../../etc/hostname")
+    repair_links(root)
+    assert str(link.readlink()) == "../etc/hostname"
+
+
+def test_a_link_that_leaves_by_way_of_another_is_refused(root: Path) -> None:
+    (root / "usr/lib/s390x-linux-gnu/deep").symlink_to("../../../lib")
+    (root / "lib/out").symlink_to("../usr/lib/s390x-linux-gnu/deep/../../outside")
+    with pytest.raises(FetchError, match="lib/out leads out of the sysroot"):
+        repair_links(root)
+
+
+def elf(machine: int, *, endian: str, size: int = 64) -> bytes:
+    """An ELF64 header without segments (elf(5), Elf64_Ehdr)."""
+    order = ">" if endian == "big" else "<"
+    ident = b"\x7fELF" + bytes([2, 2 if endian == "big" else 1, 1]) + bytes(9)
+    return (ident + struct.pack(order + "HHIQQQIHHHHHH", 3, machine, 1, 0, 0, 0, 0, 64, 0, 0, 0, 0, 0))[:size]
+
+
+@pytest.mark.parametrize(("host", "number"), [("s390x", 22), ("aarch64", 183)])
+def test_the_machine_is_read_from_the_elf_header(tmp_path: Path, host: str, number: int) -> None:
+    path = tmp_path / "qemu"
+    path.write_bytes(elf(number, endian=HOSTS[host].endian))
+    _check_machine(path, HOSTS[host].machine)
+    path.write_bytes(elf(62, endian="little"))
+    with pytest.raises(CompileError, match=f"is for EM_X86_64, not for {HOSTS[host].machine}"):
+        _check_machine(path, HOSTS[host].machine)
+
+
+@pytest.mark.parametrize("data", [b"", b"#!/bin/sh\n", b"\x7fELF", elf(22, endian="big", size=20)])
+def test_what_is_no_elf_file_is_said_to_be_none(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "qemu"
+    path.write_bytes(data)
+    assert read_elf(path) is None
+    with pytest.raises(CompileError, match="no ELF file"):
+        _check_machine(path, "EM_S390")
+
+
+def test_libraries_are_followed_through_each_other_and_a_missing_one_is_named(tmp_path: Path) -> None:
+    """With this machine's own Python, whose libraries are on it."""
+    program = Path("/bin/sh").resolve()
+    folders = [Path("/lib") / name for name in ("x86_64-linux-gnu", "aarch64-linux-gnu", "s390x-linux-gnu")]
+    found = library_closure([program], folders)
+    assert "libc.so.6" in found
+    with pytest.raises(StorageError, match=r"libc\.so\.6, which is not in the sysroot"):
+        library_closure([program], [tmp_path])

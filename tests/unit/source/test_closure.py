@@ -1,0 +1,163 @@
+"""Packages with what they depend on, against a fake apt. No network."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from harness.errors import FetchError
+from harness.layout import Layout
+from harness.progress import Silent
+from harness.source import closure
+from harness.source.closure import chosen, fetch_closure
+from harness.source.machine_apt import Entry
+from harness.source.packages import unpack_packages
+
+SIMULATED = """\
+Reading package lists...
+Inst gcc-12-base (12.2.0-14 Debian:12.10/stable [s390x])
+Inst libc6 [2.35] (2.36-9+deb12u10 Debian:12.10/stable [s390x]) []
+Inst zlib1g:s390x (1:1.2.13.dfsg-1 Debian:12.10/stable [s390x])
+Conf gcc-12-base (12.2.0-14 Debian:12.10/stable [s390x])
+"""
+
+# Stands for apt-get in an isolated state: packages are files of $FAKE_APT, named NAME_VERSION_ARCH.deb.
+FAKE = """\
+#!/bin/sh
+echo "$*" >> "$FAKE_APT/calls"
+command= words=
+while [ $# -gt 0 ]; do
+    case $1 in
+    -o|-c) shift ;;
+    -q|--*) ;;
+    *) words="$words $1" ;;
+    esac
+    case $1 in --print-uris) uris=1 ;; esac
+    shift
+done
+set -- $words
+command=$1; shift
+case $command in
+update) : > "$FAKE_APT/updated" ;;
+install)
+    for word; do
+        test -e "$FAKE_APT/$word"_* || { echo "E: Unable to locate package $word" >&2; exit 100; }
+    done
+    for file in "$FAKE_APT"/*.deb; do
+        file=${file##*/}; rest=${file#*_}
+        echo "Inst ${file%%_*} (${rest%%_*} Debian:12 [s390x])"
+    done ;;
+download)
+    if [ -e "$FAKE_APT/gone" ] && [ -z "$uris" ]; then
+        echo "E: Failed to fetch http://mirror/x.deb  404  Not Found" >&2; exit 100
+    fi
+    for word; do
+        for file in "$FAKE_APT/${word%%=*}"_*.deb; do
+            if [ -n "$uris" ]; then
+                set -- $(sha256sum "$file")
+                echo "'http://mirror/${file##*/}' ${file##*/} 7 SHA256:$1"
+            else
+                cp "$file" .
+            fi
+        done
+    done ;;
+esac
+"""
+
+
+@pytest.fixture
+def apt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "apt"
+    (folder / "bin").mkdir(parents=True)
+    program = folder / "bin" / "apt-get"
+    program.write_text(FAKE)
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("FAKE_APT", str(folder))
+    monkeypatch.setattr(
+        closure,
+        "debian_entry",
+        lambda **_: Entry(uri="http://mirror", suites=("bookworm",), components=("main",)),
+    )
+    for name in ("libc6-dev", "libc6"):
+        (folder / f"{name}_2.36_s390x.deb").write_text(name)
+    return folder
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> Layout:
+    return Layout(root=tmp_path, build=tmp_path / "b", trees=tmp_path / "t", cache=tmp_path / "cache")
+
+
+def get(layout: Layout, *packages: str) -> dict[str, str]:
+    found = fetch_closure(layout, Silent(), packages, suite="bookworm", architecture="s390x")
+    return {name: path.read_text() for name, (_, path) in found.items()}
+
+
+def test_what_apt_chose_is_read_with_its_versions() -> None:
+    assert chosen(SIMULATED) == ("gcc-12-base=12.2.0-14", "libc6=2.36-9+deb12u10", "zlib1g=1:1.2.13.dfsg-1")
+
+
+def test_dependencies_come_too_and_a_second_run_asks_nothing(apt: Path, layout: Layout) -> None:
+    assert get(layout, "libc6-dev") == {"libc6": "libc6", "libc6-dev": "libc6-dev"}
+    calls = (apt / "calls").read_text()
+    assert get(layout, "libc6-dev") == {"libc6": "libc6", "libc6-dev": "libc6-dev"}
+    assert (apt / "calls").read_text() == calls
+
+
+def test_a_damaged_package_in_the_cache_is_fetched_again(apt: Path, layout: Layout) -> None:
+    get(layout, "libc6-dev")
+    (layout.downloads / "debs/bookworm-s390x/libc6_2.36_s390x.deb").write_text("flipped")
+    assert get(layout, "libc6-dev")["libc6"] == "libc6"
+    assert (apt / "calls").read_text().splitlines()[-1].split()[-1] == "libc6=2.36"
+
+
+def test_a_package_that_does_not_exist_is_named(apt: Path, layout: Layout) -> None:
+    with pytest.raises(FetchError, match="Unable to locate package no-such-dev") as caught:
+        get(layout, "no-such-dev")
+    assert "bookworm" in caught.value.remedy
+    with pytest.raises(FetchError, match="is not the name of a Debian package"):
+        get(layout, "--reinstall")
+
+
+def test_a_version_that_the_pool_no_longer_has_is_said_after_a_new_index(apt: Path, layout: Layout) -> None:
+    (apt / "gone").touch()
+    with pytest.raises(FetchError, match="404") as caught:
+        get(layout, "libc6-dev")
+    assert "its pool lacks" in caught.value.remedy
+    assert (apt / "updated").exists()
+
+
+def test_a_corrupt_package_is_refused_and_leaves_no_folder(tmp_path: Path) -> None:
+    deb = tmp_path / "libc6_2.36_s390x.deb"
+    deb.write_bytes(b"!<arch>\ndebian-binary   garbage")
+    with pytest.raises(FetchError, match=r"libc6_2\.36_s390x\.deb cannot be unpacked") as caught:
+        unpack_packages([deb], tmp_path / "roots" / "root")
+    assert str(deb) in caught.value.remedy
+    assert list((tmp_path / "roots").iterdir()) == []
+
+
+@pytest.mark.skipif(shutil.which("dpkg-deb") is None, reason="needs dpkg-deb")
+def test_what_was_unpacked_is_finished_before_it_appears(tmp_path: Path) -> None:
+    tree = tmp_path / "tree"
+    (tree / "DEBIAN").mkdir(parents=True)
+    (tree / "DEBIAN" / "control").write_text(
+        "Package: x\nVersion: 1\nArchitecture: all\nMaintainer: x\nDescription: x\n"
+    )
+    (tree / "lib").mkdir()
+    (tree / "lib" / "x").write_text("x")
+    deb = tmp_path / "x_1_all.deb"
+    subprocess.run(["dpkg-deb", "--root-owner-group", "-b", tree, deb], check=True, capture_output=True)
+    root = tmp_path / "root"
+    seen: list[bool] = []
+    unpack_packages(
+        [deb], root, finish=lambda aside: seen.append((aside / "lib/x").exists() and not root.exists())
+    )
+    assert seen == [True]
+    assert (root / "lib" / "x").read_text() == "x"
+    assert hashlib.sha256(deb.read_bytes()).hexdigest()
