@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,8 +10,7 @@ import msgspec
 
 from harness.errors import TeardownError
 from harness.guest import Accel, fetch_firmware, probe_accel
-from harness.process import Finished, run
-from harness.teardown.job import Event, Plan
+from harness.job import Event, Item, run_plan
 from harness.teardown.model import Cell, Sample, Subject, TeardownRun, sample_of
 from harness.teardown.scenario import plan
 
@@ -23,7 +19,6 @@ if TYPE_CHECKING:  # tests under avocado import this package: a hundred times a 
     from harness.options import Options
     from harness.progress import Reporter, Step
 
-KEPT_JOBS = 3
 TEST = "tests/avocado/teardown.py"
 
 
@@ -59,21 +54,19 @@ def run_teardown(
     """
     found = probe_accels(layout, options, subjects, reporter) if accels is None else accels
     cells = plan(options, subjects, found, fetch_firmware(layout, reporter, options.targets))
-    home = layout.build / "avocado"
-    home.mkdir(parents=True, exist_ok=True)
-    file = home / f"plan-{os.getpid()}.json"
-    # avocado's limit lies above our own, which name the cause.
-    limit_s = 2 * options.timeout + 120
-    file.write_bytes(
-        msgspec.json.encode(Plan(test=TEST, jobs=str(home / "jobs"), timeout_s=limit_s, cells=cells))
+    items = tuple(
+        Item(index=cell.index, name=cell.name, params={"cell": msgspec.json.encode(cell).decode()})
+        for cell in cells
     )
     collector = _Collector(cells, on_sample)
-    try:
-        with reporter.step(f"teardown of {len(cells)} guests") as step:
-            finished = _run_job(layout, home, file, lambda line: collector.take(line, step))
-    finally:
-        file.unlink(missing_ok=True)
-        _prune(home / "jobs")
+    with reporter.step(f"teardown of {len(cells)} guests") as step:
+        finished = run_plan(
+            layout,
+            TEST,
+            items,
+            timeout_s=2 * options.timeout + 120,
+            on_event=lambda event: collector.take(event, step),
+        )
     if not collector.samples:
         raise TeardownError(
             f"avocado ran no test (status {finished.returncode})",
@@ -89,44 +82,16 @@ def run_teardown(
     return TeardownRun(samples=samples, comparisons=compare(samples), complete=True)
 
 
-def _run_job(layout: Layout, home: Path, file: Path, on_line: Callable[[str], None]) -> Finished:
-    package = Path(__file__).resolve().parent.parent.parent
-    log = layout.logs / "avocado.log"
-    log.unlink(missing_ok=True)
-    return run(
-        [sys.executable, "-m", "harness.teardown.job", file],
-        cwd=layout.root,
-        env={
-            # avocado looks for its configuration and folders here, not in the user's home or /etc.
-            "HOME": str(home),
-            "VIRTUAL_ENV": str(home),
-            "XDG_CONFIG_HOME": str(home),
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
-            # Compiled once, whatever the user's PYTHONDONTWRITEBYTECODE says: each test is a new interpreter.
-            "PYTHONDONTWRITEBYTECODE": "",
-            "PYTHONPYCACHEPREFIX": str(home / "pycache"),
-            "PYTHONPATH": os.pathsep.join(filter(None, (str(package), os.environ.get("PYTHONPATH")))),
-        },
-        log=log,
-        on_line=on_line,
-        check=False,
-    )
-
-
 class _Collector:
-    """Lines of the job → samples."""
+    """Events of the job → samples."""
 
     def __init__(self, cells: Sequence[Cell], on_sample: Callable[[Sample], None] | None) -> None:
         self._cells = {cell.index: cell for cell in cells}
         self._on_sample = on_sample
         self.samples: dict[int, Sample] = {}
 
-    def take(self, line: str, step: Step) -> None:
-        try:
-            event = msgspec.json.decode(line, type=Event)
-            cell = self._cells[event.index]
-        except (msgspec.MsgspecError, KeyError):
-            return  # not ours: the log has it
+    def take(self, event: Event, step: Step) -> None:
+        cell = self._cells[event.index]
         try:
             sample = msgspec.json.decode(event.whiteboard, type=Sample)
         except msgspec.MsgspecError:
@@ -160,10 +125,3 @@ def _tell(samples: Sequence[Sample], reporter: Reporter) -> None:
             if said[key] == 1:
                 who = f"{sample.variant} " if sample.outcome == "failed" else ""
                 reporter.warn(f"{who}{sample.memory_mib} MiB {sample.outcome}: {sample.reason}")
-
-
-def _prune(jobs: Path) -> None:
-    """Keep avocado's files of the last few jobs."""
-    folders = sorted(jobs.glob("job-*"), key=lambda folder: folder.stat().st_mtime)
-    for folder in folders[:-KEPT_JOBS]:
-        shutil.rmtree(folder, ignore_errors=True)

@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "harness"
 
-BASE = ("errors", "jsonfile", "layout", "lock", "options", "process", "progress")
+BASE = ("errors", "job", "jsonfile", "layout", "lock", "options", "process", "progress")
 ORDER = ("source", "series", "tree", "build", "guest", "teardown", "report")
 TOP = ("guard", "pipeline", "commands", "cli", "__main__", "__init__")
 MODULES = sorted(PACKAGE.rglob("*.py"))

@@ -1,17 +1,16 @@
-import json
-
 import msgspec
 import pytest
 
+from harness import job as jobs
 from harness.errors import TeardownError
 from harness.guest import Accel, Firmware
+from harness.job import Event, Plan
 from harness.process import Finished
 from harness.progress import Silent
 from harness.teardown import runner
-from harness.teardown.job import Event, Plan, configuration
-from harness.teardown.model import Sample
+from harness.teardown.model import Cell, Sample
 
-from .support import make_cell, make_sample
+from .support import make_sample
 from .test_scenario import TARGETS, options, subjects
 
 
@@ -31,14 +30,15 @@ def job(monkeypatch):
         interrupt = False
 
     def run_job(layout, home, file, on_line):
-        cells = msgspec.json.decode(file.read_bytes(), type=Plan).cells
+        plan = msgspec.json.decode(file.read_bytes(), type=Plan)
+        cells = [msgspec.json.decode(item.params["cell"], type=Cell) for item in plan.items]
         for line in Job.lines(cells):
             on_line(line)
         if Job.interrupt:
             raise KeyboardInterrupt
         return Finished(argv=("x",), returncode=8, output="avocado crashed\n", duration_s=0.0)
 
-    monkeypatch.setattr(runner, "_run_job", run_job)
+    monkeypatch.setattr(jobs, "_run_job", run_job)
     monkeypatch.setattr(runner, "fetch_firmware", lambda *_: Firmware(folders=()))
     return Job
 
@@ -109,19 +109,3 @@ def test_an_interrupt_leaves_what_has_come_so_far(layout, job):
         go(layout, kept.append)
     assert len(kept) == 1
     assert not list((layout.build / "avocado").glob("plan-*"))
-
-
-def test_avocado_runs_one_test_at_a_time_above_our_own_limit():
-    cells = (make_cell(index=1), make_cell(index=2))
-    settings = configuration(Plan(test="t.py", jobs="/j", timeout_s=99, cells=cells))
-    assert settings["run.max_parallel_tasks"] == 1
-    assert settings["task.timeout.running"] == 99
-    assert [json.loads(entry["cell"])["index"] for entry in settings["run.dict_variants"]] == [1, 2]
-    assert [entry["id"].split("-")[0] for entry in settings["run.dict_variants"]] == ["1", "2"]
-
-
-def test_old_jobs_are_removed(tmp_path):
-    for number in range(6):
-        (tmp_path / f"job-{number}").mkdir()
-    runner._prune(tmp_path)
-    assert len(list(tmp_path.iterdir())) == runner.KEPT_JOBS

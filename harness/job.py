@@ -1,0 +1,188 @@
+"""Run tests through avocado's Job API, in a program of its own: avocado replaces streams, loggers and signal
+handlers of the process it runs in, and reads the user's configuration.
+
+    python -m harness.job PLAN
+
+PLAN is a JSON file (a Plan). Each finished test is one line of JSON (an Event) on standard output; avocado
+itself is silent. SIGTERM and SIGINT stop the running test, which ends its guest, and then the job.
+``run_plan`` starts that program and hands over the events.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from harness.process import Finished, run
+
+if TYPE_CHECKING:
+    from harness.layout import Layout
+
+KEPT_JOBS = 3
+
+
+class Item(msgspec.Struct, frozen=True, kw_only=True):
+    """One run of the test. ``params`` are what it asks of avocado's ``self.params``."""
+
+    index: int
+    name: str
+    params: dict[str, str]
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """What to run: ``test`` is avocado's reference, ``jobs`` the folder for avocado's own files,
+    ``timeout_s`` the seconds that one test may take."""
+
+    test: str
+    jobs: str
+    timeout_s: int
+    items: tuple[Item, ...]
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """A test that has ended. ``whiteboard`` is what it wrote there."""
+
+    index: int
+    status: str
+    whiteboard: str
+    reason: str
+
+
+class _Watcher:
+    """avocado's result events, as a plugin has them (avocado.core.plugin_interfaces.ResultEvents)."""
+
+    name = "harness"
+
+    def __init__(self, stream: int) -> None:
+        self._stream = stream
+        self.obj = self  # avocado's dispatchers call the methods of extension.obj
+
+    def pre_tests(self, job: Any) -> None: ...
+
+    def post_tests(self, job: Any) -> None: ...
+
+    def start_test(self, result: Any, state: dict[str, Any]) -> None: ...
+
+    def test_progress(self, progress: bool = False) -> None: ...
+
+    def end_test(self, result: Any, state: dict[str, Any]) -> None:  # noqa: ARG002 - avocado's signature
+        event = Event(
+            index=_index(str(state["name"])),
+            status=str(state.get("status", "")),
+            whiteboard=str(state.get("whiteboard") or ""),
+            reason=str(state.get("fail_reason") or ""),
+        )
+        os.write(self._stream, msgspec.json.encode(event) + b"\n")
+
+
+def _index(name: str) -> int:
+    """The item's index: the variant's id, after the semicolon of a test's name, starts with it."""
+    return int(name.rpartition(";")[2].split("-", 1)[0])
+
+
+def _stop(_number: int, _frame: FrameType | None) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough: avocado ends the test meanwhile
+    raise KeyboardInterrupt
+
+
+def configuration(plan: Plan) -> dict[str, Any]:
+    """avocado's settings: one test at a time, in order, no collecting of system information."""
+    return {
+        "resolver.references": [plan.test],
+        "run.results_dir": plan.jobs,
+        "run.max_parallel_tasks": 1,
+        "run.dict_variants": [
+            {**item.params, "id": f"{item.index}-{item.name}", "driver": os.getpid()} for item in plan.items
+        ],
+        "run.dict_variants.variant_id_keys": ["id"],
+        "task.timeout.running": plan.timeout_s,
+        "sysinfo.collect.enabled": False,
+        "core.show": [],
+    }
+
+
+def run_plan(
+    layout: Layout, test: str, items: tuple[Item, ...], *, timeout_s: int, on_event: Callable[[Event], None]
+) -> Finished:
+    """Run ``test`` once for each of ``items``, one at a time; ``on_event`` is called as each one ends.
+
+    ``timeout_s`` is avocado's limit for one test in seconds; a test's own limits, which name the cause,
+    belong below it. Lines of the program that are no events are left to the log, ``avocado.log``.
+    """
+    home = layout.build / "avocado"
+    home.mkdir(parents=True, exist_ok=True)
+    file = home / f"plan-{os.getpid()}.json"
+    plan = Plan(test=test, jobs=str(home / "jobs"), timeout_s=timeout_s, items=items)
+    file.write_bytes(msgspec.json.encode(plan))
+
+    def take(line: str) -> None:
+        try:
+            event = msgspec.json.decode(line, type=Event)
+        except msgspec.MsgspecError:
+            return
+        on_event(event)
+
+    try:
+        return _run_job(layout, home, file, take)
+    finally:
+        file.unlink(missing_ok=True)
+        _prune(home / "jobs")
+
+
+def _run_job(layout: Layout, home: Path, file: Path, on_line: Callable[[str], None]) -> Finished:
+    package = Path(__file__).resolve().parent.parent
+    log = layout.logs / "avocado.log"
+    log.unlink(missing_ok=True)
+    return run(
+        [sys.executable, "-m", "harness.job", file],
+        cwd=layout.root,
+        env={
+            # avocado looks for its configuration and folders here, not in the user's home or /etc.
+            "HOME": str(home),
+            "VIRTUAL_ENV": str(home),
+            "XDG_CONFIG_HOME": str(home),
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+            # Compiled once, whatever the user's PYTHONDONTWRITEBYTECODE says: each test is a new interpreter.
+            "PYTHONDONTWRITEBYTECODE": "",
+            "PYTHONPYCACHEPREFIX": str(home / "pycache"),
+            "PYTHONPATH": os.pathsep.join(filter(None, (str(package), os.environ.get("PYTHONPATH")))),
+        },
+        log=log,
+        on_line=on_line,
+        check=False,
+    )
+
+
+def _prune(jobs: Path) -> None:
+    """Keep avocado's files of the last few jobs."""
+    folders = sorted(jobs.glob("job-*"), key=lambda folder: folder.stat().st_mtime)
+    for folder in folders[:-KEPT_JOBS]:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def main(argv: list[str]) -> int:
+    """Run the plan; avocado's exit status."""
+    stream = os.dup(sys.stdout.fileno())
+    signal.signal(signal.SIGTERM, _stop)
+    plan = msgspec.json.decode(Path(argv[0]).read_bytes(), type=Plan)
+    # Reads avocado's configuration when imported.
+    from avocado.core.job import Job  # noqa: PLC0415
+    from avocado.core.suite import TestSuite  # noqa: PLC0415
+
+    settings = configuration(plan)
+    suite = TestSuite.from_config(settings, name=Path(plan.test).stem)
+    with Job(settings, [suite]) as job:
+        job.result_events_dispatcher.extensions.append(_Watcher(stream))
+        return int(job.run())
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

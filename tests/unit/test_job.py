@@ -1,0 +1,28 @@
+"""The plan for avocado, and the folders that it leaves. That it runs: tests/unit/teardown/test_kill.py."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from harness import job
+from harness.job import Item, Plan, configuration
+
+
+def test_avocado_runs_one_test_at_a_time_above_our_own_limit() -> None:
+    items = tuple(Item(index=index, name=f"n{index}", params={"cell": f"c{index}"}) for index in (1, 2))
+    settings = configuration(Plan(test="t.py", jobs="/j", timeout_s=99, items=items))
+    assert settings["run.max_parallel_tasks"] == 1
+    assert settings["task.timeout.running"] == 99
+    assert [entry["cell"] for entry in settings["run.dict_variants"]] == ["c1", "c2"]
+    assert [entry["id"] for entry in settings["run.dict_variants"]] == ["1-n1", "2-n2"]
+
+
+def test_the_index_is_found_in_avocado_s_name_of_a_test() -> None:
+    assert job._index("1-tests/avocado/t.py:T.test;12-n-3-4f2a") == 12
+
+
+def test_old_jobs_are_removed(tmp_path: Path) -> None:
+    for number in range(6):
+        (tmp_path / f"job-{number}").mkdir()
+    job._prune(tmp_path)
+    assert len(list(tmp_path.iterdir())) == job.KEPT_JOBS
