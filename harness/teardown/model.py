@@ -124,6 +124,31 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     verdict: Annotated[str, _about("better, same, worse, or not enough data")]
 
 
+class Property(msgspec.Struct, frozen=True, kw_only=True):
+    """One property of the patched QEMU, tried on an emulated host."""
+
+    name: Annotated[
+        str, _about("clone, signals, seccomp, runas, chroot or daemonize (tests/guest/measure.c says what)")
+    ]
+    outcome: Annotated[str, _about("ok, failed, or cancelled (was not tried)")]
+    reason: Annotated[str, _about("one line: why failed or cancelled")] = ""
+
+
+class EmulatedHost(msgspec.Struct, frozen=True, kw_only=True):
+    """A machine that was emulated here to run what was cross-built for it. Its samples are among the rows."""
+
+    host: Annotated[str, _about("its architecture, as in the rows' host")]
+    kernel: Annotated[str, _about("its kernel's release")]
+    cpus: Annotated[int, _about("its CPUs")]
+    memory_mib: Annotated[int, _about("its memory in MiB")]
+    accel: Annotated[str, _about("what emulated it: tcg")]
+    boot_s: Annotated[float | None, _about("seconds until its init ran; null when it never did")]
+    seconds: Annotated[float | None, _about("seconds until it had ended")]
+    properties: Annotated[
+        tuple[Property, ...], _about("properties of the patched QEMU that were tried on it")
+    ]
+
+
 MATRIX_FIELDS = ("target", "host", "memory_mib", "backend", "pages", "accel", "payload", "trigger")
 """What makes samples comparable: all of these are equal, only the variant differs."""
 

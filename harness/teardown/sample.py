@@ -49,11 +49,11 @@ def take_sample(cell: Cell, *, log: Path) -> Sample:
         "helpers": measured.helpers,
         "exit_status": measured.exit_status,
     }
-    reason = _fault(cell, measured)
+    reason = fault(cell, measured)
     return sample_of(cell, outcome="failed" if reason else "ok", reason=reason or "", **seen)
 
 
-def _fault(cell: Cell, measured: Measured) -> str | None:
+def fault(cell: Cell, measured: Measured) -> str | None:
     """Why the figures cannot be used, or None."""
     wanted = -SIGNALS[cell.trigger] if cell.trigger in ("sigkill", "sigabrt") else 0
     if measured.exit_status != wanted:

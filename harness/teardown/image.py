@@ -1,0 +1,249 @@
+"""What an emulated host boots: kernel, and an initramfs with everything that it is to time."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from harness.errors import OptionError, StorageError
+from harness.guest import Accel, Firmware, Guest, fetch_firmware
+from harness.guest.initramfs import CONSOLE, Entry, directory, file, symlink, write_initramfs
+from harness.guest.kernel import fetch_kernel
+from harness.guest.model import ARCHITECTURES, command_line
+from harness.process import run
+from harness.teardown.model import Cell, Subject
+from harness.teardown.scenario import plan
+
+if TYPE_CHECKING:
+    from harness.build.hosts import Host
+    from harness.layout import Layout
+    from harness.options import Options
+    from harness.progress import Reporter
+
+TRIGGERS = ("sigterm", "sigkill", "sigabrt", "quit")
+"""Those that tests/guest/measure.c knows."""
+FIRMWARE = Path("/firmware")
+QMP_FD = 3
+"""Where measure.c gives QEMU its QMP."""
+
+PROPERTIES: dict[str, tuple[str, ...]] = {
+    "clone": (),
+    "signals": (),
+    "seccomp": ("-sandbox", "on"),
+    "runas": ("-runas", "nobody"),
+    "chroot": ("-chroot", "/var/empty"),
+    "daemonize": ("-daemonize", "-pidfile", "/tmp/qemu.pid"),  # noqa: S108 - inside the emulated machine
+}
+"""What can differ by architecture: measure.c's name of it, and QEMU's words for it."""
+
+CONSOLES = {"s390x": ("ttysclp0", ("-device", "sclpconsole,chardev=console"))}
+"""Architecture → Linux's name of its console, and QEMU's words for it. A host without one is not run."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Image:
+    """Ready to boot. ``cells`` are in the order in which they are run, then ``properties``."""
+
+    kernel: Path
+    release: str
+    initramfs: Path
+    machine: str
+    console: str
+    console_words: tuple[str, ...]
+    firmware: tuple[str, ...]
+    cells: tuple[Cell, ...]
+    properties: tuple[str, ...]
+
+
+def can_run(host: Host) -> bool:
+    """Whether binaries of ``host`` can be run on an emulated machine."""
+    return host.target.removesuffix("-softmmu") in CONSOLES
+
+
+def plan_cells(
+    options: Options, host: Host, subjects: Sequence[Subject], *, sizes: tuple[int, ...], first_index: int
+) -> tuple[Cell, ...]:
+    """The cells of ``host``: guests of its own architecture, paused, of ``sizes`` unless -Dmemory is given.
+
+    Raises OptionError when nothing is left to time.
+    """
+    triggers = tuple(trigger for trigger in options.triggers if trigger in TRIGGERS)
+    mine = dataclasses.replace(
+        options,
+        hosts=(host.name,),
+        targets=(host.target,),
+        memory_mib=options.memory_mib if "memory" in options.given else sizes,
+        payload=("paused",),
+        triggers=triggers,
+    )
+    here = [subject for subject in subjects if (subject.host, subject.target) == (host.name, host.target)]
+    if not here or not triggers:
+        raise OptionError(
+            f"there is nothing to time on an emulated {host.name}",
+            f"it times {host.target} with the triggers {' '.join(TRIGGERS)}: mend -Dtargets= or -Dtriggers=",
+        )
+    accels = {host.target: Accel(target=host.target, name="tcg", reason="an emulated machine has no KVM")}
+    cells = plan(mine, here, accels, Firmware(folders=(FIRMWARE,)))
+    return tuple(msgspec.structs.replace(cell, index=cell.index + first_index - 1) for cell in cells)
+
+
+def init_script(cells: Sequence[Cell], properties: Sequence[tuple[str, Cell]]) -> str:
+    """The init of the machine: each cell by ``measure sample``, then each property, then power off."""
+    lines = [
+        "#!/bin/sh",
+        "export PATH=/bin",
+        "mount -t proc proc /proc",
+        "mount -t sysfs sysfs /sys",
+        "mount -t devtmpfs devtmpfs /dev",
+        "mount -t tmpfs tmpfs /tmp",
+        # Kernel messages must not get into the middle of a record; emergencies are shown all the same.
+        "echo 1 > /proc/sys/kernel/printk",
+        'printf \'\\036{"kernel": "%s"}\\n\' "$(uname -r)"',
+    ]
+    for cell in cells:
+        words = ("sample", str(cell.index), cell.trigger, cell.pages, str(cell.memory_mib))
+        lines.append(shlex.join(["/bin/measure", *words, str(int(cell.timeout_s)), "--", *qemu_words(cell)]))
+    for name, cell in properties:
+        tried = ("property", name, "20", "--", *qemu_words(cell), *PROPERTIES[name])
+        lines.append(shlex.join(["/bin/measure", *tried]))
+    lines += ["printf '\\036{\"done\": true}\\n'", "poweroff -f", ""]
+    return "\n".join(lines)
+
+
+def qemu_words(cell: Cell) -> tuple[str, ...]:
+    """The command line of ``cell`` inside the machine: the same as here, with its paths there."""
+    guest = Guest(
+        binary=place_of(cell.variant, cell.target),
+        target=cell.target,
+        memory_mib=cell.memory_mib,
+        backend=cell.backend,
+        pages=cell.pages,
+        accel=cell.accel,
+        payload=cell.payload,
+        firmware=(FIRMWARE,),
+        options=cell.options,
+    )
+    return command_line(guest, qmp_fd=QMP_FD, threads=2)
+
+
+def place_of(variant: str, target: str) -> Path:
+    """Where a binary lies inside the machine."""
+    return Path("/qemu") / variant / f"qemu-system-{target.removesuffix('-softmmu')}"
+
+
+def make_image(
+    layout: Layout,
+    options: Options,
+    host: Host,
+    subjects: Sequence[Subject],
+    reporter: Reporter,
+    *,
+    sizes: tuple[int, ...],
+    first_index: int,
+) -> Image:
+    """Fetch, build and pack all that the machine of ``host`` needs.
+
+    Raises OptionError, FetchError, VerifyError, ConfigureError, CompileError, StorageError.
+    """
+    cells = plan_cells(options, host, subjects, sizes=sizes, first_index=first_index)
+    tried = next((cell for cell in cells if cell.variant == "patched" and cell.helper), None)
+    properties = [(name, tried) for name in PROPERTIES] if tried else []
+    architecture = host.target.removesuffix("-softmmu")
+    kernel = fetch_kernel(layout, reporter, host.target)
+    firmware = fetch_firmware(layout, reporter, [host.target])
+    entries = _entries(layout, host, cells, firmware, reporter)
+    entries.append(file("init", init_script(cells, properties).encode(), 0o755))
+    console, words = CONSOLES[architecture]
+    return Image(
+        kernel=kernel.image,
+        release=kernel.release,
+        initramfs=write_initramfs(layout.build / "emulated" / f"{host.name}.cpio", entries),
+        machine=ARCHITECTURES[architecture].machine,
+        console=console,
+        console_words=words,
+        firmware=tuple(str(folder) for folder in firmware.folders),
+        cells=cells,
+        properties=tuple(name for name, _ in properties),
+    )
+
+
+def _entries(
+    layout: Layout, host: Host, cells: Sequence[Cell], firmware: Firmware, reporter: Reporter
+) -> list[Entry]:
+    """All files but init. ``build`` is imported here: tests under avocado import this package."""
+    from harness.build.elf import library_closure, read_elf  # noqa: PLC0415
+    from harness.build.programs import build_programs  # noqa: PLC0415
+    from harness.build.sysroot import ensure_sysroot  # noqa: PLC0415
+
+    sysroot = ensure_sysroot(host, layout, reporter)
+    programs = build_programs(layout, reporter, ["measure"], host=host.name)
+    binaries = {place_of(cell.variant, cell.target): Path(cell.binary) for cell in cells}
+    libraries = library_closure(binaries.values(), sysroot.library_folders)
+    interpreters = {elf.interpreter for binary in binaries.values() if (elf := read_elf(binary))} - {""}
+    stripped = {
+        place: _strip(layout, host, binary, f"{place.parent.name}-{place.name}")
+        for place, binary in binaries.items()
+    }
+    return [
+        CONSOLE,
+        *(directory(name) for name in ("proc", "sys", "dev", "tmp", "var/empty")),
+        file("etc/passwd", b"root:x:0:0::/:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n"),
+        file("etc/group", b"root:x:0:\nnogroup:x:65534:\n"),
+        file("bin/busybox", _busybox(layout, host, reporter), 0o755),
+        *(symlink(f"bin/{name}", "busybox") for name in ("sh", "mount", "uname", "poweroff", "printf")),
+        file("bin/measure", programs["measure"], 0o755),
+        *(file(_below_root(place), data, 0o755) for place, data in stripped.items()),
+        *(
+            file(f"lib/{host.triplet}/{name}", path.resolve(), 0o755)
+            for name, path in libraries.items()
+            if f"/lib/{host.triplet}/{name}" not in interpreters
+        ),
+        *(
+            file(_below_root(Path(name)), (sysroot.path / _below_root(Path(name))).resolve(), 0o755)
+            for name in sorted(interpreters)
+        ),
+        *(
+            file(_below_root(FIRMWARE / path.name), path)
+            for folder in firmware.folders
+            for path in sorted(folder.iterdir())
+            if path.name in _wanted(host)
+        ),
+    ]
+
+
+def _wanted(host: Host) -> set[str]:
+    files = ARCHITECTURES[host.target.removesuffix("-softmmu")].firmware.values()
+    return {Path(name).name for names in files for name in names}
+
+
+def _below_root(path: Path) -> str:
+    return str(path).lstrip("/")
+
+
+def _strip(layout: Layout, host: Host, binary: Path, name: str) -> Path:
+    """``binary`` without debug information, which would take up the machine's memory."""
+    target = layout.build / "emulated" / f"{host.name}-{name}"
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(f"cannot make {target.parent}: {error}", "free some disk space") from error
+    run([f"{host.cross_prefix}strip", "-o", target, binary], timeout_s=120)
+    return target
+
+
+def _busybox(layout: Layout, host: Host, reporter: Reporter) -> Path:
+    """Debian's static busybox of the host's architecture."""
+    from harness.source import fetch_packages, unpack_packages  # noqa: PLC0415
+
+    name = "busybox-static"
+    deb = fetch_packages(layout, reporter, [name], architecture=host.debian)[name]
+    digest = hashlib.sha256(deb.read_bytes()).hexdigest()[:16]
+    folder = unpack_packages([deb], layout.cache / "sysroots" / f"busybox-{host.name}-{digest}")
+    return next(path for path in (folder / "bin/busybox", folder / "usr/bin/busybox") if path.is_file())
