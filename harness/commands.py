@@ -161,19 +161,23 @@ def guest(request: Request) -> int:
 def teardown(request: Request) -> int:
     """Main job: build, start large guests, time their teardown, print and store the comparison."""
     from harness.guest import check_targets
-    from harness.pipeline import build_all, check_request
+    from harness.pipeline import build_all, build_carriers, check_request
     from harness.report import check_results, record_teardown, render_table, teardown_file
-    from harness.teardown import refuse_timing, subjects_of
+    from harness.teardown import refuse_hosts, refuse_timing, subjects_of
 
     options, layout, reporter = request.options(), request.layout, request.reporter
     check_request(layout, options)
     refuse_timing(options)
+    refuse_hosts(options)
     check_targets(options.targets)
     with request.checkout():
         prepared, builds = build_all(layout, options, reporter, request.command)
+        carriers = build_carriers(prepared, layout, options, reporter)
         subjects = subjects_of(builds, prepared.pin.async_teardown)
         with hold(layout.measuring_lock, "the right to time guests on this machine", reporter):
-            results = record_teardown(layout, options, subjects, reporter, command=request.command)
+            results = record_teardown(
+                layout, options, subjects, reporter, command=request.command, carriers=carriers
+            )
     _Output().print(render_table(results))
     _print(f"\nresults: {teardown_file(layout)}")
     check_results(layout, results)

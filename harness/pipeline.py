@@ -5,10 +5,13 @@ Every stage is idempotent, so a command simply asks for all of them; what is the
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
+from pathlib import Path
 
 from harness.build import Build, build, write_build_results
 from harness.build.doctor import ensure
+from harness.build.hosts import HOSTS, Host
 from harness.errors import OptionError
 from harness.layout import Layout
 from harness.options import Options, check_choice
@@ -83,3 +86,20 @@ def build_all(
     )
     write_build_results(layout, builds, command)
     return prepared, builds
+
+
+def build_carriers(
+    prepared: Prepared, layout: Layout, options: Options, reporter: Reporter
+) -> tuple[tuple[Host, Path], ...]:
+    """Each host among ``options.hosts`` that is emulated, with the QEMU that emulates it.
+
+    That QEMU is the native build of the first variant, made if it is not there.
+    """
+    found = []
+    for name in options.hosts:
+        host = HOSTS[name]
+        if host.is_cross:
+            native = dataclasses.replace(options, targets=(host.target,), hosts=("native",))
+            built = build(prepared.checkouts[0], prepared.pin, native, layout, reporter)
+            found.append((host, built.binary(host.target).file))
+    return tuple(found)

@@ -5,7 +5,7 @@ Takes: a teardown run. Gives: TeardownResults on disk, and a table rendered from
 
 from harness.jsonfile import write_json
 from harness.report.model import AccelFacts, HostFacts, TeardownResults
-from harness.report.record import check_results, record_teardown, teardown_file
+from harness.report.record import check_results, property_verdict, record_teardown, teardown_file
 from harness.report.store import read_teardown
 from harness.report.table import render_table, table_text
 
@@ -14,6 +14,7 @@ __all__ = [
     "HostFacts",
     "TeardownResults",
     "check_results",
+    "property_verdict",
     "read_teardown",
     "record_teardown",
     "render_table",

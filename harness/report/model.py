@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from harness.teardown.model import Comparison, Sample, Subject
+from harness.teardown.model import Comparison, EmulatedHost, Sample, Subject
 
 SCHEMA = 1
 """Raised when a field is taken away or changes its meaning; new fields do not raise it."""
@@ -52,3 +52,6 @@ class TeardownResults(msgspec.Struct, frozen=True, kw_only=True):
     accels: Annotated[tuple[AccelFacts, ...], _about("accelerator by target")]
     rows: Annotated[tuple[Sample, ...], _about("every sample, in the order in which they were taken")]
     comparisons: Annotated[tuple[Comparison, ...], _about("each variant against base")]
+    emulated: Annotated[
+        tuple[EmulatedHost, ...], _about("emulated machines on which cross-built binaries were timed")
+    ] = ()

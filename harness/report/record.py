@@ -7,6 +7,7 @@ import datetime
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from harness.errors import TeardownError
 from harness.jsonfile import write_json
@@ -15,8 +16,20 @@ from harness.options import Options
 from harness.progress import Reporter
 from harness.report.host import host_facts
 from harness.report.model import AccelFacts, TeardownResults
-from harness.teardown import Comparison, Sample, Subject, probe_accels, run_teardown
+from harness.teardown import (
+    Comparison,
+    EmulatedHost,
+    Sample,
+    Subject,
+    emulated_accel,
+    probe_accels,
+    run_emulated,
+    run_teardown,
+)
 from harness.teardown.statistics import compare
+
+if TYPE_CHECKING:
+    from harness.build.hosts import Host
 
 SAVE_EVERY_S = 10.0
 
@@ -27,15 +40,27 @@ def teardown_file(layout: Layout) -> Path:
 
 
 def record_teardown(
-    layout: Layout, options: Options, subjects: Sequence[Subject], reporter: Reporter, *, command: str
+    layout: Layout,
+    options: Options,
+    subjects: Sequence[Subject],
+    reporter: Reporter,
+    *,
+    command: str,
+    carriers: Sequence[tuple[Host, Path]] = (),
 ) -> TeardownResults:
     """Time ``subjects`` and write teardown.json: every ten seconds, at the end, and when interrupted.
 
-    Raises what run_teardown raises; the rows that came before are on disk by then.
+    Those of other hosts than this machine run on emulated ones: ``carriers`` are these hosts, each with the
+    QEMU that emulates it. Raises what run_teardown and run_emulated raise; the rows that came before are on
+    disk by then.
     """
     started, host = _now(), host_facts()
-    accels = probe_accels(layout, options, subjects, reporter)
+    native = [subject for subject in subjects if subject.host == "native"]
+    runs_here = bool(native) or not carriers
+    accels = probe_accels(layout, options, native, reporter) if runs_here else {}
+    emulated_accels = {where.target: emulated_accel(where) for where, _ in carriers}
     rows: list[Sample] = []
+    emulated: list[EmulatedHost] = []
     saved = time.monotonic()
 
     def results(
@@ -55,10 +80,11 @@ def record_teardown(
             binaries=tuple(subjects),
             accels=tuple(
                 AccelFacts(target=accel.target, name=accel.name, reason=accel.reason)
-                for accel in accels.values()
+                for accel in (accels or emulated_accels).values()
             ),
             rows=tuple(samples),
             comparisons=tuple(comparisons),
+            emulated=tuple(emulated),
         )
 
     def keep(sample: Sample) -> None:
@@ -68,13 +94,25 @@ def record_teardown(
             write_json(teardown_file(layout), results(rows, (), complete=False))
             saved = time.monotonic()
 
+    samples: tuple[Sample, ...] = ()
+    comparisons: tuple[Comparison, ...] = ()
     try:
-        run = run_teardown(layout, options, subjects, reporter, accels=accels, on_sample=keep)
+        if runs_here:
+            run = run_teardown(layout, options, native, reporter, accels=accels, on_sample=keep)
+            samples, comparisons = run.samples, run.comparisons
+        for where, carrier in carriers:
+            first = max((sample.index for sample in samples), default=0) + 1
+            there = run_emulated(
+                layout, options, where, subjects, reporter, carrier=carrier, first_index=first, on_sample=keep
+            )
+            samples += there.samples
+            comparisons += compare(there.samples)
+            emulated.append(there.facts)
     except BaseException:
         if rows:
             write_json(teardown_file(layout), results(rows, compare(rows), complete=False))
         raise
-    finished = results(run.samples, run.comparisons, complete=True)
+    finished = results(samples, comparisons, complete=True)
     write_json(teardown_file(layout), finished)
     return finished
 
@@ -86,15 +124,51 @@ def check_results(layout: Layout, results: TeardownResults) -> None:
         reasons = tuple(dict.fromkeys(f"{row.variant} {row.target}: {row.reason}" for row in failed))
         raise TeardownError(
             f"{len(failed)} of {len(results.rows)} samples failed",
-            f"see the rows in {teardown_file(layout)} and the logs in {layout.build / 'avocado' / 'jobs'}",
+            f"see the rows in {teardown_file(layout)} and the logs in {_where(layout, failed)}",
             details=reasons[:10],
             log=layout.logs / "avocado.log",
+        )
+    broken = [
+        f"{host.host}: {row.name}: {row.reason}"
+        for host in results.emulated
+        for row in host.properties
+        if row.outcome == "failed"
+    ]
+    if broken:
+        raise TeardownError(
+            f"{len(broken)} properties of the series do not hold on an emulated host",
+            f"see {teardown_file(layout)}, and tests/guest/measure.c for what was tried",
+            details=tuple(broken),
         )
     if not any(row.outcome == "ok" for row in results.rows):
         raise TeardownError(
             "no guest fits into memory: every sample was cancelled",
             "ask for smaller guests with -Dmemory=, or free memory",
         )
+
+
+def property_verdict(results: TeardownResults, host: str) -> tuple[str, str]:
+    """Whether the series' properties hold on an emulated ``host``: outcome (ok, failed or cancelled), reason.
+
+    For whoever sums a run up. With ``ok``, the reason says what was tried.
+    """
+    facts = next((facts for facts in results.emulated if facts.host == host), None)
+    if facts is None or not facts.properties:
+        return "cancelled", f"not run on {host}: nox -s teardown -- -Dhosts={host}"
+    for outcome in ("failed", "cancelled"):
+        found = [row for row in facts.properties if row.outcome == outcome]
+        if found:
+            return outcome, "; ".join(f"{row.name}: {row.reason}" for row in found)
+    names = ", ".join(row.name for row in facts.properties)
+    return "ok", f"{names} on Linux {facts.kernel}, emulated {host}"
+
+
+def _where(layout: Layout, failed: Sequence[Sample]) -> str:
+    """Where the logs of ``failed`` samples are."""
+    places = {
+        str(layout.build / "avocado" / "jobs") if row.host == "native" else str(layout.logs) for row in failed
+    }
+    return " and ".join(sorted(places))
 
 
 def _now() -> str:

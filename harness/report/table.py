@@ -119,6 +119,12 @@ def _remarks(results: TeardownResults) -> Iterable[RenderableType]:
     for (outcome, who, size), samples in reasons.items():
         count = f"{len(samples)} sample{'s' if len(samples) != 1 else ''}"
         yield Text(f"{who}{size}: {count} {outcome}: {samples[0].reason}", style="yellow")
+    for host in results.emulated:
+        held = ", ".join(tried.name for tried in host.properties if tried.outcome == "ok") or "nothing"
+        yield Text(f"{host.host}: Linux {host.kernel} emulated by {host.accel}; properties that hold: {held}")
+        for tried in host.properties:
+            if tried.outcome != "ok":
+                yield Text(f"{host.host}: {tried.name} {tried.outcome}: {tried.reason}", style="yellow")
     if any(row.verdict == "not enough data" for row in results.comparisons):
         yield Text("?: not enough data, a verdict needs 3 good samples a side", style="dim")
     if not results.complete:

@@ -1,24 +1,33 @@
 """Teardown stage: binaries and options → samples and comparisons.
 
 Takes: Subjects (binaries with a variant's name). Gives: a TeardownRun. Guests are started and timed by the
-avocado test tests/avocado/teardown.py, one at a time; this package holds all that the test does.
+avocado test tests/avocado/teardown.py, one at a time; this package holds all that the test does. What was
+built for another machine is timed on an emulated one, in one boot, by tests/guest/measure.c (emulated.py).
 """
 
+from harness.teardown.emulated import run_emulated
 from harness.teardown.hold import Held, hold_guest
-from harness.teardown.model import Cell, Comparison, Sample, Subject, TeardownRun
+from harness.teardown.image import can_run, emulated_accel, refuse_hosts
+from harness.teardown.model import Cell, Comparison, EmulatedHost, Property, Sample, Subject, TeardownRun
 from harness.teardown.runner import probe_accels, run_teardown
 from harness.teardown.subjects import refuse_timing, subjects_of
 
 __all__ = [
     "Cell",
     "Comparison",
+    "EmulatedHost",
     "Held",
+    "Property",
     "Sample",
     "Subject",
     "TeardownRun",
+    "can_run",
+    "emulated_accel",
     "hold_guest",
     "probe_accels",
+    "refuse_hosts",
     "refuse_timing",
+    "run_emulated",
     "run_teardown",
     "subjects_of",
 ]

@@ -67,6 +67,28 @@ def can_run(host: Host) -> bool:
     return host.target.removesuffix("-softmmu") in CONSOLES
 
 
+def emulated_accel(host: Host) -> Accel:
+    """What guests on an emulated ``host`` run with."""
+    return Accel(target=host.target, name="tcg", reason="an emulated machine has no KVM")
+
+
+def refuse_hosts(options: Options) -> None:
+    """Raise OptionError for a host whose binaries would be built and then could not be timed."""
+    from harness.build.hosts import HOSTS  # noqa: PLC0415 - tests under avocado import this package
+
+    for host in (HOSTS[name] for name in options.hosts):
+        if host.is_cross and not can_run(host):
+            raise OptionError(
+                f"-Dhosts={host.name}: its binaries can be built, not timed: it is not emulated here",
+                f"use nox -s build -- -Dhosts={host.name}, or time one of: native {' '.join(CONSOLES)}",
+            )
+        if host.is_cross and host.target not in options.targets:
+            raise OptionError(
+                f"-Dhosts={host.name}: guests of {host.target} are timed there, and it is not in -Dtargets",
+                f"add {host.target} to -Dtargets=",
+            )
+
+
 def plan_cells(
     options: Options, host: Host, subjects: Sequence[Subject], *, sizes: tuple[int, ...], first_index: int
 ) -> tuple[Cell, ...]:
@@ -89,8 +111,7 @@ def plan_cells(
             f"there is nothing to time on an emulated {host.name}",
             f"it times {host.target} with the triggers {' '.join(TRIGGERS)}: mend -Dtargets= or -Dtriggers=",
         )
-    accels = {host.target: Accel(target=host.target, name="tcg", reason="an emulated machine has no KVM")}
-    cells = plan(mine, here, accels, Firmware(folders=(FIRMWARE,)))
+    cells = plan(mine, here, {host.target: emulated_accel(host)}, Firmware(folders=(FIRMWARE,)))
     return tuple(msgspec.structs.replace(cell, index=cell.index + first_index - 1) for cell in cells)
 
 

@@ -1,0 +1,376 @@
+"""Emulated hosts: what they are told to do, what they report, and what becomes of it. No QEMU is started
+but a shell script that stands for it."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import textwrap
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from harness.build.hosts import HOSTS
+from harness.errors import OptionError
+from harness.layout import Layout
+from harness.progress import Silent
+from harness.report import property_verdict
+from harness.teardown import Subject, emulated
+from harness.teardown.emulated import EmulatedRun, machine_words, run_emulated, sample_from
+from harness.teardown.image import (
+    PROPERTIES,
+    TRIGGERS,
+    Image,
+    can_run,
+    init_script,
+    place_of,
+    plan_cells,
+    refuse_hosts,
+)
+from harness.teardown.model import EmulatedHost, Property
+from harness.teardown.records import Console, Record
+
+from ..report.test_report import results
+from .support import make_cell
+from .test_scenario import options
+
+S390X = HOSTS["s390x"]
+MEASURE = Path(__file__).resolve().parents[2] / "guest" / "measure.c"
+
+
+def cell(**fields):
+    return make_cell(**{"host": "s390x", "target": "s390x-softmmu", "timeout_s": 5.0, **fields})
+
+
+def subject(variant: str, **fields) -> Subject:
+    words = () if variant == "base" else ("-async-teardown",)
+    given = {"host": "s390x", "target": "s390x-softmmu", "path": f"/built/{variant}", "sha256": ""}
+    return Subject(**{"variant": variant, "version": "", "options": words, **given, **fields})
+
+
+# ---- records
+
+
+def test_records_are_found_among_kernel_messages_in_whatever_pieces_they_come() -> None:
+    text = (
+        b"[    0.1] Linux version 6.1\r\n"
+        b'\x1e{"kernel": "6.1.0-50-s390x"}\r\n'
+        b'half a line \x1e{"index": 7, "exit_s": 0.25, "helpers": 1}\r\n'
+        b"[    2.0] random: crng init done\r\n"
+        b'\x1e{"property": "clone"}\x1e{"done": true}\r\n'
+    )
+    for size in (1, 5, 1000):
+        console = Console()
+        found = [record for at in range(0, len(text), size) for record in console.feed(text[at : at + size])]
+        assert [(r.kernel, r.index, r.property, r.done) for r in found] == [
+            ("6.1.0-50-s390x", None, "", False),
+            ("", 7, "", False),
+            ("", None, "clone", False),
+            ("", None, "", True),
+        ]
+        assert (found[1].exit_s, found[1].helpers) == (0.25, 1)
+        assert console.damaged == 0
+        assert "half a line" in console.last_lines()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'\x1e{"index": 1, "exit_s": 0.\x5b 12.3] printk in between\n',
+        b'\x1e{"index": "one"}\n',
+        b"\x1e\xff\xfe\n",
+        b"\x1e[1]\n",
+        b"\x1e\n",
+    ],
+)
+def test_a_damaged_record_is_counted_and_hurts_no_other(line: bytes) -> None:
+    console = Console()
+    assert console.feed(line) == []
+    assert console.damaged == 1
+    assert [record.index for record in console.feed(b'\x1e{"index": 2}\n')] == [2]
+
+
+def test_a_truncated_record_is_none_and_endless_garbage_takes_no_memory() -> None:
+    console = Console()
+    assert console.feed(b'\x1e{"index": 1, "exit_s"') == []
+    for _ in range(40):
+        assert console.feed(b"x" * 10000) == []
+    assert len(console._pending) <= 65536
+
+
+def test_a_panic_is_noticed_and_the_last_lines_are_kept_without_controls() -> None:
+    console = Console()
+    console.feed(b"".join(b"line %d\n" % number for number in range(50)))
+    console.feed(b"\x1b[31m[ 3.1] Kernel panic - not syncing: VFS: no root\x1b[0m\r\nCPU: 0")
+    assert console.panic == "Kernel panic - not syncing: VFS: no root"
+    assert console.last_lines()[-3:] == (
+        "line 49",
+        "[ 3.1] Kernel panic - not syncing: VFS: no root",
+        "CPU: 0",
+    )
+    assert len(console.last_lines()) <= 21
+
+
+# ---- samples
+
+
+def test_a_good_report_is_a_good_sample() -> None:
+    record = Record(index=1, start_s=1, populated_mib=139, exit_s=0.5, reclaim_s=0.5, exit_status=-9)
+    sample = sample_from(cell(), record)
+    assert (sample.outcome, sample.host, sample.exit_s, sample.populated_mib) == ("ok", "s390x", 0.5, 139)
+
+
+@pytest.mark.parametrize(
+    ("record", "wanted", "reason"),
+    [
+        (Record(error="QEMU ended while it started; QEMU said: boo"), {}, "QEMU said: boo"),
+        (Record(index=1), {}, "no figures"),
+        (Record(exit_s=1, reclaim_s=1, exit_status=1), {}, "status 1 on sigkill"),
+        (Record(exit_s=1, reclaim_s=1, exit_status=-9), {"helper": True}, "no helper shares QEMU's memory"),
+        (Record(exit_s=1, reclaim_s=1, exit_status=-9, helpers=1), {}, "should have none"),
+        (Record(exit_s=1, reclaim_s=9, exit_status=-9, helpers=1, stuck=1), {"helper": True}, "not back"),
+    ],
+)
+def test_faults_are_those_that_count_here_too(record: Record, wanted: dict[str, bool], reason: str) -> None:
+    sample = sample_from(cell(**wanted), record)
+    assert sample.outcome == "failed"
+    assert reason in sample.reason
+
+
+# ---- the plan
+
+
+def test_a_host_times_its_own_guests_of_sizes_that_fit_it() -> None:
+    subjects = [
+        subject("base"),
+        subject("patched"),
+        subject("base", target="x86_64-softmmu"),
+        subject("base", host="native"),
+    ]
+    given = options(rounds=1, hosts=("native", "s390x"), triggers=("sigkill",))
+    cells = plan_cells(given, S390X, subjects, sizes=(128, 1024), first_index=41)
+    assert [(c.variant, c.memory_mib, c.index) for c in cells] == [
+        ("base", 128, 41),
+        ("patched", 128, 42),
+        ("patched", 1024, 43),
+        ("base", 1024, 44),
+    ]
+    assert {(c.host, c.target, c.accel, c.payload) for c in cells} == {
+        ("s390x", "s390x-softmmu", "tcg", "paused")
+    }
+    asked = options(rounds=1, hosts=("s390x",), memory_mib=(512,), given=("memory",), triggers=("sigkill",))
+    cells = plan_cells(asked, S390X, subjects, sizes=(128,), first_index=1)
+    assert {c.memory_mib for c in cells} == {512}
+
+
+def test_nothing_to_time_is_said() -> None:
+    with pytest.raises(OptionError, match="nothing to time on an emulated s390x"):
+        plan_cells(options(), S390X, [subject("base", host="native")], sizes=(128,), first_index=1)
+
+
+def test_hosts_that_cannot_be_timed_are_refused_before_they_are_built() -> None:
+    assert [host.name for host in HOSTS.values() if can_run(host)] == ["s390x"]
+    refuse_hosts(options(hosts=("native", "s390x"), targets=("s390x-softmmu",)))
+    with pytest.raises(OptionError, match="can be built, not timed"):
+        refuse_hosts(options(hosts=("aarch64",), targets=("s390x-softmmu",)))
+    with pytest.raises(OptionError, match="s390x-softmmu are timed there"):
+        refuse_hosts(options(hosts=("s390x",), targets=("x86_64-softmmu",)))
+
+
+# ---- init and QEMU's words
+
+
+def test_init_runs_every_cell_and_property_with_quoted_words(tmp_path: Path) -> None:
+    cells = [
+        cell(index=1, variant="base"),
+        cell(index=2, variant="patched", options=("-name", "it's; reboot"), helper=True),
+    ]
+    script = init_script(cells, [(name, cells[1]) for name in PROPERTIES])
+    file = tmp_path / "init"
+    file.write_text(script)
+    subprocess.run(["sh", "-n", file], check=True)
+    lines = [line for line in script.splitlines() if line.startswith("/bin/measure ")]
+    assert len(lines) == len(cells) + len(PROPERTIES)
+    assert lines[0].startswith(
+        f"/bin/measure sample 1 sigkill 4k 1 5 -- {place_of('base', 's390x-softmmu')} "
+    )
+    assert "fd=3" in lines[0]
+    assert "prealloc=on" in lines[0]
+    assert "'it'\"'\"'s; reboot'" in lines[1]
+    assert lines[-1].endswith("-daemonize -pidfile /tmp/qemu.pid")
+    assert script.index('"done": true') < script.index("poweroff")
+
+
+def test_what_init_prints_itself_are_records() -> None:
+    script = init_script([], [])
+    prints = [line for line in script.splitlines() if line.startswith("printf")]
+    ended = subprocess.run(["sh", "-c", "; ".join(prints)], capture_output=True, check=True)
+    records = Console().feed(ended.stdout)
+    assert records[0].kernel
+    assert records[-1].done
+
+
+def test_measure_knows_each_trigger_and_property() -> None:
+    """The lists are in two languages; this holds them together."""
+    text = MEASURE.read_text()
+    table = re.search(r"known\[\] = \{(.*?)\};", text, re.DOTALL)
+    assert table is not None
+    assert set(re.findall(r'\{ "(\w+)"', table[1])) == set(TRIGGERS)
+    assert set(re.findall(r'strcmp\(name, "(\w+)"\)', text)) == set(PROPERTIES)
+
+
+# ---- the machine
+
+
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Runs a shell script in QEMU's place; descriptor of the console in $console."""
+    layout = Layout(root=tmp_path, build=tmp_path / "b", trees=tmp_path / "t", cache=tmp_path / "c")
+    cells = (cell(index=5), cell(index=6, variant="patched"))
+    image = Image(
+        kernel=tmp_path / "vmlinuz",
+        release="6.1",
+        initramfs=tmp_path / "cpio",
+        machine="s390-ccw-virtio",
+        console="ttysclp0",
+        console_words=("-device", "sclpconsole,chardev=console"),
+        firmware=("/fw",),
+        cells=cells,
+        properties=("clone",),
+    )
+    monkeypatch.setattr(emulated, "make_image", lambda *_, **__: image)
+    monkeypatch.setattr(emulated, "why_not", lambda mib: None)
+
+    def run(script: str) -> EmulatedRun:
+        program = tmp_path / "qemu"
+        head = "#!/bin/bash\nfor word; do case $word in *,fd=*) console=${word##*=};; esac; done\n"
+        program.write_text(head + 'say() { printf "$1\\n" >&"$console"; }\n' + textwrap.dedent(script))
+        program.chmod(0o755)
+        seen = []
+        ran = run_emulated(
+            layout, options(timeout=1), S390X, (), Silent(), carrier=program, on_sample=seen.append
+        )
+        assert list(ran.samples) == sorted(seen, key=lambda sample: sample.index)
+        assert [sample.index for sample in ran.samples] == [5, 6]
+        return ran
+
+    run.image = image
+    return run
+
+
+GOOD = 'say \'\\036{"index": %d, "exit_s": 0.1, "reclaim_s": 0.1, "exit_status": -9}\'\n'
+
+
+def test_a_whole_run(machine) -> None:
+    ran = machine(
+        'say \'\\036{"kernel": "6.1.0-9"}\'\n'
+        + GOOD % 5
+        + GOOD % 6
+        + 'say \'\\036{"property": "clone"}\'; say \'\\036{"done": true}\'; sleep 60'
+    )
+    assert [sample.outcome for sample in ran.samples] == ["ok", "ok"]
+    assert ran.facts.kernel == "6.1.0-9"
+    assert ran.facts.boot_s is not None
+    assert [(row.name, row.outcome) for row in ran.facts.properties] == [("clone", "ok")]
+
+
+def test_a_kernel_that_panics_fails_what_is_left_with_its_reason(machine) -> None:
+    ran = machine(
+        'say \'\\036{"kernel": "6.1.0-9"}\'\n'
+        + GOOD % 5
+        + "say '[9.1] Kernel panic - not syncing: boo'; sleep 60"
+    )
+    assert [sample.outcome for sample in ran.samples] == ["ok", "failed"]
+    assert ran.samples[1].reason == "the emulated machine's kernel died: Kernel panic - not syncing: boo"
+    assert ran.facts.properties[0].outcome == "failed"
+
+
+def test_a_qemu_that_refuses_its_words_is_quoted(machine) -> None:
+    ran = machine("echo 'qemu: no such machine' >&2; exit 1")
+    assert {sample.reason for sample in ran.samples} == {"the emulated machine ended: qemu: no such machine"}
+    assert ran.facts.boot_s is None
+
+
+def test_a_silent_machine_is_ended(machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(emulated, "BOOT_LIMIT_S", 0.2)
+    ran = machine("exec sleep 60")
+    assert {sample.reason for sample in ran.samples} == {
+        "the emulated machine was ended: did not boot in 0.2 s"
+    }
+
+
+def test_a_lost_report_fails_its_cell_alone(machine) -> None:
+    ran = machine(
+        'say \'\\036{"kernel": "6"}\'; say \'\\036{"index": 5, "exit_s": 0.[ 1.1] printk\'\n'
+        + GOOD % 6
+        + 'say \'\\036{"property": "clone", "error": "boo"}\'; say \'\\036{"done": true}\''
+    )
+    assert [sample.outcome for sample in ran.samples] == ["failed", "ok"]
+    assert ran.samples[0].reason == "its report was lost on the console"
+    assert ran.facts.properties[0].reason == "boo"
+
+
+def test_too_little_memory_cancels_and_starts_nothing(machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(emulated, "why_not", lambda mib: f"needs {mib} MiB")
+    ran = machine("touch started")
+    assert {(sample.outcome, sample.reason) for sample in ran.samples} == {
+        ("cancelled", "the emulated s390x needs 1025 MiB")
+    }
+    assert not list(Path.cwd().glob("started"))
+
+
+def test_the_machines_words_name_kernel_console_and_firmware(machine) -> None:
+    words = " ".join(machine_words(machine.image, Path("/qemu"), 2048, 7))
+    assert "-accel tcg,thread=multi -smp 2 -m 2048M -L /fw" in words
+    assert "console=ttysclp0 panic=-1" in words
+    assert "socket,id=console,fd=7 -device sclpconsole,chardev=console" in words
+
+
+# ---- the program, where it can be compiled
+
+
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="needs gcc")
+def test_measure_compiles_without_a_warning_and_reports_what_cannot_start(tmp_path: Path) -> None:
+    program = tmp_path / "measure"
+    command = ["gcc", "-std=gnu11", "-O1", "-Wall", "-Wextra", "-Werror", "-o", program, MEASURE]
+    subprocess.run(command, check=True)
+    words = [program, "sample", "3", "sigkill", "4k", "1", "5", "--", "/no/such/qemu"]
+    ended = subprocess.run(words, capture_output=True, check=True)
+    (record,) = Console().feed(ended.stdout)
+    assert record.index == 3
+    assert "QEMU ended while it started" in record.error
+    assert "No such file" in record.error
+    assert subprocess.run([program, "sample"], capture_output=True, check=False).returncode == 2
+
+
+# ---- the verdict for whoever sums up
+
+
+def facts(*properties: Property) -> EmulatedHost:
+    return msgspec.convert(
+        {
+            "host": "s390x",
+            "kernel": "6.1",
+            "cpus": 2,
+            "memory_mib": 2048,
+            "accel": "tcg",
+            "boot_s": 5,
+            "seconds": 9,
+            "properties": [msgspec.to_builtins(row) for row in properties],
+        },
+        EmulatedHost,
+    )
+
+
+def test_the_verdict_on_the_properties() -> None:
+    good, bad = Property(name="clone", outcome="ok"), Property(name="chroot", outcome="failed", reason="why")
+    assert property_verdict(results([], emulated=(facts(good),)), "s390x") == (
+        "ok",
+        "clone on Linux 6.1, emulated s390x",
+    )
+    assert property_verdict(results([], emulated=(facts(good, bad),)), "s390x") == ("failed", "chroot: why")
+    outcome, reason = property_verdict(results([]), "s390x")
+    assert outcome == "cancelled"
+    assert "-Dhosts=s390x" in reason
