@@ -43,6 +43,10 @@ returns (exit), and when `poll(2)` says that the last other process with QEMU's 
 Those processes are found before the trigger by asking the kernel which ones share QEMU's address space
 (`kcmp(2)`). With none, reclaim equals exit. A sample is `failed` when `base` has such a process, or another
 variant has none.
+
+Rows of another `host` than `native` come from an emulated machine, where `tests/guest/measure.c` does the
+same. Its times are those of an emulated processor, to which memory costs something else than to a real one:
+compare variants with each other, never hosts.
 """
 
 

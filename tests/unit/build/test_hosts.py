@@ -17,6 +17,7 @@ from harness.build.sysroot import Sysroot, content_key, cross_file, repair_links
 from harness.errors import CompileError, FetchError, StorageError
 from harness.options import parse_options
 from harness.source import Deb
+from harness.teardown.image import PROPERTIES
 from tests.unit.build.support import ROOT, make_layout, make_options
 from tests.unit.build.test_plan import TOOLS, request_for
 
@@ -34,6 +35,12 @@ def test_every_host_is_a_choice_of_the_option_and_in_the_docs() -> None:
         r"^\| `([a-z0-9_]+)` \| (\S+) \| `(\S+)` \|", (ROOT / "docs/build.md").read_text(), re.M
     )
     assert rows == [(host.name, host.debian, host.compiler_package) for host in CROSS]
+
+
+def test_every_property_that_is_tried_is_in_the_docs() -> None:
+    text = (ROOT / "docs/build.md").read_text()
+    cells = re.findall(r"^\| (`[a-z`, ]+`) \| .+ \|$", text, re.MULTILINE)
+    assert set(PROPERTIES) <= {name.strip("`") for cell in cells for name in cell.split(", ")}
 
 
 def test_a_cross_build_gets_prefix_and_sysroot_and_no_native_library(tmp_path: Path) -> None:
