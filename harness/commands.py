@@ -19,7 +19,7 @@ from rich.table import Table
 from harness.errors import GuestError, MissingError, OptionError
 from harness.layout import Layout, label_of
 from harness.lock import hold
-from harness.options import Options, parse_options
+from harness.options import Options, check_choice, parse_options
 from harness.progress import Reporter
 
 if TYPE_CHECKING:
@@ -123,14 +123,17 @@ def build(request: Request) -> int:
 
 
 def which(request: Request) -> int:
-    """Print the path of a built binary: qemu-harness which patched x86_64-softmmu."""
+    """Print the path of a built binary: qemu-harness which patched x86_64-softmmu [HOST]."""
     from harness.build import find_binary
+    from harness.build.hosts import HOSTS
     from harness.pipeline import tree_name
 
     options = request.options()
     tree = tree_name(request.layout, options, request.reporter)
     label = label_of(request.arguments.variant, options.series)
-    _print(find_binary(request.layout, tree, label, request.arguments.target, profile=options.profile))
+    target, host = request.arguments.target, request.arguments.host
+    check_choice("hosts", [host], HOSTS, where="the harness")
+    _print(find_binary(request.layout, tree, label, target, host=host, profile=options.profile))
     return 0
 
 
@@ -196,7 +199,7 @@ def clean(request: Request) -> int:
     folders = [layout.build, layout.trees]
     if request.arguments.cache:
         # Only what is ours, by name; the locks stay, or two runs could hold the same one.
-        names = ("apt", "ccache", "downloads", "firmware", "options", "pyenvs", "sysroots")
+        names = ("apt", "ccache", "downloads", "firmware", "kernels", "options", "pyenvs", "sysroots")
         folders += [layout.cache / name for name in names]
     with request.checkout():
         for folder in folders:
@@ -219,7 +222,10 @@ _BINARY: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
     (("target",), {"help": "guest architecture, such as x86_64-softmmu"}),
 )
 ARGUMENTS: dict[str, tuple[tuple[tuple[str, ...], dict[str, Any]], ...]] = {
-    "which": _BINARY,
+    "which": (
+        *_BINARY,
+        (("host",), {"nargs": "?", "default": "native", "help": "where it runs: native, or such as s390x"}),
+    ),
     "guest": _BINARY,
     "clean": ((("--cache",), {"action": "store_true", "help": "also empty the cache outside the checkout"}),),
 }

@@ -159,7 +159,7 @@ def find_binary(
     """The built binary of ``target``. Raises NothingBuiltError."""
     folder = layout.build_root(tree, label) / folder_name(host, profile)
     found = load(folder / FILE_NAME, Build)
-    special = "" if profile == "release" else f"-Dprofile={profile} "
+    special = f"-Dprofile={profile} " * (profile != "release") + f"-Dhosts={host} " * (host != "native")
     remedy = f"run: nox -s build -- {special}".removesuffix(" -- ").rstrip()
     if found is None:
         raise NothingBuiltError(

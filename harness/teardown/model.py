@@ -19,11 +19,11 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
     """A QEMU binary that is timed, under the name of its variant."""
 
     variant: Annotated[str, _about("pristine, base, patched, or any other name")]
-    host: Annotated[str, _about("where the binary runs: native")]
+    host: Annotated[str, _about("where the binary runs: native, or a machine such as s390x")]
     target: Annotated[str, _about("guest architecture, such as x86_64-softmmu")]
     path: Annotated[str, _about("the binary")]
     sha256: Annotated[str, _about("digest of the binary")]
-    version: Annotated[str, _about("first line of --version")]
+    version: Annotated[str, _about("first line of --version; empty when it cannot run here")]
     options: Annotated[
         tuple[str, ...], _about("words that switch asynchronous teardown on; none for base")
     ] = ()

@@ -15,7 +15,6 @@ from harness.build.needs import requirements
 from harness.build.plan import make_plan
 from harness.build.sysroot import Sysroot, content_key, cross_file, repair_links
 from harness.errors import CompileError, FetchError, StorageError
-from harness.options import parse_options
 from harness.source import Deb
 from harness.teardown.image import PROPERTIES
 from tests.unit.build.support import ROOT, make_layout, make_options
@@ -90,11 +89,6 @@ def test_the_compiler_is_needed_only_when_its_host_is_asked_for() -> None:
 def test_debian_spells_packages_without_underscores() -> None:
     host = Host(name="x", triplet="x86_64-linux-gnu")
     assert host.compiler_package == "gcc-x86-64-linux-gnu"
-
-
-def test_hosts_are_read_from_the_command_line(tmp_path: Path) -> None:
-    options = parse_options(make_layout(tmp_path), ["-Dhosts=native,s390x"])
-    assert options.hosts == ("native", "s390x")
 
 
 def test_the_cross_file_is_mesons_and_quotes_paths(tmp_path: Path) -> None:
