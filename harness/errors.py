@@ -127,6 +127,13 @@ class NothingBuiltError(HarnessError):
     summary = "the binary asked for has not been built"
 
 
+class CyclesError(HarnessError):
+    """Start/stop cycles left something behind, crashed, or could not be run."""
+
+    code = 16
+    summary = "start/stop cycles failed"
+
+
 class InterruptedRunError(HarnessError):
     """The user or a supervisor asked the run to stop."""
 

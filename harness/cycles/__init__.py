@@ -1,0 +1,22 @@
+"""Cycles stage: start and end QEMU many times, at random moments and in random ways, and look what stays.
+
+Takes: Subjects and options. Gives: a CyclesRun, a Row for each cycle. The cycles run in a program of its own
+(harness.cycles.driver), because each lane of it is the subreaper of what its cycle starts.
+"""
+
+from harness.cycles.model import Cycle, CyclesRun, Memory, Report, Row
+from harness.cycles.plan import choose_seed, plan_cycles
+from harness.cycles.runner import run_cycles
+from harness.cycles.subjects import subjects_from
+
+__all__ = [
+    "Cycle",
+    "CyclesRun",
+    "Memory",
+    "Report",
+    "Row",
+    "choose_seed",
+    "plan_cycles",
+    "run_cycles",
+    "subjects_from",
+]

@@ -1,0 +1,114 @@
+"""The cycles of one variant, as a program of its own: each lane is a subreaper, which the harness must not be.
+
+    python -m harness.cycles.driver JOB
+
+JOB is a JSON file (a Job). Standard output is JSON lines: a Calibration, then a Row for each cycle as it ends.
+SIGTERM and SIGINT end what runs, and then the program.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import os
+import resource
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+
+import msgspec
+
+from harness.cycles.family import Family
+from harness.cycles.model import Calibration, Cycle, Job
+from harness.cycles.qemu import started
+from harness.cycles.trial import run_cycle
+
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36  # linux/prctl.h
+_prctl = ctypes.CDLL(None).prctl
+
+
+def _stop(number: int, _frame: FrameType | None) -> None:
+    for each in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(each, signal.SIG_IGN)  # once is enough: we are on our way out
+    raise SystemExit(128 + number)
+
+
+def calibrate(job: Job) -> dict[str, float]:
+    """Seconds from exec until the monitor answers, for each target; the limit where it does not."""
+    ready: dict[str, float] = {}
+    for index, (target, _, _) in enumerate(job.binaries):
+        cycle = Cycle(
+            number=index + 1,
+            life="paused",
+            trigger="sigkill",
+            scope="process",
+            helper="let be",
+            confinement="none",
+            victim="qemu",
+            backend="ram",
+            accel="tcg",
+            memory_mib=128,
+            moment=0.0,
+        )
+        with started(job, cycle, Path(job.folder) / f"calibration-{target}-{os.getpid()}") as qemu:
+            family = Family(qemu.process.pid, "qemu", "helper")
+            try:
+                known = qemu.wait_ready(job.limit_s)
+                ready[target] = time.monotonic() - qemu.began if known else job.limit_s
+            finally:
+                family.end()
+    return ready
+
+
+def lane(job: Job, cycles: Sequence[Cycle], ready_s: dict[str, float], stream: int) -> None:
+    """Run ``cycles`` one after another and write their rows."""
+    with (Path(job.folder) / "lock").open("wb") as lock:
+        for cycle in cycles:
+            line = msgspec.json.encode(run_cycle(job, cycle, ready_s)) + b"\n"
+            fcntl.flock(lock, fcntl.LOCK_EX)  # a pipe takes long lines in pieces
+            os.write(stream, line)
+            fcntl.flock(lock, fcntl.LOCK_UN)
+
+
+def main(argv: list[str]) -> int:
+    """0 when every cycle has a row."""
+    stream = sys.stdout.fileno()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _stop)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    job = msgspec.json.decode(Path(argv[0]).read_bytes(), type=Job)
+    ready_s = calibrate(job)
+    os.write(stream, msgspec.json.encode(Calibration(ready_s=ready_s)) + b"\n")
+    driver, lanes = os.getpid(), []
+    for index in range(job.lanes):
+        pid = os.fork()
+        if pid == 0:
+            _lane_process(job, index, ready_s, stream, driver)
+        lanes.append(pid)
+    statuses = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in lanes]
+    return max(map(abs, statuses))
+
+
+def _lane_process(job: Job, index: int, ready_s: dict[str, float], stream: int, driver: int) -> None:
+    status = 1
+    try:
+        _prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+        if os.getppid() == driver:
+            _prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+            lane(job, job.cycles[index :: job.lanes], ready_s, stream)
+            status = 0
+    except SystemExit as error:
+        status = int(error.code or 0)
+    except BaseException:  # noqa: BLE001 - the last frame of this process
+        sys.excepthook(*sys.exc_info())
+    finally:
+        sys.stderr.flush()
+        os._exit(status)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,135 @@
+"""What a cycle is to do (Cycle), what was seen of it (Seen), and what came out (Row).
+
+Rows are those of ``build/results/cycles.json``; docs/results.md is generated from them.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+
+def _about(text: str) -> msgspec.Meta:
+    return msgspec.Meta(description=text)
+
+
+LIVES = {
+    "start": "before QEMU is ready: a random share of the time that this binary takes to get ready",
+    "daemonize": "with -daemonize: from the moment on at which a second process appears",
+    "prealloc": "when a random share of the guest's memory is resident",
+    "paused": "ready, with populated memory and stopped vCPUs",
+    "running": "ready, and the firmware runs",
+}
+"""Kinds of life, and when it ends."""
+
+SIGNALS = ("sigterm", "sigkill", "sigint", "sigabrt")
+TRIGGERS = (*SIGNALS, "quit")
+
+
+class Cycle(msgspec.Struct, frozen=True, kw_only=True):
+    """One start and end of QEMU."""
+
+    number: Annotated[int, _about("place in the plan, from 1; --only NUMBER runs it alone")]
+    life: Annotated[str, _about("start, daemonize, prealloc, paused or running: what QEMU does when it is ended")]
+    trigger: Annotated[str, _about("what ends QEMU: sigterm, sigkill, sigint, sigabrt or quit (QMP)")]
+    scope: Annotated[str, _about("what the signal is sent to: process or group")]
+    helper: Annotated[
+        str, _about("before that, the helper is let be, killed, or stopped (and continued once QEMU is gone)")
+    ]
+    confinement: Annotated[str, _about("none, sandbox, runas, or both")]
+    victim: Annotated[str, _about("with daemonize: daemon, parent, or both get the signal; else qemu")]
+    backend: Annotated[str, _about("memory backend: ram or memfd")]
+    accel: Annotated[str, _about("kvm or tcg")]
+    memory_mib: Annotated[int, _about("guest memory in MiB, preallocated")]
+    moment: Annotated[float, _about("the random instant, from 0 to 1, within the span that life gives")]
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """One report of a sanitizer."""
+
+    tool: Annotated[str, _about("AddressSanitizer, UndefinedBehaviorSanitizer, or another's name")]
+    summary: Annotated[str, _about("what it found, one line")]
+    ours: Annotated[bool, _about("whether it names a file of the series")]
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """What came out of one cycle."""
+
+    variant: Annotated[str, _about("name of the binary: pristine, base, patched, or what --binary calls it")]
+    target: Annotated[str, _about("guest architecture")]
+    cycle: Annotated[Cycle, _about("what was done")]
+    outcome: Annotated[str, _about("pass or fail")]
+    reasons: Annotated[tuple[str, ...], _about("why it failed, a line each")] = ()
+    statuses: Annotated[
+        tuple[str, ...], _about("how each process ended: its role and its exit status or signal")
+    ] = ()
+    helpers: Annotated[int, _about("processes that shared QEMU's memory at the trigger, where it was ready")] = 0
+    gone_s: Annotated[float, _about("seconds from the trigger until no process was left")] = 0.0
+    reports: Annotated[tuple[Report, ...], _about("sanitizer reports, ours and others")] = ()
+    kept: Annotated[str, _about("folder with log and sanitizer reports of a failed cycle")] = ""
+
+
+class Memory(msgspec.Struct, frozen=True, kw_only=True):
+    """Memory before the first and after the last cycle of a binary."""
+
+    variant: Annotated[str, _about("name of the binary")]
+    source: Annotated[
+        str, _about("cgroup (anonymous and shared memory of all that the cycles started) or MemAvailable")
+    ]
+    before_mib: Annotated[float, _about("used (cgroup) or available (MemAvailable) before, MiB")]
+    after_mib: Annotated[float, _about("the same afterwards")]
+    lost_mib: Annotated[float, _about("what did not come back, MiB")]
+    tolerance_mib: Annotated[float, _about("how much may be lost before that is a failure, MiB")]
+
+    @property
+    def leaked(self) -> bool:
+        """Whether more is gone than noise explains."""
+        return self.lost_mib > self.tolerance_mib
+
+
+class CyclesRun(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run gave."""
+
+    rows: tuple[Row, ...]
+    memory: tuple[Memory, ...]
+    complete: bool
+
+
+class Seen(msgspec.Struct, kw_only=True):
+    """What one cycle showed; harness.cycles.judge says what that means.
+
+    ``statuses`` are (role, wait status as os.waitstatus_to_exitcode gives it); roles are qemu, parent, daemon
+    and helper. ``left`` describes processes that were there after the time limit, ``zombies`` QEMU's children
+    that it had not reaped while it lived. ``ended_early``: QEMU was gone before the trigger.
+    """
+
+    statuses: list[tuple[str, int]] = []
+    left: list[str] = []
+    zombies: list[str] = []
+    helpers: int = 0
+    helper_missing: bool = False
+    ended_early: bool = False
+    never_ready: bool = False
+    held: bool = False
+    gone_s: float = 0.0
+    last_line: str = ""
+    reports: list[Report] = []
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """What the driver gets: cycles of one variant. ``binaries`` are (target, path, firmware folders)."""
+
+    variant: str
+    binaries: tuple[tuple[str, str, tuple[str, ...]], ...]
+    options: tuple[str, ...]
+    cycles: tuple[Cycle, ...]
+    lanes: int
+    limit_s: float
+    folder: str
+
+
+class Calibration(msgspec.Struct, frozen=True, kw_only=True):
+    """The driver's first line: seconds from exec until QEMU is ready, by target."""
+
+    ready_s: dict[str, float]

@@ -1,0 +1,215 @@
+"""Make a run of cycles, keep what it gave, and show it. The table is made from the results alone."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated, Any
+
+import msgspec
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from harness.cycles import Cycle, CyclesRun, Memory, Row, run_cycles
+from harness.cycles.model import LIVES
+from harness.errors import CyclesError
+from harness.guest import Firmware
+from harness.jsonfile import write_json
+from harness.layout import Layout
+from harness.options import Options
+from harness.process import shell_quote
+from harness.progress import Reporter
+from harness.report.host import host_facts
+from harness.report.model import HostFacts
+from harness.teardown import Subject
+
+SCHEMA = 1
+SHOWN = 10
+SEVERAL = 2
+
+
+def _about(text: str) -> msgspec.Meta:
+    return msgspec.Meta(description=text)
+
+
+class Count(msgspec.Struct, frozen=True, kw_only=True):
+    """Cycles of one binary and one kind of life."""
+
+    variant: Annotated[str, _about("name of the binary")]
+    life: Annotated[str, _about("kind of life")]
+    cycles: Annotated[int, _about("cycles that were run")]
+    failed: Annotated[int, _about("those that failed")]
+
+
+class Failure(msgspec.Struct, frozen=True, kw_only=True):
+    """A failed cycle, and how to run it alone."""
+
+    variant: Annotated[str, _about("name of the binary")]
+    number: Annotated[int, _about("the cycle's number")]
+    reasons: Annotated[tuple[str, ...], _about("why, a line each")]
+    command: Annotated[str, _about("runs this one cycle again, at the same instant as far as the machine lets it")]
+
+
+class CyclesResults(msgspec.Struct, frozen=True, kw_only=True):
+    """A run of start/stop cycles, whole."""
+
+    schema: Annotated[int, _about("version of this format")] = SCHEMA
+    command: Annotated[str, _about("the command that makes this run again, seed included")]
+    started: Annotated[str, _about("ISO 8601, UTC")]
+    finished: Annotated[str, _about("ISO 8601, UTC")]
+    complete: Annotated[bool, _about("false when the run was stopped before its end")]
+    seed: Annotated[int, _about("what the plan was drawn from")]
+    host: Annotated[HostFacts, _about("the machine")]
+    options: Annotated[dict[str, Any], _about("every option with the value that was used")]
+    binaries: Annotated[tuple[Subject, ...], _about("what was started")]
+    counts: Annotated[tuple[Count, ...], _about("cycles by binary and kind of life")]
+    failures: Annotated[tuple[Failure, ...], _about("what failed")]
+    memory: Annotated[tuple[Memory, ...], _about("memory before and after, by binary")]
+    rows: Annotated[tuple[Row, ...], _about("every cycle")]
+
+
+def record_cycles(
+    layout: Layout,
+    options: Options,
+    subjects: Sequence[Subject],
+    cycles: Sequence[Cycle],
+    firmware: Mapping[str, Firmware],
+    reporter: Reporter,
+    *,
+    seed: int,
+    command: str,
+) -> CyclesResults:
+    """Run ``cycles`` and write cycles.json, also when the run is stopped. Raises what run_cycles raises."""
+    started, rows = _now(), list[Row]()
+    again = with_words(command, f"-Dseed={seed}")
+
+    def results(run: CyclesRun) -> CyclesResults:
+        return CyclesResults(
+            command=again,
+            started=started,
+            finished=_now(),
+            complete=run.complete,
+            seed=seed,
+            host=host_facts(),
+            options={
+                field.name: getattr(options, field.name)
+                for field in dataclasses.fields(options)
+                if field.name != "given"
+            },
+            binaries=tuple(subjects),
+            counts=tuple(_counts(run.rows)),
+            failures=tuple(
+                Failure(
+                    variant=row.variant,
+                    number=row.cycle.number,
+                    reasons=row.reasons,
+                    command=with_words(again, "--only", str(row.cycle.number)),
+                )
+                for row in run.rows
+                if row.outcome == "fail"
+            ),
+            memory=run.memory,
+            rows=run.rows,
+        )
+
+    try:
+        run = run_cycles(layout, subjects, cycles, firmware, reporter, on_row=rows.append)
+    except BaseException:
+        if rows:
+            stopped = CyclesRun(rows=tuple(rows), memory=(), complete=False)
+            write_json(layout.results / "cycles.json", results(stopped))
+        raise
+    finished = results(run)
+    write_json(layout.results / "cycles.json", finished)
+    return finished
+
+
+def check_cycles(layout: Layout, results: CyclesResults) -> None:
+    """Raise CyclesError when a cycle failed, or memory did not come back."""
+    lines = [f"{one.variant} {one.number}: {'; '.join(one.reasons)}" for one in results.failures[:SHOWN]]
+    lines += [f"{one.variant}: {one.lost_mib:g} MiB did not come back" for one in results.memory if one.leaked]
+    if lines:
+        raise CyclesError(
+            f"{len(results.failures)} of {len(results.rows)} cycles failed"
+            if results.failures
+            else "memory did not come back",
+            f"run one alone: {results.failures[0].command}"
+            if results.failures
+            else "run again on a quiet machine; then look what holds it",
+            details=tuple(lines),
+            log=layout.results / "cycles.json",
+        )
+
+
+def render_cycles(results: CyclesResults) -> RenderableType:
+    """Cycles and failures by kind of life, a block a binary; then memory, sanitizer reports, reasons."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
+    for name in ("variant", "QEMU is ended"):
+        table.add_column(name)
+    for name in ("cycles", "failed"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for count in results.counts:
+        style = "red" if count.failed else ""
+        table.add_row(
+            count.variant,
+            f"{count.life}: {LIVES[count.life]}",
+            str(count.cycles),
+            Text(str(count.failed), style=style),
+        )
+    head = Text(f"Start/stop cycles, seed {results.seed}")
+    return Group(head, Text(""), table, Text(""), *_memory(results), *_reports(results), *_reasons(results))
+
+
+def with_words(command: str, *words: str) -> str:
+    """``command`` with more words: behind ``--`` under nox, and the last of each kind counts."""
+    if command.startswith("nox ") and " --" not in command:
+        command += " --"
+    return f"{command} {shell_quote(words)}"
+
+
+def _memory(results: CyclesResults) -> Iterable[RenderableType]:
+    for one in results.memory:
+        verdict = "did not come back" if one.leaked else "is back"
+        yield Text(
+            f"{one.variant}: memory {verdict}: {one.before_mib:g} MiB before, {one.after_mib:g} after "
+            f"({one.source}, tolerance {one.tolerance_mib:g})",
+            style="red" if one.leaked else "",
+        )
+
+
+def _reports(results: CyclesResults) -> Iterable[RenderableType]:
+    for variant in dict.fromkeys(row.variant for row in results.rows):
+        found = [report for row in results.rows if row.variant == variant for report in row.reports]
+        if found:
+            ours = sum(report.ours for report in found)
+            yield Text(f"{variant}: sanitizer reports: {ours} name our files, {len(found) - ours} others")
+            others = Counter(report.summary for report in found if not report.ours)
+            for summary, count in others.most_common(SHOWN):
+                yield Text(f"  {count} x {summary}", style="dim")
+
+
+def _reasons(results: CyclesResults) -> Iterable[RenderableType]:
+    reasons: dict[tuple[str, str], list[int]] = {}
+    for one in results.failures:
+        for reason in one.reasons:
+            reasons.setdefault((one.variant, reason), []).append(one.number)
+    for (variant, reason), numbers in sorted(reasons.items(), key=lambda item: -len(item[1])):
+        times = f"{len(numbers)} cycles" if len(numbers) >= SEVERAL else "1 cycle"
+        yield Text(f"{variant}: {reason} ({times}, such as {numbers[0]})", style="yellow")
+
+
+def _counts(rows: Sequence[Row]) -> Iterable[Count]:
+    for variant in dict.fromkeys(row.variant for row in rows):
+        for life in LIVES:
+            mine = [row for row in rows if (row.variant, row.cycle.life) == (variant, life)]
+            if mine:
+                failed = sum(row.outcome == "fail" for row in mine)
+                yield Count(variant=variant, life=life, cycles=len(mine), failed=failed)
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
