@@ -107,6 +107,12 @@ def teardown(session: nox.Session) -> None:
 
 
 @shared
+def cycles(session: nox.Session) -> None:
+    """Start and end QEMU at random moments and look what stays: nox -s cycles -- -Dcycles=500 -Dseed=1."""
+    harness(session, "cycles")
+
+
+@shared
 def clean(session: nox.Session) -> None:
     """Remove what the harness made in this checkout; --cache also empties the download cache."""
     harness(session, "clean")

@@ -1,4 +1,4 @@
-"""``--binary NAME=PATH[,ARG...]``: a QEMU that was built elsewhere, and the words it is to be started with."""
+"""``--binary NAME=PATH[,ARG...]``: a QEMU that was built elsewhere, and the words to start it with."""
 
 from __future__ import annotations
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
+import os
 import shutil
 import sys
 from collections.abc import Callable, Iterable
@@ -187,6 +189,54 @@ def teardown(request: Request) -> int:
     return 0
 
 
+def cycles(request: Request) -> int:
+    """Start and end QEMU many times, at random moments; whatever stays behind or crashes is a failure."""
+    from harness.binaries import parse_binaries
+    from harness.cycles import choose_seed, plan_cycles, subjects_from
+    from harness.guest import check_targets, fetch_firmware
+    from harness.pipeline import build_all, check_request, with_feature
+    from harness.report.cycles import check_cycles, record_cycles, render_cycles
+    from harness.teardown import probe_accels, subjects_of
+
+    options, layout, reporter = with_feature(request.options()), request.layout, request.reporter
+    named, only = parse_binaries(request.arguments.binary), request.arguments.only
+    seed = choose_seed(options.seed)
+    if not named:
+        check_request(layout, options)
+    check_targets(options.targets)
+    with request.checkout():
+        if named:
+            subjects = subjects_from(named, options.targets)
+        else:
+            prepared, builds = build_all(layout, options, reporter, request.command)
+            subjects = subjects_of(builds, prepared.pin.async_teardown)
+        targets = tuple(dict.fromkeys(subject.target for subject in subjects))
+        firmware = {target: fetch_firmware(layout, reporter, [target]) for target in targets}
+        accels = probe_accels(layout, dataclasses.replace(options, targets=targets), subjects, reporter)
+        usable = {accel.name for accel in accels.values() if accel.runs}
+        chosen = ("kvm", "tcg") if usable == {"kvm"} and options.accel == "auto" else tuple(usable)
+        planned = plan_cycles(
+            seed, max(options.cycles, only or 0), accels=chosen or ("tcg",), root=os.geteuid() == 0
+        )
+        reporter.note(f"seed {seed}")
+        # They would be in the way of a run that times guests.
+        with hold(layout.measuring_lock, "the right to use this machine for guests", reporter):
+            results = record_cycles(
+                layout,
+                options,
+                subjects,
+                planned[only - 1 : only] if only else planned,
+                firmware,
+                reporter,
+                seed=seed,
+                command=request.command,
+            )
+    _Output().print(render_cycles(results))
+    _print(f"\nresults: {layout.results / 'cycles.json'}")
+    check_cycles(layout, results)
+    return 0
+
+
 def clean(request: Request) -> int:
     """Remove builds, results and trees of this checkout; with --cache also downloads and compiler cache."""
     layout = request.layout
@@ -214,18 +264,42 @@ def _print(text: object) -> None:
 
 
 STAGES: dict[str, Callable[[Request], int]] = {
-    function.__name__: function for function in (doctor, fetch, tree, build, which, guest, teardown, clean)
+    function.__name__: function
+    for function in (doctor, fetch, tree, build, which, guest, teardown, cycles, clean)
 }
 UNGUARDED = ("which",)
 _BINARY: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
     (("variant",), {"choices": VARIANTS, "help": "state of the tree"}),
     (("target",), {"help": "guest architecture, such as x86_64-softmmu"}),
 )
+_BINARIES: tuple[tuple[str, ...], dict[str, Any]] = (
+    ("--binary",),
+    {
+        "action": "append",
+        "default": [],
+        "metavar": "NAME=PATH[,ARG...]",
+        "help": "use this QEMU, started with ARG..., instead of building; may be given many times",
+    },
+)
+
+
+def _number(text: str) -> int:
+    """A whole number from 1 on, for argparse."""
+    number = int(text)
+    if number < 1:
+        raise ValueError(text)
+    return number
+
+
 ARGUMENTS: dict[str, tuple[tuple[tuple[str, ...], dict[str, Any]], ...]] = {
     "which": (
         *_BINARY,
         (("host",), {"nargs": "?", "default": "native", "help": "where it runs: native, or such as s390x"}),
     ),
     "guest": _BINARY,
+    "cycles": (
+        _BINARIES,
+        (("--only",), {"type": _number, "metavar": "NUMBER", "help": "run just this cycle of the plan"}),
+    ),
     "clean": ((("--cache",), {"action": "store_true", "help": "also empty the cache outside the checkout"}),),
 }

@@ -63,6 +63,8 @@ class Options:
     jobs: int
     ccache: bool
     profile: str = "release"
+    cycles: int = 500
+    seed: int = 0
     given: tuple[str, ...]
     """The ``-Dname=value`` words as given, for the reproducer command."""
 

@@ -18,6 +18,7 @@ from harness.options import Options, check_choice
 from harness.progress import Reporter
 from harness.series import Series, load_series
 from harness.source import Pin, fetch, find_pin
+from harness.teardown.subjects import WITHOUT_FEATURE
 from harness.tree import Checkout, Tree, checkout, import_source
 
 
@@ -50,6 +51,21 @@ def check_request(layout: Layout, options: Options, *, needs_build: bool = True)
             "leave it out with -Dvariants=pristine,base, or name another one with -Dseries=",
         )
     return pin, series
+
+
+def with_feature(options: Options) -> Options:
+    """``options`` with the variants that have the feature, unless variants were named.
+
+    Raises OptionError for another host than native: what only runs under emulation cannot be cycled.
+    """
+    if options.hosts != ("native",):
+        raise OptionError(
+            f"-Dhosts={','.join(options.hosts)}: cycles are run on this machine", "leave -Dhosts= out"
+        )
+    if any(word.startswith("-Dvariants=") for word in options.given):
+        return options
+    variants = tuple(variant for variant in options.variants if variant not in WITHOUT_FEATURE)
+    return dataclasses.replace(options, variants=variants)
 
 
 def prepare(layout: Layout, options: Options, reporter: Reporter) -> Prepared:

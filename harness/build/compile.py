@@ -23,7 +23,14 @@ from harness.build.elf import read_elf
 from harness.build.hosts import HOSTS
 from harness.build.plan import Plan, Request, Tools, find_dialect, folder_name, make_plan
 from harness.build.pyenv import complete
-from harness.build.reading import NINJA_STATUS, NinjaReader, configure_errors, read_cache_log, read_summary
+from harness.build.reading import (
+    NINJA_STATUS,
+    NinjaReader,
+    configure_errors,
+    lacking,
+    read_cache_log,
+    read_summary,
+)
 from harness.build.result import FILE_NAME, SCHEMA, Binary, Build, CacheUse, Compiler, load
 from harness.build.sysroot import ensure_sysroot
 from harness.build.tools import configure_digest, find_tools, first_line, job_count
@@ -32,7 +39,6 @@ from harness.errors import (
     ConfigureError,
     HarnessError,
     MissingError,
-    NothingBuiltError,
     StorageError,
 )
 from harness.jsonfile import write_json
@@ -153,32 +159,6 @@ def build(
         return _make(job, known, checkout.variant, pin.name)
 
 
-def find_binary(
-    layout: Layout, tree: str, label: str, target: str, *, host: str = "native", profile: str = "release"
-) -> Path:
-    """The built binary of ``target``. Raises NothingBuiltError."""
-    folder = layout.build_root(tree, label) / folder_name(host, profile)
-    found = load(folder / FILE_NAME, Build)
-    special = f"-Dprofile={profile} " * (profile != "release") + f"-Dhosts={host} " * (host != "native")
-    remedy = f"run: nox -s build -- {special}".removesuffix(" -- ").rstrip()
-    if found is None:
-        raise NothingBuiltError(
-            f"{tree} {label} has not been built for host {host}, profile {profile}", remedy
-        )
-    for binary in found.binaries:
-        if binary.target == target:
-            path = folder / binary.file.name
-            if os.access(path, os.X_OK):
-                return path
-            raise NothingBuiltError(f"{path} is gone", remedy)
-    have = " ".join(binary.target for binary in found.binaries)
-    raise NothingBuiltError(
-        f"{tree} {label} has been built for {have}, not for {target}",
-        f"run: nox -s build -- {special}-Dtargets="
-        + ",".join([*(binary.target for binary in found.binaries), target]),
-    )
-
-
 def _up_to_date(job: _Job, known: Configured | None) -> Build | None:
     """The build on disk, when it is just what is asked for and its binaries hold the bytes it says."""
     found = load(job.plan.folder / FILE_NAME, Build)
@@ -288,6 +268,12 @@ def _configure(job: _Job) -> Configured:
     if not (plan.folder / "build.ninja").is_file():
         raise ConfigureError(
             f"configure of {job.title} made no build.ninja", "read its log, and report it", log=log
+        )
+    if missing := lacking(plan.folder / "build.ninja", plan.demanded):
+        raise ConfigureError(
+            f"configure of {job.title} left out {missing}",
+            "look into config.log why its test for that failed",
+            log=plan.folder / "config.log",
         )
     known = Configured(
         fingerprint=plan.fingerprint,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from harness.build.result import CacheUse
@@ -121,3 +122,9 @@ def _short(text: str) -> str:
     """``Compiling C object libcommon.fa.p/hw_pci.c.o`` → ``hw_pci.c``."""
     last = text.rsplit(" ", maxsplit=1)[-1].rpartition("/")[2]
     return last.removesuffix(".o") if text.startswith("Compiling") else text
+
+
+def lacking(path: Path, words: Iterable[str]) -> str:
+    """Those of ``words`` that the file does not hold, with spaces between them."""
+    text = path.read_text(encoding="utf-8", errors="replace")
+    return " ".join(word for word in words if word not in text)

@@ -1,8 +1,8 @@
-"""The cycles of one variant, as a program of its own: each lane is a subreaper, which the harness must not be.
+"""The cycles of one variant, as a program of its own: each lane of it is a subreaper.
 
     python -m harness.cycles.driver JOB
 
-JOB is a JSON file (a Job). Standard output is JSON lines: a Calibration, then a Row for each cycle as it ends.
+JOB is a JSON file (a Job). Standard output is JSON lines: a Calibration, then a Row for each cycle.
 SIGTERM and SIGINT end what runs, and then the program.
 """
 

@@ -1,13 +1,14 @@
 """The processes that one cycle made: found below this process, signalled by pidfd, reaped here.
 
-This process is the subreaper of its lane (PR_SET_CHILD_SUBREAPER, prctl(2)): a daemon, and a helper whose QEMU
-is gone, become its children, so that their exit statuses come here too and nothing is lost.
+This process is a subreaper (PR_SET_CHILD_SUBREAPER, prctl(2)): a daemon, and a helper whose QEMU is gone,
+become its children, so that their exit statuses come here too and nothing is lost.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import time
 
@@ -29,17 +30,20 @@ class Family:
         self.statuses: dict[int, int] = {}
 
     def living(self) -> list[int]:
-        """Every process below us that has not ended, first noting what each is, and reaping what ended."""
-        alive = []
+        """Every process below us that has not ended."""
+        return [pid for pid, ended in self.members().items() if not ended]
+
+    def members(self) -> dict[int, bool]:
+        """Every process below us, and whether it is a zombie. Ours are reaped; what each is, is noted."""
+        self.reap()
+        members = {}
         for process in psutil.Process().children(recursive=True):
             with contextlib.suppress(psutil.Error):
                 if self.roles.get(process.pid, "daemon") == "daemon":
                     named = process.name().startswith("cleanup/")
                     self.roles[process.pid] = "helper" if named else self.others
-                if process.status() != psutil.STATUS_ZOMBIE:
-                    alive.append(process.pid)
-        self.reap()
-        return alive
+                members[process.pid] = process.status() == psutil.STATUS_ZOMBIE
+        return members
 
     def reap(self) -> None:
         """Take the statuses of all children that have ended."""
@@ -83,9 +87,10 @@ class Family:
     def end(self, limit_s: float = 60.0) -> None:
         """Kill what is left, and reap it."""
         until = time.monotonic() + limit_s
-        while (left := self.living()) and time.monotonic() < until:
-            for pid in left:
-                self.send(pid, signal.SIGKILL)
+        while (left := self.members()) and time.monotonic() < until:
+            for pid, ended in left.items():
+                if not ended:
+                    self.send(pid, signal.SIGKILL)
             time.sleep(POLL_S)
         self.reap()
 
@@ -93,9 +98,10 @@ class Family:
         """What a process is called, in a few words."""
         try:
             process = psutil.Process(pid)
-            return f"{self.roles.get(pid, 'process')} {process.name()} ({process.status()})"
+            name = re.sub(r"^cleanup/\d+", "cleanup/PID", process.name())  # one reason, however many cycles
+            return f"{self.roles.get(pid, 'process')} {name} ({process.status()})"
         except psutil.Error:
-            return f"{self.roles.get(pid, 'process')}"
+            return self.roles.get(pid, "process")
 
 
 def _status(process: psutil.Process) -> str:

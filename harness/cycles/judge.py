@@ -67,7 +67,9 @@ def describe_status(status: int) -> str:
         return f"signal {-status}"
 
 
-def judge_memory(variant: str, source: str, before_mib: float, after_mib: float) -> Memory:
+def judge_memory(
+    variant: str, source: str, before_mib: float, after_mib: float, *, peak_mib: float = 0.0
+) -> Memory:
     """The verdict on memory: ``source`` cgroup counts what is used, MemAvailable what is free."""
     cgroup = source == "cgroup"
     return Memory(
@@ -75,6 +77,7 @@ def judge_memory(variant: str, source: str, before_mib: float, after_mib: float)
         source=source,
         before_mib=round(before_mib, 1),
         after_mib=round(after_mib, 1),
+        peak_mib=round(peak_mib, 1),
         lost_mib=round(after_mib - before_mib if cgroup else before_mib - after_mib, 1),
         tolerance_mib=CGROUP_TOLERANCE_MIB if cgroup else AVAILABLE_TOLERANCE_MIB,
     )

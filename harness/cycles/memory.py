@@ -1,4 +1,4 @@
-"""How much memory all that a run starts holds: by a control group of its own, else by what the machine has free."""
+"""How much memory a run holds: by a control group of its own, else by what the machine has free."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from harness.cycles.model import Memory
 from harness.guest.memory import available_mib
 
 MIB = 1024 * 1024
+SMALLEST_GUEST_MIB = 64
 SETTLE_S = 30.0
 """How long others on the machine may take to give back what they took meanwhile."""
 
@@ -22,39 +23,48 @@ class Meter:
     """``group`` is the folder of a control group that holds all of the run; None where there is none."""
 
     def __init__(self, group: Path | None) -> None:
-        self.group = group
-        self._before = self._read()
-
-    @property
-    def source(self) -> str:
-        return "cgroup" if self.group else "MemAvailable"
+        self._group = group
+        self._held = held_mib(group) if group else 0.0
+        self._available = _median_available_mib()
 
     def verdict(self, variant: str) -> Memory:
-        """Compare with the beginning. What others took is waited for, what leaked does not come back."""
-        until = time.monotonic() + (0.0 if self.group else SETTLE_S)
-        after = self._read()
-        while self._before - after > AVAILABLE_TOLERANCE_MIB and time.monotonic() < until:
-            time.sleep(1.0)
-            after = self._read()
-        return judge_memory(variant, self.source, self._before, after)
+        """Compare with the beginning.
 
-    def _read(self) -> float:
-        if self.group is not None:
-            return held_mib(self.group / "memory.stat")
-        readings = []
-        for _ in range(5):
-            readings.append(available_mib())
-            time.sleep(0.1)
-        return float(statistics.median(readings))
+        A group that never held as much as a guest does not count, whatever its files say. What others on the
+        machine took is waited for; what leaked does not come back.
+        """
+        if self._group is not None and (peak := peak_mib(self._group)) >= SMALLEST_GUEST_MIB:
+            return judge_memory(variant, "cgroup", self._held, held_mib(self._group), peak_mib=peak)
+        until = time.monotonic() + SETTLE_S
+        while (after := _median_available_mib()) < self._available - AVAILABLE_TOLERANCE_MIB:
+            if time.monotonic() > until:
+                break
+        return judge_memory(variant, "MemAvailable", self._available, after)
 
 
-def held_mib(stat: Path) -> float:
-    """MiB of anonymous and shared memory in a memory.stat: ``anon`` or, in version 1, ``rss`` (cgroups(7)).
+def _median_available_mib() -> float:
+    readings = []
+    for _ in range(5):
+        readings.append(available_mib())
+        time.sleep(0.1)
+    return float(statistics.median(readings))
 
-    Shared memory of version 1 is in ``shmem``, too. Cached file pages are nobody's loss.
+
+def held_mib(group: Path) -> float:
+    """MiB of anonymous and shared memory in ``group``: ``anon`` or, in version 1, ``rss`` (cgroups(7)).
+
+    Cached pages of files are nobody's loss.
     """
-    fields = dict(line.split() for line in stat.read_text(encoding="ascii").splitlines())
+    fields = dict(line.split() for line in (group / "memory.stat").read_text(encoding="ascii").splitlines())
     return (int(fields.get("anon", fields.get("rss", 0))) + int(fields.get("shmem", 0))) / MIB
+
+
+def peak_mib(group: Path) -> float:
+    """The most that ``group`` ever held, MiB; 0 when the kernel does not say (version 2 before 5.19)."""
+    for name in ("memory.peak", "memory.max_usage_in_bytes"):
+        with contextlib.suppress(OSError, ValueError):
+            return int((group / name).read_text(encoding="ascii")) / MIB
+    return 0.0
 
 
 @contextlib.contextmanager
@@ -78,7 +88,9 @@ def _make(proc: Path, top: Path) -> Path | None:
         _, controllers, path = line.split(":", 2)
         if controllers and "memory" not in controllers.split(","):
             continue
-        folder = (top / "memory" if controllers else top) / path.strip("/") / f"qemu-harness-cycles-{os.getpid()}"
+        folder = (
+            (top / "memory" if controllers else top) / path.strip("/") / f"qemu-harness-cycles-{os.getpid()}"
+        )
         try:
             folder.mkdir()
         except OSError:

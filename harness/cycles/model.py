@@ -31,7 +31,9 @@ class Cycle(msgspec.Struct, frozen=True, kw_only=True):
     """One start and end of QEMU."""
 
     number: Annotated[int, _about("place in the plan, from 1; --only NUMBER runs it alone")]
-    life: Annotated[str, _about("start, daemonize, prealloc, paused or running: what QEMU does when it is ended")]
+    life: Annotated[
+        str, _about("start, daemonize, prealloc, paused or running: what QEMU does when it is ended")
+    ]
     trigger: Annotated[str, _about("what ends QEMU: sigterm, sigkill, sigint, sigabrt or quit (QMP)")]
     scope: Annotated[str, _about("what the signal is sent to: process or group")]
     helper: Annotated[
@@ -64,7 +66,9 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     statuses: Annotated[
         tuple[str, ...], _about("how each process ended: its role and its exit status or signal")
     ] = ()
-    helpers: Annotated[int, _about("processes that shared QEMU's memory at the trigger, where it was ready")] = 0
+    helpers: Annotated[
+        int, _about("processes that shared QEMU's memory at the trigger, where it was ready")
+    ] = 0
     gone_s: Annotated[float, _about("seconds from the trigger until no process was left")] = 0.0
     reports: Annotated[tuple[Report, ...], _about("sanitizer reports, ours and others")] = ()
     kept: Annotated[str, _about("folder with log and sanitizer reports of a failed cycle")] = ""
@@ -79,6 +83,7 @@ class Memory(msgspec.Struct, frozen=True, kw_only=True):
     ]
     before_mib: Annotated[float, _about("used (cgroup) or available (MemAvailable) before, MiB")]
     after_mib: Annotated[float, _about("the same afterwards")]
+    peak_mib: Annotated[float, _about("the most that the cgroup held meanwhile, MiB; 0 for MemAvailable")]
     lost_mib: Annotated[float, _about("what did not come back, MiB")]
     tolerance_mib: Annotated[float, _about("how much may be lost before that is a failure, MiB")]
 

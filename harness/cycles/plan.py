@@ -23,8 +23,8 @@ def choose_seed(asked: int) -> int:
 def plan_cycles(seed: int, count: int, *, accels: Sequence[str], root: bool) -> tuple[Cycle, ...]:
     """Cycles 1 to ``count`` of ``seed``.
 
-    ``accels`` are those to choose from; without ``root`` nobody changes the user. What is not possible here is
-    replaced after it was drawn, so that the rest of a plan is the same on every machine.
+    ``accels`` are those to choose from; without ``root`` nobody changes the user. What is not possible
+    here is replaced after it was drawn, so that the rest of a plan is the same on every machine.
     """
     return tuple(_draw(seed, number, accels, root=root) for number in range(1, count + 1))
 

@@ -77,7 +77,7 @@ def _run_job(
         return CyclesError(
             f"the driver of {job.variant}'s cycles ended with status {ended.returncode}",
             "read its last lines, and report them",
-            details=tuple(ended.output.splitlines()[-5:]),
+            details=tuple(line for line in ended.output.splitlines() if not line.startswith("{"))[-5:],
             log=log,
         )
 
@@ -97,7 +97,7 @@ def _run_job(
 
         run(
             [*_joining(group), sys.executable, "-m", "harness.cycles.driver", plan],
-            cwd=layout.root,
+            cwd=Path(__file__).resolve().parents[2],
             log=log,
             on_line=take,
             error=explain,
@@ -118,5 +118,3 @@ def _joining(group: Path | None) -> list[str]:
     if group is None:
         return []
     return ["sh", "-c", 'echo $$ > "$0" && exec "$@"', str(group / "cgroup.procs")]
-
-

@@ -1,4 +1,4 @@
-"""Read what AddressSanitizer and UndefinedBehaviorSanitizer write, and tell our files' reports from others'."""
+"""Read what AddressSanitizer and UndefinedBehaviorSanitizer write; tell reports on our files from others."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ def environment(folder: Path) -> dict[str, str]:
     """Variables for a sanitized QEMU (a plain one does not look at them) whose reports go to ``folder``.
 
     LeakSanitizer is off: QEMU frees little at its end, so it would report every run. A first undefined
-    operation does not end QEMU, so that one of QEMU's own does not hide what comes after it.
+    operation does not end QEMU, so that one of QEMU's own does not hide what comes after it. gcc's runtime of
+    UBSan has no ``log_path`` beside that of ASan: it writes to standard error, which a daemon does not have.
     (gcc and clang manuals, "sanitizer common flags".)
     """
     common = f"log_path={folder / 'report'}:exitcode=99"
@@ -50,9 +51,15 @@ def parse_reports(text: str) -> tuple[Report, ...]:
         # The signal came while it was about to say more: no head, no frames.
         found.append((deadly["tool"], "a deadly signal, and no report of it", [text]))
     return tuple(
-        Report(tool=tool, summary=what[:200], ours=any(name in line for line in lines for name in OUR_FILES))
+        Report(tool=tool, summary=what.partition(" on address")[0][:200], ours=_is_ours(tool, lines))
         for tool, what, lines in found
     )
+
+
+def _is_ours(tool: str, lines: list[str]) -> bool:
+    """Also when the stack is missing: QEMU was killed while it wrote, and nobody knows whose report it is."""
+    whole = tool == "UndefinedBehaviorSanitizer" or any(_FRAME.match(line) for line in lines)
+    return not whole or any(name in line for line in lines for name in OUR_FILES)
 
 
 def collect(folder: Path, log: Path) -> tuple[Report, ...]:

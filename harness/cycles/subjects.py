@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def subjects_from(binaries: Sequence[NamedBinary], targets: Sequence[str]) -> tuple[Subject, ...]:
-    """A subject for each of ``binaries``. The file name tells the target, else ``targets`` is the one there is.
+    """A subject for each of ``binaries``. The file name tells the target, else ``targets`` does.
 
     Raises OptionError: the target is not known, or no guests of it can be started.
     """

@@ -18,9 +18,11 @@ from harness.guest.memory import resident_mib
 from harness.teardown.watch import find_sharers
 
 REAP_LIMIT_S = 2.0
-"""How long QEMU may take to reap a helper that was killed. It is woken at once; the rest is a busy machine."""
+"""How long it may take to reap a killed helper: QEMU is woken at once. The rest is for busy machines."""
+GONE_LIMIT_S = 5.0
+"""How long the helper may outlive QEMU: 512 MiB are free after 50 ms, and upstream's takes a second more."""
 STRAGGLER_S = 0.5
-"""After this, what is left of a daemonizing QEMU gets the signal as well: it may have become a daemon in time."""
+"""After this, what is left of a daemonizing QEMU gets the signal too: it may have become a daemon in time."""
 HOLD_S = 0.05
 AFTER_READY_S = 0.1
 START_SPAN = 1.2
@@ -41,9 +43,10 @@ def run_cycle(job: Job, cycle: Cycle, ready_s: dict[str, float]) -> Row:
             helpers = _treat_helper(job, cycle, family, main, seen)
             _end(cycle, qemu, family, main, helpers, seen, job.limit_s)
         finally:
-            seen.left = [family.describe(pid) for pid in family.living()]
+            seen.left = [family.describe(pid) for pid in family.members()]
+            ended = dict(family.statuses)  # before we end what is left
             family.end()
-    seen.statuses = [(family.roles.get(pid, family.others), status) for pid, status in family.statuses.items()]
+    seen.statuses = [(family.roles.get(pid, family.others), status) for pid, status in ended.items()]
     seen.last_line = qemu.last_line()
     seen.reports = list(collect(qemu.reports, qemu.log))
     reasons = judge(cycle, seen)
@@ -63,7 +66,7 @@ def run_cycle(job: Job, cycle: Cycle, ready_s: dict[str, float]) -> Row:
     )
 
 
-def _live(
+def _live(  # noqa: PLR0917 - one step of run_cycle
     cycle: Cycle, qemu: Started, family: Family, seen: Seen, ready_s: float, limit_s: float
 ) -> int:
     """Wait for the cycle's moment; the process that is to be ended."""
@@ -150,13 +153,17 @@ def _end(  # noqa: PLR0917 - one step of run_cycle
         for helper in helpers:
             family.send(helper, signal.SIGCONT)
     again: set[int] = set()
-    while left := family.living():
+    alone: float | None = None
+    # A zombie whose parent has just gone comes to us, and must not be taken for one of the next cycle.
+    while left := family.members():
         late = time.monotonic() - began
-        if late > limit_s:
+        if alone is None and family.ended(main) and family.ended(family.root):
+            alone = late
+        if late > limit_s or (alone is not None and late > alone + GONE_LIMIT_S):
             return
         if number is not None and cycle.life == "daemonize" and late > STRAGGLER_S:
-            for pid in left:
-                if family.roles[pid] != "helper" and pid not in again:
+            for pid, ended in left.items():
+                if not ended and family.roles[pid] != "helper" and pid not in again:
                     again.add(pid)
                     family.send(pid, number)
         time.sleep(POLL_S)

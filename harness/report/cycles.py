@@ -51,7 +51,9 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     variant: Annotated[str, _about("name of the binary")]
     number: Annotated[int, _about("the cycle's number")]
     reasons: Annotated[tuple[str, ...], _about("why, a line each")]
-    command: Annotated[str, _about("runs this one cycle again, at the same instant as far as the machine lets it")]
+    command: Annotated[
+        str, _about("runs this one cycle again, at the same instant as far as the machine lets it")
+    ]
 
 
 class CyclesResults(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,7 +74,7 @@ class CyclesResults(msgspec.Struct, frozen=True, kw_only=True):
     rows: Annotated[tuple[Row, ...], _about("every cycle")]
 
 
-def record_cycles(
+def record_cycles(  # noqa: PLR0917 - the stages' products
     layout: Layout,
     options: Options,
     subjects: Sequence[Subject],
@@ -131,7 +133,9 @@ def record_cycles(
 def check_cycles(layout: Layout, results: CyclesResults) -> None:
     """Raise CyclesError when a cycle failed, or memory did not come back."""
     lines = [f"{one.variant} {one.number}: {'; '.join(one.reasons)}" for one in results.failures[:SHOWN]]
-    lines += [f"{one.variant}: {one.lost_mib:g} MiB did not come back" for one in results.memory if one.leaked]
+    lines += [
+        f"{one.variant}: {one.lost_mib:g} MiB did not come back" for one in results.memory if one.leaked
+    ]
     if lines:
         raise CyclesError(
             f"{len(results.failures)} of {len(results.rows)} cycles failed"
@@ -168,15 +172,15 @@ def with_words(command: str, *words: str) -> str:
     """``command`` with more words: behind ``--`` under nox, and the last of each kind counts."""
     if command.startswith("nox ") and " --" not in command:
         command += " --"
-    return f"{command} {shell_quote(words)}"
+    return command if words[0] in command.split() else f"{command} {shell_quote(words)}"
 
 
 def _memory(results: CyclesResults) -> Iterable[RenderableType]:
     for one in results.memory:
         verdict = "did not come back" if one.leaked else "is back"
         yield Text(
-            f"{one.variant}: memory {verdict}: {one.before_mib:g} MiB before, {one.after_mib:g} after "
-            f"({one.source}, tolerance {one.tolerance_mib:g})",
+            f"{one.variant}: memory {verdict}: {one.before_mib:g} MiB before, {one.after_mib:g} after, "
+            f"peak {one.peak_mib:g} ({one.source}, tolerance {one.tolerance_mib:g})",
             style="red" if one.leaked else "",
         )
 

@@ -12,11 +12,13 @@ from typing import Annotated, Any
 import msgspec
 
 from harness.build import BuildResults
+from harness.report.cycles import CyclesResults
 from harness.report.model import TeardownResults
 
 FILES: tuple[tuple[str, type[msgspec.Struct]], ...] = (
     ("build.json", BuildResults),
     ("teardown.json", TeardownResults),
+    ("cycles.json", CyclesResults),
 )
 
 HEAD = """# Results

@@ -62,6 +62,8 @@ def harness(environment: dict[str, str], *words: str | bytes) -> subprocess.Comp
         (("build", "-Dpin=5.2"), 2, "pin 5.2 can be fetched and imported, not built: "),
         (("build", "-Dseries=no-such"), 2, "there is no series 'no-such'"),
         (("build", "-Dpin=10.0"), 2, "series async-teardown is for pin 7.2, not for 10.0"),
+        (("cycles", "-Dhosts=s390x"), 2, "cycles are run on this machine"),
+        (("cycles", "--binary", "mine"), 2, "is not NAME=PATH"),
         (("teardown", "-Dprofile=sanitize"), 2, "builds are not timed"),
         (
             ("teardown", "-Dtargets=aarch64-softmmu"),

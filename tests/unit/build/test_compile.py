@@ -77,6 +77,17 @@ def test_a_sanitized_build_lies_beside_the_other_and_disturbs_it_not(layout: Lay
     assert find_binary(layout, "7.2", "base", X86[0]) == plain.binaries[0].file
 
 
+def test_a_configure_that_leaves_a_sanitizer_out_is_an_error(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FAKEQEMU_SANITIZERS", "-fsanitize=address")
+    checkout = make_checkout(layout)
+    with pytest.raises(ConfigureError, match="left out -fsanitize=undefined"):
+        build_it(checkout, layout, targets=X86, profile="sanitize")
+    monkeypatch.delenv("FAKEQEMU_SANITIZERS")
+    assert build_it(checkout, layout, targets=X86, profile="sanitize").profile == "sanitize"
+
+
 def test_the_recorded_commands_reproduce_the_build(layout: Layout) -> None:
     built = build_it(make_checkout(layout), layout)
     before = built.binary("x86_64-softmmu").sha256

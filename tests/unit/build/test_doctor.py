@@ -100,7 +100,10 @@ def test_one_exact_line_is_given_when_installing_is_not_allowed(
     as_root(monkeypatch, root=False)
     with pytest.raises(MissingError) as caught:
         ensure(layout, None, Silent())
-    assert caught.value.remedy == "run: sudo apt-get install -y --no-install-recommends probe-package"
+    assert (
+        caught.value.remedy
+        == "run: sudo apt-get update && sudo apt-get install -y --no-install-recommends probe-package"
+    )
     assert caught.value.details == ("probe: needed by the test",)
     assert caught.value.code == 3
 

@@ -1,0 +1,70 @@
+"""The driver with programs that stand for QEMU: what they do wrong is seen, and nothing of them stays."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import psutil
+import pytest
+
+from harness.cycles.model import Cycle, Job, Row
+from tests.unit.cycles.support import make_cycle
+from tests.unit.guest.support import fake_binary
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def drive(folder: Path, mode: str, *cycles: Cycle) -> list[Row]:
+    """Rows of ``cycles`` by number, with a fake QEMU that behaves as ``mode`` says."""
+    job = Job(
+        variant="fake",
+        binaries=(("x86_64-softmmu", str(fake_binary(folder)), ()),),
+        options=("-fake", mode),
+        cycles=cycles,
+        lanes=2,
+        limit_s=10.0,
+        folder=str(folder / "cycles"),
+    )
+    (folder / "cycles").mkdir()
+    (folder / "job.json").write_bytes(msgspec.json.encode(job))
+    words = [sys.executable, "-m", "harness.cycles.driver", str(folder / "job.json")]
+    ended = subprocess.run(words, cwd=ROOT, capture_output=True, timeout=60, check=True)
+    _, *lines = ended.stdout.splitlines()
+    rows = [msgspec.json.decode(line, type=Row) for line in lines]
+    assert not [one for one in psutil.process_iter() if str(folder) in " ".join(_words(one))]
+    return sorted(rows, key=lambda row: row.cycle.number)
+
+
+def _words(process: psutil.Process) -> list[str]:
+    try:
+        return list(process.cmdline())
+    except psutil.Error:
+        return []
+
+
+def test_helpers_that_end_in_time_pass_and_those_killed_are_to_be_reaped(tmp_path: Path) -> None:
+    rows = drive(
+        tmp_path,
+        "helper:400000",
+        make_cycle(number=1),
+        make_cycle(number=2, trigger="sigkill", scope="group"),
+        make_cycle(number=3, helper="killed"),
+        make_cycle(number=4, trigger="quit", helper="stopped"),
+        make_cycle(number=5, life="start", trigger="sigkill"),
+    )
+    assert [row.outcome for row in rows] == ["pass", "pass", "fail", "pass", "pass"]
+    assert [row.helpers for row in rows] == [1, 1, 1, 1, 0]
+    (reason,) = rows[2].reasons
+    assert reason.startswith("zombie while QEMU lived: helper")
+    assert Path(rows[2].kept, "qemu.log").is_file()
+    assert not rows[0].kept
+
+
+def test_a_crash_and_a_missing_helper_are_seen(tmp_path: Path) -> None:
+    (row,) = drive(tmp_path, "crash", make_cycle())
+    assert row.reasons == ("no process shares QEMU's memory", "qemu: SIGSEGV")

@@ -1,0 +1,79 @@
+"""What fails a cycle, and what does not."""
+
+from __future__ import annotations
+
+import signal
+from typing import Any
+
+import pytest
+
+from harness.cycles.judge import describe_status, judge, judge_memory
+from harness.cycles.model import Report, Seen
+from tests.unit.cycles.support import make_cycle
+
+REPORT = Report(tool="AddressSanitizer", summary="heap-use-after-free", ours=True)
+
+
+@pytest.mark.parametrize(
+    ("cycle", "role", "status", "good"),
+    [
+        ({}, "qemu", 0, True),
+        ({}, "qemu", -signal.SIGTERM, True),
+        ({}, "qemu", 1, False),
+        ({}, "qemu", -signal.SIGKILL, False),
+        ({"trigger": "sigabrt"}, "qemu", -signal.SIGABRT, True),
+        ({}, "qemu", -signal.SIGABRT, False),
+        ({"trigger": "sigkill"}, "qemu", -signal.SIGSEGV, False),
+        ({"trigger": "quit"}, "qemu", -signal.SIGTERM, False),
+        ({"helper": "killed"}, "helper", -signal.SIGKILL, True),
+        ({}, "helper", -signal.SIGKILL, False),
+        ({"trigger": "sigkill", "scope": "group"}, "helper", -signal.SIGKILL, True),
+        ({}, "helper", -signal.SIGBUS, False),
+        ({}, "helper", 1, False),
+        ({"life": "start"}, "helper", 1, True),
+        ({"life": "start"}, "qemu", 1, False),
+        ({"life": "daemonize"}, "parent", 1, True),
+        ({"life": "daemonize"}, "daemon", -signal.SIGSYS, False),
+    ],
+)
+def test_statuses(cycle: dict[str, Any], role: str, status: int, good: bool) -> None:
+    reasons = judge(make_cycle(**cycle), Seen(statuses=[(role, status)]))
+    assert reasons == (() if good else (f"{role}: {describe_status(status)}",))
+
+
+@pytest.mark.parametrize(
+    ("seen", "reason"),
+    [
+        ({"left": ["helper cleanup/7 (sleeping)"]}, "left after QEMU's end: helper cleanup/7 (sleeping)"),
+        ({"zombies": ["helper cleanup/7 (zombie)"]}, "zombie while QEMU lived: helper cleanup/7 (zombie)"),
+        ({"never_ready": True, "last_line": "no memory"}, "QEMU did not get ready: no memory"),
+        ({"ended_early": True}, "QEMU ended before the trigger: it says nothing"),
+        ({"helper_missing": True}, "no process shares QEMU's memory"),
+        ({"held": True}, "a stopped helper held up QEMU's end"),
+        ({"statuses": [("qemu", 1)], "last_line": "bad luck"}, "qemu: exit 1: bad luck"),
+        ({"reports": [REPORT]}, "AddressSanitizer: heap-use-after-free"),
+    ],
+)
+def test_failures(seen: dict[str, Any], reason: str) -> None:
+    assert judge(make_cycle(), Seen(**seen)) == (reason,)
+
+
+def test_reports_on_others_files_fail_nothing() -> None:
+    other = Report(tool="UndefinedBehaviorSanitizer", summary="hw/x.c:1:1: shift", ours=False)
+    assert judge(make_cycle(), Seen(reports=[other])) == ()
+
+
+@pytest.mark.parametrize(
+    ("source", "before", "after", "leaked"),
+    [
+        ("cgroup", 20.0, 40.0, False),
+        ("cgroup", 20.0, 84.0, True),  # the smallest guest
+        ("MemAvailable", 20000.0, 19900.0, False),
+        ("MemAvailable", 20000.0, 19744.0, True),  # one guest of 256 MiB
+        ("MemAvailable", 20000.0, 21000.0, False),
+    ],
+)
+def test_a_guest_that_did_not_come_back_is_noticed(
+    source: str, before: float, after: float, leaked: bool
+) -> None:
+    assert judge_memory("patched", source, before, after).leaked is leaked

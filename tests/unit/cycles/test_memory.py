@@ -1,0 +1,63 @@
+"""The meter: what it counts, and when it does not trust a control group."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness.cycles import memory
+from harness.cycles.memory import Meter, held_mib, own_group, peak_mib
+
+MIB = 1024 * 1024
+
+
+def make_group(folder: Path, held: int, peak: int) -> Path:
+    folder.mkdir(exist_ok=True)
+    (folder / "memory.stat").write_text(f"anon {held * MIB}\nfile 999999999\nshmem {MIB}\n")
+    (folder / "memory.peak").write_text(f"{peak * MIB}\n")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def quiet_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "_median_available_mib", lambda: 20000.0)
+
+
+def test_version_1_and_2_are_read(tmp_path: Path) -> None:
+    group = make_group(tmp_path / "group", 64, 300)
+    assert (held_mib(group), peak_mib(group)) == (65.0, 300.0)
+    (group / "memory.stat").write_text(f"cache 5\nrss {2 * MIB}\nshmem 0\n")
+    (group / "memory.peak").unlink()
+    (group / "memory.max_usage_in_bytes").write_text(f"{7 * MIB}\n")
+    assert (held_mib(group), peak_mib(group)) == (2.0, 7.0)
+
+
+def test_what_a_group_still_holds_is_a_leak(tmp_path: Path) -> None:
+    meter = Meter(make_group(tmp_path / "group", 0, 0))
+    make_group(tmp_path / "group", 256, 600)
+    verdict = meter.verdict("patched")
+    assert (verdict.source, verdict.lost_mib, verdict.leaked) == ("cgroup", 256.0, True)
+
+
+def test_a_group_that_held_nothing_is_not_believed(tmp_path: Path) -> None:
+    meter = Meter(make_group(tmp_path / "group", 0, 3))
+    assert meter.verdict("patched").source == "MemAvailable"
+
+
+def test_without_a_group_the_machine_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    meter = Meter(None)
+    monkeypatch.setattr(memory, "SETTLE_S", 0.0)
+    monkeypatch.setattr(memory, "_median_available_mib", lambda: 19744.0)
+    assert meter.verdict("patched").leaked
+
+
+def test_a_group_is_made_below_ours_and_removed(tmp_path: Path) -> None:
+    proc, top = tmp_path / "proc", tmp_path / "cgroup"
+    (proc / "self").mkdir(parents=True)
+    (proc / "self" / "cgroup").write_text("4:memory:/ours\n1:cpu:/\n")
+    (top / "memory" / "ours").mkdir(parents=True)
+    # No controller answers here: the folder has no memory.stat, and is not kept.
+    with own_group(proc, top) as group:
+        assert group is None
+    assert list((top / "memory" / "ours").iterdir()) == []

@@ -1,0 +1,55 @@
+"""The plan: reproducible from the seed, and every cycle alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from harness.cycles import choose_seed, plan_cycles
+from harness.cycles.model import LIVES, TRIGGERS, Cycle
+
+
+def plan(seed: int, count: int, **fields: Any) -> tuple[Cycle, ...]:
+    return plan_cycles(seed, count, **{"accels": ("kvm", "tcg"), "root": True, **fields})
+
+
+def test_a_seed_gives_one_plan_and_another_seed_another() -> None:
+    assert plan(7, 50) == plan(7, 50)
+    assert plan(7, 50) != plan(8, 50)
+
+
+def test_a_cycle_is_the_same_however_many_are_planned() -> None:
+    assert plan(7, 50)[16] == plan(7, 17)[16]
+    assert [cycle.number for cycle in plan(7, 3)] == [1, 2, 3]
+
+
+def test_everything_is_drawn() -> None:
+    cycles = plan(1, 500)
+    assert {cycle.life for cycle in cycles} == set(LIVES)
+    assert {cycle.trigger for cycle in cycles} == set(TRIGGERS)
+    assert {cycle.helper for cycle in cycles} == {"let be", "killed", "stopped"}
+    assert {cycle.confinement for cycle in cycles} == {"none", "sandbox", "runas", "both"}
+    assert {cycle.victim for cycle in cycles} == {"qemu", "daemon", "parent", "both"}
+    assert {cycle.scope for cycle in cycles} == {"process", "group"}
+    assert {cycle.memory_mib for cycle in cycles} == set(range(64, 513, 64))
+
+
+def test_what_cannot_be_is_not_drawn() -> None:
+    for cycle in plan(1, 500):
+        ready = cycle.life in ("paused", "running")
+        assert ready or cycle.trigger != "quit"
+        assert ready or cycle.helper == "let be"
+        assert cycle.trigger != "quit" or cycle.scope == "process"
+        assert (cycle.victim == "qemu") == (cycle.life != "daemonize")
+
+
+def test_another_machine_changes_only_what_it_cannot_do() -> None:
+    poor = plan(1, 200, accels=("tcg",), root=False)
+    assert {cycle.accel for cycle in poor} == {"tcg"}
+    assert {cycle.confinement for cycle in poor} == {"none", "sandbox"}
+    for mine, theirs in zip(poor, plan(1, 200), strict=True):
+        assert (mine.life, mine.trigger, mine.moment) == (theirs.life, theirs.trigger, theirs.moment)
+
+
+def test_a_seed_is_kept_or_drawn() -> None:
+    assert choose_seed(5) == 5
+    assert 1 <= choose_seed(0) <= 999_999_999

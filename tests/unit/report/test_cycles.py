@@ -1,0 +1,93 @@
+"""cycles.json, its table, and the end of a run."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import pytest
+from rich.console import Console
+
+from harness.cycles import CyclesRun, Row
+from harness.cycles.judge import judge_memory
+from harness.cycles.model import Report
+from harness.errors import CyclesError
+from harness.layout import Layout
+from harness.progress import Silent
+from harness.report import cycles as module
+from harness.report.cycles import CyclesResults, check_cycles, record_cycles, render_cycles, with_words
+
+from ..cycles.support import make_row
+from ..teardown.test_scenario import options
+
+COMMAND = "nox -s cycles"
+
+
+def record(layout: Layout, monkeypatch: pytest.MonkeyPatch, rows: Sequence[Row], lost: float = 0.0) -> Any:
+    def run_cycles(*_: Any, on_row: Any, **__: Any) -> CyclesRun:
+        for row in rows:
+            on_row(row)
+        if not rows[-1].target:
+            raise KeyboardInterrupt
+        memory = (judge_memory("patched", "cgroup", 0.0, lost, peak_mib=600.0),)
+        return CyclesRun(rows=tuple(rows), memory=memory, complete=True)
+
+    monkeypatch.setattr(module, "run_cycles", run_cycles)
+    return record_cycles(layout, options(), (), (), {}, Silent(), seed=7, command=COMMAND)
+
+
+def stored(layout: Layout) -> CyclesResults:
+    return msgspec.json.decode((layout.results / "cycles.json").read_bytes(), type=CyclesResults)
+
+
+def shown(results: CyclesResults) -> str:
+    stream = io.StringIO()
+    Console(file=stream, width=160).print(render_cycles(results))
+    return stream.getvalue()
+
+
+def test_failures_come_with_the_command_that_repeats_one(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [make_row(), make_row("qemu: SIGSEGV", number=2), make_row("qemu: SIGSEGV", number=3)]
+    results = record(layout, monkeypatch, rows)
+    assert msgspec.json.encode(stored(layout)) == msgspec.json.encode(results)
+    assert [(count.life, count.cycles, count.failed) for count in results.counts] == [("paused", 3, 2)]
+    assert results.failures[0].command == "nox -s cycles -- -Dseed=7 --only 2"
+    with pytest.raises(CyclesError, match="2 of 3 cycles failed") as caught:
+        check_cycles(layout, results)
+    assert caught.value.code == 16
+    text = shown(results)
+    assert "seed 7" in text
+    assert "patched: qemu: SIGSEGV (2 cycles, such as 2)" in text
+
+
+def test_a_clean_run_passes_and_lost_memory_does_not(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    check_cycles(layout, record(layout, monkeypatch, [make_row()]))
+    leaked = record(layout, monkeypatch, [make_row()], lost=256.0)
+    with pytest.raises(CyclesError, match="memory did not come back"):
+        check_cycles(layout, leaked)
+    assert "memory did not come back: 0 MiB before, 256 after" in shown(leaked)
+
+
+def test_a_stopped_run_keeps_its_rows(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    last = msgspec.structs.replace(make_row(number=2), target="")
+    with pytest.raises(KeyboardInterrupt):
+        record(layout, monkeypatch, [make_row(), last])
+    assert (len(stored(layout).rows), stored(layout).complete) == (2, False)
+
+
+def test_reports_of_others_are_counted_and_listed(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = Report(tool="UndefinedBehaviorSanitizer", summary="hw/x.c:1:1: shift", ours=False)
+    row = msgspec.structs.replace(make_row(), reports=(other, other))
+    results = record(layout, monkeypatch, [row])
+    check_cycles(layout, results)
+    assert "0 name our files, 2 others" in shown(results)
+    assert "2 x hw/x.c:1:1: shift" in shown(results)
+
+
+def test_a_word_that_is_there_is_not_added_again() -> None:
+    assert with_words("nox -s cycles -- -Dseed=1", "-Dseed=1") == "nox -s cycles -- -Dseed=1"
+    assert with_words("qemu-harness cycles", "--only", "3") == "qemu-harness cycles --only 3"
