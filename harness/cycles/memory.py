@@ -14,6 +14,7 @@ from harness.cycles.model import Memory
 from harness.guest.memory import available_mib
 
 MIB = 1024 * 1024
+PREFIX = "qemu-harness-cycles-"
 SMALLEST_GUEST_MIB = 64
 SETTLE_S = 30.0
 """How long others on the machine may take to give back what they took meanwhile."""
@@ -88,9 +89,9 @@ def _make(proc: Path, top: Path) -> Path | None:
         _, controllers, path = line.split(":", 2)
         if controllers and "memory" not in controllers.split(","):
             continue
-        folder = (
-            (top / "memory" if controllers else top) / path.strip("/") / f"qemu-harness-cycles-{os.getpid()}"
-        )
+        parent = (top / "memory" if controllers else top) / path.strip("/")
+        _sweep(parent, proc)
+        folder = parent / f"{PREFIX}{os.getpid()}"
         try:
             folder.mkdir()
         except OSError:
@@ -100,3 +101,11 @@ def _make(proc: Path, top: Path) -> Path | None:
         with contextlib.suppress(OSError):
             folder.rmdir()
     return None
+
+
+def _sweep(parent: Path, proc: Path) -> None:
+    """Remove the groups of runs that were killed. They are empty; the kernel refuses to remove others."""
+    for left in parent.glob(f"{PREFIX}*"):
+        if not (proc / left.name.removeprefix(PREFIX)).exists():
+            with contextlib.suppress(OSError):
+                left.rmdir()

@@ -57,7 +57,11 @@ def test_a_group_is_made_below_ours_and_removed(tmp_path: Path) -> None:
     (proc / "self").mkdir(parents=True)
     (proc / "self" / "cgroup").write_text("4:memory:/ours\n1:cpu:/\n")
     (top / "memory" / "ours").mkdir(parents=True)
+    (proc / "41").mkdir()
+    for pid in (41, 42):
+        (top / "memory" / "ours" / f"qemu-harness-cycles-{pid}").mkdir()
     # No controller answers here: the folder has no memory.stat, and is not kept.
     with own_group(proc, top) as group:
         assert group is None
-    assert list((top / "memory" / "ours").iterdir()) == []
+    # That of a run which is alive stays.
+    assert [left.name for left in (top / "memory" / "ours").iterdir()] == ["qemu-harness-cycles-41"]
