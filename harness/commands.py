@@ -212,7 +212,9 @@ def cycles(request: Request) -> int:
             subjects = subjects_of(builds, prepared.pin.async_teardown)
         targets = tuple(dict.fromkeys(subject.target for subject in subjects))
         firmware = {target: fetch_firmware(layout, reporter, [target]) for target in targets}
-        accels = probe_accels(layout, dataclasses.replace(options, targets=targets), subjects, reporter)
+        accels = probe_accels(
+            layout, dataclasses.replace(options, targets=targets, payload=("paused",)), subjects, reporter
+        )
         usable = {accel.name for accel in accels.values() if accel.runs}
         chosen = ("kvm", "tcg") if usable == {"kvm"} and options.accel == "auto" else tuple(usable)
         planned = plan_cycles(

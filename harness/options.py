@@ -26,6 +26,8 @@ from harness.layout import Layout
 from harness.process import run
 
 MIB = 1024 * 1024
+LINUX_MINIMUM_MIB = 128
+"""Debian's kernel and our init, with something left to fill."""
 Value = str | int | bool | tuple[str, ...]
 
 
@@ -117,6 +119,7 @@ def parse_options(layout: Layout, words: Sequence[str]) -> Options:
     options = Options(memory_mib=_sizes(memory), given=tuple(words), **fields)
     if "memory" in given:
         _refuse_too_large(options.memory_mib)
+    _check_payload(options)
     return options
 
 
@@ -153,6 +156,21 @@ def check_choice(option: str, values: Iterable[str], known: Iterable[str], *, wh
             raise OptionError(
                 f"-D{option}: {where} has no {value!r}", f"{hint}known are: {' '.join(allowed)}"
             )
+
+
+def _check_payload(options: Options) -> None:
+    """What a guest without Linux cannot do, and what Linux cannot do without."""
+    if "poweroff" in options.triggers and "paused" in options.payload:
+        raise OptionError(
+            "-Dtriggers=poweroff: a paused guest cannot power off",
+            "time it alone with -Dpayload=linux, or leave the trigger out",
+        )
+    smallest = min(options.memory_mib)
+    if smallest < LINUX_MINIMUM_MIB and options.payload != ("paused",):
+        raise OptionError(
+            f"-Dmemory: Linux needs more than {format_size(smallest)}",
+            f"ask for {LINUX_MINIMUM_MIB}M or more",
+        )
 
 
 def _refuse_too_large(sizes: Iterable[int]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -44,7 +45,16 @@ class Requirement:
 
 
 def _for_host(host: Host) -> Callable[[Options | None], bool]:
-    return lambda options: options is not None and host.name in options.hosts
+    """Programs for ``host``: QEMU itself, or the init of guests that run Linux."""
+    guest = platform.machine() != host.name
+
+    def needed(options: Options | None) -> bool:
+        if options is None:
+            return False
+        linux = guest and options.payload != ("paused",) and host.target in options.targets
+        return linux or host.name in options.hosts
+
+    return needed
 
 
 BUILD, FETCH = ("build",), ("fetch",)
@@ -169,7 +179,7 @@ REQUIREMENTS: tuple[Requirement, ...] = (
             name=f"{host.cross_prefix}{tool}",
             kind="program",
             package=package,
-            needed_by=f"-Dhosts={host.name}",
+            needed_by=f"-Dhosts={host.name}, -Dpayload=linux for {host.target}",
             stages=BUILD,
             when=_for_host(host),
         )

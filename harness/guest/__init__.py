@@ -5,14 +5,17 @@ started outlives the block, the thread, or the process.
 """
 
 from harness.guest.accel import Accel, probe_accel
+from harness.guest.boot import Boot, prepare_boot
 from harness.guest.firmware import Firmware, fetch_firmware
 from harness.guest.kernel import Kernel, fetch_kernel
 from harness.guest.machine import Machine, start
-from harness.guest.memory import available_mib, needed_mib, why_not
-from harness.guest.model import Guest, check_targets, command_line
+from harness.guest.memory import available_mib, needed_mib, swapped_out_mib, why_not
+from harness.guest.model import LINUX, Guest, check_targets, command_line
 
 __all__ = [
+    "LINUX",
     "Accel",
+    "Boot",
     "Firmware",
     "Guest",
     "Kernel",
@@ -23,7 +26,9 @@ __all__ = [
     "fetch_firmware",
     "fetch_kernel",
     "needed_mib",
+    "prepare_boot",
     "probe_accel",
     "start",
+    "swapped_out_mib",
     "why_not",
 ]

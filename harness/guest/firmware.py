@@ -27,7 +27,8 @@ def needed_files(targets: Iterable[str]) -> dict[str, tuple[str, ...]]:
     """Debian package → files in it that guests of ``targets`` need. Raises OptionError."""
     needed: dict[str, tuple[str, ...]] = {}
     for target in targets:
-        needed.update(architecture_of(target).firmware)
+        for package, files in architecture_of(target).firmware.items():
+            needed[package] = tuple(dict.fromkeys((*needed.get(package, ()), *files)))
     return needed
 
 

@@ -6,6 +6,7 @@ A preexec_fn would run Python between fork and exec, which is not safe beside th
 This file is a process of its own and execs, so that its pid becomes QEMU's.
 """
 
+import contextlib
 import ctypes
 import os
 import resource
@@ -26,6 +27,10 @@ def main() -> None:
     # Kept over fork and execve (prctl(2)); proved afterwards by THP_enabled in /proc/PID/status.
     if pages == "4k" and prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0) != 0:
         sys.exit(f"cannot turn transparent huge pages off: {os.strerror(ctypes.get_errno())}")
+    # If the machine runs out of memory all the same, the guest goes, not what else runs here (proc(5)).
+    # More may always be set; the helper of asynchronous teardown inherits it.
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as score:  # noqa: PTH123
+        score.write("1000")
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     try:
         os.execv(words[0], words)  # noqa: S606 - no shell is wanted

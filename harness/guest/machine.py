@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
+import json
 import logging
 import os
 import socket
@@ -16,7 +18,8 @@ from typing import Any
 from qemu.qmp import QMPClient, QMPError
 
 from harness.errors import GuestError
-from harness.guest.memory import huge_pages_off, resident_mib
+from harness.guest.console import Console, open_console
+from harness.guest.memory import huge_pages_off, mapped_mib, resident_mib
 from harness.guest.model import Guest, command_line
 from harness.guest.spawn import Child, spawn
 
@@ -26,12 +29,16 @@ logging.getLogger("qemu.qmp").addHandler(logging.NullHandler())
 
 @dataclass(frozen=True, kw_only=True)
 class Machine:
-    """A guest that is ready. It then held ``populated_mib`` MiB and had taken ``started_s`` seconds."""
+    """A guest that is ready. It then held ``populated_mib`` MiB and had taken ``started_s`` seconds.
+
+    ``console`` is that of a guest that runs Linux.
+    """
 
     guest: Guest
     child: Child
     populated_mib: int
     started_s: float
+    console: Console | None
     _qmp: QMPClient
     _loop: asyncio.Runner
     _raw: socket.socket
@@ -64,35 +71,90 @@ class Machine:
         """
         self._raw.sendall(b'{"execute": "quit"}\r\n')
 
+    def send_poweroff(self) -> None:
+        """Ask the guest's Linux to turn the machine off, and return at once. Raises GuestError: no Linux."""
+        if self.console is None:
+            raise GuestError(
+                f"a guest with payload {self.guest.payload} cannot be asked to power off",
+                "use -Dpayload=linux",
+            )
+        self.console.send("poweroff")
+
+    def shutdown_said(self) -> float | None:
+        """When QEMU said SHUTDOWN because the guest asked for it, by its own clock (seconds, time(2)).
+
+        For use after QEMU's end: reads what no command has read, past the event loop. None: it said no such
+        thing. QEMU says it when the guest has turned the machine off, before it begins to end (QEMU QMP
+        reference, "SHUTDOWN").
+        """
+        text = b""
+        with contextlib.suppress(OSError):  # a helper of QEMU's may hold the other end open: no end of file
+            while data := self._raw.recv(65536, socket.MSG_DONTWAIT):
+                text += data
+        for line in text.splitlines():
+            with contextlib.suppress(ValueError, KeyError, TypeError):
+                message = json.loads(line)
+                if message["event"] == "SHUTDOWN" and message["data"]["guest"]:
+                    stamp = message["timestamp"]
+                    return float(stamp["seconds"]) + float(stamp["microseconds"]) * 1e-6
+        return None
+
 
 @contextlib.contextmanager
 def start(guest: Guest, *, log: Path, timeout_s: float) -> Iterator[Machine]:
     """A guest that is ready for the life of the block; QEMU never outlives it.
 
-    Ready means: QMP negotiated, vCPUs stopped, and all of the guest's memory resident. Raises GuestError
-    with QEMU's last lines when it ends, is silent for ``timeout_s`` seconds, or holds too little memory.
+    Ready means: QMP negotiated, and all of the guest's memory resident; the vCPUs are stopped. With a payload
+    that runs Linux: its init has reported that it is ready, at least 0.9 of the guest's memory is resident,
+    and the vCPUs run. QEMU's output goes to ``log``, the console's beside it, ``<name>.console``.
+
+    Raises GuestError with QEMU's or the console's last lines when it ends, is silent for ``timeout_s``
+    seconds, or holds too little memory; StorageError.
     """
     threads = len(os.sched_getaffinity(0))
     ours, theirs = socket.socketpair()
     with contextlib.ExitStack() as stack:
         stack.enter_context(ours)
         raw = stack.enter_context(ours.dup())
+        console, fds, console_fd = None, [theirs.fileno()], -1
+        if guest.runs_linux:
+            console, far = stack.enter_context(open_console(log.with_name(f"{log.name}.console")))
+            console_fd = far.fileno()
+            fds.append(console_fd)
         began = time.monotonic()
         with theirs:
-            words = command_line(guest, qmp_fd=theirs.fileno(), threads=threads)
-            child = stack.enter_context(spawn(words, pages=guest.pages, pass_fds=(theirs.fileno(),), log=log))
+            words = command_line(guest, qmp_fd=theirs.fileno(), threads=threads, console_fd=console_fd)
+            child = stack.enter_context(spawn(words, pages=guest.pages, pass_fds=fds, log=log))
+        if console is not None:
+            far.close()
         qmp, loop = stack.enter_context(_connect(ours, child, timeout_s))
         machine = Machine(
             guest=guest,
             child=child,
             populated_mib=resident_mib(child.pid),
             started_s=time.monotonic() - began,
+            console=console,
             _qmp=qmp,
             _loop=loop,
             _raw=raw,
         )
-        _check_ready(machine)
+        _check_stopped(machine)
+        if console is not None:
+            machine = _run_until_ready(machine, console, began, timeout_s)
+        _check_populated(machine)
         yield machine
+
+
+def _run_until_ready(machine: Machine, console: Console, began: float, timeout_s: float) -> Machine:
+    """Start the vCPUs and wait for init's report."""
+    machine.execute("cont")
+    console.wait_ready(machine.child, timeout_s)
+    return dataclasses.replace(
+        machine,
+        started_s=time.monotonic() - began,
+        # QEMU itself now holds much beside the guest's memory: translated code, devices.
+        populated_mib=mapped_mib(machine.pid, machine.guest.memory_mib),
+    )
 
 
 @contextlib.contextmanager
@@ -140,16 +202,23 @@ def _start_failure(child: Child, error: BaseException, timeout_s: float) -> Gues
     )
 
 
-def _check_ready(machine: Machine) -> None:
-    guest, log = machine.guest, machine.child.log
+def _check_stopped(machine: Machine) -> None:
     status = machine.execute("query-status")["status"]
     if status not in ("prelaunch", "paused"):
-        raise GuestError(f"the guest is {status}, not paused", "report this with the log", log=log)
-    if machine.populated_mib < guest.memory_mib:
+        raise GuestError(
+            f"the guest is {status}, not paused", "report this with the log", log=machine.child.log
+        )
+
+
+def _check_populated(machine: Machine) -> None:
+    guest, log = machine.guest, machine.child.log
+    # Linux keeps some pages free, which are in nobody's use and never were.
+    wanted = guest.memory_mib * 9 // 10 if guest.runs_linux else guest.memory_mib
+    if machine.populated_mib < wanted:
         raise GuestError(
             f"only {machine.populated_mib} of {guest.memory_mib} MiB are resident: guest not populated",
             "make memory free, turn swap off, and run again",
-            details=machine.child.last_lines(),
+            details=machine.console.tail() if machine.console else machine.child.last_lines(),
             log=log,
         )
     if guest.pages == "4k" and huge_pages_off(machine.pid) is False:

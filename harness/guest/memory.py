@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
+from harness.guest.model import LINUX, TB_MIB
+
 MIB = 1024 * 1024
 SLACK_MIB = 400
-"""What a guest needs beside its memory: QEMU itself, page tables (2 MiB a GiB), and room for the harness."""
+"""What a guest needs beside its memory: QEMU itself, the files it reads, and room for the harness."""
 
 
-def needed_mib(memory_mib: int) -> int:
-    """What has to be free to start a guest of ``memory_mib``."""
-    return memory_mib + memory_mib // 512 + SLACK_MIB
+def needed_mib(memory_mib: int, payload: str = "paused", accel: str = "tcg") -> int:
+    """What has to be free to start a guest of ``memory_mib``.
+
+    Beside SLACK_MIB: page tables, 2 MiB a GiB. A guest that runs has a second set of them under KVM (as
+    large, for pages of 4 KiB), and under TCG the buffer for translated code.
+    """
+    tables = memory_mib // 512
+    running = 0
+    if payload in LINUX:
+        running = tables if accel == "kvm" else TB_MIB
+    return memory_mib + tables + running + SLACK_MIB
 
 
 def available_mib(proc: Path = Path("/proc"), cgroups: Path = Path("/sys/fs/cgroup")) -> int:
@@ -24,10 +35,12 @@ def available_mib(proc: Path = Path("/proc"), cgroups: Path = Path("/sys/fs/cgro
     return min([free, *limits]) // MIB
 
 
-def why_not(memory_mib: int, available: int | None = None) -> str | None:
+def why_not(
+    memory_mib: int, payload: str = "paused", accel: str = "tcg", *, available: int | None = None
+) -> str | None:
     """The reason why a guest of ``memory_mib`` cannot be started now, or None when it fits."""
     room = available_mib() if available is None else available
-    needed = needed_mib(memory_mib)
+    needed = needed_mib(memory_mib, payload, accel)
     return None if needed <= room else f"needs {needed} MiB of memory, {room} MiB are available"
 
 
@@ -42,6 +55,31 @@ def resident_mib(pid: int, proc: Path = Path("/proc")) -> int:
     except (OSError, IndexError, ValueError):
         return 0
     return pages * os.sysconf("SC_PAGE_SIZE") // MIB
+
+
+def mapped_mib(pid: int, memory_mib: int, proc: Path = Path("/proc")) -> int:
+    """MiB of the guest's memory that are resident: of mappings as large as that, the one that holds most.
+
+    From smaps (proc(5)), exact, without what else QEMU holds; the kernel walks its page tables for it. 0 when
+    the process has gone.
+    """
+    most = size = 0
+    with contextlib.suppress(OSError), (proc / str(pid) / "smaps").open(encoding="utf-8") as lines:
+        for line in lines:
+            if line.startswith("Size:"):
+                size = int(line.split()[1]) // 1024
+            elif line.startswith("Rss:") and size >= memory_mib:
+                most = max(most, int(line.split()[1]) // 1024)
+    return most
+
+
+def swapped_out_mib(proc: Path = Path("/proc")) -> int:
+    """MiB that the machine has written to swap since it was started (vmstat, proc(5))."""
+    try:
+        counters = dict(line.split() for line in (proc / "vmstat").read_text(encoding="ascii").splitlines())
+        return int(counters["pswpout"]) * os.sysconf("SC_PAGE_SIZE") // MIB
+    except (OSError, ValueError, KeyError):  # a kernel without swap
+        return 0
 
 
 def huge_pages_off(pid: int, proc: Path = Path("/proc")) -> bool | None:

@@ -16,6 +16,8 @@ class Architecture:
     ``debian`` is Debian's name for it and ``kernel`` the meta package of a kernel for virtual machines.
     ``firmware`` are Debian packages and the files of them that QEMU asks for. ``proof`` are the words that
     send the firmware's first output to the character device ``proof``: output means that instructions run.
+    ``console`` are those that make the character device ``console`` a console with input, which needs no
+    kernel module, and ``terminal`` what the guest's Linux calls it.
     """
 
     name: str
@@ -24,6 +26,8 @@ class Architecture:
     kernel: str
     firmware: dict[str, tuple[str, ...]]
     proof: tuple[str, ...]
+    console: tuple[str, ...]
+    terminal: str
 
 
 ARCHITECTURES = {
@@ -32,9 +36,14 @@ ARCHITECTURES = {
         machine="q35",
         debian="amd64",
         kernel="linux-image-cloud-amd64",
-        firmware={"seabios": ("usr/share/seabios/bios-256k.bin",)},
+        firmware={
+            "seabios": ("usr/share/seabios/bios-256k.bin",),
+            "qemu-system-data": ("usr/share/qemu/linuxboot_dma.bin",),  # -kernel
+        },
         # SeaBIOS writes its log to port 0x402 (SeaBIOS manual, "Debugging").
         proof=("-device", "isa-debugcon,iobase=0x402,chardev=proof"),
+        console=("-device", "isa-serial,chardev=console"),
+        terminal="ttyS0",
     ),
     "s390x": Architecture(
         name="s390x",
@@ -43,6 +52,8 @@ ARCHITECTURES = {
         kernel="linux-image-s390x",
         firmware={"qemu-system-data": ("usr/share/qemu/s390-ccw.img",)},
         proof=("-device", "sclpconsole,chardev=proof"),
+        console=("-device", "sclpconsole,chardev=console"),
+        terminal="ttysclp0",
     ),
 }
 
@@ -77,31 +88,67 @@ class Guest:
     payload: str = "paused"
     firmware: tuple[Path, ...] = ()
     options: tuple[str, ...] = ()
+    kernel: Path | None = None
+    initrd: Path | None = None
 
+    @property
+    def runs_linux(self) -> bool:
+        return self.payload in LINUX
+
+
+LINUX = ("linux", "linux-busy")
+"""Payloads that boot ``kernel`` with ``initrd``; the vCPUs of ``linux-busy`` never sleep."""
+PAYLOADS = ("paused", *LINUX)
+MAX_VCPUS = 8
+TB_MIB = 128
+"""TCG's buffer for translated code. By default it may grow to 1 GiB, beside the guest's memory."""
 
 _BACKENDS = {"ram": "memory-backend-ram", "memfd": "memory-backend-memfd,share=on"}
 
 
-def command_line(guest: Guest, *, qmp_fd: int, threads: int) -> tuple[str, ...]:
-    """QEMU's words for ``guest``; its QMP is on the connected socket ``qmp_fd``.
+def command_line(guest: Guest, *, qmp_fd: int, threads: int, console_fd: int = -1) -> tuple[str, ...]:
+    """QEMU's words for ``guest``; its QMP is on the connected socket ``qmp_fd``. The vCPUs are stopped (-S).
 
-    All memory is allocated before the monitor answers, by ``threads`` threads (prealloc: QEMU manual,
-    "memory-backend-ram"), and the vCPUs stay stopped (-S). Raises OptionError for a guest it cannot describe.
+    Payload ``paused``: all memory is allocated before the monitor answers, by ``threads`` threads (prealloc:
+    QEMU manual, "memory-backend-ram"). The others: no memory is allocated before the guest touches it; it has
+    ``threads`` vCPUs, at most 8, and its console is on the connected socket ``console_fd``.
+    Raises OptionError for a guest it cannot describe.
     """
     architecture = architecture_of(guest.target)
-    if guest.payload != "paused":
-        raise OptionError(f"payload {guest.payload!r} is not known", "use -Dpayload=paused")
+    if guest.payload not in PAYLOADS:
+        raise OptionError(f"payload {guest.payload!r} is not known", f"choose from: {' '.join(PAYLOADS)}")
     if guest.backend not in _BACKENDS:
         raise OptionError(f"backend {guest.backend!r} is not known", f"choose from: {' '.join(_BACKENDS)}")
     size = f"{guest.memory_mib}M"
+    prealloc = "" if guest.runs_linux else f",prealloc=on,prealloc-threads={threads}"
     return (
-        *common_words(guest.binary, architecture, guest.accel, guest.firmware),
+        *common_words(guest.binary, architecture, _accel(guest), guest.firmware),
         *("-m", size),
-        *("-object", f"{_BACKENDS[guest.backend]},id=mem,size={size},prealloc=on,prealloc-threads={threads}"),
+        *("-object", f"{_BACKENDS[guest.backend]},id=mem,size={size}{prealloc}"),
         *("-machine", "memory-backend=mem"),
         *("-chardev", f"socket,id=qmp,fd={qmp_fd}", "-mon", "chardev=qmp,mode=control"),
         "-S",
+        *(_linux_words(guest, architecture, threads, console_fd) if guest.runs_linux else ()),
         *guest.options,
+    )
+
+
+def _accel(guest: Guest) -> str:
+    # vCPUs are threads of their own where QEMU knows that to be right (MTTCG): for both targets on x86_64.
+    return f"tcg,tb-size={TB_MIB}" if guest.runs_linux and guest.accel == "tcg" else guest.accel
+
+
+def _linux_words(guest: Guest, architecture: Architecture, threads: int, console_fd: int) -> tuple[str, ...]:
+    """Boot Linux. A panic ends QEMU: panic=-1 reboots at once (kernel-parameters.txt), -no-reboot exits."""
+    if guest.kernel is None or guest.initrd is None:
+        raise OptionError(f"payload {guest.payload} needs a kernel and an initramfs", "name both")
+    words = [f"console={architecture.terminal}", "panic=-1", "quiet", "loglevel=4"]
+    if guest.payload == "linux-busy":
+        words.append("harness.busy=1")
+    return (
+        *("-smp", str(min(threads, MAX_VCPUS)), "-no-reboot"),
+        *("-chardev", f"socket,id=console,fd={console_fd}", *architecture.console),
+        *("-kernel", str(guest.kernel), "-initrd", str(guest.initrd), "-append", " ".join(words)),
     )
 
 

@@ -44,7 +44,12 @@ The clock is CLOCK_MONOTONIC. It is read just before the trigger, when the paren
 returns (exit), and when `poll(2)` says that the last other process with QEMU's memory is gone (reclaim).
 Those processes are found before the trigger by asking the kernel which ones share QEMU's address space
 (`kcmp(2)`). With none, reclaim equals exit. A sample is `failed` when `base` has such a process, or another
-variant has none.
+variant has none, or when the machine wrote to swap meanwhile.
+
+For the trigger `poweroff` the clock starts when QEMU says that the guest has turned the machine off (QMP
+event SHUTDOWN), not when the guest was asked to: how long a guest takes is none of QEMU's time, and differs
+by more than what is measured. It is in `shutdown_s`, and `shutdown_s` + `exit_s` is the time since the
+request. [guests.md](guests.md) says what the payloads do.
 
 Rows of another `host` than `native` come from an emulated machine, where `tests/guest/measure.c` does the
 same. Its times are those of an emulated processor, to which memory costs something else than to a real one:

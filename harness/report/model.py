@@ -36,6 +36,7 @@ class AccelFacts(msgspec.Struct, frozen=True, kw_only=True):
     target: Annotated[str, _about("guest architecture")]
     name: Annotated[str, _about("kvm or tcg")]
     reason: Annotated[str, _about("why, in one line")]
+    payload: Annotated[str, _about("what the guest does")] = "paused"
 
 
 class TeardownResults(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,7 +50,7 @@ class TeardownResults(msgspec.Struct, frozen=True, kw_only=True):
     host: Annotated[HostFacts, _about("the machine")]
     options: Annotated[dict[str, Any], _about("every option with the value that was used")]
     binaries: Annotated[tuple[Subject, ...], _about("what was timed")]
-    accels: Annotated[tuple[AccelFacts, ...], _about("accelerator by target")]
+    accels: Annotated[tuple[AccelFacts, ...], _about("accelerator by target and payload")]
     rows: Annotated[tuple[Sample, ...], _about("every sample, in the order in which they were taken")]
     comparisons: Annotated[tuple[Comparison, ...], _about("each variant against base")]
     emulated: Annotated[

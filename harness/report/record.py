@@ -79,7 +79,7 @@ def record_teardown(
             },
             binaries=tuple(subjects),
             accels=tuple(
-                AccelFacts(target=accel.target, name=accel.name, reason=accel.reason)
+                AccelFacts(target=accel.target, name=accel.name, reason=accel.reason, payload=accel.payload)
                 for accel in (accels or emulated_accels).values()
             ),
             rows=tuple(samples),

@@ -92,9 +92,7 @@ def format_seconds(seconds: float | None) -> str:
 
 def _heading(results: TeardownResults) -> Iterable[RenderableType]:
     rows, host = results.rows, results.host
-    accels = ", ".join(
-        f"{accel.name} for {accel.target.removesuffix('-softmmu')}" for accel in results.accels
-    )
+    accels = ", ".join(_accels(rows))
     rounds = max((row.round for row in rows), default=0)
     fixed = [_cell(field, _values(rows, field)[0]) for field in _COLUMNS if len(_values(rows, field)) == 1]
     yield Text(
@@ -105,6 +103,18 @@ def _heading(results: TeardownResults) -> Iterable[RenderableType]:
         style="dim",
     )
     yield Text("")
+
+
+def _accels(rows: Sequence[Sample]) -> Iterable[str]:
+    """What each target really ran with; its payloads are told apart only where that differs."""
+    used: dict[str, dict[str, str]] = {}
+    for row in rows:
+        used.setdefault(row.target.removesuffix("-softmmu"), {})[row.payload] = row.accel
+    for target, payloads in used.items():
+        if len(set(payloads.values())) == 1:
+            yield f"{next(iter(payloads.values()))} for {target}"
+        else:
+            yield from (f"{accel} for {target} {payload}" for payload, accel in payloads.items())
 
 
 def _remarks(results: TeardownResults) -> Iterable[RenderableType]:

@@ -8,7 +8,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.errors import GuestError
-from harness.guest import Guest, Machine, fetch_firmware, probe_accel, start, why_not
+from harness.guest import (
+    LINUX,
+    Guest,
+    Machine,
+    fetch_firmware,
+    prepare_boot,
+    probe_accel,
+    start,
+    why_not,
+)
 from harness.layout import label_of
 from harness.teardown.subjects import WITHOUT_FEATURE
 from harness.teardown.watch import find_sharers
@@ -30,11 +39,13 @@ class Held:
         """What somebody who wants to try things on it needs to know."""
         guest = self.machine.guest
         helpers = " ".join(str(pid) for pid in self.sharers) or "none"
+        console = self.machine.console
         return (
             f"QEMU {self.machine.pid}: {guest.target}, {guest.accel}",
             f"resident memory: {self.machine.populated_mib} MiB",
             f"processes that share its memory: {helpers}",
             f"log: {self.machine.child.log}",
+            *((f"console: {console.log}",) if console else ()),
         )
 
 
@@ -55,7 +66,19 @@ def hold_guest(
     binary = find_binary(layout, tree, label, target, profile=options.profile)
     firmware = fetch_firmware(layout, reporter, [target])
     memory_mib = options.memory_mib[0]
-    reason = why_not(memory_mib)
+    payload = options.payload[0]
+    boot = prepare_boot(layout, reporter, target) if payload in LINUX else None
+    accel = probe_accel(
+        binary,
+        target,
+        options.accel,
+        firmware,
+        reporter,
+        logs=layout.logs,
+        payload=payload,
+        boot=boot,
+    )
+    reason = why_not(memory_mib, payload, accel.name)
     if reason is not None:
         raise GuestError(f"the guest does not fit: it {reason}", "ask for less with -Dmemory=")
     guest = Guest(
@@ -64,10 +87,12 @@ def hold_guest(
         memory_mib=memory_mib,
         backend=options.backends[0],
         pages=options.pages[0],
-        accel=probe_accel(binary, target, options.accel, firmware, reporter).name,
-        payload=options.payload[0],
+        accel=accel.name,
+        payload=payload,
         firmware=firmware.folders,
         options=() if variant in WITHOUT_FEATURE else pin.async_teardown,
+        kernel=boot.kernel if boot else None,
+        initrd=boot.initrd if boot else None,
     )
     with start(guest, log=layout.logs / "guest.log", timeout_s=options.timeout) as machine:
         yield Held(machine=machine, sharers=find_sharers(machine.pid))

@@ -111,7 +111,7 @@ def plan_cells(
             f"there is nothing to time on an emulated {host.name}",
             f"it times {host.target} with the triggers {' '.join(TRIGGERS)}: mend -Dtargets= or -Dtriggers=",
         )
-    cells = plan(mine, here, {host.target: emulated_accel(host)}, Firmware(folders=(FIRMWARE,)))
+    cells = plan(mine, here, {(host.target, "paused"): emulated_accel(host)}, Firmware(folders=(FIRMWARE,)))
     return tuple(msgspec.structs.replace(cell, index=cell.index + first_index - 1) for cell in cells)
 
 

@@ -46,6 +46,9 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
     binary: str
     firmware: tuple[str, ...]
     options: tuple[str, ...]
+    kernel: str = ""
+    initrd: str = ""
+    """Empty for payload ``paused``."""
     helper: bool
     """Whether another process must share QEMU's memory (true) or must not (false)."""
     timeout_s: float
@@ -56,7 +59,7 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
         return "-".join(
             (
                 *(self.variant, self.target.removesuffix("-softmmu"), f"{self.memory_mib}M", self.backend),
-                *(self.pages, self.accel, self.trigger, f"r{self.round}"),
+                *(self.pages, self.accel, self.payload, self.trigger, f"r{self.round}"),
             )
         )
 
@@ -71,14 +74,28 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
     backend: Annotated[str, _about("ram (private, anonymous) or memfd (shared)")]
     pages: Annotated[str, _about("4k (transparent huge pages off in QEMU) or thp (as the machine is set)")]
     accel: Annotated[str, _about("accelerator that really was used: kvm or tcg")]
-    payload: Annotated[str, _about("paused: populated memory, vCPUs never ran")]
-    trigger: Annotated[str, _about("what ended QEMU: sigterm, sigkill, sigabrt or quit")]
+    payload: Annotated[
+        str,
+        _about(
+            "paused: populated memory, vCPUs never ran; linux: memory that the guest filled, vCPUs running;"
+            " linux-busy: the same, and no vCPU ever sleeps"
+        ),
+    ]
+    trigger: Annotated[str, _about("what ended QEMU: sigterm, sigkill, sigabrt, quit or poweroff")]
     round: Annotated[int, _about("round of the run, from 1")]
     index: Annotated[int, _about("place in the order of the run, from 1")]
     outcome: Annotated[str, _about("ok, cancelled (was not tried) or failed; only ok counts in comparisons")]
     reason: Annotated[str, _about("one line: why cancelled or failed")] = ""
     exit_s: Annotated[
-        float | None, _about("exit latency in seconds: trigger until the parent's wait for QEMU returned")
+        float | None,
+        _about(
+            "exit latency in seconds: trigger (for poweroff: QEMU's event SHUTDOWN) until the parent's wait"
+            " for QEMU returned"
+        ),
+    ] = None
+    shutdown_s: Annotated[
+        float | None,
+        _about("seconds from the request to power off until QEMU's event SHUTDOWN: the guest's own time"),
     ] = None
     reclaim_s: Annotated[
         float | None,
@@ -90,7 +107,8 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
     ] = None
     start_s: Annotated[float | None, _about("seconds from exec until the guest was ready")] = None
     populated_mib: Annotated[
-        int | None, _about("resident memory of QEMU when the guest was ready, in MiB")
+        int | None,
+        _about("resident memory when the guest was ready, in MiB; with linux of the guest alone"),
     ] = None
     helpers: Annotated[int | None, _about("other processes that shared QEMU's memory at the trigger")] = None
     exit_status: Annotated[

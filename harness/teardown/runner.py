@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from harness.errors import TeardownError
-from harness.guest import Accel, fetch_firmware, probe_accel
+from harness.guest import LINUX, Accel, Boot, fetch_firmware, prepare_boot, probe_accel
 from harness.job import Event, Item, run_plan
 from harness.teardown.model import Cell, Sample, Subject, TeardownRun, sample_of
 from harness.teardown.scenario import plan
@@ -19,19 +20,39 @@ if TYPE_CHECKING:  # tests under avocado import this package: a hundred times a 
     from harness.options import Options
     from harness.progress import Reporter, Step
 
+LINUX_PAYLOADS = frozenset(LINUX)
 TEST = "tests/avocado/teardown.py"
+
+
+def prepare_boots(layout: Layout, options: Options, reporter: Reporter) -> dict[str, Boot]:
+    """By target, what guests boot; nothing when no payload runs Linux. Raises what prepare_boot raises."""
+    if not LINUX_PAYLOADS.intersection(options.payload):
+        return {}
+    return {target: prepare_boot(layout, reporter, target) for target in options.targets}
 
 
 def probe_accels(
     layout: Layout, options: Options, subjects: Sequence[Subject], reporter: Reporter
-) -> dict[str, Accel]:
-    """The accelerator for each target, proved with the first binary for it. Raises GuestError, FetchError."""
+) -> dict[tuple[str, str], Accel]:
+    """The accelerator for each target and payload, proved with the first binary for it.
+
+    Raises GuestError, FetchError, and what prepare_boot raises.
+    """
     firmware = fetch_firmware(layout, reporter, options.targets)
-    accels: dict[str, Accel] = {}
-    for subject in subjects:
-        if subject.target not in accels:
-            accels[subject.target] = probe_accel(
-                Path(subject.path), subject.target, options.accel, firmware, reporter
+    boots = prepare_boots(layout, options, reporter)
+    accels: dict[tuple[str, str], Accel] = {}
+    for subject, payload in itertools.product(subjects, options.payload):
+        # Builds may have more targets than are timed.
+        if subject.target in options.targets and (subject.target, payload) not in accels:
+            accels[subject.target, payload] = probe_accel(
+                Path(subject.path),
+                subject.target,
+                options.accel,
+                firmware,
+                reporter,
+                logs=layout.logs,
+                payload=payload,
+                boot=boots.get(subject.target),
             )
     return accels
 
@@ -42,7 +63,7 @@ def run_teardown(
     subjects: Sequence[Subject],
     reporter: Reporter,
     *,
-    accels: dict[str, Accel] | None = None,
+    accels: dict[tuple[str, str], Accel] | None = None,
     on_sample: Callable[[Sample], None] | None = None,
 ) -> TeardownRun:
     """Time ``subjects`` over the matrix of ``options``, one guest at a time.
@@ -53,7 +74,13 @@ def run_teardown(
     without KVM, OptionError when there is nothing to time.
     """
     found = probe_accels(layout, options, subjects, reporter) if accels is None else accels
-    cells = plan(options, subjects, found, fetch_firmware(layout, reporter, options.targets))
+    cells = plan(
+        options,
+        subjects,
+        found,
+        fetch_firmware(layout, reporter, options.targets),
+        boots=prepare_boots(layout, options, reporter),
+    )
     items = tuple(
         Item(index=cell.index, name=cell.name, params={"cell": msgspec.json.encode(cell).decode()})
         for cell in cells

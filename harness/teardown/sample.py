@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from harness.errors import HarnessError
-from harness.guest import Guest, available_mib, start, why_not
+from harness.guest import Guest, available_mib, start, swapped_out_mib, why_not
 from harness.teardown.model import Cell, Sample, sample_of
 from harness.teardown.watch import SIGNALS, Measured, measure
 
@@ -23,7 +23,7 @@ def take_sample(cell: Cell, *, log: Path) -> Sample:
         "load1": round(os.getloadavg()[0], 2),
         "mem_available_mib": available_mib(),
     }
-    reason = why_not(cell.memory_mib)
+    reason = why_not(cell.memory_mib, cell.payload, cell.accel)
     if reason is not None:
         return sample_of(cell, outcome="cancelled", reason=reason, **seen)
     guest = Guest(
@@ -36,7 +36,10 @@ def take_sample(cell: Cell, *, log: Path) -> Sample:
         payload=cell.payload,
         firmware=tuple(Path(folder) for folder in cell.firmware),
         options=cell.options,
+        kernel=Path(cell.kernel) if cell.kernel else None,
+        initrd=Path(cell.initrd) if cell.initrd else None,
     )
+    swapped = swapped_out_mib()
     try:
         with start(guest, log=log, timeout_s=cell.timeout_s) as machine:
             seen |= {"start_s": round(machine.started_s, 6), "populated_mib": machine.populated_mib}
@@ -46,10 +49,14 @@ def take_sample(cell: Cell, *, log: Path) -> Sample:
     seen |= {
         "exit_s": measured.exit_s,
         "reclaim_s": measured.reclaim_s,
+        "shutdown_s": measured.shutdown_s,
         "helpers": measured.helpers,
         "exit_status": measured.exit_status,
     }
     reason = fault(cell, measured)
+    swapped = swapped_out_mib() - swapped
+    if swapped > 0:
+        reason = f"the machine wrote {swapped} MiB to swap meanwhile: turn swap off, or use smaller guests"
     return sample_of(cell, outcome="failed" if reason else "ok", reason=reason or "", **seen)
 
 

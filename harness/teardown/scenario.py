@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from harness.errors import OptionError
-from harness.guest import Accel, Firmware
+from harness.guest import LINUX, Accel, Boot, Firmware
 from harness.teardown.model import Cell, Subject
 
 if TYPE_CHECKING:
@@ -18,12 +18,15 @@ if TYPE_CHECKING:
 def plan(
     options: Options,
     subjects: Sequence[Subject],
-    accels: Mapping[str, Accel],
+    accels: Mapping[tuple[str, str], Accel],
     firmware: Firmware,
     *,
+    boots: Mapping[str, Boot] | None = None,
     seed: int | None = None,
 ) -> tuple[Cell, ...]:
     """Every cell of the matrix, once a round, in the order in which they are to be run.
+
+    ``accels`` are by target and payload; ``boots``, by target, are what payloads that run Linux boot.
 
     Rounds come one after another, so that a run that is stopped early has some of everything. Within a round
     the variants of one (target, memory, backend, pages, payload, trigger) follow each other directly, and
@@ -48,6 +51,7 @@ def plan(
         if seed is not None:
             shuffler.shuffle(places)
         for number, (target, host, memory, backend, pages, payload, trigger) in enumerate(places):
+            boot = (boots or {})[target] if payload in LINUX else None
             here = [subject for subject in subjects if (subject.target, subject.host) == (target, host)]
             if (turn + number) % 2 == 0:
                 here.reverse()
@@ -59,7 +63,7 @@ def plan(
                     memory_mib=memory,
                     backend=backend,
                     pages=pages,
-                    accel=accels[target].name,
+                    accel=accels[target, payload].name,
                     payload=payload,
                     trigger=trigger,
                     round=turn,
@@ -67,6 +71,8 @@ def plan(
                     binary=subject.path,
                     firmware=tuple(str(folder) for folder in firmware.folders),
                     options=subject.options,
+                    kernel=str(boot.kernel) if boot else "",
+                    initrd=str(boot.initrd) if boot else "",
                     helper=bool(subject.options),
                     timeout_s=float(options.timeout),
                 )

@@ -27,20 +27,25 @@ from harness.errors import TeardownError
 from harness.guest import Machine
 
 SIGNALS = {"sigterm": signal.SIGTERM, "sigkill": signal.SIGKILL, "sigabrt": signal.SIGABRT}
+TRIGGERS = (*SIGNALS, "quit", "poweroff")
 NS = 1e-9
+CLOCK_STEP_NS = 1_000_000
+"""More than what adjusting a clock's rate does in the seconds that a guest takes to power off."""
 KCMP_VM = 1  # linux/kcmp.h
 _SYS_KCMP = {"x86_64": 312, "s390x": 343, "aarch64": 272, "ppc64le": 354, "riscv64": 272}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """``helpers`` were there at the trigger; ``stuck`` of them had to be killed after the time limit."""
+    """``helpers`` were there at the trigger; ``stuck`` of them had to be killed after the time limit.
+    ``shutdown_s`` is the time that the guest itself took to power off; it is in neither latency."""
 
     exit_s: float
     reclaim_s: float | None
     helpers: int
     exit_status: int
     stuck: int = 0
+    shutdown_s: float | None = None
 
 
 def shares_memory(pid: int, other: int) -> bool | None:
@@ -120,11 +125,14 @@ def open_sharers(pid: int) -> Iterator[dict[int, int]]:
 def measure(machine: Machine, trigger: str, *, timeout_s: float) -> Measured:
     """End the guest by ``trigger`` and time it.
 
+    For ``poweroff`` the clock starts when QEMU says SHUTDOWN: what the guest does before it can turn the
+    machine off is none of QEMU's time, and differs from round to round by more than what is measured.
+
     QEMU and all helpers are gone when this returns. Raises TeardownError when QEMU itself does not end
     within ``timeout_s`` seconds (it is killed then), had ended already, or the trigger is unknown.
     """
-    if trigger != "quit" and trigger not in SIGNALS:
-        raise TeardownError(f"trigger {trigger!r} is not known", f"choose from: quit {' '.join(SIGNALS)}")
+    if trigger not in TRIGGERS:
+        raise TeardownError(f"trigger {trigger!r} is not known", f"choose from: {' '.join(TRIGGERS)}")
     pidfd = machine.child.pidfd
     with open_sharers(machine.pid) as sharers:
         if machine.child.has_ended():
@@ -145,13 +153,8 @@ def measure(machine: Machine, trigger: str, *, timeout_s: float) -> Measured:
         limit.daemon = True
         limit.start()
         try:
-            if trigger == "quit":
-                began = time.monotonic_ns()
-                machine.send_quit()
-            else:
-                number = SIGNALS[trigger]
-                began = time.monotonic_ns()
-                signal.pidfd_send_signal(pidfd, number)
+            wall = time.time_ns() - time.monotonic_ns()
+            began = _fire(machine, trigger)
             ended = os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
             exited = time.monotonic_ns()
         finally:
@@ -167,13 +170,46 @@ def measure(machine: Machine, trigger: str, *, timeout_s: float) -> Measured:
             details=machine.child.last_lines(),
             log=machine.child.log,
         )
+    shutdown_s = None
+    if trigger == "poweroff":
+        requested, began = began, _shutdown_time(machine, wall)
+        shutdown_s = (began - requested) * NS
     return Measured(
         exit_s=(exited - began) * NS,
         reclaim_s=None if stuck else (last - began) * NS,
         helpers=len(sharers),
         exit_status=status,
         stuck=stuck,
+        shutdown_s=shutdown_s,
     )
+
+
+def _fire(machine: Machine, trigger: str) -> int:
+    """Pull the trigger; when that was."""
+    if trigger in SIGNALS:
+        number = SIGNALS[trigger]
+        began = time.monotonic_ns()
+        signal.pidfd_send_signal(machine.child.pidfd, number)
+        return began
+    send = machine.send_quit if trigger == "quit" else machine.send_poweroff
+    began = time.monotonic_ns()
+    send()
+    return began
+
+
+def _shutdown_time(machine: Machine, wall: int) -> int:
+    """When QEMU said SHUTDOWN, by our clock; ``wall`` is how far the wall clock, QEMU's, was ahead of it."""
+    said = machine.shutdown_said()
+    if said is None:
+        raise TeardownError(
+            "QEMU ended without an event SHUTDOWN of its guest's",
+            "look at the console's last lines",
+            details=machine.console.tail() if machine.console else (),
+            log=machine.child.log,
+        )
+    if abs(time.time_ns() - time.monotonic_ns() - wall) > CLOCK_STEP_NS:
+        raise TeardownError("the machine's clock was set meanwhile", "run again")
+    return int(said * 1e9) - wall
 
 
 def _wait_for_last(sharers: dict[int, int], exited: int, timeout_s: float) -> tuple[int, int]:

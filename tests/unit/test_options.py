@@ -128,3 +128,16 @@ def test_readme_explains_every_option(layout: Layout) -> None:
 
 def test_one_size_written_twice_is_refused(layout: Layout) -> None:
     assert "1G is there twice" in refused(layout, "-Dmemory=1G,256M,1024M").cause
+
+
+def test_a_paused_guest_cannot_power_off(layout: Layout) -> None:
+    for payload in ("paused", "paused,linux"):
+        error = refused(layout, "-Dtriggers=sigterm,poweroff", f"-Dpayload={payload}")
+        assert "a paused guest cannot power off" in error.cause
+    options = parse_options(layout, ["-Dtriggers=sigterm,poweroff", "-Dpayload=linux,linux-busy"])
+    assert options.payload == ("linux", "linux-busy")
+
+
+def test_a_guest_too_small_for_linux_is_refused(layout: Layout) -> None:
+    assert "Linux needs more than 64M" in refused(layout, "-Dpayload=linux", "-Dmemory=1G,64M").cause
+    assert parse_options(layout, ["-Dmemory=64M"]).memory_mib == (64,)

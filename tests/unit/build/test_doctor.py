@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import platform
 import time
 from pathlib import Path
 
@@ -170,3 +171,15 @@ def test_looking_is_cheap() -> None:
     started = time.monotonic()
     check(requirements())
     assert time.monotonic() - started < 1
+
+
+def test_guests_that_run_linux_need_a_compiler_for_their_init(monkeypatch: pytest.MonkeyPatch) -> None:
+    def compilers(**fields: object) -> set[str]:
+        names = {need.name for need in requirements(make_options(**fields))}
+        return {name for name in names if name.endswith("-gcc")}
+
+    both = ("x86_64-softmmu", "s390x-softmmu")
+    assert compilers(payload=("paused",), targets=both) == set()
+    if platform.machine() != "s390x":
+        assert "s390x-linux-gnu-gcc" in compilers(payload=("linux",), targets=both)
+    assert "s390x-linux-gnu-gcc" not in compilers(payload=("linux",), targets=both[:1])

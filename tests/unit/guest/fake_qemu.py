@@ -3,6 +3,10 @@
 Modes: normal, die, silent, stubborn (ignores SIGTERM), crash (by SIGSEGV on SIGTERM), running (not paused),
 helper:USEC (a second process with the same memory that ends USEC microseconds after it was made), babble
 (much output, then dies).
+
+With a console (payload linux) it stands for the guest's Linux too. Modes: linux (ready at once, obeys
+poweroff), panic, mute (never reports), stuck (reports half), fault (init's error), gone (QEMU ends), deaf
+(ready, and powers off without an event).
 """
 
 import contextlib
@@ -13,6 +17,7 @@ import re
 import signal
 import socket
 import sys
+import threading
 import time
 
 
@@ -74,13 +79,55 @@ def prove(fd: int) -> None:
     time.sleep(60)
 
 
+def speak(mode: str, console: int, qmp: socket.socket) -> None:
+    """What the guest does once its vCPUs run; returns in the process that answers QMP."""
+    end = socket.socket(fileno=console)
+
+    def tell(text: str) -> None:
+        end.sendall(text.encode() + b"\r\n")
+
+    tell("[    0.1] Linux \x1b[31mversion 6.1\x07")
+    if mode == "panic":
+        tell("[    1.0] Kernel panic - not syncing: Attempted to kill init!")
+        tell("[    1.1] Call Trace:")
+        os._exit(0)
+    if mode == "gone":
+        os._exit(1)
+    if mode == "mute":
+        return
+    tell("harness: touched 0 of 200 MiB")
+    if mode == "fault":
+        tell("harness: error: mmap: Cannot allocate memory")
+        time.sleep(0.2)
+        os._exit(0)
+    tell("harness: touched 100 of 200 MiB")
+    if mode == "stuck":
+        return
+    tell("harness: ready")
+    threading.Thread(target=obey, args=(mode, end, qmp), daemon=True).start()
+
+
+def obey(mode: str, end: socket.socket, qmp: socket.socket) -> None:
+    for line in end.makefile():
+        if line == "poweroff\n":
+            time.sleep(0.2)  # what a guest takes
+            now = time.time()
+            stamp = {"seconds": int(now), "microseconds": int(now % 1 * 1e6)}
+            event = {"event": "SHUTDOWN", "data": {"guest": True}, "timestamp": stamp}
+            if mode != "deaf":
+                qmp.sendall(json.dumps(event).encode() + b"\r\n")
+            os._exit(0)
+
+
 def main() -> None:
     words = sys.argv[1:]
     line = " ".join(words)
     proof = re.search(r"socket,id=proof,fd=(\d+)", line)
     if proof:
         prove(int(proof[1]))
-    mode = words[words.index("-fake") + 1] if "-fake" in words else "normal"
+    named = sys.argv[0].rpartition("-")[2]
+    mode = words[words.index("-fake") + 1] if "-fake" in words else named
+    console = re.search(r"socket,id=console,fd=(\d+)", line)
     misbehave(mode)
     channel = socket.socket(fileno=int(re.search(r"socket,id=qmp,fd=(\d+)", line)[1]))
     version = {"qemu": {"major": 7, "minor": 2, "micro": 0}, "package": ""}
@@ -97,6 +144,8 @@ def main() -> None:
             if "id" in request:
                 answer["id"] = request["id"]
             channel.sendall(json.dumps(answer).encode() + b"\r\n")
+            if request["execute"] == "cont" and console:
+                speak(mode, int(console[1]), channel)
 
 
 main()

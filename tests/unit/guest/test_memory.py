@@ -2,7 +2,15 @@ import os
 
 import pytest
 
-from harness.guest.memory import available_mib, huge_pages_off, needed_mib, resident_mib, why_not
+from harness.guest.memory import (
+    available_mib,
+    huge_pages_off,
+    mapped_mib,
+    needed_mib,
+    resident_mib,
+    swapped_out_mib,
+    why_not,
+)
 
 
 @pytest.fixture
@@ -75,3 +83,27 @@ def test_huge_pages_flag(tmp_path):
     for text, expected in (("THP_enabled:\t0\n", True), ("THP_enabled:\t1\n", False), ("Name:\tx\n", None)):
         (tmp_path / "7" / "status").write_text(text)
         assert huge_pages_off(7, tmp_path) is expected
+
+
+def test_a_guest_that_runs_needs_more():
+    plain = needed_mib(8192)
+    assert needed_mib(8192, "linux", "tcg") == plain + 128
+    assert needed_mib(8192, "linux", "kvm") == plain + 16
+    assert needed_mib(8192, "paused", "kvm") == plain
+
+
+def test_of_mappings_large_enough_the_fullest_counts(tmp_path):
+    (tmp_path / "7").mkdir()
+    mappings = ((4096, 4000), (262144, 200000), (262144, 250880), (128, 128))
+    text = "".join(f"7f-80 rw-p\nSize: {size:>9} kB\nRss: {rss:>9} kB\nPss: 1 kB\n" for size, rss in mappings)
+    (tmp_path / "7" / "smaps").write_text(text)
+    assert mapped_mib(7, 256, tmp_path) == 245
+    assert mapped_mib(7, 512, tmp_path) == 0
+    assert mapped_mib(8, 1, tmp_path) == 0
+
+
+def test_swapping_is_read_from_vmstat(tmp_path):
+    (tmp_path / "vmstat").write_text("nr_free_pages 1\npswpin 3\npswpout 512\n")
+    assert swapped_out_mib(tmp_path) == 512 * os.sysconf("SC_PAGE_SIZE") // 2**20
+    (tmp_path / "vmstat").write_text("nr_free_pages 1\n")
+    assert swapped_out_mib(tmp_path) == 0

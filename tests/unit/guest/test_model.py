@@ -51,7 +51,7 @@ def test_nothing_of_the_users_configuration():
 
 
 @pytest.mark.parametrize(
-    ("field", "bad"), [("backend", "file"), ("payload", "linux"), ("target", "sparc-softmmu")]
+    ("field", "bad"), [("backend", "file"), ("payload", "windows"), ("target", "sparc-softmmu")]
 )
 def test_unknown_words_are_refused_with_what_is_known(field, bad):
     with pytest.raises(OptionError) as caught:
@@ -78,3 +78,44 @@ def test_firmware_is_found_in_the_order_of_its_packages(tmp_path):
 def test_a_package_without_its_firmware_is_an_error(tmp_path):
     with pytest.raises(FetchError, match=r"seabios has no usr/share/seabios/bios-256k\.bin"):
         locate(tmp_path, needed_files(["x86_64-softmmu"]))
+
+
+def linux_words(payload="linux", **fields) -> list[str]:
+    made = {"binary": Path("/q"), "target": "x86_64-softmmu", "memory_mib": 256, "payload": payload}
+    guest = Guest(**{**made, "kernel": Path("/k"), "initrd": Path("/i"), **fields})
+    return list(command_line(guest, qmp_fd=7, threads=64, console_fd=9))
+
+
+def test_linux_touches_its_memory_itself():
+    line = linux_words()
+    assert value(line, "-object") == ["memory-backend-ram,id=mem,size=256M"]
+    assert (value(line, "-kernel"), value(line, "-initrd")) == (["/k"], ["/i"])
+    assert value(line, "-smp") == ["8"]
+    assert "-no-reboot" in line
+    assert "socket,id=console,fd=9" in value(line, "-chardev")
+
+
+@pytest.mark.parametrize(
+    ("target", "device", "terminal"),
+    [("x86_64-softmmu", "isa-serial", "ttyS0"), ("s390x-softmmu", "sclpconsole", "ttysclp0")],
+)
+def test_console_by_architecture(target, device, terminal):
+    line = linux_words(target=target)
+    assert value(line, "-device") == [f"{device},chardev=console"]
+    assert f"console={terminal}" in value(line, "-append")[0].split()
+
+
+def test_the_buffer_for_translated_code_is_bounded_and_kvm_has_none():
+    assert value(linux_words(), "-accel") == ["tcg,tb-size=128"]
+    assert value(linux_words(accel="kvm"), "-accel") == ["kvm"]
+    assert value(words(), "-accel") == ["tcg"]
+
+
+def test_busy_is_told_on_the_kernels_command_line():
+    assert "harness.busy=1" in value(linux_words("linux-busy"), "-append")[0].split()
+    assert "harness.busy=1" not in value(linux_words(), "-append")[0]
+
+
+def test_linux_without_a_kernel_is_refused():
+    with pytest.raises(OptionError, match="needs a kernel"):
+        linux_words(kernel=None)

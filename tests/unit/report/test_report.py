@@ -267,3 +267,18 @@ def test_failed_samples_and_no_samples_are_errors_and_cancelled_ones_are_not(lay
     assert caught.value.details == ("base x86_64-softmmu: it broke",)
     with pytest.raises(TeardownError, match="every sample was cancelled"):
         check_results(layout, results([cancelled]))
+
+
+def test_the_heading_names_the_accelerators_that_ran_and_payloads_only_where_they_differ():
+    samples = [
+        make_sample(target=target, payload=payload, accel=accel)
+        for target, payload, accel in (
+            ("x86_64-softmmu", "paused", "kvm"),
+            ("x86_64-softmmu", "linux", "tcg"),
+            ("s390x-softmmu", "paused", "tcg"),
+            ("s390x-softmmu", "linux", "tcg"),
+        )
+    ]
+    built = (AccelFacts(target="aarch64-softmmu", name="tcg", reason="built earlier"),)
+    heading = table_text(results(samples, accels=built), width=200).splitlines()[0]
+    assert heading.endswith("kvm for x86_64 paused, tcg for x86_64 linux, tcg for s390x")

@@ -35,7 +35,7 @@ options = parse_options(layout, [f"-D{word}" for word in words])
 # It ignores SIGTERM, so the run stands still in the middle of a measurement.
 subject = Subject(variant="base", host="native", target="x86_64-softmmu", path=str(binary), sha256="",
                   version="", options=("-fake", "stubborn"))
-accels = {"x86_64-softmmu": Accel(target="x86_64-softmmu", name="tcg", reason="")}
+accels = {("x86_64-softmmu", "paused"): Accel(target="x86_64-softmmu", name="tcg", reason="")}
 
 def main():
     # base has no options by rule; here they only tell the stand-in how to behave

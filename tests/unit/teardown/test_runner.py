@@ -50,7 +50,7 @@ def line(cell, sample=None, status="PASS", reason=""):
 
 
 def go(layout, on_sample=None, **fields):
-    accels = {target: Accel(target=target, name="tcg", reason="") for target in TARGETS}
+    accels = {(target, "paused"): Accel(target=target, name="tcg", reason="") for target in TARGETS}
     chosen = options(rounds=1, memory_mib=(256,), triggers=("sigkill",), **fields)
     said = Silent()
     wanted = subjects("base", "patched")

@@ -61,3 +61,19 @@ def test_a_guest_that_does_not_fit_is_cancelled_and_not_started(tmp_path, monkey
     sample = taken(tmp_path, memory_mib=1 << 30)
     assert sample.outcome == "cancelled"
     assert sample.reason.startswith("needs ")
+
+
+def test_a_sample_during_which_the_machine_swapped_is_no_sample(tmp_path, monkeypatch):
+    counts = iter((7, 10))
+    monkeypatch.setattr(module, "swapped_out_mib", lambda: next(counts))
+    sample = taken(tmp_path)
+    assert sample.outcome == "failed"
+    assert sample.reason.startswith("the machine wrote 3 MiB to swap")
+
+
+def test_a_guest_with_linux_is_powered_off(tmp_path):
+    sample = taken(
+        tmp_path, "linux", payload="linux", kernel="/k", initrd="/i", trigger="poweroff", accel="tcg"
+    )
+    assert (sample.outcome, sample.reason) == ("ok", "")
+    assert sample.shutdown_s > 0.2 > sample.exit_s

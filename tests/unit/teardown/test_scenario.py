@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import OptionError
-from harness.guest import Accel, Firmware
+from harness.guest import Accel, Boot, Firmware
 from harness.options import Options
 from harness.teardown.model import Subject
 from harness.teardown.scenario import plan
@@ -48,7 +48,7 @@ def subjects(*variants):
 
 
 def planned(variants=("base", "patched"), seed=None, **fields):
-    accels = {target: Accel(target=target, name="tcg", reason="") for target in TARGETS}
+    accels = {(target, "paused"): Accel(target=target, name="tcg", reason="") for target in TARGETS}
     firmware = Firmware(folders=(Path("/fw"),))
     return plan(options(**fields), subjects(*variants), accels, firmware, seed=seed)
 
@@ -92,3 +92,24 @@ def test_a_seed_shuffles_the_same_way_each_time():
 def test_nothing_to_time_is_an_error():
     with pytest.raises(OptionError, match="nothing to time"):
         planned(())
+
+
+def test_payloads_that_run_linux_get_their_boot_files_and_their_own_accelerator():
+    boots = {target: Boot(kernel=Path("/k"), initrd=Path("/i"), release="6.1") for target in TARGETS}
+    accels = {
+        (target, payload): Accel(target=target, payload=payload, name=name, reason="")
+        for target in TARGETS
+        for payload, name in (("paused", "kvm"), ("linux", "tcg"))
+    }
+    cells = plan(
+        options(payload=("paused", "linux"), rounds=1),
+        subjects("base"),
+        accels,
+        Firmware(folders=()),
+        boots=boots,
+    )
+    assert {(cell.payload, cell.accel, cell.kernel, cell.initrd) for cell in cells} == {
+        ("paused", "kvm", "", ""),
+        ("linux", "tcg", "/k", "/i"),
+    }
+    assert len({cell.name for cell in cells}) == len(cells)

@@ -109,3 +109,36 @@ def test_without_kcmp_children_and_the_helpers_name_decide(tmp_path, monkeypatch
         (tmp_path / str(pid) / "stat").write_text(f"{pid} ({name}) S {parent} 1 1\n")
     (tmp_path / "14").mkdir()  # ended while we looked
     assert find_sharers(10, tmp_path) == (11, 12)
+
+
+def powered_off(folder, mode):
+    guest = fake_guest(folder, mode, payload="linux", kernel=folder / "k", initrd=folder / "i")
+    with start(guest, log=folder / "log", timeout_s=10) as machine:
+        return measure(machine, "poweroff", timeout_s=10)
+
+
+def test_the_guests_own_time_to_power_off_is_not_qemus(tmp_path):
+    found = powered_off(tmp_path, "linux")
+    assert found.exit_status == 0
+    assert 0.2 < found.shutdown_s < 2
+    assert 0 < found.exit_s < 0.15
+
+
+def test_an_end_without_the_guests_shutdown_is_not_timed(tmp_path):
+    with pytest.raises(TeardownError, match="without an event SHUTDOWN") as caught:
+        powered_off(tmp_path, "deaf")
+    assert caught.value.details[-1] == "harness: ready"
+
+
+def test_a_clock_that_was_set_meanwhile_is_noticed(tmp_path, monkeypatch):
+    real = time.time_ns
+    calls = iter((0, 5_000_000, 5_000_000))
+    monkeypatch.setattr(watch.time, "time_ns", lambda: real() + next(calls))
+    with pytest.raises(TeardownError, match="clock was set"):
+        powered_off(tmp_path, "linux")
+
+
+def test_an_unknown_trigger_names_the_known(tmp_path):
+    with pytest.raises(TeardownError, match="'unplug' is not known") as caught:
+        measured(tmp_path, "normal", "unplug")
+    assert "poweroff" in caught.value.remedy

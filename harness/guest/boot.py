@@ -1,0 +1,59 @@
+"""What a guest with payload ``linux`` boots: Debian's kernel and an initramfs whose only program is our init.
+
+The init is compiled for the guest's architecture by the build stage (tests/guest/init.c says what it does).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.errors import OptionError, StorageError
+from harness.guest.initramfs import CONSOLE, file, write_initramfs
+from harness.guest.kernel import fetch_kernel
+from harness.guest.model import architecture_of
+
+if TYPE_CHECKING:
+    from harness.layout import Layout
+    from harness.progress import Reporter
+
+
+@dataclass(frozen=True, kw_only=True)
+class Boot:
+    """Files for ``-kernel`` and ``-initrd``; ``release`` is what uname(1) says in the guest."""
+
+    kernel: Path
+    initrd: Path
+    release: str
+
+
+def prepare_boot(layout: Layout, reporter: Reporter, target: str) -> Boot:
+    """Kernel and initramfs for guests of ``target``; what is there already is used.
+
+    Raises OptionError (no compiler is known that makes programs for it), and what fetching a kernel
+    (harness.guest.kernel), compiling (harness.build.programs) and writing an initramfs raise.
+    """
+    # Imported here: tests under avocado import this stage and start a hundred times.
+    from harness.build.hosts import HOSTS  # noqa: PLC0415
+    from harness.build.programs import build_programs  # noqa: PLC0415
+
+    name = architecture_of(target).name
+    host = "native" if name == platform.machine() else name
+    if host not in HOSTS:
+        raise OptionError(
+            f"payload linux: no compiler for {name} programs is known on {platform.machine()}",
+            "add the architecture to harness/build/hosts.py, or use -Dpayload=paused",
+        )
+    init = build_programs(layout, reporter, ["init"], host=host)["init"]
+    kernel = fetch_kernel(layout, reporter, target)
+    try:
+        digest = hashlib.sha256(init.read_bytes()).hexdigest()[:16]
+    except OSError as error:
+        raise StorageError(f"cannot read {init}: {error}", "build again") from error
+    initrd = layout.build / "guest" / f"init-{name}-{digest}.cpio"
+    if not initrd.is_file():
+        write_initramfs(initrd, [CONSOLE, file("init", init, 0o755)])
+    return Boot(kernel=kernel.image, initrd=initrd, release=kernel.release)

@@ -1,0 +1,115 @@
+"""Guests that run Linux, with a stand-in for QEMU and guest in one."""
+
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from harness.errors import GuestError, StorageError
+from harness.guest import console as module
+from harness.guest import start
+from harness.guest.console import open_console
+from harness.guest.machine import Machine
+
+from .support import fake_guest, is_gone
+
+
+def linux(folder, mode="linux", **fields):
+    return fake_guest(folder, mode, payload="linux", kernel=Path("/kernel"), initrd=Path("/initrd"), **fields)
+
+
+def failure(folder, mode) -> GuestError:
+    with (
+        pytest.raises(GuestError) as caught,
+        start(linux(folder, mode), log=folder / "log", timeout_s=10),
+    ):
+        pass
+    return caught.value
+
+
+def test_a_guest_is_ready_when_its_init_says_so(tmp_path):
+    with start(linux(tmp_path), log=tmp_path / "log", timeout_s=10) as machine:
+        assert machine.populated_mib >= 1
+        assert machine.console.tail()[-1] == "harness: ready"
+    assert is_gone(machine.pid)
+    assert "harness: touched 100 of 200 MiB" in (tmp_path / "log.console").read_text()
+
+
+def test_a_panic_is_told_with_the_consoles_last_lines(tmp_path):
+    error = failure(tmp_path, "panic")
+    assert error.cause == "the guest failed: Kernel panic - not syncing: Attempted to kill init!"
+    assert error.details[-1] == "[    1.1] Call Trace:"
+    assert error.log == tmp_path / "log.console"
+
+
+def test_control_characters_of_the_guest_do_not_reach_the_terminal(tmp_path):
+    assert failure(tmp_path, "panic").details[0] == "[    0.1] Linux  [31mversion 6.1"
+
+
+RUNNING = SimpleNamespace(has_ended=lambda timeout_s=0.0: False, last_lines=lambda: ())
+
+
+def test_a_guest_that_never_reports_runs_into_the_limit_with_the_consoles_lines(tmp_path):
+    wanted = pytest.raises(GuestError, match=r"not ready after 0\.3 s; it reported nothing")
+    with open_console(tmp_path / "log") as (console, far), wanted as caught:
+        far.sendall(b"[    0.1] Linux version 6.1\n")
+        console.wait_ready(RUNNING, 0.3)
+    assert caught.value.details == ("[    0.1] Linux version 6.1",)
+    assert caught.value.log == tmp_path / "log"
+
+
+def test_a_guest_that_is_too_slow_says_how_far_it_came(tmp_path):
+    wanted = pytest.raises(GuestError, match="its last report was: touched 100 of 200 MiB")
+    with open_console(tmp_path / "log") as (console, far), wanted:
+        far.sendall(b"harness: touched 100 of 200 MiB\n")
+        console.wait_ready(RUNNING, 0.3)
+
+
+def test_inits_own_error_is_the_cause(tmp_path):
+    assert failure(tmp_path, "fault").cause == "the guest failed: mmap: Cannot allocate memory"
+
+
+def test_a_qemu_that_ends_is_not_waited_for(tmp_path):
+    assert failure(tmp_path, "gone").cause == "QEMU ended before its guest was ready"
+
+
+def test_a_guest_is_ended_before_the_machine_runs_out_of_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "available_mib", lambda: 100)
+    assert (
+        failure(tmp_path, "stuck").cause == "only 100 MiB of memory were left while the guest filled its own"
+    )
+
+
+def test_memory_that_the_guest_did_not_touch_is_an_error(tmp_path):
+    wanted = pytest.raises(GuestError, match=r"only \d+ of 4096 MiB are resident")
+    with wanted as caught, start(linux(tmp_path, memory_mib=4096), log=tmp_path / "log", timeout_s=10):
+        pass
+    assert caught.value.details[-1] == "harness: ready"
+
+
+def test_a_paused_guest_cannot_be_asked(tmp_path):
+    with start(fake_guest(tmp_path), log=tmp_path / "log", timeout_s=10) as machine:
+        assert isinstance(machine, Machine)
+        with pytest.raises(GuestError, match="payload paused cannot be asked to power off"):
+            machine.send_poweroff()
+
+
+def test_endless_output_fills_neither_memory_nor_disk(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "LARGEST_LOG", 1000)
+    with open_console(tmp_path / "log") as (console, far):
+        for _ in range(50):
+            far.sendall(b"x" * 5000)
+        far.sendall(b"\nharness: last\n")
+        deadline = time.monotonic() + 5
+        while console.tail()[-1:] != ("harness: last",) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert [len(line) for line in console.tail()] == [module.LONGEST_LINE, len("harness: last")]
+    assert (tmp_path / "log").stat().st_size == 1000
+
+
+def test_a_log_that_cannot_be_written_is_an_error(tmp_path):
+    (tmp_path / "file").touch()
+    wanted = pytest.raises(StorageError, match="cannot write")
+    with wanted, open_console(tmp_path / "file" / "log"):
+        pass
