@@ -136,7 +136,7 @@ def check_results(layout: Layout, results: TeardownResults) -> None:
     ]
     if broken:
         raise TeardownError(
-            f"{len(broken)} properties of the series do not hold on an emulated host",
+            f"{len(broken)} of the series' properties did not hold on an emulated host",
             f"see {teardown_file(layout)}, and tests/guest/measure.c for what was tried",
             details=tuple(broken),
         )

@@ -94,7 +94,11 @@ def _heading(results: TeardownResults) -> Iterable[RenderableType]:
     rows, host = results.rows, results.host
     accels = ", ".join(_accels(rows))
     rounds = max((row.round for row in rows), default=0)
-    fixed = [_cell(field, _values(rows, field)[0]) for field in _COLUMNS if len(_values(rows, field)) == 1]
+    single = {field: values[0] for field in _COLUMNS if len(values := _values(rows, field)) == 1}
+    fixed = [
+        f"on {value}" if field == "host" and value != "native" else _cell(field, value)
+        for field, value in single.items()
+    ]
     yield Text(
         f"Teardown, medians of {rounds} round{'s' if rounds != 1 else ''}: {', '.join(fixed)}; {accels}"
     )

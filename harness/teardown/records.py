@@ -10,9 +10,7 @@ import msgspec
 RS = b"\x1e"
 LONGEST = 65536
 TAIL_LINES = 20
-PANIC = re.compile(
-    r"Kernel panic - not syncing: .*|Attempted to kill init!.*|Out of memory: Killed process .*"
-)
+PANIC = re.compile(r"Kernel panic - not syncing: .*")
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):

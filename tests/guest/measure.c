@@ -57,6 +57,7 @@ typedef struct Sharers {
 static char kind[64];
 static volatile sig_atomic_t expired;
 static int alarm_pidfd = -1;
+static int victims[2] = { -1, -1 }; /* pidfds of QEMU and its helper: a failure must leave none of them */
 
 /* ---- output ---- */
 
@@ -113,6 +114,11 @@ static void last_line(char *out, size_t size)
     snprintf(out, size, "%.*s", (int)size - 1, line ? line + 1 : buffer);
 }
 
+static int send_signal(int pidfd, int number)
+{
+    return syscall(SYS_pidfd_send_signal, pidfd, number, NULL, 0);
+}
+
 static void __attribute__((noreturn, format(printf, 1, 2))) fail(const char *format, ...)
 {
     char reason[1024], said[512], text[1600], escaped[2000], body[2200];
@@ -125,6 +131,11 @@ static void __attribute__((noreturn, format(printf, 1, 2))) fail(const char *for
     snprintf(text, sizeof(text), "%s%s%s", reason, said[0] ? "; QEMU said: " : "", said);
     escape(escaped, sizeof(escaped), text);
     snprintf(body, sizeof(body), ", \"error\": \"%s\"", escaped);
+    for (int i = 0; i < 2; i++) {
+        if (victims[i] >= 0) {
+            send_signal(victims[i], SIGKILL);
+        }
+    }
     put(body);
     exit(0);
 }
@@ -142,11 +153,6 @@ static double now(void)
 static int open_pidfd(pid_t pid)
 {
     return syscall(SYS_pidfd_open, pid, 0);
-}
-
-static int send_signal(int pidfd, int number)
-{
-    return syscall(SYS_pidfd_send_signal, pidfd, number, NULL, 0);
 }
 
 /* Whether the process behind ``pidfd`` has ended before ``deadline``. */
@@ -302,6 +308,7 @@ static Qemu start(char **words, bool small_pages)
     if (qemu.pidfd < 0) {
         fail("cannot start QEMU: %s", strerror(errno));
     }
+    victims[0] = qemu.pidfd;
     return qemu;
 }
 
@@ -317,7 +324,6 @@ static void expect(Qemu *qemu, const char *wanted, double deadline)
         ssize_t ret;
 
         if (left <= 0 || poll(&pfd, 1, (int)(left * 1000) + 1) <= 0) {
-            send_signal(qemu->pidfd, SIGKILL);
             fail("no answer from QEMU's monitor in time");
         }
         ret = read(qemu->qmp, text + n, sizeof(text) - 1 - n);
@@ -421,7 +427,6 @@ static void sample(const char *trigger, const char *pages, long memory_mib, int 
     started = now() - began;
     populated = resident_mib(qemu.pid);
     if (populated < memory_mib) {
-        send_signal(qemu.pidfd, SIGKILL);
         fail("only %ld of %ld MiB are resident: guest not populated", populated, memory_mib);
     }
     sharers = find_sharers(qemu.pid);
@@ -521,7 +526,7 @@ static void follow_daemon(Qemu *qemu, int timeout)
     close(fd);
     close(qemu->pidfd);
     qemu->pid = atoi(text);
-    qemu->pidfd = open_pidfd(qemu->pid);
+    victims[0] = qemu->pidfd = open_pidfd(qemu->pid);
     if (qemu->pid <= 0 || qemu->pidfd < 0) {
         fail("the daemon is not there");
     }
@@ -540,11 +545,10 @@ static void property(const char *name, int timeout, char **words)
     }
     helper = find_sharers(qemu.pid);
     if (helper.count != 1) {
-        send_signal(qemu.pidfd, SIGKILL);
         fail("%d processes share QEMU's memory, not 1", helper.count);
     }
+    victims[1] = helper.pidfd[0];
     snprintf(wanted, sizeof(wanted), "cleanup/%d", qemu.pid);
-    /* A failed check ends this program; QEMU dies with it (PR_SET_PDEATHSIG), or is killed by init. */
     check_field(helper.pid[0], "the helper", "Name", wanted);
     if (!strcmp(name, "seccomp")) {
         check_field(qemu.pid, "QEMU", "Seccomp", "2");

@@ -7,6 +7,7 @@ import msgspec
 import pytest
 from rich.console import Console
 
+from harness.build.hosts import HOSTS
 from harness.errors import StorageError, TeardownError
 from harness.layout import Layout
 from harness.progress import Silent
@@ -25,7 +26,8 @@ from harness.report import (
 from harness.report.docs import results_document
 from harness.report.host import host_facts
 from harness.report.table import format_seconds
-from harness.teardown import TeardownRun
+from harness.teardown import EmulatedHost, Property, Subject, TeardownRun
+from harness.teardown.emulated import EmulatedRun
 from harness.teardown.statistics import compare
 
 from ..teardown.support import make_sample
@@ -127,6 +129,72 @@ def test_table_shows_medians_ratio_and_verdict_within_80_columns():
     assert max(len(line) for line in text.splitlines()) <= 80
     (line,) = [line for line in text.splitlines() if re.match(r"s390x +1G", line)]
     assert " ".join(line.split()) == "s390x 1G 42.1 ms 1.23 ms 0.029 44.5 ms 1.06 better, worse"
+
+
+def test_an_emulated_host_is_named_with_what_does_not_hold_on_it():
+    host = EmulatedHost(
+        host="s390x",
+        kernel="6.1.0-9-s390x",
+        cpus=2,
+        memory_mib=2048,
+        accel="tcg",
+        boot_s=4.2,
+        seconds=50.0,
+        properties=(
+            Property(name="clone", outcome="ok"),
+            Property(name="seccomp", outcome="failed", reason="no filter"),
+        ),
+    )
+    rows = [make_sample(variant=name, host="s390x") for name in ("base", "patched")]
+    text = table_text(results(rows, emulated=(host,)))
+    assert "x86_64, on s390x, 1M, ram" in text
+    assert "Linux 6.1.0-9-s390x emulated by tcg; properties that hold: clone\n" in text
+    assert "s390x: seccomp failed: no filter" in text
+
+
+def test_a_property_that_does_not_hold_is_an_error(tmp_path):
+    layout = Layout(root=tmp_path, build=tmp_path, trees=tmp_path, cache=tmp_path)
+    rows = [make_sample(host="s390x")]
+    good = Property(name="clone", outcome="ok")
+    facts = {"host": "s390x", "kernel": "6", "cpus": 2, "memory_mib": 1, "accel": "tcg"}
+    host = EmulatedHost(**facts, boot_s=None, seconds=None, properties=(good,))
+    check_results(layout, results(rows, emulated=(host,)))
+    bad = msgspec.structs.replace(good, outcome="failed", reason="why")
+    with pytest.raises(TeardownError, match="1 of the series' properties did not hold") as caught:
+        check_results(layout, results(rows, emulated=(msgspec.structs.replace(host, properties=(bad,)),)))
+    assert caught.value.details == ("s390x: clone: why",)
+
+
+def test_cross_built_binaries_alone_start_no_guest_here(tmp_path, monkeypatch):
+    """Rows, comparisons and the machine itself are kept; indexes go on where the native rows end."""
+    layout = Layout(root=tmp_path, build=tmp_path, trees=tmp_path, cache=tmp_path)
+    calls = []
+
+    def emulate(layout, options, where, subjects, reporter, *, carrier, first_index, on_sample):
+        calls.append((where.name, carrier, first_index))
+        rows = tuple(
+            make_sample(variant=name, host="s390x", index=first_index + n, round=n)
+            for n in range(3)
+            for name in ("base", "patched")
+        )
+        for row in rows:
+            on_sample(row)
+        facts = {"host": "s390x", "kernel": "6", "cpus": 2, "memory_mib": 1, "accel": "tcg"}
+        machine = EmulatedHost(**facts, boot_s=1.0, seconds=2.0, properties=())
+        return EmulatedRun(facts=machine, samples=rows)
+
+    monkeypatch.setattr(record, "run_emulated", emulate)
+    monkeypatch.setattr(record, "run_teardown", lambda *_, **__: pytest.fail("a guest was started here"))
+    subjects = (
+        Subject(variant="base", host="s390x", target="s390x-softmmu", path="", sha256="", version=""),
+    )
+    carriers = ((HOSTS["s390x"], Path("/qemu")),)
+    record_teardown(layout, options(), subjects, Silent(), command="x", carriers=carriers)
+    assert calls == [("s390x", Path("/qemu"), 1)]
+    written = read_teardown(teardown_file(layout))
+    assert [row.host for row in written.emulated] == ["s390x"]
+    assert {row.host for row in written.comparisons} == {"s390x"}
+    assert [(row.target, row.name) for row in written.accels] == [("s390x-softmmu", "tcg")]
 
 
 def test_a_size_that_did_not_fit_is_in_the_table_with_its_reason():
