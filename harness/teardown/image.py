@@ -97,11 +97,12 @@ def plan_cells(
     Raises OptionError when nothing is left to time.
     """
     triggers = tuple(trigger for trigger in options.triggers if trigger in TRIGGERS)
+    asked = any(word.startswith("-Dmemory=") for word in options.given)
     mine = dataclasses.replace(
         options,
         hosts=(host.name,),
         targets=(host.target,),
-        memory_mib=options.memory_mib if "memory" in options.given else sizes,
+        memory_mib=options.memory_mib if asked else sizes,
         payload=("paused",),
         triggers=triggers,
     )

@@ -160,7 +160,8 @@ def test_a_host_times_its_own_guests_of_sizes_that_fit_it() -> None:
     assert {(c.host, c.target, c.accel, c.payload) for c in cells} == {
         ("s390x", "s390x-softmmu", "tcg", "paused")
     }
-    asked = options(rounds=1, hosts=("s390x",), memory_mib=(512,), given=("memory",), triggers=("sigkill",))
+    words = ("-Dhosts=s390x", "-Dmemory=512M")  # as options.given has them
+    asked = options(rounds=1, hosts=("s390x",), memory_mib=(512,), given=words, triggers=("sigkill",))
     cells = plan_cells(asked, S390X, subjects, sizes=(128,), first_index=1)
     assert {c.memory_mib for c in cells} == {512}
 
