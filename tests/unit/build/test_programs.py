@@ -1,0 +1,121 @@
+"""Building the programs for guests: when meson sets up, and what is said when it fails. meson is not run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.build import programs
+from harness.build.elf import Elf
+from harness.build.hosts import HOSTS
+from harness.build.programs import build_programs
+from harness.build.sysroot import Sysroot
+from harness.errors import CompileError, ConfigureError
+from harness.process import Finished
+from harness.progress import Silent
+from tests.unit.build.support import make_layout
+
+STATIC = Elf(machine="EM_S390", bits=64, interpreter="", needed=())
+
+
+@pytest.fixture
+def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
+    """Every call of meson (which leaves a build.ninja) and of ninja."""
+    calls: list[tuple[str, ...]] = []
+
+    def run(argv: Any, **_: Any) -> None:
+        words = tuple(map(str, argv))
+        calls.append(words[2:])
+        if "setup" in words:
+            folder = Path(words[-2])
+            folder.mkdir(parents=True)
+            (folder / "build.ninja").touch()
+
+    monkeypatch.setattr(programs, "run", run)
+    monkeypatch.setattr(programs, "read_elf", lambda _: STATIC)
+    monkeypatch.setattr(
+        programs, "ensure_sysroot", lambda host, *_: Sysroot(path=tmp_path / "root", host=host)
+    )
+    return calls
+
+
+def test_meson_sets_up_once_and_ninja_looks_each_time(tools: list[tuple[str, ...]], tmp_path: Path) -> None:
+    layout = make_layout(tmp_path)
+    found = build_programs(layout, Silent(), ["measure"], host="s390x")
+    assert found == {"measure": layout.build / "guest/s390x/tests/guest/measure"}
+    assert [words[0] for words in tools] == ["mesonbuild.mesonmain", "ninja"]
+    cross = Path(tools[0][tools[0].index("--cross-file") + 1])
+    assert "endian = 'big'" in cross.read_text()
+    assert tools[1][-1] == "tests/guest/measure"
+    build_programs(layout, Silent(), ["measure"], host="s390x")
+    assert [words[0] for words in tools] == ["mesonbuild.mesonmain", "ninja", "ninja"]
+
+
+def test_another_sysroot_sets_up_again(
+    tools: list[tuple[str, ...]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layout = make_layout(tmp_path)
+    build_programs(layout, Silent(), ["measure"], host="s390x")
+    monkeypatch.setattr(
+        programs, "ensure_sysroot", lambda host, *_: Sysroot(path=tmp_path / "newer", host=host)
+    )
+    build_programs(layout, Silent(), ["measure"], host="s390x")
+    assert [words[0] for words in tools] == ["mesonbuild.mesonmain", "ninja"] * 2
+
+
+def test_native_programs_need_neither_sysroot_nor_cross_file(
+    tools: list[tuple[str, ...]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(programs, "ensure_sysroot", lambda *_: pytest.fail("a sysroot was made"))
+    build_programs(make_layout(tmp_path), Silent(), ["measure"])
+    assert "--cross-file" not in tools[0]
+
+
+def test_a_program_that_needs_libraries_is_refused(
+    tools: list[tuple[str, ...]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared = Elf(machine="EM_S390", bits=64, interpreter="/lib/ld64.so.1", needed=("libc.so.6",))
+    monkeypatch.setattr(programs, "read_elf", lambda _: shared)
+    with pytest.raises(CompileError, match="measure is no static program"):
+        build_programs(make_layout(tmp_path), Silent(), ["measure"], host="s390x")
+
+
+@pytest.mark.parametrize(
+    ("tool", "said", "wanted", "error"),
+    [
+        (
+            "mesonbuild.mesonmain",
+            "Project\nmeson.build:3:0: ERROR: Unknown compiler\nlog",
+            "Unknown compiler",
+            ConfigureError,
+        ),
+        ("ninja", "[1/2]\nmeasure.c:9:1: error: expected ';'\n1 error", "expected ';'", CompileError),
+    ],
+)
+def test_the_line_that_tells_is_shown(  # noqa: PLR0917 - pytest fixtures
+    tool: str,
+    said: str,
+    wanted: str,
+    error: type[Exception],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def run(argv: Any, **options: Any) -> None:
+        if tool in argv:
+            raise options["error"](Finished(argv=tuple(argv), returncode=1, output=said, duration_s=1))
+
+    monkeypatch.setattr(programs, "run", run)
+    with pytest.raises(error, match=wanted):
+        build_programs(make_layout(tmp_path), Silent(), ["measure"])
+
+
+def test_every_cross_host_has_what_a_cross_file_needs() -> None:
+    for host in HOSTS.values():
+        if host.is_cross:
+            assert host.debian
+            assert host.cpu_family
+            assert host.machine.startswith("EM_")
+            assert host.endian in ("big", "little")
+            assert host.target.endswith("-softmmu")
