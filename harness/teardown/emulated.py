@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.errors import HarnessError
+from harness.guest.console import LARGEST_LOG
 from harness.guest.memory import why_not
 from harness.guest.spawn import Child, spawn
 from harness.teardown.image import Image, make_image
@@ -210,12 +211,16 @@ def _boot(
             ready, _, _ = select.select([ours], [], [], max(0.0, limit_s))
             if not ready:
                 return None
-            with contextlib.suppress(ConnectionError):
+            try:
                 data = ours.recv(65536)
-                sink.write(data)
-                sink.flush()
-                return data
-            return b""
+            except ConnectionError:
+                return b""
+            # A full disk must not stop the machine, nor the machine fill the disk.
+            with contextlib.suppress(OSError):
+                if sink.tell() < LARGEST_LOG:
+                    sink.write(data)
+                    sink.flush()
+            return data
 
         session.end("failed", _follow(session, read, child, timeout_s, step))
 
