@@ -45,7 +45,7 @@
 
 /* Left to the kernel: page tables, stacks, what its own threads may ask for; of small guests and of large. */
 #define RESERVE (8 * MIB)
-#define RESERVE_PART 256
+#define RESERVE_PART 128
 
 #define MAX_WORKERS 256
 
@@ -241,6 +241,8 @@ static void touch_memory(void)
 
     /* The kernel keeps up to 5 % free for huge pages (khugepaged); a guest that allocates no more needs less. */
     set("/proc/sys/vm/min_free_kbytes", "1024");
+    /* Else zones of low memory keep a part for devices, which counts as free and cannot be had. */
+    set("/proc/sys/vm/lowmem_reserve_ratio", "1000000 1000000 1000000 1000000 1000000");
     set("/proc/sys/vm/overcommit_memory", "1");
     set("/sys/kernel/mm/ksm/run", "0");
     /* Not MemAvailable: it counts files, and ours, in the initramfs, are never dropped. */
