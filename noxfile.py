@@ -113,6 +113,12 @@ def cycles(session: nox.Session) -> None:
 
 
 @shared
+def properties(session: nox.Session) -> None:
+    """All of build, then check 15 properties of each variant: nox -s properties -- --rows 1,3-5."""
+    harness(session, "properties")
+
+
+@shared
 def clean(session: nox.Session) -> None:
     """Remove what the harness made in this checkout; --cache also empties the download cache."""
     harness(session, "clean")

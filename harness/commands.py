@@ -239,6 +239,40 @@ def cycles(request: Request) -> int:
     return 0
 
 
+def properties(request: Request) -> int:
+    """Check each property of the series on real QEMU processes: --rows 1,3-5, --binary NAME=PATH[,ARG...]."""
+    from harness.binaries import parse_binaries
+    from harness.guest import check_targets
+    from harness.pipeline import build_all, check_request, with_all_variants
+    from harness.properties import built_binaries, named_binaries, parse_rows
+    from harness.report import check_properties, properties_file, record_properties, render_properties
+    from harness.teardown import refuse_timing
+
+    layout, reporter = request.layout, request.reporter
+    rows, named = parse_rows(request.arguments.rows), parse_binaries(request.arguments.binary)
+    options = with_all_variants(request.options())
+    # All targets are built, so that the builds are those of the other stages; the first says enough.
+    targets = options.targets if options.has("targets") else options.targets[:1]
+    refuse_timing(options)
+    check_targets(targets)
+    builds_too = not named or options.has("variants")
+    others = named_binaries(named, options.variants if builds_too else ())
+    check_targets(binary.target for binary in others)
+    if builds_too:
+        check_request(layout, options)
+    with request.checkout():
+        binaries = others
+        if builds_too:
+            prepared, builds = build_all(layout, options, reporter, request.command)
+            binaries = (*built_binaries(builds, targets, prepared.pin.async_teardown), *others)
+        with hold(layout.measuring_lock, "the right to time guests on this machine", reporter):
+            results = record_properties(layout, options, binaries, rows, reporter, command=request.command)
+    _Output().print(render_properties(results))
+    _print(f"\nresults: {properties_file(layout)}")
+    check_properties(layout, results)
+    return 0
+
+
 def clean(request: Request) -> int:
     """Remove builds, results and trees of this checkout; with --cache also downloads and compiler cache."""
     layout = request.layout
@@ -267,7 +301,7 @@ def _print(text: object) -> None:
 
 STAGES: dict[str, Callable[[Request], int]] = {
     function.__name__: function
-    for function in (doctor, fetch, tree, build, which, guest, teardown, cycles, clean)
+    for function in (doctor, fetch, tree, build, which, guest, teardown, cycles, properties, clean)
 }
 UNGUARDED = ("which",)
 _BINARY: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
@@ -302,6 +336,13 @@ ARGUMENTS: dict[str, tuple[tuple[tuple[str, ...], dict[str, Any]], ...]] = {
     "cycles": (
         _BINARIES,
         (("--only",), {"type": _number, "metavar": "NUMBER", "help": "run just this cycle of the plan"}),
+    ),
+    "properties": (
+        (
+            ("--rows",),
+            {"default": "1-15", "metavar": "LIST", "help": "numbers of the rows to check, such as 1,3-5"},
+        ),
+        _BINARIES,
     ),
     "clean": ((("--cache",), {"action": "store_true", "help": "also empty the cache outside the checkout"}),),
 }

@@ -134,6 +134,13 @@ class CyclesError(HarnessError):
     summary = "start/stop cycles failed"
 
 
+class PropertyError(HarnessError):
+    """A property came out otherwise than it is known to, or the properties could not be checked."""
+
+    code = 17
+    summary = "a property is not what it is expected to be"
+
+
 class InterruptedRunError(HarnessError):
     """The user or a supervisor asked the run to stop."""
 

@@ -70,6 +70,10 @@ class Options:
     given: tuple[str, ...]
     """The ``-Dname=value`` words as given, for the reproducer command."""
 
+    def has(self, name: str) -> bool:
+        """Whether option ``name`` was given, and is not the default."""
+        return any(word.startswith(f"-D{name}=") for word in self.given)
+
 
 def declared_options(layout: Layout) -> dict[str, Declared]:
     """The options of meson_options.txt, read by meson; cached by the bytes that decide the answer."""

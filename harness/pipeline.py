@@ -53,6 +53,21 @@ def check_request(layout: Layout, options: Options, *, needs_build: bool = True)
     return pin, series
 
 
+def with_all_variants(options: Options) -> Options:
+    """``options`` with every variant, unless variants were named.
+
+    Raises OptionError for another host than native: properties are those of processes on this machine.
+    """
+    if options.hosts != ("native",):
+        raise OptionError(
+            f"-Dhosts={','.join(options.hosts)}: properties are checked on this machine",
+            "leave -Dhosts= out; nox -s teardown tries cross-built QEMUs on emulated hosts",
+        )
+    if options.has("variants"):
+        return options
+    return dataclasses.replace(options, variants=("base", "patched", "pristine"))
+
+
 def with_feature(options: Options) -> Options:
     """``options`` with the variants that have the feature, unless variants were named.
 

@@ -8,7 +8,7 @@ from harness.guest.accel import Accel, probe_accel
 from harness.guest.boot import Boot, prepare_boot
 from harness.guest.firmware import Firmware, fetch_firmware
 from harness.guest.kernel import Kernel, fetch_kernel
-from harness.guest.machine import Machine, start
+from harness.guest.machine import Machine, connect, start
 from harness.guest.memory import available_mib, needed_mib, swapped_out_mib, why_not
 from harness.guest.model import LINUX, Guest, check_targets, command_line
 
@@ -23,6 +23,7 @@ __all__ = [
     "available_mib",
     "check_targets",
     "command_line",
+    "connect",
     "fetch_firmware",
     "fetch_kernel",
     "needed_mib",

@@ -31,7 +31,8 @@ def main() -> None:
     # More may always be set; the helper of asynchronous teardown inherits it.
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as score:  # noqa: PTH123
         score.write("1000")
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    # The soft limit alone: what is started in between may want a core file (harness.properties.prelude).
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
     try:
         os.execv(words[0], words)  # noqa: S606 - no shell is wanted
     except OSError as error:

@@ -127,7 +127,7 @@ def start(guest: Guest, *, log: Path, timeout_s: float) -> Iterator[Machine]:
             child = stack.enter_context(spawn(words, pages=guest.pages, pass_fds=fds, log=log))
         if console is not None:
             far.close()
-        qmp, loop = stack.enter_context(_connect(ours, child, timeout_s))
+        qmp, loop = stack.enter_context(connect(ours, child, timeout_s))
         machine = Machine(
             guest=guest,
             child=child,
@@ -158,13 +158,17 @@ def _run_until_ready(machine: Machine, console: Console, began: float, timeout_s
 
 
 @contextlib.contextmanager
-def _connect(
+def connect(
     ours: socket.socket, child: Child, timeout_s: float
 ) -> Iterator[tuple[QMPClient, asyncio.Runner]]:
+    """QMP over ``ours`` for the life of the block. Raises GuestError when QEMU ends or stays silent.
+
+    ``child`` is asked why.
+    """
     client = QMPClient("guest")
     with asyncio.Runner() as loop:
 
-        async def connect() -> None:
+        async def negotiate() -> None:
             await asyncio.wait_for(client.connect(ours), timeout_s)
 
         async def disconnect() -> None:
@@ -173,7 +177,7 @@ def _connect(
                 await asyncio.wait_for(client.disconnect(), 5)
 
         try:
-            loop.run(connect())
+            loop.run(negotiate())
         except (QMPError, OSError, EOFError, TimeoutError) as error:
             raise _start_failure(child, error, timeout_s) from error
         try:

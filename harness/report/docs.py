@@ -14,11 +14,13 @@ import msgspec
 from harness.build import BuildResults
 from harness.report.cycles import CyclesResults
 from harness.report.model import TeardownResults
+from harness.report.properties import PropertiesResults
 
 FILES: tuple[tuple[str, type[msgspec.Struct]], ...] = (
     ("build.json", BuildResults),
     ("teardown.json", TeardownResults),
     ("cycles.json", CyclesResults),
+    ("properties.json", PropertiesResults),
 )
 
 HEAD = """# Results

@@ -1,0 +1,218 @@
+"""Filters of system calls (seccomp(2)): write small ones, read those of a process, and run them on a call.
+
+A filter is a program of classic BPF over a struct seccomp_data. The language is the kernel's,
+Documentation/networking/filter.rst; what seccomp admits of it is in kernel/seccomp.c (seccomp_check_filter).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import platform
+import struct
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import NamedTuple
+
+LD_ABS, RET_K, JEQ, JSET, JA = 0x20, 0x06, 0x15, 0x45, 0x05
+ALLOW, LOG, ERRNO, KILL_PROCESS = 0x7FFF0000, 0x7FFC0000, 0x00050000, 0x80000000  # linux/seccomp.h
+ACTION = 0xFFFF0000
+CLONE_VM, CLONE_THREAD = 0x100, 0x10000  # linux/sched.h
+AUDIT_ARCH = {"x86_64": 0xC000003E, "s390x": 0x80000016, "aarch64": 0xC00000B7}  # linux/audit.h
+_CLONE = {"x86_64": 56, "s390x": 120, "aarch64": 220}
+NUMBERS = {"pidfd_open": 434, "clone3": 435, "close_range": 436}
+"""System calls since Linux 5.1 have one number on all architectures."""
+
+PTRACE_DETACH, PTRACE_SEIZE, PTRACE_INTERRUPT, PTRACE_SECCOMP_GET_FILTER = 17, 0x4206, 0x4207, 0x420C
+WALL = 0x40000000  # linux/wait.h
+
+
+class Insn(NamedTuple):
+    """One instruction: struct sock_filter."""
+
+    code: int
+    jt: int
+    jf: int
+    k: int
+
+
+class Call(NamedTuple):
+    """One system call as a filter sees it: struct seccomp_data."""
+
+    number: int
+    arch: int
+    arguments: tuple[int, ...] = ()
+
+    def data(self) -> bytes:
+        """The struct in this machine's byte order; arguments that were not given are 0."""
+        arguments = (*self.arguments, 0, 0, 0, 0, 0, 0)[:6]
+        return struct.pack("=IIQ6Q", self.number & 0xFFFFFFFF, self.arch, 0, *arguments)
+
+
+class FilterError(Exception):
+    """A filter that cannot be run: the kernel would not have taken it."""
+
+
+def deny(calls: dict[int, int]) -> tuple[Insn, ...]:
+    """A filter that makes each call number of ``calls`` fail with its errno."""
+    program = [Insn(LD_ABS, 0, 0, 0)]
+    for number, code in calls.items():
+        program += [Insn(JEQ, 0, 1, number), Insn(RET_K, 0, 0, ERRNO | code)]
+    return (*program, Insn(RET_K, 0, 0, ALLOW))
+
+
+def on_shared_clone(action: int) -> tuple[Insn, ...]:
+    """A filter that takes ``action`` on clone(2) with CLONE_VM and without CLONE_THREAD: on a process that
+    shares its parent's memory. clone3(2), whose flags no filter can see, does not exist (C libraries then use
+    clone). Raises KeyError on a machine whose number for clone is not known here."""
+    machine = platform.machine()
+    # The flags are the first argument, but on s390x the second (clone(2)); the lower half of it is wanted.
+    offset = 16 + (8 if machine == "s390x" else 0) + (4 if sys.byteorder == "big" else 0)
+    return (
+        Insn(LD_ABS, 0, 0, 0),
+        Insn(JEQ, 0, 1, NUMBERS["clone3"]),
+        Insn(RET_K, 0, 0, ERRNO | errno.ENOSYS),
+        Insn(JEQ, 0, 4, _CLONE[machine]),
+        Insn(LD_ABS, 0, 0, offset),
+        Insn(JSET, 2, 0, CLONE_THREAD),
+        Insn(JSET, 0, 1, CLONE_VM),
+        Insn(RET_K, 0, 0, action),
+        Insn(RET_K, 0, 0, ALLOW),
+    )
+
+
+def run(program: Sequence[Insn], call: Call) -> int:
+    """What ``program`` returns for ``call``: action and data. Raises FilterError."""
+    data, memory = call.data(), [0] * 16
+    a = x = at = 0
+    while 0 <= at < len(program):
+        code, jt, jf, k = program[at]
+        at += 1
+        kind = code & 0x07
+        if kind in (0x00, 0x01):
+            value = _load(code, k, data, memory)
+            a, x = (value, x) if kind == 0x00 else (a, value)
+        elif kind in (0x02, 0x03):
+            memory[k] = a if kind == 0x02 else x
+        elif kind == 0x04:
+            a = _compute(code & 0xF0, a, x if code & 0x08 else k)
+        elif kind == 0x05:
+            if code == JA:
+                at += k
+            else:
+                at += jt if _holds(code & 0xF0, a, x if code & 0x08 else k) else jf
+        elif kind == 0x06:
+            return a if code & 0x18 == 0x10 else k
+        elif code & 0xF8 == 0x80:
+            a = x
+        else:
+            x = a
+    raise FilterError("the filter runs past its end")
+
+
+def _load(code: int, k: int, data: bytes, memory: list[int]) -> int:
+    mode = code & 0xE0
+    if mode == 0x00:
+        return k
+    if mode == 0x60:
+        return memory[k]
+    if mode == 0x80:
+        return len(data)
+    if code == LD_ABS and k % 4 == 0 and k + 4 <= len(data):
+        return int(struct.unpack_from("=I", data, k)[0])
+    raise FilterError(f"a load that seccomp does not have: code {code:#x}, offset {k}")
+
+
+def _compute(operation: int, a: int, b: int) -> int:
+    if operation == 0x30 and b == 0:
+        return 0  # the kernel ends a filter that divides by zero with 0: kill
+    results = {
+        0x00: lambda: a + b,
+        0x10: lambda: a - b,
+        0x20: lambda: a * b,
+        0x30: lambda: a // b,
+        0x40: lambda: a | b,
+        0x50: lambda: a & b,
+        0x60: lambda: a << (b & 31),
+        0x70: lambda: a >> (b & 31),
+        0x80: lambda: -a,
+        0xA0: lambda: a ^ b,
+    }
+    if operation not in results:
+        raise FilterError(f"an operation that seccomp does not have: {operation:#x}")
+    return results[operation]() & 0xFFFFFFFF
+
+
+def _holds(operation: int, a: int, b: int) -> bool:
+    comparisons = {0x10: a == b, 0x20: a > b, 0x30: a >= b, 0x40: bool(a & b)}
+    if operation not in comparisons:
+        raise FilterError(f"a jump that seccomp does not have: {operation:#x}")
+    return comparisons[operation]
+
+
+def verdict(programs: Sequence[Sequence[Insn]], call: Call) -> int:
+    """The action that all filters of a process take together: the strictest (seccomp(2)). ALLOW if none."""
+
+    def strictness(action: int) -> int:
+        return action - (1 << 32) if action & 0x80000000 else action
+
+    return min((run(program, call) & ACTION for program in programs), key=strictness, default=ALLOW)
+
+
+def syscall_number(name: str) -> int | None:
+    """The number of a system call here, as libseccomp knows it; None: this machine has no such call.
+
+    Raises OSError when libseccomp is not installed.
+    """
+    library = ctypes.CDLL("libseccomp.so.2")
+    number = int(library.seccomp_syscall_resolve_name(name.encode()))
+    return number if number >= 0 else None
+
+
+def filters_of(pid: int) -> tuple[tuple[Insn, ...], ...]:
+    """The filters that process ``pid`` runs under, newest first (ptrace(2), PTRACE_SECCOMP_GET_FILTER).
+
+    It is stopped for a moment. Raises OSError: no right to (CAP_SYS_ADMIN is needed), a kernel without
+    CONFIG_CHECKPOINT_RESTORE, no such process.
+    """
+    found: list[tuple[Insn, ...]] = []
+    with _stopped(pid) as trace:
+        while True:
+            try:
+                length = trace(PTRACE_SECCOMP_GET_FILTER, len(found), None)
+            except OSError as error:
+                if error.errno == errno.ENOENT:
+                    return tuple(found)
+                raise
+            buffer = ctypes.create_string_buffer(8 * length)
+            trace(PTRACE_SECCOMP_GET_FILTER, len(found), buffer)
+            found.append(tuple(Insn(*fields) for fields in struct.iter_unpack("=HBBI", buffer.raw)))
+
+
+class _Trace:
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self._libc = ctypes.CDLL(None, use_errno=True)
+        self._libc.ptrace.restype = ctypes.c_long
+        self._libc.ptrace.argtypes = (ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p)
+
+    def __call__(self, request: int, address: int, data: object) -> int:
+        answer = int(self._libc.ptrace(request, self._pid, address, data))
+        if answer < 0:
+            code = ctypes.get_errno()
+            raise OSError(code, os.strerror(code))
+        return answer
+
+
+@contextmanager
+def _stopped(pid: int) -> Iterator[_Trace]:
+    trace = _Trace(pid)
+    trace(PTRACE_SEIZE, 0, None)
+    try:
+        trace(PTRACE_INTERRUPT, 0, None)
+        os.waitpid(pid, WALL)
+        yield trace
+    finally:
+        trace(PTRACE_DETACH, 0, None)

@@ -1,0 +1,82 @@
+"""Row numbers → checks, and how one is carried out."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from harness.properties import code, confinement, descriptors, exits, failures, lifetime
+from harness.properties.bench import Bench
+from harness.properties.model import ROWS, PropertyRow, Task, outcome_of
+from harness.properties.outcome import Cannot, Parts
+
+ELSEWHERE = "checked by builds for those hosts and configurations, not by this session"
+
+
+def _built_elsewhere(_bench: Bench, _parts: Parts) -> None:
+    """Row 15 is about other binaries. A stage that makes those builds can put its own check into CHECKS."""
+    raise Cannot(ELSEWHERE)
+
+
+CHECKS: dict[int, Callable[[Bench, Parts], None]] = {
+    1: exits.exit_at_once,
+    2: exits.reclaim_without_delay,
+    3: confinement.daemonized,
+    4: confinement.run_as_nobody,
+    5: confinement.as_confined_as_qemu,
+    6: confinement.confined,
+    7: failures.ready_or_error,
+    8: lifetime.one_at_most,
+    9: lifetime.helper_killed,
+    10: lifetime.group_signals,
+    11: descriptors.no_descriptors,
+    12: code.no_libc_state,
+    13: lifetime.execve_frees,
+    14: exits.pid_one,
+    15: _built_elsewhere,
+}
+
+
+def check(task: Task, *, logs: Path, expected: str) -> PropertyRow:
+    """Carry ``task`` out. Nothing that it started is left when this returns or raises.
+
+    QEMU's logs of a row that fails go to ``logs``. Errors of the harness are failures of the part that they
+    came from; what is raised here is a fault of ours.
+    """
+    began = time.monotonic()
+    parts = Parts()
+    folder = Path(tempfile.mkdtemp(prefix=f"{task.name}-"))
+    bench = Bench(task, folder)
+    try:
+        whole = Parts()
+        with whole.part("whole row"):
+            CHECKS[task.row](bench, parts)
+        # What a check raises outside its parts concerns all of them.
+        parts.made += [part for part in whole.made if part.outcome != "pass"]
+        outcome, reason = outcome_of(parts.made)
+        if outcome == "fail":
+            _keep(folder, logs)
+    finally:
+        bench.sweep()
+        shutil.rmtree(folder, ignore_errors=True)
+    return PropertyRow(
+        row=task.row,
+        title=ROWS[task.row],
+        variant=task.binary.variant,
+        target=task.binary.target,
+        outcome=outcome,
+        reason=reason.removeprefix("whole row: "),
+        expected=expected,
+        seconds=round(time.monotonic() - began, 3),
+        parts=tuple(parts.made),
+    )
+
+
+def _keep(folder: Path, logs: Path) -> None:
+    logs.mkdir(parents=True, exist_ok=True)
+    for log in sorted(folder.glob("*.log")):
+        if log.stat().st_size:
+            shutil.copy(log, logs / log.name)

@@ -1,0 +1,194 @@
+"""Row 12: the helper's machine code, read; and its stack, looked at."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from elftools.common.exceptions import ELFError
+from elftools.elf.elffile import ELFFile
+
+from harness.process import run
+from harness.properties import status
+from harness.properties.bench import Bench
+from harness.properties.outcome import Cannot, Miss, Parts
+
+ENTRIES = ("helper_main", "async_teardown_fn")
+"""Functions in which a helper starts: the series', and upstream's."""
+MOST_FUNCTIONS = 40
+_TARGET = re.compile(r"(?:^|[ ,])([0-9a-f]+) <([^>+]+)(\+0x[0-9a-f]+)?>")
+_THREAD_LOCAL = {
+    # Thread-local storage is addressed through %fs, tpidr_el0, or access registers 0 and 1 (ELF TLS ABIs).
+    "EM_X86_64": re.compile(r"%fs:"),
+    "EM_AARCH64": re.compile(r"tpidr_el0"),
+    "EM_S390": re.compile(r"^ear\s.*%a[01]"),
+}
+_JUMP = {
+    "EM_X86_64": re.compile(r"^(?:call|j[a-z]+|loop\w*)\b"),
+    "EM_AARCH64": re.compile(r"^(?:bl?|blr|br|b\.\w+|cbn?z|tbn?z)\b"),
+    "EM_S390": re.compile(r"^(?:brasl|bras|basr|br|j\w*|bcr?|brcl?|c\w*j\w*)\b"),
+}
+_INDIRECT = {
+    "EM_X86_64": re.compile(r"^(?:call|jmp)\s+\*"),
+    "EM_AARCH64": re.compile(r"^(?:blr|br)\s"),
+    "EM_S390": re.compile(r"^(?:basr\s+%r\d+,%r[1-9]|bcr?\s+15,%r(?!14))"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Function:
+    """A function of the symbol table."""
+
+    name: str
+    address: int
+    size: int
+
+
+class Code:
+    """The functions of a binary. Raises Cannot when it has no symbols, or is of a machine not known here."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            with path.open("rb") as stream:
+                self.machine = str(ELFFile(stream)["e_machine"])
+        except (OSError, ELFError) as error:
+            raise Cannot(f"the binary cannot be read: {error}") from error
+        if self.machine not in _JUMP:
+            raise Cannot(f"the machine code of {self.machine} is not known here")
+        # nm reads sixty thousand symbols in no time.
+        listing = run([_tool("nm"), "--defined-only", "--print-size", path], timeout_s=120).output
+        self.functions = read_symbols(listing)
+        if not self.functions:
+            raise Cannot("the binary has no symbols")
+
+    def entry(self) -> Function:
+        """Where the helper starts. Raises Cannot."""
+        found = [each for each in self.functions.values() if each.name.partition(".")[0] in ENTRIES]
+        if len(found) != 1:
+            raise Cannot(f"{len(found)} functions are called {' or '.join(ENTRIES)}")
+        return found[0]
+
+    def disassemble(self, function: Function) -> list[tuple[str, str]]:
+        """Mnemonic and operands of each instruction, as objdump(1) writes them."""
+        ended = run(
+            [
+                *(_tool("objdump"), "--disassemble", "--no-show-raw-insn", "--section=.text"),
+                f"--start-address={function.address:#x}",
+                f"--stop-address={function.address + function.size:#x}",
+                self.path,
+            ],
+            timeout_s=120,
+        )
+        return read_listing(ended.output)
+
+
+def _tool(name: str) -> str:
+    found = shutil.which(name)
+    if found is None:
+        raise Cannot(f"{name} (package binutils) is not installed")
+    return found
+
+
+def read_symbols(text: str) -> dict[int, Function]:
+    """The functions in what nm(1) prints with sizes, by address."""
+    found = re.findall(r"^([0-9a-f]+) ([0-9a-f]+) [tTwW] (\S+)$", text, re.MULTILINE)
+    return {
+        int(address, 16): Function(name=name, address=int(address, 16), size=int(size, 16))
+        for address, size, name in found
+    }
+
+
+def read_listing(text: str) -> list[tuple[str, str]]:
+    """Mnemonic and operands of each instruction in a listing of objdump's without raw bytes."""
+    found = []
+    for line in text.splitlines():
+        head, colon, rest = line.partition(":")
+        if colon and re.fullmatch(r"\s*[0-9a-f]+", head) and rest.strip():
+            words = rest.strip().split(None, 1)
+            found.append((words[0], words[1] if len(words) > 1 else ""))
+    return found
+
+
+def fault_of(machine: str, mnemonic: str, operands: str) -> str | None:
+    """What is wrong with one instruction by itself; None: nothing."""
+    text = f"{mnemonic} {operands}"
+    if _THREAD_LOCAL[machine].search(text):
+        return "reaches for thread-local storage"
+    if _INDIRECT[machine].search(text):
+        return "calls through a pointer"
+    target = _TARGET.search(operands)
+    if target and _JUMP[machine].search(text) and "@plt" in target[2]:
+        return f"calls {target[2].removesuffix('@plt')}() of the C library"
+    return None
+
+
+def leads_to(machine: str, mnemonic: str, operands: str) -> int | None:
+    """The address that a call or jump goes to; None for other instructions."""
+    target = _TARGET.search(operands)
+    if target is None or not _JUMP[machine].search(f"{mnemonic} {operands}"):
+        return None
+    return int(target[1], 16)
+
+
+def closure_faults(code: Code, entry: Function) -> Sequence[str]:
+    """What is wrong in ``entry`` and all that it calls, the entry first; empty when nothing is."""
+    faults: dict[str, None] = {}
+    seen, queue = {entry.address}, [entry]
+    while queue:
+        function = queue.pop(0)
+        for mnemonic, operands in code.disassemble(function):
+            fault = fault_of(code.machine, mnemonic, operands)
+            if fault:
+                faults[f"{function.name}() {fault}"] = None
+                continue
+            address = leads_to(code.machine, mnemonic, operands)
+            if address is None or function.address <= address < function.address + function.size:
+                continue
+            callee = code.functions.get(address)
+            if callee is None:
+                faults[f"{function.name}() goes to {address:#x}, which is no function"] = None
+            elif callee.address not in seen:
+                seen.add(callee.address)
+                queue.append(callee)
+        if len(seen) > MOST_FUNCTIONS:
+            faults[f"{entry.name}() calls more than {MOST_FUNCTIONS} functions"] = None
+            break
+    return tuple(faults)
+
+
+def no_libc_state(bench: Bench, parts: Parts) -> None:
+    """Row 12."""
+    bench.require_option()
+    with parts.part("no call into the C library, no thread-local storage"):
+        code = Code(Path(bench.task.binary.path))
+        faults = closure_faults(code, code.entry())
+        if faults:
+            raise Miss(faults[0] + (f" (and {len(faults) - 1} more)" if faults[1:] else ""))
+    with (
+        parts.part("stack with room for a signal frame, and a guard page") as figures,
+        bench.start() as running,
+    ):
+        helper = running.helper()
+        pointer = _sleeping_stack_pointer(helper)
+        size, guarded = status.stack_of(Path(f"/proc/{helper}/maps").read_text(encoding="utf-8"), pointer)
+        figures |= {"stack_bytes": float(size), "needed_bytes": float(status.signal_stack_size())}
+        if not guarded:
+            raise Miss("no page without access lies below the helper's stack")
+        if size < status.signal_stack_size():
+            raise Miss(
+                f"{size} bytes of stack are left, a signal handler may take {status.signal_stack_size()}"
+            )
+
+
+def _sleeping_stack_pointer(pid: int) -> int:
+    for _ in range(100):
+        pointer = status.stack_pointer(pid)
+        if pointer is not None:
+            return pointer
+        time.sleep(0.01)
+    raise Cannot("the kernel does not tell the helper's stack pointer")

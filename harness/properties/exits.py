@@ -1,0 +1,195 @@
+"""Rows 1, 2 and 14: how long QEMU's exit takes, and when the memory is back."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import statistics
+from collections.abc import Callable
+
+from harness.errors import HarnessError
+from harness.guest import why_not
+from harness.properties.bench import Bench, Ended, Running, Surrounding
+from harness.properties.outcome import Cannot, Miss, Parts
+from harness.properties.poweroff import guest_that_powers_off
+
+AT_ONCE = 0.25
+"""Exit with the feature, as a share of the teardown that the same binary does without it."""
+ROUNDS = 3
+LARGE_RATIO, SMALL_EXTRA_S = 1.15, 0.020
+
+
+def exit_at_once(bench: Bench, parts: Parts) -> None:
+    """Row 1. One interleaved run: the binary without its option, then each trigger with it; medians."""
+    memory = 1024
+    _require_memory(memory)
+    triggers: dict[str, Callable[[], Ended]] = {
+        "SIGTERM": lambda: _ended(bench, memory, lambda running: running.signal(signal.SIGTERM)),
+        "SIGKILL": lambda: _ended(bench, memory, lambda running: running.signal(signal.SIGKILL)),
+        "SIGABRT, no core file": lambda: _ended(
+            bench, memory, lambda running: running.signal(signal.SIGABRT)
+        ),
+        "SIGABRT, core file": lambda: _aborted(bench, memory),
+        "quit": lambda: _ended(bench, memory, lambda running: running.send("quit")),
+        "power-off": lambda: _powered_off(bench, memory),
+    }
+    whole: list[float] = []
+    taken: dict[str, list[float]] = {name: [] for name in triggers}
+    problems: dict[str, Exception] = {}
+    for _ in range(ROUNDS):
+        whole.append(_synchronous(bench, memory))
+        for name, trigger in triggers.items():
+            if name not in problems:
+                try:
+                    taken[name].append(trigger().exit_s)
+                except (Miss, Cannot, HarnessError) as problem:
+                    problems[name] = problem
+    teardown_s = statistics.median(whole)
+    for name in triggers:
+        with parts.part(name) as figures:
+            if name in problems:
+                raise problems[name]
+            exit_s = statistics.median(taken[name])
+            figures |= {"exit_s": exit_s, "teardown_s": teardown_s}
+            if exit_s > AT_ONCE * teardown_s:
+                raise Miss(f"exit takes {_ms(exit_s)}, the whole teardown {_ms(teardown_s)}")
+
+
+def _require_memory(memory_mib: int) -> None:
+    reason = why_not(memory_mib)
+    if reason:
+        raise Cannot(reason)
+
+
+def _synchronous(bench: Bench, memory_mib: int) -> float:
+    """Exit latency of the binary without its option, in seconds."""
+    with bench.start(memory_mib=memory_mib, on=False) as running:
+        return running.end(lambda: running.signal(signal.SIGKILL)).exit_s
+
+
+def _ended(bench: Bench, memory_mib: int, pull: Callable[[Running], None]) -> Ended:
+    with bench.start(memory_mib=memory_mib) as running:
+        # Only the exit is of interest here: a helper that is slow to go is not waited for.
+        return running.end(lambda: pull(running), helper_limit_s=0)
+
+
+def _aborted(bench: Bench, memory_mib: int) -> Ended:
+    folder = bench.folder / "core"
+    folder.mkdir(exist_ok=True)
+    try:
+        with bench.start(
+            memory_mib=memory_mib, surrounding=Surrounding(core=True, folder=str(folder))
+        ) as running:
+            ended = running.end(lambda: running.signal(signal.SIGABRT), helper_limit_s=0)
+    except HarnessError as error:
+        raise _not_arranged(error) from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    if not ended.dumped:
+        raise Cannot("this machine writes no core files")
+    return ended
+
+
+def _powered_off(bench: Bench, memory_mib: int) -> Ended:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        guest = guest_that_powers_off(bench.task.binary.target, bench.folder, serial_fd=theirs.fileno())
+        with bench.start(*guest.words, memory_mib=memory_mib, pass_fds=(theirs.fileno(),)) as running:
+            if not guest.has_serial:
+                return running.end(lambda: running.send("cont"), helper_limit_s=0)
+            running.execute("cont")
+            ours.settimeout(30)
+            try:
+                ours.recv(1)
+            except OSError as error:
+                raise Miss("the guest that should power off did not boot") from error
+            return running.end(lambda: ours.sendall(b"x"), helper_limit_s=0)
+
+
+def _not_arranged(error: HarnessError) -> Exception:
+    """Cannot, when it was the prelude that failed and not QEMU."""
+    for line in (error.cause, *error.details):
+        if "prelude: " in line:
+            return Cannot(line.partition("prelude: ")[2])
+    return error
+
+
+def reclaim_without_delay(bench: Bench, parts: Parts) -> None:
+    """Row 2. Against base's exit, or that of the same binary without its option, in one interleaved run."""
+    bench.require_option()
+    with parts.part("1 GiB: exit of base + 20 ms") as figures:
+        _require_memory(1024)
+        _compare(bench, 1024, 5, lambda reference: reference + SMALL_EXTRA_S, figures)
+    wanted = bench.sizes[0]
+    fitting = [mib for mib in bench.sizes if mib >= min(4096, wanted) and why_not(mib) is None]
+    size = fitting[0] if fitting else wanted
+    with parts.part(f"{size // 1024} GiB: 1.15 times the exit of base") as figures:
+        _require_memory(size)
+        if size <= 1024:
+            raise Cannot("-Dmemory allows no larger guest")
+        _compare(bench, size, 3, lambda reference: reference * LARGE_RATIO, figures)
+    if size != 16384:
+        with parts.part("16 GiB"):
+            raise Cannot(f"-Dmemory allows {wanted} MiB" if wanted < 16384 else str(why_not(16384)))
+
+
+def _compare(
+    bench: Bench, memory_mib: int, rounds: int, allowed: Callable[[float], float], figures: dict[str, float]
+) -> None:
+    """Raise Miss unless the median of reclaim is within what the median of the reference allows.
+
+    Rounds are added, up to three times as many, while it is not: the medians of all of them count. There is
+    no use in that when the best round is worse than the worst of the reference allows.
+    """
+    reference, reclaim = [], []
+    for done in range(1, 3 * rounds + 1):
+        with bench.start(memory_mib=memory_mib, on=False, binary=bench.task.reference) as running:
+            reference.append(running.end(lambda one=running: one.signal(signal.SIGKILL)).exit_s)  # type: ignore[misc]
+        with bench.start(memory_mib=memory_mib) as running:
+            ended = running.end(lambda one=running: one.signal(signal.SIGKILL), helper_limit_s=60)  # type: ignore[misc]
+        if not ended.helpers:
+            raise Miss("no process shares QEMU's memory")
+        if ended.reclaim_s is None:
+            raise Miss("helper still lives 60 s after QEMU ended")
+        reclaim.append(ended.reclaim_s)
+        if done < rounds:
+            continue
+        own, base = statistics.median(reclaim), statistics.median(reference)
+        figures |= {"reclaim_s": own, "reference_exit_s": base, "ratio": own / base, "rounds": float(done)}
+        if own <= allowed(base):
+            return
+        if min(reclaim) > allowed(max(reference)):
+            break
+    raise Miss(f"memory is back after {_ms(own)}, a synchronous teardown takes {_ms(base)}")
+
+
+def pid_one(bench: Bench, parts: Parts) -> None:
+    """Row 14. The kernel kills all others of the namespace before process 1 is gone (pid_namespaces(7))."""
+    bench.require_option()
+    unshare = shutil.which("unshare")
+    with parts.part("exit waits for the helper") as figures:
+        if not unshare:
+            raise Cannot("unshare(1) is not installed")
+        if os.geteuid() != 0:
+            raise Cannot("making a PID namespace needs root")
+        words = (unshare, "--pid", "--fork", "--mount-proc")
+        _require_memory(1024)
+        whole, exits = [], []
+        for _ in range(ROUNDS):
+            whole.append(_synchronous(bench, 1024))
+            with bench.start(memory_mib=1024, prefix=words) as running:
+                running.helper()
+                ended = running.end(lambda one=running: one.signal(signal.SIGKILL))  # type: ignore[misc]
+            exits.append(ended.exit_s)
+            if ended.outlived:
+                raise Miss("the helper outlives process 1 of its namespace: not as documented")
+        exit_s, teardown_s = statistics.median(exits), statistics.median(whole)
+        figures |= {"exit_s": exit_s, "teardown_s": teardown_s}
+        if exit_s <= AT_ONCE * teardown_s:
+            raise Miss(f"exit takes {_ms(exit_s)} only, the teardown {_ms(teardown_s)}: not as documented")
+
+
+def _ms(seconds: float) -> str:
+    return f"{seconds * 1000:.3g} ms" if seconds < 1 else f"{seconds:.2f} s"

@@ -1,0 +1,167 @@
+"""Rows 8, 9, 10 and 13: how many helpers there are and when, and what does and does not end them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from harness.errors import HarnessError
+from harness.process import run
+from harness.properties import bpf, status
+from harness.properties.bench import Bench, Ended, Running, Surrounding, asynchronous
+from harness.properties.outcome import Cannot, Miss, Parts
+
+MEMORY_MIB = 512
+EXEC_SIGNAL = signal.SIGRTMIN + 5
+"""What exec_on_signal.c waits for; QEMU and the C library have no use for it."""
+EXEC_SOURCE = Path("tests") / "avocado" / "exec_on_signal.c"
+
+
+def one_at_most(bench: Bench, parts: Parts) -> None:
+    """Row 8. A filter kills a QEMU that tries to make a process which shares its memory."""
+    bench.require_option()
+    with parts.part("option given twice"), bench.start(*bench.words) as running:
+        running.helper()
+    try:
+        deadly = Surrounding(filter=bpf.on_shared_clone(bpf.KILL_PROCESS))
+    except KeyError as error:
+        raise Cannot(f"the number of clone is not known here for {error}") from error
+    with (
+        parts.part("the filter sees a helper being made"),
+        bench.run("-M", "none", surrounding=deadly) as child,
+    ):
+        if not child.has_ended(10) or child.process.wait() != -signal.SIGSYS:
+            raise Miss("QEMU does not make its helper by clone(2) with CLONE_VM: what follows proves nothing")
+    for name, words in {
+        "-version": ("-version",),
+        "-help": ("-help",),
+        "-machine help": ("-machine", "help"),
+    }.items():
+        with parts.part(name):
+            for before in (True, False):
+                given = (*bench.words, *words) if before else (*words, *bench.words)
+                _expect_none(bench, given, deadly)
+
+
+def _expect_none(bench: Bench, words: tuple[str, ...], deadly: Surrounding) -> None:
+    with bench.run(*words, surrounding=deadly, on=False) as child:
+        if not child.has_ended(10):
+            raise Miss("QEMU did not end")
+        ended = child.process.wait()
+        if ended == -signal.SIGSYS:
+            raise Miss("a helper is made")
+        if ended != 0:
+            raise Miss(f"QEMU ended with status {ended}")
+
+
+def helper_killed(bench: Bench, parts: Parts) -> None:
+    """Row 9."""
+    bench.require_option()
+    with bench.start(memory_mib=256) as running:
+        with parts.part("reaped"):
+            os.kill(running.helper(), signal.SIGKILL)
+            if not _soon(lambda: not running.helpers() and not status.zombies_below(running.pid)):
+                raise Miss("a zombie is left" if status.zombies_below(running.pid) else "it does not end")
+        with parts.part("QEMU runs on"):
+            running.execute("query-status")
+        with parts.part("one warning"):
+            _soon(lambda: _warnings(running) > 0)
+            time.sleep(0.2)  # for a second one
+            if _warnings(running) != 1:
+                raise Miss(f"QEMU prints {_warnings(running) or 'no'} warnings")
+        with parts.part("teardown is synchronous then"):
+            ended = running.end(lambda: running.signal(signal.SIGTERM))
+            if ended.helpers or ended.status not in (0, None):
+                raise Miss(f"{ended.helpers} processes shared the memory, and QEMU ended with {ended.status}")
+
+
+def _warnings(running: Running) -> int:
+    return sum("warning:" in line for line in running.log().splitlines())
+
+
+def _soon(holds: Callable[[], bool], timeout_s: float = 2.0) -> bool:
+    """Whether ``holds`` comes true within ``timeout_s`` seconds."""
+    deadline = time.monotonic() + timeout_s
+    while not holds():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.01)
+    return True
+
+
+def group_signals(bench: Bench, parts: Parts) -> None:
+    """Row 10."""
+    bench.require_option()
+    for name in ("TERM", "INT", "HUP", "QUIT", "KILL"):
+        number = getattr(signal, f"SIG{name}")
+        with parts.part(f"SIG{name}") as figures:
+            ended = asynchronous(lambda number=number: _group(bench, (), number))  # type: ignore[misc]
+            figures |= {"exit_s": ended.exit_s, "reclaim_s": ended.reclaim_s or 0}
+    for name, number in (("SIGTSTP", signal.SIGTSTP), ("SIGSTOP", signal.SIGSTOP)):
+        with parts.part(f"{name}, SIGCONT, SIGKILL for QEMU") as figures:
+            before = (number, signal.SIGCONT)
+            ended = asynchronous(lambda before=before: _group(bench, before, 0))  # type: ignore[misc]
+            figures |= {"exit_s": ended.exit_s, "reclaim_s": ended.reclaim_s or 0}
+
+
+def _group(bench: Bench, before: tuple[int, ...], last: int) -> Ended:
+    """End QEMU by signal ``last`` to its group, or by SIGKILL to itself, after the signals ``before``."""
+    with bench.start(memory_mib=MEMORY_MIB) as running:
+        helper = running.helper()
+        for number in before:
+            running.signal_group(number)
+            time.sleep(0.1)
+            state = status.fields(helper).get("State", "")
+            if number != signal.SIGCONT and state.startswith("T"):
+                raise Miss("the helper is stopped")
+        if running.helpers() != (helper,):
+            raise Miss("the helper is gone")
+        pull = (lambda: running.signal_group(last)) if last else (lambda: running.signal(signal.SIGKILL))
+        return running.end(pull)
+
+
+def execve_frees(bench: Bench, parts: Parts) -> None:
+    """Row 13. A preloaded object has QEMU's process execute another program when a signal comes."""
+    bench.require_option()
+    with parts.part("helper ends within 1 s of execve") as figures:
+        preload = _compile(bench.folder)
+        with bench.start(
+            memory_mib=256, surrounding=Surrounding(environment={"LD_PRELOAD": str(preload)})
+        ) as running:
+            helper = os.pidfd_open(running.helper())
+            try:
+                began = time.monotonic()
+                running.signal(EXEC_SIGNAL)
+                if not _soon(lambda: status.fields(running.pid).get("Name") == "sleep", 5):
+                    raise Cannot("QEMU's process did not execute the other program")
+                if not _soon(lambda: _gone(helper), 1):
+                    raise Miss("the helper holds the old memory 1 s after execve")
+                figures["gone_s"] = time.monotonic() - began
+            finally:
+                os.close(helper)
+            if status.fields(running.pid).get("Name") != "sleep":
+                raise Miss("the process did not live on")
+
+
+def _gone(pidfd: int) -> bool:
+    from harness.guest.spawn import wait_pidfd  # noqa: PLC0415
+
+    return wait_pidfd(pidfd, 0)
+
+
+def _compile(folder: Path) -> Path:
+    """The object to preload, compiled here. Raises Cannot without a C compiler."""
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    source = Path(__file__).resolve().parents[2] / EXEC_SOURCE
+    if compiler is None:
+        raise Cannot("no C compiler is installed")
+    made = folder / "exec_on_signal.so"
+    try:
+        run([compiler, "-shared", "-fPIC", "-o", made, source], timeout_s=60)
+    except HarnessError as error:
+        raise Cannot(f"the object to preload cannot be compiled: {error.cause}") from error
+    return made

@@ -1,0 +1,137 @@
+"""What is checked (ROWS, Task), on what (CheckedBinary), and what came out (PropertyRow, Part).
+
+PropertyRow and Part are those of ``build/results/properties.json``; docs/results.md is generated from them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Annotated
+
+import msgspec
+
+from harness.errors import OptionError
+
+
+def _about(text: str) -> msgspec.Meta:
+    return msgspec.Meta(description=text)
+
+
+ROWS = {
+    1: "exit at once",
+    2: "memory back without delay",
+    3: "-daemonize: one helper, the daemon's",
+    4: "-runas: the helper ends with QEMU",
+    5: "helper as confined as QEMU",
+    6: "works when QEMU is confined",
+    7: "ready before the guest, or an error",
+    8: "one helper at most, none for -help",
+    9: "helper killed: warned, reaped, runs on",
+    10: "signals to the process group",
+    11: "no descriptor of QEMU's, old kernels",
+    12: "no libc state, a stack with a guard",
+    13: "execve of QEMU frees the old memory",
+    14: "pid 1 of a namespace: as documented",
+    15: "other hosts and configurations",
+}
+"""Number and short title of each property."""
+
+OUTCOMES = ("pass", "fail", "cancel")
+
+
+class CheckedBinary(msgspec.Struct, frozen=True, kw_only=True):
+    """A QEMU binary under the name of its variant."""
+
+    variant: Annotated[str, _about("pristine, base, patched, or the name given with --binary")]
+    target: Annotated[str, _about("guest architecture, such as x86_64-softmmu")]
+    path: Annotated[str, _about("the binary")]
+    words: Annotated[
+        tuple[str, ...], _about("words that switch asynchronous teardown on; none: it has no such option")
+    ] = ()
+
+
+class Task(msgspec.Struct, frozen=True, kw_only=True):
+    """One row to check on one binary. ``reference`` is a binary without the feature (base), if any."""
+
+    index: int
+    row: int
+    binary: CheckedBinary
+    reference: CheckedBinary | None
+    firmware: tuple[str, ...]
+    memory_mib: int
+    """The largest guest that may be started."""
+    timeout_s: float
+
+    @property
+    def name(self) -> str:
+        """A short name, good for a file name."""
+        target = self.binary.target.removesuffix("-softmmu")
+        return f"row{self.row:02}-{self.binary.variant}-{target}"
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True):
+    """One check of a row."""
+
+    name: Annotated[str, _about("what was tried")]
+    outcome: Annotated[str, _about("pass, fail, or cancel: could not be tried here")]
+    reason: Annotated[str, _about("one line: why it failed or could not be tried")] = ""
+    figures: Annotated[dict[str, float], _about("what was measured; the name ends with the unit")] = {}
+
+
+class PropertyRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One property, checked on one binary."""
+
+    row: Annotated[int, _about("number of the property, from 1 to 15")]
+    title: Annotated[str, _about("the property in a few words")]
+    variant: Annotated[str, _about("name of the binary")]
+    target: Annotated[str, _about("guest architecture")]
+    outcome: Annotated[str, _about("pass, fail or cancel")]
+    reason: Annotated[str, _about("one line: why failed or cancelled; after pass, what was not tried")] = ""
+    expected: Annotated[
+        str, _about("the outcome that is known for this variant; empty where nothing is known")
+    ] = ""
+    seconds: Annotated[float, _about("how long the check took")] = 0.0
+    parts: Annotated[
+        tuple[Part, ...], _about("the checks that make the row, in the order they were made")
+    ] = ()
+
+    @property
+    def is_surprise(self) -> bool:
+        """Whether the outcome is known to be another. What could not be tried surprises nobody."""
+        return self.expected != "" and self.outcome not in (self.expected, "cancel")
+
+
+def outcome_of(parts: Sequence[Part]) -> tuple[str, str]:
+    """Outcome and reason of a row: the first failure; else pass, if anything could be tried."""
+    failed = [part for part in parts if part.outcome == "fail"]
+    cancelled = [part for part in parts if part.outcome == "cancel"]
+    if failed:
+        more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
+        return "fail", f"{failed[0].name}: {failed[0].reason}{more}"
+    if len(cancelled) == len(parts):
+        return "cancel", cancelled[0].reason if cancelled else "nothing was tried"
+    return "pass", "; ".join(f"not tried: {part.name}: {part.reason}" for part in cancelled)
+
+
+def worst(outcomes: Sequence[str]) -> str:
+    """The outcome that stands for several: any fail, else any pass, else cancel."""
+    return next((outcome for outcome in ("fail", "pass") if outcome in outcomes), "cancel")
+
+
+def parse_rows(text: str) -> tuple[int, ...]:
+    """Row numbers of a list such as ``1,3-5``, sorted, each once. Raises OptionError."""
+    found: set[int] = set()
+    for item in text.split(","):
+        match = re.fullmatch(r"\s*(\d{1,3})(?:-(\d{1,3}))?\s*", item)
+        if match is None:
+            raise OptionError(
+                f"--rows: {item.strip()!r} is not a row", "write numbers and ranges: --rows 1,3-5"
+            )
+        first, last = int(match[1]), int(match[2] or match[1])
+        if first > last or first < min(ROWS) or last > max(ROWS):
+            raise OptionError(
+                f"--rows: there is no row {item.strip()}", f"write numbers from {min(ROWS)} to {max(ROWS)}"
+            )
+        found.update(range(first, last + 1))
+    return tuple(sorted(found))

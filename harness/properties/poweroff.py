@@ -1,0 +1,68 @@
+"""Guests that power themselves off, a few instructions each, without an operating system."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.properties.outcome import Cannot
+
+_X86 = bytes.fromhex(
+    "fa"  # cli
+    "ba f8 03"  # mov dx, 0x3f8      COM1, transmit (16550 data sheet)
+    "b0 52"  # mov al, 'R'
+    "ee"  # out dx, al
+    "ba fd 03"  # mov dx, 0x3fd      line status
+    "ec"  # in al, dx
+    "a8 01"  # test al, 1            a byte has come?
+    "74 f8"  # jz -8                 not yet: look again
+    "ba 04 06"  # mov dx, 0x604      PM1a control: SeaBIOS puts ICH9's power management at 0x600
+    "b8 00 20"  # mov ax, 0x2000     SLP_EN with SLP_TYP 0, which is S5 (ACPI 4.8.3.2; QEMU hw/acpi/core.c)
+    "ef"  # out dx, ax
+    "f4 eb fd"  # hlt; jmp -3
+)
+_S390X = bytes.fromhex(
+    "a7 18 00 00"  # lhi %r1, 0      address of the only CPU
+    "ae 01 00 05"  # sigp %r0, %r1, 5   stop: the last CPU that stops shuts the machine down
+    "a7 f4 00 00"  # j .
+)
+_S390X_START = 0x200
+
+
+@dataclass(frozen=True, kw_only=True)
+class PowerOff:
+    """``words`` for QEMU. With ``has_serial``, it sends a byte when it is ready and ends when it gets one;
+    else it ends as soon as it runs."""
+
+    words: tuple[str, ...]
+    has_serial: bool
+
+
+def boot_sector() -> bytes:
+    """A disk of one sector that a PC boots."""
+    return _X86.ljust(510, b"\0") + b"\x55\xaa"
+
+
+def s390x_image() -> bytes:
+    """An image for ``-kernel``: at 0 the short PSW that QEMU starts it with (hw/s390x/ipl.c); then code."""
+    psw = (0x00080000).to_bytes(4, "big") + (0x80000000 | _S390X_START).to_bytes(4, "big")
+    return psw.ljust(_S390X_START, b"\0") + _S390X
+
+
+def guest_that_powers_off(target: str, folder: Path, *, serial_fd: int) -> PowerOff:
+    """The guest for ``target``; its image lies in ``folder``. Raises Cannot for other architectures."""
+    image = folder / f"poweroff-{target}.img"
+    if target == "x86_64-softmmu":
+        image.write_bytes(boot_sector())
+        disk = f"driver=file,filename={image},node-name=disk"
+        return PowerOff(
+            words=(
+                *("-blockdev", disk, "-device", "ide-hd,drive=disk"),
+                *("-chardev", f"socket,id=serial,fd={serial_fd}", "-device", "isa-serial,chardev=serial"),
+            ),
+            has_serial=True,
+        )
+    if target == "s390x-softmmu":
+        image.write_bytes(s390x_image())
+        return PowerOff(words=("-kernel", str(image)), has_serial=False)
+    raise Cannot(f"no guest that powers off is known for {target}")

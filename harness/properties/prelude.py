@@ -1,0 +1,100 @@
+"""Make an unusual surrounding for QEMU, then become QEMU. Run as a file by bench.py, never imported.
+
+    prelude.py SETTINGS PROGRAM WORD...
+
+SETTINGS is JSON (bench.Surrounding). It runs after harness/guest/launcher.py, in the same process.
+"""
+
+import contextlib
+import ctypes
+import json
+import os
+import resource
+import sys
+
+CLONE_NEWNS, MS_REC, MS_PRIVATE, MNT_DETACH = 0x20000, 0x4000, 1 << 18, 2  # linux/sched.h, linux/mount.h
+PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 38, 22, 2  # linux/prctl.h, linux/seccomp.h
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+class Insn(ctypes.Structure):
+    _fields_ = (
+        ("code", ctypes.c_ushort),
+        ("jt", ctypes.c_ubyte),
+        ("jf", ctypes.c_ubyte),
+        ("k", ctypes.c_uint),
+    )
+
+
+class Program(ctypes.Structure):
+    _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.POINTER(Insn)))
+
+
+def check(answer: int, what: str) -> None:
+    if answer != 0:
+        sys.exit(f"prelude: {what}: {os.strerror(ctypes.get_errno())}")
+
+
+def leave_proc() -> None:
+    """A mount namespace of our own, without /proc."""
+    check(libc.unshare(CLONE_NEWNS), "unshare")
+    check(libc.mount(None, b"/", None, MS_REC | MS_PRIVATE, None), "mount")
+    check(libc.umount2(b"/proc", MNT_DETACH), "umount /proc")
+
+
+def allow_core() -> None:
+    """No limit for a core file; a small one: that it is written matters, not its size (core(5))."""
+    with open("/proc/self/coredump_filter", "w", encoding="ascii") as stream:  # noqa: PTH123
+        stream.write("0")
+    try:
+        resource.setrlimit(resource.RLIMIT_CORE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    except (OSError, ValueError):
+        sys.exit("prelude: RLIMIT_CORE cannot be raised")
+
+
+def install(instructions: list[list[int]]) -> None:
+    """Put this process under a filter; with no_new_privs only where the filter is refused otherwise."""
+    array = (Insn * len(instructions))(*(Insn(*fields) for fields in instructions))
+    program = Program(len(instructions), array)
+    if libc.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.byref(program), 0, 0) != 0:
+        check(libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "no_new_privs")
+        check(libc.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.byref(program), 0, 0), "seccomp")
+
+
+def main() -> None:
+    settings = json.loads(sys.argv[1])
+    words = sys.argv[2:]
+    os.environ.update(settings["environment"])
+    if settings["cgroup"]:
+        with open(f"{settings['cgroup']}/cgroup.procs", "w", encoding="ascii") as stream:  # noqa: PTH123
+            stream.write("0")
+    for number in settings["copies_at"]:
+        os.dup2(settings["copy_of"], number)
+    if settings["folder"]:
+        os.chdir(settings["folder"])
+    if settings["core"]:
+        allow_core()
+    # Opened now: what follows may take away the right to reach it.
+    program = os.open(words[0], os.O_RDONLY | os.O_CLOEXEC)
+    if settings["no_proc"]:
+        leave_proc()
+    if settings["uid"]:
+        os.setgroups([])
+        os.setresgid(*[settings["uid"]] * 3)
+        os.setresuid(*[settings["uid"]] * 3)
+    if settings["processes"]:
+        resource.setrlimit(resource.RLIMIT_NPROC, (settings["processes"], settings["processes"]))
+    if settings["files"]:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (settings["files"], settings["files"]))
+    if settings["filter"]:
+        install(settings["filter"])
+    with contextlib.suppress(OSError):
+        os.execve(program, words, os.environ)  # noqa: S606 - no shell is wanted
+    try:
+        os.execv(words[0], words)  # noqa: S606 - a script cannot be executed by its descriptor
+    except OSError as error:
+        sys.exit(f"prelude: cannot execute {words[0]}: {error.strerror}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,164 @@
+"""``build/results/properties.json``: made, kept, shown as a table, and judged."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from harness.errors import PropertyError
+from harness.jsonfile import write_json
+from harness.layout import Layout
+from harness.options import Options
+from harness.progress import Reporter
+from harness.properties import ROWS, CheckedBinary, PropertyRow, run_properties, worst
+from harness.report.host import host_facts
+from harness.report.model import HostFacts
+
+SCHEMA = 1
+_STYLES = {"pass": "green", "fail": "red", "cancel": "yellow"}
+
+
+def _about(text: str) -> msgspec.Meta:
+    return msgspec.Meta(description=text)
+
+
+class PropertiesResults(msgspec.Struct, frozen=True, kw_only=True):
+    """The properties of some binaries, whole."""
+
+    schema: Annotated[int, _about("version of this format")] = SCHEMA
+    command: Annotated[str, _about("the command that makes this run again")]
+    started: Annotated[str, _about("ISO 8601, UTC")]
+    finished: Annotated[str, _about("ISO 8601, UTC; when the last row was written")]
+    complete: Annotated[bool, _about("false when the run was stopped before its end")]
+    host: Annotated[HostFacts, _about("the machine")]
+    options: Annotated[dict[str, Any], _about("every option with the value that was used")]
+    binaries: Annotated[tuple[CheckedBinary, ...], _about("what was checked")]
+    rows: Annotated[
+        tuple[PropertyRow, ...], _about("a row for each property and binary, in the order of the run")
+    ]
+
+
+def properties_file(layout: Layout) -> Path:
+    """Where the results are."""
+    return layout.results / "properties.json"
+
+
+def record_properties(
+    layout: Layout,
+    options: Options,
+    binaries: Sequence[CheckedBinary],
+    rows: Sequence[int],
+    reporter: Reporter,
+    *,
+    command: str,
+) -> PropertiesResults:
+    """Check ``rows`` on ``binaries``; properties.json is written after each: a stopped run keeps them.
+
+    Raises what run_properties raises.
+    """
+    started, host = _now(), host_facts()
+    done: list[PropertyRow] = []
+
+    def keep(made: Sequence[PropertyRow], *, complete: bool) -> PropertiesResults:
+        results = PropertiesResults(
+            command=command,
+            started=started,
+            finished=_now(),
+            complete=complete,
+            host=host,
+            options={
+                field.name: getattr(options, field.name)
+                for field in dataclasses.fields(options)
+                if field.name != "given"
+            },
+            binaries=tuple(binaries),
+            rows=tuple(made),
+        )
+        write_json(properties_file(layout), results)
+        return results
+
+    def on_row(row: PropertyRow) -> None:
+        done.append(row)
+        keep(done, complete=False)
+
+    return keep(run_properties(layout, options, binaries, rows, reporter, on_row=on_row), complete=True)
+
+
+def render_properties(results: PropertiesResults) -> RenderableType:
+    """Properties by binaries; below it the reasons, the surprises first."""
+    variants = list(dict.fromkeys(row.variant for row in results.rows))
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    table.add_column("#", justify="right")
+    table.add_column("property")
+    for variant in variants:
+        table.add_column(variant)
+    for number in dict.fromkeys(row.row for row in results.rows):
+        cells = (
+            _cell([row for row in results.rows if (row.row, row.variant) == (number, variant)])
+            for variant in variants
+        )
+        table.add_row(str(number), ROWS[number], *cells)
+    parts: list[RenderableType] = [_heading(results), Text(), table]
+    notes = [_note(row) for row in sorted(results.rows, key=lambda row: not row.is_surprise) if row.reason]
+    if notes:
+        parts += [Text(), *notes]
+    if not results.complete:
+        parts.append(Text("The run was stopped before its end.", style="yellow"))
+    return Group(*parts)
+
+
+def check_properties(layout: Layout, results: PropertiesResults) -> None:
+    """Raise PropertyError when a row is not what it is known to be, with each such row in a line."""
+    surprises = [row for row in results.rows if row.is_surprise]
+    if surprises:
+        raise PropertyError(
+            f"{len(surprises)} of {len(results.rows)} properties are not as expected",
+            f"see the parts of these rows in {properties_file(layout)}, and QEMU's logs below "
+            f"{layout.build / 'avocado' / 'jobs'}",
+            details=tuple(
+                f"row {row.row} of {_who(row)}: {row.outcome} instead of {row.expected}"
+                + (f": {row.reason}" if row.reason else "")
+                for row in surprises
+            ),
+            log=layout.logs / "avocado.log",
+        )
+
+
+def _heading(results: PropertiesResults) -> Text:
+    targets = ", ".join(dict.fromkeys(binary.target.removesuffix("-softmmu") for binary in results.binaries))
+    host = results.host
+    return Text(
+        f"Properties of asynchronous teardown: {targets}\n"
+        f"{host.distribution}, Linux {host.kernel}, {host.cpus} CPUs, {host.memory_mib // 1024} GiB"
+    )
+
+
+def _cell(rows: Sequence[PropertyRow]) -> Text:
+    """The worst outcome of a property of a variant, over its targets; marked when it is not the known one."""
+    if not rows:
+        return Text("\N{EN DASH}")
+    outcome = worst([row.outcome for row in rows])
+    surprise = any(row.is_surprise for row in rows)
+    return Text(outcome + (" !" if surprise else ""), style="bold red" if surprise else _STYLES[outcome])
+
+
+def _note(row: PropertyRow) -> Text:
+    mark = f" (instead of {row.expected})" if row.is_surprise else ""
+    return Text(f"{row.row} {_who(row)} {row.outcome}{mark}: {row.reason}")
+
+
+def _who(row: PropertyRow) -> str:
+    return f"{row.variant} {row.target.removesuffix('-softmmu')}"
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

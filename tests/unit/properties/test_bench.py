@@ -1,0 +1,165 @@
+"""The bench on a stand-in for QEMU, with a real helper: another process with the same memory."""
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from harness.errors import GuestError
+from harness.properties import bench, failures, status
+from harness.properties.bench import PRELUDE, Bench, Ended, Surrounding, asynchronous
+from harness.properties.bpf import deny
+from harness.properties.outcome import Cannot, Miss
+from harness.properties.poweroff import boot_sector, guest_that_powers_off, s390x_image
+
+from ..guest.support import fake_binary
+from .support import make_binary, make_task
+
+
+@pytest.fixture
+def make_bench(tmp_path):
+    def make(*words):
+        binary = make_binary(path=fake_binary(tmp_path), words=words)
+        return Bench(make_task(binary=binary), tmp_path)
+
+    yield make
+    ctypes.CDLL(None).prctl(bench.PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
+
+
+def test_a_helper_that_outlives_qemu_is_timed(make_bench):
+    with make_bench("-fake", "helper:700000").start() as running:
+        assert len(running.helpers()) == 1
+        ended = running.end(lambda: running.signal(signal.SIGKILL))
+    assert (ended.helpers, ended.outlived, ended.status) == (1, 1, -signal.SIGKILL)
+    assert ended.exit_s < ended.reclaim_s < 3
+
+
+def test_a_helper_that_stays_is_told_and_killed(make_bench):
+    with make_bench("-fake", "helper:60000000").start() as running:
+        helper = running.helper()
+        ended = running.end(lambda: running.signal(signal.SIGKILL), helper_limit_s=0)
+    assert ended.reclaim_s is None
+    assert not Path(f"/proc/{helper}").exists() or status.fields(helper)["State"].startswith("Z")
+
+
+def test_nothing_is_left_when_a_check_is_thrown_out(make_bench):
+    made = make_bench("-fake", "helper:60000000")
+    with pytest.raises(ZeroDivisionError), made.start() as running:  # noqa: PT012 - thrown out of a block
+        helper = running.helper()
+        raise ZeroDivisionError
+    assert not Path(f"/proc/{helper}").exists()
+    assert not Path(f"/proc/{running.pid}").exists()
+
+
+def test_no_helper_is_a_miss_and_a_dead_qemu_an_error(make_bench):
+    with make_bench().start() as running, pytest.raises(Miss, match="no processes"):
+        running.helper()
+    with pytest.raises(GuestError, match="bad luck"), make_bench("-fake", "die").start():
+        pass
+    with pytest.raises(Cannot, match="no such option"):
+        make_bench().require_option()
+
+
+def ended(exit_s, reclaim_s, helpers=1, statuses=(0,)):
+    return Ended(exit_s=exit_s, reclaim_s=reclaim_s, helpers=helpers, statuses=statuses, status=0)
+
+
+@pytest.mark.parametrize(
+    ("result", "reason"),
+    [
+        (ended(0.1, 0.1, helpers=0, statuses=()), "no process shares"),
+        (ended(0.1, None), "still lives 3 s"),
+        (ended(0.001, 0.1, statuses=(-9,)), "ended by SIGKILL"),
+        (ended(0.1, 0.12), "exit took 100 ms of the 120 ms"),
+    ],
+)
+def test_what_is_not_asynchronous(result, reason):
+    with pytest.raises(Miss, match=reason):
+        asynchronous(lambda: result)
+
+
+def test_a_slow_exit_is_tried_again():
+    results = [ended(0.1, 0.12), ended(0.01, 0.12)]
+    assert asynchronous(lambda: results.pop(0)).exit_s == 0.01
+
+
+def prelude(surrounding, code, **settings):
+    words = [sys.executable, "-IS", "-c", code]
+    return subprocess.run(
+        [sys.executable, "-I", "-S", str(PRELUDE), msgspec.json.encode(surrounding).decode(), *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        **settings,
+    )
+
+
+def test_the_prelude_arranges_what_it_is_told(tmp_path):
+    code = "import os, resource as r; print(os.getcwd(), os.environ['A'], r.getrlimit(r.RLIMIT_NOFILE)[0])"
+    made = prelude(Surrounding(folder=str(tmp_path), environment={"A": "b"}, files=64), code)
+    assert made.stdout == f"{tmp_path} b 64\n"
+
+
+def test_the_prelude_s_filter_takes_a_call_away():
+    filtered = Surrounding(filter=deny({434: 38}))
+    assert (
+        "38"
+        in prelude(filtered, "import os\ntry: os.pidfd_open(1)\nexcept OSError as e: print(e.errno)").stdout
+    )
+
+
+def test_what_the_prelude_cannot_do_is_told_apart(tmp_path):
+    made = prelude(Surrounding(folder=str(tmp_path)), "", cwd="/")
+    assert made.returncode == 0
+    error = GuestError("QEMU ended", "x", details=("prelude: unshare: Operation not permitted",))
+    with pytest.raises(Cannot, match="unshare: Operation not permitted"), failures.arranged():
+        raise error
+    with pytest.raises(GuestError), failures.arranged():
+        raise GuestError("QEMU ended", "x")
+
+
+@pytest.mark.parametrize(
+    ("lines", "cause", "state"),
+    [
+        (("qemu: Asynchronous teardown: cannot: Too many open files",), "ended, with status 1", "told"),
+        (("qemu: Asynchronous teardown: cannot: Too many open files",), "ended, with signal 6", "other"),
+        (("qemu: Too many open files",), "ended, with status 1", "other"),
+        (("qemu: async-teardown: Operation not permitted",), "ended, with status 1", "other"),
+        (("prelude: setrlimit: no",), "ended, with status 1", "prelude"),
+    ],
+)
+def test_an_error_has_to_name_the_feature_and_the_reason(lines, cause, state):
+    import errno
+
+    assert failures._judge(GuestError(cause, "x", details=lines), errno.EMFILE).state == state
+
+
+def test_descriptors_are_compared_by_what_they_open():
+    with subprocess.Popen(["sleep", "9"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as child:
+        try:
+            assert status.shared_descriptors(os.getpid(), child.pid) in ((2,), ())
+            assert status.differences(os.getpid(), child.pid) == ()
+            assert status.session_of(child.pid) == os.getsid(0)
+        finally:
+            child.kill()
+
+
+def test_images_of_guests_that_power_off(tmp_path):
+    assert len(boot_sector()) == 512
+    assert boot_sector().endswith(b"\x55\xaa")
+    assert s390x_image()[:8].hex() == "0008000080000200"
+    assert s390x_image()[0x200:0x208].hex() == "a7180000ae010005"
+    assert guest_that_powers_off("x86_64-softmmu", tmp_path, serial_fd=7).has_serial
+    assert not guest_that_powers_off("s390x-softmmu", tmp_path, serial_fd=7).has_serial
+    with pytest.raises(Cannot, match="ppc64"):
+        guest_that_powers_off("ppc64-softmmu", tmp_path, serial_fd=7)
+
+
+def test_sizes_that_are_allowed(tmp_path):
+    assert Bench(make_task(memory_mib=5000), tmp_path).sizes[0] == 4096
+    assert bench.HELPER_LIMIT_S == 3

@@ -1,0 +1,175 @@
+import errno
+import platform
+import struct
+import sys
+
+import pytest
+
+from harness.properties import bpf, sandbox
+from harness.properties.bpf import ALLOW, ERRNO, KILL_PROCESS, LD_ABS, RET_K, Call, Insn, run, verdict
+from harness.properties.outcome import Miss
+
+ARCH = bpf.AUDIT_ARCH.get(platform.machine(), 1)
+RET_A, TAX, TXA, ST, STX, LD_MEM, LDX_MEM, LD_IMM, LDX_IMM, LD_LEN = (
+    0x16,
+    0x07,
+    0x87,
+    0x02,
+    0x03,
+    0x60,
+    0x61,
+    0x00,
+    0x01,
+    0x80,
+)
+
+
+def do(*program):
+    return run([Insn(*fields) for fields in program], Call(7, ARCH, (1, 2, 3)))
+
+
+def test_a_call_has_the_layout_of_the_kernel_s_struct():
+    data = Call(59, 0xC000003E, (1, 2)).data()
+    assert len(data) == 64
+    assert struct.unpack("=IIQ6Q", data) == (59, 0xC000003E, 0, 1, 2, 0, 0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("code", "a", "k", "result"),
+    [
+        (0x04, 5, 3, 8),
+        (0x14, 3, 5, 0xFFFFFFFE),
+        (0x24, 5, 3, 15),
+        (0x34, 7, 2, 3),
+        (0x34, 7, 0, 0),
+        (0x44, 5, 2, 7),
+        (0x54, 7, 5, 5),
+        (0x64, 1, 31, 0x80000000),
+        (0x74, 0x80000000, 31, 1),
+        (0x84, 1, 0, 0xFFFFFFFF),
+        (0xA4, 6, 3, 5),
+    ],
+)
+def test_arithmetic_is_of_32_bits(code, a, k, result):
+    assert do((LD_IMM, 0, 0, a), (code, 0, 0, k), (RET_A, 0, 0, 0)) == result
+    assert do((LD_IMM, 0, 0, a), (LDX_IMM, 0, 0, k), (code | 0x08, 0, 0, 9), (RET_A, 0, 0, 0)) == result
+
+
+@pytest.mark.parametrize(
+    ("code", "a", "k", "holds"),
+    [
+        (0x15, 4, 4, True),
+        (0x15, 4, 5, False),
+        (0x25, 5, 4, True),
+        (0x25, 4, 4, False),
+        (0x35, 4, 4, True),
+        (0x35, 3, 4, False),
+        (0x45, 6, 4, True),
+        (0x45, 2, 4, False),
+    ],
+)
+def test_jumps(code, a, k, holds):
+    ends = ((RET_K, 0, 0, 1), (RET_K, 0, 0, 0))
+    assert do((LD_IMM, 0, 0, a), (code, 0, 1, k), *ends) == holds
+    assert do((LD_IMM, 0, 0, a), (LDX_IMM, 0, 0, k), (code | 0x08, 0, 1, 99), *ends) == holds
+
+
+def test_loads_moves_and_memory():
+    low = 16 + (4 if sys.byteorder == "big" else 0)
+    assert do((LD_ABS, 0, 0, low), (RET_A, 0, 0, 0)) == 1
+    assert do((LD_LEN, 0, 0, 0), (TAX, 0, 0, 0), (LD_IMM, 0, 0, 0), (TXA, 0, 0, 0), (RET_A, 0, 0, 0)) == 64
+    assert do((LD_IMM, 0, 0, 9), (ST, 0, 0, 3), (LD_IMM, 0, 0, 0), (LD_MEM, 0, 0, 3), (RET_A, 0, 0, 0)) == 9
+    program = ((LDX_IMM, 0, 0, 8), (STX, 0, 0, 0), (LDX_MEM, 0, 0, 0), (TXA, 0, 0, 0), (RET_A, 0, 0, 0))
+    assert do(*program) == 8
+    assert do((0x05, 0, 0, 1), (RET_K, 0, 0, 1), (RET_K, 0, 0, 2)) == 2
+
+
+@pytest.mark.parametrize(
+    "program",
+    [((LD_IMM, 0, 0, 1),), ((LD_ABS, 0, 0, 62), (RET_A, 0, 0, 0)), ((0x94, 0, 0, 1),), ((0x28, 0, 0, 0),)],
+)
+def test_what_the_kernel_would_not_take(program):
+    with pytest.raises(bpf.FilterError):
+        do(*program)
+
+
+def test_the_strictest_filter_decides():
+    def fixed(action):
+        return (Insn(RET_K, 0, 0, action),)
+
+    call = Call(1, ARCH)
+    assert verdict((), call) == ALLOW
+    assert verdict((fixed(ALLOW), fixed(ERRNO | 1)), call) == ERRNO
+    assert verdict((fixed(ERRNO), fixed(KILL_PROCESS), fixed(0)), call) == KILL_PROCESS
+    assert verdict((fixed(ERRNO), fixed(0)), call) == 0
+
+
+def test_absent_calls():
+    program = bpf.deny({434: errno.ENOSYS, 436: errno.EPERM})
+    assert run(program, Call(434, ARCH)) == ERRNO | errno.ENOSYS
+    assert run(program, Call(436, ARCH)) == ERRNO | errno.EPERM
+    assert run(program, Call(435, ARCH)) == ALLOW
+
+
+@pytest.mark.parametrize("machine", ["x86_64", "s390x", "aarch64"])
+def test_only_a_process_that_shares_memory_is_refused(monkeypatch, machine):
+    monkeypatch.setattr(bpf.platform, "machine", lambda: machine)
+    program, number = bpf.on_shared_clone(KILL_PROCESS), bpf._CLONE[machine]
+
+    def clone(flags):
+        return run(program, Call(number, ARCH, (0, flags) if machine == "s390x" else (flags, 0)))
+
+    assert clone(0x100) == KILL_PROCESS
+    assert clone(0x100 | 0x200) == KILL_PROCESS
+    assert clone(0x100 | 0x10000) == ALLOW
+    assert clone(17) == ALLOW
+    assert run(program, Call(435, ARCH)) == ERRNO | errno.ENOSYS
+    assert run(program, Call(1, ARCH, (0x100, 0x100))) == ALLOW
+
+
+NAMES = {
+    name: number
+    for number, name in enumerate((*sandbox.FORBIDDEN, "exit", "exit_group", "clone", "mmap"), 1000)
+}
+
+
+@pytest.fixture
+def named(monkeypatch):
+    monkeypatch.setattr(sandbox.platform, "machine", lambda: "s390x")
+    monkeypatch.setattr(bpf, "syscall_number", NAMES.get)
+
+
+def only(*names):
+    """A filter that allows just these calls."""
+    program = [Insn(LD_ABS, 0, 0, 0)]
+    for name in names:
+        program += [Insn(bpf.JEQ, 0, 1, NAMES[name]), Insn(RET_K, 0, 0, ALLOW)]
+    return [(*program, Insn(RET_K, 0, 0, KILL_PROCESS))]
+
+
+@pytest.mark.usefixtures("named")
+def test_a_filter_that_lets_it_end_and_no_more_is_right():
+    sandbox.check_filters(only("exit"))
+    sandbox.check_filters(only("exit_group"))
+
+
+@pytest.mark.usefixtures("named")
+@pytest.mark.parametrize("extra", ["execve", "clone", "mmap", "personality"])
+def test_a_filter_that_allows_too_much_is_told(extra):
+    with pytest.raises(Miss, match=f"allows {extra}$"):
+        sandbox.check_filters(only("exit", extra))
+
+
+@pytest.mark.usefixtures("named")
+def test_a_filter_that_does_not_let_it_end():
+    with pytest.raises(Miss, match="does not let it end"):
+        sandbox.check_filters(only())
+    with pytest.raises(Miss, match="allows execve, execveat"):
+        sandbox.check_filters([])
+
+
+def test_calls_of_another_architecture_are_tried(monkeypatch, named):
+    monkeypatch.setattr(sandbox.platform, "machine", lambda: "x86_64")
+    monkeypatch.setitem(NAMES, "i386", 11)
+    with pytest.raises(Miss, match="execve of i386"):
+        sandbox.check_filters(only("exit", "i386"))

@@ -1,0 +1,126 @@
+from pathlib import Path
+
+import pytest
+
+from harness.properties import code, status
+from harness.properties.code import Function, closure_faults, fault_of, leads_to, read_listing, read_symbols
+from harness.properties.outcome import Cannot
+
+LISTING = """
+/q:     file format elf64-x86-64
+
+Disassembly of section .text:
+
+00000000005a0000 <helper_main>:
+  5a0000:	push   %rbx
+  5a0001:	call   5a0100 <helper_setup>
+  5a0006:	syscall
+  5a0008:	ret
+"""
+
+
+def test_listings_and_symbols_are_read():
+    assert read_listing(LISTING) == [
+        ("push", "%rbx"),
+        ("call", "5a0100 <helper_setup>"),
+        ("syscall", ""),
+        ("ret", ""),
+    ]
+    table = "0000000000001000 0000000000000020 t helper_main\n0000000000002000 0000000000000004 D data\n"
+    assert read_symbols(table) == {0x1000: Function(name="helper_main", address=0x1000, size=0x20)}
+
+
+@pytest.mark.parametrize(
+    ("machine", "mnemonic", "operands", "fault"),
+    [
+        ("EM_X86_64", "mov", "%fs:0x28,%rax", "thread-local"),
+        ("EM_X86_64", "call", "2f0 <__errno_location@plt>", "__errno_location() of the C library"),
+        ("EM_X86_64", "call", "*0x2fe2(%rip)        # 3fd8 <read@GLIBC_2.2.5>", "through a pointer"),
+        ("EM_X86_64", "jmp", "*%rax", "through a pointer"),
+        ("EM_X86_64", "jmp", "1130 <f+0x30>", None),
+        ("EM_X86_64", "lea", "0x10(%rip),%rax        # 20 <read@plt>", None),
+        ("EM_X86_64", "syscall", "", None),
+        ("EM_S390", "ear", "%r1,%a0", "thread-local"),
+        ("EM_S390", "brasl", "%r14,1000 <write@plt>", "write() of the C library"),
+        ("EM_S390", "br", "%r14", None),
+        ("EM_AARCH64", "mrs", "x0, tpidr_el0", "thread-local"),
+        ("EM_AARCH64", "bl", "4a0 <read@plt>", "read() of the C library"),
+        ("EM_AARCH64", "blr", "x1", "through a pointer"),
+    ],
+)
+def test_single_instructions(machine, mnemonic, operands, fault):
+    found = fault_of(machine, mnemonic, operands)
+    assert (found is None) if fault is None else fault in found
+
+
+def test_where_calls_lead():
+    assert leads_to("EM_X86_64", "call", "5a0100 <helper_setup>") == 0x5A0100
+    assert leads_to("EM_X86_64", "jne", "5a0108 <helper_main+0x8>") == 0x5A0108
+    assert leads_to("EM_X86_64", "mov", "0x10(%rip),%rax        # 20 <x>") is None
+
+
+class FakeCode:
+    machine = "EM_X86_64"
+
+    def __init__(self, bodies):
+        self.functions = {
+            address: Function(name=name, address=address, size=0x10) for address, (name, _) in bodies.items()
+        }
+        self.bodies = {address: body for address, (_, body) in bodies.items()}
+
+    def disassemble(self, function):
+        return self.bodies[function.address]
+
+
+def faults(bodies):
+    fake = FakeCode(bodies)
+    return closure_faults(fake, fake.functions[0x100])
+
+
+def test_all_that_is_called_is_looked_at_once():
+    clean = {0x100: ("helper_main", [("call", "200 <f>"), ("jmp", "108 <helper_main+0x8>")])}
+    assert faults(clean | {0x200: ("f", [("call", "100 <helper_main>"), ("syscall", "")])}) == ()
+    dirty = clean | {0x200: ("f", [("call", "2f0 <read@plt>"), ("call", "2f0 <read@plt>")])}
+    assert faults(dirty) == ("f() calls read() of the C library",)
+
+
+def test_a_jump_to_nowhere_and_endless_calls():
+    assert "no function" in faults({0x100: ("helper_main", [("jmp", "999 <x>")])})[0]
+    chain = {0x100 * n: (f"f{n}", [("call", f"{0x100 * (n + 1):x} <f>")]) for n in range(1, 60)}
+    assert "more than 40" in faults(chain)[0]
+
+
+def test_binaries_that_cannot_be_read(tmp_path):
+    (tmp_path / "q").write_bytes(b"#!/bin/sh\n")
+    for path in (tmp_path / "q", tmp_path / "none"):
+        with pytest.raises(Cannot, match="cannot be read"):
+            code.Code(path)
+
+
+def test_an_entry_has_to_be_the_only_one():
+    fake = code.Code.__new__(code.Code)
+    fake.functions = {1: Function(name="helper_main.isra.0", address=1, size=1)}
+    assert fake.entry().address == 1
+    fake.functions = {}
+    with pytest.raises(Cannot):
+        fake.entry()
+
+
+MAPS = """7f0000000000-7f0000001000 ---p 00000000 00:00 0
+7f0000001000-7f0000011000 rw-p 00000000 00:00 0
+7f0000020000-7f0000030000 rw-p 00000000 00:00 0
+"""
+
+
+def test_the_stack_and_its_guard():
+    assert status.stack_of(MAPS, 0x7F0000010F80) == (0x10000, True)
+    assert status.stack_of(MAPS, 0x7F0000028000) == (0x8000, False)
+    assert status.stack_of(MAPS, 1) == (0, False)
+    assert status.stack_of(MAPS.replace("---p", "r--p"), 0x7F0000010F80)[1] is False
+    assert status.signal_stack_size() >= 8192
+
+
+def test_own_stack_pointer_or_nothing():
+    pointer = status.stack_pointer(1 << 22)
+    assert pointer is None
+    assert Path("/proc/self/maps").exists()

@@ -1,0 +1,106 @@
+import json
+
+import pytest
+from rich.console import Console
+
+from harness.errors import PropertyError
+from harness.layout import Layout
+from harness.progress import Silent
+from harness.report import PropertiesResults, check_properties, properties, properties_file, render_properties
+from harness.report.host import host_facts
+from harness.report.properties import record_properties
+
+from ..teardown.test_scenario import options
+from .support import make_binary, make_row
+
+
+@pytest.fixture
+def layout(tmp_path):
+    return Layout(root=tmp_path, build=tmp_path / "b", trees=tmp_path / "t", cache=tmp_path / "c")
+
+
+def results(*rows, complete=True):
+    return PropertiesResults(
+        command="nox -s properties",
+        started="a",
+        finished="b",
+        complete=complete,
+        host=host_facts(),
+        options={},
+        binaries=(make_binary(),),
+        rows=rows,
+    )
+
+
+def shown(*rows, **fields):
+    console = Console(width=110)
+    with console.capture() as capture:
+        console.print(render_properties(results(*rows, **fields)))
+    return capture.get()
+
+
+def test_the_table_has_a_row_a_property_and_a_column_a_variant():
+    text = shown(
+        make_row(1, "base", "fail", "fail", reason="exit takes long"),
+        make_row(1, "patched"),
+        make_row(3, "base", "cancel", "cancel", reason="no such option"),
+        make_row(3, "patched"),
+    )
+    lines = [" ".join(line.split()) for line in text.splitlines()]
+    assert "# property base patched" in lines
+    assert "1 exit at once fail pass" in lines
+    assert "3 -daemonize: one helper, the daemon's cancel pass" in lines
+    assert "1 base x86_64 fail: exit takes long" in lines
+    assert "!" not in text
+
+
+def test_a_surprise_is_marked_and_comes_first():
+    text = shown(
+        make_row(1, "base", "fail", "fail", reason="known"), make_row(2, outcome="fail", reason="new")
+    )
+    assert "fail !" in text
+    assert text.index("2 patched x86_64 fail (instead of pass): new") < text.index("known")
+
+
+def test_the_worst_target_is_shown():
+    rows = (make_row(1), make_row(1, outcome="fail", target="s390x-softmmu", reason="slow"))
+    assert "1 exit at once fail !" in " ".join(shown(*rows).split())
+    assert "stopped before its end" in shown(*rows, complete=False)
+
+
+def test_differences_are_an_error_and_what_could_not_be_tried_is_none(layout):
+    check_properties(
+        layout, results(make_row(), make_row(outcome="cancel"), make_row(outcome="fail", expected=""))
+    )
+    with pytest.raises(PropertyError, match="1 of 2 properties") as caught:
+        check_properties(layout, results(make_row(), make_row(4, "pristine", "pass", "fail")))
+    assert caught.value.details == ("row 4 of pristine x86_64: pass instead of fail",)
+    assert caught.value.code == 17
+
+
+def go(layout, monkeypatch, rows, error=None):
+    def run(*_, on_row):
+        for row in rows:
+            on_row(row)
+        if error:
+            raise error
+        return tuple(rows)
+
+    monkeypatch.setattr(properties, "run_properties", run)
+    return record_properties(layout, options(), [make_binary()], [1], Silent(), command="nox -s properties")
+
+
+def test_results_are_written_with_the_names_that_were_asked_for(layout, monkeypatch):
+    go(layout, monkeypatch, [make_row(reason="r")])
+    kept = json.loads(properties_file(layout).read_text())
+    assert kept["complete"] is True
+    assert kept["command"] == "nox -s properties"
+    assert {"row", "title", "variant", "outcome", "reason", "target", "expected"} <= set(kept["rows"][0])
+
+
+def test_a_stopped_run_keeps_what_came(layout, monkeypatch):
+    with pytest.raises(KeyboardInterrupt):
+        go(layout, monkeypatch, [make_row()], error=KeyboardInterrupt())
+    kept = json.loads(properties_file(layout).read_text())
+    assert kept["complete"] is False
+    assert len(kept["rows"]) == 1
