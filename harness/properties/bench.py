@@ -177,11 +177,12 @@ def _status(pidfd: int, *, reap: bool = True) -> int | None:
 
 
 class Bench:
-    """Starts QEMUs of one task, in a folder of its own."""
+    """Starts QEMUs of one task. ``work`` is a folder for what checks make, ``logs`` for what QEMU writes."""
 
-    def __init__(self, task: Task, folder: Path) -> None:
+    def __init__(self, task: Task, *, work: Path, logs: Path) -> None:
         self.task = task
-        self.folder = folder
+        self.work = work
+        self.logs = logs
         self.words = task.binary.words
         self._count = 0
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
@@ -262,7 +263,7 @@ class Bench:
         if surrounding is not None:
             settings = msgspec.json.encode(surrounding).decode()
             words = (sys.executable, "-I", "-S", str(PRELUDE), settings, *words)
-        return spawn(words, pages="4k", pass_fds=pass_fds, log=self.folder / f"qemu-{self._count:03}.log")
+        return spawn(words, pages="4k", pass_fds=pass_fds, log=self.logs / f"qemu-{self._count:03}.log")
 
     def _daemon(self, child: Child, pidfile: Path) -> int:
         if not child.has_ended(self.task.timeout_s):

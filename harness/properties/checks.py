@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -40,28 +39,26 @@ CHECKS: dict[int, Callable[[Bench, Parts], None]] = {
 }
 
 
-def check(task: Task, *, logs: Path, expected: str) -> PropertyRow:
+def check(task: Task, *, folder: Path, expected: str) -> PropertyRow:
     """Carry ``task`` out. Nothing that it started is left when this returns or raises.
 
-    QEMU's logs of a row that fails go to ``logs``. Errors of the harness are failures of the part that they
-    came from; what is raised here is a fault of ours.
+    QEMU's logs stay in ``folder``, what else is made there goes. Errors of the harness are failures of the
+    part that they came from; what is raised here is a fault of ours.
     """
     began = time.monotonic()
-    parts = Parts()
-    folder = Path(tempfile.mkdtemp(prefix=f"{task.name}-"))
-    bench = Bench(task, folder)
+    parts, whole = Parts(), Parts()
+    work = folder / "work"
+    work.mkdir(parents=True, exist_ok=True)
+    bench = Bench(task, work=work, logs=folder)
     try:
-        whole = Parts()
         with whole.part("whole row"):
             CHECKS[task.row](bench, parts)
-        # What a check raises outside its parts concerns all of them.
-        parts.made += [part for part in whole.made if part.outcome != "pass"]
-        outcome, reason = outcome_of(parts.made)
-        if outcome == "fail":
-            _keep(folder, logs)
     finally:
         bench.sweep()
-        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(work, ignore_errors=True)
+    # What a check raises outside its parts concerns all of them.
+    parts.made += [part for part in whole.made if part.outcome != "pass"]
+    outcome, reason = outcome_of(parts.made)
     return PropertyRow(
         row=task.row,
         title=ROWS[task.row],
@@ -73,10 +70,3 @@ def check(task: Task, *, logs: Path, expected: str) -> PropertyRow:
         seconds=round(time.monotonic() - began, 3),
         parts=tuple(parts.made),
     )
-
-
-def _keep(folder: Path, logs: Path) -> None:
-    logs.mkdir(parents=True, exist_ok=True)
-    for log in sorted(folder.glob("*.log")):
-        if log.stat().st_size:
-            shutil.copy(log, logs / log.name)

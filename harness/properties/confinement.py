@@ -129,9 +129,7 @@ def _start(bench: Bench, words: tuple[str, ...], memory_mib: int = MEMORY_MIB) -
     """QEMU with ``words``, where {root} stands for an empty folder. Raises Cannot without the rights to."""
     if "-runas" in words or "-chroot" in words:
         _need_root()
-    # Not in the task's folder: whoever QEMU becomes must be able to get there.
-    folder = Path(tempfile.mkdtemp(prefix="properties-"))
-    folder.chmod(0o755)
+    folder = Path(tempfile.mkdtemp(prefix="root-", dir=bench.work))
     try:
         pidfile = folder / "pid"
         given = tuple(word.format(root=folder) for word in words)

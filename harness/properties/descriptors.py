@@ -8,10 +8,12 @@ import signal
 import statistics
 import time
 
+import msgspec
+
 from harness.guest.spawn import wait_pidfd
 from harness.properties import status
 from harness.properties.bench import Bench, Surrounding, readable
-from harness.properties.bpf import NUMBERS, deny
+from harness.properties.bpf import NUMBERS, Insn, deny
 from harness.properties.failures import arranged
 from harness.properties.outcome import Miss, Parts
 
@@ -50,7 +52,7 @@ def no_descriptors(bench: Bench, parts: Parts) -> None:
             _check_reaction(bench, surrounding, reference, figures)
 
 
-def _absent(*calls: str):  # type: ignore[no-untyped-def]
+def _absent(*calls: str) -> tuple[Insn, ...]:
     return deny({NUMBERS[call]: errno.ENOSYS for call in calls})
 
 
@@ -92,8 +94,6 @@ def _pipe_closes(bench: Bench, number: int) -> dict[str, float]:
 
 def _check_high(bench: Bench, surrounding: Surrounding) -> None:
     """Descriptors above RLIMIT_NOFILE are closed too."""
-    import msgspec  # noqa: PLC0415
-
     reader, writer = os.pipe()
     try:
         high = msgspec.structs.replace(surrounding, copy_of=writer, copies_at=HIGH, files=64)

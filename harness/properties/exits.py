@@ -7,7 +7,8 @@ import shutil
 import signal
 import socket
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from harness.errors import HarnessError
 from harness.guest import why_not
@@ -15,14 +16,38 @@ from harness.properties.bench import Bench, Ended, Running, Surrounding
 from harness.properties.outcome import Cannot, Miss, Parts
 from harness.properties.poweroff import guest_that_powers_off
 
-AT_ONCE = 0.25
-"""Exit with the feature, as a share of the teardown that the same binary does without it."""
 ROUNDS = 3
-LARGE_RATIO, SMALL_EXTRA_S = 1.15, 0.020
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limit:
+    """What a latency may be: ``ratio`` times that of the reference, and ``extra_s`` seconds."""
+
+    ratio: float = 1.0
+    extra_s: float = 0.0
+
+    def of(self, reference_s: float) -> float:
+        """The longest that is allowed, in seconds."""
+        return self.ratio * reference_s + self.extra_s
+
+
+AT_ONCE = Limit(ratio=0.25)
+"""Exit with the feature, against the teardown that the same binary does without it."""
+LARGE, SMALL = Limit(ratio=1.15), Limit(extra_s=0.020)
+
+
+def is_undecided(own: Sequence[float], reference: Sequence[float], limit: Limit) -> bool:
+    """Whether more rounds may help: the medians miss the limit, yet the best of ``own`` is within what the
+    worst of ``reference`` allows."""
+    missed = statistics.median(own) > limit.of(statistics.median(reference))
+    return missed and min(own) <= limit.of(max(reference))
 
 
 def exit_at_once(bench: Bench, parts: Parts) -> None:
-    """Row 1. One interleaved run: the binary without its option, then each trigger with it; medians."""
+    """Row 1. One interleaved run: the binary without its option, then each trigger with it; medians.
+
+    A trigger that misses narrowly gets more rounds, as in row 2.
+    """
     memory = 1024
     _require_memory(memory)
     triggers: dict[str, Callable[[], Ended]] = {
@@ -38,14 +63,21 @@ def exit_at_once(bench: Bench, parts: Parts) -> None:
     whole: list[float] = []
     taken: dict[str, list[float]] = {name: [] for name in triggers}
     problems: dict[str, Exception] = {}
-    for _ in range(ROUNDS):
+    pending = list(triggers)
+    for done in range(1, 3 * ROUNDS + 1):
         whole.append(_synchronous(bench, memory))
-        for name, trigger in triggers.items():
-            if name not in problems:
-                try:
-                    taken[name].append(trigger().exit_s)
-                except (Miss, Cannot, HarnessError) as problem:
-                    problems[name] = problem
+        for name in pending:
+            try:
+                taken[name].append(triggers[name]().exit_s)
+            except (Miss, Cannot, HarnessError) as problem:
+                problems[name] = problem
+        pending = [
+            name
+            for name in pending
+            if name not in problems and (done < ROUNDS or is_undecided(taken[name], whole, AT_ONCE))
+        ]
+        if not pending:
+            break
     teardown_s = statistics.median(whole)
     for name in triggers:
         with parts.part(name) as figures:
@@ -53,7 +85,7 @@ def exit_at_once(bench: Bench, parts: Parts) -> None:
                 raise problems[name]
             exit_s = statistics.median(taken[name])
             figures |= {"exit_s": exit_s, "teardown_s": teardown_s}
-            if exit_s > AT_ONCE * teardown_s:
+            if exit_s > AT_ONCE.of(teardown_s):
                 raise Miss(f"exit takes {_ms(exit_s)}, the whole teardown {_ms(teardown_s)}")
 
 
@@ -76,7 +108,7 @@ def _ended(bench: Bench, memory_mib: int, pull: Callable[[Running], None]) -> En
 
 
 def _aborted(bench: Bench, memory_mib: int) -> Ended:
-    folder = bench.folder / "core"
+    folder = bench.work / "core"
     folder.mkdir(exist_ok=True)
     try:
         with bench.start(
@@ -95,12 +127,12 @@ def _aborted(bench: Bench, memory_mib: int) -> Ended:
 def _powered_off(bench: Bench, memory_mib: int) -> Ended:
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        guest = guest_that_powers_off(bench.task.binary.target, bench.folder, serial_fd=theirs.fileno())
+        guest = guest_that_powers_off(bench.task.binary.target, bench.work, serial_fd=theirs.fileno())
         with bench.start(*guest.words, memory_mib=memory_mib, pass_fds=(theirs.fileno(),)) as running:
             if not guest.has_serial:
                 return running.end(lambda: running.send("cont"), helper_limit_s=0)
             running.execute("cont")
-            ours.settimeout(30)
+            ours.settimeout(60)
             try:
                 ours.recv(1)
             except OSError as error:
@@ -121,7 +153,7 @@ def reclaim_without_delay(bench: Bench, parts: Parts) -> None:
     bench.require_option()
     with parts.part("1 GiB: exit of base + 20 ms") as figures:
         _require_memory(1024)
-        _compare(bench, 1024, 5, lambda reference: reference + SMALL_EXTRA_S, figures)
+        _compare(bench, 1024, 5, SMALL, figures)
     wanted = bench.sizes[0]
     fitting = [mib for mib in bench.sizes if mib >= min(4096, wanted) and why_not(mib) is None]
     size = fitting[0] if fitting else wanted
@@ -129,19 +161,17 @@ def reclaim_without_delay(bench: Bench, parts: Parts) -> None:
         _require_memory(size)
         if size <= 1024:
             raise Cannot("-Dmemory allows no larger guest")
-        _compare(bench, size, 3, lambda reference: reference * LARGE_RATIO, figures)
+        _compare(bench, size, 3, LARGE, figures)
     if size != 16384:
         with parts.part("16 GiB"):
             raise Cannot(f"-Dmemory allows {wanted} MiB" if wanted < 16384 else str(why_not(16384)))
 
 
-def _compare(
-    bench: Bench, memory_mib: int, rounds: int, allowed: Callable[[float], float], figures: dict[str, float]
-) -> None:
-    """Raise Miss unless the median of reclaim is within what the median of the reference allows.
+def _compare(bench: Bench, memory_mib: int, rounds: int, limit: Limit, figures: dict[str, float]) -> None:
+    """Raise Miss unless the median of reclaim is within what the limit makes of the reference's.
 
-    Rounds are added, up to three times as many, while it is not: the medians of all of them count. There is
-    no use in that when the best round is worse than the worst of the reference allows.
+    Rounds are added, up to three times as many, while it is not and could be (is_undecided): the medians of
+    all of them count.
     """
     reference, reclaim = [], []
     for done in range(1, 3 * rounds + 1):
@@ -158,9 +188,9 @@ def _compare(
             continue
         own, base = statistics.median(reclaim), statistics.median(reference)
         figures |= {"reclaim_s": own, "reference_exit_s": base, "ratio": own / base, "rounds": float(done)}
-        if own <= allowed(base):
+        if own <= limit.of(base):
             return
-        if min(reclaim) > allowed(max(reference)):
+        if not is_undecided(reclaim, reference, limit):
             break
     raise Miss(f"memory is back after {_ms(own)}, a synchronous teardown takes {_ms(base)}")
 
@@ -187,7 +217,7 @@ def pid_one(bench: Bench, parts: Parts) -> None:
                 raise Miss("the helper outlives process 1 of its namespace: not as documented")
         exit_s, teardown_s = statistics.median(exits), statistics.median(whole)
         figures |= {"exit_s": exit_s, "teardown_s": teardown_s}
-        if exit_s <= AT_ONCE * teardown_s:
+        if exit_s <= AT_ONCE.of(teardown_s):
             raise Miss(f"exit takes {_ms(exit_s)} only, the teardown {_ms(teardown_s)}: not as documented")
 
 

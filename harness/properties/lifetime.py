@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 from harness.errors import HarnessError
+from harness.guest.spawn import wait_pidfd
 from harness.process import run
 from harness.properties import bpf, status
 from harness.properties.bench import Bench, Ended, Running, Surrounding, asynchronous
@@ -127,8 +129,9 @@ def _group(bench: Bench, before: tuple[int, ...], last: int) -> Ended:
 def execve_frees(bench: Bench, parts: Parts) -> None:
     """Row 13. A preloaded object has QEMU's process execute another program when a signal comes."""
     bench.require_option()
-    with parts.part("helper ends within 1 s of execve") as figures:
-        preload = _compile(bench.folder)
+    # Not below the checkout: LD_PRELOAD cannot name a path with blanks (ld.so(8)).
+    with parts.part("helper ends within 1 s of execve") as figures, tempfile.TemporaryDirectory() as folder:
+        preload = _compile(Path(folder))
         with bench.start(
             memory_mib=256, surrounding=Surrounding(environment={"LD_PRELOAD": str(preload)})
         ) as running:
@@ -138,19 +141,13 @@ def execve_frees(bench: Bench, parts: Parts) -> None:
                 running.signal(EXEC_SIGNAL)
                 if not _soon(lambda: status.fields(running.pid).get("Name") == "sleep", 5):
                     raise Cannot("QEMU's process did not execute the other program")
-                if not _soon(lambda: _gone(helper), 1):
+                if not _soon(lambda: wait_pidfd(helper, 0), 1):
                     raise Miss("the helper holds the old memory 1 s after execve")
                 figures["gone_s"] = time.monotonic() - began
             finally:
                 os.close(helper)
             if status.fields(running.pid).get("Name") != "sleep":
                 raise Miss("the process did not live on")
-
-
-def _gone(pidfd: int) -> bool:
-    from harness.guest.spawn import wait_pidfd  # noqa: PLC0415
-
-    return wait_pidfd(pidfd, 0)
 
 
 def _compile(folder: Path) -> Path:

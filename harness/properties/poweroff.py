@@ -27,6 +27,7 @@ _S390X = bytes.fromhex(
     "a7 f4 00 00"  # j .
 )
 _S390X_START = 0x200
+DISK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,8 +40,8 @@ class PowerOff:
 
 
 def boot_sector() -> bytes:
-    """A disk of one sector that a PC boots."""
-    return _X86.ljust(510, b"\0") + b"\x55\xaa"
+    """A disk that a PC boots: its first sector, and as much more as makes a geometry."""
+    return (_X86.ljust(510, b"\0") + b"\x55\xaa").ljust(DISK_BYTES, b"\0")
 
 
 def s390x_image() -> bytes:
@@ -54,7 +55,8 @@ def guest_that_powers_off(target: str, folder: Path, *, serial_fd: int) -> Power
     image = folder / f"poweroff-{target}.img"
     if target == "x86_64-softmmu":
         image.write_bytes(boot_sector())
-        disk = f"driver=file,filename={image},node-name=disk"
+        # A comma in a value is written twice (QEMU manual, "-blockdev").
+        disk = f"driver=file,node-name=disk,filename={str(image).replace(',', ',,')}"
         return PowerOff(
             words=(
                 *("-blockdev", disk, "-device", "ide-hd,drive=disk"),

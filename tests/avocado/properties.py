@@ -47,7 +47,7 @@ class Properties(Test):
         end_with(int(self.params.get("driver")))
         task = msgspec.json.decode(self.params.get("task"), type=Task)
         expected = EXPECTED.get(task.binary.variant, {}).get(task.row, "")
-        row = check(task, logs=Path(self.outputdir), expected=expected)
+        row = check(task, folder=Path(self.outputdir), expected=expected)
         self.whiteboard = msgspec.json.encode(row).decode()
         if row.is_surprise:
             self.fail(f"{row.outcome} instead of {expected}: {row.reason}")

@@ -1,0 +1,133 @@
+import pytest
+
+from harness.properties import exits
+from harness.properties.bench import Ended
+from harness.properties.exits import is_undecided
+from harness.properties.outcome import Miss, Parts
+
+from .support import make_binary, make_task
+
+
+@pytest.mark.parametrize(
+    ("own", "reference", "undecided"),
+    [
+        ([0.11, 0.11, 0.11], [0.1, 0.1, 0.1], False),  # within the ratio
+        ([0.12, 0.12, 0.11], [0.1, 0.1, 0.1], True),  # missed, the best is within
+        ([1.1, 1.2, 1.1], [0.1, 0.1, 0.2], False),  # hopeless
+    ],
+)
+def test_rounds_are_added_for_a_narrow_miss_alone(own, reference, undecided):
+    assert is_undecided(own, reference, exits.LARGE) is undecided
+
+
+class FakeBench:
+    """Starts nothing: ends as it is told, reference and binary in turn."""
+
+    sizes = (16384, 8192, 4096, 2048, 1024)
+
+    def __init__(self, reference_s, reclaim_s, words=("-x",)):
+        self.task = make_task(binary=make_binary(words=words))
+        self.words = words
+        self.reference, self.reclaim = iter(reference_s), iter(reclaim_s)
+        self.started = []
+
+    def require_option(self):
+        pass
+
+    def start(self, *, memory_mib, on=True, binary=None):
+        self.started.append((memory_mib, on))
+        bench = self
+
+        class Running:
+            def __enter__(self):
+                return self
+
+            def __exit__(self, *_):
+                return None
+
+            def signal(self, _):
+                pass
+
+            def end(self, pull, *, helper_limit_s=3.0):
+                whole = next(bench.reclaim if on else bench.reference)
+                return Ended(
+                    exit_s=0.001 if on else whole,
+                    reclaim_s=whole,
+                    helpers=int(on),
+                    statuses=(),
+                    status=0,
+                )
+
+        return Running()
+
+
+def endless(*values):
+    while True:
+        yield from values
+
+
+@pytest.fixture
+def memory(monkeypatch):
+    monkeypatch.setattr(exits, "why_not", lambda mib: None if mib <= 16384 else "needs more")
+
+
+@pytest.mark.usefixtures("memory")
+def test_memory_back_in_time():
+    bench, parts = FakeBench(endless(0.1), endless(0.11)), Parts()
+    exits.reclaim_without_delay(bench, parts)
+    assert [part.outcome for part in parts.made] == ["pass", "pass"]
+    assert parts.made[1].figures["ratio"] == pytest.approx(1.1)
+    assert bench.started[:2] == [(1024, False), (1024, True)]
+    assert len(bench.started) == 2 * (5 + 3)
+    assert bench.started[-1] == (16384, True)
+
+
+@pytest.mark.usefixtures("memory")
+def test_a_second_too_late_is_told_after_the_least_rounds():
+    bench, parts = FakeBench(endless(0.1), endless(1.1)), Parts()
+    exits.reclaim_without_delay(bench, parts)
+    assert [part.outcome for part in parts.made] == ["fail", "fail"]
+    assert parts.made[0].reason == "memory is back after 1.10 s, a synchronous teardown takes 100 ms"
+    assert len(bench.started) == 2 * (5 + 3)
+
+
+@pytest.mark.usefixtures("memory")
+def test_a_noisy_machine_gets_more_rounds():
+    bench, parts = FakeBench(endless(0.1), [0.13, 0.11, 0.13, 0.13, 0.11, 0.11, *[0.11] * 20]), Parts()
+    exits.reclaim_without_delay(bench, parts)
+    assert [part.outcome for part in parts.made] == ["pass", "pass"]
+    assert parts.made[0].figures["rounds"] == 6
+
+
+def test_the_largest_size_that_fits_is_used_and_the_rest_told(monkeypatch):
+    monkeypatch.setattr(exits, "why_not", lambda mib: None if mib <= 5000 else f"needs {mib}")
+    bench, parts = FakeBench(endless(0.1), endless(0.1)), Parts()
+    exits.reclaim_without_delay(bench, parts)
+    assert [(part.name, part.outcome, part.reason) for part in parts.made[1:]] == [
+        ("4 GiB: 1.15 times the exit of base", "pass", ""),
+        ("16 GiB", "cancel", "needs 16384"),
+    ]
+
+
+@pytest.mark.usefixtures("memory")
+def test_each_trigger_is_a_part_and_base_is_not_at_once(monkeypatch):
+    for name in ("_aborted", "_powered_off", "_ended"):
+        monkeypatch.setattr(
+            exits, name, lambda *_, **__: Ended(exit_s=0.1, reclaim_s=0.1, helpers=0, statuses=(), status=0)
+        )
+    bench, parts = FakeBench(endless(0.1), endless(0.1)), Parts()
+    exits.exit_at_once(bench, parts)
+    assert [part.outcome for part in parts.made] == ["fail"] * 6
+    assert len(bench.started) == 3
+
+    def fails(*_, **__):
+        raise Miss("did not boot")
+
+    monkeypatch.setattr(exits, "_powered_off", fails)
+    monkeypatch.setattr(
+        exits, "_ended", lambda *_: Ended(exit_s=0.001, reclaim_s=None, helpers=1, statuses=(), status=0)
+    )
+    parts = Parts()
+    exits.exit_at_once(bench, parts)
+    assert [part.outcome for part in parts.made] == ["pass", "pass", "pass", "fail", "pass", "fail"]
+    assert parts.made[-1].reason == "did not boot"
