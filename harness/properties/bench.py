@@ -17,7 +17,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +27,12 @@ from qemu.qmp import QMPClient, QMPError
 
 from harness.errors import GuestError
 from harness.guest import Guest, command_line, connect
+from harness.guest.memory import resident_mib
 from harness.guest.spawn import Child, spawn, wait_pidfd
 from harness.properties.bpf import Insn
 from harness.properties.model import CheckedBinary, Task
 from harness.properties.outcome import Cannot, Miss
-from harness.teardown.watch import find_sharers
+from harness.teardown.watch import find_sharers, open_sharers
 
 PRELUDE = Path(__file__).with_name("prelude.py")
 PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
@@ -73,7 +74,7 @@ class Ended:
     dumped: bool = False
 
 
-@dataclass(kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Running:
     """A QEMU whose monitor has answered. ``child`` is what was started: another process with -daemonize."""
 
@@ -83,7 +84,6 @@ class Running:
     qmp: QMPClient
     loop: asyncio.Runner
     monitor: socket.socket
-    gone: bool = field(default=False)
 
     def execute(self, command: str) -> Any:
         """The answer to a QMP command. Raises GuestError."""
@@ -119,15 +119,22 @@ class Running:
             raise Miss(f"{len(found) or 'no'} processes share QEMU's memory")
         return found[0]
 
-    def end(self, pull: Callable[[], None], *, helper_limit_s: float = HELPER_LIMIT_S) -> Ended:
+    def end_by(self, number: int, *, helper_limit_s: float = HELPER_LIMIT_S) -> Ended:
+        """Send a signal to QEMU alone, and watch it end (see end)."""
+        return self.end(lambda: self.signal(number), wanted=status_of(number), helper_limit_s=helper_limit_s)
+
+    def end(
+        self, pull: Callable[[], None], *, wanted: int = 0, helper_limit_s: float = HELPER_LIMIT_S
+    ) -> Ended:
         """Pull the trigger, wait for QEMU, then for its helpers; those that stay too long are killed.
 
-        Raises Miss when QEMU does not end within 60 s.
+        Raises Miss when QEMU had ended before, does not end within 60 s, or ends with another status than
+        ``wanted`` (minus the number of a signal).
         """
         with contextlib.ExitStack() as stack:
-            helpers = [os.pidfd_open(pid) for pid in self.helpers()]
-            for pidfd in helpers:
-                stack.callback(os.close, pidfd)
+            helpers = stack.enter_context(open_sharers(self.pid))
+            if wait_pidfd(self.pidfd, 0):
+                raise Miss("QEMU had ended before the trigger")
             began = time.monotonic_ns()
             pull()
             if not wait_pidfd(self.pidfd, 60):
@@ -141,12 +148,14 @@ class Running:
                     last = max(last, time.monotonic_ns())
                 else:
                     stuck = True
-                    signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+                    with contextlib.suppress(ProcessLookupError):
+                        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
                     wait_pidfd(pidfd, 60)
-            self.gone = True
             statuses = [status for status in map(_status, helpers) if status is not None]
             own = _status(self.pidfd, reap=False)
             info = _info(self.pidfd)
+        if own is not None and own != wanted:
+            raise Miss(f"QEMU ended with {_told(own)}, not with {_told(wanted)}")
         return Ended(
             exit_s=(exited - began) * NS,
             reclaim_s=None if stuck else (last - began) * NS,
@@ -160,6 +169,15 @@ class Running:
     def log(self) -> str:
         """All that QEMU wrote."""
         return self.child.log.read_text(encoding="utf-8", errors="replace")
+
+
+def status_of(number: int) -> int:
+    """How QEMU ends by a signal: minus its number, or 0 for those that it catches (os-posix.c)."""
+    return 0 if number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP) else -number
+
+
+def _told(status: int) -> str:
+    return f"signal {-status}" if status < 0 else f"status {status}"
 
 
 def _info(pidfd: int, flags: int = os.WNOWAIT) -> Any:
@@ -225,6 +243,8 @@ class Bench:
                 pid = self._child_of(pid)
             pidfd = os.pidfd_open(pid)
             stack.callback(os.close, pidfd)
+            if resident_mib(pid) < memory_mib:
+                raise GuestError(f"fewer than {memory_mib} MiB are resident", "free memory, turn swap off")
             yield Running(pid=pid, pidfd=pidfd, child=child, qmp=client, loop=loop, monitor=raw)
 
     @contextlib.contextmanager

@@ -42,7 +42,7 @@ def run_as_nobody(bench: Bench, parts: Parts) -> None:
             _need_root()
             with bench.start("-runas", "nobody", memory_mib=256) as running:
                 running.helper()
-                ended = running.end(lambda one=running, n=number: one.signal(n))  # type: ignore[misc]
+                ended = running.end_by(number)
             if ended.reclaim_s is None:
                 raise Miss(f"helper still lives {HELPER_LIMIT_S:g} s after QEMU ended")
             figures |= {"exit_s": ended.exit_s, "reclaim_s": ended.reclaim_s}
@@ -79,7 +79,7 @@ def as_confined_as_qemu(bench: Bench, parts: Parts) -> None:
         except OSError as error:
             raise Cannot(f"the filter cannot be read here: {error.strerror}") from error
         check_filters(filters)
-        ended = running.end(lambda: running.signal(signal.SIGTERM))
+        ended = running.end_by(signal.SIGTERM)
         if ended.reclaim_s is None:
             raise Miss(f"helper still lives {HELPER_LIMIT_S:g} s after QEMU ended")
 
@@ -121,7 +121,7 @@ def _check_helper(running: Running) -> None:
 
 def _terminated(bench: Bench, words: tuple[str, ...]) -> Ended:
     with _start(bench, words) as running:
-        return running.end(lambda: running.signal(signal.SIGTERM))
+        return running.end_by(signal.SIGTERM)
 
 
 @contextmanager

@@ -14,8 +14,7 @@ from harness.guest.spawn import wait_pidfd
 from harness.properties import status
 from harness.properties.bench import Bench, Surrounding, readable
 from harness.properties.bpf import NUMBERS, Insn, deny
-from harness.properties.failures import arranged
-from harness.properties.outcome import Miss, Parts
+from harness.properties.outcome import Miss, Parts, arranged
 
 REACTION_S = 0.010
 """What the helper may take to go once QEMU has gone, beside what its tiny memory takes."""
@@ -109,7 +108,7 @@ def _reference(bench: Bench) -> float:
     exits = []
     for _ in range(ROUNDS):
         with bench.start(memory_mib=TINY_MIB, on=False) as running:
-            exits.append(running.end(lambda one=running: one.signal(signal.SIGKILL)).exit_s)  # type: ignore[misc]
+            exits.append(running.end_by(signal.SIGKILL).exit_s)
     return statistics.median(exits)
 
 
@@ -121,7 +120,7 @@ def _check_reaction(
     while len(reactions) < ROUNDS:
         with bench.start(memory_mib=TINY_MIB, surrounding=surrounding) as running:
             _check_descriptors(running.pid, running.helper())
-            ended = running.end(lambda one=running: one.signal(signal.SIGKILL))  # type: ignore[misc]
+            ended = running.end_by(signal.SIGKILL)
         if ended.reclaim_s is None:
             raise Miss("helper still lives 3 s after QEMU ended")
         reactions.append(ended.reclaim_s - ended.exit_s - reference_s)

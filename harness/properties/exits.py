@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from harness.errors import HarnessError
 from harness.guest import why_not
-from harness.properties.bench import Bench, Ended, Running, Surrounding
-from harness.properties.outcome import Cannot, Miss, Parts
+from harness.properties.bench import Bench, Ended, Surrounding
+from harness.properties.outcome import Cannot, Miss, Parts, arranged
 from harness.properties.poweroff import guest_that_powers_off
 
 ROUNDS = 3
@@ -51,13 +51,11 @@ def exit_at_once(bench: Bench, parts: Parts) -> None:
     memory = 1024
     _require_memory(memory)
     triggers: dict[str, Callable[[], Ended]] = {
-        "SIGTERM": lambda: _ended(bench, memory, lambda running: running.signal(signal.SIGTERM)),
-        "SIGKILL": lambda: _ended(bench, memory, lambda running: running.signal(signal.SIGKILL)),
-        "SIGABRT, no core file": lambda: _ended(
-            bench, memory, lambda running: running.signal(signal.SIGABRT)
-        ),
+        "SIGTERM": lambda: _ended(bench, memory, signal.SIGTERM),
+        "SIGKILL": lambda: _ended(bench, memory, signal.SIGKILL),
+        "SIGABRT, no core file": lambda: _ended(bench, memory, signal.SIGABRT),
         "SIGABRT, core file": lambda: _aborted(bench, memory),
-        "quit": lambda: _ended(bench, memory, lambda running: running.send("quit")),
+        "quit": lambda: _quit(bench, memory),
         "power-off": lambda: _powered_off(bench, memory),
     }
     whole: list[float] = []
@@ -98,25 +96,27 @@ def _require_memory(memory_mib: int) -> None:
 def _synchronous(bench: Bench, memory_mib: int) -> float:
     """Exit latency of the binary without its option, in seconds."""
     with bench.start(memory_mib=memory_mib, on=False) as running:
-        return running.end(lambda: running.signal(signal.SIGKILL)).exit_s
+        return running.end_by(signal.SIGKILL).exit_s
 
 
-def _ended(bench: Bench, memory_mib: int, pull: Callable[[Running], None]) -> Ended:
+def _ended(bench: Bench, memory_mib: int, number: int) -> Ended:
     with bench.start(memory_mib=memory_mib) as running:
-        # Only the exit is of interest here: a helper that is slow to go is not waited for.
-        return running.end(lambda: pull(running), helper_limit_s=0)
+        # Only the exit is of interest in this row: a helper that is slow to go is not waited for.
+        return running.end_by(number, helper_limit_s=0)
+
+
+def _quit(bench: Bench, memory_mib: int) -> Ended:
+    with bench.start(memory_mib=memory_mib) as running:
+        return running.end(lambda: running.send("quit"), helper_limit_s=0)
 
 
 def _aborted(bench: Bench, memory_mib: int) -> Ended:
     folder = bench.work / "core"
     folder.mkdir(exist_ok=True)
+    surrounding = Surrounding(core=True, folder=str(folder))
     try:
-        with bench.start(
-            memory_mib=memory_mib, surrounding=Surrounding(core=True, folder=str(folder))
-        ) as running:
-            ended = running.end(lambda: running.signal(signal.SIGABRT), helper_limit_s=0)
-    except HarnessError as error:
-        raise _not_arranged(error) from error
+        with arranged(), bench.start(memory_mib=memory_mib, surrounding=surrounding) as running:
+            ended = running.end_by(signal.SIGABRT, helper_limit_s=0)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     if not ended.dumped:
@@ -138,14 +138,6 @@ def _powered_off(bench: Bench, memory_mib: int) -> Ended:
             except OSError as error:
                 raise Miss("the guest that should power off did not boot") from error
             return running.end(lambda: ours.sendall(b"x"), helper_limit_s=0)
-
-
-def _not_arranged(error: HarnessError) -> Exception:
-    """Cannot, when it was the prelude that failed and not QEMU."""
-    for line in (error.cause, *error.details):
-        if "prelude: " in line:
-            return Cannot(line.partition("prelude: ")[2])
-    return error
 
 
 def reclaim_without_delay(bench: Bench, parts: Parts) -> None:
@@ -176,9 +168,9 @@ def _compare(bench: Bench, memory_mib: int, rounds: int, limit: Limit, figures: 
     reference, reclaim = [], []
     for done in range(1, 3 * rounds + 1):
         with bench.start(memory_mib=memory_mib, on=False, binary=bench.task.reference) as running:
-            reference.append(running.end(lambda one=running: one.signal(signal.SIGKILL)).exit_s)  # type: ignore[misc]
+            reference.append(running.end_by(signal.SIGKILL).exit_s)
         with bench.start(memory_mib=memory_mib) as running:
-            ended = running.end(lambda one=running: one.signal(signal.SIGKILL), helper_limit_s=60)  # type: ignore[misc]
+            ended = running.end_by(signal.SIGKILL, helper_limit_s=60)
         if not ended.helpers:
             raise Miss("no process shares QEMU's memory")
         if ended.reclaim_s is None:
@@ -209,9 +201,9 @@ def pid_one(bench: Bench, parts: Parts) -> None:
         whole, exits = [], []
         for _ in range(ROUNDS):
             whole.append(_synchronous(bench, 1024))
-            with bench.start(memory_mib=1024, prefix=words) as running:
+            with arranged(), bench.start(memory_mib=1024, prefix=words) as running:
                 running.helper()
-                ended = running.end(lambda one=running: one.signal(signal.SIGKILL))  # type: ignore[misc]
+                ended = running.end_by(signal.SIGKILL)
             exits.append(ended.exit_s)
             if ended.outlived:
                 raise Miss("the helper outlives process 1 of its namespace: not as documented")

@@ -14,7 +14,7 @@ from pathlib import Path
 from harness.errors import HarnessError
 from harness.properties import bpf, status
 from harness.properties.bench import Bench, Running, Surrounding
-from harness.properties.outcome import Cannot, Miss, Parts
+from harness.properties.outcome import Cannot, Miss, Parts, arranged
 
 UNUSED_UID = 61234
 READY_TRIES = 5
@@ -67,18 +67,6 @@ def _clone_fails(code: int) -> tuple[bpf.Insn, ...]:
         return bpf.on_shared_clone(bpf.ERRNO | code)
     except KeyError as error:
         raise Cannot(f"the number of clone is not known here for {platform.machine()}") from error
-
-
-@contextlib.contextmanager
-def arranged() -> Iterator[None]:
-    """Tell a surrounding that could not be made (Cannot) from a QEMU that failed in it."""
-    try:
-        yield
-    except HarnessError as error:
-        for line in (error.cause, *error.details):
-            if "prelude: " in line:
-                raise Cannot(line.partition("prelude: ")[2]) from error
-        raise
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator
+
+import psutil
 
 from harness.errors import HarnessError
 from harness.properties.model import Part
@@ -15,6 +18,19 @@ class Miss(Exception):  # noqa: N818 - a finding, not an error
 
 class Cannot(Exception):  # noqa: N818 - a finding, not an error
     """The property cannot be tried here. The text is the reason, one line."""
+
+
+@contextlib.contextmanager
+def arranged() -> Iterator[None]:
+    """Tell a surrounding that could not be made (Cannot) from a QEMU that failed in it."""
+    try:
+        yield
+    except HarnessError as error:
+        for line in (error.cause, *error.details):
+            found = re.search(r"\b(?:prelude|unshare): (.*)", line)
+            if found:
+                raise Cannot(found[1]) from error
+        raise
 
 
 class Parts:
@@ -39,5 +55,9 @@ class Parts:
             outcome, reason = "cancel", str(cannot)
         except HarnessError as error:
             outcome, reason = "fail", error.cause
+        except PermissionError as error:
+            outcome, reason = "cancel", f"may not be looked at: {error}"
+        except (ProcessLookupError, FileNotFoundError, psutil.NoSuchProcess) as error:
+            outcome, reason = "fail", f"a process went while it was looked at: {error}"
         rounded = {key: round(value, 6) for key, value in figures.items()}
         self.made.append(Part(name=name, outcome=outcome, reason=" ".join(reason.split()), figures=rounded))

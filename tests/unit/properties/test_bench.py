@@ -14,7 +14,7 @@ from harness.errors import GuestError
 from harness.properties import bench, failures, status
 from harness.properties.bench import PRELUDE, Bench, Ended, Surrounding, asynchronous
 from harness.properties.bpf import deny
-from harness.properties.outcome import Cannot, Miss
+from harness.properties.outcome import Cannot, Miss, arranged
 from harness.properties.poweroff import boot_sector, guest_that_powers_off, s390x_image
 
 from ..guest.support import fake_binary
@@ -32,24 +32,24 @@ def make_bench(tmp_path):
 
 
 def test_a_helper_that_outlives_qemu_is_timed(make_bench):
-    with make_bench("-fake", "helper:700000").start() as running:
+    with make_bench("-fake", "helper:700000").start(memory_mib=1) as running:
         assert len(running.helpers()) == 1
-        ended = running.end(lambda: running.signal(signal.SIGKILL))
+        ended = running.end_by(signal.SIGKILL)
     assert (ended.helpers, ended.outlived, ended.status) == (1, 1, -signal.SIGKILL)
     assert ended.exit_s < ended.reclaim_s < 3
 
 
 def test_a_helper_that_stays_is_told_and_killed(make_bench):
-    with make_bench("-fake", "helper:60000000").start() as running:
+    with make_bench("-fake", "helper:60000000").start(memory_mib=1) as running:
         helper = running.helper()
-        ended = running.end(lambda: running.signal(signal.SIGKILL), helper_limit_s=0)
+        ended = running.end_by(signal.SIGKILL, helper_limit_s=0)
     assert ended.reclaim_s is None
     assert not Path(f"/proc/{helper}").exists() or status.fields(helper)["State"].startswith("Z")
 
 
 def test_nothing_is_left_when_a_check_is_thrown_out(make_bench):
     made = make_bench("-fake", "helper:60000000")
-    with pytest.raises(ZeroDivisionError), made.start() as running:  # noqa: PT012 - thrown out of a block
+    with pytest.raises(ZeroDivisionError), made.start(memory_mib=1) as running:  # noqa: PT012 - thrown out of a block
         helper = running.helper()
         raise ZeroDivisionError
     assert not Path(f"/proc/{helper}").exists()
@@ -57,12 +57,24 @@ def test_nothing_is_left_when_a_check_is_thrown_out(make_bench):
 
 
 def test_no_helper_is_a_miss_and_a_dead_qemu_an_error(make_bench):
-    with make_bench().start() as running, pytest.raises(Miss, match="no processes"):
+    with make_bench().start(memory_mib=1) as running, pytest.raises(Miss, match="no processes"):
         running.helper()
-    with pytest.raises(GuestError, match="bad luck"), make_bench("-fake", "die").start():
+    with pytest.raises(GuestError, match="bad luck"), make_bench("-fake", "die").start(memory_mib=1):
         pass
     with pytest.raises(Cannot, match="no such option"):
         make_bench().require_option()
+
+
+def test_an_end_that_is_not_the_trigger_s_is_told(make_bench):
+    with (
+        make_bench("-fake", "crash").start(memory_mib=1) as running,
+        pytest.raises(Miss, match="ended with signal 11, not with status 0"),
+    ):
+        running.end_by(signal.SIGTERM)
+    with make_bench().start(memory_mib=1) as running:
+        running.end_by(signal.SIGKILL)
+        with pytest.raises(Miss, match="had ended before"):
+            running.end_by(signal.SIGKILL)
 
 
 def ended(exit_s, reclaim_s, helpers=1, statuses=(0,)):
@@ -116,10 +128,12 @@ def test_the_prelude_s_filter_takes_a_call_away():
 def test_what_the_prelude_cannot_do_is_told_apart(tmp_path):
     made = prelude(Surrounding(folder=str(tmp_path)), "", cwd="/")
     assert made.returncode == 0
+    gone = prelude(Surrounding(folder=str(tmp_path / "none")), "")
+    assert gone.stderr.startswith("prelude: ")
     error = GuestError("QEMU ended", "x", details=("prelude: unshare: Operation not permitted",))
-    with pytest.raises(Cannot, match="unshare: Operation not permitted"), failures.arranged():
+    with pytest.raises(Cannot, match="unshare: Operation not permitted"), arranged():
         raise error
-    with pytest.raises(GuestError), failures.arranged():
+    with pytest.raises(GuestError), arranged():
         raise GuestError("QEMU ended", "x")
 
 
@@ -163,3 +177,8 @@ def test_images_of_guests_that_power_off(tmp_path):
 def test_sizes_that_are_allowed(tmp_path):
     assert Bench(make_task(memory_mib=5000), work=tmp_path, logs=tmp_path).sizes[0] == 4096
     assert bench.HELPER_LIMIT_S == 3
+
+
+def test_a_guest_without_its_memory_is_not_ready(make_bench):
+    with pytest.raises(GuestError, match="fewer than 9000 MiB"), make_bench().start(memory_mib=9000):
+        pass

@@ -1,11 +1,15 @@
 import errno
+import os
 import platform
 import struct
+import subprocess
 import sys
+import time
 
 import pytest
 
-from harness.properties import bpf, sandbox
+from harness.properties import bpf, sandbox, status
+from harness.properties.bench import PRELUDE
 from harness.properties.bpf import ALLOW, ERRNO, KILL_PROCESS, LD_ABS, RET_K, Call, Insn, run, verdict
 from harness.properties.outcome import Miss
 
@@ -173,3 +177,42 @@ def test_calls_of_another_architecture_are_tried(monkeypatch, named):
     monkeypatch.setitem(NAMES, "i386", 11)
     with pytest.raises(Miss, match="execve of i386"):
         sandbox.check_filters(only("exit", "i386"))
+
+
+FILTERED = """
+import os, runpy, sys
+install = runpy.run_path(sys.argv[1])["install"]
+install([[int(field) for field in line.split()] for line in sys.argv[2].splitlines()])
+os.read(0, 1)
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="reading the filter of a process needs CAP_SYS_ADMIN")
+def test_the_filter_of_a_real_process_is_read_and_judged():
+    names = ("read", "exit", "exit_group", "restart_syscall")
+    try:
+        numbers = [bpf.syscall_number(name) for name in names]
+    except OSError:
+        pytest.skip("libseccomp is not installed")
+    program = [Insn(LD_ABS, 0, 0, 0)]
+    for number in numbers:
+        program += [Insn(bpf.JEQ, 0, 1, number), Insn(RET_K, 0, 0, ALLOW)]
+    program.append(Insn(RET_K, 0, 0, KILL_PROCESS))
+    lines = "\n".join(" ".join(map(str, insn)) for insn in program)
+    words = [sys.executable, "-IS", "-c", FILTERED, str(PRELUDE), lines]
+    with subprocess.Popen(words, stdin=subprocess.PIPE) as child:
+        try:
+            deadline = time.monotonic() + 10
+            while status.fields(child.pid).get("Seccomp") != "2" and time.monotonic() < deadline:
+                time.sleep(0.005)
+            try:
+                filters = bpf.filters_of(child.pid)
+            except OSError as error:
+                pytest.skip(f"this kernel does not show filters: {error}")
+            assert filters == (tuple(program),)
+            if platform.machine() == "x86_64":
+                assert verdict(filters, Call(11, sandbox.I386)) == KILL_PROCESS
+            sandbox.check_filters(filters)
+            assert child.poll() is None, "reading the filter killed the process"
+        finally:
+            child.kill()

@@ -45,10 +45,7 @@ class FakeBench:
             def __exit__(self, *_):
                 return None
 
-            def signal(self, _):
-                pass
-
-            def end(self, pull, *, helper_limit_s=3.0):
+            def end_by(self, number, *, helper_limit_s=3.0):
                 whole = next(bench.reclaim if on else bench.reference)
                 return Ended(
                     exit_s=0.001 if on else whole,
@@ -111,7 +108,7 @@ def test_the_largest_size_that_fits_is_used_and_the_rest_told(monkeypatch):
 
 @pytest.mark.usefixtures("memory")
 def test_each_trigger_is_a_part_and_base_is_not_at_once(monkeypatch):
-    for name in ("_aborted", "_powered_off", "_ended"):
+    for name in ("_aborted", "_powered_off", "_ended", "_quit"):
         monkeypatch.setattr(
             exits, name, lambda *_, **__: Ended(exit_s=0.1, reclaim_s=0.1, helpers=0, statuses=(), status=0)
         )
@@ -129,5 +126,5 @@ def test_each_trigger_is_a_part_and_base_is_not_at_once(monkeypatch):
     )
     parts = Parts()
     exits.exit_at_once(bench, parts)
-    assert [part.outcome for part in parts.made] == ["pass", "pass", "pass", "fail", "pass", "fail"]
+    assert [part.outcome for part in parts.made] == ["pass", "pass", "pass", "fail", "fail", "fail"]
     assert parts.made[-1].reason == "did not boot"
