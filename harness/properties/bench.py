@@ -332,7 +332,7 @@ class Bench:
             raise Cannot("the binary has no such option")
 
 
-def asynchronous(start: Callable[[], Ended], *, attempts: int = 3) -> Ended:
+def asynchronous(start: Callable[[], Ended], *, attempts: int = 5) -> Ended:
     """An end at which QEMU was gone long before its memory: exit within a quarter of reclaim.
 
     Only that ratio is tried again: a busy machine can hold QEMU up, nothing makes a synchronous end look so.

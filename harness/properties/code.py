@@ -68,7 +68,12 @@ class Code:
 
     def entry(self) -> Function:
         """Where the helper starts. Raises Cannot."""
-        found = [each for each in self.functions.values() if each.name.partition(".")[0] in ENTRIES]
+        # gcc adds .isra and the like to the names of what it changes, .cold to that of a part.
+        found = [
+            each
+            for each in self.functions.values()
+            if each.name.partition(".")[0] in ENTRIES and not each.name.endswith(".cold")
+        ]
         if len(found) != 1:
             raise Cannot(f"{len(found)} functions are called {' or '.join(ENTRIES)}")
         return found[0]

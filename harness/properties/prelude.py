@@ -68,6 +68,9 @@ def main() -> None:
     if settings["cgroup"]:
         with open(f"{settings['cgroup']}/cgroup.procs", "w", encoding="ascii") as stream:  # noqa: PTH123
             stream.write("0")
+    if settings["copies_at"]:
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     for number in settings["copies_at"]:
         os.dup2(settings["copy_of"], number)
     if settings["folder"]:

@@ -100,6 +100,7 @@ def test_binaries_that_cannot_be_read(tmp_path):
 def test_an_entry_has_to_be_the_only_one():
     fake = code.Code.__new__(code.Code)
     fake.functions = {1: Function(name="helper_main.isra.0", address=1, size=1)}
+    fake.functions[2] = Function(name="helper_main.isra.0.cold", address=2, size=1)
     assert fake.entry().address == 1
     fake.functions = {}
     with pytest.raises(Cannot):
