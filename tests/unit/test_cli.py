@@ -65,6 +65,12 @@ def harness(environment: dict[str, str], *words: str | bytes) -> subprocess.Comp
         (("cycles", "-Dhosts=s390x"), 2, "cycles are run on this machine"),
         (("cycles", "--binary", "mine"), 2, "is not NAME=PATH"),
         (("teardown", "-Dprofile=sanitize"), 2, "builds are not timed"),
+        (("properties", "-Dprofile=sanitize"), 2, "builds are not timed"),
+        (("properties", "-Dhosts=s390x"), 2, "properties are checked on this machine"),
+        (("properties", "--rows", "3,16"), 2, "there is no row 16"),
+        (("properties", "--binary", "x"), 2, "is not NAME=PATH[,ARG...]"),
+        (("properties", "-Dvariants=base", "--binary", f"base={sys.executable}"), 2, "also built here"),
+        (("properties", "--binary", f"mine={sys.executable}"), 2, "does not say what it emulates"),
         (
             ("teardown", "-Dtargets=aarch64-softmmu"),
             2,

@@ -3,6 +3,7 @@ import sys
 import types
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from harness.errors import GuestError, OptionError
@@ -11,7 +12,7 @@ from harness.properties.checks import CHECKS
 from harness.properties.model import OUTCOMES, outcome_of
 from harness.properties.outcome import Cannot, Miss, Parts
 
-from .support import make_row
+from .support import make_binary, make_row, make_task
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -94,11 +95,60 @@ def test_a_fault_of_ours_is_not_a_finding():
         _ = 1 // 0
 
 
+class FakeTest:
+    """What the test uses of avocado's Test."""
+
+    outputdir = "/nowhere"
+
+    def __init__(self, task):
+        self.params = {"driver": "1", "task": msgspec.json.encode(task).decode()}
+        self.said = []
+
+    def fail(self, reason):
+        self.said.append(("fail", reason))
+
+    def cancel(self, reason):
+        self.said.append(("cancel", reason))
+
+
 @pytest.fixture
-def expected(monkeypatch):
-    """The table in the avocado test, without avocado."""
-    monkeypatch.setitem(sys.modules, "avocado", types.SimpleNamespace(Test=object))
-    return runpy.run_path(str(ROOT / "tests" / "avocado" / "properties.py"))["EXPECTED"]
+def avocado_test(monkeypatch):
+    """The names of the avocado test, without avocado."""
+    monkeypatch.setitem(sys.modules, "avocado", types.SimpleNamespace(Test=FakeTest))
+    return runpy.run_path(str(ROOT / "tests" / "avocado" / "properties.py"))
+
+
+@pytest.fixture
+def expected(avocado_test):
+    return avocado_test["EXPECTED"]
+
+
+@pytest.mark.parametrize(
+    ("variant", "row", "outcome", "said"),
+    [
+        ("patched", 3, "pass", []),
+        ("patched", 3, "fail", [("fail", "fail instead of pass: r")]),
+        ("patched", 3, "cancel", [("cancel", "r")]),
+        ("pristine", 3, "fail", []),
+        ("pristine", 3, "pass", [("fail", "pass instead of fail: r")]),
+        ("base", 3, "cancel", [("cancel", "r")]),
+        ("base", 1, "pass", [("fail", "pass instead of fail: r")]),
+        ("mine", 3, "fail", []),
+        ("mine", 3, "cancel", [("cancel", "r")]),
+    ],
+)
+def test_the_avocado_test_fails_on_what_is_not_known(avocado_test, variant, row, outcome, said):
+    kind = avocado_test["Properties"]
+    kind.test.__globals__["end_with"] = lambda _: None
+
+    def check(task, *, folder, expected):
+        return make_row(task.row, variant, outcome, expected, reason="r")
+
+    kind.test.__globals__["check"] = check
+    test = kind(make_task(row, binary=make_binary(variant)))
+    test.test()
+    assert test.said == said
+    assert msgspec.json.decode(test.whiteboard)["outcome"] == outcome
 
 
 def test_every_variant_has_an_expectation_for_every_row(expected):
