@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
-import functools
 import os
 import select
 import signal
@@ -320,11 +319,6 @@ class Bench:
                 with contextlib.suppress(ChildProcessError):
                     os.waitpid(process.pid, os.WNOHANG)
             time.sleep(0.002)
-
-    @functools.cached_property
-    def sizes(self) -> tuple[int, ...]:
-        """Sizes in MiB that the user allows, the largest first."""
-        return tuple(mib for mib in (16384, 8192, 4096, 2048, 1024, 512, 256) if mib <= self.task.memory_mib)
 
     def require_option(self) -> None:
         """Raise Cannot for a binary without the feature."""

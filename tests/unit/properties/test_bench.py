@@ -174,11 +174,6 @@ def test_images_of_guests_that_power_off(tmp_path):
         guest_that_powers_off("ppc64-softmmu", tmp_path, serial_fd=7)
 
 
-def test_sizes_that_are_allowed(tmp_path):
-    assert Bench(make_task(memory_mib=5000), work=tmp_path, logs=tmp_path).sizes[0] == 4096
-    assert bench.HELPER_LIMIT_S == 3
-
-
 def test_a_guest_without_its_memory_is_not_ready(make_bench):
     with pytest.raises(GuestError, match="fewer than 9000 MiB"), make_bench().start(memory_mib=9000):
         pass

@@ -23,10 +23,8 @@ def test_rounds_are_added_for_a_narrow_miss_alone(own, reference, undecided):
 class FakeBench:
     """Starts nothing: ends as it is told, reference and binary in turn."""
 
-    sizes = (16384, 8192, 4096, 2048, 1024)
-
-    def __init__(self, reference_s, reclaim_s, words=("-x",)):
-        self.task = make_task(binary=make_binary(words=words))
+    def __init__(self, reference_s, reclaim_s, words=("-x",), memory_mib=16384):
+        self.task = make_task(binary=make_binary(words=words), memory_mib=memory_mib)
         self.words = words
         self.reference, self.reclaim = iter(reference_s), iter(reclaim_s)
         self.started = []
@@ -61,6 +59,11 @@ class FakeBench:
 def endless(*values):
     while True:
         yield from values
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch):
+    monkeypatch.setattr(exits, "MEMORY_WAIT_S", 0.0)
 
 
 @pytest.fixture
@@ -104,6 +107,27 @@ def test_the_largest_size_that_fits_is_used_and_the_rest_told(monkeypatch):
         ("4 GiB: 1.15 times the exit of base", "pass", ""),
         ("16 GiB", "cancel", "needs 16384"),
     ]
+
+
+@pytest.mark.usefixtures("memory")
+@pytest.mark.parametrize(
+    ("allowed", "outcomes"), [(8192, ["pass", "pass", "cancel"]), (512, ["cancel", "cancel", "cancel"])]
+)
+def test_no_guest_is_larger_than_memory_allows(allowed, outcomes):
+    bench, parts = FakeBench(endless(0.1), endless(0.1), memory_mib=allowed), Parts()
+    exits.reclaim_without_delay(bench, parts)
+    assert [part.outcome for part in parts.made] == outcomes
+    assert parts.made[-1].reason == f"-Dmemory allows {allowed} MiB"
+    assert all(size <= allowed for size, _ in bench.started)
+
+
+@pytest.mark.usefixtures("memory")
+def test_a_row_that_has_failed_gets_no_more_rounds():
+    reclaim = [1.1] * 5 + [0.12, 0.11, 0.12] * 3
+    bench, parts = FakeBench(endless(0.1), reclaim), Parts()
+    exits.reclaim_without_delay(bench, parts)
+    assert [part.outcome for part in parts.made] == ["fail", "fail"]
+    assert len(bench.started) == 2 * (5 + 3)
 
 
 @pytest.mark.usefixtures("memory")
