@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from harness import commands
+from harness.commands.request import Request
 from harness.errors import HarnessError, InterruptedRunError, StorageError, all_errors
 from harness.guard import guarded
 from harness.layout import find_layout
@@ -74,7 +75,7 @@ def _call(arguments: argparse.Namespace, words: Sequence[str]) -> int:
     prefix = os.environ.get("QEMU_HARNESS_COMMAND")
     after_stage = words[_stage_index(words) + 1 :]
     command = f"{prefix} {shell_quote(after_stage)}" if prefix else f"qemu-harness {shell_quote(words)}"
-    request = commands.Request(
+    request = Request(
         layout=find_layout(arguments.root),
         words=tuple(f"-D{option}" for option in arguments.options),
         arguments=arguments,

@@ -59,7 +59,7 @@ def test_modules_stay_small_and_say_what_they_are(path: Path) -> None:
 
 
 def test_library_code_does_not_print() -> None:
-    speakers = {PACKAGE / "cli.py", PACKAGE / "commands.py", PACKAGE / "progress.py"}
+    speakers = {PACKAGE / "cli.py", PACKAGE / "commands" / "request.py", PACKAGE / "progress.py"}
     for path in set(MODULES) - speakers:
         calls = {
             node.func.id
@@ -73,7 +73,7 @@ def test_architecture_names_every_stage() -> None:
     text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
     for stage in ORDER:
         assert f"`{stage}/`" in text
-    for module in ("cli.py", "commands.py", "pipeline.py", "guard.py", *(f"{name}.py" for name in BASE)):
+    for module in ("cli.py", "commands/", "pipeline.py", "guard.py", *(f"{name}.py" for name in BASE)):
         assert module in text
 
 

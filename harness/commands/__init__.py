@@ -1,0 +1,39 @@
+"""One function a sub-command: ask the stages, print what they give.
+
+A stage is imported where it is used, so that ``which`` and ``doctor`` start fast. A new command is a function
+in a module here, an entry of ``STAGES`` and, where it takes arguments beside options, one of ``ARGUMENTS``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from harness.commands.making import BINARY, build, clean, doctor, fetch, tree, which
+from harness.commands.request import BINARIES, Argument, Request, number
+from harness.commands.running import cycles, guest, properties, teardown
+
+STAGES: dict[str, Callable[[Request], int]] = {
+    function.__name__: function
+    for function in (doctor, fetch, tree, build, which, guest, teardown, cycles, properties, clean)
+}
+UNGUARDED = ("which",)
+
+ARGUMENTS: dict[str, tuple[Argument, ...]] = {
+    "which": (
+        *BINARY,
+        (("host",), {"nargs": "?", "default": "native", "help": "where it runs: native, or such as s390x"}),
+    ),
+    "guest": BINARY,
+    "cycles": (
+        BINARIES,
+        (("--only",), {"type": number, "metavar": "NUMBER", "help": "run just this cycle of the plan"}),
+    ),
+    "properties": (
+        (
+            ("--rows",),
+            {"default": "1-15", "metavar": "LIST", "help": "numbers of the rows to check, such as 1,3-5"},
+        ),
+        BINARIES,
+    ),
+    "clean": ((("--cache",), {"action": "store_true", "help": "also empty the cache outside the checkout"}),),
+}

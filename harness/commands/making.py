@@ -1,0 +1,122 @@
+"""Commands that make something: sources, trees, binaries; and that look at it or remove it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+
+from harness.commands.request import Argument, Output, Request, say
+from harness.errors import MissingError, OptionError
+from harness.layout import label_of
+from harness.options import check_choice
+
+if TYPE_CHECKING:
+    from harness.build.doctor import Row
+
+VARIANTS = ("pristine", "base", "patched")
+
+BINARY: tuple[Argument, ...] = (
+    (("variant",), {"choices": VARIANTS, "help": "state of the tree"}),
+    (("target",), {"help": "guest architecture, such as x86_64-softmmu"}),
+)
+
+
+def doctor(request: Request) -> int:
+    """List needed programs and libraries; install missing Debian packages where that is allowed."""
+    from harness.build.doctor import check, ensure, requirements
+
+    options = request.options()
+    try:
+        ensure(request.layout, options, request.reporter)
+    except MissingError:
+        _print_needs(check(requirements(options), versions=True))
+        raise
+    _print_needs(check(requirements(options), versions=True))
+    return 0
+
+
+def _print_needs(rows: Iterable[Row]) -> None:
+    table = Table("needed", "found", "version", "where from", "needed for", box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(row.name, "yes" if row.found else "no", row.version, row.origin, row.needed_by)
+    Output().print(table)
+
+
+def fetch(request: Request) -> int:
+    """Get the pin's source archive and prove its digest; prints its path."""
+    from harness.source import fetch as fetch_source
+    from harness.source import find_pin
+
+    options = request.options()
+    source = fetch_source(
+        find_pin(request.layout, options.pin), request.layout, request.reporter, local=options.source
+    )
+    say(source.path)
+    return 0
+
+
+def tree(request: Request) -> int:
+    """Import the source into git and check the variants out; prints their folders."""
+    from harness.pipeline import check_request, prepare
+
+    options = request.options()
+    check_request(request.layout, options, needs_build=False)
+    with request.checkout():
+        prepared = prepare(request.layout, options, request.reporter)
+    for checkout in prepared.checkouts:
+        say(checkout.path)
+    return 0
+
+
+def build(request: Request) -> int:
+    """Build the variants for all targets; prints the binaries."""
+    from harness.pipeline import build_all, check_request
+
+    options = request.options()
+    check_request(request.layout, options)
+    with request.checkout():
+        _, builds = build_all(request.layout, options, request.reporter, request.command)
+    for built in builds:
+        for binary in built.binaries:
+            say(binary.path)
+    return 0
+
+
+def which(request: Request) -> int:
+    """Print the path of a built binary: qemu-harness which patched x86_64-softmmu [HOST]."""
+    from harness.build import find_binary
+    from harness.build.hosts import HOSTS
+    from harness.pipeline import tree_name
+
+    options = request.options()
+    tree = tree_name(request.layout, options, request.reporter)
+    label = label_of(request.arguments.variant, options.series)
+    target, host = request.arguments.target, request.arguments.host
+    check_choice("hosts", [host], HOSTS, where="the harness")
+    say(find_binary(request.layout, tree, label, target, host=host, profile=options.profile))
+    return 0
+
+
+def clean(request: Request) -> int:
+    """Remove builds, results and trees of this checkout; with --cache also downloads and compiler cache."""
+    layout = request.layout
+    for folder in (layout.build, layout.trees):
+        if folder.is_dir() and layout.root not in folder.parents:
+            raise OptionError(
+                f"{folder} is outside the checkout, and may hold more than what the harness made",
+                "remove it yourself, or run without QEMU_HARNESS_BUILD and QEMU_HARNESS_TREES",
+            )
+    folders = [layout.build, layout.trees]
+    if request.arguments.cache:
+        # Only what is ours, by name; the locks stay, or two runs could hold the same one.
+        names = ("apt", "ccache", "downloads", "firmware", "kernels", "options", "pyenvs", "sysroots")
+        folders += [layout.cache / name for name in names]
+    with request.checkout():
+        for folder in folders:
+            if folder.is_dir():
+                request.reporter.note(f"removing {folder}")
+                shutil.rmtree(folder)
+    return 0

@@ -1,0 +1,144 @@
+"""Commands that run QEMU: one guest, timed guests, random cycles, the properties of a series."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+
+from harness.commands.request import Output, Request, say
+from harness.errors import GuestError
+from harness.lock import hold
+
+
+def guest(request: Request) -> int:
+    """Hold one guest with populated memory until Ctrl-C: qemu-harness guest patched x86_64-softmmu."""
+    from harness.pipeline import tree_name
+    from harness.teardown import hold_guest
+
+    options, layout, reporter = request.options(), request.layout, request.reporter
+    tree = tree_name(layout, options, reporter)
+    variant, target = request.arguments.variant, request.arguments.target
+    with hold_guest(layout, options, variant, target, reporter, tree=tree) as held:
+        for line in held.describe():
+            say(line)
+        try:
+            while not held.machine.child.has_ended(timeout_s=3600):
+                pass
+        except KeyboardInterrupt:
+            return 0
+        raise GuestError(
+            "QEMU ended by itself or was killed",
+            "read its last lines and the log",
+            details=held.machine.child.last_lines(),
+            log=held.machine.child.log,
+        )
+
+
+def teardown(request: Request) -> int:
+    """Main job: build, start large guests, time their teardown, print and store the comparison."""
+    from harness.guest import check_targets
+    from harness.pipeline import build_all, build_carriers, check_request
+    from harness.report import check_results, record_teardown, render_table, teardown_file
+    from harness.teardown import refuse_hosts, refuse_timing, subjects_of
+
+    options, layout, reporter = request.options(), request.layout, request.reporter
+    check_request(layout, options)
+    refuse_timing(options)
+    refuse_hosts(options)
+    check_targets(options.targets)
+    with request.checkout():
+        prepared, builds = build_all(layout, options, reporter, request.command)
+        carriers = build_carriers(prepared, layout, options, reporter)
+        subjects = subjects_of(builds, prepared.pin.async_teardown)
+        with hold(layout.measuring_lock, "the right to time guests on this machine", reporter):
+            results = record_teardown(
+                layout, options, subjects, reporter, command=request.command, carriers=carriers
+            )
+    Output().print(render_table(results))
+    say(f"\nresults: {teardown_file(layout)}")
+    check_results(layout, results)
+    return 0
+
+
+def cycles(request: Request) -> int:
+    """Start and end QEMU many times, at random moments; whatever stays behind or crashes is a failure."""
+    from harness.binaries import parse_binaries
+    from harness.cycles import choose_seed, plan_cycles, subjects_from
+    from harness.guest import check_targets, fetch_firmware
+    from harness.pipeline import build_all, check_request, with_feature
+    from harness.report.cycles import check_cycles, record_cycles, render_cycles
+    from harness.teardown import probe_accels, subjects_of
+
+    options, layout, reporter = with_feature(request.options()), request.layout, request.reporter
+    named, only = parse_binaries(request.arguments.binary), request.arguments.only
+    seed = choose_seed(options.seed)
+    if not named:
+        check_request(layout, options)
+    check_targets(options.targets)
+    with request.checkout():
+        if named:
+            subjects = subjects_from(named, options.targets)
+        else:
+            prepared, builds = build_all(layout, options, reporter, request.command)
+            subjects = subjects_of(builds, prepared.pin.async_teardown)
+        targets = tuple(dict.fromkeys(subject.target for subject in subjects))
+        firmware = {target: fetch_firmware(layout, reporter, [target]) for target in targets}
+        accels = probe_accels(
+            layout, dataclasses.replace(options, targets=targets, payload=("paused",)), subjects, reporter
+        )
+        usable = {accel.name for accel in accels.values() if accel.runs}
+        chosen = ("kvm", "tcg") if usable == {"kvm"} and options.accel == "auto" else tuple(usable)
+        planned = plan_cycles(
+            seed, max(options.cycles, only or 0), accels=chosen or ("tcg",), root=os.geteuid() == 0
+        )
+        reporter.note(f"seed {seed}")
+        # They would be in the way of a run that times guests.
+        with hold(layout.measuring_lock, "the right to use this machine for guests", reporter):
+            results = record_cycles(
+                layout,
+                options,
+                subjects,
+                planned[only - 1 : only] if only else planned,
+                firmware,
+                reporter,
+                seed=seed,
+                command=request.command,
+            )
+    Output().print(render_cycles(results))
+    say(f"\nresults: {layout.results / 'cycles.json'}")
+    check_cycles(layout, results)
+    return 0
+
+
+def properties(request: Request) -> int:
+    """Check each property of the series on real QEMU processes: --rows 1,3-5, --binary NAME=PATH[,ARG...]."""
+    from harness.binaries import parse_binaries
+    from harness.guest import check_targets
+    from harness.pipeline import build_all, check_request, with_all_variants
+    from harness.properties import built_binaries, named_binaries, parse_rows
+    from harness.report import check_properties, properties_file, record_properties, render_properties
+    from harness.teardown import refuse_timing
+
+    layout, reporter = request.layout, request.reporter
+    rows, named = parse_rows(request.arguments.rows), parse_binaries(request.arguments.binary)
+    options = with_all_variants(request.options())
+    # All targets are built, so that the builds are those of the other stages; the first says enough.
+    targets = options.targets if options.has("targets") else options.targets[:1]
+    refuse_timing(options)
+    check_targets(targets)
+    builds_too = not named or options.has("variants")
+    others = named_binaries(named, options.variants if builds_too else ())
+    check_targets(binary.target for binary in others)
+    if builds_too:
+        check_request(layout, options)
+    with request.checkout():
+        binaries = others
+        if builds_too:
+            prepared, builds = build_all(layout, options, reporter, request.command)
+            binaries = (*built_binaries(builds, targets, prepared.pin.async_teardown), *others)
+        with hold(layout.measuring_lock, "the right to time guests on this machine", reporter):
+            results = record_properties(layout, options, binaries, rows, reporter, command=request.command)
+    Output().print(render_properties(results))
+    say(f"\nresults: {properties_file(layout)}")
+    check_properties(layout, results)
+    return 0
