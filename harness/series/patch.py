@@ -13,7 +13,7 @@ import re
 from dataclasses import dataclass
 from email.message import EmailMessage
 
-_HUNK = re.compile(r"@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@(.*)")
+HUNK = re.compile(r"@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@(.*)")
 _ESCAPES = {"a": 7, "b": 8, "t": 9, "n": 10, "v": 11, "f": 12, "r": 13, '"': 34, "\\": 92}
 
 
@@ -117,7 +117,7 @@ def scan_changes(text: str) -> tuple[FileChange, ...]:
             changes.append(change)
         elif line.startswith("--- ") and index + 1 < len(lines) and lines[index + 1].startswith("+++ "):
             raise PatchFormatError(f"{line!r} does not follow a 'diff --git' line")
-        elif _HUNK.match(line) or line == "GIT binary patch":
+        elif HUNK.match(line) or line == "GIT binary patch":
             raise PatchFormatError(f"{line[:40]!r} belongs to no 'diff --git' line")
         else:
             index += 1
@@ -134,7 +134,7 @@ def _scan_file(lines: list[str], index: int) -> tuple[FileChange, int]:
         line = lines[index]
         if line.startswith("diff --git "):
             break
-        if _HUNK.match(line):
+        if HUNK.match(line):
             hunk, index = _scan_hunk(lines, index)
             hunks.append(hunk)
             continue
@@ -194,7 +194,7 @@ def _change(first: str, said: dict[str, str], hunks: tuple[Hunk, ...], *, binary
 
 def _scan_hunk(lines: list[str], index: int) -> tuple[Hunk, int]:
     header = lines[index]
-    match = _HUNK.match(header)
+    match = HUNK.match(header)
     assert match is not None
     old_left = int(match[2]) if match[2] is not None else 1
     new_left = int(match[4]) if match[4] is not None else 1

@@ -5,8 +5,10 @@ from __future__ import annotations
 import difflib
 import hashlib
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -36,13 +38,17 @@ class Series:
         return not self.pins or pin in self.pins
 
 
-class _Raw(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class SeriesFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``series.toml``; docs/series.md says what each key means."""
+
     title: str
     pins: tuple[str, ...] = ()
     version: int = 1
     prefix: str = "PATCH"
     to: tuple[str, ...] = ()
     cc: tuple[str, ...] = ()
+    base: Literal["", "base", "pristine"] = ""
+    suites: tuple[str, ...] = ()
 
 
 def load_series(layout: Layout, name: str) -> Series:
@@ -50,16 +56,8 @@ def load_series(layout: Layout, name: str) -> Series:
 
     Raises OptionError (no such series, a bad series.toml) and ApplyError (a file that is no patch).
     """
-    folder = (
-        Path(name).expanduser().absolute() if "/" in name or name in (".", "..") else layout.patches / name
-    )
-    if not folder.is_dir():
-        known = sorted(path.parent.name for path in layout.patches.glob("*/series.toml"))
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean {near[0]}? " if near else ""
-        raise OptionError(f"-Dseries: there is no series {name!r}", f"{hint}known are: {' '.join(known)}")
-    folder = folder.resolve()
-    raw = _read_toml(folder)
+    folder = find_folder(layout, name)
+    raw = read_series_file(folder)
     patches, cover, digest = _read_patches(folder)
     return Series(
         name=safe_name(folder.name),
@@ -72,19 +70,44 @@ def load_series(layout: Layout, name: str) -> Series:
     )
 
 
-def _read_toml(folder: Path) -> _Raw:
+def find_folder(layout: Layout, name: str) -> Path:
+    """The folder that ``-Dseries=`` means: one below ``patches/``, or a path. Raises OptionError."""
+    folder = (
+        Path(name).expanduser().absolute() if "/" in name or name in (".", "..") else layout.patches / name
+    )
+    if not folder.is_dir():
+        known = sorted(path.parent.name for path in layout.patches.glob("*/series.toml"))
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f"did you mean {near[0]}? " if near else ""
+        raise OptionError(f"-Dseries: there is no series {name!r}", f"{hint}known are: {' '.join(known)}")
+    return folder.resolve()
+
+
+def series_digest(files: Iterable[tuple[str, bytes]]) -> str:
+    """SHA-256 over the names, lengths and bytes of ``files``, in order."""
+    digest = hashlib.sha256()
+    for name, data in files:
+        digest.update(
+            name.encode("utf-8", "surrogateescape") + b"\0" + str(len(data)).encode() + b"\0" + data
+        )
+    return digest.hexdigest()
+
+
+def read_series_file(folder: Path) -> SeriesFile:
+    """``folder``'s series.toml; a folder without one is a series too. Raises OptionError."""
     path = folder / "series.toml"
     try:
-        return msgspec.toml.decode(path.read_bytes(), type=_Raw)
+        return msgspec.toml.decode(path.read_bytes(), type=SeriesFile)
     except FileNotFoundError:
-        return _Raw(title=folder.name)  # a folder fresh from git format-patch
+        return SeriesFile(title=folder.name)  # a folder fresh from git format-patch
     except (OSError, ValueError) as error:
         raise OptionError(f"{path} cannot be read: {error}", "mend it as docs/series.md says") from error
 
 
 def _read_patches(folder: Path) -> tuple[tuple[Patch, ...], str, str]:
     files = sorted(path for path in folder.glob("*.patch") if _NUMBERED.fullmatch(path.name))
-    digest, cover = hashlib.sha256(), ""
+    cover = ""
+    read: list[tuple[str, bytes]] = []
     patches: list[Patch] = []
     seen: dict[int, str] = {}
     for path in files:
@@ -102,7 +125,7 @@ def _read_patches(folder: Path) -> tuple[tuple[Patch, ...], str, str]:
         if number == 0:
             cover = data.decode("utf-8", "replace")
             continue
-        digest.update(path.name.encode() + b"\0" + str(len(data)).encode() + b"\0" + data)
+        read.append((path.name, data))
         try:
             patches.append(read_patch(path.name, number, data))
         except PatchFormatError as error:
@@ -115,4 +138,4 @@ def _read_patches(folder: Path) -> tuple[tuple[Patch, ...], str, str]:
             f"-Dseries: {folder} holds no patches",
             "name a folder with NNNN-*.patch as git format-patch writes",
         )
-    return tuple(patches), cover, digest.hexdigest()
+    return tuple(patches), cover, series_digest(read)

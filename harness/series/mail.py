@@ -1,0 +1,325 @@
+"""One mail or patch file → a frozen Mail: headers and body decoded, and what was odd about it.
+
+Decoding follows git-mailinfo(1), RFC 2045 (transfer encodings), RFC 2047 (headers) and RFC 3676
+(``format=flowed``). What a mail is not, or has lost on its way, is never mended silently: each such thing is
+a Fault that whoever judges the series can name.
+"""
+
+from __future__ import annotations
+
+import email
+import email.errors
+import email.header
+import email.message
+import email.policy
+import email.utils
+import hashlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+from harness.series.patch import FileChange, PatchFormatError, scan_changes
+from harness.series.plain import git_diff
+from harness.series.subject import Subject, parse_subject
+
+FaultKind = Literal[
+    "no-headers", "no-author", "charset", "crlf", "flowed", "html", "multipart", "not-git", "damaged", "empty"
+]
+DIFF_START = re.compile(r"^(?:diff --git |diff -[A-Za-z]|Index: |--- \S.*\n\+\+\+ \S)", re.MULTILINE)
+_IN_BODY = re.compile(r"^(From|Subject|Date):\s*(.*(?:\n[ \t]+\S.*)*)\n?", re.IGNORECASE)
+_HEADER = re.compile(rb"^(?:From |[A-Za-z][A-Za-z0-9-]*:)")
+_SIGNATURE = re.compile(r"^-- ?$", re.MULTILINE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fault:
+    """Something odd about a mail. ``detail`` is one line for people."""
+
+    kind: FaultKind
+    detail: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Address:
+    """Who: a display name (decoded) and an address; either may be empty."""
+
+    name: str = ""
+    email: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.name} <{self.email}>" if self.name else f"<{self.email}>"
+
+    def is_same(self, other: Address) -> bool:
+        """Whether both have the same mail address; its case is of no matter."""
+        return bool(self.email) and self.email.lower() == other.email.lower()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mail:
+    """One mail. ``data`` are its exact bytes, as found, without the ``From `` line of an mbox."""
+
+    data: bytes
+    origin: str
+    """Where it was found: a file's name, or ``mail 3 of x.mbox``."""
+    message_id: str
+    references: tuple[str, ...]
+    """Message ids of the mails that it follows, oldest first."""
+    sender: Address
+    author: Address
+    """The sender, or whom the body's own ``From:`` line names."""
+    date: str
+    subject: Subject
+    message: str
+    """The commit message: the body up to ``---`` or the diff, without in-body headers."""
+    notes: str
+    """What stands between ``---`` and the diff: change log, diffstat."""
+    diff: str
+    """In git's format; empty without one."""
+    coded: bool = False
+    """Whether its bytes are not those of its text: base64, quoted-printable, another charset than UTF-8."""
+    faults: tuple[Fault, ...] = ()
+
+    @property
+    def sha256(self) -> str:
+        """Digest of ``data``."""
+        return hashlib.sha256(self.data).hexdigest()
+
+    @cached_property
+    def changes(self) -> tuple[FileChange, ...]:
+        """What the diff changes; nothing when it is damaged (a Fault says so)."""
+        try:
+            return scan_changes(self.diff)
+        except PatchFormatError:
+            return ()
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether it holds a diff that can be given to git."""
+        return bool(self.changes)
+
+
+def read_mail(data: bytes, origin: str) -> Mail:
+    """The mail in ``data``; never fails: what cannot be read is told in ``faults``."""
+    data = data.removeprefix(b"\xef\xbb\xbf")
+    faults: list[Fault] = []
+    headers = bool(_HEADER.match(data)) and not data.startswith((b"Index:", b"Description:"))
+    mail = email.message_from_bytes(data if headers else b"\n" + data, policy=email.policy.compat32)
+    if not headers or (mail["From"] is None and mail["Subject"] is None):
+        faults.append(Fault(kind="no-headers", detail="it has no mail headers: neither From: nor Subject:"))
+    body = _body(mail, faults) if headers else _decode(data, "", faults)
+    if headers and b"\r\n" in data.partition(b"\n\n")[0][:2000] and "\r" not in body:
+        faults.append(Fault(kind="crlf", detail="its lines end in CR LF; the CRs were taken off"))
+    subject, sender = _header(mail, "Subject", faults), parse_address(_header(mail, "From", faults))
+    prose, notes, diff = _split(body, faults)
+    prose, inner = _in_body(prose)
+    author = parse_address(inner.get("from", "")) if "from" in inner else sender
+    if not author.email:
+        faults.append(Fault(kind="no-author", detail="it does not say who wrote it"))
+    parsed = parse_subject(inner.get("subject") or subject)
+    if not diff and parsed.is_patch and not parsed.is_cover and not any(f.kind == "html" for f in faults):
+        faults.append(Fault(kind="empty", detail="it changes no file"))
+    above = " ".join(_header(mail, name, faults) for name in ("References", "In-Reply-To"))
+    return Mail(
+        data=data,
+        origin=origin,
+        message_id=next(iter(_ids(_header(mail, "Message-Id", faults))), ""),
+        references=tuple(dict.fromkeys(_ids(above))),
+        sender=sender,
+        author=author,
+        date=inner.get("date") or _header(mail, "Date", faults),
+        subject=parsed,
+        message=prose.strip(),
+        notes=notes.strip("\n"),
+        diff=diff,
+        coded=_is_coded(mail),
+        faults=tuple(dict.fromkeys(faults)),
+    )
+
+
+def parse_address(text: str) -> Address:
+    """``Name <mail@example.org>`` taken apart, as ``git`` reads an author."""
+    name, address = email.utils.parseaddr(text)
+    if "@" not in address:
+        name, address = text, ""
+    if not address and (found := re.match(r"\s*(.*?)\s*<([^<>\s]+)>", text)):
+        name, address = found[1].strip('" '), found[2]
+    return Address(name=" ".join(name.split()), email=address.strip())
+
+
+def mailbox_bytes(mail: Mail) -> bytes:
+    """``mail`` as ``git format-patch`` would have written it: UTF-8, 8bit, LF, its author in ``From:``.
+
+    Where ``mail`` is that already its own bytes are given back, so that what is judged is what was sent.
+    """
+    if not mail.coded and not mail.faults:
+        return mail.data
+    from_line = email.utils.formataddr((mail.author.name, mail.author.email or "unknown@localhost"), "utf-8")
+    subject = mail.subject.text if mail.subject.kind else f"[PATCH] {mail.subject.text or 'no subject'}"
+    if not subject.isascii():
+        subject = email.header.Header(subject, "utf-8", maxlinelen=70, header_name="Subject").encode()
+    parts = [
+        f"From {'0' * 40} Mon Sep 17 00:00:00 2001",
+        f"From: {from_line}",
+        f"Date: {mail.date or 'Sat, 1 Jan 2000 00:00:00 +0000'}",
+        f"Subject: {subject}",
+        *([f"Message-Id: <{mail.message_id}>"] if mail.message_id else []),
+        "MIME-Version: 1.0",
+        "Content-Type: text/plain; charset=UTF-8",
+        "Content-Transfer-Encoding: 8bit",
+        "",
+        mail.message,
+        "---",
+        *([mail.notes] if mail.notes else []),
+        "",
+        mail.diff.rstrip("\n"),
+        "-- ",
+        "harness",
+        "",
+    ]
+    return "\n".join(parts).encode("utf-8", "surrogateescape")
+
+
+def _split(body: str, faults: list[Fault]) -> tuple[str, str, str]:
+    """Message, notes and diff of ``body``."""
+    start = DIFF_START.search(body)
+    prose, diff = (body[: start.start()], body[start.start() :]) if start else (body, "")
+    message, notes = _cut(prose)
+    if diff:
+        diff, changed = git_diff(diff)
+        if changed:
+            faults.append(Fault(kind="not-git", detail="its diff is not in git's format; it was rewritten"))
+        try:
+            found = scan_changes(diff)
+        except PatchFormatError as error:
+            faults.append(Fault(kind="damaged", detail=str(error)))
+        else:
+            if not any(map(_does_something, found)):
+                diff = ""
+    if not diff:  # a cover letter's or a reply's signature
+        found_signature = _SIGNATURE.search(message)
+        message = message[: found_signature.start()] if found_signature else message
+    return message, notes, diff
+
+
+def _cut(prose: str) -> tuple[str, str]:
+    found = re.search(r"^---\s*$", prose, re.MULTILINE)
+    return (prose[: found.start()], prose[found.end() :]) if found else (prose, "")
+
+
+def _does_something(change: FileChange) -> bool:
+    return (
+        bool(change.hunks) or change.binary or change.old != change.new or change.old_mode != change.new_mode
+    )
+
+
+def _in_body(text: str) -> tuple[str, dict[str, str]]:
+    """Take ``From:``, ``Subject:`` and ``Date:`` lines off the top of a body (git-am(1), "DISCUSSION")."""
+    found: dict[str, str] = {}
+    rest = text.lstrip("\n")
+    while line := _IN_BODY.match(rest):
+        key = line[1].lower()
+        if key in found or (key == "from" and "@" not in line[2]):
+            break
+        found[key] = " ".join(line[2].split())
+        rest = rest[line.end() :]
+    return (rest, found) if found else (text, {})
+
+
+def _body(mail: email.message.Message, faults: list[Fault]) -> str:
+    if not mail.is_multipart():
+        return _part(mail, faults)
+    texts, kinds = [], []
+    for part in _leaves(mail):
+        kinds.append(part.get_content_type())
+        if part.get_content_type() in ("text/plain", "text/x-patch", "text/x-diff"):
+            texts.append(_part(part, faults))
+    faults.append(Fault(kind="multipart", detail=f"it is a mail of several parts: {', '.join(kinds)}"))
+    return "\n".join(text.rstrip("\n") + "\n" for text in texts)
+
+
+def _is_coded(mail: email.message.Message) -> bool:
+    coding = str(mail.get("Content-Transfer-Encoding", "")).strip().lower()
+    charset = str(mail.get_param("charset") or "utf-8").lower()
+    return coding in ("base64", "quoted-printable") or charset not in ("utf-8", "utf8", "us-ascii", "ascii")
+
+
+def _leaves(mail: email.message.Message) -> Iterator[email.message.Message]:
+    for part in mail.walk():
+        if not part.is_multipart():
+            yield part
+
+
+def _part(part: email.message.Message, faults: list[Fault]) -> str:
+    kind = part.get_content_type()
+    if kind == "text/html":
+        faults.append(Fault(kind="html", detail="it is HTML, which holds no patch"))
+        return ""
+    payload = part.get_payload(decode=True)
+    raw = payload if isinstance(payload, bytes) else b""
+    text = _decode(raw, str(part.get_param("charset") or ""), faults)
+    coded = str(part.get("Content-Transfer-Encoding", "")).strip().lower() in ("base64", "quoted-printable")
+    head = part.as_bytes().partition(b"\n\n")[0] if not coded else b""
+    lines = text.split("\n")
+    if "\r" in text and (b"\r" in head or all(line.endswith("\r") for line in lines[:-1])):
+        text = text.replace("\r\n", "\n")
+        faults.append(Fault(kind="crlf", detail="its lines end in CR LF; the CRs were taken off"))
+    if str(part.get_param("format") or "").lower() == "flowed":
+        faults.append(Fault(kind="flowed", detail="it is format=flowed, which breaks and joins lines"))
+        text = unflow(text, delsp=str(part.get_param("delsp") or "").lower() == "yes")
+    return text
+
+
+def unflow(text: str, *, delsp: bool = False) -> str:
+    """``text`` as it was before it was flowed: RFC 3676, sections 4.2 (soft breaks) and 4.4 (stuffing)."""
+    lines: list[str] = []
+    open_ = False
+    for line in text.split("\n"):
+        unstuffed = line.removeprefix(" ")
+        soft = unstuffed.endswith(" ") and unstuffed != "-- "
+        piece = unstuffed[:-1] if soft and delsp else unstuffed
+        if open_:
+            lines[-1] += piece
+        else:
+            lines.append(piece)
+        open_ = soft
+    return "\n".join(lines)
+
+
+def _decode(raw: bytes, charset: str, faults: list[Fault]) -> str:
+    if charset and charset.lower() not in ("us-ascii", "ascii", "unknown-8bit"):
+        try:
+            return raw.decode(charset)
+        except LookupError:
+            faults.append(Fault(kind="charset", detail=f"there is no character set {charset!r}"))
+        except UnicodeDecodeError:
+            faults.append(Fault(kind="charset", detail=f"it is not in {charset}, as it says"))
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError:
+        if not charset:
+            faults.append(Fault(kind="charset", detail="it is not UTF-8 and names no character set"))
+        # Bytes of files that are not UTF-8 come through unharmed.
+        return raw.decode("utf-8", "surrogateescape")
+
+
+def _header(mail: email.message.Message, name: str, faults: list[Fault]) -> str:
+    value = mail.get(name)
+    if value is None:
+        return ""
+    text = ""
+    try:
+        for chunk, charset in email.header.decode_header(str(value)):
+            if isinstance(chunk, str):
+                text += chunk
+            else:
+                text += _decode(chunk, "" if charset in (None, "unknown-8bit") else str(charset), faults)
+    except email.errors.HeaderParseError:
+        faults.append(Fault(kind="charset", detail=f"its header {name}: is badly encoded"))
+        text = str(value)
+    return " ".join(text.split())
+
+
+def _ids(text: str) -> list[str]:
+    return re.findall(r"<([^<>\s]+)>", text)

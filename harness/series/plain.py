@@ -1,0 +1,98 @@
+"""Diffs that other programs than git wrote → the same in git's own format.
+
+``diff -u``, quilt and Debian's patch queues leave out the ``diff --git`` line, by which git knows for certain
+which file is meant. It is put in here from ``---`` and ``+++``, as ``git apply -p1`` would read them.
+"""
+
+from __future__ import annotations
+
+import re
+
+from harness.series.patch import HUNK
+
+_EPOCH = re.compile(r"\t(?:1970-01-01 0[0-9]:00:00|Thu Jan +1 0\d:00:00 1970)")
+
+
+def git_diff(text: str) -> tuple[str, bool]:
+    """``text`` with a ``diff --git`` line ahead of each file, and whether one had to be put in.
+
+    Text inside a hunk is never taken for a header: hunks are skipped by the line counts that they state.
+    """
+    lines = text.split("\n")
+    out: list[str] = []
+    index, inside, changed = 0, False, False
+    while index < len(lines):
+        line = lines[index]
+        if hunk := HUNK.match(line):
+            end = _hunk_end(lines, index, hunk)
+            out += lines[index:end]
+            index = end
+            continue
+        if line.startswith("diff --git "):
+            inside = True
+        elif line.startswith(("Index: ", "=" * 20, "diff -")) and not inside:
+            changed = True
+            index += 1
+            continue
+        elif line.startswith("--- ") and index + 1 < len(lines) and lines[index + 1].startswith("+++ "):
+            if not (inside and _in_header(out)):
+                out += _headers(line[4:], lines[index + 1][4:])
+                changed = True
+            out += [_named("--- ", line), _named("+++ ", lines[index + 1])]
+            index += 2
+            continue
+        out.append(line)
+        index += 1
+    return "\n".join(out), changed
+
+
+def _in_header(out: list[str]) -> bool:
+    """Whether the lines since the last ``diff --git`` are still its header."""
+    for line in reversed(out):
+        if line.startswith("diff --git "):
+            return True
+        if line[:1] in ("+", "-", " ", "@", "\\") or line.startswith("--- "):
+            return False
+    return False
+
+
+def _headers(old: str, new: str) -> list[str]:
+    names = [_path(old), _path(new)]
+    made, gone = names[0] == "/dev/null" or bool(_EPOCH.search(old)), names[1] == "/dev/null"
+    path = names[0] if gone else names[1]
+    rest = path.partition("/")[2] or path
+    lines = [f"diff --git a/{rest} b/{rest}"]
+    if made:
+        lines.append("new file mode 100644")
+    elif gone:
+        lines.append("deleted file mode 100644")
+    return lines
+
+
+def _named(mark: str, line: str) -> str:
+    """``--- dir.orig/file<TAB>date`` → ``--- a/file``."""
+    name = line[4:]
+    if _EPOCH.search(name):
+        return f"{mark}/dev/null"
+    path = _path(name)
+    if path == "/dev/null" or path.startswith('"'):
+        return mark + path
+    side = "a" if mark == "--- " else "b"
+    return f"{mark}{side}/{path.partition('/')[2] or path}"
+
+
+def _path(name: str) -> str:
+    return name.partition("\t")[0].rstrip()
+
+
+def _hunk_end(lines: list[str], index: int, hunk: re.Match[str]) -> int:
+    old, new = int(hunk[2] or 1), int(hunk[4] or 1)
+    index += 1
+    while index < len(lines) and (old > 0 or new > 0):
+        mark = lines[index][:1] or " "
+        if mark not in " +-\\":
+            break
+        old -= mark in " -"
+        new -= mark in " +"
+        index += 1
+    return index

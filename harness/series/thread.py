@@ -1,0 +1,213 @@
+"""Mails → the versions of a series, the newest of them, and the trailers that replies gave.
+
+A thread is told by Message-Id, In-Reply-To and References (RFC 5322, 3.6.4); the versions by the tags of the
+subjects. A trailer in a reply to the cover letter is given to every patch (as b4(5) reads it).
+"""
+
+from __future__ import annotations
+
+import email.utils
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+from harness.series.mail import Address, Mail, parse_address
+
+TRAILER = re.compile(
+    r"^([A-Z][A-Za-z]*(?:-[A-Za-z]+)*-(?:[Bb]y|[Ff]or|[Tt]o)|Message-[Ii]d|Fixes|Resolves|Closes|Link|Cc|CC|Based-on|"
+    r"Supersedes|Buglink|Co-authored-by): (\S.*)$"
+)
+GIVEN = ("reviewed-by", "acked-by", "tested-by", "reported-by", "suggested-by", "message-id")
+"""What others may add to somebody's patch by a reply."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trailer:
+    """``Reviewed-by: Name <mail@example.org>`` and its like."""
+
+    key: str
+    value: str
+    source: str = ""
+    """The message id of the reply that gave it; empty when it is in the patch itself."""
+    sender: Address = field(default_factory=Address)
+    """Who sent that reply."""
+
+    @property
+    def person(self) -> Address:
+        return parse_address(self.value)
+
+    @property
+    def is_own(self) -> bool:
+        """Whether the person named sent it: with another address it may still be theirs, but ask."""
+        return not self.source or self.person.is_same(self.sender)
+
+    def __str__(self) -> str:
+        return f"{self.key}: {self.value}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Version:
+    """One version of a series. ``patches`` are in the order of their numbers, each number once."""
+
+    number: int
+    kind: str
+    rfc: bool
+    total: int
+    cover: Mail | None
+    patches: tuple[Mail, ...]
+    missing: tuple[int, ...] = ()
+    """Numbers that the subjects count and no mail has."""
+    duplicates: tuple[Mail, ...] = ()
+    """Mails with a number that another, later one has too, or the very same mail again."""
+    out_of_order: bool = False
+    """Whether the mails came in another order than their numbers."""
+    replies: tuple[Mail, ...] = ()
+    trailers: tuple[tuple[int, Trailer], ...] = ()
+    """What replies gave: to the patch of that number, or with 0 to all of them."""
+
+    def given(self, number: int) -> tuple[Trailer, ...]:
+        """The trailers that replies gave to the patch ``number``."""
+        return tuple(dict.fromkeys(trailer for at, trailer in self.trailers if at in (0, number)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Thread:
+    """The versions that some mails hold, oldest first, and the mails that belong to none."""
+
+    versions: tuple[Version, ...]
+    others: tuple[Mail, ...] = ()
+
+    @property
+    def newest(self) -> Version | None:
+        """The highest version; of several series the one that was sent last."""
+        return self.versions[-1] if self.versions else None
+
+
+def parse_trailers(text: str) -> tuple[Trailer, ...]:
+    """The trailers in the last paragraph of ``text`` that is made of them (git-interpret-trailers(1))."""
+    for paragraph in reversed([part for part in re.split(r"\n\s*\n", text.strip()) if part.strip()]):
+        lines = paragraph.splitlines()
+        found = [match for line in lines if (match := TRAILER.match(line.rstrip()))]
+        if found and (len(found) * 2 >= len(lines)):
+            return tuple(Trailer(key=match[1], value=match[2].strip()) for match in found)
+        return ()
+    return ()
+
+
+def find_thread(mails: Sequence[Mail]) -> Thread:
+    """Sort ``mails`` into versions. With a single patch that counts nothing, that is the series."""
+    by_id = {mail.message_id: mail for mail in mails if mail.message_id}
+    groups: dict[tuple[object, ...], list[Mail]] = defaultdict(list)
+    rest: list[Mail] = []
+    for mail in mails:
+        if mail.subject.is_patch or (mail.diff and not mail.subject.reply):
+            groups[_group(mail, by_id)].append(mail)
+        else:
+            rest.append(mail)
+    versions = [(_version(group, mails), group) for group in groups.values()]
+    versions.sort(key=lambda pair: (pair[0].number, max(_when(mail) for mail in pair[1])))
+    taken: set[int] = set()
+    done = []
+    for version, group in reversed(versions):
+        replies = [mail for mail in rest if id(mail) not in taken and _answers(mail, group, by_id)]
+        taken |= {id(mail) for mail in replies}
+        done.append(_with_replies(version, replies, by_id))
+    done.reverse()
+    return Thread(versions=tuple(done), others=tuple(mail for mail in rest if id(mail) not in taken))
+
+
+def _group(mail: Mail, by_id: dict[str, Mail]) -> tuple[object, ...]:
+    """What mails of one version have in common."""
+    subject = mail.subject
+    first = mail
+    if subject.counted:
+        # A new version is often sent as a reply to the one before: follow only what has this one's tag.
+        for name in reversed(mail.references):
+            above = by_id.get(name)
+            if above is not None and not above.subject.reply and _tag(above) == _tag(mail):
+                first = above
+    lone = () if subject.counted else (mail.message_id or mail.origin,)
+    root = first.references[:1] if first is mail and subject.number != 0 else (first.message_id,)
+    in_thread = root if mail.message_id else ()
+    return (*_tag(mail), in_thread, *lone)
+
+
+def _tag(mail: Mail) -> tuple[object, ...]:
+    subject = mail.subject
+    return (subject.kind, subject.version, subject.total, subject.rfc, subject.resend)
+
+
+def _version(group: Sequence[Mail], mails: Sequence[Mail]) -> Version:
+    cover = next((mail for mail in reversed(group) if mail.subject.is_cover), None)
+    numbered: dict[int, Mail] = {}
+    duplicates: list[Mail] = []
+    order: list[int] = []
+    for position, mail in enumerate((mail for mail in group if not mail.subject.is_cover), start=1):
+        number = mail.subject.number if mail.subject.counted else position
+        if number in numbered:
+            duplicates.append(numbered[number])
+        numbered[number] = mail
+        order.append(number)
+    total = max((mail.subject.total for mail in group), default=0) or len(numbered)
+    first = group[0].subject
+    return Version(
+        number=first.version,
+        kind=first.kind or "PATCH",
+        rfc=first.rfc,
+        total=total,
+        cover=cover,
+        patches=tuple(numbered[number] for number in sorted(numbered)),
+        missing=tuple(number for number in range(1, total + 1) if number not in numbered),
+        duplicates=tuple(duplicates),
+        out_of_order=order != sorted(order) and bool(mails),
+    )
+
+
+def _answers(mail: Mail, group: Sequence[Mail], by_id: dict[str, Mail]) -> bool:
+    return _answered(mail, group, by_id) is not None
+
+
+def _answered(mail: Mail, group: Sequence[Mail], by_id: dict[str, Mail]) -> Mail | None:
+    """The mail of ``group`` that ``mail`` follows most closely, over the replies in between."""
+    ours = {id(member) for member in group}
+    seen: set[str] = set()
+    queue = list(reversed(mail.references))
+    while queue:
+        name = queue.pop(0)
+        if name in seen:
+            continue
+        seen.add(name)
+        above = by_id.get(name)
+        if above is None:
+            continue
+        if id(above) in ours:
+            return above
+        if not above.subject.is_patch:
+            queue += reversed(above.references)
+    return None
+
+
+def _with_replies(version: Version, replies: Sequence[Mail], by_id: dict[str, Mail]) -> Version:
+    members = [*([version.cover] if version.cover else []), *version.patches, *version.duplicates]
+    given: list[tuple[int, Trailer]] = []
+    for reply in replies:
+        to = _answered(reply, members, by_id)
+        number = 0 if to is None or to.subject.is_cover else max(to.subject.number, 1)
+        given += [(number, trailer) for trailer in reply_trailers(reply)]
+    return replace(version, replies=tuple(replies), trailers=tuple(dict.fromkeys(given)))
+
+
+def reply_trailers(reply: Mail) -> Iterable[Trailer]:
+    """What a reply gives by itself: lines at the left margin; what it quotes was given by others."""
+    for line in reply.message.splitlines():
+        found = TRAILER.match(line.rstrip())
+        if found and found[1].lower() in GIVEN:
+            yield Trailer(key=found[1], value=found[2].strip(), source=reply.message_id, sender=reply.sender)
+
+
+def _when(mail: Mail) -> float:
+    try:
+        return email.utils.parsedate_to_datetime(mail.date).timestamp()
+    except (ValueError, TypeError, OverflowError):
+        return 0.0

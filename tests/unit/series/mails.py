@@ -1,0 +1,57 @@
+"""Mails, made odd on purpose."""
+
+from __future__ import annotations
+
+import base64
+import quopri
+
+DIFF = """\
+diff --git a/util/a.c b/util/a.c
+index 1234567..89abcde 100644
+--- a/util/a.c
++++ b/util/a.c
+@@ -1,3 +1,3 @@
+ int one;
+-int two;
++int zwei; /* h\u00fcbsch */
+ int three;
+"""
+
+
+def patch(
+    subject: str = "[PATCH 1/2] util: count",
+    *,
+    message: str = "Because it counts.\n\nSigned-off-by: A U Thor <a@example.org>",
+    diff: str = DIFF,
+    sender: str = "A U Thor <a@example.org>",
+    ident: str = "1@example.org",
+    above: str = "",
+    date: str = "Tue, 1 Feb 2022 10:00:00 +0100",
+    notes: str = " util/a.c | 2 +-\n 1 file changed\n",
+    headers: str = "",
+    coding: str = "8bit",
+    charset: str = "UTF-8",
+    newline: bytes = b"\n",
+) -> bytes:
+    """One mail. ``above`` is the id of what it replies to."""
+    separator = f"---\n{notes}\n{diff}-- \n2.39.5\n" if diff else ""
+    body = f"{message}\n{separator}".encode(charset, "surrogateescape")
+    if coding == "base64":
+        body = base64.encodebytes(body)
+    elif coding == "quoted-printable":
+        body = quopri.encodestring(body)
+    head = (
+        f"From: {sender}\nDate: {date}\nSubject: {subject}\nMessage-Id: <{ident}>\n"
+        + (f"In-Reply-To: <{above}>\nReferences: <{above}>\n" if above else "")
+        + (headers or f"MIME-Version: 1.0\nContent-Type: text/plain; charset={charset}\n")
+        + f"Content-Transfer-Encoding: {coding}\n\n"
+    )
+    return (head.encode() + body).replace(b"\n", newline)
+
+
+def mbox(*mails: bytes) -> bytes:
+    """Mails in a mailbox (mboxrd)."""
+    return b"".join(
+        b"From mboxrd@z Thu Jan  1 00:00:00 1970\n" + mail.replace(b"\nFrom ", b"\n>From ") + b"\n"
+        for mail in mails
+    )

@@ -1,0 +1,218 @@
+"""Versions, gaps and trailers of a thread; the places a series is read from."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from harness.errors import OptionError
+from harness.layout import Layout
+from harness.series import (
+    Thread,
+    find_thread,
+    load_series,
+    parse_trailers,
+    read_input,
+    read_mail,
+    read_mbox,
+    series_of,
+)
+from harness.series.mbox import unpack
+from tests.unit.series.mails import DIFF, mbox, patch
+
+REPLY = "On Tuesday, A wrote:\n> Acked-by: Quoted <q@example.org>\nGood.\n\n{}\n"
+
+
+def series(version: int = 1, **more: str) -> list[bytes]:
+    tag = f"PATCH v{version}" if version > 1 else "PATCH"
+    ids = f"v{version}@example.org"
+    above = more.get("above", "")
+    return [
+        patch(f"[{tag} 0/2] count", ident=f"0{ids}", diff="", above=above, message="Cover."),
+        patch(f"[{tag} 1/2] util: one", ident=f"1{ids}", above=f"0{ids}"),
+        patch(f"[{tag} 2/2] util: two", ident=f"2{ids}", above=f"0{ids}"),
+    ]
+
+
+def reply(to: str, trailer: str, *, sender: str = "R <r@example.org>", ident: str = "r@example.org") -> bytes:
+    return patch(
+        "Re: [PATCH 1/2] util: one",
+        ident=ident,
+        above=to,
+        diff="",
+        sender=sender,
+        message=REPLY.format(trailer),
+    )
+
+
+def read(*mails: bytes) -> Thread:
+    return find_thread(read_mbox(mbox(*mails), "t.mbox"))
+
+
+def test_newest_version_in_one_thread_with_trailers_of_its_replies() -> None:
+    one, two = series(), series(2, above="0v1@example.org")
+    thread = read(
+        *one,
+        reply("1v1@example.org", "Acked-by: Old <old@example.org>", ident="o@example.org"),
+        two[2],
+        two[0],
+        reply("1v2@example.org", "Reviewed-by: R <r@example.org>"),
+        reply("r@example.org", "Tested-by: T <t@example.org>", ident="t@example.org", sender="X <x@e.org>"),
+        reply("0v2@example.org", "Acked-by: All <all@example.org>", ident="c@example.org"),
+        two[1],
+    )
+    newest = thread.newest
+    assert newest is not None
+    assert [version.number for version in thread.versions] == [1, 2]
+    assert [mail.subject.title for mail in newest.patches] == ["util: one", "util: two"]
+    assert newest.out_of_order
+    assert newest.missing == ()
+    assert {str(trailer) for trailer in newest.given(1)} == {
+        "Reviewed-by: R <r@example.org>",
+        "Tested-by: T <t@example.org>",
+        "Acked-by: All <all@example.org>",
+    }
+    assert [str(trailer) for trailer in newest.given(2)] == ["Acked-by: All <all@example.org>"]
+    own = {trailer.key: trailer.is_own for trailer in newest.given(1)}
+    assert own == {"Reviewed-by": True, "Tested-by": False, "Acked-by": False}
+
+
+def test_missing_and_duplicate_patches_are_named() -> None:
+    cover, one, two = series()
+    newest = read(cover, two, two).newest
+    assert newest is not None
+    assert newest.missing == (1,)
+    assert len(newest.duplicates) == 1
+    assert len(newest.patches) == 1
+    whole = read(cover, one, two).newest
+    assert whole is not None
+    assert (whole.missing, whole.duplicates, whole.out_of_order) == ((), (), False)
+
+
+def test_pull_and_rfc_and_lone_patches() -> None:
+    pull = read(patch("[PULL 1/1] util: one")).newest
+    rfc = read(patch("[RFC PATCH] util: one")).newest
+    assert pull is not None
+    assert rfc is not None
+    assert (pull.kind, rfc.kind, rfc.rfc, rfc.total) == ("PULL", "PATCH", True, 1)
+
+
+def test_two_series_in_a_mailbox_are_kept_apart() -> None:
+    other = [mail.replace(b"@example.org", b"@example.net") for mail in series()]
+    later = [mail.replace(b"1 Feb 2022", b"2 Feb 2022") for mail in other]
+    thread = read(*later, *series())
+    assert len(thread.versions) == 2
+    assert thread.newest is not None
+    assert all(mail.message_id.endswith("net") for mail in thread.newest.patches)
+
+
+def test_from_lines_in_bodies_do_not_part_mails() -> None:
+    text = "From here it counts.\n\nFrom now on.\n>From quoted."
+    mails = read_mbox(mbox(patch(message=text), patch("[PATCH 2/2] x: y", ident="2@example.org")), "x")
+    assert [mail.subject.number for mail in mails] == [1, 2]
+    assert "\n\nFrom now on.\n" in mails[0].message
+
+
+def test_trailers_are_those_of_the_last_paragraph() -> None:
+    assert [str(trailer) for trailer in parse_trailers("a\n\nFixes: 12 (x)\nSigned-off-by: A <a@b>\n")] == [
+        "Fixes: 12 (x)",
+        "Signed-off-by: A <a@b>",
+    ]
+    assert parse_trailers("Signed-off-by: A <a@b>\n\nmore text") == ()
+
+
+def test_folder_mailbox_gzip_and_stdin_give_the_same_digest(
+    layout: Layout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mails = series()
+    folder = layout.patches / "mine"
+    folder.mkdir()
+    for number, mail in enumerate(mails):
+        (folder / f"{number:04}-x.patch").write_bytes(mail)
+    packed = tmp_path / "t.mbox.gz"
+    packed.write_bytes(gzip.compress(mbox(*mails)))
+    (tmp_path / "t.mbox").write_bytes(mbox(*mails))
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(mbox(*mails))))
+    found = [read_input(layout, name) for name in ("mine", str(packed), str(tmp_path / "t.mbox"), "-")]
+    assert {one.sha256 for one in found} == {found[0].sha256}
+    assert [one.is_ours for one in found] == [True, False, False, False]
+    (folder / "0002-x.patch").write_bytes(mails[2] + b"\n")
+    changed = read_input(layout, "mine")
+    assert changed.sha256 != found[0].sha256
+    made = series_of(found[1])
+    assert made is not None
+    assert [one.subject for one in made.patches] == ["util: one", "util: two"]
+
+
+def test_the_folders_series_is_the_one_that_is_built(layout: Layout) -> None:
+    folder = layout.patches / "mine"
+    folder.mkdir()
+    for number, mail in enumerate(series()):
+        (folder / f"{number:04}-x.patch").write_bytes(mail)
+    made, built = series_of(read_input(layout, "mine")), load_series(layout, "mine")
+    assert made is not None
+    assert (made.digest, [one.data for one in made.patches]) == (
+        built.digest,
+        [one.data for one in built.patches],
+    )
+
+
+def test_folder_with_older_versions_and_quilt_series(layout: Layout) -> None:
+    folder = layout.patches / "mine"
+    folder.mkdir()
+    (folder / "0001-x.patch").write_bytes(patch())
+    (folder / "v2-0001-x.patch").write_bytes(patch("[PATCH v2] util: count"))
+    found = read_input(layout, "mine")
+    assert [mail.origin for mail in found.patches] == ["v2-0001-x.patch"]
+    assert found.notes
+    (folder / "series").write_text("# comment\nb.diff -p1\na.diff\n")
+    for name in ("a", "b"):
+        (folder / f"{name}.diff").write_text(DIFF)
+    assert [mail.origin for mail in read_input(layout, "mine").patches] == ["b.diff", "a.diff"]
+    (folder / "a.diff").unlink()
+    with pytest.raises(OptionError, match=r"names a\.diff"):
+        read_input(layout, "mine")
+
+
+def test_range_of_a_clone_with_an_empty_commit(layout: Layout, tmp_path: Path) -> None:
+    clone = tmp_path / "clone"
+    git = ["git", "-C", str(clone), "-c", "user.name=A", "-c", "user.email=a@example.org"]
+    clone.mkdir()
+    for words in (
+        ["init", "-q", "-b", "main"],
+        ["config", "format.signOff", "true"],
+        ["commit", "-q", "--allow-empty", "-m", "zero"],
+    ):
+        subprocess.run([*git, *words], check=True)
+    (clone / "bytes").write_bytes(b"\xff\r\n")
+    subprocess.run([*git, "add", "."], check=True)
+    subprocess.run([*git, "commit", "-q", "-m", "util: bytes"], check=True)
+    subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "util: nothing"], check=True)
+    found = read_input(layout, f"{clone}@main~2..main")
+    assert [mail.subject.title for mail in found.patches] == ["util: bytes", "util: nothing"]
+    assert "\udcff\r\n" in found.patches[0].diff
+    assert [fault.kind for fault in found.patches[1].faults] == ["empty"]
+    assert "Signed-off-by" not in found.patches[0].message
+    with pytest.raises(OptionError, match="git cannot read"):
+        read_input(layout, f"{clone}@none..main")
+
+
+def test_what_is_no_series_is_refused(layout: Layout, tmp_path: Path) -> None:
+    (tmp_path / "text.mbox").write_bytes(reply("x@y", "Acked-by: A <a@b>"))
+    with pytest.raises(OptionError, match="holds no patch"):
+        read_input(layout, str(tmp_path / "text.mbox"))
+    with pytest.raises(OptionError, match="there is no series"):
+        read_input(layout, "nonesuch")
+    with pytest.raises(OptionError, match="no whole gzip"):
+        unpack(gzip.compress(b"x" * 100)[:-4], "x")
+
+
+def test_a_mail_keeps_its_bytes() -> None:
+    data = patch()
+    assert read_mail(data, "x").data == data
+    (mail, _) = read_mbox(mbox(data, data), "x")
+    assert mail.data == data
