@@ -8,8 +8,9 @@ mail, its faults, the versions of the thread and the trailers that replies gave.
 from harness.series.input import Input, read_input, series_of, series_sha256
 from harness.series.mail import Address, Fault, Mail, mailbox_bytes, read_mail
 from harness.series.mbox import read_mbox
+from harness.series.metadata import SeriesFile, read_series_file
 from harness.series.patch import FileChange, Hunk, Patch, PatchFormatError, scan_changes
-from harness.series.series import Series, SeriesFile, load_series
+from harness.series.series import Series, find_folder, load_series, patch_files
 from harness.series.thread import Thread, Trailer, Version, find_thread, parse_trailers, reply_trailers
 
 __all__ = [
@@ -26,13 +27,16 @@ __all__ = [
     "Thread",
     "Trailer",
     "Version",
+    "find_folder",
     "find_thread",
     "load_series",
     "mailbox_bytes",
     "parse_trailers",
+    "patch_files",
     "read_input",
     "read_mail",
     "read_mbox",
+    "read_series_file",
     "reply_trailers",
     "scan_changes",
     "series_of",

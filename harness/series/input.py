@@ -19,8 +19,9 @@ from harness.layout import Layout
 from harness.process import Finished, run
 from harness.series.mail import Mail, mailbox_bytes, read_mail
 from harness.series.mbox import read_bytes, read_mbox, unpack
+from harness.series.metadata import SeriesFile, read_series_file
 from harness.series.patch import Patch
-from harness.series.series import Series, SeriesFile, find_folder, read_series_file, series_digest
+from harness.series.series import Series, find_folder, series_digest
 from harness.series.thread import Thread, Version, find_thread
 
 Kind = Literal["folder", "mailbox", "range", "stdin"]

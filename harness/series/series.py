@@ -8,12 +8,10 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
-
-import msgspec
 
 from harness.errors import ApplyError, OptionError
 from harness.layout import Layout, safe_name
+from harness.series.metadata import UNNAMED, SeriesFile, read_series_file
 from harness.series.patch import Patch, PatchFormatError, read_patch
 
 _NUMBERED = re.compile(r"(\d{4})-.+\.patch")
@@ -32,23 +30,12 @@ class Series:
     cover: str
     """Text of ``0000-cover-letter.patch``; empty without one."""
     digest: str
+    metadata: SeriesFile = UNNAMED
+    """All of ``series.toml``."""
 
     def fits(self, pin: str) -> bool:
         """Whether the series says that it is meant for ``pin``."""
         return not self.pins or pin in self.pins
-
-
-class SeriesFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """``series.toml``; docs/series.md says what each key means."""
-
-    title: str
-    pins: tuple[str, ...] = ()
-    version: int = 1
-    prefix: str = "PATCH"
-    to: tuple[str, ...] = ()
-    cc: tuple[str, ...] = ()
-    base: Literal["", "base", "pristine"] = ""
-    suites: tuple[str, ...] = ()
 
 
 def load_series(layout: Layout, name: str) -> Series:
@@ -57,21 +44,22 @@ def load_series(layout: Layout, name: str) -> Series:
     Raises OptionError (no such series, a bad series.toml) and ApplyError (a file that is no patch).
     """
     folder = find_folder(layout, name)
-    raw = read_series_file(folder)
+    metadata = read_series_file(folder)
     patches, cover, digest = _read_patches(folder)
     return Series(
         name=safe_name(folder.name),
         folder=folder,
-        title=raw.title,
-        pins=raw.pins,
+        title=metadata.title,
+        pins=metadata.pins,
         patches=patches,
         cover=cover,
         digest=digest,
+        metadata=metadata,
     )
 
 
 def find_folder(layout: Layout, name: str) -> Path:
-    """The folder that ``-Dseries=`` means: one below ``patches/``, or a path. Raises OptionError."""
+    """The folder of the series ``name``, a name or a path. Raises OptionError that names what there is."""
     folder = (
         Path(name).expanduser().absolute() if "/" in name or name in (".", "..") else layout.patches / name
     )
@@ -81,6 +69,11 @@ def find_folder(layout: Layout, name: str) -> Path:
         hint = f"did you mean {near[0]}? " if near else ""
         raise OptionError(f"-Dseries: there is no series {name!r}", f"{hint}known are: {' '.join(known)}")
     return folder.resolve()
+
+
+def patch_files(folder: Path) -> list[Path]:
+    """The files of ``folder`` that are called as git format-patch calls them, in order."""
+    return sorted(path for path in folder.glob("*.patch") if _NUMBERED.fullmatch(path.name))
 
 
 def series_digest(files: Iterable[tuple[str, bytes]]) -> str:
@@ -93,19 +86,8 @@ def series_digest(files: Iterable[tuple[str, bytes]]) -> str:
     return digest.hexdigest()
 
 
-def read_series_file(folder: Path) -> SeriesFile:
-    """``folder``'s series.toml; a folder without one is a series too. Raises OptionError."""
-    path = folder / "series.toml"
-    try:
-        return msgspec.toml.decode(path.read_bytes(), type=SeriesFile)
-    except FileNotFoundError:
-        return SeriesFile(title=folder.name)  # a folder fresh from git format-patch
-    except (OSError, ValueError) as error:
-        raise OptionError(f"{path} cannot be read: {error}", "mend it as docs/series.md says") from error
-
-
 def _read_patches(folder: Path) -> tuple[tuple[Patch, ...], str, str]:
-    files = sorted(path for path in folder.glob("*.patch") if _NUMBERED.fullmatch(path.name))
+    files = patch_files(folder)
     cover = ""
     read: list[tuple[str, bytes]] = []
     patches: list[Patch] = []

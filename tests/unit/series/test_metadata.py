@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.errors import OptionError
+from harness.series.metadata import SeriesFile, is_address, parse_series_file, read_series_file
+
+FULL = """
+title = "Faster teardown"
+pins = ["7.2"]
+version = 3
+prefix = "for-8.0"
+branch = "staging"
+profile = "s390"
+to = ["qemu-devel@nongnu.org"]
+cc = ["J\u00fcrgen <j@example.org>"]
+base-commit = "0123456789abcdef0123456789abcdef01234567"
+based-on = ["<20221212.1@example.org>"]
+test-plan = "Run it."
+[without]
+"gone@example.org" = "bounces"
+[[recipients]]
+address = "qemu-s390x@nongnu.org"
+reason = "touches the machine"
+paths = ["target/s390x/*"]
+[changes.v2]
+series = ["rebased"]
+[changes.v3]
+patches = { "util: a thing" = ["renamed", "shorter"] }
+[origin]
+written-by = "a person"
+"""
+PATH = Path("series.toml")
+
+
+def test_everything_is_read() -> None:
+    metadata = parse_series_file(FULL.encode(), PATH)
+    assert metadata.subject_prefix == "PATCH for-8.0"
+    assert metadata.recipients[0].paths == ("target/s390x/*",)
+    assert metadata.recipients[0].header == "cc"
+    assert metadata.without == {"gone@example.org": "bounces"}
+    assert metadata.versions_with_changes == (3, 2)
+    assert metadata.changes_of(3).patches["util: a thing"] == ("renamed", "shorter")
+    assert metadata.changes_of(9).series == ()
+    assert metadata.origin is not None
+    assert not metadata.origin.generated
+
+
+@pytest.mark.parametrize(
+    ("prefix", "subject"),
+    [
+        ("PATCH", "PATCH"),
+        ("RFC", "RFC PATCH"),
+        ("for-8.0", "PATCH for-8.0"),
+        ("RFC for-8.0", "RFC PATCH for-8.0"),
+        ("PATCH RFC", "PATCH RFC"),
+    ],
+)
+def test_prefix_as_git_takes_it(prefix: str, subject: str) -> None:
+    assert parse_series_file(f'title = "T"\nprefix = "{prefix}"'.encode(), PATH).subject_prefix == subject
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "title"),
+        ('title = " "', "title: is not one line"),
+        ('title = "a\\nb"', "title: is not one line"),
+        ('title = "T"\nversion = 0', "version"),
+        ('title = "T"\nprefix = "a]b"', "prefix"),
+        ('title = "T"\nbase_commit = "x"', "base_commit"),
+        ('title = "T"\nbase-commit = "v7.2.0"', "base-commit: is no full"),
+        ('title = "T"\nbased-on = ["here"]', "no Message-Id"),
+        ('title = "T"\nto = ["qemu-devel"]', "'qemu-devel' is no mail address"),
+        ('title = "T"\ncc = ["a@b\\r\\nBcc: c@d"]', "no mail address"),
+        ('title = "T"\n[changes.v2]\nseries = ["x"]', "changes.v2: is no version"),
+        ('title = "T"\n[changes.v1]\nseries = ["x"]', "changes.v1: is no version"),
+        ('title = "T"\n[[recipients]]\naddress = "a@b.org"', "reason"),
+        ('title = "T"\nbranch = "a b"', "branch"),
+        ('title = "T" x', "cannot be read"),
+    ],
+)
+def test_bad_values_are_named(text: str, said: str) -> None:
+    with pytest.raises(OptionError) as error:
+        parse_series_file(text.encode(), PATH)
+    assert said in error.value.cause
+    assert "\n" not in error.value.cause
+
+
+@given(st.binary(max_size=60))
+def test_any_bytes_end_in_metadata_or_an_error_of_ours(data: bytes) -> None:
+    for text in (data, b'title = "T"\nprefix = "' + data + b'"'):
+        try:
+            parse_series_file(text, PATH)
+        except OptionError as error:
+            assert error.code == 2
+
+
+def test_a_folder_without_the_file_is_called_by_its_name(tmp_path: Path) -> None:
+    assert read_series_file(tmp_path).title == tmp_path.name
+    (tmp_path / "series.toml").mkdir()
+    with pytest.raises(OptionError, match="cannot be read"):
+        read_series_file(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "good"),
+    [
+        ("a@b.org", True),
+        ("A B <a@b.org>", True),
+        ("A B <a@b.org", False),
+        ("a b@c", False),
+        ("<a@b>", True),
+        ("a@b, c@d", False),
+    ],
+)
+def test_addresses(text: str, good: bool) -> None:
+    assert is_address(text) is good
+
+
+def test_docs_explain_every_key() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "series.md").read_text(encoding="utf-8")
+    section = text.split("\n## series.toml\n")[1].split("\n## ")[0]
+    firsts = [line.split("|")[1] for line in section.splitlines() if line.startswith("| ")]
+    told = {name.strip("[]").partition(".")[0] for cell in firsts for name in re.findall(r"`([^`]+)`", cell)}
+    assert told == set(SeriesFile.__struct_encode_fields__)
