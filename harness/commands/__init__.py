@@ -24,6 +24,10 @@ ARGUMENTS: dict[str, tuple[Argument, ...]] = {
         (("host",), {"nargs": "?", "default": "native", "help": "where it runs: native, or such as s390x"}),
     ),
     "guest": BINARY,
+    "teardown": (
+        BINARIES,
+        (("--no-build",), {"action": "store_true", "help": "build nothing: time just those of --binary"}),
+    ),
     "cycles": (
         BINARIES,
         (("--only",), {"type": number, "metavar": "NUMBER", "help": "run just this cycle of the plan"}),
