@@ -21,6 +21,7 @@ from harness.errors import GuestError
 from harness.guest.console import Console, open_console
 from harness.guest.memory import huge_pages_off, hugetlb_mib, mapped_mib, resident_mib
 from harness.guest.model import Guest, command_line
+from harness.guest.shortage import end_in_shortage
 from harness.guest.spawn import Child, spawn
 
 # What it has to say is in our errors; without a handler Python would print it (logging, "lastResort").
@@ -128,20 +129,21 @@ def start(guest: Guest, *, log: Path, timeout_s: float, group: Path | None = Non
             child = stack.enter_context(spawn(words, pages=guest.pages, pass_fds=fds, log=log, group=group))
         if console is not None:
             far.close()
-        qmp, loop = stack.enter_context(connect(ours, child, timeout_s))
-        machine = Machine(
-            guest=guest,
-            child=child,
-            populated_mib=resident_mib(child.pid) + hugetlb_mib(child.pid),
-            started_s=time.monotonic() - began,
-            console=console,
-            _qmp=qmp,
-            _loop=loop,
-            _raw=raw,
-        )
-        _check_stopped(machine)
-        if console is not None:
-            machine = _run_until_ready(machine, console, began, timeout_s)
+        with end_in_shortage(child):
+            qmp, loop = stack.enter_context(connect(ours, child, timeout_s))
+            machine = Machine(
+                guest=guest,
+                child=child,
+                populated_mib=resident_mib(child.pid) + hugetlb_mib(child.pid),
+                started_s=time.monotonic() - began,
+                console=console,
+                _qmp=qmp,
+                _loop=loop,
+                _raw=raw,
+            )
+            _check_stopped(machine)
+            if console is not None:
+                machine = _run_until_ready(machine, console, began, timeout_s)
         _check_populated(machine)
         yield machine
 

@@ -14,6 +14,7 @@ import pytest
 
 from harness.build.hosts import HOSTS
 from harness.errors import OptionError
+from harness.guest import shortage
 from harness.layout import Layout
 from harness.progress import Silent
 from harness.report import property_verdict
@@ -248,7 +249,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         properties=("clone",),
     )
     monkeypatch.setattr(emulated, "make_image", lambda *_, **__: image)
-    monkeypatch.setattr(emulated, "why_not", lambda mib: None)
+    monkeypatch.setattr(emulated, "why_not", lambda *_: None)
 
     def run(script: str) -> EmulatedRun:
         program = tmp_path / "qemu"
@@ -319,18 +320,33 @@ def test_a_lost_report_fails_its_cell_alone(machine) -> None:
     assert ran.facts.properties[0].reason == "boo"
 
 
-def test_too_little_memory_cancels_and_starts_nothing(machine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(emulated, "why_not", lambda mib: f"needs {mib} MiB")
-    ran = machine("touch started")
+def test_too_little_memory_cancels_and_starts_nothing(
+    machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(emulated, "why_not", lambda *guest: f"needs {guest}")
+    ran = machine('touch "$0.started"')
+    # An emulated machine runs Linux under TCG, whose buffer counts too.
     assert {(sample.outcome, sample.reason) for sample in ran.samples} == {
-        ("cancelled", "the emulated s390x needs 1025 MiB")
+        ("cancelled", "the emulated s390x needs (1025, 'linux', 'tcg')")
     }
-    assert not list(Path.cwd().glob("started"))
+    assert {row.outcome for row in ran.facts.properties} == {"cancelled"}
+    assert not (tmp_path / "qemu.started").exists()
+
+
+def test_a_machine_is_ended_before_this_one_runs_out_of_memory(
+    machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shortage, "LOOK_EVERY_S", 0.01)
+    monkeypatch.setattr(shortage, "available_mib", lambda: 99)
+    ran = machine("exec sleep 60")
+    assert {(sample.outcome, sample.reason) for sample in ran.samples} == {
+        ("failed", "the guest was ended because only 99 MiB of the machine's memory were left")
+    }
 
 
 def test_the_machines_words_name_kernel_console_and_firmware(machine) -> None:
     words = " ".join(machine_words(machine.image, Path("/qemu"), 2048, 7))
-    assert "-accel tcg,thread=multi -smp 2 -m 2048M -L /fw" in words
+    assert "-accel tcg,thread=multi,tb-size=128 -smp 2 -m 2048M -L /fw" in words
     assert "console=ttysclp0 panic=-1" in words
     assert "socket,id=console,fd=7 -device sclpconsole,chardev=console" in words
 
