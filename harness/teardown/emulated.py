@@ -150,7 +150,7 @@ class _Session:
         elif record.index in self._cells and record.index not in self.samples:
             self._keep(sample_from(self._cells[record.index], record))
         elif record.property in self.image.properties:
-            self._tell(record.property, "failed" if record.error else "ok", record.error)
+            self._tell(record.property, "failed" if record.error else "ok", record.error, record.detail)
         self.done = self.done or record.done
 
     def end(self, outcome: str, reason: str) -> None:
@@ -171,8 +171,8 @@ class _Session:
         if self._on_sample is not None:
             self._on_sample(sample)
 
-    def _tell(self, name: str, outcome: str, reason: str) -> None:
-        self.properties[name] = Property(name=name, outcome=outcome, reason=reason)
+    def _tell(self, name: str, outcome: str, reason: str, detail: str = "") -> None:
+        self.properties[name] = Property(name=name, outcome=outcome, reason=reason, detail=detail)
 
 
 def sample_from(cell: Cell, record: Record) -> Sample:

@@ -37,12 +37,17 @@ QMP_FD = 3
 PROPERTIES: dict[str, tuple[str, ...]] = {
     "clone": (),
     "signals": (),
-    "seccomp": ("-sandbox", "on"),
+    "stack": (),
+    # As libvirt calls it.
+    "seccomp": (
+        "-sandbox",
+        "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
+    ),
     "runas": ("-runas", "nobody"),
     "chroot": ("-chroot", "/var/empty"),
     "daemonize": ("-daemonize", "-pidfile", "/tmp/qemu.pid"),  # noqa: S108 - inside the emulated machine
 }
-"""What can differ by architecture: measure.c's name of it, and QEMU's words for it."""
+"""What can differ by architecture: property.c's name of it, and QEMU's words for it."""
 
 CONSOLES = {"s390x": ("ttysclp0", ("-device", "sclpconsole,chardev=console"))}
 """Architecture → Linux's name of its console, and QEMU's words for it. A host without one is not run."""

@@ -4,7 +4,6 @@ but a shell script that stands for it."""
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 import textwrap
 from pathlib import Path
@@ -39,7 +38,7 @@ from .support import make_cell
 from .test_scenario import options
 
 S390X = HOSTS["s390x"]
-MEASURE = Path(__file__).resolve().parents[2] / "guest" / "measure.c"
+GUEST = Path(__file__).resolve().parents[2] / "guest"
 
 
 def cell(**fields):
@@ -222,11 +221,11 @@ def test_what_init_prints_itself_are_records() -> None:
 
 def test_measure_knows_each_trigger_and_property() -> None:
     """The lists are in two languages; this holds them together."""
-    text = MEASURE.read_text()
-    table = re.search(r"known\[\] = \{(.*?)\};", text, re.DOTALL)
+    table = re.search(r"known\[\] = \{(.*?)\};", (GUEST / "measure.c").read_text(), re.DOTALL)
     assert table is not None
     assert set(re.findall(r'\{ "(\w+)"', table[1])) == set(TRIGGERS)
-    assert set(re.findall(r'strcmp\(name, "(\w+)"\)', text)) == set(PROPERTIES)
+    tried = re.findall(r'strcmp\(name, "(\w+)"\)', (GUEST / "property.c").read_text())
+    assert set(tried) == set(PROPERTIES)
 
 
 # ---- the machine
@@ -351,23 +350,6 @@ def test_the_machines_words_name_kernel_console_and_firmware(machine) -> None:
     assert "socket,id=console,fd=7 -device sclpconsole,chardev=console" in words
 
 
-# ---- the program, where it can be compiled
-
-
-@pytest.mark.skipif(shutil.which("gcc") is None, reason="needs gcc")
-def test_measure_compiles_without_a_warning_and_reports_what_cannot_start(tmp_path: Path) -> None:
-    program = tmp_path / "measure"
-    command = ["gcc", "-std=gnu11", "-O1", "-Wall", "-Wextra", "-Werror", "-o", program, MEASURE]
-    subprocess.run(command, check=True)
-    words = [program, "sample", "3", "sigkill", "4k", "1", "5", "--", "/no/such/qemu"]
-    ended = subprocess.run(words, capture_output=True, check=True)
-    (record,) = Console().feed(ended.stdout)
-    assert record.index == 3
-    assert "QEMU ended while it started" in record.error
-    assert "No such file" in record.error
-    assert subprocess.run([program, "sample"], capture_output=True, check=False).returncode == 2
-
-
 # ---- the verdict for whoever sums up
 
 
@@ -385,6 +367,15 @@ def facts(*properties: Property) -> EmulatedHost:
         },
         EmulatedHost,
     )
+
+
+def test_figures_that_were_seen_are_kept(machine) -> None:
+    ran = machine(
+        GOOD % 5
+        + GOOD % 6
+        + 'say \'\\036{"property": "clone", "detail": "7 of 9"}\'; say \'\\036{"done": true}\''
+    )
+    assert ran.facts.properties == (Property(name="clone", outcome="ok", detail="7 of 9"),)
 
 
 def test_the_verdict_on_the_properties() -> None:
