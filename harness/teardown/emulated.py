@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING
 
 from harness.errors import HarnessError
 from harness.guest.console import LARGEST_LOG
-from harness.guest.shortage import end_in_shortage
 from harness.guest.memory import why_not
 from harness.guest.model import TB_MIB
+from harness.guest.shortage import end_in_shortage
 from harness.guest.spawn import Child, spawn
 from harness.teardown.image import Image, make_image
 from harness.teardown.model import Cell, EmulatedHost, Property, Sample, sample_of
