@@ -141,6 +141,34 @@ class PropertyError(HarnessError):
     summary = "a property is not what it is expected to be"
 
 
+class AuthoringError(HarnessError):
+    """Patch files and the branch of a series could not be brought together."""
+
+    code = 25
+    summary = "patches and commits of a series could not be brought together"
+
+
+class SubmitError(HarnessError):
+    """A series cannot be prepared for sending: it is not validated, or what was made of it is not right."""
+
+    code = 26
+    summary = "a series could not be prepared for sending"
+
+
+class ProvenanceError(HarnessError):
+    """A sign-off was asked for that no declaration allows, or a declaration is not complete."""
+
+    code = 27
+    summary = "a declaration of origin is missing, incomplete or does not allow a sign-off"
+
+
+class NotReadyError(HarnessError):
+    """The mails were written, and marked as not ready to send."""
+
+    code = 28
+    summary = "prepared, but not ready to be sent: a person has to act"
+
+
 class InterruptedRunError(HarnessError):
     """The user or a supervisor asked the run to stop."""
 

@@ -12,7 +12,18 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "harness"
 
 BASE = ("binaries", "errors", "job", "jsonfile", "layout", "lock", "options", "process", "progress")
-ORDER = ("source", "series", "tree", "build", "guest", "teardown", "cycles", "properties", "report")
+ORDER = (
+    "source",
+    "series",
+    "tree",
+    "authoring",
+    "build",
+    "guest",
+    "teardown",
+    "cycles",
+    "properties",
+    "report",
+)
 TOP = ("guard", "pipeline", "commands", "cli", "__main__", "__init__")
 MODULES = sorted(PACKAGE.rglob("*.py"))
 LINES = 400
