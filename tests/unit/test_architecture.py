@@ -11,17 +11,18 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "harness"
 
-BASE = ("binaries", "errors", "job", "jsonfile", "layout", "lock", "options", "process", "progress")
+BASE = ("binaries", "errors", "fence", "job", "jsonfile", "layout", "lock", "options", "process", "progress")
 ORDER = (
     "source",
     "series",
     "tree",
-    "authoring",
     "build",
     "guest",
     "teardown",
     "cycles",
     "properties",
+    "check",
+    "bisect",
     "report",
 )
 TOP = ("guard", "pipeline", "commands", "cli", "__main__", "__init__")
