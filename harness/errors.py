@@ -141,32 +141,32 @@ class PropertyError(HarnessError):
     summary = "a property is not what it is expected to be"
 
 
-class FindingsError(HarnessError):
-    """A series has findings as severe as ``-Dfail-on=`` says."""
+class AuthoringError(HarnessError):
+    """Patch files and the branch of a series could not be brought together."""
 
-    code = 20
-    summary = "validate found something to mend in the series"
-
-
-class SeriesBuildError(HarnessError):
-    """A commit of the series does not build where its base does."""
-
-    code = 21
-    summary = "a commit of the series does not build"
+    code = 25
+    summary = "patches and commits of a series could not be brought together"
 
 
-class InfrastructureError(HarnessError):
-    """A series could not be judged, through no fault of its own."""
+class SubmitError(HarnessError):
+    """A series cannot be prepared for sending: it is not validated, or what was made of it is not right."""
 
-    code = 22
-    summary = "a series could not be judged, through no fault of its own"
+    code = 26
+    summary = "a series could not be prepared for sending"
 
 
-class SeriesTestError(HarnessError):
-    """A test that passes on the base fails because of the series."""
+class ProvenanceError(HarnessError):
+    """A sign-off was asked for that no declaration allows, or a declaration is not complete."""
 
-    code = 23
-    summary = "a test fails because of the series"
+    code = 27
+    summary = "a declaration of origin is missing, incomplete or does not allow a sign-off"
+
+
+class NotReadyError(HarnessError):
+    """The mails were written, and marked as not ready to send."""
+
+    code = 28
+    summary = "prepared, but not ready to be sent: a person has to act"
 
 
 class InterruptedRunError(HarnessError):

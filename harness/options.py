@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 import re
+import secrets
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from harness.layout import Layout
 from harness.process import run
 
 MIB = 1024 * 1024
+SEEDS = 999_999_999
 LINUX_MINIMUM_MIB = 128
 """Debian's kernel and our init, with something left to fill."""
 Value = str | int | bool | tuple[str, ...]
@@ -46,7 +48,7 @@ class Declared:
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What a run was asked to do. Fields are named as in meson_options.txt, ``_`` for ``-``; sizes in MiB."""
+    """What a run was asked to do. Field names are those of meson_options.txt; sizes are in MiB."""
 
     pin: str
     series: str
@@ -67,13 +69,10 @@ class Options:
     profile: str = "release"
     cycles: int = 500
     seed: int = 0
-    base: str = "auto"
-    matrix: tuple[str, ...] = ()
-    rules_off: tuple[str, ...] = ()
-    fail_on: str = "warning"
-    bisect: str = "each"
-    qemu_tests: str = "touched"
-    isolation: str = "auto"
+    preset: str = "default"
+    budget_s: int = 120
+    restart: str = "largest"
+    gate: str = ""
     given: tuple[str, ...]
     """The ``-Dname=value`` words as given, for the reproducer command."""
 
@@ -126,8 +125,9 @@ def parse_options(layout: Layout, words: Sequence[str]) -> Options:
         given.add(name)
     memory = values.pop("memory")
     assert isinstance(memory, tuple)
-    fields: dict[str, Any] = {name.replace("-", "_"): value for name, value in values.items()}
-    options = Options(memory_mib=_sizes(memory), given=tuple(words), **fields)
+    budget_s = parse_duration(str(values.pop("budget")))
+    fields: dict[str, Any] = dict(values)
+    options = Options(memory_mib=_sizes(memory), budget_s=budget_s, given=tuple(words), **fields)
     if "memory" in given:
         _refuse_too_large(options.memory_mib)
     _check_payload(options)
@@ -142,6 +142,21 @@ def parse_size(text: str) -> int:
             f"-Dmemory: {text!r} is not a size", "write a number with M or G, such as 256M or 16G"
         )
     return int(match[1]) * (1024 if match[2] in "Gg" else 1)
+
+
+def parse_duration(text: str) -> int:
+    """Seconds of a duration such as ``90s``, ``5m`` or ``2h``. Raises OptionError."""
+    match = re.fullmatch(r"([1-9][0-9]{0,5})([smh])", text)
+    if match is None:
+        raise OptionError(
+            f"-Dbudget: {text!r} is not a duration", "write a number with s, m or h, such as 120s"
+        )
+    return int(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]]
+
+
+def choose_seed(asked: int) -> int:
+    """``asked``, or a random one from 1 on for 0."""
+    return asked or 1 + secrets.randbelow(SEEDS)
 
 
 def _sizes(texts: Sequence[str]) -> tuple[int, ...]:

@@ -95,12 +95,18 @@ def prepare(layout: Layout, options: Options, reporter: Reporter) -> Prepared:
     return Prepared(pin=pin, tree=tree, series=series, checkouts=checkouts)
 
 
+def tree_of(layout: Layout, options: Options, reporter: Reporter) -> Tree:
+    """The tree of the pin, or of ``-Dsource=``, fetched and imported where it is not there yet."""
+    source = fetch(find_pin(layout, options.pin), layout, reporter, local=options.source)
+    return import_source(source, layout, reporter)
+
+
 def tree_name(layout: Layout, options: Options, reporter: Reporter) -> str:
     """What the tree is called in ``build/``: the pin, or for ``-Dsource=`` what its content says."""
     pin = find_pin(layout, options.pin)
     if not options.source:
         return pin.name
-    return import_source(fetch(pin, layout, reporter, local=options.source), layout, reporter).name
+    return tree_of(layout, options, reporter).name
 
 
 def build_all(

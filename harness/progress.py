@@ -14,7 +14,8 @@ import time
 from collections.abc import Iterator
 from typing import Protocol, TextIO
 
-from rich.console import Console
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -30,6 +31,9 @@ class Step(Protocol):
 
     def update(self, done: float, total: float | None = None, text: str = "") -> None:
         """``done`` of ``total`` units are through; ``text`` says at what."""
+
+    def show(self, table: RenderableType) -> None:
+        """Show ``table`` below the bar while the step is under way, at a terminal that has room for it."""
 
 
 class Reporter(Protocol):
@@ -47,6 +51,9 @@ class Reporter(Protocol):
 
 class _QuietStep:
     def update(self, done: float, total: float | None = None, text: str = "") -> None:
+        pass
+
+    def show(self, table: RenderableType) -> None:
         pass
 
 
@@ -84,6 +91,9 @@ class _PlainStep:
         if tenth > self._tenth and now - self._last >= 5:
             self._tenth, self._last = tenth, now
             self._reporter.note(f"  {self._title}: {100 * done / total:.0f} % {text}".rstrip())
+
+    def show(self, table: RenderableType) -> None:
+        pass  # a log is no place for a table that changes
 
 
 class Plain:
@@ -131,12 +141,16 @@ class Plain:
 
 
 class _BarStep:
-    def __init__(self, progress: Progress, title: str) -> None:
+    def __init__(self, progress: Progress, title: str, live: Live) -> None:
         self._progress = progress
+        self._live = live
         self._task = progress.add_task(title, total=None, detail="")
 
     def update(self, done: float, total: float | None = None, text: str = "") -> None:
         self._progress.update(self._task, completed=done, total=total, detail=text[:40])
+
+    def show(self, table: RenderableType) -> None:
+        self._live.update(Group(self._progress, table))
 
 
 class Terminal:
@@ -164,8 +178,9 @@ class Terminal:
         )
         verdict, style = "✗", "red"
         try:
-            with Progress(*columns, console=self._console, transient=True) as progress:
-                yield _BarStep(progress, title)
+            progress = Progress(*columns, console=self._console)
+            with Live(progress, console=self._console, transient=True, refresh_per_second=8) as live:
+                yield _BarStep(progress, title, live)
             verdict, style = "✓", "green"
         finally:
             took = time.monotonic() - started

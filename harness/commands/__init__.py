@@ -8,27 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from harness.commands.judging import check, validate
 from harness.commands.making import BINARY, build, clean, doctor, fetch, tree, which
 from harness.commands.request import BINARIES, Argument, Request, number
 from harness.commands.running import cycles, guest, properties, teardown
 
 STAGES: dict[str, Callable[[Request], int]] = {
     function.__name__: function
-    for function in (
-        doctor,
-        fetch,
-        tree,
-        build,
-        which,
-        guest,
-        teardown,
-        cycles,
-        properties,
-        check,
-        validate,
-        clean,
-    )
+    for function in (doctor, fetch, tree, build, which, guest, teardown, cycles, properties, clean)
 }
 UNGUARDED = ("which",)
 
@@ -38,6 +24,10 @@ ARGUMENTS: dict[str, tuple[Argument, ...]] = {
         (("host",), {"nargs": "?", "default": "native", "help": "where it runs: native, or such as s390x"}),
     ),
     "guest": BINARY,
+    "teardown": (
+        BINARIES,
+        (("--no-build",), {"action": "store_true", "help": "build nothing: time just those of --binary"}),
+    ),
     "cycles": (
         BINARIES,
         (("--only",), {"type": number, "metavar": "NUMBER", "help": "run just this cycle of the plan"}),
@@ -49,6 +39,5 @@ ARGUMENTS: dict[str, tuple[Argument, ...]] = {
         ),
         BINARIES,
     ),
-    "check": ((("--list",), {"action": "store_true", "help": "list every rule (what it does anyway)"}),),
     "clean": ((("--cache",), {"action": "store_true", "help": "also empty the cache outside the checkout"}),),
 }

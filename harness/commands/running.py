@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from typing import TYPE_CHECKING
 
 from harness.commands.request import Output, Request, say
-from harness.errors import GuestError
+from harness.errors import GuestError, OptionError
 from harness.lock import hold
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from harness.build.hosts import Host
+    from harness.options import Options
+    from harness.teardown import Subject
 
 
 def guest(request: Request) -> int:
@@ -39,20 +47,29 @@ def teardown(request: Request) -> int:
     from harness.guest import check_targets
     from harness.pipeline import build_all, build_carriers, check_request
     from harness.report import check_results, record_teardown, render_table, teardown_file
-    from harness.teardown import refuse_hosts, refuse_timing, subjects_of
+    from harness.teardown import apply_preset, refuse_hosts, refuse_timing, subjects_of
 
-    options, layout, reporter = request.options(), request.layout, request.reporter
-    check_request(layout, options)
-    refuse_timing(options)
-    refuse_hosts(options)
-    check_targets(options.targets)
+    options, layout, reporter = apply_preset(request.options()), request.layout, request.reporter
+    others = _named(request, options)
+    builds_too = not request.arguments.no_build
+    if builds_too:
+        check_request(layout, options)
+        refuse_timing(options)
+        refuse_hosts(options)
+    targets = options.targets if builds_too else ()
+    targets = tuple(dict.fromkeys((*targets, *(subject.target for subject in others))))
+    check_targets(targets)
+    timed = dataclasses.replace(options, targets=targets)
     with request.checkout():
-        prepared, builds = build_all(layout, options, reporter, request.command)
-        carriers = build_carriers(prepared, layout, options, reporter)
-        subjects = subjects_of(builds, prepared.pin.async_teardown)
+        subjects: tuple[Subject, ...] = others
+        carriers: tuple[tuple[Host, Path], ...] = ()
+        if builds_too:
+            prepared, builds = build_all(layout, options, reporter, request.command)
+            carriers = build_carriers(prepared, layout, options, reporter)
+            subjects = (*subjects_of(builds, prepared.pin.async_teardown), *others)
         with hold(layout.measuring_lock, "the right to time guests on this machine", reporter):
             results = record_teardown(
-                layout, options, subjects, reporter, command=request.command, carriers=carriers
+                layout, timed, subjects, reporter, command=request.command, carriers=carriers
             )
     Output().print(render_table(results))
     say(f"\nresults: {teardown_file(layout)}")
@@ -60,11 +77,30 @@ def teardown(request: Request) -> int:
     return 0
 
 
+def _named(request: Request, options: Options) -> tuple[Subject, ...]:
+    """Binaries of --binary; one without words of its own is asked for those that switch the feature on."""
+    from harness.binaries import parse_binaries
+    from harness.cycles import subjects_from
+    from harness.properties.subjects import help_of, words_of
+
+    arguments = request.arguments
+    named = parse_binaries(arguments.binary)
+    if arguments.no_build and not named:
+        raise OptionError("--no-build: there is nothing to time", "name a QEMU with --binary NAME=PATH")
+    taken = () if arguments.no_build else options.variants
+    for each in named:
+        if each.name in taken:
+            raise OptionError(f"--binary: {each.name} is also built here", "give it another name")
+    asked = [dataclasses.replace(each, words=each.words or words_of(help_of(each.path))) for each in named]
+    return subjects_from(asked, options.targets)
+
+
 def cycles(request: Request) -> int:
     """Start and end QEMU many times, at random moments; whatever stays behind or crashes is a failure."""
     from harness.binaries import parse_binaries
-    from harness.cycles import choose_seed, plan_cycles, subjects_from
+    from harness.cycles import plan_cycles, subjects_from
     from harness.guest import check_targets, fetch_firmware
+    from harness.options import choose_seed
     from harness.pipeline import build_all, check_request, with_feature
     from harness.report.cycles import check_cycles, record_cycles, render_cycles
     from harness.teardown import probe_accels, subjects_of

@@ -5,7 +5,7 @@ Takes: Subjects and options. Gives: a CyclesRun, a Row for each cycle. The cycle
 """
 
 from harness.cycles.model import Cycle, CyclesRun, Memory, Report, Row
-from harness.cycles.plan import choose_seed, plan_cycles
+from harness.cycles.plan import plan_cycles
 from harness.cycles.runner import run_cycles
 from harness.cycles.subjects import subjects_from
 
@@ -15,7 +15,6 @@ __all__ = [
     "Memory",
     "Report",
     "Row",
-    "choose_seed",
     "plan_cycles",
     "run_cycles",
     "subjects_from",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import statistics
 import time
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from harness.cycles.judge import AVAILABLE_TOLERANCE_MIB, judge_memory
 from harness.cycles.model import Memory
+from harness.guest.group import make_group
 from harness.guest.memory import available_mib
 
 MIB = 1024 * 1024
@@ -71,41 +71,5 @@ def peak_mib(group: Path) -> float:
 @contextlib.contextmanager
 def own_group(proc: Path = Path("/proc"), top: Path = Path("/sys/fs/cgroup")) -> Iterator[Path | None]:
     """A control group with a memory controller below ours, removed afterwards; None where that cannot be."""
-    group = _make(proc, top)
-    try:
+    with make_group(PREFIX, proc, top) as group:
         yield group
-    finally:
-        if group is not None:
-            with contextlib.suppress(OSError):
-                group.rmdir()
-
-
-def _make(proc: Path, top: Path) -> Path | None:
-    try:
-        lines = (proc / "self" / "cgroup").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return None
-    for line in lines:
-        _, controllers, path = line.split(":", 2)
-        if controllers and "memory" not in controllers.split(","):
-            continue
-        parent = (top / "memory" if controllers else top) / path.strip("/")
-        _sweep(parent, proc)
-        folder = parent / f"{PREFIX}{os.getpid()}"
-        try:
-            folder.mkdir()
-        except OSError:
-            continue
-        if (folder / "memory.stat").is_file() and os.access(folder / "cgroup.procs", os.W_OK):
-            return folder
-        with contextlib.suppress(OSError):
-            folder.rmdir()
-    return None
-
-
-def _sweep(parent: Path, proc: Path) -> None:
-    """Remove the groups of runs that were killed. They are empty; the kernel refuses to remove others."""
-    for left in parent.glob(f"{PREFIX}*"):
-        if not (proc / left.name.removeprefix(PREFIX)).exists():
-            with contextlib.suppress(OSError):
-                left.rmdir()

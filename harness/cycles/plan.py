@@ -3,21 +3,13 @@
 from __future__ import annotations
 
 import random
-import secrets
 from collections.abc import Sequence
 
 from harness.cycles.model import SIGNALS, TRIGGERS, Cycle
 
-SEEDS = 999_999_999
-
 _LIVES = ("start", "daemonize", "prealloc", "paused", "running")
 _WEIGHTS = (25, 20, 20, 20, 15)
 _CONFINEMENTS = ("none", "sandbox", "runas", "both")
-
-
-def choose_seed(asked: int) -> int:
-    """``asked``, or a random one from 1 on for 0."""
-    return asked or 1 + secrets.randbelow(SEEDS)
 
 
 def plan_cycles(seed: int, count: int, *, accels: Sequence[str], root: bool) -> tuple[Cycle, ...]:

@@ -1,6 +1,8 @@
 """Prepare this process, then become QEMU. Run as a file by harness.guest.spawn, never imported.
 
-    launcher.py PARENT_PID PAGES -- PROGRAM WORD...
+    launcher.py PARENT_PID PAGES GROUP -- PROGRAM WORD...
+
+GROUP is the folder of a control group to join first, or empty.
 
 A preexec_fn would run Python between fork and exec, which is not safe beside threads (subprocess manual).
 This file is a process of its own and execs, so that its pid becomes QEMU's.
@@ -18,7 +20,7 @@ PR_SET_PDEATHSIG, PR_SET_THP_DISABLE = 1, 41  # linux/prctl.h
 
 def main() -> None:
     """Exits with 127 and a message when the program cannot be executed."""
-    parent, pages, _, *words = sys.argv[1:]
+    parent, pages, group, _, *words = sys.argv[1:]
     prctl = ctypes.CDLL(None, use_errno=True).prctl
     # Dies with the thread that started it. Kept over execve (prctl(2)).
     prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
@@ -27,6 +29,13 @@ def main() -> None:
     # Kept over fork and execve (prctl(2)); proved afterwards by THP_enabled in /proc/PID/status.
     if pages == "4k" and prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0) != 0:
         sys.exit(f"cannot turn transparent huge pages off: {os.strerror(ctypes.get_errno())}")
+    if group:
+        # Before there is any memory: what is charged to a group stays there.
+        try:
+            with open(f"{group}/cgroup.procs", "w") as members:  # noqa: PTH123
+                members.write("0")
+        except OSError as error:
+            sys.exit(f"cannot join the control group {group}: {error.strerror}")
     # If the machine runs out of memory all the same, the guest goes, not what else runs here (proc(5)).
     # More may always be set; the helper of asynchronous teardown inherits it.
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as score:  # noqa: PTH123

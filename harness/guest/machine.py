@@ -19,8 +19,9 @@ from qemu.qmp import QMPClient, QMPError
 
 from harness.errors import GuestError
 from harness.guest.console import Console, open_console
-from harness.guest.memory import huge_pages_off, mapped_mib, resident_mib
+from harness.guest.memory import huge_pages_off, hugetlb_mib, mapped_mib, resident_mib
 from harness.guest.model import Guest, command_line
+from harness.guest.shortage import end_in_shortage
 from harness.guest.spawn import Child, spawn
 
 # What it has to say is in our errors; without a handler Python would print it (logging, "lastResort").
@@ -101,12 +102,13 @@ class Machine:
 
 
 @contextlib.contextmanager
-def start(guest: Guest, *, log: Path, timeout_s: float) -> Iterator[Machine]:
+def start(guest: Guest, *, log: Path, timeout_s: float, group: Path | None = None) -> Iterator[Machine]:
     """A guest that is ready for the life of the block; QEMU never outlives it.
 
     Ready means: QMP negotiated, and all of the guest's memory resident; the vCPUs are stopped. With a payload
     that runs Linux: its init has reported that it is ready, at least 0.9 of the guest's memory is resident,
     and the vCPUs run. QEMU's output goes to ``log``, the console's beside it, ``<name>.console``.
+    QEMU runs in the control group ``group`` (ours, if None).
 
     Raises GuestError with QEMU's or the console's last lines when it ends, is silent for ``timeout_s``
     seconds, or holds too little memory; StorageError.
@@ -124,23 +126,24 @@ def start(guest: Guest, *, log: Path, timeout_s: float) -> Iterator[Machine]:
         began = time.monotonic()
         with theirs:
             words = command_line(guest, qmp_fd=theirs.fileno(), threads=threads, console_fd=console_fd)
-            child = stack.enter_context(spawn(words, pages=guest.pages, pass_fds=fds, log=log))
+            child = stack.enter_context(spawn(words, pages=guest.pages, pass_fds=fds, log=log, group=group))
         if console is not None:
             far.close()
-        qmp, loop = stack.enter_context(connect(ours, child, timeout_s))
-        machine = Machine(
-            guest=guest,
-            child=child,
-            populated_mib=resident_mib(child.pid),
-            started_s=time.monotonic() - began,
-            console=console,
-            _qmp=qmp,
-            _loop=loop,
-            _raw=raw,
-        )
-        _check_stopped(machine)
-        if console is not None:
-            machine = _run_until_ready(machine, console, began, timeout_s)
+        with end_in_shortage(child):
+            qmp, loop = stack.enter_context(connect(ours, child, timeout_s))
+            machine = Machine(
+                guest=guest,
+                child=child,
+                populated_mib=resident_mib(child.pid) + hugetlb_mib(child.pid),
+                started_s=time.monotonic() - began,
+                console=console,
+                _qmp=qmp,
+                _loop=loop,
+                _raw=raw,
+            )
+            _check_stopped(machine)
+            if console is not None:
+                machine = _run_until_ready(machine, console, began, timeout_s)
         _check_populated(machine)
         yield machine
 
@@ -153,7 +156,7 @@ def _run_until_ready(machine: Machine, console: Console, began: float, timeout_s
         machine,
         started_s=time.monotonic() - began,
         # QEMU itself now holds much beside the guest's memory: translated code, devices.
-        populated_mib=mapped_mib(machine.pid, machine.guest.memory_mib),
+        populated_mib=max(mapped_mib(machine.pid, machine.guest.memory_mib), hugetlb_mib(machine.pid)),
     )
 
 

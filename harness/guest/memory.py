@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from pathlib import Path
 
 from harness.guest.model import LINUX, TB_MIB
@@ -55,6 +56,16 @@ def resident_mib(pid: int, proc: Path = Path("/proc")) -> int:
     except (OSError, IndexError, ValueError):
         return 0
     return pages * os.sysconf("SC_PAGE_SIZE") // MIB
+
+
+def hugetlb_mib(pid: int, proc: Path = Path("/proc")) -> int:
+    """MiB of reserved huge pages that the process maps (HugetlbPages, proc(5)): no other figure has them."""
+    try:
+        status = (proc / str(pid) / "status").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return 0
+    found = re.search(r"^HugetlbPages:\s*(\d+) kB$", status, re.MULTILINE)
+    return int(found[1]) // 1024 if found else 0
 
 
 def mapped_mib(pid: int, memory_mib: int, proc: Path = Path("/proc")) -> int:

@@ -103,7 +103,14 @@ MAX_VCPUS = 8
 TB_MIB = 128
 """TCG's buffer for translated code. By default it may grow to 1 GiB, beside the guest's memory."""
 
-_BACKENDS = {"ram": "memory-backend-ram", "memfd": "memory-backend-memfd,share=on"}
+TMPFS = Path("/dev/shm")  # noqa: S108 - QEMU makes its file there unnamed
+_BACKENDS = {
+    "ram": "memory-backend-ram",
+    "memfd": "memory-backend-memfd,share=on",
+    # In a folder QEMU makes a file of its own and unlinks it at once (QEMU manual, "memory-backend-file").
+    "file": f"memory-backend-file,mem-path={TMPFS},share=on",
+    "hugetlb": "memory-backend-memfd,hugetlb=on,share=on",
+}
 
 
 def command_line(guest: Guest, *, qmp_fd: int, threads: int, console_fd: int = -1) -> tuple[str, ...]:

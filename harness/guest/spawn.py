@@ -56,11 +56,14 @@ def wait_pidfd(pidfd: int, timeout_s: float) -> bool:
 
 
 @contextlib.contextmanager
-def spawn(words: Sequence[str], *, pages: str, pass_fds: Sequence[int], log: Path) -> Iterator[Child]:
+def spawn(
+    words: Sequence[str], *, pages: str, pass_fds: Sequence[int], log: Path, group: Path | None = None
+) -> Iterator[Child]:
     """Run ``words`` (program first) until the block ends; then it is killed and reaped, whatever happened.
 
-    It runs in a session of its own, in ``/``, with output to ``log``, no core file, and dies with the
-    thread that called us. Raises GuestError (no such program), StorageError (log not writable).
+    It runs in a session of its own, in ``/``, with output to ``log``, no core file, in the control group
+    ``group`` (ours, if None), and dies with the thread that called us. Raises GuestError (no such program),
+    StorageError (log not writable).
     """
     binary = Path(words[0])
     if not os.access(binary, os.X_OK) or binary.is_dir():
@@ -75,7 +78,10 @@ def spawn(words: Sequence[str], *, pages: str, pass_fds: Sequence[int], log: Pat
     with sink:
         process = subprocess.Popen(
             # -I -S: no site packages, no environment; starts in 20 ms.
-            [sys.executable, "-I", "-S", str(LAUNCHER), str(os.getpid()), pages, "--", *words],
+            [
+                *(sys.executable, "-I", "-S", str(LAUNCHER), str(os.getpid())),
+                *(pages, str(group or ""), "--", *words),
+            ],
             cwd="/",
             env=clean_environment(),
             stdin=subprocess.DEVNULL,

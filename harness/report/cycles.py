@@ -21,8 +21,8 @@ from harness.guest import Firmware
 from harness.jsonfile import write_json
 from harness.layout import Layout
 from harness.options import Options
-from harness.process import shell_quote
 from harness.progress import Reporter
+from harness.report.command import with_words
 from harness.report.host import host_facts
 from harness.report.model import HostFacts
 from harness.teardown import Subject
@@ -166,13 +166,6 @@ def render_cycles(results: CyclesResults) -> RenderableType:
         )
     head = Text(f"Start/stop cycles, seed {results.seed}")
     return Group(head, Text(""), table, Text(""), *_memory(results), *_reports(results), *_reasons(results))
-
-
-def with_words(command: str, *words: str) -> str:
-    """``command`` with more words: behind ``--`` under nox, and the last of each kind counts."""
-    if command.startswith("nox ") and " --" not in command:
-        command += " --"
-    return command if words[0] in command.split() else f"{command} {shell_quote(words)}"
 
 
 def _memory(results: CyclesResults) -> Iterable[RenderableType]:

@@ -12,7 +12,6 @@ from typing import Annotated, Any
 import msgspec
 
 from harness.build import BuildResults
-from harness.check import ValidateResults
 from harness.report.cycles import CyclesResults
 from harness.report.model import TeardownResults
 from harness.report.properties import PropertiesResults
@@ -22,7 +21,6 @@ FILES: tuple[tuple[str, type[msgspec.Struct]], ...] = (
     ("teardown.json", TeardownResults),
     ("cycles.json", CyclesResults),
     ("properties.json", PropertiesResults),
-    ("validate.json", ValidateResults),
 )
 
 HEAD = """# Results
@@ -33,27 +31,8 @@ Each stage that makes results writes one file below `build/results/`. A file is 
 it is whole or not there. `schema` is raised when a field goes away or changes its meaning; readers
 should accept fields that they do not know. Durations are in seconds, sizes in MiB, times in UTC.
 
-## How comparisons are made
-
-Of each side only rows with outcome `ok` count. The ratio is that of the medians, variant over base. Its
-95 % interval is a percentile bootstrap over both sides (`scipy.stats.bootstrap`, 2,000 resamples, fixed
-seed). The verdict is `better` when the whole interval is below 1, `worse` when it is above 1, else `same`.
-With fewer than 3 good samples on a side it is `not enough data` and there is no interval. With just 3 on
-each side, two equal binaries look different by chance in 1 of 10 comparisons: raise `-Drounds=` before you
-rely on a verdict.
-
-## How latencies are measured
-
-The clock is CLOCK_MONOTONIC. It is read just before the trigger, when the parent's `waitid(2)` for QEMU
-returns (exit), and when `poll(2)` says that the last other process with QEMU's memory is gone (reclaim).
-Those processes are found before the trigger by asking the kernel which ones share QEMU's address space
-(`kcmp(2)`). With none, reclaim equals exit. A sample is `failed` when `base` has such a process, or another
-variant has none, or when the machine wrote to swap meanwhile.
-
-For the trigger `poweroff` the clock starts when QEMU says that the guest has turned the machine off (QMP
-event SHUTDOWN), not when the guest was asked to: how long a guest takes is none of QEMU's time, and differs
-by more than what is measured. It is in `shutdown_s`, and `shutdown_s` + `exit_s` is the time since the
-request. [guests.md](guests.md) says what the payloads do.
+[measuring.md](measuring.md) says how latencies are measured, how they are compared, and how that was
+calibrated.
 
 Rows of another `host` than `native` come from an emulated machine, where `tests/guest/measure.c` does the
 same. Its times are those of an emulated processor, to which memory costs something else than to a real one:

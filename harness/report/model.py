@@ -6,9 +6,9 @@ from typing import Annotated, Any
 
 import msgspec
 
-from harness.teardown.model import Comparison, EmulatedHost, Sample, Subject
+from harness.teardown.model import Comparison, EmulatedHost, Sample, Slope, Subject
 
-SCHEMA = 1
+SCHEMA = 2
 """Raised when a field is taken away or changes its meaning; new fields do not raise it."""
 
 
@@ -28,6 +28,9 @@ class HostFacts(msgspec.Struct, frozen=True, kw_only=True):
     swap_mib: Annotated[int, _about("swap in MiB")]
     thp: Annotated[str, _about("transparent huge pages: always, madvise or never")]
     governor: Annotated[str, _about("frequency governor of the first processor; empty if there is none")]
+    mitigations: Annotated[
+        str, _about("what the kernel does about faults of the processor, by name of the fault")
+    ] = ""
 
 
 class AccelFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,6 +40,25 @@ class AccelFacts(msgspec.Struct, frozen=True, kw_only=True):
     name: Annotated[str, _about("kvm or tcg")]
     reason: Annotated[str, _about("why, in one line")]
     payload: Annotated[str, _about("what the guest does")] = "paused"
+
+
+class GateResult(msgspec.Struct, frozen=True, kw_only=True):
+    """A demand on the figures of a run, and whether they meet it."""
+
+    gate: Annotated[str, _about("what is demanded, in words")]
+    place: Annotated[str, _about("target, memory and whatever else it is demanded of")]
+    outcome: Annotated[
+        str,
+        _about(
+            "pass; fail: the figures rule it out; undecided: they miss it, yet their interval reaches it;"
+            " skip: the run has no such figures"
+        ),
+    ]
+    figure: Annotated[float | None, _about("what was found: a ratio, or ms per GiB")] = None
+    low: Annotated[float | None, _about("lower end of its 95 % interval")] = None
+    high: Annotated[float | None, _about("upper end of that interval")] = None
+    limit: Annotated[float | None, _about("what it may be at most")] = None
+    reason: Annotated[str, _about("one line: why it did not pass")] = ""
 
 
 class TeardownResults(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,7 +74,14 @@ class TeardownResults(msgspec.Struct, frozen=True, kw_only=True):
     binaries: Annotated[tuple[Subject, ...], _about("what was timed")]
     accels: Annotated[tuple[AccelFacts, ...], _about("accelerator by target and payload")]
     rows: Annotated[tuple[Sample, ...], _about("every sample, in the order in which they were taken")]
-    comparisons: Annotated[tuple[Comparison, ...], _about("each variant against base")]
+    comparisons: Annotated[tuple[Comparison, ...], _about("variants against each other, place by place")]
+    slopes: Annotated[
+        tuple[Slope, ...], _about("how latencies grow with memory; needs two sizes of 3 good samples")
+    ] = ()
+    gates: Annotated[tuple[GateResult, ...], _about("what was demanded of the figures")] = ()
+    seed: Annotated[int, _about("what the order of samples was drawn from")] = 0
+    warmup_s: Annotated[float, _about("seconds that the discarded warm-up round took")] = 0.0
+    round_s: Annotated[float, _about("seconds that a round took on average")] = 0.0
     emulated: Annotated[
         tuple[EmulatedHost, ...], _about("emulated machines on which cross-built binaries were timed")
     ] = ()

@@ -9,16 +9,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.errors import TeardownError
+from harness.build.programs import build_programs
+from harness.errors import HarnessError, TeardownError
 from harness.jsonfile import write_json
 from harness.layout import Layout
-from harness.options import Options
-from harness.progress import Reporter
+from harness.options import Options, choose_seed
+from harness.progress import Reporter, Step
+from harness.report.command import with_words
 from harness.report.host import host_facts
+from harness.report.live import live_table, round_line
 from harness.report.model import AccelFacts, TeardownResults
 from harness.teardown import (
-    Comparison,
     EmulatedHost,
+    Hooks,
     Sample,
     Subject,
     emulated_accel,
@@ -26,6 +29,7 @@ from harness.teardown import (
     run_emulated,
     run_teardown,
 )
+from harness.teardown.slopes import fit_slopes
 from harness.teardown.statistics import compare
 
 if TYPE_CHECKING:
@@ -54,7 +58,8 @@ def record_teardown(
     QEMU that emulates it. Raises what run_teardown and run_emulated raise; the rows that came before are on
     disk by then.
     """
-    started, host = _now(), host_facts()
+    started, host, seed = _now(), host_facts(), choose_seed(options.seed)
+    options = dataclasses.replace(options, seed=seed)
     native = [subject for subject in subjects if subject.host == "native"]
     runs_here = bool(native) or not carriers
     accels = probe_accels(layout, options, native, reporter) if runs_here else {}
@@ -64,10 +69,14 @@ def record_teardown(
     saved = time.monotonic()
 
     def results(
-        samples: Sequence[Sample], comparisons: Sequence[Comparison], *, complete: bool
+        samples: Sequence[Sample],
+        *,
+        complete: bool,
+        compared: bool = True,
+        took: tuple[float, float] = (0.0, 0.0),
     ) -> TeardownResults:
         return TeardownResults(
-            command=command,
+            command=with_words(command, f"-Dseed={seed}"),
             started=started,
             finished=_now(),
             complete=complete,
@@ -83,38 +92,65 @@ def record_teardown(
                 for accel in (accels or emulated_accels).values()
             ),
             rows=tuple(samples),
-            comparisons=tuple(comparisons),
+            comparisons=compare(samples) if compared else (),
+            slopes=fit_slopes(samples) if compared else (),
             emulated=tuple(emulated),
+            seed=seed,
+            warmup_s=took[0],
+            round_s=took[1],
         )
 
     def keep(sample: Sample) -> None:
         nonlocal saved
         rows.append(sample)
         if time.monotonic() - saved >= SAVE_EVERY_S:
-            write_json(teardown_file(layout), results(rows, (), complete=False))
+            write_json(teardown_file(layout), results(rows, complete=False, compared=False))
             saved = time.monotonic()
 
     samples: tuple[Sample, ...] = ()
-    comparisons: tuple[Comparison, ...] = ()
+    took = (0.0, 0.0)
     try:
         if runs_here:
-            run = run_teardown(layout, options, native, reporter, accels=accels, on_sample=keep)
-            samples, comparisons = run.samples, run.comparisons
+            run = run_teardown(
+                layout,
+                options,
+                native,
+                reporter,
+                seed=seed,
+                accels=accels,
+                floor=_floor(layout, reporter),
+                hooks=Hooks(
+                    on_sample=keep, show=_show, on_round=lambda made: reporter.note(round_line(made))
+                ),
+            )
+            samples, took = run.samples, (run.warmup_s, run.round_s)
         for where, carrier in carriers:
             first = max((sample.index for sample in samples), default=0) + 1
             there = run_emulated(
                 layout, options, where, subjects, reporter, carrier=carrier, first_index=first, on_sample=keep
             )
             samples += there.samples
-            comparisons += compare(there.samples)
             emulated.append(there.facts)
     except BaseException:
         if rows:
-            write_json(teardown_file(layout), results(rows, compare(rows), complete=False))
+            write_json(teardown_file(layout), results(rows, complete=False))
         raise
-    finished = results(samples, comparisons, complete=True)
+    finished = results(samples, complete=True, took=took)
     write_json(teardown_file(layout), finished)
     return finished
+
+
+def _floor(layout: Layout, reporter: Reporter) -> Path | None:
+    """The program that stands for the least that there can be to tear down; None without a compiler."""
+    try:
+        return build_programs(layout, reporter, ["floor"])["floor"]
+    except HarnessError as error:
+        reporter.warn(f"the floor and the measuring overhead are not measured: {error.cause}")
+        return None
+
+
+def _show(step: Step, samples: Sequence[Sample]) -> None:
+    step.show(live_table(samples))
 
 
 def check_results(layout: Layout, results: TeardownResults) -> None:
@@ -137,7 +173,7 @@ def check_results(layout: Layout, results: TeardownResults) -> None:
     if broken:
         raise TeardownError(
             f"{len(broken)} of the series' properties did not hold on an emulated host",
-            f"see {teardown_file(layout)}, and tests/guest/measure.c for what was tried",
+            f"see {teardown_file(layout)}, and tests/guest/property.c for what was tried",
             details=tuple(broken),
         )
     if not any(row.outcome == "ok" for row in results.rows):

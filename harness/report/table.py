@@ -12,11 +12,12 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.options import format_size
+from harness.report.figures import NONE, format_ratio, format_seconds
+from harness.report.headline import extrapolations, floor_lines, guests, headline, load_line
 from harness.report.model import TeardownResults
 from harness.teardown.model import MATRIX_FIELDS, Comparison, Sample
+from harness.teardown.statistics import REFERENCE, UPSTREAM
 
-REFERENCE = "base"
-NONE = "\N{EN DASH}"
 _COLUMNS = {
     "target": "target",
     "host": "host",
@@ -30,9 +31,10 @@ _STYLES = {"better": "green", "worse": "red"}
 
 def render_table(results: TeardownResults) -> RenderableType:
     """Medians of base and of each other variant, place by place; cancelled and failed samples below."""
-    variants = list(dict.fromkeys(row.variant for row in results.rows))
+    rows = guests(results.rows)
+    variants = list(dict.fromkeys(row.variant for row in rows))
     others = [variant for variant in variants if variant != REFERENCE]
-    shown = [field for field in _COLUMNS if field in ("memory_mib",) or len(_values(results.rows, field)) > 1]
+    shown = [field for field in _COLUMNS if field in ("memory_mib",) or len(_values(rows, field)) > 1]
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
     for field in shown:
         table.add_column(_COLUMNS[field], no_wrap=True)
@@ -49,8 +51,10 @@ def render_table(results: TeardownResults) -> RenderableType:
     if compared:
         table.add_column("\nratio", justify="right", no_wrap=True)
         table.add_column("verdict\nexit, reclaim", no_wrap=True)
-    verdicts = {_key(row, row.variant, row.latency): row for row in results.comparisons}
-    for place, samples in _places(results.rows).items():
+    verdicts = {
+        _key(row, row.variant, row.latency): row for row in results.comparisons if row.reference == REFERENCE
+    }
+    for place, samples in _places(rows).items():
         for variant in others or variants:
             lead = [_cell(field, place[MATRIX_FIELDS.index(field)]) for field in shown]
             if len(others) != 1:
@@ -65,12 +69,12 @@ def render_table(results: TeardownResults) -> RenderableType:
                 *lead,
                 _median(theirs, "exit_s"),
                 _median(mine, "exit_s"),
-                _ratio(exit_),
+                format_ratio(exit_.ratio if exit_ else None),
                 _median(mine, "reclaim_s"),
-                _ratio(reclaim),
+                format_ratio(reclaim.ratio if reclaim else None),
                 Text.assemble(_verdict(exit_), ", ", _verdict(reclaim)),
             )
-    return Group(*_heading(results), table, *_remarks(results))
+    return Group(*_heading(results), table, *_summary(results), *_remarks(results))
 
 
 def table_text(results: TeardownResults, *, width: int = 100) -> str:
@@ -81,17 +85,8 @@ def table_text(results: TeardownResults, *, width: int = 100) -> str:
     return "\n".join(line.rstrip() for line in stream.getvalue().splitlines()) + "\n"
 
 
-def format_seconds(seconds: float | None) -> str:
-    """Three significant digits, in ms below one second."""
-    if seconds is None:
-        return NONE
-    value, unit = (seconds, "s") if seconds >= 0.9995 else (seconds * 1000, "ms")
-    digits = 0 if value >= 99.95 else 1 if value >= 9.995 else 2
-    return f"{value:.{digits}f} {unit}"
-
-
 def _heading(results: TeardownResults) -> Iterable[RenderableType]:
-    rows, host = results.rows, results.host
+    rows, host = guests(results.rows), results.host
     accels = ", ".join(_accels(rows))
     rounds = max((row.round for row in rows), default=0)
     single = {field: values[0] for field in _COLUMNS if len(values := _values(rows, field)) == 1}
@@ -121,6 +116,40 @@ def _accels(rows: Sequence[Sample]) -> Iterable[str]:
             yield from (f"{accel} for {target} {payload}" for payload, accel in payloads.items())
 
 
+def _summary(results: TeardownResults) -> Iterable[RenderableType]:
+    """Restarts, patched against upstream, slopes, floor, gates."""
+    yield Text("")
+    for row in results.comparisons:
+        if row.latency == "restart" and row.reference_s and row.variant_s:
+            yield Text.assemble(
+                f"{_place(row)}: restart {row.reference} {format_seconds(row.reference_s)}, "
+                f"{row.variant} {format_seconds(row.variant_s)} ({format_ratio(row.ratio)}): ",
+                _verdict(row),
+            )
+        elif row.reference == UPSTREAM and row.ratio is not None:
+            yield Text.assemble(
+                f"{_place(row)}: {row.latency} of {row.variant} {format_seconds(row.variant_s)}, of "
+                f"{UPSTREAM} {format_seconds(row.reference_s)} ({format_ratio(row.ratio)}): ",
+                _verdict(row),
+            )
+    yield from map(Text, (*headline(results), *extrapolations(results)))
+    for line in (*floor_lines(results), load_line(results)):
+        if line:
+            yield Text(line, style="dim")
+    for gate in results.gates:
+        if gate.outcome != "skip":
+            yield Text(
+                f"gate {gate.outcome}: {gate.gate}: {gate.place}"
+                + (f": {gate.reason}" if gate.reason else ""),
+                style={"pass": "green", "fail": "bold red"}.get(gate.outcome, "yellow"),
+            )
+
+
+def _place(row: Comparison) -> str:
+    words = (row.target.removesuffix("-softmmu"), format_size(row.memory_mib), row.backend, row.pages)
+    return " ".join((*words, row.trigger))
+
+
 def _remarks(results: TeardownResults) -> Iterable[RenderableType]:
     reasons: dict[tuple[str, str, str], list[Sample]] = {}
     for row in results.rows:
@@ -128,7 +157,8 @@ def _remarks(results: TeardownResults) -> Iterable[RenderableType]:
             who = (
                 "" if row.outcome == "cancelled" else f"{row.variant} {row.target.removesuffix('-softmmu')} "
             )
-            key = (row.outcome, who, format_size(row.memory_mib))
+            size = format_size(row.memory_mib) + ("" if row.kind == "teardown" else f" {row.kind}")
+            key = (row.outcome, who, size)
             reasons.setdefault(key, []).append(row)
     for (outcome, who, size), samples in reasons.items():
         count = f"{len(samples)} sample{'s' if len(samples) != 1 else ''}"
@@ -140,7 +170,9 @@ def _remarks(results: TeardownResults) -> Iterable[RenderableType]:
             if tried.outcome != "ok":
                 yield Text(f"{host.host}: {tried.name} {tried.outcome}: {tried.reason}", style="yellow")
     if any(row.verdict == "not enough data" for row in results.comparisons):
-        yield Text("?: not enough data, a verdict needs 3 good samples a side", style="dim")
+        yield Text(
+            "?: not enough data for a verdict (docs/measuring.md): raise -Dbudget= or -Drounds=", style="dim"
+        )
     if not results.complete:
         yield Text("The run was stopped before its end.", style="yellow")
 
@@ -172,12 +204,6 @@ def _median(samples: Sequence[Sample], field: str) -> str:
     if good:
         return format_seconds(statistics.median(good))
     return "cancelled" if any(sample.outcome == "cancelled" for sample in samples) else NONE
-
-
-def _ratio(row: Comparison | None) -> str:
-    if row is None or row.ratio is None:
-        return NONE
-    return f"{row.ratio:.2g}" if row.ratio < 0.1 else f"{row.ratio:.2f}"
 
 
 def _verdict(row: Comparison | None) -> Text:

@@ -10,7 +10,14 @@ from harness.series.mail import Address, Fault, Mail, mailbox_bytes, read_mail
 from harness.series.mbox import read_mbox
 from harness.series.metadata import SeriesFile, read_series_file
 from harness.series.patch import FileChange, Hunk, Patch, PatchFormatError, scan_changes
-from harness.series.series import Series, find_folder, load_series, patch_files
+from harness.series.series import (
+    Series,
+    find_folder,
+    load_series,
+    patch_files,
+    series_of_files,
+    series_of_folder,
+)
 from harness.series.thread import Thread, Trailer, Version, find_thread, parse_trailers, reply_trailers
 
 __all__ = [
@@ -40,5 +47,7 @@ __all__ = [
     "reply_trailers",
     "scan_changes",
     "series_of",
+    "series_of_files",
+    "series_of_folder",
     "series_sha256",
 ]

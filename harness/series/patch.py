@@ -49,8 +49,6 @@ class FileChange:
     old_mode: str = ""
     new_mode: str = ""
     binary: bool = False
-    old_blob: str = ""
-    """The id, or its beginning, of the blob that the patch was made from; empty when it does not say."""
     hunks: tuple[Hunk, ...] = ()
 
     @property
@@ -109,12 +107,11 @@ def read_patch(file: str, number: int, data: bytes) -> Patch:
 
 def scan_changes(text: str) -> tuple[FileChange, ...]:
     """Every file change in the diff ``text`` (leading prose is skipped). Raises PatchFormatError."""
-    # A carriage return belongs to the file inside a hunk, and to nobody elsewhere.
-    lines = text.split("\n")
+    lines = [line.removesuffix("\r") for line in text.split("\n")]
     changes: list[FileChange] = []
     index = 0
     while index < len(lines):
-        line = lines[index].removesuffix("\r")
+        line = lines[index]
         if line.startswith("diff --git "):
             change, index = _scan_file(lines, index)
             changes.append(change)
@@ -128,13 +125,13 @@ def scan_changes(text: str) -> tuple[FileChange, ...]:
 
 
 def _scan_file(lines: list[str], index: int) -> tuple[FileChange, int]:
-    first = lines[index].removesuffix("\r")
+    first = lines[index]
     said: dict[str, str] = {}
     hunks: list[Hunk] = []
     binary = False
     index += 1
     while index < len(lines):
-        line = lines[index].removesuffix("\r")
+        line = lines[index]
         if line.startswith("diff --git "):
             break
         if HUNK.match(line):
@@ -191,13 +188,12 @@ def _change(first: str, said: dict[str, str], hunks: tuple[Hunk, ...], *, binary
         old_mode=said.get("old mode ") or said.get("deleted file mode ") or kept,
         new_mode=said.get("new mode ") or said.get("new file mode ") or kept,
         binary=binary,
-        old_blob=said.get("index ", "").partition("..")[0],
         hunks=hunks,
     )
 
 
 def _scan_hunk(lines: list[str], index: int) -> tuple[Hunk, int]:
-    header = lines[index].removesuffix("\r")
+    header = lines[index]
     match = HUNK.match(header)
     assert match is not None
     old_left = int(match[2]) if match[2] is not None else 1
@@ -207,7 +203,7 @@ def _scan_hunk(lines: list[str], index: int) -> tuple[Hunk, int]:
     while old_left > 0 or new_left > 0:
         if index >= len(lines):
             raise PatchFormatError(f"the hunk {header!r} is cut short")
-        line = lines[index] if lines[index] not in ("", "\r") else f" {lines[index]}"
+        line = lines[index] or " "
         if line[0] not in " +-\\":
             raise PatchFormatError(f"the hunk {header!r} is cut short at {line[:40]!r}")
         old_left -= line[0] in " -"

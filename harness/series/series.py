@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,10 +44,15 @@ def load_series(layout: Layout, name: str) -> Series:
     Raises OptionError (no such series, a bad series.toml) and ApplyError (a file that is no patch).
     """
     folder = find_folder(layout, name)
+    return series_of_folder(folder, safe_name(folder.name))
+
+
+def series_of_folder(folder: Path, name: str) -> Series:
+    """The series in ``folder``, under another name. Raises what load_series raises."""
     metadata = read_series_file(folder)
     patches, cover, digest = _read_patches(folder)
     return Series(
-        name=safe_name(folder.name),
+        name=name,
         folder=folder,
         title=metadata.title,
         pins=metadata.pins,
@@ -55,6 +60,14 @@ def load_series(layout: Layout, name: str) -> Series:
         cover=cover,
         digest=digest,
         metadata=metadata,
+    )
+
+
+def series_of_files(name: str, folder: Path, files: Sequence[tuple[str, bytes]]) -> Series:
+    """The patches ``files`` (name and bytes, in order) as a series. Raises ApplyError."""
+    patches = tuple(_read_one(name, file, number, data) for number, (file, data) in enumerate(files, start=1))
+    return Series(
+        name=name, folder=folder, title=name, pins=(), patches=patches, cover="", digest=series_digest(files)
     )
 
 
@@ -108,16 +121,20 @@ def _read_patches(folder: Path) -> tuple[tuple[Patch, ...], str, str]:
             cover = data.decode("utf-8", "replace")
             continue
         read.append((path.name, data))
-        try:
-            patches.append(read_patch(path.name, number, data))
-        except PatchFormatError as error:
-            raise ApplyError(
-                f"{folder.name}: {path.name} is no patch that can be applied: {error}",
-                "write it again with git format-patch",
-            ) from error
+        patches.append(_read_one(folder.name, path.name, number, data))
     if not patches:
         raise OptionError(
             f"-Dseries: {folder} holds no patches",
             "name a folder with NNNN-*.patch as git format-patch writes",
         )
     return tuple(patches), cover, series_digest(read)
+
+
+def _read_one(series: str, file: str, number: int, data: bytes) -> Patch:
+    try:
+        return read_patch(file, number, data)
+    except PatchFormatError as error:
+        raise ApplyError(
+            f"{series}: {file} is no patch that can be applied: {error}",
+            "write it again with git format-patch",
+        ) from error

@@ -8,8 +8,18 @@ built for another machine is timed on an emulated one, in one boot, by tests/gue
 from harness.teardown.emulated import run_emulated
 from harness.teardown.hold import Held, hold_guest
 from harness.teardown.image import can_run, emulated_accel, refuse_hosts
-from harness.teardown.model import Cell, Comparison, EmulatedHost, Property, Sample, Subject, TeardownRun
-from harness.teardown.runner import probe_accels, run_teardown
+from harness.teardown.model import (
+    Cell,
+    Comparison,
+    EmulatedHost,
+    Property,
+    Sample,
+    Slope,
+    Subject,
+    TeardownRun,
+)
+from harness.teardown.presets import apply_preset
+from harness.teardown.runner import Hooks, probe_accels, run_teardown
 from harness.teardown.subjects import refuse_timing, subjects_of
 
 __all__ = [
@@ -17,10 +27,13 @@ __all__ = [
     "Comparison",
     "EmulatedHost",
     "Held",
+    "Hooks",
     "Property",
     "Sample",
+    "Slope",
     "Subject",
     "TeardownRun",
+    "apply_preset",
     "can_run",
     "emulated_accel",
     "hold_guest",

@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING
 from harness.errors import HarnessError
 from harness.guest.console import LARGEST_LOG
 from harness.guest.memory import why_not
+from harness.guest.model import TB_MIB
+from harness.guest.shortage import end_in_shortage
 from harness.guest.spawn import Child, spawn
 from harness.teardown.image import Image, make_image
 from harness.teardown.model import Cell, EmulatedHost, Property, Sample, sample_of
@@ -58,7 +60,8 @@ def machine_words(image: Image, carrier: Path, memory_mib: int, fd: int) -> list
     return [
         str(carrier),
         *("-no-user-config", "-nodefaults", "-display", "none", "-monitor", "none", "-serial", "none"),
-        *("-machine", image.machine, "-accel", "tcg,thread=multi", "-smp", str(CPUS), "-m", f"{memory_mib}M"),
+        *("-machine", image.machine, "-accel", f"tcg,thread=multi,tb-size={TB_MIB}"),
+        *("-smp", str(CPUS), "-m", f"{memory_mib}M"),
         *(word for folder in image.firmware for word in ("-L", folder)),
         *("-kernel", str(image.kernel), "-initrd", str(image.initramfs)),
         *("-append", f"console={image.console} panic=-1 loglevel=4"),
@@ -87,7 +90,7 @@ def run_emulated(
     memory_mib = max(cell.memory_mib for cell in image.cells) + OVERHEAD_MIB
     words = functools.partial(machine_words, image, carrier, memory_mib)
     session = _Session(image, on_sample)
-    reason = why_not(memory_mib)
+    reason = why_not(memory_mib, "linux", "tcg")
     log = layout.logs / f"emulated-{host.name}.log"
     if reason is not None:
         session.end("cancelled", f"the emulated {host.name} {reason}")
@@ -147,7 +150,7 @@ class _Session:
         elif record.index in self._cells and record.index not in self.samples:
             self._keep(sample_from(self._cells[record.index], record))
         elif record.property in self.image.properties:
-            self._tell(record.property, "failed" if record.error else "ok", record.error)
+            self._tell(record.property, "failed" if record.error else "ok", record.error, record.detail)
         self.done = self.done or record.done
 
     def end(self, outcome: str, reason: str) -> None:
@@ -168,8 +171,8 @@ class _Session:
         if self._on_sample is not None:
             self._on_sample(sample)
 
-    def _tell(self, name: str, outcome: str, reason: str) -> None:
-        self.properties[name] = Property(name=name, outcome=outcome, reason=reason)
+    def _tell(self, name: str, outcome: str, reason: str, detail: str = "") -> None:
+        self.properties[name] = Property(name=name, outcome=outcome, reason=reason, detail=detail)
 
 
 def sample_from(cell: Cell, record: Record) -> Sample:
@@ -222,7 +225,9 @@ def _boot(
                     sink.flush()
             return data
 
-        session.end("failed", _follow(session, read, child, timeout_s, step))
+        watch = stack.enter_context(end_in_shortage(child))
+        reason = _follow(session, read, child, timeout_s, step)
+        session.end("failed", watch.reason or reason)
 
 
 def _follow(

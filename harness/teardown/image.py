@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import itertools
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import msgspec
 
 from harness.errors import OptionError, StorageError
 from harness.guest import Accel, Firmware, Guest, fetch_firmware
@@ -19,7 +18,7 @@ from harness.guest.kernel import fetch_kernel
 from harness.guest.model import ARCHITECTURES, command_line
 from harness.process import run
 from harness.teardown.model import Cell, Subject
-from harness.teardown.scenario import plan
+from harness.teardown.scenario import design
 
 if TYPE_CHECKING:
     from harness.build.hosts import Host
@@ -30,18 +29,25 @@ if TYPE_CHECKING:
 TRIGGERS = ("sigterm", "sigkill", "sigabrt", "quit")
 """Those that tests/guest/measure.c knows."""
 FIRMWARE = Path("/firmware")
+ROUNDS = 5
+"""A budget cannot decide: all rounds are packed into one boot."""
 QMP_FD = 3
 """Where measure.c gives QEMU its QMP."""
 
 PROPERTIES: dict[str, tuple[str, ...]] = {
     "clone": (),
     "signals": (),
-    "seccomp": ("-sandbox", "on"),
+    "stack": (),
+    # As libvirt calls it.
+    "seccomp": (
+        "-sandbox",
+        "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
+    ),
     "runas": ("-runas", "nobody"),
     "chroot": ("-chroot", "/var/empty"),
     "daemonize": ("-daemonize", "-pidfile", "/tmp/qemu.pid"),  # noqa: S108 - inside the emulated machine
 }
-"""What can differ by architecture: measure.c's name of it, and QEMU's words for it."""
+"""What can differ by architecture: property.c's name of it, and QEMU's words for it."""
 
 CONSOLES = {"s390x": ("ttysclp0", ("-device", "sclpconsole,chardev=console"))}
 """Architecture → Linux's name of its console, and QEMU's words for it. A host without one is not run."""
@@ -105,6 +111,7 @@ def plan_cells(
         memory_mib=options.memory_mib if asked else sizes,
         payload=("paused",),
         triggers=triggers,
+        restart="none",
     )
     here = [subject for subject in subjects if (subject.host, subject.target) == (host.name, host.target)]
     if not here or not triggers:
@@ -112,8 +119,12 @@ def plan_cells(
             f"there is nothing to time on an emulated {host.name}",
             f"it times {host.target} with the triggers {' '.join(TRIGGERS)}: mend -Dtargets= or -Dtriggers=",
         )
-    cells = plan(mine, here, {(host.target, "paused"): emulated_accel(host)}, Firmware(folders=(FIRMWARE,)))
-    return tuple(msgspec.structs.replace(cell, index=cell.index + first_index - 1) for cell in cells)
+    accels = {(host.target, "paused"): emulated_accel(host)}
+    matrix = design(mine, here, accels, Firmware(folders=(FIRMWARE,)), seed=options.seed)
+    cells: list[Cell] = []
+    for turn in range(1, (options.rounds or ROUNDS) + 1):
+        cells += itertools.chain(*matrix.round(turn, first_index + len(cells)))
+    return tuple(cells)
 
 
 def init_script(cells: Sequence[Cell], properties: Sequence[tuple[str, Cell]]) -> str:

@@ -29,9 +29,13 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
     ] = ()
 
 
+KINDS = ("teardown", "restart", "floor", "overhead")
+
+
 class Cell(msgspec.Struct, frozen=True, kw_only=True):
     """One sample to take: a place in the matrix and the order in which it comes."""
 
+    kind: str = "teardown"
     variant: str
     target: str
     host: str
@@ -52,6 +56,8 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
     helper: bool
     """Whether another process must share QEMU's memory (true) or must not (false)."""
     timeout_s: float
+    threads: int = 0
+    """Of kinds ``floor`` and ``overhead``: how many the process has."""
 
     @property
     def name(self) -> str:
@@ -60,19 +66,40 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
             (
                 *(self.variant, self.target.removesuffix("-softmmu"), f"{self.memory_mib}M", self.backend),
                 *(self.pages, self.accel, self.payload, self.trigger, f"r{self.round}"),
+                *(() if self.kind == "teardown" else (self.kind,)),
             )
         )
 
 
 class Sample(msgspec.Struct, frozen=True, kw_only=True):
-    """One guest started and torn down."""
+    """One guest started and torn down, or for comparison a small process that is no guest."""
 
-    variant: Annotated[str, _about("state of the tree: pristine, base or patched")]
+    kind: Annotated[
+        str,
+        _about(
+            "teardown; restart: a second guest was started as soon as QEMU had ended, which disturbs the"
+            " other latencies of this row; floor: a process with QEMU's number of threads that holds one"
+            " page; overhead: one with a single thread"
+        ),
+    ] = "teardown"
+    variant: Annotated[str, _about("state of the tree: pristine, base, patched; or a name that was given")]
     target: Annotated[str, _about("guest architecture")]
     host: Annotated[str, _about("where the binary ran")]
     memory_mib: Annotated[int, _about("guest memory in MiB")]
-    backend: Annotated[str, _about("ram (private, anonymous) or memfd (shared)")]
-    pages: Annotated[str, _about("4k (transparent huge pages off in QEMU) or thp (as the machine is set)")]
+    backend: Annotated[
+        str,
+        _about(
+            "ram (private, anonymous), memfd (shared), file (on tmpfs, shared) or hugetlb (reserved huge"
+            " pages, shared)"
+        ),
+    ]
+    pages: Annotated[
+        str,
+        _about(
+            "4k (transparent huge pages off in QEMU), thp (as the machine is set) or hugetlb (with that"
+            " backend)"
+        ),
+    ]
     accel: Annotated[str, _about("accelerator that really was used: kvm or tcg")]
     payload: Annotated[
         str,
@@ -82,7 +109,7 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ]
     trigger: Annotated[str, _about("what ended QEMU: sigterm, sigkill, sigabrt, quit or poweroff")]
-    round: Annotated[int, _about("round of the run, from 1")]
+    round: Annotated[int, _about("round of the run, from 1; the warm-up round is not among the rows")]
     index: Annotated[int, _about("place in the order of the run, from 1")]
     outcome: Annotated[str, _about("ok, cancelled (was not tried) or failed; only ok counts in comparisons")]
     reason: Annotated[str, _about("one line: why cancelled or failed")] = ""
@@ -103,7 +130,7 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
     ] = None
     restart_s: Annotated[
         float | None,
-        _about("restart latency in seconds: trigger until a second guest is ready; not measured yet"),
+        _about("restart latency in seconds: trigger until a second guest of the same size was ready"),
     ] = None
     start_s: Annotated[float | None, _about("seconds from exec until the guest was ready")] = None
     populated_mib: Annotated[
@@ -114,15 +141,57 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
     exit_status: Annotated[
         int | None, _about("exit status of QEMU; the negative number of the signal that killed it")
     ] = None
+    threads: Annotated[int | None, _about("threads of QEMU at the trigger")] = None
+    qemu_cpu_s: Annotated[
+        float | None, _about("CPU seconds that QEMU spent between the trigger and its end")
+    ] = None
+    helper_cpu_s: Annotated[
+        float | None,
+        _about("CPU seconds that its helpers spent after the trigger; null when the kernel did not tell us"),
+    ] = None
+    held_at_exit_mib: Annotated[
+        float | None, _about("MiB not yet returned when the parent's wait for QEMU came back")
+    ] = None
+    returned_mib: Annotated[
+        float | None,
+        _about("MiB that had come back when the last process with QEMU's memory was gone: checks reclaim_s"),
+    ] = None
+    returned_by: Annotated[
+        str,
+        _about(
+            "what says so: memory.current (cgroup v2), memory.usage_in_bytes (v1), MemAvailable or"
+            " HugePages_Free (/proc/meminfo)"
+        ),
+    ] = ""
     load1: Annotated[float | None, _about("load average of the last minute before the start")] = None
     mem_available_mib: Annotated[int | None, _about("MiB available before the start")] = None
+    foreign_cpus: Annotated[
+        float | None,
+        _about("CPUs that were busy with something else, on average from before the start to the end"),
+    ] = None
+    loaded: Annotated[
+        bool,
+        _about("whether that was more than 0.25: taken under foreign load; such rows count all the same"),
+    ] = False
+    thp: Annotated[str, _about("transparent huge pages: always, madvise or never")] = ""
+    kernel: Annotated[str, _about("release of the kernel that the guest ran on")] = ""
+    cpu: Annotated[str, _about("model name of the processor that it ran on")] = ""
+    mitigations: Annotated[
+        str, _about("what that kernel does about faults of the processor, by name of the fault")
+    ] = ""
     started: Annotated[str, _about("when the sample was begun, ISO 8601, UTC")] = ""
+
+    @property
+    def counts(self) -> bool:
+        """Whether comparisons use it."""
+        return self.outcome == "ok"
 
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
-    """A variant against ``base``, all else equal, for one of the latencies."""
+    """A variant against another, the reference, all else equal, for one of the latencies."""
 
-    variant: Annotated[str, _about("the variant that is compared with base")]
+    variant: Annotated[str, _about("the variant that is compared")]
+    reference: Annotated[str, _about("what it is compared with")]
     target: Annotated[str, _about("guest architecture")]
     host: Annotated[str, _about("where the binaries ran")]
     memory_mib: Annotated[int, _about("guest memory in MiB")]
@@ -131,25 +200,59 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     accel: Annotated[str, _about("accelerator")]
     payload: Annotated[str, _about("what the guest did")]
     trigger: Annotated[str, _about("what ended QEMU")]
-    latency: Annotated[str, _about("exit or reclaim")]
-    samples_base: Annotated[int, _about("good samples of base")]
+    latency: Annotated[str, _about("exit, reclaim or restart")]
+    samples_reference: Annotated[int, _about("good samples of the reference")]
     samples: Annotated[int, _about("good samples of the variant")]
-    base_s: Annotated[float | None, _about("median of base, seconds")]
+    loaded: Annotated[int, _about("samples of both that were taken under foreign load")]
+    reference_s: Annotated[float | None, _about("median of the reference, seconds")]
+    reference_mad_s: Annotated[float | None, _about("its median absolute deviation, seconds")]
     variant_s: Annotated[float | None, _about("median of the variant, seconds")]
-    ratio: Annotated[float | None, _about("variant_s / base_s")]
+    variant_mad_s: Annotated[float | None, _about("its median absolute deviation, seconds")]
+    ratio: Annotated[float | None, _about("variant_s / reference_s")]
     ratio_low: Annotated[float | None, _about("lower end of the 95 % bootstrap interval of the ratio")]
     ratio_high: Annotated[float | None, _about("upper end of that interval")]
+    p: Annotated[
+        float | None,
+        _about("how likely a difference as large is by chance: Welch's t test of the logarithms"),
+    ]
+    p_holm: Annotated[float | None, _about("the same, corrected for all comparisons of the run (Holm)")]
     verdict: Annotated[str, _about("better, same, worse, or not enough data")]
+
+
+class Slope(msgspec.Struct, frozen=True, kw_only=True):
+    """How one latency of one variant grows with the guest's memory, all else equal."""
+
+    variant: Annotated[str, _about("the variant")]
+    target: Annotated[str, _about("guest architecture")]
+    host: Annotated[str, _about("where the binary ran")]
+    backend: Annotated[str, _about("memory backend")]
+    pages: Annotated[str, _about("page size of guest memory")]
+    accel: Annotated[str, _about("accelerator")]
+    payload: Annotated[str, _about("what the guest did")]
+    trigger: Annotated[str, _about("what ended QEMU")]
+    latency: Annotated[str, _about("exit, reclaim or restart")]
+    sizes_mib: Annotated[tuple[int, ...], _about("guest memory sizes that it was fitted to, MiB")]
+    samples: Annotated[int, _about("good samples that it was fitted to")]
+    ms_per_gib: Annotated[float, _about("milliseconds for each GiB")]
+    low: Annotated[float, _about("lower end of its 95 % bootstrap interval")]
+    high: Annotated[float, _about("upper end of that interval")]
+    intercept_ms: Annotated[float, _about("milliseconds at no memory at all, by the same fit")]
+    tib_s: Annotated[
+        float, _about("seconds at 1 TiB if it went on like this: an extrapolation, measured by nobody")
+    ]
+    tib_low_s: Annotated[float, _about("lower end of its 95 % bootstrap interval")]
+    tib_high_s: Annotated[float, _about("upper end of that interval")]
 
 
 class Property(msgspec.Struct, frozen=True, kw_only=True):
     """One property of the patched QEMU, tried on an emulated host."""
 
     name: Annotated[
-        str, _about("clone, signals, seccomp, runas, chroot or daemonize (tests/guest/measure.c says what)")
+        str, _about("clone, signals, stack, seccomp, runas, chroot or daemonize (docs/build.md says what)")
     ]
     outcome: Annotated[str, _about("ok, failed, or cancelled (was not tried)")]
     reason: Annotated[str, _about("one line: why failed or cancelled")] = ""
+    detail: Annotated[str, _about("one line: figures that were seen, if any")] = ""
 
 
 class EmulatedHost(msgspec.Struct, frozen=True, kw_only=True):
@@ -169,11 +272,13 @@ class EmulatedHost(msgspec.Struct, frozen=True, kw_only=True):
 
 MATRIX_FIELDS = ("target", "host", "memory_mib", "backend", "pages", "accel", "payload", "trigger")
 """What makes samples comparable: all of these are equal, only the variant differs."""
+SERIES_FIELDS = tuple(field for field in MATRIX_FIELDS if field != "memory_mib")
+"""What samples that one line is fitted through have in common, beside the variant."""
 
 
 def sample_of(cell: Cell, **fields: object) -> Sample:
     """A sample for ``cell`` with the measured ``fields``."""
-    matrix = {name: getattr(cell, name) for name in ("variant", *MATRIX_FIELDS, "round", "index")}
+    matrix = {name: getattr(cell, name) for name in ("kind", "variant", *MATRIX_FIELDS, "round", "index")}
     return msgspec.convert({**matrix, **fields}, Sample)
 
 
@@ -181,8 +286,10 @@ class TeardownRun(msgspec.Struct, frozen=True, kw_only=True):
     """What a run gave: a sample for each cell, in the order in which they were taken."""
 
     samples: tuple[Sample, ...]
-    comparisons: tuple[Comparison, ...]
     complete: bool
+    warmup_s: float = 0.0
+    round_s: float = 0.0
+    """Seconds that the warm-up round took, and each later one on average."""
 
     def failed(self) -> Sequence[Sample]:
         """Samples that were tried and are no good."""

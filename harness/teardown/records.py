@@ -19,6 +19,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     kernel: str = ""
     index: int | None = None
     property: str = ""
+    detail: str = ""
     done: bool = False
     error: str = ""
     start_s: float | None = None

@@ -1,9 +1,12 @@
-"""Run the matrix through avocado and collect a sample for each cell."""
+"""Run the matrix through avocado, round by round, and collect a sample for each cell."""
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,9 +14,11 @@ import msgspec
 
 from harness.errors import TeardownError
 from harness.guest import LINUX, Accel, Boot, fetch_firmware, prepare_boot, probe_accel
+from harness.guest.hugepages import restored
 from harness.job import Event, Item, run_plan
+from harness.process import Finished
 from harness.teardown.model import Cell, Sample, Subject, TeardownRun, sample_of
-from harness.teardown.scenario import plan
+from harness.teardown.scenario import Block, Design, design
 
 if TYPE_CHECKING:  # tests under avocado import this package: a hundred times a run
     from harness.layout import Layout
@@ -22,6 +27,24 @@ if TYPE_CHECKING:  # tests under avocado import this package: a hundred times a 
 
 LINUX_PAYLOADS = frozenset(LINUX)
 TEST = "tests/avocado/teardown.py"
+MOST_ROUNDS = 100
+"""More tell nothing new, however short they are."""
+
+
+def _nothing_to_do(*_: object) -> None:
+    pass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hooks:
+    """Who wants to hear of samples: of each, of all so far (to show them on a step), of each round's."""
+
+    on_sample: Callable[[Sample], None] = _nothing_to_do
+    show: Callable[[Step, Sequence[Sample]], None] = _nothing_to_do
+    on_round: Callable[[Sequence[Sample]], None] = _nothing_to_do
+
+
+NO_HOOKS = Hooks()
 
 
 def prepare_boots(layout: Layout, options: Options, reporter: Reporter) -> dict[str, Boot]:
@@ -63,83 +86,163 @@ def run_teardown(
     subjects: Sequence[Subject],
     reporter: Reporter,
     *,
+    seed: int,
     accels: dict[tuple[str, str], Accel] | None = None,
-    on_sample: Callable[[Sample], None] | None = None,
+    floor: Path | None = None,
+    hooks: Hooks = NO_HOOKS,
 ) -> TeardownRun:
     """Time ``subjects`` over the matrix of ``options``, one guest at a time.
 
-    ``on_sample`` is called as each sample comes in, so that an interrupted run keeps what it has. A cell that
-    does not fit into memory gives a cancelled sample, one that goes wrong a failed one; every cell gives one.
-    Raises TeardownError when avocado itself cannot run, FetchError for firmware, GuestError for -Daccel=kvm
-    without KVM, OptionError when there is nothing to time.
+    A warm-up round comes first and is discarded: it fills caches, and tells what a round takes. Then come
+    -Drounds= rounds, or as many as fit into what is left of -Dbudget=, one at least. With ``floor``
+    (tests/guest/floor.c) each round also times the floor and the measuring overhead.
+
+    ``hooks`` hear of each sample as it comes in, so that an interrupted run keeps what it has. A cell that
+    does not fit into memory gives a cancelled sample, one that goes wrong a failed one; every cell gives
+    one. Raises TeardownError when avocado itself cannot run, FetchError for firmware, GuestError for
+    -Daccel=kvm without KVM, OptionError when there is nothing to time.
     """
     found = probe_accels(layout, options, subjects, reporter) if accels is None else accels
-    cells = plan(
-        options,
-        subjects,
-        found,
-        fetch_firmware(layout, reporter, options.targets),
-        boots=prepare_boots(layout, options, reporter),
-    )
-    items = tuple(
-        Item(index=cell.index, name=cell.name, params={"cell": msgspec.json.encode(cell).decode()})
-        for cell in cells
-    )
-    collector = _Collector(cells, on_sample)
-    with reporter.step(f"teardown of {len(cells)} guests") as step:
-        finished = run_plan(
-            layout,
-            TEST,
-            items,
-            timeout_s=2 * options.timeout + 120,
-            on_event=lambda event: collector.take(event, step),
-        )
-    if not collector.samples:
-        raise TeardownError(
-            f"avocado ran no test (status {finished.returncode})",
-            "read the lines above and the log",
-            details=tuple(finished.output.splitlines()[-10:]),
-            log=layout.logs / "avocado.log",
-        )
-    samples = collector.all_samples()
+    firmware = fetch_firmware(layout, reporter, options.targets)
+    boots = prepare_boots(layout, options, reporter)
+    matrix = design(options, subjects, found, firmware, boots=boots, seed=seed)
+    if floor is not None:
+        matrix = matrix.with_floor(floor, 1, float(options.timeout))
+    began = time.monotonic()
+    with restored(layout.locks / "hugepages.json"):
+        count = sum(map(len, matrix.round(0)))
+        with reporter.step(f"warm-up: {count} samples that are discarded") as step:
+            warm = _run_round(layout, options, matrix.round(0), step, NO_HOOKS)
+        warmup_s = time.monotonic() - began
+        threads = max((sample.threads or 0 for sample in warm if sample.kind == "teardown"), default=0)
+        if floor is not None:
+            matrix = matrix.with_floor(floor, threads, float(options.timeout))
+        samples = _run_rounds(layout, options, matrix, reporter, hooks, warmup_s=warmup_s)
     _tell(samples, reporter)
-    # numpy takes a while to load: only when there is something to compare
-    from harness.teardown.statistics import compare  # noqa: PLC0415
+    rounds = max(sample.round for sample in samples)
+    return TeardownRun(
+        samples=samples,
+        complete=True,
+        warmup_s=round(warmup_s, 1),
+        round_s=round((time.monotonic() - began - warmup_s) / rounds, 1),
+    )
 
-    return TeardownRun(samples=samples, comparisons=compare(samples), complete=True)
+
+def rounds_within(budget_s: float, round_s: float) -> int:
+    """How many rounds of ``round_s`` seconds fit into ``budget_s``: one at least."""
+    return max(1, min(MOST_ROUNDS, int(budget_s / max(round_s, 0.01))))
+
+
+def _run_rounds(
+    layout: Layout,
+    options: Options,
+    matrix: Design,
+    reporter: Reporter,
+    hooks: Hooks,
+    *,
+    warmup_s: float,
+) -> tuple[Sample, ...]:
+    """All rounds after the warm-up, which took ``warmup_s``; the last ones are dropped when time runs out."""
+    samples: list[Sample] = []
+    fixed = options.rounds
+    planned = fixed or rounds_within(options.budget_s - warmup_s, warmup_s)
+    began, turn = time.monotonic(), 0
+    while turn < planned:
+        turn += 1
+        blocks = matrix.round(turn, first_index=len(samples) + 1)
+        title = f"round {turn} of {planned}: {sum(map(len, blocks))} samples"
+        with reporter.step(title) as step:
+            samples += _run_round(layout, options, blocks, step, hooks, before=samples)
+        hooks.on_round([sample for sample in samples if sample.round == turn])
+        if not fixed:
+            took = (time.monotonic() - began) / turn
+            left = options.budget_s - warmup_s - (time.monotonic() - began)
+            planned = turn if left < took else min(MOST_ROUNDS, turn + int(left / took))
+    return tuple(samples)
+
+
+def _run_round(
+    layout: Layout,
+    options: Options,
+    blocks: Sequence[Block],
+    step: Step,
+    hooks: Hooks,
+    *,
+    before: Sequence[Sample] = (),
+) -> tuple[Sample, ...]:
+    items = tuple(
+        Item(
+            index=block[0].index,
+            name=block[0].name if len(block) == 1 else f"{block[0].name}-and-{len(block) - 1}",
+            params={"cells": msgspec.json.encode(block).decode()},
+        )
+        for block in blocks
+    )
+    collector = _Collector(blocks, hooks.on_sample)
+
+    def take(event: Event) -> None:
+        collector.take(event, step)
+        hooks.show(step, [*before, *collector.samples.values()])
+
+    # Twice for a second guest.
+    most = max(map(len, blocks)) * 2 * (2 * options.timeout + 60)
+    finished = run_plan(layout, TEST, items, timeout_s=most, on_event=take)
+    if not collector.samples:
+        raise _nothing(layout, finished)
+    return collector.all_samples()
+
+
+def _nothing(layout: Layout, finished: Finished) -> TeardownError:
+    return TeardownError(
+        f"avocado ran no test (status {finished.returncode})",
+        "read the lines above and the log",
+        details=tuple(finished.output.splitlines()[-10:]),
+        log=layout.logs / "avocado.log",
+    )
 
 
 class _Collector:
     """Events of the job → samples."""
 
-    def __init__(self, cells: Sequence[Cell], on_sample: Callable[[Sample], None] | None) -> None:
-        self._cells = {cell.index: cell for cell in cells}
+    def __init__(self, blocks: Sequence[Block], on_sample: Callable[[Sample], None]) -> None:
+        self._blocks = {block[0].index: block for block in blocks}
+        self._count = sum(map(len, blocks))
         self._on_sample = on_sample
         self.samples: dict[int, Sample] = {}
 
     def take(self, event: Event, step: Step) -> None:
-        cell = self._cells[event.index]
-        try:
-            sample = msgspec.json.decode(event.whiteboard, type=Sample)
-        except msgspec.MsgspecError:
-            reason = f"the test ended with {event.status} and no result: {event.reason or 'no reason given'}"
-            sample = sample_of(cell, outcome="failed", reason=" ".join(reason.split()))
-        self.samples[cell.index] = sample
-        if self._on_sample is not None:
-            self._on_sample(sample)
-        step.update(
-            len(self.samples),
-            len(self._cells),
-            f"{cell.target.removesuffix('-softmmu')} {cell.memory_mib} MiB {cell.variant}",
-        )
+        block = self._blocks[event.index]
+        reason = f"the test ended with {event.status} and no result: {event.reason or 'no reason given'}"
+        made: dict[int, Sample] = {}
+        with contextlib.suppress(msgspec.MsgspecError):
+            made = {
+                sample.index: sample
+                for sample in msgspec.json.decode(event.whiteboard, type=tuple[Sample, ...])
+            }
+        for cell in block:
+            lost = sample_of(cell, outcome="failed", reason=" ".join(reason.split()))
+            self._keep(made.get(cell.index) or lost)
+        step.update(len(self.samples), self._count, _about(block[-1]))
+
+    def _keep(self, sample: Sample) -> None:
+        self.samples[sample.index] = sample
+        self._on_sample(sample)
 
     def all_samples(self) -> tuple[Sample, ...]:
         """One for each cell, in order; a cell that avocado said nothing about has failed."""
+        cells = sorted(itertools.chain(*self._blocks.values()), key=lambda cell: cell.index)
         return tuple(
-            self.samples.get(index)
+            self.samples.get(cell.index)
             or sample_of(cell, outcome="failed", reason="avocado gave no result for this test")
-            for index, cell in sorted(self._cells.items())
+            for cell in cells
         )
+
+
+def _about(cell: Cell) -> str:
+    if cell.kind in ("floor", "overhead"):
+        return cell.kind
+    kind = "" if cell.kind == "teardown" else f" {cell.kind}"
+    return f"{cell.target.removesuffix('-softmmu')} {cell.memory_mib} MiB {cell.backend}{kind}"
 
 
 def _tell(samples: Sequence[Sample], reporter: Reporter) -> None:
@@ -151,4 +254,5 @@ def _tell(samples: Sequence[Sample], reporter: Reporter) -> None:
             said[key] = said.get(key, 0) + 1
             if said[key] == 1:
                 who = f"{sample.variant} " if sample.outcome == "failed" else ""
-                reporter.warn(f"{who}{sample.memory_mib} MiB {sample.outcome}: {sample.reason}")
+                kind = "" if sample.kind == "teardown" else f"{sample.kind} "
+                reporter.warn(f"{who}{kind}{sample.memory_mib} MiB {sample.outcome}: {sample.reason}")

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import random
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from harness.errors import OptionError
 from harness.guest import LINUX, Accel, Boot, Firmware
@@ -14,49 +19,101 @@ from harness.teardown.model import Cell, Subject
 if TYPE_CHECKING:
     from harness.options import Options
 
+Block = tuple[Cell, ...]
+"""Cells that differ in nothing but the variant, in the order in which they are run: one test of avocado's."""
 
-def plan(
+
+@dataclass(frozen=True, kw_only=True)
+class Design:
+    """A run: what is visited in each round. Cells have no round and no index yet."""
+
+    blocks: tuple[Block, ...]
+    seed: int
+    small: tuple[Cell, ...] = ()
+    """The floor and the measuring overhead, once a round."""
+
+    def round(self, turn: int, first_index: int = 1) -> tuple[Block, ...]:
+        """Round ``turn``, from 1 on (0: the warm-up), indexed from ``first_index`` on.
+
+        Blocks come in an order drawn for this round, and so do the variants within each block: drift of the
+        machine and a neighbour's after-effects hit all alike. The same seed gives the same order.
+        """
+        draw = random.Random(f"{self.seed}/{turn}")  # noqa: S311 - an order, not a secret
+        blocks = [*self.blocks, *((cell,) for cell in self.small)]
+        draw.shuffle(blocks)
+        index, made = first_index, []
+        for block in blocks:
+            cells = list(block)
+            draw.shuffle(cells)
+            made.append(
+                tuple(
+                    msgspec.structs.replace(cell, round=turn, index=index + offset)
+                    for offset, cell in enumerate(cells)
+                )
+            )
+            index += len(cells)
+        return tuple(made)
+
+    def with_floor(self, program: Path, threads: int, timeout_s: float) -> Design:
+        """The same with the floor of QEMUs of so many threads, and the overhead, by tests/guest/floor.c."""
+        return dataclasses.replace(
+            self,
+            small=tuple(
+                Cell(
+                    kind=kind,
+                    variant=kind,
+                    target="none",
+                    host="native",
+                    memory_mib=0,
+                    backend="none",
+                    pages="4k",
+                    accel="none",
+                    payload="none",
+                    trigger="sigkill",
+                    round=0,
+                    index=0,
+                    binary=str(program),
+                    firmware=(),
+                    options=(),
+                    helper=False,
+                    timeout_s=timeout_s,
+                    threads=count,
+                )
+                for kind, count in (("floor", max(1, threads)), ("overhead", 1))
+            ),
+        )
+
+
+def design(
     options: Options,
     subjects: Sequence[Subject],
     accels: Mapping[tuple[str, str], Accel],
     firmware: Firmware,
     *,
     boots: Mapping[str, Boot] | None = None,
-    seed: int | None = None,
-) -> tuple[Cell, ...]:
-    """Every cell of the matrix, once a round, in the order in which they are to be run.
+    seed: int = 0,
+) -> Design:
+    """The matrix of ``options``; ``subjects`` that it has nothing for are left out.
 
-    ``accels`` are by target and payload; ``boots``, by target, are what payloads that run Linux boot.
-
-    Rounds come one after another, so that a run that is stopped early has some of everything. Within a round
-    the variants of one (target, memory, backend, pages, payload, trigger) follow each other directly, and
-    their order turns round from one round to the next (A B, B A, …), so that slow drift of the machine and
-    a neighbour's after-effects hit all alike. With ``seed`` the order of places within each round is
-    shuffled, the same way for the same seed. Raises OptionError when there is nothing to run.
+    ``accels`` are by target and payload; ``boots``, by target, are what payloads that run Linux boot. With
+    backend hugetlb there is one kind of pages, whatever -Dpages says. Raises OptionError: nothing to run.
     """
-    places = list(
-        itertools.product(
-            options.targets,
-            options.hosts,
-            options.memory_mib,
-            options.backends,
-            options.pages,
-            options.payload,
-            options.triggers,
-        )
-    )
-    shuffler = random.Random(seed)  # noqa: S311 - an order, not a secret
-    cells: list[Cell] = []
-    for turn in range(1, options.rounds + 1):
-        if seed is not None:
-            shuffler.shuffle(places)
-        for number, (target, host, memory, backend, pages, payload, trigger) in enumerate(places):
-            boot = (boots or {})[target] if payload in LINUX else None
-            here = [subject for subject in subjects if (subject.target, subject.host) == (target, host)]
-            if (turn + number) % 2 == 0:
-                here.reverse()
-            cells += [
+    boots = boots or {}
+    blocks = []
+    for target, host, memory, (backend, pages), payload, trigger in itertools.product(
+        options.targets,
+        options.hosts,
+        options.memory_mib,
+        _mappings(options),
+        options.payload,
+        options.triggers,
+    ):
+        boot = boots[target] if payload in LINUX else None
+        here = [subject for subject in subjects if (subject.target, subject.host) == (target, host)]
+        for kind in _kinds(options, memory):
+            block = tuple(
                 Cell(
+                    kind=kind,
                     variant=subject.variant,
                     target=target,
                     host=host,
@@ -66,8 +123,8 @@ def plan(
                     accel=accels[target, payload].name,
                     payload=payload,
                     trigger=trigger,
-                    round=turn,
-                    index=len(cells) + offset,
+                    round=0,
+                    index=0,
                     binary=subject.path,
                     firmware=tuple(str(folder) for folder in firmware.folders),
                     options=subject.options,
@@ -76,8 +133,25 @@ def plan(
                     helper=bool(subject.options),
                     timeout_s=float(options.timeout),
                 )
-                for offset, subject in enumerate(here, start=1)
-            ]
-    if not cells:
+                for subject in here
+            )
+            if block:
+                blocks.append(block)
+    if not blocks:
         raise OptionError("there is nothing to time: no binary for these targets", "run nox -s build first")
-    return tuple(cells)
+    return Design(blocks=tuple(blocks), seed=seed)
+
+
+def _mappings(options: Options) -> list[tuple[str, str]]:
+    """Backend and pages, each pair once."""
+    pairs = itertools.product(options.backends, options.pages)
+    return list(
+        dict.fromkeys((backend, "hugetlb" if backend == "hugetlb" else pages) for backend, pages in pairs)
+    )
+
+
+def _kinds(options: Options, memory_mib: int) -> tuple[str, ...]:
+    restarts = options.restart == "all" or (
+        options.restart == "largest" and memory_mib == max(options.memory_mib)
+    )
+    return ("teardown", "restart") if restarts else ("teardown",)

@@ -1,16 +1,24 @@
-"""Samples → comparisons with base.
+"""Samples → comparisons. docs/measuring.md states the rules, and how they were calibrated.
 
-Rule (docs/results.md states it too): of each side only samples with outcome ``ok`` count. The ratio is that
-of the medians; its 95 % interval is a percentile bootstrap over both sides (scipy.stats.bootstrap, 2,000
-resamples, fixed seed). All of the interval below 1 is ``better``, all of it above is ``worse``, else
-``same``; with fewer than 3 samples on a side the verdict is ``not enough data``.
+Of each side only samples with outcome ``ok`` count; those taken under foreign load do. Figures are medians
+with their median absolute deviation. The ratio's 95 % interval is a percentile bootstrap over both sides
+(scipy.stats.bootstrap, 2,000 resamples, fixed seed).
+
+The verdict rests on Welch's t test of the logarithms (latencies are positive and skewed), corrected for all
+comparisons of the run (Holm 1979) at 5 %: ``better`` and ``worse`` are findings at that level. ``same``
+means that nothing was found and that the interval lies within 0.80 to 1.25, the usual bounds of
+equivalence, or that both medians differ by less than the harness can tell. Everything else is ``not enough
+data``, as is anything with fewer than 3 samples on a side.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+import warnings
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+import msgspec
 import numpy
 
 from harness.teardown.model import MATRIX_FIELDS, Comparison, Sample
@@ -18,56 +26,136 @@ from harness.teardown.model import MATRIX_FIELDS, Comparison, Sample
 RESAMPLES = 2000
 SEED = 20221
 ENOUGH = 3
+LEVEL = 0.05
+EQUIVALENT = (0.80, 1.25)
 REFERENCE = "base"
+UPSTREAM = "pristine"
+LATENCIES = {"teardown": ("exit", "reclaim"), "restart": ("restart",)}
+"""Kind of sample → the latencies that it is taken for."""
+NORMAL = 1.4826
+"""A normal distribution's standard deviation is so many median absolute deviations."""
 
 
 def compare(samples: Sequence[Sample]) -> tuple[Comparison, ...]:
-    """Each variant against base, for exit and reclaim, in the order in which places first occur."""
+    """Each variant against base (without base: the first variant), and any other against pristine.
+
+    For exit, reclaim and restart, in the order in which places first occur.
+    """
+    least = resolution_s(samples)
+    found = []
+    for kind, latencies in LATENCIES.items():
+        for place, variants in by_place(samples, kind).items():
+            for reference, variant in _pairs(list(variants)):
+                for latency in latencies:
+                    sides = variants[reference], variants[variant]
+                    found.append(compare_pair(place, latency, (reference, variant), sides))
+    return judge(found, least)
+
+
+def by_place(samples: Iterable[Sample], kind: str) -> dict[tuple[Any, ...], dict[str, list[Sample]]]:
+    """The good samples of a kind, by place and variant. A variant whose samples are all bad is there."""
     groups: dict[tuple[Any, ...], dict[str, list[Sample]]] = {}
     for sample in samples:
-        place = tuple(getattr(sample, field) for field in MATRIX_FIELDS)
-        mine = groups.setdefault(place, {}).setdefault(sample.variant, [])
-        if sample.outcome == "ok":
-            mine.append(sample)
-    return tuple(
-        _compare(place, latency, variant, variants[REFERENCE], variants[variant])
-        for place, variants in groups.items()
-        if REFERENCE in variants
-        for variant in variants
-        if variant != REFERENCE
-        for latency in ("exit", "reclaim")
-    )
+        if sample.kind == kind:
+            place = tuple(getattr(sample, field) for field in MATRIX_FIELDS)
+            mine = groups.setdefault(place, {}).setdefault(sample.variant, [])
+            if sample.counts:
+                mine.append(sample)
+    return groups
 
 
-def _compare(
-    place: tuple[Any, ...], latency: str, variant: str, base: list[Sample], other: list[Sample]
+def _pairs(variants: Sequence[str]) -> Iterable[tuple[str, str]]:
+    """(reference, variant) in the order of the variants."""
+    if not variants:
+        return
+    first = REFERENCE if REFERENCE in variants else variants[0]
+    for variant in variants:
+        if variant != first:
+            yield first, variant
+    if UPSTREAM in variants and first != UPSTREAM:
+        for variant in variants:
+            if variant not in (first, UPSTREAM):
+                yield UPSTREAM, variant
+
+
+def compare_pair(
+    place: tuple[Any, ...],
+    latency: str,
+    names: tuple[str, str],
+    sides: tuple[Sequence[Sample], Sequence[Sample]],
 ) -> Comparison:
-    theirs, ours = _values(base, latency), _values(other, latency)
-    base_s = float(numpy.median(theirs)) if theirs else None
-    variant_s = float(numpy.median(ours)) if ours else None
-    ratio = variant_s / base_s if base_s and variant_s is not None else None
+    """``names`` and ``sides`` are those of the reference and of the variant. No verdict yet: see judge."""
+    theirs, ours = (values_of(side, latency) for side in sides)
+    reference_s, variant_s = median(theirs), median(ours)
+    ratio = variant_s / reference_s if reference_s and variant_s is not None else None
     low, high = ratio_interval(ours, theirs) if ratio is not None else (None, None)
     return Comparison(
-        variant=variant,
+        variant=names[1],
+        reference=names[0],
         latency=latency,
-        samples_base=len(theirs),
+        samples_reference=len(theirs),
         samples=len(ours),
-        base_s=base_s,
+        loaded=sum(sample.loaded for side in sides for sample in side),
+        reference_s=reference_s,
+        reference_mad_s=mad(theirs),
         variant_s=variant_s,
+        variant_mad_s=mad(ours),
         ratio=ratio,
         ratio_low=low,
         ratio_high=high,
-        verdict=_verdict(low, high),
+        p=chance(ours, theirs),
+        p_holm=None,
+        verdict="not enough data",
         **dict(zip(MATRIX_FIELDS, place, strict=True)),
     )
+
+
+def judge(comparisons: Sequence[Comparison], least_s: float = 0.0) -> tuple[Comparison, ...]:
+    """Correct the chances for all of ``comparisons``, and give each its verdict.
+
+    Medians that differ by no more than ``least_s`` seconds are ``same``: less cannot be told here.
+    """
+    tried = [index for index, each in enumerate(comparisons) if each.p is not None]
+    corrected = dict(zip(tried, holm([comparisons[index].p or 0.0 for index in tried]), strict=True))
+    return tuple(
+        msgspec.structs.replace(
+            each, p_holm=corrected.get(index), verdict=_verdict(each, corrected.get(index), least_s)
+        )
+        for index, each in enumerate(comparisons)
+    )
+
+
+def holm(chances: Sequence[float]) -> list[float]:
+    """Holm's step-down correction, in the order given; none is above 1."""
+    order = sorted(range(len(chances)), key=chances.__getitem__)
+    corrected, worst = [0.0] * len(chances), 0.0
+    for rank, index in enumerate(order):
+        worst = max(worst, min(1.0, chances[index] * (len(chances) - rank)))
+        corrected[index] = worst
+    return corrected
+
+
+def chance(ours: Sequence[float], theirs: Sequence[float]) -> float | None:
+    """The p value of Welch's t test of the logarithms; None with fewer than 3 values on a side."""
+    if min(len(ours), len(theirs)) < ENOUGH or min(*ours, *theirs) <= 0:
+        return None
+    # Half a second to import; the tests under avocado, which import this package, don't need it.
+    from scipy.stats import ttest_ind  # noqa: PLC0415
+
+    mine, reference = numpy.log(ours), numpy.log(theirs)
+    if numpy.ptp(mine) == 0 and numpy.ptp(reference) == 0:
+        return 1.0 if mine[0] == reference[0] else 0.0
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # nearly equal values: precision, not correctness
+        p = float(ttest_ind(mine, reference, equal_var=False).pvalue)
+    return p if math.isfinite(p) else 1.0
 
 
 def ratio_interval(ours: Sequence[float], theirs: Sequence[float]) -> tuple[float | None, float | None]:
     """The 95 % interval of median(ours) / median(theirs); (None, None) below 3 samples on a side."""
     if min(len(ours), len(theirs)) < ENOUGH:
         return None, None
-    # Half a second to import; the tests under avocado, which import this package, don't need it.
-    from scipy.stats import bootstrap  # noqa: PLC0415
+    from scipy.stats import bootstrap  # noqa: PLC0415 - as above
 
     def ratio(mine: Any, reference: Any, axis: int = -1) -> Any:
         return numpy.median(mine, axis=axis) / numpy.median(reference, axis=axis)
@@ -84,14 +172,38 @@ def ratio_interval(ours: Sequence[float], theirs: Sequence[float]) -> tuple[floa
     return float(result.confidence_interval.low), float(result.confidence_interval.high)
 
 
-def _values(samples: list[Sample], latency: str) -> list[float]:
-    values = (sample.exit_s if latency == "exit" else sample.reclaim_s for sample in samples)
+def values_of(samples: Iterable[Sample], latency: str) -> list[float]:
+    """Seconds of ``latency`` (exit, reclaim, restart), where they were measured."""
+    values = (getattr(sample, f"{latency}_s") for sample in samples)
     return [value for value in values if value is not None]
 
 
-def _verdict(low: float | None, high: float | None) -> str:
-    if low is None or high is None:
+def median(values: Sequence[float]) -> float | None:
+    """The median, None of nothing."""
+    return float(numpy.median(values)) if values else None
+
+
+def mad(values: Sequence[float]) -> float | None:
+    """The median absolute deviation from the median, None of nothing."""
+    return float(numpy.median(numpy.abs(numpy.asarray(values) - numpy.median(values)))) if values else None
+
+
+def resolution_s(samples: Iterable[Sample]) -> float:
+    """Seconds that two medians must differ by to be told apart: three standard deviations of the overhead.
+
+    Measured by timing the end of a process that has nothing to tear down; 0 when that was not done.
+    """
+    spread = mad([each.exit_s for each in samples if each.kind == "overhead" and each.counts and each.exit_s])
+    return 3 * NORMAL * spread if spread is not None else 0.0
+
+
+def _verdict(row: Comparison, p_holm: float | None, least_s: float) -> str:
+    if p_holm is None or row.ratio is None or row.ratio_low is None or row.ratio_high is None:
         return "not enough data"
-    if high < 1:
-        return "better"
-    return "worse" if low > 1 else "same"
+    assert row.variant_s is not None and row.reference_s is not None  # noqa: PT018 - there is a ratio
+    if abs(row.variant_s - row.reference_s) <= least_s:
+        return "same"
+    if p_holm <= LEVEL:
+        return "better" if row.ratio < 1 else "worse"
+    low, high = EQUIVALENT
+    return "same" if low <= row.ratio_low and row.ratio_high <= high else "not enough data"

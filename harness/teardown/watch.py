@@ -1,17 +1,20 @@
 """End a guest and watch it go: when its parent's wait returns, and when its memory has no owner left.
 
 All times are CLOCK_MONOTONIC (time.monotonic_ns). Nothing here polls: the wait for QEMU is one blocking
-waitid(2), the wait for others is poll(2) on pidfds, which the kernel wakes.
+wait4(2), the wait for others is poll(2) on pidfds, which the kernel wakes.
 
 In the kernel (do_exit, kernel/exit.c) a process lets go of its memory (exit_mm) before it tells its parent
 and its pidfds (exit_notify). So the address space is torn down by the last process that shares it, before
-that process's pidfd becomes readable: when the last one is readable, the memory is back.
+that process's pidfd becomes readable: when the last one is readable, the memory is back. A pidfd stands for
+all threads of a process: it is readable when the last of them is gone (pidfd_open(2)), so a helper may have
+several that free memory side by side.
 """
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
+import dataclasses
 import errno
 import os
 import platform
@@ -19,12 +22,15 @@ import select
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import TeardownError
 from harness.guest import Machine
+from harness.guest.spawn import Child
+from harness.teardown.cpu import children, cpu_clock_s, reap
+from harness.teardown.returned import Meter
 
 SIGNALS = {"sigterm": signal.SIGTERM, "sigkill": signal.SIGKILL, "sigabrt": signal.SIGABRT}
 TRIGGERS = (*SIGNALS, "quit", "poweroff")
@@ -38,7 +44,9 @@ _SYS_KCMP = {"x86_64": 312, "s390x": 343, "aarch64": 272, "ppc64le": 354, "riscv
 @dataclass(frozen=True, kw_only=True)
 class Measured:
     """``helpers`` were there at the trigger; ``stuck`` of them had to be killed after the time limit.
-    ``shutdown_s`` is the time that the guest itself took to power off; it is in neither latency."""
+    ``shutdown_s`` is the time that the guest itself took to power off; it is in neither latency.
+    CPU seconds are those from the trigger on. ``held_at_exit_mib`` and ``returned_mib`` are what the meter
+    said when QEMU's wait returned and when the last process with its memory was gone."""
 
     exit_s: float
     reclaim_s: float | None
@@ -46,6 +54,11 @@ class Measured:
     exit_status: int
     stuck: int = 0
     shutdown_s: float | None = None
+    threads: int = 0
+    qemu_cpu_s: float | None = None
+    helper_cpu_s: float | None = None
+    held_at_exit_mib: float | None = None
+    returned_mib: float | None = None
 
 
 def shares_memory(pid: int, other: int) -> bool | None:
@@ -122,66 +135,165 @@ def open_sharers(pid: int) -> Iterator[dict[int, int]]:
             os.close(pidfd)
 
 
-def measure(machine: Machine, trigger: str, *, timeout_s: float) -> Measured:
+def measure(
+    machine: Machine,
+    trigger: str,
+    *,
+    timeout_s: float,
+    meter: Meter | None = None,
+    then: Callable[[], None] | None = None,
+) -> Measured:
     """End the guest by ``trigger`` and time it.
 
     For ``poweroff`` the clock starts when QEMU says SHUTDOWN: what the guest does before it can turn the
     machine off is none of QEMU's time, and differs from round to round by more than what is measured.
+    ``then`` is called as soon as QEMU has ended, while its helpers are watched by a thread.
 
     QEMU and all helpers are gone when this returns. Raises TeardownError when QEMU itself does not end
-    within ``timeout_s`` seconds (it is killed then), had ended already, or the trigger is unknown.
+    within ``timeout_s`` seconds (it is killed then), had ended already, or the trigger is unknown; and what
+    ``then`` raises.
     """
     if trigger not in TRIGGERS:
         raise TeardownError(f"trigger {trigger!r} is not known", f"choose from: {' '.join(TRIGGERS)}")
-    pidfd = machine.child.pidfd
-    with open_sharers(machine.pid) as sharers:
-        if machine.child.has_ended():
+    wall = time.time_ns() - time.monotonic_ns()
+    began, measured = watch_end(
+        machine.child, lambda: _fire(machine, trigger), trigger, timeout_s=timeout_s, meter=meter, then=then
+    )
+    if trigger != "poweroff":
+        return measured
+    late_s = (_shutdown_time(machine, wall) - began) * NS
+    return dataclasses.replace(
+        measured,
+        exit_s=measured.exit_s - late_s,
+        reclaim_s=None if measured.reclaim_s is None else measured.reclaim_s - late_s,
+        shutdown_s=late_s,
+    )
+
+
+def watch_end(
+    child: Child,
+    fire: Callable[[], int],
+    what: str,
+    *,
+    timeout_s: float,
+    meter: Meter | None = None,
+    then: Callable[[], None] | None = None,
+) -> tuple[int, Measured]:
+    """Call ``fire``, which makes the child end and says when that was (monotonic_ns); see measure.
+
+    Gives that instant too. ``what`` names it in the error when the child does not end.
+    """
+    with open_sharers(child.pid) as sharers:
+        if child.has_ended():
             raise TeardownError(
                 "QEMU had ended before the trigger",
                 "look at the log, and at the kernel's for want of memory",
-                details=machine.child.last_lines(),
-                log=machine.child.log,
+                details=child.last_lines(),
+                log=child.log,
             )
-        expired = threading.Event()
-
-        def give_up() -> None:
-            expired.set()
-            with contextlib.suppress(ProcessLookupError):
-                signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-
-        limit = threading.Timer(timeout_s, give_up)
-        limit.daemon = True
-        limit.start()
-        try:
-            wall = time.time_ns() - time.monotonic_ns()
-            began = _fire(machine, trigger)
-            ended = os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
+        spared, threads = children(), _threads(child.pid)
+        clocks = {pid: cpu_clock_s(pid) for pid in sharers.values()}
+        free = meter.free_mib() if meter else 0.0
+        clock = cpu_clock_s(child.pid)
+        with _limit(child, timeout_s) as expired:
+            began = fire()
+            _, status, usage = os.wait4(child.pid, 0)
             exited = time.monotonic_ns()
-        finally:
-            limit.cancel()
-        assert ended is not None
-        status = ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status
-        machine.child.process.returncode = status  # reaped here, not by Popen
-        last, stuck = _wait_for_last(sharers, exited, timeout_s)
+        at_exit = meter.free_mib() if meter else 0.0
+        child.process.returncode = os.waitstatus_to_exitcode(status)  # reaped here, not by Popen
+        if then is None:
+            last, stuck = _wait_for_last(sharers, exited, timeout_s)
+            last, more = _wait_for_strays(spared, last, timeout_s)
+            stuck += more
+        else:
+            last, stuck = _wait_beside(sharers, exited, timeout_s, then)
+        at_last = meter.free_mib() if meter else 0.0
+        used = [_used(pid, before) for pid, before in clocks.items()]
     if expired.is_set():
         raise TeardownError(
-            f"QEMU did not end within {timeout_s:g} s of {trigger}",
+            f"QEMU did not end within {timeout_s:g} s of {what}",
             "raise -Dtimeout=, or look at the log for what holds it",
-            details=machine.child.last_lines(),
-            log=machine.child.log,
+            details=child.last_lines(),
+            log=child.log,
         )
-    shutdown_s = None
-    if trigger == "poweroff":
-        requested, began = began, _shutdown_time(machine, wall)
-        shutdown_s = (began - requested) * NS
-    return Measured(
+    returned = round(at_last - free, 1)
+    return began, Measured(
         exit_s=(exited - began) * NS,
         reclaim_s=None if stuck else (last - began) * NS,
-        helpers=len(sharers),
-        exit_status=status,
+        helpers=len(clocks),
+        exit_status=child.process.returncode,
         stuck=stuck,
-        shutdown_s=shutdown_s,
+        threads=threads,
+        qemu_cpu_s=round(max(0.0, usage.ru_utime + usage.ru_stime - clock), 6),
+        helper_cpu_s=None if None in used else round(sum(each or 0.0 for each in used), 6),
+        held_at_exit_mib=round(max(0.0, at_last - at_exit), 1) if meter else None,
+        returned_mib=returned if meter else None,
     )
+
+
+@contextlib.contextmanager
+def _limit(child: Child, timeout_s: float) -> Iterator[threading.Event]:
+    """Kill the child after ``timeout_s`` seconds; the event tells whether that was needed."""
+    expired = threading.Event()
+
+    def give_up() -> None:
+        expired.set()
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(child.pidfd, signal.SIGKILL)
+
+    timer = threading.Timer(timeout_s, give_up)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield expired
+    finally:
+        timer.cancel()
+
+
+def _threads(pid: int) -> int:
+    with contextlib.suppress(OSError):
+        return sum(1 for _ in Path(f"/proc/{pid}/task").iterdir())
+    return 0
+
+
+def _used(pid: int, before: float) -> float | None:
+    """CPU seconds that an ended helper has used since ``before``; None when it is not for us to reap."""
+    total = reap(pid)
+    return None if total is None else max(0.0, total - before)
+
+
+def _wait_beside(
+    sharers: dict[int, int], exited: int, timeout_s: float, then: Callable[[], None]
+) -> tuple[int, int]:
+    """_wait_for_last in a thread, while ``then`` is called."""
+    found: list[tuple[int, int]] = []
+    waiter = threading.Thread(target=lambda: found.append(_wait_for_last(sharers, exited, timeout_s)))
+    waiter.start()
+    try:
+        then()
+    finally:
+        waiter.join()
+    return found[0]
+
+
+def _wait_for_strays(spared: set[int], last: int, timeout_s: float) -> tuple[int, int]:
+    """Wait also for what QEMU or its helpers started after the trigger: orphans, which are ours now.
+
+    Gives when the last one ended, and how many had to be killed. Without adopt_orphans there are none.
+    """
+    strays: dict[int, int] = {}
+    try:
+        for pid in children() - spared:
+            if _has_memory(Path("/proc"), pid):
+                with contextlib.suppress(ProcessLookupError):
+                    strays[os.pidfd_open(pid)] = pid
+        found = _wait_for_last(strays, last, timeout_s)
+        for pid in strays.values():
+            reap(pid)
+        return found
+    finally:
+        for pidfd in strays:
+            os.close(pidfd)
 
 
 def _fire(machine: Machine, trigger: str) -> int:

@@ -1,6 +1,6 @@
-"""Time the teardown of one guest. Thin: all it does is in harness/teardown.
+"""Time the teardown of guests that differ in their QEMU alone. Thin: all it does is in harness/teardown.
 
-Run by ``nox -s teardown``, which gives each test its cell of the matrix and reads the whiteboard.
+Run by ``nox -s teardown``, which gives each test its cells of the matrix and reads the whiteboard.
 """
 
 from pathlib import Path
@@ -8,21 +8,25 @@ from pathlib import Path
 import msgspec
 from avocado import Test
 
+from harness.teardown.cpu import adopt_orphans
 from harness.teardown.model import Cell
 from harness.teardown.orphan import end_with
-from harness.teardown.sample import take_sample
+from harness.teardown.sample import take_samples
 
 
 class Teardown(Test):
-    """One guest: started, populated, ended, watched until its memory is back."""
+    """Guest after guest: started, populated, ended, watched until its memory is back."""
 
     def test(self):
-        """The whiteboard holds the sample as JSON, whatever its outcome."""
+        """The whiteboard holds the samples as JSON, whatever their outcomes."""
         end_with(int(self.params.get("driver")))
-        cell = msgspec.json.decode(self.params.get("cell"), type=Cell)
-        sample = take_sample(cell, log=Path(self.outputdir) / "qemu.log")
-        self.whiteboard = msgspec.json.encode(sample).decode()
-        if sample.outcome == "cancelled":
-            self.cancel(sample.reason)
-        if sample.outcome == "failed":
-            self.fail(sample.reason)
+        adopt_orphans()
+        cells = msgspec.json.decode(self.params.get("cells"), type=tuple[Cell, ...])
+        samples = take_samples(cells, folder=Path(self.outputdir))
+        self.whiteboard = msgspec.json.encode(samples).decode()
+        for sample in samples:
+            if sample.outcome == "failed":
+                self.fail(f"{sample.variant}: {sample.reason}")
+        for sample in samples:
+            if sample.outcome == "cancelled":
+                self.cancel(sample.reason)

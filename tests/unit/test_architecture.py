@@ -11,18 +11,17 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "harness"
 
-BASE = ("binaries", "errors", "fence", "job", "jsonfile", "layout", "lock", "options", "process", "progress")
+BASE = ("binaries", "errors", "job", "jsonfile", "layout", "lock", "options", "process", "progress")
 ORDER = (
     "source",
     "series",
     "tree",
+    "authoring",
     "build",
     "guest",
     "teardown",
     "cycles",
     "properties",
-    "check",
-    "bisect",
     "report",
 )
 TOP = ("guard", "pipeline", "commands", "cli", "__main__", "__init__")

@@ -34,15 +34,16 @@ def test_defaults(layout: Layout) -> None:
     options = parse_options(layout, [])
     assert options.pin == "7.2"
     assert options.targets == ("x86_64-softmmu", "s390x-softmmu")
-    assert options.memory_mib == (256, 1024, 4096, 16384)
+    assert options.memory_mib == (256, 1024, 4096)
+    assert options.budget_s == 120
     assert options.ccache is True
 
 
 def test_every_declared_option_is_a_field(layout: Layout) -> None:
-    fields = {name.replace("memory_mib", "memory") for name in module.Options.__dataclass_fields__} - {
-        "given"
-    }
-    assert fields == {name.replace("-", "_") for name in declared_options(layout)}
+    fields = {
+        name.removesuffix("_mib").removesuffix("_s") for name in module.Options.__dataclass_fields__
+    } - {"given"}
+    assert fields == set(declared_options(layout))
 
 
 def test_second_reading_comes_from_the_cache(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,7 +71,10 @@ def test_arrays_as_meson_writes_them(layout: Layout, monkeypatch: pytest.MonkeyP
         ("-Dmemry=1G", "unknown option -Dmemry", "did you mean -Dmemory=?"),
         ("--pin=7.2", "is not an option", "-Dname=value"),
         ("-Dpin", "is not an option", "-Dname=value"),
-        ("-Drounds=0", "out of range", "from 1 to 1000"),
+        ("-Drounds=1001", "out of range", "from 0 to 1000"),
+        ("-Dbudget=120", "not a duration", "s, m or h"),
+        ("-Dbudget=0s", "not a duration", "s, m or h"),
+        ("-Dpreset=fll", "has no 'fll'", "did you mean full?"),
         ("-Drounds=ten", "not a number", "whole number"),
         ("-Drounds=-1", "not a number", "whole number"),
         ("-Dccache=yes", "not a boolean", "true or false"),
@@ -101,8 +105,8 @@ def test_guest_larger_than_the_machine(layout: Layout, monkeypatch: pytest.Monke
     assert "400G" in error.cause
     assert "24G" in error.remedy
     # A default that does not fit is no mistake of the user's: such sizes are cancelled when they come up.
-    Memory.total = 2 * 1024**3
-    assert 16384 in parse_options(layout, []).memory_mib
+    Memory.total = 1024**3
+    assert 4096 in parse_options(layout, []).memory_mib
 
 
 @given(st.text(max_size=20))
@@ -122,8 +126,13 @@ def test_sizes_round_trip(mib: int) -> None:
 def test_readme_explains_every_option(layout: Layout) -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     section = readme.split("\n## Options\n")[1].split("\n## ")[0]
-    rows = set(re.findall(r"^\| `([a-z_-]+)` \|", section, re.MULTILINE))
+    rows = set(re.findall(r"^\| `([a-z_]+)` \|", section, re.MULTILINE))
     assert rows == set(declared_options(layout))
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("5m", 300), ("2h", 7200)])
+def test_durations(layout: Layout, text: str, seconds: int) -> None:
+    assert parse_options(layout, [f"-Dbudget={text}"]).budget_s == seconds
 
 
 def test_one_size_written_twice_is_refused(layout: Layout) -> None:

@@ -1,8 +1,8 @@
 """Stands for QEMU: takes its words, speaks enough QMP, and misbehaves on request (``-fake MODE``).
 
 Modes: normal, die, silent, stubborn (ignores SIGTERM), crash (by SIGSEGV on SIGTERM), running (not paused),
-helper:USEC (a second process with the same memory that ends USEC microseconds after it was made), babble
-(much output, then dies).
+helper:USEC (a second process with the same memory that ends USEC microseconds after it was made), late:USEC
+(the same, made on SIGTERM), babble (much output, then dies).
 
 With a console (payload linux) it stands for the guest's Linux too. Modes: linux (ready at once, obeys
 poweroff), panic, mute (never reports), stuck (reports half), fault (init's error), gone (QEMU ends), deaf
@@ -61,7 +61,9 @@ def misbehave(mode: str) -> None:
         time.sleep(60)
     if mode.startswith("helper:"):
         start_helper(int(mode.partition(":")[2]))
-    if mode == "stubborn":
+    if mode.startswith("late:"):
+        signal.signal(signal.SIGTERM, lambda *_: (start_helper(int(mode.partition(":")[2])), os._exit(0)))
+    elif mode == "stubborn":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     elif mode == "crash":
         signal.signal(signal.SIGTERM, lambda *_: os.kill(os.getpid(), signal.SIGSEGV))

@@ -74,13 +74,6 @@ def test_a_qemu_that_ends_is_not_waited_for(tmp_path):
     assert failure(tmp_path, "gone").cause == "QEMU ended before its guest was ready"
 
 
-def test_a_guest_is_ended_before_the_machine_runs_out_of_memory(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "available_mib", lambda: 100)
-    assert (
-        failure(tmp_path, "stuck").cause == "only 100 MiB of memory were left while the guest filled its own"
-    )
-
-
 def test_memory_that_the_guest_did_not_touch_is_an_error(tmp_path):
     wanted = pytest.raises(GuestError, match=r"only \d+ of 4096 MiB are resident")
     with wanted as caught, start(linux(tmp_path, memory_mib=4096), log=tmp_path / "log", timeout_s=10):

@@ -51,7 +51,7 @@ def test_nothing_of_the_users_configuration():
 
 
 @pytest.mark.parametrize(
-    ("field", "bad"), [("backend", "file"), ("payload", "windows"), ("target", "sparc-softmmu")]
+    ("field", "bad"), [("backend", "nvme"), ("payload", "windows"), ("target", "sparc-softmmu")]
 )
 def test_unknown_words_are_refused_with_what_is_known(field, bad):
     with pytest.raises(OptionError) as caught:

@@ -118,7 +118,7 @@ def test_the_stack_and_its_guard():
     assert status.stack_of(MAPS, 0x7F0000028000) == (0x8000, False)
     assert status.stack_of(MAPS, 1) == (0, False)
     assert status.stack_of(MAPS.replace("---p", "r--p"), 0x7F0000010F80)[1] is False
-    assert status.signal_stack_size() >= 8192
+    assert status.signal_stack_size() >= 4096  # four frames; some x86_64 have frames of 1776 bytes
 
 
 def test_own_stack_pointer_or_nothing():

@@ -24,10 +24,12 @@ from harness.report import (
     write_json,
 )
 from harness.report.docs import results_document
+from harness.report.figures import format_seconds
 from harness.report.host import host_facts
-from harness.report.table import format_seconds
+from harness.report.live import live_table, round_line
 from harness.teardown import EmulatedHost, Property, Subject, TeardownRun
 from harness.teardown.emulated import EmulatedRun
+from harness.teardown.slopes import fit_slopes
 from harness.teardown.statistics import compare
 
 from ..teardown.support import make_sample
@@ -49,6 +51,7 @@ def results(samples, **fields) -> TeardownResults:
             "accels": (AccelFacts(target="x86_64-softmmu", name="tcg", reason="asked for"),),
             "rows": tuple(samples),
             "comparisons": compare(samples),
+            "slopes": fit_slopes(samples),
             **fields,
         }
     )
@@ -113,6 +116,7 @@ def test_a_failing_write_leaves_the_old_file(tmp_path, monkeypatch):
     [
         ('{"schema": 99}', "has schema 99"),
         ('{"schema": 1}', "is not a results file"),
+        ('{"schema": 2}', "is not a results file"),
         ("half a fi", "is not a results file"),
         (None, "cannot read"),
     ],
@@ -122,6 +126,67 @@ def test_files_that_cannot_be_read_say_why(tmp_path, text, match):
         (tmp_path / "r.json").write_text(text)
     with pytest.raises(StorageError, match=match):
         read_teardown(tmp_path / "r.json")
+
+
+def test_results_of_the_first_schema_are_compared_anew(tmp_path):
+    old = msgspec.to_builtins(results(grid()))
+    for name in ("slopes", "gates", "seed", "warmup_s", "round_s"):
+        del old[name]
+    for row in old["rows"]:
+        for name in ("kind", "loaded", "thp", "returned_mib"):
+            del row[name]
+    old |= {"schema": 1, "comparisons": [{"variant": "patched", "base_s": 1.0}]}
+    (tmp_path / "old.json").write_bytes(msgspec.json.encode(old))
+    read = read_teardown(tmp_path / "old.json")
+    assert read.schema == 2
+    assert read.comparisons == results(grid()).comparisons
+
+
+def test_slopes_floor_and_foreign_load_are_told_below_the_table():
+    samples = [
+        *grid(),
+        *(make_sample(0.0002, variant="floor", kind="floor", threads=4, memory_mib=0) for _ in range(3)),
+        make_sample(0.0421, variant="base", loaded=True, round=3, memory_mib=256),
+    ]
+    text = " ".join(table_text(results(samples), width=200).split())
+    assert "x86_64: exit of base grows by 0.00 ms/GiB [0.00, 0.00], patched 0.00 ms/GiB" in text
+    assert "extrapolated from 1G to 1 TiB, measured by nobody" in text
+    assert "floor: a process with 4 threads and 1 page of memory ends in 0.20 ms" in text
+    assert "1 of 28 samples were taken while something else kept CPUs busy" in text
+    assert "floor 0M" not in text
+
+
+def test_a_restart_is_told_with_its_ratio():
+    samples = grid() + [
+        make_sample(variant=name, kind="restart", restart_s=value, memory_mib=1024)
+        for name, value in (("base", 2.0), ("patched", 1.0))
+        for _ in range(3)
+    ]
+    assert "x86_64 1G ram 4k sigkill: restart base 2.00 s, patched 1.00 s (0.50): better" in table_text(
+        results(samples), width=120
+    )
+
+
+def test_a_run_goes_on_without_a_compiler(layout, monkeypatch):
+    def fail(*_):
+        raise TeardownError("no compiler", "x")
+
+    monkeypatch.setattr(record, "build_programs", fail)
+    said = Silent()
+    assert record._floor(layout, said) is None
+    assert "no compiler" in said.lines[0]
+
+
+def test_the_live_table_has_medians_so_far_and_a_round_is_a_line():
+    stream = io.StringIO()
+    samples = [*grid(), make_sample(variant="base", kind="overhead", memory_mib=0)]
+    Console(file=stream, width=120).print(live_table(samples))
+    text = stream.getvalue()
+    assert re.search(r"s390x +1G +ram 4k +sigkill +3 +42.1 ms +42.1 ms +1.23 ms +44.5 ms", text)
+    assert live_table([]).row_count == 0
+    assert round_line(samples) == "  exit at 1G: base 42.1 ms, patched 1.23 ms"
+    bad = [*samples, make_sample(variant="base", outcome="failed", reason="x"), make_sample(loaded=True)]
+    assert round_line(bad).endswith("patched 1.23 ms, 1 failed, 1 under foreign load")
 
 
 def test_table_shows_medians_ratio_and_verdict_within_80_columns():
@@ -284,18 +349,19 @@ def test_host_facts_are_read(tmp_path):
 
 
 def run_of(samples, *, error=None):
-    def run_teardown(layout, options, subjects, reporter, *, accels, on_sample):
+    def run_teardown(layout, options, subjects, reporter, *, seed, accels, floor, hooks):
         for sample in samples:
-            on_sample(sample)
+            hooks.on_sample(sample)
         if error:
             raise error
-        return TeardownRun(samples=tuple(samples), comparisons=compare(samples), complete=True)
+        return TeardownRun(samples=tuple(samples), complete=True, warmup_s=9.0, round_s=8.0)
 
     return run_teardown
 
 
 def go(layout, monkeypatch, **fields):
     monkeypatch.setattr(record, "probe_accels", lambda *_: {})
+    monkeypatch.setattr(record, "build_programs", lambda *_: {"floor": Path("/floor")})
     monkeypatch.setattr(record, "run_teardown", run_of(**fields))
     return record_teardown(layout, options(), (), Silent(), command="nox -s teardown")
 
@@ -306,7 +372,10 @@ def test_a_run_is_kept(layout, monkeypatch):
     assert kept.complete
     assert kept.rows == made.rows
     assert kept.options["rounds"] == 3
-    assert kept.command == "nox -s teardown"
+    assert kept.command == f"nox -s teardown -- -Dseed={kept.seed}"
+    assert kept.seed > 0
+    assert (kept.warmup_s, kept.round_s) == (9.0, 8.0)
+    assert {slope.variant for slope in kept.slopes} == {"base", "patched"}
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), TeardownError("a", "b")])

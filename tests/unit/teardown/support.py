@@ -30,4 +30,5 @@ def make_cell(**fields):
 def make_sample(exit_s=0.1, reclaim_s=None, outcome="ok", reason="", **fields):
     reclaim_s = exit_s if reclaim_s is None else reclaim_s
     latencies = {"exit_s": exit_s, "reclaim_s": reclaim_s} if outcome == "ok" else {}
-    return sample_of(make_cell(**fields), outcome=outcome, reason=reason, **latencies)
+    more = {name: fields.pop(name) for name in ("restart_s", "loaded", "threads") if name in fields}
+    return sample_of(make_cell(**fields), outcome=outcome, reason=reason, **latencies, **more)

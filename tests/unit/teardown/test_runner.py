@@ -1,3 +1,6 @@
+from pathlib import Path
+from typing import ClassVar
+
 import msgspec
 import pytest
 
@@ -8,9 +11,9 @@ from harness.job import Event, Plan
 from harness.process import Finished
 from harness.progress import Silent
 from harness.teardown import runner
-from harness.teardown.model import Cell, Sample
+from harness.teardown.model import Cell, Sample, sample_of
+from harness.teardown.runner import NO_HOOKS, Hooks
 
-from .support import make_sample
 from .test_scenario import TARGETS, options, subjects
 
 
@@ -26,53 +29,122 @@ def job(monkeypatch):
     """Takes avocado's place: lines to say for each plan, in ``job.lines``."""
 
     class Job:
-        lines = staticmethod(lambda cells: [])
+        lines = staticmethod(lambda blocks: [])
+        rounds: ClassVar = []
         interrupt = False
 
     def run_job(layout, home, file, on_line):
         plan = msgspec.json.decode(file.read_bytes(), type=Plan)
-        cells = [msgspec.json.decode(item.params["cell"], type=Cell) for item in plan.items]
-        for line in Job.lines(cells):
+        blocks = [msgspec.json.decode(item.params["cells"], type=tuple[Cell, ...]) for item in plan.items]
+        Job.rounds.append(blocks[0][0].round)
+        for line in Job.lines(blocks):
             on_line(line)
-        if Job.interrupt:
+        if Job.interrupt and Job.rounds[-1] > 0:
             raise KeyboardInterrupt
         return Finished(argv=("x",), returncode=8, output="avocado crashed\n", duration_s=0.0)
 
+    Job.rounds.clear()
     monkeypatch.setattr(jobs, "_run_job", run_job)
     monkeypatch.setattr(runner, "fetch_firmware", lambda *_: Firmware(folders=()))
     return Job
 
 
-def line(cell, sample=None, status="PASS", reason=""):
-    whiteboard = "" if sample is None else msgspec.json.encode(sample).decode()
-    event = Event(index=cell.index, status=status, whiteboard=whiteboard, reason=reason)
+def line(block, samples=(), status="PASS", reason=""):
+    whiteboard = msgspec.json.encode(samples).decode() if samples else ""
+    event = Event(index=block[0].index, status=status, whiteboard=whiteboard, reason=reason)
     return msgspec.json.encode(event).decode()
 
 
-def go(layout, on_sample=None, **fields):
+def go(layout, hooks=NO_HOOKS, **fields):
     accels = {(target, "paused"): Accel(target=target, name="tcg", reason="") for target in TARGETS}
-    chosen = options(rounds=1, memory_mib=(256,), triggers=("sigkill",), **fields)
+    chosen = options(**{"rounds": 1, "memory_mib": (256,), "triggers": ("sigkill",), **fields})
     said = Silent()
     wanted = subjects("base", "patched")
-    return runner.run_teardown(layout, chosen, wanted, said, accels=accels, on_sample=on_sample), said.lines
+    run = runner.run_teardown(layout, chosen, wanted, said, seed=1, accels=accels, hooks=hooks)
+    return run, said.lines
 
 
-def good(cell):
-    return make_sample(variant=cell.variant, target=cell.target, memory_mib=cell.memory_mib, index=cell.index)
+def good(block):
+    return [sample_of(cell, outcome="ok", exit_s=0.1, reclaim_s=0.1, threads=5) for cell in block]
+
+
+def all_good(blocks):
+    return [line(block, good(block)) for block in blocks]
 
 
 def test_samples_come_from_whiteboards_and_other_output_is_ignored(layout, job):
-    job.lines = staticmethod(lambda cells: ["Traceback", "{}", *(line(cell, good(cell)) for cell in cells)])
+    job.lines = staticmethod(lambda blocks: ["Traceback", "{}", *all_good(blocks)])
     run, _ = go(layout)
     assert [sample.outcome for sample in run.samples] == ["ok"] * 4
-    assert len(run.comparisons) == 4
+    assert [sample.index for sample in run.samples] == [1, 2, 3, 4]
+
+
+def test_the_warm_up_is_discarded_and_rounds_are_numbered_on(layout, job):
+    job.lines = staticmethod(all_good)
+    heard = []
+    hooks = Hooks(
+        on_sample=lambda sample: heard.append(sample.round), on_round=lambda made: heard.append(len(made))
+    )
+    run, _ = go(layout, hooks, rounds=2)
+    assert job.rounds == [0, 1, 2]
+    assert [sample.round for sample in run.samples] == [1] * 4 + [2] * 4
+    assert [sample.index for sample in run.samples] == list(range(1, 9))
+    assert heard == [1, 1, 1, 1, 4, 2, 2, 2, 2, 4]
+
+
+def test_the_budget_decides_where_rounds_are_not_given(layout, job, monkeypatch):
+    """A round takes ten seconds, the warm-up too: sixty seconds have room for five."""
+    now = [0.0]
+    monkeypatch.setattr(runner.time, "monotonic", lambda: now[0])
+
+    def lines(blocks):
+        now[0] += 10
+        return all_good(blocks)
+
+    job.lines = staticmethod(lines)
+    run, said = go(layout, rounds=0, budget_s=60)
+    assert max(sample.round for sample in run.samples) == 5
+    assert (run.warmup_s, run.round_s) == (10.0, 10.0)
+    assert "round 1 of 5: 4 samples" in said
+    # One at least, however little time there is.
+    job.rounds.clear()
+    run, _ = go(layout, rounds=0, budget_s=1)
+    assert job.rounds == [0, 1]
+
+
+def test_rounds_that_turn_out_slow_are_fewer(layout, job, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(runner.time, "monotonic", lambda: now[0])
+
+    def lines(blocks):
+        now[0] += 10 if blocks[0][0].round == 0 else 25
+        return all_good(blocks)
+
+    job.lines = staticmethod(lines)
+    run, _ = go(layout, rounds=0, budget_s=60)
+    assert max(sample.round for sample in run.samples) == 2
+
+
+def test_the_floor_has_as_many_threads_as_qemu_had(layout, job):
+    seen = []
+
+    def lines(blocks):
+        seen.extend((cell.round, cell.threads) for block in blocks for cell in block if cell.kind == "floor")
+        return all_good(blocks)
+
+    job.lines = staticmethod(lines)
+    accels = {(target, "paused"): Accel(target=target, name="tcg", reason="") for target in TARGETS}
+    chosen = options(rounds=1, memory_mib=(256,), triggers=("sigkill",))
+    runner.run_teardown(
+        layout, chosen, subjects("base"), Silent(), seed=1, accels=accels, floor=Path("/floor")
+    )
+    assert seen == [(0, 1), (1, 5)]
 
 
 def test_every_cell_has_a_row_even_if_avocado_loses_it(layout, job):
     job.lines = staticmethod(
-        lambda cells: [
-            line(cells[0], good(cells[0])),
-            line(cells[1], status="INTERRUPTED", reason="Test interrupted:\n Timeout reached"),
+        lambda blocks: [
+            line(blocks[0], good(blocks[0])[:1], "INTERRUPTED", "Test interrupted:\n Timeout reached"),
         ]
     )
     run, said = go(layout)
@@ -85,12 +157,10 @@ def test_every_cell_has_a_row_even_if_avocado_loses_it(layout, job):
 
 
 def test_a_cancelled_size_is_said_once(layout, job):
-    def cancelled(cell):
-        return make_sample(
-            variant=cell.variant, memory_mib=256, index=cell.index, outcome="cancelled", reason="needs much"
-        )
+    def cancelled(block):
+        return [sample_of(cell, outcome="cancelled", reason="needs much") for cell in block]
 
-    job.lines = staticmethod(lambda cells: [line(cell, cancelled(cell), "CANCEL") for cell in cells])
+    job.lines = staticmethod(lambda blocks: [line(block, cancelled(block), "CANCEL") for block in blocks])
     _, said = go(layout)
     assert [text for text in said if "cancelled" in text] == ["256 MiB cancelled: needs much"]
 
@@ -102,10 +172,10 @@ def test_avocado_that_runs_nothing_is_an_error_with_its_last_words(layout, job):
 
 
 def test_an_interrupt_leaves_what_has_come_so_far(layout, job):
-    job.lines = staticmethod(lambda cells: [line(cells[0], good(cells[0]))])
+    job.lines = staticmethod(lambda blocks: all_good(blocks[:1]))
     job.interrupt = True
     kept: list[Sample] = []
     with pytest.raises(KeyboardInterrupt):
-        go(layout, kept.append)
-    assert len(kept) == 1
+        go(layout, Hooks(on_sample=kept.append))
+    assert len(kept) == 2
     assert not list((layout.build / "avocado").glob("plan-*"))

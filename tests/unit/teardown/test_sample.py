@@ -1,6 +1,10 @@
+import sys
+
 import pytest
 
+from harness.errors import GuestError
 from harness.teardown import sample as module
+from harness.teardown.returned import Meter
 from harness.teardown.sample import take_sample
 
 from ..guest.support import fake_binary
@@ -20,6 +24,12 @@ def test_a_good_sample_has_everything(tmp_path):
     assert sample.start_s > 0
     assert sample.mem_available_mib > 0
     assert sample.started.endswith("+00:00")
+    assert sample.threads >= 1
+    assert sample.qemu_cpu_s >= 0
+    assert sample.helper_cpu_s == 0.0
+    assert sample.foreign_cpus >= 0
+    assert (sample.kernel, sample.cpu, sample.returned_by) != ("", "", "")
+    assert sample.returned_mib is not None
 
 
 @pytest.mark.parametrize(
@@ -77,3 +87,53 @@ def test_a_guest_with_linux_is_powered_off(tmp_path):
     )
     assert (sample.outcome, sample.reason) == ("ok", "")
     assert sample.shutdown_s > 0.2 > sample.exit_s
+
+
+def test_a_restart_lasts_until_the_second_guest_is_ready(tmp_path):
+    sample = taken(tmp_path, "helper:300000", helper=True, kind="restart")
+    assert (sample.outcome, sample.reason) == ("ok", "")
+    assert sample.exit_s < sample.restart_s
+    assert sample.reclaim_s < sample.restart_s + 0.3
+    assert (tmp_path / "log.second").exists()
+
+
+def test_two_guests_at_once_need_room_for_both(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "available_mib", lambda: 1000)
+    sample = taken(tmp_path, helper=True, kind="restart", memory_mib=300)
+    assert (sample.outcome, sample.reason) == (
+        "cancelled",
+        "two guests at once need 1400 MiB, 1000 MiB are available",
+    )
+
+
+def test_memory_that_is_not_back_when_it_is_said_to_be_fails_the_sample(tmp_path, monkeypatch):
+    readings = iter((0.0, 0.1, 0.5))
+    meter = Meter(name="memory.current", free_mib=lambda: next(readings), exact=True)
+    monkeypatch.setattr(module, "choose_meter", lambda *_: meter)
+    sample = taken(tmp_path)
+    assert sample.outcome == "failed"
+    assert "of 1 MiB had come back when the last process that was seen to hold them" in sample.reason
+    assert (sample.returned_mib, sample.held_at_exit_mib) == (0.5, 0.4)
+
+
+def test_huge_pages_that_cannot_be_had_cancel_the_sample(tmp_path, monkeypatch):
+    def refuse(mib):
+        raise GuestError("the kernel reserved 0 of 5 huge pages", "x")
+
+    monkeypatch.setattr(module, "reserved", refuse)
+    sample = taken(tmp_path, backend="hugetlb", pages="hugetlb")
+    assert (sample.outcome, sample.reason) == ("cancelled", "the kernel reserved 0 of 5 huge pages")
+
+
+def test_a_small_process_is_timed_like_a_guest(tmp_path):
+    program = tmp_path / "floor"
+    ready = "import os, sys, time; os.write(int(sys.argv[2]), b'r' * (sys.argv[1] == '3')); time.sleep(60)"
+    program.write_text(f"#!{sys.executable}\n{ready}\n")
+    program.chmod(0o755)
+    cell = make_cell(kind="floor", variant="floor", binary=str(program), threads=3)
+    sample = take_sample(cell, log=tmp_path / "log")
+    assert (sample.outcome, sample.reason) == ("ok", "")
+    assert sample.exit_s > 0
+    program.write_text("#!/bin/sh\nexit 1\n")
+    sample = take_sample(cell, log=tmp_path / "log")
+    assert (sample.outcome, sample.reason) == ("failed", "the floor's process did not get ready")

@@ -7,7 +7,7 @@ from harness.errors import OptionError
 from harness.guest import Accel, Boot, Firmware
 from harness.options import Options
 from harness.teardown.model import Subject
-from harness.teardown.scenario import plan
+from harness.teardown.scenario import design
 
 TARGETS = ("x86_64-softmmu", "s390x-softmmu")
 
@@ -26,6 +26,11 @@ def options(**fields) -> Options:
             "triggers": ("sigterm", "sigkill"),
             "rounds": 3,
             "timeout": 5,
+            "restart": "none",
+            "seed": 0,
+            "budget_s": 120,
+            "preset": "default",
+            "gate": "",
             **fields,
         }
     )
@@ -47,51 +52,83 @@ def subjects(*variants):
     ]
 
 
-def planned(variants=("base", "patched"), seed=None, **fields):
+def matrix(variants=("base", "patched"), seed=1, **fields):
     accels = {(target, "paused"): Accel(target=target, name="tcg", reason="") for target in TARGETS}
     firmware = Firmware(folders=(Path("/fw"),))
-    return plan(options(**fields), subjects(*variants), accels, firmware, seed=seed)
+    return design(options(**fields), subjects(*variants), accels, firmware, seed=seed)
+
+
+def visited(turn=1, **fields):
+    return [cell for block in matrix(**fields).round(turn) for cell in block]
 
 
 def test_every_cell_once_a_round_numbered_from_one():
-    cells = planned()
-    assert len(cells) == 2 * 2 * 2 * 2 * 3
+    cells = visited()
+    assert len(cells) == 2 * 2 * 2 * 2
     assert [cell.index for cell in cells] == list(range(1, len(cells) + 1))
     assert len({cell.name for cell in cells}) == len(cells)
-    assert [cell.round for cell in cells] == sorted(cell.round for cell in cells)
+    assert {cell.round for cell in cells} == {1}
+    assert [cell.index for block in matrix().round(2, 17) for cell in block] == list(range(17, 33))
 
 
-def test_variants_of_a_place_are_neighbours_and_take_turns_at_being_first():
-    cells = planned()
-    first = {}
-    for one, two in zip(cells[::2], cells[1::2], strict=True):
-        assert {one.variant, two.variant} == {"base", "patched"}
-        place = (one.target, one.memory_mib, one.trigger)
-        assert place == (two.target, two.memory_mib, two.trigger)
-        first.setdefault(place, []).append(one.variant)
-    for order in first.values():
-        assert order in (["base", "patched", "base"], ["patched", "base", "patched"])
-    # Neither is first more often over a round.
-    assert sum(order[0] == "base" for order in first.values()) == len(first) // 2
+def test_variants_of_a_place_are_neighbours():
+    for block in matrix(variants=("base", "pristine", "patched")).round(1):
+        assert sorted(cell.variant for cell in block) == ["base", "patched", "pristine"]
+        assert len({(cell.target, cell.memory_mib, cell.trigger, cell.kind) for cell in block}) == 1
+
+
+def test_no_variant_and_no_place_is_first_as_a_rule():
+    rounds = [matrix().round(turn) for turn in range(1, 41)]
+    first = [block[0].variant for blocks in rounds for block in blocks]
+    assert 0.4 < first.count("base") / len(first) < 0.6
+    assert len({blocks[0][0].memory_mib for blocks in rounds}) == 2
+
+
+def test_a_seed_gives_the_same_order_and_rounds_differ():
+    def names(seed, turn):
+        return [cell.name.rpartition("-r")[0] for cell in visited(turn, seed=seed)]
+
+    assert names(1, 1) == names(1, 1)
+    assert names(1, 1) != names(2, 1)
+    assert names(1, 1) != names(1, 2)
+    assert sorted(names(1, 1)) == sorted(names(2, 5))
 
 
 def test_only_variants_with_the_feature_must_have_a_helper():
-    assert {(cell.variant, cell.helper) for cell in planned(("pristine", "base"))} == {
+    assert {(cell.variant, cell.helper) for cell in visited(variants=("pristine", "base"))} == {
         ("pristine", True),
         ("base", False),
     }
 
 
-def test_a_seed_shuffles_the_same_way_each_time():
-    names = [cell.name for cell in planned(seed=1)]
-    assert names == [cell.name for cell in planned(seed=1)]
-    assert names != [cell.name for cell in planned(seed=2)]
-    assert sorted(names) == sorted(cell.name for cell in planned())
+@pytest.mark.parametrize(("restart", "sizes"), [("none", set()), ("largest", {1024}), ("all", {256, 1024})])
+def test_restarts_are_cells_of_their_own(restart, sizes):
+    cells = visited(restart=restart)
+    assert {cell.memory_mib for cell in cells if cell.kind == "restart"} == sizes
+    assert len({cell.name for cell in cells}) == len(cells)
+
+
+def test_reserved_huge_pages_are_one_kind_of_pages_whatever_else_is_asked():
+    cells = visited(backends=("ram", "hugetlb"), pages=("4k", "thp"))
+    assert {(cell.backend, cell.pages) for cell in cells} == {
+        ("ram", "4k"),
+        ("ram", "thp"),
+        ("hugetlb", "hugetlb"),
+    }
+
+
+def test_the_floor_is_taken_each_round_with_so_many_threads():
+    with_floor = matrix().with_floor(Path("/floor"), 4, 9.0)
+    small = [cell for block in with_floor.round(3) for cell in block if cell.kind != "teardown"]
+    assert {(cell.kind, cell.threads, cell.binary, cell.round) for cell in small} == {
+        ("floor", 4, "/floor", 3),
+        ("overhead", 1, "/floor", 3),
+    }
 
 
 def test_nothing_to_time_is_an_error():
     with pytest.raises(OptionError, match="nothing to time"):
-        planned(())
+        matrix(())
 
 
 def test_payloads_that_run_linux_get_their_boot_files_and_their_own_accelerator():
@@ -101,13 +138,10 @@ def test_payloads_that_run_linux_get_their_boot_files_and_their_own_accelerator(
         for target in TARGETS
         for payload, name in (("paused", "kvm"), ("linux", "tcg"))
     }
-    cells = plan(
-        options(payload=("paused", "linux"), rounds=1),
-        subjects("base"),
-        accels,
-        Firmware(folders=()),
-        boots=boots,
+    made = design(
+        options(payload=("paused", "linux")), subjects("base"), accels, Firmware(folders=()), boots=boots
     )
+    cells = [cell for block in made.round(1) for cell in block]
     assert {(cell.payload, cell.accel, cell.kernel, cell.initrd) for cell in cells} == {
         ("paused", "kvm", "", ""),
         ("linux", "tcg", "/k", "/i"),

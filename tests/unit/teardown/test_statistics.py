@@ -1,34 +1,45 @@
+import numpy
 import pytest
 
-from harness.teardown.statistics import compare, ratio_interval
+from harness.teardown.statistics import chance, compare, holm, mad, ratio_interval, resolution_s
 
 from .support import make_sample
 
 
-def rows(base, other, **fields):
+def rows(base, other, variant="patched", **fields):
     return [make_sample(value, variant="base", **fields) for value in base] + [
-        make_sample(value, variant="patched", **fields) for value in other
+        make_sample(value, variant=variant, **fields) for value in other
     ]
 
 
-def verdict(base, other):
-    return compare(rows(base, other))[0].verdict
+def verdict(base, other, extra=()):
+    return compare([*rows(base, other), *extra])[0].verdict
 
 
-def test_medians_and_their_ratio():
+BASE = [1.0, 1.1, 1.2, 1.05]
+TENTH = [0.1, 0.11, 0.12, 0.13]
+
+
+def test_medians_their_spread_and_their_ratio():
     exit_, reclaim = compare(rows([0.4, 0.1, 0.2], [0.05, 0.02, 0.09]))
+    assert (exit_.variant, exit_.reference) == ("patched", "base")
     assert (exit_.latency, reclaim.latency) == ("exit", "reclaim")
-    assert (exit_.base_s, exit_.variant_s, exit_.ratio) == (0.2, 0.05, pytest.approx(0.25))
+    assert (exit_.reference_s, exit_.variant_s, exit_.ratio) == (0.2, 0.05, pytest.approx(0.25))
+    assert exit_.reference_mad_s == pytest.approx(0.1)
+    assert exit_.variant_mad_s == pytest.approx(0.03)
     assert exit_.ratio_low <= exit_.ratio <= exit_.ratio_high
 
 
 @pytest.mark.parametrize(
     ("base", "other", "expected"),
     [
-        ([1.0, 1.1, 1.2, 1.05], [0.1, 0.11, 0.12, 0.13], "better"),
-        ([0.1, 0.11, 0.12, 0.13], [1.0, 1.1, 1.2, 1.05], "worse"),
-        ([1.0, 1.1, 0.9, 1.05], [1.02, 0.95, 1.1, 1.0], "same"),
+        (BASE, TENTH, "better"),
+        (TENTH, BASE, "worse"),
+        ([1.0, 1.1, 0.95, 1.05], [1.02, 0.95, 1.1, 1.0], "same"),
         ([1.0, 1.0, 1.0], [1.0, 1.0, 1.0], "same"),
+        ([1.0, 1.0, 1.0], [2.0, 2.0, 2.0], "worse"),
+        # Nothing found, and yet nothing ruled out.
+        ([1.0, 1.9, 0.6, 1.4], [1.1, 0.5, 1.8, 0.7], "not enough data"),
         ([1.0, 1.0], [0.1, 0.1, 0.1], "not enough data"),
         ([1.0, 1.0, 1.0], [0.1, 0.1], "not enough data"),
         ([0.0, 0.0, 0.0], [0.1, 0.1, 0.1], "not enough data"),
@@ -36,6 +47,43 @@ def test_medians_and_their_ratio():
 )
 def test_verdicts(base, other, expected):
     assert verdict(base, other) == expected
+
+
+def test_many_comparisons_need_stronger_evidence():
+    """A difference that is found alone is not among a hundred."""
+    pair = ([1.0, 1.05, 1.02, 1.04], [1.07, 1.12, 1.09, 1.11])
+    alone = compare(rows(*pair))
+    assert alone[0].verdict == "worse"
+    crowd = [row for number in range(50) for row in rows(BASE, BASE, memory_mib=number)]
+    among = compare([*rows(*pair, memory_mib=99), *crowd])[0]
+    assert among.p == alone[0].p
+    assert among.p_holm > alone[0].p_holm
+    assert among.verdict == "same"
+
+
+def test_holm_is_what_the_paper_says():
+    """Sorted 0.005 0.01 0.03 0.04, times 4 3 2 1, and never falling."""
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.9, 0.8]) == [1.0, 1.0]
+    assert holm([]) == []
+
+
+def test_equal_binaries_are_rarely_told_apart():
+    """400 comparisons of a distribution with itself, skewed and with outliers, each judged alone."""
+    draw = numpy.random.default_rng(7)
+    found = 0
+    for _ in range(400):
+        noise = numpy.exp(draw.normal(0, 0.08, 10)) * numpy.where(draw.random(10) < 0.05, 1.6, 1)
+        found += chance(noise[:5], noise[5:]) <= 0.05
+    assert found / 400 <= 0.05
+
+
+def test_a_difference_below_what_can_be_told_is_none():
+    overhead = [make_sample(value, variant="overhead", kind="overhead") for value in (0.01, 0.02, 0.03)]
+    assert resolution_s(overhead) == pytest.approx(3 * 1.4826 * 0.01)
+    assert verdict([0.10] * 3, [0.13] * 3) == "worse"
+    assert verdict([0.10] * 3, [0.13] * 3, overhead) == "same"
+    assert verdict([0.10] * 3, [0.15] * 3, overhead) == "worse"
 
 
 def test_constant_data_has_an_interval_without_width():
@@ -47,18 +95,50 @@ def test_the_same_samples_give_the_same_interval():
     assert once == again
 
 
-def test_bad_samples_do_not_count():
-    samples = [*rows([1.0] * 3, [0.5] * 3), make_sample(variant="patched", outcome="failed", reason="x")]
-    assert compare(samples)[0].samples == 3
+def test_bad_samples_do_not_count_and_loaded_ones_do():
+    good = rows([1.0] * 3, [0.5] * 3)
+    made = compare([*good, make_sample(variant="patched", outcome="failed", reason="x")])[0]
+    assert (made.samples, made.loaded) == (3, 0)
+    made = compare([*good, make_sample(0.5, variant="patched", loaded=True)])[0]
+    assert (made.samples, made.loaded) == (4, 1)
 
 
-def test_places_are_not_mixed_and_without_base_there_is_nothing_to_compare():
+def test_places_are_not_mixed_and_without_base_the_first_is_the_reference():
     samples = rows([1.0] * 3, [0.5] * 3) + rows([9.0] * 3, [9.0] * 3, trigger="quit")
     assert [row.ratio for row in compare(samples) if row.latency == "exit"] == [0.5, 1.0]
     assert compare([make_sample(variant="patched")]) == ()
+    two = [make_sample(variant=name) for name in ("old", "new")]
+    assert {(row.reference, row.variant) for row in compare(two)} == {("old", "new")}
+
+
+def test_what_is_compared_with_upstream_too():
+    samples = [make_sample(variant=name) for name in ("patched", "base", "pristine", "distro")]
+    pairs = {(row.reference, row.variant) for row in compare(samples)}
+    assert pairs == {
+        ("base", "patched"),
+        ("base", "pristine"),
+        ("base", "distro"),
+        ("pristine", "patched"),
+        ("pristine", "distro"),
+    }
+
+
+def test_restarts_are_compared_by_restart_alone():
+    samples = [
+        make_sample(variant=name, kind="restart", restart_s=value)
+        for name, value in (("base", 2.0), ("patched", 1.0))
+        for _ in range(3)
+    ]
+    (row,) = compare(samples)
+    assert (row.latency, row.ratio, row.verdict) == ("restart", 0.5, "better")
 
 
 def test_all_cancelled_gives_a_comparison_without_figures():
     samples = [make_sample(variant=name, outcome="cancelled", reason="x") for name in ("base", "patched")]
     found = compare(samples)[0]
-    assert (found.base_s, found.ratio, found.verdict) == (None, None, "not enough data")
+    assert (found.reference_s, found.ratio, found.verdict) == (None, None, "not enough data")
+
+
+def test_the_median_deviation_of_nothing_is_none():
+    assert mad([]) is None
+    assert mad([1, 2, 3, 4, 100]) == 1

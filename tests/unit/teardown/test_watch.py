@@ -47,6 +47,21 @@ def test_a_helper_that_never_ends_is_killed_and_counted(tmp_path):
     assert found.reclaim_s is None
 
 
+def test_a_process_that_comes_after_the_trigger_is_waited_for_and_reaped(tmp_path):
+    """A helper may use more processes to free memory once QEMU is gone."""
+    program = (
+        "import sys\nfrom pathlib import Path\nfrom harness.teardown.cpu import adopt_orphans, children\n"
+        "from tests.unit.teardown.test_watch import measured\n"
+        "adopt_orphans()\nfound = measured(Path(sys.argv[1]), 'late:400000', 'sigterm')\n"
+        "print(found.helpers, found.exit_s, found.reclaim_s, len(children()))\n"
+    )
+    words = [sys.executable, "-c", program, str(tmp_path)]  # this process adopts nobody
+    said = subprocess.run(words, capture_output=True, check=True, text=True).stdout.split()
+    helpers, exit_s, reclaim_s, left = map(float, said)
+    assert (helpers, left) == (0, 0)
+    assert exit_s < 0.3 < reclaim_s < 0.6
+
+
 def test_a_qemu_that_ignores_the_trigger_is_killed_at_the_limit(tmp_path):
     begun = time.monotonic()
     with pytest.raises(TeardownError, match=r"did not end within 0\.2 s of sigterm"):

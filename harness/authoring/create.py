@@ -1,0 +1,122 @@
+"""Begin a series: a folder below ``patches/`` and a branch to commit to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.authoring.branch import Workspace, find_workspace, make_workspace
+from harness.authoring.files import edit_series_file, write_file
+from harness.authoring.refresh import read_old
+from harness.authoring.status import look
+from harness.errors import AuthoringError
+from harness.layout import Layout, safe_name
+from harness.progress import Reporter
+from harness.series import Input, load_series, mailbox_bytes, patch_files, read_series_file
+from harness.series.form import tag_for, with_tag
+from harness.series.metadata import FILE
+from harness.tree import Tree, apply_series
+
+
+@dataclass(frozen=True, kw_only=True)
+class Made:
+    """A series' folder, its worktree, and what was found odd while it was imported."""
+
+    folder: Path
+    workspace: Workspace
+    notes: tuple[str, ...] = ()
+
+
+def new_series(layout: Layout, tree: Tree, name: str, title: str) -> Made:
+    """An empty series with a branch at ``base``. Raises OptionError: bad name, AuthoringError: is there."""
+    folder = layout.patches / safe_name(name)
+    if folder.exists():
+        raise AuthoringError(f"{folder} is there already", "choose another name, or: series import")
+    edit_series_file(folder, title=title or name, pins=[tree.pin.name])
+    return Made(folder=folder, workspace=make_workspace(layout, tree, name, tree.base))
+
+
+def import_series(
+    layout: Layout, tree: Tree, name: str, found: Input | None, reporter: Reporter, *, discard: bool = False
+) -> Made:
+    """Patches → commits of the series' branch.
+
+    With ``found`` its newest version is first written to ``patches/<name>``, which must hold no patches yet;
+    without it, the patches that are there are taken. A branch with commits that are not in the patches is
+    refused unless ``discard`` (they keep a ref of their own even then). Raises AuthoringError, ApplyError.
+    """
+    folder = layout.patches / safe_name(name)
+    notes: tuple[str, ...] = ()
+    if found is not None:
+        if patch_files(folder):
+            raise AuthoringError(
+                f"{folder} holds patches already", "choose another name, or remove them: git rm"
+            )
+        notes = _write(folder, found, tree)
+    series = load_series(layout, name)
+    before = find_workspace(layout, tree, name)
+    if before is not None and before.tip != tree.base and not discard:
+        rows = look(layout, tree, folder).rows
+        if all(row.state == "same" for row in rows):
+            return Made(folder=folder, workspace=before, notes=notes)  # ids and committers stay theirs
+        if not before.bare.read("for-each-ref", f"--points-at={before.tip}", f"refs/harness/{name}/"):
+            raise AuthoringError(
+                f"branch {before.branch} has commits that are not in the patches of {name}",
+                f"write them first: qemu-harness series refresh {name}; or drop them: --discard",
+            )
+    applied = apply_series(tree, series, layout, reporter)
+    made = make_workspace(layout, tree, name, applied.commit)
+    return Made(folder=folder, workspace=made, notes=(*notes, *applied.notes))
+
+
+def _write(folder: Path, found: Input, tree: Tree) -> tuple[str, ...]:
+    """The newest version of ``found`` as files of ``folder``; notes about what is odd."""
+    version = found.version
+    notes = list(found.notes)
+    if version.missing:
+        raise AuthoringError(
+            f"{found.source}: patches {', '.join(map(str, version.missing))} of {version.total} are missing",
+            "get the whole series, such as the mailbox of its thread",
+        )
+    total = len(version.patches)
+    for mail in version.patches:
+        notes += [f"{mail.origin}: {fault.detail}" for fault in mail.faults]
+        if not mail.is_sound:
+            raise AuthoringError(
+                f"{mail.origin} holds no patch that git can read",
+                "have it sent again by git send-email",
+                details=tuple(fault.detail for fault in mail.faults),
+            )
+    words = version.patches[0].subject.words
+    prefix = " ".join([*(["RFC"] if version.rfc else []), *words]) or "PATCH"
+    title = version.cover.subject.title if version.cover else version.patches[0].subject.title
+    if not (folder / FILE).exists():
+        edit_series_file(
+            folder,
+            title=found.said.title if found.said.title not in ("", found.name) else title,
+            pins=[tree.pin.name],
+            version=version.number,
+            prefix=prefix,
+        )
+    for number, mail in enumerate(version.patches, start=1):
+        data = mailbox_bytes(mail)
+        if not data.startswith(b"From "):
+            data = b"From " + b"0" * 40 + b" Mon Sep 17 00:00:00 2001\n" + data
+        write_file(folder / f"{number:04d}-{_slug(mail.subject.title)}.patch", data)
+    if version.cover is not None:
+        prefix = read_series_file(folder).subject_prefix
+        tag = tag_for(prefix, version.number, 0, total, numbered=True)
+        write_file(folder / "0000-cover-letter.patch", with_tag(version.cover.data, tag))
+    assert len(read_old(folder)) == total
+    return tuple(notes)
+
+
+def _slug(title: str) -> str:
+    """A subject as part of a file's name, as git-format-patch(1) writes it: at most 52 characters."""
+    kept = "".join(
+        character if character.isascii() and (character.isalnum() or character in "._") else "-"
+        for character in title
+    )
+    while "--" in kept:
+        kept = kept.replace("--", "-")
+    return kept[:52].strip("-.") or "patch"

@@ -1,0 +1,140 @@
+"""How the patches, the branch and the versions of a series stand to each other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.authoring.branch import Commit, commits_of, find_workspace, uncommitted
+from harness.authoring.compare import OldFile, commit_patch_id, is_same, patch_id
+from harness.authoring.history import previous_version, versions
+from harness.authoring.refresh import counterpart, read_old
+from harness.authoring.tags import review_lines
+from harness.layout import Layout
+from harness.series import SeriesFile, read_series_file
+from harness.series.form import diff_start
+from harness.tree.git import Git
+from harness.tree.tree import Tree
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One patch: its file, its commit, and how they differ."""
+
+    number: int
+    subject: str
+    file: str
+    commit: str
+    state: str
+    """``same``, ``changed``, ``new`` (no file yet), ``gone`` (no commit any more); empty without a branch."""
+    since: str
+    """Against the version before: ``same``, ``reworded``, ``changed``, ``new``; empty for a first one."""
+    tags: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Status:
+    """The whole series. ``sha256`` is what validate and submit know its bytes by."""
+
+    folder: Path
+    said: SeriesFile
+    workspace: Path | None
+    changed_files: int
+    kept_versions: tuple[int, ...]
+    rows: tuple[Row, ...]
+
+    @property
+    def needs_refresh(self) -> bool:
+        """Whether the branch has what the files have not."""
+        return any(row.state in ("changed", "new", "gone") for row in self.rows)
+
+
+def look(layout: Layout, tree: Tree, folder: Path) -> Status:
+    """The state of the series in ``folder`` on ``tree``. Raises AuthoringError for a branch off its base."""
+    said, old = read_series_file(folder), read_old(folder)
+    found = find_workspace(layout, tree, folder.name)
+    before = previous_version(folder)
+    past = read_old(before) if before else ()
+    git = Git(repository=tree.path)
+    if found is None:
+        rows = tuple(
+            Row(
+                number=one.number,
+                subject=one.mail.subject.title,
+                file=one.path.name,
+                commit="",
+                state="",
+                since=_since(git, one, past),
+                tags=review_lines(one.mail.message),
+            )
+            for one in old
+        )
+    else:
+        rows = _rows(git, commits_of(found, tree.base), old, past)
+    return Status(
+        folder=folder,
+        said=said,
+        workspace=found.path if found else None,
+        changed_files=len(uncommitted(found)) if found else 0,
+        kept_versions=tuple(versions(folder)),
+        rows=rows,
+    )
+
+
+def _rows(
+    git: Git, commits: tuple[Commit, ...], old: tuple[OldFile, ...], past: tuple[OldFile, ...]
+) -> tuple[Row, ...]:
+    rows, matched = [], set()
+    for number, commit in enumerate(commits, start=1):
+        one = counterpart(commit, old, number)
+        if one is not None:
+            matched.add(one.path)
+        same = one is not None and one.number == number and is_same(git, one, commit, commit.message)
+        rows.append(
+            Row(
+                number=number,
+                subject=commit.subject,
+                file=one.path.name if one else "",
+                commit=commit.id[:12],
+                state="new" if one is None else "same" if same else "changed",
+                since=_since_commit(git, commit, past),
+                tags=review_lines(commit.message),
+            )
+        )
+    rows += [
+        Row(
+            number=one.number,
+            subject=one.mail.subject.title,
+            file=one.path.name,
+            commit="",
+            state="gone",
+            since="",
+            tags=review_lines(one.mail.message),
+        )
+        for one in old
+        if one.path not in matched
+    ]
+    return tuple(rows)
+
+
+def _since_commit(git: Git, commit: Commit, past: tuple[OldFile, ...]) -> str:
+    return _compare(git, commit.subject, commit.message, commit_patch_id(git, commit), past) if past else ""
+
+
+def _since(git: Git, one: OldFile, past: tuple[OldFile, ...]) -> str:
+    if not past:
+        return ""
+    return _compare(
+        git, one.mail.subject.title, one.message, patch_id(git, one.data[diff_start(one.data) :]), past
+    )
+
+
+def _compare(git: Git, subject: str, message: str, its_id: str, past: tuple[OldFile, ...]) -> str:
+    before = next((one for one in past if one.mail.subject.title == subject), None)
+    ids = {patch_id(git, one.data[diff_start(one.data) :]): one for one in past}
+    before = before or ids.get(its_id)
+    if before is None:
+        return "new"
+    if patch_id(git, before.data[diff_start(before.data) :]) != its_id:
+        return "changed"
+    return "same" if before.message.strip() == message.strip() else "reworded"

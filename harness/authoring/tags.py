@@ -1,0 +1,204 @@
+"""Review tags: found in replies, recorded with what was reviewed, taken out when that has changed.
+
+A Reviewed-by is a statement about one diff. ``tags.toml`` of the series keeps, for each tag that
+``series tags --apply`` put into a patch, the mail that gave it and the patch-id of what was reviewed. QEMU's
+submitting-a-patch.rst, "Proper use of Reviewed-by: tags can aid review", asks for both.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import tomlkit
+
+from harness.authoring.branch import Commit
+from harness.authoring.compare import OldFile, commit_patch_id, patch_id
+from harness.authoring.files import write_file
+from harness.errors import AuthoringError, OptionError
+from harness.series import Input, Trailer
+from harness.series.form import diff_start, split_headers
+from harness.tree.git import Git
+
+FILE = "tags.toml"
+REVIEW = ("reviewed-by", "acked-by", "tested-by")
+"""Tags about a diff; Reported-by and Suggested-by are about what led to it."""
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
+    """A tag that a reply gave: to the patch of that subject, whose diff had that patch-id."""
+
+    patch: str
+    tag: str
+    message_id: str
+    patch_id: str
+
+
+class _File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    tag: tuple[Record, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stale:
+    """A tag that was given to another diff."""
+
+    patch: str
+    line: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """A tag that a reply gave. ``problem`` is why it is not to be added; empty when it can be."""
+
+    patch: str
+    line: str
+    message_id: str
+    sender: str
+    problem: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tagged:
+    """What is known of the tags before a refresh: the records, and the files with their patch-ids."""
+
+    records: tuple[Record, ...]
+    files: tuple[tuple[OldFile, str], ...]
+
+    @classmethod
+    def read(cls, git: Git, folder: Path, old: Iterable[OldFile]) -> Tagged:
+        """Of the series in ``folder``. Raises OptionError for a bad tags.toml."""
+        files = tuple((one, patch_id(git, one.data[diff_start(one.data) :])) for one in old)
+        return cls(records=read_records(folder), files=files)
+
+
+def read_records(folder: Path) -> tuple[Record, ...]:
+    """The records of ``tags.toml``; none without the file. Raises OptionError."""
+    path = folder / FILE
+    try:
+        return msgspec.toml.decode(path.read_bytes(), type=_File).tag
+    except FileNotFoundError:
+        return ()
+    except (OSError, ValueError) as error:
+        raise OptionError(
+            f"{path} cannot be read: {' '.join(str(error).split())}", "mend it as docs/submit.md says"
+        ) from error
+
+
+def review_lines(message: str) -> tuple[str, ...]:
+    """The lines of ``message`` that are review tags."""
+    names = "|".join(REVIEW)
+    return tuple(
+        line.rstrip() for line in message.splitlines() if re.match(rf"(?:{names}): \S", line, re.IGNORECASE)
+    )
+
+
+def stale_tags(git: Git, commit: Commit, known: Tagged) -> tuple[Stale, ...]:
+    """The review tags of ``commit`` that were given to another diff.
+
+    A tag holds when a record, or a file that already had it, has the commit's patch-id. A tag that neither
+    knows was just written by the developer, and is his to answer for.
+    """
+    lines = review_lines(commit.message)
+    if not lines:
+        return ()
+    current = commit_patch_id(git, commit)
+    found = []
+    for line in lines:
+        given = [
+            (record.patch_id, record.patch)
+            for record in known.records
+            if record.tag == line and record.patch == commit.subject
+        ]
+        given += [
+            (its_id, one.path.name) for one, its_id in known.files if line in review_lines(one.mail.message)
+        ]
+        if given and current not in [its_id for its_id, _ in given]:
+            reason = f"the diff is not the one of {given[0][1]!r} that it was given to"
+            found.append(Stale(patch=commit.subject, line=line, reason=reason))
+    return tuple(found)
+
+
+def collect(git: Git, old: tuple[OldFile, ...], replies: Input) -> tuple[Found, ...]:
+    """The review tags that the replies in ``replies`` (a thread with the patches) give to ``old``.
+
+    Each is matched to the patch of the same subject; it is not to be added when the diff that was reviewed is
+    not the one there is now, when it was sent by another address than it names, or is there already.
+    """
+    found: list[Found] = []
+    for version in replies.thread.versions:
+        for number, mail in enumerate(version.patches, start=1):
+            now = next((one for one in old if one.mail.subject.title == mail.subject.title), None)
+            reviewed = patch_id(git, mail.diff.encode("utf-8", "surrogateescape"))
+            for trailer in version.given(mail.subject.number or number):
+                if trailer.key.lower() not in (*REVIEW, "reported-by", "suggested-by"):
+                    continue
+                found.append(
+                    Found(
+                        patch=mail.subject.title,
+                        line=str(trailer),
+                        message_id=trailer.source,
+                        sender=str(trailer.sender),
+                        problem=_problem(git, now, trailer, reviewed),
+                    )
+                )
+    return tuple(dict.fromkeys(found))
+
+
+def _problem(git: Git, now: OldFile | None, trailer: Trailer, reviewed: str) -> str:
+    if now is None:
+        return "the series has no patch of this subject any more"
+    if str(trailer) in now.mail.message.splitlines():
+        return "it is there already"
+    if not trailer.is_own:
+        return f"it was sent by {trailer.sender}, not by whom it names: ask them"
+    if not re.fullmatch(r"[^<>]* <[^<>@\s]+@[^<>@\s]+>", trailer.value):
+        return "it names no person with an address"
+    if trailer.key.lower() in REVIEW and patch_id(git, now.data[diff_start(now.data) :]) != reviewed:
+        return "the diff has changed since it was given: ask for it again"
+    return ""
+
+
+def apply_tags(git: Git, folder: Path, old: tuple[OldFile, ...], found: Iterable[Found]) -> tuple[Found, ...]:
+    """Put those of ``found`` without a problem into the patch files and record them; gives those.
+
+    Raises AuthoringError when a patch has no place for trailers, StorageError.
+    """
+    records = list(read_records(folder))
+    done: list[Found] = []
+    for one in old:
+        mine = [tag for tag in found if not tag.problem and tag.patch == one.mail.subject.title]
+        if not mine:
+            continue
+        write_file(one.path, _with_lines(one, [tag.line for tag in mine]))
+        its_id = patch_id(git, one.data[diff_start(one.data) :])
+        records += [
+            Record(patch=tag.patch, tag=tag.line, message_id=tag.message_id, patch_id=its_id) for tag in mine
+        ]
+        done += mine
+    if done:
+        document = tomlkit.document()
+        document.add(tomlkit.comment("Written by qemu-harness series tags: which mail gave which tag."))
+        document["tag"] = [msgspec.to_builtins(record) for record in records]
+        write_file(folder / FILE, tomlkit.dumps(document).encode())
+    return tuple(done)
+
+
+def _with_lines(one: OldFile, lines: list[str]) -> bytes:
+    """The file with ``lines`` after its last trailer, or as a paragraph of trailers of their own."""
+    headers, body = split_headers(one.data)
+    mark = re.search(rb"^---[ \t]*\n", body, re.MULTILINE)
+    if mark is None or mark.start() > diff_start(body):
+        raise AuthoringError(
+            f"{one.path.name} has no --- after its message, so tags have no place",
+            "write it again with git format-patch, or with series import and series refresh",
+        )
+    message = body[: mark.start()].rstrip(b"\n")
+    last = message.rpartition(b"\n\n")[2].splitlines() if message else []
+    trailers = bool(last) and all(re.match(rb"[A-Z][A-Za-z-]+: \S", line) for line in last)
+    text = "\n".join(lines).encode()
+    joined = message + (b"\n" if trailers else b"\n\n" if message else b"") + text + b"\n"
+    return headers + b"\n" + joined + body[mark.start() :]

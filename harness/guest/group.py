@@ -1,0 +1,56 @@
+"""A control group of our own, to see what memory a guest holds whatever else the machine does."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+
+@contextlib.contextmanager
+def make_group(
+    prefix: str, proc: Path = Path("/proc"), top: Path = Path("/sys/fs/cgroup")
+) -> Iterator[Path | None]:
+    """A group called ``prefix`` and our pid with a memory controller, below the group that we are in.
+
+    It is removed afterwards. None where it cannot be made: no rights, no memory controller.
+    """
+    group = _make(prefix, proc, top)
+    try:
+        yield group
+    finally:
+        if group is not None:
+            with contextlib.suppress(OSError):
+                group.rmdir()
+
+
+def _make(prefix: str, proc: Path, top: Path) -> Path | None:
+    try:
+        lines = (proc / "self" / "cgroup").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return None
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if controllers and "memory" not in controllers.split(","):
+            continue
+        parent = (top / "memory" if controllers else top) / path.strip("/")
+        _sweep(parent, prefix, proc)
+        folder = parent / f"{prefix}{os.getpid()}"
+        try:
+            folder.mkdir()
+        except OSError:
+            continue
+        if (folder / "memory.stat").is_file() and os.access(folder / "cgroup.procs", os.W_OK):
+            return folder
+        with contextlib.suppress(OSError):
+            folder.rmdir()
+    return None
+
+
+def _sweep(parent: Path, prefix: str, proc: Path) -> None:
+    """Remove the groups of runs that were killed. They are empty; the kernel refuses to remove others."""
+    for left in parent.glob(f"{prefix}*"):
+        if not (proc / left.name.removeprefix(prefix)).exists():
+            with contextlib.suppress(OSError):
+                left.rmdir()

@@ -1,0 +1,91 @@
+"""Reserve huge pages for a guest and give them back (Linux, admin-guide/mm/hugetlbpage.rst)."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from harness.errors import GuestError
+
+SETTING = Path("/proc/sys/vm/nr_hugepages")
+MEMINFO = Path("/proc/meminfo")
+
+
+@contextlib.contextmanager
+def reserved(mib: int, *, setting: Path = SETTING, meminfo: Path = MEMINFO) -> Iterator[None]:
+    """Have ``mib`` MiB of huge pages free beside those that there are, while the block runs.
+
+    Raises GuestError when the kernel does not give them (no rights, memory in pieces); nothing is kept then.
+    """
+    before = _read(setting)
+    size_kib = hugepage_kib(meminfo)
+    if before is None or not size_kib:
+        raise GuestError("this kernel has no huge pages to reserve", "leave -Dbackends=hugetlb out")
+    wanted = before + -(-mib * 1024 // size_kib)
+    try:
+        try:
+            setting.write_text(f"{wanted}\n", encoding="ascii")
+        except OSError as error:
+            raise GuestError(
+                f"huge pages cannot be reserved: {error.strerror}",
+                "run as root, or leave -Dbackends=hugetlb out",
+            ) from error
+        got = _read(setting) or 0
+        if got < wanted:
+            raise GuestError(
+                f"the kernel reserved {got - before} of {wanted - before} huge pages",
+                "free memory (it must be in large pieces), or ask for a smaller guest",
+            )
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            setting.write_text(f"{before}\n", encoding="ascii")
+
+
+@contextlib.contextmanager
+def restored(note: Path, *, setting: Path = SETTING) -> Iterator[None]:
+    """Whatever the block does, even if it is killed, the number of huge pages is what it was.
+
+    ``note`` keeps that number for the next run, should this one be killed; such a note is obeyed first.
+    """
+    with contextlib.suppress(OSError, ValueError):
+        setting.write_text(f"{int(json.loads(note.read_text(encoding='ascii')))}\n", encoding="ascii")
+    before = _read(setting)
+    try:
+        with contextlib.suppress(OSError):
+            note.parent.mkdir(parents=True, exist_ok=True)
+            note.write_text(json.dumps(before), encoding="ascii")
+        yield
+    finally:
+        if before is not None and _read(setting) != before:
+            with contextlib.suppress(OSError):
+                setting.write_text(f"{before}\n", encoding="ascii")
+        with contextlib.suppress(OSError):
+            note.unlink(missing_ok=True)
+
+
+def hugepage_kib(meminfo: Path = MEMINFO) -> int:
+    """The size of the kernel's default huge page; 0 when it has none."""
+    return _field("Hugepagesize", meminfo)
+
+
+def free_hugepages_mib(meminfo: Path = MEMINFO) -> float:
+    """MiB of huge pages that nobody uses."""
+    return _field("HugePages_Free", meminfo) * hugepage_kib(meminfo) / 1024
+
+
+def _field(name: str, meminfo: Path) -> int:
+    with contextlib.suppress(OSError, ValueError):
+        for line in meminfo.read_text(encoding="ascii").splitlines():
+            if line.startswith(f"{name}:"):
+                return int(line.split()[1])
+    return 0
+
+
+def _read(setting: Path) -> int | None:
+    try:
+        return int(setting.read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return None

@@ -1,0 +1,30 @@
+"""How figures are written, wherever they are shown."""
+
+from __future__ import annotations
+
+NONE = "\N{EN DASH}"
+
+
+def format_seconds(seconds: float | None) -> str:
+    """Three significant digits, in ms below one second."""
+    if seconds is None:
+        return NONE
+    value, unit = (seconds, "s") if abs(seconds) >= 0.9995 else (seconds * 1000, "ms")
+    digits = 0 if abs(value) >= 99.95 else 1 if abs(value) >= 9.995 else 2
+    return f"{value:.{digits}f} {unit}"
+
+
+def format_ratio(ratio: float | None) -> str:
+    """Two significant digits where it is small."""
+    if ratio is None:
+        return NONE
+    return f"{ratio:.2g}" if ratio < 0.1 else f"{ratio:.2f}"
+
+
+def format_slope(ms_per_gib: float | None) -> str:
+    """Milliseconds for each GiB: three significant digits, and no minus before a nought."""
+    if ms_per_gib is None:
+        return NONE
+    digits = 0 if abs(ms_per_gib) >= 99.95 else 1 if abs(ms_per_gib) >= 9.995 else 2
+    text = f"{ms_per_gib:.{digits}f}"
+    return text.removeprefix("-") if not float(text) else text

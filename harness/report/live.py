@@ -1,0 +1,69 @@
+"""What is shown while a run goes on: medians so far at a terminal, one line a round elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from rich import box
+from rich.table import Table
+
+from harness.options import format_size
+from harness.report.figures import NONE, format_seconds
+from harness.teardown import Sample
+from harness.teardown.model import MATRIX_FIELDS
+from harness.teardown.statistics import by_place, median, values_of
+
+SHOWN = 16
+"""Places that a terminal has room for beside the bar."""
+
+
+def live_table(samples: Sequence[Sample]) -> Table:
+    """Medians of exit and reclaim so far, by place and variant; the places that come last are left out."""
+    places = by_place(samples, "teardown")
+    variants = list(dict.fromkeys(variant for each in places.values() for variant in each))
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for name in ("target", "memory", "pages", "trigger", "n"):
+        table.add_column(name, no_wrap=True)
+    for variant in variants:
+        table.add_column(f"{variant}\nexit", justify="right", no_wrap=True)
+        table.add_column("\nreclaim", justify="right", no_wrap=True)
+    for place, sides in sorted(places.items(), key=lambda item: item[0][:3])[:SHOWN]:
+        named = dict(zip(MATRIX_FIELDS, place, strict=True))
+        figures = [
+            format_seconds(median(values_of(sides.get(variant, ()), latency)))
+            for variant in variants
+            for latency in ("exit", "reclaim")
+        ]
+        table.add_row(
+            named["target"].removesuffix("-softmmu"),
+            format_size(named["memory_mib"]),
+            f"{named['backend']} {named['pages']}",
+            named["trigger"],
+            str(max(map(len, sides.values()), default=0)),
+            *figures,
+        )
+    return table
+
+
+def round_line(samples: Sequence[Sample]) -> str:
+    """One round in one line: each variant's exit at the largest size, and what is wrong."""
+    guests = [sample for sample in samples if sample.kind == "teardown"]
+    largest = max((sample.memory_mib for sample in guests), default=0)
+    parts = [
+        f"{variant} {_middle(sample for sample in guests if _is(sample, variant, largest))}"
+        for variant in dict.fromkeys(sample.variant for sample in guests)
+    ]
+    bad = sum(sample.outcome == "failed" for sample in samples)
+    loaded = sum(sample.loaded for sample in samples)
+    notes = [f"{bad} failed"] if bad else []
+    notes += [f"{loaded} under foreign load"] if loaded else []
+    return f"  exit at {format_size(largest)}: {', '.join([*parts, *notes])}" if guests else "  no guests"
+
+
+def _is(sample: Sample, variant: str, memory_mib: int) -> bool:
+    return (sample.variant, sample.memory_mib, sample.outcome) == (variant, memory_mib, "ok")
+
+
+def _middle(samples: Iterable[Sample]) -> str:
+    values = values_of(samples, "exit")
+    return format_seconds(median(values)) if values else NONE

@@ -1,0 +1,292 @@
+/*
+ * Properties of asynchronous teardown that can differ between architectures, tried on a QEMU with the feature.
+ *
+ * docs/build.md lists them.  harness/teardown/image.py has the words that QEMU is started with for each.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#define _GNU_SOURCE
+#include "measure.h"
+#include "filter.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#ifndef AT_MINSIGSTKSZ
+#define AT_MINSIGSTKSZ 51 /* linux/auxvec.h */
+#endif
+
+/* What a signal frame takes where the kernel does not say: s390x's with vector registers is smaller. */
+#define FRAME 2048
+
+#define MAX_CALLS 1024
+
+static char detail[256];
+
+static void check_field(pid_t pid, const char *who, const char *field, const char *wanted)
+{
+    char value[128];
+
+    status_of(value, sizeof(value), pid, field);
+    if (strncmp(value, wanted, strlen(wanted))) {
+        fail("%s has %s: '%s', not '%s'", who, field, value, wanted);
+    }
+}
+
+static void check_state(pid_t pid, const char *wanted)
+{
+    char value[64];
+
+    for (double end = now() + 5; now() < end; usleep(10000)) {
+        status_of(value, sizeof(value), pid, "State");
+        if (value[0] && strchr(wanted, value[0])) {
+            return;
+        }
+    }
+    fail("helper is in state '%s', not one of %s", value, wanted);
+}
+
+/* The helper has the ids of QEMU, and no capability that QEMU does not have. */
+static void check_confinement(pid_t qemu, pid_t helper)
+{
+    static const char *const same[] = { "Uid", "Gid", "Groups", "NoNewPrivs" };
+    static const char *const within[] = { "CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb" };
+    char value[256], other[256];
+
+    for (size_t i = 0; i < sizeof(same) / sizeof(same[0]); i++) {
+        status_of(value, sizeof(value), qemu, same[i]);
+        status_of(other, sizeof(other), helper, same[i]);
+        if (strcmp(value, other)) {
+            fail("the helper has %s: '%s', QEMU has '%s'", same[i], other, value);
+        }
+    }
+    for (size_t i = 0; i < sizeof(within) / sizeof(within[0]); i++) {
+        status_of(value, sizeof(value), qemu, within[i]);
+        status_of(other, sizeof(other), helper, within[i]);
+        if (!value[0] || strtoull(other, NULL, 16) & ~strtoull(value, NULL, 16)) {
+            fail("the helper has %s: %s, QEMU has %s", within[i], other, value);
+        }
+    }
+}
+
+static void check_signals(Qemu *qemu, const Sharers *helper)
+{
+    const int numbers[] = { SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGALRM, SIGPIPE, SIGCHLD,
+                            SIGIO, SIGBUS, SIGSEGV, SIGTSTP, SIGRTMIN, SIGRTMAX };
+
+    send_signal(helper->pidfd[0], SIGSTOP);
+    check_state(helper->pid[0], "Tt");
+    send_signal(helper->pidfd[0], SIGCONT);
+    check_state(helper->pid[0], "SD");
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+        send_signal(helper->pidfd[0], numbers[i]);
+        usleep(20000);
+        if (ended_by(helper->pidfd[0], 0)) {
+            fail("the helper was ended by signal %d", numbers[i]);
+        }
+    }
+    command(qemu, "query-status", now() + 10);
+}
+
+static void check_root(pid_t pid, const char *who, const char *wanted)
+{
+    char path[64], value[256];
+    ssize_t n;
+
+    snprintf(path, sizeof(path), "/proc/%d/root", pid);
+    n = readlink(path, value, sizeof(value) - 1);
+    value[n > 0 ? n : 0] = 0;
+    if (strcmp(value, wanted)) {
+        fail("%s has root '%s', not '%s'", who, value, wanted);
+    }
+}
+
+/*
+ * There is room for frames of signals on the helper's stack, above a page that cannot be touched.  The stack
+ * is the mapping that its stack pointer is in, which /proc/PID/syscall has (proc(5)).
+ */
+static void check_stack(pid_t helper)
+{
+    unsigned long frame = getauxval(AT_MINSIGSTKSZ), sp = 0, low, high, guard = 0, room = 0;
+    char line[512], path[64], access[8];
+    bool guarded = false;
+    FILE *maps;
+
+    for (double end = now() + 5; !sp && now() < end; usleep(10000)) {
+        read_file(line, sizeof(line), helper, "syscall"); /* "running" when it does */
+        char *last = strrchr(line, ' ');
+        if (last && strncmp(line, "running", 7)) {
+            *last = 0;
+            last = strrchr(line, ' ');
+            sp = last ? strtoul(last + 1, NULL, 16) : 0;
+        }
+    }
+    snprintf(path, sizeof(path), "/proc/%d/maps", helper);
+    maps = fopen(path, "re");
+    while (maps && !room && fgets(line, sizeof(line), maps)) {
+        if (sscanf(line, "%lx-%lx %7s", &low, &high, access) != 3) {
+            continue;
+        }
+        if (low <= sp && sp < high) {
+            room = sp - low;
+            guarded = guard == low;
+        }
+        guard = strncmp(access, "---", 3) ? 0 : high;
+    }
+    if (maps) {
+        fclose(maps);
+    }
+    frame = frame ? frame : FRAME;
+    if (!room) {
+        fail("the helper's stack was not found: its stack pointer is %#lx", sp);
+    }
+    if (room < 4 * frame) {
+        fail("%lu bytes are left on the helper's stack, four frames of signals take %lu", room, 4 * frame);
+    }
+    if (!guarded) {
+        fail("no page without access lies below the helper's stack");
+    }
+    snprintf(detail, sizeof(detail), "%lu bytes of stack are left, a frame takes %lu", room, frame);
+}
+
+/* Calls that who only waits, frees memory and ends has no need of. */
+static const struct { int nr; const char *name; } needless[] = {
+    { SYS_execve, "execve" }, { SYS_execveat, "execveat" }, { SYS_openat, "openat" },
+    { SYS_openat2, "openat2" }, { SYS_socket, "socket" }, { SYS_connect, "connect" }, { SYS_bind, "bind" },
+    { SYS_sendmsg, "sendmsg" }, { SYS_sendto, "sendto" }, { SYS_ptrace, "ptrace" }, { SYS_kill, "kill" },
+    { SYS_tkill, "tkill" }, { SYS_pidfd_send_signal, "pidfd_send_signal" },
+    { SYS_pidfd_getfd, "pidfd_getfd" }, { SYS_process_vm_writev, "process_vm_writev" },
+    { SYS_setresuid, "setresuid" }, { SYS_setresgid, "setresgid" }, { SYS_setgroups, "setgroups" },
+    { SYS_capset, "capset" }, { SYS_unshare, "unshare" }, { SYS_setns, "setns" }, { SYS_mount, "mount" },
+    { SYS_chroot, "chroot" }, { SYS_bpf, "bpf" }, { SYS_userfaultfd, "userfaultfd" },
+    { SYS_io_uring_setup, "io_uring_setup" }, { SYS_init_module, "init_module" }, { SYS_reboot, "reboot" },
+    { SYS_ioctl, "ioctl" }, { SYS_memfd_create, "memfd_create" }, { SYS_prlimit64, "prlimit64" },
+};
+
+/* The helper has a filter that QEMU does not have, which allows less, nothing more, and lets it end. */
+static void check_filters(pid_t qemu, pid_t helper)
+{
+    static const uint64_t none[6];
+    int of_qemu = 0, of_helper = 0, own = 0, ret;
+    Filters its, qemus;
+
+    ret = filters_read(qemu, &qemus);
+    ret = ret ? ret : filters_read(helper, &its);
+    if (ret) {
+        fail("filters cannot be read: %s", strerror(ret));
+    }
+    for (int i = 0; i < its.count; i++) {
+        own += !filters_have(&qemus, &its.filter[i]);
+    }
+    if (!own) {
+        fail("the helper has no filter of its own, but QEMU's");
+    }
+    for (size_t i = 0; i < sizeof(needless) / sizeof(needless[0]); i++) {
+        if (filters_allow(&its, needless[i].nr, none)) {
+            fail("the helper's filter allows %s", needless[i].name);
+        }
+    }
+    for (int nr = 0; nr < MAX_CALLS; nr++) {
+        bool allowed = filters_allow(&its, nr, none);
+
+        of_helper += allowed;
+        of_qemu += filters_allow(&qemus, nr, none);
+        if (allowed && !filters_allow(&qemus, nr, none)) {
+            fail("the helper's filter allows system call %d, QEMU's does not", nr);
+        }
+    }
+    if (of_helper >= of_qemu) {
+        fail("the helper's filter is no narrower than QEMU's: both allow %d calls", of_qemu);
+    }
+    if (!filters_allow(&its, SYS_exit, none) && !filters_allow(&its, SYS_exit_group, none)) {
+        fail("the helper's filter does not let it end");
+    }
+    snprintf(detail, sizeof(detail), "of %d numbers of system calls the helper's filter allows %d, QEMU's %d",
+             MAX_CALLS, of_helper, of_qemu);
+}
+
+/* What -daemonize started, when the process that we started has ended well. */
+static void follow_daemon(Qemu *qemu, int timeout)
+{
+    char text[32] = "";
+    int status = reap(qemu, timeout), fd = open(PIDFILE, O_RDONLY | O_CLOEXEC);
+
+    if (status) {
+        fail("the process that was to become a daemon ended with %d", status);
+    }
+    if (fd < 0 || read(fd, text, sizeof(text) - 1) <= 0) {
+        fail("no pid file");
+    }
+    close(fd);
+    if (!follow(qemu, atoi(text))) {
+        fail("the daemon is not there");
+    }
+}
+
+void property(const char *name, int timeout, char **words)
+{
+    int number = strcmp(name, "clone") ? SIGTERM : SIGKILL, status;
+    char wanted[16], escaped[512], body[600];
+    Sharers helper;
+    Qemu qemu = start(words, true);
+    pid_t pid;
+
+    negotiate(&qemu, timeout);
+    if (!strcmp(name, "daemonize")) {
+        follow_daemon(&qemu, timeout);
+    }
+    helper = find_sharers(qemu.pid);
+    if (helper.count != 1) {
+        fail("%d processes share QEMU's memory, not 1", helper.count);
+    }
+    pid = helper.pid[0];
+    snprintf(wanted, sizeof(wanted), "cleanup/%d", qemu.pid);
+    check_field(pid, "the helper", "Name", wanted);
+    check_confinement(qemu.pid, pid);
+    if (!strcmp(name, "seccomp")) {
+        check_field(qemu.pid, "QEMU", "Seccomp", "2");
+        check_field(pid, "the helper", "Seccomp", "2");
+        check_field(pid, "the helper", "NoNewPrivs", "1");
+        check_filters(qemu.pid, pid);
+        check_signals(&qemu, &helper); /* returning from a stop may be a system call */
+    } else if (!strcmp(name, "signals")) {
+        check_signals(&qemu, &helper);
+    } else if (!strcmp(name, "stack")) {
+        check_stack(pid);
+    } else if (!strcmp(name, "runas")) {
+        check_field(qemu.pid, "QEMU", "Uid", "65534\t65534\t65534\t65534");
+        check_field(pid, "the helper", "Uid", "65534\t65534\t65534\t65534");
+        check_field(pid, "the helper", "Gid", "65534\t65534\t65534\t65534");
+        check_field(pid, "the helper", "CapEff", "0000000000000000");
+    } else if (!strcmp(name, "chroot")) {
+        check_root(qemu.pid, "QEMU", "/var/empty");
+        check_root(pid, "the helper", "/var/empty");
+    } else if (strcmp(name, "clone") && strcmp(name, "daemonize")) {
+        fail("property %s is not known", name);
+    }
+    usleep(100000);
+    if (ended_by(helper.pidfd[0], 0)) {
+        fail("the helper ended before QEMU");
+    }
+    send_signal(qemu.pidfd, number);
+    status = reap(&qemu, timeout); /* a daemon's too: we are the subreaper */
+    if (status != (number == SIGKILL ? -SIGKILL : 0)) {
+        fail("QEMU ended with %d", status);
+    }
+    if (wait_for_sharers(&helper, timeout)) {
+        fail("the helper did not end within %d s of QEMU's end", timeout);
+    }
+    if (wait_for_rest(&helper, timeout).stuck) {
+        fail("a process that the helper made did not end within %d s", timeout);
+    }
+    escape(escaped, sizeof(escaped), detail);
+    snprintf(body, sizeof(body), ", \"detail\": \"%s\"", escaped);
+    put(body);
+}

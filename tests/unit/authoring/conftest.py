@@ -1,0 +1,81 @@
+"""A series on the tiny release, and a developer's git in its worktree."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from harness.layout import Layout
+from tests.unit.tree.conftest import imported, tree
+
+__all__ = ["imported", "tree"]
+
+AUTHOR = "J\u00fcrgen M\u00fcller <jm@example.org>"
+HEAD = """\
+From 0000000000000000000000000000000000000000 Mon Sep 17 00:00:00 2001
+From: {author}
+Date: Tue, 20 Dec 2022 12:00:00 +0100
+Subject: [PATCH {number}/{total}] {subject}
+MIME-Version: 1.0
+Content-Type: text/plain; charset=UTF-8
+Content-Transfer-Encoding: 8bit
+
+{message}
+---
+{remarks} a | 2 +-
+
+{diff}"""
+ENCODED = "=?UTF-8?q?J=C3=BCrgen=20M=C3=BCller?= <jm@example.org>"
+
+
+def change(line: int, to: str = "new") -> str:
+    """A diff of os-posix.c, whose lines are ``line 1`` to ``line 40``."""
+    before = [f" line {number}\n" for number in range(line - 3, line)]
+    after = [f" line {number}\n" for number in range(line + 1, line + 4)]
+    hunk = "".join([*before, f"-line {line}\n", f"+{to}\n", *after])
+    names = "diff --git a/os-posix.c b/os-posix.c\n--- a/os-posix.c\n+++ b/os-posix.c\n"
+    return f"{names}@@ -{line - 3},7 +{line - 3},7 @@\n{hunk}"
+
+
+def patch(number: int, total: int, diff: str, **words: str) -> str:
+    """A patch file; keyword arguments replace its parts."""
+    values = {
+        "author": ENCODED,
+        "subject": f"os-posix: change number {number}",
+        "message": "Because of \u00e4.\n\nSigned-off-by: J\u00fcrgen M\u00fcller <jm@example.org>",
+        "remarks": "",
+    }
+    return HEAD.format(**{**values, **words}, number=number, total=total, diff=diff)
+
+
+@pytest.fixture
+def folder(layout: Layout) -> Path:
+    """A series of two patches with its cover letter."""
+    folder = layout.patches / "mine"
+    folder.mkdir(parents=True)
+    (folder / "series.toml").write_text(
+        '# kept\ntitle = "Mine"\npins = ["tiny"]\n\n[without]\n"a@b.org" = "gone"\n'
+    )
+    (folder / "0000-cover-letter.patch").write_text(
+        "From 0 Mon Sep 17 00:00:00 2001\nFrom: A <a@b.org>\nDate: Tue, 20 Dec 2022 12:00:00 +0100\n"
+        "Subject: [PATCH 0/2] Mine\n\nWhy all this.\n\n"
+        "J\u00fcrgen M\u00fcller (2):\n  os-posix: change number 1\n  os-posix: change number 2\n\n"
+        " os-posix.c | 4 ++--\n 1 file changed, 2 insertions(+), 2 deletions(-)\n"
+    )
+    (folder / "0001-first.patch").write_text(patch(1, 2, change(5)))
+    (folder / "0002-second.patch").write_text(patch(2, 2, change(20), remarks="for readers alone\n\n"))
+    return folder
+
+
+def git(path: Path, *words: str, text: str | None = None) -> str:
+    """The developer's git in a worktree."""
+    identity = [
+        *("-c", "user.name=Dev", "-c", "user.email=dev@example.org", "-c", "commit.gpgSign=false"),
+        *("-c", "core.hooksPath=/dev/null", "-c", "core.editor=true"),
+    ]
+    ended = subprocess.run(
+        ["git", "-C", str(path), *identity, *words], input=text, text=True, capture_output=True, check=True
+    )
+    return ended.stdout

@@ -1,0 +1,261 @@
+"""Patches ↔ commits: what was not touched stays the same file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness.authoring import import_series, look, new_series, refresh, split
+from harness.errors import AuthoringError, TreeError
+from harness.layout import Layout
+from harness.progress import Silent
+from harness.series import load_series, read_input
+from harness.tree import Tree, apply_series
+from tests.unit.authoring.conftest import change, git, patch
+
+OTHER = """\
+diff --git a/util/other.c b/util/other.c
+--- a/util/other.c
++++ b/util/other.c
+@@ -1 +1 @@
+-int other;
++int more;
+"""
+RAW = "diff --git a/raw b/raw\nnew file mode 100644\n--- /dev/null\n+++ b/raw\n@@ -0,0 +1 @@\n+\udcff\n"
+
+
+def bytes_of(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.glob("*.patch"))}
+
+
+def test_nothing_touched_is_nothing_written(
+    layout: Layout, tree: Tree, folder: Path, reporter: Silent
+) -> None:
+    before = bytes_of(folder)
+    made = import_series(layout, tree, "mine", None, reporter)
+    done = refresh(made.workspace, folder, tree.base, reporter)
+    assert (done.written, done.removed, done.stale) == ((), (), ())
+    assert bytes_of(folder) == before
+    assert {row.state for row in look(layout, tree, folder).rows} == {"same"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "odd",
+    [
+        patch(1, 2, change(5), subject="os-posix: " + "a subject that is far too long for one line " * 3),
+        patch(1, 2, change(5), author="S <s@example.org>", message="From: T\u00fcr <t@example.org>\n\nWhy."),
+        patch(1, 2, change(5)).replace("\n", "\r\n"),
+        patch(1, 2, change(5)).replace(" line 2\n", " line 1\n line 2\n").replace("-2,7 +2,7", "-1,8 +1,8"),
+        patch(1, 2, change(5)) + "-- \n2.20.1\n\n",
+        patch(1, 2, "diff --git a/crlf.txt b/crlf.txt\n--- a/crlf.txt\n+++ b/crlf.txt\n"
+              "@@ -1,3 +1,3 @@\n one\r\n-two\r\n+zwei\r\n three\r\n"),
+        patch(1, 2, RAW),
+        patch(1, 2, "diff --git a/util/other.c b/util/moved.c\nsimilarity index 100%\n"
+              "rename from util/other.c\nrename to util/moved.c\n"),
+    ],
+    ids=["long", "in-body", "crlf-mail", "context", "signature", "crlf-file", "not-utf-8", "rename"],
+)  # fmt: skip
+def test_odd_forms_stay_as_they_are(
+    layout: Layout, tree: Tree, folder: Path, reporter: Silent, odd: str
+) -> None:
+    (folder / "0001-first.patch").write_bytes(odd.encode("utf-8", "surrogateescape"))
+    before = bytes_of(folder)
+    made = import_series(layout, tree, "mine", None, reporter)
+    done = refresh(made.workspace, folder, tree.base, reporter)
+    assert done.written in ((), ("0000-cover-letter.patch",))
+    del before["0000-cover-letter.patch"]
+    assert {name: data for name, data in bytes_of(folder).items() if name in before} == before
+    # What a refresh writes anew gives the same commits again.
+    tip = made.workspace.tip
+    for path in folder.glob("000[1-9]-*.patch"):
+        path.unlink()
+    refresh(made.workspace, folder, tree.base, reporter)
+    again = apply_series(tree, load_series(layout, "mine"), layout, reporter)
+    assert (again.commit, again.notes) == (tip, ())
+
+
+def test_only_what_was_edited_is_written(layout: Layout, tree: Tree, folder: Path, reporter: Silent) -> None:
+    before = bytes_of(folder)
+    made = import_series(layout, tree, "mine", None, reporter)
+    place = made.workspace.path
+    text = (place / "os-posix.c").read_text()
+    (place / "os-posix.c").write_text(text.replace("line 21\n", "line 21 too\n"))
+    git(place, "commit", "--quiet", "--all", "--amend", "--no-edit")
+    assert [row.state for row in look(layout, tree, folder).rows] == ["same", "changed"]
+    done = refresh(made.workspace, folder, tree.base, reporter)
+    after = bytes_of(folder)
+    (written,) = set(done.written) - {"0000-cover-letter.patch"}
+    assert written == "0002-os-posix-change-number-2.patch"
+    assert done.removed == ("0002-second.patch",)
+    assert after["0001-first.patch"] == before["0001-first.patch"]
+    assert b"+line 21 too" in after[written]
+    assert b"\nfor readers alone\n" in after[written]
+    assert "Jürgen Müller" in load_series(layout, "mine").patches[1].author
+    assert b"3 insertions(+), 3 deletions(-)" in after["0000-cover-letter.patch"]
+    assert b"Why all this." in after["0000-cover-letter.patch"]
+    again = import_series(layout, tree, "mine", None, reporter)
+    assert again.workspace.tip == made.workspace.tip
+    assert refresh(again.workspace, folder, tree.base, reporter).written == ()
+
+
+@pytest.mark.slow
+def test_a_commit_in_between_changes_numbers_and_no_more(
+    layout: Layout, tree: Tree, folder: Path, reporter: Silent
+) -> None:
+    made = import_series(layout, tree, "mine", None, reporter)
+    place = made.workspace.path
+    second = git(place, "rev-parse", "HEAD").strip()
+    git(place, "reset", "--quiet", "--hard", "HEAD~1")
+    (place / "util" / "other.c").write_text("int more;\n")
+    git(place, "commit", "--quiet", "--all", "-m", "util: more")
+    git(place, "cherry-pick", second)
+    before = bytes_of(folder)
+    refresh(made.workspace, folder, tree.base, reporter)
+    after = bytes_of(folder)
+    assert list(after)[1:] == ["0001-first.patch", "0002-util-more.patch", "0003-second.patch"]
+    assert after["0001-first.patch"] == before["0001-first.patch"].replace(b"PATCH 1/2", b"PATCH 1/3")
+    assert after["0003-second.patch"] == before["0002-second.patch"].replace(b"PATCH 2/2", b"PATCH 3/3")
+    assert b"Subject: [PATCH 0/3] Mine\n" in after["0000-cover-letter.patch"]
+    assert b"  util: more\n" in after["0000-cover-letter.patch"]
+
+
+def test_review_tags_go_when_the_diff_does(
+    layout: Layout, tree: Tree, folder: Path, reporter: Silent
+) -> None:
+    review = "Why.\n\nReviewed-by: R <r@example.org>\nSigned-off-by: A <a@example.org>"
+    (folder / "0001-first.patch").write_text(patch(1, 2, change(5), message=review))
+    (folder / "0002-second.patch").write_text(patch(2, 2, change(20), message=review))
+    made = import_series(layout, tree, "mine", None, reporter)
+    place = made.workspace.path
+    text = (place / "os-posix.c").read_text()
+    (place / "os-posix.c").write_text(text.replace("line 21\n", "line 21 too\n"))
+    git(place, "commit", "--quiet", "--all", "--amend", "--no-edit")
+    kept = refresh(made.workspace, folder, tree.base, reporter, keep_tags=True)
+    assert kept.stale == ()
+    (place / "os-posix.c").write_text(text.replace("line 22\n", "line 22 too\n"))
+    git(place, "commit", "--quiet", "--all", "--amend", "--no-edit")
+    done = refresh(made.workspace, folder, tree.base, reporter)
+    (stale,) = done.stale
+    assert (stale.patch, stale.line) == ("os-posix: change number 2", "Reviewed-by: R <r@example.org>")
+    first, second = load_series(layout, "mine").patches
+    assert "Reviewed-by" in first.message
+    assert second.message == "Why.\n\nSigned-off-by: A <a@example.org>"
+    assert "Reviewed-by" not in git(place, "log", "-1", "--format=%B")
+    assert "Reviewed-by" in git(place, "log", "-1", "--format=%B", "HEAD~1")
+    assert git(place, "status", "--porcelain") == ""
+    # A new message alone is no other diff.
+    git(
+        place,
+        "commit",
+        "--quiet",
+        "--amend",
+        "-m",
+        "os-posix: change number 2\n\nReviewed-by: N <n@example.org>",
+    )
+    assert refresh(made.workspace, folder, tree.base, reporter).stale == ()
+
+
+@pytest.mark.slow
+def test_split_takes_files_out(layout: Layout, tree: Tree, folder: Path, reporter: Silent) -> None:
+    both = change(5) + OTHER
+    (folder / "0001-first.patch").write_text(
+        patch(1, 2, both, message="Why.\n\nReviewed-by: R <r@example.org>")
+    )
+    made = import_series(layout, tree, "mine", None, reporter)
+    end = git(made.workspace.path, "rev-parse", "HEAD^{tree}")
+    for patterns, said in ((["nothing*"], "matches none"), (["*"], "matches all")):
+        with pytest.raises(AuthoringError) as refused:
+            split(made.workspace, tree.base, 1, patterns, "x")
+        assert said in refused.value.cause
+    with pytest.raises(AuthoringError, match="no patch 3"):
+        split(made.workspace, tree.base, 3, ["*"], "x")
+    split(made.workspace, tree.base, 1, ["util/*"], "util: more")
+    assert git(made.workspace.path, "rev-parse", "HEAD^{tree}") == end
+    assert git(made.workspace.path, "status", "--porcelain") == ""
+    done = refresh(made.workspace, folder, tree.base, reporter)
+    first, second, third = load_series(layout, "mine").patches
+    assert (first.subject, first.paths) == ("util: more", ("util/other.c",))
+    assert (second.subject, second.paths) == ("os-posix: change number 1", ("os-posix.c",))
+    assert third.file == "0003-second.patch"
+    assert [stale.line for stale in done.stale] == ["Reviewed-by: R <r@example.org>"]
+
+
+@pytest.mark.slow
+def test_work_is_not_lost(layout: Layout, tree: Tree, folder: Path, reporter: Silent) -> None:
+    made = import_series(layout, tree, "mine", None, reporter)
+    place = made.workspace.path
+    (place / "util" / "other.c").write_text("int more;\n")
+    assert import_series(layout, tree, "mine", None, reporter).workspace == made.workspace
+    with pytest.raises(TreeError, match="not committed"):
+        import_series(layout, tree, "mine", None, reporter, discard=True)
+    git(place, "commit", "--quiet", "--all", "-m", "util: more")
+    mine = git(place, "rev-parse", "HEAD").strip()
+    with pytest.raises(AuthoringError, match="not in the patches"):
+        import_series(layout, tree, "mine", None, reporter)
+    import_series(layout, tree, "mine", None, reporter, discard=True)
+    assert git(place, "rev-parse", "HEAD").strip() != mine
+    assert mine in git(place, "for-each-ref", "refs/harness/kept/mine")
+
+
+@pytest.mark.slow
+def test_the_middle_of_a_rebase_and_empty_commits_are_refused(
+    layout: Layout, tree: Tree, folder: Path, reporter: Silent
+) -> None:
+    made = import_series(layout, tree, "mine", None, reporter)
+    place = made.workspace.path
+    git(place, "commit", "--quiet", "--allow-empty", "-m", "nothing")
+    with pytest.raises(AuthoringError, match="changes no file"):
+        refresh(made.workspace, folder, tree.base, reporter)
+    git(place, "reset", "--quiet", "--hard", "HEAD~1")
+    git(place, "-c", "sequence.editor=sed -i s/^pick/edit/", "rebase", "-i", "HEAD~2")
+    with pytest.raises(AuthoringError, match="in the middle of a rebase"):
+        refresh(made.workspace, folder, tree.base, reporter)
+    git(place, "rebase", "--abort")
+    git(place, "checkout", "--quiet", "--detach")
+    with pytest.raises(AuthoringError, match="not on its branch"):
+        refresh(made.workspace, folder, tree.base, reporter)
+
+
+@pytest.mark.slow
+def test_new_series_from_nothing(layout: Layout, tree: Tree, reporter: Silent) -> None:
+    made = new_series(layout, tree, "fresh", "A fresh start")
+    with pytest.raises(AuthoringError, match="has no commit"):
+        refresh(made.workspace, made.folder, tree.base, reporter)
+    (made.workspace.path / "util" / "new.c").write_text("int n;\n")
+    git(made.workspace.path, "add", "util/new.c")
+    git(made.workspace.path, "commit", "--quiet", "-m", "util: new file\n\nWhy.")
+    done = refresh(made.workspace, made.folder, tree.base, reporter)
+    assert done.written == ("0001-util-new-file.patch",)
+    series = load_series(layout, "fresh")
+    assert (series.title, series.pins) == ("A fresh start", ("tiny",))
+    assert b"Subject: [PATCH] util: new file\n" in series.patches[0].data
+    with pytest.raises(AuthoringError, match="is there already"):
+        new_series(layout, tree, "fresh", "")
+
+
+@pytest.mark.slow
+def test_a_mailbox_becomes_a_series(
+    layout: Layout, tree: Tree, folder: Path, reporter: Silent, tmp_path: Path
+) -> None:
+    mails = [
+        path.read_text().replace("[PATCH ", "[RFC PATCH for-8.0 v3 ")
+        for path in sorted(folder.glob("*.patch"))
+    ]
+    box = tmp_path / "thread.mbox"
+    box.write_text("".join(f"{mail}\n" for mail in mails))
+    made = import_series(layout, tree, "theirs", read_input(layout, str(box)), reporter)
+    series = load_series(layout, "theirs")
+    assert [one.file for one in series.patches] == [
+        "0001-os-posix-change-number-1.patch",
+        "0002-os-posix-change-number-2.patch",
+    ]
+    assert (series.title, series.metadata.version) == ("Mine", 3)
+    assert series.metadata.subject_prefix == "RFC PATCH for-8.0"
+    assert refresh(made.workspace, made.folder, tree.base, reporter).written == ()
+    with pytest.raises(AuthoringError, match="holds patches already"):
+        import_series(layout, tree, "theirs", read_input(layout, str(box)), reporter)
+    box.write_text(mails[0] + "\n" + mails[2] + "\n")
+    with pytest.raises(AuthoringError, match="patches 1 of 2 are missing"):
+        import_series(layout, tree, "half", read_input(layout, str(box)), reporter)

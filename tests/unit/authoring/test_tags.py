@@ -1,0 +1,156 @@
+"""Review tags: who gave them, to which diff, and what becomes of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness.authoring import (
+    apply_tags,
+    collect,
+    import_series,
+    look,
+    previous_version,
+    refresh,
+    reroll,
+    versions,
+)
+from harness.authoring.refresh import read_old
+from harness.authoring.tags import read_records
+from harness.errors import AuthoringError, OptionError
+from harness.layout import Layout
+from harness.progress import Silent
+from harness.series import load_series, read_input
+from harness.tree import Tree
+from harness.tree.git import Git
+from tests.unit.authoring.conftest import git
+
+REPLY = """\
+From 1 Mon Sep 17 00:00:00 2001
+From: {sender}
+Date: Wed, 21 Dec 2022 12:00:00 +0100
+Subject: Re: [PATCH {number}/2] os-posix
+Message-Id: <reply-{key}@example.org>
+In-Reply-To: <{to}@example.org>
+
+On Tuesday, J wrote:
+> Signed-off-by: J\u00fcrgen M\u00fcller <jm@example.org>
+> Acked-by: Quoted <q@example.org>
+
+{text}
+
+"""
+
+
+def thread(layout: Layout, folder: Path, place: Path, *replies: tuple[str, str, str]) -> Path:
+    """A mailbox of the series in ``folder`` and of replies: (answered mail's number, sender, text)."""
+    mails = []
+    for path in sorted(folder.glob("*.patch")):
+        number = int(path.name[:4])
+        follows = "" if number == 0 else "In-Reply-To: <m0@example.org>\n"
+        head, _, body = path.read_text().partition("\nSubject:")
+        mails.append(f"{head}\nMessage-Id: <m{number}@example.org>\n{follows}Subject:{body}\n")
+    for key, (number, sender, text) in enumerate(replies):
+        mails.append(REPLY.format(number=number, sender=sender, text=text, key=key, to=f"m{number}"))
+    box = place / "thread.mbox"
+    box.write_text("".join(mails))
+    return box
+
+
+def test_tags_are_collected_with_reasons_and_applied_on_request(
+    layout: Layout, tree: Tree, folder: Path, reporter: Silent, tmp_path: Path
+) -> None:
+    box = thread(
+        layout,
+        folder,
+        tmp_path,
+        ("1", "Rosa <r@example.org>", "Nice.\n\nReviewed-by: Rosa <r@example.org>"),
+        ("2", "Rosa <r@example.org>", "Acked-by: Boss <boss@example.org>"),
+        ("0", "Tim <t@example.org>", "Tested-by: Tim <t@example.org>"),
+    )
+    bare, before = Git(repository=tree.path), {p.name: p.read_bytes() for p in folder.iterdir()}
+    found = collect(bare, read_old(folder), read_input(layout, str(box)))
+    assert {p.name: p.read_bytes() for p in folder.iterdir()} == before, "collecting changed something"
+    told = {(tag.patch[-1], tag.line): tag.problem for tag in found}
+    assert told == {
+        ("1", "Reviewed-by: Rosa <r@example.org>"): "",
+        ("1", "Tested-by: Tim <t@example.org>"): "",
+        ("2", "Tested-by: Tim <t@example.org>"): "",
+        ("2", "Acked-by: Boss <boss@example.org>"): (
+            "it was sent by Rosa <r@example.org>, not by whom it names: ask them"
+        ),
+    }
+    done = apply_tags(bare, folder, read_old(folder), found)
+    assert len(done) == 3
+    first, second = load_series(layout, "mine").patches
+    own = "Signed-off-by: J\u00fcrgen M\u00fcller <jm@example.org>"
+    tags = "\n".join((own, "Reviewed-by: Rosa <r@example.org>", "Tested-by: Tim <t@example.org>"))
+    assert first.message == f"Because of \u00e4.\n\n{tags}"
+    assert second.message.endswith(f"{own}\nTested-by: Tim <t@example.org>")
+    assert read_records(folder)[0].message_id == "reply-0@example.org"
+    again = collect(bare, read_old(folder), read_input(layout, str(box)))
+    assert {tag.problem for tag in again} == {
+        "it is there already",
+        "it was sent by Rosa <r@example.org>, not by whom it names: ask them",
+    }
+    assert apply_tags(bare, folder, read_old(folder), again) == ()
+    # The record outlives the file: a changed diff loses the tag even if no file tells of it any more.
+    made = import_series(layout, tree, "mine", None, reporter)
+    (made.workspace.path / "util" / "other.c").write_text("int more;\n")
+    git(made.workspace.path, "commit", "--quiet", "--all", "--amend", "--no-edit")
+    assert len(refresh(made.workspace, folder, tree.base, reporter).stale) == 1
+
+
+@pytest.mark.slow
+def test_a_tag_for_what_was_changed_meanwhile_is_not_added(
+    layout: Layout, tree: Tree, folder: Path, tmp_path: Path
+) -> None:
+    box = thread(
+        layout, folder, tmp_path, ("1", "R <r@example.org>", "Reviewed-by: R <r@example.org>\nReviewed-by: R")
+    )
+    first = folder / "0001-first.patch"
+    first.write_text(first.read_text().replace("+new\n", "+newer\n"))
+    found = collect(Git(repository=tree.path), read_old(folder), read_input(layout, str(box)))
+    assert found[0].problem == "the diff has changed since it was given: ask for it again"
+    assert all(tag.problem for tag in found)
+    first.unlink()
+    (gone, *_) = collect(Git(repository=tree.path), read_old(folder), read_input(layout, str(box)))
+    assert gone.problem == "the series has no patch of this subject any more"
+
+
+@pytest.mark.slow
+def test_versions_are_put_away_whole(
+    layout: Layout, tree: Tree, folder: Path, reporter: Silent, tmp_path: Path
+) -> None:
+    assert previous_version(folder) is None
+    outgoing = tmp_path / "mine-v1"
+    outgoing.mkdir()
+    (outgoing / "sent.toml").write_text('[message-ids]\n"0001" = "x@example.org"\n')
+    before = {path.name: path.read_bytes() for path in folder.glob("*.patch")}
+    done = reroll(folder, outgoing)
+    assert done.version == 2
+    assert {path.name: path.read_bytes() for path in done.kept.glob("*.patch")} == before
+    assert (done.kept / "sent.toml").is_file()
+    text = (folder / "series.toml").read_text()
+    assert text == '# kept\ntitle = "Mine"\npins = ["tiny"]\nversion = 2\n\n[without]\n"a@b.org" = "gone"\n'
+    assert previous_version(folder) == done.kept
+    assert list(versions(folder)) == [1]
+    made = import_series(layout, tree, "mine", None, reporter)
+    (made.workspace.path / "util" / "other.c").write_text("int more;\n")
+    git(made.workspace.path, "commit", "--quiet", "--all", "--amend", "-m", "os-posix: change number 2")
+    refresh(made.workspace, folder, tree.base, reporter)
+    assert b"[PATCH v2 1/2]" in (folder / "0001-first.patch").read_bytes()
+    status = look(layout, tree, folder)
+    assert [row.since for row in status.rows] == ["same", "changed"]
+    assert status.kept_versions == (1,)
+    assert not status.needs_refresh
+    (folder / "series.toml").write_text(text.replace("version = 2", "version = 1"))
+    with pytest.raises(AuthoringError, match="put away before"):
+        reroll(folder, outgoing)
+
+
+def test_a_bad_record_is_refused(folder: Path) -> None:
+    (folder / "tags.toml").write_text("[[tag]]\npatch = 3\n")
+    with pytest.raises(OptionError, match=r"tags\.toml cannot be read"):
+        read_records(folder)

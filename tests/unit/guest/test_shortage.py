@@ -1,0 +1,56 @@
+"""A machine that runs out of memory while a guest takes its own: the guest goes, with the reason."""
+
+import threading
+
+import pytest
+
+from harness.errors import GuestError
+from harness.guest import shortage, start
+from harness.guest.shortage import end_in_shortage
+
+from .support import fake_guest, is_gone
+from .test_console import linux
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    monkeypatch.setattr(shortage, "LOOK_EVERY_S", 0.01)
+
+
+def failure(guest, folder) -> GuestError:
+    with pytest.raises(GuestError) as caught, start(guest, log=folder / "log", timeout_s=10):
+        pass
+    return caught.value
+
+
+def test_a_guest_that_fills_its_memory_is_ended_with_its_last_report(tmp_path, monkeypatch):
+    said = tmp_path / "log.console"
+    monkeypatch.setattr(
+        shortage, "available_mib", lambda: 100 if said.exists() and b"100 of" in said.read_bytes() else 4096
+    )
+    error = failure(linux(tmp_path, "stuck"), tmp_path)
+    assert error.cause == "the guest was ended because only 100 MiB of the machine's memory were left"
+    assert error.details[-1] == "harness: touched 100 of 200 MiB"
+
+
+def test_a_guest_whose_memory_qemu_allocates_is_ended_too(tmp_path, monkeypatch):
+    monkeypatch.setattr(shortage, "available_mib", lambda: 255)
+    assert "only 255 MiB" in failure(fake_guest(tmp_path, "silent"), tmp_path).cause
+
+
+def test_with_enough_memory_other_errors_stay_what_they_are(tmp_path, monkeypatch):
+    monkeypatch.setattr(shortage, "available_mib", lambda: 256)
+    assert "bad luck" in failure(fake_guest(tmp_path, "die"), tmp_path).cause
+
+
+def test_nobody_looks_any_more_when_the_guest_is_ready(tmp_path, monkeypatch):
+    room = [4096]
+    monkeypatch.setattr(shortage, "available_mib", lambda: room[0])
+    with start(fake_guest(tmp_path), log=tmp_path / "log", timeout_s=10) as machine:
+        room[0] = 0
+        assert not machine.child.has_ended(0.1)
+        assert "memory-shortage" not in {thread.name for thread in threading.enumerate()}
+        with end_in_shortage(machine.child) as watch:
+            assert machine.child.has_ended(10)
+        assert "only 0 MiB" in watch.reason
+    assert is_gone(machine.pid)

@@ -1,0 +1,209 @@
+"""tests/guest/measure.c, compiled for this machine and run on a stand-in for QEMU."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import struct
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from harness.properties import bpf
+from harness.properties.bpf import ALLOW, AUDIT_ARCH, ERRNO, KILL_PROCESS, LD_ABS, RET_K, Call, Insn
+from harness.teardown.records import Console, Record
+
+from ..guest.support import fake_binary
+
+SOURCES = Path(__file__).resolve().parents[2] / "guest"
+STRICT = ("gcc", "-std=gnu11", "-O1", "-Wall", "-Wextra", "-Werror")
+pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="needs gcc")
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    built = tmp_path_factory.mktemp("measure") / "measure"
+    sources = [SOURCES / name for name in ("measure.c", "property.c", "filter.c")]
+    subprocess.run([*STRICT, "-o", built, *sources], check=True)
+    return built
+
+
+@pytest.fixture
+def measure(program: Path, tmp_path: Path):
+    def run(*words: str | Path) -> Record:
+        environment = {**os.environ, "TMPDIR": str(tmp_path)}
+        ended = subprocess.run([program, *words], capture_output=True, check=True, env=environment)
+        (record,) = Console().feed(ended.stdout)
+        return record
+
+    return run
+
+
+def sample(measure, folder: Path, mode: str, *, trigger: str = "sigterm", limit_s: int = 5, mib: int = 1):
+    words = (fake_binary(folder), "-chardev", "socket,id=qmp,fd=3", "-fake", mode)
+    return measure("sample", "3", trigger, "4k", str(mib), str(limit_s), "--", *words)
+
+
+def test_what_cannot_start_is_reported(measure, program: Path) -> None:
+    record = measure("sample", "3", "sigkill", "4k", "1", "5", "--", "/no/such/qemu")
+    assert record.index == 3
+    assert "QEMU ended while it started" in record.error
+    assert "No such file" in record.error
+    assert subprocess.run([program, "sample"], capture_output=True, check=False).returncode == 2
+
+
+@pytest.mark.parametrize(("trigger", "status"), [("sigterm", 0), ("sigkill", -9), ("quit", 0)])
+def test_without_a_helper_the_memory_is_back_at_exit(measure, tmp_path: Path, trigger: str, status: int):
+    record = sample(measure, tmp_path, "normal", trigger=trigger)
+    assert (record.error, record.exit_status, record.helpers, record.stuck) == ("", status, 0, 0)
+    assert 0 < record.exit_s == record.reclaim_s
+    assert record.populated_mib >= 1
+
+
+@pytest.mark.parametrize(("mode", "helpers"), [("helper:900000", 1), ("late:400000", 0)])
+def test_reclaim_lasts_until_the_last_process_has_gone(measure, tmp_path: Path, mode: str, helpers: int):
+    """Also when it was made after the trigger."""
+    record = sample(measure, tmp_path, mode)
+    assert (record.error, record.helpers, record.stuck) == ("", helpers, 0)
+    assert record.exit_s < 0.3 < record.reclaim_s < 1.0
+
+
+@pytest.mark.parametrize("mode", ["helper:900000000", "late:900000000"])
+def test_what_never_ends_is_killed_and_counted(measure, tmp_path: Path, mode: str) -> None:
+    assert sample(measure, tmp_path, mode, limit_s=1).stuck == 1
+    assert not living(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("mode", "mib", "reason"),
+    [
+        ("stubborn", 1, "QEMU did not end within 1 s of sigterm"),
+        ("silent", 1, "no answer from QEMU's monitor in time; QEMU said: still waiting"),
+        ("helper:900000000", 4096, "of 4096 MiB are resident: guest not populated"),
+    ],
+)
+def test_what_goes_wrong_is_said_and_leaves_no_process(
+    measure, tmp_path: Path, mode: str, mib: int, reason: str
+) -> None:
+    assert reason in sample(measure, tmp_path, mode, limit_s=1, mib=mib).error
+    assert not living(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("mode", "reason"),
+    [
+        ("normal", "0 processes share QEMU's memory, not 1"),
+        ("helper:900000000", "the helper has Name: 'qemu-fake', not 'cleanup/"),
+    ],
+)
+def test_a_property_that_does_not_hold_leaves_no_process(
+    measure, tmp_path: Path, mode: str, reason: str
+) -> None:
+    words = (fake_binary(tmp_path), "-chardev", "socket,id=qmp,fd=3", "-fake", mode)
+    record = measure("property", "clone", "5", "--", *words)
+    assert record.property == "clone"
+    assert reason in record.error
+    assert not living(tmp_path)
+
+
+def living(folder: Path) -> list[str]:
+    """Processes that run something in ``folder``."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            line = entry.read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
+        except OSError:
+            continue
+        if str(folder) in line:
+            found.append(line)
+    return found
+
+
+# ---- filters
+
+CALLS = 500
+MAIN = r"""
+#include "filter.h"
+#include <stdio.h>
+#include <stdlib.h>
+int main(void)
+{
+    static const uint64_t some[6] = { 7, 0x100, 0xffffffff00000003, 4, 5, 6 };
+    uint32_t length;
+    while (fread(&length, sizeof(length), 1, stdin) == 1) {
+        Filters filters = { .count = 1 };
+        filters.filter[0].length = length;
+        filters.filter[0].program = calloc(length, sizeof(struct sock_filter));
+        if (fread(filters.filter[0].program, sizeof(struct sock_filter), length, stdin) != length) {
+            return 1;
+        }
+        for (int nr = 0; nr < %d; nr++) {
+            putchar('0' + filters_allow(&filters, nr, some));
+        }
+        putchar(10);
+    }
+    return 0;
+}
+"""
+
+
+def random_program(draw: random.Random) -> tuple[Insn, ...]:
+    """A valid one: jumps go forward and inside, loads are aligned and inside, the end returns."""
+    length = draw.randint(2, 30)
+    program = []
+    for at in range(length - 1):
+        room = length - 2 - at
+        jumps = (min(room, draw.randint(0, 3)), min(room, draw.randint(0, 3)))
+        k = draw.choice([0, 1, 4, 59, 0x100, 0x7FFFFFFF, 0xFFFFFFFF, draw.randint(0, CALLS)])
+        program.append(
+            draw.choice(
+                [
+                    Insn(LD_ABS, 0, 0, 4 * draw.randint(0, 15)),
+                    Insn(0x00, 0, 0, k),  # a = k
+                    Insn(0x80, 0, 0, 0),  # a = length
+                    Insn(draw.choice([0x02, 0x03, 0x60, 0x61]), 0, 0, draw.randint(0, 15)),  # memory
+                    Insn(draw.choice([0x07, 0x87]), 0, 0, 0),  # x = a, a = x
+                    Insn(draw.choice([0x04, 0x14, 0x24, 0x44, 0x54, 0xA4, 0x84]), 0, 0, k),
+                    Insn(draw.choice([0x0C, 0x1C, 0x2C, 0x4C, 0x5C, 0xAC]), 0, 0, 0),  # with x
+                    Insn(draw.choice([0x64, 0x74]), 0, 0, draw.randint(0, 31)),
+                    Insn(draw.choice([0x15, 0x25, 0x35, 0x45, 0x1D, 0x2D]), *jumps, k),
+                    Insn(0x05, 0, 0, min(room, draw.randint(0, 3))),
+                ]
+            )
+        )
+    if draw.random() < 0.7:  # as real ones: the number decides
+        program[0] = Insn(LD_ABS, 0, 0, 0)
+        program.insert(1, Insn(draw.choice([0x25, 0x35, 0x45]), 0, 1, draw.randint(1, CALLS)))
+        program.insert(2, Insn(RET_K, 0, 0, draw.choice([ALLOW, ERRNO | 1, KILL_PROCESS])))
+    return (*program, Insn(RET_K, 0, 0, draw.choice([ALLOW, ERRNO | 1])))
+
+
+def test_filters_mean_the_same_here_and_there(tmp_path: Path) -> None:
+    arch = AUDIT_ARCH.get(os.uname().machine)
+    if arch is None:
+        pytest.skip("no audit architecture is known for this machine")
+    (tmp_path / "main.c").write_text(MAIN.replace("%d", str(CALLS)), encoding="utf-8")
+    built = tmp_path / "filters"
+    subprocess.run(
+        [*STRICT, "-I", SOURCES, "-o", built, tmp_path / "main.c", SOURCES / "filter.c"], check=True
+    )
+    draw = random.Random(4)  # the same programs each time
+    programs = [bpf.deny({59: 1, 3: 38}), bpf.on_shared_clone(KILL_PROCESS)]
+    programs += [random_program(draw) for _ in range(60)]
+    packed = b"".join(
+        struct.pack("=I", len(program)) + b"".join(struct.pack("=HBBI", *insn) for insn in program)
+        for program in programs
+    )
+    said = subprocess.run([built], input=packed, capture_output=True, check=True).stdout.decode().split()
+    arguments = (7, 0x100, 0xFFFFFFFF00000003, 4, 5, 6)
+    wanted = [
+        "".join(
+            str(int(bpf.verdict([program], Call(number, arch, arguments)) == ALLOW))
+            for number in range(CALLS)
+        )
+        for program in programs
+    ]
+    assert said == wanted
+    assert len(set(wanted)) > 20

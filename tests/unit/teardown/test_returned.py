@@ -1,0 +1,22 @@
+import pytest
+
+from harness.teardown.returned import choose_meter
+
+
+def test_a_group_counts_exactly_and_the_machine_does_not(tmp_path):
+    (tmp_path / "meminfo").write_text("MemFree: 1 kB\nMemAvailable: 2048 kB\n")
+    plain = choose_meter(tmp_path, "ram", tmp_path)
+    assert (plain.name, plain.exact, plain.free_mib()) == ("MemAvailable", False, 2.0)
+    (tmp_path / "memory.current").write_text("3145728\n")
+    meter = choose_meter(tmp_path, "ram", tmp_path)
+    assert (meter.name, meter.exact, meter.free_mib()) == ("memory.current", True, -3.0)
+    (tmp_path / "memory.current").write_text("1048576\n")
+    assert meter.free_mib() == -1.0
+    assert choose_meter(None, "ram", tmp_path).name == "MemAvailable"
+
+
+@pytest.mark.parametrize("backend", ["ram", "memfd", "file"])
+def test_version_1_has_another_name(tmp_path, backend):
+    (tmp_path / "memory.usage_in_bytes").write_text("0\n")
+    assert choose_meter(tmp_path, backend, tmp_path).name == "memory.usage_in_bytes"
+    assert choose_meter(tmp_path, "hugetlb", tmp_path).name == "HugePages_Free"
