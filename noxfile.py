@@ -107,6 +107,12 @@ def teardown(session: nox.Session) -> None:
 
 
 @shared
+def report(session: nox.Session) -> None:
+    """Make report.html, report.md and teardown.xml anew from the last run, or from a stored one."""
+    harness(session, "report")
+
+
+@shared
 def cycles(session: nox.Session) -> None:
     """Start and end QEMU at random moments and look what stays: nox -s cycles -- -Dcycles=500 -Dseed=1."""
     harness(session, "cycles")

@@ -141,6 +141,20 @@ class PropertyError(HarnessError):
     summary = "a property is not what it is expected to be"
 
 
+class GateError(HarnessError):
+    """The figures of a run do not meet what is demanded of them."""
+
+    code = 18
+    summary = "a gate was not passed"
+
+
+class CalibrationError(HarnessError):
+    """The statistics call too many differences where there are none, or overlook one that is there."""
+
+    code = 19
+    summary = "the statistics are not calibrated"
+
+
 class AuthoringError(HarnessError):
     """Patch files and the branch of a series could not be brought together."""
 

@@ -7,14 +7,15 @@ in a module here, an entry of ``STAGES`` and, where it takes arguments beside op
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 from harness.commands.making import BINARY, build, clean, doctor, fetch, tree, which
 from harness.commands.request import BINARIES, Argument, Request, number
-from harness.commands.running import cycles, guest, properties, teardown
+from harness.commands.running import cycles, guest, properties, report, teardown
 
 STAGES: dict[str, Callable[[Request], int]] = {
     function.__name__: function
-    for function in (doctor, fetch, tree, build, which, guest, teardown, cycles, properties, clean)
+    for function in (doctor, fetch, tree, build, which, guest, teardown, report, cycles, properties, clean)
 }
 UNGUARDED = ("which",)
 
@@ -27,7 +28,21 @@ ARGUMENTS: dict[str, tuple[Argument, ...]] = {
     "teardown": (
         BINARIES,
         (("--no-build",), {"action": "store_true", "help": "build nothing: time just those of --binary"}),
+        (
+            ("--compare",),
+            {
+                "nargs": "+",
+                "type": Path,
+                "metavar": "FILE",
+                "help": "run nothing: compare the stored run in FILE with the last one, or a second FILE",
+            },
+        ),
+        (
+            ("--save-ratios",),
+            {"type": Path, "metavar": "FILE", "help": "keep the ratios, for gates of kind recorded"},
+        ),
     ),
+    "report": ((("file",), {"nargs": "?", "type": Path, "help": "a stored run (default: the last one)"}),),
     "cycles": (
         BINARIES,
         (("--only",), {"type": number, "metavar": "NUMBER", "help": "run just this cycle of the plan"}),

@@ -47,10 +47,15 @@ def teardown(request: Request) -> int:
     from harness.guest import check_targets
     from harness.pipeline import build_all, build_carriers, check_request
     from harness.report import check_results, record_teardown, render_table, teardown_file
+    from harness.report.gates import check_gates, read_gates
+    from harness.report.publish import publish
+    from harness.report.ratios import save_ratios
     from harness.teardown import apply_preset, refuse_hosts, refuse_timing, subjects_of
 
     options, layout, reporter = apply_preset(request.options()), request.layout, request.reporter
-    others = _named(request, options)
+    if request.arguments.compare:
+        return _compare(request)
+    gates, others = read_gates(options.gate, layout.root), _named(request, options)
     builds_too = not request.arguments.no_build
     if builds_too:
         check_request(layout, options)
@@ -69,11 +74,41 @@ def teardown(request: Request) -> int:
             subjects = (*subjects_of(builds, prepared.pin.async_teardown), *others)
         with hold(layout.measuring_lock, "the right to time guests on this machine", reporter):
             results = record_teardown(
-                layout, timed, subjects, reporter, command=request.command, carriers=carriers
+                layout, timed, subjects, reporter, command=request.command, gates=gates, carriers=carriers
             )
+        with reporter.step("report"):
+            files = publish(layout, results)
     Output().print(render_table(results))
     say(f"\nresults: {teardown_file(layout)}")
+    say(f"report: {' '.join(map(str, files))}")
+    if request.arguments.save_ratios:
+        save_ratios(request.arguments.save_ratios, results)
     check_results(layout, results)
+    check_gates(layout, results)
+    return 0
+
+
+def _compare(request: Request) -> int:
+    """Two stored runs side by side; nothing is run."""
+    from harness.report import read_teardown, teardown_file
+    from harness.report.comparing import compare_runs, render_changes
+
+    names = request.arguments.compare
+    if len(names) > 2:
+        raise OptionError("--compare takes one stored run, or two", "name the older one first")
+    old, new = read_teardown(names[0]), read_teardown([*names, teardown_file(request.layout)][1])
+    Output().print(render_changes(old, new, compare_runs(old, new)))
+    return 0
+
+
+def report(request: Request) -> int:
+    """Make report.html, report.md and teardown.xml anew from a stored run: qemu-harness report [FILE]."""
+    from harness.report import read_teardown, teardown_file
+    from harness.report.publish import publish
+
+    layout = request.layout
+    for file in publish(layout, read_teardown(request.arguments.file or teardown_file(layout))):
+        say(file)
     return 0
 
 

@@ -6,11 +6,11 @@ NONE = "\N{EN DASH}"
 
 
 def format_seconds(seconds: float | None) -> str:
-    """Three significant digits, in ms below one second."""
+    """Three significant digits, in ms below one second and never finer than a microsecond."""
     if seconds is None:
         return NONE
     value, unit = (seconds, "s") if abs(seconds) >= 0.9995 else (seconds * 1000, "ms")
-    digits = 0 if abs(value) >= 99.95 else 1 if abs(value) >= 9.995 else 2
+    digits = 0 if abs(value) >= 99.95 else 1 if abs(value) >= 9.995 else 2 if abs(value) >= 0.0995 else 3
     return f"{value:.{digits}f} {unit}"
 
 

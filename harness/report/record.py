@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from harness.build.programs import build_programs
 from harness.errors import HarnessError, TeardownError
 from harness.jsonfile import write_json
@@ -16,6 +18,7 @@ from harness.layout import Layout
 from harness.options import Options, choose_seed
 from harness.progress import Reporter, Step
 from harness.report.command import with_words
+from harness.report.gates import Gates, judge_gates
 from harness.report.host import host_facts
 from harness.report.live import live_table, round_line
 from harness.report.model import AccelFacts, TeardownResults
@@ -50,6 +53,7 @@ def record_teardown(
     reporter: Reporter,
     *,
     command: str,
+    gates: Gates | None = None,
     carriers: Sequence[tuple[Host, Path]] = (),
 ) -> TeardownResults:
     """Time ``subjects`` and write teardown.json: every ten seconds, at the end, and when interrupted.
@@ -136,6 +140,8 @@ def record_teardown(
             write_json(teardown_file(layout), results(rows, complete=False))
         raise
     finished = results(samples, complete=True, took=took)
+    if gates is not None:
+        finished = msgspec.structs.replace(finished, gates=judge_gates(finished, gates))
     write_json(teardown_file(layout), finished)
     return finished
 

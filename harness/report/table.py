@@ -178,11 +178,18 @@ def _remarks(results: TeardownResults) -> Iterable[RenderableType]:
 
 
 def _places(rows: Sequence[Sample]) -> dict[tuple[object, ...], list[Sample]]:
-    """Rows by place: by target, then size, in the order in which they first occur."""
+    """Rows by place: x86_64 before s390x, small sizes before large ones."""
     places: dict[tuple[object, ...], list[Sample]] = {}
-    for row in sorted(rows, key=lambda row: (row.round, row.index)):
+    targets = list(
+        dict.fromkeys(row.target for row in sorted(rows, key=lambda row: row.target, reverse=True))
+    )
+    for row in sorted(rows, key=lambda row: (targets.index(row.target), *_order(row), row.round)):
         places.setdefault(tuple(getattr(row, field) for field in MATRIX_FIELDS), []).append(row)
     return places
+
+
+def _order(row: Sample) -> tuple[object, ...]:
+    return row.host, row.backend, row.pages, row.payload, row.memory_mib, row.trigger
 
 
 def _key(row: Comparison, variant: str, latency: str) -> tuple[object, ...]:

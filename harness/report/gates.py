@@ -1,0 +1,215 @@
+"""Gates: what is demanded of the figures of a run, and whether they meet it.
+
+A gate fails when the data rule it out: when the whole 95 % interval lies beyond the limit. When the figure
+itself is beyond and the interval is not, it is ``undecided``, which is told and is no error: on a noisy
+machine a gate must not fail by chance. Limits are ratios and never times, so that they hold on any machine.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from harness.errors import GateError, OptionError
+from harness.layout import Layout
+from harness.options import format_size, parse_size
+from harness.report.figures import format_ratio, format_slope
+from harness.report.headline import describe
+from harness.report.model import GateResult, TeardownResults
+from harness.report.ratios import Ratio, read_ratios
+from harness.teardown.model import MATRIX_FIELDS, SERIES_FIELDS
+from harness.teardown.statistics import by_place, median, ratio_interval, values_of
+
+DEFAULT = Path(__file__).with_name("gates.toml")
+SHOWN = 10
+
+
+class Gate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One ``[[gate]]`` of a file; docs/measuring.md explains the fields."""
+
+    name: str
+    kind: Literal["ratio", "slope", "verdict", "recorded"]
+    latency: Literal["exit", "reclaim", "restart"] = "exit"
+    variant: str = "patched"
+    reference: str = "base"
+    reference_latency: Literal["", "exit", "reclaim", "restart"] = ""
+    size: str = "every"
+    at_most: float = 1.0
+    verdicts: tuple[str, ...] = ("better", "same")
+    file: str = ""
+
+
+class Gates(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A file of gates. ``recorded`` are the ratios that gates of that kind compare with, by file name."""
+
+    gate: tuple[Gate, ...]
+    recorded: dict[str, tuple[Ratio, ...]] = {}
+
+
+def read_gates(name: str, root: Path) -> Gates:
+    """The gates of the file ``name`` (relative to ``root``); those of the harness when it is empty.
+
+    Raises OptionError: not there, no TOML, unknown fields or values.
+    """
+    path = root / name if name else DEFAULT
+    try:
+        gates = msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), Gates)
+        for gate in gates.gate:
+            if gate.size not in ("every", "largest"):
+                parse_size(gate.size)
+        recorded = {
+            gate.file: read_ratios(path.parent / gate.file) for gate in gates.gate if gate.kind == "recorded"
+        }
+    except (OSError, UnicodeDecodeError) as error:
+        raise OptionError(f"-Dgate: {path} cannot be read: {error}", "check the path") from error
+    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+        raise OptionError(
+            f"-Dgate: {path} is no file of gates: {error}", "docs/measuring.md lists the fields"
+        ) from error
+    return msgspec.structs.replace(gates, recorded=recorded)
+
+
+def judge_gates(results: TeardownResults, gates: Gates) -> tuple[GateResult, ...]:
+    """What each gate says of ``results``, place by place. A gate that has nothing to look at is skipped."""
+    found: list[GateResult] = []
+    for gate in gates.gate:
+        mine = list(_KINDS[gate.kind](results, gate, gates))
+        found += mine or [
+            GateResult(
+                gate=gate.name,
+                place="",
+                outcome="skip",
+                reason=f"the run has no {gate.latency} of {gate.variant} and {gate.reference} to look at",
+            )
+        ]
+    return tuple(found)
+
+
+def check_gates(layout: Layout, results: TeardownResults) -> None:
+    """Raise GateError when a gate failed."""
+    failed = [gate for gate in results.gates if gate.outcome == "fail"]
+    if failed:
+        raise GateError(
+            f"{len(failed)} of {sum(gate.outcome != 'skip' for gate in results.gates)} gates failed",
+            "look at the report; a machine that is busy with something else gives other figures",
+            details=tuple(f"{gate.gate}: {gate.place}: {gate.reason}" for gate in failed[:SHOWN]),
+            log=layout.results / "teardown.json",
+        )
+
+
+def _ratio(results: TeardownResults, gate: Gate, _: Gates) -> Iterable[GateResult]:
+    kind = "restart" if gate.latency == "restart" else "teardown"
+    places = by_place(results.rows, kind)
+    largest = max((place[MATRIX_FIELDS.index("memory_mib")] for place in places), default=0)
+    for place, sides in places.items():
+        memory = place[MATRIX_FIELDS.index("memory_mib")]
+        wanted = {"every": memory, "largest": largest}.get(gate.size) or parse_size(gate.size)
+        if memory != wanted:
+            continue
+        ours = values_of(sides.get(gate.variant, ()), gate.latency)
+        theirs = values_of(sides.get(gate.reference, ()), gate.reference_latency or gate.latency)
+        mine, reference = median(ours), median(theirs)
+        if mine is None or not reference:
+            continue
+        low, high = ratio_interval(ours, theirs)
+        yield _limited(gate, place_words(place), mine / reference, (low, high), gate.at_most)
+
+
+def _slope(results: TeardownResults, gate: Gate, _: Gates) -> Iterable[GateResult]:
+    """``at_most``: the share of the reference's slope that counts as none."""
+    mine = {_series(each): each for each in results.slopes if _is(each, gate, gate.variant)}
+    for theirs in (each for each in results.slopes if _is(each, gate, gate.reference)):
+        ours = mine.get(_series(theirs))
+        if ours is None:
+            continue
+        limit = gate.at_most * abs(theirs.ms_per_gib)
+        low, high = ours.low, ours.high
+        outcome = "pass" if low <= limit and high >= -limit else "fail"
+        yield GateResult(
+            gate=gate.name,
+            place=describe(results, _series(theirs)),
+            outcome=outcome,
+            figure=ours.ms_per_gib,
+            low=low,
+            high=high,
+            limit=limit,
+            reason=""
+            if outcome == "pass"
+            else f"{format_slope(ours.ms_per_gib)} ms/GiB, interval {format_slope(low)} to"
+            f" {format_slope(high)}, is not within {format_slope(limit)} of nought",
+        )
+
+
+def _verdict(results: TeardownResults, gate: Gate, _: Gates) -> Iterable[GateResult]:
+    for row in results.comparisons:
+        if (row.variant, row.reference, row.latency) != (gate.variant, gate.reference, gate.latency):
+            continue
+        outcome = "pass" if row.verdict in gate.verdicts else "fail"
+        if row.verdict == "not enough data":
+            outcome = "undecided"
+        yield GateResult(
+            gate=gate.name,
+            place=place_words(tuple(getattr(row, field) for field in MATRIX_FIELDS)),
+            outcome=outcome,
+            figure=row.ratio,
+            low=row.ratio_low,
+            high=row.ratio_high,
+            reason="" if outcome == "pass" else f"{row.verdict}, ratio {format_ratio(row.ratio)}",
+        )
+
+
+def _recorded(results: TeardownResults, gate: Gate, gates: Gates) -> Iterable[GateResult]:
+    """``at_most``: how many times the recorded ratio."""
+    known = {each.key: each.ratio for each in gates.recorded.get(gate.file, ())}
+    for row in results.comparisons:
+        before = known.get(Ratio.of(row, 0.0).key)
+        if before is not None and row.latency == gate.latency and row.ratio is not None:
+            place = place_words(tuple(getattr(row, field) for field in MATRIX_FIELDS))
+            interval = (row.ratio_low, row.ratio_high)
+            yield _limited(gate, f"{row.variant} {place}", row.ratio, interval, before * gate.at_most)
+
+
+_KINDS = {"ratio": _ratio, "slope": _slope, "verdict": _verdict, "recorded": _recorded}
+
+
+def _limited(
+    gate: Gate, place: str, figure: float, interval: tuple[float | None, float | None], limit: float
+) -> GateResult:
+    low, high = interval
+    outcome = "pass" if figure <= limit else "fail" if low is not None and low > limit else "undecided"
+    reach = f", interval {format_ratio(low)} to {format_ratio(high)}" if low is not None else ""
+    return GateResult(
+        gate=gate.name,
+        place=place,
+        outcome=outcome,
+        figure=figure,
+        low=low,
+        high=high,
+        limit=limit,
+        reason="" if outcome == "pass" else f"{format_ratio(figure)}{reach}, above {format_ratio(limit)}",
+    )
+
+
+def place_words(place: Sequence[object]) -> str:
+    """A place of the matrix in words: all that tells it from others."""
+    named = dict(zip(MATRIX_FIELDS, place, strict=True))
+    return " ".join(
+        (
+            str(named["target"]).removesuffix("-softmmu"),
+            *(() if named["host"] == "native" else (f"on {named['host']}",)),
+            format_size(int(str(named["memory_mib"]))),
+            *(str(named[field]) for field in ("backend", "pages", "payload", "trigger")),
+        )
+    )
+
+
+def _series(slope: object) -> tuple[str, ...]:
+    return tuple(getattr(slope, field) for field in SERIES_FIELDS)
+
+
+def _is(slope: object, gate: Gate, variant: str) -> bool:
+    return (getattr(slope, "variant", ""), getattr(slope, "latency", "")) == (variant, gate.latency)

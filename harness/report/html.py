@@ -1,0 +1,170 @@
+"""``report.html``: one file with everything in it, made from the results and from nothing else."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import jinja2
+import msgspec
+from markupsafe import Markup
+
+from harness.errors import StorageError
+from harness.layout import Layout
+from harness.options import format_size
+from harness.properties import ROWS, worst
+from harness.report.figures import format_ratio, format_seconds, format_slope
+from harness.report.gates import place_words
+from harness.report.headline import describe, extrapolations, floor_lines, headline, load_line
+from harness.report.model import TeardownResults
+from harness.report.plots import Plot, distribution_plots, latency_plots, restart_plots
+from harness.report.properties import PropertiesResults, properties_file
+from harness.teardown import Comparison
+from harness.teardown.model import MATRIX_FIELDS, SERIES_FIELDS
+
+TEMPLATES = Path(__file__).with_name("templates")
+Rows = list[tuple[str, ...]]
+
+
+def report_page(
+    results: TeardownResults, *, properties: PropertiesResults | None, logs: Sequence[str]
+) -> str:
+    """The page. ``logs`` are paths of files, relative to the page."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["plot"] = lambda plot: Markup(plot.svg)  # noqa: S704 - made here, from figures
+    figures: tuple[tuple[str, str, tuple[Plot, ...]], ...] = (
+        ("latency", "Exit and reclaim against memory", latency_plots(results)),
+        ("restart", "Restart: what users wait for", restart_plots(results)),
+        ("distribution", "Every sample at the largest size", distribution_plots(results)),
+    )
+    return environment.get_template("report.html.j2").render(
+        results=results,
+        rounds=max((row.round for row in results.rows), default=0),
+        headline=headline(results),
+        extrapolations=extrapolations(results),
+        notes=[line for line in (*floor_lines(results), load_line(results)) if line],
+        figures=figures,
+        comparisons=_comparisons(results),
+        slopes=_slopes(results),
+        bad=_bad(results),
+        gates=[gate for gate in results.gates if gate.outcome != "skip"],
+        properties=_properties(properties) if properties else None,
+        host=_host(results),
+        logs=logs,
+    )
+
+
+def write_page(layout: Layout, results: TeardownResults, path: Path) -> None:
+    """Write the page to ``path``, with the properties that were checked last. Raises StorageError."""
+    file = properties_file(layout)
+    properties = None
+    if file.is_file():
+        try:
+            properties = msgspec.json.decode(file.read_bytes(), type=PropertiesResults)
+        except (OSError, msgspec.MsgspecError):
+            properties = None  # of another version: the page says that there are none
+    logs = [layout.logs / "avocado.log", layout.results / "teardown.json", layout.results / "teardown.xml"]
+    logs += sorted(layout.logs.glob("emulated-*")) if results.emulated else []
+    found = [os.path.relpath(log, path.parent) for log in logs if log.is_file()]
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(report_page(results, properties=properties, logs=found), encoding="utf-8")
+    except OSError as error:
+        raise StorageError(f"cannot write {path}: {error}", "free some disk space") from error
+
+
+def _comparisons(results: TeardownResults) -> Rows:
+    return [
+        (
+            place_words(tuple(getattr(row, field) for field in MATRIX_FIELDS)),
+            row.latency,
+            row.variant,
+            f"{format_seconds(row.variant_s)} ± {format_seconds(row.variant_mad_s)}",
+            row.reference,
+            f"{format_seconds(row.reference_s)} ± {format_seconds(row.reference_mad_s)}",
+            format_ratio(row.ratio),
+            _interval(row),
+            f"{row.samples} / {row.samples_reference}",
+            "" if row.p_holm is None else f"{row.p_holm:.2g}",
+            row.verdict,
+        )
+        for row in results.comparisons
+    ]
+
+
+def _interval(row: Comparison) -> str:
+    if row.ratio_low is None:
+        return ""
+    return f"{format_ratio(row.ratio_low)} to {format_ratio(row.ratio_high)}"
+
+
+def _slopes(results: TeardownResults) -> Rows:
+    return [
+        (
+            describe(results, tuple(getattr(row, field) for field in SERIES_FIELDS)),
+            row.latency,
+            row.variant,
+            format_slope(row.ms_per_gib),
+            f"{format_slope(row.low)} to {format_slope(row.high)}",
+            f"{format_seconds(row.tib_s)}"
+            f" ({format_seconds(row.tib_low_s)} to {format_seconds(row.tib_high_s)})",
+            f"{row.samples}, {format_size(row.sizes_mib[0])} to {format_size(row.sizes_mib[-1])}",
+        )
+        for row in results.slopes
+    ]
+
+
+def _bad(results: TeardownResults) -> Rows:
+    """Outcome, what, and why; each reason once with how often."""
+    counts: dict[tuple[str, str, str], int] = {}
+    for row in results.rows:
+        if row.outcome != "ok":
+            what = f"{row.variant} {row.kind} {place_words(tuple(getattr(row, f) for f in MATRIX_FIELDS))}"
+            key = (row.outcome, what, row.reason)
+            counts[key] = counts.get(key, 0) + 1
+    return [(outcome, what, str(count), reason) for (outcome, what, reason), count in counts.items()]
+
+
+def _properties(properties: PropertiesResults) -> dict[str, object]:
+    variants = list(dict.fromkeys(row.variant for row in properties.rows))
+    lines = []
+    for number in dict.fromkeys(row.row for row in properties.rows):
+        cells = []
+        for variant in variants:
+            mine = [row for row in properties.rows if (row.row, row.variant) == (number, variant)]
+            reasons = "; ".join(dict.fromkeys(row.reason for row in mine if row.reason))
+            cells.append((worst([row.outcome for row in mine]) if mine else "", reasons))
+        lines.append((number, ROWS[number], cells))
+    return {"variants": variants, "lines": lines, "started": properties.started}
+
+
+def _host(results: TeardownResults) -> Rows:
+    host = results.host
+    facts = [
+        ("distribution", host.distribution),
+        ("kernel", f"Linux {host.kernel}, {host.machine}"),
+        ("processor", f"{host.cpus} of {host.cpu}"),
+        ("governor", host.governor or "none"),
+        ("mitigations", host.mitigations or "none needed"),
+        ("memory", f"{host.memory_mib} MiB, swap {host.swap_mib} MiB"),
+        ("transparent huge pages", host.thp or "none"),
+    ]
+    facts += [
+        (f"accelerator, {row.target}, {row.payload}", f"{row.name}: {row.reason}") for row in results.accels
+    ]
+    facts += [
+        (f"QEMU, {row.variant}, {row.target}", " ".join((row.version, *row.options, row.sha256[:16])))
+        for row in results.binaries
+    ]
+    facts += [
+        (f"emulated {row.host}", f"Linux {row.kernel}, {row.cpus} CPUs, {row.memory_mib} MiB, {row.accel}")
+        for row in results.emulated
+    ]
+    return list(facts)

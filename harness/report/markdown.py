@@ -1,0 +1,153 @@
+"""``report.md``: plain text of 72 columns that can stand in a cover letter or a merge request."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Sequence
+
+from harness.options import format_size
+from harness.report.figures import NONE, format_ratio, format_seconds
+from harness.report.headline import extrapolations, floor_lines, guests, headline, load_line
+from harness.report.model import TeardownResults
+from harness.teardown import Comparison
+from harness.teardown.model import MATRIX_FIELDS
+from harness.teardown.statistics import by_place, median, values_of
+
+WIDTH = 72
+MARKS = {"better": "+", "same": "=", "worse": "-", "not enough data": "?"}
+
+
+def report_text(results: TeardownResults) -> str:
+    """The report; no line is longer than 72 columns, but for a word that is."""
+    host = results.host
+    rounds = max((row.round for row in results.rows), default=0)
+    parts = [
+        "Teardown of guests with and without asynchronous teardown",
+        "=" * 57,
+        "",
+        *_paragraphs(headline(results)),
+        *_paragraphs(extrapolations(results)),
+        *_table(results),
+        *_restarts(results),
+        *_paragraphs(floor_lines(results)),
+        *_gates(results),
+        *_wrap(
+            f"Medians of {rounds} rounds in random order (seed {results.seed}) after a discarded warm-up, on "
+            f"{host.cpus} CPUs ({host.cpu}), {host.memory_mib // 1024} GiB, {host.distribution}, "
+            f"Linux {host.kernel}. {load_line(results)}".strip()
+        ),
+        "",
+        "To reproduce:",
+        "",
+        *_wrap(results.command, indent="    "),
+        "",
+    ]
+    if not results.complete:
+        parts[2:2] = ["The run was stopped before its end.", ""]
+    return "\n".join(parts)
+
+
+def _table(results: TeardownResults) -> Iterable[str]:
+    """One row for each place and variant; what is the same everywhere is left out."""
+    rows = guests(results.rows)
+    fields = [
+        field
+        for field in MATRIX_FIELDS
+        if field == "memory_mib" or (field != "accel" and len({getattr(row, field) for row in rows}) > 1)
+    ]
+    by_key = {
+        (*(getattr(row, field) for field in MATRIX_FIELDS), row.variant, row.latency): row
+        for row in reversed(results.comparisons)  # the first of a key is the one with base
+    }
+    heads = [
+        *(field.removesuffix("_mib") for field in fields),
+        "variant",
+        "exit",
+        "ratio",
+        "reclaim",
+        "ratio",
+        "",
+    ]
+    lines = [tuple(heads)]
+    places = by_place(results.rows, "teardown")
+    memory = MATRIX_FIELDS.index("memory_mib")
+    for place in sorted(places, key=lambda place: (place[0] != "x86_64-softmmu", *place[3:], place[memory])):
+        for variant, samples in sorted(places[place].items()):
+            exit_, reclaim = (by_key.get((*place, variant, latency)) for latency in ("exit", "reclaim"))
+            lines.append(
+                (
+                    *(_word(place, field) for field in fields),
+                    variant[:10],
+                    format_seconds(median(values_of(samples, "exit"))),
+                    _ratio(exit_),
+                    format_seconds(median(values_of(samples, "reclaim"))),
+                    _ratio(reclaim),
+                    f"{_mark(exit_)}{_mark(reclaim)}",
+                )
+            )
+    yield from _columns(lines, left=len(fields) + 1)
+    yield ""
+    yield from _wrap(
+        "Ratios are to the reference, base where there is one. The last column is the verdict on exit and "
+        "on reclaim: + better, - worse, = same, ? not enough data; 5 % for all of them together (Holm)."
+    )
+    yield ""
+
+
+def _restarts(results: TeardownResults) -> Iterable[str]:
+    for row in results.comparisons:
+        if row.latency == "restart" and row.ratio is not None:
+            target = row.target.removesuffix("-softmmu")
+            place = f"{target} {format_size(row.memory_mib)} {row.backend} {row.pages}"
+            yield from _wrap(
+                f"Restart, {place}: {row.reference} {format_seconds(row.reference_s)}, {row.variant} "
+                f"{format_seconds(row.variant_s)}, ratio {format_ratio(row.ratio)}: {row.verdict}."
+            )
+            yield ""
+
+
+def _gates(results: TeardownResults) -> Iterable[str]:
+    told = [gate for gate in results.gates if gate.outcome != "skip"]
+    for gate in told:
+        reason = f": {gate.reason}" if gate.reason else ""
+        yield from _wrap(f"{gate.outcome.upper()} {gate.gate} ({gate.place}){reason}", indent="  ")
+    if told:
+        yield ""
+
+
+def _columns(lines: Sequence[tuple[str, ...]], *, left: int) -> Iterable[str]:
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+    for number, line in enumerate(lines):
+        cells = [
+            cell.ljust(width) if column < left else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ]
+        yield " ".join(cells).rstrip()
+        if number == 0:
+            yield " ".join("-" * width for width in widths).rstrip()
+
+
+def _word(place: tuple[object, ...], field: str) -> str:
+    value = place[MATRIX_FIELDS.index(field)]
+    return format_size(int(str(value))) if field == "memory_mib" else str(value).removesuffix("-softmmu")
+
+
+def _ratio(row: Comparison | None) -> str:
+    return NONE if row is None else format_ratio(row.ratio)
+
+
+def _mark(row: Comparison | None) -> str:
+    return " " if row is None else MARKS[row.verdict]
+
+
+def _paragraphs(texts: Iterable[str]) -> Iterable[str]:
+    for text in texts:
+        yield from _wrap(text[0].upper() + text[1:])
+        yield ""
+
+
+def _wrap(text: str, indent: str = "") -> list[str]:
+    return textwrap.wrap(
+        text, WIDTH, initial_indent=indent, subsequent_indent=indent, break_long_words=False,
+        break_on_hyphens=False,
+    )  # fmt: skip

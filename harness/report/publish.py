@@ -1,0 +1,24 @@
+"""All that is made of a teardown run's results, in one go."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from harness.errors import StorageError
+from harness.layout import Layout
+from harness.report.html import write_page
+from harness.report.junit import write_junit
+from harness.report.markdown import report_text
+from harness.report.model import TeardownResults
+
+
+def publish(layout: Layout, results: TeardownResults) -> tuple[Path, ...]:
+    """Write teardown.xml, report.md and report.html; the files. Raises StorageError."""
+    xml, text, page = (layout.results / name for name in ("teardown.xml", "report.md", "report.html"))
+    write_junit(xml, results)
+    try:
+        text.write_text(report_text(results), encoding="utf-8")
+    except OSError as error:
+        raise StorageError(f"cannot write {text}: {error}", "free some disk space") from error
+    write_page(layout, results, page)
+    return page, text, xml

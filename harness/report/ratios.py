@@ -1,0 +1,78 @@
+"""Ratios of a run, kept to be compared with later ones: the one figure that another machine may share.
+
+A file of them is written by ``teardown --save-ratios FILE`` and read by gates of kind ``recorded``. It holds
+no time, since times are those of a machine.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from harness.errors import OptionError
+from harness.jsonfile import write_json
+from harness.report.model import TeardownResults
+from harness.teardown import Comparison
+from harness.teardown.model import MATRIX_FIELDS
+
+SCHEMA = 1
+FIELDS = ("variant", "reference", "latency", *(field for field in MATRIX_FIELDS if field != "accel"))
+"""The accelerator is left out: it is the machine's, and paused guests do not run."""
+
+
+class Ratio(msgspec.Struct, frozen=True, kw_only=True):
+    """One ratio of medians and where it was found."""
+
+    variant: str
+    reference: str
+    latency: str
+    target: str
+    host: str
+    memory_mib: int
+    backend: str
+    pages: str
+    payload: str
+    trigger: str
+    ratio: float
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        """All but the ratio."""
+        return tuple(getattr(self, field) for field in FIELDS)
+
+    @staticmethod
+    def of(row: Comparison, ratio: float) -> Ratio:
+        """``ratio`` at the place of ``row``."""
+        return Ratio(ratio=ratio, **{field: getattr(row, field) for field in FIELDS})
+
+
+class Ratios(msgspec.Struct, frozen=True, kw_only=True):
+    """A file of ratios. ``command`` is the run that they are from."""
+
+    schema: int = SCHEMA
+    command: str
+    ratios: tuple[Ratio, ...]
+
+
+def save_ratios(path: Path, results: TeardownResults) -> int:
+    """Write the ratios of ``results``; how many. Raises StorageError."""
+    ratios = tuple(
+        Ratio.of(row, float(f"{row.ratio:.3g}")) for row in results.comparisons if row.ratio is not None
+    )
+    write_json(path, Ratios(command=results.command, ratios=ratios))
+    return len(ratios)
+
+
+def read_ratios(path: Path) -> tuple[Ratio, ...]:
+    """The ratios in ``path``. Raises OptionError."""
+    try:
+        found = msgspec.json.decode(path.read_bytes(), type=Ratios)
+    except (OSError, msgspec.MsgspecError) as error:
+        raise OptionError(
+            f"{path} cannot be read as recorded ratios: {error}", "write it by teardown --save-ratios"
+        ) from error
+    if found.schema != SCHEMA:
+        raise OptionError(f"{path} has schema {found.schema}", f"this harness reads schema {SCHEMA}")
+    return found.ratios

@@ -1,0 +1,55 @@
+import io
+
+import msgspec
+from rich.console import Console
+
+from harness.report.comparing import compare_runs, render_changes
+
+from .support import make_results, realistic
+
+
+def scaled(samples, factor, variants):
+    return [
+        msgspec.structs.replace(row, exit_s=row.exit_s * factor, reclaim_s=row.reclaim_s * factor)
+        if row.variant in variants
+        else row
+        for row in samples
+    ]
+
+
+def verdicts(old, new):
+    changes = compare_runs(make_results(old), make_results(new))
+    return {variant: {c.verdict for c in changes if c.variant == variant} for variant in ("base", "patched")}
+
+
+def test_the_same_run_twice_differs_in_nothing():
+    assert verdicts(realistic(), realistic()) == {"base": {"same"}, "patched": {"same"}}
+
+
+def test_a_slower_machine_is_no_regression_of_the_variant():
+    everything = ("base", "pristine", "patched")
+    found = verdicts(realistic(), scaled(realistic(), 2.0, everything))
+    assert found["base"] == {"worse", "same"}  # restarts are as before
+    assert found["patched"] == {"same"}
+
+
+def test_a_regression_of_the_variant_alone_is_found():
+    found = verdicts(realistic(), scaled(realistic(), 2.0, ("patched",)))
+    assert found["base"] == {"same"}
+    assert "worse" in found["patched"]
+    assert "better" in verdicts(scaled(realistic(), 2.0, ("patched",)), realistic())["patched"]
+
+
+def test_too_few_samples_have_no_verdict():
+    assert verdicts(realistic(rounds=2), realistic(rounds=2))["patched"] == {"not enough data"}
+
+
+def test_both_runs_are_shown_and_runs_without_a_common_place_said_to_be():
+    old, new = make_results(realistic()), make_results(scaled(realistic(), 2.0, ("patched",)))
+    stream = io.StringIO()
+    console = Console(file=stream, width=140)
+    console.print(render_changes(old, new, compare_runs(old, new)))
+    assert "x86_64 4G ram 4k paused sigkill" in stream.getvalue()
+    other = make_results(realistic(backend="memfd"))
+    console.print(render_changes(old, other, compare_runs(old, other)))
+    assert "The runs share no place." in stream.getvalue()

@@ -1,0 +1,169 @@
+import html.parser
+import re
+
+import msgspec
+import pytest
+from junitparser import JUnitXml
+
+from harness.layout import Layout
+from harness.properties import PropertyRow
+from harness.report import PropertiesResults, properties_file, write_json
+from harness.report.gates import judge_gates, read_gates
+from harness.report.host import host_facts
+from harness.report.html import report_page
+from harness.report.junit import write_junit
+from harness.report.markdown import report_text
+from harness.report.plots import COLOURS, latency_plots, median_interval
+from harness.report.publish import publish
+
+from ..teardown.support import make_sample
+from .support import make_results, realistic
+from .test_gates import ROOT
+
+
+class Reader(html.parser.HTMLParser):
+    """Tags in their order; open ones must be closed in theirs."""
+
+    VOID = ("meta", "link", "br")
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.ids, self.links, self.tags = [], [], [], []
+        self.text = ""
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        self.ids += [value for name, value in attrs if name == "id"]
+        self.links += [value for name, value in attrs if name in ("href", "xlink:href", "src")]
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.handle_starttag(tag, attrs)
+        if tag not in self.VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text += f" {data}"
+
+
+@pytest.fixture(scope="module")
+def results():
+    made = make_results(
+        [*realistic(), make_sample(variant="patched", outcome="failed", reason="<it> broke", memory_mib=256)]
+    )
+    return msgspec.structs.replace(made, gates=judge_gates(made, read_gates("", ROOT)))
+
+
+@pytest.fixture(scope="module")
+def page(results):
+    reader = Reader()
+    reader.feed(report_page(results, properties=None, logs=["../logs/avocado.log"]))
+    return reader
+
+
+def test_the_page_is_whole_and_needs_nothing_else(page):
+    assert page.open == []
+    assert len(page.ids) == len(set(page.ids))
+    assert not [tag for tag, _ in page.tags if tag == "script"]
+    inside = {f"#{name}" for name in page.ids}
+    for link in page.links:
+        assert link in inside or link in ("../logs/avocado.log", "data:,"), link
+
+
+def test_every_plot_has_a_text_and_a_table(page):
+    figures = [tag for tag, _ in page.tags].count("figure")
+    assert figures == 2 + 1 + 2
+    assert len([1 for _, attributes in page.tags if attributes.get("role") == "img"]) == figures
+    assert [tag for tag, _ in page.tags].count("details") == figures
+    for tag, attributes in page.tags:
+        if tag == "div" and attributes.get("class") == "scroll":
+            assert attributes["tabindex"] == "0"
+            assert attributes["aria-label"]
+
+
+def test_the_page_tells_what_the_results_hold(page, results):
+    assert "grows by 30" in page.text
+    assert "<it> broke" in page.text
+    assert results.command in page.text
+    assert "nox -s properties" in page.text
+    assert len(re.findall(r"\bbetter\b", page.text)) >= 6
+
+
+def test_colours_are_the_pages_own(results):
+    svg = latency_plots(results)[0].svg
+    assert "var(--v0)" in svg
+    assert not [colour for colour in COLOURS if colour in svg]
+    assert "#000000" not in svg
+    assert svg == latency_plots(results)[0].svg
+
+
+def test_properties_are_shown_by_variant(tmp_path):
+    results = make_results([make_sample(outcome="cancelled", reason="no plots: they take time")])
+    layout = Layout(root=tmp_path, build=tmp_path / "build", trees=tmp_path, cache=tmp_path)
+    row = {"target": "x86_64-softmmu", "parts": (), "seconds": 1.0, "expected": "pass", "title": "helper"}
+    rows = tuple(
+        PropertyRow(row=1, variant=name, outcome=outcome, reason=reason, **row)
+        for name, outcome, reason in (("base", "fail", "no helper"), ("patched", "pass", ""))
+    )
+    write_json(
+        properties_file(layout),
+        PropertiesResults(
+            command="c",
+            started="yesterday",
+            finished="b",
+            complete=True,
+            host=host_facts(),
+            options={},
+            binaries=(),
+            rows=rows,
+        ),
+    )
+    page = publish(layout, results)[0].read_text()
+    assert "From the run of yesterday" in page
+    assert re.search(r'<span class="fail">fail</span><br><span class="dim">no helper</span>', page)
+    properties_file(layout).write_text("half a fi")
+    assert "They have not been checked" in publish(layout, results)[0].read_text()
+
+
+def test_the_text_fits_a_cover_letter(results):
+    text = report_text(results)
+    too_long = [line for line in text.splitlines() if len(line) > 72]
+    assert too_long == []
+    assert text.isascii() or set(text) - set(map(chr, range(128))) <= {"\N{EN DASH}"}
+    words = " ".join(text.split())
+    assert "X86_64: exit of base grows by 30" in words
+    assert "measured by nobody" in words
+    assert "PASS exit does not grow with memory" in words
+    assert re.search(r"^4G +patched +0\.\d\d ms 0\.00\d+ +\d+ ms", text, re.MULTILINE)
+
+
+def test_junit_has_a_case_for_each_place_and_gate(tmp_path, results):
+    file = tmp_path / "folder" / "r.xml"
+    write_junit(file, results)
+    samples, gates = JUnitXml.fromfile(str(file))
+    assert samples.failures == 1
+    assert "<it> broke" in next(case.result[0].message for case in samples if case.result)
+    assert samples.tests == 9 + 3 + 2
+    assert gates.tests == len(results.gates)
+    assert gates.failures == 0
+    bad = tuple(msgspec.structs.replace(gate, outcome="fail", reason="why") for gate in results.gates)
+    write_junit(file, msgspec.structs.replace(results, gates=bad))
+    assert list(JUnitXml.fromfile(str(file)))[1].failures == len(bad)
+
+
+def test_a_run_of_one_sample_is_a_report_too(tmp_path):
+    layout = Layout(root=tmp_path, build=tmp_path, trees=tmp_path, cache=tmp_path)
+    for samples in ([make_sample()], [make_sample(outcome="cancelled", reason="needs much")]):
+        files = publish(layout, make_results(samples, complete=False))
+        assert all(file.stat().st_size for file in files)
+        assert "stopped before its end" in files[1].read_text()
+
+
+def test_the_interval_of_a_median():
+    low, high = median_interval([1.0, 2.0, 3.0, 4.0, 5.0])
+    assert 1.0 <= low < 3.0 < high <= 5.0
+    assert median_interval([1.0, 2.0]) == (1.0, 2.0)
