@@ -125,6 +125,12 @@ def properties(session: nox.Session) -> None:
 
 
 @shared
+def validate(session: nox.Session) -> None:
+    """Judge any series as a maintainer's CI would: nox -s validate -- -Dseries=thread.mbox.gz."""
+    harness(session, "validate")
+
+
+@shared
 def clean(session: nox.Session) -> None:
     """Remove what the harness made in this checkout; --cache also empties the download cache."""
     harness(session, "clean")

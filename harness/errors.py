@@ -155,6 +155,34 @@ class CalibrationError(HarnessError):
     summary = "the statistics are not calibrated"
 
 
+class FindingsError(HarnessError):
+    """A series has findings as severe as ``-Dfail-on=`` says."""
+
+    code = 20
+    summary = "validate found something to mend in the series"
+
+
+class SeriesBuildError(HarnessError):
+    """A commit of the series does not build where its base does."""
+
+    code = 21
+    summary = "a commit of the series does not build"
+
+
+class InfrastructureError(HarnessError):
+    """A series could not be judged, through no fault of its own."""
+
+    code = 22
+    summary = "a series could not be judged, through no fault of its own"
+
+
+class SeriesTestError(HarnessError):
+    """A test that passes on the base fails because of the series."""
+
+    code = 23
+    summary = "a test fails because of the series"
+
+
 class AuthoringError(HarnessError):
     """Patch files and the branch of a series could not be brought together."""
 

@@ -48,7 +48,7 @@ class Declared:
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What a run was asked to do. Field names are those of meson_options.txt; sizes are in MiB."""
+    """What a run was asked to do. Fields are named as in meson_options.txt, ``_`` for ``-``; sizes in MiB."""
 
     pin: str
     series: str
@@ -73,6 +73,13 @@ class Options:
     budget_s: int = 120
     restart: str = "largest"
     gate: str = ""
+    base: str = "auto"
+    matrix: tuple[str, ...] = ()
+    rules_off: tuple[str, ...] = ()
+    fail_on: str = "warning"
+    bisect: str = "each"
+    qemu_tests: str = "touched"
+    isolation: str = "auto"
     given: tuple[str, ...]
     """The ``-Dname=value`` words as given, for the reproducer command."""
 
@@ -126,7 +133,7 @@ def parse_options(layout: Layout, words: Sequence[str]) -> Options:
     memory = values.pop("memory")
     assert isinstance(memory, tuple)
     budget_s = parse_duration(str(values.pop("budget")))
-    fields: dict[str, Any] = dict(values)
+    fields: dict[str, Any] = {name.replace("-", "_"): value for name, value in values.items()}
     options = Options(memory_mib=_sizes(memory), budget_s=budget_s, given=tuple(words), **fields)
     if "memory" in given:
         _refuse_too_large(options.memory_mib)

@@ -34,13 +34,8 @@ from harness.build.reading import (
 from harness.build.result import FILE_NAME, SCHEMA, Binary, Build, CacheUse, Compiler, load
 from harness.build.sysroot import ensure_sysroot
 from harness.build.tools import configure_digest, find_tools, first_line, job_count
-from harness.errors import (
-    CompileError,
-    ConfigureError,
-    HarnessError,
-    MissingError,
-    StorageError,
-)
+from harness.errors import CompileError, ConfigureError, HarnessError, MissingError, StorageError
+from harness.fence import NO_FENCE, Fence
 from harness.jsonfile import write_json
 from harness.layout import Layout
 from harness.lock import hold
@@ -76,6 +71,8 @@ class _Job:
     request: Request
     layout: Layout
     reporter: Reporter
+    keep_going: bool = False
+    fence: Fence = NO_FENCE
 
     def log(self, step: str) -> Path:
         request = self.request
@@ -104,10 +101,14 @@ def build(
     reporter: Reporter,
     *,
     host: str = "native",
+    keep_going: bool = False,
+    fence: Fence = NO_FENCE,
 ) -> Build:
     """Build ``checkout`` for ``options.targets``; does nothing when all is up to date.
 
     Targets that were configured here earlier stay configured, so that asking for one does not lose another.
+    With ``keep_going`` all that can be compiled is, after an error too. What runs code of the checkout is
+    started behind ``fence``.
     Raises OptionError (unknown target), ConfigureError, CompileError (with the first error as details),
     MissingError, FetchError, BusyError, StorageError, TimeoutExpiredError.
     """
@@ -151,7 +152,15 @@ def build(
             union = tuple(sorted({*known.targets, *request.targets}))
             request = replace(request, targets=union)
             plan = make_plan(request, tools, layout, os.environ)
-        job = _Job(plan=plan, tools=tools, request=request, layout=layout, reporter=reporter)
+        job = _Job(
+            plan=plan,
+            tools=tools,
+            request=request,
+            layout=layout,
+            reporter=reporter,
+            keep_going=keep_going,
+            fence=fence,
+        )
         done = _up_to_date(job, known)
         if done is not None:
             reporter.note(f"{job.title}: up to date")
@@ -222,7 +231,7 @@ def _make(job: _Job, known: Configured | None, variant: str, pin: str) -> Build:
         compile_s=round(compile_s, 3),
         steps=reader.done,
         cache=cache,
-        binaries=tuple(_describe(plan, target) for target in plan.targets),
+        binaries=tuple(_describe(job, target) for target in plan.targets),
         logs=(str(job.log("configure")), str(job.log("compile"))),
     )
     write_json(plan.folder / FILE_NAME, result)
@@ -257,7 +266,7 @@ def _configure(job: _Job) -> Configured:
             step.update(lines, text=line.strip())
 
         run(
-            plan.configure,
+            job.fence.wrap(plan.configure, plan.folder),
             cwd=plan.folder,
             env=job.env(),
             log=log,
@@ -307,7 +316,7 @@ def _compile(job: _Job) -> tuple[NinjaReader, float, CacheUse | None]:
                 step.update(progress[0], progress[1], progress[2])
 
         run(
-            plan.ninja,
+            job.fence.wrap((*plan.ninja, *(("-k0",) if job.keep_going else ())), plan.folder),
             cwd=plan.folder,
             env=job.env(NINJA_STATUS=NINJA_STATUS),
             log=log,
@@ -336,7 +345,8 @@ def _compile_error(job: _Job, reader: NinjaReader, status: int, log: Path) -> Ha
     )
 
 
-def _describe(plan: Plan, target: str) -> Binary:
+def _describe(job: _Job, target: str) -> Binary:
+    plan = job.plan
     path = plan.binary(target)
     try:
         size, digest = path.stat().st_size, sha256(path)
@@ -347,7 +357,11 @@ def _describe(plan: Plan, target: str) -> Binary:
     if plan.machine:
         _check_machine(path, plan.machine)
     try:
-        version = "" if plan.machine else first_line([path, "--version"], env=plan.env)
+        version = (
+            ""
+            if plan.machine
+            else first_line(job.fence.wrap((str(path), "--version"), plan.folder), env=plan.env)
+        )
     except MissingError:
         raise
     except HarnessError as error:

@@ -9,13 +9,28 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from harness.commands.judging import check, validate
 from harness.commands.making import BINARY, build, clean, doctor, fetch, tree, which
 from harness.commands.request import BINARIES, Argument, Request, number
 from harness.commands.running import cycles, guest, properties, report, teardown
 
 STAGES: dict[str, Callable[[Request], int]] = {
     function.__name__: function
-    for function in (doctor, fetch, tree, build, which, guest, teardown, report, cycles, properties, clean)
+    for function in (
+        doctor,
+        fetch,
+        tree,
+        build,
+        which,
+        guest,
+        teardown,
+        report,
+        cycles,
+        properties,
+        check,
+        validate,
+        clean,
+    )
 }
 UNGUARDED = ("which",)
 
@@ -54,5 +69,6 @@ ARGUMENTS: dict[str, tuple[Argument, ...]] = {
         ),
         BINARIES,
     ),
+    "check": ((("--list",), {"action": "store_true", "help": "list every rule (what it does anyway)"}),),
     "clean": ((("--cache",), {"action": "store_true", "help": "also empty the cache outside the checkout"}),),
 }

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import msgspec
 
 from harness.build import BuildResults
+from harness.check import ValidateResults
 from harness.report.cycles import CyclesResults
 from harness.report.model import TeardownResults
 from harness.report.properties import PropertiesResults
@@ -21,6 +22,7 @@ FILES: tuple[tuple[str, type[msgspec.Struct]], ...] = (
     ("teardown.json", TeardownResults),
     ("cycles.json", CyclesResults),
     ("properties.json", PropertiesResults),
+    ("validate.json", ValidateResults),
 )
 
 HEAD = """# Results

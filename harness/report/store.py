@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
@@ -14,6 +16,8 @@ from harness.teardown.statistics import compare
 WITHOUT_REFERENCES = 1
 """The schema whose comparisons were with base alone. Its rows are rows still."""
 
+T = TypeVar("T")
+
 
 class _Head(msgspec.Struct):
     schema: int
@@ -21,20 +25,36 @@ class _Head(msgspec.Struct):
 
 def read_teardown(path: Path) -> TeardownResults:
     """The results in ``path``. Raises StorageError: not there, not JSON, or of another schema."""
+    older = {WITHOUT_REFERENCES: _raised}
+    return read_results(path, TeardownResults, SCHEMA, "nox -s teardown", older=older)
+
+
+def read_results(
+    path: Path,
+    kind: type[T],
+    wanted: int,
+    command: str,
+    *,
+    older: Mapping[int, Callable[[bytes], T]] | None = None,
+) -> T:
+    """The results of ``kind`` in ``path``, which ``command`` makes; ``older`` raises those of other schemas.
+
+    Raises StorageError as read_teardown.
+    """
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise StorageError(f"cannot read {path}: {error.strerror}", "run nox -s teardown first") from error
+        raise StorageError(f"cannot read {path}: {error.strerror}", f"run {command} first") from error
     try:
         schema = msgspec.json.decode(data, type=_Head).schema
-        if schema == WITHOUT_REFERENCES:
-            return _raised(data)
-        if schema != SCHEMA:
+        if older and schema in older:
+            return older[schema](data)
+        if schema != wanted:
             raise StorageError(
-                f"{path} has schema {schema}, this harness reads schema {SCHEMA}",
+                f"{path} has schema {schema}, this harness reads schema {wanted}",
                 "make the results anew, or use the harness that wrote them",
             )
-        return msgspec.json.decode(data, type=TeardownResults)
+        return msgspec.json.decode(data, type=kind)
     except msgspec.MsgspecError as error:
         raise StorageError(f"{path} is not a results file: {error}", "make the results anew") from error
 

@@ -191,7 +191,8 @@ def _folder_thread(mails: tuple[Mail, ...]) -> Thread:
     """A folder is one version, in the order of its files, whatever its subjects say: ``git am *.patch`` takes
     it so. Folders of mails (``*.eml``) with several versions or replies are read as a mailbox is."""
     tags = {(mail.subject.version, mail.subject.total) for mail in mails if mail.subject.counted}
-    threaded = any(mail.subject.reply for mail in mails) or len(tags) > 1
+    named = all(_NAMED.fullmatch(mail.origin) for mail in mails)
+    threaded = any(mail.subject.reply for mail in mails) or (len(tags) > 1 and not named)
     if threaded or any(mail.origin.endswith((".eml", ".mbox", ".gz")) for mail in mails):
         return find_thread(mails)
     patches = [mail for mail in mails if not mail.subject.is_cover and not _is_cover_file(mail)]

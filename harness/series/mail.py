@@ -21,7 +21,7 @@ from functools import cached_property
 from typing import Literal
 
 from harness.series.patch import FileChange, PatchFormatError, scan_changes
-from harness.series.plain import git_diff
+from harness.series.plain import git_diff, stray_line
 from harness.series.subject import Subject, parse_subject
 
 FaultKind = Literal[
@@ -96,21 +96,23 @@ class Mail:
 
     @property
     def is_sound(self) -> bool:
-        """Whether it holds a diff that can be given to git."""
-        return bool(self.changes)
+        """Whether it holds a diff that can be given to git, and nothing of it is lost."""
+        return bool(self.changes) and not any(fault.kind == "damaged" for fault in self.faults)
 
 
 def read_mail(data: bytes, origin: str) -> Mail:
     """The mail in ``data``; never fails: what cannot be read is told in ``faults``."""
     data = data.removeprefix(b"\xef\xbb\xbf")
     faults: list[Fault] = []
+    whole = data
+    if b"\r\n" in re.split(rb"\n\r?\n", data, maxsplit=1)[0]:
+        faults.append(Fault(kind="crlf", detail="its lines end in CR LF; the CRs were taken off"))
+        data = data.replace(b"\r\n", b"\n")
     headers = bool(_HEADER.match(data)) and not data.startswith((b"Index:", b"Description:"))
     mail = email.message_from_bytes(data if headers else b"\n" + data, policy=email.policy.compat32)
     if not headers or (mail["From"] is None and mail["Subject"] is None):
         faults.append(Fault(kind="no-headers", detail="it has no mail headers: neither From: nor Subject:"))
     body = _body(mail, faults) if headers else _decode(data, "", faults)
-    if headers and b"\r\n" in data.partition(b"\n\n")[0][:2000] and "\r" not in body:
-        faults.append(Fault(kind="crlf", detail="its lines end in CR LF; the CRs were taken off"))
     subject, sender = _header(mail, "Subject", faults), parse_address(_header(mail, "From", faults))
     prose, notes, diff = _split(body, faults)
     prose, inner = _in_body(prose)
@@ -122,7 +124,7 @@ def read_mail(data: bytes, origin: str) -> Mail:
         faults.append(Fault(kind="empty", detail="it changes no file"))
     above = " ".join(_header(mail, name, faults) for name in ("References", "In-Reply-To"))
     return Mail(
-        data=data,
+        data=whole,
         origin=origin,
         message_id=next(iter(_ids(_header(mail, "Message-Id", faults))), ""),
         references=tuple(dict.fromkeys(_ids(above))),
@@ -197,6 +199,12 @@ def _split(body: str, faults: list[Fault]) -> tuple[str, str, str]:
         else:
             if not any(map(_does_something, found)):
                 diff = ""
+            if stray := stray_line(diff):
+                faults.append(
+                    Fault(
+                        kind="damaged", detail=f"{stray[:60]!r} belongs to no hunk: a line was wrapped or cut"
+                    )
+                )
     if not diff:  # a cover letter's or a reply's signature
         found_signature = _SIGNATURE.search(message)
         message = message[: found_signature.start()] if found_signature else message
@@ -260,9 +268,8 @@ def _part(part: email.message.Message, faults: list[Fault]) -> str:
     raw = payload if isinstance(payload, bytes) else b""
     text = _decode(raw, str(part.get_param("charset") or ""), faults)
     coded = str(part.get("Content-Transfer-Encoding", "")).strip().lower() in ("base64", "quoted-printable")
-    head = part.as_bytes().partition(b"\n\n")[0] if not coded else b""
     lines = text.split("\n")
-    if "\r" in text and (b"\r" in head or all(line.endswith("\r") for line in lines[:-1])):
+    if coded and "\r" in text and all(line.endswith("\r") for line in lines[:-1]):
         text = text.replace("\r\n", "\n")
         faults.append(Fault(kind="crlf", detail="its lines end in CR LF; the CRs were taken off"))
     if str(part.get_param("format") or "").lower() == "flowed":

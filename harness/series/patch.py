@@ -49,6 +49,8 @@ class FileChange:
     old_mode: str = ""
     new_mode: str = ""
     binary: bool = False
+    old_blob: str = ""
+    """The id, or its beginning, of the blob that the patch was made from; empty when it does not say."""
     hunks: tuple[Hunk, ...] = ()
 
     @property
@@ -107,11 +109,12 @@ def read_patch(file: str, number: int, data: bytes) -> Patch:
 
 def scan_changes(text: str) -> tuple[FileChange, ...]:
     """Every file change in the diff ``text`` (leading prose is skipped). Raises PatchFormatError."""
-    lines = [line.removesuffix("\r") for line in text.split("\n")]
+    # A carriage return belongs to the file inside a hunk, and to nobody elsewhere.
+    lines = text.split("\n")
     changes: list[FileChange] = []
     index = 0
     while index < len(lines):
-        line = lines[index]
+        line = lines[index].removesuffix("\r")
         if line.startswith("diff --git "):
             change, index = _scan_file(lines, index)
             changes.append(change)
@@ -125,13 +128,13 @@ def scan_changes(text: str) -> tuple[FileChange, ...]:
 
 
 def _scan_file(lines: list[str], index: int) -> tuple[FileChange, int]:
-    first = lines[index]
+    first = lines[index].removesuffix("\r")
     said: dict[str, str] = {}
     hunks: list[Hunk] = []
     binary = False
     index += 1
     while index < len(lines):
-        line = lines[index]
+        line = lines[index].removesuffix("\r")
         if line.startswith("diff --git "):
             break
         if HUNK.match(line):
@@ -188,12 +191,13 @@ def _change(first: str, said: dict[str, str], hunks: tuple[Hunk, ...], *, binary
         old_mode=said.get("old mode ") or said.get("deleted file mode ") or kept,
         new_mode=said.get("new mode ") or said.get("new file mode ") or kept,
         binary=binary,
+        old_blob=said.get("index ", "").partition("..")[0],
         hunks=hunks,
     )
 
 
 def _scan_hunk(lines: list[str], index: int) -> tuple[Hunk, int]:
-    header = lines[index]
+    header = lines[index].removesuffix("\r")
     match = HUNK.match(header)
     assert match is not None
     old_left = int(match[2]) if match[2] is not None else 1
@@ -203,7 +207,7 @@ def _scan_hunk(lines: list[str], index: int) -> tuple[Hunk, int]:
     while old_left > 0 or new_left > 0:
         if index >= len(lines):
             raise PatchFormatError(f"the hunk {header!r} is cut short")
-        line = lines[index] or " "
+        line = lines[index] if lines[index] not in ("", "\r") else f" {lines[index]}"
         if line[0] not in " +-\\":
             raise PatchFormatError(f"the hunk {header!r} is cut short at {line[:40]!r}")
         old_left -= line[0] in " -"

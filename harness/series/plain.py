@@ -46,6 +46,28 @@ def git_diff(text: str) -> tuple[str, bool]:
     return "\n".join(out), changed
 
 
+_AFTER_HUNK = ("diff ", "@@ ", "--", "\\", "Index: ", "===", "+++ ", "base-commit: ", "prerequisite-")
+
+
+def stray_line(text: str) -> str:
+    """The first line right after a hunk that cannot be there; empty when there is none.
+
+    git apply passes over such a line, and with it over what a mailer wrapped: the rest of a long line.
+    """
+    lines = text.split("\n")
+    index = 0
+    while index < len(lines):
+        hunk = HUNK.match(lines[index])
+        if hunk is None:
+            index += 1
+            continue
+        index = _hunk_end(lines, index, hunk)
+        after = lines[index].rstrip("\r") if index < len(lines) else ""
+        if after.strip() and not after.startswith(_AFTER_HUNK):
+            return after
+    return ""
+
+
 def _in_header(out: list[str]) -> bool:
     """Whether the lines since the last ``diff --git`` are still its header."""
     for line in reversed(out):

@@ -5,7 +5,7 @@ ever run, and neither can write outside of its tree.
 """
 
 from harness.tree.apply import Applied, apply_series
-from harness.tree.checkout import Checkout, checkout
+from harness.tree.checkout import Checkout, checkout, checkout_commit
 from harness.tree.tree import Tree, import_source
 
-__all__ = ["Applied", "Checkout", "Tree", "apply_series", "checkout", "import_source"]
+__all__ = ["Applied", "Checkout", "Tree", "apply_series", "checkout", "checkout_commit", "import_source"]

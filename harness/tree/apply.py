@@ -38,8 +38,10 @@ class Applied:
     reused: bool = False
 
 
-def apply_series(tree: Tree, series: Series, layout: Layout, reporter: Reporter) -> Applied:
-    """``base`` with ``series``, as commits whose ids depend on the two alone.
+def apply_series(
+    tree: Tree, series: Series, layout: Layout, reporter: Reporter, *, onto: str = ""
+) -> Applied:
+    """``base`` (or the commit ``onto``) with ``series``, as commits whose ids depend on the two alone.
 
     Raises ApplyError (a patch is refused or does not apply), TreeError, BusyError, StorageError.
     """
@@ -48,15 +50,17 @@ def apply_series(tree: Tree, series: Series, layout: Layout, reporter: Reporter)
             f"series {series.name} is meant for pin {' '.join(series.pins)}, not for {tree.pin.name}"
         )
     git = Git(repository=tree.path)
-    ref = f"refs/harness/{series.name}/{series.digest[:12]}"
+    start = onto or tree.base
+    suffix = "" if start == tree.base else f"-{start[:12]}"
+    ref = f"refs/harness/{series.name}/{series.digest[:12]}{suffix}"
     with hold(layout.tree(tree.name), f"the tree {tree.name}", reporter):
         known = git.find(f"{ref}^{{commit}}")
-        if known and _is_above(git, tree.base, known[0]):
+        if known and _is_above(git, start, known[0]):
             return Applied(commit=known[0], reused=True)
-        links = tree_links(git, tree.base)
+        links = tree_links(git, start)
         with _scratch(layout, tree) as scratch, reporter.step(f"applying {series.name}") as step:
             mails = _check(git, series, links, scratch)
-            worktree = _worktree(git, tree, series, scratch)
+            worktree = _worktree(git, tree, series, scratch, start)
             notes: list[str] = []
             for index, mail in enumerate(mails):
                 place = Place(series=series, index=index)
@@ -113,9 +117,9 @@ def _keeps_cr(data: bytes) -> bool:
     return b"\r\n" in data and b"\r\n" not in head
 
 
-def _worktree(git: Git, tree: Tree, series: Series, scratch: Path) -> Git:
+def _worktree(git: Git, tree: Tree, series: Series, scratch: Path, start: str) -> Git:
     path = scratch / "tree"
-    git.run("worktree", "add", "--quiet", "--no-checkout", "--detach", path, tree.base)
+    git.run("worktree", "add", "--quiet", "--no-checkout", "--detach", path, start)
     worktree = Git(repository=tree.path, at=path, settings=_SPARSE)
     info = Path(worktree.read("rev-parse", "--path-format=absolute", "--git-path", "info/sparse-checkout"))
     info.parent.mkdir(exist_ok=True)

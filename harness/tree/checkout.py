@@ -56,6 +56,17 @@ def checkout(tree: Tree, variant: str, series: Series | None, layout: Layout, re
     return Checkout(path=path, tree_name=tree.name, label=label, variant=variant, commit=commit)
 
 
+def checkout_commit(tree: Tree, label: str, commit: str, layout: Layout, reporter: Reporter) -> Checkout:
+    """The files of any ``commit`` of ``tree`` in a folder of their own. Raises as checkout does."""
+    path = layout.build_root(tree.name, label) / "src"
+    with hold(path, f"the checkout {path}", reporter):
+        try:
+            _place(tree, path, commit, reporter)
+        except OSError as error:
+            raise StorageError(f"cannot write {path}: {error}", "free some disk space") from error
+    return Checkout(path=path, tree_name=tree.name, label=label, variant="patched", commit=commit)
+
+
 def _place(tree: Tree, path: Path, commit: str, reporter: Reporter) -> None:
     git = Git(repository=tree.path, at=path)
     if path.exists() and not _is_ours(git, tree, path):

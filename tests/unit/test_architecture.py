@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "harness"
 
-BASE = ("binaries", "errors", "job", "jsonfile", "layout", "lock", "options", "process", "progress")
+BASE = ("binaries", "errors", "fence", "job", "jsonfile", "layout", "lock", "options", "process", "progress")
 ORDER = (
     "source",
     "series",
@@ -22,7 +22,10 @@ ORDER = (
     "teardown",
     "cycles",
     "properties",
+    "check",
+    "bisect",
     "report",
+    "validate",
 )
 TOP = ("guard", "pipeline", "commands", "cli", "__main__", "__init__")
 MODULES = sorted(PACKAGE.rglob("*.py"))

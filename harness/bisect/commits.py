@@ -1,0 +1,296 @@
+"""Every commit of a series, built in one folder and tested: what is new is put down to what brings it.
+
+One folder and one compiler cache for all commits, so a commit costs what it changes. The base comes first:
+what is wrong with it already, or with this machine, is never put down to the series.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from harness.bisect.diagnostics import Diagnostic, read_diagnostics
+from harness.bisect.qtests import build_tests, choose_tests, list_tests, run_tests
+from harness.build import Build, build
+from harness.build.tools import job_count
+from harness.check import Bisect, CommitBuild, Finding, Judged, TestRow
+from harness.check.building import CONFIGURE, FAILS, TEST, WARNING
+from harness.check.subject import snippet
+from harness.errors import (
+    CompileError,
+    ConfigureError,
+    HarnessError,
+    InfrastructureError,
+    TimeoutExpiredError,
+)
+from harness.fence import Fence
+from harness.layout import Layout
+from harness.options import Options
+from harness.progress import Reporter
+from harness.source import Pin
+from harness.tree import Tree, checkout_commit
+
+COLD = 0.05
+"""Share of compiler calls that the cache may answer in a build that counts as made from nothing: generated
+sources of several targets are the same."""
+BAD = ("failed", "timeout")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Built:
+    """What came of all commits, on each host."""
+
+    rows: tuple[CommitBuild, ...]
+    tests: tuple[TestRow, ...]
+    findings: tuple[Finding, ...]
+    cost: Bisect | None
+    isolation: str
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the last commit built."""
+        return bool(self.rows) and self.rows[-1].outcome == "ok"
+
+
+@dataclass(kw_only=True)
+class _Walk:
+    """The walk over the commits of one host."""
+
+    judged: Judged
+    tree: Tree
+    pin: Pin
+    options: Options
+    layout: Layout
+    reporter: Reporter
+    fence: Fence
+    host: str
+    rows: list[CommitBuild] = field(default_factory=list)
+    tests: list[TestRow] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    seen: set[tuple[str, str]] = field(default_factory=set)
+    broken: dict[str, int] = field(default_factory=dict)
+    """Tests that fail, with the patch that they were put down to."""
+
+    @property
+    def label(self) -> str:
+        return f"validate-{self.judged.input.name}"
+
+    def log(self, patch: int, what: str) -> Path:
+        return self.layout.logs / f"{self.tree.name}-{self.label}-{self.host}-{patch:02}-{what}.log"
+
+
+def run_bisect(  # noqa: PLR0917 - the stages' products
+    judged: Judged, tree: Tree, pin: Pin, options: Options, layout: Layout, reporter: Reporter, fence: Fence
+) -> Built:
+    """Build and test the base and the commits of ``judged`` on each host.
+
+    Raises InfrastructureError when the base does not build, and what stops any build: never for the series.
+    """
+    walks = []
+    for host in options.hosts:
+        walk = _Walk(
+            judged=judged,
+            tree=tree,
+            pin=pin,
+            options=options,
+            layout=layout,
+            reporter=reporter,
+            fence=fence,
+            host=host,
+        )
+        walks.append(walk)
+        with reporter.step(
+            f"building and testing each commit{'' if host == 'native' else f' for {host}'}"
+        ) as step:
+            commits = _commits(judged, options.bisect)
+            for at, (number, commit) in enumerate(commits):
+                step.update(at, len(commits), f"patch {number}" if number else "base")
+                _one(walk, number, commit)
+    rows = tuple(row for walk in walks for row in walk.rows)
+    return Built(
+        rows=rows,
+        tests=tuple(row for walk in walks for row in walk.tests),
+        findings=tuple(finding for walk in walks for finding in walk.findings),
+        cost=cost_of([row for row in rows if row.host == options.hosts[0]]),
+        isolation=fence.name,
+    )
+
+
+def cost_of(rows: Sequence[CommitBuild]) -> Bisect | None:
+    """What all commits cost against the base alone; the ratio only when that was compiled from nothing."""
+    if not rows:
+        return None
+    base = rows[0]
+    calls = base.cache_hits + base.cache_misses
+    cold = calls > 0 and base.cache_hits <= COLD * calls
+    total = sum(row.seconds for row in rows)
+    return Bisect(
+        cold_s=base.seconds if cold else 0.0,
+        all_s=round(total, 1),
+        ratio=round(total / base.seconds, 2) if cold and base.seconds else 0.0,
+    )
+
+
+def _commits(judged: Judged, mode: str) -> list[tuple[int, str]]:
+    made = [(patch.number, patch.commit) for patch in judged.patches if patch.commit]
+    return [(0, judged.base), *(made if mode == "each" else made[-1:])]
+
+
+def _one(walk: _Walk, number: int, commit: str) -> None:
+    began = time.monotonic()
+    checkout = checkout_commit(walk.tree, walk.label, commit, walk.layout, walk.reporter)
+
+    def make(*, keep_going: bool) -> Build:
+        return build(
+            checkout,
+            walk.pin,
+            walk.options,
+            walk.layout,
+            walk.reporter,
+            host=walk.host,
+            keep_going=keep_going,
+            fence=walk.fence,
+        )
+
+    try:
+        try:
+            done = make(keep_going=False)
+        except CompileError:
+            done = make(keep_going=True)  # all that is wrong, and once more: it may have been the machine
+            walk.reporter.warn(f"patch {number} failed to compile once, and then did not")
+    except (CompileError, ConfigureError, TimeoutExpiredError) as error:
+        _failed(walk, number, commit, error, time.monotonic() - began)
+        return
+    diagnostics = read_diagnostics(_lines(done.logs[-1])) if not done.reused else ()
+    _warn(walk, number, diagnostics)
+    cache = done.cache if not done.reused else None
+    walk.rows.append(
+        CommitBuild(
+            patch=number,
+            commit=commit,
+            host=walk.host,
+            outcome="ok",
+            seconds=round(time.monotonic() - began, 1),
+            steps=0 if done.reused else done.steps,
+            cache_hits=cache.hits if cache else 0,
+            cache_misses=cache.misses if cache else 0,
+            log=done.logs[-1],
+        )
+    )
+    if walk.host == "native":
+        _test(walk, number, done)
+
+
+def _failed(walk: _Walk, number: int, commit: str, error: HarnessError, seconds: float) -> None:
+    if number == 0:
+        raise InfrastructureError(
+            f"the base does not build: {error.cause}", error.remedy, details=error.details, log=error.log
+        ) from error
+    text = "\n".join(error.details)
+    if "illed signal" in text:
+        raise InfrastructureError(
+            "the compiler was killed: the machine ran out of memory, most likely",
+            "run again with -Djobs=1",
+            log=error.log,
+        ) from error
+    diagnostics = read_diagnostics(_lines(str(error.log))) if error.log else ()
+    fresh = [one for one in diagnostics if one.key not in walk.seen]
+    before = next((row.patch for row in reversed(walk.rows) if row.outcome == "failed"), 0)
+    inherited = bool(before) and walk.rows[-1].outcome == "failed" and bool(diagnostics) and not fresh
+    reason = f"as patch {before}" if inherited else next(iter(error.details), error.cause)
+    walk.rows.append(
+        CommitBuild(
+            patch=number,
+            commit=commit,
+            host=walk.host,
+            outcome="failed",
+            seconds=round(seconds, 1),
+            reason=reason,
+            log=str(error.log or ""),
+        )
+    )
+    if inherited:
+        return
+    _warn(walk, number, diagnostics)
+    hard = [one for one in fresh if not one.is_warning]
+    if hard or not fresh:
+        rule = CONFIGURE if isinstance(error, ConfigureError) else FAILS
+        where = hard[0] if hard else None
+        walk.findings.append(
+            rule.found(
+                f"{where.text if where else error.cause} ({walk.host})",
+                patch=number,
+                file=where.file if where else "",
+                line=where.line if where else 0,
+                snippet=tuple(error.details[:8]),
+            )
+        )
+    walk.seen |= {one.key for one in diagnostics}
+
+
+def _warn(walk: _Walk, number: int, diagnostics: Iterable[Diagnostic]) -> None:
+    """A finding for each warning that no commit before had; the base's own are just remembered."""
+    for one in diagnostics:
+        if one.is_warning and one.key not in walk.seen and number:
+            switch = f" [-W{one.switch}]" if one.switch else ""
+            walk.findings.append(
+                WARNING.found(f"{one.text}{switch} ({walk.host})", patch=number, file=one.file, line=one.line)
+            )
+        if one.is_warning:
+            walk.seen.add(one.key)
+
+
+def _test(walk: _Walk, number: int, done: Build) -> None:
+    if walk.options.qemu_tests == "none":
+        return
+    changed = {path for patch in walk.judged.patches for change in patch.changes for path in change.paths}
+    chosen = choose_tests(list_tests(done, walk.fence), changed, walk.options.qemu_tests)
+    if not chosen:
+        return
+    log = walk.log(number, "tests")
+    log.unlink(missing_ok=True)
+    ended = build_tests(done, chosen, walk.fence, log)
+    if ended.returncode != 0 and number == 0:
+        raise InfrastructureError("tests of the base do not compile", "read the log", log=log)
+    _warn(walk, number, read_diagnostics(_lines(str(log))))
+    if ended.returncode != 0:
+        _tests_do_not_compile(walk, number, log)
+    ready = [test for test in chosen if all((Path(done.folder) / name).exists() for name in test.programs)]
+    rows = run_tests(done, ready, walk.fence, patch=number, log=log, processes=job_count(walk.options.jobs))
+    walk.tests += rows
+    _attribute(walk, number, rows)
+
+
+def _tests_do_not_compile(walk: _Walk, number: int, log: Path) -> None:
+    fresh = [
+        one for one in read_diagnostics(_lines(str(log))) if not one.is_warning and one.key not in walk.seen
+    ]
+    for one in fresh[:5]:
+        walk.findings.append(FAILS.found(f"{one.text} (tests)", patch=number, file=one.file, line=one.line))
+    walk.seen |= {one.key for one in fresh}
+
+
+def _attribute(walk: _Walk, number: int, rows: Sequence[TestRow]) -> None:
+    """Put each failing test down to the first commit that it fails on; to none when it fails on the base."""
+    for row in rows:
+        if row.outcome in BAD and row.name not in walk.broken:
+            walk.broken[row.name] = number
+            if number:
+                walk.findings.append(
+                    TEST.found(
+                        f"{row.name} {'takes too long' if row.outcome == 'timeout' else 'fails'}",
+                        patch=number,
+                        snippet=snippet(row.reason),
+                    )
+                )
+        elif row.outcome == "ok" and walk.broken.get(row.name):
+            del walk.broken[row.name]  # mended by this patch; may fail anew later
+
+
+def _lines(path: str) -> list[str]:
+    try:
+        return Path(path).read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return []

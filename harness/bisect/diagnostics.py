@@ -1,0 +1,46 @@
+"""What a compiler said, read from a log: where, what, and whether it is a warning that was made an error."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+_LINE = re.compile(r"^(\S[^:\s]*):(\d+):(?:\d+:)? (warning|error|fatal error): (.*)$")
+_SWITCH = re.compile(r"\s*\[-W(?:error=)?([a-z0-9+=-]+)\]$")
+_WERROR = re.compile(r"\[-Werror(?:=[a-z0-9+=-]+)?\]$")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Diagnostic:
+    """One message. ``is_warning``: it is one, though ``-Werror`` may have made an error of it."""
+
+    file: str
+    line: int
+    text: str
+    switch: str
+    is_warning: bool
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What stays the same when lines move."""
+        return self.file, re.sub(r"\d+", "0", self.text)
+
+
+def read_diagnostics(lines: Iterable[str]) -> tuple[Diagnostic, ...]:
+    """The messages in ``lines``, each once; paths are relative to the sources."""
+    found: dict[tuple[str, int, str], Diagnostic] = {}
+    for line in lines:
+        match = _LINE.match(line.rstrip())
+        if match is None or match[1] in ("ninja", "collect2", "cc1"):
+            continue
+        switch = _SWITCH.search(match[4])
+        diagnostic = Diagnostic(
+            file=re.sub(r"^(?:\.\./)*src/|^\./", "", match[1]),
+            line=int(match[2]),
+            text=_SWITCH.sub("", _WERROR.sub("", match[4])).strip(),
+            switch=switch[1] if switch else "",
+            is_warning=match[3] == "warning" or bool(_WERROR.search(match[4])),
+        )
+        found.setdefault((diagnostic.file, diagnostic.line, diagnostic.text), diagnostic)
+    return tuple(found.values())

@@ -1,0 +1,241 @@
+"""QEMU's own tests, as meson knows them: which there are, which a series touches, running them.
+
+Source: Meson manual, "IDE integration" (``introspect --tests``, ``--targets``) and "Unit tests" (testlog).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.build import Build
+from harness.check import TestRow
+from harness.errors import HarnessError, InfrastructureError, TimeoutExpiredError
+from harness.fence import Fence
+from harness.process import Finished, run
+
+SUITES = ("unit", "qtest")
+LIMIT_S = 1800.0
+_OUTCOMES = {
+    "OK": "ok",
+    "EXPECTEDFAIL": "ok",
+    "FAIL": "failed",
+    "ERROR": "failed",
+    "UNEXPECTEDPASS": "failed",
+    "TIMEOUT": "timeout",
+    "SKIP": "skipped",
+    "IGNORED": "skipped",
+    "INTERRUPT": "infrastructure",
+}
+_COMMON = ("meson", "main", "common", "test", "util", "misc", "build", "core", "base", "posix", "linux")
+"""Words that say nothing about which test a file belongs to."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class QemuTest:
+    """One test. ``programs`` have to be built for it; ``sources`` are those of its own program."""
+
+    name: str
+    suite: str
+    programs: tuple[str, ...]
+    sources: tuple[str, ...]
+
+
+def list_tests(build: Build, fence: Fence) -> tuple[QemuTest, ...]:
+    """The unit tests and qtests of a configured build. Raises InfrastructureError."""
+    folder, source = Path(build.folder), Path(build.source)
+    tests = _introspect(build, fence, "--tests")
+    targets = {target["id"]: target for target in _introspect(build, fence, "--targets")}
+    found = []
+    for test in tests:
+        suites = {name.partition(":")[2] or name for name in test["suite"]}
+        suite = next((name for name in SUITES if name in suites), "")
+        if not suite:
+            continue
+        depends = [targets[name] for name in test.get("depends", ()) if name in targets]
+        program = next((word for word in test["cmd"] if word.startswith(str(folder))), "")
+        own = [target for target in targets.values() if program and program in target["filename"]]
+        found.append(
+            QemuTest(
+                name=test["name"],
+                suite=suite,
+                programs=tuple(
+                    dict.fromkeys(
+                        _relative(path, folder) for target in (*own, *depends) for path in target["filename"]
+                    )
+                ),
+                sources=tuple(
+                    dict.fromkeys(
+                        _relative(path, source)
+                        for target in own
+                        for group in target["target_sources"]
+                        for path in group.get("sources", ())
+                    )
+                ),
+            )
+        )
+    return tuple(found)
+
+
+def choose_tests(tests: Iterable[QemuTest], changed: Collection[str], mode: str) -> tuple[QemuTest, ...]:
+    """``all`` of them, ``none``, or those whose own sources or names the ``changed`` files touch."""
+    if mode == "none":
+        return ()
+    if mode == "all":
+        return tuple(tests)
+    stems = {
+        _plain(Path(path).stem)
+        for path in changed
+        if Path(path).suffix in (".c", ".h", ".hx", ".json", ".rs")
+    }
+    telling = {stem for stem in stems if len(stem) >= 4 and stem not in _COMMON}
+    chosen = []
+    for test in tests:
+        name = _plain(test.name.rpartition("/")[2])
+        if set(test.sources) & set(changed) or any(
+            stem == name or stem in name.split("-") or (len(stem) >= 6 and stem in name) for stem in telling
+        ):
+            chosen.append(test)
+    return tuple(chosen)
+
+
+def build_tests(build: Build, tests: Sequence[QemuTest], fence: Fence, log: Path) -> Finished:
+    """Compile what ``tests`` need, going on after errors; the log holds the compiler's words."""
+    programs = sorted({program for test in tests for program in test.programs})
+    compile_ = next(command for command in build.commands if command.purpose == "compile")
+    words = [word for word in compile_.argv if word.startswith("-j")]
+    argv = (compile_.argv[0], *words, "-k0", *programs)
+    return run(
+        fence.wrap(argv, Path(build.folder)),
+        cwd=Path(build.folder),
+        env=_env(build),
+        log=log,
+        check=False,
+        timeout_s=LIMIT_S,
+    )
+
+
+def run_tests(
+    build: Build, tests: Sequence[QemuTest], fence: Fence, *, patch: int, log: Path, processes: int
+) -> tuple[TestRow, ...]:
+    """Run ``tests``, which have been built. One that fails is run again, alone: it must fail twice.
+
+    Raises nothing for what a test does; a runner that cannot go on gives rows with outcome infrastructure.
+    """
+    rows = _meson_test(build, tests, fence, patch=patch, log=log, processes=processes)
+    again = [test for test in tests if any(row.name == test.name and row.outcome != "ok" for row in rows)]
+    bad = [test for test in again if _row(rows, test.name).outcome in ("failed", "timeout")]
+    if not bad:
+        return rows
+    second = _meson_test(build, bad, fence, patch=patch, log=log, processes=1)
+    passed = {row.name for row in second if row.outcome == "ok"}
+    return tuple(_row(second, row.name) if row.name in passed else row for row in rows)
+
+
+def _meson_test(
+    build: Build, tests: Sequence[QemuTest], fence: Fence, *, patch: int, log: Path, processes: int
+) -> tuple[TestRow, ...]:
+    folder = Path(build.folder)
+    result = folder / "meson-logs" / "validate.json"
+    result.unlink(missing_ok=True)
+    argv = (
+        *_meson(build),
+        *("test", "--no-rebuild", "--no-stdsplit", "--logbase", "validate", "--timeout-multiplier", "4"),
+        *("--num-processes", str(processes)),
+        *(test.name for test in tests),
+    )
+    reason = ""
+    try:
+        ended = run(
+            fence.wrap(argv, folder), cwd=folder, env=_env(build), log=log, check=False, timeout_s=LIMIT_S
+        )
+        reason = f"meson test ended with status {ended.returncode} and no result"
+    except TimeoutExpiredError as error:
+        reason = error.cause
+    said = {}
+    for line in _lines(result):
+        entry = json.loads(line)
+        said[_bare(entry["name"])] = entry
+    rows = []
+    for test in tests:
+        entry = said.get(_bare(test.name))
+        outcome = _OUTCOMES.get(entry["result"], "failed") if entry else "infrastructure"
+        text = (entry.get("stdout") or "") + (entry.get("stderr") or "") if entry else reason
+        rows.append(
+            TestRow(
+                patch=patch,
+                suite=test.suite,
+                name=test.name,
+                outcome=outcome,  # type: ignore[arg-type]
+                seconds=round(float(entry.get("duration", 0.0)), 2) if entry else 0.0,
+                reason=_telling(text) if outcome not in ("ok", "skipped") else "",
+            )
+        )
+    return tuple(rows)
+
+
+def _row(rows: Iterable[TestRow], name: str) -> TestRow:
+    return next(row for row in rows if row.name == name)
+
+
+def _bare(name: str) -> str:
+    """testlog.json says ``suite+suite - qemu:name`` or ``qemu:suite / name``, by meson's release."""
+    last = re.split(r" [/-] ", name)[-1]
+    return last.partition(":")[2] or last
+
+
+def _telling(text: str) -> str:
+    """The lines that say why a test failed: assertions and errors, else its last ones."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    told = [line for line in lines if re.search(r"ERROR|[Aa]ssert|not ok|[Ff]ailed|error:", line)]
+    return " | ".join((told or lines)[-4:])[:600]
+
+
+def _introspect(build: Build, fence: Fence, what: str) -> list[dict[str, Any]]:
+    def failed(ended: Finished) -> HarnessError:
+        return InfrastructureError(
+            f"meson cannot tell of {build.folder}: status {ended.returncode}",
+            "remove that folder and run again",
+        )
+
+    ended = run(
+        fence.wrap((*_meson(build), "introspect", what, build.folder), Path(build.folder)),
+        cwd=Path(build.folder),
+        env=_env(build),
+        merge_stderr=False,
+        error=failed,
+        timeout_s=300,
+    )
+    told: list[dict[str, Any]] = json.loads(ended.output)
+    return told
+
+
+def _meson(build: Build) -> tuple[str, ...]:
+    """The meson that configured ``build``: its own environment's from 8.1 on, else the harness's."""
+    own = Path(build.folder) / "pyvenv" / "bin" / "meson"
+    return (str(own),) if own.exists() else (sys.executable, "-m", "mesonbuild.mesonmain")
+
+
+def _env(build: Build) -> dict[str, str]:
+    return dict(build.commands[0].env)
+
+
+def _relative(path: str, folder: Path) -> str:
+    return path.removeprefix(f"{folder}/") if path.startswith("/") else re.sub(r"^(?:\.\./)*src/", "", path)
+
+
+def _plain(name: str) -> str:
+    """``async-teardown-test`` and ``test_async_teardown`` → ``async-teardown``."""
+    return re.sub(r"^(?:test|check)-|-(?:test|tests)$", "", name.lower().replace("_", "-"))
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return [line for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if line]
+    except OSError:
+        return []

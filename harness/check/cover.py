@@ -1,0 +1,73 @@
+"""Rules on the cover letter and on versions. Source: docs/devel/submitting-a-patch.rst."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from harness.check.model import Finding, Rule
+from harness.check.subject import Judged
+
+_SOURCE = "docs/devel/submitting-a-patch.rst"
+
+MISSING = Rule(
+    id="cover-missing",
+    severity="warning",
+    summary="a series of several patches has no cover letter",
+    remedy="write one: git format-patch --cover-letter",
+    source=_SOURCE,
+)
+BLANK = Rule(
+    id="cover-blank",
+    severity="error",
+    summary="the cover letter still has git's own words in it",
+    remedy="put a subject and a text in their place",
+    source="git-format-patch(1)",
+)
+TAG = Rule(
+    id="version-tag",
+    severity="warning",
+    summary="the mails of a series disagree on its version, count or kind",
+    remedy="write all of them anew: git format-patch -vN --cover-letter",
+    source=_SOURCE,
+)
+LOG = Rule(
+    id="version-changelog",
+    severity="warning",
+    summary="a new version does not say what has changed",
+    remedy="add a change log to the cover letter, or below the --- line of each patch",
+    source=_SOURCE,
+)
+RULES = (MISSING, BLANK, TAG, LOG)
+
+_LOG = re.compile(
+    r"\bv\d+\b|\bchange ?log\b|\bchanges? (?:since|from|in)\b|\bsince (?:the )?last\b", re.IGNORECASE
+)
+_BLANK = re.compile(r"\*\*\* (?:SUBJECT|BLURB) HERE \*\*\*")
+
+
+def check(judged: Judged) -> Iterator[Finding]:
+    """Findings of this family."""
+    version, cover = judged.input.version, judged.input.cover
+    if len(judged.patches) > 1 and cover is None:
+        yield MISSING.found(f"{len(judged.patches)} patches came without a cover letter")
+    if cover is not None and (found := _BLANK.search(f"{cover.subject.text}\n{cover.message}")):
+        yield BLANK.found(f"it says {found[0]!r}")
+    mails = [*([cover] if cover else []), *(patch.mail for patch in judged.patches)]
+    tags = {
+        (mail.subject.version, mail.subject.total, mail.subject.rfc, mail.subject.kind)
+        for mail in mails
+        if mail.subject.counted
+    }
+    if len(tags) > 1:
+        told = ", ".join(f"v{tag[0]} of {tag[1]}{' RFC' if tag[2] else ''}" for tag in sorted(tags))
+        yield TAG.found(f"the subjects say: {told}")
+    if version.number > 1 and mails:
+        texts = [mail.notes for mail in mails] + [cover.message if cover else ""]
+        if not any(_LOG.search(_without_stat(text)) for text in texts):
+            yield LOG.found(f"v{version.number} has no change log in its cover letter or below the ---")
+
+
+def _without_stat(text: str) -> str:
+    """``text`` without git's diffstat, whose file names may look like anything."""
+    return "\n".join(line for line in text.splitlines() if not re.match(r"^ \S.* \|\s+(?:\d+|Bin)", line))

@@ -1,0 +1,149 @@
+"""Rules on the commit message: docs/devel/submitting-a-patch.rst, "Write a meaningful commit message"."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from harness.check.model import Finding, Rule
+from harness.check.subject import Judged, JudgedPatch, snippet
+from harness.series.thread import TRAILER
+
+WIDTH = 76
+_SOURCE = "docs/devel/submitting-a-patch.rst"
+
+PREFIX = Rule(
+    id="subject-prefix",
+    severity="warning",
+    summary="the subject does not begin with a subsystem",
+    remedy="write it as 'subsystem: what it does'; git log --oneline FILE shows the usual prefix",
+    source=_SOURCE,
+)
+LENGTH = Rule(
+    id="subject-length",
+    severity="warning",
+    summary=f"the subject is longer than {WIDTH} characters",
+    remedy="say it in fewer words; details belong into the body",
+    source=_SOURCE,
+)
+DOT = Rule(
+    id="subject-dot",
+    severity="warning",
+    summary="the subject ends in a dot",
+    remedy="leave the dot out",
+    source=_SOURCE,
+)
+MISSING = Rule(
+    id="body-missing",
+    severity="warning",
+    summary="the message does not say why",
+    remedy="add a body that says why the change is wanted",
+    source=_SOURCE,
+)
+WRAP = Rule(
+    id="body-wrap",
+    severity="warning",
+    summary=f"a line of the message is longer than {WIDTH} characters",
+    remedy=f"wrap it before {WIDTH} characters",
+    source=_SOURCE,
+)
+ALONE = Rule(
+    id="body-alone",
+    severity="note",
+    summary="the body cannot be read without the subject or other mails",
+    remedy="begin with a whole sentence, and name commits by id or subject",
+    source=_SOURCE,
+)
+FIXES = Rule(
+    id="body-fixes",
+    severity="warning",
+    summary="a Fixes: line is not as it has to be",
+    remedy='write it as: Fixes: 14055ce53c2d ("subject of that commit"), below the description',
+    source=_SOURCE,
+)
+LOG = Rule(
+    id="body-changelog",
+    severity="warning",
+    summary="a change log between versions stands in the commit message",
+    remedy="move it below the --- line",
+    source=_SOURCE,
+)
+RULES = (PREFIX, LENGTH, DOT, MISSING, WRAP, ALONE, FIXES, LOG)
+
+_PREFIXED = re.compile(r"^[A-Za-z0-9_.][\w\s.,/+*{}()\[\]'&|-]{0,60}?: ?\S")
+_FIXES = re.compile(r"^[0-9a-f]{12,40} \(\s*[\"'\u201c].+[\"'\u201d]\s*\)")
+_OTHER_FIXES = re.compile(r"^(?:https?://|CVE-|Coverity|CID|#\d|LP|launchpad|<?http|bug)", re.IGNORECASE)
+_CHANGES = re.compile(
+    r"^\s*(?:[-*]\s*)?(?:v\d+\s*(?:->|=>|\u2192)\s*v?\d+|v\d+:\s*$|v\d+:|changes? (?:in|since|from) v\d+|"
+    r"since v\d+:)",
+    re.IGNORECASE,
+)
+_CONTINUES = re.compile(r"^(?:\.\.\.|\u2026|so that |and |which |because |to be able )", re.IGNORECASE)
+_ELSEWHERE = re.compile(
+    r"\b(?:the )?(?:previous|next|last|following|preceding|earlier) (?:patch(?:es)?|commits?)\b|"
+    r"\b(?:see|in) the cover letter\b",
+    re.IGNORECASE,
+)
+
+
+def check(judged: Judged) -> Iterator[Finding]:
+    """Findings of this family."""
+    for patch in judged.patches:
+        yield from _subject(patch)
+        yield from _body(patch)
+
+
+def _subject(patch: JudgedPatch) -> Iterator[Finding]:
+    title = patch.mail.subject.title
+    if not title:
+        return
+    if not _PREFIXED.match(title) and not title.startswith(('Revert "', "Reapply ")):
+        yield PREFIX.found(f"{title!r} names no subsystem", patch=patch.number)
+    if len(title) > WIDTH:
+        yield LENGTH.found(f"it has {len(title)} characters", patch=patch.number, snippet=snippet(title))
+    if title.endswith(".") and not title.endswith("..."):
+        yield DOT.found(f"{title!r} ends in a dot", patch=patch.number)
+
+
+def _body(patch: JudgedPatch) -> Iterator[Finding]:
+    lines = patch.mail.message.splitlines()
+    prose = [line for line in lines if line.strip() and not TRAILER.match(line)]
+    if not prose:
+        yield MISSING.found("there is nothing but the subject", patch=patch.number)
+        return
+    for line in lines:
+        if len(line.rstrip()) > WIDTH and _should_wrap(line):
+            told = f"a line has {len(line.rstrip())} characters"
+            yield WRAP.found(told, patch=patch.number, snippet=snippet(line))
+    if _CONTINUES.match(prose[0]):
+        yield ALONE.found("it goes on from the subject", patch=patch.number, snippet=snippet(prose[0]))
+    if found := _ELSEWHERE.search(" ".join(prose)):
+        yield ALONE.found(f"it speaks of {found[0]!r}", patch=patch.number)
+    for line in lines:
+        if line.lower().startswith("fixes:"):
+            yield from _fixes(patch, line)
+    if log := next((line for line in prose if _CHANGES.match(line)), ""):
+        yield LOG.found("it has a change log above the --- line", patch=patch.number, snippet=snippet(log))
+
+
+def _fixes(patch: JudgedPatch, line: str) -> Iterator[Finding]:
+    said = line.partition(":")[2].strip()
+    if _OTHER_FIXES.match(said) or _FIXES.match(said):
+        return
+    found = re.match(r"(?:commit )?([0-9a-fA-F]+)\b(.*)", said)
+    if found is None:
+        told = "it names no commit"
+    elif len(found[1]) < 12:
+        told = f"{found[1]} has {len(found[1])} digits, not 12"
+    else:
+        told = "it does not give the commit's subject"
+    yield FIXES.found(told, patch=patch.number, snippet=snippet(line))
+
+
+def _should_wrap(line: str) -> bool:
+    """Not what must stay in one line: quotations, logs, trailers, long words such as links."""
+    if line.startswith((" ", "\t", ">", "|", "#", "$", "Fixes:")) or TRAILER.match(line):
+        return False
+    if line.startswith(("[", "(cherry picked from ")) or re.search(r"https?://\S+|\S{60,}", line):
+        return False
+    return len(line.split()) > 3

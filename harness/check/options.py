@@ -1,0 +1,114 @@
+"""Rules on new command line options and monitor commands: help and manual text in the ``.hx`` files.
+
+Source: scripts/hxtool and docs/sphinx/hxtool.py, which make ``-help`` and the manual from ``DEF``, ``SRST``
+and ``ERST``; docs/devel/style.rst has no word on it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from harness.check.model import Finding, Rule
+from harness.check.subject import Judged, JudgedPatch
+
+HELP = Rule(
+    id="option-help",
+    severity="error",
+    summary="a new option has no line for -help",
+    remedy="give its DEF a help text that begins with the option",
+    source="scripts/hxtool",
+)
+MANUAL = Rule(
+    id="option-manual",
+    severity="error",
+    summary="a new option or monitor command has no text for the manual",
+    remedy="add SRST … ERST below its entry, with the option as a definition",
+    source="docs/sphinx/hxtool.py",
+)
+RULES = (HELP, MANUAL)
+
+OPTIONS = "qemu-options.hx"
+COMMANDS = ("hmp-commands.hx", "hmp-commands-info.hx")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One entry of an ``.hx`` file. ``line`` counts from 1."""
+
+    name: str
+    line: int
+    help: str
+    manual: str
+
+
+def check(judged: Judged) -> Iterator[Finding]:
+    """Findings of this family."""
+    for patch in judged.patches:
+        if not patch.commit:
+            continue
+        touched = {change.path for change in patch.changes}
+        if OPTIONS in touched:
+            yield from _new_options(judged, patch)
+        for path in COMMANDS:
+            if path in touched:
+                yield from _new_commands(judged, patch, path)
+
+
+def _new_options(judged: Judged, patch: JudgedPatch) -> Iterator[Finding]:
+    for entry in _new(judged, patch, OPTIONS, read_options):
+        where = {"patch": patch.number, "file": OPTIONS, "line": entry.line}
+        last = judged.patches[-1].commit == patch.commit
+        told = "" if last else " in this patch"
+        if f"-{entry.name}" not in entry.help:
+            yield HELP.found(f"-{entry.name} has no help text{told}", **where)  # type: ignore[arg-type]
+        if f"-{entry.name}" not in entry.manual:
+            yield MANUAL.found(f"-{entry.name} has no manual text{told}", **where)  # type: ignore[arg-type]
+
+
+def _new_commands(judged: Judged, patch: JudgedPatch, path: str) -> Iterator[Finding]:
+    for entry in _new(judged, patch, path, read_commands):
+        if not entry.manual.strip():
+            yield MANUAL.found(
+                f"monitor command {entry.name} has no manual text",
+                patch=patch.number,
+                file=path,
+                line=entry.line,
+            )
+
+
+def _new(judged: Judged, patch: JudgedPatch, path: str, read) -> list[Entry]:  # type: ignore[no-untyped-def]
+    before = {entry.name for entry in read(judged.read(patch.parent, path) or "")}
+    return [entry for entry in read(judged.read(patch.commit, path) or "") if entry.name not in before]
+
+
+def read_options(text: str) -> list[Entry]:
+    """The options of qemu-options.hx: each ``DEF`` with its help strings and the SRST that follows."""
+    found = []
+    starts = list(re.finditer(r'^DEF\(\s*"([^"]+)"', text, re.MULTILINE))
+    for number, start in enumerate(starts):
+        end = starts[number + 1].start() if number + 1 < len(starts) else len(text)
+        body = text[start.end() : end]
+        code, _, rest = body.partition("\nSRST")
+        manual = rest.partition("\nERST")[0]
+        # Several DEFs may share the SRST of the last, as HXCOMM says of aliases: then it follows theirs.
+        after = text[start.end() :]
+        if not manual and number + 1 < len(starts):
+            manual = after.partition("\nSRST")[2].partition("\nERST")[0]
+        help_text = "".join(re.findall(r'"((?:[^"\\]|\\.)*)"', code))
+        line = text[: start.start()].count("\n") + 1
+        found.append(Entry(name=start[1], line=line, help=help_text, manual=manual))
+    return found
+
+
+def read_commands(text: str) -> list[Entry]:
+    """The monitor commands of hmp-commands*.hx: ``.name`` with the SRST that follows its braces."""
+    found = []
+    starts = list(re.finditer(r'^\s*\.name\s*=\s*"([^"|]+)', text, re.MULTILINE))
+    for number, start in enumerate(starts):
+        end = starts[number + 1].start() if number + 1 < len(starts) else len(text)
+        manual = text[start.end() : end].partition("\nSRST")[2].partition("\nERST")[0]
+        line = text[: start.start()].count("\n") + 1
+        found.append(Entry(name=start[1], line=line, help="", manual=manual))
+    return found

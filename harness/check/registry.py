@@ -1,0 +1,120 @@
+"""Every rule, by family; and running the families that need no build. A new family is an entry here."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+import msgspec
+
+from harness.check import (
+    applying,
+    building,
+    checkpatch,
+    cover,
+    dco,
+    files,
+    message,
+    motion,
+    options,
+    provenance,
+    reading,
+    whitespace,
+)
+from harness.check.model import SEVERITIES, Finding, Rule
+from harness.check.subject import Judged
+from harness.errors import OptionError
+from harness.progress import Reporter
+
+
+@dataclass(frozen=True, kw_only=True)
+class Family:
+    """The rules of one module. ``check`` is None where other stages give the findings."""
+
+    name: str
+    rules: tuple[Rule, ...]
+    check: Callable[[Judged, frozenset[str]], Iterator[Finding]] | None
+
+
+def _plain(
+    check: Callable[[Judged], Iterator[Finding]],
+) -> Callable[[Judged, frozenset[str]], Iterator[Finding]]:
+    return lambda judged, _: check(judged)
+
+
+FAMILIES = (
+    Family(name="reading", rules=reading.RULES, check=_plain(reading.check)),
+    Family(name="applying", rules=applying.RULES, check=_plain(applying.check)),
+    Family(name="origin", rules=dco.RULES, check=_plain(dco.check)),
+    Family(name="provenance", rules=provenance.RULES, check=_plain(provenance.check)),
+    Family(name="message", rules=message.RULES, check=_plain(message.check)),
+    Family(name="cover letter", rules=cover.RULES, check=_plain(cover.check)),
+    Family(name="files", rules=files.RULES, check=_plain(files.check)),
+    Family(name="options", rules=options.RULES, check=_plain(options.check)),
+    Family(name="motion", rules=motion.RULES, check=_plain(motion.check)),
+    Family(name="whitespace", rules=whitespace.RULES, check=_plain(whitespace.check)),
+    Family(name="checkpatch", rules=checkpatch.RULES, check=checkpatch.check),
+    Family(name="building", rules=building.RULES, check=None),
+)
+RULES: dict[str, Rule] = {rule.id: rule for family in FAMILIES for rule in family.rules}
+
+
+def choose_rules(off: Iterable[str]) -> frozenset[str]:
+    """The rules that stay on when ``off`` (ids, or families such as ``checkpatch``) are switched off.
+
+    Raises OptionError for a name that is neither.
+    """
+    families = {family.name.replace(" ", "-"): family for family in FAMILIES}
+    gone: set[str] = set()
+    for name in off:
+        if name in RULES:
+            gone.add(name)
+        elif name in families:
+            gone |= {rule.id for rule in families[name].rules}
+        else:
+            near = difflib.get_close_matches(name, [*RULES, *families], n=1)
+            hint = f"did you mean {near[0]}? " if near else ""
+            raise OptionError(
+                f"-Drules-off: there is no rule {name!r}", f"{hint}see: qemu-harness check --list"
+            )
+    return frozenset(RULES) - gone
+
+
+def run_checks(judged: Judged, active: frozenset[str], reporter: Reporter) -> tuple[Finding, ...]:
+    """What the families find that need no build, of the rules that are on."""
+    found: list[Finding] = []
+    with reporter.step("checking the patches") as step:
+        for number, family in enumerate(FAMILIES):
+            step.update(number, len(FAMILIES), family.name)
+            if family.check is not None and any(rule.id in active for rule in family.rules):
+                found += [finding for finding in family.check(judged, active) if finding.rule in active]
+    return order(merge(found))
+
+
+def merge(findings: Iterable[Finding]) -> list[Finding]:
+    """One finding a rule, patch, file and message: the first place, and how many there are."""
+    merged: dict[tuple[object, ...], Finding] = {}
+    for finding in findings:
+        key = (finding.rule, finding.patch, finding.file, finding.message, finding.severity)
+        old = merged.get(key)
+        merged[key] = (
+            finding if old is None else msgspec.structs.replace(old, count=old.count + finding.count)
+        )
+    return list(merged.values())
+
+
+def order(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """By patch, the whole series first; within a patch by severity, then by place."""
+    return tuple(
+        sorted(
+            findings,
+            key=lambda finding: (
+                finding.patch,
+                SEVERITIES.index(finding.severity),
+                finding.file,
+                finding.line,
+                finding.rule,
+            ),
+        )
+    )

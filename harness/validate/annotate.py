@@ -1,0 +1,66 @@
+"""Findings as marks beside the code, in the forges' own forms.
+
+Source: GitHub, "Workflow commands" (``::error file=…``); GitLab, "Code Quality report format".
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+from harness.check import Finding, ValidateResults
+
+_GITLAB = {"error": "critical", "warning": "minor", "note": "info"}
+_GITHUB = {"error": "error", "warning": "warning", "note": "notice"}
+
+
+def github(results: ValidateResults) -> tuple[str, ...]:
+    """A workflow command a finding."""
+    lines = []
+    for finding in results.findings:
+        where = [f"file={_property(finding.file)}"] if finding.file else []
+        where += [f"line={finding.line}"] if finding.file and finding.line else []
+        where.append(f"title={_property(finding.rule)}")
+        lines.append(f"::{_GITHUB[finding.severity]} {','.join(where)}::{_data(_text(finding))}")
+    return tuple(lines)
+
+
+def gitlab_report(results: ValidateResults) -> str:
+    """A Code Quality report, to be named as ``artifacts:reports:codequality``."""
+    rows = [
+        {
+            "description": _text(finding),
+            "check_name": finding.rule,
+            "fingerprint": hashlib.sha256(
+                f"{finding.rule}\0{finding.patch}\0{finding.file}\0{finding.message}".encode(
+                    "utf-8", "replace"
+                )
+            ).hexdigest(),
+            "severity": _GITLAB[finding.severity],
+            # Every entry needs a place; what is about a message has that of its patch.
+            "location": {
+                "path": finding.file or _origin(results, finding),
+                "lines": {"begin": max(finding.line, 1)},
+            },
+        }
+        for finding in results.findings
+    ]
+    return json.dumps(rows, indent=1, ensure_ascii=False) + "\n"
+
+
+def _origin(results: ValidateResults, finding: Finding) -> str:
+    patch = next((one for one in results.series.patches if one.number == finding.patch), None)
+    return patch.origin if patch else results.series.name
+
+
+def _text(finding: Finding) -> str:
+    name = f"patch {finding.patch}" if finding.patch else "series"
+    return f"{name}: {finding.message}. {finding.remedy}"
+
+
+def _data(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _data(text).replace(":", "%3A").replace(",", "%2C")

@@ -1,0 +1,102 @@
+"""What a run of validate went through, one point each: for forms that know nothing but passed and failed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from harness.check import FAMILIES, Finding, ValidateResults
+from harness.check.model import SEVERITIES
+
+PointOutcome = Literal["ok", "failed", "skipped", "error"]
+_BUILDS: dict[str, PointOutcome] = {"ok": "ok", "failed": "failed", "infrastructure": "error"}
+_TESTS: dict[str, PointOutcome] = {
+    "ok": "ok",
+    "failed": "failed",
+    "timeout": "failed",
+    "skipped": "skipped",
+    "infrastructure": "error",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Point:
+    """One thing that passed, failed, was left out, or could not be tried (``error``)."""
+
+    group: str
+    name: str
+    outcome: PointOutcome
+    seconds: float = 0.0
+    reason: str = ""
+
+
+def points(results: ValidateResults) -> tuple[Point, ...]:
+    """Families of rules by patch, builds, tests, and the parts of the run that were not run."""
+    found: list[Point] = []
+    titles = {0: "series", **{patch.number: f"patch {patch.number}" for patch in results.series.patches}}
+    for number, title in titles.items():
+        for family in FAMILIES:
+            rules = {rule.id for rule in family.rules}
+            if family.check is None or rules <= set(results.switched_off):
+                continue
+            mine = [one for one in results.findings if one.patch == number and one.rule in rules]
+            bad = [one for one in mine if _counts(one, str(results.options.get("fail_on", "warning")))]
+            found.append(
+                Point(
+                    group=title,
+                    name=family.name,
+                    outcome="failed" if bad else "ok",
+                    reason="\n".join(_told(one) for one in bad or mine),
+                )
+            )
+    for build in results.builds:
+        title = titles.get(build.patch, "base") if build.patch else "base"
+        found.append(
+            Point(
+                group=title,
+                name=f"build for {build.host}",
+                outcome=_BUILDS[build.outcome],
+                seconds=build.seconds,
+                reason=build.reason,
+            )
+        )
+    blamed = {(one.patch, one.message.split(" ")[0]) for one in results.findings if one.rule == "test-fails"}
+    for row in results.tests:
+        title = titles.get(row.patch, "base") if row.patch else "base"
+        reason, outcome = row.reason, _TESTS[row.outcome]
+        if outcome == "failed" and (row.patch, row.name) not in blamed:
+            outcome, reason = "skipped", f"fails, and not because of this patch: {row.reason}"
+        found.append(
+            Point(
+                group=title,
+                name=f"test {row.name}",
+                outcome=outcome,
+                seconds=row.seconds,
+                reason=reason,
+            )
+        )
+    for stage in results.stages:
+        if stage.outcome in ("not run", "infrastructure"):
+            error = stage.outcome == "infrastructure"
+            found.append(
+                Point(
+                    group="run",
+                    name=stage.name,
+                    outcome="error" if error else "skipped",
+                    seconds=stage.seconds,
+                    reason=stage.reason,
+                )
+            )
+    return tuple(found)
+
+
+def _counts(finding: Finding, fail_on: str) -> bool:
+    if fail_on == "never":
+        return False
+    return SEVERITIES.index(finding.severity) <= SEVERITIES.index(fail_on)
+
+
+def _told(finding: Finding) -> str:
+    place = f"{finding.file}:{finding.line}: " if finding.file and finding.line else ""
+    place = place or (f"{finding.file}: " if finding.file else "")
+    return f"{place}{finding.severity}: {finding.message} [{finding.rule}]"

@@ -1,0 +1,347 @@
+"""A run of ``nox -s validate``: read, try, apply, check, build, test; kept as validate.json and judged.
+
+What stops a run and is not the series' doing ends as InfrastructureError; what was found by then is kept.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import datetime
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from harness.bisect import Built, run_bisect
+from harness.check import (
+    Finding,
+    Fit,
+    GivenTrailer,
+    Judged,
+    StageRow,
+    ValidatedPatch,
+    ValidatedSeries,
+    ValidateResults,
+    choose_rules,
+    merge,
+    order,
+    run_checks,
+)
+from harness.check.model import SEVERITIES, Verdict
+from harness.check.place import Placed, base_of, place
+from harness.errors import (
+    ApplyError,
+    FindingsError,
+    HarnessError,
+    InfrastructureError,
+    InterruptedRunError,
+    OptionError,
+    SeriesBuildError,
+    SeriesTestError,
+)
+from harness.fence import NO_FENCE, Fence
+from harness.jsonfile import write_json
+from harness.layout import Layout
+from harness.options import Options
+from harness.progress import Reporter
+from harness.report.host import host_facts
+from harness.report.store import read_results
+from harness.series import Input
+from harness.source import Pin, fetch
+from harness.tree import checkout, import_source
+
+NAME = "validate.json"
+Behaviour = Callable[[], Sequence[Finding]]
+UNSOUND = ("input-missing", "input-damaged", "input-empty", "input-html")
+"""Rules whose findings mean that the series as sent cannot be applied, even if the rest of it can."""
+
+
+def validate_file(layout: Layout) -> Path:
+    """Where the results are."""
+    return layout.results / NAME
+
+
+def read_validate(layout: Layout) -> ValidateResults:
+    """The results of the last run. Raises StorageError: none there, damaged, or of another schema."""
+    return read_results(validate_file(layout), ValidateResults, 1, "nox -s validate")
+
+
+@dataclass(kw_only=True)
+class _Run:
+    """What a run has so far."""
+
+    layout: Layout
+    options: Options
+    found: Input
+    pin: Pin
+    command: str
+    reporter: Reporter
+    fence: Fence
+    behaviour: Behaviour | None
+    active: frozenset[str]
+    started: str
+    stages: list[StageRow] = field(default_factory=list)
+    placed: Placed | None = None
+    findings: list[Finding] = field(default_factory=list)
+    built: Built | None = None
+    base: str = ""
+
+    @contextlib.contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Note how long a part took, and what stopped it."""
+        began, before = time.monotonic(), len(self.findings)
+        try:
+            yield
+        except HarnessError as error:
+            self.stages.append(
+                StageRow(
+                    name=name,
+                    outcome="infrastructure",
+                    seconds=round(time.monotonic() - began, 2),
+                    reason=error.cause,
+                )
+            )
+            raise
+        outcome = "findings" if len(self.findings) > before else "ok"
+        self.stages.append(
+            StageRow(name=name, outcome=outcome, seconds=round(time.monotonic() - began, 2))  # type: ignore[arg-type]
+        )
+
+    def skip(self, name: str, reason: str) -> None:
+        self.stages.append(StageRow(name=name, outcome="not run", reason=reason))
+
+    def add(self, findings: Sequence[Finding]) -> None:
+        self.findings += [finding for finding in findings if finding.rule in self.active]
+
+    def results(self, verdict: Verdict, *, complete: bool) -> ValidateResults:
+        judged = self.placed.judged if self.placed else None
+        return ValidateResults(
+            command=self.command,
+            started=self.started,
+            finished=_now(),
+            complete=complete,
+            verdict=verdict,
+            machine=_machine(),
+            options=_options(self.options),
+            pin=self.pin.name,
+            base=self.base,
+            base_commit=judged.base if judged else "",
+            isolation=self.built.isolation if self.built else "",
+            series=series_facts(self.found, judged),
+            fits=self.placed.fits if self.placed else (),
+            findings=order(merge(self.findings)),
+            builds=self.built.rows if self.built else (),
+            bisect=self.built.cost if self.built else None,
+            tests=self.built.tests if self.built else (),
+            stages=tuple(self.stages),
+            switched_off=tuple(self.options.rules_off),
+        )
+
+
+def record_validate(
+    layout: Layout,
+    options: Options,
+    found: Input,
+    pin: Pin,
+    reporter: Reporter,
+    *,
+    command: str,
+    fence: Fence = NO_FENCE,
+    behaviour: Behaviour | None = None,
+) -> ValidateResults:
+    """Judge ``found`` on ``pin``; validate.json is written whatever happens.
+
+    ``behaviour`` runs what series.toml has the series checked with, once all of it builds.
+
+    Raises InfrastructureError when something else than the series stops it, OptionError for a bad option.
+    """
+    run = _Run(
+        layout=layout,
+        options=options,
+        found=found,
+        pin=pin,
+        command=command,
+        reporter=reporter,
+        fence=fence,
+        behaviour=behaviour,
+        active=choose_rules(options.rules_off),
+        started=_now(),
+        base=base_of(found, options.base),
+    )
+    try:
+        _judge(run)
+    except (OptionError, InterruptedRunError):
+        raise
+    except KeyboardInterrupt:
+        write_json(validate_file(layout), run.results("infrastructure", complete=False))
+        raise
+    except HarnessError as error:
+        write_json(validate_file(layout), run.results("infrastructure", complete=False))
+        raise InfrastructureError(
+            f"the series could not be judged: {error.cause}",
+            f"this is not the series' fault: {error.remedy}",
+            details=error.details,
+            log=error.log,
+        ) from error
+    results = run.results("clean", complete=True)
+    results = msgspec.structs.replace(results, verdict=verdict_of(results, options.fail_on))
+    write_json(validate_file(layout), results)
+    return results
+
+
+def _judge(run: _Run) -> None:
+    layout, options, reporter = run.layout, run.options, run.reporter
+    with run.stage("apply"):
+        source = fetch(run.pin, layout, reporter, local=options.source)
+        tree = import_source(source, layout, reporter)
+        files = checkout(tree, run.base, None, layout, reporter)
+        placed = place(run.found, tree, run.base, options.matrix, layout, reporter, source=files.path)
+        run.placed = placed
+    with run.stage("check"):
+        run.add(run_checks(placed.judged, run.active, reporter))
+    if placed.error is not None or not placed.judged.applies:
+        for name in ("build", "behaviour"):
+            run.skip(name, "the series does not apply")
+        return
+    if options.bisect == "none" or not run.pin.native_build:
+        why = "-Dbisect=none" if options.bisect == "none" else f"pin {run.pin.name} is not built"
+        for name in ("build", "behaviour"):
+            run.skip(name, why)
+        return
+    with run.stage("build"):
+        run.built = run_bisect(placed.judged, tree, run.pin, options, layout, reporter, run.fence)
+        run.add(run.built.findings)
+    if not run.built.is_whole:
+        run.skip("behaviour", "the series does not build")
+    elif run.behaviour is None:
+        run.skip("behaviour", "series.toml names no suites")
+    else:
+        with run.stage("behaviour"):
+            run.add(run.behaviour())
+
+
+def series_facts(found: Input, judged: Judged | None) -> ValidatedSeries:
+    """What is said of the series in the results."""
+    commits = {patch.number: patch.commit for patch in judged.patches} if judged else {}
+    positions = {mail.subject.number: at for at, mail in enumerate(found.patches, start=1)}
+    version = found.version
+    return ValidatedSeries(
+        name=found.name,
+        source=found.source,
+        kind=found.kind,
+        title=found.said.title or (found.cover or found.patches[0]).subject.title,
+        version=version.number,
+        rfc=version.rfc,
+        total=version.total,
+        sha256=found.sha256,
+        cover_sha256=found.cover.sha256 if found.cover else "",
+        patches=tuple(
+            ValidatedPatch(
+                number=at,
+                origin=mail.origin,
+                subject=mail.subject.title,
+                author=str(mail.author),
+                sha256=mail.sha256,
+                message_id=mail.message_id,
+                commit=commits.get(at, ""),
+            )
+            for at, mail in enumerate(found.patches, start=1)
+        ),
+        versions=tuple(one.number for one in found.thread.versions),
+        trailers=tuple(
+            GivenTrailer(
+                patch=positions.get(number, 0) if number else 0,
+                text=str(trailer),
+                message_id=trailer.source,
+                is_own=trailer.is_own,
+            )
+            for number, trailer in version.trailers
+        ),
+    )
+
+
+def verdict_of(results: ValidateResults, fail_on: str) -> Verdict:
+    """What the exit code says: the worst of what was found, in the order in which it has to be mended."""
+    rules = {finding.rule for finding in results.findings}
+    if any(stage.outcome == "infrastructure" for stage in results.stages) or not results.complete:
+        return "infrastructure"
+    if "infrastructure" in {
+        *(row.outcome for row in results.builds),
+        *(row.outcome for row in results.tests),
+    }:
+        return "infrastructure"
+    if _does_not_apply(results.fits, results.pin, results.series) or rules & set(UNSOUND):
+        return "apply"
+    if any(row.outcome == "failed" for row in results.builds if row.patch):
+        return "build"
+    if rules & {"test-fails", "behaviour-fails"}:
+        return "tests"
+    levels = () if fail_on == "never" else SEVERITIES[: SEVERITIES.index(fail_on) + 1]
+    return "findings" if any(finding.severity in levels for finding in results.findings) else "clean"
+
+
+def _does_not_apply(fits: Sequence[Fit], pin: str, series: ValidatedSeries) -> bool:
+    here = {fit.patch: fit.kind for fit in fits if fit.pin == pin}
+    return any(not patch.commit and here.get(patch.number) != "already" for patch in series.patches)
+
+
+def check_validate(layout: Layout, results: ValidateResults) -> None:
+    """Raise the error that the verdict stands for; nothing when it is ``clean``."""
+    where, worst = validate_file(layout), _worst(results)
+    see = f"see the summary above, {where} and the reply beside it"
+    name = results.series.name
+    log = next((Path(row.log) for row in results.builds if row.outcome == "failed" and row.log), None)
+    match results.verdict:
+        case "apply":
+            raise ApplyError(
+                f"{name} does not apply to {results.base} of pin {results.pin}", see, details=worst
+            )
+        case "build":
+            raise SeriesBuildError(f"{name} does not build at each commit", see, details=worst, log=log)
+        case "tests":
+            raise SeriesTestError(f"{name} makes tests fail", see, details=worst)
+        case "findings":
+            counts = ", ".join(told for level in SEVERITIES if (told := _count(results, level)))
+            raise FindingsError(f"{name} has {counts}", see, details=worst)
+        case "infrastructure":
+            causes = [*(row.reason for row in results.stages), *(row.reason for row in results.tests)]
+            reasons = tuple(filter(None, causes))
+            raise InfrastructureError(
+                f"{name} could not be judged whole",
+                "this is not the series' fault: mend what is named and run again",
+                details=reasons[:5],
+            )
+
+
+def _count(results: ValidateResults, level: str) -> str:
+    number = sum(finding.severity == level for finding in results.findings)
+    return f"{number} {level}{'s' if number != 1 else ''}" if number else ""
+
+
+def _worst(results: ValidateResults) -> tuple[str, ...]:
+    ranked = sorted(results.findings, key=lambda finding: SEVERITIES.index(finding.severity))
+    return tuple(
+        f"{f'patch {finding.patch}' if finding.patch else 'series'}: {finding.message} [{finding.rule}]"
+        for finding in ranked[:5]
+    )
+
+
+def _options(options: Options) -> dict[str, Any]:
+    return {
+        entry.name: getattr(options, entry.name)
+        for entry in dataclasses.fields(options)
+        if entry.name != "given"
+    }
+
+
+def _machine() -> str:
+    host = host_facts()
+    return f"{host.distribution}, Linux {host.kernel}, {host.cpus} CPUs, {host.memory_mib // 1024} GiB"
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

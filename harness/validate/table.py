@@ -1,0 +1,168 @@
+"""validate.json as a person reads it at a terminal: a line a patch, the findings, what it comes to."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from harness.check import Finding, ValidateResults
+from harness.check.model import SEVERITIES
+
+_STYLES = {"error": "red", "warning": "yellow", "note": "dim"}
+_VERDICTS = {
+    "clean": ("clean", "bold green"),
+    "findings": ("has findings to mend", "bold yellow"),
+    "apply": ("does not apply", "bold red"),
+    "build": ("does not build at each commit", "bold red"),
+    "tests": ("makes tests fail", "bold red"),
+    "infrastructure": ("could not be judged whole; that is not the series' fault", "bold magenta"),
+}
+SHOWN = 3
+"""Lines of a snippet at a terminal; the files have all of them."""
+
+
+def render_validate(results: ValidateResults) -> RenderableType:
+    """The whole run. Made from the results alone."""
+    parts: list[RenderableType] = [_heading(results), Text(), _patches(results)]
+    if matrix := _matrix(results):
+        parts += [Text(), matrix]
+    shown = [finding for finding in results.findings if finding.severity != "note"]
+    notes = [finding for finding in results.findings if finding.severity == "note"]
+    if shown or notes:
+        parts.append(Text())
+    parts += [line for finding in (*shown, *notes) for line in _finding(finding)]
+    parts += [Text(), *_closing(results)]
+    return Group(*parts)
+
+
+def verdict_line(results: ValidateResults) -> str:
+    """One line: the series and what it comes to."""
+    counts = [
+        f"{number} {level}{'s' if number != 1 else ''}"
+        for level in SEVERITIES
+        if (number := sum(finding.severity == level for finding in results.findings))
+    ]
+    told = f": {', '.join(counts)}" if counts else ""
+    return f"{results.series.name} {_VERDICTS[results.verdict][0]}{told}"
+
+
+def _heading(results: ValidateResults) -> Text:
+    series = results.series
+    tag = f"v{series.version}{' RFC' if series.rfc else ''}"
+    count = f"{len(series.patches)} of {series.total} patches"
+    return Text(
+        f"{series.title} ({tag}, {count}) on {results.base} of pin {results.pin}\n"
+        f"{results.machine}; sha256 {series.sha256[:16]}"
+    )
+
+
+def _patches(results: ValidateResults) -> Table:
+    by_patch: dict[int, list[Finding]] = defaultdict(list)
+    for finding in results.findings:
+        by_patch[finding.patch].append(finding)
+    fits = {fit.patch: fit.kind for fit in results.fits if fit.pin == results.pin}
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    table.add_column("#", justify="right")
+    table.add_column("patch", overflow="ellipsis", no_wrap=True, max_width=60)
+    for name in ("applies", "builds", "tests"):
+        table.add_column(name)
+    for name in SEVERITIES:
+        table.add_column(f"{name}s", justify="right")
+    rows = [
+        (0, "the series as a whole"),
+        *((patch.number, patch.subject) for patch in results.series.patches),
+    ]
+    for number, title in rows:
+        counts = [sum(finding.severity == level for finding in by_patch[number]) for level in SEVERITIES]
+        table.add_row(
+            str(number) if number else "",
+            Text(title),
+            fits.get(number, "" if number == 0 else "-"),
+            _built(results, number),
+            _tested(results, number),
+            *(
+                Text(str(count), style=_STYLES[level] if count else "dim")
+                for level, count in zip(SEVERITIES, counts, strict=True)
+            ),
+        )
+    return table
+
+
+def _built(results: ValidateResults, number: int) -> str:
+    rows = [row for row in results.builds if row.patch == number]
+    if not rows:
+        return ""
+    bad = [row for row in rows if row.outcome != "ok"]
+    return bad[0].outcome if bad else f"{sum(row.seconds for row in rows):.0f} s"
+
+
+def _tested(results: ValidateResults, number: int) -> str:
+    rows = [row for row in results.tests if row.patch == number and row.outcome != "skipped"]
+    if not rows:
+        return ""
+    good = sum(row.outcome == "ok" for row in rows)
+    return f"{good} of {len(rows)} ok"
+
+
+def _matrix(results: ValidateResults) -> Table | None:
+    pins = list(dict.fromkeys(fit.pin for fit in results.fits))
+    if len(pins) < 2:
+        return None
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, title_justify="left")
+    table.add_column("applies to", justify="right")
+    for pin in pins:
+        table.add_column(pin)
+    for number in dict.fromkeys(fit.patch for fit in results.fits):
+        cells = []
+        for pin in pins:
+            fit = next((one for one in results.fits if (one.pin, one.patch) == (pin, number)), None)
+            cells.append("" if fit is None else f"{fit.kind}{' =' if fit.exact else ''}")
+        table.add_row(str(number), *cells)
+    table.caption = "= every file is the one that the patch was made from"
+    return table
+
+
+def _finding(finding: Finding) -> list[Text]:
+    place = f"{finding.patch}" if finding.patch else "series"
+    if finding.file:
+        place += f" {finding.file}" + (f":{finding.line}" if finding.line else "")
+    times = f" ({finding.count} times)" if finding.count > 1 else ""
+    lines = [
+        Text.assemble(
+            (f"{finding.severity:8}", _STYLES[finding.severity]),
+            f"{place}: {finding.message}{times} ",
+            (f"[{finding.rule}]", "dim"),
+        )
+    ]
+    if finding.severity == "note":
+        return lines
+    lines += [Text(f"         | {line}", style="dim") for line in finding.snippet[:SHOWN]]
+    return [*lines, Text(f"         {finding.remedy}", style="italic dim")]
+
+
+def _closing(results: ValidateResults) -> Sequence[Text]:
+    told = []
+    for stage in results.stages:
+        if stage.outcome in ("not run", "infrastructure"):
+            told.append(Text(f"{stage.name}: {stage.outcome}: {stage.reason}", style="yellow"))
+    cost = results.bisect
+    if cost is not None and cost.ratio:
+        told.append(
+            Text(
+                f"all commits took {cost.all_s:.0f} s, {cost.ratio:.2f} times the {cost.cold_s:.0f} s of one "
+                "cold build"
+            )
+        )
+    elif cost is not None:
+        told.append(Text(f"all commits took {cost.all_s:.0f} s; the base was not compiled from nothing"))
+    failing = sorted(
+        {row.name for row in results.tests if row.patch == 0 and row.outcome in ("failed", "timeout")}
+    )
+    if failing:
+        told.append(Text(f"fail on the base already, and do not count: {', '.join(failing)}", style="yellow"))
+    return [*told, Text(verdict_line(results), style=_VERDICTS[results.verdict][1])]

@@ -1,0 +1,136 @@
+"""Patches for the tiny release: one that no rule finds fault with, and what to change about it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.unit.series.mails import patch
+
+CHECKPATCH = r"""
+use strict; use warnings;
+my $file = $ARGV[-1]; open(my $in, '<', $file) or die; my ($n, $name) = (0, '');
+while (my $line = <$in>) {
+    $n++; chomp $line;
+    $name = $1 if $line =~ m{^\+\+\+ b/(.*)};
+    print "ERROR: open brace is wrong\n#$n: FILE: $name:7:\n$line\n\n" if $line =~ /^\+.*BRACE/;
+    print "WARNING: line over 80\n#$n: FILE: $name:8:\n$line\n\n" if $line =~ /^\+.*LONG/;
+    print "ERROR: trailing whitespace\n#$n: FILE: $name:9:\n$line\n\n" if $line =~ /^\+.* $/;
+    exit 77 if $line =~ /^\+.*CRASH/;
+}
+exit 1;
+"""
+MAINTAINERS = """\
+Maintainers
+-----------
+M: is the mail address
+
+Tiny
+M: T <t@example.org>
+F: util/
+F: tests/*.c
+X: util/foreign/
+
+THE REST
+L: list
+F: *
+F: */
+"""
+OPTIONS = """\
+HXCOMM a comment
+DEF("old", 0, QEMU_OPTION_old,
+    "-old            is old\\n", QEMU_ARCH_ALL)
+SRST
+``-old``
+    Is old.
+ERST
+"""
+COMMANDS = """\
+    {
+        .name       = "old",
+        .args_type  = "",
+    },
+SRST
+``old``
+  Is old.
+ERST
+"""
+RELEASE: dict[str, str] = {
+    "scripts/checkpatch.pl": CHECKPATCH,
+    "MAINTAINERS": MAINTAINERS,
+    "qemu-options.hx": OPTIONS,
+    "hmp-commands.hx": COMMANDS,
+    "util/long.c": "".join(f"static int line_{number};\n" for number in range(1, 81)),
+    "util/short.c": "int short_one;\n",
+    "util/crlf.c": "one\r\ntwo\r\n",
+}
+ONE = """\
+diff --git a/util/short.c b/util/short.c
+index 1234567..89abcde 100644
+--- a/util/short.c
++++ b/util/short.c
+@@ -1 +1,2 @@
+ int short_one;
++{line}
+"""
+NEW = (
+    "diff --git a/{path} b/{path}\nnew file mode {mode}\n--- /dev/null\n+++ b/{path}\n@@ -0,0 +1,{count} @@\n"
+)
+SIGNED = "Signed-off-by: A U Thor <a@example.org>"
+WHY = "The second one is needed, because the first one is taken."
+SPDX = "/* SPDX-License-Identifier: GPL-2.0-or-later */"
+
+
+def good(**changes: Any) -> bytes:
+    """The patch that nobody can say anything against, with ``changes`` (see patch) made to it."""
+    body = changes.pop("body", WHY)
+    signed = changes.pop("signed", SIGNED)
+    line = changes.pop("line", "int short_two;")
+    values: dict[str, Any] = {
+        "subject": "[PATCH] util: add a second one",
+        "message": f"{body}\n\n{signed}".strip(),
+        "diff": ONE.format(line=line),
+        "notes": " util/short.c | 1 +\n",
+    }
+    return patch(**(values | changes))
+
+
+def new_file(path: str, *lines: str, mode: str = "100644") -> bytes:
+    """A patch that adds a file."""
+    head = NEW.format(path=path, mode=mode, count=len(lines))
+    return good(diff=head + "".join(f"+{line}\n" for line in lines))
+
+
+def append(path: str, before: str, *lines: str) -> bytes:
+    """A patch that adds ``lines`` at the end of a file whose last lines are those of ``before``."""
+    old = before.split("\n")[:-1]
+    head = f"diff --git a/{path} b/{path}\n--- a/{path}\n+++ b/{path}\n"
+    hunk = f"@@ -1,{len(old)} +1,{len(old) + len(lines)} @@\n"
+    return good(
+        diff=head + hunk + "".join(f" {line}\n" for line in old) + "".join(f"+{line}\n" for line in lines)
+    )
+
+
+def cover(**changes: Any) -> bytes:
+    """A cover letter of two patches."""
+    values: dict[str, Any] = {
+        "subject": "[PATCH 0/2] util: two of them",
+        "message": "Both are needed.",
+        "diff": "",
+        "ident": "0@example.org",
+    }
+    return patch(**(values | changes))
+
+
+def pair(tag: str = "PATCH", **changes: Any) -> list[bytes]:
+    """A cover letter and two patches."""
+    two = append(
+        "util/long.c", "".join(f"static int line_{number};\n" for number in range(1, 81)), "int more;"
+    )
+    above = {"above": "0@example.org"}
+    return [
+        cover(subject=f"[{tag} 0/2] util: two of them", **changes),
+        good(subject=f"[{tag} 1/2] util: add a second one", **above),
+        two.replace(b"[PATCH] util: add a second one", f"[{tag} 2/2] util: add more".encode()).replace(
+            b"<1@example.org>", b"<2@example.org>\nIn-Reply-To: <0@example.org>"
+        ),
+    ]
