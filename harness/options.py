@@ -70,7 +70,7 @@ class Options:
     cycles: int = 500
     seed: int = 0
     preset: str = "default"
-    budget_s: int = 120
+    budget_s: int = 150
     restart: str = "largest"
     gate: str = ""
     base: str = "auto"

@@ -9,14 +9,14 @@ from harness.report.figures import format_seconds, format_slope
 from harness.report.model import TeardownResults
 from harness.teardown import Sample, Slope
 from harness.teardown.model import SERIES_FIELDS
-from harness.teardown.statistics import REFERENCE, mad, median, resolution_s, values_of
+from harness.teardown.statistics import mad, median, resolution_s, values_of, variant_order
 
 
 def headline(results: TeardownResults) -> tuple[str, ...]:
     """How each variant's exit grows with memory, a sentence for each series of sizes."""
     lines = []
     for place, slopes in by_series(results.slopes, "exit").items():
-        ordered = sorted(slopes, key=lambda slope: (slope.variant != REFERENCE, slope.variant))
+        ordered = sorted(slopes, key=lambda slope: variant_order(slope.variant))
         told = [
             f"{slope.variant} {'grows by ' if not index else ''}{format_slope(slope.ms_per_gib)} ms/GiB"
             f" [{format_slope(slope.low)}, {format_slope(slope.high)}]"
@@ -34,7 +34,7 @@ def extrapolations(results: TeardownResults) -> tuple[str, ...]:
         told = [
             f"{slope.variant} {format_seconds(slope.tib_s)}"
             f" [{format_seconds(slope.tib_low_s)}, {format_seconds(slope.tib_high_s)}]"
-            for slope in slopes
+            for slope in sorted(slopes, key=lambda slope: variant_order(slope.variant))
         ]
         lines.append(
             f"{describe(results, place)}: extrapolated from {largest} to 1 TiB, measured by nobody:"
@@ -49,7 +49,7 @@ def by_series(slopes: Iterable[Slope], latency: str) -> dict[tuple[str, ...], li
     for slope in slopes:
         if slope.latency == latency:
             found.setdefault(tuple(getattr(slope, field) for field in SERIES_FIELDS), []).append(slope)
-    return found
+    return dict(sorted(found.items(), key=lambda item: (item[0][0] != "x86_64-softmmu", *item[0])))
 
 
 def describe(results: TeardownResults, place: Sequence[str]) -> str:

@@ -69,10 +69,8 @@ def _table(results: TeardownResults) -> Iterable[str]:
         "",
     ]
     lines = [tuple(heads)]
-    places = by_place(results.rows, "teardown")
-    memory = MATRIX_FIELDS.index("memory_mib")
-    for place in sorted(places, key=lambda place: (place[0] != "x86_64-softmmu", *place[3:], place[memory])):
-        for variant, samples in sorted(places[place].items()):
+    for place, sides in by_place(results.rows, "teardown").items():
+        for variant, samples in sides.items():
             exit_, reclaim = (by_key.get((*place, variant, latency)) for latency in ("exit", "reclaim"))
             lines.append(
                 (

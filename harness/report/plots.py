@@ -24,7 +24,16 @@ from harness.report.headline import describe, guests
 from harness.report.model import TeardownResults
 from harness.teardown import Sample
 from harness.teardown.model import MATRIX_FIELDS, SERIES_FIELDS
-from harness.teardown.statistics import ENOUGH, RESAMPLES, SEED, by_place, mad, median, values_of
+from harness.teardown.statistics import (
+    ENOUGH,
+    RESAMPLES,
+    SEED,
+    by_place,
+    mad,
+    median,
+    values_of,
+    variant_order,
+)
 
 INK, GRID = "#010203", "#040506"
 PALETTE = ("#0a0b01", "#0a0b02", "#0a0b03", "#0a0b04", "#0a0b05", "#0a0b06")
@@ -175,7 +184,7 @@ def _restart(results: TeardownResults, place: tuple[Any, ...], sides: Mapping[st
         axes.invert_yaxis()
         axes.margins(x=0.15)
         axes.set_xlabel("seconds since the trigger")
-        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.22), ncols=3)
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.62 / (0.3 + 0.55 * len(variants))), ncols=3)
 
     svg = _svg(f"restart-{words}", draw, height=0.9 + 0.55 * len(variants))
     return Plot(
@@ -287,8 +296,7 @@ def _slug(text: str) -> str:
 
 
 def _variants(results: TeardownResults) -> list[str]:
-    names = list(dict.fromkeys(row.variant for row in guests(results.rows)))
-    return sorted(names, key=lambda name: (KNOWN.index(name) if name in KNOWN else len(KNOWN), name))
+    return sorted({row.variant for row in guests(results.rows)}, key=variant_order)
 
 
 def _colour(variant: str, number: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import statistics
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from rich import box
@@ -16,7 +17,15 @@ from harness.report.figures import NONE, format_ratio, format_seconds
 from harness.report.headline import extrapolations, floor_lines, guests, headline, load_line
 from harness.report.model import TeardownResults
 from harness.teardown.model import MATRIX_FIELDS, Comparison, Sample
-from harness.teardown.statistics import REFERENCE, UPSTREAM
+from harness.teardown.statistics import (
+    REFERENCE,
+    UPSTREAM,
+    by_place,
+    median,
+    place_order,
+    values_of,
+    variant_order,
+)
 
 _COLUMNS = {
     "target": "target",
@@ -27,12 +36,13 @@ _COLUMNS = {
 }
 _COLUMNS |= {"payload": "payload", "trigger": "trigger"}  # accel goes with target and is in the heading
 _STYLES = {"better": "green", "worse": "red"}
+_GATE_STYLES = {"pass": "green", "undecided": "yellow", "fail": "bold red"}
 
 
 def render_table(results: TeardownResults) -> RenderableType:
     """Medians of base and of each other variant, place by place; cancelled and failed samples below."""
     rows = guests(results.rows)
-    variants = list(dict.fromkeys(row.variant for row in rows))
+    variants = sorted({row.variant for row in rows}, key=variant_order)
     others = [variant for variant in variants if variant != REFERENCE]
     shown = [field for field in _COLUMNS if field in ("memory_mib",) or len(_values(rows, field)) > 1]
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
@@ -117,37 +127,58 @@ def _accels(rows: Sequence[Sample]) -> Iterable[str]:
 
 
 def _summary(results: TeardownResults) -> Iterable[RenderableType]:
-    """Restarts, patched against upstream, slopes, floor, gates."""
+    """Slopes, restarts, ours against upstream's, floor, gates."""
     yield Text("")
-    for row in results.comparisons:
-        if row.latency == "restart" and row.reference_s and row.variant_s:
-            yield Text.assemble(
-                f"{_place(row)}: restart {row.reference} {format_seconds(row.reference_s)}, "
-                f"{row.variant} {format_seconds(row.variant_s)} ({format_ratio(row.ratio)}): ",
-                _verdict(row),
-            )
-        elif row.reference == UPSTREAM and row.ratio is not None:
-            yield Text.assemble(
-                f"{_place(row)}: {row.latency} of {row.variant} {format_seconds(row.variant_s)}, of "
-                f"{UPSTREAM} {format_seconds(row.reference_s)} ({format_ratio(row.ratio)}): ",
-                _verdict(row),
-            )
     yield from map(Text, (*headline(results), *extrapolations(results)))
+    for place, sides in by_place(results.rows, "restart").items():
+        told = [
+            f"{variant} {format_seconds(median(values_of(side, 'restart')))}"
+            for variant, side in sides.items()
+            if side
+        ]
+        if told:
+            yield Text.assemble(
+                f"{_words(place)}: restart: {', '.join(told)}", *_against(results, place, REFERENCE)
+            )
+    for place in by_place(results.rows, "teardown"):
+        against = _against(results, place, UPSTREAM)
+        if against:
+            yield Text.assemble(f"{_words(place)}: against {UPSTREAM}", *against)
     for line in (*floor_lines(results), load_line(results)):
         if line:
             yield Text(line, style="dim")
-    for gate in results.gates:
-        if gate.outcome != "skip":
-            yield Text(
-                f"gate {gate.outcome}: {gate.gate}: {gate.place}"
-                + (f": {gate.reason}" if gate.reason else ""),
-                style={"pass": "green", "fail": "bold red"}.get(gate.outcome, "yellow"),
-            )
+    yield from _gates(results)
 
 
-def _place(row: Comparison) -> str:
-    words = (row.target.removesuffix("-softmmu"), format_size(row.memory_mib), row.backend, row.pages)
-    return " ".join((*words, row.trigger))
+def _against(results: TeardownResults, place: tuple[object, ...], reference: str) -> list[str | Text]:
+    """What follows a place: ratios to ``reference`` with verdicts; for base those of restarts alone."""
+    restarts = reference == REFERENCE
+    parts: list[str | Text] = []
+    for row in results.comparisons:
+        here = tuple(getattr(row, field) for field in MATRIX_FIELDS) == place and row.reference == reference
+        if here and (row.latency == "restart") == restarts and row.ratio is not None:
+            what = row.variant if restarts else f"{row.variant} {row.latency}"
+            parts += [f"{', ' if parts else ': '}{what} {format_ratio(row.ratio)} ", _verdict(row)]
+    return parts
+
+
+def _words(place: tuple[object, ...]) -> str:
+    named = dict(zip(MATRIX_FIELDS, place, strict=True))
+    words = (str(named["target"]).removesuffix("-softmmu"), format_size(int(str(named["memory_mib"]))))
+    return " ".join((*words, *(str(named[field]) for field in ("backend", "pages", "trigger"))))
+
+
+def _gates(results: TeardownResults) -> Iterable[RenderableType]:
+    """A line a gate, and one for each place where it did not pass."""
+    for name in dict.fromkeys(gate.gate for gate in results.gates if gate.outcome != "skip"):
+        mine = [gate for gate in results.gates if gate.gate == name]
+        counts = Counter(gate.outcome for gate in mine)
+        worst = next(outcome for outcome in ("fail", "undecided", "pass") if counts[outcome])
+        told = ", ".join(f"{counts[each]} {each}" for each in ("pass", "undecided", "fail") if counts[each])
+        yield Text(f"gate: {name}: {told}", style=_GATE_STYLES[worst])
+        for gate in mine:
+            if gate.outcome == "fail":
+                yield Text(f"  {gate.place}: {gate.reason}", style=_GATE_STYLES["fail"])
 
 
 def _remarks(results: TeardownResults) -> Iterable[RenderableType]:
@@ -178,18 +209,11 @@ def _remarks(results: TeardownResults) -> Iterable[RenderableType]:
 
 
 def _places(rows: Sequence[Sample]) -> dict[tuple[object, ...], list[Sample]]:
-    """Rows by place: x86_64 before s390x, small sizes before large ones."""
+    """Rows by place, in the order of by_place; bad ones too."""
     places: dict[tuple[object, ...], list[Sample]] = {}
-    targets = list(
-        dict.fromkeys(row.target for row in sorted(rows, key=lambda row: row.target, reverse=True))
-    )
-    for row in sorted(rows, key=lambda row: (targets.index(row.target), *_order(row), row.round)):
+    for row in rows:
         places.setdefault(tuple(getattr(row, field) for field in MATRIX_FIELDS), []).append(row)
-    return places
-
-
-def _order(row: Sample) -> tuple[object, ...]:
-    return row.host, row.backend, row.pages, row.payload, row.memory_mib, row.trigger
+    return dict(sorted(places.items(), key=lambda item: place_order(item[0])))
 
 
 def _key(row: Comparison, variant: str, latency: str) -> tuple[object, ...]:

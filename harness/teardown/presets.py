@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from harness.options import Options
 
 PRESETS: dict[str, dict[str, Any]] = {
-    "quick": {"memory_mib": (256, 1024), "budget_s": 45},
+    "quick": {"memory_mib": (256, 1024), "budget_s": 60},
     "default": {},
     "full": {
         "memory_mib": (256, 1024, 4096, 16384),

@@ -93,8 +93,8 @@ def run_teardown(
 ) -> TeardownRun:
     """Time ``subjects`` over the matrix of ``options``, one guest at a time.
 
-    A warm-up round comes first and is discarded: it fills caches, and tells what a round takes. Then come
-    -Drounds= rounds, or as many as fit into what is left of -Dbudget=, one at least. With ``floor``
+    A warm-up comes first and is discarded (Design.warm_up). Then come -Drounds= rounds, or as many as fit
+    into what is left of -Dbudget=, one at least: the first tells what a round takes. With ``floor``
     (tests/guest/floor.c) each round also times the floor and the measuring overhead.
 
     ``hooks`` hear of each sample as it comes in, so that an interrupted run keeps what it has. A cell that
@@ -110,9 +110,9 @@ def run_teardown(
         matrix = matrix.with_floor(floor, 1, float(options.timeout))
     began = time.monotonic()
     with restored(layout.locks / "hugepages.json"):
-        count = sum(map(len, matrix.round(0)))
-        with reporter.step(f"warm-up: {count} samples that are discarded") as step:
-            warm = _run_round(layout, options, matrix.round(0), step, NO_HOOKS)
+        blocks = matrix.warm_up()
+        with reporter.step(f"warm-up: {sum(map(len, blocks))} samples that are discarded") as step:
+            warm = _run_round(layout, options, blocks, step, NO_HOOKS)
         warmup_s = time.monotonic() - began
         threads = max((sample.threads or 0 for sample in warm if sample.kind == "teardown"), default=0)
         if floor is not None:
@@ -128,11 +128,6 @@ def run_teardown(
     )
 
 
-def rounds_within(budget_s: float, round_s: float) -> int:
-    """How many rounds of ``round_s`` seconds fit into ``budget_s``: one at least."""
-    return max(1, min(MOST_ROUNDS, int(budget_s / max(round_s, 0.01))))
-
-
 def _run_rounds(
     layout: Layout,
     options: Options,
@@ -142,22 +137,22 @@ def _run_rounds(
     *,
     warmup_s: float,
 ) -> tuple[Sample, ...]:
-    """All rounds after the warm-up, which took ``warmup_s``; the last ones are dropped when time runs out."""
+    """All rounds after the warm-up, which took ``warmup_s``."""
     samples: list[Sample] = []
     fixed = options.rounds
-    planned = fixed or rounds_within(options.budget_s - warmup_s, warmup_s)
+    planned, known = fixed or MOST_ROUNDS, bool(fixed)
     began, turn = time.monotonic(), 0
     while turn < planned:
         turn += 1
         blocks = matrix.round(turn, first_index=len(samples) + 1)
-        title = f"round {turn} of {planned}: {sum(map(len, blocks))} samples"
+        title = f"round {turn}{f' of {planned}' if known else ''}: {sum(map(len, blocks))} samples"
         with reporter.step(title) as step:
             samples += _run_round(layout, options, blocks, step, hooks, before=samples)
         hooks.on_round([sample for sample in samples if sample.round == turn])
         if not fixed:
             took = (time.monotonic() - began) / turn
             left = options.budget_s - warmup_s - (time.monotonic() - began)
-            planned = turn if left < took else min(MOST_ROUNDS, turn + int(left / took))
+            planned, known = min(MOST_ROUNDS, turn + max(0, int(left / max(took, 0.001)))), True
     return tuple(samples)
 
 

@@ -32,8 +32,17 @@ class Design:
     small: tuple[Cell, ...] = ()
     """The floor and the measuring overhead, once a round."""
 
+    def warm_up(self) -> tuple[Block, ...]:
+        """Round 0: everything but the larger sizes, once. It fills caches, and its samples are discarded."""
+        guests = [cell for block in self.blocks for cell in block]
+        smallest = min(cell.memory_mib for cell in guests)
+        first = [
+            block for block in self.blocks if (block[0].memory_mib, block[0].kind) == (smallest, "teardown")
+        ]
+        return dataclasses.replace(self, blocks=tuple(first)).round(0)
+
     def round(self, turn: int, first_index: int = 1) -> tuple[Block, ...]:
-        """Round ``turn``, from 1 on (0: the warm-up), indexed from ``first_index`` on.
+        """Round ``turn``, from 1 on, indexed from ``first_index`` on.
 
         Blocks come in an order drawn for this round, and so do the variants within each block: drift of the
         machine and a neighbour's after-effects hit all alike. The same seed gives the same order.

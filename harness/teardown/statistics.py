@@ -39,7 +39,7 @@ NORMAL = 1.4826
 def compare(samples: Sequence[Sample]) -> tuple[Comparison, ...]:
     """Each variant against base (without base: the first variant), and any other against pristine.
 
-    For exit, reclaim and restart, in the order in which places first occur.
+    For exit, reclaim and restart, place by place.
     """
     least = resolution_s(samples)
     found = []
@@ -53,7 +53,10 @@ def compare(samples: Sequence[Sample]) -> tuple[Comparison, ...]:
 
 
 def by_place(samples: Iterable[Sample], kind: str) -> dict[tuple[Any, ...], dict[str, list[Sample]]]:
-    """The good samples of a kind, by place and variant. A variant whose samples are all bad is there."""
+    """The good samples of a kind, by place and variant, both in an order that does not depend on the run's.
+
+    A variant whose samples are all bad is there.
+    """
     groups: dict[tuple[Any, ...], dict[str, list[Sample]]] = {}
     for sample in samples:
         if sample.kind == kind:
@@ -61,7 +64,23 @@ def by_place(samples: Iterable[Sample], kind: str) -> dict[tuple[Any, ...], dict
             mine = groups.setdefault(place, {}).setdefault(sample.variant, [])
             if sample.counts:
                 mine.append(sample)
-    return groups
+    return {
+        place: {name: groups[place][name] for name in sorted(groups[place], key=variant_order)}
+        for place in sorted(groups, key=place_order)
+    }
+
+
+def place_order(place: tuple[Any, ...]) -> tuple[Any, ...]:
+    """A key to sort places by: native before emulated, x86_64 first, small sizes before large ones."""
+    named = dict(zip(MATRIX_FIELDS, place, strict=True))
+    first = (named["host"] != "native", named["target"] != "x86_64-softmmu", named["target"])
+    return (*first, named["backend"] != "ram", *(named[n] for n in ("backend", "pages", "payload")), *place)
+
+
+def variant_order(name: str) -> tuple[int, str]:
+    """A key to sort variants by: base, upstream's, ours, then others by name."""
+    known = (REFERENCE, UPSTREAM, "patched")
+    return (known.index(name) if name in known else len(known), name)
 
 
 def _pairs(variants: Sequence[str]) -> Iterable[tuple[str, str]]:

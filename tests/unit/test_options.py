@@ -35,7 +35,7 @@ def test_defaults(layout: Layout) -> None:
     assert options.pin == "7.2"
     assert options.targets == ("x86_64-softmmu", "s390x-softmmu")
     assert options.memory_mib == (256, 1024, 4096)
-    assert options.budget_s == 120
+    assert options.budget_s == 150
     assert options.ccache is True
 
 

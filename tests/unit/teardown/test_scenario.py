@@ -126,6 +126,12 @@ def test_the_floor_is_taken_each_round_with_so_many_threads():
     }
 
 
+def test_the_warm_up_has_every_kind_of_guest_once_and_none_of_the_larger_sizes():
+    cells = [cell for block in matrix(restart="all", backends=("ram", "memfd")).warm_up() for cell in block]
+    assert {(cell.memory_mib, cell.kind, cell.round) for cell in cells} == {(256, "teardown", 0)}
+    assert len(cells) == 2 * 2 * 2 * 2
+
+
 def test_nothing_to_time_is_an_error():
     with pytest.raises(OptionError, match="nothing to time"):
         matrix(())
