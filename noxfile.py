@@ -131,6 +131,18 @@ def validate(session: nox.Session) -> None:
 
 
 @shared
+def series(session: nox.Session) -> None:
+    """Keep a series, patches to commits and back: nox -s series -- status async-teardown."""
+    harness(session, "series")
+
+
+@shared
+def submit(session: nox.Session) -> None:
+    """Prepare the validated series for the mailing list, in build/outgoing/; a person sends it."""
+    harness(session, "submit")
+
+
+@shared
 def clean(session: nox.Session) -> None:
     """Remove what the harness made in this checkout; --cache also empties the download cache."""
     harness(session, "clean")

@@ -40,12 +40,14 @@ def patch_id(git: Git, diff: bytes) -> str:
     return said.split()[0] if said else ""
 
 
-def commit_patch_id(git: Git, commit: Commit) -> str:
-    """The stable patch-id of what ``commit`` changes."""
+def commit_patch_id(git: Git, commit: Commit, *how: str) -> str:
+    """The stable patch-id of what ``commit`` changes, as git-diff-tree(1) shows it ``how``."""
     with tempfile.TemporaryDirectory(prefix="qemu-harness-") as scratch:
         # By way of a file: the bytes of a diff need not be UTF-8.
         shown = Path(scratch) / "diff"
-        git.run("diff-tree", "-p", "--no-renames", f"--output={shown}", commit.parent, commit.id)
+        plain = Git(repository=git.repository, at=git.at, settings=("core.quotePath=false",))
+        words = how or ("--no-renames",)
+        plain.run("diff-tree", "-p", *words, f"--output={shown}", commit.parent, commit.id)
         return patch_id(git, shown.read_bytes())
 
 

@@ -16,7 +16,7 @@ import msgspec
 import tomlkit
 
 from harness.authoring.branch import Commit
-from harness.authoring.compare import OldFile, commit_patch_id, patch_id
+from harness.authoring.compare import OldFile, commit_patch_id, gives_tree, patch_id
 from harness.authoring.files import write_file
 from harness.errors import AuthoringError, OptionError
 from harness.series import Input, Trailer
@@ -105,7 +105,7 @@ def stale_tags(git: Git, commit: Commit, known: Tagged) -> tuple[Stale, ...]:
     lines = review_lines(commit.message)
     if not lines:
         return ()
-    current = commit_patch_id(git, commit)
+    current = {commit_patch_id(git, commit), commit_patch_id(git, commit, "-M")}
     found = []
     for line in lines:
         given = [
@@ -113,13 +113,22 @@ def stale_tags(git: Git, commit: Commit, known: Tagged) -> tuple[Stale, ...]:
             for record in known.records
             if record.tag == line and record.patch == commit.subject
         ]
-        given += [
-            (its_id, one.path.name) for one, its_id in known.files if line in review_lines(one.mail.message)
-        ]
-        if given and current not in [its_id for its_id, _ in given]:
+        holders = [(one, its_id) for one, its_id in known.files if line in review_lines(one.mail.message)]
+        given += [(its_id, one.path.name) for one, its_id in holders]
+        if (
+            given
+            and not current & {its_id for its_id, _ in given}
+            and not _changes_the_same(git, commit, holders)
+        ):
             reason = f"the diff is not the one of {given[0][1]!r} that it was given to"
             found.append(Stale(patch=commit.subject, line=line, reason=reason))
     return tuple(found)
+
+
+def _changes_the_same(git: Git, commit: Commit, files: Iterable[tuple[OldFile, str]]) -> bool:
+    """Whether one of ``files`` has another form, such as more context, and still makes the commit's tree."""
+    diffs = (one.mail.diff.encode("utf-8", "surrogateescape") for one, _ in files)
+    return any(gives_tree(git, commit.parent, diff) == commit.tree for diff in diffs)
 
 
 def collect(git: Git, old: tuple[OldFile, ...], replies: Input) -> tuple[Found, ...]:

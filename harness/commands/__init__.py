@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from harness.commands.judging import check, validate
+from harness.commands.keeping import SERIES, SUBMIT, series, submit
 from harness.commands.making import BINARY, build, clean, doctor, fetch, tree, which
 from harness.commands.request import BINARIES, Argument, Request, number
 from harness.commands.running import cycles, guest, properties, report, teardown
@@ -29,6 +30,8 @@ STAGES: dict[str, Callable[[Request], int]] = {
         properties,
         check,
         validate,
+        series,
+        submit,
         clean,
     )
 }
@@ -70,5 +73,7 @@ ARGUMENTS: dict[str, tuple[Argument, ...]] = {
         BINARIES,
     ),
     "check": ((("--list",), {"action": "store_true", "help": "list every rule (what it does anyway)"}),),
+    "series": SERIES,
+    "submit": SUBMIT,
     "clean": ((("--cache",), {"action": "store_true", "help": "also empty the cache outside the checkout"}),),
 }

@@ -26,6 +26,7 @@ ORDER = (
     "bisect",
     "report",
     "validate",
+    "submit",
 )
 TOP = ("guard", "pipeline", "commands", "cli", "__main__", "__init__")
 MODULES = sorted(PACKAGE.rglob("*.py"))

@@ -1,0 +1,281 @@
+"""The commands that keep a series and prepare it for being sent; nothing of them sends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+
+from harness.commands.request import Argument, Output, Request, say
+from harness.errors import AuthoringError, OptionError
+from harness.layout import Layout
+from harness.options import Options
+
+if TYPE_CHECKING:
+    from harness.authoring import Status, Workspace
+    from harness.tree import Tree
+
+SERIES: tuple[Argument, ...] = (
+    (
+        ("action",),
+        {
+            "choices": ("new", "import", "refresh", "split", "status", "tags", "reroll", "declare"),
+            "help": "new: begin one; import: patches to commits; refresh: commits to patches; split: one"
+            " patch into two; status: how all stands; tags: what replies gave; reroll: put this version away"
+            " and begin the next; declare: a form for a person to say where it comes from",
+        },
+    ),
+    (("name",), {"metavar": "NAME", "help": "the series, a folder below patches/"}),
+    (
+        ("what",),
+        {
+            "nargs": "*",
+            "metavar": "WHAT",
+            "help": "import: a folder, mailbox or CLONE@A..B; tags: a mailbox; split: a patch's number and"
+            " patterns of files",
+        },
+    ),
+    (("--title",), {"default": "", "help": "new: the title; split: subject of the commit that is split off"}),
+    (("--discard",), {"action": "store_true", "help": "import: drop commits that are not in the patches"}),
+    (("--keep-tags",), {"action": "store_true", "help": "refresh: keep review tags of changed patches"}),
+    (("--apply",), {"action": "store_true", "help": "tags: put those without a problem into the patches"}),
+)
+
+
+def series(request: Request) -> int:
+    """Keep a series, patches to commits and back: qemu-harness series status async-teardown."""
+    arguments = request.arguments
+    actions: dict[str, Callable[[Request, str, list[str]], int]] = {
+        "new": _new,
+        "import": _import,
+        "refresh": _refresh,
+        "split": _split,
+        "status": _status,
+        "tags": _tags,
+        "reroll": _reroll,
+        "declare": _declare,
+    }
+    takes = {"import": (0, 1), "split": (2, 99), "tags": (1, 1)}.get(arguments.action, (0, 0))
+    if not takes[0] <= len(arguments.what) <= takes[1]:
+        raise OptionError(
+            f"series {arguments.action} cannot do with {len(arguments.what)} words after the name",
+            "see qemu-harness series --help",
+        )
+    with request.checkout():
+        return actions[arguments.action](request, arguments.name, arguments.what)
+
+
+def _options(request: Request) -> Options:
+    """The options; the pin is the first that the series names, unless one was given."""
+    import dataclasses
+
+    from harness.series import read_series_file
+
+    options = request.options()
+    folder = request.layout.patches / getattr(request.arguments, "name", options.series)
+    if not options.has("pin") and folder.is_dir():
+        pins = read_series_file(folder).pins
+        if pins and options.pin not in pins:
+            return dataclasses.replace(options, pin=pins[0])
+    return options
+
+
+def _tree(request: Request) -> Tree:
+    from harness.pipeline import tree_of
+
+    return tree_of(request.layout, _options(request), request.reporter)
+
+
+def _workspace(layout: Layout, tree: Tree, name: str) -> Workspace:
+    from harness.authoring import find_workspace
+
+    found = find_workspace(layout, tree, name)
+    if found is None:
+        raise AuthoringError(
+            f"series {name} has no branch on {tree.name} yet", f"make it: qemu-harness series import {name}"
+        )
+    return found
+
+
+def _new(request: Request, name: str, _: list[str]) -> int:
+    from harness.authoring import new_series
+
+    made = new_series(request.layout, _tree(request), name, request.arguments.title)
+    say(f"{made.folder}: its series.toml is for you to fill in")
+    say(f"{made.workspace.path}: commit there, then: qemu-harness series refresh {name}")
+    return 0
+
+
+def _import(request: Request, name: str, what: list[str]) -> int:
+    from harness.authoring import import_series
+    from harness.series import read_input
+
+    found = read_input(request.layout, what[0]) if what else None
+    made = import_series(
+        request.layout, _tree(request), name, found, request.reporter, discard=request.arguments.discard
+    )
+    for note in made.notes:
+        request.reporter.note(f"  {note}")
+    say(f"{made.workspace.path}: on branch {made.workspace.branch}")
+    return 0
+
+
+def _refresh(request: Request, name: str, _: list[str]) -> int:
+    from harness.authoring import refresh
+    from harness.series import find_folder
+
+    folder, tree = find_folder(request.layout, name), _tree(request)
+    done = refresh(
+        _workspace(request.layout, tree, name),
+        folder,
+        tree.base,
+        request.reporter,
+        keep_tags=request.arguments.keep_tags,
+    )
+    for title, names in (("written", done.written), ("removed", done.removed)):
+        for file in names:
+            say(f"{title} {file}")
+    say(f"{len(done.kept)} files are as they were")
+    for stale in done.stale:
+        request.reporter.warn(f"taken out of {stale.patch!r}: {stale.line}: {stale.reason}")
+    return 0
+
+
+def _split(request: Request, name: str, what: list[str]) -> int:
+    from harness.authoring import split
+
+    number, patterns = what[0], what[1:]
+    if not number.isdecimal() or not request.arguments.title:
+        raise OptionError(
+            "series split needs a patch's number, patterns, and the subject of what is split off",
+            f"such as: qemu-harness series split {name} 2 'docs/*' --title 'docs: describe it'",
+        )
+    tree = _tree(request)
+    found = _workspace(request.layout, tree, name)
+    for subject in split(found, tree.base, int(number), patterns, request.arguments.title):
+        say(subject)
+    say(f"write the message of the new one (git rebase -i in {found.path}), then: series refresh {name}")
+    return 0
+
+
+def _status(request: Request, name: str, _: list[str]) -> int:
+    from harness.authoring import look
+    from harness.series import find_folder
+
+    status = look(request.layout, _tree(request), find_folder(request.layout, name))
+    table = Table("", "patch", "file", "commit", "branch", "since before", "tags", box=None, pad_edge=False)
+    for row in status.rows:
+        table.add_row(
+            str(row.number),
+            row.subject,
+            row.file[:4],
+            row.commit,
+            row.state,
+            row.since,
+            str(len(row.tags) or ""),
+        )
+    Output().print(table)
+    for line in _summary(status):
+        say(line)
+    return 0
+
+
+def _summary(status: Status) -> list[str]:
+    said, name = status.said, status.folder.name
+    kept = ", ".join(f"v{number}" for number in status.kept_versions) or "none"
+    lines = [f"{said.title}: [{said.subject_prefix}] version {said.version}; versions kept: {kept}"]
+    if status.workspace is None:
+        lines.append(f"no branch to edit: qemu-harness series import {name}")
+    else:
+        lines.append(f"branch series/{name} in {status.workspace}")
+        if status.changed_files:
+            lines.append(f"{status.changed_files} changed files there are not committed")
+        if status.needs_refresh:
+            lines.append(f"the branch has what the patches have not: qemu-harness series refresh {name}")
+    return lines
+
+
+def _tags(request: Request, name: str, what: list[str]) -> int:
+    from harness.authoring import apply_tags, collect
+    from harness.authoring.refresh import read_old
+    from harness.series import find_folder, read_input
+    from harness.tree.git import Git
+
+    folder, git = find_folder(request.layout, name), Git(repository=_tree(request).path)
+    old = read_old(folder)
+    found = collect(git, old, read_input(request.layout, what[0]))
+    for tag in found:
+        say(f"{tag.patch}: {tag.line} (mail {tag.message_id or 'without an id'})")
+        if tag.problem:
+            say(f"  not to be added: {tag.problem}")
+    if request.arguments.apply:
+        say(f"{len(apply_tags(git, folder, old, found))} tags added; next: qemu-harness series import {name}")
+    elif any(not tag.problem for tag in found):
+        say("nothing was changed: --apply puts those without a problem into the patches")
+    return 0
+
+
+def _reroll(request: Request, name: str, _: list[str]) -> int:
+    from harness.authoring import reroll
+    from harness.series import find_folder, read_series_file
+    from harness.submit import outgoing_folder
+
+    folder = find_folder(request.layout, name)
+    version = read_series_file(folder).version
+    done = reroll(folder, outgoing_folder(request.layout, folder.name, version))
+    say(f"{done.kept} holds version {done.version - 1}; the patches are version {done.version} now")
+    say(f"say what is new under [changes.v{done.version}] of {folder / 'series.toml'}")
+    return 0
+
+
+def _declare(request: Request, name: str, _: list[str]) -> int:
+    from harness.series import load_series
+    from harness.submit.policy import find_policy
+    from harness.submit.provenance import write_form
+    from harness.tree.git import Git
+
+    loaded, tree = load_series(request.layout, name), _tree(request)
+    policy = find_policy(tree, request.layout)
+    path = write_form(Git(repository=tree.path), loaded, policy)
+    say(policy.text)
+    say(f"({policy.source}, sha256 {policy.sha256})")
+    say(f"{path}: a person answers its questions; no program may")
+    return 0
+
+
+SUBMIT: tuple[Argument, ...] = (
+    (
+        ("--sign-off",),
+        {
+            "action": "store_true",
+            "help": "add the Signed-off-by of your git identity; you have to have declared the origin",
+        },
+    ),
+)
+
+
+def submit(request: Request) -> int:
+    """Prepare the validated series for the mailing list, in build/outgoing/; a person sends it."""
+    from harness.errors import NotReadyError
+    from harness.submit import as_table, prepare
+    from harness.submit.record import FILE
+
+    options = request.options()
+    with request.checkout():
+        tree = _tree(request)
+        done = prepare(
+            request.layout, tree, options.series, request.reporter, sign_off=request.arguments.sign_off
+        )
+    name = f"{done.series}-v{done.version}"
+    Output().print(as_table(name, done.checklist, done.reasons))
+    for stale in done.stale:
+        request.reporter.warn(f"left out of {stale.patch!r}: {stale.line}: {stale.reason}")
+    say(f"\n{done.folder}: {len(done.mails)} mails; recipients.txt, checklist.html, send.txt, {FILE}")
+    if not done.ready:
+        raise NotReadyError(
+            f"{name} is not ready to be sent: {done.reasons[0].text}",
+            "what is marked [!] needs a person; docs/submit.md says how a series is taken over",
+            details=tuple(reason.text for reason in done.reasons[1:]),
+        )
+    return 0

@@ -1,0 +1,136 @@
+"""The commands with which a person sends the mails, tool by tool; and a dry run of the first.
+
+Nothing here sends: git send-email is run with ``--dry-run`` alone, and with a mail server that cannot be one.
+"""
+
+from __future__ import annotations
+
+import os
+import string
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.errors import SubmitError
+from harness.process import run, shell_quote
+from harness.submit.facts import Verdict
+from harness.submit.mails import REFUSED
+from harness.submit.recipients import Recipients
+
+SEND_EMAIL = (
+    *(
+        "git",
+        "send-email",
+        "--no-thread",
+        "--no-chain-reply-to",
+        "--suppress-cc=author",
+        "--suppress-cc=body",
+    ),
+    *("--suppress-cc=self", "--suppress-cc=cccmd", "--no-format-patch"),
+)
+"""git-send-email(1): the files have threading and recipients already; nobody is added to them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tried:
+    """What became of a dry run. ``taken`` is None when it could not be tried."""
+
+    taken: bool | None
+    told: str
+
+    def judge(self, *, ready: bool) -> tuple[Verdict, str]:
+        """For the checklist. Raises SubmitError when what is not ready would be taken."""
+        if self.taken is None:
+            return "person", self.told
+        if self.taken and not ready:
+            raise SubmitError(
+                f"{self.told}, though they are not ready to be sent", "please report it: nothing was written"
+            )
+        return ("yes" if self.taken else "no"), self.told
+
+
+def send_email_command(files: Sequence[Path], recipients: Recipients, *, dry: bool) -> list[str]:
+    """The words for git send-email. Without ``dry`` it asks before each mail."""
+    to = [f"--to={address}" for address in recipients.header("to")]
+    mode = ["--dry-run", "--confirm=never"] if dry else ["--confirm=always"]
+    return [*SEND_EMAIL, *mode, *to, *(os.fspath(path) for path in files)]
+
+
+def try_send_email(files: Sequence[Path], recipients: Recipients, sender: str) -> Tried:
+    """A dry run, in an empty repository and without the user's configuration."""
+    # Not the user's settings: an alias file or a hook of theirs is not what is tried here.
+    with tempfile.TemporaryDirectory(prefix="qemu-harness-") as scratch:
+        env = {"HOME": scratch, "GIT_CONFIG_NOSYSTEM": "1", "XDG_CONFIG_HOME": scratch}
+        run(["git", "init", "--quiet", scratch], env=env)
+        programs = Path(run(["git", "--exec-path"], env=env).output.strip())
+        if not (programs / "git-send-email").exists():
+            return Tried(taken=None, told="git send-email is not installed: apt-get install git-email")
+        words = send_email_command(files, recipients, dry=True)
+        words[2:2] = [f"--from={sender}", "--smtp-server=127.0.0.1", "--smtp-server-port=1"]
+        ended = run(words, env=env, cwd=Path(scratch), check=False, timeout_s=120)
+    if ended.returncode == 0:
+        mails = sum(line.startswith("Dry-OK. Log says:") for line in ended.output.splitlines())
+        mails = mails or ended.output.count("Dry-Sent") or ended.output.count("Dry-OK")
+        return Tried(taken=mails == len(files), told=f"git send-email --dry-run takes {mails} mails")
+    refused = REFUSED in ended.output
+    lines = [line.strip() for line in ended.output.splitlines() if line.strip()]
+    told = (
+        "git send-email refuses the files, as it should"
+        if refused
+        else f"it fails: {lines[-1] if lines else '?'}"
+    )
+    return Tried(taken=False, told=told)
+
+
+def instructions(
+    folder: Path, names: Sequence[str], recipients: Recipients, name: str, *, version: int
+) -> str:
+    """What a person types, tool by tool."""
+    files = [folder / one for one in names]
+    to, cc = recipients.header("to"), recipients.header("cc")
+    people = [
+        *(word for one in to for word in ("--to", one)),
+        *(word for one in cc for word in ("--cc", one)),
+    ]
+    values = {
+        "topic": shell_quote([f"{name}-v{version}"]),
+        "staging": shell_quote([f"{name}-v{version}-staging"]),
+        "version": str(version),
+        "dry": shell_quote(send_email_command(files, recipients, dry=True)),
+        "real": shell_quote(send_email_command(files, recipients, dry=False)),
+        "box": shell_quote([folder / "series.mbox"]),
+        "editor": shell_quote([f"cp {shell_quote([folder / 'cover.txt'])}"]),
+        "cover": shell_quote([folder / "cover.txt"]),
+        "people": shell_quote(people),
+        "groups": shell_quote([*(["--to", *to] if to else []), *(["--cc", *cc] if cc else [])]),
+    }
+    return string.Template(_INSTRUCTIONS).substitute(values)
+
+
+_INSTRUCTIONS = """\
+# In a clone of QEMU; BASE is the commit that the patches apply to.
+
+# 1. git send-email, with these files as they are. The first line sends nothing:
+$dry
+$real
+
+# 2. The patches as commits of a branch, for the tools below:
+git switch -c $topic BASE
+git am --patch-format=mboxrd --keep-cr $box
+
+# 3. b4 makes mails of its own from the branch. The last line sends nothing:
+b4 prep --enroll BASE
+git config --local core.editor $editor
+env -u GIT_EDITOR b4 prep --edit-cover
+git config --local --unset core.editor
+b4 prep --force-revision $version
+b4 send --dry-run --no-sign --no-trailer-to-cc --not-me-too $groups
+
+# 4. git-publish takes the cover letter from its staging tag. With true(1) as mail server nothing is sent:
+git tag --annotate --cleanup=verbatim --file=$cover $staging
+git config --local sendemail.smtpServer /bin/true
+GIT_EDITOR=true git publish --base=BASE --number=$version --cover-letter --no-inspect-emails \\
+    --override-to --override-cc --cc-cmd=true $people
+git config --local --unset sendemail.smtpServer
+"""

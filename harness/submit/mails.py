@@ -1,0 +1,168 @@
+"""Commits → mails, by git-format-patch(1), with what it leaves open: Message-Ids, recipients, change logs.
+
+Mails that are not ready to be sent carry ``*** SUBJECT HERE ***`` in the brackets of their subject, which
+git-send-email(1) refuses without ``--force``, and no To: and Cc:, so that no other program can send them
+either. git-am(1) takes the brackets off, so they still can be applied.
+"""
+
+from __future__ import annotations
+
+import email.header
+import email.utils
+import hashlib
+import re
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.authoring.branch import Commit, read_commit, write_commit
+from harness.authoring.refresh import FORMAT
+from harness.series import Series
+from harness.series.form import remarks_of, split_headers, tag_for, with_remarks, with_tag
+from harness.submit.cover import patch_log
+from harness.submit.provenance import Identity, Reason
+from harness.submit.recipients import Recipients
+from harness.tree.git import Git
+
+REFUSED = "*** SUBJECT HERE ***"
+"""What git-send-email(1) takes for a mail that nobody has finished."""
+NOT_READY = "NOT READY TO SEND"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Envelope:
+    """What all mails of a series share."""
+
+    name: str
+    prefix: str
+    version: int
+    total: int
+    has_cover: bool
+    sender: Identity
+    recipients: Recipients
+    reasons: tuple[Reason, ...]
+    seed: str
+    """Digest that the Message-Ids are made from: the same bytes give the same ids."""
+
+    @property
+    def is_ready(self) -> bool:
+        return not self.reasons
+
+    def tag(self, number: int) -> str:
+        """What stands in the brackets of mail ``number``; 0 is the cover letter."""
+        numbered = True if self.has_cover else None
+        tag = tag_for(self.prefix, self.version, number, self.total, numbered=numbered)
+        return tag if self.is_ready else f"{REFUSED} {NOT_READY}, {tag}"
+
+    def message_id(self, number: int) -> str:
+        """Without its angle brackets."""
+        digest = hashlib.sha256(f"{self.seed} {number} {self.sender}".encode()).hexdigest()[:16]
+        domain = self.sender.email.rpartition("@")[2]
+        host = domain if re.fullmatch(r"[A-Za-z0-9.-]+", domain) else "qemu-harness.invalid"
+        return f"{digest}.v{self.version}.{number}.{self.name}@{host}"
+
+    def file_name(self, number: int, rest: str) -> str:
+        """As ``git format-patch -v`` calls it: ``v2-0001-….patch``."""
+        start = f"v{self.version}-" if self.version > 1 else ""
+        return f"{start}{number:04d}-{rest}"
+
+
+def signed(git: Git, base: str, commits: Sequence[Commit], line: str) -> tuple[Commit, ...]:
+    """The commits with ``line`` as a trailer where it is not there yet; the very same without a line."""
+    if not line:
+        return tuple(commits)
+    parent, done = base, []
+    for commit in commits:
+        message = git.run(
+            *("interpret-trailers", "--if-exists=addIfDifferent", "--trailer", line.replace(": ", "=", 1)),
+            stdin=(commit.message + "\n").encode("utf-8", "surrogateescape"),
+            merge_stderr=False,
+        ).output.strip("\n")
+        parent = write_commit(git, parent, commit.tree, commit, message)
+        done.append(read_commit(git, parent))
+    return tuple(done)
+
+
+def patch_mails(git: Git, base: str, tip: str, series: Series, envelope: Envelope) -> dict[str, bytes]:
+    """File name → mail of each commit from ``base`` to ``tip``."""
+    with tempfile.TemporaryDirectory(prefix="qemu-harness-") as scratch:
+        git.run("format-patch", "--quiet", *FORMAT, f"-o{scratch}", f"{base}..{tip}")
+        fresh = [(path.name, path.read_bytes()) for path in sorted(Path(scratch).iterdir())]
+    mails = {}
+    for number, ((name, data), patch) in enumerate(zip(fresh, series.patches, strict=True), start=1):
+        remarks = remarks_of(patch.data).decode("utf-8", "replace")
+        below = "\n\n".join(filter(None, (patch_log(series, patch.subject), remarks)))
+        mail = with_remarks(data, below.encode()) if below else data
+        mail = with_tag(mail, envelope.tag(number))
+        mails[envelope.file_name(number, name[5:])] = with_headers(mail, number, envelope)
+    return mails
+
+
+def cover_mail(title: str, body: str, date: str, envelope: Envelope) -> tuple[str, bytes]:
+    """File name and bytes of the cover letter."""
+    headers = [
+        f"From {'0' * 40} Mon Sep 17 00:00:00 2001",
+        f"From: {address_header(str(envelope.sender))}",
+        f"Date: {date}",
+        f"Subject: [{envelope.tag(0)}] {_words(title, len(envelope.tag(0)) + 12)}",
+    ]
+    data = ("\n".join(headers) + "\n\n" + body).encode("utf-8", "surrogateescape")
+    return envelope.file_name(0, "cover-letter.patch"), with_headers(data, 0, envelope)
+
+
+def with_headers(data: bytes, number: int, envelope: Envelope) -> bytes:
+    """``data`` with Message-Id, threading, recipients or the reason why it has none, and its encoding."""
+    head, body = split_headers(data)
+    lines = [f"Message-Id: <{envelope.message_id(number)}>"]
+    if number and envelope.has_cover:
+        first = envelope.message_id(0)
+        lines += [f"In-Reply-To: <{first}>", f"References: <{first}>"]
+    if envelope.is_ready:
+        for name in ("to", "cc"):
+            people = [address_header(one) for one in envelope.recipients.header(name)]
+            if people:
+                lines.append(f"{name.capitalize()}: " + ",\n ".join(people))
+    else:
+        told = "; ".join(dict.fromkeys(reason.text for reason in envelope.reasons))
+        lines.append(_fold("X-Not-Ready-To-Send", told))
+    if not body.isascii() and b"\nContent-Type:" not in head:
+        lines += [
+            "MIME-Version: 1.0",
+            "Content-Type: text/plain; charset=UTF-8",
+            "Content-Transfer-Encoding: 8bit",
+        ]
+    return head + "".join(f"{line}\n" for line in lines).encode() + b"\n" + body
+
+
+def address_header(text: str) -> str:
+    """``Name <address>`` for a header: encoded as RFC 2047 has it, quoted as RFC 5322 has it."""
+    name, address = email.utils.parseaddr(text)
+    return email.utils.formataddr((name, address), "utf-8") if name else address or text
+
+
+def mailbox(mails: Sequence[bytes]) -> bytes:
+    """The mails as one file for ``git am --patch-format=mboxrd``."""
+    parts = []
+    for data in mails:
+        first, _, rest = data.partition(b"\n")
+        parts.append(first + b"\n" + re.sub(rb"^(>*From )", rb">\1", rest, flags=re.MULTILINE).rstrip(b"\n"))
+    return b"\n\n".join(parts) + b"\n\n"
+
+
+def _words(text: str, column: int) -> str:
+    """A subject's text, encoded and folded where it has to be."""
+    if text.isascii():
+        return text
+    return email.header.Header(text, "utf-8", maxlinelen=76, header_name="x" * min(column, 60)).encode()
+
+
+def _fold(name: str, text: str) -> str:
+    plain = text.encode("ascii", "replace").decode()
+    lines, line = [], f"{name}:"
+    for word in plain.split():
+        if len(line) + 1 + len(word) > 76 and not line.endswith(":"):
+            lines.append(line)
+            line = ""
+        line += f" {word}"
+    return "\n".join([*lines, line])

@@ -1,0 +1,57 @@
+"""QEMU's policy on where contributions may come from: the tree's own text, or what upstream says since.
+
+Releases before 10.1 have no such text, yet mail goes to the project of today. So the tree that the series is
+based on is asked first, then the other trees of this checkout, and last a quotation of upstream's text.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+
+from harness.check.provenance import policy_quote
+from harness.check.subject import POLICY
+from harness.layout import Layout
+from harness.tree import Tree
+from harness.tree.git import Git
+
+UPSTREAM = 'QEMU\'s docs/devel/code-provenance.rst of 2025, "Use of AI-generated content", quoted'
+QUOTED = (
+    "Current QEMU project policy is to DECLINE any contributions which are believed to include or derive\n"
+    "from AI generated content. This includes ChatGPT, Claude, Copilot, Llama and similar tools.\n"
+    "\n"
+    "This policy does not apply to other uses of AI, such as researching APIs or algorithms, static\n"
+    "analysis, or debugging, provided their output is not included in contributions.\n"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Policy:
+    """The policy as it was read. ``sha256`` is the digest of ``text``, whole."""
+
+    text: str
+    source: str
+
+    @property
+    def sha256(self) -> str:
+        return hashlib.sha256(self.text.encode("utf-8", "surrogateescape")).hexdigest()
+
+    @property
+    def quote(self) -> tuple[str, ...]:
+        """The sentences that decline generated code."""
+        return policy_quote(self.text)
+
+
+def find_policy(tree: Tree, layout: Layout) -> Policy:
+    """The policy of ``tree``, else of the newest other tree of this checkout that has one, else QUOTED."""
+    places = [(tree.name, Git(repository=tree.path), tree.base)]
+    if layout.trees.is_dir():
+        others = [path for path in layout.trees.iterdir() if path.is_dir() and path != tree.path]
+        others.sort(key=lambda path: [int(part) for part in re.findall(r"\d+", path.name)], reverse=True)
+        places += [(path.name, Git(repository=path), "refs/tags/pristine") for path in others]
+    for name, git, commit in places:
+        ended = git.run("cat-file", "blob", f"{commit}:{POLICY}", check=False, merge_stderr=False)
+        if ended.returncode == 0 and ended.output:
+            return Policy(text=ended.output, source=f"{POLICY} of the tree {name}")
+    return Policy(text=QUOTED, source=UPSTREAM)

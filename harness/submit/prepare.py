@@ -1,0 +1,134 @@
+"""A validated series → what its mails are made of: commits, recipients, reasons. ``write`` writes them."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+
+from harness.authoring.branch import Commit, read_commit, write_commit
+from harness.authoring.history import previous_version
+from harness.authoring.refresh import read_old
+from harness.authoring.tags import Stale, Tagged, stale_tags
+from harness.layout import Layout
+from harness.progress import Reporter
+from harness.series import Series, load_series, parse_trailers, read_input
+from harness.submit.cover import blurb_of, find_figures
+from harness.submit.mails import signed
+from harness.submit.policy import find_policy
+from harness.submit.provenance import (
+    Identity,
+    Reason,
+    git_identity,
+    judge,
+    read_declaration,
+    sign_off_line,
+)
+from harness.submit.recipients import Recipients, find_recipients
+from harness.submit.record import Outgoing
+from harness.submit.validated import Validated, read_validated
+from harness.submit.write import Work, write
+from harness.tree import Tree, apply_series
+from harness.tree.git import Git
+
+
+def prepare(
+    layout: Layout,
+    tree: Tree,
+    name: str,
+    reporter: Reporter,
+    *,
+    sign_off: bool = False,
+    today: datetime.date | None = None,
+) -> Outgoing:
+    """Write ``build/outgoing/<series>-v<N>/``.
+
+    Raises SubmitError (not validated, or the mails do not give the same commits), ProvenanceError (a sign-off
+    that nobody declared for), ApplyError, StorageError.
+    """
+    series = load_series(layout, name)
+    validated = read_validated(layout, name, read_input(layout, name).sha256, tree)
+    git, identity = Git(repository=tree.path), git_identity(layout.root)
+    declaration, policy = read_declaration(series.folder), find_policy(tree, layout)
+    line = sign_off_line(series, declaration, identity) if sign_off else ""
+    base = validated.results.base_commit
+    applied = apply_series(tree, series, layout, reporter, onto=base).commit
+    commits, stale = _without_stale(git, series, base, applied)
+    commits = signed(git, base, commits, line)
+    recipients = find_recipients(git, base, commits[-1].id, series, reporter)
+    day = today or datetime.datetime.now(datetime.UTC).date()
+    reasons = (
+        *judge(git, series, declaration, policy, today=day),
+        *_unfit(series, validated, commits, recipients),
+    )
+    author = Identity(name=commits[0].author, email=commits[0].email)
+    work = Work(
+        layout=layout,
+        tree=tree,
+        series=series,
+        validated=validated,
+        base=base,
+        commits=commits,
+        stale=stale,
+        unsigned=unsigned(commits),
+        recipients=recipients,
+        reasons=reasons,
+        sender=identity if identity.name and identity.email else author,
+        figures=find_figures(layout, applied),
+    )
+    return write(work, reporter)
+
+
+def _without_stale(
+    git: Git, series: Series, base: str, tip: str
+) -> tuple[tuple[Commit, ...], tuple[Stale, ...]]:
+    """The commits of the series without review tags that were given to another diff."""
+    ids = git.read("rev-list", "--reverse", f"{base}..{tip}").split()
+    commits = tuple(read_commit(git, one) for one in ids)
+    before = previous_version(series.folder)
+    known = Tagged.read(git, series.folder, read_old(before) if before else ())
+    found = [stale_tags(git, commit, known) for commit in commits]
+    if not any(found):
+        return commits, ()
+    parent, done = base, []
+    for commit, stale in zip(commits, found, strict=True):
+        lines = {one.line for one in stale}
+        kept = [line for line in commit.message.splitlines() if line.rstrip() not in lines]
+        parent = write_commit(git, parent, commit.tree, commit, "\n".join(kept).strip())
+        done.append(read_commit(git, parent))
+    return tuple(done), tuple(one for stale in found for one in stale)
+
+
+def unsigned(commits: Sequence[Commit]) -> tuple[str, ...]:
+    """Subjects of the commits that have no Signed-off-by with their author's address."""
+    found = []
+    for commit in commits:
+        signers = {
+            one.person.email.lower()
+            for one in parse_trailers(commit.message)
+            if one.key.lower() == "signed-off-by"
+        }
+        if commit.email.lower() not in signers:
+            found.append(commit.subject)
+    return tuple(found)
+
+
+def _unfit(
+    series: Series, validated: Validated, commits: Sequence[Commit], recipients: Recipients
+) -> list[Reason]:
+    """Reasons beside the origin why it cannot be sent."""
+    reasons = []
+    if missing := unsigned(commits):
+        signed_ = len(commits) - len(missing)
+        which = f"{signed_} of {len(commits)} patches have" if signed_ else "no patch has"
+        reasons.append(
+            Reason(rule="sign-off", text=f"{which} a Signed-off-by of its author; only a person can give it")
+        )
+    if not validated.built:
+        reasons.append(Reason(rule="built", text="validate did not build every commit: nox -s validate"))
+    if len(commits) > 1 and not blurb_of(series):
+        reasons.append(
+            Reason(rule="cover", text="nobody has written a cover letter: 0000-cover-letter.patch")
+        )
+    if not recipients.header("to"):
+        reasons.append(Reason(rule="recipients", text="there is no list to send it to: to in series.toml"))
+    return reasons

@@ -1,0 +1,93 @@
+"""The checklist on one page: at a terminal, in Markdown, in HTML."""
+
+from __future__ import annotations
+
+import html
+import io
+from collections.abc import Sequence
+
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from harness.submit.facts import BOXES, Item, Verdict
+from harness.submit.provenance import Reason
+
+STYLES: dict[Verdict, str] = {"yes": "green", "no": "bold red", "person": "yellow", "not needed": "dim"}
+LEGEND = "[x] judged: right   [!] judged: not right   [ ] only a person can tell   [-] does not apply"
+DOCUMENT = "docs/devel/submitting-a-patch.rst"
+_STYLE = (
+    "body{font:15px/1.4 sans-serif;max-width:60rem;margin:1rem auto;padding:0 1rem}"
+    "td{padding:.1rem .6rem;vertical-align:top}td:first-child{font-family:monospace;white-space:nowrap}"
+    "tr.no{background:#fdd}tr.person{background:#ffd}tr.yes td:first-child{color:#060}"
+    "@media(prefers-color-scheme:dark){body{background:#111;color:#ddd}tr.no{background:#511}"
+    "tr.person{background:#440}tr.yes td:first-child{color:#8d8}}"
+)
+
+
+def heading(title: str, reasons: Sequence[Reason]) -> list[str]:
+    """The first lines of every file: whether it can be sent, and why not."""
+    if not reasons:
+        return [f"{title}: ready, as far as a program can tell; a person sends it"]
+    return [f"{title}: NOT READY TO SEND", *(f"  {reason.text}" for reason in reasons)]
+
+
+def quotes(reasons: Sequence[Reason]) -> list[str]:
+    """What the reasons' sources say, each once."""
+    return list(dict.fromkeys(line for reason in reasons for line in reason.quote))
+
+
+def as_table(title: str, items: Sequence[Item], reasons: Sequence[Reason]) -> RenderableType:
+    """For a terminal."""
+    table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 1))
+    table.add_column(no_wrap=True)
+    table.add_column(ratio=2)
+    table.add_column(ratio=3)
+    for item in items:
+        style = STYLES[item.verdict]
+        table.add_row(Text(BOXES[item.verdict], style), item.rule, Text(item.evidence, style))
+    top = [Text(line, "bold red" if reasons else "bold green") for line in heading(title, reasons)]
+    said = [Text(f"  QEMU's policy: {line}", "italic") for line in quotes(reasons)]
+    return Group(*top, *said, Text(f"\n{DOCUMENT}, rule by rule"), Text(LEGEND, "dim"), table)
+
+
+def as_text(title: str, items: Sequence[Item], reasons: Sequence[Reason]) -> str:
+    """As at a terminal of 110 columns, without colours."""
+    stream = io.StringIO()
+    console = Console(file=stream, width=110, color_system=None, force_terminal=False, highlight=False)
+    console.print(as_table(title, items, reasons))
+    return "".join(f"{line.rstrip()}\n" for line in stream.getvalue().splitlines())
+
+
+def as_markdown(title: str, items: Sequence[Item], reasons: Sequence[Reason]) -> str:
+    """One page of Markdown."""
+    first, *rest = heading(title, reasons)
+    lines = [f"# {_escape(first)}", ""]
+    lines += [f"- {_escape(line.strip())}" for line in rest] + ([""] if rest else [])
+    lines += [f"> {_escape(line)}\n" for line in quotes(reasons)]
+    lines += [f"`{DOCUMENT}`, rule by rule. {_escape(LEGEND)}", "", "| | rule | evidence |", "|---|---|---|"]
+    lines += [f"| `{BOXES[one.verdict]}` | {_escape(one.rule)} | {_escape(one.evidence)} |" for one in items]
+    return "\n".join(lines) + "\n"
+
+
+def as_html(title: str, items: Sequence[Item], reasons: Sequence[Reason]) -> str:
+    """One page of HTML that needs no other file."""
+    first, *rest = heading(title, reasons)
+    rows = "".join(
+        f'<tr class="{one.verdict.replace(" ", "-")}"><td>{BOXES[one.verdict]}</td>'
+        f"<td>{html.escape(one.rule)}</td><td>{html.escape(one.evidence)}</td></tr>\n"
+        for one in items
+    )
+    told = "".join(f"<li>{html.escape(line.strip())}</li>" for line in rest)
+    said = "".join(f"<blockquote>{html.escape(line)}</blockquote>" for line in quotes(reasons))
+    return (
+        f'<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>{html.escape(first)}</title>\n'
+        f"<style>{_STYLE}</style>\n<h1>{html.escape(first)}</h1>\n<ul>{told}</ul>{said}\n"
+        f"<p>{DOCUMENT}, rule by rule. {html.escape(LEGEND)}</p>\n<table>\n{rows}</table>\n</html>\n"
+    )
+
+
+def _escape(text: str) -> str:
+    for character in "\\`*_[]<>|":
+        text = text.replace(character, f"\\{character}")
+    return " ".join(text.split())

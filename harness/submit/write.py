@@ -1,0 +1,232 @@
+"""The outgoing folder: made beside its place, checked by applying the mails, and put there by one rename."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.authoring.branch import Commit
+from harness.authoring.history import previous_version
+from harness.authoring.tags import Stale
+from harness.errors import ApplyError, StorageError
+from harness.layout import Layout
+from harness.progress import Reporter
+from harness.series import Series, series_of_folder
+from harness.submit import handover, render
+from harness.submit.checklist import make_checklist
+from harness.submit.cover import Figures, base_commit, based_on_release, compose, written_part
+from harness.submit.facts import Facts, Item
+from harness.submit.mails import Envelope, cover_mail, mailbox, patch_mails
+from harness.submit.provenance import Identity, Reason
+from harness.submit.recipients import Recipients
+from harness.submit.record import Outgoing, Sent, write_record
+from harness.submit.roundtrip import check_round_trip
+from harness.submit.validated import Validated
+from harness.tree import Tree, apply_series
+from harness.tree.git import Git
+
+BOX = "series.mbox"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """All that the mails of a series are made from. ``commits`` are what is sent, on top of ``base``."""
+
+    layout: Layout
+    tree: Tree
+    series: Series
+    validated: Validated
+    base: str
+    commits: tuple[Commit, ...]
+    stale: tuple[Stale, ...]
+    unsigned: tuple[str, ...]
+    recipients: Recipients
+    reasons: tuple[Reason, ...]
+    sender: Identity
+    figures: Figures
+
+    @property
+    def git(self) -> Git:
+        return Git(repository=self.tree.path)
+
+    @property
+    def tip(self) -> str:
+        return self.commits[-1].id
+
+    @property
+    def sha256(self) -> str:
+        """Digest of the bytes that were validated."""
+        return self.validated.results.series.sha256
+
+
+def outgoing_folder(layout: Layout, name: str, version: int) -> Path:
+    """Where that version of a series is written."""
+    return layout.build / "outgoing" / f"{name}-v{version}"
+
+
+def write(work: Work, reporter: Reporter) -> Outgoing:
+    """Write the folder. Raises SubmitError when the mails are not what was meant, StorageError."""
+    folder = outgoing_folder(work.layout, work.series.name, work.series.metadata.version)
+    aside = folder.with_name(f".{folder.name}.new")
+    range_diff = _range_diff(work, reporter)
+    mails, envelope = _mails(work, range_diff)
+    try:
+        shutil.rmtree(aside, ignore_errors=True)
+        aside.mkdir(parents=True)
+        for name, data in {**mails, **_companions(work, folder.name, mails, range_diff)}.items():
+            (aside / name).write_bytes(data)
+        with reporter.step("applying the mails again, and trying git send-email"):
+            told = check_round_trip(
+                work.layout,
+                work.tree,
+                aside / BOX,
+                reporter,
+                name=work.series.name,
+                base=work.base,
+                commits=work.commits,
+            )
+            tried = handover.try_send_email(
+                [aside / name for name in mails], work.recipients, str(work.sender)
+            )
+        facts = Facts(
+            series=work.series,
+            validated=work.validated,
+            recipients=work.recipients,
+            reasons=work.reasons,
+            unsigned=work.unsigned,
+            dropped_tags=tuple(f"{one.line} of {one.patch}" for one in work.stale),
+            base_commit=base_commit(work.series, work.tree),
+            base_words=based_on_release(work.tree),
+            has_cover=envelope.has_cover,
+            round_trip=told,
+            send_email=tried.judge(ready=envelope.is_ready),
+        )
+        items = make_checklist(facts)
+        _checklists(aside, folder.name, items, work.reasons)
+        done = _record(work, folder, mails, envelope, items)
+        write_record(aside, done)
+        _replace(aside, folder)
+    except OSError as error:
+        raise StorageError(f"cannot write {folder}: {error}", "free some disk space") from error
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+    return done
+
+
+def _mails(work: Work, range_diff: str) -> tuple[dict[str, bytes], Envelope]:
+    said = work.series.metadata
+    envelope = Envelope(
+        name=work.series.name,
+        prefix=said.subject_prefix,
+        version=said.version,
+        total=len(work.commits),
+        has_cover=len(work.commits) > 1 or bool(work.series.cover),
+        sender=work.sender,
+        recipients=work.recipients,
+        reasons=work.reasons,
+        seed=f"{work.sha256} {work.tip}",
+    )
+    mails = patch_mails(work.git, work.base, work.tip, work.series, envelope)
+    if envelope.has_cover:
+        body = compose(
+            work.series,
+            work.tree,
+            work.git,
+            base=work.base,
+            tip=work.tip,
+            figures=work.figures,
+            range_diff=range_diff,
+        )
+        date = work.git.read("log", "-1", "--format=%aD", work.tip)
+        name, data = cover_mail(said.title, body, date, envelope)
+        mails = {name: data, **mails}
+    return mails, envelope
+
+
+def _companions(work: Work, title: str, mails: dict[str, bytes], range_diff: str) -> dict[str, bytes]:
+    """The files beside the mails, but for what is told of the mails."""
+    head = "\n".join(render.heading(title, work.reasons)) + "\n\n"
+    said = work.series.metadata
+    patches = [data for name, data in mails.items() if "0000-cover-letter" not in name]
+    folder = outgoing_folder(work.layout, work.series.name, said.version)
+    commands = handover.instructions(
+        folder, list(mails), work.recipients, work.series.name, version=said.version
+    )
+    files = {
+        BOX: mailbox(patches),
+        "cover.txt": f"{said.title}\n\n{written_part(work.series, work.figures)}\n".encode(),
+        "recipients.txt": (head + _recipients_text(work.recipients)).encode(),
+        "send.txt": (head + commands).encode(),
+    }
+    if range_diff:
+        files["range-diff.txt"] = range_diff.encode("utf-8", "surrogateescape")
+    return files
+
+
+def _record(
+    work: Work, folder: Path, mails: dict[str, bytes], envelope: Envelope, items: tuple[Item, ...]
+) -> Outgoing:
+    first = 0 if envelope.has_cover else 1
+    return Outgoing(
+        folder=str(folder),
+        series=work.series.name,
+        version=work.series.metadata.version,
+        ready=envelope.is_ready,
+        reasons=work.reasons,
+        sha256=work.sha256,
+        mails=tuple(
+            Sent.of(name, data, envelope.message_id(number))
+            for number, (name, data) in enumerate(mails.items(), start=first)
+        ),
+        recipients=work.recipients.sent,
+        left_out=dict(work.recipients.left_out),
+        stale=work.stale,
+        checklist=items,
+        figures=work.figures.why,
+    )
+
+
+def _range_diff(work: Work, reporter: Reporter) -> str:
+    """git-range-diff(1) against the version before; empty for a first version."""
+    before = previous_version(work.series.folder)
+    if before is None:
+        return ""
+    past = series_of_folder(before, f"{work.series.name}-{before.name}")
+    try:
+        old = apply_series(work.tree, past, work.layout, reporter, onto=work.base).commit
+    except ApplyError as error:
+        return f"(none: {before.name} was made for another base: {error.cause})\n"
+    return work.git.run(
+        "range-diff", "--no-color", f"{work.base}..{old}", f"{work.base}..{work.tip}", merge_stderr=False
+    ).output
+
+
+def _recipients_text(recipients: Recipients) -> str:
+    lines = [f"The list and the arguments of get_maintainer.pl are those of {recipients.source}.", ""]
+    for one in recipients.sent:
+        lines += [f"{one.header.capitalize()}: {one.address}", *(f"    {why}" for why in one.reasons)]
+    if recipients.left_out:
+        lines += ["", "Named, and left out:"]
+        lines += [f"  {address}: {why}" for address, why in recipients.left_out]
+    return "\n".join(lines) + "\n"
+
+
+def _checklists(folder: Path, title: str, items: Sequence[Item], reasons: Sequence[Reason]) -> None:
+    for name, text in (
+        ("checklist.txt", render.as_text(title, items, reasons)),
+        ("checklist.md", render.as_markdown(title, items, reasons)),
+        ("checklist.html", render.as_html(title, items, reasons)),
+    ):
+        (folder / name).write_text(text, encoding="utf-8")
+
+
+def _replace(aside: Path, folder: Path) -> None:
+    """Put ``aside`` in the place of ``folder``, which is a folder of ours or not there."""
+    old = folder.with_name(f".{folder.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        folder.rename(old)
+    aside.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)

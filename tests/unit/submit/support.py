@@ -1,0 +1,104 @@
+"""A result of validate, and a person who declares where a series comes from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from harness.authoring.compare import patch_id
+from harness.check.model import (
+    CommitBuild,
+    Finding,
+    StageRow,
+    ValidatedPatch,
+    ValidatedSeries,
+    ValidateResults,
+)
+from harness.jsonfile import write_json
+from harness.layout import Layout
+from harness.series import load_series, read_input
+from harness.series.form import diff_start
+from harness.submit.policy import find_policy
+from harness.tree import Tree
+from harness.tree.git import Git
+
+
+def finding(rule: str, severity: str = "error", patch: int = 1) -> Finding:
+    return Finding(rule=rule, severity=severity, message=f"{rule} is wrong", remedy="mend it", patch=patch)  # type: ignore[arg-type]
+
+
+def validate(layout: Layout, tree: Tree, name: str, *found: Finding, **fields: object) -> ValidateResults:
+    """Write validate.json for the series as it is now; keyword arguments replace fields."""
+    given = read_input(layout, name)
+    patches = tuple(
+        ValidatedPatch(
+            number=number,
+            origin=mail.origin,
+            subject=mail.subject.title,
+            author=str(mail.author),
+            sha256=mail.sha256,
+        )
+        for number, mail in enumerate(given.patches, start=1)
+    )
+    series = ValidatedSeries(
+        name=name,
+        source=name,
+        kind="folder",
+        title=given.said.title,
+        version=given.version.number,
+        rfc=False,
+        total=len(patches),
+        sha256=given.sha256,
+        cover_sha256="",
+        patches=patches,
+    )
+    values: dict[str, object] = {
+        "command": "nox -s validate",
+        "started": "2026-01-01T00:00:00+00:00",
+        "finished": "2026-01-01T00:00:01+00:00",
+        "complete": True,
+        "verdict": "findings" if found else "clean",
+        "machine": "a machine",
+        "options": {"targets": ["x86_64-softmmu"]},
+        "pin": tree.pin.name,
+        "base": "base",
+        "base_commit": tree.base,
+        "isolation": "",
+        "series": series,
+        "fits": (),
+        "findings": found,
+        "builds": tuple(
+            CommitBuild(patch=one.number, commit="", host="native", outcome="ok", seconds=1.0)
+            for one in patches
+        ),
+        "stages": (StageRow(name="check", outcome="ok"),),
+    }
+    results = ValidateResults(**{**values, **fields})  # type: ignore[arg-type]
+    write_json(layout.results / "validate.json", results)
+    return results
+
+
+PERSON = "Test Person <person@qemu-test.org>"
+
+
+def declare(layout: Layout, tree: Tree, name: str, **answers: object) -> Path:
+    """What a person would fill in: the answers of somebody who wrote all of it by hand."""
+    series, policy, git = load_series(layout, name), find_policy(tree, layout), Git(repository=tree.path)
+    values: dict[str, object] = {
+        "person": PERSON,
+        "date": "2026-01-02",
+        "written-by": [PERSON],
+        "tools": [],
+        "generated": "no",
+        "derived-from": "none",
+        "licence": "GPL-2.0-or-later",
+        "policy": policy.source,
+        "policy-sha256": policy.sha256,
+        "policy-read": "yes",
+        "patches": {patch_id(git, one.data[diff_start(one.data) :]): one.subject for one in series.patches},
+        **answers,
+    }
+    import tomlkit
+
+    path = series.folder / "provenance.toml"
+    path.write_text(tomlkit.dumps(values))
+    return path

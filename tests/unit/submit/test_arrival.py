@@ -1,0 +1,117 @@
+"""The files are sent for real, to a mail server of this test's own; what arrives is the series."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import SMTP, Envelope, Session
+
+from harness.authoring.branch import read_commit
+from harness.authoring.create import import_series
+from harness.layout import Layout
+from harness.progress import Silent
+from harness.series import load_series, read_input
+from harness.submit import outgoing_folder, prepare
+from harness.submit.handover import send_email_command
+from harness.submit.recipients import Recipients
+from harness.tree import Tree, apply_series
+from harness.tree.git import Git
+from tests.unit.submit.support import declare, finding, validate
+from tests.unit.submit.test_submit import have_send_email
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not have_send_email(), reason="git send-email is not installed (git-email)"),
+]
+
+
+class Sink:
+    """Takes every mail and passes none on."""
+
+    def __init__(self) -> None:
+        self.mails: list[tuple[str, list[str], bytes]] = []
+
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
+        assert isinstance(envelope.content, bytes)
+        self.mails.append((envelope.mail_from or "", list(envelope.rcpt_tos), envelope.content))
+        return "250 taken"
+
+
+class AnyPort(Controller):
+    """On a port that the system chooses, which the controller would otherwise not ask for."""
+
+    def _trigger_server(self) -> None:
+        assert self.server is not None
+        self.port = self.server.sockets[0].getsockname()[1]
+        super()._trigger_server()
+
+
+@pytest.fixture
+def sink() -> Iterator[tuple[Sink, int]]:
+    handler = Sink()
+    controller = AnyPort(handler, hostname="127.0.0.1", port=0)
+    controller.start()
+    try:
+        yield handler, controller.port
+    finally:
+        controller.stop()
+
+
+def test_what_arrives_is_what_was_meant(  # noqa: PLR0917 - pytest fixtures
+    layout: Layout, tree: Tree, folder: Path, reporter: Silent, tmp_path: Path, sink: tuple[Sink, int]
+) -> None:
+    handler, port = sink
+    validate(layout, tree, "mine", finding("dco-missing"))
+    declare(layout, tree, "mine")
+    done = prepare(layout, tree, "mine", reporter, sign_off=True)
+    assert done.ready
+    out = outgoing_folder(layout, "mine", 1)
+    words = send_email_command(
+        [out / one.file for one in done.mails], Recipients(sent=done.recipients), dry=False
+    )
+    words[words.index("--confirm=always")] = "--confirm=never"
+    words[2:2] = ["--smtp-server=127.0.0.1", f"--smtp-server-port={port}"]
+    repository = tmp_path / "clone"
+    subprocess.run(["git", "init", "--quiet", str(repository)], check=True)
+    ended = subprocess.run(words, cwd=repository, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert len(handler.mails) == 3
+    people = {"qemu-devel@nongnu.org", "paula@posix.qemu-test.org", "uta@util.qemu-test.org"}
+    assert [set(to) for _, to, _ in handler.mails] == [people] * 3
+    assert {sender for sender, _, _ in handler.mails} == {"person@qemu-test.org"}
+
+    # As an archive keeps them: a mailbox, in the order of arrival, which need not be that of the numbers.
+    box = tmp_path / "arrived.mbox"
+    box.write_bytes(
+        b"".join(
+            b"From x Mon Sep 17 00:00:00 2001\n"
+            + data.replace(b"\r\n", b"\n").replace(b"\nFrom ", b"\n>From ")
+            + b"\n"
+            for _, _, data in reversed(handler.mails)
+        )
+    )
+    arrived = read_input(layout, str(box))
+    assert [mail.message_id for mail in (arrived.cover, *arrived.patches) if mail] == [
+        one.message_id for one in done.mails
+    ]
+    sent = read_input(layout, str(out))
+    assert arrived.cover is not None
+    assert sent.cover is not None
+    assert arrived.cover.message == sent.cover.message
+    assert {mail.references for mail in arrived.patches} == {(done.mails[0].message_id,)}
+    made = import_series(layout, tree, "again", arrived, reporter)
+    git = Git(repository=tree.path)
+    outgoing = load_series(layout, str(out))
+    meant = apply_series(tree, outgoing, layout, reporter).commit
+
+    def commits(tip: str) -> list[tuple[str, ...]]:
+        ids = git.read("rev-list", "--reverse", f"{tree.base}..{tip}").split()
+        read = [read_commit(git, one) for one in ids]
+        return [(one.tree, one.author, one.email, one.message) for one in read]
+
+    assert commits(made.workspace.tip) == commits(meant)
+    assert len(commits(meant)) == 2

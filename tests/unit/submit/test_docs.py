@@ -1,0 +1,68 @@
+"""docs/submit.md, held against the code."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from pathlib import Path
+
+from harness.authoring.tags import Stale
+from harness.commands import ARGUMENTS
+from harness.submit.checklist import RULES
+from harness.submit.facts import Item
+from harness.submit.mails import REFUSED
+from harness.submit.policy import QUOTED
+from harness.submit.provenance import Declaration, Reason
+from harness.submit.recipients import Recipient
+from harness.submit.record import Outgoing, Sent
+from harness.submit.validated import SIGNING
+
+ROOT = Path(__file__).resolve().parents[3]
+TEXT = (ROOT / "docs" / "submit.md").read_text(encoding="utf-8")
+
+
+def rows(title: str) -> set[str]:
+    """First cells of the table of a section."""
+    section = TEXT.split(f"\n## {title}\n")[1].split("\n## ")[0]
+    cells = [line.split("|")[1] for line in section.splitlines() if line.startswith("| ")][1:]
+    return {name for cell in cells for name in re.findall(r"`([^`]+)`", cell)}
+
+
+def test_every_reason_is_explained() -> None:
+    sources = "".join(path.read_text() for path in (ROOT / "harness" / "submit").glob("*.py"))
+    given = set(re.findall(r'Reason\(\s*rule="([a-z-]+)"', sources))
+    assert len(given) > 10
+    assert rows("Not ready to send") == given
+
+
+def test_every_question_is_explained() -> None:
+    keys = {name.strip("[]") for name in rows("Declaring and signing")}
+    assert keys == set(Declaration.__struct_encode_fields__)
+
+
+def test_every_field_is_named() -> None:
+    section = TEXT.split("`outgoing.json`: ")[1].split("\n\n")[0]
+    told = set(re.findall(r"`([a-z_0-9]+)`", section))
+    fields = set(Outgoing.__struct_fields__) | set(Sent.__struct_fields__)
+    for kind in (Item, Reason, Recipient, Stale):
+        fields |= {field.name for field in dataclasses.fields(kind)}
+    assert told == fields
+
+
+def test_what_is_promised_is_named() -> None:
+    assert REFUSED in TEXT
+    for rule in SIGNING:
+        assert f"`{rule}`" in TEXT
+    quoted = " ".join(" ".join(TEXT.split("> ")[1:]).split())
+    assert " ".join(QUOTED.split("\n\n")[0].split()) in quoted
+
+
+def test_every_action_of_series_is_shown() -> None:
+    actions = ARGUMENTS["series"][0][1]["choices"]
+    for action in actions:
+        assert f"series {action} NAME" in TEXT, action
+
+
+def test_rules_are_told_once() -> None:
+    told = [rule for _, rule, _ in RULES]
+    assert len(set(told)) == len(told)

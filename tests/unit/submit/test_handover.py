@@ -1,0 +1,116 @@
+"""The commands of send.txt, typed into a shell as they stand, in a clone of the tree."""
+
+from __future__ import annotations
+
+import email
+import email.policy
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from harness.layout import Layout
+from harness.progress import Silent
+from harness.submit import outgoing_folder, prepare
+from harness.tree import Tree
+from tests.unit.submit.support import declare, finding, validate
+from tests.unit.submit.test_submit import have_send_email
+
+pytestmark = pytest.mark.slow
+
+
+def step(out: Path, number: int) -> str:
+    """The commands of that part of send.txt, for a base that is called ``base``."""
+    text = (out / "send.txt").read_text()
+    found = re.search(rf"^# {number}\. .*\n((?:[^#\n].*\n)+)", text, re.MULTILINE)
+    assert found is not None, text
+    return found[1].replace("BASE", "base")
+
+
+def shell(clone: Path, commands: str) -> str:
+    ended = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", commands],
+        cwd=clone,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=50,
+        env={**os.environ, "LC_ALL": "C.UTF-8", "PYTHONWARNINGS": ""},
+    )
+    assert ended.returncode == 0, f"{commands}\n{ended.stdout}\n{ended.stderr}"
+    return ended.stdout + ended.stderr
+
+
+@pytest.fixture
+def out(layout: Layout, tree: Tree, folder: Path, reporter: Silent) -> Path:
+    """A folder of mails that are ready."""
+    validate(layout, tree, "mine", finding("dco-missing"))
+    declare(layout, tree, "mine")
+    assert prepare(layout, tree, "mine", reporter, sign_off=True).ready
+    return outgoing_folder(layout, "mine", 1)
+
+
+@pytest.fixture
+def clone(tree: Tree, out: Path, tmp_path: Path) -> Path:
+    """A clone with the patches on a branch, made by step 2."""
+    clone = tmp_path / "clone"
+    subprocess.run(["git", "clone", "--quiet", "--no-checkout", str(tree.path), str(clone)], check=True)
+    subprocess.run(["git", "checkout", "--quiet", "-b", "master", "base"], cwd=clone, check=True)
+    shell(clone, step(out, 2))
+    log = shell(clone, "git log --format=%an:%s base..HEAD").splitlines()
+    assert [line.partition(":")[0] for line in log] == ["Test Person", "Test Person"]
+    assert log[1] == "Test Person:os-posix: change number 1"
+    return clone
+
+
+@pytest.mark.skipif(not have_send_email(), reason="git send-email is not installed (git-email)")
+def test_git_send_email(out: Path, clone: Path) -> None:
+    dry = step(out, 1).splitlines()[0]
+    assert " --dry-run " in dry
+    told = shell(clone, dry)
+    assert len(re.findall(r"^Dry-OK|^Dry-Sent", told, re.MULTILINE)) == 3
+    assert len(set(re.findall(r"^Message-Id: (.*)$", told, re.MULTILINE | re.IGNORECASE))) == 3
+
+
+@pytest.mark.skipif(shutil.which("b4") is None, reason="b4 is not installed")
+def test_b4(out: Path, clone: Path) -> None:
+    told = shell(clone, step(out, 3))
+    assert told.count("DRYRUN: message follows") == 3
+    assert len(re.findall(r"^\s*\| Subject: .*PATCH", told, re.MULTILINE)) == 3
+    assert told.count("uta@util.qemu-test.org") == 3
+    assert "qemu-devel@nongnu.org" in told
+    assert "paula@posix.qemu-test.org" in told
+    assert "From now on it is so." in told
+
+
+@pytest.mark.skipif(
+    shutil.which("git-publish") is None or not have_send_email(), reason="git-publish is not installed"
+)
+def test_git_publish(out: Path, clone: Path, tmp_path: Path) -> None:
+    taken = tmp_path / "taken"
+    taken.mkdir()
+    server = tmp_path / "server"
+    server.write_text(f'#!/bin/sh\ncat > "$(mktemp {taken}/XXXXXX)"\n')
+    server.chmod(0o755)
+    commands = step(out, 4)
+    assert " /bin/true\n" in commands
+    shell(clone, commands.replace(" /bin/true\n", f" {server}\n"))
+    mails = [
+        email.message_from_bytes(path.read_bytes(), policy=email.policy.default) for path in taken.iterdir()
+    ]
+    assert sorted(str(mail["Subject"])[:11] for mail in mails) == [
+        "[PATCH 0/2]",
+        "[PATCH 1/2]",
+        "[PATCH 2/2]",
+    ]
+    for mail in mails:
+        assert "qemu-devel@nongnu.org" in str(mail["To"])
+        assert "paula@posix.qemu-test.org" in str(mail["Cc"])
+    (cover,) = [mail for mail in mails if "0/2" in str(mail["Subject"])]
+    assert isinstance(cover, email.message.EmailMessage)
+    assert str(cover["Subject"]) == "[PATCH 0/2] M\u00efne"
+    assert "How to test:" in cover.get_content()

@@ -1,0 +1,87 @@
+"""The shipped series on the real tree of 7.2: its own get_maintainer.pl, .gitpublish and rules.
+
+Needs the tree that nox -s build has made in this checkout; nothing is downloaded.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from pathlib import Path
+
+import pytest
+
+from harness.layout import Layout, find_layout
+from harness.progress import Silent
+from harness.source import find_pin
+from harness.submit import Outgoing, outgoing_folder, prepare
+from harness.submit.checklist import RULES
+from harness.submit.policy import QUOTED
+from harness.submit.recipients import read_settings
+from harness.tree import Tree
+from harness.tree.git import Git
+from tests.unit.submit.support import finding, validate
+
+ROOT = Path(__file__).resolve().parents[3]
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def real(tmp_path: Path) -> tuple[Layout, Tree]:
+    layout = dataclasses.replace(find_layout(ROOT), build=tmp_path / "build")
+    pin, path = find_pin(layout, "7.2"), layout.tree("7.2")
+    if not (path / "harness.json").is_file():
+        pytest.skip("nox -s build has not made the tree of 7.2 here")
+    found = Git(repository=path).find("pristine^{commit}", "base^{commit}")
+    assert found is not None
+    return layout, Tree(path=path, name="7.2", pin=pin, digest=pin.sha256, pristine=found[0], base=found[1])
+
+
+def test_shipped_series_is_prepared_and_not_ready(real: tuple[Layout, Tree], reporter: Silent) -> None:
+    layout, tree = real
+    validate(layout, tree, "async-teardown", finding("dco-missing"))
+    done: Outgoing = prepare(layout, tree, "async-teardown", reporter)
+    assert not done.ready
+    assert {"generated", "no-declaration", "sign-off"} <= {one.rule for one in done.reasons}
+    (generated,) = [one for one in done.reasons if one.rule == "generated"]
+    assert "DECLINE" in " ".join(generated.quote)
+    out = outgoing_folder(layout, "async-teardown", 1)
+    for path in out.glob("*.patch"):
+        head = path.read_bytes().partition(b"\n\n")[0].decode()
+        assert "*** SUBJECT HERE *** NOT READY TO SEND" in head
+        assert "language" in head
+    sent = {one.address: one for one in done.recipients}
+    assert sent["qemu-devel@nongnu.org"].header == "to"
+    assert any("Paolo Bonzini" in address for address in sent)
+    assert all(one.reasons for one in done.recipients)
+    assert any("noreply" in address for address in done.left_out)
+    page = (out / "checklist.html").read_text()
+    assert "NOT READY TO SEND" in page
+    assert "DECLINE any contributions" in page
+
+
+def test_every_section_of_the_rules_is_in_the_checklist(real: tuple[Layout, Tree]) -> None:
+    _, tree = real
+    git = Git(repository=tree.path)
+    text = git.run(
+        "cat-file", "blob", f"{tree.base}:docs/devel/submitting-a-patch.rst", merge_stderr=False
+    ).output
+    anchors = re.findall(r"^\.\. _([a-z_]+):\n\n[^\n]+\n~~~", text, re.MULTILINE)
+    assert len(anchors) > 20
+    judged = {section for section, _, _ in RULES}
+    assert set(anchors) - judged == set()
+    assert judged <= set(re.findall(r"^\.\. _([a-z_]+):", text, re.MULTILINE))
+
+
+def test_profiles_of_the_tree_are_read(real: tuple[Layout, Tree]) -> None:
+    _, tree = real
+    git = Git(repository=tree.path)
+    s390 = read_settings(git, tree.base, "s390")
+    assert s390.to == ("qemu-devel@nongnu.org",)
+    assert s390.cc == ("qemu-s390@nongnu.org",)
+    assert s390.arguments == ("--nogit", "--nogit-fallback")
+    assert read_settings(git, tree.base, "no-such").source == "docs/devel/submitting-a-patch.rst"
+
+
+def test_the_quotation_is_what_the_policy_check_looks_for() -> None:
+    assert "DECLINE" in QUOTED
