@@ -4,8 +4,8 @@ Takes a series' folder and a Tree; gives a worktree with a branch, patch files w
 in ``history/``, and review tags out of replies. Nothing of it adds a tag that nobody gave.
 """
 
-from harness.authoring.branch import Workspace, find_workspace, workspace_path
-from harness.authoring.create import Made, import_series, new_series
+from harness.authoring.branch import Workspace, find_workspace, start_of, unsaved, workspace_path
+from harness.authoring.create import Made, import_series, new_series, refuse_existing
 from harness.authoring.history import previous_version, reroll, versions
 from harness.authoring.refresh import Refreshed, refresh
 from harness.authoring.split import split
@@ -27,9 +27,12 @@ __all__ = [
     "new_series",
     "previous_version",
     "refresh",
+    "refuse_existing",
     "reroll",
     "split",
     "stale_tags",
+    "start_of",
+    "unsaved",
     "versions",
     "workspace_path",
 ]

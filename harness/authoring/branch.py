@@ -6,12 +6,12 @@ us, the commits it had get a ref below ``refs/harness/kept/``: nothing that was 
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import AuthoringError, TreeError
 from harness.layout import Layout
+from harness.series import read_series_file
 from harness.tree.git import EMAIL, NAME, Git
 from harness.tree.tree import Tree
 
@@ -67,6 +67,11 @@ def workspace_path(layout: Layout, tree_name: str, name: str) -> Path:
     return layout.build_root(tree_name, f"series-{name}") / "src"
 
 
+def start_of(tree: Tree, folder: Path) -> str:
+    """The commit that the series in ``folder`` is put on: what its series.toml says, else ``base``."""
+    return tree.pristine if read_series_file(folder).base == "pristine" else tree.base
+
+
 def find_workspace(layout: Layout, tree: Tree, name: str) -> Workspace | None:
     """The worktree of the series ``name``, or None when ``series import`` has not made one."""
     found = Workspace(tree=tree, name=name, path=workspace_path(layout, tree.name, name))
@@ -94,7 +99,7 @@ def make_workspace(layout: Layout, tree: Tree, name: str, commit: str) -> Worksp
     bare = made.bare
     bare.run("worktree", "prune", "--expire=now")
     if made.path.exists():
-        shutil.rmtree(made.path)  # no worktree: a checkout that was cut short
+        set_aside(made.path)  # the tree was made anew: what lies there is no worktree of it, yet may be work
     made.path.parent.mkdir(parents=True, exist_ok=True)
     if bare.find(f"refs/heads/{made.branch}^{{commit}}"):
         keep(made)
@@ -174,6 +179,41 @@ def keep(found: Workspace) -> str:
     name = f"refs/harness/kept/{found.name}/{found.tip[:12]}"
     found.bare.run("update-ref", name, found.tip)
     return name
+
+
+def set_aside(path: Path) -> Path:
+    """Rename ``path`` to a name of its own; returns it."""
+    number = 1
+    while (kept := path.with_name(f"{path.name}.old-{number}")).exists():
+        number += 1
+    path.rename(kept)
+    return kept
+
+
+def mark_saved(found: Workspace) -> None:
+    """Note that the patches hold what the branch has."""
+    found.bare.run("update-ref", f"refs/harness/{found.name}/saved", found.tip)
+
+
+def is_saved(git: Git, name: str) -> bool:
+    """Whether the tip of the branch of ``name`` is what patches were once made of, or made from."""
+    tip = git.find(f"refs/heads/series/{name}^{{commit}}")
+    if tip is None:
+        return True
+    refs = (f"refs/harness/{name}/", "refs/tags/base", "refs/tags/pristine")
+    return bool(git.read("for-each-ref", f"--points-at={tip[0]}", *refs))
+
+
+def unsaved(layout: Layout) -> tuple[str, ...]:
+    """The series, in any tree of this checkout, whose branch has commits that are in no patches."""
+    found = []
+    for path in sorted(layout.trees.iterdir()) if layout.trees.is_dir() else ():
+        if not (path / "HEAD").is_file():
+            continue
+        git = Git(repository=path)
+        names = git.read("for-each-ref", "--format=%(refname:lstrip=3)", "refs/heads/series/").split()
+        found += [f"{name} on {path.name}" for name in names if not is_saved(git, name)]
+    return tuple(found)
 
 
 def move(found: Workspace, commit: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.authoring.branch import Workspace, find_workspace, make_workspace
+from harness.authoring.branch import Workspace, find_workspace, is_saved, make_workspace, start_of
 from harness.authoring.files import edit_series_file, write_file
 from harness.authoring.refresh import read_old
 from harness.authoring.status import look
@@ -27,11 +27,17 @@ class Made:
     notes: tuple[str, ...] = ()
 
 
-def new_series(layout: Layout, tree: Tree, name: str, title: str) -> Made:
-    """An empty series with a branch at ``base``. Raises OptionError: bad name, AuthoringError: is there."""
+def refuse_existing(layout: Layout, name: str) -> Path:
+    """The folder for a new series. Raises OptionError: a bad name, AuthoringError: it is there."""
     folder = layout.patches / safe_name(name)
     if folder.exists():
         raise AuthoringError(f"{folder} is there already", "choose another name, or: series import")
+    return folder
+
+
+def new_series(layout: Layout, tree: Tree, name: str, title: str) -> Made:
+    """An empty series with a branch at ``base``. Raises OptionError: bad name, AuthoringError: is there."""
+    folder = refuse_existing(layout, name)
     edit_series_file(folder, title=title or name, pins=[tree.pin.name])
     return Made(folder=folder, workspace=make_workspace(layout, tree, name, tree.base))
 
@@ -55,16 +61,16 @@ def import_series(
         notes = _write(folder, found, tree)
     series = load_series(layout, name)
     before = find_workspace(layout, tree, name)
-    if before is not None and before.tip != tree.base and not discard:
+    if before is not None and before.tip != start_of(tree, folder) and not discard:
         rows = look(layout, tree, folder).rows
         if all(row.state == "same" for row in rows):
             return Made(folder=folder, workspace=before, notes=notes)  # ids and committers stay theirs
-        if not before.bare.read("for-each-ref", f"--points-at={before.tip}", f"refs/harness/{name}/"):
+        if not is_saved(before.bare, name):
             raise AuthoringError(
                 f"branch {before.branch} has commits that are not in the patches of {name}",
                 f"write them first: qemu-harness series refresh {name}; or drop them: --discard",
             )
-    applied = apply_series(tree, series, layout, reporter)
+    applied = apply_series(tree, series, layout, reporter, onto=start_of(tree, folder))
     made = make_workspace(layout, tree, name, applied.commit)
     return Made(folder=folder, workspace=made, notes=(*notes, *applied.notes))
 

@@ -11,6 +11,7 @@ from harness.authoring.branch import (
     Commit,
     Workspace,
     commits_of,
+    mark_saved,
     move,
     refuse_unfinished,
     uncommitted,
@@ -75,6 +76,7 @@ def refresh(
         written = tuple(name for name, data in files.items() if write_file(folder / name, data))
         removed = tuple(path.name for path in patch_files(folder) if path.name not in files)
         _remove(folder, removed)
+        mark_saved(found)
     return Refreshed(
         written=written,
         kept=tuple(name for name in files if name not in written),

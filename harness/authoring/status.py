@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.authoring.branch import Commit, commits_of, find_workspace, uncommitted
+from harness.authoring.branch import Commit, commits_of, find_workspace, start_of, uncommitted
 from harness.authoring.compare import OldFile, commit_patch_id, is_same, patch_id
 from harness.authoring.history import previous_version, versions
 from harness.authoring.refresh import counterpart, read_old
@@ -70,7 +70,7 @@ def look(layout: Layout, tree: Tree, folder: Path) -> Status:
             for one in old
         )
     else:
-        rows = _rows(git, commits_of(found, tree.base), old, past)
+        rows = _rows(git, commits_of(found, start_of(tree, folder)), old, past)
     return Status(
         folder=folder,
         said=said,

@@ -62,8 +62,11 @@ def series(request: Request) -> int:
             f"series {arguments.action} cannot do with {len(arguments.what)} words after the name",
             "see qemu-harness series --help",
         )
+    act = actions[arguments.action]
+    if arguments.action == "status":
+        return act(request, arguments.name, arguments.what)  # looks, and waits for nobody
     with request.checkout():
-        return actions[arguments.action](request, arguments.name, arguments.what)
+        return act(request, arguments.name, arguments.what)
 
 
 def _options(request: Request) -> Options:
@@ -99,8 +102,9 @@ def _workspace(layout: Layout, tree: Tree, name: str) -> Workspace:
 
 
 def _new(request: Request, name: str, _: list[str]) -> int:
-    from harness.authoring import new_series
+    from harness.authoring import new_series, refuse_existing
 
+    refuse_existing(request.layout, name)
     made = new_series(request.layout, _tree(request), name, request.arguments.title)
     say(f"{made.folder}: its series.toml is for you to fill in")
     say(f"{made.workspace.path}: commit there, then: qemu-harness series refresh {name}")
@@ -122,14 +126,14 @@ def _import(request: Request, name: str, what: list[str]) -> int:
 
 
 def _refresh(request: Request, name: str, _: list[str]) -> int:
-    from harness.authoring import refresh
+    from harness.authoring import refresh, start_of
     from harness.series import find_folder
 
     folder, tree = find_folder(request.layout, name), _tree(request)
     done = refresh(
         _workspace(request.layout, tree, name),
         folder,
-        tree.base,
+        start_of(tree, folder),
         request.reporter,
         keep_tags=request.arguments.keep_tags,
     )
@@ -143,7 +147,8 @@ def _refresh(request: Request, name: str, _: list[str]) -> int:
 
 
 def _split(request: Request, name: str, what: list[str]) -> int:
-    from harness.authoring import split
+    from harness.authoring import split, start_of
+    from harness.series import find_folder
 
     number, patterns = what[0], what[1:]
     if not number.isdecimal() or not request.arguments.title:
@@ -151,9 +156,9 @@ def _split(request: Request, name: str, what: list[str]) -> int:
             "series split needs a patch's number, patterns, and the subject of what is split off",
             f"such as: qemu-harness series split {name} 2 'docs/*' --title 'docs: describe it'",
         )
-    tree = _tree(request)
+    folder, tree = find_folder(request.layout, name), _tree(request)
     found = _workspace(request.layout, tree, name)
-    for subject in split(found, tree.base, int(number), patterns, request.arguments.title):
+    for subject in split(found, start_of(tree, folder), int(number), patterns, request.arguments.title):
         say(subject)
     say(f"write the message of the new one (git rebase -i in {found.path}), then: series refresh {name}")
     return 0
@@ -161,9 +166,11 @@ def _split(request: Request, name: str, what: list[str]) -> int:
 
 def _status(request: Request, name: str, _: list[str]) -> int:
     from harness.authoring import look
-    from harness.series import find_folder
+    from harness.series import find_folder, read_input
+    from harness.submit.validated import tell_validated
 
-    status = look(request.layout, _tree(request), find_folder(request.layout, name))
+    folder = find_folder(request.layout, name)
+    status = look(request.layout, _tree(request), folder)
     table = Table("", "patch", "file", "commit", "branch", "since before", "tags", box=None, pad_edge=False)
     for row in status.rows:
         table.add_row(
@@ -178,6 +185,9 @@ def _status(request: Request, name: str, _: list[str]) -> int:
     Output().print(table)
     for line in _summary(status):
         say(line)
+    if status.rows:
+        sha256 = read_input(request.layout, name).sha256
+        say(tell_validated(request.layout, name, sha256, _options(request).pin))
     return 0
 
 
@@ -202,9 +212,9 @@ def _tags(request: Request, name: str, what: list[str]) -> int:
     from harness.series import find_folder, read_input
     from harness.tree.git import Git
 
-    folder, git = find_folder(request.layout, name), Git(repository=_tree(request).path)
-    old = read_old(folder)
-    found = collect(git, old, read_input(request.layout, what[0]))
+    folder, replies = find_folder(request.layout, name), read_input(request.layout, what[0])
+    git, old = Git(repository=_tree(request).path), read_old(folder)
+    found = collect(git, old, replies)
     for tag in found:
         say(f"{tag.patch}: {tag.line} (mail {tag.message_id or 'without an id'})")
         if tag.problem:
@@ -258,15 +268,18 @@ SUBMIT: tuple[Argument, ...] = (
 def submit(request: Request) -> int:
     """Prepare the validated series for the mailing list, in build/outgoing/; a person sends it."""
     from harness.errors import NotReadyError
+    from harness.series import load_series, read_input
     from harness.submit import as_table, prepare
     from harness.submit.record import FILE
+    from harness.submit.validated import read_validated
 
-    options = request.options()
+    options, layout = _options(request), request.layout
+    # Before anything is fetched.
+    load_series(layout, options.series)
+    read_validated(layout, options.series, read_input(layout, options.series).sha256, options.pin)
     with request.checkout():
         tree = _tree(request)
-        done = prepare(
-            request.layout, tree, options.series, request.reporter, sign_off=request.arguments.sign_off
-        )
+        done = prepare(layout, tree, options.series, request.reporter, sign_off=request.arguments.sign_off)
     name = f"{done.series}-v{done.version}"
     Output().print(as_table(name, done.checklist, done.reasons))
     for stale in done.stale:

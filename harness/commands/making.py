@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 from harness.commands.request import Argument, Output, Request, say
-from harness.errors import MissingError, OptionError
+from harness.errors import AuthoringError, MissingError, OptionError
 from harness.layout import label_of
 from harness.options import check_choice
 
@@ -109,6 +109,13 @@ def clean(request: Request) -> int:
                 f"{folder} is outside the checkout, and may hold more than what the harness made",
                 "remove it yourself, or run without QEMU_HARNESS_BUILD and QEMU_HARNESS_TREES",
             )
+    from harness.authoring import unsaved
+
+    if lost := unsaved(layout):
+        raise AuthoringError(
+            f"the branch of series {lost[0]} has commits that are in no patches, and would be removed",
+            "qemu-harness series refresh NAME writes them; git branch -D in its tree drops them",
+        )
     folders = [layout.build, layout.trees]
     if request.arguments.cache:
         # Only what is ours, by name; the locks stay, or two runs could hold the same one.

@@ -158,7 +158,7 @@ def _words(text: str, column: int) -> str:
 
 
 def _fold(name: str, text: str) -> str:
-    plain = text.encode("ascii", "replace").decode()
+    plain = "".join(one if one.isprintable() else " " for one in text).encode("ascii", "replace").decode()
     lines, line = [], f"{name}:"
     for word in plain.split():
         if len(line) + 1 + len(word) > 76 and not line.endswith(":"):

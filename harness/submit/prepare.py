@@ -9,6 +9,7 @@ from harness.authoring.branch import Commit, read_commit, write_commit
 from harness.authoring.history import previous_version
 from harness.authoring.refresh import read_old
 from harness.authoring.tags import Stale, Tagged, stale_tags
+from harness.errors import SubmitError
 from harness.layout import Layout
 from harness.progress import Reporter
 from harness.series import Series, load_series, parse_trailers, read_input
@@ -25,7 +26,7 @@ from harness.submit.provenance import (
 )
 from harness.submit.recipients import Recipients, find_recipients
 from harness.submit.record import Outgoing
-from harness.submit.validated import Validated, read_validated
+from harness.submit.validated import Validated, check_base, read_validated
 from harness.submit.write import Work, write
 from harness.tree import Tree, apply_series
 from harness.tree.git import Git
@@ -46,13 +47,19 @@ def prepare(
     that nobody declared for), ApplyError, StorageError.
     """
     series = load_series(layout, name)
-    validated = read_validated(layout, name, read_input(layout, name).sha256, tree)
+    validated = read_validated(layout, name, read_input(layout, name).sha256, tree.pin.name)
+    check_base(validated, tree)
     git, identity = Git(repository=tree.path), git_identity(layout.root)
     declaration, policy = read_declaration(series.folder), find_policy(tree, layout)
     line = sign_off_line(series, declaration, identity) if sign_off else ""
     base = validated.results.base_commit
     applied = apply_series(tree, series, layout, reporter, onto=base).commit
     commits, stale = _without_stale(git, series, base, applied)
+    if len(commits) != len(series.patches):
+        raise SubmitError(
+            f"{len(series.patches)} patches give {len(commits)} commits: the tree has some of it already",
+            f"leave those patches out: qemu-harness series import {name}, then series refresh {name}",
+        )
     commits = signed(git, base, commits, line)
     recipients = find_recipients(git, base, commits[-1].id, series, reporter)
     day = today or datetime.datetime.now(datetime.UTC).date()

@@ -44,14 +44,14 @@ class Validated:
         return tuple(one for one in self.results.findings if one.rule in rules)
 
 
-def read_validated(layout: Layout, name: str, sha256: str, tree: Tree) -> Validated:
-    """The result for the series ``name`` with those bytes on ``tree``.
+def read_validated(layout: Layout, name: str, sha256: str, pin: str) -> Validated:
+    """The result for the series ``name`` with those bytes on ``pin``.
 
     Raises SubmitError that says what to run: there is none, it is about other bytes or another tree, it was
     stopped, or it has errors.
     """
     path = validate_file(layout)
-    again = "nox -s validate -- " + shell_quote([f"-Dseries={name}", f"-Dpin={tree.pin.name}"])
+    again = "nox -s validate -- " + shell_quote([f"-Dseries={name}", f"-Dpin={pin}"])
     try:
         results = msgspec.json.decode(path.read_bytes(), type=ValidateResults)
     except FileNotFoundError:
@@ -64,10 +64,8 @@ def read_validated(layout: Layout, name: str, sha256: str, tree: Tree) -> Valida
             f"{name} has {sha256[:12]}",
             f"run: {again}",
         )
-    if results.pin != tree.pin.name or results.base_commit not in (tree.base, tree.pristine):
-        raise SubmitError(
-            f"{path.name} is about another tree: {results.pin} at {results.base_commit[:12]}", f"run: {again}"
-        )
+    if results.pin != pin:
+        raise SubmitError(f"{path.name} is about another pin: {results.pin}", f"run: {again}")
     if not results.complete:
         raise SubmitError("the validation was stopped before its end", f"run: {again}")
     errors = [one for one in results.findings if one.severity == "error"]
@@ -79,3 +77,23 @@ def read_validated(layout: Layout, name: str, sha256: str, tree: Tree) -> Valida
             details=tuple(f"patch {one.patch}: {one.rule}: {one.message}" for one in grave[:10]),
         )
     return Validated(results=results, unsigned=tuple(errors))
+
+
+def check_base(validated: Validated, tree: Tree) -> None:
+    """Raise SubmitError when what was validated lay on another commit than ``tree`` has now."""
+    results = validated.results
+    if results.base_commit not in (tree.base, tree.pristine):
+        raise SubmitError(
+            f"the series was validated on {results.base_commit[:12]}, which is neither base nor pristine of "
+            f"{tree.name} any more",
+            f"run: {results.command}",
+        )
+
+
+def tell_validated(layout: Layout, name: str, sha256: str, pin: str) -> str:
+    """One line on whether these bytes are validated."""
+    try:
+        results = read_validated(layout, name, sha256, pin).results
+    except SubmitError as error:
+        return f"not to be submitted yet: {error.cause}; {error.remedy}"
+    return f"validated as it is, on {results.finished[:16]}: {results.verdict}"

@@ -85,6 +85,17 @@ def harness(environment: dict[str, str], *words: str | bytes) -> subprocess.Comp
         (("which", "base", "s390x-softmmu", "s39x"), 2, "did you mean s390x"),
         (("guest", "base", "x86_64-softmmu"), 15, "nox -s build"),
         (("--root", "/", "fetch"), 2, "no checkout of the harness"),
+        (("submit",), 26, "the series has not been validated"),
+        (("submit", "-Dseries=async-teardow"), 2, "there is no series 'async-teardow'"),
+        (("series", "status", "no-such"), 2, "there is no series 'no-such'"),
+        (("series", "refresh", "no-such"), 2, "there is no series 'no-such'"),
+        (("series", "tags", "async-teardown"), 2, "cannot do with 0 words"),
+        (("series", "tags", "async-teardown", "/no/mbox"), 2, "there is no series '/no/mbox'"),
+        (("series", "split", "async-teardown", "two", "x"), 2, "needs a patch's number"),
+        (("series", "import", "new", "/no/mbox"), 2, "there is no series '/no/mbox'"),
+        (("series", "reroll", "no-such"), 2, "there is no series 'no-such'"),
+        (("series", "declare", "no-such"), 2, "there is no series 'no-such'"),
+        (("series", "new", "../x"), 2, "cannot be used as a folder name"),
     ],
 )
 def test_refusals_have_cause_remedy_and_code(  # noqa: PLR0917 - pytest fixtures

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
-from harness.authoring import import_series, look, new_series, refresh, split
+from harness.authoring import import_series, look, new_series, refresh, split, unsaved
 from harness.errors import AuthoringError, TreeError
 from harness.layout import Layout
 from harness.progress import Silent
@@ -194,9 +195,21 @@ def test_work_is_not_lost(layout: Layout, tree: Tree, folder: Path, reporter: Si
     mine = git(place, "rev-parse", "HEAD").strip()
     with pytest.raises(AuthoringError, match="not in the patches"):
         import_series(layout, tree, "mine", None, reporter)
+    assert unsaved(layout) == ("mine on tiny",)
     import_series(layout, tree, "mine", None, reporter, discard=True)
+    assert unsaved(layout) == ()
     assert git(place, "rev-parse", "HEAD").strip() != mine
     assert mine in git(place, "for-each-ref", "refs/harness/kept/mine")
+    # A tree that was made anew does not know the worktree: what lies there is work all the same.
+    (place / "util" / "note.txt").write_text("mine\n")
+    shutil.rmtree(tree.path / "worktrees")
+    (place / ".git").unlink()
+    import_series(layout, tree, "mine", None, reporter)
+    assert (place.with_name("src.old-1") / "util" / "note.txt").read_text() == "mine\n"
+    git(place, "commit", "--quiet", "--amend", "-m", "os-posix: change number 2\n\nBetter.")
+    assert unsaved(layout) == ("mine on tiny",)
+    refresh(made.workspace, folder, tree.base, reporter)
+    assert unsaved(layout) == ()
 
 
 @pytest.mark.slow

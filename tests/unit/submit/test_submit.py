@@ -62,7 +62,9 @@ def test_without_a_clean_result_for_these_bytes_it_says_what_to_run(
     validate(layout, tree, "mine", verdict="build")
     assert "verdict build" in refused().cause
     validate(layout, tree, "mine", base_commit="0" * 40)
-    assert "another tree" in refused().cause
+    assert "neither base nor pristine" in refused().cause
+    validate(layout, tree, "mine", pin="other")
+    assert "another pin: other" in refused().cause
     (layout.results / "validate.json").write_text("{}")
     assert "cannot be read" in refused().cause
 
@@ -157,6 +159,7 @@ def test_a_person_declares_and_signs(layout: Layout, tree: Tree, folder: Path, r
     assert {one.rule for one in prepare(layout, tree, "mine", reporter, sign_off=True).reasons} == {"changed"}
 
 
+@pytest.mark.slow
 def test_a_second_version_tells_what_is_new(
     layout: Layout, tree: Tree, folder: Path, reporter: Silent
 ) -> None:
@@ -253,6 +256,7 @@ def test_git_send_email_refuses_what_is_not_ready(
     assert not sent.exists()
 
 
+@pytest.mark.slow
 def test_one_patch_needs_no_cover_letter(layout: Layout, tree: Tree, folder: Path, reporter: Silent) -> None:
     for name in ("0000-cover-letter.patch", "0002-second.patch"):
         (folder / name).unlink()
