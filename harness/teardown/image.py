@@ -34,15 +34,15 @@ ROUNDS = 5
 QMP_FD = 3
 """Where measure.c gives QEMU its QMP."""
 
+SANDBOX = ("-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny")
+"""As libvirt calls it."""
+
 PROPERTIES: dict[str, tuple[str, ...]] = {
     "clone": (),
     "signals": (),
     "stack": (),
-    # As libvirt calls it.
-    "seccomp": (
-        "-sandbox",
-        "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
-    ),
+    "seccomp": SANDBOX,
+    "threads": SANDBOX,
     "runas": ("-runas", "nobody"),
     "chroot": ("-chroot", "/var/empty"),
     "daemonize": ("-daemonize", "-pidfile", "/tmp/qemu.pid"),  # noqa: S108 - inside the emulated machine

@@ -248,7 +248,10 @@ class Property(msgspec.Struct, frozen=True, kw_only=True):
     """One property of the patched QEMU, tried on an emulated host."""
 
     name: Annotated[
-        str, _about("clone, signals, stack, seccomp, runas, chroot or daemonize (docs/build.md says what)")
+        str,
+        _about(
+            "clone, signals, stack, seccomp, threads, runas, chroot or daemonize (docs/build.md says what)"
+        ),
     ]
     outcome: Annotated[str, _about("ok, failed, or cancelled (was not tried)")]
     reason: Annotated[str, _about("one line: why failed or cancelled")] = ""

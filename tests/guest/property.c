@@ -16,7 +16,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
+#include <sys/ptrace.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #ifndef AT_MINSIGSTKSZ
@@ -212,6 +214,59 @@ static void check_filters(pid_t qemu, pid_t helper)
              MAX_CALLS, of_helper, of_qemu);
 }
 
+/*
+ * Once QEMU has been killed, the helper has threads that free memory with it, and each ends well.  Threads are
+ * made by assembly of each architecture's.  The helper is traced from before the end of QEMU on, so that
+ * none is missed: its new threads, their ends and its own are told by waitpid().
+ */
+static void check_threads(Qemu *qemu, Sharers *helper, int timeout)
+{
+    double deadline = now() + timeout;
+    int made = 0, ended = 0, status;
+    pid_t leader = helper->pid[0], pid;
+    bool over = false;
+
+    if (ptrace(PTRACE_SEIZE, leader, NULL, (void *)(long)PTRACE_O_TRACECLONE) < 0) {
+        fail("the helper cannot be traced: %s", strerror(errno));
+    }
+    send_signal(qemu->pidfd, SIGKILL);
+    status = reap(qemu, timeout);
+    if (status != -SIGKILL) {
+        fail("QEMU ended with %d", status);
+    }
+    while (!over) {
+        pid = waitpid(-1, &status, __WALL | WNOHANG);
+        if (pid == 0 || (pid < 0 && errno == EINTR)) {
+            if (now() > deadline) {
+                fail("of the helper's %d threads only %d ended within %d s", made, ended, timeout);
+            }
+            usleep(1000);
+            continue;
+        }
+        if (pid < 0) {
+            fail("the helper is lost: %s", strerror(errno));
+        }
+        if (WIFSTOPPED(status)) {
+            made += status >> 8 == (SIGTRAP | PTRACE_EVENT_CLONE << 8);
+            ptrace(PTRACE_CONT, pid, NULL, NULL);
+            continue;
+        }
+        if (!WIFEXITED(status) || WEXITSTATUS(status)) {
+            fail("%s ended with %s %d", pid == leader ? "the helper" : "a thread of the helper",
+                 WIFSIGNALED(status) ? "signal" : "status",
+                 WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+        }
+        over = pid == leader; /* told after all its threads */
+        ended += !over;
+    }
+    if (!made && sysconf(_SC_NPROCESSORS_ONLN) > 1) {
+        fail("the helper freed memory with no other thread, although there are %ld processors",
+             sysconf(_SC_NPROCESSORS_ONLN));
+    }
+    snprintf(detail, sizeof(detail), "the helper had %d more thread%s on %ld processors", made,
+             made == 1 ? "" : "s", sysconf(_SC_NPROCESSORS_ONLN));
+}
+
 /* What -daemonize started, when the process that we started has ended well. */
 static void follow_daemon(Qemu *qemu, int timeout)
 {
@@ -230,10 +285,20 @@ static void follow_daemon(Qemu *qemu, int timeout)
     }
 }
 
+/* The property holds. */
+static void report(void)
+{
+    char escaped[512], body[600];
+
+    escape(escaped, sizeof(escaped), detail);
+    snprintf(body, sizeof(body), ", \"detail\": \"%s\"", escaped);
+    put(body);
+}
+
 void property(const char *name, int timeout, char **words)
 {
     int number = strcmp(name, "clone") ? SIGTERM : SIGKILL, status;
-    char wanted[16], escaped[512], body[600];
+    char wanted[16];
     Sharers helper;
     Qemu qemu = start(words, true);
     pid_t pid;
@@ -268,6 +333,10 @@ void property(const char *name, int timeout, char **words)
     } else if (!strcmp(name, "chroot")) {
         check_root(qemu.pid, "QEMU", "/var/empty");
         check_root(pid, "the helper", "/var/empty");
+    } else if (!strcmp(name, "threads")) {
+        check_threads(&qemu, &helper, timeout);
+        report();
+        return;
     } else if (strcmp(name, "clone") && strcmp(name, "daemonize")) {
         fail("property %s is not known", name);
     }
@@ -286,7 +355,5 @@ void property(const char *name, int timeout, char **words)
     if (wait_for_rest(&helper, timeout).stuck) {
         fail("a process that the helper made did not end within %d s", timeout);
     }
-    escape(escaped, sizeof(escaped), detail);
-    snprintf(body, sizeof(body), ", \"detail\": \"%s\"", escaped);
-    put(body);
+    report();
 }
