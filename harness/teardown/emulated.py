@@ -43,6 +43,8 @@ OVERHEAD_MIB = 1024
 BOOT_LIMIT_S = 120.0
 SILENCE_S = 30.0
 """What a record may take beyond twice the limit of a guest, to start and to end."""
+DYING_S = 2.0
+"""What a kernel may take to say all of its last words."""
 SIZES = (128, 1024)
 """MiB of the guests, unless -Dmemory says something else."""
 
@@ -240,8 +242,11 @@ def _follow(
     """Feed the console to ``session`` until the machine is done; else why it will never be."""
     limit_s = BOOT_LIMIT_S
     deadline = time.monotonic() + limit_s
+    dying = False
     while not session.done:
         data = read(deadline - time.monotonic())
+        if not data and dying:
+            return f"the emulated machine's kernel died: {session.console.panic}"
         if data is None:
             what = "no report" if session.kernel else "did not boot"
             return f"the emulated machine was ended: {what} in {limit_s:g} s"
@@ -255,8 +260,9 @@ def _follow(
             limit_s = 2 * timeout_s + SILENCE_S
             deadline = time.monotonic() + limit_s
             step.update(*session.count, record.property or "")
-        if session.console.panic and not session.done:
-            return f"the emulated machine's kernel died: {session.console.panic}"
+        if session.console.panic and not dying:
+            dying = True  # more lines follow, then QEMU ends: panic=-1, -no-reboot
+            deadline = time.monotonic() + DYING_S
     return ""
 
 

@@ -256,8 +256,9 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         program.write_text(head + 'say() { printf "$1\\n" >&"$console"; }\n' + textwrap.dedent(script))
         program.chmod(0o755)
         seen = []
+        run.reporter = Silent()
         ran = run_emulated(
-            layout, options(timeout=1), S390X, (), Silent(), carrier=program, on_sample=seen.append
+            layout, options(timeout=1), S390X, (), run.reporter, carrier=program, on_sample=seen.append
         )
         assert list(ran.samples) == sorted(seen, key=lambda sample: sample.index)
         assert [sample.index for sample in ran.samples] == [5, 6]
@@ -287,8 +288,14 @@ def test_a_kernel_that_panics_fails_what_is_left_with_its_reason(machine) -> Non
     ran = machine(
         'say \'\\036{"kernel": "6.1.0-9"}\'\n'
         + GOOD % 5
-        + "say '[9.1] Kernel panic - not syncing: boo'; sleep 60"
+        + "say '[9.0] pc : \\033[31mbad'; say '[9.1] Kernel panic - not syncing: boo'; sleep 0.2\n"
+        + "say '[9.2] Call Trace:'"
     )
+    assert machine.reporter.lines[-3:] == [
+        "  [9.0] pc : bad",
+        "  [9.1] Kernel panic - not syncing: boo",
+        "  [9.2] Call Trace:",
+    ]
     assert [sample.outcome for sample in ran.samples] == ["ok", "failed"]
     assert ran.samples[1].reason == "the emulated machine's kernel died: Kernel panic - not syncing: boo"
     assert ran.facts.properties[0].outcome == "failed"
