@@ -215,7 +215,7 @@ static void check_filters(pid_t qemu, pid_t helper)
 }
 
 /*
- * Once QEMU has been killed, the helper has threads that free memory with it, and each ends well.  Threads are
+ * If the helper has threads to free memory with, once QEMU has been killed, each of them ends well.  They are
  * made by assembly of each architecture's.  The helper is traced from before the end of QEMU on, so that
  * none is missed: its new threads, their ends and its own are told by waitpid().
  */
@@ -259,10 +259,7 @@ static void check_threads(Qemu *qemu, Sharers *helper, int timeout)
         over = pid == leader; /* told after all its threads */
         ended += !over;
     }
-    if (!made && sysconf(_SC_NPROCESSORS_ONLN) > 1) {
-        fail("the helper freed memory with no other thread, although there are %ld processors",
-             sysconf(_SC_NPROCESSORS_ONLN));
-    }
+    /* To have none is no fault: where it costs more than it saves, exit() frees the memory. */
     snprintf(detail, sizeof(detail), "the helper had %d more thread%s on %ld processors", made,
              made == 1 ? "" : "s", sysconf(_SC_NPROCESSORS_ONLN));
 }
