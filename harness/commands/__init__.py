@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from harness.commands.calibrating import calibrate
 from harness.commands.judging import check, validate
 from harness.commands.keeping import SERIES, SUBMIT, series, submit
 from harness.commands.making import BINARY, build, clean, doctor, fetch, tree, which
@@ -26,6 +27,7 @@ STAGES: dict[str, Callable[[Request], int]] = {
         guest,
         teardown,
         report,
+        calibrate,
         cycles,
         properties,
         check,
@@ -60,6 +62,7 @@ ARGUMENTS: dict[str, tuple[Argument, ...]] = {
             {"type": Path, "metavar": "FILE", "help": "keep the ratios, for gates of kind recorded"},
         ),
     ),
+    "calibrate": (BINARIES,),
     "report": ((("file",), {"nargs": "?", "type": Path, "help": "a stored run (default: the last one)"}),),
     "cycles": (
         BINARIES,

@@ -13,6 +13,7 @@ import msgspec
 
 from harness.build import BuildResults
 from harness.check import ValidateResults
+from harness.report.calibration import CalibrationResults
 from harness.report.cycles import CyclesResults
 from harness.report.model import TeardownResults
 from harness.report.properties import PropertiesResults
@@ -20,6 +21,7 @@ from harness.report.properties import PropertiesResults
 FILES: tuple[tuple[str, type[msgspec.Struct]], ...] = (
     ("build.json", BuildResults),
     ("teardown.json", TeardownResults),
+    ("calibration.json", CalibrationResults),
     ("cycles.json", CyclesResults),
     ("properties.json", PropertiesResults),
     ("validate.json", ValidateResults),

@@ -1,0 +1,152 @@
+"""``build/results/calibration.json``: what ``nox -s calibrate`` found; whether verdicts can be trusted."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from harness.build.programs import build_programs
+from harness.errors import CalibrationError
+from harness.jsonfile import write_json
+from harness.layout import Layout
+from harness.options import Options, choose_seed
+from harness.progress import Reporter
+from harness.report.command import with_words
+from harness.report.figures import format_ratio, format_seconds
+from harness.report.host import host_facts
+from harness.report.model import HostFacts
+from harness.teardown import Comparison, Sample, Subject, probe_accels
+from harness.teardown.calibrate import (
+    DELAY_S,
+    LATE,
+    exits,
+    false_alarms,
+    run_calibration,
+    simulate,
+    uncorrected_alarms,
+)
+from harness.teardown.statistics import LEVEL
+
+MOST = 0.05
+"""The share of comparisons of equal binaries that may be called different."""
+
+
+def _about(text: str) -> msgspec.Meta:
+    return msgspec.Meta(description=text)
+
+
+class CalibrationResults(msgspec.Struct, frozen=True, kw_only=True):
+    """What the statistics say where the truth is known."""
+
+    schema: Annotated[int, _about("version of this format")] = 1
+    command: Annotated[str, _about("the command that makes this run again")]
+    started: Annotated[str, _about("ISO 8601, UTC")]
+    finished: Annotated[str, _about("ISO 8601, UTC")]
+    host: Annotated[HostFacts, _about("the machine")]
+    simulated_comparisons: Annotated[int, _about("simulated comparisons of a binary with itself")]
+    simulated_false_alarm_rate: Annotated[
+        float, _about("share of them that were called better or worse, corrected as in a real run")
+    ]
+    simulated_uncorrected_rate: Annotated[
+        float, _about("share of them that would have been, if each were the only comparison of its run")
+    ]
+    real_comparisons: Annotated[int, _about("real comparisons of a binary with itself, under two names")]
+    real_false_alarms: Annotated[int, _about("those that were called better or worse")]
+    real_uncorrected_alarms: Annotated[int, _about("those that would have been, each by itself")]
+    injected_delay_s: Annotated[float, _about("seconds by which a wrapper held up the end of QEMU")]
+    injected_delay_found: Annotated[bool, _about("whether that was called worse")]
+    found_delay_s: Annotated[float | None, _about("difference of the medians, seconds")]
+    comparisons: Annotated[tuple[Comparison, ...], _about("the real comparisons, that with the delay last")]
+    rows: Annotated[tuple[Sample, ...], _about("every sample that they rest on")]
+
+
+def calibration_file(layout: Layout) -> Path:
+    """Where the results are."""
+    return layout.results / "calibration.json"
+
+
+def record_calibration(
+    layout: Layout, options: Options, subjects: Sequence[Subject], reporter: Reporter, *, command: str
+) -> CalibrationResults:
+    """Calibrate with ``subjects``, binaries without the feature, one a target; write calibration.json.
+
+    Raises what run_teardown and build_programs raise.
+    """
+    started, seed = _now(), choose_seed(options.seed)
+    delay = build_programs(layout, reporter, ["delay"])["delay"]
+    accels = probe_accels(layout, options, subjects, reporter)
+    measured = run_calibration(layout, options, subjects, accels, reporter, seed=seed, delay=delay)
+    real = exits(measured.same)
+    with reporter.step("simulated comparisons"):
+        simulated = [row for run in simulate(measured.same) for row in run]
+    late = next((row for row in exits(measured.late) if row.variant == LATE), None)
+    found_s = None
+    if late is not None and late.variant_s is not None and late.reference_s is not None:
+        found_s = round(late.variant_s - late.reference_s, 6)
+    results = CalibrationResults(
+        command=with_words(command, f"-Dseed={seed}"),
+        started=started,
+        finished=_now(),
+        host=host_facts(),
+        simulated_comparisons=len(simulated),
+        simulated_false_alarm_rate=false_alarms(simulated) / len(simulated),
+        simulated_uncorrected_rate=uncorrected_alarms(simulated) / len(simulated),
+        real_comparisons=len(real),
+        real_false_alarms=false_alarms(real),
+        real_uncorrected_alarms=uncorrected_alarms(real),
+        injected_delay_s=DELAY_S,
+        injected_delay_found=late is not None and late.verdict == "worse",
+        found_delay_s=found_s,
+        comparisons=(*real, *([late] if late else [])),
+        rows=(*measured.same, *measured.late),
+    )
+    write_json(calibration_file(layout), results)
+    return results
+
+
+def render_calibration(results: CalibrationResults) -> RenderableType:
+    """What was found, in a few lines."""
+    late = [row for row in results.comparisons if row.variant == LATE]
+    lines = [
+        f"simulated: {results.simulated_false_alarm_rate:.1%} of {results.simulated_comparisons} comparisons"
+        f" of equal binaries called different ({results.simulated_uncorrected_rate:.1%} without correction)",
+        f"real: {results.real_false_alarms} of {results.real_comparisons}"
+        f" ({results.real_uncorrected_alarms} without correction)",
+        f"a delay of {format_seconds(results.injected_delay_s)} was"
+        f" {'found' if results.injected_delay_found else 'not found'}: medians differ by"
+        f" {format_seconds(results.found_delay_s)}",
+        *(
+            f"  {format_seconds(row.reference_s)} and {format_seconds(row.variant_s)}, ratio"
+            f" {format_ratio(row.ratio)} [{format_ratio(row.ratio_low)}, {format_ratio(row.ratio_high)}]"
+            for row in late
+        ),
+    ]
+    return Group(*map(Text, lines))
+
+
+def check_calibration(layout: Layout, results: CalibrationResults) -> None:
+    """Raise CalibrationError when verdicts cannot be trusted here."""
+    faults = []
+    if results.simulated_false_alarm_rate > MOST:
+        faults.append(f"{results.simulated_false_alarm_rate:.1%} of simulated comparisons are false alarms")
+    if results.real_false_alarms > MOST * results.real_comparisons:
+        faults.append(f"{results.real_false_alarms} of {results.real_comparisons} real ones are false alarms")
+    if not results.injected_delay_found:
+        faults.append(f"a delay of {format_seconds(results.injected_delay_s)} was not found")
+    if faults:
+        raise CalibrationError(
+            f"verdicts at {LEVEL:.0%} cannot be trusted here: {faults[0]}",
+            "calibrate again on a quiet machine",
+            details=tuple(faults[1:]),
+            log=calibration_file(layout),
+        )
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

@@ -1,0 +1,143 @@
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+import numpy
+import pytest
+
+from harness.errors import CalibrationError, OptionError
+from harness.report.calibration import CalibrationResults, check_calibration, render_calibration
+from harness.report.host import host_facts
+from harness.teardown import calibrate
+from harness.teardown.calibrate import exits, false_alarms, run_calibration, simulate, uncorrected_alarms
+from harness.teardown.model import TeardownRun
+
+from .support import make_sample
+from .test_scenario import options, subjects
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def equal(sd=0.1, rounds=5, shift=1.0):
+    """Ten places, two names of one thing; ``shift`` is by how much the second is slower."""
+    draw = numpy.random.default_rng(5)
+    return [
+        make_sample(
+            float(0.01 * size * factor * numpy.exp(draw.normal(0, sd))),
+            variant=name,
+            memory_mib=size,
+            round=turn,
+        )
+        for turn in range(rounds)
+        for size in range(1, 11)
+        for name, factor in (("base", 1.0), ("again", shift))
+    ]
+
+
+def test_simulated_runs_are_as_large_as_the_real_one_and_rarely_alarm():
+    runs = simulate(equal(), count=200)
+    assert [len(run) for run in runs] == [10] * 20
+    rows = [row for run in runs for row in run]
+    assert {(row.latency, row.samples) for row in rows} == {("exit", 5)}
+    assert false_alarms(rows) <= 0.05 * len(rows)
+    assert false_alarms(rows) <= uncorrected_alarms(rows) <= 0.1 * len(rows)
+
+
+def test_what_is_not_equal_is_told_from_what_is():
+    assert false_alarms(exits(equal())) == 0
+    assert false_alarms(exits(equal(shift=2.0))) == 10
+
+
+def test_nothing_measured_cannot_be_simulated():
+    with pytest.raises(OptionError, match="no sample"):
+        simulate([make_sample(outcome="failed", reason="x")])
+
+
+def test_each_binary_is_run_under_two_names_and_one_is_held_up(layout, reporter, monkeypatch):
+    asked = []
+
+    def run_teardown(layout, chosen, pairs, reporter, *, seed, accels):
+        asked.append((chosen, pairs))
+        return TeardownRun(samples=(make_sample(),), complete=True)
+
+    monkeypatch.setattr(calibrate, "run_teardown", run_teardown)
+    run_calibration(
+        layout, options(), subjects("base"), {}, reporter, seed=1, delay=Path("/some where/delay")
+    )
+    (same, pairs), (late, pair) = asked
+    assert [(each.variant, each.path) for each in pairs[:2]] == [("base", "/base"), ("again", "/base")]
+    assert len(same.targets) * len(same.memory_mib) * len(same.triggers) == 20
+    assert (same.restart, late.triggers) == ("none", ("sigterm",))
+    assert [each.variant for each in pair] == ["base", "late"]
+    assert "exec '/some where/delay' 5000 '/base' \"$@\"" in Path(pair[1].path).read_text()
+
+
+def results(**fields):
+    return CalibrationResults(
+        **{
+            "command": "nox -s calibrate",
+            "started": "a",
+            "finished": "b",
+            "host": host_facts(),
+            "simulated_comparisons": 200,
+            "simulated_false_alarm_rate": 0.05,
+            "simulated_uncorrected_rate": 0.05,
+            "real_comparisons": 20,
+            "real_false_alarms": 1,
+            "real_uncorrected_alarms": 1,
+            "injected_delay_s": 0.005,
+            "injected_delay_found": True,
+            "found_delay_s": 0.0051,
+            "comparisons": (),
+            "rows": (),
+            **fields,
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("fields", "cause"),
+    [
+        ({"simulated_false_alarm_rate": 0.055}, "5.5% of simulated"),
+        ({"real_false_alarms": 2}, "2 of 20 real ones"),
+        ({"injected_delay_found": False}, "was not found"),
+    ],
+)
+def test_what_cannot_be_trusted_is_an_error(layout, fields, cause):
+    check_calibration(layout, results())
+    with pytest.raises(CalibrationError, match=cause):
+        check_calibration(layout, results(**fields))
+
+
+def test_what_was_found_is_told():
+    late = msgspec.structs.replace(exits(equal(shift=2.0))[0], variant="late")
+    lines = [part.plain for part in render_calibration(results(comparisons=(late,))).renderables]
+    assert lines[1] == "real: 1 of 20 (1 without correction)"
+    assert "5.00 ms was found: medians differ by 5.10 ms" in lines[2]
+    assert lines[3].startswith("  ")
+
+
+@pytest.mark.slow
+def test_the_wrapper_holds_up_the_end_and_nothing_else(tmp_path):
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    if compiler is None:
+        pytest.skip("no C compiler")
+    program = tmp_path / "delay"
+    subprocess.run([compiler, "-static", "-o", program, ROOT / "tests/guest/delay.c"], check=True)
+    script = (
+        "import signal, sys, time; signal.signal(15, lambda *_: sys.exit(7)); print(flush=True);"
+        " time.sleep(60)"
+    )
+    for number, status in ((signal.SIGTERM, 7), (signal.SIGKILL, -9)):
+        words = [program, "200000", sys.executable, "-IS", "-c", script]
+        with subprocess.Popen(words, stdout=subprocess.PIPE) as child:
+            child.stdout.readline()
+            began = time.monotonic()
+            child.send_signal(number)
+            assert child.wait(20) == status
+            if number == signal.SIGTERM:
+                assert time.monotonic() - began >= 0.2
