@@ -21,6 +21,7 @@ from harness.submit.judges import (
     mailed,
     maintainers,
     no_finding,
+    nothing_else,
     on_master,
     only_a_person,
     review_tags,
@@ -46,6 +47,7 @@ RULES: tuple[tuple[str, str, Judge], ...] = (
         "scripts/checkpatch.pl has nothing to say",
         no_finding("checkpatch-*", clean="the tree's own checkpatch.pl: no error, no warning"),
     ),
+    ("use_the_qemu_coding_style", "nox -s validate has nothing else to say", nothing_else),
     ("base_patches_against_current_git_master", "The patches are based on current master", on_master),
     ("base_patches_against_current_git_master", "What it depends on is named by Based-on:", based_on),
     (

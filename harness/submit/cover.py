@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from dataclasses import dataclass
 
 import msgspec
 
 from harness.authoring.cover import WIDTH, make_tail, parts
-from harness.build import BuildResults
 from harness.errors import HarnessError
 from harness.layout import Layout
-from harness.report import read_teardown, table_text, teardown_file
+from harness.report import read_teardown, teardown_file
+from harness.report.markdown import report_text
 from harness.series import Series
 from harness.tree import Tree
 from harness.tree.git import Git
@@ -28,19 +29,35 @@ class Figures:
     why: str = ""
 
 
+class _Binary(msgspec.Struct, frozen=True):
+    sha256: str
+
+
+class _Build(msgspec.Struct, frozen=True):
+    variant: str
+    commit: str
+    binaries: tuple[_Binary, ...]
+
+
+class _Builds(msgspec.Struct, frozen=True):
+    """What of build.json tells which commit a binary was built from."""
+
+    builds: tuple[_Build, ...]
+
+
 def blurb_of(series: Series) -> str:
     """What a person wrote of the cover letter; empty without one."""
     return parts(series.cover.encode())[1].strip("\n") if series.cover else ""
 
 
 def find_figures(layout: Layout, commit: str) -> Figures:
-    """The table of the last ``nox -s teardown``, if its patched binaries were built from ``commit``."""
+    """The report of the last ``nox -s teardown``, if its patched binaries were built from ``commit``."""
     path = teardown_file(layout)
     if not path.is_file():
         return Figures(why="nothing was measured: nox -s teardown")
     try:
         results = read_teardown(path)
-        builds = msgspec.json.decode((layout.results / "build.json").read_bytes(), type=BuildResults).builds
+        builds = msgspec.json.decode((layout.results / "build.json").read_bytes(), type=_Builds).builds
     except (HarnessError, OSError, msgspec.MsgspecError) as error:
         return Figures(why=f"the last measurement cannot be read: {error}")
     if not results.complete:
@@ -54,7 +71,7 @@ def find_figures(layout: Layout, commit: str) -> Figures:
     used = {one.sha256 for one in results.binaries if one.variant == "patched"}
     if not used or not used <= made:
         return Figures(why="the last measurement was made with other patches: nox -s teardown")
-    return Figures(text=table_text(results, width=WIDTH + 6).rstrip("\n"))
+    return Figures(text=_without_title(report_text(results)))
 
 
 def written_part(series: Series, figures: Figures) -> str:
@@ -122,6 +139,11 @@ def based_on_release(tree: Tree) -> str:
     if tree.base != tree.pristine and tree.pin.unmerge:
         text += ", with what upstream has of the same feature taken out"
     return f"{text}."
+
+
+def _without_title(text: str) -> str:
+    """A report without its underlined first line: here it is a section of a mail."""
+    return re.sub(r"\A[^\n]*\n=+\n", "", text).strip("\n")
 
 
 def _item(text: str) -> list[str]:

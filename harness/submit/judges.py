@@ -12,6 +12,12 @@ from harness.submit.recipients import DEFAULT_LIST
 
 Judge = Callable[[Facts], tuple[Verdict, str]]
 
+TOLD = (
+    *("checkpatch-*", "motion-*", "whitespace-*", "subject-*", "body-*", "file-maintainers", "build-*"),
+    *("test-fails", "behaviour-fails", "dco-*", "provenance-*", "cover-*", "version-*"),
+)
+"""Rules of validate that an item of the checklist tells, or that do not hold once mails are numbered anew."""
+
 
 def only_a_person(what: str) -> Judge:
     """An open box."""
@@ -33,6 +39,16 @@ def no_finding(*rules: str, clean: str, only: tuple[str, ...] = ("error", "warni
         return ("person", f"not checked: {', '.join(off)} switched off") if off else ("yes", clean)
 
     return judge
+
+
+def nothing_else(facts: Facts) -> tuple[Verdict, str]:
+    """Whether validate has an error or a warning that no other rule here tells."""
+    left = [
+        one
+        for one in facts.validated.results.findings
+        if one.severity != "note" and not _is_one(one.rule, TOLD)
+    ]
+    return ("no", _told(left)) if left else ("yes", "no further error or warning")
 
 
 def _is_one(rule: str, rules: Iterable[str]) -> bool:

@@ -122,6 +122,24 @@ def test_a_commit_in_between_changes_numbers_and_no_more(
     assert b"  util: more\n" in after["0000-cover-letter.patch"]
 
 
+@pytest.mark.slow
+def test_a_patch_whose_lines_moved_is_written_anew(
+    layout: Layout, tree: Tree, folder: Path, reporter: Silent
+) -> None:
+    made = import_series(layout, tree, "mine", None, reporter)
+    place = made.workspace.path
+    second = git(place, "rev-parse", "HEAD").strip()
+    git(place, "reset", "--quiet", "--hard", "HEAD~1")
+    text = (place / "os-posix.c").read_text()
+    (place / "os-posix.c").write_text("one\ntwo\n" + text)
+    git(place, "commit", "--quiet", "--all", "--amend", "--no-edit")
+    git(place, "cherry-pick", second)
+    done = refresh(made.workspace, folder, tree.base, reporter)
+    assert "0002-os-posix-change-number-2.patch" in done.written
+    assert b"@@ -19,7 +19,7 @@" in (folder / "0002-os-posix-change-number-2.patch").read_bytes()
+    assert apply_series(tree, load_series(layout, "mine"), layout, reporter).notes == ()
+
+
 def test_review_tags_go_when_the_diff_does(
     layout: Layout, tree: Tree, folder: Path, reporter: Silent
 ) -> None:

@@ -1,0 +1,58 @@
+"""What the cover letter takes from a measurement, and mails as one mailbox."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from harness.jsonfile import write_json
+from harness.layout import Layout
+from harness.report import teardown_file
+from harness.submit.cover import find_figures
+from harness.submit.mails import mailbox
+from harness.teardown import Subject
+from tests.unit.report.support import make_results, realistic
+
+COMMIT = "c" * 40
+
+
+def measured(layout: Layout, commit: str, **fields: object) -> None:
+    """A measurement whose patched binary was built from ``commit``."""
+    subjects = tuple(
+        Subject(
+            variant=variant, host="native", target="x86_64-softmmu", path="q", sha256=variant * 4, version=""
+        )
+        for variant in ("base", "patched")
+    )
+    write_json(teardown_file(layout), make_results(realistic(), binaries=subjects, **fields))
+    builds = [
+        {"variant": one.variant, "commit": commit, "binaries": [{"sha256": one.sha256}]} for one in subjects
+    ]
+    (layout.results / "build.json").write_text(json.dumps({"schema": 1, "builds": builds}))
+
+
+def test_figures_are_of_these_very_commits(layout: Layout) -> None:
+    assert "nothing was measured" in find_figures(layout, COMMIT).why
+    measured(layout, COMMIT)
+    found = find_figures(layout, COMMIT)
+    assert found.why == ""
+    assert "Medians of 6 rounds" in " ".join(found.text.split())
+    assert max(map(len, found.text.splitlines())) <= 72
+    assert "=====" not in found.text
+    assert "made with other patches" in find_figures(layout, "d" * 40).why
+    measured(layout, COMMIT, complete=False)
+    assert "stopped before its end" in find_figures(layout, COMMIT).why
+    (layout.results / "build.json").unlink()
+    measured_file = teardown_file(layout)
+    measured_file.write_text("{")
+    assert "cannot be read" in find_figures(layout, COMMIT).why
+
+
+@pytest.mark.parametrize("line", ["From now on", ">From x", "From 0 Mon Sep 17 00:00:00 2001"])
+def test_lines_that_begin_with_from_are_quoted(line: str, tmp_path: Path) -> None:
+    mail = f"From 0 Mon Sep 17 00:00:00 2001\nFrom: a@b.org\n\n{line}\n".encode()
+    box = mailbox([mail, mail])
+    assert box.count(f"\n>{line}\n".encode()) == 2
+    assert box.count(b"\n\nFrom 0 Mon") == 1
