@@ -39,6 +39,8 @@ MODE = Rule(
 )
 RULES = (SPDX, BOILERPLATE, MAINTAINERS, MODE)
 
+ASKS_FOR_SPDX = "All new files should have a SPDX-License-Identifier"
+"""What the checkpatch.pl of 10.0 and later says."""
 SOURCES = (".c", ".h", ".S", ".py", ".pl", ".sh", ".rs", ".inc", ".m", ".cc", ".cpp")
 _LONG = re.compile(
     r"GNU General Public License as published|free software[;:,] you can redistribute|"
@@ -49,7 +51,7 @@ _LONG = re.compile(
 
 def check(judged: Judged) -> Iterator[Finding]:
     """Findings of this family."""
-    strict = judged.base_has("scripts/checkpatch.pl", "SPDX-License-Identifier")
+    strict = judged.base_has("scripts/checkpatch.pl", ASKS_FOR_SPDX)
     covered: list[tuple[bool, str]] | None = None
     for patch in judged.patches:
         for change in patch.changes:

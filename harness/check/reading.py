@@ -67,6 +67,12 @@ BINARY = Rule(
     summary="it changes a file that is no text, which nobody can review as a patch",
     remedy="say in the message where the content comes from and how to make it",
 )
+CONTENT = Rule(
+    id="input-no-content",
+    severity="error",
+    summary="it says that a binary file differs, and not how",
+    remedy="write the diff with git diff --binary or git format-patch",
+)
 MODE = Rule(
     id="input-mode",
     severity="note",
@@ -88,7 +94,20 @@ FAULTS: dict[str, Rule] = {
         ("empty", "error", "it changes no file", "leave it out of the series"),
     )
 }
-RULES = (MISSING, DUPLICATE, ORDER, LEFT_OUT, PULL, RFC, TRAILER, BASE, BINARY, MODE, *FAULTS.values())
+RULES = (
+    MISSING,
+    DUPLICATE,
+    ORDER,
+    LEFT_OUT,
+    PULL,
+    RFC,
+    TRAILER,
+    BASE,
+    BINARY,
+    CONTENT,
+    MODE,
+    *FAULTS.values(),
+)
 
 
 def check(judged: Judged) -> Iterator[Finding]:
@@ -123,7 +142,11 @@ def check(judged: Judged) -> Iterator[Finding]:
 def _kinds(patch: JudgedPatch) -> Iterator[Finding]:
     for change in patch.changes:
         modes = {change.old_mode, change.new_mode} - {""}
-        if change.binary:
+        if change.lacks_content:
+            yield CONTENT.found(
+                "the content of the file is not in the patch", patch=patch.number, file=change.path
+            )
+        elif change.binary:
             yield BINARY.found("the file is binary", patch=patch.number, file=change.path)
         if change.old and change.new and len(modes) > 1:
             told = f"mode {change.old_mode} becomes {change.new_mode}"

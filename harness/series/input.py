@@ -198,8 +198,8 @@ def _folder_thread(mails: tuple[Mail, ...]) -> Thread:
     patches = [mail for mail in mails if not mail.subject.is_cover and not _is_cover_file(mail)]
     covers = [mail for mail in mails if mail not in patches]
     numbers = [mail.subject.number for mail in patches if mail.subject.counted]
-    total = max((mail.subject.total for mail in mails), default=0) or len(patches)
     whole = len(numbers) == len(patches)
+    total = (max((mail.subject.total for mail in mails), default=0) if whole else 0) or len(patches)
     if not mails:
         return Thread(versions=())
     first = (patches or covers)[0]

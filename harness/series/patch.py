@@ -10,7 +10,7 @@ from __future__ import annotations
 import email
 import email.policy
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.message import EmailMessage
 
 HUNK = re.compile(r"@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@(.*)")
@@ -49,6 +49,8 @@ class FileChange:
     old_mode: str = ""
     new_mode: str = ""
     binary: bool = False
+    lacks_content: bool = False
+    """Whether it only says that a binary file differs: git diff without ``--binary`` writes it so."""
     old_blob: str = ""
     """The id, or its beginning, of the blob that the patch was made from; empty when it does not say."""
     hunks: tuple[Hunk, ...] = ()
@@ -131,7 +133,7 @@ def _scan_file(lines: list[str], index: int) -> tuple[FileChange, int]:
     first = lines[index].removesuffix("\r")
     said: dict[str, str] = {}
     hunks: list[Hunk] = []
-    binary = False
+    binary = lacks_content = False
     index += 1
     while index < len(lines):
         line = lines[index].removesuffix("\r")
@@ -146,7 +148,8 @@ def _scan_file(lines: list[str], index: int) -> tuple[FileChange, int]:
                 raise PatchFormatError(f"{line!r} does not follow a 'diff --git' line")
             index += 1
             continue
-        binary = line == "GIT binary patch" or line.startswith("Binary files ")
+        lacks_content = line.startswith("Binary files ") and line.endswith(" differ")
+        binary = line == "GIT binary patch" or lacks_content
         for key in (
             *("--- ", "+++ ", "rename from ", "rename to ", "copy from ", "copy to ", "old mode "),
             *("new mode ", "new file mode ", "deleted file mode ", "index "),
@@ -156,7 +159,8 @@ def _scan_file(lines: list[str], index: int) -> tuple[FileChange, int]:
                     raise PatchFormatError(f"{key.strip()!r} is there twice for {first!r}")
                 said[key] = line.removeprefix(key)
         index += 1
-    return _change(first, said, tuple(hunks), binary=binary), index
+    change = _change(first, said, tuple(hunks), binary=binary)
+    return (replace(change, lacks_content=True) if lacks_content else change), index
 
 
 def _change(first: str, said: dict[str, str], hunks: tuple[Hunk, ...], *, binary: bool) -> FileChange:

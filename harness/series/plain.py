@@ -46,7 +46,18 @@ def git_diff(text: str) -> tuple[str, bool]:
     return "\n".join(out), changed
 
 
-_AFTER_HUNK = ("diff ", "@@ ", "--", "\\", "Index: ", "===", "+++ ", "base-commit: ", "prerequisite-")
+_AFTER_HUNK = (
+    "diff ",
+    "@@ ",
+    "--",
+    "\\",
+    "Index: ",
+    "===",
+    "+++ ",
+    "Submodule ",
+    "base-commit: ",
+    "prerequisite-",
+)
 
 
 def stray_line(text: str) -> str:

@@ -50,8 +50,11 @@ def fit_patches(
                 filter(None, (str(repository / "objects"), others))
             ),
         }
+        # git apply --cached --3way writes files that a patch adds into the working folder (seen with 2.39).
+        aside = Path(folder) / "aside"
+        aside.mkdir()
         (Path(folder) / "objects").mkdir()
-        git = Git(repository=repository)
+        git = Git(repository=repository, cwd=aside)
         git.run("read-tree", commit, env=env)
         return tuple(_fit(git, env, Path(folder), diff, changes) for diff, changes in patches)
 
@@ -78,6 +81,13 @@ def _fit(git: Git, env: dict[str, str], folder: Path, diff: str, changes: Sequen
     if merged.returncode == 0:
         return PatchFit(kind="3-way", exact=exact, details=failed)
     git.run("read-tree", tree, env=env)
+    lacking = [path for change in changes if change.lacks_content for path in change.paths]
+    if lacking:
+        # So that patches after it are tried on what it would have left, but for the files that it lacks.
+        plainly = [re.sub(r"([*?[])", r"[\1]", name) for name in lacking]
+        rest = [f"--exclude={name}" for name in plainly]
+        if git.run(*plain, *rest, path, env=env, check=False).returncode != 0:
+            git.run("read-tree", tree, env=env)
     return PatchFit(kind="not", exact=exact, details=failed)
 
 

@@ -59,6 +59,8 @@ class Git:
     repository: Path
     at: Path | None = None
     settings: tuple[str, ...] = ()
+    cwd: Path | None = None
+    """Where git runs; ours when None."""
 
     def run(
         self,
@@ -75,6 +77,7 @@ class Git:
         settings = [word for setting in (*_SETTINGS, *self.settings) for word in ("-c", setting)]
         return run(
             ["git", *place, *settings, *words],
+            cwd=self.cwd,
             env={**_ISOLATED, **(env or {})},
             stdin=stdin,
             check=check,

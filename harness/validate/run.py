@@ -56,7 +56,7 @@ from harness.tree import checkout, import_source
 
 NAME = "validate.json"
 Behaviour = Callable[[], Sequence[Finding]]
-UNSOUND = ("input-missing", "input-damaged", "input-empty", "input-html")
+UNSOUND = ("input-missing", "input-no-content", "input-damaged", "input-empty", "input-html")
 """Rules whose findings mean that the series as sent cannot be applied, even if the rest of it can."""
 
 

@@ -84,6 +84,15 @@ CASES = (
     Case(rule="input-base", mails=[cover(message=f"Both.\n\nbase-commit: {'1' * 40}"), *pair()[1:]], patch=0),
     Case(rule="input-binary", mails=[good(diff=BINARY)]),
     Case(
+        rule="input-no-content",
+        mails=[
+            good(
+                diff="diff --git a/util/b.bin b/util/b.bin\nnew file mode 100644\nindex 000..e69de29\n"
+                "Binary files /dev/null and b/util/b.bin differ\n"
+            )
+        ],
+    ),
+    Case(
         rule="input-mode",
         mails=[good(diff="diff --git a/util/short.c b/util/short.c\nold mode 100644\nnew mode 100755\n")],
     ),
