@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from harness.build.hosts import Host
     from harness.options import Options
+    from harness.pipeline import Prepared
     from harness.teardown import Subject
 
 
@@ -181,14 +182,32 @@ def cycles(request: Request) -> int:
     return 0
 
 
+def _cross_built(
+    request: Request, options: Options, prepared: Prepared
+) -> tuple[tuple[Host, Path, Subject], ...]:
+    """Each emulated host among the options, the QEMU that emulates it, and the series built for it."""
+    from harness.build.doctor import ensure
+    from harness.pipeline import build_carriers, build_elsewhere
+    from harness.teardown import subjects_of
+
+    layout, reporter = request.layout, request.reporter
+    ensure(layout, options, reporter)
+    carriers = dict(build_carriers(prepared, layout, options, reporter))
+    return tuple(
+        (host, carriers[host], subject)
+        for host, built in build_elsewhere(prepared, layout, options, reporter)
+        for subject in subjects_of([built], prepared.pin.async_teardown)
+    )
+
+
 def properties(request: Request) -> int:
     """Check each property of the series on real QEMU processes: --rows 1,3-5, --binary NAME=PATH[,ARG...]."""
     from harness.binaries import parse_binaries
     from harness.guest import check_targets
     from harness.pipeline import build_all, check_request, with_all_variants
-    from harness.properties import built_binaries, named_binaries, parse_rows
+    from harness.properties import HOSTS_ROW, built_binaries, named_binaries, parse_rows, try_elsewhere
     from harness.report import check_properties, properties_file, record_properties, render_properties
-    from harness.teardown import refuse_timing
+    from harness.teardown import refuse_hosts, refuse_timing
 
     layout, reporter = request.layout, request.reporter
     rows, named = parse_rows(request.arguments.rows), parse_binaries(request.arguments.binary)
@@ -196,6 +215,7 @@ def properties(request: Request) -> int:
     # All targets are built, so that the builds are those of the other stages; the first says enough.
     targets = options.targets if options.has("targets") else options.targets[:1]
     refuse_timing(options)
+    refuse_hosts(options)
     check_targets(targets)
     builds_too = not named or options.has("variants")
     others = named_binaries(named, options.variants if builds_too else ())
@@ -204,11 +224,28 @@ def properties(request: Request) -> int:
         check_request(layout, options)
     with request.checkout():
         binaries = others
+        cross_built: tuple[tuple[Host, Path, Subject], ...] = ()
         if builds_too:
-            prepared, builds = build_all(layout, options, reporter, request.command)
+            here = dataclasses.replace(options, hosts=("native",))
+            prepared, builds = build_all(layout, here, reporter, request.command)
             binaries = (*built_binaries(builds, targets, prepared.pin.async_teardown), *others)
+            if HOSTS_ROW in rows:
+                cross_built = _cross_built(request, options, prepared)
         with hold(layout.measuring_lock, "the right to time guests on this machine", reporter):
-            results = record_properties(layout, options, binaries, rows, reporter, command=request.command)
+            tried = [
+                part
+                for host, carrier, subject in cross_built
+                for part in try_elsewhere(layout, options, host, subject, reporter, carrier=carrier)
+            ]
+            results = record_properties(
+                layout,
+                options,
+                binaries,
+                rows,
+                reporter,
+                command=request.command,
+                elsewhere={"patched": tuple(tried)},
+            )
     Output().print(render_properties(results))
     say(f"\nresults: {properties_file(layout)}")
     check_properties(layout, results)

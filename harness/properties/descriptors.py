@@ -27,7 +27,7 @@ def no_descriptors(bench: Bench, parts: Parts) -> None:
     """Row 11."""
     bench.require_option()
     with parts.part("no descriptor of QEMU's"), bench.start() as running:
-        _check_descriptors(running.pid, running.helper())
+        check_descriptors(running.pid, running.helper())
     for name, number in (("SIGTERM", signal.SIGTERM), ("SIGKILL", signal.SIGKILL)):
         with parts.part(f"a pipe closes with QEMU: {name}") as figures:
             figures.update(_pipe_closes(bench, number))
@@ -55,7 +55,8 @@ def _absent(*calls: str) -> tuple[Insn, ...]:
     return deny({NUMBERS[call]: errno.ENOSYS for call in calls})
 
 
-def _check_descriptors(qemu: int, helper: int) -> None:
+def check_descriptors(qemu: int, helper: int) -> None:
+    """Raise Miss when the helper has an open file of QEMU's."""
     shared = status.shared_descriptors(qemu, helper)
     if shared:
         raise Miss(f"the helper has {len(shared)} descriptors of QEMU's open")
@@ -97,7 +98,7 @@ def _check_high(bench: Bench, surrounding: Surrounding) -> None:
     try:
         high = msgspec.structs.replace(surrounding, copy_of=writer, copies_at=HIGH, files=64)
         with arranged(), bench.start(surrounding=high, pass_fds=(writer,)) as running:
-            _check_descriptors(running.pid, running.helper())
+            check_descriptors(running.pid, running.helper())
     finally:
         os.close(reader)
         os.close(writer)
@@ -119,7 +120,7 @@ def _check_reaction(
     reactions: list[float] = []
     while len(reactions) < ROUNDS:
         with bench.start(memory_mib=TINY_MIB, surrounding=surrounding) as running:
-            _check_descriptors(running.pid, running.helper())
+            check_descriptors(running.pid, running.helper())
             ended = running.end_by(signal.SIGKILL)
         if ended.reclaim_s is None:
             raise Miss("helper still lives 3 s after QEMU ended")

@@ -37,6 +37,9 @@ ROWS = {
 }
 """Number and short title of each property."""
 
+HOSTS_ROW = 15
+"""The row that other hosts have a say in."""
+
 OUTCOMES = ("pass", "fail", "cancel")
 
 
@@ -51,6 +54,15 @@ class CheckedBinary(msgspec.Struct, frozen=True, kw_only=True):
     ] = ()
 
 
+class Part(msgspec.Struct, frozen=True, kw_only=True):
+    """One check of a row."""
+
+    name: Annotated[str, _about("what was tried")]
+    outcome: Annotated[str, _about("pass, fail, or cancel: could not be tried here")]
+    reason: Annotated[str, _about("one line: why it failed or could not be tried")] = ""
+    figures: Annotated[dict[str, float], _about("what was measured; the name ends with the unit")] = {}
+
+
 class Task(msgspec.Struct, frozen=True, kw_only=True):
     """One row to check on one binary. ``reference`` is a binary without the feature (base), if any."""
 
@@ -62,21 +74,14 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     memory_mib: int
     """The largest guest that may be started."""
     timeout_s: float
+    elsewhere: tuple[Part, ...] = ()
+    """For row 15: what was found on hosts that this process does not run on."""
 
     @property
     def name(self) -> str:
         """A short name, good for a file name."""
         target = self.binary.target.removesuffix("-softmmu")
         return f"row{self.row:02}-{self.binary.variant}-{target}"
-
-
-class Part(msgspec.Struct, frozen=True, kw_only=True):
-    """One check of a row."""
-
-    name: Annotated[str, _about("what was tried")]
-    outcome: Annotated[str, _about("pass, fail, or cancel: could not be tried here")]
-    reason: Annotated[str, _about("one line: why it failed or could not be tried")] = ""
-    figures: Annotated[dict[str, float], _about("what was measured; the name ends with the unit")] = {}
 
 
 class PropertyRow(msgspec.Struct, frozen=True, kw_only=True):

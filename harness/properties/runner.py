@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -10,7 +10,7 @@ import msgspec
 from harness.errors import PropertyError
 from harness.guest import fetch_firmware
 from harness.job import Event, Item, run_plan
-from harness.properties.model import ROWS, CheckedBinary, PropertyRow, Task
+from harness.properties.model import HOSTS_ROW, ROWS, CheckedBinary, Part, PropertyRow, Task
 
 if TYPE_CHECKING:  # tests under avocado import this package
     from harness.guest import Firmware
@@ -22,10 +22,16 @@ TEST = "tests/avocado/properties.py"
 TASK_LIMIT_S = 900
 """What one row may take: many times what the slowest takes."""
 REFERENCE = "base"
+LARGEST_MIB = 16384
+"""The largest guest of row 2, unless -Dmemory says less."""
 
 
 def plan(
-    options: Options, binaries: Sequence[CheckedBinary], rows: Sequence[int], firmware: Firmware
+    options: Options,
+    binaries: Sequence[CheckedBinary],
+    rows: Sequence[int],
+    firmware: Firmware,
+    elsewhere: Mapping[str, tuple[Part, ...]],
 ) -> tuple[Task, ...]:
     """The tasks, row by row; the binaries of a row follow each other, so that they meet the same machine."""
     references = {binary.target: binary for binary in binaries if binary.variant == REFERENCE}
@@ -37,8 +43,9 @@ def plan(
             binary=binary,
             reference=references.get(binary.target),
             firmware=tuple(str(folder) for folder in firmware.folders),
-            memory_mib=max(options.memory_mib),
+            memory_mib=max(options.memory_mib) if options.has("memory") else LARGEST_MIB,
             timeout_s=float(min(options.timeout, 120)),
+            elsewhere=elsewhere.get(binary.variant, ()) if row == HOSTS_ROW else (),
         )
         for index, (row, binary) in enumerate(order, start=1)
     )
@@ -51,6 +58,7 @@ def run_properties(
     rows: Sequence[int],
     reporter: Reporter,
     *,
+    elsewhere: Mapping[str, tuple[Part, ...]],
     on_row: Callable[[PropertyRow], None] | None = None,
 ) -> tuple[PropertyRow, ...]:
     """Check ``rows`` on ``binaries``, one after the other; ``on_row`` is called as each one comes in.
@@ -59,7 +67,7 @@ def run_properties(
     run, FetchError for firmware.
     """
     targets = tuple(dict.fromkeys(binary.target for binary in binaries))
-    tasks = plan(options, binaries, rows, fetch_firmware(layout, reporter, targets))
+    tasks = plan(options, binaries, rows, fetch_firmware(layout, reporter, targets), elsewhere)
     items = tuple(
         Item(index=task.index, name=task.name, params={"task": msgspec.json.encode(task).decode()})
         for task in tasks

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,7 +19,7 @@ from harness.jsonfile import write_json
 from harness.layout import Layout
 from harness.options import Options
 from harness.progress import Reporter
-from harness.properties import ROWS, CheckedBinary, PropertyRow, run_properties, worst
+from harness.properties import ROWS, CheckedBinary, Part, PropertyRow, run_properties, worst
 from harness.report.host import host_facts
 from harness.report.model import HostFacts
 
@@ -60,6 +60,7 @@ def record_properties(
     reporter: Reporter,
     *,
     command: str,
+    elsewhere: Mapping[str, tuple[Part, ...]],
 ) -> PropertiesResults:
     """Check ``rows`` on ``binaries``; properties.json is written after each: a stopped run keeps them.
 
@@ -90,7 +91,8 @@ def record_properties(
         done.append(row)
         keep(done, complete=False)
 
-    return keep(run_properties(layout, options, binaries, rows, reporter, on_row=on_row), complete=True)
+    made = run_properties(layout, options, binaries, rows, reporter, elsewhere=elsewhere, on_row=on_row)
+    return keep(made, complete=True)
 
 
 def render_properties(results: PropertiesResults) -> RenderableType:

@@ -79,7 +79,7 @@ def test_differences_are_an_error_and_what_could_not_be_tried_is_none(layout):
 
 
 def go(layout, monkeypatch, rows, error=None):
-    def run(*_, on_row):
+    def run(*_, elsewhere, on_row):
         for row in rows:
             on_row(row)
         if error:
@@ -87,7 +87,9 @@ def go(layout, monkeypatch, rows, error=None):
         return tuple(rows)
 
     monkeypatch.setattr(properties, "run_properties", run)
-    return record_properties(layout, options(), [make_binary()], [1], Silent(), command="nox -s properties")
+    return record_properties(
+        layout, options(), [make_binary()], [1], Silent(), command="nox -s properties", elsewhere={}
+    )
 
 
 def test_results_are_written_with_the_names_that_were_asked_for(layout, monkeypatch):

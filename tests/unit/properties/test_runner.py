@@ -11,7 +11,7 @@ from harness.job import Event
 from harness.layout import Layout
 from harness.process import Finished
 from harness.progress import Silent
-from harness.properties import CheckedBinary, named_binaries, runner, subjects
+from harness.properties import CheckedBinary, Part, named_binaries, runner, subjects
 from harness.properties.subjects import words_of
 
 from ..guest.support import fake_binary
@@ -22,7 +22,9 @@ BINARIES = (make_binary("base", words=()), make_binary("patched"))
 
 
 def test_rows_first_then_binaries_and_base_is_the_reference():
-    tasks = runner.plan(options(memory_mib=(256, 4096)), BINARIES, (1, 3), Firmware(folders=(Path("/f"),)))
+    tasks = runner.plan(
+        options(memory_mib=(256, 4096)), BINARIES, (1, 3), Firmware(folders=(Path("/f"),)), {}
+    )
     assert [(task.row, task.binary.variant) for task in tasks] == [
         (1, "base"),
         (1, "patched"),
@@ -30,10 +32,18 @@ def test_rows_first_then_binaries_and_base_is_the_reference():
         (3, "patched"),
     ]
     assert {task.reference.variant for task in tasks} == {"base"}
-    assert tasks[0].memory_mib == 4096
+    assert tasks[0].memory_mib == 16384
+    smaller = options(memory_mib=(256, 4096), given=("-Dmemory=256M,4G",))
+    assert runner.plan(smaller, BINARIES, (1,), Firmware(folders=()), {})[0].memory_mib == 4096
     assert tasks[3].name == "row03-patched-x86_64"
-    other = runner.plan(options(), (make_binary(target="s390x-softmmu"),), (1,), Firmware(folders=()))
+    other = runner.plan(options(), (make_binary(target="s390x-softmmu"),), (1,), Firmware(folders=()), {})
     assert other[0].reference is None
+
+
+def test_what_other_hosts_gave_goes_to_their_row_and_variant():
+    found = (Part(name="s390x: clone", outcome="pass"),)
+    tasks = runner.plan(options(), BINARIES, (14, 15), Firmware(folders=()), {"patched": found})
+    assert [task.elsewhere for task in tasks] == [(), (), (), found]
 
 
 def go(monkeypatch, tmp_path, answer):
@@ -48,7 +58,9 @@ def go(monkeypatch, tmp_path, answer):
     monkeypatch.setattr(runner, "fetch_firmware", lambda *_: Firmware(folders=()))
     layout = Layout(root=tmp_path, build=tmp_path / "b", trees=tmp_path / "t", cache=tmp_path / "c")
     seen = []
-    rows = runner.run_properties(layout, options(), BINARIES, (1,), Silent(), on_row=seen.append)
+    rows = runner.run_properties(
+        layout, options(), BINARIES, (1,), Silent(), elsewhere={}, on_row=seen.append
+    )
     return rows, seen
 
 

@@ -1,0 +1,233 @@
+"""Row 15: QEMU configured otherwise, and on other hosts.
+
+A configuration differs from that of the build in a few lines of ``config-host.h``. So only the sources of the
+series that look at it are compiled anew, with the commands of the build, and linked with its other objects:
+seconds, where a build takes minutes.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import signal
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from harness.process import run
+from harness.properties.bench import Bench, Ended, asynchronous
+from harness.properties.descriptors import check_descriptors
+from harness.properties.outcome import Cannot, Miss, Parts
+
+SOURCES = ("util/async-teardown.c", "os-posix.c", "softmmu/vl.c")
+"""The sources with the feature, in the series and upstream."""
+OPTION_SOURCES = ("os-posix.c", "softmmu/vl.c")
+"""Those that are compiled where the host is not Linux."""
+MEMORY_MIB = 512
+
+
+@dataclass(frozen=True, kw_only=True)
+class Configuration:
+    """A change of ``config-host.h``: macros that are not defined any more, and text at the end.
+
+    ``words`` are for the compiler.
+    """
+
+    name: str
+    without: tuple[str, ...]
+    added: str = ""
+    words: tuple[str, ...] = ()
+
+
+CONFIGURATIONS = (
+    Configuration(name="without seccomp", without=("CONFIG_SECCOMP", "CONFIG_SECCOMP_SYSRAWRC")),
+    Configuration(
+        name="without close_range",
+        without=("CONFIG_CLOSE_RANGE",),
+        # As with headers older than Linux 5.9. asm/unistd.h is not read a second time.
+        added="#include <sys/syscall.h>\n#undef SYS_close_range\n#undef __NR_close_range\n",
+    ),
+)
+_TRACE = re.compile(r'"-?async-teardown|QEMU_OPTION_async_?teardown')
+NOT_LINUX = Configuration(name="not Linux", without=("CONFIG_LINUX",), words=("-U__linux__",))
+
+
+class Command(msgspec.Struct, frozen=True):
+    """An entry of a compilation database (clang's JSON Compilation Database Format)."""
+
+    directory: str
+    command: str
+    file: str
+    output: str
+
+
+def configured_otherwise(bench: Bench, parts: Parts) -> None:
+    """Row 15. What emulated hosts gave comes with the task; the rest is tried here."""
+    bench.require_option()
+    parts.made += bench.task.elsewhere
+    if not bench.task.elsewhere:
+        with parts.part("an s390x host"):
+            raise Cannot("not asked for: add -Dhosts=native,s390x")
+    for configuration in CONFIGURATIONS:
+        with parts.part(configuration.name) as figures:
+            built = Rebuild(bench, configuration).link()
+            figures.update(_behaves(bench, built))
+    with parts.part("not Linux: no such option"):
+        _check_absent(bench)
+
+
+class Rebuild:
+    """Compiles sources of a build again, in another configuration. Raises Cannot without its files."""
+
+    def __init__(self, bench: Bench, configuration: Configuration) -> None:
+        self.configuration = configuration
+        self.binary = Path(bench.task.binary.path)
+        self.work = bench.work / configuration.name.replace(" ", "-")
+        self.include = self.work / "include"
+        self.include.mkdir(parents=True, exist_ok=True)
+        try:
+            text = (self.build / "config-host.h").read_text(encoding="utf-8")
+            database = (self.build / "compile_commands.json").read_bytes()
+            self.commands = msgspec.json.decode(database, type=list[Command])
+        except (OSError, msgspec.MsgspecError) as error:
+            raise Cannot("its build folder, with compile_commands.json, is not beside it") from error
+        changed = without_macros(text, configuration.without) + configuration.added
+        (self.include / "config-host.h").write_text(changed, encoding="utf-8")
+
+    @property
+    def build(self) -> Path:
+        """The build folder."""
+        return self.binary.parent
+
+    def command(self, source: str) -> Command:
+        """The command that compiles ``source`` for the emulators. Raises Cannot."""
+        ending = f"src/{source}"
+        for command in self.commands:
+            if command.file.endswith(ending) and not command.output.startswith("tests/"):
+                return command
+        raise Cannot(f"the build has no {source}")
+
+    def compile(self, source: str, *, preprocess: bool = False) -> Path:
+        """Object file of ``source``, or the preprocessor's output. Raises Miss with the first error."""
+        command = self.command(source)
+        target = self.work / (source.replace("/", "_") + (".i" if preprocess else ".o"))
+        words = compile_words(shlex.split(command.command), self.include, target, preprocess=preprocess)
+        words += self.configuration.words
+        self._run(words, Path(command.directory), f"{source} does not compile")
+        return target
+
+    def link(self) -> Path:
+        """The emulator with the sources of the feature compiled anew. Raises Miss, Cannot."""
+        objects = {self.command(source).output: self.compile(source) for source in SOURCES}
+        listing = run(
+            [_tool("ninja"), "-C", self.build, "-t", "compdb", "-x", "cpp_LINKER_RSP", "c_LINKER_RSP"],
+            timeout_s=60,
+        ).output
+        # ninja tells first which folder it enters.
+        try:
+            found = msgspec.json.decode(listing[listing.index("[") :], type=list[Command])
+        except (ValueError, msgspec.MsgspecError) as error:
+            raise Cannot("ninja does not tell how the emulator is linked") from error
+        link = next((each for each in found if each.output == self.binary.name), None)
+        if link is None:
+            raise Cannot(f"ninja does not know how {self.binary.name} is linked")
+        target = self.work / self.binary.name
+        words = link_words(shlex.split(link.command), self._with_archives(objects), target)
+        self._run(words, Path(link.directory), "the emulator does not link")
+        return target
+
+    def _with_archives(self, objects: dict[str, Path]) -> dict[str, Path]:
+        """``objects``, and the archives that hold the build's, made with them: what replaces what."""
+        replaced = dict(objects)
+        for name in {output.split(".p/")[0] for output in objects}:
+            archive = self.build / name
+            if not archive.is_file():
+                continue
+            # meson makes thin archives, whose members are paths (ar(1)).
+            members = run([_tool("ar"), "t", name], cwd=self.build, timeout_s=60).output.splitlines()
+            target = self.work / name
+            words = [str(objects.get(member, member)) for member in members]
+            self._run([_tool("ar"), "csrD", str(target), *words], self.build, f"{name} cannot be made")
+            replaced[name] = target
+        return replaced
+
+    def _run(self, words: Sequence[str], directory: Path, what: str) -> None:
+        ended = run(words, cwd=directory, timeout_s=300, check=False)
+        if ended.returncode:
+            lines = ended.output.splitlines() or ["no message"]
+            errors = [line for line in lines if re.search(r"\berror:|undefined|multiple definition", line)]
+            raise Miss(f"{what}: {(errors or lines)[0]}")
+
+
+def without_macros(text: str, names: Sequence[str]) -> str:
+    """``text`` of config-host.h with ``names`` not defined."""
+    lines = [line for line in text.splitlines() if not re.match(rf"#define ({'|'.join(names)})\b", line)]
+    return "\n".join(lines) + "\n"
+
+
+def compile_words(words: Sequence[str], include: Path, target: Path, *, preprocess: bool) -> list[str]:
+    """The words of a compiler's command with ``include`` searched first and ``target`` made.
+
+    No dependency file is written: it would be the build's.
+    """
+    kept, rest = [], iter(words)
+    for word in rest:
+        if word in ("-o", "-MF", "-MQ"):
+            next(rest, None)
+        elif word != "-MD":
+            kept.append(word)
+    # QEMU's build folder is searched by -iquote, which comes before any -I.
+    first = next((index for index, word in enumerate(kept) if word.startswith("-")), len(kept))
+    kept[first:first] = ["-iquote", str(include)]
+    if preprocess:
+        kept = ["-E" if word == "-c" else word for word in kept]
+    return [*kept, "-o", str(target)]
+
+
+def link_words(words: Sequence[str], replaced: dict[str, Path], target: Path) -> list[str]:
+    """The words of a linker's command with what is ``replaced``, and ``target`` made."""
+    kept = [str(replaced.get(word, word)) for word in words]
+    kept[kept.index("-o") + 1] = str(target)
+    return kept
+
+
+def _tool(name: str) -> str:
+    found = shutil.which(name)
+    if found is None:
+        raise Cannot(f"{name} is not installed")
+    return found
+
+
+def _behaves(bench: Bench, path: Path) -> dict[str, float]:
+    binary = msgspec.structs.replace(bench.task.binary, path=str(path))
+    with bench.start(binary=binary) as running:
+        check_descriptors(running.pid, running.helper())
+
+    def end() -> Ended:
+        with bench.start(binary=binary, memory_mib=MEMORY_MIB) as running:
+            return running.end_by(signal.SIGTERM)
+
+    ended = asynchronous(end)
+    return {"exit_s": ended.exit_s, "reclaim_s": ended.reclaim_s or 0}
+
+
+def _check_absent(bench: Bench) -> None:
+    """Without CONFIG_LINUX, neither the table of options nor who acts on it has a trace of the option."""
+    unchanged = Configuration(name="Linux", without=("NO_SUCH_MACRO",))
+    for source in OPTION_SOURCES:
+        here = _traces(Rebuild(bench, unchanged).compile(source, preprocess=True))
+        if not here:
+            raise Cannot(f"{source} has no trace of the option on Linux either")
+        there = _traces(Rebuild(bench, NOT_LINUX).compile(source, preprocess=True))
+        if there:
+            raise Miss(f"{source} has it without CONFIG_LINUX too: {there[0]}")
+
+
+def _traces(preprocessed: Path) -> list[str]:
+    text = preprocessed.read_text(encoding="utf-8", errors="replace")
+    return [
+        line.strip()[:60] for line in text.splitlines() if _TRACE.search(line) and not line.startswith("#")
+    ]

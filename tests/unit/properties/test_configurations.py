@@ -1,0 +1,190 @@
+"""Row 15: a small build with a thin archive, compiled and linked anew in other configurations."""
+
+import json
+import subprocess
+from types import SimpleNamespace
+
+import pytest
+
+from harness.properties import configurations
+from harness.properties.configurations import (
+    CONFIGURATIONS,
+    Configuration,
+    Rebuild,
+    compile_words,
+    link_words,
+    without_macros,
+)
+from harness.properties.elsewhere import parts_of
+from harness.properties.outcome import Cannot, Miss, Parts
+from harness.teardown.model import EmulatedHost, Property
+
+from .support import make_binary
+
+SOURCES = {
+    "util/async-teardown.c": """
+#include "config-host.h"
+#ifdef CONFIG_SECCOMP
+const char *helper(void) { return "filtered"; }
+#else
+const char *helper(void) { return "unfiltered"; }
+#endif
+""",
+    "os-posix.c": """
+#include "config-host.h"
+#ifdef CONFIG_LINUX
+int option(void) { return sizeof("async-teardown"); }
+#else
+int option(void) { return 0; }
+#endif
+""",
+    "softmmu/vl.c": """
+#include <stdio.h>
+#include "config-host.h"
+const char *helper(void);
+int option(void);
+#ifdef CONFIG_LINUX
+const char *name = "async-teardown";
+#endif
+int main(void) { printf("%s %d\\n", helper(), option()); return 0; }
+""",
+}
+OBJECTS = {
+    "util/async-teardown.c": "libutil.a.p/async-teardown.c.o",
+    "os-posix.c": "libblock.fa.p/os-posix.c.o",
+    "softmmu/vl.c": "libcommon.fa.p/vl.c.o",
+}
+NINJA = """
+rule c_COMPILER
+ command = cc -iquote . -MD -MF $out.d -o $out -c $in
+rule ar
+ command = rm -f $out && ar csrDT $out $in
+rule c_LINKER_RSP
+ command = cc @$out.rsp
+ rspfile = $out.rsp
+ rspfile_content = -o $out $in
+build libutil.a.p/async-teardown.c.o: c_COMPILER ../src/util/async-teardown.c
+build libblock.fa.p/os-posix.c.o: c_COMPILER ../src/os-posix.c
+build libcommon.fa.p/vl.c.o: c_COMPILER ../src/softmmu/vl.c
+build libutil.a: ar libutil.a.p/async-teardown.c.o
+build libblock.fa: ar libblock.fa.p/os-posix.c.o
+build qemu-system-x86_64: c_LINKER_RSP libcommon.fa.p/vl.c.o libblock.fa libutil.a
+"""
+WITHOUT_SECCOMP = CONFIGURATIONS[0]
+
+
+@pytest.fixture
+def bench(tmp_path):
+    build = tmp_path / "build"
+    for name, text in SOURCES.items():
+        path = tmp_path / "src" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    build.mkdir()
+    (build / "config-host.h").write_text(
+        "#define CONFIG_LINUX 1\n\n#define CONFIG_SECCOMP\n#define CONFIG_SECCOMP_SYSRAWRC\n"
+    )
+    (build / "build.ninja").write_text(NINJA)
+    subprocess.run(["ninja", "-C", build, "--quiet"], check=True)
+    (build / "compile_commands.json").write_text(
+        json.dumps(
+            [
+                {
+                    "directory": str(build),
+                    "file": f"../src/{name}",
+                    "output": output,
+                    "command": f"cc -iquote . -MD -MF {output}.d -o {output} -c ../src/{name}",
+                }
+                for name, output in OBJECTS.items()
+            ]
+        )
+    )
+    binary = make_binary(path=str(build / "qemu-system-x86_64"))
+    return SimpleNamespace(task=SimpleNamespace(binary=binary, elsewhere=()), work=tmp_path / "work")
+
+
+def said_by(path):
+    return subprocess.run([path], check=True, capture_output=True, text=True).stdout.strip()
+
+
+def test_a_configuration_reaches_objects_in_archives_and_leaves_the_build_alone(bench, tmp_path):
+    before = {path: path.read_bytes() for path in (tmp_path / "build").rglob("*") if path.is_file()}
+    built = Rebuild(bench, WITHOUT_SECCOMP).link()
+    assert said_by(built) == "unfiltered 15"
+    assert said_by(bench.task.binary.path) == "filtered 15"
+    after = {path: path.read_bytes() for path in (tmp_path / "build").rglob("*") if path.is_file()}
+    assert {p.name for p in after if before.get(p) != after[p]} <= {".ninja_log", ".ninja_deps"}
+
+
+def test_what_does_not_compile_or_link_is_told_by_its_first_error(bench, tmp_path):
+    broken = Configuration(name="broken", without=(), added="#error no such thing\n")
+    with pytest.raises(Miss, match=r"os-posix\.c does not compile: .*no such thing"):
+        Rebuild(bench, broken).compile("os-posix.c")
+    source = tmp_path / "src/util/async-teardown.c"
+    source.write_text(source.read_text().replace("unfiltered", "x").replace("*helper", "*other"))
+    with pytest.raises(Miss, match=r"does not link: .*undefined"):
+        Rebuild(bench, WITHOUT_SECCOMP).link()
+
+
+def test_an_option_that_other_hosts_have_is_a_miss(bench, tmp_path):
+    configurations._check_absent(bench)
+    source = tmp_path / "src/softmmu/vl.c"
+    source.write_text(source.read_text() + 'const char *again = "async-teardown";\n')
+    with pytest.raises(Miss, match=r"softmmu/vl\.c has it without CONFIG_LINUX too"):
+        configurations._check_absent(bench)
+    source.write_text("int nothing;\n")
+    with pytest.raises(Cannot, match="no trace"):
+        configurations._check_absent(bench)
+
+
+def test_a_binary_without_its_build_cannot_be_configured(bench, tmp_path):
+    (tmp_path / "build/compile_commands.json").unlink()
+    with pytest.raises(Cannot, match="build folder"):
+        Rebuild(bench, WITHOUT_SECCOMP)
+
+
+def test_parts_tell_what_was_not_asked_for(bench, monkeypatch):
+    monkeypatch.setattr(configurations, "_behaves", lambda *_: {"exit_s": 0.001})
+    bench.require_option = lambda: None
+    parts = Parts()
+    configurations.configured_otherwise(bench, parts)
+    assert [(part.name, part.outcome) for part in parts.made] == [
+        ("an s390x host", "cancel"),
+        ("without seccomp", "pass"),
+        ("without close_range", "pass"),
+        ("not Linux: no such option", "pass"),
+    ]
+
+
+def test_words_and_macros():
+    assert without_macros("#define CONFIG_A 1\n#define CONFIG_A_B\n", ["CONFIG_A"]) == "#define CONFIG_A_B\n"
+    words = ["ccache", "cc", "-m64", "-MD", "-MQ", "x.o", "-MF", "x.o.d", "-o", "x.o", "-c", "x.c"]
+    made = compile_words(words, "/inc", "/y.o", preprocess=True)
+    assert made == ["ccache", "cc", "-iquote", "/inc", "-m64", "-E", "x.c", "-o", "/y.o"]
+    assert link_words(["cc", "-o", "q", "a.o", "b.o"], {"a.o": "/a.o"}, "/q") == [
+        *("cc", "-o", "/q", "/a.o", "b.o")
+    ]
+
+
+def test_an_emulated_host_gives_parts():
+    facts = EmulatedHost(
+        host="s390x",
+        kernel="6",
+        cpus=2,
+        memory_mib=1,
+        accel="tcg",
+        boot_s=1.0,
+        seconds=2.0,
+        properties=(
+            Property(name="clone", outcome="ok", reason=""),
+            Property(name="seccomp", outcome="failed", reason="no filter"),
+        ),
+    )
+    sample = SimpleNamespace(memory_mib=128, outcome="ok", reason="", exit_s=0.02, reclaim_s=None)
+    made = parts_of(facts, (sample,))
+    assert [(part.name, part.outcome, part.reason) for part in made] == [
+        ("s390x: exit of 128 MiB", "pass", ""),
+        ("s390x: clone", "pass", ""),
+        ("s390x: seccomp", "fail", "no filter"),
+    ]
+    assert made[0].figures == {"exit_s": 0.02}
