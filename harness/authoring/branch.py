@@ -6,6 +6,7 @@ us, the commits it had get a ref below ``refs/harness/kept/``: nothing that was 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -148,6 +149,15 @@ def write_commit(git: Git, parent: str, tree: str, like: Commit, message: str) -
             "GIT_COMMITTER_DATE": f"{seconds} {zone}",
         },
     )
+
+
+def reword(git: Git, base: str, commits: Sequence[Commit], messages: Sequence[str]) -> tuple[Commit, ...]:
+    """The same trees and authors on top of ``base``, with other messages."""
+    parent, done = base, []
+    for commit, message in zip(commits, messages, strict=True):
+        parent = write_commit(git, parent, commit.tree, commit, message)
+        done.append(read_commit(git, parent))
+    return tuple(done)
 
 
 def uncommitted(found: Workspace) -> list[str]:

@@ -11,9 +11,10 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.authoring.files import edit_series_file
+from harness.authoring.files import edit_series_file, write_file
 from harness.errors import AuthoringError, StorageError
 from harness.series import patch_files, read_series_file
+from harness.series.form import tag_for, tag_of, with_tag
 from harness.series.metadata import FILE, HIGHEST_VERSION
 
 FOLDER = "history"
@@ -75,4 +76,16 @@ def reroll(folder: Path, outgoing: Path) -> Rerolled:
         shutil.rmtree(aside, ignore_errors=True)
         raise StorageError(f"cannot write {kept}: {error}", "make the folder writable") from error
     edit_series_file(folder, version=said.version + 1)
+    _raise_tags(folder)
     return Rerolled(kept=kept, version=said.version + 1)
+
+
+def _raise_tags(folder: Path) -> None:
+    """Put the version of series.toml into the subjects; nothing else of the files changes."""
+    said, files = read_series_file(folder), patch_files(folder)
+    total = sum(not path.name.startswith("0000-") for path in files)
+    for path in files:
+        data, number = path.read_bytes(), int(path.name[:4])
+        counted = "/" in tag_of(data)
+        tag = tag_for(said.subject_prefix, said.version, number, total, numbered=counted)
+        write_file(path, with_tag(data, tag))

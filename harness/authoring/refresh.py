@@ -14,14 +14,14 @@ from harness.authoring.branch import (
     mark_saved,
     move,
     refuse_unfinished,
+    reword,
     uncommitted,
-    write_commit,
 )
 from harness.authoring.compare import OldFile, is_same
 from harness.authoring.cover import COVER, with_new_tail
 from harness.authoring.files import write_file
 from harness.authoring.history import previous_version
-from harness.authoring.tags import Stale, Tagged, stale_tags
+from harness.authoring.tags import Stale, Tagged, stale_tags, without_tags
 from harness.errors import AuthoringError, StorageError
 from harness.progress import Reporter
 from harness.series import SeriesFile, patch_files, read_series_file
@@ -66,9 +66,10 @@ def refresh(
             step.update(index, len(commits), commit.subject)
             dropped = () if keep_tags else stale_tags(found.bare, commit, tagged)
             stale += dropped
-            messages.append(_without(commit.message, dropped))
+            messages.append(without_tags(commit.message, dropped))
         if stale:
-            commits = _reword(found, base, commits, messages)
+            commits = reword(found.bare, base, commits, messages)
+            move(found, commits[-1].id)
         files = _files(found, base, commits, old, read_series_file(folder))
         cover = next((path for path in patch_files(folder) if path.name.startswith("0000-")), None)
         if cover is not None:
@@ -148,22 +149,6 @@ def _refuse_empty(found: Workspace, commits: tuple[Commit, ...]) -> None:
                 f"commit {commit.id[:12]} ({commit.subject}) changes no file, which is no patch",
                 f"in {found.path}: git rebase -i, and drop it",
             )
-
-
-def _without(message: str, dropped: tuple[Stale, ...]) -> str:
-    lines = {stale.line for stale in dropped}
-    return "\n".join(line for line in message.splitlines() if line.rstrip() not in lines).strip()
-
-
-def _reword(
-    found: Workspace, base: str, commits: tuple[Commit, ...], messages: list[str]
-) -> tuple[Commit, ...]:
-    """The same trees with other messages; the branch is moved to them."""
-    parent = base
-    for commit, message in zip(commits, messages, strict=True):
-        parent = write_commit(found.bare, parent, commit.tree, commit, message)
-    move(found, parent)
-    return commits_of(found, base)
 
 
 def _remove(folder: Path, names: tuple[str, ...]) -> None:

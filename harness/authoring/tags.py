@@ -125,6 +125,12 @@ def stale_tags(git: Git, commit: Commit, known: Tagged) -> tuple[Stale, ...]:
     return tuple(found)
 
 
+def without_tags(message: str, stale: Iterable[Stale]) -> str:
+    """``message`` without the lines of ``stale``."""
+    lines = {one.line for one in stale}
+    return "\n".join(line for line in message.splitlines() if line.rstrip() not in lines).strip()
+
+
 def _changes_the_same(git: Git, commit: Commit, files: Iterable[tuple[OldFile, str]]) -> bool:
     """Whether one of ``files`` has another form, such as more context, and still makes the commit's tree."""
     diffs = (one.mail.diff.encode("utf-8", "surrogateescape") for one, _ in files)

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.authoring.branch import Commit, read_commit, write_commit
+from harness.authoring.branch import Commit, reword
 from harness.authoring.refresh import FORMAT
 from harness.series import Series
 from harness.series.form import remarks_of, split_headers, tag_for, with_remarks, with_tag
@@ -72,16 +72,15 @@ def signed(git: Git, base: str, commits: Sequence[Commit], line: str) -> tuple[C
     """The commits with ``line`` as a trailer where it is not there yet; the very same without a line."""
     if not line:
         return tuple(commits)
-    parent, done = base, []
-    for commit in commits:
-        message = git.run(
+    messages = [
+        git.run(
             *("interpret-trailers", "--if-exists=addIfDifferent", "--trailer", line.replace(": ", "=", 1)),
             stdin=(commit.message + "\n").encode("utf-8", "surrogateescape"),
             merge_stderr=False,
         ).output.strip("\n")
-        parent = write_commit(git, parent, commit.tree, commit, message)
-        done.append(read_commit(git, parent))
-    return tuple(done)
+        for commit in commits
+    ]
+    return reword(git, base, commits, messages)
 
 
 def patch_mails(git: Git, base: str, tip: str, series: Series, envelope: Envelope) -> dict[str, bytes]:

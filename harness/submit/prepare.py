@@ -5,10 +5,10 @@ from __future__ import annotations
 import datetime
 from collections.abc import Sequence
 
-from harness.authoring.branch import Commit, read_commit, write_commit
+from harness.authoring.branch import Commit, read_commit, reword
 from harness.authoring.history import previous_version
 from harness.authoring.refresh import read_old
-from harness.authoring.tags import Stale, Tagged, stale_tags
+from harness.authoring.tags import Stale, Tagged, stale_tags, without_tags
 from harness.errors import SubmitError
 from harness.layout import Layout
 from harness.progress import Reporter
@@ -61,13 +61,14 @@ def prepare(
             f"leave those patches out: qemu-harness series import {name}, then series refresh {name}",
         )
     commits = signed(git, base, commits, line)
-    recipients = find_recipients(git, base, commits[-1].id, series, reporter)
+    author = Identity(name=commits[0].author, email=commits[0].email)
+    sender = identity if identity.name and identity.email else author
+    recipients = find_recipients(git, base, commits[-1].id, series, reporter, sender=sender.email)
     day = today or datetime.datetime.now(datetime.UTC).date()
     reasons = (
         *judge(git, series, declaration, policy, today=day),
         *_unfit(series, validated, commits, recipients),
     )
-    author = Identity(name=commits[0].author, email=commits[0].email)
     work = Work(
         layout=layout,
         tree=tree,
@@ -79,7 +80,7 @@ def prepare(
         unsigned=unsigned(commits),
         recipients=recipients,
         reasons=reasons,
-        sender=identity if identity.name and identity.email else author,
+        sender=sender,
         figures=find_figures(layout, applied),
     )
     return write(work, reporter)
@@ -96,13 +97,8 @@ def _without_stale(
     found = [stale_tags(git, commit, known) for commit in commits]
     if not any(found):
         return commits, ()
-    parent, done = base, []
-    for commit, stale in zip(commits, found, strict=True):
-        lines = {one.line for one in stale}
-        kept = [line for line in commit.message.splitlines() if line.rstrip() not in lines]
-        parent = write_commit(git, parent, commit.tree, commit, "\n".join(kept).strip())
-        done.append(read_commit(git, parent))
-    return tuple(done), tuple(one for stale in found for one in stale)
+    messages = [without_tags(one.message, stale) for one, stale in zip(commits, found, strict=True)]
+    return reword(git, base, commits, messages), tuple(one for stale in found for one in stale)
 
 
 def unsigned(commits: Sequence[Commit]) -> tuple[str, ...]:

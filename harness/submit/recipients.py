@@ -20,7 +20,7 @@ from pathlib import Path
 from harness.errors import SubmitError
 from harness.process import find_program, run
 from harness.progress import Reporter
-from harness.series import Series
+from harness.series import Series, parse_trailers
 from harness.series.metadata import is_address
 from harness.tree.git import Git
 
@@ -90,8 +90,10 @@ class _Book:
         self.reasons.setdefault(key, {})[reason] = None
 
 
-def find_recipients(git: Git, base: str, tip: str, series: Series, reporter: Reporter) -> Recipients:
-    """Everybody who is to get ``series``, whose commits go from ``base`` to ``tip``.
+def find_recipients(
+    git: Git, base: str, tip: str, series: Series, reporter: Reporter, *, sender: str
+) -> Recipients:
+    """Everybody but ``sender`` who is to get ``series``, whose commits go from ``base`` to ``tip``.
 
     Raises SubmitError when the tree's script fails, MissingError without perl.
     """
@@ -121,9 +123,11 @@ def find_recipients(git: Git, base: str, tip: str, series: Series, reporter: Rep
         for role, numbers in roles.items():
             book.add(address, "cc", f"{role}, {_patches(numbers, len(series.patches))}")
     for patch in series.patches:
-        for line in re.findall(r"^Cc: (.+)$", patch.message, re.MULTILINE | re.IGNORECASE):
-            book.add(line.strip(), "cc", f"Cc: in patch {patch.number}")
+        for trailer in parse_trailers(patch.message):
+            if trailer.key.lower() == "cc" or trailer.key.lower().endswith("-by"):
+                book.add(trailer.value, "cc", f"{trailer.key}: in patch {patch.number}")
     _leave_out(book, said.without)
+    _leave_out(book, {sender: "whoever sends it has it"}, where="")
     return Recipients(
         sent=tuple(
             Recipient(address=book.names[key], header=book.headers[key], reasons=tuple(book.reasons[key]))
@@ -247,11 +251,11 @@ def _unusable(text: str, address: str) -> str:
     return ""
 
 
-def _leave_out(book: _Book, without: dict[str, str]) -> None:
+def _leave_out(book: _Book, without: dict[str, str], *, where: str = "series.toml: ") -> None:
     for text, reason in without.items():
         key = email.utils.parseaddr(text)[1].lower()
         if key in book.headers:
-            book.left_out[book.names[key]] = f"series.toml: {reason}"
+            book.left_out[book.names[key]] = f"{where}{reason}"
             del book.headers[key]
 
 

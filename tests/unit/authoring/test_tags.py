@@ -134,6 +134,8 @@ def test_versions_are_put_away_whole(
     assert (done.kept / "sent.toml").is_file()
     text = (folder / "series.toml").read_text()
     assert text == '# kept\ntitle = "Mine"\npins = ["tiny"]\nversion = 2\n\n[without]\n"a@b.org" = "gone"\n'
+    now = {path.name: path.read_bytes() for path in folder.glob("*.patch")}
+    assert now == {name: data.replace(b"[PATCH ", b"[PATCH v2 ") for name, data in before.items()}
     assert previous_version(folder) == done.kept
     assert list(versions(folder)) == [1]
     made = import_series(layout, tree, "mine", None, reporter)

@@ -20,6 +20,7 @@ from harness.submit.handover import send_email_command
 from harness.submit.recipients import Recipients
 from harness.tree import Tree, apply_series
 from harness.tree.git import Git
+from tests.unit.authoring.conftest import change, patch
 from tests.unit.submit.support import declare, finding, validate
 from tests.unit.submit.test_submit import have_send_email
 
@@ -65,6 +66,12 @@ def test_what_arrives_is_what_was_meant(  # noqa: PLR0917 - pytest fixtures
     layout: Layout, tree: Tree, folder: Path, reporter: Silent, tmp_path: Path, sink: tuple[Sink, int]
 ) -> None:
     handler, port = sink
+    third = "\u00dcnal Third <third@qemu-test.org>"
+    for path in folder.glob("*.patch"):
+        path.write_bytes(path.read_bytes().replace(b"/2]", b"/3]"))
+    (folder / "0003-third.patch").write_text(
+        patch(3, 3, change(30), author=third, message=f"Why.\n\nFrom now on.\n\nSigned-off-by: {third}")
+    )
     validate(layout, tree, "mine", finding("dco-missing"))
     declare(layout, tree, "mine")
     done = prepare(layout, tree, "mine", reporter, sign_off=True)
@@ -79,9 +86,14 @@ def test_what_arrives_is_what_was_meant(  # noqa: PLR0917 - pytest fixtures
     subprocess.run(["git", "init", "--quiet", str(repository)], check=True)
     ended = subprocess.run(words, cwd=repository, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr
-    assert len(handler.mails) == 3
-    people = {"qemu-devel@nongnu.org", "paula@posix.qemu-test.org", "uta@util.qemu-test.org"}
-    assert [set(to) for _, to, _ in handler.mails] == [people] * 3
+    assert len(handler.mails) == 4
+    people = {
+        "qemu-devel@nongnu.org",
+        "paula@posix.qemu-test.org",
+        "uta@util.qemu-test.org",
+        "third@qemu-test.org",
+    }
+    assert [set(to) for _, to, _ in handler.mails] == [people] * 4
     assert {sender for sender, _, _ in handler.mails} == {"person@qemu-test.org"}
 
     # As an archive keeps them: a mailbox, in the order of arrival, which need not be that of the numbers.
@@ -114,4 +126,8 @@ def test_what_arrives_is_what_was_meant(  # noqa: PLR0917 - pytest fixtures
         return [(one.tree, one.author, one.email, one.message) for one in read]
 
     assert commits(made.workspace.tip) == commits(meant)
-    assert len(commits(meant)) == 2
+    assert [one[1] for one in commits(meant)] == ["Test Person", "Test Person", "\u00dcnal Third"]
+    # Sent by the person, with the author in the body.
+    (last,) = [data for _, _, data in handler.mails if b"3/3" in data]
+    assert b"\r\nFrom: Test Person <person@qemu-test.org>\r\n" in b"\r\n" + last
+    assert last.partition(b"\r\n\r\n")[2].startswith(b"From: ")

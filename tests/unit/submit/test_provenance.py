@@ -154,7 +154,7 @@ def test_each_recipient_has_its_reasons(layout: Layout, tree: Tree, folder: Path
     )
     series = load_series(layout, "mine")
     git, tip = Git(repository=tree.path), apply_series(tree, series, layout, reporter).commit
-    found = find_recipients(git, tree.base, tip, series, reporter)
+    found = find_recipients(git, tree.base, tip, series, reporter, sender="person@qemu-test.org")
     told = {one.address: (one.header, one.reasons) for one in found.sent}
     assert told == {
         "boss@qemu-test.org": ("to", ("series.toml: asked",)),
