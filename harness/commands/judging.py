@@ -24,6 +24,7 @@ def check(request: Request) -> int:
 
 def validate(request: Request) -> int:
     """Judge any series as a maintainer's CI would: does it apply, read well, build and pass?"""
+    from harness.fence import open_fence
     from harness.series import read_input
     from harness.source import find_pin
     from harness.validate import (
@@ -38,8 +39,8 @@ def validate(request: Request) -> int:
     options, layout, reporter = request.options(), request.layout, request.reporter
     found = read_input(layout, options.series)
     pin = find_pin(layout, options.pin)
-    with request.checkout():
-        results = record_validate(layout, options, found, pin, reporter, command=request.command)
+    with request.checkout(), open_fence(layout, options.isolation, reporter) as fence:
+        results = record_validate(layout, options, found, pin, reporter, command=request.command, fence=fence)
     written = write_outputs(layout, results)
     Output().print(render_validate(results))
     say(f"\nresults: {validate_file(layout)}")

@@ -1,0 +1,152 @@
+"""A stranger's code behind the fence: what it tries is stopped, and nothing else is harmed."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from harness import fence as module
+from harness.errors import MissingError
+from harness.fence import NO_FENCE, Fence, open_fence
+from harness.layout import Layout
+from harness.progress import Silent
+
+Behind = Callable[[str], subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def place(layout: Layout) -> Path:
+    """A build folder, with sources beside it and a shared compiler cache elsewhere."""
+    folder = layout.build / "x" / "native"
+    folder.mkdir(parents=True)
+    source = folder.parent / "src"
+    source.mkdir()
+    (source / "a.c").write_text("int a;\n")
+    layout.ccache.mkdir(parents=True)
+    (layout.ccache / "object").write_text("shared")
+    return folder
+
+
+@pytest.fixture
+def fence(layout: Layout, place: Path) -> Iterator[Fence]:
+    try:
+        with open_fence(layout, "bwrap", Silent()) as found:
+            yield found
+    except MissingError as error:
+        pytest.skip(error.cause)
+
+
+@pytest.fixture
+def behind(fence: Fence, place: Path) -> Behind:
+    def run(script: str) -> subprocess.CompletedProcess[str]:
+        argv = fence.wrap(("sh", "-c", script), place)
+        return subprocess.run(argv, capture_output=True, text=True, timeout=50, check=False)
+
+    return run
+
+
+def test_it_builds_in_its_folder(behind: Behind, place: Path) -> None:
+    ended = behind(
+        "cc -c ../src/a.c -o a.o && ccache --version >/dev/null && python3 -c pass && pwd && nproc"
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert (place / "a.o").is_file()
+    assert ended.stdout.splitlines()[0] == str(place)
+
+
+def test_sources_home_and_the_rest_are_out_of_reach(
+    behind: Behind, place: Path, tmp_path: Path, layout: Layout
+) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("key")
+    hook = layout.root / ".git" / "hooks" / "pre-commit"
+    ended = behind(
+        f"cat {secret} ~/.ssh/id_rsa {Path.home()}/.bashrc; echo x > ../src/a.c; rm -f ../src/a.c; "
+        f"mkdir -p {hook.parent}; echo x > {hook}; echo x > {layout.ccache}/object; "
+        "echo x > /etc/passwd; echo end"
+    )
+    assert ended.stdout == "end\n"
+    assert (place.parent / "src" / "a.c").read_text() == "int a;\n"
+    assert not hook.exists()
+    assert (layout.ccache / "object").read_text() == "shared"
+    assert sorted(path.name for path in place.parent.iterdir()) == ["ccache", "native", "src"]
+
+
+def test_the_compiler_cache_is_a_copy(behind: Behind, place: Path, layout: Layout) -> None:
+    assert behind('cat "$CCACHE_DIR/object"; echo evil > "$CCACHE_DIR/object"').stdout == "shared"
+    assert (place.parent / "ccache" / "object").read_text() == "evil\n"
+    assert (layout.ccache / "object").read_text() == "shared"
+
+
+def test_no_network(behind: Behind) -> None:
+    listener = "import socket; s = socket.create_server(('127.0.0.1', 0)); print(s.getsockname()[1])"
+    assert behind(f'python3 -c "{listener}"').returncode == 0, "its own loopback is there"
+    with subprocess.Popen(
+        ["python3", "-u", "-c", listener + "; s.settimeout(20); s.accept()"],
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as outside:
+        assert outside.stdout is not None
+        port = int(outside.stdout.readline())
+        reach = f"import socket; socket.create_connection(('127.0.0.1', {port}), 2)"
+        assert behind(f'python3 -c "{reach}"').returncode != 0
+        outside.kill()
+
+
+def test_a_daemon_ends_with_it(behind: Behind) -> None:
+    ended = behind("setsid -f sleep 7654.321 </dev/null >/dev/null 2>&1; sleep 0.2; echo started")
+    assert ended.stdout == "started\n"
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline and any("7654.321" in words for words in _commands()):
+        time.sleep(0.05)
+    assert not any("7654.321" in words for words in _commands())
+
+
+def _commands() -> list[list[str]]:
+    return [process.info["cmdline"] or [] for process in psutil.process_iter(["cmdline"])]
+
+
+def test_forks_without_end_are_bounded(layout: Layout, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PROCESSES", 40)
+    with open_fence(layout, "auto", Silent()) as found:
+        if not getattr(found, "groups", ()):
+            pytest.skip("no control groups can be made here")
+        script = "i=0; while [ $i -lt 200 ]; do sleep 20 & i=$((i+1)); done; echo all"
+        ended = subprocess.run(
+            found.wrap(("sh", "-c", script), place), capture_output=True, text=True, timeout=50, check=False
+        )
+        assert "all" not in ended.stdout
+        assert "fork" in ended.stderr
+        groups = found.groups  # type: ignore[attr-defined]
+    assert not any(group.exists() for group in groups)
+
+
+def test_files_are_bounded(layout: Layout, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "FILE_BYTES", 1024 * 1024)
+    with open_fence(layout, "auto", Silent()) as found:
+        if found is NO_FENCE:
+            pytest.skip("bubblewrap does not work here")
+        subprocess.run(
+            found.wrap(("sh", "-c", "head -c 5000000 /dev/zero > big"), place),
+            capture_output=True,
+            timeout=50,
+            check=False,
+        )
+    assert (place / "big").stat().st_size <= 1024 * 1024
+
+
+def test_auto_says_when_there_is_no_fence(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module.shutil, "which", lambda name: None)
+    reporter = Silent()
+    with open_fence(layout, "auto", reporter) as found:
+        assert found is NO_FENCE
+    assert "not kept apart" in reporter.lines[-1]
+    with pytest.raises(MissingError, match="bwrap is not installed"), open_fence(layout, "bwrap", reporter):
+        pass
+    with open_fence(layout, "none", reporter) as found:
+        assert found.wrap(("a", "b"), Path("/")) == ("a", "b")
