@@ -73,6 +73,8 @@ class Options:
     budget_s: int = 150
     restart: str = "largest"
     gate: str = ""
+    ccache_remote: str = ""
+    distcc: str = ""
     base: str = "auto"
     matrix: tuple[str, ...] = ()
     rules_off: tuple[str, ...] = ()
@@ -138,6 +140,10 @@ def parse_options(layout: Layout, words: Sequence[str]) -> Options:
     if "memory" in given:
         _refuse_too_large(options.memory_mib)
     _check_payload(options)
+    if not options.ccache and (options.ccache_remote or options.distcc):
+        raise OptionError(
+            "-Dccache_remote and -Ddistcc go through ccache, which is off", "leave -Dccache=false out"
+        )
     return options
 
 

@@ -12,7 +12,8 @@ import hashlib
 import os
 import shutil
 import time
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -32,6 +33,7 @@ from harness.build.reading import (
     read_summary,
 )
 from harness.build.result import FILE_NAME, SCHEMA, Binary, Build, CacheUse, Compiler, load
+from harness.build.sharing import shared_work
 from harness.build.sysroot import ensure_sysroot
 from harness.build.tools import configure_digest, find_tools, first_line, job_count
 from harness.errors import CompileError, ConfigureError, HarnessError, MissingError, StorageError
@@ -73,6 +75,8 @@ class _Job:
     reporter: Reporter
     keep_going: bool = False
     fence: Fence = NO_FENCE
+    shared: Mapping[str, str] = field(default_factory=dict)
+    """What hands compiling to other machines (plan.shared_work)."""
 
     def log(self, step: str) -> Path:
         request = self.request
@@ -90,7 +94,7 @@ class _Job:
 
     def env(self, **more: str) -> dict[str, str]:
         path = [*map(str, self.plan.path), os.environ.get("PATH", os.defpath)]
-        return {**self.plan.env, "PATH": os.pathsep.join(path), **more}
+        return {**self.plan.env, **self.shared, "PATH": os.pathsep.join(path), **more}
 
 
 def build(
@@ -160,6 +164,7 @@ def build(
             reporter=reporter,
             keep_going=keep_going,
             fence=fence,
+            shared=shared_work(options),
         )
         done = _up_to_date(job, known)
         if done is not None:

@@ -21,6 +21,10 @@ def _with_ccache(options: Options | None) -> bool:
     return options is None or options.ccache
 
 
+def _distributing(options: Options | None) -> bool:
+    return options is not None and bool(options.distcc)
+
+
 def _sanitizing(options: Options | None) -> bool:
     return options is not None and options.profile == "sanitize"
 
@@ -110,6 +114,14 @@ REQUIREMENTS: tuple[Requirement, ...] = (
         needed_by="-Dccache=true",
         stages=BUILD,
         when=_with_ccache,
+    ),
+    Requirement(
+        name="distcc",
+        kind="program",
+        package="distcc",
+        needed_by="-Ddistcc=",
+        stages=BUILD,
+        when=_distributing,
     ),
     Requirement(name="stdio.h", kind="header", package="libc6-dev", needed_by="stage build", stages=BUILD),
     # gcc's own package brings it, with the runtime libraries; 7.2's configure goes on silently without them.

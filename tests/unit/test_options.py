@@ -150,3 +150,9 @@ def test_a_paused_guest_cannot_power_off(layout: Layout) -> None:
 def test_a_guest_too_small_for_linux_is_refused(layout: Layout) -> None:
     assert "Linux needs more than 64M" in refused(layout, "-Dpayload=linux", "-Dmemory=1G,64M").cause
     assert parse_options(layout, ["-Dmemory=64M"]).memory_mib == (64,)
+
+
+def test_sharing_needs_ccache(layout: Layout) -> None:
+    for word in ("-Dccache_remote=file:/x", "-Ddistcc=localhost"):
+        assert "ccache, which is off" in refused(layout, "-Dccache=false", word).cause
+        parse_options(layout, [word])

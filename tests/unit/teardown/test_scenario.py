@@ -31,6 +31,8 @@ def options(**fields) -> Options:
             "budget_s": 120,
             "preset": "default",
             "gate": "",
+            "ccache_remote": "",
+            "distcc": "",
             **fields,
         }
     )
