@@ -12,8 +12,7 @@ import hashlib
 import os
 import shutil
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -75,8 +74,6 @@ class _Job:
     reporter: Reporter
     keep_going: bool = False
     fence: Fence = NO_FENCE
-    shared: Mapping[str, str] = field(default_factory=dict)
-    """What hands compiling to other machines (plan.shared_work)."""
 
     def log(self, step: str) -> Path:
         request = self.request
@@ -94,7 +91,7 @@ class _Job:
 
     def env(self, **more: str) -> dict[str, str]:
         path = [*map(str, self.plan.path), os.environ.get("PATH", os.defpath)]
-        return {**self.plan.env, **self.shared, "PATH": os.pathsep.join(path), **more}
+        return {**self.plan.env, "PATH": os.pathsep.join(path), **more}
 
 
 def build(
@@ -157,14 +154,13 @@ def build(
             request = replace(request, targets=union)
             plan = make_plan(request, tools, layout, os.environ)
         job = _Job(
-            plan=plan,
+            plan=replace(plan, env={**plan.env, **shared_work(options)}),
             tools=tools,
             request=request,
             layout=layout,
             reporter=reporter,
             keep_going=keep_going,
             fence=fence,
-            shared=shared_work(options),
         )
         done = _up_to_date(job, known)
         if done is not None:
