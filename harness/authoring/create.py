@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from harness.progress import Reporter
 from harness.series import Input, load_series, mailbox_bytes, patch_files, read_series_file
 from harness.series.form import tag_for, with_tag
 from harness.series.metadata import FILE
+from harness.series.thread import Version
 from harness.tree import Tree, apply_series
 
 
@@ -103,6 +105,7 @@ def _write(folder: Path, found: Input, tree: Tree) -> tuple[str, ...]:
             pins=[tree.pin.name],
             version=version.number,
             prefix=prefix,
+            **_base_said(version),
         )
     for number, mail in enumerate(version.patches, start=1):
         data = mailbox_bytes(mail)
@@ -115,6 +118,16 @@ def _write(folder: Path, found: Input, tree: Tree) -> tuple[str, ...]:
         write_file(folder / "0000-cover-letter.patch", with_tag(version.cover.data, tag))
     assert len(read_old(folder)) == total
     return tuple(notes)
+
+
+def _base_said(version: Version) -> dict[str, object]:
+    """What the mails say they are based on: ``base-commit:`` (git-format-patch(1)) and ``Based-on:``."""
+    mails = [*([version.cover] if version.cover else []), version.patches[-1]]
+    text = "\n".join(f"{mail.message}\n{mail.notes}\n{mail.diff}" for mail in mails)
+    commit = re.search(r"^base-commit: ([0-9a-f]{40})$", text, re.MULTILINE)
+    series = re.findall(r"^Based-on: <?([^<>\s]+@[^<>\s]+)>?$", text, re.MULTILINE)
+    found: dict[str, object] = {"base_commit": commit[1]} if commit else {}
+    return {**found, "based_on": list(dict.fromkeys(series))} if series else found
 
 
 def _slug(title: str) -> str:

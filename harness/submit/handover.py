@@ -83,11 +83,9 @@ def try_send_email(files: Sequence[Path], recipients: Recipients, sender: str) -
     return Tried(taken=False, told=told)
 
 
-def instructions(
-    folder: Path, names: Sequence[str], recipients: Recipients, name: str, *, version: int
-) -> str:
+def instructions(folder: Path, recipients: Recipients, name: str, *, version: int) -> str:
     """What a person types, tool by tool."""
-    files = [folder / one for one in names]
+    files = f"{shell_quote([folder])}/*.patch"
     to, cc = recipients.header("to"), recipients.header("cc")
     people = [
         *(word for one in to for word in ("--to", one)),
@@ -97,8 +95,8 @@ def instructions(
         "topic": shell_quote([f"{name}-v{version}"]),
         "staging": shell_quote([f"{name}-v{version}-staging"]),
         "version": str(version),
-        "dry": shell_quote(send_email_command(files, recipients, dry=True)),
-        "real": shell_quote(send_email_command(files, recipients, dry=False)),
+        "dry": f"{shell_quote(send_email_command([], recipients, dry=True))} {files}",
+        "real": f"{shell_quote(send_email_command([], recipients, dry=False))} {files}",
         "box": shell_quote([folder / "series.mbox"]),
         "editor": shell_quote([f"cp {shell_quote([folder / 'cover.txt'])}"]),
         "cover": shell_quote([folder / "cover.txt"]),

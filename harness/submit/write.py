@@ -151,9 +151,7 @@ def _companions(work: Work, title: str, mails: dict[str, bytes], range_diff: str
     said = work.series.metadata
     patches = [data for name, data in mails.items() if "0000-cover-letter" not in name]
     folder = outgoing_folder(work.layout, work.series.name, said.version)
-    commands = handover.instructions(
-        folder, list(mails), work.recipients, work.series.name, version=said.version
-    )
+    commands = handover.instructions(folder, work.recipients, work.series.name, version=said.version)
     files = {
         BOX: mailbox(patches),
         "cover.txt": f"{said.title}\n\n{written_part(work.series, work.figures)}\n".encode(),

@@ -140,6 +140,7 @@ def test_a_patch_whose_lines_moved_is_written_anew(
     assert apply_series(tree, load_series(layout, "mine"), layout, reporter).notes == ()
 
 
+@pytest.mark.slow
 def test_review_tags_go_when_the_diff_does(
     layout: Layout, tree: Tree, folder: Path, reporter: Silent
 ) -> None:
@@ -274,6 +275,8 @@ def test_a_mailbox_becomes_a_series(
         path.read_text().replace("[PATCH ", "[RFC PATCH for-8.0 v3 ")
         for path in sorted(folder.glob("*.patch"))
     ]
+    based = "\n\nBased-on: <other-1@example.org>\nbase-commit: " + "ab" * 20 + "\n"
+    mails[0] = mails[0].replace("\n\nWhy all this.", based + "\nWhy all this.")
     box = tmp_path / "thread.mbox"
     box.write_text("".join(f"{mail}\n" for mail in mails))
     made = import_series(layout, tree, "theirs", read_input(layout, str(box)), reporter)
@@ -284,6 +287,8 @@ def test_a_mailbox_becomes_a_series(
     ]
     assert (series.title, series.metadata.version) == ("Mine", 3)
     assert series.metadata.subject_prefix == "RFC PATCH for-8.0"
+    assert series.metadata.based_on == ("other-1@example.org",)
+    assert series.metadata.base_commit == "ab" * 20
     assert refresh(made.workspace, made.folder, tree.base, reporter).written == ()
     with pytest.raises(AuthoringError, match="holds patches already"):
         import_series(layout, tree, "theirs", read_input(layout, str(box)), reporter)

@@ -33,6 +33,7 @@ def measured(layout: Layout, commit: str, **fields: object) -> None:
     (layout.results / "build.json").write_text(json.dumps({"schema": 1, "builds": builds}))
 
 
+@pytest.mark.slow
 def test_figures_are_of_these_very_commits(layout: Layout) -> None:
     assert "nothing was measured" in find_figures(layout, COMMIT).why
     measured(layout, COMMIT)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import itertools
 from pathlib import Path
 
+import hypothesis
 import pytest
+from hypothesis import strategies as st
 
+from harness.authoring.tags import read_records
 from harness.errors import OptionError, ProvenanceError
 from harness.layout import Layout
 from harness.progress import Silent
@@ -190,3 +194,18 @@ def test_bad_addresses_are_refused_where_they_are_written(layout: Layout, folder
         toml.write_text(f'title = "T"\n{where} = ["{bad}"]\n')
         with pytest.raises(OptionError, match="is no mail address"):
             load_series(layout, "mine")
+
+
+@hypothesis.settings(max_examples=30)
+@hypothesis.given(st.binary(max_size=60))
+def test_any_bytes_end_in_an_answer_or_an_error_of_ours(
+    tmp_path_factory: pytest.TempPathFactory, data: bytes
+) -> None:
+    folder = tmp_path_factory.getbasetemp()
+    for text in (data, b'[[tag]]\npatch = "' + data + b'"', b'person = "' + data + b'"'):
+        (folder / "provenance.toml").write_bytes(text)
+        (folder / "tags.toml").write_bytes(text)
+        with contextlib.suppress(ProvenanceError):
+            read_declaration(folder)
+        with contextlib.suppress(OptionError):
+            read_records(folder)
