@@ -109,6 +109,17 @@ def tree_name(layout: Layout, options: Options, reporter: Reporter) -> str:
     return tree_of(layout, options, reporter).name
 
 
+def for_host(options: Options, host: Host) -> Options:
+    """``options`` with the targets that are built for ``host``.
+
+    For another machine than this one only guests of its own are, unless targets were named: a target costs
+    minutes there, and no other guests are timed.
+    """
+    if not host.is_cross or options.has("targets"):
+        return options
+    return dataclasses.replace(options, targets=(host.target,))
+
+
 def build_all(
     layout: Layout, options: Options, reporter: Reporter, command: str
 ) -> tuple[Prepared, tuple[Build, ...]]:
@@ -117,7 +128,7 @@ def build_all(
     ensure(layout, options, reporter)
     prepared = prepare(layout, options, reporter)
     builds = tuple(
-        build(checkout_, prepared.pin, options, layout, reporter, host=host)
+        build(checkout_, prepared.pin, for_host(options, HOSTS[host]), layout, reporter, host=host)
         for host in options.hosts
         for checkout_ in prepared.checkouts
     )
