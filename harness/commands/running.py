@@ -158,10 +158,13 @@ def cycles(request: Request) -> int:
         accels = probe_accels(
             layout, dataclasses.replace(options, targets=targets, payload=("paused",)), subjects, reporter
         )
-        usable = {accel.name for accel in accels.values() if accel.runs}
-        chosen = ("kvm", "tcg") if usable == {"kvm"} and options.accel == "auto" else tuple(usable)
+        with_kvm = {accel.target for accel in accels.values() if accel.runs and accel.name == "kvm"}
+        either = ("kvm", "tcg") if options.accel == "auto" else ("kvm",)
         planned = plan_cycles(
-            seed, max(options.cycles, only or 0), accels=chosen or ("tcg",), root=os.geteuid() == 0
+            seed,
+            max(options.cycles, only or 0),
+            accels=either if with_kvm else ("tcg",),
+            root=os.geteuid() == 0,
         )
         reporter.note(f"seed {seed}")
         # They would be in the way of a run that times guests.
@@ -175,6 +178,7 @@ def cycles(request: Request) -> int:
                 reporter,
                 seed=seed,
                 command=request.command,
+                only_tcg=set(targets) - with_kvm,
             )
     Output().print(render_cycles(results))
     say(f"\nresults: {layout.results / 'cycles.json'}")

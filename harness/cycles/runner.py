@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,11 +34,13 @@ def run_cycles(
     firmware: Mapping[str, Firmware],
     reporter: Reporter,
     *,
+    only_tcg: Collection[str] = (),
     on_row: Callable[[Row], None] | None = None,
 ) -> CyclesRun:
     """Run ``cycles`` with the binaries of each variant in turn; each cycle with one of its targets.
 
-    ``on_row`` is called as each row comes in. Raises CyclesError when a driver fails, and what
+    Guests of the targets in ``only_tcg`` run under TCG, whatever the plan says. ``on_row`` is called as each
+    row comes in. Raises CyclesError when a driver fails, and what
     harness.process.run raises.
     """
     rows: list[Row] = []
@@ -54,7 +56,7 @@ def run_cycles(
                 (one.target, one.path, tuple(map(str, firmware[one.target].folders))) for one in mine
             ),
             options=mine[0].options,
-            cycles=tuple(cycles),
+            cycles=tuple(_runnable(cycle, mine, only_tcg) for cycle in cycles),
             lanes=min(LANES, len(cycles)),
             limit_s=RUN_LIMIT_S,
             folder=str(folder),
@@ -63,6 +65,12 @@ def run_cycles(
         rows += found
         memory.append(verdict)
     return CyclesRun(rows=tuple(rows), memory=tuple(memory), complete=True)
+
+
+def _runnable(cycle: Cycle, subjects: Sequence[Subject], only_tcg: Collection[str]) -> Cycle:
+    """``cycle`` with an accelerator that its target has: cycles are dealt to the targets in turn."""
+    target = subjects[(cycle.number - 1) % len(subjects)].target
+    return msgspec.structs.replace(cycle, accel="tcg") if target in only_tcg else cycle
 
 
 def _run_job(

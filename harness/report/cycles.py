@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Annotated, Any
 
 import msgspec
@@ -84,6 +84,7 @@ def record_cycles(  # noqa: PLR0917 - the stages' products
     *,
     seed: int,
     command: str,
+    only_tcg: Collection[str] = (),
 ) -> CyclesResults:
     """Run ``cycles`` and write cycles.json, also when the run is stopped. Raises what run_cycles raises."""
     started, rows = _now(), list[Row]()
@@ -119,7 +120,7 @@ def record_cycles(  # noqa: PLR0917 - the stages' products
         )
 
     try:
-        run = run_cycles(layout, subjects, cycles, firmware, reporter, on_row=rows.append)
+        run = run_cycles(layout, subjects, cycles, firmware, reporter, only_tcg=only_tcg, on_row=rows.append)
     except BaseException:
         if rows:
             stopped = CyclesRun(rows=tuple(rows), memory=(), complete=False)

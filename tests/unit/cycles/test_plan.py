@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
-from harness.cycles import plan_cycles
+from harness.cycles import plan_cycles, runner
 from harness.cycles.model import LIVES, TRIGGERS, Cycle
 
 
@@ -55,3 +56,10 @@ def test_a_seed_is_kept_or_drawn() -> None:
 
     assert choose_seed(5) == 5
     assert 1 <= choose_seed(0) <= 999_999_999
+
+
+def test_cycles_of_a_target_without_kvm_run_under_tcg():
+    planned = [cycle for cycle in plan(1, 40) if cycle.accel == "kvm"]
+    both = [SimpleNamespace(target="x86_64-softmmu"), SimpleNamespace(target="s390x-softmmu")]
+    run = [runner._runnable(cycle, both, {"s390x-softmmu"}) for cycle in planned]
+    assert {(cycle.number % 2, cycle.accel) for cycle in run} == {(1, "kvm"), (0, "tcg")}
