@@ -48,6 +48,13 @@ def check(judged: Judged) -> Iterator[Finding]:
     cover = judged.input.cover
     mails: list[tuple[int, Mail]] = [*([(0, cover)] if cover else [])]
     mails += [(patch.number, patch.mail) for patch in judged.patches]
+    origin = judged.input.said.origin
+    if origin is not None and origin.generated:
+        yield GENERATED.found(
+            f"series.toml says that {origin.written_by} wrote it",
+            severity="error" if quote else None,
+            snippet=quote,
+        )
     for number, mail in mails:
         if said := says_generated(f"{mail.message}\n{mail.notes if number else ''}"):
             yield GENERATED.found(

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from harness.commands.calibrating import calibrate
-from harness.commands.judging import check, validate
+from harness.commands.judging import check, ci, validate
 from harness.commands.keeping import SERIES, SUBMIT, series, submit
 from harness.commands.making import BINARY, build, clean, doctor, fetch, tree, which
 from harness.commands.request import BINARIES, Argument, Request, number
@@ -31,6 +31,7 @@ STAGES: dict[str, Callable[[Request], int]] = {
         cycles,
         properties,
         check,
+        ci,
         validate,
         series,
         submit,
@@ -75,6 +76,7 @@ ARGUMENTS: dict[str, tuple[Argument, ...]] = {
         ),
         BINARIES,
     ),
+    "ci": ((("forge",), {"choices": ("gitlab", "github"), "help": "whose form"}),),
     "check": ((("--list",), {"action": "store_true", "help": "list every rule (what it does anyway)"}),),
     "series": SERIES,
     "submit": SUBMIT,

@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
 from rich.table import Table
 
 from harness.commands.request import Output, Request, say
+from harness.lock import hold
+from harness.options import check_choice
+
+if TYPE_CHECKING:
+    from harness.check import Finding
+    from harness.series import Input
+
+SUITES = ("properties", "teardown")
+"""What series.toml can have a series checked with."""
 
 
 def check(request: Request) -> int:
@@ -19,6 +32,16 @@ def check(request: Request) -> int:
             off = "" if rule.id in active else " (off)"
             table.add_row(rule.id, rule.severity + off, rule.summary, rule.remedy)
     Output().print(table)
+    return 0
+
+
+def ci(request: Request) -> int:
+    """Print the CI configuration that runs validate for each pin, target and host: qemu-harness ci gitlab."""
+    from harness.ci import jobs_of, render
+    from harness.source.pin import load_pins
+
+    jobs = jobs_of(load_pins(request.layout).values())
+    say(render(request.arguments.forge, jobs).rstrip("\n"))
     return 0
 
 
@@ -39,8 +62,18 @@ def validate(request: Request) -> int:
     options, layout, reporter = request.options(), request.layout, request.reporter
     found = read_input(layout, options.series)
     pin = find_pin(layout, options.pin)
+    behaviour = _behaviour(request, found)
     with request.checkout(), open_fence(layout, options.isolation, reporter) as fence:
-        results = record_validate(layout, options, found, pin, reporter, command=request.command, fence=fence)
+        results = record_validate(
+            layout,
+            options,
+            found,
+            pin,
+            reporter,
+            command=request.command,
+            fence=fence,
+            behaviour=behaviour,
+        )
     written = write_outputs(layout, results)
     Output().print(render_validate(results))
     say(f"\nresults: {validate_file(layout)}")
@@ -50,3 +83,57 @@ def validate(request: Request) -> int:
         say(line)
     check_validate(layout, results)
     return 0
+
+
+def _behaviour(request: Request, found: Input) -> Callable[[], Sequence[Finding]] | None:
+    """What runs the suites that ``found`` names, base and patched beside each other; None when it names none.
+
+    Raises OptionError for a suite that there is not.
+    """
+    suites = found.said.suites
+    check_choice("series", suites, SUITES, where="series.toml")
+    if not suites or found.kind != "folder":
+        return None
+
+    def run() -> Sequence[Finding]:
+        from harness.check import RULES
+        from harness.pipeline import build_all
+        from harness.properties import ROWS, built_binaries
+        from harness.report import record_properties, record_teardown
+        from harness.report.gates import read_gates
+        from harness.teardown import subjects_of
+
+        layout, reporter, rule = request.layout, request.reporter, RULES["behaviour-fails"]
+        options = dataclasses.replace(request.options(), variants=("base", "patched"), hosts=("native",))
+        prepared, builds = build_all(layout, options, reporter, request.command)
+        feature, failed = prepared.pin.async_teardown, []
+        with hold(layout.measuring_lock, "the right to use this machine for guests", reporter):
+            if "properties" in suites:
+                binaries = built_binaries(builds, options.targets[:1], feature)
+                rows = record_properties(
+                    layout, options, binaries, tuple(ROWS), reporter, command=request.command, elsewhere={}
+                ).rows
+                failed += [
+                    f"property {row.row} of {row.variant}: {row.outcome}, not {row.expected}: {row.reason}"
+                    for row in rows
+                    if row.is_surprise
+                ]
+            if "teardown" in suites:
+                gates = read_gates(options.gate, layout.root)
+                subjects = subjects_of(builds, feature)
+                timed = record_teardown(
+                    layout, options, subjects, reporter, command=request.command, gates=gates
+                )
+                failed += [
+                    f"gate {gate.gate} at {gate.place}: {gate.reason or gate.outcome}"
+                    for gate in timed.gates
+                    if gate.outcome == "fail"
+                ]
+                failed += [
+                    f"teardown of {row.variant} {row.target}: {row.reason}"
+                    for row in timed.rows
+                    if row.outcome == "failed"
+                ]
+        return [rule.found(line) for line in dict.fromkeys(failed)]
+
+    return run

@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 
 from harness.bisect import Built, run_bisect
+from harness.build.doctor import ensure
 from harness.check import (
     Finding,
     Fit,
@@ -213,6 +214,7 @@ def _judge(run: _Run) -> None:
             run.skip(name, why)
         return
     with run.stage("build"):
+        ensure(layout, options, reporter)
         run.built = run_bisect(placed.judged, tree, run.pin, options, layout, reporter, run.fence)
         run.add(run.built.findings)
     if not run.built.is_whole:

@@ -26,6 +26,7 @@ ORDER = (
     "bisect",
     "report",
     "validate",
+    "ci",
     "submit",
 )
 TOP = ("guard", "pipeline", "commands", "cli", "__main__", "__init__")

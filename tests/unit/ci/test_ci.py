@@ -1,0 +1,54 @@
+"""The CI files: kept in step with the pins, and held against the forges' own schemas."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+from harness.ci import FORGES, github, gitlab, jobs_of, render
+from harness.layout import find_layout
+from harness.options import declared_options, parse_options
+from harness.source.pin import load_pins
+from tests.unit.schemas import validate
+
+ROOT = Path(__file__).resolve().parents[3]
+SCHEMAS = {"gitlab": "https://gitlab.com/.gitlab-ci.yml", "github": "workflow-syntax-for-github-actions"}
+JOBS = jobs_of(load_pins(find_layout(ROOT)).values())
+
+
+@pytest.mark.parametrize("forge", FORGES)
+def test_the_files_are_those_of_the_matrix(forge: str) -> None:
+    text = (ROOT / FORGES[forge]).read_text(encoding="utf-8")
+    assert text == render(forge, JOBS), f"run: qemu-harness ci {forge} > {FORGES[forge]}"
+
+
+@pytest.mark.parametrize("forge", FORGES)
+def test_the_forges_schemas_take_them(forge: str) -> None:
+    document: dict[str, Any] = yaml.safe_load(render(forge, JOBS))
+    validate(document, SCHEMAS[forge])
+    document["jobs" if forge == "github" else "read"] = {"script": 7}
+    with pytest.raises(jsonschema.ValidationError):
+        validate(document, SCHEMAS[forge])
+
+
+def test_a_job_for_each_pin_target_and_host() -> None:
+    pins = load_pins(find_layout(ROOT))
+    assert {job.pin for job in JOBS} == {name for name, pin in pins.items() if pin.native_build}
+    assert len({job.name for job in JOBS}) == len(JOBS)
+    for job in JOBS:
+        assert job.target in pins[job.pin].targets
+        assert job.name in gitlab(JOBS)
+    assert len(github(JOBS)["jobs"]["validate"]["strategy"]["matrix"]["include"]) == len(JOBS)
+
+
+def test_jobs_use_options_that_there_are() -> None:
+    layout = find_layout(ROOT)
+    declared = declared_options(layout)
+    for job in JOBS:
+        words = [word for word in job.command.split() if word.startswith("-D")]
+        assert {word[2:].partition("=")[0] for word in words} <= set(declared)
+        parse_options(layout, words)

