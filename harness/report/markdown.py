@@ -105,10 +105,15 @@ def _restarts(results: TeardownResults) -> Iterable[str]:
 
 
 def _gates(results: TeardownResults) -> Iterable[str]:
+    """A paragraph a gate: how often it passed, and where it did not."""
     told = [gate for gate in results.gates if gate.outcome != "skip"]
-    for gate in told:
-        reason = f": {gate.reason}" if gate.reason else ""
-        yield from _wrap(f"{gate.outcome.upper()} {gate.gate} ({gate.place}){reason}", indent="  ")
+    for name in dict.fromkeys(gate.gate for gate in told):
+        mine = [gate for gate in told if gate.gate == name]
+        passed = sum(gate.outcome == "pass" for gate in mine)
+        yield from _wrap(f"Gate: {name}: {passed} of {len(mine)} pass")
+        for gate in mine:
+            if gate.outcome != "pass":
+                yield from _wrap(f"{gate.outcome} at {gate.place}: {gate.reason}", indent="    ")
     if told:
         yield ""
 
@@ -140,7 +145,9 @@ def _mark(row: Comparison | None) -> str:
 
 def _paragraphs(texts: Iterable[str]) -> Iterable[str]:
     for text in texts:
-        yield from _wrap(text[0].upper() + text[1:])
+        name = text.split(":", maxsplit=1)[0]
+        # A target is no word to begin a sentence with.
+        yield from _wrap(text if any(map(str.isdigit, name)) else text[0].upper() + text[1:])
         yield ""
 
 

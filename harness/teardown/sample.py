@@ -104,8 +104,9 @@ def _take(cell: Cell, log: Path, seen: dict[str, object]) -> str | None:
     restarted: list[float] = []
 
     def restart() -> None:
+        began = time.monotonic()
         with start(guest, log=log.with_name(f"{log.name}.second"), timeout_s=cell.timeout_s):
-            restarted.append(time.monotonic())
+            restarted.append(time.monotonic() - began)
 
     with contextlib.ExitStack() as stack:
         if cell.backend == "hugetlb":
@@ -118,7 +119,6 @@ def _take(cell: Cell, log: Path, seen: dict[str, object]) -> str | None:
         meter = choose_meter(group, cell.backend)
         machine = stack.enter_context(start(guest, log=log, timeout_s=cell.timeout_s, group=group))
         seen |= {"start_s": round(machine.started_s, 6), "populated_mib": machine.populated_mib}
-        pulled = time.monotonic()
         measured = measure(
             machine,
             cell.trigger,
@@ -127,7 +127,8 @@ def _take(cell: Cell, log: Path, seen: dict[str, object]) -> str | None:
             then=restart if cell.kind == "restart" else None,
         )
     if restarted:
-        seen["restart_s"] = round(restarted[0] - pulled - (measured.shutdown_s or 0.0), 6)
+        # The second start begins where exit ends; looking up who shares memory came before the trigger.
+        seen["restart_s"] = round(measured.exit_s + restarted[0], 6)
     seen |= _figures(measured) | {"returned_by": meter.name if cell.kind == "teardown" else ""}
     lost = (
         _lost(measured, min(cell.memory_mib, machine.populated_mib))
