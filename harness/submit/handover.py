@@ -83,8 +83,8 @@ def try_send_email(files: Sequence[Path], recipients: Recipients, sender: str) -
     return Tried(taken=False, told=told)
 
 
-def instructions(folder: Path, recipients: Recipients, name: str, *, version: int) -> str:
-    """What a person types, tool by tool."""
+def instructions(folder: Path, recipients: Recipients, name: str, *, version: int, ready: bool) -> str:
+    """What a person types, tool by tool; when it is not ready, nothing with which it could be sent."""
     files = f"{shell_quote([folder])}/*.patch"
     to, cc = recipients.header("to"), recipients.header("cc")
     people = [
@@ -103,9 +103,17 @@ def instructions(folder: Path, recipients: Recipients, name: str, *, version: in
         "people": shell_quote(people),
         "groups": shell_quote([*(["--to", *to] if to else []), *(["--cc", *cc] if cc else [])]),
     }
-    return string.Template(_INSTRUCTIONS).substitute(values)
+    return string.Template(_INSTRUCTIONS if ready else _NOT_READY).substitute(values)
 
 
+_NOT_READY = """\
+# Nothing of this is to be sent, so there is no command here that sends. git send-email refuses the files:
+$dry
+
+# To try and review it, in a clone of QEMU; BASE is the commit that the patches apply to:
+git switch -c $topic BASE
+git am --patch-format=mboxrd --keep-cr $box
+"""
 _INSTRUCTIONS = """\
 # In a clone of QEMU; BASE is the commit that the patches apply to.
 

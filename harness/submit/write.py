@@ -151,15 +151,19 @@ def _companions(work: Work, title: str, mails: dict[str, bytes], range_diff: str
     said = work.series.metadata
     patches = [data for name, data in mails.items() if "0000-cover-letter" not in name]
     folder = outgoing_folder(work.layout, work.series.name, said.version)
-    commands = handover.instructions(folder, work.recipients, work.series.name, version=said.version)
+    ready = not work.reasons
+    commands = handover.instructions(
+        folder, work.recipients, work.series.name, version=said.version, ready=ready
+    )
+    mark = "" if ready else head
     files = {
         BOX: mailbox(patches),
-        "cover.txt": f"{said.title}\n\n{written_part(work.series, work.figures)}\n".encode(),
+        "cover.txt": f"{mark}{said.title}\n\n{written_part(work.series, work.figures)}\n".encode(),
         "recipients.txt": (head + _recipients_text(work.recipients)).encode(),
         "send.txt": (head + commands).encode(),
     }
     if range_diff:
-        files["range-diff.txt"] = range_diff.encode("utf-8", "surrogateescape")
+        files["range-diff.txt"] = (mark + range_diff).encode("utf-8", "surrogateescape")
     return files
 
 

@@ -87,8 +87,13 @@ def test_what_is_not_signed_is_prepared_and_marked(
         assert "X-Not-Ready-To-Send: no person has declared" in head
         assert "\nTo:" not in head
         assert "\nCc:" not in head
-    for name in ("checklist.txt", "recipients.txt", "send.txt"):
+    for name in ("checklist.txt", "cover.txt", "recipients.txt", "send.txt"):
         assert (out / name).read_text().startswith("mine-v1: NOT READY TO SEND\n")
+    commands = [
+        line for line in (out / "send.txt").read_text().splitlines() if line.startswith(("git", "b4"))
+    ]
+    assert [line.split()[1] for line in commands] == ["send-email", "switch", "am"]
+    assert "--dry-run" in commands[0]
     assert "NOT READY TO SEND" in (out / "checklist.md").read_text().splitlines()[0]
     assert not re.search(r"^Signed-off-by", (out / "series.mbox").read_text(), re.MULTILINE)
     assert item(done, "Every patch has the author's Signed-off-by")[0] == "no"
