@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -9,10 +10,14 @@ import pytest
 
 from harness.jsonfile import write_json
 from harness.layout import Layout
+from harness.progress import Silent
 from harness.report import teardown_file
-from harness.submit.cover import find_figures
+from harness.series import load_series
+from harness.submit.cover import Figures, base_commit, based_on_release, compose, find_figures
 from harness.submit.mails import mailbox
 from harness.teardown import Subject
+from harness.tree import Tree, apply_series
+from harness.tree.git import Git
 from tests.unit.report.support import make_results, realistic
 
 COMMIT = "c" * 40
@@ -57,3 +62,29 @@ def test_lines_that_begin_with_from_are_quoted(line: str, tmp_path: Path) -> Non
     box = mailbox([mail, mail])
     assert box.count(f"\n>{line}\n".encode()) == 2
     assert box.count(b"\n\nFrom 0 Mon") == 1
+
+
+def test_the_base_is_named_when_upstream_has_it(tree: Tree, layout: Layout, folder: Path) -> None:
+    series = load_series(layout, "mine")
+    assert base_commit(series, tree) == ""
+    assert based_on_release(tree).startswith("The patches apply to QEMU 1.2.3, with what upstream has")
+    cloned = dataclasses.replace(tree, name="local-aaaa", digest="a" * 40, base=tree.pristine)
+    assert base_commit(series, cloned) == "a" * 40
+    assert base_commit(series, dataclasses.replace(cloned, base=tree.base)) == "", "edited: not upstream's"
+    toml = folder / "series.toml"
+    toml.write_text(toml.read_text() + f'base-commit = "{"b" * 40}"\n')
+    series = load_series(layout, "mine")
+    assert base_commit(series, cloned) == "b" * 40
+    tip = apply_series(tree, series, layout, Silent()).commit
+    body = compose(
+        series,
+        tree,
+        Git(repository=tree.path),
+        base=tree.base,
+        tip=tip,
+        figures=Figures(text="fast"),
+        range_diff="1: a\n" * 200,
+    )
+    assert body.endswith(f"\n\nbase-commit: {'b' * 40}\n")
+    assert "Measured with qemu-harness:\n\nfast\n" in body
+    assert "too long for a mail" in body
