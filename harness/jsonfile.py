@@ -16,8 +16,12 @@ def write_json(path: Path, value: object) -> None:
 
     Raises StorageError; ``path`` then is as it was.
     """
+    write_bytes(path, msgspec.json.format(msgspec.json.encode(value), indent=1) + b"\n")
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write ``data`` as write_json does. Raises StorageError."""
     aside = path.with_name(f".{path.name}.{os.getpid()}")
-    data = msgspec.json.format(msgspec.json.encode(value), indent=1) + b"\n"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with aside.open("wb") as stream:

@@ -108,8 +108,7 @@ def build(
     """Build ``checkout`` for ``options.targets``; does nothing when all is up to date.
 
     Targets that were configured here earlier stay configured, so that asking for one does not lose another.
-    With ``keep_going`` all that can be compiled is, after an error too. What runs code of the checkout is
-    started behind ``fence``.
+    With ``keep_going`` errors stop nothing else. What runs code of the checkout is started behind ``fence``.
     Raises OptionError (unknown target), ConfigureError, CompileError (with the first error as details),
     MissingError, FetchError, BusyError, StorageError, TimeoutExpiredError.
     """
@@ -321,6 +320,7 @@ def _compile(job: _Job) -> tuple[NinjaReader, float, CacheUse | None]:
             cwd=plan.folder,
             env=job.env(NINJA_STATUS=NINJA_STATUS),
             log=log,
+            timeout_s=None if job.fence is NO_FENCE else 7200,  # a stranger's rules may never end
             on_line=follow,
             error=explain,
         )

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
 
 from harness.check import ValidateResults
-from harness.errors import StorageError
+from harness.jsonfile import write_bytes
 from harness.layout import Layout
 from harness.validate.annotate import github, gitlab_report
 from harness.validate.junit import junit
@@ -26,25 +25,12 @@ def write_outputs(layout: Layout, results: ValidateResults) -> tuple[Path, ...]:
         "validate.txt": reply(results),
         "validate.codequality.json": gitlab_report(results),
     }
-    return tuple(_write(layout.results / name, text) for name, text in forms.items())
+    for name, text in forms.items():
+        write_bytes(layout.results / name, text.encode("utf-8", "replace"))
+    return tuple(layout.results / name for name in forms)
 
 
 def ci_marks(results: ValidateResults, environ: Mapping[str, str] | None = None) -> tuple[str, ...]:
     """Lines that mark the findings in the log of the CI that this runs in; none elsewhere."""
     where = os.environ if environ is None else environ
     return github(results) if where.get("GITHUB_ACTIONS") == "true" else ()
-
-
-def _write(path: Path, text: str) -> Path:
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        aside.write_text(text, encoding="utf-8", errors="replace")
-        aside.replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            aside.unlink(missing_ok=True)
-        raise StorageError(
-            f"cannot write {path}: {error}", "free the disk or make the folder writable"
-        ) from error
-    return path
