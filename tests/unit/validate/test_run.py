@@ -1,0 +1,135 @@
+"""A whole run on the tiny release: what is written, and whose fault what is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.check import RULES
+from harness.errors import ApplyError, FetchError, InfrastructureError, OptionError
+from harness.layout import Layout
+from harness.progress import Silent
+from harness.series import read_input, series_sha256
+from harness.source import Source
+from harness.tree.fit import fit_patches
+from harness.validate import check_validate, read_validate, record_validate
+from harness.validate import run as module
+from tests.unit.build.support import make_options
+from tests.unit.check.support import append, good, new_file, pair
+from tests.unit.conftest import tiny_source
+from tests.unit.series.mails import mbox
+
+Run = Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Source:
+    from tests.unit.check.support import RELEASE
+
+    return tiny_source(tmp_path_factory.mktemp("release"), dict(RELEASE))
+
+
+@pytest.fixture
+def run(layout: Layout, tmp_path: Path, source: Source, monkeypatch: pytest.MonkeyPatch) -> Run:
+    monkeypatch.setattr(module, "fetch", lambda *_, **__: source)
+
+    def validate(*mails: bytes, behaviour: Any = None, **options: Any) -> Any:
+        path = tmp_path / "series.mbox"
+        path.write_bytes(mbox(*mails))
+        asked = make_options(**({"bisect": "none", "series": str(path)} | options))
+        return record_validate(
+            layout,
+            asked,
+            read_input(layout, str(path)),
+            source.pin,
+            Silent(),
+            command="validate",
+            behaviour=behaviour,
+        )
+
+    return validate
+
+
+def test_a_good_series_is_clean_and_known_by_its_bytes(run: Run, layout: Layout, tmp_path: Path) -> None:
+    results = run(*pair())
+    assert results.verdict == "clean"
+    check_validate(layout, results)
+    assert read_validate(layout).series == results.series
+    found = read_input(layout, str(tmp_path / "series.mbox"))
+    assert results.series.sha256 == series_sha256(found.cover, found.patches)
+    assert [patch.sha256 for patch in results.series.patches] == [mail.sha256 for mail in found.patches]
+    assert all(len(patch.commit) == 40 for patch in results.series.patches)
+    assert [stage.outcome for stage in results.stages] == ["ok", "ok", "not run", "not run"]
+
+
+def test_a_series_that_does_not_apply(run: Run, layout: Layout) -> None:
+    results = run(append("util/short.c", "int other_line;\n", "int x;"))
+    assert results.verdict == "apply"
+    assert results.series.patches[0].commit == ""
+    with pytest.raises(ApplyError):
+        check_validate(layout, results)
+
+
+def test_what_the_network_does_is_not_the_series_fault(
+    run: Run, layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(*_: object, **__: object) -> None:
+        raise FetchError("no network", "plug it in")
+
+    monkeypatch.setattr(module, "fetch", gone)
+    with pytest.raises(InfrastructureError, match="no network"):
+        run(good(signed=""))
+    kept = read_validate(layout)
+    assert (kept.verdict, kept.complete, kept.findings) == ("infrastructure", False, ())
+    assert kept.stages[0].reason == "no network"
+
+
+def test_a_base_that_cannot_be_built_keeps_what_was_found(
+    run: Run, layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise InfrastructureError("the base does not build", "mend it")
+
+    monkeypatch.setattr(module, "ensure", lambda *_: ())
+    monkeypatch.setattr(module, "run_bisect", broken)
+    with pytest.raises(InfrastructureError):
+        run(good(signed=""), bisect="each")
+    kept = read_validate(layout)
+    assert kept.verdict == "infrastructure"
+    assert [finding.rule for finding in kept.findings] == ["dco-missing"]
+
+
+def test_behaviour_runs_once_all_builds(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    built = module.Built(rows=(), tests=(), findings=(), cost=None, isolation="none")
+    monkeypatch.setattr(module, "ensure", lambda *_: ())
+    monkeypatch.setattr(module, "run_bisect", lambda *_: built)
+    monkeypatch.setattr(module.Built, "is_whole", True)
+    results = run(good(), behaviour=lambda: [RULES["behaviour-fails"].found("x")], bisect="each")
+    assert results.verdict == "tests"
+    monkeypatch.setattr(module.Built, "is_whole", False)
+    results = run(good(), behaviour=lambda: pytest.fail("it does not build"), bisect="each")
+    assert results.stages[-1].reason == "the series does not build"
+
+
+def test_rules_that_there_are_not_are_the_users_error(run: Run) -> None:
+    with pytest.raises(OptionError, match="no rule"):
+        run(good(), rules_off=("nonesuch",))
+
+
+def test_trying_patches_writes_nothing_where_we_are(
+    run: Run, layout: Layout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(good())
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    tree = layout.trees / "tiny"
+    found = read_input(layout, str(tmp_path / "series.mbox"))
+    (tmp_path / "series.mbox").write_bytes(mbox(new_file("util/long.c", "int other;")))
+    other = read_input(layout, str(tmp_path / "series.mbox"))
+    patches = [(mail.diff, mail.changes) for mail in (*found.patches, *other.patches)]
+    assert [fit.kind for fit in fit_patches(tree, "pristine", patches)] == ["clean", "not"]
+    assert list(here.rglob("*")) == []
