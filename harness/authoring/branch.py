@@ -221,7 +221,9 @@ def unsaved(layout: Layout) -> tuple[str, ...]:
         if not (path / "HEAD").is_file():
             continue
         git = Git(repository=path)
-        names = git.read("for-each-ref", "--format=%(refname:lstrip=3)", "refs/heads/series/").split()
+        words = ("for-each-ref", "--format=%(refname:lstrip=3)", "refs/heads/series/")
+        listed = git.run(*words, check=False, merge_stderr=False)
+        names = listed.output.split() if listed.returncode == 0 else []  # damaged: no commits to lose
         found += [f"{name} on {path.name}" for name in names if not is_saved(git, name)]
     return tuple(found)
 

@@ -227,6 +227,9 @@ def test_work_is_not_lost(layout: Layout, tree: Tree, folder: Path, reporter: Si
     assert (place.with_name("src.old-1") / "util" / "note.txt").read_text() == "mine\n"
     git(place, "commit", "--quiet", "--amend", "-m", "os-posix: change number 2\n\nBetter.")
     assert unsaved(layout) == ("mine on tiny",)
+    (layout.trees / "damaged").mkdir()
+    (layout.trees / "damaged" / "HEAD").write_text("x")
+    assert unsaved(layout) == ("mine on tiny",)
     refresh(made.workspace, folder, tree.base, reporter)
     assert unsaved(layout) == ()
 
