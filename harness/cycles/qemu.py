@@ -73,6 +73,8 @@ def words_of(cycle: Cycle, guest: Guest, *, qmp_fd: int) -> tuple[str, ...]:
         *words,
         *CONFINEMENTS[cycle.confinement],
         *(("-daemonize",) if cycle.life == "daemonize" else ()),
+        # Firmware that finds nothing to boot must not end QEMU: that of s390x stops its only processor.
+        *(("-action", "panic=none,shutdown=pause") if cycle.life == "running" else ()),
     )
 
 
