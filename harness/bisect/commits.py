@@ -11,6 +11,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
+
 from harness.bisect.diagnostics import Diagnostic, read_diagnostics
 from harness.bisect.qtests import build_tests, choose_tests, list_tests, run_tests
 from harness.build import Build, build
@@ -109,10 +111,14 @@ def run_bisect(  # noqa: PLR0917 - the stages' products
                 step.update(at, len(commits), f"patch {number}" if number else "base")
                 _one(walk, number, commit)
     rows = tuple(row for walk in walks for row in walk.rows)
+    found = [finding for walk in walks for finding in walk.findings]
+    if options.bisect == "ends":
+        unsure = " (or from one before it on: -Dbisect=each tells)"
+        found = [msgspec.structs.replace(one, message=one.message + unsure) for one in found]
     return Built(
         rows=rows,
         tests=tuple(row for walk in walks for row in walk.tests),
-        findings=tuple(finding for walk in walks for finding in walk.findings),
+        findings=tuple(found),
         cost=cost_of([row for row in rows if row.host == options.hosts[0]]),
         isolation=fence.name,
     )

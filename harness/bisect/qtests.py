@@ -83,11 +83,11 @@ def list_tests(build: Build, fence: Fence) -> tuple[QemuTest, ...]:
 
 
 def choose_tests(tests: Iterable[QemuTest], changed: Collection[str], mode: str) -> tuple[QemuTest, ...]:
-    """``all`` of them, ``none``, or those whose own sources or names the ``changed`` files touch."""
+    """``all`` of them, a suite, ``none``, or those whose sources or names the ``changed`` files touch."""
     if mode == "none":
         return ()
-    if mode == "all":
-        return tuple(tests)
+    if mode in ("all", *SUITES):
+        return tuple(test for test in tests if mode in ("all", test.suite))
     stems = {
         _plain(Path(path).stem)
         for path in changed

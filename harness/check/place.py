@@ -76,12 +76,13 @@ def place(  # noqa: PLR0917 - the stages' products
     here = tuple(
         PatchFit(kind=fit.kind, exact=fit.exact, details=fit.details)
         for fit in fits
-        if fit.pin == tree.name and fit.kind != "unknown"
+        if fit.pin == tree.pin.name and fit.kind != "unknown"
     )
     judged = Judged(
         input=found,
         patches=patches,
-        pin=tree.name,
+        pin=tree.pin.name,
+        origin=tree.digest,
         git=git,
         base=start,
         tip=tip,
@@ -112,7 +113,7 @@ def _matrix(  # noqa: PLR0917 - as place
     sound = [(number, mail) for number, mail in enumerate(found.patches, start=1) if mail.is_sound]
     if not sound:
         return ()
-    trees: dict[str, Tree | str] = {tree.name: tree}
+    trees: dict[str, Tree | str] = {tree.pin.name: tree}
     for name in others:
         if name not in trees:
             trees[name] = _other(name, layout, reporter)

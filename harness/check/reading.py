@@ -169,7 +169,7 @@ def _bases(judged: Judged) -> Iterator[Finding]:
         for found in re.finditer(
             r"^(base-commit|prerequisite-patch-id): ([0-9a-f]{40})\s*$", text, re.MULTILINE
         ):
-            if found[1] == "base-commit" and judged.git.find(f"{found[2]}^{{commit}}") is None:
+            if found[1] == "base-commit" and found[2] != judged.origin:
                 yield BASE.found(f"it is made for commit {found[2][:12]}; judged on pin {judged.pin}")
         for found in re.finditer(r"^Based-on: (\S.*)$", text, re.MULTILINE):
             yield BASE.found(f"it needs {found[1].strip()} first, which is not applied here")

@@ -54,6 +54,8 @@ class Judged:
     source: Path | None = None
     fits: tuple[PatchFit, ...] = ()
     """How each patch fits the base; those of patches without a sound diff are left out."""
+    origin: str = ""
+    """What the tree was imported from: a commit id for a git source, else a digest."""
 
     @property
     def applies(self) -> bool:

@@ -76,6 +76,11 @@ def _fit(git: Git, env: dict[str, str], folder: Path, diff: str, changes: Sequen
         if loose.returncode == 0:
             fuzz = f"applies when {3 - context} of 3 lines of context are left out"
             return PatchFit(kind="fuzz", exact=exact, details=(fuzz, *_moved(loose.output), *failed))
+    if _lacks_context(changes):
+        bare = git.run(*plain, "--unidiff-zero", path, env=env, check=False)
+        if bare.returncode == 0:
+            why = "its hunks have no lines of context, which git am refuses"
+            return PatchFit(kind="fuzz", exact=exact, details=(why, *_moved(bare.output)))
     tree = git.read("write-tree", env=env)
     merged = git.run(*plain, "--3way", path, env=env, check=False)
     if merged.returncode == 0:
@@ -89,6 +94,12 @@ def _fit(git: Git, env: dict[str, str], folder: Path, diff: str, changes: Sequen
         if git.run(*plain, *rest, path, env=env, check=False).returncode != 0:
             git.run("read-tree", tree, env=env)
     return PatchFit(kind="not", exact=exact, details=failed)
+
+
+def _lacks_context(changes: Sequence[FileChange]) -> bool:
+    """Whether a change of a file that is there was written with ``diff -U0``."""
+    hunks = [hunk for change in changes if change.old and change.new for hunk in change.hunks]
+    return any(not any(line.startswith(" ") for line in hunk.lines) for hunk in hunks)
 
 
 def _is_exact(git: Git, env: dict[str, str], changes: Sequence[FileChange]) -> bool:

@@ -124,6 +124,8 @@ def test_a_clean_series_gives_a_row_a_commit(walk: Callable[..., Built]) -> None
     assert built.findings == ()
     assert built.is_whole
     assert [row.patch for row in walk(bisect="ends").rows] == [0, 4]
+    (unsure,) = walk({"c4": [ERROR]}, bisect="ends").findings
+    assert "-Dbisect=each" in unsure.message
 
 
 def test_a_warning_is_put_down_to_the_first_commit_that_has_it(walk: Callable[..., Built]) -> None:
@@ -210,7 +212,8 @@ def test_tests_are_chosen_by_source_and_name() -> None:
     assert chosen("tests/unit/check-qdict.c") == ["check-qdict"]
     assert chosen("util/async-teardown.c") == ["qtest-x86_64/async-teardown-test"]
     assert chosen("meson.build", "util/main.c", "docs/x.rst") == []
-    assert choose_tests(tests, (), "all") == tests
+    assert choose_tests(tests, (), "all") == choose_tests(tests, (), "unit") == tests
+    assert choose_tests(tests, (), "qtest") == ()
     assert choose_tests(tests, ("tests/unit/check-qdict.c",), "none") == ()
 
 

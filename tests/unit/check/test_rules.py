@@ -336,6 +336,18 @@ def test_three_way_needs_the_blob_and_is_told(put: Callable[..., Placed], judge:
     assert "patch 2/2" in placed.error.cause
 
 
+def test_hunks_without_context_are_refused_by_git_am_and_told(
+    put: Callable[..., Placed], judge: Judge
+) -> None:
+    head = "diff --git a/util/long.c b/util/long.c\n--- a/util/long.c\n+++ b/util/long.c\n"
+    bare = good(diff=f"{head}@@ -40 +40 @@\n-static int line_40;\n+static int forty;\n")
+    placed = put(bare)
+    assert [fit.kind for fit in placed.fits] == ["fuzz"]
+    assert placed.error is not None
+    (found,) = [one for one in judge(bare) if one.rule == "apply-fuzz"]
+    assert "no lines of context" in found.message
+
+
 def test_new_monitor_commands_need_a_manual(judge: Judge) -> None:
     lines = ("    {", '        .name       = "new",', "    },")
     found = judge(append("hmp-commands.hx", COMMANDS, *lines))

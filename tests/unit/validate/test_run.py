@@ -114,6 +114,11 @@ def test_behaviour_runs_once_all_builds(run: Run, monkeypatch: pytest.MonkeyPatc
     assert results.stages[-1].reason == "the series does not build"
 
 
+def test_a_base_commit_is_named_unless_it_is_the_one(run: Run, source: Source) -> None:
+    body = f"Needed.\n\nbase-commit: {'1' * 40}"
+    assert [one.rule for one in run(good(body=body)).findings] == ["input-base"]
+
+
 def test_rules_that_there_are_not_are_the_users_error(run: Run) -> None:
     with pytest.raises(OptionError, match="no rule"):
         run(good(), rules_off=("nonesuch",))
