@@ -126,3 +126,23 @@ def test_terminal_progress_shows_text_as_it_is() -> None:
     with Terminal(console).step("Build [x86_64]") as step:
         step.update(1, 2, "[red]")
     assert "Build [x86_64]" in console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_a_table_is_shown_below_the_bar_while_a_step_is_under_way() -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    stream = io.StringIO()
+    console = Console(file=stream, force_terminal=True, width=80, color_system=None)
+    table = Table("medians so far")
+    with Terminal(console).step("round 1") as step:
+        step.update(1, 2, "x86_64")
+        step.show(table)
+        time.sleep(0.3)  # more than one refresh
+    text = stream.getvalue()
+    assert "medians so far" in text
+    assert "✓ round 1" in text.rpartition("medians so far")[2]
+    for quiet in (Plain(stream := io.StringIO()), Silent()):
+        with quiet.step("round 1") as step:
+            step.show(table)
+    assert "medians" not in stream.getvalue()
