@@ -16,6 +16,8 @@ from harness.fence import NO_FENCE, Fence, open_fence
 from harness.layout import Layout
 from harness.progress import Silent
 
+pytestmark = pytest.mark.slow
+
 Behind = Callable[[str], subprocess.CompletedProcess[str]]
 
 
