@@ -18,6 +18,7 @@ from harness.submit.judges import (
     for_stable,
     goes_to_list,
     has_test,
+    inline_text,
     mailed,
     maintainers,
     no_finding,
@@ -101,7 +102,7 @@ RULES: tuple[tuple[str, str, Judge], ...] = (
         "New files have a maintainer",
         no_finding("file-maintainers", clean="each new file is in MAINTAINERS"),
     ),
-    ("do_not_send_as_an_attachment", "Patches are inline text", lambda _: ("yes", "plain text, 8bit")),
+    ("do_not_send_as_an_attachment", "Patches are inline text", inline_text),
     (
         "use_git_format_patch",
         "It is what git format-patch makes, in a shallow thread",

@@ -38,6 +38,8 @@ class Facts:
     base_commit: str
     base_words: str
     has_cover: bool
+    odd_mails: tuple[str, ...]
+    """What is odd about the mails as they were read back: parts, HTML, flowed text; a line each."""
     round_trip: str
     """What ``git am`` of the result gave."""
     send_email: tuple[Verdict, str]

@@ -108,6 +108,11 @@ def has_test(facts: Facts) -> tuple[Verdict, str]:
     return ("yes", ", ".join(paths[:3])) if paths else ("person", "it changes nothing below tests/")
 
 
+def inline_text(facts: Facts) -> tuple[Verdict, str]:
+    """Whether each mail is one plain text."""
+    return ("no", "; ".join(facts.odd_mails[:3])) if facts.odd_mails else ("yes", "one plain text a mail")
+
+
 def binaries(facts: Facts) -> tuple[Verdict, str]:
     """Whether it has binary files."""
     blobs = [change.path for one in facts.series.patches for change in one.changes if change.binary]

@@ -13,7 +13,7 @@ from harness.authoring.tags import Stale
 from harness.errors import ApplyError, StorageError
 from harness.layout import Layout
 from harness.progress import Reporter
-from harness.series import Series, series_of_folder
+from harness.series import Series, read_mail, series_of_folder
 from harness.submit import handover, render
 from harness.submit.checklist import make_checklist
 from harness.submit.cover import Figures, base_commit, based_on_release, compose, written_part
@@ -100,6 +100,7 @@ def write(work: Work, reporter: Reporter) -> Outgoing:
             base_commit=base_commit(work.series, work.tree),
             base_words=based_on_release(work.tree),
             has_cover=envelope.has_cover,
+            odd_mails=odd_mails(mails),
             round_trip=told,
             send_email=tried.judge(ready=envelope.is_ready),
         )
@@ -187,6 +188,14 @@ def _record(
         stale=work.stale,
         checklist=items,
         figures=work.figures.why,
+    )
+
+
+def odd_mails(mails: dict[str, bytes]) -> tuple[str, ...]:
+    """What a reader of the mails would stumble over, a line each."""
+    read = [read_mail(data, name) for name, data in mails.items()]
+    return tuple(
+        f"{mail.origin}: {fault.detail}" for mail in read for fault in mail.faults if fault.kind != "empty"
     )
 
 

@@ -15,6 +15,7 @@ from harness.report import teardown_file
 from harness.series import load_series
 from harness.submit.cover import Figures, base_commit, based_on_release, compose, find_figures
 from harness.submit.mails import mailbox
+from harness.submit.write import odd_mails
 from harness.teardown import Subject
 from harness.tree import Tree, apply_series
 from harness.tree.git import Git
@@ -88,3 +89,11 @@ def test_the_base_is_named_when_upstream_has_it(tree: Tree, layout: Layout, fold
     assert body.endswith(f"\n\nbase-commit: {'b' * 40}\n")
     assert "Measured with qemu-harness:\n\nfast\n" in body
     assert "too long for a mail" in body
+
+
+def test_a_mail_that_is_no_plain_text_is_told() -> None:
+    head = b"From: A <a@b.org>\nSubject: [PATCH] x\n"
+    body = b"\nWhy.\n---\ndiff --git a/x b/x\nold mode 100644\nnew mode 100755\n"
+    assert odd_mails({"0001-x.patch": head + body}) == ()
+    (told,) = odd_mails({"0001-x.patch": head + b"Content-Type: text/plain; format=flowed\n" + body})
+    assert told.startswith("0001-x.patch: it is format=flowed")

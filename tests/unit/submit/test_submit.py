@@ -98,6 +98,7 @@ def test_what_is_not_signed_is_prepared_and_marked(
     assert not re.search(r"^Signed-off-by", (out / "series.mbox").read_text(), re.MULTILINE)
     assert item(done, "Every patch has the author's Signed-off-by")[0] == "no"
     assert item(done, "Subject and body have the usual form") == ("no", "patch 1: subject-length is wrong")
+    assert item(done, "Patches are inline text") == ("yes", "one plain text a mail")
     assert item(done, "nox -s validate has nothing else to say") == ("no", "patch 1: file-spdx is wrong")
     assert json.loads((out / "outgoing.json").read_text())["ready"] is False
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
