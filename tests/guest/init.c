@@ -56,8 +56,9 @@
 static atomic_ulong touched;
 static atomic_uint filling;
 static atomic_bool busy;
-static pthread_mutex_t taking = PTHREAD_MUTEX_INITIALIZER;
-static unsigned long left; /* bytes that no worker has taken yet; under "taking" */
+static char *memory;        /* all that is to be filled */
+static unsigned long total; /* its bytes */
+static atomic_ulong taken;  /* bytes that workers have taken, or asked for in vain */
 
 /* One write a line, so that the kernel's own messages come between lines. */
 static void say(const char *format, ...)
@@ -161,15 +162,31 @@ static uint64_t fill(uint64_t *from, size_t bytes, uint64_t state)
     return state;
 }
 
-static size_t take(void)
+/* The next chunk for a worker, of *size bytes; NULL when all are taken. */
+static void *take(size_t *size)
 {
-    size_t size;
+    unsigned long from = atomic_fetch_add(&taken, CHUNK);
 
-    pthread_mutex_lock(&taking);
-    size = left < CHUNK ? left : CHUNK;
-    left -= size;
-    pthread_mutex_unlock(&taking);
-    return size;
+    if (from >= total) {
+        return NULL;
+    }
+    *size = total - from < CHUNK ? total - from : CHUNK;
+    return memory + from;
+}
+
+/*
+ * Address space for all, once, before there are workers: mmap() and MADV_HUGEPAGE wait until no thread of the
+ * process has a page fault under way, and faulting a chunk in is one long fault.
+ */
+static void map_memory(void)
+{
+    char *mapped = mmap(NULL, total + CHUNK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    if (mapped == MAP_FAILED) {
+        fail("mmap");
+    }
+    memory = mapped + (CHUNK - (uintptr_t)mapped % CHUNK) % CHUNK; /* else a huge page has no place at the ends */
+    madvise(memory, total, MADV_HUGEPAGE);
 }
 
 /*
@@ -180,16 +197,12 @@ static size_t take(void)
  */
 static void *work(void *argument)
 {
-    uint64_t *own = NULL;
+    uint64_t *own = NULL, *next;
     uint64_t state = 0x9e3779b97f4a7c15UL * ((uintptr_t)argument + 1);
     size_t size;
 
-    while ((size = take()) > 0) {
-        own = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        if (own == MAP_FAILED) {
-            fail("mmap");
-        }
-        madvise(own, size, MADV_HUGEPAGE);
+    while ((next = take(&size))) {
+        own = next;
         madvise(own, size, MADV_POPULATE_WRITE);
         state = fill(own, size, state);
         atomic_fetch_add(&touched, size);
@@ -237,7 +250,7 @@ static void start_workers(void)
 
 static void touch_memory(void)
 {
-    unsigned long total, unused, reserve;
+    unsigned long unused, reserve;
 
     /* The kernel keeps up to 5 % free for huge pages (khugepaged); a guest that allocates no more needs less. */
     set("/proc/sys/vm/min_free_kbytes", "1024");
@@ -249,7 +262,7 @@ static void touch_memory(void)
     unused = meminfo("MemFree");
     reserve = RESERVE + unused / RESERVE_PART;
     total = unused > reserve ? (unused - reserve) / MIB * MIB : 0;
-    left = total;
+    map_memory();
     say("touched 0 of %lu MiB", total / MIB);
     start_workers();
     for (unsigned long said = 0; atomic_load(&filling);) {
