@@ -14,7 +14,7 @@ from harness.properties.outcome import Parts
 
 CHECKS: dict[int, Callable[[Bench, Parts], None]] = {
     1: exits.exit_at_once,
-    2: exits.reclaim_without_delay,
+    2: exits.memory_back,
     3: confinement.daemonized,
     4: confinement.run_as_nobody,
     5: confinement.as_confined_as_qemu,

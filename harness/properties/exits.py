@@ -10,6 +10,7 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from harness.errors import HarnessError
 from harness.guest import why_not
@@ -21,6 +22,8 @@ ROUNDS = 3
 SPARE = 3
 """How many times as many rounds may be taken when the medians miss a limit narrowly."""
 LARGE_MIB = (16384, 8192, 4096)
+SETTLED_S = 10.0
+"""After which a helper is looked at no longer, in seconds."""
 MEMORY_WAIT_S = 10.0
 """How long to wait for memory that another process may be about to give back."""
 
@@ -146,8 +149,15 @@ def _powered_off(bench: Bench, memory_mib: int) -> Ended:
             return running.end(lambda: ours.sendall(b"x"), helper_limit_s=0)
 
 
+def memory_back(bench: Bench, parts: Parts) -> None:
+    """Row 2."""
+    reclaim_without_delay(bench, parts)
+    with parts.part("one CPU allowed: one thread") as figures:
+        figures["threads"] = _threads_on_one_cpu(bench, 1024)
+
+
 def reclaim_without_delay(bench: Bench, parts: Parts) -> None:
-    """Row 2. Against base's exit, or that of the same binary without its option, in one interleaved run."""
+    """Against base's exit, or that of the same binary without its option, in one interleaved run."""
     bench.require_option()
     with parts.part("1 GiB: exit of base + 20 ms") as figures:
         _compare(bench, 1024, 5, SMALL, figures)
@@ -164,6 +174,34 @@ def reclaim_without_delay(bench: Bench, parts: Parts) -> None:
     if size != LARGE_MIB[0]:
         with parts.part(f"{LARGE_MIB[0] // 1024} GiB"):
             raise Cannot(refused)
+
+
+def _threads_on_one_cpu(bench: Bench, memory_mib: int) -> int:
+    """How many threads a helper has that may use one CPU, at the most. Raises Miss when they are several.
+
+    With as many CPUs as there are it may have more, to free memory together.
+    """
+    _require_memory(bench, memory_mib)
+    with bench.start(memory_mib=memory_mib) as running:
+        helper = running.helper()
+        os.sched_setaffinity(helper, {min(os.sched_getaffinity(helper))})
+        running.signal(signal.SIGKILL)
+        most, tasks, deadline = 0, Path(f"/proc/{helper}/task"), time.monotonic() + SETTLED_S
+        while (found := _entries(tasks)) and time.monotonic() < deadline:
+            most = max(most, found)
+    if most != 1:
+        raise Miss(f"the helper had {most} threads" if most else "the helper was gone at once")
+    return most
+
+
+def _entries(folder: Path) -> int:
+    """Entries of a folder below /proc; 0 when its process has ended, or is a zombie."""
+    try:
+        if (folder.parent / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] in "ZX":
+            return 0
+        return len(os.listdir(folder))  # noqa: PTH208 - names only, read at once
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
 
 
 def _why_not(bench: Bench, memory_mib: int) -> str:

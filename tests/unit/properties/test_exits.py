@@ -1,3 +1,9 @@
+import contextlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from harness.properties import exits
@@ -42,6 +48,12 @@ class FakeBench:
 
             def __exit__(self, *_):
                 return None
+
+            def helper(self):
+                return 77
+
+            def signal(self, number):
+                pass
 
             def end_by(self, number, *, helper_limit_s=3.0):
                 whole = next(bench.reclaim if on else bench.reference)
@@ -152,3 +164,40 @@ def test_each_trigger_is_a_part_and_base_is_not_at_once(monkeypatch):
     exits.exit_at_once(bench, parts)
     assert [part.outcome for part in parts.made] == ["pass", "pass", "pass", "fail", "fail", "fail"]
     assert parts.made[-1].reason == "did not boot"
+
+
+def test_threads_of_a_process_are_counted_until_it_has_ended():
+    process = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            "import threading, time; threading.Timer(60, print).start(); print(flush=True)",
+        ],
+        stdout=subprocess.PIPE,
+    )
+    try:
+        process.stdout.readline()
+        tasks = Path(f"/proc/{process.pid}/task")
+        assert exits._entries(tasks) == 2
+    finally:
+        process.kill()
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        assert exits._entries(tasks) == 0  # a zombie
+        process.communicate()
+    assert exits._entries(tasks) == 0
+
+
+@pytest.mark.usefixtures("memory")
+@pytest.mark.parametrize(
+    ("seen", "told"),
+    [([1, 1, 0], ""), ([1, 2, 0], "the helper had 2 threads"), ([0], "the helper was gone at once")],
+)
+def test_a_helper_on_one_cpu_has_one_thread(monkeypatch, seen, told):
+    counts, allowed = iter(seen), {}
+    monkeypatch.setattr(exits, "_entries", lambda _: next(counts))
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {3, 5})
+    monkeypatch.setattr(os, "sched_setaffinity", allowed.__setitem__)
+    bench = FakeBench(endless(0.1), endless(0.1))
+    with pytest.raises(Miss, match=told) if told else contextlib.nullcontext():
+        assert exits._threads_on_one_cpu(bench, 1024) == 1
+    assert allowed == {77: {3}}
