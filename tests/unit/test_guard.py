@@ -27,6 +27,17 @@ def wait():
 """
 
 
+@pytest.fixture(autouse=True)
+def signals_as_at_a_terminal():
+    """What nohup(1) or the shell's & make ignored is ignored by what is started here, and the guard obeys."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGHUP, signal.SIGINT)}
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
 class Run:
     """A guarded program; ``pids`` are those that it reported."""
 
