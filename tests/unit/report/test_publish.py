@@ -20,6 +20,8 @@ from ..teardown.support import make_sample
 from .support import make_results, realistic
 from .test_gates import ROOT
 
+pytestmark = pytest.mark.slow
+
 
 class Reader(html.parser.HTMLParser):
     """Tags in their order; open ones must be closed in theirs."""

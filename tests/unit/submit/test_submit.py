@@ -21,6 +21,8 @@ from harness.submit import Outgoing, outgoing_folder, prepare
 from harness.tree import Tree
 from tests.unit.submit.support import PERSON, declare, finding, validate
 
+pytestmark = pytest.mark.slow
+
 
 def have_send_email() -> bool:
     found = subprocess.run(["git", "--exec-path"], capture_output=True, text=True, check=True).stdout.strip()

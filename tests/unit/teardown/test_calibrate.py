@@ -38,6 +38,7 @@ def equal(sd=0.1, rounds=5, shift=1.0):
     ]
 
 
+@pytest.mark.slow
 def test_simulated_runs_are_as_large_as_the_real_one_and_rarely_alarm():
     runs = simulate(equal(), count=200)
     assert [len(run) for run in runs] == [10] * 20
