@@ -203,6 +203,8 @@ class Bench:
         self.words = task.binary.words
         self._count = 0
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        # The shell's & makes it ignored, for QEMU too, which has no handler of its own.
+        signal.signal(signal.SIGQUIT, signal.SIG_DFL)
         self._spared = {process.pid for process in psutil.Process().children(recursive=True)}
 
     @contextlib.contextmanager

@@ -177,3 +177,12 @@ def test_images_of_guests_that_power_off(tmp_path):
 def test_a_guest_without_its_memory_is_not_ready(make_bench):
     with pytest.raises(GuestError, match="fewer than 9000 MiB"), make_bench().start(memory_mib=9000):
         pass
+
+
+def test_what_the_shell_left_ignored_ends_qemu_all_the_same(make_bench):
+    before = signal.signal(signal.SIGQUIT, signal.SIG_IGN)
+    try:
+        with make_bench().start(memory_mib=1) as running:
+            assert running.end_by(signal.SIGQUIT).status == -signal.SIGQUIT
+    finally:
+        signal.signal(signal.SIGQUIT, before)
