@@ -202,11 +202,7 @@ class Bench:
         self.logs = logs
         self.words = task.binary.words
         self._count = 0
-        libc = ctypes.CDLL(None)
-        libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-        # The shell's & makes it ignored, for QEMU too, which has no handler of its own. Python's own signal()
-        # is for the main thread, and avocado runs tests in another.
-        libc.signal(int(signal.SIGQUIT), None)  # SIG_DFL
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
         self._spared = {process.pid for process in psutil.Process().children(recursive=True)}
 
     @contextlib.contextmanager

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
@@ -183,9 +182,7 @@ def test_a_guest_without_its_memory_is_not_ready(make_bench):
 def test_what_the_shell_left_ignored_ends_qemu_all_the_same(make_bench):
     before = signal.signal(signal.SIGQUIT, signal.SIG_IGN)
     try:
-        with ThreadPoolExecutor(1) as pool:  # as avocado does
-            made = pool.submit(make_bench).result()
-        with made.start(memory_mib=1) as running:
+        with make_bench().start(memory_mib=1) as running:
             assert running.end_by(signal.SIGQUIT).status == -signal.SIGQUIT
     finally:
         signal.signal(signal.SIGQUIT, before)
