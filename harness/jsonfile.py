@@ -1,14 +1,25 @@
-"""JSON files that are whole or not there."""
+"""JSON files that are whole or not there, and what their structs have in common."""
 
 from __future__ import annotations
 
 import contextlib
+import datetime
 import os
 from pathlib import Path
 
 import msgspec
 
 from harness.errors import StorageError
+
+
+def about(text: str) -> msgspec.Meta:
+    """What docs/results.md says of a field: ``Annotated[int, about("guest memory in MiB")]``."""
+    return msgspec.Meta(description=text)
+
+
+def utc_now(timespec: str = "seconds") -> str:
+    """The time in UTC as results have it, ISO 8601, to ``timespec`` (datetime.isoformat)."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec=timespec)
 
 
 def write_json(path: Path, value: object) -> None:

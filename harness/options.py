@@ -8,6 +8,7 @@ that guest fit into this machine) is checked here, before any work.
 from __future__ import annotations
 
 import ast
+import dataclasses
 import difflib
 import hashlib
 import json
@@ -88,6 +89,14 @@ class Options:
     def has(self, name: str) -> bool:
         """Whether option ``name`` was given, and is not the default."""
         return any(word.startswith(f"-D{name}=") for word in self.given)
+
+    def values(self) -> dict[str, Any]:
+        """Every option with its value, as results keep them."""
+        return {
+            field.name: getattr(self, field.name)
+            for field in dataclasses.fields(self)
+            if field.name != "given"
+        }
 
 
 def declared_options(layout: Layout) -> dict[str, Declared]:

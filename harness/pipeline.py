@@ -157,11 +157,13 @@ def build_elsewhere(
     prepared: Prepared, layout: Layout, options: Options, reporter: Reporter
 ) -> tuple[tuple[Host, Build], ...]:
     """The series, if it is among the variants, built for each emulated host among ``options.hosts``."""
-    return tuple(
-        (host, build(checkout_, prepared.pin, mine, layout, reporter, host=host.name))
-        for host in (HOSTS[name] for name in options.hosts)
-        if host.is_cross
-        for mine in [dataclasses.replace(options, targets=(host.target,))]
-        for checkout_ in prepared.checkouts
-        if checkout_.variant == "patched"
-    )
+    found = []
+    for host in (HOSTS[name] for name in options.hosts):
+        if host.is_cross:
+            mine = dataclasses.replace(options, targets=(host.target,))
+            found += [
+                (host, build(checkout_, prepared.pin, mine, layout, reporter, host=host.name))
+                for checkout_ in prepared.checkouts
+                if checkout_.variant == "patched"
+            ]
+    return tuple(found)

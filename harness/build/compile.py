@@ -7,7 +7,6 @@ ninja continues with the steps that are missing, and build.json is renamed into 
 from __future__ import annotations
 
 import contextlib
-import datetime
 import hashlib
 import os
 import shutil
@@ -37,7 +36,7 @@ from harness.build.sysroot import ensure_sysroot
 from harness.build.tools import configure_digest, find_tools, first_line, job_count
 from harness.errors import CompileError, ConfigureError, HarnessError, MissingError, StorageError
 from harness.fence import NO_FENCE, Fence
-from harness.jsonfile import write_json
+from harness.jsonfile import utc_now, write_json
 from harness.layout import Layout
 from harness.lock import hold
 from harness.options import Options, check_choice
@@ -200,7 +199,7 @@ def _still_configured(job: _Job, known: Configured) -> bool:
 
 def _make(job: _Job, known: Configured | None, variant: str, pin: str) -> Build:
     plan, request = job.plan, job.request
-    started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    started = utc_now()
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):
         (plan.folder / FILE_NAME).unlink()  # what it describes is about to be replaced
     if known is None or not _still_configured(job, known):

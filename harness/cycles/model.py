@@ -5,14 +5,14 @@ Rows are those of ``build/results/cycles.json``; docs/results.md is generated fr
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Sequence
+from typing import Annotated, TypeVar
 
 import msgspec
 
+from harness.jsonfile import about
 
-def _about(text: str) -> msgspec.Meta:
-    return msgspec.Meta(description=text)
-
+_T = TypeVar("_T")
 
 LIVES = {
     "start": "before QEMU is ready: a random share of the time that this binary takes to get ready",
@@ -30,62 +30,62 @@ TRIGGERS = (*SIGNALS, "quit")
 class Cycle(msgspec.Struct, frozen=True, kw_only=True):
     """One start and end of QEMU."""
 
-    number: Annotated[int, _about("place in the plan, from 1; --only NUMBER runs it alone")]
+    number: Annotated[int, about("place in the plan, from 1; --only NUMBER runs it alone")]
     life: Annotated[
-        str, _about("start, daemonize, prealloc, paused or running: what QEMU does when it is ended")
+        str, about("start, daemonize, prealloc, paused or running: what QEMU does when it is ended")
     ]
-    trigger: Annotated[str, _about("what ends QEMU: sigterm, sigkill, sigint, sigabrt or quit (QMP)")]
-    scope: Annotated[str, _about("what the signal is sent to: process or group")]
+    trigger: Annotated[str, about("what ends QEMU: sigterm, sigkill, sigint, sigabrt or quit (QMP)")]
+    scope: Annotated[str, about("what the signal is sent to: process or group")]
     helper: Annotated[
-        str, _about("before that, the helper is let be, killed, or stopped (and continued once QEMU is gone)")
+        str, about("before that, the helper is let be, killed, or stopped (and continued once QEMU is gone)")
     ]
-    confinement: Annotated[str, _about("none, sandbox, runas, or both")]
-    victim: Annotated[str, _about("with daemonize: daemon, parent, or both get the signal; else qemu")]
-    backend: Annotated[str, _about("memory backend: ram or memfd")]
-    accel: Annotated[str, _about("kvm or tcg")]
-    memory_mib: Annotated[int, _about("guest memory in MiB, preallocated")]
-    moment: Annotated[float, _about("the random instant, from 0 to 1, within the span that life gives")]
+    confinement: Annotated[str, about("none, sandbox, runas, or both")]
+    victim: Annotated[str, about("with daemonize: daemon, parent, or both get the signal; else qemu")]
+    backend: Annotated[str, about("memory backend: ram or memfd")]
+    accel: Annotated[str, about("kvm or tcg")]
+    memory_mib: Annotated[int, about("guest memory in MiB, preallocated")]
+    moment: Annotated[float, about("the random instant, from 0 to 1, within the span that life gives")]
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
     """One report of a sanitizer."""
 
-    tool: Annotated[str, _about("AddressSanitizer, UndefinedBehaviorSanitizer, or another's name")]
-    summary: Annotated[str, _about("what it found, one line")]
-    ours: Annotated[bool, _about("whether it names a file of the series")]
+    tool: Annotated[str, about("AddressSanitizer, UndefinedBehaviorSanitizer, or another's name")]
+    summary: Annotated[str, about("what it found, one line")]
+    ours: Annotated[bool, about("whether it names a file of the series")]
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
     """What came out of one cycle."""
 
-    variant: Annotated[str, _about("name of the binary: pristine, base, patched, or what --binary calls it")]
-    target: Annotated[str, _about("guest architecture")]
-    cycle: Annotated[Cycle, _about("what was done")]
-    outcome: Annotated[str, _about("pass or fail")]
-    reasons: Annotated[tuple[str, ...], _about("why it failed, a line each")] = ()
+    variant: Annotated[str, about("name of the binary: pristine, base, patched, or what --binary calls it")]
+    target: Annotated[str, about("guest architecture")]
+    cycle: Annotated[Cycle, about("what was done")]
+    outcome: Annotated[str, about("pass or fail")]
+    reasons: Annotated[tuple[str, ...], about("why it failed, a line each")] = ()
     statuses: Annotated[
-        tuple[str, ...], _about("how each process ended: its role and its exit status or signal")
+        tuple[str, ...], about("how each process ended: its role and its exit status or signal")
     ] = ()
     helpers: Annotated[
-        int, _about("processes that shared QEMU's memory at the trigger, where it was ready")
+        int, about("processes that shared QEMU's memory at the trigger, where it was ready")
     ] = 0
-    gone_s: Annotated[float, _about("seconds from the trigger until no process was left")] = 0.0
-    reports: Annotated[tuple[Report, ...], _about("sanitizer reports, ours and others")] = ()
-    kept: Annotated[str, _about("folder with log and sanitizer reports of a failed cycle")] = ""
+    gone_s: Annotated[float, about("seconds from the trigger until no process was left")] = 0.0
+    reports: Annotated[tuple[Report, ...], about("sanitizer reports, ours and others")] = ()
+    kept: Annotated[str, about("folder with log and sanitizer reports of a failed cycle")] = ""
 
 
 class Memory(msgspec.Struct, frozen=True, kw_only=True):
     """Memory before the first and after the last cycle of a binary."""
 
-    variant: Annotated[str, _about("name of the binary")]
+    variant: Annotated[str, about("name of the binary")]
     source: Annotated[
-        str, _about("cgroup (anonymous and shared memory of all that the cycles started) or MemAvailable")
+        str, about("cgroup (anonymous and shared memory of all that the cycles started) or MemAvailable")
     ]
-    before_mib: Annotated[float, _about("used (cgroup) or available (MemAvailable) before, MiB")]
-    after_mib: Annotated[float, _about("the same afterwards")]
-    peak_mib: Annotated[float, _about("the most that the cgroup held meanwhile, MiB; 0 for MemAvailable")]
-    lost_mib: Annotated[float, _about("what did not come back, MiB")]
-    tolerance_mib: Annotated[float, _about("how much may be lost before that is a failure, MiB")]
+    before_mib: Annotated[float, about("used (cgroup) or available (MemAvailable) before, MiB")]
+    after_mib: Annotated[float, about("the same afterwards")]
+    peak_mib: Annotated[float, about("the most that the cgroup held meanwhile, MiB; 0 for MemAvailable")]
+    lost_mib: Annotated[float, about("what did not come back, MiB")]
+    tolerance_mib: Annotated[float, about("how much may be lost before that is a failure, MiB")]
 
     @property
     def leaked(self) -> bool:
@@ -120,6 +120,11 @@ class Seen(msgspec.Struct, kw_only=True):
     gone_s: float = 0.0
     last_line: str = ""
     reports: list[Report] = []
+
+
+def dealt(cycle: Cycle, targets: Sequence[_T]) -> _T:
+    """The one of ``targets`` that ``cycle`` is run with: cycles are dealt to them in turn."""
+    return targets[(cycle.number - 1) % len(targets)]
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from harness.cycles.memory import Meter, own_group
-from harness.cycles.model import Cycle, CyclesRun, Job, Memory, Row
+from harness.cycles.model import Cycle, CyclesRun, Job, Memory, Row, dealt
 from harness.errors import CyclesError
 from harness.guest import Firmware
 from harness.jsonfile import write_json
@@ -40,8 +40,7 @@ def run_cycles(
     """Run ``cycles`` with the binaries of each variant in turn; each cycle with one of its targets.
 
     Guests of the targets in ``only_tcg`` run under TCG, whatever the plan says. ``on_row`` is called as each
-    row comes in. Raises CyclesError when a driver fails, and what
-    harness.process.run raises.
+    row comes in. Raises CyclesError when a driver fails, and what harness.process.run raises.
     """
     rows: list[Row] = []
     memory: list[Memory] = []
@@ -68,9 +67,9 @@ def run_cycles(
 
 
 def _runnable(cycle: Cycle, subjects: Sequence[Subject], only_tcg: Collection[str]) -> Cycle:
-    """``cycle`` with an accelerator that its target has: cycles are dealt to the targets in turn."""
-    target = subjects[(cycle.number - 1) % len(subjects)].target
-    return msgspec.structs.replace(cycle, accel="tcg") if target in only_tcg else cycle
+    """``cycle`` with an accelerator that its target has."""
+    without_kvm = dealt(cycle, subjects).target in only_tcg
+    return msgspec.structs.replace(cycle, accel="tcg") if without_kvm else cycle
 
 
 def _run_job(

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from harness.cycles.model import Report
+from harness.teardown.state import text_of
 
 OUR_FILES = ("async-teardown", "async_teardown", "raw-syscall", "raw_syscall", "os-posix.c")
 """What a report that concerns the series has in one of its lines: files and functions of the series."""
@@ -64,15 +65,8 @@ def _is_ours(tool: str, lines: list[str]) -> bool:
 
 def collect(folder: Path, log: Path) -> tuple[Report, ...]:
     """Reports in the files below ``folder``, and in QEMU's ``log``: there, if it could not write those."""
-    return tuple(report for path in (*_files(folder), log) for report in parse_reports(_text(path)))
+    return tuple(report for path in (*_files(folder), log) for report in parse_reports(text_of(path)))
 
 
 def _files(folder: Path) -> Iterable[Path]:
     return sorted(folder.iterdir())
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""

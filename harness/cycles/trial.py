@@ -11,7 +11,7 @@ from pathlib import Path
 
 from harness.cycles.family import POLL_S, Family
 from harness.cycles.judge import READY, describe_status, judge, sent_signal
-from harness.cycles.model import Cycle, Job, Row, Seen
+from harness.cycles.model import Cycle, Job, Row, Seen, dealt
 from harness.cycles.qemu import Started, started
 from harness.cycles.sanitizer import collect
 from harness.guest.memory import resident_mib
@@ -34,7 +34,7 @@ def run_cycle(job: Job, cycle: Cycle, ready_s: dict[str, float]) -> Row:
     folder = Path(job.folder) / f"{cycle.number:06}"
     shutil.rmtree(folder, ignore_errors=True)
     seen = Seen()
-    target = job.binaries[(cycle.number - 1) % len(job.binaries)][0]
+    target = dealt(cycle, job.binaries)[0]
     with started(job, cycle, folder) as qemu:
         roles = ("parent", "daemon") if cycle.life == "daemonize" else ("qemu", "helper")
         family = Family(qemu.process.pid, *roles)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from elftools.elf.elffile import ELFFile
 from harness.process import run
 from harness.properties import status
 from harness.properties.bench import Bench
-from harness.properties.outcome import Cannot, Miss, Parts
+from harness.properties.outcome import Cannot, Miss, Parts, tool
 
 ENTRIES = ("helper_main", "async_teardown_fn")
 """Functions in which a helper starts: the series', and upstream's."""
@@ -61,7 +60,7 @@ class Code:
         if self.machine not in _JUMP:
             raise Cannot(f"the machine code of {self.machine} is not known here")
         # nm reads sixty thousand symbols in no time.
-        listing = run([_tool("nm"), "--defined-only", "--print-size", path], timeout_s=120).output
+        listing = run([tool("nm", "binutils"), "--defined-only", "--print-size", path], timeout_s=120).output
         self.functions = read_symbols(listing)
         if not self.functions:
             raise Cannot("the binary has no symbols")
@@ -82,7 +81,7 @@ class Code:
         """Mnemonic and operands of each instruction, as objdump(1) writes them."""
         ended = run(
             [
-                *(_tool("objdump"), "--disassemble", "--no-show-raw-insn", "--section=.text"),
+                *(tool("objdump", "binutils"), "--disassemble", "--no-show-raw-insn", "--section=.text"),
                 f"--start-address={function.address:#x}",
                 f"--stop-address={function.address + function.size:#x}",
                 self.path,
@@ -90,13 +89,6 @@ class Code:
             timeout_s=120,
         )
         return read_listing(ended.output)
-
-
-def _tool(name: str) -> str:
-    found = shutil.which(name)
-    if found is None:
-        raise Cannot(f"{name} (package binutils) is not installed")
-    return found
 
 
 def read_symbols(text: str) -> dict[int, Function]:

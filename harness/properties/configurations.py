@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 import shlex
-import shutil
 import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ import msgspec
 from harness.process import run
 from harness.properties.bench import Bench, Ended, asynchronous
 from harness.properties.descriptors import check_descriptors
-from harness.properties.outcome import Cannot, Miss, Parts
+from harness.properties.outcome import Cannot, Miss, Parts, tool
 
 SOURCES = ("util/async-teardown.c", "os-posix.c", "softmmu/vl.c")
 """The sources with the feature, in the series and upstream."""
@@ -123,7 +122,7 @@ class Rebuild:
         """The emulator with the sources of the feature compiled anew. Raises Miss, Cannot."""
         objects = {self.command(source).output: self.compile(source) for source in SOURCES}
         listing = run(
-            [_tool("ninja"), "-C", self.build, "-t", "compdb", "-x", "cpp_LINKER_RSP", "c_LINKER_RSP"],
+            [tool("ninja"), "-C", self.build, "-t", "compdb", "-x", "cpp_LINKER_RSP", "c_LINKER_RSP"],
             timeout_s=60,
         ).output
         # ninja tells first which folder it enters.
@@ -147,10 +146,10 @@ class Rebuild:
             if not archive.is_file():
                 continue
             # meson makes thin archives, whose members are paths (ar(1)).
-            members = run([_tool("ar"), "t", name], cwd=self.build, timeout_s=60).output.splitlines()
+            members = run([tool("ar"), "t", name], cwd=self.build, timeout_s=60).output.splitlines()
             target = self.work / name
             words = [str(objects.get(member, member)) for member in members]
-            self._run([_tool("ar"), "csrD", str(target), *words], self.build, f"{name} cannot be made")
+            self._run([tool("ar"), "csrD", str(target), *words], self.build, f"{name} cannot be made")
             replaced[name] = target
         return replaced
 
@@ -192,13 +191,6 @@ def link_words(words: Sequence[str], replaced: dict[str, Path], target: Path) ->
     kept = [str(replaced.get(word, word)) for word in words]
     kept[kept.index("-o") + 1] = str(target)
     return kept
-
-
-def _tool(name: str) -> str:
-    found = shutil.which(name)
-    if found is None:
-        raise Cannot(f"{name} is not installed")
-    return found
 
 
 def _behaves(bench: Bench, path: Path) -> dict[str, float]:

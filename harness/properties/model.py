@@ -12,11 +12,7 @@ from typing import Annotated
 import msgspec
 
 from harness.errors import OptionError
-
-
-def _about(text: str) -> msgspec.Meta:
-    return msgspec.Meta(description=text)
-
+from harness.jsonfile import about
 
 ROWS = {
     1: "exit at once",
@@ -46,21 +42,21 @@ OUTCOMES = ("pass", "fail", "cancel")
 class CheckedBinary(msgspec.Struct, frozen=True, kw_only=True):
     """A QEMU binary under the name of its variant."""
 
-    variant: Annotated[str, _about("pristine, base, patched, or the name given with --binary")]
-    target: Annotated[str, _about("guest architecture, such as x86_64-softmmu")]
-    path: Annotated[str, _about("the binary")]
+    variant: Annotated[str, about("pristine, base, patched, or the name given with --binary")]
+    target: Annotated[str, about("guest architecture, such as x86_64-softmmu")]
+    path: Annotated[str, about("the binary")]
     words: Annotated[
-        tuple[str, ...], _about("words that switch asynchronous teardown on; none: it has no such option")
+        tuple[str, ...], about("words that switch asynchronous teardown on; none: it has no such option")
     ] = ()
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True):
     """One check of a row."""
 
-    name: Annotated[str, _about("what was tried")]
-    outcome: Annotated[str, _about("pass, fail, or cancel: could not be tried here")]
-    reason: Annotated[str, _about("one line: why it failed or could not be tried")] = ""
-    figures: Annotated[dict[str, float], _about("what was measured; the name ends with the unit")] = {}
+    name: Annotated[str, about("what was tried")]
+    outcome: Annotated[str, about("pass, fail, or cancel: could not be tried here")]
+    reason: Annotated[str, about("one line: why it failed or could not be tried")] = ""
+    figures: Annotated[dict[str, float], about("what was measured; the name ends with the unit")] = {}
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,18 +83,18 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
 class PropertyRow(msgspec.Struct, frozen=True, kw_only=True):
     """One property, checked on one binary."""
 
-    row: Annotated[int, _about("number of the property, from 1 to 15")]
-    title: Annotated[str, _about("the property in a few words")]
-    variant: Annotated[str, _about("name of the binary")]
-    target: Annotated[str, _about("guest architecture")]
-    outcome: Annotated[str, _about("pass, fail or cancel")]
-    reason: Annotated[str, _about("one line: why failed or cancelled; after pass, what was not tried")] = ""
+    row: Annotated[int, about("number of the property, from 1 to 15")]
+    title: Annotated[str, about("the property in a few words")]
+    variant: Annotated[str, about("name of the binary")]
+    target: Annotated[str, about("guest architecture")]
+    outcome: Annotated[str, about("pass, fail or cancel")]
+    reason: Annotated[str, about("one line: why failed or cancelled; after pass, what was not tried")] = ""
     expected: Annotated[
-        str, _about("the outcome that is known for this variant; empty where nothing is known")
+        str, about("the outcome that is known for this variant; empty where nothing is known")
     ] = ""
-    seconds: Annotated[float, _about("how long the check took")] = 0.0
+    seconds: Annotated[float, about("how long the check took")] = 0.0
     parts: Annotated[
-        tuple[Part, ...], _about("the checks that make the row, in the order they were made")
+        tuple[Part, ...], about("the checks that make the row, in the order they were made")
     ] = ()
 
     @property

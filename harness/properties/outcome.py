@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import shutil
 from collections.abc import Iterator
 
 import psutil
@@ -18,6 +19,14 @@ class Miss(Exception):  # noqa: N818 - a finding, not an error
 
 class Cannot(Exception):  # noqa: N818 - a finding, not an error
     """The property cannot be tried here. The text is the reason, one line."""
+
+
+def tool(name: str, package: str = "") -> str:
+    """The path of a program that a check is made with. Raises Cannot."""
+    found = shutil.which(name)
+    if found is None:
+        raise Cannot(f"{name}{f' (package {package})' if package else ''} is not installed")
+    return found
 
 
 @contextlib.contextmanager

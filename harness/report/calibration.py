@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -13,7 +12,7 @@ from rich.text import Text
 
 from harness.build.programs import build_programs
 from harness.errors import CalibrationError
-from harness.jsonfile import write_json
+from harness.jsonfile import about, utc_now, write_json
 from harness.layout import Layout
 from harness.options import Options, choose_seed
 from harness.progress import Reporter
@@ -37,33 +36,29 @@ MOST = 0.05
 """The share of comparisons of equal binaries that may be called different."""
 
 
-def _about(text: str) -> msgspec.Meta:
-    return msgspec.Meta(description=text)
-
-
 class CalibrationResults(msgspec.Struct, frozen=True, kw_only=True):
     """What the statistics say where the truth is known."""
 
-    schema: Annotated[int, _about("version of this format")] = 1
-    command: Annotated[str, _about("the command that makes this run again")]
-    started: Annotated[str, _about("ISO 8601, UTC")]
-    finished: Annotated[str, _about("ISO 8601, UTC")]
-    host: Annotated[HostFacts, _about("the machine")]
-    simulated_comparisons: Annotated[int, _about("simulated comparisons of a binary with itself")]
+    schema: Annotated[int, about("version of this format")] = 1
+    command: Annotated[str, about("the command that makes this run again")]
+    started: Annotated[str, about("ISO 8601, UTC")]
+    finished: Annotated[str, about("ISO 8601, UTC")]
+    host: Annotated[HostFacts, about("the machine")]
+    simulated_comparisons: Annotated[int, about("simulated comparisons of a binary with itself")]
     simulated_false_alarm_rate: Annotated[
-        float, _about("share of them that were called better or worse, corrected as in a real run")
+        float, about("share of them that were called better or worse, corrected as in a real run")
     ]
     simulated_uncorrected_rate: Annotated[
-        float, _about("share of them that would have been, if each were the only comparison of its run")
+        float, about("share of them that would have been, if each were the only comparison of its run")
     ]
-    real_comparisons: Annotated[int, _about("real comparisons of a binary with itself, under two names")]
-    real_false_alarms: Annotated[int, _about("those that were called better or worse")]
-    real_uncorrected_alarms: Annotated[int, _about("those that would have been, each by itself")]
-    injected_delay_s: Annotated[float, _about("seconds by which a wrapper held up the end of QEMU")]
-    injected_delay_found: Annotated[bool, _about("whether that was called worse")]
-    found_delay_s: Annotated[float | None, _about("difference of the medians, seconds")]
-    comparisons: Annotated[tuple[Comparison, ...], _about("the real comparisons, that with the delay last")]
-    rows: Annotated[tuple[Sample, ...], _about("every sample that they rest on")]
+    real_comparisons: Annotated[int, about("real comparisons of a binary with itself, under two names")]
+    real_false_alarms: Annotated[int, about("those that were called better or worse")]
+    real_uncorrected_alarms: Annotated[int, about("those that would have been, each by itself")]
+    injected_delay_s: Annotated[float, about("seconds by which a wrapper held up the end of QEMU")]
+    injected_delay_found: Annotated[bool, about("whether that was called worse")]
+    found_delay_s: Annotated[float | None, about("difference of the medians, seconds")]
+    comparisons: Annotated[tuple[Comparison, ...], about("the real comparisons, that with the delay last")]
+    rows: Annotated[tuple[Sample, ...], about("every sample that they rest on")]
 
 
 def calibration_file(layout: Layout) -> Path:
@@ -78,7 +73,7 @@ def record_calibration(
 
     Raises what run_teardown and build_programs raise.
     """
-    started, seed = _now(), choose_seed(options.seed)
+    started, seed = utc_now(), choose_seed(options.seed)
     delay = build_programs(layout, reporter, ["delay"])["delay"]
     accels = probe_accels(layout, options, subjects, reporter)
     measured = run_calibration(layout, options, subjects, accels, reporter, seed=seed, delay=delay)
@@ -92,7 +87,7 @@ def record_calibration(
     results = CalibrationResults(
         command=with_words(command, f"-Dseed={seed}"),
         started=started,
-        finished=_now(),
+        finished=utc_now(),
         host=host_facts(),
         simulated_comparisons=len(simulated),
         simulated_false_alarm_rate=false_alarms(simulated) / len(simulated),
@@ -146,7 +141,3 @@ def check_calibration(layout: Layout, results: CalibrationResults) -> None:
             details=tuple(faults[1:]),
             log=calibration_file(layout),
         )
-
-
-def _now() -> str:
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

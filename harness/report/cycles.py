@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import datetime
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Annotated, Any
@@ -18,7 +16,7 @@ from harness.cycles import Cycle, CyclesRun, Memory, Row, run_cycles
 from harness.cycles.model import LIVES
 from harness.errors import CyclesError
 from harness.guest import Firmware
-from harness.jsonfile import write_json
+from harness.jsonfile import about, utc_now, write_json
 from harness.layout import Layout
 from harness.options import Options
 from harness.progress import Reporter
@@ -32,46 +30,42 @@ SHOWN = 10
 SEVERAL = 2
 
 
-def _about(text: str) -> msgspec.Meta:
-    return msgspec.Meta(description=text)
-
-
 class Count(msgspec.Struct, frozen=True, kw_only=True):
     """Cycles of one binary and one kind of life."""
 
-    variant: Annotated[str, _about("name of the binary")]
-    life: Annotated[str, _about("kind of life")]
-    cycles: Annotated[int, _about("cycles that were run")]
-    failed: Annotated[int, _about("those that failed")]
+    variant: Annotated[str, about("name of the binary")]
+    life: Annotated[str, about("kind of life")]
+    cycles: Annotated[int, about("cycles that were run")]
+    failed: Annotated[int, about("those that failed")]
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
     """A failed cycle, and how to run it alone."""
 
-    variant: Annotated[str, _about("name of the binary")]
-    number: Annotated[int, _about("the cycle's number")]
-    reasons: Annotated[tuple[str, ...], _about("why, a line each")]
+    variant: Annotated[str, about("name of the binary")]
+    number: Annotated[int, about("the cycle's number")]
+    reasons: Annotated[tuple[str, ...], about("why, a line each")]
     command: Annotated[
-        str, _about("runs this one cycle again, at the same instant as far as the machine lets it")
+        str, about("runs this one cycle again, at the same instant as far as the machine lets it")
     ]
 
 
 class CyclesResults(msgspec.Struct, frozen=True, kw_only=True):
     """A run of start/stop cycles, whole."""
 
-    schema: Annotated[int, _about("version of this format")] = SCHEMA
-    command: Annotated[str, _about("the command that makes this run again, seed included")]
-    started: Annotated[str, _about("ISO 8601, UTC")]
-    finished: Annotated[str, _about("ISO 8601, UTC")]
-    complete: Annotated[bool, _about("false when the run was stopped before its end")]
-    seed: Annotated[int, _about("what the plan was drawn from")]
-    host: Annotated[HostFacts, _about("the machine")]
-    options: Annotated[dict[str, Any], _about("every option with the value that was used")]
-    binaries: Annotated[tuple[Subject, ...], _about("what was started")]
-    counts: Annotated[tuple[Count, ...], _about("cycles by binary and kind of life")]
-    failures: Annotated[tuple[Failure, ...], _about("what failed")]
-    memory: Annotated[tuple[Memory, ...], _about("memory before and after, by binary")]
-    rows: Annotated[tuple[Row, ...], _about("every cycle")]
+    schema: Annotated[int, about("version of this format")] = SCHEMA
+    command: Annotated[str, about("the command that makes this run again, seed included")]
+    started: Annotated[str, about("ISO 8601, UTC")]
+    finished: Annotated[str, about("ISO 8601, UTC")]
+    complete: Annotated[bool, about("false when the run was stopped before its end")]
+    seed: Annotated[int, about("what the plan was drawn from")]
+    host: Annotated[HostFacts, about("the machine")]
+    options: Annotated[dict[str, Any], about("every option with the value that was used")]
+    binaries: Annotated[tuple[Subject, ...], about("what was started")]
+    counts: Annotated[tuple[Count, ...], about("cycles by binary and kind of life")]
+    failures: Annotated[tuple[Failure, ...], about("what failed")]
+    memory: Annotated[tuple[Memory, ...], about("memory before and after, by binary")]
+    rows: Annotated[tuple[Row, ...], about("every cycle")]
 
 
 def record_cycles(  # noqa: PLR0917 - the stages' products
@@ -87,22 +81,18 @@ def record_cycles(  # noqa: PLR0917 - the stages' products
     only_tcg: Collection[str] = (),
 ) -> CyclesResults:
     """Run ``cycles`` and write cycles.json, also when the run is stopped. Raises what run_cycles raises."""
-    started, rows = _now(), list[Row]()
+    started, rows = utc_now(), list[Row]()
     again = with_words(command, f"-Dseed={seed}")
 
     def results(run: CyclesRun) -> CyclesResults:
         return CyclesResults(
             command=again,
             started=started,
-            finished=_now(),
+            finished=utc_now(),
             complete=run.complete,
             seed=seed,
             host=host_facts(),
-            options={
-                field.name: getattr(options, field.name)
-                for field in dataclasses.fields(options)
-                if field.name != "given"
-            },
+            options=options.values(),
             binaries=tuple(subjects),
             counts=tuple(_counts(run.rows)),
             failures=tuple(
@@ -207,7 +197,3 @@ def _counts(rows: Sequence[Row]) -> Iterable[Count]:
             if mine:
                 failed = sum(row.outcome == "fail" for row in mine)
                 yield Count(variant=variant, life=life, cycles=len(mine), failed=failed)
-
-
-def _now() -> str:
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

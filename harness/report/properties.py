@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import datetime
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.errors import PropertyError
-from harness.jsonfile import write_json
+from harness.jsonfile import about, utc_now, write_json
 from harness.layout import Layout
 from harness.options import Options
 from harness.progress import Reporter
@@ -27,23 +25,19 @@ SCHEMA = 1
 _STYLES = {"pass": "green", "fail": "red", "cancel": "yellow"}
 
 
-def _about(text: str) -> msgspec.Meta:
-    return msgspec.Meta(description=text)
-
-
 class PropertiesResults(msgspec.Struct, frozen=True, kw_only=True):
     """The properties of some binaries, whole."""
 
-    schema: Annotated[int, _about("version of this format")] = SCHEMA
-    command: Annotated[str, _about("the command that makes this run again")]
-    started: Annotated[str, _about("ISO 8601, UTC")]
-    finished: Annotated[str, _about("ISO 8601, UTC; when the last row was written")]
-    complete: Annotated[bool, _about("false when the run was stopped before its end")]
-    host: Annotated[HostFacts, _about("the machine")]
-    options: Annotated[dict[str, Any], _about("every option with the value that was used")]
-    binaries: Annotated[tuple[CheckedBinary, ...], _about("what was checked")]
+    schema: Annotated[int, about("version of this format")] = SCHEMA
+    command: Annotated[str, about("the command that makes this run again")]
+    started: Annotated[str, about("ISO 8601, UTC")]
+    finished: Annotated[str, about("ISO 8601, UTC; when the last row was written")]
+    complete: Annotated[bool, about("false when the run was stopped before its end")]
+    host: Annotated[HostFacts, about("the machine")]
+    options: Annotated[dict[str, Any], about("every option with the value that was used")]
+    binaries: Annotated[tuple[CheckedBinary, ...], about("what was checked")]
     rows: Annotated[
-        tuple[PropertyRow, ...], _about("a row for each property and binary, in the order of the run")
+        tuple[PropertyRow, ...], about("a row for each property and binary, in the order of the run")
     ]
 
 
@@ -66,21 +60,17 @@ def record_properties(
 
     Raises what run_properties raises.
     """
-    started, host = _now(), host_facts()
+    started, host = utc_now(), host_facts()
     done: list[PropertyRow] = []
 
     def keep(made: Sequence[PropertyRow], *, complete: bool) -> PropertiesResults:
         results = PropertiesResults(
             command=command,
             started=started,
-            finished=_now(),
+            finished=utc_now(),
             complete=complete,
             host=host,
-            options={
-                field.name: getattr(options, field.name)
-                for field in dataclasses.fields(options)
-                if field.name != "given"
-            },
+            options=options.values(),
             binaries=tuple(binaries),
             rows=tuple(made),
         )
@@ -160,7 +150,3 @@ def _note(row: PropertyRow) -> Text:
 
 def _who(row: PropertyRow) -> str:
     return f"{row.variant} {row.target.removesuffix('-softmmu')}"
-
-
-def _now() -> str:
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

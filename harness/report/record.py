@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +12,7 @@ import msgspec
 
 from harness.build.programs import build_programs
 from harness.errors import HarnessError, TeardownError
-from harness.jsonfile import write_json
+from harness.jsonfile import utc_now, write_json
 from harness.layout import Layout
 from harness.options import Options, choose_seed
 from harness.progress import Reporter, Step
@@ -62,7 +61,7 @@ def record_teardown(
     QEMU that emulates it. Raises what run_teardown and run_emulated raise; the rows that came before are on
     disk by then.
     """
-    started, host, seed = _now(), host_facts(), choose_seed(options.seed)
+    started, host, seed = utc_now(), host_facts(), choose_seed(options.seed)
     options = dataclasses.replace(options, seed=seed)
     native = [subject for subject in subjects if subject.host == "native"]
     runs_here = bool(native) or not carriers
@@ -82,14 +81,10 @@ def record_teardown(
         return TeardownResults(
             command=with_words(command, f"-Dseed={seed}"),
             started=started,
-            finished=_now(),
+            finished=utc_now(),
             complete=complete,
             host=host,
-            options={
-                field.name: getattr(options, field.name)
-                for field in dataclasses.fields(options)
-                if field.name != "given"
-            },
+            options=options.values(),
             binaries=tuple(subjects),
             accels=tuple(
                 AccelFacts(target=accel.target, name=accel.name, reason=accel.reason, payload=accel.payload)
@@ -211,7 +206,3 @@ def _where(layout: Layout, failed: Sequence[Sample]) -> str:
         str(layout.build / "avocado" / "jobs") if row.host == "native" else str(layout.logs) for row in failed
     }
     return " and ".join(sorted(places))
-
-
-def _now() -> str:
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

@@ -8,7 +8,6 @@ over the console. Whatever goes wrong, each cell gives a sample.
 from __future__ import annotations
 
 import contextlib
-import datetime
 import functools
 import select
 import socket
@@ -24,6 +23,7 @@ from harness.guest.memory import why_not
 from harness.guest.model import TB_MIB
 from harness.guest.shortage import end_in_shortage
 from harness.guest.spawn import Child, spawn
+from harness.jsonfile import utc_now
 from harness.teardown.image import Image, make_image
 from harness.teardown.model import Cell, EmulatedHost, Property, Sample, sample_of
 from harness.teardown.records import Console, Record
@@ -161,7 +161,7 @@ class _Session:
         lost = "its report was lost on the console" if self.done else reason
         for cell in self.image.cells:
             if cell.index not in self.samples:
-                self._keep(sample_of(cell, outcome=outcome, reason=lost, started=_now()))
+                self._keep(sample_of(cell, outcome=outcome, reason=lost, started=utc_now("milliseconds")))
         for name in self.image.properties:
             if name not in self.properties:
                 self._tell(name, outcome, lost)
@@ -182,7 +182,7 @@ def sample_from(cell: Cell, record: Record) -> Sample:
     seen = {
         name: getattr(record, name) for name in ("start_s", "populated_mib", "load1", "mem_available_mib")
     }
-    seen["started"] = _now()
+    seen["started"] = utc_now("milliseconds")
     if record.error or record.exit_s is None:
         reason = record.error or "the report has no figures"
         return sample_of(cell, outcome="failed", reason=reason, **seen)
@@ -264,7 +264,3 @@ def _follow(
             dying = True  # more lines follow, then QEMU ends: panic=-1, -no-reboot
             deadline = time.monotonic() + DYING_S
     return ""
-
-
-def _now() -> str:
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")

@@ -10,22 +10,20 @@ from typing import Annotated
 
 import msgspec
 
-
-def _about(text: str) -> msgspec.Meta:
-    return msgspec.Meta(description=text)
+from harness.jsonfile import about
 
 
 class Subject(msgspec.Struct, frozen=True, kw_only=True):
     """A QEMU binary that is timed, under the name of its variant."""
 
-    variant: Annotated[str, _about("pristine, base, patched, or any other name")]
-    host: Annotated[str, _about("where the binary runs: native, or a machine such as s390x")]
-    target: Annotated[str, _about("guest architecture, such as x86_64-softmmu")]
-    path: Annotated[str, _about("the binary")]
-    sha256: Annotated[str, _about("digest of the binary")]
-    version: Annotated[str, _about("first line of --version; empty when it cannot run here")]
+    variant: Annotated[str, about("pristine, base, patched, or any other name")]
+    host: Annotated[str, about("where the binary runs: native, or a machine such as s390x")]
+    target: Annotated[str, about("guest architecture, such as x86_64-softmmu")]
+    path: Annotated[str, about("the binary")]
+    sha256: Annotated[str, about("digest of the binary")]
+    version: Annotated[str, about("first line of --version; empty when it cannot run here")]
     options: Annotated[
-        tuple[str, ...], _about("words that switch asynchronous teardown on; none for base")
+        tuple[str, ...], about("words that switch asynchronous teardown on; none for base")
     ] = ()
 
 
@@ -76,110 +74,110 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
 
     kind: Annotated[
         str,
-        _about(
+        about(
             "teardown; restart: a second guest was started as soon as QEMU had ended, which disturbs the"
             " other latencies of this row; floor: a process with QEMU's number of threads that holds one"
             " page; overhead: one with a single thread"
         ),
     ] = "teardown"
-    variant: Annotated[str, _about("state of the tree: pristine, base, patched; or a name that was given")]
-    target: Annotated[str, _about("guest architecture")]
-    host: Annotated[str, _about("where the binary ran")]
-    memory_mib: Annotated[int, _about("guest memory in MiB")]
+    variant: Annotated[str, about("state of the tree: pristine, base, patched; or a name that was given")]
+    target: Annotated[str, about("guest architecture")]
+    host: Annotated[str, about("where the binary ran")]
+    memory_mib: Annotated[int, about("guest memory in MiB")]
     backend: Annotated[
         str,
-        _about(
+        about(
             "ram (private, anonymous), memfd (shared), file (on tmpfs, shared) or hugetlb (reserved huge"
             " pages, shared)"
         ),
     ]
     pages: Annotated[
         str,
-        _about(
+        about(
             "4k (transparent huge pages off in QEMU), thp (as the machine is set) or hugetlb (with that"
             " backend)"
         ),
     ]
-    accel: Annotated[str, _about("accelerator that really was used: kvm or tcg")]
+    accel: Annotated[str, about("accelerator that really was used: kvm or tcg")]
     payload: Annotated[
         str,
-        _about(
+        about(
             "paused: populated memory, vCPUs never ran; linux: memory that the guest filled, vCPUs running;"
             " linux-busy: the same, and no vCPU ever sleeps"
         ),
     ]
-    trigger: Annotated[str, _about("what ended QEMU: sigterm, sigkill, sigabrt, quit or poweroff")]
-    round: Annotated[int, _about("round of the run, from 1; the warm-up round is not among the rows")]
-    index: Annotated[int, _about("place in the order of the run, from 1")]
-    outcome: Annotated[str, _about("ok, cancelled (was not tried) or failed; only ok counts in comparisons")]
-    reason: Annotated[str, _about("one line: why cancelled or failed")] = ""
+    trigger: Annotated[str, about("what ended QEMU: sigterm, sigkill, sigabrt, quit or poweroff")]
+    round: Annotated[int, about("round of the run, from 1; the warm-up round is not among the rows")]
+    index: Annotated[int, about("place in the order of the run, from 1")]
+    outcome: Annotated[str, about("ok, cancelled (was not tried) or failed; only ok counts in comparisons")]
+    reason: Annotated[str, about("one line: why cancelled or failed")] = ""
     exit_s: Annotated[
         float | None,
-        _about(
+        about(
             "exit latency in seconds: trigger (for poweroff: QEMU's event SHUTDOWN) until the parent's wait"
             " for QEMU returned"
         ),
     ] = None
     shutdown_s: Annotated[
         float | None,
-        _about("seconds from the request to power off until QEMU's event SHUTDOWN: the guest's own time"),
+        about("seconds from the request to power off until QEMU's event SHUTDOWN: the guest's own time"),
     ] = None
     reclaim_s: Annotated[
         float | None,
-        _about("reclaim latency in seconds: trigger until the last process with QEMU's memory was gone"),
+        about("reclaim latency in seconds: trigger until the last process with QEMU's memory was gone"),
     ] = None
     restart_s: Annotated[
         float | None,
-        _about("restart latency in seconds: trigger until a second guest of the same size was ready"),
+        about("restart latency in seconds: trigger until a second guest of the same size was ready"),
     ] = None
-    start_s: Annotated[float | None, _about("seconds from exec until the guest was ready")] = None
+    start_s: Annotated[float | None, about("seconds from exec until the guest was ready")] = None
     populated_mib: Annotated[
         int | None,
-        _about("resident memory when the guest was ready, in MiB; with linux of the guest alone"),
+        about("resident memory when the guest was ready, in MiB; with linux of the guest alone"),
     ] = None
-    helpers: Annotated[int | None, _about("other processes that shared QEMU's memory at the trigger")] = None
+    helpers: Annotated[int | None, about("other processes that shared QEMU's memory at the trigger")] = None
     exit_status: Annotated[
-        int | None, _about("exit status of QEMU; the negative number of the signal that killed it")
+        int | None, about("exit status of QEMU; the negative number of the signal that killed it")
     ] = None
-    threads: Annotated[int | None, _about("threads of QEMU at the trigger")] = None
+    threads: Annotated[int | None, about("threads of QEMU at the trigger")] = None
     qemu_cpu_s: Annotated[
-        float | None, _about("CPU seconds that QEMU spent between the trigger and its end")
+        float | None, about("CPU seconds that QEMU spent between the trigger and its end")
     ] = None
     helper_cpu_s: Annotated[
         float | None,
-        _about("CPU seconds that its helpers spent after the trigger; null when the kernel did not tell us"),
+        about("CPU seconds that its helpers spent after the trigger; null when the kernel did not tell us"),
     ] = None
     held_at_exit_mib: Annotated[
-        float | None, _about("MiB not yet returned when the parent's wait for QEMU came back")
+        float | None, about("MiB not yet returned when the parent's wait for QEMU came back")
     ] = None
     returned_mib: Annotated[
         float | None,
-        _about("MiB that had come back when the last process with QEMU's memory was gone: checks reclaim_s"),
+        about("MiB that had come back when the last process with QEMU's memory was gone: checks reclaim_s"),
     ] = None
     returned_by: Annotated[
         str,
-        _about(
+        about(
             "what says so: memory.current (cgroup v2), memory.usage_in_bytes (v1), MemAvailable or"
             " HugePages_Free (/proc/meminfo)"
         ),
     ] = ""
-    load1: Annotated[float | None, _about("load average of the last minute before the start")] = None
-    mem_available_mib: Annotated[int | None, _about("MiB available before the start")] = None
+    load1: Annotated[float | None, about("load average of the last minute before the start")] = None
+    mem_available_mib: Annotated[int | None, about("MiB available before the start")] = None
     foreign_cpus: Annotated[
         float | None,
-        _about("CPUs that were busy with something else, on average from before the start to the end"),
+        about("CPUs that were busy with something else, on average from before the start to the end"),
     ] = None
     loaded: Annotated[
         bool,
-        _about("whether that was more than 0.25: taken under foreign load; such rows count all the same"),
+        about("whether that was more than 0.25: taken under foreign load; such rows count all the same"),
     ] = False
-    thp: Annotated[str, _about("transparent huge pages: always, madvise or never")] = ""
-    kernel: Annotated[str, _about("release of the kernel that the guest ran on")] = ""
-    cpu: Annotated[str, _about("model name of the processor that it ran on")] = ""
+    thp: Annotated[str, about("transparent huge pages: always, madvise or never")] = ""
+    kernel: Annotated[str, about("release of the kernel that the guest ran on")] = ""
+    cpu: Annotated[str, about("model name of the processor that it ran on")] = ""
     mitigations: Annotated[
-        str, _about("what that kernel does about faults of the processor, by name of the fault")
+        str, about("what that kernel does about faults of the processor, by name of the fault")
     ] = ""
-    started: Annotated[str, _about("when the sample was begun, ISO 8601, UTC")] = ""
+    started: Annotated[str, about("when the sample was begun, ISO 8601, UTC")] = ""
 
     @property
     def counts(self) -> bool:
@@ -190,58 +188,58 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     """A variant against another, the reference, all else equal, for one of the latencies."""
 
-    variant: Annotated[str, _about("the variant that is compared")]
-    reference: Annotated[str, _about("what it is compared with")]
-    target: Annotated[str, _about("guest architecture")]
-    host: Annotated[str, _about("where the binaries ran")]
-    memory_mib: Annotated[int, _about("guest memory in MiB")]
-    backend: Annotated[str, _about("memory backend")]
-    pages: Annotated[str, _about("page size of guest memory")]
-    accel: Annotated[str, _about("accelerator")]
-    payload: Annotated[str, _about("what the guest did")]
-    trigger: Annotated[str, _about("what ended QEMU")]
-    latency: Annotated[str, _about("exit, reclaim or restart")]
-    samples_reference: Annotated[int, _about("good samples of the reference")]
-    samples: Annotated[int, _about("good samples of the variant")]
-    loaded: Annotated[int, _about("samples of both that were taken under foreign load")]
-    reference_s: Annotated[float | None, _about("median of the reference, seconds")]
-    reference_mad_s: Annotated[float | None, _about("its median absolute deviation, seconds")]
-    variant_s: Annotated[float | None, _about("median of the variant, seconds")]
-    variant_mad_s: Annotated[float | None, _about("its median absolute deviation, seconds")]
-    ratio: Annotated[float | None, _about("variant_s / reference_s")]
-    ratio_low: Annotated[float | None, _about("lower end of the 95 % bootstrap interval of the ratio")]
-    ratio_high: Annotated[float | None, _about("upper end of that interval")]
+    variant: Annotated[str, about("the variant that is compared")]
+    reference: Annotated[str, about("what it is compared with")]
+    target: Annotated[str, about("guest architecture")]
+    host: Annotated[str, about("where the binaries ran")]
+    memory_mib: Annotated[int, about("guest memory in MiB")]
+    backend: Annotated[str, about("memory backend")]
+    pages: Annotated[str, about("page size of guest memory")]
+    accel: Annotated[str, about("accelerator")]
+    payload: Annotated[str, about("what the guest did")]
+    trigger: Annotated[str, about("what ended QEMU")]
+    latency: Annotated[str, about("exit, reclaim or restart")]
+    samples_reference: Annotated[int, about("good samples of the reference")]
+    samples: Annotated[int, about("good samples of the variant")]
+    loaded: Annotated[int, about("samples of both that were taken under foreign load")]
+    reference_s: Annotated[float | None, about("median of the reference, seconds")]
+    reference_mad_s: Annotated[float | None, about("its median absolute deviation, seconds")]
+    variant_s: Annotated[float | None, about("median of the variant, seconds")]
+    variant_mad_s: Annotated[float | None, about("its median absolute deviation, seconds")]
+    ratio: Annotated[float | None, about("variant_s / reference_s")]
+    ratio_low: Annotated[float | None, about("lower end of the 95 % bootstrap interval of the ratio")]
+    ratio_high: Annotated[float | None, about("upper end of that interval")]
     p: Annotated[
         float | None,
-        _about("how likely a difference as large is by chance: Welch's t test of the logarithms"),
+        about("how likely a difference as large is by chance: Welch's t test of the logarithms"),
     ]
-    p_holm: Annotated[float | None, _about("the same, corrected for all comparisons of the run (Holm)")]
-    verdict: Annotated[str, _about("better, same, worse, or not enough data")]
+    p_holm: Annotated[float | None, about("the same, corrected for all comparisons of the run (Holm)")]
+    verdict: Annotated[str, about("better, same, worse, or not enough data")]
 
 
 class Slope(msgspec.Struct, frozen=True, kw_only=True):
     """How one latency of one variant grows with the guest's memory, all else equal."""
 
-    variant: Annotated[str, _about("the variant")]
-    target: Annotated[str, _about("guest architecture")]
-    host: Annotated[str, _about("where the binary ran")]
-    backend: Annotated[str, _about("memory backend")]
-    pages: Annotated[str, _about("page size of guest memory")]
-    accel: Annotated[str, _about("accelerator")]
-    payload: Annotated[str, _about("what the guest did")]
-    trigger: Annotated[str, _about("what ended QEMU")]
-    latency: Annotated[str, _about("exit, reclaim or restart")]
-    sizes_mib: Annotated[tuple[int, ...], _about("guest memory sizes that it was fitted to, MiB")]
-    samples: Annotated[int, _about("good samples that it was fitted to")]
-    ms_per_gib: Annotated[float, _about("milliseconds for each GiB")]
-    low: Annotated[float, _about("lower end of its 95 % bootstrap interval")]
-    high: Annotated[float, _about("upper end of that interval")]
-    intercept_ms: Annotated[float, _about("milliseconds at no memory at all, by the same fit")]
+    variant: Annotated[str, about("the variant")]
+    target: Annotated[str, about("guest architecture")]
+    host: Annotated[str, about("where the binary ran")]
+    backend: Annotated[str, about("memory backend")]
+    pages: Annotated[str, about("page size of guest memory")]
+    accel: Annotated[str, about("accelerator")]
+    payload: Annotated[str, about("what the guest did")]
+    trigger: Annotated[str, about("what ended QEMU")]
+    latency: Annotated[str, about("exit, reclaim or restart")]
+    sizes_mib: Annotated[tuple[int, ...], about("guest memory sizes that it was fitted to, MiB")]
+    samples: Annotated[int, about("good samples that it was fitted to")]
+    ms_per_gib: Annotated[float, about("milliseconds for each GiB")]
+    low: Annotated[float, about("lower end of its 95 % bootstrap interval")]
+    high: Annotated[float, about("upper end of that interval")]
+    intercept_ms: Annotated[float, about("milliseconds at no memory at all, by the same fit")]
     tib_s: Annotated[
-        float, _about("seconds at 1 TiB if it went on like this: an extrapolation, measured by nobody")
+        float, about("seconds at 1 TiB if it went on like this: an extrapolation, measured by nobody")
     ]
-    tib_low_s: Annotated[float, _about("lower end of its 95 % bootstrap interval")]
-    tib_high_s: Annotated[float, _about("upper end of that interval")]
+    tib_low_s: Annotated[float, about("lower end of its 95 % bootstrap interval")]
+    tib_high_s: Annotated[float, about("upper end of that interval")]
 
 
 class Property(msgspec.Struct, frozen=True, kw_only=True):
@@ -249,28 +247,26 @@ class Property(msgspec.Struct, frozen=True, kw_only=True):
 
     name: Annotated[
         str,
-        _about(
+        about(
             "clone, signals, stack, seccomp, threads, runas, chroot or daemonize (docs/build.md says what)"
         ),
     ]
-    outcome: Annotated[str, _about("ok, failed, or cancelled (was not tried)")]
-    reason: Annotated[str, _about("one line: why failed or cancelled")] = ""
-    detail: Annotated[str, _about("one line: figures that were seen, if any")] = ""
+    outcome: Annotated[str, about("ok, failed, or cancelled (was not tried)")]
+    reason: Annotated[str, about("one line: why failed or cancelled")] = ""
+    detail: Annotated[str, about("one line: figures that were seen, if any")] = ""
 
 
 class EmulatedHost(msgspec.Struct, frozen=True, kw_only=True):
     """A machine that was emulated here to run what was cross-built for it. Its samples are among the rows."""
 
-    host: Annotated[str, _about("its architecture, as in the rows' host")]
-    kernel: Annotated[str, _about("its kernel's release")]
-    cpus: Annotated[int, _about("its CPUs")]
-    memory_mib: Annotated[int, _about("its memory in MiB")]
-    accel: Annotated[str, _about("what emulated it: tcg")]
-    boot_s: Annotated[float | None, _about("seconds until its init ran; null when it never did")]
-    seconds: Annotated[float | None, _about("seconds until it had ended")]
-    properties: Annotated[
-        tuple[Property, ...], _about("properties of the patched QEMU that were tried on it")
-    ]
+    host: Annotated[str, about("its architecture, as in the rows' host")]
+    kernel: Annotated[str, about("its kernel's release")]
+    cpus: Annotated[int, about("its CPUs")]
+    memory_mib: Annotated[int, about("its memory in MiB")]
+    accel: Annotated[str, about("what emulated it: tcg")]
+    boot_s: Annotated[float | None, about("seconds until its init ran; null when it never did")]
+    seconds: Annotated[float | None, about("seconds until it had ended")]
+    properties: Annotated[tuple[Property, ...], about("properties of the patched QEMU that were tried on it")]
 
 
 MATRIX_FIELDS = ("target", "host", "memory_mib", "backend", "pages", "accel", "payload", "trigger")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import datetime
 import os
 import signal
 import time
@@ -15,6 +14,7 @@ from harness.guest import Guest, available_mib, needed_mib, start, swapped_out_m
 from harness.guest.group import make_group
 from harness.guest.hugepages import reserved
 from harness.guest.spawn import spawn
+from harness.jsonfile import utc_now
 from harness.teardown.cpu import LOADED_CPUS, Load
 from harness.teardown.model import Cell, Sample, sample_of
 from harness.teardown.returned import PREFIX, choose_meter
@@ -40,7 +40,7 @@ def take_sample(cell: Cell, *, log: Path) -> Sample:
     become outcome ``failed``; anything else is raised.
     """
     seen: dict[str, object] = {
-        "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds"),
+        "started": utc_now("milliseconds"),
         **host_state(),
     }
     reason = _why_not(cell)

@@ -6,13 +6,10 @@ What stops a run and is not the series' doing ends as InfrastructureError; what 
 from __future__ import annotations
 
 import contextlib
-import dataclasses
-import datetime
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -45,7 +42,7 @@ from harness.errors import (
     SeriesTestError,
 )
 from harness.fence import NO_FENCE, Fence
-from harness.jsonfile import write_json
+from harness.jsonfile import utc_now, write_json
 from harness.layout import Layout
 from harness.options import Options
 from harness.progress import Reporter
@@ -123,11 +120,11 @@ class _Run:
         return ValidateResults(
             command=self.command,
             started=self.started,
-            finished=_now(),
+            finished=utc_now(),
             complete=complete,
             verdict=verdict,
             machine=_machine(),
-            options=_options(self.options),
+            options=self.options.values(),
             pin=self.pin.name,
             base=self.base,
             base_commit=judged.base if judged else "",
@@ -170,7 +167,7 @@ def record_validate(
         fence=fence,
         behaviour=behaviour,
         active=choose_rules(options.rules_off),
-        started=_now(),
+        started=utc_now(),
         base=base_of(found, options.base),
     )
     try:
@@ -332,18 +329,6 @@ def _worst(results: ValidateResults) -> tuple[str, ...]:
     )
 
 
-def _options(options: Options) -> dict[str, Any]:
-    return {
-        entry.name: getattr(options, entry.name)
-        for entry in dataclasses.fields(options)
-        if entry.name != "given"
-    }
-
-
 def _machine() -> str:
     host = host_facts()
     return f"{host.distribution}, Linux {host.kernel}, {host.cpus} CPUs, {host.memory_mib // 1024} GiB"
-
-
-def _now() -> str:
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

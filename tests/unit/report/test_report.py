@@ -29,31 +29,17 @@ from harness.report.host import host_facts
 from harness.report.live import live_table, round_line
 from harness.teardown import EmulatedHost, Property, Subject, TeardownRun
 from harness.teardown.emulated import EmulatedRun
-from harness.teardown.slopes import fit_slopes
-from harness.teardown.statistics import compare
 
 from ..teardown.support import make_sample
 from ..teardown.test_scenario import options
+from .support import make_results
 
 ROOT = Path(__file__).resolve().parents[3]
 
 
 def results(samples, **fields) -> TeardownResults:
-    return TeardownResults(
-        **{
-            "command": "nox -s teardown -- -Dmemory=1G",
-            "started": "a",
-            "finished": "b",
-            "complete": True,
-            "host": host_facts(),
-            "options": {"memory_mib": (1024,)},
-            "binaries": (),
-            "accels": (AccelFacts(target="x86_64-softmmu", name="tcg", reason="asked for"),),
-            "rows": tuple(samples),
-            "comparisons": compare(samples),
-            "slopes": fit_slopes(samples),
-            **fields,
-        }
+    return make_results(
+        samples, **{"command": "nox -s teardown -- -Dmemory=1G", "started": "a", "finished": "b", **fields}
     )
 
 
