@@ -3,7 +3,7 @@
 A ``Fence`` puts something in front of a command line. Behind bubblewrap (bwrap(1)) a program has no network,
 sees of the user's files the sources (read-only), its build folder and a compiler cache of its own, and what
 it started ends with it. Control groups bound processes and memory, where they can be made; prlimit(1) bounds
-files.
+each file, and harness.diskwatch the sum of them.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from harness import diskwatch
 from harness.errors import HarnessError, MissingError
 from harness.layout import Layout
 from harness.process import run
@@ -30,6 +31,8 @@ PROCESSES = 2048
 MEMORY_BYTES = 12 * GIB
 FILE_BYTES = 2 * GIB
 """The largest file that may be written: a binary with its debug information has 100 MiB."""
+DISK_BYTES = 32 * GIB
+"""The most that the build folder and the compiler cache may hold; two targets of QEMU 7.2 take 0.3 GiB."""
 TEMPORARY_BYTES = 2 * GIB
 SEED_BYTES = 2 * GIB
 """A shared compiler cache that is no larger is copied; a series begins with an empty one otherwise."""
@@ -116,7 +119,8 @@ class Bubblewrap:
             words += ["--unsetenv", variable]
         words += ["--chdir", str(folder), "--"]
         limits = ("prlimit", f"--fsize={FILE_BYTES}", "--core=0", f"--nproc={PROCESSES}", "--")
-        return (*_enter(self.groups), *words, *limits, *argv)
+        watch = (sys.executable, "-I", diskwatch.__file__, str(DISK_BYTES), str(folder), str(cache), "--")
+        return (*watch, *_enter(self.groups), *words, *limits, *argv)
 
 
 def _enter(groups: Sequence[Path]) -> tuple[str, ...]:

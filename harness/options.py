@@ -81,6 +81,7 @@ class Options:
     rules_off: tuple[str, ...] = ()
     fail_on: str = "warning"
     bisect: str = "each"
+    patches: tuple[str, ...] = ()
     qemu_tests: str = "touched"
     isolation: str = "auto"
     given: tuple[str, ...]

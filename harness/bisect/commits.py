@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 
 from harness.bisect.diagnostics import Diagnostic, read_diagnostics
+from harness.bisect.manual import Manual, compare_manuals, find_sphinx, make_manual, touches_manual
 from harness.bisect.qtests import build_tests, choose_tests, list_tests, run_tests
 from harness.build import Build, build
 from harness.build.tools import job_count
@@ -72,6 +73,8 @@ class _Walk:
     tests: list[TestRow] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     seen: set[tuple[str, str]] = field(default_factory=set)
+    manual: Manual | None = None
+    """That of the base."""
     broken: dict[str, int] = field(default_factory=dict)
     """Tests that fail, with the patch that they were put down to."""
 
@@ -106,13 +109,13 @@ def run_bisect(  # noqa: PLR0917 - the stages' products
         with reporter.step(
             f"building and testing each commit{'' if host == 'native' else f' for {host}'}"
         ) as step:
-            commits = _commits(judged, options.bisect)
+            commits = _commits(judged, options)
             for at, (number, commit) in enumerate(commits):
                 step.update(at, len(commits), f"patch {number}" if number else "base")
                 _one(walk, number, commit)
     rows = tuple(row for walk in walks for row in walk.rows)
     found = [finding for walk in walks for finding in walk.findings]
-    if options.bisect == "ends":
+    if options.bisect == "ends" and not options.patches:
         unsure = " (or from one before it on: -Dbisect=each tells)"
         found = [msgspec.structs.replace(one, message=one.message + unsure) for one in found]
     return Built(
@@ -139,9 +142,15 @@ def cost_of(rows: Sequence[CommitBuild]) -> Bisect | None:
     )
 
 
-def _commits(judged: Judged, mode: str) -> list[tuple[int, str]]:
+def _commits(judged: Judged, options: Options) -> list[tuple[int, str]]:
+    """The commits to build: of single patches also those before them, which tell what is new with them."""
     made = [(patch.number, patch.commit) for patch in judged.patches if patch.commit]
-    return [(0, judged.base), *(made if mode == "each" else made[-1:])]
+    if options.patches:
+        asked = {int(number) for number in options.patches}
+        made = [one for one in made if one[0] in asked or one[0] + 1 in asked]
+    elif options.bisect == "ends":
+        made = made[-1:]
+    return [(0, judged.base), *made]
 
 
 def _one(walk: _Walk, number: int, commit: str) -> None:
@@ -187,6 +196,30 @@ def _one(walk: _Walk, number: int, commit: str) -> None:
     )
     if walk.host == "native":
         _test(walk, number, done)
+        _manual(walk, number, done)
+
+
+def _manual(walk: _Walk, number: int, done: Build) -> None:
+    """Make the manual of the base and of the last commit, if the series touches it and Sphinx is there."""
+    patches = walk.judged.patches
+    last = next((patch.number for patch in reversed(patches) if patch.commit), 0)
+    if number not in (0, last) or not touches_manual(patches):
+        return
+    program = find_sphinx()
+    if not program:
+        if not number:
+            walk.reporter.warn("Sphinx is not installed: the manual, which the series changes, is not made")
+        return
+    log = walk.log(number, "manual")
+    log.unlink(missing_ok=True)
+    with walk.reporter.step("manual of " + (f"patch {number}" if number else "the base")):
+        made = make_manual(program, done, walk.fence, log)
+    if not number:
+        walk.manual = made
+        if made.returncode != 0:
+            walk.reporter.warn(f"the base's manual cannot be made, so the series' is not judged: {log}")
+    elif walk.manual is not None:
+        walk.findings += compare_manuals(walk.judged, walk.manual, made)
 
 
 def _failed(walk: _Walk, number: int, commit: str, error: HarnessError, seconds: float) -> None:

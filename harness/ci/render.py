@@ -20,13 +20,17 @@ HOSTS = ("native", "s390x")
 FORGES = {"gitlab": ".gitlab-ci.yml", "github": ".github/workflows/validate.yml"}
 PREPARE = (
     "apt-get update -qq",
-    "apt-get install -qq -y --no-install-recommends python3 python3-venv ca-certificates git perl bubblewrap",
+    "apt-get install -qq -y --no-install-recommends python3 python3-venv ca-certificates git perl bubblewrap "
+    "python3-sphinx python3-sphinx-rtd-theme",
     "python3 -m venv /opt/nox",
     "/opt/nox/bin/pip install --quiet nox",
 )
 INSTALL = "/opt/nox/bin/nox -s doctor"
-VALIDATE = ".nox/harness/bin/python -m harness validate"
+HARNESS = ".nox/harness/bin/python -m harness"
+VALIDATE = f"{HARNESS} validate"
 """Not by nox, which ends with 1 whatever the exit code was: the forge has to tell them apart."""
+SERIES = "async-teardown"
+CHILD = "commits.yml"
 CACHE = ".cache/qemu-harness"
 RESULTS = "build/results"
 _CELL = "${{ matrix.pin }}-${{ matrix.target }}-${{ matrix.host }}"
@@ -50,6 +54,18 @@ class Job:
         return f"{VALIDATE} -Dpin={self.pin} -Dtargets={self.target} -Dhosts={self.host}"
 
 
+@dataclass(frozen=True, kw_only=True)
+class Commit:
+    """A patch of a series, for a job of its own."""
+
+    number: int
+    title: str
+
+    def name(self, total: int) -> str:
+        """The job's name, by which forges sort too; GitLab takes 255 characters."""
+        return f"{self.number:0{len(str(total))}} of {total}: {self.title}"[:255]
+
+
 def jobs_of(
     pins: Iterable[Pin], targets: Sequence[str] = TARGETS, hosts: Sequence[str] = HOSTS
 ) -> tuple[Job, ...]:
@@ -64,17 +80,62 @@ def jobs_of(
     )
 
 
-def gitlab(jobs: Sequence[Job]) -> dict[str, Any]:
-    """The pipeline: rules first and alone, since they take seconds; then a job for each cell."""
-    pipeline: dict[str, Any] = {
-        "stages": ["read", "build"],
-        "variables": {"SERIES": "async-teardown", "QEMU_HARNESS_CACHE": f"$CI_PROJECT_DIR/{CACHE}"},
+def gitlab(jobs: Sequence[Job], series: str = SERIES) -> dict[str, Any]:
+    """The pipeline: rules first and alone, since they take seconds; then base and tip for each cell, and
+    beside them a child pipeline with a job for each commit, which `commits` writes as its artifact.
+
+    Source: GitLab, "Downstream pipelines", "Dynamic child pipelines".
+    """
+    pipeline = _gitlab_base(["read", "build"], series)
+    pipeline["read"] = {
+        "extends": ".validate",
+        "stage": "read",
+        "script": [f'{VALIDATE} -Dseries="$SERIES" -Dbisect=none'],
+    }
+    pipeline["commits"] = {
+        "image": IMAGE,
+        "stage": "read",
+        "before_script": [*PREPARE, INSTALL],
+        "script": [f'{HARNESS} ci gitlab --commits -Dseries="$SERIES" > {CHILD}'],
+        "artifacts": {"paths": [CHILD], "expire_in": "4 weeks"},
+    }
+    for job in jobs:
+        pipeline[job.name] = {
+            "extends": ".validate",
+            "stage": "build",
+            "needs": [],
+            "script": [f'{job.command} -Dbisect=ends -Dseries="$SERIES"'],
+        }
+    pipeline["each commit"] = {
+        "stage": "build",
+        "needs": ["commits"],
+        "trigger": {"include": [{"artifact": CHILD, "job": "commits"}], "strategy": "depend"},
+    }
+    return pipeline
+
+
+def gitlab_commits(commits: Sequence[Commit], series: str) -> dict[str, Any]:
+    """The child pipeline: each commit of ``series`` in a job, beside the one before it, on the usual pin."""
+    pipeline = _gitlab_base(["commits"], series)
+    for commit in commits:
+        pipeline[commit.name(len(commits))] = {
+            "extends": ".validate",
+            "stage": "commits",
+            "script": [f'{VALIDATE} -Dpatches={commit.number} -Dseries="$SERIES"'],
+        }
+    return pipeline
+
+
+def _gitlab_base(stages: Sequence[str], series: str) -> dict[str, Any]:
+    return {
+        "stages": [*stages],
+        "variables": {"SERIES": series, "QEMU_HARNESS_CACHE": f"$CI_PROJECT_DIR/{CACHE}"},
         ".validate": {
             "image": IMAGE,
             "before_script": [*PREPARE, INSTALL],
             "timeout": f"{HOURS}h",
             "interruptible": True,
-            "cache": {"key": "$CI_JOB_NAME", "paths": [CACHE]},
+            "cache": {"key": "$CI_JOB_NAME_SLUG", "paths": [CACHE]},
             "artifacts": {
                 "when": "always",
                 "expire_in": "4 weeks",
@@ -87,20 +148,7 @@ def gitlab(jobs: Sequence[Job]) -> dict[str, Any]:
             # Network and disk: what is not the series' fault may be tried again.
             "retry": {"max": 1, "when": ["runner_system_failure"], "exit_codes": [4, 22]},
         },
-        "read": {
-            "extends": ".validate",
-            "stage": "read",
-            "script": [f'{VALIDATE} -Dseries="$SERIES" -Dbisect=none'],
-        },
     }
-    for job in jobs:
-        pipeline[job.name] = {
-            "extends": ".validate",
-            "stage": "build",
-            "needs": [],
-            "script": [f'{job.command} -Dseries="$SERIES"'],
-        }
-    return pipeline
 
 
 def github(jobs: Sequence[Job]) -> dict[str, Any]:
@@ -115,7 +163,7 @@ def github(jobs: Sequence[Job]) -> dict[str, Any]:
                     "series": {
                         "description": "folder below patches/, or a path",
                         "required": False,
-                        "default": "async-teardown",
+                        "default": SERIES,
                         "type": "string",
                     }
                 }
@@ -136,7 +184,7 @@ def github(jobs: Sequence[Job]) -> dict[str, Any]:
                 },
                 "env": {
                     "QEMU_HARNESS_CACHE": "${{ github.workspace }}/" + CACHE,
-                    "SERIES": "${{ inputs.series || 'async-teardown' }}",
+                    "SERIES": "${{ inputs.series || '" + SERIES + "' }}",
                 },
                 "steps": [
                     {"run": "\n".join(PREPARE)},
@@ -176,8 +224,20 @@ def github(jobs: Sequence[Job]) -> dict[str, Any]:
 
 
 def render(forge: str, jobs: Sequence[Job]) -> str:
-    """The YAML of ``forge``. Every value is one that both YAML 1.1 and 1.2 read alike."""
+    """The YAML of ``forge``."""
     made = {"gitlab": gitlab, "github": github}[forge](jobs)
-    head = f"# Made by `qemu-harness ci {forge}` from the pins; a test compares. Change harness/ci instead.\n"
+    return _yaml(
+        f"# Made by `qemu-harness ci {forge}` from the pins; a test compares. Change harness/ci instead.",
+        made,
+    )
+
+
+def render_commits(commits: Sequence[Commit], series: str) -> str:
+    """The YAML of the child pipeline."""
+    return _yaml("# Made by `qemu-harness ci gitlab --commits`.", gitlab_commits(commits, series))
+
+
+def _yaml(head: str, made: dict[str, Any]) -> str:
+    """Every value is one that both YAML 1.1 and 1.2 read alike."""
     plain = json.loads(json.dumps(made))  # no anchors for lists that are used twice
-    return head + str(yaml.safe_dump(plain, sort_keys=False, width=110, allow_unicode=True))
+    return f"{head}\n{yaml.safe_dump(plain, sort_keys=False, width=110, allow_unicode=True)}"

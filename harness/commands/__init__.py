@@ -76,7 +76,13 @@ ARGUMENTS: dict[str, tuple[Argument, ...]] = {
         ),
         BINARIES,
     ),
-    "ci": ((("forge",), {"choices": ("gitlab", "github"), "help": "whose form"}),),
+    "ci": (
+        (("forge",), {"choices": ("gitlab", "github"), "help": "whose form"}),
+        (
+            ("--commits",),
+            {"action": "store_true", "help": "GitLab's child pipeline: a job for each commit of -Dseries="},
+        ),
+    ),
     "check": ((("--list",), {"action": "store_true", "help": "list every rule (what it does anyway)"}),),
     "series": SERIES,
     "submit": SUBMIT,

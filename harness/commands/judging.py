@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 from harness.commands.request import Output, Request, say
+from harness.errors import OptionError
 from harness.lock import hold
 from harness.options import check_choice
 
@@ -37,9 +38,20 @@ def check(request: Request) -> int:
 
 def ci(request: Request) -> int:
     """Print the CI configuration that runs validate for each pin, target and host: qemu-harness ci gitlab."""
-    from harness.ci import jobs_of, render
+    from harness.ci import Commit, jobs_of, render, render_commits
+    from harness.series import read_input
     from harness.source.pin import load_pins
 
+    if request.arguments.commits:
+        if request.arguments.forge != "gitlab":
+            raise OptionError("only GitLab has child pipelines", "run: qemu-harness ci gitlab --commits")
+        series = request.options().series
+        found = read_input(request.layout, series)
+        commits = [
+            Commit(number=at, title=one.subject.title) for at, one in enumerate(found.patches, start=1)
+        ]
+        say(render_commits(commits, series).rstrip("\n"))
+        return 0
     jobs = jobs_of(load_pins(request.layout).values())
     say(render(request.arguments.forge, jobs).rstrip("\n"))
     return 0

@@ -68,6 +68,8 @@ def read_validated(layout: Layout, name: str, sha256: str, pin: str) -> Validate
         raise SubmitError(f"{path.name} is about another pin: {results.pin}", f"run: {again}")
     if not results.complete:
         raise SubmitError("the validation was stopped before its end", f"run: {again}")
+    if results.options.get("patches"):
+        raise SubmitError("the validation was of single patches", f"run: {again}")
     errors = [one for one in results.findings if one.severity == "error"]
     grave = [one for one in errors if one.rule not in SIGNING]
     if grave or results.verdict not in ("clean", "findings"):

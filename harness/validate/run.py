@@ -44,7 +44,7 @@ from harness.errors import (
 from harness.fence import NO_FENCE, Fence
 from harness.jsonfile import utc_now, write_json
 from harness.layout import Layout
-from harness.options import Options
+from harness.options import Options, check_choice
 from harness.progress import Reporter
 from harness.report.host import host_facts
 from harness.report.store import read_results
@@ -113,7 +113,13 @@ class _Run:
         self.stages.append(StageRow(name=name, outcome="not run", reason=reason))
 
     def add(self, findings: Sequence[Finding]) -> None:
-        self.findings += [finding for finding in findings if finding.rule in self.active]
+        """Keep what active rules found, of single patches if only those were asked for."""
+        only = {int(number) for number in self.options.patches}
+        self.findings += [
+            finding
+            for finding in findings
+            if finding.rule in self.active and (not only or finding.patch in only)
+        ]
 
     def results(self, verdict: Verdict, *, complete: bool) -> ValidateResults:
         judged = self.placed.judged if self.placed else None
@@ -157,6 +163,9 @@ def record_validate(
 
     Raises InfrastructureError when something else than the series stops it, OptionError for a bad option.
     """
+    check_choice(
+        "patches", options.patches, (str(at) for at in range(1, len(found.patches) + 1)), where=found.name
+    )
     run = _Run(
         layout=layout,
         options=options,
@@ -218,6 +227,8 @@ def _judge(run: _Run) -> None:
         run.skip("behaviour", "the series does not build")
     elif run.behaviour is None:
         run.skip("behaviour", "series.toml names no suites")
+    elif options.patches:
+        run.skip("behaviour", "-Dpatches= asks for single patches")
     else:
         with run.stage("behaviour"):
             run.add(run.behaviour())
@@ -275,7 +286,10 @@ def verdict_of(results: ValidateResults, fail_on: str) -> Verdict:
         return "infrastructure"
     if _does_not_apply(results.fits, results.pin, results.series) or rules & set(UNSOUND):
         return "apply"
-    if any(row.outcome == "failed" for row in results.builds if row.patch):
+    only = {int(number) for number in results.options.get("patches", ())}
+    if any(
+        row.outcome == "failed" for row in results.builds if row.patch in only or (row.patch and not only)
+    ):
         return "build"
     if rules & {"test-fails", "behaviour-fails"}:
         return "tests"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from harness import diskwatch
 from harness import fence as module
 from harness.errors import MissingError
 from harness.fence import NO_FENCE, Fence, open_fence
@@ -140,6 +142,41 @@ def test_files_are_bounded(layout: Layout, place: Path, monkeypatch: pytest.Monk
             check=False,
         )
     assert (place / "big").stat().st_size <= 1024 * 1024
+
+
+def test_the_sum_of_files_is_bounded(layout: Layout, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "DISK_BYTES", 20 * 1024 * 1024)
+    with open_fence(layout, "auto", Silent()) as found:
+        if found is NO_FENCE:
+            pytest.skip("bubblewrap does not work here")
+        fill = "i=0; while :; do head -c 1000000 /dev/urandom > f$i; i=$((i+1)); sleep 0.01; done"
+        argv = found.wrap(("sh", "-c", fill), place)
+        ended = subprocess.run(argv, capture_output=True, text=True, timeout=50, check=False)
+    assert ended.returncode == diskwatch.TOO_MUCH
+    assert "more than 0.0 GiB" in ended.stderr
+    written = diskwatch.used_bytes([str(place)])
+    time.sleep(0.5)
+    assert diskwatch.used_bytes([str(place)]) == written, "it has ended"
+
+
+def test_a_program_keeps_its_status_below_the_watch(tmp_path: Path) -> None:
+    watch = [sys.executable, "-I", diskwatch.__file__, "1000000", str(tmp_path), "--"]
+    assert subprocess.run([*watch, "sh", "-c", "exit 7"], check=False).returncode == 7
+    assert subprocess.run([*watch, "sh", "-c", "kill -9 $$"], check=False).returncode == 128 + 9
+    gone = tmp_path / "gone"
+    gone.symlink_to("nowhere")
+    (tmp_path / "here").write_bytes(b"x" * 10000)
+    assert 10000 <= diskwatch.used_bytes([str(tmp_path), "/nonexistent"]) <= 20000
+
+
+def test_an_end_of_the_watch_is_one_of_the_program(tmp_path: Path) -> None:
+    script = f"echo > {tmp_path}/up; exec sleep 60"
+    watch = [sys.executable, "-I", diskwatch.__file__, "1000000", str(tmp_path), "--", "sh", "-c", script]
+    with subprocess.Popen(watch) as child:
+        while not (tmp_path / "up").exists():
+            time.sleep(0.02)
+        child.terminate()
+        assert child.wait(20) == 128 + 15
 
 
 def test_auto_says_when_there_is_no_fence(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:

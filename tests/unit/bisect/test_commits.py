@@ -128,6 +128,13 @@ def test_a_clean_series_gives_a_row_a_commit(walk: Callable[..., Built]) -> None
     assert "-Dbisect=each" in unsure.message
 
 
+def test_a_single_patch_is_built_beside_the_one_before_it(walk: Callable[..., Built]) -> None:
+    assert [row.patch for row in walk(patches=("3",)).rows] == [0, 2, 3]
+    assert [row.patch for row in walk(patches=("1", "4"), bisect="ends").rows] == [0, 1, 3, 4]
+    plain = ["../src/util/a.c:3:5: warning: unused variable 'x' [-Wunused-variable]"]
+    assert found(walk({"c2": plain, "c3": plain}, patches=("3",))) == [("build-warning", 2, "util/a.c", 3)]
+
+
 def test_a_warning_is_put_down_to_the_first_commit_that_has_it(walk: Callable[..., Built]) -> None:
     warn = [WARNING.format(line=3)]
     built = walk({"c2": warn, "c3": [WARNING.format(line=9)], "c4": []})

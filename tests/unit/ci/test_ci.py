@@ -9,7 +9,7 @@ import jsonschema
 import pytest
 import yaml
 
-from harness.ci import FORGES, github, gitlab, jobs_of, render
+from harness.ci import FORGES, Commit, github, gitlab, jobs_of, render, render_commits
 from harness.layout import find_layout
 from harness.options import declared_options, parse_options
 from harness.source.pin import load_pins
@@ -33,6 +33,23 @@ def test_the_forges_schemas_take_them(forge: str) -> None:
     document["jobs" if forge == "github" else "read"] = {"script": 7}
     with pytest.raises(jsonschema.ValidationError):
         validate(document, SCHEMAS[forge])
+
+
+def test_each_commit_has_a_job_in_a_child_pipeline() -> None:
+    commits = [Commit(number=n, title=f"util/x: do {n}: this / that") for n in range(1, 12)]
+    document: dict[str, Any] = yaml.safe_load(render_commits(commits, "other/series.mbox"))
+    validate(document, SCHEMAS["gitlab"])
+    assert document["variables"]["SERIES"] == "other/series.mbox"
+    jobs = {name: job for name, job in document.items() if "extends" in job}
+    assert next(iter(jobs)) == "01 of 11: util/x: do 1: this / that"
+    for number, job in enumerate(jobs.values(), start=1):
+        words = [word for word in job["script"][0].split() if word.startswith("-Dpatches")]
+        assert words == [f"-Dpatches={number}"]
+        parse_options(find_layout(ROOT), words)
+    parent = gitlab(JOBS)
+    trigger = parent["each commit"]["trigger"]["include"][0]
+    assert trigger["artifact"] in parent[trigger["job"]]["artifacts"]["paths"]
+    assert parent[trigger["job"]]["script"][0].endswith(f"> {trigger['artifact']}")
 
 
 def test_a_job_for_each_pin_target_and_host() -> None:

@@ -65,6 +65,16 @@ def test_a_good_series_is_clean_and_known_by_its_bytes(run: Run, layout: Layout,
     assert [stage.outcome for stage in results.stages] == ["ok", "ok", "not run", "not run"]
 
 
+def test_single_patches_are_judged_alone(run: Run) -> None:
+    above, two, three = pair()
+    mails = (above, *(one.replace(b"Signed-off-by:", b"Nobody-has:") for one in (two, three)))
+    assert {one.patch for one in run(*mails).findings} == {1, 2}
+    results = run(*mails, patches=("2",))
+    assert {one.patch for one in results.findings} == {2}
+    with pytest.raises(OptionError, match="-Dpatches: series has no '3'"):
+        run(*mails, patches=("3",))
+
+
 def test_a_series_that_does_not_apply(run: Run, layout: Layout) -> None:
     results = run(append("util/short.c", "int other_line;\n", "int x;"))
     assert results.verdict == "apply"

@@ -1,0 +1,136 @@
+"""The manual as readers get it: man pages made by Sphinx, of the base and of the last commit.
+
+Sphinx runs the tree's own extensions (docs/sphinx), so it runs behind the fence.
+
+Source: sphinx-build(1); docs/meson.build, which makes the man pages with the same builder.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.bisect.diagnostics import Diagnostic
+from harness.build import Build
+from harness.check import Finding, Judged, JudgedPatch
+from harness.check.building import MANUAL_FAILS, MANUAL_OPTION, MANUAL_WARNING
+from harness.check.options import OPTIONS, read_options
+from harness.check.subject import snippet
+from harness.fence import Fence
+from harness.process import run
+
+LIMIT_S = 600.0
+PROGRAM = "sphinx-build"
+PAGE = "qemu.1"
+_LINE = re.compile(r"^(\S[^:\s]*):(\d+): (WARNING|ERROR|SEVERE|CRITICAL): (.*)$")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manual:
+    """What Sphinx made of one commit. ``page`` is the text of qemu(1), without roff's escapes."""
+
+    returncode: int
+    warnings: tuple[Diagnostic, ...]
+    page: str
+    last: str
+
+
+def touches_manual(patches: Iterable[JudgedPatch]) -> bool:
+    """Whether ``patches`` may change the manual: it is made of docs/, .hx files and QAPI schemas."""
+    paths = {path for patch in patches for change in patch.changes for path in change.paths}
+    return any(
+        path.endswith((".hx", ".rst", ".rst.inc")) or path.startswith(("docs/", "qapi/", "qga/qapi"))
+        for path in paths
+    )
+
+
+def find_sphinx() -> str:
+    """Where Sphinx is; empty when it is not installed, and the manual is not made."""
+    return shutil.which(PROGRAM) or ""
+
+
+def make_manual(program: str, build: Build, fence: Fence, log: Path) -> Manual:
+    """Make the man pages of the commit that is checked out for ``build``."""
+    folder, source = Path(build.folder), Path(build.source)
+    out = folder / "manual-check"
+    shutil.rmtree(out, ignore_errors=True)
+    argv = (program, "-q", "-N", "-b", "man", "-d", out / "doctrees", source / "docs", out / "man")
+    ended = run(
+        fence.wrap([str(word) for word in argv], folder),
+        cwd=folder,
+        env={"CONFDIR": "/etc/qemu", "PYTHONDONTWRITEBYTECODE": "1"},
+        log=log,
+        check=False,
+        timeout_s=LIMIT_S,
+    )
+    page = out / "man" / PAGE
+    text = page.read_text(encoding="utf-8", errors="replace") if page.is_file() else ""
+    lines = ended.output.splitlines()
+    return Manual(
+        returncode=ended.returncode,
+        warnings=read_warnings(lines, source),
+        page=re.sub(r"\\f[BIPR]", "", text).replace("\\-", "-"),
+        last=lines[-1].strip() if lines else f"status {ended.returncode}",
+    )
+
+
+def read_warnings(lines: Iterable[str], source: Path) -> tuple[Diagnostic, ...]:
+    """Sphinx's messages in ``lines``, each once; paths are relative to ``source``."""
+    found: dict[tuple[str, int, str], Diagnostic] = {}
+    for line in lines:
+        match = _LINE.match(line.rstrip())
+        if match is None:
+            continue
+        path = str(Path(match[1])).removeprefix(f"{source}/")
+        while "/../" in path:
+            path = re.sub(r"(?:^|(?<=/))[^/]+/\.\./", "", path, count=1)
+        one = Diagnostic(
+            file=path, line=int(match[2]), text=match[4], switch="", is_warning=match[3] == "WARNING"
+        )
+        found.setdefault((one.file, one.line, one.text), one)
+    return tuple(found.values())
+
+
+def compare_manuals(judged: Judged, before: Manual, after: Manual) -> tuple[Finding, ...]:
+    """What is new, put down to the last patch that changes the file that Sphinx names."""
+    if before.returncode != 0:
+        return ()  # not the series' fault, and nothing to compare with
+    if after.returncode != 0:
+        return (
+            MANUAL_FAILS.found(
+                f"Sphinx ends with status {after.returncode}: {after.last}", snippet=snippet(after.last)
+            ),
+        )
+    known = {one.key for one in before.warnings}
+    found = [
+        MANUAL_WARNING.found(one.text, patch=_whose(judged.patches, one.file), file=one.file, line=one.line)
+        for one in after.warnings
+        if one.key not in known
+    ]
+    old = {entry.name for entry in read_options(judged.read(judged.base, OPTIONS) or "")}
+    found += [
+        MANUAL_OPTION.found(
+            f"-{entry.name} is not in {PAGE}",
+            patch=_whose(judged.patches, OPTIONS),
+            file=OPTIONS,
+            line=entry.line,
+        )
+        for entry in read_options(judged.read(judged.tip, OPTIONS) or "")
+        if entry.name not in old
+        and not re.search(rf"(?<![\w-])-{re.escape(entry.name)}(?![\w-])", after.page)
+    ]
+    return tuple(found)
+
+
+def _whose(patches: Sequence[JudgedPatch], path: str) -> int:
+    return next(
+        (
+            patch.number
+            for patch in reversed(patches)
+            if patch.commit and any(path in change.paths for change in patch.changes)
+        ),
+        0,
+    )

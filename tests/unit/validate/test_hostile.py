@@ -1,0 +1,181 @@
+"""A stranger's series that does harm, from the mailbox to the verdict: built behind the fence."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from harness import diskwatch
+from harness import fence as fences
+from harness.errors import MissingError
+from harness.fence import open_fence
+from harness.layout import Layout
+from harness.progress import Silent
+from harness.series import read_input
+from harness.source.pin import Traces
+from harness.validate import record_validate
+from harness.validate import run as module
+from tests.unit.build.support import FAKE, make_options
+from tests.unit.conftest import tiny_source
+
+pytestmark = pytest.mark.slow
+
+NAP = "8765.4321"
+TARGET = ("x86_64-softmmu",)
+Hostile = Callable[[str], Any]
+
+
+def _git(folder: Path, *words: str) -> str:
+    identity = ("-c", "user.name=A Stranger", "-c", "user.email=stranger@example.org")
+    ended = subprocess.run(["git", *identity, *words], cwd=folder, capture_output=True, text=True, check=True)
+    return ended.stdout
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A user's home with a key in it."""
+    folder = tmp_path / "home"
+    (folder / ".ssh").mkdir(parents=True)
+    (folder / ".ssh" / "id_ed25519").write_text("SECRET-KEY")
+    monkeypatch.setenv("HOME", str(folder))
+    return folder
+
+
+@pytest.fixture
+def hostile(layout: Layout, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Hostile:
+    """Validate a series whose only patch lets configure run ``script`` too."""
+    files = {str(path.relative_to(FAKE)): path.read_bytes() for path in FAKE.rglob("*") if path.is_file()}
+    source = tiny_source(
+        tmp_path, files, version=files["VERSION"].decode().strip(), traces=Traces(patterns=("has_feature",))
+    )
+    monkeypatch.setattr(module, "fetch", lambda *_, **__: source)
+    monkeypatch.setattr(module, "ensure", lambda *_: ())
+    layout.ccache.mkdir(parents=True)
+    (layout.ccache / "object").write_text("shared")
+
+    def validate(script: str) -> Any:
+        folder = tmp_path / "stranger"
+        folder.mkdir()
+        for name, data in files.items():
+            path = folder / name
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(data)
+            path.chmod(0o755 if name == "configure" else 0o644)
+        _git(folder, "init", "-q")
+        _git(folder, "add", ".")
+        _git(folder, "commit", "-q", "-m", "release")
+        text = (folder / "configure").read_text()
+        assert "\nset -eu\n" in text
+        (folder / "configure").write_text(text.replace("\nset -eu\n", f"\nset -eu\n{script}\n"))
+        _git(folder, "commit", "-q", "-a", "-m", "configure: look around\n\nNeeded.")
+        box = tmp_path / "stranger.mbox"
+        box.write_text(_git(folder, "format-patch", "-1", "--stdout"))
+        options = make_options(series=str(box), qemu_tests="none", targets=TARGET, matrix=(), jobs=1)
+        try:
+            with open_fence(layout, "bwrap", Silent()) as fence:
+                return record_validate(
+                    layout,
+                    options,
+                    read_input(layout, str(box)),
+                    source.pin,
+                    Silent(),
+                    command="v",
+                    fence=fence,
+                )
+        except MissingError as error:
+            pytest.skip(error.cause)
+
+    return validate
+
+
+def _outcomes(results: Any) -> list[str]:
+    return [row.outcome for row in results.builds]
+
+
+def _told(results: Any) -> str:
+    return " ".join(
+        f"{finding.rule} {finding.message} {' '.join(finding.snippet)}" for finding in results.findings
+    )
+
+
+def test_it_sees_no_keys_and_changes_nothing_elsewhere(
+    hostile: Hostile, home: Path, tmp_path: Path, layout: Layout
+) -> None:
+    hooks = layout.trees / "tiny" / "hooks"
+    results = hostile(
+        f"for key in ~ {home}; do cat $key/.ssh/id_ed25519 > stolen || :; done\n"
+        f"echo evil > {tmp_path}/elsewhere || :\n"
+        f"echo evil > ../src/vl.c || :\n"
+        f"mkdir -p {hooks} && echo evil > {hooks}/post-checkout || :\n"
+        f"echo evil > {layout.ccache}/object || :\n"
+        f"echo evil > $CCACHE_DIR/object || :\n"
+        "test -e ../src/.git && cat ../src/.git > seen-git || :\n"
+    )
+    assert _outcomes(results) == ["ok", "ok"], _told(results)
+    assert results.isolation == "bwrap"
+    for path in (tmp_path / "build").rglob("*"):
+        if path.is_file():
+            assert b"SECRET-KEY" not in path.read_bytes(), path
+    assert not (tmp_path / "elsewhere").exists()
+    assert not any(b"evil" in path.read_bytes() for path in layout.trees.rglob("*") if path.is_file())
+    assert (layout.ccache / "object").read_text() == "shared"
+    assert "evil" not in "".join(path.read_text() for path in layout.build.rglob("src/vl.c"))
+
+
+def test_what_it_cannot_have_fails_its_own_build(hostile: Hostile) -> None:
+    """The socket is on this machine: one to elsewhere would fail here for want of a network."""
+    listener = (
+        "import socket; s = socket.create_server(('127.0.0.1', 0)); print(s.getsockname()[1]); s.accept()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-u", "-c", listener], stdout=subprocess.PIPE, text=True
+    ) as outside:
+        assert outside.stdout is not None
+        port = int(outside.stdout.readline())
+        reach = f"import socket; socket.create_connection(('127.0.0.1', {port}), 2)"
+        try:
+            results = hostile(f'python3 -c "{reach}"')
+            assert outside.poll() is None, "nobody came"
+        finally:
+            outside.kill()
+    assert _outcomes(results) == ["ok", "failed"]
+    assert "build-configure" in _told(results)
+    assert results.verdict == "build"
+
+
+def test_a_daemon_does_not_stay(hostile: Hostile) -> None:
+    results = hostile(f"setsid -f sleep {NAP} < /dev/null > /dev/null 2>&1; sleep 0.1")
+    assert _outcomes(results) == ["ok", "ok"], _told(results)
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline and _running():
+        time.sleep(0.05)
+    assert not _running()
+
+
+def _running() -> bool:
+    return any(NAP in (one.info["cmdline"] or []) for one in psutil.process_iter(["cmdline"]))
+
+
+def test_forks_without_end_end(hostile: Hostile, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fences, "PROCESSES", 60)
+    results = hostile(f"i=0; while [ $i -lt 400 ]; do sleep {NAP} & i=$((i+1)); done")
+    if _outcomes(results) == ["ok", "ok"]:
+        pytest.skip("no control groups can be made here")
+    assert results.verdict == "build"
+    assert "ork" in _told(results)
+    assert not _running()
+
+
+def test_a_disk_is_not_filled(hostile: Hostile, layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fences, "DISK_BYTES", 30 * 1024 * 1024)
+    results = hostile("i=0; while :; do head -c 1000000 /dev/urandom > f$i; i=$((i+1)); sleep 0.01; done")
+    assert results.verdict == "build"
+    assert "GiB were written" in _told(results)
+    assert diskwatch.used_bytes([str(layout.build)]) < 1024**3
