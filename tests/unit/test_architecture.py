@@ -11,7 +11,19 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "harness"
 
-BASE = ("binaries", "errors", "fence", "job", "jsonfile", "layout", "lock", "options", "process", "progress")
+BASE = (
+    "binaries",
+    "diskwatch",
+    "errors",
+    "fence",
+    "job",
+    "jsonfile",
+    "layout",
+    "lock",
+    "options",
+    "process",
+    "progress",
+)
 ORDER = (
     "source",
     "series",
