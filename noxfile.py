@@ -131,6 +131,12 @@ def properties(session: nox.Session) -> None:
 
 
 @shared
+def clients(session: nox.Session) -> None:
+    """See what libvirt, QMP, cgroups, shells, timeout and bubblewrap are told, and when: -Dmemory=1G,4G."""
+    harness(session, "clients")
+
+
+@shared
 def validate(session: nox.Session) -> None:
     """Judge any series as a maintainer's CI would: nox -s validate -- -Dseries=thread.mbox.gz."""
     harness(session, "validate")

@@ -211,6 +211,20 @@ class NotReadyError(HarnessError):
     summary = "prepared, but not ready to be sent: a person has to act"
 
 
+class ClientsError(HarnessError):
+    """A client of QEMU's was not served as it should be."""
+
+    code = 30
+    summary = "a client such as libvirt was not served as it should be"
+
+
+class LibvirtError(HarnessError):
+    """A private libvirtd could not be had, or did not do what it was asked for."""
+
+    code = 31
+    summary = "a private libvirtd could not be started, or refused"
+
+
 class InterruptedRunError(HarnessError):
     """The user or a supervisor asked the run to stop."""
 

@@ -97,6 +97,9 @@ def _find(needs: Sequence[Requirement]) -> dict[str, str]:
         if need.kind == "program":
             if path := shutil.which(need.name):
                 found[need.name] = path
+        elif need.kind == "file":
+            if Path(need.name).is_file():
+                found[need.name] = need.name
         elif need.kind == "python":
             try:
                 importlib.metadata.distribution(need.name)
@@ -175,7 +178,7 @@ def _owners(needs: Sequence[Requirement], found: dict[str, str]) -> dict[str, st
     """The Debian packages that own what was found, by one dpkg call."""
     paths: dict[str, str] = {}
     for need in needs:
-        if need.kind in ("program", "header") and need.name in found:
+        if need.kind in ("program", "header", "file") and need.name in found:
             paths[need.name] = found[need.name]
     owners = {
         need.name: f"({need.package})" for need in needs if need.kind == "pkg-config" and need.name in found

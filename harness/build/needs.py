@@ -10,7 +10,7 @@ from typing import Literal
 from harness.build.hosts import HOSTS, Host
 from harness.options import Options
 
-Kind = Literal["program", "pkg-config", "header", "python", "module"]
+Kind = Literal["program", "pkg-config", "header", "python", "module", "file"]
 
 
 def _always(_options: Options | None) -> bool:
@@ -34,7 +34,7 @@ class Requirement:
     """One program or library.
 
     Kinds: ``program`` on PATH, ``pkg-config`` module, C ``header``, ``python`` distribution beside us,
-    ``module`` of Python's own library.
+    ``module`` of Python's own library, ``file`` by its absolute path.
     """
 
     name: str
@@ -63,6 +63,9 @@ def _for_host(host: Host) -> Callable[[Options | None], bool]:
 
 BUILD, FETCH = ("build",), ("fetch",)
 GUEST = ("guest",)
+CLIENTS = ("clients",)
+USUAL = ("fetch", "tree", "build", "guest")
+"""What is looked for unless stages are named: what only one session needs is installed for that alone."""
 
 REQUIREMENTS: tuple[Requirement, ...] = (
     Requirement(name="git", kind="program", package="git", needed_by="stage tree", stages=("tree",)),
@@ -186,6 +189,28 @@ REQUIREMENTS: tuple[Requirement, ...] = (
         stages=BUILD,
         when=lambda options: options is not None and options.pin not in ("7.2", "5.2"),
     ),
+    Requirement(
+        name="libvirtd",
+        kind="program",
+        package="libvirt-daemon",
+        needed_by="clients: libvirt",
+        stages=CLIENTS,
+    ),
+    # Debian's own Python runs what talks to libvirtd: the binding is made for it.
+    Requirement(
+        name="/usr/lib/python3/dist-packages/libvirt.py",
+        kind="file",
+        package="python3-libvirt",
+        needed_by="clients: libvirt",
+        stages=CLIENTS,
+    ),
+    Requirement(
+        name="bwrap",
+        kind="program",
+        package="bubblewrap",
+        needed_by="clients: libvirt, bwrap",
+        stages=CLIENTS,
+    ),
     *(
         Requirement(
             name=f"{host.cross_prefix}{tool}",
@@ -205,9 +230,9 @@ REQUIREMENTS: tuple[Requirement, ...] = (
 def requirements(
     options: Options | None = None, stages: tuple[str, ...] | None = None
 ) -> tuple[Requirement, ...]:
-    """What ``options`` need in any of ``stages`` (all: fetch tree build guest)."""
+    """What ``options`` need in any of ``stages`` (USUAL, if None)."""
     return tuple(
         need
         for need in REQUIREMENTS
-        if need.when(options) and (stages is None or set(stages).intersection(need.stages))
+        if need.when(options) and set(USUAL if stages is None else stages).intersection(need.stages)
     )

@@ -14,7 +14,7 @@ from harness.commands.judging import check, ci, validate
 from harness.commands.keeping import SERIES, SUBMIT, series, submit
 from harness.commands.making import BINARY, build, clean, doctor, fetch, tree, which
 from harness.commands.request import BINARIES, Argument, Request, number
-from harness.commands.running import cycles, guest, properties, report, teardown
+from harness.commands.running import clients, cycles, guest, properties, report, teardown
 
 STAGES: dict[str, Callable[[Request], int]] = {
     function.__name__: function
@@ -30,6 +30,7 @@ STAGES: dict[str, Callable[[Request], int]] = {
         calibrate,
         cycles,
         properties,
+        clients,
         check,
         ci,
         validate,
@@ -40,6 +41,11 @@ STAGES: dict[str, Callable[[Request], int]] = {
 }
 UNGUARDED = ("which",)
 
+NO_BUILD: Argument = (
+    ("--no-build",),
+    {"action": "store_true", "help": "build nothing: time just those of --binary"},
+)
+
 ARGUMENTS: dict[str, tuple[Argument, ...]] = {
     "which": (
         *BINARY,
@@ -48,7 +54,7 @@ ARGUMENTS: dict[str, tuple[Argument, ...]] = {
     "guest": BINARY,
     "teardown": (
         BINARIES,
-        (("--no-build",), {"action": "store_true", "help": "build nothing: time just those of --binary"}),
+        NO_BUILD,
         (
             ("--compare",),
             {
@@ -75,6 +81,18 @@ ARGUMENTS: dict[str, tuple[Argument, ...]] = {
             {"default": "1-15", "metavar": "LIST", "help": "numbers of the rows to check, such as 1,3-5"},
         ),
         BINARIES,
+    ),
+    "clients": (
+        BINARIES,
+        NO_BUILD,
+        (
+            ("--clients",),
+            {
+                "default": "libvirt,qmp,cgroup,shell,timeout,bwrap",
+                "metavar": "LIST",
+                "help": "clients to try, such as libvirt,cgroup (default: all)",
+            },
+        ),
     ),
     "ci": (
         (("forge",), {"choices": ("gitlab", "github"), "help": "whose form"}),

@@ -254,3 +254,83 @@ def properties(request: Request) -> int:
     say(f"\nresults: {properties_file(layout)}")
     check_properties(layout, results)
     return 0
+
+
+def clients(request: Request) -> int:
+    """Serve real clients: libvirt, QMP, cgroups, shells, timeout, bubblewrap; what is each told, and when?"""
+    from harness.build.doctor import ensure
+    from harness.clients import ServedBinary, check_backends, parse_groups, plan_round, with_and_without
+    from harness.clients.plan import BACKENDS, ROUNDS, SIZES
+    from harness.guest import check_targets, fetch_firmware
+    from harness.options import choose_seed
+    from harness.pipeline import build_all, check_request
+    from harness.report.clients import check_clients, clients_file, record_clients, render_clients
+    from harness.teardown import probe_accels, refuse_timing, subjects_of
+
+    options, layout, reporter = request.options(), request.layout, request.reporter
+    groups, builds_too = parse_groups(request.arguments.clients), not request.arguments.no_build
+    refuse_timing(options)
+    if options.hosts != ("native",):
+        raise OptionError(f"-Dhosts={','.join(options.hosts)}: clients run here", "leave -Dhosts= out")
+    memory = options.memory_mib if options.has("memory") else SIZES
+    backends = options.backends if options.has("backends") else BACKENDS
+    check_backends(backends)
+    others = _named(request, options)
+    # All targets are built, so that the builds are those of the other stages; the first says enough.
+    targets = options.targets if options.has("targets") else options.targets[:1]
+    check_targets(targets)
+    if builds_too:
+        check_request(layout, options)
+    with request.checkout():
+        stages = ("guest", "clients") if {"libvirt", "bwrap"}.intersection(groups) else ("guest",)
+        ensure(layout, options, reporter, stages=stages)
+        subjects = others
+        if builds_too:
+            prepared, builds = build_all(layout, options, reporter, request.command)
+            built = subjects_of(builds, prepared.pin.async_teardown)
+            subjects = (*(subject for subject in built if subject.target in targets), *others)
+        targets = tuple(dict.fromkeys(subject.target for subject in subjects))
+        probed = dataclasses.replace(options, targets=targets, payload=("paused",))
+        accels = {
+            accel.target: accel.name if accel.runs else options.accel.replace("auto", "tcg")
+            for accel in probe_accels(layout, probed, subjects, reporter).values()
+        }
+        seed, binaries = (
+            choose_seed(options.seed),
+            with_and_without(
+                [
+                    ServedBinary(variant=one.variant, target=one.target, path=one.path, words=one.options)
+                    for one in subjects
+                ]
+            ),
+        )
+        rounds = [
+            plan_round(
+                turn,
+                binaries,
+                groups,
+                memory_mib=memory,
+                backends=backends,
+                accels=accels,
+                seed=seed,
+                timeout_s=float(options.timeout),
+            )
+            for turn in range(1, (options.rounds or ROUNDS) + 1)
+        ]
+        firmware = fetch_firmware(layout, reporter, targets)
+        with hold(layout.measuring_lock, "the right to time guests on this machine", reporter):
+            results = record_clients(
+                layout,
+                dataclasses.replace(options, memory_mib=memory, backends=backends),
+                binaries,
+                rounds,
+                firmware,
+                reporter,
+                seed=seed,
+                pages=options.pages[0],
+                command=request.command,
+            )
+    Output().print(render_clients(results))
+    say(f"\nresults: {clients_file(layout)}")
+    check_clients(layout, results)
+    return 0

@@ -14,6 +14,7 @@ import msgspec
 from harness.build import BuildResults
 from harness.check import ValidateResults
 from harness.report.calibration import CalibrationResults
+from harness.report.clients import ClientsResults
 from harness.report.cycles import CyclesResults
 from harness.report.model import TeardownResults
 from harness.report.properties import PropertiesResults
@@ -24,6 +25,7 @@ FILES: tuple[tuple[str, type[msgspec.Struct]], ...] = (
     ("calibration.json", CalibrationResults),
     ("cycles.json", CyclesResults),
     ("properties.json", PropertiesResults),
+    ("clients.json", ClientsResults),
     ("validate.json", ValidateResults),
 )
 

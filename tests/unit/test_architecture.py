@@ -34,6 +34,7 @@ ORDER = (
     "teardown",
     "cycles",
     "properties",
+    "clients",
     "check",
     "bisect",
     "report",

@@ -1,0 +1,122 @@
+"""Where the private libvirtd lives: a folder that stands for /etc, /run and /var in namespaces of its own.
+
+bubblewrap (bwrap(1)) makes them. The rest of the machine's files can be read and not written, there is no
+network, and the system's own libvirt is neither seen nor touched. When the process that holds the cell ends,
+the kernel ends everything in it (pid_namespaces(7)), domains included, however they were started.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.errors import LibvirtError
+
+PYTHON = Path("/usr/bin/python3")
+"""Debian's: the binding of libvirt (python3-libvirt) is made for it."""
+BINDING = Path("/usr/lib/python3/dist-packages/libvirt.py")
+PROGRAM = Path(__file__).with_name("virt.py")
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+HIDDEN = ("/etc", "/run", "/var")
+SEEN_OF_ETC = ("alternatives", "hosts", "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "localtime")
+
+# libvirt looks its user up before it reads which one is configured (qemuStateInitialize).
+FILES = {
+    "etc/passwd": (
+        "root:x:0:0:root:/root:/bin/sh\n"
+        "libvirt-qemu:x:64055:64055:libvirt:/var/lib/libvirt:/usr/sbin/nologin\n"
+        "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n"
+    ),
+    "etc/group": "root:x:0:\nkvm:x:106:\nlibvirt-qemu:x:64055:\nnogroup:x:65534:\n",
+    "etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\n",
+    "etc/libvirt/qemu.conf": (
+        'user = "root"\n'
+        'group = "root"\n'
+        "dynamic_ownership = 0\n"
+        "remember_owner = 0\n"
+        'security_driver = "none"\n'
+        "cgroup_controllers = []\n"
+        "namespaces = []\n"
+        'stdio_handler = "file"\n'
+        "hugetlbfs_mount = []\n"
+    ),
+    "etc/libvirt/libvirtd.conf": (
+        'auth_unix_rw = "none"\n'
+        'auth_unix_ro = "none"\n'
+        'unix_sock_group = "root"\n'
+        'unix_sock_rw_perms = "0700"\n'
+        'log_outputs = "3:file:/var/log/libvirt/libvirtd.log"\n'
+        # It would be asked of the firmware, by a program that reads /dev/mem.
+        'host_uuid = "9d0d1b3c-5cf1-4ab9-8a4b-2f6d5b7f4a11"\n'
+    ),
+}
+FOLDERS = ("run", "var/cache", "var/lib/libvirt", "var/log/libvirt", "var/tmp")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """``folder`` holds ``etc``, ``run`` and ``var`` of the cell."""
+
+    folder: Path
+
+    @property
+    def log(self) -> Path:
+        """What libvirtd has to say."""
+        return self.folder / "var/log/libvirt/libvirtd.log"
+
+    def domain_log(self, name: str) -> Path:
+        """QEMU's output, as libvirt keeps it."""
+        return self.folder / "var/log/libvirt/qemu" / f"{name}.log"
+
+
+def make_cell(folder: Path) -> Cell:
+    """A new cell in ``folder``; what was there is removed."""
+    shutil.rmtree(folder, ignore_errors=True)
+    for name in FOLDERS:
+        (folder / name).mkdir(parents=True)
+    (folder / "var/run").symlink_to("/run")
+    for name, text in FILES.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="ascii")
+    return Cell(folder=folder)
+
+
+def driver_folder(top: Path = Path("/usr/lib")) -> Path:
+    """Where libvirt has its drivers. Raises LibvirtError."""
+    found = sorted(top.glob("*/libvirt/connection-driver/libvirt_driver_qemu.so"))
+    if not found:
+        raise LibvirtError(
+            "libvirt's QEMU driver is not there", "install Debian's package libvirt-daemon-driver-qemu"
+        )
+    return found[0].parent
+
+
+def cell_words(cell: Cell, drivers: Path, needed: Iterable[Path], *, talk_fd: int) -> tuple[str, ...]:
+    """The command line that runs virt.py in ``cell``, with ``talk_fd`` to talk to it.
+
+    Of what the cell hides, ``needed`` (binaries, firmware) is there all the same. Only the driver for QEMU is
+    there: those for networks and devices would look at, or change, more of the machine than ours.
+    """
+    driver = drivers / "libvirt_driver_qemu.so"
+    bound = [word for path in _hidden(needed) for word in ("--ro-bind", str(path), str(path))]
+    seen = [word for name in SEEN_OF_ETC for word in ("--ro-bind-try", f"/etc/{name}", f"/etc/{name}")]
+    return (
+        *("bwrap", "--die-with-parent", "--new-session"),
+        *("--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts"),
+        *("--ro-bind", "/", "/", "--dev-bind", "/dev", "/dev", "--proc", "/proc"),
+        *("--tmpfs", str(drivers), "--ro-bind", str(driver), str(driver)),
+        *(word for top in HIDDEN for word in ("--bind", str(cell.folder / top[1:]), top)),
+        *seen,
+        *bound,
+        *("--setenv", "PATH", PATH, "--setenv", "HOME", "/var/lib/libvirt", "--chdir", "/"),
+        *(str(PYTHON), "-I", "-S", str(PROGRAM), str(BINDING.parent), str(talk_fd)),
+    )
+
+
+def _hidden(paths: Iterable[Path]) -> list[Path]:
+    """Those of ``paths``, and the program itself, that lie in what the cell hides."""
+    wanted = dict.fromkeys(path.resolve() for path in (PROGRAM, *paths))
+    return [path for path in wanted if any(path.is_relative_to(top) for top in HIDDEN)]

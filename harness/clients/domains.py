@@ -1,0 +1,193 @@
+"""One domain, destroyed, started again at once under its name, and powered off."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from harness.clients.domain import domain_xml
+from harness.clients.model import ClientRow, Trial, row_of
+from harness.clients.moments import NS, Watch, find_qemu, seconds, watching
+from harness.clients.session import STOPPED, Session
+from harness.errors import GuestError, HarnessError
+from harness.guest.memory import resident_mib
+from harness.guest.model import architecture_of
+from harness.properties.poweroff import boot_sector, s390x_image
+from harness.teardown.returned import Meter
+
+IMAGE, SERIAL = "/var/lib/libvirt/power-off.img", "/run/serial"
+"""As seen in the cell."""
+BOOT_LIMIT_S = 60.0
+
+
+def try_domain(
+    session: Session, trial: Trial, meter: Meter, *, firmware: Sequence[Path]
+) -> tuple[ClientRow, ...]:
+    """A row for ``libvirt destroy`` and one for ``libvirt power-off``, as far as the trial asks for them.
+
+    The domain is gone when this returns or raises. Raises LibvirtError, GuestError.
+    """
+    name = f"harness-{trial.binary.variant}-{trial.turn}"
+    pc = architecture_of(trial.binary.target).name == "x86_64"
+    image = session.cell.folder / IMAGE[1:]
+    image.write_bytes(boot_sector() if pc else s390x_image())
+    xml = domain_xml(
+        trial,
+        name,
+        version=session.version,
+        firmware=firmware,
+        threads=len(os.sched_getaffinity(0)),
+        image=IMAGE,
+        serial=SERIAL,
+    )
+    session.ask("define", xml=xml)
+    rows: list[ClientRow] = []
+    try:
+        session.ask("create", name=name)
+        if "libvirt destroy" in trial.clients:
+            rows.append(_destroy(session, trial, name, meter))
+        if "libvirt power-off" in trial.clients:
+            rows.append(_power_off(session, trial, name, meter, has_serial=pc))
+        else:
+            session.ask("destroy", name=name)
+    finally:
+        with contextlib.suppress(HarnessError):
+            session.ask("destroy", name=name)
+        session.ask("undefine", name=name)
+    return tuple(rows)
+
+
+@contextlib.contextmanager
+def _running(session: Session, trial: Trial) -> Iterator[Watch]:
+    """The QEMU of the domain, which is populated."""
+    pid = find_qemu(session.child.pid, Path(trial.binary.path))
+    held = resident_mib(pid)
+    if held < trial.memory_mib:
+        raise GuestError(
+            f"only {held} of {trial.memory_mib} MiB are resident: domain not populated",
+            "make memory free, turn swap off, and run again",
+        )
+    with watching(pid) as watch:
+        yield watch
+
+
+def _destroy(session: Session, trial: Trial, name: str, meter: Meter) -> ClientRow:
+    """virDomainDestroy and, without a pause, virDomainCreate."""
+    with _running(session, trial) as watch:
+        free = meter.free_mib()
+        watch.start(trial.timeout_s)
+        session.send("destroy", name=name)
+        session.send("create", name=name)
+        destroyed = session.reply("destroy")
+        held = held_mib(meter, trial, free)
+        kept = open_files(watch)
+        watch.finish()
+        created = session.reply("create")
+        stopped = session.event(name, STOPPED, destroyed.began, 5)
+    began = destroyed.began
+    moments = {
+        "create_s": (created.ended - created.began) * NS,
+        "restart_s": (created.ended - began) * NS,
+    }
+    if stopped is not None:
+        moments["event_s"] = (stopped.at - began) * NS
+    return row_of(
+        trial,
+        "libvirt destroy",
+        helpers=len(watch.sharers),
+        exit_s=seconds(watch, "exit", began),
+        told_s=round((destroyed.ended - began) * NS, 6),
+        back_s=None if watch.stuck else seconds(watch, "back", began),
+        held_mib=held,
+        moments=_rounded(moments),
+        **_outcome(_why_failed(watch, kept, event=stopped is not None)),
+    )
+
+
+def _power_off(session: Session, trial: Trial, name: str, meter: Meter, *, has_serial: bool) -> ClientRow:
+    """Let the guest run until it says that it is ready, and have it turn its machine off."""
+    with _running(session, trial) as watch, contextlib.ExitStack() as stack:
+        line = stack.enter_context(_serial(session.cell.folder / SERIAL[1:])) if has_serial else None
+        if line is not None:
+            session.ask("resume", name=name)
+            try:
+                line.recv(1)
+            except OSError as error:
+                raise GuestError("the guest that should power off did not boot", "see its log") from error
+        free = meter.free_mib()
+        watch.start(trial.timeout_s)
+        began = time.monotonic_ns()
+        if line is not None:
+            line.sendall(b"x")
+        else:
+            session.ask("resume", name=name)
+        stopped = session.event(name, STOPPED, began, trial.timeout_s)
+        held = held_mib(meter, trial, free)
+        kept = open_files(watch)
+        watch.finish()
+    told = None if stopped is None else round((stopped.at - began) * NS, 6)
+    return row_of(
+        trial,
+        "libvirt power-off",
+        helpers=len(watch.sharers),
+        exit_s=seconds(watch, "exit", began),
+        told_s=told,
+        back_s=None if watch.stuck else seconds(watch, "back", began),
+        held_mib=held,
+        moments={} if told is None else {"event_s": told},
+        **_outcome(_why_failed(watch, kept, event=stopped is not None)),
+    )
+
+
+@contextlib.contextmanager
+def _serial(path: Path) -> Iterator[socket.socket]:
+    """The serial port's socket. By its folder's descriptor: a path may be longer than a socket's may be."""
+    folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
+    try:
+        with socket.socket(socket.AF_UNIX) as line:
+            line.settimeout(BOOT_LIMIT_S)
+            line.connect(f"/proc/self/fd/{folder}/{path.name}")
+            yield line
+    finally:
+        os.close(folder)
+
+
+def open_files(watch: Watch) -> int:
+    """Descriptors that the helpers have now: logs and pipes that libvirt has not got back."""
+    count = 0
+    for pid in watch.sharers.values():
+        with contextlib.suppress(OSError):
+            count += len(os.listdir(f"/proc/{pid}/fd"))  # noqa: PTH208 - names only, read at once
+    return count
+
+
+def held_mib(meter: Meter, trial: Trial, free: float) -> float | None:
+    """How much of the guest's memory is not back now; ``free`` is what the meter said while it ran.
+
+    None where the meter sees what others do.
+    """
+    if not meter.exact:
+        return None
+    return round(min(trial.memory_mib, max(0.0, trial.memory_mib - (meter.free_mib() - free))), 1)
+
+
+def _why_failed(watch: Watch, kept: int, *, event: bool) -> str:
+    if watch.stuck:
+        return f"{watch.stuck} processes with the guest's memory had to be killed after the time limit"
+    if not event:
+        return "libvirt sent no event STOPPED"
+    if kept:
+        return f"the helper held {kept} descriptors when libvirt said that the domain is shut off"
+    return ""
+
+
+def _outcome(reason: str) -> dict[str, str]:
+    return {"outcome": "failed" if reason else "ok", "reason": reason}
+
+
+def _rounded(moments: dict[str, float]) -> dict[str, float]:
+    return {name: round(value, 6) for name, value in moments.items()}

@@ -1,0 +1,109 @@
+"""A cgroup of version 2 as a service manager uses it: it needs no controllers, only cgroup.events."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+EMPTY_LIMIT_S = 60.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """``events`` is open; poll(2) gives POLLPRI on it when the file has changed (cgroup-v2, "populated")."""
+
+    folder: Path
+    events: int
+
+    def add(self, pid: int) -> None:
+        """Move a process into it."""
+        (self.folder / "cgroup.procs").write_text(f"{pid}\n", encoding="ascii")
+
+    def members(self) -> tuple[int, ...]:
+        """Its processes, but for zombies."""
+        return tuple(map(int, (self.folder / "cgroup.procs").read_text(encoding="ascii").split()))
+
+    def is_empty(self) -> bool:
+        """Whether no process of it lives; this also arms the next POLLPRI."""
+        return b"populated 0" in os.pread(self.events, 4096, 0)
+
+    def terminate(self) -> None:
+        """SIGTERM to each process, as systemd.kill(5) does with KillMode=control-group."""
+        for pid in self.members():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
+
+    def kill(self) -> None:
+        """SIGKILL to each process at once (cgroup.kill, Linux 5.14)."""
+        try:
+            (self.folder / "cgroup.kill").write_text("1\n", encoding="ascii")
+        except FileNotFoundError:
+            for pid in self.members():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+
+
+def unified_mount(mounts: str) -> Path | None:
+    """Where cgroup version 2 is mounted, by the text of /proc/self/mounts."""
+    for line in mounts.splitlines():
+        words = line.split()
+        if words[2:3] == ["cgroup2"]:
+            return Path(words[1])
+    return None
+
+
+@contextlib.contextmanager
+def unified_group(prefix: str, proc: Path = Path("/proc/self")) -> Iterator[Group | None]:
+    """A group below our own, called ``prefix`` and our pid, emptied and removed afterwards.
+
+    None where it cannot be made.
+    """
+    with contextlib.ExitStack() as stack:
+        yield _make(stack, prefix, proc)
+
+
+def _make(stack: contextlib.ExitStack, prefix: str, proc: Path) -> Group | None:
+    try:
+        top = unified_mount((proc / "mounts").read_text(encoding="utf-8"))
+        lines = (proc / "cgroup").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return None
+    own = next((line.removeprefix("0::") for line in lines if line.startswith("0::")), None)
+    if top is None or own is None:
+        return None
+    parent = top / own.strip("/")
+    for left in parent.glob(f"{prefix}*"):  # of runs that were killed; the kernel keeps those in use
+        with contextlib.suppress(OSError):
+            left.rmdir()
+    folder = parent / f"{prefix}{os.getpid()}"
+    try:
+        folder.mkdir()
+        events = os.open(folder / "cgroup.events", os.O_RDONLY)
+    except OSError:
+        with contextlib.suppress(OSError):
+            folder.rmdir()
+        return None
+    group = Group(folder=folder, events=events)
+    stack.callback(_remove, group)
+    stack.callback(os.close, events)
+    if not os.access(folder / "cgroup.procs", os.W_OK):
+        return None
+    group.is_empty()
+    return group
+
+
+def _remove(group: Group) -> None:
+    """Kill what is left in it, and remove it."""
+    deadline = time.monotonic() + EMPTY_LIMIT_S
+    while group.folder.exists() and time.monotonic() < deadline:
+        with contextlib.suppress(OSError):
+            group.kill()
+        try:
+            group.folder.rmdir()
+        except OSError:
+            time.sleep(0.01)

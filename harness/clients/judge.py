@@ -1,0 +1,153 @@
+"""What must hold for the clients' sake, judged on the rows of a run. Pure: nothing is started or read here.
+
+Medians of one interleaved run are compared with each other: those with the option with those without it, of
+base where there is one.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from harness.clients.model import CLIENTS, Claim, ClientRow
+
+REFERENCE = "base"
+AT_ONCE = 0.25
+"""Of what the end takes without the option: QEMU's own with it."""
+TOLD_AT_ONCE = 0.5
+"""The same for what the client is told, which has work of its own to do."""
+LIBVIRT_STEP_S = 0.25
+"""libvirt looks each 200 ms whether a QEMU that it ended has gone (virProcessKillPainfullyDelay)."""
+WAITED = 0.9
+"""Of the time until memory is back: a client that waits for it is not told before that."""
+
+
+def judge(rows: Sequence[ClientRow]) -> tuple[Claim, ...]:
+    """Every claim; those that no row concerns are cancelled."""
+    good = [row for row in rows if row.outcome == "ok"]
+    return (
+        _claim("every guest was started, ended, and its end told", _failures(rows), rows),
+        _claim("one process shares QEMU's memory with the option, none without", _helpers(good), good),
+        _claim("a domain of the same name starts at once", _restarts(good), _of(good, _is_destroy)),
+        _claim("QEMU itself has ended at once with the option", _late_exits(good), _of(good, _is_alone)),
+        _claim("a client that waits for QEMU is told at once", _late_told(good), _of(good, _is_prompt)),
+        _claim(
+            "libvirt says shut off no later than without the option",
+            _late_libvirt(good),
+            _of(good, lambda row: CLIENTS[row.client].group == "libvirt"),
+        ),
+        _claim(
+            "a client that waits for the last process is told when memory is back",
+            _early_told(good),
+            _of(good, lambda row: CLIENTS[row.client].waits),
+        ),
+    )
+
+
+def median_of(rows: Iterable[ClientRow], name: str) -> float | None:
+    """The median of a field, or of a moment, over good rows that have it; seconds."""
+    values = []
+    for row in rows:
+        value = getattr(row, name) if hasattr(row, name) else row.moments.get(name)
+        if row.outcome == "ok" and value is not None:
+            values.append(value)
+    return statistics.median(values) if values else None
+
+
+def place(row: ClientRow) -> tuple[str, str, str, int]:
+    """What is compared within: client, target, backend, memory."""
+    return row.client, row.target, row.backend, row.memory_mib
+
+
+def _claim(name: str, faults: Iterator[str], concerned: Sequence[ClientRow]) -> Claim:
+    found = list(faults)
+    if found:
+        more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+        return Claim(name=name, outcome="fail", reason=found[0] + more)
+    tried = [row for row in concerned if row.outcome != "cancelled"]
+    if not tried:
+        reason = concerned[0].reason if concerned else "no such client was tried"
+        return Claim(name=name, outcome="cancel", reason=reason)
+    return Claim(name=name, outcome="pass")
+
+
+def _of(rows: Sequence[ClientRow], which: Callable[[ClientRow], bool]) -> list[ClientRow]:
+    return [row for row in rows if which(row)]
+
+
+def _is_destroy(row: ClientRow) -> bool:
+    return row.client == "libvirt destroy"
+
+
+def _is_alone(row: ClientRow) -> bool:
+    return CLIENTS[row.client].alone
+
+
+def _is_prompt(row: ClientRow) -> bool:
+    client = CLIENTS[row.client]
+    return client.alone and not client.waits and not client.early and client.group != "libvirt"
+
+
+def _who(row: ClientRow) -> str:
+    return f"{row.client} {row.label} {row.memory_mib} MiB {row.backend}"
+
+
+def _failures(rows: Sequence[ClientRow]) -> Iterator[str]:
+    yield from (f"{_who(row)}: {row.reason}" for row in rows if row.outcome == "failed")
+
+
+def _helpers(rows: Sequence[ClientRow]) -> Iterator[str]:
+    for row in rows:
+        if row.helpers != int(row.option):
+            yield f"{_who(row)}: {row.helpers} processes shared QEMU's memory"
+
+
+def _restarts(rows: Sequence[ClientRow]) -> Iterator[str]:
+    for row in rows:
+        if _is_destroy(row) and "restart_s" not in row.moments:
+            yield f"{_who(row)}: it was not started again"
+
+
+def _pairs(
+    rows: Sequence[ClientRow], name: str, which: Callable[[ClientRow], bool]
+) -> Iterator[tuple[ClientRow, float, float]]:
+    """A row with the option, its median, and that of its reference: base, or whatever ran without."""
+    chosen = _of(rows, which)
+    for key in dict.fromkeys((*place(row), row.label) for row in chosen if row.option):
+        here = [row for row in chosen if place(row) == key[:4]]
+        mine = [row for row in here if row.label == key[4]]
+        without = [row for row in here if not row.option]
+        named = [row for row in without if row.variant == REFERENCE]
+        theirs = median_of(named or without, name)
+        own = median_of(mine, name)
+        if theirs is not None and own is not None:
+            yield mine[0], own, theirs
+
+
+def _late_exits(rows: Sequence[ClientRow]) -> Iterator[str]:
+    for row, own, theirs in _pairs(rows, "exit_s", _is_alone):
+        if own > AT_ONCE * theirs:
+            yield f"{_who(row)}: {_ms(own)}, without the option {_ms(theirs)}"
+
+
+def _late_told(rows: Sequence[ClientRow]) -> Iterator[str]:
+    for row, own, theirs in _pairs(rows, "told_s", _is_prompt):
+        if own > TOLD_AT_ONCE * theirs:
+            yield f"{_who(row)}: {_ms(own)}, without the option {_ms(theirs)}"
+
+
+def _late_libvirt(rows: Sequence[ClientRow]) -> Iterator[str]:
+    for row, own, theirs in _pairs(rows, "told_s", lambda row: CLIENTS[row.client].group == "libvirt"):
+        if own > theirs + LIBVIRT_STEP_S:
+            yield f"{_who(row)}: {_ms(own)}, without the option {_ms(theirs)}"
+
+
+def _early_told(rows: Sequence[ClientRow]) -> Iterator[str]:
+    for row in rows:
+        told, back = row.told_s, row.back_s
+        if CLIENTS[row.client].waits and told is not None and back is not None and told < WAITED * back:
+            yield f"{_who(row)}: told after {_ms(told)}, memory was back after {_ms(back)}"
+
+
+def _ms(seconds: float) -> str:
+    return f"{seconds * 1000:.3g} ms" if seconds < 1 else f"{seconds:.2f} s"

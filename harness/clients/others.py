@@ -1,0 +1,245 @@
+"""Clients that need no daemon: each starts QEMU in its own way, ends it, and is told in its own way."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import shutil
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from harness.clients.domains import held_mib
+from harness.clients.groups import Group, unified_group
+from harness.clients.model import CLIENTS, ClientRow, Trial, row_of
+from harness.clients.moments import Watch, find_qemu, seconds, watching
+from harness.errors import GuestError
+from harness.guest import Guest, command_line, connect
+from harness.guest.group import make_group
+from harness.guest.memory import resident_mib
+from harness.guest.shortage import end_in_shortage
+from harness.guest.spawn import Child, spawn
+from harness.teardown.returned import Meter, choose_meter
+from harness.teardown.watch import find_sharers
+
+PREFIX, SERVICE = "qemu-harness-clients-", "qemu-harness-service-"
+STOPPED_LIMIT_S = 5.0
+
+# 148 is 128 + SIGTSTP: what wait gives, again and again, while the job is stopped (bash(1), "JOB CONTROL"). A
+# function, because bash leaves a loop in which a job is stopped.
+JOB = (
+    "set -m; again() { wait %1; s=$?; if [ $s = 148 ]; then sleep 0.02; again; fi; }; "
+    '"$@" & again; exit $s'
+)
+PIPELINE = 'set -o pipefail; "$@" | cat'
+_BWRAP = ("bwrap", "--dev-bind", "/", "/", "--proc", "/proc", "--unshare-pid", "--die-with-parent")
+PREFIXES: Mapping[str, tuple[str, ...]] = {
+    "shell": ("bash", "-c", JOB, "bash"),
+    "pipeline": ("bash", "-c", PIPELINE, "bash"),
+    "timeout": ("timeout", "-k", "30", "86400"),
+    "bwrap": _BWRAP,
+    "bwrap pid 1": (*_BWRAP, "--as-pid-1"),
+    "bwrap kill": _BWRAP,
+}
+"""What goes before QEMU's words."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Served:
+    """A QEMU that a client has started. ``child`` is what we started, QEMU itself without a prefix."""
+
+    child: Child
+    pid: int
+    monitor: socket.socket
+    group: Group | None
+    meter: Meter
+
+
+class NotHereError(Exception):
+    """The client cannot be tried on this machine; the text says why."""
+
+
+def try_client(trial: Trial, *, firmware: Sequence[Path], pages: str, log: Path) -> ClientRow:
+    """The row of the one client of ``trial``. Raises GuestError, and what harness.guest.spawn raises."""
+    (client,) = trial.clients
+    try:
+        with (
+            make_group(PREFIX) as joined,
+            _served(trial, client, firmware, pages, log, joined) as served,
+        ):
+            return _end(trial, client, served)
+    except NotHereError as problem:
+        return row_of(trial, client, outcome="cancelled", reason=str(problem))
+
+
+@contextlib.contextmanager
+def _served(  # noqa: PLR0917 - one step of try_client
+    trial: Trial, client: str, firmware: Sequence[Path], pages: str, log: Path, joined: Path | None
+) -> Iterator[Served]:
+    """A populated QEMU, started as ``client`` starts it; ended with the block."""
+    prefix = list(PREFIXES.get(client, ()))
+    if prefix:
+        program = shutil.which(prefix[0])
+        if program is None:
+            raise NotHereError(f"{prefix[0]} is not installed")
+        prefix[0] = program
+    guest = Guest(
+        binary=Path(trial.binary.path),
+        target=trial.binary.target,
+        memory_mib=trial.memory_mib,
+        backend=trial.backend,
+        accel=trial.accel,
+        firmware=tuple(firmware),
+        options=trial.binary.words,
+    )
+    ours, theirs = socket.socketpair()
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(ours)
+        monitor = stack.enter_context(ours.dup())
+        group = None
+        if CLIENTS[client].group == "cgroup":
+            group = stack.enter_context(unified_group(SERVICE))
+            if group is None:
+                raise NotHereError("no cgroup of version 2 can be made here")
+        with theirs:
+            words = command_line(guest, qmp_fd=theirs.fileno(), threads=len(os.sched_getaffinity(0)))
+            child = stack.enter_context(
+                spawn([*prefix, *words], pages=pages, pass_fds=(theirs.fileno(),), log=log, group=joined)
+            )
+        stack.callback(_end_all, child)
+        if group is not None:
+            group.add(child.pid)  # while the launcher starts; looked at again below
+        with end_in_shortage(child):
+            stack.enter_context(connect(ours, child, trial.timeout_s))
+        pid = find_qemu(child.pid, guest.binary)
+        held = resident_mib(pid)
+        if held < trial.memory_mib:
+            raise GuestError(
+                f"only {held} of {trial.memory_mib} MiB are resident: guest not populated",
+                "make memory free, turn swap off, and run again",
+                log=log,
+            )
+        if group is not None and not {pid, *find_sharers(pid)} <= set(group.members()):
+            raise GuestError("not all of QEMU is in its cgroup", "run again", log=log)
+        counts = group is not None and (group.folder / "memory.current").is_file()
+        meter = choose_meter(group.folder if group is not None and counts else joined, trial.backend)
+        yield Served(child=child, pid=pid, monitor=monitor, group=group, meter=meter)
+
+
+def _end_all(child: Child) -> None:
+    """End what a shell or timeout has started, which does not die with it."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        for process in psutil.Process(child.pid).children(recursive=True):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+
+
+def _end(trial: Trial, client: str, served: Served) -> ClientRow:
+    """End QEMU as the client does, and see when it is told."""
+    with watching(served.pid) as watch:
+        _listen(client, served, watch)
+        if client == "shell":
+            _suspend(served.pid)
+        fire = _trigger(client, served, watch)
+        free = served.meter.free_mib()
+        watch.start(trial.timeout_s)
+        began = time.monotonic_ns()
+        fire()
+        watch.wait("told", trial.timeout_s)
+        held = held_mib(served.meter, trial, free)
+        watch.finish()
+        moments = {"shutdown_s": seconds(watch, "shutdown", began)} if client == "qmp quit" else {}
+        told = seconds(watch, "told", began)
+        reason = ""
+        if watch.stuck:
+            reason = f"{watch.stuck} processes with the guest's memory had to be killed after the time limit"
+        elif told is None:
+            reason = f"{CLIENTS[client].told}: that did not come within {trial.timeout_s:g} s"
+        return row_of(
+            trial,
+            client,
+            helpers=len(watch.sharers),
+            exit_s=seconds(watch, "exit", began),
+            told_s=told,
+            back_s=None if watch.stuck else seconds(watch, "back", began),
+            held_mib=held,
+            moments={name: value for name, value in moments.items() if value is not None},
+            outcome="failed" if reason else "ok",
+            reason=reason,
+        )
+
+
+def _listen(client: str, served: Served, watch: Watch) -> None:
+    """What tells the client."""
+    if CLIENTS[client].group == "qmp":
+        watch.add("told", served.monitor.fileno(), select.POLLIN, _Monitor(served.monitor, watch))
+    elif served.group is not None:
+        watch.add("told", served.group.events, select.POLLPRI, served.group.is_empty)
+    else:
+        # A descriptor of its own: where there is no prefix, the watch has QEMU's already.
+        watch.add("told", served.child.pidfd, select.POLLIN, lambda: True)
+
+
+class _Monitor:
+    """Reads the monitor to its end, and notes when SHUTDOWN was said."""
+
+    def __init__(self, monitor: socket.socket, watch: Watch) -> None:
+        self._monitor = monitor
+        self._watch = watch
+        self._text = b""
+
+    def __call__(self) -> bool:
+        try:
+            data = self._monitor.recv(65536, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True  # reset: QEMU has left something unread
+        self._text += data
+        if b'"SHUTDOWN"' in self._text:
+            self._watch.at.setdefault("shutdown", time.monotonic_ns())
+        return not data
+
+
+def _trigger(client: str, served: Served, watch: Watch) -> Callable[[], None]:
+    """What ends QEMU."""
+    group = served.group
+    if client == "qmp quit":
+        return lambda: served.monitor.sendall(b'{"execute": "quit"}\r\n')
+    if client == "qmp kill":
+        return lambda: signal.pidfd_send_signal(watch.pidfd, signal.SIGKILL)
+    if client == "cgroup all" and group is not None:
+        return group.terminate
+    if client == "cgroup kill" and group is not None:
+        return group.kill
+    if client == "shell":
+        leader = os.getpgid(served.pid)
+        return lambda: os.killpg(leader, signal.SIGTERM)  # what kill %1 does
+    if client == "timeout":
+        # Its timer is SIGALRM (timer_settime(2)), so to send it is to say that the time is up.
+        return lambda: signal.pidfd_send_signal(served.child.pidfd, signal.SIGALRM)
+    if client == "bwrap kill":
+        return lambda: signal.pidfd_send_signal(served.child.pidfd, signal.SIGKILL)
+    return lambda: signal.pidfd_send_signal(watch.pidfd, signal.SIGTERM)
+
+
+def _suspend(pid: int) -> None:
+    """Ctrl-Z and fg. Raises GuestError when the job does not stop, or is not a group of its own."""
+    leader = os.getpgid(pid)
+    if leader != pid:
+        raise GuestError("the shell's job is no process group of its own", "see the log")
+    os.killpg(leader, signal.SIGTSTP)
+    deadline = time.monotonic() + STOPPED_LIMIT_S
+    while psutil.Process(pid).status() != psutil.STATUS_STOPPED:
+        if time.monotonic() > deadline:
+            raise GuestError("the shell's job cannot be stopped", "see the log")
+        time.sleep(0.001)
+    time.sleep(0.1)  # the shell sees it, and waits again
+    os.killpg(leader, signal.SIGCONT)
+    time.sleep(0.1)

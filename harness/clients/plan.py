@@ -1,0 +1,101 @@
+"""Which clients are tried with which binaries, and in which order. Pure."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Mapping, Sequence
+
+from harness.clients.domain import SOURCES
+from harness.clients.model import CLIENTS, ServedBinary, Trial
+from harness.errors import OptionError
+
+SIZES = (1024, 4096, 12288)
+BACKENDS = ("ram", "memfd")
+ROUNDS = 3
+OTHERS_MIB = 4096
+"""Clients but libvirt are tried with the largest size that is not above this."""
+OTHERS_BACKEND = "ram"
+
+
+def plan_round(
+    turn: int,
+    binaries: Sequence[ServedBinary],
+    groups: Sequence[str],
+    *,
+    memory_mib: Sequence[int],
+    backends: Sequence[str],
+    accels: Mapping[str, str],
+    seed: int,
+    timeout_s: float,
+) -> tuple[Trial, ...]:
+    """The trials of round ``turn``, from 1, in an order drawn for it: blocks, and the binaries of each.
+
+    A block has one trial a binary, so that what is compared meets the same machine. ``accels`` are by target.
+    """
+    draw = random.Random(f"{seed}/{turn}")  # noqa: S311 - an order, not a secret
+    places: list[tuple[tuple[str, ...], int, str, str]] = []
+    for target in dict.fromkeys(binary.target for binary in binaries):
+        if "libvirt" in groups:
+            served = tuple(name for name, client in CLIENTS.items() if client.group == "libvirt")
+            places += [
+                (served, size, backend, target) for size, backend in itertools.product(memory_mib, backends)
+            ]
+        places += [
+            ((name,), others_mib(memory_mib), OTHERS_BACKEND, target)
+            for name, client in CLIENTS.items()
+            if client.group in groups and client.group != "libvirt"
+        ]
+    draw.shuffle(places)
+    trials = []
+    for clients, size, backend, target in places:
+        mine = [binary for binary in binaries if binary.target == target]
+        draw.shuffle(mine)
+        trials += [
+            Trial(
+                clients=clients,
+                binary=binary,
+                memory_mib=size,
+                backend=backend,
+                accel=accels[target],
+                turn=turn,
+                timeout_s=timeout_s,
+            )
+            for binary in mine
+        ]
+    return tuple(trials)
+
+
+def others_mib(sizes: Sequence[int]) -> int:
+    """The size of guests for clients but libvirt."""
+    return max((size for size in sizes if size <= OTHERS_MIB), default=min(sizes))
+
+
+def with_and_without(binaries: Sequence[ServedBinary]) -> tuple[ServedBinary, ...]:
+    """Each binary as it is; one that has the option also without it, ahead of it."""
+    found = []
+    for binary in binaries:
+        able = bool(binary.words)
+        if able:
+            found.append(
+                ServedBinary(variant=binary.variant, target=binary.target, path=binary.path, able=True)
+            )
+        found.append(
+            ServedBinary(
+                variant=binary.variant,
+                target=binary.target,
+                path=binary.path,
+                words=binary.words,
+                able=able,
+            )
+        )
+    return tuple(found)
+
+
+def check_backends(backends: Sequence[str]) -> None:
+    """Raise OptionError for a memory backend that domains are not tried with."""
+    for backend in backends:
+        if backend not in SOURCES:
+            raise OptionError(
+                f"-Dbackends={backend}: clients are not tried with it", f"choose from: {' '.join(SOURCES)}"
+            )
