@@ -10,10 +10,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from harness.clients.domain import domain_xml
-from harness.clients.model import ClientRow, Trial, row_of
+from harness.clients.model import REFUSED, ClientRow, Trial, row_of
 from harness.clients.moments import NS, Watch, find_qemu, seconds, watching
 from harness.clients.session import STOPPED, Session
-from harness.errors import GuestError, HarnessError
+from harness.errors import GuestError, HarnessError, LibvirtError
 from harness.guest.memory import resident_mib
 from harness.guest.model import architecture_of
 from harness.properties.poweroff import boot_sector, s390x_image
@@ -59,6 +59,22 @@ def try_domain(
             session.ask("destroy", name=name)
         session.ask("undefine", name=name)
     return tuple(rows)
+
+
+def try_refused(session: Session, trial: Trial, *, firmware: Sequence[Path]) -> ClientRow:
+    """The row of a domain that libvirt must not start. Raises LibvirtError: it cannot be defined."""
+    name, option = f"harness-{trial.binary.variant}-refused", trial.binary.words[0]
+    session.ask("define", xml=domain_xml(trial, name, version=session.version, firmware=firmware))
+    began = time.monotonic_ns()
+    try:
+        session.ask("create", name=name)
+        reason = f"libvirt started it, though it has no {option}"
+        session.ask("destroy", name=name)
+    except LibvirtError as error:
+        reason = "" if f"{option}: invalid option" in error.cause else error.cause
+    told = round((time.monotonic_ns() - began) * NS, 6)
+    session.ask("undefine", name=name)
+    return row_of(trial, REFUSED, told_s=told, **_outcome(reason))
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from harness.clients.model import CLIENTS, Claim, ClientRow
+from harness.clients.model import CLIENTS, REFUSED, Claim, ClientRow
 
 REFERENCE = "base"
 AT_ONCE = 0.25
@@ -34,7 +34,12 @@ def judge(rows: Sequence[ClientRow]) -> tuple[Claim, ...]:
         _claim(
             "libvirt says shut off no later than without the option",
             _late_libvirt(good),
-            _of(good, lambda row: CLIENTS[row.client].group == "libvirt"),
+            _of(good, _is_shut_off),
+        ),
+        _claim(
+            "a QEMU without the option is refused, with its words",
+            _failures(_of(rows, _is_refused)),
+            _of(rows, _is_refused),
         ),
         _claim(
             "a client that waits for the last process is told when memory is back",
@@ -79,6 +84,14 @@ def _is_destroy(row: ClientRow) -> bool:
     return row.client == "libvirt destroy"
 
 
+def _is_shut_off(row: ClientRow) -> bool:
+    return CLIENTS[row.client].group == "libvirt" and not _is_refused(row)
+
+
+def _is_refused(row: ClientRow) -> bool:
+    return row.client == REFUSED
+
+
 def _is_alone(row: ClientRow) -> bool:
     return CLIENTS[row.client].alone
 
@@ -98,7 +111,7 @@ def _failures(rows: Sequence[ClientRow]) -> Iterator[str]:
 
 def _helpers(rows: Sequence[ClientRow]) -> Iterator[str]:
     for row in rows:
-        if row.helpers != int(row.option):
+        if row.client != REFUSED and row.helpers != int(row.option):
             yield f"{_who(row)}: {row.helpers} processes shared QEMU's memory"
 
 
@@ -137,7 +150,7 @@ def _late_told(rows: Sequence[ClientRow]) -> Iterator[str]:
 
 
 def _late_libvirt(rows: Sequence[ClientRow]) -> Iterator[str]:
-    for row, own, theirs in _pairs(rows, "told_s", lambda row: CLIENTS[row.client].group == "libvirt"):
+    for row, own, theirs in _pairs(rows, "told_s", _is_shut_off):
         if own > theirs + LIBVIRT_STEP_S:
             yield f"{_who(row)}: {_ms(own)}, without the option {_ms(theirs)}"
 

@@ -19,9 +19,9 @@ class Client:
     """Somebody who starts QEMU, ends it, and is told that it has ended.
 
     ``told`` is the moment at which the client holds that it is gone. ``waits``: that is only after the last
-    process has gone, so asynchronous teardown gives this client nothing. ``early``: that is before QEMU itself
-    has ended, with the option or without. ``alone``: QEMU's exit is its own affair; where it is not, as in a
-    PID namespace that it leads, it takes as long as the teardown.
+    process has gone, so asynchronous teardown gives this client nothing. ``early``: that is before QEMU
+    itself has ended, with the option or without. ``alone``: QEMU's exit is its own affair; where it is not,
+    as in a PID namespace that it leads, it takes as long as the teardown.
     """
 
     name: str
@@ -47,6 +47,13 @@ CLIENTS = {
             group="libvirt",
             does="the guest turns its machine off",
             told="libvirt's event STOPPED",
+        ),
+        Client(
+            name="libvirt refused",
+            group="libvirt",
+            does="virDomainCreate with the option, of a QEMU that has no such option",
+            told="virDomainCreate fails with QEMU's words",
+            alone=False,
         ),
         Client(
             name="qmp quit",
@@ -126,6 +133,9 @@ CLIENTS = {
     )
 }
 """By name; docs/clients.md says what each does."""
+
+REFUSED = "libvirt refused"
+"""The one client whose guest is not to start."""
 
 GROUPS = tuple(dict.fromkeys(client.group for client in CLIENTS.values()))
 

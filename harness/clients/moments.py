@@ -1,7 +1,7 @@
 """When a QEMU and those that share its memory end, seen by their pidfds, and what else becomes readable.
 
-QEMU is here a process that somebody else has started, so nobody here can wait for it. A pidfd becomes readable
-when the parent's wait can return (pidfd_open(2)). All times are CLOCK_MONOTONIC in nanoseconds.
+QEMU is here a process that somebody else has started, so nobody here can wait for it. A pidfd becomes
+readable when the parent's wait can return (pidfd_open(2)). All times are CLOCK_MONOTONIC in nanoseconds.
 """
 
 from __future__ import annotations

@@ -33,10 +33,7 @@ STOPPED_LIMIT_S = 5.0
 
 # 148 is 128 + SIGTSTP: what wait gives, again and again, while the job is stopped (bash(1), "JOB CONTROL"). A
 # function, because bash leaves a loop in which a job is stopped.
-JOB = (
-    "set -m; again() { wait %1; s=$?; if [ $s = 148 ]; then sleep 0.02; again; fi; }; "
-    '"$@" & again; exit $s'
-)
+JOB = 'set -m; again() { wait %1; s=$?; if [ $s = 148 ]; then sleep 0.02; again; fi; }; "$@" & again; exit $s'
 PIPELINE = 'set -o pipefail; "$@" | cat'
 _BWRAP = ("bwrap", "--dev-bind", "/", "/", "--proc", "/proc", "--unshare-pid", "--die-with-parent")
 PREFIXES: Mapping[str, tuple[str, ...]] = {

@@ -7,7 +7,7 @@ import random
 from collections.abc import Mapping, Sequence
 
 from harness.clients.domain import SOURCES
-from harness.clients.model import CLIENTS, ServedBinary, Trial
+from harness.clients.model import CLIENTS, REFUSED, ServedBinary, Trial
 from harness.errors import OptionError
 
 SIZES = (1024, 4096, 12288)
@@ -37,7 +37,9 @@ def plan_round(
     places: list[tuple[tuple[str, ...], int, str, str]] = []
     for target in dict.fromkeys(binary.target for binary in binaries):
         if "libvirt" in groups:
-            served = tuple(name for name, client in CLIENTS.items() if client.group == "libvirt")
+            served = tuple(
+                name for name, client in CLIENTS.items() if client.group == "libvirt" and name != REFUSED
+            )
             places += [
                 (served, size, backend, target) for size, backend in itertools.product(memory_mib, backends)
             ]
@@ -47,7 +49,20 @@ def plan_round(
             if client.group in groups and client.group != "libvirt"
         ]
     draw.shuffle(places)
-    trials = []
+    trials: list[Trial] = []
+    if turn == 1 and "libvirt" in groups:
+        trials += [
+            Trial(
+                clients=(REFUSED,),
+                binary=binary,
+                memory_mib=min(memory_mib),
+                backend=OTHERS_BACKEND,
+                accel=accels[binary.target],
+                turn=turn,
+                timeout_s=timeout_s,
+            )
+            for binary in refused(binaries)
+        ]
     for clients, size, backend, target in places:
         mine = [binary for binary in binaries if binary.target == target]
         draw.shuffle(mine)
@@ -90,6 +105,16 @@ def with_and_without(binaries: Sequence[ServedBinary]) -> tuple[ServedBinary, ..
             )
         )
     return tuple(found)
+
+
+def refused(binaries: Sequence[ServedBinary]) -> tuple[ServedBinary, ...]:
+    """Each binary that lacks the option, with the words that switch it on in another one, if there is one."""
+    words = next((binary.words for binary in binaries if binary.words), ())
+    lacking = [binary for binary in binaries if not binary.able and words]
+    return tuple(
+        ServedBinary(variant=each.variant, target=each.target, path=each.path, words=words)
+        for each in lacking
+    )
 
 
 def check_backends(backends: Sequence[str]) -> None:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import psutil
 
-from harness.clients.domains import try_domain
-from harness.clients.model import ClientRow, Trial, row_of
+from harness.clients.domains import try_domain, try_refused
+from harness.clients.model import REFUSED, ClientRow, Trial, row_of
 from harness.clients.others import try_client
 from harness.clients.session import Session, libvirt_session
 from harness.errors import HarnessError
@@ -66,6 +66,8 @@ class Tried(contextlib.ExitStack):
             return _all(trial, "cancelled", "a libvirtd of one's own needs root")
         session, meter = self._libvirtd(trial.backend)
         try:
+            if trial.clients == (REFUSED,):
+                return (try_refused(session, trial, firmware=self._folders),)
             return try_domain(session, trial, meter, firmware=self._folders)
         except (HarnessError, psutil.NoSuchProcess, ProcessLookupError) as error:
             # Whatever state it is in, the next trial gets a new one.

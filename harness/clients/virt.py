@@ -4,10 +4,10 @@
 
 BINDING is the folder of libvirt's binding, DESCRIPTOR a connected socket. It is run inside the namespaces
 that harness.clients.cell makes, by Debian's Python, for which the binding (package python3-libvirt) is made;
-so it uses nothing of the harness. Each line that is read is a request, {"do": NAME, ...}; each that is written
-a reply, {"did": NAME, ...}, or an event, {"event": NAME, ...}. Instants are CLOCK_MONOTONIC in nanoseconds,
-taken around the call of the library, and in the callback of the event. At the end of input libvirtd is
-ended; the domains end with the PID namespace.
+so it uses nothing of the harness. Each line that is read is a request, {"do": NAME, ...}; each that is
+written a reply, {"did": NAME, ...}, or an event, {"event": NAME, ...}. Instants are CLOCK_MONOTONIC in
+nanoseconds, taken around the call of the library, and in the callback of the event. At the end of input
+libvirtd is ended; the domains end with the PID namespace.
 """
 
 from __future__ import annotations
