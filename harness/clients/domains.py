@@ -94,13 +94,13 @@ def _running(session: Session, trial: Trial) -> Iterator[Watch]:
 def _destroy(session: Session, trial: Trial, name: str, meter: Meter) -> ClientRow:
     """virDomainDestroy and, without a pause, virDomainCreate."""
     with _running(session, trial) as watch:
-        free = meter.free_mib()
+        files, free = files_of(watch.pid), meter.free_mib()
         watch.start(trial.timeout_s)
         session.send("destroy", name=name)
         session.send("create", name=name)
         destroyed = session.reply("destroy")
         held = held_mib(meter, trial, free)
-        kept = open_files(watch)
+        kept = kept_files(watch, files)
         watch.finish()
         created = session.reply("create")
         stopped = session.event(name, STOPPED, destroyed.began, 5)
@@ -134,7 +134,7 @@ def _power_off(session: Session, trial: Trial, name: str, meter: Meter, *, has_s
                 line.recv(1)
             except OSError as error:
                 raise GuestError("the guest that should power off did not boot", "see its log") from error
-        free = meter.free_mib()
+        files, free = files_of(watch.pid), meter.free_mib()
         watch.start(trial.timeout_s)
         began = time.monotonic_ns()
         if line is not None:
@@ -143,7 +143,7 @@ def _power_off(session: Session, trial: Trial, name: str, meter: Meter, *, has_s
             session.ask("resume", name=name)
         stopped = session.event(name, STOPPED, began, trial.timeout_s)
         held = held_mib(meter, trial, free)
-        kept = open_files(watch)
+        kept = kept_files(watch, files)
         watch.finish()
     told = None if stopped is None else round((stopped.at - began) * NS, 6)
     return row_of(
@@ -172,13 +172,19 @@ def _serial(path: Path) -> Iterator[socket.socket]:
         os.close(folder)
 
 
-def open_files(watch: Watch) -> int:
-    """Descriptors that the helpers have now: logs and pipes that libvirt has not got back."""
-    count = 0
-    for pid in watch.sharers.values():
-        with contextlib.suppress(OSError):
-            count += len(os.listdir(f"/proc/{pid}/fd"))  # noqa: PTH208 - names only, read at once
-    return count
+def files_of(pid: int) -> set[str]:
+    """The files, pipes and sockets that a process has open, as proc(5) names them; none when it has gone."""
+    found = set()
+    with contextlib.suppress(OSError):
+        for name in os.listdir(f"/proc/{pid}/fd"):  # noqa: PTH208 - names only, read at once
+            with contextlib.suppress(OSError):
+                found.add(str(Path(f"/proc/{pid}/fd/{name}").readlink()))
+    return {name for name in found if not name.startswith(("anon_inode:", "/dev/null"))}
+
+
+def kept_files(watch: Watch, files: set[str]) -> set[str]:
+    """Those of QEMU's ``files`` that a helper has now: logs and pipes that libvirt has not got back."""
+    return {name for pid in watch.sharers.values() for name in files_of(pid)} & files
 
 
 def held_mib(meter: Meter, trial: Trial, free: float) -> float | None:
@@ -191,13 +197,13 @@ def held_mib(meter: Meter, trial: Trial, free: float) -> float | None:
     return round(min(trial.memory_mib, max(0.0, trial.memory_mib - (meter.free_mib() - free))), 1)
 
 
-def _why_failed(watch: Watch, kept: int, *, event: bool) -> str:
+def _why_failed(watch: Watch, kept: set[str], *, event: bool) -> str:
     if watch.stuck:
         return f"{watch.stuck} processes with the guest's memory had to be killed after the time limit"
     if not event:
         return "libvirt sent no event STOPPED"
     if kept:
-        return f"the helper held {kept} descriptors when libvirt said that the domain is shut off"
+        return f"the helper had {', '.join(sorted(kept))} open when libvirt said that the domain is shut off"
     return ""
 
 

@@ -117,7 +117,11 @@ def run_clients(
         for number, trial in enumerate(trials, start=1):
             for row in tried.rows(trial, number):
                 on_row(row)
-                failed += row.outcome == "failed"
+                if row.outcome == "failed":
+                    failed += 1
+                    reporter.warn(
+                        f"{row.client} {row.label} {row.memory_mib} MiB {row.backend}: {row.reason}"
+                    )
             done += 1
             text = f"{trial.clients[0]} {trial.binary.label} {trial.memory_mib} MiB"
             step.update(done, len(trials), f"{text}, {failed} failed" if failed else text)

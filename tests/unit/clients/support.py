@@ -1,0 +1,38 @@
+"""Rows and trials that the tests of clients share."""
+
+from __future__ import annotations
+
+from harness.clients.model import ClientRow, ServedBinary, Trial, row_of
+
+OPTION = ("-async-teardown",)
+BASE = ServedBinary(variant="base", target="x86_64-softmmu", path="/q/base")
+PATCHED = ServedBinary(variant="patched", target="x86_64-softmmu", path="/q/patched", words=OPTION, able=True)
+WITHOUT = ServedBinary(variant="patched", target="x86_64-softmmu", path="/q/patched", able=True)
+
+
+def trial(
+    client: str, binary: ServedBinary = PATCHED, *, backend: str = "ram", memory_mib: int = 1024
+) -> Trial:
+    """A trial of round 1."""
+    return Trial(
+        clients=(client,),
+        binary=binary,
+        memory_mib=memory_mib,
+        backend=backend,
+        accel="tcg",
+        turn=1,
+        timeout_s=5.0,
+    )
+
+
+def row(client: str, binary: ServedBinary = PATCHED, **fields: object) -> ClientRow:
+    """A row as a good run gives it; ``fields`` replace its own."""
+    slow = not binary.words
+    usual: dict[str, object] = {
+        "helpers": int(not slow),
+        "exit_s": 0.1 if slow else 0.001,
+        "told_s": 0.1 if slow else 0.002,
+        "back_s": 0.1,
+        "moments": {"restart_s": 1.0, "create_s": 0.5} if client == "libvirt destroy" else {},
+    }
+    return row_of(trial(client, binary), client, **(usual | fields))

@@ -1,0 +1,126 @@
+"""harness.clients.cell and session: what the private libvirtd sees, and what it is told."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from harness.clients.cell import cell_words, driver_folder, make_cell
+from harness.clients.session import STOPPED, Reply, Session
+from harness.errors import LibvirtError
+from harness.guest.spawn import Child
+
+
+def pairs(words: tuple[str, ...], option: str) -> dict[str, str]:
+    """Target → source of each bind."""
+    return {words[index + 2]: words[index + 1] for index, word in enumerate(words) if word == option}
+
+
+def test_the_systems_own_folders_are_hidden(tmp_path: Path) -> None:
+    cell = make_cell(tmp_path / "cell")
+    words = cell_words(cell, Path("/usr/lib/x/libvirt/connection-driver"), (), talk_fd=7)
+    written = pairs(words, "--bind")
+    assert set(written) == {"/etc", "/run", "/var"}
+    assert all(Path(source).is_relative_to(cell.folder) for source in written.values())
+    # Nothing else can be written, and nothing of the cell outlives it or reaches the network.
+    assert pairs(words, "--ro-bind")["/"] == "/"
+    assert {"--unshare-pid", "--unshare-net", "--die-with-parent"} <= set(words)
+    assert words[-1] == "7"
+
+
+def test_only_qemus_driver_is_there(tmp_path: Path) -> None:
+    folder = tmp_path / "x86_64-linux-gnu/libvirt/connection-driver"
+    folder.mkdir(parents=True)
+    with pytest.raises(LibvirtError):
+        driver_folder(tmp_path)
+    (folder / "libvirt_driver_qemu.so").touch()
+    (folder / "libvirt_driver_network.so").touch()
+    assert driver_folder(tmp_path) == folder
+    words = cell_words(make_cell(tmp_path / "cell"), folder, (), talk_fd=7)
+    assert words[words.index(str(folder)) - 1] == "--tmpfs"
+    assert [target for target in pairs(words, "--ro-bind") if target.startswith(f"{folder}/")] == [
+        f"{folder}/libvirt_driver_qemu.so"
+    ]
+
+
+def test_what_is_needed_is_seen_wherever_it_lies(tmp_path: Path) -> None:
+    needed = (Path("/var/lib/ci/qemu"), Path("/run/user/firmware"), Path("/opt/qemu"))
+    words = cell_words(make_cell(tmp_path / "cell"), tmp_path, needed, talk_fd=7)
+    shown = pairs(words, "--ro-bind")
+    assert shown["/var/lib/ci/qemu"] == "/var/lib/ci/qemu"
+    assert "/run/user/firmware" in shown
+    assert "/opt/qemu" not in shown
+    assert words.index("/var/lib/ci/qemu") > words.index("/var")
+
+
+def test_configuration(tmp_path: Path) -> None:
+    folder = make_cell(tmp_path / "cell").folder
+    text = (folder / "etc/libvirt/qemu.conf").read_text(encoding="ascii")
+    for line in ('stdio_handler = "file"', "cgroup_controllers = []", 'user = "root"', "namespaces = []"):
+        assert line in text.splitlines()
+    assert "libvirt-qemu:" in (folder / "etc/passwd").read_text(encoding="ascii")
+    (folder / "run/left").touch()
+    make_cell(folder)
+    assert not (folder / "run/left").exists()
+
+
+@contextlib.contextmanager
+def talking(tmp_path: Path) -> Iterator[tuple[Session, socket.socket]]:
+    """A session whose other end is the test."""
+    ours, theirs = socket.socketpair()
+    with subprocess.Popen(["sleep", "60"]) as process, ours:
+        pidfd = os.pidfd_open(process.pid)
+        try:
+            child = Child(process=process, pidfd=pidfd, log=tmp_path / "log")
+            yield Session(make_cell(tmp_path / "cell"), child, ours, 5.0), theirs
+        finally:
+            theirs.close()
+            process.send_signal(signal.SIGKILL)
+            os.close(pidfd)
+
+
+def line(**message: object) -> bytes:
+    return json.dumps(message).encode() + b"\n"
+
+
+def test_replies_and_events_are_told_apart(tmp_path: Path) -> None:
+    with talking(tmp_path) as (session, far):
+        far.sendall(line(did="connect", error="", value="9.0.0"))
+        session.connect()
+        assert session.version == "9.0.0"
+        session.send("destroy", name="d")
+        assert json.loads(far.recv(4096)) == {"do": "destroy", "name": "d"}
+        early = line(event="lifecycle", name="d", kind=STOPPED, detail=1, at=5)
+        late = line(event="lifecycle", name="d", kind=STOPPED, detail=1, at=20)
+        other = line(event="lifecycle", name="e", kind=STOPPED, detail=1, at=15)
+        reply = line(did="destroy", error="", began=10, ended=30)
+        for part in (early + other, b"no JSON\n", late[:9], late[9:] + reply):
+            far.sendall(part)
+        assert session.reply("destroy") == Reply(did="destroy", began=10, ended=30)
+        found = session.event("d", STOPPED, 10, 1)
+        assert found is not None
+        assert found.at == 20
+        assert session.event("d", STOPPED, 21, 0) is None
+
+
+def test_a_refusal_is_told_with_libvirts_words(tmp_path: Path) -> None:
+    with talking(tmp_path) as (session, far):
+        threading.Timer(0.05, far.sendall, [line(did="create", error="internal error:\nno")]).start()
+        with pytest.raises(LibvirtError, match="create: internal error: no"):
+            session.ask("create", name="d")
+
+
+def test_a_libvirtd_that_goes_is_told(tmp_path: Path) -> None:
+    with talking(tmp_path) as (session, far):
+        far.close()
+        with pytest.raises(LibvirtError, match="gone before it answered"):
+            session.reply("destroy")

@@ -1,0 +1,87 @@
+"""harness.clients.domain: the XML that libvirt gets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import msgspec
+import pytest
+
+from harness.clients.domain import NAMESPACE, by_feature, domain_xml
+from harness.clients.model import ServedBinary
+from harness.errors import OptionError
+from tests.unit.clients.support import BASE, PATCHED, trial
+
+RUN_WITH = ("-run-with", "async-teardown=on")
+
+
+def parsed(binary: ServedBinary = PATCHED, *, backend: str = "ram", **more: object) -> ET.Element:
+    arguments: dict[str, object] = {"version": "9.0.0"} | more
+    return ET.fromstring(domain_xml(trial("libvirt destroy", binary, backend=backend), "d", **arguments))  # type: ignore[arg-type]
+
+
+def words(domain: ET.Element) -> list[str | None]:
+    return [each.get("value") for each in domain.iter(f"{{{NAMESPACE}}}arg")]
+
+
+def test_emulator_memory_and_option() -> None:
+    domain = parsed(firmware=(Path("/f w"),), threads=2)
+    assert domain.get("type") == "qemu"
+    assert domain.findtext("devices/emulator") == "/q/patched"
+    assert domain.findtext("memory") == "1024"
+    allocation = domain.find("memoryBacking/allocation")
+    assert allocation is not None
+    assert allocation.attrib == {"mode": "immediate", "threads": "2"}
+    assert words(domain) == ["-L", "/f w", "-async-teardown"]
+
+
+def test_without_the_option_no_word_is_left() -> None:
+    assert words(parsed(BASE)) == []
+
+
+def test_anonymous_memory_has_no_access_mode() -> None:
+    # With one, libvirt 9.0 makes a file on disk of it.
+    assert parsed().find("memoryBacking/access") is None
+    shared = parsed(backend="memfd").find("memoryBacking/access")
+    assert shared is not None
+    assert shared.get("mode") == "shared"
+
+
+def test_other_backends_are_refused() -> None:
+    with pytest.raises(OptionError, match="hugetlb"):
+        parsed(backend="hugetlb")
+
+
+def test_text_is_escaped() -> None:
+    odd = msgspec.structs.replace(PATCHED, path='/a&b/<q>"')
+    assert parsed(odd).findtext("devices/emulator") == '/a&b/<q>"'
+
+
+def test_a_pc_boots_a_disk_and_an_ibm_z_a_kernel() -> None:
+    pc = parsed(image="/i", serial="/s")
+    disk, port = pc.find("devices/disk/source"), pc.find("devices/serial/source")
+    assert disk is not None
+    assert port is not None
+    assert (disk.get("file"), port.get("path"), pc.find("os/kernel")) == ("/i", "/s", None)
+    z = parsed(msgspec.structs.replace(BASE, target="s390x-softmmu"), image="/i", serial="/s")
+    assert z.findtext("os/kernel") == "/i"
+    assert z.find("devices/disk") is None
+    assert z.find("devices/serial") is None
+
+
+@pytest.mark.parametrize(
+    ("version", "option", "expected"),
+    [
+        ("9.0.0", RUN_WITH, False),
+        ("9.6.0", RUN_WITH, True),
+        ("10.1.0", RUN_WITH, True),
+        ("10.1.0", ("-async-teardown",), False),
+        ("10.1.0", (), False),
+    ],
+)
+def test_libvirts_own_word_where_it_has_one(version: str, option: tuple[str, ...], expected: bool) -> None:
+    assert by_feature(version, option) is expected
+    domain = parsed(msgspec.structs.replace(PATCHED, words=option), version=version)
+    assert (domain.find("features/async-teardown") is not None) is expected
+    assert words(domain) == ([] if expected else list(option))

@@ -1,0 +1,89 @@
+"""harness.clients.judge: what must hold, on made-up rows."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.clients.judge import judge, median_of
+from harness.clients.model import CLIENTS, ClientRow
+from tests.unit.clients.support import BASE, PATCHED, WITHOUT, row
+
+EXIT = "QEMU itself has ended at once with the option"
+TOLD = "a client that waits for QEMU is told at once"
+SHUT_OFF = "libvirt says shut off no later than without the option"
+LAST = "a client that waits for the last process is told when memory is back"
+HELPERS = "one process shares QEMU's memory with the option, none without"
+RESTART = "a domain of the same name starts at once"
+WHOLE = "every guest was started, ended, and its end told"
+REFUSAL = "a QEMU without the option is refused, with its words"
+
+
+def outcomes(*rows: ClientRow) -> dict[str, str]:
+    return {claim.name: claim.outcome for claim in judge(rows)}
+
+
+def test_a_good_run_passes() -> None:
+    rows = [row(name, binary) for name in CLIENTS for binary in (BASE, WITHOUT, PATCHED)]
+    rows = [
+        row(each.client, told_s=0.1, **({} if CLIENTS[each.client].alone else {"exit_s": 0.1}))
+        if each.option and CLIENTS[each.client].waits
+        else each
+        for each in rows
+    ]
+    assert set(outcomes(*rows).values()) == {"pass"}
+
+
+def test_no_rows_judge_nothing() -> None:
+    assert outcomes() == dict.fromkeys(outcomes(), "cancel")
+
+
+@pytest.mark.parametrize(
+    ("claim", "bad"),
+    [
+        (EXIT, row("timeout", exit_s=0.03)),
+        (TOLD, row("timeout", told_s=0.06)),
+        (SHUT_OFF, row("libvirt destroy", told_s=0.5)),
+        (LAST, row("cgroup main", told_s=0.002)),
+        (HELPERS, row("timeout", helpers=0)),
+        (HELPERS, row("timeout", helpers=2)),
+        (RESTART, row("libvirt destroy", moments={})),
+        (WHOLE, row("timeout", outcome="failed", reason="why")),
+        (REFUSAL, row("libvirt refused", BASE, outcome="failed", reason="started")),
+    ],
+)
+def test_each_claim_can_fail(claim: str, bad: ClientRow) -> None:
+    found = outcomes(row(bad.client, BASE), bad)
+    assert found[claim] == "fail"
+
+
+def test_a_helper_without_the_option_is_a_fault() -> None:
+    assert outcomes(row("timeout", BASE, helpers=1))[HELPERS] == "fail"
+
+
+def test_who_is_told_early_or_waits_for_all_owes_no_speed() -> None:
+    found = outcomes(
+        row("qmp quit", BASE, told_s=0.0004),
+        row("qmp quit", told_s=0.0005),
+        row("cgroup kill", BASE),
+        row("cgroup kill", exit_s=0.1, told_s=0.1),
+    )
+    assert (found[EXIT], found[TOLD], found[LAST]) == ("pass", "cancel", "pass")
+
+
+def test_base_is_the_reference_and_medians_count() -> None:
+    slow = [row("timeout", exit_s=value) for value in (0.001, 0.002, 9.0)]
+    assert outcomes(row("timeout", BASE), row("timeout", WITHOUT, exit_s=0.001), *slow)[EXIT] == "pass"
+    assert outcomes(row("timeout", WITHOUT, exit_s=0.001), *slow)[EXIT] == "fail"
+
+
+def test_the_first_fault_is_told_and_the_rest_counted() -> None:
+    bad = [row("timeout", outcome="failed", reason=reason) for reason in ("one", "two")]
+    claim = judge(bad)[0]
+    assert claim.reason.endswith("one (and 1 more)")
+
+
+def test_median_of_fields_and_moments() -> None:
+    rows = [row("libvirt destroy", moments={"restart_s": value}) for value in (1.0, 2.0, 4.0)]
+    rows.append(row("libvirt destroy", outcome="failed", moments={"restart_s": 99.0}))
+    assert median_of(rows, "restart_s") == 2.0
+    assert median_of(rows, "held_mib") is None

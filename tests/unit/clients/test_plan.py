@@ -1,0 +1,91 @@
+"""harness.clients.plan and parse_groups: who is tried with what, and in which order."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.clients.model import CLIENTS, GROUPS, ServedBinary, Trial, parse_groups
+from harness.clients.plan import check_backends, others_mib, plan_round, refused, with_and_without
+from harness.errors import OptionError
+from tests.unit.clients.support import BASE, PATCHED, WITHOUT
+
+BINARIES = (BASE, WITHOUT, PATCHED)
+
+
+def planned(turn: int = 1, seed: int = 5, groups: tuple[str, ...] = GROUPS) -> tuple[Trial, ...]:
+    return plan_round(
+        turn,
+        BINARIES,
+        groups,
+        memory_mib=(1024, 8192),
+        backends=("ram", "memfd"),
+        accels={"x86_64-softmmu": "tcg"},
+        seed=seed,
+        timeout_s=9.0,
+    )
+
+
+def test_every_client_meets_every_binary_once() -> None:
+    trials = planned(turn=2)
+    for name, client in CLIENTS.items():
+        places = 0 if name == "libvirt refused" else 4 if client.group == "libvirt" else 1
+        for binary in BINARIES:
+            mine = [trial for trial in trials if name in trial.clients and trial.binary == binary]
+            assert len(mine) == places
+            assert {trial.memory_mib for trial in mine} <= ({1024, 8192} if places == 4 else {1024})
+
+
+def test_binaries_of_a_place_follow_each_other() -> None:
+    trials = planned(turn=2)
+    for first in range(0, len(trials), len(BINARIES)):
+        block = trials[first : first + len(BINARIES)]
+        assert len({(one.clients, one.memory_mib, one.backend) for one in block}) == 1
+        assert {one.binary.label for one in block} == {"base", "patched without", "patched"}
+
+
+def test_the_seed_decides_the_order_and_rounds_differ() -> None:
+    assert planned() == planned()
+    assert planned(turn=2) != planned(turn=3)
+    assert planned(turn=2, seed=6) != planned(turn=2, seed=5)
+
+
+def test_only_what_lacks_the_option_is_refused_and_only_once() -> None:
+    assert [trial.binary for trial in planned() if trial.clients == ("libvirt refused",)] == [
+        ServedBinary(variant="base", target=BASE.target, path=BASE.path, words=PATCHED.words)
+    ]
+    assert not [trial for trial in planned(turn=2) if trial.clients == ("libvirt refused",)]
+    assert refused((BASE,)) == ()
+
+
+def test_groups_are_chosen() -> None:
+    assert {name for trial in planned(groups=("qmp",)) for name in trial.clients} == {"qmp quit", "qmp kill"}
+
+
+def test_a_binary_with_the_option_is_tried_without_it_too() -> None:
+    given = ServedBinary(variant="patched", target="t", path="/p", words=("-async-teardown",))
+    both = with_and_without([ServedBinary(variant="base", target="t", path="/b"), given])
+    assert [(one.label, bool(one.words)) for one in both] == [
+        ("base", False),
+        ("patched without", False),
+        ("patched", True),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "expected"), [((256, 1024, 12288), 1024), ((8192,), 8192), ((4096,), 4096)]
+)
+def test_other_clients_have_guests_that_are_not_too_large(sizes: tuple[int, ...], expected: int) -> None:
+    assert others_mib(sizes) == expected
+
+
+def test_lists_of_clients() -> None:
+    assert parse_groups("qmp, libvirt") == ("libvirt", "qmp")
+    for bad in ("libvirt,podman", "", ","):
+        with pytest.raises(OptionError):
+            parse_groups(bad)
+
+
+def test_backends_without_a_domain() -> None:
+    check_backends(("ram", "memfd"))
+    with pytest.raises(OptionError, match="hugetlb"):
+        check_backends(("ram", "hugetlb"))
