@@ -99,7 +99,7 @@ CLIENTS = {
         Client(
             name="pipeline",
             group="shell",
-            does="SIGTERM to the QEMU of QEMU | cat",
+            does="SIGTERM to a QEMU whose output goes to cat, in a pipeline",
             told="the pipeline ends, and the shell",
         ),
         Client(

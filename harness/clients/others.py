@@ -98,17 +98,18 @@ def _served(  # noqa: PLR0917 - one step of try_client
     ours, theirs = socket.socketpair()
     with contextlib.ExitStack() as stack:
         stack.enter_context(ours)
+        stack.enter_context(theirs)
         monitor = stack.enter_context(ours.dup())
         group = None
         if CLIENTS[client].group == "cgroup":
             group = stack.enter_context(unified_group(SERVICE))
             if group is None:
                 raise NotHereError("no cgroup of version 2 can be made here")
-        with theirs:
-            words = command_line(guest, qmp_fd=theirs.fileno(), threads=len(os.sched_getaffinity(0)))
-            child = stack.enter_context(
-                spawn([*prefix, *words], pages=pages, pass_fds=(theirs.fileno(),), log=log, group=joined)
-            )
+        words = command_line(guest, qmp_fd=theirs.fileno(), threads=len(os.sched_getaffinity(0)))
+        child = stack.enter_context(
+            spawn([*prefix, *words], pages=pages, pass_fds=(theirs.fileno(),), log=log, group=joined)
+        )
+        theirs.close()
         stack.callback(_end_all, child)
         if group is not None:
             group.add(child.pid)  # while the launcher starts; looked at again below

@@ -63,6 +63,20 @@ def test_options_decide_what_is_needed() -> None:
     assert "gcc" not in {need.name for need in requirements(None, ("fetch",))}
 
 
+def test_what_one_session_needs_is_not_installed_for_others() -> None:
+    asked = {need.name for need in requirements(None, ("guest", "clients"))}
+    assert {"libvirtd", "bwrap", "dpkg-deb"} <= asked
+    assert not {need.name for need in requirements(None)} & {"libvirtd", "bwrap"}
+
+
+def test_files_are_found_by_their_path(tmp_path: Path) -> None:
+    need = dataclasses.replace(PROBE, kind="file", name=str(tmp_path / "library.py"))
+    assert [row.found for row in check([need])] == [False]
+    (tmp_path / "library.py").touch()
+    (row,) = check([need], versions=True)
+    assert (row.found, row.origin) == (True, str(tmp_path / "library.py"))
+
+
 def test_a_row_tells_version_origin_and_user(bin_folder: Path) -> None:
     script(bin_folder, "probe", "echo 'probe (of Debian 12) 3.4.5'")
     (row,) = check([PROBE], versions=True)

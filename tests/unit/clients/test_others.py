@@ -1,0 +1,141 @@
+"""harness.clients.others and runner, with a program that stands for QEMU."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from harness.clients import others, runner
+from harness.clients.model import ClientRow, ServedBinary, Trial
+from harness.clients.moments import find_qemu
+from harness.clients.others import try_client
+from harness.clients.runner import Tried, run_clients
+from harness.errors import LibvirtError
+from harness.guest.firmware import Firmware
+from harness.layout import Layout
+from harness.progress import Silent
+from tests.unit.clients.support import PATCHED, row, trial
+from tests.unit.guest.support import fake_binary
+
+HELPER_S = 0.6
+"""How long the helper lives, from its QEMU's start on: longer than any trial here takes to fire."""
+
+
+@pytest.fixture(autouse=True)
+def _script(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What stands for QEMU is a script, so what runs is its interpreter."""
+    python = Path(sys.executable).resolve()
+    monkeypatch.setattr(others, "find_qemu", lambda root, binary: find_qemu(root, python))
+
+
+def served(folder: Path, mode: str = f"helper:{int(HELPER_S * 1e6)}") -> ServedBinary:
+    path = str(fake_binary(folder))
+    return msgspec.structs.replace(PATCHED, path=path, words=("-fake", mode))
+
+
+def tried(client: str, folder: Path, **fields: str) -> ClientRow:
+    return try_client(
+        trial(client, served(folder, **fields), memory_mib=1), firmware=(), pages="thp", log=folder / "log"
+    )
+
+
+@pytest.mark.parametrize(
+    "client",
+    [
+        "cgroup main",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("qmp quit", "qmp kill", "pipeline")),
+    ],
+)
+def test_who_waits_for_a_helper_is_seen_to_wait(client: str, tmp_path: Path) -> None:
+    # This one keeps QEMU's descriptors: what a pipeline or a monitor's client would have to wait for.
+    found = tried(client, tmp_path)
+    if found.outcome == "cancelled":
+        pytest.skip(found.reason)
+    assert (found.outcome, found.reason, found.helpers) == ("ok", "", 1)
+    assert found.exit_s is not None
+    assert found.told_s is not None
+    assert found.back_s is not None
+    assert found.exit_s < 0.5 * found.back_s
+    assert found.told_s > 0.9 * found.back_s
+
+
+@pytest.mark.parametrize("client", ["timeout", pytest.param("shell", marks=pytest.mark.slow)])
+def test_who_ends_the_process_group_is_told_at_once(client: str, tmp_path: Path) -> None:
+    # This helper is in QEMU's process group, and so ended with it.
+    found = tried(client, tmp_path)
+    assert (found.outcome, found.reason, found.helpers) == ("ok", "", 1)
+    assert found.told_s is not None
+    assert found.back_s is not None
+    assert max(found.told_s, found.back_s) < HELPER_S / 2
+
+
+def test_a_guest_that_is_not_populated_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(others, "resident_mib", lambda pid: 0)
+    with pytest.raises(Exception, match="not populated"):
+        tried("timeout", tmp_path)
+
+
+def test_a_program_that_is_missing_cancels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert tried("timeout", tmp_path).reason == "timeout is not installed"
+
+
+def test_no_cgroup_cancels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harness.clients.groups.unified_mount", lambda text: None)
+    assert tried("cgroup kill", tmp_path).outcome == "cancelled"
+
+
+def run(layout: Layout, trials: tuple[Trial, ...], reporter: Silent) -> list[ClientRow]:
+    rows: list[ClientRow] = []
+    run_clients(layout, [trials], Firmware(folders=()), reporter, pages="thp", on_row=rows.append)
+    return rows
+
+
+def test_a_fault_is_a_row_and_the_run_goes_on(
+    layout: Layout, reporter: Silent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad = trial("timeout", served(tmp_path, "die"), memory_mib=1)
+    large = trial("timeout", served(tmp_path), memory_mib=1 << 40)
+    monkeypatch.setattr(runner, "MEMORY_WAIT_S", 0.0)
+    failed, cancelled = run(layout, (bad, large), reporter)
+    assert failed.outcome == "failed"
+    assert "bad luck" in failed.reason
+    assert cancelled.outcome == "cancelled"
+    assert "MiB are available" in cancelled.reason
+    assert any("bad luck" in line for line in reporter.lines)
+
+
+def test_libvirt_needs_root(layout: Layout, reporter: Silent, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    (found,) = run(layout, (trial("libvirt destroy", memory_mib=1),), reporter)
+    assert (found.outcome, found.reason) == ("cancelled", "a libvirtd of one's own needs root")
+
+
+def test_after_a_failure_there_is_a_new_libvirtd(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[str] = []
+
+    def start(self: Tried, backend: str) -> tuple[str, str]:
+        if self._session is None:
+            started.append(backend)
+            self._session = "session", None  # type: ignore[assignment]
+        return "session", "meter"
+
+    answers = iter([(row("libvirt destroy"),), LibvirtError("gone", "read"), (row("libvirt destroy"),)])
+
+    def answer(*_: object, **__: object) -> object:
+        found = next(answers)
+        if isinstance(found, LibvirtError):
+            raise found
+        return found
+
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    monkeypatch.setattr(Tried, "_libvirtd", start)
+    monkeypatch.setattr(runner, "try_domain", answer)
+    trials = (trial("libvirt destroy", memory_mib=1),) * 3
+    with Tried(layout, trials, Firmware(folders=()), "thp") as tries:
+        outcomes = [tries.rows(each, 1)[0].outcome for each in trials]
+    assert outcomes == ["ok", "failed", "ok"]
+    assert len(started) == 2

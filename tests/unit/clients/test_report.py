@@ -1,0 +1,122 @@
+"""harness.report.clients: what is kept, shown and judged; docs/clients.md names every client and claim."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from harness.clients import CLIENTS, ClientRow, judge
+from harness.errors import ClientsError
+from harness.guest.firmware import Firmware
+from harness.layout import Layout
+from harness.progress import Silent
+from harness.report import clients
+from harness.report.clients import (
+    ClientsResults,
+    check_clients,
+    clients_file,
+    record_clients,
+    render_clients,
+)
+from harness.report.figures import NONE
+from harness.report.host import host_facts
+from tests.unit.clients.support import BASE, PATCHED, WITHOUT, row, trial
+from tests.unit.teardown.test_scenario import options
+
+DOCS = (Path(__file__).resolve().parents[3] / "docs" / "clients.md").read_text(encoding="utf-8")
+
+
+def results(*rows: ClientRow, complete: bool = True) -> ClientsResults:
+    return ClientsResults(
+        command="nox -s clients",
+        started="a",
+        finished="b",
+        complete=complete,
+        seed=7,
+        host=host_facts(),
+        libvirt="9.0.0",
+        options={},
+        binaries=(BASE, WITHOUT, PATCHED),
+        claims=judge(rows),
+        rows=rows,
+    )
+
+
+def shown(*rows: ClientRow, complete: bool = True) -> list[str]:
+    console = Console(width=120)
+    with console.capture() as capture:
+        console.print(render_clients(results(*rows, complete=complete)))
+    return [" ".join(line.split()) for line in capture.get().splitlines()]
+
+
+def test_medians_by_client_and_binary_in_order() -> None:
+    lines = shown(
+        row("timeout", exit_s=0.003),
+        row("libvirt destroy", held_mib=512.0),
+        row("timeout", exit_s=0.001),
+        row("timeout", BASE),
+    )
+    assert "libvirt destroy 1G ram patched 1.00 ms 2.00 ms 100 ms 512 1.00 s" in lines
+    first = lines.index(f"timeout 1G ram base 100 ms 100 ms 100 ms {NONE} {NONE}")
+    assert lines[first + 1] == f"timeout 1G ram patched 2.00 ms 2.00 ms 100 ms {NONE} {NONE}"
+    assert "libvirt 9.0.0" in lines[0]
+
+
+def test_what_failed_and_what_could_not_be_tried_is_told() -> None:
+    lines = shown(
+        row("timeout", outcome="failed", reason="broke"),
+        row("cgroup kill", outcome="cancelled", reason="no cgroup"),
+        complete=False,
+    )
+    assert " ".join(["timeout 1G ram patched failed", *[NONE] * 4]) in lines
+    assert "cgroup kill cancelled: no cgroup" in lines
+    assert any(line.startswith("fail: every guest") for line in lines)
+    assert lines[-1] == "The run was stopped before its end."
+
+
+def test_a_claim_that_does_not_hold_ends_the_run(layout: Layout) -> None:
+    check_clients(layout, results(row("timeout", BASE), row("timeout")))
+    with pytest.raises(ClientsError) as caught:
+        check_clients(layout, results(row("timeout", BASE), row("timeout", exit_s=0.1)))
+    assert caught.value.code == 30
+    assert "100 ms, without the option 100 ms" in caught.value.details[0]
+
+
+def test_a_stopped_run_keeps_its_rows(
+    layout: Layout, reporter: Silent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: object, on_row: object, **__: object) -> str:
+        on_row(row("timeout"))  # type: ignore[operator]
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(clients, "run_clients", stop)
+    with pytest.raises(KeyboardInterrupt):
+        record_clients(
+            layout,
+            options(),
+            (PATCHED,),
+            ((trial("timeout"),),),
+            Firmware(folders=()),
+            reporter,
+            seed=7,
+            pages="4k",
+            command="nox -s clients",
+        )
+    kept = json.loads(clients_file(layout).read_text(encoding="utf-8"))
+    assert (kept["complete"], kept["command"], len(kept["rows"])) == (False, "nox -s clients -- -Dseed=7", 1)
+
+
+def test_every_client_is_documented() -> None:
+    rows = dict(re.findall(r"^\| `([a-z0-9 -]+)` \| ([^|]+) \| [^|]+ \|$", DOCS, re.MULTILINE))
+    assert {name: text.strip() for name, text in rows.items()} == {
+        name: client.does for name, client in CLIENTS.items()
+    }
+
+
+def test_every_claim_is_documented() -> None:
+    for claim in judge(()):
+        assert f"- {claim.name}" in DOCS
