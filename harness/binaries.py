@@ -25,9 +25,12 @@ class NamedBinary:
         return f"{rest}-softmmu" if found else ""
 
 
-def parse_binaries(texts: Iterable[str]) -> tuple[NamedBinary, ...]:
-    """``NAME=PATH[,ARG...]``, each. Raises OptionError: not of that form, no such program, a name twice."""
-    found: dict[str, NamedBinary] = {}
+def parse_binaries(texts: Iterable[str], *, by_target: bool = False) -> tuple[NamedBinary, ...]:
+    """``NAME=PATH[,ARG...]``, each. A name stands for one binary, or with ``by_target`` for one a target.
+
+    Raises OptionError: not of that form, no such program, a name twice.
+    """
+    found: dict[tuple[str, str], NamedBinary] = {}
     for text in texts:
         name, separator, rest = text.partition("=")
         place, *words = rest.split(",")
@@ -39,7 +42,8 @@ def parse_binaries(texts: Iterable[str]) -> tuple[NamedBinary, ...]:
         path = Path(place).absolute()
         if not path.is_file() or not os.access(path, os.X_OK):
             raise OptionError(f"--binary: {path} is no program", "check the path, and its mode")
-        if name in found:
+        one = NamedBinary(name=name, path=path, words=tuple(word for word in words if word))
+        if (name, one.target) in found or (not by_target and any(known == name for known, _ in found)):
             raise OptionError(f"--binary: {name} is there twice", "give each binary a name of its own")
-        found[name] = NamedBinary(name=name, path=path, words=tuple(word for word in words if word))
+        found[name, one.target] = one
     return tuple(found.values())

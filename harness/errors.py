@@ -225,6 +225,13 @@ class LibvirtError(HarnessError):
     summary = "a private libvirtd could not be started, or refused"
 
 
+class RemoteError(HarnessError):
+    """A host that guests were to be timed on cannot be reached, lacks something, or gave no results."""
+
+    code = 37
+    summary = "a host of -Dspawner_hosts= cannot be reached or gave no results"
+
+
 class InterruptedRunError(HarnessError):
     """The user or a supervisor asked the run to stop."""
 

@@ -76,6 +76,9 @@ class Options:
     gate: str = ""
     ccache_remote: str = ""
     distcc: str = ""
+    spawner: str = "process"
+    spawner_hosts: tuple[str, ...] = ()
+    spawner_ssh: str = "ssh"
     base: str = "auto"
     matrix: tuple[str, ...] = ()
     rules_off: tuple[str, ...] = ()

@@ -7,15 +7,17 @@ import os
 from typing import TYPE_CHECKING
 
 from harness.commands.request import Output, Request, say
-from harness.errors import GuestError, OptionError
+from harness.errors import GuestError, HarnessError, OptionError
 from harness.lock import hold
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from harness.build.hosts import Host
     from harness.options import Options
     from harness.pipeline import Prepared
+    from harness.remote import Host as RemoteHost
     from harness.teardown import Subject
 
 
@@ -47,6 +49,7 @@ def teardown(request: Request) -> int:
     """Main job: build, start large guests, time their teardown, print and store the comparison."""
     from harness.guest import check_targets
     from harness.pipeline import build_all, build_carriers, check_request
+    from harness.remote import choose_hosts
     from harness.report import check_results, record_teardown, render_table, teardown_file
     from harness.report.gates import check_gates, read_gates
     from harness.report.publish import publish
@@ -56,12 +59,14 @@ def teardown(request: Request) -> int:
     options, layout, reporter = apply_preset(request.options()), request.layout, request.reporter
     if request.arguments.compare:
         return _compare(request)
+    hosts = choose_hosts(options, layout.cache)
     gates, others = read_gates(options.gate, layout.root), _named(request, options)
     builds_too = not request.arguments.no_build
     if builds_too:
         check_request(layout, options)
         refuse_timing(options)
-        refuse_hosts(options)
+        if not hosts:
+            refuse_hosts(options)
     targets = options.targets if builds_too else ()
     targets = tuple(dict.fromkeys((*targets, *(subject.target for subject in others))))
     check_targets(targets)
@@ -71,8 +76,11 @@ def teardown(request: Request) -> int:
         carriers: tuple[tuple[Host, Path], ...] = ()
         if builds_too:
             prepared, builds = build_all(layout, options, reporter, request.command)
-            carriers = build_carriers(prepared, layout, options, reporter)
+            if not hosts:
+                carriers = build_carriers(prepared, layout, options, reporter)
             subjects = (*subjects_of(builds, prepared.pin.async_teardown), *others)
+        if hosts:
+            return _elsewhere(request, timed, subjects, hosts)
         with hold(layout.measuring_lock, "the right to time guests on this machine", reporter):
             results = record_teardown(
                 layout, timed, subjects, reporter, command=request.command, gates=gates, carriers=carriers
@@ -86,6 +94,42 @@ def teardown(request: Request) -> int:
         save_ratios(request.arguments.save_ratios, results)
     check_results(layout, results)
     check_gates(layout, results)
+    return 0
+
+
+def _elsewhere(
+    request: Request, options: Options, subjects: Sequence[Subject], hosts: Sequence[RemoteHost]
+) -> int:
+    """The same on other machines: each has its own results; they are never compared with each other's."""
+    import msgspec
+
+    from harness.jsonfile import write_json
+    from harness.remote import run_remote
+    from harness.report import check_results, read_teardown, render_table, teardown_file
+    from harness.report.gates import check_gates
+    from harness.report.publish import publish
+
+    failed: list[HarnessError] = []
+    for run in run_remote(request.layout, options, subjects, hosts, request.reporter):
+        say(f"\n{run.host}:")
+        if run.error is not None:
+            failed.append(run.error)
+            say(f"  {run.error.cause}")
+            continue
+        results = msgspec.structs.replace(read_teardown(teardown_file(run.layout)), command=request.command)
+        write_json(teardown_file(run.layout), results)
+        files = publish(run.layout, results)
+        Output().print(render_table(results))
+        say(f"\nresults: {teardown_file(run.layout)}")
+        say(f"report: {' '.join(map(str, files))}")
+        for check in (check_results, check_gates):
+            try:
+                check(run.layout, results)
+            except HarnessError as error:
+                failed.append(error)
+                break
+    if failed:
+        raise failed[0]
     return 0
 
 
@@ -120,7 +164,7 @@ def _named(request: Request, options: Options) -> tuple[Subject, ...]:
     from harness.properties.subjects import help_of, words_of
 
     arguments = request.arguments
-    named = parse_binaries(arguments.binary)
+    named = parse_binaries(arguments.binary, by_target=True)
     if arguments.no_build and not named:
         raise OptionError("--no-build: there is nothing to time", "name a QEMU with --binary NAME=PATH")
     taken = () if arguments.no_build else options.variants

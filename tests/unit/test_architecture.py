@@ -38,6 +38,7 @@ ORDER = (
     "check",
     "bisect",
     "report",
+    "remote",
     "validate",
     "ci",
     "submit",

@@ -1,0 +1,81 @@
+"""What travels to a host: this harness, the binaries, and what guests boot, as tar archives."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import msgspec
+
+from harness.layout import Layout
+from harness.teardown import Subject
+
+CODE = (
+    "harness",
+    "tests/avocado",
+    "tests/guest",
+    "meson.build",
+    "meson_options.txt",
+    "pyproject.toml",
+    "constraints.txt",
+    "qemu-src/pins.toml",
+)
+ASSETS = ("downloads/debs", "firmware", "kernels", "options")
+"""Parts of the cache, so that a host without a mirror of Debian's can do."""
+
+
+def pack_code(layout: Layout, subjects: Sequence[Subject], gates: Sequence[Path] = ()) -> bytes:
+    """The harness and the binaries; each binary lies where ``binary_word`` says, gates in ``gates/``."""
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w:gz", compresslevel=1) as tar:
+        for name in CODE:
+            tar.add(layout.root / name, arcname=name, filter=_plain)
+        for subject in subjects:
+            tar.add(Path(subject.path).resolve(), arcname=place_of(subject), filter=_plain)
+        for path in gates:
+            tar.add(path, arcname=f"gates/{path.name}", filter=_plain)
+    return made.getvalue()
+
+
+def pack_assets(layout: Layout) -> bytes:
+    """What of the cache guests boot from."""
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w:gz", compresslevel=1) as tar:
+        for name in ASSETS:
+            if (layout.cache / name).is_dir():
+                tar.add(layout.cache / name, arcname=name, filter=_plain)
+    return made.getvalue()
+
+
+def place_of(subject: Subject) -> str:
+    """Where a binary lies in the bundle: its own file name tells its target, the folder its variant."""
+    return f"bin/{subject.variant}/qemu-system-{subject.target.removesuffix('-softmmu')}"
+
+
+def binary_words(subjects: Iterable[Subject], root: str) -> list[str]:
+    """``--binary`` for each subject, in a bundle that was unpacked to ``root``."""
+    words = []
+    for subject in subjects:
+        words += ["--binary", ",".join((f"{subject.variant}={root}/{place_of(subject)}", *subject.options))]
+    return words
+
+
+def gate_files(name: str, root: Path) -> tuple[Path, ...]:
+    """The file of ``-Dgate=`` and those that it names; nothing when it is not given."""
+    if not name:
+        return ()
+    path = root / name
+    gates = msgspec.toml.decode(path.read_bytes()).get("gate", ())
+    named = dict.fromkeys(str(gate["file"]) for gate in gates if gate.get("file"))
+    return (path, *(path.parent / one for one in named))
+
+
+def _plain(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
+    """Nobody's files: not the names of this machine's users, no compiled Python."""
+    if "__pycache__" in member.name or member.name.endswith((".lock", ".pyc")):
+        return None
+    member.uid = member.gid = 0
+    member.uname = member.gname = ""
+    return member

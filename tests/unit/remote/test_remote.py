@@ -1,0 +1,276 @@
+"""Runs on other hosts: what travels, what is asked for, and that nothing stays there."""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import io
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tarfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from harness.errors import MissingError, OptionError, RemoteError
+from harness.layout import Layout, find_layout
+from harness.progress import Silent
+from harness.remote import Container, Ssh, choose_hosts, run_remote
+from harness.remote.bundle import binary_words, gate_files, pack_assets, pack_code
+from harness.remote.hosts import run_on
+from harness.remote.prepare import read_stamp
+from harness.remote.run import layout_of
+from harness.teardown import Subject
+from tests.unit.build.support import make_options
+
+ROOT = Path(__file__).resolve().parents[3]
+LEASH = ROOT / "harness" / "remote" / "leash.py"
+
+
+@dataclass(frozen=True)
+class Here:
+    """A host that is this machine."""
+
+    name: str = "here"
+
+    def open(self) -> contextlib.AbstractContextManager[None]:
+        return contextlib.nullcontext()
+
+    def argv(self, command: Sequence[str]) -> list[str]:
+        return [*command]
+
+
+def subject(
+    path: Path, variant: str = "base", host: str = "native", options: tuple[str, ...] = ()
+) -> Subject:
+    return Subject(
+        variant=variant,
+        host=host,
+        target="x86_64-softmmu",
+        path=str(path),
+        sha256="0" * 64,
+        version="QEMU",
+        options=options,
+    )
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Path:
+    path = tmp_path / "qemu-system-x86_64"
+    path.write_text("#!/bin/sh\necho no QEMU at all >&2\nexit 3\n")
+    path.chmod(0o755)
+    return path
+
+
+def test_hosts_are_chosen_by_name(tmp_path: Path) -> None:
+    assert choose_hosts(make_options(), tmp_path) == ()
+    asked = make_options(spawner="remote", spawner_hosts=("lpar", "me@big"), spawner_ssh="ssh -F 'a b'")
+    assert choose_hosts(asked, tmp_path) == (
+        Ssh(name="lpar", program=("ssh", "-F", "a b")),
+        Ssh(name="me@big", program=("ssh", "-F", "a b")),
+    )
+    (image,) = choose_hosts(make_options(spawner="podman", spawner_hosts=("debian:12",)), tmp_path)
+    assert isinstance(image, Container)
+    for bad in (
+        {"spawner": "remote"},
+        {"spawner_hosts": ("lpar",)},
+        {"spawner": "remote", "spawner_hosts": ("-oProxyCommand=evil",)},
+        {"spawner": "podman", "spawner_hosts": ("a b",)},
+    ):
+        with pytest.raises(OptionError):
+            choose_hosts(make_options(**bad), tmp_path)
+
+
+def test_words_reach_the_other_shell_as_they_are() -> None:
+    words = Ssh(name="lpar").argv(["printf", "%s", "a b; $HOME"])
+    assert words[-1] == "printf %s 'a b; $HOME'"
+    assert "BatchMode=yes" in words
+
+
+def test_what_travels(program: Path, tmp_path: Path) -> None:
+    layout = find_layout(ROOT)
+    subjects = [subject(program), subject(program, "patched", options=("-async-teardown",))]
+    gates = tmp_path / "own.toml"
+    gates.write_text('[[gate]]\nname = "x"\nkind = "recorded"\nfile = "ratios.json"\n')
+    (tmp_path / "ratios.json").write_text("{}")
+    files = gate_files(str(gates), layout.root)
+    assert files == (gates, tmp_path / "ratios.json")
+    assert gate_files("", layout.root) == ()
+    with tarfile.open(fileobj=io.BytesIO(pack_code(layout, subjects, files))) as tar:
+        members = {member.name: member for member in tar.getmembers()}
+    assert members["bin/patched/qemu-system-x86_64"].mode & 0o100
+    assert {"harness/cli.py", "tests/avocado/teardown.py", "gates/own.toml", "gates/ratios.json"} <= set(
+        members
+    )
+    assert not any("__pycache__" in name or name.startswith("patches") for name in members)
+    assert {member.uname for member in members.values()} == {""}
+    assert binary_words(subjects, "/there") == [
+        "--binary",
+        "base=/there/bin/base/qemu-system-x86_64",
+        "--binary",
+        "patched=/there/bin/patched/qemu-system-x86_64,-async-teardown",
+    ]
+
+
+def test_assets_are_those_of_guests(layout: Layout) -> None:
+    for name in ("firmware/1/bios.bin", "ccache/object", "downloads/qemu.tar.xz", "downloads/debs/a.deb"):
+        path = layout.cache / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+    with tarfile.open(fileobj=io.BytesIO(pack_assets(layout))) as tar:
+        files = {member.name for member in tar.getmembers() if member.isfile()}
+    assert files == {"firmware/1/bios.bin", "downloads/debs/a.deb"}
+
+
+def test_each_host_has_a_folder_of_its_own(layout: Layout) -> None:
+    assert layout_of(layout, "me@big.example").build == layout.build / "spawned" / "me-big.example"
+    assert layout_of(layout, "registry/debian:12").build == layout.build / "spawned" / "registry-debian-12"
+
+
+def test_a_machine_that_nothing_was_built_for(layout: Layout, program: Path) -> None:
+    (layout.root / "x").mkdir()
+    real = Layout(root=ROOT, build=layout.build, trees=layout.trees, cache=layout.cache)
+    (run,) = run_remote(real, make_options(), [subject(program, host="s390x")], [Here()], Silent())
+    assert isinstance(run.error, RemoteError)
+    assert "nothing was built for that" in run.error.cause
+
+
+@pytest.mark.slow
+def test_a_run_without_results_says_why_and_leaves_nothing(
+    layout: Layout, program: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not read_stamp(Path(sys.prefix)):
+        pytest.skip("needs the environment that nox makes: another one would be made anew")
+    monkeypatch.setenv("QEMU_HARNESS_CACHE", str(layout.cache))
+    real = Layout(root=ROOT, build=layout.build, trees=layout.trees, cache=layout.cache)
+    options = make_options(given=("-Dmemory=no-size", "-Dspawner=remote"))
+    (run,) = run_remote(real, options, [subject(program)], [Here()], Silent())
+    assert isinstance(run.error, RemoteError)
+    assert "no results" in run.error.cause
+    assert any("no-size" in line for line in run.error.details), run.error.details
+    assert list((layout.cache / "remote").iterdir()) == []
+
+
+def test_a_leash_that_breaks_ends_the_program(tmp_path: Path) -> None:
+    folder = tmp_path / "made-for-it"
+    folder.mkdir()
+    script = (
+        f"trap 'echo > {tmp_path}/unwound; exit 9' TERM; echo > {tmp_path}/up; while :; do sleep 0.05; done"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-I", LEASH, folder, "sh", "-c", script], stdin=subprocess.PIPE
+    ) as leash:
+        assert leash.stdin is not None
+        _wait_for(tmp_path / "up")
+        leash.stdin.close()
+        assert leash.wait(20) == 9
+    assert (tmp_path / "unwound").exists()
+    assert not folder.exists()
+
+
+def test_a_leash_that_holds_gives_the_status(tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-I", LEASH, tmp_path, "sh", "-c", "exit 7"], stdin=subprocess.PIPE
+    ) as leash:
+        assert leash.wait(20) == 7
+    assert tmp_path.exists()
+
+
+def _wait_for(path: Path) -> None:
+    deadline = time.monotonic() + 20
+    while not path.exists():
+        assert time.monotonic() < deadline, path
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def ssh(tmp_path: Path) -> Iterator[tuple[str, ...]]:
+    """ssh, as it is called for the host ``lpar``: an sshd of our own on the loopback, with its own keys."""
+    sshd = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin")
+    if sshd is None or shutil.which("ssh") is None:
+        pytest.skip("openssh-server and openssh-client are not both installed")
+    for name in ("host", "user"):
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / name], check=True)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    if os.geteuid() == 0:
+        Path("/run/sshd").mkdir(exist_ok=True)  # sshd insists
+    (tmp_path / "sshd_config").write_text(
+        f"Port {port}\nListenAddress 127.0.0.1\nHostKey {tmp_path}/host\nPidFile none\nStrictModes no\n"
+        f"AuthorizedKeysFile {tmp_path}/user.pub\nUsePAM no\nPasswordAuthentication no\n"
+    )
+    (tmp_path / "config").write_text(
+        f"Host lpar\n HostName 127.0.0.1\n Port {port}\n User {getpass.getuser()}\n IdentitiesOnly yes\n"
+        f" IdentityFile {tmp_path}/user\n UserKnownHostsFile {tmp_path}/known\n"
+        " StrictHostKeyChecking accept-new\n"
+    )
+    with subprocess.Popen([sshd, "-D", "-f", tmp_path / "sshd_config", "-E", tmp_path / "log"]) as daemon:
+        try:
+            yield ("ssh", "-F", str(tmp_path / "config"))
+        finally:
+            daemon.terminate()
+
+
+@pytest.mark.slow
+def test_over_ssh(ssh: tuple[str, ...], tmp_path: Path) -> None:
+    host = Ssh(name="lpar", program=ssh)
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            with host.open():
+                break
+        except RemoteError:
+            assert time.monotonic() < deadline, (tmp_path / "log").read_text()
+            time.sleep(0.1)
+    assert run_on(host, ["printf", "%s", "a b; $HOME"]).output.endswith("a b; $HOME")
+    assert run_on(host, ["cat"], stdin=b"\0\xff" * 10000, merge_stderr=False).output
+    with pytest.raises(RemoteError, match="status 7"):
+        run_on(host, ["sh", "-c", "exit 7"])
+    stranger = Ssh(name="nowhere.invalid", program=ssh)
+    with pytest.raises(RemoteError, match="cannot be reached"), stranger.open():
+        pass
+
+
+@pytest.mark.slow
+def test_a_connection_that_breaks_leaves_nothing_there(ssh: tuple[str, ...], tmp_path: Path) -> None:
+    folder = tmp_path / "made-for-it"
+    folder.mkdir()
+    argv = Ssh(name="lpar", program=ssh).argv(
+        [
+            sys.executable,
+            "-I",
+            str(LEASH),
+            str(folder),
+            "sh",
+            "-c",
+            f"echo $$ > {tmp_path}/pid; exec sleep 600",
+        ]
+    )
+    for _ in range(50):
+        with subprocess.Popen(argv, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL) as connection:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                connection.wait(1)
+                continue  # sshd was not up yet
+            _wait_for(tmp_path / "pid")
+            connection.kill()
+            break
+    pid = int((tmp_path / "pid").read_text())
+    deadline = time.monotonic() + 20
+    while Path(f"/proc/{pid}").exists() or folder.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_without_ssh_or_podman(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(MissingError), Ssh(name="lpar").open():
+        pass
+    with pytest.raises(MissingError), Container(name="x", shared=tmp_path, container="c").open():
+        pass
