@@ -14,12 +14,13 @@ import os
 import platform
 import secrets
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-from harness.errors import HarnessError, RemoteError
+from harness.errors import HarnessError, InterruptedRunError, RemoteError
 from harness.layout import Layout, safe_name
 from harness.options import Options
 from harness.process import Finished
@@ -74,13 +75,13 @@ def run_remote(
 ) -> tuple[RemoteRun, ...]:
     """Time ``subjects`` on each of ``hosts``. What goes wrong on one does not stop the others."""
     code = pack_code(layout, subjects, gate_files(options.gate, layout.root))
-    assets = pack_assets(layout)
+    assets, leashes = pack_assets(layout), _Leashes()
 
     def one(host: Host) -> RemoteRun:
         own = layout_of(layout, host.name)
         try:
             with host.open():
-                ended = _on_host(host, own, options, subjects, code, assets, reporter)
+                ended = _on_host(host, own, options, subjects, code, assets, reporter, leashes)
         except HarnessError as error:
             return RemoteRun(host=host.name, layout=own, error=error)
         return RemoteRun(host=host.name, layout=own, returncode=ended.returncode)
@@ -88,7 +89,12 @@ def run_remote(
     if len(hosts) == 1:  # in this thread, which signals interrupt
         return (one(hosts[0]),)
     with concurrent.futures.ThreadPoolExecutor(len(hosts)) as pool:
-        return tuple(pool.map(one, hosts))
+        runs = [pool.submit(one, host) for host in hosts]
+        try:
+            return tuple(run.result() for run in runs)
+        except BaseException:
+            leashes.drop()  # the pool waits for its threads, and they for their hosts
+            raise
 
 
 def _on_host(  # noqa: PLR0917 - the whole of one host
@@ -99,6 +105,7 @@ def _on_host(  # noqa: PLR0917 - the whole of one host
     code: bytes,
     assets: bytes,
     reporter: Reporter,
+    leashes: _Leashes,
 ) -> Finished:
     log = own.logs / "remote.log"
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -126,7 +133,7 @@ def _on_host(  # noqa: PLR0917 - the whole of one host
             words.append(f"-Dgate=gates/{Path(options.gate).name}")
         path = f"{PurePosixPath(python).parent}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
         environment = [f"PYTHONPATH={root}", f"QEMU_HARNESS_CACHE={home}", f"PATH={path}"]
-        with reporter.step(f"{host.name}: timing guests"), _leash() as leash:
+        with reporter.step(f"{host.name}: timing guests"), leashes.hold() as leash:
             ended = run_on(
                 host,
                 ["env", *environment, "python3", "-I", f"{root}/harness/remote/leash.py", str(root), *words],
@@ -142,15 +149,41 @@ def _on_host(  # noqa: PLR0917 - the whole of one host
             run_on(host, ["rm", "-rf", str(root)], timeout_s=60, check=False)
 
 
-@contextlib.contextmanager
-def _leash() -> Iterator[BinaryIO]:
-    """An input that stays open, and empty, until this process is gone or done."""
-    read, write = os.pipe()
-    try:
+class _Leashes:
+    """What runs on hosts hang on: inputs that stay open, and empty, until this process is gone or done."""
+
+    def __init__(self) -> None:
+        self._ends: set[int] = set()
+        self._dropped = False
+        self._lock = threading.Lock()
+
+    @contextlib.contextmanager
+    def hold(self) -> Iterator[BinaryIO]:
+        """The input for one. Raises InterruptedRunError when all were dropped before."""
+        read, write = os.pipe()
         with os.fdopen(read, "rb", buffering=0) as stream:
-            yield stream
-    finally:
-        os.close(write)
+            with self._lock:
+                self._ends.add(write)
+                if self._dropped:
+                    self._close(write)
+                    raise InterruptedRunError("stopped before it began", "run the same command again")
+            try:
+                yield stream
+            finally:
+                with self._lock:
+                    self._close(write)
+
+    def drop(self) -> None:
+        """Let all go: their programs end."""
+        with self._lock:
+            self._dropped = True
+            for end in tuple(self._ends):
+                self._close(end)
+
+    def _close(self, end: int) -> None:
+        if end in self._ends:
+            self._ends.remove(end)
+            os.close(end)
 
 
 def _ask(host: Host, script: str) -> str:

@@ -6,6 +6,7 @@ import contextlib
 import getpass
 import io
 import os
+import select
 import shutil
 import socket
 import subprocess
@@ -15,17 +16,19 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from harness.errors import MissingError, OptionError, RemoteError
+from harness.errors import InterruptedRunError, MissingError, OptionError, RemoteError
 from harness.layout import Layout, find_layout
 from harness.progress import Silent
 from harness.remote import Container, Ssh, choose_hosts, run_remote
+from harness.remote import run as module
 from harness.remote.bundle import binary_words, gate_files, pack_assets, pack_code
 from harness.remote.hosts import run_on
 from harness.remote.prepare import read_stamp
-from harness.remote.run import layout_of
+from harness.remote.run import _Leashes, layout_of
 from harness.teardown import Subject
 from tests.unit.build.support import make_options
 
@@ -139,6 +142,38 @@ def test_a_machine_that_nothing_was_built_for(layout: Layout, program: Path) -> 
     (run,) = run_remote(real, make_options(), [subject(program, host="s390x")], [Here()], Silent())
     assert isinstance(run.error, RemoteError)
     assert "nothing was built for that" in run.error.cause
+
+
+def test_dropped_leashes_end_what_hangs_on_them() -> None:
+    leashes = _Leashes()
+    with leashes.hold() as one, leashes.hold() as two:
+        assert not select.select([one, two], [], [], 0)[0]
+        leashes.drop()
+        assert len(select.select([one, two], [], [], 5)[0]) == 2
+        assert one.read(1) == b""
+    with pytest.raises(InterruptedRunError), leashes.hold():
+        pass
+
+
+def test_an_interrupt_stops_all_hosts(layout: Layout, program: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = []
+
+    def wait(host: Here, *rest: Any) -> None:
+        if host.name == "first":
+            raise KeyboardInterrupt
+        try:
+            with rest[-1].hold() as leash:
+                assert leash.read(1) == b""
+        finally:
+            ended.append(host.name)
+        raise RemoteError("gone", "come back")
+
+    monkeypatch.setattr(module, "_on_host", wait)
+    real = Layout(root=ROOT, build=layout.build, trees=layout.trees, cache=layout.cache)
+    hosts = [Here(name) for name in ("first", "second", "third")]
+    with pytest.raises(KeyboardInterrupt):
+        run_remote(real, make_options(), [subject(program)], hosts, Silent())
+    assert sorted(ended) == ["second", "third"]
 
 
 @pytest.mark.slow
