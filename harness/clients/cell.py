@@ -19,6 +19,7 @@ PYTHON = Path("/usr/bin/python3")
 BINDING = Path("/usr/lib/python3/dist-packages/libvirt.py")
 PROGRAM = Path(__file__).with_name("virt.py")
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+CGROUPS = "/sys/fs/cgroup"
 HIDDEN = ("/etc", "/run", "/var")
 SEEN_OF_ETC = ("alternatives", "hosts", "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "localtime")
 
@@ -71,8 +72,11 @@ class Cell:
         return self.folder / "var/log/libvirt/qemu" / f"{name}.log"
 
 
-def make_cell(folder: Path) -> Cell:
-    """A new cell in ``folder``; what was there is removed."""
+def make_cell(folder: Path, *, controllers: str = "") -> Cell:
+    """A new cell in ``folder``; what was there is removed.
+
+    ``controllers`` are those of cgroups that libvirt uses, such as ``"memory"``, quotes included.
+    """
     shutil.rmtree(folder, ignore_errors=True)
     for name in FOLDERS:
         (folder / name).mkdir(parents=True)
@@ -80,7 +84,7 @@ def make_cell(folder: Path) -> Cell:
     for name, text in FILES.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="ascii")
+        path.write_text(text.replace("controllers = []", f"controllers = [{controllers}]"), encoding="ascii")
     return Cell(folder=folder)
 
 
@@ -94,21 +98,26 @@ def driver_folder(top: Path = Path("/usr/lib")) -> Path:
     return found[0].parent
 
 
-def cell_words(cell: Cell, drivers: Path, needed: Iterable[Path], *, talk_fd: int) -> tuple[str, ...]:
+def cell_words(
+    cell: Cell, drivers: Path, needed: Iterable[Path], *, talk_fd: int, group: Path | None = None
+) -> tuple[str, ...]:
     """The command line that runs virt.py in ``cell``, with ``talk_fd`` to talk to it.
 
     Of what the cell hides, ``needed`` (binaries, firmware) is there all the same. Only the driver for QEMU is
-    there: those for networks and devices would look at, or change, more of the machine than ours.
+    there: those for networks and devices would look at, or change, more of the machine than ours. With
+    ``group``, a cgroup with the memory controller (version 1), libvirt takes that for all there is.
     """
     driver = drivers / "libvirt_driver_qemu.so"
     bound = [word for path in _hidden(needed) for word in ("--ro-bind", str(path), str(path))]
     seen = [word for name in SEEN_OF_ETC for word in ("--ro-bind-try", f"/etc/{name}", f"/etc/{name}")]
+    cgroups = ("--unshare-cgroup", "--tmpfs", CGROUPS, "--bind", str(group), f"{CGROUPS}/memory")
     return (
         *("bwrap", "--die-with-parent", "--new-session"),
         *("--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts"),
         *("--ro-bind", "/", "/", "--dev-bind", "/dev", "/dev", "--proc", "/proc"),
         *("--tmpfs", str(drivers), "--ro-bind", str(driver), str(driver)),
         *(word for top in HIDDEN for word in ("--bind", str(cell.folder / top[1:]), top)),
+        *(cgroups if group is not None else ()),
         *seen,
         *bound,
         *("--setenv", "PATH", PATH, "--setenv", "HOME", "/var/lib/libvirt", "--chdir", "/"),

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from harness.clients.domain import domain_xml
-from harness.clients.model import REFUSED, ClientRow, Trial, row_of
+from harness.clients.model import CONTROLLED, REFUSED, ClientRow, Trial, row_of
 from harness.clients.moments import NS, Watch, find_qemu, seconds, watching
 from harness.clients.session import STOPPED, Session
 from harness.errors import GuestError, HarnessError, LibvirtError
@@ -48,12 +48,11 @@ def try_domain(
     rows: list[ClientRow] = []
     try:
         session.ask("create", name=name)
-        if "libvirt destroy" in trial.clients:
-            rows.append(_destroy(session, trial, name, meter))
+        for client in trial.clients:
+            if client in ("libvirt destroy", CONTROLLED):
+                rows.append(_destroy(session, trial, client, name, meter))
         if "libvirt power-off" in trial.clients:
             rows.append(_power_off(session, trial, name, meter, has_serial=pc))
-        else:
-            session.ask("destroy", name=name)
     finally:
         with contextlib.suppress(HarnessError):
             session.ask("destroy", name=name)
@@ -91,29 +90,31 @@ def _running(session: Session, trial: Trial) -> Iterator[Watch]:
         yield watch
 
 
-def _destroy(session: Session, trial: Trial, name: str, meter: Meter) -> ClientRow:
-    """virDomainDestroy and, without a pause, virDomainCreate."""
+def _destroy(session: Session, trial: Trial, client: str, name: str, meter: Meter) -> ClientRow:
+    """virDomainDestroy and, without a pause, virDomainCreate, unless the client only destroys."""
+    again = client == "libvirt destroy"
     with _running(session, trial) as watch:
         files, free = files_of(watch.pid), meter.free_mib()
         watch.start(trial.timeout_s)
         session.send("destroy", name=name)
-        session.send("create", name=name)
+        if again:
+            session.send("create", name=name)
         destroyed = session.reply("destroy")
         held = held_mib(meter, trial, free)
         kept = kept_files(watch, files)
         watch.finish()
-        created = session.reply("create")
+        created = session.reply("create") if again else None
         stopped = session.event(name, STOPPED, destroyed.began, 5)
     began = destroyed.began
-    moments = {
-        "create_s": (created.ended - created.began) * NS,
-        "restart_s": (created.ended - began) * NS,
-    }
+    moments = {}
+    if created is not None:
+        moments["create_s"] = (created.ended - created.began) * NS
+        moments["restart_s"] = (created.ended - began) * NS
     if stopped is not None:
         moments["event_s"] = (stopped.at - began) * NS
     return row_of(
         trial,
-        "libvirt destroy",
+        client,
         helpers=len(watch.sharers),
         exit_s=seconds(watch, "exit", began),
         told_s=round((destroyed.ended - began) * NS, 6),

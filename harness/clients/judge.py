@@ -9,7 +9,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from harness.clients.model import CLIENTS, REFUSED, Claim, ClientRow
+from harness.clients.model import CLIENTS, CONTROLLED, REFUSED, Claim, ClientRow
 
 REFERENCE = "base"
 AT_ONCE = 0.25
@@ -18,6 +18,8 @@ TOLD_AT_ONCE = 0.5
 """The same for what the client is told, which has work of its own to do."""
 LIBVIRT_STEP_S = 0.25
 """libvirt looks each 200 ms whether a QEMU that it ended has gone (virProcessKillPainfullyDelay)."""
+LIBVIRT_RETRIES_S = 1.0 + 2 * LIBVIRT_STEP_S
+"""libvirt tries 5 times, 200 ms apart, to remove a domain's cgroup, then lets it be (qemuProcessStop)."""
 WAITED = 0.9
 """Of the time until memory is back: a client that waits for it is not told before that."""
 
@@ -35,6 +37,11 @@ def judge(rows: Sequence[ClientRow]) -> tuple[Claim, ...]:
             "libvirt says shut off no later than without the option",
             _late_libvirt(good),
             _of(good, _is_shut_off),
+        ),
+        _claim(
+            "with a cgroup, libvirt waits for the helper, yet no longer than 1 s",
+            _late_controlled(good),
+            _of(rows, _is_controlled),
         ),
         _claim(
             "a QEMU without the option is refused, with its words",
@@ -88,6 +95,10 @@ def _is_shut_off(row: ClientRow) -> bool:
     return CLIENTS[row.client].group == "libvirt" and not _is_refused(row)
 
 
+def _is_controlled(row: ClientRow) -> bool:
+    return row.client == CONTROLLED
+
+
 def _is_refused(row: ClientRow) -> bool:
     return row.client == REFUSED
 
@@ -98,7 +109,7 @@ def _is_alone(row: ClientRow) -> bool:
 
 def _is_prompt(row: ClientRow) -> bool:
     client = CLIENTS[row.client]
-    return client.alone and not client.waits and not client.early and client.group != "libvirt"
+    return client.alone and not client.waits and not client.early and not client.is_libvirt
 
 
 def _who(row: ClientRow) -> str:
@@ -153,6 +164,14 @@ def _late_libvirt(rows: Sequence[ClientRow]) -> Iterator[str]:
     for row, own, theirs in _pairs(rows, "told_s", _is_shut_off):
         if own > theirs + LIBVIRT_STEP_S:
             yield f"{_who(row)}: {_ms(own)}, without the option {_ms(theirs)}"
+
+
+def _late_controlled(rows: Sequence[ClientRow]) -> Iterator[str]:
+    for row in rows:
+        told, exit_s = row.told_s, row.exit_s
+        late = told is not None and exit_s is not None and told > exit_s + LIBVIRT_RETRIES_S
+        if _is_controlled(row) and late:
+            yield f"{_who(row)}: {_ms(told or 0)}, though QEMU had ended after {_ms(exit_s or 0)}"
 
 
 def _early_told(rows: Sequence[ClientRow]) -> Iterator[str]:

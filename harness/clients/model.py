@@ -32,6 +32,11 @@ class Client:
     early: bool = False
     alone: bool = True
 
+    @property
+    def is_libvirt(self) -> bool:
+        """Whether it needs a libvirtd."""
+        return self.name.startswith("libvirt")
+
 
 CLIENTS = {
     client.name: client
@@ -54,6 +59,12 @@ CLIENTS = {
             does="virDomainCreate with the option, of a QEMU that has no such option",
             told="virDomainCreate fails with QEMU's words",
             alone=False,
+        ),
+        Client(
+            name="libvirt cgroup",
+            group="libvirt-cgroup",
+            does="virDomainDestroy by a libvirtd that puts each domain into a cgroup",
+            told="virDomainDestroy returns",
         ),
         Client(
             name="qmp quit",
@@ -134,8 +145,8 @@ CLIENTS = {
 }
 """By name; docs/clients.md says what each does."""
 
-REFUSED = "libvirt refused"
-"""The one client whose guest is not to start."""
+REFUSED, CONTROLLED = "libvirt refused", "libvirt cgroup"
+"""The one client whose guest is not to start; the one whose libvirt has a cgroup controller."""
 
 GROUPS = tuple(dict.fromkeys(client.group for client in CLIENTS.values()))
 

@@ -7,7 +7,7 @@ import random
 from collections.abc import Mapping, Sequence
 
 from harness.clients.domain import SOURCES
-from harness.clients.model import CLIENTS, REFUSED, ServedBinary, Trial
+from harness.clients.model import CLIENTS, CONTROLLED, REFUSED, ServedBinary, Trial
 from harness.errors import OptionError
 
 SIZES = (1024, 4096, 12288)
@@ -36,17 +36,17 @@ def plan_round(
     draw = random.Random(f"{seed}/{turn}")  # noqa: S311 - an order, not a secret
     places: list[tuple[tuple[str, ...], int, str, str]] = []
     for target in dict.fromkeys(binary.target for binary in binaries):
-        if "libvirt" in groups:
-            served = tuple(
-                name for name, client in CLIENTS.items() if client.group == "libvirt" and name != REFUSED
-            )
-            places += [
-                (served, size, backend, target) for size, backend in itertools.product(memory_mib, backends)
-            ]
+        domains = (("libvirt", ("libvirt destroy", "libvirt power-off")), ("libvirt-cgroup", (CONTROLLED,)))
+        places += [
+            (served, size, backend, target)
+            for group, served in domains
+            if group in groups
+            for size, backend in itertools.product(memory_mib, backends)
+        ]
         places += [
             ((name,), others_mib(memory_mib), OTHERS_BACKEND, target)
             for name, client in CLIENTS.items()
-            if client.group in groups and client.group != "libvirt"
+            if client.group in groups and not client.is_libvirt
         ]
     draw.shuffle(places)
     trials: list[Trial] = []

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import psutil
 
 from harness.clients.domains import try_domain, try_refused
-from harness.clients.model import REFUSED, ClientRow, Trial, row_of
-from harness.clients.others import try_client
+from harness.clients.model import CLIENTS, CONTROLLED, REFUSED, ClientRow, Trial, row_of
+from harness.clients.others import NotHereError, try_client
 from harness.clients.session import Session, libvirt_session
 from harness.errors import HarnessError
 from harness.guest import why_not
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 MEMORY_WAIT_S = 10.0
 """How long to wait for memory that another process may be about to give back."""
-LIBVIRT_PREFIX = "qemu-harness-libvirt-"
 
 
 class Tried(contextlib.ExitStack):
@@ -42,7 +41,7 @@ class Tried(contextlib.ExitStack):
         self._needed = (*binaries, *self._folders)
         self._limit_s = max(trial.timeout_s for trial in trials)
         self._libvirt = contextlib.ExitStack()
-        self._session: tuple[Session, Path | None] | None = None
+        self._sessions: dict[bool, tuple[Session, Path | None]] = {}
         self.push(lambda *_: self._libvirt.close())
         self.version = ""
 
@@ -51,7 +50,7 @@ class Tried(contextlib.ExitStack):
         reason = _why_not(trial)
         if reason:
             return _all(trial, "cancelled", reason)
-        if not trial.clients[0].startswith("libvirt"):
+        if not CLIENTS[trial.clients[0]].is_libvirt:
             log = self._layout.logs / f"clients-{number}-{trial.clients[0].replace(' ', '-')}.log"
             try:
                 row = try_client(trial, firmware=self._folders, pages=self._pages, log=log)
@@ -64,7 +63,11 @@ class Tried(contextlib.ExitStack):
             return (row,)
         if os.geteuid() != 0:
             return _all(trial, "cancelled", "a libvirtd of one's own needs root")
-        session, meter = self._libvirtd(trial.backend)
+        controlled = trial.clients == (CONTROLLED,)
+        try:
+            session, meter = self._libvirtd(trial.backend, controlled=controlled)
+        except NotHereError as problem:
+            return _all(trial, "cancelled", str(problem))
         try:
             if trial.clients == (REFUSED,):
                 return (try_refused(session, trial, firmware=self._folders),)
@@ -72,26 +75,29 @@ class Tried(contextlib.ExitStack):
         except (HarnessError, psutil.NoSuchProcess, ProcessLookupError) as error:
             # Whatever state it is in, the next trial gets a new one.
             self._libvirt.close()
-            self._session = None
+            self._sessions.clear()
             return _all(trial, "failed", error.cause if isinstance(error, HarnessError) else str(error))
 
-    def _libvirtd(self, backend: str) -> tuple[Session, Meter]:
-        if self._session is None:
-            self._libvirt = contextlib.ExitStack()
-            group = self._libvirt.enter_context(make_group(LIBVIRT_PREFIX))
+    def _libvirtd(self, backend: str, *, controlled: bool) -> tuple[Session, Meter]:
+        if controlled not in self._sessions:
+            name = "libvirt-cgroup" if controlled else "libvirt"
+            group = self._libvirt.enter_context(make_group(f"qemu-harness-{name}-"))
+            if controlled and (group is None or not (group / "memory.usage_in_bytes").is_file()):
+                raise NotHereError("no memory controller of cgroups version 1 can be used here")
             session = self._libvirt.enter_context(
                 libvirt_session(
-                    self._layout.build / "clients",
+                    self._layout.build / "clients" / name,
                     self._needed,
-                    log=self._layout.logs / "clients-libvirt.log",
+                    log=self._layout.logs / f"clients-{name}.log",
                     pages=self._pages,
                     group=group,
                     limit_s=self._limit_s,
+                    controlled=controlled,
                 )
             )
-            self._session = session, group
+            self._sessions[controlled] = session, group
             self.version = session.version
-        session, group = self._session
+        session, group = self._sessions[controlled]
         return session, choose_meter(group, backend)
 
 

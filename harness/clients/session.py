@@ -123,6 +123,13 @@ class Session:
             self._replies.put(msgspec.json.decode(line, type=Reply))
 
 
+def remove_below(group: Path) -> None:
+    """Remove the groups that libvirt has made in ``group``; they are empty once its domains are gone."""
+    for folder in sorted(group.rglob("*/"), reverse=True):
+        with contextlib.suppress(OSError):
+            folder.rmdir()
+
+
 def _last_lines(log: Path) -> tuple[str, ...]:
     try:
         return tuple(log.read_text(encoding="utf-8", errors="replace").splitlines()[-5:])
@@ -139,24 +146,34 @@ def libvirt_session(
     pages: str,
     group: Path | None,
     limit_s: float,
+    controlled: bool = False,
 ) -> Iterator[Session]:
     """A private libvirtd for the life of the block, and what it has started; see harness.clients.cell.
 
     ``folder`` is its own; ``needed`` are files and folders that domains use. ``limit_s`` is what one request
-    may take. Everything is ended when the machine is about to run out of memory. Raises LibvirtError,
-    MissingError, and what harness.guest.spawn raises.
+    may take. With ``controlled``, libvirt puts each domain into a cgroup of its own below ``group``, which
+    has the memory controller of version 1. Everything is ended when the machine is about to run out of
+    memory. Raises LibvirtError, MissingError, and what harness.guest.spawn raises.
     """
     program = shutil.which("bwrap")
     if program is None:
         raise MissingError(
             "bwrap is needed to keep libvirtd apart", "run: nox -s doctor (package bubblewrap)"
         )
-    cell = make_cell(folder)
+    cell = make_cell(folder, controllers='"memory"' if controlled else "")
     ours, theirs = socket.socketpair()
     with contextlib.ExitStack() as stack:
         stack.enter_context(ours)
+        if controlled and group is not None:
+            stack.callback(remove_below, group)
         with theirs:
-            _, *words = cell_words(cell, driver_folder(), needed, talk_fd=theirs.fileno())
+            _, *words = cell_words(
+                cell,
+                driver_folder(),
+                needed,
+                talk_fd=theirs.fileno(),
+                group=group if controlled else None,
+            )
             child = stack.enter_context(
                 spawn([program, *words], pages=pages, pass_fds=(theirs.fileno(),), log=log, group=group)
             )

@@ -88,7 +88,7 @@ ARGUMENTS: dict[str, tuple[Argument, ...]] = {
         (
             ("--clients",),
             {
-                "default": "libvirt,qmp,cgroup,shell,timeout,bwrap",
+                "default": "libvirt,libvirt-cgroup,qmp,cgroup,shell,timeout,bwrap",
                 "metavar": "LIST",
                 "help": "clients to try, such as libvirt,cgroup (default: all)",
             },

@@ -326,7 +326,11 @@ def clients(request: Request) -> int:
     if builds_too:
         check_request(layout, options)
     with request.checkout():
-        stages = ("guest", "clients") if {"libvirt", "bwrap"}.intersection(groups) else ("guest",)
+        stages = (
+            ("guest", "clients")
+            if {"libvirt", "libvirt-cgroup", "bwrap"}.intersection(groups)
+            else ("guest",)
+        )
         ensure(layout, options, reporter, stages=stages)
         subjects = others
         if builds_too:

@@ -15,6 +15,7 @@ LAST = "a client that waits for the last process is told when memory is back"
 HELPERS = "one process shares QEMU's memory with the option, none without"
 RESTART = "a domain of the same name starts at once"
 WHOLE = "every guest was started, ended, and its end told"
+CONTROL = "with a cgroup, libvirt waits for the helper, yet no longer than 1 s"
 REFUSAL = "a QEMU without the option is refused, with its words"
 
 
@@ -48,12 +49,18 @@ def test_no_rows_judge_nothing() -> None:
         (HELPERS, row("timeout", helpers=2)),
         (RESTART, row("libvirt destroy", moments={})),
         (WHOLE, row("timeout", outcome="failed", reason="why")),
+        (CONTROL, row("libvirt cgroup", told_s=1.6)),
         (REFUSAL, row("libvirt refused", BASE, outcome="failed", reason="started")),
     ],
 )
 def test_each_claim_can_fail(claim: str, bad: ClientRow) -> None:
     found = outcomes(row(bad.client, BASE), bad)
     assert found[claim] == "fail"
+
+
+def test_libvirt_may_wait_a_second_for_a_cgroup_to_be_empty() -> None:
+    found = outcomes(row("libvirt cgroup", BASE), row("libvirt cgroup", told_s=1.4))
+    assert (found[CONTROL], found[SHUT_OFF]) == ("pass", "cancel")
 
 
 def test_a_helper_without_the_option_is_a_fault() -> None:

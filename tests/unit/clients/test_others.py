@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from pathlib import Path
 
@@ -114,13 +115,23 @@ def test_libvirt_needs_root(layout: Layout, reporter: Silent, monkeypatch: pytes
     assert (found.outcome, found.reason) == ("cancelled", "a libvirtd of one's own needs root")
 
 
-def test_after_a_failure_there_is_a_new_libvirtd(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
-    started: list[str] = []
+def test_a_cgroup_for_libvirt_needs_version_1(
+    layout: Layout, reporter: Silent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    monkeypatch.setattr(runner, "make_group", lambda prefix: contextlib.nullcontext(None))
+    (found,) = run(layout, (trial("libvirt cgroup", memory_mib=1),), reporter)
+    assert found.outcome == "cancelled"
+    assert "version 1" in found.reason
 
-    def start(self: Tried, backend: str) -> tuple[str, str]:
-        if self._session is None:
-            started.append(backend)
-            self._session = "session", None  # type: ignore[assignment]
+
+def test_after_a_failure_there_is_a_new_libvirtd(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[bool] = []
+
+    def start(self: Tried, backend: str, *, controlled: bool) -> tuple[str, str]:
+        if controlled not in self._sessions:
+            started.append(controlled)
+            self._sessions[controlled] = "session", None  # type: ignore[assignment]
         return "session", "meter"
 
     answers = iter([(row("libvirt destroy"),), LibvirtError("gone", "read"), (row("libvirt destroy"),)])

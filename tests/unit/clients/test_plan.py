@@ -28,7 +28,7 @@ def planned(turn: int = 1, seed: int = 5, groups: tuple[str, ...] = GROUPS) -> t
 def test_every_client_meets_every_binary_once() -> None:
     trials = planned(turn=2)
     for name, client in CLIENTS.items():
-        places = 0 if name == "libvirt refused" else 4 if client.group == "libvirt" else 1
+        places = 0 if name == "libvirt refused" else 4 if client.is_libvirt else 1
         for binary in BINARIES:
             mine = [trial for trial in trials if name in trial.clients and trial.binary == binary]
             assert len(mine) == places
