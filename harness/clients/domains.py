@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import socket
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from harness.clients.domain import domain_xml
-from harness.clients.model import CONTROLLED, REFUSED, ClientRow, Trial, row_of
+from harness.clients.model import REFUSED, ClientRow, Trial, row_of
 from harness.clients.moments import NS, Watch, find_qemu, seconds, watching
-from harness.clients.session import STOPPED, Session
-from harness.errors import GuestError, HarnessError, LibvirtError
+from harness.clients.session import SHUT_OFF, STOPPED, Session
+from harness.errors import GuestError, LibvirtError
 from harness.guest.memory import resident_mib
 from harness.guest.model import architecture_of
 from harness.properties.poweroff import boot_sector, s390x_image
@@ -27,11 +28,11 @@ BOOT_LIMIT_S = 60.0
 def try_domain(
     session: Session, trial: Trial, meter: Meter, *, firmware: Sequence[Path]
 ) -> tuple[ClientRow, ...]:
-    """A row for ``libvirt destroy`` and one for ``libvirt power-off``, as far as the trial asks for them.
+    """A row for each client of ``trial``, all with one domain, which is gone afterwards.
 
-    The domain is gone when this returns or raises. Raises LibvirtError, GuestError.
+    When this raises (LibvirtError, GuestError) it may be there, and requests unanswered: end the session.
     """
-    name = f"harness-{trial.binary.variant}-{trial.turn}"
+    name = _name(trial)
     pc = architecture_of(trial.binary.target).name == "x86_64"
     image = session.cell.folder / IMAGE[1:]
     image.write_bytes(boot_sector() if pc else s390x_image())
@@ -46,23 +47,26 @@ def try_domain(
     )
     session.ask("define", xml=xml)
     rows: list[ClientRow] = []
-    try:
-        session.ask("create", name=name)
-        for client in trial.clients:
-            if client in ("libvirt destroy", CONTROLLED):
-                rows.append(_destroy(session, trial, client, name, meter))
-        if "libvirt power-off" in trial.clients:
+    session.ask("create", name=name)
+    for client in trial.clients:
+        if client == "libvirt power-off":
             rows.append(_power_off(session, trial, name, meter, has_serial=pc))
-    finally:
-        with contextlib.suppress(HarnessError):
-            session.ask("destroy", name=name)
-        session.ask("undefine", name=name)
+        else:
+            rows.append(_destroy(session, trial, client, name, meter))
+    if session.ask("state", name=name).value != SHUT_OFF:
+        session.ask("destroy", name=name)
+    session.ask("undefine", name=name)
     return tuple(rows)
+
+
+def _name(trial: Trial) -> str:
+    """What the domain is called; libvirt takes no slash, and no line break."""
+    return re.sub(r"[^A-Za-z0-9._-]", "-", f"harness-{trial.binary.variant}-{trial.turn}")
 
 
 def try_refused(session: Session, trial: Trial, *, firmware: Sequence[Path]) -> ClientRow:
     """The row of a domain that libvirt must not start. Raises LibvirtError: it cannot be defined."""
-    name, option = f"harness-{trial.binary.variant}-refused", trial.binary.words[0]
+    name, option = _name(trial), trial.binary.words[0]
     session.ask("define", xml=domain_xml(trial, name, version=session.version, firmware=firmware))
     began = time.monotonic_ns()
     try:

@@ -23,7 +23,7 @@ from harness.errors import LibvirtError, MissingError
 from harness.guest.shortage import end_in_shortage
 from harness.guest.spawn import Child, signal_child, spawn, wait_pidfd
 
-STOPPED = 5  # VIR_DOMAIN_EVENT_STOPPED, libvirt-domain.h
+STOPPED, SHUT_OFF = 5, 5  # VIR_DOMAIN_EVENT_STOPPED, VIR_DOMAIN_SHUTOFF, libvirt-domain.h
 CONNECT_LIMIT_S = 60.0
 GRACE_S, EMPTY_LIMIT_S = 10.0, 60.0
 """What libvirtd may take to end, and then the kernel to take down what the cell still holds."""
