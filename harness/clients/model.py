@@ -82,7 +82,14 @@ CLIENTS = {
         Client(
             name="cgroup main",
             group="cgroup",
-            does="SIGTERM to QEMU alone, as KillMode=mixed",
+            does="SIGTERM to QEMU alone",
+            told="cgroup.events says populated 0",
+            waits=True,
+        ),
+        Client(
+            name="cgroup mixed",
+            group="cgroup",
+            does="SIGTERM to QEMU, then SIGKILL to what is left, as KillMode=mixed",
             told="cgroup.events says populated 0",
             waits=True,
         ),

@@ -24,12 +24,12 @@ from harness.guest import Guest, command_line, connect
 from harness.guest.group import make_group
 from harness.guest.memory import resident_mib
 from harness.guest.shortage import end_in_shortage
-from harness.guest.spawn import Child, spawn
+from harness.guest.spawn import Child, spawn, wait_pidfd
 from harness.teardown.returned import Meter, choose_meter
 from harness.teardown.watch import find_sharers
 
 PREFIX, SERVICE = "qemu-harness-clients-", "qemu-harness-service-"
-STOPPED_LIMIT_S = 5.0
+STOPPED_LIMIT_S, END_LIMIT_S = 5.0, 60.0
 
 # 148 is 128 + SIGTSTP: what wait gives, again and again, while the job is stopped (bash(1), "JOB CONTROL"). A
 # function, because bash leaves a loop in which a job is stopped.
@@ -180,7 +180,6 @@ def _listen(client: str, served: Served, watch: Watch) -> None:
     elif served.group is not None:
         watch.add("told", served.group.events, select.POLLPRI, served.group.is_empty)
     else:
-        # A descriptor of its own: where there is no prefix, the watch has QEMU's already.
         watch.add("told", served.child.pidfd, select.POLLIN, lambda: True)
 
 
@@ -214,6 +213,8 @@ def _trigger(client: str, served: Served, watch: Watch) -> Callable[[], None]:
         return lambda: signal.pidfd_send_signal(watch.pidfd, signal.SIGKILL)
     if client == "cgroup all" and group is not None:
         return group.terminate
+    if client == "cgroup mixed" and group is not None:
+        return lambda: _mixed(watch.pidfd, group)
     if client == "cgroup kill" and group is not None:
         return group.kill
     if client == "shell":
@@ -225,6 +226,13 @@ def _trigger(client: str, served: Served, watch: Watch) -> Callable[[], None]:
     if client == "bwrap kill":
         return lambda: signal.pidfd_send_signal(served.child.pidfd, signal.SIGKILL)
     return lambda: signal.pidfd_send_signal(watch.pidfd, signal.SIGTERM)
+
+
+def _mixed(pidfd: int, group: Group) -> None:
+    """systemd.kill(5), KillMode=mixed: the rest is killed as soon as the main process has ended."""
+    signal.pidfd_send_signal(pidfd, signal.SIGTERM)
+    if wait_pidfd(pidfd, END_LIMIT_S):
+        group.kill()
 
 
 def _suspend(pid: int) -> None:
