@@ -43,13 +43,8 @@ def tried(client: str, folder: Path, **fields: str) -> ClientRow:
     )
 
 
-@pytest.mark.parametrize(
-    "client",
-    [
-        "cgroup main",
-        *(pytest.param(name, marks=pytest.mark.slow) for name in ("qmp quit", "qmp kill", "pipeline")),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("client", ["cgroup main", "qmp quit", "qmp kill", "pipeline"])
 def test_who_waits_for_a_helper_is_seen_to_wait(client: str, tmp_path: Path) -> None:
     # This one keeps QEMU's descriptors: what a pipeline or a monitor's client would have to wait for.
     found = tried(client, tmp_path)
