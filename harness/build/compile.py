@@ -7,7 +7,6 @@ ninja continues with the steps that are missing, and build.json is renamed into 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import shutil
 import time
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 from msgspec import Meta
 
-from harness.build.elf import read_elf
+from harness.build.binary import describe, drop_damaged, is_from_the_future, sha256
 from harness.build.hosts import HOSTS
 from harness.build.plan import Plan, Request, Tools, find_dialect, folder_name, make_plan
 from harness.build.pyenv import complete
@@ -30,11 +29,11 @@ from harness.build.reading import (
     read_cache_log,
     read_summary,
 )
-from harness.build.result import FILE_NAME, SCHEMA, Binary, Build, CacheUse, Compiler, load
+from harness.build.result import FILE_NAME, SCHEMA, Build, CacheUse, Compiler, load
 from harness.build.sharing import shared_work
 from harness.build.sysroot import ensure_sysroot
-from harness.build.tools import configure_digest, find_tools, first_line, job_count
-from harness.errors import CompileError, ConfigureError, HarnessError, MissingError, StorageError
+from harness.build.tools import configure_digest, find_tools, job_count
+from harness.errors import CompileError, ConfigureError, HarnessError, StorageError
 from harness.fence import NO_FENCE, Fence
 from harness.jsonfile import utc_now, write_json
 from harness.layout import Layout
@@ -200,11 +199,25 @@ def _still_configured(job: _Job, known: Configured) -> bool:
 def _make(job: _Job, known: Configured | None, variant: str, pin: str) -> Build:
     plan, request = job.plan, job.request
     started = utc_now()
+    if known is not None and is_from_the_future(plan.folder):
+        job.reporter.warn(f"{job.title}: the clock was set back since it was built: building anew")
+        known = None
+    for name in drop_damaged(plan):
+        job.reporter.warn(f"{job.title}: {name} is not what was built: linking it anew")
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):
         (plan.folder / FILE_NAME).unlink()  # what it describes is about to be replaced
-    if known is None or not _still_configured(job, known):
+    fresh = known is None or not _still_configured(job, known)
+    if known is None or fresh:
         known = _configure(job)
-    reader, compile_s, cache = _compile(job)
+    try:
+        reader, compile_s, cache = _compile(job)
+    except CompileError as error:
+        if fresh or not any(line.startswith("ninja: error: ") for line in error.details):
+            raise
+        # ninja could not even begin: build.ninja is damaged, or lacks what the sources have now.
+        job.reporter.warn(f"{job.title}: {error.details[0]}: configuring anew")
+        known = _configure(job)
+        reader, compile_s, cache = _compile(job)
     result = Build(
         tree=request.tree,
         pin=pin,
@@ -230,7 +243,7 @@ def _make(job: _Job, known: Configured | None, variant: str, pin: str) -> Build:
         compile_s=round(compile_s, 3),
         steps=reader.done,
         cache=cache,
-        binaries=tuple(_describe(job, target) for target in plan.targets),
+        binaries=tuple(describe(plan, target, job.fence) for target in plan.targets),
         logs=(str(job.log("configure")), str(job.log("compile"))),
     )
     write_json(plan.folder / FILE_NAME, result)
@@ -330,63 +343,12 @@ def _compile(job: _Job) -> tuple[NinjaReader, float, CacheUse | None]:
 def _compile_error(job: _Job, reader: NinjaReader, status: int, log: Path) -> HarnessError:
     details = reader.details()
     text = "\n".join(details)
-    if "No space left on device" in text:
-        return StorageError(
-            "the disk is full",
-            "free some disk space, then run the same command again",
-            details=details,
-            log=log,
-        )
     remedy = "mend the sources (the series, most likely), then run the same command again"
     if "illed signal" in text:
         remedy = "the machine ran out of memory, most likely: run again with -Djobs=1"
     return CompileError(
         f"compiling {job.title} failed with status {status}", remedy, details=details, log=log
     )
-
-
-def _describe(job: _Job, target: str) -> Binary:
-    plan = job.plan
-    path = plan.binary(target)
-    try:
-        size, digest = path.stat().st_size, sha256(path)
-    except OSError as error:
-        raise CompileError(
-            f"ninja ended well, but {path.name} is not there: {error.strerror}", "report it with the log"
-        ) from error
-    if plan.machine:
-        _check_machine(path, plan.machine)
-    try:
-        version = (
-            ""
-            if plan.machine
-            else first_line(job.fence.wrap((str(path), "--version"), plan.folder), env=plan.env)
-        )
-    except MissingError:
-        raise
-    except HarnessError as error:
-        raise CompileError(
-            f"{path.name} was built and does not run: {error.cause}",
-            "read the lines above",
-            details=error.details,
-        ) from error
-    return Binary(target=target, path=str(path), sha256=digest, size=size, version=version)
-
-
-def _check_machine(path: Path, wanted: str) -> None:
-    """A binary that cannot be run here is at least one of the right machine. Raises CompileError."""
-    elf = read_elf(path)
-    if elf is None or elf.machine != wanted:
-        raise CompileError(
-            f"{path.name} is {'for ' + elf.machine if elf else 'no ELF file'}, not for {wanted}",
-            "remove its build folder and build again; if it stays so, report it with the log of configure",
-        )
-
-
-def sha256(path: Path) -> str:
-    """Digest of a file's bytes."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _rotate(log: Path) -> None:

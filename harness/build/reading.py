@@ -39,6 +39,8 @@ class NinjaReader:
             self._skip_command = self._open = self.failures == 1
         elif line.startswith(("ninja: ", "collect2: ")):
             self._open = False
+            if line.startswith("ninja: error: ") and not self.failed:
+                self.failed.append(line)  # its own: a build.ninja that it cannot read, a disk that is full
         elif self._skip_command:
             self._skip_command = False  # the command, thousands of characters; the log has it
         elif self._open:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from harness.build.compile import sha256
+from harness.build.binary import sha256
 from harness.build.tools import first_line
 from harness.cycles.sanitizer import QUIET
 from harness.errors import OptionError

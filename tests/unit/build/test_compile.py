@@ -131,6 +131,50 @@ def test_a_damaged_or_missing_binary_is_made_again(layout: Layout) -> None:
     assert configure_runs(checkout) == 1
 
 
+def test_a_binary_with_other_bytes_is_linked_anew(layout: Layout) -> None:
+    """ninja looks at times alone: to it the file is newer than its objects, and that is all."""
+    checkout = make_checkout(layout)
+    built = build_it(checkout, layout)
+    first, second = (binary.file for binary in built.binaries)
+    first.write_bytes(second.read_bytes())
+    second.write_bytes(b"")
+    reporter = Silent()
+    again = build_it(checkout, layout, reporter=reporter)
+    assert [binary.version for binary in again.binaries] == [binary.version for binary in built.binaries]
+    assert (again.steps, configure_runs(checkout)) == (2, 1)
+    assert sum("is not what was built" in line for line in reporter.lines) == 2
+
+
+@pytest.mark.parametrize("text", ["", "rule cc\n  comma\n"], ids=["empty", "cut off"])
+def test_a_damaged_build_file_is_configured_anew(layout: Layout, text: str) -> None:
+    checkout = make_checkout(layout)
+    build_it(checkout, layout, targets=X86)
+    (checkout.path.parent / "native" / "build.ninja").write_text(text)
+    again = build_it(dataclasses.replace(checkout, commit="c2"), layout, targets=X86)
+    assert (again.binaries[0].target, configure_runs(checkout)) == (X86[0], 2)
+
+
+def test_what_ninja_itself_complains_of_is_shown(layout: Layout) -> None:
+    checkout = make_checkout(layout)
+    (checkout.path / "vl.c").unlink()
+    with pytest.raises(CompileError) as caught:
+        build_it(checkout, layout, targets=X86)
+    assert caught.value.details[0].startswith("ninja: error: '../src/vl.c'")
+    assert configure_runs(checkout) == 1
+
+
+def test_what_was_built_in_the_future_is_built_anew(layout: Layout) -> None:
+    """The clock was set back since: sources that change now look older than what was made of them."""
+    checkout = make_checkout(layout)
+    build_it(checkout, layout, targets=X86)
+    soon = time.time() + 3600
+    os.utime(checkout.path.parent / "native" / ".ninja_log", (soon, soon))
+    reporter = Silent()
+    again = build_it(dataclasses.replace(checkout, commit="c2"), layout, targets=X86, reporter=reporter)
+    assert (again.steps, configure_runs(checkout)) == (4, 2)
+    assert any("the clock was set back" in line for line in reporter.lines)
+
+
 def test_a_new_commit_compiles_what_changed_and_does_not_configure(layout: Layout) -> None:
     checkout = make_checkout(layout)
     build_it(checkout, layout)

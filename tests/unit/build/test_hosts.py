@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.build.compile import _check_machine
+from harness.build.binary import check_machine
 from harness.build.elf import library_closure, read_elf
 from harness.build.hosts import HOSTS, Host
 from harness.build.needs import requirements
@@ -167,10 +167,10 @@ def elf(machine: int, *, endian: str, size: int = 64) -> bytes:
 def test_the_machine_is_read_from_the_elf_header(tmp_path: Path, host: str, number: int) -> None:
     path = tmp_path / "qemu"
     path.write_bytes(elf(number, endian=HOSTS[host].endian))
-    _check_machine(path, HOSTS[host].machine)
+    check_machine(path, HOSTS[host].machine)
     path.write_bytes(elf(62, endian="little"))
     with pytest.raises(CompileError, match=f"is for EM_X86_64, not for {HOSTS[host].machine}"):
-        _check_machine(path, HOSTS[host].machine)
+        check_machine(path, HOSTS[host].machine)
 
 
 @pytest.mark.parametrize("data", [b"", b"#!/bin/sh\n", b"\x7fELF", elf(22, endian="big", size=20)])
@@ -179,7 +179,7 @@ def test_what_is_no_elf_file_is_said_to_be_none(tmp_path: Path, data: bytes) -> 
     path.write_bytes(data)
     assert read_elf(path) is None
     with pytest.raises(CompileError, match="no ELF file"):
-        _check_machine(path, "EM_S390")
+        check_machine(path, "EM_S390")
 
 
 def test_libraries_are_followed_through_each_other_and_a_missing_one_is_named(tmp_path: Path) -> None:
