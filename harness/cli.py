@@ -22,6 +22,7 @@ from harness.guard import guarded
 from harness.layout import find_layout
 from harness.process import shell_quote
 from harness.progress import choose_reporter
+from harness.trust import protect_cache
 
 INTERNAL_ERROR = 70  # EX_SOFTWARE of sysexits(3)
 
@@ -58,6 +59,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point. Returns the exit code; docs/errors.md lists them."""
+    _open_standard_streams()
     for stream in (sys.stdout, sys.stderr):
         # A terminal that is not UTF-8 must not turn a finished run into an error.
         if isinstance(stream, io.TextIOWrapper):
@@ -71,12 +73,35 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
 
 
+def _open_standard_streams() -> None:
+    """Give closed standard streams (``>&-``) something to go to.
+
+    Python leaves sys.stdout None then, and the next file that is opened gets the free number: what a program
+    that we start says would go into it.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            opened = os.open(os.devnull, os.O_RDWR)  # the lowest free number: this one
+            if opened != number:
+                os.dup2(opened, number, inheritable=True)
+                os.close(opened)
+            os.set_inheritable(number, True)
+        if getattr(sys, name) is None:
+            mode = "r" if number == 0 else "w"
+            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
+
+
 def _call(arguments: argparse.Namespace, words: Sequence[str]) -> int:
     prefix = os.environ.get("QEMU_HARNESS_COMMAND")
     after_stage = words[_stage_index(words) + 1 :]
     command = f"{prefix} {shell_quote(after_stage)}" if prefix else f"qemu-harness {shell_quote(words)}"
+    layout = find_layout(arguments.root)
+    if arguments.stage not in commands.READING:
+        protect_cache(layout.cache)
     request = Request(
-        layout=find_layout(arguments.root),
+        layout=layout,
         words=tuple(f"-D{option}" for option in arguments.options),
         arguments=arguments,
         reporter=choose_reporter(),

@@ -40,6 +40,8 @@ STAGES: dict[str, Callable[[Request], int]] = {
     )
 }
 UNGUARDED = ("which",)
+READING = ("which", "report", "check", "clean")
+"""Commands that run nothing of what the cache holds, and so do not mind who else could have written there."""
 
 NO_BUILD: Argument = (
     ("--no-build",),

@@ -23,6 +23,7 @@ BASE = (
     "options",
     "process",
     "progress",
+    "trust",
 )
 ORDER = (
     "source",

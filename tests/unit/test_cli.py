@@ -211,6 +211,18 @@ def test_reader_that_goes_away(environment: dict[str, str], tmp_path: Path) -> N
     assert child.returncode == 128 + signal.SIGPIPE
 
 
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_standard_streams(environment: dict[str, str], closed: str) -> None:
+    ended = subprocess.run(
+        ["sh", "-c", f'"$@" {closed}', "sh", sys.executable, "-m", "harness", "check"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ended.returncode, "Traceback" in ended.stderr) == (0, False)
+
+
 def test_interrupt_ends_in_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     def stop(_: object) -> int:
         raise KeyboardInterrupt

@@ -1,0 +1,86 @@
+"""Whether the cache is ours alone: what lies there is run and booted, not all proven at each use.
+
+A digest protects what was downloaded. Nothing but the file system's owners and modes protects what was made
+of it: unpacked firmware, sysroots, Python environments, compiled objects, and the list that names digests.
+"""
+
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+import stat
+from pathlib import Path
+
+from harness.errors import StorageError
+
+SHOWN = 5
+
+
+def protect_cache(cache: Path) -> None:
+    """Make the cache folder for us alone where it is not there, whatever the umask; else look who may write.
+
+    Folder and entries must belong to us or to root, and nobody else may write there, but for a group that is
+    the user's own (Debian's user private groups). Raises StorageError.
+    """
+    try:
+        if not cache.is_dir():
+            cache.parent.mkdir(parents=True, exist_ok=True)
+            cache.mkdir(mode=0o700, exist_ok=True)
+        names = [cache, *sorted(cache.iterdir())]
+        bad = [(path, why) for path in names if (why := _why_not(path))]
+    except OSError as error:
+        raise StorageError(
+            f"cannot use the cache {cache}: {error.strerror}",
+            "name a folder that can be written with QEMU_HARNESS_CACHE",
+        ) from error
+    if bad:
+        path, why = bad[0]
+        raise StorageError(
+            f"the cache cannot be trusted: {path} {why}",
+            f"look at it, then remove {cache}, or name another one with QEMU_HARNESS_CACHE",
+            details=tuple(f"{path} {why}" for path, why in bad[1:SHOWN]),
+        )
+
+
+def _why_not(path: Path) -> str:
+    """Why others could have changed ``path``; empty when they could not. What has just gone is no risk."""
+    try:
+        facts = path.lstat()
+    except FileNotFoundError:
+        return ""
+    if facts.st_uid not in (os.geteuid(), 0):
+        return f"belongs to {_user(facts.st_uid)}, not to {_user(os.geteuid())}"
+    if stat.S_ISLNK(facts.st_mode):
+        return ""  # a link has no mode of its own, and only its owner could make it
+    if facts.st_mode & stat.S_IWOTH:
+        return f"can be written by everybody (mode {stat.S_IMODE(facts.st_mode):o})"
+    if facts.st_mode & stat.S_IWGRP and not _is_private(facts.st_gid, facts.st_uid):
+        return f"can be written by group {_group(facts.st_gid)} (mode {stat.S_IMODE(facts.st_mode):o})"
+    return ""
+
+
+def _is_private(gid: int, uid: int) -> bool:
+    """Whether group ``gid`` has no other member than user ``uid`` (group(5), passwd(5))."""
+    if gid == 0:
+        return True
+    try:
+        members = {pwd.getpwnam(name).pw_uid for name in grp.getgrgid(gid).gr_mem}
+    except KeyError:
+        return False
+    members |= {user.pw_uid for user in pwd.getpwall() if user.pw_gid == gid}
+    return bool(members) and members <= {uid, 0}
+
+
+def _user(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"user {uid}"
+
+
+def _group(gid: int) -> str:
+    try:
+        return grp.getgrgid(gid).gr_name
+    except KeyError:
+        return str(gid)

@@ -1,0 +1,79 @@
+"""harness.trust: a cache that others can write to is refused."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from harness import trust
+from harness.cli import main
+from harness.errors import StorageError
+from harness.trust import protect_cache
+
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="files are given to others by root alone")
+
+
+def test_a_new_cache_is_ours_alone_whatever_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        protect_cache(tmp_path / "a" / "cache")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "a" / "cache").stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize("where", [".", "downloads", "file"])
+def test_what_everybody_can_write_is_refused(tmp_path: Path, where: str) -> None:
+    (tmp_path / "downloads").mkdir()
+    (tmp_path / "file").write_text("")
+    (tmp_path / "link").symlink_to("/nowhere")
+    protect_cache(tmp_path)
+    (tmp_path / where).chmod(0o777)
+    with pytest.raises(StorageError, match="can be written by everybody") as caught:
+        protect_cache(tmp_path)
+    assert "QEMU_HARNESS_CACHE" in caught.value.remedy
+
+
+def test_a_group_may_write_if_it_is_the_users_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tmp_path.chmod(0o775)
+    monkeypatch.setattr(trust, "_is_private", lambda gid, uid: True)
+    protect_cache(tmp_path)
+    monkeypatch.setattr(trust, "_is_private", lambda gid, uid: False)
+    with pytest.raises(StorageError, match="can be written by group"):
+        protect_cache(tmp_path)
+
+
+def test_groups_of_several_users_are_not_private(monkeypatch: pytest.MonkeyPatch) -> None:
+    class User:
+        pw_uid, pw_gid = 1000, 50
+
+    class Group:
+        gr_mem: tuple[str, ...] = ()
+
+    monkeypatch.setattr(trust.pwd, "getpwall", lambda: [User])
+    monkeypatch.setattr(trust.grp, "getgrgid", lambda gid: Group)
+    assert trust._is_private(50, 1000)
+    assert not trust._is_private(50, 1001)
+    assert not trust._is_private(51, 1000)
+
+
+@as_root
+@pytest.mark.parametrize("where", [".", "downloads"])
+def test_what_belongs_to_another_user_is_refused(tmp_path: Path, where: str) -> None:
+    (tmp_path / "downloads").mkdir()
+    os.chown(tmp_path / where, 12345, 0)
+    with pytest.raises(StorageError, match="belongs to user 12345, not to"):
+        protect_cache(tmp_path)
+
+
+def test_every_command_that_uses_the_cache_looks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tmp_path.chmod(0o777)
+    monkeypatch.setenv("QEMU_HARNESS_CACHE", str(tmp_path))
+    monkeypatch.setattr("harness.cli.guarded", lambda call, **_: call())
+    assert main(["fetch"]) == 14
+    assert "the cache cannot be trusted" in capsys.readouterr().err
+    assert main(["check"]) == 0
