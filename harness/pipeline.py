@@ -6,6 +6,7 @@ Every stage is idempotent, so a command simply asks for all of them; what is the
 from __future__ import annotations
 
 import dataclasses
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,6 +44,11 @@ def check_request(layout: Layout, options: Options, *, needs_build: bool = True)
         raise OptionError(
             f"pin {pin.name} can be fetched and imported, not built: {pin.native_build_reason}",
             "choose another pin with -Dpin=",
+        )
+    if needs_build and re.search(r"[\s:]", str(layout.build)):
+        raise OptionError(
+            f"QEMU cannot be built in {layout.build}: its configure refuses spaces and colons",
+            "name a build folder without them by QEMU_HARNESS_BUILD",
         )
     series = load_series(layout, options.series) if "patched" in options.variants else None
     if series is not None and not series.fits(pin.name):

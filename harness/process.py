@@ -76,6 +76,38 @@ def find_program(name: str, *, needed_by: str, package: str) -> Path:
     return Path(found)
 
 
+FULL = ("No space left on device", "Disk quota exceeded", "Out of diskspace")
+"""What programs say then (errno(3), git's csum-file.c); not all of them say it."""
+ROOM_BYTES = 256 * 1024
+
+
+def disk_is_full(output: str, *places: Path | None) -> StorageError | None:
+    """The error to raise instead, when a program failed with ``output`` for want of room; else None.
+
+    git, for one, often names just the file that it could not write, so the file systems of ``places`` are
+    asked as well: for bytes, and for inodes where they are counted (statvfs(3)).
+    """
+    full = next((str(place) for place in places if place and _has_no_room(place)), "")
+    said = next((line.strip() for line in output.splitlines() if any(word in line for word in FULL)), "")
+    if not full and not said:
+        return None
+    return StorageError(
+        f"the disk is full{f': {full}' if full else ''}",
+        "free some disk space, then run the same command again",
+        details=(said,) if said else tuple(output.strip().splitlines()[-3:]),
+    )
+
+
+def _has_no_room(place: Path) -> bool:
+    try:
+        while not place.exists() and place != place.parent:
+            place = place.parent
+        disk = os.statvfs(place)
+    except OSError:
+        return False
+    return disk.f_bavail * disk.f_frsize < ROOM_BYTES or (disk.f_files > 0 and disk.f_favail == 0)
+
+
 def run(
     argv: Sequence[str | Path],
     *,
@@ -151,6 +183,10 @@ def run(
         duration_s=time.monotonic() - started,
     )
     if check and finished.returncode != 0:
+        full = disk_is_full(finished.output, cwd)
+        if full is not None:
+            full.log = log
+            raise full
         if error is not None:
             raise error(finished)
         raise HarnessError(

@@ -18,7 +18,7 @@ from pathlib import Path
 from harness.errors import ApplyError, HarnessError, StorageError
 from harness.layout import Layout
 from harness.lock import hold
-from harness.process import Finished
+from harness.process import Finished, disk_is_full
 from harness.progress import Reporter
 from harness.series import Series
 from harness.tree.explain import explain
@@ -143,7 +143,10 @@ def _am(worktree: Git, place: Place, mail: Path, diff: Path, notes: list[str]) -
         check=False,
     )
     if ended.returncode != 0:
+        full = disk_is_full(ended.output, diff)
         worktree.run("am", "--abort", check=False)
+        if full is not None:
+            raise full  # no fault of the patch
         raise explain(worktree, place, diff, ended.output, tuple(notes))
     return "Falling back to patching base and 3-way merge" in ended.output
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from harness.errors import HarnessError, TreeError
-from harness.process import Finished, run
+from harness.process import Finished, disk_is_full, run
 
 NAME, EMAIL, EPOCH = "qemu-harness", "qemu-harness@localhost", 946684800
 """Who commits imports and edits, and when: 2000-01-01, because no real date may decide an id."""
@@ -82,7 +82,7 @@ class Git:
             stdin=stdin,
             check=check,
             merge_stderr=merge_stderr,
-            error=error or self._failed,
+            error=lambda ended: self._why(ended, error or self._failed),
             timeout_s=timeout_s,
         )
 
@@ -96,6 +96,9 @@ class Git:
         """The ids that ``revisions`` stand for, or None when one of them is not there."""
         ended = self.run("rev-parse", *revisions, check=False, merge_stderr=False)
         return tuple(ended.output.split()) if ended.returncode == 0 else None
+
+    def _why(self, ended: Finished, error: Callable[[Finished], HarnessError]) -> HarnessError:
+        return disk_is_full(ended.output, self.at, self.repository) or error(ended)
 
     def _failed(self, ended: Finished) -> HarnessError:
         lines = [line for line in ended.output.splitlines() if line.strip()]

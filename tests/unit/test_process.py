@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import HarnessError, MissingError, StorageError, TimeoutExpiredError
-from harness.process import clean_environment, run, shell_quote
+from harness.process import clean_environment, disk_is_full, run, shell_quote
 
 
 def gone(pid: int) -> bool:
@@ -133,3 +133,19 @@ def test_environment_is_clean(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_quoting() -> None:
     assert shell_quote(["a b", Path("c")]) == "'a b' c"
+
+
+def test_a_program_without_room_is_a_storage_error(tmp_path, monkeypatch):
+    with pytest.raises(StorageError, match="the disk is full") as caught:
+        run(["sh", "-c", "echo cc1: No space left on device; exit 1"])
+    assert caught.value.details == ("cc1: No space left on device",)
+    assert disk_is_full("error: unable to write file", tmp_path / "not" / "there", None) is None
+    facts = os.statvfs(tmp_path)
+
+    class Full:
+        f_bavail, f_frsize, f_files, f_favail = 1, 4096, facts.f_files, facts.f_favail
+
+    monkeypatch.setattr(os, "statvfs", lambda _: Full)
+    found = disk_is_full("fatal: x\nerror: unable to write file", tmp_path / "not" / "there")
+    assert found.cause == f"the disk is full: {tmp_path / 'not' / 'there'}"
+    assert found.details[-1] == "error: unable to write file"

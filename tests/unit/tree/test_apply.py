@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.errors import ApplyError
+from harness import process
+from harness.errors import ApplyError, StorageError
 from harness.layout import Layout
 from harness.progress import Silent
 from harness.series import Series, load_series
@@ -56,6 +57,18 @@ def new_file(path: str, text: str = "x", mode: str = "100644") -> str:
         f"diff --git a/{path} b/{path}\nnew file mode {mode}\n--- /dev/null\n+++ b/{path}\n"
         f"@@ -0,0 +1 @@\n+{text}\n" + ("\\ No newline at end of file\n" if mode == "120000" else "")
     )
+
+
+def test_a_full_disk_is_no_fault_of_the_patch(
+    tree: Tree, layout: Layout, reporter: Silent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """git may say no more than which file it could not write, and a patch would be blamed."""
+    series = write(layout, change("os-posix.c", 10, ["other"], ["new"]))
+    with pytest.raises(ApplyError):
+        apply_series(tree, series, layout, reporter)
+    monkeypatch.setattr(process, "_has_no_room", lambda _: True)
+    with pytest.raises(StorageError, match="the disk is full"):
+        apply_series(tree, series, layout, reporter)
 
 
 def git(tree: Tree, *words: str) -> str:
