@@ -22,7 +22,10 @@ from harness.guest.console import Console, open_console
 from harness.guest.memory import huge_pages_off, hugetlb_mib, mapped_mib, resident_mib
 from harness.guest.model import Guest, command_line
 from harness.guest.shortage import end_in_shortage
-from harness.guest.spawn import Child, spawn
+from harness.guest.spawn import FLOOD_BYTES, Child, spawn
+
+LOOK_S = 0.25
+"""Between looks at what QEMU has printed while it starts."""
 
 # What it has to say is in our errors; without a handler Python would print it (logging, "lastResort").
 logging.getLogger("qemu.qmp").addHandler(logging.NullHandler())
@@ -172,7 +175,17 @@ def connect(
     with asyncio.Runner() as loop:
 
         async def negotiate() -> None:
-            await asyncio.wait_for(client.connect(ours), timeout_s)
+            async with asyncio.timeout(timeout_s):
+                asking = asyncio.create_task(client.connect(ours))
+                try:
+                    while not (await asyncio.wait([asking], timeout=LOOK_S))[0]:
+                        if child.floods():
+                            raise TimeoutError
+                    await asking
+                finally:
+                    if not asking.done():
+                        asking.cancel()
+                        await asyncio.wait([asking])
 
         async def disconnect() -> None:
             # It raises what ended the connection (QEMU's exit, as a rule), which is no news here.
@@ -197,6 +210,8 @@ def _start_failure(child: Child, error: BaseException, timeout_s: float) -> Gues
         status = child.process.returncode
         how = f"status {status}" if status >= 0 else f"signal {-status}"
         cause = f"QEMU ended while it started, with {how}" + (f": {lines[-1]}" if lines else "")
+    elif child.floods():
+        cause = f"QEMU had printed more than {FLOOD_BYTES >> 20} MiB before it was ready"
     elif isinstance(error, TimeoutError):
         cause = f"QEMU was not ready after {timeout_s:g} s"
     else:

@@ -19,6 +19,10 @@ from harness.process import clean_environment
 LAUNCHER = Path(__file__).with_name("launcher.py")
 LOG_TAIL_BYTES = 8192
 LOG_TAIL_LINES = 12
+FLOOD_BYTES = 256 << 20
+"""A QEMU that prints more than this while it starts never ends with it."""
+KEPT_BYTES = 1 << 20
+"""Of a log that is longer than twice this, so much is kept of its beginning, and of its end."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +46,12 @@ class Child:
         except OSError:
             return ()
         return tuple(line for line in text.splitlines() if line.strip())[-LOG_TAIL_LINES:]
+
+    def floods(self) -> bool:
+        """Whether it has written more than any QEMU has to say."""
+        with contextlib.suppress(OSError):
+            return self.log.stat().st_size > FLOOD_BYTES
+        return False
 
     def has_ended(self, timeout_s: float = 0.0) -> bool:
         """Whether the process has ended, seen by its pidfd within ``timeout_s`` seconds. Reaps nothing."""
@@ -99,6 +109,22 @@ def spawn(
         _kill(process)
         if pidfd >= 0:
             os.close(pidfd)
+        _shorten(log)
+
+
+def _shorten(log: Path) -> None:
+    """Keep the beginning and the end of a log: what is between them only fills the disk."""
+    with contextlib.suppress(OSError):
+        size = log.stat().st_size
+        if size <= 2 * KEPT_BYTES:
+            return
+        with log.open("r+b") as stream:
+            stream.seek(size - KEPT_BYTES)
+            end = stream.read()
+            stream.seek(KEPT_BYTES)
+            stream.write(b"\n[%d bytes are left out here]\n" % (size - 2 * KEPT_BYTES))
+            stream.write(end)
+            stream.truncate()
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:

@@ -2,7 +2,7 @@
 
 Modes: normal, die, silent, stubborn (ignores SIGTERM), crash (by SIGSEGV on SIGTERM), running (not paused),
 helper:USEC (a second process with the same memory that ends USEC microseconds after it was made), late:USEC
-(the same, made on SIGTERM), babble (much output, then dies).
+(the same, made on SIGTERM), babble (much output, then dies), flood (output without end).
 
 With a console (payload linux) it stands for the guest's Linux too. Modes: linux (ready at once, obeys
 poweroff), panic, mute (never reports), stuck (reports half), fault (init's error), gone (QEMU ends), deaf
@@ -56,6 +56,9 @@ def misbehave(mode: str) -> None:
     if mode == "babble":
         say("\n".join(f"line {number}" for number in range(100000)))
         sys.exit(1)
+    if mode == "flood":
+        for number in range(1 << 30):
+            sys.stdout.write("".join(f"line {number + part}\n" for part in range(10000)))
     if mode == "silent":
         say("still waiting")
         time.sleep(60)

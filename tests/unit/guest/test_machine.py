@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import GuestError
+from harness.guest import spawn as spawning
 from harness.guest import start
 from harness.guest.memory import huge_pages_off
 from harness.guest.spawn import spawn
@@ -59,6 +60,21 @@ def test_only_the_last_lines_are_shown(tmp_path):
         pass
     assert len(caught.value.details) == 12
     assert caught.value.details[-1] == "line 99999"
+
+
+def test_a_flood_ends_the_start_and_only_its_ends_are_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr(spawning, "FLOOD_BYTES", 4 << 20)
+    log = tmp_path / "log"
+    with (
+        pytest.raises(GuestError, match="had printed more than") as caught,
+        start(fake_guest(tmp_path, "flood"), log=log, timeout_s=30),
+    ):
+        pass
+    assert caught.value.details
+    text = log.read_bytes()
+    assert len(text) < 2 * spawning.KEPT_BYTES + 100
+    assert text.startswith(b"line 0\n")
+    assert b"bytes are left out here" in text
 
 
 def test_silence_at_start_runs_into_the_limit(tmp_path):
