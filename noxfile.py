@@ -137,6 +137,14 @@ def clients(session: nox.Session) -> None:
 
 
 @shared
+def faults(session: nox.Session) -> None:
+    """Kill, starve, poison and mislead the harness; what does it survive? nox -s faults -- --cases kill."""
+    install(session, "[test]")
+    command = {"QEMU_HARNESS_COMMAND": f"nox -s {session.name} --"}
+    run(session, "tests.faults", *session.posargs, env=command, interrupt_timeout=60, terminate_timeout=60)
+
+
+@shared
 def validate(session: nox.Session) -> None:
     """Judge any series as a maintainer's CI would: nox -s validate -- -Dseries=thread.mbox.gz."""
     harness(session, "validate")

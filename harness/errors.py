@@ -225,6 +225,13 @@ class LibvirtError(HarnessError):
     summary = "a private libvirtd could not be started, or refused"
 
 
+class FaultsError(HarnessError):
+    """A fault of the machine or of others was not survived by the harness."""
+
+    code = 32
+    summary = "the harness did not survive a fault that was tried on it"
+
+
 class RemoteError(HarnessError):
     """A host that guests were to be timed on cannot be reached, lacks something, or gave no results."""
 

@@ -16,6 +16,7 @@ from harness.check import ValidateResults
 from harness.report.calibration import CalibrationResults
 from harness.report.clients import ClientsResults
 from harness.report.cycles import CyclesResults
+from harness.report.faults import FaultsResults
 from harness.report.model import TeardownResults
 from harness.report.properties import PropertiesResults
 
@@ -26,6 +27,7 @@ FILES: tuple[tuple[str, type[msgspec.Struct]], ...] = (
     ("cycles.json", CyclesResults),
     ("properties.json", PropertiesResults),
     ("clients.json", ClientsResults),
+    ("faults.json", FaultsResults),
     ("validate.json", ValidateResults),
 )
 

@@ -1,0 +1,93 @@
+"""``build/results/faults.json``: which faults of the machine and of others the harness survives.
+
+The faults themselves are in tests/faults, which uses the whole harness from outside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from harness.errors import FaultsError
+from harness.jsonfile import about
+from harness.layout import Layout
+from harness.report.model import HostFacts
+
+SCHEMA = 1
+Outcome = Literal["survived", "failed", "cancelled"]
+
+
+class FaultRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One fault that was tried."""
+
+    case: Annotated[str, about("the named fault, one of docs/faults.md")]
+    name: Annotated[str, about("what was done; for a kill also where it struck")]
+    outcome: Annotated[Outcome, about("survived, failed, or cancelled when it could not be tried here")]
+    reason: Annotated[str, about("why it was not survived, or not tried")]
+    duration_s: Annotated[float, about("seconds from the row before to this one")]
+
+
+class FaultsResults(msgspec.Struct, frozen=True, kw_only=True):
+    """A run of faults, whole."""
+
+    schema: Annotated[int, about("version of this format")] = SCHEMA
+    command: Annotated[str, about("the command that makes this run again, seed included")]
+    started: Annotated[str, about("ISO 8601, UTC")]
+    finished: Annotated[str, about("ISO 8601, UTC; when the last row was written")]
+    complete: Annotated[bool, about("false when the run was stopped before its end")]
+    seed: Annotated[int, about("what the instants of kill -9 were drawn from")]
+    host: Annotated[HostFacts, about("the machine")]
+    rows: Annotated[tuple[FaultRow, ...], about("a row for each fault that was tried, as they came")]
+
+
+def faults_file(layout: Layout) -> Path:
+    """Where the results are."""
+    return layout.results / "faults.json"
+
+
+def render_faults(results: FaultsResults) -> RenderableType:
+    """A line for each case, and one for each fault that was not survived."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
+    table.add_column("fault", no_wrap=True)
+    for name in ("tried", "survived", "not tried", "seconds"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for case in dict.fromkeys(row.case for row in results.rows):
+        table.add_row(*_cells(case, [row for row in results.rows if row.case == case]))
+    table.add_section()
+    table.add_row(*_cells("all", results.rows))
+    return Group(table, Text(""), *_remarks(results))
+
+
+def _cells(name: str, rows: Sequence[FaultRow]) -> tuple[str, ...]:
+    tried = [row for row in rows if row.outcome != "cancelled"]
+    survived = [row for row in tried if row.outcome == "survived"]
+    seconds = sum(row.duration_s for row in rows)
+    return (name, str(len(tried)), str(len(survived)), str(len(rows) - len(tried)), f"{seconds:.0f}")
+
+
+def _remarks(results: FaultsResults) -> Iterable[RenderableType]:
+    for row in results.rows:
+        if row.outcome != "survived":
+            style = "bold red" if row.outcome == "failed" else "yellow"
+            yield Text(f"{row.outcome}: {row.case}: {row.name}: {row.reason}", style=style)
+    if not results.complete:
+        yield Text("The run was stopped before its end.", style="yellow")
+
+
+def check_faults(layout: Layout, results: FaultsResults) -> None:
+    """Raise FaultsError for faults that were not survived, with each in a line."""
+    failed = [row for row in results.rows if row.outcome == "failed"]
+    if failed:
+        raise FaultsError(
+            f"{len(failed)} of {len(results.rows)} faults were not survived",
+            f"see {faults_file(layout)}; nox -s faults -- --cases {failed[0].case} tries that one again",
+            details=tuple(f"{row.case}: {row.name}: {row.reason}" for row in failed[:10]),
+            log=faults_file(layout),
+        )

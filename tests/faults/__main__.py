@@ -1,0 +1,196 @@
+"""Try faults on the harness, and say which it survives: ``python -m tests.faults --cases kill,clock``.
+
+Run by ``nox -s faults``. Every fault is tried on the whole harness, started as users start it, in a small
+world of its own (world.py); docs/faults.md tells what is tried. Needs no network.
+"""
+
+from __future__ import annotations
+
+import argparse
+import concurrent.futures
+import contextlib
+import os
+import queue
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+
+from harness.build.doctor import ensure
+from harness.commands.request import Output, say
+from harness.errors import HarnessError, OptionError
+from harness.guard import guarded
+from harness.jsonfile import utc_now, write_json
+from harness.layout import Layout, find_layout
+from harness.options import choose_seed, parse_options
+from harness.progress import choose_reporter
+from harness.report.command import with_words
+from harness.report.faults import FaultRow, FaultsResults, check_faults, faults_file, render_faults
+from harness.report.host import host_facts
+from tests.faults import clocks, inputs, kills, qemus, sharing, storage, surroundings
+from tests.faults.bench import CASES, Bench, Case
+
+KILLS = 30
+PRIVATE = "QEMU_HARNESS_FAULTS_PRIVATE"
+MODULES = (kills, sharing, storage, qemus, clocks, inputs, surroundings)
+"""Imported for the cases that they register."""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The words of nox -s faults."""
+    top = argparse.ArgumentParser(prog="nox -s faults --", description=__doc__, allow_abbrev=False)
+    top.add_argument("--cases", default=",".join(CASES), metavar="LIST", help="faults to try (all)")
+    top.add_argument("--kills", type=int, default=KILLS, metavar="N", help="instants of kill -9 (30)")
+    top.add_argument("--seed", type=int, default=0, help="what instants are drawn from; 0: a new one")
+    top.add_argument("--quick", action="store_true", help="the first few of each case, for CI")
+    top.add_argument("--at-once", type=int, default=2, metavar="N", help="cases at a time (2)")
+    top.add_argument("--list", action="store_true", help="list the faults and try none")
+    return top
+
+
+def main(words: Sequence[str]) -> int:
+    """Exit code: 0, 32 for a fault that was not survived, or another of docs/errors.md."""
+    arguments = parser().parse_args(words)
+    if arguments.list:
+        for case in CASES.values():
+            say(f"{case.name}: {case.does}")
+        return 0
+    if PRIVATE not in os.environ:
+        _become_private(words)
+    return guarded(lambda: _report_errors(arguments, words), die_with_parent=True)
+
+
+def _become_private(words: Sequence[str]) -> None:
+    """Begin again in a mount namespace of our own, where that is allowed: what we mount is seen by nobody."""
+    unshare = [
+        "unshare",
+        "--mount",
+        "--propagation",
+        "private",
+        *([] if os.geteuid() == 0 else ["--map-root-user"]),
+    ]
+    works = subprocess.run([*unshare, "true"], capture_output=True, check=False).returncode == 0
+    argv = [sys.executable, "-m", "tests.faults", *words]
+    os.environ[PRIVATE] = "yes" if works else "no"
+    os.execvp(unshare[0] if works else argv[0], [*unshare, *argv] if works else argv)
+
+
+def _report_errors(arguments: argparse.Namespace, words: Sequence[str]) -> int:
+    try:
+        return _try_all(arguments, words)
+    except HarnessError as error:
+        for line in (
+            f"error: {error.cause}",
+            *(f"  {line}" for line in error.details),
+            f"remedy: {error.remedy}",
+        ):
+            sys.stderr.write(f"{line}\n")
+        return error.code
+
+
+def _try_all(arguments: argparse.Namespace, words: Sequence[str]) -> int:
+    names = [name for name in arguments.cases.split(",") if name]
+    unknown = [name for name in names if name not in CASES]
+    if unknown or not names or arguments.kills < 1 or arguments.at_once < 1:
+        raise OptionError(
+            f"--cases: there is no fault {' '.join(unknown) or '(empty)'}", f"known: {' '.join(CASES)}"
+        )
+    layout, reporter = find_layout(Path(__file__).resolve().parents[2]), choose_reporter()
+    ensure(layout, parse_options(layout, ["-Dtargets=x86_64-softmmu"]), reporter)
+    seed = choose_seed(arguments.seed)
+    command = os.environ.get("QEMU_HARNESS_COMMAND") or "nox -s faults --"
+    run = _Run(layout, with_words(" ".join([command, *words]).removesuffix(" --"), "--seed", str(seed)), seed)
+    folder = Path(tempfile.mkdtemp(prefix="qemu-harness-faults-"))
+    bench = Bench(folder=folder, seed=seed, kills=arguments.kills, quick=arguments.quick)
+    try:
+        with reporter.step(f"trying {len(names)} faults, seed {seed}") as step:
+            pool = concurrent.futures.ThreadPoolExecutor(arguments.at_once)
+            try:
+                done = [pool.submit(run.try_case, CASES[name], bench) for name in names]
+                while not all(each.done() for each in done) or not run.told.empty():
+                    with contextlib.suppress(queue.Empty):
+                        row = run.told.get(timeout=0.2)
+                        told = f"{row.outcome} ({row.duration_s:.1f} s) {row.reason}"
+                        reporter.note(f"  {row.case}: {row.name}: {told}")
+                        step.update(sum(each.done() for each in done), len(done), row.case)
+                for each in done:
+                    each.result()
+            finally:
+                run.stopped.set()
+                bench.stop()
+                pool.shutdown(cancel_futures=True)
+        results = run.keep(complete=True)
+    except BaseException:
+        run.keep(complete=False)
+        raise
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    Output().print(render_faults(results))
+    say(f"\nresults: {faults_file(layout)}")
+    check_faults(layout, results)
+    return 0
+
+
+class _Run:
+    """Rows as they come."""
+
+    def __init__(self, layout: Layout, command: str, seed: int) -> None:
+        self.layout, self.command, self.seed = layout, command, seed
+        self.rows: list[FaultRow] = []
+        self.told: queue.Queue[FaultRow] = queue.Queue()
+        self.stopped = threading.Event()
+        self._started, self._host = utc_now(), host_facts()
+
+    def try_case(self, case: Case, bench: Bench) -> None:
+        """Keep a row for each trial of ``case``."""
+        began = time.monotonic()
+        if case.private and os.environ.get(PRIVATE) != "yes":
+            self._add(case, "all", "cancelled", "no mount namespace of our own can be had here", began)
+            return
+        trials = case.run(bench)
+        while not self.stopped.is_set():
+            began = time.monotonic()
+            try:
+                tried = next(trials, None)
+            except Exception as error:  # noqa: BLE001 - a case that breaks is a row, not the end
+                where = traceback.extract_tb(error.__traceback__)[-1]
+                self._add(
+                    case, "the case itself", "failed", f"{error!r} at {where.name}:{where.lineno}", began
+                )
+                break
+            if tried is None:
+                break
+            outcome = "cancelled" if tried.cancelled else "failed" if tried.reason else "survived"
+            self._add(case, tried.name, outcome, tried.reason, began)
+        trials.close()
+
+    def _add(self, case: Case, name: str, outcome: str, reason: str, began: float) -> None:
+        took = round(time.monotonic() - began, 3)
+        row = FaultRow(case=case.name, name=name, outcome=outcome, reason=reason, duration_s=took)
+        self.rows.append(row)
+        self.told.put(row)
+
+    def keep(self, *, complete: bool) -> FaultsResults:
+        """Write faults.json."""
+        order = list(CASES)
+        rows = sorted(self.rows, key=lambda row: order.index(row.case))
+        results = FaultsResults(
+            command=self.command,
+            started=self._started,
+            finished=utc_now(),
+            complete=complete,
+            seed=self.seed,
+            host=self._host,
+            rows=tuple(rows),
+        )
+        write_json(faults_file(self.layout), results)
+        return results
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,137 @@
+"""What cases share: a place to work in, what one trial gives, and the list of cases."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.faults.server import Server
+from tests.faults.world import Ended, World, kill_marked
+
+TRACEBACK = "Traceback (most recent call last)"
+INTERNAL = 70
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tried:
+    """One fault that was tried. ``reason`` says why it was not survived, or with ``cancelled`` not tried."""
+
+    name: str
+    reason: str = ""
+    cancelled: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bench:
+    """What a case is given. ``kills`` is how many instants are tried, ``quick`` asks for the few that CI has
+    time for."""
+
+    folder: Path
+    seed: int
+    kills: int
+    quick: bool
+    worlds: list[World] = field(default_factory=list)
+
+    def stop(self) -> None:
+        """End the runs of every world that is open."""
+        for world in self.worlds:
+            kill_marked(world.mark)
+
+    @contextlib.contextmanager
+    def world(self, **options: object) -> Iterator[World]:
+        """A world of its own, removed afterwards."""
+        folder = Path(tempfile.mkdtemp(dir=self.folder))
+        made = World(folder, **options)  # type: ignore[arg-type]
+        self.worlds.append(made)
+        try:
+            yield made
+        finally:
+            self.worlds.remove(made)
+            made.close()
+            shutil.rmtree(folder, ignore_errors=True)
+
+    @contextlib.contextmanager
+    def tmpfs(self, size: str) -> Iterator[Path]:
+        """A small file system, seen by this process alone: __main__ has a mount namespace of its own."""
+        folder = Path(tempfile.mkdtemp(dir=self.folder))
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size},mode=755", "tmpfs", folder], check=True)
+        try:
+            yield folder
+        finally:
+            subprocess.run(["umount", "-l", folder], check=True)
+            folder.rmdir()
+
+    @contextlib.contextmanager
+    def two_worlds(self) -> Iterator[tuple[World, World]]:
+        """Two checkouts with one cache and one server."""
+        with self.world() as first:
+            second = World(first.folder, server=first.server, cache=first.cache, name="second")
+            second.mark = first.mark
+            yield first, second
+
+
+Function = Callable[[Bench], Iterator[Tried]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """A named fault. ``private`` needs a mount namespace of its own."""
+
+    name: str
+    does: str
+    private: bool
+    run: Function
+
+
+CASES: dict[str, Case] = {}
+
+
+def case(name: str, *, private: bool = False) -> Callable[[Function], Function]:
+    """Put a function into CASES; its docstring is what docs/faults.md says."""
+
+    def keep(function: Function) -> Function:
+        does = " ".join((function.__doc__ or "").split())
+        CASES[name] = Case(name=name, does=does, private=private, run=function)
+        return function
+
+    return keep
+
+
+def judge(ended: Ended, *codes: int, says: str = "") -> str:
+    """Why ``ended`` is not what was to be expected; empty when it is. An error has cause and remedy."""
+    if TRACEBACK in ended.error or TRACEBACK in ended.out or ended.code == INTERNAL:
+        return f"a traceback: {ended.tail()}"
+    if ended.code not in codes:
+        return ended.tail()
+    if says and says not in ended.error:
+        return f"does not say {says!r}: {ended.tail()}"
+    if ended.code and ended.code < 128 and not ("error: " in ended.error and "remedy: " in ended.error):
+        return f"no cause and remedy: {ended.tail()}"
+    return ""
+
+
+def first(*problems: str) -> str:
+    """The first of ``problems`` that is one."""
+    return next(filter(None, problems), "")
+
+
+def stage_under_way(lines: list[str]) -> str:
+    """The step that had begun and not ended in a run's progress."""
+    begun = [line.strip().removesuffix(" …") for line in lines if line.rstrip().endswith(" …")]
+    ended = [line for line in lines if ": done in " in line or ": failed in " in line]
+    open_ = [title for title in begun if sum(line.startswith(f"{title}: ") for line in ended) == 0]
+    return (open_ or ["between steps"])[-1]
+
+
+def interleave(*parts: list[str]) -> list[str]:
+    """One of each in turn."""
+    return [word for group in itertools.zip_longest(*parts) for word in group if word is not None]
+
+
+__all__ = ["CASES", "Bench", "Case", "Server", "Tried", "case", "first", "judge", "stage_under_way"]

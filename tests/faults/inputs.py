@@ -1,0 +1,161 @@
+"""Files that cannot be read as what they should be, and caches that others can write to."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from tests.faults.bench import Bench, Tried, case, first, judge
+from tests.faults.world import WORDS, World
+
+BAD: dict[str, bytes] = {
+    "empty": b"",
+    "cut off": b"option('pin', type: 'str\ntitle = \"Fa",
+    "not UTF-8": b"title = \"\xff\xfe\"\noption('pin', type: 'string', value: '\xff')\n",
+    "binary": bytes(range(256)) * 20,
+    "JSON": b"[]\n",
+}
+CACHES = (
+    "build/7.2/base/native/configured.json",
+    "build/7.2/base/native/build.json",
+    "build/7.2/base/native/build.ninja",
+    "build/7.2/base/native/.ninja_log",
+    "build/7.2/base/native/qemu-system-x86_64",
+    "build/7.2/base/src/.git",
+    "build/results/build.json",
+    "qemu-src/trees/7.2/harness.json",
+    "qemu-src/trees/7.2/HEAD",
+    "qemu-src/trees/7.2/config",
+    "qemu-src/trees/7.2/packed-refs",
+)
+KEPT = ("options/*.json", "downloads/*.origin", "downloads/debs/*/resolved.json")
+
+
+@contextlib.contextmanager
+def instead(file: Path, data: bytes) -> Iterator[None]:
+    """``file`` has other bytes for a while."""
+    good = file.read_bytes()
+    file.write_bytes(data)
+    try:
+        yield
+    finally:
+        file.write_bytes(good)
+
+
+@case("bad-input")
+def bad_input(bench: Bench) -> Iterator[Tried]:
+    """meson_options.txt, pins.toml, series.toml or a patch that is empty, cut off, not UTF-8, binary or a
+    folder: an error with cause and remedy"""
+    inputs = (
+        "meson_options.txt",
+        "qemu-src/pins.toml",
+        "patches/async-teardown/series.toml",
+        "patches/async-teardown/0001-osdep-bring-the-feature.patch",
+    )
+    with bench.world() as world:
+        world.run("fetch", *WORDS)
+        for name in inputs[:1] if bench.quick else inputs:
+            file = world.root / name
+            for what, data in BAD.items():
+                if name.endswith(".toml") and what == "empty" and "series" in name:
+                    continue  # an empty one is as good as none
+                with instead(file, data):
+                    ended = world.run("tree", *WORDS)
+                yield Tried(name=f"{file.name} {what}", reason=judge(ended, 2, 6, 7))
+            good = file.read_bytes()
+            file.unlink()
+            file.mkdir()
+            ended = world.run("tree", *WORDS)
+            file.rmdir()
+            file.write_bytes(good)
+            yield Tried(name=f"{file.name} is a folder", reason=judge(ended, 2, 7, 14))
+        ended = world.run("build", *WORDS)
+        yield Tried(name="all mended", reason=first(judge(ended, 0), world.problems(built_only=True)))
+
+
+@case("damage")
+def damage(bench: Bench) -> Iterator[Tried]:
+    """what an earlier run has left (stamps, results, git's files, a binary, caches) is emptied, or has other
+    bytes: the run makes it anew and is right, or says what to remove"""
+    with bench.world() as world:
+        ended = world.run("build", *WORDS)
+        yield Tried(name="as it is", reason=first(judge(ended, 0), world.problems(built_only=True)))
+        files = [world.root / name for name in CACHES]
+        files += [file for pattern in KEPT for file in sorted(world.cache.glob(pattern))]
+        for file in files[:2] if bench.quick else files:
+            if not file.is_file():
+                continue
+            for what, data in (("empty", b""), ("other bytes", b'{"schema": 1}\n[]')):
+                if not file.is_file():
+                    continue
+                file.write_bytes(data)
+                yield _mends(world, f"{file.name} {what}", file)
+        base, patched = (
+            world.build / "7.2" / label / "native" / "qemu-system-x86_64"
+            for label in ("base", "patched-async-teardown")
+        )
+        patched.write_bytes(base.read_bytes())
+        yield _mends(world, "patched has base's binary", patched)
+
+
+def _mends(world: World, name: str, file: Path) -> Tried:
+    ended = world.run("build", *WORDS)
+    if ended.code == 6 and "remedy: " in ended.error and str(world.trees / "7.2") in ended.error:
+        # It may say that the tree is to be removed; that must help.
+        world.run("clean")
+        ended = world.run("build", *WORDS)
+    for kept in (
+        world.trees / "7.2.old",
+        *world.build.rglob("src.old-*"),
+        *world.archive.parent.glob("*.bad-*"),
+    ):
+        _remove(kept)
+    return Tried(name=name, reason=first(judge(ended, 0), world.problems(built_only=True)))
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+@case("poisoned-cache")
+def poisoned_cache(bench: Bench) -> Iterator[Tried]:
+    """a cache that belongs to another user, can be written to by others, or has an entry of another user's:
+    it is refused, with what to do about it"""
+    with bench.world() as world:
+        ended = world.run("fetch", *WORDS)
+        yield Tried(name="one's own", reason=judge(ended, 0))
+        loose: dict[str, tuple[Callable[[], None], Callable[[], None]]] = {
+            "writable by all": (lambda: world.cache.chmod(0o777), lambda: world.cache.chmod(0o755)),
+            "a folder in it writable by all": (
+                lambda: world.archive.parent.chmod(0o777),
+                lambda: world.archive.parent.chmod(0o755),
+            ),
+        }
+        if os.geteuid() == 0:
+            loose |= {
+                "of another user": (
+                    lambda: os.chown(world.cache, 12345, 0),
+                    lambda: os.chown(world.cache, 0, 0),
+                ),
+                "an entry of another user's": (
+                    lambda: os.chown(world.archive.parent, 12345, 0),
+                    lambda: os.chown(world.archive.parent, 0, 0),
+                ),
+                "a group of many may write": (
+                    lambda: (os.chown(world.cache, 0, 100), world.cache.chmod(0o775))[1],
+                    lambda: (os.chown(world.cache, 0, 0), world.cache.chmod(0o755))[1],
+                ),
+            }
+        for name, (poison, cure) in loose.items():
+            poison()
+            ended = world.run("fetch", *WORDS)
+            cure()
+            yield Tried(name=name, reason=judge(ended, 14, says="cache"))
+        ended = world.run("fetch", *WORDS)
+        yield Tried(name="one's own again", reason=judge(ended, 0))

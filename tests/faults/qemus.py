@@ -1,0 +1,97 @@
+"""QEMUs that misbehave."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.faults.bench import Bench, Tried, case, first, judge
+from tests.faults.world import WORDS, World
+
+SAMPLES = 11
+GUEST_WORDS = ("-Dmemory=16M", "-Dtimeout=3", "--no-build")
+RUNS: tuple[tuple[str, dict[str, str]], ...] = (
+    (
+        "sigterm",
+        {
+            "hang-start": "not ready after 3 s",
+            "ignore-term": "did not end",
+            "core": "signal 6",
+            "crash-start": "signal 11",
+            "megabytes": "",
+        },
+    ),
+    ("quit", {"hang-quit": "did not end"}),
+    ("sigterm", {"endless": "more than 256 MiB"}),
+)
+"""What ends QEMU, and the modes of qemu.c that are tried with it: each with what its row must say."""
+LOG_LIMIT = 4 << 20
+
+
+@case("bad-qemu")
+def bad_qemu(bench: Bench) -> Iterator[Tried]:
+    """a QEMU that hangs at its start, at quit or at --version, ignores SIGTERM, prints a hundred megabytes or
+    without end, dumps core or crashes: a failed row with the reason in good time, and nothing is left"""
+    with bench.world() as world:
+        ended = world.run("build", *WORDS)
+        problem = first(judge(ended, 0), world.problems(built_only=True))
+        yield Tried(name="one that is well is built", reason=problem)
+        if problem:
+            return
+        built = world.build / "7.2" / "patched-async-teardown" / "native" / "qemu-system-x86_64"
+        for trigger, modes in RUNS[:1] if bench.quick else RUNS:
+            binaries = [f"{mode}={built},-async-teardown,-fault,{mode}" for mode in modes]
+            ended = world.run(
+                "teardown",
+                *(*WORDS, *GUEST_WORDS, f"-Dtriggers={trigger}"),
+                *(word for binary in binaries for word in ("--binary", binary)),
+            )
+            problem = first(judge(ended, SAMPLES if any(modes.values()) else 0), _remains(world))
+            for mode, wanted in modes.items():
+                yield Tried(name=f"{mode}, {trigger}", reason=first(_row(world, mode, wanted), problem))
+        if bench.quick:
+            return
+        for name, text in (
+            ("hang-version", "sleep 1000"),
+            ("no-version", "exit 1"),
+            ("megabytes-version", "yes xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx | head -c 50000000"),
+        ):
+            made = program(world.folder / name, text)
+            ended = world.run(
+                "teardown", *(*WORDS, *GUEST_WORDS), "--binary", f"{name}={made},-async-teardown"
+            )
+            yield Tried(name=name, reason=first(judge(ended, 2, 10, SAMPLES, 13), _remains(world)))
+
+
+def _row(world: World, mode: str, wanted: str) -> str:
+    rows = json.loads((world.build / "results" / "teardown.json").read_text())["rows"]
+    row = next(row for row in rows if row["kind"] == "teardown" and row["variant"] == mode)
+    if not wanted:
+        return "" if row["outcome"] == "ok" else f"row {row['outcome']}: {row['reason']}"
+    if row["outcome"] != "failed" or wanted not in row["reason"]:
+        return f"row {row['outcome']}: {row['reason']}"
+    return ""
+
+
+def _remains(world: World) -> str:
+    """Processes, core files, logs that fill the disk."""
+    files = [file for file in world.folder.rglob("*") if file.is_file() and not file.is_symlink()]
+    cores = [file for file in files if re.fullmatch(r"core(\.\d+)?|.*\.core", file.name)]
+    large = [file for file in files if file.stat().st_size > LOG_LIMIT]
+    left = world.leftovers()
+    return first(
+        left,
+        f"core file {cores[0]}" if cores else "",
+        f"{large[0].name} has {large[0].stat().st_size >> 20} MiB" if large else "",
+    )
+
+
+def program(folder: Path, text: str) -> Path:
+    """A shell script called as QEMU is."""
+    folder.mkdir()
+    made = folder / "qemu-system-x86_64"
+    made.write_text(f"#!/bin/sh\n{text}\n")
+    made.chmod(0o755)
+    return made

@@ -1,0 +1,82 @@
+"""A web server for one file that can be made to misbehave."""
+
+from __future__ import annotations
+
+import http.server
+import threading
+import time
+
+
+class Server:
+    """Serves ``data`` as ``/name`` on a port of its own. ``fault`` says how the next answers go wrong:
+
+    ``cut`` (the connection ends half-way), ``short`` (half of it, announced as all), ``corrupt`` (one byte
+    differs), ``swapped`` (another file), ``gone`` (404), ``stall``
+    (silent half-way), ``away`` (no answer: closed at once). ``seconds`` is how
+    long a good answer takes. ``fault_once`` goes away after one answer.
+    """
+
+    def __init__(self, data: bytes, name: str) -> None:
+        self.data, self.fault, self.once, self.seconds, self.asked = data, "", False, 0.0, 0
+        self.stalled = threading.Event()
+        owner = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                owner.answer(self)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        class Quiet(http.server.ThreadingHTTPServer):
+            daemon_threads = True
+
+            def handle_error(self, *_: object) -> None:
+                pass  # a client that was killed is what we want
+
+        self._server = Quiet(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}/{name}"
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """No more answers."""
+        self.stalled.set()
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def answer(self, handler: http.server.BaseHTTPRequestHandler) -> None:
+        """One answer, as ``fault`` says."""
+        self.asked += 1
+        fault = self.fault
+        if self.once:
+            self.fault = ""
+        data = self.data
+        if fault == "away":
+            handler.close_connection = True
+            return
+        if fault == "gone":
+            handler.send_error(404)
+            return
+        if fault == "swapped":
+            data = b"another file altogether\n" * 1000
+        if fault == "corrupt":
+            middle = len(data) // 2
+            data = data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]
+        if fault == "short":
+            data = data[: len(data) // 2]
+        handler.send_response(200)
+        handler.send_header("Content-Length", str(len(data)))
+        handler.end_headers()
+        if fault == "cut":
+            data = data[: len(data) // 2]
+        step = max(1, len(data) // 20)
+        for at in range(0, len(data), step):
+            handler.wfile.write(data[at : at + step])
+            time.sleep(self.seconds / 20)
+            if fault == "stall" and at > len(data) // 2:
+                self.fault = ""
+                self.stalled.wait(60)
+                return
+        handler.close_connection = True

@@ -1,0 +1,68 @@
+"""Two runs at once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from tests.faults.bench import Bench, Tried, case, first, judge
+from tests.faults.kills import strike
+from tests.faults.world import WORDS, Running, marked
+
+
+@case("two-runs")
+def two_runs(bench: Bench) -> Iterator[Tried]:
+    """two runs at once in one checkout, and in two checkouts with one cache: both are right, and progress
+    says which process is waited for; a killed holder lets the waiting run go on"""
+    with bench.world() as world:
+        world.server.seconds = 2.0
+        one = world.start("teardown", *WORDS)
+        one.wait_for("fetching ")
+        two = world.start("teardown", *WORDS)
+        told = _waits(two, world.mark, "which holds this checkout")
+        ended = [one.finish(), two.finish()]
+        yield Tried(
+            name="in one checkout",
+            reason=first(*(judge(each, 0) for each in ended), told, world.problems()),
+        )
+        if bench.quick:
+            return
+        one = world.start("teardown", *WORDS)
+        one.wait_for("warm-up")
+        two = world.start("teardown", *WORDS)
+        told = _waits(two, world.mark, "which holds this checkout")
+        strike(world, one.process.pid, "worker")
+        one.finish()
+        ended = [two.finish()]
+        yield Tried(name="the holder is killed", reason=first(judge(ended[0], 0), told, world.problems()))
+    with bench.two_worlds() as (near, far):
+        near.server.seconds = 2.0
+        one = near.start("teardown", *WORDS)
+        one.wait_for("fetching ")
+        two = far.start("teardown", *WORDS)
+        told = _waits(two, near.mark, "which holds the download of pin 7.2")
+        ended = [one.finish(), two.finish()]
+        lines = one.lines + two.lines
+        measuring = any("which holds the right to time guests" in line for line in lines)
+        yield Tried(
+            name="in two checkouts with one cache",
+            reason=first(
+                *(judge(each, 0) for each in ended),
+                told,
+                "" if measuring else "both timed guests at once",
+                "" if near.server.asked == 1 else f"{near.server.asked} downloads",
+                near.problems(),
+                far.problems(),
+            ),
+        )
+
+
+def _waits(running: Running, mark: str, what: str) -> str:
+    """Why it is not said that a living run is waited for; empty when it is."""
+    if not running.wait_for(what, limit_s=60):
+        return f"is not said to wait: {' / '.join(line.strip() for line in running.lines[-3:])}"
+    line = next(line for line in running.lines if what in line)
+    found = re.match(r"waiting for process (\d+),", line)
+    if not found:
+        return f"does not say whom it waits for: {line.strip()}"
+    return "" if int(found[1]) in marked(mark) else f"waits for {found[1]}, which is none of the runs"

@@ -1,0 +1,173 @@
+"""Disks that are full, and networks that are gone."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.faults.bench import Bench, Tried, case, first, judge, stage_under_way
+from tests.faults.world import ARCHIVE, WORDS, World
+
+KIB = 1024
+FETCH, FULL = 4, 14
+LATE = (("", "guest"), ("warm-up", "warm-up"), ("round 1", "round"), ("report", "report"))
+STEPS_KIB = (0, 40, 800, 1400, 1800, 2600, 3600, 4400, 5200, 5600, 6000, 6200, 6400, 6800, 7200)
+"""Room on the disk, run after run: each gets a bit further than the one before."""
+
+
+class Ballast:
+    """A file that leaves just so much room on a file system."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.file = folder, folder / "ballast"
+
+    def leave(self, room: int) -> None:
+        """Leave ``room`` bytes."""
+        self.file.unlink(missing_ok=True)
+        disk = os.statvfs(self.folder)
+        with contextlib.suppress(OSError), self.file.open("wb") as stream:
+            os.posix_fallocate(stream.fileno(), 0, max(4096, disk.f_bavail * disk.f_frsize - room))
+
+
+@case("disk-full", private=True)
+def disk_full(bench: Bench) -> Iterator[Tried]:
+    """the disk gets full in each stage: the run ends with a cause, nothing wrong is kept, and with more room
+    the next run goes on from there"""
+    with bench.tmpfs("100m") as folder:
+        (folder / "world").mkdir()
+        world = World(folder / "world")
+        bench.worlds.append(world)
+        ballast = Ballast(folder)
+        start = _used(folder)
+        try:
+            for step in STEPS_KIB:
+                ballast.file.unlink(missing_ok=True)
+                ballast.leave(max(0, step * KIB - (_used(folder) - start)))
+                running = world.start("build", *WORDS)
+                ended = running.finish()
+                if ended.code == 0:
+                    break
+                yield Tried(
+                    name=f"{step} KiB for build: {stage_under_way(running.lines)}"
+                    if ": failed in" not in ended.error
+                    else f"{step} KiB for build: {_failed_step(ended.error)}",
+                    reason=judge(ended, FULL),
+                )
+            ballast.file.unlink(missing_ok=True)
+            ended = world.run("build", *WORDS)
+            yield Tried(
+                name="room again, after build", reason=first(judge(ended, 0), world.problems(built_only=True))
+            )
+            for line, name in (
+                ("", "guest"),
+                ("warm-up", "warm-up"),
+                ("round 1", "round"),
+                ("report", "report"),
+            ):
+                ballast.leave(4096 if not line else 10**8)
+                running = world.start("teardown", *WORDS)
+                if line:
+                    running.wait_for(line)
+                    ballast.leave(0)
+                ended = running.finish()
+                # What needs no room may well end well.
+                yield Tried(name=f"none from {name} on", reason=judge(ended, FULL, 11, 0))
+                ballast.file.unlink(missing_ok=True)
+                if bench.quick:
+                    break
+            ended = world.teardown()
+            yield Tried(name="room again, after guest", reason=first(judge(ended, 0), world.problems()))
+        finally:
+            bench.worlds.remove(world)
+            world.close()
+
+
+def _failed_step(text: str) -> str:
+    return next((line.partition(":")[0] for line in text.splitlines() if ": failed in " in line), "")
+
+
+def _used(folder: Path) -> int:
+    disk = os.statvfs(folder)
+    return (disk.f_blocks - disk.f_bfree) * disk.f_frsize
+
+
+@case("network-gone", private=True)
+def network_gone(bench: Bench) -> Iterator[Tried]:
+    """no network (a network namespace without one) before fetch, during it, and after it: what is cached is
+    enough for all else, and what is missing is said"""
+    away = ("unshare", "--net")
+    with bench.world() as world:
+        ended = world.teardown(before=away)
+        yield Tried(name="before fetch", reason=first(judge(ended, FETCH), world.leftovers()))
+        world.server.fault, world.server.once = "cut", True
+        ended = world.run("fetch", *WORDS)
+        yield Tried(name="during fetch", reason=first(judge(ended, FETCH), world.leftovers()))
+        if not bench.quick:
+            world.server.fault = "stall"
+            ended = world.run("fetch", *WORDS)
+            yield Tried(name="a server that falls silent", reason=judge(ended, FETCH, says="timed out"))
+        ended = world.run("fetch", *WORDS)
+        yield Tried(name="back again", reason=judge(ended, 0))
+        if bench.quick:
+            ended = world.run("build", *WORDS, before=away)
+            yield Tried(name="after fetch", reason=first(judge(ended, 0), world.problems(built_only=True)))
+            return
+        ended = world.teardown(before=away)
+        yield Tried(name="after fetch, all the way", reason=first(judge(ended, 0), world.problems()))
+        debs = next(each for each in (world.cache / "downloads" / "debs").iterdir() if each.is_dir())
+        kept = debs.with_name(f".{debs.name}")
+        debs.rename(kept)
+        ended = world.teardown(before=away)
+        yield Tried(name="firmware is not there", reason=judge(ended, FETCH))
+        shutil.rmtree(debs, ignore_errors=True)
+        kept.rename(debs)
+        ended = world.teardown()
+        yield Tried(name="firmware is back", reason=first(judge(ended, 0), world.problems()))
+
+
+@case("bad-downloads")
+def bad_downloads(bench: Bench) -> Iterator[Tried]:
+    """a server that gives a cut, truncated, corrupt or other file, or none; and the same damage done to what
+    is cached: never used, said, and fetched anew"""
+    faults = {"cut": 4, "short": 5, "corrupt": 5, "swapped": 5, "gone": 4, "away": 4}
+    with bench.world() as world:
+        for fault, code in faults.items():
+            world.server.fault, world.server.once = fault, True
+            ended = world.run("fetch", *WORDS)
+            reason = judge(ended, code)
+            if world.archive.exists():
+                reason = reason or "bad bytes are in the cache"
+            yield Tried(name=f"download {fault}", reason=reason)
+        for file in world.archive.parent.glob("*.bad-*"):
+            file.unlink()
+        ended = world.run("fetch", *WORDS)
+        yield Tried(name="download good again", reason=judge(ended, 0))
+        good = world.archive.read_bytes()
+        bad = {
+            "truncated": good[:-1000],
+            "empty": b"",
+            "corrupt": good[:5000] + bytes([good[5000] ^ 4]) + good[5001:],
+            "swapped": b"something else" * 1000,
+        }
+        for name, data in bad.items():
+            world.archive.write_bytes(data)
+            ended = world.run("fetch", *WORDS)
+            same = world.archive.is_file() and world.archive.read_bytes() == good
+            yield Tried(
+                name=f"cached {name}",
+                reason=first(judge(ended, 0, says="is damaged"), "" if same else "not fetched anew"),
+            )
+        if bench.quick:
+            return
+        for file in world.archive.parent.glob("*.bad-*"):
+            file.unlink()
+        world.archive.unlink()
+        world.archive.mkdir()
+        ended = world.run("fetch", *WORDS)
+        yield Tried(name=f"a folder where {ARCHIVE} belongs", reason=judge(ended, 0, FULL))
+        shutil.rmtree(world.archive, ignore_errors=True)
+        ended = world.run("build", *WORDS)
+        yield Tried(name="all of it", reason=first(judge(ended, 0), world.problems(built_only=True)))

@@ -1,0 +1,180 @@
+"""Odd environments, paths and terminals."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import pty
+import re
+import shutil
+import struct
+import subprocess
+import termios
+import threading
+from collections.abc import Iterator
+
+from tests.faults.bench import Bench, Tried, case, first, judge
+from tests.faults.world import ROOT, WORDS, World
+
+QUOTED = 'it\'s a "folder"'
+ODD = f"{QUOTED} $HOME;\\ ü"
+
+
+@case("environment")
+def environment(bench: Bench) -> Iterator[Tried]:
+    """no UTF-8, variables that are no text, no HOME, no TMPDIR, an empty PATH, no standard output: whole
+    runs, or an error with cause and remedy"""
+    whole: dict[str, dict[str, str | None]] = {
+        "locale C without UTF-8": {
+            "LC_ALL": "C",
+            "PYTHONCOERCECLOCALE": "0",
+            "PYTHONUTF8": "0",
+            "LANG": None,
+        },
+        "a locale that there is not": {"LC_ALL": "xx_YY.UTF-9"},
+        "variables that are no UTF-8": {"WEIRD": "\udcff\udcfe", "LANG": "\udcff"},
+        "no HOME": {"HOME": None},
+        "a HOME that there is not": {"HOME": "/nonexistent/home"},
+        "a TMPDIR that there is not": {"TMPDIR": "/nonexistent/tmp"},
+        "TERM unknown": {"TERM": "no-such-terminal"},
+        "COLUMNS no number": {"COLUMNS": "many"},
+    }
+    with bench.world() as world:
+        ended = world.run("build", *WORDS)
+        yield Tried(name="as it is", reason=judge(ended, 0))
+        for name, changed in whole.items():
+            world.extra = changed
+            shutil.rmtree(world.build / "7.2" / "base", ignore_errors=True)
+            ended = world.run("build", *WORDS)
+            yield Tried(name=name, reason=first(judge(ended, 0), world.problems(built_only=True)))
+            if bench.quick:
+                break
+        world.extra = {}
+        if not bench.quick:
+            for changed in whole.values():
+                world.extra |= changed
+            ended = world.teardown()
+            yield Tried(name="all of it at once", reason=first(judge(ended, 0), world.problems()))
+        world.extra = {"PATH": "/nonexistent"}
+        ended = world.run("build", *WORDS)
+        yield Tried(name="an empty PATH", reason=judge(ended, 3))
+        world.extra = {"HOME": None, "QEMU_HARNESS_CACHE": None, "XDG_CACHE_HOME": None}
+        ended = world.run("which", "base", "x86_64-softmmu", *WORDS)
+        yield Tried(name="no HOME and no cache named", reason=judge(ended, 0))
+        world.extra = {"HOME": "/proc/nonexistent", "QEMU_HARNESS_CACHE": None}
+        ended = world.run("build", *WORDS)
+        yield Tried(name="no place for a cache", reason=judge(ended, 14))
+        world.extra = {}
+        for name, redirect in (("standard output closed", ">&-"), ("standard error closed", "2>&-")):
+            ended = world.run("build", *WORDS, before=("sh", "-c", f'exec "$@" {redirect}', "sh"))
+            reason = world.problems(built_only=True)
+            yield Tried(name=name, reason=first(reason, "" if ended.code == 0 else ended.tail()))
+        ended = world.run("build", *WORDS, before=("sh", "-c", '"$@" >/dev/full', "sh"))
+        yield Tried(name="standard output full", reason=judge(ended, 14))
+
+
+@case("paths", private=True)
+def paths(bench: Bench) -> Iterator[Tried]:
+    """spaces, quotes and more in the paths of the cache, the trees and the checkout, and a checkout that is
+    read-only, with build folder and trees elsewhere"""
+    with bench.world() as world:
+        odd = world.folder / ODD
+        world.cache.rename(odd)
+        world.cache = odd
+        world.extra = {"QEMU_HARNESS_TREES": str(world.folder / f"{ODD} trees")}
+        ended = world.run("build", *WORDS) if bench.quick else world.teardown()
+        reason = first(judge(ended, 0), world.problems(built_only=bench.quick))
+        yield Tried(name="cache and trees", reason=reason)
+    with bench.world(name=QUOTED) as world:
+        ended = world.run("build", *WORDS)
+        # QEMU's own configure refuses such a folder ("cannot contain spaces nor colons").
+        yield Tried(name="build folder", reason=judge(ended, 2, says="QEMU_HARNESS_BUILD"))
+        world.extra = {"QEMU_HARNESS_BUILD": str(world.folder / "build")}
+        ended = world.run("build", *WORDS) if bench.quick else world.teardown()
+        yield Tried(
+            name="checkout, build folder elsewhere",
+            reason=first(judge(ended, 0), world.problems(built_only=bench.quick)),
+        )
+        if bench.quick:
+            return
+    with bench.world() as world:
+        subprocess.run(["mount", "--bind", world.root, world.root], check=True)
+        try:
+            subprocess.run(["mount", "-o", "remount,bind,ro", world.root], check=True)
+            ended = world.run("build", *WORDS)
+            yield Tried(name="read-only checkout", reason=judge(ended, 14, says="QEMU_HARNESS_BUILD"))
+            world.extra = {
+                "QEMU_HARNESS_BUILD": str(world.folder / "build"),
+                "QEMU_HARNESS_TREES": str(world.folder / "trees"),
+            }
+            ended = world.teardown()
+            yield Tried(
+                name="read-only checkout, the rest elsewhere", reason=first(judge(ended, 0), world.problems())
+            )
+        finally:
+            subprocess.run(["umount", "-l", world.root], check=True)
+
+
+@case("terminal")
+def terminal(bench: Bench) -> Iterator[Tried]:
+    """a terminal of 40 columns, of 1 column, of none, one that is closed meanwhile: no line is longer than
+    the terminal is wide while a bar is shown, and the run is right"""
+    with bench.world() as world:
+        ended = world.run("build", *WORDS)
+        yield Tried(name="as it is", reason=judge(ended, 0))
+        for columns in (40,) if bench.quick else (40, 1, 0):
+            stage = "report" if bench.quick else "teardown"
+            code, text = at_terminal(world, columns, "build" if bench.quick else stage, *WORDS)
+            lost = "Traceback" in text or "error:" in text
+            wide = [line for line in bar_lines(text) if columns > 1 and len(line) > columns]
+            yield Tried(
+                name=f"{columns} columns",
+                reason=first(
+                    f"status {code}: {text[-300:]}" if code or lost else "",
+                    f"a line of {len(wide[0])} columns: {wide[0]}" if wide else "",
+                    world.problems(built_only=bench.quick),
+                ),
+            )
+        if not bench.quick:
+            code, text = at_terminal(world, 80, "teardown", *WORDS, hang_up_after="round 1")
+            ended = world.teardown()
+            yield Tried(name="closed meanwhile", reason=first(judge(ended, 0), world.problems()))
+
+
+def bar_lines(text: str) -> list[str]:
+    """What is shown while bars move, without control sequences (ECMA-48): up to the table at the end."""
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text.partition("Teardown, medians")[0])
+    return [line for line in re.split(r"[\r\n]+", plain) if "━" in line or "✓" in line]
+
+
+def at_terminal(
+    world: World, columns: int, stage: str, *words: str, hang_up_after: str = ""
+) -> tuple[int, str]:
+    """Run at a pseudo-terminal: exit status and all that was shown there."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    process = subprocess.Popen(
+        ["setsid", "--ctty", *world.command(stage, *words)],
+        cwd=ROOT,
+        env={**world.environment(), "TERM": "xterm"},
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+    )
+    os.close(theirs)
+    shown: list[bytes] = []
+
+    def read() -> None:
+        with contextlib.suppress(OSError):
+            while data := os.read(ours, 65536):
+                shown.append(data)
+                if hang_up_after and hang_up_after.encode() in b"".join(shown):
+                    break
+        os.close(ours)
+
+    reader = threading.Thread(target=read, daemon=True)
+    reader.start()
+    code = process.wait(200)
+    reader.join(10)
+    return code, b"".join(shown).decode("utf-8", "replace")

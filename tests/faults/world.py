@@ -1,0 +1,440 @@
+"""A small world for faults: a checkout, a release, a series and a server of its own, in one folder.
+
+The release is tests/fakeqemu with qemu.c: everything from download to report is the harness's real work, and
+a whole run takes seconds. What a run must give is known: ``World.problems`` looks at all of it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import fcntl
+import functools
+import hashlib
+import io
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tarfile
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from harness.guest.firmware import needed_files
+from harness.source.machine_apt import codename
+from harness.source.packages import native_architecture
+from tests.faults.server import Server
+from tests.unit.guest.debs import make_deb
+
+ROOT = Path(__file__).resolve().parents[2]
+FAKE = ROOT / "tests" / "fakeqemu"
+MARK = "QEMU_HARNESS_FAULTS_MARK"
+TARGET = "x86_64-softmmu"
+ARCHIVE = "stand-in.tar.xz"
+OSDEP = """\
+#include <fake.h>
+
+const char *fake_version(void)
+{
+    return "7.2.0";
+}
+
+int fake_feature(void)
+{
+    return 1; /* upstream */
+}
+"""
+WITHOUT = OSDEP.replace("return 1; /* upstream */", "return 0;")
+WITH_SERIES = WITHOUT.replace("7.2.0", "7.2.0-series").replace("return 0;", "return 1;")
+WORDS = (
+    "-Dtargets=x86_64-softmmu",
+    "-Dmemory=32M",
+    "-Drounds=1",
+    "-Drestart=none",
+    "-Daccel=tcg",
+    "-Dtimeout=20",
+    "-Djobs=2",
+)
+VERSIONS = {
+    "base": "QEMU emulator version 7.2.0 (fake x86_64, feature 0)",
+    "patched": "QEMU emulator version 7.2.0-series (fake x86_64, feature 1)",
+}
+LIMIT_S = 150.0
+"""No run of the stand-in takes longer, however busy the machine is."""
+
+
+@functools.cache
+def release() -> bytes:
+    """The archive: always the same bytes. Some files are there only to give import and checkout work."""
+    files = {
+        "VERSION": "7.2.0\n",
+        "configure": (FAKE / "configure").read_text(),
+        "slow.sh": (FAKE / "slow.sh").read_text(),
+        "main.c": (FAKE / "main.c").read_text(),
+        "include/fake.h": (FAKE / "include" / "fake.h").read_text(),
+        "vl.c": (Path(__file__).with_name("qemu.c")).read_text(),
+        "osdep.c": OSDEP,
+        "configs/targets/x86_64-softmmu.mak": "",
+        "prepared": "no\n",
+    }
+    draw = random.Random(1)
+    files |= {f"docs/{number}.txt": draw.randbytes(4000).hex() for number in range(300)}
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w:xz", preset=0) as tar:
+        for name, text in files.items():
+            member = tarfile.TarInfo(f"qemu-7.2.0/{name}")
+            member.size, member.mode = len(text.encode()), 0o755 if name == "configure" else 0o644
+            tar.addfile(member, io.BytesIO(text.encode()))
+    return stream.getvalue()
+
+
+def patch() -> str:
+    """The one patch of the series."""
+    lines = difflib.unified_diff(
+        WITHOUT.splitlines(keepends=True), WITH_SERIES.splitlines(keepends=True), "a/osdep.c", "b/osdep.c"
+    )
+    return (
+        "From 0123456789abcdef0123456789abcdef01234567 Mon Sep 17 00:00:00 2001\n"
+        "From: Somebody <somebody@example.org>\nDate: Tue, 1 Feb 2022 10:00:00 +0100\n"
+        "Subject: [PATCH 1/1] osdep: bring the feature\n\nFaults are tried with it.\n---\n"
+        " osdep.c | 4 ++--\n 1 file changed, 2 insertions(+), 2 deletions(-)\n\n"
+        f"diff --git a/osdep.c b/osdep.c\n{''.join(lines)}-- \n2.39.5\n"
+    )
+
+
+def pins(url: str, digest: str, size: int) -> str:
+    """The pin of the stand-in, in the form of qemu-src/pins.toml."""
+    edits = [
+        ("prepare", "prepared", "no", "yes"),
+        ("unmerge", "osdep.c", "return 1; /* upstream */", "return 0;"),
+    ]
+    text = (
+        f'["7.2"]\nversion = "7.2.0"\narchive = "{ARCHIVE}"\nsha256 = "{digest}"\nsize = {size}\n'
+        f'async_teardown = ["-async-teardown"]\ntargets = ["{TARGET}"]\n'
+        f'[["7.2".locations]]\nkind = "url"\nurl = "{url}"\n'
+        '["7.2".traces]\npatterns = ["upstream"]\n'
+    )
+    for kind, file, old, new in edits:
+        text += f'[["7.2".{kind}]]\nkind = "replace"\nfile = "{file}"\nold = "{old}"\nnew = "{new}"\n'
+    return text
+
+
+@dataclass(kw_only=True)
+class Ended:
+    """A run of the harness that has ended, by itself or not."""
+
+    code: int
+    out: str
+    error: str
+    took_s: float
+
+    def tail(self) -> str:
+        """Its last words, for a row's reason."""
+        lines = [line for line in self.error.splitlines() if line.strip()]
+        told = [line for line in lines if line.startswith(("error:", "  "))]
+        return f"status {self.code}: " + " / ".join((told or lines)[-4:])[:300]
+
+
+@dataclass(kw_only=True)
+class Running:
+    """A run of the harness under way. ``lines`` grow while it works."""
+
+    process: subprocess.Popen[str]
+    mark: str
+    began: float
+    lines: list[str] = field(default_factory=list)
+    _readers: list[threading.Thread] = field(default_factory=list)
+    _out: list[str] = field(default_factory=list)
+
+    def read(self) -> None:
+        for stream, kept in ((self.process.stderr, self.lines), (self.process.stdout, self._out)):
+            assert stream is not None
+            reader = threading.Thread(target=lambda s=stream, k=kept: k.extend(iter(s.readline, "")))
+            # extend() of an iterator appends as it goes.
+            reader.daemon = True
+            reader.start()
+            self._readers.append(reader)
+
+    def wait_for(self, words: str, limit_s: float = 60.0) -> bool:
+        """Whether a line with ``words`` came before the run ended."""
+        deadline = time.monotonic() + limit_s
+        while time.monotonic() < deadline:
+            if any(words in line for line in self.lines):
+                return True
+            if self.process.poll() is not None:
+                return any(words in line for line in self.lines)
+            time.sleep(0.005)
+        return False
+
+    def finish(self, limit_s: float = LIMIT_S) -> Ended:
+        """Wait for its end; after ``limit_s`` it is killed, and the code is -1000."""
+        try:
+            code = self.process.wait(limit_s)
+        except subprocess.TimeoutExpired:
+            code = -1000
+            kill_marked(self.mark)
+            self.process.wait(30)
+        for reader in self._readers:
+            reader.join(10)
+        for stream in (self.process.stderr, self.process.stdout):
+            if stream is not None and not any(reader.is_alive() for reader in self._readers):
+                stream.close()
+        return Ended(
+            code=code,
+            out="".join(self._out),
+            error="".join(self.lines),
+            took_s=time.monotonic() - self.began,
+        )
+
+
+class World:
+    """One checkout with its cache, and the server of its release."""
+
+    def __init__(
+        self, folder: Path, *, server: Server | None = None, cache: Path | None = None, name: str = "checkout"
+    ) -> None:
+        self.folder = folder
+        self.root = folder / name
+        self.cache = cache or folder / "cache"
+        self.home = folder / "home"
+        self.server = server or Server(release(), ARCHIVE)
+        self._own_server = server is None
+        self.mark = uuid.uuid4().hex
+        self.extra: dict[str, str | None] = {}
+        """Variables for runs; None takes one away."""
+        (self.root / "qemu-src").mkdir(parents=True)
+        self.home.mkdir(exist_ok=True)
+        for file in ("meson_options.txt", "meson.build"):
+            (self.root / file).write_bytes((ROOT / file).read_bytes())
+        (self.root / "tests").symlink_to(ROOT / "tests")
+        self.write_pins()
+        series = self.root / "patches" / "async-teardown"
+        series.mkdir(parents=True)
+        (series / "series.toml").write_text('title = "Faults"\npins = ["7.2"]\n')
+        (series / "0001-osdep-bring-the-feature.patch").write_text(patch())
+        if cache is None:
+            self._firmware()
+
+    def close(self) -> None:
+        """End what is left of its runs, and the server."""
+        kill_marked(self.mark)
+        if self._own_server:
+            self.server.close()
+
+    def write_pins(self) -> None:
+        """The pins file, as the server stands."""
+        data = release()
+        digest = hashlib.sha256(data).hexdigest()
+        text = pins(self.server.url, digest, len(data))
+        (self.root / "qemu-src" / "pins.toml").write_text(text)
+
+    def _firmware(self) -> None:
+        """Debian packages with empty firmware, as if they had been fetched: apt is not what is tried here."""
+        folder = self.cache / "downloads" / "debs" / f"{codename() or 'stable'}-{native_architecture()}"
+        folder.mkdir(parents=True)
+        known = {}
+        for package, files in needed_files([TARGET]).items():
+            deb = make_deb(
+                folder / f"{package}_1_all.deb", files={f"./{file}": b"firmware" for file in files}
+            )
+            known[package] = {"file": deb.name, "sha256": hashlib.sha256(deb.read_bytes()).hexdigest()}
+        (folder / "resolved.json").write_text(json.dumps(known))
+
+    @property
+    def build(self) -> Path:
+        return Path(self.extra.get("QEMU_HARNESS_BUILD") or self.root / "build")
+
+    @property
+    def trees(self) -> Path:
+        return Path(self.extra.get("QEMU_HARNESS_TREES") or self.root / "qemu-src" / "trees")
+
+    @property
+    def archive(self) -> Path:
+        return self.cache / "downloads" / ARCHIVE
+
+    def environment(self) -> dict[str, str]:
+        """That of a run: nothing of CI's or of the user's decides."""
+        dropped = ("CI", "GITHUB_ACTIONS", "GITLAB_CI", "QEMU_HARNESS_COMMAND", "XDG_CACHE_HOME")
+        found = {name: value for name, value in os.environ.items() if name not in dropped}
+        found |= {"HOME": str(self.home), "QEMU_HARNESS_CACHE": str(self.cache), MARK: self.mark}
+        for name, value in self.extra.items():
+            if value is None:
+                found.pop(name, None)
+            else:
+                found[name] = value
+        return found
+
+    def command(self, stage: str, *words: str) -> list[str]:
+        """The harness's words for ``stage``."""
+        return [sys.executable, "-m", "harness", "--root", str(self.root), stage, *words]
+
+    def start(self, stage: str, *words: str, before: Sequence[str] = ()) -> Running:
+        """Begin a run; ``before`` are words put in front of it, such as unshare's."""
+        process = subprocess.Popen(
+            [*before, *self.command(stage, *words)],
+            cwd=ROOT,
+            env=self.environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+        )
+        running = Running(process=process, mark=self.mark, began=time.monotonic())
+        running.read()
+        return running
+
+    def run(self, stage: str, *words: str, before: Sequence[str] = (), limit_s: float = LIMIT_S) -> Ended:
+        """Run a stage to its end."""
+        return self.start(stage, *words, before=before).finish(limit_s)
+
+    def teardown(self, *words: str, before: Sequence[str] = ()) -> Ended:
+        """A whole run."""
+        return self.run("teardown", *WORDS, *words, before=before)
+
+    def problems(self, *, built_only: bool = False) -> str:
+        """What is wrong with all that a finished run should have left; empty when it is right."""
+        try:
+            return next(filter(None, self._problems(built_only)), "")
+        except (OSError, ValueError, KeyError) as error:
+            return f"results cannot be read: {error}"
+
+    def _problems(self, built_only: bool) -> Iterator[str]:
+        yield self.leftovers()
+        variants = tuple(VERSIONS)
+        build = json.loads((self.build / "results" / "build.json").read_text())
+        built = {each["variant"]: each for each in build["builds"]}
+        if tuple(built) != variants:
+            yield f"variants {' '.join(built)} were built"
+        for variant in variants:
+            binary = built[variant]["binaries"][0]
+            path = Path(binary["path"])
+            if hashlib.sha256(path.read_bytes()).hexdigest() != binary["sha256"]:
+                yield f"{path} is not what build.json says"
+            said = subprocess.run([path, "--version"], capture_output=True, text=True, check=False).stdout
+            if said.strip() != VERSIONS[variant] or binary["version"] != VERSIONS[variant]:
+                yield f"{variant} says {said.strip()!r}"
+            if (Path(built[variant]["source"]) / "prepared").read_text() != "yes\n":
+                yield f"the sources of {variant} are not prepared"
+        if hashlib.sha256(self.archive.read_bytes()).digest() != hashlib.sha256(release()).digest():
+            yield "the cached archive is not the pinned one"
+        yield self.damaged_tree()
+        if not built_only:
+            yield from self._timed(built)
+
+    def _timed(self, built: dict[str, dict[str, Any]]) -> Iterator[str]:
+        results = json.loads((self.build / "results" / "teardown.json").read_text())
+        rows = sorted((row["kind"], row["variant"], row["outcome"]) for row in results["rows"])
+        wanted = sorted(("teardown", variant, "ok") for variant in VERSIONS)
+        if [row for row in rows if row[0] == "teardown"] != wanted:
+            yield f"rows are {rows}: {[row['reason'] for row in results['rows'] if row['reason']][:2]}"
+        if {row[0] for row in rows} - {"teardown"} != {"floor", "overhead"}:
+            yield f"kinds of rows are {sorted({row[0] for row in rows})}"
+        if not results["complete"]:
+            yield "the results are not complete"
+        for binary in results["binaries"]:
+            if binary["sha256"] != built[binary["variant"]]["binaries"][0]["sha256"]:
+                yield f"the timed {binary['variant']} is not the built one"
+        for name in ("report.html", "report.md", "teardown.xml"):
+            file = self.build / "results" / name
+            if not file.is_file() or file.stat().st_size < 500:
+                yield f"{name} is missing or empty"
+
+    def leftovers(self) -> str:
+        """Processes, held or stale locks and half-made files after the end of all runs."""
+        left = marked(self.mark)
+        if left:
+            return f"processes are left: {list(left.values())[:3]}"
+        places = (self.build, self.trees, self.cache)
+        for place in places:
+            for file in place.rglob("*"):
+                if file.name.endswith(".lock-holder"):
+                    return f"{file.name} still names a holder"
+                if file.name.endswith(".lock") and is_locked(file):
+                    return f"{file} is still locked"
+                if "index.lock" in file.name or (
+                    file.name.endswith(".lock") and "trees" in file.parts and file.parent != self.trees
+                ):
+                    return f"{file}: git's lock is left"
+        halves = [*self.trees.glob(".*.new"), *self.trees.glob(".*.apply"), *self.trees.glob("*.old")]
+        halves += [*self.archive.parent.glob(".*.part"), *self.build.glob("*/*/.src.new")]
+        halves += [*self.build.rglob("src.old-*"), *self.archive.parent.glob("*.bad-*")]
+        halves += list((self.build / "results").glob(".*"))
+        return f"left half-made: {halves[0]}" if halves else ""
+
+    def damaged_tree(self) -> str:
+        """What git says of the tree, if it is not well."""
+        tree = self.trees / "7.2"
+        words = [
+            "git",
+            "-c",
+            "safe.directory=*",
+            "--git-dir",
+            str(tree),
+            "fsck",
+            "--no-dangling",
+            "--no-progress",
+        ]
+        ended = subprocess.run(words, capture_output=True, text=True, check=False)
+        # A worktree that was removed by hand leaves its HEAD's reflog behind; that is no damage.
+        return "" if ended.returncode == 0 else f"git fsck: {(ended.stderr or ended.stdout).strip()[:200]}"
+
+
+def is_locked(file: Path) -> bool:
+    """Whether somebody holds the flock(2) of ``file``."""
+    try:
+        with file.open("rb") as stream:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def marked(mark: str) -> dict[int, str]:
+    """Living processes of the runs of a world, with their command lines."""
+    found = {}
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            if f"{MARK}={mark}".encode() not in (entry / "environ").read_bytes():
+                continue
+            state = (entry / "stat").read_text().rpartition(")")[2].split()[0]
+            if state != "Z":
+                found[int(entry.name)] = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()[:120]
+        except OSError:
+            continue
+    return found
+
+
+def kill_marked(mark: str) -> None:
+    """SIGKILL to all of them, again until none is left."""
+    for _ in range(50):
+        left = marked(mark)
+        if not left:
+            return
+        for pid in left:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+        time.sleep(0.02)
+
+
+def wait_until(condition: Callable[[], bool], limit_s: float) -> bool:
+    """Whether ``condition`` holds within ``limit_s`` seconds."""
+    deadline = time.monotonic() + limit_s
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True

@@ -1,0 +1,135 @@
+"""The faults that are tried: their documents, their results, and a quick run of each for CI."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from harness.errors import FaultsError
+from harness.layout import Layout
+from harness.report.faults import FaultRow, FaultsResults, check_faults, render_faults
+from harness.report.host import host_facts
+from tests.faults import __main__ as program
+from tests.faults.bench import CASES, judge, stage_under_way
+from tests.faults.world import Ended
+
+ROOT = Path(__file__).resolve().parents[3]
+QUICK = "bad-downloads,damage,poisoned-cache,kill"
+
+
+def row(outcome: str, name: str = "this", case: str = "kill") -> FaultRow:
+    return FaultRow(
+        case=case,
+        name=name,
+        outcome=outcome,  # type: ignore[arg-type]
+        reason="" if outcome == "survived" else "because",
+        duration_s=2.0,
+    )
+
+
+def results(*rows: FaultRow, complete: bool = True) -> FaultsResults:
+    return FaultsResults(
+        command="nox -s faults",
+        started="a",
+        finished="b",
+        complete=complete,
+        seed=1,
+        host=host_facts(),
+        rows=rows,
+    )
+
+
+def test_the_table_counts_and_names_what_was_not_survived() -> None:
+    made = results(
+        row("survived"),
+        row("failed"),
+        row("cancelled", case="paths"),
+        row("survived", case="paths"),
+        complete=False,
+    )
+    console = Console(width=120)
+    with console.capture() as capture:
+        console.print(render_faults(made))
+    lines = [" ".join(line.split()) for line in capture.get().splitlines()]
+    assert {"kill 2 1 0 4", "paths 1 1 1 4", "all 3 2 1 8"} <= set(lines)
+    assert "failed: kill: this: because" in lines
+    assert "cancelled: paths: this: because" in lines
+    assert lines[-1] == "The run was stopped before its end."
+
+
+def test_a_fault_that_was_not_survived_is_an_error(layout: Layout) -> None:
+    check_faults(layout, results(row("survived"), row("cancelled")))
+    with pytest.raises(FaultsError) as caught:
+        check_faults(layout, results(row("survived"), row("failed")))
+    assert (caught.value.code, caught.value.details) == (32, ("kill: this: because",))
+
+
+def test_every_fault_is_documented() -> None:
+    text = (ROOT / "docs" / "faults.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `([a-z-]+)` \| (.+) \|$", text, re.MULTILINE))
+    assert rows == {case.name: case.does for case in CASES.values()}
+    for words in program.parser()._actions:
+        assert all(word in text for word in words.option_strings if word not in ("-h", "--help"))
+
+
+def test_what_was_under_way_when_a_run_was_killed() -> None:
+    lines = ["fetching a …\n", "fetching a: done in 0.1 s\n", "importing b …\n", "  importing b: 10 %\n"]
+    assert stage_under_way(lines) == "importing b"
+    assert stage_under_way(lines[:2]) == "between steps"
+
+
+@pytest.mark.parametrize(
+    ("code", "error", "problem"),
+    [
+        (14, "error: no room\nremedy: make some\n", ""),
+        (14, "error: no room\n", "no cause and remedy"),
+        (5, "error: no room\nremedy: make some\n", "status 5"),
+        (70, "error: a fault of the harness itself\nremedy: report it\n", "a traceback"),
+        (14, "Traceback (most recent call last):\n", "a traceback"),
+        (0, "", ""),
+    ],
+)
+def test_what_an_end_must_be_like(code: int, error: str, problem: str) -> None:
+    found = judge(Ended(code=code, out="", error=error, took_s=1.0), 0, 14, 70)
+    assert found.startswith(problem)
+    assert bool(found) == bool(problem)
+
+
+def test_unknown_faults_are_refused(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = program.parser().parse_args(["--cases", "kill,flood"])
+    assert program._report_errors(arguments, ["--cases", "kill,flood"]) == 2
+    assert "there is no fault flood" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")
+@pytest.mark.timeout(180)
+def test_quick_faults_are_survived(tmp_path: Path) -> None:
+    words = ["--quick", "--kills", "2", "--seed", "7", "--cases", QUICK, "--at-once", "1"]
+    environment = {**os.environ, "QEMU_HARNESS_BUILD": str(tmp_path / "build"), "TMPDIR": str(tmp_path)}
+    ended = subprocess.run(
+        [sys.executable, "-m", "tests.faults", *words],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if ended.returncode == 3:
+        pytest.skip("what a build of QEMU needs is not installed")
+    assert ended.returncode == 0, ended.stderr
+    kept = json.loads((tmp_path / "build" / "results" / "faults.json").read_text(encoding="utf-8"))
+    assert kept["complete"]
+    assert {each["case"] for each in kept["rows"]} == set(QUICK.split(","))
+    assert {each["outcome"] for each in kept["rows"]} == {"survived"}
+    assert not list(tmp_path.glob("qemu-harness-faults-*"))
