@@ -187,7 +187,9 @@ class _Leashes:
 
 
 def _ask(host: Host, script: str) -> str:
-    return run_on(host, ["sh", "-c", script], timeout_s=60, merge_stderr=False).output.strip()
+    """The last line: a shell's start-up files may have said something before."""
+    lines = run_on(host, ["sh", "-c", script], timeout_s=60, merge_stderr=False).output.split("\n")
+    return next((line.strip() for line in reversed(lines) if line.strip()), "")
 
 
 def _folder(host: Host, script: str) -> PurePosixPath:
