@@ -9,12 +9,17 @@ import tarfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from harness.layout import Layout
 from harness.progress import Silent
 from harness.source import Pin, Source
 from harness.source.pin import Edit, Location, Traces
+
+# Examples are not timed: on a busy machine any may take a second.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 RELEASE: dict[str, str] = {
     "VERSION": "1.2.3\n",
