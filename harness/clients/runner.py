@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from harness.layout import Layout
     from harness.progress import Reporter
 
+PREFIXES = {False: "qemu-harness-libvirt-", True: "qemu-harness-controlled-"}
+"""Of the cgroups of a libvirtd without controllers, and of one with; neither is the other's beginning."""
 MEMORY_WAIT_S = 10.0
 """How long to wait for memory that another process may be about to give back."""
 
@@ -81,7 +83,7 @@ class Tried(contextlib.ExitStack):
     def _libvirtd(self, backend: str, *, controlled: bool) -> tuple[Session, Meter]:
         if controlled not in self._sessions:
             name = "libvirt-cgroup" if controlled else "libvirt"
-            group = self._libvirt.enter_context(make_group(f"qemu-harness-{name}-"))
+            group = self._libvirt.enter_context(make_group(PREFIXES[controlled]))
             if controlled and (group is None or not (group / "memory.usage_in_bytes").is_file()):
                 raise NotHereError("no memory controller of cgroups version 1 can be used here")
             session = self._libvirt.enter_context(

@@ -123,13 +123,6 @@ class Session:
             self._replies.put(msgspec.json.decode(line, type=Reply))
 
 
-def remove_below(group: Path) -> None:
-    """Remove the groups that libvirt has made in ``group``; they are empty once its domains are gone."""
-    for folder in sorted(group.rglob("*/"), reverse=True):
-        with contextlib.suppress(OSError):
-            folder.rmdir()
-
-
 def _last_lines(log: Path) -> tuple[str, ...]:
     try:
         return tuple(log.read_text(encoding="utf-8", errors="replace").splitlines()[-5:])
@@ -164,8 +157,6 @@ def libvirt_session(
     ours, theirs = socket.socketpair()
     with contextlib.ExitStack() as stack:
         stack.enter_context(ours)
-        if controlled and group is not None:
-            stack.callback(remove_below, group)
         with theirs:
             _, *words = cell_words(
                 cell,

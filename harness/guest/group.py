@@ -21,8 +21,14 @@ def make_group(
         yield group
     finally:
         if group is not None:
-            with contextlib.suppress(OSError):
-                group.rmdir()
+            remove_group(group)
+
+
+def remove_group(group: Path) -> None:
+    """Remove a group and those in it, as far as they are empty: the kernel keeps the others."""
+    for folder in (*sorted(group.rglob("*/"), reverse=True), group):
+        with contextlib.suppress(OSError):
+            folder.rmdir()
 
 
 def _make(prefix: str, proc: Path, top: Path) -> Path | None:
@@ -49,8 +55,7 @@ def _make(prefix: str, proc: Path, top: Path) -> Path | None:
 
 
 def _sweep(parent: Path, prefix: str, proc: Path) -> None:
-    """Remove the groups of runs that were killed. They are empty; the kernel refuses to remove others."""
+    """Remove the groups of runs that were killed. They are empty by now."""
     for left in parent.glob(f"{prefix}*"):
         if not (proc / left.name.removeprefix(prefix)).exists():
-            with contextlib.suppress(OSError):
-                left.rmdir()
+            remove_group(left)

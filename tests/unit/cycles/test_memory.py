@@ -8,6 +8,7 @@ import pytest
 
 from harness.cycles import memory
 from harness.cycles.memory import Meter, held_mib, own_group, peak_mib
+from harness.guest.group import remove_group
 
 MIB = 1024 * 1024
 
@@ -65,3 +66,10 @@ def test_a_group_is_made_below_ours_and_removed(tmp_path: Path) -> None:
         assert group is None
     # That of a run which is alive stays.
     assert [left.name for left in (top / "memory" / "ours").iterdir()] == ["qemu-harness-cycles-41"]
+
+
+def test_groups_that_were_made_in_a_group_go_with_it(tmp_path: Path) -> None:
+    (tmp_path / "group" / "machine" / "domain").mkdir(parents=True)
+    (tmp_path / "other").mkdir()
+    remove_group(tmp_path / "group")
+    assert [path.name for path in tmp_path.iterdir()] == ["other"]
