@@ -25,6 +25,11 @@ def planned(turn: int = 1, seed: int = 5, groups: tuple[str, ...] = GROUPS) -> t
     )
 
 
+def order(trials: tuple[Trial, ...]) -> list[tuple[object, ...]]:
+    """What is compared between rounds."""
+    return [(one.clients, one.memory_mib, one.backend, one.binary.label) for one in trials]
+
+
 def test_every_client_meets_every_binary_once() -> None:
     trials = planned(turn=2)
     for name, client in CLIENTS.items():
@@ -36,17 +41,19 @@ def test_every_client_meets_every_binary_once() -> None:
 
 
 def test_binaries_of_a_place_follow_each_other() -> None:
-    trials = planned(turn=2)
+    trials, orders = planned(turn=2), set()
     for first in range(0, len(trials), len(BINARIES)):
         block = trials[first : first + len(BINARIES)]
         assert len({(one.clients, one.memory_mib, one.backend) for one in block}) == 1
         assert {one.binary.label for one in block} == {"base", "patched without", "patched"}
+        orders.add(tuple(one.binary.label for one in block))
+    assert len(orders) > 1
 
 
 def test_the_seed_decides_the_order_and_rounds_differ() -> None:
     assert planned() == planned()
-    assert planned(turn=2) != planned(turn=3)
-    assert planned(turn=2, seed=6) != planned(turn=2, seed=5)
+    assert order(planned(turn=2)) != order(planned(turn=3))
+    assert order(planned(turn=2, seed=6)) != order(planned(turn=2, seed=5))
 
 
 def test_only_what_lacks_the_option_is_refused_and_only_once() -> None:
