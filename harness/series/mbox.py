@@ -19,6 +19,9 @@ LIMIT = 256 * 1024 * 1024
 """Bytes that a mailbox may have, unpacked: a thread is a thousand times smaller."""
 
 _FROM_LINE = re.compile(rb"^From .*\d{1,2}:\d{2}(?::\d{2})?.*\d{4}[^\n]*\n", re.MULTILINE)
+_OF_GIT = re.compile(rb"From [0-9a-f]{40}(?:[0-9a-f]{24})? Mon Sep 17 00:00:00 2001")
+"""What git-format-patch(1) begins each patch with, always at that time: no line of a diff or message is like
+it, so it parts mails without a blank line before it too, as ``cat *.patch`` of unsigned patches has it."""
 _QUOTED = re.compile(rb"^>(>*From )", re.MULTILINE)
 
 
@@ -52,6 +55,7 @@ def split_mbox(data: bytes) -> tuple[bytes, ...]:
         found
         for found in _FROM_LINE.finditer(data)
         if found.start() == 0
+        or _OF_GIT.match(data, found.start())
         or data[max(0, found.start() - 3) : found.start()].endswith((b"\n\n", b"\n\r\n"))
     ]
     if not starts or data[: starts[0].start()].strip():

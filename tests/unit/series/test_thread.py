@@ -148,6 +148,19 @@ def test_folder_mailbox_gzip_and_stdin_give_the_same_digest(
     assert [one.subject for one in made.patches] == ["util: one", "util: two"]
 
 
+def test_patches_without_a_signature_put_together() -> None:
+    """``cat *.patch`` of ``git format-patch --no-signature``: no blank line parts them."""
+    one, two = patch("[PATCH 1/2] x: y"), patch("[PATCH 2/2] x: z", ident="2@example.org")
+    head = b"From %s Mon Sep 17 00:00:00 2001\n"
+    bare = [head % (b"0" * 40) + data.partition(b"-- \n")[0] for data in (one, two)]
+    assert not bare[0].endswith(b"\n\n")
+    mails = read_mbox(b"".join(bare), "x")
+    assert [mail.subject.title for mail in mails] == ["x: y", "x: z"]
+    assert all(mail.changes for mail in mails)
+    quoted = patch(message="He wrote:\nFrom here on it was 12:30 in 2001\nit fails")
+    assert len(read_mbox(mbox(quoted, quoted), "x")) == 2
+
+
 def test_the_folders_series_is_the_one_that_is_built(layout: Layout) -> None:
     folder = layout.patches / "mine"
     folder.mkdir()
