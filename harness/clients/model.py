@@ -37,6 +37,11 @@ class Client:
         """Whether it needs a libvirtd."""
         return self.name.startswith("libvirt")
 
+    @property
+    def needs_namespace(self) -> bool:
+        """Whether bubblewrap has to work for it."""
+        return self.is_libvirt or self.group == "bwrap"
+
 
 CLIENTS = {
     client.name: client

@@ -25,6 +25,7 @@ from harness.guest.group import make_group
 from harness.guest.memory import resident_mib
 from harness.guest.shortage import end_in_shortage
 from harness.guest.spawn import Child, spawn, wait_pidfd
+from harness.process import run
 from harness.teardown.returned import Meter, choose_meter
 from harness.teardown.watch import find_sharers
 
@@ -60,6 +61,18 @@ class Served:
 
 class NotHereError(Exception):
     """The client cannot be tried on this machine; the text says why."""
+
+
+def why_no_namespace() -> str:
+    """Why bubblewrap cannot make a PID namespace here (a container may not allow it); empty: it can."""
+    program = shutil.which("bwrap")
+    if program is None:
+        return "bwrap is not installed"
+    ended = run([program, *_BWRAP[1:], "true"], check=False, timeout_s=60)
+    if ended.returncode == 0:
+        return ""
+    lines = ended.output.strip().splitlines()
+    return f"bubblewrap does not work here: {lines[-1] if lines else f'status {ended.returncode}'}"
 
 
 def try_client(trial: Trial, *, firmware: Sequence[Path], pages: str, log: Path) -> ClientRow:

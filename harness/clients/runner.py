@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -13,7 +14,7 @@ import psutil
 
 from harness.clients.domains import try_domain, try_refused
 from harness.clients.model import CLIENTS, CONTROLLED, REFUSED, ClientRow, Trial, row_of
-from harness.clients.others import NotHereError, try_client
+from harness.clients.others import NotHereError, try_client, why_no_namespace
 from harness.clients.session import Session, libvirt_session
 from harness.errors import HarnessError
 from harness.guest import why_not
@@ -47,12 +48,21 @@ class Tried(contextlib.ExitStack):
         self.push(lambda *_: self._libvirt.close())
         self.version = ""
 
+    @functools.cached_property
+    def _no_namespace(self) -> str:
+        return why_no_namespace()
+
     def rows(self, trial: Trial, number: int) -> tuple[ClientRow, ...]:
         """The rows of ``trial``; its faults are in them. Raises LibvirtError when no libvirtd can be had."""
         reason = _why_not(trial)
         if reason:
             return _all(trial, "cancelled", reason)
-        if not CLIENTS[trial.clients[0]].is_libvirt:
+        client = CLIENTS[trial.clients[0]]
+        if client.is_libvirt and os.geteuid() != 0:
+            return _all(trial, "cancelled", "a libvirtd of one's own needs root")
+        if client.needs_namespace and self._no_namespace:
+            return _all(trial, "cancelled", self._no_namespace)
+        if not client.is_libvirt:
             log = self._layout.logs / f"clients-{number}-{trial.clients[0].replace(' ', '-')}.log"
             try:
                 row = try_client(trial, firmware=self._folders, pages=self._pages, log=log)
@@ -63,8 +73,6 @@ class Tried(contextlib.ExitStack):
             if row.outcome != "failed":
                 log.unlink(missing_ok=True)
             return (row,)
-        if os.geteuid() != 0:
-            return _all(trial, "cancelled", "a libvirtd of one's own needs root")
         controlled = trial.clients == (CONTROLLED,)
         try:
             session, meter = self._libvirtd(trial.backend, controlled=controlled)

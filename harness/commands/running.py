@@ -326,11 +326,9 @@ def clients(request: Request) -> int:
     if builds_too:
         check_request(layout, options)
     with request.checkout():
-        stages = (
-            ("guest", "clients")
-            if {"libvirt", "libvirt-cgroup", "bwrap"}.intersection(groups)
-            else ("guest",)
-        )
+        # Without root there is no libvirtd of one's own: nobody need install one.
+        needy = {"libvirt", "libvirt-cgroup", "bwrap"}.intersection(groups) and os.geteuid() == 0
+        stages = ("guest", "clients") if needy else ("guest",)
         ensure(layout, options, reporter, stages=stages)
         subjects = others
         if builds_too:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from pathlib import Path
 
@@ -104,6 +105,20 @@ def test_a_fault_is_a_row_and_the_run_goes_on(
     assert any("bad luck" in line for line in reporter.lines)
 
 
+def test_where_no_namespace_can_be_made_what_needs_one_is_cancelled(
+    layout: Layout, reporter: Silent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bwrap = tmp_path / "bwrap"
+    bwrap.write_text("#!/bin/sh\necho 'bwrap: No permissions' >&2\nexit 1\n", encoding="ascii")
+    bwrap.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    names = ("bwrap", "libvirt destroy")
+    rows = run(layout, tuple(trial(name, memory_mib=1) for name in names), reporter)
+    reason = "bubblewrap does not work here: bwrap: No permissions"
+    assert [(one.outcome, one.reason) for one in rows] == [("cancelled", reason)] * 2
+
+
 def test_libvirt_needs_root(layout: Layout, reporter: Silent, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.geteuid", lambda: 1000)
     (found,) = run(layout, (trial("libvirt destroy", memory_mib=1),), reporter)
@@ -114,6 +129,7 @@ def test_a_cgroup_for_libvirt_needs_version_1(
     layout: Layout, reporter: Silent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("os.geteuid", lambda: 0)
+    monkeypatch.setattr(runner, "why_no_namespace", lambda: "")
     monkeypatch.setattr(runner, "make_group", lambda prefix: contextlib.nullcontext(None))
     (found,) = run(layout, (trial("libvirt cgroup", memory_mib=1),), reporter)
     assert found.outcome == "cancelled"
@@ -140,6 +156,7 @@ def test_after_a_failure_there_is_a_new_libvirtd(layout: Layout, monkeypatch: py
     monkeypatch.setattr("os.geteuid", lambda: 0)
     monkeypatch.setattr(Tried, "_libvirtd", start)
     monkeypatch.setattr(runner, "try_domain", answer)
+    monkeypatch.setattr(runner, "why_no_namespace", lambda: "")
     trials = (trial("libvirt destroy", memory_mib=1),) * 3
     with Tried(layout, trials, Firmware(folders=()), "thp") as tries:
         outcomes = [tries.rows(each, 1)[0].outcome for each in trials]
