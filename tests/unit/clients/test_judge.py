@@ -78,10 +78,16 @@ def test_who_is_told_early_or_waits_for_all_owes_no_speed() -> None:
 
 
 def test_base_is_the_reference_and_medians_count() -> None:
-    slow = [row("timeout", exit_s=value) for value in (0.001, 0.002, 9.0)]
-    quick = [row("timeout", WITHOUT, exit_s=0.001)] * 2
-    assert outcomes(row("timeout", BASE), *quick, *slow)[EXIT] == "pass"
-    assert outcomes(*quick, *slow)[EXIT] == "fail"
+    mine = [row("timeout", exit_s=value) for value in (0.001, 0.04, 9.0)]
+    without = [row("timeout", WITHOUT, exit_s=0.2)] * 2
+    assert outcomes(row("timeout", BASE), *without, *mine)[EXIT] == "fail"
+    assert outcomes(*without, *mine)[EXIT] == "pass"
+
+
+def test_guests_that_are_too_small_to_tell_are_not_judged() -> None:
+    small = row("timeout", BASE, exit_s=0.05, told_s=0.05)
+    found = outcomes(small, row("timeout", exit_s=0.04, told_s=0.04))
+    assert (found[EXIT], found[TOLD]) == ("cancel", "cancel")
 
 
 def test_the_first_fault_is_told_and_the_rest_counted() -> None:
