@@ -145,6 +145,12 @@ def faults(session: nox.Session) -> None:
 
 
 @shared
+def load(session: nox.Session) -> None:
+    """Put QEMU under load: 50 guests ended at random, 16 GiB restarted: nox -s load -- --minutes 5."""
+    harness(session, "load")
+
+
+@shared
 def validate(session: nox.Session) -> None:
     """Judge any series as a maintainer's CI would: nox -s validate -- -Dseries=thread.mbox.gz."""
     harness(session, "validate")

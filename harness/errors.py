@@ -232,6 +232,13 @@ class FaultsError(HarnessError):
     summary = "the harness did not survive a fault that was tried on it"
 
 
+class LoadError(HarnessError):
+    """Under load something stayed behind, a guest failed, or there was no memory for any."""
+
+    code = 39
+    summary = "under load something stayed behind, or a guest did not start again"
+
+
 class RemoteError(HarnessError):
     """A host that guests were to be timed on cannot be reached, lacks something, or gave no results."""
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from harness.commands.calibrating import calibrate
 from harness.commands.judging import check, ci, validate
 from harness.commands.keeping import SERIES, SUBMIT, series, submit
+from harness.commands.loading import LOAD, load
 from harness.commands.making import BINARY, build, clean, doctor, fetch, tree, which
 from harness.commands.request import BINARIES, Argument, Request, number
 from harness.commands.running import clients, cycles, guest, properties, report, teardown
@@ -31,6 +32,7 @@ STAGES: dict[str, Callable[[Request], int]] = {
         cycles,
         properties,
         clients,
+        load,
         check,
         ci,
         validate,
@@ -96,6 +98,7 @@ ARGUMENTS: dict[str, tuple[Argument, ...]] = {
             },
         ),
     ),
+    "load": LOAD,
     "ci": (
         (("forge",), {"choices": ("gitlab", "github"), "help": "whose form"}),
         (

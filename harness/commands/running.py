@@ -60,7 +60,7 @@ def teardown(request: Request) -> int:
     if request.arguments.compare:
         return _compare(request)
     hosts = choose_hosts(options, layout.cache)
-    gates, others = read_gates(options.gate, layout.root), _named(request, options)
+    gates, others = read_gates(options.gate, layout.root), named_subjects(request, options)
     builds_too = not request.arguments.no_build
     if builds_too:
         check_request(layout, options)
@@ -157,7 +157,7 @@ def report(request: Request) -> int:
     return 0
 
 
-def _named(request: Request, options: Options) -> tuple[Subject, ...]:
+def named_subjects(request: Request, options: Options) -> tuple[Subject, ...]:
     """Binaries of --binary; one without words of its own is asked for those that switch the feature on."""
     from harness.binaries import parse_binaries
     from harness.cycles import subjects_from
@@ -319,7 +319,7 @@ def clients(request: Request) -> int:
     memory = options.memory_mib if options.has("memory") else SIZES
     backends = options.backends if options.has("backends") else BACKENDS
     check_backends(backends)
-    others = _named(request, options)
+    others = named_subjects(request, options)
     # All targets are built, so that the builds are those of the other stages; the first says enough.
     targets = options.targets if options.has("targets") else options.targets[:1]
     check_targets(targets)

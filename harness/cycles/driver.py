@@ -15,7 +15,7 @@ import resource
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 
@@ -76,30 +76,45 @@ def lane(job: Job, cycles: Sequence[Cycle], ready_s: dict[str, float], stream: i
 def main(argv: list[str]) -> int:
     """0 when every cycle has a row."""
     stream = sys.stdout.fileno()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _stop)
+    exit_on_signals()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    _prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    become_subreaper()
     job = msgspec.json.decode(Path(argv[0]).read_bytes(), type=Job)
     ready_s = calibrate(job)
     os.write(stream, msgspec.json.encode(Calibration(ready_s=ready_s)) + b"\n")
+    return run_lanes(job.lanes, lambda index: lane(job, job.cycles[index :: job.lanes], ready_s, stream))
+
+
+def exit_on_signals() -> None:
+    """Let SIGTERM and SIGINT raise SystemExit."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _stop)
+
+
+def become_subreaper() -> None:
+    """Orphans of our descendants are ours from now on (PR_SET_CHILD_SUBREAPER, prctl(2))."""
+    _prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def run_lanes(count: int, work: Callable[[int], None]) -> int:
+    """Call ``work`` with 0 to ``count`` - 1, each in a process that is a subreaper; the worst exit status."""
     driver, lanes = os.getpid(), []
-    for index in range(job.lanes):
+    for index in range(count):
         pid = os.fork()
         if pid == 0:
-            _lane_process(job, index, ready_s, stream, driver)
+            _lane_process(work, index, driver)
         lanes.append(pid)
     statuses = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in lanes]
     return max(map(abs, statuses))
 
 
-def _lane_process(job: Job, index: int, ready_s: dict[str, float], stream: int, driver: int) -> None:
+def _lane_process(work: Callable[[int], None], index: int, driver: int) -> None:
     status = 1
     try:
         _prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
         if os.getppid() == driver:
-            _prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-            lane(job, job.cycles[index :: job.lanes], ready_s, stream)
+            become_subreaper()
+            work(index)
             status = 0
     except SystemExit as error:
         status = int(error.code or 0)

@@ -103,7 +103,7 @@ def _run_job(
                 on_row(row)
 
         run(
-            [*_joining(group), sys.executable, "-m", "harness.cycles.driver", plan],
+            [*joining(group), sys.executable, "-m", "harness.cycles.driver", plan],
             cwd=Path(__file__).resolve().parents[2],
             log=log,
             on_line=take,
@@ -120,7 +120,7 @@ def _run_job(
     return sorted(rows, key=lambda row: row.cycle.number), verdict
 
 
-def _joining(group: Path | None) -> list[str]:
+def joining(group: Path | None) -> list[str]:
     """A prefix that puts a program into ``group``, and all that it starts."""
     if group is None:
         return []

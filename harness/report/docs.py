@@ -17,6 +17,7 @@ from harness.report.calibration import CalibrationResults
 from harness.report.clients import ClientsResults
 from harness.report.cycles import CyclesResults
 from harness.report.faults import FaultsResults
+from harness.report.load import LoadResults
 from harness.report.model import TeardownResults
 from harness.report.properties import PropertiesResults
 
@@ -28,6 +29,7 @@ FILES: tuple[tuple[str, type[msgspec.Struct]], ...] = (
     ("properties.json", PropertiesResults),
     ("clients.json", ClientsResults),
     ("faults.json", FaultsResults),
+    ("load.json", LoadResults),
     ("validate.json", ValidateResults),
 )
 

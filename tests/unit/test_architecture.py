@@ -37,6 +37,7 @@ ORDER = (
     "cycles",
     "properties",
     "clients",
+    "load",
     "check",
     "bisect",
     "report",

@@ -1,0 +1,48 @@
+"""One slice of load with one binary, as a program of its own: each lane of it is a subreaper.
+
+    python -m harness.load.driver JOB
+
+JOB is a JSON file (a LoadJob). Standard output is JSON lines: a LoadRow for each end of a guest, and Remains
+for each lane. SIGTERM and SIGINT end what runs, and then the program.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import resource
+import sys
+from pathlib import Path
+
+import msgspec
+
+from harness.cycles.driver import become_subreaper, exit_on_signals, run_lanes
+from harness.load.lane import Lane
+from harness.load.model import LoadJob
+from harness.load.plan import share
+
+
+def main(argv: list[str]) -> int:
+    """0 when every lane came to its end."""
+    exit_on_signals()
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    become_subreaper()
+    load = msgspec.json.decode(Path(argv[0]).read_bytes(), type=LoadJob)
+    return run_lanes(load.job.lanes, lambda index: _lane(load, index))
+
+
+def _lane(load: LoadJob, index: int) -> None:
+    stream = sys.stdout.fileno()
+    with (Path(load.job.folder) / "lock").open("wb") as lock:
+
+        def emit(what: msgspec.Struct) -> None:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # a pipe takes long lines in pieces
+            os.write(stream, msgspec.json.encode(what) + b"\n")
+            fcntl.flock(lock, fcntl.LOCK_UN)
+
+        places = share(load.plan.guests, load.job.lanes, index)
+        emit(Lane(load, index, places, emit).run(load.seconds, share(load.restarts, load.job.lanes, index)))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

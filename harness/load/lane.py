@@ -1,0 +1,327 @@
+"""One lane: guests that are ended at random and started again; this process is their subreaper.
+
+One thread: QEMU asks to die with the thread that started it. Whatever is waited for, the helpers of guests
+that have ended are watched meanwhile, by poll(2) on pidfds, so that their end is seen when it happens.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import select
+import shutil
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import psutil
+
+from harness.cycles.judge import describe_status, sent_signal
+from harness.cycles.model import TRIGGERS, Cycle
+from harness.cycles.qemu import Started, started
+from harness.guest import available_mib
+from harness.guest.shortage import SHORTAGE_MIB
+from harness.load.model import LoadJob, LoadRow, Remains
+from harness.load.plan import each_mib
+from harness.teardown.watch import find_sharers
+
+PAUSE_S = 0.1
+AT_ONCE = 0.8
+"""How many of a crowd's ends are followed by a restart at once; other places stay empty for a while."""
+ROOM_POLL_S = 0.02
+GONE_LIMIT_S = 10.0
+
+
+@dataclass(kw_only=True)
+class Live:
+    """A guest that runs; its pidfd and folder go when ``stack`` is closed."""
+
+    stack: contextlib.ExitStack
+    qemu: Started
+    pidfd: int
+
+    @property
+    def pid(self) -> int:
+        return self.qemu.process.pid
+
+
+@dataclass(kw_only=True)
+class End:
+    """An end whose helpers are still there: pidfd → pid."""
+
+    row: LoadRow
+    began: float
+    helpers: dict[int, int]
+    last: float
+    pids: tuple[int, ...]
+
+
+class Lane:
+    """``emit`` takes each row as soon as all of it is known."""
+
+    def __init__(self, load: LoadJob, index: int, places: int, emit: Callable[[LoadRow], None]) -> None:
+        self._load, self._index, self._emit = load, index, emit
+        self._draw = random.Random(f"{load.seed}/{index}")  # noqa: S311 - a plan, not a secret
+        self._places: list[Live | None] = [None] * places
+        self._pending: list[End] = []
+        self._statuses: dict[int, tuple[int, float]] = {}
+        self._current: End | None = None
+        self._starts = self._names = 0
+
+    def run(self, seconds: float, restarts: int) -> Remains:
+        """Load for ``seconds`` after all guests are there, or for so many restarts. Nothing is left then."""
+        fds = _open_fds()
+        try:
+            for place in range(len(self._places)):
+                self._places[place], failure = self._start()
+                if failure:
+                    self._emit(_nothing(failure))
+            until, done = time.monotonic() + seconds, 0
+            while done < restarts if restarts else time.monotonic() < until:
+                self._step()
+                done += 1
+            zombies = tuple(what for live in self._places if live for what in _zombies_of(live.pid))
+            for place in range(len(self._places)):
+                self._finish(place)
+        finally:
+            left = self._clear()
+        return Remains(starts=self._starts, left=left, zombies=zombies, fds_before=fds, fds_after=_open_fds())
+
+    def _step(self) -> None:
+        crowd = not self._load.restarts
+        place = self._draw.randrange(len(self._places))
+        if self._places[place] is None:
+            self._places[place], failure = self._start()
+            if failure:
+                self._emit(_nothing(failure))
+        elif not crowd or self._draw.random() < AT_ONCE:
+            self._restart(place)
+        else:
+            self._finish(place)
+        if crowd:
+            self._watch({}, time.monotonic() + self._draw.random() * PAUSE_S)
+
+    def _restart(self, place: int) -> None:
+        end = self._end(place)
+        if end is None:
+            return
+        since = time.monotonic()
+        self._current = end
+        self._wait_for_memory()
+        waited, room = time.monotonic() - since, available_mib()
+        self._places[place], failure = self._start()
+        end.row = msgspec.structs.replace(
+            end.row,
+            restart_s=None if failure else round(time.monotonic() - end.began, 6),
+            waited_s=round(waited, 6),
+            available_mib=room,
+            failure=end.row.failure or failure,
+        )
+        self._current = None
+        self._settle()
+
+    def _finish(self, place: int) -> None:
+        self._end(place)
+        self._settle()
+
+    def _wait_for_memory(self) -> None:
+        wait, until = self._load.plan.wait, time.monotonic() + self._load.job.limit_s
+        while wait == "memory" and any(end.helpers for end in self._pending) and time.monotonic() < until:
+            self._watch({}, until, any_end=True)
+        if wait != "none":
+            needed = each_mib(self._load.plan.memory_mib) + SHORTAGE_MIB
+            while available_mib() < needed and time.monotonic() < until:
+                self._watch({}, time.monotonic() + ROOM_POLL_S)
+
+    def _start(self) -> tuple[Live | None, str]:
+        """A guest that is ready, or why there is none."""
+        plan, limit_s = self._load.plan, self._load.job.limit_s
+        if plan.wait != "none":
+            self._wait_for_memory()
+            if available_mib() < each_mib(plan.memory_mib):
+                return None, "not started: the machine has no memory for it"
+        self._names += 1
+        folder = Path(self._load.job.folder) / f"{self._index}-{self._names:06}"
+        stack = contextlib.ExitStack()
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        qemu = stack.enter_context(started(self._load.job, self._cycle("sigkill"), folder))
+        pidfd = os.pidfd_open(qemu.process.pid)
+        stack.callback(os.close, pidfd)
+        live = Live(stack=stack, qemu=qemu, pidfd=pidfd)
+        seen = self._watch({qemu.monitor.fileno(): "said", pidfd: "ended"}, time.monotonic() + limit_s)
+        if seen and qemu.wait_ready(limit_s):
+            self._starts += 1
+            return live, ""
+        return None, self._why(live, limit_s)
+
+    def _why(self, live: Live, limit_s: float) -> str:
+        """What kept a guest from getting ready; it is ended."""
+        ended = bool(self._watch({live.pidfd: "ended"}, time.monotonic() + 1.0))
+        if not ended:
+            signal.pidfd_send_signal(live.pidfd, signal.SIGKILL)
+            self._watch({live.pidfd: "ended"}, time.monotonic() + limit_s)
+        self._reap()
+        status = self._statuses.pop(live.pid, (0, 0.0))[0]
+        how = (
+            f"QEMU ended while it started, {describe_status(status)}"
+            if ended
+            else f"not ready in {limit_s:g} s"
+        )
+        said = live.qemu.last_line()
+        live.stack.close()
+        return f"{how}: {said}" if said else how
+
+    def _cycle(self, trigger: str) -> Cycle:
+        """What harness.cycles.qemu needs to know to start a guest."""
+        return Cycle(
+            number=1,
+            life="paused",
+            trigger=trigger,
+            scope="process",
+            helper="let be",
+            confinement="none",
+            victim="qemu",
+            backend=self._load.plan.backend,
+            accel=self._load.accel,
+            memory_mib=self._load.plan.memory_mib,
+            moment=0.0,
+        )
+
+    def _end(self, place: int) -> End | None:
+        """Pull a trigger and wait for QEMU's end, not for its memory."""
+        live, self._places[place] = self._places[place], None
+        if live is None:
+            return None
+        trigger = "sigkill" if self._load.restarts else self._draw.choice(TRIGGERS)
+        helpers: dict[int, int] = {}
+        for pid in find_sharers(live.pid):
+            with contextlib.suppress(ProcessLookupError):
+                helpers[os.pidfd_open(pid)] = pid
+        failures = ["no process shares QEMU's memory"] if self._load.job.options and not helpers else []
+        number = sent_signal(self._cycle(trigger))
+        began = time.monotonic()
+        if self._watch({live.pidfd: "ended"}, began):
+            failures.append(f"QEMU ended before the trigger: {live.qemu.last_line() or 'it says nothing'}")
+        elif number is None:
+            live.qemu.quit()
+        else:
+            signal.pidfd_send_signal(live.pidfd, number)
+        ended = self._watch({live.pidfd: "ended"}, began + self._load.job.limit_s)
+        now = time.monotonic()
+        if not ended:
+            failures.append("QEMU did not end")
+            signal.pidfd_send_signal(live.pidfd, signal.SIGKILL)
+            self._watch({live.pidfd: "ended"}, now + self._load.job.limit_s)
+        self._reap()
+        status, cpu = self._statuses.pop(live.pid, (0, 0.0))
+        if status not in (0, -(number or 0)) and not failures:
+            failures.append(f"QEMU: {describe_status(status)}: {live.qemu.last_line()}")
+        row = LoadRow(
+            trigger=trigger,
+            exit_s=round(now - began, 6) if ended else None,
+            reclaim_s=None,
+            restart_s=None,
+            helpers=len(helpers),
+            qemu_cpu_s=round(cpu, 6),
+            failure="; ".join(failures),
+        )
+        end = End(row=row, began=began, helpers=helpers, last=now, pids=tuple(helpers.values()))
+        self._pending.append(end)
+        live.stack.close()
+        return end
+
+    def _watch(self, fds: dict[int, str], until: float, *, any_end: bool = False) -> str:
+        """Wait until one of ``fds`` is readable, and give its word; "" when ``until`` has come first.
+
+        Ends of helpers are noted meanwhile; with ``any_end`` the first of them is enough.
+        """
+        poller = select.poll()
+        for fd in (*fds, *(fd for end in self._pending for fd in end.helpers)):
+            poller.register(fd, select.POLLIN)
+        while True:
+            ready = poller.poll(max(0.0, until - time.monotonic()) * 1000)
+            now = time.monotonic()
+            words = [fds[fd] for fd, _ in ready if fd in fds]
+            for fd, _ in ready:
+                if fd not in fds:
+                    poller.unregister(fd)
+                    self._note(fd, now)
+            if words or not ready or any_end:
+                self._settle()
+                return words[0] if words else ""
+
+    def _note(self, fd: int, now: float) -> None:
+        for end in self._pending:
+            if fd in end.helpers:
+                del end.helpers[fd]
+                end.last = max(end.last, now)
+                os.close(fd)
+
+    def _settle(self) -> None:
+        """Write the rows of ends that have nothing left to wait for; a restart that is under way has."""
+        self._reap()
+        for end in [end for end in self._pending if not end.helpers and end is not self._current]:
+            self._pending.remove(end)
+            cpu = sum(self._statuses.pop(pid, (0, 0.0))[1] for pid in end.pids)
+            self._emit(
+                msgspec.structs.replace(
+                    end.row,
+                    reclaim_s=None if end.row.exit_s is None else round(end.last - end.began, 6),
+                    helper_cpu_s=round(cpu, 6),
+                )
+            )
+
+    def _reap(self) -> None:
+        with contextlib.suppress(ChildProcessError):
+            while True:
+                pid, raw, usage = os.wait4(-1, os.WNOHANG)
+                if pid == 0:
+                    return
+                self._statuses[pid] = (os.waitstatus_to_exitcode(raw), usage.ru_utime + usage.ru_stime)
+
+    def _clear(self) -> tuple[str, ...]:
+        """End what is left, whatever it is; names of what should not have been left."""
+        for live in filter(None, self._places):
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(live.pidfd, signal.SIGKILL)
+            live.stack.close()
+        until = time.monotonic() + GONE_LIMIT_S
+        while (below := _below()) and time.monotonic() < until:
+            self._watch({}, time.monotonic() + ROOM_POLL_S)
+        left = tuple(f"{one.name()} ({one.status()})" for one in below if one.is_running())
+        for one in below:
+            with contextlib.suppress(psutil.Error):
+                one.kill()
+        self._watch({}, time.monotonic())
+        for end in self._pending:
+            for fd in end.helpers:
+                os.close(fd)
+            self._emit(end.row)
+        return left
+
+
+def _below() -> list[psutil.Process]:
+    return list(psutil.Process().children(recursive=True))
+
+
+def _zombies_of(pid: int) -> list[str]:
+    found = []
+    with contextlib.suppress(psutil.Error):
+        for child in psutil.Process(pid).children():
+            with contextlib.suppress(psutil.Error):
+                if child.status() == psutil.STATUS_ZOMBIE:
+                    found.append(child.name())
+    return found
+
+
+def _open_fds() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def _nothing(failure: str) -> LoadRow:
+    """The row of a guest that never was."""
+    return LoadRow(trigger="", exit_s=None, reclaim_s=None, restart_s=None, failure=failure)

@@ -1,0 +1,93 @@
+"""How much load a machine can bear. Pure: memory is given, nothing is started."""
+
+from __future__ import annotations
+
+import math
+
+import msgspec
+
+from harness.guest import needed_mib
+from harness.load.model import LoadPlan
+
+QEMU_MIB = 48
+"""What a QEMU without devices holds beside its guest's memory, measured: 30 to 40 MiB."""
+RESERVE_MIB = 1024
+"""Memory that is left to everybody else."""
+LANES = 2
+SLICE_S = 30.0
+SLICE_RESTARTS = 10
+SMALLEST_RESTART_MIB = 256
+
+
+def each_mib(memory_mib: int) -> int:
+    """What one guest of a crowd takes, page tables included."""
+    return memory_mib + memory_mib // 512 + QEMU_MIB
+
+
+def plan_load(
+    available: int,
+    *,
+    guests: int,
+    memory_mib: int,
+    seconds: float,
+    restarts: int,
+    restart_mib: int,
+    wait: bool,
+) -> tuple[LoadPlan, ...]:
+    """Plans that fit into ``available`` MiB: fewer guests, or a smaller one, where those asked for do not.
+
+    A plan of 0 guests is none, with the reason. A crowd needs memory for its guests and, in each lane, for
+    one whose memory is not back yet.
+    """
+    plans = []
+    if seconds > 0:
+        fit = min(guests, (available - RESERVE_MIB) // each_mib(memory_mib) - LANES)
+        fewer = f"{guests} guests of {memory_mib} MiB need {_crowd_mib(guests, memory_mib)} MiB"
+        plans.append(
+            LoadPlan(
+                kind="crowd",
+                guests=max(0, fit),
+                memory_mib=memory_mib,
+                backend="ram",
+                seconds=seconds,
+                restarts=0,
+                wait="memory" if wait else "room",
+                slices=max(1, math.ceil(seconds / SLICE_S)),
+                reason="" if fit == guests else f"{fewer}, {available} MiB are available",
+            )
+        )
+    if restarts > 0:
+        size, reason = restart_mib, ""
+        if needed_mib(size) + RESERVE_MIB > available:
+            reason = (
+                f"a guest of {size} MiB needs {needed_mib(size) + RESERVE_MIB} MiB, {available} are available"
+            )
+            size = max(0, (available - RESERVE_MIB - needed_mib(0)) * 512 // 513 // 256 * 256)
+        plans.append(
+            LoadPlan(
+                kind="restart",
+                guests=1 if size >= SMALLEST_RESTART_MIB else 0,
+                memory_mib=size,
+                backend="ram",
+                seconds=0.0,
+                restarts=restarts,
+                wait="memory" if wait else "none",
+                slices=math.ceil(restarts / SLICE_RESTARTS),
+                reason=reason,
+            )
+        )
+    return tuple(plans)
+
+
+def _crowd_mib(guests: int, memory_mib: int) -> int:
+    return (guests + LANES) * each_mib(memory_mib) + RESERVE_MIB
+
+
+def with_backend(plans: tuple[LoadPlan, ...], backend: str) -> tuple[LoadPlan, ...]:
+    """The same with another memory backend."""
+    return tuple(msgspec.structs.replace(plan, backend=backend) for plan in plans)
+
+
+def share(total: int, parts: int, index: int) -> int:
+    """The part with ``index`` (from 0) of ``total``, split as evenly as whole numbers go."""
+    return total // parts + (index < total % parts)

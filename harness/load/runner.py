@@ -1,0 +1,168 @@
+"""Run the slices: a driver for each, its rows as they come, memory before and after."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import shutil
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from harness.cycles.memory import Meter, own_group
+from harness.cycles.model import Job
+from harness.cycles.runner import joining
+from harness.errors import LoadError
+from harness.guest import Firmware, available_mib
+from harness.jsonfile import write_json
+from harness.load.model import LoadJob, LoadPlan, LoadRow, Remains, Slice
+from harness.load.plan import LANES, RESERVE_MIB, share
+from harness.process import Finished, run
+from harness.teardown import Subject
+
+if TYPE_CHECKING:
+    from harness.layout import Layout
+    from harness.progress import Reporter
+
+GUEST_LIMIT_S = 60.0
+MIB = 1024 * 1024
+
+
+def run_load(  # noqa: PLR0917 - the stages' products
+    layout: Layout,
+    subjects: Sequence[Subject],
+    plans: Sequence[LoadPlan],
+    firmware: Mapping[str, Firmware],
+    accels: Mapping[str, str],
+    reporter: Reporter,
+    *,
+    seed: int,
+    on_slice: Callable[[Slice], None],
+) -> None:
+    """Run every plan with every binary, slice by slice in an order drawn from ``seed``.
+
+    ``accels`` are by target. ``on_slice`` is called as each slice is done. Raises LoadError when a driver
+    fails, and what harness.process.run raises.
+    """
+    number = 0
+    for plan in (plan for plan in plans if plan.guests):
+        for index in range(plan.slices):
+            order = list(subjects)
+            random.Random(f"{seed}/{plan.kind}/{index}").shuffle(order)  # noqa: S311 - an order, not a secret
+            for subject in order:
+                number += 1
+                what = f"{plan.kind} {index + 1} of {plan.slices}: {subject.variant}"
+                with reporter.step(what) as step:
+                    load = _job(layout, subject, plan, firmware, accels, index, f"{seed}/{index}")
+                    on_slice(_run_slice(layout, load, number, step.update))
+
+
+def _job(  # noqa: PLR0917 - the parts of a job
+    layout: Layout,
+    subject: Subject,
+    plan: LoadPlan,
+    firmware: Mapping[str, Firmware],
+    accels: Mapping[str, str],
+    index: int,
+    seed: str,
+) -> LoadJob:
+    folder = layout.build / "load" / subject.variant
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    folders = tuple(map(str, firmware[subject.target].folders))
+    return LoadJob(
+        job=Job(
+            variant=subject.variant,
+            binaries=((subject.target, subject.path, folders),),
+            options=subject.options,
+            cycles=(),
+            lanes=min(LANES, plan.guests),
+            limit_s=GUEST_LIMIT_S,
+            folder=str(folder),
+        ),
+        plan=plan,
+        accel=accels[subject.target],
+        seconds=plan.seconds / plan.slices,
+        restarts=share(plan.restarts, plan.slices, index),
+        seed=seed,
+    )
+
+
+def _run_slice(layout: Layout, load: LoadJob, number: int, tell: Callable[[int, int, str], None]) -> Slice:
+    job, kind = load.job, load.plan.kind
+    file, log = Path(job.folder) / "job.json", layout.logs / f"load-{job.variant}.log"
+    write_json(file, load)
+    rows: list[LoadRow] = []
+    remains: list[Remains] = []
+    began = time.monotonic()
+
+    def take(line: str) -> None:
+        with contextlib.suppress(msgspec.MsgspecError):  # what Python says of a fault is in the log
+            remains.append(msgspec.json.decode(line, type=Remains))
+            return
+        with contextlib.suppress(msgspec.MsgspecError):
+            rows.append(msgspec.json.decode(line, type=LoadRow))
+        failed = sum(bool(row.failure) for row in rows)
+        words = f"{len(rows)} ends" + (f", {failed} failures" if failed else "")
+        if load.restarts:
+            tell(min(len(rows), load.restarts), load.restarts, words)
+        else:
+            tell(min(int(time.monotonic() - began), int(load.seconds)), max(1, int(load.seconds)), words)
+
+    def explain(ended: Finished) -> LoadError:
+        return LoadError(
+            f"the driver of {job.variant}'s load ended with status {ended.returncode}",
+            "read its last lines, and report them",
+            details=tuple(line for line in ended.output.splitlines() if not line.startswith("{"))[-5:],
+            log=log,
+        )
+
+    with own_group() as group:
+        _limit(group)
+        meter = Meter(group)
+        run(
+            [*joining(group), sys.executable, "-m", "harness.load.driver", file],
+            cwd=Path(__file__).resolve().parents[2],
+            log=log,
+            on_line=take,
+            error=explain,
+            grace_s=20.0,
+        )
+        memory, kills = meter.verdict(job.variant), oom_kills(group)
+    if len(remains) != job.lanes:
+        raise LoadError(f"{job.variant}'s load has no end", "read the log, and report it", log=log)
+    return Slice(
+        variant=job.variant,
+        kind=kind,
+        number=number,
+        accel=load.accel,
+        wall_s=round(time.monotonic() - began, 3),
+        memory=memory,
+        oom_kills=kills,
+        remains=tuple(remains),
+        rows=tuple(rows),
+    )
+
+
+def _limit(group: Path | None) -> None:
+    """Let ``group`` take no more than there is now: want of memory then ends guests of ours, nobody else."""
+    for name in ("memory.limit_in_bytes", "memory.max"):
+        if group is not None and (group / name).exists():
+            with contextlib.suppress(OSError):
+                (group / name).write_text(str((available_mib() - RESERVE_MIB // 2) * MIB), encoding="ascii")
+
+
+def oom_kills(group: Path | None) -> int:
+    """Processes of ``group`` that were killed for want of memory; 0 where the kernel does not say.
+
+    From memory.oom_control (version 1) or memory.events (cgroups(7)).
+    """
+    for name in ("memory.oom_control", "memory.events"):
+        if group is not None and (group / name).exists():
+            text = (group / name).read_text(encoding="ascii")
+            return int(dict(line.split() for line in text.splitlines()).get("oom_kill", 0))
+    return 0
