@@ -1,0 +1,99 @@
+"""The driver with programs that stand for QEMU: all is counted, what goes wrong is seen, nothing stays."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import psutil
+import pytest
+
+from harness.cycles.model import Job
+from harness.load.model import LoadJob, LoadPlan, LoadRow, Remains
+from tests.unit.guest.support import fake_binary
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def drive(
+    folder: Path, mode: str, *, guests: int, seconds: float = 0.0, restarts: int = 0, wait: str = "none"
+) -> tuple[list[LoadRow], list[Remains]]:
+    """Rows and remains of a load on a fake QEMU that behaves as ``mode`` says."""
+    lanes = min(2, guests)
+    load = LoadJob(
+        job=Job(
+            variant="fake",
+            binaries=(("x86_64-softmmu", str(fake_binary(folder)), ()),),
+            options=("-fake", mode),
+            cycles=(),
+            lanes=lanes,
+            limit_s=10.0,
+            folder=str(folder / "load"),
+        ),
+        plan=LoadPlan(
+            kind="restart" if restarts else "crowd",
+            guests=guests,
+            memory_mib=1,
+            backend="ram",
+            seconds=seconds,
+            restarts=restarts,
+            wait=wait,
+            slices=1,
+        ),
+        accel="tcg",
+        seconds=seconds,
+        restarts=restarts,
+        seed="1",
+    )
+    (folder / "load").mkdir()
+    (folder / "job.json").write_bytes(msgspec.json.encode(load))
+    words = [sys.executable, "-m", "harness.load.driver", str(folder / "job.json")]
+    ended = subprocess.run(words, cwd=ROOT, capture_output=True, timeout=60, check=True)
+    lines = ended.stdout.splitlines()
+    rows = [msgspec.json.decode(line, type=LoadRow) for line in lines if b'"trigger"' in line]
+    remains = [msgspec.json.decode(line, type=Remains) for line in lines if b'"starts"' in line]
+    assert len(remains) == lanes
+    assert not [one for one in psutil.process_iter() if str(folder) in " ".join(_words(one))]
+    return rows, remains
+
+
+def _words(process: psutil.Process) -> list[str]:
+    try:
+        return list(process.cmdline())
+    except psutil.Error:
+        return []
+
+
+def test_a_crowd_is_ended_at_random_and_leaves_nothing(tmp_path: Path) -> None:
+    rows, remains = drive(tmp_path, "helper:4000000", guests=4, seconds=2.0, wait="room")
+    assert not [row.failure for row in rows if row.failure]
+    assert len({row.trigger for row in rows}) > 1
+    assert all(row.exit_s and row.reclaim_s and row.helpers == 1 for row in rows)
+    assert any(row.restart_s for row in rows)
+    assert sum(each.starts for each in remains) == len(rows)  # every guest that started was ended once
+    for each in remains:
+        assert not each.left
+        assert not each.zombies
+        assert each.fds_after == each.fds_before
+
+
+@pytest.mark.parametrize("wait", ["none", "memory"])
+def test_a_restart_waits_for_the_helper_only_when_told_to(tmp_path: Path, wait: str) -> None:
+    rows, _ = drive(tmp_path, "helper:1500000", guests=1, restarts=2, wait=wait)
+    restarted = [row for row in rows if row.restart_s]
+    assert len(restarted) == 2
+    for row in restarted:
+        assert row.reclaim_s
+        assert row.restart_s
+        assert (row.restart_s > row.reclaim_s) == (wait == "memory")
+        assert (row.waited_s > 0.5) == (wait == "memory")
+
+
+def test_a_guest_that_does_not_start_and_one_without_a_helper_are_failures(tmp_path: Path) -> None:
+    rows, _ = drive(tmp_path, "crash", guests=1, restarts=1)
+    assert rows
+    assert all(row.failure for row in rows)

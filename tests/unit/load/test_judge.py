@@ -1,0 +1,51 @@
+"""Counts, medians, and everything that makes a load fail."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from harness.load import summarize
+from tests.unit.load.support import make_remains, make_row, make_slice
+
+
+def test_slices_of_a_binary_are_summed_up_together() -> None:
+    base, patched, restart = summarize(
+        [
+            make_slice(make_row(), kind="restart"),
+            make_slice(make_row(reclaim_s=0.4, helper_cpu_s=0.25), make_row(restart_s=None)),
+            make_slice(make_row(), variant="base"),
+            make_slice(make_row(exit_s=0.01, helper_cpu_s=0.25)),
+        ]
+    )
+    assert [(each.kind, each.variant) for each in (base, patched, restart)] == [
+        ("crowd", "base"),
+        ("crowd", "patched"),
+        ("restart", "patched"),
+    ]
+    assert (patched.exits, patched.reclaims, patched.restarts, patched.overlaps) == (3, 3, 2, 1)
+    assert (patched.helper_cpu_s, patched.wall_s, patched.exit_s) == (0.5, 60.0, 0.02)
+    assert {each.outcome for each in (base, patched, restart)} == {"pass"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"lost": 200.0}, "200.0 MiB did not come back"),
+        ({"oom_kills": 2}, "2 processes were killed for want of memory"),
+        ({"remains": (make_remains(left=("cleanup/7 (zombie)",)),)}, "left behind: 1 of cleanup/7 (zombie)"),
+        ({"remains": (make_remains(zombies=("x", "x")),)}, "zombie while QEMU lived: 2 of x"),
+        ({"remains": (make_remains(fds_after=8),)}, "3 file descriptors were left open"),
+    ],
+)
+def test_whatever_stays_behind_is_a_failure(fields: dict[str, Any], reason: str) -> None:
+    (summary,) = summarize([make_slice(make_row(), **fields)])
+    assert (summary.outcome, summary.reasons) == ("fail", (reason,))
+
+
+def test_failed_rows_are_counted_by_what_they_say() -> None:
+    failed = make_row(restart_s=None, failure="QEMU ended while it started, SIGKILL")
+    (summary,) = summarize([make_slice(failed, make_row(), failed)])
+    assert summary.reasons == ("2 times: QEMU ended while it started, SIGKILL",)
+    assert (summary.failures, summary.restarts) == (2, 1)

@@ -1,0 +1,80 @@
+"""harness.report.load: what is kept, shown and judged; docs/load.md names every argument."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from harness.commands.loading import LOAD
+from harness.errors import LoadError
+from harness.jsonfile import write_json
+from harness.layout import Layout
+from harness.load import Slice, plan_load, summarize
+from harness.report.host import host_facts
+from harness.report.load import LoadResults, check_load, load_file, render_load
+from tests.unit.load.support import make_row, make_slice
+
+DOCS = (Path(__file__).resolve().parents[3] / "docs" / "load.md").read_text(encoding="utf-8")
+
+
+def results(*slices: Slice, available: int = 24000) -> LoadResults:
+    plans = plan_load(
+        available, guests=50, memory_mib=256, seconds=60, restarts=5, restart_mib=16384, wait=False
+    )
+    return LoadResults(
+        command="nox -s load",
+        started="a",
+        finished="b",
+        complete=True,
+        seed=7,
+        host=host_facts(),
+        options={},
+        binaries=(),
+        plans=plans,
+        summaries=summarize(slices),
+        slices=slices,
+    )
+
+
+def shown(made: LoadResults) -> list[str]:
+    console = Console(width=120)
+    with console.capture() as capture:
+        console.print(render_load(made))
+    return [" ".join(line.split()) for line in capture.get().splitlines()]
+
+
+def test_binaries_are_shown_side_by_side(layout: Layout) -> None:
+    made = results(
+        make_slice(make_row(), make_row()), make_slice(make_row(restart_s=None), variant="base", lost=3.0)
+    )
+    lines = shown(made)
+    assert "crowd: 50 guests of 256M for 60 s with each binary" in lines
+    assert "exits 1 2" in lines
+    assert "memory not back, peak 3.0, 900 MiB 0.0, 900 MiB" in lines
+    assert "outcome pass pass" in lines
+    check_load(layout, made)
+    write_json(load_file(layout), made)
+    assert load_file(layout).is_file()
+
+
+def test_failures_and_want_of_memory_end_with_their_remedy(layout: Layout) -> None:
+    with pytest.raises(LoadError) as caught:
+        check_load(layout, results(make_slice(make_row(), lost=100.0)))
+    assert caught.value.details == ("crowd patched: 100.0 MiB did not come back",)
+    with pytest.raises(LoadError) as caught:
+        check_load(layout, results(make_slice(make_row(), oom_kills=1)))
+    assert "--wait-for-memory" in caught.value.remedy
+
+
+def test_a_machine_that_is_too_small_is_told_so(layout: Layout) -> None:
+    made = results(available=500)
+    assert sum(line.startswith(("crowd: cancelled: ", "restart: cancelled: ")) for line in shown(made)) == 2
+    with pytest.raises(LoadError, match="nothing was run: 50 guests"):
+        check_load(layout, made)
+
+
+def test_documents_name_every_argument_and_count() -> None:
+    for words, _ in LOAD:
+        assert f"`{words[0]}" in DOCS
