@@ -169,6 +169,18 @@ def submit(session: nox.Session) -> None:
 
 
 @shared
+def audit(session: nox.Session) -> None:
+    """Ask for advisories about the pinned dependencies, and name their licences: docs/security.md."""
+    place = ROOT / ".nox" / "audit"
+    program = place / "bin" / "pip-audit"
+    if not program.exists():
+        session.run(sys.executable, "-m", "virtualenv", "--quiet", "--clear", str(place), external=True)
+        python = str(place / "bin" / "python")
+        session.run(python, "-m", "pip", "install", "--quiet", "pip-audit==2.10.1", external=True)
+    harness(session, "audit", "--pip-audit", str(program))
+
+
+@shared
 def clean(session: nox.Session) -> None:
     """Remove what the harness made in this checkout; --cache also empties the download cache."""
     harness(session, "clean")

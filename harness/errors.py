@@ -232,6 +232,13 @@ class FaultsError(HarnessError):
     summary = "the harness did not survive a fault that was tried on it"
 
 
+class AuditError(HarnessError):
+    """There are published advisories about pinned dependencies."""
+
+    code = 34
+    summary = "there are advisories about pinned dependencies"
+
+
 class LoadError(HarnessError):
     """Under load something stayed behind, a guest failed, or there was no memory for any."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from harness.commands.auditing import AUDIT, audit
 from harness.commands.calibrating import calibrate
 from harness.commands.judging import check, ci, validate
 from harness.commands.keeping import SERIES, SUBMIT, series, submit
@@ -38,6 +39,7 @@ STAGES: dict[str, Callable[[Request], int]] = {
         validate,
         series,
         submit,
+        audit,
         clean,
     )
 }
@@ -109,5 +111,6 @@ ARGUMENTS: dict[str, tuple[Argument, ...]] = {
     "check": ((("--list",), {"action": "store_true", "help": "list every rule (what it does anyway)"}),),
     "series": SERIES,
     "submit": SUBMIT,
+    "audit": AUDIT,
     "clean": ((("--cache",), {"action": "store_true", "help": "also empty the cache outside the checkout"}),),
 }

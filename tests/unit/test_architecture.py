@@ -45,6 +45,7 @@ ORDER = (
     "validate",
     "ci",
     "submit",
+    "audit",
 )
 TOP = ("guard", "pipeline", "commands", "cli", "__main__", "__init__")
 MODULES = sorted(PACKAGE.rglob("*.py"))
