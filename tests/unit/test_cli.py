@@ -121,6 +121,7 @@ def test_refusals_have_cause_remedy_and_code(  # noqa: PLR0917 - pytest fixtures
     assert not Path(environment["QEMU_HARNESS_TREES"]).exists(), "refused only after work had begun"
 
 
+@pytest.mark.slow
 def test_words_that_are_not_utf_8(environment: dict[str, str]) -> None:
     ended = harness(environment, b"build", b"-Dpin=\xff\xfe")
     assert "there is no pin" in ended.stderr
@@ -136,6 +137,7 @@ def test_help_lists_stages_and_exit_codes(environment: dict[str, str]) -> None:
         assert f"{error.code} {error.summary}" in told
 
 
+@pytest.mark.slow
 def test_no_home_and_no_terminal(environment: dict[str, str]) -> None:
     for name in ("HOME", "TERM", "LANG", "TMPDIR"):
         environment.pop(name, None)
@@ -194,6 +196,7 @@ def test_reproducer_names_what_the_user_typed(monkeypatch: pytest.MonkeyPatch) -
     ]
 
 
+@pytest.mark.slow
 def test_reader_that_goes_away(environment: dict[str, str], tmp_path: Path) -> None:
     environment["PATH"] = str(tmp_path)  # no apt-get there: a unit test must never install anything
     with subprocess.Popen(
@@ -211,6 +214,7 @@ def test_reader_that_goes_away(environment: dict[str, str], tmp_path: Path) -> N
     assert child.returncode == 128 + signal.SIGPIPE
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
 def test_closed_standard_streams(environment: dict[str, str], closed: str) -> None:
     ended = subprocess.run(
@@ -232,6 +236,7 @@ def test_interrupt_ends_in_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
     assert capsys.readouterr().err.startswith("error: stopped by request\nremedy: ")
 
 
+@pytest.mark.slow
 def test_clean_removes_what_runs_made_and_nothing_else(environment: dict[str, str], tmp_path: Path) -> None:
     root = tmp_path / "checkout"
     (root / "qemu-src" / "trees" / "7.2").mkdir(parents=True)
@@ -256,6 +261,7 @@ def test_clean_removes_what_runs_made_and_nothing_else(environment: dict[str, st
     assert Path(moved[0]).exists()
 
 
+@pytest.mark.slow
 def test_locale_that_cannot_say_it_all(environment: dict[str, str]) -> None:
     ended = harness({**environment, "PYTHONIOENCODING": "ascii"}, "fetch", "-Dpin=\N{EN DASH}")
     assert ended.returncode == 2

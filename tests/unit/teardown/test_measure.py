@@ -70,6 +70,7 @@ def test_reclaim_lasts_until_the_last_process_has_gone(measure, tmp_path: Path, 
     assert record.exit_s < 0.3 < record.reclaim_s < 1.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["helper:900000000", "late:900000000"])
 def test_what_never_ends_is_killed_and_counted(measure, tmp_path: Path, mode: str) -> None:
     assert sample(measure, tmp_path, mode, limit_s=1).stuck == 1

@@ -46,6 +46,7 @@ def test_a_helper_too_many_or_too_few_fails_the_sample(tmp_path, mode, helper, r
     assert sample.exit_s is not None
 
 
+@pytest.mark.slow
 def test_memory_that_does_not_come_back_fails_the_sample(tmp_path):
     sample = taken(tmp_path, "helper:900000000", helper=True, timeout_s=2.0)
     assert sample.outcome == "failed"

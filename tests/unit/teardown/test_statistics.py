@@ -68,6 +68,7 @@ def test_holm_is_what_the_paper_says():
     assert holm([]) == []
 
 
+@pytest.mark.slow
 def test_equal_binaries_are_rarely_told_apart():
     """400 comparisons of a distribution with itself, skewed and with outliers, each judged alone."""
     draw = numpy.random.default_rng(7)

@@ -47,6 +47,7 @@ def test_a_helper_that_never_ends_is_killed_and_counted(tmp_path):
     assert found.reclaim_s is None
 
 
+@pytest.mark.slow
 def test_a_process_that_comes_after_the_trigger_is_waited_for_and_reaped(tmp_path):
     """A helper may use more processes to free memory once QEMU is gone."""
     program = (
