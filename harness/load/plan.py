@@ -15,7 +15,7 @@ RESERVE_MIB = 1024
 """Memory that is left to everybody else."""
 LANES = 2
 SLICE_S = 30.0
-SLICE_RESTARTS = 10
+SLICE_RESTARTS = 5
 SMALLEST_RESTART_MIB = 256
 
 

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from harness.layout import Layout
     from harness.progress import Reporter
 
-GUEST_LIMIT_S = 60.0
 MIB = 1024 * 1024
 
 
@@ -41,12 +40,13 @@ def run_load(  # noqa: PLR0917 - the stages' products
     reporter: Reporter,
     *,
     seed: int,
+    limit_s: float,
     on_slice: Callable[[Slice], None],
 ) -> None:
     """Run every plan with every binary, slice by slice in an order drawn from ``seed``.
 
-    ``accels`` are by target. ``on_slice`` is called as each slice is done. Raises LoadError when a driver
-    fails, and what harness.process.run raises.
+    ``accels`` are by target. A guest may take ``limit_s`` seconds to start, and again to end. ``on_slice`` is
+    called as each slice is done. Raises LoadError when a driver fails, and what harness.process.run raises.
     """
     number = 0
     for plan in (plan for plan in plans if plan.guests):
@@ -57,7 +57,7 @@ def run_load(  # noqa: PLR0917 - the stages' products
                 number += 1
                 what = f"{plan.kind} {index + 1} of {plan.slices}: {subject.variant}"
                 with reporter.step(what) as step:
-                    load = _job(layout, subject, plan, firmware, accels, index, f"{seed}/{index}")
+                    load = _job(layout, subject, plan, firmware, accels, index, f"{seed}/{index}", limit_s)
                     on_slice(_run_slice(layout, load, number, step.update))
 
 
@@ -69,6 +69,7 @@ def _job(  # noqa: PLR0917 - the parts of a job
     accels: Mapping[str, str],
     index: int,
     seed: str,
+    limit_s: float,
 ) -> LoadJob:
     folder = layout.build / "load" / subject.variant
     shutil.rmtree(folder, ignore_errors=True)
@@ -81,7 +82,7 @@ def _job(  # noqa: PLR0917 - the parts of a job
             options=subject.options,
             cycles=(),
             lanes=min(LANES, plan.guests),
-            limit_s=GUEST_LIMIT_S,
+            limit_s=limit_s,
             folder=str(folder),
         ),
         plan=plan,

@@ -62,7 +62,7 @@ def record_load(  # noqa: PLR0917 - the stages' products
     seed: int,
     command: str,
 ) -> LoadResults:
-    """Run the plans and write load.json after each slice. Raises what run_load raises."""
+    """Run the plans and write load.json at the start and after each slice. Raises what run_load raises."""
     started, host, slices = utc_now(), host_facts(), list[Slice]()
 
     def keep(*, complete: bool) -> LoadResults:
@@ -86,7 +86,18 @@ def record_load(  # noqa: PLR0917 - the stages' products
         slices.append(part)
         keep(complete=False)
 
-    run_load(layout, subjects, plans, firmware, accels, reporter, seed=seed, on_slice=take)
+    keep(complete=False)  # whatever ends this run: the file is not one of a run before
+    run_load(
+        layout,
+        subjects,
+        plans,
+        firmware,
+        accels,
+        reporter,
+        seed=seed,
+        limit_s=float(options.timeout),
+        on_slice=take,
+    )
     return keep(complete=True)
 
 

@@ -20,7 +20,7 @@ def plans(available: int, **fields: Any) -> dict[str, Any]:
 def test_all_that_fits_is_run() -> None:
     made = plans(24000)
     assert (made["crowd"].guests, made["crowd"].slices, made["crowd"].wait) == (50, 3, "room")
-    assert (made["restart"].memory_mib, made["restart"].slices, made["restart"].wait) == (16384, 5, "none")
+    assert (made["restart"].memory_mib, made["restart"].slices, made["restart"].wait) == (16384, 10, "none")
     assert not made["crowd"].reason
     assert not made["restart"].reason
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 from rich.console import Console
 
@@ -12,8 +14,10 @@ from harness.errors import LoadError
 from harness.jsonfile import write_json
 from harness.layout import Layout
 from harness.load import Slice, plan_load, summarize
+from harness.progress import Silent
 from harness.report.host import host_facts
-from harness.report.load import LoadResults, check_load, load_file, render_load
+from harness.report.load import LoadResults, check_load, load_file, record_load, render_load
+from tests.unit.build.support import make_options
 from tests.unit.load.support import make_row, make_slice
 
 DOCS = (Path(__file__).resolve().parents[3] / "docs" / "load.md").read_text(encoding="utf-8")
@@ -73,6 +77,22 @@ def test_a_machine_that_is_too_small_is_told_so(layout: Layout) -> None:
     assert sum(line.startswith(("crowd: cancelled: ", "restart: cancelled: ")) for line in shown(made)) == 2
     with pytest.raises(LoadError, match="nothing was run: 50 guests"):
         check_load(layout, made)
+
+
+def test_a_run_that_is_stopped_early_keeps_no_older_results_and_guests_get_the_time_asked_for(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_json(load_file(layout), results(make_slice(make_row())))
+
+    def stopped(*_: Any, limit_s: float, **__: Any) -> None:
+        assert limit_s == 7.0
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("harness.report.load.run_load", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        record_load(layout, make_options(timeout=7), (), (), {}, {}, Silent(), seed=3, command="load")
+    kept = msgspec.json.decode(load_file(layout).read_bytes(), type=LoadResults)
+    assert (kept.complete, kept.seed, kept.slices) == (False, 3, ())
 
 
 def test_documents_name_every_argument_and_count() -> None:
