@@ -76,8 +76,10 @@ def find_program(name: str, *, needed_by: str, package: str) -> Path:
     return Path(found)
 
 
-FULL = ("No space left on device", "Disk quota exceeded", "Out of diskspace")
-"""What programs say then (errno(3), git's csum-file.c); not all of them say it."""
+UNWRITABLE = "error: unable to write file "
+"""All that git says of it in a checkout, which it then removes: the room is back when one asks."""
+FULL = ("No space left on device", "Disk quota exceeded", "Out of diskspace", UNWRITABLE)
+"""What programs say then (errno(3), git's csum-file.c and entry.c); not all of them say it."""
 ROOM_BYTES = 256 * 1024
 
 
@@ -91,8 +93,9 @@ def disk_is_full(output: str, *places: Path | None) -> StorageError | None:
     said = next((line.strip() for line in output.splitlines() if any(word in line for word in FULL)), "")
     if not full and not said:
         return None
+    where = f": {full}" if full else ", or cannot be written to" if UNWRITABLE in said else ""
     return StorageError(
-        f"the disk is full{f': {full}' if full else ''}",
+        f"the disk is full{where}",
         "free some disk space, then run the same command again",
         details=(said,) if said else tuple(output.strip().splitlines()[-3:]),
     )

@@ -139,7 +139,11 @@ def test_a_program_without_room_is_a_storage_error(tmp_path, monkeypatch):
     with pytest.raises(StorageError, match="the disk is full") as caught:
         run(["sh", "-c", "echo cc1: No space left on device; exit 1"])
     assert caught.value.details == ("cc1: No space left on device",)
-    assert disk_is_full("error: unable to write file", tmp_path / "not" / "there", None) is None
+    assert (
+        disk_is_full("error: unable to write file 'a.c'\n").cause
+        == "the disk is full, or cannot be written to"
+    )
+    assert disk_is_full("error: unable to read file", tmp_path / "not" / "there", None) is None
     facts = os.statvfs(tmp_path)
 
     class Full:
