@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -46,6 +47,11 @@ _ETC = (
     "nsswitch.conf",
     "localtime",
 )
+_PASSED = re.compile(
+    r"PATH|LANG|LANGUAGE|LC_[A-Z]+|TERM|TZ|CC|CXX|AR|NM|LD|SOURCE_DATE_EPOCH"
+    r"|(?:C|CXX|CPP|LD)FLAGS|PKG_CONFIG[A-Z_]*|PYTHON[A-Z]*|VIRTUAL_ENV|(?:CCACHE|DISTCC)_[A-Z_]+"
+)
+"""Variables of ours that a build may need. Others may hold what is nobody's business: tokens of a CI, say."""
 _TEMPORARY = "/tmp"  # noqa: S108 - in there, not here
 _CGROUPS = Path("/sys/fs/cgroup")
 
@@ -115,8 +121,9 @@ class Bubblewrap:
         variables = {"HOME": f"{_TEMPORARY}/home", "TMPDIR": _TEMPORARY, "CCACHE_DIR": str(cache)}
         for variable, value in variables.items():
             words += ["--setenv", variable, value]
-        for variable in ("SSH_AUTH_SOCK", "GPG_AGENT_INFO", "DBUS_SESSION_BUS_ADDRESS", "XDG_RUNTIME_DIR"):
-            words += ["--unsetenv", variable]
+        for variable in os.environ:
+            if variable not in variables and not _PASSED.fullmatch(variable):
+                words += ["--unsetenv", variable]
         words += ["--chdir", str(folder), "--"]
         limits = ("prlimit", f"--fsize={FILE_BYTES}", "--core=0", f"--nproc={PROCESSES}", "--")
         watch = (sys.executable, "-I", diskwatch.__file__, str(DISK_BYTES), str(folder), str(cache), "--")

@@ -87,6 +87,16 @@ def test_the_compiler_cache_is_a_copy(behind: Behind, place: Path, layout: Layou
     assert (layout.ccache / "object").read_text() == "shared"
 
 
+def test_the_environment_is_not_told(behind: Behind, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CI_JOB_TOKEN", "SECRET")
+    monkeypatch.setenv("SSH_AUTH_SOCK", "/run/agent")
+    monkeypatch.setenv("CFLAGS", "-O1")
+    told = behind("env").stdout.splitlines()
+    assert not [line for line in told if "SECRET" in line or "agent" in line]
+    assert "CFLAGS=-O1" in told
+    assert any(line.startswith("PATH=") for line in told)
+
+
 def test_no_network(behind: Behind) -> None:
     listener = "import socket; s = socket.create_server(('127.0.0.1', 0)); print(s.getsockname()[1])"
     assert behind(f'python3 -c "{listener}"').returncode == 0, "its own loopback is there"
@@ -163,10 +173,11 @@ def test_a_program_keeps_its_status_below_the_watch(tmp_path: Path) -> None:
     watch = [sys.executable, "-I", diskwatch.__file__, "1000000", str(tmp_path), "--"]
     assert subprocess.run([*watch, "sh", "-c", "exit 7"], check=False).returncode == 7
     assert subprocess.run([*watch, "sh", "-c", "kill -9 $$"], check=False).returncode == 128 + 9
-    gone = tmp_path / "gone"
-    gone.symlink_to("nowhere")
-    (tmp_path / "here").write_bytes(b"x" * 10000)
-    assert 10000 <= diskwatch.used_bytes([str(tmp_path), "/nonexistent"]) <= 20000
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "gone").symlink_to("nowhere")
+    (folder / "here").write_bytes(b"x" * 10000)
+    assert 10000 <= diskwatch.used_bytes([str(folder), "/nonexistent"]) <= 20000
 
 
 def test_an_end_of_the_watch_is_one_of_the_program(tmp_path: Path) -> None:
