@@ -177,7 +177,9 @@ def test_a_program_keeps_its_status_below_the_watch(tmp_path: Path) -> None:
     folder.mkdir()
     (folder / "gone").symlink_to("nowhere")
     (folder / "here").write_bytes(b"x" * 10000)
-    assert 10000 <= diskwatch.used_bytes([str(folder), "/nonexistent"]) <= 20000
+    assert (
+        10000 <= diskwatch.used_bytes([str(folder), "/nonexistent"]) < 1024**2
+    )  # file systems allocate ahead
 
 
 def test_an_end_of_the_watch_is_one_of_the_program(tmp_path: Path) -> None:
