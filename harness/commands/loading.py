@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from harness.commands.request import BINARIES, Argument, Output, Request, say
+from harness.commands.request import BINARIES, Argument, Output, Request, number, say
 from harness.commands.running import named_subjects
 from harness.errors import OptionError
 
@@ -104,7 +104,7 @@ LOAD: tuple[Argument, ...] = (
     ),
     (
         ("--guests",),
-        {"type": _count, "default": 50, "help": "guests that live at a time (256 MiB, or -Dmemory=)"},
+        {"type": number, "default": 50, "help": "guests that live at a time (256 MiB, or -Dmemory=)"},
     ),
     (
         ("--restarts",),

@@ -292,16 +292,17 @@ class Lane:
         until = time.monotonic() + GONE_LIMIT_S
         while (below := _below()) and time.monotonic() < until:
             self._watch({}, time.monotonic() + ROOM_POLL_S)
-        left = tuple(f"{one.name()} ({one.status()})" for one in below if one.is_running())
+        left: list[str] = []
         for one in below:
-            with contextlib.suppress(psutil.Error):
+            with contextlib.suppress(psutil.Error):  # it has just gone
+                left.append(f"{one.name()} ({one.status()})")
                 one.kill()
         self._watch({}, time.monotonic())
         for end in self._pending:
             for fd in end.helpers:
                 os.close(fd)
             self._emit(end.row)
-        return left
+        return tuple(left)
 
 
 def _below() -> list[psutil.Process]:
