@@ -41,7 +41,9 @@ def hold(path: Path, what: str, reporter: Reporter, *, timeout_s: float = 3600) 
                 ) from None
     except OSError as error:
         raise StorageError(
-            f"cannot lock {what}: {error}", f"make {lock_path.parent} writable and the disk not full"
+            f"cannot lock {what}: {error}",
+            f"make {lock_path.parent} writable and the disk not full, or choose other folders with"
+            " QEMU_HARNESS_BUILD, QEMU_HARNESS_TREES and QEMU_HARNESS_CACHE",
         ) from error
     try:
         with contextlib.suppress(OSError):
