@@ -62,7 +62,7 @@ def bad_qemu(bench: Bench) -> Iterator[Tried]:
             ended = world.run(
                 "teardown", *(*WORDS, *GUEST_WORDS), "--binary", f"{name}={made},-async-teardown"
             )
-            yield Tried(name=name, reason=first(judge(ended, 2, 10, SAMPLES, 13), _remains(world)))
+            yield Tried(name=name, reason=first(judge(ended, 1, 2, 10, SAMPLES, 13), _remains(world)))
 
 
 def _row(world: World, mode: str, wanted: str) -> str:

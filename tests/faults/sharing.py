@@ -36,7 +36,7 @@ def two_runs(bench: Bench) -> Iterator[Tried]:
         ended = [two.finish()]
         yield Tried(name="the holder is killed", reason=first(judge(ended[0], 0), told, world.problems()))
     with bench.two_worlds() as (near, far):
-        near.server.seconds = 2.0
+        near.server.seconds = 10.0  # the second run is to come while it lasts
         one = near.start("teardown", *WORDS)
         one.wait_for("fetching ")
         two = far.start("teardown", *WORDS)

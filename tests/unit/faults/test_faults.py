@@ -22,7 +22,7 @@ from tests.faults.bench import CASES, judge, stage_under_way
 from tests.faults.world import Ended
 
 ROOT = Path(__file__).resolve().parents[3]
-QUICK = "damage,poisoned-cache,kill"
+QUICK = "poisoned-cache,kill"
 
 
 def row(outcome: str, name: str = "this", case: str = "kill") -> FaultRow:
