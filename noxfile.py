@@ -169,6 +169,13 @@ def submit(session: nox.Session) -> None:
 
 
 @shared
+def fuzz(session: nox.Session) -> None:
+    """Read spoilt patches, mailboxes, TOML and results for minutes: nox -s fuzz -- --seconds 180."""
+    install(session, "[test]")
+    harness(session, "fuzz")
+
+
+@shared
 def audit(session: nox.Session) -> None:
     """Ask for advisories about the pinned dependencies, and name their licences: docs/security.md."""
     place = ROOT / ".nox" / "audit"

@@ -232,6 +232,13 @@ class FaultsError(HarnessError):
     summary = "the harness did not survive a fault that was tried on it"
 
 
+class FuzzError(HarnessError):
+    """A reader ended in a traceback, hung, or let a path out of the folder where it belongs."""
+
+    code = 33
+    summary = "a reader of files did not bear one of the examples of nox -s fuzz"
+
+
 class AuditError(HarnessError):
     """There are published advisories about pinned dependencies."""
 

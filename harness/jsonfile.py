@@ -11,6 +11,9 @@ import msgspec
 
 from harness.errors import StorageError
 
+UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
+"""What decoding JSON or TOML raises: bad bytes, bad types, too deep."""
+
 
 def about(text: str) -> msgspec.Meta:
     """What docs/results.md says of a field: ``Annotated[int, about("guest memory in MiB")]``."""

@@ -19,6 +19,7 @@ from harness.authoring.branch import Commit
 from harness.authoring.compare import OldFile, commit_patch_id, gives_tree, patch_id
 from harness.authoring.files import write_file
 from harness.errors import AuthoringError, OptionError
+from harness.jsonfile import UNREADABLE
 from harness.series import Input, Trailer
 from harness.series.form import diff_start, split_headers
 from harness.tree.git import Git
@@ -82,7 +83,7 @@ def read_records(folder: Path) -> tuple[Record, ...]:
         return msgspec.toml.decode(path.read_bytes(), type=_File).tag
     except FileNotFoundError:
         return ()
-    except (OSError, ValueError) as error:
+    except (OSError, *UNREADABLE) as error:
         raise OptionError(
             f"{path} cannot be read: {' '.join(str(error).split())}", "mend it as docs/submit.md says"
         ) from error

@@ -12,7 +12,7 @@ from typing import Annotated, TypeVar
 import msgspec
 from msgspec import Meta
 
-from harness.jsonfile import write_json
+from harness.jsonfile import UNREADABLE, write_json
 from harness.layout import Layout
 
 SCHEMA = 1
@@ -128,5 +128,5 @@ def load(path: Path, kind: type[T]) -> T | None:
     """The ``kind`` that ``path`` holds; None when it is missing, damaged or of another version."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=kind)
-    except (OSError, msgspec.MsgspecError):
+    except (OSError, *UNREADABLE):
         return None

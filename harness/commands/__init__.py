@@ -11,6 +11,7 @@ from pathlib import Path
 
 from harness.commands.auditing import AUDIT, audit
 from harness.commands.calibrating import calibrate
+from harness.commands.fuzzing import FUZZ, fuzz
 from harness.commands.judging import check, ci, validate
 from harness.commands.keeping import SERIES, SUBMIT, series, submit
 from harness.commands.loading import LOAD, load
@@ -39,6 +40,7 @@ STAGES: dict[str, Callable[[Request], int]] = {
         validate,
         series,
         submit,
+        fuzz,
         audit,
         clean,
     )
@@ -112,5 +114,6 @@ ARGUMENTS: dict[str, tuple[Argument, ...]] = {
     "series": SERIES,
     "submit": SUBMIT,
     "audit": AUDIT,
+    "fuzz": FUZZ,
     "clean": ((("--cache",), {"action": "store_true", "help": "also empty the cache outside the checkout"}),),
 }

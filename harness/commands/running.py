@@ -137,12 +137,15 @@ def _compare(request: Request) -> int:
     """Two stored runs side by side; nothing is run."""
     from harness.report import read_teardown, teardown_file
     from harness.report.comparing import compare_runs, render_changes
+    from harness.report.store import made_from
 
     names = request.arguments.compare
     if len(names) > 2:
         raise OptionError("--compare takes one stored run, or two", "name the older one first")
-    old, new = read_teardown(names[0]), read_teardown([*names, teardown_file(request.layout)][1])
-    Output().print(render_changes(old, new, compare_runs(old, new)))
+    files = [*names, teardown_file(request.layout)][:2]
+    old, new = (read_teardown(file) for file in files)
+    with made_from(files[0]), made_from(files[1]):
+        Output().print(render_changes(old, new, compare_runs(old, new)))
     return 0
 
 
@@ -150,9 +153,14 @@ def report(request: Request) -> int:
     """Make report.html, report.md and teardown.xml anew from a stored run: qemu-harness report [FILE]."""
     from harness.report import read_teardown, teardown_file
     from harness.report.publish import publish
+    from harness.report.store import made_from
 
     layout = request.layout
-    for file in publish(layout, read_teardown(request.arguments.file or teardown_file(layout))):
+    stored = request.arguments.file or teardown_file(layout)
+    results = read_teardown(stored)
+    with made_from(stored):
+        files = publish(layout, results)
+    for file in files:
         say(file)
     return 0
 

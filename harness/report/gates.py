@@ -15,6 +15,7 @@ from typing import Literal
 import msgspec
 
 from harness.errors import GateError, OptionError
+from harness.jsonfile import UNREADABLE
 from harness.layout import Layout
 from harness.options import format_size, parse_size
 from harness.report.figures import format_ratio, format_slope
@@ -66,7 +67,7 @@ def read_gates(name: str, root: Path) -> Gates:
         }
     except (OSError, UnicodeDecodeError) as error:
         raise OptionError(f"-Dgate: {path} cannot be read: {error}", "check the path") from error
-    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+    except UNREADABLE as error:
         raise OptionError(
             f"-Dgate: {path} is no file of gates: {error}", "docs/measuring.md lists the fields"
         ) from error

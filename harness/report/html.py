@@ -11,6 +11,7 @@ import msgspec
 from markupsafe import Markup
 
 from harness.errors import StorageError
+from harness.jsonfile import UNREADABLE
 from harness.layout import Layout
 from harness.options import format_size
 from harness.properties import ROWS, worst
@@ -68,7 +69,7 @@ def write_page(layout: Layout, results: TeardownResults, path: Path) -> None:
     if file.is_file():
         try:
             properties = msgspec.json.decode(file.read_bytes(), type=PropertiesResults)
-        except (OSError, msgspec.MsgspecError):
+        except (OSError, *UNREADABLE):
             properties = None  # of another version: the page says that there are none
     logs = [layout.logs / "avocado.log", layout.results / "teardown.json", layout.results / "teardown.xml"]
     logs += sorted(layout.logs.glob("emulated-*")) if results.emulated else []
@@ -141,7 +142,7 @@ def _properties(properties: PropertiesResults) -> dict[str, object]:
             mine = [row for row in properties.rows if (row.row, row.variant) == (number, variant)]
             reasons = "; ".join(dict.fromkeys(row.reason for row in mine if row.reason))
             cells.append((worst([row.outcome for row in mine]) if mine else "", reasons))
-        lines.append((number, ROWS[number], cells))
+        lines.append((number, ROWS.get(number, "not known to this harness"), cells))
     return {"variants": variants, "lines": lines, "started": properties.started}
 
 

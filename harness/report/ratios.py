@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from harness.errors import OptionError
-from harness.jsonfile import write_json
+from harness.jsonfile import UNREADABLE, write_json
 from harness.report.model import TeardownResults
 from harness.teardown import Comparison
 from harness.teardown.model import MATRIX_FIELDS
@@ -69,7 +69,7 @@ def read_ratios(path: Path) -> tuple[Ratio, ...]:
     """The ratios in ``path``. Raises OptionError."""
     try:
         found = msgspec.json.decode(path.read_bytes(), type=Ratios)
-    except (OSError, msgspec.MsgspecError) as error:
+    except (OSError, *UNREADABLE) as error:
         raise OptionError(
             f"{path} cannot be read as recorded ratios: {error}", "write it by teardown --save-ratios"
         ) from error

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
 
 from harness.errors import StorageError
+from harness.jsonfile import UNREADABLE
 from harness.report.model import SCHEMA, TeardownResults
 from harness.teardown.slopes import fit_slopes
 from harness.teardown.statistics import compare
@@ -17,6 +19,22 @@ WITHOUT_REFERENCES = 1
 """The schema whose comparisons were with base alone. Its rows are rows still."""
 
 T = TypeVar("T")
+
+
+@contextlib.contextmanager
+def made_from(path: Path) -> Iterator[None]:
+    """Around what is made of the stored results in ``path``.
+
+    Raises StorageError when that fails over values that have the right types, and that no run gives: an
+    infinite latency, a size below nought. A file that a stranger sent may have them.
+    """
+    try:
+        yield
+    except (ArithmeticError, LookupError, TypeError, ValueError, RuntimeError) as error:
+        raise StorageError(
+            f"{path} has values that no run gives: {type(error).__name__}: {' '.join(str(error).split())}",
+            "make the results anew",
+        ) from error
 
 
 class _Head(msgspec.Struct):
@@ -55,7 +73,7 @@ def read_results(
                 "make the results anew, or use the harness that wrote them",
             )
         return msgspec.json.decode(data, type=kind)
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise StorageError(f"{path} is not a results file: {error}", "make the results anew") from error
 
 

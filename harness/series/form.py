@@ -57,7 +57,8 @@ def with_remarks(data: bytes, remarks: bytes) -> bytes:
     start, end = remarks_span(data)
     text = remarks.strip(b"\r\n")
     if start == end == diff_start(data) and not data[:start].endswith(b"---\n"):
-        return data if not text else data[:start] + b"---\n" + text + b"\n\n" + data[end:]
+        ended = b"" if data[:start].endswith(b"\n") or not start else b"\n"
+        return data if not text else data[:start] + ended + b"---\n" + text + b"\n\n" + data[end:]
     return data[:start] + (text + b"\n\n" if text else b"") + data[end:]
 
 

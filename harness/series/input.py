@@ -161,13 +161,7 @@ def _folder(folder: Path) -> tuple[tuple[Mail, ...], tuple[str, ...]]:
             for line in listed.read_text(encoding="utf-8", errors="replace").splitlines()
             if line.split("#")[0].strip()
         ]
-        paths = [folder / name for name in names]
-        for path in paths:
-            if not path.is_file():
-                raise OptionError(
-                    f"-Dseries: {listed} names {path.name}, which is not there",
-                    "put it there, or take it out",
-                )
+        paths = [_listed(folder, name) for name in names]
     else:
         paths = sorted(path for path in folder.iterdir() if path.is_file() and path.name.endswith(_MAILS))
         versions = {int(found[1] or 1) for path in paths if (found := _NAMED.fullmatch(path.name))}
@@ -185,6 +179,27 @@ def _folder(folder: Path) -> tuple[tuple[Mail, ...], tuple[str, ...]]:
             notes.append(f"{path.name} holds {len(found_mails)} mails")
         mails += found_mails
     return tuple(mails), tuple(notes)
+
+
+def _listed(folder: Path, name: str) -> Path:
+    """The file that quilt's ``series`` calls ``name``. Raises OptionError: not there, or outside."""
+    path = folder / name
+    try:
+        inside = folder.resolve() in path.resolve().parents
+        there = inside and path.is_file()
+    except (OSError, ValueError, RuntimeError):  # too long, a NUL in it, a circle of links
+        inside, there = True, False
+    if not inside:
+        raise OptionError(
+            f"-Dseries: {folder / 'series'} names {name[:100]!r}, which is outside of the folder",
+            "put all patches of a series into its folder",
+        )
+    if not there:
+        raise OptionError(
+            f"-Dseries: {folder / 'series'} names {name[:100]!r}, which is not there",
+            "put it there, or take it out",
+        )
+    return path
 
 
 def _folder_thread(mails: tuple[Mail, ...]) -> Thread:

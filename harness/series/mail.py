@@ -157,7 +157,7 @@ def mailbox_bytes(mail: Mail) -> bytes:
     """
     if not mail.coded and not mail.faults:
         return mail.data
-    from_line = email.utils.formataddr((mail.author.name, mail.author.email or "unknown@localhost"), "utf-8")
+    from_line = _from_line(mail.author.name, mail.author.email or "unknown@localhost")
     subject = mail.subject.text if mail.subject.kind else f"[PATCH] {mail.subject.text or 'no subject'}"
     if not subject.isascii():
         subject = email.header.Header(subject, "utf-8", maxlinelen=70, header_name="Subject").encode()
@@ -181,6 +181,16 @@ def mailbox_bytes(mail: Mail) -> bytes:
         "",
     ]
     return "\n".join(parts).encode("utf-8", "surrogateescape")
+
+
+def _from_line(name: str, address: str) -> str:
+    """For ``From:``. An address that is not ASCII stays as it is, in UTF-8 (RFC 6532): git reads it so."""
+    if address.isascii():
+        return email.utils.formataddr((name, address), "utf-8")
+    return (
+        email.utils.formataddr((name, "a@b"), "utf-8").removesuffix("<a@b>").removesuffix("a@b")
+        + f"<{address}>"
+    )
 
 
 def _split(body: str, faults: list[Fault]) -> tuple[str, str, str]:
@@ -300,7 +310,7 @@ def _decode(raw: bytes, charset: str, faults: list[Fault]) -> str:
             return raw.decode(charset)
         except LookupError:
             faults.append(Fault(kind="charset", detail=f"there is no character set {charset!r}"))
-        except UnicodeDecodeError:
+        except ValueError:  # UnicodeDecodeError, and others of odd codecs such as "undefined"
             faults.append(Fault(kind="charset", detail=f"it is not in {charset}, as it says"))
     try:
         return raw.decode("utf-8")

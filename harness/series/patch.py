@@ -86,7 +86,12 @@ def read_patch(file: str, number: int, data: bytes) -> Patch:
     """The patch in ``data``. Raises PatchFormatError."""
     mail = email.message_from_bytes(data.removeprefix(b"\xef\xbb\xbf"), policy=email.policy.default)
     assert isinstance(mail, EmailMessage)
-    if mail["From"] is None or mail["Subject"] is None:
+    try:
+        author, subject, date = (str(mail[name] or "") for name in ("From", "Subject", "Date"))
+        said = mail["From"] is not None and mail["Subject"] is not None
+    except Exception as error:  # the parser of headers fails in many ways (cpython issue 30681 and others)
+        raise PatchFormatError("its headers cannot be read") from error
+    if not said:
         raise PatchFormatError("it has no From: and Subject: headers")
     payload = mail.get_payload(decode=True)
     if not isinstance(payload, bytes):
@@ -100,9 +105,9 @@ def read_patch(file: str, number: int, data: bytes) -> Patch:
     return Patch(
         file=file,
         number=number,
-        subject=re.sub(r"^\s*\[[^\]]*PATCH[^\]]*\]\s*", "", " ".join(str(mail["Subject"]).split())),
-        author=str(mail["From"]),
-        date=str(mail["Date"] or ""),
+        subject=re.sub(r"^\s*\[[^\]]*PATCH[^\]]*\]\s*", "", " ".join(subject.split())),
+        author=author,
+        date=date,
         message=re.split(r"^---\s*$", message, maxsplit=1, flags=re.MULTILINE)[0].strip(),
         changes=changes,
         data=data,

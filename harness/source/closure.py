@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from harness.errors import FetchError
-from harness.jsonfile import write_json
+from harness.jsonfile import UNREADABLE, write_json
 from harness.layout import Layout
 from harness.lock import hold
 from harness.progress import Reporter
@@ -94,5 +94,5 @@ def _absent(debs: dict[str, Deb], folder: Path, reporter: Reporter) -> set[str]:
 def _load(folder: Path) -> dict[str, dict[str, Deb]]:
     try:
         return msgspec.json.decode((folder / FILE).read_bytes(), type=dict[str, dict[str, Deb]])
-    except (OSError, msgspec.MsgspecError):
+    except (OSError, *UNREADABLE):
         return {}

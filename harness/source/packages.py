@@ -18,6 +18,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from harness.errors import FetchError, HarnessError, StorageError
+from harness.jsonfile import UNREADABLE
 from harness.layout import Layout
 from harness.lock import hold
 from harness.process import Finished, run
@@ -218,7 +219,7 @@ def _load(folder: Path) -> dict[str, Deb]:
     try:
         raw = json.loads((folder / "resolved.json").read_text(encoding="utf-8"))
         return {name: Deb(file=item["file"], sha256=item["sha256"]) for name, item in raw.items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, *UNREADABLE, KeyError, TypeError, AttributeError):
         return {}
 
 

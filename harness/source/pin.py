@@ -12,6 +12,7 @@ from typing import Literal
 import msgspec
 
 from harness.errors import OptionError
+from harness.jsonfile import UNREADABLE
 from harness.layout import Layout, safe_name
 
 LocationKind = Literal["debian", "url", "git"]
@@ -142,7 +143,7 @@ def load_pins(layout: Layout) -> dict[str, Pin]:
     path = layout.pins_file
     try:
         raw = msgspec.toml.decode(path.read_bytes(), type=dict[str, _Pin])
-    except (OSError, ValueError) as error:  # msgspec's and tomllib's errors are ValueErrors
+    except (OSError, *UNREADABLE) as error:
         raise OptionError(f"{path.name} cannot be read: {error}", "mend it as docs/pins.md says") from error
     return {name: _pin(name, table, path.name) for name, table in raw.items()}
 

@@ -10,9 +10,11 @@ import msgspec
 
 from harness.authoring.cover import WIDTH, make_tail, parts
 from harness.errors import HarnessError
+from harness.jsonfile import UNREADABLE
 from harness.layout import Layout
 from harness.report import read_teardown, teardown_file
 from harness.report.markdown import report_text
+from harness.report.store import made_from
 from harness.series import Series
 from harness.tree import Tree
 from harness.tree.git import Git
@@ -58,7 +60,7 @@ def find_figures(layout: Layout, commit: str) -> Figures:
     try:
         results = read_teardown(path)
         builds = msgspec.json.decode((layout.results / "build.json").read_bytes(), type=_Builds).builds
-    except (HarnessError, OSError, msgspec.MsgspecError) as error:
+    except (HarnessError, OSError, *UNREADABLE) as error:
         return Figures(why=f"the last measurement cannot be read: {error}")
     if not results.complete:
         return Figures(why="the last measurement was stopped before its end: nox -s teardown")
@@ -71,7 +73,11 @@ def find_figures(layout: Layout, commit: str) -> Figures:
     used = {one.sha256 for one in results.binaries if one.variant == "patched"}
     if not used or not used <= made:
         return Figures(why="the last measurement was made with other patches: nox -s teardown")
-    return Figures(text=_without_title(report_text(results)))
+    try:
+        with made_from(path):
+            return Figures(text=_without_title(report_text(results)))
+    except HarnessError as error:
+        return Figures(why=f"the last measurement cannot be shown: {error}")
 
 
 def written_part(series: Series, figures: Figures) -> str:

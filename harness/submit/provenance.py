@@ -18,6 +18,7 @@ from harness.authoring.compare import patch_id
 from harness.authoring.files import write_file
 from harness.check.provenance import says_generated
 from harness.errors import ProvenanceError
+from harness.jsonfile import UNREADABLE
 from harness.process import run
 from harness.series import Mail, Series, read_mail
 from harness.series.form import diff_start
@@ -91,7 +92,7 @@ def read_declaration(folder: Path) -> Declaration | None:
         return msgspec.toml.decode(path.read_bytes(), type=Declaration)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:
+    except (OSError, *UNREADABLE) as error:
         raise ProvenanceError(
             f"{path} cannot be read: {' '.join(str(error).split())}",
             f"mend it as docs/submit.md says, or begin anew: qemu-harness series declare {folder.name}",

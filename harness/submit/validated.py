@@ -13,6 +13,7 @@ import msgspec
 
 from harness.check.model import Finding, ValidateResults
 from harness.errors import SubmitError
+from harness.jsonfile import UNREADABLE
 from harness.layout import Layout
 from harness.process import shell_quote
 from harness.tree import Tree
@@ -56,7 +57,7 @@ def read_validated(layout: Layout, name: str, sha256: str, pin: str) -> Validate
         results = msgspec.json.decode(path.read_bytes(), type=ValidateResults)
     except FileNotFoundError:
         raise SubmitError("the series has not been validated", f"run: {again}") from None
-    except (OSError, msgspec.MsgspecError) as error:
+    except (OSError, *UNREADABLE) as error:
         raise SubmitError(f"{path} cannot be read: {error}", f"run: {again}") from error
     if results.series.sha256 != sha256:
         raise SubmitError(

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from harness.errors import StorageError, TreeError
+from harness.jsonfile import UNREADABLE
 from harness.layout import Layout
 from harness.lock import hold
 from harness.progress import Reporter
@@ -205,7 +206,7 @@ def _tree(path: Path, name: str, source: Source, state: dict[str, object]) -> Tr
 def _state(path: Path) -> dict[str, object]:
     try:
         state = json.loads((path / STATE_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, *UNREADABLE):
         return {}
     return state if isinstance(state, dict) else {}
 

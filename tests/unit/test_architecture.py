@@ -46,6 +46,7 @@ ORDER = (
     "ci",
     "submit",
     "audit",
+    "fuzz",
 )
 TOP = ("guard", "pipeline", "commands", "cli", "__main__", "__init__")
 MODULES = sorted(PACKAGE.rglob("*.py"))

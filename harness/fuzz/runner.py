@@ -1,0 +1,296 @@
+"""Examples for every target until the time is over; what fails is made small, kept and told."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import shutil
+import signal
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+import hypothesis
+from hypothesis import HealthCheck, Phase, Verbosity
+from rich.console import RenderableType
+from rich.table import Table
+
+from harness.errors import FuzzError, HarnessError, OptionError, StorageError
+from harness.fuzz.targets import TARGETS, Target
+from harness.jsonfile import write_bytes
+from harness.layout import Layout
+from harness.options import choose_seed
+from harness.process import shell_quote
+from harness.progress import Reporter
+
+BATCH = 2000
+"""Examples of one hypothesis run: its memory of what was tried grows with them."""
+CPU_LIMIT_S = 10.0
+"""Processor seconds for one example, which is at most 200 kB: a reader that takes longer hangs."""
+SHRINK_S = 30.0
+
+
+class HangError(AssertionError):
+    """An example took longer than CPU_LIMIT_S."""
+
+
+class _EnoughError(KeyboardInterrupt):
+    """Ends a hypothesis run: that lets nothing through at once but KeyboardInterrupt."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """An example that a reader did not bear."""
+
+    target: str
+    problem: str
+    """Type and text of what it ended in, and where."""
+    path: Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """What became of one target."""
+
+    target: Target
+    examples: int
+    refused: int
+    """Examples that ended in a HarnessError, as they may."""
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class FuzzResults:
+    """A whole run. ``seed`` makes the same examples again, as far as the time goes."""
+
+    seed: int
+    rows: tuple[Row, ...]
+
+
+def choose_targets(names: Sequence[str]) -> tuple[Target, ...]:
+    """The targets of those names; all of them for none. Raises OptionError."""
+    known = {target.name: target for target in TARGETS}
+    for name in names:
+        if name not in known:
+            raise OptionError(f"--only: there is no reader {name!r}", f"known are: {' '.join(known)}")
+    return tuple(known[name] for name in names) or TARGETS
+
+
+def fuzz(
+    layout: Layout,
+    reporter: Reporter,
+    *,
+    seconds: float,
+    names: Sequence[str] = (),
+    seed: int = 0,
+    most: int | None = None,
+) -> FuzzResults:
+    """Fuzz the targets called ``names`` (all, for none) for ``seconds`` in all, ``most`` examples each.
+
+    Failing examples are stored below ``build/fuzz``. Raises OptionError, StorageError.
+    """
+    targets, seed = choose_targets(names), choose_seed(seed)
+    parts = sum(target.share for target in targets)
+    rows = []
+    for number, target in enumerate(targets, start=1):
+        with reporter.step(f"{number}/{len(targets)} {target.about}") as step, _scratch(layout) as scratch:
+            run = _Run(
+                target=target,
+                layout=scratch,
+                seconds=seconds * target.share / parts,
+                most=most or 10**9,
+                tell=step.update,
+            )
+            run.work(seed)
+            rows.append(
+                Row(target=target, examples=run.examples, refused=run.refused, failure=run.store(layout))
+            )
+    return FuzzResults(seed=seed, rows=tuple(rows))
+
+
+def repeat(layout: Layout, path: Path) -> str:
+    """Read the stored example ``path`` again; what came of it, in a line. Raises what the reader raises."""
+    (target,) = choose_targets([path.name.partition("-")[0]])
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise OptionError(
+            f"{path} cannot be read: {error.strerror}", "name a file below build/fuzz"
+        ) from error
+    with _scratch(layout) as scratch:
+        try:
+            _checked(target, scratch, data)
+        except HarnessError as error:
+            return f"{target.name}: refused, as it should be: {error.cause}"
+        except Exception as error:
+            raise FuzzError(
+                f"{target.name}: {_told(error)}",
+                "mend the reader, and keep the example as a test",
+                details=tuple("".join(traceback.format_exception(error)).splitlines()[-12:]),
+            ) from error
+    return f"{target.name}: read"
+
+
+def check_fuzz(results: FuzzResults) -> None:
+    """Raise FuzzError when an example failed; its details are the commands that repeat them."""
+    failed = [row.failure for row in results.rows if row.failure]
+    if failed:
+        raise FuzzError(
+            f"{len(failed)} of {len(results.rows)} readers did not bear an example",
+            "mend them; each example is read again by the command below it",
+            details=tuple(
+                line
+                for failure in failed
+                for line in (
+                    f"{failure.target}: {failure.problem}",
+                    f"  nox -s fuzz -- {shell_quote(['--repeat', str(failure.path)])}",
+                )
+            ),
+        )
+
+
+def render_fuzz(results: FuzzResults) -> RenderableType:
+    """A table of the targets."""
+    table = Table("reader", "of", box=None, pad_edge=False)
+    table.add_column("examples", justify="right")
+    table.add_column("refused", justify="right")
+    table.add_column("outcome")
+    for row in results.rows:
+        outcome = row.failure.problem if row.failure else "ok"
+        table.add_row(row.target.name, row.target.about, str(row.examples), str(row.refused), outcome)
+    return table
+
+
+class _Run:
+    def __init__(
+        self,
+        *,
+        target: Target,
+        layout: Layout,
+        seconds: float,
+        most: int,
+        tell: Callable[[float, float, str], None],
+    ) -> None:
+        self.examples = self.refused = 0
+        self._target, self._layout, self._most, self._tell = target, layout, most, tell
+        self._seconds = seconds
+        self._began = self._end = 0.0
+        self._failing: tuple[bytes, Exception] | None = None
+        self._kind = ""
+
+    def work(self, seed: int) -> None:
+        """Examples until the time is over, there are enough, or one has failed and was made small."""
+        examples = self._target.examples(self._layout)
+        self._began = time.monotonic()
+        self._end = self._began + self._seconds
+        batch = 0
+        while self._failing is None and self.examples < self._most and time.monotonic() < self._end:
+            most = min(BATCH, self._most - self.examples)
+            test = hypothesis.seed(seed + batch)(hypothesis.given(examples)(self._one))
+            settings = hypothesis.settings(
+                max_examples=most,
+                deadline=None,
+                database=None,
+                phases=(Phase.generate, Phase.shrink),
+                suppress_health_check=tuple(HealthCheck),
+                verbosity=Verbosity.quiet,
+                report_multiple_bugs=False,
+            )
+            before = self.examples
+            try:
+                settings(test)()
+            except _EnoughError:
+                break
+            except Exception:
+                if self._failing is None:
+                    raise  # a fault of the strategies
+            batch += 1
+            if self.examples == before:
+                break
+
+    def store(self, layout: Layout) -> Failure | None:
+        """Keep the smallest failing example below ``build/fuzz``."""
+        if self._failing is None:
+            return None
+        data, error = self._failing
+        path = layout.build / "fuzz" / f"{self._target.name}-{hashlib.sha256(data).hexdigest()[:12]}.bin"
+        write_bytes(path, data)
+        write_bytes(
+            path.with_suffix(".txt"), "".join(traceback.format_exception(error)).encode("utf-8", "replace")
+        )
+        return Failure(target=self._target.name, problem=_told(error), path=path)
+
+    def _one(self, data: bytes) -> None:
+        now = time.monotonic()
+        if now >= self._end:
+            raise _EnoughError
+        self.examples += 1
+        if self.examples % 50 == 0:
+            self._tell(now - self._began, self._end - self._began, f"{self.examples} examples")
+        try:
+            _checked(self._target, self._layout, data)
+        except HarnessError:
+            self.refused += 1
+        except Exception as error:
+            place = _told(error)
+            if self._failing is None:
+                self._kind, self._end = place, now + SHRINK_S
+            if place.partition(": ")[0] != self._kind.partition(": ")[0]:
+                return  # another fault than the one that is made small
+            if self._failing is None or len(data) <= len(self._failing[0]):
+                self._failing = data, error
+            raise
+
+
+def _checked(target: Target, layout: Layout, data: bytes) -> None:
+    with _limited():
+        target.check(layout, data)
+
+
+def _told(error: Exception) -> str:
+    """``KeyError in table.py line 7: 'x'``."""
+    frames = [one for one in traceback.extract_tb(error.__traceback__) if "/harness/" in one.filename]
+    place = f" in {Path(frames[-1].filename).name} line {frames[-1].lineno}" if frames else ""
+    return f"{type(error).__name__}{place}: {' '.join(str(error).split())[:120]}"
+
+
+@contextlib.contextmanager
+def _limited() -> Iterator[None]:
+    """Raise HangError in the block when it has used CPU_LIMIT_S of the processor."""
+
+    def end(_number: int, _frame: FrameType | None) -> NoReturn:
+        raise HangError(f"more than {CPU_LIMIT_S:.0f} s of the processor")
+
+    before = signal.signal(signal.SIGVTALRM, end)
+    signal.setitimer(signal.ITIMER_VIRTUAL, CPU_LIMIT_S)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)
+
+
+@contextlib.contextmanager
+def _scratch(layout: Layout) -> Iterator[Layout]:
+    """A layout of its own, with the project's options and patches, that is removed afterwards."""
+    try:
+        folder = Path(tempfile.mkdtemp(prefix="qemu-harness-fuzz-"))
+    except OSError as error:
+        raise StorageError(f"no temporary folder can be made: {error}", "set TMPDIR") from error
+    try:
+        root = folder / "root"
+        (root / "qemu-src").mkdir(parents=True)
+        for name in ("meson.build", "meson_options.txt", "qemu-src/pins.toml"):
+            shutil.copyfile(layout.root / name, root / name)
+        shutil.copytree(layout.patches, root / "patches")
+        for path in layout.root.glob(".ci/*.toml"):
+            (root / ".ci").mkdir(exist_ok=True)
+            shutil.copyfile(path, root / ".ci" / path.name)
+        yield Layout(root=root, build=folder / "build", trees=folder / "trees", cache=folder / "cache")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

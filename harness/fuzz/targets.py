@@ -1,0 +1,314 @@
+"""What is fuzzed: each reader of something that others wrote, with examples and what must hold of them.
+
+A target takes bytes, so that a failing example is a file, and reading it again is repeating it.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+from hypothesis import strategies as st
+
+from harness.fuzz import seeds
+from harness.fuzz.mutate import mutated
+from harness.fuzz.reading import RESULTS, ratios_json, results_json
+from harness.fuzz.trees import apply_in
+from harness.layout import Layout
+from harness.options import declared_options, parse_options
+from harness.report.gates import judge_gates, read_gates
+from harness.report.model import TeardownResults
+from harness.series import (
+    Input,
+    find_thread,
+    mailbox_bytes,
+    read_input,
+    read_mbox,
+    scan_changes,
+    series_of,
+    series_of_files,
+)
+from harness.series.form import remarks_of, tag_for, tag_of, with_remarks, with_tag, without_lines
+from harness.series.metadata import parse_series_file
+from harness.series.patch import PatchFormatError
+from harness.source.pin import load_pins
+from harness.submit.provenance import FILE as DECLARATION
+from harness.submit.provenance import read_declaration
+from harness.submit.write import outgoing_folder
+from harness.teardown.presets import apply_preset
+from harness.teardown.records import Console
+from harness.tree.guard import Place, check_diff
+
+Strategy = st.SearchStrategy[bytes]
+CANARY = b"Subject: this lies outside"
+
+
+class OutsideError(AssertionError):
+    """A path leads to where it must not."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """A reader. ``check`` reads an example in a scratch layout; whatever but a HarnessError is a fault.
+
+    ``share`` is its part of the time, in parts of all targets'.
+    """
+
+    name: str
+    about: str
+    examples: Callable[[Layout], Strategy]
+    check: Callable[[Layout, bytes], None]
+    share: float = 1.0
+
+
+def must_be_inside(folder: Path, path: Path) -> None:
+    """Raise OutsideError unless ``path`` is below ``folder`` as the kernel would go there."""
+    if folder.resolve() not in path.resolve().parents:
+        raise OutsideError(f"{path} is outside of {folder}")
+
+
+def must_be_tree_path(path: str) -> None:
+    """Raise OutsideError for a path that a patch must not change. Told apart from harness.tree.paths."""
+    parts = path.split("/")
+    if posixpath.normpath(posixpath.join("/tree", path)) != f"/tree/{path}" or ".git" in map(
+        str.lower, parts
+    ):
+        raise OutsideError(f"{path!r} was let through")
+
+
+def _one_name(name: str) -> None:
+    if not name or name in (".", "..") or set(name) & set("/\0\n") or len(name.encode()) > 255:
+        raise OutsideError(f"{name!r} is no file's name")
+
+
+def _patch(layout: Layout, data: bytes) -> None:
+    series = series_of_files("x", layout.patches / "x", [("0001-x.patch", data)])
+    text = data.decode("utf-8", "surrogateescape")
+    try:
+        changes = scan_changes(text)
+    except PatchFormatError:
+        changes = ()
+    check_diff(Place(series=series, index=0), text, set())
+    for change in (*changes, *series.patches[0].changes):
+        for path in change.paths:
+            must_be_tree_path(path)
+
+
+def _mbox(layout: Layout, data: bytes) -> None:
+    del layout
+    mails = read_mbox(data, "x.mbox")
+    find_thread(mails)
+    for mail in mails:
+        again = mailbox_bytes(mail)
+        again.decode("utf-8", "surrogateescape")
+        for change in mail.changes:
+            if not change.paths:
+                raise AssertionError("a change of no file")
+
+
+def _form(layout: Layout, data: bytes) -> None:
+    del layout
+    remarked = with_remarks(with_tag(data, tag_for("PATCH", 2, 1, 3)), b"what is new")
+    if tag_of(data) and b"what is new" not in remarks_of(remarked):
+        raise AssertionError("remarks are not where they were put")
+    without_lines(remarked, frozenset({b"Signed-off-by: A U Thor <a@example.org>"}))
+
+
+def _read_back(found: Input) -> None:
+    _one_name(found.name)
+    series = series_of(found)
+    for patch in series.patches if series else ():
+        _one_name(patch.file)
+    if any(CANARY in mail.data for mail in found.mails):
+        raise OutsideError("a file outside of the folder was read")
+
+
+def _input(layout: Layout, data: bytes) -> None:
+    """A folder with quilt's ``series`` file (up to a line of dashes) and a patch; that as a mailbox too."""
+    listed, _, rest = data.partition(b"\n-----\n")
+    folder = layout.patches / "quilt"
+    folder.mkdir(exist_ok=True)
+    outside = layout.patches / "outside.patch"
+    outside.write_bytes(CANARY + b"\n\n" + seeds.DIFF.encode())
+    (folder / "series").write_bytes(listed.replace(b"{outside}", bytes(outside)))
+    (folder / "0001-x.patch").write_bytes(rest)
+    box = layout.root / "x.mbox"
+    box.write_bytes(rest)
+    try:
+        _read_back(read_input(layout, str(folder)))
+    finally:
+        _read_back(read_input(layout, str(box)))
+
+
+def _series_toml(layout: Layout, data: bytes) -> None:
+    said = parse_series_file(data, layout.patches / "x" / "series.toml")
+    _ = (said.subject_prefix, said.versions_with_changes, said.changes_of(said.version))
+    folder = outgoing_folder(layout, "x", said.version)
+    must_be_inside(
+        layout.build / "outgoing", folder / f"{tag_for('x', said.version, 1, 2).replace(' ', '-')}"
+    )
+
+
+def _pins(layout: Layout, data: bytes) -> None:
+    layout.pins_file.parent.mkdir(parents=True, exist_ok=True)
+    layout.pins_file.write_bytes(data)
+    for pin in load_pins(layout).values():
+        must_be_inside(layout.trees, layout.tree(pin.name))
+        if pin.archive:
+            must_be_inside(layout.downloads, layout.downloads / pin.archive)
+        for edit in (*pin.prepare, *pin.unmerge):
+            must_be_tree_path(edit.file)
+            must_be_inside(layout.trees, layout.trees / edit.file)
+        _ = [str(place) for place in pin.locations]
+
+
+def _gates(layout: Layout, data: bytes) -> None:
+    (layout.root / "gates.toml").write_bytes(data)
+    (layout.root / "ratios.json").write_bytes(ratios_json())
+    gates = read_gates("gates.toml", layout.root)
+    judge_gates(msgspec.json.decode(results_json(), type=TeardownResults), gates)
+
+
+def _declaration(layout: Layout, data: bytes) -> None:
+    (layout.patches / DECLARATION).write_bytes(data)
+    read_declaration(layout.patches)
+
+
+def _options(layout: Layout, data: bytes) -> None:
+    words = data.decode("utf-8", "surrogateescape").split("\x1f")
+    options = apply_preset(parse_options(layout, words))
+    msgspec.json.encode({key: str(value) for key, value in options.values().items() if key != "given"})
+
+
+def _words(layout: Layout) -> Strategy:
+    names = sorted(declared_options(layout))
+    shapes = (
+        "a,b",
+        "['a', 'b']",
+        "16G",
+        "0",
+        "-1",
+        "true",
+        "[" * 300,
+        "['\\ud800']",
+        "1" * 30,
+        "",
+        " ",
+        "\0",
+    )
+    some = st.one_of(st.sampled_from(shapes), st.text(max_size=12), st.text("[]'\",\\ abx0", max_size=30))
+    choices = {
+        name: st.sampled_from(option.choices)
+        for name, option in declared_options(layout).items()
+        if option.choices
+    }
+    word = st.sampled_from(names).flatmap(
+        lambda name: st.builds("-D{}={}".format, st.just(name), choices.get(name, some) | some)
+    )
+    return st.lists(word | some, max_size=4).map(
+        lambda words: "\x1f".join(words).encode("utf-8", "surrogatepass")
+    )
+
+
+def _console(layout: Layout, data: bytes) -> None:
+    del layout
+    console = Console()
+    half = len(data) // 2
+    for part in (data[:half], data[half:], b"\n"):
+        for record in console.feed(part):
+            msgspec.json.encode(record)
+    console.last_lines()
+
+
+_CONSOLE = b'booting\n\x1b[1mx\x1e{"kernel": "6.1"}\nKernel panic - not syncing: x\n\x1e{"index": 1}\n'
+_DECLARATION = b"""person = "A U Thor <a@example.org>"
+date = "2026-01-01"
+written-by = ["A U Thor <a@example.org>"]
+tools = []
+generated = "no"
+derived-from = ""
+licence = "GPL-2.0-or-later"
+policy = "x"
+policy-sha256 = ""
+policy-read = "yes"
+[patches]
+"abc" = "util: count"
+"""
+_QUILT = tuple(
+    one + b"\n-----\n" + seeds.mails()[0]
+    for one in (b"0001-x.patch", b"# none\n0001-x.patch -p1", b"../outside.patch", b"{outside}", b"")
+)
+
+TARGETS: tuple[Target, ...] = (
+    Target(
+        name="patch",
+        about="patches, and what they may change",
+        examples=lambda layout: mutated(seeds.patches(layout), seeds.MAIL_TOKENS),
+        check=_patch,
+        share=3,
+    ),
+    Target(
+        name="mbox",
+        about="mailboxes and their threads",
+        examples=lambda _: mutated((*seeds.mailboxes(), *seeds.mails()), seeds.MAIL_TOKENS),
+        check=_mbox,
+        share=3,
+    ),
+    Target(
+        name="input",
+        about="folders with a series file, mailboxes as files",
+        examples=lambda _: mutated((*_QUILT, *_QUILT, *seeds.mailboxes()), seeds.MAIL_TOKENS),
+        check=_input,
+    ),
+    Target(
+        name="form",
+        about="patches edited as bytes",
+        examples=lambda layout: mutated(seeds.patches(layout), seeds.MAIL_TOKENS),
+        check=_form,
+    ),
+    Target(
+        name="apply",
+        about="patches given to git, in a repository that is looked at afterwards",
+        examples=lambda _: mutated(seeds.appliable(), seeds.MAIL_TOKENS),
+        check=apply_in,
+        share=3,
+    ),
+    Target(
+        name="series",
+        about="series.toml",
+        examples=lambda layout: mutated(seeds.toml(layout, "series"), seeds.TOML_TOKENS),
+        check=_series_toml,
+    ),
+    Target(
+        name="pins",
+        about="pins.toml",
+        examples=lambda layout: mutated(seeds.toml(layout, "pins"), seeds.TOML_TOKENS),
+        check=_pins,
+    ),
+    Target(
+        name="gates",
+        about="gates.toml",
+        examples=lambda layout: mutated(seeds.toml(layout, "gates"), seeds.TOML_TOKENS),
+        check=_gates,
+    ),
+    Target(
+        name="declaration",
+        about="provenance.toml",
+        examples=lambda _: mutated((_DECLARATION,), seeds.TOML_TOKENS),
+        check=_declaration,
+    ),
+    Target(name="options", about="words of the command line", examples=_words, check=_options),
+    Target(
+        name="console",
+        about="what an emulated host says",
+        examples=lambda _: mutated((_CONSOLE,), (b"\x1e", b"\n", *seeds.JSON_TOKENS)),
+        check=_console,
+    ),
+    *(
+        Target(name=name, about=about, examples=examples, check=check)
+        for name, about, examples, check in RESULTS
+    ),
+)

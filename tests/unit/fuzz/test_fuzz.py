@@ -1,0 +1,119 @@
+"""The fuzzer itself, what it found, and in the slow tests a few examples for every reader."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from harness.errors import ApplyError, FuzzError, OptionError, StorageError
+from harness.fuzz import TARGETS, fuzz, repeat
+from harness.fuzz.runner import check_fuzz, choose_targets
+from harness.layout import Layout, find_layout
+from harness.progress import Silent
+from harness.report.gates import read_gates
+from harness.report.ratios import read_ratios
+from harness.report.store import made_from, read_teardown
+from harness.series import load_series, mailbox_bytes, read_input, read_mail
+from harness.series.form import remarks_of, with_remarks
+from harness.source.pin import load_pins
+
+DEEP = b"[" * 5000
+
+
+def moved(folder: Path) -> Layout:
+    """The layout of this checkout, with all that is written in ``folder``."""
+    return dataclasses.replace(find_layout(), build=folder / "build", trees=folder / "t", cache=folder / "c")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
+def test_every_reader_bears_some_examples(target: object, tmp_path: Path) -> None:
+    name = getattr(target, "name", "")
+    done = fuzz(moved(tmp_path), Silent(), seconds=20, names=[name], seed=1, most=25)
+    check_fuzz(done)
+    assert done.rows[0].examples > 0
+
+
+@pytest.mark.slow
+def test_a_failing_example_is_kept_and_can_be_repeated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def weak(_: Layout, data: bytes) -> None:
+        if b"[" in data:
+            raise KeyError("x")
+
+    broken = dataclasses.replace(choose_targets(["gates"])[0], check=weak)
+    monkeypatch.setattr("harness.fuzz.runner.TARGETS", (broken,))
+    layout = moved(tmp_path)
+    done = fuzz(layout, Silent(), seconds=20, seed=1, most=200)
+    with pytest.raises(FuzzError) as caught:
+        check_fuzz(done)
+    (failure,) = (row.failure for row in done.rows)
+    assert failure is not None
+    assert failure.path.parent == layout.build / "fuzz"
+    assert f"nox -s fuzz -- --repeat {failure.path}" in "".join(caught.value.details)
+    with pytest.raises(FuzzError, match="KeyError"):
+        repeat(layout, failure.path)
+    failure.path.write_bytes(b"")
+    assert repeat(layout, failure.path) == "gates: read"
+
+
+def test_readers_are_named_by_what_there_is() -> None:
+    with pytest.raises(OptionError, match="no reader 'x'"):
+        choose_targets(["x"])
+
+
+def test_quilts_series_file_names_nothing_outside_of_the_folder(layout: Layout) -> None:
+    folder = layout.patches / "mine"
+    folder.mkdir()
+    (layout.patches / "secret").write_text("Subject: secret\n")
+    (folder / "link").symlink_to("../secret")
+    for name in ("../secret", str(layout.patches / "secret"), "link", "x" * 5000, "a\0b"):
+        (folder / "series").write_text(f"{name}\n")
+        with pytest.raises(OptionError, match=r"outside of the folder|not there"):
+            read_input(layout, str(folder))
+
+
+def test_headers_that_the_parser_fails_over_are_no_patch(layout: Layout) -> None:
+    folder = layout.patches / "mine"
+    folder.mkdir()
+    (folder / "0001-x.patch").write_bytes(b"From:../outside U Thor <a@example.org>\nSubject: x\n\nx\n")
+    with pytest.raises(ApplyError, match="is no patch"):
+        load_series(layout, "mine")
+
+
+def test_mails_with_odd_addresses_and_codecs_are_read() -> None:
+    mail = read_mail("From: \u00fc <\u00fc@example.org>\nSubject: [PATCH] x\n\nx\n".encode(), "x")
+    assert b"@example.org>" in mailbox_bytes(mail)
+    odd = read_mail(b"From: a@b\nContent-Type: text/plain; charset=undefined\n\nx\n", "x")
+    assert "charset" in [fault.kind for fault in odd.faults]
+
+
+def test_remarks_begin_a_line_of_their_own() -> None:
+    assert remarks_of(with_remarks(b"Subject: x\n\nno end", b"new")) == b"new"
+
+
+@pytest.mark.parametrize("data", [DEEP, b"\xff", b'{"schema": ' + DEEP])
+def test_results_too_deep_or_no_text_are_told(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "x.json"
+    path.write_bytes(data)
+    with pytest.raises(StorageError, match="not a results file"):
+        read_teardown(path)
+    with pytest.raises(OptionError, match="recorded ratios"):
+        read_ratios(path)
+
+
+def test_toml_too_deep_is_told(layout: Layout) -> None:
+    layout.pins_file.write_bytes(b"a = " + DEEP)
+    with pytest.raises(OptionError, match="cannot be read"):
+        load_pins(layout)
+    (layout.root / "g.toml").write_bytes(b"a = " + DEEP)
+    with pytest.raises(OptionError, match="no file of gates"):
+        read_gates("g.toml", layout.root)
+
+
+def test_values_that_no_run_gives_are_an_error_of_ours(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="values that no run gives: KeyError"), made_from(tmp_path):
+        raise KeyError("x")
