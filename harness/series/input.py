@@ -196,7 +196,7 @@ def _listed(folder: Path, name: str) -> Path:
         )
     if not there:
         raise OptionError(
-            f"-Dseries: {folder / 'series'} names {name[:100]!r}, which is not there",
+            f"-Dseries: {folder / 'series'} names {name[:100]}, which is not there",
             "put it there, or take it out",
         )
     return path
