@@ -119,7 +119,9 @@ def parse_series_file(data: bytes, path: Path) -> SeriesFile:
 
 
 def is_address(text: str) -> bool:
-    """Whether ``text`` is ``name@domain`` or ``Name <name@domain>``: the form only."""
+    """Whether ``text`` is ``name@domain`` or ``Name <name@domain>``: the form only. An address is ASCII."""
+    if not text.rpartition("<")[2].isascii():
+        return False
     return "<" not in text or text.endswith(">") if _ADDRESS.fullmatch(text.strip()) else False
 
 

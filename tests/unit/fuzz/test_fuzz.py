@@ -17,6 +17,7 @@ from harness.report.ratios import read_ratios
 from harness.report.store import made_from, read_teardown
 from harness.series import load_series, mailbox_bytes, read_input, read_mail
 from harness.series.form import remarks_of, with_remarks
+from harness.series.metadata import is_address
 from harness.source.pin import load_pins
 
 DEEP = b"[" * 5000
@@ -89,6 +90,12 @@ def test_mails_with_odd_addresses_and_codecs_are_read() -> None:
     assert b"@example.org>" in mailbox_bytes(mail)
     odd = read_mail(b"From: a@b\nContent-Type: text/plain; charset=undefined\n\nx\n", "x")
     assert "charset" in [fault.kind for fault in odd.faults]
+
+
+def test_addresses_that_no_mail_header_can_have_are_refused_early() -> None:
+    assert is_address("\u00dc <u@example.org>")
+    assert not is_address("\u00fc@example.org")
+    assert not is_address("U <\u00fc@example.org>")
 
 
 def test_remarks_begin_a_line_of_their_own() -> None:
