@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
+
+BUSY_S = 3.0
 
 
 @contextlib.contextmanager
@@ -25,10 +29,20 @@ def make_group(
 
 
 def remove_group(group: Path) -> None:
-    """Remove a group and those in it, as far as they are empty: the kernel keeps the others."""
+    """Remove a group and those in it, as far as they get empty: the kernel keeps the others.
+
+    A process that was killed is in its group until its memory is back, and is waited for that long, at most.
+    """
+    deadline = time.monotonic() + BUSY_S
     for folder in (*sorted(group.rglob("*/"), reverse=True), group):
-        with contextlib.suppress(OSError):
-            folder.rmdir()
+        while True:
+            try:
+                folder.rmdir()
+            except OSError as error:
+                if error.errno == errno.EBUSY and time.monotonic() < deadline:
+                    time.sleep(0.05)
+                    continue
+            break
 
 
 def _make(prefix: str, proc: Path, top: Path) -> Path | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import pytest
@@ -73,3 +74,25 @@ def test_groups_that_were_made_in_a_group_go_with_it(tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     remove_group(tmp_path / "group")
     assert [path.name for path in tmp_path.iterdir()] == ["other"]
+
+
+def test_a_group_that_is_busy_for_a_moment_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    group, real, tries = tmp_path / "group", Path.rmdir, []
+    group.mkdir()
+
+    def rmdir(path: Path) -> None:
+        tries.append(path)
+        if len(tries) < 3:
+            raise OSError(errno.EBUSY, "Device or resource busy")
+        real(path)
+
+    monkeypatch.setattr(Path, "rmdir", rmdir)
+    remove_group(group)
+    assert not group.exists()
+    group.mkdir()
+    monkeypatch.setattr("harness.guest.group.BUSY_S", 0.1)
+    monkeypatch.setattr(Path, "rmdir", lambda path: (_ for _ in ()).throw(OSError(errno.EBUSY, "busy")))
+    remove_group(group)
+    assert group.exists()
