@@ -209,7 +209,8 @@ def _check_location(location: _Location, refuse: Callable[[str], OptionError]) -
 
 def _check_edit(edit: _Edit, refuse: Callable[[str], OptionError]) -> None:
     path = PurePosixPath(edit.file)
-    if path.is_absolute() or ".." in path.parts or ".git" in path.parts or str(path) != edit.file:
+    odd = path.is_absolute() or ".." in path.parts or str(path) != edit.file or not edit.file.isprintable()
+    if odd or ".git" in map(str.lower, path.parts):
         raise refuse(f"{edit.file!r} is no file of the tree")
     needs = {"remove": (), "remove-block": ("first", "last"), "replace": ("old",)}[edit.kind]
     allowed = {"remove": (), "remove-block": (), "replace": ("new",)}[edit.kind]
