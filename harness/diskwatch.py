@@ -55,9 +55,20 @@ def main(words: Sequence[str]) -> int:
     """Status of the program, or TOO_MUCH."""
     at = words.index("--")
     limit, folders, argv = int(words[0]), list(words[1:at]), list(words[at + 1 :])
+    started: list[subprocess.Popen[bytes]] = []
+    asked: list[int] = []
+
+    def end(number: int, _frame: object) -> None:
+        asked.append(number)
+        for one in started:
+            one.terminate()
+
+    # Who ends us has the whole process group ended; by itself this program just passes it on.
+    signal.signal(signal.SIGTERM, end)
     with subprocess.Popen(argv) as child:
-        # Who ends us has the whole process group ended; by itself this program just passes it on.
-        signal.signal(signal.SIGTERM, lambda *_: child.terminate())
+        started.append(child)
+        if asked:
+            child.terminate()
         pause = 1.0
         while True:
             try:

@@ -26,13 +26,21 @@ def main(argv: Sequence[str]) -> int:
     """The program's status, 128 + n when signal n ended it."""
     folder, *command = argv
     broken = threading.Event()
+    started: list[subprocess.Popen[bytes]] = []
+
+    def end(*_: object) -> None:
+        broken.set()
+        for one in started:
+            one.terminate()
+
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        signal.signal(number, end)
     # A session of its own: what a shell's hangup sends is not for the program.
     with subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True
     ) as child:
-
-        def end(*_: object) -> None:
-            broken.set()
+        started.append(child)
+        if broken.is_set():
             child.terminate()
 
         def hold() -> None:
@@ -45,8 +53,6 @@ def main(argv: Sequence[str]) -> int:
                 os.killpg(child.pid, signal.SIGKILL)
 
         threading.Thread(target=hold, daemon=True).start()
-        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
-            signal.signal(number, end)
         status = child.wait()
     if broken.is_set():
         shutil.rmtree(folder, ignore_errors=True)

@@ -20,6 +20,7 @@ from harness.progress import Silent
 
 pytestmark = pytest.mark.slow
 
+ROOT = Path(__file__).resolve().parents[2]
 Behind = Callable[[str], subprocess.CompletedProcess[str]]
 
 
@@ -190,6 +191,18 @@ def test_an_end_of_the_watch_is_one_of_the_program(tmp_path: Path) -> None:
             time.sleep(0.02)
         child.terminate()
         assert child.wait(20) == 128 + 15
+
+
+def test_an_end_before_the_program_has_begun_is_one_too(tmp_path: Path) -> None:
+    script = (
+        "import os, signal, subprocess, sys; from harness import diskwatch\n"
+        "real = subprocess.Popen\n"
+        "def late(argv):\n    os.kill(os.getpid(), signal.SIGTERM); return real(argv)\n"
+        "subprocess.Popen = late\n"
+        f"sys.exit(diskwatch.main(['1000000', {str(tmp_path)!r}, '--', 'sleep', '60']))"
+    )
+    ended = subprocess.run([sys.executable, "-c", script], check=False, timeout=30, cwd=ROOT)
+    assert ended.returncode == 128 + 15
 
 
 def test_auto_says_when_there_is_no_fence(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
