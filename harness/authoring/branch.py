@@ -104,7 +104,7 @@ def make_workspace(layout: Layout, tree: Tree, name: str, commit: str) -> Worksp
     made.path.parent.mkdir(parents=True, exist_ok=True)
     if bare.find(f"refs/heads/{made.branch}^{{commit}}"):
         keep(made)
-    bare.run("worktree", "add", "--quiet", "--force", "-B", made.branch, made.path, commit)
+    bare.run("worktree", "add", "--quiet", "--force", "--force", "-B", made.branch, made.path, commit)
     return made
 
 

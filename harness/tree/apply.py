@@ -119,7 +119,8 @@ def _keeps_cr(data: bytes) -> bool:
 
 def _worktree(git: Git, tree: Tree, series: Series, scratch: Path, start: str) -> Git:
     path = scratch / "tree"
-    git.run("worktree", "add", "--quiet", "--no-checkout", "--detach", path, start)
+    # Forced twice over the locked registration that a killed git leaves (git-worktree(1)).
+    git.run("worktree", "add", "--quiet", "--force", "--force", "--no-checkout", "--detach", path, start)
     worktree = Git(repository=tree.path, at=path, settings=_SPARSE)
     info = Path(worktree.read("rev-parse", "--path-format=absolute", "--git-path", "info/sparse-checkout"))
     info.parent.mkdir(exist_ok=True)

@@ -118,7 +118,9 @@ def _add(tree: Tree, path: Path, commit: str) -> None:
     git.run("worktree", "prune", "--expire=now")
     path.parent.mkdir(parents=True, exist_ok=True)
     path.with_name(MARKER).unlink(missing_ok=True)
-    git.run("worktree", "add", "--quiet", "--force", "--detach", aside, commit)
+    # Twice: a git that was killed meanwhile leaves its registration locked, and prune leaves that alone
+    # (git-worktree(1), "add", --force).
+    git.run("worktree", "add", "--quiet", "--force", "--force", "--detach", aside, commit)
     # git-worktree(1) moves folder and registration one after the other; _is_ours mends a kill in between.
     git.run("worktree", "move", aside, path)
 

@@ -356,8 +356,6 @@ class World:
         places = (self.build, self.trees, self.cache)
         for place in places:
             for file in place.rglob("*"):
-                if file.name.endswith(".lock-holder"):
-                    return f"{file.name} still names a holder"
                 if file.name.endswith(".lock") and is_locked(file):
                     return f"{file} is still locked"
                 if "index.lock" in file.name or (

@@ -127,6 +127,33 @@ def test_killed_runs_are_mended(
     assert not path.with_name(".switching").exists()
 
 
+@pytest.mark.parametrize("variant", ["base", "patched"])
+def test_a_registration_that_a_killed_git_left_locked(
+    tree: Tree, layout: Layout, reporter: Silent, variant: str
+) -> None:
+    """kill -9 in git worktree add: its folder goes, its registration stays, locked as "initializing"."""
+    series = write(layout, new_file("new.c"))
+    label = "base" if variant == "base" else f"patched-{series.name}"
+    for path in (
+        layout.build_root(tree.name, label) / ".src.new",
+        layout.tree(tree.name).with_name(f".{tree.name}.apply") / "tree",
+    ):
+        words = [
+            "worktree",
+            "add",
+            "-q",
+            "--lock",
+            "--reason",
+            "initializing",
+            "--detach",
+            str(path),
+            tree.base,
+        ]
+        subprocess.run(["git", "--git-dir", str(tree.path), *words], check=True)
+        shutil.rmtree(path)
+    assert checkout(tree, variant, series, layout, reporter).path.is_dir()
+
+
 def test_folder_that_is_no_checkout_is_kept(tree: Tree, layout: Layout, reporter: Silent) -> None:
     path = layout.build / "tiny" / "base" / "src"
     path.mkdir(parents=True)
