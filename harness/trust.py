@@ -21,14 +21,20 @@ def protect_cache(cache: Path) -> None:
     """Make the cache folder for us alone where it is not there, whatever the umask; else look who may write.
 
     Folder and entries must belong to us or to root, and nobody else may write there, but for a group that is
-    the user's own (Debian's user private groups). Raises StorageError.
+    the user's own (Debian's user private groups). Where links lead is looked at too, and that nobody else can
+    put another folder in the cache's place: a folder above it may be written by everybody only if it is
+    sticky, as /tmp is (inode(7)). Raises StorageError.
     """
     try:
         if not cache.is_dir():
-            cache.parent.mkdir(parents=True, exist_ok=True)
+            for folder in reversed([each for each in cache.absolute().parents if not each.is_dir()]):
+                folder.mkdir(mode=0o755, exist_ok=True)
             cache.mkdir(mode=0o700, exist_ok=True)
-        names = [cache, *sorted(cache.iterdir())]
-        bad = [(path, why) for path in names if (why := _why_not(path))]
+        places = {cache.absolute(): None, cache.resolve(): None}
+        above = {folder: None for place in places for folder in place.parents}
+        bad = [(path, why) for path in above if (why := _why_replaceable(path))]
+        names = [*places, *sorted(cache.iterdir())]
+        bad += [(path, why) for path in names if (why := _why_not(path))]
     except OSError as error:
         raise StorageError(
             f"cannot use the cache {cache}: {error.strerror}",
@@ -47,17 +53,29 @@ def _why_not(path: Path) -> str:
     """Why others could have changed ``path``; empty when they could not. What has just gone is no risk."""
     try:
         facts = path.lstat()
+        if stat.S_ISLNK(facts.st_mode) and _is_ours(facts):
+            facts = path.stat()  # a link has no mode of its own
     except FileNotFoundError:
         return ""
-    if facts.st_uid not in (os.geteuid(), 0):
+    if not _is_ours(facts):
         return f"belongs to {_user(facts.st_uid)}, not to {_user(os.geteuid())}"
-    if stat.S_ISLNK(facts.st_mode):
-        return ""  # a link has no mode of its own, and only its owner could make it
     if facts.st_mode & stat.S_IWOTH:
         return f"can be written by everybody (mode {stat.S_IMODE(facts.st_mode):o})"
     if facts.st_mode & stat.S_IWGRP and not _is_private(facts.st_gid, facts.st_uid):
         return f"can be written by group {_group(facts.st_gid)} (mode {stat.S_IMODE(facts.st_mode):o})"
     return ""
+
+
+def _why_replaceable(folder: Path) -> str:
+    """Why others could replace what is in ``folder``; empty when they could not."""
+    facts = folder.stat()
+    if facts.st_mode & stat.S_IWOTH and not facts.st_mode & stat.S_ISVTX:
+        return f"can be written by everybody (mode {stat.S_IMODE(facts.st_mode):o}), and is above the cache"
+    return ""
+
+
+def _is_ours(facts: os.stat_result) -> bool:
+    return facts.st_uid in (os.geteuid(), 0)
 
 
 def _is_private(gid: int, uid: int) -> bool:

@@ -125,8 +125,8 @@ def _remove(path: Path) -> None:
 
 @case("poisoned-cache")
 def poisoned_cache(bench: Bench) -> Iterator[Tried]:
-    """a cache that belongs to another user, can be written to by others, or has an entry of another user's:
-    it is refused, with what to do about it"""
+    """a cache that belongs to another user, can be written to by others, or has an entry of another user's,
+    or that others could replace: it is refused, with what to do about it"""
     with bench.world() as world:
         ended = world.run("fetch", *WORDS)
         yield Tried(name="one's own", reason=judge(ended, 0))
@@ -135,6 +135,10 @@ def poisoned_cache(bench: Bench) -> Iterator[Tried]:
             "a folder in it writable by all": (
                 lambda: world.archive.parent.chmod(0o777),
                 lambda: world.archive.parent.chmod(0o755),
+            ),
+            "a folder above it writable by all": (
+                lambda: world.folder.chmod(0o777),
+                lambda: world.folder.chmod(0o700),
             ),
         }
         if os.geteuid() == 0:

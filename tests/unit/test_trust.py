@@ -36,6 +36,34 @@ def test_what_everybody_can_write_is_refused(tmp_path: Path, where: str) -> None
     assert "QEMU_HARNESS_CACHE" in caught.value.remedy
 
 
+@pytest.mark.parametrize("link", ["cache", "cache/entry"])
+def test_where_links_lead_is_looked_at(tmp_path: Path, link: str) -> None:
+    real = tmp_path / "real"
+    real.mkdir(mode=0o700)
+    if "/" in link:
+        (tmp_path / "cache").mkdir()
+    (tmp_path / link).symlink_to(real)
+    protect_cache(tmp_path / "cache")
+    real.chmod(0o777)
+    with pytest.raises(StorageError, match="can be written by everybody"):
+        protect_cache(tmp_path / "cache")
+
+
+@pytest.mark.parametrize("linked", [False, True])
+def test_a_cache_that_others_could_replace_is_refused(tmp_path: Path, linked: bool) -> None:
+    shared = tmp_path / "shared"
+    real = shared / "deeper" / "cache"
+    real.mkdir(parents=True)
+    cache = tmp_path / "link" if linked else real
+    if linked:
+        cache.symlink_to(real)
+    shared.chmod(0o1777)
+    protect_cache(cache)
+    shared.chmod(0o777)
+    with pytest.raises(StorageError, match=f"{shared} can be written by everybody .* above the cache"):
+        protect_cache(cache)
+
+
 def test_a_group_may_write_if_it_is_the_users_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tmp_path.chmod(0o775)
     monkeypatch.setattr(trust, "_is_private", lambda gid, uid: True)
