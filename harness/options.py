@@ -94,6 +94,11 @@ class Options:
         """Whether option ``name`` was given, and is not the default."""
         return any(word.startswith(f"-D{name}=") for word in self.given)
 
+    @property
+    def patch_numbers(self) -> frozenset[int]:
+        """Positions of the patches that alone are asked for; none when all are."""
+        return frozenset(map(int, self.patches))
+
     def values(self) -> dict[str, Any]:
         """Every option with its value, as results keep them."""
         return {

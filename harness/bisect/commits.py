@@ -146,7 +146,7 @@ def _commits(judged: Judged, options: Options) -> list[tuple[int, str]]:
     """The commits to build: of single patches also those before them, which tell what is new with them."""
     made = [(patch.number, patch.commit) for patch in judged.patches if patch.commit]
     if options.patches:
-        asked = {int(number) for number in options.patches}
+        asked = options.patch_numbers
         made = [one for one in made if one[0] in asked or one[0] + 1 in asked]
     elif options.bisect == "ends":
         made = made[-1:]

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 from harness.commands.request import BINARIES, Argument, Output, Request, number, say
-from harness.commands.running import named_subjects
+from harness.commands.running import accels_by_target, named_subjects
 from harness.errors import OptionError
 
 MEMORY_MIB = 256
@@ -20,7 +18,7 @@ def load(request: Request) -> int:
     from harness.options import choose_seed, parse_size
     from harness.pipeline import build_all, check_request
     from harness.report.load import check_load, load_file, record_load, render_load
-    from harness.teardown import probe_accels, refuse_timing, subjects_of
+    from harness.teardown import refuse_timing, subjects_of
 
     options, layout, reporter, asked = request.options(), request.layout, request.reporter, request.arguments
     restart_mib = parse_size(asked.restart_memory)
@@ -41,11 +39,7 @@ def load(request: Request) -> int:
         if len({subject.target for subject in subjects}) > 1:
             raise OptionError("load takes guests of one target", "name it with -Dtargets=")
         target = subjects[0].target
-        probed = dataclasses.replace(options, targets=(target,), payload=("paused",))
-        accels = {
-            accel.target: accel.name if accel.runs else options.accel.replace("auto", "tcg")
-            for accel in probe_accels(layout, probed, subjects, reporter).values()
-        }
+        accels = accels_by_target(request, options, (target,), subjects)
         firmware = {target: fetch_firmware(layout, reporter, [target])}
         seed = choose_seed(options.seed)
         with hold(layout.measuring_lock, "the right to use this machine for guests", reporter):

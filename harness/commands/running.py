@@ -183,6 +183,19 @@ def named_subjects(request: Request, options: Options) -> tuple[Subject, ...]:
     return subjects_from(asked, options.targets)
 
 
+def accels_by_target(
+    request: Request, options: Options, targets: tuple[str, ...], subjects: Sequence[Subject]
+) -> dict[str, str]:
+    """By target, what paused guests are started with: the accelerator that runs, else the one asked for."""
+    from harness.teardown import probe_accels
+
+    probed = dataclasses.replace(options, targets=targets, payload=("paused",))
+    return {
+        accel.target: accel.name if accel.runs else options.accel.replace("auto", "tcg")
+        for accel in probe_accels(request.layout, probed, subjects, request.reporter).values()
+    }
+
+
 def cycles(request: Request) -> int:
     """Start and end QEMU many times, at random moments; whatever stays behind or crashes is a failure."""
     from harness.binaries import parse_binaries
@@ -317,7 +330,7 @@ def clients(request: Request) -> int:
     from harness.options import choose_seed
     from harness.pipeline import build_all, check_request
     from harness.report.clients import check_clients, clients_file, record_clients, render_clients
-    from harness.teardown import probe_accels, refuse_timing, subjects_of
+    from harness.teardown import refuse_timing, subjects_of
 
     options, layout, reporter = request.options(), request.layout, request.reporter
     groups, builds_too = parse_groups(request.arguments.clients), not request.arguments.no_build
@@ -344,11 +357,7 @@ def clients(request: Request) -> int:
             built = subjects_of(builds, prepared.pin.async_teardown)
             subjects = (*(subject for subject in built if subject.target in targets), *others)
         targets = tuple(dict.fromkeys(subject.target for subject in subjects))
-        probed = dataclasses.replace(options, targets=targets, payload=("paused",))
-        accels = {
-            accel.target: accel.name if accel.runs else options.accel.replace("auto", "tcg")
-            for accel in probe_accels(layout, probed, subjects, reporter).values()
-        }
+        accels = accels_by_target(request, options, targets, subjects)
         seed, binaries = (
             choose_seed(options.seed),
             with_and_without(

@@ -28,25 +28,16 @@ ASSETS = ("downloads/debs", "firmware", "kernels", "options")
 
 def pack_code(layout: Layout, subjects: Sequence[Subject], gates: Sequence[Path] = ()) -> bytes:
     """The harness and the binaries; each binary lies where ``binary_word`` says, gates in ``gates/``."""
-    made = io.BytesIO()
-    with tarfile.open(fileobj=made, mode="w:gz", compresslevel=1) as tar:
-        for name in CODE:
-            tar.add(layout.root / name, arcname=name, filter=_plain)
-        for subject in subjects:
-            tar.add(Path(subject.path).resolve(), arcname=place_of(subject), filter=_plain)
-        for path in gates:
-            tar.add(path, arcname=f"gates/{path.name}", filter=_plain)
-    return made.getvalue()
+    return _pack(
+        *((layout.root / name, name) for name in CODE),
+        *((Path(subject.path).resolve(), place_of(subject)) for subject in subjects),
+        *((path, f"gates/{path.name}") for path in gates),
+    )
 
 
 def pack_assets(layout: Layout) -> bytes:
     """What of the cache guests boot from."""
-    made = io.BytesIO()
-    with tarfile.open(fileobj=made, mode="w:gz", compresslevel=1) as tar:
-        for name in ASSETS:
-            if (layout.cache / name).is_dir():
-                tar.add(layout.cache / name, arcname=name, filter=_plain)
-    return made.getvalue()
+    return _pack(*((layout.cache / name, name) for name in ASSETS if (layout.cache / name).is_dir()))
 
 
 def place_of(subject: Subject) -> str:
@@ -70,6 +61,15 @@ def gate_files(name: str, root: Path) -> tuple[Path, ...]:
     gates = msgspec.toml.decode(path.read_bytes()).get("gate", ())
     named = dict.fromkeys(str(gate["file"]) for gate in gates if gate.get("file"))
     return (path, *(path.parent / one for one in named))
+
+
+def _pack(*entries: tuple[Path, str]) -> bytes:
+    """A compressed archive of files and folders, each under its name there."""
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w:gz", compresslevel=1) as tar:
+        for path, name in entries:
+            tar.add(path, arcname=name, filter=_plain)
+    return made.getvalue()
 
 
 def _plain(member: tarfile.TarInfo) -> tarfile.TarInfo | None:

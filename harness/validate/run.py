@@ -114,7 +114,7 @@ class _Run:
 
     def add(self, findings: Sequence[Finding]) -> None:
         """Keep what active rules found, of single patches if only those were asked for."""
-        only = {int(number) for number in self.options.patches}
+        only = self.options.patch_numbers
         self.findings += [
             finding
             for finding in findings
