@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from harness.commands.request import BINARIES, Argument, Output, Request, number, say
-from harness.commands.running import accels_by_target, named_subjects
+from harness.commands.subjects import accels_by_target, built_subjects, named_subjects
 from harness.errors import OptionError
 
 MEMORY_MIB = 256
@@ -16,9 +16,9 @@ def load(request: Request) -> int:
     from harness.load.plan import with_backend
     from harness.lock import hold
     from harness.options import choose_seed, parse_size
-    from harness.pipeline import build_all, check_request
+    from harness.pipeline import check_request
     from harness.report.load import check_load, load_file, record_load, render_load
-    from harness.teardown import refuse_timing, subjects_of
+    from harness.teardown import refuse_timing
 
     options, layout, reporter, asked = request.options(), request.layout, request.reporter, request.arguments
     restart_mib = parse_size(asked.restart_memory)
@@ -33,9 +33,7 @@ def load(request: Request) -> int:
         check_request(layout, options)
     with request.checkout():
         if builds_too:
-            prepared, builds = build_all(layout, options, reporter, request.command)
-            built = subjects_of(builds, prepared.pin.async_teardown)
-            subjects = (*(subject for subject in built if subject.target in targets), *subjects)
+            subjects = (*built_subjects(request, options, targets), *subjects)
         if len({subject.target for subject in subjects}) > 1:
             raise OptionError("load takes guests of one target", "name it with -Dtargets=")
         target = subjects[0].target

@@ -7,6 +7,7 @@ import os
 from typing import TYPE_CHECKING
 
 from harness.commands.request import Output, Request, say
+from harness.commands.subjects import accels_by_target, built_subjects, named_subjects
 from harness.errors import GuestError, HarnessError, OptionError
 from harness.lock import hold
 
@@ -165,37 +166,6 @@ def report(request: Request) -> int:
     return 0
 
 
-def named_subjects(request: Request, options: Options) -> tuple[Subject, ...]:
-    """Binaries of --binary; one without words of its own is asked for those that switch the feature on."""
-    from harness.binaries import parse_binaries
-    from harness.cycles import subjects_from
-    from harness.properties.subjects import help_of, words_of
-
-    arguments = request.arguments
-    named = parse_binaries(arguments.binary, by_target=True)
-    if arguments.no_build and not named:
-        raise OptionError("--no-build: there is nothing to time", "name a QEMU with --binary NAME=PATH")
-    taken = () if arguments.no_build else options.variants
-    for each in named:
-        if each.name in taken:
-            raise OptionError(f"--binary: {each.name} is also built here", "give it another name")
-    asked = [dataclasses.replace(each, words=each.words or words_of(help_of(each.path))) for each in named]
-    return subjects_from(asked, options.targets)
-
-
-def accels_by_target(
-    request: Request, options: Options, targets: tuple[str, ...], subjects: Sequence[Subject]
-) -> dict[str, str]:
-    """By target, what paused guests are started with: the accelerator that runs, else the one asked for."""
-    from harness.teardown import probe_accels
-
-    probed = dataclasses.replace(options, targets=targets, payload=("paused",))
-    return {
-        accel.target: accel.name if accel.runs else options.accel.replace("auto", "tcg")
-        for accel in probe_accels(request.layout, probed, subjects, request.reporter).values()
-    }
-
-
 def cycles(request: Request) -> int:
     """Start and end QEMU many times, at random moments; whatever stays behind or crashes is a failure."""
     from harness.binaries import parse_binaries
@@ -328,9 +298,9 @@ def clients(request: Request) -> int:
     from harness.clients.plan import BACKENDS, ROUNDS, SIZES
     from harness.guest import check_targets, fetch_firmware
     from harness.options import choose_seed
-    from harness.pipeline import build_all, check_request
+    from harness.pipeline import check_request
     from harness.report.clients import check_clients, clients_file, record_clients, render_clients
-    from harness.teardown import refuse_timing, subjects_of
+    from harness.teardown import refuse_timing
 
     options, layout, reporter = request.options(), request.layout, request.reporter
     groups, builds_too = parse_groups(request.arguments.clients), not request.arguments.no_build
@@ -351,21 +321,15 @@ def clients(request: Request) -> int:
         needy = {"libvirt", "libvirt-cgroup", "bwrap"}.intersection(groups) and os.geteuid() == 0
         stages = ("guest", "clients") if needy else ("guest",)
         ensure(layout, options, reporter, stages=stages)
-        subjects = others
-        if builds_too:
-            prepared, builds = build_all(layout, options, reporter, request.command)
-            built = subjects_of(builds, prepared.pin.async_teardown)
-            subjects = (*(subject for subject in built if subject.target in targets), *others)
+        subjects = (*built_subjects(request, options, targets), *others) if builds_too else others
         targets = tuple(dict.fromkeys(subject.target for subject in subjects))
         accels = accels_by_target(request, options, targets, subjects)
-        seed, binaries = (
-            choose_seed(options.seed),
-            with_and_without(
-                [
-                    ServedBinary(variant=one.variant, target=one.target, path=one.path, words=one.options)
-                    for one in subjects
-                ]
-            ),
+        seed = choose_seed(options.seed)
+        binaries = with_and_without(
+            [
+                ServedBinary(variant=one.variant, target=one.target, path=one.path, words=one.options)
+                for one in subjects
+            ]
         )
         rounds = [
             plan_round(
