@@ -11,7 +11,6 @@ import ast
 import dataclasses
 import difflib
 import hashlib
-import json
 import os
 import re
 import secrets
@@ -19,11 +18,13 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import msgspec
 import psutil
 
 from harness.errors import OptionError
+from harness.jsonfile import UNREADABLE
 from harness.layout import Layout
 from harness.process import run
 
@@ -45,6 +46,20 @@ class Declared:
     minimum: int | None
     maximum: int | None
     description: str
+
+
+class _Introspected(msgspec.Struct, frozen=True):
+    """One option as ``meson introspect --buildoptions`` tells it, and as it is cached."""
+
+    name: str
+    section: str
+    type: str
+    value: str | int | bool | list[str]
+    description: str
+    choices: list[str] | None = None
+
+
+AT_LEAST_ONE = msgspec.Meta(min_length=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,8 +129,8 @@ def declared_options(layout: Layout) -> dict[str, Declared]:
     digest = hashlib.sha256(option_file.read_bytes() + build_file.read_bytes()).hexdigest()[:16]
     cached = layout.cache / "options" / f"{digest}.json"
     try:
-        raw = json.loads(cached.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        raw = msgspec.json.decode(cached.read_bytes(), type=Annotated[list[_Introspected], AT_LEAST_ONE])
+    except (OSError, *UNREADABLE):
         finished = run(
             [sys.executable, "-m", "mesonbuild.mesonmain", "introspect", "--buildoptions", build_file],
             merge_stderr=False,
@@ -125,10 +140,11 @@ def declared_options(layout: Layout) -> dict[str, Declared]:
                 details=tuple(ended.output.splitlines()[-5:]),
             ),
         )
-        raw = [option for option in json.loads(finished.output) if option["section"] == "user"]
-        _store(cached, json.dumps(raw))
+        said = msgspec.json.decode(finished.output, type=list[_Introspected])
+        raw = [option for option in said if option.section == "user"]
+        _store(cached, msgspec.json.encode(raw))
     bounds = _integer_bounds(option_file.read_text(encoding="utf-8"))
-    return {option["name"]: _declared(option, bounds.get(option["name"], (None, None))) for option in raw}
+    return {option.name: _declared(option, bounds.get(option.name, (None, None))) for option in raw}
 
 
 def parse_options(layout: Layout, words: Sequence[str]) -> Options:
@@ -282,16 +298,15 @@ def _split_array(name: str, text: str) -> tuple[str, ...]:
     return tuple(item.strip() for item in text.split(",") if item.strip())
 
 
-def _declared(option: dict[str, Any], bounds: tuple[int | None, int | None]) -> Declared:
-    value = option["value"]
+def _declared(option: _Introspected, bounds: tuple[int | None, int | None]) -> Declared:
     return Declared(
-        name=option["name"],
-        type=option["type"],
-        default=tuple(value) if isinstance(value, list) else value,
-        choices=tuple(option.get("choices") or ()),
+        name=option.name,
+        type=option.type,
+        default=tuple(option.value) if isinstance(option.value, list) else option.value,
+        choices=tuple(option.choices or ()),
         minimum=bounds[0],
         maximum=bounds[1],
-        description=option["description"],
+        description=option.description,
     )
 
 
@@ -304,12 +319,12 @@ def _integer_bounds(text: str) -> dict[str, tuple[int | None, int | None]]:
     return bounds
 
 
-def _store(path: Path, text: str) -> None:
-    """Keep ``text`` for the next run; a cache that cannot be written costs time, never the run."""
+def _store(path: Path, data: bytes) -> None:
+    """Keep ``data`` for the next run; a cache that cannot be written costs time, never the run."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         aside = path.with_name(f".{path.name}.{os.getpid()}")
-        aside.write_text(text, encoding="utf-8")
+        aside.write_bytes(data)
         aside.replace(path)
     except OSError:
         pass

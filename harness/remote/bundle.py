@@ -7,9 +7,8 @@ import tarfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import msgspec
-
 from harness.layout import Layout
+from harness.report.gates import read_gates
 from harness.teardown import Subject
 
 CODE = (
@@ -54,13 +53,11 @@ def binary_words(subjects: Iterable[Subject], root: str) -> list[str]:
 
 
 def gate_files(name: str, root: Path) -> tuple[Path, ...]:
-    """The file of ``-Dgate=`` and those that it names; nothing when it is not given."""
+    """The file of ``-Dgate=`` and those that it names; nothing when it is not given. Raises OptionError."""
     if not name:
         return ()
     path = root / name
-    gates = msgspec.toml.decode(path.read_bytes()).get("gate", ())
-    named = dict.fromkeys(str(gate["file"]) for gate in gates if gate.get("file"))
-    return (path, *(path.parent / one for one in named))
+    return (path, *(path.parent / one for one in read_gates(name, root).recorded))
 
 
 def _pack(*entries: tuple[Path, str]) -> bytes:

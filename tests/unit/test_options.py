@@ -52,10 +52,11 @@ def test_second_reading_comes_from_the_cache(layout: Layout, monkeypatch: pytest
     assert "pin" in declared_options(layout)
 
 
-def test_damaged_cache_is_made_anew(layout: Layout) -> None:
+@pytest.mark.parametrize("text", ["{ half a fi", "{}", "[]", "[1]", '[{"name": "pin"}]', "\xff", "null"])
+def test_damaged_cache_is_made_anew(layout: Layout, text: str) -> None:
     declared_options(layout)
     (cached,) = (layout.cache / "options").iterdir()
-    cached.write_text("{ half a fi")
+    cached.write_text(text, encoding="latin-1")
     assert "pin" in declared_options(layout)
 
 

@@ -101,7 +101,7 @@ def test_what_travels(program: Path, tmp_path: Path) -> None:
     subjects = [subject(program), subject(program, "patched", options=("-async-teardown",))]
     gates = tmp_path / "own.toml"
     gates.write_text('[[gate]]\nname = "x"\nkind = "recorded"\nfile = "ratios.json"\n')
-    (tmp_path / "ratios.json").write_text("{}")
+    (tmp_path / "ratios.json").write_text('{"schema": 1, "command": "x", "ratios": []}')
     files = gate_files(str(gates), layout.root)
     assert files == (gates, tmp_path / "ratios.json")
     assert gate_files("", layout.root) == ()
