@@ -21,7 +21,8 @@ from harness.layout import Layout
 from harness.report.model import HostFacts
 
 SCHEMA = 1
-Outcome = Literal["survived", "failed", "cancelled"]
+Outcome = Literal["survived", "failed", "cancelled", "noticed", "missed"]
+GOOD = ("survived", "noticed")
 
 
 class FaultRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,7 +30,13 @@ class FaultRow(msgspec.Struct, frozen=True, kw_only=True):
 
     case: Annotated[str, about("the named fault, one of docs/faults.md")]
     name: Annotated[str, about("what was done; for a kill also where it struck")]
-    outcome: Annotated[Outcome, about("survived, failed, or cancelled when it could not be tried here")]
+    outcome: Annotated[
+        Outcome,
+        about(
+            "survived, failed, or cancelled when it could not be tried here; without a defence: noticed, or"
+            " missed when all was survived all the same"
+        ),
+    ]
     reason: Annotated[str, about("why it was not survived, or not tried")]
     duration_s: Annotated[float, about("seconds from the row before to this one")]
 
@@ -56,7 +63,8 @@ def render_faults(results: FaultsResults) -> RenderableType:
     """A line for each case, and one for each fault that was not survived."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
     table.add_column("fault", no_wrap=True)
-    for name in ("tried", "survived", "not tried", "seconds"):
+    weakened = any(row.outcome in ("noticed", "missed") for row in results.rows)
+    for name in ("tried", "noticed" if weakened else "survived", "not tried", "seconds"):
         table.add_column(name, justify="right", no_wrap=True)
     for case in dict.fromkeys(row.case for row in results.rows):
         table.add_row(*_cells(case, [row for row in results.rows if row.case == case]))
@@ -67,7 +75,7 @@ def render_faults(results: FaultsResults) -> RenderableType:
 
 def _cells(name: str, rows: Sequence[FaultRow]) -> tuple[str, ...]:
     tried = [row for row in rows if row.outcome != "cancelled"]
-    survived = [row for row in tried if row.outcome == "survived"]
+    survived = [row for row in tried if row.outcome in GOOD]
     seconds = sum(row.duration_s for row in rows)
     return (name, str(len(tried)), str(len(survived)), str(len(rows) - len(tried)), f"{seconds:.0f}")
 
@@ -75,19 +83,22 @@ def _cells(name: str, rows: Sequence[FaultRow]) -> tuple[str, ...]:
 def _remarks(results: FaultsResults) -> Iterable[RenderableType]:
     for row in results.rows:
         if row.outcome != "survived":
-            style = "bold red" if row.outcome == "failed" else "yellow"
+            style = {"cancelled": "yellow", "noticed": ""}.get(row.outcome, "bold red")
             yield Text(f"{row.outcome}: {row.case}: {row.name}: {row.reason}", style=style)
     if not results.complete:
         yield Text("The run was stopped before its end.", style="yellow")
 
 
 def check_faults(layout: Layout, results: FaultsResults) -> None:
-    """Raise FaultsError for faults that were not survived, with each in a line."""
-    failed = [row for row in results.rows if row.outcome == "failed"]
+    """Raise FaultsError for faults that were not survived, or that should not have been, each in a line."""
+    failed = [row for row in results.rows if row.outcome in ("failed", "missed")]
     if failed:
+        missed = failed[0].outcome == "missed"
+        what = "weaknesses were not noticed" if missed else "faults were not survived"
+        words = f"{'--weakened ' if missed else ''}--cases {failed[0].case}"
         raise FaultsError(
-            f"{len(failed)} of {len(results.rows)} faults were not survived",
-            f"see {faults_file(layout)}; nox -s faults -- --cases {failed[0].case} tries that one again",
+            f"{len(failed)} of {len(results.rows)} {what}",
+            f"see {faults_file(layout)}; nox -s faults -- {words} tries that one again",
             details=tuple(f"{row.case}: {row.name}: {row.reason}" for row in failed[:10]),
             log=faults_file(layout),
         )

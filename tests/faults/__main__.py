@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import concurrent.futures
 import contextlib
+import dataclasses
 import os
 import queue
 import shutil
@@ -32,22 +33,26 @@ from harness.progress import choose_reporter
 from harness.report.command import with_words
 from harness.report.faults import FaultRow, FaultsResults, check_faults, faults_file, render_faults
 from harness.report.host import host_facts
-from tests.faults import clocks, inputs, kills, qemus, sharing, storage, surroundings
-from tests.faults.bench import CASES, Bench, Case
+from tests.faults import clocks, inputs, kills, qemus, real, sharing, storage, surroundings, weak
+from tests.faults.bench import CASES, Bench, Case, Tried
 
 KILLS = 30
 PRIVATE = "QEMU_HARNESS_FAULTS_PRIVATE"
-MODULES = (kills, sharing, storage, qemus, clocks, inputs, surroundings)
+MODULES = (kills, sharing, storage, qemus, clocks, inputs, surroundings, real)
 """Imported for the cases that they register."""
 
 
 def parser() -> argparse.ArgumentParser:
     """The words of nox -s faults."""
     top = argparse.ArgumentParser(prog="nox -s faults --", description=__doc__, allow_abbrev=False)
-    top.add_argument("--cases", default=",".join(CASES), metavar="LIST", help="faults to try (all)")
+    usual = ",".join(case.name for case in CASES.values() if not case.asked)
+    top.add_argument("--cases", default=usual, metavar="LIST", help="faults to try (all but kill-qemu)")
     top.add_argument("--kills", type=int, default=KILLS, metavar="N", help="instants of kill -9 (30)")
     top.add_argument("--seed", type=int, default=0, help="what instants are drawn from; 0: a new one")
     top.add_argument("--quick", action="store_true", help="the first few of each case, for CI")
+    top.add_argument(
+        "--weakened", action="store_true", help="take the harness's defences away: is it noticed?"
+    )
     top.add_argument("--at-once", type=int, default=2, metavar="N", help="cases at a time (2)")
     top.add_argument("--list", action="store_true", help="list the faults and try none")
     return top
@@ -59,6 +64,9 @@ def main(words: Sequence[str]) -> int:
     if arguments.list:
         for case in CASES.values():
             say(f"{case.name}: {case.does}")
+            for each in weak.WEAKNESSES.values():
+                if each.case == case.name:
+                    say(f"  without a defence, {each.name}: {each.does}")
         return 0
     if PRIVATE not in os.environ:
         _become_private(words)
@@ -107,11 +115,16 @@ def _try_all(arguments: argparse.Namespace, words: Sequence[str]) -> int:
     run = _Run(layout, with_words(" ".join([command, *words]).removesuffix(" --"), "--seed", str(seed)), seed)
     folder = Path(tempfile.mkdtemp(prefix="qemu-harness-faults-"))
     bench = Bench(folder=folder, seed=seed, kills=arguments.kills, quick=arguments.quick)
+    weaknesses = [each for each in weak.WEAKNESSES.values() if each.case in names]
+    what = f"{len(weaknesses)} weaknesses" if arguments.weakened else f"{len(names)} faults"
     try:
-        with reporter.step(f"trying {len(names)} faults, seed {seed}") as step:
+        with reporter.step(f"trying {what}, seed {seed}") as step:
             pool = concurrent.futures.ThreadPoolExecutor(arguments.at_once)
             try:
-                done = [pool.submit(run.try_case, CASES[name], bench) for name in names]
+                if arguments.weakened:
+                    done = [pool.submit(run.try_weakness, each, bench) for each in weaknesses]
+                else:
+                    done = [pool.submit(run.try_case, CASES[name], bench) for name in names]
                 while not all(each.done() for each in done) or not run.told.empty():
                     with contextlib.suppress(queue.Empty):
                         row = run.told.get(timeout=0.2)
@@ -168,6 +181,29 @@ class _Run:
             outcome = "cancelled" if tried.cancelled else "failed" if tried.reason else "survived"
             self._add(case, tried.name, outcome, tried.reason, began)
         trials.close()
+
+    def try_weakness(self, weakness: weak.Weakness, bench: Bench) -> None:
+        """Keep a row for ``weakness``: the first trial of its case that was not survived, if there is one."""
+        case = CASES[weakness.case]
+        began = time.monotonic()
+        name = f"without {weakness.name}"
+        if case.private and os.environ.get(PRIVATE) != "yes":
+            self._add(case, name, "cancelled", "no mount namespace of our own can be had here", began)
+            return
+        trials = case.run(dataclasses.replace(bench, weakness=weakness.name))
+        tried: Tried | None = None
+        try:
+            while not self.stopped.is_set() and (tried := next(trials, None)) is not None:
+                if tried.reason and not tried.cancelled:
+                    break
+        except Exception as error:  # noqa: BLE001 - results that are not there, say: noticed as well
+            tried = Tried(name="the case itself", reason=repr(error))
+        finally:
+            trials.close()
+        if tried is not None:
+            self._add(case, name, "noticed", f"{tried.name}: {tried.reason}", began)
+        elif not self.stopped.is_set():
+            self._add(case, name, "missed", f"{weakness.does}: and every trial was survived", began)
 
     def _add(self, case: Case, name: str, outcome: str, reason: str, began: float) -> None:
         took = round(time.monotonic() - began, 3)

@@ -30,12 +30,13 @@ class Tried:
 @dataclass(frozen=True, kw_only=True)
 class Bench:
     """What a case is given. ``kills`` is how many instants are tried, ``quick`` asks for the few that CI has
-    time for."""
+    time for. ``weakness`` is the defence that the harness is to lack (weak.py)."""
 
     folder: Path
     seed: int
     kills: int
     quick: bool
+    weakness: str = ""
     worlds: list[World] = field(default_factory=list)
 
     def stop(self) -> None:
@@ -44,10 +45,10 @@ class Bench:
             kill_marked(world.mark)
 
     @contextlib.contextmanager
-    def world(self, **options: object) -> Iterator[World]:
+    def world(self, kind: type[World] = World, **options: object) -> Iterator[World]:
         """A world of its own, removed afterwards."""
         folder = Path(tempfile.mkdtemp(dir=self.folder))
-        made = World(folder, **options)  # type: ignore[arg-type]
+        made = kind(folder, weakness=self.weakness, **options)  # type: ignore[arg-type]
         self.worlds.append(made)
         try:
             yield made
@@ -71,7 +72,9 @@ class Bench:
     def two_worlds(self) -> Iterator[tuple[World, World]]:
         """Two checkouts with one cache and one server."""
         with self.world() as first:
-            second = World(first.folder, server=first.server, cache=first.cache, name="second")
+            second = World(
+                first.folder, server=first.server, cache=first.cache, name="second", weakness=first.weakness
+            )
             second.mark = first.mark
             yield first, second
 
@@ -81,23 +84,24 @@ Function = Callable[[Bench], Iterator[Tried]]
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """A named fault. ``private`` needs a mount namespace of its own."""
+    """A named fault. ``private`` needs a mount namespace of its own; ``asked`` is tried only when named."""
 
     name: str
     does: str
     private: bool
+    asked: bool
     run: Function
 
 
 CASES: dict[str, Case] = {}
 
 
-def case(name: str, *, private: bool = False) -> Callable[[Function], Function]:
+def case(name: str, *, private: bool = False, asked: bool = False) -> Callable[[Function], Function]:
     """Put a function into CASES; its docstring is what docs/faults.md says."""
 
     def keep(function: Function) -> Function:
         does = " ".join((function.__doc__ or "").split())
-        CASES[name] = Case(name=name, does=does, private=private, run=function)
+        CASES[name] = Case(name=name, does=does, private=private, asked=asked, run=function)
         return function
 
     return keep

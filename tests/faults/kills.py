@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,6 +29,8 @@ STAGES: dict[str, tuple[str, float]] = {
 """What a stage's first line begins with, and about how many seconds there are to kill it in."""
 EARLY = ("fetch", "import", "checkout", "apply", "configure", "compile", "compile again")
 WHOM = ("worker", "guard", "everything")
+GONE_S = 5.0
+"""How long what was started may outlive a guard that was killed."""
 
 
 @case("kill")
@@ -44,36 +48,38 @@ def kill(bench: Bench) -> Iterator[Tried]:
             fraction = draw.random()
             if stage in EARLY:
                 with bench.world() as world:
-                    yield _kill_once(world, stage, whom, fraction)
+                    yield _kill_once(world, stage, whom, fraction, quick=bench.quick)
             else:
-                yield _kill_once(built, stage, whom, fraction)
+                yield _kill_once(built, stage, whom, fraction, quick=bench.quick)
 
 
-def _kill_once(world: World, stage: str, whom: str, fraction: float) -> Tried:
+def _kill_once(world: World, stage: str, whom: str, fraction: float, *, quick: bool) -> Tried:
     words, seconds = STAGES[stage]
     world.server.seconds = 0.5 if stage == "fetch" else 0.0
+    name, left = kill_in(world, words, seconds * fraction, whom)
+    again = world.run("build", *WORDS) if quick else world.teardown()
+    problem = first(left, judge(again, 0), world.problems(built_only=quick))
+    return Tried(name=f"{whom} in {stage}{name}", reason=problem)
+
+
+def kill_in(world: World, words: str, seconds: float, whom: str) -> tuple[str, str]:
+    """Kill a teardown ``seconds`` after its line with ``words``: where that was, and what is wrong."""
     running = world.start("teardown", *WORDS)
-    name = f"{whom} in {stage}"
-    if not running.wait_for(words, limit_s=120):
-        ended = running.finish()
-        return Tried(name=name, reason=f"never came to {stage}: {ended.tail()}")
-    time.sleep(seconds * fraction)
+    if not running.wait_for(words, limit_s=world.limit_s):
+        return "", f"never came to it: {running.finish().tail()}"
+    time.sleep(seconds)
     at = stage_under_way(running.lines)
-    name += f" ({at}, {time.monotonic() - running.began:.2f} s)"
+    name = f" ({at}, {time.monotonic() - running.began:.2f} s)"
     strike(world, running.process.pid, whom)
-    running.finish(60)
-    gone = wait_until(lambda: not marked(world.mark), 30)
+    # A guard that lives ends the rest before it ends; without it the kernel does, at once.
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        running.process.wait(60)
+    gone = wait_until(lambda: not marked(world.mark), GONE_S)
     left = "" if gone else f"processes are left: {list(marked(world.mark).values())[:3]}"
     if left:
         kill_marked(world.mark)
-    # A run's results are whole or not there, also right after the kill.
-    if stage in EARLY:
-        again = world.run("build", *WORDS)
-        problem = first(judge(again, 0), world.problems(built_only=True))
-    else:
-        again = world.teardown()
-        problem = first(judge(again, 0), world.problems())
-    return Tried(name=name, reason=first(left, problem))
+    running.finish(60)
+    return name, left
 
 
 def strike(world: World, guard: int, whom: str) -> None:

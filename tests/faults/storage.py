@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.faults.bench import Bench, Tried, case, first, judge, stage_under_way
-from tests.faults.world import ARCHIVE, WORDS, World
+from tests.faults.standin import ARCHIVE
+from tests.faults.world import WORDS, World
 
 KIB = 1024
 FETCH, FULL = 4, 14
@@ -38,7 +39,7 @@ def disk_full(bench: Bench) -> Iterator[Tried]:
     the next run goes on from there"""
     with bench.tmpfs("100m") as folder:
         (folder / "world").mkdir()
-        world = World(folder / "world")
+        world = World(folder / "world", weakness=bench.weakness)
         bench.worlds.append(world)
         ballast = Ballast(folder)
         start = _used(folder)
@@ -61,12 +62,7 @@ def disk_full(bench: Bench) -> Iterator[Tried]:
             yield Tried(
                 name="room again, after build", reason=first(judge(ended, 0), world.problems(built_only=True))
             )
-            for line, name in (
-                ("", "guest"),
-                ("warm-up", "warm-up"),
-                ("round 1", "round"),
-                ("report", "report"),
-            ):
+            for line, name in LATE:
                 ballast.leave(4096 if not line else 10**8)
                 running = world.start("teardown", *WORDS)
                 if line:

@@ -15,7 +15,8 @@ import threading
 from collections.abc import Iterator
 
 from tests.faults.bench import Bench, Tried, case, first, judge
-from tests.faults.world import ROOT, WORDS, World
+from tests.faults.standin import ROOT
+from tests.faults.world import WORDS, World
 
 QUOTED = 'it\'s a "folder"'
 ODD = f"{QUOTED} $HOME;\\ ü"

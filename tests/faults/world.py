@@ -6,18 +6,13 @@ a whole run takes seconds. What a run must give is known: ``World.problems`` loo
 
 from __future__ import annotations
 
-import difflib
 import fcntl
-import functools
 import hashlib
-import io
 import json
 import os
-import random
 import signal
 import subprocess
 import sys
-import tarfile
 import threading
 import time
 import uuid
@@ -30,28 +25,10 @@ from harness.guest.firmware import needed_files
 from harness.source.machine_apt import codename
 from harness.source.packages import native_architecture
 from tests.faults.server import Server
+from tests.faults.standin import ARCHIVE, ROOT, TARGET, VERSIONS, patch, pins, release
 from tests.unit.guest.debs import make_deb
 
-ROOT = Path(__file__).resolve().parents[2]
-FAKE = ROOT / "tests" / "fakeqemu"
 MARK = "QEMU_HARNESS_FAULTS_MARK"
-TARGET = "x86_64-softmmu"
-ARCHIVE = "stand-in.tar.xz"
-OSDEP = """\
-#include <fake.h>
-
-const char *fake_version(void)
-{
-    return "7.2.0";
-}
-
-int fake_feature(void)
-{
-    return 1; /* upstream */
-}
-"""
-WITHOUT = OSDEP.replace("return 1; /* upstream */", "return 0;")
-WITH_SERIES = WITHOUT.replace("7.2.0", "7.2.0-series").replace("return 0;", "return 1;")
 WORDS = (
     "-Dtargets=x86_64-softmmu",
     "-Dmemory=32M",
@@ -61,68 +38,8 @@ WORDS = (
     "-Dtimeout=20",
     "-Djobs=2",
 )
-VERSIONS = {
-    "base": "QEMU emulator version 7.2.0 (fake x86_64, feature 0)",
-    "patched": "QEMU emulator version 7.2.0-series (fake x86_64, feature 1)",
-}
 LIMIT_S = 150.0
 """No run of the stand-in takes longer, however busy the machine is."""
-
-
-@functools.cache
-def release() -> bytes:
-    """The archive: always the same bytes. Some files are there only to give import and checkout work."""
-    files = {
-        "VERSION": "7.2.0\n",
-        "configure": (FAKE / "configure").read_text(),
-        "slow.sh": (FAKE / "slow.sh").read_text(),
-        "main.c": (FAKE / "main.c").read_text(),
-        "include/fake.h": (FAKE / "include" / "fake.h").read_text(),
-        "vl.c": (Path(__file__).with_name("qemu.c")).read_text(),
-        "osdep.c": OSDEP,
-        "configs/targets/x86_64-softmmu.mak": "",
-        "prepared": "no\n",
-    }
-    draw = random.Random(1)
-    files |= {f"docs/{number}.txt": draw.randbytes(4000).hex() for number in range(300)}
-    stream = io.BytesIO()
-    with tarfile.open(fileobj=stream, mode="w:xz", preset=0) as tar:
-        for name, text in files.items():
-            member = tarfile.TarInfo(f"qemu-7.2.0/{name}")
-            member.size, member.mode = len(text.encode()), 0o755 if name == "configure" else 0o644
-            tar.addfile(member, io.BytesIO(text.encode()))
-    return stream.getvalue()
-
-
-def patch() -> str:
-    """The one patch of the series."""
-    lines = difflib.unified_diff(
-        WITHOUT.splitlines(keepends=True), WITH_SERIES.splitlines(keepends=True), "a/osdep.c", "b/osdep.c"
-    )
-    return (
-        "From 0123456789abcdef0123456789abcdef01234567 Mon Sep 17 00:00:00 2001\n"
-        "From: Somebody <somebody@example.org>\nDate: Tue, 1 Feb 2022 10:00:00 +0100\n"
-        "Subject: [PATCH 1/1] osdep: bring the feature\n\nFaults are tried with it.\n---\n"
-        " osdep.c | 4 ++--\n 1 file changed, 2 insertions(+), 2 deletions(-)\n\n"
-        f"diff --git a/osdep.c b/osdep.c\n{''.join(lines)}-- \n2.39.5\n"
-    )
-
-
-def pins(url: str, digest: str, size: int) -> str:
-    """The pin of the stand-in, in the form of qemu-src/pins.toml."""
-    edits = [
-        ("prepare", "prepared", "no", "yes"),
-        ("unmerge", "osdep.c", "return 1; /* upstream */", "return 0;"),
-    ]
-    text = (
-        f'["7.2"]\nversion = "7.2.0"\narchive = "{ARCHIVE}"\nsha256 = "{digest}"\nsize = {size}\n'
-        f'async_teardown = ["-async-teardown"]\ntargets = ["{TARGET}"]\n'
-        f'[["7.2".locations]]\nkind = "url"\nurl = "{url}"\n'
-        '["7.2".traces]\npatterns = ["upstream"]\n'
-    )
-    for kind, file, old, new in edits:
-        text += f'[["7.2".{kind}]]\nkind = "replace"\nfile = "{file}"\nold = "{old}"\nnew = "{new}"\n'
-    return text
 
 
 @dataclass(kw_only=True)
@@ -197,15 +114,25 @@ class World:
     """One checkout with its cache, and the server of its release."""
 
     def __init__(
-        self, folder: Path, *, server: Server | None = None, cache: Path | None = None, name: str = "checkout"
+        self,
+        folder: Path,
+        *,
+        server: Server | None = None,
+        cache: Path | None = None,
+        name: str = "checkout",
+        weakness: str = "",
     ) -> None:
+        self.weakness = weakness
+        """Of weak.py: the defence that the harness lacks here."""
         self.folder = folder
         self.root = folder / name
         self.cache = cache or folder / "cache"
         self.home = folder / "home"
         self.server = server or Server(release(), ARCHIVE)
         self._own_server = server is None
+        self.archive_name, self.digest = ARCHIVE, hashlib.sha256(release()).hexdigest()
         self.mark = uuid.uuid4().hex
+        self.limit_s = LIMIT_S
         self.extra: dict[str, str | None] = {}
         """Variables for runs; None takes one away."""
         (self.root / "qemu-src").mkdir(parents=True)
@@ -213,12 +140,16 @@ class World:
         for file in ("meson_options.txt", "meson.build"):
             (self.root / file).write_bytes((ROOT / file).read_bytes())
         (self.root / "tests").symlink_to(ROOT / "tests")
+        self.lay_out(own_cache=cache is None)
+
+    def lay_out(self, *, own_cache: bool) -> None:
+        """What is to be built: pin, series, and firmware that would come from Debian."""
         self.write_pins()
         series = self.root / "patches" / "async-teardown"
         series.mkdir(parents=True)
         (series / "series.toml").write_text('title = "Faults"\npins = ["7.2"]\n')
         (series / "0001-osdep-bring-the-feature.patch").write_text(patch())
-        if cache is None:
+        if own_cache:
             self._firmware()
 
     def close(self) -> None:
@@ -256,7 +187,7 @@ class World:
 
     @property
     def archive(self) -> Path:
-        return self.cache / "downloads" / ARCHIVE
+        return self.cache / "downloads" / self.archive_name
 
     def environment(self) -> dict[str, str]:
         """That of a run: nothing of CI's or of the user's decides."""
@@ -273,7 +204,8 @@ class World:
 
     def command(self, stage: str, *words: str) -> list[str]:
         """The harness's words for ``stage``."""
-        return [sys.executable, "-m", "harness", "--root", str(self.root), stage, *words]
+        program = ("tests.faults.weak", self.weakness) if self.weakness else ("harness",)
+        return [sys.executable, "-m", *program, "--root", str(self.root), stage, *words]
 
     def start(self, stage: str, *words: str, before: Sequence[str] = ()) -> Running:
         """Begin a run; ``before`` are words put in front of it, such as unshare's."""
@@ -292,9 +224,9 @@ class World:
         running.read()
         return running
 
-    def run(self, stage: str, *words: str, before: Sequence[str] = (), limit_s: float = LIMIT_S) -> Ended:
+    def run(self, stage: str, *words: str, before: Sequence[str] = ()) -> Ended:
         """Run a stage to its end."""
-        return self.start(stage, *words, before=before).finish(limit_s)
+        return self.start(stage, *words, before=before).finish(self.limit_s)
 
     def teardown(self, *words: str, before: Sequence[str] = ()) -> Ended:
         """A whole run."""
@@ -320,15 +252,23 @@ class World:
             if hashlib.sha256(path.read_bytes()).hexdigest() != binary["sha256"]:
                 yield f"{path} is not what build.json says"
             said = subprocess.run([path, "--version"], capture_output=True, text=True, check=False).stdout
-            if said.strip() != VERSIONS[variant] or binary["version"] != VERSIONS[variant]:
-                yield f"{variant} says {said.strip()!r}"
-            if (Path(built[variant]["source"]) / "prepared").read_text() != "yes\n":
-                yield f"the sources of {variant} are not prepared"
-        if hashlib.sha256(self.archive.read_bytes()).digest() != hashlib.sha256(release()).digest():
+            yield from self.wrong_build(variant, path, said.strip(), binary["version"])
+            yield self.unprepared(Path(built[variant]["source"]))
+        if hashlib.sha256(self.archive.read_bytes()).hexdigest() != self.digest:
             yield "the cached archive is not the pinned one"
         yield self.damaged_tree()
         if not built_only:
             yield from self._timed(built)
+
+    def wrong_build(self, variant: str, _path: Path, said: str, recorded: str) -> Iterator[str]:
+        """What shows that a binary was not made of the variant's sources."""
+        if {said, recorded} != {VERSIONS[variant]}:
+            yield f"{variant} says {said!r}"
+
+    def unprepared(self, source: Path) -> str:
+        """What shows that the pin's edits were not made."""
+        prepared = (source / "prepared").read_text() == "yes\n"
+        return "" if prepared else f"{source} is not prepared"
 
     def _timed(self, built: dict[str, dict[str, Any]]) -> Iterator[str]:
         results = json.loads((self.build / "results" / "teardown.json").read_text())

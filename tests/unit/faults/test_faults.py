@@ -19,6 +19,7 @@ from harness.report.faults import FaultRow, FaultsResults, check_faults, render_
 from harness.report.host import host_facts
 from tests.faults import __main__ as program
 from tests.faults.bench import CASES, judge, stage_under_way
+from tests.faults.weak import WEAKNESSES
 from tests.faults.world import Ended
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -72,10 +73,33 @@ def test_a_fault_that_was_not_survived_is_an_error(layout: Layout) -> None:
     assert (caught.value.code, caught.value.details) == (32, ("kill: this: because",))
 
 
+def test_a_weakness_that_is_not_noticed_is_an_error(layout: Layout) -> None:
+    noticed = results(row("noticed"), row("cancelled"))
+    check_faults(layout, noticed)
+    console = Console(width=120)
+    with console.capture() as capture:
+        console.print(render_faults(noticed))
+    assert "noticed" in capture.get().splitlines()[0]
+    with pytest.raises(FaultsError, match="1 of 2 weaknesses were not noticed"):
+        check_faults(layout, results(row("noticed"), row("missed")))
+
+
+@pytest.mark.parametrize("weakness", WEAKNESSES)
+def test_what_a_weakness_takes_away_is_there(weakness: str) -> None:
+    text = f"from tests.faults.weak import WEAKNESSES; WEAKNESSES[{weakness!r}].put_in(); import harness.cli"
+    ended = subprocess.run([sys.executable, "-c", text], cwd=ROOT, capture_output=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+
+
 def test_every_fault_is_documented() -> None:
     text = (ROOT / "docs" / "faults.md").read_text(encoding="utf-8")
-    rows = dict(re.findall(r"^\| `([a-z-]+)` \| (.+) \|$", text, re.MULTILINE))
+    rows = dict(re.findall(r"^\| `([a-z-]+)` \| ([^`|]+) \|$", text, re.MULTILINE))
     assert rows == {case.name: case.does for case in CASES.values()}
+    weak = re.findall(r"^\| `([a-z-]+)` \| `([a-z-]+)` \| (.+) \|$", text, re.MULTILINE)
+    assert weak == [(each.name, each.case, each.does) for each in WEAKNESSES.values()]
+    assert {each.case for each in WEAKNESSES.values()} == {
+        each.name for each in CASES.values() if not each.asked
+    }
     for words in program.parser()._actions:
         assert all(word in text for word in words.option_strings if word not in ("-h", "--help"))
 

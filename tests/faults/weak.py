@@ -1,0 +1,181 @@
+"""The harness with one of its defences taken away: ``python -m tests.faults.weak NAME STAGE WORD...``.
+
+A case that always passes shows nothing. Each is therefore tried on a harness that lacks what protects it
+(``nox -s faults -- --weakened``), and has to notice. A weakness is put in before the harness's other modules
+are imported, so that it is the one that all of them get.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Weakness:
+    """A defence that is taken away, and the case that has to notice."""
+
+    name: str
+    case: str
+    does: str
+    put_in: Callable[[], None]
+
+
+WEAKNESSES: dict[str, Weakness] = {}
+
+
+def weakness(name: str, case: str) -> Callable[[Callable[[], None]], Callable[[], None]]:
+    """Put a function into WEAKNESSES; its docstring is what docs/faults.md says."""
+
+    def keep(function: Callable[[], None]) -> Callable[[], None]:
+        does = " ".join((function.__doc__ or "").split())
+        WEAKNESSES[name] = Weakness(name=name, case=case, does=does, put_in=function)
+        return function
+
+    return keep
+
+
+def replace(module: str, name: str, value: object) -> None:
+    """Put ``value`` in the place of something that is there; AttributeError when it is not, so that a
+    weakness cannot outlive what it weakens."""
+    found: Any = importlib.import_module(module)
+    *path, last = name.split(".")
+    for part in path:
+        found = getattr(found, part)
+    getattr(found, last)
+    setattr(found, last, value)
+
+
+@weakness("lock-files", "kill")
+def _lock_files() -> None:
+    """a lock is a file that is there, removed at the end: a killed run leaves it"""
+
+    @contextlib.contextmanager
+    def hold(path: Path, what: str, _reporter: object, *, timeout_s: float = 0) -> Iterator[None]:
+        from harness.errors import BusyError
+
+        file = path.with_name(path.name + ".there")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            file.touch(exist_ok=False)
+        except FileExistsError:
+            raise BusyError(f"{what} is locked by {file}", f"remove it ({timeout_s:.0f} s)") from None
+        try:
+            yield
+        finally:
+            file.unlink()
+
+    replace("harness.lock", "hold", hold)
+
+
+@weakness("no-guard", "kill")
+def _no_guard() -> None:
+    """the guard ends nothing, and the worker does not end with it"""
+    replace("harness.guard", "end_descendants", lambda *_: ())
+    replace("harness.guard", "PR_SET_PDEATHSIG", 25)  # PR_GET_TSC: of no effect here
+
+
+@weakness("no-locks", "two-runs")
+def _no_locks() -> None:
+    """nobody waits for anybody"""
+    replace("harness.lock", "hold", lambda *_, **__: contextlib.nullcontext())
+
+
+@weakness("full-unnoticed", "disk-full")
+def _full_unnoticed() -> None:
+    """a program that fails for want of room is taken for one that fails"""
+    replace("harness.process", "disk_is_full", lambda *_: None)
+
+
+@weakness("endless-patience", "network-gone")
+def _endless_patience() -> None:
+    """a server that falls silent is waited for without end"""
+    replace("harness.source.archive", "STALL_S", 10000.0)
+
+
+@weakness("downloads-unproven", "bad-downloads")
+def _downloads_unproven() -> None:
+    """what a server gives is taken as it is"""
+    replace("harness.source.files", "verify", lambda *_, **__: None)
+
+
+@weakness("cache-unproven", "bad-downloads")
+def _cache_unproven() -> None:
+    """what is cached is taken as it is"""
+    replace("harness.source.files", "cached", lambda path, *_, **__: path.is_file())
+
+
+@weakness("binaries-unproven", "damage")
+def _binaries_unproven() -> None:
+    """a binary is not compared with what was recorded of it"""
+    replace("harness.build.binary", "drop_damaged", lambda _: ())
+
+
+@weakness("clock-trusted", "clock")
+def _clock_trusted() -> None:
+    """files from the future are as good as any"""
+    replace("harness.build.binary", "is_from_the_future", lambda _: False)
+
+
+@weakness("decoding-trusted", "bad-input")
+def _decoding_trusted() -> None:
+    """a file that cannot be decoded is not expected"""
+    replace("harness.jsonfile", "UNREADABLE", ())
+
+
+@weakness("cache-of-anybody", "poisoned-cache")
+def _cache_of_anybody() -> None:
+    """it does not matter who may write to the cache"""
+    replace("harness.trust", "protect_cache", lambda _: None)
+
+
+@weakness("endless-logs", "bad-qemu")
+def _endless_logs() -> None:
+    """what QEMU prints is kept, all of it"""
+    replace("harness.guest.spawn", "KEPT_BYTES", 1 << 40)
+
+
+@weakness("patience-with-qemu", "bad-qemu")
+def _patience_with_qemu() -> None:
+    """a QEMU that prints without end is waited for"""
+    replace("harness.guest.spawn", "FLOOD_BYTES", 1 << 60)
+
+
+@weakness("streams-trusted", "environment")
+def _streams_trusted() -> None:
+    """standard output and standard error are always there"""
+    replace("harness.cli", "_open_standard_streams", lambda: None)
+
+
+@weakness("paths-trusted", "paths")
+def _paths_trusted() -> None:
+    """no path is refused because QEMU's configure will not have it"""
+    import re
+    from types import SimpleNamespace
+
+    replace("harness.pipeline", "re", SimpleNamespace(search=lambda *_: None, sub=re.sub))
+
+
+@weakness("width-unknown", "terminal")
+def _width_unknown() -> None:
+    """a terminal is taken to have 200 columns"""
+    from rich.console import Console
+
+    replace("harness.progress", "Console", lambda **words: Console(**words, width=200))
+
+
+def main(words: Sequence[str]) -> int:
+    """Exit code of the harness."""
+    WEAKNESSES[words[0]].put_in()
+    from harness.cli import main as harness
+
+    return harness(words[1:])
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
