@@ -1,19 +1,24 @@
-"""The harness with one of its defences taken away: ``python -m tests.faults.weak NAME STAGE WORD...``.
+"""The harness with one of its defences taken away.
 
 A case that always passes shows nothing. Each is therefore tried on a harness that lacks what protects it
-(``nox -s faults -- --weakened``), and has to notice. A weakness is put in before the harness's other modules
-are imported, so that it is the one that all of them get.
+(``nox -s faults -- --weakened``), and has to notice. A weakness is put in as Python starts, by sitecustomize
+(Python's documentation of ``site``), so that it is what all of the harness's modules get.
 """
 
 from __future__ import annotations
 
 import contextlib
 import importlib
+import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from tests.faults.standin import ROOT
+
+WEAKNESS = "QEMU_HARNESS_FAULTS_WEAKNESS"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,14 +46,16 @@ def weakness(name: str, case: str) -> Callable[[Callable[[], None]], Callable[[]
 
 
 def replace(module: str, name: str, value: object) -> None:
-    """Put ``value`` in the place of something that is there; AttributeError when it is not, so that a
-    weakness cannot outlive what it weakens."""
+    """Put ``value`` in the place of something that is there, also where it has been imported to.
+
+    AttributeError when it is not there, so that a weakness cannot outlive what it weakens.
+    """
     found: Any = importlib.import_module(module)
-    *path, last = name.split(".")
-    for part in path:
-        found = getattr(found, part)
-    getattr(found, last)
-    setattr(found, last, value)
+    old = getattr(found, name)
+    setattr(found, name, value)
+    for other, each in list(sys.modules.items()):
+        if callable(old) and other.startswith("harness.") and getattr(each, name, None) is old:
+            setattr(each, name, value)
 
 
 @weakness("lock-files", "kill")
@@ -169,13 +176,15 @@ def _width_unknown() -> None:
     replace("harness.progress", "Console", lambda **words: Console(**words, width=200))
 
 
-def main(words: Sequence[str]) -> int:
-    """Exit code of the harness."""
-    WEAKNESSES[words[0]].put_in()
-    from harness.cli import main as harness
-
-    return harness(words[1:])
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+def site(folder: Path) -> str:
+    """PYTHONPATH that puts the weakness named by QEMU_HARNESS_FAULTS_WEAKNESS into every Python of a run: the
+    harness has guests started by processes of their own."""
+    folder.mkdir(exist_ok=True)
+    (folder / "sitecustomize.py").write_text(
+        "import contextlib, os\n"
+        # Not each Python that a run starts has the harness's packages: the system's runs configure.
+        "with contextlib.suppress(ImportError):\n"
+        "    from tests.faults.weak import WEAKNESSES\n"
+        f"    WEAKNESSES[os.environ[{WEAKNESS!r}]].put_in()\n"
+    )
+    return f"{folder}{os.pathsep}{ROOT}"

@@ -26,6 +26,7 @@ from harness.source.machine_apt import codename
 from harness.source.packages import native_architecture
 from tests.faults.server import Server
 from tests.faults.standin import ARCHIVE, ROOT, TARGET, VERSIONS, patch, pins, release
+from tests.faults.weak import WEAKNESS, site
 from tests.unit.guest.debs import make_deb
 
 MARK = "QEMU_HARNESS_FAULTS_MARK"
@@ -195,6 +196,8 @@ class World:
         dropped += ("QEMU_HARNESS_BUILD", "QEMU_HARNESS_TREES")
         found = {name: value for name, value in os.environ.items() if name not in dropped}
         found |= {"HOME": str(self.home), "QEMU_HARNESS_CACHE": str(self.cache), MARK: self.mark}
+        if self.weakness:
+            found |= {WEAKNESS: self.weakness, "PYTHONPATH": site(self.folder / "site")}
         for name, value in self.extra.items():
             if value is None:
                 found.pop(name, None)
@@ -204,8 +207,7 @@ class World:
 
     def command(self, stage: str, *words: str) -> list[str]:
         """The harness's words for ``stage``."""
-        program = ("tests.faults.weak", self.weakness) if self.weakness else ("harness",)
-        return [sys.executable, "-m", *program, "--root", str(self.root), stage, *words]
+        return [sys.executable, "-m", "harness", "--root", str(self.root), stage, *words]
 
     def start(self, stage: str, *words: str, before: Sequence[str] = ()) -> Running:
         """Begin a run; ``before`` are words put in front of it, such as unshare's."""

@@ -19,7 +19,7 @@ from harness.report.faults import FaultRow, FaultsResults, check_faults, render_
 from harness.report.host import host_facts
 from tests.faults import __main__ as program
 from tests.faults.bench import CASES, judge, stage_under_way
-from tests.faults.weak import WEAKNESSES
+from tests.faults.weak import WEAKNESS, WEAKNESSES, site
 from tests.faults.world import Ended
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -85,10 +85,12 @@ def test_a_weakness_that_is_not_noticed_is_an_error(layout: Layout) -> None:
 
 
 @pytest.mark.parametrize("weakness", WEAKNESSES)
-def test_what_a_weakness_takes_away_is_there(weakness: str) -> None:
-    text = f"from tests.faults.weak import WEAKNESSES; WEAKNESSES[{weakness!r}].put_in(); import harness.cli"
-    ended = subprocess.run([sys.executable, "-c", text], cwd=ROOT, capture_output=True, check=False)
-    assert ended.returncode == 0, ended.stderr
+def test_a_weakness_is_put_in_as_python_starts(weakness: str, tmp_path: Path) -> None:
+    environment = {**os.environ, WEAKNESS: weakness, "PYTHONPATH": site(tmp_path / "site")}
+    text = "import sys, harness.cli; sys.exit('tests.faults.weak' not in sys.modules)"
+    words = [sys.executable, "-c", text]
+    ended = subprocess.run(words, env=environment, cwd=tmp_path, capture_output=True, check=False)
+    assert (ended.returncode, ended.stderr) == (0, b"")
 
 
 def test_every_fault_is_documented() -> None:
