@@ -23,7 +23,6 @@ from tests.faults.weak import WEAKNESS, WEAKNESSES, site
 from tests.faults.world import Ended
 
 ROOT = Path(__file__).resolve().parents[3]
-QUICK = "poisoned-cache,kill"
 
 
 def row(outcome: str, name: str = "this", case: str = "kill") -> FaultRow:
@@ -140,8 +139,16 @@ def test_unknown_faults_are_refused(
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")
 @pytest.mark.timeout(180)
-def test_quick_faults_are_survived(tmp_path: Path) -> None:
-    words = ["--quick", "--kills", "2", "--seed", "7", "--cases", QUICK, "--at-once", "1"]
+@pytest.mark.parametrize(
+    ("words", "cases", "outcome"),
+    [
+        (("--quick", "--kills", "2"), "poisoned-cache,kill", "survived"),
+        (("--weakened",), "poisoned-cache,bad-downloads", "noticed"),
+    ],
+    ids=["quick", "weakened"],
+)
+def test_some_faults_are_tried(tmp_path: Path, words: tuple[str, ...], cases: str, outcome: str) -> None:
+    words = (*words, "--seed", "7", "--cases", cases, "--at-once", "1")
     environment = {**os.environ, "QEMU_HARNESS_BUILD": str(tmp_path / "build"), "TMPDIR": str(tmp_path)}
     ended = subprocess.run(
         [sys.executable, "-m", "tests.faults", *words],
@@ -156,6 +163,6 @@ def test_quick_faults_are_survived(tmp_path: Path) -> None:
     assert ended.returncode == 0, ended.stderr
     kept = json.loads((tmp_path / "build" / "results" / "faults.json").read_text(encoding="utf-8"))
     assert kept["complete"]
-    assert {each["case"] for each in kept["rows"]} == set(QUICK.split(","))
-    assert {each["outcome"] for each in kept["rows"]} == {"survived"}
+    assert {each["case"] for each in kept["rows"]} == set(cases.split(","))
+    assert {each["outcome"] for each in kept["rows"]} == {outcome}
     assert not list(tmp_path.glob("qemu-harness-faults-*"))
