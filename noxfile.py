@@ -172,6 +172,8 @@ def submit(session: nox.Session) -> None:
 def fuzz(session: nox.Session) -> None:
     """Read spoilt patches, mailboxes, TOML and results for minutes: nox -s fuzz -- --seconds 180."""
     install(session, "[test]")
+    if "--guided" in session.posargs:
+        run(session, "pip", "install", "--quiet", "atheris==3.0.0")
     harness(session, "fuzz")
 
 

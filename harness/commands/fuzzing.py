@@ -15,6 +15,10 @@ FUZZ: tuple[Argument, ...] = (
     ),
     (("--only",), {"default": "", "metavar": "LIST", "help": "readers, such as patch,mbox (default: all)"}),
     (
+        ("--guided",),
+        {"action": "store_true", "help": "choose examples by the code that they reach (atheris)"},
+    ),
+    (
         ("--repeat",),
         {"type": Path, "metavar": "FILE", "help": "read one stored example again, and nothing else"},
     ),
@@ -33,9 +37,8 @@ def fuzz(request: Request) -> int:
         return 0
     names = [name for name in arguments.only.split(",") if name]
     seed = request.options().seed
-    results = fuzzing.fuzz(
-        request.layout, request.reporter, seconds=arguments.seconds, names=names, seed=seed
-    )
+    choose = fuzzing.fuzz_guided if arguments.guided else fuzzing.fuzz
+    results = choose(request.layout, request.reporter, seconds=arguments.seconds, names=names, seed=seed)
     Output().print(fuzzing.render_fuzz(results))
     say(f"seed {results.seed}")
     fuzzing.check_fuzz(results)

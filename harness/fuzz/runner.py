@@ -98,7 +98,10 @@ def fuzz(
     parts = sum(target.share for target in targets)
     rows = []
     for number, target in enumerate(targets, start=1):
-        with reporter.step(f"{number}/{len(targets)} {target.about}") as step, _scratch(layout) as scratch:
+        with (
+            reporter.step(f"{number}/{len(targets)} {target.about}") as step,
+            scratch_layout(layout) as scratch,
+        ):
             run = _Run(
                 target=target,
                 layout=scratch,
@@ -122,7 +125,7 @@ def repeat(layout: Layout, path: Path) -> str:
         raise OptionError(
             f"{path} cannot be read: {error.strerror}", "name a file below build/fuzz"
         ) from error
-    with _scratch(layout) as scratch:
+    with scratch_layout(layout) as scratch:
         try:
             _checked(target, scratch, data)
         except HarnessError as error:
@@ -217,13 +220,7 @@ class _Run:
         """Keep the smallest failing example below ``build/fuzz``."""
         if self._failing is None:
             return None
-        data, error = self._failing
-        path = layout.build / "fuzz" / f"{self._target.name}-{hashlib.sha256(data).hexdigest()[:12]}.bin"
-        write_bytes(path, data)
-        write_bytes(
-            path.with_suffix(".txt"), "".join(traceback.format_exception(error)).encode("utf-8", "replace")
-        )
-        return Failure(target=self._target.name, problem=_told(error), path=path)
+        return store_failure(layout, self._target, *self._failing)
 
     def _one(self, data: bytes) -> None:
         now = time.monotonic()
@@ -245,6 +242,22 @@ class _Run:
             if self._failing is None or len(data) <= len(self._failing[0]):
                 self._failing = data, error
             raise
+
+
+def store_failure(layout: Layout, target: Target, data: bytes, error: Exception) -> Failure:
+    """Keep an example and its traceback below ``build/fuzz``. Raises StorageError."""
+    path = layout.build / "fuzz" / f"{target.name}-{hashlib.sha256(data).hexdigest()[:12]}.bin"
+    write_bytes(path, data)
+    write_bytes(
+        path.with_suffix(".txt"), "".join(traceback.format_exception(error)).encode("utf-8", "replace")
+    )
+    return Failure(target=target.name, problem=_told(error), path=path)
+
+
+def read_once(target: Target, layout: Layout, data: bytes) -> None:
+    """Read ``data`` in a layout of its own; raises what the reader raises but HarnessError."""
+    with scratch_layout(layout) as scratch, contextlib.suppress(HarnessError):
+        _checked(target, scratch, data)
 
 
 def _checked(target: Target, layout: Layout, data: bytes) -> None:
@@ -276,7 +289,7 @@ def _limited() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _scratch(layout: Layout) -> Iterator[Layout]:
+def scratch_layout(layout: Layout) -> Iterator[Layout]:
     """A layout of its own, with the project's options and patches, that is removed afterwards."""
     try:
         folder = Path(tempfile.mkdtemp(prefix="qemu-harness-fuzz-"))

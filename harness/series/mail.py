@@ -160,6 +160,8 @@ def mailbox_bytes(mail: Mail) -> bytes:
     from_line = _from_line(mail.author.name, mail.author.email or "unknown@localhost")
     subject = mail.subject.text if mail.subject.kind else f"[PATCH] {mail.subject.text or 'no subject'}"
     if not subject.isascii():
+        # Bytes that are no UTF-8 cannot be said in an encoded word (RFC 2047).
+        subject = subject.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
         subject = email.header.Header(subject, "utf-8", maxlinelen=70, header_name="Subject").encode()
     parts = [
         f"From {'0' * 40} Mon Sep 17 00:00:00 2001",

@@ -88,6 +88,8 @@ def test_headers_that_the_parser_fails_over_are_no_patch(layout: Layout) -> None
 def test_mails_with_odd_addresses_and_codecs_are_read() -> None:
     mail = read_mail("From: \u00fc <\u00fc@example.org>\nSubject: [PATCH] x\n\nx\n".encode(), "x")
     assert b"@example.org>" in mailbox_bytes(mail)
+    mail = read_mail(b"From: a@b\nSubject: =?utf-8?q?[PATCH]_h=C3=\xdcb?=\n\nx\n", "x")
+    assert b"[PATCH]" in mailbox_bytes(mail)
     odd = read_mail(b"From: a@b\nContent-Type: text/plain; charset=undefined\n\nx\n", "x")
     assert "charset" in [fault.kind for fault in odd.faults]
 
