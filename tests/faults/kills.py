@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.faults.bench import Bench, Tried, case, first, judge, stage_under_way
-from tests.faults.world import WORDS, World, kill_marked, marked, wait_until
+from tests.faults.world import WORDS, Running, World, kill_marked, marked, wait_until
 
 STAGES: dict[str, tuple[str, float]] = {
     "fetch": ("fetching ", 0.5),
@@ -68,6 +68,21 @@ def kill_in(world: World, words: str, seconds: float, whom: str) -> tuple[str, s
     if not running.wait_for(words, limit_s=world.limit_s):
         return "", f"never came to it: {running.finish().tail()}"
     time.sleep(seconds)
+    return _kill(world, running, whom)
+
+
+def kill_after(world: World, seconds: float, whom: str) -> tuple[str, str] | None:
+    """Kill a teardown ``seconds`` after its begin, as kill_in; None when it ends well before that."""
+    running = world.start("teardown", *WORDS)
+    try:
+        code = running.process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        return _kill(world, running, whom)
+    ended = running.finish()
+    return None if code == 0 else (" before it was killed", judge(ended, 0))
+
+
+def _kill(world: World, running: Running, whom: str) -> tuple[str, str]:
     at = stage_under_way(running.lines)
     name = f" ({at}, {time.monotonic() - running.began:.2f} s)"
     strike(world, running.process.pid, whom)

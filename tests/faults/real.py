@@ -12,25 +12,9 @@ from harness.layout import find_layout
 from harness.options import parse_options
 from harness.source.pin import find_pin
 from tests.faults.bench import Bench, Tried, case, first, judge
-from tests.faults.kills import WHOM, kill_in
+from tests.faults.kills import WHOM, kill_after
 from tests.faults.standin import ROOT
 from tests.faults.world import World
-
-STAGES: tuple[tuple[str, str, float], ...] = (
-    ("fetch", "fetching ", 3.0),
-    ("import", "importing ", 6.0),
-    ("checkout of base", "checking out base", 5.0),
-    ("apply", "applying ", 0.7),
-    ("checkout of patched", "checking out patched", 5.0),
-    ("configure of base", "configure 7.2 base", 20.0),
-    ("compile of base", "compile 7.2 base", 60.0),
-    ("configure of patched", "configure 7.2 patched", 12.0),
-    ("compile of patched", "compile 7.2 patched", 50.0),
-    ("warm-up", "warm-up", 2.0),
-    ("samples", "round 1", 2.0),
-    ("report", "report …", 1.0),
-)
-"""Stages in the order in which a run comes to them, their first lines, and how long they last at least."""
 
 
 class RealWorld(World):
@@ -46,9 +30,20 @@ class RealWorld(World):
         self.limit_s = 3600.0
         shutil.copy(layout.pins_file, self.root / "qemu-src" / "pins.toml")
         shutil.copytree(layout.patches, self.root / "patches")
-        if own_cache and (layout.cache / "ccache").is_dir():
+        if own_cache:
+            self._link_ccache()
+
+    def _link_ccache(self) -> None:
+        objects = find_layout(ROOT).cache / "ccache"
+        if objects.is_dir():
             self.cache.mkdir()
-            (self.cache / "ccache").symlink_to(layout.cache / "ccache")
+            (self.cache / "ccache").symlink_to(objects)
+
+    def begin_anew(self) -> None:
+        """Leave nothing but the user's compiled objects."""
+        for place in (self.build, self.trees, self.cache):
+            shutil.rmtree(place, ignore_errors=True)
+        self._link_ccache()
 
     def wrong_build(self, variant: str, path: Path, said: str, recorded: str) -> Iterator[str]:
         if said.splitlines()[:1] != [recorded]:
@@ -65,17 +60,20 @@ class RealWorld(World):
 
 @case("kill-qemu", asked=True)
 def kill_qemu(bench: Bench) -> Iterator[Tried]:
-    """the same with the real QEMU, from nothing: each run is killed a stage later than the one before it and
-    goes on from what that left, and the last one is right (a quarter of an hour, and needs a network; not
-    among those tried by default)"""
+    """the same with the real QEMU: a run is killed at a random instant, the next one goes on from what that
+    left until it is killed, and so on; one that comes to its end is right, and all begins from nothing (a
+    quarter of an hour, and needs a network; not among those tried by default)"""
     draw = random.Random(bench.seed)
-    number = 0
     with bench.world(kind=RealWorld) as world:
-        for index, (stage, words, seconds) in enumerate(STAGES):
-            for _ in range(len(range(index, bench.kills, len(STAGES)))):
-                whom = WHOM[number % len(WHOM)]
-                number += 1
-                where, problem = kill_in(world, words, seconds * draw.random(), whom)
-                yield Tried(name=f"{whom} in {stage}{where}", reason=problem)
+        for number in range(bench.kills):
+            # Half of them soon: fetch and import take seconds, configuring and compiling a minute.
+            seconds = draw.uniform(0.5, 12) if draw.random() < 0.5 else draw.uniform(12, 60)
+            whom = WHOM[number % len(WHOM)]
+            killed = kill_after(world, seconds, whom)
+            if killed is not None:
+                yield Tried(name=f"{whom}{killed[0]}", reason=killed[1])
+                continue
+            yield Tried(name=f"a run that ended before {seconds:.0f} s", reason=world.problems())
+            world.begin_anew()
         ended = world.teardown()
         yield Tried(name="a run to its end", reason=first(judge(ended, 0), world.problems()))
