@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from harness.errors import AuditError, HarnessError
+from harness.jsonfile import UNREADABLE
 from harness.process import run
 from harness.progress import Reporter
 
@@ -91,7 +92,7 @@ def ask(program: Path, constraints: Path, names: tuple[str, ...], reporter: Repo
             return Audit(audited=(), skipped=dict.fromkeys(names, error.cause), advisories=())
     try:
         return parse_answer(ended.output)
-    except msgspec.MsgspecError:
+    except UNREADABLE:
         lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
         reason = (
             f"pip-audit ended with status {ended.returncode}: {lines[-1] if lines else 'it says nothing'}"

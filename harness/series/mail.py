@@ -140,9 +140,17 @@ def read_mail(data: bytes, origin: str) -> Mail:
     )
 
 
+def split_address(text: str) -> tuple[str, str]:
+    """email.utils.parseaddr, which nested comments and groups make recurse: nothing is found in those."""
+    try:
+        return email.utils.parseaddr(text)
+    except RecursionError:
+        return "", ""
+
+
 def parse_address(text: str) -> Address:
     """``Name <mail@example.org>`` taken apart, as ``git`` reads an author."""
-    name, address = email.utils.parseaddr(text)
+    name, address = split_address(text)
     if "@" not in address:
         name, address = text, ""
     if not address and (found := re.match(r"\s*(.*?)\s*<([^<>\s]+)>", text)):

@@ -20,6 +20,7 @@ from harness.authoring.branch import Commit, reword
 from harness.authoring.refresh import FORMAT
 from harness.series import Series
 from harness.series.form import remarks_of, split_headers, tag_for, with_remarks, with_tag
+from harness.series.mail import split_address
 from harness.submit.cover import patch_log
 from harness.submit.provenance import Identity, Reason
 from harness.submit.recipients import Recipients
@@ -136,7 +137,7 @@ def with_headers(data: bytes, number: int, envelope: Envelope) -> bytes:
 
 def address_header(text: str) -> str:
     """``Name <address>`` for a header: encoded as RFC 2047 has it, quoted as RFC 5322 has it."""
-    name, address = email.utils.parseaddr(text)
+    name, address = split_address(text)
     return email.utils.formataddr((name, address), "utf-8") if name else address or text
 
 

@@ -7,7 +7,6 @@ and no program of the series is run.
 
 from __future__ import annotations
 
-import email.utils
 import fnmatch
 import re
 import shlex
@@ -21,6 +20,7 @@ from harness.errors import SubmitError
 from harness.process import find_program, run
 from harness.progress import Reporter
 from harness.series import Series, parse_trailers
+from harness.series.mail import split_address
 from harness.series.metadata import is_address
 from harness.tree.git import Git
 
@@ -77,7 +77,7 @@ class _Book:
     left_out: dict[str, str] = field(default_factory=dict)
 
     def add(self, text: str, header: str, reason: str) -> None:
-        _, address = email.utils.parseaddr(text)
+        _, address = split_address(text)
         key = address.lower()
         if problem := _unusable(text, address):
             self.left_out.setdefault(text, f"{problem} ({reason})")
@@ -253,7 +253,7 @@ def _unusable(text: str, address: str) -> str:
 
 def _leave_out(book: _Book, without: dict[str, str], *, where: str = "series.toml: ") -> None:
     for text, reason in without.items():
-        key = email.utils.parseaddr(text)[1].lower()
+        key = split_address(text)[1].lower()
         if key in book.headers:
             book.left_out[book.names[key]] = f"{where}{reason}"
             del book.headers[key]

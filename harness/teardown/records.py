@@ -7,6 +7,8 @@ from collections import deque
 
 import msgspec
 
+from harness.jsonfile import UNREADABLE
+
 RS = b"\x1e"
 LONGEST = 65536
 TAIL_LINES = 20
@@ -70,7 +72,7 @@ class Console:
         for part in packed:
             try:
                 records.append(msgspec.json.decode(part.strip(), type=Record))
-            except msgspec.MsgspecError:
+            except UNREADABLE:
                 self.damaged += 1
         return records
 

@@ -19,6 +19,8 @@ from harness.series import load_series, mailbox_bytes, read_input, read_mail
 from harness.series.form import remarks_of, with_remarks
 from harness.series.metadata import is_address
 from harness.source.pin import load_pins
+from harness.submit.mails import address_header
+from harness.teardown.records import Console
 
 DEEP = b"[" * 5000
 
@@ -89,9 +91,18 @@ def test_mails_with_odd_addresses_and_codecs_are_read() -> None:
     mail = read_mail("From: \u00fc <\u00fc@example.org>\nSubject: [PATCH] x\n\nx\n".encode(), "x")
     assert b"@example.org>" in mailbox_bytes(mail)
     mail = read_mail(b"From: a@b\nSubject: =?utf-8?q?[PATCH]_h=C3=\xdcb?=\n\nx\n", "x")
-    assert b"[PATCH]" in mailbox_bytes(mail)
+    assert read_mail(mailbox_bytes(mail), "x").subject.text.startswith("[PATCH] h")
     odd = read_mail(b"From: a@b\nContent-Type: text/plain; charset=undefined\n\nx\n", "x")
     assert "charset" in [fault.kind for fault in odd.faults]
+
+
+def test_what_makes_a_parser_recurse_is_read_as_damaged() -> None:
+    for odd in ("(" * 5000, "From:" * 2000, "<" * 5000):
+        assert read_mail(f"From: {odd}\nSubject: [PATCH] x\n\nx\n".encode(), "x").author.email == ""
+        address_header(odd)
+    console = Console()
+    assert console.feed(b"\x1e" + DEEP + b"\n") == []
+    assert console.damaged == 1
 
 
 def test_addresses_that_no_mail_header_can_have_are_refused_early() -> None:
