@@ -30,6 +30,7 @@ FaultKind = Literal[
 DIFF_START = re.compile(r"^(?:diff --git |diff -[A-Za-z]|Index: |--- \S.*\n\+\+\+ \S)", re.MULTILINE)
 _IN_BODY = re.compile(r"^(From|Subject|Date):\s*(.*(?:\n[ \t]+\S.*)*)\n?", re.IGNORECASE)
 _HEADER = re.compile(rb"^(?:From |[A-Za-z][A-Za-z0-9-]*:)")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _SIGNATURE = re.compile(r"^-- ?$", re.MULTILINE)
 
 
@@ -168,8 +169,6 @@ def mailbox_bytes(mail: Mail) -> bytes:
     from_line = _from_line(mail.author.name, mail.author.email or "unknown@localhost")
     subject = mail.subject.text if mail.subject.kind else f"[PATCH] {mail.subject.text or 'no subject'}"
     if not subject.isascii():
-        # Bytes that are no UTF-8 cannot be said in an encoded word (RFC 2047).
-        subject = subject.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
         subject = email.header.Header(subject, "utf-8", maxlinelen=70, header_name="Subject").encode()
     parts = [
         f"From {'0' * 40} Mon Sep 17 00:00:00 2001",
@@ -250,7 +249,7 @@ def _in_body(text: str) -> tuple[str, dict[str, str]]:
         key = line[1].lower()
         if key in found or (key == "from" and "@" not in line[2]):
             break
-        found[key] = " ".join(line[2].split())
+        found[key] = _in_a_header(line[2])
         rest = rest[line.end() :]
     return (rest, found) if found else (text, {})
 
@@ -317,7 +316,7 @@ def unflow(text: str, *, delsp: bool = False) -> str:
 def _decode(raw: bytes, charset: str, faults: list[Fault]) -> str:
     if charset and charset.lower() not in ("us-ascii", "ascii", "unknown-8bit"):
         try:
-            return raw.decode(charset)
+            return _decode_whole(raw, charset)
         except LookupError:
             faults.append(Fault(kind="charset", detail=f"there is no character set {charset!r}"))
         except ValueError:  # UnicodeDecodeError, and others of odd codecs such as "undefined"
@@ -329,6 +328,13 @@ def _decode(raw: bytes, charset: str, faults: list[Fault]) -> str:
             faults.append(Fault(kind="charset", detail="it is not UTF-8 and names no character set"))
         # Bytes of files that are not UTF-8 come through unharmed.
         return raw.decode("utf-8", "surrogateescape")
+
+
+def _decode_whole(raw: bytes, charset: str) -> str:
+    """UnicodeError also for halves of surrogates, which some codecs give and no file can hold."""
+    text = raw.decode(charset)
+    text.encode("utf-8")
+    return text
 
 
 def _header(mail: email.message.Message, name: str, faults: list[Fault]) -> str:
@@ -345,7 +351,12 @@ def _header(mail: email.message.Message, name: str, faults: list[Fault]) -> str:
     except email.errors.HeaderParseError:
         faults.append(Fault(kind="charset", detail=f"its header {name}: is badly encoded"))
         text = str(value)
-    return " ".join(text.split())
+    return _in_a_header(text)
+
+
+def _in_a_header(text: str) -> str:
+    """``text`` on one line, and without bytes that are no UTF-8: headers are said as RFC 2047 has them."""
+    return " ".join(_SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text).split())
 
 
 def _ids(text: str) -> list[str]:

@@ -90,10 +90,30 @@ def test_headers_that_the_parser_fails_over_are_no_patch(layout: Layout) -> None
 def test_mails_with_odd_addresses_and_codecs_are_read() -> None:
     mail = read_mail("From: \u00fc <\u00fc@example.org>\nSubject: [PATCH] x\n\nx\n".encode(), "x")
     assert b"@example.org>" in mailbox_bytes(mail)
-    mail = read_mail(b"From: a@b\nSubject: =?utf-8?q?[PATCH]_h=C3=\xdcb?=\n\nx\n", "x")
-    assert read_mail(mailbox_bytes(mail), "x").subject.text.startswith("[PATCH] h")
     odd = read_mail(b"From: a@b\nContent-Type: text/plain; charset=undefined\n\nx\n", "x")
     assert "charset" in [fault.kind for fault in odd.faults]
+
+
+@pytest.mark.parametrize("name", ["Subject", "From", "Date", "Message-Id", "in the body"])
+@pytest.mark.parametrize(
+    "value", [b"=?utf-8?q?h=C3=\xdcb?=", b"h\xdcb", b"=?utf-7?q?+2AA-_x?=", b"=?unicode_escape?q?=5Cud800?="]
+)
+def test_headers_that_no_file_can_hold_are_mended(name: str, value: bytes) -> None:
+    headers = {"From": b"A <a@b>", "Subject": b"[PATCH] x", "Date": b"now", "Message-Id": b"<1@b>"}
+    inner = b""
+    if name in headers:
+        headers[name] = value + b" <a@b>"
+    else:
+        inner = b"From: " + value + b" <a@b>\n\n"
+    text = b"".join(key.encode() + b": " + said + b"\n" for key, said in headers.items())
+    mail = read_mail(text + b"\n" + inner + b"x\n\x80\n", "x")
+    assert read_mail(mailbox_bytes(mail), "x").message.endswith("\udc80")
+
+
+def test_a_body_that_no_file_can_hold_is_of_another_character_set() -> None:
+    mail = read_mail(b"From: a@b\nContent-Type: text/plain; charset=utf-7\n\n+2AA- x\n", "x")
+    assert "charset" in [fault.kind for fault in mail.faults]
+    mailbox_bytes(mail)
 
 
 def test_what_makes_a_parser_recurse_is_read_as_damaged() -> None:
