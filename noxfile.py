@@ -172,9 +172,27 @@ def submit(session: nox.Session) -> None:
 def fuzz(session: nox.Session) -> None:
     """Read spoilt patches, mailboxes, TOML and results for minutes: nox -s fuzz -- --seconds 180."""
     install(session, "[test]")
-    if "--guided" in session.posargs:
-        run(session, "pip", "install", "--quiet", "atheris==3.0.0")
-    harness(session, "fuzz")
+    if "--guided" not in session.posargs:
+        harness(session, "fuzz")
+        return
+    # An environment of its own: what is pinned, audited and locked is the shared one.
+    place = ROOT / ".nox" / "guided"
+    python = place / "bin" / "python"
+    if not python.exists():
+        session.run(sys.executable, "-m", "virtualenv", "--quiet", "--clear", str(place), external=True)
+    words = (
+        "install",
+        "--quiet",
+        "--constraint",
+        "constraints.txt",
+        "--editable",
+        ".[test]",
+        "atheris==3.0.0",
+    )
+    session.run(str(python), "-m", "pip", *words, external=True)
+    command = {"QEMU_HARNESS_COMMAND": "nox -s fuzz --"}
+    words = ("harness", "--die-with-parent", "fuzz", *session.posargs)
+    session.run(str(python), "-m", *words, env=command, external=True)
 
 
 @shared

@@ -229,14 +229,16 @@ class FaultsError(HarnessError):
     """A fault of the machine or of others was not survived by the harness."""
 
     code = 32
-    summary = "the harness did not survive a fault that was tried on it"
+    summary = (
+        "the harness did not survive a fault that was tried on it, or survived one that it should not have"
+    )
 
 
 class FuzzError(HarnessError):
     """A reader ended in a traceback, hung, or let a path out of the folder where it belongs."""
 
     code = 33
-    summary = "a reader of files did not bear one of the examples of nox -s fuzz"
+    summary = "a reader of files did not bear one of the examples of nox -s fuzz, or could not be given any"
 
 
 class AuditError(HarnessError):

@@ -1,20 +1,21 @@
 """Fuzzing that looks where examples lead: atheris makes new ones of those that reached something new.
 
-It finds what hypothesis seldom does (both halves of a surrogate in one header, say), and takes longer. Each
-target is explored by a process of its own (explorer.py), which a crash or a hang ends; the corpus is kept, so
-that the next run goes on from there.
+It finds what hypothesis seldom does (a header that says bytes of another encoding than its own, say), and
+takes longer. Each target is explored by a process of its own (explorer.py), which a crash or a hang ends. The
+corpus is kept, so that the next run goes on from there.
 """
 
 from __future__ import annotations
 
 import importlib.util
+import shutil
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness.errors import FuzzError, MissingError, StorageError
+from harness.errors import MissingError, StorageError
 from harness.fuzz import runner
 from harness.fuzz.runner import CPU_LIMIT_S, Failure, FuzzResults, Row
 from harness.fuzz.targets import Target
@@ -24,9 +25,13 @@ from harness.process import run
 from harness.progress import Reporter, Step
 
 EXPLORER = Path(__file__).with_name("explorer.py")
-START_S = 120.0
+SPARE_S = 180.0
 """What an explorer may take beside its time: to change the modules, to make a corpus, to end."""
+WALL_FACTOR = 6
+"""An example may take so much longer than its processor time: the machine has other work, and git runs."""
 MOST_BYTES = 65536
+MEMORY_MIB = 4096
+FOUND = "found-"
 
 
 def fuzz_guided(
@@ -34,7 +39,9 @@ def fuzz_guided(
 ) -> FuzzResults:
     """As ``fuzz``, by atheris. Failing examples are stored as they were found, not made small.
 
-    Raises MissingError (no atheris), OptionError, StorageError, FuzzError (an explorer that does not work).
+    ``seed`` makes the same examples again only with the same corpus, and as far as the time goes. An explorer
+    that does not work is a failure whose path is its log. Raises MissingError (no atheris), OptionError,
+    StorageError.
     """
     if importlib.util.find_spec("atheris") is None:
         raise MissingError(
@@ -52,41 +59,53 @@ def fuzz_guided(
 
 def _explore(target: Target, layout: Layout, step: Step, seconds: float, seed: int) -> Row:
     corpus = layout.build / "fuzz" / "corpus" / target.name
+    log = layout.logs / f"fuzz-{target.name}.log"
     try:
         corpus.mkdir(parents=True, exist_ok=True)
-        found = Path(tempfile.mkdtemp(prefix=f"{target.name}-", dir=layout.build / "fuzz"))
+        folder = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=layout.build / "fuzz"))
     except OSError as error:
         raise StorageError(f"no corpus can be kept: {error}", "free the disk") from error
-    summary, began = found / "summary", time.monotonic()
+    summary, began = folder / "summary", time.monotonic()
 
     def tell(_line: str) -> None:
         step.update(min(time.monotonic() - began, seconds), seconds, f"{_counts(summary)[0]} examples")
 
-    ended = run(
-        [
-            *(sys.executable, "-P", EXPLORER, target.name, layout.root, corpus, summary),
-            *(f"-max_total_time={max(1, round(seconds))}", f"-seed={seed % 2**31}", f"-max_len={MOST_BYTES}"),
-            *(f"-timeout={CPU_LIMIT_S:.0f}", "-rss_limit_mb=4096", f"-artifact_prefix={found}/found-"),
-        ],
-        on_line=tell,
-        check=False,
-        timeout_s=seconds + START_S,
-        log=layout.logs / f"fuzz-{target.name}.log",
-    )
-    examples, refused = _counts(summary)
-    kept = sorted(found.glob("found-*"))
-    if not kept and ended.returncode != 0:
-        raise FuzzError(
-            f"{target.name}: the explorer ended with status {ended.returncode}",
-            "read the log",
-            details=tuple(ended.output.splitlines()[-8:]),
-            log=layout.logs / f"fuzz-{target.name}.log",
-        )
-    failure = _repeated(target, layout, kept[0]) if kept else None
-    for file in (*kept, summary):
-        file.unlink(missing_ok=True)
-    found.rmdir()
-    return Row(target=target, examples=examples, refused=refused, failure=failure)
+    try:
+        with runner.scratch_layout(layout) as scratch:
+            ended = run(
+                [
+                    *(
+                        sys.executable,
+                        "-P",
+                        EXPLORER,
+                        target.name,
+                        scratch.root.parent,
+                        corpus,
+                        summary,
+                        str(seed),
+                    ),
+                    *(f"-max_total_time={max(1, round(seconds))}", f"-max_len={MOST_BYTES}"),
+                    *(f"-timeout={WALL_FACTOR * CPU_LIMIT_S:.0f}", "-report_slow_units=0"),
+                    *(f"-rss_limit_mb={MEMORY_MIB}", f"-artifact_prefix={folder}/{FOUND}"),
+                ],
+                on_line=tell,
+                check=False,
+                timeout_s=seconds + SPARE_S,
+                log=log,
+            )
+        failure = None
+        if ended.returncode != 0:
+            found = next(iter(folder.glob(f"{FOUND}*")), None)
+            told = f"the explorer ended with status {ended.returncode}"
+            failure = (
+                _judged(target, layout, found, told)
+                if found is not None
+                else Failure(target=target.name, problem=told, path=log)
+            )
+        examples, refused = _counts(summary)
+        return Row(target=target, examples=examples, refused=refused, failure=failure)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _counts(summary: Path) -> tuple[int, int]:
@@ -97,14 +116,22 @@ def _counts(summary: Path) -> tuple[int, int]:
         return 0, 0
 
 
-def _repeated(target: Target, layout: Layout, path: Path) -> Failure:
-    """The example that an explorer ended with, stored as those of ``fuzz`` are."""
-    data = path.read_bytes()
-    error: Exception
-    try:
-        runner.read_once(target, layout, data)
-    except Exception as problem:  # noqa: BLE001 - it is what was looked for
-        error = problem
-    else:
-        error = AssertionError("it ended the explorer, and is read well by itself (memory, or time)")
-    return runner.store_failure(layout, target, data, error)
+def _judged(target: Target, layout: Layout, found: Path, told: str) -> Failure | None:
+    """What the example that ended an explorer does by itself, in a process of its own: it may end that too.
+
+    None for one that took long and is read well by itself: the machine was busy.
+    """
+    failure = runner.store_failure(layout, target, found.read_bytes(), told)
+    again = run(
+        [sys.executable, "-m", "harness", "--root", layout.root, "fuzz", "--repeat", failure.path],
+        check=False,
+        timeout_s=SPARE_S,
+    )
+    if again.returncode == 0 and found.name.startswith(f"{FOUND}timeout-"):
+        for path in (failure.path, failure.path.with_suffix(".txt")):
+            path.unlink(missing_ok=True)
+        return None
+    said = next((line for line in again.output.splitlines() if line.startswith("error: ")), "")
+    if again.returncode != 0:
+        told = said.partition(f"{target.name}: ")[2] or f"reading it ends with status {again.returncode}"
+    return runner.store_failure(layout, target, failure.path.read_bytes(), told, again.output)

@@ -151,7 +151,9 @@ def check_fuzz(results: FuzzResults) -> None:
                 for failure in failed
                 for line in (
                     f"{failure.target}: {failure.problem}",
-                    f"  nox -s fuzz -- {shell_quote(['--repeat', str(failure.path)])}",
+                    f"  nox -s fuzz -- {shell_quote(['--repeat', str(failure.path)])}"
+                    if failure.path.suffix == ".bin"
+                    else f"  see {failure.path}",
                 )
             ),
         )
@@ -220,7 +222,9 @@ class _Run:
         """Keep the smallest failing example below ``build/fuzz``."""
         if self._failing is None:
             return None
-        return store_failure(layout, self._target, *self._failing)
+        data, error = self._failing
+        text = "".join(traceback.format_exception(error))
+        return store_failure(layout, self._target, data, _told(error), text)
 
     def _one(self, data: bytes) -> None:
         now = time.monotonic()
@@ -244,20 +248,12 @@ class _Run:
             raise
 
 
-def store_failure(layout: Layout, target: Target, data: bytes, error: Exception) -> Failure:
-    """Keep an example and its traceback below ``build/fuzz``. Raises StorageError."""
+def store_failure(layout: Layout, target: Target, data: bytes, problem: str, text: str = "") -> Failure:
+    """Keep an example below ``build/fuzz``, with ``text`` (a traceback) beside it. Raises StorageError."""
     path = layout.build / "fuzz" / f"{target.name}-{hashlib.sha256(data).hexdigest()[:12]}.bin"
     write_bytes(path, data)
-    write_bytes(
-        path.with_suffix(".txt"), "".join(traceback.format_exception(error)).encode("utf-8", "replace")
-    )
-    return Failure(target=target.name, problem=_told(error), path=path)
-
-
-def read_once(target: Target, layout: Layout, data: bytes) -> None:
-    """Read ``data`` in a layout of its own; raises what the reader raises but HarnessError."""
-    with scratch_layout(layout) as scratch, contextlib.suppress(HarnessError):
-        _checked(target, scratch, data)
+    write_bytes(path.with_suffix(".txt"), (text or problem).encode("utf-8", "replace"))
+    return Failure(target=target.name, problem=problem, path=path)
 
 
 def _checked(target: Target, layout: Layout, data: bytes) -> None:
@@ -288,6 +284,13 @@ def _limited() -> Iterator[None]:
         signal.signal(signal.SIGVTALRM, before)
 
 
+def layout_in(folder: Path) -> Layout:
+    """The layout that scratch_layout makes in ``folder``."""
+    return Layout(
+        root=folder / "root", build=folder / "build", trees=folder / "trees", cache=folder / "cache"
+    )
+
+
 @contextlib.contextmanager
 def scratch_layout(layout: Layout) -> Iterator[Layout]:
     """A layout of its own, with the project's options and patches, that is removed afterwards."""
@@ -304,6 +307,6 @@ def scratch_layout(layout: Layout) -> Iterator[Layout]:
         for path in layout.root.glob(".ci/*.toml"):
             (root / ".ci").mkdir(exist_ok=True)
             shutil.copyfile(path, root / ".ci" / path.name)
-        yield Layout(root=root, build=folder / "build", trees=folder / "trees", cache=folder / "cache")
+        yield layout_in(folder)
     finally:
         shutil.rmtree(folder, ignore_errors=True)

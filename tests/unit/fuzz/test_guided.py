@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
 from pathlib import Path
 
 import pytest
 
 from harness.errors import FuzzError, MissingError
-from harness.fuzz import fuzz_guided
-from harness.fuzz.runner import check_fuzz, choose_targets
+from harness.fuzz import fuzz_guided, guided
+from harness.fuzz.runner import check_fuzz
 from harness.layout import Layout, find_layout
+from harness.process import Finished
 from harness.progress import Silent
 
 STAND_IN = """
-import contextlib, pathlib, sys
+import contextlib, os, pathlib, sys
 
 def instrument_imports(**_):
     return contextlib.nullcontext()
@@ -30,8 +30,8 @@ def Fuzz():
 """
 FIND = """
     prefix = next(word for word in words if word.startswith("-artifact_prefix=")).partition("=")[2]
-    pathlib.Path(prefix + "crash-1").write_bytes(b"[")
-    sys.exit(77)
+    pathlib.Path(prefix + "{kind}-1").write_bytes(b"[")
+    os._exit(77)  # nothing is unwound when libFuzzer ends a process
 """
 
 
@@ -66,32 +66,79 @@ def test_what_an_explorer_read_is_counted_and_its_corpus_kept(stand_in: Path, tm
     assert list((layout.build / "fuzz").iterdir()) == [layout.build / "fuzz" / "corpus"]
 
 
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where temporary folders are made; nothing may be left there."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(folder))
+    return folder
+
+
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    "again",
+    [
+        (0, "console: read\n", "the explorer ended with status 77"),
+        (33, "x\nerror: console: KeyError in a.py: 'x'\nremedy: mend\n", "KeyError in a.py: 'x'"),
+        (-11, "", "reading it ends with status -11"),
+    ],
+)
 def test_what_ends_an_explorer_is_kept_and_told(
-    stand_in: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    stand_in: Path,
+    temporary: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    again: tuple[int, str, str],
 ) -> None:
-    stand_in.write_text(STAND_IN.format(end=FIND))
+    status, said, problem = again
 
-    def weak(_: Layout, data: bytes) -> None:
-        if data == b"[":
-            raise KeyError("x")
+    def run(words: list[object], **more: object) -> Finished:
+        if "--repeat" in words:
+            return Finished(argv=(), returncode=status, output=said, duration_s=0)
+        return really(words, **more)  # type: ignore[arg-type]
 
-    broken = dataclasses.replace(choose_targets(["console"])[0], check=weak)
-    monkeypatch.setattr("harness.fuzz.runner.TARGETS", (broken,))
-    done = fuzz_guided(moved(tmp_path), Silent(), seconds=1, seed=1)
-    with pytest.raises(FuzzError, match="1 of 1 readers"):
+    really = guided.run
+    monkeypatch.setattr(guided, "run", run)
+    stand_in.write_text(STAND_IN.format(end=FIND.format(kind="crash")))
+    layout = moved(tmp_path)
+    done = fuzz_guided(layout, Silent(), seconds=1, names=["console"], seed=1)
+    with pytest.raises(FuzzError, match="1 of 1 readers") as caught:
         check_fuzz(done)
     (failure,) = (row.failure for row in done.rows)
     assert failure is not None
-    assert failure.problem.startswith("KeyError in ")
-    assert failure.path.read_bytes() == b"["
+    assert (failure.problem, failure.path.read_bytes()) == (problem, b"[")
+    assert f"--repeat {failure.path}" in caught.value.details[1]
+    assert not list(temporary.iterdir())
+    assert not list((layout.build / "fuzz").glob(".*"))
+
+
+@pytest.mark.slow
+def test_an_example_that_took_long_on_a_busy_machine_is_no_failure(stand_in: Path, tmp_path: Path) -> None:
+    stand_in.write_text(STAND_IN.format(end=FIND.format(kind="timeout")))
+    layout = moved(tmp_path)
+    check_fuzz(fuzz_guided(layout, Silent(), seconds=1, names=["console"], seed=1))
+    assert not list((layout.build / "fuzz").glob("console-*"))
 
 
 @pytest.mark.slow
 def test_an_explorer_that_does_not_work_is_told(stand_in: Path, tmp_path: Path) -> None:
     stand_in.write_text("raise RuntimeError('no such libFuzzer')\n")
-    with pytest.raises(FuzzError, match="explorer ended with status 1") as caught:
-        fuzz_guided(moved(tmp_path), Silent(), seconds=1, names=["console"], seed=1)
-    assert "no such libFuzzer" in "".join(caught.value.details)
-    assert caught.value.log is not None
-    assert sys.executable in caught.value.log.read_text(encoding="utf-8")
+    done = fuzz_guided(moved(tmp_path), Silent(), seconds=1, names=["console", "gates"], seed=1)
+    assert [row.failure is not None for row in done.rows] == [True, True]
+    with pytest.raises(FuzzError, match="2 of 2 readers") as caught:
+        check_fuzz(done)
+    assert caught.value.details[0] == "console: the explorer ended with status 1"
+    log = Path(caught.value.details[1].removeprefix("  see "))
+    assert "no such libFuzzer" in log.read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_the_same_seed_gives_the_same_corpus(stand_in: Path, tmp_path: Path) -> None:
+    stand_in.write_text(STAND_IN.format(end="os._exit(0)"))
+    corpora = []
+    for name in ("one", "two"):
+        layout = moved(tmp_path / name)
+        fuzz_guided(layout, Silent(), seconds=1, names=["console"], seed=7)
+        corpora.append({file.name for file in (layout.build / "fuzz" / "corpus" / "console").iterdir()})
+    assert corpora[0] == corpora[1]
