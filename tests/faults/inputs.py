@@ -97,7 +97,9 @@ def damage(bench: Bench) -> Iterator[Tried]:
             world.build / "7.2" / label / "native" / "qemu-system-x86_64"
             for label in ("base", "patched-async-teardown")
         )
-        patched.write_bytes(base.read_bytes())
+        # Of the same size: what is loaded of an ELF file is at its beginning.
+        size = patched.stat().st_size
+        patched.write_bytes(base.read_bytes()[:size].ljust(size, b"\0"))
         yield _mends(world, "patched has base's binary", patched)
 
 

@@ -60,7 +60,7 @@ class RealWorld(World):
 
 @case("kill-qemu", asked=True)
 def kill_qemu(bench: Bench) -> Iterator[Tried]:
-    """the same with the real QEMU: a run is killed at a random instant, the next one goes on from what that
+    """kill with the real QEMU: a run is killed at a random instant, the next one goes on from what that
     left until it is killed, and so on; one that comes to its end is right, and half of the time all
     begins from nothing then (ten minutes, and a network is needed; only tried when named)"""
     draw = random.Random(bench.seed)

@@ -23,10 +23,15 @@ WEAKNESS = "QEMU_HARNESS_FAULTS_WEAKNESS"
 
 @dataclass(frozen=True, kw_only=True)
 class Weakness:
-    """A defence that is taken away, and the case that has to notice."""
+    """A defence that is taken away, and the case that has to notice.
+
+    ``sign`` is a regular expression that is found in what a trial gives when it notices *this*: its name and
+    its reason. Without one, a trial that fails of anything else (no compiler, say) would do.
+    """
 
     name: str
     case: str
+    sign: str
     does: str
     put_in: Callable[[], None]
 
@@ -34,18 +39,18 @@ class Weakness:
 WEAKNESSES: dict[str, Weakness] = {}
 
 
-def weakness(name: str, case: str) -> Callable[[Callable[[], None]], Callable[[], None]]:
+def weakness(name: str, case: str, sign: str) -> Callable[[Callable[[], None]], Callable[[], None]]:
     """Put a function into WEAKNESSES; its docstring is what docs/faults.md says."""
 
     def keep(function: Callable[[], None]) -> Callable[[], None]:
         does = " ".join((function.__doc__ or "").split())
-        WEAKNESSES[name] = Weakness(name=name, case=case, does=does, put_in=function)
+        WEAKNESSES[name] = Weakness(name=name, case=case, sign=sign, does=does, put_in=function)
         return function
 
     return keep
 
 
-def replace(module: str, name: str, value: object) -> None:
+def replace(module: str, name: str, value: object, *, everywhere: bool = True) -> None:
     """Put ``value`` in the place of something that is there, also where it has been imported to.
 
     AttributeError when it is not there, so that a weakness cannot outlive what it weakens.
@@ -54,11 +59,11 @@ def replace(module: str, name: str, value: object) -> None:
     old = getattr(found, name)
     setattr(found, name, value)
     for other, each in list(sys.modules.items()):
-        if callable(old) and other.startswith("harness.") and getattr(each, name, None) is old:
+        if everywhere and callable(old) and other.startswith("harness.") and getattr(each, name, None) is old:
             setattr(each, name, value)
 
 
-@weakness("lock-files", "kill")
+@weakness("lock-files", "kill", r": status 12: .*\.there")
 def _lock_files() -> None:
     """a lock is a file that is there, removed at the end: a killed run leaves it"""
 
@@ -80,86 +85,105 @@ def _lock_files() -> None:
     replace("harness.lock", "hold", hold)
 
 
-@weakness("no-guard", "kill")
+@weakness("no-guard", "kill", "^guard in .*processes are left")
 def _no_guard() -> None:
     """the guard ends nothing, and the worker does not end with it"""
     replace("harness.guard", "end_descendants", lambda *_: ())
     replace("harness.guard", "PR_SET_PDEATHSIG", 25)  # PR_GET_TSC: of no effect here
 
 
-@weakness("no-locks", "two-runs")
+@weakness("no-locks", "two-runs", "^in one checkout: ")
 def _no_locks() -> None:
     """nobody waits for anybody"""
     replace("harness.lock", "hold", lambda *_, **__: contextlib.nullcontext())
 
 
-@weakness("full-unnoticed", "disk-full")
+@weakness("full-unnoticed", "disk-full", r"KiB for build.*: status (?!14)")
 def _full_unnoticed() -> None:
     """a program that fails for want of room is taken for one that fails"""
     replace("harness.process", "disk_is_full", lambda *_: None)
 
 
-@weakness("endless-patience", "network-gone")
+@weakness("endless-patience", "network-gone", "^a server that falls silent: does not say 'timed out'")
 def _endless_patience() -> None:
     """a server that falls silent is waited for without end"""
     replace("harness.source.archive", "STALL_S", 10000.0)
 
 
-@weakness("downloads-unproven", "bad-downloads")
+@weakness("downloads-unproven", "bad-downloads", "^download (short|corrupt|swapped): status 0")
 def _downloads_unproven() -> None:
     """what a server gives is taken as it is"""
     replace("harness.source.files", "verify", lambda *_, **__: None)
 
 
-@weakness("cache-unproven", "bad-downloads")
+@weakness("cache-unproven", "bad-downloads", "^cached .*: does not say 'is damaged'")
 def _cache_unproven() -> None:
     """what is cached is taken as it is"""
     replace("harness.source.files", "cached", lambda path, *_, **__: path.is_file())
 
 
-@weakness("binaries-unproven", "damage")
-def _binaries_unproven() -> None:
-    """a binary is not compared with what was recorded of it"""
+@weakness("damage-kept", "damage", "^qemu-system-x86_64 (empty|other bytes): status 9")
+def _damage_kept() -> None:
+    """a binary with other bytes is not removed before ninja looks"""
     replace("harness.build.binary", "drop_damaged", lambda _: ())
 
 
-@weakness("clock-trusted", "clock")
+class _AnyDigest(str):
+    """Equal to all."""
+
+    __slots__ = ()
+    __hash__ = str.__hash__
+
+    def __eq__(self, _: object) -> bool:
+        return True
+
+    def __ne__(self, _: object) -> bool:
+        return False
+
+
+@weakness("binaries-by-size", "damage", "^patched has base's binary: .* is not what build.json says")
+def _binaries_by_size() -> None:
+    """a binary of the right size is taken for the one that was recorded"""
+    replace("harness.build.compile", "sha256", lambda _: _AnyDigest(), everywhere=False)
+
+
+@weakness("clock-trusted", "clock", "the binary is not of the series")
 def _clock_trusted() -> None:
     """files from the future are as good as any"""
     replace("harness.build.binary", "is_from_the_future", lambda _: False)
 
 
-@weakness("decoding-trusted", "bad-input")
+@weakness("decoding-trusted", "bad-input", "status 70: .*DecodeError")
 def _decoding_trusted() -> None:
     """a file that cannot be decoded is not expected"""
     replace("harness.jsonfile", "UNREADABLE", ())
 
 
-@weakness("cache-of-anybody", "poisoned-cache")
+@weakness("cache-of-anybody", "poisoned-cache", "writable by all: status 0")
 def _cache_of_anybody() -> None:
     """it does not matter who may write to the cache"""
     replace("harness.trust", "protect_cache", lambda _: None)
 
 
-@weakness("endless-logs", "bad-qemu")
+@weakness("endless-logs", "bad-qemu", "-[0-9]+.log has [0-9]+ MiB")
 def _endless_logs() -> None:
     """what QEMU prints is kept, all of it"""
     replace("harness.guest.spawn", "KEPT_BYTES", 1 << 40)
 
 
-@weakness("patience-with-qemu", "bad-qemu")
+@weakness("patience-with-qemu", "bad-qemu", "^endless, sigterm: row failed: QEMU was not ready")
 def _patience_with_qemu() -> None:
     """a QEMU that prints without end is waited for"""
     replace("harness.guest.spawn", "FLOOD_BYTES", 1 << 60)
 
 
-@weakness("streams-trusted", "environment")
+@weakness("streams-trusted", "environment", "^standard output closed: status")
 def _streams_trusted() -> None:
     """standard output and standard error are always there"""
     replace("harness.cli", "_open_standard_streams", lambda: None)
 
 
-@weakness("paths-trusted", "paths")
+@weakness("paths-trusted", "paths", "^build folder: status 9")
 def _paths_trusted() -> None:
     """no path is refused because QEMU's configure will not have it"""
     import re
@@ -168,7 +192,7 @@ def _paths_trusted() -> None:
     replace("harness.pipeline", "re", SimpleNamespace(search=lambda *_: None, sub=re.sub))
 
 
-@weakness("width-unknown", "terminal")
+@weakness("width-unknown", "terminal", "^40 columns: a line of [0-9]+ columns")
 def _width_unknown() -> None:
     """a terminal is taken to have 200 columns"""
     from rich.console import Console

@@ -125,6 +125,8 @@ class World:
     ) -> None:
         self.weakness = weakness
         """Of weak.py: the defence that the harness lacks here."""
+        # Before the disk is full.
+        self._site = site(folder / "site") if weakness else ""
         self.folder = folder
         self.root = folder / name
         self.cache = cache or folder / "cache"
@@ -197,7 +199,7 @@ class World:
         found = {name: value for name, value in os.environ.items() if name not in dropped}
         found |= {"HOME": str(self.home), "QEMU_HARNESS_CACHE": str(self.cache), MARK: self.mark}
         if self.weakness:
-            found |= {WEAKNESS: self.weakness, "PYTHONPATH": site(self.folder / "site")}
+            found |= {WEAKNESS: self.weakness, "PYTHONPATH": self._site}
         for name, value in self.extra.items():
             if value is None:
                 found.pop(name, None)

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,8 +19,8 @@ from harness.layout import Layout
 from harness.report.faults import FaultRow, FaultsResults, check_faults, render_faults
 from harness.report.host import host_facts
 from tests.faults import __main__ as program
-from tests.faults.bench import CASES, judge, stage_under_way
-from tests.faults.weak import WEAKNESS, WEAKNESSES, site
+from tests.faults.bench import CASES, Bench, Case, Tried, judge, stage_under_way
+from tests.faults.weak import WEAKNESS, WEAKNESSES, Weakness, site
 from tests.faults.world import Ended
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -86,10 +87,57 @@ def test_a_weakness_that_is_not_noticed_is_an_error(layout: Layout) -> None:
 @pytest.mark.parametrize("weakness", WEAKNESSES)
 def test_a_weakness_is_put_in_as_python_starts(weakness: str, tmp_path: Path) -> None:
     environment = {**os.environ, WEAKNESS: weakness, "PYTHONPATH": site(tmp_path / "site")}
-    text = "import sys, harness.cli; sys.exit('tests.faults.weak' not in sys.modules)"
+    # Once more, where an ImportError is not let pass: what it weakens has to be there.
+    again = f"from tests.faults.weak import WEAKNESSES; WEAKNESSES[{weakness!r}].put_in()"
+    text = f"import sys; assert 'tests.faults.weak' in sys.modules; import harness.cli; {again}"
     words = [sys.executable, "-c", text]
     ended = subprocess.run(words, env=environment, cwd=tmp_path, capture_output=True, check=False)
     assert (ended.returncode, ended.stderr) == (0, b"")
+
+
+class Noted(program._Run):
+    """Rows of a run that writes nothing."""
+
+    def __init__(self, layout: Layout) -> None:
+        super().__init__(layout, "x", 1)
+
+
+@pytest.mark.parametrize(
+    ("trials", "outcome"),
+    [
+        ((Tried(name="one"), Tried(name="two", reason="as it should")), "noticed"),
+        ((Tried(name="one", reason="no compiler"), Tried(name="two", reason="as it should")), "noticed"),
+        ((Tried(name="one", reason="no compiler"), Tried(name="two", reason="no compiler")), "missed"),
+        ((Tried(name="one"), Tried(name="two")), "missed"),
+        (OSError("the test itself"), "missed"),
+    ],
+)
+def test_only_what_a_weakness_does_counts_as_noticed(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch, trials: object, outcome: str
+) -> None:
+    def run(_: Bench) -> Iterator[Tried]:
+        if isinstance(trials, Exception):
+            raise trials
+        yield from trials  # type: ignore[misc]
+
+    monkeypatch.setitem(CASES, "x", Case(name="x", does="", private=False, asked=False, run=run))
+    one = Weakness(name="w", case="x", sign="^two: as it should", does="it", put_in=lambda: None)
+    noted = Noted(layout)
+    noted.try_weakness(one, Bench(folder=layout.root, seed=1, kills=1, quick=False))
+    assert [each.outcome for each in noted.rows] == [outcome]
+    stopped = Noted(layout)
+    stopped.stopped.set()
+    stopped.try_weakness(one, Bench(folder=layout.root, seed=1, kills=1, quick=False))
+    assert stopped.rows == []
+
+
+@pytest.mark.parametrize("words", [("--quick",), ("--kills", "2"), ("--cases", "kill-qemu")])
+def test_what_does_not_go_with_weakened_is_refused(
+    capsys: pytest.CaptureFixture[str], words: tuple[str, ...]
+) -> None:
+    arguments = program.parser().parse_args(["--weakened", *words])
+    assert program._report_errors(arguments, ["--weakened", *words]) == 2
+    assert "error: --weakened" in capsys.readouterr().err
 
 
 def test_every_fault_is_documented() -> None:
