@@ -83,6 +83,7 @@ def _explore(target: Target, layout: Layout, step: Step, seconds: float, seed: i
                         corpus,
                         summary,
                         str(seed),
+                        str(seconds),
                     ),
                     *(f"-max_total_time={max(1, round(seconds))}", f"-max_len={MOST_BYTES}"),
                     *(f"-timeout={WALL_FACTOR * CPU_LIMIT_S:.0f}", "-report_slow_units=0"),
