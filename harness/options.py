@@ -150,14 +150,16 @@ def declared_options(layout: Layout) -> dict[str, Declared]:
 def parse_options(layout: Layout, words: Sequence[str]) -> Options:
     """The options that ``words`` (each ``-Dname=value``) ask for.
 
-    Raises OptionError for an unknown name, a value of the wrong type or outside its choices, or a guest
-    larger than this machine's memory.
+    Raises OptionError for bytes that are no UTF-8, an unknown name, a value of the wrong type or outside its
+    choices, or a guest larger than this machine's memory.
     """
     declared = declared_options(layout)
     values: dict[str, Value] = {name: option.default for name, option in declared.items()}
     given: set[str] = set()
     for word in words:
         name, separator, text = word.removeprefix("-D").partition("=")
+        if re.search("[\ud800-\udfff]", word):
+            raise OptionError(f"{word!r} is not UTF-8", "results keep it as text: use another name or path")
         if not word.startswith("-D") or not separator:
             raise OptionError(f"{word!r} is not an option", "write options as -Dname=value")
         if name not in declared:

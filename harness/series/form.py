@@ -56,7 +56,7 @@ def with_remarks(data: bytes, remarks: bytes) -> bytes:
     """``data`` with ``remarks`` in place of those it has; with none when ``remarks`` is empty."""
     start, end = remarks_span(data)
     text = remarks.strip(b"\r\n")
-    if start == end == diff_start(data) and not data[:start].endswith(b"---\n"):
+    if _DASHES.search(data, 0, diff_start(data)) is None:
         ended = b"" if data[:start].endswith(b"\n") or not start else b"\n"
         return data if not text else data[:start] + ended + b"---\n" + text + b"\n\n" + data[end:]
     return data[:start] + (text + b"\n\n" if text else b"") + data[end:]

@@ -157,3 +157,9 @@ def test_sharing_needs_ccache(layout: Layout) -> None:
     for word in ("-Dccache_remote=file:/x", "-Ddistcc=localhost"):
         assert "ccache, which is off" in refused(layout, "-Dccache=false", word).cause
         parse_options(layout, [word])
+
+
+@pytest.mark.parametrize("word", ["-Ddistcc=\udc98", "-Dsource=/a\ud800", "\udcff"])
+def test_words_that_are_no_text_are_refused(layout: Layout, word: str) -> None:
+    with pytest.raises(OptionError, match="is not UTF-8"):
+        parse_options(layout, [word])

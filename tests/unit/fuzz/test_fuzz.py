@@ -133,6 +133,8 @@ def test_addresses_that_no_mail_header_can_have_are_refused_early() -> None:
 
 def test_remarks_begin_a_line_of_their_own() -> None:
     assert remarks_of(with_remarks(b"Subject: x\n\nno end", b"new")) == b"new"
+    # Four dashes do not end a message (git-format-patch(1) writes three).
+    assert remarks_of(with_remarks(b"Subject: x\n\n----\n", b"new")) == b"new"
 
 
 @pytest.mark.parametrize("data", [DEEP, b"\xff", b'{"schema": ' + DEEP])
