@@ -13,6 +13,7 @@ from harness import options as module
 from harness.errors import HarnessError, OptionError
 from harness.layout import Layout, find_layout
 from harness.options import declared_options, format_size, parse_options, parse_size
+from harness.process import Finished
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -52,12 +53,18 @@ def test_second_reading_comes_from_the_cache(layout: Layout, monkeypatch: pytest
     assert "pin" in declared_options(layout)
 
 
-@pytest.mark.parametrize("text", ["{ half a fi", "{}", "[]", "[1]", '[{"name": "pin"}]', "\xff", "null"])
-def test_damaged_cache_is_made_anew(layout: Layout, text: str) -> None:
+def test_damaged_cache_is_made_anew(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
     declared_options(layout)
     (cached,) = (layout.cache / "options").iterdir()
-    cached.write_text(text, encoding="latin-1")
-    assert "pin" in declared_options(layout)
+    said = Finished(argv=(), returncode=0, output=cached.read_text(encoding="utf-8"), duration_s=0)
+    asked: list[object] = []
+    monkeypatch.setattr(module, "run", lambda words, **_: asked.append(words) or said)
+    damage = ("{ half a fi", "{}", "[]", "[1]", '[{"name": "pin"}]', "\xff", "null")
+    for number, text in enumerate(damage, start=1):
+        cached.write_text(text, encoding="latin-1")
+        assert "pin" in declared_options(layout)
+        assert "pin" in declared_options(layout)
+        assert len(asked) == number, text
 
 
 @pytest.mark.parametrize("text", ["256M,16G", "['256M','16G']", "256m, 16g"])

@@ -32,6 +32,9 @@ from tests.unit.check.support import (
     pair,
 )
 
+# Real processes or git, by the dozen: nox -s tests has the time for them.
+pytestmark = pytest.mark.slow
+
 Judge = Callable[..., tuple[Finding, ...]]
 
 

@@ -84,6 +84,7 @@ def test_a_weakness_that_is_not_noticed_is_an_error(layout: Layout) -> None:
         check_faults(layout, results(row("noticed"), row("missed")))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("weakness", WEAKNESSES)
 def test_a_weakness_is_put_in_as_python_starts(weakness: str, tmp_path: Path) -> None:
     environment = {**os.environ, WEAKNESS: weakness, "PYTHONPATH": site(tmp_path / "site")}

@@ -9,6 +9,9 @@ from harness.progress import Silent
 
 from .support import fake_binary
 
+# Real processes or git, by the dozen: nox -s tests has the time for them.
+pytestmark = pytest.mark.slow
+
 NONE = Firmware(folders=())
 
 

@@ -14,6 +14,9 @@ from harness.guest.machine import Machine
 
 from .support import fake_guest, is_gone
 
+# Real processes or git, by the dozen: nox -s tests has the time for them.
+pytestmark = pytest.mark.slow
+
 
 def linux(folder, mode="linux", **fields):
     return fake_guest(folder, mode, payload="linux", kernel=Path("/kernel"), initrd=Path("/initrd"), **fields)

@@ -15,6 +15,9 @@ from harness.guest.spawn import spawn
 
 from .support import FAKE, fake_binary, fake_guest, is_gone
 
+# Real processes or git, by the dozen: nox -s tests has the time for them.
+pytestmark = pytest.mark.slow
+
 
 def test_ready_guest_answers_and_is_gone_after_the_block(tmp_path):
     with start(fake_guest(tmp_path), log=tmp_path / "log", timeout_s=10) as machine:

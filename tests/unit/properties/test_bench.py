@@ -20,6 +20,9 @@ from harness.properties.poweroff import boot_sector, guest_that_powers_off, s390
 from ..guest.support import fake_binary
 from .support import make_binary, make_task
 
+# Real processes or git, by the dozen: nox -s tests has the time for them.
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def make_bench(tmp_path):

@@ -21,6 +21,9 @@ from harness.teardown.model import EmulatedHost, Property
 
 from .support import make_binary
 
+# Real processes or git, by the dozen: nox -s tests has the time for them.
+pytestmark = pytest.mark.slow
+
 SOURCES = {
     "util/async-teardown.c": """
 #include "config-host.h"

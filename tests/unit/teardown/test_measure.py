@@ -19,7 +19,7 @@ from ..guest.support import fake_binary
 
 SOURCES = Path(__file__).resolve().parents[2] / "guest"
 STRICT = ("gcc", "-std=gnu11", "-O1", "-Wall", "-Wextra", "-Werror")
-pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="needs gcc")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(shutil.which("gcc") is None, reason="needs gcc")]
 
 
 @pytest.fixture(scope="module")

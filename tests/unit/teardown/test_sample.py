@@ -10,6 +10,9 @@ from harness.teardown.sample import take_sample
 from ..guest.support import fake_binary
 from .support import make_cell
 
+# Real processes or git, by the dozen: nox -s tests has the time for them.
+pytestmark = pytest.mark.slow
+
 
 def taken(folder, mode="normal", **fields):
     cell = make_cell(binary=str(fake_binary(folder)), options=("-fake", mode), **fields)

@@ -15,6 +15,9 @@ from harness.teardown.watch import find_sharers, measure, shares_memory
 
 from ..guest.support import fake_guest, is_gone
 
+# Real processes or git, by the dozen: nox -s tests has the time for them.
+pytestmark = pytest.mark.slow
+
 
 def measured(folder, mode, trigger, timeout_s=10.0):
     with start(fake_guest(folder, mode), log=folder / "log", timeout_s=10) as machine:

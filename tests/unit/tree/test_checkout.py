@@ -15,6 +15,9 @@ from harness.source import Source
 from harness.tree import Tree, checkout, import_source
 from tests.unit.tree.test_apply import new_file, write
 
+# Real processes or git, by the dozen: nox -s tests has the time for them.
+pytestmark = pytest.mark.slow
+
 
 def git(path: Path, *words: str) -> str:
     argv = ["git", "-C", str(path), "-c", "user.name=n", "-c", "user.email=e", *words]

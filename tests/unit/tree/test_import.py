@@ -25,6 +25,9 @@ from harness.tree.fastimport import import_entries
 from harness.tree.git import Git
 from harness.tree.paths import bad_link, bad_path
 
+# Real processes or git, by the dozen: nox -s tests has the time for them.
+pytestmark = pytest.mark.slow
+
 
 class SilentStep:
     def update(self, done: float, total: float | None = None, text: str = "") -> None:

@@ -22,6 +22,9 @@ from tests.unit.check.support import append, good, new_file, pair
 from tests.unit.conftest import tiny_source
 from tests.unit.series.mails import mbox
 
+# Real processes or git, by the dozen: nox -s tests has the time for them.
+pytestmark = pytest.mark.slow
+
 Run = Callable[..., Any]
 
 
