@@ -24,11 +24,17 @@ ENVIRONMENT = ROOT / ".nox" / "harness"
 PYTHON = ENVIRONMENT / "bin" / "python"
 
 
-def run(session: nox.Session, *words: str, **options: object) -> object:
-    """Run a program of the shared environment."""
-    path = f"{PYTHON.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
-    environment = {"PATH": path, "VIRTUAL_ENV": str(ENVIRONMENT), **options.pop("env", {})}
-    return session.run(str(PYTHON), "-m", *words, env=environment, external=True, **options)
+def run(session: nox.Session, *words: str, python: Path = PYTHON, **options: object) -> object:
+    """Run a program of the environment that ``python`` belongs to, the shared one unless another is named."""
+    folder = python.parent
+    path = f"{folder}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+    environment = {"PATH": path, "VIRTUAL_ENV": str(folder.parent), **options.pop("env", {})}
+    return session.run(str(python), "-m", *words, env=environment, external=True, **options)
+
+
+def make_environment(session: nox.Session, folder: Path) -> None:
+    """An empty environment in ``folder``, whatever is there."""
+    session.run(sys.executable, "-m", "virtualenv", "--quiet", "--clear", str(folder), external=True)
 
 
 def install(session: nox.Session, extra: str = "") -> None:
@@ -43,15 +49,16 @@ def install(session: nox.Session, extra: str = "") -> None:
     if whole and stamp.is_file() and stamp.read_text() == wanted.hexdigest():
         return
     if not whole:
-        session.run(sys.executable, "-m", "virtualenv", "--quiet", "--clear", str(ENVIRONMENT), external=True)
+        make_environment(session, ENVIRONMENT)
         identity.write_text(made_for)
     run(session, "pip", "install", "--quiet", "--constraint", "constraints.txt", "--editable", f".{extra}")
     stamp.write_text(wanted.hexdigest())
 
 
-def harness(session: nox.Session, stage: str, *words: str) -> None:
+def harness(session: nox.Session, stage: str, *words: str, python: Path = PYTHON) -> None:
     """Run one stage. An interrupt is passed on, and the stage gets time to end what it started."""
-    install(session)
+    if python == PYTHON:
+        install(session)
     run(
         session,
         "harness",
@@ -60,6 +67,7 @@ def harness(session: nox.Session, stage: str, *words: str) -> None:
         *words,
         *session.posargs,
         env={"QEMU_HARNESS_COMMAND": f"nox -s {session.name} --"},
+        python=python,
         interrupt_timeout=60,
         terminate_timeout=60,
     )
@@ -171,39 +179,27 @@ def submit(session: nox.Session) -> None:
 @shared
 def fuzz(session: nox.Session) -> None:
     """Read spoilt patches, mailboxes, TOML and results for minutes: nox -s fuzz -- --seconds 180."""
-    install(session, "[test]")
     if "--guided" not in session.posargs:
+        install(session, "[test]")
         harness(session, "fuzz")
         return
     # An environment of its own: what is pinned, audited and locked is the shared one.
-    place = ROOT / ".nox" / "guided"
-    python = place / "bin" / "python"
+    python = ROOT / ".nox" / "guided" / "bin" / "python"
     if not python.exists():
-        session.run(sys.executable, "-m", "virtualenv", "--quiet", "--clear", str(place), external=True)
-    words = (
-        "install",
-        "--quiet",
-        "--constraint",
-        "constraints.txt",
-        "--editable",
-        ".[test]",
-        "atheris==3.0.0",
-    )
-    session.run(str(python), "-m", "pip", *words, external=True)
-    command = {"QEMU_HARNESS_COMMAND": "nox -s fuzz --"}
-    words = ("harness", "--die-with-parent", "fuzz", *session.posargs)
-    session.run(str(python), "-m", *words, env=command, external=True)
+        make_environment(session, python.parent.parent)
+    words = ("install", "--quiet", "--constraint", "constraints.txt", "--editable", ".[test]")
+    run(session, "pip", *words, "atheris==3.0.0", python=python)
+    harness(session, "fuzz", python=python)
 
 
 @shared
 def audit(session: nox.Session) -> None:
     """Ask for advisories about the pinned dependencies, and name their licences: docs/security.md."""
-    place = ROOT / ".nox" / "audit"
-    program = place / "bin" / "pip-audit"
+    program = ROOT / ".nox" / "audit" / "bin" / "pip-audit"
     if not program.exists():
-        session.run(sys.executable, "-m", "virtualenv", "--quiet", "--clear", str(place), external=True)
-        python = str(place / "bin" / "python")
-        session.run(python, "-m", "pip", "install", "--quiet", "pip-audit==2.10.1", external=True)
+        make_environment(session, program.parent.parent)
+        python = program.with_name("python")
+        run(session, "pip", "install", "--quiet", "pip-audit==2.10.1", python=python)
     harness(session, "audit", "--pip-audit", str(program))
 
 

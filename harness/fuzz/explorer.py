@@ -17,11 +17,11 @@ from pathlib import Path
 
 import atheris
 import hypothesis
-from hypothesis import HealthCheck, Phase
+from hypothesis import Phase
 
 with atheris.instrument_imports(include=["harness"], enable_loader_override=False):
     from harness.errors import HarnessError
-    from harness.fuzz.runner import choose_targets, layout_in
+    from harness.fuzz.runner import choose_targets, layout_in, settings_for
 
 SEEDS = 200
 """Examples of hypothesis that a corpus begins with."""
@@ -59,13 +59,7 @@ def main(words: list[str]) -> None:
 
     seeded = folder.with_name(f"{folder.name}.{SEEDED}")
     if not seeded.exists():
-        settings = hypothesis.settings(
-            max_examples=SEEDS,
-            database=None,
-            deadline=None,
-            phases=(Phase.generate,),
-            suppress_health_check=tuple(HealthCheck),
-        )
+        settings = settings_for(SEEDS, Phase.generate)
         hypothesis.seed(int(seed))(settings(hypothesis.given(target.examples(layout))(keep)))()
         seeded.touch()
     end = time.monotonic() + float(seconds)

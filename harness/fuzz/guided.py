@@ -72,23 +72,17 @@ def _explore(target: Target, layout: Layout, step: Step, seconds: float, seed: i
 
     try:
         with runner.scratch_layout(layout) as scratch:
+            words = (EXPLORER, target.name, scratch.root.parent, corpus, summary, str(seed), str(seconds))
+            limits = (
+                f"-max_total_time={max(1, round(seconds))}",
+                f"-max_len={MOST_BYTES}",
+                f"-timeout={WALL_FACTOR * CPU_LIMIT_S:.0f}",
+                "-report_slow_units=0",
+                f"-rss_limit_mb={MEMORY_MIB}",
+                f"-artifact_prefix={folder}/{FOUND}",
+            )
             ended = run(
-                [
-                    *(
-                        sys.executable,
-                        "-P",
-                        EXPLORER,
-                        target.name,
-                        scratch.root.parent,
-                        corpus,
-                        summary,
-                        str(seed),
-                        str(seconds),
-                    ),
-                    *(f"-max_total_time={max(1, round(seconds))}", f"-max_len={MOST_BYTES}"),
-                    *(f"-timeout={WALL_FACTOR * CPU_LIMIT_S:.0f}", "-report_slow_units=0"),
-                    *(f"-rss_limit_mb={MEMORY_MIB}", f"-artifact_prefix={folder}/{FOUND}"),
-                ],
+                [sys.executable, "-P", *words, *limits],
                 on_line=tell,
                 check=False,
                 timeout_s=seconds + SPARE_S,

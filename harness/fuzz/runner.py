@@ -171,6 +171,19 @@ def render_fuzz(results: FuzzResults) -> RenderableType:
     return table
 
 
+def settings_for(most: int, *phases: Phase) -> hypothesis.settings:
+    """Those of hypothesis for ``most`` examples that are remembered nowhere and hurried by nobody."""
+    return hypothesis.settings(
+        max_examples=most,
+        deadline=None,
+        database=None,
+        phases=phases,
+        suppress_health_check=tuple(HealthCheck),
+        verbosity=Verbosity.quiet,
+        report_multiple_bugs=False,
+    )
+
+
 class _Run:
     def __init__(
         self,
@@ -197,15 +210,7 @@ class _Run:
         while self._failing is None and self.examples < self._most and time.monotonic() < self._end:
             most = min(BATCH, self._most - self.examples)
             test = hypothesis.seed(seed + batch)(hypothesis.given(examples)(self._one))
-            settings = hypothesis.settings(
-                max_examples=most,
-                deadline=None,
-                database=None,
-                phases=(Phase.generate, Phase.shrink),
-                suppress_health_check=tuple(HealthCheck),
-                verbosity=Verbosity.quiet,
-                report_multiple_bugs=False,
-            )
+            settings = settings_for(most, Phase.generate, Phase.shrink)
             before = self.examples
             try:
                 settings(test)()

@@ -167,9 +167,7 @@ class _Run:
 
     def try_case(self, case: Case, bench: Bench) -> None:
         """Keep a row for each trial of ``case``."""
-        began = time.monotonic()
-        if case.private and os.environ.get(PRIVATE) != "yes":
-            self._add(case, "all", "cancelled", "no mount namespace of our own can be had here", began)
+        if self._has_no_namespace(case, "all"):
             return
         trials = case.run(bench)
         while not self.stopped.is_set():
@@ -193,8 +191,7 @@ class _Run:
         case = CASES[weakness.case]
         began = time.monotonic()
         name = f"without {weakness.name}"
-        if case.private and os.environ.get(PRIVATE) != "yes":
-            self._add(case, name, "cancelled", "no mount namespace of our own can be had here", began)
+        if self._has_no_namespace(case, name):
             return
         other = ""
         with contextlib.closing(case.run(dataclasses.replace(bench, weakness=weakness.name))) as trials:
@@ -212,6 +209,14 @@ class _Run:
         if not self.stopped.is_set():
             why = f", but failed otherwise: {other}" if other else ""
             self._add(case, name, "missed", f"{weakness.does}: no trial noticed that{why}", began)
+
+    def _has_no_namespace(self, case: Case, name: str) -> bool:
+        """Whether ``case`` cannot be tried here; a row then says so."""
+        missing = case.private and os.environ.get(PRIVATE) != "yes"
+        if missing:
+            reason = "no mount namespace of our own can be had here"
+            self._add(case, name, "cancelled", reason, time.monotonic())
+        return missing
 
     def _add(self, case: Case, name: str, outcome: str, reason: str, began: float) -> None:
         took = round(time.monotonic() - began, 3)

@@ -21,13 +21,9 @@ from harness.series.metadata import is_address
 from harness.source.pin import load_pins
 from harness.submit.mails import address_header
 from harness.teardown.records import Console
+from tests.unit.fuzz.support import moved
 
 DEEP = b"[" * 5000
-
-
-def moved(folder: Path) -> Layout:
-    """The layout of this checkout, with all that is written in ``folder``."""
-    return dataclasses.replace(find_layout(), build=folder / "build", trees=folder / "t", cache=folder / "c")
 
 
 @pytest.mark.slow

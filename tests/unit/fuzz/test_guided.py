@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 
 import pytest
@@ -10,9 +9,9 @@ import pytest
 from harness.errors import FuzzError, MissingError
 from harness.fuzz import fuzz_guided, guided
 from harness.fuzz.runner import check_fuzz
-from harness.layout import Layout, find_layout
 from harness.process import Finished
 from harness.progress import Silent
+from tests.unit.fuzz.support import moved
 
 STAND_IN = """
 import contextlib, os, pathlib, sys
@@ -43,10 +42,6 @@ def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PYTHONPATH", str(folder))
     monkeypatch.syspath_prepend(str(folder))
     return folder / "atheris.py"
-
-
-def moved(folder: Path) -> Layout:
-    return dataclasses.replace(find_layout(), build=folder / "build", trees=folder / "t", cache=folder / "c")
 
 
 def test_without_atheris_it_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
