@@ -38,6 +38,20 @@ RELEASE: dict[str, str] = {
 }
 
 
+COLLECTED = pytest.StashKey[set[Path]]()
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Remember each file that a test was collected from, before ``-m`` deselects any."""
+    item.config.stash.setdefault(COLLECTED, set()).add(item.path)
+
+
+@pytest.fixture(scope="session")
+def collected_files(pytestconfig: pytest.Config) -> set[Path]:
+    """The files that pytest collected tests from."""
+    return pytestconfig.stash[COLLECTED]
+
+
 @pytest.fixture
 def layout(tmp_path: Path) -> Layout:
     """A layout whose every folder is temporary."""
