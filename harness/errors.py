@@ -1,4 +1,4 @@
-"""Every error of the harness: one line of cause, one of remedy, a stable exit code.
+"""All errors of the harness: a one-line cause, a one-line remedy, and a stable exit code.
 
 Exit codes are part of the interface (docs/errors.md lists them) and are never reused.
 """
@@ -10,14 +10,14 @@ from typing import ClassVar
 
 
 class HarnessError(Exception):
-    """Base of all errors that a user can meet.
+    """Base class of all errors that a user can see.
 
-    ``cause`` and ``remedy`` are single lines; ``details`` are further lines shown between them
-    (a compiler error, a rejected hunk); ``log`` is the file that holds everything.
+    ``cause`` and ``remedy`` are single lines. ``details`` are further lines that are printed between them
+    (a compiler error, a rejected hunk). ``log`` is the file with the complete output.
     """
 
     code: ClassVar[int] = 1
-    summary: ClassVar[str] = "an error without a class of its own"
+    summary: ClassVar[str] = "an error without a specific class"
 
     def __init__(
         self, cause: str, remedy: str, *, details: tuple[str, ...] = (), log: Path | None = None
@@ -30,7 +30,7 @@ class HarnessError(Exception):
 
 
 class OptionError(HarnessError):
-    """An unknown option, a bad value, or values that cannot go together."""
+    """An unknown option, a bad value, or values that exclude each other."""
 
     code = 2
     summary = "unknown option, bad value, or impossible combination"
@@ -40,32 +40,32 @@ class MissingError(HarnessError):
     """A program or library that the requested stage needs is not installed."""
 
     code = 3
-    summary = "a needed program or library is missing"
+    summary = "a required program or library is missing"
 
 
 class FetchError(HarnessError):
-    """None of a pin's locations gave its source."""
+    """No location of a pin provided its source."""
 
     code = 4
     summary = "a source or package could not be fetched"
 
 
 class VerifyError(HarnessError):
-    """Bytes are not the ones that were pinned."""
+    """Downloaded bytes differ from the pinned ones."""
 
     code = 5
     summary = "downloaded bytes do not match the pinned digest or signature"
 
 
 class TreeError(HarnessError):
-    """A source could not be turned into a tree, or a tree is not what it should be."""
+    """A source could not be converted into a tree, or a tree is damaged."""
 
     code = 6
-    summary = "a source tree could not be made or is damaged"
+    summary = "a source tree could not be created or is damaged"
 
 
 class ApplyError(HarnessError):
-    """A patch of the series does not apply, or must not be applied."""
+    """A patch of the series does not apply, or is refused."""
 
     code = 7
     summary = "a patch does not apply, or is refused"
@@ -93,24 +93,24 @@ class GuestError(HarnessError):
 
 
 class TeardownError(HarnessError):
-    """A teardown run ended without the samples it was asked for."""
+    """A teardown run ended without the requested samples."""
 
     code = 11
-    summary = "a teardown run failed or gave no samples"
+    summary = "a teardown run failed or produced no samples"
 
 
 class BusyError(HarnessError):
-    """Another run holds a lock for longer than we wait."""
+    """Another run holds a lock for longer than the limit."""
 
     code = 12
-    summary = "another run holds what this one needs"
+    summary = "another run holds a lock that this run needs"
 
 
 class TimeoutExpiredError(HarnessError):
-    """A program that the harness started took longer than it may."""
+    """A program that the harness started exceeded its time limit."""
 
     code = 13
-    summary = "a step took longer than its limit"
+    summary = "a step exceeded its time limit"
 
 
 class StorageError(HarnessError):
@@ -121,59 +121,59 @@ class StorageError(HarnessError):
 
 
 class NothingBuiltError(HarnessError):
-    """A binary was asked for that no build has made yet."""
+    """No build has produced the requested binary yet."""
 
     code = 15
-    summary = "the binary asked for has not been built"
+    summary = "the requested binary has not been built"
 
 
 class CyclesError(HarnessError):
-    """Start/stop cycles left something behind, crashed, or could not be run."""
+    """Start/stop cycles left something behind, crashed, or could not run."""
 
     code = 16
     summary = "start/stop cycles failed"
 
 
 class PropertyError(HarnessError):
-    """A property came out otherwise than it is known to, or the properties could not be checked."""
+    """A property differs from its expectation, or the properties could not be checked."""
 
     code = 17
-    summary = "a property is not what it is expected to be"
+    summary = "a property differs from its expectation"
 
 
 class GateError(HarnessError):
-    """The figures of a run do not meet what is demanded of them."""
+    """The figures of a run do not meet a gate."""
 
     code = 18
-    summary = "a gate was not passed"
+    summary = "the figures of a run do not meet a gate"
 
 
 class CalibrationError(HarnessError):
-    """The statistics call too many differences where there are none, or overlook one that is there."""
+    """The statistics report too many false differences, or miss a real one."""
 
     code = 19
     summary = "the statistics are not calibrated"
 
 
 class FindingsError(HarnessError):
-    """A series has findings as severe as ``-Dfail-on=`` says."""
+    """A series has findings of the severity of ``-Dfail-on=`` or above."""
 
     code = 20
-    summary = "validate found something to mend in the series"
+    summary = "validate found something to fix in the series"
 
 
 class SeriesBuildError(HarnessError):
-    """A commit of the series does not build where its base does."""
+    """A commit of the series does not build, although its base does."""
 
     code = 21
     summary = "a commit of the series does not build"
 
 
 class InfrastructureError(HarnessError):
-    """A series could not be judged, through no fault of its own."""
+    """A series could not be judged, for reasons outside the series."""
 
     code = 22
-    summary = "a series could not be judged, through no fault of its own"
+    summary = "a series could not be judged, for reasons outside the series"
 
 
 class SeriesTestError(HarnessError):
@@ -184,61 +184,59 @@ class SeriesTestError(HarnessError):
 
 
 class AuthoringError(HarnessError):
-    """Patch files and the branch of a series could not be brought together."""
+    """Patch files and the branch of a series could not be synchronised."""
 
     code = 25
-    summary = "patches and commits of a series could not be brought together"
+    summary = "patches and commits of a series could not be synchronised"
 
 
 class SubmitError(HarnessError):
-    """A series cannot be prepared for sending: it is not validated, or what was made of it is not right."""
+    """A series cannot be prepared for sending: it is not validated, or the mails would differ from it."""
 
     code = 26
     summary = "a series could not be prepared for sending"
 
 
 class ProvenanceError(HarnessError):
-    """A sign-off was asked for that no declaration allows, or a declaration is not complete."""
+    """A sign-off was requested without a declaration that allows it, or a declaration is incomplete."""
 
     code = 27
     summary = "a declaration of origin is missing, incomplete or does not allow a sign-off"
 
 
 class NotReadyError(HarnessError):
-    """The mails were written, and marked as not ready to send."""
+    """The mails were written and marked as not ready to send."""
 
     code = 28
-    summary = "prepared, but not ready to be sent: a person has to act"
+    summary = "prepared, but not ready to send: a person has to act"
 
 
 class ClientsError(HarnessError):
-    """A client of QEMU's was not served as it should be."""
+    """A claim about the clients of QEMU does not hold."""
 
     code = 30
-    summary = "a client such as libvirt was not served as it should be"
+    summary = "a claim about clients such as libvirt does not hold"
 
 
 class LibvirtError(HarnessError):
-    """A private libvirtd could not be had, or did not do what it was asked for."""
+    """A private libvirtd could not be started, or refused a request."""
 
     code = 31
-    summary = "a private libvirtd could not be started, or refused"
+    summary = "a private libvirtd could not be started, or refused a request"
 
 
 class FaultsError(HarnessError):
-    """A fault of the machine or of others was not survived by the harness."""
+    """The harness did not survive an injected fault."""
 
     code = 32
-    summary = (
-        "the harness did not survive a fault that was tried on it, or survived one that it should not have"
-    )
+    summary = "the harness did not survive an injected fault, or survived one without the defence against it"
 
 
 class FuzzError(HarnessError):
-    """A reader ended in a traceback, hung, or let a path out of the folder where it belongs."""
+    """A parser crashed, hung, or let a path out of its folder."""
 
     code = 33
-    summary = "a reader of files did not bear one of the examples of nox -s fuzz, or could not be given any"
+    summary = "a parser crashed or hung on a fuzzed input, or could not be fuzzed"
 
 
 class AuditError(HarnessError):
@@ -249,26 +247,26 @@ class AuditError(HarnessError):
 
 
 class LoadError(HarnessError):
-    """Under load something stayed behind, a guest failed, or there was no memory for any."""
+    """Under load something was left behind, a guest failed, or memory was insufficient."""
 
     code = 39
-    summary = "under load something stayed behind, or a guest did not start again"
+    summary = "under load something was left behind, or a guest did not restart"
 
 
 class RemoteError(HarnessError):
-    """A host that guests were to be timed on cannot be reached, lacks something, or gave no results."""
+    """A host for timing guests cannot be reached, lacks a requirement, or returned no results."""
 
     code = 37
-    summary = "a host of -Dspawner_hosts= cannot be reached or gave no results"
+    summary = "a host of -Dspawner_hosts= cannot be reached or returned no results"
 
 
 class InterruptedRunError(HarnessError):
-    """The user or a supervisor asked the run to stop."""
+    """The user or a supervisor requested the end of the run."""
 
     code = 130
     summary = "stopped by SIGINT, SIGTERM or SIGHUP"
 
 
 def all_errors() -> tuple[type[HarnessError], ...]:
-    """Every class of error, by exit code."""
+    """All classes of errors, ordered by exit code."""
     return tuple(sorted(HarnessError.__subclasses__(), key=lambda error: error.code))
