@@ -1,6 +1,6 @@
-"""The project's commands. `nox -l` lists them; `nox -s NAME -- ARGUMENTS` forwards arguments.
+"""The project's commands. `nox -l` lists them; `nox -s NAME -- ARGUMENTS` passes arguments on.
 
-Bare `nox` runs lint and unit. Everything else is asked for by name.
+Plain `nox` runs lint and unit. Every other session is run by name.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ nox.options.sessions = ["lint", "unit"]
 
 ROOT = Path(__file__).parent
 
-# One environment serves all sessions: nox would make one for each, and install numpy and scipy in every one.
-# nox itself depends on virtualenv, so it is there even where Debian's python3-venv is not.
+# All sessions share one environment. Otherwise nox creates one per session, each with numpy and scipy.
+# nox depends on virtualenv, so virtualenv is available even where Debian's python3-venv is missing.
 shared = nox.session(venv_backend="none")
 ENVIRONMENT = ROOT / ".nox" / "harness"
 PYTHON = ENVIRONMENT / "bin" / "python"
 
 
 def run(session: nox.Session, *words: str, python: Path = PYTHON, **options: object) -> object:
-    """Run a program of the environment that ``python`` belongs to, the shared one unless another is named."""
+    """Run a Python module in the environment of ``python``, by default the shared one."""
     folder = python.parent
     path = f"{folder}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
     environment = {"PATH": path, "VIRTUAL_ENV": str(folder.parent), **options.pop("env", {})}
@@ -33,14 +33,14 @@ def run(session: nox.Session, *words: str, python: Path = PYTHON, **options: obj
 
 
 def make_environment(session: nox.Session, folder: Path) -> None:
-    """An empty environment in ``folder``, whatever is there."""
+    """Create an empty environment in ``folder``; replace an existing one."""
     session.run(sys.executable, "-m", "virtualenv", "--quiet", "--clear", str(folder), external=True)
 
 
 def install(session: nox.Session, extra: str = "") -> None:
-    """Install the project with its pinned dependencies, unless the environment already holds just that."""
+    """Install the project with its pinned dependencies, unless the environment is up to date."""
     stamp, identity = ENVIRONMENT / f"installed{extra}", ENVIRONMENT / "identity"
-    # Scripts of an environment name the folder it was made in, and it needs the Python it was made with.
+    # An environment works only in the folder and with the Python that it was created with.
     made_for = f"{sys.version} {ROOT}"
     wanted = hashlib.sha256(made_for.encode())
     for name in ("pyproject.toml", "constraints.txt"):
@@ -56,7 +56,7 @@ def install(session: nox.Session, extra: str = "") -> None:
 
 
 def harness(session: nox.Session, stage: str, *words: str, python: Path = PYTHON) -> None:
-    """Run one stage. An interrupt is passed on, and the stage gets time to end what it started."""
+    """Run one stage. Pass an interrupt on, and give the stage time to end its processes."""
     if python == PYTHON:
         install(session)
     run(
@@ -75,7 +75,7 @@ def harness(session: nox.Session, stage: str, *words: str, python: Path = PYTHON
 
 @shared
 def lint(session: nox.Session) -> None:
-    """Check style and types: ruff and strict mypy."""
+    """Check style and types with ruff and strict mypy."""
     install(session, "[test]")
     run(session, "ruff", "format", "--check", ".")
     run(session, "ruff", "check", ".")
@@ -84,21 +84,21 @@ def lint(session: nox.Session) -> None:
 
 @shared
 def unit(session: nox.Session) -> None:
-    """Run the unit tests: no network, no QEMU, under 30 s. Arguments go to pytest."""
+    """Run the unit tests: no network, no QEMU, less than 30 s. Arguments are passed to pytest."""
     install(session, "[test]")
     run(session, "pytest", "--numprocesses=auto", "-m", "not slow", *session.posargs)
 
 
 @shared
 def tests(session: nox.Session) -> None:
-    """Run all that proves the project without a QEMU build: lint, then every test. Arguments go to pytest."""
+    """Run lint, then every test that needs no QEMU build. Arguments are passed to pytest."""
     lint(session)
     run(session, "pytest", "--numprocesses=auto", *session.posargs)
 
 
 @shared
 def doctor(session: nox.Session) -> None:
-    """List the programs and libraries that are needed; install missing Debian packages when allowed."""
+    """List the required programs and libraries; install missing Debian packages if permitted."""
     harness(session, "doctor")
 
 
@@ -110,43 +110,43 @@ def build(session: nox.Session) -> None:
 
 @shared
 def teardown(session: nox.Session) -> None:
-    """Main job: all of build, then time the teardown of large guests: nox -s teardown -- -Dmemory=1G."""
+    """Main job: build, then time the teardown of large guests: nox -s teardown -- -Dmemory=1G."""
     harness(session, "teardown")
 
 
 @shared
 def report(session: nox.Session) -> None:
-    """Make report.html, report.md and teardown.xml anew from the last run, or from a stored one."""
+    """Regenerate report.html, report.md and teardown.xml from the last run, or from a stored one."""
     harness(session, "report")
 
 
 @shared
 def calibrate(session: nox.Session) -> None:
-    """Are verdicts to be trusted here? A QEMU against itself, and against itself held up by 5 ms."""
+    """Can verdicts be trusted on this machine? Compare QEMU with itself, and with itself delayed by 5 ms."""
     harness(session, "calibrate")
 
 
 @shared
 def cycles(session: nox.Session) -> None:
-    """Start and end QEMU at random moments and look what stays: nox -s cycles -- -Dcycles=500 -Dseed=1."""
+    """Start and end QEMU at random moments, check for leftovers: nox -s cycles -- -Dcycles=500 -Dseed=1."""
     harness(session, "cycles")
 
 
 @shared
 def properties(session: nox.Session) -> None:
-    """All of build, then check 15 properties of each variant: nox -s properties -- --rows 1,3-5."""
+    """Build, then check 15 properties of each variant: nox -s properties -- --rows 1,3-5."""
     harness(session, "properties")
 
 
 @shared
 def clients(session: nox.Session) -> None:
-    """See what libvirt, QMP, cgroups, shells, timeout and bubblewrap are told, and when: -Dmemory=1G,4G."""
+    """Measure when libvirt, QMP, cgroups, shells, timeout and bubblewrap see a guest end: -Dmemory=1G,4G."""
     harness(session, "clients")
 
 
 @shared
 def faults(session: nox.Session) -> None:
-    """Kill, starve, poison and mislead the harness; what does it survive? nox -s faults -- --cases kill."""
+    """Inject faults into the harness and check that it recovers: nox -s faults -- --cases kill."""
     install(session, "[test]")
     command = {"QEMU_HARNESS_COMMAND": f"nox -s {session.name} --"}
     run(session, "tests.faults", *session.posargs, env=command, interrupt_timeout=60, terminate_timeout=60)
@@ -154,7 +154,7 @@ def faults(session: nox.Session) -> None:
 
 @shared
 def load(session: nox.Session) -> None:
-    """Put QEMU under load: 50 guests ended at random, 16 GiB restarted: nox -s load -- --minutes 5."""
+    """Put QEMU under load: end 50 guests at random, restart one of 16 GiB: nox -s load -- --minutes 5."""
     harness(session, "load")
 
 
@@ -166,24 +166,24 @@ def validate(session: nox.Session) -> None:
 
 @shared
 def series(session: nox.Session) -> None:
-    """Keep a series, patches to commits and back: nox -s series -- status async-teardown."""
+    """Maintain a series as patches and as commits: nox -s series -- status async-teardown."""
     harness(session, "series")
 
 
 @shared
 def submit(session: nox.Session) -> None:
-    """Prepare the validated series for the mailing list, in build/outgoing/; a person sends it."""
+    """Prepare the validated series for the mailing list in build/outgoing/; a person sends it."""
     harness(session, "submit")
 
 
 @shared
 def fuzz(session: nox.Session) -> None:
-    """Read spoilt patches, mailboxes, TOML and results for minutes: nox -s fuzz -- --seconds 180."""
+    """Fuzz the parsers of patches, mailboxes, TOML and results: nox -s fuzz -- --seconds 180."""
     if "--guided" not in session.posargs:
         install(session, "[test]")
         harness(session, "fuzz")
         return
-    # An environment of its own: what is pinned, audited and locked is the shared one.
+    # A separate environment: only the shared one is pinned, audited and locked.
     python = ROOT / ".nox" / "guided" / "bin" / "python"
     if not python.exists():
         make_environment(session, python.parent.parent)
@@ -194,7 +194,7 @@ def fuzz(session: nox.Session) -> None:
 
 @shared
 def audit(session: nox.Session) -> None:
-    """Ask for advisories about the pinned dependencies, and name their licences: docs/security.md."""
+    """Check the pinned dependencies for published advisories, list their licences: docs/security.md."""
     program = ROOT / ".nox" / "audit" / "bin" / "pip-audit"
     if not program.exists():
         make_environment(session, program.parent.parent)
@@ -205,13 +205,13 @@ def audit(session: nox.Session) -> None:
 
 @shared
 def clean(session: nox.Session) -> None:
-    """Remove what the harness made in this checkout; --cache also empties the download cache."""
+    """Remove what the harness created in this checkout; --cache also empties the download cache."""
     harness(session, "clean")
 
 
 @shared
 def lock(session: nox.Session) -> None:
-    """Write constraints.txt anew from what pyproject.toml allows. For maintainers of this project."""
+    """Regenerate constraints.txt from pyproject.toml. For maintainers of this project."""
     install(session, "[test]")
     run(
         session,

@@ -1,4 +1,4 @@
-"""What a run says in a few sentences; from the results and from nothing else."""
+"""Summary sentences of a run, computed from its results alone."""
 
 from __future__ import annotations
 
@@ -13,38 +13,38 @@ from harness.teardown.statistics import mad, median, resolution_s, values_of, va
 
 
 def headline(results: TeardownResults) -> tuple[str, ...]:
-    """How each variant's exit grows with memory, a sentence for each series of sizes."""
+    """How the exit latency of each variant grows with memory: one sentence for each series of sizes."""
     lines = []
     for place, slopes in by_series(results.slopes, "exit").items():
         ordered = sorted(slopes, key=lambda slope: variant_order(slope.variant))
-        told = [
+        parts = [
             f"{slope.variant} {'grows by ' if not index else ''}{format_slope(slope.ms_per_gib)} ms/GiB"
             f" [{format_slope(slope.low)}, {format_slope(slope.high)}]"
             for index, slope in enumerate(ordered)
         ]
-        lines.append(f"{describe(results, place)}: exit of {', '.join(told)}.")
+        lines.append(f"{describe(results, place)}: exit of {', '.join(parts)}.")
     return tuple(lines)
 
 
 def extrapolations(results: TeardownResults) -> tuple[str, ...]:
-    """Exit at 1 TiB if the lines went on, said to be just that."""
+    """Exit latency at 1 TiB on the fitted lines, marked as an extrapolation."""
     lines = []
     for place, slopes in by_series(results.slopes, "exit").items():
         largest = format_size(max(max(slope.sizes_mib) for slope in slopes))
-        told = [
+        parts = [
             f"{slope.variant} {format_seconds(slope.tib_s)}"
             f" [{format_seconds(slope.tib_low_s)}, {format_seconds(slope.tib_high_s)}]"
             for slope in sorted(slopes, key=lambda slope: variant_order(slope.variant))
         ]
         lines.append(
-            f"{describe(results, place)}: extrapolated from {largest} to 1 TiB, measured by nobody:"
-            f" exit of {', '.join(told)}."
+            f"{describe(results, place)}: extrapolated from {largest} to 1 TiB, not measured:"
+            f" exit of {', '.join(parts)}."
         )
     return tuple(lines)
 
 
 def by_series(slopes: Iterable[Slope], latency: str) -> dict[tuple[str, ...], list[Slope]]:
-    """The lines of a latency by what their places have in common."""
+    """Slopes of one latency, grouped by the fields that their cells share."""
     found: dict[tuple[str, ...], list[Slope]] = {}
     for slope in slopes:
         if slope.latency == latency:
@@ -53,7 +53,7 @@ def by_series(slopes: Iterable[Slope], latency: str) -> dict[tuple[str, ...], li
 
 
 def describe(results: TeardownResults, place: Sequence[str]) -> str:
-    """A series of places in words: its target, and whatever differs within the run."""
+    """Name a series of cells: its target, and the fields that vary within the run."""
     named = dict(zip(SERIES_FIELDS, place, strict=True))
     words = [named["target"].removesuffix("-softmmu")]
     for field in SERIES_FIELDS[1:]:
@@ -64,12 +64,12 @@ def describe(results: TeardownResults, place: Sequence[str]) -> str:
 
 
 def guests(rows: Iterable[Sample], kind: str = "teardown") -> list[Sample]:
-    """The rows of a kind."""
+    """Rows of one kind."""
     return [row for row in rows if row.kind == kind]
 
 
 def floor_lines(results: TeardownResults) -> tuple[str, ...]:
-    """The floor and the measuring overhead, where they were measured."""
+    """Describe the floor and the measuring overhead, if the run measured them."""
     lines = []
     for kind, what in (("floor", "page"), ("overhead", "page")):
         rows = [row for row in guests(results.rows, kind) if row.counts]
@@ -83,13 +83,13 @@ def floor_lines(results: TeardownResults) -> tuple[str, ...]:
             )
     least = resolution_s(results.rows)
     if least:
-        lines.append(f"medians that differ by less than {format_seconds(least)} are not told apart")
+        lines.append(f"medians that differ by less than {format_seconds(least)} are not distinguished")
     return tuple(lines)
 
 
 def load_line(results: TeardownResults) -> str:
-    """How many samples were taken under foreign load; nothing when none was."""
+    """Report the number of samples taken under foreign load; empty if there are none."""
     loaded = sum(row.loaded for row in results.rows)
     if not loaded:
         return ""
-    return f"{loaded} of {len(results.rows)} samples were taken while something else kept CPUs busy"
+    return f"other work kept CPUs busy during {loaded} of {len(results.rows)} samples"

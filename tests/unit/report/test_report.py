@@ -136,9 +136,9 @@ def test_slopes_floor_and_foreign_load_are_told_below_the_table():
     ]
     text = " ".join(table_text(results(samples), width=200).split())
     assert "x86_64: exit of base grows by 0.00 ms/GiB [0.00, 0.00], patched 0.00 ms/GiB" in text
-    assert "extrapolated from 1G to 1 TiB, measured by nobody" in text
+    assert "extrapolated from 1G to 1 TiB, not measured" in text
     assert "floor: a process with 4 threads and 1 page of memory ends in 0.20 ms" in text
-    assert "1 of 28 samples were taken while something else kept CPUs busy" in text
+    assert "other work kept CPUs busy during 1 of 28 samples" in text
     assert "floor 0M" not in text
 
 

@@ -1,0 +1,124 @@
+"""docs/style.md, compared with what users read: documentation, help, messages, data files."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = ROOT / "harness"
+GLOSSARY = "## Words to avoid"
+
+PENDING_PACKAGES = {
+    "audit", "authoring", "binaries.py", "bisect", "build", "check", "ci", "cli.py", "clients", "commands",
+    "cycles", "diskwatch.py", "fence.py", "fuzz", "guard.py", "guest", "job.py", "jsonfile.py", "layout.py",
+    "load", "lock.py", "options.py", "pipeline.py", "process.py", "progress.py", "properties", "remote",
+    "report", "series", "source", "submit", "teardown", "tree", "trust.py", "validate",
+}  # fmt: skip
+"""Packages and modules of harness/ with messages to be rewritten. Remove each name with its rewrite."""
+PENDING_DOCUMENTS = {
+    "architecture.md", "build.md", "checks.md", "clients.md", "cycles.md", "faults.md",
+    "guests.md", "licences.md", "load.md", "measuring.md", "pins.md", "properties.md", "results.md",
+    "security.md", "series.md", "submit.md",
+}  # fmt: skip
+"""The same for docs/."""
+
+
+def avoided() -> list[str]:
+    """The phrases of the glossary's left column, without remarks in brackets."""
+    table = (ROOT / "docs" / "style.md").read_text(encoding="utf-8").split(GLOSSARY)[1]
+    cells = re.findall(r"^\| (.+?) \| .+ \|$", table, re.MULTILINE)[1:]
+    return [phrase for cell in cells for phrase in re.sub(r" \(.*?\)", "", cell).split(", ")]
+
+
+AVOIDED = re.compile(
+    r"(?<![\w-])(?:"
+    + "|".join(re.escape(phrase).replace(r"\ ", r"\s+") for phrase in avoided())
+    + r")(?![\w-])",
+    re.IGNORECASE,
+)
+
+
+def problems(texts: Iterable[tuple[str, str]]) -> list[str]:
+    return [
+        f"{place}: {' '.join(text[max(0, hit.start() - 30) : hit.end() + 30].split())}"
+        for place, text in texts
+        for hit in AVOIDED.finditer(text)
+    ]
+
+
+def messages(path: Path) -> Iterator[tuple[str, str]]:
+    """Strings of several words that are not docstrings; for commands and sessions the docstrings too."""
+    module = ast.parse(path.read_text(encoding="utf-8"))
+    alone = {id(node.value) for node in ast.walk(module) if isinstance(node, ast.Expr)}
+    visible = path.name == "noxfile.py" or path.parent.name == "commands"
+    for node in ast.walk(module):
+        match node:
+            case ast.Constant(value=str(text)) if " " in text and (visible or id(node) not in alone):
+                yield f"{path.relative_to(ROOT)}:{node.lineno}", text
+
+
+def finished_modules() -> list[Path]:
+    return [
+        path for path in PACKAGE.rglob("*.py") if path.relative_to(PACKAGE).parts[0] not in PENDING_PACKAGES
+    ]
+
+
+def test_glossary_is_read() -> None:
+    assert {"mend", "told", "put down to"} <= set(avoided())
+    assert problems(
+        [("a", "Mend it\nwith care"), ("b", "it is put down\nto the commit"), ("c", "recommended")]
+    ) == [
+        "a: Mend it with care",
+        "b: it is put down to the commit",
+    ]
+
+
+def test_messages_use_standard_terms() -> None:
+    paths = [ROOT / "noxfile.py", *finished_modules()]
+    assert not [found for path in paths for found in problems(messages(path))]
+
+
+def test_documents_use_standard_terms() -> None:
+    documents = {path for path in (ROOT / "docs").glob("*.md") if path.name not in PENDING_DOCUMENTS}
+    documents |= {ROOT / "README.md", ROOT / "CONTRIBUTING.md"}
+    texts = [(path.name, path.read_text(encoding="utf-8").split(GLOSSARY)[0]) for path in sorted(documents)]
+    assert not problems(texts)
+
+
+def test_links_between_documents_resolve() -> None:
+    documents = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
+    anchors = {
+        path: {
+            re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
+            for heading in re.findall(r"^#+ (.+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+        }
+        for path in documents
+    }
+    for path in documents:
+        for target in re.findall(r"\]\(([^)\s]+)\)", path.read_text(encoding="utf-8")):
+            name, _, anchor = target.partition("#")
+            file = (path.parent / name).resolve() if name else path
+            assert file.exists(), f"{path.name}: {target}"
+            assert not anchor or anchor in anchors[file], f"{path.name}: {target}"
+
+
+def test_data_files_use_standard_terms() -> None:
+    names = [
+        "meson_options.txt",
+        ".gitlab-ci.yml",
+        ".github/workflows/validate.yml",
+        "qemu-src/pins.toml",
+        ".ci/gates.toml",
+    ]
+    paths = [ROOT / name for name in names]
+    paths += [*(ROOT / "patches").glob("*/series.toml"), *PACKAGE.rglob("*.toml"), *PACKAGE.rglob("*.j2")]
+    assert not problems((str(path.relative_to(ROOT)), path.read_text(encoding="utf-8")) for path in paths)
+
+
+def test_pending_names_exist() -> None:
+    """A name that no longer exists must not stay in a list of exceptions."""
+    assert not {name for name in PENDING_PACKAGES if not (PACKAGE / name).exists()}
+    assert not {name for name in PENDING_DOCUMENTS if not (ROOT / "docs" / name).exists()}
