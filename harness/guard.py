@@ -4,7 +4,7 @@ The guard is the process that the user started. It forks a worker that does ever
 (PR_SET_CHILD_SUBREAPER, prctl(2)) of all that the worker starts: an orphan, a daemon, a process in
 another session all come back to it. However the worker ends, kill -9 included, the guard then ends the rest.
 When the guard itself is killed, the kernel kills the worker (PR_SET_PDEATHSIG), and what it started follows
-in turn (harness.process, harness.guest, harness.teardown.orphan).
+in turn (harness.process, harness.guest, harness.teardown.parent_death).
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 KEPT_JOBS = 3
 
 
-class Item(msgspec.Struct, frozen=True, kw_only=True):
+class JobItem(msgspec.Struct, frozen=True, kw_only=True):
     """One run of the test. ``params`` are what it asks of avocado's ``self.params``."""
 
     index: int
@@ -37,17 +37,17 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
     params: dict[str, str]
 
 
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
+class JobPlan(msgspec.Struct, frozen=True, kw_only=True):
     """What to run: ``test`` is avocado's reference, ``jobs`` the folder for avocado's own files,
     ``timeout_s`` the seconds that one test may take."""
 
     test: str
     jobs: str
     timeout_s: int
-    items: tuple[Item, ...]
+    items: tuple[JobItem, ...]
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True):
+class JobEvent(msgspec.Struct, frozen=True, kw_only=True):
     """A test that has ended. ``whiteboard`` is what it wrote there."""
 
     index: int
@@ -74,7 +74,7 @@ class _Watcher:
     def test_progress(self, progress: bool = False) -> None: ...
 
     def end_test(self, result: Any, state: dict[str, Any]) -> None:  # noqa: ARG002 - avocado's signature
-        event = Event(
+        event = JobEvent(
             index=_index(str(state["name"])),
             status=str(state.get("status", "")),
             whiteboard=str(state.get("whiteboard") or ""),
@@ -93,7 +93,7 @@ def _stop(_number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def configuration(plan: Plan) -> dict[str, Any]:
+def configuration(plan: JobPlan) -> dict[str, Any]:
     """avocado's settings: one test at a time, in order, no collecting of system information."""
     return {
         "resolver.references": [plan.test],
@@ -110,7 +110,12 @@ def configuration(plan: Plan) -> dict[str, Any]:
 
 
 def run_plan(
-    layout: Layout, test: str, items: tuple[Item, ...], *, timeout_s: int, on_event: Callable[[Event], None]
+    layout: Layout,
+    test: str,
+    items: tuple[JobItem, ...],
+    *,
+    timeout_s: int,
+    on_event: Callable[[JobEvent], None],
 ) -> Finished:
     """Run ``test`` once for each of ``items``, one at a time; ``on_event`` is called as each one ends.
 
@@ -120,12 +125,12 @@ def run_plan(
     home = layout.build / "avocado"
     home.mkdir(parents=True, exist_ok=True)
     file = home / f"plan-{os.getpid()}.json"
-    plan = Plan(test=test, jobs=str(home / "jobs"), timeout_s=timeout_s, items=items)
+    plan = JobPlan(test=test, jobs=str(home / "jobs"), timeout_s=timeout_s, items=items)
     file.write_bytes(msgspec.json.encode(plan))
 
     def take(line: str) -> None:
         try:
-            event = msgspec.json.decode(line, type=Event)
+            event = msgspec.json.decode(line, type=JobEvent)
         except msgspec.MsgspecError:
             return
         on_event(event)
@@ -172,7 +177,7 @@ def main(argv: list[str]) -> int:
     """Run the plan; avocado's exit status."""
     stream = os.dup(sys.stdout.fileno())
     signal.signal(signal.SIGTERM, _stop)
-    plan = msgspec.json.decode(Path(argv[0]).read_bytes(), type=Plan)
+    plan = msgspec.json.decode(Path(argv[0]).read_bytes(), type=JobPlan)
     # Reads avocado's configuration when imported.
     from avocado.core.job import Job  # noqa: PLC0415
     from avocado.core.suite import TestSuite  # noqa: PLC0415

@@ -18,7 +18,7 @@ from harness.progress import Reporter
 
 
 @contextlib.contextmanager
-def hold(path: Path, what: str, reporter: Reporter, *, timeout_s: float = 3600) -> Iterator[None]:
+def locked(path: Path, what: str, reporter: Reporter, *, timeout_s: float = 3600) -> Iterator[None]:
     """Hold the lock ``path.lock`` while the block runs; say once whom we wait for.
 
     Raises BusyError after ``timeout_s`` seconds, StorageError when the lock file cannot be made.

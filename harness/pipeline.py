@@ -142,7 +142,7 @@ def build_all(
     return prepared, builds
 
 
-def build_carriers(
+def build_emulators(
     prepared: Prepared, layout: Layout, options: Options, reporter: Reporter
 ) -> tuple[tuple[Host, Path], ...]:
     """Each host among ``options.hosts`` that is emulated, with the QEMU that emulates it.
@@ -159,7 +159,7 @@ def build_carriers(
     return tuple(found)
 
 
-def build_elsewhere(
+def build_cross(
     prepared: Prepared, layout: Layout, options: Options, reporter: Reporter
 ) -> tuple[tuple[Host, Build], ...]:
     """The series, if it is among the variants, built for each emulated host among ``options.hosts``."""

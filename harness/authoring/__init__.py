@@ -9,14 +9,14 @@ from harness.authoring.create import Made, import_series, new_series, refuse_exi
 from harness.authoring.history import previous_version, reroll, versions
 from harness.authoring.refresh import Refreshed, refresh
 from harness.authoring.split import split
-from harness.authoring.status import Row, Status, look
+from harness.authoring.status import PatchStatus, Status, look
 from harness.authoring.tags import Found, apply_tags, collect, stale_tags
 
 __all__ = [
     "Found",
     "Made",
+    "PatchStatus",
     "Refreshed",
-    "Row",
     "Status",
     "Workspace",
     "apply_tags",

@@ -18,7 +18,7 @@ from harness.tree.tree import Tree
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
+class PatchStatus:
     """One patch: its file, its commit, and how they differ."""
 
     number: int
@@ -41,7 +41,7 @@ class Status:
     workspace: Path | None
     changed_files: int
     kept_versions: tuple[int, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[PatchStatus, ...]
 
     @property
     def needs_refresh(self) -> bool:
@@ -58,7 +58,7 @@ def look(layout: Layout, tree: Tree, folder: Path) -> Status:
     git = Git(repository=tree.path)
     if found is None:
         rows = tuple(
-            Row(
+            PatchStatus(
                 number=one.number,
                 subject=one.mail.subject.title,
                 file=one.path.name,
@@ -83,7 +83,7 @@ def look(layout: Layout, tree: Tree, folder: Path) -> Status:
 
 def _rows(
     git: Git, commits: tuple[Commit, ...], old: tuple[OldFile, ...], past: tuple[OldFile, ...]
-) -> tuple[Row, ...]:
+) -> tuple[PatchStatus, ...]:
     rows, matched = [], set()
     for number, commit in enumerate(commits, start=1):
         one = counterpart(commit, old, number)
@@ -91,7 +91,7 @@ def _rows(
             matched.add(one.path)
         same = one is not None and one.number == number and is_same(git, one, commit, commit.message)
         rows.append(
-            Row(
+            PatchStatus(
                 number=number,
                 subject=commit.subject,
                 file=one.path.name if one else "",
@@ -102,7 +102,7 @@ def _rows(
             )
         )
     rows += [
-        Row(
+        PatchStatus(
             number=one.number,
             subject=one.mail.subject.title,
             file=one.path.name,

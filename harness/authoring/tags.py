@@ -29,7 +29,7 @@ REVIEW = ("reviewed-by", "acked-by", "tested-by")
 """Tags about a diff; Reported-by and Suggested-by are about what led to it."""
 
 
-class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
+class TagRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
     """A tag that a reply gave: to the patch of that subject, whose diff had that patch-id."""
 
     patch: str
@@ -39,7 +39,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class _File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    tag: tuple[Record, ...] = ()
+    tag: tuple[TagRecord, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +66,7 @@ class Found:
 class Tagged:
     """What is known of the tags before a refresh: the records, and the files with their patch-ids."""
 
-    records: tuple[Record, ...]
+    records: tuple[TagRecord, ...]
     files: tuple[tuple[OldFile, str], ...]
 
     @classmethod
@@ -76,7 +76,7 @@ class Tagged:
         return cls(records=read_records(folder), files=files)
 
 
-def read_records(folder: Path) -> tuple[Record, ...]:
+def read_records(folder: Path) -> tuple[TagRecord, ...]:
     """The records of ``tags.toml``; none without the file. Raises OptionError."""
     path = folder / FILE
     try:
@@ -192,7 +192,8 @@ def apply_tags(git: Git, folder: Path, old: tuple[OldFile, ...], found: Iterable
         write_file(one.path, _with_lines(one, [tag.line for tag in mine]))
         its_id = patch_id(git, one.data[diff_start(one.data) :])
         records += [
-            Record(patch=tag.patch, tag=tag.line, message_id=tag.message_id, patch_id=its_id) for tag in mine
+            TagRecord(patch=tag.patch, tag=tag.line, message_id=tag.message_id, patch_id=its_id)
+            for tag in mine
         ]
         done += mine
     if done:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from harness.build.elf import read_elf
-from harness.build.plan import Plan
+from harness.build.plan import BuildPlan
 from harness.build.result import FILE_NAME, Binary, Build, load
 from harness.build.tools import first_line
 from harness.errors import CompileError, HarnessError, MissingError
@@ -26,7 +26,7 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def describe(plan: Plan, target: str, fence: Fence) -> Binary:
+def describe(plan: BuildPlan, target: str, fence: Fence) -> Binary:
     """The binary of ``target``, which ninja has just made. Raises CompileError: not there, does not run,
     for another machine."""
     path = plan.binary(target)
@@ -72,7 +72,7 @@ def check_machine(path: Path, wanted: str) -> None:
         )
 
 
-def drop_damaged(plan: Plan) -> tuple[str, ...]:
+def drop_damaged(plan: BuildPlan) -> tuple[str, ...]:
     """Remove binaries that are not what build.json says, so that ninja links them anew; their names.
 
     ninja looks at times alone (its manual, "The Ninja log"): a file with other bytes is up to date to it.

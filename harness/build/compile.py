@@ -19,7 +19,7 @@ from msgspec import Meta
 
 from harness.build.binary import describe, drop_damaged, is_from_the_future, sha256
 from harness.build.hosts import HOSTS
-from harness.build.plan import Plan, Request, Tools, find_dialect, folder_name, make_plan
+from harness.build.plan import BuildPlan, BuildRequest, Tools, find_dialect, folder_name, make_plan
 from harness.build.pyenv import complete
 from harness.build.reading import (
     NINJA_STATUS,
@@ -37,7 +37,7 @@ from harness.errors import CompileError, ConfigureError, HarnessError, StorageEr
 from harness.fence import NO_FENCE, Fence
 from harness.jsonfile import utc_now, write_json
 from harness.layout import Layout
-from harness.lock import hold
+from harness.lock import locked
 from harness.options import Options, check_choice
 from harness.process import Finished, run
 from harness.progress import Reporter
@@ -65,9 +65,9 @@ class Configured(msgspec.Struct, frozen=True, kw_only=True):
 class _Job:
     """What the steps of one build share."""
 
-    plan: Plan
+    plan: BuildPlan
     tools: Tools
-    request: Request
+    request: BuildRequest
     layout: Layout
     reporter: Reporter
     keep_going: bool = False
@@ -125,7 +125,7 @@ def build(
         layout=layout,
         reporter=reporter,
     )
-    request = Request(
+    request = BuildRequest(
         tree=checkout.tree_name,
         label=checkout.label,
         commit=checkout.commit,
@@ -144,7 +144,7 @@ def build(
             f"sources are in {checkout.path}, not in src beside {plan.folder}",
             "check the variant out again: nox -s clean",
         )
-    with hold(plan.folder, f"the build of {request.tree} {request.label} for {host}", reporter):
+    with locked(plan.folder, f"the build of {request.tree} {request.label} for {host}", reporter):
         known = load(plan.folder / CONFIGURED, Configured)
         if known is not None and known.fingerprint == plan.fingerprint:
             union = tuple(sorted({*known.targets, *request.targets}))

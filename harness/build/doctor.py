@@ -23,7 +23,7 @@ from harness.options import Options
 from harness.process import Finished, run
 from harness.progress import Reporter
 
-__all__ = ["Requirement", "Row", "check", "ensure", "requirements"]
+__all__ = ["Requirement", "RequirementStatus", "check", "ensure", "requirements"]
 
 INSTALL_LIMIT_S = 1800.0
 DPKG_GRACE_S = 120.0
@@ -31,7 +31,7 @@ DPKG_GRACE_S = 120.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
+class RequirementStatus:
     """One line of the doctor's table."""
 
     name: str
@@ -46,14 +46,14 @@ class Row:
     """What would bring it: Debian's package, or PyPI's for kind ``python``."""
 
 
-def check(needs: Iterable[Requirement], *, versions: bool = False) -> tuple[Row, ...]:
+def check(needs: Iterable[Requirement], *, versions: bool = False) -> tuple[RequirementStatus, ...]:
     """A row for each of ``needs``. With ``versions``, ask for versions and owners too (up to 1 s)."""
     wanted = tuple(needs)
     found = _find(wanted)
     known = _versions(wanted, found) if versions else {}
     owners = _owners(wanted, found) if versions else {}
     return tuple(
-        Row(
+        RequirementStatus(
             name=need.name,
             kind=need.kind,
             found=need.name in found,
@@ -73,7 +73,7 @@ def ensure(
     *,
     stages: tuple[str, ...] | None = None,
     versions: bool = False,
-) -> tuple[Row, ...]:
+) -> tuple[RequirementStatus, ...]:
     """Rows with nothing missing: what was, has been installed as root or through passwordless sudo.
 
     Raises MissingError with one line to run, when this is not allowed, not Debian, or did not help.
@@ -200,7 +200,7 @@ def _owners(needs: Sequence[Requirement], found: dict[str, str]) -> dict[str, st
     return owners
 
 
-def _install(missing: Sequence[Row], layout: Layout, reporter: Reporter) -> None:
+def _install(missing: Sequence[RequirementStatus], layout: Layout, reporter: Reporter) -> None:
     """Install the Debian packages of ``missing``, or raise MissingError."""
     if any(row.kind == "python" for row in missing):
         raise _missing(missing, "the harness's Python environment is not complete")
@@ -259,12 +259,12 @@ def _become_root() -> list[str] | None:
     return None
 
 
-def _packages(rows: Iterable[Row]) -> list[str]:
+def _packages(rows: Iterable[RequirementStatus]) -> list[str]:
     return sorted({row.package for row in rows if row.kind != "python"})
 
 
 def _missing(
-    rows: Sequence[Row], why: str, log: Path | None = None, more: tuple[str, ...] = ()
+    rows: Sequence[RequirementStatus], why: str, log: Path | None = None, more: tuple[str, ...] = ()
 ) -> MissingError:
     """One line of cause, one line to run."""
     names = ", ".join(row.name for row in rows)

@@ -102,7 +102,7 @@ class Tools:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Request:
+class BuildRequest:
     """What is to be built, free of anything that this machine decides."""
 
     tree: str
@@ -121,7 +121,7 @@ class Request:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class BuildPlan:
     """The commands of one build. ``fingerprint`` stands for all that configuring depends on but targets."""
 
     folder: Path
@@ -162,7 +162,7 @@ class Plan:
         )
 
 
-def make_plan(request: Request, tools: Tools, layout: Layout, environ: Mapping[str, str]) -> Plan:
+def make_plan(request: BuildRequest, tools: Tools, layout: Layout, environ: Mapping[str, str]) -> BuildPlan:
     """The plan of ``request``. ``environ`` is the user's environment.
 
     Raises OptionError for an unknown host, ConfigureError for a release whose configure is not spoken.
@@ -208,7 +208,7 @@ def make_plan(request: Request, tools: Tools, layout: Layout, environ: Mapping[s
         tools.meson_version,
         tools.python_digest,
     )
-    return Plan(
+    return BuildPlan(
         folder=folder,
         source=request.source,
         targets=request.targets,

@@ -12,7 +12,7 @@ from harness.build.hosts import HOSTS
 from harness.build.sysroot import cross_file, ensure_sysroot
 from harness.errors import CompileError, ConfigureError, StorageError
 from harness.layout import Layout
-from harness.lock import hold
+from harness.lock import locked
 from harness.process import Finished, run
 from harness.progress import Reporter
 
@@ -35,7 +35,7 @@ def build_programs(
     if where.is_cross:
         text = cross_file(ensure_sysroot(where, layout, reporter))
         words = ("--cross-file", folder.with_name(f"{host}.ini"))
-    with hold(folder, f"the guest programs for {host}", reporter):
+    with locked(folder, f"the guest programs for {host}", reporter):
         _forget_unless(folder, text)
         if not (folder / "build.ninja").is_file():
             run(

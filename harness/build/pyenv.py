@@ -12,7 +12,7 @@ from pathlib import Path
 
 from harness.errors import FetchError, MissingError, StorageError
 from harness.layout import Layout
-from harness.lock import hold
+from harness.lock import locked
 from harness.process import run
 from harness.progress import Reporter
 
@@ -51,7 +51,7 @@ def ensure_environment(requirements: Sequence[str], layout: Layout, reporter: Re
     python = folder / "bin" / "python3"
     if _is_ready(folder, python):
         return python
-    with hold(folder, "the build's Python environment", reporter):
+    with locked(folder, "the build's Python environment", reporter):
         if _is_ready(folder, python):
             return python
         with reporter.step(f"install {' '.join(wanted)} for configure"):

@@ -16,7 +16,7 @@ from pathlib import Path
 from harness.build.hosts import Host
 from harness.errors import FetchError
 from harness.layout import Layout
-from harness.lock import hold
+from harness.lock import locked
 from harness.progress import Reporter
 from harness.source import Deb, fetch_closure, unpack_packages
 
@@ -65,7 +65,7 @@ def ensure_sysroot(host: Host, layout: Layout, reporter: Reporter) -> Sysroot:
     place = layout.cache / "sysroots" / f"{host.name}-{key}"
     if not place.is_dir():
         with (
-            hold(place, f"the sysroot of {host.name}", reporter),
+            locked(place, f"the sysroot of {host.name}", reporter),
             reporter.step(f"sysroot of {host.name}: {len(debs)} packages"),
         ):
             unpack_packages([path for _, path in debs.values()], place, finish=repair_links)

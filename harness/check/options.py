@@ -34,7 +34,7 @@ COMMANDS = ("hmp-commands.hx", "hmp-commands-info.hx")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Entry:
+class OptionEntry:
     """One entry of an ``.hx`` file. ``line`` counts from 1."""
 
     name: str
@@ -78,12 +78,12 @@ def _new_commands(judged: Judged, patch: JudgedPatch, path: str) -> Iterator[Fin
             )
 
 
-def _new(judged: Judged, patch: JudgedPatch, path: str, read) -> list[Entry]:  # type: ignore[no-untyped-def]
+def _new(judged: Judged, patch: JudgedPatch, path: str, read) -> list[OptionEntry]:  # type: ignore[no-untyped-def]
     before = {entry.name for entry in read(judged.read(patch.parent, path) or "")}
     return [entry for entry in read(judged.read(patch.commit, path) or "") if entry.name not in before]
 
 
-def read_options(text: str) -> list[Entry]:
+def read_options(text: str) -> list[OptionEntry]:
     """The options of qemu-options.hx: each ``DEF`` with its help strings and the SRST that follows."""
     found = []
     starts = list(re.finditer(r'^DEF\(\s*"([^"]+)"', text, re.MULTILINE))
@@ -98,11 +98,11 @@ def read_options(text: str) -> list[Entry]:
             manual = after.partition("\nSRST")[2].partition("\nERST")[0]
         help_text = "".join(re.findall(r'"((?:[^"\\]|\\.)*)"', code))
         line = text[: start.start()].count("\n") + 1
-        found.append(Entry(name=start[1], line=line, help=help_text, manual=manual))
+        found.append(OptionEntry(name=start[1], line=line, help=help_text, manual=manual))
     return found
 
 
-def read_commands(text: str) -> list[Entry]:
+def read_commands(text: str) -> list[OptionEntry]:
     """The monitor commands of hmp-commands*.hx: ``.name`` with the SRST that follows its braces."""
     found = []
     starts = list(re.finditer(r'^\s*\.name\s*=\s*"([^"|]+)', text, re.MULTILINE))
@@ -110,5 +110,5 @@ def read_commands(text: str) -> list[Entry]:
         end = starts[number + 1].start() if number + 1 < len(starts) else len(text)
         manual = text[start.end() : end].partition("\nSRST")[2].partition("\nERST")[0]
         line = text[: start.start()].count("\n") + 1
-        found.append(Entry(name=start[1], line=line, help="", manual=manual))
+        found.append(OptionEntry(name=start[1], line=line, help="", manual=manual))
     return found

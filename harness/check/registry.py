@@ -29,7 +29,7 @@ from harness.progress import Reporter
 
 
 @dataclass(frozen=True, kw_only=True)
-class Family:
+class RuleFamily:
     """The rules of one module. ``check`` is None where other stages give the findings."""
 
     name: str
@@ -44,18 +44,18 @@ def _plain(
 
 
 FAMILIES = (
-    Family(name="reading", rules=reading.RULES, check=_plain(reading.check)),
-    Family(name="applying", rules=applying.RULES, check=_plain(applying.check)),
-    Family(name="origin", rules=dco.RULES, check=_plain(dco.check)),
-    Family(name="provenance", rules=provenance.RULES, check=_plain(provenance.check)),
-    Family(name="message", rules=message.RULES, check=_plain(message.check)),
-    Family(name="cover letter", rules=cover.RULES, check=_plain(cover.check)),
-    Family(name="files", rules=files.RULES, check=_plain(files.check)),
-    Family(name="options", rules=options.RULES, check=_plain(options.check)),
-    Family(name="motion", rules=motion.RULES, check=_plain(motion.check)),
-    Family(name="whitespace", rules=whitespace.RULES, check=_plain(whitespace.check)),
-    Family(name="checkpatch", rules=checkpatch.RULES, check=checkpatch.check),
-    Family(name="building", rules=building.RULES, check=None),
+    RuleFamily(name="reading", rules=reading.RULES, check=_plain(reading.check)),
+    RuleFamily(name="applying", rules=applying.RULES, check=_plain(applying.check)),
+    RuleFamily(name="origin", rules=dco.RULES, check=_plain(dco.check)),
+    RuleFamily(name="provenance", rules=provenance.RULES, check=_plain(provenance.check)),
+    RuleFamily(name="message", rules=message.RULES, check=_plain(message.check)),
+    RuleFamily(name="cover letter", rules=cover.RULES, check=_plain(cover.check)),
+    RuleFamily(name="files", rules=files.RULES, check=_plain(files.check)),
+    RuleFamily(name="options", rules=options.RULES, check=_plain(options.check)),
+    RuleFamily(name="motion", rules=motion.RULES, check=_plain(motion.check)),
+    RuleFamily(name="whitespace", rules=whitespace.RULES, check=_plain(whitespace.check)),
+    RuleFamily(name="checkpatch", rules=checkpatch.RULES, check=checkpatch.check),
+    RuleFamily(name="building", rules=building.RULES, check=None),
 )
 RULES: dict[str, Rule] = {rule.id: rule for family in FAMILIES for rule in family.rules}
 

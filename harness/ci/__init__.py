@@ -5,8 +5,8 @@ Takes the pins that can be built; gives YAML. Every job runs the same ``validate
 
 from harness.ci.render import (
     FORGES,
-    Commit,
-    Job,
+    CiJob,
+    CommitJob,
     github,
     gitlab,
     gitlab_commits,
@@ -17,8 +17,8 @@ from harness.ci.render import (
 
 __all__ = [
     "FORGES",
-    "Commit",
-    "Job",
+    "CiJob",
+    "CommitJob",
     "github",
     "gitlab",
     "gitlab_commits",

@@ -38,7 +38,7 @@ HOURS = 2
 
 
 @dataclass(frozen=True, kw_only=True)
-class Job:
+class CiJob:
     """One cell of the matrix."""
 
     pin: str
@@ -55,7 +55,7 @@ class Job:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Commit:
+class CommitJob:
     """A patch of a series, for a job of its own."""
 
     number: int
@@ -68,10 +68,10 @@ class Commit:
 
 def jobs_of(
     pins: Iterable[Pin], targets: Sequence[str] = TARGETS, hosts: Sequence[str] = HOSTS
-) -> tuple[Job, ...]:
+) -> tuple[CiJob, ...]:
     """A job for each pin that can be built, target that it has, and host."""
     return tuple(
-        Job(pin=pin.name, target=target, host=host)
+        CiJob(pin=pin.name, target=target, host=host)
         for pin in pins
         if pin.native_build
         for target in targets
@@ -80,7 +80,7 @@ def jobs_of(
     )
 
 
-def gitlab(jobs: Sequence[Job], series: str = SERIES) -> dict[str, Any]:
+def gitlab(jobs: Sequence[CiJob], series: str = SERIES) -> dict[str, Any]:
     """The pipeline: rules first and alone, since they take seconds; then base and tip for each cell, and
     beside them a child pipeline with a job for each commit, which `commits` writes as its artifact.
 
@@ -114,7 +114,7 @@ def gitlab(jobs: Sequence[Job], series: str = SERIES) -> dict[str, Any]:
     return pipeline
 
 
-def gitlab_commits(commits: Sequence[Commit], series: str) -> dict[str, Any]:
+def gitlab_commits(commits: Sequence[CommitJob], series: str) -> dict[str, Any]:
     """The child pipeline: each commit of ``series`` in a job, beside the one before it, on the usual pin."""
     pipeline = _gitlab_base(["commits"], series)
     for commit in commits:
@@ -151,7 +151,7 @@ def _gitlab_base(stages: Sequence[str], series: str) -> dict[str, Any]:
     }
 
 
-def github(jobs: Sequence[Job]) -> dict[str, Any]:
+def github(jobs: Sequence[CiJob]) -> dict[str, Any]:
     """The workflow: one job with a matrix; SARIF goes to code scanning."""
     return {
         "name": "validate",
@@ -223,7 +223,7 @@ def github(jobs: Sequence[Job]) -> dict[str, Any]:
     }
 
 
-def render(forge: str, jobs: Sequence[Job]) -> str:
+def render(forge: str, jobs: Sequence[CiJob]) -> str:
     """The YAML of ``forge``."""
     made = {"gitlab": gitlab, "github": github}[forge](jobs)
     return _yaml(
@@ -232,7 +232,7 @@ def render(forge: str, jobs: Sequence[Job]) -> str:
     )
 
 
-def render_commits(commits: Sequence[Commit], series: str) -> str:
+def render_commits(commits: Sequence[CommitJob], series: str) -> str:
     """The YAML of the child pipeline."""
     return _yaml("# Made by `qemu-harness ci gitlab --commits`.", gitlab_commits(commits, series))
 

@@ -1,7 +1,7 @@
 """Clients stage: those who start and end QEMU, what each is told, and when the memory is back.
 
 Takes: binaries and options. Gives: a ClientRow for each client, binary and round, and Claims judged on them.
-The libvirtd is a private one, in namespaces of its own (harness.clients.cell).
+The libvirtd is a private one, in namespaces of its own (harness.clients.namespaces).
 """
 
 from harness.clients.judge import judge

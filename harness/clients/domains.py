@@ -12,13 +12,13 @@ from pathlib import Path
 
 from harness.clients.domain import domain_xml
 from harness.clients.model import REFUSED, ClientRow, Trial, row_of
-from harness.clients.moments import NS, Watch, find_qemu, seconds, watching
+from harness.clients.moments import NS, ExitWatch, find_qemu, seconds, watching
 from harness.clients.session import SHUT_OFF, STOPPED, Session
 from harness.errors import GuestError, LibvirtError
 from harness.guest.memory import resident_mib
 from harness.guest.model import architecture_of
 from harness.properties.poweroff import boot_sector, s390x_image
-from harness.teardown.returned import Meter
+from harness.teardown.meter import Meter
 
 IMAGE, SERIAL = "/var/lib/libvirt/power-off.img", "/run/serial"
 """As seen in the cell."""
@@ -34,7 +34,7 @@ def try_domain(
     """
     name = _name(trial)
     pc = architecture_of(trial.binary.target).name == "x86_64"
-    image = session.cell.folder / IMAGE[1:]
+    image = session.namespaces.folder / IMAGE[1:]
     image.write_bytes(boot_sector() if pc else s390x_image())
     xml = domain_xml(
         trial,
@@ -81,7 +81,7 @@ def try_refused(session: Session, trial: Trial, *, firmware: Sequence[Path]) -> 
 
 
 @contextlib.contextmanager
-def _running(session: Session, trial: Trial) -> Iterator[Watch]:
+def _running(session: Session, trial: Trial) -> Iterator[ExitWatch]:
     """The QEMU of the domain, which is populated."""
     pid = find_qemu(session.child.pid, Path(trial.binary.path))
     held = resident_mib(pid)
@@ -132,7 +132,7 @@ def _destroy(session: Session, trial: Trial, client: str, name: str, meter: Mete
 def _power_off(session: Session, trial: Trial, name: str, meter: Meter, *, has_serial: bool) -> ClientRow:
     """Let the guest run until it says that it is ready, and have it turn its machine off."""
     with _running(session, trial) as watch, contextlib.ExitStack() as stack:
-        line = stack.enter_context(_serial(session.cell.folder / SERIAL[1:])) if has_serial else None
+        line = stack.enter_context(_serial(session.namespaces.folder / SERIAL[1:])) if has_serial else None
         if line is not None:
             session.ask("resume", name=name)
             try:
@@ -187,7 +187,7 @@ def files_of(pid: int) -> set[str]:
     return {name for name in found if not name.startswith(("anon_inode:", "/dev/null"))}
 
 
-def kept_files(watch: Watch, files: set[str]) -> set[str]:
+def kept_files(watch: ExitWatch, files: set[str]) -> set[str]:
     """Those of QEMU's ``files`` that a helper has now: logs and pipes that libvirt has not got back."""
     return {name for pid in watch.sharers.values() for name in files_of(pid)} & files
 
@@ -202,7 +202,7 @@ def held_mib(meter: Meter, trial: Trial, free: float) -> float | None:
     return round(min(trial.memory_mib, max(0.0, trial.memory_mib - (meter.free_mib() - free))), 1)
 
 
-def _why_failed(watch: Watch, kept: set[str], *, event: bool) -> str:
+def _why_failed(watch: ExitWatch, kept: set[str], *, event: bool) -> str:
     if watch.stuck:
         return f"{watch.stuck} processes with the guest's memory had to be killed after the time limit"
     if not event:

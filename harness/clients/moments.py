@@ -26,7 +26,7 @@ Source = Callable[[], bool]
 """Called when its descriptor is ready; whether what was waited for has come."""
 
 
-class Watch:
+class ExitWatch:
     """``at`` is when each thing was seen: ``exit`` (QEMU), ``back`` (the last process with its memory), and
     each of the sources. ``stuck`` processes had to be killed after the limit."""
 
@@ -104,7 +104,7 @@ class Watch:
 
 
 @contextlib.contextmanager
-def watching(pid: int) -> Iterator[Watch]:
+def watching(pid: int) -> Iterator[ExitWatch]:
     """A Watch of QEMU ``pid`` and of those that share its memory now, for the life of the block.
 
     Raises GuestError when it has gone already.
@@ -118,7 +118,7 @@ def watching(pid: int) -> Iterator[Watch]:
         sharers = stack.enter_context(open_sharers(pid))
         if wait_pidfd(pidfd, 0):
             raise GuestError("QEMU had ended before the trigger", "see its log")
-        watch = Watch(pid, pidfd, sharers)
+        watch = ExitWatch(pid, pidfd, sharers)
         stack.callback(watch.stop)
         yield watch
 
@@ -155,7 +155,7 @@ def _identity(path: Path) -> tuple[int, int] | None:
     return None
 
 
-def seconds(watch: Watch, name: str, began: int) -> float | None:
+def seconds(watch: ExitWatch, name: str, began: int) -> float | None:
     """From ``began`` until ``name`` was seen; None if it was not."""
     at = watch.at.get(name)
     return None if at is None else round((at - began) * NS, 6)

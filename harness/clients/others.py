@@ -18,7 +18,7 @@ import psutil
 from harness.clients.domains import held_mib
 from harness.clients.groups import Group, unified_group
 from harness.clients.model import CLIENTS, ClientRow, Trial, row_of
-from harness.clients.moments import Watch, find_qemu, seconds, watching
+from harness.clients.moments import ExitWatch, find_qemu, seconds, watching
 from harness.errors import GuestError
 from harness.guest import Guest, command_line, connect
 from harness.guest.group import make_group
@@ -26,7 +26,7 @@ from harness.guest.memory import resident_mib
 from harness.guest.shortage import end_in_shortage
 from harness.guest.spawn import Child, spawn, wait_pidfd
 from harness.process import run
-from harness.teardown.returned import Meter, choose_meter
+from harness.teardown.meter import Meter, choose_meter
 from harness.teardown.watch import find_sharers
 
 PREFIX, SERVICE = "qemu-harness-clients-", "qemu-harness-service-"
@@ -186,7 +186,7 @@ def _end(trial: Trial, client: str, served: Served) -> ClientRow:
         )
 
 
-def _listen(client: str, served: Served, watch: Watch) -> None:
+def _listen(client: str, served: Served, watch: ExitWatch) -> None:
     """What tells the client."""
     if CLIENTS[client].group == "qmp":
         watch.add("told", served.monitor.fileno(), select.POLLIN, _Monitor(served.monitor, watch))
@@ -199,7 +199,7 @@ def _listen(client: str, served: Served, watch: Watch) -> None:
 class _Monitor:
     """Reads the monitor to its end, and notes when SHUTDOWN was said."""
 
-    def __init__(self, monitor: socket.socket, watch: Watch) -> None:
+    def __init__(self, monitor: socket.socket, watch: ExitWatch) -> None:
         self._monitor = monitor
         self._watch = watch
         self._text = b""
@@ -217,7 +217,7 @@ class _Monitor:
         return not data
 
 
-def _trigger(client: str, served: Served, watch: Watch) -> Callable[[], None]:
+def _trigger(client: str, served: Served, watch: ExitWatch) -> Callable[[], None]:
     """What ends QEMU."""
     group = served.group
     if client == "qmp quit":

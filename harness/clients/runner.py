@@ -19,7 +19,7 @@ from harness.clients.session import Session, libvirt_session
 from harness.errors import HarnessError
 from harness.guest import why_not
 from harness.guest.group import make_group
-from harness.teardown.returned import Meter, choose_meter
+from harness.teardown.meter import Meter, choose_meter
 
 if TYPE_CHECKING:
     from harness.guest import Firmware
@@ -32,7 +32,7 @@ MEMORY_WAIT_S = 10.0
 """How long to wait for memory that another process may be about to give back."""
 
 
-class Tried(contextlib.ExitStack):
+class TrialRunner(contextlib.ExitStack):
     """What trials share: the libvirtd, started when the first one needs it, and anew after it failed."""
 
     def __init__(self, layout: Layout, trials: Sequence[Trial], firmware: Firmware, pages: str) -> None:
@@ -128,7 +128,7 @@ def run_clients(
     done = failed = 0
     with (
         reporter.step(f"{len(trials)} trials of clients") as step,
-        Tried(layout, trials, firmware, pages) as tried,
+        TrialRunner(layout, trials, firmware, pages) as tried,
     ):
         for number, trial in enumerate(trials, start=1):
             for row in tried.rows(trial, number):

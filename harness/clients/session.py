@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 import psutil
 
-from harness.clients.cell import Cell, cell_words, driver_folder, make_cell
+from harness.clients.namespaces import Namespaces, driver_folder, make_namespaces, namespace_words
 from harness.errors import LibvirtError, MissingError
 from harness.guest.shortage import end_in_shortage
 from harness.guest.spawn import Child, signal_child, spawn, wait_pidfd
@@ -39,7 +39,7 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
     ended: int = 0
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True):
+class DomainEvent(msgspec.Struct, frozen=True, kw_only=True):
     """An event of a domain's life cycle (virDomainEventType, and its detail), and when it came, ns."""
 
     event: str
@@ -52,14 +52,14 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
 class Session:
     """One connection. ``version`` is libvirt's, such as 9.0.0."""
 
-    def __init__(self, cell: Cell, child: Child, talk: socket.socket, limit_s: float) -> None:
-        self.cell = cell
+    def __init__(self, namespaces: Namespaces, child: Child, talk: socket.socket, limit_s: float) -> None:
+        self.namespaces = namespaces
         self.child = child
         self.version = ""
         self._limit_s = limit_s
         self._talk = talk
         self._replies: queue.Queue[Reply | None] = queue.Queue()
-        self._events: list[Event] = []
+        self._events: list[DomainEvent] = []
         threading.Thread(target=self._read, daemon=True, name="libvirt").start()
 
     def connect(self) -> None:
@@ -80,7 +80,7 @@ class Session:
         self.send(do, **arguments)
         return self.reply(do)
 
-    def event(self, name: str, kind: int, since: int, limit_s: float) -> Event | None:
+    def event(self, name: str, kind: int, since: int, limit_s: float) -> DomainEvent | None:
         """The first event of ``kind`` of domain ``name`` at or after ``since`` (ns); None after a while."""
         deadline = time.monotonic() + limit_s
         while True:
@@ -103,8 +103,8 @@ class Session:
         return reply
 
     def _failure(self, cause: str) -> LibvirtError:
-        lines = self.child.last_lines() or _last_lines(self.cell.log)
-        return LibvirtError(cause, "read the log of libvirtd", details=lines, log=self.cell.log)
+        lines = self.child.last_lines() or _last_lines(self.namespaces.log)
+        return LibvirtError(cause, "read the log of libvirtd", details=lines, log=self.namespaces.log)
 
     def _read(self) -> None:
         pending = b""
@@ -117,7 +117,7 @@ class Session:
 
     def _take(self, line: bytes) -> None:
         with contextlib.suppress(msgspec.MsgspecError):
-            self._events.append(msgspec.json.decode(line, type=Event))
+            self._events.append(msgspec.json.decode(line, type=DomainEvent))
             return
         with contextlib.suppress(msgspec.MsgspecError):
             self._replies.put(msgspec.json.decode(line, type=Reply))
@@ -141,7 +141,7 @@ def libvirt_session(
     limit_s: float,
     controlled: bool = False,
 ) -> Iterator[Session]:
-    """A private libvirtd for the life of the block, and what it has started; see harness.clients.cell.
+    """A private libvirtd for the life of the block, and what it has started; see harness.clients.namespaces.
 
     ``folder`` is its own; ``needed`` are files and folders that domains use. ``limit_s`` is what one request
     may take. With ``controlled``, libvirt puts each domain into a cgroup of its own below ``group``, which
@@ -153,13 +153,13 @@ def libvirt_session(
         raise MissingError(
             "bwrap is needed to keep libvirtd apart", "run: nox -s doctor (package bubblewrap)"
         )
-    cell = make_cell(folder, controllers='"memory"' if controlled else "")
+    namespaces = make_namespaces(folder, controllers='"memory"' if controlled else "")
     ours, theirs = socket.socketpair()
     with contextlib.ExitStack() as stack:
         stack.enter_context(ours)
         with theirs:
-            _, *words = cell_words(
-                cell,
+            _, *words = namespace_words(
+                namespaces,
                 driver_folder(),
                 needed,
                 talk_fd=theirs.fileno(),
@@ -170,7 +170,7 @@ def libvirt_session(
             )
         # Closed first, so that libvirtd is ended in order; then the cell is killed with all that is left.
         stack.callback(_hang_up, ours, child)
-        session = Session(cell, child, ours, limit_s)
+        session = Session(namespaces, child, ours, limit_s)
         stack.enter_context(end_in_shortage(child))
         session.connect()
         yield session

@@ -3,7 +3,7 @@
     virt.py BINDING DESCRIPTOR
 
 BINDING is the folder of libvirt's binding, DESCRIPTOR a connected socket. It is run inside the namespaces
-that harness.clients.cell makes, by Debian's Python, for which the binding (package python3-libvirt) is made;
+that harness.clients.namespaces makes, by Debian's Python: the binding (python3-libvirt) is made for it;
 so it uses nothing of the harness. Each line that is read is a request, {"do": NAME, ...}; each that is
 written a reply, {"did": NAME, ...}, or an event, {"event": NAME, ...}. Instants are CLOCK_MONOTONIC in
 nanoseconds, taken around the call of the library, and in the callback of the event. At the end of input

@@ -7,7 +7,7 @@ import dataclasses
 import msgspec
 
 from harness.commands.request import Output, Request, say
-from harness.lock import hold
+from harness.lock import locked
 
 
 def calibrate(request: Request) -> int:
@@ -39,7 +39,7 @@ def calibrate(request: Request) -> int:
         subjects = tuple(msgspec.structs.replace(subject, options=()) for subject in subjects)
         targets = tuple(dict.fromkeys(subject.target for subject in subjects))
         options = dataclasses.replace(options, targets=targets, payload=("paused",))
-        with hold(layout.measuring_lock, "the right to time guests on this machine", reporter):
+        with locked(layout.measuring_lock, "the right to time guests on this machine", reporter):
             results = record_calibration(layout, options, subjects, reporter, command=request.command)
     Output().print(render_calibration(results))
     say(f"\nresults: {calibration_file(layout)}")

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from harness.commands.request import Output, Request, say
 from harness.errors import OptionError
-from harness.lock import hold
+from harness.lock import locked
 from harness.options import check_choice
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def check(request: Request) -> int:
 
 def ci(request: Request) -> int:
     """Print the CI configuration that runs validate for each pin, target and host: qemu-harness ci gitlab."""
-    from harness.ci import Commit, jobs_of, render, render_commits
+    from harness.ci import CommitJob, jobs_of, render, render_commits
     from harness.series import read_input
     from harness.source.pin import load_pins
 
@@ -48,7 +48,7 @@ def ci(request: Request) -> int:
         series = request.options().series
         found = read_input(request.layout, series)
         commits = [
-            Commit(number=at, title=one.subject.title) for at, one in enumerate(found.patches, start=1)
+            CommitJob(number=at, title=one.subject.title) for at, one in enumerate(found.patches, start=1)
         ]
         say(render_commits(commits, series).rstrip("\n"))
         return 0
@@ -119,7 +119,7 @@ def _behaviour(request: Request, found: Input) -> Callable[[], Sequence[Finding]
         options = dataclasses.replace(request.options(), variants=("base", "patched"), hosts=("native",))
         prepared, builds = build_all(layout, options, reporter, request.command)
         feature, failed = prepared.pin.async_teardown, []
-        with hold(layout.measuring_lock, "the right to use this machine for guests", reporter):
+        with locked(layout.measuring_lock, "the right to use this machine for guests", reporter):
             if "properties" in suites:
                 binaries = built_binaries(builds, options.targets[:1], feature)
                 rows = record_properties(

@@ -14,7 +14,7 @@ def load(request: Request) -> int:
     from harness.guest import available_mib, check_targets, fetch_firmware
     from harness.load import plan_load
     from harness.load.plan import with_backend
-    from harness.lock import hold
+    from harness.lock import locked
     from harness.options import choose_seed, parse_size
     from harness.pipeline import check_request
     from harness.report.load import check_load, load_file, record_load, render_load
@@ -40,7 +40,7 @@ def load(request: Request) -> int:
         accels = accels_by_target(request, options, (target,), subjects)
         firmware = {target: fetch_firmware(layout, reporter, [target])}
         seed = choose_seed(options.seed)
-        with hold(layout.measuring_lock, "the right to use this machine for guests", reporter):
+        with locked(layout.measuring_lock, "the right to use this machine for guests", reporter):
             plans = plan_load(
                 available_mib(),
                 guests=asked.guests,

@@ -14,7 +14,7 @@ from harness.layout import label_of
 from harness.options import check_choice
 
 if TYPE_CHECKING:
-    from harness.build.doctor import Row
+    from harness.build.doctor import RequirementStatus
 
 VARIANTS = ("pristine", "base", "patched")
 
@@ -38,7 +38,7 @@ def doctor(request: Request) -> int:
     return 0
 
 
-def _print_needs(rows: Iterable[Row]) -> None:
+def _print_needs(rows: Iterable[RequirementStatus]) -> None:
     table = Table("needed", "found", "version", "where from", "needed for", box=None, pad_edge=False)
     for row in rows:
         table.add_row(row.name, "yes" if row.found else "no", row.version, row.origin, row.needed_by)

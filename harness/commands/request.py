@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 
 from harness.layout import Layout
-from harness.lock import hold
+from harness.lock import locked
 from harness.options import Options, parse_options
 from harness.progress import Reporter
 
@@ -35,7 +35,7 @@ class Request:
 
     def checkout(self) -> contextlib.AbstractContextManager[None]:
         """The right to write into this checkout, for one run at a time."""
-        return hold(self.layout.checkout_lock, "this checkout", self.reporter)
+        return locked(self.layout.checkout_lock, "this checkout", self.reporter)
 
 
 WIDTH = 120

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from harness.commands.request import Output, Request, say
 from harness.commands.subjects import accels_by_target, built_subjects, named_subjects
 from harness.errors import GuestError, HarnessError, OptionError
-from harness.lock import hold
+from harness.lock import locked
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,19 +18,19 @@ if TYPE_CHECKING:
     from harness.build.hosts import Host
     from harness.options import Options
     from harness.pipeline import Prepared
-    from harness.remote import Host as RemoteHost
+    from harness.remote import RemoteHost
     from harness.teardown import Subject
 
 
 def guest(request: Request) -> int:
     """Hold one guest with populated memory until Ctrl-C: qemu-harness guest patched x86_64-softmmu."""
     from harness.pipeline import tree_name
-    from harness.teardown import hold_guest
+    from harness.teardown import single_guest
 
     options, layout, reporter = request.options(), request.layout, request.reporter
     tree = tree_name(layout, options, reporter)
     variant, target = request.arguments.variant, request.arguments.target
-    with hold_guest(layout, options, variant, target, reporter, tree=tree) as held:
+    with single_guest(layout, options, variant, target, reporter, tree=tree) as held:
         for line in held.describe():
             say(line)
         try:
@@ -49,12 +49,12 @@ def guest(request: Request) -> int:
 def teardown(request: Request) -> int:
     """Main job: build, start large guests, time their teardown, print and store the comparison."""
     from harness.guest import check_targets
-    from harness.pipeline import build_all, build_carriers, check_request
+    from harness.pipeline import build_all, build_emulators, check_request
     from harness.remote import choose_hosts
     from harness.report import check_results, record_teardown, render_table, teardown_file
     from harness.report.gates import check_gates, read_gates
-    from harness.report.publish import publish
     from harness.report.ratios import save_ratios
+    from harness.report.write import write_reports
     from harness.teardown import apply_preset, refuse_hosts, refuse_timing, subjects_of
 
     options, layout, reporter = apply_preset(request.options()), request.layout, request.reporter
@@ -74,20 +74,20 @@ def teardown(request: Request) -> int:
     timed = dataclasses.replace(options, targets=targets)
     with request.checkout():
         subjects: tuple[Subject, ...] = others
-        carriers: tuple[tuple[Host, Path], ...] = ()
+        emulators: tuple[tuple[Host, Path], ...] = ()
         if builds_too:
             prepared, builds = build_all(layout, options, reporter, request.command)
             if not hosts:
-                carriers = build_carriers(prepared, layout, options, reporter)
+                emulators = build_emulators(prepared, layout, options, reporter)
             subjects = (*subjects_of(builds, prepared.pin.async_teardown), *others)
         if hosts:
             return _elsewhere(request, timed, subjects, hosts)
-        with hold(layout.measuring_lock, "the right to time guests on this machine", reporter):
+        with locked(layout.measuring_lock, "the right to time guests on this machine", reporter):
             results = record_teardown(
-                layout, timed, subjects, reporter, command=request.command, gates=gates, carriers=carriers
+                layout, timed, subjects, reporter, command=request.command, gates=gates, emulators=emulators
             )
         with reporter.step("report"):
-            files = publish(layout, results)
+            files = write_reports(layout, results)
     Output().print(render_table(results))
     say(f"\nresults: {teardown_file(layout)}")
     say(f"report: {' '.join(map(str, files))}")
@@ -108,7 +108,7 @@ def _elsewhere(
     from harness.remote import run_remote
     from harness.report import check_results, read_teardown, render_table, teardown_file
     from harness.report.gates import check_gates
-    from harness.report.publish import publish
+    from harness.report.write import write_reports
 
     failed: list[HarnessError] = []
     for run in run_remote(request.layout, options, subjects, hosts, request.reporter):
@@ -119,7 +119,7 @@ def _elsewhere(
             continue
         results = msgspec.structs.replace(read_teardown(teardown_file(run.layout)), command=request.command)
         write_json(teardown_file(run.layout), results)
-        files = publish(run.layout, results)
+        files = write_reports(run.layout, results)
         Output().print(render_table(results))
         say(f"\nresults: {teardown_file(run.layout)}")
         say(f"report: {' '.join(map(str, files))}")
@@ -153,14 +153,14 @@ def _compare(request: Request) -> int:
 def report(request: Request) -> int:
     """Make report.html, report.md and teardown.xml anew from a stored run: qemu-harness report [FILE]."""
     from harness.report import read_teardown, teardown_file
-    from harness.report.publish import publish
     from harness.report.store import made_from
+    from harness.report.write import write_reports
 
     layout = request.layout
     stored = request.arguments.file or teardown_file(layout)
     results = read_teardown(stored)
     with made_from(stored):
-        files = publish(layout, results)
+        files = write_reports(layout, results)
     for file in files:
         say(file)
     return 0
@@ -203,7 +203,7 @@ def cycles(request: Request) -> int:
         )
         reporter.note(f"seed {seed}")
         # They would be in the way of a run that times guests.
-        with hold(layout.measuring_lock, "the right to use this machine for guests", reporter):
+        with locked(layout.measuring_lock, "the right to use this machine for guests", reporter):
             results = record_cycles(
                 layout,
                 options,
@@ -226,15 +226,15 @@ def _cross_built(
 ) -> tuple[tuple[Host, Path, Subject], ...]:
     """Each emulated host among the options, the QEMU that emulates it, and the series built for it."""
     from harness.build.doctor import ensure
-    from harness.pipeline import build_carriers, build_elsewhere
+    from harness.pipeline import build_cross, build_emulators
     from harness.teardown import subjects_of
 
     layout, reporter = request.layout, request.reporter
     ensure(layout, options, reporter)
-    carriers = dict(build_carriers(prepared, layout, options, reporter))
+    emulators = dict(build_emulators(prepared, layout, options, reporter))
     return tuple(
-        (host, carriers[host], subject)
-        for host, built in build_elsewhere(prepared, layout, options, reporter)
+        (host, emulators[host], subject)
+        for host, built in build_cross(prepared, layout, options, reporter)
         for subject in subjects_of([built], prepared.pin.async_teardown)
     )
 
@@ -270,11 +270,11 @@ def properties(request: Request) -> int:
             binaries = (*built_binaries(builds, targets, prepared.pin.async_teardown), *others)
             if HOSTS_ROW in rows:
                 cross_built = _cross_built(request, options, prepared)
-        with hold(layout.measuring_lock, "the right to time guests on this machine", reporter):
+        with locked(layout.measuring_lock, "the right to time guests on this machine", reporter):
             tried = [
                 part
-                for host, carrier, subject in cross_built
-                for part in try_elsewhere(layout, options, host, subject, reporter, carrier=carrier)
+                for host, emulator, subject in cross_built
+                for part in try_elsewhere(layout, options, host, subject, reporter, emulator=emulator)
             ]
             results = record_properties(
                 layout,
@@ -345,7 +345,7 @@ def clients(request: Request) -> int:
             for turn in range(1, (options.rounds or ROUNDS) + 1)
         ]
         firmware = fetch_firmware(layout, reporter, targets)
-        with hold(layout.measuring_lock, "the right to time guests on this machine", reporter):
+        with locked(layout.measuring_lock, "the right to time guests on this machine", reporter):
             results = record_clients(
                 layout,
                 dataclasses.replace(options, memory_mib=memory, backends=backends),

@@ -4,17 +4,17 @@ Takes: Subjects and options. Gives: a CyclesRun, a Row for each cycle. The cycle
 (harness.cycles.driver), because each lane of it is the subreaper of what its cycle starts.
 """
 
-from harness.cycles.model import Cycle, CyclesRun, Memory, Report, Row
+from harness.cycles.model import Cycle, CycleRow, CyclesRun, Memory, Report
 from harness.cycles.plan import plan_cycles
 from harness.cycles.runner import run_cycles
 from harness.cycles.subjects import subjects_from
 
 __all__ = [
     "Cycle",
+    "CycleRow",
     "CyclesRun",
     "Memory",
     "Report",
-    "Row",
     "plan_cycles",
     "run_cycles",
     "subjects_from",

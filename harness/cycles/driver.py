@@ -21,8 +21,8 @@ from types import FrameType
 
 import msgspec
 
-from harness.cycles.family import Family
-from harness.cycles.model import Calibration, Cycle, Job
+from harness.cycles.family import ProcessFamily
+from harness.cycles.model import Calibration, Cycle, DriverJob
 from harness.cycles.qemu import started
 from harness.cycles.trial import run_cycle
 
@@ -36,7 +36,7 @@ def _stop(number: int, _frame: FrameType | None) -> None:
     raise SystemExit(128 + number)
 
 
-def calibrate(job: Job) -> dict[str, float]:
+def calibrate(job: DriverJob) -> dict[str, float]:
     """Seconds from exec until the monitor answers, for each target; the limit where it does not."""
     ready: dict[str, float] = {}
     for index, (target, _, _) in enumerate(job.binaries):
@@ -54,7 +54,7 @@ def calibrate(job: Job) -> dict[str, float]:
             moment=0.0,
         )
         with started(job, cycle, Path(job.folder) / f"calibration-{target}-{os.getpid()}") as qemu:
-            family = Family(qemu.process.pid, "qemu", "helper")
+            family = ProcessFamily(qemu.process.pid, "qemu", "helper")
             try:
                 known = qemu.wait_ready(job.limit_s)
                 ready[target] = time.monotonic() - qemu.began if known else job.limit_s
@@ -63,7 +63,7 @@ def calibrate(job: Job) -> dict[str, float]:
     return ready
 
 
-def lane(job: Job, cycles: Sequence[Cycle], ready_s: dict[str, float], stream: int) -> None:
+def lane(job: DriverJob, cycles: Sequence[Cycle], ready_s: dict[str, float], stream: int) -> None:
     """Run ``cycles`` one after another and write their rows."""
     with (Path(job.folder) / "lock").open("wb") as lock:
         for cycle in cycles:
@@ -79,7 +79,7 @@ def main(argv: list[str]) -> int:
     exit_on_signals()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     become_subreaper()
-    job = msgspec.json.decode(Path(argv[0]).read_bytes(), type=Job)
+    job = msgspec.json.decode(Path(argv[0]).read_bytes(), type=DriverJob)
     ready_s = calibrate(job)
     os.write(stream, msgspec.json.encode(Calibration(ready_s=ready_s)) + b"\n")
     return run_lanes(job.lanes, lambda index: lane(job, job.cycles[index :: job.lanes], ready_s, stream))

@@ -17,7 +17,7 @@ import psutil
 POLL_S = 0.002
 
 
-class Family:
+class ProcessFamily:
     """``roles`` is what each process is (qemu, parent, daemon, helper), as far as it has been seen.
 
     ``others`` is what a process is that has no name of its own yet: a helper names itself ``cleanup/PID``.

@@ -20,7 +20,7 @@ SETTLE_S = 30.0
 """How long others on the machine may take to give back what they took meanwhile."""
 
 
-class Meter:
+class GroupMeter:
     """``group`` is the folder of a control group that holds all of the run; None where there is none."""
 
     def __init__(self, group: Path | None) -> None:

@@ -55,7 +55,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     ours: Annotated[bool, about("whether it names a file of the series")]
 
 
-class Row(msgspec.Struct, frozen=True, kw_only=True):
+class CycleRow(msgspec.Struct, frozen=True, kw_only=True):
     """What came out of one cycle."""
 
     variant: Annotated[str, about("name of the binary: pristine, base, patched, or what --binary calls it")]
@@ -96,7 +96,7 @@ class Memory(msgspec.Struct, frozen=True, kw_only=True):
 class CyclesRun(msgspec.Struct, frozen=True, kw_only=True):
     """What a run gave."""
 
-    rows: tuple[Row, ...]
+    rows: tuple[CycleRow, ...]
     memory: tuple[Memory, ...]
     complete: bool
 
@@ -127,7 +127,7 @@ def dealt(cycle: Cycle, targets: Sequence[_T]) -> _T:
     return targets[(cycle.number - 1) % len(targets)]
 
 
-class Job(msgspec.Struct, frozen=True, kw_only=True):
+class DriverJob(msgspec.Struct, frozen=True, kw_only=True):
     """What the driver gets: cycles of one variant. ``binaries`` are (target, path, firmware folders)."""
 
     variant: str

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.cycles.model import Cycle, Job, dealt
+from harness.cycles.model import Cycle, DriverJob, dealt
 from harness.cycles.sanitizer import environment
 from harness.guest import Guest, command_line
 from harness.process import clean_environment
@@ -79,7 +79,7 @@ def words_of(cycle: Cycle, guest: Guest, *, qmp_fd: int) -> tuple[str, ...]:
 
 
 @contextlib.contextmanager
-def started(job: Job, cycle: Cycle, folder: Path) -> Iterator[Started]:
+def started(job: DriverJob, cycle: Cycle, folder: Path) -> Iterator[Started]:
     """QEMU, in a session of its own. It is not ended here: see harness.cycles.family."""
     target, binary, firmware = dealt(cycle, job.binaries)
     guest = Guest(

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from harness.cycles.memory import Meter, own_group
-from harness.cycles.model import Cycle, CyclesRun, Job, Memory, Row, dealt
+from harness.cycles.memory import GroupMeter, own_group
+from harness.cycles.model import Cycle, CycleRow, CyclesRun, DriverJob, Memory, dealt
 from harness.errors import CyclesError
 from harness.guest import Firmware
 from harness.jsonfile import write_json
@@ -35,21 +35,21 @@ def run_cycles(
     reporter: Reporter,
     *,
     only_tcg: Collection[str] = (),
-    on_row: Callable[[Row], None] | None = None,
+    on_row: Callable[[CycleRow], None] | None = None,
 ) -> CyclesRun:
     """Run ``cycles`` with the binaries of each variant in turn; each cycle with one of its targets.
 
     Guests of the targets in ``only_tcg`` run under TCG, whatever the plan says. ``on_row`` is called as each
     row comes in. Raises CyclesError when a driver fails, and what harness.process.run raises.
     """
-    rows: list[Row] = []
+    rows: list[CycleRow] = []
     memory: list[Memory] = []
     for variant in dict.fromkeys(subject.variant for subject in subjects):
         mine = [subject for subject in subjects if subject.variant == variant]
         folder = layout.build / "cycles" / variant
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        job = Job(
+        job = DriverJob(
             variant=variant,
             binaries=tuple(
                 (one.target, one.path, tuple(map(str, firmware[one.target].folders))) for one in mine
@@ -73,12 +73,12 @@ def _runnable(cycle: Cycle, subjects: Sequence[Subject], only_tcg: Collection[st
 
 
 def _run_job(
-    layout: Layout, job: Job, reporter: Reporter, on_row: Callable[[Row], None] | None
-) -> tuple[list[Row], Memory]:
+    layout: Layout, job: DriverJob, reporter: Reporter, on_row: Callable[[CycleRow], None] | None
+) -> tuple[list[CycleRow], Memory]:
     plan, log = Path(job.folder) / "job.json", layout.logs / f"cycles-{job.variant}.log"
     log.unlink(missing_ok=True)
     write_json(plan, job)
-    rows: list[Row] = []
+    rows: list[CycleRow] = []
 
     def explain(ended: Finished) -> CyclesError:
         return CyclesError(
@@ -89,11 +89,11 @@ def _run_job(
         )
 
     with own_group() as group, reporter.step(f"{len(job.cycles)} cycles of {job.variant}") as step:
-        meter = Meter(group)
+        meter = GroupMeter(group)
 
         def take(line: str) -> None:
             try:
-                row = msgspec.json.decode(line, type=Row)
+                row = msgspec.json.decode(line, type=CycleRow)
             except msgspec.MsgspecError:
                 return  # the calibration, or what Python says of a fault: that is in the log
             rows.append(row)

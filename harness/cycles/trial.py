@@ -9,9 +9,9 @@ import signal
 import time
 from pathlib import Path
 
-from harness.cycles.family import POLL_S, Family
+from harness.cycles.family import POLL_S, ProcessFamily
 from harness.cycles.judge import READY, describe_status, judge, sent_signal
-from harness.cycles.model import Cycle, Job, Row, Seen, dealt
+from harness.cycles.model import Cycle, CycleRow, DriverJob, Seen, dealt
 from harness.cycles.qemu import Started, started
 from harness.cycles.sanitizer import collect
 from harness.guest.memory import resident_mib
@@ -29,7 +29,7 @@ START_SPAN = 1.2
 DAEMON_SPAN = 1.5
 
 
-def run_cycle(job: Job, cycle: Cycle, ready_s: dict[str, float]) -> Row:
+def run_cycle(job: DriverJob, cycle: Cycle, ready_s: dict[str, float]) -> CycleRow:
     """The row of ``cycle``. No process of it is left when this returns or raises."""
     folder = Path(job.folder) / f"{cycle.number:06}"
     shutil.rmtree(folder, ignore_errors=True)
@@ -37,7 +37,7 @@ def run_cycle(job: Job, cycle: Cycle, ready_s: dict[str, float]) -> Row:
     target = dealt(cycle, job.binaries)[0]
     with started(job, cycle, folder) as qemu:
         roles = ("parent", "daemon") if cycle.life == "daemonize" else ("qemu", "helper")
-        family = Family(qemu.process.pid, *roles)
+        family = ProcessFamily(qemu.process.pid, *roles)
         try:
             main = _live(cycle, qemu, family, seen, ready_s[target], job.limit_s)
             helpers = _treat_helper(job, cycle, family, main, seen)
@@ -52,7 +52,7 @@ def run_cycle(job: Job, cycle: Cycle, ready_s: dict[str, float]) -> Row:
     reasons = judge(cycle, seen)
     if not reasons and not seen.reports:
         shutil.rmtree(folder, ignore_errors=True)
-    return Row(
+    return CycleRow(
         variant=job.variant,
         target=target,
         cycle=cycle,
@@ -67,7 +67,7 @@ def run_cycle(job: Job, cycle: Cycle, ready_s: dict[str, float]) -> Row:
 
 
 def _live(  # noqa: PLR0917 - one step of run_cycle
-    cycle: Cycle, qemu: Started, family: Family, seen: Seen, ready_s: float, limit_s: float
+    cycle: Cycle, qemu: Started, family: ProcessFamily, seen: Seen, ready_s: float, limit_s: float
 ) -> int:
     """Wait for the cycle's moment; the process that is to be ended."""
     root = family.root
@@ -89,7 +89,7 @@ def _live(  # noqa: PLR0917 - one step of run_cycle
     return root
 
 
-def _await_daemon(cycle: Cycle, qemu: Started, family: Family, ready_s: float, limit_s: float) -> int:
+def _await_daemon(cycle: Cycle, qemu: Started, family: ProcessFamily, ready_s: float, limit_s: float) -> int:
     """The second process at its first sight, then the random while; the one that is the daemon by then."""
     until = qemu.began + limit_s
     while not (others := [pid for pid in family.living() if pid != family.root]):
@@ -102,7 +102,9 @@ def _await_daemon(cycle: Cycle, qemu: Started, family: Family, ready_s: float, l
     return others[-1] if others else family.root
 
 
-def _treat_helper(job: Job, cycle: Cycle, family: Family, main: int, seen: Seen) -> tuple[int, ...]:
+def _treat_helper(
+    job: DriverJob, cycle: Cycle, family: ProcessFamily, main: int, seen: Seen
+) -> tuple[int, ...]:
     """What the cycle does to the helper before the trigger; the helpers found, where QEMU was ready."""
     if cycle.life not in READY or seen.never_ready or seen.ended_early:
         return ()
@@ -129,7 +131,7 @@ def _treat_helper(job: Job, cycle: Cycle, family: Family, main: int, seen: Seen)
 def _end(  # noqa: PLR0917 - one step of run_cycle
     cycle: Cycle,
     qemu: Started,
-    family: Family,
+    family: ProcessFamily,
     main: int,
     helpers: tuple[int, ...],
     seen: Seen,
@@ -170,7 +172,7 @@ def _end(  # noqa: PLR0917 - one step of run_cycle
     seen.gone_s = time.monotonic() - began
 
 
-def _signal(cycle: Cycle, family: Family, pid: int, number: int) -> None:
+def _signal(cycle: Cycle, family: ProcessFamily, pid: int, number: int) -> None:
     if cycle.scope == "group":
         # Its session is its own: none of our processes is in that group.
         with contextlib.suppress(ProcessLookupError, PermissionError):

@@ -23,9 +23,9 @@ from harness.report.gates import judge_gates, read_gates
 from harness.report.html import write_page
 from harness.report.model import HostFacts, TeardownResults
 from harness.report.properties import PropertiesResults, properties_file
-from harness.report.publish import publish
 from harness.report.ratios import Ratios, read_ratios
 from harness.report.store import made_from
+from harness.report.write import write_reports
 from harness.submit.cover import find_figures
 from harness.submit.validated import tell_validated
 from harness.teardown import Sample
@@ -127,7 +127,7 @@ def _teardown(layout: Layout, data: bytes) -> None:
     results, sound = read_teardown(path), msgspec.json.decode(results_json(), type=TeardownResults)
     with made_from(path):
         table_text(results)
-        publish(layout, results)
+        write_reports(layout, results)
         judge_gates(results, read_gates("", layout.root))
         for old, new in ((sound, results), (results, results)):
             _show(render_changes(old, new, compare_runs(old, new)))

@@ -39,8 +39,8 @@ from harness.submit.provenance import FILE as DECLARATION
 from harness.submit.provenance import read_declaration
 from harness.submit.write import outgoing_folder
 from harness.teardown.presets import apply_preset
-from harness.teardown.records import Console
-from harness.tree.guard import Place, check_diff
+from harness.teardown.records import ConsoleReader
+from harness.tree.safety import Place, check_diff
 
 Strategy = st.SearchStrategy[bytes]
 CANARY = b"Subject: this lies outside"
@@ -215,7 +215,7 @@ def _words(layout: Layout) -> Strategy:
 
 def _console(layout: Layout, data: bytes) -> None:
     del layout
-    console = Console()
+    console = ConsoleReader()
     half = len(data) // 2
     for part in (data[:half], data[half:], b"\n"):
         for record in console.feed(part):

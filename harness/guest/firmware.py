@@ -38,7 +38,7 @@ def fetch_firmware(layout: Layout, reporter: Reporter, targets: Sequence[str]) -
     Raises FetchError, VerifyError (harness.source) and FetchError when a package lacks an expected file.
     """
     # Imported here: tests under avocado import this stage and need neither, and they start a hundred times.
-    from harness.lock import hold  # noqa: PLC0415
+    from harness.lock import locked  # noqa: PLC0415
     from harness.source import fetch_packages, unpack_packages  # noqa: PLC0415
 
     needed = needed_files(targets)
@@ -48,7 +48,7 @@ def fetch_firmware(layout: Layout, reporter: Reporter, targets: Sequence[str]) -
         digest.update(f"{name} {hashlib.sha256(debs[name].read_bytes()).hexdigest()}\n".encode())
     place = layout.cache / "firmware" / digest.hexdigest()[:16]
     if not place.is_dir():
-        with hold(place, "the firmware", reporter):
+        with locked(place, "the firmware", reporter):
             unpack_packages([debs[name] for name in sorted(needed)], place)
     return locate(place, needed)
 

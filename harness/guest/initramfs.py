@@ -22,7 +22,7 @@ TRAILER = "TRAILER!!!"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Entry:
+class ArchiveEntry:
     """One file of an initramfs. ``name`` is its path without a leading slash; ``mode`` is st_mode with the
     type (inode(7)). ``data`` are the bytes of a file (or the file on disk that has them) or the target of a
     symlink; ``device`` is major and minor of a device node."""
@@ -33,31 +33,31 @@ class Entry:
     device: tuple[int, int] = (0, 0)
 
 
-def directory(name: str, mode: int = 0o755) -> Entry:
+def directory(name: str, mode: int = 0o755) -> ArchiveEntry:
     """A folder; folders above an entry are made without being asked for."""
-    return Entry(name=name, mode=stat.S_IFDIR | mode)
+    return ArchiveEntry(name=name, mode=stat.S_IFDIR | mode)
 
 
-def file(name: str, data: bytes | Path, mode: int = 0o644) -> Entry:
+def file(name: str, data: bytes | Path, mode: int = 0o644) -> ArchiveEntry:
     """A regular file, read from disk when it is written if ``data`` is a path."""
-    return Entry(name=name, mode=stat.S_IFREG | mode, data=data)
+    return ArchiveEntry(name=name, mode=stat.S_IFREG | mode, data=data)
 
 
-def symlink(name: str, target: str) -> Entry:
+def symlink(name: str, target: str) -> ArchiveEntry:
     """A symbolic link to ``target``, as it is seen inside the guest."""
-    return Entry(name=name, mode=stat.S_IFLNK | 0o777, data=target.encode())
+    return ArchiveEntry(name=name, mode=stat.S_IFLNK | 0o777, data=target.encode())
 
 
-def device(name: str, major: int, minor: int, mode: int = 0o600) -> Entry:
+def device(name: str, major: int, minor: int, mode: int = 0o600) -> ArchiveEntry:
     """A character device node."""
-    return Entry(name=name, mode=stat.S_IFCHR | mode, device=(major, minor))
+    return ArchiveEntry(name=name, mode=stat.S_IFCHR | mode, device=(major, minor))
 
 
 CONSOLE = device("dev/console", 5, 1)
 """The kernel opens it as init's standard streams (admin-guide/devices.txt); without it init is mute."""
 
 
-def write_initramfs(path: Path, entries: Iterable[Entry], *, compressed: bool = False) -> Path:
+def write_initramfs(path: Path, entries: Iterable[ArchiveEntry], *, compressed: bool = False) -> Path:
     """Write ``entries`` and the folders above them to ``path``, which then appears whole.
 
     ``compressed`` means gzip: a smaller file, which an emulated guest takes seconds to unpack. Raises
@@ -82,17 +82,17 @@ def write_initramfs(path: Path, entries: Iterable[Entry], *, compressed: bool = 
     return path
 
 
-def archive(entries: Iterable[Entry]) -> Iterator[bytes]:
+def archive(entries: Iterable[ArchiveEntry]) -> Iterator[bytes]:
     """The archive's bytes, block by block. Raises what write_initramfs raises."""
     # Sorted by path components, so that a folder comes before what is in it.
     ordered = sorted(_with_parents(entries).values(), key=lambda entry: entry.name.split("/"))
     for number, entry in enumerate(ordered, start=1):
         yield from _member(entry, number)
-    yield from _member(Entry(name=TRAILER, mode=0), 0)
+    yield from _member(ArchiveEntry(name=TRAILER, mode=0), 0)
 
 
-def _with_parents(entries: Iterable[Entry]) -> dict[str, Entry]:
-    found: dict[str, Entry] = {}
+def _with_parents(entries: Iterable[ArchiveEntry]) -> dict[str, ArchiveEntry]:
+    found: dict[str, ArchiveEntry] = {}
     for entry in entries:
         _check_name(entry.name)
         if entry.name in found:
@@ -119,7 +119,7 @@ def _check_name(name: str) -> None:
         raise GuestError(f"{name!r} marks the end of an archive", "use another name")
 
 
-def _member(entry: Entry, number: int) -> Iterator[bytes]:
+def _member(entry: ArchiveEntry, number: int) -> Iterator[bytes]:
     size = entry.data.stat().st_size if isinstance(entry.data, Path) else len(entry.data)
     if size > LARGEST:
         raise GuestError(f"{entry.name!r} has {size} bytes, cpio can hold 4 GiB", "leave it out")

@@ -20,7 +20,7 @@ SHORTAGE_MIB = 256
 """A guest that is about to have its memory is ended when the machine has less than this available."""
 
 
-class Watch:
+class ShortageWatch:
     """``reason`` says why the guest was ended; empty as long as it was not."""
 
     def __init__(self) -> None:
@@ -28,7 +28,7 @@ class Watch:
 
 
 @contextlib.contextmanager
-def end_in_shortage(child: Child) -> Iterator[Watch]:
+def end_in_shortage(child: Child) -> Iterator[ShortageWatch]:
     """While the block runs, kill ``child`` as soon as less than SHORTAGE_MIB of memory are available.
 
     Whatever GuestError the block then raises is replaced by one that says so, with its details; when it
@@ -36,7 +36,7 @@ def end_in_shortage(child: Child) -> Iterator[Watch]:
     disturbs nothing that is timed later.
     """
     over = threading.Event()
-    watch = Watch()
+    watch = ShortageWatch()
 
     def look() -> None:
         while not over.wait(LOOK_EVERY_S):

@@ -10,7 +10,7 @@ from typing import Annotated
 import msgspec
 
 from harness.cycles import Memory
-from harness.cycles.model import Job
+from harness.cycles.model import DriverJob
 from harness.jsonfile import about
 
 WAITS = {
@@ -108,7 +108,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
 class LoadJob(msgspec.Struct, frozen=True, kw_only=True):
     """What the driver gets. ``job`` is how its QEMUs are started."""
 
-    job: Job
+    job: DriverJob
     plan: LoadPlan
     accel: str
     seconds: float

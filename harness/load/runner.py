@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from harness.cycles.memory import Meter, own_group
-from harness.cycles.model import Job
+from harness.cycles.memory import GroupMeter, own_group
+from harness.cycles.model import DriverJob
 from harness.cycles.runner import joining
 from harness.errors import LoadError
 from harness.guest import Firmware, available_mib
@@ -76,7 +76,7 @@ def _job(  # noqa: PLR0917 - the parts of a job
     folder.mkdir(parents=True)
     folders = tuple(map(str, firmware[subject.target].folders))
     return LoadJob(
-        job=Job(
+        job=DriverJob(
             variant=subject.variant,
             binaries=((subject.target, subject.path, folders),),
             options=subject.options,
@@ -124,7 +124,7 @@ def _run_slice(layout: Layout, load: LoadJob, number: int, tell: Callable[[int, 
 
     with own_group() as group:
         _limit(group)
-        meter = Meter(group)
+        meter = GroupMeter(group)
         run(
             [*joining(group), sys.executable, "-m", "harness.load.driver", file],
             cwd=Path(__file__).resolve().parents[2],

@@ -54,7 +54,7 @@ _TRACE = re.compile(r'"-?async-teardown|QEMU_OPTION_async_?teardown')
 NOT_LINUX = Configuration(name="not Linux", without=("CONFIG_LINUX",), words=("-U__linux__",))
 
 
-class Command(msgspec.Struct, frozen=True):
+class CompileCommand(msgspec.Struct, frozen=True):
     """An entry of a compilation database (clang's JSON Compilation Database Format)."""
 
     directory: str
@@ -90,7 +90,7 @@ class Rebuild:
         try:
             text = (self.build / "config-host.h").read_text(encoding="utf-8")
             database = (self.build / "compile_commands.json").read_bytes()
-            self.commands = msgspec.json.decode(database, type=list[Command])
+            self.commands = msgspec.json.decode(database, type=list[CompileCommand])
         except (OSError, msgspec.MsgspecError) as error:
             raise Cannot("its build folder, with compile_commands.json, is not beside it") from error
         changed = without_macros(text, configuration.without) + configuration.added
@@ -101,7 +101,7 @@ class Rebuild:
         """The build folder."""
         return self.binary.parent
 
-    def command(self, source: str) -> Command:
+    def command(self, source: str) -> CompileCommand:
         """The command that compiles ``source`` for the emulators. Raises Cannot."""
         ending = f"src/{source}"
         for command in self.commands:
@@ -127,7 +127,7 @@ class Rebuild:
         ).output
         # ninja tells first which folder it enters.
         try:
-            found = msgspec.json.decode(listing[listing.index("[") :], type=list[Command])
+            found = msgspec.json.decode(listing[listing.index("[") :], type=list[CompileCommand])
         except (ValueError, msgspec.MsgspecError) as error:
             raise Cannot("ninja does not tell how the emulator is linked") from error
         link = next((each for each in found if each.output == self.binary.name), None)

@@ -21,9 +21,9 @@ _OUTCOMES = {"ok": "pass", "failed": "fail", "cancelled": "cancel"}
 
 
 def try_elsewhere(
-    layout: Layout, options: Options, host: Host, subject: Subject, reporter: Reporter, *, carrier: Path
+    layout: Layout, options: Options, host: Host, subject: Subject, reporter: Reporter, *, emulator: Path
 ) -> tuple[Part, ...]:
-    """The properties that can differ by architecture, of ``subject`` on ``host`` emulated by ``carrier``.
+    """The properties that can differ by architecture, of ``subject`` on ``host`` emulated by ``emulator``.
 
     Raises what run_emulated raises.
     """
@@ -36,7 +36,7 @@ def try_elsewhere(
         rounds=1,
         given=(*options.given, f"-Dmemory={MEMORY_MIB}M"),
     )
-    ended = run_emulated(layout, small, host, [subject], reporter, carrier=carrier)
+    ended = run_emulated(layout, small, host, [subject], reporter, emulator=emulator)
     return parts_of(ended.facts, ended.samples)
 
 

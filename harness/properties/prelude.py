@@ -17,7 +17,7 @@ PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 38, 22, 2  # linux/pr
 libc = ctypes.CDLL(None, use_errno=True)
 
 
-class Insn(ctypes.Structure):
+class SockFilter(ctypes.Structure):
     _fields_ = (
         ("code", ctypes.c_ushort),
         ("jt", ctypes.c_ubyte),
@@ -27,7 +27,7 @@ class Insn(ctypes.Structure):
 
 
 class Program(ctypes.Structure):
-    _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.POINTER(Insn)))
+    _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.POINTER(SockFilter)))
 
 
 def check(answer: int, what: str) -> None:
@@ -54,7 +54,7 @@ def allow_core() -> None:
 
 def install(instructions: list[list[int]]) -> None:
     """Put this process under a filter; with no_new_privs only where the filter is refused otherwise."""
-    array = (Insn * len(instructions))(*(Insn(*fields) for fields in instructions))
+    array = (SockFilter * len(instructions))(*(SockFilter(*fields) for fields in instructions))
     program = Program(len(instructions), array)
     if libc.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.byref(program), 0, 0) != 0:
         check(libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "no_new_privs")

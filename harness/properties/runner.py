@@ -9,7 +9,7 @@ import msgspec
 
 from harness.errors import PropertyError
 from harness.guest import fetch_firmware
-from harness.job import Event, Item, run_plan
+from harness.job import JobEvent, JobItem, run_plan
 from harness.properties.model import HOSTS_ROW, ROWS, CheckedBinary, Part, PropertyRow, Task
 
 if TYPE_CHECKING:  # tests under avocado import this package
@@ -69,7 +69,7 @@ def run_properties(
     targets = tuple(dict.fromkeys(binary.target for binary in binaries))
     tasks = plan(options, binaries, rows, fetch_firmware(layout, reporter, targets), elsewhere)
     items = tuple(
-        Item(index=task.index, name=task.name, params={"task": msgspec.json.encode(task).decode()})
+        JobItem(index=task.index, name=task.name, params={"task": msgspec.json.encode(task).decode()})
         for task in tasks
     )
     collector = _Collector(tasks, on_row)
@@ -99,7 +99,7 @@ class _Collector:
         self._on_row = on_row
         self.rows: dict[int, PropertyRow] = {}
 
-    def take(self, event: Event, step: Step) -> None:
+    def take(self, event: JobEvent, step: Step) -> None:
         task = self._tasks[event.index]
         try:
             row = msgspec.json.decode(event.whiteboard, type=PropertyRow)

@@ -22,7 +22,7 @@ from harness.process import Finished, clean_environment, end_group, run
 CONNECT_S = 20
 
 
-class Host(Protocol):
+class RemoteHost(Protocol):
     """A machine. ``name`` is how the user calls it."""
 
     @property
@@ -119,7 +119,7 @@ class Container:
         return ["podman", "exec", "--interactive", self.container, *command]
 
 
-def choose_hosts(options: Options, shared: Path) -> tuple[Host, ...]:
+def choose_hosts(options: Options, shared: Path) -> tuple[RemoteHost, ...]:
     """The hosts that ``-Dspawner=`` and ``-Dspawner_hosts=`` ask for; none for ``process``.
 
     ``shared`` is the cache, which containers share. Raises OptionError.
@@ -146,7 +146,7 @@ def choose_hosts(options: Options, shared: Path) -> tuple[Host, ...]:
 
 
 def run_on(
-    host: Host,
+    host: RemoteHost,
     command: Sequence[str],
     *,
     stdin: bytes | BinaryIO | None = None,

@@ -26,7 +26,7 @@ from harness.options import Options
 from harness.process import Finished
 from harness.progress import Reporter
 from harness.remote.bundle import binary_words, gate_files, pack_assets, pack_code
-from harness.remote.hosts import Host, run_on
+from harness.remote.hosts import RemoteHost, run_on
 from harness.remote.prepare import read_stamp
 from harness.teardown import Subject
 
@@ -71,13 +71,17 @@ _SAFE = str.maketrans(dict.fromkeys("/:@%", "-"))
 
 
 def run_remote(
-    layout: Layout, options: Options, subjects: Sequence[Subject], hosts: Sequence[Host], reporter: Reporter
+    layout: Layout,
+    options: Options,
+    subjects: Sequence[Subject],
+    hosts: Sequence[RemoteHost],
+    reporter: Reporter,
 ) -> tuple[RemoteRun, ...]:
     """Time ``subjects`` on each of ``hosts``. What goes wrong on one does not stop the others."""
     code = pack_code(layout, subjects, gate_files(options.gate, layout.root))
     assets, leashes = pack_assets(layout), _Leashes()
 
-    def one(host: Host) -> RemoteRun:
+    def one(host: RemoteHost) -> RemoteRun:
         own = layout_of(layout, host.name)
         try:
             with host.open():
@@ -98,7 +102,7 @@ def run_remote(
 
 
 def _on_host(  # noqa: PLR0917 - the whole of one host
-    host: Host,
+    host: RemoteHost,
     own: Layout,
     options: Options,
     subjects: Sequence[Subject],
@@ -133,7 +137,7 @@ def _on_host(  # noqa: PLR0917 - the whole of one host
             words.append(f"-Dgate=gates/{Path(options.gate).name}")
         path = f"{PurePosixPath(python).parent}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
         environment = [f"PYTHONPATH={root}", f"QEMU_HARNESS_CACHE={home}", f"PATH={path}"]
-        with reporter.step(f"{host.name}: timing guests"), leashes.hold() as leash:
+        with reporter.step(f"{host.name}: timing guests"), leashes.attach() as leash:
             ended = run_on(
                 host,
                 ["env", *environment, "python3", "-I", f"{root}/harness/remote/leash.py", str(root), *words],
@@ -158,7 +162,7 @@ class _Leashes:
         self._lock = threading.Lock()
 
     @contextlib.contextmanager
-    def hold(self) -> Iterator[BinaryIO]:
+    def attach(self) -> Iterator[BinaryIO]:
         """The input for one. Raises InterruptedRunError when all were dropped before."""
         read, write = os.pipe()
         with os.fdopen(read, "rb", buffering=0) as stream:
@@ -186,27 +190,27 @@ class _Leashes:
             os.close(end)
 
 
-def _ask(host: Host, script: str) -> str:
+def _ask(host: RemoteHost, script: str) -> str:
     """The last line: a shell's start-up files may have said something before."""
     lines = run_on(host, ["sh", "-c", script], timeout_s=60, merge_stderr=False).output.split("\n")
     return next((line.strip() for line in reversed(lines) if line.strip()), "")
 
 
-def _folder(host: Host, script: str) -> PurePosixPath:
+def _folder(host: RemoteHost, script: str) -> PurePosixPath:
     answer = PurePosixPath(_ask(host, script))
     if not answer.is_absolute():
         raise RemoteError(f"{host.name} has no home folder: {answer}", "log in there and see what HOME is")
     return answer
 
 
-def _unpack(host: Host, archive: bytes, folder: str, log: Path, *, keep: bool = False) -> None:
+def _unpack(host: RemoteHost, archive: bytes, folder: str, log: Path, *, keep: bool = False) -> None:
     """Unpack into ``folder``; with ``keep`` files that are there stay as they are."""
     words = "--skip-old-files " if keep else ""
     script = f'mkdir -p "$1" && tar -x -z {words}-f - -C "$1"'
     run_on(host, ["sh", "-c", script, "unpack", folder], stdin=archive, timeout_s=COPY_S, log=log)
 
 
-def _python(host: Host, root: PurePosixPath, home: PurePosixPath, log: Path) -> str:
+def _python(host: RemoteHost, root: PurePosixPath, home: PurePosixPath, log: Path) -> str:
     stamp = read_stamp(Path(sys.prefix))
     prepare = f"{root}/harness/remote/prepare.py"
     ended = run_on(
@@ -219,7 +223,7 @@ def _python(host: Host, root: PurePosixPath, home: PurePosixPath, log: Path) -> 
     return ended.output.strip().splitlines()[-1]
 
 
-def _fetch(host: Host, root: PurePosixPath, own: Layout, log: Path, ended: Finished) -> None:
+def _fetch(host: RemoteHost, root: PurePosixPath, own: Layout, log: Path, ended: Finished) -> None:
     """The results, whole or not at all. Raises RemoteError when the run left none."""
     came = run_on(
         host,

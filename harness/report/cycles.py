@@ -12,7 +12,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from harness.cycles import Cycle, CyclesRun, Memory, Row, run_cycles
+from harness.cycles import Cycle, CycleRow, CyclesRun, Memory, run_cycles
 from harness.cycles.model import LIVES
 from harness.errors import CyclesError
 from harness.guest import Firmware
@@ -39,7 +39,7 @@ class Count(msgspec.Struct, frozen=True, kw_only=True):
     failed: Annotated[int, about("those that failed")]
 
 
-class Failure(msgspec.Struct, frozen=True, kw_only=True):
+class CycleFailure(msgspec.Struct, frozen=True, kw_only=True):
     """A failed cycle, and how to run it alone."""
 
     variant: Annotated[str, about("name of the binary")]
@@ -63,9 +63,9 @@ class CyclesResults(msgspec.Struct, frozen=True, kw_only=True):
     options: Annotated[dict[str, Any], about("every option with the value that was used")]
     binaries: Annotated[tuple[Subject, ...], about("what was started")]
     counts: Annotated[tuple[Count, ...], about("cycles by binary and kind of life")]
-    failures: Annotated[tuple[Failure, ...], about("what failed")]
+    failures: Annotated[tuple[CycleFailure, ...], about("what failed")]
     memory: Annotated[tuple[Memory, ...], about("memory before and after, by binary")]
-    rows: Annotated[tuple[Row, ...], about("every cycle")]
+    rows: Annotated[tuple[CycleRow, ...], about("every cycle")]
 
 
 def record_cycles(  # noqa: PLR0917 - the stages' products
@@ -81,7 +81,7 @@ def record_cycles(  # noqa: PLR0917 - the stages' products
     only_tcg: Collection[str] = (),
 ) -> CyclesResults:
     """Run ``cycles`` and write cycles.json, also when the run is stopped. Raises what run_cycles raises."""
-    started, rows = utc_now(), list[Row]()
+    started, rows = utc_now(), list[CycleRow]()
     again = with_words(command, f"-Dseed={seed}")
 
     def results(run: CyclesRun) -> CyclesResults:
@@ -96,7 +96,7 @@ def record_cycles(  # noqa: PLR0917 - the stages' products
             binaries=tuple(subjects),
             counts=tuple(_counts(run.rows)),
             failures=tuple(
-                Failure(
+                CycleFailure(
                     variant=row.variant,
                     number=row.cycle.number,
                     reasons=row.reasons,
@@ -190,7 +190,7 @@ def _reasons(results: CyclesResults) -> Iterable[RenderableType]:
         yield Text(f"{variant}: {reason} ({times}, such as {numbers[0]})", style="yellow")
 
 
-def _counts(rows: Sequence[Row]) -> Iterable[Count]:
+def _counts(rows: Sequence[CycleRow]) -> Iterable[Count]:
     for variant in dict.fromkeys(row.variant for row in rows):
         for life in LIVES:
             mine = [row for row in rows if (row.variant, row.cycle.life) == (variant, life)]

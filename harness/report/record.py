@@ -53,20 +53,20 @@ def record_teardown(
     *,
     command: str,
     gates: Gates | None = None,
-    carriers: Sequence[tuple[Host, Path]] = (),
+    emulators: Sequence[tuple[Host, Path]] = (),
 ) -> TeardownResults:
     """Time ``subjects`` and write teardown.json: every ten seconds, at the end, and when interrupted.
 
-    Those of other hosts than this machine run on emulated ones: ``carriers`` are these hosts, each with the
+    Those of other hosts than this machine run on emulated ones: ``emulators`` are these hosts, each with the
     QEMU that emulates it. Raises what run_teardown and run_emulated raise; the rows that came before are on
     disk by then.
     """
     started, host, seed = utc_now(), host_facts(), choose_seed(options.seed)
     options = dataclasses.replace(options, seed=seed)
     native = [subject for subject in subjects if subject.host == "native"]
-    runs_here = bool(native) or not carriers
+    runs_here = bool(native) or not emulators
     accels = probe_accels(layout, options, native, reporter) if runs_here else {}
-    emulated_accels = {where.target: emulated_accel(where) for where, _ in carriers}
+    emulated_accels = {where.target: emulated_accel(where) for where, _ in emulators}
     rows: list[Sample] = []
     emulated: list[EmulatedHost] = []
     saved = time.monotonic()
@@ -123,10 +123,17 @@ def record_teardown(
                 ),
             )
             samples, took = run.samples, (run.warmup_s, run.round_s)
-        for where, carrier in carriers:
+        for where, emulator in emulators:
             first = max((sample.index for sample in samples), default=0) + 1
             there = run_emulated(
-                layout, options, where, subjects, reporter, carrier=carrier, first_index=first, on_sample=keep
+                layout,
+                options,
+                where,
+                subjects,
+                reporter,
+                emulator=emulator,
+                first_index=first,
+                on_sample=keep,
             )
             samples += there.samples
             emulated.append(there.facts)

@@ -27,7 +27,7 @@ class _Struct(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Keys are written with dashes; a misspelt one is an error."""
 
 
-class Recipient(_Struct, frozen=True, kw_only=True):
+class RecipientEntry(_Struct, frozen=True, kw_only=True):
     """A rule: who else gets the series, and why. With ``paths``, only if a patch touches one of them."""
 
     address: str
@@ -72,7 +72,7 @@ class SeriesFile(_Struct, frozen=True, kw_only=True):
     test_plan: str = ""
     base: Literal["", "base", "pristine"] = ""
     suites: tuple[str, ...] = ()
-    recipients: tuple[Recipient, ...] = ()
+    recipients: tuple[RecipientEntry, ...] = ()
     changes: dict[str, Changes] = {}
     origin: Origin | None = None
 

@@ -17,7 +17,7 @@ from harness.errors import FetchError, HarnessError, StorageError
 from harness.layout import Layout, safe_name
 from harness.process import Finished, run
 from harness.progress import Reporter, Step
-from harness.source.machine_apt import Entry
+from harness.source.machine_apt import AptEntry
 
 SOURCE = "source"
 """In the place of an architecture: the source packages of a suite."""
@@ -105,7 +105,7 @@ class AptState:
             self.run(["apt-get", "update"], step=step)
 
 
-def open_state(layout: Layout, entry: Entry, suite: str, architecture: str) -> AptState:
+def open_state(layout: Layout, entry: AptEntry, suite: str, architecture: str) -> AptState:
     """The isolated state for ``suite`` of the archive ``entry``, made if it is not there.
 
     It is started afresh when the machine's mirror or keyring has changed. Raises StorageError.

@@ -15,7 +15,7 @@ import msgspec
 from harness.errors import FetchError
 from harness.jsonfile import UNREADABLE, write_json
 from harness.layout import Layout
-from harness.lock import hold
+from harness.lock import locked
 from harness.progress import Reporter
 from harness.source.apt import AptState, open_state
 from harness.source.files import cached
@@ -43,12 +43,12 @@ def fetch_closure(
     check_names(packages)
     key = " ".join(sorted(set(packages)))
     folder = layout.downloads / "debs" / f"{suite}-{architecture}"
-    with hold(folder, f"the packages of {suite} ({architecture})", reporter):
+    with locked(folder, f"the packages of {suite} ({architecture})", reporter):
         known = _load(folder)
         debs = known.get(key, {})
         if not debs or _absent(debs, folder, reporter):
             state = open_state(layout, debian_entry(suite=codename()), suite, architecture)
-            with hold(state.folder, f"the apt state of {suite}", reporter):
+            with locked(state.folder, f"the apt state of {suite}", reporter):
                 debs = _fetch(state, key.split(), folder, reporter)
             write_json(folder / FILE, {**known, key: debs})
         return {name: (deb, folder / deb.file) for name, deb in sorted(debs.items())}

@@ -11,7 +11,7 @@ from debian.debian_support import Version
 
 from harness.errors import FetchError, VerifyError
 from harness.layout import Layout
-from harness.lock import hold
+from harness.lock import locked
 from harness.progress import Reporter
 from harness.source.apt import SOURCE, AptState, open_state
 from harness.source.machine_apt import codename, debian_entry
@@ -44,7 +44,7 @@ def fetch_source(layout: Layout, reporter: Reporter, wanted: Wanted, folder: Pat
     in the suite, gone from the pool, no network) and VerifyError (the index names another digest).
     """
     state = open_state(layout, debian_entry(suite=codename()), wanted.suite, SOURCE)
-    with hold(state.folder, f"the apt state of {wanted.suite}", reporter):
+    with locked(state.folder, f"the apt state of {wanted.suite}", reporter):
         fresh = False
         chosen = choose(candidates(state, wanted.package), wanted)
         if chosen is None:

@@ -11,7 +11,7 @@ from typing import Literal
 
 from harness.errors import FetchError, HarnessError, MissingError, OptionError, StorageError, VerifyError
 from harness.layout import Layout
-from harness.lock import hold
+from harness.lock import locked
 from harness.progress import Reporter
 from harness.source import archive, debian, git
 from harness.source.files import cached, sha256_of, verify
@@ -49,7 +49,7 @@ def fetch(pin: Pin, layout: Layout, reporter: Reporter, *, local: str = "") -> S
         return _local(pin, Path(local).expanduser(), reporter)
     layout.downloads.mkdir(parents=True, exist_ok=True)
     target = layout.downloads / (pin.archive or f"{pin.name}.git")
-    with hold(target, f"the download of pin {pin.name}", reporter):
+    with locked(target, f"the download of pin {pin.name}", reporter):
         found = _from_cache(pin, target, layout, reporter)
         return found or _from_locations(pin, target, layout, reporter)
 

@@ -22,7 +22,7 @@ CARRIED = ("Signed-By", "Trusted", "Check-Valid-Until", "Check-Date", "Allow-Ins
 
 
 @dataclass(frozen=True, kw_only=True)
-class Entry:
+class AptEntry:
     """One archive of the machine: where it is and how its signatures are checked."""
 
     uri: str
@@ -41,7 +41,7 @@ def codename(os_release: Path = Path("/etc/os-release")) -> str:
     return found[1] if found else ""
 
 
-def debian_entry(etc: Path = Path("/etc/apt"), suite: str = "") -> Entry:
+def debian_entry(etc: Path = Path("/etc/apt"), suite: str = "") -> AptEntry:
     """The Debian archive among the entries below ``etc``; ``suite`` is what the machine runs.
 
     Third parties also publish below suites called ``bookworm``, so the keyring and the component ``main``
@@ -56,7 +56,7 @@ def debian_entry(etc: Path = Path("/etc/apt"), suite: str = "") -> Entry:
     return max(scored, key=lambda pair: pair[0])[1]
 
 
-def entries(etc: Path) -> Iterator[Entry]:
+def entries(etc: Path) -> Iterator[AptEntry]:
     """Every enabled entry of ``sources.list`` and ``sources.list.d``."""
     for path in (etc / "sources.list", *sorted((etc / "sources.list.d").glob("*"))):
         try:
@@ -70,13 +70,13 @@ def entries(etc: Path) -> Iterator[Entry]:
                 yield from _one_line(line)
 
 
-def _deb822(text: str) -> Iterator[Entry]:
+def _deb822(text: str) -> Iterator[AptEntry]:
     for paragraph in Deb822.iter_paragraphs(text.splitlines(keepends=True), use_apt_pkg=False):
         if paragraph.get("Enabled", "yes").strip().lower() in ("no", "false", "off", "0"):
             continue
         trust = tuple((name, paragraph[name]) for name in CARRIED if name in paragraph)
         for uri in paragraph.get("URIs", "").split():
-            yield Entry(
+            yield AptEntry(
                 uri=uri,
                 suites=tuple(paragraph.get("Suites", "").split()),
                 components=tuple(paragraph.get("Components", "").split()),
@@ -84,7 +84,7 @@ def _deb822(text: str) -> Iterator[Entry]:
             )
 
 
-def _one_line(line: str) -> Iterator[Entry]:
+def _one_line(line: str) -> Iterator[AptEntry]:
     found = re.fullmatch(
         r"\s*deb(?:-src)?\s+(?:\[([^\]]*)\]\s+)?(\S+)\s+(\S+)((?:\s+[^#\s]\S*)*)\s*(?:#.*)?", line
     )
@@ -95,10 +95,10 @@ def _one_line(line: str) -> Iterator[Entry]:
         name, _, value = word.partition("=")
         given[name.rstrip("+-").lower()] = value.replace(",", " ")
     trust = tuple((name, given[name.lower()]) for name in CARRIED if name.lower() in given)
-    yield Entry(uri=found[2], suites=(found[3],), components=tuple(found[4].split()), trust=trust)
+    yield AptEntry(uri=found[2], suites=(found[3],), components=tuple(found[4].split()), trust=trust)
 
 
-def _score(entry: Entry, suite: str) -> int:
+def _score(entry: AptEntry, suite: str) -> int:
     """How surely ``entry`` is Debian's main archive for ``suite``; 0 for no."""
     if "main" not in entry.components or (suite and suite not in entry.suites):
         return 0

@@ -20,7 +20,7 @@ from urllib.parse import unquote
 from harness.errors import FetchError, HarnessError, StorageError
 from harness.jsonfile import UNREADABLE
 from harness.layout import Layout
-from harness.lock import hold
+from harness.lock import locked
 from harness.process import Finished, run
 from harness.progress import Reporter
 from harness.source.apt import AptState, open_state
@@ -72,7 +72,7 @@ def fetch_packages(
     check_names(packages)
     wanted = sorted(set(packages))
     folder = layout.downloads / "debs" / f"{suite}-{architecture}"
-    with hold(folder, f"the packages of {suite} ({architecture})", reporter):
+    with locked(folder, f"the packages of {suite} ({architecture})", reporter):
         known = _load(folder)
         missing = [
             name
@@ -83,7 +83,7 @@ def fetch_packages(
         ]
         if missing:
             state = open_state(layout, debian_entry(suite=codename()), suite, architecture)
-            with hold(state.folder, f"the apt state of {suite}", reporter):
+            with locked(state.folder, f"the apt state of {suite}", reporter):
                 if fresh:
                     state.update(reporter)
                 resolved = _download(state, missing, folder, reporter)

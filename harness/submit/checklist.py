@@ -6,7 +6,7 @@ Every section of that text has at least one item; a test holds the two against e
 
 from __future__ import annotations
 
-from harness.submit.facts import Facts, Item
+from harness.submit.facts import ChecklistItem, Facts
 from harness.submit.judges import (
     Judge,
     based_on,
@@ -33,10 +33,10 @@ from harness.submit.judges import (
 )
 
 
-def make_checklist(facts: Facts) -> tuple[Item, ...]:
+def make_checklist(facts: Facts) -> tuple[ChecklistItem, ...]:
     """Every rule with its verdict, in the order of the text."""
     return tuple(
-        Item(section=section, rule=rule, verdict=verdict, evidence=evidence)
+        ChecklistItem(section=section, rule=rule, verdict=verdict, evidence=evidence)
         for section, rule, judge in RULES
         for verdict, evidence in [judge(facts)]
     )

@@ -15,7 +15,7 @@ BOXES: dict[Verdict, str] = {"yes": "[x]", "no": "[!]", "person": "[ ]", "not ne
 
 
 @dataclass(frozen=True, kw_only=True)
-class Item:
+class ChecklistItem:
     """One rule. ``section`` is the anchor in submitting-a-patch.rst."""
 
     section: str

@@ -33,7 +33,7 @@ SEND_EMAIL = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tried:
+class DryRun:
     """What became of a dry run. ``taken`` is None when it could not be tried."""
 
     taken: bool | None
@@ -57,7 +57,7 @@ def send_email_command(files: Sequence[Path], recipients: Recipients, *, dry: bo
     return [*SEND_EMAIL, *mode, *to, *(os.fspath(path) for path in files)]
 
 
-def try_send_email(files: Sequence[Path], recipients: Recipients, sender: str) -> Tried:
+def try_send_email(files: Sequence[Path], recipients: Recipients, sender: str) -> DryRun:
     """A dry run, in an empty repository and without the user's configuration."""
     # Not the user's settings: an alias file or a hook of theirs is not what is tried here.
     with tempfile.TemporaryDirectory(prefix="qemu-harness-") as scratch:
@@ -65,14 +65,14 @@ def try_send_email(files: Sequence[Path], recipients: Recipients, sender: str) -
         run(["git", "init", "--quiet", scratch], env=env)
         programs = Path(run(["git", "--exec-path"], env=env).output.strip())
         if not (programs / "git-send-email").exists():
-            return Tried(taken=None, told="git send-email is not installed: apt-get install git-email")
+            return DryRun(taken=None, told="git send-email is not installed: apt-get install git-email")
         words = send_email_command(files, recipients, dry=True)
         words[2:2] = [f"--from={sender}", "--smtp-server=127.0.0.1", "--smtp-server-port=1"]
         ended = run(words, env=env, cwd=Path(scratch), check=False, timeout_s=120)
     if ended.returncode == 0:
         mails = sum(line.startswith("Dry-OK. Log says:") for line in ended.output.splitlines())
         mails = mails or ended.output.count("Dry-Sent") or ended.output.count("Dry-OK")
-        return Tried(taken=mails == len(files), told=f"git send-email --dry-run takes {mails} mails")
+        return DryRun(taken=mails == len(files), told=f"git send-email --dry-run takes {mails} mails")
     refused = REFUSED in ended.output
     lines = [line.strip() for line in ended.output.splitlines() if line.strip()]
     told = (
@@ -80,7 +80,7 @@ def try_send_email(files: Sequence[Path], recipients: Recipients, sender: str) -
         if refused
         else f"it fails: {lines[-1] if lines else '?'}"
     )
-    return Tried(taken=False, told=told)
+    return DryRun(taken=False, told=told)
 
 
 def instructions(folder: Path, recipients: Recipients, name: str, *, version: int, ready: bool) -> str:

@@ -12,7 +12,7 @@ import tomlkit
 from harness.authoring.history import SENT
 from harness.authoring.tags import Stale
 from harness.jsonfile import write_json
-from harness.submit.facts import Item
+from harness.submit.facts import ChecklistItem
 from harness.submit.provenance import Reason
 from harness.submit.recipients import Recipient
 
@@ -47,7 +47,7 @@ class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
     recipients: tuple[Recipient, ...]
     left_out: dict[str, str]
     stale: tuple[Stale, ...]
-    checklist: tuple[Item, ...]
+    checklist: tuple[ChecklistItem, ...]
     figures: str
 
 

@@ -10,7 +10,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from harness.submit.facts import BOXES, Item, Verdict
+from harness.submit.facts import BOXES, ChecklistItem, Verdict
 from harness.submit.provenance import Reason
 
 STYLES: dict[Verdict, str] = {"yes": "green", "no": "bold red", "person": "yellow", "not needed": "dim"}
@@ -37,7 +37,7 @@ def quotes(reasons: Sequence[Reason]) -> list[str]:
     return list(dict.fromkeys(line for reason in reasons for line in reason.quote))
 
 
-def as_table(title: str, items: Sequence[Item], reasons: Sequence[Reason]) -> RenderableType:
+def as_table(title: str, items: Sequence[ChecklistItem], reasons: Sequence[Reason]) -> RenderableType:
     """For a terminal."""
     table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 1))
     table.add_column(no_wrap=True)
@@ -51,7 +51,7 @@ def as_table(title: str, items: Sequence[Item], reasons: Sequence[Reason]) -> Re
     return Group(*top, *said, Text(f"\n{DOCUMENT}, rule by rule"), Text(LEGEND, "dim"), table)
 
 
-def as_text(title: str, items: Sequence[Item], reasons: Sequence[Reason]) -> str:
+def as_text(title: str, items: Sequence[ChecklistItem], reasons: Sequence[Reason]) -> str:
     """As at a terminal of 110 columns, without colours."""
     stream = io.StringIO()
     console = Console(file=stream, width=110, color_system=None, force_terminal=False, highlight=False)
@@ -59,7 +59,7 @@ def as_text(title: str, items: Sequence[Item], reasons: Sequence[Reason]) -> str
     return "".join(f"{line.rstrip()}\n" for line in stream.getvalue().splitlines())
 
 
-def as_markdown(title: str, items: Sequence[Item], reasons: Sequence[Reason]) -> str:
+def as_markdown(title: str, items: Sequence[ChecklistItem], reasons: Sequence[Reason]) -> str:
     """One page of Markdown."""
     first, *rest = heading(title, reasons)
     lines = [f"# {_escape(first)}", ""]
@@ -70,7 +70,7 @@ def as_markdown(title: str, items: Sequence[Item], reasons: Sequence[Reason]) ->
     return "\n".join(lines) + "\n"
 
 
-def as_html(title: str, items: Sequence[Item], reasons: Sequence[Reason]) -> str:
+def as_html(title: str, items: Sequence[ChecklistItem], reasons: Sequence[Reason]) -> str:
     """One page of HTML that needs no other file."""
     first, *rest = heading(title, reasons)
     rows = "".join(

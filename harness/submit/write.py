@@ -17,7 +17,7 @@ from harness.series import Series, read_mail, series_of_folder
 from harness.submit import handover, render
 from harness.submit.checklist import make_checklist
 from harness.submit.cover import Figures, base_commit, based_on_release, compose, written_part
-from harness.submit.facts import Facts, Item
+from harness.submit.facts import ChecklistItem, Facts
 from harness.submit.mails import Envelope, cover_mail, mailbox, patch_mails
 from harness.submit.provenance import Identity, Reason
 from harness.submit.recipients import Recipients
@@ -169,7 +169,7 @@ def _companions(work: Work, title: str, mails: dict[str, bytes], range_diff: str
 
 
 def _record(
-    work: Work, folder: Path, mails: dict[str, bytes], envelope: Envelope, items: tuple[Item, ...]
+    work: Work, folder: Path, mails: dict[str, bytes], envelope: Envelope, items: tuple[ChecklistItem, ...]
 ) -> Outgoing:
     first = 0 if envelope.has_cover else 1
     return Outgoing(
@@ -224,7 +224,7 @@ def _recipients_text(recipients: Recipients) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _checklists(folder: Path, title: str, items: Sequence[Item], reasons: Sequence[Reason]) -> None:
+def _checklists(folder: Path, title: str, items: Sequence[ChecklistItem], reasons: Sequence[Reason]) -> None:
     for name, text in (
         ("checklist.txt", render.as_text(title, items, reasons)),
         ("checklist.md", render.as_markdown(title, items, reasons)),

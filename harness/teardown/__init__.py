@@ -6,7 +6,6 @@ built for another machine is timed on an emulated one, in one boot, by tests/gue
 """
 
 from harness.teardown.emulated import run_emulated
-from harness.teardown.hold import Held, hold_guest
 from harness.teardown.image import can_run, emulated_accel, refuse_hosts
 from harness.teardown.model import (
     Cell,
@@ -20,27 +19,28 @@ from harness.teardown.model import (
 )
 from harness.teardown.presets import apply_preset
 from harness.teardown.runner import Hooks, probe_accels, run_teardown
+from harness.teardown.single import SingleGuest, single_guest
 from harness.teardown.subjects import refuse_timing, subjects_of
 
 __all__ = [
     "Cell",
     "Comparison",
     "EmulatedHost",
-    "Held",
     "Hooks",
     "Property",
     "Sample",
+    "SingleGuest",
     "Slope",
     "Subject",
     "TeardownRun",
     "apply_preset",
     "can_run",
     "emulated_accel",
-    "hold_guest",
     "probe_accels",
     "refuse_hosts",
     "refuse_timing",
     "run_emulated",
     "run_teardown",
+    "single_guest",
     "subjects_of",
 ]

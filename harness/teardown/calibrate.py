@@ -37,7 +37,7 @@ FOUND = ("better", "worse")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Measured:
+class CalibrationSamples:
     """What was run: the same binary twice, and held up."""
 
     same: tuple[Sample, ...]
@@ -53,7 +53,7 @@ def run_calibration(
     *,
     seed: int,
     delay: Path,
-) -> Measured:
+) -> CalibrationSamples:
     """Time each of ``subjects`` (one a target) against itself at 10 places, and the first against itself held
     up by ``delay`` (tests/guest/delay.c). Raises what run_teardown raises, StorageError."""
     if not subjects:
@@ -83,7 +83,7 @@ def run_calibration(
     )
     pair = [msgspec.structs.replace(subjects[0], variant=ONE), late]
     delayed = run_teardown(layout, chosen, pair, reporter, seed=seed, accels=accels)
-    return Measured(same=same.samples, late=delayed.samples)
+    return CalibrationSamples(same=same.samples, late=delayed.samples)
 
 
 def _held_up(layout: Layout, subject: Subject, delay: Path) -> Subject:

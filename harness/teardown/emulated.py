@@ -26,7 +26,7 @@ from harness.guest.spawn import Child, spawn
 from harness.jsonfile import utc_now
 from harness.teardown.image import Image, make_image
 from harness.teardown.model import Cell, EmulatedHost, Property, Sample, sample_of
-from harness.teardown.records import Console, Record
+from harness.teardown.records import ConsoleReader, GuestRecord
 from harness.teardown.sample import fault
 from harness.teardown.watch import Measured
 
@@ -57,10 +57,10 @@ class EmulatedRun:
     samples: tuple[Sample, ...]
 
 
-def machine_words(image: Image, carrier: Path, memory_mib: int, fd: int) -> list[str]:
+def machine_words(image: Image, emulator: Path, memory_mib: int, fd: int) -> list[str]:
     """QEMU's words for the emulated machine; its console is the connected socket ``fd``."""
     return [
-        str(carrier),
+        str(emulator),
         *("-no-user-config", "-nodefaults", "-display", "none", "-monitor", "none", "-serial", "none"),
         *("-machine", image.machine, "-accel", f"tcg,thread=multi,tb-size={TB_MIB}"),
         *("-smp", str(CPUS), "-m", f"{memory_mib}M"),
@@ -79,18 +79,18 @@ def run_emulated(
     subjects: Sequence[Subject],
     reporter: Reporter,
     *,
-    carrier: Path,
+    emulator: Path,
     first_index: int = 1,
     on_sample: Callable[[Sample], None] | None = None,
 ) -> EmulatedRun:
-    """Boot ``host`` under ``carrier``, a QEMU that runs here, and time ``subjects`` in it.
+    """Boot ``host`` under ``emulator``, a QEMU that runs here, and time ``subjects`` in it.
 
     Raises what fetching kernel, firmware and packages raises, OptionError when there is nothing to time.
     Everything later is in the samples and properties: cancelled (too little memory) or failed.
     """
     image = make_image(layout, options, host, subjects, reporter, sizes=SIZES, first_index=first_index)
     memory_mib = max(cell.memory_mib for cell in image.cells) + OVERHEAD_MIB
-    words = functools.partial(machine_words, image, carrier, memory_mib)
+    words = functools.partial(machine_words, image, emulator, memory_mib)
     session = _Session(image, on_sample)
     reason = why_not(memory_mib, "linux", "tcg")
     log = layout.logs / f"emulated-{host.name}.log"
@@ -126,7 +126,7 @@ class _Session:
 
     def __init__(self, image: Image, on_sample: Callable[[Sample], None] | None) -> None:
         self.image = image
-        self.console = Console()
+        self.console = ConsoleReader()
         self.samples: dict[int, Sample] = {}
         self.properties: dict[str, Property] = {}
         self.kernel = ""
@@ -145,7 +145,7 @@ class _Session:
             len(self._cells) + len(self.image.properties),
         )
 
-    def take(self, record: Record) -> None:
+    def take(self, record: GuestRecord) -> None:
         if record.kernel:
             self.kernel = record.kernel
             self.boot_s = round(time.monotonic() - self._began, 3)
@@ -177,7 +177,7 @@ class _Session:
         self.properties[name] = Property(name=name, outcome=outcome, reason=reason, detail=detail)
 
 
-def sample_from(cell: Cell, record: Record) -> Sample:
+def sample_from(cell: Cell, record: GuestRecord) -> Sample:
     """The sample that ``record`` makes of ``cell``; the same faults count as here (sample.fault)."""
     seen = {
         name: getattr(record, name) for name in ("start_s", "populated_mib", "load1", "mem_available_mib")

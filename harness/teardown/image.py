@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from harness.errors import OptionError, StorageError
 from harness.guest import Accel, Firmware, Guest, fetch_firmware
-from harness.guest.initramfs import CONSOLE, Entry, directory, file, symlink, write_initramfs
+from harness.guest.initramfs import CONSOLE, ArchiveEntry, directory, file, symlink, write_initramfs
 from harness.guest.kernel import fetch_kernel
 from harness.guest.model import ARCHITECTURES, command_line
 from harness.process import run
@@ -209,7 +209,7 @@ def make_image(
 
 def _entries(
     layout: Layout, host: Host, cells: Sequence[Cell], firmware: Firmware, reporter: Reporter
-) -> list[Entry]:
+) -> list[ArchiveEntry]:
     """All files but init. ``build`` is imported here: tests under avocado import this package."""
     from harness.build.elf import library_closure, read_elf  # noqa: PLC0415
     from harness.build.programs import build_programs  # noqa: PLC0415

@@ -15,7 +15,7 @@ TAIL_LINES = 20
 PANIC = re.compile(r"Kernel panic - not syncing: .*")
 
 
-class Record(msgspec.Struct, frozen=True, kw_only=True):
+class GuestRecord(msgspec.Struct, frozen=True, kw_only=True):
     """One record of tests/guest/measure.c or of init: what it is about, and an error or figures."""
 
     kernel: str = ""
@@ -35,7 +35,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     mem_available_mib: int | None = None
 
 
-class Console:
+class ConsoleReader:
     """Takes the console's bytes as they come; gives records, and keeps the last lines of the rest.
 
     ``panic`` is the kernel's own line when it died, ``damaged`` counts records that were no JSON: a kernel
@@ -48,7 +48,7 @@ class Console:
         self._pending = b""
         self._lines: deque[str] = deque(maxlen=TAIL_LINES)
 
-    def feed(self, data: bytes) -> list[Record]:
+    def feed(self, data: bytes) -> list[GuestRecord]:
         """The records that ``data`` completes."""
         *lines, self._pending = (self._pending + data).split(b"\n")
         if len(self._pending) > LONGEST:
@@ -60,7 +60,7 @@ class Console:
         rest = _text(self._pending)
         return (*self._lines, rest) if rest else tuple(self._lines)
 
-    def _take(self, line: bytes) -> list[Record]:
+    def _take(self, line: bytes) -> list[GuestRecord]:
         said, *packed = line.split(RS)
         text = _text(said)
         if text:
@@ -71,7 +71,7 @@ class Console:
         records = []
         for part in packed:
             try:
-                records.append(msgspec.json.decode(part.strip(), type=Record))
+                records.append(msgspec.json.decode(part.strip(), type=GuestRecord))
             except UNREADABLE:
                 self.damaged += 1
         return records

@@ -15,7 +15,7 @@ import msgspec
 from harness.errors import TeardownError
 from harness.guest import LINUX, Accel, Boot, fetch_firmware, prepare_boot, probe_accel
 from harness.guest.hugepages import restored
-from harness.job import Event, Item, run_plan
+from harness.job import JobEvent, JobItem, run_plan
 from harness.process import Finished
 from harness.teardown.model import Cell, Sample, Subject, TeardownRun, sample_of
 from harness.teardown.scenario import Block, Design, design
@@ -166,7 +166,7 @@ def _run_round(
     before: Sequence[Sample] = (),
 ) -> tuple[Sample, ...]:
     items = tuple(
-        Item(
+        JobItem(
             index=block[0].index,
             name=block[0].name if len(block) == 1 else f"{block[0].name}-and-{len(block) - 1}",
             params={"cells": msgspec.json.encode(block).decode()},
@@ -175,7 +175,7 @@ def _run_round(
     )
     collector = _Collector(blocks, hooks.on_sample)
 
-    def take(event: Event) -> None:
+    def take(event: JobEvent) -> None:
         collector.take(event, step)
         hooks.show(step, [*before, *collector.samples.values()])
 
@@ -205,7 +205,7 @@ class _Collector:
         self._on_sample = on_sample
         self.samples: dict[int, Sample] = {}
 
-    def take(self, event: Event, step: Step) -> None:
+    def take(self, event: JobEvent, step: Step) -> None:
         block = self._blocks[event.index]
         reason = f"the test ended with {event.status} and no result: {event.reason or 'no reason given'}"
         made: dict[int, Sample] = {}

@@ -16,8 +16,8 @@ from harness.guest.hugepages import reserved
 from harness.guest.spawn import spawn
 from harness.jsonfile import utc_now
 from harness.teardown.cpu import LOADED_CPUS, Load
+from harness.teardown.meter import PREFIX, choose_meter
 from harness.teardown.model import Cell, Sample, sample_of
-from harness.teardown.returned import PREFIX, choose_meter
 from harness.teardown.state import host_state
 from harness.teardown.watch import SIGNALS, Measured, measure, watch_end
 

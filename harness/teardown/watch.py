@@ -30,7 +30,7 @@ from harness.errors import TeardownError
 from harness.guest import Machine
 from harness.guest.spawn import Child
 from harness.teardown.cpu import children, cpu_clock_s, reap
-from harness.teardown.returned import Meter
+from harness.teardown.meter import Meter
 
 SIGNALS = {"sigterm": signal.SIGTERM, "sigkill": signal.SIGKILL, "sigabrt": signal.SIGABRT}
 TRIGGERS = (*SIGNALS, "quit", "poweroff")

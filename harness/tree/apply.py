@@ -17,13 +17,13 @@ from pathlib import Path
 
 from harness.errors import ApplyError, HarnessError, StorageError
 from harness.layout import Layout
-from harness.lock import hold
+from harness.lock import locked
 from harness.process import Finished, disk_is_full
 from harness.progress import Reporter
 from harness.series import Series
 from harness.tree.explain import explain
 from harness.tree.git import EMAIL, NAME, Git
-from harness.tree.guard import Place, check_diff, check_result, tree_links
+from harness.tree.safety import Place, check_diff, check_result, tree_links
 from harness.tree.tree import Tree
 
 _SPARSE = ("core.sparseCheckout=true", "core.sparseCheckoutCone=false")
@@ -53,7 +53,7 @@ def apply_series(
     start = onto or tree.base
     suffix = "" if start == tree.base else f"-{start[:12]}"
     ref = f"refs/harness/{series.name}/{series.digest[:12]}{suffix}"
-    with hold(layout.tree(tree.name), f"the tree {tree.name}", reporter):
+    with locked(layout.tree(tree.name), f"the tree {tree.name}", reporter):
         known = git.find(f"{ref}^{{commit}}")
         if known and _is_above(git, start, known[0]):
             return Applied(commit=known[0], reused=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from harness.errors import OptionError, StorageError, TreeError
 from harness.layout import Layout, label_of
-from harness.lock import hold
+from harness.lock import locked
 from harness.progress import Reporter
 from harness.series import Series
 from harness.tree.apply import apply_series
@@ -48,7 +48,7 @@ def checkout(tree: Tree, variant: str, series: Series | None, layout: Layout, re
         raise OptionError(f"there is no variant {variant!r}", "known are: base patched pristine")
     root = layout.build_root(tree.name, label)
     path = root / "src"
-    with hold(path, f"the checkout {path}", reporter):
+    with locked(path, f"the checkout {path}", reporter):
         try:
             _place(tree, path, commit, reporter)
         except OSError as error:
@@ -59,7 +59,7 @@ def checkout(tree: Tree, variant: str, series: Series | None, layout: Layout, re
 def checkout_commit(tree: Tree, label: str, commit: str, layout: Layout, reporter: Reporter) -> Checkout:
     """The files of any ``commit`` of ``tree`` in a folder of their own. Raises as checkout does."""
     path = layout.build_root(tree.name, label) / "src"
-    with hold(path, f"the checkout {path}", reporter):
+    with locked(path, f"the checkout {path}", reporter):
         try:
             _place(tree, path, commit, reporter)
         except OSError as error:

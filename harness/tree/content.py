@@ -26,7 +26,7 @@ _MAGIC: tuple[tuple[bytes, Callable[..., IO[bytes]]], ...] = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Entry:
+class TreeEntry:
     """One file or symbolic link. ``data`` is its content or target; None with ``same_as`` (a hard link)."""
 
     path: str
@@ -35,7 +35,7 @@ class Entry:
     same_as: str = ""
 
 
-def from_archive(path: Path) -> Iterator[Entry]:
+def from_archive(path: Path) -> Iterator[TreeEntry]:
     """The files of a tar archive (plain, gz, bz2, xz) below its one top folder, in the archive's order.
 
     Raises TreeError for a damaged archive and for members that could reach outside of the tree: absolute
@@ -74,7 +74,7 @@ def from_archive(path: Path) -> Iterator[Entry]:
         raise TreeError(f"{path.name} is empty", "fetch it again, or pass another -Dsource=")
 
 
-def from_folder(folder: Path) -> Iterator[Entry]:
+def from_folder(folder: Path) -> Iterator[TreeEntry]:
     """The files of a plain folder, sorted; ``.git`` is left out at every depth.
 
     Raises TreeError for what a tree cannot hold (devices, sockets, links that leave), StorageError.
@@ -97,19 +97,19 @@ def _raise(error: OSError) -> None:
     raise error
 
 
-def _folder_entry(folder: Path, full: Path, path: str) -> Entry:
+def _folder_entry(folder: Path, full: Path, path: str) -> TreeEntry:
     problem = bad_path(path)
     mode = full.lstat().st_mode
     if stat.S_ISLNK(mode):
         target = os.readlink(full)  # noqa: PTH115 - the text, not a normalized path
         problem = problem or bad_link(path, target)
         if not problem:
-            return Entry(path=path, mode="120000", data=os.fsencode(target))
+            return TreeEntry(path=path, mode="120000", data=os.fsencode(target))
     elif not stat.S_ISREG(mode):
         problem = problem or "it is neither file nor link"
     if problem:
         raise _refused(folder, path, problem)
-    return Entry(path=path, mode="100755" if mode & 0o100 else "100644", data=full.read_bytes())
+    return TreeEntry(path=path, mode="100755" if mode & 0o100 else "100644", data=full.read_bytes())
 
 
 def _open(path: Path) -> BinaryIO:
@@ -121,23 +121,23 @@ def _open(path: Path) -> BinaryIO:
     return path.open("rb")
 
 
-def _entry(archive: Path, tar: tarfile.TarFile, member: tarfile.TarInfo, path: str, top: str) -> Entry:
+def _entry(archive: Path, tar: tarfile.TarFile, member: tarfile.TarInfo, path: str, top: str) -> TreeEntry:
     if member.issym():
         problem = bad_link(path, member.linkname)
         if problem:
             raise _refused(archive, member.name, problem)
-        return Entry(path=path, mode="120000", data=member.linkname.encode("utf-8", "surrogateescape"))
+        return TreeEntry(path=path, mode="120000", data=member.linkname.encode("utf-8", "surrogateescape"))
     mode: Mode = "100755" if member.mode & 0o100 else "100644"
     if member.islnk():
         first, _, other = member.linkname.removeprefix("./").partition("/")
         if first != top or bad_path(other):
             raise _refused(archive, member.name, f"it is a hard link to {member.linkname}")
-        return Entry(path=path, mode=mode, data=None, same_as=other)
+        return TreeEntry(path=path, mode=mode, data=None, same_as=other)
     if not member.isreg():
         raise _refused(archive, member.name, "it is neither file, folder nor link")
     content = tar.extractfile(member)
     assert content is not None
-    return Entry(path=path, mode=mode, data=content.read())
+    return TreeEntry(path=path, mode=mode, data=content.read())
 
 
 def _refused(source: Path, name: str, problem: str) -> TreeError:

@@ -12,7 +12,7 @@ from harness.errors import ApplyError, HarnessError
 from harness.process import run
 from harness.series import FileChange, Hunk, scan_changes
 from harness.tree.git import Git
-from harness.tree.guard import Place
+from harness.tree.safety import Place
 
 SHOWN = 7
 """Lines of the tree to show around the best match."""

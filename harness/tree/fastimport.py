@@ -14,12 +14,12 @@ from typing import BinaryIO
 
 from harness.errors import HarnessError, TreeError
 from harness.progress import Step
-from harness.tree.content import Entry
+from harness.tree.content import TreeEntry
 from harness.tree.git import EMAIL, EPOCH, NAME, Git
 from harness.tree.paths import through
 
 
-def import_entries(git: Git, entries: Iterator[Entry], message: str, ref: str, step: Step) -> None:
+def import_entries(git: Git, entries: Iterator[TreeEntry], message: str, ref: str, step: Step) -> None:
     """Commit ``entries`` as the one commit of ``ref``.
 
     Raises what ``entries`` raises, and TreeError for entries that cannot live together.
@@ -51,7 +51,7 @@ def import_entries(git: Git, entries: Iterator[Entry], message: str, ref: str, s
 class _Writer(threading.Thread):
     """Reads entries and writes the stream, while git takes it from the pipe's other end."""
 
-    def __init__(self, entries: Iterator[Entry], message: str, ref: str, pipe: int, step: Step) -> None:
+    def __init__(self, entries: Iterator[TreeEntry], message: str, ref: str, pipe: int, step: Step) -> None:
         super().__init__(name="fast-import", daemon=True)
         self._entries, self._message, self._ref, self._pipe, self._step = entries, message, ref, pipe, step
         self.failure: BaseException | None = None

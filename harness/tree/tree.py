@@ -13,10 +13,10 @@ from pathlib import Path
 from harness.errors import StorageError, TreeError
 from harness.jsonfile import UNREADABLE
 from harness.layout import Layout
-from harness.lock import hold
+from harness.lock import locked
 from harness.progress import Reporter
 from harness.source import Edit, Pin, Source
-from harness.tree.content import Entry, from_archive, from_folder
+from harness.tree.content import TreeEntry, from_archive, from_folder
 from harness.tree.edits import commit_edits, find_traces
 from harness.tree.fastimport import import_entries
 from harness.tree.git import Git, make_repository
@@ -52,7 +52,7 @@ def import_source(source: Source, layout: Layout, reporter: Reporter) -> Tree:
         return _import_folder(source, layout, reporter)
     name = source.pin.name if source.kind != "local" else f"local-{source.digest[:12]}"
     path = layout.tree(name)
-    with hold(path, f"the tree {name}", reporter):
+    with locked(path, f"the tree {name}", reporter):
         tree = _existing(path, name, source)
         if tree is not None:
             return tree
@@ -71,7 +71,7 @@ def import_source(source: Source, layout: Layout, reporter: Reporter) -> Tree:
 def _import_folder(source: Source, layout: Layout, reporter: Reporter) -> Tree:
     """A plain folder has no digest before it is read: it is imported, and its tree's id is the digest."""
     anchor = layout.trees / "local"
-    with hold(anchor, "the import of a local folder", reporter):
+    with locked(anchor, "the import of a local folder", reporter):
         aside = _aside(anchor)
         git = make_repository(aside)
         _import(git, source, reporter)
@@ -79,7 +79,7 @@ def _import_folder(source: Source, layout: Layout, reporter: Reporter) -> Tree:
         known = Source(pin=source.pin, kind="local", path=source.path, digest=digest)
         name = f"local-{digest[:12]}"
         path = layout.tree(name)
-        with hold(path, f"the tree {name}", reporter):
+        with locked(path, f"the tree {name}", reporter):
             if _existing(path, name, known) is None:
                 _edit(git, name, known, reporter)
                 _replace(aside, path, reporter)
@@ -94,7 +94,7 @@ def _import(git: Git, source: Source, reporter: Reporter) -> None:
         if source.is_git:
             _import_commit(git, source, reporter)
         else:
-            entries: Iterator[Entry] = (
+            entries: Iterator[TreeEntry] = (
                 from_folder(source.path) if source.path.is_dir() else from_archive(source.path)
             )
             import_entries(git, entries, "import\n", "refs/tags/import", step)

@@ -11,7 +11,7 @@ from avocado import Test
 
 from harness.properties.checks import check
 from harness.properties.model import ROWS, Task
-from harness.teardown.orphan import end_with
+from harness.teardown.parent_death import exit_with
 
 EXPECTED = {
     # The series: every property.
@@ -44,7 +44,7 @@ class Properties(Test):
 
     def test(self):
         """The whiteboard holds the row as JSON, whatever its outcome."""
-        end_with(int(self.params.get("driver")))
+        exit_with(int(self.params.get("driver")))
         task = msgspec.json.decode(self.params.get("task"), type=Task)
         expected = EXPECTED.get(task.binary.variant, {}).get(task.row, "")
         row = check(task, folder=Path(self.outputdir), expected=expected)

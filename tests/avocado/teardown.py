@@ -10,7 +10,7 @@ from avocado import Test
 
 from harness.teardown.cpu import adopt_orphans
 from harness.teardown.model import Cell
-from harness.teardown.orphan import end_with
+from harness.teardown.parent_death import exit_with
 from harness.teardown.sample import take_samples
 
 
@@ -19,7 +19,7 @@ class Teardown(Test):
 
     def test(self):
         """The whiteboard holds the samples as JSON, whatever their outcomes."""
-        end_with(int(self.params.get("driver")))
+        exit_with(int(self.params.get("driver")))
         adopt_orphans()
         cells = msgspec.json.decode(self.params.get("cells"), type=tuple[Cell, ...])
         samples = take_samples(cells, folder=Path(self.outputdir))

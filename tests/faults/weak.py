@@ -68,7 +68,7 @@ def _lock_files() -> None:
     """a lock is a file that is there, removed at the end: a killed run leaves it"""
 
     @contextlib.contextmanager
-    def hold(path: Path, what: str, _reporter: object, *, timeout_s: float = 0) -> Iterator[None]:
+    def locked(path: Path, what: str, _reporter: object, *, timeout_s: float = 0) -> Iterator[None]:
         from harness.errors import BusyError
 
         file = path.with_name(path.name + ".there")
@@ -82,7 +82,7 @@ def _lock_files() -> None:
         finally:
             file.unlink()
 
-    replace("harness.lock", "hold", hold)
+    replace("harness.lock", "locked", locked)
 
 
 @weakness("no-guard", "kill", "^guard in .*processes are left")
@@ -95,7 +95,7 @@ def _no_guard() -> None:
 @weakness("no-locks", "two-runs", "^in one checkout: ")
 def _no_locks() -> None:
     """nobody waits for anybody"""
-    replace("harness.lock", "hold", lambda *_, **__: contextlib.nullcontext())
+    replace("harness.lock", "locked", lambda *_, **__: contextlib.nullcontext())
 
 
 @weakness("full-unnoticed", "disk-full", r"KiB for build.*: status (?!14)")

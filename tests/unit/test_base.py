@@ -13,7 +13,7 @@ import pytest
 
 from harness.errors import BusyError, HarnessError, OptionError, all_errors
 from harness.layout import Layout, find_layout, safe_name
-from harness.lock import hold
+from harness.lock import locked
 from harness.progress import Plain, Silent, Terminal
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -66,9 +66,9 @@ def test_variants_lie_at_the_same_distance_from_their_sources(tmp_path: Path) ->
 HOLDER = """
 import sys, time
 from pathlib import Path
-from harness.lock import hold
+from harness.lock import locked
 from harness.progress import Silent
-with hold(Path(sys.argv[1]), "the thing", Silent()):
+with locked(Path(sys.argv[1]), "the thing", Silent()):
     print("held", flush=True)
     time.sleep(60)
 """
@@ -81,14 +81,14 @@ def test_lock_waits_says_for_whom_and_gives_up(tmp_path: Path) -> None:
     ) as other:
         assert other.stdout is not None
         other.stdout.readline()
-        with pytest.raises(BusyError) as caught, hold(tmp_path / "x", "the thing", reporter, timeout_s=0.3):
+        with pytest.raises(BusyError) as caught, locked(tmp_path / "x", "the thing", reporter, timeout_s=0.3):
             pass
         assert str(other.pid) in caught.value.cause
         assert f"process {other.pid}" in reporter.lines[0]
         other.kill()
     # A killed holder leaves nothing that stops the next.
     started = time.monotonic()
-    with hold(tmp_path / "x", "the thing", reporter, timeout_s=5):
+    with locked(tmp_path / "x", "the thing", reporter, timeout_s=5):
         pass
     assert time.monotonic() - started < 2
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from harness import job
-from harness.job import Item, Plan, configuration
+from harness.job import JobItem, JobPlan, configuration
 
 
 def test_avocado_runs_one_test_at_a_time_above_our_own_limit() -> None:
-    items = tuple(Item(index=index, name=f"n{index}", params={"cell": f"c{index}"}) for index in (1, 2))
-    settings = configuration(Plan(test="t.py", jobs="/j", timeout_s=99, items=items))
+    items = tuple(JobItem(index=index, name=f"n{index}", params={"cell": f"c{index}"}) for index in (1, 2))
+    settings = configuration(JobPlan(test="t.py", jobs="/j", timeout_s=99, items=items))
     assert settings["run.max_parallel_tasks"] == 1
     assert settings["task.timeout.running"] == 99
     assert [entry["cell"] for entry in settings["run.dict_variants"]] == ["c1", "c2"]

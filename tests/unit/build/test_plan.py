@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from harness.build.plan import Request, Tools, find_dialect, make_plan
+from harness.build.plan import BuildRequest, Tools, find_dialect, make_plan
 from harness.errors import ConfigureError, OptionError
 from harness.layout import Layout
 from tests.unit.build.support import BOTH, make_layout
@@ -31,7 +31,7 @@ def layout(tmp_path: Path) -> Layout:
     return make_layout(tmp_path)
 
 
-def request_for(layout: Layout, **changes: Any) -> Request:
+def request_for(layout: Layout, **changes: Any) -> BuildRequest:
     fields: dict[str, Any] = {
         "tree": "7.2",
         "label": "base",
@@ -42,7 +42,7 @@ def request_for(layout: Layout, **changes: Any) -> Request:
         "targets": BOTH,
         "jobs": 3,
     }
-    return Request(**(fields | changes))
+    return BuildRequest(**(fields | changes))
 
 
 def test_one_configure_serves_both_targets_and_only_their_binaries_are_made(layout: Layout) -> None:

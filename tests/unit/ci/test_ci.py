@@ -9,7 +9,7 @@ import jsonschema
 import pytest
 import yaml
 
-from harness.ci import FORGES, Commit, github, gitlab, jobs_of, render, render_commits
+from harness.ci import FORGES, CommitJob, github, gitlab, jobs_of, render, render_commits
 from harness.layout import find_layout
 from harness.options import declared_options, parse_options
 from harness.source.pin import load_pins
@@ -36,7 +36,7 @@ def test_the_forges_schemas_take_them(forge: str) -> None:
 
 
 def test_each_commit_has_a_job_in_a_child_pipeline() -> None:
-    commits = [Commit(number=n, title=f"util/x: do {n}: this / that") for n in range(1, 12)]
+    commits = [CommitJob(number=n, title=f"util/x: do {n}: this / that") for n in range(1, 12)]
     document: dict[str, Any] = yaml.safe_load(render_commits(commits, "other/series.mbox"))
     validate(document, SCHEMAS["gitlab"])
     assert document["variables"]["SERIES"] == "other/series.mbox"

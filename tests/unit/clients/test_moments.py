@@ -14,7 +14,7 @@ import pytest
 
 from harness.clients.domains import files_of, kept_files
 from harness.clients.groups import unified_group, unified_mount
-from harness.clients.moments import Watch, find_qemu, seconds, watching
+from harness.clients.moments import ExitWatch, find_qemu, seconds, watching
 from harness.errors import GuestError
 
 
@@ -26,7 +26,7 @@ def test_exit_back_and_what_else_is_told() -> None:
     reading, writing = os.pipe()
     with sleeper() as first, sleeper() as second:
         ends = [os.pidfd_open(process.pid) for process in (first, second)]
-        watch = Watch(first.pid, ends[0], {ends[1]: second.pid})
+        watch = ExitWatch(first.pid, ends[0], {ends[1]: second.pid})
         answers = iter((False, True))
         watch.add("told", reading, select.POLLIN, lambda: bool(os.read(reading, 1)) and next(answers))
         began = time.monotonic_ns()
@@ -129,9 +129,9 @@ def test_a_helper_that_keeps_qemus_files_is_seen(tmp_path: Path) -> None:
         with subprocess.Popen(["sleep", "60"], stdout=log, stderr=subprocess.STDOUT) as helper:
             files = {str(tmp_path / "domain.log"), "socket:[1]"}
             assert files_of(helper.pid) >= {str(tmp_path / "domain.log")}
-            assert kept_files(Watch(0, 0, {1: other.pid, 2: helper.pid}), files) == {
+            assert kept_files(ExitWatch(0, 0, {1: other.pid, 2: helper.pid}), files) == {
                 str(tmp_path / "domain.log")
             }
             helper.kill()
-        assert kept_files(Watch(0, 0, {1: other.pid, 2: helper.pid}), files) == set()
+        assert kept_files(ExitWatch(0, 0, {1: other.pid, 2: helper.pid}), files) == set()
         other.kill()

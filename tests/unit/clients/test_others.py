@@ -14,7 +14,7 @@ from harness.clients import others, runner
 from harness.clients.model import ClientRow, ServedBinary, Trial
 from harness.clients.moments import find_qemu
 from harness.clients.others import try_client
-from harness.clients.runner import Tried, run_clients
+from harness.clients.runner import TrialRunner, run_clients
 from harness.errors import LibvirtError
 from harness.guest.firmware import Firmware
 from harness.layout import Layout
@@ -139,7 +139,7 @@ def test_a_cgroup_for_libvirt_needs_version_1(
 def test_after_a_failure_there_is_a_new_libvirtd(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[bool] = []
 
-    def start(self: Tried, backend: str, *, controlled: bool) -> tuple[str, str]:
+    def start(self: TrialRunner, backend: str, *, controlled: bool) -> tuple[str, str]:
         if controlled not in self._sessions:
             started.append(controlled)
             self._sessions[controlled] = "session", None  # type: ignore[assignment]
@@ -154,11 +154,11 @@ def test_after_a_failure_there_is_a_new_libvirtd(layout: Layout, monkeypatch: py
         return found
 
     monkeypatch.setattr("os.geteuid", lambda: 0)
-    monkeypatch.setattr(Tried, "_libvirtd", start)
+    monkeypatch.setattr(TrialRunner, "_libvirtd", start)
     monkeypatch.setattr(runner, "try_domain", answer)
     monkeypatch.setattr(runner, "why_no_namespace", lambda: "")
     trials = (trial("libvirt destroy", memory_mib=1),) * 3
-    with Tried(layout, trials, Firmware(folders=()), "thp") as tries:
+    with TrialRunner(layout, trials, Firmware(folders=()), "thp") as tries:
         outcomes = [tries.rows(each, 1)[0].outcome for each in trials]
     assert outcomes == ["ok", "failed", "ok"]
     assert len(started) == 2

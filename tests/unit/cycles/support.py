@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from harness.cycles import Cycle, Row
+from harness.cycles import Cycle, CycleRow
 
 
 def make_cycle(**fields: Any) -> Cycle:
@@ -26,8 +26,8 @@ def make_cycle(**fields: Any) -> Cycle:
     )
 
 
-def make_row(*reasons: str, variant: str = "patched", **fields: Any) -> Row:
-    return Row(
+def make_row(*reasons: str, variant: str = "patched", **fields: Any) -> CycleRow:
+    return CycleRow(
         variant=variant,
         target="x86_64-softmmu",
         cycle=make_cycle(**fields),

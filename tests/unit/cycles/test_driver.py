@@ -10,7 +10,7 @@ import msgspec
 import psutil
 import pytest
 
-from harness.cycles.model import Cycle, Job, Row
+from harness.cycles.model import Cycle, CycleRow, DriverJob
 from tests.unit.cycles.support import make_cycle
 from tests.unit.guest.support import fake_binary
 
@@ -19,9 +19,9 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[3]
 
 
-def drive(folder: Path, mode: str, *cycles: Cycle) -> list[Row]:
+def drive(folder: Path, mode: str, *cycles: Cycle) -> list[CycleRow]:
     """Rows of ``cycles`` by number, with a fake QEMU that behaves as ``mode`` says."""
-    job = Job(
+    job = DriverJob(
         variant="fake",
         binaries=(("x86_64-softmmu", str(fake_binary(folder)), ()),),
         options=("-fake", mode),
@@ -35,7 +35,7 @@ def drive(folder: Path, mode: str, *cycles: Cycle) -> list[Row]:
     words = [sys.executable, "-m", "harness.cycles.driver", str(folder / "job.json")]
     ended = subprocess.run(words, cwd=ROOT, capture_output=True, timeout=60, check=True)
     _, *lines = ended.stdout.splitlines()
-    rows = [msgspec.json.decode(line, type=Row) for line in lines]
+    rows = [msgspec.json.decode(line, type=CycleRow) for line in lines]
     assert not [one for one in psutil.process_iter() if str(folder) in " ".join(_words(one))]
     return sorted(rows, key=lambda row: row.cycle.number)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness.cycles import memory
-from harness.cycles.memory import Meter, held_mib, own_group, peak_mib
+from harness.cycles.memory import GroupMeter, held_mib, own_group, peak_mib
 from harness.guest.group import remove_group
 
 MIB = 1024 * 1024
@@ -36,19 +36,19 @@ def test_version_1_and_2_are_read(tmp_path: Path) -> None:
 
 
 def test_what_a_group_still_holds_is_a_leak(tmp_path: Path) -> None:
-    meter = Meter(make_group(tmp_path / "group", 0, 0))
+    meter = GroupMeter(make_group(tmp_path / "group", 0, 0))
     make_group(tmp_path / "group", 256, 600)
     verdict = meter.verdict("patched")
     assert (verdict.source, verdict.lost_mib, verdict.leaked) == ("cgroup", 256.0, True)
 
 
 def test_a_group_that_held_nothing_is_not_believed(tmp_path: Path) -> None:
-    meter = Meter(make_group(tmp_path / "group", 0, 3))
+    meter = GroupMeter(make_group(tmp_path / "group", 0, 3))
     assert meter.verdict("patched").source == "MemAvailable"
 
 
 def test_without_a_group_the_machine_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    meter = Meter(None)
+    meter = GroupMeter(None)
     monkeypatch.setattr(memory, "SETTLE_S", 0.0)
     monkeypatch.setattr(memory, "_median_available_mib", lambda: 19744.0)
     assert meter.verdict("patched").leaked

@@ -20,7 +20,7 @@ from harness.series.form import remarks_of, with_remarks
 from harness.series.metadata import is_address
 from harness.source.pin import load_pins
 from harness.submit.mails import address_header
-from harness.teardown.records import Console
+from harness.teardown.records import ConsoleReader
 from tests.unit.fuzz.support import moved
 
 DEEP = b"[" * 5000
@@ -116,7 +116,7 @@ def test_what_makes_a_parser_recurse_is_read_as_damaged() -> None:
     for odd in ("(" * 5000, "From:" * 2000, "<" * 5000):
         assert read_mail(f"From: {odd}\nSubject: [PATCH] x\n\nx\n".encode(), "x").author.email == ""
         address_header(odd)
-    console = Console()
+    console = ConsoleReader()
     assert console.feed(b"\x1e" + DEEP + b"\n") == []
     assert console.damaged == 1
 

@@ -6,7 +6,16 @@ import stat
 import pytest
 
 from harness.errors import GuestError, StorageError
-from harness.guest.initramfs import CONSOLE, Entry, archive, device, directory, file, symlink, write_initramfs
+from harness.guest.initramfs import (
+    CONSOLE,
+    ArchiveEntry,
+    archive,
+    device,
+    directory,
+    file,
+    symlink,
+    write_initramfs,
+)
 
 
 def members(data: bytes) -> dict[str, tuple[dict[str, int], bytes]]:
@@ -103,5 +112,5 @@ def test_what_goes_wrong_leaves_nothing_behind(tmp_path):
     with pytest.raises(StorageError, match="cannot write"):
         write_initramfs(tmp_path / "out", [file("init", tmp_path / "missing")])
     with pytest.raises(GuestError):
-        write_initramfs(tmp_path / "out", [Entry(name="..", mode=0)])
+        write_initramfs(tmp_path / "out", [ArchiveEntry(name="..", mode=0)])
     assert list(tmp_path.iterdir()) == []

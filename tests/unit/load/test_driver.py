@@ -10,7 +10,7 @@ import msgspec
 import psutil
 import pytest
 
-from harness.cycles.model import Job
+from harness.cycles.model import DriverJob
 from harness.load.model import LoadJob, LoadPlan, LoadRow, Remains
 from tests.unit.guest.support import fake_binary
 
@@ -25,7 +25,7 @@ def drive(
     """Rows and remains of a load on a fake QEMU that behaves as ``mode`` says."""
     lanes = min(2, guests)
     load = LoadJob(
-        job=Job(
+        job=DriverJob(
             variant="fake",
             binaries=(("x86_64-softmmu", str(fake_binary(folder)), ()),),
             options=("-fake", mode),

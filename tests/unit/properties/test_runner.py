@@ -7,7 +7,7 @@ import pytest
 from harness.binaries import NamedBinary
 from harness.errors import OptionError, PropertyError
 from harness.guest import Firmware
-from harness.job import Event
+from harness.job import JobEvent
 from harness.layout import Layout
 from harness.process import Finished
 from harness.progress import Silent
@@ -69,7 +69,7 @@ def test_rows_come_from_whiteboards(monkeypatch, tmp_path):
 
     def answer(item):
         board = msgspec.json.encode(made[item.index]).decode()
-        return Event(index=item.index, status="PASS", whiteboard=board, reason="")
+        return JobEvent(index=item.index, status="PASS", whiteboard=board, reason="")
 
     rows, seen = go(monkeypatch, tmp_path, answer)
     assert list(rows) == seen == list(made.values())
@@ -79,7 +79,7 @@ def test_a_row_that_is_lost_has_failed_and_is_a_surprise(monkeypatch, tmp_path):
     def answer(item):
         if item.index == 2:
             return None
-        return Event(index=1, status="INTERRUPTED", whiteboard="", reason="Timeout\nreached")
+        return JobEvent(index=1, status="INTERRUPTED", whiteboard="", reason="Timeout\nreached")
 
     rows, _ = go(monkeypatch, tmp_path, answer)
     assert [row.outcome for row in rows] == ["fail", "fail"]

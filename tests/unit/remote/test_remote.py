@@ -146,12 +146,12 @@ def test_a_machine_that_nothing_was_built_for(layout: Layout, program: Path) -> 
 
 def test_dropped_leashes_end_what_hangs_on_them() -> None:
     leashes = _Leashes()
-    with leashes.hold() as one, leashes.hold() as two:
+    with leashes.attach() as one, leashes.attach() as two:
         assert not select.select([one, two], [], [], 0)[0]
         leashes.drop()
         assert len(select.select([one, two], [], [], 5)[0]) == 2
         assert one.read(1) == b""
-    with pytest.raises(InterruptedRunError), leashes.hold():
+    with pytest.raises(InterruptedRunError), leashes.attach():
         pass
 
 
@@ -162,7 +162,7 @@ def test_an_interrupt_stops_all_hosts(layout: Layout, program: Path, monkeypatch
         if host.name == "first":
             raise KeyboardInterrupt
         try:
-            with rest[-1].hold() as leash:
+            with rest[-1].attach() as leash:
                 assert leash.read(1) == b""
         finally:
             ended.append(host.name)

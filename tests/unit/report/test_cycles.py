@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from rich.console import Console
 
-from harness.cycles import CyclesRun, Row
+from harness.cycles import CycleRow, CyclesRun
 from harness.cycles.judge import judge_memory
 from harness.cycles.model import Report
 from harness.errors import CyclesError
@@ -25,7 +25,9 @@ from ..teardown.test_scenario import options
 COMMAND = "nox -s cycles"
 
 
-def record(layout: Layout, monkeypatch: pytest.MonkeyPatch, rows: Sequence[Row], lost: float = 0.0) -> Any:
+def record(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch, rows: Sequence[CycleRow], lost: float = 0.0
+) -> Any:
     def run_cycles(*_: Any, on_row: Any, **__: Any) -> CyclesRun:
         for row in rows:
             on_row(row)

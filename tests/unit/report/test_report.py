@@ -220,8 +220,8 @@ def test_cross_built_binaries_alone_start_no_guest_here(tmp_path, monkeypatch):
     layout = Layout(root=tmp_path, build=tmp_path, trees=tmp_path, cache=tmp_path)
     calls = []
 
-    def emulate(layout, options, where, subjects, reporter, *, carrier, first_index, on_sample):
-        calls.append((where.name, carrier, first_index))
+    def emulate(layout, options, where, subjects, reporter, *, emulator, first_index, on_sample):
+        calls.append((where.name, emulator, first_index))
         rows = tuple(
             make_sample(variant=name, host="s390x", index=first_index + n, round=n)
             for n in range(3)
@@ -238,8 +238,8 @@ def test_cross_built_binaries_alone_start_no_guest_here(tmp_path, monkeypatch):
     subjects = (
         Subject(variant="base", host="s390x", target="s390x-softmmu", path="", sha256="", version=""),
     )
-    carriers = ((HOSTS["s390x"], Path("/qemu")),)
-    record_teardown(layout, options(), subjects, Silent(), command="x", carriers=carriers)
+    emulators = ((HOSTS["s390x"], Path("/qemu")),)
+    record_teardown(layout, options(), subjects, Silent(), command="x", emulators=emulators)
     assert calls == [("s390x", Path("/qemu"), 1)]
     written = read_teardown(teardown_file(layout))
     assert [row.host for row in written.emulated] == ["s390x"]

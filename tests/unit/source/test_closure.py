@@ -15,7 +15,7 @@ from harness.layout import Layout
 from harness.progress import Silent
 from harness.source import closure
 from harness.source.closure import chosen, fetch_closure
-from harness.source.machine_apt import Entry
+from harness.source.machine_apt import AptEntry
 from harness.source.packages import unpack_packages
 
 SIMULATED = """\
@@ -82,7 +82,7 @@ def apt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(
         closure,
         "debian_entry",
-        lambda **_: Entry(uri="http://mirror", suites=("bookworm",), components=("main",)),
+        lambda **_: AptEntry(uri="http://mirror", suites=("bookworm",), components=("main",)),
     )
     for name in ("libc6-dev", "libc6"):
         (folder / f"{name}_2.36_s390x.deb").write_text(name)

@@ -13,7 +13,7 @@ from harness.source import apt as apt_module
 from harness.source import debian, fetch_packages, machine_apt, packages, unpack_packages
 from harness.source.apt import one_line, open_state
 from harness.source.debian import Wanted, choose, fetch_source, parse_showsrc
-from harness.source.machine_apt import Entry, codename, debian_entry, entries
+from harness.source.machine_apt import AptEntry, codename, debian_entry, entries
 
 MIRROR = "http://mirror.example/debian"
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
@@ -96,8 +96,8 @@ def test_codename(tmp_path: Path) -> None:
 
 
 def test_state_is_isolated_and_renewed_with_the_mirror(layout: Layout) -> None:
-    def entry(uri: str) -> Entry:
-        return Entry(uri=uri, suites=("bookworm",), components=("main",), trust=(("Signed-By", KEYRING),))
+    def entry(uri: str) -> AptEntry:
+        return AptEntry(uri=uri, suites=("bookworm",), components=("main",), trust=(("Signed-By", KEYRING),))
 
     state = open_state(layout, entry(MIRROR), "bullseye", "source")
     assert "Types: deb-src" in (state.folder / "debian.sources").read_text()
@@ -207,7 +207,7 @@ class FakeApt:
 
 def install(monkeypatch: pytest.MonkeyPatch, fake: FakeApt) -> FakeApt:
     monkeypatch.setattr(apt_module, "run", fake)
-    entry = Entry(uri=MIRROR, suites=("bookworm",), components=("main",))
+    entry = AptEntry(uri=MIRROR, suites=("bookworm",), components=("main",))
     for module in (debian, packages, machine_apt):
         monkeypatch.setattr(module, "debian_entry", lambda **_: entry)
     return fake

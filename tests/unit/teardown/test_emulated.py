@@ -31,7 +31,7 @@ from harness.teardown.image import (
     refuse_hosts,
 )
 from harness.teardown.model import EmulatedHost, Property
-from harness.teardown.records import Console, Record
+from harness.teardown.records import ConsoleReader, GuestRecord
 
 from ..report.test_report import results
 from .support import make_cell
@@ -63,7 +63,7 @@ def test_records_are_found_among_kernel_messages_in_whatever_pieces_they_come() 
         b'\x1e{"property": "clone"}\x1e{"done": true}\r\n'
     )
     for size in (1, 5, 1000):
-        console = Console()
+        console = ConsoleReader()
         found = [record for at in range(0, len(text), size) for record in console.feed(text[at : at + size])]
         assert [(r.kernel, r.index, r.property, r.done) for r in found] == [
             ("6.1.0-50-s390x", None, "", False),
@@ -87,14 +87,14 @@ def test_records_are_found_among_kernel_messages_in_whatever_pieces_they_come() 
     ],
 )
 def test_a_damaged_record_is_counted_and_hurts_no_other(line: bytes) -> None:
-    console = Console()
+    console = ConsoleReader()
     assert console.feed(line) == []
     assert console.damaged == 1
     assert [record.index for record in console.feed(b'\x1e{"index": 2}\n')] == [2]
 
 
 def test_a_truncated_record_is_none_and_endless_garbage_takes_no_memory() -> None:
-    console = Console()
+    console = ConsoleReader()
     assert console.feed(b'\x1e{"index": 1, "exit_s"') == []
     for _ in range(40):
         assert console.feed(b"x" * 10000) == []
@@ -102,7 +102,7 @@ def test_a_truncated_record_is_none_and_endless_garbage_takes_no_memory() -> Non
 
 
 def test_a_panic_is_noticed_and_the_last_lines_are_kept_without_controls() -> None:
-    console = Console()
+    console = ConsoleReader()
     console.feed(b"".join(b"line %d\n" % number for number in range(50)))
     console.feed(b"\x1b[31m[ 3.1] Kernel panic - not syncing: VFS: no root\x1b[0m\r\nCPU: 0")
     assert console.panic == "Kernel panic - not syncing: VFS: no root"
@@ -118,7 +118,7 @@ def test_a_panic_is_noticed_and_the_last_lines_are_kept_without_controls() -> No
 
 
 def test_a_good_report_is_a_good_sample() -> None:
-    record = Record(index=1, start_s=1, populated_mib=139, exit_s=0.5, reclaim_s=0.5, exit_status=-9)
+    record = GuestRecord(index=1, start_s=1, populated_mib=139, exit_s=0.5, reclaim_s=0.5, exit_status=-9)
     sample = sample_from(cell(), record)
     assert (sample.outcome, sample.host, sample.exit_s, sample.populated_mib) == ("ok", "s390x", 0.5, 139)
 
@@ -126,15 +126,25 @@ def test_a_good_report_is_a_good_sample() -> None:
 @pytest.mark.parametrize(
     ("record", "wanted", "reason"),
     [
-        (Record(error="QEMU ended while it started; QEMU said: boo"), {}, "QEMU said: boo"),
-        (Record(index=1), {}, "no figures"),
-        (Record(exit_s=1, reclaim_s=1, exit_status=1), {}, "status 1 on sigkill"),
-        (Record(exit_s=1, reclaim_s=1, exit_status=-9), {"helper": True}, "no helper shares QEMU's memory"),
-        (Record(exit_s=1, reclaim_s=1, exit_status=-9, helpers=1), {}, "should have none"),
-        (Record(exit_s=1, reclaim_s=9, exit_status=-9, helpers=1, stuck=1), {"helper": True}, "not back"),
+        (GuestRecord(error="QEMU ended while it started; QEMU said: boo"), {}, "QEMU said: boo"),
+        (GuestRecord(index=1), {}, "no figures"),
+        (GuestRecord(exit_s=1, reclaim_s=1, exit_status=1), {}, "status 1 on sigkill"),
+        (
+            GuestRecord(exit_s=1, reclaim_s=1, exit_status=-9),
+            {"helper": True},
+            "no helper shares QEMU's memory",
+        ),
+        (GuestRecord(exit_s=1, reclaim_s=1, exit_status=-9, helpers=1), {}, "should have none"),
+        (
+            GuestRecord(exit_s=1, reclaim_s=9, exit_status=-9, helpers=1, stuck=1),
+            {"helper": True},
+            "not back",
+        ),
     ],
 )
-def test_faults_are_those_that_count_here_too(record: Record, wanted: dict[str, bool], reason: str) -> None:
+def test_faults_are_those_that_count_here_too(
+    record: GuestRecord, wanted: dict[str, bool], reason: str
+) -> None:
     sample = sample_from(cell(**wanted), record)
     assert sample.outcome == "failed"
     assert reason in sample.reason
@@ -214,7 +224,7 @@ def test_what_init_prints_itself_are_records() -> None:
     script = init_script([], [])
     prints = [line for line in script.splitlines() if line.startswith("printf")]
     ended = subprocess.run(["sh", "-c", "; ".join(prints)], capture_output=True, check=True)
-    records = Console().feed(ended.stdout)
+    records = ConsoleReader().feed(ended.stdout)
     assert records[0].kernel
     assert records[-1].done
 
@@ -258,7 +268,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         seen = []
         run.reporter = Silent()
         ran = run_emulated(
-            layout, options(timeout=1), S390X, (), run.reporter, carrier=program, on_sample=seen.append
+            layout, options(timeout=1), S390X, (), run.reporter, emulator=program, on_sample=seen.append
         )
         assert list(ran.samples) == sorted(seen, key=lambda sample: sample.index)
         assert [sample.index for sample in ran.samples] == [5, 6]

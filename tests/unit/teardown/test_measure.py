@@ -13,7 +13,7 @@ import pytest
 
 from harness.properties import bpf
 from harness.properties.bpf import ALLOW, AUDIT_ARCH, ERRNO, KILL_PROCESS, LD_ABS, RET_K, Call, Insn
-from harness.teardown.records import Console, Record
+from harness.teardown.records import ConsoleReader, GuestRecord
 
 from ..guest.support import fake_binary
 
@@ -32,10 +32,10 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def measure(program: Path, tmp_path: Path):
-    def run(*words: str | Path) -> Record:
+    def run(*words: str | Path) -> GuestRecord:
         environment = {**os.environ, "TMPDIR": str(tmp_path)}
         ended = subprocess.run([program, *words], capture_output=True, check=True, env=environment)
-        (record,) = Console().feed(ended.stdout)
+        (record,) = ConsoleReader().feed(ended.stdout)
         return record
 
     return run

@@ -7,7 +7,7 @@ import pytest
 from harness import job as jobs
 from harness.errors import TeardownError
 from harness.guest import Accel, Firmware
-from harness.job import Event, Plan
+from harness.job import JobEvent, JobPlan
 from harness.process import Finished
 from harness.progress import Silent
 from harness.teardown import runner
@@ -34,7 +34,7 @@ def job(monkeypatch):
         interrupt = False
 
     def run_job(layout, home, file, on_line):
-        plan = msgspec.json.decode(file.read_bytes(), type=Plan)
+        plan = msgspec.json.decode(file.read_bytes(), type=JobPlan)
         blocks = [msgspec.json.decode(item.params["cells"], type=tuple[Cell, ...]) for item in plan.items]
         Job.rounds.append(blocks[0][0].round)
         for line in Job.lines(blocks):
@@ -51,7 +51,7 @@ def job(monkeypatch):
 
 def line(block, samples=(), status="PASS", reason=""):
     whiteboard = msgspec.json.encode(samples).decode() if samples else ""
-    event = Event(index=block[0].index, status=status, whiteboard=whiteboard, reason=reason)
+    event = JobEvent(index=block[0].index, status=status, whiteboard=whiteboard, reason=reason)
     return msgspec.json.encode(event).decode()
 
 

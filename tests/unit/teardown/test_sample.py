@@ -4,7 +4,7 @@ import pytest
 
 from harness.errors import GuestError
 from harness.teardown import sample as module
-from harness.teardown.returned import Meter
+from harness.teardown.meter import Meter
 from harness.teardown.sample import take_sample
 
 from ..guest.support import fake_binary

@@ -18,7 +18,7 @@ from harness.series import Series, load_series
 from harness.source import Source
 from harness.tree import Tree, apply_series, import_source
 from harness.tree.explain import best_place
-from harness.tree.guard import Place, check_diff
+from harness.tree.safety import Place, check_diff
 from tests.unit.conftest import RELEASE
 
 # Real processes or git, by the dozen: nox -s tests has the time for them.

@@ -57,7 +57,7 @@ FOLDERS = ("run", "var/cache", "var/lib/libvirt", "var/log/libvirt", "var/tmp")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cell:
+class Namespaces:
     """``folder`` holds ``etc``, ``run`` and ``var`` of the cell."""
 
     folder: Path
@@ -72,7 +72,7 @@ class Cell:
         return self.folder / "var/log/libvirt/qemu" / f"{name}.log"
 
 
-def make_cell(folder: Path, *, controllers: str = "") -> Cell:
+def make_namespaces(folder: Path, *, controllers: str = "") -> Namespaces:
     """A new cell in ``folder``; what was there is removed.
 
     ``controllers`` are those of cgroups that libvirt uses, such as ``"memory"``, quotes included.
@@ -85,7 +85,7 @@ def make_cell(folder: Path, *, controllers: str = "") -> Cell:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text.replace("controllers = []", f"controllers = [{controllers}]"), encoding="ascii")
-    return Cell(folder=folder)
+    return Namespaces(folder=folder)
 
 
 def driver_folder(top: Path = Path("/usr/lib")) -> Path:
@@ -98,8 +98,8 @@ def driver_folder(top: Path = Path("/usr/lib")) -> Path:
     return found[0].parent
 
 
-def cell_words(
-    cell: Cell, drivers: Path, needed: Iterable[Path], *, talk_fd: int, group: Path | None = None
+def namespace_words(
+    namespaces: Namespaces, drivers: Path, needed: Iterable[Path], *, talk_fd: int, group: Path | None = None
 ) -> tuple[str, ...]:
     """The command line that runs virt.py in ``cell``, with ``talk_fd`` to talk to it.
 
@@ -116,7 +116,7 @@ def cell_words(
         *("--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts"),
         *("--ro-bind", "/", "/", "--dev-bind", "/dev", "/dev", "--proc", "/proc"),
         *("--tmpfs", str(drivers), "--ro-bind", str(driver), str(driver)),
-        *(word for top in HIDDEN for word in ("--bind", str(cell.folder / top[1:]), top)),
+        *(word for top in HIDDEN for word in ("--bind", str(namespaces.folder / top[1:]), top)),
         *(cgroups if group is not None else ()),
         *seen,
         *bound,

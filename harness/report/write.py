@@ -12,7 +12,7 @@ from harness.report.markdown import report_text
 from harness.report.model import TeardownResults
 
 
-def publish(layout: Layout, results: TeardownResults) -> tuple[Path, ...]:
+def write_reports(layout: Layout, results: TeardownResults) -> tuple[Path, ...]:
     """Write teardown.xml, report.md and report.html; the files. Raises StorageError."""
     xml, text, page = (layout.results / name for name in ("teardown.xml", "report.md", "report.html"))
     write_junit(xml, results)

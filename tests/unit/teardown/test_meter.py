@@ -1,6 +1,6 @@
 import pytest
 
-from harness.teardown.returned import choose_meter
+from harness.teardown.meter import choose_meter
 
 
 def test_a_group_counts_exactly_and_the_machine_does_not(tmp_path):

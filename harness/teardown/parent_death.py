@@ -13,7 +13,7 @@ import signal
 import threading
 
 
-def end_with(driver: int) -> None:
+def exit_with(driver: int) -> None:
     """Watch process ``driver`` from a thread; when it ends, kill our parent and ourselves at once."""
     parent = os.getppid()
     try:

@@ -1,4 +1,4 @@
-"""harness.clients.cell and session: what the private libvirtd sees, and what it is told."""
+"""harness.clients.namespaces and session: what the private libvirtd sees, and what it is told."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.clients.cell import cell_words, driver_folder, make_cell
+from harness.clients.namespaces import driver_folder, make_namespaces, namespace_words
 from harness.clients.session import STOPPED, Reply, Session
 from harness.errors import LibvirtError
 from harness.guest.spawn import Child
@@ -26,11 +26,11 @@ def pairs(words: tuple[str, ...], option: str) -> dict[str, str]:
 
 
 def test_the_systems_own_folders_are_hidden(tmp_path: Path) -> None:
-    cell = make_cell(tmp_path / "cell")
-    words = cell_words(cell, Path("/usr/lib/x/libvirt/connection-driver"), (), talk_fd=7)
+    namespaces = make_namespaces(tmp_path / "cell")
+    words = namespace_words(namespaces, Path("/usr/lib/x/libvirt/connection-driver"), (), talk_fd=7)
     written = pairs(words, "--bind")
     assert set(written) == {"/etc", "/run", "/var"}
-    assert all(Path(source).is_relative_to(cell.folder) for source in written.values())
+    assert all(Path(source).is_relative_to(namespaces.folder) for source in written.values())
     # Nothing else can be written, and nothing of the cell outlives it or reaches the network.
     assert pairs(words, "--ro-bind")["/"] == "/"
     assert {"--unshare-pid", "--unshare-net", "--die-with-parent"} <= set(words)
@@ -45,7 +45,7 @@ def test_only_qemus_driver_is_there(tmp_path: Path) -> None:
     (folder / "libvirt_driver_qemu.so").touch()
     (folder / "libvirt_driver_network.so").touch()
     assert driver_folder(tmp_path) == folder
-    words = cell_words(make_cell(tmp_path / "cell"), folder, (), talk_fd=7)
+    words = namespace_words(make_namespaces(tmp_path / "cell"), folder, (), talk_fd=7)
     assert words[words.index(str(folder)) - 1] == "--tmpfs"
     assert [target for target in pairs(words, "--ro-bind") if target.startswith(f"{folder}/")] == [
         f"{folder}/libvirt_driver_qemu.so"
@@ -54,7 +54,7 @@ def test_only_qemus_driver_is_there(tmp_path: Path) -> None:
 
 def test_what_is_needed_is_seen_wherever_it_lies(tmp_path: Path) -> None:
     needed = (Path("/var/lib/ci/qemu"), Path("/run/user/firmware"), Path("/opt/qemu"))
-    words = cell_words(make_cell(tmp_path / "cell"), tmp_path, needed, talk_fd=7)
+    words = namespace_words(make_namespaces(tmp_path / "cell"), tmp_path, needed, talk_fd=7)
     shown = pairs(words, "--ro-bind")
     assert shown["/var/lib/ci/qemu"] == "/var/lib/ci/qemu"
     assert "/run/user/firmware" in shown
@@ -64,23 +64,23 @@ def test_what_is_needed_is_seen_wherever_it_lies(tmp_path: Path) -> None:
 
 def test_a_cgroup_is_all_that_libvirt_sees_of_them(tmp_path: Path) -> None:
     group = tmp_path / "group"
-    cell = make_cell(tmp_path / "cell", controllers='"memory"')
-    words = cell_words(cell, tmp_path, (), talk_fd=7, group=group)
+    namespaces = make_namespaces(tmp_path / "cell", controllers='"memory"')
+    words = namespace_words(namespaces, tmp_path, (), talk_fd=7, group=group)
     assert pairs(words, "--bind")["/sys/fs/cgroup/memory"] == str(group)
     assert "--unshare-cgroup" in words
-    assert "--unshare-cgroup" not in cell_words(cell, tmp_path, (), talk_fd=7)
-    text = (cell.folder / "etc/libvirt/qemu.conf").read_text(encoding="ascii")
+    assert "--unshare-cgroup" not in namespace_words(namespaces, tmp_path, (), talk_fd=7)
+    text = (namespaces.folder / "etc/libvirt/qemu.conf").read_text(encoding="ascii")
     assert 'cgroup_controllers = ["memory"]' in text.splitlines()
 
 
 def test_configuration(tmp_path: Path) -> None:
-    folder = make_cell(tmp_path / "cell").folder
+    folder = make_namespaces(tmp_path / "cell").folder
     text = (folder / "etc/libvirt/qemu.conf").read_text(encoding="ascii")
     for line in ('stdio_handler = "file"', "cgroup_controllers = []", 'user = "root"', "namespaces = []"):
         assert line in text.splitlines()
     assert "libvirt-qemu:" in (folder / "etc/passwd").read_text(encoding="ascii")
     (folder / "run/left").touch()
-    make_cell(folder)
+    make_namespaces(folder)
     assert not (folder / "run/left").exists()
 
 
@@ -92,7 +92,7 @@ def talking(tmp_path: Path) -> Iterator[tuple[Session, socket.socket]]:
         pidfd = os.pidfd_open(process.pid)
         try:
             child = Child(process=process, pidfd=pidfd, log=tmp_path / "log")
-            yield Session(make_cell(tmp_path / "cell"), child, ours, 5.0), theirs
+            yield Session(make_namespaces(tmp_path / "cell"), child, ours, 5.0), theirs
         finally:
             theirs.close()
             process.send_signal(signal.SIGKILL)

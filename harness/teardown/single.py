@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Held:
+class SingleGuest:
     """A guest that is ready, and the processes that share its memory."""
 
     machine: Machine
@@ -50,9 +50,9 @@ class Held:
 
 
 @contextlib.contextmanager
-def hold_guest(
+def single_guest(
     layout: Layout, options: Options, variant: str, target: str, reporter: Reporter, *, tree: str
-) -> Iterator[Held]:
+) -> Iterator[SingleGuest]:
     """The first guest that ``options`` describe, while the block runs.
 
     Its binary is what was built of ``variant`` of the tree called ``tree``.
@@ -95,4 +95,4 @@ def hold_guest(
         initrd=boot.initrd if boot else None,
     )
     with start(guest, log=layout.logs / "guest.log", timeout_s=options.timeout) as machine:
-        yield Held(machine=machine, sharers=find_sharers(machine.pid))
+        yield SingleGuest(machine=machine, sharers=find_sharers(machine.pid))

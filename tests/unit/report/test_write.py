@@ -14,7 +14,7 @@ from harness.report.html import report_page
 from harness.report.junit import write_junit
 from harness.report.markdown import report_text
 from harness.report.plots import COLOURS, latency_plots, median_interval
-from harness.report.publish import publish
+from harness.report.write import write_reports
 
 from ..teardown.support import make_sample
 from .support import make_results, realistic
@@ -123,11 +123,11 @@ def test_properties_are_shown_by_variant(tmp_path):
             rows=rows,
         ),
     )
-    page = publish(layout, results)[0].read_text()
+    page = write_reports(layout, results)[0].read_text()
     assert "From the run of yesterday" in page
     assert re.search(r'<span class="fail">fail</span><br><span class="dim">no helper</span>', page)
     properties_file(layout).write_text("half a fi")
-    assert "They have not been checked" in publish(layout, results)[0].read_text()
+    assert "They have not been checked" in write_reports(layout, results)[0].read_text()
 
 
 def test_the_text_fits_a_cover_letter(results):
@@ -159,7 +159,7 @@ def test_junit_has_a_case_for_each_place_and_gate(tmp_path, results):
 def test_a_run_of_one_sample_is_a_report_too(tmp_path):
     layout = Layout(root=tmp_path, build=tmp_path, trees=tmp_path, cache=tmp_path)
     for samples in ([make_sample()], [make_sample(outcome="cancelled", reason="needs much")]):
-        files = publish(layout, make_results(samples, complete=False))
+        files = write_reports(layout, make_results(samples, complete=False))
         assert all(file.stat().st_size for file in files)
         assert "stopped before its end" in files[1].read_text()
 
