@@ -3,6 +3,6 @@
 Takes what harness.check judged; gives rows for the results, and findings for what is new with a commit.
 """
 
-from harness.bisect.commits import Built, run_bisect
+from harness.bisect.commits import BisectResult, run_bisect
 
-__all__ = ["Built", "run_bisect"]
+__all__ = ["BisectResult", "run_bisect"]

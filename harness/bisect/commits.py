@@ -42,7 +42,7 @@ BAD = ("failed", "timeout")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Built:
+class BisectResult:
     """What came of all commits, on each host."""
 
     rows: tuple[CommitBuild, ...]
@@ -52,7 +52,7 @@ class Built:
     isolation: str
 
     @property
-    def is_whole(self) -> bool:
+    def tip_builds(self) -> bool:
         """Whether the last commit built."""
         return bool(self.rows) and self.rows[-1].outcome == "ok"
 
@@ -88,7 +88,7 @@ class _Walk:
 
 def run_bisect(  # noqa: PLR0917 - the stages' products
     judged: Judged, tree: Tree, pin: Pin, options: Options, layout: Layout, reporter: Reporter, fence: Fence
-) -> Built:
+) -> BisectResult:
     """Build and test the base and the commits of ``judged`` on each host.
 
     Raises InfrastructureError when the base does not build, and what stops any build: never for the series.
@@ -118,7 +118,7 @@ def run_bisect(  # noqa: PLR0917 - the stages' products
     if options.bisect == "ends" and not options.patches:
         unsure = " (or from one before it on: -Dbisect=each tells)"
         found = [msgspec.structs.replace(one, message=one.message + unsure) for one in found]
-    return Built(
+    return BisectResult(
         rows=rows,
         tests=tuple(row for walk in walks for row in walk.tests),
         findings=tuple(found),
@@ -258,7 +258,7 @@ def _failed(walk: _Walk, number: int, commit: str, error: HarnessError, seconds:
         rule = CONFIGURE if isinstance(error, ConfigureError) else FAILS
         where = hard[0] if hard else None
         walk.findings.append(
-            rule.found(
+            rule.finding(
                 f"{where.text if where else error.cause} ({walk.host})",
                 patch=number,
                 file=where.file if where else "",
@@ -275,7 +275,9 @@ def _warn(walk: _Walk, number: int, diagnostics: Iterable[Diagnostic]) -> None:
         if one.is_warning and one.key not in walk.seen and number:
             switch = f" [-W{one.switch}]" if one.switch else ""
             walk.findings.append(
-                WARNING.found(f"{one.text}{switch} ({walk.host})", patch=number, file=one.file, line=one.line)
+                WARNING.finding(
+                    f"{one.text}{switch} ({walk.host})", patch=number, file=one.file, line=one.line
+                )
             )
         if one.is_warning:
             walk.seen.add(one.key)
@@ -307,7 +309,7 @@ def _tests_do_not_compile(walk: _Walk, number: int, log: Path) -> None:
         one for one in read_diagnostics(_lines(str(log))) if not one.is_warning and one.key not in walk.seen
     ]
     for one in fresh[:5]:
-        walk.findings.append(FAILS.found(f"{one.text} (tests)", patch=number, file=one.file, line=one.line))
+        walk.findings.append(FAILS.finding(f"{one.text} (tests)", patch=number, file=one.file, line=one.line))
     walk.seen |= {one.key for one in fresh}
 
 
@@ -318,7 +320,7 @@ def _attribute(walk: _Walk, number: int, rows: Sequence[TestRow]) -> None:
             walk.broken[row.name] = number
             if number:
                 walk.findings.append(
-                    TEST.found(
+                    TEST.finding(
                         f"{row.name} {'takes too long' if row.outcome == 'timeout' else 'fails'}",
                         patch=number,
                         snippet=snippet(row.reason),

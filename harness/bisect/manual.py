@@ -100,19 +100,19 @@ def compare_manuals(judged: Judged, before: Manual, after: Manual) -> tuple[Find
         return ()  # not the series' fault, and nothing to compare with
     if after.returncode != 0:
         return (
-            MANUAL_FAILS.found(
+            MANUAL_FAILS.finding(
                 f"Sphinx ends with status {after.returncode}: {after.last}", snippet=snippet(after.last)
             ),
         )
     known = {one.key for one in before.warnings}
     found = [
-        MANUAL_WARNING.found(one.text, patch=_whose(judged.patches, one.file), file=one.file, line=one.line)
+        MANUAL_WARNING.finding(one.text, patch=_whose(judged.patches, one.file), file=one.file, line=one.line)
         for one in after.warnings
         if one.key not in known
     ]
     old = {entry.name for entry in read_options(judged.read(judged.base, OPTIONS) or "")}
     found += [
-        MANUAL_OPTION.found(
+        MANUAL_OPTION.finding(
             f"-{entry.name} is not in {PAGE}",
             patch=_whose(judged.patches, OPTIONS),
             file=OPTIONS,

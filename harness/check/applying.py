@@ -50,4 +50,4 @@ def check(judged: Judged) -> Iterator[Finding]:
         if rule is not None:
             first = next(iter(fit.details), rule.summary)
             more = f" (and {len(fit.details) - 1} more)" if len(fit.details) > 1 else ""
-            yield rule.found(f"{first}{more}", patch=patch.number, snippet=fit.details[1:8])
+            yield rule.finding(f"{first}{more}", patch=patch.number, snippet=fit.details[1:8])

@@ -59,7 +59,7 @@ _PLACE = re.compile(r"^#(\d+): (?:FILE: (.*?):(\d+):)?")
 def check(judged: Judged, active: Collection[str] = ()) -> Iterator[Finding]:
     """Findings of this family; ``active`` are the rules that are on, which take theirs from it."""
     if judged.source is None or not (judged.source / SCRIPT).is_file():
-        yield FAILED.found("the tree has no scripts/checkpatch.pl")
+        yield FAILED.finding("the tree has no scripts/checkpatch.pl")
         return
     if shutil.which("perl") is None:
         raise MissingError("perl is needed by checkpatch.pl and not installed", "run: nox -s doctor")
@@ -82,7 +82,7 @@ def check_patch(source: Path, patch: JudgedPatch, active: Collection[str]) -> It
             timeout_s=LIMIT_S,
         )
     if ended.returncode not in (0, 1):
-        yield FAILED.found(f"it ended with status {ended.returncode}", patch=patch.number)
+        yield FAILED.finding(f"it ended with status {ended.returncode}", patch=patch.number)
         return
     yield from read_output(ended.output.splitlines(), patch.number, active)
 
@@ -106,7 +106,7 @@ def read_output(lines: Sequence[str], number: int, active: Collection[str]) -> I
                 count=old.count + 1,
             )
             continue
-        found[key] = rule.found(
+        found[key] = rule.finding(
             message[2],
             patch=number,
             file=file,

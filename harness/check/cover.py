@@ -50,9 +50,9 @@ def check(judged: Judged) -> Iterator[Finding]:
     """Findings of this family."""
     version, cover = judged.input.version, judged.input.cover
     if len(judged.patches) > 1 and cover is None:
-        yield MISSING.found(f"{len(judged.patches)} patches came without a cover letter")
+        yield MISSING.finding(f"{len(judged.patches)} patches came without a cover letter")
     if cover is not None and (found := _BLANK.search(f"{cover.subject.text}\n{cover.message}")):
-        yield BLANK.found(f"it says {found[0]!r}")
+        yield BLANK.finding(f"it says {found[0]!r}")
     mails = [*([cover] if cover else []), *(patch.mail for patch in judged.patches)]
     tags = {
         (mail.subject.version, mail.subject.total, mail.subject.rfc, mail.subject.kind)
@@ -61,11 +61,11 @@ def check(judged: Judged) -> Iterator[Finding]:
     }
     if len(tags) > 1:
         told = ", ".join(f"v{tag[0]} of {tag[1]}{' RFC' if tag[2] else ''}" for tag in sorted(tags))
-        yield TAG.found(f"the subjects say: {told}")
+        yield TAG.finding(f"the subjects say: {told}")
     if version.number > 1 and mails:
         texts = [mail.notes for mail in mails] + [cover.message if cover else ""]
         if not any(_LOG.search(_without_stat(text)) for text in texts):
-            yield LOG.found(f"v{version.number} has no change log in its cover letter or below the ---")
+            yield LOG.finding(f"v{version.number} has no change log in its cover letter or below the ---")
 
 
 def _without_stat(text: str) -> str:

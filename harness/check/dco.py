@@ -62,7 +62,7 @@ def check(judged: Judged) -> Iterator[Finding]:
     for patch in judged.patches:
         yield from _signed(patch)
         if _LIST.search(str(patch.mail.author)):
-            yield MANGLED.found(f"the author is {patch.mail.author}", patch=patch.number)
+            yield MANGLED.finding(f"the author is {patch.mail.author}", patch=patch.number)
 
 
 def _signed(patch: JudgedPatch) -> Iterator[Finding]:
@@ -73,20 +73,20 @@ def _signed(patch: JudgedPatch) -> Iterator[Finding]:
             signed.append(Trailer(key="Signed-off-by", value=line.partition(":")[2].strip()))
         elif _ANY.match(line):
             malformed = True
-            yield MALFORMED.found(f"{line.strip()!r}", patch=patch.number)
+            yield MALFORMED.finding(f"{line.strip()!r}", patch=patch.number)
     if not signed:
         if not malformed:
-            yield MISSING.found("it has no Signed-off-by", patch=patch.number)
+            yield MISSING.finding("it has no Signed-off-by", patch=patch.number)
         return
     author = patch.mail.author
     people = [trailer.person for trailer in signed]
     if author.email and not any(person.is_same(author) for person in people):
         if any(person.name.casefold() == author.name.casefold() and person.name for person in people):
             told = f"{author} signed off with another address"
-            yield AUTHOR.found(told, patch=patch.number, severity="note")
+            yield AUTHOR.finding(told, patch=patch.number, severity="note")
         else:
-            yield AUTHOR.found(f"{author} wrote it, {people[0]} signed it off", patch=patch.number)
+            yield AUTHOR.finding(f"{author} wrote it, {people[0]} signed it off", patch=patch.number)
     for trailer in patch.trailers:
         shared = trailer.key.lower() in ("co-developed-by", "co-authored-by")
         if shared and not any(person.is_same(trailer.person) for person in people):
-            yield CO_AUTHOR.found(f"{trailer}, who has not signed off", patch=patch.number)
+            yield CO_AUTHOR.finding(f"{trailer}, who has not signed off", patch=patch.number)

@@ -64,7 +64,7 @@ def check(judged: Judged) -> Iterator[Finding]:
                     covered = read_patterns(judged.read(judged.tip, "MAINTAINERS") or "")
                 if covered and not is_covered(change.new, covered):
                     told = "no section of MAINTAINERS has it"
-                    yield MAINTAINERS.found(told, patch=patch.number, file=change.new)
+                    yield MAINTAINERS.finding(told, patch=patch.number, file=change.new)
 
 
 def _licence(patch: JudgedPatch, change: FileChange, *, strict: bool) -> Iterator[Finding]:
@@ -73,7 +73,7 @@ def _licence(patch: JudgedPatch, change: FileChange, *, strict: bool) -> Iterato
     text = "\n".join(line for hunk in change.hunks for line in hunk.added)
     has = "SPDX-License-Identifier:" in text[:4000]
     if not has and text.strip():
-        yield SPDX.found(
+        yield SPDX.finding(
             "it has no SPDX-License-Identifier",
             patch=patch.number,
             file=change.new,
@@ -82,7 +82,7 @@ def _licence(patch: JudgedPatch, change: FileChange, *, strict: bool) -> Iterato
         )
     if has and (found := _LONG.search(text)):
         line = text[: found.start()].count("\n") + 1
-        yield BOILERPLATE.found(
+        yield BOILERPLATE.finding(
             f"it says {found[0]!r}",
             patch=patch.number,
             file=change.new,
@@ -97,10 +97,10 @@ def _mode(patch: JudgedPatch, change: FileChange) -> Iterator[Finding]:
     first = next(iter(change.hunks[0].added), "")
     script, executable = first.startswith("#!"), change.new_mode == "100755"
     if executable and not script:
-        yield MODE.found("it is executable and no script", patch=patch.number, file=change.new)
+        yield MODE.finding("it is executable and no script", patch=patch.number, file=change.new)
     elif script and not executable and not change.new.endswith(".in"):
         # Modules of Python's often have one and are never run: only told.
-        yield MODE.found(
+        yield MODE.finding(
             "it is a script and not executable", patch=patch.number, file=change.new, severity="note"
         )
 

@@ -98,32 +98,32 @@ def _subject(patch: JudgedPatch) -> Iterator[Finding]:
     if not title:
         return
     if not _PREFIXED.match(title) and not title.startswith(('Revert "', "Reapply ")):
-        yield PREFIX.found(f"{title!r} names no subsystem", patch=patch.number)
+        yield PREFIX.finding(f"{title!r} names no subsystem", patch=patch.number)
     if len(title) > WIDTH:
-        yield LENGTH.found(f"it has {len(title)} characters", patch=patch.number, snippet=snippet(title))
+        yield LENGTH.finding(f"it has {len(title)} characters", patch=patch.number, snippet=snippet(title))
     if title.endswith(".") and not title.endswith("..."):
-        yield DOT.found(f"{title!r} ends in a dot", patch=patch.number)
+        yield DOT.finding(f"{title!r} ends in a dot", patch=patch.number)
 
 
 def _body(patch: JudgedPatch) -> Iterator[Finding]:
     lines = patch.mail.message.splitlines()
     prose = [line for line in lines if line.strip() and not TRAILER.match(line)]
     if not prose:
-        yield MISSING.found("there is nothing but the subject", patch=patch.number)
+        yield MISSING.finding("there is nothing but the subject", patch=patch.number)
         return
     for line in lines:
         if len(line.rstrip()) > WIDTH and _should_wrap(line):
             told = f"a line has {len(line.rstrip())} characters"
-            yield WRAP.found(told, patch=patch.number, snippet=snippet(line))
+            yield WRAP.finding(told, patch=patch.number, snippet=snippet(line))
     if _CONTINUES.match(prose[0]):
-        yield ALONE.found("it goes on from the subject", patch=patch.number, snippet=snippet(prose[0]))
+        yield ALONE.finding("it goes on from the subject", patch=patch.number, snippet=snippet(prose[0]))
     if found := _ELSEWHERE.search(" ".join(prose)):
-        yield ALONE.found(f"it speaks of {found[0]!r}", patch=patch.number)
+        yield ALONE.finding(f"it speaks of {found[0]!r}", patch=patch.number)
     for line in lines:
         if line.lower().startswith("fixes:"):
             yield from _fixes(patch, line)
     if log := next((line for line in prose if _CHANGES.match(line)), ""):
-        yield LOG.found("it has a change log above the --- line", patch=patch.number, snippet=snippet(log))
+        yield LOG.finding("it has a change log above the --- line", patch=patch.number, snippet=snippet(log))
 
 
 def _fixes(patch: JudgedPatch, line: str) -> Iterator[Finding]:
@@ -137,7 +137,7 @@ def _fixes(patch: JudgedPatch, line: str) -> Iterator[Finding]:
         told = f"{found[1]} has {len(found[1])} digits, not 12"
     else:
         told = "it does not give the commit's subject"
-    yield FIXES.found(told, patch=patch.number, snippet=snippet(line))
+    yield FIXES.finding(told, patch=patch.number, snippet=snippet(line))
 
 
 def _should_wrap(line: str) -> bool:

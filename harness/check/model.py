@@ -23,7 +23,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     remedy: Annotated[str, about("what to do about it, in one line")]
     source: Annotated[str, about("where the rule comes from")] = ""
 
-    def found(
+    def finding(
         self,
         message: str,
         *,
@@ -34,7 +34,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
         severity: Severity | None = None,
         remedy: str = "",
     ) -> Finding:
-        """A finding of this rule."""
+        """Create a finding of this rule."""
         return Finding(
             rule=self.id,
             severity=severity or self.severity,

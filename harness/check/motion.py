@@ -34,7 +34,7 @@ def check(judged: Judged) -> Iterator[Finding]:
         moved, other = motion(patch)
         if moved >= MOVED and other >= CHANGED:
             told = f"about {moved} lines are moved, and {other} others changed"
-            yield MIXED.found(told, patch=patch.number)
+            yield MIXED.finding(told, patch=patch.number)
 
 
 def motion(patch: JudgedPatch) -> tuple[int, int]:

@@ -62,15 +62,15 @@ def _new_options(judged: Judged, patch: JudgedPatch) -> Iterator[Finding]:
         last = judged.patches[-1].commit == patch.commit
         told = "" if last else " in this patch"
         if f"-{entry.name}" not in entry.help:
-            yield HELP.found(f"-{entry.name} has no help text{told}", **where)  # type: ignore[arg-type]
+            yield HELP.finding(f"-{entry.name} has no help text{told}", **where)  # type: ignore[arg-type]
         if f"-{entry.name}" not in entry.manual:
-            yield MANUAL.found(f"-{entry.name} has no manual text{told}", **where)  # type: ignore[arg-type]
+            yield MANUAL.finding(f"-{entry.name} has no manual text{told}", **where)  # type: ignore[arg-type]
 
 
 def _new_commands(judged: Judged, patch: JudgedPatch, path: str) -> Iterator[Finding]:
     for entry in _new(judged, patch, path, read_commands):
         if not entry.manual.strip():
-            yield MANUAL.found(
+            yield MANUAL.finding(
                 f"monitor command {entry.name} has no manual text",
                 patch=patch.number,
                 file=path,

@@ -50,21 +50,21 @@ def check(judged: Judged) -> Iterator[Finding]:
     mails += [(patch.number, patch.mail) for patch in judged.patches]
     origin = judged.input.said.origin
     if origin is not None and origin.generated:
-        yield GENERATED.found(
+        yield GENERATED.finding(
             f"series.toml says that {origin.written_by} wrote it",
             severity="error" if quote else None,
             snippet=quote,
         )
     for number, mail in mails:
         if said := says_generated(f"{mail.message}\n{mail.notes if number else ''}"):
-            yield GENERATED.found(
+            yield GENERATED.finding(
                 f"it says: {said}" + ("" if quote else f" ({POLICY} of newer trees declines that)"),
                 patch=number,
                 severity="error" if quote else None,
                 snippet=quote,
             )
         if found := re.search(r"^\(cherry picked from commit ([0-9a-f]+)", mail.message, re.MULTILINE):
-            yield CHERRY.found(f"it is commit {found[1][:12]} of another tree", patch=number)
+            yield CHERRY.finding(f"it is commit {found[1][:12]} of another tree", patch=number)
 
 
 def says_generated(text: str) -> str:

@@ -114,28 +114,28 @@ def check(judged: Judged) -> Iterator[Finding]:
     """Findings of this family."""
     version = judged.input.version
     for number in version.missing:
-        yield MISSING.found(f"patch {number}/{version.total} is absent")
+        yield MISSING.finding(f"patch {number}/{version.total} is absent")
     for mail in version.duplicates:
-        yield DUPLICATE.found(f"{mail.origin}: another mail has the number {mail.subject.number} too")
+        yield DUPLICATE.finding(f"{mail.origin}: another mail has the number {mail.subject.number} too")
     if version.out_of_order:
-        yield ORDER.found("the patches came in another order than their numbers")
+        yield ORDER.finding("the patches came in another order than their numbers")
     for note in judged.input.notes:
-        yield LEFT_OUT.found(note)
+        yield LEFT_OUT.finding(note)
     older = [one.number for one in judged.input.thread.versions[:-1]]
     if older:
         names = ", ".join(f"v{number}" for number in older)
-        yield LEFT_OUT.found(f"v{version.number} is judged; {names} of the same thread left out")
+        yield LEFT_OUT.finding(f"v{version.number} is judged; {names} of the same thread left out")
     if version.kind == "PULL":
-        yield PULL.found("its subjects are tagged PULL")
+        yield PULL.finding("its subjects are tagged PULL")
     if version.rfc:
-        yield RFC.found("its subjects are tagged RFC")
+        yield RFC.finding("its subjects are tagged RFC")
     for number, trailer in version.trailers:
         if not trailer.is_own:
-            yield TRAILER.found(f"{trailer} was given by {trailer.sender}", patch=_position(judged, number))
+            yield TRAILER.finding(f"{trailer} was given by {trailer.sender}", patch=_position(judged, number))
     yield from _bases(judged)
     for patch in judged.patches:
         for fault in patch.mail.faults:
-            yield FAULTS[fault.kind].found(fault.detail, patch=patch.number)
+            yield FAULTS[fault.kind].finding(fault.detail, patch=patch.number)
         yield from _kinds(patch)
 
 
@@ -143,14 +143,14 @@ def _kinds(patch: JudgedPatch) -> Iterator[Finding]:
     for change in patch.changes:
         modes = {change.old_mode, change.new_mode} - {""}
         if change.lacks_content:
-            yield CONTENT.found(
+            yield CONTENT.finding(
                 "the content of the file is not in the patch", patch=patch.number, file=change.path
             )
         elif change.binary:
-            yield BINARY.found("the file is binary", patch=patch.number, file=change.path)
+            yield BINARY.finding("the file is binary", patch=patch.number, file=change.path)
         if change.old and change.new and len(modes) > 1:
             told = f"mode {change.old_mode} becomes {change.new_mode}"
-            yield MODE.found(told, patch=patch.number, file=change.path)
+            yield MODE.finding(told, patch=patch.number, file=change.path)
 
 
 def _position(judged: Judged, number: int) -> int:
@@ -170,6 +170,6 @@ def _bases(judged: Judged) -> Iterator[Finding]:
             r"^(base-commit|prerequisite-patch-id): ([0-9a-f]{40})\s*$", text, re.MULTILINE
         ):
             if found[1] == "base-commit" and found[2] != judged.origin:
-                yield BASE.found(f"it is made for commit {found[2][:12]}; judged on pin {judged.pin}")
+                yield BASE.finding(f"it is made for commit {found[2][:12]}; judged on pin {judged.pin}")
         for found in re.finditer(r"^Based-on: (\S.*)$", text, re.MULTILINE):
-            yield BASE.found(f"it needs {found[1].strip()} first, which is not applied here")
+            yield BASE.finding(f"it needs {found[1].strip()} first, which is not applied here")

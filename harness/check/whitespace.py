@@ -56,14 +56,14 @@ def _lines(patch: JudgedPatch) -> Iterator[Finding]:
         bare = text.removesuffix("\r")
         where = {"patch": patch.number, "file": change.path, "line": number}
         if bare != bare.rstrip(" \t"):
-            yield TRAILING.found("blanks at the end of a line", snippet=snippet(text), **where)  # type: ignore[arg-type]
+            yield TRAILING.finding("blanks at the end of a line", snippet=snippet(text), **where)  # type: ignore[arg-type]
         indent = bare[: len(bare) - len(bare.lstrip(" \t"))]
         if " \t" in indent:
-            yield TAB.found("a space before a tab", snippet=snippet(text), **where)  # type: ignore[arg-type]
+            yield TAB.finding("a space before a tab", snippet=snippet(text), **where)  # type: ignore[arg-type]
         if text.endswith("\r") and not any(
             line.endswith("\r") for hunk in change.hunks for line in hunk.lines if line[:1] in " -"
         ):
-            yield CR.found("the line ends in CR LF", **where)  # type: ignore[arg-type]
+            yield CR.finding("the line ends in CR LF", **where)  # type: ignore[arg-type]
 
 
 def _ends(judged: Judged, patch: JudgedPatch) -> Iterator[Finding]:
@@ -74,6 +74,6 @@ def _ends(judged: Judged, patch: JudgedPatch) -> Iterator[Finding]:
         before = (judged.read(patch.parent, change.old) or "") if change.old else ""
         last = now.count("\n") or 1
         if now.endswith("\n\n") and not before.endswith("\n\n"):
-            yield END.found("a blank line at its end", patch=patch.number, file=change.new, line=last)
+            yield END.finding("a blank line at its end", patch=patch.number, file=change.new, line=last)
         elif now and not now.endswith("\n") and (before.endswith("\n") or not before):
-            yield END.found("no line end at its end", patch=patch.number, file=change.new, line=last + 1)
+            yield END.finding("no line end at its end", patch=patch.number, file=change.new, line=last + 1)

@@ -146,6 +146,6 @@ def _behaviour(request: Request, found: Input) -> Callable[[], Sequence[Finding]
                     for row in timed.rows
                     if row.outcome == "failed"
                 ]
-        return [rule.found(line) for line in dict.fromkeys(failed)]
+        return [rule.finding(line) for line in dict.fromkeys(failed)]
 
     return run

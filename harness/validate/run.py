@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from harness.bisect import Built, run_bisect
+from harness.bisect import BisectResult, run_bisect
 from harness.build.doctor import ensure
 from harness.check import (
     Finding,
@@ -85,7 +85,7 @@ class _Run:
     stages: list[StageRow] = field(default_factory=list)
     placed: Placed | None = None
     findings: list[Finding] = field(default_factory=list)
-    built: Built | None = None
+    built: BisectResult | None = None
     base: str = ""
 
     @contextlib.contextmanager
@@ -223,7 +223,7 @@ def _judge(run: _Run) -> None:
         ensure(layout, options, reporter)
         run.built = run_bisect(placed.judged, tree, run.pin, options, layout, reporter, run.fence)
         run.add(run.built.findings)
-    if not run.built.is_whole:
+    if not run.built.tip_builds:
         run.skip("behaviour", "the series does not build")
     elif run.behaviour is None:
         run.skip("behaviour", "series.toml names no suites")

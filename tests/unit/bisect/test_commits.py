@@ -11,7 +11,7 @@ import pytest
 
 from harness.bisect import commits as module
 from harness.bisect import run_bisect
-from harness.bisect.commits import Built, cost_of
+from harness.bisect.commits import BisectResult, cost_of
 from harness.bisect.diagnostics import read_diagnostics
 from harness.bisect.qtests import QemuTest, choose_tests
 from harness.check import CommitBuild, Judged, JudgedPatch, TestRow
@@ -56,7 +56,7 @@ def judged(count: int = 4) -> Judged:
 
 
 @pytest.fixture
-def walk(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Built]:
+def walk(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> Callable[..., BisectResult]:
     """Build commits whose compiler says what ``logs`` has for them; tests fail on those of ``failing``."""
 
     def run(
@@ -65,7 +65,7 @@ def walk(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Built
         *,
         once: bool = False,
         **options: Any,
-    ) -> Built:
+    ) -> BisectResult:
         tried: list[str] = []
 
         def build(checkout: Any, *_: object, **__: object) -> Any:
@@ -114,28 +114,28 @@ def walk(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Built
     return run
 
 
-def found(built: Built) -> list[tuple[str, int, str, int]]:
+def found(built: BisectResult) -> list[tuple[str, int, str, int]]:
     return [(one.rule, one.patch, one.file, one.line) for one in built.findings]
 
 
-def test_a_clean_series_gives_a_row_a_commit(walk: Callable[..., Built]) -> None:
+def test_a_clean_series_gives_a_row_a_commit(walk: Callable[..., BisectResult]) -> None:
     built = walk()
     assert [(row.patch, row.outcome) for row in built.rows] == [(n, "ok") for n in range(5)]
     assert built.findings == ()
-    assert built.is_whole
+    assert built.tip_builds
     assert [row.patch for row in walk(bisect="ends").rows] == [0, 4]
     (unsure,) = walk({"c4": [ERROR]}, bisect="ends").findings
     assert "-Dbisect=each" in unsure.message
 
 
-def test_a_single_patch_is_built_beside_the_one_before_it(walk: Callable[..., Built]) -> None:
+def test_a_single_patch_is_built_beside_the_one_before_it(walk: Callable[..., BisectResult]) -> None:
     assert [row.patch for row in walk(patches=("3",)).rows] == [0, 2, 3]
     assert [row.patch for row in walk(patches=("1", "4"), bisect="ends").rows] == [0, 1, 3, 4]
     plain = ["../src/util/a.c:3:5: warning: unused variable 'x' [-Wunused-variable]"]
     assert found(walk({"c2": plain, "c3": plain}, patches=("3",))) == [("build-warning", 2, "util/a.c", 3)]
 
 
-def test_a_warning_is_put_down_to_the_first_commit_that_has_it(walk: Callable[..., Built]) -> None:
+def test_a_warning_is_put_down_to_the_first_commit_that_has_it(walk: Callable[..., BisectResult]) -> None:
     warn = [WARNING.format(line=3)]
     built = walk({"c2": warn, "c3": [WARNING.format(line=9)], "c4": []})
     assert found(built) == [("build-warning", 2, "util/a.c", 3)]
@@ -146,29 +146,29 @@ def test_a_warning_is_put_down_to_the_first_commit_that_has_it(walk: Callable[..
     assert found(walk({"c3": plain})) == [("build-warning", 3, "util/a.c", 3)]
 
 
-def test_an_error_beside_warnings_is_told_too(walk: Callable[..., Built]) -> None:
+def test_an_error_beside_warnings_is_told_too(walk: Callable[..., BisectResult]) -> None:
     built = walk({"c1": [WARNING.format(line=3), ERROR], "c2": [ERROR], "c3": [ERROR], "c4": [ERROR]})
     assert found(built) == [("build-warning", 1, "util/a.c", 3), ("build-fails", 1, "util/b.c", 7)]
-    assert not built.is_whole
+    assert not built.tip_builds
     other = walk({"c1": [ERROR], "c2": [ERROR, "../src/util/c.c:1:1: error: another"]})
     assert [(rule, number) for rule, number, _, _ in found(other)] == [("build-fails", 1), ("build-fails", 2)]
 
 
-def test_a_base_that_does_not_build_is_not_the_series_fault(walk: Callable[..., Built]) -> None:
+def test_a_base_that_does_not_build_is_not_the_series_fault(walk: Callable[..., BisectResult]) -> None:
     with pytest.raises(InfrastructureError, match="the base does not build"):
         walk({"c0": [ERROR]})
     with pytest.raises(InfrastructureError, match="memory"):
         walk({"c2": ["gcc: fatal error: Killed signal terminated program cc1"]})
 
 
-def test_a_failure_that_does_not_come_again_is_none(walk: Callable[..., Built]) -> None:
+def test_a_failure_that_does_not_come_again_is_none(walk: Callable[..., BisectResult]) -> None:
     built = walk({"c2": [ERROR]}, once=True)
-    assert built.is_whole
+    assert built.tip_builds
     assert [row.outcome for row in built.rows] == ["ok"] * 5
 
 
 def test_a_full_disk_is_not_the_series_fault(
-    walk: Callable[..., Built], monkeypatch: pytest.MonkeyPatch
+    walk: Callable[..., BisectResult], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object, **__: object) -> None:
         raise StorageError("the disk is full", "free some")
@@ -186,7 +186,7 @@ def _layout() -> Layout:
     return Layout(root=here, build=here, trees=here, cache=here)
 
 
-def test_tests_count_from_the_first_commit_that_fails_them(walk: Callable[..., Built]) -> None:
+def test_tests_count_from_the_first_commit_that_fails_them(walk: Callable[..., BisectResult]) -> None:
     assert found(walk(failing={"c2": ["a"], "c3": ["a"], "c4": ["a"]})) == [("test-fails", 2, "", 0)]
     assert found(walk(failing={f"c{n}": ["a"] for n in range(5)})) == [], "fails on the base"
     again = walk(failing={"c1": ["a"], "c3": ["a"]})

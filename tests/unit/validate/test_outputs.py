@@ -92,12 +92,12 @@ def results(**changes: Any) -> ValidateResults:
         ),
         "fits": tuple(Fit(pin=pin, patch=n, kind="clean") for pin in ("7.2", "10.0") for n in (1, 2)),
         "findings": (
-            RULES["cover-missing"].found("none came"),
-            RULES["whitespace-trailing"].found(
+            RULES["cover-missing"].finding("none came"),
+            RULES["whitespace-trailing"].finding(
                 "blanks", patch=1, file="a b/\u00fc.c", line=3, snippet=("x ",)
             ),
-            RULES["body-alone"].found(EVIL, patch=1),
-            RULES["dco-missing"].found("it has none", patch=2),
+            RULES["body-alone"].finding(EVIL, patch=1),
+            RULES["dco-missing"].finding("it has none", patch=2),
         ),
         "builds": tuple(
             CommitBuild(patch=n, commit="c" * 40, host="native", outcome="ok", seconds=10.0 * (3 - n))
@@ -205,12 +205,12 @@ BAD_BUILD = CommitBuild(patch=1, commit="c", host="native", outcome="failed", se
     ("changes", "verdict", "error"),
     [
         ({"findings": ()}, "clean", None),
-        ({"findings": (RULES["body-alone"].found("x"),)}, "clean", None),
+        ({"findings": (RULES["body-alone"].finding("x"),)}, "clean", None),
         ({}, "findings", FindingsError),
         ({"builds": (BAD_BUILD,)}, "build", SeriesBuildError),
-        ({"findings": (RULES["test-fails"].found("x"),)}, "tests", SeriesTestError),
-        ({"findings": (RULES["behaviour-fails"].found("x"),)}, "tests", SeriesTestError),
-        ({"findings": (RULES["input-missing"].found("x"),)}, "apply", ApplyError),
+        ({"findings": (RULES["test-fails"].finding("x"),)}, "tests", SeriesTestError),
+        ({"findings": (RULES["behaviour-fails"].finding("x"),)}, "tests", SeriesTestError),
+        ({"findings": (RULES["input-missing"].finding("x"),)}, "apply", ApplyError),
         (
             {"stages": (StageRow(name="build", outcome="infrastructure"),)},
             "infrastructure",
@@ -249,7 +249,7 @@ def test_a_patch_without_commit_does_not_apply_unless_it_is_there_already() -> N
 
 
 def test_fail_on_decides_what_counts() -> None:
-    run = results(findings=(RULES["body-wrap"].found("x"),))
+    run = results(findings=(RULES["body-wrap"].finding("x"),))
     assert [verdict_of(run, level) for level in ("error", "warning", "note", "never")] == [
         "clean",
         "findings",

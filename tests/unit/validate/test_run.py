@@ -116,13 +116,13 @@ def test_a_base_that_cannot_be_built_keeps_what_was_found(
 
 
 def test_behaviour_runs_once_all_builds(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    built = module.Built(rows=(), tests=(), findings=(), cost=None, isolation="none")
+    built = module.BisectResult(rows=(), tests=(), findings=(), cost=None, isolation="none")
     monkeypatch.setattr(module, "ensure", lambda *_: ())
     monkeypatch.setattr(module, "run_bisect", lambda *_: built)
-    monkeypatch.setattr(module.Built, "is_whole", True)
-    results = run(good(), behaviour=lambda: [RULES["behaviour-fails"].found("x")], bisect="each")
+    monkeypatch.setattr(module.BisectResult, "tip_builds", True)
+    results = run(good(), behaviour=lambda: [RULES["behaviour-fails"].finding("x")], bisect="each")
     assert results.verdict == "tests"
-    monkeypatch.setattr(module.Built, "is_whole", False)
+    monkeypatch.setattr(module.BisectResult, "tip_builds", False)
     results = run(good(), behaviour=lambda: pytest.fail("it does not build"), bisect="each")
     assert results.stages[-1].reason == "the series does not build"
 
