@@ -55,15 +55,10 @@ def install(session: nox.Session, extra: str = "") -> None:
     stamp.write_text(wanted.hexdigest())
 
 
-def harness(session: nox.Session, stage: str, *words: str, python: Path = PYTHON) -> None:
-    """Run one stage. Pass an interrupt on, and give the stage time to end its processes."""
-    if python == PYTHON:
-        install(session)
+def forward(session: nox.Session, *words: str, python: Path = PYTHON) -> None:
+    """Run a module with the session's arguments. Pass an interrupt on and let it end its processes."""
     run(
         session,
-        "harness",
-        "--die-with-parent",
-        stage,
         *words,
         *session.posargs,
         env={"QEMU_HARNESS_COMMAND": f"nox -s {session.name} --"},
@@ -71,6 +66,12 @@ def harness(session: nox.Session, stage: str, *words: str, python: Path = PYTHON
         interrupt_timeout=60,
         terminate_timeout=60,
     )
+
+
+def harness(session: nox.Session, stage: str, *words: str) -> None:
+    """Run one stage."""
+    install(session)
+    forward(session, "harness", "--die-with-parent", stage, *words)
 
 
 @shared
@@ -148,8 +149,7 @@ def clients(session: nox.Session) -> None:
 def faults(session: nox.Session) -> None:
     """Inject faults into the harness and check that it recovers: nox -s faults -- --cases kill."""
     install(session, "[test]")
-    command = {"QEMU_HARNESS_COMMAND": f"nox -s {session.name} --"}
-    run(session, "tests.faults", *session.posargs, env=command, interrupt_timeout=60, terminate_timeout=60)
+    forward(session, "tests.faults")
 
 
 @shared
@@ -181,7 +181,7 @@ def fuzz(session: nox.Session) -> None:
     """Fuzz the parsers of patches, mailboxes, TOML and results: nox -s fuzz -- --seconds 180."""
     if "--guided" not in session.posargs:
         install(session, "[test]")
-        harness(session, "fuzz")
+        forward(session, "tests.fuzz")
         return
     # A separate environment: only the shared one is pinned, audited and locked.
     python = ROOT / ".nox" / "guided" / "bin" / "python"
@@ -189,7 +189,7 @@ def fuzz(session: nox.Session) -> None:
         make_environment(session, python.parent.parent)
     words = ("install", "--quiet", "--constraint", "constraints.txt", "--editable", ".[test]")
     run(session, "pip", *words, "atheris==3.0.0", python=python)
-    harness(session, "fuzz", python=python)
+    forward(session, "tests.fuzz", python=python)
 
 
 @shared

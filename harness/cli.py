@@ -59,18 +59,29 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point. Returns the exit code; docs/errors.md lists them."""
+    prepare_streams()
+    words = list(sys.argv[1:] if argv is None else argv)
+    arguments = parser().parse_args(words)
+    if arguments.stage in commands.UNGUARDED:
+        return _report_errors(lambda: _call(arguments, words))
+    return run_guarded(lambda: _call(arguments, words), die_with_parent=arguments.die_with_parent)
+
+
+def run_guarded(call: Callable[[], int], *, die_with_parent: bool) -> int:
+    """Run ``call`` below the guard and report its errors. Returns the exit code; docs/errors.md lists them.
+
+    tests.faults and tests.fuzz are run by it too.
+    """
+    return guarded(lambda: _report_errors(call), die_with_parent=die_with_parent)
+
+
+def prepare_streams() -> None:
+    """Make the standard streams such that no message fails: closed ones are opened, encodings tolerant."""
     _open_standard_streams()
     for stream in (sys.stdout, sys.stderr):
         # A terminal that is not UTF-8 must not turn a finished run into an error.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    words = list(sys.argv[1:] if argv is None else argv)
-    arguments = parser().parse_args(words)
-    if arguments.stage in commands.UNGUARDED:
-        return _report_errors(lambda: _call(arguments, words))
-    return guarded(
-        lambda: _report_errors(lambda: _call(arguments, words)), die_with_parent=arguments.die_with_parent
-    )
 
 
 def _open_standard_streams() -> None:
@@ -108,7 +119,6 @@ def _call(arguments: argparse.Namespace, words: Sequence[str]) -> int:
         command=command.removesuffix(" --").rstrip(),
     )
     status: int = arguments.function(request)
-    sys.stdout.flush()
     return status
 
 
@@ -122,7 +132,8 @@ def _stage_index(words: Sequence[str]) -> int:
 
 def _report_errors(call: Callable[[], int]) -> int:
     try:
-        return call()
+        status = call()
+        sys.stdout.flush()
     except HarnessError as error:
         return _tell(error)
     except KeyboardInterrupt:
@@ -146,6 +157,7 @@ def _report_errors(call: Callable[[], int]) -> int:
         return _tell(StorageError(str(error), remedy))
     except Exception as error:  # noqa: BLE001 - a fault of ours still ends in one line and a report to send
         return _tell_fault(error)
+    return status
 
 
 def _tell(error: HarnessError) -> int:

@@ -11,7 +11,6 @@ from pathlib import Path
 
 from harness.commands.auditing import AUDIT, audit
 from harness.commands.calibrating import calibrate
-from harness.commands.fuzzing import FUZZ, fuzz
 from harness.commands.judging import check, ci, validate
 from harness.commands.keeping import SERIES, SUBMIT, series, submit
 from harness.commands.loading import LOAD, load
@@ -40,7 +39,6 @@ STAGES: dict[str, Callable[[Request], int]] = {
         validate,
         series,
         submit,
-        fuzz,
         audit,
         clean,
     )
@@ -114,6 +112,5 @@ ARGUMENTS: dict[str, tuple[Argument, ...]] = {
     "series": SERIES,
     "submit": SUBMIT,
     "audit": AUDIT,
-    "fuzz": FUZZ,
     "clean": ((("--cache",), {"action": "store_true", "help": "also empty the cache outside the checkout"}),),
 }

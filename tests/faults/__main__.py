@@ -24,9 +24,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from harness.build.doctor import ensure
+from harness.cli import prepare_streams, run_guarded
 from harness.commands.request import Output, say
-from harness.errors import HarnessError, OptionError
-from harness.guard import guarded
+from harness.errors import OptionError
 from harness.jsonfile import utc_now, write_json
 from harness.layout import Layout, find_layout
 from harness.options import choose_seed, parse_options
@@ -61,6 +61,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main(words: Sequence[str]) -> int:
     """Exit code: 0, 32 for a fault that was not survived, or another of docs/errors.md."""
+    prepare_streams()
     arguments = parser().parse_args(words)
     if arguments.list:
         for case in CASES.values():
@@ -71,7 +72,7 @@ def main(words: Sequence[str]) -> int:
         return 0
     if PRIVATE not in os.environ:
         _become_private(words)
-    return guarded(lambda: _report_errors(arguments, words), die_with_parent=True)
+    return run_guarded(lambda: try_all(arguments, words), die_with_parent=True)
 
 
 def _become_private(words: Sequence[str]) -> None:
@@ -89,20 +90,8 @@ def _become_private(words: Sequence[str]) -> None:
     os.execvp(unshare[0] if works else argv[0], [*unshare, *argv] if works else argv)
 
 
-def _report_errors(arguments: argparse.Namespace, words: Sequence[str]) -> int:
-    try:
-        return _try_all(arguments, words)
-    except HarnessError as error:
-        for line in (
-            f"error: {error.cause}",
-            *(f"  {line}" for line in error.details),
-            f"remedy: {error.remedy}",
-        ):
-            sys.stderr.write(f"{line}\n")
-        return error.code
-
-
-def _try_all(arguments: argparse.Namespace, words: Sequence[str]) -> int:
+def try_all(arguments: argparse.Namespace, words: Sequence[str]) -> int:
+    """Try what ``arguments`` say. Returns 0. Raises OptionError, FaultsError."""
     names = [name for name in arguments.cases.split(",") if name]
     unknown = [name for name in names if name not in CASES]
     if unknown or not names or arguments.kills < 1 or arguments.at_once < 1:

@@ -44,7 +44,6 @@ ORDER = (
     "ci",
     "submit",
     "audit",
-    "fuzz",
 )
 TOP = ("guard", "pipeline", "commands", "cli", "__main__", "__init__")
 MODULES = sorted(PACKAGE.rglob("*.py"))

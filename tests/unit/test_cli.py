@@ -41,9 +41,11 @@ def environment(tmp_path: Path, known_options: Path) -> dict[str, str]:
     }
 
 
-def harness(environment: dict[str, str], *words: str | bytes) -> subprocess.CompletedProcess[str]:
+def harness(
+    environment: dict[str, str], *words: str | bytes, module: str = "harness"
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "harness", *words],
+        [sys.executable, "-m", module, *words],
         cwd=ROOT,
         env=environment,
         text=True,
@@ -122,6 +124,27 @@ def test_refusals_have_cause_remedy_and_code(  # noqa: PLR0917 - pytest fixtures
 
 
 @pytest.mark.slow
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("module", "words", "code", "cause"),
+    [
+        ("tests.faults", ("--cases", "flood"), 2, "error: --cases: there is no fault flood\nremedy: known: "),
+        (
+            "tests.fuzz",
+            ("--only", "flood"),
+            2,
+            "error: --only: there is no reader 'flood'\nremedy: known are: ",
+        ),
+        ("tests.fuzz", ("-Dseed=1", "--repeat", "gates-x.bin"), 2, "error: gates-x.bin cannot be read: "),
+    ],
+)
+def test_programs_of_the_tests_end_as_a_stage_does(
+    environment: dict[str, str], module: str, words: tuple[str, ...], code: int, cause: str
+) -> None:
+    ended = harness(environment, *words, module=module)
+    assert (ended.returncode, ended.stderr[: len(cause)]) == (code, cause)
+
+
 def test_words_that_are_not_utf_8(environment: dict[str, str]) -> None:
     ended = harness(environment, b"build", b"-Dpin=\xff\xfe")
     assert "is not UTF-8" in ended.stderr

@@ -8,8 +8,6 @@ from pathlib import Path
 import pytest
 
 from harness.errors import ApplyError, FuzzError, OptionError, StorageError
-from harness.fuzz import TARGETS, fuzz, repeat
-from harness.fuzz.runner import check_fuzz, choose_targets
 from harness.layout import Layout, find_layout
 from harness.progress import Silent
 from harness.report.gates import read_gates
@@ -21,6 +19,8 @@ from harness.series.metadata import is_address
 from harness.source.pin import load_pins
 from harness.submit.mails import address_header
 from harness.teardown.records import ConsoleReader
+from tests.fuzz.runner import check_fuzz, choose_targets, fuzz, repeat
+from tests.fuzz.targets import TARGETS
 from tests.unit.fuzz.support import moved
 
 DEEP = b"[" * 5000
@@ -44,7 +44,7 @@ def test_a_failing_example_is_kept_and_can_be_repeated(
             raise KeyError("x")
 
     broken = dataclasses.replace(choose_targets(["gates"])[0], check=weak)
-    monkeypatch.setattr("harness.fuzz.runner.TARGETS", (broken,))
+    monkeypatch.setattr("tests.fuzz.runner.TARGETS", (broken,))
     layout = moved(tmp_path)
     done = fuzz(layout, Silent(), seconds=20, seed=1, most=200)
     with pytest.raises(FuzzError) as caught:

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from harness.errors import FuzzError, MissingError
-from harness.fuzz import fuzz_guided, guided
-from harness.fuzz.runner import check_fuzz
 from harness.process import Finished
 from harness.progress import Silent
+from tests.fuzz import guided
+from tests.fuzz.guided import fuzz_guided
+from tests.fuzz.runner import check_fuzz
 from tests.unit.fuzz.support import moved
 
 STAND_IN = """

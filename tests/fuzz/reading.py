@@ -14,8 +14,6 @@ from rich.console import Console, RenderableType
 from harness.build import BuildResults
 from harness.build.result import Build, load
 from harness.check import ValidateResults
-from harness.fuzz.mutate import mutated, values
-from harness.fuzz.seeds import JSON_TOKENS
 from harness.layout import Layout
 from harness.report import read_teardown, table_text, teardown_file
 from harness.report.comparing import compare_runs, render_changes
@@ -34,6 +32,8 @@ from harness.teardown.statistics import compare
 from harness.validate.outputs import ci_marks, write_outputs
 from harness.validate.run import read_validate, validate_file
 from harness.validate.table import render_validate, verdict_line
+from tests.fuzz.mutate import mutated, values
+from tests.fuzz.seeds import JSON_TOKENS
 
 Strategy = st.SearchStrategy[bytes]
 

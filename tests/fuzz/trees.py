@@ -7,13 +7,13 @@ import os
 from pathlib import Path
 
 from harness.errors import HarnessError
-from harness.fuzz import seeds
 from harness.layout import Layout
 from harness.progress import Silent
 from harness.series import series_of_files
 from harness.source.pin import Pin
 from harness.tree import Tree, apply_series
 from harness.tree.git import Git
+from tests.fuzz import seeds
 
 NAME = "tiny"
 

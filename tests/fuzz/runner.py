@@ -21,12 +21,12 @@ from rich.console import RenderableType
 from rich.table import Table
 
 from harness.errors import FuzzError, HarnessError, OptionError, StorageError
-from harness.fuzz.targets import TARGETS, Target
 from harness.jsonfile import write_bytes
 from harness.layout import Layout
 from harness.options import choose_seed
 from harness.process import shell_quote
 from harness.progress import Reporter
+from tests.fuzz.targets import TARGETS, Target
 
 BATCH = 2000
 """Examples of one hypothesis run: its memory of what was tried grows with them."""
@@ -268,7 +268,8 @@ def _checked(target: Target, layout: Layout, data: bytes) -> None:
 
 def _told(error: Exception) -> str:
     """``KeyError in table.py line 7: 'x'``."""
-    frames = [one for one in traceback.extract_tb(error.__traceback__) if "/harness/" in one.filename]
+    ours = ("/harness/", "/tests/fuzz/")
+    frames = [one for one in traceback.extract_tb(error.__traceback__) if any(map(one.filename.count, ours))]
     place = f" in {Path(frames[-1].filename).name} line {frames[-1].lineno}" if frames else ""
     return f"{type(error).__name__}{place}: {' '.join(str(error).split())[:120]}"
 

@@ -1,6 +1,6 @@
 """Read examples of one target that are chosen by what they reach: a program, run by guided.py.
 
-    python -P explorer.py TARGET SCRATCH CORPUS SUMMARY SEED SECONDS LIBFUZZER-OPTION...
+    python -m tests.fuzz.explorer TARGET SCRATCH CORPUS SUMMARY SEED SECONDS LIBFUZZER-OPTION...
 
 atheris (https://github.com/google/atheris) has to be there before the harness's modules are, since it counts
 where they go by changing them as they are imported. libFuzzer ends the program, and nothing is unwound then:
@@ -21,7 +21,7 @@ from hypothesis import Phase
 
 with atheris.instrument_imports(include=["harness"], enable_loader_override=False):
     from harness.errors import HarnessError
-    from harness.fuzz.runner import choose_targets, layout_in, settings_for
+    from tests.fuzz.runner import choose_targets, layout_in, settings_for
 
 SEEDS = 200
 """Examples of hypothesis that a corpus begins with."""

@@ -13,10 +13,6 @@ from pathlib import Path
 import msgspec
 from hypothesis import strategies as st
 
-from harness.fuzz import seeds
-from harness.fuzz.mutate import mutated
-from harness.fuzz.reading import RESULTS, ratios_json, results_json
-from harness.fuzz.trees import apply_in
 from harness.layout import Layout
 from harness.options import declared_options, parse_options
 from harness.report.gates import judge_gates, read_gates
@@ -41,6 +37,10 @@ from harness.submit.write import outgoing_folder
 from harness.teardown.presets import apply_preset
 from harness.teardown.records import ConsoleReader
 from harness.tree.safety import Place, check_diff
+from tests.fuzz import seeds
+from tests.fuzz.mutate import mutated
+from tests.fuzz.reading import RESULTS, ratios_json, results_json
+from tests.fuzz.trees import apply_in
 
 Strategy = st.SearchStrategy[bytes]
 CANARY = b"Subject: this lies outside"

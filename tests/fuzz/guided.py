@@ -16,15 +16,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from harness.errors import MissingError, StorageError
-from harness.fuzz import runner
-from harness.fuzz.runner import CPU_LIMIT_S, Failure, FuzzResults, Row
-from harness.fuzz.targets import Target
 from harness.layout import Layout
 from harness.options import choose_seed
 from harness.process import run
 from harness.progress import Reporter, Step
+from tests.fuzz import runner
+from tests.fuzz.runner import CPU_LIMIT_S, Failure, FuzzResults, Row
+from tests.fuzz.targets import Target
 
-EXPLORER = Path(__file__).with_name("explorer.py")
+ROOT = Path(__file__).resolve().parents[2]
+"""Where Python finds this package: it is installed nowhere."""
 SPARE_S = 180.0
 """What an explorer may take beside its time: to change the modules, to make a corpus, to end."""
 WALL_FACTOR = 6
@@ -72,7 +73,7 @@ def _explore(target: Target, layout: Layout, step: Step, seconds: float, seed: i
 
     try:
         with runner.scratch_layout(layout) as scratch:
-            words = (EXPLORER, target.name, scratch.root.parent, corpus, summary, str(seed), str(seconds))
+            words = (target.name, scratch.root.parent, corpus, summary, str(seed), str(seconds))
             limits = (
                 f"-max_total_time={max(1, round(seconds))}",
                 f"-max_len={MOST_BYTES}",
@@ -82,7 +83,8 @@ def _explore(target: Target, layout: Layout, step: Step, seconds: float, seed: i
                 f"-artifact_prefix={folder}/{FOUND}",
             )
             ended = run(
-                [sys.executable, "-P", *words, *limits],
+                [sys.executable, "-m", "tests.fuzz.explorer", *words, *limits],
+                cwd=ROOT,
                 on_line=tell,
                 check=False,
                 timeout_s=seconds + SPARE_S,
@@ -118,7 +120,8 @@ def _judged(target: Target, layout: Layout, found: Path, told: str) -> Failure |
     """
     failure = runner.store_failure(layout, target, found.read_bytes(), told)
     again = run(
-        [sys.executable, "-m", "harness", "--root", layout.root, "fuzz", "--repeat", failure.path],
+        [sys.executable, "-m", "tests.fuzz", "--repeat", failure.path],
+        cwd=ROOT,
         check=False,
         timeout_s=SPARE_S,
     )
