@@ -1,7 +1,7 @@
-"""Stage one: get a pin's bytes and prove them.
+"""Fetch and verify the source of a pin (stage one).
 
-Takes a pin (qemu-src/pins.toml) or a local folder or archive; gives a Source, whose digest the tree stage
-relies on. Also gets single Debian packages (firmware), without installing them.
+The input is a pin (qemu-src/pins.toml), or a local folder or archive. The output is a Source; the tree stage
+relies on its digest. The package also fetches Debian packages, such as firmware, without installing them.
 """
 
 from harness.source.closure import fetch_closure

@@ -1,7 +1,7 @@
-"""apt in a state of its own: own sources, lists, caches and (empty) package status, below our cache.
+"""apt with its own state below the harness's cache: sources, lists, caches and an empty package status.
 
-Nothing on the system is changed. The machine's apt.conf.d stays in force, because proxies and the like are
-set there, but not its hooks (they refresh other programs' caches) and not its pins.
+The system's packages are not changed. The machine's apt.conf.d applies, because it configures proxies. Its
+hooks, which refresh caches of other programs, and its pins do not apply.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from harness.progress import Reporter, Step
 from harness.source.machine_apt import AptEntry
 
 SOURCE = "source"
-"""In the place of an architecture: the source packages of a suite."""
+"""Pseudo-architecture for the source packages of a suite."""
 
-# apt.conf(5): a file given by -c is read last, so it can clear what apt.conf.d has set.
+# apt.conf(5): apt reads the file given by -c last, so this file can clear settings of apt.conf.d.
 _NO_HOOKS = """\
 #clear APT::Update::Pre-Invoke;
 #clear APT::Update::Post-Invoke;
@@ -35,7 +35,7 @@ _NO_HOOKS = """\
 
 @dataclass(frozen=True, kw_only=True)
 class AptState:
-    """One suite and one architecture (or its sources) as an isolated apt sees them."""
+    """Isolated apt state for one suite and one architecture (or ``SOURCE``)."""
 
     folder: Path
     suite: str
@@ -55,9 +55,9 @@ class AptState:
         check: bool = True,
         timeout_s: float = 1800,
     ) -> Finished:
-        """Run ``apt-get`` or ``apt-cache`` (``words[0]``) in this state. Raises FetchError in one line.
+        """Run ``apt-get`` or ``apt-cache`` (``words[0]``) in this state. Raises FetchError.
 
-        With ``check`` false the output is that of a query: standard output alone.
+        If ``check`` is false, a failure is not an error and the output is standard output only.
         """
         options = [
             f"Dir::State={self.folder / 'state'}",
@@ -73,7 +73,7 @@ class AptState:
             "Acquire::Retries=2",
             "Acquire::http::Timeout=30",
             "Acquire::https::Timeout=30",
-            "APT::Update::Error-Mode=any",  # a server that is away must not look like success
+            "APT::Update::Error-Mode=any",  # by default, an unreachable server is only a warning
         ]
         if self.architecture != SOURCE:
             options += [f"APT::Architecture={self.architecture}", f"APT::Architectures={self.architecture}"]
@@ -100,15 +100,15 @@ class AptState:
         )
 
     def update(self, reporter: Reporter) -> None:
-        """Fetch the suite's index anew; apt proves its signature. Raises FetchError."""
+        """Fetch the suite's index again; apt verifies its signature. Raises FetchError."""
         with reporter.step(f"apt index of {self.suite} ({self.architecture})") as step:
             self.run(["apt-get", "update"], step=step)
 
 
 def open_state(layout: Layout, entry: AptEntry, suite: str, architecture: str) -> AptState:
-    """The isolated state for ``suite`` of the archive ``entry``, made if it is not there.
+    """Return the isolated state for ``suite`` of the archive ``entry``; create it if it does not exist.
 
-    It is started afresh when the machine's mirror or keyring has changed. Raises StorageError.
+    If the machine's mirror or keyring has changed, the state is created from scratch. Raises StorageError.
     """
     folder = layout.cache / "apt" / f"{safe_name(suite)}-{safe_name(architecture)}"
     kind = "deb-src" if architecture == SOURCE else "deb"
@@ -123,30 +123,30 @@ def open_state(layout: Layout, entry: AptEntry, suite: str, architecture: str) -
                 (folder / name).mkdir(parents=True, exist_ok=True)
             (folder / "status").write_text("", encoding="utf-8")
             (folder / "no-hooks.conf").write_text(_NO_HOOKS, encoding="utf-8")
-            aside = folder / f".debian.sources.{os.getpid()}"
-            aside.write_text(sources, encoding="utf-8")
-            aside.replace(listed)  # last: its presence says that the rest is there
+            temporary = folder / f".debian.sources.{os.getpid()}"
+            temporary.write_text(sources, encoding="utf-8")
+            temporary.replace(listed)  # last: if this file exists, the state is complete
     except OSError as error:
         raise StorageError(f"cannot write {folder}: {error}", "make the cache writable") from error
     return AptState(folder=folder, suite=suite, architecture=architecture)
 
 
 def one_line(output: str) -> str:
-    """What apt complained of: its errors, else its warnings, without their prefix."""
+    """Summarise the output of apt: up to two errors or, without errors, warnings; prefixes are removed."""
     for prefix in ("E:", "Err:", "W:"):
         lines = [line for line in output.splitlines() if line.startswith(prefix)]
-        said = list(dict.fromkeys(re.sub(r"^(E:|Err:\d*|W:)\s*", "", line).strip() for line in lines))
-        if said:
-            return "; ".join(said[:2])
+        texts = list(dict.fromkeys(re.sub(r"^(E:|Err:\d*|W:)\s*", "", line).strip() for line in lines))
+        if texts:
+            return "; ".join(texts[:2])
     return (output.strip().splitlines() or ["no reason given"])[-1]
 
 
 def _failed(words: Sequence[str], ended: Finished, suite: str) -> HarnessError:
     remedy = "check the network and the machine's apt configuration"
     if re.search(r"\b404\b", ended.output):
-        remedy = "the mirror's index names a version its pool lacks: run again later, or use another mirror"
+        remedy = "the mirror's index lists a file that its pool lacks: run again later, or use another mirror"
     elif re.search(r"Unable to locate package|has no installation candidate", ended.output):
-        remedy = f"check that {suite} has this package for this architecture"
+        remedy = f"check that {suite} contains this package for this architecture"
     return FetchError(
         f"{' '.join(words[:2])} for {suite}: {one_line(ended.output)}",
         remedy,

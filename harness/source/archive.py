@@ -1,4 +1,4 @@
-"""A plain archive from a URL, with an optional signature that gpgv checks."""
+"""Download an archive from a URL, and verify an optional signature with gpgv."""
 
 from __future__ import annotations
 
@@ -13,19 +13,21 @@ from harness.process import run
 from harness.progress import Reporter, Step
 
 STALL_S = 30.0
-"""Seconds without a byte after which a server counts as gone."""
+"""Seconds without data after which a download fails."""
 LIMIT_S = 3600.0
-"""Seconds that one download may take in all."""
+"""Total seconds that one download may take."""
 SCHEMES = ("https", "http", "file", "ftp")
 
 
 def download(url: str, target: Path, reporter: Reporter, *, size: int = 0) -> None:
-    """Write what ``url`` gives to ``target`` (in place: the caller renames). ``size`` is for the bar only.
+    """Download ``url`` to ``target``, which is incomplete until this returns.
 
-    Raises FetchError (no such file, server gone, too slow, cut short) and StorageError (disk full).
+    ``size`` (bytes) is used for progress if the server does not announce a length.
+
+    Raises OptionError (scheme), FetchError (HTTP error, no connection, too slow, truncated) and StorageError.
     """
     if url.partition(":")[0] not in SCHEMES:
-        raise OptionError(f"{url!r} is not a URL that can be fetched", f"use one of {' '.join(SCHEMES)}")
+        raise OptionError(f"the scheme of {url!r} is not supported", f"use one of: {' '.join(SCHEMES)}")
     name = url.rpartition("/")[2]
     with reporter.step(f"fetching {name}") as step:
         try:
@@ -33,7 +35,7 @@ def download(url: str, target: Path, reporter: Reporter, *, size: int = 0) -> No
             with urllib.request.urlopen(request, timeout=STALL_S) as answer:  # noqa: S310 - see SCHEMES
                 _copy(answer, target, size, step)
         except urllib.error.HTTPError as error:
-            error.close()  # it is the answer, with an open connection
+            error.close()  # the exception is the response, with an open connection
             raise FetchError(f"{url}: {error.code} {error.reason}", "try another location") from None
         except (OSError, http.client.HTTPException) as error:
             reason = getattr(error, "reason", None) or error
@@ -46,7 +48,7 @@ def _copy(answer: http.client.HTTPResponse, target: Path, size: int, step: Step)
     try:
         sink = target.open("wb")
     except OSError as error:
-        raise StorageError(f"cannot write {target}: {error}", "make its folder writable") from error
+        raise StorageError(f"cannot write {target}: {error}", "make the folder writable") from error
     with sink:
         while chunk := answer.read(1 << 18):
             try:
@@ -56,23 +58,23 @@ def _copy(answer: http.client.HTTPResponse, target: Path, size: int, step: Step)
             done += len(chunk)
             step.update(done, announced or size or None)
             if time.monotonic() - started > LIMIT_S:
-                raise FetchError(f"{target.name} took longer than {LIMIT_S:.0f} s", "run again")
+                raise FetchError(f"{target.name}: download took longer than {LIMIT_S:.0f} s", "run again")
     if announced and done != announced:
-        raise FetchError(f"{target.name}: cut short at {done} of {announced} bytes", "run again")
+        raise FetchError(f"{target.name}: download ended after {done} of {announced} bytes", "run again")
 
 
 def check_signature(archive: Path, signature: Path, keyring: Path) -> None:
-    """Raise VerifyError unless ``signature`` is a good detached one of ``archive`` by a key of ``keyring``.
+    """Verify the detached ``signature`` of ``archive`` with the keys of ``keyring``. Raises VerifyError.
 
-    gpgv(1) trusts exactly the keys of the keyring it is given: no web of trust, no key server.
+    gpgv(1) trusts exactly the keys of this keyring; it uses no web of trust and no key server.
     """
     if not keyring.is_file():
-        raise VerifyError(f"the keyring {keyring} is not there", "name an existing keyring in the pin")
+        raise VerifyError(f"keyring {keyring} does not exist", "specify an existing keyring in the pin")
     run(
         ["gpgv", "--keyring", keyring.absolute(), signature, archive],
         timeout_s=60,
         error=lambda ended: VerifyError(
-            f"{archive.name}: its signature is not good by {keyring.name}",
+            f"{archive.name}: the signature is not valid for any key of {keyring.name}",
             "do not use this file; fetch from another location",
             details=tuple(ended.output.splitlines()[-5:]),
         ),

@@ -1,7 +1,6 @@
-"""Packages with all that they depend on, resolved by apt for an empty system of any architecture.
+"""Packages with their dependencies, resolved by apt for an empty system of any architecture.
 
-apt chooses; what it chose is remembered by name, file and digest, so that a second run asks nothing of the
-network and gets the same set.
+The resolved names, files and digests are stored, so a second run gets the same set without the network.
 """
 
 from __future__ import annotations
@@ -33,10 +32,10 @@ def fetch_closure(
     suite: str = "",
     architecture: str = "",
 ) -> dict[str, tuple[Deb, Path]]:
-    """Each of ``packages`` and of what they depend on: name → (Deb, its ``.deb`` in the cache).
+    """Fetch ``packages`` and their dependencies: name → (Deb, path of the ``.deb`` in the cache).
 
-    Recommended packages are left out. Raises FetchError (a package that does not exist is named, and what
-    cannot be had together; no network), VerifyError, BusyError, StorageError.
+    Recommended packages are not included. Raises FetchError (unknown package, conflicting packages, no
+    network), VerifyError, BusyError, StorageError.
     """
     suite = suite or codename() or "stable"
     architecture = architecture or native_architecture()
@@ -55,9 +54,9 @@ def fetch_closure(
 
 
 def chosen(output: str) -> tuple[str, ...]:
-    """``apt-get install --simulate``'s lines ``Inst NAME (VERSION …)`` as ``NAME=VERSION`` (apt-get(8))."""
-    found = re.findall(r"^Inst (\S+) (?:\[[^]]*\] )?\((\S+) ", output, re.MULTILINE)
-    return tuple(sorted(f"{name.partition(':')[0]}={version}" for name, version in found))
+    """Parse ``Inst NAME (VERSION …)`` lines of ``apt-get install --simulate`` into ``NAME=VERSION``."""
+    pairs = re.findall(r"^Inst (\S+) (?:\[[^]]*\] )?\((\S+) ", output, re.MULTILINE)
+    return tuple(sorted(f"{name.partition(':')[0]}={version}" for name, version in pairs))
 
 
 def _fetch(state: AptState, packages: list[str], folder: Path, reporter: Reporter) -> dict[str, Deb]:
@@ -66,7 +65,7 @@ def _fetch(state: AptState, packages: list[str], folder: Path, reporter: Reporte
     try:
         return _fetch_once(state, packages, folder, reporter)
     except FetchError:
-        state.update(reporter)  # the index may be older than the pool, or than a package
+        state.update(reporter)  # the index may be out of date
         return _fetch_once(state, packages, folder, reporter)
 
 
@@ -74,7 +73,9 @@ def _fetch_once(state: AptState, packages: list[str], folder: Path, reporter: Re
     words = ["apt-get", "install", "--simulate", "--no-install-recommends", *packages]
     picked = chosen(state.run(words).output)
     if not picked:
-        raise FetchError(f"apt chose no package for {' '.join(packages)}", "check suite and architecture")
+        raise FetchError(
+            f"apt selected no package for {' '.join(packages)}", "check the suite and the architecture"
+        )
     resolved = print_uris(state, picked)
     absent = _absent({name: deb for name, (_, deb) in resolved.items()}, folder, reporter)
     if absent:

@@ -1,4 +1,4 @@
-"""The archive of a Debian source package, by an isolated apt that proves index and file."""
+"""Fetch the archive of a Debian source package; an isolated apt verifies the index and the file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from harness.source.machine_apt import codename, debian_entry
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
-    """A file of a source package. ``version`` is a glob, empty for any."""
+    """A required file of a source package. ``version`` is a glob; empty matches any version."""
 
     suite: str
     package: str
@@ -30,7 +30,7 @@ class Wanted:
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """A version of a source package that the index names, and the files it is made of."""
+    """A version of a source package in the index, and its files."""
 
     version: str
     files: dict[str, str]
@@ -38,10 +38,10 @@ class Candidate:
 
 
 def fetch_source(layout: Layout, reporter: Reporter, wanted: Wanted, folder: Path) -> None:
-    """Put ``wanted.archive`` into ``folder``.
+    """Download ``wanted.archive`` into ``folder``.
 
-    The suite's index is fetched only when it is absent or does not name the archive. Raises FetchError (not
-    in the suite, gone from the pool, no network) and VerifyError (the index names another digest).
+    The suite's index is fetched only if it is absent or does not list the archive. Raises FetchError (not in
+    the suite, not in the pool, no network) and VerifyError (the index has another digest).
     """
     state = open_state(layout, debian_entry(suite=codename()), wanted.suite, SOURCE)
     with locked(state.folder, f"the apt state of {wanted.suite}", reporter):
@@ -59,7 +59,7 @@ def fetch_source(layout: Layout, reporter: Reporter, wanted: Wanted, folder: Pat
         except FetchError as error:
             if fresh or not _is_gone(error):
                 raise _explain(error, chosen, wanted) from error
-            state.update(reporter)  # the index may be older than the pool
+            state.update(reporter)  # the index may be out of date
             chosen = choose(candidates(state, wanted.package), wanted)
             if chosen is None:
                 raise _absent(wanted, candidates(state, wanted.package)) from error
@@ -70,7 +70,7 @@ def fetch_source(layout: Layout, reporter: Reporter, wanted: Wanted, folder: Pat
 
 
 def candidates(state: AptState, package: str) -> list[Candidate]:
-    """The versions of ``package`` in the state's index; none when there is no index."""
+    """Return the versions of ``package`` in the index; empty if there is no index."""
     if not state.has_index:
         return []
     shown = state.run(["apt-cache", "showsrc", "--only-source", package], check=False).output
@@ -78,7 +78,7 @@ def candidates(state: AptState, package: str) -> list[Candidate]:
 
 
 def parse_showsrc(text: str, package: str) -> list[Candidate]:
-    """The answer of ``apt-cache showsrc``, which is made of paragraphs as in Debian's Sources files."""
+    """Parse the output of ``apt-cache showsrc``: paragraphs as in Debian's Sources files."""
     found = []
     for paragraph in Sources.iter_paragraphs(text.splitlines(keepends=True), use_apt_pkg=False):
         if paragraph.get("Package") == package and "Version" in paragraph:
@@ -88,7 +88,10 @@ def parse_showsrc(text: str, package: str) -> list[Candidate]:
 
 
 def choose(found: list[Candidate], wanted: Wanted) -> Candidate | None:
-    """The newest version that matches and ships the archive. Raises VerifyError for another digest of it."""
+    """Return the newest matching version that contains the archive.
+
+    Raises VerifyError if its digest is not the pinned one.
+    """
     matching = [
         candidate
         for candidate in found
@@ -100,9 +103,9 @@ def choose(found: list[Candidate], wanted: Wanted) -> Candidate | None:
     digest = newest.files[wanted.archive]
     if digest != wanted.sha256:
         raise VerifyError(
-            f"the index of {wanted.suite} says {wanted.archive} has sha256 {digest}, "
-            f"pinned is {wanted.sha256}",
-            "if the pin is wrong mend it, else fetch from another location",
+            f"the index of {wanted.suite} lists {wanted.archive} with sha256 {digest}, "
+            f"the pin specifies {wanted.sha256}",
+            "if the pin is wrong, correct it; otherwise fetch from another location",
         )
     return newest
 
@@ -118,7 +121,7 @@ def _download(state: AptState, chosen: Candidate, wanted: Wanted, folder: Path, 
             step=step,
         )
     if not (folder / wanted.archive).is_file():
-        raise FetchError(f"apt-get source did not bring {wanted.archive}", "try another location")
+        raise FetchError(f"apt-get source did not download {wanted.archive}", "try another location")
 
 
 def _is_gone(error: FetchError) -> bool:
@@ -129,8 +132,8 @@ def _explain(error: FetchError, chosen: Candidate, wanted: Wanted) -> FetchError
     if not _is_gone(error):
         return error
     return FetchError(
-        f"the index of {wanted.suite} names {wanted.package} {chosen.version}, but the mirror's pool "
-        f"no longer has {wanted.archive} (404)",
+        f"the index of {wanted.suite} lists {wanted.package} {chosen.version}, but the mirror's pool "
+        f"no longer contains {wanted.archive} (404)",
         "add another location to the pin",
         details=error.details,
     )
@@ -141,5 +144,5 @@ def _absent(wanted: Wanted, found: list[Candidate]) -> FetchError:
     matching = f" matching {wanted.version}" if wanted.version else ""
     return FetchError(
         f"{wanted.suite} has no source package {wanted.package}{matching} with {wanted.archive}",
-        f"versions there: {versions or 'none'}; add another location to the pin",
+        f"add another location to the pin; versions in {wanted.suite}: {versions or 'none'}",
     )

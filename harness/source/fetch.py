@@ -1,4 +1,4 @@
-"""Try a pin's locations in order, until one gives the pinned bytes."""
+"""Try the locations of a pin in order until one provides the pinned bytes."""
 
 from __future__ import annotations
 
@@ -20,11 +20,10 @@ from harness.source.pin import Location, Pin
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """Proven bytes of a QEMU release.
+    """Source of a QEMU release; verified unless ``kind`` is ``local``.
 
-    ``path`` is an archive, a folder, or (kind ``git``, and a local git folder) a git repository whose commit
-    ``digest`` is meant. Otherwise ``digest`` is a SHA-256: of the archive, or empty for a plain local folder,
-    whose tree id is known only once it is imported.
+    ``path`` is an archive, a folder or a git repository. ``digest`` is the SHA-256 of an archive, the commit
+    id in a git repository, or empty for a plain local folder, which has no id before it is imported.
     """
 
     pin: Pin
@@ -38,12 +37,12 @@ class Source:
 
 
 def fetch(pin: Pin, layout: Layout, reporter: Reporter, *, local: str = "") -> Source:
-    """The pin's source, from the cache or else from its locations; with ``local``, that folder or archive.
+    """Return the pin's source from the cache or its locations; if ``local`` is set, that folder or archive.
 
-    Cached bytes are proven at each use and nothing is asked from the network for them.
+    Cached bytes are verified at each use, without the network.
 
-    Raises OptionError (no such local source), FetchError (no location worked; lists each with its reason),
-    VerifyError (a location gave other bytes, and none the right ones), BusyError, StorageError.
+    Raises OptionError (``local`` does not exist), FetchError (all locations failed; the details list the
+    reasons), VerifyError (a location provided other bytes, none the pinned ones), BusyError, StorageError.
     """
     if local:
         return _local(pin, Path(local).expanduser(), reporter)
@@ -56,7 +55,7 @@ def fetch(pin: Pin, layout: Layout, reporter: Reporter, *, local: str = "") -> S
 
 def _local(pin: Pin, path: Path, reporter: Reporter) -> Source:
     if not path.exists():
-        raise OptionError(f"-Dsource: {path} does not exist", "name a QEMU folder or archive")
+        raise OptionError(f"-Dsource: {path} does not exist", "specify a QEMU folder or archive")
     path = path.resolve()
     if path.is_file():
         digest = sha256_of(path)
@@ -64,7 +63,7 @@ def _local(pin: Pin, path: Path, reporter: Reporter) -> Source:
         digest = git.head_commit(path, reporter)
     else:
         digest = ""
-    reporter.note(f"source is {path}, not verified")
+    reporter.note(f"using the local source {path}; it is not verified")
     return Source(pin=pin, kind="local", path=path, digest=digest)
 
 
@@ -97,7 +96,7 @@ def _from_locations(pin: Pin, target: Path, layout: Layout, reporter: Reporter) 
     if wrong is not None:
         raise VerifyError(f"pin {pin.name}: {wrong.cause}", wrong.remedy, details=details) from wrong
     raise FetchError(
-        f"pin {pin.name}: none of its {len(failures)} locations gave {pin.archive or 'the commit'}",
+        f"pin {pin.name}: none of its {len(failures)} locations provided {pin.archive or 'the commit'}",
         "check the network, add a location to qemu-src/pins.toml, or pass -Dsource=FOLDER-OR-ARCHIVE",
         details=details,
     )
@@ -109,11 +108,11 @@ def _get(location: Location, pin: Pin, target: Path, layout: Layout, reporter: R
         repository.parent.mkdir(parents=True, exist_ok=True)
         git.fetch_commit(location.url, location.commit, repository, reporter)
         return Source(pin=pin, kind="git", path=repository, digest=location.commit)
-    aside = target.with_name(f".{target.name}.part")
-    _remove(aside)
-    aside.mkdir(parents=True)
+    partial = target.with_name(f".{target.name}.part")
+    _remove(partial)
+    partial.mkdir(parents=True)
     try:
-        got = aside / pin.archive
+        got = partial / pin.archive
         get: Callable[..., None] = _from_debian if location.kind == "debian" else _from_url
         get(location, pin, got, layout, reporter)
         verify(got, pin.sha256, name=target)
@@ -122,7 +121,7 @@ def _get(location: Location, pin: Pin, target: Path, layout: Layout, reporter: R
     except OSError as error:
         raise StorageError(f"cannot store {target}: {error}", "free some disk space") from error
     finally:
-        _remove(aside)
+        _remove(partial)
     return Source(pin=pin, kind=location.kind, path=target, digest=pin.sha256)
 
 
@@ -146,7 +145,7 @@ def _from_url(location: Location, pin: Pin, got: Path, layout: Layout, reporter:
     if location.signature:
         signature = got.with_name("signature")
         archive.download(location.signature, signature, reporter)
-        # A relative keyring belongs to the checkout, so that a pin can ship its own.
+        # A relative path of a keyring is below the checkout, so a pin can ship its keyring.
         archive.check_signature(got, signature, layout.root / location.keyring)
 
 

@@ -1,4 +1,4 @@
-"""Files that are proven by their digest, and put in place whole or not at all."""
+"""Verify files by their SHA-256 digest."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from harness.progress import Reporter
 
 
 def sha256_of(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hexadecimal. Raises StorageError."""
+    """Return the SHA-256 of a file in hexadecimal. Raises StorageError."""
     try:
         with path.open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
@@ -18,37 +18,38 @@ def sha256_of(path: Path) -> str:
         raise StorageError(f"cannot read {path}: {error}", "check the disk and the permissions") from error
 
 
-def keep_aside(path: Path, digest: str, name: Path | None = None) -> Path:
-    """Rename bytes that are not what they should be to ``<name>.bad-<digest>``, for a look at them."""
+def keep_bad(path: Path, digest: str, name: Path | None = None) -> Path:
+    """Rename a file with wrong bytes to ``<name>.bad-<digest>``, for inspection. Raises StorageError."""
     name = name or path
     bad = name.with_name(f"{name.name}.bad-{digest[:12]}")
     try:
         path.replace(bad)
     except OSError as error:
-        raise StorageError(f"cannot rename {path}: {error}", "make its folder writable") from error
+        raise StorageError(f"cannot rename {path}: {error}", "make the folder writable") from error
     return bad
 
 
 def verify(path: Path, sha256: str, *, name: Path) -> None:
-    """Raise VerifyError, with ``path`` kept beside ``name``, unless its digest is ``sha256``."""
+    """Raise VerifyError if the digest of ``path`` is not ``sha256``; the file is kept next to ``name``."""
     digest = sha256_of(path)
     if digest != sha256:
-        bad = keep_aside(path, digest, name)
+        bad = keep_bad(path, digest, name)
         raise VerifyError(
-            f"{name.name} has sha256 {digest}, pinned is {sha256}",
-            f"look at {bad}; if the pin is wrong mend it, else fetch from another location",
+            f"{name.name} has sha256 {digest}, expected {sha256}",
+            f"inspect {bad}; if the pin is wrong, correct it; otherwise fetch from another location",
         )
 
 
 def cached(path: Path, sha256: str, *, what: str, reporter: Reporter) -> bool:
-    """Whether ``path`` is there with the right bytes. Wrong ones are kept aside and said."""
+    """Return whether ``path`` exists with the right bytes. Wrong ones are renamed and reported."""
     if not path.is_file():
         return False
     digest = sha256_of(path)
     if digest == sha256:
         return True
-    bad = keep_aside(path, digest)
+    bad = keep_bad(path, digest)
     reporter.warn(
-        f"cached {what} is damaged (sha256 {digest}, pinned {sha256}): kept as {bad.name}, fetching"
+        f"cached {what} is damaged (sha256 {digest}, expected {sha256}): "
+        f"renamed to {bad.name}, fetching it again"
     )
     return False

@@ -1,4 +1,4 @@
-"""A commit from a git URL, or the HEAD of a local git folder. A commit id proves its own bytes."""
+"""Fetch a commit from a git URL, or use HEAD of a local git folder. The commit id verifies the bytes."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from harness.process import Finished, run
 from harness.progress import Reporter
 
 TRANSPORT = ("GIT_SSL", "GIT_SSH", "GIT_PROXY", "GIT_ASKPASS", "GIT_HTTP", "GIT_ALLOW_PROTOCOL")
-"""What of the user's environment says how to reach a server; the rest of git's is left out."""
+"""Prefixes of the environment variables that configure git's transport; git gets no other ones."""
 
 
 def has_commit(repository: Path, commit: str) -> bool:
-    """Whether ``repository`` holds ``commit`` with all that it needs."""
+    """Return whether ``repository`` contains ``commit`` completely."""
     if not (repository / "HEAD").is_file():
         return False
-    # The ref is written by git after all objects have arrived, so it means "complete".
+    # git writes the ref after it has received all objects.
     ended = run(
         ["git", "--git-dir", repository, "rev-parse", "--verify", "--quiet", f"refs/harness/{commit}"],
         check=False,
@@ -27,9 +27,9 @@ def has_commit(repository: Path, commit: str) -> bool:
 
 
 def fetch_commit(url: str, commit: str, repository: Path, reporter: Reporter) -> None:
-    """Bring ``commit`` alone (no history) into the bare ``repository``. Raises FetchError.
+    """Fetch ``commit`` without its history into the bare ``repository``. Raises FetchError.
 
-    The user's own git configuration is in force here, because proxies and credentials live there.
+    The user's git configuration applies, because it contains proxies and credentials.
     """
     transport = {name: value for name, value in os.environ.items() if name.startswith(TRANSPORT)}
     transport["GIT_TERMINAL_PROMPT"] = "0"
@@ -38,7 +38,7 @@ def fetch_commit(url: str, commit: str, repository: Path, reporter: Reporter) ->
         lines = [line for line in ended.output.splitlines() if line.strip()]
         return FetchError(
             f"{url}: {lines[-1] if lines else 'git fetch failed'}",
-            "check URL and commit, or try another location",
+            "check the URL and the commit, or try another location",
             details=tuple(lines[-5:]),
         )
 
@@ -55,16 +55,19 @@ def fetch_commit(url: str, commit: str, repository: Path, reporter: Reporter) ->
             error=failed,
         )
     if not has_commit(repository, commit):
-        raise FetchError(f"{url} did not give commit {commit}", "check the commit id")
+        raise FetchError(f"{url} did not provide commit {commit}", "check the commit id")
 
 
 def head_commit(folder: Path, reporter: Reporter) -> str:
-    """The commit at HEAD of a local git folder; changes that are not committed are left out, and said."""
+    """Return the commit at HEAD of a local git folder. Uncommitted changes are ignored, with a warning.
+
+    Raises TreeError.
+    """
 
     def failed(ended: Finished) -> HarnessError:
         return TreeError(
-            f"{folder} is not a git folder with a commit: {ended.output.strip().splitlines()[-1:]}",
-            "commit something there, or pass an archive",
+            f"{folder} is not a git repository with a commit: {ended.output.strip().splitlines()[-1:]}",
+            "create a commit in it, or pass an archive",
         )
 
     git = ["git", "-C", str(folder), "-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false"]
@@ -77,5 +80,7 @@ def head_commit(folder: Path, reporter: Reporter) -> str:
     ).output
     if changed.strip():
         count = len(changed.splitlines())
-        reporter.warn(f"{folder}: HEAD ({commit[:12]}) is used; {count} changed files there are left out")
+        reporter.warn(
+            f"{folder}: using HEAD ({commit[:12]}); uncommitted changes in {count} files are ignored"
+        )
     return commit

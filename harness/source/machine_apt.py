@@ -1,7 +1,7 @@
-"""Which entry of the machine's apt configuration is its Debian archive.
+"""Find the Debian archive in the machine's apt configuration.
 
-No mirror is named by the project: what the machine's administrator chose is used, for every suite, with the
-same keyring. sources.list(5) describes both formats.
+The project specifies no mirror. It uses the administrator's mirror and keyring for every suite.
+sources.list(5) describes both formats.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from debian.deb822 import Deb822
 from harness.errors import FetchError
 
 CARRIED = ("Signed-By", "Trusted", "Check-Valid-Until", "Check-Date", "Allow-Insecure")
-"""What the administrator decided about trusting this archive, passed on as it is."""
+"""Fields by which the administrator configures trust in the archive; they are copied unchanged."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class AptEntry:
-    """One archive of the machine: where it is and how its signatures are checked."""
+    """One archive of the apt configuration: its location and how its signatures are verified."""
 
     uri: str
     suites: tuple[str, ...]
@@ -32,7 +32,7 @@ class AptEntry:
 
 
 def codename(os_release: Path = Path("/etc/os-release")) -> str:
-    """The suite this machine runs, such as ``bookworm``; empty when it does not say (os-release(5))."""
+    """Return the machine's suite, such as ``bookworm``; empty if os-release(5) does not specify one."""
     try:
         text = os_release.read_text(encoding="utf-8")
     except (OSError, ValueError):
@@ -42,22 +42,22 @@ def codename(os_release: Path = Path("/etc/os-release")) -> str:
 
 
 def debian_entry(etc: Path = Path("/etc/apt"), suite: str = "") -> AptEntry:
-    """The Debian archive among the entries below ``etc``; ``suite`` is what the machine runs.
+    """Return the Debian archive among the entries below ``etc``; ``suite`` is the machine's suite.
 
-    Third parties also publish below suites called ``bookworm``, so the keyring and the component ``main``
-    decide with it. Raises FetchError when there is none.
+    Third-party archives also have suites called ``bookworm``, so the keyring, the component ``main`` and the
+    path are compared too. Raises FetchError if there is no Debian archive.
     """
     scored = [(score, entry) for entry in entries(etc) if (score := _score(entry, suite)) > 0]
     if not scored:
         raise FetchError(
-            f"no Debian archive in this machine's apt configuration ({etc})",
-            "add one, or a url or git location to the pin",
+            f"this machine's apt configuration ({etc}) has no Debian archive",
+            "add one, or add a url or git location to the pin",
         )
     return max(scored, key=lambda pair: pair[0])[1]
 
 
 def entries(etc: Path) -> Iterator[AptEntry]:
-    """Every enabled entry of ``sources.list`` and ``sources.list.d``."""
+    """Yield every enabled entry of ``sources.list`` and ``sources.list.d``."""
     for path in (etc / "sources.list", *sorted((etc / "sources.list.d").glob("*"))):
         try:
             text = path.read_text(encoding="utf-8", errors="replace")
@@ -99,7 +99,7 @@ def _one_line(line: str) -> Iterator[AptEntry]:
 
 
 def _score(entry: AptEntry, suite: str) -> int:
-    """How surely ``entry`` is Debian's main archive for ``suite``; 0 for no."""
+    """Rate how likely ``entry`` is Debian's main archive for ``suite``; 0 if it is not."""
     if "main" not in entry.components or (suite and suite not in entry.suites):
         return 0
     path = urlsplit(entry.uri).path.rstrip("/")

@@ -1,6 +1,6 @@
-"""Single Debian packages, fetched and proven by the isolated apt, and unpacked without installing.
+"""Fetch and verify single Debian packages with the isolated apt, and unpack them without installing.
 
-No dependencies are followed: firmware and kernels need none. harness.source.closure follows them.
+Dependencies are not resolved: firmware and kernels need none. harness.source.closure resolves them.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from harness.source.apt import AptState, open_state
 from harness.source.files import cached, verify
 from harness.source.machine_apt import codename, debian_entry
 
-# `uname -m` → Debian's name. Debian's "Supported architectures" page.
+# `uname -m` → Debian's name, from Debian's "Supported architectures" page.
 ARCHITECTURES = {
     "x86_64": "amd64",
     "aarch64": "arm64",
@@ -40,12 +40,12 @@ ARCHITECTURES = {
 }
 
 SHOWN = 4
-"""So many packages are named on the line that tells of a download."""
+"""Maximum number of packages that the title of a download step lists by name."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Deb:
-    """One package file, as apt resolved it. ``file`` is its name in the pool and holds the version."""
+    """One package file, as resolved by apt. ``file`` is its name in the pool, which includes the version."""
 
     file: str
     sha256: str
@@ -60,12 +60,12 @@ def fetch_packages(
     architecture: str = "",
     fresh: bool = False,
 ) -> dict[str, Path]:
-    """The ``.deb`` of each package, by name, in the cache.
+    """Fetch packages: name → path of the ``.deb`` in the cache.
 
-    ``suite`` and ``architecture`` are Debian's names; by default those of this machine. Versions once
-    resolved are remembered, so that a second run asks nothing of the network; ``fresh`` asks all the same.
+    ``suite`` and ``architecture`` are Debian's names; the defaults are those of this machine. Resolved
+    versions are stored, so a second run does not need the network; ``fresh`` resolves them again.
 
-    Raises FetchError (no such package, no network), VerifyError, BusyError, StorageError.
+    Raises FetchError (unknown package, no network), VerifyError, BusyError, StorageError.
     """
     suite = suite or codename() or "stable"
     architecture = architecture or native_architecture()
@@ -93,55 +93,55 @@ def fetch_packages(
 
 
 def check_names(packages: Iterable[str]) -> None:
-    """Raise FetchError for what cannot be a package's name (Debian Policy, 5.6.7), such as an option."""
+    """Raise FetchError for an invalid package name (Debian Policy, 5.6.7), such as an option."""
     for name in packages:
         if not re.fullmatch(r"[a-z0-9][a-z0-9+.-]+", name):
-            raise FetchError(f"{name!r} is not the name of a Debian package", "mend the name")
+            raise FetchError(f"{name!r} is not a valid name of a Debian package", "correct the name")
 
 
 def unpack_packages(
     debs: Iterable[Path], folder: Path, *, finish: Callable[[Path], None] | None = None
 ) -> Path:
-    """Unpack package files together into ``folder``, which then appears whole (dpkg-deb(1) -x).
+    """Unpack packages together into ``folder`` (dpkg-deb(1) -x), which is created atomically.
 
-    No maintainer script is run. ``finish`` may change what was unpacked before it appears. An existing
-    ``folder`` is left as it is, so give each set of packages a name of its own. Raises StorageError or
+    No maintainer script is run. ``finish`` may change the unpacked files before ``folder`` is created. An
+    existing ``folder`` is not changed, so use one name for each set of packages. Raises StorageError or
     FetchError (a damaged package).
     """
     if folder.is_dir():
         return folder
-    aside = folder.with_name(f".{folder.name}.{os.getpid()}")
-    shutil.rmtree(aside, ignore_errors=True)
+    temporary = folder.with_name(f".{folder.name}.{os.getpid()}")
+    shutil.rmtree(temporary, ignore_errors=True)
     try:
-        aside.mkdir(parents=True)
+        temporary.mkdir(parents=True)
         for deb in debs:
             run(
-                ["dpkg-deb", "-x", deb, aside],
+                ["dpkg-deb", "-x", deb, temporary],
                 timeout_s=600,
                 error=functools.partial(_damaged, deb),
             )
         if finish is not None:
-            finish(aside)
+            finish(temporary)
         with contextlib.suppress(FileExistsError):
-            aside.rename(folder)
+            temporary.rename(folder)
     except OSError as error:
-        if not folder.is_dir():  # else another run was faster, with the same packages
+        if not folder.is_dir():  # otherwise a concurrent run has unpacked the same packages
             raise StorageError(f"cannot unpack into {folder}: {error}", "free some disk space") from error
     finally:
-        shutil.rmtree(aside, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
     return folder
 
 
 def native_architecture() -> str:
-    """Debian's name for this machine's architecture."""
+    """Return Debian's name for this machine's architecture."""
     machine = platform.machine()
     return ARCHITECTURES.get(machine, machine)
 
 
 def resolve(output: str, names: Collection[str]) -> dict[str, tuple[str, Deb]]:
-    """The lines of ``apt-get download --print-uris`` as name → (file name that apt gives it, Deb).
+    """Parse the output of ``apt-get download --print-uris``: name → (file name that apt writes, Deb).
 
-    Raises FetchError when a package has no line.
+    Raises FetchError if a package has no line.
     """
     found: dict[str, tuple[str, Deb]] = {}
     for line in output.splitlines():
@@ -151,7 +151,9 @@ def resolve(output: str, names: Collection[str]) -> dict[str, tuple[str, Deb]]:
             found[name] = (match[1], Deb(file=unquote(match[1]).replace("/", "_"), sha256=match[2]))
     absent = sorted(set(names) - set(found))
     if absent:
-        raise FetchError(f"apt knows no package {' '.join(absent)}", "check suite and architecture")
+        raise FetchError(
+            f"apt does not know package {' '.join(absent)}", "check the suite and the architecture"
+        )
     return found
 
 
@@ -161,7 +163,7 @@ def _download(state: AptState, names: list[str], folder: Path, reporter: Reporte
     try:
         return _download_once(state, names, folder, reporter)
     except FetchError:
-        state.update(reporter)  # the index may be older than the pool, or than the package
+        state.update(reporter)  # the index may be out of date
         return _download_once(state, names, folder, reporter)
 
 
@@ -172,9 +174,9 @@ def _download_once(state: AptState, names: list[str], folder: Path, reporter: Re
 
 
 def print_uris(state: AptState, words: Sequence[str]) -> dict[str, tuple[str, Deb]]:
-    """What apt would download for ``words`` (``NAME`` or ``NAME=VERSION``); see ``resolve``."""
-    asked = state.run(["apt-get", "download", "--print-uris", *words])
-    return resolve(asked.output, [word.partition("=")[0] for word in words])
+    """Resolve ``words`` (``NAME`` or ``NAME=VERSION``) without a download; see ``resolve``."""
+    ended = state.run(["apt-get", "download", "--print-uris", *words])
+    return resolve(ended.output, [word.partition("=")[0] for word in words])
 
 
 def download(
@@ -184,30 +186,30 @@ def download(
     folder: Path,
     reporter: Reporter,
 ) -> None:
-    """Bring ``words`` (``NAME`` or ``NAME=VERSION``), as ``resolved`` describes them, into ``folder``.
+    """Download ``words`` (``NAME`` or ``NAME=VERSION``) into ``folder``; ``resolved`` describes them.
 
-    apt proves them by its signed index, and we by the digest that it gave. Raises FetchError, VerifyError,
-    StorageError.
+    apt verifies the files by its signed index, the harness by the digests of ``resolved``. Raises FetchError,
+    VerifyError, StorageError.
     """
     names = [word.partition("=")[0] for word in words]
     what = " ".join(names) if len(names) <= SHOWN else f"{len(names)} packages"
-    aside = folder / ".part"
-    shutil.rmtree(aside, ignore_errors=True)
+    partial = folder / ".part"
+    shutil.rmtree(partial, ignore_errors=True)
     try:
-        aside.mkdir(parents=True)
+        partial.mkdir(parents=True)
         with reporter.step(f"fetching {what} ({state.suite}, {state.architecture})") as step:
-            state.run(["apt-get", "download", *words], cwd=aside, step=step)
+            state.run(["apt-get", "download", *words], cwd=partial, step=step)
         for name in names:
             apt_name, deb = resolved[name]
-            got = next((aside / file for file in (apt_name, deb.file) if (aside / file).is_file()), None)
+            got = next((partial / file for file in (apt_name, deb.file) if (partial / file).is_file()), None)
             if got is None:
-                raise FetchError(f"apt-get download did not bring {name}", "run again")
+                raise FetchError(f"apt-get download did not download {name}", "run again")
             verify(got, deb.sha256, name=folder / deb.file)
             got.replace(folder / deb.file)
     except OSError as error:
         raise StorageError(f"cannot store packages in {folder}: {error}", "free some disk space") from error
     finally:
-        shutil.rmtree(aside, ignore_errors=True)
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _damaged(deb: Path, ended: Finished) -> HarnessError:
@@ -225,9 +227,9 @@ def _load(folder: Path) -> dict[str, Deb]:
 
 def _save(folder: Path, known: dict[str, Deb]) -> None:
     text = json.dumps({name: {"file": deb.file, "sha256": deb.sha256} for name, deb in sorted(known.items())})
-    aside = folder / f".resolved.json.{os.getpid()}"
+    temporary = folder / f".resolved.json.{os.getpid()}"
     try:
-        aside.write_text(text + "\n", encoding="utf-8")
-        aside.replace(folder / "resolved.json")
+        temporary.write_text(text + "\n", encoding="utf-8")
+        temporary.replace(folder / "resolved.json")
     except OSError as error:
         raise StorageError(f"cannot write {folder}: {error}", "free some disk space") from error

@@ -1,4 +1,4 @@
-"""qemu-src/pins.toml → frozen Pins. docs/pins.md describes the file for those who write it."""
+"""Read qemu-src/pins.toml into frozen Pins. docs/pins.md describes the file."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ EditKind = Literal["remove", "remove-block", "replace"]
 
 @dataclass(frozen=True, kw_only=True)
 class Location:
-    """One place that a pin's bytes can come from. Which fields are filled depends on ``kind``."""
+    """One location of a pin's bytes. ``kind`` determines which fields are set."""
 
     kind: LocationKind
     suite: str = ""
     package: str = ""
     version: str = ""
-    """Glob that the Debian version must match; empty for the newest that ships the pin's archive."""
+    """Glob that the Debian version must match; empty for the newest that contains the pin's archive."""
     url: str = ""
     signature: str = ""
     keyring: str = ""
@@ -41,10 +41,10 @@ class Location:
 
 @dataclass(frozen=True, kw_only=True)
 class Edit:
-    """One declared change of a released tree. Texts are exact and must be found exactly once.
+    """One declared edit of a released tree. Each text must occur exactly once in ``file``.
 
-    ``remove`` takes ``file`` away; ``remove-block`` takes away the lines from ``first`` to the next
-    ``last``, both included (each may be several lines); ``replace`` puts ``new`` for ``old``.
+    ``remove`` deletes ``file``; ``remove-block`` deletes the lines from ``first`` to the next ``last``, both
+    included (each may be several lines); ``replace`` replaces ``old`` by ``new``.
     """
 
     kind: EditKind
@@ -62,8 +62,10 @@ class Edit:
 
 @dataclass(frozen=True, kw_only=True)
 class Traces:
-    """What must be found nowhere in ``base``: case-blind extended regular expressions (git-grep(1)),
-    and the paths that may hold them all the same."""
+    """Patterns that ``base`` must not contain: case-insensitive extended regular expressions (git-grep(1)).
+
+    Files of ``except_paths`` may contain them.
+    """
 
     patterns: tuple[str, ...] = ()
     except_paths: tuple[str, ...] = ()
@@ -80,9 +82,9 @@ class Pin:
     locations: tuple[Location, ...]
     targets: tuple[str, ...]
     size: int = 0
-    """Bytes of the archive, for the progress bar; 0 when unknown."""
+    """Bytes of the archive, for the progress bar; 0 if unknown."""
     async_teardown: tuple[str, ...] = ()
-    """The command-line words that switch upstream's feature on; empty when the release has none."""
+    """Command-line arguments that enable upstream's feature; empty if the release does not have it."""
     prepare: tuple[Edit, ...] = ()
     unmerge: tuple[Edit, ...] = ()
     traces: Traces = Traces()
@@ -93,7 +95,7 @@ class Pin:
 
 
 class _Raw(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A table that refuses keys it does not know, so that a misspelt key is never silently ignored."""
+    """A table that rejects unknown keys, so a misspelt key is an error."""
 
 
 class _Location(_Raw, frozen=True, kw_only=True):
@@ -139,32 +141,32 @@ class _Pin(_Raw, frozen=True, kw_only=True):
 
 
 def load_pins(layout: Layout) -> dict[str, Pin]:
-    """Every pin of ``layout.pins_file`` by name, in the file's order. Raises OptionError for a bad file."""
+    """Return the pins of ``layout.pins_file`` by name, in the order of the file. Raises OptionError."""
     path = layout.pins_file
     try:
         raw = msgspec.toml.decode(path.read_bytes(), type=dict[str, _Pin])
     except (OSError, *UNREADABLE) as error:
-        raise OptionError(f"{path.name} cannot be read: {error}", "mend it as docs/pins.md says") from error
+        raise OptionError(f"cannot read {path.name}: {error}", "correct the file (docs/pins.md)") from error
     return {name: _pin(name, table, path.name) for name, table in raw.items()}
 
 
 def find_pin(layout: Layout, name: str) -> Pin:
-    """The pin called ``name``. Raises OptionError that lists the known ones."""
+    """Return the pin called ``name``. Raises OptionError, which lists the known pins."""
     pins = load_pins(layout)
     if name not in pins:
         near = difflib.get_close_matches(name, pins, n=1)
         hint = f"did you mean {near[0]}? " if near else ""
-        raise OptionError(f"-Dpin: there is no pin {name!r}", f"{hint}known are: {' '.join(pins)}")
+        raise OptionError(f"-Dpin: unknown pin {name!r}", f"{hint}known pins: {' '.join(pins)}")
     return pins[name]
 
 
 def _pin(name: str, raw: _Pin, file: str) -> Pin:
     def refuse(problem: str) -> OptionError:
-        return OptionError(f"{file}: pin {name}: {problem}", "mend it as docs/pins.md says")
+        return OptionError(f"{file}: pin {name}: {problem}", "correct the pin (docs/pins.md)")
 
     safe_name(name)
     if not raw.locations:
-        raise refuse("no location")
+        raise refuse("it has no location")
     if any(location.kind != "git" for location in raw.locations):
         safe_name(raw.archive)
         if not re.fullmatch(r"[0-9a-f]{64}", raw.sha256):
@@ -198,24 +200,24 @@ def _check_location(location: _Location, refuse: Callable[[str], OptionError]) -
         if field in needs and not value:
             raise refuse(f"a {location.kind} location needs {field}")
         if value and field not in (*needs, *allowed):
-            raise refuse(f"a {location.kind} location takes no {field}")
+            raise refuse(f"a {location.kind} location does not accept {field}")
     if bool(location.signature) != bool(location.keyring):
-        raise refuse("signature and keyring go together")
+        raise refuse("signature and keyring must be given together")
     if location.kind == "git" and not re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", location.commit):
-        raise refuse("commit must be a whole commit id")
+        raise refuse("commit must be a full commit id")
     if location.url.startswith("-"):
-        raise refuse(f"{location.url!r} is no URL")
+        raise refuse(f"{location.url!r} is not a URL")
 
 
 def _check_edit(edit: _Edit, refuse: Callable[[str], OptionError]) -> None:
     path = PurePosixPath(edit.file)
     odd = path.is_absolute() or ".." in path.parts or str(path) != edit.file or not edit.file.isprintable()
     if odd or ".git" in map(str.lower, path.parts):
-        raise refuse(f"{edit.file!r} is no file of the tree")
+        raise refuse(f"{edit.file!r} is not a file of the tree")
     needs = {"remove": (), "remove-block": ("first", "last"), "replace": ("old",)}[edit.kind]
     allowed = {"remove": (), "remove-block": (), "replace": ("new",)}[edit.kind]
     for field in ("first", "last", "old", "new"):
         if field in needs and not getattr(edit, field):
             raise refuse(f"{edit.kind} of {edit.file} needs {field}")
         if getattr(edit, field) and field not in (*needs, *allowed):
-            raise refuse(f"{edit.kind} of {edit.file} takes no {field}")
+            raise refuse(f"{edit.kind} of {edit.file} does not accept {field}")

@@ -59,7 +59,7 @@ def harness(
 @pytest.mark.parametrize(
     ("words", "code", "cause"),
     [
-        (("build", "-Dpin=9.9"), 2, "error: -Dpin: there is no pin '9.9'"),
+        (("build", "-Dpin=9.9"), 2, "error: -Dpin: unknown pin '9.9'"),
         (("build", "-Dtargets=vax-softmmu"), 2, "QEMU 7.2.0 has no 'vax-softmmu'"),
         (("build", "-Dpin=5.2"), 2, "pin 5.2 can be fetched and imported, not built: "),
         (("build", "-Dseries=no-such"), 2, "there is no series 'no-such'"),

@@ -79,7 +79,7 @@ class Mirror:
         self.asked.append((name, architecture, fresh))
         if name == "linux-image-s390x":
             if not self.meta:
-                raise FetchError(f"apt knows no package {name}", "check suite and architecture")
+                raise FetchError(f"apt does not know package {name}", "check the suite")
             depends = self.meta if fresh or not self.kept else self.kept
             return {name: make_deb(self.folder / f"{name}.deb", depends=depends)}
         if name not in self.has:
@@ -120,7 +120,7 @@ def test_a_404_for_the_newest_kernel_is_told(mirror, layout):
 
 def test_a_missing_meta_package_is_told(mirror, layout):
     mirror.meta = ""
-    with pytest.raises(FetchError, match="apt knows no package linux-image-s390x"):
+    with pytest.raises(FetchError, match="apt does not know package linux-image-s390x"):
         fetched(layout)
 
 

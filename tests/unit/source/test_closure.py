@@ -1,4 +1,4 @@
-"""Packages with what they depend on, against a fake apt. No network."""
+"""Packages with their dependencies, resolved by a fake apt. No network."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Inst zlib1g:s390x (1:1.2.13.dfsg-1 Debian:12.10/stable [s390x])
 Conf gcc-12-base (12.2.0-14 Debian:12.10/stable [s390x])
 """
 
-# Stands for apt-get in an isolated state: packages are files of $FAKE_APT, named NAME_VERSION_ARCH.deb.
+# Replaces apt-get. The packages are files below $FAKE_APT, named NAME_VERSION_ARCH.deb.
 FAKE = """\
 #!/bin/sh
 echo "$*" >> "$FAKE_APT/calls"
@@ -99,42 +99,42 @@ def get(layout: Layout, *packages: str) -> dict[str, str]:
     return {name: path.read_text() for name, (_, path) in found.items()}
 
 
-def test_what_apt_chose_is_read_with_its_versions() -> None:
+def test_selected_packages_are_parsed_with_versions() -> None:
     assert chosen(SIMULATED) == ("gcc-12-base=12.2.0-14", "libc6=2.36-9+deb12u10", "zlib1g=1:1.2.13.dfsg-1")
 
 
-def test_dependencies_come_too_and_a_second_run_asks_nothing(apt: Path, layout: Layout) -> None:
+def test_dependencies_are_fetched_and_a_second_run_does_not_call_apt(apt: Path, layout: Layout) -> None:
     assert get(layout, "libc6-dev") == {"libc6": "libc6", "libc6-dev": "libc6-dev"}
     calls = (apt / "calls").read_text()
     assert get(layout, "libc6-dev") == {"libc6": "libc6", "libc6-dev": "libc6-dev"}
     assert (apt / "calls").read_text() == calls
 
 
-def test_a_damaged_package_in_the_cache_is_fetched_again(apt: Path, layout: Layout) -> None:
+def test_damaged_package_in_the_cache_is_fetched_again(apt: Path, layout: Layout) -> None:
     get(layout, "libc6-dev")
     (layout.downloads / "debs/bookworm-s390x/libc6_2.36_s390x.deb").write_text("flipped")
     assert get(layout, "libc6-dev")["libc6"] == "libc6"
     assert (apt / "calls").read_text().splitlines()[-1].split()[-1] == "libc6=2.36"
 
 
-def test_a_package_that_does_not_exist_is_named(apt: Path, layout: Layout) -> None:
+def test_unknown_package_is_named_in_the_error(apt: Path, layout: Layout) -> None:
     with pytest.raises(FetchError, match="Unable to locate package no-such-dev") as caught:
         get(layout, "no-such-dev")
     assert "bookworm" in caught.value.remedy
-    with pytest.raises(FetchError, match="is not the name of a Debian package"):
+    with pytest.raises(FetchError, match="is not a valid name of a Debian package"):
         get(layout, "--reinstall")
 
 
-def test_a_version_that_the_pool_no_longer_has_is_said_after_a_new_index(apt: Path, layout: Layout) -> None:
+def test_version_missing_from_the_pool_is_reported_after_an_index_update(apt: Path, layout: Layout) -> None:
     (apt / "gone").touch()
     with pytest.raises(FetchError, match="404") as caught:
         get(layout, "libc6-dev")
     assert "its pool lacks" in caught.value.remedy
     updates = [line for line in (apt / "calls").read_text().splitlines() if line.endswith(" update")]
-    assert len(updates) == 2  # for want of any index, and because the first try failed
+    assert len(updates) == 2  # first because there is no index, then because the download failed
 
 
-def test_a_corrupt_package_is_refused_and_leaves_no_folder(tmp_path: Path) -> None:
+def test_corrupt_package_is_refused_without_leftovers(tmp_path: Path) -> None:
     deb = tmp_path / "libc6_2.36_s390x.deb"
     deb.write_bytes(b"!<arch>\ndebian-binary   garbage")
     with pytest.raises(FetchError, match=r"libc6_2\.36_s390x\.deb cannot be unpacked") as caught:
@@ -144,7 +144,7 @@ def test_a_corrupt_package_is_refused_and_leaves_no_folder(tmp_path: Path) -> No
 
 
 @pytest.mark.skipif(shutil.which("dpkg-deb") is None, reason="needs dpkg-deb")
-def test_what_was_unpacked_is_finished_before_it_appears(tmp_path: Path) -> None:
+def test_finish_runs_before_the_folder_is_created(tmp_path: Path) -> None:
     tree = tmp_path / "tree"
     (tree / "DEBIAN").mkdir(parents=True)
     (tree / "DEBIAN" / "control").write_text(
@@ -157,7 +157,7 @@ def test_what_was_unpacked_is_finished_before_it_appears(tmp_path: Path) -> None
     root = tmp_path / "root"
     seen: list[bool] = []
     unpack_packages(
-        [deb], root, finish=lambda aside: seen.append((aside / "lib/x").exists() and not root.exists())
+        [deb], root, finish=lambda folder: seen.append((folder / "lib/x").exists() and not root.exists())
     )
     assert seen == [True]
     assert (root / "lib" / "x").read_text() == "x"

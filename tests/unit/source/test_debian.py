@@ -51,7 +51,7 @@ def etc(tmp_path: Path, **files: str) -> Path:
     return folder
 
 
-def test_deb822_entry_of_the_machine(tmp_path: Path) -> None:
+def test_deb822_entry_is_found(tmp_path: Path) -> None:
     folder = etc(tmp_path, debian_sources=DEB822, docker_list=DOCKER, vendor_list=VENDOR)
     entry = debian_entry(folder, "bookworm")
     assert entry.uri == MIRROR
@@ -66,7 +66,7 @@ def test_deb822_entry_of_the_machine(tmp_path: Path) -> None:
         (f"deb [trusted=yes] {MIRROR} bookworm main", (("Trusted", "yes"),)),
     ],
 )
-def test_one_line_entry_of_the_machine(tmp_path: Path, line: str, trust: tuple[tuple[str, str], ...]) -> None:
+def test_one_line_entry_is_found(tmp_path: Path, line: str, trust: tuple[tuple[str, str], ...]) -> None:
     folder = etc(tmp_path, docker_list=DOCKER, vendor_list=VENDOR)
     (folder / "sources.list").write_text(f"# {line}\n{line}\n")
     entry = debian_entry(folder, "bookworm")
@@ -74,7 +74,7 @@ def test_one_line_entry_of_the_machine(tmp_path: Path, line: str, trust: tuple[t
     assert entry.trust == trust
 
 
-def test_embedded_key_is_carried_whole(tmp_path: Path) -> None:
+def test_embedded_key_is_copied_completely(tmp_path: Path) -> None:
     key = "\n -----BEGIN PGP PUBLIC KEY BLOCK-----\n .\n mQINBF\n -----END PGP PUBLIC KEY BLOCK-----"
     text = f"Types: deb\nURIs: {MIRROR}\nSuites: bookworm\nComponents: main\nSigned-By:{key}\n"
     entry = debian_entry(etc(tmp_path, debian_sources=text), "bookworm")
@@ -83,19 +83,19 @@ def test_embedded_key_is_carried_whole(tmp_path: Path) -> None:
     assert next(iter(entries(etc(tmp_path / "again", copy_sources=written)))).trust == entry.trust
 
 
-def test_third_parties_alone_are_no_debian_archive(tmp_path: Path) -> None:
+def test_third_party_archives_are_not_debian_archives(tmp_path: Path) -> None:
     with pytest.raises(FetchError, match="no Debian archive"):
         debian_entry(etc(tmp_path, docker_list=DOCKER, vendor_list=VENDOR), "bookworm")
 
 
-def test_codename(tmp_path: Path) -> None:
+def test_codename_is_read_from_os_release(tmp_path: Path) -> None:
     path = tmp_path / "os-release"
     assert codename(path) == ""
     path.write_text('ID=debian\nVERSION_CODENAME="trixie"\n')
     assert codename(path) == "trixie"
 
 
-def test_state_is_isolated_and_renewed_with_the_mirror(layout: Layout) -> None:
+def test_state_is_isolated_and_recreated_for_another_mirror(layout: Layout) -> None:
     def entry(uri: str) -> AptEntry:
         return AptEntry(uri=uri, suites=("bookworm",), components=("main",), trust=(("Signed-By", KEYRING),))
 
@@ -109,7 +109,7 @@ def test_state_is_isolated_and_renewed_with_the_mirror(layout: Layout) -> None:
     assert not open_state(layout, entry("http://other.example/debian"), "bullseye", "source").has_index
 
 
-def test_apt_errors_are_told_in_one_line() -> None:
+def test_apt_errors_are_summarised_in_one_line() -> None:
     output = (
         "Reading package lists...\nErr:1 http://m sid\n  404\nW: something\nE: Unable to fetch\nE: Second\n"
     )
@@ -148,7 +148,7 @@ def wanted(**fields: str) -> Wanted:
     return Wanted(**{**values, **fields})
 
 
-def test_newest_version_with_the_archive_is_chosen() -> None:
+def test_newest_version_with_the_archive_is_selected() -> None:
     found = parse_showsrc(SHOWSRC, "qemu")
     assert len(found) == 3
     chosen = choose(found, wanted())
@@ -161,7 +161,7 @@ def test_newest_version_with_the_archive_is_chosen() -> None:
     assert choose(found, wanted(archive="absent.tar.xz")) is None
 
 
-def test_other_digest_in_the_index_is_told_before_any_download() -> None:
+def test_other_digest_in_the_index_is_an_error() -> None:
     with pytest.raises(VerifyError) as error:
         choose(parse_showsrc(SHOWSRC, "qemu"), wanted(sha256="c" * 64))
     assert "a" * 64 in error.value.cause
@@ -169,7 +169,7 @@ def test_other_digest_in_the_index_is_told_before_any_download() -> None:
 
 
 class FakeApt:
-    """Answers in apt's place, and remembers what it was asked."""
+    """Fake of ``run`` for apt, which records the requests."""
 
     def __init__(self, shown: str, *, gone: bool = False, debs: dict[str, bytes] | None = None) -> None:
         self.shown, self.gone, self.debs = shown, gone, debs or {}
@@ -222,11 +222,11 @@ def test_index_is_fetched_only_when_needed(
     assert fake.asked == ["update", "qemu=1:7.2+dfsg-10", "qemu=1:7.2+dfsg-10"]
 
 
-def test_version_lost_by_the_pool_is_said(
+def test_version_missing_from_the_pool_is_reported(
     layout: Layout, reporter: Silent, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     fake = install(monkeypatch, FakeApt(SHOWSRC, gone=True))
-    with pytest.raises(FetchError, match=r"index of bookworm names qemu 1:7\.2\+dfsg-10.*no longer has"):
+    with pytest.raises(FetchError, match=r"index of bookworm lists qemu 1:7\.2\+dfsg-10.*no longer contains"):
         fetch_source(layout, reporter, wanted(), tmp_path)
     assert fake.asked == ["update", "qemu=1:7.2+dfsg-10"]
     with pytest.raises(FetchError, match="404"):
@@ -234,7 +234,7 @@ def test_version_lost_by_the_pool_is_said(
     assert fake.asked[2:] == ["qemu=1:7.2+dfsg-10", "update", "qemu=1:7.2+dfsg-10"]
 
 
-def test_absent_version_names_those_there(
+def test_missing_archive_error_lists_available_versions(
     layout: Layout, reporter: Silent, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     install(monkeypatch, FakeApt(SHOWSRC))
@@ -243,7 +243,7 @@ def test_absent_version_names_those_there(
     assert "1:7.2+dfsg-7" in error.value.remedy
 
 
-def test_packages_are_fetched_once_and_unpacked_whole(
+def test_packages_are_fetched_once_unless_damaged_or_fresh(
     layout: Layout, reporter: Silent, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     fake = install(monkeypatch, FakeApt("", debs={"seabios": b"one", "extra": b"two"}))
@@ -259,8 +259,8 @@ def test_packages_are_fetched_once_and_unpacked_whole(
     assert fake.asked[3:] == ["update", "download"]
 
 
-def test_package_that_is_none_is_refused(layout: Layout, reporter: Silent) -> None:
-    with pytest.raises(FetchError, match="not the name"):
+def test_invalid_package_name_is_refused(layout: Layout, reporter: Silent) -> None:
+    with pytest.raises(FetchError, match="not a valid name"):
         fetch_packages(layout, reporter, ["--evil"])
 
 

@@ -24,7 +24,7 @@ MakePin = Callable[..., Pin]
 
 @pytest.fixture
 def server() -> Iterator[tuple[str, list[str]]]:
-    """A server on loopback: its address, and the paths that were asked for."""
+    """An HTTP server on loopback: its address, and the requested paths."""
     asked: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -70,7 +70,7 @@ def test_url_is_fetched_once_then_cached(
     ]
 
 
-def test_next_location_is_tried_after_404_and_cut(
+def test_next_location_is_tried_after_404_and_truncation(
     layout: Layout, reporter: Silent, make_pin: MakePin, server: tuple[str, list[str]]
 ) -> None:
     address, asked = server
@@ -80,7 +80,7 @@ def test_next_location_is_tried_after_404_and_cut(
     assert any("tiny" in line and "404" in line for line in reporter.lines)
 
 
-def test_all_failed_lists_each_with_its_reason(
+def test_error_lists_each_failed_location_with_its_reason(
     layout: Layout, reporter: Silent, make_pin: MakePin, server: tuple[str, list[str]]
 ) -> None:
     address, _ = server
@@ -93,7 +93,7 @@ def test_all_failed_lists_each_with_its_reason(
     assert not (layout.downloads / pin.archive).exists()
 
 
-def test_wrong_bytes_are_kept_aside_and_final(
+def test_wrong_bytes_are_an_error_and_are_kept(
     layout: Layout, reporter: Silent, make_pin: MakePin, server: tuple[str, list[str]]
 ) -> None:
     address, _ = server
@@ -107,7 +107,7 @@ def test_wrong_bytes_are_kept_aside_and_final(
     assert not (layout.downloads / pin.archive).exists()
 
 
-def test_wrong_bytes_then_right_ones_warns(
+def test_wrong_bytes_before_a_good_location_are_a_warning(
     layout: Layout, reporter: Silent, make_pin: MakePin, server: tuple[str, list[str]]
 ) -> None:
     address, _ = server
@@ -117,7 +117,7 @@ def test_wrong_bytes_then_right_ones_warns(
 
 
 @pytest.mark.parametrize("damage", [BYTES[:-1], b"", b"x" + BYTES[1:]])
-def test_damaged_cache_is_fetched_again(
+def test_damaged_archive_in_the_cache_is_fetched_again(
     layout: Layout, reporter: Silent, make_pin: MakePin, server: tuple[str, list[str]], damage: bytes
 ) -> None:
     address, asked = server
@@ -130,7 +130,7 @@ def test_damaged_cache_is_fetched_again(
     assert [bad.read_bytes() for bad in layout.downloads.glob("*.bad-*")] == [damage]
 
 
-def test_leftovers_of_a_killed_download_do_not_matter(
+def test_leftovers_of_a_killed_download_are_removed(
     layout: Layout, reporter: Silent, make_pin: MakePin, server: tuple[str, list[str]]
 ) -> None:
     address, _ = server
@@ -141,7 +141,7 @@ def test_leftovers_of_a_killed_download_do_not_matter(
     assert not part.exists()
 
 
-def test_slow_server_is_given_up(
+def test_slow_download_is_an_error(
     layout: Layout,
     reporter: Silent,
     make_pin: MakePin,
@@ -155,7 +155,7 @@ def test_slow_server_is_given_up(
     assert "longer" in error.value.details[0]
 
 
-def test_local_archive_is_not_verified_and_said(
+def test_local_archive_is_reported_as_not_verified(
     layout: Layout, reporter: Silent, make_pin: MakePin, tmp_path: Path
 ) -> None:
     path = tmp_path / "mine.tar"
@@ -165,14 +165,14 @@ def test_local_archive_is_not_verified_and_said(
     assert any("not verified" in line for line in reporter.lines)
 
 
-def test_missing_local_source(layout: Layout, reporter: Silent, make_pin: MakePin) -> None:
+def test_missing_local_source_is_an_option_error(layout: Layout, reporter: Silent, make_pin: MakePin) -> None:
     with pytest.raises(OptionError, match="does not exist"):
         fetch(make_pin(), layout, reporter, local="/does/not/exist")
 
 
 @pytest.fixture
 def repository(tmp_path: Path) -> tuple[Path, str]:
-    """A git folder with one commit, and its id."""
+    """A git repository with one commit, and the commit's id."""
     path = tmp_path / "upstream"
     path.mkdir()
     (path / "VERSION").write_text("1.2.3\n")
@@ -194,7 +194,7 @@ def test_git_commit_is_fetched_then_cached(
     assert fetch(pin, layout, reporter) == source
 
 
-def test_git_without_the_commit_fails(
+def test_missing_git_commit_is_an_error(
     layout: Layout, reporter: Silent, make_pin: MakePin, repository: tuple[Path, str]
 ) -> None:
     location = Location(kind="git", url=repository[0].as_uri(), commit="1" * 40)
@@ -202,21 +202,21 @@ def test_git_without_the_commit_fails(
         fetch(make_pin(archive="", sha256="", locations=(location,)), layout, reporter)
 
 
-def test_local_git_folder_is_used_at_head(
+def test_head_of_a_local_git_folder_is_used(
     layout: Layout, reporter: Silent, make_pin: MakePin, repository: tuple[Path, str]
 ) -> None:
     path, commit = repository
     (path / "VERSION").write_text("changed\n")
     assert fetch(make_pin(), layout, reporter, local=str(path)).digest == commit
-    assert any("1 changed files" in line for line in reporter.lines)
+    assert any("uncommitted changes in 1 files" in line for line in reporter.lines)
 
 
-def test_bad_signature_is_final(
+def test_bad_signature_is_an_error(
     layout: Layout, reporter: Silent, make_pin: MakePin, server: tuple[str, list[str]]
 ) -> None:
     address, _ = server
     (layout.root / "keys.gpg").write_bytes(b"")
     location = Location(kind="url", url=f"{address}/good", signature=f"{address}/sig", keyring="keys.gpg")
-    with pytest.raises(VerifyError, match="signature is not good"):
+    with pytest.raises(VerifyError, match="signature is not valid"):
         fetch(make_pin(sha256=DIGEST, locations=(location,)), layout, reporter)
     assert not (layout.downloads / "tiny.tar.xz").exists()

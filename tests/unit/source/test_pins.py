@@ -25,7 +25,7 @@ def write(layout: Layout, *, more: str = "", location: str = DEBIAN, digest: str
     layout.pins_file.write_text(GOOD.format(more=more, location=location, digest=digest))
 
 
-def test_shipped_pins_are_good() -> None:
+def test_shipped_pins_are_valid() -> None:
     pins = load_pins(find_layout(Path(__file__).parents[3]))
     assert list(pins) == ["7.2", "5.2", "10.0"]
     assert pins["7.2"].async_teardown == ("-async-teardown",)
@@ -38,14 +38,14 @@ def test_shipped_pins_are_good() -> None:
         assert pin.unmerge or not pin.async_teardown
 
 
-def test_pin_is_read(layout: Layout) -> None:
+def test_pin_is_parsed(layout: Layout) -> None:
     write(layout, more='[["1.2".unmerge]]\nkind = "replace"\nfile = "a/b"\nold = """\nx\ny\n"""')
     pin = find_pin(layout, "1.2")
     assert pin.locations[0].suite == "bookworm"
     assert pin.unmerge[0].old == "x\ny\n"
 
 
-def test_unknown_pin_names_the_known(layout: Layout) -> None:
+def test_unknown_pin_error_lists_known_pins(layout: Layout) -> None:
     write(layout)
     with pytest.raises(OptionError) as error:
         find_pin(layout, "1.3")
@@ -53,30 +53,30 @@ def test_unknown_pin_names_the_known(layout: Layout) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "problem"),
     [
         ({"more": 'sha265 = "x"'}, "sha265"),
         ({"digest": "abc"}, "64"),
         ({"location": 'kind = "debian"\nsuite = "bookworm"'}, "needs package"),
-        ({"location": DEBIAN + '\nurl = "http://x/"'}, "takes no url"),
-        ({"location": 'kind = "git"\nurl = "http://x/"\ncommit = "main"'}, "whole commit id"),
-        ({"location": 'kind = "url"\nurl = "http://x/"\nsignature = "http://x/s"'}, "go together"),
-        ({"location": 'kind = "url"\nurl = "--upload-pack=evil"'}, "no URL"),
+        ({"location": DEBIAN + '\nurl = "http://x/"'}, "does not accept url"),
+        ({"location": 'kind = "git"\nurl = "http://x/"\ncommit = "main"'}, "full commit id"),
+        ({"location": 'kind = "url"\nurl = "http://x/"\nsignature = "http://x/s"'}, "given together"),
+        ({"location": 'kind = "url"\nurl = "--upload-pack=evil"'}, "not a URL"),
         ({"location": 'kind = "ftp"'}, "ftp"),
         ({"more": "native_build = false"}, "native_build_reason"),
         ({"more": 'python_requirements = ["pycotap>=1"]'}, "exact"),
-        ({"more": '[["1.2".unmerge]]\nkind = "remove"\nfile = "../x"'}, "no file of the tree"),
+        ({"more": '[["1.2".unmerge]]\nkind = "remove"\nfile = "../x"'}, "not a file of the tree"),
         ({"more": '[["1.2".unmerge]]\nkind = "replace"\nfile = "x"\nnew = "y"'}, "needs old"),
-        ({"more": '[["1.2".unmerge]]\nkind = "remove"\nfile = "x"\nold = "y"'}, "takes no old"),
+        ({"more": '[["1.2".unmerge]]\nkind = "remove"\nfile = "x"\nold = "y"'}, "does not accept old"),
     ],
 )
-def test_bad_pins_are_refused(layout: Layout, change: dict[str, str], said: str) -> None:
+def test_invalid_pin_is_refused(layout: Layout, change: dict[str, str], problem: str) -> None:
     write(layout, **change)
     with pytest.raises(OptionError, match=r"pins\.toml") as error:
         load_pins(layout)
-    assert said in error.value.cause
+    assert problem in error.value.cause
 
 
-def test_missing_file_is_an_option_error(layout: Layout) -> None:
+def test_missing_pins_file_is_an_option_error(layout: Layout) -> None:
     with pytest.raises(OptionError):
         load_pins(layout)
