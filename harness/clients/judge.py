@@ -30,36 +30,36 @@ def judge(rows: Sequence[ClientRow]) -> tuple[Claim, ...]:
     """Every claim; those that no row concerns are cancelled."""
     good = [row for row in rows if row.outcome == "ok"]
     return (
-        _claim("every guest was started, ended, and its end told", _failures(rows), rows),
+        _claim("every guest starts and ends, and its end is reported", _failures(rows), rows),
         _claim("one process shares QEMU's memory with the option, none without", _helpers(good), good),
         _claim("a domain of the same name starts at once", _restarts(good), _of(good, _is_destroy)),
         _claim(
-            "QEMU itself has ended at once with the option",
+            "QEMU itself exits at once with the option",
             _late_exits(good),
             _compared(good, "exit_s", _is_alone),
         ),
         _claim(
-            "a client that waits for QEMU is told at once",
+            "a client that waits for QEMU is notified at once",
             _late_told(good),
             _compared(good, "told_s", _is_prompt),
         ),
         _claim(
-            "libvirt says shut off no later than without the option",
+            "libvirt reports shut off no later than without the option",
             _late_libvirt(good),
             _of(good, _is_shut_off),
         ),
         _claim(
-            "with a cgroup, libvirt waits for the helper, yet no longer than 1 s",
+            "with a cgroup, libvirt waits for the helper, but at most 1 s",
             _late_controlled(good),
             _of(rows, _is_controlled),
         ),
         _claim(
-            "a QEMU without the option is refused, with its words",
+            "a QEMU without the option is refused, with its message",
             _failures(_of(rows, _is_refused)),
             _of(rows, _is_refused),
         ),
         _claim(
-            "a client that waits for the last process is told when memory is back",
+            "a client that waits for the last process is notified when memory is back",
             _early_told(good),
             _of(good, lambda row: CLIENTS[row.client].waits),
         ),

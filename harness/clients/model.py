@@ -61,8 +61,8 @@ CLIENTS = {
         Client(
             name="libvirt refused",
             group="libvirt",
-            does="virDomainCreate with the option, of a QEMU that has no such option",
-            told="virDomainCreate fails with QEMU's words",
+            does="virDomainCreate with the option, of a QEMU without it",
+            told="virDomainCreate fails with QEMU's message",
             alone=False,
         ),
         Client(
@@ -88,28 +88,28 @@ CLIENTS = {
             name="cgroup main",
             group="cgroup",
             does="SIGTERM to QEMU alone",
-            told="cgroup.events says populated 0",
+            told="cgroup.events contains populated 0",
             waits=True,
         ),
         Client(
             name="cgroup mixed",
             group="cgroup",
-            does="SIGTERM to QEMU, then SIGKILL to what is left, as KillMode=mixed",
-            told="cgroup.events says populated 0",
+            does="SIGTERM to QEMU, then SIGKILL to the remaining processes, as KillMode=mixed",
+            told="cgroup.events contains populated 0",
             waits=True,
         ),
         Client(
             name="cgroup all",
             group="cgroup",
             does="SIGTERM to each process of the cgroup, as KillMode=control-group",
-            told="cgroup.events says populated 0",
+            told="cgroup.events contains populated 0",
             waits=True,
         ),
         Client(
             name="cgroup kill",
             group="cgroup",
             does="1 to cgroup.kill, which is SIGKILL to each process of the cgroup",
-            told="cgroup.events says populated 0",
+            told="cgroup.events contains populated 0",
             waits=True,
             alone=False,
         ),
@@ -128,7 +128,7 @@ CLIENTS = {
         Client(
             name="timeout",
             group="timeout",
-            does="the time of timeout -k 30 is up",
+            does="timeout -k 30 expires",
             told="timeout ends",
         ),
         Client(
@@ -155,7 +155,7 @@ CLIENTS = {
         ),
     )
 }
-"""By name; docs/clients.md says what each does."""
+"""By name; docs/clients.md describes each."""
 
 REFUSED, CONTROLLED = "libvirt refused", "libvirt cgroup"
 """The one client whose guest is not to start; the one whose libvirt has a cgroup controller."""

@@ -58,8 +58,8 @@ def set_back(world: World, seconds: float) -> None:
 
 @case("clock")
 def clock(bench: Bench) -> Iterator[Tried]:
-    """the clock was set back by a year since the last run (all files are from the future) or was wrong (all
-    are from 1970): the run is right, also when the series has changed since"""
+    """the clock is set back by a year after the last run (all files are from the future) or was wrong (all
+    files are from 1970): the run is correct, even if the series has changed since"""
     with bench.world() as world:
         ended = world.run("build", *WORDS)
         yield Tried(name="as it is", reason=first(judge(ended, 0), world.problems(built_only=True)))

@@ -47,8 +47,8 @@ def instead(file: Path, data: bytes) -> Iterator[None]:
 
 @case("bad-input")
 def bad_input(bench: Bench) -> Iterator[Tried]:
-    """meson_options.txt, pins.toml, series.toml or a patch that is empty, cut off, not UTF-8, binary or a
-    folder: an error with cause and remedy"""
+    """meson_options.txt, pins.toml, series.toml or a patch is empty, truncated, not UTF-8, binary or a
+    folder: the run ends with an error with cause and remedy"""
     inputs = (
         "meson_options.txt",
         "qemu-src/pins.toml",
@@ -78,8 +78,8 @@ def bad_input(bench: Bench) -> Iterator[Tried]:
 
 @case("damage")
 def damage(bench: Bench) -> Iterator[Tried]:
-    """what an earlier run has left (stamps, results, git's files, a binary, caches) is emptied, or has other
-    bytes: the run makes it anew and is right, or says what to remove"""
+    """files of an earlier run (stamps, results, git's files, a binary, caches) are emptied or overwritten:
+    the run regenerates them and is correct, or prints what to remove"""
     with bench.world() as world:
         ended = world.run("build", *WORDS)
         yield Tried(name="as it is", reason=first(judge(ended, 0), world.problems(built_only=True)))
@@ -127,8 +127,8 @@ def _remove(path: Path) -> None:
 
 @case("poisoned-cache")
 def poisoned_cache(bench: Bench) -> Iterator[Tried]:
-    """a cache that belongs to another user, can be written to by others, or has an entry of another user's,
-    or that others could replace: it is refused, with what to do about it"""
+    """a cache belongs to another user, is writable by others, contains an entry of another user, or can be
+    replaced by others: it is refused, with a remedy"""
     with bench.world() as world:
         ended = world.run("fetch", *WORDS)
         yield Tried(name="one's own", reason=judge(ended, 0))

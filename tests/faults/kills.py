@@ -35,8 +35,8 @@ GONE_S = 5.0
 
 @case("kill")
 def kill(bench: Bench) -> Iterator[Tried]:
-    """kill -9 of the worker, of the guard, or of everything at once at random instants of each stage of
-    teardown; nothing may be left running, and the run after it must recover and be right"""
+    """kill -9 of the worker, of the guard, or of all processes at random instants of each stage of teardown:
+    no process remains, and the next run recovers and is correct"""
     draw = random.Random(bench.seed)
     stages = list(STAGES)
     if bench.quick:

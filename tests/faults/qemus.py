@@ -32,8 +32,9 @@ LOG_LIMIT = 4 << 20
 
 @case("bad-qemu")
 def bad_qemu(bench: Bench) -> Iterator[Tried]:
-    """a QEMU that hangs at its start, at quit or at --version, ignores SIGTERM, prints a hundred megabytes or
-    without end, dumps core or crashes: a failed row with the reason in good time, and nothing is left"""
+    """a QEMU hangs at start, at quit or at --version, ignores SIGTERM, prints a hundred megabytes or
+    endlessly, dumps core or crashes: the row fails in good time with the reason, and nothing is left
+    behind"""
     with bench.world() as world:
         ended = world.run("build", *WORDS)
         problem = first(judge(ended, 0), world.problems(built_only=True))

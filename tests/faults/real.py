@@ -60,9 +60,9 @@ class RealWorld(World):
 
 @case("kill-qemu", asked=True)
 def kill_qemu(bench: Bench) -> Iterator[Tried]:
-    """kill with the real QEMU: a run is killed at a random instant, the next one goes on from what that
-    left until it is killed, and so on; one that comes to its end is right, and half of the time all
-    begins from nothing then (ten minutes, and a network is needed; only tried when named)"""
+    """kill with the real QEMU: a run is killed at a random instant, and the next one continues from there
+    until it is killed, and so on; a run that completes is correct, and in half of the cases the next one
+    then starts from scratch (takes ten minutes and needs a network; runs only when named)"""
     draw = random.Random(bench.seed)
     with bench.world(kind=RealWorld) as world:
         for number in range(bench.kills):

@@ -12,8 +12,8 @@ from tests.faults.world import WORDS, Running, marked
 
 @case("two-runs")
 def two_runs(bench: Bench) -> Iterator[Tried]:
-    """two runs at once in one checkout, and in two checkouts with one cache: both are right, and progress
-    says which process is waited for; a killed holder lets the waiting run go on"""
+    """two runs at once in one checkout, and in two checkouts with one cache: both are correct, and progress
+    names the process that a run waits for; if the holder of a lock is killed, the waiting run continues"""
     with bench.world() as world:
         world.server.seconds = 2.0
         one = world.start("teardown", *WORDS)

@@ -35,8 +35,8 @@ class Ballast:
 
 @case("disk-full", private=True)
 def disk_full(bench: Bench) -> Iterator[Tried]:
-    """the disk gets full in each stage: the run ends with a cause, nothing wrong is kept, and with more room
-    the next run goes on from there"""
+    """the disk becomes full in each stage: the run ends with a cause, no wrong file is kept, and with more
+    space the next run continues from there"""
     with bench.tmpfs("100m") as folder:
         (folder / "world").mkdir()
         world = World(folder / "world", weakness=bench.weakness)
@@ -92,8 +92,8 @@ def _used(folder: Path) -> int:
 
 @case("network-gone", private=True)
 def network_gone(bench: Bench) -> Iterator[Tried]:
-    """no network (a network namespace without one) before fetch, during it, and after it: what is cached is
-    enough for all else, and what is missing is said"""
+    """no network (a network namespace without one) before, during and after the fetch: everything cached is
+    used, and the error names what is missing"""
     away = ("unshare", "--net")
     with bench.world() as world:
         ended = world.teardown(before=away)
@@ -126,8 +126,8 @@ def network_gone(bench: Bench) -> Iterator[Tried]:
 
 @case("bad-downloads")
 def bad_downloads(bench: Bench) -> Iterator[Tried]:
-    """a server that gives a cut, truncated, corrupt or other file, or none; and the same damage done to what
-    is cached: never used, said, and fetched anew"""
+    """a server returns a truncated, corrupt or different file, or none, or the cached file is damaged in
+    these ways: it is never used, is reported, and is fetched again"""
     faults = {"cut": 4, "short": 5, "corrupt": 5, "swapped": 5, "gone": 4, "away": 4}
     with bench.world() as world:
         for fault, code in faults.items():

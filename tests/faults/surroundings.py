@@ -24,8 +24,8 @@ ODD = f"{QUOTED} $HOME;\\ ü"
 
 @case("environment")
 def environment(bench: Bench) -> Iterator[Tried]:
-    """no UTF-8, variables that are no text, no HOME, no TMPDIR, an empty PATH, no standard output: whole
-    runs, or an error with cause and remedy"""
+    """no UTF-8, variables that are not text, no HOME, no TMPDIR, an empty PATH, no standard output: the run
+    completes, or ends with an error with cause and remedy"""
     whole: dict[str, dict[str, str | None]] = {
         "locale C without UTF-8": {
             "LC_ALL": "C",
@@ -77,8 +77,8 @@ def environment(bench: Bench) -> Iterator[Tried]:
 
 @case("paths", private=True)
 def paths(bench: Bench) -> Iterator[Tried]:
-    """spaces, quotes and more in the paths of the cache, the trees and the checkout, and a checkout that is
-    read-only, with build folder and trees elsewhere"""
+    """spaces, quotes and other characters in the paths of the cache, the trees and the checkout, and a
+    read-only checkout with build folder and trees elsewhere"""
     with bench.world() as world:
         odd = world.folder / ODD
         world.cache.rename(odd)
@@ -119,8 +119,8 @@ def paths(bench: Bench) -> Iterator[Tried]:
 
 @case("terminal")
 def terminal(bench: Bench) -> Iterator[Tried]:
-    """a terminal of 40 columns, of 1 column, of none, one that is closed meanwhile: no line is longer than
-    the terminal is wide while a bar is shown, and the run is right"""
+    """a terminal of 40 columns, of 1 column, of unknown width, or one that is closed during the run: no line
+    is wider than the terminal while a progress bar is shown, and the run is correct"""
     with bench.world() as world:
         ended = world.run("build", *WORDS)
         yield Tried(name="as it is", reason=judge(ended, 0))

@@ -65,7 +65,7 @@ def replace(module: str, name: str, value: object, *, everywhere: bool = True) -
 
 @weakness("lock-files", "kill", r": status 12: .*\.there")
 def _lock_files() -> None:
-    """a lock is a file that is there, removed at the end: a killed run leaves it"""
+    """a lock is a file that is created and removed at the end: a killed run leaves it behind"""
 
     @contextlib.contextmanager
     def locked(path: Path, what: str, _reporter: object, *, timeout_s: float = 0) -> Iterator[None]:
@@ -87,44 +87,44 @@ def _lock_files() -> None:
 
 @weakness("no-guard", "kill", "^guard in .*processes are left")
 def _no_guard() -> None:
-    """the guard ends nothing, and the worker does not end with it"""
+    """the guard ends no process, and the worker does not end with it"""
     replace("harness.guard", "end_descendants", lambda *_: ())
     replace("harness.guard", "PR_SET_PDEATHSIG", 25)  # PR_GET_TSC: of no effect here
 
 
 @weakness("no-locks", "two-runs", "^in one checkout: ")
 def _no_locks() -> None:
-    """nobody waits for anybody"""
+    """no run waits for another"""
     replace("harness.lock", "locked", lambda *_, **__: contextlib.nullcontext())
 
 
 @weakness("full-unnoticed", "disk-full", r"KiB for build.*: status (?!14)")
 def _full_unnoticed() -> None:
-    """a program that fails for want of room is taken for one that fails"""
+    """a program that fails because the disk is full is treated like any other failure"""
     replace("harness.process", "disk_is_full", lambda *_: None)
 
 
 @weakness("endless-patience", "network-gone", "^a server that falls silent: does not say 'timed out'")
 def _endless_patience() -> None:
-    """a server that falls silent is waited for without end"""
+    """a server that stops sending is waited for forever"""
     replace("harness.source.archive", "STALL_S", 10000.0)
 
 
 @weakness("downloads-unproven", "bad-downloads", "^download (short|corrupt|swapped): status 0")
 def _downloads_unproven() -> None:
-    """what a server gives is taken as it is"""
+    """downloads are not verified"""
     replace("harness.source.files", "verify", lambda *_, **__: None)
 
 
 @weakness("cache-unproven", "bad-downloads", "^cached .*: does not say 'is damaged'")
 def _cache_unproven() -> None:
-    """what is cached is taken as it is"""
+    """cached files are not verified"""
     replace("harness.source.files", "cached", lambda path, *_, **__: path.is_file())
 
 
 @weakness("damage-kept", "damage", "^qemu-system-x86_64 (empty|other bytes): status 9")
 def _damage_kept() -> None:
-    """a binary with other bytes is not removed before ninja looks"""
+    """a damaged binary is not removed before ninja runs"""
     replace("harness.build.binary", "drop_damaged", lambda _: ())
 
 
@@ -143,49 +143,49 @@ class _AnyDigest(str):
 
 @weakness("binaries-by-size", "damage", "^patched has base's binary: .* is not what build.json says")
 def _binaries_by_size() -> None:
-    """a binary of the right size is taken for the one that was recorded"""
+    """a binary of the right size counts as the recorded one"""
     replace("harness.build.compile", "sha256", lambda _: _AnyDigest(), everywhere=False)
 
 
 @weakness("clock-trusted", "clock", "the binary is not of the series")
 def _clock_trusted() -> None:
-    """files from the future are as good as any"""
+    """files from the future are accepted"""
     replace("harness.build.binary", "is_from_the_future", lambda _: False)
 
 
 @weakness("decoding-trusted", "bad-input", "status 70: .*DecodeError")
 def _decoding_trusted() -> None:
-    """a file that cannot be decoded is not expected"""
+    """files that cannot be decoded are not handled"""
     replace("harness.jsonfile", "UNREADABLE", ())
 
 
 @weakness("cache-of-anybody", "poisoned-cache", "writable by all: status 0")
 def _cache_of_anybody() -> None:
-    """it does not matter who may write to the cache"""
+    """the permissions of the cache are not checked"""
     replace("harness.trust", "protect_cache", lambda _: None)
 
 
 @weakness("endless-logs", "bad-qemu", "-[0-9]+.log has [0-9]+ MiB")
 def _endless_logs() -> None:
-    """what QEMU prints is kept, all of it"""
+    """the whole output of QEMU is kept"""
     replace("harness.guest.spawn", "KEPT_BYTES", 1 << 40)
 
 
 @weakness("patience-with-qemu", "bad-qemu", "^endless, sigterm: row failed: QEMU was not ready")
 def _patience_with_qemu() -> None:
-    """a QEMU that prints without end is waited for"""
+    """a QEMU that prints endlessly is waited for"""
     replace("harness.guest.spawn", "FLOOD_BYTES", 1 << 60)
 
 
 @weakness("streams-trusted", "environment", "^standard output closed: status")
 def _streams_trusted() -> None:
-    """standard output and standard error are always there"""
+    """standard output and standard error are assumed to be open"""
     replace("harness.cli", "_open_standard_streams", lambda: None)
 
 
 @weakness("paths-trusted", "paths", "^build folder: status 9")
 def _paths_trusted() -> None:
-    """no path is refused because QEMU's configure will not have it"""
+    """paths that QEMU's configure rejects are accepted"""
     import re
     from types import SimpleNamespace
 
@@ -194,7 +194,7 @@ def _paths_trusted() -> None:
 
 @weakness("width-unknown", "terminal", "^40 columns: a line of [0-9]+ columns")
 def _width_unknown() -> None:
-    """a terminal is taken to have 200 columns"""
+    """every terminal is assumed to have 200 columns"""
     from rich.console import Console
 
     replace("harness.progress", "Console", lambda **words: Console(**words, width=200))

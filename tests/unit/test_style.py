@@ -18,11 +18,7 @@ PENDING_PACKAGES = {
     "report", "series", "submit", "teardown", "tree", "trust.py", "validate",
 }  # fmt: skip
 """Packages and modules of harness/ with messages to be rewritten. Remove each name with its rewrite."""
-PENDING_DOCUMENTS = {
-    "architecture.md", "build.md", "checks.md", "clients.md", "cycles.md", "faults.md",
-    "guests.md", "licences.md", "load.md", "measuring.md", "pins.md", "properties.md", "results.md",
-    "security.md", "series.md", "submit.md",
-}  # fmt: skip
+PENDING_DOCUMENTS = {"architecture.md", "licences.md", "results.md"}
 """The same for docs/."""
 
 
@@ -84,7 +80,11 @@ def test_messages_use_standard_terms() -> None:
 def test_documents_use_standard_terms() -> None:
     documents = {path for path in (ROOT / "docs").glob("*.md") if path.name not in PENDING_DOCUMENTS}
     documents |= {ROOT / "README.md", ROOT / "CONTRIBUTING.md"}
-    texts = [(path.name, path.read_text(encoding="utf-8").split(GLOSSARY)[0]) for path in sorted(documents)]
+    # The generated tables of checks.md come from strings of harness/check.
+    texts = [
+        (path.name, re.split(f"{GLOSSARY}|<!-- The tables below", path.read_text(encoding="utf-8"))[0])
+        for path in sorted(documents)
+    ]
     assert not problems(texts)
 
 

@@ -8,15 +8,15 @@ from harness.clients.judge import judge, median_of
 from harness.clients.model import CLIENTS, ClientRow
 from tests.unit.clients.support import BASE, PATCHED, WITHOUT, row
 
-EXIT = "QEMU itself has ended at once with the option"
-TOLD = "a client that waits for QEMU is told at once"
-SHUT_OFF = "libvirt says shut off no later than without the option"
-LAST = "a client that waits for the last process is told when memory is back"
+EXIT = "QEMU itself exits at once with the option"
+TOLD = "a client that waits for QEMU is notified at once"
+SHUT_OFF = "libvirt reports shut off no later than without the option"
+LAST = "a client that waits for the last process is notified when memory is back"
 HELPERS = "one process shares QEMU's memory with the option, none without"
 RESTART = "a domain of the same name starts at once"
-WHOLE = "every guest was started, ended, and its end told"
-CONTROL = "with a cgroup, libvirt waits for the helper, yet no longer than 1 s"
-REFUSAL = "a QEMU without the option is refused, with its words"
+WHOLE = "every guest starts and ends, and its end is reported"
+CONTROL = "with a cgroup, libvirt waits for the helper, but at most 1 s"
+REFUSAL = "a QEMU without the option is refused, with its message"
 
 
 def outcomes(*rows: ClientRow) -> dict[str, str]:
