@@ -101,7 +101,7 @@ def _write(folder: Path, found: Input, tree: Tree) -> tuple[str, ...]:
     if not (folder / FILE).exists():
         edit_series_file(
             folder,
-            title=found.said.title if found.said.title not in ("", found.name) else title,
+            title=found.metadata.title if found.metadata.title not in ("", found.name) else title,
             pins=[tree.pin.name],
             version=version.number,
             prefix=prefix,

@@ -35,7 +35,7 @@ def base_of(found: Input, asked: str) -> str:
     """
     if asked != "auto":
         return asked
-    return found.said.base or ("base" if found.is_ours else "pristine")
+    return found.metadata.base or ("base" if found.is_ours else "pristine")
 
 
 def place(  # noqa: PLR0917 - the stages' products

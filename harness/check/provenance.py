@@ -48,7 +48,7 @@ def check(judged: Judged) -> Iterator[Finding]:
     cover = judged.input.cover
     mails: list[tuple[int, Mail]] = [*([(0, cover)] if cover else [])]
     mails += [(patch.number, patch.mail) for patch in judged.patches]
-    origin = judged.input.said.origin
+    origin = judged.input.metadata.origin
     if origin is not None and origin.generated:
         yield GENERATED.finding(
             f"series.toml says that {origin.written_by} wrote it",

@@ -102,7 +102,7 @@ def _behaviour(request: Request, found: Input) -> Callable[[], Sequence[Finding]
 
     Raises OptionError for a suite that there is not.
     """
-    suites = found.said.suites
+    suites = found.metadata.suites
     check_choice("series", suites, SUITES, where="series.toml")
     if not suites or found.kind != "folder":
         return None

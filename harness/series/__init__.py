@@ -1,8 +1,9 @@
-"""Read a patch series: a folder of ``NNNN-*.patch`` with a ``series.toml``, or whatever else holds one.
+"""Read a patch series from a folder, a mailbox, a git range or standard input.
 
-``load_series`` takes a folder's name or path; gives a Series with its patches in order, and refuses what is
-odd. ``read_input`` also takes mailboxes, ranges of a clone and standard input; gives an Input with every
-mail, its faults, the versions of the thread and the trailers that replies gave. Both know nothing of trees.
+``load_series`` takes the name or path of a folder of ``NNNN-*.patch`` and returns a Series of its patches in
+order. It refuses irregular input. ``read_input`` also accepts mailboxes, git ranges and standard input. It
+returns an Input: every mail with its faults, the versions of the thread and the trailers of the replies.
+Neither uses a tree.
 """
 
 from harness.series.input import Input, read_input, series_of, series_sha256

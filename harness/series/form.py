@@ -1,7 +1,7 @@
-"""A patch file's parts, edited as bytes: what is not meant to change stays as it is, byte for byte.
+"""Edit the parts of a patch file as bytes. All other bytes stay unchanged.
 
-The form is git-format-patch(1)'s: headers, an empty line, the commit message, ``---``, remarks for readers of
-the mail, a diffstat, the diff.
+The format is that of git-format-patch(1): headers, an empty line, the commit message, ``---``, remarks for
+readers of the mail, a diffstat, the diff.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ _STAT = re.compile(rb"^ (?:\S.* \| +(?:\d+ ?[+-]*|Bin .*)|\d+ files? changed.*)$
 
 
 def split_headers(data: bytes) -> tuple[bytes, bytes]:
-    """Headers (each line ended) and body, parted at the first empty line."""
+    """Split ``data`` at the first empty line into headers (with the final newline) and body."""
     found = re.search(rb"\r?\n\r?\n", data)
     return (data[: found.start()] + b"\n", data[found.end() :]) if found else (data, b"")
 
 
 def diff_start(data: bytes) -> int:
-    """Where the diff begins; the end of ``data`` when there is none."""
+    """Return the offset of the diff in ``data``, or the length of ``data`` without a diff."""
     found = _START.search(data)
     return found.start() if found else len(data)
 
 
 def remarks_span(data: bytes) -> tuple[int, int]:
-    """Where the remarks are: after the ``---`` that ends the message, up to the diffstat or the diff.
+    """Return start and end of the remarks: from the ``---`` below the message to the diffstat or the diff.
 
-    Both are equal when there are none; when there is no ``---`` at all both are where the diff starts.
+    Without remarks, both are equal. Without ``---``, both are the start of the diff.
     """
     end = diff_start(data)
     marks = list(_DASHES.finditer(data, 0, end))
@@ -47,13 +47,13 @@ def remarks_span(data: bytes) -> tuple[int, int]:
 
 
 def remarks_of(data: bytes) -> bytes:
-    """The text below ``---`` that is for readers of the mail alone, stripped of empty lines around it."""
+    """Return the remarks of the patch ``data``, without empty lines around them."""
     start, end = remarks_span(data)
     return data[start:end].strip(b"\r\n")
 
 
 def with_remarks(data: bytes, remarks: bytes) -> bytes:
-    """``data`` with ``remarks`` in place of those it has; with none when ``remarks`` is empty."""
+    """Replace the remarks of ``data`` by ``remarks``. If ``remarks`` is empty, remove them."""
     start, end = remarks_span(data)
     text = remarks.strip(b"\r\n")
     if _DASHES.search(data, 0, diff_start(data)) is None:
@@ -63,7 +63,7 @@ def with_remarks(data: bytes, remarks: bytes) -> bytes:
 
 
 def with_tag(data: bytes, tag: str) -> bytes:
-    """``data`` with ``[tag]`` as the first group of brackets in its subject, and all else as it was."""
+    """Replace the first group of square brackets in the subject of ``data`` by ``[tag]``, or insert it."""
     found = _SUBJECT.search(data)
     if found is None:
         return data
@@ -78,18 +78,17 @@ def with_tag(data: bytes, tag: str) -> bytes:
 
 
 def tag_of(data: bytes) -> str:
-    """What stands in the first brackets of the subject, unfolded; empty without any."""
+    """Return the text in the first square brackets of the subject, unfolded; empty without brackets."""
     found = _SUBJECT.search(data)
     old = _TAG.search(found[0]) if found else None
     return " ".join(old[0][1:-1].decode("utf-8", "replace").split()) if old else ""
 
 
 def without_lines(data: bytes, lines: frozenset[bytes]) -> bytes:
-    """``data`` with those whole ``lines`` taken out of its commit message, and nothing else touched."""
+    """Remove the whole ``lines`` from the commit message of ``data``."""
     if not lines:
         return data
-    headers, body = split_headers(data)
-    del headers
+    _, body = split_headers(data)
     head = len(data) - len(body)
     marks = _DASHES.search(body, 0, diff_start(body))
     end = marks.start() if marks else diff_start(body)
@@ -98,7 +97,7 @@ def without_lines(data: bytes, lines: frozenset[bytes]) -> bytes:
 
 
 def tag_for(prefix: str, version: int, number: int, total: int, *, numbered: bool | None = None) -> str:
-    """``PATCH v2 1/3``, as git-format-patch(1) writes it: no version for the first, padded numbers."""
+    """Format a tag such as ``PATCH v2 1/3`` as git-format-patch(1) does: no ``v1``, padded numbers."""
     words = [prefix, *([f"v{version}"] if version > 1 else [])]
     if total > 1 if numbered is None else numbered:
         words.append(f"{number:0{len(str(total))}d}/{total}")

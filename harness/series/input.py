@@ -1,7 +1,7 @@
-"""Where a series comes from: a folder, a mailbox, a range of a git clone, one patch on standard input.
+"""Read a series from a folder, a mailbox, a range of a git clone or standard input.
 
-Takes what the user names, gives a frozen Input with every mail that was found and the newest version of the
-series in them. Nothing is refused for being odd: the mails' faults and the version's gaps tell what is.
+The result is a frozen Input: every mail, and the newest version of the series among them. Irregular mails are
+not refused. Their faults, and the gaps of the version, are recorded.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from harness.layout import Layout
 from harness.process import Finished, run
 from harness.series.mail import Mail, mailbox_bytes, read_mail
 from harness.series.mbox import read_bytes, read_mbox, unpack
-from harness.series.metadata import SeriesFile, read_series_file
+from harness.series.metadata import UNNAMED, SeriesFile, read_series_file
 from harness.series.patch import Patch
 from harness.series.series import Series, find_folder, series_digest
 from harness.series.thread import Thread, Version, find_thread
@@ -32,27 +32,27 @@ _RANGE = re.compile(r"(.+)@([^@]+\.\.[^@]+)")
 
 @dataclass(frozen=True, kw_only=True)
 class Input:
-    """What was found where the user pointed to."""
+    """A series and its source."""
 
     kind: Kind
     source: str
-    """As the user named it."""
+    """The user's argument."""
     name: str
-    """Fit for a folder's name."""
+    """Usable as the name of a folder."""
     mails: tuple[Mail, ...]
     thread: Thread
-    said: SeriesFile
-    """What ``series.toml`` says; its defaults without one."""
+    metadata: SeriesFile
+    """The content of ``series.toml``; its defaults without that file."""
     notes: tuple[str, ...] = ()
-    """What was left out while reading, a line each."""
+    """One line for each input that was skipped."""
     is_ours: bool = False
-    """Whether it lies below ``patches/``."""
+    """Whether the folder is below ``patches/``."""
 
     @property
     def version(self) -> Version:
-        """The version that is meant."""
+        """The newest version."""
         newest = self.thread.newest
-        assert newest is not None, "read_input refuses what holds no patch"
+        assert newest is not None, "read_input refuses input without a patch"
         return newest
 
     @property
@@ -65,28 +65,28 @@ class Input:
 
     @property
     def sha256(self) -> str:
-        """Digest of the cover letter and all patches of the version: their exact bytes, see series_sha256."""
+        """Digest of the cover letter and the patches of the version; see series_sha256."""
         return series_sha256(self.cover, self.patches)
 
 
 def series_sha256(cover: Mail | None, patches: Sequence[Mail]) -> str:
-    """Digest of exactly the bytes of a series: of each file, in order, its number, length and bytes.
+    """Return the SHA-256 over number, length and bytes of each mail of a series, in order.
 
-    The cover letter has number 0. File names and the order of reading do not count, so a folder and the
-    mailbox with the same bytes give the same digest.
+    The cover letter has number 0. The digest does not depend on file names, so a folder and a mailbox with
+    the same bytes have the same digest.
     """
     mails = [*([(0, cover)] if cover else []), *enumerate(patches, start=1)]
     return series_digest((str(number), mail.data) for number, mail in mails)
 
 
 def read_input(layout: Layout, source: str) -> Input:
-    """The series that ``source`` names.
+    """Read the series from ``source``.
 
-    A name below ``patches/``; the path of a folder, of a mailbox (``.gz`` too) or of one patch;
-    ``CLONE@A..B`` for commits of a local git clone; ``-`` for standard input. Raises OptionError when there
-    is no such thing, or it holds no patch.
+    ``source`` is a name below ``patches/``; the path of a folder, a mailbox (also ``.gz``) or one patch;
+    ``CLONE@A..B`` for commits of a local git clone; or ``-`` for standard input. Raises OptionError if it
+    does not exist or contains no patch.
     """
-    ours, said = False, SeriesFile(title="")
+    ours, metadata = False, UNNAMED
     notes: tuple[str, ...] = ()
     kind: Kind
     found = _RANGE.fullmatch(source)
@@ -102,13 +102,13 @@ def read_input(layout: Layout, source: str) -> Input:
     else:
         folder = find_folder(layout, source)
         kind, name, ours = "folder", folder.name, layout.patches.resolve() in folder.parents
-        said = read_series_file(folder)
+        metadata = read_series_file(folder)
         mails, notes = _folder(folder)
     thread = _folder_thread(mails) if kind in ("folder", "range") else find_thread(mails)
     if thread.newest is None or not (thread.newest.patches or thread.newest.cover):
         raise OptionError(
-            f"-Dseries: {source} holds no patch",
-            "name what git format-patch or a mailing list's archive gave",
+            f"-Dseries: {source} contains no patch",
+            "name the output of git format-patch, or a mailbox from a mailing list's archive",
         )
     return Input(
         kind=kind,
@@ -116,14 +116,14 @@ def read_input(layout: Layout, source: str) -> Input:
         name=_safe(name),
         mails=mails,
         thread=thread,
-        said=said,
+        metadata=metadata,
         notes=notes,
         is_ours=ours,
     )
 
 
 def series_of(found: Input) -> Series | None:
-    """The series that ``git am`` can be given: the sound patches of the version; None without any."""
+    """Return the sound patches of the version as a series for ``git am``, or None without any."""
     patches = tuple(
         Patch(
             file=_file_name(mail, number),
@@ -143,8 +143,8 @@ def series_of(found: Input) -> Series | None:
     return Series(
         name=found.name,
         folder=Path(found.source),
-        title=found.said.title or (found.cover or found.patches[0]).subject.title,
-        pins=found.said.pins,
+        title=found.metadata.title or (found.cover or found.patches[0]).subject.title,
+        pins=found.metadata.pins,
         patches=patches,
         cover=found.cover.data.decode("utf-8", "replace") if found.cover else "",
         digest=series_digest((patch.file, patch.data) for patch in patches),
@@ -152,7 +152,7 @@ def series_of(found: Input) -> Series | None:
 
 
 def _folder(folder: Path) -> tuple[tuple[Mail, ...], tuple[str, ...]]:
-    """The mails of a folder: quilt's ``series`` file gives their order, else their names do."""
+    """Read the mails of a folder, in the order of quilt's ``series`` file or else of their names."""
     notes: list[str] = []
     listed = folder / "series"
     if listed.is_file():
@@ -170,41 +170,41 @@ def _folder(folder: Path) -> tuple[tuple[Mail, ...], tuple[str, ...]]:
             older = [
                 path for path in paths if (at := _NAMED.fullmatch(path.name)) and int(at[1] or 1) != newest
             ]
-            notes.append(f"{len(older)} files of older versions than v{newest} are left out")
+            notes.append(f"skipped {len(older)} files of versions before v{newest}")
             paths = [path for path in paths if path not in older]
     mails: list[Mail] = []
     for path in paths:
         found_mails = read_mbox(read_bytes(path), path.name)
         if len(found_mails) > 1 and _NAMED.fullmatch(path.name):
-            notes.append(f"{path.name} holds {len(found_mails)} mails")
+            notes.append(f"{path.name} contains {len(found_mails)} mails")
         mails += found_mails
     return tuple(mails), tuple(notes)
 
 
 def _listed(folder: Path, name: str) -> Path:
-    """The file that quilt's ``series`` calls ``name``. Raises OptionError: not there, or outside."""
+    """Return the file ``name`` of quilt's ``series`` file. Raises OptionError if missing or outside."""
     path = folder / name
     try:
         inside = folder.resolve() in path.resolve().parents
-        there = inside and path.is_file()
-    except (OSError, ValueError, RuntimeError):  # too long, a NUL in it, a circle of links
-        inside, there = True, False
+        exists = inside and path.is_file()
+    except (OSError, ValueError, RuntimeError):  # name too long, NUL character, loop of links
+        inside, exists = True, False
     if not inside:
         raise OptionError(
             f"-Dseries: {folder / 'series'} names {name[:100]!r}, which is outside of the folder",
             "put all patches of a series into its folder",
         )
-    if not there:
+    if not exists:
         raise OptionError(
-            f"-Dseries: {folder / 'series'} names {name[:100]}, which is not there",
-            "put it there, or take it out",
+            f"-Dseries: {folder / 'series'} names {name[:100]}, which does not exist",
+            "add the file, or remove its line",
         )
     return path
 
 
 def _folder_thread(mails: tuple[Mail, ...]) -> Thread:
-    """A folder is one version, in the order of its files, whatever its subjects say: ``git am *.patch`` takes
-    it so. Folders of mails (``*.eml``) with several versions or replies are read as a mailbox is."""
+    """Treat a folder as one version in the order of its files, whatever the subjects, as ``git am *.patch``
+    does. Folders of mails (``*.eml``), and folders with replies, are read like a mailbox."""
     tags = {(mail.subject.version, mail.subject.total) for mail in mails if mail.subject.counted}
     named = all(_NAMED.fullmatch(mail.origin) for mail in mails)
     threaded = any(mail.subject.reply for mail in mails) or (len(tags) > 1 and not named)
@@ -245,23 +245,23 @@ def _is_cover_file(mail: Mail) -> bool:
 
 
 def _range(clone: Path, revisions: str) -> tuple[tuple[Mail, ...], tuple[str, ...]]:
-    """The commits of ``revisions`` as mails. The clone's own configuration has no say in their form."""
+    """Format the commits of ``revisions`` as mails. The clone's configuration has no effect on the format."""
     git = ["git", "-C", str(clone), "-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false"]
     isolated = {"GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_NOSYSTEM": "1"}
 
     def failed(ended: Finished) -> HarnessError:
         lines = [line for line in ended.output.splitlines() if line.strip()]
         return OptionError(
-            f"-Dseries: git cannot read {revisions!r} in {clone}: {lines[-1] if lines else 'no reason'}",
+            f"-Dseries: git cannot read {revisions!r} in {clone}: {lines[-1] if lines else 'no output'}",
             "name commits of that clone, such as master..topic",
         )
 
     if revisions.startswith("-"):
-        raise OptionError(f"-Dseries: {revisions!r} is no range of commits", "write CLONE@master..topic")
+        raise OptionError(f"-Dseries: {revisions!r} is not a range of commits", "write CLONE@master..topic")
     merges = run(
         [*git, "rev-list", "--merges", "--count", "--end-of-options", revisions], env=isolated, error=failed
     ).output.strip()
-    # -c of the command line wins over the clone's own configuration.
+    # -c on the command line overrides the clone's configuration.
     plain = [
         *("-c", "format.signOff=false", "-c", "format.subjectPrefix=PATCH"),
         *("-c", "format.outputDirectory=", "-c", "format.coverLetter=false", "-c", "diff.noprefix=false"),
@@ -278,14 +278,15 @@ def _range(clone: Path, revisions: str) -> tuple[tuple[Mail, ...], tuple[str, ..
             error=failed,
         )
         mails = tuple(read_mail(path.read_bytes(), path.name) for path in sorted(Path(folder).iterdir()))
-    notes = (f"{merges} merge commits of the range are left out",) if merges != "0" else ()
+    notes = (f"skipped {merges} merge commits of the range",) if merges != "0" else ()
     return mails, notes
 
 
 def _standard_input() -> bytes:
     if sys.stdin is None or sys.stdin.isatty():
         raise OptionError(
-            "-Dseries=-: nothing is given on standard input", "pipe a patch or mailbox in: … < x.patch"
+            "-Dseries=-: standard input is closed or a terminal",
+            "redirect a patch or mailbox to it: … < x.patch",
         )
     return unpack(sys.stdin.buffer.read(), "standard input")
 

@@ -1,8 +1,8 @@
-"""One mail or patch file → a frozen Mail: headers and body decoded, and what was odd about it.
+"""Decode one mail or patch file into a frozen Mail.
 
 Decoding follows git-mailinfo(1), RFC 2045 (transfer encodings), RFC 2047 (headers) and RFC 3676
-(``format=flowed``). What a mail is not, or has lost on its way, is never mended silently: each such thing is
-a Fault that whoever judges the series can name.
+(``format=flowed``). No irregularity is corrected silently: each is recorded as a Fault, which the checks of a
+series report.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _SIGNATURE = re.compile(r"^-- ?$", re.MULTILINE)
 
 @dataclass(frozen=True, kw_only=True)
 class Fault:
-    """Something odd about a mail. ``detail`` is one line for people."""
+    """An irregularity of a mail. ``detail`` is one line for people."""
 
     kind: FaultKind
     detail: str
@@ -44,7 +44,7 @@ class Fault:
 
 @dataclass(frozen=True, kw_only=True)
 class Address:
-    """Who: a display name (decoded) and an address; either may be empty."""
+    """A decoded display name and a mail address; either may be empty."""
 
     name: str = ""
     email: str = ""
@@ -53,33 +53,33 @@ class Address:
         return f"{self.name} <{self.email}>" if self.name else f"<{self.email}>"
 
     def is_same(self, other: Address) -> bool:
-        """Whether both have the same mail address; its case is of no matter."""
+        """Return whether both have the same mail address, ignoring case."""
         return bool(self.email) and self.email.lower() == other.email.lower()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Mail:
-    """One mail. ``data`` are its exact bytes, as found, without the ``From `` line of an mbox."""
+    """One mail. ``data`` is its exact bytes, without the ``From `` line of an mbox."""
 
     data: bytes
     origin: str
-    """Where it was found: a file's name, or ``mail 3 of x.mbox``."""
+    """The name of its file, or ``mail 3 of x.mbox``."""
     message_id: str
     references: tuple[str, ...]
     """Message ids of the mails that it follows, oldest first."""
     sender: Address
     author: Address
-    """The sender, or whom the body's own ``From:`` line names."""
+    """The address of the ``From:`` line in the body, or else the sender."""
     date: str
     subject: Subject
     message: str
     """The commit message: the body up to ``---`` or the diff, without in-body headers."""
     notes: str
-    """What stands between ``---`` and the diff: change log, diffstat."""
+    """The text between ``---`` and the diff: change log, diffstat."""
     diff: str
     """In git's format; empty without one."""
     coded: bool = False
-    """Whether its bytes are not those of its text: base64, quoted-printable, another charset than UTF-8."""
+    """Whether its bytes differ from its text in UTF-8: base64, quoted-printable or another charset."""
     faults: tuple[Fault, ...] = ()
 
     @property
@@ -89,7 +89,7 @@ class Mail:
 
     @cached_property
     def changes(self) -> tuple[FileChange, ...]:
-        """What the diff changes; nothing when it is damaged (a Fault says so)."""
+        """The changes of the diff; empty if it is damaged (which a Fault records)."""
         try:
             return scan_changes(self.diff)
         except PatchFormatError:
@@ -97,29 +97,29 @@ class Mail:
 
     @property
     def is_sound(self) -> bool:
-        """Whether it holds a diff that can be given to git, and nothing of it is lost."""
+        """Whether it contains a complete diff that git can read."""
         return bool(self.changes) and not any(fault.kind == "damaged" for fault in self.faults)
 
 
 def read_mail(data: bytes, origin: str) -> Mail:
-    """The mail in ``data``; never fails: what cannot be read is told in ``faults``."""
+    """Read the mail in ``data``. Never raises: ``faults`` lists the parts that cannot be read."""
     data = data.removeprefix(b"\xef\xbb\xbf")
     faults: list[Fault] = []
     whole = data
     if b"\r\n" in re.split(rb"\n\r?\n", data, maxsplit=1)[0]:
-        faults.append(Fault(kind="crlf", detail="its lines end in CR LF; the CRs were taken off"))
+        faults.append(Fault(kind="crlf", detail="its lines end in CR LF; the CRs were removed"))
         data = data.replace(b"\r\n", b"\n")
     headers = bool(_HEADER.match(data)) and not data.startswith((b"Index:", b"Description:"))
     mail = email.message_from_bytes(data if headers else b"\n" + data, policy=email.policy.compat32)
     if not headers or (mail["From"] is None and mail["Subject"] is None):
-        faults.append(Fault(kind="no-headers", detail="it has no mail headers: neither From: nor Subject:"))
+        faults.append(Fault(kind="no-headers", detail="it has neither a From: nor a Subject: header"))
     body = _body(mail, faults) if headers else _decode(data, "", faults)
     subject, sender = _header(mail, "Subject", faults), parse_address(_header(mail, "From", faults))
     prose, notes, diff = _split(body, faults)
     prose, inner = _in_body(prose)
     author = parse_address(inner.get("from", "")) if "from" in inner else sender
     if not author.email:
-        faults.append(Fault(kind="no-author", detail="it does not say who wrote it"))
+        faults.append(Fault(kind="no-author", detail="it names no author"))
     parsed = parse_subject(inner.get("subject") or subject)
     if not diff and parsed.is_patch and not parsed.is_cover and not any(f.kind == "html" for f in faults):
         faults.append(Fault(kind="empty", detail="it changes no file"))
@@ -142,7 +142,7 @@ def read_mail(data: bytes, origin: str) -> Mail:
 
 
 def split_address(text: str) -> tuple[str, str]:
-    """email.utils.parseaddr, which nested comments and groups make recurse: nothing is found in those."""
+    """Call email.utils.parseaddr. Return empty strings for comments nested so deeply that it overflows."""
     try:
         return email.utils.parseaddr(text)
     except RecursionError:
@@ -150,7 +150,7 @@ def split_address(text: str) -> tuple[str, str]:
 
 
 def parse_address(text: str) -> Address:
-    """``Name <mail@example.org>`` taken apart, as ``git`` reads an author."""
+    """Split ``Name <mail@example.org>`` as git does for an author."""
     name, address = split_address(text)
     if "@" not in address:
         name, address = text, ""
@@ -160,9 +160,9 @@ def parse_address(text: str) -> Address:
 
 
 def mailbox_bytes(mail: Mail) -> bytes:
-    """``mail`` as ``git format-patch`` would have written it: UTF-8, 8bit, LF, its author in ``From:``.
+    """Return ``mail`` in the format of ``git format-patch``: UTF-8, 8bit, LF, its author in ``From:``.
 
-    Where ``mail`` is that already its own bytes are given back, so that what is judged is what was sent.
+    A mail in that format is returned unchanged, so that the checks see the bytes that were sent.
     """
     if not mail.coded and not mail.faults:
         return mail.data
@@ -193,7 +193,7 @@ def mailbox_bytes(mail: Mail) -> bytes:
 
 
 def _from_line(name: str, address: str) -> str:
-    """For ``From:``. An address that is not ASCII stays as it is, in UTF-8 (RFC 6532): git reads it so."""
+    """Format the value of ``From:``. A non-ASCII address stays in UTF-8 (RFC 6532), which git reads."""
     if address.isascii():
         return email.utils.formataddr((name, address), "utf-8")
     return (
@@ -203,7 +203,7 @@ def _from_line(name: str, address: str) -> str:
 
 
 def _split(body: str, faults: list[Fault]) -> tuple[str, str, str]:
-    """Message, notes and diff of ``body``."""
+    """Split ``body`` into message, notes and diff."""
     start = DIFF_START.search(body)
     prose, diff = (body[: start.start()], body[start.start() :]) if start else (body, "")
     message, notes = _cut(prose)
@@ -221,7 +221,8 @@ def _split(body: str, faults: list[Fault]) -> tuple[str, str, str]:
             if stray := stray_line(diff):
                 faults.append(
                     Fault(
-                        kind="damaged", detail=f"{stray[:60]!r} belongs to no hunk: a line was wrapped or cut"
+                        kind="damaged",
+                        detail=f"{stray[:60]!r} is outside of a hunk: a line was wrapped or cut",
                     )
                 )
     if not diff:  # a cover letter's or a reply's signature
@@ -242,7 +243,7 @@ def _does_something(change: FileChange) -> bool:
 
 
 def _in_body(text: str) -> tuple[str, dict[str, str]]:
-    """Take ``From:``, ``Subject:`` and ``Date:`` lines off the top of a body (git-am(1), "DISCUSSION")."""
+    """Remove ``From:``, ``Subject:`` and ``Date:`` lines from the top of a body (git-am(1), "DISCUSSION")."""
     found: dict[str, str] = {}
     rest = text.lstrip("\n")
     while line := _IN_BODY.match(rest):
@@ -262,7 +263,7 @@ def _body(mail: email.message.Message, faults: list[Fault]) -> str:
         kinds.append(part.get_content_type())
         if part.get_content_type() in ("text/plain", "text/x-patch", "text/x-diff"):
             texts.append(_part(part, faults))
-    faults.append(Fault(kind="multipart", detail=f"it is a mail of several parts: {', '.join(kinds)}"))
+    faults.append(Fault(kind="multipart", detail=f"it is a multipart mail: {', '.join(kinds)}"))
     return "\n".join(text.rstrip("\n") + "\n" for text in texts)
 
 
@@ -281,7 +282,7 @@ def _leaves(mail: email.message.Message) -> Iterator[email.message.Message]:
 def _part(part: email.message.Message, faults: list[Fault]) -> str:
     kind = part.get_content_type()
     if kind == "text/html":
-        faults.append(Fault(kind="html", detail="it is HTML, which holds no patch"))
+        faults.append(Fault(kind="html", detail="it is HTML, which cannot contain a patch"))
         return ""
     payload = part.get_payload(decode=True)
     raw = payload if isinstance(payload, bytes) else b""
@@ -290,15 +291,15 @@ def _part(part: email.message.Message, faults: list[Fault]) -> str:
     lines = text.split("\n")
     if coded and "\r" in text and all(line.endswith("\r") for line in lines[:-1]):
         text = text.replace("\r\n", "\n")
-        faults.append(Fault(kind="crlf", detail="its lines end in CR LF; the CRs were taken off"))
+        faults.append(Fault(kind="crlf", detail="its lines end in CR LF; the CRs were removed"))
     if str(part.get_param("format") or "").lower() == "flowed":
-        faults.append(Fault(kind="flowed", detail="it is format=flowed, which breaks and joins lines"))
+        faults.append(Fault(kind="flowed", detail="it is format=flowed, which wraps and joins lines"))
         text = unflow(text, delsp=str(part.get_param("delsp") or "").lower() == "yes")
     return text
 
 
 def unflow(text: str, *, delsp: bool = False) -> str:
-    """``text`` as it was before it was flowed: RFC 3676, sections 4.2 (soft breaks) and 4.4 (stuffing)."""
+    """Undo ``format=flowed``: soft line breaks (RFC 3676, section 4.2) and space-stuffing (4.4)."""
     lines: list[str] = []
     open_ = False
     for line in text.split("\n"):
@@ -318,20 +319,20 @@ def _decode(raw: bytes, charset: str, faults: list[Fault]) -> str:
         try:
             return _decode_whole(raw, charset)
         except LookupError:
-            faults.append(Fault(kind="charset", detail=f"there is no character set {charset!r}"))
-        except ValueError:  # UnicodeDecodeError, and others of odd codecs such as "undefined"
-            faults.append(Fault(kind="charset", detail=f"it is not in {charset}, as it says"))
+            faults.append(Fault(kind="charset", detail=f"its character set {charset!r} is unknown"))
+        except ValueError:  # UnicodeDecodeError, or the errors of codecs such as "undefined"
+            faults.append(Fault(kind="charset", detail=f"it is not in {charset}, its declared character set"))
     try:
         return raw.decode("utf-8")
     except UnicodeDecodeError:
         if not charset:
             faults.append(Fault(kind="charset", detail="it is not UTF-8 and names no character set"))
-        # Bytes of files that are not UTF-8 come through unharmed.
+        # Other bytes are kept: a changed file need not be UTF-8.
         return raw.decode("utf-8", "surrogateescape")
 
 
 def _decode_whole(raw: bytes, charset: str) -> str:
-    """UnicodeError also for halves of surrogates, which some codecs give and no file can hold."""
+    """Decode ``raw``. Raises UnicodeError also for lone surrogates, which cannot be encoded again."""
     text = raw.decode(charset)
     text.encode("utf-8")
     return text
@@ -349,13 +350,13 @@ def _header(mail: email.message.Message, name: str, faults: list[Fault]) -> str:
             else:
                 text += _decode(chunk, "" if charset in (None, "unknown-8bit") else str(charset), faults)
     except email.errors.HeaderParseError:
-        faults.append(Fault(kind="charset", detail=f"its header {name}: is badly encoded"))
+        faults.append(Fault(kind="charset", detail=f"its header {name}: is malformed"))
         text = str(value)
     return _in_a_header(text)
 
 
 def _in_a_header(text: str) -> str:
-    """``text`` on one line, and without bytes that are no UTF-8: headers are said as RFC 2047 has them."""
+    """Put ``text`` on one line and replace bytes that are not UTF-8, which RFC 2047 does not allow."""
     return " ".join(_SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text).split())
 
 

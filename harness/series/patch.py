@@ -1,8 +1,7 @@
-"""One patch file as ``git format-patch`` writes it: its mail headers, and which files it changes and how.
+"""Read one patch file in the format of ``git format-patch``: its mail headers and its changes to files.
 
-The scanner follows git-apply(1): a hunk's header says how many lines it has, so text inside a hunk is never
-taken for a header. Patches that are not in git's own format are refused, because git would have to guess
-which file they mean.
+The scanner follows git-apply(1). A hunk's header contains its number of lines, so text inside a hunk is never
+taken for a header. Diffs that are not in git's format are refused, because their file names are ambiguous.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ _ESCAPES = {"a": 7, "b": 8, "t": 9, "n": 10, "v": 11, "f": 12, "r": 13, '"': 34,
 
 
 class PatchFormatError(ValueError):
-    """The text is not a patch in git's format; the message says where."""
+    """The text is not a patch in git's format. The message names the place."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +31,7 @@ class Hunk:
 
     @property
     def before(self) -> tuple[str, ...]:
-        """The lines that the tree must have."""
+        """The lines that the tree must contain: context and removed lines."""
         return tuple(line[1:] for line in self.lines if line[:1] in (" ", "-"))
 
     @property
@@ -42,7 +41,7 @@ class Hunk:
 
 @dataclass(frozen=True, kw_only=True)
 class FileChange:
-    """What a patch does to one file. Paths are relative to the tree; modes are git's, empty if not said."""
+    """A change to one file. Paths are relative to the tree. Modes are git's; empty if not specified."""
 
     old: str
     new: str
@@ -50,9 +49,9 @@ class FileChange:
     new_mode: str = ""
     binary: bool = False
     lacks_content: bool = False
-    """Whether it only says that a binary file differs: git diff without ``--binary`` writes it so."""
+    """Whether it only reports that a binary file differs, as git diff does without ``--binary``."""
     old_blob: str = ""
-    """The id, or its beginning, of the blob that the patch was made from; empty when it does not say."""
+    """The full or abbreviated id of the old blob; empty if not specified."""
     hunks: tuple[Hunk, ...] = ()
 
     @property
@@ -66,7 +65,7 @@ class FileChange:
 
 @dataclass(frozen=True, kw_only=True)
 class Patch:
-    """One file of a series. ``data`` are its exact bytes."""
+    """One file of a series. ``data`` is its exact bytes."""
 
     file: str
     number: int
@@ -83,19 +82,19 @@ class Patch:
 
 
 def read_patch(file: str, number: int, data: bytes) -> Patch:
-    """The patch in ``data``. Raises PatchFormatError."""
+    """Read the patch in ``data``. Raises PatchFormatError."""
     mail = email.message_from_bytes(data.removeprefix(b"\xef\xbb\xbf"), policy=email.policy.default)
     assert isinstance(mail, EmailMessage)
     try:
         author, subject, date = (str(mail[name] or "") for name in ("From", "Subject", "Date"))
-        said = mail["From"] is not None and mail["Subject"] is not None
-    except Exception as error:  # the parser of headers fails in many ways (cpython issue 30681 and others)
-        raise PatchFormatError("its headers cannot be read") from error
-    if not said:
-        raise PatchFormatError("it has no From: and Subject: headers")
+        complete = mail["From"] is not None and mail["Subject"] is not None
+    except Exception as error:  # the header parser raises many types (cpython issue 30681 and others)
+        raise PatchFormatError("its headers are malformed") from error
+    if not complete:
+        raise PatchFormatError("it has no From: or no Subject: header")
     payload = mail.get_payload(decode=True)
     if not isinstance(payload, bytes):
-        raise PatchFormatError("it is a mail of several parts")
+        raise PatchFormatError("it is a multipart mail")
     body = payload.decode("utf-8", "surrogateescape")
     start = re.search(r"^diff --git |^--- ", body, re.MULTILINE)
     message, diff = (body[: start.start()], body[start.start() :]) if start else (body, "")
@@ -115,8 +114,8 @@ def read_patch(file: str, number: int, data: bytes) -> Patch:
 
 
 def scan_changes(text: str) -> tuple[FileChange, ...]:
-    """Every file change in the diff ``text`` (leading prose is skipped). Raises PatchFormatError."""
-    # A carriage return belongs to the file inside a hunk, and to nobody elsewhere.
+    """Return each file change in the diff ``text``, skipping leading prose. Raises PatchFormatError."""
+    # Inside a hunk a carriage return is content of the file; elsewhere it is ignored.
     lines = text.split("\n")
     changes: list[FileChange] = []
     index = 0
@@ -128,7 +127,7 @@ def scan_changes(text: str) -> tuple[FileChange, ...]:
         elif line.startswith("--- ") and index + 1 < len(lines) and lines[index + 1].startswith("+++ "):
             raise PatchFormatError(f"{line!r} does not follow a 'diff --git' line")
         elif HUNK.match(line) or line == "GIT binary patch":
-            raise PatchFormatError(f"{line[:40]!r} belongs to no 'diff --git' line")
+            raise PatchFormatError(f"{line[:40]!r} does not follow a 'diff --git' line")
         else:
             index += 1
     return tuple(changes)
@@ -136,7 +135,7 @@ def scan_changes(text: str) -> tuple[FileChange, ...]:
 
 def _scan_file(lines: list[str], index: int) -> tuple[FileChange, int]:
     first = lines[index].removesuffix("\r")
-    said: dict[str, str] = {}
+    headers: dict[str, str] = {}
     hunks: list[Hunk] = []
     binary = lacks_content = False
     index += 1
@@ -160,23 +159,23 @@ def _scan_file(lines: list[str], index: int) -> tuple[FileChange, int]:
             *("new mode ", "new file mode ", "deleted file mode ", "index "),
         ):
             if line.startswith(key):
-                if key in said:
-                    raise PatchFormatError(f"{key.strip()!r} is there twice for {first!r}")
-                said[key] = line.removeprefix(key)
+                if key in headers:
+                    raise PatchFormatError(f"{key.strip()!r} is duplicated for {first!r}")
+                headers[key] = line.removeprefix(key)
         index += 1
-    change = _change(first, said, tuple(hunks), binary=binary)
+    change = _change(first, headers, tuple(hunks), binary=binary)
     return (replace(change, lacks_content=True) if lacks_content else change), index
 
 
-def _change(first: str, said: dict[str, str], hunks: tuple[Hunk, ...], *, binary: bool) -> FileChange:
+def _change(first: str, headers: dict[str, str], hunks: tuple[Hunk, ...], *, binary: bool) -> FileChange:
     names = _header_names(first.removeprefix("diff --git "))
     old, new = names or ("", "")
     for key, side in (("--- ", "old"), ("+++ ", "new")):
-        if key in said:
-            name = _unquote(said[key].split("\t")[0] if not said[key].startswith('"') else said[key])
+        if key in headers:
+            name = _unquote(headers[key].split("\t")[0] if not headers[key].startswith('"') else headers[key])
             name = "" if name == "/dev/null" else _strip(name)
             if names is not None and name and name not in names:
-                raise PatchFormatError(f"{key.strip()} {name!r} is not what {first!r} says")
+                raise PatchFormatError(f"{key.strip()} {name!r} contradicts {first!r}")
             old, new = (name, new) if side == "old" else (old, name)
     for key, side in (
         ("rename from ", "old"),
@@ -184,23 +183,23 @@ def _change(first: str, said: dict[str, str], hunks: tuple[Hunk, ...], *, binary
         ("rename to ", "new"),
         ("copy to ", "new"),
     ):
-        if key in said:
-            name = _unquote(said[key])
+        if key in headers:
+            name = _unquote(headers[key])
             old, new = (name, new) if side == "old" else (old, name)
-    if "new file mode " in said:
+    if "new file mode " in headers:
         old = ""
-    if "deleted file mode " in said:
+    if "deleted file mode " in headers:
         new = ""
     if not old and not new:
-        raise PatchFormatError(f"cannot tell which file {first!r} means")
-    kept = said.get("index ", "").partition(" ")[2]
+        raise PatchFormatError(f"{first!r} does not identify a file")
+    kept = headers.get("index ", "").partition(" ")[2]
     return FileChange(
         old=old,
         new=new,
-        old_mode=said.get("old mode ") or said.get("deleted file mode ") or kept,
-        new_mode=said.get("new mode ") or said.get("new file mode ") or kept,
+        old_mode=headers.get("old mode ") or headers.get("deleted file mode ") or kept,
+        new_mode=headers.get("new mode ") or headers.get("new file mode ") or kept,
         binary=binary,
-        old_blob=said.get("index ", "").partition("..")[0],
+        old_blob=headers.get("index ", "").partition("..")[0],
         hunks=hunks,
     )
 
@@ -215,23 +214,23 @@ def _scan_hunk(lines: list[str], index: int) -> tuple[Hunk, int]:
     index += 1
     while old_left > 0 or new_left > 0:
         if index >= len(lines):
-            raise PatchFormatError(f"the hunk {header!r} is cut short")
+            raise PatchFormatError(f"the hunk {header!r} is truncated")
         line = lines[index] if lines[index] not in ("", "\r") else f" {lines[index]}"
         if line[0] not in " +-\\":
-            raise PatchFormatError(f"the hunk {header!r} is cut short at {line[:40]!r}")
+            raise PatchFormatError(f"the hunk {header!r} is truncated at {line[:40]!r}")
         old_left -= line[0] in " -"
         new_left -= line[0] in " +"
         if line[0] != "\\":
             body.append(line)
         index += 1
     if old_left < 0 or new_left < 0:
-        raise PatchFormatError(f"the hunk {header!r} has other lines than it says")
+        raise PatchFormatError(f"the hunk {header!r} does not match the number of its lines")
     hunk = Hunk(header=header, old_start=int(match[1]), new_start=int(match[3]), lines=tuple(body))
     return hunk, index
 
 
 def _header_names(text: str) -> tuple[str, str] | None:
-    """Both names of a ``diff --git`` line, or None where blanks leave it open (git-diff(1) repeats them)."""
+    """Return both names of a ``diff --git`` line, or None if spaces make them ambiguous."""
     if text.startswith('"'):
         end = re.match(r'"(?:[^"\\]|\\.)*"', text)
         if end is None or not text[end.end() :].startswith(" "):
@@ -251,15 +250,15 @@ def _header_names(text: str) -> tuple[str, str] | None:
 
 
 def _strip(name: str) -> str:
-    """``name`` without its first component (``a/``, ``b/``), as -p1 does."""
+    """Remove the first component of ``name`` (``a/``, ``b/``), as -p1 does."""
     first, slash, rest = name.partition("/")
     if not slash or not first:
-        raise PatchFormatError(f"{name!r} has no a/ or b/ in front")
+        raise PatchFormatError(f"{name!r} does not begin with a/ or b/")
     return rest
 
 
 def _unquote(text: str) -> str:
-    """git's C-style quoting undone (core.quotePath in git-config(1))."""
+    """Undo git's C-style quoting (core.quotePath in git-config(1))."""
     if not (text.startswith('"') and text.endswith('"') and len(text) > 1):
         return text
     raw, out, index = text[1:-1].encode("utf-8", "surrogateescape"), bytearray(), 0
@@ -275,7 +274,7 @@ def _unquote(text: str) -> str:
             continue
         escape = chr(raw[index + 1]) if index + 1 < len(raw) else ""
         if escape not in _ESCAPES:
-            raise PatchFormatError(f"{text!r} is badly quoted")
+            raise PatchFormatError(f"{text!r} is quoted incorrectly")
         out.append(_ESCAPES[escape])
         index += 2
     return out.decode("utf-8", "surrogateescape")

@@ -1,7 +1,7 @@
-"""Diffs that other programs than git wrote → the same in git's own format.
+"""Convert diffs of other programs to git's format.
 
-``diff -u``, quilt and Debian's patch queues leave out the ``diff --git`` line, by which git knows for certain
-which file is meant. It is put in here from ``---`` and ``+++``, as ``git apply -p1`` would read them.
+``diff -u``, quilt and Debian's patch queues omit the ``diff --git`` line, which identifies the file. This
+module adds it from the ``---`` and ``+++`` lines, as ``git apply -p1`` reads them.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ _EPOCH = re.compile(r"\t(?:1970-01-01 0[0-9]:00:00|Thu Jan +1 0\d:00:00 1970)")
 
 
 def git_diff(text: str) -> tuple[str, bool]:
-    """``text`` with a ``diff --git`` line ahead of each file, and whether one had to be put in.
+    """Add missing ``diff --git`` lines to ``text``; return the result and whether it differs.
 
-    Text inside a hunk is never taken for a header: hunks are skipped by the line counts that they state.
+    Hunks are skipped by the line counts in their headers, so text inside a hunk is never taken for a header.
     """
     lines = text.split("\n")
     out: list[str] = []
@@ -61,9 +61,9 @@ _AFTER_HUNK = (
 
 
 def stray_line(text: str) -> str:
-    """The first line right after a hunk that cannot be there; empty when there is none.
+    """Return the first line directly after a hunk that is not valid there; empty if there is none.
 
-    git apply passes over such a line, and with it over what a mailer wrapped: the rest of a long line.
+    git apply ignores such a line, for example the rest of a long line that a mailer wrapped.
     """
     lines = text.split("\n")
     index = 0
@@ -80,7 +80,7 @@ def stray_line(text: str) -> str:
 
 
 def _in_header(out: list[str]) -> bool:
-    """Whether the lines since the last ``diff --git`` are still its header."""
+    """Return whether the lines since the last ``diff --git`` are still its header."""
     for line in reversed(out):
         if line.startswith("diff --git "):
             return True
@@ -103,7 +103,7 @@ def _headers(old: str, new: str) -> list[str]:
 
 
 def _named(mark: str, line: str) -> str:
-    """``--- dir.orig/file<TAB>date`` → ``--- a/file``."""
+    """Convert ``--- dir.orig/file<TAB>date`` to ``--- a/file``."""
     name = line[4:]
     if _EPOCH.search(name):
         return f"{mark}/dev/null"

@@ -1,4 +1,4 @@
-"""A folder of patches → a frozen Series. docs/series.md describes the folder for those who write it."""
+"""Read a folder of patches as a frozen Series. docs/series.md describes the folder."""
 
 from __future__ import annotations
 
@@ -19,36 +19,36 @@ _NUMBERED = re.compile(r"(\d{4})-.+\.patch")
 
 @dataclass(frozen=True, kw_only=True)
 class Series:
-    """A patch series. ``digest`` is over the patches' names and bytes in order, without the cover letter."""
+    """A patch series. ``digest`` covers names and bytes of the patches in order, not the cover letter."""
 
     name: str
     folder: Path
     title: str
     pins: tuple[str, ...]
-    """Names of the pins that the series is meant for; empty for any."""
+    """Pins that the series applies to; empty for any."""
     patches: tuple[Patch, ...]
     cover: str
-    """Text of ``0000-cover-letter.patch``; empty without one."""
+    """Text of ``0000-cover-letter.patch``; empty without that file."""
     digest: str
     metadata: SeriesFile = UNNAMED
-    """All of ``series.toml``."""
+    """The content of ``series.toml``."""
 
     def fits(self, pin: str) -> bool:
-        """Whether the series says that it is meant for ``pin``."""
+        """Return whether ``series.toml`` lists ``pin``, or no pins."""
         return not self.pins or pin in self.pins
 
 
 def load_series(layout: Layout, name: str) -> Series:
-    """The series ``name``: a folder below ``patches/``, or the path of one.
+    """Read the series ``name``: a folder below ``patches/``, or the path of a folder.
 
-    Raises OptionError (no such series, a bad series.toml) and ApplyError (a file that is no patch).
+    Raises OptionError (no such series, an invalid series.toml) and ApplyError (an invalid patch).
     """
     folder = find_folder(layout, name)
     return series_of_folder(folder, safe_name(folder.name))
 
 
 def series_of_folder(folder: Path, name: str) -> Series:
-    """The series in ``folder``, under another name. Raises what load_series raises."""
+    """Read the series in ``folder`` and call it ``name``. Raises the errors of load_series."""
     metadata = read_series_file(folder)
     patches, cover, digest = _read_patches(folder)
     return Series(
@@ -64,7 +64,7 @@ def series_of_folder(folder: Path, name: str) -> Series:
 
 
 def series_of_files(name: str, folder: Path, files: Sequence[tuple[str, bytes]]) -> Series:
-    """The patches ``files`` (name and bytes, in order) as a series. Raises ApplyError."""
+    """Read a series from ``files`` (name and bytes, in order). Raises ApplyError."""
     patches = tuple(_read_one(name, file, number, data) for number, (file, data) in enumerate(files, start=1))
     return Series(
         name=name, folder=folder, title=name, pins=(), patches=patches, cover="", digest=series_digest(files)
@@ -72,7 +72,7 @@ def series_of_files(name: str, folder: Path, files: Sequence[tuple[str, bytes]])
 
 
 def find_folder(layout: Layout, name: str) -> Path:
-    """The folder of the series ``name``, a name or a path. Raises OptionError that names what there is."""
+    """Return the folder of the series ``name``, a name or a path. Raises OptionError with all names."""
     folder = (
         Path(name).expanduser().absolute() if "/" in name or name in (".", "..") else layout.patches / name
     )
@@ -80,17 +80,17 @@ def find_folder(layout: Layout, name: str) -> Path:
         known = sorted(path.parent.name for path in layout.patches.glob("*/series.toml"))
         near = difflib.get_close_matches(name, known, n=1)
         hint = f"did you mean {near[0]}? " if near else ""
-        raise OptionError(f"-Dseries: there is no series {name!r}", f"{hint}known are: {' '.join(known)}")
+        raise OptionError(f"-Dseries: there is no series {name!r}", f"{hint}known series: {' '.join(known)}")
     return folder.resolve()
 
 
 def patch_files(folder: Path) -> list[Path]:
-    """The files of ``folder`` that are called as git format-patch calls them, in order."""
+    """Return the files of ``folder`` that are named ``NNNN-*.patch``, in order."""
     return sorted(path for path in folder.glob("*.patch") if _NUMBERED.fullmatch(path.name))
 
 
 def series_digest(files: Iterable[tuple[str, bytes]]) -> str:
-    """SHA-256 over the names, lengths and bytes of ``files``, in order."""
+    """Return the SHA-256 over the names, lengths and bytes of ``files``, in order."""
     digest = hashlib.sha256()
     for name, data in files:
         digest.update(
@@ -110,7 +110,7 @@ def _read_patches(folder: Path) -> tuple[tuple[Patch, ...], str, str]:
         try:
             data = path.read_bytes()
         except OSError as error:
-            raise OptionError(f"{path} cannot be read: {error}", "make it readable") from error
+            raise OptionError(f"cannot read {path}: {error}", "make it readable") from error
         if number in seen:
             raise ApplyError(
                 f"{folder.name}: {seen[number]} and {path.name} have the same number",
@@ -124,8 +124,8 @@ def _read_patches(folder: Path) -> tuple[tuple[Patch, ...], str, str]:
         patches.append(_read_one(folder.name, path.name, number, data))
     if not patches:
         raise OptionError(
-            f"-Dseries: {folder} holds no patches",
-            "name a folder with NNNN-*.patch as git format-patch writes",
+            f"-Dseries: {folder} contains no patches",
+            "name a folder of NNNN-*.patch files, the output of git format-patch",
         )
     return tuple(patches), cover, series_digest(read)
 
@@ -135,6 +135,6 @@ def _read_one(series: str, file: str, number: int, data: bytes) -> Patch:
         return read_patch(file, number, data)
     except PatchFormatError as error:
         raise ApplyError(
-            f"{series}: {file} is no patch that can be applied: {error}",
+            f"{series}: {file} is not a valid patch: {error}",
             "write it again with git format-patch",
         ) from error

@@ -1,4 +1,4 @@
-"""A mail's subject: what the words in square brackets say of the patch's place in its series.
+"""Parse a mail's subject: the words in square brackets, such as ``[PATCH v2 1/3]``.
 
 Source: git-format-patch(1) (``--subject-prefix``, ``--rfc``, ``--reroll-count``, ``--numbered``) and QEMU's
 docs/devel/submitting-a-patch.rst ("Use the RFC tag", "v2", ``for-7.2``).
@@ -18,19 +18,18 @@ _COUNT = re.compile(r"(?:^|\s|(?<=[A-Z]))(\d{1,4})\s*/\s*(\d{1,4})(?=$|\s)")
 
 @dataclass(frozen=True, kw_only=True)
 class Subject:
-    """A subject, taken apart. ``number`` and ``total`` are 0 when it does not count."""
+    """A parsed subject. ``number`` and ``total`` are 0 without ``N/M``."""
 
     text: str
     """The whole subject, decoded, on one line."""
     title: str
-    """Without reply marks and the tag."""
+    """The subject without ``Re:`` and the tag."""
     kind: str = ""
-    """``PATCH``, ``PULL``, or empty when the subject claims neither."""
+    """``PATCH``, ``PULL``, or empty without such a word."""
     reply: bool = False
     rfc: bool = False
     resend: bool = False
     version: int = 1
-    said_version: bool = False
     number: int = 0
     total: int = 0
     counted: bool = False
@@ -39,7 +38,7 @@ class Subject:
 
     @property
     def is_patch(self) -> bool:
-        """Whether a mail with this subject is itself part of a series."""
+        """Whether a mail with this subject is part of a series, not a reply to it."""
         return bool(self.kind) and not self.reply
 
     @property
@@ -48,7 +47,7 @@ class Subject:
 
 
 def parse_subject(text: str) -> Subject:
-    """``text`` (decoded; may be folded) taken apart; never fails."""
+    """Parse the decoded, possibly folded ``text``. Never raises."""
     whole = " ".join(text.split())
     rest, reply = whole, False
     if found := _REPLY.match(rest):
@@ -75,7 +74,6 @@ def parse_subject(text: str) -> Subject:
         rfc="RFC" in kinds,
         resend="RESEND" in tag.upper().split(),
         version=int(version[1]) if version else 1,
-        said_version=version is not None,
         number=int(count[1]) if count else 0,
         total=int(count[2]) if count else 0,
         counted=count is not None,

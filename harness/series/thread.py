@@ -1,7 +1,7 @@
-"""Mails → the versions of a series, the newest of them, and the trailers that replies gave.
+"""Sort mails into the versions of a series, and collect the trailers of replies.
 
-A thread is told by Message-Id, In-Reply-To and References (RFC 5322, 3.6.4); the versions by the tags of the
-subjects. A trailer in a reply to the cover letter is given to every patch (as b4(5) reads it).
+Message-Id, In-Reply-To and References define a thread (RFC 5322, 3.6.4); the tags of the subjects define the
+versions. A trailer in a reply to the cover letter applies to every patch, as in b4(5).
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ TRAILER = re.compile(
     r"Supersedes|Buglink|Co-authored-by): (\S.*)$"
 )
 GIVEN = ("reviewed-by", "acked-by", "tested-by", "reported-by", "suggested-by", "message-id")
-"""What others may add to somebody's patch by a reply."""
+"""Trailers that a reply can add to a patch."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Trailer:
-    """``Reviewed-by: Name <mail@example.org>`` and its like."""
+    """A trailer such as ``Reviewed-by: Name <mail@example.org>``."""
 
     key: str
     value: str
     source: str = ""
-    """The message id of the reply that gave it; empty when it is in the patch itself."""
+    """The message id of the reply that contains it; empty for a trailer of the patch itself."""
     sender: Address = field(default_factory=Address)
-    """Who sent that reply."""
+    """The sender of that reply."""
 
     @property
     def person(self) -> Address:
@@ -39,7 +39,7 @@ class Trailer:
 
     @property
     def is_own(self) -> bool:
-        """Whether the person named sent it: with another address it may still be theirs, but ask."""
+        """Whether its sender has the address in the trailer. The same person may have several addresses."""
         return not self.source or self.person.is_same(self.sender)
 
     def __str__(self) -> str:
@@ -48,7 +48,7 @@ class Trailer:
 
 @dataclass(frozen=True, kw_only=True)
 class Version:
-    """One version of a series. ``patches`` are in the order of their numbers, each number once."""
+    """One version of a series. ``patches`` are sorted by number, each number once."""
 
     number: int
     kind: str
@@ -57,35 +57,38 @@ class Version:
     cover: Mail | None
     patches: tuple[Mail, ...]
     missing: tuple[int, ...] = ()
-    """Numbers that the subjects count and no mail has."""
+    """Numbers up to ``total`` that no mail has."""
     duplicates: tuple[Mail, ...] = ()
-    """Mails with a number that another, later one has too, or the very same mail again."""
+    """Mails with the number of a later mail."""
     out_of_order: bool = False
-    """Whether the mails came in another order than their numbers."""
+    """Whether the order of the mails differs from that of their numbers."""
     replies: tuple[Mail, ...] = ()
     trailers: tuple[tuple[int, Trailer], ...] = ()
-    """What replies gave: to the patch of that number, or with 0 to all of them."""
+    """Trailers of replies, each with the number of its patch, or 0 for all patches."""
 
     def given(self, number: int) -> tuple[Trailer, ...]:
-        """The trailers that replies gave to the patch ``number``."""
+        """Return the trailers that replies gave to the patch ``number``."""
         return tuple(dict.fromkeys(trailer for at, trailer in self.trailers if at in (0, number)))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Thread:
-    """The versions that some mails hold, oldest first, and the mails that belong to none."""
+    """The versions in a set of mails, oldest first, and the mails that belong to none."""
 
     versions: tuple[Version, ...]
     others: tuple[Mail, ...] = ()
 
     @property
     def newest(self) -> Version | None:
-        """The highest version; of several series the one that was sent last."""
+        """The highest version; of several series, the one that was sent last."""
         return self.versions[-1] if self.versions else None
 
 
 def parse_trailers(text: str) -> tuple[Trailer, ...]:
-    """The trailers in the last paragraph of ``text`` that is made of them (git-interpret-trailers(1))."""
+    """Return the trailers of the last paragraph of ``text`` (git-interpret-trailers(1)).
+
+    At least half of its lines must be trailers.
+    """
     for paragraph in reversed([part for part in re.split(r"\n\s*\n", text.strip()) if part.strip()]):
         lines = paragraph.splitlines()
         found = [match for line in lines if (match := TRAILER.match(line.rstrip()))]
@@ -96,7 +99,7 @@ def parse_trailers(text: str) -> tuple[Trailer, ...]:
 
 
 def find_thread(mails: Sequence[Mail]) -> Thread:
-    """Sort ``mails`` into versions. With a single patch that counts nothing, that is the series."""
+    """Sort ``mails`` into versions. A patch without ``N/M`` in its subject is a version of its own."""
     by_id = {mail.message_id: mail for mail in mails if mail.message_id}
     groups: dict[tuple[object, ...], list[Mail]] = defaultdict(list)
     rest: list[Mail] = []
@@ -118,11 +121,11 @@ def find_thread(mails: Sequence[Mail]) -> Thread:
 
 
 def _group(mail: Mail, by_id: dict[str, Mail]) -> tuple[object, ...]:
-    """What mails of one version have in common."""
+    """Return a key that the mails of one version have in common."""
     subject = mail.subject
     first = mail
     if subject.counted:
-        # A new version is often sent as a reply to the one before: follow only what has this one's tag.
+        # A new version is often sent as a reply to the one before: follow only mails with the same tag.
         for name in reversed(mail.references):
             above = by_id.get(name)
             if above is not None and not above.subject.reply and _tag(above) == _tag(mail):
@@ -169,7 +172,7 @@ def _answers(mail: Mail, group: Sequence[Mail], by_id: dict[str, Mail]) -> bool:
 
 
 def _answered(mail: Mail, group: Sequence[Mail], by_id: dict[str, Mail]) -> Mail | None:
-    """The mail of ``group`` that ``mail`` follows most closely, over the replies in between."""
+    """Return the mail of ``group`` that ``mail`` answers, directly or through other replies."""
     ours = {id(member) for member in group}
     seen: set[str] = set()
     queue = list(reversed(mail.references))
@@ -199,7 +202,7 @@ def _with_replies(version: Version, replies: Sequence[Mail], by_id: dict[str, Ma
 
 
 def reply_trailers(reply: Mail) -> Iterable[Trailer]:
-    """What a reply gives by itself: lines at the left margin; what it quotes was given by others."""
+    """Yield the trailers at the left margin of a reply. Quoted trailers are those of other mails."""
     for line in reply.message.splitlines():
         found = TRAILER.match(line.rstrip())
         if found and found[1].lower() in GIVEN:

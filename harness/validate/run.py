@@ -243,7 +243,7 @@ def series_facts(found: Input, judged: Judged | None) -> ValidatedSeries:
         name=found.name,
         source=found.source,
         kind=found.kind,
-        title=found.said.title or (found.cover or found.patches[0]).subject.title,
+        title=found.metadata.title or (found.cover or found.patches[0]).subject.title,
         version=version.number,
         rfc=version.rfc,
         total=version.total,

@@ -40,7 +40,7 @@ def judged(count: int = 4) -> Judged:
         name="x",
         mails=mails,
         thread=find_thread(mails),
-        said=SeriesFile(title="x"),
+        metadata=SeriesFile(title="x"),
     )
     return Judged(
         input=found,

@@ -1,4 +1,4 @@
-"""Mails, made odd on purpose."""
+"""Builders of mails and mailboxes for the tests."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def patch(
     charset: str = "UTF-8",
     newline: bytes = b"\n",
 ) -> bytes:
-    """One mail. ``above`` is the id of what it replies to."""
+    """Return a mail. ``above`` is the id of the mail that it answers."""
     separator = f"---\n{notes}\n{diff}-- \n2.39.5\n" if diff else ""
     body = f"{message}\n{separator}".encode(charset, "surrogateescape")
     if coding == "base64":
@@ -50,7 +50,7 @@ def patch(
 
 
 def mbox(*mails: bytes) -> bytes:
-    """Mails in a mailbox (mboxrd)."""
+    """Join mails into a mailbox (mboxrd)."""
     return b"".join(
         b"From mboxrd@z Thu Jan  1 00:00:00 1970\n" + mail.replace(b"\nFrom ", b"\n>From ") + b"\n"
         for mail in mails

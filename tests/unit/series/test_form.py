@@ -20,7 +20,7 @@ DIFF = b"diff --git a/a.c b/a.c\n--- a/a.c\n+++ b/a.c\n@@ -1 +1 @@\n-a\n+b\n"
 PATCH = HEAD + MESSAGE + b"---\n" + STAT + DIFF
 
 
-def test_parts() -> None:
+def test_patch_is_split_into_headers_tag_and_diff() -> None:
     headers, body = split_headers(PATCH)
     assert headers + b"\n" + body == PATCH
     assert PATCH[diff_start(PATCH) :] == DIFF
@@ -29,7 +29,7 @@ def test_parts() -> None:
 
 
 @pytest.mark.parametrize("stat", [STAT, b"", b" a => b | Bin 0 -> 3 bytes\n\n"])
-def test_remarks_come_and_go_and_leave_the_rest(stat: bytes) -> None:
+def test_replacing_remarks_keeps_all_other_bytes(stat: bytes) -> None:
     plain = HEAD + MESSAGE + b"---\n" + stat + DIFF
     assert remarks_of(plain) == b""
     noted = with_remarks(plain, b"v2: renamed | better\n  more\n")
@@ -39,14 +39,14 @@ def test_remarks_come_and_go_and_leave_the_rest(stat: bytes) -> None:
     assert with_remarks(noted, b"") == plain
 
 
-def test_remarks_without_a_separator() -> None:
+def test_remarks_add_a_missing_separator() -> None:
     bare = HEAD + MESSAGE + DIFF
     assert remarks_of(bare) == b""
     assert with_remarks(bare, b"") == bare
     assert remarks_of(with_remarks(bare, b"new")) == b"new"
 
 
-def test_tag_is_all_that_changes() -> None:
+def test_replacing_the_tag_keeps_all_other_bytes() -> None:
     changed = with_tag(PATCH, "PATCH v3 2/9")
     assert changed == PATCH.replace(b"[PATCH v2 1/2]", b"[PATCH v3 2/9]")
     assert with_tag(HEAD.replace(b"[PATCH v2 1/2] ", b""), "PATCH").count(b"Subject: [PATCH] util: a\n") == 1
@@ -55,7 +55,7 @@ def test_tag_is_all_that_changes() -> None:
     assert tag_of(with_tag(folded, "X")) == "X"
 
 
-def test_lines_leave_the_message_alone_not_the_diff() -> None:
+def test_lines_are_removed_from_the_message_not_from_the_diff() -> None:
     tricky = PATCH.replace(b"+b\n", b"+b\nReviewed-by: R <r@b>\n")
     cut = without_lines(tricky, frozenset([b"Reviewed-by: R <r@b>"]))
     assert cut.count(b"Reviewed-by") == 1
@@ -63,7 +63,7 @@ def test_lines_leave_the_message_alone_not_the_diff() -> None:
     assert without_lines(PATCH, frozenset()) == PATCH
 
 
-def test_tags_as_git_writes_them() -> None:
+def test_tags_have_the_format_of_git() -> None:
     assert tag_for("PATCH", 1, 1, 1) == "PATCH"
     assert tag_for("RFC PATCH", 2, 3, 12) == "RFC PATCH v2 03/12"
     assert tag_for("PATCH", 1, 0, 1, numbered=True) == "PATCH 0/1"

@@ -1,4 +1,4 @@
-"""Each oddity of a mail: the diff comes through as it was, or the fault says what is lost."""
+"""For each irregularity of a mail, either the diff is unchanged or a fault records the loss."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def kinds(data: bytes) -> list[str]:
 
 @pytest.mark.parametrize("coding", ["8bit", "base64", "quoted-printable"])
 @pytest.mark.parametrize("newline", [b"\n", b"\r\n"])
-def test_encodings_give_the_same_diff(coding: str, newline: bytes) -> None:
+def test_transfer_encodings_give_the_same_diff(coding: str, newline: bytes) -> None:
     mail = read_mail(patch(coding=coding, newline=newline), "x")
     assert mail.diff.startswith(DIFF)
     assert mail.message == "Because it counts.\n\nSigned-off-by: A U Thor <a@example.org>"
@@ -30,7 +30,7 @@ def test_encodings_give_the_same_diff(coding: str, newline: bytes) -> None:
     assert mail.is_sound
 
 
-def test_latin_1_is_decoded_and_a_lie_about_it_told() -> None:
+def test_latin_1_is_decoded_and_a_wrong_charset_is_a_fault() -> None:
     good = patch(charset="iso-8859-1")
     assert "hübsch" in read_mail(good, "x").diff
     assert kinds(good) == []
@@ -38,7 +38,7 @@ def test_latin_1_is_decoded_and_a_lie_about_it_told() -> None:
     assert kinds(good.replace(b"iso-8859-1", b"x-nonesuch")) == ["charset"]
 
 
-def test_flowed_mails_are_unflowed_and_told() -> None:
+def test_flowed_mail_is_unflowed_and_has_a_fault() -> None:
     flowed = "MIME-Version: 1.0\nContent-Type: text/plain; charset=UTF-8; format=flowed\n"
     stuffed = DIFF.replace("\n ", "\n  ")
     mail = read_mail(patch(diff=stuffed, headers=flowed), "x")
@@ -49,7 +49,7 @@ def test_flowed_mails_are_unflowed_and_told() -> None:
     assert kinds(patch(diff=DIFF)) == []
 
 
-def test_a_wrapped_line_is_damage_with_the_hunk_named() -> None:
+def test_fault_of_a_wrapped_line_names_the_hunk() -> None:
     mail = read_mail(patch(diff=DIFF.replace("zwei; /*", "zwei;\n/*")), "x")
     (fault,) = mail.faults
     assert fault.kind == "damaged"
@@ -67,13 +67,13 @@ def test_a_wrapped_line_is_damage_with_the_hunk_named() -> None:
         (patch(headers="Content-Type: text/html\n"), "html"),
     ],
 )
-def test_what_is_no_patch_says_why(data: bytes, kind: str) -> None:
+def test_mail_without_a_patch_has_a_fault_with_the_reason(data: bytes, kind: str) -> None:
     assert kind in kinds(data)
     if kind != "no-author":
         assert not read_mail(data, "x").is_sound
 
 
-def test_multipart_gives_its_text_and_patch() -> None:
+def test_text_and_patch_are_read_from_a_multipart_mail() -> None:
     body = (
         "--b\nContent-Type: text/plain\n\nWords.\n--b\nContent-Type: text/x-patch; charset=UTF-8\n"
         f"Content-Transfer-Encoding: 8bit\n\n{DIFF}\n--b\nContent-Type: text/html\n\n<p>\n--b--\n"
@@ -85,7 +85,7 @@ def test_multipart_gives_its_text_and_patch() -> None:
     assert [fault.kind for fault in mail.faults] == ["multipart"]
 
 
-def test_in_body_headers_win() -> None:
+def test_headers_in_the_body_override_those_of_the_mail() -> None:
     mail = read_mail(
         patch(message="From: B <b@example.org>\nSubject: util: folded\n over lines\n\nText."), "x"
     )
@@ -96,7 +96,7 @@ def test_in_body_headers_win() -> None:
     assert kept.message.startswith("From: here on")
 
 
-def test_plain_diffs_get_gits_headers() -> None:
+def test_plain_diff_is_converted_to_git_format() -> None:
     quilt = (
         "Description: mend\n more\nAuthor: Q <q@example.org>\n\n"
         "--- qemu.orig/a.c\t2020-01-01\n+++ qemu/a.c\t2020-01-02\n@@ -1 +1 @@\n-x\n+y\n"
@@ -112,7 +112,7 @@ def test_plain_diffs_get_gits_headers() -> None:
     assert {"not-git", "no-headers", "no-author"} <= {fault.kind for fault in mail.faults}
 
 
-def test_git_reads_what_is_written_for_it(tmp_path: Path) -> None:
+def test_git_reads_the_normalised_mail(tmp_path: Path) -> None:
     odd = read_mail(patch("=?utf-8?q?=5BPATCH=5D_h=C3=BCbsch?=", coding="base64", newline=b"\r\n"), "x")
     written = mailbox_bytes(odd)
     ended = subprocess.run(
@@ -144,20 +144,20 @@ def test_git_reads_what_is_written_for_it(tmp_path: Path) -> None:
         ("dispatch [PATCH] handlers", ("", 1, 0, 0, False, "dispatch [PATCH] handlers")),
     ],
 )
-def test_subjects(text: str, facts: tuple[object, ...]) -> None:
+def test_subject_is_parsed(text: str, facts: tuple[object, ...]) -> None:
     found = parse_subject(text)
     assert (found.kind, found.version, found.number, found.total, found.rfc, found.title) == facts
     assert not found.reply
     assert parse_subject(f"Re: {text}").reply
 
 
-def test_unflow_keeps_signatures() -> None:
+def test_unflow_keeps_the_signature_separator() -> None:
     assert unflow(" a \nb\n-- \nc") == "a b\n-- \nc"
     assert unflow("a \nb", delsp=True) == "ab"
 
 
 @given(st.binary(max_size=400))
-def test_no_bytes_end_in_a_traceback(data: bytes) -> None:
+def test_arbitrary_bytes_raise_no_exception(data: bytes) -> None:
     read_mail(data, "x")
     read_mail(b"Subject: [PATCH] x\nFrom: a\n\n" + data, "x")
     mailbox_bytes(read_mail(b"From: x\nContent-Type: multipart/mixed; boundary=b\n\n--b\n" + data, "x"))

@@ -38,7 +38,7 @@ written-by = "a person"
 PATH = Path("series.toml")
 
 
-def test_everything_is_read() -> None:
+def test_all_keys_are_read() -> None:
     metadata = parse_series_file(FULL.encode(), PATH)
     assert metadata.subject_prefix == "PATCH for-8.0"
     assert metadata.recipients[0].paths == ("target/s390x/*",)
@@ -61,12 +61,12 @@ def test_everything_is_read() -> None:
         ("PATCH RFC", "PATCH RFC"),
     ],
 )
-def test_prefix_as_git_takes_it(prefix: str, subject: str) -> None:
+def test_prefix_becomes_the_subject_prefix_of_git(prefix: str, subject: str) -> None:
     assert parse_series_file(f'title = "T"\nprefix = "{prefix}"'.encode(), PATH).subject_prefix == subject
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "cause"),
     [
         ("", "title"),
         ('title = " "', "title: is not one line"),
@@ -74,26 +74,26 @@ def test_prefix_as_git_takes_it(prefix: str, subject: str) -> None:
         ('title = "T"\nversion = 0', "version"),
         ('title = "T"\nprefix = "a]b"', "prefix"),
         ('title = "T"\nbase_commit = "x"', "base_commit"),
-        ('title = "T"\nbase-commit = "v7.2.0"', "base-commit: is no full"),
-        ('title = "T"\nbased-on = ["here"]', "no Message-Id"),
-        ('title = "T"\nto = ["qemu-devel"]', "'qemu-devel' is no mail address"),
-        ('title = "T"\ncc = ["a@b\\r\\nBcc: c@d"]', "no mail address"),
-        ('title = "T"\n[changes.v2]\nseries = ["x"]', "changes.v2: is no version"),
-        ('title = "T"\n[changes.v1]\nseries = ["x"]', "changes.v1: is no version"),
+        ('title = "T"\nbase-commit = "v7.2.0"', "base-commit: is not a full"),
+        ('title = "T"\nbased-on = ["here"]', "not a Message-Id"),
+        ('title = "T"\nto = ["qemu-devel"]', "'qemu-devel' is not a mail address"),
+        ('title = "T"\ncc = ["a@b\\r\\nBcc: c@d"]', "not a mail address"),
+        ('title = "T"\n[changes.v2]\nseries = ["x"]', "changes.v2: is not a version"),
+        ('title = "T"\n[changes.v1]\nseries = ["x"]', "changes.v1: is not a version"),
         ('title = "T"\n[[recipients]]\naddress = "a@b.org"', "reason"),
         ('title = "T"\nbranch = "a b"', "branch"),
-        ('title = "T" x', "cannot be read"),
+        ('title = "T" x', "cannot read"),
     ],
 )
-def test_bad_values_are_named(text: str, said: str) -> None:
+def test_invalid_value_is_refused_with_its_key(text: str, cause: str) -> None:
     with pytest.raises(OptionError) as error:
         parse_series_file(text.encode(), PATH)
-    assert said in error.value.cause
+    assert cause in error.value.cause
     assert "\n" not in error.value.cause
 
 
 @given(st.binary(max_size=60))
-def test_any_bytes_end_in_metadata_or_an_error_of_ours(data: bytes) -> None:
+def test_arbitrary_bytes_give_metadata_or_an_option_error(data: bytes) -> None:
     for text in (data, b'title = "T"\nprefix = "' + data + b'"'):
         try:
             parse_series_file(text, PATH)
@@ -101,10 +101,10 @@ def test_any_bytes_end_in_metadata_or_an_error_of_ours(data: bytes) -> None:
             assert error.code == 2
 
 
-def test_a_folder_without_the_file_is_called_by_its_name(tmp_path: Path) -> None:
+def test_title_without_the_file_is_the_name_of_the_folder(tmp_path: Path) -> None:
     assert read_series_file(tmp_path).title == tmp_path.name
     (tmp_path / "series.toml").mkdir()
-    with pytest.raises(OptionError, match="cannot be read"):
+    with pytest.raises(OptionError, match="cannot read"):
         read_series_file(tmp_path)
 
 
@@ -119,7 +119,7 @@ def test_a_folder_without_the_file_is_called_by_its_name(tmp_path: Path) -> None
         ("a@b, c@d", False),
     ],
 )
-def test_addresses(text: str, good: bool) -> None:
+def test_mail_address_is_recognised(text: str, good: bool) -> None:
     assert is_address(text) is good
 
 
@@ -127,5 +127,5 @@ def test_docs_explain_every_key() -> None:
     text = (Path(__file__).parents[3] / "docs" / "series.md").read_text(encoding="utf-8")
     section = text.split("\n## series.toml\n")[1].split("\n## ")[0]
     firsts = [line.split("|")[1] for line in section.splitlines() if line.startswith("| ")]
-    told = {name.strip("[]").partition(".")[0] for cell in firsts for name in re.findall(r"`([^`]+)`", cell)}
-    assert told == set(SeriesFile.__struct_encode_fields__)
+    keys = {name.strip("[]").partition(".")[0] for cell in firsts for name in re.findall(r"`([^`]+)`", cell)}
+    assert keys == set(SeriesFile.__struct_encode_fields__)

@@ -51,7 +51,7 @@ def write(layout: Layout, name: str = "mine", **files: str) -> Path:
     return folder
 
 
-def test_shipped_series_is_good() -> None:
+def test_shipped_series_is_valid_for_its_pin() -> None:
     series = load_series(find_layout(Path(__file__).parents[3]), "async-teardown")
     assert series.fits("7.2")
     assert not series.fits("10.0")
@@ -76,7 +76,7 @@ def test_patches_are_read_in_order_with_headers(layout: Layout) -> None:
     assert first.changes[0].hunks[0].before == ("one", "-- /etc/passwd", "three")
 
 
-def test_digest_is_of_patches_alone(layout: Layout) -> None:
+def test_digest_depends_only_on_the_patches(layout: Layout) -> None:
     folder = write(layout, p0001_a=HEAD + DIFF)
     first = load_series(layout, "mine").digest
     (folder / "0000-cover-letter.patch").write_text("new")
@@ -86,7 +86,7 @@ def test_digest_is_of_patches_alone(layout: Layout) -> None:
     assert load_series(layout, "mine").digest != first
 
 
-def test_path_is_a_series_too(layout: Layout, tmp_path: Path) -> None:
+def test_series_can_be_given_as_a_path(layout: Layout, tmp_path: Path) -> None:
     folder = write(layout, p0001_a=HEAD + DIFF)
     shutil.copytree(folder, tmp_path / "elsewhere")
     series = load_series(layout, str(tmp_path / "elsewhere"))
@@ -94,7 +94,7 @@ def test_path_is_a_series_too(layout: Layout, tmp_path: Path) -> None:
     assert series.digest == load_series(layout, "mine").digest
 
 
-def test_unknown_series_names_the_known(layout: Layout) -> None:
+def test_error_of_an_unknown_series_suggests_a_known_one(layout: Layout) -> None:
     write(layout, p0001_a=HEAD + DIFF, series='title = "T"')
     with pytest.raises(OptionError) as error:
         load_series(layout, "mime")
@@ -102,22 +102,22 @@ def test_unknown_series_names_the_known(layout: Layout) -> None:
 
 
 @pytest.mark.parametrize(
-    ("files", "said"),
+    ("files", "cause"),
     [
         ({}, "no patches"),
         ({"p0001_a": HEAD + DIFF, "series": "title = 3"}, "series.toml"),
         ({"p0001_a": HEAD + DIFF, "series": 'title = "T"\npin = "7.2"'}, "pin"),
         ({"p0001_a": HEAD + DIFF, "p0001_b": HEAD + DIFF}, "same number"),
         ({"p0001_a": HEAD}, "changes no file"),
-        ({"p0001_a": DIFF}, "headers"),
-        ({"p0001_a": HEAD + DIFF[: DIFF.index("+++ ../up")]}, "cut short"),
+        ({"p0001_a": DIFF}, "no Subject: header"),
+        ({"p0001_a": HEAD + DIFF[: DIFF.index("+++ ../up")]}, "truncated"),
     ],
 )
-def test_bad_series_are_refused(layout: Layout, files: dict[str, str], said: str) -> None:
+def test_invalid_series_is_refused(layout: Layout, files: dict[str, str], cause: str) -> None:
     write(layout, **files)
     with pytest.raises((OptionError, ApplyError)) as error:
         load_series(layout, "mine")
-    assert said in error.value.cause
+    assert cause in error.value.cause
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def test_bad_series_are_refused(layout: Layout, files: dict[str, str], said: str
         'diff --git "a/\\q" "b/\\q"\n',
     ],
 )
-def test_texts_that_git_would_have_to_guess_at_are_no_patches(text: str) -> None:
+def test_ambiguous_diff_is_refused(text: str) -> None:
     with pytest.raises(PatchFormatError):
         scan_changes(text)
 
@@ -155,6 +155,6 @@ def test_texts_that_git_would_have_to_guess_at_are_no_patches(text: str) -> None
         ("diff --git a/l b/l\nnew file mode 120000\n--- /dev/null\n+++ b/l\n@@ -0,0 +1 @@\n+t\n", "", "l"),
     ],
 )
-def test_names_are_read_as_git_means_them(text: str, old: str, new: str) -> None:
+def test_file_names_are_read_as_in_git(text: str, old: str, new: str) -> None:
     (change,) = scan_changes(text)
     assert (change.old, change.new) == (old, new)

@@ -1,4 +1,4 @@
-"""Versions, gaps and trailers of a thread; the places a series is read from."""
+"""Versions, gaps and trailers of a thread; the kinds of input of a series."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def read(*mails: bytes) -> Thread:
     return find_thread(read_mbox(mbox(*mails), "t.mbox"))
 
 
-def test_newest_version_in_one_thread_with_trailers_of_its_replies() -> None:
+def test_newest_version_has_the_trailers_of_its_replies() -> None:
     one, two = series(), series(2, above="0v1@example.org")
     thread = read(
         *one,
@@ -81,7 +81,7 @@ def test_newest_version_in_one_thread_with_trailers_of_its_replies() -> None:
     assert own == {"Reviewed-by": True, "Tested-by": False, "Acked-by": False}
 
 
-def test_missing_and_duplicate_patches_are_named() -> None:
+def test_missing_and_duplicate_patches_are_recorded() -> None:
     cover, one, two = series()
     newest = read(cover, two, two).newest
     assert newest is not None
@@ -93,7 +93,7 @@ def test_missing_and_duplicate_patches_are_named() -> None:
     assert (whole.missing, whole.duplicates, whole.out_of_order) == ((), (), False)
 
 
-def test_pull_and_rfc_and_lone_patches() -> None:
+def test_kind_of_pull_requests_and_rfc_patches_is_recorded() -> None:
     pull = read(patch("[PULL 1/1] util: one")).newest
     rfc = read(patch("[RFC PATCH] util: one")).newest
     assert pull is not None
@@ -101,7 +101,7 @@ def test_pull_and_rfc_and_lone_patches() -> None:
     assert (pull.kind, rfc.kind, rfc.rfc, rfc.total) == ("PULL", "PATCH", True, 1)
 
 
-def test_two_series_in_a_mailbox_are_kept_apart() -> None:
+def test_two_series_in_one_mailbox_are_separate_versions() -> None:
     other = [mail.replace(b"@example.org", b"@example.net") for mail in series()]
     later = [mail.replace(b"1 Feb 2022", b"2 Feb 2022") for mail in other]
     thread = read(*later, *series())
@@ -110,14 +110,14 @@ def test_two_series_in_a_mailbox_are_kept_apart() -> None:
     assert all(mail.message_id.endswith("net") for mail in thread.newest.patches)
 
 
-def test_from_lines_in_bodies_do_not_part_mails() -> None:
+def test_from_line_in_a_body_does_not_split_a_mail() -> None:
     text = "From here it counts.\n\nFrom now on.\n>From quoted."
     mails = read_mbox(mbox(patch(message=text), patch("[PATCH 2/2] x: y", ident="2@example.org")), "x")
     assert [mail.subject.number for mail in mails] == [1, 2]
     assert "\n\nFrom now on.\n" in mails[0].message
 
 
-def test_trailers_are_those_of_the_last_paragraph() -> None:
+def test_trailers_are_read_from_the_last_paragraph_only() -> None:
     assert [str(trailer) for trailer in parse_trailers("a\n\nFixes: 12 (x)\nSigned-off-by: A <a@b>\n")] == [
         "Fixes: 12 (x)",
         "Signed-off-by: A <a@b>",
@@ -125,7 +125,7 @@ def test_trailers_are_those_of_the_last_paragraph() -> None:
     assert parse_trailers("Signed-off-by: A <a@b>\n\nmore text") == ()
 
 
-def test_folder_mailbox_gzip_and_stdin_give_the_same_digest(
+def test_folder_mailbox_gzip_and_stdin_have_the_same_digest(
     layout: Layout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mails = series()
@@ -148,8 +148,8 @@ def test_folder_mailbox_gzip_and_stdin_give_the_same_digest(
     assert [one.subject for one in made.patches] == ["util: one", "util: two"]
 
 
-def test_patches_without_a_signature_put_together() -> None:
-    """``cat *.patch`` of ``git format-patch --no-signature``: no blank line parts them."""
+def test_concatenated_patches_without_a_signature_are_split() -> None:
+    """``cat *.patch`` of ``git format-patch --no-signature``: no blank line separates them."""
     one, two = patch("[PATCH 1/2] x: y"), patch("[PATCH 2/2] x: z", ident="2@example.org")
     head = b"From %s Mon Sep 17 00:00:00 2001\n"
     bare = [head % (b"0" * 40) + data.partition(b"-- \n")[0] for data in (one, two)]
@@ -161,7 +161,7 @@ def test_patches_without_a_signature_put_together() -> None:
     assert len(read_mbox(mbox(quoted, quoted), "x")) == 2
 
 
-def test_the_folders_series_is_the_one_that_is_built(layout: Layout) -> None:
+def test_judged_and_built_series_of_a_folder_are_equal(layout: Layout) -> None:
     folder = layout.patches / "mine"
     folder.mkdir()
     for number, mail in enumerate(series()):
@@ -174,7 +174,7 @@ def test_the_folders_series_is_the_one_that_is_built(layout: Layout) -> None:
     )
 
 
-def test_folder_with_older_versions_and_quilt_series(layout: Layout) -> None:
+def test_newest_version_and_quilt_series_file_select_the_patches(layout: Layout) -> None:
     folder = layout.patches / "mine"
     folder.mkdir()
     (folder / "0001-x.patch").write_bytes(patch())
@@ -191,7 +191,7 @@ def test_folder_with_older_versions_and_quilt_series(layout: Layout) -> None:
         read_input(layout, "mine")
 
 
-def test_range_of_a_clone_with_an_empty_commit(layout: Layout, tmp_path: Path) -> None:
+def test_git_range_is_read_with_its_empty_commit(layout: Layout, tmp_path: Path) -> None:
     clone = tmp_path / "clone"
     git = ["git", "-C", str(clone), "-c", "user.name=A", "-c", "user.email=a@example.org"]
     clone.mkdir()
@@ -214,17 +214,17 @@ def test_range_of_a_clone_with_an_empty_commit(layout: Layout, tmp_path: Path) -
         read_input(layout, f"{clone}@none..main")
 
 
-def test_what_is_no_series_is_refused(layout: Layout, tmp_path: Path) -> None:
+def test_input_without_a_series_is_refused(layout: Layout, tmp_path: Path) -> None:
     (tmp_path / "text.mbox").write_bytes(reply("x@y", "Acked-by: A <a@b>"))
-    with pytest.raises(OptionError, match="holds no patch"):
+    with pytest.raises(OptionError, match="contains no patch"):
         read_input(layout, str(tmp_path / "text.mbox"))
     with pytest.raises(OptionError, match="there is no series"):
         read_input(layout, "nonesuch")
-    with pytest.raises(OptionError, match="no whole gzip"):
+    with pytest.raises(OptionError, match="truncated gzip"):
         unpack(gzip.compress(b"x" * 100)[:-4], "x")
 
 
-def test_a_mail_keeps_its_bytes() -> None:
+def test_mail_keeps_its_exact_bytes() -> None:
     data = patch()
     assert read_mail(data, "x").data == data
     (mail, _) = read_mbox(mbox(data, data), "x")

@@ -43,7 +43,7 @@ def validate(layout: Layout, tree: Tree, name: str, *found: Finding, **fields: o
         name=name,
         source=name,
         kind="folder",
-        title=given.said.title,
+        title=given.metadata.title,
         version=given.version.number,
         rfc=False,
         total=len(patches),

@@ -192,7 +192,7 @@ def test_bad_addresses_are_refused_where_they_are_written(layout: Layout, folder
     toml = folder / "series.toml"
     for bad, where in itertools.product(("nobody", "a@b\\r\\nBcc: x@y.org"), ("to", "cc")):
         toml.write_text(f'title = "T"\n{where} = ["{bad}"]\n')
-        with pytest.raises(OptionError, match="is no mail address"):
+        with pytest.raises(OptionError, match="is not a mail address"):
             load_series(layout, "mine")
 
 
