@@ -1,7 +1,7 @@
-"""Series and tree → findings: what QEMU's maintainers and their tools would say of a series.
+"""Check a series against the rules that QEMU's maintainers and tools apply.
 
-Takes an Input and the commits that it became on a base; gives Findings, each with its rule, severity, place
-and remedy. One module a family of rules; ``registry`` has them all. Nothing of the series is run here.
+The input is a series and the commits that it becomes on a base; the result is a list of findings. Each family
+of rules has a module, and ``registry`` lists them. This package runs no code of the series.
 """
 
 from harness.check.model import (

@@ -1,4 +1,4 @@
-"""Rules on how a patch applies to the base that it is judged on."""
+"""Rules on how each patch applies to the base."""
 
 from __future__ import annotations
 
@@ -10,32 +10,32 @@ from harness.check.subject import Judged
 OFFSETS = Rule(
     id="apply-offsets",
     severity="note",
-    summary="hunks apply at other lines than they say",
-    remedy="nothing, or rebase the series",
+    summary="hunks apply at other lines than their headers specify",
+    remedy="nothing is required; rebase the series to update the line numbers",
 )
 FUZZ = Rule(
     id="apply-fuzz",
     severity="error",
-    summary="a patch applies only when context is left out, which git am never does",
+    summary="a patch applies only with less context, which git am does not allow",
     remedy="rebase the series onto the base",
 )
 MERGED = Rule(
     id="apply-3way",
     severity="warning",
     summary="a patch applies only by a three-way merge",
-    remedy="rebase the series onto the base, and look at what was merged",
+    remedy="rebase the series onto the base, and review the merge",
 )
 FAILS = Rule(
     id="apply-fails",
     severity="error",
     summary="a patch does not apply",
-    remedy="rebase the series onto the base, or judge it on another: -Dpin=",
+    remedy="rebase the series onto the base, or select another base with -Dpin=",
 )
 NOTHING = Rule(
     id="apply-nothing",
     severity="warning",
-    summary="a patch changes nothing: the base has what it adds",
-    remedy="leave it out of the series",
+    summary="a patch changes nothing, because the base contains its change",
+    remedy="remove the patch from the series",
 )
 RULES = (OFFSETS, FUZZ, MERGED, FAILS, NOTHING)
 
@@ -43,7 +43,7 @@ _KINDS = {"offsets": OFFSETS, "fuzz": FUZZ, "3-way": MERGED, "not": FAILS, "alre
 
 
 def check(judged: Judged) -> Iterator[Finding]:
-    """Findings of this family."""
+    """Yield the findings of this family."""
     sound = [patch for patch in judged.patches if patch.mail.is_sound]
     for patch, fit in zip(sound, judged.fits, strict=False):
         rule = _KINDS.get(fit.kind)

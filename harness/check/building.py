@@ -1,4 +1,4 @@
-"""Rules whose findings come from building and running each commit: harness.bisect gives them."""
+"""Rules on the build and tests of each commit. ``harness.bisect`` and the suites report their findings."""
 
 from __future__ import annotations
 
@@ -7,56 +7,56 @@ from harness.check.model import Rule
 CONFIGURE = Rule(
     id="build-configure",
     severity="error",
-    summary="configuring fails from this patch on",
-    remedy="mend the patch: each commit has to build, so that git bisect can be used",
+    summary="configure fails from this patch on",
+    remedy="fix the patch: git bisect requires that each commit builds",
     source="docs/devel/submitting-a-patch.rst",
 )
 FAILS = Rule(
     id="build-fails",
     severity="error",
-    summary="compiling fails from this patch on",
-    remedy="mend the patch: each commit has to build, so that git bisect can be used",
+    summary="compilation fails from this patch on",
+    remedy="fix the patch: git bisect requires that each commit builds",
     source="docs/devel/submitting-a-patch.rst",
 )
 WARNING = Rule(
     id="build-warning",
     severity="error",
-    summary="the compiler warns of something new from this patch on; builds from git treat it as an error",
-    remedy="mend what it warns of, in that patch",
+    summary="the compiler reports a new warning from this patch on; builds from git treat warnings as errors",
+    remedy="fix the cause of the warning in that patch",
     source="configure (--enable-werror)",
 )
 TEST = Rule(
     id="test-fails",
     severity="error",
-    summary="a test of QEMU's own fails from this patch on, and does not on the base",
-    remedy="mend the patch, or the test in the same patch",
+    summary="one of QEMU's own tests passes on the base and fails from this patch on",
+    remedy="fix the patch, or adapt the test in the same patch",
     source="docs/devel/submitting-a-patch.rst",
 )
 MANUAL_FAILS = Rule(
     id="manual-fails",
     severity="error",
-    summary="the manual cannot be made any more",
-    remedy="make the documentation (ninja man) and mend what Sphinx says",
+    summary="Sphinx cannot build the manual any more",
+    remedy="build the documentation (ninja man) and fix the errors that Sphinx reports",
     source="docs/meson.build",
 )
 MANUAL_WARNING = Rule(
     id="manual-warning",
     severity="error",
-    summary="Sphinx warns of something new in the manual; builds from git make it an error",
-    remedy="make the documentation (ninja man) and mend what Sphinx warns of",
+    summary="Sphinx reports a new warning in the manual; builds from git treat warnings as errors",
+    remedy="build the documentation (ninja man) and fix the cause of the warning",
     source="docs/meson.build (werror)",
 )
 MANUAL_OPTION = Rule(
     id="manual-option",
     severity="error",
-    summary="a new option is not in the man page as it is made",
-    remedy="see that its SRST … ERST text has it in a definition, and docs/system/invocation.rst reads it",
+    summary="a new option is not in the generated man page",
+    remedy="define the option in its SRST … ERST text, and include that text in docs/system/invocation.rst",
     source="docs/sphinx/hxtool.py",
 )
 BEHAVIOUR = Rule(
     id="behaviour-fails",
     severity="error",
-    summary="the series does not do what its series.toml has it checked for",
-    remedy="see the results of that suite",
+    summary="a suite that the series' series.toml names fails",
+    remedy="read the results of that suite",
 )
 RULES = (CONFIGURE, FAILS, WARNING, TEST, MANUAL_FAILS, MANUAL_WARNING, MANUAL_OPTION, BEHAVIOUR)

@@ -1,4 +1,7 @@
-"""QEMU's own scripts/checkpatch.pl, of the base and not of the series, freed of what other rules find too."""
+"""Findings of QEMU's scripts/checkpatch.pl, without those that other rules report too.
+
+The script is the base's, never the series'.
+"""
 
 from __future__ import annotations
 
@@ -20,22 +23,22 @@ LIMIT_S = 300.0
 ERROR = Rule(
     id="checkpatch-error",
     severity="error",
-    summary="QEMU's scripts/checkpatch.pl calls it an error",
-    remedy="mend it, or say below the --- line why it is right as it is",
+    summary="QEMU's scripts/checkpatch.pl reports an error",
+    remedy="fix the line, or explain below the --- line why it is correct",
     source=SCRIPT,
 )
 WARNING = Rule(
     id="checkpatch-warning",
     severity="warning",
-    summary="QEMU's scripts/checkpatch.pl warns of it",
-    remedy="mend it, or say below the --- line why it is right as it is",
+    summary="QEMU's scripts/checkpatch.pl reports a warning",
+    remedy="fix the line, or explain below the --- line why it is correct",
     source=SCRIPT,
 )
 FAILED = Rule(
     id="checkpatch-failed",
     severity="note",
     summary="QEMU's scripts/checkpatch.pl could not be run",
-    remedy="see that perl is installed and the tree has the script",
+    remedy="check that the tree contains the script and that perl can run it",
     source=SCRIPT,
 )
 RULES = (ERROR, WARNING, FAILED)
@@ -50,30 +53,33 @@ COVERED = (
     (r"^New file .* requires 'SPDX|Does new file .* need 'SPDX", ("file-spdx",)),
     (r"^Does not appear to be a unified-diff", ("input-empty", "input-damaged")),
 )
-"""Messages that rules of ours find better, with those rules."""
+"""Patterns of messages, and the rules of the harness that report the same problem in more detail."""
 
 _MESSAGE = re.compile(r"^(ERROR|WARNING): (.*)$")
 _PLACE = re.compile(r"^#(\d+): (?:FILE: (.*?):(\d+):)?")
 
 
 def check(judged: Judged, active: Collection[str] = ()) -> Iterator[Finding]:
-    """Findings of this family; ``active`` are the rules that are on, which take theirs from it."""
+    """Yield the findings of this family, except messages that one of the ``active`` rules covers.
+
+    Raises MissingError if perl is not installed.
+    """
     if judged.source is None or not (judged.source / SCRIPT).is_file():
         yield FAILED.finding("the tree has no scripts/checkpatch.pl")
         return
     if shutil.which("perl") is None:
-        raise MissingError("perl is needed by checkpatch.pl and not installed", "run: nox -s doctor")
+        raise MissingError("checkpatch.pl requires perl, which is not installed", "run: nox -s doctor")
     for patch in judged.patches:
         if patch.mail.is_sound:
             yield from check_patch(judged.source, patch, active)
 
 
 def check_patch(source: Path, patch: JudgedPatch, active: Collection[str]) -> Iterator[Finding]:
-    """What the script in ``source`` says of one patch."""
+    """Run the script of the tree in ``source`` on one patch and yield its findings."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "patch"
         path.write_bytes(mailbox_bytes(patch.mail))
-        # --patch: a subject or file name must not decide what it is taken for.
+        # Without --patch the script guesses the type of its input from the file name.
         ended = run(
             ["perl", source / SCRIPT, "--patch", "--no-summary", "--color=never", "--root", source, path],
             cwd=source,
@@ -82,38 +88,27 @@ def check_patch(source: Path, patch: JudgedPatch, active: Collection[str]) -> It
             timeout_s=LIMIT_S,
         )
     if ended.returncode not in (0, 1):
-        yield FAILED.finding(f"it ended with status {ended.returncode}", patch=patch.number)
+        yield FAILED.finding(f"checkpatch.pl ended with status {ended.returncode}", patch=patch.number)
         return
     yield from read_output(ended.output.splitlines(), patch.number, active)
 
 
 def read_output(lines: Sequence[str], number: int, active: Collection[str]) -> Iterator[Finding]:
-    """The findings in what the script printed; the same message for one file counts once."""
-    found: dict[tuple[str, str, str], Finding] = {}
+    """Yield a finding for each message in the output of the script, of patch ``number``."""
     for index, line in enumerate(lines):
         message = _MESSAGE.match(line)
         if message is None or _is_covered(message[2], active):
             continue
         place = _PLACE.match(lines[index + 1]) if index + 1 < len(lines) else None
-        file = (place[2] or "") if place else ""
-        shown = lines[index + 2 : index + 4] if place else []
+        context = lines[index + 2 : index + 4] if place else []
         rule = ERROR if message[1] == "ERROR" else WARNING
-        key = (rule.id, message[2], file)
-        if key in found:
-            old = found[key]
-            found[key] = Finding(
-                **{name: getattr(old, name) for name in old.__struct_fields__ if name != "count"},
-                count=old.count + 1,
-            )
-            continue
-        found[key] = rule.finding(
+        yield rule.finding(
             message[2],
             patch=number,
-            file=file,
+            file=(place[2] or "") if place else "",
             line=int(place[3] or 0) if place else 0,
-            snippet=tuple(text for text in shown if text.strip())[:1],
+            snippet=tuple(text for text in context if text.strip())[:1],
         )
-    yield from found.values()
 
 
 def _is_covered(message: str, active: Collection[str]) -> bool:

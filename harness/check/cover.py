@@ -1,4 +1,4 @@
-"""Rules on the cover letter and on versions. Source: docs/devel/submitting-a-patch.rst."""
+"""Rules on the cover letter and the version of a series. Source: docs/devel/submitting-a-patch.rst."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ MISSING = Rule(
 BLANK = Rule(
     id="cover-blank",
     severity="error",
-    summary="the cover letter still has git's own words in it",
-    remedy="put a subject and a text in their place",
+    summary="the cover letter still contains git's placeholder text",
+    remedy="replace the placeholder with a subject and a text",
     source="git-format-patch(1)",
 )
 TAG = Rule(
     id="version-tag",
     severity="warning",
-    summary="the mails of a series disagree on its version, count or kind",
-    remedy="write all of them anew: git format-patch -vN --cover-letter",
+    summary="the subjects of the mails disagree on the version, count or kind of the series",
+    remedy="regenerate all mails: git format-patch -vN --cover-letter",
     source=_SOURCE,
 )
 LOG = Rule(
     id="version-changelog",
     severity="warning",
-    summary="a new version does not say what has changed",
+    summary="a new version has no change log",
     remedy="add a change log to the cover letter, or below the --- line of each patch",
     source=_SOURCE,
 )
@@ -47,12 +47,12 @@ _BLANK = re.compile(r"\*\*\* (?:SUBJECT|BLURB) HERE \*\*\*")
 
 
 def check(judged: Judged) -> Iterator[Finding]:
-    """Findings of this family."""
+    """Yield the findings of this family."""
     version, cover = judged.input.version, judged.input.cover
     if len(judged.patches) > 1 and cover is None:
-        yield MISSING.finding(f"{len(judged.patches)} patches came without a cover letter")
-    if cover is not None and (found := _BLANK.search(f"{cover.subject.text}\n{cover.message}")):
-        yield BLANK.finding(f"it says {found[0]!r}")
+        yield MISSING.finding(f"{len(judged.patches)} patches have no cover letter")
+    if cover is not None and (match := _BLANK.search(f"{cover.subject.text}\n{cover.message}")):
+        yield BLANK.finding(f"the cover letter contains {match[0]!r}")
     mails = [*([cover] if cover else []), *(patch.mail for patch in judged.patches)]
     tags = {
         (mail.subject.version, mail.subject.total, mail.subject.rfc, mail.subject.kind)
@@ -60,14 +60,16 @@ def check(judged: Judged) -> Iterator[Finding]:
         if mail.subject.counted
     }
     if len(tags) > 1:
-        told = ", ".join(f"v{tag[0]} of {tag[1]}{' RFC' if tag[2] else ''}" for tag in sorted(tags))
-        yield TAG.finding(f"the subjects say: {told}")
+        listed = ", ".join(f"v{tag[0]} of {tag[1]}{' RFC' if tag[2] else ''}" for tag in sorted(tags))
+        yield TAG.finding(f"the subjects disagree: {listed}")
     if version.number > 1 and mails:
         texts = [mail.notes for mail in mails] + [cover.message if cover else ""]
         if not any(_LOG.search(_without_stat(text)) for text in texts):
-            yield LOG.finding(f"v{version.number} has no change log in its cover letter or below the ---")
+            yield LOG.finding(
+                f"v{version.number} has no change log in its cover letter or below the --- line"
+            )
 
 
 def _without_stat(text: str) -> str:
-    """``text`` without git's diffstat, whose file names may look like anything."""
+    """Remove git's diffstat from ``text``, because its file names can look like a change log."""
     return "\n".join(line for line in text.splitlines() if not re.match(r"^ \S.* \|\s+(?:\d+|Bin)", line))

@@ -1,10 +1,10 @@
-"""Rules on whole files: licence, maintainers, modes."""
+"""Rules on new files: licence, maintainers, mode."""
 
 from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from harness.check.model import Finding, Rule
 from harness.check.subject import Judged, JudgedPatch
@@ -13,34 +13,34 @@ from harness.series import FileChange
 SPDX = Rule(
     id="file-spdx",
     severity="warning",
-    summary="a new source file names no licence by its SPDX identifier",
-    remedy="begin it with, say: SPDX-License-Identifier: GPL-2.0-or-later",
-    source="scripts/checkpatch.pl (an error where that asks for it)",
+    summary="a new source file has no SPDX licence identifier (an error if checkpatch.pl requires it)",
+    remedy="begin the file with a line such as: SPDX-License-Identifier: GPL-2.0-or-later",
+    source="scripts/checkpatch.pl",
 )
 BOILERPLATE = Rule(
     id="file-boilerplate",
     severity="warning",
-    summary="a new file has the licence's text beside its SPDX identifier (a note where none is asked for)",
-    remedy="leave the text out",
+    summary="a new file has both an SPDX identifier and licence text (a note if checkpatch.pl accepts both)",
+    remedy="remove the licence text",
     source="scripts/checkpatch.pl of 10.0 and later",
 )
 MAINTAINERS = Rule(
     id="file-maintainers",
     severity="warning",
-    summary="nobody in MAINTAINERS looks after a new file",
+    summary="no section of MAINTAINERS covers a new file",
     remedy="add it to a section of MAINTAINERS in the patch that adds the file",
     source="MAINTAINERS",
 )
 MODE = Rule(
     id="file-mode",
     severity="warning",
-    summary="a new file is executable and no script, or a script and not executable",
-    remedy="set its mode: git update-index --chmod=+x FILE (or -x)",
+    summary="a new file is executable but not a script, or a script but not executable",
+    remedy="set the mode of the file: git update-index --chmod=+x FILE (or -x)",
 )
 RULES = (SPDX, BOILERPLATE, MAINTAINERS, MODE)
 
 ASKS_FOR_SPDX = "All new files should have a SPDX-License-Identifier"
-"""What the checkpatch.pl of 10.0 and later says."""
+"""Message of the checkpatch.pl of 10.0 and later."""
 SOURCES = (".c", ".h", ".S", ".py", ".pl", ".sh", ".rs", ".inc", ".m", ".cc", ".cpp")
 _LONG = re.compile(
     r"GNU General Public License as published|free software[;:,] you can redistribute|"
@@ -50,9 +50,9 @@ _LONG = re.compile(
 
 
 def check(judged: Judged) -> Iterator[Finding]:
-    """Findings of this family."""
+    """Yield the findings of this family."""
     strict = judged.base_has("scripts/checkpatch.pl", ASKS_FOR_SPDX)
-    covered: list[tuple[bool, str]] | None = None
+    covered: list[str] | None = None
     for patch in judged.patches:
         for change in patch.changes:
             if change.old or not change.new or change.new_mode == "120000":
@@ -63,8 +63,8 @@ def check(judged: Judged) -> Iterator[Finding]:
                 if covered is None:
                     covered = read_patterns(judged.read(judged.tip, "MAINTAINERS") or "")
                 if covered and not is_covered(change.new, covered):
-                    told = "no section of MAINTAINERS has it"
-                    yield MAINTAINERS.finding(told, patch=patch.number, file=change.new)
+                    message = "no section of MAINTAINERS covers the file"
+                    yield MAINTAINERS.finding(message, patch=patch.number, file=change.new)
 
 
 def _licence(patch: JudgedPatch, change: FileChange, *, strict: bool) -> Iterator[Finding]:
@@ -74,16 +74,16 @@ def _licence(patch: JudgedPatch, change: FileChange, *, strict: bool) -> Iterato
     has = "SPDX-License-Identifier:" in text[:4000]
     if not has and text.strip():
         yield SPDX.finding(
-            "it has no SPDX-License-Identifier",
+            "the file has no SPDX-License-Identifier",
             patch=patch.number,
             file=change.new,
             line=1,
             severity="error" if strict else "note" if _LONG.search(text) else None,
         )
-    if has and (found := _LONG.search(text)):
-        line = text[: found.start()].count("\n") + 1
+    if has and (match := _LONG.search(text)):
+        line = text[: match.start()].count("\n") + 1
         yield BOILERPLATE.finding(
-            f"it says {found[0]!r}",
+            f"the file contains licence text: {match[0]!r}",
             patch=patch.number,
             file=change.new,
             line=line,
@@ -97,35 +97,28 @@ def _mode(patch: JudgedPatch, change: FileChange) -> Iterator[Finding]:
     first = next(iter(change.hunks[0].added), "")
     script, executable = first.startswith("#!"), change.new_mode == "100755"
     if executable and not script:
-        yield MODE.finding("it is executable and no script", patch=patch.number, file=change.new)
+        yield MODE.finding("the file is executable but not a script", patch=patch.number, file=change.new)
     elif script and not executable and not change.new.endswith(".in"):
-        # Modules of Python's often have one and are never run: only told.
-        yield MODE.finding(
-            "it is a script and not executable", patch=patch.number, file=change.new, severity="note"
-        )
+        # Only a note: Python modules that nothing executes often begin with #!.
+        message = "the file is a script but not executable"
+        yield MODE.finding(message, patch=patch.number, file=change.new, severity="note")
 
 
-def read_patterns(text: str) -> list[tuple[bool, str]]:
-    """``F:`` (true) and ``X:`` (false) patterns of MAINTAINERS, without the section that takes everything."""
-    found: list[tuple[bool, str]] = []
+def read_patterns(text: str) -> list[str]:
+    """Return the ``F:`` patterns of MAINTAINERS, without the catch-all section. ``X:`` is ignored."""
+    patterns: list[str] = []
     for section in re.split(r"\n\s*\n", text):
-        patterns = re.findall(r"^([FX]):\s*(\S+)\s*$", section, re.MULTILINE)
-        if ("F", "*") in patterns and ("F", "*/") in patterns:
-            continue
-        found += [(kind == "F", pattern) for kind, pattern in patterns]
-    return found
+        own = re.findall(r"^F:\s*(\S+)\s*$", section, re.MULTILINE)
+        if not {"*", "*/"} <= set(own):
+            patterns += own
+    return patterns
 
 
-def is_covered(path: str, patterns: list[tuple[bool, str]]) -> bool:
-    """Whether some ``F:`` pattern means ``path``, as scripts/get_maintainer.pl reads them."""
+def is_covered(path: str, patterns: Iterable[str]) -> bool:
+    """Whether one of the ``patterns`` covers ``path``, by the rules of scripts/get_maintainer.pl."""
     return any(
-        wanted
-        and (
-            path.startswith(pattern)
-            if pattern.endswith("/") and "*" not in pattern
-            else _matches(path, pattern)
-        )
-        for wanted, pattern in patterns
+        path.startswith(pattern) if pattern.endswith("/") and "*" not in pattern else _matches(path, pattern)
+        for pattern in patterns
     )
 
 
@@ -135,5 +128,5 @@ def _matches(path: str, pattern: str) -> bool:
         return fnmatch.fnmatchcase("/".join(path.split("/")[:depth]) + "/", pattern)
     if path == pattern:
         return True
-    # A pattern without a slash at its end means files of just that depth.
+    # A pattern that does not end in a slash covers only files of the same depth.
     return path.count("/") == pattern.count("/") and fnmatch.fnmatchcase(path, pattern)

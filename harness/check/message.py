@@ -16,56 +16,56 @@ PREFIX = Rule(
     id="subject-prefix",
     severity="warning",
     summary="the subject does not begin with a subsystem",
-    remedy="write it as 'subsystem: what it does'; git log --oneline FILE shows the usual prefix",
+    remedy="write it as 'subsystem: summary'; git log --oneline FILE shows the usual prefix",
     source=_SOURCE,
 )
 LENGTH = Rule(
     id="subject-length",
     severity="warning",
     summary=f"the subject is longer than {WIDTH} characters",
-    remedy="say it in fewer words; details belong into the body",
+    remedy="shorten the subject and move details to the body",
     source=_SOURCE,
 )
 DOT = Rule(
     id="subject-dot",
     severity="warning",
-    summary="the subject ends in a dot",
-    remedy="leave the dot out",
+    summary="the subject ends in a full stop",
+    remedy="remove the full stop",
     source=_SOURCE,
 )
 MISSING = Rule(
     id="body-missing",
     severity="warning",
-    summary="the message does not say why",
-    remedy="add a body that says why the change is wanted",
+    summary="the message has no body",
+    remedy="add a body that explains why the change is needed",
     source=_SOURCE,
 )
 WRAP = Rule(
     id="body-wrap",
     severity="warning",
     summary=f"a line of the message is longer than {WIDTH} characters",
-    remedy=f"wrap it before {WIDTH} characters",
+    remedy=f"wrap the line at {WIDTH} characters",
     source=_SOURCE,
 )
 ALONE = Rule(
     id="body-alone",
     severity="note",
-    summary="the body cannot be read without the subject or other mails",
-    remedy="begin with a whole sentence, and name commits by id or subject",
+    summary="the body depends on the subject or on other mails",
+    remedy="begin the body with a complete sentence, and name commits by id or subject",
     source=_SOURCE,
 )
 FIXES = Rule(
     id="body-fixes",
     severity="warning",
-    summary="a Fixes: line is not as it has to be",
-    remedy='write it as: Fixes: 14055ce53c2d ("subject of that commit"), below the description',
+    summary="a Fixes: line is malformed",
+    remedy='write it below the description as: Fixes: 14055ce53c2d ("subject of that commit")',
     source=_SOURCE,
 )
 LOG = Rule(
     id="body-changelog",
     severity="warning",
-    summary="a change log between versions stands in the commit message",
-    remedy="move it below the --- line",
+    summary="the commit message contains a change log between versions",
+    remedy="move the change log below the --- line",
     source=_SOURCE,
 )
 RULES = (PREFIX, LENGTH, DOT, MISSING, WRAP, ALONE, FIXES, LOG)
@@ -87,7 +87,7 @@ _ELSEWHERE = re.compile(
 
 
 def check(judged: Judged) -> Iterator[Finding]:
-    """Findings of this family."""
+    """Yield the findings of this family."""
     for patch in judged.patches:
         yield from _subject(patch)
         yield from _body(patch)
@@ -100,48 +100,51 @@ def _subject(patch: JudgedPatch) -> Iterator[Finding]:
     if not _PREFIXED.match(title) and not title.startswith(('Revert "', "Reapply ")):
         yield PREFIX.finding(f"{title!r} names no subsystem", patch=patch.number)
     if len(title) > WIDTH:
-        yield LENGTH.finding(f"it has {len(title)} characters", patch=patch.number, snippet=snippet(title))
+        message = f"the subject has {len(title)} characters"
+        yield LENGTH.finding(message, patch=patch.number, snippet=snippet(title))
     if title.endswith(".") and not title.endswith("..."):
-        yield DOT.finding(f"{title!r} ends in a dot", patch=patch.number)
+        yield DOT.finding(f"{title!r} ends in a full stop", patch=patch.number)
 
 
 def _body(patch: JudgedPatch) -> Iterator[Finding]:
     lines = patch.mail.message.splitlines()
     prose = [line for line in lines if line.strip() and not TRAILER.match(line)]
     if not prose:
-        yield MISSING.finding("there is nothing but the subject", patch=patch.number)
+        yield MISSING.finding("the message consists of the subject alone", patch=patch.number)
         return
     for line in lines:
         if len(line.rstrip()) > WIDTH and _should_wrap(line):
-            told = f"a line has {len(line.rstrip())} characters"
-            yield WRAP.finding(told, patch=patch.number, snippet=snippet(line))
+            message = f"a line has {len(line.rstrip())} characters"
+            yield WRAP.finding(message, patch=patch.number, snippet=snippet(line))
     if _CONTINUES.match(prose[0]):
-        yield ALONE.finding("it goes on from the subject", patch=patch.number, snippet=snippet(prose[0]))
-    if found := _ELSEWHERE.search(" ".join(prose)):
-        yield ALONE.finding(f"it speaks of {found[0]!r}", patch=patch.number)
+        message = "the body continues the sentence of the subject"
+        yield ALONE.finding(message, patch=patch.number, snippet=snippet(prose[0]))
+    if match := _ELSEWHERE.search(" ".join(prose)):
+        yield ALONE.finding(f"the body refers to {match[0]!r}", patch=patch.number)
     for line in lines:
         if line.lower().startswith("fixes:"):
             yield from _fixes(patch, line)
     if log := next((line for line in prose if _CHANGES.match(line)), ""):
-        yield LOG.finding("it has a change log above the --- line", patch=patch.number, snippet=snippet(log))
+        message = "a change log is above the --- line"
+        yield LOG.finding(message, patch=patch.number, snippet=snippet(log))
 
 
 def _fixes(patch: JudgedPatch, line: str) -> Iterator[Finding]:
-    said = line.partition(":")[2].strip()
-    if _OTHER_FIXES.match(said) or _FIXES.match(said):
+    value = line.partition(":")[2].strip()
+    if _OTHER_FIXES.match(value) or _FIXES.match(value):
         return
-    found = re.match(r"(?:commit )?([0-9a-fA-F]+)\b(.*)", said)
-    if found is None:
-        told = "it names no commit"
-    elif len(found[1]) < 12:
-        told = f"{found[1]} has {len(found[1])} digits, not 12"
+    commit = re.match(r"(?:commit )?([0-9a-fA-F]+)\b", value)
+    if commit is None:
+        message = "the Fixes: line names no commit"
+    elif len(commit[1]) < 12:
+        message = f"the commit id {commit[1]} has {len(commit[1])} digits instead of 12"
     else:
-        told = "it does not give the commit's subject"
-    yield FIXES.finding(told, patch=patch.number, snippet=snippet(line))
+        message = "the Fixes: line lacks the subject of the commit"
+    yield FIXES.finding(message, patch=patch.number, snippet=snippet(line))
 
 
 def _should_wrap(line: str) -> bool:
-    """Not what must stay in one line: quotations, logs, trailers, long words such as links."""
+    """Whether ``line`` can be wrapped: it is no quotation, log or trailer, and has no link or long word."""
     if line.startswith((" ", "\t", ">", "|", "#", "$", "Fixes:")) or TRAILER.match(line):
         return False
     if line.startswith(("[", "(cherry picked from ")) or re.search(r"https?://\S+|\S{60,}", line):

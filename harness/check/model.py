@@ -1,4 +1,4 @@
-"""Rules and findings, and what a run of ``nox -s validate`` is made of. The fields are documented here."""
+"""Rules, findings and the results of ``nox -s validate``, with a description of each field."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that is checked. ``id`` is stable: scripts and suppressions name it."""
+    """One rule. ``id`` is stable, because scripts and ``-Drules-off`` name it."""
 
     id: Annotated[str, about("stable name, such as dco-missing")]
-    severity: Annotated[Severity, about("of its findings, unless one says otherwise")]
-    summary: Annotated[str, about("what it finds, in one line")]
-    remedy: Annotated[str, about("what to do about it, in one line")]
-    source: Annotated[str, about("where the rule comes from")] = ""
+    severity: Annotated[Severity, about("default severity of its findings")]
+    summary: Annotated[str, about("the problem that the rule detects, in one line")]
+    remedy: Annotated[str, about("how to fix the problem, in one line")]
+    source: Annotated[str, about("document or program that the rule comes from")] = ""
 
     def finding(
         self,
@@ -52,53 +52,55 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
     rule: Annotated[str, about("id of the rule")]
     severity: Annotated[Severity, about("error, warning or note")]
-    message: Annotated[str, about("what was found, in one line")]
-    remedy: Annotated[str, about("what to do about it, in one line")]
-    patch: Annotated[int, about("position of the patch, from 1 on; 0 for the cover letter or the whole")] = 0
-    file: Annotated[str, about("path in the tree; empty when no file is meant")] = ""
-    line: Annotated[int, about("line of that file after the patch; 0 when none is meant")] = 0
-    snippet: Annotated[tuple[str, ...], about("lines that show it")] = ()
-    count: Annotated[int, about("how often it was found; the first place is given")] = 1
+    message: Annotated[str, about("the problem, in one line")]
+    remedy: Annotated[str, about("how to fix the problem, in one line")]
+    patch: Annotated[
+        int, about("position of the patch, from 1; 0 for the cover letter or the whole series")
+    ] = 0
+    file: Annotated[str, about("path in the tree; empty if the finding has no file")] = ""
+    line: Annotated[int, about("line of that file after the patch; 0 if the finding has no line")] = 0
+    snippet: Annotated[tuple[str, ...], about("lines that show the problem")] = ()
+    count: Annotated[int, about("number of occurrences; file and line are those of the first")] = 1
 
 
 class ValidatedPatch(msgspec.Struct, frozen=True, kw_only=True):
     """One patch of the series."""
 
-    number: Annotated[int, about("position, from 1 on")]
-    origin: Annotated[str, about("file name, or which mail of a mailbox")]
-    subject: Annotated[str, about("without the tag in brackets")]
+    number: Annotated[int, about("position, from 1")]
+    origin: Annotated[str, about("file name, or position of the mail in its mailbox")]
+    subject: Annotated[str, about("subject without the tag in brackets")]
     author: Annotated[str, about("name and address")]
-    sha256: Annotated[str, about("digest of exactly its bytes: of the file, or of the mail")]
-    message_id: Annotated[str, about("empty when it has none")] = ""
-    commit: Annotated[str, about("commit that it became; empty when it does not apply")] = ""
+    sha256: Annotated[str, about("SHA-256 of the bytes of the file or mail")]
+    message_id: Annotated[str, about("Message-Id; empty if the patch has none")] = ""
+    commit: Annotated[str, about("id of the commit; empty if the patch does not apply")] = ""
 
 
 class GivenTrailer(msgspec.Struct, frozen=True, kw_only=True):
-    """A trailer that a reply gave."""
+    """A trailer from a reply."""
 
-    patch: Annotated[int, about("position of the patch; 0 for all of them")]
-    text: Annotated[str, about("such as Reviewed-by: Name <mail@example.org>")]
-    message_id: Annotated[str, about("the reply")]
-    is_own: Annotated[bool, about("whether the person named sent it")]
+    patch: Annotated[int, about("position of the patch; 0 for all patches")]
+    text: Annotated[str, about("the trailer, such as Reviewed-by: Name <mail@example.org>")]
+    message_id: Annotated[str, about("Message-Id of the reply")]
+    is_own: Annotated[bool, about("whether the sender of the reply is the person in the trailer")]
 
 
 class ValidatedSeries(msgspec.Struct, frozen=True, kw_only=True):
-    """What was validated. ``sha256`` tells whether a series is still the one that was."""
+    """The validated series. Compare ``sha256`` to find out whether a series has changed since."""
 
-    name: Annotated[str, about("folder or file name")]
-    source: Annotated[str, about("as it was named to -Dseries=")]
+    name: Annotated[str, about("name of the folder or file")]
+    source: Annotated[str, about("value of -Dseries=")]
     kind: Annotated[str, about("folder, mailbox, range or stdin")]
-    title: Annotated[str, about("of series.toml, the cover letter, or the first patch")]
-    version: Annotated[int, about("of the subjects' tags")]
-    rfc: Annotated[bool, about("whether it is tagged RFC")]
-    total: Annotated[int, about("patches that the subjects count")]
+    title: Annotated[str, about("title from series.toml, the cover letter or the first patch")]
+    version: Annotated[int, about("version in the tags of the subjects")]
+    rfc: Annotated[bool, about("whether the series is tagged RFC")]
+    total: Annotated[int, about("number of patches that the subjects announce")]
     sha256: Annotated[
-        str, about("digest of exactly the bytes of cover letter and patches: harness.series.series_sha256")
+        str, about("SHA-256 over the bytes of cover letter and patches (harness.series.series_sha256)")
     ]
-    cover_sha256: Annotated[str, about("digest of the cover letter's bytes; empty without one")]
-    patches: Annotated[tuple[ValidatedPatch, ...], about("its patches, in order")]
-    versions: Annotated[tuple[int, ...], about("versions that the thread holds, oldest first")] = (1,)
-    trailers: Annotated[tuple[GivenTrailer, ...], about("what replies gave")] = ()
+    cover_sha256: Annotated[str, about("SHA-256 of the cover letter; empty without a cover letter")]
+    patches: Annotated[tuple[ValidatedPatch, ...], about("the patches, in order")]
+    versions: Annotated[tuple[int, ...], about("versions in the thread, oldest first")] = (1,)
+    trailers: Annotated[tuple[GivenTrailer, ...], about("trailers from replies")] = ()
 
 
 class Fit(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,84 +111,83 @@ class Fit(msgspec.Struct, frozen=True, kw_only=True):
     kind: Annotated[
         FitKind,
         about(
-            "clean; offsets (at other lines); fuzz (with less context); 3-way (merged, by the blobs that it "
-            "was made from); already (the tree has it); not; unknown (the pin could not be had)"
+            "clean; offsets (applies at other lines); fuzz (applies with less context); 3-way (applies by a "
+            "merge with the blobs of its index lines); already (the tree contains the change); not (does not "
+            "apply); unknown (the pin's tree is not available)"
         ),
     ]
-    exact: Annotated[bool, about("whether every file is the very one that the patch was made from")] = False
-    details: Annotated[tuple[str, ...], about("which hunks moved or failed, a line each")] = ()
+    exact: Annotated[bool, about("whether the blobs of its index lines are those of the pin")] = False
+    details: Annotated[tuple[str, ...], about("hunks that moved or failed, one a line")] = ()
 
 
 class CommitBuild(msgspec.Struct, frozen=True, kw_only=True):
-    """One commit, built."""
+    """The build of one commit."""
 
     patch: Annotated[int, about("position of the patch; 0 for the base")]
     commit: Annotated[str, about("commit id")]
-    host: Annotated[str, about("where the binaries run")]
-    outcome: Annotated[Literal["ok", "failed", "infrastructure"], about("whether it built")]
-    seconds: Annotated[float, about("of configure and compile")]
-    steps: Annotated[int, about("ninja steps")] = 0
-    cache_hits: Annotated[int, about("files that ccache had")] = 0
-    cache_misses: Annotated[int, about("files that had to be compiled")] = 0
-    reason: Annotated[str, about("why it failed; empty when it did not")] = ""
-    log: Annotated[str, about("the compiler's log")] = ""
+    host: Annotated[str, about("host of the binaries")]
+    outcome: Annotated[Literal["ok", "failed", "infrastructure"], about("result of the build")]
+    seconds: Annotated[float, about("seconds of configure and compile")]
+    steps: Annotated[int, about("number of ninja steps")] = 0
+    cache_hits: Annotated[int, about("compiler calls that ccache answered")] = 0
+    cache_misses: Annotated[int, about("compiler calls that ccache did not answer")] = 0
+    reason: Annotated[str, about("reason of the failure; empty after a success")] = ""
+    log: Annotated[str, about("path of the compiler's log")] = ""
 
 
 class TestRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One of QEMU's own tests on one commit."""
+    """The result of one of QEMU's own tests on one commit."""
 
-    __test__ = False  # not a test of ours, for all its name
+    __test__ = False  # pytest would collect the class because of its name
     patch: Annotated[int, about("position of the patch; 0 for the base")]
     suite: Annotated[str, about("meson suite")]
     name: Annotated[str, about("meson's name of the test")]
     outcome: Annotated[
-        Literal["ok", "failed", "timeout", "skipped", "infrastructure"], about("what came of it")
+        Literal["ok", "failed", "timeout", "skipped", "infrastructure"], about("result of the test")
     ]
-    seconds: Annotated[float, about("that it took")]
-    reason: Annotated[str, about("last lines of what it said when it failed")] = ""
+    seconds: Annotated[float, about("duration in seconds")]
+    reason: Annotated[str, about("last lines of the output of a failed test")] = ""
 
 
 class Bisect(msgspec.Struct, frozen=True, kw_only=True):
-    """What building every commit cost, against one cold build of the same targets."""
+    """The cost of building every commit, compared with one cold build of the same targets."""
 
-    cold_s: Annotated[float, about("seconds of the base, compiled from nothing; 0 when it was not")]
-    all_s: Annotated[float, about("seconds of the base from nothing and every commit after it")]
-    ratio: Annotated[float, about("all_s over cold_s; 0 when the base was not compiled from nothing")]
+    cold_s: Annotated[float, about("seconds of the base, compiled without cache hits; 0 if there were hits")]
+    all_s: Annotated[float, about("seconds of the base and every commit after it")]
+    ratio: Annotated[float, about("all_s divided by cold_s; 0 if cold_s is 0")]
 
 
 class StageRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One part of the run."""
+    """One stage of the run."""
 
     name: Annotated[str, about("apply, check, build (with tests) or behaviour")]
-    outcome: Annotated[Literal["ok", "findings", "infrastructure", "not run"], about("what came of it")]
-    seconds: Annotated[float, about("that it took")] = 0.0
-    reason: Annotated[str, about("why it was not run or could not go on")] = ""
+    outcome: Annotated[Literal["ok", "findings", "infrastructure", "not run"], about("result of the stage")]
+    seconds: Annotated[float, about("duration in seconds")] = 0.0
+    reason: Annotated[str, about("reason why the stage was not run or did not finish")] = ""
 
 
 class ValidateResults(msgspec.Struct, frozen=True, kw_only=True):
-    """A series, judged."""
+    """The results of one ``nox -s validate``."""
 
     schema: Annotated[int, about("version of this format")] = 1
-    command: Annotated[str, about("the command that makes this run again")]
-    started: Annotated[str, about("ISO 8601, UTC")]
-    finished: Annotated[str, about("ISO 8601, UTC")]
-    complete: Annotated[bool, about("false when the run was stopped before its end")]
-    verdict: Annotated[Verdict, about("what the exit code says")]
+    command: Annotated[str, about("command that repeats this run")]
+    started: Annotated[str, about("start of the run: ISO 8601, UTC")]
+    finished: Annotated[str, about("end of the run: ISO 8601, UTC")]
+    complete: Annotated[bool, about("false if the run was stopped before its end")]
+    verdict: Annotated[Verdict, about("verdict that the exit code stands for")]
     machine: Annotated[str, about("distribution, kernel, processors, memory")]
-    options: Annotated[dict[str, Any], about("every option with the value that was used")]
-    pin: Annotated[str, about("name of the pin that it was put on")]
+    options: Annotated[dict[str, Any], about("every option with its effective value")]
+    pin: Annotated[str, about("name of the pin that the series was applied to")]
     base: Annotated[str, about("state of that tree: base or pristine")]
-    base_commit: Annotated[str, about("commit that it was put on")]
+    base_commit: Annotated[str, about("commit that the series was applied to")]
     isolation: Annotated[
-        str, about("how the series' code was kept apart: bwrap or none; empty: none was run")
+        str, about("isolation of the series' code: bwrap or none; empty if no code of the series ran")
     ]
-    series: Annotated[ValidatedSeries, about("what was judged")]
-    fits: Annotated[tuple[Fit, ...], about("each patch on each pin")]
-    findings: Annotated[tuple[Finding, ...], about("what was found, by patch")]
-    builds: Annotated[tuple[CommitBuild, ...], about("each commit's build")] = ()
-    bisect: Annotated[Bisect | None, about("what building all commits cost; null when nothing was built")] = (
-        None
-    )
-    tests: Annotated[tuple[TestRow, ...], about("QEMU's own tests")] = ()
-    stages: Annotated[tuple[StageRow, ...], about("the parts of the run")] = ()
-    switched_off: Annotated[tuple[str, ...], about("rules that were not to be checked")] = ()
+    series: Annotated[ValidatedSeries, about("the validated series")]
+    fits: Annotated[tuple[Fit, ...], about("result of applying each patch to each pin")]
+    findings: Annotated[tuple[Finding, ...], about("findings, sorted by patch")]
+    builds: Annotated[tuple[CommitBuild, ...], about("build of each commit")] = ()
+    bisect: Annotated[Bisect | None, about("cost of building all commits; null if nothing was built")] = None
+    tests: Annotated[tuple[TestRow, ...], about("results of QEMU's own tests")] = ()
+    stages: Annotated[tuple[StageRow, ...], about("stages of the run")] = ()
+    switched_off: Annotated[tuple[str, ...], about("ids and families of rules that -Drules-off named")] = ()

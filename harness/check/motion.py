@@ -1,4 +1,4 @@
-"""A rule on code that moves: movement and change in one patch cannot be told apart by a reviewer.
+"""A rule on code motion: in a patch that moves and changes code, reviewers cannot distinguish the two.
 
 Source: docs/devel/submitting-a-patch.rst, "Split up long patches": "code motion … keep that separate".
 """
@@ -14,31 +14,31 @@ from harness.check.subject import Judged, JudgedPatch
 MIXED = Rule(
     id="motion-mixed",
     severity="note",
-    summary="a patch moves code and changes other code (a heuristic)",
-    remedy="move the code in a patch of its own, without changing it",
+    summary="a patch moves code and changes other code (heuristic)",
+    remedy="move the code unchanged in a separate patch",
     source="docs/devel/submitting-a-patch.rst",
 )
 RULES = (MIXED,)
 
 MOVED = 25
-"""Lines that have to turn up elsewhere before it counts as moving code."""
+"""Minimum of moved lines."""
 CHANGED = 15
-"""Lines of other changes beside it: includes, declarations and build files come with every move."""
+"""Minimum of other changed lines: every move changes some includes, declarations and build files."""
 RUN = 5
-"""Lines in a row that have to be the same: single ones are the same by chance."""
+"""Minimum of consecutive equal lines: single lines are often equal by chance."""
 
 
 def check(judged: Judged) -> Iterator[Finding]:
-    """Findings of this family."""
+    """Yield the findings of this family."""
     for patch in judged.patches:
         moved, other = motion(patch)
         if moved >= MOVED and other >= CHANGED:
-            told = f"about {moved} lines are moved, and {other} others changed"
-            yield MIXED.finding(told, patch=patch.number)
+            message = f"the patch moves about {moved} lines and changes {other} others"
+            yield MIXED.finding(message, patch=patch.number)
 
 
 def motion(patch: JudgedPatch) -> tuple[int, int]:
-    """Lines that ``patch`` takes out in one place and puts in at another; lines that it changes otherwise."""
+    """Return how many lines ``patch`` moves from one hunk to another, and how many others it changes."""
     removed: list[tuple[str, int, list[str]]] = []
     added: list[tuple[str, int, list[str]]] = []
     for change in patch.changes:
@@ -60,7 +60,7 @@ def motion(patch: JudgedPatch) -> tuple[int, int]:
     for path, number, lines in added:
         hit = [False] * len(lines)
         for start in range(len(lines) - RUN + 1):
-            # The same hunk that takes lines out and puts them in again has changed what is around them.
+            # A hunk that removes and adds the same lines changes the lines around them.
             if places.get(tuple(lines[start : start + RUN]), set()) - {(path, number)}:
                 hit[start : start + RUN] = [True] * RUN
         moved += sum(hit)

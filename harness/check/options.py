@@ -1,7 +1,7 @@
-"""Rules on new command line options and monitor commands: help and manual text in the ``.hx`` files.
+"""Rules on new command-line options and monitor commands: help and manual text in the ``.hx`` files.
 
-Source: scripts/hxtool and docs/sphinx/hxtool.py, which make ``-help`` and the manual from ``DEF``, ``SRST``
-and ``ERST``; docs/devel/style.rst has no word on it.
+Source: scripts/hxtool and docs/sphinx/hxtool.py, which generate ``-help`` and the manual from ``DEF``,
+``SRST`` and ``ERST``.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from harness.check.subject import Judged, JudgedPatch
 HELP = Rule(
     id="option-help",
     severity="error",
-    summary="a new option has no line for -help",
-    remedy="give its DEF a help text that begins with the option",
+    summary="a new option has no help text",
+    remedy="add a help text that begins with the option to its DEF",
     source="scripts/hxtool",
 )
 MANUAL = Rule(
     id="option-manual",
     severity="error",
-    summary="a new option or monitor command has no text for the manual",
-    remedy="add SRST … ERST below its entry, with the option as a definition",
+    summary="a new option or monitor command has no manual text",
+    remedy="add SRST … ERST below the entry, with the option or command as a definition",
     source="docs/sphinx/hxtool.py",
 )
 RULES = (HELP, MANUAL)
@@ -35,7 +35,7 @@ COMMANDS = ("hmp-commands.hx", "hmp-commands-info.hx")
 
 @dataclass(frozen=True, kw_only=True)
 class OptionEntry:
-    """One entry of an ``.hx`` file. ``line`` counts from 1."""
+    """One entry of an ``.hx`` file. ``line`` counts from 1; ``help`` and ``manual`` may be empty."""
 
     name: str
     line: int
@@ -44,7 +44,7 @@ class OptionEntry:
 
 
 def check(judged: Judged) -> Iterator[Finding]:
-    """Findings of this family."""
+    """Yield the findings of this family."""
     for patch in judged.patches:
         if not patch.commit:
             continue
@@ -60,11 +60,11 @@ def _new_options(judged: Judged, patch: JudgedPatch) -> Iterator[Finding]:
     for entry in _new(judged, patch, OPTIONS, read_options):
         where = {"patch": patch.number, "file": OPTIONS, "line": entry.line}
         last = judged.patches[-1].commit == patch.commit
-        told = "" if last else " in this patch"
+        scope = "" if last else " in this patch"
         if f"-{entry.name}" not in entry.help:
-            yield HELP.finding(f"-{entry.name} has no help text{told}", **where)  # type: ignore[arg-type]
+            yield HELP.finding(f"-{entry.name} has no help text{scope}", **where)  # type: ignore[arg-type]
         if f"-{entry.name}" not in entry.manual:
-            yield MANUAL.finding(f"-{entry.name} has no manual text{told}", **where)  # type: ignore[arg-type]
+            yield MANUAL.finding(f"-{entry.name} has no manual text{scope}", **where)  # type: ignore[arg-type]
 
 
 def _new_commands(judged: Judged, patch: JudgedPatch, path: str) -> Iterator[Finding]:
@@ -84,31 +84,31 @@ def _new(judged: Judged, patch: JudgedPatch, path: str, read) -> list[OptionEntr
 
 
 def read_options(text: str) -> list[OptionEntry]:
-    """The options of qemu-options.hx: each ``DEF`` with its help strings and the SRST that follows."""
-    found = []
+    """Return the options of qemu-options.hx: each ``DEF`` with its help strings and the SRST that follows."""
+    entries = []
     starts = list(re.finditer(r'^DEF\(\s*"([^"]+)"', text, re.MULTILINE))
     for number, start in enumerate(starts):
         end = starts[number + 1].start() if number + 1 < len(starts) else len(text)
         body = text[start.end() : end]
         code, _, rest = body.partition("\nSRST")
         manual = rest.partition("\nERST")[0]
-        # Several DEFs may share the SRST of the last, as HXCOMM says of aliases: then it follows theirs.
+        # Aliases share the SRST that follows the last of their DEFs.
         after = text[start.end() :]
         if not manual and number + 1 < len(starts):
             manual = after.partition("\nSRST")[2].partition("\nERST")[0]
         help_text = "".join(re.findall(r'"((?:[^"\\]|\\.)*)"', code))
         line = text[: start.start()].count("\n") + 1
-        found.append(OptionEntry(name=start[1], line=line, help=help_text, manual=manual))
-    return found
+        entries.append(OptionEntry(name=start[1], line=line, help=help_text, manual=manual))
+    return entries
 
 
 def read_commands(text: str) -> list[OptionEntry]:
-    """The monitor commands of hmp-commands*.hx: ``.name`` with the SRST that follows its braces."""
-    found = []
+    """Return the monitor commands of hmp-commands*.hx: ``.name`` with the SRST that follows its braces."""
+    entries = []
     starts = list(re.finditer(r'^\s*\.name\s*=\s*"([^"|]+)', text, re.MULTILINE))
     for number, start in enumerate(starts):
         end = starts[number + 1].start() if number + 1 < len(starts) else len(text)
         manual = text[start.end() : end].partition("\nSRST")[2].partition("\nERST")[0]
         line = text[: start.start()].count("\n") + 1
-        found.append(OptionEntry(name=start[1], line=line, help="", manual=manual))
-    return found
+        entries.append(OptionEntry(name=start[1], line=line, help="", manual=manual))
+    return entries

@@ -1,4 +1,4 @@
-"""A series → the commits that it becomes on a pin, and how each patch fits each of the pins."""
+"""Apply a series to a tree, and try each of its patches on further pins."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ from harness.tree.git import Git
 
 @dataclass(frozen=True, kw_only=True)
 class Placed:
-    """A series on its pin. ``error`` is set when it does not apply there; its commits are then missing."""
+    """A series on its tree. If it does not apply, ``error`` is set and its patches have no commits."""
 
     judged: Judged
     fits: tuple[Fit, ...]
     error: ApplyError | None
 
 
-def base_of(found: Input, asked: str) -> str:
-    """Which state of the tree ``found`` is put on: ``base`` or ``pristine``.
+def base_of(series: Input, asked: str) -> str:
+    """Return the state of the tree that ``series`` is applied to: ``base`` or ``pristine``.
 
-    ``base`` lacks a feature that upstream has (qemu-src/pins.toml): right for series that bring it again, as
-    those below ``patches/`` do, and wrong for everybody else's.
+    ``base`` lacks a feature of upstream (qemu-src/pins.toml). Series below ``patches/`` add that feature
+    again; other series expect the release as it is.
     """
     if asked != "auto":
         return asked
-    return found.metadata.base or ("base" if found.is_ours else "pristine")
+    return series.metadata.base or ("base" if series.is_ours else "pristine")
 
 
-def place(  # noqa: PLR0917 - the stages' products
-    found: Input,
+def place(  # noqa: PLR0917 - the results of earlier stages
+    series: Input,
     tree: Tree,
     base: str,
     others: Sequence[str],
@@ -48,22 +48,22 @@ def place(  # noqa: PLR0917 - the stages' products
     *,
     source: Path | None = None,
 ) -> Placed:
-    """Put ``found`` on ``tree`` and try it on the pins ``others``. ``source`` are the base's files.
+    """Apply ``series`` to ``tree``, and try it on the pins ``others``. ``source`` contains the base's files.
 
-    Raises TreeError, BusyError, StorageError: never because of what the series holds.
+    A series that does not apply is a result, not an exception. Raises TreeError, BusyError, StorageError.
     """
     start = tree.base if base == "base" else tree.pristine
-    fits = _matrix(found, tree, base, others, layout, reporter)
-    sound = [number for number, mail in enumerate(found.patches, start=1) if mail.is_sound]
-    series, tip, error = series_of(found), start, None
+    fits = _matrix(series, tree, base, others, layout, reporter)
+    sound = [number for number, mail in enumerate(series.patches, start=1) if mail.is_sound]
+    applicable, tip, error = series_of(series), start, None
     commits: dict[int, tuple[str, str]] = {}
     git = Git(repository=tree.path)
-    if series is not None:
+    if applicable is not None:
         try:
-            tip = apply_series(tree, series, layout, reporter, onto=start).commit
-            commits = _commits(git, start, tip, sound, [patch.subject for patch in series.patches])
-        except ApplyError as problem:
-            error = problem
+            tip = apply_series(tree, applicable, layout, reporter, onto=start).commit
+            commits = _commits(git, start, tip, sound, [patch.subject for patch in applicable.patches])
+        except ApplyError as failure:
+            error = failure
     patches = tuple(
         JudgedPatch(
             number=number,
@@ -71,7 +71,7 @@ def place(  # noqa: PLR0917 - the stages' products
             commit=commits.get(number, ("", ""))[0],
             parent=commits.get(number, ("", ""))[1],
         )
-        for number, mail in enumerate(found.patches, start=1)
+        for number, mail in enumerate(series.patches, start=1)
     )
     here = tuple(
         PatchFit(kind=fit.kind, exact=fit.exact, details=fit.details)
@@ -79,7 +79,7 @@ def place(  # noqa: PLR0917 - the stages' products
         if fit.pin == tree.pin.name and fit.kind != "unknown"
     )
     judged = Judged(
-        input=found,
+        input=series,
         patches=patches,
         pin=tree.pin.name,
         origin=tree.digest,
@@ -95,22 +95,22 @@ def place(  # noqa: PLR0917 - the stages' products
 def _commits(
     git: Git, base: str, tip: str, numbers: Sequence[int], subjects: Sequence[str]
 ) -> dict[int, tuple[str, str]]:
-    """Commit and parent of each patch. One that changes nothing has none: git am leaves it out."""
+    """Return commit and parent of each patch that has a commit: ``git am`` skips one that changes nothing."""
     lines = git.read("log", "--reverse", "--format=%H %P%x09%s", f"{base}..{tip}").splitlines()
-    whole = len(lines) == len(numbers)
-    found: dict[int, tuple[str, str]] = {}
+    is_complete = len(lines) == len(numbers)
+    commits: dict[int, tuple[str, str]] = {}
     for number, subject in zip(numbers, subjects, strict=True):
-        ids, _, said = lines[len(found)].partition("\t") if len(found) < len(lines) else ("", "", "")
-        if whole or " ".join(said.split()) == subject:
+        ids, _, title = lines[len(commits)].partition("\t") if len(commits) < len(lines) else ("", "", "")
+        if is_complete or " ".join(title.split()) == subject:
             commit, _, parent = ids.partition(" ")
-            found[number] = (commit, parent)
-    return found
+            commits[number] = (commit, parent)
+    return commits
 
 
-def _matrix(  # noqa: PLR0917 - as place
-    found: Input, tree: Tree, base: str, others: Sequence[str], layout: Layout, reporter: Reporter
+def _matrix(  # noqa: PLR0917 - as in place
+    series: Input, tree: Tree, base: str, others: Sequence[str], layout: Layout, reporter: Reporter
 ) -> tuple[Fit, ...]:
-    sound = [(number, mail) for number, mail in enumerate(found.patches, start=1) if mail.is_sound]
+    sound = [(number, mail) for number, mail in enumerate(series.patches, start=1) if mail.is_sound]
     if not sound:
         return ()
     trees: dict[str, Tree | str] = {tree.pin.name: tree}
@@ -136,9 +136,9 @@ def _matrix(  # noqa: PLR0917 - as place
 
 
 def _other(name: str, layout: Layout, reporter: Reporter) -> Tree | str:
-    """Another pin's tree, or why it could not be had: the series is not to be judged by that."""
+    """Return the tree of the pin ``name``, or the reason why it is not available."""
     try:
         return import_source(fetch(find_pin(layout, name), layout, reporter), layout, reporter)
     except HarnessError as error:
-        reporter.warn(f"pin {name} could not be had: {error.cause}")
+        reporter.warn(f"pin {name} is not available: {error.cause}")
         return error.cause

@@ -1,4 +1,4 @@
-"""Rules on where code comes from. Source: docs/devel/code-provenance.rst of the tree, where it has one."""
+"""Rules on the provenance of code. Source: docs/devel/code-provenance.rst, if the tree contains it."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from harness.series import Mail
 GENERATED = Rule(
     id="provenance-generated",
     severity="warning",
-    summary="the series says that a program has written it (an error where the tree's policy declines that)",
-    remedy="do not send it: a person has to be able to declare its origin",
+    summary="the series declares generated code (an error if the tree's policy declines such code)",
+    remedy="do not send the series: a person has to certify its origin",
     source=POLICY,
 )
 CHERRY = Rule(
     id="provenance-cherry-pick",
     severity="note",
-    summary="the patch is taken from another tree",
-    remedy="see that the commit it names is upstream",
+    summary="the patch is cherry-picked from another tree",
+    remedy="check that the commit that it names is upstream",
     source="docs/devel/stable-process.rst",
 )
 RULES = (GENERATED, CHERRY)
@@ -43,7 +43,7 @@ _DECLINES = re.compile(r"[^.]*\b(?:DECLINE|decline|not accept|must not)\b[^.]*\.
 
 
 def check(judged: Judged) -> Iterator[Finding]:
-    """Findings of this family."""
+    """Yield the findings of this family."""
     quote = policy_quote(judged.policy)
     cover = judged.input.cover
     mails: list[tuple[int, Mail]] = [*([(0, cover)] if cover else [])]
@@ -51,37 +51,38 @@ def check(judged: Judged) -> Iterator[Finding]:
     origin = judged.input.metadata.origin
     if origin is not None and origin.generated:
         yield GENERATED.finding(
-            f"series.toml says that {origin.written_by} wrote it",
+            f"series.toml names {origin.written_by} as the author of the code",
             severity="error" if quote else None,
             snippet=quote,
         )
     for number, mail in mails:
-        if said := says_generated(f"{mail.message}\n{mail.notes if number else ''}"):
+        if declaration := says_generated(f"{mail.message}\n{mail.notes if number else ''}"):
+            newer = "" if quote else f" ({POLICY} of newer trees declines generated code)"
             yield GENERATED.finding(
-                f"it says: {said}" + ("" if quote else f" ({POLICY} of newer trees declines that)"),
+                f"the mail declares: {declaration}{newer}",
                 patch=number,
                 severity="error" if quote else None,
                 snippet=quote,
             )
-        if found := re.search(r"^\(cherry picked from commit ([0-9a-f]+)", mail.message, re.MULTILINE):
-            yield CHERRY.finding(f"it is commit {found[1][:12]} of another tree", patch=number)
+        if match := re.search(r"^\(cherry picked from commit ([0-9a-f]+)", mail.message, re.MULTILINE):
+            yield CHERRY.finding(f"cherry-picked from commit {match[1][:12]}", patch=number)
 
 
 def says_generated(text: str) -> str:
-    """The line of ``text`` that says that a program wrote it; empty when none does."""
+    """Return the trailer or phrase of ``text`` that declares generated code; empty if there is none."""
     for line in text.splitlines():
         if _TRAILER.match(line.strip()):
             return line.strip()
     joined = re.sub(r"\s+", " ", text)
-    found = _PROSE.search(joined)
-    return found[0].strip() if found else ""
+    match = _PROSE.search(joined)
+    return match[0].strip() if match else ""
 
 
 def policy_quote(text: str) -> tuple[str, ...]:
-    """The sentences of the tree's policy that decline generated code, for the reader to judge by."""
-    told = []
+    """Return up to two paragraphs of the policy ``text`` that decline generated code, without markup."""
+    quotes = []
     for paragraph in re.split(r"\n\s*\n", text):
         plain = " ".join(paragraph.split())
         if re.search(r"\bAI\b|LLM|language model|generat", plain) and _DECLINES.search(plain):
-            told.append(plain.replace("**", "").replace("``", ""))
-    return tuple(told[:2])
+            quotes.append(plain.replace("**", "").replace("``", ""))
+    return tuple(quotes[:2])

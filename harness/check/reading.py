@@ -1,4 +1,4 @@
-"""Rules on how the series came: what its mails lost or lack, numbers, versions, kinds of change."""
+"""Rules on the input: damaged or incomplete mails, numbers and versions of the patches, kinds of change."""
 
 from __future__ import annotations
 
@@ -9,89 +9,94 @@ from harness.check.model import Finding, Rule
 from harness.check.subject import Judged, JudgedPatch
 
 _GUIDE = "docs/devel/submitting-a-patch.rst"
-_AGAIN = "write it again with git format-patch and send it with git send-email"
+_AGAIN = "regenerate it with git format-patch and send it with git send-email"
 
 MISSING = Rule(
     id="input-missing",
     severity="error",
-    summary="a patch that the subjects count is absent",
-    remedy="get the whole thread, or send the series again",
+    summary="a patch that the subjects count is missing",
+    remedy="download the whole thread, or send the series again",
 )
 DUPLICATE = Rule(
     id="input-duplicate",
     severity="warning",
-    summary="two mails have the same number; the later one was taken",
-    remedy="remove the stale one (git format-patch leaves older files in place)",
+    summary="two mails have the same number; the later one is used",
+    remedy="remove the stale one (git format-patch does not delete older files)",
 )
 ORDER = Rule(
     id="input-order",
     severity="note",
-    summary="the patches came in another order than their numbers; they were put in order",
-    remedy="nothing, when the order is right now",
+    summary="the order of the patches differs from their numbers; they are sorted by number",
+    remedy="nothing is required if the numbers are correct",
 )
 LEFT_OUT = Rule(
     id="input-left-out",
     severity="note",
-    summary="something of the input was left out, such as older versions",
-    remedy="name just what is meant, when it is not that",
+    summary="part of the input is ignored, such as older versions",
+    remedy="if the wrong part is ignored, pass only the series itself to -Dseries=",
 )
 PULL = Rule(
     id="input-pull",
     severity="warning",
-    summary="it is a pull request, whose patches have been reviewed elsewhere",
-    remedy="judge it as a maintainer's tree, not as patches for review",
+    summary="the series is a pull request, whose patches have already been reviewed",
+    remedy="check the patches where they were posted for review",
 )
 RFC = Rule(
     id="input-rfc",
     severity="note",
-    summary="it is tagged RFC: not meant to be merged as it is",
-    remedy="leave the tag out when it is",
+    summary="the series is tagged RFC, so it is not meant to be merged",
+    remedy="remove the tag when the series is ready to be merged",
     source=_GUIDE,
 )
 TRAILER = Rule(
     id="input-trailer",
     severity="note",
-    summary="a reply gave a trailer in another name than its sender's",
-    remedy="ask whoever is named before you add it",
+    summary="a reply contains a trailer of a person other than its sender",
+    remedy="ask the person in the trailer before you add it",
 )
 BASE = Rule(
     id="input-base",
     severity="note",
-    summary="the series names a base or a series that it needs, which this tree does not have",
-    remedy="judge it on that: -Dpin= or -Dsource= with that commit",
+    summary="the series names a base commit or a required series that this tree does not contain",
+    remedy="select a tree that contains it with -Dpin= or -Dsource=",
     source=_GUIDE,
 )
 BINARY = Rule(
     id="input-binary",
     severity="note",
-    summary="it changes a file that is no text, which nobody can review as a patch",
-    remedy="say in the message where the content comes from and how to make it",
+    summary="the patch changes a binary file, which cannot be reviewed as a patch",
+    remedy="explain in the message where the content comes from and how to generate it",
 )
 CONTENT = Rule(
     id="input-no-content",
     severity="error",
-    summary="it says that a binary file differs, and not how",
-    remedy="write the diff with git diff --binary or git format-patch",
+    summary="the patch changes a binary file but lacks its content",
+    remedy="generate the diff with git diff --binary or git format-patch",
 )
 MODE = Rule(
     id="input-mode",
     severity="note",
-    summary="it changes the mode of a file",
-    remedy="see that it is meant",
+    summary="the patch changes the mode of a file",
+    remedy="check that the change is intended",
 )
 FAULTS: dict[str, Rule] = {
     kind: Rule(id=f"input-{kind}", severity=severity, summary=summary, remedy=remedy)  # type: ignore[arg-type]
     for kind, severity, summary, remedy in (
-        ("no-headers", "warning", "it is no mail: it has no From: and Subject:", _AGAIN),
-        ("no-author", "error", "it does not say who wrote it", "add From: Name <address>"),
-        ("charset", "warning", "its character set is missing or wrong", "send it as UTF-8"),
-        ("crlf", "warning", "it came with CR LF line ends, taken off to apply it", _AGAIN),
-        ("flowed", "warning", "it came as format=flowed, which breaks patches", _AGAIN),
-        ("html", "error", "it is HTML, which holds no patch", "send plain text with git send-email"),
-        ("multipart", "warning", "it came as an attachment or in several parts", _AGAIN),
-        ("not-git", "note", "its diff is not in git's format", "write it with git format-patch"),
-        ("damaged", "error", "its diff is damaged and cannot be applied", _AGAIN),
-        ("empty", "error", "it changes no file", "leave it out of the series"),
+        ("no-headers", "warning", "the patch is not a mail: it has no From: and Subject:", _AGAIN),
+        ("no-author", "error", "the patch names no author", "add From: Name <address>"),
+        ("charset", "warning", "the character set is missing or wrong", "send the patch as UTF-8"),
+        ("crlf", "warning", "the lines end in CR LF, which is removed before the patch is applied", _AGAIN),
+        ("flowed", "warning", "the mail has format=flowed, which breaks patches", _AGAIN),
+        (
+            "html",
+            "error",
+            "the mail is HTML, which cannot contain a patch",
+            "send plain text with git send-email",
+        ),
+        ("multipart", "warning", "the patch is an attachment or a part of a multipart mail", _AGAIN),
+        ("not-git", "note", "the diff is not in git's format", "generate it with git format-patch"),
+        ("damaged", "error", "the diff is damaged and cannot be applied", _AGAIN),
+        ("empty", "error", "the patch changes no file", "remove the patch from the series"),
     )
 }
 RULES = (
@@ -111,27 +116,28 @@ RULES = (
 
 
 def check(judged: Judged) -> Iterator[Finding]:
-    """Findings of this family."""
+    """Yield the findings of this family."""
     version = judged.input.version
     for number in version.missing:
-        yield MISSING.finding(f"patch {number}/{version.total} is absent")
+        yield MISSING.finding(f"patch {number}/{version.total} is missing")
     for mail in version.duplicates:
-        yield DUPLICATE.finding(f"{mail.origin}: another mail has the number {mail.subject.number} too")
+        yield DUPLICATE.finding(f"{mail.origin}: another mail also has the number {mail.subject.number}")
     if version.out_of_order:
-        yield ORDER.finding("the patches came in another order than their numbers")
+        yield ORDER.finding("the order of the patches differs from their numbers")
     for note in judged.input.notes:
         yield LEFT_OUT.finding(note)
     older = [one.number for one in judged.input.thread.versions[:-1]]
     if older:
         names = ", ".join(f"v{number}" for number in older)
-        yield LEFT_OUT.finding(f"v{version.number} is judged; {names} of the same thread left out")
+        yield LEFT_OUT.finding(f"only v{version.number} is checked; the thread also contains {names}")
     if version.kind == "PULL":
-        yield PULL.finding("its subjects are tagged PULL")
+        yield PULL.finding("the subjects are tagged PULL")
     if version.rfc:
-        yield RFC.finding("its subjects are tagged RFC")
+        yield RFC.finding("the subjects are tagged RFC")
     for number, trailer in version.trailers:
         if not trailer.is_own:
-            yield TRAILER.finding(f"{trailer} was given by {trailer.sender}", patch=_position(judged, number))
+            message = f"{trailer.sender} sent the trailer {trailer}"
+            yield TRAILER.finding(message, patch=_position(judged, number))
     yield from _bases(judged)
     for patch in judged.patches:
         for fault in patch.mail.faults:
@@ -143,18 +149,17 @@ def _kinds(patch: JudgedPatch) -> Iterator[Finding]:
     for change in patch.changes:
         modes = {change.old_mode, change.new_mode} - {""}
         if change.lacks_content:
-            yield CONTENT.finding(
-                "the content of the file is not in the patch", patch=patch.number, file=change.path
-            )
+            message = "the content of the binary file is not in the patch"
+            yield CONTENT.finding(message, patch=patch.number, file=change.path)
         elif change.binary:
             yield BINARY.finding("the file is binary", patch=patch.number, file=change.path)
         if change.old and change.new and len(modes) > 1:
-            told = f"mode {change.old_mode} becomes {change.new_mode}"
-            yield MODE.finding(told, patch=patch.number, file=change.path)
+            message = f"the mode changes from {change.old_mode} to {change.new_mode}"
+            yield MODE.finding(message, patch=patch.number, file=change.path)
 
 
 def _position(judged: Judged, number: int) -> int:
-    """The position of the patch that counts itself ``number``; 0 for all."""
+    """Return the position of the patch whose subject has ``number``; 0 for the whole series."""
     for patch in judged.patches:
         if patch.mail.subject.number == number and number:
             return patch.number
@@ -166,10 +171,9 @@ def _bases(judged: Judged) -> Iterator[Finding]:
     mails = [*([cover] if cover else []), *(patch.mail for patch in judged.patches)]
     for mail in mails:
         text = mail.data.decode("utf-8", "replace")
-        for found in re.finditer(
-            r"^(base-commit|prerequisite-patch-id): ([0-9a-f]{40})\s*$", text, re.MULTILINE
-        ):
-            if found[1] == "base-commit" and found[2] != judged.origin:
-                yield BASE.finding(f"it is made for commit {found[2][:12]}; judged on pin {judged.pin}")
-        for found in re.finditer(r"^Based-on: (\S.*)$", text, re.MULTILINE):
-            yield BASE.finding(f"it needs {found[1].strip()} first, which is not applied here")
+        for commit in re.findall(r"^base-commit: ([0-9a-f]{40})\s*$", text, re.MULTILINE):
+            if commit != judged.origin:
+                message = f"the series is based on commit {commit[:12]}, but is checked on pin {judged.pin}"
+                yield BASE.finding(message)
+        for required in re.findall(r"^Based-on: (\S.*)$", text, re.MULTILINE):
+            yield BASE.finding(f"the series requires {required.strip()}, which is not applied")

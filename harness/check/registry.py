@@ -1,4 +1,4 @@
-"""Every rule, by family; and running the families that need no build. A new family is an entry here."""
+"""All rules by family, and the check of the families that need no build. Add a new family here."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from harness.progress import Reporter
 
 @dataclass(frozen=True, kw_only=True)
 class RuleFamily:
-    """The rules of one module. ``check`` is None where other stages give the findings."""
+    """The rules of one module. ``check`` is None if other stages report the findings."""
 
     name: str
     rules: tuple[Rule, ...]
@@ -61,39 +61,39 @@ RULES: dict[str, Rule] = {rule.id: rule for family in FAMILIES for rule in famil
 
 
 def choose_rules(off: Iterable[str]) -> frozenset[str]:
-    """The rules that stay on when ``off`` (ids, or families such as ``checkpatch``) are switched off.
+    """Return the ids of all rules except those in ``off``: ids, or families such as ``cover-letter``.
 
-    Raises OptionError for a name that is neither.
+    Raises OptionError if a name is neither a rule nor a family.
     """
     families = {family.name.replace(" ", "-"): family for family in FAMILIES}
-    gone: set[str] = set()
+    disabled: set[str] = set()
     for name in off:
         if name in RULES:
-            gone.add(name)
+            disabled.add(name)
         elif name in families:
-            gone |= {rule.id for rule in families[name].rules}
+            disabled |= {rule.id for rule in families[name].rules}
         else:
             near = difflib.get_close_matches(name, [*RULES, *families], n=1)
             hint = f"did you mean {near[0]}? " if near else ""
             raise OptionError(
-                f"-Drules-off: there is no rule {name!r}", f"{hint}see: qemu-harness check --list"
+                f"-Drules-off: unknown rule {name!r}", f"{hint}list the rules: qemu-harness check --list"
             )
-    return frozenset(RULES) - gone
+    return frozenset(RULES) - disabled
 
 
 def run_checks(judged: Judged, active: frozenset[str], reporter: Reporter) -> tuple[Finding, ...]:
-    """What the families find that need no build, of the rules that are on."""
-    found: list[Finding] = []
+    """Check ``judged`` and return the findings of the ``active`` rules that need no build."""
+    findings: list[Finding] = []
     with reporter.step("checking the patches") as step:
         for number, family in enumerate(FAMILIES):
             step.update(number, len(FAMILIES), family.name)
             if family.check is not None and any(rule.id in active for rule in family.rules):
-                found += [finding for finding in family.check(judged, active) if finding.rule in active]
-    return order(merge(found))
+                findings += [finding for finding in family.check(judged, active) if finding.rule in active]
+    return order(merge(findings))
 
 
 def merge(findings: Iterable[Finding]) -> list[Finding]:
-    """One finding a rule, patch, file and message: the first place, and how many there are."""
+    """Merge findings that differ only in their place into the first one, and add up their counts."""
     merged: dict[tuple[object, ...], Finding] = {}
     for finding in findings:
         key = (finding.rule, finding.patch, finding.file, finding.message, finding.severity)
@@ -105,7 +105,7 @@ def merge(findings: Iterable[Finding]) -> list[Finding]:
 
 
 def order(findings: Iterable[Finding]) -> tuple[Finding, ...]:
-    """By patch, the whole series first; within a patch by severity, then by place."""
+    """Sort by patch (findings on the whole series first), then by severity, then by place."""
     return tuple(
         sorted(
             findings,

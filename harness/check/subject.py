@@ -1,4 +1,4 @@
-"""What is judged: a series as it was read and, where it applies, the commits that it became."""
+"""The subject of the checks: a series and, if it applies to the base, its commits."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ POLICY = "docs/devel/code-provenance.rst"
 
 @dataclass(frozen=True, kw_only=True)
 class JudgedPatch:
-    """One patch. ``commit`` and ``parent`` are empty when it does not apply or changes nothing."""
+    """One patch. ``commit`` and ``parent`` are empty if the patch does not apply or changes nothing."""
 
     number: int
     mail: Mail
@@ -33,7 +33,7 @@ class JudgedPatch:
         return parse_trailers(self.mail.message)
 
     def added(self) -> Iterator[tuple[FileChange, int, str]]:
-        """Every line that it adds: the change, the line's number in the new file, its text."""
+        """Yield each added line: the change, the number of the line in the new file, and its text."""
         for change in self.changes:
             for number, text in added_lines(change):
                 yield change, number, text
@@ -41,43 +41,43 @@ class JudgedPatch:
 
 @dataclass(frozen=True, kw_only=True)
 class Judged:
-    """A series on a base. ``source`` holds the base's files: the tools that judge come from there."""
+    """A series on a base. ``source`` is a folder with the base's files; checkpatch.pl comes from there."""
 
     input: Input
     patches: tuple[JudgedPatch, ...]
     pin: str
     git: Git
     base: str
-    """Commit that it is put on."""
+    """Commit that the series is applied to."""
     tip: str
-    """Commit of the last patch; the base when the series does not apply."""
+    """Commit of the last patch; the base if the series does not apply."""
     source: Path | None = None
     fits: tuple[PatchFit, ...] = ()
-    """How each patch fits the base; those of patches without a sound diff are left out."""
+    """How each patch with a sound diff fits the base."""
     origin: str = ""
-    """What the tree was imported from: a commit id for a git source, else a digest."""
+    """Source of the tree: a commit id for a git source, else a digest."""
 
     @property
     def applies(self) -> bool:
         return self.tip != self.base
 
     def read(self, commit: str, path: str) -> str | None:
-        """The text of ``path`` in ``commit``; None when it has no such file."""
+        """Return the text of ``path`` in ``commit``; None if the commit has no such file."""
         ended = self.git.run("cat-file", "blob", f"{commit}:{path}", check=False, merge_stderr=False)
         return ended.output if ended.returncode == 0 else None
 
     def base_has(self, path: str, text: str) -> bool:
-        """Whether the base's ``path`` holds ``text``."""
+        """Whether ``path`` of the base contains ``text``."""
         return text in (self.read(self.base, path) or "")
 
     @cached_property
     def policy(self) -> str:
-        """The tree's text on where code may come from; empty where it has none."""
+        """The tree's policy on the provenance of code; empty if the tree has none."""
         return self.read(self.base, POLICY) or ""
 
 
 def added_lines(change: FileChange) -> Iterator[tuple[int, str]]:
-    """Number (in the new file) and text of each line that ``change`` adds."""
+    """Yield the number (in the new file) and the text of each line that ``change`` adds."""
     for hunk in change.hunks:
         number = hunk.new_start
         for line in hunk.lines:
@@ -89,5 +89,5 @@ def added_lines(change: FileChange) -> Iterator[tuple[int, str]]:
 
 
 def snippet(text: str) -> tuple[str, ...]:
-    """One line to show, cut to what a mail holds."""
+    """Return ``text`` as a snippet of one line, cut to 100 characters."""
     return (text if len(text) <= 100 else text[:97] + "...",)

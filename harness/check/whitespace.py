@@ -1,4 +1,4 @@
-"""Rules on blanks and line ends in what a patch adds: docs/devel/style.rst and git-diff(1), ``--check``."""
+"""Rules on whitespace and line ends in added lines: docs/devel/style.rst and git-diff(1), ``--check``."""
 
 from __future__ import annotations
 
@@ -10,39 +10,39 @@ from harness.check.subject import Judged, JudgedPatch, snippet
 TRAILING = Rule(
     id="whitespace-trailing",
     severity="warning",
-    summary="an added line ends in blanks",
-    remedy="take them off: git rebase --whitespace=fix",
+    summary="an added line has trailing whitespace",
+    remedy="remove it: git rebase --whitespace=fix",
     source="docs/devel/style.rst",
 )
 TAB = Rule(
     id="whitespace-space-tab",
     severity="warning",
-    summary="an added line is indented by a space before a tab",
-    remedy="indent it as the lines around it",
+    summary="the indentation of an added line has a space before a tab",
+    remedy="indent the line like the lines around it",
     source="git-diff(1)",
 )
 END = Rule(
     id="whitespace-end",
     severity="warning",
-    summary="a file ends in a blank line that the patch adds, or without a line end",
-    remedy="let it end in one line end",
+    summary="the patch makes a file end in a blank line or without a line end",
+    remedy="end the file with exactly one line end",
     source="git-diff(1)",
 )
 CR = Rule(
     id="whitespace-cr",
     severity="warning",
-    summary="an added line ends in CR LF where the file's others do not",
-    remedy="set the editor to Unix line ends",
+    summary="an added line ends in CR LF, unlike the other lines of the file",
+    remedy="use Unix line ends",
     source="docs/devel/style.rst",
 )
 RULES = (TRAILING, TAB, END, CR)
 
 _FREE = (".patch", ".diff", ".svg", ".md")
-"""Kinds of file in which blanks at the end of a line mean something."""
+"""Types of file in which trailing whitespace is allowed or has a meaning."""
 
 
 def check(judged: Judged) -> Iterator[Finding]:
-    """Findings of this family."""
+    """Yield the findings of this family."""
     for patch in judged.patches:
         yield from _lines(patch)
         if patch.commit:
@@ -56,10 +56,10 @@ def _lines(patch: JudgedPatch) -> Iterator[Finding]:
         bare = text.removesuffix("\r")
         where = {"patch": patch.number, "file": change.path, "line": number}
         if bare != bare.rstrip(" \t"):
-            yield TRAILING.finding("blanks at the end of a line", snippet=snippet(text), **where)  # type: ignore[arg-type]
+            yield TRAILING.finding("trailing whitespace", snippet=snippet(text), **where)  # type: ignore[arg-type]
         indent = bare[: len(bare) - len(bare.lstrip(" \t"))]
         if " \t" in indent:
-            yield TAB.finding("a space before a tab", snippet=snippet(text), **where)  # type: ignore[arg-type]
+            yield TAB.finding("space before a tab in the indentation", snippet=snippet(text), **where)  # type: ignore[arg-type]
         if text.endswith("\r") and not any(
             line.endswith("\r") for hunk in change.hunks for line in hunk.lines if line[:1] in " -"
         ):
@@ -74,6 +74,9 @@ def _ends(judged: Judged, patch: JudgedPatch) -> Iterator[Finding]:
         before = (judged.read(patch.parent, change.old) or "") if change.old else ""
         last = now.count("\n") or 1
         if now.endswith("\n\n") and not before.endswith("\n\n"):
-            yield END.finding("a blank line at its end", patch=patch.number, file=change.new, line=last)
+            yield END.finding(
+                "blank line at the end of the file", patch=patch.number, file=change.new, line=last
+            )
         elif now and not now.endswith("\n") and (before.endswith("\n") or not before):
-            yield END.finding("no line end at its end", patch=patch.number, file=change.new, line=last + 1)
+            message = "no line end at the end of the file"
+            yield END.finding(message, patch=patch.number, file=change.new, line=last + 1)

@@ -1,4 +1,4 @@
-"""A tiny release with what the rules look at, imported once, and series judged on it."""
+"""A tiny release with the files that the rules read, imported once, and series that are checked on it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.unit.series.mails import mbox
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> tuple[Source, Path, Path]:
-    """Source, folder of its tree, and its files as a checkout would have them."""
+    """The source of the release, the folder of its tree, and a folder with its files."""
     folder = tmp_path_factory.mktemp("tiny")
     source = tiny_source(folder, dict(RELEASE))
     layout = Layout(root=folder, build=folder / "build", trees=folder / "trees", cache=folder / "cache")
@@ -45,31 +45,33 @@ def tree(tiny: tuple[Source, Path, Path], layout: Layout) -> Tree:
 
 
 @pytest.fixture
-def put(tree: Tree, layout: Layout, tiny: tuple[Source, Path, Path], tmp_path: Path) -> Callable[..., Placed]:
-    """Put mails, or what is at a path, on the tiny tree."""
+def apply(
+    tree: Tree, layout: Layout, tiny: tuple[Source, Path, Path], tmp_path: Path
+) -> Callable[..., Placed]:
+    """Apply mails, or the series at a path, to the tiny tree."""
 
-    def put_there(*mails: bytes, source: str = "", base: str = "pristine") -> Placed:
+    def apply_mails(*mails: bytes, source: str = "", base: str = "pristine") -> Placed:
         path = tmp_path / "series.mbox"
         path.write_bytes(mbox(*mails))
         found = read_input(layout, source or str(path))
         return place(found, tree, base, (), layout, Silent(), source=tiny[2])
 
-    return put_there
+    return apply_mails
 
 
 @pytest.fixture
-def judge(put: Callable[..., Placed]) -> Callable[..., tuple[Finding, ...]]:
-    """The findings of all rules for some mails, applied to the tree."""
-    return lambda *mails, **where: run_checks(put(*mails, **where).judged, frozenset(RULES), Silent())
+def check(apply: Callable[..., Placed]) -> Callable[..., tuple[Finding, ...]]:
+    """Apply mails to the tree and return the findings of all rules."""
+    return lambda *mails, **where: run_checks(apply(*mails, **where).judged, frozenset(RULES), Silent())
 
 
 @pytest.fixture
-def glance(
+def check_mails(
     tiny: tuple[Source, Path, Path], layout: Layout, tmp_path: Path
 ) -> Callable[..., tuple[Finding, ...]]:
-    """The findings of the rules that need no commits: much faster."""
+    """Return the findings of the rules that need no commits, which is much faster than ``check``."""
 
-    def look(*mails: bytes, source: str = "") -> tuple[Finding, ...]:
+    def check_unapplied(*mails: bytes, source: str = "") -> tuple[Finding, ...]:
         path = tmp_path / "series.mbox"
         path.write_bytes(mbox(*mails))
         found = read_input(layout, source or str(path))
@@ -85,4 +87,4 @@ def glance(
         )
         return run_checks(judged, choose_rules(["checkpatch"]), Silent())
 
-    return look
+    return check_unapplied

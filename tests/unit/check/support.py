@@ -1,4 +1,4 @@
-"""Patches for the tiny release: one that no rule finds fault with, and what to change about it."""
+"""Patches for the tiny release: one without findings, and ways to change it."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ SPDX = "/* SPDX-License-Identifier: GPL-2.0-or-later */"
 
 
 def good(**changes: Any) -> bytes:
-    """The patch that nobody can say anything against, with ``changes`` (see patch) made to it."""
+    """A patch without findings. ``changes``: ``body``, ``signed``, ``line`` or arguments of ``patch``."""
     body = changes.pop("body", WHY)
     signed = changes.pop("signed", SIGNED)
     line = changes.pop("line", "int short_two;")
@@ -101,7 +101,7 @@ def new_file(path: str, *lines: str, mode: str = "100644") -> bytes:
 
 
 def append(path: str, before: str, *lines: str) -> bytes:
-    """A patch that adds ``lines`` at the end of a file whose last lines are those of ``before``."""
+    """A patch that appends ``lines`` to the file at ``path`` whose text is ``before``."""
     old = before.split("\n")[:-1]
     head = f"diff --git a/{path} b/{path}\n--- a/{path}\n+++ b/{path}\n"
     hunk = f"@@ -1,{len(old)} +1,{len(old) + len(lines)} @@\n"
@@ -111,7 +111,7 @@ def append(path: str, before: str, *lines: str) -> bytes:
 
 
 def cover(**changes: Any) -> bytes:
-    """A cover letter of two patches."""
+    """The cover letter of a series of two patches."""
     values: dict[str, Any] = {
         "subject": "[PATCH 0/2] util: two of them",
         "message": "Both are needed.",
@@ -122,7 +122,7 @@ def cover(**changes: Any) -> bytes:
 
 
 def pair(tag: str = "PATCH", **changes: Any) -> list[bytes]:
-    """A cover letter and two patches."""
+    """A series of a cover letter and two patches, without findings."""
     two = append(
         "util/long.c", "".join(f"static int line_{number};\n" for number in range(1, 81)), "int more;"
     )

@@ -1,4 +1,4 @@
-"""Every rule: a series where it fires, and that it keeps silent on the one that has no fault."""
+"""Every rule: a series with a finding of the rule, and series without findings."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from harness.check import FAMILIES, RULES, Finding, choose_rules, run_checks
 from harness.check.checkpatch import read_output
-from harness.check.docs import renew
+from harness.check.docs import regenerate
 from harness.check.files import is_covered, read_patterns
 from harness.check.options import read_options
 from harness.check.place import Placed
@@ -32,15 +32,16 @@ from tests.unit.check.support import (
     pair,
 )
 
-# Real processes or git, by the dozen: nox -s tests has the time for them.
+# The tests run git and perl many times: nox -s tests runs them, nox -s unit does not.
 pytestmark = pytest.mark.slow
 
-Judge = Callable[..., tuple[Finding, ...]]
+Apply = Callable[..., Placed]
+Check = Callable[..., tuple[Finding, ...]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """Mails that a rule fires on once; in a folder, if so wished."""
+    """Mails with one finding of ``rule`` on ``patch``, in a mailbox or in a folder."""
 
     rule: str
     mails: Sequence[bytes]
@@ -204,51 +205,50 @@ APPLIED = {rule for rule in RULES if rule.startswith(("apply-", "option-", "chec
     "file-maintainers",
     "whitespace-end",
 }
-"""Rules that look at the commits which the patches become."""
-ELSEWHERE = {"apply-3way"}
-"""Rules that have a test of their own below."""
+"""Rules that read the commits of the series."""
+TESTED_BELOW = {"apply-3way"}
+"""Rules with separate tests below."""
 
 
 def rules(findings: Sequence[Finding]) -> list[str]:
     return [finding.rule for finding in findings]
 
 
-def test_a_series_without_fault_has_no_findings(judge: Judge) -> None:
-    assert judge(good()) == ()
-    assert judge(*pair()) == ()
-    assert judge(*pair("PATCH v2", message="Both.\n\nChanges since v1: none")) == ()
-    assert judge(new_file("util/new.c", SPDX, "int x;"), base="base") == ()
-    assert judge(append("util/crlf.c", "one\r\ntwo\r\n", "three\r")) == ()
+def test_correct_series_have_no_findings(check: Check) -> None:
+    assert check(good()) == ()
+    assert check(*pair()) == ()
+    assert check(*pair("PATCH v2", message="Both.\n\nChanges since v1: none")) == ()
+    assert check(new_file("util/new.c", SPDX, "int x;"), base="base") == ()
+    assert check(append("util/crlf.c", "one\r\ntwo\r\n", "three\r")) == ()
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.rule)
-def test_rule_fires(case: Case, request: pytest.FixtureRequest, tmp_path: Path) -> None:
-    look = request.getfixturevalue("judge" if case.rule in APPLIED else "glance")
+def test_rule_reports_one_finding(case: Case, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    check_case = request.getfixturevalue("check" if case.rule in APPLIED else "check_mails")
     source = ""
     if case.folder:
         source = str(tmp_path / "folder")
         Path(source).mkdir()
         for number, mail in enumerate(case.mails):
             (Path(source) / f"{number:04}-x.patch").write_bytes(mail)
-    found = [finding for finding in look(*case.mails, source=source) if finding.rule == case.rule]
-    assert len(found) == 1
-    assert found[0].patch == case.patch
-    assert found[0].remedy
-    assert "\n" not in found[0].message
+    (finding,) = [one for one in check_case(*case.mails, source=source) if one.rule == case.rule]
+    assert finding.patch == case.patch
+    assert finding.remedy
+    assert "\n" not in finding.message
 
 
-def test_every_rule_has_a_case_or_a_test() -> None:
+def test_every_rule_has_a_case() -> None:
     built = {rule.id for family in FAMILIES if family.check is None for rule in family.rules}
-    assert {case.rule for case in CASES} | ELSEWHERE | built == set(RULES)
+    assert {case.rule for case in CASES} | TESTED_BELOW | built == set(RULES)
     assert len({rule.id for family in FAMILIES for rule in family.rules}) == sum(
         len(family.rules) for family in FAMILIES
     )
     assert {f"input-{kind}" for kind in FAULTS} <= set(RULES)
 
 
-def test_the_author_with_another_address_is_only_told(glance: Judge) -> None:
-    (found,) = glance(good(signed="Signed-off-by: A U Thor <other@example.org>"))
-    assert (found.rule, found.severity) == ("dco-author", "note")
+def test_sign_off_with_another_address_is_a_note(check_mails: Check) -> None:
+    (finding,) = check_mails(good(signed="Signed-off-by: A U Thor <other@example.org>"))
+    assert (finding.rule, finding.severity) == ("dco-author", "note")
 
 
 @pytest.mark.parametrize(
@@ -260,8 +260,8 @@ def test_the_author_with_another_address_is_only_told(glance: Judge) -> None:
         "Resolves: https://gitlab.com/qemu-project/qemu/-/issues/42",
     ],
 )
-def test_good_fixes(line: str, glance: Judge) -> None:
-    assert glance(good(signed=f"{line}\n{SIGNED}")) == ()
+def test_correct_fixes_lines_have_no_findings(line: str, check_mails: Check) -> None:
+    assert check_mails(good(signed=f"{line}\n{SIGNED}")) == ()
 
 
 @pytest.mark.parametrize(
@@ -275,27 +275,27 @@ def test_good_fixes(line: str, glance: Judge) -> None:
         "s390x: x",
     ],
 )
-def test_good_subjects(title: str, glance: Judge) -> None:
-    assert glance(good(subject=f"[PATCH] {title}")) == ()
+def test_subjects_with_a_prefix_have_no_findings(title: str, check_mails: Check) -> None:
+    assert check_mails(good(subject=f"[PATCH] {title}")) == ()
 
 
-def test_what_must_not_be_wrapped(glance: Judge) -> None:
+def test_quotations_links_and_trailers_are_not_wrapped(check_mails: Check) -> None:
     quoted = f"  {LONG}\n> {LONG}\nhttps://example.org/{'x' * 80} {LONG}\nReported-by: {LONG}<a@b.c>"
-    assert glance(good(body=f"Because:\n{quoted}")) == ()
+    assert check_mails(good(body=f"Because:\n{quoted}")) == ()
 
 
-def test_findings_have_the_line_of_the_new_file(glance: Judge) -> None:
-    (found,) = glance(good(line="int x; "))
-    assert (found.file, found.line, found.patch) == ("util/short.c", 2, 1)
+def test_findings_have_the_line_of_the_new_file(check_mails: Check) -> None:
+    (finding,) = check_mails(good(line="int x; "))
+    assert (finding.file, finding.line, finding.patch) == ("util/short.c", 2, 1)
 
 
-def test_the_same_finding_is_told_once_with_its_count(glance: Judge) -> None:
+def test_equal_findings_are_merged_and_counted(check_mails: Check) -> None:
     mail = append("util/short.c", "int short_one;\n", "int a; ", "int b; ", "int c;")
-    (found,) = glance(mail)
-    assert (found.rule, found.count) == ("whitespace-trailing", 2)
+    (finding,) = check_mails(mail)
+    assert (finding.rule, finding.line, finding.count) == ("whitespace-trailing", 2, 2)
 
 
-def test_checkpatch_keeps_what_other_rules_do_not_find() -> None:
+def test_checkpatch_messages_that_an_active_rule_covers_are_left_out() -> None:
     lines = [
         "ERROR: Missing Signed-off-by: line(s)",
         "",
@@ -311,7 +311,7 @@ def test_checkpatch_keeps_what_other_rules_do_not_find() -> None:
 
 
 def change(numbers: dict[int, str], first: int, last: int, blob: str) -> str:
-    """A diff that gives lines ``first`` to ``last`` of util/long.c other texts."""
+    """A diff of lines ``first`` to ``last`` of util/long.c that replaces the lines in ``numbers``."""
     lines = []
     for number in range(first, last + 1):
         old = f"static int line_{number};"
@@ -323,42 +323,40 @@ def change(numbers: dict[int, str], first: int, last: int, blob: str) -> str:
     )
 
 
-def test_three_way_needs_the_blob_and_is_told(put: Callable[..., Placed], judge: Judge) -> None:
-    blob = put(good()).judged.git.read("rev-parse", "pristine:util/long.c")[:12]
-    # The second was made without the first, which changes a line between its two changes.
+def test_three_way_merge_requires_the_blob_and_is_a_finding(apply: Apply, check: Check) -> None:
+    blob = apply(good()).judged.git.read("rev-parse", "pristine:util/long.c")[:12]
+    # The second patch was written without the first, which changes a line between its two changes.
     between = good(subject="[PATCH 1/2] util: between", diff=change({42: "int b;"}, 39, 45, blob))
     around = {40: "int a;", 44: "int c;"}
     second = {"subject": "[PATCH 2/2] util: around", "ident": "2@example.org"}
     merged = [between, good(**second, diff=change(around, 37, 47, blob))]
-    assert [(fit.kind, fit.exact) for fit in put(*merged).fits] == [("clean", True), ("3-way", False)]
-    assert [(one.rule, one.patch) for one in judge(*merged) if one.patch] == [("apply-3way", 2)]
-    lost = [between, good(**second, diff=change(around, 37, 47, "0123456789ab"))]
-    placed = put(*lost)
+    assert [(fit.kind, fit.exact) for fit in apply(*merged).fits] == [("clean", True), ("3-way", False)]
+    assert [(one.rule, one.patch) for one in check(*merged) if one.patch] == [("apply-3way", 2)]
+    unknown_blob = [between, good(**second, diff=change(around, 37, 47, "0123456789ab"))]
+    placed = apply(*unknown_blob)
     assert [fit.kind for fit in placed.fits] == ["clean", "not"]
     assert placed.error is not None
     assert "patch 2/2" in placed.error.cause
 
 
-def test_hunks_without_context_are_refused_by_git_am_and_told(
-    put: Callable[..., Placed], judge: Judge
-) -> None:
+def test_hunks_without_context_do_not_apply(apply: Apply, check: Check) -> None:
     head = "diff --git a/util/long.c b/util/long.c\n--- a/util/long.c\n+++ b/util/long.c\n"
     bare = good(diff=f"{head}@@ -40 +40 @@\n-static int line_40;\n+static int forty;\n")
-    placed = put(bare)
+    placed = apply(bare)
     assert [fit.kind for fit in placed.fits] == ["fuzz"]
     assert placed.error is not None
-    (found,) = [one for one in judge(bare) if one.rule == "apply-fuzz"]
-    assert "no lines of context" in found.message
+    (finding,) = [one for one in check(bare) if one.rule == "apply-fuzz"]
+    assert "no lines of context" in finding.message
 
 
-def test_new_monitor_commands_need_a_manual(judge: Judge) -> None:
+def test_new_monitor_commands_require_a_manual_text(check: Check) -> None:
     lines = ("    {", '        .name       = "new",', "    },")
-    found = judge(append("hmp-commands.hx", COMMANDS, *lines))
-    assert rules(found) == ["option-manual"]
-    assert judge(append("hmp-commands.hx", COMMANDS, *lines, "SRST", "``new``", "ERST")) == ()
+    findings = check(append("hmp-commands.hx", COMMANDS, *lines))
+    assert rules(findings) == ["option-manual"]
+    assert check(append("hmp-commands.hx", COMMANDS, *lines, "SRST", "``new``", "ERST")) == ()
 
 
-def test_aliases_share_the_manual_that_follows() -> None:
+def test_aliases_share_the_manual_text_that_follows() -> None:
     text = 'DEF("a", 0, A, "-a x", ALL)\nDEF("b", 0, B, "-b x", ALL)\nSRST\n``-a`` ``-b``\nERST\n'
     assert [(one.name, "-a" in one.manual, one.help[:2]) for one in read_options(text)] == [
         ("a", True, "-a"),
@@ -366,15 +364,15 @@ def test_aliases_share_the_manual_that_follows() -> None:
     ]
 
 
-def test_maintainers_patterns() -> None:
+def test_maintainers_patterns_match_like_get_maintainer() -> None:
     patterns = read_patterns(MAINTAINERS)
-    assert (True, "*") not in patterns
+    assert patterns == ["util/", "tests/*.c"]
     assert is_covered("util/deep/er.c", patterns)
     assert is_covered("tests/a.c", patterns)
     assert not is_covered("tests/deep/a.c", patterns)
     assert not is_covered("README", patterns)
-    assert is_covered("docs/a/conf.py", [(True, "docs/*/conf.py")])
-    assert is_covered("hw/kvm/x/y.c", [(True, "*/kvm/")])
+    assert is_covered("docs/a/conf.py", ["docs/*/conf.py"])
+    assert is_covered("hw/kvm/x/y.c", ["*/kvm/"])
 
 
 @pytest.mark.parametrize(
@@ -387,7 +385,7 @@ def test_maintainers_patterns() -> None:
         "This code was generated with Copilot.",
     ],
 )
-def test_says_generated(text: str) -> None:
+def test_declarations_of_generated_code_are_recognised(text: str) -> None:
     assert says_generated(text)
 
 
@@ -400,13 +398,11 @@ def test_says_generated(text: str) -> None:
         "Reviewed-by: A <a@b.c>",
     ],
 )
-def test_does_not_say_generated(text: str) -> None:
+def test_other_texts_are_no_declaration_of_generated_code(text: str) -> None:
     assert not says_generated(text)
 
 
-def test_the_trees_policy_makes_it_an_error_and_is_quoted(
-    put: Callable[..., Placed], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_policy_of_the_tree_makes_generated_code_an_error_and_is_quoted(apply: Apply) -> None:
     policy = (
         "Use of AI\n~~~~~~~~~\n\n**The policy is to DECLINE any contributions which are\nbelieved to include "
         "content derived from AI.**\n\nOther text on generated files."
@@ -414,22 +410,22 @@ def test_the_trees_policy_makes_it_an_error_and_is_quoted(
     assert policy_quote(policy) == (
         "The policy is to DECLINE any contributions which are believed to include content derived from AI.",
     )
-    judged = put(good(signed=f"Assisted-by: x\n{SIGNED}")).judged
+    judged = apply(good(signed=f"Assisted-by: x\n{SIGNED}")).judged
     object.__setattr__(judged, "policy", policy)
-    (found,) = run_checks(judged, frozenset(RULES), Silent())
-    assert (found.rule, found.severity) == ("provenance-generated", "error")
-    assert found.snippet == policy_quote(policy)
+    (finding,) = run_checks(judged, frozenset(RULES), Silent())
+    assert (finding.rule, finding.severity) == ("provenance-generated", "error")
+    assert finding.snippet == policy_quote(policy)
 
 
-def test_rules_can_be_switched_off(put: Callable[..., Placed]) -> None:
-    judged = put(good(signed="", line="int x; ")).judged
+def test_rules_and_families_can_be_switched_off(apply: Apply) -> None:
+    judged = apply(good(signed="", line="int x; ")).judged
     assert rules(run_checks(judged, choose_rules(["dco-missing"]), Silent())) == ["whitespace-trailing"]
     assert run_checks(judged, choose_rules(["origin", "whitespace", "checkpatch"]), Silent()) == ()
-    with pytest.raises(OptionError, match="no rule 'dco-mising'"):
+    with pytest.raises(OptionError, match="unknown rule 'dco-mising'"):
         choose_rules(["dco-mising"])
 
 
 def test_docs_list_every_rule() -> None:
     text = (Path(__file__).parents[3] / "docs" / "checks.md").read_text(encoding="utf-8")
-    assert text == renew(text), "run: python -m harness.check.docs docs/checks.md"
+    assert text == regenerate(text), "run: python -m harness.check.docs docs/checks.md"
     assert text.count("\n| `") >= len(RULES)

@@ -133,7 +133,7 @@ def test_a_base_commit_is_named_unless_it_is_the_one(run: Run, source: Source) -
 
 
 def test_rules_that_there_are_not_are_the_users_error(run: Run) -> None:
-    with pytest.raises(OptionError, match="no rule"):
+    with pytest.raises(OptionError, match="unknown rule 'nonesuch'"):
         run(good(), rules_off=("nonesuch",))
 
 
