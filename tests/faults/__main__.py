@@ -32,10 +32,17 @@ from harness.layout import Layout, find_layout
 from harness.options import choose_seed, parse_options
 from harness.progress import choose_reporter
 from harness.report.command import with_words
-from harness.report.faults import FaultRow, FaultsResults, check_faults, faults_file, render_faults
 from harness.report.host import host_facts
 from tests.faults import clocks, inputs, kills, qemus, real, sharing, storage, surroundings, weak
 from tests.faults.bench import CASES, Bench, Case
+from tests.faults.report import (
+    FaultRow,
+    FaultsResults,
+    Outcome,
+    check_faults,
+    faults_file,
+    render_faults,
+)
 
 KILLS = 30
 PRIVATE = "QEMU_HARNESS_FAULTS_PRIVATE"
@@ -171,7 +178,7 @@ class _Run:
                 break
             if tried is None:
                 break
-            outcome = "cancelled" if tried.cancelled else "failed" if tried.reason else "survived"
+            outcome: Outcome = "cancelled" if tried.cancelled else "failed" if tried.reason else "survived"
             self._add(case, tried.name, outcome, tried.reason, began)
         trials.close()
 
@@ -207,7 +214,7 @@ class _Run:
             self._add(case, name, "cancelled", reason, time.monotonic())
         return missing
 
-    def _add(self, case: Case, name: str, outcome: str, reason: str, began: float) -> None:
+    def _add(self, case: Case, name: str, outcome: Outcome, reason: str, began: float) -> None:
         took = round(time.monotonic() - began, 3)
         row = FaultRow(case=case.name, name=name, outcome=outcome, reason=reason, duration_s=took)
         self.rows.append(row)

@@ -7,7 +7,7 @@ import itertools
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -79,7 +79,7 @@ class Bench:
             yield first, second
 
 
-Function = Callable[[Bench], Iterator[Tried]]
+Function = Callable[[Bench], Generator[Tried]]
 
 
 @dataclass(frozen=True, kw_only=True)

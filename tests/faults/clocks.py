@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 from tests.faults.bench import Bench, Tried, case, first, judge
@@ -57,7 +57,7 @@ def set_back(world: World, seconds: float) -> None:
 
 
 @case("clock")
-def clock(bench: Bench) -> Iterator[Tried]:
+def clock(bench: Bench) -> Generator[Tried]:
     """the clock is set back by a year after the last run (all files are from the future) or was wrong (all
     files are from 1970): the run is correct, even if the series has changed since"""
     with bench.world() as world:

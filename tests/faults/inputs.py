@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 from tests.faults.bench import Bench, Tried, case, first, judge
@@ -46,7 +46,7 @@ def instead(file: Path, data: bytes) -> Iterator[None]:
 
 
 @case("bad-input")
-def bad_input(bench: Bench) -> Iterator[Tried]:
+def bad_input(bench: Bench) -> Generator[Tried]:
     """meson_options.txt, pins.toml, series.toml or a patch is empty, truncated, not UTF-8, binary or a
     folder: the run ends with an error with cause and remedy"""
     inputs = (
@@ -77,7 +77,7 @@ def bad_input(bench: Bench) -> Iterator[Tried]:
 
 
 @case("damage")
-def damage(bench: Bench) -> Iterator[Tried]:
+def damage(bench: Bench) -> Generator[Tried]:
     """files of an earlier run (stamps, results, git's files, a binary, caches) are emptied or overwritten:
     the run regenerates them and is correct, or prints what to remove"""
     with bench.world() as world:
@@ -126,7 +126,7 @@ def _remove(path: Path) -> None:
 
 
 @case("poisoned-cache")
-def poisoned_cache(bench: Bench) -> Iterator[Tried]:
+def poisoned_cache(bench: Bench) -> Generator[Tried]:
     """a cache belongs to another user, is writable by others, contains an entry of another user, or can be
     replaced by others: it is refused, with a remedy"""
     with bench.world() as world:
@@ -154,8 +154,8 @@ def poisoned_cache(bench: Bench) -> Iterator[Tried]:
                     lambda: os.chown(world.archive.parent, 0, 0),
                 ),
                 "a group of many may write": (
-                    lambda: (os.chown(world.cache, 0, 100), world.cache.chmod(0o775))[1],
-                    lambda: (os.chown(world.cache, 0, 0), world.cache.chmod(0o755))[1],
+                    lambda: _give(world.cache, 100, 0o775),
+                    lambda: _give(world.cache, 0, 0o755),
                 ),
             }
         for name, (poison, cure) in loose.items():
@@ -165,3 +165,9 @@ def poisoned_cache(bench: Bench) -> Iterator[Tried]:
             yield Tried(name=name, reason=judge(ended, 14, says="cache"))
         ended = world.run("fetch", *WORDS)
         yield Tried(name="one's own again", reason=judge(ended, 0))
+
+
+def _give(folder: Path, group: int, mode: int) -> None:
+    """Make ``folder`` root's and that group's, with that mode."""
+    os.chown(folder, 0, group)
+    folder.chmod(mode)

@@ -8,7 +8,7 @@ import random
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 from tests.faults.bench import Bench, Tried, case, first, judge, stage_under_way
@@ -34,7 +34,7 @@ GONE_S = 5.0
 
 
 @case("kill")
-def kill(bench: Bench) -> Iterator[Tried]:
+def kill(bench: Bench) -> Generator[Tried]:
     """kill -9 of the worker, of the guard, or of all processes at random instants of each stage of teardown:
     no process remains, and the next run recovers and is correct"""
     draw = random.Random(bench.seed)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 from tests.faults.bench import Bench, Tried, case, first, judge
@@ -31,7 +31,7 @@ LOG_LIMIT = 4 << 20
 
 
 @case("bad-qemu")
-def bad_qemu(bench: Bench) -> Iterator[Tried]:
+def bad_qemu(bench: Bench) -> Generator[Tried]:
     """a QEMU hangs at start, at quit or at --version, ignores SIGTERM, prints a hundred megabytes or
     endlessly, dumps core or crashes: the row fails in good time with the reason, and nothing is left
     behind"""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 from harness.layout import find_layout
@@ -48,7 +48,7 @@ class RealWorld(World):
     def wrong_build(self, variant: str, path: Path, said: str, recorded: str) -> Iterator[str]:
         if said.splitlines()[:1] != [recorded]:
             yield f"{variant} says {said!r}, not {recorded!r}"
-        words = [path, "-async-teardown", "-version"]
+        words = [str(path), "-async-teardown", "-version"]
         knows = subprocess.run(words, capture_output=True, check=False).returncode == 0
         if knows != (variant == "patched"):
             yield f"{variant} {'knows' if knows else 'does not know'} -async-teardown"
@@ -59,7 +59,7 @@ class RealWorld(World):
 
 
 @case("kill-qemu", asked=True)
-def kill_qemu(bench: Bench) -> Iterator[Tried]:
+def kill_qemu(bench: Bench) -> Generator[Tried]:
     """kill with the real QEMU: a run is killed at a random instant, and the next one continues from there
     until it is killed, and so on; a run that completes is correct, and in half of the cases the next one
     then starts from scratch (takes ten minutes and needs a network; runs only when named)"""
@@ -75,6 +75,7 @@ def kill_qemu(bench: Bench) -> Iterator[Tried]:
                 continue
             yield Tried(name=f"a run that ended before {seconds:.0f} s", reason=world.problems())
             if draw.random() < 0.5:  # else what is killed next is mostly timing and report
+                assert isinstance(world, RealWorld)
                 world.begin_anew()
         ended = world.teardown()
         yield Tried(name="a run to its end", reason=first(judge(ended, 0), world.problems()))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Generator
 
 from tests.faults.bench import Bench, Tried, case, first, judge
 from tests.faults.kills import strike
@@ -11,7 +11,7 @@ from tests.faults.world import WORDS, Running, marked
 
 
 @case("two-runs")
-def two_runs(bench: Bench) -> Iterator[Tried]:
+def two_runs(bench: Bench) -> Generator[Tried]:
     """two runs at once in one checkout, and in two checkouts with one cache: both are correct, and progress
     names the process that a run waits for; if the holder of a lock is killed, the waiting run continues"""
     with bench.world() as world:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 from tests.faults.bench import Bench, Tried, case, first, judge, stage_under_way
@@ -34,7 +34,7 @@ class Ballast:
 
 
 @case("disk-full", private=True)
-def disk_full(bench: Bench) -> Iterator[Tried]:
+def disk_full(bench: Bench) -> Generator[Tried]:
     """the disk becomes full in each stage: the run ends with a cause, no wrong file is kept, and with more
     space the next run continues from there"""
     with bench.tmpfs("100m") as folder:
@@ -91,7 +91,7 @@ def _used(folder: Path) -> int:
 
 
 @case("network-gone", private=True)
-def network_gone(bench: Bench) -> Iterator[Tried]:
+def network_gone(bench: Bench) -> Generator[Tried]:
     """no network (a network namespace without one) before, during and after the fetch: everything cached is
     used, and the error names what is missing"""
     away = ("unshare", "--net")
@@ -125,7 +125,7 @@ def network_gone(bench: Bench) -> Iterator[Tried]:
 
 
 @case("bad-downloads")
-def bad_downloads(bench: Bench) -> Iterator[Tried]:
+def bad_downloads(bench: Bench) -> Generator[Tried]:
     """a server returns a truncated, corrupt or different file, or none, or the cached file is damaged in
     these ways: it is never used, is reported, and is fetched again"""
     faults = {"cut": 4, "short": 5, "corrupt": 5, "swapped": 5, "gone": 4, "away": 4}

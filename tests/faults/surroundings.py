@@ -12,7 +12,7 @@ import struct
 import subprocess
 import termios
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 
 from tests.faults.bench import Bench, Tried, case, first, judge
 from tests.faults.standin import ROOT
@@ -23,7 +23,7 @@ ODD = f"{QUOTED} $HOME;\\ ü"
 
 
 @case("environment")
-def environment(bench: Bench) -> Iterator[Tried]:
+def environment(bench: Bench) -> Generator[Tried]:
     """no UTF-8, variables that are not text, no HOME, no TMPDIR, an empty PATH, no standard output: the run
     completes, or ends with an error with cause and remedy"""
     whole: dict[str, dict[str, str | None]] = {
@@ -76,7 +76,7 @@ def environment(bench: Bench) -> Iterator[Tried]:
 
 
 @case("paths", private=True)
-def paths(bench: Bench) -> Iterator[Tried]:
+def paths(bench: Bench) -> Generator[Tried]:
     """spaces, quotes and other characters in the paths of the cache, the trees and the checkout, and a
     read-only checkout with build folder and trees elsewhere"""
     with bench.world() as world:
@@ -118,7 +118,7 @@ def paths(bench: Bench) -> Iterator[Tried]:
 
 
 @case("terminal")
-def terminal(bench: Bench) -> Iterator[Tried]:
+def terminal(bench: Bench) -> Generator[Tried]:
     """a terminal of 40 columns, of 1 column, of unknown width, or one that is closed during the run: no line
     is wider than the terminal while a progress bar is shown, and the run is correct"""
     with bench.world() as world:

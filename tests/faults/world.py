@@ -194,8 +194,8 @@ class World:
 
     def environment(self) -> dict[str, str]:
         """That of a run: nothing of CI's or of the user's decides."""
-        dropped = ("CI", "GITHUB_ACTIONS", "GITLAB_CI", "QEMU_HARNESS_COMMAND", "XDG_CACHE_HOME")
-        dropped += ("QEMU_HARNESS_BUILD", "QEMU_HARNESS_TREES")
+        dropped = {"CI", "GITHUB_ACTIONS", "GITLAB_CI", "QEMU_HARNESS_COMMAND", "XDG_CACHE_HOME"}
+        dropped |= {"QEMU_HARNESS_BUILD", "QEMU_HARNESS_TREES"}
         found = {name: value for name, value in os.environ.items() if name not in dropped}
         found |= {"HOME": str(self.home), "QEMU_HARNESS_CACHE": str(self.cache), MARK: self.mark}
         if self.weakness:

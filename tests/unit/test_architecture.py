@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import functools
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -60,17 +61,22 @@ def stage_of(path: Path) -> str:
     return relative.parts[0] if len(relative.parts) > 1 else relative.stem
 
 
-def imported_stages(path: Path) -> set[str]:
-    found = set()
+def imported_names(path: Path) -> Iterator[str]:
     for node in ast.walk(parsed(path)):
-        names = []
         if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
+            yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative import"
-            names = [f"{node.module}.{alias.name}" for alias in node.names]
-        found |= {name.split(".")[1] for name in names if name.startswith("harness.")}
-    return found
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def imported_stages(path: Path) -> set[str]:
+    return {name.split(".")[1] for name in imported_names(path) if name.startswith("harness.")}
+
+
+def test_product_does_not_import_the_tests() -> None:
+    users = {path for path in MODULES for name in imported_names(path) if name.startswith("tests.")}
+    assert users == set()
 
 
 def test_the_lists_here_name_every_module() -> None:

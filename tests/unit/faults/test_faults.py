@@ -8,7 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -16,10 +16,10 @@ from rich.console import Console
 
 from harness.errors import FaultsError, OptionError
 from harness.layout import Layout
-from harness.report.faults import FaultRow, FaultsResults, check_faults, render_faults
 from harness.report.host import host_facts
 from tests.faults import __main__ as program
 from tests.faults.bench import CASES, Bench, Case, Tried, judge, stage_under_way
+from tests.faults.report import FaultRow, FaultsResults, check_faults, render_faults
 from tests.faults.weak import WEAKNESS, WEAKNESSES, Weakness, site
 from tests.faults.world import Ended
 
@@ -116,7 +116,7 @@ class Noted(program._Run):
 def test_only_what_a_weakness_does_counts_as_noticed(
     layout: Layout, monkeypatch: pytest.MonkeyPatch, trials: object, outcome: str
 ) -> None:
-    def run(_: Bench) -> Iterator[Tried]:
+    def run(_: Bench) -> Generator[Tried]:
         if isinstance(trials, Exception):
             raise trials
         yield from trials  # type: ignore[misc]

@@ -23,7 +23,6 @@ from harness.report import (
     teardown_file,
     write_json,
 )
-from harness.report.docs import results_document
 from harness.report.figures import format_seconds
 from harness.report.host import host_facts
 from harness.report.live import live_table, round_line
@@ -33,8 +32,6 @@ from harness.teardown.emulated import EmulatedRun
 from ..teardown.support import make_sample
 from ..teardown.test_scenario import options
 from .support import make_results
-
-ROOT = Path(__file__).resolve().parents[3]
 
 
 def results(samples, **fields) -> TeardownResults:
@@ -305,11 +302,6 @@ def test_no_colour_codes_in_a_pipe():
 )
 def test_three_significant_digits(seconds, text):
     assert format_seconds(seconds) == text
-
-
-def test_the_committed_description_of_results_is_up_to_date():
-    remedy = "run: python -m harness.report.docs > docs/results.md"
-    assert (ROOT / "docs" / "results.md").read_text(encoding="utf-8") == results_document(), remedy
 
 
 def test_host_facts_of_a_bare_machine(tmp_path):

@@ -1,7 +1,4 @@
-"""``build/results/faults.json``: which faults of the machine and of others the harness survives.
-
-The faults themselves are in tests/faults, which uses the whole harness from outside.
-"""
+"""``build/results/faults.json``: which faults of the machine and of others the harness survives."""
 
 from __future__ import annotations
 
