@@ -5,8 +5,10 @@ from __future__ import annotations
 import functools
 import hashlib
 import io
+import shutil
 import tarfile
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import hypothesis
@@ -16,6 +18,7 @@ from harness.layout import Layout
 from harness.progress import Silent
 from harness.source import Pin, Source
 from harness.source.pin import Edit, Location, Traces
+from harness.tree import Tree, import_source
 
 # Examples are not timed: on a busy machine any may take a second.
 hypothesis.settings.register_profile("untimed", deadline=None)
@@ -107,6 +110,20 @@ def tiny_source(folder: Path, files: Mapping[str, str | bytes] | None = None, **
     path = make_archive(folder / "tiny.tar.xz", {**RELEASE, **(files or {})})
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     return Source(pin=tiny_pin(sha256=digest, **fields), kind="url", path=path, digest=digest)
+
+
+def import_tiny(folder: Path, files: Mapping[str, str | bytes]) -> tuple[Source, Tree]:
+    """A source of the tiny release with ``files``, and its tree below ``folder``, for ``copy_tree``."""
+    source = tiny_source(folder, files)
+    layout = Layout(root=folder, build=folder / "build", trees=folder / "trees", cache=folder / "cache")
+    return source, import_source(source, layout, Silent())
+
+
+def copy_tree(tree: Tree, layout: Layout) -> Tree:
+    """The test's own copy of a tree that others use too: far cheaper than an import."""
+    copy = replace(tree, path=layout.tree(tree.name))
+    shutil.copytree(tree.path, copy.path)
+    return copy
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,47 +13,44 @@ from harness.check.registry import RULES
 from harness.layout import Layout
 from harness.progress import Silent
 from harness.series import read_input
-from harness.source import Source
-from harness.tree import Tree, import_source
+from harness.tree import Tree
 from harness.tree.git import Git
 from tests.unit.check.support import RELEASE
-from tests.unit.conftest import tiny_source
+from tests.unit.conftest import copy_tree, import_tiny
 from tests.unit.series.mails import mbox
 
 
 @pytest.fixture(scope="session")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> tuple[Source, Path, Path]:
-    """The source of the release, the folder of its tree, and a folder with its files."""
-    folder = tmp_path_factory.mktemp("tiny")
-    source = tiny_source(folder, dict(RELEASE))
-    layout = Layout(root=folder, build=folder / "build", trees=folder / "trees", cache=folder / "cache")
-    import_source(source, layout, Silent())
-    files = folder / "files"
+def imported(tmp_path_factory: pytest.TempPathFactory) -> Tree:
+    """The tree of the tiny release; not to be written to."""
+    return import_tiny(tmp_path_factory.mktemp("imported"), RELEASE)[1]
+
+
+@pytest.fixture(scope="session")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The files of the tiny release as a checkout would have them."""
+    folder = tmp_path_factory.mktemp("files")
     for name, text in RELEASE.items():
-        path = files / name
+        path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    return source, layout.trees, files
+    return folder
 
 
 @pytest.fixture
-def tree(tiny: tuple[Source, Path, Path], layout: Layout) -> Tree:
-    source, trees, _ = tiny
-    shutil.copytree(trees, layout.trees)
-    return import_source(source, layout, Silent())
+def tree(imported: Tree, layout: Layout) -> Tree:
+    return copy_tree(imported, layout)
 
 
 @pytest.fixture
-def apply(
-    tree: Tree, layout: Layout, tiny: tuple[Source, Path, Path], tmp_path: Path
-) -> Callable[..., Placed]:
+def apply(tree: Tree, layout: Layout, files: Path, tmp_path: Path) -> Callable[..., Placed]:
     """Apply mails, or the series at a path, to the tiny tree."""
 
     def apply_mails(*mails: bytes, source: str = "", base: str = "pristine") -> Placed:
         path = tmp_path / "series.mbox"
         path.write_bytes(mbox(*mails))
         found = read_input(layout, source or str(path))
-        return place(found, tree, base, (), layout, Silent(), source=tiny[2])
+        return place(found, tree, base, (), layout, Silent(), source=files)
 
     return apply_mails
 
@@ -66,9 +62,7 @@ def check(apply: Callable[..., Placed]) -> Callable[..., tuple[Finding, ...]]:
 
 
 @pytest.fixture
-def check_mails(
-    tiny: tuple[Source, Path, Path], layout: Layout, tmp_path: Path
-) -> Callable[..., tuple[Finding, ...]]:
+def check_mails(imported: Tree, layout: Layout, tmp_path: Path) -> Callable[..., tuple[Finding, ...]]:
     """Return the findings of the rules that need no commits, which is much faster than ``check``."""
 
     def check_unapplied(*mails: bytes, source: str = "") -> tuple[Finding, ...]:
@@ -81,7 +75,7 @@ def check_mails(
                 JudgedPatch(number=at, mail=mail) for at, mail in enumerate(found.patches, start=1)
             ),
             pin="tiny",
-            git=Git(repository=tiny[1] / "tiny"),
+            git=Git(repository=imported.path),
             base="pristine",
             tip="pristine",
         )

@@ -32,9 +32,6 @@ from tests.unit.check.support import (
     pair,
 )
 
-# The tests run git and perl many times: nox -s tests runs them, nox -s unit does not.
-pytestmark = pytest.mark.slow
-
 Apply = Callable[..., Placed]
 Check = Callable[..., tuple[Finding, ...]]
 

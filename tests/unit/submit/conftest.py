@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
 
 from harness.layout import Layout
-from harness.progress import Silent
-from harness.source import Source
-from harness.tree import Tree, import_source
+from harness.tree import Tree
 from tests.unit.authoring.conftest import change, patch
-from tests.unit.conftest import tiny_source
+from tests.unit.conftest import copy_tree, import_tiny
 from tests.unit.submit.support import PERSON
 
 MAINTAINERS = """\
@@ -85,19 +82,13 @@ LONG = "util: a subject that is \u00e4 good deal longer than what fits on the li
 
 
 @pytest.fixture(scope="session")
-def made_tree(tmp_path_factory: pytest.TempPathFactory) -> tuple[Source, Path]:
-    folder = tmp_path_factory.mktemp("submit-tree")
-    source = tiny_source(folder, EXTRA)
-    layout = Layout(root=folder, build=folder / "build", trees=folder / "trees", cache=folder / "cache")
-    import_source(source, layout, Silent())
-    return source, layout.trees
+def made_tree(tmp_path_factory: pytest.TempPathFactory) -> Tree:
+    return import_tiny(tmp_path_factory.mktemp("submit-tree"), EXTRA)[1]
 
 
 @pytest.fixture
-def tree(made_tree: tuple[Source, Path], layout: Layout, reporter: Silent) -> Tree:
-    source, trees = made_tree
-    shutil.copytree(trees, layout.trees)
-    return import_source(source, layout, reporter)
+def tree(made_tree: Tree, layout: Layout) -> Tree:
+    return copy_tree(made_tree, layout)
 
 
 @pytest.fixture

@@ -2,31 +2,21 @@
 
 from __future__ import annotations
 
-import shutil
-from pathlib import Path
-
 import pytest
 
 from harness.layout import Layout
-from harness.progress import Silent
 from harness.source import Source
-from harness.tree import Tree, import_source
-from tests.unit.conftest import tiny_source
+from harness.tree import Tree
+from tests.unit.conftest import copy_tree, import_tiny
 
 
 @pytest.fixture(scope="session")
-def imported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Source, Path]:
-    """A source with the folder that holds its tree; not to be written to."""
-    folder = tmp_path_factory.mktemp("imported")
-    source = tiny_source(folder, {"crlf.txt": b"one\r\ntwo\r\nthree\r\n"})
-    layout = Layout(root=folder, build=folder / "build", trees=folder / "trees", cache=folder / "cache")
-    import_source(source, layout, Silent())
-    return source, layout.trees
+def imported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Source, Tree]:
+    """A source with its tree; not to be written to."""
+    return import_tiny(tmp_path_factory.mktemp("imported"), {"crlf.txt": b"one\r\ntwo\r\nthree\r\n"})
 
 
 @pytest.fixture
-def tree(imported: tuple[Source, Path], layout: Layout, reporter: Silent) -> Tree:
+def tree(imported: tuple[Source, Tree], layout: Layout) -> Tree:
     """The test's own tree."""
-    source, trees = imported
-    shutil.copytree(trees, layout.trees)
-    return import_source(source, layout, reporter)
+    return copy_tree(imported[1], layout)

@@ -21,9 +21,6 @@ from harness.tree.explain import best_place
 from harness.tree.safety import Place, check_diff
 from tests.unit.conftest import RELEASE
 
-# Real processes or git, by the dozen: nox -s tests has the time for them.
-pytestmark = pytest.mark.slow
-
 HEAD = """\
 From 1111111111111111111111111111111111111111 Mon Sep 17 00:00:00 2001
 From: A U Thor <author@example.org>

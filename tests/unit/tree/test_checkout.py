@@ -15,9 +15,6 @@ from harness.source import Source
 from harness.tree import Tree, checkout, import_source
 from tests.unit.tree.test_apply import new_file, write
 
-# Real processes or git, by the dozen: nox -s tests has the time for them.
-pytestmark = pytest.mark.slow
-
 
 def git(path: Path, *words: str) -> str:
     argv = ["git", "-C", str(path), "-c", "user.name=n", "-c", "user.email=e", *words]
@@ -166,7 +163,7 @@ def test_folder_that_is_no_checkout_is_kept(tree: Tree, layout: Layout, reporter
 
 
 def test_checkout_of_a_tree_that_was_made_again_is_kept(
-    tree: Tree, layout: Layout, reporter: Silent, imported: tuple[Source, Path]
+    tree: Tree, layout: Layout, reporter: Silent, imported: tuple[Source, Tree]
 ) -> None:
     path = checkout(tree, "base", None, layout, reporter).path
     (path / "VERSION").write_text("mine")

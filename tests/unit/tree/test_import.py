@@ -18,15 +18,12 @@ from harness.layout import Layout
 from harness.progress import Silent
 from harness.source import Edit, Source
 from harness.source.pin import Traces
-from harness.tree import import_source
+from harness.tree import Tree, import_source
 from harness.tree.content import from_archive, from_folder
 from harness.tree.edits import edit_text
 from harness.tree.fastimport import import_entries
 from harness.tree.git import Git
 from harness.tree.paths import bad_link, bad_path
-
-# Real processes or git, by the dozen: nox -s tests has the time for them.
-pytestmark = pytest.mark.slow
 
 
 class SilentStep:
@@ -198,9 +195,9 @@ def member(name: str, kind: bytes = tarfile.REGTYPE, target: str = "") -> tarfil
     ],
 )
 def test_evil_members_are_refused(
-    tmp_path: Path, imported: tuple[Source, Path], members: list[tarfile.TarInfo], said: str
+    tmp_path: Path, imported: tuple[Source, Tree], members: list[tarfile.TarInfo], said: str
 ) -> None:
-    git = Git(repository=imported[1] / "tiny")
+    git = Git(repository=imported[1].path)
     with pytest.raises(TreeError) as error:
         import_entries(git, from_archive(tar_with(tmp_path, *members)), "m", "refs/evil", SilentStep())
     assert said in error.value.cause
