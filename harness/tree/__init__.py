@@ -1,7 +1,7 @@
-"""Stage two: bytes → a git repository with the commits of each variant → files to build from.
+"""Convert a source into a git repository with a commit for each variant, and check variants out (stage two).
 
-Takes a Source, and a Series for ``patched``; gives a Tree and Checkouts. Nothing of a source or a patch is
-ever run, and neither can write outside of its tree.
+The input is a Source, and a Series for ``patched``; the output is a Tree and Checkouts. No code of a source
+or a patch is run, and neither can write outside of its tree.
 """
 
 from harness.tree.apply import Applied, apply_series

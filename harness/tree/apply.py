@@ -1,8 +1,7 @@
-"""A series → commits on top of ``base``, by ``git am -3``, in a worktree that is thrown away.
+"""Apply a series on top of ``base`` with ``git am -3``, in a temporary worktree.
 
-Only the files that the series touches are checked out there (git-sparse-checkout(1), "Internals"), so it
-takes no longer than the patches do. Nothing refers to the new commits until the last patch is in: then one
-ref is set. A failure or a kill at any instant leaves the tree as it was.
+For speed, the worktree contains only the files that the series touches (git-sparse-checkout(1), "Internals").
+One ref is set after the last patch; a failure or a kill before that does not change the tree.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ _SPARSE = ("core.sparseCheckout=true", "core.sparseCheckoutCone=false")
 
 @dataclass(frozen=True, kw_only=True)
 class Applied:
-    """The commit with the whole series on it. ``notes`` say which hunks moved; empty when ``reused``."""
+    """The commit with the whole series. ``notes`` list the hunks that moved; they are empty if ``reused``."""
 
     commit: str
     notes: tuple[str, ...] = ()
@@ -41,13 +40,13 @@ class Applied:
 def apply_series(
     tree: Tree, series: Series, layout: Layout, reporter: Reporter, *, onto: str = ""
 ) -> Applied:
-    """``base`` (or the commit ``onto``) with ``series``, as commits whose ids depend on the two alone.
+    """Apply ``series`` to ``base`` or to the commit ``onto``. The commit ids depend on these two only.
 
     Raises ApplyError (a patch is refused or does not apply), TreeError, BusyError, StorageError.
     """
     if not series.fits(tree.pin.name):
         reporter.warn(
-            f"series {series.name} is meant for pin {' '.join(series.pins)}, not for {tree.pin.name}"
+            f"series {series.name} is written for pin {' '.join(series.pins)}, not for {tree.pin.name}"
         )
     git = Git(repository=tree.path)
     start = onto or tree.base
@@ -80,7 +79,7 @@ def apply_series(
 
 
 def _check(git: Git, series: Series, links: set[str], scratch: Path) -> list[Path]:
-    """Split and decode each file as git am will, refuse what must not be applied; returns the mails."""
+    """Split and decode each file as git am does, and check its diff; return the mails. Raises ApplyError."""
     mails = []
     for index, patch in enumerate(series.patches):
         place = Place(series=series, index=index)
@@ -90,7 +89,7 @@ def _check(git: Git, series: Series, links: set[str], scratch: Path) -> list[Pat
 
         def unreadable(ended: Finished, place: Place = place) -> HarnessError:
             return ApplyError(
-                f"{place.title} is no mail that git can read",
+                f"git cannot read {place.title} as a mail",
                 "write it again with git format-patch",
                 details=tuple(ended.output.splitlines()[-3:]),
             )
@@ -99,7 +98,7 @@ def _check(git: Git, series: Series, links: set[str], scratch: Path) -> list[Pat
             "mailsplit", "-b", *keep, f"-o{folder}", stdin=patch.data, error=unreadable, merge_stderr=False
         ).output.strip()
         if count != "1":
-            raise ApplyError(f"{place.title} holds {count} mails, not one", "split it: one patch, one file")
+            raise ApplyError(f"{place.title} contains {count} mails", "write each patch to its own file")
         mail, diff = folder / "0001", scratch / f"{index}.diff"
         git.run(
             *("mailinfo", "-b", "--no-scissors", scratch / "message", diff),
@@ -112,20 +111,20 @@ def _check(git: Git, series: Series, links: set[str], scratch: Path) -> list[Pat
 
 
 def _keeps_cr(data: bytes) -> bool:
-    """Whether carriage returns belong to the files: only then are the mail's own headers free of them."""
+    """Return whether carriage returns belong to the patched files: the mail's headers have none then."""
     head = data.partition(b"\ndiff --git ")[0]
     return b"\r\n" in data and b"\r\n" not in head
 
 
 def _worktree(git: Git, tree: Tree, series: Series, scratch: Path, start: str) -> Git:
     path = scratch / "tree"
-    # Forced twice over the locked registration that a killed git leaves (git-worktree(1)).
+    # A killed git leaves a locked registration; --force is required twice to replace it (git-worktree(1)).
     git.run("worktree", "add", "--quiet", "--force", "--force", "--no-checkout", "--detach", path, start)
     worktree = Git(repository=tree.path, at=path, settings=_SPARSE)
     info = Path(worktree.read("rev-parse", "--path-format=absolute", "--git-path", "info/sparse-checkout"))
     info.parent.mkdir(exist_ok=True)
     touched = sorted({name for patch in series.patches for name in patch.paths})
-    # gitignore(5) patterns: a backslash before what would be a wildcard.
+    # gitignore(5) patterns: a backslash makes a wildcard literal.
     patterns = ["/" + re.sub(r"([\\*?\[\] !#])", r"\\\1", name) for name in touched]
     info.write_text("\n".join(patterns) + "\n", encoding="utf-8", errors="surrogateescape")
     worktree.run("read-tree", "-m", "-u", "HEAD")
@@ -133,13 +132,13 @@ def _worktree(git: Git, tree: Tree, series: Series, scratch: Path, start: str) -
 
 
 def _am(worktree: Git, place: Place, mail: Path, diff: Path, notes: list[str]) -> bool:
-    """Commit one mail. Whether git had to fall back on a three-way merge. Raises ApplyError."""
+    """Commit one mail; return whether git used a three-way merge. Raises ApplyError."""
     patch = place.series.patches[place.index]
     keep = "--keep-cr" if _keeps_cr(patch.data) else "--no-keep-cr"
     ended = worktree.run(
         *("am", "--3way", "--keep-non-patch", keep, "--no-scissors", "--no-gpg-sign", "--no-signoff"),
         *("--patch-format=mbox", "--whitespace=nowarn", "--committer-date-is-author-date", mail),
-        # The author comes from the mail alone.
+        # git takes the author from the mail.
         env={"GIT_COMMITTER_NAME": NAME, "GIT_COMMITTER_EMAIL": EMAIL},
         check=False,
     )
@@ -147,13 +146,13 @@ def _am(worktree: Git, place: Place, mail: Path, diff: Path, notes: list[str]) -
         full = disk_is_full(ended.output, diff)
         worktree.run("am", "--abort", check=False)
         if full is not None:
-            raise full  # no fault of the patch
+            raise full  # the patch is not the cause
         raise explain(worktree, place, diff, ended.output, tuple(notes))
     return "Falling back to patching base and 3-way merge" in ended.output
 
 
 def _offsets(worktree: Git, diff: Path) -> list[str]:
-    """Which hunks of ``diff`` find their place elsewhere, as git-apply(1) says it."""
+    """Return a note for each hunk of ``diff`` that git-apply(1) applies at another line."""
     ended = worktree.run("apply", "--check", "-v", "--whitespace=nowarn", diff, check=False)
     notes, file = [], ""
     for line in ended.output.splitlines():
@@ -171,7 +170,7 @@ def _is_above(git: Git, base: str, commit: str) -> bool:
 
 @contextmanager
 def _scratch(layout: Layout, tree: Tree) -> Iterator[Path]:
-    """A folder for the worktree, removed with its registration; so is what a killed run left there."""
+    """Provide a folder for the worktree; remove it and its registration, before (a killed run) and after."""
     path = layout.tree(tree.name).with_name(f".{tree.name}.apply")
     git = Git(repository=tree.path)
 
@@ -184,7 +183,7 @@ def _scratch(layout: Layout, tree: Tree) -> Iterator[Path]:
     try:
         os.mkdir(path)  # noqa: PTH102 - fails when clear() could not
     except OSError as error:
-        raise StorageError(f"cannot make {path}: {error}", "make the folder writable") from error
+        raise StorageError(f"cannot create {path}: {error}", "make the folder writable") from error
     try:
         yield path
     finally:

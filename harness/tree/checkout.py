@@ -1,4 +1,4 @@
-"""A variant of a tree as files: a detached git worktree at ``<build root>/src``."""
+"""Check a variant of a tree out as a detached git worktree at ``<build root>/src``."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from harness.tree.git import Git
 from harness.tree.tree import Tree
 
 MARKER = ".switching"
-"""Beside ``src`` while git is changing its files: what differs then is ours, not the user's."""
+"""Exists next to ``src`` while git changes files: after a kill, differences are not the user's changes."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Checkout:
-    """The sources of one variant. ``label`` names the variant, with the series where there is one."""
+    """The sources of one variant. ``label`` is the variant, followed by the series for ``patched``."""
 
     path: Path
     tree_name: str
@@ -33,19 +33,19 @@ class Checkout:
 
 
 def checkout(tree: Tree, variant: str, series: Series | None, layout: Layout, reporter: Reporter) -> Checkout:
-    """The variant's files at its commit; ``series`` is needed for ``patched`` and used for nothing else.
+    """Check ``variant`` out; ``series`` is required for ``patched`` and otherwise ignored.
 
-    Files that are right already keep their time stamps. Raises ApplyError, TreeError (the user's own changes
-    would be lost; damage), BusyError, StorageError.
+    Unchanged files keep their timestamps. Raises OptionError, ApplyError, TreeError (a damaged tree, or
+    changes of the user would be lost), BusyError, StorageError.
     """
     if variant == "patched":
         if series is None:
-            raise OptionError("variant patched needs a series", "pass -Dseries=")
+            raise OptionError("variant patched requires a series", "pass -Dseries=")
         commit, label = apply_series(tree, series, layout, reporter).commit, label_of(variant, series.name)
     elif variant in ("pristine", "base"):
         commit, label = (tree.pristine if variant == "pristine" else tree.base), variant
     else:
-        raise OptionError(f"there is no variant {variant!r}", "known are: base patched pristine")
+        raise OptionError(f"unknown variant {variant!r}", "known variants: base patched pristine")
     root = layout.build_root(tree.name, label)
     path = root / "src"
     with locked(path, f"the checkout {path}", reporter):
@@ -57,7 +57,7 @@ def checkout(tree: Tree, variant: str, series: Series | None, layout: Layout, re
 
 
 def checkout_commit(tree: Tree, label: str, commit: str, layout: Layout, reporter: Reporter) -> Checkout:
-    """The files of any ``commit`` of ``tree`` in a folder of their own. Raises as checkout does."""
+    """Check any ``commit`` of ``tree`` out in the folder of ``label``. Raises the errors of ``checkout``."""
     path = layout.build_root(tree.name, label) / "src"
     with locked(path, f"the checkout {path}", reporter):
         try:
@@ -84,8 +84,8 @@ def _place(tree: Tree, path: Path, commit: str, reporter: Reporter) -> None:
     changed = _changed(git)
     if changed:
         raise TreeError(
-            f"{path} has {len(changed)} changed files that are not committed, such as {changed[0]}",
-            "commit or stash them there (git stash), or remove the folder, and run again",
+            f"{path} has uncommitted changes in {len(changed)} files, such as {changed[0]}",
+            "commit or stash them (git stash), or remove the folder, and run again",
         )
     if head != (commit,):
         _keep_commits(git, head, reporter)
@@ -93,7 +93,7 @@ def _place(tree: Tree, path: Path, commit: str, reporter: Reporter) -> None:
 
 
 def _is_ours(git: Git, tree: Tree, path: Path) -> bool:
-    """Whether ``path`` is a worktree of ``tree``, after a try to mend its registration (it was moved)."""
+    """Return whether ``path`` is a worktree of ``tree``. If it was moved, repair its registration first."""
     for attempt in (1, 2):
         ended = git.run(
             *("rev-parse", "--path-format=absolute", "--git-common-dir", "--show-toplevel", "HEAD"),
@@ -111,18 +111,18 @@ def _is_ours(git: Git, tree: Tree, path: Path) -> bool:
 
 
 def _add(tree: Tree, path: Path, commit: str) -> None:
-    """Check out aside and move into place, so that ``path`` is complete whenever it is there."""
+    """Check out to a temporary folder and rename it, so that ``path`` is complete if it exists."""
     git = Git(repository=tree.path)
-    aside = path.with_name(".src.new")
-    shutil.rmtree(aside, ignore_errors=True)
+    temporary = path.with_name(".src.new")
+    shutil.rmtree(temporary, ignore_errors=True)
     git.run("worktree", "prune", "--expire=now")
     path.parent.mkdir(parents=True, exist_ok=True)
     path.with_name(MARKER).unlink(missing_ok=True)
-    # Twice: a git that was killed meanwhile leaves its registration locked, and prune leaves that alone
+    # A killed git leaves a locked registration, which prune keeps; --force is required twice to replace it
     # (git-worktree(1), "add", --force).
-    git.run("worktree", "add", "--quiet", "--force", "--force", "--detach", aside, commit)
-    # git-worktree(1) moves folder and registration one after the other; _is_ours mends a kill in between.
-    git.run("worktree", "move", aside, path)
+    git.run("worktree", "add", "--quiet", "--force", "--force", "--detach", temporary, commit)
+    # git moves first the folder, then the registration; _is_ours repairs the effect of a kill in between.
+    git.run("worktree", "move", temporary, path)
 
 
 def _switch(git: Git, marker: Path, commit: str, *how: str) -> None:
@@ -132,7 +132,7 @@ def _switch(git: Git, marker: Path, commit: str, *how: str) -> None:
 
 
 def _changed(git: Git) -> list[str]:
-    """Files that differ from HEAD, in the index or on disk; untracked ones are the user's and stay."""
+    """Return the files that differ from HEAD, in the index or on disk, except untracked files."""
     _clear_lock(git)
     listed = git.run(
         "status",
@@ -141,24 +141,24 @@ def _changed(git: Git) -> list[str]:
         "--untracked-files=no",
         "--no-renames",
         merge_stderr=False,
-        env={"GIT_OPTIONAL_LOCKS": "1"},  # keep the refreshed index: the next look is faster
+        env={"GIT_OPTIONAL_LOCKS": "1"},  # store the refreshed index, so the next status is faster
     )
     return [entry[3:] for entry in listed.output.split("\0") if entry]
 
 
 def _clear_lock(git: Git) -> None:
-    """Remove the index lock that a killed git left behind: we hold the checkout's own lock."""
+    """Remove the index lock of a killed git. This run holds the checkout's lock, so no other git runs."""
     found = git.find("--path-format=absolute", "--git-dir")
     if found:
         Path(" ".join(found), "index.lock").unlink(missing_ok=True)
 
 
 def _keep_commits(git: Git, head: tuple[str, ...] | None, reporter: Reporter) -> None:
-    """Commits made by the user on the detached HEAD get a branch before HEAD moves away."""
+    """Create a branch for the user's commits on the detached HEAD before HEAD changes."""
     if head and not git.read("for-each-ref", "--count=1", "--contains", head[0]):
         branch = f"kept-{head[0][:12]}"
         git.run("branch", branch, head[0])
-        reporter.warn(f"commits found in {git.at} are kept as branch {branch}")
+        reporter.warn(f"commits of {git.at} that are on no branch are kept as branch {branch}")
 
 
 def _set_aside(path: Path, reporter: Reporter) -> None:
@@ -167,8 +167,9 @@ def _set_aside(path: Path, reporter: Reporter) -> None:
         number += 1
     with contextlib.suppress(FileNotFoundError):
         path.rename(kept)
-        # Its registration is gone or another's; without the link no git command takes it for a worktree.
+        # Its registration is missing or belongs to another folder. Without this file, git commands do not
+        # treat the folder as a worktree.
         link = kept / ".git"
         if link.is_file() or link.is_symlink():
             link.rename(kept / f".git.{os.getpid()}")
-        reporter.warn(f"{path} was not a checkout of this tree: kept as {kept}")
+        reporter.warn(f"{path} is not a checkout of this tree: renamed to {kept}")

@@ -1,4 +1,4 @@
-"""What an archive or a plain folder holds, as entries to import. Nothing is unpacked and nothing is run."""
+"""Read the entries of an archive or a plain folder for an import. Nothing is unpacked or run."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _MAGIC: tuple[tuple[bytes, Callable[..., IO[bytes]]], ...] = (
 
 @dataclass(frozen=True, kw_only=True)
 class TreeEntry:
-    """One file or symbolic link. ``data`` is its content or target; None with ``same_as`` (a hard link)."""
+    """One file or symbolic link. ``data`` is its content or target; None for a hard link to ``same_as``."""
 
     path: str
     mode: Mode
@@ -36,10 +36,10 @@ class TreeEntry:
 
 
 def from_archive(path: Path) -> Iterator[TreeEntry]:
-    """The files of a tar archive (plain, gz, bz2, xz) below its one top folder, in the archive's order.
+    """Yield the files of a tar archive (plain, gz, bz2, xz) below its single top folder, in archive order.
 
-    Raises TreeError for a damaged archive and for members that could reach outside of the tree: absolute
-    names, ``..``, ``.git``, links that leave, devices. StorageError when it cannot be read.
+    Raises TreeError for a damaged archive and for unsafe members (absolute names, ``..``, ``.git``, links to
+    outside of the tree, devices), StorageError if the archive cannot be read.
     """
     top = ""
     try:
@@ -60,24 +60,23 @@ def from_archive(path: Path) -> Iterator[TreeEntry]:
                 if not rest:
                     raise _refused(path, name, "it is not below a top folder")
                 yield _entry(path, tar, member, rest, top)
-            while stream.read(1 << 20):  # what follows the tar's end: a checksum of the whole, if it is cut
+            while stream.read(1 << 20):  # to the end, where the decompressor verifies its checksum
                 pass
     except (tarfile.TarError, EOFError, lzma.LZMAError, zlib.error, ValueError) as error:
         raise TreeError(
-            f"{path.name} is damaged or no tar archive: {error}", "fetch it again, or pass another -Dsource="
+            f"{path.name} is damaged or not a tar archive: {error}",
+            "fetch it again, or pass another -Dsource=",
         ) from error
-    except OSError as error:  # gzip's and bz2's damage is an OSError too
-        raise TreeError(
-            f"{path.name} cannot be read: {error}", "check the file and its permissions"
-        ) from error
+    except OSError as error:  # gzip and bz2 report damage as OSError, too
+        raise TreeError(f"cannot read {path.name}: {error}", "check the file and its permissions") from error
     if not top:
         raise TreeError(f"{path.name} is empty", "fetch it again, or pass another -Dsource=")
 
 
 def from_folder(folder: Path) -> Iterator[TreeEntry]:
-    """The files of a plain folder, sorted; ``.git`` is left out at every depth.
+    """Yield the files of a plain folder, sorted, without ``.git`` at any depth.
 
-    Raises TreeError for what a tree cannot hold (devices, sockets, links that leave), StorageError.
+    Raises TreeError for files that a tree cannot contain (devices, sockets, links to outside), StorageError.
     """
     try:
         for root, folders, files in os.walk(folder, onerror=_raise):
@@ -90,7 +89,7 @@ def from_folder(folder: Path) -> Iterator[TreeEntry]:
                 full = Path(root) / name
                 yield _folder_entry(folder, full, str(full.relative_to(folder)))
     except OSError as error:
-        raise StorageError(f"{folder} cannot be read: {error}", "check its permissions") from error
+        raise StorageError(f"cannot read {folder}: {error}", "check its permissions") from error
 
 
 def _raise(error: OSError) -> None:
@@ -106,7 +105,7 @@ def _folder_entry(folder: Path, full: Path, path: str) -> TreeEntry:
         if not problem:
             return TreeEntry(path=path, mode="120000", data=os.fsencode(target))
     elif not stat.S_ISREG(mode):
-        problem = problem or "it is neither file nor link"
+        problem = problem or "it is not a file or a link"
     if problem:
         raise _refused(folder, path, problem)
     return TreeEntry(path=path, mode="100755" if mode & 0o100 else "100644", data=full.read_bytes())
@@ -134,7 +133,7 @@ def _entry(archive: Path, tar: tarfile.TarFile, member: tarfile.TarInfo, path: s
             raise _refused(archive, member.name, f"it is a hard link to {member.linkname}")
         return TreeEntry(path=path, mode=mode, data=None, same_as=other)
     if not member.isreg():
-        raise _refused(archive, member.name, "it is neither file, folder nor link")
+        raise _refused(archive, member.name, "it is not a file, a folder or a link")
     content = tar.extractfile(member)
     assert content is not None
     return TreeEntry(path=path, mode=mode, data=content.read())

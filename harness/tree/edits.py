@@ -1,4 +1,4 @@
-"""A pin's declared edits, made as one commit on top of another, without a worktree."""
+"""Commit the declared edits of a pin on top of a commit, without a worktree."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from harness.tree.git import Git
 
 
 def commit_edits(git: Git, parent: str, edits: Sequence[Edit], message: str, *, pin: str) -> str:
-    """``parent`` with ``edits`` made, as a commit's id; ``parent`` itself when there are none.
+    """Commit ``edits`` on top of ``parent`` and return the commit id; without edits, that of ``parent``.
 
-    Raises TreeError that names pin, file and edit when a text is not found exactly once.
+    Raises TreeError, which names pin, file and edit, if a text does not occur exactly once.
     """
     if not edits:
         return git.read("rev-parse", "--verify", f"{parent}^{{commit}}")
@@ -28,13 +28,13 @@ def commit_edits(git: Git, parent: str, edits: Sequence[Edit], message: str, *, 
 
 
 def edit_text(data: bytes, edit: Edit, *, pin: str) -> bytes:
-    """``data`` of ``edit.file`` after a replace or remove-block. Raises TreeError."""
+    """Return ``data`` (of ``edit.file``) after a replace or remove-block. Raises TreeError."""
     if edit.kind == "replace":
         old = edit.old.encode()
         _expect_once(data.count(old), edit, pin, edit.old)
         return data.replace(old, edit.new.encode())
     first, last = edit.first.encode(), edit.last.encode()
-    # Whole lines, from the first to the nearest last.
+    # Whole lines, from the first text to the nearest last one.
     starts = [match.start() for match in re.finditer(rb"^" + re.escape(first) + rb"$", data, re.MULTILINE)]
     _expect_once(len(starts), edit, pin, edit.first)
     ending = re.compile(rb"^" + re.escape(last) + rb"(?:\n|\Z)", re.MULTILINE)
@@ -45,21 +45,21 @@ def edit_text(data: bytes, edit: Edit, *, pin: str) -> bytes:
 
 
 def find_traces(git: Git, commit: str, traces: Traces) -> list[str]:
-    """Lines of ``commit``, as ``path:line:text``, that match one of the patterns."""
+    """Return the matches of the patterns in ``commit``: lines as ``path:line:text``, and names of files."""
     if not traces.patterns:
         return []
     patterns = [word for pattern in traces.patterns for word in ("-e", pattern)]
-    spared = [f":(exclude,literal){path}" for path in traces.except_paths]
+    excluded = [f":(exclude,literal){path}" for path in traces.except_paths]
     found = git.run(
-        *("grep", "-n", "-I", "-i", "-E", *patterns, commit, "--", ".", *spared),
-        env={"LC_ALL": "C"},  # twice as fast; patterns are ASCII
+        *("grep", "-n", "-I", "-i", "-E", *patterns, commit, "--", ".", *excluded),
+        env={"LC_ALL": "C"},  # twice as fast; the patterns are ASCII
         check=False,
         merge_stderr=False,
     )
     named = git.read("ls-tree", "-r", "--name-only", commit).splitlines()
     wanted = [re.compile(pattern, re.IGNORECASE) for pattern in traces.patterns]
     return [line.removeprefix(f"{commit}:") for line in found.output.splitlines()] + [
-        f"{path}: its name" for path in named if any(pattern.search(path) for pattern in wanted)
+        f"{path}: the name of the file" for path in named if any(pattern.search(path) for pattern in wanted)
     ]
 
 
@@ -98,11 +98,11 @@ def _edited(git: Git, parent: str, edits: Sequence[Edit], scratch: Path, *, pin:
 def _expect_once(count: int, edit: Edit, pin: str, text: str) -> None:
     if count != 1:
         line = next((line.strip() for line in text.splitlines() if line.strip()), "")
-        raise _misfit(edit, pin, f"{line!r} is there {count} times, not once")
+        raise _misfit(edit, pin, f"{line!r} occurs {count} times, not once")
 
 
 def _misfit(edit: Edit, pin: str, problem: str) -> TreeError:
     return TreeError(
-        f"pin {pin}: the edit '{edit}' of {edit.file} does not fit this source: {problem}",
-        "mend the edit in qemu-src/pins.toml, or name with -Dpin= the release that the source is of",
+        f"pin {pin}: the edit '{edit}' of {edit.file} does not match this source: {problem}",
+        "correct the edit in qemu-src/pins.toml, or select the release of this source with -Dpin=",
     )

@@ -1,7 +1,7 @@
-"""Entries → one commit, as a stream into ``git fast-import``: no file is written but git's own pack.
+"""Import entries as one commit through ``git fast-import``, which writes a pack and no other file.
 
-git-fast-import(1) describes the stream. Its blobs are stored as they are: attributes and ignore files of
-the release have no say.
+git-fast-import(1) describes the stream. It stores blobs unchanged: the attributes and ignore files of the
+release have no effect.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from harness.tree.paths import through
 
 
 def import_entries(git: Git, entries: Iterator[TreeEntry], message: str, ref: str, step: Step) -> None:
-    """Commit ``entries`` as the one commit of ``ref``.
+    """Commit ``entries`` as the only commit of ``ref``.
 
-    Raises what ``entries`` raises, and TreeError for entries that cannot live together.
+    Raises the errors of ``entries``, and TreeError for entries that contradict each other.
     """
     read_end, write_end = os.pipe()
     writer = _Writer(entries, message, ref, write_end, step)
@@ -35,21 +35,21 @@ def import_entries(git: Git, entries: Iterator[TreeEntry], message: str, ref: st
                 stdin=source,
                 error=lambda ended: TreeError(
                     "git fast-import failed",
-                    "see the lines above",
+                    "correct the problem shown above, and run again",
                     details=tuple(ended.output.splitlines()[:6]),
                 ),
             )
     except TreeError:
         writer.join()
         if writer.failure is not None:
-            raise writer.failure from None  # git only noticed that the stream broke off
+            raise writer.failure from None  # the cause; git only reports that the stream ended early
         raise
     finally:
         writer.join()
 
 
 class _Writer(threading.Thread):
-    """Reads entries and writes the stream, while git takes it from the pipe's other end."""
+    """Thread that reads the entries and writes the stream into the pipe to git."""
 
     def __init__(self, entries: Iterator[TreeEntry], message: str, ref: str, pipe: int, step: Step) -> None:
         super().__init__(name="fast-import", daemon=True)
@@ -59,13 +59,13 @@ class _Writer(threading.Thread):
     def run(self) -> None:
         try:
             with open(self._pipe, "wb", buffering=1 << 20) as stream:  # noqa: PTH123 - a descriptor
-                # Without the last command, "done", git fails and keeps nothing.
+                # If an entry fails, the final command "done" is missing, so git fails and stores nothing.
                 self._write(stream)
         except BrokenPipeError:
-            pass  # git has ended: its own error says why
+            pass  # git has ended and reports its own error
         except HarnessError as error:
             self.failure = error
-        except Exception as error:  # noqa: BLE001 - raised by the thread that waits
+        except Exception as error:  # noqa: BLE001 - raised again by the waiting thread
             self.failure = error
 
     def _write(self, stream: BinaryIO) -> None:
@@ -75,7 +75,7 @@ class _Writer(threading.Thread):
             if entry.data is None:
                 if entry.same_as not in marks:
                     raise TreeError(
-                        f"{entry.path} is a hard link to {entry.same_as}, which has not come yet",
+                        f"{entry.path} is a hard link to {entry.same_as}, which does not precede it",
                         "use a source that you trust",
                     )
                 marks[entry.path] = marks[entry.same_as]
@@ -95,7 +95,7 @@ class _Writer(threading.Thread):
             parent = path if path in files else through(path, files)
             if parent:
                 raise TreeError(
-                    f"the source is refused: {path!r} has files in it, but {parent!r} is no folder",
+                    f"the source is refused: {path!r} contains files, but {parent!r} is not a folder",
                     "use a source that you trust",
                 )
         text = self._message.encode()

@@ -1,8 +1,8 @@
-"""Where patches apply: each patch of a series tried on a commit, in the index alone.
+"""Try whether the patches of a series apply to a commit, in an index only.
 
-Nothing is checked out and no ref is set, so a pin takes a second. The ladder: as it stands; at other lines;
-with less context (``git apply -C``, what patch(1) calls fuzz); merged by the blobs that it was made from
-(``git apply --3way``). Blobs are looked for in the other pins' trees too: a maintainer's clone has them.
+Nothing is checked out and no ref is set, so a pin takes a second. The attempts, in order: unchanged; at other
+lines; with less context (``git apply -C``, the fuzz of patch(1)); merged with the original blobs (``git apply
+--3way``). Blobs are also searched for in the trees of other pins, because a maintainer's clone has them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Kind = Literal["clean", "offsets", "fuzz", "3-way", "already", "not"]
 
 @dataclass(frozen=True, kw_only=True)
 class PatchFit:
-    """What came of one patch. ``exact``: all its files are the ones it was made from."""
+    """Result for one patch. ``exact``: all its files are identical to the ones it was made from."""
 
     kind: Kind
     exact: bool
@@ -37,24 +37,24 @@ def fit_patches(
     *,
     also: Sequence[Path] = (),
 ) -> tuple[PatchFit, ...]:
-    """Try each of ``patches`` (its diff and what it changes) on ``commit`` and those before it that applied.
+    """Try each of ``patches`` (diff and changes) on ``commit`` and the previous patches that applied.
 
-    ``also`` are repositories that may hold the blobs which patches were made from. Raises TreeError.
+    ``also`` are repositories that may contain the original blobs. Raises TreeError.
     """
     with tempfile.TemporaryDirectory() as folder:
         others = os.pathsep.join(str(path / "objects") for path in also if path != repository)
         env = {
             "GIT_INDEX_FILE": str(Path(folder) / "index"),
-            "GIT_OBJECT_DIRECTORY": str(Path(folder) / "objects"),  # nothing is left in the tree
+            "GIT_OBJECT_DIRECTORY": str(Path(folder) / "objects"),  # do not write to the tree
             "GIT_ALTERNATE_OBJECT_DIRECTORIES": os.pathsep.join(
                 filter(None, (str(repository / "objects"), others))
             ),
         }
-        # git apply --cached --3way writes files that a patch adds into the working folder (seen with 2.39).
-        aside = Path(folder) / "aside"
-        aside.mkdir()
+        # git 2.39 apply --cached --3way writes files that a patch adds into the working folder.
+        scratch = Path(folder) / "scratch"
+        scratch.mkdir()
         (Path(folder) / "objects").mkdir()
-        git = Git(repository=repository, cwd=aside)
+        git = Git(repository=repository, cwd=scratch)
         git.run("read-tree", commit, env=env)
         return tuple(_fit(git, env, Path(folder), diff, changes) for diff, changes in patches)
 
@@ -70,16 +70,16 @@ def _fit(git: Git, env: dict[str, str], folder: Path, diff: str, changes: Sequen
         return PatchFit(kind="offsets" if moved else "clean", exact=exact, details=moved)
     failed = _failed(strict.output)
     if git.run(*plain, "-R", "--check", path, env=env, check=False).returncode == 0:
-        return PatchFit(kind="already", exact=False, details=("the tree holds what it adds",))
+        return PatchFit(kind="already", exact=False, details=("the tree already contains the change",))
     for context in (2, 1):
         loose = git.run(*plain, f"-C{context}", path, env=env, check=False)
         if loose.returncode == 0:
-            fuzz = f"applies when {3 - context} of 3 lines of context are left out"
+            fuzz = f"applies if {3 - context} of 3 lines of context are ignored"
             return PatchFit(kind="fuzz", exact=exact, details=(fuzz, *_moved(loose.output), *failed))
     if _lacks_context(changes):
         bare = git.run(*plain, "--unidiff-zero", path, env=env, check=False)
         if bare.returncode == 0:
-            why = "its hunks have no lines of context, which git am refuses"
+            why = "its hunks have no context lines, which git am refuses"
             return PatchFit(kind="fuzz", exact=exact, details=(why, *_moved(bare.output)))
     tree = git.read("write-tree", env=env)
     merged = git.run(*plain, "--3way", path, env=env, check=False)
@@ -88,7 +88,7 @@ def _fit(git: Git, env: dict[str, str], folder: Path, diff: str, changes: Sequen
     git.run("read-tree", tree, env=env)
     lacking = [path for change in changes if change.lacks_content for path in change.paths]
     if lacking:
-        # So that patches after it are tried on what it would have left, but for the files that it lacks.
+        # Apply the rest of the patch, so that later patches are tried on its result.
         plainly = [re.sub(r"([*?[])", r"[\1]", name) for name in lacking]
         rest = [f"--exclude={name}" for name in plainly]
         if git.run(*plain, *rest, path, env=env, check=False).returncode != 0:
@@ -97,24 +97,24 @@ def _fit(git: Git, env: dict[str, str], folder: Path, diff: str, changes: Sequen
 
 
 def _lacks_context(changes: Sequence[FileChange]) -> bool:
-    """Whether a change of a file that is there was written with ``diff -U0``."""
+    """Return whether a change of an existing file was written with ``diff -U0``."""
     hunks = [hunk for change in changes if change.old and change.new for hunk in change.hunks]
     return any(not any(line.startswith(" ") for line in hunk.lines) for hunk in hunks)
 
 
 def _is_exact(git: Git, env: dict[str, str], changes: Sequence[FileChange]) -> bool:
-    """Whether the index has each file that is changed at just the blob which the patch names."""
+    """Return whether the index has each changed file with the blob that the patch specifies."""
     wanted = {change.old: change.old_blob for change in changes if change.old}
     if not wanted or not all(wanted.values()):
         return not wanted
     listed = git.read(
         "--literal-pathspecs", "ls-files", "-s", "-z", "--", *(name for name in wanted), env=env
     ).split("\0")
-    there = {}
+    present = {}
     for line in filter(None, listed):
         facts, _, name = line.partition("\t")
-        there[name] = facts.split(" ")[1]
-    return all(there.get(name, "").startswith(blob) for name, blob in wanted.items())
+        present[name] = facts.split(" ")[1]
+    return all(present.get(name, "").startswith(blob) for name, blob in wanted.items())
 
 
 def _moved(output: str) -> tuple[str, ...]:
@@ -124,13 +124,15 @@ def _moved(output: str) -> tuple[str, ...]:
             file = line.split(" patch ", 1)[1].removesuffix("...")
         found = re.match(r"Hunk #(\d+) succeeded at (\d+) \(offset (-?\d+) lines?\)", line)
         if found:
-            told = f"{file} hunk {found[1]} applies at line {found[2]} (offset {int(found[3]):+d})"
-            if told not in moved:
-                moved.append(told)
+            note = f"{file} hunk {found[1]} applies at line {found[2]} (offset {int(found[3]):+d})"
+            if note not in moved:
+                moved.append(note)
     return tuple(moved)
 
 
 def _failed(output: str) -> tuple[str, ...]:
     lines = [line.removeprefix("error: ") for line in output.splitlines() if line.startswith("error: ")]
-    told = [line for line in lines if not line.endswith((": patch does not apply", "while searching for:"))]
-    return tuple(dict.fromkeys(told or lines))[:8]
+    specific = [
+        line for line in lines if not line.endswith((": patch does not apply", "while searching for:"))
+    ]
+    return tuple(dict.fromkeys(specific or lines))[:8]

@@ -1,6 +1,6 @@
-"""git for the trees: no configuration but ours, no hooks, no filters, fixed identity and dates.
+"""Run git on trees: isolated configuration, no hooks, no filters, fixed identity and dates.
 
-With that, the same bytes give the same commit ids on any machine (git-commit-tree(1): an id is the hash of
+Therefore the same bytes give the same commit ids on any machine (git-commit-tree(1): an id is the hash of
 tree, parents, author, committer, dates and message).
 """
 
@@ -15,7 +15,7 @@ from harness.errors import HarnessError, TreeError
 from harness.process import Finished, disk_is_full, run
 
 NAME, EMAIL, EPOCH = "qemu-harness", "qemu-harness@localhost", 946684800
-"""Who commits imports and edits, and when: 2000-01-01, because no real date may decide an id."""
+"""Committer and date of imports and edits: 2000-01-01, so that ids do not depend on the real date."""
 
 IDENTITY = {
     "GIT_AUTHOR_NAME": NAME,
@@ -41,26 +41,26 @@ _SETTINGS = (
     "core.autocrlf=false",
     "core.fsmonitor=false",
     "core.protectNTFS=true",
-    "core.compression=1",  # speed: these repositories are a cache
+    "core.compression=1",  # fast; these repositories are a cache
     "checkout.workers=0",  # one for each CPU
     "commit.gpgSign=false",
     "gc.auto=0",
     "advice.detachedHead=false",
-    "safe.directory=*",  # we made it; in a container its owner may be another user
+    "safe.directory=*",  # the harness created it; in a container, the owner may be another user
 )
-# Attributes of the release must not change its bytes (gitattributes(5): this file wins over all others).
+# Attributes of the release must not change its bytes (gitattributes(5): this file overrides all others).
 ATTRIBUTES = "* -text !eol -ident -filter !working-tree-encoding\n"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Git:
-    """git on one bare repository, or (``at``) in a worktree of it."""
+    """git for one bare repository, or for its worktree ``at``."""
 
     repository: Path
     at: Path | None = None
     settings: tuple[str, ...] = ()
     cwd: Path | None = None
-    """Where git runs; ours when None."""
+    """Working directory of git; None for the current one."""
 
     def run(
         self,
@@ -72,7 +72,7 @@ class Git:
         error: Callable[[Finished], HarnessError] | None = None,
         timeout_s: float = 1800,
     ) -> Finished:
-        """Run git. Raises TreeError (or ``error(finished)``) when it fails."""
+        """Run git. Raises TreeError (or ``error(finished)``), or StorageError if the disk is full."""
         place: list[str | Path] = ["-C", self.at] if self.at else ["--git-dir", self.repository]
         settings = [word for setting in (*_SETTINGS, *self.settings) for word in ("-c", setting)]
         return run(
@@ -89,11 +89,11 @@ class Git:
     def read(
         self, *words: str | Path, env: Mapping[str, str] | None = None, stdin: bytes | None = None
     ) -> str:
-        """The standard output of git, stripped. Raises TreeError."""
+        """Return the standard output of git, stripped. Raises the errors of ``run``."""
         return self.run(*words, env=env, stdin=stdin, merge_stderr=False).output.strip()
 
     def find(self, *revisions: str) -> tuple[str, ...] | None:
-        """The ids that ``revisions`` stand for, or None when one of them is not there."""
+        """Return the ids of ``revisions``, or None if one of them does not exist."""
         ended = self.run("rev-parse", *revisions, check=False, merge_stderr=False)
         return tuple(ended.output.split()) if ended.returncode == 0 else None
 
@@ -104,13 +104,13 @@ class Git:
         lines = [line for line in ended.output.splitlines() if line.strip()]
         return TreeError(
             f"git failed in {self.at or self.repository}: {lines[-1] if lines else 'no reason given'}",
-            f"if it goes on, remove {self.repository} (the cache still has the source) and run again",
+            f"if it happens again, remove {self.repository} (the source is still in the cache) and run again",
             details=(ended.command, *lines[-5:]),
         )
 
 
 def make_repository(path: Path) -> Git:
-    """An empty bare repository at ``path``, without templates and hooks. Raises TreeError."""
+    """Create an empty bare repository at ``path``, without templates and hooks. Raises TreeError."""
     git = Git(repository=path)
     git.run("init", "--quiet", "--bare", "--template=", "--initial-branch=import", path)
     (path / "info").mkdir(exist_ok=True)

@@ -1,4 +1,4 @@
-"""Which names and links may be in a tree. One rule for archives, folders, git commits and patches."""
+"""Check the names and links of a tree, for archives, folders, git commits and patches alike."""
 
 from __future__ import annotations
 
@@ -7,42 +7,42 @@ from collections.abc import Collection
 from pathlib import PurePosixPath
 
 _GIT_NAMES = (".git", "git~1")
-"""Names that git keeps for itself, the second as FAT and NTFS shorten the first (git's verify_path)."""
+"""Names reserved by git; the second is the short form of the first on FAT and NTFS (git's verify_path)."""
 _PLAIN = re.compile(r"[A-Za-z0-9_+,-][A-Za-z0-9_+,.-]*(?:/[A-Za-z0-9_+,-][A-Za-z0-9_+,.-]*)*")
-"""Names that cannot be bad: no part begins with a dot, and there is no character that git reads otherwise."""
+"""Names that are certainly good: no part begins with a dot, and git interprets no character specially."""
 _IGNORED = dict.fromkeys(map(ord, "\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\ufeff"))
 """Characters that HFS+ ignores in names (git's utf8.c, next_hfs_char)."""
 
 
 def bad_path(path: str) -> str:
-    """Why ``path`` must not be in a tree; empty when it may be."""
-    if _PLAIN.fullmatch(path):  # nearly all of them
+    """Return why a tree must not contain ``path``; empty if it may."""
+    if _PLAIN.fullmatch(path):  # almost all paths
         return ""
     if path.startswith("/"):
         return "its name is absolute"
     parts = path.split("/")
     if ".." in parts:
-        return "its name has .. in it"
+        return "its name contains .."
     if "" in parts or "." in parts:
-        return "its name has an empty part"
+        return "its name contains an empty part"
     if "\\" in path:
-        return "its name has a backslash"
+        return "its name contains a backslash"
     if any(ord(character) < 32 or ord(character) == 127 for character in path):
-        return "its name has a control character"
+        return "its name contains a control character"
     for part in parts:
         plain = part.translate(_IGNORED).lower().partition(":")[0].rstrip(". ")
         if plain in _GIT_NAMES:
-            return "its name is one of git's own"
+            return "its name is reserved by git"
     return ""
 
 
 def bad_link(path: str, target: str) -> str:
-    """Why a symbolic link at ``path`` must not point to ``target``; empty when it may.
+    """Return why a symbolic link at ``path`` must not point to ``target``; empty if it may.
 
-    Only a target of the form ``../../name/name`` is let through, with no more ``..`` than folders above the
-    link, and none after a name. Then each link leads to a place inside the tree whatever other links there
-    are on the way: leading ``..`` start from the link's real folder (no path of ours leads through a link),
-    and each further name is a file, a folder, or a link for which the same holds.
+    A target must have the form ``../../name/name``, with at most as many ``..`` as the link has parent
+    folders in the tree, and none after a name. Then a link cannot leave the tree, whatever links its target
+    passes: leading ``..`` start from the link's real folder (no path of a tree passes through a link), and
+    each further name is a file, a folder, or a link with the same property.
     """
     if target.startswith("/"):
         return f"it is a link to {target}, which is absolute"
@@ -53,14 +53,14 @@ def bad_link(path: str, target: str) -> str:
     if up > path.count("/"):
         return f"it is a link to {target}, outside of the tree"
     if ".." in parts[up:]:
-        return f"it is a link to {target}, which goes up after going down"
+        return f"it is a link to {target}, which has .. after a name"
     if not parts:
-        return "it is a link to nothing"
+        return "it is a link without a target"
     if any(bad_path(part) for part in parts[up:]):
         return f"it is a link to {target}"
     return ""
 
 
 def through(path: str, names: Collection[str]) -> str:
-    """The member of ``names`` (links, or files) that ``path`` would lead through; empty for none."""
+    """Return the parent of ``path`` that is in ``names`` (links or files); empty if there is none."""
     return next((str(parent) for parent in PurePosixPath(path).parents if str(parent) in names), "")

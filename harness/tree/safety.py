@@ -1,4 +1,4 @@
-"""Which patches are refused before git sees them, and a second look at what git made of them."""
+"""Refuse unsafe patches: check each diff before git applies it, and the resulting commit afterwards."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MODULES = ".gitmodules"
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """Where in a series we are, for messages."""
+    """Position in a series, for messages."""
 
     series: Series
     index: int
@@ -28,16 +28,16 @@ class Place:
 
 
 def tree_links(git: Git, commit: str) -> set[str]:
-    """The paths of all symbolic links in ``commit``."""
+    """Return the paths of all symbolic links in ``commit``."""
     listed = git.read("ls-tree", "-r", "-z", commit).split("\0")
     return {line.partition("\t")[2] for line in listed if line.startswith("120000 ")}
 
 
 def check_diff(place: Place, diff: str, links: set[str]) -> None:
-    """Raise ApplyError when the patch reaches outside of the tree or into git's own files.
+    """Raise ApplyError if the patch writes outside of the tree or to files reserved by git.
 
-    ``diff`` is the text as git decoded it from the mail. ``links`` are the links of the tree and of the
-    patches before; this patch's are added.
+    ``diff`` is the text as decoded by git from the mail. ``links`` are the links of the tree and of the
+    previous patches; the links of this patch are added.
     """
     try:
         changes = scan_changes(diff)
@@ -55,9 +55,10 @@ def check_diff(place: Place, diff: str, links: set[str]) -> None:
 
 
 def check_result(place: Place, git: Git, before: str, after: str) -> None:
-    """Raise ApplyError when the commit ``after`` brought a path, link or submodule that must not be.
+    """Raise ApplyError if the commit ``after`` adds an unsafe path or link, or a submodule.
 
-    This asks git itself, so it holds for renamed links and whatever a scanner could read otherwise than git.
+    The changes are read from git, so this also covers renamed links and any diff that the scanner interprets
+    differently from git.
     """
     listed = git.read("diff-tree", "-r", "-z", "--no-renames", before, after).split("\0")
     for facts, path in zip(listed[0::2], listed[1::2], strict=False):
@@ -76,7 +77,7 @@ def _bad_file(path: str, links: Collection[str]) -> str:
     if not problem and path.rpartition("/")[2].lower() == _MODULES:
         problem = "it would change submodules"
     parent = "" if problem else through(path, links)
-    return f"it leads through the symbolic link {parent}" if parent else problem
+    return f"it passes through the symbolic link {parent}" if parent else problem
 
 
 def _bad_content(change: FileChange) -> str:
@@ -86,7 +87,7 @@ def _bad_content(change: FileChange) -> str:
         return f"it has the mode {change.new_mode}"
     if change.new_mode == "120000" and change.new:
         if change.binary:
-            return "it is a link given as a binary patch"
+            return "it is a link in a binary patch"
         added = [line for hunk in change.hunks for line in hunk.added]
         if len(added) > 1:
             return "it is a link whose target has several lines"
@@ -95,8 +96,8 @@ def _bad_content(change: FileChange) -> str:
 
 
 def _refused(place: Place, path: str, problem: str) -> ApplyError:
-    about = f"{path!r}: " if path else ""
+    subject = f"{path!r}: " if path else ""
     return ApplyError(
-        f"{place.title} is refused: {about}{problem}",
+        f"{place.title} is refused: {subject}{problem}",
         "apply only patches that you have read; write it again with git format-patch",
     )

@@ -1,4 +1,4 @@
-"""A Source → a git repository with the commits ``import``, ``pristine`` and ``base``."""
+"""Convert a Source into a git repository with the commits ``import``, ``pristine`` and ``base``."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from harness.tree.git import Git, make_repository
 from harness.tree.paths import bad_link, bad_path
 
 FORMAT = 1
-"""Raised when trees must be made anew, because this code would now make other commits."""
+"""Version of the import. Increase it if the code would create other commits: trees are then regenerated."""
 STATE_FILE = "harness.json"
 
 
@@ -31,7 +31,7 @@ STATE_FILE = "harness.json"
 class Tree:
     """A bare git repository with the tags ``import``, ``pristine`` and ``base``.
 
-    ``name`` is the pin's name, or ``local-<digest>`` for a local source; ``digest`` that of the source.
+    ``name`` is the pin's name, or ``local-<digest>`` for a local source; ``digest`` is the source's.
     """
 
     path: Path
@@ -43,10 +43,10 @@ class Tree:
 
 
 def import_source(source: Source, layout: Layout, reporter: Reporter) -> Tree:
-    """The tree of ``source``, made if it is not there. Raises TreeError, BusyError, StorageError.
+    """Return the tree of ``source``; import it if necessary. Raises TreeError, BusyError, StorageError.
 
-    ``import`` is the release as it is, ``pristine`` has the pin's prepare edits on top, ``base`` the
-    unmerge edits on top of that. All are made aside and put in place by one rename.
+    ``import`` is the unchanged release, ``pristine`` adds the pin's prepare edits, and ``base`` adds the
+    unmerge edits to that. A new tree is created in a temporary folder and renamed.
     """
     if source.kind == "local" and not source.digest:
         return _import_folder(source, layout, reporter)
@@ -58,22 +58,22 @@ def import_source(source: Source, layout: Layout, reporter: Reporter) -> Tree:
             return tree
         if _state(path).get("digest") == source.digest and _state(path).get("format") == FORMAT:
             return _edit(Git(repository=path), name, source, reporter)  # only the pin's edits have changed
-        aside = _aside(path)
-        git = make_repository(aside)
+        temporary = _temporary(path)
+        git = make_repository(temporary)
         _import(git, source, reporter)
         _edit(git, name, source, reporter)
-        _replace(aside, path, reporter)
+        _replace(temporary, path, reporter)
         tree = _existing(path, name, source)
         assert tree is not None
         return tree
 
 
 def _import_folder(source: Source, layout: Layout, reporter: Reporter) -> Tree:
-    """A plain folder has no digest before it is read: it is imported, and its tree's id is the digest."""
+    """Import a plain folder. Its digest is the id of the imported tree, so it is not known before."""
     anchor = layout.trees / "local"
     with locked(anchor, "the import of a local folder", reporter):
-        aside = _aside(anchor)
-        git = make_repository(aside)
+        temporary = _temporary(anchor)
+        git = make_repository(temporary)
         _import(git, source, reporter)
         digest = git.read("rev-parse", "import^{tree}")
         known = Source(pin=source.pin, kind="local", path=source.path, digest=digest)
@@ -82,8 +82,8 @@ def _import_folder(source: Source, layout: Layout, reporter: Reporter) -> Tree:
         with locked(path, f"the tree {name}", reporter):
             if _existing(path, name, known) is None:
                 _edit(git, name, known, reporter)
-                _replace(aside, path, reporter)
-            shutil.rmtree(aside, ignore_errors=True)
+                _replace(temporary, path, reporter)
+            shutil.rmtree(temporary, ignore_errors=True)
             tree = _existing(path, name, known)
             assert tree is not None
             return tree
@@ -102,7 +102,7 @@ def _import(git: Git, source: Source, reporter: Reporter) -> None:
 
 
 def _import_commit(git: Git, source: Source, reporter: Reporter) -> None:
-    """The tree of one commit, without its history, as our own import commit."""
+    """Import the tree of one commit, without its history, as the commit ``import``."""
     git.run(
         *("fetch", "--quiet", "--no-tags", "--depth=1", "--no-recurse-submodules"),
         *("--", source.path.absolute().as_uri(), f"+{source.digest}:refs/harness/source"),
@@ -127,43 +127,44 @@ def _import_commit(git: Git, source: Source, reporter: Reporter) -> None:
 
 
 def _check_release(git: Git, source: Source, reporter: Reporter) -> None:
-    """What the pin says of the release must be so; of a local source, differences are only said."""
+    """Compare the release with the pin. Differences are a TreeError, or a warning for a local source."""
     pin, problems = source.pin, []
     version = git.run("cat-file", "blob", "import:VERSION", check=False, merge_stderr=False)
     if version.returncode != 0:
-        raise TreeError(f"{source.path} is no QEMU source: it has no file VERSION", "pass a QEMU source")
+        raise TreeError(f"{source.path} is not a QEMU source: it has no file VERSION", "pass a QEMU source")
     if version.output.strip() != pin.version:
-        problems.append(f"it is version {version.output.strip()}, the pin says {pin.version}")
+        problems.append(f"its version is {version.output.strip()}, the pin specifies {pin.version}")
     listed = git.read(
         "ls-tree", "--name-only", "import", "configs/targets/", "default-configs/targets/"
     ).splitlines()
-    there = {Path(path).stem for path in listed if path.endswith("-softmmu.mak")}
-    if there != set(pin.targets):
-        lacking, more = sorted(set(pin.targets) - there), sorted(there - set(pin.targets))
+    present = {Path(path).stem for path in listed if path.endswith("-softmmu.mak")}
+    if present != set(pin.targets):
+        missing, extra = sorted(set(pin.targets) - present), sorted(present - set(pin.targets))
         problems.append(
-            f"targets that it lacks: {' '.join(lacking) or 'none'}; not in the pin: {' '.join(more)}"
+            f"missing targets: {' '.join(missing) or 'none'}; "
+            f"targets that are not in the pin: {' '.join(extra) or 'none'}"
         )
     for problem in problems:
         if source.kind == "local":
-            reporter.warn(f"{source.path.name} is not as pin {pin.name} says: {problem}")
+            reporter.warn(f"{source.path.name} does not match pin {pin.name}: {problem}")
         else:
             raise TreeError(
-                f"pin {pin.name} does not describe its source: {problem}", "mend qemu-src/pins.toml"
+                f"the source of pin {pin.name} does not match it: {problem}", "correct qemu-src/pins.toml"
             )
 
 
 def _edit(git: Git, name: str, source: Source, reporter: Reporter) -> Tree:
-    """Make ``pristine`` and ``base`` from ``import``, tag them, and write down what they were made from."""
+    """Create and tag ``pristine`` and ``base``, and record the source and edits that they were made from."""
     pin = source.pin
     pristine = commit_edits(
-        git, "refs/tags/import", pin.prepare, "prepare\n\n" + _tell(pin.prepare), pin=pin.name
+        git, "refs/tags/import", pin.prepare, "prepare\n\n" + _describe(pin.prepare), pin=pin.name
     )
-    base = commit_edits(git, pristine, pin.unmerge, "unmerge\n\n" + _tell(pin.unmerge), pin=pin.name)
+    base = commit_edits(git, pristine, pin.unmerge, "unmerge\n\n" + _describe(pin.unmerge), pin=pin.name)
     traces = find_traces(git, base, pin.traces)
     if traces:
         raise TreeError(
-            f"pin {pin.name}: the unmerge edits leave {len(traces)} traces of the feature in base",
-            "add edits, or declare the paths in traces.except_paths, in qemu-src/pins.toml",
+            f"pin {pin.name}: after the unmerge edits, base contains {len(traces)} traces of the feature",
+            "add edits to qemu-src/pins.toml, or list the paths in its traces.except_paths",
             details=tuple(traces[:20]),
         )
     refs = f"update refs/tags/pristine {pristine}\nupdate refs/tags/base {base}\n"
@@ -181,7 +182,7 @@ def _edit(git: Git, name: str, source: Source, reporter: Reporter) -> Tree:
 
 
 def _existing(path: Path, name: str, source: Source) -> Tree | None:
-    """The tree at ``path`` if it is whole and was made from this source by these edits."""
+    """Return the tree at ``path`` if it is complete and was made from this source with these edits."""
     state = _state(path)
     wanted = {"format": FORMAT, "digest": source.digest, "edits": _edits_digest(source.pin)}
     if any(state.get(key) != value for key, value in wanted.items()):
@@ -217,33 +218,33 @@ def _edits_digest(pin: Pin) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _tell(edits: tuple[Edit, ...]) -> str:
+def _describe(edits: tuple[Edit, ...]) -> str:
     return "".join(f"{edit.file}: {edit}\n" for edit in edits)
 
 
-def _aside(path: Path) -> Path:
-    """An empty place beside ``path``; what a killed run left there is removed (we hold the lock)."""
-    aside = path.with_name(f".{path.name}.new")
-    shutil.rmtree(aside, ignore_errors=True)
-    return aside
+def _temporary(path: Path) -> Path:
+    """Return a path next to ``path``, after removing the leftovers of a killed run (the lock is held)."""
+    temporary = path.with_name(f".{path.name}.new")
+    shutil.rmtree(temporary, ignore_errors=True)
+    return temporary
 
 
-def _replace(aside: Path, path: Path, reporter: Reporter) -> None:
+def _replace(temporary: Path, path: Path, reporter: Reporter) -> None:
     try:
         if path.exists():
             kept = path.with_name(f"{path.name}.old")
             shutil.rmtree(kept, ignore_errors=True)
             path.rename(kept)
-            reporter.warn(f"the tree {path.name} is of another source or damaged: kept as {kept}")
-        aside.rename(path)
+            reporter.warn(f"tree {path.name} is damaged or has another source: renamed to {kept}")
+        temporary.rename(path)
     except OSError as error:
-        raise StorageError(f"cannot put {path} in place: {error}", "make the folder writable") from error
+        raise StorageError(f"cannot create {path}: {error}", "make the folder writable") from error
 
 
 def _write(path: Path, text: str) -> None:
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        aside.write_text(text, encoding="utf-8")
-        aside.replace(path)
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
     except OSError as error:
         raise StorageError(f"cannot write {path}: {error}", "free some disk space") from error

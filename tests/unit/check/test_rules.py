@@ -343,7 +343,7 @@ def test_hunks_without_context_do_not_apply(apply: Apply, check: Check) -> None:
     assert [fit.kind for fit in placed.fits] == ["fuzz"]
     assert placed.error is not None
     (finding,) = [one for one in check(bare) if one.rule == "apply-fuzz"]
-    assert "no lines of context" in finding.message
+    assert "no context lines" in finding.message
 
 
 def test_new_monitor_commands_require_a_manual_text(check: Check) -> None:

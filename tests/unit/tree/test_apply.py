@@ -159,7 +159,7 @@ def test_missing_and_existing_files_are_told(tree: Tree, layout: Layout, reporte
     assert "absent.c: the tree has no such file" in error.value.details
     with pytest.raises(ApplyError) as error:
         apply_series(tree, write(layout, new_file("VERSION")), layout, reporter)
-    assert "VERSION: the patch makes this file, but the tree has it already" in error.value.details
+    assert "VERSION: the patch creates this file, but the tree already has it" in error.value.details
 
 
 def test_leftovers_of_a_killed_apply_do_not_matter(tree: Tree, layout: Layout, reporter: Silent) -> None:
@@ -178,7 +178,7 @@ def test_series_for_another_pin_warns(tree: Tree, layout: Layout, reporter: Sile
     write(layout, new_file("a.c"))
     (layout.patches / "mine" / "series.toml").write_text('title = "T"\npins = ["7.2"]\n')
     apply_series(tree, load_series(layout, "mine"), layout, reporter)
-    assert any("meant for pin 7.2, not for tiny" in line for line in reporter.lines)
+    assert any("written for pin 7.2, not for tiny" in line for line in reporter.lines)
 
 
 def test_new_base_means_new_commits(
@@ -220,22 +220,25 @@ RENAME = "diff --git a/link b/sub/link\nsimilarity index 100%\nrename from link\
 @pytest.mark.parametrize(
     ("diffs", "said"),
     [
-        ([new_file("../x")], "has .."),
-        ([new_file("a/../../x")], "has .."),
+        ([new_file("../x")], "contains .."),
+        ([new_file("a/../../x")], "contains .."),
         ([new_file("/etc/passwd")], "absolute"),
-        ([ESCAPED + "@@ -0,0 +1 @@\n+x\n"], "has .."),
-        ([new_file(".git/hooks/post-checkout", mode="100755")], "git's own"),
-        ([new_file("sub/.GIT/config")], "git's own"),
-        ([new_file("git~1/config")], "git's own"),
+        ([ESCAPED + "@@ -0,0 +1 @@\n+x\n"], "contains .."),
+        ([new_file(".git/hooks/post-checkout", mode="100755")], "reserved by git"),
+        ([new_file("sub/.GIT/config")], "reserved by git"),
+        ([new_file("git~1/config")], "reserved by git"),
         ([new_file(".gitmodules")], "submodules"),
         ([new_file("sub", "Subproject commit " + "1" * 40, mode="160000")], "submodule"),
         ([new_file("l", "/etc/passwd", mode="120000")], "absolute"),
         ([new_file("l", "../x", mode="120000")], "outside"),
-        ([new_file("a/l", "b/../../../x", mode="120000")], "up after"),
+        ([new_file("a/l", "b/../../../x", mode="120000")], "has .. after"),
         ([new_file("l", "a", mode="120000"), new_file("l/x")], "through the symbolic link l"),
         ([new_file("l", "a", mode="120000") + new_file("l/x")], "through the symbolic link l"),
         ([new_file("link/x")], "through the symbolic link link"),
-        ([RENAME.replace("a/link b/sub/link", "a/link b/../link").replace("sub/link", "../link")], "has .."),
+        (
+            [RENAME.replace("a/link b/sub/link", "a/link b/../link").replace("sub/link", "../link")],
+            "contains ..",
+        ),
         ([new_file("odd", mode="100777")], "mode"),
         ([new_file("fine.c") + "--- a/VERSION\n+++ b/VERSION\n@@ -1 +1 @@\n-1.2.3\n+x\n"], "does not follow"),
     ],
@@ -266,7 +269,7 @@ def test_path_hidden_by_the_mail_encoding_is_found(tree: Tree, layout: Layout, r
     (folder / "0001-x.patch").write_text(
         f"{headers}\nContent-Type: text/plain\nContent-Transfer-Encoding: base64\n\n{body}"
     )
-    with pytest.raises(ApplyError, match=r"has \.\."):
+    with pytest.raises(ApplyError, match=r"contains \.\."):
         apply_series(tree, load_series(layout, "mine"), layout, reporter)
 
 

@@ -72,7 +72,7 @@ def test_new_commit_touches_changed_files_alone(tree: Tree, layout: Layout, repo
 def test_own_changes_are_not_lost(tree: Tree, layout: Layout, reporter: Silent) -> None:
     path = checkout(tree, "base", None, layout, reporter).path
     (path / "VERSION").write_text("mine\n")
-    with pytest.raises(TreeError, match="1 changed files") as error:
+    with pytest.raises(TreeError, match="uncommitted changes in 1 files") as error:
         checkout(tree, "base", None, layout, reporter)
     assert "stash" in error.value.remedy
     assert (path / "VERSION").read_text() == "mine\n"
