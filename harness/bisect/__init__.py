@@ -1,6 +1,7 @@
-"""Commits → builds and tests: each commit of a series built in one folder, and QEMU's own tests run on it.
+"""Build each commit of a series in one folder, and run QEMU's own tests on it.
 
-Takes what harness.check judged; gives rows for the results, and findings for what is new with a commit.
+The input is a series that ``harness.check`` has applied. The results are rows for each build and test, and a
+finding for each problem that a commit introduces.
 """
 
 from harness.bisect.commits import BisectResult, run_bisect

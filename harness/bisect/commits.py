@@ -1,7 +1,7 @@
-"""Every commit of a series, built in one folder and tested: what is new is put down to what brings it.
+"""Build and test every commit of a series, and attribute each new problem to the commit that introduces it.
 
-One folder and one compiler cache for all commits, so a commit costs what it changes. The base comes first:
-what is wrong with it already, or with this machine, is never put down to the series.
+All commits share one folder and one compiler cache, so a commit compiles only the files that it affects. The
+base is built first: its own problems, and those of the machine, are never attributed to the series.
 """
 
 from __future__ import annotations
@@ -36,14 +36,13 @@ from harness.source import Pin
 from harness.tree import Tree, checkout_commit
 
 COLD = 0.05
-"""Share of compiler calls that the cache may answer in a build that counts as made from nothing: generated
-sources of several targets are the same."""
+"""Greatest share of cache hits in a build from scratch, in which targets share equal generated sources."""
 BAD = ("failed", "timeout")
 
 
 @dataclass(frozen=True, kw_only=True)
 class BisectResult:
-    """What came of all commits, on each host."""
+    """Builds, tests and findings of all commits, on each host."""
 
     rows: tuple[CommitBuild, ...]
     tests: tuple[TestRow, ...]
@@ -59,7 +58,7 @@ class BisectResult:
 
 @dataclass(kw_only=True)
 class _Walk:
-    """The walk over the commits of one host."""
+    """State of the walk over the commits for one host."""
 
     judged: Judged
     tree: Tree
@@ -74,9 +73,9 @@ class _Walk:
     findings: list[Finding] = field(default_factory=list)
     seen: set[tuple[str, str]] = field(default_factory=set)
     manual: Manual | None = None
-    """That of the base."""
+    """Manual of the base."""
     broken: dict[str, int] = field(default_factory=dict)
-    """Tests that fail, with the patch that they were put down to."""
+    """Failing tests, and the patch that each is attributed to."""
 
     @property
     def label(self) -> str:
@@ -86,12 +85,13 @@ class _Walk:
         return self.layout.logs / f"{self.tree.name}-{self.label}-{self.host}-{patch:02}-{what}.log"
 
 
-def run_bisect(  # noqa: PLR0917 - the stages' products
+def run_bisect(  # noqa: PLR0917 - the results of earlier stages
     judged: Judged, tree: Tree, pin: Pin, options: Options, layout: Layout, reporter: Reporter, fence: Fence
 ) -> BisectResult:
     """Build and test the base and the commits of ``judged`` on each host.
 
-    Raises InfrastructureError when the base does not build, and what stops any build: never for the series.
+    Errors of the series become findings. Raises InfrastructureError if the base does not build, and any error
+    that ends a build without being a fault of the code, such as StorageError.
     """
     walks = []
     for host in options.hosts:
@@ -114,21 +114,21 @@ def run_bisect(  # noqa: PLR0917 - the stages' products
                 step.update(at, len(commits), f"patch {number}" if number else "base")
                 _one(walk, number, commit)
     rows = tuple(row for walk in walks for row in walk.rows)
-    found = [finding for walk in walks for finding in walk.findings]
+    findings = [finding for walk in walks for finding in walk.findings]
     if options.bisect == "ends" and not options.patches:
-        unsure = " (or from one before it on: -Dbisect=each tells)"
-        found = [msgspec.structs.replace(one, message=one.message + unsure) for one in found]
+        hint = " (introduced by this or an earlier patch: -Dbisect=each shows which)"
+        findings = [msgspec.structs.replace(one, message=one.message + hint) for one in findings]
     return BisectResult(
         rows=rows,
         tests=tuple(row for walk in walks for row in walk.tests),
-        findings=tuple(found),
+        findings=tuple(findings),
         cost=cost_of([row for row in rows if row.host == options.hosts[0]]),
         isolation=fence.name,
     )
 
 
 def cost_of(rows: Sequence[CommitBuild]) -> Bisect | None:
-    """What all commits cost against the base alone; the ratio only when that was compiled from nothing."""
+    """Compare the cost of all commits with that of the base, if the base was compiled from scratch."""
     if not rows:
         return None
     base = rows[0]
@@ -143,21 +143,21 @@ def cost_of(rows: Sequence[CommitBuild]) -> Bisect | None:
 
 
 def _commits(judged: Judged, options: Options) -> list[tuple[int, str]]:
-    """The commits to build: of single patches also those before them, which tell what is new with them."""
-    made = [(patch.number, patch.commit) for patch in judged.patches if patch.commit]
+    """Return number and id of the commits to build. A single patch is compared with the commit before it."""
+    commits = [(patch.number, patch.commit) for patch in judged.patches if patch.commit]
     if options.patches:
         asked = options.patch_numbers
-        made = [one for one in made if one[0] in asked or one[0] + 1 in asked]
+        commits = [one for one in commits if one[0] in asked or one[0] + 1 in asked]
     elif options.bisect == "ends":
-        made = made[-1:]
-    return [(0, judged.base), *made]
+        commits = commits[-1:]
+    return [(0, judged.base), *commits]
 
 
 def _one(walk: _Walk, number: int, commit: str) -> None:
     began = time.monotonic()
     checkout = checkout_commit(walk.tree, walk.label, commit, walk.layout, walk.reporter)
 
-    def make(*, keep_going: bool) -> Build:
+    def attempt(*, keep_going: bool) -> Build:
         return build(
             checkout,
             walk.pin,
@@ -171,16 +171,17 @@ def _one(walk: _Walk, number: int, commit: str) -> None:
 
     try:
         try:
-            done = make(keep_going=False)
+            built = attempt(keep_going=False)
         except CompileError:
-            done = make(keep_going=True)  # all that is wrong, and once more: it may have been the machine
-            walk.reporter.warn(f"patch {number} failed to compile once, and then did not")
+            # The second attempt reports all errors, and succeeds if the first failed because of the machine.
+            built = attempt(keep_going=True)
+            walk.reporter.warn(f"patch {number} failed to compile at the first attempt only")
     except (CompileError, ConfigureError, TimeoutExpiredError) as error:
         _failed(walk, number, commit, error, time.monotonic() - began)
         return
-    diagnostics = read_diagnostics(_lines(done.logs[-1])) if not done.reused else ()
+    diagnostics = read_diagnostics(_lines(built.logs[-1])) if not built.reused else ()
     _warn(walk, number, diagnostics)
-    cache = done.cache if not done.reused else None
+    cache = built.cache if not built.reused else None
     walk.rows.append(
         CommitBuild(
             patch=number,
@@ -188,19 +189,19 @@ def _one(walk: _Walk, number: int, commit: str) -> None:
             host=walk.host,
             outcome="ok",
             seconds=round(time.monotonic() - began, 1),
-            steps=0 if done.reused else done.steps,
+            steps=0 if built.reused else built.steps,
             cache_hits=cache.hits if cache else 0,
             cache_misses=cache.misses if cache else 0,
-            log=done.logs[-1],
+            log=built.logs[-1],
         )
     )
     if walk.host == "native":
-        _test(walk, number, done)
-        _manual(walk, number, done)
+        _test(walk, number, built)
+        _manual(walk, number, built)
 
 
-def _manual(walk: _Walk, number: int, done: Build) -> None:
-    """Make the manual of the base and of the last commit, if the series touches it and Sphinx is there."""
+def _manual(walk: _Walk, number: int, built: Build) -> None:
+    """Build the manual of the base and the last commit, if the series changes it and Sphinx is installed."""
     patches = walk.judged.patches
     last = next((patch.number for patch in reversed(patches) if patch.commit), 0)
     if number not in (0, last) or not touches_manual(patches):
@@ -208,16 +209,16 @@ def _manual(walk: _Walk, number: int, done: Build) -> None:
     program = find_sphinx()
     if not program:
         if not number:
-            walk.reporter.warn("Sphinx is not installed: the manual, which the series changes, is not made")
+            walk.reporter.warn("the series changes the manual, which is not built: Sphinx is not installed")
         return
     log = walk.log(number, "manual")
     log.unlink(missing_ok=True)
     with walk.reporter.step("manual of " + (f"patch {number}" if number else "the base")):
-        made = make_manual(program, done, walk.fence, log)
+        made = make_manual(program, built, walk.fence, log)
     if not number:
         walk.manual = made
         if made.returncode != 0:
-            walk.reporter.warn(f"the base's manual cannot be made, so the series' is not judged: {log}")
+            walk.reporter.warn(f"Sphinx cannot build the base's manual, so the series' is not checked: {log}")
     elif walk.manual is not None:
         walk.findings += compare_manuals(walk.judged, walk.manual, made)
 
@@ -230,7 +231,7 @@ def _failed(walk: _Walk, number: int, commit: str, error: HarnessError, seconds:
     text = "\n".join(error.details)
     if "illed signal" in text:
         raise InfrastructureError(
-            "the compiler was killed: the machine ran out of memory, most likely",
+            "the compiler was killed, probably because memory ran out",
             "run again with -Djobs=1",
             log=error.log,
         ) from error
@@ -238,7 +239,7 @@ def _failed(walk: _Walk, number: int, commit: str, error: HarnessError, seconds:
     fresh = [one for one in diagnostics if one.key not in walk.seen]
     before = next((row.patch for row in reversed(walk.rows) if row.outcome == "failed"), 0)
     inherited = bool(before) and walk.rows[-1].outcome == "failed" and bool(diagnostics) and not fresh
-    reason = f"as patch {before}" if inherited else next(iter(error.details), error.cause)
+    reason = f"same errors as patch {before}" if inherited else next(iter(error.details), error.cause)
     walk.rows.append(
         CommitBuild(
             patch=number,
@@ -270,7 +271,7 @@ def _failed(walk: _Walk, number: int, commit: str, error: HarnessError, seconds:
 
 
 def _warn(walk: _Walk, number: int, diagnostics: Iterable[Diagnostic]) -> None:
-    """A finding for each warning that no commit before had; the base's own are just remembered."""
+    """Record each warning; one that no earlier commit had becomes a finding, except on the base."""
     for one in diagnostics:
         if one.is_warning and one.key not in walk.seen and number:
             switch = f" [-W{one.switch}]" if one.switch else ""
@@ -283,23 +284,23 @@ def _warn(walk: _Walk, number: int, diagnostics: Iterable[Diagnostic]) -> None:
             walk.seen.add(one.key)
 
 
-def _test(walk: _Walk, number: int, done: Build) -> None:
+def _test(walk: _Walk, number: int, built: Build) -> None:
     if walk.options.qemu_tests == "none":
         return
     changed = {path for patch in walk.judged.patches for change in patch.changes for path in change.paths}
-    chosen = choose_tests(list_tests(done, walk.fence), changed, walk.options.qemu_tests)
+    chosen = choose_tests(list_tests(built, walk.fence), changed, walk.options.qemu_tests)
     if not chosen:
         return
     log = walk.log(number, "tests")
     log.unlink(missing_ok=True)
-    ended = build_tests(done, chosen, walk.fence, log)
+    ended = build_tests(built, chosen, walk.fence, log)
     if ended.returncode != 0 and number == 0:
-        raise InfrastructureError("tests of the base do not compile", "read the log", log=log)
+        raise InfrastructureError("the tests of the base do not compile", "read the log", log=log)
     _warn(walk, number, read_diagnostics(_lines(str(log))))
     if ended.returncode != 0:
         _tests_do_not_compile(walk, number, log)
-    ready = [test for test in chosen if all((Path(done.folder) / name).exists() for name in test.programs)]
-    rows = run_tests(done, ready, walk.fence, patch=number, log=log, processes=job_count(walk.options.jobs))
+    ready = [test for test in chosen if all((Path(built.folder) / name).exists() for name in test.programs)]
+    rows = run_tests(built, ready, walk.fence, patch=number, log=log, processes=job_count(walk.options.jobs))
     walk.tests += rows
     _attribute(walk, number, rows)
 
@@ -314,7 +315,7 @@ def _tests_do_not_compile(walk: _Walk, number: int, log: Path) -> None:
 
 
 def _attribute(walk: _Walk, number: int, rows: Sequence[TestRow]) -> None:
-    """Put each failing test down to the first commit that it fails on; to none when it fails on the base."""
+    """Attribute each failing test to the first commit that it fails on, unless it fails on the base."""
     for row in rows:
         if row.outcome in BAD and row.name not in walk.broken:
             walk.broken[row.name] = number
@@ -327,7 +328,7 @@ def _attribute(walk: _Walk, number: int, rows: Sequence[TestRow]) -> None:
                     )
                 )
         elif row.outcome == "ok" and walk.broken.get(row.name):
-            del walk.broken[row.name]  # mended by this patch; may fail anew later
+            del walk.broken[row.name]  # fixed by this patch; a later failure is a new finding
 
 
 def _lines(path: str) -> list[str]:

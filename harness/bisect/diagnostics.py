@@ -1,4 +1,4 @@
-"""What a compiler said, read from a log: where, what, and whether it is a warning that was made an error."""
+"""Compiler diagnostics, parsed from a log."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _WERROR = re.compile(r"\[-Werror(?:=[a-z0-9+=-]+)?\]$")
 
 @dataclass(frozen=True, kw_only=True)
 class Diagnostic:
-    """One message. ``is_warning``: it is one, though ``-Werror`` may have made an error of it."""
+    """One message of a compiler. ``is_warning`` is also true of a warning that ``-Werror`` makes an error."""
 
     file: str
     line: int
@@ -23,13 +23,13 @@ class Diagnostic:
 
     @property
     def key(self) -> tuple[str, str]:
-        """What stays the same when lines move."""
+        """File and text without numbers, which identify the message when lines move."""
         return self.file, re.sub(r"\d+", "0", self.text)
 
 
 def read_diagnostics(lines: Iterable[str]) -> tuple[Diagnostic, ...]:
-    """The messages in ``lines``, each once; paths are relative to the sources."""
-    found: dict[tuple[str, int, str], Diagnostic] = {}
+    """Return the messages in ``lines`` without duplicates; paths are relative to the sources."""
+    diagnostics: dict[tuple[str, int, str], Diagnostic] = {}
     for line in lines:
         match = _LINE.match(line.rstrip())
         if match is None or match[1] in ("ninja", "collect2", "cc1"):
@@ -42,5 +42,5 @@ def read_diagnostics(lines: Iterable[str]) -> tuple[Diagnostic, ...]:
             switch=switch[1] if switch else "",
             is_warning=match[3] == "warning" or bool(_WERROR.search(match[4])),
         )
-        found.setdefault((diagnostic.file, diagnostic.line, diagnostic.text), diagnostic)
-    return tuple(found.values())
+        diagnostics.setdefault((diagnostic.file, diagnostic.line, diagnostic.text), diagnostic)
+    return tuple(diagnostics.values())

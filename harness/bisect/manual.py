@@ -1,8 +1,8 @@
-"""The manual as readers get it: man pages made by Sphinx, of the base and of the last commit.
+"""Man pages of the base and of the last commit, built by Sphinx and compared.
 
-Sphinx runs the tree's own extensions (docs/sphinx), so it runs behind the fence.
+Sphinx runs extensions of the tree (docs/sphinx), so it runs in the sandbox (``harness.fence``).
 
-Source: sphinx-build(1); docs/meson.build, which makes the man pages with the same builder.
+Source: sphinx-build(1); docs/meson.build, which builds the man pages with the same builder.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _LINE = re.compile(r"^(\S[^:\s]*):(\d+): (WARNING|ERROR|SEVERE|CRITICAL): (.*)$"
 
 @dataclass(frozen=True, kw_only=True)
 class Manual:
-    """What Sphinx made of one commit. ``page`` is the text of qemu(1), without roff's escapes."""
+    """Output of Sphinx for one commit: ``page`` is qemu(1) without roff escapes, ``last`` the last line."""
 
     returncode: int
     warnings: tuple[Diagnostic, ...]
@@ -39,7 +39,7 @@ class Manual:
 
 
 def touches_manual(patches: Iterable[JudgedPatch]) -> bool:
-    """Whether ``patches`` may change the manual: it is made of docs/, .hx files and QAPI schemas."""
+    """Whether ``patches`` change sources of the manual: docs/, .hx files or QAPI schemas."""
     paths = {path for patch in patches for change in patch.changes for path in change.paths}
     return any(
         path.endswith((".hx", ".rst", ".rst.inc")) or path.startswith(("docs/", "qapi/", "qga/qapi"))
@@ -48,12 +48,12 @@ def touches_manual(patches: Iterable[JudgedPatch]) -> bool:
 
 
 def find_sphinx() -> str:
-    """Where Sphinx is; empty when it is not installed, and the manual is not made."""
+    """Return the path of Sphinx; empty if it is not installed."""
     return shutil.which(PROGRAM) or ""
 
 
 def make_manual(program: str, build: Build, fence: Fence, log: Path) -> Manual:
-    """Make the man pages of the commit that is checked out for ``build``."""
+    """Build the man pages of the commit that is checked out for ``build``. Raises TimeoutExpiredError."""
     folder, source = Path(build.folder), Path(build.source)
     out = folder / "manual-check"
     shutil.rmtree(out, ignore_errors=True)
@@ -78,8 +78,8 @@ def make_manual(program: str, build: Build, fence: Fence, log: Path) -> Manual:
 
 
 def read_warnings(lines: Iterable[str], source: Path) -> tuple[Diagnostic, ...]:
-    """Sphinx's messages in ``lines``, each once; paths are relative to ``source``."""
-    found: dict[tuple[str, int, str], Diagnostic] = {}
+    """Return the messages of Sphinx in ``lines`` without duplicates; paths are relative to ``source``."""
+    diagnostics: dict[tuple[str, int, str], Diagnostic] = {}
     for line in lines:
         match = _LINE.match(line.rstrip())
         if match is None:
@@ -90,14 +90,14 @@ def read_warnings(lines: Iterable[str], source: Path) -> tuple[Diagnostic, ...]:
         one = Diagnostic(
             file=path, line=int(match[2]), text=match[4], switch="", is_warning=match[3] == "WARNING"
         )
-        found.setdefault((one.file, one.line, one.text), one)
-    return tuple(found.values())
+        diagnostics.setdefault((one.file, one.line, one.text), one)
+    return tuple(diagnostics.values())
 
 
 def compare_manuals(judged: Judged, before: Manual, after: Manual) -> tuple[Finding, ...]:
-    """What is new, put down to the last patch that changes the file that Sphinx names."""
+    """Return a finding for each new problem, attributed to the last patch that changes the file."""
     if before.returncode != 0:
-        return ()  # not the series' fault, and nothing to compare with
+        return ()  # the base is broken, so there is nothing to compare with
     if after.returncode != 0:
         return (
             MANUAL_FAILS.finding(
@@ -105,16 +105,18 @@ def compare_manuals(judged: Judged, before: Manual, after: Manual) -> tuple[Find
             ),
         )
     known = {one.key for one in before.warnings}
-    found = [
-        MANUAL_WARNING.finding(one.text, patch=_whose(judged.patches, one.file), file=one.file, line=one.line)
+    findings = [
+        MANUAL_WARNING.finding(
+            one.text, patch=_last_change(judged.patches, one.file), file=one.file, line=one.line
+        )
         for one in after.warnings
         if one.key not in known
     ]
     old = {entry.name for entry in read_options(judged.read(judged.base, OPTIONS) or "")}
-    found += [
+    findings += [
         MANUAL_OPTION.finding(
             f"-{entry.name} is not in {PAGE}",
-            patch=_whose(judged.patches, OPTIONS),
+            patch=_last_change(judged.patches, OPTIONS),
             file=OPTIONS,
             line=entry.line,
         )
@@ -122,10 +124,10 @@ def compare_manuals(judged: Judged, before: Manual, after: Manual) -> tuple[Find
         if entry.name not in old
         and not re.search(rf"(?<![\w-])-{re.escape(entry.name)}(?![\w-])", after.page)
     ]
-    return tuple(found)
+    return tuple(findings)
 
 
-def _whose(patches: Sequence[JudgedPatch], path: str) -> int:
+def _last_change(patches: Sequence[JudgedPatch], path: str) -> int:
     return next(
         (
             patch.number

@@ -1,4 +1,4 @@
-"""QEMU's own tests, as meson knows them: which there are, which a series touches, running them.
+"""QEMU's own tests: list them, select those that a series affects, compile and run them with meson.
 
 Source: Meson manual, "IDE integration" (``introspect --tests``, ``--targets``) and "Unit tests" (testlog).
 """
@@ -33,12 +33,12 @@ _OUTCOMES = {
     "INTERRUPT": "infrastructure",
 }
 _COMMON = ("meson", "main", "common", "test", "util", "misc", "build", "core", "base", "posix", "linux")
-"""Words that say nothing about which test a file belongs to."""
+"""Words that are too common to match a file with a test."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class QemuTest:
-    """One test. ``programs`` have to be built for it; ``sources`` are those of its own program."""
+    """One test. ``programs`` are the files that it requires; ``sources`` are those of its own program."""
 
     name: str
     suite: str
@@ -47,11 +47,11 @@ class QemuTest:
 
 
 def list_tests(build: Build, fence: Fence) -> tuple[QemuTest, ...]:
-    """The unit tests and qtests of a configured build. Raises InfrastructureError."""
+    """Return the unit tests and qtests of a configured build. Raises InfrastructureError."""
     folder, source = Path(build.folder), Path(build.source)
     tests = _introspect(build, fence, "--tests")
     targets = {target["id"]: target for target in _introspect(build, fence, "--targets")}
-    found = []
+    listed = []
     for test in tests:
         suites = {name.partition(":")[2] or name for name in test["suite"]}
         suite = next((name for name in SUITES if name in suites), "")
@@ -60,7 +60,7 @@ def list_tests(build: Build, fence: Fence) -> tuple[QemuTest, ...]:
         depends = [targets[name] for name in test.get("depends", ()) if name in targets]
         program = next((word for word in test["cmd"] if word.startswith(str(folder))), "")
         own = [target for target in targets.values() if program and program in target["filename"]]
-        found.append(
+        listed.append(
             QemuTest(
                 name=test["name"],
                 suite=suite,
@@ -79,11 +79,14 @@ def list_tests(build: Build, fence: Fence) -> tuple[QemuTest, ...]:
                 ),
             )
         )
-    return tuple(found)
+    return tuple(listed)
 
 
 def choose_tests(tests: Iterable[QemuTest], changed: Collection[str], mode: str) -> tuple[QemuTest, ...]:
-    """``all`` of them, a suite, ``none``, or those whose sources or names the ``changed`` files touch."""
+    """Return the tests that ``mode`` selects: ``all``, a suite, ``none``, or ``touched``.
+
+    A test is touched if ``changed`` contains one of its sources, or a file whose name is in the test's name.
+    """
     if mode == "none":
         return ()
     if mode in ("all", *SUITES):
@@ -93,19 +96,19 @@ def choose_tests(tests: Iterable[QemuTest], changed: Collection[str], mode: str)
         for path in changed
         if Path(path).suffix in (".c", ".h", ".hx", ".json", ".rs")
     }
-    telling = {stem for stem in stems if len(stem) >= 4 and stem not in _COMMON}
+    specific = {stem for stem in stems if len(stem) >= 4 and stem not in _COMMON}
     chosen = []
     for test in tests:
         name = _plain(test.name.rpartition("/")[2])
         if set(test.sources) & set(changed) or any(
-            stem == name or stem in name.split("-") or (len(stem) >= 6 and stem in name) for stem in telling
+            stem == name or stem in name.split("-") or (len(stem) >= 6 and stem in name) for stem in specific
         ):
             chosen.append(test)
     return tuple(chosen)
 
 
 def build_tests(build: Build, tests: Sequence[QemuTest], fence: Fence, log: Path) -> Finished:
-    """Compile what ``tests`` need, going on after errors; the log holds the compiler's words."""
+    """Compile the programs of ``tests``, continuing after errors. The output goes to ``log``."""
     programs = sorted({program for test in tests for program in test.programs})
     compile_ = next(command for command in build.commands if command.purpose == "compile")
     words = [word for word in compile_.argv if word.startswith("-j")]
@@ -123,9 +126,9 @@ def build_tests(build: Build, tests: Sequence[QemuTest], fence: Fence, log: Path
 def run_tests(
     build: Build, tests: Sequence[QemuTest], fence: Fence, *, patch: int, log: Path, processes: int
 ) -> tuple[TestRow, ...]:
-    """Run ``tests``, which have been built. One that fails is run again, alone: it must fail twice.
+    """Run ``tests``, which have been built. A failed test runs again alone, and passes if it then passes.
 
-    Raises nothing for what a test does; a runner that cannot go on gives rows with outcome infrastructure.
+    If meson reports no result for a test, its row has the outcome ``infrastructure``.
     """
     rows = _meson_test(build, tests, fence, patch=patch, log=log, processes=processes)
     again = [test for test in tests if any(row.name == test.name and row.outcome != "ok" for row in rows)]
@@ -157,13 +160,13 @@ def _meson_test(
         reason = f"meson test ended with status {ended.returncode} and no result"
     except TimeoutExpiredError as error:
         reason = error.cause
-    said = {}
+    entries = {}
     for line in _lines(result):
         entry = json.loads(line)
-        said[_bare(entry["name"])] = entry
+        entries[_bare(entry["name"])] = entry
     rows = []
     for test in tests:
-        entry = said.get(_bare(test.name))
+        entry = entries.get(_bare(test.name))
         outcome = _OUTCOMES.get(entry["result"], "failed") if entry else "infrastructure"
         text = (entry.get("stdout") or "") + (entry.get("stderr") or "") if entry else reason
         rows.append(
@@ -173,7 +176,7 @@ def _meson_test(
                 name=test.name,
                 outcome=outcome,  # type: ignore[arg-type]
                 seconds=round(float(entry.get("duration", 0.0)), 2) if entry else 0.0,
-                reason=_telling(text) if outcome not in ("ok", "skipped") else "",
+                reason=_excerpt(text) if outcome not in ("ok", "skipped") else "",
             )
         )
     return tuple(rows)
@@ -184,22 +187,22 @@ def _row(rows: Iterable[TestRow], name: str) -> TestRow:
 
 
 def _bare(name: str) -> str:
-    """testlog.json says ``suite+suite - qemu:name`` or ``qemu:suite / name``, by meson's release."""
+    """Return the name alone: testlog.json has ``suite+suite - qemu:name`` or ``qemu:suite / name``."""
     last = re.split(r" [/-] ", name)[-1]
     return last.partition(":")[2] or last
 
 
-def _telling(text: str) -> str:
-    """The lines that say why a test failed: assertions and errors, else its last ones."""
+def _excerpt(text: str) -> str:
+    """Return the last four lines that report an assertion or error, else the last four lines."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    told = [line for line in lines if re.search(r"ERROR|[Aa]ssert|not ok|[Ff]ailed|error:", line)]
-    return " | ".join((told or lines)[-4:])[:600]
+    errors = [line for line in lines if re.search(r"ERROR|[Aa]ssert|not ok|[Ff]ailed|error:", line)]
+    return " | ".join((errors or lines)[-4:])[:600]
 
 
 def _introspect(build: Build, fence: Fence, what: str) -> list[dict[str, Any]]:
     def failed(ended: Finished) -> HarnessError:
         return InfrastructureError(
-            f"meson cannot tell of {build.folder}: status {ended.returncode}",
+            f"meson introspect failed on {build.folder}: status {ended.returncode}",
             "remove that folder and run again",
         )
 
@@ -211,12 +214,12 @@ def _introspect(build: Build, fence: Fence, what: str) -> list[dict[str, Any]]:
         error=failed,
         timeout_s=300,
     )
-    told: list[dict[str, Any]] = json.loads(ended.output)
-    return told
+    entries: list[dict[str, Any]] = json.loads(ended.output)
+    return entries
 
 
 def _meson(build: Build) -> tuple[str, ...]:
-    """The meson that configured ``build``: its own environment's from 8.1 on, else the harness's."""
+    """Return the command of the meson that configured ``build``: QEMU's own since 8.1, else the harness's."""
     own = Path(build.folder) / "pyvenv" / "bin" / "meson"
     return (str(own),) if own.exists() else (sys.executable, "-m", "mesonbuild.mesonmain")
 

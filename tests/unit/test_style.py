@@ -12,7 +12,7 @@ PACKAGE = ROOT / "harness"
 GLOSSARY = "## Words to avoid"
 
 PENDING_PACKAGES = {
-    "audit", "authoring", "binaries.py", "bisect", "build", "ci", "cli.py", "clients", "commands",
+    "audit", "authoring", "binaries.py", "build", "ci", "cli.py", "clients", "commands",
     "cycles", "diskwatch.py", "fence.py", "guard.py", "guest", "job.py", "jsonfile.py", "layout.py",
     "load", "lock.py", "options.py", "pipeline.py", "process.py", "progress.py", "properties", "remote",
     "report", "submit", "teardown", "trust.py", "validate",

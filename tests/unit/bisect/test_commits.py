@@ -1,4 +1,4 @@
-"""Attribution: what is new is put down to the commit that brings it, and to nobody what the base has."""
+"""Each new problem is attributed to the commit that introduces it, and problems of the base to none."""
 
 from __future__ import annotations
 
@@ -57,7 +57,10 @@ def judged(count: int = 4) -> Judged:
 
 @pytest.fixture
 def walk(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> Callable[..., BisectResult]:
-    """Build commits whose compiler says what ``logs`` has for them; tests fail on those of ``failing``."""
+    """Build four commits with the compiler output in ``logs`` and the failing tests in ``failing``.
+
+    Both are by commit id. ``once``: a failed compilation succeeds at the second attempt.
+    """
 
     def run(
         logs: dict[str, list[str]] | None = None,
@@ -66,15 +69,16 @@ def walk(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Bisec
         once: bool = False,
         **options: Any,
     ) -> BisectResult:
-        tried: list[str] = []
+        attempts: list[str] = []
 
         def build(checkout: Any, *_: object, **__: object) -> Any:
-            tried.append(checkout.commit)
-            said = (logs or {}).get(checkout.commit, [])
+            attempts.append(checkout.commit)
+            output = (logs or {}).get(checkout.commit, [])
             log = layout.root / f"{checkout.commit}.log"
-            log.write_text("\n".join(said))
-            if any("error:" in line for line in said) and not (once and tried.count(checkout.commit) > 1):
-                raise CompileError("compiling failed", "mend it", details=tuple(said), log=log)
+            log.write_text("\n".join(output))
+            repeated = attempts.count(checkout.commit) > 1
+            if any("error:" in line for line in output) and not (once and repeated):
+                raise CompileError("compiling failed", "fix it", details=tuple(output), log=log)
             return SimpleNamespace(
                 logs=(str(log),),
                 reused=False,
@@ -84,7 +88,7 @@ def walk(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Bisec
                 commit=checkout.commit,
             )
 
-        def ran(build: Any, tests: Any, *_: object, patch: int, **__: object) -> tuple[TestRow, ...]:
+        def run_tests(build: Any, tests: Any, *_: object, patch: int, **__: object) -> tuple[TestRow, ...]:
             bad = (failing or {}).get(build.commit, [])
             return tuple(
                 TestRow(
@@ -106,70 +110,73 @@ def walk(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Bisec
         )
         monkeypatch.setattr(module, "list_tests", lambda *_: tests)
         monkeypatch.setattr(module, "build_tests", lambda *_: SimpleNamespace(returncode=0))
-        monkeypatch.setattr(module, "run_tests", ran)
-        asked = make_options(**({"qemu_tests": "all"} | options))
+        monkeypatch.setattr(module, "run_tests", run_tests)
+        parsed = make_options(**({"qemu_tests": "all"} | options))
         tree: Any = SimpleNamespace(name="7.2")
-        return run_bisect(judged(), tree, make_pin(), asked, layout, Silent(), NO_FENCE)
+        return run_bisect(judged(), tree, make_pin(), parsed, layout, Silent(), NO_FENCE)
 
     return run
 
 
-def found(built: BisectResult) -> list[tuple[str, int, str, int]]:
+def places(built: BisectResult) -> list[tuple[str, int, str, int]]:
     return [(one.rule, one.patch, one.file, one.line) for one in built.findings]
 
 
-def test_a_clean_series_gives_a_row_a_commit(walk: Callable[..., BisectResult]) -> None:
+def test_each_commit_is_built(walk: Callable[..., BisectResult]) -> None:
     built = walk()
     assert [(row.patch, row.outcome) for row in built.rows] == [(n, "ok") for n in range(5)]
     assert built.findings == ()
     assert built.tip_builds
     assert [row.patch for row in walk(bisect="ends").rows] == [0, 4]
-    (unsure,) = walk({"c4": [ERROR]}, bisect="ends").findings
-    assert "-Dbisect=each" in unsure.message
+    (finding,) = walk({"c4": [ERROR]}, bisect="ends").findings
+    assert "-Dbisect=each" in finding.message
 
 
-def test_a_single_patch_is_built_beside_the_one_before_it(walk: Callable[..., BisectResult]) -> None:
+def test_single_patch_is_built_after_its_predecessor(walk: Callable[..., BisectResult]) -> None:
     assert [row.patch for row in walk(patches=("3",)).rows] == [0, 2, 3]
     assert [row.patch for row in walk(patches=("1", "4"), bisect="ends").rows] == [0, 1, 3, 4]
     plain = ["../src/util/a.c:3:5: warning: unused variable 'x' [-Wunused-variable]"]
-    assert found(walk({"c2": plain, "c3": plain}, patches=("3",))) == [("build-warning", 2, "util/a.c", 3)]
+    assert places(walk({"c2": plain, "c3": plain}, patches=("3",))) == [("build-warning", 2, "util/a.c", 3)]
 
 
-def test_a_warning_is_put_down_to_the_first_commit_that_has_it(walk: Callable[..., BisectResult]) -> None:
+def test_warning_is_attributed_to_the_first_commit_that_has_it(walk: Callable[..., BisectResult]) -> None:
     warn = [WARNING.format(line=3)]
     built = walk({"c2": warn, "c3": [WARNING.format(line=9)], "c4": []})
-    assert found(built) == [("build-warning", 2, "util/a.c", 3)]
+    assert places(built) == [("build-warning", 2, "util/a.c", 3)]
     assert [row.outcome for row in built.rows] == ["ok", "ok", "failed", "failed", "ok"]
-    assert built.rows[3].reason == "as patch 2"
+    assert built.rows[3].reason == "same errors as patch 2"
     plain = ["../src/util/a.c:3:5: warning: unused variable 'x' [-Wunused-variable]"]
-    assert found(walk({"c0": plain, "c1": plain})) == [], "the base has it"
-    assert found(walk({"c3": plain})) == [("build-warning", 3, "util/a.c", 3)]
+    assert places(walk({"c0": plain, "c1": plain})) == [], "the base has it"
+    assert places(walk({"c3": plain})) == [("build-warning", 3, "util/a.c", 3)]
 
 
-def test_an_error_beside_warnings_is_told_too(walk: Callable[..., BisectResult]) -> None:
+def test_errors_and_warnings_are_both_reported(walk: Callable[..., BisectResult]) -> None:
     built = walk({"c1": [WARNING.format(line=3), ERROR], "c2": [ERROR], "c3": [ERROR], "c4": [ERROR]})
-    assert found(built) == [("build-warning", 1, "util/a.c", 3), ("build-fails", 1, "util/b.c", 7)]
+    assert places(built) == [("build-warning", 1, "util/a.c", 3), ("build-fails", 1, "util/b.c", 7)]
     assert not built.tip_builds
     other = walk({"c1": [ERROR], "c2": [ERROR, "../src/util/c.c:1:1: error: another"]})
-    assert [(rule, number) for rule, number, _, _ in found(other)] == [("build-fails", 1), ("build-fails", 2)]
+    assert [(rule, number) for rule, number, _, _ in places(other)] == [
+        ("build-fails", 1),
+        ("build-fails", 2),
+    ]
 
 
-def test_a_base_that_does_not_build_is_not_the_series_fault(walk: Callable[..., BisectResult]) -> None:
+def test_broken_base_or_killed_compiler_is_an_infrastructure_error(
+    walk: Callable[..., BisectResult],
+) -> None:
     with pytest.raises(InfrastructureError, match="the base does not build"):
         walk({"c0": [ERROR]})
     with pytest.raises(InfrastructureError, match="memory"):
         walk({"c2": ["gcc: fatal error: Killed signal terminated program cc1"]})
 
 
-def test_a_failure_that_does_not_come_again_is_none(walk: Callable[..., BisectResult]) -> None:
+def test_failure_that_is_not_reproducible_is_ignored(walk: Callable[..., BisectResult]) -> None:
     built = walk({"c2": [ERROR]}, once=True)
     assert built.tip_builds
     assert [row.outcome for row in built.rows] == ["ok"] * 5
 
 
-def test_a_full_disk_is_not_the_series_fault(
-    walk: Callable[..., BisectResult], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_full_disk_ends_the_run(walk: Callable[..., BisectResult], monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object, **__: object) -> None:
         raise StorageError("the disk is full", "free some")
 
@@ -186,14 +193,16 @@ def _layout() -> Layout:
     return Layout(root=here, build=here, trees=here, cache=here)
 
 
-def test_tests_count_from_the_first_commit_that_fails_them(walk: Callable[..., BisectResult]) -> None:
-    assert found(walk(failing={"c2": ["a"], "c3": ["a"], "c4": ["a"]})) == [("test-fails", 2, "", 0)]
-    assert found(walk(failing={f"c{n}": ["a"] for n in range(5)})) == [], "fails on the base"
+def test_failing_test_is_attributed_to_the_first_commit_that_it_fails_on(
+    walk: Callable[..., BisectResult],
+) -> None:
+    assert places(walk(failing={"c2": ["a"], "c3": ["a"], "c4": ["a"]})) == [("test-fails", 2, "", 0)]
+    assert places(walk(failing={f"c{n}": ["a"] for n in range(5)})) == [], "fails on the base"
     again = walk(failing={"c1": ["a"], "c3": ["a"]})
-    assert [number for _, number, _, _ in found(again)] == [1, 3], "mended in between"
+    assert [number for _, number, _, _ in places(again)] == [1, 3], "fixed in between"
 
 
-def test_diagnostics_are_read_with_their_place_and_switch() -> None:
+def test_diagnostics_have_a_place_and_a_switch() -> None:
     one, two = read_diagnostics(
         ["noise", WARNING.format(line=3), WARNING.format(line=3), ERROR, "x.c: In function"]
     )
@@ -202,7 +211,7 @@ def test_diagnostics_are_read_with_their_place_and_switch() -> None:
     assert not two.is_warning
 
 
-def test_tests_are_chosen_by_source_and_name() -> None:
+def test_tests_are_selected_by_source_and_name() -> None:
     def test(name: str, *sources: str) -> QemuTest:
         return QemuTest(name=name, suite="unit", programs=(), sources=sources)
 
@@ -224,7 +233,7 @@ def test_tests_are_chosen_by_source_and_name() -> None:
     assert choose_tests(tests, ("tests/unit/check-qdict.c",), "none") == ()
 
 
-def test_the_ratio_needs_a_cold_base() -> None:
+def test_ratio_is_computed_only_for_a_cold_base() -> None:
     def row(n: int, seconds: float, hits: int, misses: int) -> CommitBuild:
         return CommitBuild(
             patch=n,

@@ -1,4 +1,4 @@
-"""The manual: what is new in it is the series' fault, what the base has is not."""
+"""New problems in the manual are findings, problems of the base are not."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NEW = (
     HX
     + 'DEF("new-thing", 0, QEMU_OPTION_new, "-new-thing  y\\n", QEMU_ARCH_ALL)\nSRST\n``-new-thing``\nERST\n'
 )
-SAID = [
+MESSAGES = [
     "/x/src/docs/../qemu-options.hx:12: WARNING: Unexpected indentation.",
     "/x/src/docs/system/a.rst:3: WARNING: undefined label: here",
     "noise",
@@ -33,47 +33,47 @@ def judged(*patches: Any) -> Any:
     return SimpleNamespace(patches=patches, base="base", tip="tip", read=lambda commit, path: texts[commit])
 
 
-def manual(page: str = "-old -new-thing", *said: str, status: int = 0) -> Manual:
+def manual(page: str = "-old -new-thing", *output: str, status: int = 0) -> Manual:
     return Manual(
-        returncode=status, warnings=read_warnings(said, Path("/x/src")), page=page, last=(*said, "")[0]
+        returncode=status, warnings=read_warnings(output, Path("/x/src")), page=page, last=(*output, "")[0]
     )
 
 
-def test_it_is_made_for_series_that_change_it() -> None:
+def test_changes_of_its_sources_are_recognised() -> None:
     assert touches_manual([touching("util/a.c", "qemu-options.hx")])
     assert touches_manual([touching("docs/system/index.rst")])
     assert touches_manual([touching("qapi/run-state.json")])
     assert not touches_manual([touching("util/a.c"), touching("tests/data/x.json")])
 
 
-def test_messages_have_paths_of_the_tree() -> None:
-    places = [(one.file, one.line) for one in read_warnings([*SAID, SAID[0]], Path("/x/src"))]
+def test_paths_of_messages_are_relative_to_the_tree() -> None:
+    places = [(one.file, one.line) for one in read_warnings([*MESSAGES, MESSAGES[0]], Path("/x/src"))]
     assert places == [("qemu-options.hx", 12), ("docs/system/a.rst", 3)]
 
 
-def test_new_warnings_are_put_down_to_the_patch_that_changes_the_file() -> None:
+def test_new_warnings_are_attributed_to_the_patch_that_changes_the_file() -> None:
     patches = (touching("docs/system/a.rst"), touching("qemu-options.hx", number=2))
-    found = compare_manuals(judged(*patches), manual(), manual("-old -new-thing", *SAID))
-    assert [(one.rule, one.patch, one.file) for one in found] == [
+    findings = compare_manuals(judged(*patches), manual(), manual("-old -new-thing", *MESSAGES))
+    assert [(one.rule, one.patch, one.file) for one in findings] == [
         ("manual-warning", 2, "qemu-options.hx"),
         ("manual-warning", 1, "docs/system/a.rst"),
     ]
-    moved = SAID[0].replace(":12:", ":40:")
-    assert compare_manuals(judged(*patches), manual("", SAID[0]), manual("-new-thing", moved)) == ()
+    moved = MESSAGES[0].replace(":12:", ":40:")
+    assert compare_manuals(judged(*patches), manual("", MESSAGES[0]), manual("-new-thing", moved)) == ()
 
 
-def test_a_new_option_has_to_be_on_the_page() -> None:
+def test_new_option_without_an_entry_in_the_page_is_a_finding() -> None:
     patches = (touching("qemu-options.hx", number=3),)
-    (found,) = compare_manuals(judged(*patches), manual(), manual("-old and -new-things"))
-    assert (found.rule, found.patch, found.line) == ("manual-option", 3, 5)
+    (finding,) = compare_manuals(judged(*patches), manual(), manual("-old and -new-things"))
+    assert (finding.rule, finding.patch, finding.line) == ("manual-option", 3, 5)
     assert compare_manuals(judged(*patches), manual(), manual()) == ()
 
 
-def test_a_manual_that_cannot_be_made() -> None:
-    (found,) = compare_manuals(judged(), manual(), manual("", "Theme error", status=2))
-    assert found.rule == "manual-fails"
-    assert "Theme error" in found.message
-    assert compare_manuals(judged(), manual(status=2), manual("", status=2)) == (), "the base's fault"
+def test_failure_of_sphinx_is_a_finding_unless_the_base_fails_too() -> None:
+    (finding,) = compare_manuals(judged(), manual(), manual("", "Theme error", status=2))
+    assert finding.rule == "manual-fails"
+    assert "Theme error" in finding.message
+    assert compare_manuals(judged(), manual(status=2), manual("", status=2)) == ()
 
 
 def test_sphinx_is_run_in_the_build_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
