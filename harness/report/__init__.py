@@ -1,7 +1,6 @@
-"""Report stage: samples → build/results/*.json → what people look at.
+"""Report stage: samples → build/results/*.json → tables and pages.
 
-Takes: runs of teardown and properties. Gives: results on disk, and tables rendered from them and from nothing
-else.
+Takes: runs of teardown and properties. Gives: stored results, and tables rendered from them alone.
 """
 
 from harness.jsonfile import write_json

@@ -1,4 +1,4 @@
-"""``build/results/calibration.json``: what ``nox -s calibrate`` found; whether verdicts can be trusted."""
+"""``build/results/calibration.json``: results of ``nox -s calibrate``; whether verdicts can be trusted."""
 
 from __future__ import annotations
 
@@ -33,43 +33,47 @@ from harness.teardown.calibrate import (
 from harness.teardown.statistics import LEVEL
 
 MOST = 0.05
-"""The share of comparisons of equal binaries that may be called different."""
+"""Largest accepted share of comparisons of equal binaries that are reported as different."""
 
 
 class CalibrationResults(msgspec.Struct, frozen=True, kw_only=True):
-    """What the statistics say where the truth is known."""
+    """Verdicts of the statistics for comparisons whose true answer is known."""
 
     schema: Annotated[int, about("version of this format")] = 1
-    command: Annotated[str, about("the command that makes this run again")]
+    command: Annotated[str, about("command that reproduces this run")]
     started: Annotated[str, about("ISO 8601, UTC")]
     finished: Annotated[str, about("ISO 8601, UTC")]
     host: Annotated[HostFacts, about("the machine")]
     simulated_comparisons: Annotated[int, about("simulated comparisons of a binary with itself")]
     simulated_false_alarm_rate: Annotated[
-        float, about("share of them that were called better or worse, corrected as in a real run")
+        float, about("share of them that were reported as better or worse, corrected as in a real run")
     ]
     simulated_uncorrected_rate: Annotated[
-        float, about("share of them that would have been, if each were the only comparison of its run")
+        float, about("the same share if each were the only comparison of its run")
     ]
     real_comparisons: Annotated[int, about("real comparisons of a binary with itself, under two names")]
-    real_false_alarms: Annotated[int, about("those that were called better or worse")]
-    real_uncorrected_alarms: Annotated[int, about("those that would have been, each by itself")]
-    injected_delay_s: Annotated[float, about("seconds by which a wrapper held up the end of QEMU")]
-    injected_delay_found: Annotated[bool, about("whether that was called worse")]
-    found_delay_s: Annotated[float | None, about("difference of the medians, seconds")]
-    comparisons: Annotated[tuple[Comparison, ...], about("the real comparisons, that with the delay last")]
-    rows: Annotated[tuple[Sample, ...], about("every sample that they rest on")]
+    real_false_alarms: Annotated[int, about("number of them that were reported as better or worse")]
+    real_uncorrected_alarms: Annotated[
+        int, about("the same number if each were the only comparison of its run")
+    ]
+    injected_delay_s: Annotated[float, about("seconds by which a wrapper delayed the exit of QEMU")]
+    injected_delay_found: Annotated[bool, about("whether this was reported as worse")]
+    found_delay_s: Annotated[float | None, about("difference of the medians, in seconds")]
+    comparisons: Annotated[
+        tuple[Comparison, ...], about("the real comparisons; the one with the delay is last")
+    ]
+    rows: Annotated[tuple[Sample, ...], about("every sample that they are based on")]
 
 
 def calibration_file(layout: Layout) -> Path:
-    """Where the results are."""
+    """Return the path of the results."""
     return layout.results / "calibration.json"
 
 
 def record_calibration(
     layout: Layout, options: Options, subjects: Sequence[Subject], reporter: Reporter, *, command: str
 ) -> CalibrationResults:
-    """Calibrate with ``subjects``, binaries without the feature, one a target; write calibration.json.
+    """Calibrate with ``subjects`` (binaries without the feature, one a target) and write calibration.json.
 
     Raises what run_teardown and build_programs raise.
     """
@@ -106,11 +110,12 @@ def record_calibration(
 
 
 def render_calibration(results: CalibrationResults) -> RenderableType:
-    """What was found, in a few lines."""
+    """Summarise the results in a few lines."""
     late = [row for row in results.comparisons if row.variant == LATE]
     lines = [
         f"simulated: {results.simulated_false_alarm_rate:.1%} of {results.simulated_comparisons} comparisons"
-        f" of equal binaries called different ({results.simulated_uncorrected_rate:.1%} without correction)",
+        f" of equal binaries reported as different"
+        f" ({results.simulated_uncorrected_rate:.1%} without correction)",
         f"real: {results.real_false_alarms} of {results.real_comparisons}"
         f" ({results.real_uncorrected_alarms} without correction)",
         f"a delay of {format_seconds(results.injected_delay_s)} was"
@@ -126,17 +131,19 @@ def render_calibration(results: CalibrationResults) -> RenderableType:
 
 
 def check_calibration(layout: Layout, results: CalibrationResults) -> None:
-    """Raise CalibrationError when verdicts cannot be trusted here."""
+    """Raise CalibrationError if verdicts cannot be trusted on this machine."""
     faults = []
     if results.simulated_false_alarm_rate > MOST:
         faults.append(f"{results.simulated_false_alarm_rate:.1%} of simulated comparisons are false alarms")
     if results.real_false_alarms > MOST * results.real_comparisons:
-        faults.append(f"{results.real_false_alarms} of {results.real_comparisons} real ones are false alarms")
+        faults.append(
+            f"{results.real_false_alarms} of {results.real_comparisons} real comparisons are false alarms"
+        )
     if not results.injected_delay_found:
         faults.append(f"a delay of {format_seconds(results.injected_delay_s)} was not found")
     if faults:
         raise CalibrationError(
-            f"verdicts at {LEVEL:.0%} cannot be trusted here: {faults[0]}",
+            f"verdicts at {LEVEL:.0%} cannot be trusted on this machine: {faults[0]}",
             "calibrate again on a quiet machine",
             details=tuple(faults[1:]),
             log=calibration_file(layout),

@@ -1,4 +1,4 @@
-"""``build/results/clients.json``: made, kept, shown as a table, and judged."""
+"""``build/results/clients.json``: recorded, rendered as a table, and judged."""
 
 from __future__ import annotations
 
@@ -31,24 +31,26 @@ _COLUMNS = ("exit_s", "told_s", "back_s", "restart_s")
 
 
 class ClientsResults(msgspec.Struct, frozen=True, kw_only=True):
-    """A run of clients, whole."""
+    """A complete run of clients."""
 
     schema: Annotated[int, about("version of this format")] = SCHEMA
-    command: Annotated[str, about("the command that makes this run again, seed included")]
+    command: Annotated[str, about("command that reproduces this run, including the seed")]
     started: Annotated[str, about("ISO 8601, UTC")]
     finished: Annotated[str, about("ISO 8601, UTC; when the last row was written")]
     complete: Annotated[bool, about("false when the run was stopped before its end")]
-    seed: Annotated[int, about("what the order of the trials was drawn from")]
+    seed: Annotated[int, about("seed of the order of the trials")]
     host: Annotated[HostFacts, about("the machine")]
-    libvirt: Annotated[str, about("version of libvirt; empty when none was started")]
-    options: Annotated[dict[str, Any], about("every option with the value that was used")]
-    binaries: Annotated[tuple[ServedBinary, ...], about("what was started")]
-    claims: Annotated[tuple[Claim, ...], about("what must hold, judged on the rows")]
-    rows: Annotated[tuple[ClientRow, ...], about("a row for each client, binary and round, as they came")]
+    libvirt: Annotated[str, about("version of libvirt; empty if none was started")]
+    options: Annotated[dict[str, Any], about("every option with its effective value")]
+    binaries: Annotated[tuple[ServedBinary, ...], about("the binaries that were started")]
+    claims: Annotated[tuple[Claim, ...], about("claims about the rows, with their outcomes")]
+    rows: Annotated[
+        tuple[ClientRow, ...], about("a row for each client, binary and round, in the order of the run")
+    ]
 
 
 def clients_file(layout: Layout) -> Path:
-    """Where the results are."""
+    """Return the path of the results."""
     return layout.results / "clients.json"
 
 
@@ -64,7 +66,7 @@ def record_clients(  # noqa: PLR0917 - the stages' products
     pages: str,
     command: str,
 ) -> ClientsResults:
-    """Try the trials and write clients.json, also when the run is stopped. Raises what run_clients raises."""
+    """Run the trials and write clients.json, even if the run is stopped. Raises the errors of run_clients."""
     started, host, rows = utc_now(), host_facts(), list[ClientRow]()
 
     def keep(*, complete: bool, libvirt: str = "") -> ClientsResults:
@@ -94,7 +96,7 @@ def record_clients(  # noqa: PLR0917 - the stages' products
 
 
 def check_clients(layout: Layout, results: ClientsResults) -> None:
-    """Raise ClientsError when a claim does not hold, with each such claim in a line."""
+    """Raise ClientsError if a claim does not hold, with a line for each such claim."""
     failed = [claim for claim in results.claims if claim.outcome == "fail"]
     if failed:
         raise ClientsError(
@@ -106,11 +108,11 @@ def check_clients(layout: Layout, results: ClientsResults) -> None:
 
 
 def render_clients(results: ClientsResults) -> RenderableType:
-    """Medians of each client and binary: QEMU's exit, what the client is told, memory back, restart."""
+    """Render medians of each client and binary: exit, notification, release of memory, restart."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
     for name in ("client", "memory", "binary"):
         table.add_column(name, no_wrap=True)
-    for name in ("QEMU's exit", "client told", "memory back", "held MiB", "restart"):
+    for name in ("QEMU's exit", "notified", "memory back", "held MiB", "restart"):
         table.add_column(name, justify="right", no_wrap=True)
     for cells in _lines(results):
         table.add_row(*cells)

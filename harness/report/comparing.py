@@ -1,7 +1,7 @@
-"""Two stored runs side by side: ``teardown --compare OLD.json``.
+"""Compare two stored runs: ``teardown --compare OLD.json``.
 
-Times of two runs differ by the day's load and by the machine. What each run measured within itself is the
-ratio to the reference, then and now: that is what is compared, and what is judged.
+Absolute times of two runs differ with the load and the machine. The comparison therefore uses the ratio to
+the reference within each run, in the old and in the new run.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ from harness.teardown.statistics import (
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """One latency of one variant at one place, in both runs.
+    """One latency of one variant in one cell, in both runs.
 
-    ``relative`` is (variant to reference now) / (the same then), with its 95 % interval; None for the
-    reference itself. ``verdict`` is on that, for the reference on the times.
+    ``relative`` is the ratio to the reference in the new run, divided by the same ratio in the old run, with
+    its 95 % interval; None for the reference itself. ``verdict`` judges it; for the reference, the times.
     """
 
     variant: str
@@ -56,7 +56,7 @@ class Change:
 
 
 def compare_runs(old: TeardownResults, new: TeardownResults) -> tuple[Change, ...]:
-    """What is in both runs. Verdicts are corrected for all of them together (Holm)."""
+    """Compare the cells of both runs. Verdicts are corrected for all comparisons (Holm)."""
     found: list[tuple[Change, float | None]] = []
     for kind, latencies in LATENCIES.items():
         before, after = by_place(old.rows, kind), by_place(new.rows, kind)
@@ -111,7 +111,7 @@ def _change(
 def _relative(
     ours: Sequence[Sequence[float]], theirs: Sequence[Sequence[float]]
 ) -> tuple[float, tuple[float, float] | None]:
-    """Ratio of the ratios of medians, now to then, and its bootstrap interval."""
+    """Return the ratio of the ratios of medians, new to old, and its bootstrap interval."""
     sides = [numpy.asarray(values) for values in (ours[1], theirs[1], ours[0], theirs[0])]
     middle = [float(numpy.median(side)) for side in sides]
     value = (middle[0] / middle[1]) / (middle[2] / middle[3])
@@ -126,7 +126,7 @@ def _relative(
 
 
 def _chance_of(ours: Sequence[Sequence[float]], theirs: Sequence[Sequence[float]]) -> float | None:
-    """Welch's t test of the difference of differences of logarithms; Welch and Satterthwaite's freedom."""
+    """Welch's t test for the difference of log ratios (Welch-Satterthwaite degrees of freedom)."""
     sides = [numpy.log(values) for values in (*ours, *theirs)]
     if min(map(len, sides)) < ENOUGH:
         return None
@@ -154,9 +154,9 @@ def _judged(change: Change, p: float | None) -> Change:
 
 
 def render_changes(old: TeardownResults, new: TeardownResults, changes: Sequence[Change]) -> RenderableType:
-    """Both runs side by side, the larger changes first where there is a verdict."""
+    """Render both runs in one table; larger changes first if there is a verdict."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for name in ("variant", "place", "latency"):
+    for name in ("variant", "cell", "latency"):
         table.add_column(name, no_wrap=name != "place")
     for name in ("then", "now", "now/then", "95 %"):
         table.add_column(name, justify="right", no_wrap=True)
@@ -175,8 +175,8 @@ def render_changes(old: TeardownResults, new: TeardownResults, changes: Sequence
     notes = [
         f"then: {old.started}, Linux {old.host.kernel}, {old.command}",
         f"now:  {new.started}, Linux {new.host.kernel}, {new.command}",
-        "now/then is of the ratio to the reference within each run; of the times for the reference itself",
+        "now/then compares the ratios to the reference within each run; for the reference itself, the times",
     ]
     if (old.host.cpu, old.host.memory_mib) != (new.host.cpu, new.host.memory_mib):
-        notes.append("the runs are from different machines: their times say nothing of each other")
-    return Group(table, Text(""), *map(Text, notes)) if changes else Text("The runs share no place.")
+        notes.append("the runs are from different machines: their times are not comparable")
+    return Group(table, Text(""), *map(Text, notes)) if changes else Text("The runs have no cell in common.")

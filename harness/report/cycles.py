@@ -1,4 +1,4 @@
-"""Make a run of cycles, keep what it gave, and show it. The table is made from the results alone."""
+"""Record a run of cycles and render it. The table depends on the results alone."""
 
 from __future__ import annotations
 
@@ -35,35 +35,35 @@ class Count(msgspec.Struct, frozen=True, kw_only=True):
 
     variant: Annotated[str, about("name of the binary")]
     life: Annotated[str, about("kind of life")]
-    cycles: Annotated[int, about("cycles that were run")]
-    failed: Annotated[int, about("those that failed")]
+    cycles: Annotated[int, about("number of cycles")]
+    failed: Annotated[int, about("number of failed cycles")]
 
 
 class CycleFailure(msgspec.Struct, frozen=True, kw_only=True):
-    """A failed cycle, and how to run it alone."""
+    """A failed cycle, with the command that runs it alone."""
 
     variant: Annotated[str, about("name of the binary")]
     number: Annotated[int, about("the cycle's number")]
-    reasons: Annotated[tuple[str, ...], about("why, a line each")]
+    reasons: Annotated[tuple[str, ...], about("reasons, one a line")]
     command: Annotated[
-        str, about("runs this one cycle again, at the same instant as far as the machine lets it")
+        str, about("command that repeats this cycle, at the same instant as far as the machine allows")
     ]
 
 
 class CyclesResults(msgspec.Struct, frozen=True, kw_only=True):
-    """A run of start/stop cycles, whole."""
+    """A complete run of start/stop cycles."""
 
     schema: Annotated[int, about("version of this format")] = SCHEMA
-    command: Annotated[str, about("the command that makes this run again, seed included")]
+    command: Annotated[str, about("command that reproduces this run, including the seed")]
     started: Annotated[str, about("ISO 8601, UTC")]
     finished: Annotated[str, about("ISO 8601, UTC")]
     complete: Annotated[bool, about("false when the run was stopped before its end")]
-    seed: Annotated[int, about("what the plan was drawn from")]
+    seed: Annotated[int, about("seed of the plan")]
     host: Annotated[HostFacts, about("the machine")]
-    options: Annotated[dict[str, Any], about("every option with the value that was used")]
-    binaries: Annotated[tuple[Subject, ...], about("what was started")]
+    options: Annotated[dict[str, Any], about("every option with its effective value")]
+    binaries: Annotated[tuple[Subject, ...], about("the binaries that were started")]
     counts: Annotated[tuple[Count, ...], about("cycles by binary and kind of life")]
-    failures: Annotated[tuple[CycleFailure, ...], about("what failed")]
+    failures: Annotated[tuple[CycleFailure, ...], about("the failed cycles")]
     memory: Annotated[tuple[Memory, ...], about("memory before and after, by binary")]
     rows: Annotated[tuple[CycleRow, ...], about("every cycle")]
 
@@ -80,7 +80,7 @@ def record_cycles(  # noqa: PLR0917 - the stages' products
     command: str,
     only_tcg: Collection[str] = (),
 ) -> CyclesResults:
-    """Run ``cycles`` and write cycles.json, also when the run is stopped. Raises what run_cycles raises."""
+    """Run ``cycles`` and write cycles.json, even if the run is stopped. Raises the errors of run_cycles."""
     started, rows = utc_now(), list[CycleRow]()
     again = with_words(command, f"-Dseed={seed}")
 
@@ -122,26 +122,24 @@ def record_cycles(  # noqa: PLR0917 - the stages' products
 
 
 def check_cycles(layout: Layout, results: CyclesResults) -> None:
-    """Raise CyclesError when a cycle failed, or memory did not come back."""
+    """Raise CyclesError if a cycle failed, or memory was not freed."""
     lines = [f"{one.variant} {one.number}: {'; '.join(one.reasons)}" for one in results.failures[:SHOWN]]
-    lines += [
-        f"{one.variant}: {one.lost_mib:g} MiB did not come back" for one in results.memory if one.leaked
-    ]
+    lines += [f"{one.variant}: {one.lost_mib:g} MiB were not freed" for one in results.memory if one.leaked]
     if lines:
         raise CyclesError(
             f"{len(results.failures)} of {len(results.rows)} cycles failed"
             if results.failures
-            else "memory did not come back",
+            else "memory was not freed",
             f"run one alone: {results.failures[0].command}"
             if results.failures
-            else "run again on a quiet machine; then look what holds it",
+            else "run again on a quiet machine; if that fails too, find the process that holds it",
             details=tuple(lines),
             log=layout.results / "cycles.json",
         )
 
 
 def render_cycles(results: CyclesResults) -> RenderableType:
-    """Cycles and failures by kind of life, a block a binary; then memory, sanitizer reports, reasons."""
+    """Render cycles and failures by kind of life, a block a binary, then memory, reports, reasons."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
     for name in ("variant", "QEMU is ended"):
         table.add_column(name)
@@ -161,7 +159,7 @@ def render_cycles(results: CyclesResults) -> RenderableType:
 
 def _memory(results: CyclesResults) -> Iterable[RenderableType]:
     for one in results.memory:
-        verdict = "did not come back" if one.leaked else "is back"
+        verdict = "was not freed" if one.leaked else "was freed"
         yield Text(
             f"{one.variant}: memory {verdict}: {one.before_mib:g} MiB before, {one.after_mib:g} after, "
             f"peak {one.peak_mib:g} ({one.source}, tolerance {one.tolerance_mib:g})",
@@ -174,7 +172,9 @@ def _reports(results: CyclesResults) -> Iterable[RenderableType]:
         found = [report for row in results.rows if row.variant == variant for report in row.reports]
         if found:
             ours = sum(report.ours for report in found)
-            yield Text(f"{variant}: sanitizer reports: {ours} name our files, {len(found) - ours} others")
+            yield Text(
+                f"{variant}: sanitizer reports: {ours} name files of the series, {len(found) - ours} others"
+            )
             others = Counter(report.summary for report in found if not report.ours)
             for summary, count in others.most_common(SHOWN):
                 yield Text(f"  {count} x {summary}", style="dim")

@@ -1,4 +1,4 @@
-"""How figures are written, wherever they are shown."""
+"""Formatting of figures in all outputs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ NONE = "\N{EN DASH}"
 
 
 def format_seconds(seconds: float | None) -> str:
-    """Three significant digits, in ms below one second and never finer than a microsecond."""
+    """Format seconds with three significant digits, in ms below one second, at most to the microsecond."""
     if seconds is None:
         return NONE
     value, unit = (seconds, "s") if abs(seconds) >= 0.9995 else (seconds * 1000, "ms")
@@ -15,14 +15,14 @@ def format_seconds(seconds: float | None) -> str:
 
 
 def format_ratio(ratio: float | None) -> str:
-    """Two significant digits where it is small."""
+    """Format a ratio, with two significant digits if it is small."""
     if ratio is None:
         return NONE
     return f"{ratio:.2g}" if ratio < 0.1 else f"{ratio:.2f}"
 
 
 def format_slope(ms_per_gib: float | None) -> str:
-    """Milliseconds for each GiB: three significant digits, and no minus before a nought."""
+    """Format milliseconds per GiB with three significant digits, without a minus sign before zero."""
     if ms_per_gib is None:
         return NONE
     digits = 0 if abs(ms_per_gib) >= 99.95 else 1 if abs(ms_per_gib) >= 9.995 else 2

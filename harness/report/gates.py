@@ -1,8 +1,8 @@
-"""Gates: what is demanded of the figures of a run, and whether they meet it.
+"""Gates: requirements for the figures of a run, and whether the figures meet them.
 
-A gate fails when the data rule it out: when the whole 95 % interval lies beyond the limit. When the figure
-itself is beyond and the interval is not, it is ``undecided``, which is told and is no error: on a noisy
-machine a gate must not fail by chance. Limits are ratios and never times, so that they hold on any machine.
+A gate fails if the data rule it out: the whole 95 % interval exceeds the limit. If only the figure exceeds
+the limit, the gate is ``undecided``, which is reported but is not an error: a gate must not fail by chance on
+a noisy machine. Limits are ratios, never times, so they apply to any machine.
 """
 
 from __future__ import annotations
@@ -45,16 +45,16 @@ class Gate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class Gates(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A file of gates. ``recorded`` are the ratios that gates of that kind compare with, by file name."""
+    """A file of gates. ``recorded``: the ratios for gates of that kind, by file name."""
 
     gate: tuple[Gate, ...]
     recorded: dict[str, tuple[Ratio, ...]] = {}
 
 
 def read_gates(name: str, root: Path) -> Gates:
-    """The gates of the file ``name`` (relative to ``root``); those of the harness when it is empty.
+    """Read the gates of the file ``name`` (relative to ``root``); the built-in gates if it is empty.
 
-    Raises OptionError: not there, no TOML, unknown fields or values.
+    Raises OptionError: missing file, invalid TOML, unknown fields or values.
     """
     path = root / name if name else DEFAULT
     try:
@@ -69,13 +69,13 @@ def read_gates(name: str, root: Path) -> Gates:
         raise OptionError(f"-Dgate: {path} cannot be read: {error}", "check the path") from error
     except UNREADABLE as error:
         raise OptionError(
-            f"-Dgate: {path} is no file of gates: {error}", "docs/measuring.md lists the fields"
+            f"-Dgate: {path} is not a file of gates: {error}", "docs/measuring.md lists the fields"
         ) from error
     return msgspec.structs.replace(gates, recorded=recorded)
 
 
 def judge_gates(results: TeardownResults, gates: Gates) -> tuple[GateResult, ...]:
-    """What each gate says of ``results``, place by place. A gate that has nothing to look at is skipped."""
+    """Judge each gate on ``results``, cell by cell. A gate without figures is skipped."""
     found: list[GateResult] = []
     for gate in gates.gate:
         mine = list(_KINDS[gate.kind](results, gate, gates))
@@ -84,19 +84,19 @@ def judge_gates(results: TeardownResults, gates: Gates) -> tuple[GateResult, ...
                 gate=gate.name,
                 place="",
                 outcome="skip",
-                reason=f"the run has no {gate.latency} of {gate.variant} and {gate.reference} to look at",
+                reason=f"the run has no {gate.latency} of {gate.variant} and {gate.reference}",
             )
         ]
     return tuple(found)
 
 
 def check_gates(layout: Layout, results: TeardownResults) -> None:
-    """Raise GateError when a gate failed."""
+    """Raise GateError if a gate failed."""
     failed = [gate for gate in results.gates if gate.outcome == "fail"]
     if failed:
         raise GateError(
             f"{len(failed)} of {sum(gate.outcome != 'skip' for gate in results.gates)} gates failed",
-            "look at the report; a machine that is busy with something else gives other figures",
+            "read the report; other work on the machine changes the figures",
             details=tuple(f"{gate.gate}: {gate.place}: {gate.reason}" for gate in failed[:SHOWN]),
             log=layout.results / "teardown.json",
         )
@@ -121,7 +121,7 @@ def _ratio(results: TeardownResults, gate: Gate, _: Gates) -> Iterable[GateResul
 
 
 def _slope(results: TeardownResults, gate: Gate, _: Gates) -> Iterable[GateResult]:
-    """``at_most``: the share of the reference's slope that counts as none."""
+    """``at_most``: the share of the reference's slope that counts as zero."""
     mine = {_series(each): each for each in results.slopes if _is(each, gate, gate.variant)}
     for theirs in (each for each in results.slopes if _is(each, gate, gate.reference)):
         ours = mine.get(_series(theirs))
@@ -141,7 +141,7 @@ def _slope(results: TeardownResults, gate: Gate, _: Gates) -> Iterable[GateResul
             reason=""
             if outcome == "pass"
             else f"{format_slope(ours.ms_per_gib)} ms/GiB, interval {format_slope(low)} to"
-            f" {format_slope(high)}, is not within {format_slope(limit)} of nought",
+            f" {format_slope(high)}, is not within {format_slope(limit)} of zero",
         )
 
 
@@ -164,7 +164,7 @@ def _verdict(results: TeardownResults, gate: Gate, _: Gates) -> Iterable[GateRes
 
 
 def _recorded(results: TeardownResults, gate: Gate, gates: Gates) -> Iterable[GateResult]:
-    """``at_most``: how many times the recorded ratio."""
+    """``at_most``: the limit as a multiple of the recorded ratio."""
     known = {each.key: each.ratio for each in gates.recorded.get(gate.file, ())}
     for row in results.comparisons:
         before = known.get(Ratio.of(row, 0.0).key)
@@ -196,7 +196,7 @@ def _limited(
 
 
 def place_words(place: Sequence[object]) -> str:
-    """A place of the matrix in words: all that tells it from others."""
+    """Describe a cell of the matrix by the fields that identify it."""
     named = dict(zip(MATRIX_FIELDS, place, strict=True))
     return " ".join(
         (

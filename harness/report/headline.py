@@ -92,4 +92,4 @@ def load_line(results: TeardownResults) -> str:
     loaded = sum(row.loaded for row in results.rows)
     if not loaded:
         return ""
-    return f"other work kept CPUs busy during {loaded} of {len(results.rows)} samples"
+    return f"{loaded} of {len(results.rows)} samples were taken while other work kept CPUs busy"

@@ -11,7 +11,7 @@ from harness.teardown.state import cpu_model, find, mitigations, text_of, thp_mo
 
 
 def host_facts(root: Path = Path("/")) -> HostFacts:
-    """What can be read without rights; what a machine lacks is an empty word or 0."""
+    """Return the facts that need no privileges; a missing fact is an empty string or 0."""
     meminfo = text_of(root / "proc/meminfo")
     return HostFacts(
         kernel=platform.release(),

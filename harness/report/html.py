@@ -1,4 +1,4 @@
-"""``report.html``: one file with everything in it, made from the results and from nothing else."""
+"""``report.html``: a self-contained page, rendered from the results alone."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Rows = list[tuple[str, ...]]
 def report_page(
     results: TeardownResults, *, properties: PropertiesResults | None, logs: Sequence[str]
 ) -> str:
-    """The page. ``logs`` are paths of files, relative to the page."""
+    """Render the page. ``logs`` are paths of files, relative to the page."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -39,10 +39,10 @@ def report_page(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["plot"] = lambda plot: Markup(plot.svg)  # noqa: S704 - made here, from figures
+    environment.filters["plot"] = lambda plot: Markup(plot.svg)  # noqa: S704 - generated here from numbers
     figures: tuple[tuple[str, str, tuple[Plot, ...]], ...] = (
         ("latency", "Exit and reclaim against memory", latency_plots(results)),
-        ("restart", "Restart: what users wait for", restart_plots(results)),
+        ("restart", "Restart: the delay for users", restart_plots(results)),
         ("distribution", "Every sample at the largest size", distribution_plots(results)),
     )
     return environment.get_template("report.html.j2").render(
@@ -63,14 +63,14 @@ def report_page(
 
 
 def write_page(layout: Layout, results: TeardownResults, path: Path) -> None:
-    """Write the page to ``path``, with the properties that were checked last. Raises StorageError."""
+    """Write the page to ``path``, with the last results of properties. Raises StorageError."""
     file = properties_file(layout)
     properties = None
     if file.is_file():
         try:
             properties = msgspec.json.decode(file.read_bytes(), type=PropertiesResults)
         except (OSError, *UNREADABLE):
-            properties = None  # of another version: the page says that there are none
+            properties = None  # of another version: the page reports that there are none
     logs = [layout.logs / "avocado.log", layout.results / "teardown.json", layout.results / "teardown.xml"]
     logs += sorted(layout.logs.glob("emulated-*")) if results.emulated else []
     found = [os.path.relpath(log, path.parent) for log in logs if log.is_file()]
@@ -123,7 +123,7 @@ def _slopes(results: TeardownResults) -> Rows:
 
 
 def _bad(results: TeardownResults) -> Rows:
-    """Outcome, what, and why; each reason once with how often."""
+    """Outcome, cell and reason; each reason once, with its count."""
     counts: dict[tuple[str, str, str], int] = {}
     for row in results.rows:
         if row.outcome != "ok":
@@ -142,7 +142,7 @@ def _properties(properties: PropertiesResults) -> dict[str, object]:
             mine = [row for row in properties.rows if (row.row, row.variant) == (number, variant)]
             reasons = "; ".join(dict.fromkeys(row.reason for row in mine if row.reason))
             cells.append((worst([row.outcome for row in mine]) if mine else "", reasons))
-        lines.append((number, ROWS.get(number, "not known to this harness"), cells))
+        lines.append((number, ROWS.get(number, "unknown to this version"), cells))
     return {"variants": variants, "lines": lines, "started": properties.started}
 
 

@@ -1,4 +1,4 @@
-"""JUnit XML of a teardown run, for CI: a case for each sample's place and one for each gate."""
+"""JUnit XML of a teardown run for CI: a test case for each cell and variant, and one for each gate."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is shown while a run goes on: medians so far at a terminal, one line a round elsewhere."""
+"""Progress of a run: the medians so far on a terminal, one line a round in a log."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from harness.teardown.model import MATRIX_FIELDS
 from harness.teardown.statistics import by_place, median, values_of
 
 SHOWN = 16
-"""Places that a terminal has room for beside the bar."""
+"""Largest number of cells shown on a terminal together with the progress bar."""
 
 
 def live_table(samples: Sequence[Sample]) -> Table:
-    """Medians of exit and reclaim so far, by place and variant; the places that come last are left out."""
+    """Render the medians of exit and reclaim so far, by cell and variant; cells beyond SHOWN are omitted."""
     places = by_place(samples, "teardown")
     variants = list(dict.fromkeys(variant for each in places.values() for variant in each))
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
@@ -46,7 +46,7 @@ def live_table(samples: Sequence[Sample]) -> Table:
 
 
 def round_line(samples: Sequence[Sample]) -> str:
-    """One round in one line: each variant's exit at the largest size, and what is wrong."""
+    """Summarise a round in one line: each variant's exit at the largest size, and problems."""
     guests = [sample for sample in samples if sample.kind == "teardown"]
     largest = max((sample.memory_mib for sample in guests), default=0)
     parts = [

@@ -1,4 +1,4 @@
-"""``build/results/load.json``: made, kept, shown as a table, and judged."""
+"""``build/results/load.json``: recorded, rendered as a table, and judged."""
 
 from __future__ import annotations
 
@@ -29,24 +29,26 @@ SCHEMA = 1
 
 
 class LoadResults(msgspec.Struct, frozen=True, kw_only=True):
-    """A load run, whole."""
+    """A complete load run."""
 
     schema: Annotated[int, about("version of this format")] = SCHEMA
-    command: Annotated[str, about("the command that makes this run again, seed included")]
+    command: Annotated[str, about("command that reproduces this run, including the seed")]
     started: Annotated[str, about("ISO 8601, UTC")]
-    finished: Annotated[str, about("ISO 8601, UTC; when the last slice was done")]
+    finished: Annotated[str, about("ISO 8601, UTC; when the last slice ended")]
     complete: Annotated[bool, about("false when the run was stopped before its end")]
-    seed: Annotated[int, about("what the order of slices, ends and pauses was drawn from")]
+    seed: Annotated[int, about("seed of the order of slices, ends and pauses")]
     host: Annotated[HostFacts, about("the machine")]
-    options: Annotated[dict[str, Any], about("every option with the value that was used")]
-    binaries: Annotated[tuple[Subject, ...], about("what was started")]
-    plans: Annotated[tuple[LoadPlan, ...], about("what was run, and why not more")]
-    summaries: Annotated[tuple[Summary, ...], about("each kind of load with each binary, judged")]
-    slices: Annotated[tuple[Slice, ...], about("the parts of the run, in the order in which they came")]
+    options: Annotated[dict[str, Any], about("every option with its effective value")]
+    binaries: Annotated[tuple[Subject, ...], about("the binaries that were started")]
+    plans: Annotated[
+        tuple[LoadPlan, ...], about("the loads that were planned, with the reason for each reduction")
+    ]
+    summaries: Annotated[tuple[Summary, ...], about("each kind of load with each binary, with its outcome")]
+    slices: Annotated[tuple[Slice, ...], about("the parts of the run, in their order")]
 
 
 def load_file(layout: Layout) -> Path:
-    """Where the results are."""
+    """Return the path of the results."""
     return layout.results / "load.json"
 
 
@@ -62,7 +64,7 @@ def record_load(  # noqa: PLR0917 - the stages' products
     seed: int,
     command: str,
 ) -> LoadResults:
-    """Run the plans and write load.json at the start and after each slice. Raises what run_load raises."""
+    """Run the plans and write load.json at the start and after each slice. Raises the errors of run_load."""
     started, host, slices = utc_now(), host_facts(), list[Slice]()
 
     def keep(*, complete: bool) -> LoadResults:
@@ -86,7 +88,7 @@ def record_load(  # noqa: PLR0917 - the stages' products
         slices.append(part)
         keep(complete=False)
 
-    keep(complete=False)  # whatever ends this run: the file is not one of a run before
+    keep(complete=False)  # replaces the file of an earlier run, even if this one ends here
     run_load(
         layout,
         subjects,
@@ -102,7 +104,7 @@ def record_load(  # noqa: PLR0917 - the stages' products
 
 
 def check_load(layout: Layout, results: LoadResults) -> None:
-    """Raise LoadError when something stayed behind or failed, or nothing could be run."""
+    """Raise LoadError if something was left behind or failed, or nothing could run."""
     failed = [summary for summary in results.summaries if summary.outcome == "fail"]
     if failed:
         short = any(summary.oom_kills for summary in failed)
@@ -118,13 +120,13 @@ def check_load(layout: Layout, results: LoadResults) -> None:
         )
     if not results.summaries:
         raise LoadError(
-            "nothing was run: " + "; ".join(plan.reason for plan in results.plans),
-            "free memory, or ask for fewer or smaller guests",
+            "nothing ran: " + "; ".join(plan.reason for plan in results.plans),
+            "free memory, or choose fewer or smaller guests",
         )
 
 
 def render_load(results: LoadResults) -> RenderableType:
-    """What each binary did under each kind of load, and what it left behind."""
+    """Render the figures of each binary under each kind of load, and its leftovers."""
     parts: list[RenderableType] = [*_heading(results)]
     for plan in results.plans:
         mine = [summary for summary in results.summaries if summary.kind == plan.kind]
@@ -143,7 +145,7 @@ def render_load(results: LoadResults) -> RenderableType:
 def _heading(results: LoadResults) -> Iterable[RenderableType]:
     host = results.host
     accels = ", ".join(dict.fromkeys(part.accel for part in results.slices))
-    yield Text(f"Load: {accels or 'nothing was run'}")
+    yield Text(f"Load: {accels or 'nothing ran'}")
     yield Text(
         f"{host.distribution}, Linux {host.kernel}, {host.cpus} CPUs, {host.memory_mib // 1024} GiB",
         style="dim",
@@ -177,8 +179,8 @@ def _table(summaries: Sequence[Summary]) -> Table:
         "CPU of QEMUs": lambda one: f"{one.qemu_cpu_s:.1f} s",
         "CPU of helpers": lambda one: f"{one.helper_cpu_s:.1f} s",
         "processes, zombies, fds left": lambda one: f"{one.processes}, {one.zombies}, {one.fds}",
-        "memory not back, peak": lambda one: f"{one.lost_mib:.1f}, {one.peak_mib:.0f} MiB",
-        "killed for want of memory": lambda one: str(one.oom_kills),
+        "memory not freed, peak": lambda one: f"{one.lost_mib:.1f}, {one.peak_mib:.0f} MiB",
+        "killed because memory ran out": lambda one: str(one.oom_kills),
         "outcome": lambda one: one.outcome,
     }
     for name, cell in lines.items():

@@ -1,4 +1,4 @@
-"""``report.md``: plain text of 72 columns that can stand in a cover letter or a merge request."""
+"""``report.md``: plain text of 72 columns for a cover letter or a merge request."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MARKS = {"better": "+", "same": "=", "worse": "-", "not enough data": "?"}
 
 
 def report_text(results: TeardownResults) -> str:
-    """The report; no line is longer than 72 columns, but for a word that is."""
+    """Render the report. No line exceeds 72 columns, unless a single word does."""
     host = results.host
     rounds = max((row.round for row in results.rows), default=0)
     parts = [
@@ -48,7 +48,7 @@ def report_text(results: TeardownResults) -> str:
 
 
 def _table(results: TeardownResults) -> Iterable[str]:
-    """One row for each place and variant; what is the same everywhere is left out."""
+    """Yield a row for each cell and variant; columns with a single value are omitted."""
     rows = guests(results.rows)
     fields = [
         field
@@ -86,8 +86,8 @@ def _table(results: TeardownResults) -> Iterable[str]:
     yield from _columns(lines, left=len(fields) + 1)
     yield ""
     yield from _wrap(
-        "Ratios are to the reference, base where there is one. The last column is the verdict on exit and "
-        "on reclaim: + better, - worse, = same, ? not enough data; 5 % for all of them together (Holm)."
+        "Ratios are relative to the reference (base, if the run has it). The last column has the verdicts "
+        "on exit and reclaim: + better, - worse, = same, ? not enough data; 5 % for all verdicts (Holm)."
     )
     yield ""
 
@@ -105,16 +105,16 @@ def _restarts(results: TeardownResults) -> Iterable[str]:
 
 
 def _gates(results: TeardownResults) -> Iterable[str]:
-    """A paragraph a gate: how often it passed, and where it did not."""
-    told = [gate for gate in results.gates if gate.outcome != "skip"]
-    for name in dict.fromkeys(gate.gate for gate in told):
-        mine = [gate for gate in told if gate.gate == name]
+    """Yield a paragraph a gate: the number of passes, and the cells without one."""
+    shown = [gate for gate in results.gates if gate.outcome != "skip"]
+    for name in dict.fromkeys(gate.gate for gate in shown):
+        mine = [gate for gate in shown if gate.gate == name]
         passed = sum(gate.outcome == "pass" for gate in mine)
         yield from _wrap(f"Gate: {name}: {passed} of {len(mine)} pass")
         for gate in mine:
             if gate.outcome != "pass":
                 yield from _wrap(f"{gate.outcome} at {gate.place}: {gate.reason}", indent="    ")
-    if told:
+    if shown:
         yield ""
 
 
@@ -146,7 +146,7 @@ def _mark(row: Comparison | None) -> str:
 def _paragraphs(texts: Iterable[str]) -> Iterable[str]:
     for text in texts:
         name = text.split(":", maxsplit=1)[0]
-        # A target is no word to begin a sentence with.
+        # A name of a target keeps its case at the start of a sentence.
         yield from _wrap(text if any(map(str.isdigit, name)) else text[0].upper() + text[1:])
         yield ""
 

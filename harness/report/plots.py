@@ -1,6 +1,6 @@
-"""Plots of a teardown run as SVG that takes its colours from the page: dark and light, readable offline.
+"""Plots of a teardown run as SVG that uses the colours of the page (light and dark) and works offline.
 
-Text stays text. Every plot comes with the table of what it shows, so that nothing is told by a picture alone.
+Text stays text. Every plot comes with a table of its data, so no information is in the picture alone.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ from harness.teardown.statistics import (
 INK, GRID = "#010203", "#040506"
 PALETTE = ("#0a0b01", "#0a0b02", "#0a0b03", "#0a0b04", "#0a0b05", "#0a0b06")
 COLOURS = {INK: "--ink", GRID: "--grid"} | {colour: f"--v{n}" for n, colour in enumerate(PALETTE)}
-"""Stand-ins that are replaced by custom properties of the page."""
+"""Placeholder colours, replaced by custom properties of the page."""
 MARKERS = "osD^vP"
 KNOWN = ("base", "pristine", "patched")
-"""These keep their colours from run to run."""
+"""Variants that have the same colour in every run."""
 STYLE: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "qemu-harness",
@@ -62,7 +62,7 @@ STYLE: Any = {
 
 @dataclass(frozen=True, kw_only=True)
 class Plot:
-    """A plot and what it shows. ``table``: a line of headings, then the rows."""
+    """A plot and its data. ``table``: a line of headings, then the rows."""
 
     name: str
     title: str
@@ -72,7 +72,7 @@ class Plot:
 
 
 def latency_plots(results: TeardownResults) -> tuple[Plot, ...]:
-    """Exit and reclaim against memory, for each series of places, on logarithmic axes."""
+    """Plot exit and reclaim against memory for each series of cells, on logarithmic axes."""
     return tuple(
         _latency(results, series, latency)
         for series in _series_of(results)
@@ -141,7 +141,7 @@ def _latency(results: TeardownResults, series: tuple[str, ...], latency: str) ->
 
 
 def restart_plots(results: TeardownResults) -> tuple[Plot, ...]:
-    """What a restart waits for, for each place where it was measured: bars of exit, start and reclaim."""
+    """Plot the parts of a restart for each cell that measured it: bars of exit, start and reclaim."""
     found = []
     for place, sides in by_place(results.rows, "restart").items():
         measured = {variant: side for variant, side in sides.items() if values_of(side, "restart")}
@@ -165,7 +165,7 @@ def _restart(results: TeardownResults, place: tuple[Any, ...], sides: Mapping[st
                 for latency in ("exit", "restart", "reclaim")
             )
             colour = _colour(variant, at)
-            first = at == 0  # one entry of the legend for all bars
+            first = at == 0  # one legend entry for all bars
             axes.barh(at, exit_, 0.36, color=colour, edgecolor=INK, label="exit" if first else None)
             axes.barh(
                 at, ready - exit_, 0.36, left=exit_, color="none", edgecolor=colour, hatch="//",
@@ -173,7 +173,7 @@ def _restart(results: TeardownResults, place: tuple[Any, ...], sides: Mapping[st
             )  # fmt: skip
             axes.barh(
                 at + 0.29, max(back - exit_, 0), 0.12, left=exit_, color=GRID, edgecolor=INK, linewidth=0.5,
-                label="reclaim, beside it" if first else None,
+                label="reclaim, in parallel" if first else None,
             )  # fmt: skip
             axes.annotate(
                 format_seconds(ready), (ready, at), textcoords="offset points", xytext=(4, 0), va="center"
@@ -190,14 +190,14 @@ def _restart(results: TeardownResults, place: tuple[Any, ...], sides: Mapping[st
     return Plot(
         name=f"restart-{_slug(words)}",
         title=f"restart: {words}",
-        summary="From the trigger to a second guest that is ready: exit, then start; reclaim runs beside it.",
+        summary="From the trigger until a second guest is ready: exit, then start; reclaim runs in parallel.",
         svg=svg,
         table=tuple(table),
     )
 
 
 def distribution_plots(results: TeardownResults) -> tuple[Plot, ...]:
-    """Every sample of exit and reclaim at the largest size of each series."""
+    """Plot every sample of exit and reclaim at the largest size of each series."""
     places = by_place(results.rows, "teardown")
     memory = MATRIX_FIELDS.index("memory_mib")
     largest: dict[tuple[str, ...], tuple[Any, ...]] = {}
@@ -219,11 +219,11 @@ def _distribution(
     variants = [variant for variant in _variants(results) if variant in sides]
     headings = (
         "variant",
-        "least",
+        "minimum",
         "lower quartile",
         "median",
         "upper quartile",
-        "most",
+        "maximum",
         "under foreign load",
     )
     table: list[tuple[str, ...]] = [headings]
@@ -252,14 +252,14 @@ def _distribution(
     return Plot(
         name=f"distribution-{latency}-{_slug(words)}",
         title=f"every {latency}: {words}",
-        summary="Every sample, above a bar from the lower to the upper quartile with the median marked.",
+        summary="Every sample, above a bar from the lower to the upper quartile that marks the median.",
         svg=svg,
         table=tuple(table),
     )
 
 
 def median_interval(values: Sequence[float]) -> tuple[float, float]:
-    """The 95 % percentile bootstrap interval of the median; least and most with fewer than 3 values."""
+    """Return the 95 % percentile bootstrap interval of the median; minimum and maximum below 3 values."""
     if len(values) < ENOUGH:
         return min(values), max(values)
     drawn = numpy.random.default_rng(SEED).choice(numpy.asarray(values), size=(RESAMPLES, len(values)))
@@ -272,7 +272,7 @@ def _points(axes: Axes, x: Sequence[float], y: Sequence[float], colour: str) -> 
 
 
 def _svg(name: str, draw: Callable[[Axes], None], *, height: float = 3.2) -> str:
-    """An SVG element, ready to be put into a page: no prologue, ids of its own, the page's colours."""
+    """Return an SVG element for embedding: no prologue, unique ids, the page's colours."""
     with mpl.rc_context({**STYLE, "svg.hashsalt": name}):
         figure = Figure(figsize=(5.2, height), layout="constrained")
         FigureCanvasSVG(figure)

@@ -1,4 +1,4 @@
-"""``build/results/properties.json``: made, kept, shown as a table, and judged."""
+"""``build/results/properties.json``: recorded, rendered as a table, and judged."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ _STYLES = {"pass": "green", "fail": "red", "cancel": "yellow"}
 
 
 class PropertiesResults(msgspec.Struct, frozen=True, kw_only=True):
-    """The properties of some binaries, whole."""
+    """A complete run of properties."""
 
     schema: Annotated[int, about("version of this format")] = SCHEMA
-    command: Annotated[str, about("the command that makes this run again")]
+    command: Annotated[str, about("command that reproduces this run")]
     started: Annotated[str, about("ISO 8601, UTC")]
     finished: Annotated[str, about("ISO 8601, UTC; when the last row was written")]
     complete: Annotated[bool, about("false when the run was stopped before its end")]
     host: Annotated[HostFacts, about("the machine")]
-    options: Annotated[dict[str, Any], about("every option with the value that was used")]
-    binaries: Annotated[tuple[CheckedBinary, ...], about("what was checked")]
+    options: Annotated[dict[str, Any], about("every option with its effective value")]
+    binaries: Annotated[tuple[CheckedBinary, ...], about("the binaries that were checked")]
     rows: Annotated[
         tuple[PropertyRow, ...], about("a row for each property and binary, in the order of the run")
     ]
 
 
 def properties_file(layout: Layout) -> Path:
-    """Where the results are."""
+    """Return the path of the results."""
     return layout.results / "properties.json"
 
 
@@ -56,9 +56,9 @@ def record_properties(
     command: str,
     elsewhere: Mapping[str, tuple[Part, ...]],
 ) -> PropertiesResults:
-    """Check ``rows`` on ``binaries``; properties.json is written after each: a stopped run keeps them.
+    """Check ``rows`` on ``binaries`` and write properties.json after each row; a stopped run keeps them.
 
-    Raises what run_properties raises.
+    Raises the errors of run_properties.
     """
     started, host = utc_now(), host_facts()
     done: list[PropertyRow] = []
@@ -86,7 +86,7 @@ def record_properties(
 
 
 def render_properties(results: PropertiesResults) -> RenderableType:
-    """Properties by binaries; below it the reasons, the surprises first."""
+    """Render properties by binary, then the reasons, unexpected outcomes first."""
     variants = list(dict.fromkeys(row.variant for row in results.rows))
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     table.add_column("#", justify="right")
@@ -109,11 +109,11 @@ def render_properties(results: PropertiesResults) -> RenderableType:
 
 
 def check_properties(layout: Layout, results: PropertiesResults) -> None:
-    """Raise PropertyError when a row is not what it is known to be, with each such row in a line."""
+    """Raise PropertyError if a row differs from its expectation, with a line for each such row."""
     surprises = [row for row in results.rows if row.is_surprise]
     if surprises:
         raise PropertyError(
-            f"{len(surprises)} of {len(results.rows)} properties are not as expected",
+            f"{len(surprises)} of {len(results.rows)} properties differ from their expectation",
             f"see the parts of these rows in {properties_file(layout)}, and QEMU's logs below "
             f"{layout.build / 'avocado' / 'jobs'}",
             details=tuple(
@@ -135,7 +135,7 @@ def _heading(results: PropertiesResults) -> Text:
 
 
 def _cell(rows: Sequence[PropertyRow]) -> Text:
-    """The worst outcome of a property of a variant, over its targets; marked when it is not the known one."""
+    """Format the worst outcome of a property over all targets; mark an unexpected one."""
     if not rows:
         return Text("\N{EN DASH}")
     outcome = worst([row.outcome for row in rows])

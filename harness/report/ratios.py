@@ -1,7 +1,7 @@
-"""Ratios of a run, kept to be compared with later ones: the one figure that another machine may share.
+"""Ratios of a run, stored for the comparison with later runs, possibly on other machines.
 
-A file of them is written by ``teardown --save-ratios FILE`` and read by gates of kind ``recorded``. It holds
-no time, since times are those of a machine.
+``teardown --save-ratios FILE`` writes a file of ratios, and gates of kind ``recorded`` read it. It
+contains no times, because times depend on the machine.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from harness.teardown.model import MATRIX_FIELDS
 
 SCHEMA = 1
 FIELDS = ("variant", "reference", "latency", *(field for field in MATRIX_FIELDS if field != "accel"))
-"""The accelerator is left out: it is the machine's, and paused guests do not run."""
+"""Without the accelerator, which depends on the machine and has no effect on paused guests."""
 
 
 class Ratio(msgspec.Struct, frozen=True, kw_only=True):
-    """One ratio of medians and where it was found."""
+    """One ratio of medians, with its cell."""
 
     variant: str
     reference: str
@@ -39,17 +39,17 @@ class Ratio(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def key(self) -> tuple[Any, ...]:
-        """All but the ratio."""
+        """All fields except the ratio."""
         return tuple(getattr(self, field) for field in FIELDS)
 
     @staticmethod
     def of(row: Comparison, ratio: float) -> Ratio:
-        """``ratio`` at the place of ``row``."""
+        """Return ``ratio`` for the cell of ``row``."""
         return Ratio(ratio=ratio, **{field: getattr(row, field) for field in FIELDS})
 
 
 class Ratios(msgspec.Struct, frozen=True, kw_only=True):
-    """A file of ratios. ``command`` is the run that they are from."""
+    """A file of ratios. ``command`` is the run that produced them."""
 
     schema: int = SCHEMA
     command: str
@@ -57,7 +57,7 @@ class Ratios(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def save_ratios(path: Path, results: TeardownResults) -> int:
-    """Write the ratios of ``results``; how many. Raises StorageError."""
+    """Write the ratios of ``results`` and return their number. Raises StorageError."""
     ratios = tuple(
         Ratio.of(row, float(f"{row.ratio:.3g}")) for row in results.comparisons if row.ratio is not None
     )
@@ -66,12 +66,12 @@ def save_ratios(path: Path, results: TeardownResults) -> int:
 
 
 def read_ratios(path: Path) -> tuple[Ratio, ...]:
-    """The ratios in ``path``. Raises OptionError."""
+    """Read the ratios in ``path``. Raises OptionError."""
     try:
         found = msgspec.json.decode(path.read_bytes(), type=Ratios)
     except (OSError, *UNREADABLE) as error:
         raise OptionError(
-            f"{path} cannot be read as recorded ratios: {error}", "write it by teardown --save-ratios"
+            f"{path} cannot be read as recorded ratios: {error}", "create it with teardown --save-ratios"
         ) from error
     if found.schema != SCHEMA:
         raise OptionError(f"{path} has schema {found.schema}", f"this harness reads schema {SCHEMA}")

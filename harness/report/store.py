@@ -1,4 +1,4 @@
-"""Results on disk, read back."""
+"""Reading of stored results."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from harness.teardown.slopes import fit_slopes
 from harness.teardown.statistics import compare
 
 WITHOUT_REFERENCES = 1
-"""The schema whose comparisons were with base alone. Its rows are rows still."""
+"""The schema with comparisons to base only. Its rows are still valid."""
 
 T = TypeVar("T")
 
 
 @contextlib.contextmanager
 def made_from(path: Path) -> Iterator[None]:
-    """Around what is made of the stored results in ``path``.
+    """Context for code that processes the stored results in ``path``.
 
-    Raises StorageError when that fails over values that have the right types, and that no run gives: an
-    infinite latency, a size below nought. A file that a stranger sent may have them.
+    Raises StorageError if the code fails on values of the right types that no run produces, such as an
+    infinite latency or a negative size. A file from an untrusted source may contain them.
     """
     try:
         yield
     except (ArithmeticError, LookupError, TypeError, ValueError, RuntimeError) as error:
         raise StorageError(
-            f"{path} has values that no run gives: {type(error).__name__}: {' '.join(str(error).split())}",
-            "make the results anew",
+            f"{path} has values that no run produces: {type(error).__name__}: {' '.join(str(error).split())}",
+            "run it again",
         ) from error
 
 
@@ -42,7 +42,7 @@ class _Head(msgspec.Struct):
 
 
 def read_teardown(path: Path) -> TeardownResults:
-    """The results in ``path``. Raises StorageError: not there, not JSON, or of another schema."""
+    """Read the results in ``path``. Raises StorageError: missing, not JSON, or of another schema."""
     older = {WITHOUT_REFERENCES: _raised}
     return read_results(path, TeardownResults, SCHEMA, "nox -s teardown", older=older)
 
@@ -55,9 +55,9 @@ def read_results(
     *,
     older: Mapping[int, Callable[[bytes], T]] | None = None,
 ) -> T:
-    """The results of ``kind`` in ``path``, which ``command`` makes; ``older`` raises those of other schemas.
+    """Read results of ``kind`` from ``path``; ``command`` produces them, ``older`` converts other schemas.
 
-    Raises StorageError as read_teardown.
+    Raises StorageError as read_teardown does.
     """
     try:
         data = path.read_bytes()
@@ -70,15 +70,15 @@ def read_results(
         if schema != wanted:
             raise StorageError(
                 f"{path} has schema {schema}, this harness reads schema {wanted}",
-                "make the results anew, or use the harness that wrote them",
+                "run it again, or use the version of the harness that wrote the file",
             )
         return msgspec.json.decode(data, type=kind)
     except UNREADABLE as error:
-        raise StorageError(f"{path} is not a results file: {error}", "make the results anew") from error
+        raise StorageError(f"{path} is not a results file: {error}", "run it again") from error
 
 
 def _raised(data: bytes) -> TeardownResults:
-    """Results of schema 1, with the comparisons that are made today."""
+    """Convert results of schema 1; comparisons are computed again."""
     fields = msgspec.json.decode(data) | {"schema": SCHEMA, "comparisons": ()}
     results = msgspec.convert(fields, TeardownResults)
     return msgspec.structs.replace(

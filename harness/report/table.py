@@ -1,4 +1,4 @@
-"""The table at the terminal, from the results and from nothing else."""
+"""The table on the terminal, rendered from the results alone."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _GATE_STYLES = {"pass": "green", "undecided": "yellow", "fail": "bold red"}
 
 
 def render_table(results: TeardownResults) -> RenderableType:
-    """Medians of base and of each other variant, place by place; cancelled and failed samples below."""
+    """Render medians of base and of each other variant, cell by cell; cancelled and failed samples below."""
     rows = guests(results.rows)
     variants = sorted({row.variant for row in rows}, key=variant_order)
     others = [variant for variant in variants if variant != REFERENCE]
@@ -88,7 +88,7 @@ def render_table(results: TeardownResults) -> RenderableType:
 
 
 def table_text(results: TeardownResults, *, width: int = 100) -> str:
-    """The table as plain text, without colour codes."""
+    """Return the table as plain text, without colour codes."""
     stream = io.StringIO()
     console = Console(file=stream, width=width, color_system=None, force_terminal=False, highlight=False)
     console.print(render_table(results))
@@ -115,7 +115,7 @@ def _heading(results: TeardownResults) -> Iterable[RenderableType]:
 
 
 def _accels(rows: Sequence[Sample]) -> Iterable[str]:
-    """What each target really ran with; its payloads are told apart only where that differs."""
+    """Yield the accelerator of each target; payloads are listed separately only if theirs differ."""
     used: dict[str, dict[str, str]] = {}
     for row in rows:
         used.setdefault(row.target.removesuffix("-softmmu"), {})[row.payload] = row.accel
@@ -127,18 +127,18 @@ def _accels(rows: Sequence[Sample]) -> Iterable[str]:
 
 
 def _summary(results: TeardownResults) -> Iterable[RenderableType]:
-    """Slopes, restarts, ours against upstream's, floor, gates."""
+    """Yield slopes, restarts, the comparison with upstream, floor, gates."""
     yield Text("")
     yield from map(Text, (*headline(results), *extrapolations(results)))
     for place, sides in by_place(results.rows, "restart").items():
-        told = [
+        medians = [
             f"{variant} {format_seconds(median(values_of(side, 'restart')))}"
             for variant, side in sides.items()
             if side
         ]
-        if told:
+        if medians:
             yield Text.assemble(
-                f"{_words(place)}: restart: {', '.join(told)}", *_against(results, place, REFERENCE)
+                f"{_words(place)}: restart: {', '.join(medians)}", *_against(results, place, REFERENCE)
             )
     for place in by_place(results.rows, "teardown"):
         against = _against(results, place, UPSTREAM)
@@ -151,7 +151,7 @@ def _summary(results: TeardownResults) -> Iterable[RenderableType]:
 
 
 def _against(results: TeardownResults, place: tuple[object, ...], reference: str) -> list[str | Text]:
-    """What follows a place: ratios to ``reference`` with verdicts; for base those of restarts alone."""
+    """Return ratios to ``reference`` with verdicts for one cell; for base only those of restarts."""
     restarts = reference == REFERENCE
     parts: list[str | Text] = []
     for row in results.comparisons:
@@ -169,13 +169,13 @@ def _words(place: tuple[object, ...]) -> str:
 
 
 def _gates(results: TeardownResults) -> Iterable[RenderableType]:
-    """A line a gate, and one for each place where it did not pass."""
+    """Yield a line a gate, and one for each cell that failed it."""
     for name in dict.fromkeys(gate.gate for gate in results.gates if gate.outcome != "skip"):
         mine = [gate for gate in results.gates if gate.gate == name]
         counts = Counter(gate.outcome for gate in mine)
         worst = next(outcome for outcome in ("fail", "undecided", "pass") if counts[outcome])
-        told = ", ".join(f"{counts[each]} {each}" for each in ("pass", "undecided", "fail") if counts[each])
-        yield Text(f"gate: {name}: {told}", style=_GATE_STYLES[worst])
+        tally = ", ".join(f"{counts[each]} {each}" for each in ("pass", "undecided", "fail") if counts[each])
+        yield Text(f"gate: {name}: {tally}", style=_GATE_STYLES[worst])
         for gate in mine:
             if gate.outcome == "fail":
                 yield Text(f"  {gate.place}: {gate.reason}", style=_GATE_STYLES["fail"])
@@ -202,14 +202,15 @@ def _remarks(results: TeardownResults) -> Iterable[RenderableType]:
                 yield Text(f"{host.host}: {tried.name} {tried.outcome}: {tried.reason}", style="yellow")
     if any(row.verdict == "not enough data" for row in results.comparisons):
         yield Text(
-            "?: not enough data for a verdict (docs/measuring.md): raise -Dbudget= or -Drounds=", style="dim"
+            "?: not enough data for a verdict (docs/measuring.md): increase -Dbudget= or -Drounds=",
+            style="dim",
         )
     if not results.complete:
         yield Text("The run was stopped before its end.", style="yellow")
 
 
 def _places(rows: Sequence[Sample]) -> dict[tuple[object, ...], list[Sample]]:
-    """Rows by place, in the order of by_place; bad ones too."""
+    """Group rows by cell, in the order of by_place, including bad ones."""
     places: dict[tuple[object, ...], list[Sample]] = {}
     for row in rows:
         places.setdefault(tuple(getattr(row, field) for field in MATRIX_FIELDS), []).append(row)

@@ -1,4 +1,4 @@
-"""All that is made of a teardown run's results, in one go."""
+"""Write all reports of a teardown run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from harness.report.model import TeardownResults
 
 
 def write_reports(layout: Layout, results: TeardownResults) -> tuple[Path, ...]:
-    """Write teardown.xml, report.md and report.html; the files. Raises StorageError."""
+    """Write teardown.xml, report.md and report.html, and return their paths. Raises StorageError."""
     xml, text, page = (layout.results / name for name in ("teardown.xml", "report.md", "report.html"))
     write_junit(xml, results)
     try:

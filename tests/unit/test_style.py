@@ -12,11 +12,35 @@ PACKAGE = ROOT / "harness"
 GLOSSARY = "## Words to avoid"
 
 PENDING_PACKAGES = {
-    "audit", "authoring", "binaries.py", "build", "ci", "cli.py", "clients", "commands",
-    "cycles", "diskwatch.py", "fence.py", "guard.py", "guest", "job.py", "jsonfile.py", "layout.py",
-    "load", "lock.py", "options.py", "pipeline.py", "process.py", "progress.py", "properties", "remote",
-    "report", "submit", "teardown", "trust.py", "validate",
-}  # fmt: skip
+    "audit",
+    "authoring",
+    "binaries.py",
+    "build",
+    "ci",
+    "cli.py",
+    "clients",
+    "commands",
+    "cycles",
+    "diskwatch.py",
+    "fence.py",
+    "guard.py",
+    "guest",
+    "job.py",
+    "jsonfile.py",
+    "layout.py",
+    "load",
+    "lock.py",
+    "options.py",
+    "pipeline.py",
+    "process.py",
+    "progress.py",
+    "properties",
+    "remote",
+    "submit",
+    "teardown",
+    "trust.py",
+    "validate",
+}
 """Packages and modules of harness/ with messages to be rewritten. Remove each name with its rewrite."""
 PENDING_DOCUMENTS = {"architecture.md", "licences.md", "results.md"}
 """The same for docs/."""

@@ -155,10 +155,10 @@ def test_toml_too_deep_is_told(layout: Layout) -> None:
     with pytest.raises(OptionError, match="cannot read pins"):
         load_pins(layout)
     (layout.root / "g.toml").write_bytes(b"a = " + DEEP)
-    with pytest.raises(OptionError, match="no file of gates"):
+    with pytest.raises(OptionError, match="not a file of gates"):
         read_gates("g.toml", layout.root)
 
 
 def test_values_that_no_run_gives_are_an_error_of_ours(tmp_path: Path) -> None:
-    with pytest.raises(StorageError, match="values that no run gives: KeyError"), made_from(tmp_path):
+    with pytest.raises(StorageError, match="values that no run produces: KeyError"), made_from(tmp_path):
         raise KeyError("x")

@@ -56,7 +56,7 @@ def test_binaries_are_shown_side_by_side(layout: Layout) -> None:
     lines = shown(made)
     assert "crowd: 50 guests of 256M for 60 s with each binary" in lines
     assert "exits 1 2" in lines
-    assert "memory not back, peak 3.0, 900 MiB 0.0, 900 MiB" in lines
+    assert "memory not freed, peak 3.0, 900 MiB 0.0, 900 MiB" in lines
     assert "outcome pass pass" in lines
     check_load(layout, made)
     write_json(load_file(layout), made)
@@ -75,7 +75,7 @@ def test_failures_and_want_of_memory_end_with_their_remedy(layout: Layout) -> No
 def test_a_machine_that_is_too_small_is_told_so(layout: Layout) -> None:
     made = results(available=500)
     assert sum(line.startswith(("crowd: cancelled: ", "restart: cancelled: ")) for line in shown(made)) == 2
-    with pytest.raises(LoadError, match="nothing was run: 50 guests"):
+    with pytest.raises(LoadError, match="nothing ran: 50 guests"):
         check_load(layout, made)
 
 

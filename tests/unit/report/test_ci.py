@@ -13,7 +13,7 @@ from .support import make_results, realistic
 ROOT = Path(__file__).resolve().parents[3]
 
 
-def test_cis_gates_are_read_and_pass_a_good_run():
+def test_gates_of_ci_pass_a_good_run():
     gates = read_gates(".ci/gates.toml", ROOT)
     found = judge_gates(make_results(realistic(("base", "patched"))), gates)
     assert {row.outcome for row in found if row.gate == gates.gate[0].name} == {"pass"}
@@ -21,7 +21,7 @@ def test_cis_gates_are_read_and_pass_a_good_run():
     assert {row.outcome for row in broken if row.gate == gates.gate[0].name} == {"fail"}
 
 
-def test_recorded_ratios_have_all_of_the_quick_preset_and_no_time():
+def test_recorded_ratios_cover_the_quick_preset_without_times():
     stored = json.loads((ROOT / ".ci" / "ratios.json").read_text())
     options = apply_preset(parse_options(find_layout(ROOT), ["-Dpreset=quick"]))
     places = {(row["target"], row["memory_mib"]) for row in stored["ratios"] if row["latency"] == "exit"}

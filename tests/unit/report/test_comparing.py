@@ -22,29 +22,29 @@ def verdicts(old, new):
     return {variant: {c.verdict for c in changes if c.variant == variant} for variant in ("base", "patched")}
 
 
-def test_the_same_run_twice_differs_in_nothing():
+def test_identical_runs_show_no_change():
     assert verdicts(realistic(), realistic()) == {"base": {"same"}, "patched": {"same"}}
 
 
-def test_a_slower_machine_is_no_regression_of_the_variant():
+def test_slower_machine_is_not_a_regression():
     everything = ("base", "pristine", "patched")
     found = verdicts(realistic(), scaled(realistic(), 2.0, everything))
     assert found["base"] == {"worse", "same"}  # restarts are as before
     assert found["patched"] == {"same"}
 
 
-def test_a_regression_of_the_variant_alone_is_found():
+def test_regression_of_one_variant_is_found():
     found = verdicts(realistic(), scaled(realistic(), 2.0, ("patched",)))
     assert found["base"] == {"same"}
     assert "worse" in found["patched"]
     assert "better" in verdicts(scaled(realistic(), 2.0, ("patched",)), realistic())["patched"]
 
 
-def test_too_few_samples_have_no_verdict():
+def test_too_few_samples_give_no_verdict():
     assert verdicts(realistic(rounds=2), realistic(rounds=2))["patched"] == {"not enough data"}
 
 
-def test_both_runs_are_shown_and_runs_without_a_common_place_said_to_be():
+def test_both_runs_are_shown_and_disjoint_runs_are_reported():
     old, new = make_results(realistic()), make_results(scaled(realistic(), 2.0, ("patched",)))
     stream = io.StringIO()
     console = Console(file=stream, width=140)
@@ -52,4 +52,4 @@ def test_both_runs_are_shown_and_runs_without_a_common_place_said_to_be():
     assert "x86_64 4G ram 4k paused sigkill" in stream.getvalue()
     other = make_results(realistic(backend="memfd"))
     console.print(render_changes(old, other, compare_runs(old, other)))
-    assert "The runs share no place." in stream.getvalue()
+    assert "The runs have no cell in common." in stream.getvalue()

@@ -50,7 +50,7 @@ def shown(results: CyclesResults) -> str:
     return stream.getvalue()
 
 
-def test_failures_come_with_the_command_that_repeats_one(
+def test_failures_include_the_command_that_repeats_one(
     layout: Layout, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = [make_row(), make_row("qemu: SIGSEGV", number=2), make_row("qemu: SIGSEGV", number=3)]
@@ -66,30 +66,32 @@ def test_failures_come_with_the_command_that_repeats_one(
     assert "patched: qemu: SIGSEGV (2 cycles, such as 2)" in text
 
 
-def test_a_clean_run_passes_and_lost_memory_does_not(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_clean_run_passes_and_leaked_memory_fails(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
     check_cycles(layout, record(layout, monkeypatch, [make_row()]))
     leaked = record(layout, monkeypatch, [make_row()], lost=256.0)
-    with pytest.raises(CyclesError, match="memory did not come back"):
+    with pytest.raises(CyclesError, match="memory was not freed"):
         check_cycles(layout, leaked)
-    assert "memory did not come back: 0 MiB before, 256 after" in shown(leaked)
+    assert "memory was not freed: 0 MiB before, 256 after" in shown(leaked)
 
 
-def test_a_stopped_run_keeps_its_rows(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stopped_run_keeps_its_rows(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
     last = msgspec.structs.replace(make_row(number=2), target="")
     with pytest.raises(KeyboardInterrupt):
         record(layout, monkeypatch, [make_row(), last])
     assert (len(stored(layout).rows), stored(layout).complete) == (2, False)
 
 
-def test_reports_of_others_are_counted_and_listed(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unrelated_sanitizer_reports_are_counted_and_listed(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
     other = Report(tool="UndefinedBehaviorSanitizer", summary="hw/x.c:1:1: shift", ours=False)
     row = msgspec.structs.replace(make_row(), reports=(other, other))
     results = record(layout, monkeypatch, [row])
     check_cycles(layout, results)
-    assert "0 name our files, 2 others" in shown(results)
+    assert "0 name files of the series, 2 others" in shown(results)
     assert "2 x hw/x.c:1:1: shift" in shown(results)
 
 
-def test_a_word_that_is_there_is_not_added_again() -> None:
+def test_existing_argument_is_not_added_again() -> None:
     assert with_words("nox -s cycles -- -Dseed=1", "-Dseed=1") == "nox -s cycles -- -Dseed=1"
     assert with_words("qemu-harness cycles", "--only", "3") == "qemu-harness cycles --only 3"

@@ -22,7 +22,7 @@ def outcomes(samples, gates=None):
 EXIT, FLAT, BACK, UPSTREAM_EXIT, UPSTREAM_BACK = (gate.name for gate in read_gates("", ROOT).gate)
 
 
-def test_a_run_that_is_good_passes_all():
+def test_good_run_passes_all_gates():
     assert set().union(*outcomes(realistic()).values()) == {"pass"}
 
 
@@ -35,11 +35,11 @@ def test_a_run_that_is_good_passes_all():
         ({"reclaim": 90.0}, UPSTREAM_BACK),
     ],
 )
-def test_each_gate_fails_for_what_it_guards(fields, gate):
+def test_each_gate_fails_on_its_regression(fields, gate):
     assert "fail" in outcomes(realistic(**fields))[gate]
 
 
-def test_an_exit_that_grows_fails_its_gate():
+def test_growing_exit_fails_its_gate():
     samples = [
         msgspec.structs.replace(row, exit_s=row.exit_s + row.memory_mib / 1024 * 0.003)
         if row.variant == "patched"
@@ -49,7 +49,7 @@ def test_an_exit_that_grows_fails_its_gate():
     assert outcomes(samples)[FLAT] == {"fail"}
 
 
-def test_what_is_beyond_by_chance_is_undecided():
+def test_figure_beyond_the_limit_by_chance_is_undecided():
     """The median of reclaim is 1.2 of base's exit, yet its interval reaches 1."""
     samples = realistic(rounds=3, reclaim=1.2)
     spread = [
@@ -61,13 +61,13 @@ def test_what_is_beyond_by_chance_is_undecided():
     assert "undecided" in outcomes(spread)[BACK] <= {"undecided", "pass"}
 
 
-def test_a_run_without_such_figures_skips():
+def test_missing_figures_skip_a_gate():
     found = outcomes(realistic(("base", "patched")))
     assert found[UPSTREAM_EXIT] == found[UPSTREAM_BACK] == {"skip"}
     assert found[EXIT] == {"pass"}
 
 
-def test_a_failed_gate_is_an_error_and_an_undecided_one_is_not(tmp_path):
+def test_failed_gate_is_an_error_and_undecided_gate_is_not(tmp_path):
     layout = Layout(root=tmp_path, build=tmp_path, trees=tmp_path, cache=tmp_path)
     results = make_results(realistic(exit_ms=9.0))
     gates = judge_gates(results, read_gates("", ROOT))
@@ -97,20 +97,20 @@ def test_recorded_ratios_guard_later_runs(tmp_path):
     ("text", "match"),
     [
         (None, "cannot be read"),
-        ("[[gate", "no file of gates"),
-        ('[[gate]]\nname = "x"\nkind = "speed"\n', "no file of gates"),
-        ('[[gate]]\nname = "x"\nkind = "ratio"\natmost = 2\n', "no file of gates"),
+        ("[[gate", "not a file of gates"),
+        ('[[gate]]\nname = "x"\nkind = "speed"\n', "not a file of gates"),
+        ('[[gate]]\nname = "x"\nkind = "ratio"\natmost = 2\n', "not a file of gates"),
         ('[[gate]]\nname = "x"\nkind = "ratio"\nsize = "big"\n', "not a size"),
         ('[[gate]]\nname = "x"\nkind = "recorded"\nfile = "no.json"\n', "cannot be read as recorded ratios"),
     ],
 )
-def test_files_that_are_no_gates_say_why(tmp_path, text, match):
+def test_invalid_gate_files_are_refused_with_the_reason(tmp_path, text, match):
     if text is not None:
         (tmp_path / "g.toml").write_text(text)
     with pytest.raises(OptionError, match=match):
         read_gates(str(tmp_path / "g.toml"), ROOT)
 
 
-def test_the_default_gates_are_those_of_the_file():
+def test_default_gates_come_from_the_file():
     assert DEFAULT.is_file()
     assert len(read_gates("", ROOT).gate) == 5

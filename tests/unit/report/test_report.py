@@ -62,7 +62,7 @@ def layout(tmp_path):
     return Layout(root=tmp_path, build=tmp_path / "b", trees=tmp_path / "t", cache=tmp_path / "c")
 
 
-def test_what_is_written_is_read_back(tmp_path):
+def test_results_round_trip(tmp_path):
     made = results(grid())
     write_json(tmp_path / "results" / "teardown.json", made)
     again = read_teardown(tmp_path / "results" / "teardown.json")
@@ -70,7 +70,7 @@ def test_what_is_written_is_read_back(tmp_path):
     assert [path.name for path in (tmp_path / "results").iterdir()] == ["teardown.json"]
 
 
-def test_rows_have_the_names_that_the_design_gives_them(tmp_path):
+def test_rows_have_the_documented_field_names(tmp_path):
     write_json(tmp_path / "r.json", results(grid()))
     row = json.loads((tmp_path / "r.json").read_text())["rows"][0]
     wanted = (
@@ -79,7 +79,7 @@ def test_rows_have_the_names_that_the_design_gives_them(tmp_path):
     assert set(wanted.split()) <= set(row)
 
 
-def test_a_failing_write_leaves_the_old_file(tmp_path, monkeypatch):
+def test_failed_write_keeps_the_old_file(tmp_path, monkeypatch):
     file = tmp_path / "r.json"
     write_json(file, results([]))
     before = file.read_bytes()
@@ -104,14 +104,14 @@ def test_a_failing_write_leaves_the_old_file(tmp_path, monkeypatch):
         (None, "cannot read"),
     ],
 )
-def test_files_that_cannot_be_read_say_why(tmp_path, text, match):
+def test_unreadable_files_are_refused_with_the_reason(tmp_path, text, match):
     if text is not None:
         (tmp_path / "r.json").write_text(text)
     with pytest.raises(StorageError, match=match):
         read_teardown(tmp_path / "r.json")
 
 
-def test_results_of_the_first_schema_are_compared_anew(tmp_path):
+def test_results_of_schema_1_are_compared_again(tmp_path):
     old = msgspec.to_builtins(results(grid()))
     for name in ("slopes", "gates", "seed", "warmup_s", "round_s"):
         del old[name]
@@ -125,7 +125,7 @@ def test_results_of_the_first_schema_are_compared_anew(tmp_path):
     assert read.comparisons == results(grid()).comparisons
 
 
-def test_slopes_floor_and_foreign_load_are_told_below_the_table():
+def test_slopes_floor_and_foreign_load_follow_the_table():
     samples = [
         *grid(),
         *(make_sample(0.0002, variant="floor", kind="floor", threads=4, memory_mib=0) for _ in range(3)),
@@ -135,11 +135,11 @@ def test_slopes_floor_and_foreign_load_are_told_below_the_table():
     assert "x86_64: exit of base grows by 0.00 ms/GiB [0.00, 0.00], patched 0.00 ms/GiB" in text
     assert "extrapolated from 1G to 1 TiB, not measured" in text
     assert "floor: a process with 4 threads and 1 page of memory ends in 0.20 ms" in text
-    assert "other work kept CPUs busy during 1 of 28 samples" in text
+    assert "1 of 28 samples were taken while other work kept CPUs busy" in text
     assert "floor 0M" not in text
 
 
-def test_a_restart_is_told_with_its_ratio():
+def test_restart_is_reported_with_its_ratio():
     samples = grid() + [
         make_sample(variant=name, kind="restart", restart_s=value, memory_mib=1024)
         for name, value in (("base", 2.0), ("patched", 1.0))
@@ -149,7 +149,7 @@ def test_a_restart_is_told_with_its_ratio():
     assert "x86_64 1G ram 4k sigkill: restart: base 2.00 s, patched 1.00 s: patched 0.50 better" in text
 
 
-def test_a_run_goes_on_without_a_compiler(layout, monkeypatch):
+def test_run_continues_without_a_compiler(layout, monkeypatch):
     def fail(*_):
         raise TeardownError("no compiler", "x")
 
@@ -159,7 +159,7 @@ def test_a_run_goes_on_without_a_compiler(layout, monkeypatch):
     assert "no compiler" in said.lines[0]
 
 
-def test_the_live_table_has_medians_so_far_and_a_round_is_a_line():
+def test_live_table_shows_medians_and_a_round_is_one_line():
     stream = io.StringIO()
     samples = [*grid(), make_sample(variant="base", kind="overhead", memory_mib=0)]
     Console(file=stream, width=120).print(live_table(samples))
@@ -178,7 +178,7 @@ def test_table_shows_medians_ratio_and_verdict_within_80_columns():
     assert " ".join(line.split()) == "s390x 1G 42.1 ms 1.23 ms 0.029 44.5 ms 1.06 better, worse"
 
 
-def test_an_emulated_host_is_named_with_what_does_not_hold_on_it():
+def test_emulated_host_is_listed_with_its_failed_properties():
     host = EmulatedHost(
         host="s390x",
         kernel="6.1.0-9-s390x",
@@ -199,7 +199,7 @@ def test_an_emulated_host_is_named_with_what_does_not_hold_on_it():
     assert "s390x: seccomp failed: no filter" in text
 
 
-def test_a_property_that_does_not_hold_is_an_error(tmp_path):
+def test_failed_property_is_an_error(tmp_path):
     layout = Layout(root=tmp_path, build=tmp_path, trees=tmp_path, cache=tmp_path)
     rows = [make_sample(host="s390x")]
     good = Property(name="clone", outcome="ok")
@@ -212,7 +212,7 @@ def test_a_property_that_does_not_hold_is_an_error(tmp_path):
     assert caught.value.details == ("s390x: clone: why",)
 
 
-def test_cross_built_binaries_alone_start_no_guest_here(tmp_path, monkeypatch):
+def test_cross_built_binaries_start_no_native_guest(tmp_path, monkeypatch):
     """Rows, comparisons and the machine itself are kept; indexes go on where the native rows end."""
     layout = Layout(root=tmp_path, build=tmp_path, trees=tmp_path, cache=tmp_path)
     calls = []
@@ -244,7 +244,7 @@ def test_cross_built_binaries_alone_start_no_guest_here(tmp_path, monkeypatch):
     assert [(row.target, row.name) for row in written.accels] == [("s390x-softmmu", "tcg")]
 
 
-def test_a_size_that_did_not_fit_is_in_the_table_with_its_reason():
+def test_cancelled_size_is_listed_with_its_reason():
     samples = [
         *grid(memories=(256,)),
         *(
@@ -259,20 +259,20 @@ def test_a_size_that_did_not_fit_is_in_the_table_with_its_reason():
     assert "16G: 2 samples cancelled: needs 17000 MiB" in text
 
 
-def test_failures_and_an_unfinished_run_are_told():
+def test_failures_and_an_incomplete_run_are_reported():
     samples = [*grid(), make_sample(variant="patched", outcome="failed", reason="no helper", memory_mib=256)]
     text = table_text(results(samples, complete=False))
     assert "patched x86_64 256M: 1 sample failed: no helper" in text
     assert "stopped before its end" in text
 
 
-def test_few_samples_have_no_verdict():
+def test_few_samples_give_no_verdict():
     text = table_text(results([make_sample(variant=name) for name in ("base", "patched")]))
     assert "?, ?" in text
     assert "not enough data" in text
 
 
-def test_several_variants_and_none_but_one():
+def test_several_variants_and_a_single_one():
     text = table_text(results(grid(("pristine", "base", "patched"))))
     assert re.search(r"x86_64 +256M +pristine ", text)
     assert re.search(r"x86_64 +256M +patched ", text)
@@ -282,7 +282,7 @@ def test_several_variants_and_none_but_one():
     assert "42.1 ms" in table_text(results(grid(("base",))))
 
 
-def test_no_colour_codes_in_a_pipe():
+def test_piped_output_has_no_colour_codes():
     stream = io.StringIO()
     Console(file=stream, width=80).print(render_table(results(grid())))
     assert "\x1b" not in stream.getvalue()
@@ -300,11 +300,11 @@ def test_no_colour_codes_in_a_pipe():
         (12.34, "12.3 s"),
     ],
 )
-def test_three_significant_digits(seconds, text):
+def test_figures_have_three_significant_digits(seconds, text):
     assert format_seconds(seconds) == text
 
 
-def test_host_facts_of_a_bare_machine(tmp_path):
+def test_host_facts_of_an_empty_root(tmp_path):
     facts = host_facts(tmp_path)
     assert (facts.cpu, facts.thp, facts.governor, facts.memory_mib) == ("", "", "", 0)
     assert facts.cpus >= 1
@@ -343,7 +343,7 @@ def go(layout, monkeypatch, **fields):
     return record_teardown(layout, options(), (), Silent(), command="nox -s teardown")
 
 
-def test_a_run_is_kept(layout, monkeypatch):
+def test_run_is_stored(layout, monkeypatch):
     made = go(layout, monkeypatch, samples=grid())
     kept = read_teardown(teardown_file(layout))
     assert kept.complete
@@ -356,7 +356,7 @@ def test_a_run_is_kept(layout, monkeypatch):
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), TeardownError("a", "b")])
-def test_a_run_that_is_stopped_keeps_the_rows_that_came(layout, monkeypatch, error):
+def test_stopped_run_keeps_completed_rows(layout, monkeypatch, error):
     with pytest.raises(type(error)):
         go(layout, monkeypatch, samples=grid()[:2], error=error)
     kept = read_teardown(teardown_file(layout))
@@ -365,7 +365,7 @@ def test_a_run_that_is_stopped_keeps_the_rows_that_came(layout, monkeypatch, err
     assert len(kept.comparisons) == 2
 
 
-def test_rows_are_saved_on_the_way(layout, monkeypatch):
+def test_rows_are_saved_during_a_run(layout, monkeypatch):
     monkeypatch.setattr(record, "SAVE_EVERY_S", 0.0)
     written = []
     monkeypatch.setattr(record, "write_json", lambda _path, value: written.append(len(value.rows)))
@@ -373,7 +373,7 @@ def test_rows_are_saved_on_the_way(layout, monkeypatch):
     assert written == [1, 2, 3, 3]
 
 
-def test_failed_samples_and_no_samples_are_errors_and_cancelled_ones_are_not(layout):
+def test_failed_or_missing_samples_are_errors_and_cancelled_ones_are_not(layout):
     cancelled = make_sample(outcome="cancelled", reason="needs much")
     check_results(layout, results([*grid(), cancelled]))
     with pytest.raises(TeardownError, match="1 of 25 samples failed") as caught:
@@ -383,7 +383,7 @@ def test_failed_samples_and_no_samples_are_errors_and_cancelled_ones_are_not(lay
         check_results(layout, results([cancelled, make_sample(kind="floor", variant="floor")]))
 
 
-def test_the_heading_names_the_accelerators_that_ran_and_payloads_only_where_they_differ():
+def test_heading_lists_accelerators_and_differing_payloads():
     samples = [
         make_sample(target=target, payload=payload, accel=accel)
         for target, payload, accel in (

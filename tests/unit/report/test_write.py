@@ -67,7 +67,7 @@ def page(results):
     return reader
 
 
-def test_the_page_is_whole_and_needs_nothing_else(page):
+def test_page_is_self_contained(page):
     assert page.open == []
     assert len(page.ids) == len(set(page.ids))
     assert not [tag for tag, _ in page.tags if tag == "script"]
@@ -76,7 +76,7 @@ def test_the_page_is_whole_and_needs_nothing_else(page):
         assert link in inside or link in ("../logs/avocado.log", "data:,"), link
 
 
-def test_every_plot_has_a_text_and_a_table(page):
+def test_every_plot_has_a_description_and_a_table(page):
     figures = [tag for tag, _ in page.tags].count("figure")
     assert figures == 2 + 1 + 2
     assert len([1 for _, attributes in page.tags if attributes.get("role") == "img"]) == figures
@@ -87,7 +87,7 @@ def test_every_plot_has_a_text_and_a_table(page):
             assert attributes["aria-label"]
 
 
-def test_the_page_tells_what_the_results_hold(page, results):
+def test_page_shows_the_results(page, results):
     assert "grows by 30" in page.text
     assert "<it> broke" in page.text
     assert results.command in page.text
@@ -95,7 +95,7 @@ def test_the_page_tells_what_the_results_hold(page, results):
     assert len(re.findall(r"\bbetter\b", page.text)) >= 6
 
 
-def test_colours_are_the_pages_own(results):
+def test_plots_use_the_colours_of_the_page(results):
     svg = latency_plots(results)[0].svg
     assert "var(--v0)" in svg
     assert not [colour for colour in COLOURS if colour in svg]
@@ -130,7 +130,7 @@ def test_properties_are_shown_by_variant(tmp_path):
     assert "They have not been checked" in write_reports(layout, results)[0].read_text()
 
 
-def test_the_text_fits_a_cover_letter(results):
+def test_text_fits_a_cover_letter(results):
     text = report_text(results)
     too_long = [line for line in text.splitlines() if len(line) > 72]
     assert too_long == []
@@ -142,7 +142,7 @@ def test_the_text_fits_a_cover_letter(results):
     assert re.search(r"^4G +patched +0\.\d\d ms 0\.00\d+ +\d+ ms", text, re.MULTILINE)
 
 
-def test_junit_has_a_case_for_each_place_and_gate(tmp_path, results):
+def test_junit_has_a_case_for_each_cell_and_gate(tmp_path, results):
     file = tmp_path / "folder" / "r.xml"
     write_junit(file, results)
     samples, gates = JUnitXml.fromfile(str(file))
@@ -156,7 +156,7 @@ def test_junit_has_a_case_for_each_place_and_gate(tmp_path, results):
     assert list(JUnitXml.fromfile(str(file)))[1].failures == len(bad)
 
 
-def test_a_run_of_one_sample_is_a_report_too(tmp_path):
+def test_run_of_one_sample_gives_a_report(tmp_path):
     layout = Layout(root=tmp_path, build=tmp_path, trees=tmp_path, cache=tmp_path)
     for samples in ([make_sample()], [make_sample(outcome="cancelled", reason="needs much")]):
         files = write_reports(layout, make_results(samples, complete=False))
@@ -164,7 +164,7 @@ def test_a_run_of_one_sample_is_a_report_too(tmp_path):
         assert "stopped before its end" in files[1].read_text()
 
 
-def test_the_interval_of_a_median():
+def test_interval_of_a_median():
     low, high = median_interval([1.0, 2.0, 3.0, 4.0, 5.0])
     assert 1.0 <= low < 3.0 < high <= 5.0
     assert median_interval([1.0, 2.0]) == (1.0, 2.0)

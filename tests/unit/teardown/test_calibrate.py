@@ -104,7 +104,7 @@ def results(**fields):
     ("fields", "cause"),
     [
         ({"simulated_false_alarm_rate": 0.055}, "5.5% of simulated"),
-        ({"real_false_alarms": 2}, "2 of 20 real ones"),
+        ({"real_false_alarms": 2}, "2 of 20 real comparisons"),
         ({"injected_delay_found": False}, "was not found"),
     ],
 )
