@@ -1,7 +1,7 @@
-"""The branch of a series: an ordinary git worktree, ``build/<pin>/series-<name>/src``, for a developer's git.
+"""The branch of a series, in an ordinary git worktree, ``build/<pin>/series-<name>/src``.
 
-Its base is the tag that the series is put on; its tip is the last patch. Before the branch is ever moved by
-us, the commits it had get a ref below ``refs/harness/kept/``: nothing that was committed is lost.
+Its base is the tag that the series applies to; its tip is the last patch. Before the harness moves the
+branch, it creates a ref below ``refs/harness/kept/`` for the old commits, so that no commit is lost.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from harness.tree.tree import Tree
 
 @dataclass(frozen=True, kw_only=True)
 class Commit:
-    """One commit of the branch. ``message`` is whole, subject first; ``date`` is in git's raw form."""
+    """One commit of the branch. ``message`` includes the subject; ``date`` has git's raw format."""
 
     id: str
     parent: str
@@ -31,7 +31,7 @@ class Commit:
 
     @property
     def subject(self) -> str:
-        """The first paragraph on one line, as git shows it."""
+        """The first paragraph on one line."""
         return " ".join(self.message.split("\n\n", 1)[0].split())
 
 
@@ -54,80 +54,85 @@ class Workspace:
 
     @property
     def bare(self) -> Git:
-        """git in the repository, for what needs no files."""
+        """git in the repository, for commands that need no files."""
         return Git(repository=self.tree.path)
 
     @property
     def tip(self) -> str:
-        """The commit of the branch."""
+        """The id of the last commit of the branch."""
         return self.bare.read("rev-parse", "--verify", f"refs/heads/{self.branch}^{{commit}}")
 
 
 def workspace_path(layout: Layout, tree_name: str, name: str) -> Path:
-    """Where the worktree of a series is."""
+    """Return the path of the worktree of a series."""
     return layout.build_root(tree_name, f"series-{name}") / "src"
 
 
-def start_of(tree: Tree, folder: Path) -> str:
-    """The commit that the series in ``folder`` is put on: what its series.toml says, else ``base``."""
+def base_of(tree: Tree, folder: Path) -> str:
+    """Return the commit that the series in ``folder`` applies to: ``base`` of its series.toml, or the tag."""
     return tree.pristine if read_series_file(folder).base == "pristine" else tree.base
 
 
 def find_workspace(layout: Layout, tree: Tree, name: str) -> Workspace | None:
-    """The worktree of the series ``name``, or None when ``series import`` has not made one."""
-    found = Workspace(tree=tree, name=name, path=workspace_path(layout, tree.name, name))
-    exists = found.bare.find(f"refs/heads/{found.branch}^{{commit}}")
-    return found if exists and (found.path / ".git").exists() else None
+    """Return the worktree of the series ``name``, or None before ``series import``."""
+    workspace = Workspace(tree=tree, name=name, path=workspace_path(layout, tree.name, name))
+    exists = workspace.bare.find(f"refs/heads/{workspace.branch}^{{commit}}")
+    return workspace if exists and (workspace.path / ".git").exists() else None
 
 
 def make_workspace(layout: Layout, tree: Tree, name: str, commit: str) -> Workspace:
-    """A worktree whose branch is at ``commit``; what the branch had before is kept. Raises TreeError.
+    """Create or reset the worktree with its branch at ``commit``; keep the old commits under a ref.
 
-    The files of an existing worktree are switched; changes that are not committed are refused.
+    Raises TreeError if an existing worktree has uncommitted changes.
     """
-    found = find_workspace(layout, tree, name)
-    if found is not None:
-        refuse_unfinished(found)
-        if changed := uncommitted(found):
+    existing = find_workspace(layout, tree, name)
+    if existing is not None:
+        refuse_unfinished(existing)
+        if changed := uncommitted(existing):
             raise TreeError(
-                f"{found.path} has {len(changed)} changed files that are not committed, such as {changed[0]}",
+                f"{existing.path} has {len(changed)} uncommitted changed files, such as {changed[0]}",
                 "commit or stash them there (git stash), and run again",
             )
-        keep(found)
-        found.git.run("reset", "--quiet", "--keep", commit)
-        return found
-    made = Workspace(tree=tree, name=name, path=workspace_path(layout, tree.name, name))
-    bare = made.bare
+        keep(existing)
+        existing.git.run("reset", "--quiet", "--keep", commit)
+        return existing
+    workspace = Workspace(tree=tree, name=name, path=workspace_path(layout, tree.name, name))
+    bare = workspace.bare
     bare.run("worktree", "prune", "--expire=now")
-    if made.path.exists():
-        set_aside(made.path)  # the tree was made anew: what lies there is no worktree of it, yet may be work
-    made.path.parent.mkdir(parents=True, exist_ok=True)
-    if bare.find(f"refs/heads/{made.branch}^{{commit}}"):
-        keep(made)
-    bare.run("worktree", "add", "--quiet", "--force", "--force", "-B", made.branch, made.path, commit)
-    return made
+    if workspace.path.exists():
+        set_aside(workspace.path)  # a worktree of a tree that was created again; it may contain work
+    workspace.path.parent.mkdir(parents=True, exist_ok=True)
+    if bare.find(f"refs/heads/{workspace.branch}^{{commit}}"):
+        keep(workspace)
+    bare.run(
+        "worktree", "add", "--quiet", "--force", "--force", "-B", workspace.branch, workspace.path, commit
+    )
+    return workspace
 
 
-def commits_of(found: Workspace, base: str) -> tuple[Commit, ...]:
-    """The commits from ``base`` to the tip, oldest first. Raises AuthoringError: a merge, another base."""
-    bare = found.bare
-    if bare.run("merge-base", "--is-ancestor", base, found.tip, check=False).returncode:
+def commits_of(workspace: Workspace, base: str) -> tuple[Commit, ...]:
+    """Return the commits from ``base`` to the tip, oldest first.
+
+    Raises AuthoringError if there is a merge or the branch is not on top of ``base``.
+    """
+    bare = workspace.bare
+    if bare.run("merge-base", "--is-ancestor", base, workspace.tip, check=False).returncode:
         raise AuthoringError(
-            f"branch {found.branch} is not on top of {base[:12]}, the base of {found.tree.name}",
-            f"in {found.path}: git rebase --onto {base[:12]} OLD-BASE",
+            f"branch {workspace.branch} is not on top of {base[:12]}, the base of {workspace.tree.name}",
+            f"in {workspace.path}: git rebase --onto {base[:12]} OLD-BASE",
         )
-    ids = bare.read("rev-list", "--reverse", "--topo-order", f"{base}..{found.tip}").split()
+    ids = bare.read("rev-list", "--reverse", "--topo-order", f"{base}..{workspace.tip}").split()
     return tuple(read_commit(bare, one) for one in ids)
 
 
 def read_commit(git: Git, name: str) -> Commit:
-    """The commit ``name``. Raises AuthoringError when it is a merge."""
+    """Read the commit ``name``. Raises AuthoringError if it is a merge."""
     form = "%H%x00%P%x00%T%x00%an%x00%ae%x00%ad%x00%B"
     text = git.read("log", "-1", "--no-show-signature", "--date=raw", f"--format={form}", name, "--")
     one, parents, tree, author, email, date, message = text.split("\0", 6)
     if len(parents.split()) != 1:
         raise AuthoringError(
-            f"commit {one[:12]} is a merge, which is no patch", "rebase the branch: git rebase -i"
+            f"commit {one[:12]} is a merge, which cannot be a patch", "rebase the branch: git rebase -i"
         )
     return Commit(
         id=one, parent=parents, tree=tree, author=author, email=email, date=date, message=message.strip("\n")
@@ -135,7 +140,7 @@ def read_commit(git: Git, name: str) -> Commit:
 
 
 def write_commit(git: Git, parent: str, tree: str, like: Commit, message: str) -> str:
-    """A commit of ``tree`` on ``parent`` with the author of ``like``; returns its id."""
+    """Create a commit of ``tree`` on ``parent`` with author and date of ``like``; return its id."""
     seconds, zone = like.date.split()
     return git.read(
         *("commit-tree", tree, "-p", parent),
@@ -152,7 +157,7 @@ def write_commit(git: Git, parent: str, tree: str, like: Commit, message: str) -
 
 
 def reword(git: Git, base: str, commits: Sequence[Commit], messages: Sequence[str]) -> tuple[Commit, ...]:
-    """The same trees and authors on top of ``base``, with other messages."""
+    """Create ``commits`` again on top of ``base``, with the same trees and authors but new ``messages``."""
     parent, done = base, []
     for commit, message in zip(commits, messages, strict=True):
         parent = write_commit(git, parent, commit.tree, commit, message)
@@ -160,39 +165,42 @@ def reword(git: Git, base: str, commits: Sequence[Commit], messages: Sequence[st
     return tuple(done)
 
 
-def uncommitted(found: Workspace) -> list[str]:
-    """Tracked files of the worktree that differ from its HEAD."""
-    listed = found.git.run(
+def uncommitted(workspace: Workspace) -> list[str]:
+    """Return the tracked files of the worktree that differ from its HEAD."""
+    listed = workspace.git.run(
         "status", "--porcelain", "-z", "--untracked-files=no", "--no-renames", merge_stderr=False
     )
     return [entry[3:] for entry in listed.output.split("\0") if entry]
 
 
-def refuse_unfinished(found: Workspace) -> None:
-    """Raise AuthoringError in the middle of a rebase, an am or a cherry-pick, or off the branch."""
-    folder = Path(found.git.read("rev-parse", "--path-format=absolute", "--git-dir"))
+def refuse_unfinished(workspace: Workspace) -> None:
+    """Raise AuthoringError during a rebase, an am or a cherry-pick, or if HEAD is not the branch."""
+    folder = Path(workspace.git.read("rev-parse", "--path-format=absolute", "--git-dir"))
     for name in ("rebase-merge", "rebase-apply", "CHERRY_PICK_HEAD", "MERGE_HEAD"):
         if (folder / name).exists():
             raise AuthoringError(
-                f"{found.path} is in the middle of a rebase or another operation of git ({name})",
-                "finish it there (git rebase --continue), or give it up (--abort), and run again",
+                f"{workspace.path} has an unfinished rebase or other git operation ({name})",
+                "finish it there (git rebase --continue) or abort it (--abort), and run again",
             )
-    head = found.git.run("symbolic-ref", "--quiet", "HEAD", check=False, merge_stderr=False).output.strip()
-    if head != f"refs/heads/{found.branch}":
+    head = workspace.git.run(
+        "symbolic-ref", "--quiet", "HEAD", check=False, merge_stderr=False
+    ).output.strip()
+    if head != f"refs/heads/{workspace.branch}":
         raise AuthoringError(
-            f"{found.path} is not on its branch {found.branch}", f"there: git switch {found.branch}"
+            f"{workspace.path} is not on its branch {workspace.branch}",
+            f"in that folder: git switch {workspace.branch}",
         )
 
 
-def keep(found: Workspace) -> str:
-    """Give the commits that the branch has now a ref of their own; returns its name."""
-    name = f"refs/harness/kept/{found.name}/{found.tip[:12]}"
-    found.bare.run("update-ref", name, found.tip)
+def keep(workspace: Workspace) -> str:
+    """Create a ref for the current commits of the branch; return its name."""
+    name = f"refs/harness/kept/{workspace.name}/{workspace.tip[:12]}"
+    workspace.bare.run("update-ref", name, workspace.tip)
     return name
 
 
 def set_aside(path: Path) -> Path:
-    """Rename ``path`` to a name of its own; returns it."""
+    """Rename ``path`` to an unused name; return that."""
     number = 1
     while (kept := path.with_name(f"{path.name}.old-{number}")).exists():
         number += 1
@@ -200,13 +208,13 @@ def set_aside(path: Path) -> Path:
     return kept
 
 
-def mark_saved(found: Workspace) -> None:
-    """Note that the patches hold what the branch has."""
-    found.bare.run("update-ref", f"refs/harness/{found.name}/saved", found.tip)
+def mark_saved(workspace: Workspace) -> None:
+    """Record that the patches contain all commits of the branch."""
+    workspace.bare.run("update-ref", f"refs/harness/{workspace.name}/saved", workspace.tip)
 
 
 def is_saved(git: Git, name: str) -> bool:
-    """Whether the tip of the branch of ``name`` is what patches were once made of, or made from."""
+    """Return whether the tip of the branch of ``name`` was once written to patches or read from them."""
     tip = git.find(f"refs/heads/series/{name}^{{commit}}")
     if tip is None:
         return True
@@ -215,8 +223,8 @@ def is_saved(git: Git, name: str) -> bool:
 
 
 def unsaved(layout: Layout) -> tuple[str, ...]:
-    """The series, in any tree of this checkout, whose branch has commits that are in no patches."""
-    found = []
+    """Return the series, in all trees of this checkout, whose branch has commits that are in no patch."""
+    unsaved_names = []
     for path in sorted(layout.trees.iterdir()) if layout.trees.is_dir() else ():
         if not (path / "HEAD").is_file():
             continue
@@ -224,15 +232,17 @@ def unsaved(layout: Layout) -> tuple[str, ...]:
         words = ("for-each-ref", "--format=%(refname:lstrip=3)", "refs/heads/series/")
         listed = git.run(*words, check=False, merge_stderr=False)
         names = listed.output.split() if listed.returncode == 0 else []  # damaged: no commits to lose
-        found += [f"{name} on {path.name}" for name in names if not is_saved(git, name)]
-    return tuple(found)
+        unsaved_names += [f"{name} on {path.name}" for name in names if not is_saved(git, name)]
+    return tuple(unsaved_names)
 
 
-def move(found: Workspace, commit: str) -> None:
-    """Move the branch to ``commit``, whose files are those of its tip: the worktree stays as it is."""
+def move(workspace: Workspace, commit: str) -> None:
+    """Move the branch to ``commit``, which must have the files of its tip: the worktree does not change."""
     assert (
-        found.bare.read("rev-parse", f"{commit}^{{tree}}", f"{found.tip}^{{tree}}").split()
-        == [found.bare.read("rev-parse", f"{commit}^{{tree}}")] * 2
+        workspace.bare.read("rev-parse", f"{commit}^{{tree}}", f"{workspace.tip}^{{tree}}").split()
+        == [workspace.bare.read("rev-parse", f"{commit}^{{tree}}")] * 2
     ), "the files would change"
-    keep(found)
-    found.bare.run("update-ref", "-m", "qemu-harness series", f"refs/heads/{found.branch}", commit, found.tip)
+    keep(workspace)
+    workspace.bare.run(
+        "update-ref", "-m", "qemu-harness series", f"refs/heads/{workspace.branch}", commit, workspace.tip
+    )

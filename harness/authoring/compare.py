@@ -1,4 +1,4 @@
-"""Whether a patch file and a commit are the same thing, and what their diffs are called (git-patch-id(1))."""
+"""Compare a patch file with a commit, and compute the patch-ids of their diffs (git-patch-id(1))."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from harness.tree.git import Git
 
 @dataclass(frozen=True, kw_only=True)
 class OldFile:
-    """A patch file as it lies in the series' folder."""
+    """A patch file in the folder of a series."""
 
     path: Path
     number: int
@@ -29,21 +29,21 @@ class OldFile:
 
     @property
     def message(self) -> str:
-        """Subject and message as ``git am`` would make a commit of them."""
+        """The commit message that ``git am`` would create."""
         body = self.mail.message
         return f"{self.mail.subject.title}\n\n{body}" if body else self.mail.subject.title
 
 
 def patch_id(git: Git, diff: bytes) -> str:
-    """The stable patch-id of ``diff``: of what it changes, whatever the lines' numbers and white space."""
-    said = git.read("patch-id", "--stable", stdin=diff)
-    return said.split()[0] if said else ""
+    """Return the stable patch-id of ``diff``, which ignores line numbers and white space; empty for none."""
+    output = git.read("patch-id", "--stable", stdin=diff)
+    return output.split()[0] if output else ""
 
 
 def commit_patch_id(git: Git, commit: Commit, *how: str) -> str:
-    """The stable patch-id of what ``commit`` changes, as git-diff-tree(1) shows it ``how``."""
+    """Return the stable patch-id of ``commit``, with the options ``how`` of git-diff-tree(1)."""
     with tempfile.TemporaryDirectory(prefix="qemu-harness-") as scratch:
-        # By way of a file: the bytes of a diff need not be UTF-8.
+        # In a file, because the bytes of a diff need not be UTF-8.
         shown = Path(scratch) / "diff"
         plain = Git(repository=git.repository, at=git.at, settings=("core.quotePath=false",))
         words = how or ("--no-renames",)
@@ -52,7 +52,7 @@ def commit_patch_id(git: Git, commit: Commit, *how: str) -> str:
 
 
 def is_same(git: Git, old: OldFile, commit: Commit, message: str) -> bool:
-    """Whether ``git am`` of the file on the commit's parent gives the commit, with no hunk elsewhere."""
+    """Return whether ``git am`` of the file on the commit's parent creates the commit, without offsets."""
     mail = old.mail
     if (mail.author.name, mail.author.email) != (commit.author, commit.email):
         return False
@@ -62,7 +62,7 @@ def is_same(git: Git, old: OldFile, commit: Commit, message: str) -> bool:
 
 
 def gives_tree(git: Git, parent: str, diff: bytes) -> str:
-    """The tree that ``diff`` makes of ``parent``; empty when it does not apply just where it says."""
+    """Return the tree of ``parent`` with ``diff`` applied; empty if it does not apply without offsets."""
     with tempfile.TemporaryDirectory(prefix="qemu-harness-") as scratch:
         env = {"GIT_INDEX_FILE": os.fspath(Path(scratch) / "index")}
         git.run("read-tree", parent, env=env)
@@ -75,7 +75,7 @@ def gives_tree(git: Git, parent: str, diff: bytes) -> str:
 
 
 def raw_date(date: str) -> str:
-    """``date`` of a mail in git's raw form, ``seconds +0100``; empty when it is none."""
+    """Convert the ``date`` of a mail to git's raw format, ``seconds +0100``; empty if it is invalid."""
     parsed = email.utils.parsedate_tz(date)
     if parsed is None:
         return ""
@@ -86,6 +86,6 @@ def raw_date(date: str) -> str:
 
 
 def _plain(message: str) -> list[str]:
-    """A message's lines as git keeps them: no blanks at their ends, no empty lines around."""
+    """Split a message into lines as git stores them: no trailing spaces, no empty lines around."""
     subject, _, body = message.strip().partition("\n\n")
     return [" ".join(subject.split()), *(line.rstrip() for line in body.strip().splitlines())]

@@ -1,4 +1,4 @@
-"""The cover letter: what a person wrote of it, and what git makes of the commits (shortlog and diffstat)."""
+"""The cover letter: the text of a person, and the shortlog and diffstat that git generates."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from harness.tree.git import Git
 
 COVER = "-cover-letter"
 WIDTH = 72
-"""Columns, as git-format-patch(1) wraps mail."""
+"""Columns, as in git-format-patch(1)."""
 
 _SHORTLOG = re.compile(r"^\S.* \(\d+\):$")
 _SUMMARY = re.compile(r"^ \d+ files? changed")
@@ -18,10 +18,10 @@ _GENERATED = re.compile(r"^(?:base-commit|prerequisite-patch-id|branch|change-id
 
 
 def parts(data: bytes) -> tuple[bytes, str, str]:
-    """Headers, the text that a person wrote, and the tail that git made of the commits.
+    """Split a cover letter into headers, the text of a person, and the tail that git generated.
 
-    The tail begins at the shortlog; it is empty when there is none. What follows the diffstat (a signature, a
-    range-diff, ``base-commit:``) belongs to the tail, because it is made anew too.
+    The tail begins at the shortlog; without one it is empty. It includes all lines after the diffstat
+    (signature, range-diff, ``base-commit:``), because they are regenerated too.
     """
     headers, body = split_headers(data)
     lines = body.decode("utf-8", "surrogateescape").splitlines()
@@ -33,14 +33,14 @@ def parts(data: bytes) -> tuple[bytes, str, str]:
 
 
 def make_tail(git: Git, base: str, tip: str) -> str:
-    """Shortlog, diffstat and summary of the commits, as git-format-patch(1) puts them into a cover letter."""
+    """Generate shortlog, diffstat and summary of the commits in the format of git-format-patch(1)."""
     log = git.run("shortlog", f"-w{WIDTH},2,4", f"{base}..{tip}", merge_stderr=False).output
     stat = git.run("diff", f"--stat={WIDTH}", "--summary", base, tip, merge_stderr=False).output
     return f"{log.strip()}\n\n{stat.rstrip()}\n"
 
 
 def with_new_tail(git: Git, data: bytes, base: str, tip: str) -> bytes:
-    """``data`` with shortlog and diffstat of the commits as they are now; unchanged when it has none."""
+    """Regenerate shortlog and diffstat of the cover letter ``data``; if it has none, leave it unchanged."""
     _, _, tail = parts(data)
     if not tail:
         return data
@@ -53,7 +53,7 @@ def with_new_tail(git: Git, data: bytes, base: str, tip: str) -> bytes:
 
 
 def _significant(tail: str) -> list[str]:
-    """What counts of a tail: not blanks, not what stands below the diffstat, not how long the bars are."""
+    """Reduce a tail to the lines to compare: without spacing, bar lengths, and text below the diffstat."""
     kept = []
     past = False
     for line in tail.splitlines():

@@ -1,4 +1,4 @@
-"""Begin a series: a folder below ``patches/`` and a branch to commit to."""
+"""Create a series: a folder below ``patches/`` and a branch for its commits."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.authoring.branch import Workspace, find_workspace, is_saved, make_workspace, start_of
+from harness.authoring.branch import Workspace, base_of, find_workspace, is_saved, make_workspace
 from harness.authoring.files import edit_series_file, write_file
 from harness.authoring.refresh import read_old
-from harness.authoring.status import look
+from harness.authoring.status import read_status
 from harness.errors import AuthoringError
 from harness.layout import Layout, safe_name
 from harness.progress import Reporter
@@ -21,8 +21,8 @@ from harness.tree import Tree, apply_series
 
 
 @dataclass(frozen=True, kw_only=True)
-class Made:
-    """A series' folder, its worktree, and what was found odd while it was imported."""
+class Created:
+    """A new or imported series: its folder, its worktree, and notes about irregular input."""
 
     folder: Path
     workspace: Workspace
@@ -30,55 +30,55 @@ class Made:
 
 
 def refuse_existing(layout: Layout, name: str) -> Path:
-    """The folder for a new series. Raises OptionError: a bad name, AuthoringError: it is there."""
+    """Return the folder for a new series. Raises OptionError (invalid name), AuthoringError (it exists)."""
     folder = layout.patches / safe_name(name)
     if folder.exists():
-        raise AuthoringError(f"{folder} is there already", "choose another name, or: series import")
+        raise AuthoringError(f"{folder} already exists", "choose another name, or: series import")
     return folder
 
 
-def new_series(layout: Layout, tree: Tree, name: str, title: str) -> Made:
-    """An empty series with a branch at ``base``. Raises OptionError: bad name, AuthoringError: is there."""
+def new_series(layout: Layout, tree: Tree, name: str, title: str) -> Created:
+    """Create an empty series with a branch at ``base``. Raises the errors of refuse_existing."""
     folder = refuse_existing(layout, name)
     edit_series_file(folder, title=title or name, pins=[tree.pin.name])
-    return Made(folder=folder, workspace=make_workspace(layout, tree, name, tree.base))
+    return Created(folder=folder, workspace=make_workspace(layout, tree, name, tree.base))
 
 
 def import_series(
     layout: Layout, tree: Tree, name: str, found: Input | None, reporter: Reporter, *, discard: bool = False
-) -> Made:
-    """Patches → commits of the series' branch.
+) -> Created:
+    """Turn patches into commits of the series' branch.
 
-    With ``found`` its newest version is first written to ``patches/<name>``, which must hold no patches yet;
-    without it, the patches that are there are taken. A branch with commits that are not in the patches is
-    refused unless ``discard`` (they keep a ref of their own even then). Raises AuthoringError, ApplyError.
+    With ``found``, first write its newest version to ``patches/<name>``, which must contain no patches.
+    A branch with commits that are not in the patches is refused, unless ``discard``. A ref keeps them even
+    then. Raises AuthoringError, ApplyError.
     """
     folder = layout.patches / safe_name(name)
     notes: tuple[str, ...] = ()
     if found is not None:
         if patch_files(folder):
             raise AuthoringError(
-                f"{folder} holds patches already", "choose another name, or remove them: git rm"
+                f"{folder} already contains patches", "choose another name, or remove them: git rm"
             )
         notes = _write(folder, found, tree)
     series = load_series(layout, name)
     before = find_workspace(layout, tree, name)
-    if before is not None and before.tip != start_of(tree, folder) and not discard:
-        rows = look(layout, tree, folder).rows
+    if before is not None and before.tip != base_of(tree, folder) and not discard:
+        rows = read_status(layout, tree, folder).rows
         if all(row.state == "same" for row in rows):
-            return Made(folder=folder, workspace=before, notes=notes)  # ids and committers stay theirs
+            return Created(folder=folder, workspace=before, notes=notes)  # keep commit ids and committers
         if not is_saved(before.bare, name):
             raise AuthoringError(
                 f"branch {before.branch} has commits that are not in the patches of {name}",
-                f"write them first: qemu-harness series refresh {name}; or drop them: --discard",
+                f"write them first (qemu-harness series refresh {name}), or drop them (--discard)",
             )
-    applied = apply_series(tree, series, layout, reporter, onto=start_of(tree, folder))
+    applied = apply_series(tree, series, layout, reporter, onto=base_of(tree, folder))
     made = make_workspace(layout, tree, name, applied.commit)
-    return Made(folder=folder, workspace=made, notes=(*notes, *applied.notes))
+    return Created(folder=folder, workspace=made, notes=(*notes, *applied.notes))
 
 
 def _write(folder: Path, found: Input, tree: Tree) -> tuple[str, ...]:
-    """The newest version of ``found`` as files of ``folder``; notes about what is odd."""
+    """Write the newest version of ``found`` to ``folder``; return notes about irregular mails."""
     version = found.version
     notes = list(found.notes)
     if version.missing:
@@ -91,8 +91,8 @@ def _write(folder: Path, found: Input, tree: Tree) -> tuple[str, ...]:
         notes += [f"{mail.origin}: {fault.detail}" for fault in mail.faults]
         if not mail.is_sound:
             raise AuthoringError(
-                f"{mail.origin} holds no patch that git can read",
-                "have it sent again by git send-email",
+                f"{mail.origin} contains no patch that git can read",
+                "ask the author to send it again with git send-email",
                 details=tuple(fault.detail for fault in mail.faults),
             )
     words = version.patches[0].subject.words
@@ -105,7 +105,7 @@ def _write(folder: Path, found: Input, tree: Tree) -> tuple[str, ...]:
             pins=[tree.pin.name],
             version=version.number,
             prefix=prefix,
-            **_base_said(version),
+            **_stated_base(version),
         )
     for number, mail in enumerate(version.patches, start=1):
         data = mailbox_bytes(mail)
@@ -120,8 +120,8 @@ def _write(folder: Path, found: Input, tree: Tree) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _base_said(version: Version) -> dict[str, object]:
-    """What the mails say they are based on: ``base-commit:`` (git-format-patch(1)) and ``Based-on:``."""
+def _stated_base(version: Version) -> dict[str, object]:
+    """Read ``base-commit:`` (git-format-patch(1)) and ``Based-on:`` from the mails."""
     mails = [*([version.cover] if version.cover else []), version.patches[-1]]
     text = "\n".join(f"{mail.message}\n{mail.notes}\n{mail.diff}" for mail in mails)
     commit = re.search(r"^base-commit: ([0-9a-f]{40})$", text, re.MULTILINE)
@@ -131,7 +131,7 @@ def _base_said(version: Version) -> dict[str, object]:
 
 
 def _slug(title: str) -> str:
-    """A subject as part of a file's name, as git-format-patch(1) writes it: at most 52 characters."""
+    """Convert a subject to a part of a file name as git-format-patch(1) does, at most 52 characters."""
     kept = "".join(
         character if character.isascii() and (character.isalnum() or character in "._") else "-"
         for character in title

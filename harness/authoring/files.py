@@ -1,4 +1,4 @@
-"""Write files of a series: each whole or as it was before."""
+"""Write files of a series atomically."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from harness.series.metadata import FILE, parse_series_file
 
 
 def write_file(path: Path, data: bytes) -> bool:
-    """Make ``path`` hold ``data``; False when it did already. Raises StorageError."""
+    """Write ``data`` to ``path``; return False if it is already its content. Raises StorageError."""
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         if path.is_file() and path.read_bytes() == data:
@@ -30,16 +30,18 @@ def write_file(path: Path, data: bytes) -> bool:
 
 
 def edit_series_file(folder: Path, **values: object) -> None:
-    """Set keys of ``series.toml``, underscores for dashes; all else in it stays, comments too.
+    """Set keys of ``series.toml`` (with underscores for dashes) and keep the rest, including comments.
 
-    Raises OptionError when the file would not be a series.toml, StorageError.
+    Raises OptionError if the result is not a valid series.toml, StorageError.
     """
     path = folder / FILE
     try:
         text = path.read_text(encoding="utf-8") if path.is_file() else ""
         document = tomlkit.parse(text)
     except (OSError, ValueError, TOMLKitError) as error:
-        raise StorageError(f"{path} cannot be read: {error}", "mend it as docs/series.md says") from error
+        raise StorageError(
+            f"cannot read {path}: {error}", "correct it; docs/series.md lists the keys"
+        ) from error
     for name, value in values.items():
         document[name.replace("_", "-")] = value
     data = tomlkit.dumps(document).encode()

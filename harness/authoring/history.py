@@ -1,7 +1,7 @@
-"""The versions of a series: ``history/vN/`` beside its patches, a copy of what was sent as version N.
+"""The versions of a series: ``history/vN/`` next to its patches is a copy of version N as it was sent.
 
-Files, not git notes: notes are neither cloned nor pushed unless everyone configures it, a release archive has
-none, and nobody sees them in review. A version is some kilobytes of text that git stores once.
+These are files and not git notes. Notes are neither cloned nor pushed without extra configuration, no release
+archive contains them, and they are invisible in review. A version is some kilobytes, which git stores once.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from harness.series.metadata import FILE, HIGHEST_VERSION
 
 FOLDER = "history"
 SENT = "sent.toml"
-"""Message-Ids of the mails of that version, as ``nox -s submit`` made them."""
+"""Message-Ids that ``nox -s submit`` generated for the mails of that version."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rerolled:
-    """A version put away, and the next one begun."""
+    """The folder of the archived version, and the number of the next version."""
 
     kept: Path
     version: int
 
 
 def versions(folder: Path) -> dict[int, Path]:
-    """The versions that are kept, by number."""
+    """Return the folders of the archived versions, by number."""
     found = {
         int(match[1]): path
         for path in sorted((folder / FOLDER).glob("v*"))
@@ -41,26 +41,26 @@ def versions(folder: Path) -> dict[int, Path]:
 
 
 def previous_version(folder: Path) -> Path | None:
-    """The folder of the newest version before the present one; None for a first version."""
-    present = read_series_file(folder).version
-    before = {number: path for number, path in versions(folder).items() if number < present}
+    """Return the folder of the newest version before the current one; None for a first version."""
+    current = read_series_file(folder).version
+    before = {number: path for number, path in versions(folder).items() if number < current}
     return before[max(before)] if before else None
 
 
 def reroll(folder: Path, outgoing: Path) -> Rerolled:
-    """Put the present version away as ``history/vN`` and raise ``version`` in series.toml.
+    """Archive the current version as ``history/vN`` and increment ``version`` in series.toml.
 
-    ``outgoing`` is where submit wrote it; its record of Message-Ids is kept with it when it is there. Raises
-    AuthoringError when that version is in the history with other bytes, StorageError.
+    If ``outgoing``, the output folder of submit, contains a record of Message-Ids, archive it too. Raises
+    AuthoringError if the version is already archived or is the highest, StorageError.
     """
-    said = read_series_file(folder)
-    if said.version >= HIGHEST_VERSION:
-        raise AuthoringError(f"{folder.name} has {said.version} versions", "start a new series")
-    kept, files = folder / FOLDER / f"v{said.version}", [*patch_files(folder), folder / FILE]
+    metadata = read_series_file(folder)
+    if metadata.version >= HIGHEST_VERSION:
+        raise AuthoringError(f"{folder.name} has {metadata.version} versions", "start a new series")
+    kept, files = folder / FOLDER / f"v{metadata.version}", [*patch_files(folder), folder / FILE]
     if kept.exists():
         raise AuthoringError(
-            f"{kept} is there already: version {said.version} was put away before",
-            f"raise version in {folder / FILE}, or remove that folder if it was never sent",
+            f"{kept} already exists: version {metadata.version} is archived",
+            f"increment version in {folder / FILE}, or remove that folder if it was never sent",
         )
     aside = kept.with_name(f".{kept.name}.new")
     try:
@@ -75,17 +75,17 @@ def reroll(folder: Path, outgoing: Path) -> Rerolled:
     except OSError as error:
         shutil.rmtree(aside, ignore_errors=True)
         raise StorageError(f"cannot write {kept}: {error}", "make the folder writable") from error
-    edit_series_file(folder, version=said.version + 1)
-    _raise_tags(folder)
-    return Rerolled(kept=kept, version=said.version + 1)
+    edit_series_file(folder, version=metadata.version + 1)
+    _update_tags(folder)
+    return Rerolled(kept=kept, version=metadata.version + 1)
 
 
-def _raise_tags(folder: Path) -> None:
-    """Put the version of series.toml into the subjects; nothing else of the files changes."""
-    said, files = read_series_file(folder), patch_files(folder)
+def _update_tags(folder: Path) -> None:
+    """Write the version of series.toml into the subjects of the patches."""
+    metadata, files = read_series_file(folder), patch_files(folder)
     total = sum(not path.name.startswith("0000-") for path in files)
     for path in files:
         data, number = path.read_bytes(), int(path.name[:4])
         counted = "/" in tag_of(data)
-        tag = tag_for(said.subject_prefix, said.version, number, total, numbered=counted)
+        tag = tag_for(metadata.subject_prefix, metadata.version, number, total, numbered=counted)
         write_file(path, with_tag(data, tag))

@@ -1,4 +1,4 @@
-"""Commits → patch files. A patch that the developer did not touch stays the same file, byte for byte."""
+"""Write commits to patch files. The file of a commit that did not change stays byte for byte the same."""
 
 from __future__ import annotations
 
@@ -21,63 +21,63 @@ from harness.authoring.compare import OldFile, is_same
 from harness.authoring.cover import COVER, with_new_tail
 from harness.authoring.files import write_file
 from harness.authoring.history import previous_version
-from harness.authoring.tags import Stale, Tagged, stale_tags, without_tags
+from harness.authoring.tags import KnownTags, StaleTag, stale_tags, without_tags
 from harness.errors import AuthoringError, StorageError
 from harness.progress import Reporter
 from harness.series import SeriesFile, patch_files, read_series_file
 from harness.series.form import remarks_of, tag_for, tag_of, with_remarks, with_tag
 
 FORMAT = ("--zero-commit", "--no-signature", "--abbrev=12", "--stat=72", "--no-numbered")
-"""git-format-patch(1): nothing that depends on the machine, git's version or the size of the repository."""
+"""Options of git-format-patch(1): independent of the machine, git's version and the repository's size."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Refreshed:
-    """What a refresh did: names of files, and the review tags that it took out with the reason."""
+    """Result of a refresh: names of files, and the review tags that were removed."""
 
     written: tuple[str, ...] = ()
     kept: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
-    stale: tuple[Stale, ...] = ()
+    stale: tuple[StaleTag, ...] = ()
 
 
 def refresh(
-    found: Workspace, folder: Path, base: str, reporter: Reporter, *, keep_tags: bool = False
+    workspace: Workspace, folder: Path, base: str, reporter: Reporter, *, keep_tags: bool = False
 ) -> Refreshed:
     """Write the commits from ``base`` to the branch's tip to ``folder``.
 
-    Review tags that were given to another diff are taken out, of the commits too, unless ``keep_tags``.
-    Raises AuthoringError (a merge, an empty commit, a rebase under way), StorageError.
+    Review tags that were given to another diff are removed from files and commits, unless ``keep_tags``.
+    Raises AuthoringError (a merge, an empty commit, an unfinished rebase), StorageError.
     """
-    refuse_unfinished(found)
-    if changed := uncommitted(found):
+    refuse_unfinished(workspace)
+    if changed := uncommitted(workspace):
         reporter.warn(
-            f"{len(changed)} changed files are not committed, such as {changed[0]}: not in the patches"
+            f"{len(changed)} changed files are not committed, such as {changed[0]}; the patches omit them"
         )
     with reporter.step(f"writing {folder.name}") as step:
-        commits = commits_of(found, base)
-        _refuse_empty(found, commits)
+        commits = commits_of(workspace, base)
+        _refuse_empty(workspace, commits)
         old = read_old(folder)
         before = previous_version(folder)
-        tagged = Tagged.read(found.bare, folder, (*old, *(read_old(before) if before else ())))
-        stale: list[Stale] = []
+        tagged = KnownTags.read(workspace.bare, folder, (*old, *(read_old(before) if before else ())))
+        stale: list[StaleTag] = []
         messages: list[str] = []
         for index, commit in enumerate(commits):
             step.update(index, len(commits), commit.subject)
-            dropped = () if keep_tags else stale_tags(found.bare, commit, tagged)
+            dropped = () if keep_tags else stale_tags(workspace.bare, commit, tagged)
             stale += dropped
             messages.append(without_tags(commit.message, dropped))
         if stale:
-            commits = reword(found.bare, base, commits, messages)
-            move(found, commits[-1].id)
-        files = _files(found, base, commits, old, read_series_file(folder))
+            commits = reword(workspace.bare, base, commits, messages)
+            move(workspace, commits[-1].id)
+        files = _files(workspace, base, commits, old, read_series_file(folder))
         cover = next((path for path in patch_files(folder) if path.name.startswith("0000-")), None)
         if cover is not None:
-            files[cover.name] = _cover(found, base, cover, len(commits), read_series_file(folder))
+            files[cover.name] = _cover(workspace, base, cover, len(commits), read_series_file(folder))
         written = tuple(name for name, data in files.items() if write_file(folder / name, data))
         removed = tuple(path.name for path in patch_files(folder) if path.name not in files)
         _remove(folder, removed)
-        mark_saved(found)
+        mark_saved(workspace)
     return Refreshed(
         written=written,
         kept=tuple(name for name in files if name not in written),
@@ -87,7 +87,7 @@ def refresh(
 
 
 def read_old(folder: Path) -> tuple[OldFile, ...]:
-    """The patches that lie in ``folder``, without the cover letter."""
+    """Read the patches in ``folder``, without the cover letter. Raises StorageError."""
     try:
         return tuple(
             OldFile(path=path, number=int(path.name[:4]), data=path.read_bytes())
@@ -99,21 +99,25 @@ def read_old(folder: Path) -> tuple[OldFile, ...]:
 
 
 def counterpart(commit: Commit, old: tuple[OldFile, ...], number: int) -> OldFile | None:
-    """The file that was this commit: of the same subject, and of several the one with its number."""
+    """Return the file of this commit: that with its subject, and among several that with ``number``."""
     same = [one for one in old if one.mail.subject.title == commit.subject]
     return next((one for one in same if one.number == number), same[0] if same else None)
 
 
 def _files(
-    found: Workspace, base: str, commits: tuple[Commit, ...], old: tuple[OldFile, ...], said: SeriesFile
+    workspace: Workspace,
+    base: str,
+    commits: tuple[Commit, ...],
+    old: tuple[OldFile, ...],
+    metadata: SeriesFile,
 ) -> dict[str, bytes]:
-    """Name → bytes of every patch of the branch."""
-    fresh = _format(found, base, commits)
+    """Return the bytes of every patch of the branch, by file name."""
+    fresh = _format(workspace, base, commits)
     files: dict[str, bytes] = {}
     for number, (commit, (name, data)) in enumerate(zip(commits, fresh, strict=True), start=1):
         before = counterpart(commit, old, number)
-        tag = tag_for(said.subject_prefix, said.version, number, len(commits))
-        if before is not None and is_same(found.bare, before, commit, commit.message):
+        tag = tag_for(metadata.subject_prefix, metadata.version, number, len(commits))
+        if before is not None and is_same(workspace.bare, before, commit, commit.message):
             counted = re.search(r"\d+/\d+", tag_of(before.data)) or len(commits) == 1
             data = with_tag(before.data, tag) if counted else before.data  # noqa: PLW2901
             name = f"{number:04d}{before.path.name[4:]}"  # noqa: PLW2901
@@ -125,29 +129,34 @@ def _files(
     return files
 
 
-def _format(found: Workspace, base: str, commits: tuple[Commit, ...]) -> list[tuple[str, bytes]]:
-    """Name and bytes of each commit as git-format-patch(1) writes it."""
+def _format(workspace: Workspace, base: str, commits: tuple[Commit, ...]) -> list[tuple[str, bytes]]:
+    """Return name and bytes of the output of git-format-patch(1) for each commit."""
     with tempfile.TemporaryDirectory(prefix="qemu-harness-") as scratch:
-        found.bare.run("format-patch", "--quiet", *FORMAT, f"-o{scratch}", f"{base}..{commits[-1].id}")
+        workspace.bare.run("format-patch", "--quiet", *FORMAT, f"-o{scratch}", f"{base}..{commits[-1].id}")
         return [(path.name, path.read_bytes()) for path in sorted(Path(scratch).iterdir())]
 
 
-def _cover(found: Workspace, base: str, path: Path, total: int, said: SeriesFile) -> bytes:
+def _cover(workspace: Workspace, base: str, path: Path, total: int, metadata: SeriesFile) -> bytes:
     data = path.read_bytes()
-    tag = tag_for(said.subject_prefix, said.version, 0, total, numbered=True)
-    return with_tag(with_new_tail(found.bare, data, base, found.tip), tag) if COVER in path.name else data
+    tag = tag_for(metadata.subject_prefix, metadata.version, 0, total, numbered=True)
+    return (
+        with_tag(with_new_tail(workspace.bare, data, base, workspace.tip), tag)
+        if COVER in path.name
+        else data
+    )
 
 
-def _refuse_empty(found: Workspace, commits: tuple[Commit, ...]) -> None:
+def _refuse_empty(workspace: Workspace, commits: tuple[Commit, ...]) -> None:
     if not commits:
         raise AuthoringError(
-            f"branch {found.branch} has no commit on top of its base", f"commit something in {found.path}"
+            f"branch {workspace.branch} has no commit on top of its base",
+            f"commit a change in {workspace.path}",
         )
     for commit in commits:
-        if found.bare.read("rev-parse", f"{commit.parent}^{{tree}}") == commit.tree:
+        if workspace.bare.read("rev-parse", f"{commit.parent}^{{tree}}") == commit.tree:
             raise AuthoringError(
-                f"commit {commit.id[:12]} ({commit.subject}) changes no file, which is no patch",
-                f"in {found.path}: git rebase -i, and drop it",
+                f"commit {commit.id[:12]} ({commit.subject}) changes no file, so it cannot be a patch",
+                f"drop it: git rebase -i, in {workspace.path}",
             )
 
 

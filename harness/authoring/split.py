@@ -1,4 +1,4 @@
-"""One patch → two, by the files that they change. Later trees stay as they are: no conflict can arise."""
+"""Split a patch into two by the files that they change. Later commits keep their trees: no conflicts."""
 
 from __future__ import annotations
 
@@ -13,17 +13,19 @@ from harness.errors import AuthoringError
 from harness.tree.git import Git
 
 
-def split(found: Workspace, base: str, number: int, patterns: Sequence[str], subject: str) -> tuple[str, str]:
-    """Take the files that match ``patterns`` (fnmatch) out of patch ``number``, into one before it.
+def split(
+    workspace: Workspace, base: str, number: int, patterns: Sequence[str], subject: str
+) -> tuple[str, str]:
+    """Move the files that match ``patterns`` (fnmatch) from patch ``number`` to a new commit before it.
 
-    The new commit has ``subject`` and no trailers: they were given to the whole. Gives both subjects. Raises
-    AuthoringError when there is no such patch, or one of the two would be empty.
+    The new commit has ``subject`` and no trailers, because those are about the whole patch. Returns both
+    subjects. Raises AuthoringError if there is no such patch, or one of the two would be empty.
     """
-    refuse_unfinished(found)
-    commits = commits_of(found, base)
+    refuse_unfinished(workspace)
+    commits = commits_of(workspace, base)
     if not 1 <= number <= len(commits):
-        raise AuthoringError(f"there is no patch {number}", f"name one from 1 to {len(commits)}")
-    commit, git = commits[number - 1], found.bare
+        raise AuthoringError(f"there is no patch {number}", f"choose one from 1 to {len(commits)}")
+    commit, git = commits[number - 1], workspace.bare
     paths = git.read("diff-tree", "-r", "-z", "--no-renames", "--name-only", commit.parent, commit.id).split(
         "\0"
     )
@@ -33,23 +35,23 @@ def split(found: Workspace, base: str, number: int, patterns: Sequence[str], sub
         which = "none" if not taken else "all"
         raise AuthoringError(
             f"{' '.join(patterns)} matches {which} of the {len(touched)} files of patch {number}",
-            f"its files are: {' '.join(touched[:20])}",
+            f"choose among its files: {' '.join(touched[:20])}",
         )
     first = _tree_with(git, commit, taken)
     parent = write_commit(git, commit.parent, first, commit, subject)
     for later in commits[number - 1 :]:
         parent = write_commit(git, parent, later.tree, later, later.message)
-    move(found, parent)
+    move(workspace, parent)
     return subject, commit.subject
 
 
 def _tree_with(git: Git, commit: Commit, paths: Sequence[str]) -> str:
-    """The tree of the commit's parent with ``paths`` as the commit has them."""
+    """Return the tree of the commit's parent with ``paths`` taken from the commit."""
     listed = git.run("ls-tree", "-r", "-z", commit.id, "--", *paths, merge_stderr=False).output.split("\0")
-    there = {line.partition("\t")[2]: line.partition("\t")[0].split() for line in listed if line}
+    entries = {line.partition("\t")[2]: line.partition("\t")[0].split() for line in listed if line}
     rows = []
     for path in paths:
-        mode, _, blob = there.get(path, ("0", "", "0" * 40))
+        mode, _, blob = entries.get(path, ("0", "", "0" * 40))
         rows.append(f"{mode} {blob}\t{path}\0")
     with tempfile.TemporaryDirectory(prefix="qemu-harness-") as scratch:
         env = {"GIT_INDEX_FILE": os.fspath(Path(scratch) / "index")}

@@ -1,11 +1,11 @@
-"""How the patches, the branch and the versions of a series stand to each other."""
+"""Compare the patches, the branch and the previous version of a series."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.authoring.branch import Commit, commits_of, find_workspace, start_of, uncommitted
+from harness.authoring.branch import Commit, base_of, commits_of, find_workspace, uncommitted
 from harness.authoring.compare import OldFile, commit_patch_id, is_same, patch_id
 from harness.authoring.history import previous_version, versions
 from harness.authoring.refresh import counterpart, read_old
@@ -26,18 +26,18 @@ class PatchStatus:
     file: str
     commit: str
     state: str
-    """``same``, ``changed``, ``new`` (no file yet), ``gone`` (no commit any more); empty without a branch."""
+    """``same``, ``changed``, ``new`` (no file yet) or ``gone`` (commit removed); empty without a branch."""
     since: str
-    """Against the version before: ``same``, ``reworded``, ``changed``, ``new``; empty for a first one."""
+    """Compared with the previous version: ``same``, ``reworded``, ``changed``, ``new``; empty without one."""
     tags: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Status:
-    """The whole series. ``sha256`` is what validate and submit know its bytes by."""
+    """State of a series."""
 
     folder: Path
-    said: SeriesFile
+    metadata: SeriesFile
     workspace: Path | None
     changed_files: int
     kept_versions: tuple[int, ...]
@@ -45,18 +45,18 @@ class Status:
 
     @property
     def needs_refresh(self) -> bool:
-        """Whether the branch has what the files have not."""
+        """Whether the branch differs from the files."""
         return any(row.state in ("changed", "new", "gone") for row in self.rows)
 
 
-def look(layout: Layout, tree: Tree, folder: Path) -> Status:
-    """The state of the series in ``folder`` on ``tree``. Raises AuthoringError for a branch off its base."""
-    said, old = read_series_file(folder), read_old(folder)
-    found = find_workspace(layout, tree, folder.name)
+def read_status(layout: Layout, tree: Tree, folder: Path) -> Status:
+    """Return the state of the series in ``folder`` on ``tree``. Raises the errors of commits_of."""
+    old = read_old(folder)
+    workspace = find_workspace(layout, tree, folder.name)
     before = previous_version(folder)
     past = read_old(before) if before else ()
     git = Git(repository=tree.path)
-    if found is None:
+    if workspace is None:
         rows = tuple(
             PatchStatus(
                 number=one.number,
@@ -70,12 +70,12 @@ def look(layout: Layout, tree: Tree, folder: Path) -> Status:
             for one in old
         )
     else:
-        rows = _rows(git, commits_of(found, start_of(tree, folder)), old, past)
+        rows = _rows(git, commits_of(workspace, base_of(tree, folder)), old, past)
     return Status(
         folder=folder,
-        said=said,
-        workspace=found.path if found else None,
-        changed_files=len(uncommitted(found)) if found else 0,
+        metadata=read_series_file(folder),
+        workspace=workspace.path if workspace else None,
+        changed_files=len(uncommitted(workspace)) if workspace else 0,
         kept_versions=tuple(versions(folder)),
         rows=rows,
     )

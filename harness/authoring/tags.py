@@ -1,8 +1,8 @@
-"""Review tags: found in replies, recorded with what was reviewed, taken out when that has changed.
+"""Review tags: collect them from replies, record the reviewed diff, and remove them if the diff changes.
 
-A Reviewed-by is a statement about one diff. ``tags.toml`` of the series keeps, for each tag that
-``series tags --apply`` put into a patch, the mail that gave it and the patch-id of what was reviewed. QEMU's
-submitting-a-patch.rst, "Proper use of Reviewed-by: tags can aid review", asks for both.
+A Reviewed-by is a statement about one diff. For each tag that ``series tags --apply`` added to a patch,
+``tags.toml`` of the series records the Message-Id of the reply and the patch-id of the reviewed diff. QEMU's
+submitting-a-patch.rst, "Proper use of Reviewed-by: tags can aid review", requires this.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from harness.tree.git import Git
 
 FILE = "tags.toml"
 REVIEW = ("reviewed-by", "acked-by", "tested-by")
-"""Tags about a diff; Reported-by and Suggested-by are about what led to it."""
+"""Tags about a diff. Reported-by and Suggested-by are about its cause."""
 
 
 class TagRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
-    """A tag that a reply gave: to the patch of that subject, whose diff had that patch-id."""
+    """A tag of a reply, with the subject and the patch-id of the reviewed patch."""
 
     patch: str
     tag: str
@@ -43,7 +43,7 @@ class _File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stale:
+class StaleTag:
     """A tag that was given to another diff."""
 
     patch: str
@@ -52,8 +52,8 @@ class Stale:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Found:
-    """A tag that a reply gave. ``problem`` is why it is not to be added; empty when it can be."""
+class ReviewTag:
+    """A tag of a reply. ``problem`` is the reason not to add it; empty if it can be added."""
 
     patch: str
     line: str
@@ -63,21 +63,21 @@ class Found:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tagged:
-    """What is known of the tags before a refresh: the records, and the files with their patch-ids."""
+class KnownTags:
+    """The recorded tags, and the existing patch files with their patch-ids."""
 
     records: tuple[TagRecord, ...]
     files: tuple[tuple[OldFile, str], ...]
 
     @classmethod
-    def read(cls, git: Git, folder: Path, old: Iterable[OldFile]) -> Tagged:
-        """Of the series in ``folder``. Raises OptionError for a bad tags.toml."""
+    def read(cls, git: Git, folder: Path, old: Iterable[OldFile]) -> KnownTags:
+        """Read those of the series in ``folder``. Raises OptionError for an invalid tags.toml."""
         files = tuple((one, patch_id(git, one.data[diff_start(one.data) :])) for one in old)
         return cls(records=read_records(folder), files=files)
 
 
 def read_records(folder: Path) -> tuple[TagRecord, ...]:
-    """The records of ``tags.toml``; none without the file. Raises OptionError."""
+    """Read the records of ``tags.toml``; none without the file. Raises OptionError."""
     path = folder / FILE
     try:
         return msgspec.toml.decode(path.read_bytes(), type=_File).tag
@@ -85,29 +85,30 @@ def read_records(folder: Path) -> tuple[TagRecord, ...]:
         return ()
     except (OSError, *UNREADABLE) as error:
         raise OptionError(
-            f"{path} cannot be read: {' '.join(str(error).split())}", "mend it as docs/submit.md says"
+            f"cannot read {path}: {' '.join(str(error).split())}",
+            "correct it; docs/submit.md describes review tags",
         ) from error
 
 
 def review_lines(message: str) -> tuple[str, ...]:
-    """The lines of ``message`` that are review tags."""
+    """Return the lines of ``message`` that are review tags."""
     names = "|".join(REVIEW)
     return tuple(
         line.rstrip() for line in message.splitlines() if re.match(rf"(?:{names}): \S", line, re.IGNORECASE)
     )
 
 
-def stale_tags(git: Git, commit: Commit, known: Tagged) -> tuple[Stale, ...]:
-    """The review tags of ``commit`` that were given to another diff.
+def stale_tags(git: Git, commit: Commit, known: KnownTags) -> tuple[StaleTag, ...]:
+    """Return the review tags of ``commit`` that were given to another diff.
 
-    A tag holds when a record, or a file that already had it, has the commit's patch-id. A tag that neither
-    knows was just written by the developer, and is his to answer for.
+    A tag is valid if a record, or a file with the tag, has the commit's patch-id. A tag that is in neither
+    was just added by the developer, who is responsible for it.
     """
     lines = review_lines(commit.message)
     if not lines:
         return ()
     current = {commit_patch_id(git, commit), commit_patch_id(git, commit, "-M")}
-    found = []
+    stale = []
     for line in lines:
         given = [
             (record.patch_id, record.patch)
@@ -121,30 +122,30 @@ def stale_tags(git: Git, commit: Commit, known: Tagged) -> tuple[Stale, ...]:
             and not current & {its_id for its_id, _ in given}
             and not _changes_the_same(git, commit, holders)
         ):
-            reason = f"the diff is not the one of {given[0][1]!r} that it was given to"
-            found.append(Stale(patch=commit.subject, line=line, reason=reason))
-    return tuple(found)
+            reason = f"the tag was given to {given[0][1]!r}, which has another diff"
+            stale.append(StaleTag(patch=commit.subject, line=line, reason=reason))
+    return tuple(stale)
 
 
-def without_tags(message: str, stale: Iterable[Stale]) -> str:
-    """``message`` without the lines of ``stale``."""
+def without_tags(message: str, stale: Iterable[StaleTag]) -> str:
+    """Remove the lines of ``stale`` from ``message``."""
     lines = {one.line for one in stale}
     return "\n".join(line for line in message.splitlines() if line.rstrip() not in lines).strip()
 
 
 def _changes_the_same(git: Git, commit: Commit, files: Iterable[tuple[OldFile, str]]) -> bool:
-    """Whether one of ``files`` has another form, such as more context, and still makes the commit's tree."""
+    """Return whether one of ``files``, though formatted differently, produces the commit's tree."""
     diffs = (one.mail.diff.encode("utf-8", "surrogateescape") for one, _ in files)
     return any(gives_tree(git, commit.parent, diff) == commit.tree for diff in diffs)
 
 
-def collect(git: Git, old: tuple[OldFile, ...], replies: Input) -> tuple[Found, ...]:
-    """The review tags that the replies in ``replies`` (a thread with the patches) give to ``old``.
+def collect(git: Git, old: tuple[OldFile, ...], replies: Input) -> tuple[ReviewTag, ...]:
+    """Return the review tags that a thread, ``replies``, gives to the patches ``old``.
 
-    Each is matched to the patch of the same subject; it is not to be added when the diff that was reviewed is
-    not the one there is now, when it was sent by another address than it names, or is there already.
+    Tags are matched to patches by subject. A tag has a problem if the diff has changed since the review, if
+    its sender has another address than the tag names, or if the patch already has it.
     """
-    found: list[Found] = []
+    found: list[ReviewTag] = []
     for version in replies.thread.versions:
         for number, mail in enumerate(version.patches, start=1):
             now = next((one for one in old if one.mail.subject.title == mail.subject.title), None)
@@ -153,7 +154,7 @@ def collect(git: Git, old: tuple[OldFile, ...], replies: Input) -> tuple[Found, 
                 if trailer.key.lower() not in (*REVIEW, "reported-by", "suggested-by"):
                     continue
                 found.append(
-                    Found(
+                    ReviewTag(
                         patch=mail.subject.title,
                         line=str(trailer),
                         message_id=trailer.source,
@@ -166,25 +167,27 @@ def collect(git: Git, old: tuple[OldFile, ...], replies: Input) -> tuple[Found, 
 
 def _problem(git: Git, now: OldFile | None, trailer: Trailer, reviewed: str) -> str:
     if now is None:
-        return "the series has no patch of this subject any more"
+        return "the series no longer has a patch with this subject"
     if str(trailer) in now.mail.message.splitlines():
-        return "it is there already"
+        return "the patch already has it"
     if not trailer.is_own:
-        return f"it was sent by {trailer.sender}, not by whom it names: ask them"
+        return f"it was sent by {trailer.sender}, not by the person it names; ask that person"
     if not re.fullmatch(r"[^<>]* <[^<>@\s]+@[^<>@\s]+>", trailer.value):
         return "it names no person with an address"
     if trailer.key.lower() in REVIEW and patch_id(git, now.data[diff_start(now.data) :]) != reviewed:
-        return "the diff has changed since it was given: ask for it again"
+        return "the diff has changed since the review; ask for a new review"
     return ""
 
 
-def apply_tags(git: Git, folder: Path, old: tuple[OldFile, ...], found: Iterable[Found]) -> tuple[Found, ...]:
-    """Put those of ``found`` without a problem into the patch files and record them; gives those.
+def apply_tags(
+    git: Git, folder: Path, old: tuple[OldFile, ...], found: Iterable[ReviewTag]
+) -> tuple[ReviewTag, ...]:
+    """Add the tags of ``found`` without a problem to the patch files, record them, and return them.
 
-    Raises AuthoringError when a patch has no place for trailers, StorageError.
+    Raises AuthoringError if a patch has no ``---`` after its message, StorageError.
     """
     records = list(read_records(folder))
-    done: list[Found] = []
+    done: list[ReviewTag] = []
     for one in old:
         mine = [tag for tag in found if not tag.problem and tag.patch == one.mail.subject.title]
         if not mine:
@@ -198,19 +201,19 @@ def apply_tags(git: Git, folder: Path, old: tuple[OldFile, ...], found: Iterable
         done += mine
     if done:
         document = tomlkit.document()
-        document.add(tomlkit.comment("Written by qemu-harness series tags: which mail gave which tag."))
+        document.add(tomlkit.comment("Written by qemu-harness series tags: the mail of each review tag."))
         document["tag"] = [msgspec.to_builtins(record) for record in records]
         write_file(folder / FILE, tomlkit.dumps(document).encode())
     return tuple(done)
 
 
 def _with_lines(one: OldFile, lines: list[str]) -> bytes:
-    """The file with ``lines`` after its last trailer, or as a paragraph of trailers of their own."""
+    """Insert ``lines`` after the last trailer of the file, or as a new paragraph of trailers."""
     headers, body = split_headers(one.data)
     mark = re.search(rb"^---[ \t]*\n", body, re.MULTILINE)
     if mark is None or mark.start() > diff_start(body):
         raise AuthoringError(
-            f"{one.path.name} has no --- after its message, so tags have no place",
+            f"{one.path.name} has no --- line after its message, so no tag can be added",
             "write it again with git format-patch, or with series import and series refresh",
         )
     message = body[: mark.start()].rstrip(b"\n")

@@ -1,4 +1,4 @@
-"""The commands that keep a series and prepare it for being sent; nothing of them sends."""
+"""Commands that maintain a series and prepare it for the mailing list. None of them sends mail."""
 
 from __future__ import annotations
 
@@ -21,30 +21,31 @@ SERIES: tuple[Argument, ...] = (
         ("action",),
         {
             "choices": ("new", "import", "refresh", "split", "status", "tags", "reroll", "declare"),
-            "help": "new: begin one; import: patches to commits; refresh: commits to patches; split: one"
-            " patch into two; status: how all stands; tags: what replies gave; reroll: put this version away"
-            " and begin the next; declare: a form for a person to say where it comes from",
+            "help": "new: create a series; import: turn patches into commits; refresh: turn commits into"
+            " patches; split: split a patch in two; status: compare patches and commits; tags: list the"
+            " review tags of replies; reroll: archive this version and start the next; declare: write a form"
+            " in which a person declares the origin",
         },
     ),
-    (("name",), {"metavar": "NAME", "help": "the series, a folder below patches/"}),
+    (("name",), {"metavar": "NAME", "help": "name of the series, a folder below patches/"}),
     (
         ("what",),
         {
             "nargs": "*",
             "metavar": "WHAT",
-            "help": "import: a folder, mailbox or CLONE@A..B; tags: a mailbox; split: a patch's number and"
-            " patterns of files",
+            "help": "import: a folder, mailbox or CLONE@A..B; tags: a mailbox; split: the number of a patch"
+            " and file name patterns",
         },
     ),
-    (("--title",), {"default": "", "help": "new: the title; split: subject of the commit that is split off"}),
+    (("--title",), {"default": "", "help": "new: title of the series; split: subject of the new commit"}),
     (("--discard",), {"action": "store_true", "help": "import: drop commits that are not in the patches"}),
     (("--keep-tags",), {"action": "store_true", "help": "refresh: keep review tags of changed patches"}),
-    (("--apply",), {"action": "store_true", "help": "tags: put those without a problem into the patches"}),
+    (("--apply",), {"action": "store_true", "help": "tags: add the tags without a problem to the patches"}),
 )
 
 
 def series(request: Request) -> int:
-    """Keep a series, patches to commits and back: qemu-harness series status async-teardown."""
+    """Maintain a series as patches and as commits: qemu-harness series status async-teardown."""
     arguments = request.arguments
     actions: dict[str, Callable[[Request, str, list[str]], int]] = {
         "new": _new,
@@ -59,18 +60,18 @@ def series(request: Request) -> int:
     takes = {"import": (0, 1), "split": (2, 99), "tags": (1, 1)}.get(arguments.action, (0, 0))
     if not takes[0] <= len(arguments.what) <= takes[1]:
         raise OptionError(
-            f"series {arguments.action} cannot do with {len(arguments.what)} words after the name",
-            "see qemu-harness series --help",
+            f"series {arguments.action} does not accept {len(arguments.what)} arguments after the name",
+            "run `qemu-harness series --help`",
         )
     act = actions[arguments.action]
     if arguments.action == "status":
-        return act(request, arguments.name, arguments.what)  # looks, and waits for nobody
+        return act(request, arguments.name, arguments.what)  # only reads, so it needs no lock
     with request.checkout():
         return act(request, arguments.name, arguments.what)
 
 
 def _options(request: Request) -> Options:
-    """The options; the pin is the first that the series names, unless one was given."""
+    """Return the options. Unless -Dpin= was given, the pin is the first one in series.toml."""
     import dataclasses
 
     from harness.series import read_series_file
@@ -93,12 +94,12 @@ def _tree(request: Request) -> Tree:
 def _workspace(layout: Layout, tree: Tree, name: str) -> Workspace:
     from harness.authoring import find_workspace
 
-    found = find_workspace(layout, tree, name)
-    if found is None:
+    workspace = find_workspace(layout, tree, name)
+    if workspace is None:
         raise AuthoringError(
-            f"series {name} has no branch on {tree.name} yet", f"make it: qemu-harness series import {name}"
+            f"series {name} has no branch on {tree.name}", f"run `qemu-harness series import {name}`"
         )
-    return found
+    return workspace
 
 
 def _new(request: Request, name: str, _: list[str]) -> int:
@@ -106,8 +107,8 @@ def _new(request: Request, name: str, _: list[str]) -> int:
 
     refuse_existing(request.layout, name)
     made = new_series(request.layout, _tree(request), name, request.arguments.title)
-    say(f"{made.folder}: its series.toml is for you to fill in")
-    say(f"{made.workspace.path}: commit there, then: qemu-harness series refresh {name}")
+    say(f"{made.folder}: complete series.toml")
+    say(f"{made.workspace.path}: commit there, then run `qemu-harness series refresh {name}`")
     return 0
 
 
@@ -126,52 +127,54 @@ def _import(request: Request, name: str, what: list[str]) -> int:
 
 
 def _refresh(request: Request, name: str, _: list[str]) -> int:
-    from harness.authoring import refresh, start_of
+    from harness.authoring import base_of, refresh
     from harness.series import find_folder
 
     folder, tree = find_folder(request.layout, name), _tree(request)
     done = refresh(
         _workspace(request.layout, tree, name),
         folder,
-        start_of(tree, folder),
+        base_of(tree, folder),
         request.reporter,
         keep_tags=request.arguments.keep_tags,
     )
     for title, names in (("written", done.written), ("removed", done.removed)):
         for file in names:
             say(f"{title} {file}")
-    say(f"{len(done.kept)} files are as they were")
+    say(f"{len(done.kept)} files unchanged")
     for stale in done.stale:
-        request.reporter.warn(f"taken out of {stale.patch!r}: {stale.line}: {stale.reason}")
+        request.reporter.warn(f"removed from {stale.patch!r}: {stale.line}: {stale.reason}")
     return 0
 
 
 def _split(request: Request, name: str, what: list[str]) -> int:
-    from harness.authoring import split, start_of
+    from harness.authoring import base_of, split
     from harness.series import find_folder
 
     number, patterns = what[0], what[1:]
     if not number.isdecimal() or not request.arguments.title:
         raise OptionError(
-            "series split needs a patch's number, patterns, and the subject of what is split off",
-            f"such as: qemu-harness series split {name} 2 'docs/*' --title 'docs: describe it'",
+            "series split needs the number of a patch, file name patterns and --title",
+            f"for example: qemu-harness series split {name} 2 'docs/*' --title 'docs: describe it'",
         )
     folder, tree = find_folder(request.layout, name), _tree(request)
-    found = _workspace(request.layout, tree, name)
-    for subject in split(found, start_of(tree, folder), int(number), patterns, request.arguments.title):
+    workspace = _workspace(request.layout, tree, name)
+    for subject in split(workspace, base_of(tree, folder), int(number), patterns, request.arguments.title):
         say(subject)
-    say(f"write the message of the new one (git rebase -i in {found.path}), then: series refresh {name}")
+    say(f"write the message of the new commit: git rebase -i, in {workspace.path}")
+    say(f"then run `qemu-harness series refresh {name}`")
     return 0
 
 
 def _status(request: Request, name: str, _: list[str]) -> int:
-    from harness.authoring import look
+    from harness.authoring import read_status
     from harness.series import find_folder, read_input
     from harness.submit.validated import tell_validated
 
     folder = find_folder(request.layout, name)
-    status = look(request.layout, _tree(request), folder)
-    table = Table("", "patch", "file", "commit", "branch", "since before", "tags", box=None, pad_edge=False)
+    status = read_status(request.layout, _tree(request), folder)
+    columns = ("", "patch", "file", "commit", "branch", "since previous", "tags")
+    table = Table(*columns, box=None, pad_edge=False)
     for row in status.rows:
         table.add_row(
             str(row.number),
@@ -192,17 +195,19 @@ def _status(request: Request, name: str, _: list[str]) -> int:
 
 
 def _summary(status: Status) -> list[str]:
-    said, name = status.said, status.folder.name
+    metadata, name = status.metadata, status.folder.name
     kept = ", ".join(f"v{number}" for number in status.kept_versions) or "none"
-    lines = [f"{said.title}: [{said.subject_prefix}] version {said.version}; versions kept: {kept}"]
+    lines = [
+        f"{metadata.title}: [{metadata.subject_prefix}] version {metadata.version}; archived versions: {kept}"
+    ]
     if status.workspace is None:
-        lines.append(f"no branch to edit: qemu-harness series import {name}")
+        lines.append(f"no branch; to create it, run `qemu-harness series import {name}`")
     else:
         lines.append(f"branch series/{name} in {status.workspace}")
         if status.changed_files:
-            lines.append(f"{status.changed_files} changed files there are not committed")
+            lines.append(f"{status.changed_files} changed files in it are not committed")
         if status.needs_refresh:
-            lines.append(f"the branch has what the patches have not: qemu-harness series refresh {name}")
+            lines.append(f"the branch differs from the patches; run `qemu-harness series refresh {name}`")
     return lines
 
 
@@ -216,13 +221,14 @@ def _tags(request: Request, name: str, what: list[str]) -> int:
     git, old = Git(repository=_tree(request).path), read_old(folder)
     found = collect(git, old, replies)
     for tag in found:
-        say(f"{tag.patch}: {tag.line} (mail {tag.message_id or 'without an id'})")
+        say(f"{tag.patch}: {tag.line} (mail {tag.message_id or 'without Message-Id'})")
         if tag.problem:
-            say(f"  not to be added: {tag.problem}")
+            say(f"  not added: {tag.problem}")
     if request.arguments.apply:
-        say(f"{len(apply_tags(git, folder, old, found))} tags added; next: qemu-harness series import {name}")
+        added = apply_tags(git, folder, old, found)
+        say(f"{len(added)} tags added; next, run `qemu-harness series import {name}`")
     elif any(not tag.problem for tag in found):
-        say("nothing was changed: --apply puts those without a problem into the patches")
+        say("nothing was changed; --apply adds the tags without a problem to the patches")
     return 0
 
 
@@ -234,8 +240,8 @@ def _reroll(request: Request, name: str, _: list[str]) -> int:
     folder = find_folder(request.layout, name)
     version = read_series_file(folder).version
     done = reroll(folder, outgoing_folder(request.layout, folder.name, version))
-    say(f"{done.kept} holds version {done.version - 1}; the patches are version {done.version} now")
-    say(f"say what is new under [changes.v{done.version}] of {folder / 'series.toml'}")
+    say(f"{done.kept} contains version {done.version - 1}; the patches are now version {done.version}")
+    say(f"describe the changes under [changes.v{done.version}] of {folder / 'series.toml'}")
     return 0
 
 
@@ -250,7 +256,7 @@ def _declare(request: Request, name: str, _: list[str]) -> int:
     path = write_form(Git(repository=tree.path), loaded, policy)
     say(policy.text)
     say(f"({policy.source}, sha256 {policy.sha256})")
-    say(f"{path}: a person answers its questions; no program may")
+    say(f"{path}: a person has to answer its questions; no program may")
     return 0
 
 
@@ -259,7 +265,7 @@ SUBMIT: tuple[Argument, ...] = (
         ("--sign-off",),
         {
             "action": "store_true",
-            "help": "add the Signed-off-by of your git identity; you have to have declared the origin",
+            "help": "add the Signed-off-by of your git identity; requires that you have declared the origin",
         },
     ),
 )
@@ -274,7 +280,7 @@ def submit(request: Request) -> int:
     from harness.submit.validated import read_validated
 
     options, layout = _options(request), request.layout
-    # Before anything is fetched.
+    # Refuse before the tree is fetched.
     load_series(layout, options.series)
     read_validated(layout, options.series, read_input(layout, options.series).sha256, options.pin)
     with request.checkout():
@@ -283,12 +289,12 @@ def submit(request: Request) -> int:
     name = f"{done.series}-v{done.version}"
     Output().print(as_table(name, done.checklist, done.reasons))
     for stale in done.stale:
-        request.reporter.warn(f"left out of {stale.patch!r}: {stale.line}: {stale.reason}")
+        request.reporter.warn(f"removed from {stale.patch!r}: {stale.line}: {stale.reason}")
     say(f"\n{done.folder}: {len(done.mails)} mails; recipients.txt, checklist.html, send.txt, {FILE}")
     if not done.ready:
         raise NotReadyError(
             f"{name} is not ready to be sent: {done.reasons[0].text}",
-            "what is marked [!] needs a person; docs/submit.md says how a series is taken over",
+            "resolve the items marked [!]; docs/submit.md describes how a person takes a series over",
             details=tuple(reason.text for reason in done.reasons[1:]),
         )
     return 0

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from harness.authoring.branch import Commit, read_commit, reword
 from harness.authoring.history import previous_version
 from harness.authoring.refresh import read_old
-from harness.authoring.tags import Stale, Tagged, stale_tags, without_tags
+from harness.authoring.tags import KnownTags, StaleTag, stale_tags, without_tags
 from harness.errors import SubmitError
 from harness.layout import Layout
 from harness.progress import Reporter
@@ -88,12 +88,12 @@ def prepare(
 
 def _without_stale(
     git: Git, series: Series, base: str, tip: str
-) -> tuple[tuple[Commit, ...], tuple[Stale, ...]]:
+) -> tuple[tuple[Commit, ...], tuple[StaleTag, ...]]:
     """The commits of the series without review tags that were given to another diff."""
     ids = git.read("rev-list", "--reverse", f"{base}..{tip}").split()
     commits = tuple(read_commit(git, one) for one in ids)
     before = previous_version(series.folder)
-    known = Tagged.read(git, series.folder, read_old(before) if before else ())
+    known = KnownTags.read(git, series.folder, read_old(before) if before else ())
     found = [stale_tags(git, commit, known) for commit in commits]
     if not any(found):
         return commits, ()

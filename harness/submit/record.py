@@ -10,7 +10,7 @@ import msgspec
 import tomlkit
 
 from harness.authoring.history import SENT
-from harness.authoring.tags import Stale
+from harness.authoring.tags import StaleTag
 from harness.jsonfile import write_json
 from harness.submit.facts import ChecklistItem
 from harness.submit.provenance import Reason
@@ -46,7 +46,7 @@ class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
     mails: tuple[Sent, ...]
     recipients: tuple[Recipient, ...]
     left_out: dict[str, str]
-    stale: tuple[Stale, ...]
+    stale: tuple[StaleTag, ...]
     checklist: tuple[ChecklistItem, ...]
     figures: str
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from harness.authoring.branch import Commit
 from harness.authoring.history import previous_version
-from harness.authoring.tags import Stale
+from harness.authoring.tags import StaleTag
 from harness.errors import ApplyError, StorageError
 from harness.layout import Layout
 from harness.progress import Reporter
@@ -40,7 +40,7 @@ class Work:
     validated: Validated
     base: str
     commits: tuple[Commit, ...]
-    stale: tuple[Stale, ...]
+    stale: tuple[StaleTag, ...]
     unsigned: tuple[str, ...]
     recipients: Recipients
     reasons: tuple[Reason, ...]

@@ -13,7 +13,6 @@ GLOSSARY = "## Words to avoid"
 
 PENDING_PACKAGES = {
     "audit",
-    "authoring",
     "binaries.py",
     "build",
     "ci",

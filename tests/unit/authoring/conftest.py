@@ -1,4 +1,4 @@
-"""A series on the tiny release, and a developer's git in its worktree."""
+"""A series on the small release of tests/fakeqemu, and the developer's git in its worktree."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ ENCODED = "=?UTF-8?q?J=C3=BCrgen=20M=C3=BCller?= <jm@example.org>"
 
 
 def change(line: int, to: str = "new") -> str:
-    """A diff of os-posix.c, whose lines are ``line 1`` to ``line 40``."""
+    """Return a diff of os-posix.c, whose lines are ``line 1`` to ``line 40``."""
     before = [f" line {number}\n" for number in range(line - 3, line)]
     after = [f" line {number}\n" for number in range(line + 1, line + 4)]
     hunk = "".join([*before, f"-line {line}\n", f"+{to}\n", *after])
@@ -40,7 +40,7 @@ def change(line: int, to: str = "new") -> str:
 
 
 def patch(number: int, total: int, diff: str, **words: str) -> str:
-    """A patch file; keyword arguments replace its parts."""
+    """Return a patch file; keyword arguments replace its parts."""
     values = {
         "author": ENCODED,
         "subject": f"os-posix: change number {number}",
@@ -52,7 +52,7 @@ def patch(number: int, total: int, diff: str, **words: str) -> str:
 
 @pytest.fixture
 def folder(layout: Layout) -> Path:
-    """A series of two patches with its cover letter."""
+    """Create a series of two patches with a cover letter."""
     folder = layout.patches / "mine"
     folder.mkdir(parents=True)
     (folder / "series.toml").write_text(
@@ -70,7 +70,7 @@ def folder(layout: Layout) -> Path:
 
 
 def git(path: Path, *words: str, text: str | None = None) -> str:
-    """The developer's git in a worktree."""
+    """Run git as the developer does, in a worktree; return its output."""
     identity = [
         *("-c", "user.name=Dev", "-c", "user.email=dev@example.org", "-c", "commit.gpgSign=false"),
         *("-c", "core.hooksPath=/dev/null", "-c", "core.editor=true"),

@@ -1,4 +1,4 @@
-"""Patches ↔ commits: what was not touched stays the same file."""
+"""Patches and commits: the file of an unchanged commit stays byte for byte the same."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.authoring import import_series, look, new_series, refresh, split, unsaved
+from harness.authoring import import_series, new_series, read_status, refresh, split, unsaved
 from harness.errors import AuthoringError, TreeError
 from harness.layout import Layout
 from harness.progress import Silent
@@ -30,7 +30,7 @@ def bytes_of(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(folder.glob("*.patch"))}
 
 
-def test_nothing_touched_is_nothing_written(
+def test_refresh_of_unchanged_commits_writes_nothing(
     layout: Layout, tree: Tree, folder: Path, reporter: Silent
 ) -> None:
     before = bytes_of(folder)
@@ -38,7 +38,7 @@ def test_nothing_touched_is_nothing_written(
     done = refresh(made.workspace, folder, tree.base, reporter)
     assert (done.written, done.removed, done.stale) == ((), (), ())
     assert bytes_of(folder) == before
-    assert {row.state for row in look(layout, tree, folder).rows} == {"same"}
+    assert {row.state for row in read_status(layout, tree, folder).rows} == {"same"}
 
 
 @pytest.mark.slow
@@ -58,7 +58,7 @@ def test_nothing_touched_is_nothing_written(
     ],
     ids=["long", "in-body", "crlf-mail", "context", "signature", "crlf-file", "not-utf-8", "rename"],
 )  # fmt: skip
-def test_odd_forms_stay_as_they_are(
+def test_unusual_patch_formats_are_kept(
     layout: Layout, tree: Tree, folder: Path, reporter: Silent, odd: str
 ) -> None:
     (folder / "0001-first.patch").write_bytes(odd.encode("utf-8", "surrogateescape"))
@@ -68,7 +68,7 @@ def test_odd_forms_stay_as_they_are(
     assert done.written in ((), ("0000-cover-letter.patch",))
     del before["0000-cover-letter.patch"]
     assert {name: data for name, data in bytes_of(folder).items() if name in before} == before
-    # What a refresh writes anew gives the same commits again.
+    # Patches that a refresh rewrites produce the same commits.
     tip = made.workspace.tip
     for path in folder.glob("000[1-9]-*.patch"):
         path.unlink()
@@ -77,14 +77,14 @@ def test_odd_forms_stay_as_they_are(
     assert (again.commit, again.notes) == (tip, ())
 
 
-def test_only_what_was_edited_is_written(layout: Layout, tree: Tree, folder: Path, reporter: Silent) -> None:
+def test_only_edited_commits_are_written(layout: Layout, tree: Tree, folder: Path, reporter: Silent) -> None:
     before = bytes_of(folder)
     made = import_series(layout, tree, "mine", None, reporter)
     place = made.workspace.path
     text = (place / "os-posix.c").read_text()
     (place / "os-posix.c").write_text(text.replace("line 21\n", "line 21 too\n"))
     git(place, "commit", "--quiet", "--all", "--amend", "--no-edit")
-    assert [row.state for row in look(layout, tree, folder).rows] == ["same", "changed"]
+    assert [row.state for row in read_status(layout, tree, folder).rows] == ["same", "changed"]
     done = refresh(made.workspace, folder, tree.base, reporter)
     after = bytes_of(folder)
     (written,) = set(done.written) - {"0000-cover-letter.patch"}
@@ -102,7 +102,7 @@ def test_only_what_was_edited_is_written(layout: Layout, tree: Tree, folder: Pat
 
 
 @pytest.mark.slow
-def test_a_commit_in_between_changes_numbers_and_no_more(
+def test_inserted_commit_changes_only_the_numbers_of_others(
     layout: Layout, tree: Tree, folder: Path, reporter: Silent
 ) -> None:
     made = import_series(layout, tree, "mine", None, reporter)
@@ -123,7 +123,7 @@ def test_a_commit_in_between_changes_numbers_and_no_more(
 
 
 @pytest.mark.slow
-def test_a_patch_whose_lines_moved_is_written_anew(
+def test_patch_with_moved_lines_is_rewritten(
     layout: Layout, tree: Tree, folder: Path, reporter: Silent
 ) -> None:
     made = import_series(layout, tree, "mine", None, reporter)
@@ -141,7 +141,7 @@ def test_a_patch_whose_lines_moved_is_written_anew(
 
 
 @pytest.mark.slow
-def test_review_tags_go_when_the_diff_does(
+def test_review_tags_are_removed_when_the_diff_changes(
     layout: Layout, tree: Tree, folder: Path, reporter: Silent
 ) -> None:
     review = "Why.\n\nReviewed-by: R <r@example.org>\nSigned-off-by: A <a@example.org>"
@@ -165,7 +165,7 @@ def test_review_tags_go_when_the_diff_does(
     assert "Reviewed-by" not in git(place, "log", "-1", "--format=%B")
     assert "Reviewed-by" in git(place, "log", "-1", "--format=%B", "HEAD~1")
     assert git(place, "status", "--porcelain") == ""
-    # A new message alone is no other diff.
+    # A new message does not change the diff.
     git(
         place,
         "commit",
@@ -178,17 +178,19 @@ def test_review_tags_go_when_the_diff_does(
 
 
 @pytest.mark.slow
-def test_split_takes_files_out(layout: Layout, tree: Tree, folder: Path, reporter: Silent) -> None:
+def test_split_moves_files_to_a_new_commit(
+    layout: Layout, tree: Tree, folder: Path, reporter: Silent
+) -> None:
     both = change(5) + OTHER
     (folder / "0001-first.patch").write_text(
         patch(1, 2, both, message="Why.\n\nReviewed-by: R <r@example.org>")
     )
     made = import_series(layout, tree, "mine", None, reporter)
     end = git(made.workspace.path, "rev-parse", "HEAD^{tree}")
-    for patterns, said in ((["nothing*"], "matches none"), (["*"], "matches all")):
+    for patterns, cause in ((["nothing*"], "matches none"), (["*"], "matches all")):
         with pytest.raises(AuthoringError) as refused:
             split(made.workspace, tree.base, 1, patterns, "x")
-        assert said in refused.value.cause
+        assert cause in refused.value.cause
     with pytest.raises(AuthoringError, match="no patch 3"):
         split(made.workspace, tree.base, 3, ["*"], "x")
     split(made.workspace, tree.base, 1, ["util/*"], "util: more")
@@ -203,12 +205,12 @@ def test_split_takes_files_out(layout: Layout, tree: Tree, folder: Path, reporte
 
 
 @pytest.mark.slow
-def test_work_is_not_lost(layout: Layout, tree: Tree, folder: Path, reporter: Silent) -> None:
+def test_import_loses_no_work(layout: Layout, tree: Tree, folder: Path, reporter: Silent) -> None:
     made = import_series(layout, tree, "mine", None, reporter)
     place = made.workspace.path
     (place / "util" / "other.c").write_text("int more;\n")
     assert import_series(layout, tree, "mine", None, reporter).workspace == made.workspace
-    with pytest.raises(TreeError, match="not committed"):
+    with pytest.raises(TreeError, match="uncommitted"):
         import_series(layout, tree, "mine", None, reporter, discard=True)
     git(place, "commit", "--quiet", "--all", "-m", "util: more")
     mine = git(place, "rev-parse", "HEAD").strip()
@@ -219,7 +221,7 @@ def test_work_is_not_lost(layout: Layout, tree: Tree, folder: Path, reporter: Si
     assert unsaved(layout) == ()
     assert git(place, "rev-parse", "HEAD").strip() != mine
     assert mine in git(place, "for-each-ref", "refs/harness/kept/mine")
-    # A tree that was made anew does not know the worktree: what lies there is work all the same.
+    # A tree that was created again does not know the worktree; its files are kept all the same.
     (place / "util" / "note.txt").write_text("mine\n")
     shutil.rmtree(tree.path / "worktrees")
     (place / ".git").unlink()
@@ -235,7 +237,7 @@ def test_work_is_not_lost(layout: Layout, tree: Tree, folder: Path, reporter: Si
 
 
 @pytest.mark.slow
-def test_the_middle_of_a_rebase_and_empty_commits_are_refused(
+def test_unfinished_rebase_and_empty_commits_are_refused(
     layout: Layout, tree: Tree, folder: Path, reporter: Silent
 ) -> None:
     made = import_series(layout, tree, "mine", None, reporter)
@@ -245,7 +247,7 @@ def test_the_middle_of_a_rebase_and_empty_commits_are_refused(
         refresh(made.workspace, folder, tree.base, reporter)
     git(place, "reset", "--quiet", "--hard", "HEAD~1")
     git(place, "-c", "sequence.editor=sed -i s/^pick/edit/", "rebase", "-i", "HEAD~2")
-    with pytest.raises(AuthoringError, match="in the middle of a rebase"):
+    with pytest.raises(AuthoringError, match="unfinished rebase"):
         refresh(made.workspace, folder, tree.base, reporter)
     git(place, "rebase", "--abort")
     git(place, "checkout", "--quiet", "--detach")
@@ -254,7 +256,7 @@ def test_the_middle_of_a_rebase_and_empty_commits_are_refused(
 
 
 @pytest.mark.slow
-def test_new_series_from_nothing(layout: Layout, tree: Tree, reporter: Silent) -> None:
+def test_new_series_is_created_from_its_first_commit(layout: Layout, tree: Tree, reporter: Silent) -> None:
     made = new_series(layout, tree, "fresh", "A fresh start")
     with pytest.raises(AuthoringError, match="has no commit"):
         refresh(made.workspace, made.folder, tree.base, reporter)
@@ -266,12 +268,12 @@ def test_new_series_from_nothing(layout: Layout, tree: Tree, reporter: Silent) -
     series = load_series(layout, "fresh")
     assert (series.title, series.pins) == ("A fresh start", ("tiny",))
     assert b"Subject: [PATCH] util: new file\n" in series.patches[0].data
-    with pytest.raises(AuthoringError, match="is there already"):
+    with pytest.raises(AuthoringError, match="already exists"):
         new_series(layout, tree, "fresh", "")
 
 
 @pytest.mark.slow
-def test_a_mailbox_becomes_a_series(
+def test_mailbox_is_imported_as_a_series(
     layout: Layout, tree: Tree, folder: Path, reporter: Silent, tmp_path: Path
 ) -> None:
     mails = [
@@ -293,7 +295,7 @@ def test_a_mailbox_becomes_a_series(
     assert series.metadata.based_on == ("other-1@example.org",)
     assert series.metadata.base_commit == "ab" * 20
     assert refresh(made.workspace, made.folder, tree.base, reporter).written == ()
-    with pytest.raises(AuthoringError, match="holds patches already"):
+    with pytest.raises(AuthoringError, match="already contains patches"):
         import_series(layout, tree, "theirs", read_input(layout, str(box)), reporter)
     box.write_text(mails[0] + "\n" + mails[2] + "\n")
     with pytest.raises(AuthoringError, match="patches 1 of 2 are missing"):

@@ -1,4 +1,4 @@
-"""Review tags: who gave them, to which diff, and what becomes of them."""
+"""Review tags: sender, reviewed diff, and removal; versions of a series."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from harness.authoring import (
     apply_tags,
     collect,
     import_series,
-    look,
     previous_version,
+    read_status,
     refresh,
     reroll,
     versions,
@@ -44,7 +44,7 @@ On Tuesday, J wrote:
 
 
 def thread(layout: Layout, folder: Path, place: Path, *replies: tuple[str, str, str]) -> Path:
-    """A mailbox of the series in ``folder`` and of replies: (answered mail's number, sender, text)."""
+    """Write a mailbox of the series in ``folder`` and replies (number of the answered mail, sender, text)."""
     mails = []
     for path in sorted(folder.glob("*.patch")):
         number = int(path.name[:4])
@@ -58,7 +58,7 @@ def thread(layout: Layout, folder: Path, place: Path, *replies: tuple[str, str, 
     return box
 
 
-def test_tags_are_collected_with_reasons_and_applied_on_request(
+def test_tags_are_collected_with_problems_and_applied_on_request(
     layout: Layout, tree: Tree, folder: Path, reporter: Silent, tmp_path: Path
 ) -> None:
     box = thread(
@@ -71,14 +71,14 @@ def test_tags_are_collected_with_reasons_and_applied_on_request(
     )
     bare, before = Git(repository=tree.path), {p.name: p.read_bytes() for p in folder.iterdir()}
     found = collect(bare, read_old(folder), read_input(layout, str(box)))
-    assert {p.name: p.read_bytes() for p in folder.iterdir()} == before, "collecting changed something"
-    told = {(tag.patch[-1], tag.line): tag.problem for tag in found}
-    assert told == {
+    assert {p.name: p.read_bytes() for p in folder.iterdir()} == before, "collect changed a file"
+    problems = {(tag.patch[-1], tag.line): tag.problem for tag in found}
+    assert problems == {
         ("1", "Reviewed-by: Rosa <r@example.org>"): "",
         ("1", "Tested-by: Tim <t@example.org>"): "",
         ("2", "Tested-by: Tim <t@example.org>"): "",
         ("2", "Acked-by: Boss <boss@example.org>"): (
-            "it was sent by Rosa <r@example.org>, not by whom it names: ask them"
+            "it was sent by Rosa <r@example.org>, not by the person it names; ask that person"
         ),
     }
     done = apply_tags(bare, folder, read_old(folder), found)
@@ -91,11 +91,11 @@ def test_tags_are_collected_with_reasons_and_applied_on_request(
     assert read_records(folder)[0].message_id == "reply-0@example.org"
     again = collect(bare, read_old(folder), read_input(layout, str(box)))
     assert {tag.problem for tag in again} == {
-        "it is there already",
-        "it was sent by Rosa <r@example.org>, not by whom it names: ask them",
+        "the patch already has it",
+        "it was sent by Rosa <r@example.org>, not by the person it names; ask that person",
     }
     assert apply_tags(bare, folder, read_old(folder), again) == ()
-    # The record outlives the file: a changed diff loses the tag even if no file tells of it any more.
+    # The record outlives the file: a changed diff loses its tag even without a file that has the tag.
     made = import_series(layout, tree, "mine", None, reporter)
     (made.workspace.path / "util" / "other.c").write_text("int more;\n")
     git(made.workspace.path, "commit", "--quiet", "--all", "--amend", "--no-edit")
@@ -103,7 +103,7 @@ def test_tags_are_collected_with_reasons_and_applied_on_request(
 
 
 @pytest.mark.slow
-def test_a_tag_for_what_was_changed_meanwhile_is_not_added(
+def test_tag_for_a_changed_diff_is_not_added(
     layout: Layout, tree: Tree, folder: Path, tmp_path: Path
 ) -> None:
     box = thread(
@@ -112,15 +112,15 @@ def test_a_tag_for_what_was_changed_meanwhile_is_not_added(
     first = folder / "0001-first.patch"
     first.write_text(first.read_text().replace("+new\n", "+newer\n"))
     found = collect(Git(repository=tree.path), read_old(folder), read_input(layout, str(box)))
-    assert found[0].problem == "the diff has changed since it was given: ask for it again"
+    assert found[0].problem == "the diff has changed since the review; ask for a new review"
     assert all(tag.problem for tag in found)
     first.unlink()
     (gone, *_) = collect(Git(repository=tree.path), read_old(folder), read_input(layout, str(box)))
-    assert gone.problem == "the series has no patch of this subject any more"
+    assert gone.problem == "the series no longer has a patch with this subject"
 
 
 @pytest.mark.slow
-def test_versions_are_put_away_whole(
+def test_reroll_archives_the_whole_version(
     layout: Layout, tree: Tree, folder: Path, reporter: Silent, tmp_path: Path
 ) -> None:
     assert previous_version(folder) is None
@@ -143,16 +143,16 @@ def test_versions_are_put_away_whole(
     git(made.workspace.path, "commit", "--quiet", "--all", "--amend", "-m", "os-posix: change number 2")
     refresh(made.workspace, folder, tree.base, reporter)
     assert b"[PATCH v2 1/2]" in (folder / "0001-first.patch").read_bytes()
-    status = look(layout, tree, folder)
+    status = read_status(layout, tree, folder)
     assert [row.since for row in status.rows] == ["same", "changed"]
     assert status.kept_versions == (1,)
     assert not status.needs_refresh
     (folder / "series.toml").write_text(text.replace("version = 2", "version = 1"))
-    with pytest.raises(AuthoringError, match="put away before"):
+    with pytest.raises(AuthoringError, match="version 1 is archived"):
         reroll(folder, outgoing)
 
 
-def test_a_bad_record_is_refused(folder: Path) -> None:
+def test_invalid_tags_file_is_refused(folder: Path) -> None:
     (folder / "tags.toml").write_text("[[tag]]\npatch = 3\n")
-    with pytest.raises(OptionError, match=r"tags\.toml cannot be read"):
+    with pytest.raises(OptionError, match=r"cannot read .*tags\.toml"):
         read_records(folder)

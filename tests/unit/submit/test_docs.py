@@ -6,7 +6,7 @@ import dataclasses
 import re
 from pathlib import Path
 
-from harness.authoring.tags import Stale
+from harness.authoring.tags import StaleTag
 from harness.commands import ARGUMENTS
 from harness.submit.checklist import RULES
 from harness.submit.facts import ChecklistItem
@@ -44,7 +44,7 @@ def test_every_field_is_named() -> None:
     section = TEXT.split("`outgoing.json`: ")[1].split("\n\n")[0]
     told = set(re.findall(r"`([a-z_0-9]+)`", section))
     fields = set(Outgoing.__struct_fields__) | set(Sent.__struct_fields__)
-    for kind in (ChecklistItem, Reason, Recipient, Stale):
+    for kind in (ChecklistItem, Reason, Recipient, StaleTag):
         fields |= {field.name for field in dataclasses.fields(kind)}
     assert told == fields
 
