@@ -170,13 +170,13 @@ class ServedBinary(msgspec.Struct, frozen=True, kw_only=True):
     target: Annotated[str, about("guest architecture, such as x86_64-softmmu")]
     path: Annotated[str, about("the binary")]
     words: Annotated[
-        tuple[str, ...], about("words that switch asynchronous teardown on; none: it runs without")
+        tuple[str, ...], about("arguments that enable asynchronous teardown; empty: it runs without")
     ] = ()
     able: Annotated[bool, about("whether the binary has the option")] = False
 
     @property
     def label(self) -> str:
-        """How it is called in a table: a binary that has the option and runs without it is told apart."""
+        """Name in a table; marks a binary that has the option but runs without it."""
         return f"{self.variant} without" if self.able and not self.words else self.variant
 
 
@@ -199,28 +199,28 @@ class ClientRow(msgspec.Struct, frozen=True, kw_only=True):
     client: Annotated[str, about("the client and what it does (docs/clients.md)")]
     variant: Annotated[str, about("name of the binary")]
     option: Annotated[bool, about("whether it ran with asynchronous teardown")]
-    label: Annotated[str, about("variant, told apart when the binary has the option and ran without it")]
+    label: Annotated[str, about("variant, marked if the binary has the option but ran without it")]
     target: Annotated[str, about("guest architecture")]
-    memory_mib: Annotated[int, about("guest memory in MiB, all of it allocated")]
+    memory_mib: Annotated[int, about("guest memory in MiB, fully allocated")]
     backend: Annotated[str, about("ram: private anonymous memory; memfd: shared")]
-    accel: Annotated[str, about("kvm or tcg; the vCPUs are stopped but for power-off")]
+    accel: Annotated[str, about("kvm or tcg; the vCPUs are stopped except for power-off")]
     round: Annotated[int, about("number of the round, from 1")]
-    outcome: Annotated[str, about("ok, failed, or cancelled: could not be tried here")] = "ok"
-    reason: Annotated[str, about("one line: why it failed or could not be tried")] = ""
+    outcome: Annotated[str, about("ok, failed, or cancelled: could not run on this machine")] = "ok"
+    reason: Annotated[str, about("reason of the failure or cancellation, one line")] = ""
     helpers: Annotated[int, about("other processes that shared QEMU's memory before the end")] = 0
-    exit_s: Annotated[float | None, about("QEMU itself has ended: its parent's wait can return")] = None
-    told_s: Annotated[float | None, about("the client holds that the guest is gone")] = None
+    exit_s: Annotated[float | None, about("exit of QEMU itself: its parent's wait can return")] = None
+    told_s: Annotated[float | None, about("notification of the client that the guest ended")] = None
     back_s: Annotated[
-        float | None, about("the last process that shared the memory has ended: memory is back")
+        float | None, about("exit of the last process that shared the memory: the memory is freed")
     ] = None
     held_mib: Annotated[
-        float | None, about("memory not yet back when the client was told, MiB; null: not measured")
+        float | None, about("MiB not yet freed at the notification of the client; null: not measured")
     ] = None
     moments: Annotated[
         dict[str, float],
         about(
-            "what else was seen: event_s (libvirt's event STOPPED), create_s (virDomainCreate of the same "
-            "name, by itself), restart_s (from the trigger until that returns), shutdown_s (QMP's event)"
+            "further times: event_s (libvirt's event STOPPED), create_s (duration of virDomainCreate of the "
+            "same name), restart_s (from the trigger until it returns), shutdown_s (QMP's event)"
         ),
     ] = {}
 
@@ -228,9 +228,9 @@ class ClientRow(msgspec.Struct, frozen=True, kw_only=True):
 class Claim(msgspec.Struct, frozen=True, kw_only=True):
     """Something that must hold for the clients' sake, judged on all rows that it concerns."""
 
-    name: Annotated[str, about("what must hold")]
-    outcome: Annotated[str, about("pass, fail, or cancel: no rows to judge it on")]
-    reason: Annotated[str, about("one line: what spoke against it, or why it could not be judged")] = ""
+    name: Annotated[str, about("the claim in words")]
+    outcome: Annotated[str, about("pass, fail, or cancel: there are no rows to judge")]
+    reason: Annotated[str, about("reason of the failure or cancellation, one line")] = ""
 
 
 def row_of(trial: Trial, client: str, **more: object) -> ClientRow:

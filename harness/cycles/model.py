@@ -30,47 +30,50 @@ TRIGGERS = (*SIGNALS, "quit")
 class Cycle(msgspec.Struct, frozen=True, kw_only=True):
     """One start and end of QEMU."""
 
-    number: Annotated[int, about("place in the plan, from 1; --only NUMBER runs it alone")]
-    life: Annotated[
-        str, about("start, daemonize, prealloc, paused or running: what QEMU does when it is ended")
-    ]
+    number: Annotated[int, about("number in the plan, from 1; --only NUMBER runs it alone")]
+    life: Annotated[str, about("phase of QEMU at its end: start, daemonize, prealloc, paused or running")]
     trigger: Annotated[str, about("what ends QEMU: sigterm, sigkill, sigint, sigabrt or quit (QMP)")]
-    scope: Annotated[str, about("what the signal is sent to: process or group")]
+    scope: Annotated[str, about("recipient of the signal: process or group")]
     helper: Annotated[
-        str, about("before that, the helper is let be, killed, or stopped (and continued once QEMU is gone)")
+        str,
+        about(
+            "helper before the trigger: left running, killed, or stopped (and continued after QEMU's exit)"
+        ),
     ]
     confinement: Annotated[str, about("none, sandbox, runas, or both")]
-    victim: Annotated[str, about("with daemonize: daemon, parent, or both get the signal; else qemu")]
+    victim: Annotated[str, about("with daemonize: daemon, parent or both receive the signal; otherwise qemu")]
     backend: Annotated[str, about("memory backend: ram or memfd")]
     accel: Annotated[str, about("kvm or tcg")]
     memory_mib: Annotated[int, about("guest memory in MiB, preallocated")]
-    moment: Annotated[float, about("the random instant, from 0 to 1, within the span that life gives")]
+    moment: Annotated[float, about("the random instant, from 0 to 1, within the duration of the phase")]
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
     """One report of a sanitizer."""
 
-    tool: Annotated[str, about("AddressSanitizer, UndefinedBehaviorSanitizer, or another's name")]
-    summary: Annotated[str, about("what it found, one line")]
+    tool: Annotated[str, about("AddressSanitizer, UndefinedBehaviorSanitizer, or another name")]
+    summary: Annotated[str, about("the finding, one line")]
     ours: Annotated[bool, about("whether it names a file of the series")]
 
 
 class CycleRow(msgspec.Struct, frozen=True, kw_only=True):
-    """What came out of one cycle."""
+    """The result of one cycle."""
 
-    variant: Annotated[str, about("name of the binary: pristine, base, patched, or what --binary calls it")]
+    variant: Annotated[
+        str, about("name of the binary: pristine, base, patched, or the name given with --binary")
+    ]
     target: Annotated[str, about("guest architecture")]
-    cycle: Annotated[Cycle, about("what was done")]
+    cycle: Annotated[Cycle, about("the parameters of the cycle")]
     outcome: Annotated[str, about("pass or fail")]
-    reasons: Annotated[tuple[str, ...], about("why it failed, a line each")] = ()
+    reasons: Annotated[tuple[str, ...], about("reasons of the failure, one a line")] = ()
     statuses: Annotated[
-        tuple[str, ...], about("how each process ended: its role and its exit status or signal")
+        tuple[str, ...], about("end of each process: its role, and its exit status or signal")
     ] = ()
     helpers: Annotated[
-        int, about("processes that shared QEMU's memory at the trigger, where it was ready")
+        int, about("processes that shared QEMU's memory at the trigger, if QEMU was ready")
     ] = 0
-    gone_s: Annotated[float, about("seconds from the trigger until no process was left")] = 0.0
-    reports: Annotated[tuple[Report, ...], about("sanitizer reports, ours and others")] = ()
+    gone_s: Annotated[float, about("seconds from the trigger until the exit of the last process")] = 0.0
+    reports: Annotated[tuple[Report, ...], about("sanitizer reports, about the series and others")] = ()
     kept: Annotated[str, about("folder with log and sanitizer reports of a failed cycle")] = ""
 
 
@@ -79,17 +82,17 @@ class Memory(msgspec.Struct, frozen=True, kw_only=True):
 
     variant: Annotated[str, about("name of the binary")]
     source: Annotated[
-        str, about("cgroup (anonymous and shared memory of all that the cycles started) or MemAvailable")
+        str, about("cgroup (anonymous and shared memory of all processes of the cycles) or MemAvailable")
     ]
     before_mib: Annotated[float, about("used (cgroup) or available (MemAvailable) before, MiB")]
     after_mib: Annotated[float, about("the same afterwards")]
-    peak_mib: Annotated[float, about("the most that the cgroup held meanwhile, MiB; 0 for MemAvailable")]
-    lost_mib: Annotated[float, about("what did not come back, MiB")]
-    tolerance_mib: Annotated[float, about("how much may be lost before that is a failure, MiB")]
+    peak_mib: Annotated[float, about("peak of the cgroup, MiB; 0 for MemAvailable")]
+    lost_mib: Annotated[float, about("memory that was not freed, MiB")]
+    tolerance_mib: Annotated[float, about("largest accepted loss, MiB")]
 
     @property
     def leaked(self) -> bool:
-        """Whether more is gone than noise explains."""
+        """Whether the loss exceeds the tolerance."""
         return self.lost_mib > self.tolerance_mib
 
 

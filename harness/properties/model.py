@@ -46,17 +46,17 @@ class CheckedBinary(msgspec.Struct, frozen=True, kw_only=True):
     target: Annotated[str, about("guest architecture, such as x86_64-softmmu")]
     path: Annotated[str, about("the binary")]
     words: Annotated[
-        tuple[str, ...], about("words that switch asynchronous teardown on; none: it has no such option")
+        tuple[str, ...], about("arguments that enable asynchronous teardown; empty: it has no such option")
     ] = ()
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True):
     """One check of a row."""
 
-    name: Annotated[str, about("what was tried")]
-    outcome: Annotated[str, about("pass, fail, or cancel: could not be tried here")]
-    reason: Annotated[str, about("one line: why it failed or could not be tried")] = ""
-    figures: Annotated[dict[str, float], about("what was measured; the name ends with the unit")] = {}
+    name: Annotated[str, about("name of the check")]
+    outcome: Annotated[str, about("pass, fail, or cancel: could not run on this machine")]
+    reason: Annotated[str, about("reason of the failure or cancellation, one line")] = ""
+    figures: Annotated[dict[str, float], about("measurements; the name ends with the unit")] = {}
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,14 +88,12 @@ class PropertyRow(msgspec.Struct, frozen=True, kw_only=True):
     variant: Annotated[str, about("name of the binary")]
     target: Annotated[str, about("guest architecture")]
     outcome: Annotated[str, about("pass, fail or cancel")]
-    reason: Annotated[str, about("one line: why failed or cancelled; after pass, what was not tried")] = ""
-    expected: Annotated[
-        str, about("the outcome that is known for this variant; empty where nothing is known")
+    reason: Annotated[
+        str, about("reason of the failure or cancellation, one line; after pass, the parts that did not run")
     ] = ""
-    seconds: Annotated[float, about("how long the check took")] = 0.0
-    parts: Annotated[
-        tuple[Part, ...], about("the checks that make the row, in the order they were made")
-    ] = ()
+    expected: Annotated[str, about("the known outcome of this variant; empty if there is none")] = ""
+    seconds: Annotated[float, about("duration of the check")] = 0.0
+    parts: Annotated[tuple[Part, ...], about("the checks of the row, in their order")] = ()
 
     @property
     def is_surprise(self) -> bool:

@@ -21,9 +21,9 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
     target: Annotated[str, about("guest architecture, such as x86_64-softmmu")]
     path: Annotated[str, about("the binary")]
     sha256: Annotated[str, about("digest of the binary")]
-    version: Annotated[str, about("first line of --version; empty when it cannot run here")]
+    version: Annotated[str, about("first line of --version; empty if it cannot run on this machine")]
     options: Annotated[
-        tuple[str, ...], about("words that switch asynchronous teardown on; none for base")
+        tuple[str, ...], about("arguments that enable asynchronous teardown; empty for base")
     ] = ()
 
 
@@ -59,7 +59,7 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def name(self) -> str:
-        """A short name, good for a file name."""
+        """A short name, usable as a file name."""
         return "-".join(
             (
                 *(self.variant, self.target.removesuffix("-softmmu"), f"{self.memory_mib}M", self.backend),
@@ -70,17 +70,19 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Sample(msgspec.Struct, frozen=True, kw_only=True):
-    """One guest started and torn down, or for comparison a small process that is no guest."""
+    """One guest that was started and torn down, or a small process for comparison."""
 
     kind: Annotated[
         str,
         about(
-            "teardown; restart: a second guest was started as soon as QEMU had ended, which disturbs the"
-            " other latencies of this row; floor: a process with QEMU's number of threads that holds one"
-            " page; overhead: one with a single thread"
+            "teardown; restart: a second guest started at QEMU's exit, which disturbs the other latencies of"
+            " this row; floor: a process with QEMU's number of threads and one page of memory; overhead: a"
+            " process with a single thread"
         ),
     ] = "teardown"
-    variant: Annotated[str, about("state of the tree: pristine, base, patched; or a name that was given")]
+    variant: Annotated[
+        str, about("state of the tree: pristine, base, patched; or the name given with --binary")
+    ]
     target: Annotated[str, about("guest architecture")]
     host: Annotated[str, about("where the binary ran")]
     memory_mib: Annotated[int, about("guest memory in MiB")]
@@ -94,23 +96,23 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
     pages: Annotated[
         str,
         about(
-            "4k (transparent huge pages off in QEMU), thp (as the machine is set) or hugetlb (with that"
+            "4k (transparent huge pages off in QEMU), thp (setting of the machine) or hugetlb (with that"
             " backend)"
         ),
     ]
-    accel: Annotated[str, about("accelerator that really was used: kvm or tcg")]
+    accel: Annotated[str, about("accelerator that was used: kvm or tcg")]
     payload: Annotated[
         str,
         about(
-            "paused: populated memory, vCPUs never ran; linux: memory that the guest filled, vCPUs running;"
+            "paused: populated memory, vCPUs never ran; linux: memory filled by the guest, vCPUs running;"
             " linux-busy: the same, and no vCPU ever sleeps"
         ),
     ]
     trigger: Annotated[str, about("what ended QEMU: sigterm, sigkill, sigabrt, quit or poweroff")]
     round: Annotated[int, about("round of the run, from 1; the warm-up round is not among the rows")]
-    index: Annotated[int, about("place in the order of the run, from 1")]
-    outcome: Annotated[str, about("ok, cancelled (was not tried) or failed; only ok counts in comparisons")]
-    reason: Annotated[str, about("one line: why cancelled or failed")] = ""
+    index: Annotated[int, about("position in the run, from 1")]
+    outcome: Annotated[str, about("ok, cancelled (did not run) or failed; only ok counts in comparisons")]
+    reason: Annotated[str, about("reason of the failure or cancellation, one line")] = ""
     exit_s: Annotated[
         float | None,
         about(
@@ -124,7 +126,7 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
     ] = None
     reclaim_s: Annotated[
         float | None,
-        about("reclaim latency in seconds: trigger until the last process with QEMU's memory was gone"),
+        about("reclaim latency in seconds: trigger until the exit of the last process with QEMU's memory"),
     ] = None
     restart_s: Annotated[
         float | None,
@@ -133,7 +135,7 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
     start_s: Annotated[float | None, about("seconds from exec until the guest was ready")] = None
     populated_mib: Annotated[
         int | None,
-        about("resident memory when the guest was ready, in MiB; with linux of the guest alone"),
+        about("resident memory of the ready guest in MiB; with linux, of the guest's memory alone"),
     ] = None
     helpers: Annotated[int | None, about("other processes that shared QEMU's memory at the trigger")] = None
     exit_status: Annotated[
@@ -145,19 +147,21 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
     ] = None
     helper_cpu_s: Annotated[
         float | None,
-        about("CPU seconds that its helpers spent after the trigger; null when the kernel did not tell us"),
+        about(
+            "CPU seconds that its helpers spent after the trigger; null if the kernel does not report them"
+        ),
     ] = None
     held_at_exit_mib: Annotated[
-        float | None, about("MiB not yet returned when the parent's wait for QEMU came back")
+        float | None, about("MiB not yet freed when the parent's wait for QEMU returned")
     ] = None
     returned_mib: Annotated[
         float | None,
-        about("MiB that had come back when the last process with QEMU's memory was gone: checks reclaim_s"),
+        about("MiB freed at the exit of the last process with QEMU's memory: cross-check of reclaim_s"),
     ] = None
     returned_by: Annotated[
         str,
         about(
-            "what says so: memory.current (cgroup v2), memory.usage_in_bytes (v1), MemAvailable or"
+            "source of both: memory.current (cgroup v2), memory.usage_in_bytes (v1), MemAvailable or"
             " HugePages_Free (/proc/meminfo)"
         ),
     ] = ""
@@ -165,31 +169,31 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
     mem_available_mib: Annotated[int | None, about("MiB available before the start")] = None
     foreign_cpus: Annotated[
         float | None,
-        about("CPUs that were busy with something else, on average from before the start to the end"),
+        about("CPUs that were busy with other work, on average from before the start to the end"),
     ] = None
     loaded: Annotated[
         bool,
-        about("whether that was more than 0.25: taken under foreign load; such rows count all the same"),
+        about("whether foreign_cpus exceeds 0.25: taken under foreign load; such rows still count"),
     ] = False
     thp: Annotated[str, about("transparent huge pages: always, madvise or never")] = ""
     kernel: Annotated[str, about("release of the kernel that the guest ran on")] = ""
     cpu: Annotated[str, about("model name of the processor that it ran on")] = ""
     mitigations: Annotated[
-        str, about("what that kernel does about faults of the processor, by name of the fault")
+        str, about("mitigations of that kernel for processor vulnerabilities, by name")
     ] = ""
-    started: Annotated[str, about("when the sample was begun, ISO 8601, UTC")] = ""
+    started: Annotated[str, about("start of the sample, ISO 8601, UTC")] = ""
 
     @property
     def counts(self) -> bool:
-        """Whether comparisons use it."""
+        """Whether comparisons use the sample."""
         return self.outcome == "ok"
 
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
-    """A variant against another, the reference, all else equal, for one of the latencies."""
+    """A variant compared with a reference in the same cell, for one of the latencies."""
 
     variant: Annotated[str, about("the variant that is compared")]
-    reference: Annotated[str, about("what it is compared with")]
+    reference: Annotated[str, about("the variant that it is compared with")]
     target: Annotated[str, about("guest architecture")]
     host: Annotated[str, about("where the binaries ran")]
     memory_mib: Annotated[int, about("guest memory in MiB")]
@@ -211,14 +215,14 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     ratio_high: Annotated[float | None, about("upper end of that interval")]
     p: Annotated[
         float | None,
-        about("how likely a difference as large is by chance: Welch's t test of the logarithms"),
+        about("probability of a difference this large by chance: Welch's t test of the logarithms"),
     ]
     p_holm: Annotated[float | None, about("the same, corrected for all comparisons of the run (Holm)")]
     verdict: Annotated[str, about("better, same, worse, or not enough data")]
 
 
 class Slope(msgspec.Struct, frozen=True, kw_only=True):
-    """How one latency of one variant grows with the guest's memory, all else equal."""
+    """Growth of one latency of one variant with the guest's memory, all other fields equal."""
 
     variant: Annotated[str, about("the variant")]
     target: Annotated[str, about("guest architecture")]
@@ -231,46 +235,44 @@ class Slope(msgspec.Struct, frozen=True, kw_only=True):
     latency: Annotated[str, about("exit, reclaim or restart")]
     sizes_mib: Annotated[tuple[int, ...], about("guest memory sizes that it was fitted to, MiB")]
     samples: Annotated[int, about("good samples that it was fitted to")]
-    ms_per_gib: Annotated[float, about("milliseconds for each GiB")]
+    ms_per_gib: Annotated[float, about("milliseconds per GiB")]
     low: Annotated[float, about("lower end of its 95 % bootstrap interval")]
     high: Annotated[float, about("upper end of that interval")]
-    intercept_ms: Annotated[float, about("milliseconds at no memory at all, by the same fit")]
-    tib_s: Annotated[
-        float, about("seconds at 1 TiB if it went on like this: an extrapolation, measured by nobody")
-    ]
+    intercept_ms: Annotated[float, about("milliseconds at zero memory, by the same fit")]
+    tib_s: Annotated[float, about("seconds at 1 TiB by the same fit: extrapolated, not measured")]
     tib_low_s: Annotated[float, about("lower end of its 95 % bootstrap interval")]
     tib_high_s: Annotated[float, about("upper end of that interval")]
 
 
 class Property(msgspec.Struct, frozen=True, kw_only=True):
-    """One property of the patched QEMU, tried on an emulated host."""
+    """One property of the patched QEMU, checked on an emulated host."""
 
     name: Annotated[
         str,
-        about(
-            "clone, signals, stack, seccomp, threads, runas, chroot or daemonize (docs/build.md says what)"
-        ),
+        about("clone, signals, stack, seccomp, threads, runas, chroot or daemonize (see docs/build.md)"),
     ]
-    outcome: Annotated[str, about("ok, failed, or cancelled (was not tried)")]
-    reason: Annotated[str, about("one line: why failed or cancelled")] = ""
-    detail: Annotated[str, about("one line: figures that were seen, if any")] = ""
+    outcome: Annotated[str, about("ok, failed, or cancelled (did not run)")]
+    reason: Annotated[str, about("reason of the failure or cancellation, one line")] = ""
+    detail: Annotated[str, about("measurements, if any, one line")] = ""
 
 
 class EmulatedHost(msgspec.Struct, frozen=True, kw_only=True):
-    """A machine that was emulated here to run what was cross-built for it. Its samples are among the rows."""
+    """An emulated machine that ran cross-built binaries. Its samples are among the rows."""
 
-    host: Annotated[str, about("its architecture, as in the rows' host")]
-    kernel: Annotated[str, about("its kernel's release")]
+    host: Annotated[str, about("its architecture, as in the field host of the rows")]
+    kernel: Annotated[str, about("release of its kernel")]
     cpus: Annotated[int, about("its CPUs")]
     memory_mib: Annotated[int, about("its memory in MiB")]
-    accel: Annotated[str, about("what emulated it: tcg")]
-    boot_s: Annotated[float | None, about("seconds until its init ran; null when it never did")]
-    seconds: Annotated[float | None, about("seconds until it had ended")]
-    properties: Annotated[tuple[Property, ...], about("properties of the patched QEMU that were tried on it")]
+    accel: Annotated[str, about("accelerator of the emulation: tcg")]
+    boot_s: Annotated[float | None, about("seconds until its init ran; null if it never ran")]
+    seconds: Annotated[float | None, about("seconds until its end")]
+    properties: Annotated[
+        tuple[Property, ...], about("properties of the patched QEMU that were checked on it")
+    ]
 
 
 MATRIX_FIELDS = ("target", "host", "memory_mib", "backend", "pages", "accel", "payload", "trigger")
-"""What makes samples comparable: all of these are equal, only the variant differs."""
+"""Fields that define a cell: samples are comparable if all of these are equal."""
 SERIES_FIELDS = tuple(field for field in MATRIX_FIELDS if field != "memory_mib")
 """What samples that one line is fitted through have in common, beside the variant."""
 
@@ -282,7 +284,7 @@ def sample_of(cell: Cell, **fields: object) -> Sample:
 
 
 class TeardownRun(msgspec.Struct, frozen=True, kw_only=True):
-    """What a run gave: a sample for each cell, in the order in which they were taken."""
+    """The samples of a run, one for each cell, in the order in which they were taken."""
 
     samples: tuple[Sample, ...]
     complete: bool

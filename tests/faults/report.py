@@ -1,4 +1,4 @@
-"""``build/results/faults.json``: which faults of the machine and of others the harness survives."""
+"""``build/results/faults.json``: the injected faults, and whether the harness survived them."""
 
 from __future__ import annotations
 
@@ -23,41 +23,41 @@ GOOD = ("survived", "noticed")
 
 
 class FaultRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One fault that was tried."""
+    """One injected fault."""
 
-    case: Annotated[str, about("the named fault, one of docs/faults.md")]
-    name: Annotated[str, about("what was done; for a kill also where it struck")]
+    case: Annotated[str, about("name of the case, see docs/faults.md")]
+    name: Annotated[str, about("the injected fault; for a kill also the step that it interrupted")]
     outcome: Annotated[
         Outcome,
         about(
-            "survived, failed, or cancelled when it could not be tried here; without a defence: noticed, or"
-            " missed when all was survived all the same"
+            "survived, failed, or cancelled if it could not run on this machine; with a weakened harness:"
+            " noticed, or missed if every trial passed"
         ),
     ]
-    reason: Annotated[str, about("why it was not survived, or not tried")]
-    duration_s: Annotated[float, about("seconds from the row before to this one")]
+    reason: Annotated[str, about("reason of the failure or cancellation")]
+    duration_s: Annotated[float, about("seconds from the previous row to this one")]
 
 
 class FaultsResults(msgspec.Struct, frozen=True, kw_only=True):
-    """A run of faults, whole."""
+    """A complete run of faults."""
 
     schema: Annotated[int, about("version of this format")] = SCHEMA
-    command: Annotated[str, about("the command that makes this run again, seed included")]
+    command: Annotated[str, about("command that reproduces this run, including the seed")]
     started: Annotated[str, about("ISO 8601, UTC")]
     finished: Annotated[str, about("ISO 8601, UTC; when the last row was written")]
     complete: Annotated[bool, about("false when the run was stopped before its end")]
-    seed: Annotated[int, about("what the instants of kill -9 were drawn from")]
+    seed: Annotated[int, about("seed of the instants of kill -9")]
     host: Annotated[HostFacts, about("the machine")]
-    rows: Annotated[tuple[FaultRow, ...], about("a row for each fault that was tried, as they came")]
+    rows: Annotated[tuple[FaultRow, ...], about("a row for each injected fault, in the order of the run")]
 
 
 def faults_file(layout: Layout) -> Path:
-    """Where the results are."""
+    """Return the path of the results."""
     return layout.results / "faults.json"
 
 
 def render_faults(results: FaultsResults) -> RenderableType:
-    """A line for each case, and one for each fault that was not survived."""
+    """Render a line for each case, and one for each fault that was not survived."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
     table.add_column("fault", no_wrap=True)
     weakened = any(row.outcome in ("noticed", "missed") for row in results.rows)
@@ -87,7 +87,7 @@ def _remarks(results: FaultsResults) -> Iterable[RenderableType]:
 
 
 def check_faults(layout: Layout, results: FaultsResults) -> None:
-    """Raise FaultsError for faults that were not survived, or that should not have been, each in a line."""
+    """Raise FaultsError if a fault was not survived or a weakness was missed, with a line for each."""
     failed = [row for row in results.rows if row.outcome in ("failed", "missed")]
     if failed:
         missed = failed[0].outcome == "missed"
