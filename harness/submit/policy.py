@@ -1,7 +1,7 @@
-"""QEMU's policy on where contributions may come from: the tree's own text, or what upstream says since.
+"""QEMU's policy on the origin of contributions: the text of a tree, or a quotation of upstream's text.
 
-Releases before 10.1 have no such text, yet mail goes to the project of today. So the tree that the series is
-based on is asked first, then the other trees of this checkout, and last a quotation of upstream's text.
+Releases before 10.1 have no such text, but the current project has one. The text comes from the tree that the
+series is based on, else from another tree of this checkout, else from the quotation.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ QUOTED = (
 
 @dataclass(frozen=True, kw_only=True)
 class Policy:
-    """The policy as it was read. ``sha256`` is the digest of ``text``, whole."""
+    """The policy. ``sha256`` is the digest of the whole ``text``."""
 
     text: str
     source: str
@@ -44,7 +44,7 @@ class Policy:
 
 
 def find_policy(tree: Tree, layout: Layout) -> Policy:
-    """The policy of ``tree``, else of the newest other tree of this checkout that has one, else QUOTED."""
+    """Return the policy of ``tree``, else of the newest other tree of this checkout with one, else QUOTED."""
     places = [(tree.name, Git(repository=tree.path), tree.base)]
     if layout.trees.is_dir():
         others = [path for path in layout.trees.iterdir() if path.is_dir() and path != tree.path]

@@ -1,7 +1,7 @@
-"""``provenance.toml``: a person says who wrote a series, with what, under which licence, having read what.
+"""``provenance.toml``: a person declares the authors, tools, licence and origin of a series.
 
-The harness writes the form and reads the answers; it never answers. What it can judge is whether the answers
-are complete, are about these patches and this policy, and whether they, the patches and series.toml agree.
+The harness writes the form and reads the answers; it never answers. It checks that the answers are complete,
+that they refer to the current patches and policy, and that patches and series.toml do not contradict them.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ LICENCES = (
     *("GPL-2.0-or-later", "GPL-2.0-only", "LGPL-2.1-or-later", "LGPL-2.0-or-later", "BSD-2-Clause"),
     *("BSD-3-Clause", "MIT", "GPL-2.0+", "LGPL-2.1+"),
 )
-"""SPDX names of licences that QEMU, GPL version 2 as a whole, can take (its LICENSE file)."""
+"""SPDX names of licences that QEMU, as a whole under GPL version 2, accepts (its LICENSE file)."""
 _PERSON = re.compile(r"\S[^<>\n]* <[^<>@\s]+@[^<>@\s]+>")
-_NOBODY = re.compile(
+_NOT_A_PERSON = re.compile(
     r"\b(?:bot|maintainers|noreply|root|localhost|unknown|nobody)\b|\.invalid>", re.IGNORECASE
 )
 
 
 class Declaration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
-    """The answers."""
+    """The answers of a person. docs/submit.md describes the keys."""
 
     person: str
     date: str
@@ -52,12 +52,12 @@ class Declaration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     policy_sha256: str
     policy_read: str
     patches: dict[str, str]
-    """Patch-id → subject of what the declaration is about."""
+    """The declared patches: patch-id → subject."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reason:
-    """Why a series is not ready to be sent. ``rule`` is stable; ``quote`` is what the rule's source says."""
+    """Why a series is not ready to send. ``rule`` is a stable id; ``quote`` is the text of QEMU's policy."""
 
     rule: str
     text: str
@@ -66,7 +66,7 @@ class Reason:
 
 @dataclass(frozen=True, kw_only=True)
 class Identity:
-    """Who git says the user is; both may be empty."""
+    """The user's identity in git's configuration; both may be empty."""
 
     name: str
     email: str
@@ -76,7 +76,7 @@ class Identity:
 
 
 def git_identity(folder: Path) -> Identity:
-    """``user.name`` and ``user.email`` as git-config(1) sees them from ``folder``."""
+    """Read ``user.name`` and ``user.email`` of git-config(1) in ``folder``."""
 
     def ask(key: str) -> str:
         ended = run(["git", "-C", folder, "config", "--get", key], check=False, merge_stderr=False)
@@ -86,7 +86,7 @@ def git_identity(folder: Path) -> Identity:
 
 
 def read_declaration(folder: Path) -> Declaration | None:
-    """The declaration in ``folder``; None without one. Raises ProvenanceError when it cannot be read."""
+    """Read the declaration in ``folder``; None without one. Raises ProvenanceError if it is malformed."""
     path = folder / FILE
     try:
         return msgspec.toml.decode(path.read_bytes(), type=Declaration)
@@ -94,42 +94,42 @@ def read_declaration(folder: Path) -> Declaration | None:
         return None
     except (OSError, *UNREADABLE) as error:
         raise ProvenanceError(
-            f"{path} cannot be read: {' '.join(str(error).split())}",
-            f"mend it as docs/submit.md says, or begin anew: qemu-harness series declare {folder.name}",
+            f"cannot read {path}: {' '.join(str(error).split())}",
+            f"correct it, or remove it and run `qemu-harness series declare {folder.name}` again",
         ) from error
 
 
 def write_form(git: Git, series: Series, policy: Policy) -> Path:
-    """Write a form with nothing answered. Raises ProvenanceError when there is a declaration already."""
+    """Write a form with open questions. Raises ProvenanceError if there already is a declaration."""
     path = series.folder / FILE
     if path.exists():
         raise ProvenanceError(
-            f"{path} is there already", "remove it when it is not true any more, and run this again"
+            f"{path} already exists", "if it is no longer true, remove it and run this again"
         )
     lines = [
-        "# Where this series comes from. A person answers each question below by replacing its ?, and stands",
-        "# for the answers; the harness only reads them. docs/submit.md says what is made of each.",
+        "# The origin of this series. A person answers each question by replacing its ?, and is responsible",
+        "# for the answers. The harness only reads them; docs/submit.md describes their effect.",
         "",
-        "# Who declares this: Name <address>, the git identity that signs off.",
+        "# The person who declares this: Name <address>, the git identity that signs off.",
         f'person = "{OPEN}"',
-        "# When: YYYY-MM-DD.",
+        "# Date of the declaration: YYYY-MM-DD.",
         f'date = "{OPEN}"',
         "# Everybody who wrote a part of it: Name <address>.",
         f'written-by = ["{OPEN}"]',
         "# Every tool that made a part of its text (coccinelle, a generator, an AI assistant); [] for none.",
         f'tools = ["{OPEN}"]',
-        "# Does any of it come from an AI content generator? yes or no.",
+        "# Is any part of it from an AI content generator? yes or no.",
         f'generated = "{OPEN}"',
-        "# Other works that it was derived from or that were copied from; none, or which and by what right.",
+        "# Other works that it derives from or copies, and the right to use them; or none.",
         f'derived-from = "{OPEN}"',
-        "# Licence of what is contributed, by its SPDX name, such as GPL-2.0-or-later.",
+        "# Licence of the contribution: its SPDX name, such as GPL-2.0-or-later.",
         f'licence = "{OPEN}"',
         "# Have you read the policy named here, and the Developer's Certificate of Origin? yes or no.",
         f'policy-read = "{OPEN}"',
         f"policy = {_quoted(policy.source)}",
         f'policy-sha256 = "{policy.sha256}"',
         "",
-        "# What it is about: a patch that changes materially needs a new declaration.",
+        "# The declared patches. A patch that changes materially needs a new declaration.",
         "[patches]",
         *(f'"{its_id}" = {_quoted(subject)}' for its_id, subject in series_patch_ids(git, series).items()),
         "",
@@ -139,14 +139,14 @@ def write_form(git: Git, series: Series, policy: Policy) -> Path:
 
 
 def series_patch_ids(git: Git, series: Series) -> dict[str, str]:
-    """Stable patch-id → subject of each patch."""
+    """Return the subject of each patch by its stable patch-id."""
     return {patch_id(git, one.data[diff_start(one.data) :]): one.subject for one in series.patches}
 
 
 def unanswered(declaration: Declaration) -> tuple[str, ...]:
-    """The keys that nobody has answered, or not in a form that is an answer."""
-    told = msgspec.to_builtins(declaration)
-    open_ = [key for key, value in told.items() if value in (OPEN, "") or list(value) in ([OPEN], [""])]
+    """Return the keys without an answer, or with one in a wrong format."""
+    answers = msgspec.to_builtins(declaration)
+    open_ = [key for key, value in answers.items() if value in (OPEN, "") or list(value) in ([OPEN], [""])]
     for key, value, form in (
         ("person", declaration.person, _PERSON),
         ("date", declaration.date, re.compile(r"\d{4}-\d{2}-\d{2}")),
@@ -164,35 +164,35 @@ def unanswered(declaration: Declaration) -> tuple[str, ...]:
 def judge(
     git: Git, series: Series, declaration: Declaration | None, policy: Policy, *, today: datetime.date
 ) -> tuple[Reason, ...]:
-    """Every reason why the origin of ``series`` does not allow it to be sent."""
+    """Return every reason why the origin of ``series`` forbids sending it."""
     mails = [read_mail(one.data, one.file) for one in series.patches]
     cover = [read_mail(series.cover.encode(), "cover letter")] if series.cover else []
-    reasons = [*_said_elsewhere(series, (*cover, *mails), policy)]
+    reasons = [*_stated_in_series(series, (*cover, *mails), policy)]
     if declaration is None:
         reasons.append(
             Reason(
                 rule="no-declaration",
-                text=f"no person has declared where it comes from: qemu-harness series declare {series.name}",
+                text=f"no person has declared its origin (qemu-harness series declare {series.name})",
             )
         )
         return tuple(reasons)
     return (*reasons, *_declared(git, series, declaration, policy, today), *_licence(mails, declaration))
 
 
-def _said_elsewhere(series: Series, mails: Sequence[Mail], policy: Policy) -> Iterator[Reason]:
-    """What series.toml and the patches themselves say of their origin."""
+def _stated_in_series(series: Series, mails: Sequence[Mail], policy: Policy) -> Iterator[Reason]:
+    """Yield the reasons that series.toml and the patches themselves state."""
     origin = series.metadata.origin
     if origin is not None and origin.generated:
         yield Reason(
             rule="generated",
-            text=f"series.toml says that it was written by {origin.written_by}",
+            text=f"according to series.toml, it was written by {origin.written_by}",
             quote=policy.quote,
         )
     if origin is not None and origin.derived_from:
-        yield Reason(rule="derived", text=f"series.toml says that it derives from {origin.derived_from}")
+        yield Reason(rule="derived", text=f"according to series.toml, it derives from {origin.derived_from}")
     for mail in mails:
-        if said := says_generated(mail.message):
-            yield Reason(rule="generated", text=f"{mail.origin} says: {said}", quote=policy.quote)
+        if statement := says_generated(mail.message):
+            yield Reason(rule="generated", text=f"{mail.origin} states: {statement}", quote=policy.quote)
 
 
 def _declared(
@@ -200,44 +200,45 @@ def _declared(
 ) -> Iterator[Reason]:
     if open_ := unanswered(declaration):
         yield Reason(
-            rule="incomplete", text=f"{FILE} leaves open: {', '.join(open_)}; only a person can answer"
+            rule="incomplete",
+            text=f"{FILE} has unanswered questions: {', '.join(open_)}; only a person can answer them",
         )
         return
     if declaration.generated == "yes":
         yield Reason(
-            rule="generated", text="its declaration says that an AI content generator made part of it",
+            rule="generated", text="according to its declaration, an AI content generator made part of it",
             quote=policy.quote,
         )  # fmt: skip
     for tool in declaration.tools:
         if says_generated(f"Made-with: {tool}"):
             yield Reason(rule="generated", text=f"its declaration names the tool {tool}", quote=policy.quote)
     if declaration.policy_read != "yes":
-        yield Reason(rule="policy", text="whoever declared it has not read the policy")
+        yield Reason(rule="policy", text="the person who declared it has not read the policy")
     if declaration.policy_sha256 != policy.sha256:
         yield Reason(
             rule="policy",
-            text=f"it was declared on {declaration.policy}; in force now is {policy.source}, another text",
+            text=f"it was declared under {declaration.policy}; the current policy, {policy.source}, differs",
         )
-    if _NOBODY.search(declaration.person):
+    if _NOT_A_PERSON.search(declaration.person):
         yield Reason(rule="person", text=f"{declaration.person} is not the name and address of a person")
     try:
         when = datetime.date.fromisoformat(declaration.date)
     except ValueError:
         when = None
     if when is None or when > today + datetime.timedelta(days=1):
-        yield Reason(rule="date", text=f"it was declared on {declaration.date}, which is no day gone by")
+        yield Reason(rule="date", text=f"it was declared on {declaration.date}, which is not a past date")
     now = series_patch_ids(git, series)
     for its_id, subject in now.items():
         if its_id not in declaration.patches:
             yield Reason(
-                rule="changed", text=f"{subject!r} is not the patch that was declared: declare it anew"
+                rule="changed", text=f"{subject!r} differs from the declared patch; declare it again"
             )
 
 
 def _licence(mails: Sequence[Mail], declaration: Declaration) -> Iterator[Reason]:
     licence = declaration.licence
     if licence not in (OPEN, "") and licence not in LICENCES:
-        yield Reason(rule="licence", text=f"{licence} is no licence that QEMU is known to take")
+        yield Reason(rule="licence", text=f"QEMU is not known to accept the licence {licence}")
     for mail in mails:
         for change in mail.changes:
             added = [line for hunk in change.hunks for line in hunk.added]
@@ -246,34 +247,36 @@ def _licence(mails: Sequence[Mail], declaration: Declaration) -> Iterator[Reason
             )
             if found and found[1] not in LICENCES:
                 yield Reason(
-                    rule="licence", text=f"{change.path} says {found[1]}, which QEMU is not known to take"
+                    rule="licence",
+                    text=f"{change.path} has the licence {found[1]}, which QEMU is not known to accept",
                 )
 
 
 def sign_off_line(series: Series, declaration: Declaration | None, identity: Identity) -> str:
-    """``Signed-off-by:`` of the git identity. Raises ProvenanceError unless it declared the origin."""
+    """Return ``Signed-off-by:`` of the git identity. Raises ProvenanceError unless it declared the origin."""
     if declaration is None:
         raise ProvenanceError(
-            f"--sign-off: nobody has declared where {series.name} comes from",
-            f"the person who signs answers first: qemu-harness series declare {series.name}",
+            f"--sign-off: no person has declared the origin of {series.name}",
+            f"run `qemu-harness series declare {series.name}` and answer its questions first",
         )
     if open_ := unanswered(declaration):
         raise ProvenanceError(
-            f"--sign-off: {series.folder / FILE} leaves open: {', '.join(open_)}",
-            "the person who signs answers each question",
+            f"--sign-off: {series.folder / FILE} has unanswered questions: {', '.join(open_)}",
+            "answer each question, as the person who signs off",
         )
     if not identity.name or not identity.email:
         raise ProvenanceError(
-            "--sign-off: git does not know who you are", "git config --global user.name and user.email"
+            "--sign-off: git's user.name or user.email is not set",
+            "set them with git config --global",
         )
     if str(identity) != declaration.person:
         raise ProvenanceError(
-            f"--sign-off: {declaration.person} declared it, and git says that you are {identity}",
-            "sign off as the person who declared it, or let the one who signs declare it",
+            f"--sign-off: {declaration.person} declared it, but git's identity is {identity}",
+            "sign off as the person who declared it, or declare it as the person who signs off",
         )
     return f"Signed-off-by: {identity}"
 
 
 def _quoted(text: str) -> str:
-    """``text`` as a TOML string."""
+    """Return ``text`` as a TOML string."""
     return msgspec.json.encode(text).decode()

@@ -1,8 +1,8 @@
-"""Who gets the mails, and why: the tree's own tools and MAINTAINERS, and the rules of series.toml.
+"""Recipients and the reasons for them, from the tree's tools and MAINTAINERS, and from series.toml.
 
 ``.gitpublish`` and ``.b4-config`` of the tree name the list to send to and the arguments of
-``scripts/get_maintainer.pl``. The script comes from the base, MAINTAINERS from the tip: new files are known,
-and no program of the series is run.
+``scripts/get_maintainer.pl``. The script comes from the base, MAINTAINERS from the tip: so new files have
+maintainers, and no program of the series runs.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from harness.tree.git import Git
 SCRIPT = "scripts/get_maintainer.pl"
 DEFAULT_ARGUMENTS = ("--nogit", "--nogit-fallback")
 DEFAULT_LIST = "qemu-devel@nongnu.org"
-"""Where submitting-a-patch.rst says that every patch has to go."""
+"""The list that receives every patch (submitting-a-patch.rst)."""
 _OWN_ROLES = ("--roles", "--noroles", "--rolestats", "--norolestats", "--multiline", "--nomultiline")
 _NOWHERE = re.compile(
     r"@(?:[^@]*\.)?(?:localhost|invalid|example|test|local|example\.(?:com|org|net))$|\bno-?reply\b",
@@ -37,7 +37,7 @@ _NOWHERE = re.compile(
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What the tree says on sending: where ``to`` and ``cc`` come from is in ``source``."""
+    """The tree's settings for sending. ``source`` names the origin of ``to`` and ``cc``."""
 
     to: tuple[str, ...]
     cc: tuple[str, ...]
@@ -47,7 +47,7 @@ class Settings:
 
 @dataclass(frozen=True, kw_only=True)
 class Recipient:
-    """An address that gets every mail, as ``to`` or ``cc``, with each reason why."""
+    """An address that receives every mail, as ``to`` or ``cc``, with all reasons."""
 
     address: str
     header: str
@@ -56,20 +56,20 @@ class Recipient:
 
 @dataclass(frozen=True, kw_only=True)
 class Recipients:
-    """Those who get the mails, and those who were named and do not, with the reason."""
+    """The recipients of the mails, and the addresses that were left out, with the reason."""
 
     sent: tuple[Recipient, ...]
     left_out: tuple[tuple[str, str], ...] = ()
     source: str = ""
 
     def header(self, name: str) -> tuple[str, ...]:
-        """The addresses of ``to`` or ``cc``."""
+        """Return the addresses of ``to`` or ``cc``."""
         return tuple(one.address for one in self.sent if one.header == name)
 
 
 @dataclass
 class _Book:
-    """Addresses while they are collected; the first header stays, reasons add up."""
+    """Collects addresses. ``to`` overrides ``cc``; all reasons are kept."""
 
     headers: dict[str, str] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)
@@ -93,25 +93,25 @@ class _Book:
 def find_recipients(
     git: Git, base: str, tip: str, series: Series, reporter: Reporter, *, sender: str
 ) -> Recipients:
-    """Everybody but ``sender`` who is to get ``series``, whose commits go from ``base`` to ``tip``.
+    """Return all recipients but ``sender`` of ``series``, whose commits are those from ``base`` to ``tip``.
 
-    Raises SubmitError when the tree's script fails, MissingError without perl.
+    Raises SubmitError if the tree's script fails, MissingError without perl.
     """
-    said = series.metadata
+    metadata = series.metadata
     settings = read_settings(
-        git, base, said.profile or ("rfc" if "RFC" in said.prefix.split() else "default")
+        git, base, metadata.profile or ("rfc" if "RFC" in metadata.prefix.split() else "default")
     )
     book = _Book()
     for address in settings.to:
         book.add(address, "to", settings.source)
     for address in settings.cc:
         book.add(address, "cc", settings.source)
-    for address in said.to:
+    for address in metadata.to:
         book.add(address, "to", "series.toml: to")
-    for address in said.cc:
+    for address in metadata.cc:
         book.add(address, "cc", "series.toml: cc")
     touched = {path for patch in series.patches for path in patch.paths}
-    for rule in said.recipients:
+    for rule in metadata.recipients:
         hits = [path for path in sorted(touched) if any(fnmatch.fnmatch(path, glob) for glob in rule.paths)]
         if hits or not rule.paths:
             book.add(
@@ -126,8 +126,8 @@ def find_recipients(
         for trailer in parse_trailers(patch.message):
             if trailer.key.lower() == "cc" or trailer.key.lower().endswith("-by"):
                 book.add(trailer.value, "cc", f"{trailer.key}: in patch {patch.number}")
-    _leave_out(book, said.without)
-    _leave_out(book, {sender: "whoever sends it has it"}, where="")
+    _leave_out(book, metadata.without)
+    _leave_out(book, {sender: "the sender of the mails"}, source="")
     return Recipients(
         sent=tuple(
             Recipient(address=book.names[key], header=book.headers[key], reasons=tuple(book.reasons[key]))
@@ -139,7 +139,7 @@ def find_recipients(
 
 
 def read_settings(git: Git, commit: str, profile: str) -> Settings:
-    """What ``.gitpublish`` (a profile of it) and ``.b4-config`` of ``commit`` say; defaults without both."""
+    """Read a profile of ``.gitpublish``, or ``.b4-config``, of ``commit``; defaults without both."""
     publish = _config(git, commit, ".gitpublish")
     section = f"gitpublishprofile.{profile}."
     values = {key.removeprefix(section): value for key, value in publish.items() if key.startswith(section)}
@@ -163,7 +163,7 @@ def read_settings(git: Git, commit: str, profile: str) -> Settings:
 
 
 def _config(git: Git, commit: str, path: str) -> dict[str, list[str]]:
-    """A file of ``commit`` in git's format of configuration: key → values (git-config(1), ``--blob``)."""
+    """Read a file of ``commit`` in git's configuration format: key → values (git-config(1), ``--blob``)."""
     ended = git.run("config", "--blob", f"{commit}:{path}", "--list", "-z", check=False, merge_stderr=False)
     values: dict[str, list[str]] = {}
     for entry in ended.output.split("\0") if ended.returncode == 0 else ():
@@ -174,7 +174,7 @@ def _config(git: Git, commit: str, path: str) -> dict[str, list[str]]:
 
 
 def _arguments(commands: Iterable[str]) -> tuple[str, ...]:
-    """The options that a configured command gives to get_maintainer.pl; any other command is not run."""
+    """Return the options of a configured get_maintainer.pl command; ignore any other command."""
     for command in commands:
         try:
             words = shlex.split(command)
@@ -192,13 +192,13 @@ def _arguments(commands: Iterable[str]) -> tuple[str, ...]:
 def _maintainers(
     git: Git, base: str, tip: str, *, series: Series, settings: Settings, reporter: Reporter
 ) -> dict[str, dict[str, list[int]]]:
-    """Address → role → patches, as the base's get_maintainer.pl gives them."""
+    """Run the base's get_maintainer.pl: address → role → numbers of patches."""
     if git.find(f"{base}:{SCRIPT}") is None:
-        reporter.warn(f"the tree has no {SCRIPT}: only the rules of series.toml count")
+        reporter.warn(f"the tree has no {SCRIPT}, so no maintainers are added")
         return {}
     perl = find_program("perl", needed_by="submit", package="perl")
     found: dict[str, dict[str, list[int]]] = {}
-    with tempfile.TemporaryDirectory(prefix="qemu-harness-") as scratch, reporter.step(f"asking {SCRIPT}"):
+    with tempfile.TemporaryDirectory(prefix="qemu-harness-") as scratch, reporter.step(f"running {SCRIPT}"):
         root = Path(scratch)
         _lay_out(git, base, tip, root)
         for patch in series.patches:
@@ -222,7 +222,7 @@ def _maintainers(
 
 
 def _lay_out(git: Git, base: str, tip: str, root: Path) -> None:
-    """What get_maintainer.pl looks at: all folders, the files at the top, itself; MAINTAINERS of the tip."""
+    """Write the files that get_maintainer.pl reads: all folders, the top files, MAINTAINERS of the tip."""
     listed = git.run("ls-tree", "-z", base, merge_stderr=False).output.split("\0")
     top = [line.partition("\t")[2] for line in listed if line.startswith("100")]
     tar = root / "top.tar"
@@ -239,23 +239,23 @@ def _lay_out(git: Git, base: str, tip: str, root: Path) -> None:
 
 
 def _unusable(text: str, address: str) -> str:
-    """Why nothing can be sent there; empty when it can."""
+    """Return why the address cannot receive mail; empty if it can."""
     if not address or not is_address(text):
-        return "it is no mail address"
+        return "it is not a mail address"
     if not address.isascii():
         return "the address itself is not ASCII"
     if found := _NOWHERE.search(address):
-        return f"{found[0].lstrip('@')} takes no mail"
+        return f"{found[0].lstrip('@')} cannot receive mail"
     if "." not in address.rpartition("@")[2]:
         return "its domain has no dot"
     return ""
 
 
-def _leave_out(book: _Book, without: dict[str, str], *, where: str = "series.toml: ") -> None:
+def _leave_out(book: _Book, without: dict[str, str], *, source: str = "series.toml: ") -> None:
     for text, reason in without.items():
         key = split_address(text)[1].lower()
         if key in book.headers:
-            book.left_out[book.names[key]] = f"{where}{reason}"
+            book.left_out[book.names[key]] = f"{source}{reason}"
             del book.headers[key]
 
 

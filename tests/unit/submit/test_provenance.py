@@ -1,4 +1,4 @@
-"""Who may sign: declarations, what contradicts them, and who gets mail."""
+"""Declarations of origin, statements that contradict them, and recipients."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def reasons(layout: Layout, tree: Tree) -> list[tuple[str, str]]:
     return [(one.rule, one.text) for one in found]
 
 
-def test_a_form_is_no_declaration(layout: Layout, tree: Tree, folder: Path) -> None:
+def test_form_without_answers_is_not_a_declaration(layout: Layout, tree: Tree, folder: Path) -> None:
     policy = find_policy(tree, layout)
     assert policy.source == UPSTREAM
     assert "DECLINE" in policy.quote[0]
@@ -58,9 +58,9 @@ def test_a_form_is_no_declaration(layout: Layout, tree: Tree, folder: Path) -> N
         *("person", "date", "written-by", "tools", "generated", "derived-from", "licence", "policy-read"),
     }
     assert [rule for rule, _ in reasons(layout, tree)] == ["incomplete"]
-    with pytest.raises(ProvenanceError, match="leaves open: person"):
+    with pytest.raises(ProvenanceError, match="unanswered questions: person"):
         sign_off_line(series, form, Identity(name="A", email="a@b.org"))
-    with pytest.raises(ProvenanceError, match="is there already"):
+    with pytest.raises(ProvenanceError, match="already exists"):
         write_form(Git(repository=tree.path), series, policy)
     text = path.read_text()
     for key, answer in (
@@ -96,14 +96,14 @@ def test_a_form_is_no_declaration(layout: Layout, tree: Tree, folder: Path) -> N
         ({"patches": {}}, "changed"),
     ],
 )
-def test_answers_that_speak_against_it(
+def test_unacceptable_answer_is_a_reason_not_to_send(
     layout: Layout, tree: Tree, folder: Path, answers: dict[str, object], rule: str
 ) -> None:
     declare(layout, tree, "mine", **answers)
     assert {one for one, _ in reasons(layout, tree)} == ({rule} if rule else set())
 
 
-def test_what_the_series_says_itself_counts(layout: Layout, tree: Tree, folder: Path) -> None:
+def test_origin_stated_by_the_series_itself_counts(layout: Layout, tree: Tree, folder: Path) -> None:
     declare(layout, tree, "mine")
     toml = folder / "series.toml"
     plain = toml.read_text()
@@ -117,20 +117,20 @@ def test_what_the_series_says_itself_counts(layout: Layout, tree: Tree, folder: 
     assert [rule for rule, _ in reasons(layout, tree)] == ["generated"]
 
 
-def test_only_who_declared_signs(layout: Layout, tree: Tree, folder: Path) -> None:
+def test_only_the_person_who_declared_signs_off(layout: Layout, tree: Tree, folder: Path) -> None:
     declare(layout, tree, "mine")
-    series, said = load_series(layout, "mine"), read_declaration(folder)
-    assert sign_off_line(series, said, git_identity(folder)) == f"Signed-off-by: {PERSON}"
-    with pytest.raises(ProvenanceError, match="git says that you are Other"):
-        sign_off_line(series, said, Identity(name="Other", email="person@qemu-test.org"))
-    with pytest.raises(ProvenanceError, match="does not know who you are"):
-        sign_off_line(series, said, Identity(name="", email=""))
+    series, declaration = load_series(layout, "mine"), read_declaration(folder)
+    assert sign_off_line(series, declaration, git_identity(folder)) == f"Signed-off-by: {PERSON}"
+    with pytest.raises(ProvenanceError, match="git's identity is Other"):
+        sign_off_line(series, declaration, Identity(name="Other", email="person@qemu-test.org"))
+    with pytest.raises(ProvenanceError, match=r"user\.email is not set"):
+        sign_off_line(series, declaration, Identity(name="", email=""))
     (folder / "provenance.toml").write_text('person = "x"\n')
-    with pytest.raises(ProvenanceError, match="cannot be read"):
+    with pytest.raises(ProvenanceError, match="cannot read"):
         read_declaration(folder)
 
 
-def test_the_trees_own_policy_comes_first(layout: Layout, tree: Tree) -> None:
+def test_policy_of_the_tree_takes_precedence(layout: Layout, tree: Tree) -> None:
     text = "Policy\n\nWe DECLINE AI generated content.\n"
     git = Git(repository=tree.path)
     blob = git.read("hash-object", "-w", "--stdin", stdin=text.encode())
@@ -159,8 +159,8 @@ def test_each_recipient_has_its_reasons(layout: Layout, tree: Tree, folder: Path
     series = load_series(layout, "mine")
     git, tip = Git(repository=tree.path), apply_series(tree, series, layout, reporter).commit
     found = find_recipients(git, tree.base, tip, series, reporter, sender="person@qemu-test.org")
-    told = {one.address: (one.header, one.reasons) for one in found.sent}
-    assert told == {
+    recipients = {one.address: (one.header, one.reasons) for one in found.sent}
+    assert recipients == {
         "boss@qemu-test.org": ("to", ("series.toml: asked",)),
         "qemu-devel@nongnu.org": (
             "to",
@@ -175,7 +175,7 @@ def test_each_recipient_has_its_reasons(layout: Layout, tree: Tree, folder: Path
     }
     out = dict(found.left_out)
     assert out["dead@gone.qemu-test.org"] == "series.toml: bounces"
-    assert "takes no mail (maintainer:Utilities, patch 2)" in out["Udo <noreply@users.example.com>"]
+    assert "cannot receive mail (maintainer:Utilities, patch 2)" in out["Udo <noreply@users.example.com>"]
 
 
 def test_no_command_of_the_tree_is_run(layout: Layout, tree: Tree) -> None:
@@ -188,7 +188,7 @@ def test_no_command_of_the_tree_is_run(layout: Layout, tree: Tree) -> None:
     assert read_settings(git, tree.base, "other").to == ("qemu-devel@nongnu.org",)
 
 
-def test_bad_addresses_are_refused_where_they_are_written(layout: Layout, folder: Path) -> None:
+def test_invalid_address_in_series_toml_is_refused(layout: Layout, folder: Path) -> None:
     toml = folder / "series.toml"
     for bad, where in itertools.product(("nobody", "a@b\\r\\nBcc: x@y.org"), ("to", "cc")):
         toml.write_text(f'title = "T"\n{where} = ["{bad}"]\n')
@@ -198,7 +198,7 @@ def test_bad_addresses_are_refused_where_they_are_written(layout: Layout, folder
 
 @hypothesis.settings(max_examples=30)
 @hypothesis.given(st.binary(max_size=60))
-def test_any_bytes_end_in_an_answer_or_an_error_of_ours(
+def test_arbitrary_bytes_give_a_declaration_or_a_harness_error(
     tmp_path_factory: pytest.TempPathFactory, data: bytes
 ) -> None:
     folder = tmp_path_factory.getbasetemp()

@@ -113,7 +113,7 @@ def test_what_is_not_signed_is_prepared_and_marked(
 
 def test_a_person_declares_and_signs(layout: Layout, tree: Tree, folder: Path, reporter: Silent) -> None:
     validate(layout, tree, "mine", finding("dco-missing"))
-    with pytest.raises(ProvenanceError, match="nobody has declared"):
+    with pytest.raises(ProvenanceError, match="no person has declared"):
         prepare(layout, tree, "mine", reporter, sign_off=True)
     declare(layout, tree, "mine")
     assert {one.rule for one in prepare(layout, tree, "mine", reporter).reasons} == {"sign-off"}
