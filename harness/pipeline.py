@@ -1,4 +1,4 @@
-"""The stages in their order: what each command needs is made by the stages to its left.
+"""The stages from source to binaries, in their order.
 
 Every stage is idempotent, so a command simply asks for all of them; what is there already costs little.
 """
@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.bench import WITHOUT_FEATURE
 from harness.build import Build, build, write_build_results
 from harness.build.doctor import ensure
 from harness.build.hosts import HOSTS, Host
@@ -19,8 +20,15 @@ from harness.options import Options, check_choice
 from harness.progress import Reporter
 from harness.series import Series, load_series
 from harness.source import Pin, fetch, find_pin
-from harness.teardown.subjects import WITHOUT_FEATURE
 from harness.tree import Checkout, Tree, checkout, import_source
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checked:
+    """What is built, known before any work. ``series`` is None if no variant has it."""
+
+    pin: Pin
+    series: Series | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +41,7 @@ class Prepared:
     checkouts: tuple[Checkout, ...]
 
 
-def check_request(layout: Layout, options: Options, *, needs_build: bool = True) -> tuple[Pin, Series | None]:
+def check_request(layout: Layout, options: Options, *, needs_build: bool = True) -> Checked:
     """Refuse at once what can be known to fail: before any fetch, before any build.
 
     Raises OptionError: unknown pin or series, a target this QEMU lacks, a pin that is not built.
@@ -56,7 +64,7 @@ def check_request(layout: Layout, options: Options, *, needs_build: bool = True)
             f"series {series.name} is for pin {', '.join(series.pins)}, not for {pin.name}",
             "leave it out with -Dvariants=pristine,base, or name another one with -Dseries=",
         )
-    return pin, series
+    return Checked(pin=pin, series=series)
 
 
 def with_all_variants(options: Options) -> Options:
@@ -83,17 +91,16 @@ def with_feature(options: Options) -> Options:
         raise OptionError(
             f"-Dhosts={','.join(options.hosts)}: cycles are run on this machine", "leave -Dhosts= out"
         )
-    if any(word.startswith("-Dvariants=") for word in options.given):
+    if options.has("variants"):
         return options
     variants = tuple(variant for variant in options.variants if variant not in WITHOUT_FEATURE)
     return dataclasses.replace(options, variants=variants)
 
 
-def prepare(layout: Layout, options: Options, reporter: Reporter) -> Prepared:
-    """Source, tree and one checkout a variant."""
-    pin, series = check_request(layout, options, needs_build=False)
-    source = fetch(pin, layout, reporter, local=options.source)
-    tree = import_source(source, layout, reporter)
+def prepare(layout: Layout, checked: Checked, options: Options, reporter: Reporter) -> Prepared:
+    """Source, tree and one checkout for each variant."""
+    pin, series = checked.pin, checked.series
+    tree = import_source(fetch(pin, layout, reporter, local=options.source), layout, reporter)
     checkouts = tuple(
         checkout(tree, variant, series if variant == "patched" else None, layout, reporter)
         for variant in options.variants
@@ -127,12 +134,11 @@ def for_host(options: Options, host: Host) -> Options:
 
 
 def build_all(
-    layout: Layout, options: Options, reporter: Reporter, command: str
+    layout: Layout, checked: Checked, options: Options, reporter: Reporter, command: str
 ) -> tuple[Prepared, tuple[Build, ...]]:
     """Everything up to the binaries of each variant; writes ``build/results/build.json``."""
-    check_request(layout, options)
     ensure(layout, options, reporter)
-    prepared = prepare(layout, options, reporter)
+    prepared = prepare(layout, checked, options, reporter)
     builds = tuple(
         build(checkout_, prepared.pin, for_host(options, HOSTS[host]), layout, reporter, host=host)
         for host in options.hosts
@@ -161,15 +167,19 @@ def build_emulators(
 
 def build_cross(
     prepared: Prepared, layout: Layout, options: Options, reporter: Reporter
-) -> tuple[tuple[Host, Build], ...]:
+) -> tuple[Build, ...]:
     """The series, if it is among the variants, built for each emulated host among ``options.hosts``."""
-    found = []
-    for host in (HOSTS[name] for name in options.hosts):
-        if host.is_cross:
-            mine = dataclasses.replace(options, targets=(host.target,))
-            found += [
-                (host, build(checkout_, prepared.pin, mine, layout, reporter, host=host.name))
-                for checkout_ in prepared.checkouts
-                if checkout_.variant == "patched"
-            ]
-    return tuple(found)
+    return tuple(
+        build(
+            checkout_,
+            prepared.pin,
+            dataclasses.replace(options, targets=(HOSTS[name].target,)),
+            layout,
+            reporter,
+            host=name,
+        )
+        for name in options.hosts
+        if HOSTS[name].is_cross
+        for checkout_ in prepared.checkouts
+        if checkout_.variant == "patched"
+    )

@@ -13,12 +13,12 @@ import msgspec
 
 from harness.build import BuildResults
 from harness.check import ValidateResults
-from harness.report.calibration import CalibrationResults
-from harness.report.clients import ClientsResults
-from harness.report.cycles import CyclesResults
-from harness.report.load import LoadResults
-from harness.report.model import TeardownResults
-from harness.report.properties import PropertiesResults
+from harness.clients.record import ClientsResults
+from harness.cycles.record import CyclesResults
+from harness.load.record import LoadResults
+from harness.properties.record import PropertiesResults
+from harness.teardown.calibration import CalibrationResults
+from harness.teardown.results import TeardownResults
 from tests.faults.report import FaultsResults
 
 FILES: tuple[tuple[str, type[msgspec.Struct]], ...] = (

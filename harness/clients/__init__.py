@@ -5,7 +5,7 @@ The libvirtd is a private one, in namespaces of its own (harness.clients.namespa
 """
 
 from harness.clients.judge import judge
-from harness.clients.model import CLIENTS, GROUPS, Claim, ClientRow, ServedBinary, Trial, parse_groups
+from harness.clients.model import CLIENTS, GROUPS, Claim, ClientRow, Trial, parse_groups
 from harness.clients.plan import check_backends, plan_round, with_and_without
 from harness.clients.runner import run_clients
 
@@ -14,7 +14,6 @@ __all__ = [
     "GROUPS",
     "Claim",
     "ClientRow",
-    "ServedBinary",
     "Trial",
     "check_backends",
     "judge",

@@ -65,14 +65,14 @@ def domain_xml(
     features = ET.SubElement(domain, "features")
     if pc:
         ET.SubElement(features, "acpi")
-    own_words = by_feature(version, binary.words)
+    own_words = by_feature(version, binary.options)
     if own_words:
         ET.SubElement(features, "async-teardown", enabled="yes")
     _text(domain, "on_poweroff", "destroy")
     _devices(domain, binary.path, image if pc else "", serial if pc else "")
     words = [word for folder in firmware for word in ("-L", str(folder))]
     command = ET.SubElement(domain, f"{{{NAMESPACE}}}commandline")
-    for word in [*words, *(() if own_words else binary.words)]:
+    for word in [*words, *(() if own_words else binary.options)]:
         ET.SubElement(command, f"{{{NAMESPACE}}}arg", value=word)
     return ET.tostring(domain, encoding="unicode")
 

@@ -66,7 +66,7 @@ def _name(trial: Trial) -> str:
 
 def try_refused(session: Session, trial: Trial, *, firmware: Sequence[Path]) -> ClientRow:
     """The row of a domain that libvirt must not start. Raises LibvirtError: it cannot be defined."""
-    name, option = _name(trial), trial.binary.words[0]
+    name, option = _name(trial), trial.binary.options[0]
     session.ask("define", xml=domain_xml(trial, name, version=session.version, firmware=firmware))
     began = time.monotonic_ns()
     try:

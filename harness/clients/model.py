@@ -10,6 +10,7 @@ from typing import Annotated
 
 import msgspec
 
+from harness.bench import Subject
 from harness.errors import OptionError
 from harness.jsonfile import about
 
@@ -163,29 +164,12 @@ REFUSED, CONTROLLED = "libvirt refused", "libvirt cgroup"
 GROUPS = tuple(dict.fromkeys(client.group for client in CLIENTS.values()))
 
 
-class ServedBinary(msgspec.Struct, frozen=True, kw_only=True):
-    """A QEMU binary, with the option or without."""
-
-    variant: Annotated[str, about("pristine, base, patched, or the name given with --binary")]
-    target: Annotated[str, about("guest architecture, such as x86_64-softmmu")]
-    path: Annotated[str, about("the binary")]
-    words: Annotated[
-        tuple[str, ...], about("arguments that enable asynchronous teardown; empty: it runs without")
-    ] = ()
-    able: Annotated[bool, about("whether the binary has the option")] = False
-
-    @property
-    def label(self) -> str:
-        """Name in a table; marks a binary that has the option but runs without it."""
-        return f"{self.variant} without" if self.able and not self.words else self.variant
-
-
 @dataclass(frozen=True, kw_only=True)
 class Trial:
     """One start and end. ``clients`` are those that it gives a row for, in the order in which they act."""
 
     clients: tuple[str, ...]
-    binary: ServedBinary
+    binary: Subject
     memory_mib: int
     backend: str
     accel: str
@@ -239,7 +223,7 @@ def row_of(trial: Trial, client: str, **more: object) -> ClientRow:
     return ClientRow(
         client=client,
         variant=binary.variant,
-        option=bool(binary.words),
+        option=bool(binary.options),
         label=binary.label,
         target=binary.target,
         memory_mib=trial.memory_mib,

@@ -106,7 +106,7 @@ def _served(  # noqa: PLR0917 - one step of try_client
         backend=trial.backend,
         accel=trial.accel,
         firmware=tuple(firmware),
-        options=trial.binary.words,
+        options=trial.binary.options,
     )
     ours, theirs = socket.socketpair()
     with contextlib.ExitStack() as stack:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 
+from msgspec.structs import replace
+
+from harness.bench import Subject
 from harness.clients.domain import SOURCES
-from harness.clients.model import CLIENTS, CONTROLLED, REFUSED, ServedBinary, Trial
+from harness.clients.model import CLIENTS, CONTROLLED, REFUSED, Trial
 from harness.errors import OptionError
 
 SIZES = (1024, 4096, 12288)
@@ -20,18 +23,19 @@ OTHERS_BACKEND = "ram"
 
 def plan_round(
     turn: int,
-    binaries: Sequence[ServedBinary],
+    binaries: Sequence[Subject],
     groups: Sequence[str],
     *,
     memory_mib: Sequence[int],
     backends: Sequence[str],
-    accels: Mapping[str, str],
+    accel_of: Callable[[str], str],
     seed: int,
     timeout_s: float,
 ) -> tuple[Trial, ...]:
     """The trials of round ``turn``, from 1, in an order drawn for it: blocks, and the binaries of each.
 
-    A block has one trial a binary, so that what is compared meets the same machine. ``accels`` are by target.
+    A block has one trial a binary, so that what is compared meets the same machine. ``accel_of`` gives the
+    accelerator of a target.
     """
     draw = random.Random(f"{seed}/{turn}")  # noqa: S311 - an order, not a secret
     places: list[tuple[tuple[str, ...], int, str, str]] = []
@@ -57,7 +61,7 @@ def plan_round(
                 binary=binary,
                 memory_mib=min(memory_mib),
                 backend=OTHERS_BACKEND,
-                accel=accels[binary.target],
+                accel=accel_of(binary.target),
                 turn=turn,
                 timeout_s=timeout_s,
             )
@@ -72,7 +76,7 @@ def plan_round(
                 binary=binary,
                 memory_mib=size,
                 backend=backend,
-                accel=accels[target],
+                accel=accel_of(target),
                 turn=turn,
                 timeout_s=timeout_s,
             )
@@ -86,35 +90,21 @@ def others_mib(sizes: Sequence[int]) -> int:
     return max((size for size in sizes if size <= OTHERS_MIB), default=min(sizes))
 
 
-def with_and_without(binaries: Sequence[ServedBinary]) -> tuple[ServedBinary, ...]:
-    """Each binary as it is; one that has the option also without it, ahead of it."""
+def with_and_without(subjects: Sequence[Subject]) -> tuple[Subject, ...]:
+    """Each subject; one that has the option also without it, ahead of it."""
     found = []
-    for binary in binaries:
-        able = bool(binary.words)
-        if able:
-            found.append(
-                ServedBinary(variant=binary.variant, target=binary.target, path=binary.path, able=True)
-            )
-        found.append(
-            ServedBinary(
-                variant=binary.variant,
-                target=binary.target,
-                path=binary.path,
-                words=binary.words,
-                able=able,
-            )
-        )
+    for subject in subjects:
+        if subject.options:
+            found.append(replace(subject, options=(), able=True))
+        found.append(replace(subject, able=bool(subject.options)))
     return tuple(found)
 
 
-def refused(binaries: Sequence[ServedBinary]) -> tuple[ServedBinary, ...]:
-    """Each binary that lacks the option, with the words that switch it on in another one, if there is one."""
-    words = next((binary.words for binary in binaries if binary.words), ())
-    lacking = [binary for binary in binaries if not binary.able and words]
-    return tuple(
-        ServedBinary(variant=each.variant, target=each.target, path=each.path, words=words)
-        for each in lacking
-    )
+def refused(subjects: Sequence[Subject]) -> tuple[Subject, ...]:
+    """Each subject that lacks the option, with the words that switch it on in another one, if there is
+    one."""
+    words = next((subject.options for subject in subjects if subject.options), ())
+    return tuple(replace(one, options=words) for one in subjects if words and not one.able)
 
 
 def check_backends(backends: Sequence[str]) -> None:

@@ -22,9 +22,9 @@ from harness.guest.group import make_group
 from harness.teardown.meter import Meter, choose_meter
 
 if TYPE_CHECKING:
+    from harness.bench import Bench
     from harness.guest import Firmware
     from harness.layout import Layout
-    from harness.progress import Reporter
 
 PREFIXES = {False: "qemu-harness-libvirt-", True: "qemu-harness-controlled-"}
 """Of the cgroups of a libvirtd without controllers, and of one with; neither is the other's beginning."""
@@ -112,23 +112,18 @@ class TrialRunner(contextlib.ExitStack):
 
 
 def run_clients(
-    layout: Layout,
-    rounds: Sequence[Sequence[Trial]],
-    firmware: Firmware,
-    reporter: Reporter,
-    *,
-    pages: str,
-    on_row: Callable[[ClientRow], None],
+    bench: Bench, rounds: Sequence[Sequence[Trial]], *, on_row: Callable[[ClientRow], None]
 ) -> str:
-    """Try every trial; ``on_row`` is called as each row comes in. The version of libvirt, if any was used.
+    """Try every trial; ``on_row`` gets each row as it comes in. The version of libvirt, if any was used.
 
     Raises LibvirtError when there is no libvirtd to be had, and what stops the run.
     """
+    reporter = bench.reporter
     trials = [trial for turn in rounds for trial in turn]
     done = failed = 0
     with (
         reporter.step(f"{len(trials)} trials of clients") as step,
-        TrialRunner(layout, trials, firmware, pages) as tried,
+        TrialRunner(bench.layout, trials, bench.firmware, bench.options.pages[0]) as tried,
     ):
         for number, trial in enumerate(trials, start=1):
             for row in tried.rows(trial, number):

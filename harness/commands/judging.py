@@ -10,7 +10,6 @@ from rich.table import Table
 
 from harness.commands.request import Output, Request, say
 from harness.errors import OptionError
-from harness.lock import locked
 from harness.options import check_choice
 
 if TYPE_CHECKING:
@@ -108,22 +107,24 @@ def _behaviour(request: Request, found: Input) -> Callable[[], Sequence[Finding]
         return None
 
     def run() -> Sequence[Finding]:
+        from harness.bench import open_bench, subjects_of
         from harness.check import RULES
-        from harness.pipeline import build_all
-        from harness.properties import ROWS, built_binaries
-        from harness.report import record_properties, record_teardown
-        from harness.report.gates import read_gates
-        from harness.teardown import subjects_of
+        from harness.pipeline import build_all, check_request
+        from harness.properties import ROWS
+        from harness.properties.record import record_properties
+        from harness.teardown.gates import read_gates
+        from harness.teardown.record import record_teardown
 
         layout, reporter, rule = request.layout, request.reporter, RULES["behaviour-fails"]
         options = dataclasses.replace(request.options(), variants=("base", "patched"), hosts=("native",))
-        prepared, builds = build_all(layout, options, reporter, request.command)
-        feature, failed = prepared.pin.async_teardown, []
-        with locked(layout.measuring_lock, "the right to use this machine for guests", reporter):
+        checked = check_request(layout, options)
+        _, builds = build_all(layout, checked, options, reporter, request.command)
+        subjects, failed = subjects_of(builds, checked.pin.async_teardown), list[str]()
+        with open_bench(layout, options, subjects, reporter, payloads=options.payload) as bench:
             if "properties" in suites:
-                binaries = built_binaries(builds, options.targets[:1], feature)
+                first = [subject for subject in bench.subjects if subject.target == options.targets[0]]
                 rows = record_properties(
-                    layout, options, binaries, tuple(ROWS), reporter, command=request.command, elsewhere={}
+                    bench.with_changes(options=options, subjects=first), tuple(ROWS), command=request.command
                 ).rows
                 failed += [
                     f"property {row.row} of {row.variant}: {row.outcome}, not {row.expected}: {row.reason}"
@@ -132,10 +133,7 @@ def _behaviour(request: Request, found: Input) -> Callable[[], Sequence[Finding]
                 ]
             if "teardown" in suites:
                 gates = read_gates(options.gate, layout.root)
-                subjects = subjects_of(builds, feature)
-                timed = record_teardown(
-                    layout, options, subjects, reporter, command=request.command, gates=gates
-                )
+                timed = record_teardown(bench, command=request.command, gates=gates)
                 failed += [
                     f"gate {gate.gate} at {gate.place}: {gate.reason or gate.outcome}"
                     for gate in timed.gates

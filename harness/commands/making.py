@@ -63,9 +63,9 @@ def tree(request: Request) -> int:
     from harness.pipeline import check_request, prepare
 
     options = request.options()
-    check_request(request.layout, options, needs_build=False)
+    checked = check_request(request.layout, options, needs_build=False)
     with request.checkout():
-        prepared = prepare(request.layout, options, request.reporter)
+        prepared = prepare(request.layout, checked, options, request.reporter)
     for checkout in prepared.checkouts:
         say(checkout.path)
     return 0
@@ -76,9 +76,9 @@ def build(request: Request) -> int:
     from harness.pipeline import build_all, check_request
 
     options = request.options()
-    check_request(request.layout, options)
+    checked = check_request(request.layout, options)
     with request.checkout():
-        _, builds = build_all(request.layout, options, request.reporter, request.command)
+        _, builds = build_all(request.layout, checked, options, request.reporter, request.command)
     for built in builds:
         for binary in built.binaries:
             say(binary.path)

@@ -57,17 +57,6 @@ def say(text: object) -> None:
     Output(soft_wrap=True).print(str(text), markup=False, highlight=False)
 
 
-BINARIES: Argument = (
-    ("--binary",),
-    {
-        "action": "append",
-        "default": [],
-        "metavar": "NAME=PATH[,ARG...]",
-        "help": "use this QEMU, started with ARG..., instead of building; may be given many times",
-    },
-)
-
-
 def number(text: str) -> int:
     """A whole number from 1 on, for argparse."""
     value = int(text)

@@ -96,14 +96,6 @@ class Memory(msgspec.Struct, frozen=True, kw_only=True):
         return self.lost_mib > self.tolerance_mib
 
 
-class CyclesRun(msgspec.Struct, frozen=True, kw_only=True):
-    """What a run gave."""
-
-    rows: tuple[CycleRow, ...]
-    memory: tuple[Memory, ...]
-    complete: bool
-
-
 class Seen(msgspec.Struct, kw_only=True):
     """What one cycle showed; harness.cycles.judge says what that means.
 

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from harness.cycles.memory import GroupMeter, own_group
-from harness.cycles.model import Cycle, CycleRow, CyclesRun, DriverJob, Memory, dealt
+from harness.cycles.model import Cycle, CycleRow, DriverJob, Memory, dealt
 from harness.errors import CyclesError
-from harness.guest import Firmware
 from harness.jsonfile import write_json
 from harness.process import Finished, run
-from harness.teardown import Subject
 
 if TYPE_CHECKING:
+    from harness.bench import Bench, Subject
     from harness.layout import Layout
     from harness.progress import Reporter
 
@@ -28,53 +27,43 @@ RUN_LIMIT_S = 30.0
 
 
 def run_cycles(
-    layout: Layout,
-    subjects: Sequence[Subject],
-    cycles: Sequence[Cycle],
-    firmware: Mapping[str, Firmware],
-    reporter: Reporter,
-    *,
-    only_tcg: Collection[str] = (),
-    on_row: Callable[[CycleRow], None] | None = None,
-) -> CyclesRun:
+    bench: Bench, cycles: Sequence[Cycle], *, on_row: Callable[[CycleRow], None]
+) -> tuple[Memory, ...]:
     """Run ``cycles`` with the binaries of each variant in turn; each cycle with one of its targets.
 
-    Guests of the targets in ``only_tcg`` run under TCG, whatever the plan says. ``on_row`` is called as each
-    row comes in. Raises CyclesError when a driver fails, and what harness.process.run raises.
+    ``on_row`` gets each row as it comes in. Returns the memory before and after, by variant. Guests of a
+    target without KVM run under TCG, whatever the plan says. Raises CyclesError when a driver fails, and what
+    harness.process.run raises.
     """
-    rows: list[CycleRow] = []
     memory: list[Memory] = []
-    for variant in dict.fromkeys(subject.variant for subject in subjects):
-        mine = [subject for subject in subjects if subject.variant == variant]
-        folder = layout.build / "cycles" / variant
+    firmware = tuple(map(str, bench.firmware.folders))
+    for variant in dict.fromkeys(subject.variant for subject in bench.subjects):
+        mine = [subject for subject in bench.subjects if subject.variant == variant]
+        folder = bench.layout.build / "cycles" / variant
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         job = DriverJob(
             variant=variant,
-            binaries=tuple(
-                (one.target, one.path, tuple(map(str, firmware[one.target].folders))) for one in mine
-            ),
+            binaries=tuple((one.target, one.path, firmware) for one in mine),
             options=mine[0].options,
-            cycles=tuple(_runnable(cycle, mine, only_tcg) for cycle in cycles),
+            cycles=tuple(_runnable(cycle, mine, bench) for cycle in cycles),
             lanes=min(LANES, len(cycles)),
             limit_s=RUN_LIMIT_S,
             folder=str(folder),
         )
-        found, verdict = _run_job(layout, job, reporter, on_row)
-        rows += found
-        memory.append(verdict)
-    return CyclesRun(rows=tuple(rows), memory=tuple(memory), complete=True)
+        memory.append(_run_job(bench.layout, job, bench.reporter, on_row))
+    return tuple(memory)
 
 
-def _runnable(cycle: Cycle, subjects: Sequence[Subject], only_tcg: Collection[str]) -> Cycle:
+def _runnable(cycle: Cycle, subjects: Sequence[Subject], bench: Bench) -> Cycle:
     """``cycle`` with an accelerator that its target has."""
-    without_kvm = dealt(cycle, subjects).target in only_tcg
-    return msgspec.structs.replace(cycle, accel="tcg") if without_kvm else cycle
+    has_kvm = bench.has_kvm(dealt(cycle, subjects).target)
+    return cycle if has_kvm else msgspec.structs.replace(cycle, accel="tcg")
 
 
 def _run_job(
-    layout: Layout, job: DriverJob, reporter: Reporter, on_row: Callable[[CycleRow], None] | None
-) -> tuple[list[CycleRow], Memory]:
+    layout: Layout, job: DriverJob, reporter: Reporter, on_row: Callable[[CycleRow], None]
+) -> Memory:
     plan, log = Path(job.folder) / "job.json", layout.logs / f"cycles-{job.variant}.log"
     log.unlink(missing_ok=True)
     write_json(plan, job)
@@ -99,8 +88,7 @@ def _run_job(
             rows.append(row)
             failed = sum(one.outcome == "fail" for one in rows)
             step.update(len(rows), len(job.cycles), f"{failed} failed" if failed else "")
-            if on_row is not None:
-                on_row(row)
+            on_row(row)
 
         run(
             [*joining(group), sys.executable, "-m", "harness.cycles.driver", plan],
@@ -117,7 +105,7 @@ def _run_job(
             "read the log, and report it",
             log=log,
         )
-    return sorted(rows, key=lambda row: row.cycle.number), verdict
+    return verdict
 
 
 def joining(group: Path | None) -> list[str]:

@@ -7,13 +7,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from harness.cycles.model import Report
-from harness.teardown.state import text_of
+from harness.machine import text_of
 
 OUR_FILES = ("async-teardown", "async_teardown", "raw-syscall", "raw_syscall", "os-posix.c")
 """What a report that concerns the series has in one of its lines: files and functions of the series."""
-
-QUIET = {"ASAN_OPTIONS": "detect_leaks=0"}
-"""For calls such as ``--version``, whose exit status counts."""
 
 _HEAD = re.compile(r"==\d+==\s?(?:ERROR|WARNING): (?P<tool>\w+Sanitizer):? (?P<what>.*)")
 _DEADLY = re.compile(r"(?P<tool>\w+Sanitizer):DEADLYSIGNAL")

@@ -7,7 +7,7 @@ import random
 import shutil
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,79 +17,58 @@ from harness.cycles.memory import GroupMeter, own_group
 from harness.cycles.model import DriverJob
 from harness.cycles.runner import joining
 from harness.errors import LoadError
-from harness.guest import Firmware, available_mib
+from harness.guest import available_mib
 from harness.jsonfile import write_json
 from harness.load.model import LoadJob, LoadPlan, LoadRow, Remains, Slice
 from harness.load.plan import LANES, RESERVE_MIB, share
 from harness.process import Finished, run
-from harness.teardown import Subject
 
 if TYPE_CHECKING:
+    from harness.bench import Bench, Subject
     from harness.layout import Layout
-    from harness.progress import Reporter
 
 MIB = 1024 * 1024
 
 
-def run_load(  # noqa: PLR0917 - the stages' products
-    layout: Layout,
-    subjects: Sequence[Subject],
-    plans: Sequence[LoadPlan],
-    firmware: Mapping[str, Firmware],
-    accels: Mapping[str, str],
-    reporter: Reporter,
-    *,
-    seed: int,
-    limit_s: float,
-    on_slice: Callable[[Slice], None],
-) -> None:
-    """Run every plan with every binary, slice by slice in an order drawn from ``seed``.
+def run_load(bench: Bench, plans: Sequence[LoadPlan], *, on_slice: Callable[[Slice], None]) -> None:
+    """Run every plan with every subject of ``bench``, slice by slice in an order drawn from its seed.
 
-    ``accels`` are by target. A guest may take ``limit_s`` seconds to start, and again to end. ``on_slice`` is
-    called as each slice is done. Raises LoadError when a driver fails, and what harness.process.run raises.
+    A guest may take -Dtimeout= seconds to start, and again to end. ``on_slice`` gets each finished slice.
+    Raises LoadError when a driver fails, and what harness.process.run raises.
     """
     number = 0
     for plan in (plan for plan in plans if plan.guests):
         for index in range(plan.slices):
-            order = list(subjects)
-            random.Random(f"{seed}/{plan.kind}/{index}").shuffle(order)  # noqa: S311 - an order, not a secret
+            order = list(bench.subjects)
+            random.Random(f"{bench.seed}/{plan.kind}/{index}").shuffle(order)  # noqa: S311 - an order, not a secret
             for subject in order:
                 number += 1
                 what = f"{plan.kind} {index + 1} of {plan.slices}: {subject.variant}"
-                with reporter.step(what) as step:
-                    load = _job(layout, subject, plan, firmware, accels, index, f"{seed}/{index}", limit_s)
-                    on_slice(_run_slice(layout, load, number, step.update))
+                with bench.reporter.step(what) as step:
+                    load = _job(bench, subject, plan, index)
+                    on_slice(_run_slice(bench.layout, load, number, step.update))
 
 
-def _job(  # noqa: PLR0917 - the parts of a job
-    layout: Layout,
-    subject: Subject,
-    plan: LoadPlan,
-    firmware: Mapping[str, Firmware],
-    accels: Mapping[str, str],
-    index: int,
-    seed: str,
-    limit_s: float,
-) -> LoadJob:
-    folder = layout.build / "load" / subject.variant
+def _job(bench: Bench, subject: Subject, plan: LoadPlan, index: int) -> LoadJob:
+    """What the driver is to do in slice ``index``, from 0, of ``plan``."""
+    folder = bench.layout.build / "load" / subject.variant
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    folders = tuple(map(str, firmware[subject.target].folders))
     return LoadJob(
         job=DriverJob(
             variant=subject.variant,
-            binaries=((subject.target, subject.path, folders),),
+            binaries=((subject.target, subject.path, tuple(map(str, bench.firmware.folders))),),
             options=subject.options,
             cycles=(),
             lanes=min(LANES, plan.guests),
-            limit_s=limit_s,
+            limit_s=float(bench.options.timeout),
             folder=str(folder),
         ),
         plan=plan,
-        accel=accels[subject.target],
+        accel=bench.running_accel(subject.target),
         seconds=plan.seconds / plan.slices,
         restarts=share(plan.restarts, plan.slices, index),
-        seed=seed,
+        seed=f"{bench.seed}/{index}",
     )
 
 

@@ -24,12 +24,13 @@ import msgspec
 import psutil
 from qemu.qmp import QMPClient, QMPError
 
+from harness.bench import Subject
 from harness.errors import GuestError
 from harness.guest import Guest, command_line, connect
 from harness.guest.memory import resident_mib
 from harness.guest.spawn import Child, spawn, wait_pidfd
 from harness.properties.bpf import Insn
-from harness.properties.model import CheckedBinary, Task
+from harness.properties.model import Task
 from harness.properties.outcome import Cannot, Miss
 from harness.teardown.watch import find_sharers, open_sharers
 
@@ -200,7 +201,7 @@ class Bench:
         self.task = task
         self.work = work
         self.logs = logs
-        self.words = task.binary.words
+        self.words = task.binary.options
         self._count = 0
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
         self._spared = {process.pid for process in psutil.Process().children(recursive=True)}
@@ -211,7 +212,7 @@ class Bench:
         *extra: str,
         memory_mib: int = 64,
         on: bool = True,
-        binary: CheckedBinary | None = None,
+        binary: Subject | None = None,
         surrounding: Surrounding | None = None,
         prefix: tuple[str, ...] = (),
         pass_fds: tuple[int, ...] = (),
@@ -261,7 +262,7 @@ class Bench:
             yield stack.enter_context(self._spawn(argv, surrounding, pass_fds))
 
     def _command(
-        self, binary: CheckedBinary | None, on: bool, memory_mib: int, extra: tuple[str, ...], *, qmp_fd: int
+        self, binary: Subject | None, on: bool, memory_mib: int, extra: tuple[str, ...], *, qmp_fd: int
     ) -> tuple[str, ...]:
         chosen = binary or self.task.binary
         guest = Guest(
@@ -271,7 +272,7 @@ class Bench:
             # A small buffer for translated code: mem-lock=on would touch all of the usual 1 GiB.
             accel="tcg,tb-size=32",
             firmware=tuple(Path(folder) for folder in self.task.firmware),
-            options=("-machine", "dump-guest-core=off", *(chosen.words if on else ()), *extra),
+            options=("-machine", "dump-guest-core=off", *(chosen.options if on else ()), *extra),
         )
         return command_line(guest, qmp_fd=qmp_fd, threads=len(os.sched_getaffinity(0)))
 

@@ -66,8 +66,8 @@ class CompileCommand(msgspec.Struct, frozen=True):
 def configured_otherwise(bench: Bench, parts: Parts) -> None:
     """Row 15. What emulated hosts gave comes with the task; the rest is tried here."""
     bench.require_option()
-    parts.made += bench.task.elsewhere
-    if not bench.task.elsewhere:
+    parts.made += bench.task.emulated
+    if not bench.task.emulated:
         with parts.part("an s390x host"):
             raise Cannot("not asked for: add -Dhosts=native,s390x")
     for configuration in CONFIGURATIONS:

@@ -1,4 +1,4 @@
-"""What is checked (ROWS, Task), on what (CheckedBinary), and what came out (PropertyRow, Part).
+"""What is checked (ROWS, Task), on what (harness.bench.Subject), and what came out (PropertyRow, Part).
 
 PropertyRow and Part are those of ``build/results/properties.json``; docs/results.md is generated from them.
 """
@@ -11,6 +11,7 @@ from typing import Annotated
 
 import msgspec
 
+from harness.bench import Subject
 from harness.errors import OptionError
 from harness.jsonfile import about
 
@@ -39,17 +40,6 @@ HOSTS_ROW = 15
 OUTCOMES = ("pass", "fail", "cancel")
 
 
-class CheckedBinary(msgspec.Struct, frozen=True, kw_only=True):
-    """A QEMU binary under the name of its variant."""
-
-    variant: Annotated[str, about("pristine, base, patched, or the name given with --binary")]
-    target: Annotated[str, about("guest architecture, such as x86_64-softmmu")]
-    path: Annotated[str, about("the binary")]
-    words: Annotated[
-        tuple[str, ...], about("arguments that enable asynchronous teardown; empty: it has no such option")
-    ] = ()
-
-
 class Part(msgspec.Struct, frozen=True, kw_only=True):
     """One check of a row."""
 
@@ -64,14 +54,14 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
 
     index: int
     row: int
-    binary: CheckedBinary
-    reference: CheckedBinary | None
+    binary: Subject
+    reference: Subject | None
     firmware: tuple[str, ...]
     memory_mib: int
     """The largest guest that may be started."""
     timeout_s: float
-    elsewhere: tuple[Part, ...] = ()
-    """For row 15: what was found on hosts that this process does not run on."""
+    emulated: tuple[Part, ...] = ()
+    """For row 15: what was found on emulated hosts."""
 
     @property
     def name(self) -> str:
@@ -94,6 +84,11 @@ class PropertyRow(msgspec.Struct, frozen=True, kw_only=True):
     expected: Annotated[str, about("the known outcome of this variant; empty if there is none")] = ""
     seconds: Annotated[float, about("duration of the check")] = 0.0
     parts: Annotated[tuple[Part, ...], about("the checks of the row, in their order")] = ()
+
+    @property
+    def subject_name(self) -> str:
+        """Variant and architecture, for messages."""
+        return f"{self.variant} {self.target.removesuffix('-softmmu')}"
 
     @property
     def is_surprise(self) -> bool:

@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from harness.errors import PropertyError
-from harness.guest import fetch_firmware
 from harness.job import JobEvent, JobItem, run_plan
-from harness.properties.model import HOSTS_ROW, ROWS, CheckedBinary, Part, PropertyRow, Task
+from harness.properties.model import HOSTS_ROW, ROWS, Part, PropertyRow, Task
 
 if TYPE_CHECKING:  # tests under avocado import this package
+    from harness.bench import Bench, Subject
     from harness.guest import Firmware
-    from harness.layout import Layout
     from harness.options import Options
-    from harness.progress import Reporter, Step
+    from harness.progress import Step
 
 TEST = "tests/avocado/properties.py"
 TASK_LIMIT_S = 900
@@ -28,54 +27,51 @@ LARGEST_MIB = 16384
 
 def plan(
     options: Options,
-    binaries: Sequence[CheckedBinary],
+    subjects: Sequence[Subject],
     rows: Sequence[int],
     firmware: Firmware,
-    elsewhere: Mapping[str, tuple[Part, ...]],
+    emulated: Mapping[str, tuple[Part, ...]],
 ) -> tuple[Task, ...]:
-    """The tasks, row by row; the binaries of a row follow each other, so that they meet the same machine."""
-    references = {binary.target: binary for binary in binaries if binary.variant == REFERENCE}
-    order = [(row, binary) for row in rows for binary in binaries]
+    """The tasks, row by row; the subjects of a row follow each other, so that they meet the same machine."""
+    references = {subject.target: subject for subject in subjects if subject.variant == REFERENCE}
+    order = [(row, subject) for row in rows for subject in subjects]
     return tuple(
         Task(
             index=index,
             row=row,
-            binary=binary,
-            reference=references.get(binary.target),
+            binary=subject,
+            reference=references.get(subject.target),
             firmware=tuple(str(folder) for folder in firmware.folders),
             memory_mib=max(options.memory_mib) if options.has("memory") else LARGEST_MIB,
             timeout_s=float(min(options.timeout, 120)),
-            elsewhere=elsewhere.get(binary.variant, ()) if row == HOSTS_ROW else (),
+            emulated=emulated.get(subject.variant, ()) if row == HOSTS_ROW else (),
         )
-        for index, (row, binary) in enumerate(order, start=1)
+        for index, (row, subject) in enumerate(order, start=1)
     )
 
 
 def run_properties(
-    layout: Layout,
-    options: Options,
-    binaries: Sequence[CheckedBinary],
+    bench: Bench,
     rows: Sequence[int],
-    reporter: Reporter,
     *,
-    elsewhere: Mapping[str, tuple[Part, ...]],
-    on_row: Callable[[PropertyRow], None] | None = None,
-) -> tuple[PropertyRow, ...]:
-    """Check ``rows`` on ``binaries``, one after the other; ``on_row`` is called as each one comes in.
+    emulated: Mapping[str, tuple[Part, ...]],
+    on_row: Callable[[PropertyRow], None],
+) -> None:
+    """Check ``rows`` on the subjects of ``bench``, one after the other; ``on_row`` gets each one as it comes
+    in.
 
     Every task gives a row: one that avocado lost has failed. Raises PropertyError when avocado itself cannot
     run, FetchError for firmware.
     """
-    targets = tuple(dict.fromkeys(binary.target for binary in binaries))
-    tasks = plan(options, binaries, rows, fetch_firmware(layout, reporter, targets), elsewhere)
+    tasks = plan(bench.options, bench.native, rows, bench.firmware, emulated)
     items = tuple(
         JobItem(index=task.index, name=task.name, params={"task": msgspec.json.encode(task).decode()})
         for task in tasks
     )
     collector = _Collector(tasks, on_row)
-    with reporter.step(f"{len(rows)} properties of {len(binaries)} binaries") as step:
+    with bench.reporter.step(f"{len(rows)} properties of {len(bench.native)} binaries") as step:
         finished = run_plan(
-            layout,
+            bench.layout,
             TEST,
             items,
             timeout_s=TASK_LIMIT_S,
@@ -86,15 +82,17 @@ def run_properties(
             f"avocado ran no test (status {finished.returncode})",
             "read the lines above and the log",
             details=tuple(finished.output.splitlines()[-10:]),
-            log=layout.logs / "avocado.log",
+            log=bench.layout.logs / "avocado.log",
         )
-    return tuple(collector.rows.get(task.index) or _lost(task, "avocado gave no result") for task in tasks)
+    for task in tasks:
+        if task.index not in collector.rows:
+            on_row(_lost(task, "avocado gave no result"))
 
 
 class _Collector:
     """Events of the job → rows."""
 
-    def __init__(self, tasks: Sequence[Task], on_row: Callable[[PropertyRow], None] | None) -> None:
+    def __init__(self, tasks: Sequence[Task], on_row: Callable[[PropertyRow], None]) -> None:
         self._tasks = {task.index: task for task in tasks}
         self._on_row = on_row
         self.rows: dict[int, PropertyRow] = {}
@@ -107,8 +105,7 @@ class _Collector:
             reason = f"the test ended with {event.status} and no result: {event.reason or 'no reason given'}"
             row = _lost(task, " ".join(reason.split()))
         self.rows[task.index] = row
-        if self._on_row is not None:
-            self._on_row(row)
+        self._on_row(row)
         step.update(len(self.rows), len(self._tasks), f"{row.row} {row.variant} {row.outcome}")
 
 

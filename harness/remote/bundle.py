@@ -7,9 +7,9 @@ import tarfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from harness.bench import Subject
 from harness.layout import Layout
-from harness.report.gates import read_gates
-from harness.teardown import Subject
+from harness.teardown.gates import read_gates
 
 CODE = (
     "harness",

@@ -20,6 +20,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
+from harness.bench import Subject
 from harness.errors import HarnessError, InterruptedRunError, RemoteError
 from harness.layout import Layout, safe_name
 from harness.options import Options
@@ -28,7 +29,6 @@ from harness.progress import Reporter
 from harness.remote.bundle import binary_words, gate_files, pack_assets, pack_code
 from harness.remote.hosts import RemoteHost, run_on
 from harness.remote.prepare import read_stamp
-from harness.teardown import Subject
 
 PREPARE_S = 900.0
 COPY_S = 900.0

@@ -1,110 +1,22 @@
-"""``build/results/clients.json``: recorded, rendered as a table, and judged."""
+"""The results of a clients run as a table."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from pathlib import Path
-from typing import Annotated, Any
+from collections.abc import Iterable
 
-import msgspec
 from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from harness.clients import CLIENTS, Claim, ClientRow, ServedBinary, Trial, judge, run_clients
 from harness.clients.judge import median_of, place
-from harness.errors import ClientsError
-from harness.guest import Firmware
-from harness.jsonfile import about, utc_now, write_json
-from harness.layout import Layout
-from harness.options import Options, format_size
-from harness.progress import Reporter
-from harness.report.command import with_words
-from harness.report.figures import NONE, format_seconds
-from harness.report.host import host_facts
-from harness.report.model import HostFacts
+from harness.clients.model import CLIENTS
+from harness.clients.record import ClientsResults
+from harness.figures import NONE, format_seconds
+from harness.options import format_size
 
-SCHEMA = 1
 _STYLES = {"pass": "green", "fail": "bold red", "cancel": "yellow"}
 _COLUMNS = ("exit_s", "told_s", "back_s", "restart_s")
-
-
-class ClientsResults(msgspec.Struct, frozen=True, kw_only=True):
-    """A complete run of clients."""
-
-    schema: Annotated[int, about("version of this format")] = SCHEMA
-    command: Annotated[str, about("command that reproduces this run, including the seed")]
-    started: Annotated[str, about("ISO 8601, UTC")]
-    finished: Annotated[str, about("ISO 8601, UTC; when the last row was written")]
-    complete: Annotated[bool, about("false when the run was stopped before its end")]
-    seed: Annotated[int, about("seed of the order of the trials")]
-    host: Annotated[HostFacts, about("the machine")]
-    libvirt: Annotated[str, about("version of libvirt; empty if none was started")]
-    options: Annotated[dict[str, Any], about("every option with its effective value")]
-    binaries: Annotated[tuple[ServedBinary, ...], about("the binaries that were started")]
-    claims: Annotated[tuple[Claim, ...], about("claims about the rows, with their outcomes")]
-    rows: Annotated[
-        tuple[ClientRow, ...], about("a row for each client, binary and round, in the order of the run")
-    ]
-
-
-def clients_file(layout: Layout) -> Path:
-    """Return the path of the results."""
-    return layout.results / "clients.json"
-
-
-def record_clients(  # noqa: PLR0917 - the stages' products
-    layout: Layout,
-    options: Options,
-    binaries: Sequence[ServedBinary],
-    rounds: Sequence[Sequence[Trial]],
-    firmware: Firmware,
-    reporter: Reporter,
-    *,
-    seed: int,
-    pages: str,
-    command: str,
-) -> ClientsResults:
-    """Run the trials and write clients.json, even if the run is stopped. Raises the errors of run_clients."""
-    started, host, rows = utc_now(), host_facts(), list[ClientRow]()
-
-    def keep(*, complete: bool, libvirt: str = "") -> ClientsResults:
-        results = ClientsResults(
-            command=with_words(command, f"-Dseed={seed}"),
-            started=started,
-            finished=utc_now(),
-            complete=complete,
-            seed=seed,
-            host=host,
-            libvirt=libvirt,
-            options=options.values(),
-            binaries=tuple(binaries),
-            claims=judge(rows),
-            rows=tuple(rows),
-        )
-        write_json(clients_file(layout), results)
-        return results
-
-    try:
-        version = run_clients(layout, rounds, firmware, reporter, pages=pages, on_row=rows.append)
-    except BaseException:
-        if rows:
-            keep(complete=False)
-        raise
-    return keep(complete=True, libvirt=version)
-
-
-def check_clients(layout: Layout, results: ClientsResults) -> None:
-    """Raise ClientsError if a claim does not hold, with a line for each such claim."""
-    failed = [claim for claim in results.claims if claim.outcome == "fail"]
-    if failed:
-        raise ClientsError(
-            f"{len(failed)} of {len(results.claims)} claims do not hold",
-            f"see the rows in {clients_file(layout)}, and the logs below {layout.logs}",
-            details=tuple(f"{claim.name}: {claim.reason}" for claim in failed),
-            log=clients_file(layout),
-        )
 
 
 def render_clients(results: ClientsResults) -> RenderableType:

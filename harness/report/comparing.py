@@ -17,10 +17,10 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from harness.report.figures import NONE, format_ratio, format_seconds
-from harness.report.gates import place_words
-from harness.report.model import TeardownResults
+from harness.figures import NONE, format_ratio, format_seconds
 from harness.teardown import Sample
+from harness.teardown.places import place_words
+from harness.teardown.results import TeardownResults
 from harness.teardown.statistics import (
     ENOUGH,
     EQUIVALENT,

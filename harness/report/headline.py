@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
+from harness.figures import format_seconds, format_slope
 from harness.options import format_size
-from harness.report.figures import format_seconds, format_slope
-from harness.report.model import TeardownResults
 from harness.teardown import Sample, Slope
 from harness.teardown.model import SERIES_FIELDS
+from harness.teardown.places import series_words
+from harness.teardown.results import TeardownResults
 from harness.teardown.statistics import mad, median, resolution_s, values_of, variant_order
 
 
@@ -22,7 +23,7 @@ def headline(results: TeardownResults) -> tuple[str, ...]:
             f" [{format_slope(slope.low)}, {format_slope(slope.high)}]"
             for index, slope in enumerate(ordered)
         ]
-        lines.append(f"{describe(results, place)}: exit of {', '.join(parts)}.")
+        lines.append(f"{series_words(results.rows, place)}: exit of {', '.join(parts)}.")
     return tuple(lines)
 
 
@@ -37,7 +38,7 @@ def extrapolations(results: TeardownResults) -> tuple[str, ...]:
             for slope in sorted(slopes, key=lambda slope: variant_order(slope.variant))
         ]
         lines.append(
-            f"{describe(results, place)}: extrapolated from {largest} to 1 TiB, not measured:"
+            f"{series_words(results.rows, place)}: extrapolated from {largest} to 1 TiB, not measured:"
             f" exit of {', '.join(parts)}."
         )
     return tuple(lines)
@@ -50,17 +51,6 @@ def by_series(slopes: Iterable[Slope], latency: str) -> dict[tuple[str, ...], li
         if slope.latency == latency:
             found.setdefault(tuple(getattr(slope, field) for field in SERIES_FIELDS), []).append(slope)
     return dict(sorted(found.items(), key=lambda item: (item[0][0] != "x86_64-softmmu", *item[0])))
-
-
-def describe(results: TeardownResults, place: Sequence[str]) -> str:
-    """Name a series of cells: its target, and the fields that vary within the run."""
-    named = dict(zip(SERIES_FIELDS, place, strict=True))
-    words = [named["target"].removesuffix("-softmmu")]
-    for field in SERIES_FIELDS[1:]:
-        values = {getattr(row, field) for row in guests(results.rows)}
-        if field != "accel" and len(values) > 1:
-            words.append(str(named[field]))
-    return " ".join(words)
 
 
 def guests(rows: Iterable[Sample], kind: str = "teardown") -> list[Sample]:

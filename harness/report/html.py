@@ -11,18 +11,18 @@ import msgspec
 from markupsafe import Markup
 
 from harness.errors import StorageError
+from harness.figures import format_ratio, format_seconds, format_slope
 from harness.jsonfile import UNREADABLE
 from harness.layout import Layout
 from harness.options import format_size
 from harness.properties import ROWS, worst
-from harness.report.figures import format_ratio, format_seconds, format_slope
-from harness.report.gates import place_words
-from harness.report.headline import describe, extrapolations, floor_lines, headline, load_line
-from harness.report.model import TeardownResults
+from harness.properties.record import PropertiesResults, properties_file
+from harness.report.headline import extrapolations, floor_lines, headline, load_line
 from harness.report.plots import Plot, distribution_plots, latency_plots, restart_plots
-from harness.report.properties import PropertiesResults, properties_file
 from harness.teardown import Comparison
 from harness.teardown.model import MATRIX_FIELDS, SERIES_FIELDS
+from harness.teardown.places import place_words, series_words
+from harness.teardown.results import TeardownResults
 
 TEMPLATES = Path(__file__).with_name("templates")
 Rows = list[tuple[str, ...]]
@@ -109,7 +109,7 @@ def _interval(row: Comparison) -> str:
 def _slopes(results: TeardownResults) -> Rows:
     return [
         (
-            describe(results, tuple(getattr(row, field) for field in SERIES_FIELDS)),
+            series_words(results.rows, tuple(getattr(row, field) for field in SERIES_FIELDS)),
             row.latency,
             row.variant,
             format_slope(row.ms_per_gib),

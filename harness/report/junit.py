@@ -8,10 +8,10 @@ from pathlib import Path
 from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 
 from harness.errors import StorageError
-from harness.report.gates import place_words
-from harness.report.model import GateResult, TeardownResults
 from harness.teardown import Sample
 from harness.teardown.model import MATRIX_FIELDS
+from harness.teardown.places import place_words
+from harness.teardown.results import GateResult, TeardownResults
 
 
 def write_junit(path: Path, results: TeardownResults) -> None:

@@ -7,14 +7,23 @@ from collections.abc import Iterable, Sequence
 from rich import box
 from rich.table import Table
 
+from harness.figures import NONE, format_seconds
 from harness.options import format_size
-from harness.report.figures import NONE, format_seconds
-from harness.teardown import Sample
+from harness.progress import Reporter
+from harness.teardown import Hooks, Sample
 from harness.teardown.model import MATRIX_FIELDS
 from harness.teardown.statistics import by_place, median, values_of
 
 SHOWN = 16
 """Largest number of cells shown on a terminal together with the progress bar."""
+
+
+def live_hooks(reporter: Reporter) -> Hooks:
+    """Show the medians so far on the step of a round, and note each round in one line."""
+    return Hooks(
+        show=lambda step, samples: step.show(live_table(samples)),
+        on_round=lambda made: reporter.note(round_line(made)),
+    )
 
 
 def live_table(samples: Sequence[Sample]) -> Table:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Sequence
 
+from harness.figures import NONE, format_ratio, format_seconds
 from harness.options import format_size
-from harness.report.figures import NONE, format_ratio, format_seconds
 from harness.report.headline import extrapolations, floor_lines, guests, headline, load_line
-from harness.report.model import TeardownResults
 from harness.teardown import Comparison
 from harness.teardown.model import MATRIX_FIELDS
+from harness.teardown.results import TeardownResults
 from harness.teardown.statistics import by_place, median, values_of
 
 WIDTH = 72

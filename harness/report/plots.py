@@ -18,12 +18,13 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
+from harness.figures import format_seconds
 from harness.options import format_size
-from harness.report.figures import format_seconds
-from harness.report.headline import describe, guests
-from harness.report.model import TeardownResults
+from harness.report.headline import guests
 from harness.teardown import Sample
 from harness.teardown.model import MATRIX_FIELDS, SERIES_FIELDS
+from harness.teardown.places import series_words
+from harness.teardown.results import TeardownResults
 from harness.teardown.statistics import (
     ENOUGH,
     RESAMPLES,
@@ -84,7 +85,7 @@ def _latency(results: TeardownResults, series: tuple[str, ...], latency: str) ->
     rows = [row for row in guests(results.rows) if row.counts and _series(row) == series]
     variants = _variants(results)
     table: list[tuple[str, ...]] = [("variant", "memory", "median", "95 % interval", "MAD", "samples")]
-    words = describe(results, series)
+    words = series_words(results.rows, series)
     title = f"{latency} against memory: {words}"
 
     def draw(axes: Axes) -> None:
@@ -152,7 +153,7 @@ def restart_plots(results: TeardownResults) -> tuple[Plot, ...]:
 
 def _restart(results: TeardownResults, place: tuple[Any, ...], sides: Mapping[str, Sequence[Sample]]) -> Plot:
     named = dict(zip(MATRIX_FIELDS, place, strict=True))
-    words = f"{describe(results, _series_at(place))} {format_size(named['memory_mib'])}"
+    words = f"{series_words(results.rows, _series_at(place))} {format_size(named['memory_mib'])}"
     table: list[tuple[str, ...]] = [
         ("variant", "exit", "second guest ready", "memory of the first back", "samples")
     ]
@@ -215,7 +216,7 @@ def _distribution(
     results: TeardownResults, place: tuple[Any, ...], sides: Mapping[str, Sequence[Sample]], latency: str
 ) -> Plot:
     named = dict(zip(MATRIX_FIELDS, place, strict=True))
-    words = f"{describe(results, _series_at(place))} {format_size(named['memory_mib'])}"
+    words = f"{series_words(results.rows, _series_at(place))} {format_size(named['memory_mib'])}"
     variants = [variant for variant in _variants(results) if variant in sides]
     headings = (
         "variant",

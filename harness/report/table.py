@@ -12,11 +12,11 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from harness.figures import NONE, format_ratio, format_seconds
 from harness.options import format_size
-from harness.report.figures import NONE, format_ratio, format_seconds
 from harness.report.headline import extrapolations, floor_lines, guests, headline, load_line
-from harness.report.model import TeardownResults
 from harness.teardown.model import MATRIX_FIELDS, Comparison, Sample
+from harness.teardown.results import TeardownResults
 from harness.teardown.statistics import (
     REFERENCE,
     UPSTREAM,

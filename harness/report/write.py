@@ -9,7 +9,7 @@ from harness.layout import Layout
 from harness.report.html import write_page
 from harness.report.junit import write_junit
 from harness.report.markdown import report_text
-from harness.report.model import TeardownResults
+from harness.teardown.results import TeardownResults
 
 
 def write_reports(layout: Layout, results: TeardownResults) -> tuple[Path, ...]:

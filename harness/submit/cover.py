@@ -12,10 +12,10 @@ from harness.authoring.cover import WIDTH, make_tail, parts
 from harness.errors import HarnessError
 from harness.jsonfile import UNREADABLE
 from harness.layout import Layout
-from harness.report import read_teardown, teardown_file
 from harness.report.markdown import report_text
 from harness.report.store import made_from
 from harness.series import Series
+from harness.teardown.results import read_teardown, teardown_file
 from harness.tree import Tree
 from harness.tree.git import Git
 

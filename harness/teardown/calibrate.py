@@ -1,4 +1,4 @@
-"""Are the verdicts to be trusted? The same binary under two names, and one that ends a known time later.
+"""Can verdicts be trusted on this machine? The same binary under two names, and one delayed by a known time.
 
 Real comparisons are noisy in the way this machine is. Simulated ones draw from that same noise, so that there
 can be many of them: runs of as many comparisons and samples as the real one had.
@@ -15,18 +15,16 @@ import msgspec
 import numpy
 
 from harness.errors import OptionError, StorageError
-from harness.guest import Accel
-from harness.teardown.model import Comparison, Sample, Subject
+from harness.teardown.model import Comparison, Sample
 from harness.teardown.runner import run_teardown
 from harness.teardown.statistics import LEVEL, SEED, by_place, compare, values_of
 
 if TYPE_CHECKING:
+    from harness.bench import Bench, Subject
     from harness.layout import Layout
-    from harness.options import Options
-    from harness.progress import Reporter
 
 ONE, OTHER, LATE = "base", "again", "late"
-"""The names: a binary, the same binary, and the same held up."""
+"""The names: a binary, the same binary, and the same delayed."""
 SIZES_MIB = (64, 96, 128, 192, 256)
 TRIGGERS = ("sigterm", "sigkill")
 ROUNDS = 5
@@ -38,30 +36,22 @@ FOUND = ("better", "worse")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CalibrationSamples:
-    """What was run: the same binary twice, and held up."""
+    """What was run: the same binary twice, and delayed."""
 
     same: tuple[Sample, ...]
     late: tuple[Sample, ...]
 
 
-def run_calibration(
-    layout: Layout,
-    options: Options,
-    subjects: Sequence[Subject],
-    accels: dict[tuple[str, str], Accel],
-    reporter: Reporter,
-    *,
-    seed: int,
-    delay: Path,
-) -> CalibrationSamples:
-    """Time each of ``subjects`` (one a target) against itself at 10 places, and the first against itself held
-    up by ``delay`` (tests/guest/delay.c). Raises what run_teardown raises, StorageError."""
-    if not subjects:
+def run_calibration(bench: Bench, *, delay: Path) -> CalibrationSamples:
+    """Time each subject of ``bench`` (one a target) against itself at 10 places, and the first against itself
+    delayed by the program ``delay`` (delay.c). Raises what run_teardown raises, StorageError, OptionError."""
+    if not bench.subjects:
         raise OptionError("there is no binary to calibrate with", "name one with --binary, or build base")
-    targets = tuple(dict.fromkeys(subject.target for subject in subjects))
+    # Without the words for the feature there is one end to watch, QEMU's own.
+    plain = [msgspec.structs.replace(subject, options=()) for subject in bench.subjects]
     chosen = dataclasses.replace(
-        options,
-        targets=targets,
+        bench.options,
+        targets=bench.targets,
         hosts=("native",),
         memory_mib=SIZES_MIB,
         backends=("ram",),
@@ -71,22 +61,21 @@ def run_calibration(
         rounds=ROUNDS,
         restart="none",
     )
-    pairs = [msgspec.structs.replace(subject, variant=name) for subject in subjects for name in (ONE, OTHER)]
-    same = run_teardown(layout, chosen, pairs, reporter, seed=seed, accels=accels)
-    late = _held_up(layout, subjects[0], delay)
+    pairs = [msgspec.structs.replace(subject, variant=name) for subject in plain for name in (ONE, OTHER)]
+    same = run_teardown(bench.with_changes(options=chosen, subjects=pairs))
     chosen = dataclasses.replace(
         chosen,
-        targets=targets[:1],
+        targets=bench.targets[:1],
         memory_mib=SIZES_MIB[:1],
         triggers=TRIGGERS[:1],
         rounds=DELAY_ROUNDS,
     )
-    pair = [msgspec.structs.replace(subjects[0], variant=ONE), late]
-    delayed = run_teardown(layout, chosen, pair, reporter, seed=seed, accels=accels)
+    pair = [msgspec.structs.replace(plain[0], variant=ONE), _delayed(bench.layout, plain[0], delay)]
+    delayed = run_teardown(bench.with_changes(options=chosen, subjects=pair))
     return CalibrationSamples(same=same.samples, late=delayed.samples)
 
 
-def _held_up(layout: Layout, subject: Subject, delay: Path) -> Subject:
+def _delayed(layout: Layout, subject: Subject, delay: Path) -> Subject:
     """``subject`` behind a wrapper that makes its end last DELAY_S longer."""
     wrapper = layout.build / "calibration" / Path(subject.path).name
     script = f"#!/bin/sh\nexec '{delay}' {round(DELAY_S * 1e6)} '{subject.path}' \"$@\"\n"

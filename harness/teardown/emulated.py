@@ -31,11 +31,11 @@ from harness.teardown.sample import fault
 from harness.teardown.watch import Measured
 
 if TYPE_CHECKING:
+    from harness.bench import Subject
     from harness.build.hosts import Host
     from harness.layout import Layout
     from harness.options import Options
     from harness.progress import Reporter, Step
-    from harness.teardown.model import Subject
 
 CPUS = 2
 OVERHEAD_MIB = 1024

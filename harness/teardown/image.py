@@ -17,10 +17,11 @@ from harness.guest.initramfs import CONSOLE, ArchiveEntry, directory, file, syml
 from harness.guest.kernel import fetch_kernel
 from harness.guest.model import ARCHITECTURES, command_line
 from harness.process import run
-from harness.teardown.model import Cell, Subject
+from harness.teardown.model import Cell
 from harness.teardown.scenario import design
 
 if TYPE_CHECKING:
+    from harness.bench import Subject
     from harness.build.hosts import Host
     from harness.layout import Layout
     from harness.options import Options

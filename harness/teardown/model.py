@@ -12,21 +12,6 @@ import msgspec
 
 from harness.jsonfile import about
 
-
-class Subject(msgspec.Struct, frozen=True, kw_only=True):
-    """A QEMU binary that is timed, under the name of its variant."""
-
-    variant: Annotated[str, about("pristine, base, patched, or any other name")]
-    host: Annotated[str, about("where the binary runs: native, or a machine such as s390x")]
-    target: Annotated[str, about("guest architecture, such as x86_64-softmmu")]
-    path: Annotated[str, about("the binary")]
-    sha256: Annotated[str, about("digest of the binary")]
-    version: Annotated[str, about("first line of --version; empty if it cannot run on this machine")]
-    options: Annotated[
-        tuple[str, ...], about("arguments that enable asynchronous teardown; empty for base")
-    ] = ()
-
-
 KINDS = ("teardown", "restart", "floor", "overhead")
 
 

@@ -13,19 +13,18 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from harness.errors import TeardownError
-from harness.guest import LINUX, Accel, Boot, fetch_firmware, prepare_boot, probe_accel
 from harness.guest.hugepages import restored
 from harness.job import JobEvent, JobItem, run_plan
 from harness.process import Finished
-from harness.teardown.model import Cell, Sample, Subject, TeardownRun, sample_of
+from harness.teardown.model import Cell, Sample, TeardownRun, sample_of
 from harness.teardown.scenario import Block, Design, design
 
 if TYPE_CHECKING:  # tests under avocado import this package: a hundred times a run
+    from harness.bench import Bench
     from harness.layout import Layout
     from harness.options import Options
     from harness.progress import Reporter, Step
 
-LINUX_PAYLOADS = frozenset(LINUX)
 TEST = "tests/avocado/teardown.py"
 MOST_ROUNDS = 100
 """More tell nothing new, however short they are."""
@@ -47,65 +46,20 @@ class Hooks:
 NO_HOOKS = Hooks()
 
 
-def prepare_boots(layout: Layout, options: Options, reporter: Reporter) -> dict[str, Boot]:
-    """By target, what guests boot; nothing when no payload runs Linux. Raises what prepare_boot raises."""
-    if not LINUX_PAYLOADS.intersection(options.payload):
-        return {}
-    return {target: prepare_boot(layout, reporter, target) for target in options.targets}
-
-
-def probe_accels(
-    layout: Layout, options: Options, subjects: Sequence[Subject], reporter: Reporter
-) -> dict[tuple[str, str], Accel]:
-    """The accelerator for each target and payload, proved with the first binary for it.
-
-    Raises GuestError, FetchError, and what prepare_boot raises.
-    """
-    firmware = fetch_firmware(layout, reporter, options.targets)
-    boots = prepare_boots(layout, options, reporter)
-    accels: dict[tuple[str, str], Accel] = {}
-    for subject, payload in itertools.product(subjects, options.payload):
-        # Builds may have more targets than are timed.
-        if subject.target in options.targets and (subject.target, payload) not in accels:
-            accels[subject.target, payload] = probe_accel(
-                Path(subject.path),
-                subject.target,
-                options.accel,
-                firmware,
-                reporter,
-                logs=layout.logs,
-                payload=payload,
-                boot=boots.get(subject.target),
-            )
-    return accels
-
-
-def run_teardown(
-    layout: Layout,
-    options: Options,
-    subjects: Sequence[Subject],
-    reporter: Reporter,
-    *,
-    seed: int,
-    accels: dict[tuple[str, str], Accel] | None = None,
-    floor: Path | None = None,
-    hooks: Hooks = NO_HOOKS,
-) -> TeardownRun:
-    """Time ``subjects`` over the matrix of ``options``, one guest at a time.
+def run_teardown(bench: Bench, *, floor: Path | None = None, hooks: Hooks = NO_HOOKS) -> TeardownRun:
+    """Time the subjects of ``bench`` that run here over the matrix of its options, one guest at a time.
 
     A warm-up comes first and is discarded (Design.warm_up). Then come -Drounds= rounds, or as many as fit
-    into what is left of -Dbudget=, one at least: the first tells what a round takes. With ``floor``
-    (tests/guest/floor.c) each round also times the floor and the measuring overhead.
+    into what is left of -Dbudget=, one at least: the first shows what a round takes. With ``floor``
+    (floor.c) each round also times the floor and the measuring overhead.
 
-    ``hooks`` hear of each sample as it comes in, so that an interrupted run keeps what it has. A cell that
+    ``hooks`` get each sample as it comes in, so that an interrupted run keeps what it has. A cell that
     does not fit into memory gives a cancelled sample, one that goes wrong a failed one; every cell gives
     one. Raises TeardownError when avocado itself cannot run, FetchError for firmware, GuestError for
     -Daccel=kvm without KVM, OptionError when there is nothing to time.
     """
-    found = probe_accels(layout, options, subjects, reporter) if accels is None else accels
-    firmware = fetch_firmware(layout, reporter, options.targets)
-    boots = prepare_boots(layout, options, reporter)
-    matrix = design(options, subjects, found, firmware, boots=boots, seed=seed)
+    layout, options, reporter = bench.layout, bench.options, bench.reporter
+    matrix = design(options, bench.native, bench.accels, bench.firmware, boots=bench.boots, seed=bench.seed)
     if floor is not None:
         matrix = matrix.with_floor(floor, 1, float(options.timeout))
     began = time.monotonic()
@@ -224,13 +178,12 @@ class _Collector:
         self._on_sample(sample)
 
     def all_samples(self) -> tuple[Sample, ...]:
-        """One for each cell, in order; a cell that avocado said nothing about has failed."""
+        """One for each cell, in order; a cell that avocado reported nothing about has failed."""
         cells = sorted(itertools.chain(*self._blocks.values()), key=lambda cell: cell.index)
-        return tuple(
-            self.samples.get(cell.index)
-            or sample_of(cell, outcome="failed", reason="avocado gave no result for this test")
-            for cell in cells
-        )
+        for cell in cells:
+            if cell.index not in self.samples:
+                self._keep(sample_of(cell, outcome="failed", reason="avocado gave no result for this test"))
+        return tuple(self.samples[cell.index] for cell in cells)
 
 
 def _about(cell: Cell) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import platform
 import signal
 import time
 from collections.abc import Sequence
@@ -15,14 +16,26 @@ from harness.guest.group import make_group
 from harness.guest.hugepages import reserved
 from harness.guest.spawn import spawn
 from harness.jsonfile import utc_now
+from harness.machine import cpu_model, mitigations, thp_mode
 from harness.teardown.cpu import LOADED_CPUS, Load
 from harness.teardown.meter import PREFIX, choose_meter
 from harness.teardown.model import Cell, Sample, sample_of
-from harness.teardown.state import host_state
 from harness.teardown.watch import SIGNALS, Measured, measure, watch_end
 
 RETURNED = 0.9
 """Of the guest's memory, so much must be back when reclaim is said to be over."""
+
+
+def machine_state() -> dict[str, object]:
+    """Fields of a Sample: load, memory and settings of the machine now, and its kernel and processor."""
+    return {
+        "load1": round(os.getloadavg()[0], 2),
+        "mem_available_mib": available_mib(),
+        "thp": thp_mode(),
+        "kernel": platform.release(),
+        "cpu": cpu_model(),
+        "mitigations": mitigations(),
+    }
 
 
 def take_samples(cells: Sequence[Cell], *, folder: Path) -> tuple[Sample, ...]:
@@ -41,7 +54,7 @@ def take_sample(cell: Cell, *, log: Path) -> Sample:
     """
     seen: dict[str, object] = {
         "started": utc_now("milliseconds"),
-        **host_state(),
+        **machine_state(),
     }
     reason = _why_not(cell)
     if reason is not None:

@@ -14,9 +14,10 @@ import msgspec
 
 from harness.errors import OptionError
 from harness.guest import LINUX, Accel, Boot, Firmware
-from harness.teardown.model import Cell, Subject
+from harness.teardown.model import Cell
 
 if TYPE_CHECKING:
+    from harness.bench import Subject
     from harness.options import Options
 
 Block = tuple[Cell, ...]

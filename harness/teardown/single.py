@@ -1,4 +1,4 @@
-"""Hold one guest for use by hand."""
+"""Keep one guest running for use by hand."""
 
 from __future__ import annotations
 
@@ -7,19 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from harness.bench import WITHOUT_FEATURE, Bench, Subject
 from harness.errors import GuestError
-from harness.guest import (
-    LINUX,
-    Guest,
-    Machine,
-    fetch_firmware,
-    prepare_boot,
-    probe_accel,
-    start,
-    why_not,
-)
+from harness.guest import Guest, Machine, start, why_not
 from harness.layout import label_of
-from harness.teardown.subjects import WITHOUT_FEATURE
 from harness.teardown.watch import find_sharers
 
 if TYPE_CHECKING:
@@ -64,20 +55,13 @@ def single_guest(
     pin = find_pin(layout, options.pin)
     label = label_of(variant, options.series)
     binary = find_binary(layout, tree, label, target, profile=options.profile)
-    firmware = fetch_firmware(layout, reporter, [target])
-    memory_mib = options.memory_mib[0]
-    payload = options.payload[0]
-    boot = prepare_boot(layout, reporter, target) if payload in LINUX else None
-    accel = probe_accel(
-        binary,
-        target,
-        options.accel,
-        firmware,
-        reporter,
-        logs=layout.logs,
-        payload=payload,
-        boot=boot,
+    payload, memory_mib = options.payload[0], options.memory_mib[0]
+    words = () if variant in WITHOUT_FEATURE else pin.async_teardown
+    subject = Subject(variant=variant, target=target, path=str(binary), options=words)
+    bench = Bench(
+        layout=layout, options=options, reporter=reporter, subjects=(subject,), seed=0, payloads=(payload,)
     )
+    accel, boot = bench.accels[target, payload], bench.boots.get(target)
     reason = why_not(memory_mib, payload, accel.name)
     if reason is not None:
         raise GuestError(f"the guest does not fit: it {reason}", "ask for less with -Dmemory=")
@@ -89,8 +73,8 @@ def single_guest(
         pages=options.pages[0],
         accel=accel.name,
         payload=payload,
-        firmware=firmware.folders,
-        options=() if variant in WITHOUT_FEATURE else pin.async_teardown,
+        firmware=bench.firmware.folders,
+        options=words,
         kernel=boot.kernel if boot else None,
         initrd=boot.initrd if boot else None,
     )

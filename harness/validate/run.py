@@ -44,10 +44,10 @@ from harness.errors import (
 from harness.fence import NO_FENCE, Fence
 from harness.jsonfile import utc_now, write_json
 from harness.layout import Layout
+from harness.machine import host_facts
 from harness.options import Options, check_choice
 from harness.progress import Reporter
-from harness.report.host import host_facts
-from harness.report.store import read_results
+from harness.results import read_results
 from harness.series import Input
 from harness.source import Pin, fetch
 from harness.tree import checkout, import_source

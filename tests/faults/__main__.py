@@ -29,10 +29,10 @@ from harness.commands.request import Output, say
 from harness.errors import OptionError
 from harness.jsonfile import utc_now, write_json
 from harness.layout import Layout, find_layout
+from harness.machine import host_facts
 from harness.options import choose_seed, parse_options
 from harness.progress import choose_reporter
-from harness.report.command import with_words
-from harness.report.host import host_facts
+from harness.results import with_words
 from tests.faults import clocks, inputs, kills, qemus, real, sharing, storage, surroundings, weak
 from tests.faults.bench import CASES, Bench, Case
 from tests.faults.report import (

@@ -15,7 +15,7 @@ from rich.text import Text
 from harness.errors import FaultsError
 from harness.jsonfile import about
 from harness.layout import Layout
-from harness.report.model import HostFacts
+from harness.machine import HostFacts
 
 SCHEMA = 1
 Outcome = Literal["survived", "failed", "cancelled", "noticed", "missed"]

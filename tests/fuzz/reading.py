@@ -15,18 +15,19 @@ from harness.build import BuildResults
 from harness.build.result import Build, load
 from harness.check import ValidateResults
 from harness.layout import Layout
-from harness.report import read_teardown, table_text, teardown_file
+from harness.machine import HostFacts
+from harness.properties.record import PropertiesResults, properties_file
+from harness.report import table_text
 from harness.report.comparing import compare_runs, render_changes
-from harness.report.gates import judge_gates, read_gates
 from harness.report.html import write_page
-from harness.report.model import HostFacts, TeardownResults
-from harness.report.properties import PropertiesResults, properties_file
-from harness.report.ratios import Ratios, read_ratios
 from harness.report.store import made_from
 from harness.report.write import write_reports
 from harness.submit.cover import find_figures
 from harness.submit.validated import tell_validated
 from harness.teardown import Sample
+from harness.teardown.gates import judge_gates, read_gates
+from harness.teardown.ratios import Ratios, read_ratios
+from harness.teardown.results import TeardownResults, read_teardown, teardown_file
 from harness.teardown.slopes import fit_slopes
 from harness.teardown.statistics import compare
 from harness.validate.outputs import ci_marks, write_outputs

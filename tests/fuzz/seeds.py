@@ -7,7 +7,7 @@ import quopri
 from pathlib import Path
 
 from harness.layout import Layout
-from harness.report.gates import DEFAULT
+from harness.teardown.gates import DEFAULT
 
 DIFF = """\
 diff --git a/util/a.c b/util/a.c

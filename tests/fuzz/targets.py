@@ -15,8 +15,6 @@ from hypothesis import strategies as st
 
 from harness.layout import Layout
 from harness.options import declared_options, parse_options
-from harness.report.gates import judge_gates, read_gates
-from harness.report.model import TeardownResults
 from harness.series import (
     Input,
     find_thread,
@@ -34,8 +32,10 @@ from harness.source.pin import load_pins
 from harness.submit.provenance import FILE as DECLARATION
 from harness.submit.provenance import read_declaration
 from harness.submit.write import outgoing_folder
+from harness.teardown.gates import judge_gates, read_gates
 from harness.teardown.presets import apply_preset
 from harness.teardown.records import ConsoleReader
+from harness.teardown.results import TeardownResults
 from harness.tree.safety import Place, check_diff
 from tests.fuzz import seeds
 from tests.fuzz.mutate import mutated

@@ -12,17 +12,19 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "harness"
 
 BASE = (
-    "binaries",
     "diskwatch",
     "errors",
     "fence",
+    "figures",
     "job",
     "jsonfile",
     "layout",
     "lock",
+    "machine",
     "options",
     "process",
     "progress",
+    "results",
     "trust",
 )
 ORDER = (
@@ -32,15 +34,16 @@ ORDER = (
     "authoring",
     "build",
     "guest",
+    "bench",
     "teardown",
     "cycles",
     "properties",
     "clients",
     "load",
+    "remote",
     "check",
     "bisect",
     "report",
-    "remote",
     "validate",
     "ci",
     "submit",
@@ -133,3 +136,16 @@ def test_readme_describes_every_session() -> None:
     )
     told = dict(row for row in rows if row[0] in sessions)
     assert told == sessions
+
+
+def test_report_renders_and_runs_nothing() -> None:
+    """It imports results, and nothing that starts guests or writes results files."""
+    runners = {"record_", "run_", "write_json", "Recorder", "open_bench"}
+    for path in (PACKAGE / "report").glob("*.py"):
+        names = {
+            alias.name
+            for node in ast.walk(parsed(path))
+            if isinstance(node, ast.ImportFrom)
+            for alias in node.names
+        }
+        assert not {name for name in names if name.startswith(tuple(runners))}, path

@@ -72,7 +72,7 @@ def harness(
         (("properties", "--rows", "3,16"), 2, "there is no row 16"),
         (("properties", "--binary", "x"), 2, "is not NAME=PATH[,ARG...]"),
         (("properties", "-Dvariants=base", "--binary", f"base={sys.executable}"), 2, "also built here"),
-        (("properties", "--binary", f"mine={sys.executable}"), 2, "does not say what it emulates"),
+        (("properties", "--binary", f"mine={sys.executable}"), 2, "does not contain the target"),
         (
             ("teardown", "-Dtargets=aarch64-softmmu"),
             2,

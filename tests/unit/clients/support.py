@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from harness.clients.model import ClientRow, ServedBinary, Trial, row_of
+from harness.bench import Subject
+from harness.clients.model import ClientRow, Trial, row_of
 
 OPTION = ("-async-teardown",)
-BASE = ServedBinary(variant="base", target="x86_64-softmmu", path="/q/base")
-PATCHED = ServedBinary(variant="patched", target="x86_64-softmmu", path="/q/patched", words=OPTION, able=True)
-WITHOUT = ServedBinary(variant="patched", target="x86_64-softmmu", path="/q/patched", able=True)
+BASE = Subject(variant="base", target="x86_64-softmmu", path="/q/base")
+PATCHED = Subject(variant="patched", target="x86_64-softmmu", path="/q/patched", options=OPTION, able=True)
+WITHOUT = Subject(variant="patched", target="x86_64-softmmu", path="/q/patched", able=True)
 
 
-def trial(
-    client: str, binary: ServedBinary = PATCHED, *, backend: str = "ram", memory_mib: int = 1024
-) -> Trial:
+def trial(client: str, binary: Subject = PATCHED, *, backend: str = "ram", memory_mib: int = 1024) -> Trial:
     """A trial of round 1."""
     return Trial(
         clients=(client,),
@@ -25,9 +24,9 @@ def trial(
     )
 
 
-def row(client: str, binary: ServedBinary = PATCHED, **fields: object) -> ClientRow:
+def row(client: str, binary: Subject = PATCHED, **fields: object) -> ClientRow:
     """A row as a good run gives it; ``fields`` replace its own."""
-    slow = not binary.words
+    slow = not binary.options
     usual: dict[str, object] = {
         "helpers": int(not slow),
         "exit_s": 0.1 if slow else 0.001,

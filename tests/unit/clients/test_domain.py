@@ -8,15 +8,15 @@ from xml.etree import ElementTree as ET
 import msgspec
 import pytest
 
+from harness.bench import Subject
 from harness.clients.domain import NAMESPACE, by_feature, domain_xml
-from harness.clients.model import ServedBinary
 from harness.errors import OptionError
 from tests.unit.clients.support import BASE, PATCHED, trial
 
 RUN_WITH = ("-run-with", "async-teardown=on")
 
 
-def parsed(binary: ServedBinary = PATCHED, *, backend: str = "ram", **more: object) -> ET.Element:
+def parsed(binary: Subject = PATCHED, *, backend: str = "ram", **more: object) -> ET.Element:
     arguments: dict[str, object] = {"version": "9.0.0"} | more
     return ET.fromstring(domain_xml(trial("libvirt destroy", binary, backend=backend), "d", **arguments))  # type: ignore[arg-type]
 
@@ -82,6 +82,6 @@ def test_a_pc_boots_a_disk_and_an_ibm_z_a_kernel() -> None:
 )
 def test_libvirts_own_word_where_it_has_one(version: str, option: tuple[str, ...], expected: bool) -> None:
     assert by_feature(version, option) is expected
-    domain = parsed(msgspec.structs.replace(PATCHED, words=option), version=version)
+    domain = parsed(msgspec.structs.replace(PATCHED, options=option), version=version)
     assert (domain.find("features/async-teardown") is not None) is expected
     assert words(domain) == ([] if expected else list(option))

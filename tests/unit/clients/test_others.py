@@ -10,8 +10,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from harness.bench import Subject
 from harness.clients import others, runner
-from harness.clients.model import ClientRow, ServedBinary, Trial
+from harness.clients.model import ClientRow, Trial
 from harness.clients.moments import find_qemu
 from harness.clients.others import try_client
 from harness.clients.runner import TrialRunner, run_clients
@@ -19,8 +20,10 @@ from harness.errors import LibvirtError
 from harness.guest.firmware import Firmware
 from harness.layout import Layout
 from harness.progress import Silent
+from tests.unit.bench.support import make_bench
 from tests.unit.clients.support import PATCHED, row, trial
 from tests.unit.guest.support import fake_binary
+from tests.unit.teardown.test_scenario import options
 
 HELPER_S = 0.6
 """How long the helper lives, from its QEMU's start on: longer than any trial here takes to fire."""
@@ -33,9 +36,9 @@ def _script(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(others, "find_qemu", lambda root, binary: find_qemu(root, python))
 
 
-def served(folder: Path, mode: str = f"helper:{int(HELPER_S * 1e6)}") -> ServedBinary:
+def served(folder: Path, mode: str = f"helper:{int(HELPER_S * 1e6)}") -> Subject:
     path = str(fake_binary(folder))
-    return msgspec.structs.replace(PATCHED, path=path, words=("-fake", mode))
+    return msgspec.structs.replace(PATCHED, path=path, options=("-fake", mode))
 
 
 def tried(client: str, folder: Path, **fields: str) -> ClientRow:
@@ -87,7 +90,8 @@ def test_no_cgroup_cancels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 def run(layout: Layout, trials: tuple[Trial, ...], reporter: Silent) -> list[ClientRow]:
     rows: list[ClientRow] = []
-    run_clients(layout, [trials], Firmware(folders=()), reporter, pages="thp", on_row=rows.append)
+    bench = make_bench(layout, options(pages=("thp",)), [PATCHED], reporter=reporter)
+    run_clients(bench, [trials], on_row=rows.append)
     return rows
 
 

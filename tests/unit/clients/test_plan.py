@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from harness.clients.model import CLIENTS, GROUPS, ServedBinary, Trial, parse_groups
+from harness.bench import Subject
+from harness.clients.model import CLIENTS, GROUPS, Trial, parse_groups
 from harness.clients.plan import check_backends, others_mib, plan_round, refused, with_and_without
 from harness.errors import OptionError
 from tests.unit.clients.support import BASE, PATCHED, WITHOUT
@@ -19,7 +20,7 @@ def planned(turn: int = 1, seed: int = 5, groups: tuple[str, ...] = GROUPS) -> t
         groups,
         memory_mib=(1024, 8192),
         backends=("ram", "memfd"),
-        accels={"x86_64-softmmu": "tcg"},
+        accel_of={"x86_64-softmmu": "tcg"}.__getitem__,
         seed=seed,
         timeout_s=9.0,
     )
@@ -58,7 +59,7 @@ def test_the_seed_decides_the_order_and_rounds_differ() -> None:
 
 def test_only_what_lacks_the_option_is_refused_and_only_once() -> None:
     assert [trial.binary for trial in planned() if trial.clients == ("libvirt refused",)] == [
-        ServedBinary(variant="base", target=BASE.target, path=BASE.path, words=PATCHED.words)
+        Subject(variant="base", target=BASE.target, path=BASE.path, options=PATCHED.options)
     ]
     assert not [trial for trial in planned(turn=2) if trial.clients == ("libvirt refused",)]
     assert refused((BASE,)) == ()
@@ -69,9 +70,9 @@ def test_groups_are_chosen() -> None:
 
 
 def test_a_binary_with_the_option_is_tried_without_it_too() -> None:
-    given = ServedBinary(variant="patched", target="t", path="/p", words=("-async-teardown",))
-    both = with_and_without([ServedBinary(variant="base", target="t", path="/b"), given])
-    assert [(one.label, bool(one.words)) for one in both] == [
+    given = Subject(variant="patched", target="t", path="/p", options=("-async-teardown",))
+    both = with_and_without([Subject(variant="base", target="t", path="/b"), given])
+    assert [(one.label, bool(one.options)) for one in both] == [
         ("base", False),
         ("patched without", False),
         ("patched", True),

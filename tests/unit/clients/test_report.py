@@ -9,21 +9,14 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from harness.clients import CLIENTS, ClientRow, judge
+from harness.clients import CLIENTS, ClientRow, judge, record
+from harness.clients.record import ClientsResults, check_clients, clients_file, record_clients
 from harness.errors import ClientsError
-from harness.guest.firmware import Firmware
+from harness.figures import NONE
 from harness.layout import Layout
-from harness.progress import Silent
-from harness.report import clients
-from harness.report.clients import (
-    ClientsResults,
-    check_clients,
-    clients_file,
-    record_clients,
-    render_clients,
-)
-from harness.report.figures import NONE
-from harness.report.host import host_facts
+from harness.machine import host_facts
+from harness.report.clients import render_clients
+from tests.unit.bench.support import make_bench
 from tests.unit.clients.support import BASE, PATCHED, WITHOUT, row, trial
 from tests.unit.teardown.test_scenario import options
 
@@ -86,26 +79,15 @@ def test_a_claim_that_does_not_hold_ends_the_run(layout: Layout) -> None:
     assert "100 ms, without the option 100 ms" in caught.value.details[0]
 
 
-def test_a_stopped_run_keeps_its_rows(
-    layout: Layout, reporter: Silent, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_stopped_run_keeps_its_rows(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
     def stop(*_: object, on_row: object, **__: object) -> str:
         on_row(row("timeout"))  # type: ignore[operator]
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(clients, "run_clients", stop)
+    monkeypatch.setattr(record, "run_clients", stop)
+    bench = make_bench(layout, options(), (PATCHED,), seed=7)
     with pytest.raises(KeyboardInterrupt):
-        record_clients(
-            layout,
-            options(),
-            (PATCHED,),
-            ((trial("timeout"),),),
-            Firmware(folders=()),
-            reporter,
-            seed=7,
-            pages="4k",
-            command="nox -s clients",
-        )
+        record_clients(bench, ((trial("timeout"),),), command="nox -s clients")
     kept = json.loads(clients_file(layout).read_text(encoding="utf-8"))
     assert (kept["complete"], kept["command"], len(kept["rows"])) == (False, "nox -s clients -- -Dseed=7", 1)
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Any
 
+from harness.bench import Subject
 from harness.cycles import plan_cycles, runner
 from harness.cycles.model import LIVES, TRIGGERS, Cycle
+from harness.guest import Accel
+from harness.layout import Layout
+from tests.unit.bench.support import make_bench
+from tests.unit.teardown.test_scenario import options
 
 
 def plan(seed: int, count: int, **fields: Any) -> tuple[Cycle, ...]:
@@ -58,8 +62,13 @@ def test_a_seed_is_kept_or_drawn() -> None:
     assert 1 <= choose_seed(0) <= 999_999_999
 
 
-def test_cycles_of_a_target_without_kvm_run_under_tcg():
+def test_cycles_of_a_target_without_kvm_run_under_tcg(layout: Layout) -> None:
     planned = [cycle for cycle in plan(1, 40) if cycle.accel == "kvm"]
-    both = [SimpleNamespace(target="x86_64-softmmu"), SimpleNamespace(target="s390x-softmmu")]
-    run = [runner._runnable(cycle, both, {"s390x-softmmu"}) for cycle in planned]
+    both = [Subject(variant="patched", target=f"{name}-softmmu", path="/q") for name in ("x86_64", "s390x")]
+    accels = [
+        Accel(target="x86_64-softmmu", name="kvm", reason=""),
+        Accel(target="s390x-softmmu", name="tcg", reason=""),
+    ]
+    bench = make_bench(layout, options(), both, accels=accels)
+    run = [runner._runnable(cycle, both, bench) for cycle in planned]
     assert {(cycle.number % 2, cycle.accel) for cycle in run} == {(1, "kvm"), (0, "tcg")}

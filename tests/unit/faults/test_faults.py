@@ -16,7 +16,7 @@ from rich.console import Console
 
 from harness.errors import FaultsError, OptionError
 from harness.layout import Layout
-from harness.report.host import host_facts
+from harness.machine import host_facts
 from tests.faults import __main__ as program
 from tests.faults.bench import CASES, Bench, Case, Tried, judge, stage_under_way
 from tests.faults.report import FaultRow, FaultsResults, check_faults, render_faults

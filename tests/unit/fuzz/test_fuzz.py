@@ -10,15 +10,16 @@ import pytest
 from harness.errors import ApplyError, FuzzError, OptionError, StorageError
 from harness.layout import Layout, find_layout
 from harness.progress import Silent
-from harness.report.gates import read_gates
-from harness.report.ratios import read_ratios
-from harness.report.store import made_from, read_teardown
+from harness.report.store import made_from
 from harness.series import load_series, mailbox_bytes, read_input, read_mail
 from harness.series.form import remarks_of, with_remarks
 from harness.series.metadata import is_address
 from harness.source.pin import load_pins
 from harness.submit.mails import address_header
+from harness.teardown.gates import read_gates
+from harness.teardown.ratios import read_ratios
 from harness.teardown.records import ConsoleReader
+from harness.teardown.results import read_teardown
 from tests.fuzz.runner import check_fuzz, choose_targets, fuzz, repeat
 from tests.fuzz.targets import TARGETS
 from tests.unit.fuzz.support import moved

@@ -9,14 +9,15 @@ import msgspec
 import pytest
 from rich.console import Console
 
-from harness.commands.loading import LOAD
+from harness.commands.load import LOAD
 from harness.errors import LoadError
 from harness.jsonfile import write_json
 from harness.layout import Layout
 from harness.load import Slice, plan_load, summarize
-from harness.progress import Silent
-from harness.report.host import host_facts
-from harness.report.load import LoadResults, check_load, load_file, record_load, render_load
+from harness.load.record import LoadResults, check_load, load_file, record_load
+from harness.machine import host_facts
+from harness.report.load import render_load
+from tests.unit.bench.support import make_bench
 from tests.unit.build.support import make_options
 from tests.unit.load.support import make_row, make_slice
 
@@ -79,18 +80,17 @@ def test_a_machine_that_is_too_small_is_told_so(layout: Layout) -> None:
         check_load(layout, made)
 
 
-def test_a_run_that_is_stopped_early_keeps_no_older_results_and_guests_get_the_time_asked_for(
+def test_a_run_that_is_stopped_early_keeps_no_older_results(
     layout: Layout, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_json(load_file(layout), results(make_slice(make_row())))
 
-    def stopped(*_: Any, limit_s: float, **__: Any) -> None:
-        assert limit_s == 7.0
+    def stopped(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("harness.report.load.run_load", stopped)
+    monkeypatch.setattr("harness.load.record.run_load", stopped)
     with pytest.raises(KeyboardInterrupt):
-        record_load(layout, make_options(timeout=7), (), (), {}, {}, Silent(), seed=3, command="load")
+        record_load(make_bench(layout, make_options(), seed=3), (), command="load")
     kept = msgspec.json.decode(load_file(layout).read_bytes(), type=LoadResults)
     assert (kept.complete, kept.seed, kept.slices) == (False, 3, ())
 

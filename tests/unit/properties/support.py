@@ -1,10 +1,11 @@
 """Binaries, tasks and rows for tests."""
 
-from harness.properties import CheckedBinary, PropertyRow, Task
+from harness.bench import Subject
+from harness.properties import PropertyRow, Task
 
 
 def make_binary(variant="patched", target="x86_64-softmmu", words=("-async-teardown",), path="/q"):
-    return CheckedBinary(variant=variant, target=target, path=str(path), words=words)
+    return Subject(variant=variant, target=target, path=str(path), options=words)
 
 
 def make_task(row=1, **fields):

@@ -15,7 +15,7 @@ from harness.properties.configurations import (
     link_words,
     without_macros,
 )
-from harness.properties.elsewhere import parts_of
+from harness.properties.emulated import parts_of
 from harness.properties.outcome import Cannot, Miss, Parts
 from harness.teardown.model import EmulatedHost, Property
 
@@ -103,7 +103,7 @@ def bench(tmp_path):
         )
     )
     binary = make_binary(path=str(build / "qemu-system-x86_64"))
-    return SimpleNamespace(task=SimpleNamespace(binary=binary, elsewhere=()), work=tmp_path / "work")
+    return SimpleNamespace(task=SimpleNamespace(binary=binary, emulated=()), work=tmp_path / "work")
 
 
 def said_by(path):

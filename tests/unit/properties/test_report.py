@@ -5,11 +5,12 @@ from rich.console import Console
 
 from harness.errors import PropertyError
 from harness.layout import Layout
-from harness.progress import Silent
-from harness.report import PropertiesResults, check_properties, properties, properties_file, render_properties
-from harness.report.host import host_facts
-from harness.report.properties import record_properties
+from harness.machine import host_facts
+from harness.properties import record
+from harness.properties.record import PropertiesResults, check_properties, properties_file, record_properties
+from harness.report.properties import render_properties
 
+from ..bench.support import make_bench
 from ..teardown.test_scenario import options
 from .support import make_binary, make_row
 
@@ -79,17 +80,14 @@ def test_differences_are_an_error_and_what_could_not_be_tried_is_none(layout):
 
 
 def go(layout, monkeypatch, rows, error=None):
-    def run(*_, elsewhere, on_row):
+    def run(*_, emulated, on_row):
         for row in rows:
             on_row(row)
         if error:
             raise error
-        return tuple(rows)
 
-    monkeypatch.setattr(properties, "run_properties", run)
-    return record_properties(
-        layout, options(), [make_binary()], [1], Silent(), command="nox -s properties", elsewhere={}
-    )
+    monkeypatch.setattr(record, "run_properties", run)
+    return record_properties(make_bench(layout, options(), [make_binary()]), [1], command="nox -s properties")
 
 
 def test_results_are_written_with_the_names_that_were_asked_for(layout, monkeypatch):

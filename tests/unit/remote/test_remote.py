@@ -20,6 +20,7 @@ from typing import Any
 
 import pytest
 
+from harness.bench import Subject
 from harness.errors import InterruptedRunError, MissingError, OptionError, RemoteError
 from harness.layout import Layout, find_layout
 from harness.progress import Silent
@@ -29,7 +30,6 @@ from harness.remote.bundle import binary_words, gate_files, pack_assets, pack_co
 from harness.remote.hosts import run_on
 from harness.remote.prepare import read_stamp
 from harness.remote.run import _Leashes, layout_of
-from harness.teardown import Subject
 from tests.unit.build.support import make_options
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -2,8 +2,8 @@
 
 import numpy
 
-from harness.report import AccelFacts, TeardownResults
-from harness.report.host import host_facts
+from harness.machine import host_facts
+from harness.teardown.results import AccelFacts, TeardownResults
 from harness.teardown.slopes import fit_slopes
 from harness.teardown.statistics import compare
 

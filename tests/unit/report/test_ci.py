@@ -5,7 +5,7 @@ from pathlib import Path
 
 from harness.layout import find_layout
 from harness.options import parse_options
-from harness.report.gates import judge_gates, read_gates
+from harness.teardown.gates import judge_gates, read_gates
 from harness.teardown.presets import apply_preset
 
 from .support import make_results, realistic

@@ -10,17 +10,19 @@ import msgspec
 import pytest
 from rich.console import Console
 
-from harness.cycles import CycleRow, CyclesRun
+from harness.cycles import CycleRow, Memory
+from harness.cycles import record as module
 from harness.cycles.judge import judge_memory
 from harness.cycles.model import Report
+from harness.cycles.record import CyclesResults, check_cycles, record_cycles
 from harness.errors import CyclesError
 from harness.layout import Layout
-from harness.progress import Silent
-from harness.report import cycles as module
-from harness.report.cycles import CyclesResults, check_cycles, record_cycles, render_cycles, with_words
+from harness.report.cycles import render_cycles
+from harness.results import with_words
 
+from ..bench.support import make_bench
 from ..cycles.support import make_row
-from ..teardown.test_scenario import options
+from ..teardown.test_scenario import options, subjects
 
 COMMAND = "nox -s cycles"
 
@@ -28,16 +30,15 @@ COMMAND = "nox -s cycles"
 def record(
     layout: Layout, monkeypatch: pytest.MonkeyPatch, rows: Sequence[CycleRow], lost: float = 0.0
 ) -> Any:
-    def run_cycles(*_: Any, on_row: Any, **__: Any) -> CyclesRun:
+    def run_cycles(*_: Any, on_row: Any, **__: Any) -> tuple[Memory, ...]:
         for row in rows:
             on_row(row)
         if not rows[-1].target:
             raise KeyboardInterrupt
-        memory = (judge_memory("patched", "cgroup", 0.0, lost, peak_mib=600.0),)
-        return CyclesRun(rows=tuple(rows), memory=memory, complete=True)
+        return (judge_memory("patched", "cgroup", 0.0, lost, peak_mib=600.0),)
 
     monkeypatch.setattr(module, "run_cycles", run_cycles)
-    return record_cycles(layout, options(), (), (), {}, Silent(), seed=7, command=COMMAND)
+    return record_cycles(make_bench(layout, options(), subjects("patched"), seed=7), (), command=COMMAND)
 
 
 def stored(layout: Layout) -> CyclesResults:

@@ -5,8 +5,8 @@ import pytest
 
 from harness.errors import GateError, OptionError
 from harness.layout import Layout
-from harness.report.gates import DEFAULT, check_gates, judge_gates, read_gates
-from harness.report.ratios import read_ratios, save_ratios
+from harness.teardown.gates import DEFAULT, check_gates, judge_gates, read_gates
+from harness.teardown.ratios import read_ratios, save_ratios
 
 from .support import make_results, realistic
 

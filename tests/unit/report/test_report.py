@@ -7,28 +7,23 @@ import msgspec
 import pytest
 from rich.console import Console
 
+from harness import results as module
+from harness.bench import Subject
 from harness.build.hosts import HOSTS
 from harness.errors import StorageError, TeardownError
+from harness.figures import format_seconds
+from harness.jsonfile import write_json
 from harness.layout import Layout
+from harness.machine import host_facts
 from harness.progress import Silent
-from harness.report import (
-    AccelFacts,
-    TeardownResults,
-    check_results,
-    read_teardown,
-    record,
-    record_teardown,
-    render_table,
-    table_text,
-    teardown_file,
-    write_json,
-)
-from harness.report.figures import format_seconds
-from harness.report.host import host_facts
+from harness.report import render_table, table_text
 from harness.report.live import live_table, round_line
-from harness.teardown import EmulatedHost, Property, Subject, TeardownRun
+from harness.teardown import EmulatedHost, Property, TeardownRun, record
 from harness.teardown.emulated import EmulatedRun
+from harness.teardown.record import check_results, record_teardown
+from harness.teardown.results import AccelFacts, TeardownResults, read_teardown, teardown_file
 
+from ..bench.support import make_bench
 from ..teardown.support import make_sample
 from ..teardown.test_scenario import options
 from .support import make_results
@@ -236,7 +231,7 @@ def test_cross_built_binaries_start_no_native_guest(tmp_path, monkeypatch):
         Subject(variant="base", host="s390x", target="s390x-softmmu", path="", sha256="", version=""),
     )
     emulators = ((HOSTS["s390x"], Path("/qemu")),)
-    record_teardown(layout, options(), subjects, Silent(), command="x", emulators=emulators)
+    record_teardown(make_bench(layout, options(), subjects, emulators=emulators), command="x")
     assert calls == [("s390x", Path("/qemu"), 1)]
     written = read_teardown(teardown_file(layout))
     assert [row.host for row in written.emulated] == ["s390x"]
@@ -326,7 +321,7 @@ def test_host_facts_are_read(tmp_path):
 
 
 def run_of(samples, *, error=None):
-    def run_teardown(layout, options, subjects, reporter, *, seed, accels, floor, hooks):
+    def run_teardown(bench, *, floor, hooks):
         for sample in samples:
             hooks.on_sample(sample)
         if error:
@@ -337,10 +332,9 @@ def run_of(samples, *, error=None):
 
 
 def go(layout, monkeypatch, **fields):
-    monkeypatch.setattr(record, "probe_accels", lambda *_: {})
     monkeypatch.setattr(record, "build_programs", lambda *_: {"floor": Path("/floor")})
     monkeypatch.setattr(record, "run_teardown", run_of(**fields))
-    return record_teardown(layout, options(), (), Silent(), command="nox -s teardown")
+    return record_teardown(make_bench(layout, options(), seed=5), command="nox -s teardown")
 
 
 def test_run_is_stored(layout, monkeypatch):
@@ -350,7 +344,7 @@ def test_run_is_stored(layout, monkeypatch):
     assert kept.rows == made.rows
     assert kept.options["rounds"] == 3
     assert kept.command == f"nox -s teardown -- -Dseed={kept.seed}"
-    assert kept.seed > 0
+    assert kept.seed == 5
     assert (kept.warmup_s, kept.round_s) == (9.0, 8.0)
     assert {slope.variant for slope in kept.slopes} == {"base", "patched"}
 
@@ -366,9 +360,9 @@ def test_stopped_run_keeps_completed_rows(layout, monkeypatch, error):
 
 
 def test_rows_are_saved_during_a_run(layout, monkeypatch):
-    monkeypatch.setattr(record, "SAVE_EVERY_S", 0.0)
+    monkeypatch.setattr(module, "SAVE_EVERY_S", 0.0)
     written = []
-    monkeypatch.setattr(record, "write_json", lambda _path, value: written.append(len(value.rows)))
+    monkeypatch.setattr(module, "write_json", lambda _path, value: written.append(len(value.rows)))
     go(layout, monkeypatch, samples=grid()[:3])
     assert written == [1, 2, 3, 3]
 

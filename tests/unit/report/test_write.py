@@ -5,16 +5,17 @@ import msgspec
 import pytest
 from junitparser import JUnitXml
 
+from harness.jsonfile import write_json
 from harness.layout import Layout
+from harness.machine import host_facts
 from harness.properties import PropertyRow
-from harness.report import PropertiesResults, properties_file, write_json
-from harness.report.gates import judge_gates, read_gates
-from harness.report.host import host_facts
+from harness.properties.record import PropertiesResults, properties_file
 from harness.report.html import report_page
 from harness.report.junit import write_junit
 from harness.report.markdown import report_text
 from harness.report.plots import COLOURS, latency_plots, median_interval
 from harness.report.write import write_reports
+from harness.teardown.gates import judge_gates, read_gates
 
 from ..teardown.support import make_sample
 from .support import make_results, realistic

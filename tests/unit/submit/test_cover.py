@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from harness.bench import Subject
 from harness.jsonfile import write_json
 from harness.layout import Layout
 from harness.progress import Silent
-from harness.report import teardown_file
 from harness.series import load_series
 from harness.submit.cover import Figures, base_commit, based_on_release, compose, find_figures
 from harness.submit.mails import mailbox
 from harness.submit.write import odd_mails
-from harness.teardown import Subject
+from harness.teardown.results import teardown_file
 from harness.tree import Tree, apply_series
 from harness.tree.git import Git
 from tests.unit.report.support import make_results, realistic

@@ -10,12 +10,14 @@ import numpy
 import pytest
 
 from harness.errors import CalibrationError, OptionError
-from harness.report.calibration import CalibrationResults, check_calibration, render_calibration
-from harness.report.host import host_facts
+from harness.machine import host_facts
+from harness.report.calibration import render_calibration
 from harness.teardown import calibrate
 from harness.teardown.calibrate import exits, false_alarms, run_calibration, simulate, uncorrected_alarms
+from harness.teardown.calibration import CalibrationResults, check_calibration
 from harness.teardown.model import TeardownRun
 
+from ..bench.support import make_bench
 from .support import make_sample
 from .test_scenario import options, subjects
 
@@ -61,14 +63,13 @@ def test_nothing_measured_cannot_be_simulated():
 def test_each_binary_is_run_under_two_names_and_one_is_held_up(layout, reporter, monkeypatch):
     asked = []
 
-    def run_teardown(layout, chosen, pairs, reporter, *, seed, accels):
-        asked.append((chosen, pairs))
+    def run_teardown(bench):
+        asked.append((bench.options, bench.subjects))
         return TeardownRun(samples=(make_sample(),), complete=True)
 
     monkeypatch.setattr(calibrate, "run_teardown", run_teardown)
-    run_calibration(
-        layout, options(), subjects("base"), {}, reporter, seed=1, delay=Path("/some where/delay")
-    )
+    bench = make_bench(layout, options(), subjects("base"), reporter=reporter)
+    run_calibration(bench, delay=Path("/some where/delay"))
     (same, pairs), (late, pair) = asked
     assert [(each.variant, each.path) for each in pairs[:2]] == [("base", "/base"), ("again", "/base")]
     assert len(same.targets) * len(same.memory_mib) * len(same.triggers) == 20
@@ -83,6 +84,8 @@ def results(**fields):
             "command": "nox -s calibrate",
             "started": "a",
             "finished": "b",
+            "complete": True,
+            "options": {},
             "host": host_facts(),
             "simulated_comparisons": 200,
             "simulated_false_alarm_rate": 0.05,

@@ -11,13 +11,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from harness.bench import Subject
 from harness.build.hosts import HOSTS
 from harness.errors import OptionError
 from harness.guest import shortage
 from harness.layout import Layout
 from harness.progress import Silent
-from harness.report import property_verdict
-from harness.teardown import Subject, emulated
+from harness.teardown import emulated
 from harness.teardown.emulated import EmulatedRun, machine_words, run_emulated, sample_from
 from harness.teardown.image import (
     PROPERTIES,
@@ -31,6 +31,7 @@ from harness.teardown.image import (
     refuse_hosts,
 )
 from harness.teardown.model import EmulatedHost, Property
+from harness.teardown.record import property_verdict
 from harness.teardown.records import ConsoleReader, GuestRecord
 
 from ..report.test_report import results

@@ -25,11 +25,11 @@ from harness.guest import Accel, Firmware
 from harness.layout import Layout
 from harness.options import parse_options
 from harness.progress import Silent
-from harness.teardown import Subject, run_teardown, runner
+from harness.teardown import run_teardown
+from harness.bench import Bench, Subject
 
 root, home, binary = map(Path, sys.argv[1:])
 layout = Layout(root=root, build=home / "build", trees=home / "trees", cache=home / "cache")
-runner.fetch_firmware = lambda *_: Firmware(folders=())
 words = ["memory=1M", "variants=base", "targets=x86_64-softmmu", "triggers=sigterm", "rounds=1"]
 options = parse_options(layout, [f"-D{word}" for word in words])
 # It ignores SIGTERM, so the run stands still in the middle of a measurement.
@@ -39,7 +39,10 @@ accels = {("x86_64-softmmu", "paused"): Accel(target="x86_64-softmmu", name="tcg
 
 def main():
     # base has no options by rule; here they only tell the stand-in how to behave
-    run_teardown(layout, options, [subject], Silent(), seed=1, accels=accels)
+    bench = Bench(layout=layout, options=options, reporter=Silent(), subjects=(subject,), seed=1,
+                  payloads=("paused",))
+    vars(bench).update(accels=accels, firmware=Firmware(folders=()))
+    run_teardown(bench)
     return 0
 
 sys.exit(guarded(main))

@@ -6,7 +6,6 @@ import pytest
 
 from harness import job as jobs
 from harness.errors import TeardownError
-from harness.guest import Accel, Firmware
 from harness.job import JobEvent, JobPlan
 from harness.process import Finished
 from harness.progress import Silent
@@ -14,7 +13,8 @@ from harness.teardown import runner
 from harness.teardown.model import Cell, Sample, sample_of
 from harness.teardown.runner import NO_HOOKS, Hooks
 
-from .test_scenario import TARGETS, options, subjects
+from ..bench.support import make_bench
+from .test_scenario import options, subjects
 
 
 @pytest.fixture
@@ -45,7 +45,6 @@ def job(monkeypatch):
 
     Job.rounds.clear()
     monkeypatch.setattr(jobs, "_run_job", run_job)
-    monkeypatch.setattr(runner, "fetch_firmware", lambda *_: Firmware(folders=()))
     return Job
 
 
@@ -56,12 +55,10 @@ def line(block, samples=(), status="PASS", reason=""):
 
 
 def go(layout, hooks=NO_HOOKS, **fields):
-    accels = {(target, "paused"): Accel(target=target, name="tcg", reason="") for target in TARGETS}
     chosen = options(**{"rounds": 1, "memory_mib": (256,), "triggers": ("sigkill",), **fields})
     said = Silent()
-    wanted = subjects("base", "patched")
-    run = runner.run_teardown(layout, chosen, wanted, said, seed=1, accels=accels, hooks=hooks)
-    return run, said.lines
+    bench = make_bench(layout, chosen, subjects("base", "patched"), reporter=said)
+    return runner.run_teardown(bench, hooks=hooks), said.lines
 
 
 def good(block):
@@ -136,11 +133,8 @@ def test_the_floor_has_as_many_threads_as_qemu_had(layout, job):
         return all_good(blocks)
 
     job.lines = staticmethod(lines)
-    accels = {(target, "paused"): Accel(target=target, name="tcg", reason="") for target in TARGETS}
     chosen = options(rounds=1, memory_mib=(256,), triggers=("sigkill",))
-    runner.run_teardown(
-        layout, chosen, subjects("base"), Silent(), seed=1, accels=accels, floor=Path("/floor")
-    )
+    runner.run_teardown(make_bench(layout, chosen, subjects("base")), floor=Path("/floor"))
     assert seen == [(0, 1), (1, 5)]
 
 

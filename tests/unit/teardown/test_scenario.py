@@ -3,10 +3,10 @@ from pathlib import Path
 
 import pytest
 
+from harness.bench import Subject
 from harness.errors import OptionError
 from harness.guest import Accel, Boot, Firmware
 from harness.options import Options
-from harness.teardown.model import Subject
 from harness.teardown.scenario import design
 
 TARGETS = ("x86_64-softmmu", "s390x-softmmu")

@@ -1,28 +1,28 @@
-"""Gates: requirements for the figures of a run, and whether the figures meet them.
+"""Gates: what is demanded of the figures of a run, and whether they meet it.
 
-A gate fails if the data rule it out: the whole 95 % interval exceeds the limit. If only the figure exceeds
-the limit, the gate is ``undecided``, which is reported but is not an error: a gate must not fail by chance on
-a noisy machine. Limits are ratios, never times, so they apply to any machine.
+A gate fails when the data rule it out: when the whole 95 % interval lies beyond the limit. When the figure
+itself is beyond and the interval is not, it is ``undecided``, which is told and is no error: on a noisy
+machine a gate must not fail by chance. Limits are ratios and never times, so that they hold on any machine.
 """
 
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
 from harness.errors import GateError, OptionError
+from harness.figures import format_ratio, format_slope
 from harness.jsonfile import UNREADABLE
 from harness.layout import Layout
-from harness.options import format_size, parse_size
-from harness.report.figures import format_ratio, format_slope
-from harness.report.headline import describe
-from harness.report.model import GateResult, TeardownResults
-from harness.report.ratios import Ratio, read_ratios
+from harness.options import parse_size
 from harness.teardown.model import MATRIX_FIELDS, SERIES_FIELDS
+from harness.teardown.places import place_words, series_words
+from harness.teardown.ratios import Ratio, read_ratios
+from harness.teardown.results import GateResult, TeardownResults
 from harness.teardown.statistics import by_place, median, ratio_interval, values_of
 
 DEFAULT = Path(__file__).with_name("gates.toml")
@@ -132,7 +132,7 @@ def _slope(results: TeardownResults, gate: Gate, _: Gates) -> Iterable[GateResul
         outcome = "pass" if low <= limit and high >= -limit else "fail"
         yield GateResult(
             gate=gate.name,
-            place=describe(results, _series(theirs)),
+            place=series_words(results.rows, _series(theirs)),
             outcome=outcome,
             figure=ours.ms_per_gib,
             low=low,
@@ -192,19 +192,6 @@ def _limited(
         high=high,
         limit=limit,
         reason="" if outcome == "pass" else f"{format_ratio(figure)}{reach}, above {format_ratio(limit)}",
-    )
-
-
-def place_words(place: Sequence[object]) -> str:
-    """Describe a cell of the matrix by the fields that identify it."""
-    named = dict(zip(MATRIX_FIELDS, place, strict=True))
-    return " ".join(
-        (
-            str(named["target"]).removesuffix("-softmmu"),
-            *(() if named["host"] == "native" else (f"on {named['host']}",)),
-            format_size(int(str(named["memory_mib"]))),
-            *(str(named[field]) for field in ("backend", "pages", "payload", "trigger")),
-        )
     )
 
 

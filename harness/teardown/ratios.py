@@ -13,9 +13,8 @@ import msgspec
 
 from harness.errors import OptionError
 from harness.jsonfile import UNREADABLE, write_json
-from harness.report.model import TeardownResults
-from harness.teardown import Comparison
-from harness.teardown.model import MATRIX_FIELDS
+from harness.teardown.model import MATRIX_FIELDS, Comparison
+from harness.teardown.results import TeardownResults
 
 SCHEMA = 1
 FIELDS = ("variant", "reference", "latency", *(field for field in MATRIX_FIELDS if field != "accel"))

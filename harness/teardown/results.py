@@ -2,32 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from pathlib import Path
+from typing import Annotated
 
 import msgspec
 
+from harness.bench import Subject
 from harness.jsonfile import about
-from harness.teardown.model import Comparison, EmulatedHost, Sample, Slope, Subject
+from harness.layout import Layout
+from harness.results import Results, read_results
+from harness.teardown.model import Comparison, EmulatedHost, Sample, Slope
+from harness.teardown.slopes import fit_slopes
+from harness.teardown.statistics import compare
 
 SCHEMA = 2
-"""Increases if a field is removed or changes its meaning, not for new fields."""
-
-
-class HostFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """The machine that a run was made on."""
-
-    kernel: Annotated[str, about("release of the running kernel")]
-    machine: Annotated[str, about("architecture, such as x86_64")]
-    distribution: Annotated[str, about("PRETTY_NAME of os-release")]
-    cpu: Annotated[str, about("model name of the processor")]
-    cpus: Annotated[int, about("processors that this run could use")]
-    memory_mib: Annotated[int, about("memory in MiB")]
-    swap_mib: Annotated[int, about("swap in MiB")]
-    thp: Annotated[str, about("transparent huge pages: always, madvise or never")]
-    governor: Annotated[str, about("frequency governor of the first processor; empty if there is none")]
-    mitigations: Annotated[str, about("mitigations of the kernel for processor vulnerabilities, by name")] = (
-        ""
-    )
+"""Raised when a field is removed or changes its meaning; new fields do not raise it."""
+WITHOUT_REFERENCES = 1
+"""The schema whose comparisons were with base alone. Its rows are still rows."""
 
 
 class AccelFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,16 +49,10 @@ class GateResult(msgspec.Struct, frozen=True, kw_only=True):
     reason: Annotated[str, about("reason for not passing, one line")] = ""
 
 
-class TeardownResults(msgspec.Struct, frozen=True, kw_only=True):
+class TeardownResults(Results, frozen=True, kw_only=True):
     """A complete teardown run."""
 
     schema: Annotated[int, about("version of this format")] = SCHEMA
-    command: Annotated[str, about("command that reproduces this run")]
-    started: Annotated[str, about("ISO 8601, UTC")]
-    finished: Annotated[str, about("ISO 8601, UTC; when the last row was written")]
-    complete: Annotated[bool, about("false when the run was stopped before its end")]
-    host: Annotated[HostFacts, about("the machine")]
-    options: Annotated[dict[str, Any], about("every option with its effective value")]
     binaries: Annotated[tuple[Subject, ...], about("the binaries that were timed")]
     accels: Annotated[tuple[AccelFacts, ...], about("accelerator by target and payload")]
     rows: Annotated[tuple[Sample, ...], about("every sample, in the order in which they were taken")]
@@ -82,3 +67,23 @@ class TeardownResults(msgspec.Struct, frozen=True, kw_only=True):
     emulated: Annotated[
         tuple[EmulatedHost, ...], about("emulated machines on which cross-built binaries were timed")
     ] = ()
+
+
+def teardown_file(layout: Layout) -> Path:
+    """Where the results of a teardown run are."""
+    return layout.results / "teardown.json"
+
+
+def read_teardown(path: Path) -> TeardownResults:
+    """The results in ``path``. Raises StorageError: not there, not JSON, or of another schema."""
+    older = {WITHOUT_REFERENCES: _with_references}
+    return read_results(path, TeardownResults, SCHEMA, "nox -s teardown", older=older)
+
+
+def _with_references(data: bytes) -> TeardownResults:
+    """Results of schema 1, with the comparisons that are made today."""
+    fields = msgspec.json.decode(data) | {"schema": SCHEMA, "comparisons": ()}
+    results = msgspec.convert(fields, TeardownResults)
+    return msgspec.structs.replace(
+        results, comparisons=compare(results.rows), slopes=fit_slopes(results.rows)
+    )

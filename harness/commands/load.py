@@ -2,45 +2,41 @@
 
 from __future__ import annotations
 
-from harness.commands.request import BINARIES, Argument, Output, Request, number, say
-from harness.commands.subjects import accels_by_target, built_subjects, named_subjects
+from harness.commands.guests import (
+    BINARIES,
+    NO_BUILD,
+    choose_subjects,
+    make_subjects,
+    refuse_other_hosts,
+    show_results,
+)
+from harness.commands.request import Argument, Request, number
 from harness.errors import OptionError
 
 MEMORY_MIB = 256
 
 
 def load(request: Request) -> int:
-    """Put QEMU under load: 50 guests ended at random for minutes, a large one restarted; what stays?"""
-    from harness.guest import available_mib, check_targets, fetch_firmware
+    """Put QEMU under load: 50 guests ended at random for minutes, a large one restarted; what is left
+    over?"""
+    from harness.bench import open_bench, refuse_timing
+    from harness.guest import available_mib
     from harness.load import plan_load
     from harness.load.plan import with_backend
-    from harness.lock import locked
-    from harness.options import choose_seed, parse_size
-    from harness.pipeline import check_request
-    from harness.report.load import check_load, load_file, record_load, render_load
-    from harness.teardown import refuse_timing
+    from harness.load.record import check_load, load_file, record_load
+    from harness.options import parse_size
+    from harness.report.load import render_load
 
     options, layout, reporter, asked = request.options(), request.layout, request.reporter, request.arguments
     restart_mib = parse_size(asked.restart_memory)
     refuse_timing(options)
-    if options.hosts != ("native",):
-        raise OptionError(f"-Dhosts={','.join(options.hosts)}: load is put on here", "leave -Dhosts= out")
-    subjects, builds_too = named_subjects(request, options), not asked.no_build
-    # All targets are built, so that the builds are those of the other stages; the first says enough.
-    targets = options.targets if options.has("targets") else options.targets[:1]
-    check_targets(targets)
-    if builds_too:
-        check_request(layout, options)
+    refuse_other_hosts(options, "load runs")
+    chosen = choose_subjects(request, options, build=not asked.no_build, first_target=True)
+    if len(chosen.targets) > 1:
+        raise OptionError("load takes guests of one target", "name it with -Dtargets=")
     with request.checkout():
-        if builds_too:
-            subjects = (*built_subjects(request, options, targets), *subjects)
-        if len({subject.target for subject in subjects}) > 1:
-            raise OptionError("load takes guests of one target", "name it with -Dtargets=")
-        target = subjects[0].target
-        accels = accels_by_target(request, options, (target,), subjects)
-        firmware = {target: fetch_firmware(layout, reporter, [target])}
-        seed = choose_seed(options.seed)
-        with locked(layout.measuring_lock, "the right to use this machine for guests", reporter):
+        subjects, _ = make_subjects(request, chosen)
+        with open_bench(layout, chosen.bench_options(), subjects, reporter) as bench:
             plans = plan_load(
                 available_mib(),
                 guests=asked.guests,
@@ -54,19 +50,8 @@ def load(request: Request) -> int:
             for plan in plans:
                 if plan.reason:
                     reporter.warn(f"{plan.kind}: {plan.reason}")
-            results = record_load(
-                layout,
-                options,
-                subjects,
-                plans,
-                firmware,
-                accels,
-                reporter,
-                seed=seed,
-                command=request.command,
-            )
-    Output().print(render_load(results))
-    say(f"\nresults: {load_file(layout)}")
+            results = record_load(bench, plans, command=request.command)
+    show_results(render_load(results), load_file(layout))
     check_load(layout, results)
     return 0
 
@@ -89,7 +74,7 @@ def _count(text: str) -> int:
 
 LOAD: tuple[Argument, ...] = (
     BINARIES,
-    (("--no-build",), {"action": "store_true", "help": "build nothing: use just those of --binary"}),
+    NO_BUILD,
     (
         ("--minutes",),
         {"type": _minutes, "default": 10.0, "help": "minutes of random load with each binary; 0: none"},

@@ -1,0 +1,135 @@
+"""What guests are run with: subjects, firmware, accelerators, seed; and the lock on the machine."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.bench.subject import Subject
+from harness.guest import LINUX, Accel, Boot, Firmware, fetch_firmware, prepare_boot, probe_accel
+
+if TYPE_CHECKING:  # tests under avocado import this package
+    from harness.build.hosts import Host
+    from harness.layout import Layout
+    from harness.options import Options
+    from harness.progress import Reporter
+
+_PREPARED = ("firmware", "boots", "accels")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bench:
+    """What guests of a run are started with. Firmware, boots and accelerators are prepared once, on first
+    use.
+
+    ``emulators`` are the hosts that are emulated here, each with the QEMU that emulates it; ``payloads`` are
+    what guests do.
+    """
+
+    layout: Layout
+    options: Options
+    reporter: Reporter
+    subjects: tuple[Subject, ...]
+    seed: int
+    payloads: tuple[str, ...]
+    emulators: tuple[tuple[Host, Path], ...] = ()
+
+    @property
+    def native(self) -> tuple[Subject, ...]:
+        """The subjects that run on this machine."""
+        return tuple(subject for subject in self.subjects if subject.host == "native")
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The targets of the subjects that run on this machine, each once."""
+        return tuple(dict.fromkeys(subject.target for subject in self.native))
+
+    @functools.cached_property
+    def firmware(self) -> Firmware:
+        """The firmware of ``targets``. Raises FetchError."""
+        return fetch_firmware(self.layout, self.reporter, self.targets)
+
+    @functools.cached_property
+    def boots(self) -> Mapping[str, Boot]:
+        """By target, what guests boot; empty if no payload runs Linux. Raises what prepare_boot raises."""
+        if not set(LINUX).intersection(self.payloads):
+            return {}
+        return {target: prepare_boot(self.layout, self.reporter, target) for target in self.targets}
+
+    @functools.cached_property
+    def accels(self) -> Mapping[tuple[str, str], Accel]:
+        """The accelerator by target and payload, tried with the first binary of the target.
+
+        Raises GuestError, FetchError, and what prepare_boot raises.
+        """
+        binaries: dict[str, str] = {}
+        for subject in self.native:
+            binaries.setdefault(subject.target, subject.path)
+        return {
+            (target, payload): probe_accel(
+                Path(path),
+                target,
+                self.options.accel,
+                self.firmware,
+                self.reporter,
+                logs=self.layout.logs,
+                payload=payload,
+                boot=self.boots.get(target),
+            )
+            for target, path in binaries.items()
+            for payload in self.payloads
+        }
+
+    def has_kvm(self, target: str) -> bool:
+        """Whether guests of ``target`` run instructions under KVM, which some KVMs never do."""
+        accel = self.accels[target, "paused"]
+        return accel.name == "kvm" and accel.runs
+
+    def running_accel(self, target: str) -> str:
+        """The accelerator for guests of ``target`` that run instructions, unless KVM is required."""
+        accel = self.accels[target, "paused"]
+        return accel.name if accel.runs else self.options.accel.replace("auto", "tcg")
+
+    def with_changes(self, *, options: Options, subjects: Sequence[Subject]) -> Bench:
+        """This bench for other ``options`` and for ``subjects`` of the same targets; nothing is prepared
+        again."""
+        changed = dataclasses.replace(self, options=options, subjects=tuple(subjects))
+        vars(changed).update({name: value for name, value in vars(self).items() if name in _PREPARED})
+        return changed
+
+
+@contextlib.contextmanager
+def open_bench(
+    layout: Layout,
+    options: Options,
+    subjects: Sequence[Subject],
+    reporter: Reporter,
+    *,
+    payloads: tuple[str, ...] = ("paused",),
+    emulators: Sequence[tuple[Host, Path]] = (),
+) -> Iterator[Bench]:
+    """The bench for ``subjects``, while no other run uses this machine for guests.
+
+    Binaries for this machine whose target is not among ``options.targets`` are left out. ``options.seed`` 0
+    draws a seed. Raises BusyError and StorageError for the lock.
+    """
+    from harness.lock import locked  # noqa: PLC0415 - tests under avocado import this package
+    from harness.options import choose_seed  # noqa: PLC0415
+
+    seed = choose_seed(options.seed)
+    chosen = tuple(one for one in subjects if one.host != "native" or one.target in options.targets)
+    with locked(layout.measuring_lock, "the right to time guests on this machine", reporter):
+        yield Bench(
+            layout=layout,
+            options=dataclasses.replace(options, seed=seed),
+            reporter=reporter,
+            subjects=chosen,
+            seed=seed,
+            payloads=payloads,
+            emulators=tuple(emulators),
+        )

@@ -1,0 +1,33 @@
+"""The command that shows whether verdicts can be trusted on this machine."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from harness.commands.guests import BINARIES, choose_subjects, make_subjects, show_results
+from harness.commands.request import Argument, Request
+
+CALIBRATE: tuple[Argument, ...] = (BINARIES,)
+
+
+def calibrate(request: Request) -> int:
+    """Time a QEMU against itself, and against itself delayed by 5 ms: can verdicts be trusted here?"""
+    from harness.bench import open_bench, refuse_timing
+    from harness.report.calibration import render_calibration
+    from harness.teardown.calibration import calibration_file, check_calibration, record_calibration
+
+    layout = request.layout
+    options = dataclasses.replace(request.options(), variants=("base",), hosts=("native",))
+    build = not request.arguments.binary
+    if build:
+        refuse_timing(options)
+    chosen = choose_subjects(request, options, build=build)
+    with request.checkout():
+        subjects, _ = make_subjects(request, chosen)
+        with open_bench(
+            layout, chosen.bench_options(payload=("paused",)), subjects, request.reporter
+        ) as bench:
+            results = record_calibration(bench, command=request.command)
+    show_results(render_calibration(results), calibration_file(layout))
+    check_calibration(layout, results)
+    return 0

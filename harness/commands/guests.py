@@ -1,0 +1,106 @@
+"""What the commands that run guests share: the choice of binaries, and building them."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from harness.commands.request import Argument, Output, Request, say
+from harness.errors import OptionError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from rich.console import RenderableType
+
+    from harness.bench import Subject
+    from harness.build.hosts import Host
+    from harness.options import Options
+    from harness.pipeline import Checked
+
+BINARIES: Argument = (
+    ("--binary",),
+    {
+        "action": "append",
+        "default": [],
+        "metavar": "NAME=PATH[,ARG...]",
+        "help": "use this QEMU, started with ARG..., instead of building; may be given many times",
+    },
+)
+NO_BUILD: Argument = (
+    ("--no-build",),
+    {"action": "store_true", "help": "build nothing: use only the binaries of --binary"},
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chosen:
+    """What a command runs guests with, checked before any work.
+
+    ``options`` say what is built (``checked``, None for nothing); guests are run of ``targets``.
+    """
+
+    options: Options
+    targets: tuple[str, ...]
+    named: tuple[Subject, ...]
+    checked: Checked | None
+
+    def bench_options(self, **changes: object) -> Options:
+        """The options of the bench, with ``changes``."""
+        return dataclasses.replace(self.options, targets=self.targets, **changes)  # type: ignore[arg-type]
+
+
+def choose_subjects(
+    request: Request, options: Options, *, build: bool, first_target: bool = False, ask: bool = True
+) -> Chosen:
+    """The binaries of --binary, and with ``build`` those of the variants.
+
+    All targets are built, so that builds are shared with other commands; with ``first_target`` guests are run
+    of the first one only, unless targets were given. ``ask`` is that of named_subjects.
+
+    Raises OptionError for what is known to fail: see check_request, named_subjects, check_targets.
+    """
+    from harness.bench.named import named_subjects
+    from harness.guest import check_targets
+    from harness.pipeline import check_request
+
+    built = options.variants if build else ()
+    named = named_subjects(request.arguments.binary, options.targets, built=built, ask=ask)
+    if not build and not named:
+        raise OptionError("--no-build: there is nothing to run", "name a QEMU with --binary NAME=PATH")
+    targets = options.targets[:1] if first_target and not options.has("targets") else options.targets
+    targets = tuple(dict.fromkeys((*(targets if build else ()), *(one.target for one in named))))
+    check_targets(targets)
+    checked = check_request(request.layout, options) if build else None
+    return Chosen(options=options, targets=targets, named=named, checked=checked)
+
+
+def make_subjects(
+    request: Request, chosen: Chosen, *, emulate: bool = False
+) -> tuple[tuple[Subject, ...], tuple[tuple[Host, Path], ...]]:
+    """Build what is to be built: the subjects, and with ``emulate`` the QEMUs that emulate other hosts."""
+    from harness.bench import subjects_of
+    from harness.pipeline import build_all, build_emulators
+
+    if chosen.checked is None:
+        return chosen.named, ()
+    layout, options, reporter = request.layout, chosen.options, request.reporter
+    prepared, builds = build_all(layout, chosen.checked, options, reporter, request.command)
+    emulators = build_emulators(prepared, layout, options, reporter) if emulate else ()
+    return (*subjects_of(builds, chosen.checked.pin.async_teardown), *chosen.named), emulators
+
+
+def refuse_other_hosts(options: Options, what: str) -> None:
+    """Raise OptionError unless guests run on this machine only; ``what`` they are run for."""
+    if options.hosts != ("native",):
+        raise OptionError(f"-Dhosts={','.join(options.hosts)}: {what} on this machine", "leave -Dhosts= out")
+
+
+def show_results(table: RenderableType, results: Path, reports: Sequence[Path] = ()) -> None:
+    """Print a table, then the files of its results."""
+    Output().print(table)
+    say(f"\nresults: {results}")
+    if reports:
+        say(f"report: {' '.join(map(str, reports))}")

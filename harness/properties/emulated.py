@@ -1,0 +1,59 @@
+"""Row 15 on hosts that this machine emulates: the properties that can differ by architecture."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+from harness.properties.model import Part
+from harness.teardown.emulated import run_emulated
+
+if TYPE_CHECKING:  # tests under avocado import this package
+    from harness.bench import Bench
+    from harness.teardown.model import EmulatedHost, Sample
+
+MEMORY_MIB = 128
+_OUTCOMES = {"ok": "pass", "failed": "fail", "cancelled": "cancel"}
+
+
+def check_emulated(bench: Bench) -> dict[str, tuple[Part, ...]]:
+    """By variant, the parts of row 15 that the emulated hosts of ``bench`` give. Raises what run_emulated
+    raises."""
+    found: dict[str, tuple[Part, ...]] = {}
+    for host, emulator in bench.emulators:
+        small = dataclasses.replace(
+            bench.options,
+            hosts=(host.name,),
+            targets=(host.target,),
+            memory_mib=(MEMORY_MIB,),
+            triggers=("sigkill",),
+            rounds=1,
+            given=(*bench.options.given, f"-Dmemory={MEMORY_MIB}M"),
+        )
+        for subject in bench.subjects:
+            if subject.host == host.name:
+                ended = run_emulated(bench.layout, small, host, [subject], bench.reporter, emulator=emulator)
+                parts = parts_of(ended.facts, ended.samples)
+                found[subject.variant] = (*found.get(subject.variant, ()), *parts)
+    return found
+
+
+def parts_of(facts: EmulatedHost, samples: tuple[Sample, ...]) -> tuple[Part, ...]:
+    """The parts of row 15 that an emulated host gives."""
+    exits = tuple(
+        Part(
+            name=f"{facts.host}: exit of {sample.memory_mib} MiB",
+            outcome=_OUTCOMES[sample.outcome],
+            reason=sample.reason,
+            figures={
+                name: figure
+                for name in ("exit_s", "reclaim_s")
+                if (figure := getattr(sample, name)) is not None
+            },
+        )
+        for sample in samples
+    )
+    return exits + tuple(
+        Part(name=f"{facts.host}: {each.name}", outcome=_OUTCOMES[each.outcome], reason=each.reason)
+        for each in facts.properties
+    )

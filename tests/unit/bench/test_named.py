@@ -1,0 +1,99 @@
+"""--binary NAME=PATH[,ARG...]."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from harness.bench.named import feature_words, named_subjects, read_help
+from harness.errors import OptionError
+
+TARGETS = ("x86_64-softmmu", "s390x-softmmu")
+
+
+def program(folder: Path, name: str, text: str = "") -> Path:
+    """A program that prints its version for --version, and ``text`` for -help."""
+    folder.mkdir(exist_ok=True)
+    path = folder / name
+    path.write_text(f"#!/bin/sh\ncase $1 in --version) echo QEMU 9;; -help) printf '%s' '{text}';; esac\n")
+    path.chmod(0o755)
+    return path
+
+
+def test_name_path_and_words(tmp_path: Path) -> None:
+    path = program(tmp_path, "qemu-system-s390x")
+    plain, switched = named_subjects([f"a={path}", f"b={path},-run-with,async-teardown=on"], TARGETS)
+    assert (plain.variant, plain.path, plain.options, plain.able) == ("a", str(path), (), False)
+    assert (plain.target, plain.host, plain.version) == ("s390x-softmmu", "native", "QEMU 9")
+    assert plain.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert (switched.options, switched.able) == (("-run-with", "async-teardown=on"), True)
+
+
+def test_the_only_target_stands_in_for_a_file_name_without_one(tmp_path: Path) -> None:
+    (other,) = named_subjects([f"x={program(tmp_path, 'kvm')}"], TARGETS[1:])
+    assert other.target == "s390x-softmmu"
+    with pytest.raises(OptionError, match="does not contain the target"):
+        named_subjects([f"x={tmp_path / 'kvm'}"], TARGETS)
+
+
+def test_unknown_target_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="toaster"):
+        named_subjects([f"x={program(tmp_path, 'qemu-system-toaster')}"], TARGETS)
+
+
+@pytest.mark.parametrize(
+    ("text", "cause"),
+    [("", "is not NAME=PATH"), ("mine", "is not NAME=PATH"), ("=x", "is not NAME=PATH"), ("a=", "NAME=PATH")],
+)
+def test_other_forms_are_refused(text: str, cause: str) -> None:
+    with pytest.raises(OptionError, match=cause):
+        named_subjects([text], TARGETS)
+
+
+def test_file_that_is_not_a_program_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "text").write_text("")
+    with pytest.raises(OptionError, match="is not a program"):
+        named_subjects([f"a={tmp_path / 'text'}"], TARGETS)
+
+
+def test_a_name_is_given_once_for_each_target_and_is_not_one_that_is_built(tmp_path: Path) -> None:
+    one, other = (program(tmp_path, f"qemu-system-{name}") for name in ("x86_64", "s390x"))
+    found = named_subjects([f"a={one}", f"a={other}"], TARGETS)
+    assert [subject.target for subject in found] == list(TARGETS)
+    with pytest.raises(OptionError, match="given twice"):
+        named_subjects([f"a={one}", f"a={one}"], TARGETS)
+    with pytest.raises(OptionError, match="also built here"):
+        named_subjects([f"base={one}"], TARGETS, built=("base", "patched"))
+
+
+def test_words_for_the_feature_come_from_the_binarys_own_help_if_asked(tmp_path: Path) -> None:
+    path = program(tmp_path, "qemu-system-x86_64", "-async-teardown enable")
+    texts = [f"mine={path}", f"other={path},-x"]
+    asked, given = named_subjects(texts, TARGETS)
+    assert (asked.options, given.options) == (("-async-teardown",), ("-x",))
+    assert [subject.options for subject in named_subjects(texts, TARGETS, ask=False)] == [(), ("-x",)]
+
+
+def test_help_is_asked_of_the_binary_itself(tmp_path: Path) -> None:
+    path = tmp_path / "qemu"
+    path.write_text('#!/bin/sh\necho "$@"\n', encoding="utf-8")
+    path.chmod(0o755)
+    assert read_help(path) == "-help\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("-async-teardown enable asynchronous teardown\n", ("-async-teardown",)),
+        (
+            "-run-with [async-teardown=on|off][,chroot=dir]\n                Set\n",
+            ("-run-with", "async-teardown=on"),
+        ),
+        ("-run-with [chroot=dir][user=username|uid:gid]\n", ()),
+        ("-name x\n see -async-teardown\n", ()),
+    ],
+)
+def test_the_words_are_found_in_the_help(text: str, words: tuple[str, ...]) -> None:
+    assert feature_words(text) == words
