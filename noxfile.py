@@ -193,6 +193,18 @@ def fuzz(session: nox.Session) -> None:
 
 
 @shared
+def mutate(session: nox.Session) -> None:
+    """Mutation testing: change the code, see whether a test fails: nox -s mutate -- series options.py."""
+    # A separate environment: only the shared one is pinned, audited and locked.
+    python = ROOT / ".nox" / "mutate" / "bin" / "python"
+    if not python.exists():
+        make_environment(session, python.parent.parent)
+    words = ("install", "--quiet", "--constraint", "constraints.txt", "--editable", ".[test]")
+    run(session, "pip", *words, "--requirement", "tests/mutate/requirements.txt", python=python)
+    forward(session, "tests.mutate", python=python)
+
+
+@shared
 def audit(session: nox.Session) -> None:
     """Check the pinned dependencies for published advisories, list their licences: docs/security.md."""
     program = ROOT / ".nox" / "audit" / "bin" / "pip-audit"

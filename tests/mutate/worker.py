@@ -1,0 +1,92 @@
+"""Run mutmut in the current folder on some modules, and write what became of their mutants to a file.
+
+``python -P worker.py OUTPUT PROSE JOBS MODULE...``, in a folder that folder.py has prepared. mutmut has no
+options for these settings, so this module uses its internals; requirements.txt pins its version.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import libcst
+import mutmut.__main__ as mutmut
+from mutmut.mutation.data import SourceFileMutationData
+from mutmut.mutation.diff_apply import get_diff_for_mutant
+from mutmut.mutation.mutators import mutation_operators, operator_arg_removal, operator_string
+
+ENCODINGS = ("ascii", "latin-1", "utf-8")
+"""Python takes the names of encodings in either case."""
+
+
+def mutate_string(prose: re.Pattern[str]) -> object:
+    """mutmut's operator for literals, without mutants of prose and other case of encodings."""
+
+    def mutate(node: libcst.BaseString) -> Iterator[libcst.BaseString]:
+        value = node.evaluated_value if isinstance(node, libcst.SimpleString) else None
+        is_raw = isinstance(node, libcst.SimpleString) and "r" in node.prefix
+        if isinstance(value, str) and not is_raw and prose.search(value):
+            return
+        for mutant in operator_string(node):
+            if value not in ENCODINGS or mutant.evaluated_value.lower() != value:
+                yield mutant
+
+    return mutate
+
+
+def mutate_arguments(node: libcst.Call) -> Iterator[libcst.Call]:
+    """mutmut's operator for arguments, without a default encoding: it is UTF-8 on all supported machines."""
+    given = [
+        argument.value for argument in node.args if argument.keyword and argument.keyword.value == "encoding"
+    ]
+    for mutant in operator_arg_removal(node):
+        if all(any(argument.value is value for argument in mutant.args) for value in given):
+            yield mutant
+
+
+def choose(modules: frozenset[str]) -> None:
+    """Let mutmut run only the mutants of ``modules``, paths such as ``harness/series/mail.py``."""
+    collect = mutmut.collect_source_file_mutation_data
+
+    def chosen(*, mutant_names: Sequence[str]) -> object:
+        mutants, files = collect(mutant_names=mutant_names)
+        return (
+            [mutant for mutant in mutants if str(mutant[0].path) in modules],
+            {path: data for path, data in files.items() if path in modules},
+        )
+
+    mutmut.collect_source_file_mutation_data = chosen
+
+
+def results() -> Iterator[dict[str, object]]:
+    """Every mutant that has been generated; a diff where the verdict is that nobody noticed."""
+    for path in mutmut.walk_mutatable_files():
+        data = SourceFileMutationData(path=path)
+        data.load()
+        for name, code in data.exit_code_by_key.items():
+            alive = code in (0, 5, 33)
+            yield {
+                "module": str(path),
+                "name": name,
+                "exit_code": code,
+                "seconds": data.durations_by_key.get(name, 0.0),
+                "diff": get_diff_for_mutant(name, path=path) if alive else "",
+            }
+
+
+def main(output: str, prose: str, jobs: str, *modules: str) -> None:
+    """See above. ``prose`` is the pattern of texts that are left alone."""
+    ours = {operator_string: mutate_string(re.compile(prose)), operator_arg_removal: mutate_arguments}
+    mutation_operators[:] = [(kind, ours.get(operator, operator)) for kind, operator in mutation_operators]
+    choose(frozenset(modules))
+    try:
+        mutmut._run((), int(jobs))
+    finally:
+        Path(output).write_text(json.dumps(list(results())), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
