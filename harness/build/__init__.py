@@ -1,6 +1,7 @@
-"""Tree → binaries: takes a Checkout, gives a Build with one binary a target.
+"""Build a Checkout into a Build with one binary for each target.
 
-``harness.build.doctor`` lists and installs what building needs; it is imported alone, because it is cheap.
+``harness.build.doctor`` lists and installs the required programs and libraries. It is imported separately,
+because it needs few modules.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A built binary, as build.json describes it; and what of an earlier build is not to be trusted."""
+"""Describe built binaries for build.json, and detect those of an earlier build that cannot be trusted."""
 
 from __future__ import annotations
 
@@ -16,25 +16,27 @@ from harness.errors import CompileError, HarnessError, MissingError
 from harness.fence import Fence
 
 CLOCK_SLACK_S = 2.0
-"""File systems and the clock may differ by as much (FAT counts in two seconds, nothing is coarser)."""
+"""Allowed difference between timestamps of files and the clock: FAT has the coarsest timestamps, of 2 s."""
 STAMPS = (".ninja_log", ".ninja_deps", "build.ninja", FILE_NAME)
 
 
 def sha256(path: Path) -> str:
-    """Digest of a file's bytes."""
+    """Return the SHA-256 of a file in hexadecimal. Raises OSError."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def describe(plan: BuildPlan, target: str, fence: Fence) -> Binary:
-    """The binary of ``target``, which ninja has just made. Raises CompileError: not there, does not run,
-    for another machine."""
+    """Describe the binary of ``target`` that ninja has built.
+
+    Raises CompileError if it does not exist, does not run, or is for another machine.
+    """
     path = plan.binary(target)
     try:
         size, digest = path.stat().st_size, sha256(path)
     except OSError as error:
         raise CompileError(
-            f"ninja ended well, but {path.name} is not there: {error.strerror}", "report it with the log"
+            f"ninja succeeded, but {path.name} cannot be read: {error.strerror}", "report it with the log"
         ) from error
     if plan.machine:
         check_machine(path, plan.machine)
@@ -51,31 +53,31 @@ def _version(path: Path, words: Sequence[str | Path], env: Mapping[str, str]) ->
         raise
     except HarnessError as error:
         raise CompileError(
-            f"{path.name} was built and does not run: {error.cause}",
-            "read the lines above",
+            f"{path.name} was built, but does not run: {error.cause}",
+            "correct the problem shown above, then build again",
             details=error.details,
         ) from error
-    if not version:  # an empty file is run by the shell (execvp(3)), and that ends well
+    if not version:  # the shell runs an empty file (execvp(3)) and succeeds
         raise CompileError(
-            f"{path.name} was built and says nothing to --version", "remove its build folder and build again"
+            f"{path.name} was built, but prints no version", "remove its build folder and build again"
         )
     return version
 
 
 def check_machine(path: Path, wanted: str) -> None:
-    """A binary that cannot be run here is at least one of the right machine. Raises CompileError."""
+    """Raise CompileError if the ELF header of ``path`` does not specify the machine ``wanted``."""
     elf = read_elf(path)
     if elf is None or elf.machine != wanted:
         raise CompileError(
-            f"{path.name} is {'for ' + elf.machine if elf else 'no ELF file'}, not for {wanted}",
-            "remove its build folder and build again; if it stays so, report it with the log of configure",
+            f"{path.name} is {'for ' + elf.machine if elf else 'not an ELF file'}, expected {wanted}",
+            "remove its build folder and build again; if it fails again, report it with the log of configure",
         )
 
 
 def drop_damaged(plan: BuildPlan) -> tuple[str, ...]:
-    """Remove binaries that are not what build.json says, so that ninja links them anew; their names.
+    """Remove binaries that differ from build.json, so that ninja links them again; return their names.
 
-    ninja looks at times alone (its manual, "The Ninja log"): a file with other bytes is up to date to it.
+    ninja compares timestamps only (its manual, "The Ninja log"), so it does not notice other bytes.
     """
     known = load(plan.folder / FILE_NAME, Build)
     digests = {binary.target: binary.sha256 for binary in known.binaries} if known else {}
@@ -92,9 +94,9 @@ def drop_damaged(plan: BuildPlan) -> tuple[str, ...]:
 
 
 def is_from_the_future(folder: Path) -> bool:
-    """Whether an earlier build wrote here at a time that has not come yet: the clock was set back since.
+    """Return whether files of an earlier build have timestamps in the future: the clock was set back.
 
-    Then sources that change now look older than what was made of their old text, and ninja leaves it.
+    In that case ninja takes a changed source for older than its object, and does not compile it.
     """
     latest = time.time() + CLOCK_SLACK_S
     for name in STAMPS:

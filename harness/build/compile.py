@@ -1,7 +1,7 @@
-"""Run a plan: configure when something that it depends on changed, then ninja; or find that all is done.
+"""Run a plan: configure if an input of it has changed, then ninja; nothing if the build is up to date.
 
-Killed at any instant, the next run goes on: configuring that did not end is begun again from an empty folder,
-ninja continues with the steps that are missing, and build.json is renamed into place when all is there.
+After a kill, the next run continues: an incomplete configure starts again in an empty folder, ninja runs the
+missing steps, and build.json is renamed into place when the build is complete.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from msgspec import Meta
 from harness.build.binary import describe, drop_damaged, is_from_the_future, sha256
 from harness.build.hosts import HOSTS
 from harness.build.plan import BuildPlan, BuildRequest, Tools, find_dialect, folder_name, make_plan
-from harness.build.pyenv import complete
+from harness.build.pyenv import with_meson
 from harness.build.reading import (
     NINJA_STATUS,
     NinjaReader,
     configure_errors,
-    lacking,
+    missing_words,
     read_cache_log,
     read_summary,
 )
 from harness.build.result import FILE_NAME, SCHEMA, Build, CacheUse, Compiler, load
-from harness.build.sharing import shared_work
+from harness.build.sharing import sharing_variables
 from harness.build.sysroot import ensure_sysroot
 from harness.build.tools import configure_digest, find_tools, job_count
 from harness.errors import CompileError, ConfigureError, HarnessError, StorageError
@@ -51,7 +51,7 @@ CONFIGURED = "configured.json"
 
 
 class Configured(msgspec.Struct, frozen=True, kw_only=True):
-    """Written when configure has ended well; without it a folder is not trusted."""
+    """Record of a successful configure; a folder without it is configured again."""
 
     schema: int = SCHEMA
     fingerprint: str
@@ -63,7 +63,7 @@ class Configured(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, kw_only=True)
 class _Job:
-    """What the steps of one build share."""
+    """Shared input of the steps of one build."""
 
     plan: BuildPlan
     tools: Tools
@@ -103,23 +103,23 @@ def build(
     keep_going: bool = False,
     fence: Fence = NO_FENCE,
 ) -> Build:
-    """Build ``checkout`` for ``options.targets``; does nothing when all is up to date.
+    """Build ``checkout`` for ``options.targets``; do nothing if the build is up to date.
 
-    Targets that were configured here earlier stay configured, so that asking for one does not lose another.
-    With ``keep_going`` errors stop nothing else. What runs code of the checkout is started behind ``fence``.
+    Targets that were configured earlier in this folder stay configured. With ``keep_going``, ninja continues
+    after an error. Programs that run code of the checkout are started in the sandbox ``fence``.
     Raises OptionError (unknown target), ConfigureError, CompileError (with the first error as details),
     MissingError, FetchError, BusyError, StorageError, TimeoutExpiredError.
     """
     if not pin.native_build:
         raise ConfigureError(
-            f"QEMU {pin.version} is not built: {pin.native_build_reason}",
-            "choose another pin with -Dpin=",
+            f"QEMU {pin.version} cannot be built: {pin.native_build_reason}",
+            "select another pin with -Dpin=",
         )
     check_choice("targets", options.targets, pin.targets, where=f"QEMU {pin.version}")
     own_python = not find_dialect(pin.version).meson_switch
     tools = find_tools(
         HOSTS[host],
-        complete(pin.python_requirements, pin.meson_requirement),
+        with_meson(pin.python_requirements, pin.meson_requirement),
         own_python=own_python,
         ccache=options.ccache,
         layout=layout,
@@ -141,8 +141,8 @@ def build(
     plan = make_plan(request, tools, layout, os.environ)
     if checkout.path.resolve() != (plan.folder.parent / "src").resolve():
         raise ConfigureError(
-            f"sources are in {checkout.path}, not in src beside {plan.folder}",
-            "check the variant out again: nox -s clean",
+            f"the sources are in {checkout.path}, not in {plan.folder.parent / 'src'}",
+            "run `nox -s clean`, then build again",
         )
     with locked(plan.folder, f"the build of {request.tree} {request.label} for {host}", reporter):
         known = load(plan.folder / CONFIGURED, Configured)
@@ -151,7 +151,7 @@ def build(
             request = replace(request, targets=union)
             plan = make_plan(request, tools, layout, os.environ)
         job = _Job(
-            plan=replace(plan, env={**plan.env, **shared_work(options)}),
+            plan=replace(plan, env={**plan.env, **sharing_variables(options)}),
             tools=tools,
             request=request,
             layout=layout,
@@ -167,7 +167,7 @@ def build(
 
 
 def _up_to_date(job: _Job, known: Configured | None) -> Build | None:
-    """The build on disk, when it is just what is asked for and its binaries hold the bytes it says."""
+    """Return the build on disk if it is the requested one and its binaries have the recorded digests."""
     found = load(job.plan.folder / FILE_NAME, Build)
     if (
         found is None
@@ -200,12 +200,12 @@ def _make(job: _Job, known: Configured | None, variant: str, pin: str) -> Build:
     plan, request = job.plan, job.request
     started = utc_now()
     if known is not None and is_from_the_future(plan.folder):
-        job.reporter.warn(f"{job.title}: the clock was set back since it was built: building anew")
+        job.reporter.warn(f"{job.title}: the clock was set back after the last build: building from scratch")
         known = None
     for name in drop_damaged(plan):
-        job.reporter.warn(f"{job.title}: {name} is not what was built: linking it anew")
+        job.reporter.warn(f"{job.title}: {name} differs from the last build: linking it again")
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-        (plan.folder / FILE_NAME).unlink()  # what it describes is about to be replaced
+        (plan.folder / FILE_NAME).unlink()  # it describes binaries that are about to be replaced
     fresh = known is None or not _still_configured(job, known)
     if known is None or fresh:
         known = _configure(job)
@@ -214,8 +214,8 @@ def _make(job: _Job, known: Configured | None, variant: str, pin: str) -> Build:
     except CompileError as error:
         if fresh or not any(line.startswith("ninja: error: ") for line in error.details):
             raise
-        # ninja could not even begin: build.ninja is damaged, or lacks what the sources have now.
-        job.reporter.warn(f"{job.title}: {error.details[0]}: configuring anew")
+        # ninja did not start: build.ninja is damaged or does not match the sources.
+        job.reporter.warn(f"{job.title}: {error.details[0]}: configuring again")
         known = _configure(job)
         reader, compile_s, cache = _compile(job)
     result = Build(
@@ -258,12 +258,14 @@ def _configure(job: _Job) -> Configured:
             shutil.rmtree(plan.folder)
         plan.folder.mkdir(parents=True)
     except OSError as error:
-        raise StorageError(f"cannot empty {plan.folder}: {error}", "check its owner and mode") from error
+        raise StorageError(
+            f"cannot empty {plan.folder}: {error}", "check the owner and mode of the folder"
+        ) from error
 
     def explain(ended: Finished) -> HarnessError:
         return ConfigureError(
             f"configure of {job.title} failed with status {ended.returncode}",
-            "mend what the lines above name; nox -s doctor lists what is needed",
+            "correct the problem shown above; `nox -s doctor` lists the requirements",
             details=configure_errors(log.read_text(encoding="utf-8", errors="replace")),
             log=log,
         )
@@ -288,12 +290,12 @@ def _configure(job: _Job) -> Configured:
         )
     if not (plan.folder / "build.ninja").is_file():
         raise ConfigureError(
-            f"configure of {job.title} made no build.ninja", "read its log, and report it", log=log
+            f"configure of {job.title} did not create build.ninja", "report it with the log", log=log
         )
-    if missing := lacking(plan.folder / "build.ninja", plan.demanded):
+    if missing := missing_words(plan.folder / "build.ninja", plan.demanded):
         raise ConfigureError(
-            f"configure of {job.title} left out {missing}",
-            "look into config.log why its test for that failed",
+            f"configure of {job.title} did not enable {missing}",
+            "inspect config.log for the test that failed",
             log=plan.folder / "config.log",
         )
     known = Configured(
@@ -308,7 +310,7 @@ def _configure(job: _Job) -> Configured:
 
 
 def _compile(job: _Job) -> tuple[NinjaReader, float, CacheUse | None]:
-    """Run ninja; its counts, its seconds, and what ccache did."""
+    """Run ninja; return its reader, its seconds, and the use of ccache. Raises CompileError."""
     plan, log = job.plan, job.log("compile")
     _rotate(log)
     cache_log = Path(plan.env.get("CCACHE_STATSLOG", os.devnull))
@@ -332,7 +334,7 @@ def _compile(job: _Job) -> tuple[NinjaReader, float, CacheUse | None]:
             cwd=plan.folder,
             env=job.env(NINJA_STATUS=NINJA_STATUS),
             log=log,
-            timeout_s=None if job.fence is NO_FENCE else 7200,  # a stranger's rules may never end
+            timeout_s=None if job.fence is NO_FENCE else 7200,  # untrusted rules may never end
             on_line=follow,
             error=explain,
         )
@@ -343,19 +345,19 @@ def _compile(job: _Job) -> tuple[NinjaReader, float, CacheUse | None]:
 def _compile_error(job: _Job, reader: NinjaReader, status: int, log: Path) -> HarnessError:
     details = reader.details()
     text = "\n".join(details)
-    remedy = "mend the sources (the series, most likely), then run the same command again"
+    remedy = "correct the sources (probably the series), then run the same command again"
     if "illed signal" in text:
-        remedy = "the machine ran out of memory, most likely: run again with -Djobs=1"
+        remedy = "run again with -Djobs=1: the machine probably ran out of memory"
     return CompileError(
         f"compiling {job.title} failed with status {status}", remedy, details=details, log=log
     )
 
 
 def _rotate(log: Path) -> None:
-    """Begin ``log`` anew and keep the one of the run before as ``.1``."""
+    """Rename ``log`` of the previous run to ``.1``. Raises StorageError."""
     try:
         log.replace(log.with_name(log.name + ".1"))
     except FileNotFoundError:
         return
     except OSError as error:
-        raise StorageError(f"cannot write {log}: {error}", "check its owner and mode") from error
+        raise StorageError(f"cannot write {log}: {error}", "check the owner and mode of the file") from error

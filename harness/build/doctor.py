@@ -1,7 +1,7 @@
-"""Look for every needed program and library; install Debian packages where that is allowed.
+"""Find every required program and library; install missing Debian packages if permitted.
 
-Cheap when nothing is missing: PATH is searched in this process, and one pkg-config and one compiler call
-answer for all libraries and headers. Versions and owning packages are asked for only for the table.
+If nothing is missing, this is fast: PATH is searched in this process, and one pkg-config and one compiler
+call check all libraries and headers. Versions and owning packages are queried only for the table.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ __all__ = ["Requirement", "RequirementStatus", "check", "ensure", "requirements"
 
 INSTALL_LIMIT_S = 1800.0
 DPKG_GRACE_S = 120.0
-"""dpkg finishes the package at hand when it is asked to end; killed, it leaves the system to be repaired."""
+"""Seconds for dpkg to finish its current package after SIGTERM; SIGKILL would leave the system broken."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,16 +38,16 @@ class RequirementStatus:
     kind: str
     found: bool
     version: str
-    """Empty when it was not asked for, or the thing does not say."""
+    """Empty if it was not queried or is unknown."""
     origin: str
-    """Where it comes from: a path with the Debian package that owns it, or our Python environment."""
+    """Path with the Debian package that owns it, or the harness's Python environment."""
     needed_by: str
     package: str
-    """What would bring it: Debian's package, or PyPI's for kind ``python``."""
+    """Debian package that provides it; for kind ``python``, PyPI package."""
 
 
 def check(needs: Iterable[Requirement], *, versions: bool = False) -> tuple[RequirementStatus, ...]:
-    """A row for each of ``needs``. With ``versions``, ask for versions and owners too (up to 1 s)."""
+    """Return the status of each of ``needs``; with ``versions``, including version and owner (up to 1 s)."""
     wanted = tuple(needs)
     found = _find(wanted)
     known = _versions(wanted, found) if versions else {}
@@ -74,9 +74,10 @@ def ensure(
     stages: tuple[str, ...] | None = None,
     versions: bool = False,
 ) -> tuple[RequirementStatus, ...]:
-    """Rows with nothing missing: what was, has been installed as root or through passwordless sudo.
+    """Install missing requirements as root or through passwordless sudo; return the status of all.
 
-    Raises MissingError with one line to run, when this is not allowed, not Debian, or did not help.
+    Raises MissingError, whose remedy is one command line, if the installation is not permitted, the system is
+    not Debian, or a requirement is still missing.
     """
     needs = requirements(options, stages)
     rows = check(needs)
@@ -86,12 +87,12 @@ def ensure(
         rows = check(needs)
         still = [row for row in rows if not row.found]
         if still:
-            raise _missing(still, "installing its package did not bring it", layout.logs / "doctor.log")
+            raise _missing(still, "its package does not contain it", layout.logs / "doctor.log")
     return check(needs, versions=True) if versions else rows
 
 
 def _find(needs: Sequence[Requirement]) -> dict[str, str]:
-    """Where each thing is, by name; what is missing is left out."""
+    """Return the location of each requirement that is installed, by name."""
     found: dict[str, str] = {}
     for need in needs:
         if need.kind == "program":
@@ -126,7 +127,7 @@ def _pkg_config(needs: Sequence[Requirement]) -> bool:
 
 
 def _headers(needs: Sequence[Requirement]) -> dict[str, str]:
-    """The headers that gcc finds, by one call: -M would stop at the first missing, __has_include does not."""
+    """Return the headers that gcc finds, by one call: -M stops at a missing one, __has_include does not."""
     source = "".join(f"#if __has_include(<{need.name}>)\n#include <{need.name}>\n#endif\n" for need in needs)
     ended = run(
         ["gcc", "-E", "-x", "c", "-"], stdin=source.encode(), merge_stderr=False, check=False, timeout_s=60
@@ -166,7 +167,7 @@ def _versions(needs: Sequence[Requirement], found: dict[str, str]) -> dict[str, 
 
 
 def _program_version(path: str) -> str:
-    """The first number with a dot that ``--version`` prints."""
+    """Return the first number with a dot in the output of ``--version``."""
     text = run([path, "--version"], check=False, timeout_s=60).output
     first = re.search(
         r"\d+(\.\d+)+[-.+~\w]*", re.sub(r"\([^)]*\)", "", text.partition("\n")[0])
@@ -175,7 +176,7 @@ def _program_version(path: str) -> str:
 
 
 def _owners(needs: Sequence[Requirement], found: dict[str, str]) -> dict[str, str]:
-    """The Debian packages that own what was found, by one dpkg call."""
+    """Return the Debian packages that own the found files, by one dpkg call."""
     paths: dict[str, str] = {}
     for need in needs:
         if need.kind in ("program", "header", "file") and need.name in found:
@@ -186,13 +187,13 @@ def _owners(needs: Sequence[Requirement], found: dict[str, str]) -> dict[str, st
     owners |= {need.name: "(venv)" for need in needs if need.kind == "python" and need.name in found}
     if not paths or not shutil.which("dpkg-query"):
         return owners
-    # /bin and /usr/bin are one folder on Debian 12, and dpkg knows the older name of some files.
+    # /bin and /usr/bin are one folder on Debian 12, and dpkg lists some files below /bin.
     asked = {path for given in paths.values() for path in (given, given.removeprefix("/usr"))}
     output = run(["dpkg-query", "-S", *sorted(asked)], merge_stderr=False, check=False, timeout_s=60).output
     known: dict[str, str] = {}
     for line in output.splitlines():
         package, separator, path = line.partition(": ")
-        if separator and " " not in package:  # "diversion by …" lines say nothing of ownership
+        if separator and " " not in package:  # not a line "diversion by …"
             known[path] = package.partition(":")[0]
     for name, path in paths.items():
         if owner := known.get(path) or known.get(path.removeprefix("/usr")):
@@ -208,7 +209,7 @@ def _install(missing: Sequence[RequirementStatus], layout: Layout, reporter: Rep
         raise _missing(missing, "this is not Debian: apt-get is missing")
     become = _become_root()
     if become is None:
-        raise _missing(missing, "not root, and no passwordless sudo")
+        raise _missing(missing, "this user is not root and has no passwordless sudo")
     log = layout.logs / "doctor.log"
     packages = _packages(missing)
     command = [
@@ -230,7 +231,7 @@ def _install(missing: Sequence[RequirementStatus], layout: Layout, reporter: Rep
         def attempt(*, last: bool) -> bool:
             def explain(ended: Finished) -> MissingError:
                 errors = tuple(line for line in ended.output.splitlines() if line.startswith("E: "))[:5]
-                return _missing(missing, "apt-get could not install it", log, errors)
+                return _missing(missing, "apt-get cannot install it", log, errors)
 
             words = [*command, "install", "-y", "--no-install-recommends", *packages]
             ended = run(
@@ -244,14 +245,14 @@ def _install(missing: Sequence[RequirementStatus], layout: Layout, reporter: Rep
             )
             return ended.returncode == 0
 
-        # Lists may be missing or name versions that the mirror no longer has: fetch them only then.
+        # Update the package lists only if the installation fails: they may be missing or out of date.
         if not attempt(last=False):
             run([*command, "update"], log=log, timeout_s=INSTALL_LIMIT_S, check=False)
             attempt(last=True)
 
 
 def _become_root() -> list[str] | None:
-    """What goes before a command to run it as root; None when that is not allowed without asking."""
+    """Return the prefix that runs a command as root, or None if that requires a password."""
     if os.geteuid() == 0:
         return []
     if shutil.which("sudo") and run(["sudo", "-n", "true"], check=False, timeout_s=30).returncode == 0:
@@ -266,7 +267,7 @@ def _packages(rows: Iterable[RequirementStatus]) -> list[str]:
 def _missing(
     rows: Sequence[RequirementStatus], why: str, log: Path | None = None, more: tuple[str, ...] = ()
 ) -> MissingError:
-    """One line of cause, one line to run."""
+    """Return an error that lists ``rows`` and whose remedy is one command line."""
     names = ", ".join(row.name for row in rows)
     python = sorted({row.package for row in rows if row.kind == "python"})
     packages = " ".join(_packages(rows))
@@ -277,7 +278,7 @@ def _missing(
         install = f"{sudo}apt-get install -y --no-install-recommends {packages}"
         remedy = f"run: {sudo}apt-get update && {install}"
     else:
-        remedy = f"install what Debian calls: {packages}"
+        remedy = f"install these packages (names as in Debian): {packages}"
     return MissingError(
         f"missing: {names} ({why})",
         remedy,

@@ -1,4 +1,4 @@
-"""What an ELF file says of itself: the machine it is for, and the libraries it needs (elf(5))."""
+"""Read the machine and the required libraries of an ELF file (elf(5))."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from harness.errors import StorageError
 
 @dataclass(frozen=True, kw_only=True)
 class Elf:
-    """``machine`` is pyelftools' name of ``e_machine``; ``interpreter`` is empty for a static program."""
+    """ELF header. ``machine`` is pyelftools' name of ``e_machine``; a static program has no interpreter."""
 
     machine: str
     bits: int
@@ -26,9 +26,9 @@ class Elf:
 
 
 def read_elf(path: Path) -> Elf | None:
-    """The ELF header and the DT_NEEDED entries of ``path``; None when it is no (whole) ELF file.
+    """Return the ELF header and the DT_NEEDED entries of ``path``; None if it is not a complete ELF file.
 
-    Raises StorageError when it cannot be read.
+    Raises StorageError if the file cannot be read.
     """
     try:
         with path.open("rb") as stream:
@@ -53,10 +53,10 @@ def read_elf(path: Path) -> Elf | None:
 
 
 def library_closure(programs: Iterable[Path], folders: Sequence[Path]) -> dict[str, Path]:
-    """Every shared library that ``programs`` need, also through each other: name → file.
+    """Return every shared library that ``programs`` need, directly or indirectly: name → file.
 
-    A name is looked up in ``folders``, first match first (ld.so(8), without paths inside the files). Raises
-    StorageError for one that is in none of them, naming who needs it.
+    A name is looked up in ``folders`` in order, as ld.so(8) does without paths inside the files. Raises
+    StorageError, which names the dependent file, if a library is in none of them.
     """
     found: dict[str, Path] = {}
     queue = [(program, program.name) for program in programs]

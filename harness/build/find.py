@@ -1,4 +1,4 @@
-"""Where the binary of a build is."""
+"""Find the binary of a build."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from harness.layout import Layout
 def find_binary(
     layout: Layout, tree: str, label: str, target: str, *, host: str = "native", profile: str = "release"
 ) -> Path:
-    """The built binary of ``target``. Raises NothingBuiltError."""
+    """Return the path of the built binary of ``target``. Raises NothingBuiltError."""
     folder = layout.build_root(tree, label) / folder_name(host, profile)
     found = load(folder / FILE_NAME, Build)
     special = f"-Dprofile={profile} " * (profile != "release") + f"-Dhosts={host} " * (host != "native")
@@ -28,7 +28,7 @@ def find_binary(
             path = folder / binary.file.name
             if os.access(path, os.X_OK):
                 return path
-            raise NothingBuiltError(f"{path} is gone", remedy)
+            raise NothingBuiltError(f"{path} does not exist or is not executable", remedy)
     have = " ".join(binary.target for binary in found.binaries)
     raise NothingBuiltError(
         f"{tree} {label} has been built for {have}, not for {target}",

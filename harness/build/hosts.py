@@ -1,5 +1,6 @@
-"""The machines that binaries are built for, as data. A new one is an entry of ``HOSTS``, and a choice of the
-option ``hosts`` in meson_options.txt.
+"""Machines that binaries are built for.
+
+To add one, add an entry to ``HOSTS`` and a choice to the option ``hosts`` in meson_options.txt.
 """
 
 from __future__ import annotations
@@ -14,52 +15,52 @@ LIBRARIES = (
     "libseccomp-dev",
     "zlib1g-dev",
 )
-"""Debian's packages of what QEMU links with, here and on every host (needs.py has the native ones)."""
+"""Debian packages of the libraries that QEMU is linked with, for every host (needs.py: the native ones)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Host:
-    """Where the binaries run, and how a compiler for it is called.
+    """A machine that binaries run on, and the names of its compiler and libraries.
 
-    ``native`` has no Debian architecture: it is this machine, with its own compiler and libraries.
+    ``native`` is this machine, with its own compiler and libraries; most of its fields are empty.
     """
 
     name: str
     debian: str = ""
-    """Debian's name of the architecture, whose packages make the sysroot."""
+    """Debian's name of the architecture; its packages form the sysroot."""
     triplet: str = ""
-    """GNU's name, which compiler and library folders carry (Debian wiki, "Multiarch/Tuples")."""
+    """GNU's name, used for the compiler and library folders (Debian wiki, "Multiarch/Tuples")."""
     machine: str = ""
-    """``e_machine`` of its binaries, as pyelftools spells it (elf(5))."""
+    """``e_machine`` of its binaries, as spelt by pyelftools (elf(5))."""
     cpu_family: str = ""
     """meson's name of the architecture (meson reference tables, "CPU families")."""
     endian: str = "little"
     target: str = ""
-    """QEMU's target that emulates it."""
+    """QEMU target that emulates it."""
     kernel: str = ""
-    """Debian's meta package of its kernel; empty when no kernel of it is booted here."""
+    """Debian's meta package of its kernel; empty if no kernel of it is booted."""
     libraries: tuple[str, ...] = LIBRARIES
     switches: tuple[str, ...] = ()
-    """More words for QEMU's configure."""
+    """Additional switches for QEMU's configure."""
 
     @property
     def is_cross(self) -> bool:
-        """Whether a cross compiler and a sysroot are needed, and the binaries do not run here."""
+        """Whether binaries require a cross compiler and a sysroot, and do not run on this machine."""
         return bool(self.triplet)
 
     @property
     def cross_prefix(self) -> str:
-        """What the names of compiler and binutils begin with."""
+        """Prefix of the names of compiler and binutils."""
         return f"{self.triplet}-" if self.triplet else ""
 
     @property
     def compiler_package(self) -> str:
-        """Debian's package of the C compiler."""
+        """Debian package of the C compiler."""
         return f"gcc-{self.triplet.replace('_', '-')}" if self.triplet else "gcc"
 
     @property
     def binutils_package(self) -> str:
-        """Debian's package of linker and archiver."""
+        """Debian package of linker and archiver."""
         return f"binutils-{self.triplet.replace('_', '-')}" if self.triplet else "binutils"
 
 

@@ -1,4 +1,4 @@
-"""Every program and library that the harness needs, as data: the doctor's list."""
+"""List every program and library that the harness requires."""
 
 from __future__ import annotations
 
@@ -33,23 +33,23 @@ def _sanitizing(options: Options | None) -> bool:
 class Requirement:
     """One program or library.
 
-    Kinds: ``program`` on PATH, ``pkg-config`` module, C ``header``, ``python`` distribution beside us,
-    ``module`` of Python's own library, ``file`` by its absolute path.
+    Kinds: ``program`` on PATH, ``pkg-config`` module, C ``header``, ``python`` distribution in the harness's
+    environment, ``module`` of Python's standard library, ``file`` by its absolute path.
     """
 
     name: str
     kind: Kind
     package: str
-    """Debian's package; for kind ``python``, PyPI's."""
+    """Debian package; for kind ``python``, PyPI package."""
     needed_by: str
-    """The stage or option that needs it, for the table."""
+    """Stage or option that needs it, for the table."""
     stages: tuple[str, ...]
     minimum: str = ""
     when: Callable[[Options | None], bool] = _always
 
 
 def _for_host(host: Host) -> Callable[[Options | None], bool]:
-    """Programs for ``host``: QEMU itself, or the init of guests that run Linux."""
+    """Return a condition: QEMU, or the init of guests that run Linux, is built for ``host``."""
     guest = platform.machine() != host.name
 
     def needed(options: Options | None) -> bool:
@@ -65,7 +65,7 @@ BUILD, FETCH = ("build",), ("fetch",)
 GUEST = ("guest",)
 CLIENTS = ("clients",)
 USUAL = ("fetch", "tree", "build", "guest")
-"""What is looked for unless stages are named: what only one session needs is installed for that alone."""
+"""Default stages. Requirements of a single session, such as clients, are installed for that session only."""
 
 REQUIREMENTS: tuple[Requirement, ...] = (
     Requirement(name="git", kind="program", package="git", needed_by="stage tree", stages=("tree",)),
@@ -73,7 +73,7 @@ REQUIREMENTS: tuple[Requirement, ...] = (
         name="setpriv",
         kind="program",
         package="util-linux",
-        needed_by="ending what a run started",
+        needed_by="all stages: ending processes",
         stages=("fetch", "tree", "build", "guest"),
     ),
     Requirement(
@@ -107,7 +107,7 @@ REQUIREMENTS: tuple[Requirement, ...] = (
         name="perl",
         kind="program",
         package="perl-base",
-        needed_by="stage build: generated texts",
+        needed_by="stage build: generated text",
         stages=BUILD,
     ),
     Requirement(
@@ -127,7 +127,7 @@ REQUIREMENTS: tuple[Requirement, ...] = (
         when=_distributing,
     ),
     Requirement(name="stdio.h", kind="header", package="libc6-dev", needed_by="stage build", stages=BUILD),
-    # gcc's own package brings it, with the runtime libraries; 7.2's configure goes on silently without them.
+    # Part of gcc's own package, with the runtime libraries; 7.2's configure silently builds without them.
     Requirement(
         name="sanitizer/asan_interface.h",
         kind="header",
@@ -144,7 +144,7 @@ REQUIREMENTS: tuple[Requirement, ...] = (
         needed_by="stage build: device trees",
         stages=BUILD,
     ),
-    # The minima are those of QEMU 10.0 (meson.build), which are 7.2's or newer.
+    # The minimum versions are those of QEMU 10.0 (meson.build), which are at least those of 7.2.
     Requirement(
         name="glib-2.0",
         kind="pkg-config",
@@ -180,12 +180,12 @@ REQUIREMENTS: tuple[Requirement, ...] = (
         stages=GUEST,
     ),
     Requirement(name="qemu.qmp", kind="python", package="qemu.qmp", needed_by="stage guest", stages=GUEST),
-    # configure of 8.1 and later makes an environment with pip (python/scripts/mkvenv.py, check_ensurepip).
+    # configure of 8.1 and later creates an environment with pip (python/scripts/mkvenv.py, check_ensurepip).
     Requirement(
         name="ensurepip",
         kind="module",
         package="python3-venv",
-        needed_by="-Dpin=10.0: its configure makes an environment",
+        needed_by="-Dpin=10.0: configure creates an environment",
         stages=BUILD,
         when=lambda options: options is not None and options.pin not in ("7.2", "5.2"),
     ),
@@ -196,7 +196,7 @@ REQUIREMENTS: tuple[Requirement, ...] = (
         needed_by="clients: libvirt",
         stages=CLIENTS,
     ),
-    # Debian's own Python runs what talks to libvirtd: the binding is made for it.
+    # The client of libvirtd runs under Debian's Python, because the binding is built for it.
     Requirement(
         name="/usr/lib/python3/dist-packages/libvirt.py",
         kind="file",
@@ -230,7 +230,7 @@ REQUIREMENTS: tuple[Requirement, ...] = (
 def requirements(
     options: Options | None = None, stages: tuple[str, ...] | None = None
 ) -> tuple[Requirement, ...]:
-    """What ``options`` need in any of ``stages`` (USUAL, if None)."""
+    """Return the requirements of ``options`` in any of ``stages`` (default: USUAL)."""
     return tuple(
         need
         for need in REQUIREMENTS

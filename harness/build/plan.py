@@ -1,7 +1,6 @@
-"""What will be run to build a checkout. Nothing here runs anything or looks at the machine.
+"""Plan the commands that build a checkout. This module runs nothing and does not inspect the machine.
 
-Releases and hosts are data: a new release that configures alike needs no line, one that does not needs a
-``Dialect``; hosts are in hosts.py.
+A release whose configure has other switches needs a ``Dialect``. Hosts are in hosts.py.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from harness.layout import Layout
 from harness.process import shell_quote
 
 PASSED_ON = ("CFLAGS", "CPPFLAGS", "LDFLAGS", "PKG_CONFIG_PATH", "PKG_CONFIG_LIBDIR", "LD_LIBRARY_PATH")
-"""Variables of the user's environment that change a build; what they hold is part of the fingerprint."""
+"""Variables of the user's environment that change a build; their values are part of the fingerprint."""
 
 SWITCHES = (
     "--without-default-features",
@@ -33,33 +32,33 @@ SWITCHES = (
     "--disable-docs",
     "--disable-install-blobs",
 )
-"""Only what guests need: a quarter of QEMU's default compile steps."""
+"""Features that guests need; this takes a quarter of QEMU's default compile steps."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Dialect:
-    """How QEMU's configure is spoken to, from release ``since`` on."""
+    """Switches of QEMU's configure from release ``since`` on."""
 
     since: tuple[int, int]
     switches: tuple[str, ...]
     meson_switch: bool
-    """True: ``--meson=`` names a meson. False: ``--python=`` names a Python that has one."""
+    """True: ``--meson=`` specifies meson. False: ``--python=`` specifies a Python that has meson."""
     sanitize: tuple[str, ...]
-    """What switches the address and undefined behaviour sanitizers on."""
+    """Switches that enable the address and undefined behaviour sanitizers."""
 
 
 DIALECTS = (
-    # 7.2 takes --meson or --python, not both (configure, "Meson not found"); with a .git beside the
-    # sources it would fetch submodules, whose content the archives carry.
+    # 7.2 accepts --meson or --python, not both (configure, "Meson not found"). If the sources contain .git,
+    # it would fetch submodules, although the archives contain their files.
     Dialect(
         since=(7, 2),
         switches=("--with-git-submodules=ignore",),
         meson_switch=True,
-        # Its test for UBSan reads uninitialized memory, of which gcc 12 warns, and goes on without UBSan.
+        # Its test for UBSan reads uninitialized memory. gcc 12 warns, the test fails, UBSan is disabled.
         sanitize=("--enable-sanitizers", "--extra-cflags=-Wno-maybe-uninitialized"),
     ),
-    # 8.1 began to make a Python environment of its own, nested in the one that --python names
-    # (python/scripts/mkvenv.py), and dropped --meson. --disable-download keeps it off the network.
+    # From 8.1 on, configure creates a Python environment, nested in that of --python
+    # (python/scripts/mkvenv.py), and has no --meson. --disable-download prevents use of the network.
     Dialect(
         since=(8, 1),
         switches=("--disable-download",),
@@ -76,18 +75,18 @@ DIALECTS = (
 )
 
 SANITIZE_SWITCHES = ("--disable-werror",)
-"""gcc warns of more when it instruments, and a checkout of git builds with -Werror by default."""
+"""Instrumentation causes more warnings of gcc, and a git checkout is built with -Werror by default."""
 
 SANITIZE_FLAGS = ("-fsanitize=address", "-fsanitize=undefined")
-"""What compiler commands must hold then: configure of 7.2 leaves out silently what it thinks impossible."""
+"""Flags that compiler commands must contain: 7.2's configure silently omits sanitizers it cannot use."""
 
 SANITIZE_ENV = {"ASAN_OPTIONS": "detect_leaks=0"}
-"""QEMU frees nothing at its end, not even after ``--version``: LeakSanitizer would fail each program."""
+"""QEMU does not free memory when it exits, even after ``--version``, so LeakSanitizer would always fail."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tools:
-    """The programs that a build uses, found once."""
+    """Programs that a build uses."""
 
     compiler: Path
     compiler_version: str
@@ -95,15 +94,15 @@ class Tools:
     meson: Path
     meson_version: str
     python: Path
-    """A Python that can import meson."""
+    """Python that can import meson."""
     python_digest: str
-    """Changes when ``python`` has other packages."""
+    """Digest of the version and packages of ``python``."""
     ccache: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class BuildRequest:
-    """What is to be built, free of anything that this machine decides."""
+    """Request for a build, independent of the machine's tools."""
 
     tree: str
     label: str
@@ -111,18 +110,18 @@ class BuildRequest:
     version: str
     source: Path
     configure_digest: str
-    """Digest of the files that configuring reads and ninja does not watch."""
+    """Digest of the files that configure reads and that ninja does not watch."""
     targets: tuple[str, ...]
     host: str = "native"
     profile: str = "release"
     sysroot: Sysroot | None = None
-    """The libraries of a host that is not this machine."""
+    """Libraries of a cross-built host."""
     jobs: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)
 class BuildPlan:
-    """The commands of one build. ``fingerprint`` stands for all that configuring depends on but targets."""
+    """Commands of one build. ``fingerprint`` is a digest of all inputs of configure except the targets."""
 
     folder: Path
     source: Path
@@ -132,20 +131,20 @@ class BuildPlan:
     env: dict[str, str]
     fingerprint: str
     machine: str
-    """What the binaries' ELF header must say; empty when they run here and can be asked themselves."""
+    """Required machine in the binaries' ELF header; empty for native binaries, which are run instead."""
     path: tuple[Path, ...]
-    """Folders that come first on PATH."""
+    """Folders that are added at the beginning of PATH."""
     tools: tuple[Path, ...]
-    """Programs that build.ninja will name by their path."""
+    """Programs whose path build.ninja contains."""
     demanded: tuple[str, ...] = ()
-    """What must be in the build.ninja that configure makes."""
+    """Texts that build.ninja must contain."""
 
     def binary(self, target: str) -> Path:
-        """Where ``target``'s binary will be."""
+        """Return the path of the binary of ``target``."""
         return self.folder / binary_name(target)
 
     def commands(self) -> tuple[Command, ...]:
-        """Both commands, for the record."""
+        """Return both commands for build.json."""
         return tuple(
             Command(
                 purpose=purpose,
@@ -163,12 +162,12 @@ class BuildPlan:
 
 
 def make_plan(request: BuildRequest, tools: Tools, layout: Layout, environ: Mapping[str, str]) -> BuildPlan:
-    """The plan of ``request``. ``environ`` is the user's environment.
+    """Return the plan of ``request``. ``environ`` is the user's environment.
 
-    Raises OptionError for an unknown host, ConfigureError for a release whose configure is not spoken.
+    Raises OptionError for an unknown host, ConfigureError for a release that is not supported.
     """
     if request.host not in HOSTS:
-        raise OptionError(f"-Dhosts: there is no host {request.host!r}", f"known are: {' '.join(HOSTS)}")
+        raise OptionError(f"-Dhosts: unknown host {request.host!r}", f"known hosts: {' '.join(HOSTS)}")
     host = HOSTS[request.host]
     dialect = find_dialect(request.version)
     root = layout.build_root(request.tree, request.label)
@@ -183,11 +182,11 @@ def make_plan(request: BuildRequest, tools: Tools, layout: Layout, environ: Mapp
         *_cross_switches(host, request.sysroot),
         f"--cc={compiler}",
         *((f"--host-cc={compiler}",) if not host.cross_prefix else ()),
-        # Says in `--version` which variant runs, and keeps QEMU from asking git, whose answer would
-        # recompile files at each commit (scripts/qemu-version.sh).
+        # Shows the variant in `--version`. Without it QEMU asks git, and files are compiled again at each
+        # commit (scripts/qemu-version.sh).
         f"--with-pkgversion=harness-{request.label}{'-sanitize' if sanitize else ''}",
     )
-    # Not part of the fingerprint: another environment with the same versions is no reason to configure.
+    # Not part of the fingerprint: an environment with the same versions does not require a new configure.
     own_tools = (
         f"--meson={tools.meson}" if dialect.meson_switch else f"--python={tools.python}",
         f"--ninja={tools.ninja}",
@@ -212,7 +211,7 @@ def make_plan(request: BuildRequest, tools: Tools, layout: Layout, environ: Mapp
         folder=folder,
         source=request.source,
         targets=request.targets,
-        # A relative path: the sources lie the same way from each variant's build, see Layout.build_root.
+        # The relative path of the sources is the same in each variant's build folder (Layout.build_root).
         configure=("../src/configure", *switches, *own_tools, f"--target-list={','.join(request.targets)}"),
         ninja=(str(tools.ninja), f"-j{request.jobs}", *(binary_name(target) for target in request.targets)),
         env=env,
@@ -225,32 +224,34 @@ def make_plan(request: BuildRequest, tools: Tools, layout: Layout, environ: Mapp
 
 
 def find_dialect(version: str) -> Dialect:
-    """How to speak to the configure of release ``version``. Raises ConfigureError when nobody here can."""
+    """Return the switches of configure of release ``version``. Raises ConfigureError if there are none."""
     words = version.split(".")
     number = (int(words[0]), int(words[1])) if len(words) > 1 and all(map(str.isdigit, words[:2])) else (0, 0)
-    spoken = [dialect for dialect in DIALECTS if dialect.since <= number]
-    if not spoken:
+    matching = [dialect for dialect in DIALECTS if dialect.since <= number]
+    if not matching:
         oldest = ".".join(map(str, DIALECTS[0].since))
         raise ConfigureError(
             f"QEMU {version} cannot be configured: its switches differ from those of {oldest} and later",
-            "choose another pin with -Dpin=",
+            "select another pin with -Dpin=",
         )
-    return max(spoken, key=lambda dialect: dialect.since)
+    return max(matching, key=lambda dialect: dialect.since)
 
 
 def folder_name(host: str, profile: str) -> str:
-    """The build folder beside ``src``: a profile has one of its own, and disturbs no other build."""
+    """Return the name of the build folder next to ``src``; each profile has a separate one."""
     return host if profile == "release" else f"{host}-{profile}"
 
 
 def binary_name(target: str) -> str:
-    """``x86_64-softmmu`` → ``qemu-system-x86_64``."""
+    """Convert a target, such as ``x86_64-softmmu``, to ``qemu-system-x86_64``."""
     return f"qemu-system-{target.removesuffix('-softmmu')}"
 
 
 def _cross_switches(host: Host, sysroot: Sysroot | None) -> tuple[str, ...]:
-    """What makes configure build for ``host``. Its tools are found by their prefix, its libraries below
-    ``sysroot``; programs that run during the build are made by this machine's ``cc``."""
+    """Return the switches for a cross build: prefix of the tools, and the sysroot with the libraries.
+
+    Programs that run during the build are compiled by this machine's ``cc``.
+    """
     if sysroot is None:
         return ()
     return (
@@ -261,11 +262,11 @@ def _cross_switches(host: Host, sysroot: Sysroot | None) -> tuple[str, ...]:
 
 
 def _ccache_environment(layout: Layout, root: Path, folder: Path) -> dict[str, str]:
-    """Settings that let variants share results (ccache(1), "Sharing a local cache").
+    """Return settings that let variants share compiled files (ccache(1), "Sharing a local cache").
 
-    Paths below ``root`` are hashed relative to the build folder, and the folder itself, which debug
-    information names, is not hashed: gdb shows the sources of the variant that compiled a file first.
-    The compiler is known by its bytes, so that a cache can move between machines.
+    Paths below ``root`` are hashed relative to the build folder. The build folder, which is part of debug
+    information, is not hashed: gdb shows the sources of the variant that compiled a file first. The compiler
+    is identified by its bytes, so that a cache can be used on several machines.
     """
     return {
         "CCACHE_DIR": str(layout.ccache),
@@ -273,8 +274,8 @@ def _ccache_environment(layout: Layout, root: Path, folder: Path) -> dict[str, s
         "CCACHE_NOHASHDIR": "1",
         "CCACHE_COMPILERCHECK": "content",
         "CCACHE_MAXSIZE": "5G",
-        # Generated headers are only seconds old; ninja orders them before their users, so that their
-        # bytes, which are hashed all the same, decide.
+        # Generated headers are only seconds old. Ignoring that is safe: ninja generates them before their
+        # users are compiled, and ccache still hashes their bytes.
         "CCACHE_SLOPPINESS": "include_file_mtime,include_file_ctime",
         "CCACHE_STATSLOG": str(folder / "ccache-stats.log"),
     }

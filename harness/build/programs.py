@@ -1,4 +1,4 @@
-"""The project's own C (tests/guest), built by meson: static programs for guests and emulated hosts."""
+"""Build the project's C programs (tests/guest) with meson: static programs for guests and emulated hosts."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ LIMIT_S = 600.0
 def build_programs(
     layout: Layout, reporter: Reporter, names: Sequence[str], *, host: str = "native"
 ) -> dict[str, Path]:
-    """The programs called ``names``, compiled for ``host`` (a key of HOSTS) and up to date: name → file.
+    """Build the programs ``names`` for ``host`` (a key of HOSTS) in ``build/guest/<host>``: name → file.
 
-    They lie in ``build/guest/<host>``. Raises ConfigureError, CompileError (with the first lines of what the
-    compiler says), MissingError, StorageError; for another host also what a sysroot's making raises.
+    Raises ConfigureError, CompileError (with the first error of the compiler), MissingError, StorageError;
+    for a cross-built host also the errors of ``ensure_sysroot``.
     """
     folder = layout.build / "guest" / host
     log = layout.logs / f"guest-{host}.log"
@@ -36,7 +36,7 @@ def build_programs(
         text = cross_file(ensure_sysroot(where, layout, reporter))
         words = ("--cross-file", folder.with_name(f"{host}.ini"))
     with locked(folder, f"the guest programs for {host}", reporter):
-        _forget_unless(folder, text)
+        _remove_unless_current(folder, text)
         if not (folder / "build.ninja").is_file():
             run(
                 [*_python("mesonbuild.mesonmain"), "setup", *words, folder, layout.root],
@@ -44,7 +44,7 @@ def build_programs(
                 timeout_s=LIMIT_S,
                 error=lambda ended: ConfigureError(
                     f"meson cannot set up the guest programs for {host}: {_error(ended)}",
-                    "nox -s doctor lists what is needed",
+                    "run `nox -s doctor`, which lists the requirements",
                     log=log,
                 ),
             )
@@ -54,7 +54,7 @@ def build_programs(
             timeout_s=LIMIT_S,
             error=lambda ended: CompileError(
                 f"the guest programs for {host} do not compile: {_error(ended)}",
-                "mend the source below tests/guest",
+                "correct the sources below tests/guest",
                 log=log,
             ),
         )
@@ -63,13 +63,13 @@ def build_programs(
         elf = read_elf(path)
         if elf is None or elf.interpreter or elf.needed:
             raise CompileError(
-                f"{name} is no static program", "link it with -static in tests/guest/meson.build"
+                f"{name} is not a static program", "link it with -static in tests/guest/meson.build"
             )
     return programs
 
 
-def _forget_unless(folder: Path, text: str) -> None:
-    """Remove ``folder`` when it was set up with another cross file than ``text``, which is then written."""
+def _remove_unless_current(folder: Path, text: str) -> None:
+    """Remove ``folder`` if its cross file is not ``text``, and write ``text``. Raises StorageError."""
     file = folder.with_name(f"{folder.name}.ini")
     try:
         if not file.is_file() or file.read_text(encoding="utf-8") != text:
@@ -77,11 +77,11 @@ def _forget_unless(folder: Path, text: str) -> None:
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise StorageError(f"cannot write {file}: {error}", "check its owner and mode") from error
+        raise StorageError(f"cannot write {file}: {error}", "check the owner and mode of the file") from error
 
 
 def _python(module: str) -> tuple[str, ...]:
-    """meson and ninja of our own environment, wherever its programs are."""
+    """Return the command of meson or ninja in the harness's environment."""
     return (sys.executable, "-m", module)
 
 

@@ -1,4 +1,4 @@
-"""Python environments for builds whose configure wants its packages installed beforehand."""
+"""Create Python environments for builds whose configure requires installed packages."""
 
 from __future__ import annotations
 
@@ -18,33 +18,34 @@ from harness.progress import Reporter
 
 MESON = "meson==1.8.5"
 RESOLVED = {"": MESON, "meson~=1.8.0": MESON}
-"""The exact meson for what a pin requires of it; a requirement that is not listed is left to pip."""
+"""Exact meson for each requirement of a pin; pip resolves requirements that are not listed."""
 
 HASHES = {
     MESON: ("15ab2cca08271bc055bc33a4929b7c58f15ad67df4c1fa65dc223e822b882bef",),
     "pycotap==1.3.1": ("1c3a25b3ff89e48f4e00f1f71dbbc1642b4f65c65d416524d07e73492fff25ea",),
 }
-"""sha256 of PyPI's wheels. A requirement that is not listed is installed by its exact version alone."""
+"""SHA-256 of PyPI's wheels. If a requirement is not listed, only versions are checked."""
 
 READY = "harness-ready"
 
 
-def complete(requirements: Sequence[str], meson: str = "") -> tuple[str, ...]:
-    """``requirements`` and the meson that satisfies the requirement ``meson``, in a stable order."""
+def with_meson(requirements: Sequence[str], meson: str = "") -> tuple[str, ...]:
+    """Return ``requirements`` and a meson that satisfies the requirement ``meson``, sorted."""
     return tuple(sorted([*requirements, RESOLVED.get(meson, meson)]))
 
 
 def environment_digest(requirements: Sequence[str]) -> str:
-    """Names an environment: its packages, and the Python below it."""
+    """Return the name of an environment: a digest of its packages and its base Python."""
     base = getattr(sys, "_base_executable", sys.executable)
     facts = json.dumps([sorted(requirements), sys.version, str(Path(base).resolve())])
     return hashlib.sha256(facts.encode()).hexdigest()[:16]
 
 
 def ensure_environment(requirements: Sequence[str], layout: Layout, reporter: Reporter) -> Path:
-    """The Python of an environment that holds just ``requirements``; made once, then offline.
+    """Return the Python of an environment with exactly ``requirements``; create it if necessary.
 
-    Raises FetchError (PyPI not reached, or other bytes than pinned), MissingError (no pip), StorageError.
+    An existing environment does not need the network. Raises FetchError (PyPI cannot be reached, or a digest
+    differs), MissingError (no pip), StorageError.
     """
     wanted = tuple(requirements)
     folder = layout.cache / "pyenvs" / environment_digest(requirements)
@@ -64,10 +65,10 @@ def _is_ready(folder: Path, python: Path) -> bool:
 
 
 def _make(folder: Path, python: Path, wanted: Sequence[str], layout: Layout) -> None:
-    """Fill ``folder`` in place, since an environment cannot be moved; READY is written last."""
+    """Create the environment in place, because it cannot be moved; write READY last."""
     if importlib.util.find_spec("pip") is None:
         raise MissingError(
-            "pip is not in the harness's own Python environment, and PyPI packages are needed to configure",
+            "configure requires PyPI packages, and the harness's Python environment has no pip",
             f"run: {sys.executable} -m ensurepip (package python3-venv)",
         )
     log = layout.logs / "pyenv.log"
@@ -82,7 +83,7 @@ def _make(folder: Path, python: Path, wanted: Sequence[str], layout: Layout) -> 
     try:
         (folder / "requirements.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
     except OSError as error:
-        raise StorageError(f"cannot write in {folder}: {error}", "free the disk and run again") from error
+        raise StorageError(f"cannot write to {folder}: {error}", "free some disk space") from error
     run(
         [
             *(sys.executable, "-m", "pip", "--python", python),
@@ -93,8 +94,8 @@ def _make(folder: Path, python: Path, wanted: Sequence[str], layout: Layout) -> 
         log=log,
         timeout_s=600,
         error=lambda ended: FetchError(
-            f"pip could not install {' '.join(wanted)}",
-            "connect to PyPI (or set pip's index-url) and run again",
+            f"pip cannot install {' '.join(wanted)}",
+            "check the connection to PyPI, or set pip's index-url, and run again",
             details=tuple(line for line in ended.output.splitlines() if "ERROR" in line)[:5],
             log=log,
         ),

@@ -1,4 +1,4 @@
-"""Read what configure, ninja, compilers and ccache print."""
+"""Parse the output of configure, ninja, compilers and ccache."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MAX_LINES = 14
 
 
 class NinjaReader:
-    """Takes ninja's lines one by one: counts steps, keeps the first failure."""
+    """Parses ninja's output line by line: counts steps and stores the first failure."""
 
     def __init__(self) -> None:
         self.done = 0
@@ -28,7 +28,7 @@ class NinjaReader:
         self._open = False
 
     def feed(self, line: str) -> tuple[int, int, str] | None:
-        """Note ``line``; (done, total, what) when it tells of progress."""
+        """Parse ``line``; if it reports progress, return (done, total, text)."""
         step = STEP.match(line)
         if step:
             self._open = False
@@ -40,22 +40,22 @@ class NinjaReader:
         elif line.startswith(("ninja: ", "collect2: ")):
             self._open = False
             if line.startswith("ninja: error: ") and not self.failed:
-                self.failed.append(line)  # its own: a build.ninja that it cannot read, a disk that is full
+                self.failed.append(line)  # ninja's own error: build.ninja is damaged, or the disk is full
         elif self._skip_command:
-            self._skip_command = False  # the command, thousands of characters; the log has it
+            self._skip_command = False  # the command, of thousands of characters, is in the log
         elif self._open:
             self.failed.append(line)
         elif not self.failures and ERROR.search(line):
-            self.failed.append(line)  # meson's, when it regenerates build.ninja
+            self.failed.append(line)  # error of meson while it regenerates build.ninja
         return None
 
     def details(self) -> tuple[str, ...]:
-        """The first error with what the compiler shows around it."""
+        """Return the first error with the compiler's context."""
         return first_error(self.failed)
 
 
 def first_error(lines: list[str]) -> tuple[str, ...]:
-    """The first error among a compiler's ``lines``, with the function it names and its snippet."""
+    """Return the first error in a compiler's ``lines``, with its function and its source snippet."""
     at = next((number for number, line in enumerate(lines) if ERROR.search(line)), None)
     if at is None:
         return tuple(lines[:MAX_LINES])
@@ -67,7 +67,7 @@ def first_error(lines: list[str]) -> tuple[str, ...]:
 
 
 def configure_errors(output: str) -> tuple[str, ...]:
-    """What configure or meson says went wrong; the last lines when neither says it plainly."""
+    """Return the error of configure or meson; the last lines of the output if none is recognised."""
     lines = [line for line in output.splitlines() if line.strip()]
     for number, line in enumerate(lines):
         if re.search(r"(^|: )ERROR: ", line):
@@ -77,7 +77,7 @@ def configure_errors(output: str) -> tuple[str, ...]:
 
 
 def read_summary(output: str) -> dict[str, dict[str, str]]:
-    """meson's closing summary: sections (two spaces in), each with ``name : value`` lines."""
+    """Parse meson's final summary: sections (indented by two spaces) of ``name : value`` lines."""
     summary: dict[str, dict[str, str]] = {}
     section = ""
     heading = re.compile(r"^  (\S.*\S)$")
@@ -94,7 +94,7 @@ def read_summary(output: str) -> dict[str, dict[str, str]]:
 
 
 def read_cache_log(path: Path) -> CacheUse:
-    """Sum up ccache's CCACHE_STATSLOG: counters, one a line, under a ``#`` line a call."""
+    """Sum up ccache's CCACHE_STATSLOG: for each call a ``#`` line, then one counter on each line."""
     counts: dict[str, int] = {}
     try:
         text = path.read_text(encoding="utf-8", errors="replace")
@@ -121,12 +121,12 @@ def read_cache_log(path: Path) -> CacheUse:
 
 
 def _short(text: str) -> str:
-    """``Compiling C object libcommon.fa.p/hw_pci.c.o`` → ``hw_pci.c``."""
+    """Shorten ``Compiling C object libcommon.fa.p/hw_pci.c.o`` to ``hw_pci.c``."""
     last = text.rsplit(" ", maxsplit=1)[-1].rpartition("/")[2]
     return last.removesuffix(".o") if text.startswith("Compiling") else text
 
 
-def lacking(path: Path, words: Iterable[str]) -> str:
-    """Those of ``words`` that the file does not hold, with spaces between them."""
+def missing_words(path: Path, words: Iterable[str]) -> str:
+    """Return the ``words`` that the file does not contain, separated by spaces."""
     text = path.read_text(encoding="utf-8", errors="replace")
     return " ".join(word for word in words if word not in text)

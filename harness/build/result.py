@@ -1,6 +1,6 @@
-"""What a build leaves behind: ``build.json``, beside the binaries and in ``build/results``.
+"""Format of ``build.json``, which is written next to the binaries and to ``build/results``.
 
-Field descriptions are part of the types, because docs/results.md is generated from them.
+The types contain the descriptions of the fields; docs/results.md is generated from them.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ T = TypeVar("T")
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True):
-    """One command that was run, so that it can be run again by hand."""
+    """One command of a build, which can be run again by hand."""
 
-    purpose: Annotated[str, Meta(description="What it does: configure or compile.")]
+    purpose: Annotated[str, Meta(description="Purpose: configure or compile.")]
     folder: Annotated[str, Meta(description="Working folder, absolute.")]
     env: Annotated[dict[str, str], Meta(description="Variables added to the environment.")]
     argv: Annotated[tuple[str, ...], Meta(description="Program and arguments.")]
@@ -39,16 +39,16 @@ class Compiler(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CacheUse(msgspec.Struct, frozen=True, kw_only=True):
-    """What ccache did during the compile step of this build alone."""
+    """Use of ccache during the compile step of this build."""
 
-    direct_hits: Annotated[int, Meta(description="Results found by hashing the sources, unread by cpp.")]
+    direct_hits: Annotated[int, Meta(description="Results found by hashing the sources, without cpp.")]
     preprocessed_hits: Annotated[int, Meta(description="Results found by hashing the output of cpp.")]
-    misses: Annotated[int, Meta(description="Files that had to be compiled.")]
+    misses: Annotated[int, Meta(description="Files that were compiled.")]
     uncacheable: Annotated[int, Meta(description="Calls that ccache cannot cache; linking is not counted.")]
 
     @property
     def hits(self) -> int:
-        """Files that did not have to be compiled."""
+        """Number of files that were not compiled."""
         return self.direct_hits + self.preprocessed_hits
 
 
@@ -59,7 +59,7 @@ class Binary(msgspec.Struct, frozen=True, kw_only=True):
     path: Annotated[str, Meta(description="Absolute path.")]
     sha256: Annotated[str, Meta(description="Digest of the file.")]
     size: Annotated[int, Meta(description="Size in bytes, debug information included.")]
-    version: Annotated[str, Meta(description="First line of its --version; empty when it cannot run here.")]
+    version: Annotated[str, Meta(description="First line of its --version; empty if it cannot run here.")]
 
     @property
     def file(self) -> Path:
@@ -68,40 +68,42 @@ class Binary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Build(msgspec.Struct, frozen=True, kw_only=True):
-    """One (tree, variant, host) with the binaries of its targets."""
+    """Build of one tree, variant and host, with the binaries of its targets."""
 
-    schema: Annotated[int, Meta(description="Version of this description.")] = SCHEMA
-    tree: Annotated[str, Meta(description="Name of the tree: the pin's, or that of a local source.")]
+    schema: Annotated[int, Meta(description="Version of this format.")] = SCHEMA
+    tree: Annotated[str, Meta(description="Name of the tree: the pin's name, or that of a local source.")]
     pin: Annotated[str, Meta(description="Name of the pin.")]
     version: Annotated[str, Meta(description="QEMU release of the pin.")]
     variant: Annotated[str, Meta(description="State of the tree: pristine, base or patched.")]
-    label: Annotated[str, Meta(description="Variant, with the series' name for patched.")]
+    label: Annotated[str, Meta(description="Variant; for patched, followed by the name of the series.")]
     commit: Annotated[str, Meta(description="Commit id of the sources.")]
-    host: Annotated[str, Meta(description="Where the binaries run: native, or a machine such as s390x.")]
-    profile: Annotated[str, Meta(description="How it was compiled: release or sanitize.")] = "release"
-    targets: Annotated[tuple[str, ...], Meta(description="Guest architectures configured.")]
+    host: Annotated[str, Meta(description="Machine that the binaries run on: native, or such as s390x.")]
+    profile: Annotated[str, Meta(description="Compiler settings: release or sanitize.")] = "release"
+    targets: Annotated[tuple[str, ...], Meta(description="Configured guest architectures.")]
     folder: Annotated[str, Meta(description="Build folder, absolute.")]
     source: Annotated[str, Meta(description="Source folder, absolute.")]
-    fingerprint: Annotated[str, Meta(description="Digest of all that configuring depends on.")]
+    fingerprint: Annotated[str, Meta(description="Digest of all inputs of configure.")]
     commands: Annotated[tuple[Command, ...], Meta(description="Commands that reproduce the build.")]
     summary: Annotated[
         dict[str, dict[str, str]],
-        Meta(description="What configuring reported: section, then name and value."),
+        Meta(description="Summary of configure: section, then name and value."),
     ]
     compiler: Annotated[Compiler, Meta(description="The C compiler.")]
-    started: Annotated[str, Meta(description="When the build was begun: UTC, ISO 8601.")]
-    configure_s: Annotated[float, Meta(description="Seconds that configure took when it last ran.")]
-    compile_s: Annotated[float, Meta(description="Seconds that ninja took when it last had work.")]
-    steps: Annotated[int, Meta(description="Ninja steps run by that ninja.")]
-    cache: Annotated[CacheUse | None, Meta(description="ccache in that ninja; null without ccache.")]
-    binaries: Annotated[tuple[Binary, ...], Meta(description="The binaries, one a target.")]
+    started: Annotated[str, Meta(description="Start of the build: UTC, ISO 8601.")]
+    configure_s: Annotated[float, Meta(description="Seconds of the last run of configure.")]
+    compile_s: Annotated[float, Meta(description="Seconds of the last run of ninja.")]
+    steps: Annotated[int, Meta(description="Steps of the last run of ninja.")]
+    cache: Annotated[
+        CacheUse | None, Meta(description="Use of ccache by the last run of ninja; null without ccache.")
+    ]
+    binaries: Annotated[tuple[Binary, ...], Meta(description="The binaries, one for each target.")]
     logs: Annotated[tuple[str, ...], Meta(description="Logs of configure and ninja, absolute.")]
     reused: Annotated[
-        bool, Meta(description="True when this run found everything up to date and ran neither.")
+        bool, Meta(description="True if the build was up to date, so that configure and ninja did not run.")
     ] = False
 
     def binary(self, target: str) -> Binary:
-        """The binary of ``target``; KeyError when this build has none."""
+        """Return the binary of ``target``. Raises KeyError if there is none."""
         for binary in self.binaries:
             if binary.target == target:
                 return binary
@@ -111,13 +113,13 @@ class Build(msgspec.Struct, frozen=True, kw_only=True):
 class BuildResults(msgspec.Struct, frozen=True, kw_only=True):
     """``build/results/build.json``: the builds of one run."""
 
-    schema: Annotated[int, Meta(description="Version of this description.")] = SCHEMA
+    schema: Annotated[int, Meta(description="Version of this format.")] = SCHEMA
     command: Annotated[str, Meta(description="Command that reproduces the run.")]
-    builds: Annotated[tuple[Build, ...], Meta(description="The builds, in the order they were made.")]
+    builds: Annotated[tuple[Build, ...], Meta(description="The builds, in the order of the run.")]
 
 
 def write_build_results(layout: Layout, builds: Sequence[Build], command: str | Sequence[str]) -> Path:
-    """Write ``build/results/build.json`` at once or not at all; returns its path. Raises StorageError."""
+    """Write ``build/results/build.json`` atomically and return its path. Raises StorageError."""
     line = command if isinstance(command, str) else " ".join(command)
     path = layout.results / FILE_NAME
     write_json(path, BuildResults(command=line, builds=tuple(builds)))
@@ -125,7 +127,7 @@ def write_build_results(layout: Layout, builds: Sequence[Build], command: str | 
 
 
 def load(path: Path, kind: type[T]) -> T | None:
-    """The ``kind`` that ``path`` holds; None when it is missing, damaged or of another version."""
+    """Read a ``kind`` from ``path``; None if the file is missing, damaged or of another version."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=kind)
     except (OSError, *UNREADABLE):

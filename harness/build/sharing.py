@@ -1,4 +1,4 @@
-"""Compiling that other machines have a part in."""
+"""Distribute compiling to other machines."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from harness.options import Options
 from harness.process import find_program
 
 
-def shared_work(options: Options) -> dict[str, str]:
-    """What hands compiling to other machines: a cache that they share, and distcc behind ccache.
+def sharing_variables(options: Options) -> dict[str, str]:
+    """Return environment variables for a shared remote cache, and for distcc, which ccache starts.
 
-    ccache(1), "remote_storage" and "prefix_command"; distcc(1), "Host specifications". It changes nothing of
-    what is compiled, so it is no part of what configuring depends on. Raises MissingError.
+    See ccache(1), "remote_storage" and "prefix_command", and distcc(1), "Host specifications". They do not
+    change the compiled files, so they are not part of the fingerprint. Raises MissingError.
     """
     environment: dict[str, str] = {}
     if options.ccache_remote:
-        # The second name is that of ccache before 4.7.
+        # The second name is for ccache before 4.7.
         environment |= dict.fromkeys(
             ("CCACHE_REMOTE_STORAGE", "CCACHE_SECONDARY_STORAGE"), options.ccache_remote
         )

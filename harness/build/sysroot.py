@@ -1,7 +1,7 @@
-"""A sysroot of Debian's libraries for a cross compiler, and the words that make tools use it.
+"""Create a sysroot of Debian libraries for a cross compiler, and the settings that make tools use it.
 
-Nothing is installed: packages are resolved by an isolated apt with an empty package status, so that versions
-of this machine's own packages do not matter, and unpacked into the cache. A sysroot is named by its content.
+Nothing is installed. An isolated apt with an empty package status resolves the packages, so the machine's own
+packages have no effect. They are unpacked into the cache. The name of a sysroot is a digest of its packages.
 """
 
 from __future__ import annotations
@@ -21,33 +21,33 @@ from harness.progress import Reporter
 from harness.source import Deb, fetch_closure, unpack_packages
 
 MADE = 1
-"""Raised when sysroots are made differently from the same packages."""
+"""Version of the code that creates sysroots. Increase it if the same packages would give another sysroot."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sysroot:
-    """The root folder of a host's libraries."""
+    """Root folder of a host's libraries."""
 
     path: Path
     host: Host
 
     @property
     def library_folders(self) -> tuple[Path, ...]:
-        """Where Debian puts shared libraries (Debian Policy, 9.1.1, "Multiarch")."""
+        """Folders of Debian's shared libraries (Debian Policy, 9.1.1, "Multiarch")."""
         triplet = self.host.triplet
         return tuple(self.path / top / triplet for top in ("usr/lib", "lib"))
 
     @property
     def flag(self) -> str:
-        """For compiler and linker (gcc(1))."""
+        """Option of compiler and linker (gcc(1))."""
         return f"--sysroot={self.path}"
 
     @property
     def pkg_config(self) -> dict[str, str]:
-        """Variables that make pkg-config(1) look here and nowhere else."""
+        """Variables that make pkg-config(1) search only this sysroot."""
         folders = (self.path / "usr/lib" / self.host.triplet / "pkgconfig", self.path / "usr/share/pkgconfig")
         return {
-            # Without it, QEMU's configure asks for s390x-linux-gnu-pkg-config.
+            # Without it, QEMU's configure requires s390x-linux-gnu-pkg-config.
             "PKG_CONFIG": "pkg-config",
             "PKG_CONFIG_LIBDIR": os.pathsep.join(map(str, folders)),
             "PKG_CONFIG_SYSROOT_DIR": str(self.path),
@@ -56,9 +56,9 @@ class Sysroot:
 
 
 def ensure_sysroot(host: Host, layout: Layout, reporter: Reporter) -> Sysroot:
-    """The sysroot of ``host``, made if it is not in the cache.
+    """Return the sysroot of ``host``; create it if it is not in the cache.
 
-    Raises FetchError (no such package, no network, a damaged package), VerifyError, BusyError, StorageError.
+    Raises FetchError (unknown or damaged package, no network), VerifyError, BusyError, StorageError.
     """
     debs = fetch_closure(layout, reporter, host.libraries, architecture=host.debian)
     key = content_key({name: deb for name, (deb, _) in debs.items()})
@@ -73,17 +73,17 @@ def ensure_sysroot(host: Host, layout: Layout, reporter: Reporter) -> Sysroot:
 
 
 def content_key(debs: Mapping[str, Deb]) -> str:
-    """A name for a set of packages: the same for the same bytes, in whatever order."""
+    """Return a digest of a set of packages that does not depend on their order."""
     lines = sorted(f"{name}={deb.file}={deb.sha256}" for name, deb in debs.items())
     return hashlib.sha256("\n".join([str(MADE), *lines]).encode()).hexdigest()[:16]
 
 
 def repair_links(root: Path) -> None:
-    """Make symbolic links below ``root`` mean what they would mean if ``root`` were ``/``.
+    """Rewrite symbolic links below ``root`` to resolve as if ``root`` were ``/``.
 
-    Absolute targets, and relative ones that climb above ``root``, are rewritten as relative ones below it
-    (above ``/`` is ``/``: path_resolution(7)). A link whose target is not there stays so: it dangles inside.
-    Raises FetchError when a link's target passes through another link that leads out of ``root``.
+    Absolute targets, and relative targets that leave ``root``, become relative targets below it (the parent
+    of ``/`` is ``/``: path_resolution(7)). Dangling links stay dangling. Raises FetchError if the target of a
+    link passes through another link to a place outside of ``root``.
     """
     root = root.resolve()
     links = [
@@ -94,22 +94,22 @@ def repair_links(root: Path) -> None:
     ]
     for link in links:
         target = str(link.readlink())
-        meant = _inside(link.parent.relative_to(root), target)
-        wanted = os.path.relpath(root / meant, link.parent)
+        inside = _inside(link.parent.relative_to(root), target)
+        wanted = os.path.relpath(root / inside, link.parent)
         if target.startswith("/") or _climbs(link.parent.relative_to(root), target):
             link.unlink()
             link.symlink_to(wanted)
-    for link in links:  # all are mended: what still leads out is no work of ours
+    for link in links:  # after all links are rewritten
         end = Path(os.path.realpath(link))
         if end != root and root not in end.parents:
             raise FetchError(
-                f"the packages' link {link.relative_to(root)} leads out of the sysroot, to {end}",
-                "report it with the package's version",
+                f"the link {link.relative_to(root)} of a package points outside of the sysroot, to {end}",
+                "report it with the version of the package",
             )
 
 
 def _inside(folder: Path, target: str) -> Path:
-    """``target`` of a link in ``folder``, relative to the root, ``..`` at the root staying there."""
+    """Return ``target`` of a link in ``folder`` relative to the root, where ``..`` has no effect."""
     parts: list[str] = [] if target.startswith("/") else list(folder.parts)
     for part in Path(target).parts:
         if part == "..":
@@ -120,7 +120,7 @@ def _inside(folder: Path, target: str) -> Path:
 
 
 def _climbs(folder: Path, target: str) -> bool:
-    """Whether a relative ``target`` of a link in ``folder`` passes above the root."""
+    """Return whether a relative ``target`` of a link in ``folder`` leaves the root."""
     depth = len(folder.parts)
     for part in Path(target).parts:
         depth += -1 if part == ".." else 1
@@ -130,9 +130,9 @@ def _climbs(folder: Path, target: str) -> bool:
 
 
 def cross_file(sysroot: Sysroot) -> str:
-    """The text of meson's cross file for our own C (meson manual, "Cross compilation").
+    """Return meson's cross file for the project's C programs (meson manual, "Cross compilation").
 
-    Its compiler's words are those that QEMU is built with, from the same data.
+    The compiler and its flags are those of the build of QEMU.
     """
     host = sysroot.host
     flag = _quote(sysroot.flag)
@@ -152,5 +152,5 @@ def cross_file(sysroot: Sysroot) -> str:
 
 
 def _quote(text: str) -> str:
-    """``text`` as a string of meson's language."""
+    """Quote ``text`` as a string of meson's language."""
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"

@@ -1,4 +1,4 @@
-"""Find the programs that a build uses, and what of the sources configuring reads unseen by ninja."""
+"""Find the programs that a build uses, and compute the digest of the inputs of configure."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from harness.process import find_program, run
 from harness.progress import Reporter
 
 JOB_MIB = 700
-"""Memory that one compile job of QEMU may need: its largest file takes 500 MiB, a link 600 MiB."""
+"""Memory for one compile job of QEMU: its largest file takes 500 MiB, linking takes 600 MiB."""
 
 
 def find_tools(
@@ -33,15 +33,15 @@ def find_tools(
     layout: Layout,
     reporter: Reporter,
 ) -> Tools:
-    """The tools for ``host``. With ``own_python``, meson comes from an environment with ``requirements``.
+    """Return the tools for ``host``. With ``own_python``, meson is from an environment with ``requirements``.
 
-    Raises MissingError; what making that environment raises.
+    Raises MissingError, and the errors of ``ensure_environment``.
     """
     compiler = _compiler(f"{host.cross_prefix}gcc", host.compiler_package)
     if own_python:
         python = ensure_environment(requirements, layout, reporter)
         meson = python.parent / "meson"
-        meson_version = ""  # a part of the digest
+        meson_version = ""  # included in the digest
         digest = environment_digest(requirements)
     else:
         python = Path(sys.executable)
@@ -61,14 +61,14 @@ def find_tools(
 
 
 def first_line(argv: Sequence[str | Path], env: Mapping[str, str] | None = None) -> str:
-    """The first line that a program prints; empty when it prints none."""
+    """Run a program and return its first line of output, or an empty string."""
     return next(iter(run(argv, env=env, merge_stderr=False, timeout_s=60).output.splitlines()), "").strip()
 
 
 def configure_digest(source: Path) -> str:
-    """Digest of what configuring reads and build.ninja does not depend on (meson watches the rest).
+    """Return a digest of the inputs of configure that build.ninja does not depend on.
 
-    Raises TreeError when ``source`` has no configure script.
+    Raises TreeError if ``source`` has no configure script.
     """
     digest = hashlib.sha256()
     for name in ("configure", "scripts/meson-buildoptions.sh", "pythondeps.toml"):
@@ -76,28 +76,28 @@ def configure_digest(source: Path) -> str:
         if path.is_file():
             digest.update(f"{name}\0".encode() + path.read_bytes())
         elif name == "configure":
-            raise TreeError(f"{source} has no configure script", "run: nox -s clean, then build again")
+            raise TreeError(f"{source} has no configure script", "run `nox -s clean`, then build again")
     return digest.hexdigest()
 
 
-def job_count(asked: int) -> int:
-    """Parallel jobs: as asked, else one for each usable CPU, but no more than free memory can hold."""
-    if asked:
-        return asked
+def job_count(requested: int) -> int:
+    """Return ``requested`` or, if it is 0, one job for each usable CPU, limited by available memory."""
+    if requested:
+        return requested
     fits = psutil.virtual_memory().available // (JOB_MIB * 1024 * 1024)
     return max(1, min(len(os.sched_getaffinity(0)), fits))
 
 
 def _beside_python(name: str) -> Path:
-    """A program that came with our Python environment, else one on PATH."""
+    """Return a program of the harness's Python environment or, if there is none, of PATH."""
     beside = Path(sys.executable).parent / name
     if os.access(beside, os.X_OK):
         return beside
-    return find_program(name, needed_by="building QEMU", package=f"PyPI's {name}, else {name}-build")
+    return find_program(name, needed_by="building QEMU", package=f"PyPI's {name} or {name}-build")
 
 
 def _compiler(name: str, package: str) -> Path:
-    """The compiler itself: not a symlink to ccache such as Debian's /usr/lib/ccache holds."""
+    """Return the compiler, not a symbolic link to ccache as in Debian's /usr/lib/ccache."""
     folders = [
         folder
         for folder in os.environ.get("PATH", os.defpath).split(os.pathsep)

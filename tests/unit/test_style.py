@@ -13,7 +13,6 @@ GLOSSARY = "## Words to avoid"
 
 PENDING_PACKAGES = {
     "audit",
-    "build",
     "ci",
     "cli.py",
     "clients",

@@ -127,7 +127,7 @@ def test_other_systems_get_the_names(layout: Layout, bin_folder: Path) -> None:
     with pytest.raises(MissingError) as caught:
         ensure(layout, None, Silent())
     assert "not Debian" in caught.value.cause
-    assert caught.value.remedy == "install what Debian calls: probe-package"
+    assert caught.value.remedy == "install these packages (names as in Debian): probe-package"
 
 
 @pytest.mark.parametrize("root", [True, False])
@@ -169,7 +169,7 @@ def test_a_package_that_does_not_bring_it_is_said_so(
 ) -> None:
     script(bin_folder, "apt-get", "exit 0")
     as_root(monkeypatch, root=True)
-    with pytest.raises(MissingError, match="did not bring it"):
+    with pytest.raises(MissingError, match="does not contain it"):
         ensure(layout, None, Silent())
 
 

@@ -152,7 +152,7 @@ def test_links_that_climb_out_are_held_inside(root: Path) -> None:
 def test_a_link_that_leaves_by_way_of_another_is_refused(root: Path) -> None:
     (root / "usr/lib/s390x-linux-gnu/deep").symlink_to("../../../lib")
     (root / "lib/out").symlink_to("../usr/lib/s390x-linux-gnu/deep/../../outside")
-    with pytest.raises(FetchError, match="lib/out leads out of the sysroot"):
+    with pytest.raises(FetchError, match="link lib/out of a package points outside of the sysroot"):
         repair_links(root)
 
 
@@ -178,7 +178,7 @@ def test_what_is_no_elf_file_is_said_to_be_none(tmp_path: Path, data: bytes) -> 
     path = tmp_path / "qemu"
     path.write_bytes(data)
     assert read_elf(path) is None
-    with pytest.raises(CompileError, match="no ELF file"):
+    with pytest.raises(CompileError, match="not an ELF file"):
         check_machine(path, "EM_S390")
 
 

@@ -78,7 +78,7 @@ def test_a_program_that_needs_libraries_is_refused(
 ) -> None:
     shared = Elf(machine="EM_S390", bits=64, interpreter="/lib/ld64.so.1", needed=("libc.so.6",))
     monkeypatch.setattr(programs, "read_elf", lambda _: shared)
-    with pytest.raises(CompileError, match="measure is no static program"):
+    with pytest.raises(CompileError, match="measure is not a static program"):
         build_programs(make_layout(tmp_path), Silent(), ["measure"], host="s390x")
 
 

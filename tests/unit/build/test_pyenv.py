@@ -47,7 +47,7 @@ def pip(monkeypatch: pytest.MonkeyPatch) -> FakePip:
 
 def test_it_is_made_once_with_pinned_bytes(tmp_path: Path, pip: FakePip) -> None:
     layout = make_layout(tmp_path)
-    wanted = pyenv.complete(["pycotap==1.3.1"], "meson~=1.8.0")
+    wanted = pyenv.with_meson(["pycotap==1.3.1"], "meson~=1.8.0")
     assert wanted == ("meson==1.8.5", "pycotap==1.3.1")
     python = pyenv.ensure_environment(wanted, layout, Silent())
     assert python.is_relative_to(layout.cache / "pyenvs")

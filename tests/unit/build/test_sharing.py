@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.build.sharing import shared_work
+from harness.build.sharing import sharing_variables
 from harness.errors import MissingError
 from harness.options import Options
 
@@ -17,11 +17,11 @@ def options(**fields: str) -> Options:
 
 
 def test_nothing_is_shared_unless_asked() -> None:
-    assert shared_work(options()) == {}
+    assert sharing_variables(options()) == {}
 
 
 def test_a_cache_has_the_names_of_old_and_new_releases() -> None:
-    assert shared_work(options(ccache_remote="file:/c")) == {
+    assert sharing_variables(options(ccache_remote="file:/c")) == {
         "CCACHE_REMOTE_STORAGE": "file:/c",
         "CCACHE_SECONDARY_STORAGE": "file:/c",
     }
@@ -30,9 +30,12 @@ def test_a_cache_has_the_names_of_old_and_new_releases() -> None:
 def test_distcc_stands_behind_ccache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(MissingError, match="-Ddistcc="):
-        shared_work(options(distcc="a/4"))
+        sharing_variables(options(distcc="a/4"))
     program = tmp_path / "distcc"
     program.write_text("#!/bin/sh\n")
     program.chmod(0o755)
     assert os.access(program, os.X_OK)
-    assert shared_work(options(distcc="a/4 b")) == {"CCACHE_PREFIX": str(program), "DISTCC_HOSTS": "a/4 b"}
+    assert sharing_variables(options(distcc="a/4 b")) == {
+        "CCACHE_PREFIX": str(program),
+        "DISTCC_HOSTS": "a/4 b",
+    }
