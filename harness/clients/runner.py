@@ -17,7 +17,7 @@ from harness.clients.model import CLIENTS, CONTROLLED, REFUSED, ClientRow, Trial
 from harness.clients.others import NotHereError, try_client, why_no_namespace
 from harness.clients.session import Session, libvirt_session
 from harness.errors import HarnessError
-from harness.guest import why_not
+from harness.guest import memory_shortage
 from harness.guest.group import make_group
 from harness.teardown.meter import Meter, choose_meter
 
@@ -143,7 +143,7 @@ def _why_not(trial: Trial) -> str:
     """Why the guest has no room beside a quarter of its memory on its way back; empty when it has."""
     deadline = time.monotonic() + MEMORY_WAIT_S
     wanted = trial.memory_mib + trial.memory_mib // 4
-    while (reason := why_not(wanted, accel=trial.accel)) and time.monotonic() < deadline:
+    while (reason := memory_shortage(wanted, accel=trial.accel)) and time.monotonic() < deadline:
         time.sleep(0.2)
     return reason or ""
 

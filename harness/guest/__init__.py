@@ -9,7 +9,7 @@ from harness.guest.boot import Boot, prepare_boot
 from harness.guest.firmware import Firmware, fetch_firmware
 from harness.guest.kernel import Kernel, fetch_kernel
 from harness.guest.machine import Machine, connect, start
-from harness.guest.memory import available_mib, needed_mib, swapped_out_mib, why_not
+from harness.guest.memory import available_mib, memory_shortage, needed_mib, swapped_out_mib
 from harness.guest.model import LINUX, Guest, check_targets, command_line
 
 __all__ = [
@@ -26,10 +26,10 @@ __all__ = [
     "connect",
     "fetch_firmware",
     "fetch_kernel",
+    "memory_shortage",
     "needed_mib",
     "prepare_boot",
     "probe_accel",
     "start",
     "swapped_out_mib",
-    "why_not",
 ]

@@ -84,7 +84,7 @@ class Machine:
             )
         self.console.send("poweroff")
 
-    def shutdown_said(self) -> float | None:
+    def shutdown_time(self) -> float | None:
         """When QEMU said SHUTDOWN because the guest asked for it, by its own clock (seconds, time(2)).
 
         For use after QEMU's end: reads what no command has read, past the event loop. None: it said no such

@@ -36,7 +36,7 @@ def available_mib(proc: Path = Path("/proc"), cgroups: Path = Path("/sys/fs/cgro
     return min([free, *limits]) // MIB
 
 
-def why_not(
+def memory_shortage(
     memory_mib: int, payload: str = "paused", accel: str = "tcg", *, available: int | None = None
 ) -> str | None:
     """The reason why a guest of ``memory_mib`` cannot be started now, or None when it fits."""

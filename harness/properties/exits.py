@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import HarnessError
-from harness.guest import why_not
+from harness.guest import memory_shortage
 from harness.properties.bench import Bench, Ended, Surrounding
 from harness.properties.outcome import Cannot, Miss, Parts, arranged
 from harness.properties.poweroff import guest_that_powers_off
@@ -209,7 +209,7 @@ def _why_not(bench: Bench, memory_mib: int) -> str:
     if memory_mib > bench.task.memory_mib:
         return f"-Dmemory allows {bench.task.memory_mib} MiB"
     deadline = time.monotonic() + MEMORY_WAIT_S
-    while (reason := why_not(memory_mib)) and time.monotonic() < deadline:
+    while (reason := memory_shortage(memory_mib)) and time.monotonic() < deadline:
         time.sleep(0.2)
     return reason or ""
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from harness.errors import HarnessError
 from harness.guest.console import LARGEST_LOG
-from harness.guest.memory import why_not
+from harness.guest.memory import memory_shortage
 from harness.guest.model import TB_MIB
 from harness.guest.shortage import end_in_shortage
 from harness.guest.spawn import Child, spawn
@@ -92,7 +92,7 @@ def run_emulated(
     memory_mib = max(cell.memory_mib for cell in image.cells) + OVERHEAD_MIB
     words = functools.partial(machine_words, image, emulator, memory_mib)
     session = _Session(image, on_sample)
-    reason = why_not(memory_mib, "linux", "tcg")
+    reason = memory_shortage(memory_mib, "linux", "tcg")
     log = layout.logs / f"emulated-{host.name}.log"
     if reason is not None:
         session.end("cancelled", f"the emulated {host.name} {reason}")

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from harness.errors import HarnessError, TeardownError
-from harness.guest import Guest, available_mib, needed_mib, start, swapped_out_mib, why_not
+from harness.guest import Guest, available_mib, memory_shortage, needed_mib, start, swapped_out_mib
 from harness.guest.group import make_group
 from harness.guest.hugepages import reserved
 from harness.guest.spawn import spawn
@@ -91,7 +91,7 @@ def _why_not(cell: Cell) -> str | None:
         needed = 2 * needed_mib(cell.memory_mib, cell.payload, cell.accel)
         room = available_mib()
         return None if needed <= room else f"two guests at once need {needed} MiB, {room} MiB are available"
-    return why_not(cell.memory_mib, cell.payload, cell.accel)
+    return memory_shortage(cell.memory_mib, cell.payload, cell.accel)
 
 
 def guest_of(cell: Cell) -> Guest:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from harness.bench import WITHOUT_FEATURE, Bench, Subject
 from harness.errors import GuestError
-from harness.guest import Guest, Machine, start, why_not
+from harness.guest import Guest, Machine, memory_shortage, start
 from harness.layout import label_of
 from harness.teardown.watch import find_sharers
 
@@ -62,7 +62,7 @@ def single_guest(
         layout=layout, options=options, reporter=reporter, subjects=(subject,), seed=0, payloads=(payload,)
     )
     accel, boot = bench.accels[target, payload], bench.boots.get(target)
-    reason = why_not(memory_mib, payload, accel.name)
+    reason = memory_shortage(memory_mib, payload, accel.name)
     if reason is not None:
         raise GuestError(f"the guest does not fit: it {reason}", "ask for less with -Dmemory=")
     guest = Guest(

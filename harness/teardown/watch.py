@@ -311,7 +311,7 @@ def _fire(machine: Machine, trigger: str) -> int:
 
 def _shutdown_time(machine: Machine, wall: int) -> int:
     """When QEMU said SHUTDOWN, by our clock; ``wall`` is how far the wall clock, QEMU's, was ahead of it."""
-    said = machine.shutdown_said()
+    said = machine.shutdown_time()
     if said is None:
         raise TeardownError(
             "QEMU ended without an event SHUTDOWN of its guest's",

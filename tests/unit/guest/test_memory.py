@@ -6,10 +6,10 @@ from harness.guest.memory import (
     available_mib,
     huge_pages_off,
     mapped_mib,
+    memory_shortage,
     needed_mib,
     resident_mib,
     swapped_out_mib,
-    why_not,
 )
 
 
@@ -69,8 +69,11 @@ def test_v1_without_a_limit_is_a_huge_number(machine):
 
 
 def test_what_does_not_fit_says_both_numbers():
-    assert why_not(1024, available=needed_mib(1024)) is None
-    assert why_not(1024, available=1024) == f"needs {needed_mib(1024)} MiB of memory, 1024 MiB are available"
+    assert memory_shortage(1024, available=needed_mib(1024)) is None
+    assert (
+        memory_shortage(1024, available=1024)
+        == f"needs {needed_mib(1024)} MiB of memory, 1024 MiB are available"
+    )
 
 
 def test_resident_memory_of_this_process_and_of_none():

@@ -80,7 +80,7 @@ def impatient(monkeypatch):
 
 @pytest.fixture
 def memory(monkeypatch):
-    monkeypatch.setattr(exits, "why_not", lambda mib: None if mib <= 16384 else "needs more")
+    monkeypatch.setattr(exits, "memory_shortage", lambda mib: None if mib <= 16384 else "needs more")
 
 
 @pytest.mark.usefixtures("memory")
@@ -112,7 +112,7 @@ def test_a_noisy_machine_gets_more_rounds():
 
 
 def test_the_largest_size_that_fits_is_used_and_the_rest_told(monkeypatch):
-    monkeypatch.setattr(exits, "why_not", lambda mib: None if mib <= 5000 else f"needs {mib}")
+    monkeypatch.setattr(exits, "memory_shortage", lambda mib: None if mib <= 5000 else f"needs {mib}")
     bench, parts = FakeBench(endless(0.1), endless(0.1)), Parts()
     exits.reclaim_without_delay(bench, parts)
     assert [(part.name, part.outcome, part.reason) for part in parts.made[1:]] == [

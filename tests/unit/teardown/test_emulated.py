@@ -259,7 +259,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         properties=("clone",),
     )
     monkeypatch.setattr(emulated, "make_image", lambda *_, **__: image)
-    monkeypatch.setattr(emulated, "why_not", lambda *_: None)
+    monkeypatch.setattr(emulated, "memory_shortage", lambda *_: None)
 
     def run(script: str) -> EmulatedRun:
         program = tmp_path / "qemu"
@@ -340,7 +340,7 @@ def test_a_lost_report_fails_its_cell_alone(machine) -> None:
 def test_too_little_memory_cancels_and_starts_nothing(
     machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(emulated, "why_not", lambda *guest: f"needs {guest}")
+    monkeypatch.setattr(emulated, "memory_shortage", lambda *guest: f"needs {guest}")
     ran = machine('touch "$0.started"')
     # An emulated machine runs Linux under TCG, whose buffer counts too.
     assert {(sample.outcome, sample.reason) for sample in ran.samples} == {
