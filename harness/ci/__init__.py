@@ -1,6 +1,6 @@
-"""The matrix of pins, targets and hosts → what a forge's CI reads: ``.gitlab-ci.yml`` and a GitHub workflow.
+"""CI stage: pins, targets and hosts → ``.gitlab-ci.yml`` and a GitHub workflow.
 
-Takes the pins that can be built; gives YAML. Every job runs the same ``validate`` that people run.
+Takes the pins that can be built; gives YAML. Every job runs the same ``validate`` as a user does.
 """
 
 from harness.ci.render import (

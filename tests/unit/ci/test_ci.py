@@ -21,13 +21,13 @@ JOBS = jobs_of(load_pins(find_layout(ROOT)).values())
 
 
 @pytest.mark.parametrize("forge", FORGES)
-def test_the_files_are_those_of_the_matrix(forge: str) -> None:
+def test_configuration_files_match_the_pins(forge: str) -> None:
     text = (ROOT / FORGES[forge]).read_text(encoding="utf-8")
     assert text == render(forge, JOBS), f"run: qemu-harness ci {forge} > {FORGES[forge]}"
 
 
 @pytest.mark.parametrize("forge", FORGES)
-def test_the_forges_schemas_take_them(forge: str) -> None:
+def test_configuration_files_match_the_schemas(forge: str) -> None:
     document: dict[str, Any] = yaml.safe_load(render(forge, JOBS))
     validate(document, SCHEMAS[forge])
     document["jobs" if forge == "github" else "read"] = {"script": 7}
@@ -35,7 +35,7 @@ def test_the_forges_schemas_take_them(forge: str) -> None:
         validate(document, SCHEMAS[forge])
 
 
-def test_each_commit_has_a_job_in_a_child_pipeline() -> None:
+def test_child_pipeline_has_a_job_for_each_commit() -> None:
     commits = [CommitJob(number=n, title=f"util/x: do {n}: this / that") for n in range(1, 12)]
     document: dict[str, Any] = yaml.safe_load(render_commits(commits, "other/series.mbox"))
     validate(document, SCHEMAS["gitlab"])
@@ -52,7 +52,7 @@ def test_each_commit_has_a_job_in_a_child_pipeline() -> None:
     assert parent[trigger["job"]]["script"][0].endswith(f"> {trigger['artifact']}")
 
 
-def test_a_job_for_each_pin_target_and_host() -> None:
+def test_matrix_has_a_job_for_each_pin_target_and_host() -> None:
     pins = load_pins(find_layout(ROOT))
     assert {job.pin for job in JOBS} == {name for name, pin in pins.items() if pin.native_build}
     assert len({job.name for job in JOBS}) == len(JOBS)
@@ -62,7 +62,7 @@ def test_a_job_for_each_pin_target_and_host() -> None:
     assert len(github(JOBS)["jobs"]["validate"]["strategy"]["matrix"]["include"]) == len(JOBS)
 
 
-def test_jobs_use_options_that_there_are() -> None:
+def test_jobs_use_existing_options() -> None:
     layout = find_layout(ROOT)
     declared = declared_options(layout)
     for job in JOBS:

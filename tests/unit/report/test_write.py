@@ -1,5 +1,6 @@
 import html.parser
 import re
+from xml.etree import ElementTree
 
 import msgspec
 import pytest
@@ -16,6 +17,7 @@ from harness.report.markdown import report_text
 from harness.report.plots import COLOURS, latency_plots, median_interval
 from harness.report.write import write_reports
 from harness.teardown.gates import judge_gates, read_gates
+from tests.picture import picture
 
 from ..teardown.support import make_sample
 from .support import make_results, realistic
@@ -101,6 +103,13 @@ def test_plots_use_the_colours_of_the_page(results):
     assert "var(--v0)" in svg
     assert not [colour for colour in COLOURS if colour in svg]
     assert "#000000" not in svg
+
+
+def test_picture_of_the_readme_is_a_small_self_contained_image(results):
+    image = picture(results)
+    assert len(image) < 100_000
+    assert len(ElementTree.fromstring(image).findall("{http://www.w3.org/2000/svg}svg")) == 2
+    assert set(re.findall(r"var\((--\w+)\)", image)) <= set(re.findall(r"(--\w+): #", image))
 
 
 def test_properties_are_shown_by_variant(tmp_path):
