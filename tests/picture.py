@@ -6,11 +6,10 @@ import re
 import sys
 from pathlib import Path
 
-from harness.report.model import TeardownResults
-
 from harness.report.html import TEMPLATES
 from harness.report.plots import latency_plots
 from harness.report.store import read_teardown
+from harness.teardown.results import TeardownResults
 
 
 def picture(results: TeardownResults) -> str:
