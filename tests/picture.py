@@ -8,8 +8,7 @@ from pathlib import Path
 
 from harness.report.html import TEMPLATES
 from harness.report.plots import latency_plots
-from harness.report.store import read_teardown
-from harness.teardown.results import TeardownResults
+from harness.teardown.results import TeardownResults, read_teardown
 
 
 def picture(results: TeardownResults) -> str:
