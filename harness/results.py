@@ -36,7 +36,7 @@ class Results(msgspec.Struct, frozen=True, kw_only=True):
     finished: Annotated[str, about("ISO 8601, UTC; when the last row was written")]
     complete: Annotated[bool, about("false if the run was stopped before its end")]
     host: Annotated[HostFacts, about("the machine")]
-    options: Annotated[dict[str, Any], about("every option with the value that was used")]
+    options: Annotated[dict[str, Any], about("every option with its effective value")]
 
 
 class Recorder(Generic[Kept, Made]):

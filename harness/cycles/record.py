@@ -51,7 +51,7 @@ class CyclesResults(Results, frozen=True, kw_only=True):
 
 
 def cycles_file(layout: Layout) -> Path:
-    """Where the results are."""
+    """Return the path of the results."""
     return layout.results / "cycles.json"
 
 

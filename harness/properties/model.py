@@ -65,7 +65,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def name(self) -> str:
-        """A short name, good for a file name."""
+        """A short name, usable as a file name."""
         target = self.binary.target.removesuffix("-softmmu")
         return f"row{self.row:02}-{self.binary.variant}-{target}"
 

@@ -25,7 +25,7 @@ from harness.teardown.model import Comparison, Sample
 from harness.teardown.statistics import LEVEL
 
 MOST = 0.05
-"""The share of comparisons of equal binaries that may be called different."""
+"""Largest accepted share of comparisons of equal binaries that are reported as different."""
 
 
 class CalibrationResults(Results, frozen=True, kw_only=True):

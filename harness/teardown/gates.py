@@ -1,8 +1,8 @@
-"""Gates: what is demanded of the figures of a run, and whether they meet it.
+"""Gates: requirements for the figures of a run, and whether the figures meet them.
 
-A gate fails when the data rule it out: when the whole 95 % interval lies beyond the limit. When the figure
-itself is beyond and the interval is not, it is ``undecided``, which is told and is no error: on a noisy
-machine a gate must not fail by chance. Limits are ratios and never times, so that they hold on any machine.
+A gate fails if the data rule it out: the whole 95 % interval exceeds the limit. If only the figure exceeds
+the limit, the gate is ``undecided``, which is reported but is not an error: a gate must not fail by chance on
+a noisy machine. Limits are ratios, never times, so they apply to any machine.
 """
 
 from __future__ import annotations

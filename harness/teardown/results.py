@@ -75,13 +75,13 @@ def teardown_file(layout: Layout) -> Path:
 
 
 def read_teardown(path: Path) -> TeardownResults:
-    """The results in ``path``. Raises StorageError: not there, not JSON, or of another schema."""
+    """Read the results in ``path``. Raises StorageError: missing, not JSON, or of another schema."""
     older = {WITHOUT_REFERENCES: _with_references}
     return read_results(path, TeardownResults, SCHEMA, "nox -s teardown", older=older)
 
 
 def _with_references(data: bytes) -> TeardownResults:
-    """Results of schema 1, with the comparisons that are made today."""
+    """Convert results of schema 1; comparisons are computed again."""
     fields = msgspec.json.decode(data) | {"schema": SCHEMA, "comparisons": ()}
     results = msgspec.convert(fields, TeardownResults)
     return msgspec.structs.replace(

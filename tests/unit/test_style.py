@@ -108,7 +108,7 @@ def test_documents_use_standard_terms() -> None:
     assert not problems(texts)
 
 
-def test_links_between_documents_resolve() -> None:
+def test_links_and_paths_in_documents_resolve() -> None:
     documents = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
     anchors = {
         path: {
@@ -123,6 +123,8 @@ def test_links_between_documents_resolve() -> None:
             file = (path.parent / name).resolve() if name else path
             assert file.exists(), f"{path.name}: {target}"
             assert not anchor or anchor in anchors[file], f"{path.name}: {target}"
+        for name in re.findall(r"`((?:harness|tests|\.ci)/[\w./-]+)`", path.read_text(encoding="utf-8")):
+            assert (ROOT / name).exists(), f"{path.name}: {name}"
 
 
 def test_data_files_use_standard_terms() -> None:
