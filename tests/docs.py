@@ -44,9 +44,9 @@ times in UTC.
 
 [measuring.md](measuring.md) explains how latencies are measured, compared and calibrated.
 
-Rows with a `host` other than `native` come from an emulated machine, where `tests/guest/measure.c` measures
-the same latencies. An emulated processor pays different costs for memory than a real one: compare variants
-with each other, never hosts.
+Rows with a `host` other than `native` come from an emulated machine, where `harness/guest/programs/measure.c`
+measures the same latencies. An emulated processor pays different costs for memory than a real one: compare
+variants with each other, never hosts.
 """
 
 

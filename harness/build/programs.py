@@ -1,4 +1,4 @@
-"""Build the project's C programs (tests/guest) with meson: static programs for guests and emulated hosts."""
+"""Build the project's C (guest/programs) with meson: static programs for guests and emulated hosts."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from harness.lock import locked
 from harness.process import Finished, run
 from harness.progress import Reporter
 
+SOURCES = Path(__file__).resolve().parents[1] / "guest" / "programs"
+"""A meson project of its own."""
 LIMIT_S = 600.0
 
 
@@ -31,15 +33,15 @@ def build_programs(
     log = layout.logs / f"guest-{host}.log"
     where = HOSTS[host]
     words: tuple[str | Path, ...] = ()
-    text = ""
+    text = f"# {SOURCES}\n"
     if where.is_cross:
-        text = cross_file(ensure_sysroot(where, layout, reporter))
+        text += cross_file(ensure_sysroot(where, layout, reporter))
         words = ("--cross-file", folder.with_name(f"{host}.ini"))
     with locked(folder, f"the guest programs for {host}", reporter):
         _remove_unless_current(folder, text)
         if not (folder / "build.ninja").is_file():
             run(
-                [*_python("mesonbuild.mesonmain"), "setup", *words, folder, layout.root],
+                [*_python("mesonbuild.mesonmain"), "setup", *words, folder, SOURCES],
                 log=log,
                 timeout_s=LIMIT_S,
                 error=lambda ended: ConfigureError(
@@ -49,21 +51,21 @@ def build_programs(
                 ),
             )
         run(
-            [*_python("ninja"), "-C", folder, *(f"tests/guest/{name}" for name in names)],
+            [*_python("ninja"), "-C", folder, *names],
             log=log,
             timeout_s=LIMIT_S,
             error=lambda ended: CompileError(
                 f"the guest programs for {host} do not compile: {_error(ended)}",
-                "correct the sources below tests/guest",
+                f"correct the sources below {SOURCES}",
                 log=log,
             ),
         )
-    programs = {name: folder / "tests" / "guest" / name for name in names}
+    programs = {name: folder / name for name in names}
     for name, path in programs.items():
         elf = read_elf(path)
         if elf is None or elf.interpreter or elf.needed:
             raise CompileError(
-                f"{name} is not a static program", "link it with -static in tests/guest/meson.build"
+                f"{name} is not a static program", f"link it with -static in {SOURCES / 'meson.build'}"
             )
     return programs
 

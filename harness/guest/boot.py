@@ -1,6 +1,6 @@
 """What a guest with payload ``linux`` boots: Debian's kernel and an initramfs whose only program is our init.
 
-The init is compiled for the guest's architecture by the build stage (tests/guest/init.c says what it does).
+The init is compiled for the guest's architecture by the build stage (programs/init.c says what it does).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The console of a guest that runs Linux: copied to a log, read for our init's reports, written for requests.
 
-The protocol is that of tests/guest/init.c: lines that begin with ``harness: ``, between the kernel's own.
+The protocol is that of programs/init.c: lines that begin with ``harness: ``, between the kernel's own.
 """
 
 from __future__ import annotations

@@ -14,7 +14,6 @@ from harness.teardown.gates import read_gates
 CODE = (
     "harness",
     "tests/avocado",
-    "tests/guest",
     "meson.build",
     "meson_options.txt",
     "pyproject.toml",

@@ -2,7 +2,7 @@
 
 Takes: a Bench. Gives: TeardownResults. Guests are started and timed by the
 avocado test tests/avocado/teardown.py, one at a time; this package holds all that the test does. What was
-built for another machine is timed on an emulated one, in one boot, by tests/guest/measure.c (emulated.py).
+built for another machine is timed on an emulated one, in one boot, by guest/programs/measure.c (emulated.py).
 """
 
 from harness.teardown.emulated import run_emulated

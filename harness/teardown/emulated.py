@@ -1,8 +1,8 @@
 """Time cross-built QEMUs on the machine they are built for, emulated by our own QEMU.
 
 One boot holds all cells of a host: Debian's kernel, and an initramfs of busybox, the cross-built QEMUs, just
-the libraries that they need, and tests/guest/measure.c, which does there what watch.py does here. It reports
-over the console. Whatever goes wrong, each cell gives a sample.
+the libraries that they need, and guest/programs/measure.c, which does there what watch.py does here. It
+reports over the console. Whatever goes wrong, each cell gives a sample.
 """
 
 from __future__ import annotations

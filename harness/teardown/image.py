@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from harness.progress import Reporter
 
 TRIGGERS = ("sigterm", "sigkill", "sigabrt", "quit")
-"""Those that tests/guest/measure.c knows."""
+"""Those that guest/programs/measure.c knows."""
 FIRMWARE = Path("/firmware")
 ROUNDS = 5
 """A budget cannot decide: all rounds are packed into one boot."""

@@ -116,7 +116,7 @@ def check_results(layout: Layout, results: TeardownResults) -> None:
     if broken:
         raise TeardownError(
             f"{len(broken)} of the series' properties did not hold on an emulated host",
-            f"see {teardown_file(layout)}, and tests/guest/property.c for what was tried",
+            f"see {teardown_file(layout)}, and harness/guest/programs/property.c for what was tried",
             details=tuple(broken),
         )
     if not any(row.outcome == "ok" for row in results.rows if row.kind == "teardown"):

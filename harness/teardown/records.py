@@ -16,7 +16,7 @@ PANIC = re.compile(r"Kernel panic - not syncing: .*")
 
 
 class GuestRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """One record of tests/guest/measure.c or of init: what it is about, and an error or figures."""
+    """One record of guest/programs/measure.c or of init: what it is about, and an error or figures."""
 
     kernel: str = ""
     index: int | None = None

@@ -152,7 +152,7 @@ def _take(cell: Cell, log: Path, seen: dict[str, object]) -> str | None:
 
 
 def _take_small(cell: Cell, log: Path, seen: dict[str, object]) -> str | None:
-    """The end of a process that has next to nothing to tear down (tests/guest/floor.c)."""
+    """The end of a process that has next to nothing to tear down (guest/programs/floor.c)."""
     reading, writing = os.pipe()
     with contextlib.ExitStack() as stack:
         stack.callback(os.close, reading)

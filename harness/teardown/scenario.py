@@ -65,7 +65,7 @@ class Design:
         return tuple(made)
 
     def with_floor(self, program: Path, threads: int, timeout_s: float) -> Design:
-        """The same with the floor of QEMUs of so many threads, and the overhead, by tests/guest/floor.c."""
+        """The same with the floor of QEMUs of so many threads, and the overhead (guest/programs/floor.c)."""
         return dataclasses.replace(
             self,
             small=tuple(

@@ -10,7 +10,7 @@ import pytest
 from harness.build import programs
 from harness.build.elf import Elf
 from harness.build.hosts import HOSTS
-from harness.build.programs import build_programs
+from harness.build.programs import SOURCES, build_programs
 from harness.build.sysroot import Sysroot
 from harness.errors import CompileError, ConfigureError
 from harness.process import Finished
@@ -44,11 +44,11 @@ def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ..
 def test_meson_sets_up_once_and_ninja_looks_each_time(tools: list[tuple[str, ...]], tmp_path: Path) -> None:
     layout = make_layout(tmp_path)
     found = build_programs(layout, Silent(), ["measure"], host="s390x")
-    assert found == {"measure": layout.build / "guest/s390x/tests/guest/measure"}
+    assert found == {"measure": layout.build / "guest/s390x/measure"}
     assert [words[0] for words in tools] == ["mesonbuild.mesonmain", "ninja"]
     cross = Path(tools[0][tools[0].index("--cross-file") + 1])
     assert "endian = 'big'" in cross.read_text()
-    assert tools[1][-1] == "tests/guest/measure"
+    assert tools[1][-1] == "measure"
     build_programs(layout, Silent(), ["measure"], host="s390x")
     assert [words[0] for words in tools] == ["mesonbuild.mesonmain", "ninja", "ninja"]
 
@@ -63,6 +63,15 @@ def test_another_sysroot_sets_up_again(
     )
     build_programs(layout, Silent(), ["measure"], host="s390x")
     assert [words[0] for words in tools] == ["mesonbuild.mesonmain", "ninja"] * 2
+
+
+def test_folder_of_other_sources_is_set_up_again(
+    tools: list[tuple[str, ...]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build_programs(make_layout(tmp_path), Silent(), ["measure"])
+    monkeypatch.setattr(programs, "SOURCES", tmp_path / "moved")
+    build_programs(make_layout(tmp_path), Silent(), ["measure"])
+    assert [words[-1] for words in tools if words[0] != "ninja"] == [str(SOURCES), str(tmp_path / "moved")]
 
 
 def test_native_programs_need_neither_sysroot_nor_cross_file(

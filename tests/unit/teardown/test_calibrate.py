@@ -9,6 +9,7 @@ import msgspec
 import numpy
 import pytest
 
+from harness.build.programs import SOURCES
 from harness.errors import CalibrationError, OptionError
 from harness.machine import host_facts
 from harness.report.calibration import render_calibration
@@ -20,8 +21,6 @@ from harness.teardown.model import TeardownRun
 from ..bench.support import make_bench
 from .support import make_sample
 from .test_scenario import options, subjects
-
-ROOT = Path(__file__).resolve().parents[3]
 
 
 def equal(sd=0.1, rounds=5, shift=1.0):
@@ -131,7 +130,7 @@ def test_the_wrapper_holds_up_the_end_and_nothing_else(tmp_path):
     if compiler is None:
         pytest.skip("no C compiler")
     program = tmp_path / "delay"
-    subprocess.run([compiler, "-static", "-o", program, ROOT / "tests/guest/delay.c"], check=True)
+    subprocess.run([compiler, "-static", "-o", program, SOURCES / "delay.c"], check=True)
     script = (
         "import signal, sys, time; signal.signal(15, lambda *_: sys.exit(7)); print(flush=True);"
         " time.sleep(60)"

@@ -13,6 +13,7 @@ import pytest
 
 from harness.bench import Subject
 from harness.build.hosts import HOSTS
+from harness.build.programs import SOURCES
 from harness.errors import OptionError
 from harness.guest import shortage
 from harness.layout import Layout
@@ -39,7 +40,6 @@ from .support import make_cell
 from .test_scenario import options
 
 S390X = HOSTS["s390x"]
-GUEST = Path(__file__).resolve().parents[2] / "guest"
 
 
 def cell(**fields):
@@ -232,10 +232,10 @@ def test_what_init_prints_itself_are_records() -> None:
 
 def test_measure_knows_each_trigger_and_property() -> None:
     """The lists are in two languages; this holds them together."""
-    table = re.search(r"known\[\] = \{(.*?)\};", (GUEST / "measure.c").read_text(), re.DOTALL)
+    table = re.search(r"known\[\] = \{(.*?)\};", (SOURCES / "measure.c").read_text(), re.DOTALL)
     assert table is not None
     assert set(re.findall(r'\{ "(\w+)"', table[1])) == set(TRIGGERS)
-    tried = re.findall(r'strcmp\(name, "(\w+)"\)', (GUEST / "property.c").read_text())
+    tried = re.findall(r'strcmp\(name, "(\w+)"\)', (SOURCES / "property.c").read_text())
     assert set(tried) == set(PROPERTIES)
 
 

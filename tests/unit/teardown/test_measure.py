@@ -1,4 +1,4 @@
-"""tests/guest/measure.c, compiled for this machine and run on a stand-in for QEMU."""
+"""harness/guest/programs/measure.c, compiled for this machine and run on a stand-in for QEMU."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from harness.build.programs import SOURCES
 from harness.properties import bpf
 from harness.properties.bpf import ALLOW, AUDIT_ARCH, ERRNO, KILL_PROCESS, LD_ABS, RET_K, Call, Insn
 from harness.teardown.records import ConsoleReader, GuestRecord
 
 from ..guest.support import fake_binary
 
-SOURCES = Path(__file__).resolve().parents[2] / "guest"
 STRICT = ("gcc", "-std=gnu11", "-O1", "-Wall", "-Wextra", "-Werror")
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(shutil.which("gcc") is None, reason="needs gcc")]
 
