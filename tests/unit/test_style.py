@@ -38,8 +38,6 @@ PENDING_PACKAGES = {
     "validate",
 }
 """Packages and modules of harness/ with messages to be rewritten. Remove each name with its rewrite."""
-PENDING_DOCUMENTS = {"architecture.md"}
-"""The same for docs/."""
 
 
 def avoided() -> list[str]:
@@ -98,14 +96,10 @@ def test_messages_use_standard_terms() -> None:
 
 
 def test_documents_use_standard_terms() -> None:
-    documents = {path for path in (ROOT / "docs").glob("*.md") if path.name not in PENDING_DOCUMENTS}
-    documents |= {ROOT / "README.md", ROOT / "CONTRIBUTING.md"}
-    # The generated tables of checks.md come from strings of harness/check.
-    texts = [
-        (path.name, re.split(f"{GLOSSARY}|<!-- The tables below", path.read_text(encoding="utf-8"))[0])
-        for path in sorted(documents)
-    ]
-    assert not problems(texts)
+    documents = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
+    assert not problems(
+        (path.name, path.read_text(encoding="utf-8").split(GLOSSARY)[0]) for path in documents
+    )
 
 
 def test_links_and_paths_in_documents_resolve() -> None:
@@ -141,6 +135,5 @@ def test_data_files_use_standard_terms() -> None:
 
 
 def test_pending_names_exist() -> None:
-    """A name that no longer exists must not stay in a list of exceptions."""
+    """A name that no longer exists must not stay in the list of exceptions."""
     assert not {name for name in PENDING_PACKAGES if not (PACKAGE / name).exists()}
-    assert not {name for name in PENDING_DOCUMENTS if not (ROOT / "docs" / name).exists()}
