@@ -82,26 +82,26 @@ class Options:
     timeout: int
     jobs: int
     ccache: bool
-    profile: str = "release"
-    cycles: int = 500
-    seed: int = 0
-    preset: str = "default"
-    budget_s: int = 150
-    restart: str = "largest"
-    gate: str = ""
-    ccache_remote: str = ""
-    distcc: str = ""
-    spawner: str = "process"
-    spawner_hosts: tuple[str, ...] = ()
-    spawner_ssh: str = "ssh"
-    base: str = "auto"
-    matrix: tuple[str, ...] = ()
-    rules_off: tuple[str, ...] = ()
-    fail_on: str = "warning"
-    bisect: str = "each"
-    patches: tuple[str, ...] = ()
-    qemu_tests: str = "touched"
-    isolation: str = "auto"
+    profile: str
+    cycles: int
+    seed: int
+    preset: str
+    budget_s: int
+    restart: str
+    gate: str
+    ccache_remote: str
+    distcc: str
+    spawner: str
+    spawner_hosts: tuple[str, ...]
+    spawner_ssh: str
+    base: str
+    matrix: tuple[str, ...]
+    rules_off: tuple[str, ...]
+    fail_on: str
+    bisect: str
+    patches: tuple[str, ...]
+    qemu_tests: str
+    isolation: str
     given: tuple[str, ...]
     """The ``-Dname=value`` words as given, for the reproducer command."""
 

@@ -104,7 +104,7 @@ def plan_cells(
     Raises OptionError when nothing is left to time.
     """
     triggers = tuple(trigger for trigger in options.triggers if trigger in TRIGGERS)
-    asked = any(word.startswith("-Dmemory=") for word in options.given)
+    asked = options.has("memory")
     mine = dataclasses.replace(
         options,
         hosts=(host.name,),

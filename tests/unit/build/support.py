@@ -15,6 +15,7 @@ from harness.progress import Reporter, Silent
 from harness.source import Pin
 from harness.source.pin import Location
 from harness.tree import Checkout
+from tests.unit.defaults import options_with
 
 ROOT = Path(__file__).resolve().parents[3]
 FAKE = ROOT / "tests" / "fakeqemu"
@@ -38,26 +39,9 @@ def make_pin(**changes: Any) -> Pin:
 
 
 def make_options(**changes: Any) -> Options:
-    fields: dict[str, Any] = {
-        "pin": "7.2",
-        "series": "async-teardown",
-        "source": "",
-        "targets": BOTH,
-        "hosts": ("native",),
-        "variants": ("base", "patched"),
-        "memory_mib": (256,),
-        "backends": ("ram",),
-        "pages": ("4k",),
-        "payload": ("paused",),
-        "triggers": ("sigterm",),
-        "accel": "auto",
-        "rounds": 1,
-        "timeout": 10,
-        "jobs": 2,
-        "ccache": False,
-        "given": (),
-    }
-    return Options(**(fields | changes))
+    return options_with(
+        **({"memory_mib": (256,), "rounds": 1, "timeout": 10, "jobs": 2, "ccache": False} | changes)
+    )
 
 
 def make_checkout(layout: Layout, label: str = "base", commit: str = "c1") -> Checkout:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import dataclasses
 import os
 from pathlib import Path
 
@@ -8,20 +7,15 @@ import pytest
 
 from harness.build.sharing import sharing_variables
 from harness.errors import MissingError
-from harness.options import Options
-
-
-def options(**fields: str) -> Options:
-    known = {field.name: () for field in dataclasses.fields(Options)}
-    return Options(**{**known, "ccache_remote": "", "distcc": "", **fields})  # type: ignore[arg-type]
+from tests.unit.defaults import options_with
 
 
 def test_nothing_is_shared_unless_asked() -> None:
-    assert sharing_variables(options()) == {}
+    assert sharing_variables(options_with()) == {}
 
 
 def test_a_cache_has_the_names_of_old_and_new_releases() -> None:
-    assert sharing_variables(options(ccache_remote="file:/c")) == {
+    assert sharing_variables(options_with(ccache_remote="file:/c")) == {
         "CCACHE_REMOTE_STORAGE": "file:/c",
         "CCACHE_SECONDARY_STORAGE": "file:/c",
     }
@@ -30,12 +24,12 @@ def test_a_cache_has_the_names_of_old_and_new_releases() -> None:
 def test_distcc_stands_behind_ccache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(MissingError, match="-Ddistcc="):
-        sharing_variables(options(distcc="a/4"))
+        sharing_variables(options_with(distcc="a/4"))
     program = tmp_path / "distcc"
     program.write_text("#!/bin/sh\n")
     program.chmod(0o755)
     assert os.access(program, os.X_OK)
-    assert sharing_variables(options(distcc="a/4 b")) == {
+    assert sharing_variables(options_with(distcc="a/4 b")) == {
         "CCACHE_PREFIX": str(program),
         "DISTCC_HOSTS": "a/4 b",
     }

@@ -1,4 +1,3 @@
-import dataclasses
 from pathlib import Path
 
 import pytest
@@ -9,33 +8,14 @@ from harness.guest import Accel, Boot, Firmware
 from harness.options import Options
 from harness.teardown.scenario import design
 
+from ..defaults import options_with
+
 TARGETS = ("x86_64-softmmu", "s390x-softmmu")
 
 
 def options(**fields) -> Options:
-    known = {field.name: () for field in dataclasses.fields(Options)}
-    return Options(
-        **{
-            **known,
-            "targets": TARGETS,
-            "hosts": ("native",),
-            "memory_mib": (256, 1024),
-            "backends": ("ram",),
-            "pages": ("4k",),
-            "payload": ("paused",),
-            "triggers": ("sigterm", "sigkill"),
-            "rounds": 3,
-            "timeout": 5,
-            "restart": "none",
-            "seed": 0,
-            "budget_s": 120,
-            "preset": "default",
-            "gate": "",
-            "ccache_remote": "",
-            "distcc": "",
-            **fields,
-        }
-    )
+    known = {"memory_mib": (256, 1024), "triggers": ("sigterm", "sigkill"), "rounds": 3, "timeout": 5}
+    return options_with(**{**known, "targets": TARGETS, "restart": "none", "budget_s": 120, **fields})
 
 
 def subjects(*variants):
