@@ -13,7 +13,7 @@ DEFAULT = (
     "commands",
     "pipeline.py",
     "options.py",
-    "report/gates.py",
+    "teardown/gates.py",
     "teardown/statistics.py",
     "teardown/slopes.py",
     "check",
@@ -22,7 +22,7 @@ DEFAULT = (
     "submit/provenance.py",
 )
 """What ``nox -s mutate`` covers unless modules are named: the parts that decide."""
-TESTS = {"commands": ("test_cli.py", "test_trust.py")}
+TESTS = {"commands": ("test_cli.py", "test_trust.py"), "teardown/gates.py": ("report/test_gates.py",)}
 """Tests below ``tests/unit`` of parts that the rule of ``tests_of`` does not fit."""
 
 
@@ -51,10 +51,11 @@ class Target:
 
 
 def tests_of(path: str) -> tuple[str, ...]:
-    """The tests of ``path``: the folder of its stage below ``tests/unit``, or ``test_NAME.py``."""
-    stage, _, _ = path.partition("/")
-    names = TESTS.get(stage) or (f"test_{stage}" if stage.endswith(".py") else stage,)
-    return tuple(f"tests/unit/{name}" for name in names)
+    """The tests of a target: ``tests/unit/STAGE/test_MODULE.py`` of a module, or else the stage's folder."""
+    place = Path(path)
+    own = place.with_name(f"test_{place.name}")
+    usual = own if (ROOT / "tests" / "unit" / own).is_file() else place.parent if place.suffix else place
+    return tuple(f"tests/unit/{name}" for name in TESTS.get(path, (usual,)))
 
 
 def choose_targets(words: Sequence[str], root: Path = ROOT) -> tuple[Target, ...]:

@@ -32,7 +32,8 @@ def test_a_module_runs_in_the_folder_of_its_target(word: str) -> None:
 
 def test_a_module_outside_of_the_default_targets_has_a_folder_of_its_own() -> None:
     (target,) = choose_targets(["tree/apply.py"])
-    assert (target.name, target.tests) == ("tree.apply", ("tests/unit/tree",))
+    assert (target.name, target.tests) == ("tree.apply", ("tests/unit/tree/test_apply.py",))
+    assert choose_targets(["tree/git.py"])[0].tests == ("tests/unit/tree",)
 
 
 def test_unknown_module_is_refused() -> None:
