@@ -7,13 +7,15 @@ import hashlib
 import io
 import shutil
 import tarfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
 
+from harness.errors import HarnessError
 from harness.layout import Layout
 from harness.progress import Silent
 from harness.source import Pin, Source
@@ -53,6 +55,22 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 def collected_files(pytestconfig: pytest.Config) -> set[Path]:
     """The files that pytest collected tests from."""
     return pytestconfig.stash[COLLECTED]
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _errors_have_one_line_of_cause_and_of_remedy() -> Iterator[None]:
+    """Check this, which CONTRIBUTING.md requires, for each error that any test provokes."""
+    create = HarnessError.__init__
+
+    def check(self: HarnessError, cause: str, remedy: str, **more: Any) -> None:
+        assert cause, "an error without a cause"
+        assert remedy, f"no remedy: {cause}"
+        assert "\n" not in cause + remedy, f"several lines: {cause!r}, {remedy!r}"
+        create(self, cause, remedy, **more)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(HarnessError, "__init__", check)
+        yield
 
 
 @pytest.fixture
