@@ -1,7 +1,7 @@
-"""Guest stage: a QEMU binary and a description → a running machine whose memory is populated.
+"""Start QEMU with populated guest memory (guest stage).
 
-Takes: a binary, firmware folders, a Guest. Gives: Machine, for the life of a ``with`` block; nothing that it
-started outlives the block, the thread, or the process.
+The input is a Guest, which specifies binary, firmware and memory. The output is a Machine for a ``with``
+block; its processes end with the block, the thread or the process.
 """
 
 from harness.guest.accel import Accel, probe_accel

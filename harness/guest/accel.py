@@ -1,7 +1,7 @@
-"""Which accelerator a guest can really run with: asked by running one.
+"""Determine which accelerator works, by running a small guest.
 
-There are KVMs that open and create a machine, yet never run an instruction of it, and others that run
-firmware, but no Linux (those that emulate what the processor cannot do). So each payload is tried as it is.
+Some KVMs create a machine but never run an instruction of it. Others, which emulate missing features of the
+processor, run firmware but not Linux. Therefore each payload is tried.
 """
 
 from __future__ import annotations
@@ -26,14 +26,17 @@ if TYPE_CHECKING:  # rich is slow to load, and tests under avocado import this p
 
 PROBE_LIMIT_S = 3.0
 LINUX_LIMIT_S = 15.0
-"""A tiny guest's Linux is ready in 2 s under KVM on an idle machine."""
+"""Under KVM on an idle machine, a tiny guest's Linux is ready in 2 s."""
 LINUX_MIB = 256
 
 
 @dataclass(frozen=True, kw_only=True)
 class Accel:
-    """The accelerator for guests of ``target`` with ``payload``, and in one line why. ``runs`` is false when
-    KVM makes a machine that never executes an instruction (paused guests are still worth timing)."""
+    """Accelerator for guests of ``target`` with ``payload``, and the reason in one line.
+
+    ``runs`` is false if KVM creates a machine but never executes an instruction; paused guests can still be
+    timed then.
+    """
 
     target: str
     payload: str = "paused"
@@ -45,7 +48,7 @@ class Accel:
 def probe_accel(
     binary: Path,
     target: str,
-    wish: str,
+    requested: str,
     firmware: Firmware,
     reporter: Reporter,
     *,
@@ -54,28 +57,28 @@ def probe_accel(
     boot: Boot | None = None,
     host: str = "",
 ) -> Accel:
-    """What ``-Daccel=wish`` (auto, kvm, tcg) means for ``target`` with ``payload`` on this machine.
+    """Choose the accelerator of ``-Daccel=`` (``requested``: auto, kvm, tcg) for ``target`` and ``payload``.
 
-    ``auto`` boots the firmware under KVM and waits up to 3 s for its first output; with a payload that runs
-    Linux, ``boot`` is then started in a tiny guest, and has 15 s to be ready. If one does not come, TCG is
-    used. ``kvm`` stays KVM for payload ``paused`` as long as QEMU can create a machine. ``host`` is the
-    machine's architecture, asked of the kernel if empty. What QEMU says goes below ``logs``.
+    ``auto`` boots the firmware under KVM and waits up to 3 s for its first output. For a payload that runs
+    Linux, it also starts ``boot`` in a tiny guest, which must be ready in 15 s. If either fails, TCG is used.
+    ``kvm`` with payload ``paused`` only requires that QEMU can create a machine. ``host`` is this machine's
+    architecture (default: from uname). QEMU's output is written below ``logs``.
 
-    Raises GuestError when KVM was asked for and cannot be used, at all or for this payload.
+    Raises GuestError if KVM was requested and cannot be used, in general or for this payload.
     """
     architecture = architecture_of(target)
     machine = host or platform.machine()
 
-    def found(name: str, reason: str, *, runs: bool = True) -> Accel:
+    def accel(name: str, reason: str, *, runs: bool = True) -> Accel:
         return Accel(target=target, payload=payload, name=name, reason=reason, runs=runs)
 
-    if wish == "tcg":
-        return found("tcg", "asked for")
+    if requested == "tcg":
+        return accel("tcg", "requested")
     if architecture.name != machine:
         reason = f"KVM on {machine} cannot run {architecture.name} guests"
-        if wish == "kvm":
-            reporter.note(f"{target}: TCG: {reason}")
-        return found("tcg", reason)
+        if requested == "kvm":
+            reporter.note(f"{target}: using TCG, because {reason}")
+        return accel("tcg", reason)
     failure, ended = _try_kvm(binary, target, firmware, logs / f"accel-{architecture.name}.log")
     if failure is None and payload in LINUX:
         tiny = Guest(
@@ -91,25 +94,25 @@ def probe_accel(
         )
         failure = _try_linux(tiny, logs / "accel-linux.log")
     if failure is None:
-        return found("kvm", f"its {'Linux' if payload in LINUX else 'firmware'} ran under KVM")
-    if wish == "kvm":
+        return accel("kvm", f"its {'Linux' if payload in LINUX else 'firmware'} ran under KVM")
+    if requested == "kvm":
         if ended:
             raise GuestError(
-                f"KVM cannot be used: {failure}", "use -Daccel=tcg, or make /dev/kvm usable for this user"
+                f"KVM cannot be used: {failure}", "use -Daccel=tcg, or give this user access to /dev/kvm"
             )
         if payload in LINUX:
             raise GuestError(
                 f"payload {payload} does not run under this machine's KVM: {failure}",
-                "use -Daccel=tcg, or -Dpayload=paused",
+                "use -Daccel=tcg or -Dpayload=paused",
             )
-        reporter.warn(f"{target}: under KVM {failure}; paused guests are timed all the same")
-        return found("kvm", f"asked for, although {failure}", runs=False)
-    reporter.note(f"{target} {payload}: TCG, because under KVM {failure}")
-    return found("tcg", f"under KVM {failure}")
+        reporter.warn(f"{target}: under KVM {failure}; paused guests can still be timed")
+        return accel("kvm", f"requested, although {failure}", runs=False)
+    reporter.note(f"{target} {payload}: using TCG, because under KVM {failure}")
+    return accel("tcg", f"under KVM {failure}")
 
 
 def _try_linux(tiny: Guest, log: Path) -> str | None:
-    """Why Linux does not get ready under KVM (None: it does)."""
+    """Return why Linux does not become ready under KVM, or None if it does."""
     try:
         with start(tiny, log=log, timeout_s=LINUX_LIMIT_S):
             return None
@@ -118,7 +121,7 @@ def _try_linux(tiny: Guest, log: Path) -> str | None:
 
 
 def _try_kvm(binary: Path, target: str, firmware: Firmware, log: Path) -> tuple[str | None, bool]:
-    """Why no instruction ran (None: one did), and whether QEMU gave up by itself."""
+    """Return why no instruction ran (None if one did), and whether QEMU ended by itself."""
     ours, theirs = socket.socketpair()
     with contextlib.ExitStack() as stack:
         stack.enter_context(ours)
@@ -131,12 +134,12 @@ def _try_kvm(binary: Path, target: str, firmware: Firmware, log: Path) -> tuple[
         if ready or child.has_ended():
             child.has_ended(timeout_s=1.0)
             lines = child.last_lines()
-            return f"QEMU says: {lines[-1]}" if lines else "QEMU ended at once", True
+            return f"QEMU reports: {lines[-1]}" if lines else "QEMU ended at once", True
         return f"no guest instruction ran in {PROBE_LIMIT_S:g} s", False
 
 
 def _output(ours: socket.socket) -> bytes:
     try:
         return ours.recv(64)
-    except ConnectionError:  # QEMU ended
+    except ConnectionError:  # QEMU has ended
         return b""

@@ -1,6 +1,6 @@
-"""What a guest with payload ``linux`` boots: Debian's kernel and an initramfs whose only program is our init.
+"""Prepare the boot files of payload ``linux``: Debian's kernel, and an initramfs with one program, init.
 
-The init is compiled for the guest's architecture by the build stage (programs/init.c says what it does).
+The build stage compiles init for the guest's architecture. programs/init.c describes its behaviour.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Boot:
-    """Files for ``-kernel`` and ``-initrd``; ``release`` is what uname(1) says in the guest."""
+    """Files for ``-kernel`` and ``-initrd``; ``release`` is the output of ``uname -r`` in the guest."""
 
     kernel: Path
     initrd: Path
@@ -31,12 +31,12 @@ class Boot:
 
 
 def prepare_boot(layout: Layout, reporter: Reporter, target: str) -> Boot:
-    """Kernel and initramfs for guests of ``target``; what is there already is used.
+    """Return kernel and initramfs for guests of ``target``; existing files are used again.
 
-    Raises OptionError (no compiler is known that makes programs for it), and what fetching a kernel
-    (harness.guest.kernel), compiling (harness.build.programs) and writing an initramfs raise.
+    Raises OptionError (no compiler for the architecture), and the errors of ``fetch_kernel``,
+    ``build_programs`` and ``write_initramfs``.
     """
-    # Imported here: tests under avocado import this stage and start a hundred times.
+    # Imported here for speed: avocado starts a process for each test, and each imports this stage.
     from harness.build.hosts import HOSTS  # noqa: PLC0415
     from harness.build.programs import build_programs  # noqa: PLC0415
 
@@ -44,7 +44,7 @@ def prepare_boot(layout: Layout, reporter: Reporter, target: str) -> Boot:
     host = "native" if name == platform.machine() else name
     if host not in HOSTS:
         raise OptionError(
-            f"payload linux: no compiler for {name} programs is known on {platform.machine()}",
+            f"payload linux: the harness has no compiler for {name} programs on {platform.machine()}",
             "add the architecture to harness/build/hosts.py, or use -Dpayload=paused",
         )
     init = build_programs(layout, reporter, ["init"], host=host)["init"]

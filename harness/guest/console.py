@@ -1,6 +1,6 @@
-"""The console of a guest that runs Linux: copied to a log, read for our init's reports, written for requests.
+"""Console of a guest that runs Linux: log its output, parse the reports of init, send requests to init.
 
-The protocol is that of programs/init.c: lines that begin with ``harness: ``, between the kernel's own.
+programs/init.c describes the protocol: reports are lines that begin with ``harness: ``.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from harness.guest.spawn import Child
 TAIL_LINES = 20
 LONGEST_LINE = 1000
 LARGEST_LOG = 16 << 20
-"""What a guest writes beyond it is read and dropped: a guest must not fill our disk."""
-LOOK_EVERY_S = 0.25
+"""Maximum bytes of the log. Further output is read and discarded, so that a guest cannot fill the disk."""
+POLL_S = 0.25
 PANIC = re.compile(r"Kernel panic - not syncing.*|Out of memory: Killed process.*|Run out of memory.*")
 
 
 class Console:
-    """The harness's end of a guest's console. A thread reads it all the time, so that QEMU never waits."""
+    """The harness's end of a guest's console. A thread reads it continuously, so that QEMU never blocks."""
 
     def __init__(self, stream: socket.socket, log: Path) -> None:
         self.log = log
@@ -40,41 +40,41 @@ class Console:
         self._thread = threading.Thread(target=self._read, daemon=True, name="console")
 
     def tail(self) -> tuple[str, ...]:
-        """The last lines that the guest wrote, at most 20, without control characters."""
+        """Return the guest's last lines, at most 20, without control characters."""
         with self._changed:
             return tuple(self._lines)
 
     def send(self, request: str) -> None:
-        """Send init a request: ``poweroff``, ``busy`` or ``idle``. Returns at once."""
+        """Send a request to init: ``poweroff``, ``busy`` or ``idle``. Do not wait for an answer."""
         self._stream.sendall(request.encode("ascii") + b"\n")
 
     def wait_ready(self, child: Child, timeout_s: float) -> None:
-        """Return when init says that all memory was touched.
+        """Wait until init reports that it has touched all memory.
 
-        Raises GuestError with the console's last lines: the kernel panicked, init failed, QEMU ended, or
-        nothing was said in ``timeout_s`` seconds.
+        Raises GuestError with the console's last lines if the kernel panics, init fails, QEMU ends, or
+        ``timeout_s`` seconds have passed.
         """
         deadline = time.monotonic() + timeout_s
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._ready or self._fault, LOOK_EVERY_S)
+                self._changed.wait_for(lambda: self._ready or self._fault, POLL_S)
                 ready, fault = self._ready, self._fault
             if ready and not fault:
                 return
             if fault:
-                child.has_ended(timeout_s=1.0)  # a panic is followed by more lines, then by QEMU's end
+                child.has_ended(timeout_s=1.0)  # after a panic, the kernel prints more lines and QEMU ends
                 raise self._error(f"the guest failed: {fault}", child)
             if child.has_ended():
                 self._thread.join(1.0)
                 raise self._error("QEMU ended before its guest was ready", child)
             if time.monotonic() >= deadline:
-                seen = f"its last report was: {self._progress}" if self._progress else "it reported nothing"
-                raise self._error(f"the guest was not ready after {timeout_s:g} s; {seen}", child)
+                last = f"its last report was: {self._progress}" if self._progress else "it reported nothing"
+                raise self._error(f"the guest was not ready after {timeout_s:g} s; {last}", child)
 
     def _error(self, cause: str, child: Child) -> GuestError:
         return GuestError(
             cause,
-            "read the console's lines above; -Dtimeout= gives a slow machine more time",
+            "read the lines of the console above; on a slow machine, increase -Dtimeout=",
             details=self.tail() or child.last_lines(),
             log=self.log,
         )
@@ -121,7 +121,7 @@ class Console:
         self._thread.start()
 
     def close(self) -> None:
-        """End the thread."""
+        """Stop the thread."""
         with contextlib.suppress(OSError):
             self._stream.shutdown(socket.SHUT_RDWR)
         self._thread.join(5)
@@ -129,13 +129,13 @@ class Console:
 
 @contextlib.contextmanager
 def open_console(log: Path) -> Iterator[tuple[Console, socket.socket]]:
-    """A console that is copied to ``log``, and the socket for QEMU's end of it. Raises StorageError."""
+    """Provide a console that is copied to ``log``, and the socket for QEMU's end. Raises StorageError."""
     try:
         log.parent.mkdir(parents=True, exist_ok=True)
         log.write_bytes(b"")
     except OSError as error:
         raise StorageError(
-            f"cannot write {log}: {error}", "free the disk or choose another folder"
+            f"cannot write {log}: {error}", "free some disk space, or make the folder writable"
         ) from error
     ours, theirs = socket.socketpair()
     with ours, theirs:
@@ -148,7 +148,7 @@ def open_console(log: Path) -> Iterator[tuple[Console, socket.socket]]:
 
 
 def _copy(data: bytes, sink: BinaryIO, room: int) -> int:
-    """Write what fits into ``room`` bytes; what is left of it. A full disk must not stop the guest."""
+    """Write at most ``room`` bytes and return the remaining room. Ignore errors: the guest must go on."""
     with contextlib.suppress(OSError):
         sink.write(data[:room])
         sink.flush()

@@ -1,4 +1,4 @@
-"""Firmware for guests: from Debian's packages, unpacked into the cache, nothing installed."""
+"""Fetch firmware for guests from Debian packages and unpack it into the cache, without installing it."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Firmware:
-    """Folders for QEMU's ``-L``, in the order in which QEMU looks into them."""
+    """Folders for QEMU's ``-L``, in search order."""
 
     folders: tuple[Path, ...]
 
 
 def needed_files(targets: Iterable[str]) -> dict[str, tuple[str, ...]]:
-    """Debian package → files in it that guests of ``targets`` need. Raises OptionError."""
+    """Return Debian package → its files that guests of ``targets`` need. Raises OptionError."""
     needed: dict[str, tuple[str, ...]] = {}
     for target in targets:
         for package, files in architecture_of(target).firmware.items():
@@ -33,11 +33,11 @@ def needed_files(targets: Iterable[str]) -> dict[str, tuple[str, ...]]:
 
 
 def fetch_firmware(layout: Layout, reporter: Reporter, targets: Sequence[str]) -> Firmware:
-    """The firmware that guests of ``targets`` boot; fetched once, then kept by the packages' digests.
+    """Return the firmware of guests of ``targets``, from the cache if possible.
 
-    Raises FetchError, VerifyError (harness.source) and FetchError when a package lacks an expected file.
+    Raises the errors of ``fetch_packages``, and FetchError if a package does not contain an expected file.
     """
-    # Imported here: tests under avocado import this stage and need neither, and they start a hundred times.
+    # Imported here for speed: avocado starts a process for each test, and each imports this stage.
     from harness.lock import locked  # noqa: PLC0415
     from harness.source import fetch_packages, unpack_packages  # noqa: PLC0415
 
@@ -54,14 +54,14 @@ def fetch_firmware(layout: Layout, reporter: Reporter, targets: Sequence[str]) -
 
 
 def locate(place: Path, needed: dict[str, tuple[str, ...]]) -> Firmware:
-    """The folders of ``needed`` below ``place``. Raises FetchError when a file is not there."""
+    """Return the folders of the files ``needed`` below ``place``. Raises FetchError if one is missing."""
     folders: dict[Path, None] = {}
     for package, files in needed.items():
         for name in files:
             if not (place / name).is_file():
                 raise FetchError(
-                    f"Debian's package {package} has no {name}",
-                    f"remove {place} and run again, or report this",
+                    f"Debian package {package} does not contain {name}",
+                    f"remove {place} and run again; if it fails again, report it",
                 )
             folders[(place / name).parent] = None
     return Firmware(folders=tuple(folders))

@@ -1,4 +1,4 @@
-"""A control group of our own, to see what memory a guest holds whatever else the machine does."""
+"""Create a control group, to measure the memory of a guest apart from other processes."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ BUSY_S = 3.0
 def make_group(
     prefix: str, proc: Path = Path("/proc"), top: Path = Path("/sys/fs/cgroup")
 ) -> Iterator[Path | None]:
-    """A group called ``prefix`` and our pid with a memory controller, below the group that we are in.
+    """Provide a group with a memory controller, called ``prefix`` and this pid, below the current group.
 
-    It is removed afterwards. None where it cannot be made: no rights, no memory controller.
+    The group is removed afterwards. The value is None if it cannot be created (no permission, no controller).
     """
     group = _make(prefix, proc, top)
     try:
@@ -29,9 +29,9 @@ def make_group(
 
 
 def remove_group(group: Path) -> None:
-    """Remove a group and those in it, as far as they get empty: the kernel keeps the others.
+    """Remove a group and its subgroups. Groups that still contain processes remain.
 
-    A process that was killed is in its group until its memory is back, and is waited for that long, at most.
+    A killed process belongs to its group until its memory is freed; wait for that up to BUSY_S seconds.
     """
     deadline = time.monotonic() + BUSY_S
     for folder in (*sorted(group.rglob("*/"), reverse=True), group):
@@ -69,7 +69,7 @@ def _make(prefix: str, proc: Path, top: Path) -> Path | None:
 
 
 def _sweep(parent: Path, prefix: str, proc: Path) -> None:
-    """Remove the groups of runs that were killed. They are empty by now."""
+    """Remove the groups of killed runs, which are empty."""
     for left in parent.glob(f"{prefix}*"):
         if not (proc / left.name.removeprefix(prefix)).exists():
             remove_group(left)

@@ -1,4 +1,4 @@
-"""Reserve huge pages for a guest and give them back (Linux, admin-guide/mm/hugetlbpage.rst)."""
+"""Reserve huge pages for a guest and release them (Linux, admin-guide/mm/hugetlbpage.rst)."""
 
 from __future__ import annotations
 
@@ -15,28 +15,29 @@ MEMINFO = Path("/proc/meminfo")
 
 @contextlib.contextmanager
 def reserved(mib: int, *, setting: Path = SETTING, meminfo: Path = MEMINFO) -> Iterator[None]:
-    """Have ``mib`` MiB of huge pages free beside those that there are, while the block runs.
+    """Reserve ``mib`` MiB of huge pages, in addition to the existing ones, while the block runs.
 
-    Raises GuestError when the kernel does not give them (no rights, memory in pieces); nothing is kept then.
+    Raises GuestError if the kernel does not reserve all of them (no permission, fragmented memory); then none
+    are kept.
     """
     before = _read(setting)
     size_kib = hugepage_kib(meminfo)
     if before is None or not size_kib:
-        raise GuestError("this kernel has no huge pages to reserve", "leave -Dbackends=hugetlb out")
+        raise GuestError("this kernel does not support huge pages", "do not use -Dbackends=hugetlb")
     wanted = before + -(-mib * 1024 // size_kib)
     try:
         try:
             setting.write_text(f"{wanted}\n", encoding="ascii")
         except OSError as error:
             raise GuestError(
-                f"huge pages cannot be reserved: {error.strerror}",
-                "run as root, or leave -Dbackends=hugetlb out",
+                f"cannot reserve huge pages: {error.strerror}",
+                "run as root, or do not use -Dbackends=hugetlb",
             ) from error
         got = _read(setting) or 0
         if got < wanted:
             raise GuestError(
                 f"the kernel reserved {got - before} of {wanted - before} huge pages",
-                "free memory (it must be in large pieces), or ask for a smaller guest",
+                "free memory in large blocks, or use a smaller guest",
             )
         yield
     finally:
@@ -46,9 +47,9 @@ def reserved(mib: int, *, setting: Path = SETTING, meminfo: Path = MEMINFO) -> I
 
 @contextlib.contextmanager
 def restored(note: Path, *, setting: Path = SETTING) -> Iterator[None]:
-    """Whatever the block does, even if it is killed, the number of huge pages is what it was.
+    """Restore the number of huge pages after the block.
 
-    ``note`` keeps that number for the next run, should this one be killed; such a note is obeyed first.
+    ``note`` stores the number during the block. If a run was killed, the next run restores it from ``note``.
     """
     with contextlib.suppress(OSError, ValueError):
         setting.write_text(f"{int(json.loads(note.read_text(encoding='ascii')))}\n", encoding="ascii")
@@ -67,12 +68,12 @@ def restored(note: Path, *, setting: Path = SETTING) -> Iterator[None]:
 
 
 def hugepage_kib(meminfo: Path = MEMINFO) -> int:
-    """The size of the kernel's default huge page; 0 when it has none."""
+    """Return the size of the kernel's default huge page in KiB; 0 if it has none."""
     return _field("Hugepagesize", meminfo)
 
 
 def free_hugepages_mib(meminfo: Path = MEMINFO) -> float:
-    """MiB of huge pages that nobody uses."""
+    """Return the MiB of unused huge pages."""
     return _field("HugePages_Free", meminfo) * hugepage_kib(meminfo) / 1024
 
 

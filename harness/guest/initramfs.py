@@ -1,7 +1,7 @@
-"""Write an initramfs: a cpio archive of format "newc", without a cpio program, the same bytes each time.
+"""Write an initramfs: a reproducible cpio archive of format "newc", without a cpio program.
 
-The format is the kernel's, Documentation/driver-api/early-userspace/buffer-format.rst. Nothing of this
-machine gets in: names are sorted, inode numbers are counted, owner is root, times are 0.
+The kernel's Documentation/driver-api/early-userspace/buffer-format.rst describes the format. The bytes do not
+depend on the machine: names are sorted, inode numbers are counted, the owner is root, times are 0.
 """
 
 from __future__ import annotations
@@ -23,9 +23,12 @@ TRAILER = "TRAILER!!!"
 
 @dataclass(frozen=True, kw_only=True)
 class ArchiveEntry:
-    """One file of an initramfs. ``name`` is its path without a leading slash; ``mode`` is st_mode with the
-    type (inode(7)). ``data`` are the bytes of a file (or the file on disk that has them) or the target of a
-    symlink; ``device`` is major and minor of a device node."""
+    """One file of an initramfs.
+
+    ``name`` is its path without a leading slash; ``mode`` is st_mode with the type (inode(7)). ``data`` is
+    the content of a file (bytes, or the path of a file on disk) or the target of a symbolic link; ``device``
+    is major and minor of a device node.
+    """
 
     name: str
     mode: int
@@ -34,57 +37,57 @@ class ArchiveEntry:
 
 
 def directory(name: str, mode: int = 0o755) -> ArchiveEntry:
-    """A folder; folders above an entry are made without being asked for."""
+    """Return an entry for a folder. Parent folders of entries are added automatically."""
     return ArchiveEntry(name=name, mode=stat.S_IFDIR | mode)
 
 
 def file(name: str, data: bytes | Path, mode: int = 0o644) -> ArchiveEntry:
-    """A regular file, read from disk when it is written if ``data`` is a path."""
+    """Return an entry for a regular file; if ``data`` is a path, it is read when the archive is written."""
     return ArchiveEntry(name=name, mode=stat.S_IFREG | mode, data=data)
 
 
 def symlink(name: str, target: str) -> ArchiveEntry:
-    """A symbolic link to ``target``, as it is seen inside the guest."""
+    """Return an entry for a symbolic link to ``target``, a path inside the guest."""
     return ArchiveEntry(name=name, mode=stat.S_IFLNK | 0o777, data=target.encode())
 
 
 def device(name: str, major: int, minor: int, mode: int = 0o600) -> ArchiveEntry:
-    """A character device node."""
+    """Return an entry for a character device node."""
     return ArchiveEntry(name=name, mode=stat.S_IFCHR | mode, device=(major, minor))
 
 
 CONSOLE = device("dev/console", 5, 1)
-"""The kernel opens it as init's standard streams (admin-guide/devices.txt); without it init is mute."""
+"""The kernel opens it as init's standard streams (admin-guide/devices.txt); init needs it for its reports."""
 
 
 def write_initramfs(path: Path, entries: Iterable[ArchiveEntry], *, compressed: bool = False) -> Path:
-    """Write ``entries`` and the folders above them to ``path``, which then appears whole.
+    """Write ``entries`` and their parent folders to ``path`` atomically.
 
-    ``compressed`` means gzip: a smaller file, which an emulated guest takes seconds to unpack. Raises
-    GuestError (a name that would not be inside the archive, or is there twice), StorageError.
+    ``compressed`` means gzip, which makes the file smaller, but takes an emulated guest seconds to unpack.
+    Raises GuestError (an invalid or duplicated name), StorageError.
     """
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     blocks = archive(entries)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with aside.open("wb") as stream:
+        with temporary.open("wb") as stream:
             if compressed:
                 with gzip.GzipFile(filename="", mode="wb", fileobj=stream, mtime=0) as packed:
                     for block in blocks:
                         packed.write(block)
             else:
                 stream.writelines(blocks)
-        aside.replace(path)
+        temporary.replace(path)
     except OSError as error:
         raise StorageError(f"cannot write {path}: {error}", "free some disk space") from error
     finally:
-        aside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
     return path
 
 
 def archive(entries: Iterable[ArchiveEntry]) -> Iterator[bytes]:
-    """The archive's bytes, block by block. Raises what write_initramfs raises."""
-    # Sorted by path components, so that a folder comes before what is in it.
+    """Yield the bytes of the archive. Raises the errors of ``write_initramfs``."""
+    # Sorted by path components, so that a folder precedes its files.
     ordered = sorted(_with_parents(entries).values(), key=lambda entry: entry.name.split("/"))
     for number, entry in enumerate(ordered, start=1):
         yield from _member(entry, number)
@@ -96,7 +99,7 @@ def _with_parents(entries: Iterable[ArchiveEntry]) -> dict[str, ArchiveEntry]:
     for entry in entries:
         _check_name(entry.name)
         if entry.name in found:
-            raise GuestError(f"{entry.name!r} is in the initramfs twice", "name each file once")
+            raise GuestError(f"the initramfs contains {entry.name!r} twice", "specify each file once")
         found[entry.name] = entry
     for name in list(found):
         parts = name.split("/")[:-1]
@@ -104,7 +107,7 @@ def _with_parents(entries: Iterable[ArchiveEntry]) -> dict[str, ArchiveEntry]:
             parent = directory("/".join(parts[:depth]))
             above = found.setdefault(parent.name, parent)
             if not stat.S_ISDIR(above.mode):
-                raise GuestError(f"{name!r} lies below {above.name!r}, which is no folder", "rename one")
+                raise GuestError(f"{name!r} is below {above.name!r}, which is not a folder", "rename one")
     return found
 
 
@@ -112,8 +115,8 @@ def _check_name(name: str) -> None:
     parts = name.split("/")
     if any(part in ("", ".", "..") for part in parts) or re.search(r"[\x00-\x1f\x7f]", name):
         raise GuestError(
-            f"{name!r} cannot be a file of an initramfs",
-            "use a path without leading slash, dots, or controls",
+            f"{name!r} is not a valid name in an initramfs",
+            "use a path without a leading slash, '.', '..' or control characters",
         )
     if name == TRAILER:
         raise GuestError(f"{name!r} marks the end of an archive", "use another name")
@@ -122,7 +125,7 @@ def _check_name(name: str) -> None:
 def _member(entry: ArchiveEntry, number: int) -> Iterator[bytes]:
     size = entry.data.stat().st_size if isinstance(entry.data, Path) else len(entry.data)
     if size > LARGEST:
-        raise GuestError(f"{entry.name!r} has {size} bytes, cpio can hold 4 GiB", "leave it out")
+        raise GuestError(f"{entry.name!r} has {size} bytes, the limit of cpio is 4 GiB", "use a smaller file")
     name = entry.name.encode("utf-8", "surrogateescape") + b"\0"
     links = 2 if stat.S_ISDIR(entry.mode) else 1
     major, minor = entry.device

@@ -1,8 +1,8 @@
-"""Linux kernels for guests: Debian's own, fetched and proven as packages, nothing installed.
+"""Fetch and verify Debian's Linux kernels for guests, without installing them.
 
-A meta package (such as linux-image-s390x) always depends on the newest kernel of its suite, whose name has
-the ABI's number in it. So the meta package is fetched first and asked; a new ABI changes nothing here. What a
-kernel package needs to be installed (kmod, initramfs-tools) is not fetched: we only boot its image.
+A meta package, such as linux-image-s390x, depends on the newest kernel of its suite, whose name contains the
+number of the ABI. So the meta package is fetched first, to find the name. The dependencies of a kernel
+package (kmod, initramfs-tools) are not fetched, because only its image is booted.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _IMAGE = re.compile(r"(?:\./)?boot/(vmlinuz-\d[A-Za-z0-9.+~_-]*)")
 
 @dataclass(frozen=True, kw_only=True)
 class Kernel:
-    """A kernel image that QEMU can boot with ``-kernel``. ``release`` is what ``uname -r`` says in it."""
+    """Kernel image that QEMU can boot with ``-kernel``. ``release`` is the output of ``uname -r`` in it."""
 
     image: Path
     release: str
@@ -40,12 +40,12 @@ class Kernel:
 
 
 def fetch_kernel(layout: Layout, reporter: Reporter, target: str) -> Kernel:
-    """Debian's kernel for guests of ``target``; fetched once, then kept by the package's digest.
+    """Return Debian's kernel for guests of ``target``, from the cache if possible.
 
-    Raises OptionError (no kernel known for the target), FetchError (no network, no such package, an image
-    that is not there, a damaged package), VerifyError, StorageError.
+    Raises OptionError (no kernel for the target), FetchError (no network, unknown or damaged package, or it
+    has no image), VerifyError, StorageError.
     """
-    # Imported here: tests under avocado import this stage and start a hundred times.
+    # Imported here for speed: avocado starts a process for each test, and each imports this stage.
     from harness.source import fetch_packages  # noqa: PLC0415
 
     wanted = architecture_of(target)
@@ -57,11 +57,11 @@ def fetch_kernel(layout: Layout, reporter: Reporter, target: str) -> Kernel:
     try:
         deb = get(package)
     except FetchError as error:
-        # The mirror may have dropped the kernel that the meta package named when it was fetched.
+        # The mirror may no longer have the kernel of the cached meta package.
         newer = real_package(get(wanted.kernel, fresh=True))
         if newer == package:
             raise
-        reporter.note(f"{package} is gone ({error.cause}); taking {newer}")
+        reporter.note(f"{package} is no longer available ({error.cause}); using {newer}")
         package, deb = newer, get(newer)
     digest = hashlib.sha256(deb.read_bytes()).hexdigest()[:16]
     image = extract_image(deb, layout.cache / "kernels" / digest)
@@ -69,7 +69,7 @@ def fetch_kernel(layout: Layout, reporter: Reporter, target: str) -> Kernel:
 
 
 def real_package(meta: Path) -> str:
-    """The kernel package that the meta package ``meta`` depends on. Raises FetchError."""
+    """Return the kernel package that the meta package ``meta`` depends on. Raises FetchError."""
     from debian.deb822 import PkgRelation  # noqa: PLC0415
 
     with _opened(meta) as deb:
@@ -77,41 +77,43 @@ def real_package(meta: Path) -> str:
     names = [relation["name"] for either in PkgRelation.parse_relations(depends) for relation in either]
     found = next((name for name in names if _REAL.fullmatch(name)), None)
     if found is None:
-        raise FetchError(f"{meta.name} depends on no kernel: {depends or 'on nothing'}", "report this")
+        raise FetchError(
+            f"{meta.name} depends on no kernel (Depends: {depends or 'empty'})", "report it with the package"
+        )
     return str(found)
 
 
 def extract_image(deb: Path, folder: Path) -> Path:
-    """The one ``boot/vmlinuz-*`` of ``deb``, put into ``folder``. Raises FetchError, StorageError."""
-    there = sorted(folder.glob("vmlinuz-*"))
-    if there:
-        return there[0]
+    """Extract the ``boot/vmlinuz-*`` of ``deb`` into ``folder``. Raises FetchError, StorageError."""
+    existing = sorted(folder.glob("vmlinuz-*"))
+    if existing:
+        return existing[0]
     name, content = _read_image(deb)
-    aside = folder / f".{name}.{os.getpid()}"
+    temporary = folder / f".{name}.{os.getpid()}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        aside.write_bytes(content)
-        return aside.replace(folder / name)
+        temporary.write_bytes(content)
+        return temporary.replace(folder / name)
     except OSError as error:
         raise StorageError(f"cannot unpack into {folder}: {error}", "free some disk space") from error
     finally:
         with contextlib.suppress(OSError):
-            aside.unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
 
 
 def _read_image(deb: Path) -> tuple[str, bytes]:
-    """Name and bytes of the image. The package is read up to it, not unpacked: modules are 100 MB."""
+    """Return name and bytes of the image. Reading stops there, because the modules take 100 MB."""
     with _opened(deb) as package:
         for member in package.data.tgz():
             found = _IMAGE.fullmatch(str(member.name))
             if found and member.isfile():
                 return found[1], package.data.tgz().extractfile(member).read()
-    raise FetchError(f"{deb.name} has no boot/vmlinuz-*", "report this with the package")
+    raise FetchError(f"{deb.name} has no boot/vmlinuz-*", "report it with the package")
 
 
 @contextlib.contextmanager
 def _opened(deb: Path) -> Iterator[Any]:
-    """``deb`` by python-debian, whose errors become FetchError."""
+    """Open ``deb`` with python-debian; convert its errors to FetchError."""
     from debian.arfile import ArError  # noqa: PLC0415
     from debian.debfile import DebFile  # noqa: PLC0415
 
@@ -120,7 +122,7 @@ def _opened(deb: Path) -> Iterator[Any]:
         with deb.open("rb") as stream, DebFile(fileobj=stream) as package:
             yield package
     except broken as error:
-        if isinstance(error, OSError) and error.errno is not None:  # without a number it is python-debian's
+        if isinstance(error, OSError) and error.errno is not None:  # python-debian's own have no number
             raise StorageError(f"cannot read {deb}: {error}", "check the disk and the permissions") from error
         raise FetchError(
             f"{deb.name} is damaged: {error or type(error).__name__}", f"remove {deb} and run again"

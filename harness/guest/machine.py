@@ -1,4 +1,4 @@
-"""A running guest: start it, wait until its memory is there, talk QMP to it, end it."""
+"""Start a guest, wait until its memory is populated, send QMP commands, end it."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from harness.guest.model import Guest, command_line
 from harness.guest.shortage import end_in_shortage
 from harness.guest.spawn import FLOOD_BYTES, Child, spawn
 
-LOOK_S = 0.25
-"""Between looks at what QEMU has printed while it starts."""
+POLL_S = 0.25
+"""Seconds between checks of QEMU's output while it starts."""
 
-# What it has to say is in our errors; without a handler Python would print it (logging, "lastResort").
+# The harness's errors contain its messages. Without a handler, Python prints them (logging, "lastResort").
 logging.getLogger("qemu.qmp").addHandler(logging.NullHandler())
 
 
 @dataclass(frozen=True, kw_only=True)
 class Machine:
-    """A guest that is ready. It then held ``populated_mib`` MiB and had taken ``started_s`` seconds.
+    """A guest that became ready after ``started_s`` seconds, with ``populated_mib`` MiB of memory.
 
-    ``console`` is that of a guest that runs Linux.
+    ``console`` is None unless the guest runs Linux.
     """
 
     guest: Guest
@@ -52,7 +52,7 @@ class Machine:
         return self.child.pid
 
     def execute(self, command: str, arguments: dict[str, Any] | None = None, *, timeout_s: float = 30) -> Any:
-        """The answer to a QMP command. Raises GuestError: refused, no answer in time, or QEMU has ended."""
+        """Return the answer to a QMP command. Raises GuestError (refused, no answer in time, QEMU ended)."""
 
         async def ask() -> object:
             return await asyncio.wait_for(self._qmp.execute(command, arguments), timeout_s)
@@ -62,37 +62,36 @@ class Machine:
         except (QMPError, OSError, EOFError, TimeoutError) as error:
             raise GuestError(
                 f"QMP command {command} got no answer: {error or type(error).__name__}",
-                "see QEMU's last lines above",
+                "read the last lines of QEMU above",
                 details=self.child.last_lines(),
                 log=self.child.log,
             ) from error
 
     def send_quit(self) -> None:
-        """Send the QMP command ``quit`` and return at once; its answer is not waited for.
+        """Send the QMP command ``quit`` without waiting for an answer.
 
-        The bytes go straight into the socket, so that whoever times what follows is not slowed down by an
-        event loop. No other command may be sent afterwards.
+        The bytes are written directly to the socket, so that no event loop delays a measurement. No other
+        command may be sent afterwards.
         """
         self._raw.sendall(b'{"execute": "quit"}\r\n')
 
     def send_poweroff(self) -> None:
-        """Ask the guest's Linux to turn the machine off, and return at once. Raises GuestError: no Linux."""
+        """Request a poweroff from the guest's Linux without waiting. Raises GuestError without Linux."""
         if self.console is None:
             raise GuestError(
-                f"a guest with payload {self.guest.payload} cannot be asked to power off",
+                f"a guest with payload {self.guest.payload} cannot power off",
                 "use -Dpayload=linux",
             )
         self.console.send("poweroff")
 
     def shutdown_time(self) -> float | None:
-        """When QEMU said SHUTDOWN because the guest asked for it, by its own clock (seconds, time(2)).
+        """Return the timestamp of QEMU's event SHUTDOWN if the guest caused it (seconds, time(2)), else None.
 
-        For use after QEMU's end: reads what no command has read, past the event loop. None: it said no such
-        thing. QEMU says it when the guest has turned the machine off, before it begins to end (QEMU QMP
-        reference, "SHUTDOWN").
+        QEMU sends the event when the guest has powered off, before QEMU ends (QEMU QMP reference,
+        "SHUTDOWN"). Call this after QEMU has ended: it reads the rest of the socket without the event loop.
         """
         text = b""
-        with contextlib.suppress(OSError):  # a helper of QEMU's may hold the other end open: no end of file
+        with contextlib.suppress(OSError):  # QEMU's helper may keep the other end open: no end of file
             while data := self._raw.recv(65536, socket.MSG_DONTWAIT):
                 text += data
         for line in text.splitlines():
@@ -106,15 +105,15 @@ class Machine:
 
 @contextlib.contextmanager
 def start(guest: Guest, *, log: Path, timeout_s: float, group: Path | None = None) -> Iterator[Machine]:
-    """A guest that is ready for the life of the block; QEMU never outlives it.
+    """Start a guest and wait until it is ready; QEMU ends with the block.
 
-    Ready means: QMP negotiated, and all of the guest's memory resident; the vCPUs are stopped. With a payload
-    that runs Linux: its init has reported that it is ready, at least 0.9 of the guest's memory is resident,
-    and the vCPUs run. QEMU's output goes to ``log``, the console's beside it, ``<name>.console``.
-    QEMU runs in the control group ``group`` (ours, if None).
+    A paused guest is ready when QMP is negotiated and all of its memory is resident; its vCPUs are stopped. A
+    guest that runs Linux is ready when its init reports it and at least 0.9 of its memory is resident; its
+    vCPUs run. QEMU's output is written to ``log``, that of the console to ``<log>.console``.
+    QEMU runs in the control group ``group`` (default: the current one).
 
-    Raises GuestError with QEMU's or the console's last lines when it ends, is silent for ``timeout_s``
-    seconds, or holds too little memory; StorageError.
+    Raises GuestError with the last lines of QEMU or of the console if QEMU ends, if the guest is not ready
+    after ``timeout_s`` seconds, or if it has too little memory; StorageError.
     """
     threads = len(os.sched_getaffinity(0))
     ours, theirs = socket.socketpair()
@@ -152,13 +151,13 @@ def start(guest: Guest, *, log: Path, timeout_s: float, group: Path | None = Non
 
 
 def _run_until_ready(machine: Machine, console: Console, began: float, timeout_s: float) -> Machine:
-    """Start the vCPUs and wait for init's report."""
+    """Start the vCPUs and wait until init reports that it is ready."""
     machine.execute("cont")
     console.wait_ready(machine.child, timeout_s)
     return dataclasses.replace(
         machine,
         started_s=time.monotonic() - began,
-        # QEMU itself now holds much beside the guest's memory: translated code, devices.
+        # QEMU now has much memory besides the guest's: translated code, devices.
         populated_mib=max(mapped_mib(machine.pid, machine.guest.memory_mib), hugetlb_mib(machine.pid)),
     )
 
@@ -167,9 +166,9 @@ def _run_until_ready(machine: Machine, console: Console, began: float, timeout_s
 def connect(
     ours: socket.socket, child: Child, timeout_s: float
 ) -> Iterator[tuple[QMPClient, asyncio.Runner]]:
-    """QMP over ``ours`` for the life of the block. Raises GuestError when QEMU ends or stays silent.
+    """Provide a QMP connection over ``ours``, closed after the block.
 
-    ``child`` is asked why.
+    Raises GuestError, with the last lines of ``child``, if QEMU ends or does not answer.
     """
     client = QMPClient("guest")
     with asyncio.Runner() as loop:
@@ -178,7 +177,7 @@ def connect(
             async with asyncio.timeout(timeout_s):
                 asking = asyncio.create_task(client.connect(ours))
                 try:
-                    while not (await asyncio.wait([asking], timeout=LOOK_S))[0]:
+                    while not (await asyncio.wait([asking], timeout=POLL_S))[0]:
                         if child.floods():
                             raise TimeoutError
                     await asking
@@ -188,7 +187,7 @@ def connect(
                         await asyncio.wait([asking])
 
         async def disconnect() -> None:
-            # It raises what ended the connection (QEMU's exit, as a rule), which is no news here.
+            # disconnect() raises the reason why the connection ended, normally QEMU's exit.
             with contextlib.suppress(QMPError, OSError, EOFError, TimeoutError):
                 await asyncio.wait_for(client.disconnect(), 5)
 
@@ -203,7 +202,7 @@ def connect(
 
 
 def _start_failure(child: Child, error: BaseException, timeout_s: float) -> GuestError:
-    # A connection that broke means that QEMU is ending; a limit that ran out does not.
+    # After a broken connection QEMU is about to end; after a timeout it is not.
     if child.has_ended(timeout_s=0.0 if isinstance(error, TimeoutError) else 1.0):
         lines = child.last_lines()
         child.process.wait()
@@ -211,14 +210,14 @@ def _start_failure(child: Child, error: BaseException, timeout_s: float) -> Gues
         how = f"status {status}" if status >= 0 else f"signal {-status}"
         cause = f"QEMU ended while it started, with {how}" + (f": {lines[-1]}" if lines else "")
     elif child.floods():
-        cause = f"QEMU had printed more than {FLOOD_BYTES >> 20} MiB before it was ready"
+        cause = f"QEMU printed more than {FLOOD_BYTES >> 20} MiB before it was ready"
     elif isinstance(error, TimeoutError):
         cause = f"QEMU was not ready after {timeout_s:g} s"
     else:
         cause = f"QEMU's monitor cannot be used: {error}"
     return GuestError(
         cause,
-        "read QEMU's lines above; raise -Dtimeout= for a slow machine",
+        "read the last lines of QEMU above; on a slow machine, increase -Dtimeout=",
         details=child.last_lines(),
         log=child.log,
     )
@@ -228,22 +227,22 @@ def _check_stopped(machine: Machine) -> None:
     status = machine.execute("query-status")["status"]
     if status not in ("prelaunch", "paused"):
         raise GuestError(
-            f"the guest is {status}, not paused", "report this with the log", log=machine.child.log
+            f"the guest is {status}, not paused", "report it with the log", log=machine.child.log
         )
 
 
 def _check_populated(machine: Machine) -> None:
     guest, log = machine.guest, machine.child.log
-    # Linux keeps some pages free, which are in nobody's use and never were.
+    # Linux keeps some pages free, which are never touched.
     wanted = guest.memory_mib * 9 // 10 if guest.runs_linux else guest.memory_mib
     if machine.populated_mib < wanted:
         raise GuestError(
-            f"only {machine.populated_mib} of {guest.memory_mib} MiB are resident: guest not populated",
-            "make memory free, turn swap off, and run again",
+            f"only {machine.populated_mib} of {guest.memory_mib} MiB of the guest's memory are resident",
+            "free memory, disable swap, and run again",
             details=machine.console.tail() if machine.console else machine.child.last_lines(),
             log=log,
         )
     if guest.pages == "4k" and huge_pages_off(machine.pid) is False:
         raise GuestError(
-            "transparent huge pages are still on for QEMU", "use -Dpages=thp on this kernel", log=log
+            "transparent huge pages are still enabled for QEMU", "use -Dpages=thp on this kernel", log=log
         )

@@ -1,4 +1,4 @@
-"""How much memory there is for a guest, and how much a guest holds."""
+"""Measure the memory that is available for a guest, and the memory of a guest."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from harness.guest.model import LINUX, TB_MIB
 
 MIB = 1024 * 1024
 SLACK_MIB = 400
-"""What a guest needs beside its memory: QEMU itself, the files it reads, and room for the harness."""
+"""Memory needed in addition to the guest's: for QEMU, the files that it reads, and the harness."""
 
 
 def needed_mib(memory_mib: int, payload: str = "paused", accel: str = "tcg") -> int:
-    """What has to be free to start a guest of ``memory_mib``.
+    """Return the MiB that must be available to start a guest of ``memory_mib``.
 
-    Beside SLACK_MIB: page tables, 2 MiB a GiB. A guest that runs has a second set of them under KVM (as
-    large, for pages of 4 KiB), and under TCG the buffer for translated code.
+    This includes SLACK_MIB and the page tables, which take 2 MiB for each GiB. A guest that runs also needs,
+    under KVM, a second set of page tables (of the same size for 4 KiB pages) or, under TCG, the buffer for
+    translated code.
     """
     tables = memory_mib // 512
     running = 0
@@ -28,7 +29,7 @@ def needed_mib(memory_mib: int, payload: str = "paused", accel: str = "tcg") -> 
 
 
 def available_mib(proc: Path = Path("/proc"), cgroups: Path = Path("/sys/fs/cgroup")) -> int:
-    """MiB that can be used without swapping: MemAvailable (proc(5)), or less where a cgroup limits us."""
+    """Return the MiB available without swapping: MemAvailable (proc(5)), or the limit of a cgroup."""
     meminfo = (proc / "meminfo").read_text(encoding="ascii")
     fields = dict(line.split(":", 1) for line in meminfo.splitlines() if ":" in line)
     free = int(fields["MemAvailable"].split()[0]) * 1024
@@ -39,17 +40,17 @@ def available_mib(proc: Path = Path("/proc"), cgroups: Path = Path("/sys/fs/cgro
 def memory_shortage(
     memory_mib: int, payload: str = "paused", accel: str = "tcg", *, available: int | None = None
 ) -> str | None:
-    """The reason why a guest of ``memory_mib`` cannot be started now, or None when it fits."""
+    """Return why there is too little memory for a guest of ``memory_mib``, or None if there is enough."""
     room = available_mib() if available is None else available
     needed = needed_mib(memory_mib, payload, accel)
     return None if needed <= room else f"needs {needed} MiB of memory, {room} MiB are available"
 
 
 def resident_mib(pid: int, proc: Path = Path("/proc")) -> int:
-    """MiB of physical memory that the process maps (statm, proc(5)); 0 when it has gone.
+    """Return the MiB of physical memory that the process maps (statm, proc(5)); 0 if it has ended.
 
-    smaps_rollup would be exact, yet walks 4 million page table entries at 16 GiB, which costs more than
-    some of the teardowns we time.
+    smaps_rollup would be exact, but walks 4 million page table entries for 16 GiB, which takes longer than
+    some of the measured teardowns.
     """
     try:
         pages = int((proc / str(pid) / "statm").read_text(encoding="ascii").split()[1])
@@ -59,7 +60,10 @@ def resident_mib(pid: int, proc: Path = Path("/proc")) -> int:
 
 
 def hugetlb_mib(pid: int, proc: Path = Path("/proc")) -> int:
-    """MiB of reserved huge pages that the process maps (HugetlbPages, proc(5)): no other figure has them."""
+    """Return the MiB of reserved huge pages that the process maps (HugetlbPages, proc(5)).
+
+    No other counter includes them.
+    """
     try:
         status = (proc / str(pid) / "status").read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -69,10 +73,10 @@ def hugetlb_mib(pid: int, proc: Path = Path("/proc")) -> int:
 
 
 def mapped_mib(pid: int, memory_mib: int, proc: Path = Path("/proc")) -> int:
-    """MiB of the guest's memory that are resident: of mappings as large as that, the one that holds most.
+    """Return the resident MiB of the guest's memory: of mappings of at least that size, the maximum.
 
-    From smaps (proc(5)), exact, without what else QEMU holds; the kernel walks its page tables for it. 0 when
-    the process has gone.
+    The value is from smaps (proc(5)). It is exact and does not include other memory of QEMU, but the kernel
+    walks the page tables to compute it. It is 0 if the process has ended.
     """
     most = size = 0
     with contextlib.suppress(OSError), (proc / str(pid) / "smaps").open(encoding="utf-8") as lines:
@@ -85,7 +89,7 @@ def mapped_mib(pid: int, memory_mib: int, proc: Path = Path("/proc")) -> int:
 
 
 def swapped_out_mib(proc: Path = Path("/proc")) -> int:
-    """MiB that the machine has written to swap since it was started (vmstat, proc(5))."""
+    """Return the MiB that the machine has written to swap since boot (vmstat, proc(5))."""
     try:
         counters = dict(line.split() for line in (proc / "vmstat").read_text(encoding="ascii").splitlines())
         return int(counters["pswpout"]) * os.sysconf("SC_PAGE_SIZE") // MIB
@@ -94,7 +98,10 @@ def swapped_out_mib(proc: Path = Path("/proc")) -> int:
 
 
 def huge_pages_off(pid: int, proc: Path = Path("/proc")) -> bool | None:
-    """Whether transparent huge pages are off for the process (THP_enabled, Linux 5.0); None: unknown."""
+    """Return whether transparent huge pages are disabled for the process (THP_enabled, Linux 5.0).
+
+    None means unknown.
+    """
     try:
         status = (proc / str(pid) / "status").read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -106,7 +113,7 @@ def huge_pages_off(pid: int, proc: Path = Path("/proc")) -> bool | None:
 
 
 def _cgroup_rooms(proc: Path, cgroups: Path) -> list[int]:
-    """Bytes that each limiting cgroup above us leaves, v1 and v2 (cgroups(7), memory controller)."""
+    """Return the available bytes of each limited cgroup above this process, v1 and v2 (cgroups(7))."""
     try:
         lines = (proc / "self" / "cgroup").read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -133,14 +140,14 @@ def _cgroup_rooms(proc: Path, cgroups: Path) -> list[int]:
 
 
 def _room(folder: Path, limit_name: str, usage_name: str, cache_name: str) -> int | None:
-    """Limit less usage, where file pages that can be dropped do not count as used."""
+    """Return limit minus usage; file pages that the kernel can drop do not count as used."""
     try:
         limit = int((folder / limit_name).read_text(encoding="ascii"))
         usage = int((folder / usage_name).read_text(encoding="ascii"))
         stat = (folder / "memory.stat").read_text(encoding="ascii")
-    except (OSError, ValueError):  # not there, or "max": no limit
+    except (OSError, ValueError):  # no such file, or "max": no limit
         return None
-    if limit >= 1 << 62:  # v1's way to say: no limit
+    if limit >= 1 << 62:  # no limit in v1
         return None
     droppable = dict(line.split() for line in stat.splitlines() if len(line.split()) == 2).get(
         cache_name, "0"

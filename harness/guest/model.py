@@ -1,4 +1,4 @@
-"""What a guest is, and the QEMU command line that makes it. Pure: nothing is started or read here."""
+"""Describe a guest and generate its QEMU command line. This module starts and reads nothing."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from harness.errors import OptionError
 
 @dataclass(frozen=True, kw_only=True)
 class Architecture:
-    """What differs between guest architectures. A new one is a few lines of data.
+    """Settings of a guest architecture.
 
-    ``debian`` is Debian's name for it and ``kernel`` the meta package of a kernel for virtual machines.
-    ``firmware`` are Debian packages and the files of them that QEMU asks for. ``proof`` are the words that
-    send the firmware's first output to the character device ``proof``: output means that instructions run.
-    ``console`` are those that make the character device ``console`` a console with input, which needs no
-    kernel module, and ``terminal`` what the guest's Linux calls it.
+    ``debian`` is Debian's name for it, ``kernel`` the meta package of a kernel for virtual machines.
+    ``firmware`` lists Debian packages and the files in them that QEMU requires. ``proof`` are arguments that
+    send the firmware's first output to the character device ``proof``: output proves that instructions run.
+    ``console`` are arguments that make the character device ``console`` a console with input that needs no
+    kernel module; ``terminal`` is its name in the guest's Linux.
     """
 
     name: str
@@ -59,7 +59,7 @@ ARCHITECTURES = {
 
 
 def architecture_of(target: str) -> Architecture:
-    """The architecture of ``target`` (such as ``s390x-softmmu``). Raises OptionError."""
+    """Return the architecture of ``target``, such as ``s390x-softmmu``. Raises OptionError."""
     name = target.removesuffix("-softmmu")
     if name not in ARCHITECTURES:
         known = " ".join(f"{known}-softmmu" for known in ARCHITECTURES)
@@ -68,16 +68,18 @@ def architecture_of(target: str) -> Architecture:
 
 
 def check_targets(targets: Iterable[str]) -> None:
-    """Raise OptionError unless guests of all ``targets`` can be started."""
+    """Raise OptionError if guests of any of ``targets`` cannot be started."""
     for target in targets:
         architecture_of(target)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Guest:
-    """One guest. ``firmware`` are folders for ``-L``; ``options`` are more words for QEMU, such as those
-    that switch a feature on. ``accel`` is ``kvm`` or ``tcg``; ``pages`` is ``4k`` (no transparent huge pages
-    in the whole process) or ``thp`` (as the machine is set)."""
+    """One guest. ``firmware`` are folders for ``-L``; ``options`` are additional arguments for QEMU.
+
+    ``accel`` is ``kvm`` or ``tcg``; ``pages`` is ``4k`` (transparent huge pages are disabled for the process)
+    or ``thp`` (the machine's setting).
+    """
 
     binary: Path
     target: str
@@ -101,31 +103,31 @@ LINUX = ("linux", "linux-busy")
 PAYLOADS = ("paused", *LINUX)
 MAX_VCPUS = 8
 TB_MIB = 128
-"""TCG's buffer for translated code. By default it may grow to 1 GiB, beside the guest's memory."""
+"""Size of TCG's buffer for translated code; QEMU's default is up to 1 GiB."""
 
-TMPFS = Path("/dev/shm")  # noqa: S108 - QEMU makes its file there unnamed
+TMPFS = Path("/dev/shm")  # noqa: S108 - QEMU unlinks its file at once
 _BACKENDS = {
     "ram": "memory-backend-ram",
     "memfd": "memory-backend-memfd,share=on",
-    # In a folder QEMU makes a file of its own and unlinks it at once (QEMU manual, "memory-backend-file").
+    # QEMU creates a file in this folder and unlinks it at once (QEMU manual, "memory-backend-file").
     "file": f"memory-backend-file,mem-path={TMPFS},share=on",
     "hugetlb": "memory-backend-memfd,hugetlb=on,share=on",
 }
 
 
 def command_line(guest: Guest, *, qmp_fd: int, threads: int, console_fd: int = -1) -> tuple[str, ...]:
-    """QEMU's words for ``guest``; its QMP is on the connected socket ``qmp_fd``. The vCPUs are stopped (-S).
+    """Return QEMU's command line for ``guest``. QMP is on the socket ``qmp_fd``; the vCPUs are stopped (-S).
 
-    Payload ``paused``: all memory is allocated before the monitor answers, by ``threads`` threads (prealloc:
-    QEMU manual, "memory-backend-ram"). The others: no memory is allocated before the guest touches it; it has
-    ``threads`` vCPUs, at most 8, and its console is on the connected socket ``console_fd``.
-    Raises OptionError for a guest it cannot describe.
+    Payload ``paused``: ``threads`` threads allocate all memory before the monitor answers (prealloc: QEMU
+    manual, "memory-backend-ram"). Other payloads: memory is allocated when the guest touches it; the guest
+    has ``threads`` vCPUs, at most 8, and its console is on the socket ``console_fd``.
+    Raises OptionError for an unknown payload or backend, or a missing kernel.
     """
     architecture = architecture_of(guest.target)
     if guest.payload not in PAYLOADS:
-        raise OptionError(f"payload {guest.payload!r} is not known", f"choose from: {' '.join(PAYLOADS)}")
+        raise OptionError(f"unknown payload {guest.payload!r}", f"choose from: {' '.join(PAYLOADS)}")
     if guest.backend not in _BACKENDS:
-        raise OptionError(f"backend {guest.backend!r} is not known", f"choose from: {' '.join(_BACKENDS)}")
+        raise OptionError(f"unknown backend {guest.backend!r}", f"choose from: {' '.join(_BACKENDS)}")
     size = f"{guest.memory_mib}M"
     prealloc = "" if guest.runs_linux else f",prealloc=on,prealloc-threads={threads}"
     return (
@@ -141,14 +143,17 @@ def command_line(guest: Guest, *, qmp_fd: int, threads: int, console_fd: int = -
 
 
 def _accel(guest: Guest) -> str:
-    # vCPUs are threads of their own where QEMU knows that to be right (MTTCG): for both targets on x86_64.
+    # QEMU uses one thread for each vCPU (MTTCG) where that is correct: for both targets on x86_64.
     return f"tcg,tb-size={TB_MIB}" if guest.runs_linux and guest.accel == "tcg" else guest.accel
 
 
 def _linux_words(guest: Guest, architecture: Architecture, threads: int, console_fd: int) -> tuple[str, ...]:
-    """Boot Linux. A panic ends QEMU: panic=-1 reboots at once (kernel-parameters.txt), -no-reboot exits."""
+    """Return the arguments that boot Linux.
+
+    A panic ends QEMU: panic=-1 reboots at once (kernel-parameters.txt), and -no-reboot exits.
+    """
     if guest.kernel is None or guest.initrd is None:
-        raise OptionError(f"payload {guest.payload} needs a kernel and an initramfs", "name both")
+        raise OptionError(f"payload {guest.payload} needs a kernel and an initramfs", "specify both")
     words = [f"console={architecture.terminal}", "panic=-1", "quiet", "loglevel=4"]
     if guest.payload == "linux-busy":
         words.append("harness.busy=1")
@@ -162,7 +167,7 @@ def _linux_words(guest: Guest, architecture: Architecture, threads: int, console
 def proof_command_line(
     binary: Path, target: str, accel: str, firmware: tuple[Path, ...], *, proof_fd: int
 ) -> tuple[str, ...]:
-    """A tiny guest that runs its firmware at once and sends the firmware's output to ``proof_fd``."""
+    """Return the command line of a tiny guest whose firmware runs at once and prints to ``proof_fd``."""
     architecture = architecture_of(target)
     return (
         *common_words(binary, architecture, accel, firmware),
@@ -175,7 +180,7 @@ def proof_command_line(
 def common_words(
     binary: Path, architecture: Architecture, accel: str, firmware: tuple[Path, ...]
 ) -> tuple[str, ...]:
-    """What every guest has: no devices, no windows, no configuration of the user's."""
+    """Return the common arguments of all guests: no default devices, no window, no user configuration."""
     return (
         str(binary),
         *("-no-user-config", "-nodefaults", "-display", "none", "-monitor", "none", "-serial", "none"),

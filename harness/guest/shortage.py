@@ -1,7 +1,7 @@
-"""End a guest before it takes the machine's last memory.
+"""End a guest before the machine runs out of memory.
 
-What a guest needs is known before it is started (harness.guest.memory); what others take meanwhile is not.
-So from its start until its memory is populated, the machine's available memory is looked at all the time.
+The memory that a guest needs is known before it starts (harness.guest.memory). Other processes may allocate
+memory meanwhile, so the machine's available memory is polled until the guest's memory is populated.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from harness.errors import GuestError
 from harness.guest.memory import available_mib
 from harness.guest.spawn import Child, signal_child
 
-LOOK_EVERY_S = 0.25
+POLL_S = 0.25
 SHORTAGE_MIB = 256
-"""A guest that is about to have its memory is ended when the machine has less than this available."""
+"""If less memory is available while a guest populates its memory, the guest is ended."""
 
 
 class ShortageWatch:
-    """``reason`` says why the guest was ended; empty as long as it was not."""
+    """``reason`` is why the guest was ended, or empty."""
 
     def __init__(self) -> None:
         self.reason = ""
@@ -29,26 +29,25 @@ class ShortageWatch:
 
 @contextlib.contextmanager
 def end_in_shortage(child: Child) -> Iterator[ShortageWatch]:
-    """While the block runs, kill ``child`` as soon as less than SHORTAGE_MIB of memory are available.
+    """Kill ``child`` if less than SHORTAGE_MIB of memory are available while the block runs.
 
-    Whatever GuestError the block then raises is replaced by one that says so, with its details; when it
-    raises none, the caller's next look at ``child`` finds it ended. The thread is gone after the block: it
-    disturbs nothing that is timed later.
+    If the block then raises a GuestError, it is replaced by one with this reason and the same details. The
+    thread ends with the block, so that it does not disturb later measurements.
     """
     over = threading.Event()
     watch = ShortageWatch()
 
-    def look() -> None:
-        while not over.wait(LOOK_EVERY_S):
+    def poll() -> None:
+        while not over.wait(POLL_S):
             room = available_mib()
             if room < SHORTAGE_MIB:
                 watch.reason = (
-                    f"the guest was ended because only {room} MiB of the machine's memory were left"
+                    f"the guest was ended because only {room} MiB of the machine's memory were available"
                 )
                 signal_child(child, signal.SIGKILL)
                 return
 
-    watcher = threading.Thread(target=look, daemon=True, name="memory-shortage")
+    watcher = threading.Thread(target=poll, daemon=True, name="memory-shortage")
     watcher.start()
     try:
         yield watch

@@ -1,4 +1,4 @@
-"""Start QEMU as a child that cannot outlive us, and end it."""
+"""Start QEMU as a child process that ends with this one."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ LAUNCHER = Path(__file__).with_name("launcher.py")
 LOG_TAIL_BYTES = 8192
 LOG_TAIL_LINES = 12
 FLOOD_BYTES = 256 << 20
-"""A QEMU that prints more than this while it starts never ends with it."""
+"""The start of a guest fails if QEMU prints more than this."""
 KEPT_BYTES = 1 << 20
-"""Of a log that is longer than twice this, so much is kept of its beginning, and of its end."""
+"""If a log is longer than twice this, only this much of its beginning and of its end is kept."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Child:
-    """A running QEMU. ``pidfd`` stays valid for the life of the block that ``spawn`` opens."""
+    """A running QEMU. ``pidfd`` is valid within the block of ``spawn``."""
 
     process: subprocess.Popen[bytes]
     pidfd: int
@@ -38,7 +38,7 @@ class Child:
         return self.process.pid
 
     def last_lines(self) -> tuple[str, ...]:
-        """The end of what QEMU wrote, at most 12 lines."""
+        """Return the last lines of QEMU's output, at most 12."""
         try:
             with self.log.open("rb") as stream:
                 stream.seek(max(0, self.log.stat().st_size - LOG_TAIL_BYTES))
@@ -48,18 +48,18 @@ class Child:
         return tuple(line for line in text.splitlines() if line.strip())[-LOG_TAIL_LINES:]
 
     def floods(self) -> bool:
-        """Whether it has written more than any QEMU has to say."""
+        """Return whether it has written more than FLOOD_BYTES."""
         with contextlib.suppress(OSError):
             return self.log.stat().st_size > FLOOD_BYTES
         return False
 
     def has_ended(self, timeout_s: float = 0.0) -> bool:
-        """Whether the process has ended, seen by its pidfd within ``timeout_s`` seconds. Reaps nothing."""
+        """Return whether the process ends within ``timeout_s`` seconds. It is not reaped."""
         return wait_pidfd(self.pidfd, timeout_s)
 
 
 def wait_pidfd(pidfd: int, timeout_s: float) -> bool:
-    """Whether the process behind ``pidfd`` ends within ``timeout_s`` seconds (pidfd_open(2), poll)."""
+    """Return whether the process of ``pidfd`` ends within ``timeout_s`` seconds (pidfd_open(2))."""
     poller = select.poll()
     poller.register(pidfd, select.POLLIN)
     return bool(poller.poll(max(0.0, timeout_s) * 1000))
@@ -69,25 +69,25 @@ def wait_pidfd(pidfd: int, timeout_s: float) -> bool:
 def spawn(
     words: Sequence[str], *, pages: str, pass_fds: Sequence[int], log: Path, group: Path | None = None
 ) -> Iterator[Child]:
-    """Run ``words`` (program first) until the block ends; then it is killed and reaped, whatever happened.
+    """Run ``words`` (program first) while the block runs; kill and reap the process afterwards.
 
-    It runs in a session of its own, in ``/``, with output to ``log``, no core file, in the control group
-    ``group`` (ours, if None), and dies with the thread that called us. Raises GuestError (no such program),
-    StorageError (log not writable).
+    It runs in a new session, in ``/``, with output to ``log``, without a core file, in the control group
+    ``group`` (default: the current one), and ends with the calling thread. Raises GuestError (the program is
+    not executable), StorageError (the log is not writable).
     """
     binary = Path(words[0])
     if not os.access(binary, os.X_OK) or binary.is_dir():
-        raise GuestError(f"{binary} is not an executable file", "build it: nox -s build")
+        raise GuestError(f"{binary} is not an executable file", "run `nox -s build`")
     try:
         log.parent.mkdir(parents=True, exist_ok=True)
         sink = log.open("wb")
     except OSError as error:
         raise StorageError(
-            f"cannot write {log}: {error}", "free the disk or choose another folder"
+            f"cannot write {log}: {error}", "free some disk space, or make the folder writable"
         ) from error
     with sink:
         process = subprocess.Popen(
-            # -I -S: no site packages, no environment; starts in 20 ms.
+            # -I -S: without site packages and environment, Python starts in 20 ms.
             [
                 *(sys.executable, "-I", "-S", str(LAUNCHER), str(os.getpid())),
                 *(pages, str(group or ""), "--", *words),
@@ -102,7 +102,7 @@ def spawn(
         )
     pidfd = -1
     try:
-        # It is our child and not reaped, so the pid cannot be another's.
+        # The child is not reaped yet, so its pid cannot have been reused.
         pidfd = os.pidfd_open(process.pid)
         yield Child(process=process, pidfd=pidfd, log=log)
     finally:
@@ -113,7 +113,7 @@ def spawn(
 
 
 def _shorten(log: Path) -> None:
-    """Keep the beginning and the end of a log: what is between them only fills the disk."""
+    """Remove the middle of a long log, so that logs do not fill the disk."""
     with contextlib.suppress(OSError):
         size = log.stat().st_size
         if size <= 2 * KEPT_BYTES:
@@ -122,23 +122,23 @@ def _shorten(log: Path) -> None:
             stream.seek(size - KEPT_BYTES)
             end = stream.read()
             stream.seek(KEPT_BYTES)
-            stream.write(b"\n[%d bytes are left out here]\n" % (size - 2 * KEPT_BYTES))
+            stream.write(b"\n[%d bytes omitted]\n" % (size - 2 * KEPT_BYTES))
             stream.write(end)
             stream.truncate()
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
-    """Popen.kill does nothing once the process was reaped, so no other process can be hit."""
-    deadline = time.monotonic() + 120  # a large guest takes seconds to be torn down, not minutes
+    """Kill and reap the process. Popen.kill has no effect on a reaped process, so a reused pid is safe."""
+    deadline = time.monotonic() + 120  # the teardown of a large guest takes seconds, not minutes
     interrupt: KeyboardInterrupt | None = None
     while True:
         try:
             process.kill()
             process.wait(max(0.1, deadline - time.monotonic()))
         except subprocess.TimeoutExpired:
-            break  # in the kernel for ever: PR_SET_PDEATHSIG and harness.guard remain
+            break  # stuck in the kernel: PR_SET_PDEATHSIG and harness.guard end it later
         except KeyboardInterrupt as error:
-            interrupt = error  # first the guest, then the interrupt
+            interrupt = error  # raise it after the guest has ended
         else:
             break
     if interrupt is not None:
@@ -146,6 +146,6 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
 
 
 def signal_child(child: Child, number: int) -> None:
-    """Send ``number`` through the pidfd; nothing when it has ended."""
+    """Send signal ``number`` through the pidfd; do nothing if the process has ended."""
     with contextlib.suppress(ProcessLookupError):
         signal.pidfd_send_signal(child.pidfd, number)

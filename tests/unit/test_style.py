@@ -20,7 +20,6 @@ PENDING_PACKAGES = {
     "diskwatch.py",
     "fence.py",
     "guard.py",
-    "guest",
     "job.py",
     "jsonfile.py",
     "layout.py",

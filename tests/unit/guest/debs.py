@@ -1,4 +1,4 @@
-"""Debian packages, made here: an ar archive of two tar archives (deb(5))."""
+"""Create Debian packages: an ar archive of two tar archives (deb(5))."""
 
 import io
 import tarfile

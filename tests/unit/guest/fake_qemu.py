@@ -1,12 +1,12 @@
-"""Stands for QEMU: takes its words, speaks enough QMP, and misbehaves on request (``-fake MODE``).
+"""Fake QEMU: accepts QEMU's arguments, implements some QMP, and misbehaves on request (``-fake MODE``).
 
-Modes: normal, die, silent, stubborn (ignores SIGTERM), crash (by SIGSEGV on SIGTERM), running (not paused),
-helper:USEC (a second process with the same memory that ends USEC microseconds after it was made), late:USEC
-(the same, made on SIGTERM), babble (much output, then dies), flood (output without end).
+Modes: normal, die, silent, stubborn (ignores SIGTERM), crash (SIGSEGV on SIGTERM), running (not paused),
+helper:USEC (a second process with the same memory, which ends after USEC microseconds), late:USEC (the same,
+started on SIGTERM), babble (much output, then exits), flood (endless output).
 
-With a console (payload linux) it stands for the guest's Linux too. Modes: linux (ready at once, obeys
-poweroff), panic, mute (never reports), stuck (reports half), fault (init's error), gone (QEMU ends), deaf
-(ready, and powers off without an event).
+With a console (payload linux), it also simulates the guest's Linux. Modes: linux (ready at once, accepts
+poweroff), panic, mute (never reports), stuck (reports half), fault (error of init), gone (QEMU ends), deaf
+(ready, powers off without an event).
 """
 
 import contextlib
@@ -22,7 +22,7 @@ import time
 
 
 def start_helper(microseconds: int) -> None:
-    """clone(2) with CLONE_VM, running libc's own usleep: no Python code, so sharing memory is harmless."""
+    """Start libc's usleep by clone(2) with CLONE_VM: it runs no Python code, so shared memory is safe."""
     libc = ctypes.CDLL(None)
     stack = ctypes.create_string_buffer(65536)
     globals()["_kept"] = stack
@@ -33,7 +33,7 @@ def start_helper(microseconds: int) -> None:
 
 
 def requests(channel):
-    """JSON objects; nothing need stand between them (QEMU docs, "QMP specification")."""
+    """Yield JSON objects, which need no separator (QEMU docs, "QMP specification")."""
     text = ""
     while data := channel.recv(4096):
         text += data.decode()
@@ -75,7 +75,7 @@ def misbehave(mode: str) -> None:
 
 
 def prove(fd: int) -> None:
-    """What a tiny guest does; our own file name says how it goes."""
+    """Simulate the tiny guest of probe_accel; the name of this file selects the result."""
     if "nokvm" in sys.argv[0]:
         say("qemu: failed to initialize kvm: Permission denied")
         sys.exit(1)
@@ -84,38 +84,38 @@ def prove(fd: int) -> None:
     time.sleep(60)
 
 
-def speak(mode: str, console: int, qmp: socket.socket) -> None:
-    """What the guest does once its vCPUs run; returns in the process that answers QMP."""
+def run_linux(mode: str, console: int, qmp: socket.socket) -> None:
+    """Simulate the guest after its vCPUs are started."""
     end = socket.socket(fileno=console)
 
-    def tell(text: str) -> None:
+    def write(text: str) -> None:
         end.sendall(text.encode() + b"\r\n")
 
-    tell("[    0.1] Linux \x1b[31mversion 6.1\x07")
+    write("[    0.1] Linux \x1b[31mversion 6.1\x07")
     if mode == "panic":
-        tell("[    1.0] Kernel panic - not syncing: Attempted to kill init!")
-        tell("[    1.1] Call Trace:")
+        write("[    1.0] Kernel panic - not syncing: Attempted to kill init!")
+        write("[    1.1] Call Trace:")
         os._exit(0)
     if mode == "gone":
         os._exit(1)
     if mode == "mute":
         return
-    tell("harness: touched 0 of 200 MiB")
+    write("harness: touched 0 of 200 MiB")
     if mode == "fault":
-        tell("harness: error: mmap: Cannot allocate memory")
+        write("harness: error: mmap: Cannot allocate memory")
         time.sleep(0.2)
         os._exit(0)
-    tell("harness: touched 100 of 200 MiB")
+    write("harness: touched 100 of 200 MiB")
     if mode == "stuck":
         return
-    tell("harness: ready")
+    write("harness: ready")
     threading.Thread(target=obey, args=(mode, end, qmp), daemon=True).start()
 
 
 def obey(mode: str, end: socket.socket, qmp: socket.socket) -> None:
     for line in end.makefile():
         if line == "poweroff\n":
-            time.sleep(0.2)  # what a guest takes
+            time.sleep(0.2)  # the time of a guest's poweroff
             now = time.time()
             stamp = {"seconds": int(now), "microseconds": int(now % 1 * 1e6)}
             event = {"event": "SHUTDOWN", "data": {"guest": True}, "timestamp": stamp}
@@ -150,7 +150,7 @@ def main() -> None:
                 answer["id"] = request["id"]
             channel.sendall(json.dumps(answer).encode() + b"\r\n")
             if request["execute"] == "cont" and console:
-                speak(mode, int(console[1]), channel)
+                run_linux(mode, int(console[1]), channel)
 
 
 main()

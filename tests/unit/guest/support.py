@@ -1,4 +1,4 @@
-"""What tests of guest and teardown share."""
+"""Helpers for tests of guest and teardown."""
 
 import sys
 from pathlib import Path
@@ -9,7 +9,7 @@ FAKE = Path(__file__).with_name("fake_qemu.py")
 
 
 def fake_binary(folder: Path, name: str = "qemu-fake") -> Path:
-    """An executable that runs fake_qemu.py; its own name reaches the script as sys.argv[0]."""
+    """Create an executable that runs fake_qemu.py, which gets its name as sys.argv[0]."""
     binary = folder / name
     binary.write_text(f"#!{sys.executable} -IS\n" + FAKE.read_text(encoding="utf-8"), encoding="utf-8")
     binary.chmod(0o755)
@@ -27,7 +27,7 @@ def fake_guest(folder: Path, mode: str = "normal", memory_mib: int = 1, **fields
 
 
 def is_gone(pid: int) -> bool:
-    """No process has this pid, or only a zombie does."""
+    """Return whether the process has ended or is a zombie."""
     try:
         return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] == "Z"
     except OSError:

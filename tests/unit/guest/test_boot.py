@@ -11,7 +11,7 @@ from harness.progress import Silent
 
 @pytest.fixture
 def built(monkeypatch, tmp_path):
-    """Takes the place of fetching and compiling: what was asked for, and the program that came of it."""
+    """Replace fetching and compiling: the requested builds, and the resulting program."""
     asked, program = [], tmp_path / "init"
 
     def build_programs(layout, reporter, names, *, host):
@@ -26,7 +26,7 @@ def built(monkeypatch, tmp_path):
     return asked, program
 
 
-def test_an_initramfs_of_init_and_console_is_made_once(built, layout):
+def test_initramfs_is_written_once_for_each_init(built, layout):
     asked, program = built
     boot = prepare_boot(layout, Silent(), "x86_64-softmmu")
     assert (boot.kernel, boot.release) == (Path("/vmlinuz"), "6.1")
@@ -41,12 +41,12 @@ def test_an_initramfs_of_init_and_console_is_made_once(built, layout):
     assert {host for _, host in asked} == {"native"}
 
 
-def test_another_architecture_is_cross_compiled(built, layout):
+def test_init_of_another_architecture_is_cross_compiled(built, layout):
     prepare_boot(layout, Silent(), "s390x-softmmu")
     assert built[0] == [(["init"], "s390x")]
 
 
-def test_an_architecture_without_a_compiler_is_refused(built, layout, monkeypatch):
+def test_architecture_without_a_compiler_is_refused(built, layout, monkeypatch):
     monkeypatch.setattr(module.platform, "machine", lambda: "riscv64")
-    with pytest.raises(OptionError, match="no compiler for x86_64 programs is known on riscv64"):
+    with pytest.raises(OptionError, match="has no compiler for x86_64 programs on riscv64"):
         prepare_boot(layout, Silent(), "x86_64-softmmu")

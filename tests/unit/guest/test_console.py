@@ -1,4 +1,4 @@
-"""Guests that run Linux, with a stand-in for QEMU and guest in one."""
+"""Guests that run Linux, simulated by a fake QEMU."""
 
 import time
 from pathlib import Path
@@ -31,7 +31,7 @@ def failure(folder, mode) -> GuestError:
     return caught.value
 
 
-def test_a_guest_is_ready_when_its_init_says_so(tmp_path):
+def test_guest_is_ready_when_init_reports_it(tmp_path):
     with start(linux(tmp_path), log=tmp_path / "log", timeout_s=10) as machine:
         assert machine.populated_mib >= 1
         assert machine.console.tail()[-1] == "harness: ready"
@@ -39,21 +39,21 @@ def test_a_guest_is_ready_when_its_init_says_so(tmp_path):
     assert "harness: touched 100 of 200 MiB" in (tmp_path / "log.console").read_text()
 
 
-def test_a_panic_is_told_with_the_consoles_last_lines(tmp_path):
+def test_panic_is_reported_with_the_last_console_lines(tmp_path):
     error = failure(tmp_path, "panic")
     assert error.cause == "the guest failed: Kernel panic - not syncing: Attempted to kill init!"
     assert error.details[-1] == "[    1.1] Call Trace:"
     assert error.log == tmp_path / "log.console"
 
 
-def test_control_characters_of_the_guest_do_not_reach_the_terminal(tmp_path):
+def test_control_characters_of_the_guest_are_removed(tmp_path):
     assert failure(tmp_path, "panic").details[0] == "[    0.1] Linux  [31mversion 6.1"
 
 
 RUNNING = SimpleNamespace(has_ended=lambda timeout_s=0.0: False, last_lines=lambda: ())
 
 
-def test_a_guest_that_never_reports_runs_into_the_limit_with_the_consoles_lines(tmp_path):
+def test_guest_without_reports_times_out_with_its_console_lines(tmp_path):
     wanted = pytest.raises(GuestError, match=r"not ready after 0\.3 s; it reported nothing")
     with open_console(tmp_path / "log") as (console, far), wanted as caught:
         far.sendall(b"[    0.1] Linux version 6.1\n")
@@ -62,36 +62,36 @@ def test_a_guest_that_never_reports_runs_into_the_limit_with_the_consoles_lines(
     assert caught.value.log == tmp_path / "log"
 
 
-def test_a_guest_that_is_too_slow_says_how_far_it_came(tmp_path):
+def test_timeout_of_a_slow_guest_contains_its_last_report(tmp_path):
     wanted = pytest.raises(GuestError, match="its last report was: touched 100 of 200 MiB")
     with open_console(tmp_path / "log") as (console, far), wanted:
         far.sendall(b"harness: touched 100 of 200 MiB\n")
         console.wait_ready(RUNNING, 0.3)
 
 
-def test_inits_own_error_is_the_cause(tmp_path):
+def test_error_of_init_is_the_cause(tmp_path):
     assert failure(tmp_path, "fault").cause == "the guest failed: mmap: Cannot allocate memory"
 
 
-def test_a_qemu_that_ends_is_not_waited_for(tmp_path):
+def test_end_of_qemu_is_reported_before_the_timeout(tmp_path):
     assert failure(tmp_path, "gone").cause == "QEMU ended before its guest was ready"
 
 
-def test_memory_that_the_guest_did_not_touch_is_an_error(tmp_path):
-    wanted = pytest.raises(GuestError, match=r"only \d+ of 4096 MiB are resident")
+def test_untouched_memory_is_an_error(tmp_path):
+    wanted = pytest.raises(GuestError, match=r"only \d+ of 4096 MiB of the guest")
     with wanted as caught, start(linux(tmp_path, memory_mib=4096), log=tmp_path / "log", timeout_s=10):
         pass
     assert caught.value.details[-1] == "harness: ready"
 
 
-def test_a_paused_guest_cannot_be_asked(tmp_path):
+def test_paused_guest_cannot_power_off(tmp_path):
     with start(fake_guest(tmp_path), log=tmp_path / "log", timeout_s=10) as machine:
         assert isinstance(machine, Machine)
-        with pytest.raises(GuestError, match="payload paused cannot be asked to power off"):
+        with pytest.raises(GuestError, match="payload paused cannot power off"):
             machine.send_poweroff()
 
 
-def test_endless_output_fills_neither_memory_nor_disk(tmp_path, monkeypatch):
+def test_endless_output_is_limited_in_memory_and_log(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "LARGEST_LOG", 1000)
     with open_console(tmp_path / "log") as (console, far):
         for _ in range(50):
@@ -104,7 +104,7 @@ def test_endless_output_fills_neither_memory_nor_disk(tmp_path, monkeypatch):
     assert (tmp_path / "log").stat().st_size == 1000
 
 
-def test_a_log_that_cannot_be_written_is_an_error(tmp_path):
+def test_unwritable_log_is_an_error(tmp_path):
     (tmp_path / "file").touch()
     wanted = pytest.raises(StorageError, match="cannot write")
     with wanted, open_console(tmp_path / "file" / "log"):

@@ -11,20 +11,20 @@ def machine(tmp_path):
     return {"setting": tmp_path / "nr", "meminfo": tmp_path / "meminfo"}
 
 
-def test_pages_are_reserved_beside_those_there_are_and_given_back(machine):
+def test_pages_are_reserved_in_addition_and_released(machine):
     with reserved(11, **machine):
         assert machine["setting"].read_text() == "11\n"  # 5 and 6 of 2 MiB
     assert machine["setting"].read_text() == "5\n"
     assert free_hugepages_mib(machine["meminfo"]) == 6.0
 
 
-def test_pages_are_given_back_whatever_happens(machine):
+def test_pages_are_released_after_an_exception(machine):
     with pytest.raises(ZeroDivisionError), reserved(4, **machine):
         raise ZeroDivisionError
     assert machine["setting"].read_text() == "5\n"
 
 
-def test_a_kernel_that_gives_too_few_is_an_error_and_keeps_nothing(machine, monkeypatch):
+def test_too_few_pages_are_an_error_and_are_released(machine, monkeypatch):
     from harness.guest import hugepages
 
     answers = iter((5, 6))
@@ -35,19 +35,19 @@ def test_a_kernel_that_gives_too_few_is_an_error_and_keeps_nothing(machine, monk
 
 
 @pytest.mark.parametrize("text", ["", "Hugepagesize: 0 kB\n"])
-def test_a_kernel_without_huge_pages(machine, text):
+def test_kernel_without_huge_pages_is_an_error(machine, text):
     machine["meminfo"].write_text(text)
-    with pytest.raises(GuestError, match="no huge pages"), reserved(4, **machine):
+    with pytest.raises(GuestError, match="does not support huge pages"), reserved(4, **machine):
         pytest.fail("the block was run")
 
 
-def test_what_a_killed_run_reserved_is_given_back_by_the_next(machine, tmp_path):
+def test_pages_of_a_killed_run_are_released_by_the_next_run(machine, tmp_path):
     note = tmp_path / "locks" / "note.json"
     with restored(note, setting=machine["setting"]):
         machine["setting"].write_text("9\n")
     assert machine["setting"].read_text() == "5\n"
     assert not note.exists()
-    note.write_text("2")  # killed in the middle, when there were 2
+    note.write_text("2")  # of a killed run
     with restored(note, setting=machine["setting"]):
         assert machine["setting"].read_text() == "2\n"
     note.write_text("half a fi")

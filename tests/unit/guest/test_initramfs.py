@@ -19,7 +19,7 @@ from harness.guest.initramfs import (
 
 
 def members(data: bytes) -> dict[str, tuple[dict[str, int], bytes]]:
-    """name → (header fields, content): the kernel's format read back, alignment checked on the way."""
+    """Parse an archive and check its alignment: name → (header fields, content)."""
     names = ("ino", "mode", "uid", "gid", "nlink", "mtime", "size")
     names += ("major", "minor", "rmajor", "rminor", "namesize", "check")
     found, place = {}, 0
@@ -42,7 +42,7 @@ def members(data: bytes) -> dict[str, tuple[dict[str, int], bytes]]:
         found[name] = (fields, data[start : start + fields["size"]])
 
 
-def test_every_kind_of_file_comes_back():
+def test_all_file_types_can_be_parsed():
     entries = [
         file("init", b"\x7fELF!", 0o755),
         CONSOLE,
@@ -63,7 +63,7 @@ def test_every_kind_of_file_comes_back():
     assert len({fields["ino"] for fields, _ in read.values()}) == len(read)
 
 
-def test_nothing_of_this_machine_is_in_it(tmp_path):
+def test_archive_is_reproducible(tmp_path):
     first, second = tmp_path / "a", tmp_path / "b"
     for number, path in enumerate((first, second)):
         content = tmp_path / f"content{number}"
@@ -75,11 +75,11 @@ def test_nothing_of_this_machine_is_in_it(tmp_path):
     assert first.read_bytes() == second.read_bytes()
     for fields, _ in members(first.read_bytes()).values():
         assert (fields["mtime"], fields["uid"], fields["gid"]) == (0, 0, 0)
-    # The format is fixed, so are the bytes: a change here makes every initramfs anew.
+    # The format is fixed, and therefore the bytes: if they change, every initramfs is regenerated.
     assert hashlib.sha256(first.read_bytes()).hexdigest().startswith("a5b280ced67609f7")
 
 
-def test_compressed_bytes_are_the_same_each_time(tmp_path):
+def test_compressed_archive_is_reproducible(tmp_path):
     entries = [file("init", b"i" * 5000)]
     plain = write_initramfs(tmp_path / "plain", entries).read_bytes()
     one = write_initramfs(tmp_path / "one", entries, compressed=True).read_bytes()
@@ -93,22 +93,22 @@ def test_compressed_bytes_are_the_same_each_time(tmp_path):
 @pytest.mark.parametrize(
     "name", ["", "/init", "../init", "a/../../init", "a//b", "a/", "./a", "a\nb", "a\0b", "TRAILER!!!"]
 )
-def test_evil_names_are_refused(name):
+def test_unsafe_names_are_refused(name):
     with pytest.raises(GuestError):
         list(archive([file(name, b"")]))
 
 
-def test_one_name_twice_is_refused():
+def test_duplicated_name_is_refused():
     with pytest.raises(GuestError, match="twice"):
         list(archive([file("a", b"1"), file("a", b"2")]))
 
 
-def test_a_file_cannot_be_a_folder():
-    with pytest.raises(GuestError, match="'a', which is no folder"):
+def test_file_below_a_file_is_refused():
+    with pytest.raises(GuestError, match="'a', which is not a folder"):
         list(archive([file("a/b", b""), file("a", b"")]))
 
 
-def test_what_goes_wrong_leaves_nothing_behind(tmp_path):
+def test_failed_write_leaves_no_file(tmp_path):
     with pytest.raises(StorageError, match="cannot write"):
         write_initramfs(tmp_path / "out", [file("init", tmp_path / "missing")])
     with pytest.raises(GuestError):

@@ -11,7 +11,7 @@ from .debs import make_deb
 OLD, NEW = "linux-image-6.1.0-1-s390x", "linux-image-6.1.0-2-s390x"
 
 
-def test_the_meta_package_names_the_kernel(tmp_path):
+def test_kernel_package_is_read_from_the_meta_package(tmp_path):
     meta = make_deb(tmp_path / "m.deb", depends=f"linux-base, {NEW} (= 6.1-2) | other, kmod")
     assert real_package(meta) == NEW
 
@@ -19,13 +19,13 @@ def test_the_meta_package_names_the_kernel(tmp_path):
 @pytest.mark.parametrize(
     "depends", ["", "linux-image-s390x, kmod", "linux-image-../../6.1", "linux-image-6.1/x"]
 )
-def test_a_meta_package_without_a_kernel_is_told_with_what_it_has(tmp_path, depends):
+def test_meta_package_without_a_kernel_is_an_error(tmp_path, depends):
     meta = make_deb(tmp_path / "meta.deb", depends=depends)
     with pytest.raises(FetchError, match=r"meta\.deb depends on no kernel"):
         real_package(meta)
 
 
-def test_only_the_image_is_taken_out(tmp_path):
+def test_only_the_image_is_extracted(tmp_path):
     files = {
         "./boot/": b"",
         "./boot/System.map-6.1": b"m",
@@ -35,7 +35,7 @@ def test_only_the_image_is_taken_out(tmp_path):
     image = extract_image(make_deb(tmp_path / "k.deb", files=files), tmp_path / "out")
     assert image.read_bytes() == b"image"
     assert list((tmp_path / "out").iterdir()) == [image]
-    # What is there is not read again.
+    # An existing image is used without reading the package.
     assert extract_image(tmp_path / "none.deb", tmp_path / "out") == image
 
 
@@ -49,14 +49,14 @@ def test_only_the_image_is_taken_out(tmp_path):
         {"./boot/vmlinuz-6.1\n": b"x"},
     ],
 )
-def test_names_and_kinds_that_are_no_image_are_not_taken(tmp_path, files):
+def test_members_that_are_not_an_image_are_ignored(tmp_path, files):
     with pytest.raises(FetchError, match=r"k\.deb has no boot/vmlinuz"):
         extract_image(make_deb(tmp_path / "k.deb", files=files), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("cut", [0, 7, 30, 100, -40])
-def test_a_corrupt_package_is_an_error_that_names_it(tmp_path, cut):
+def test_corrupt_package_is_named_in_the_error(tmp_path, cut):
     deb = make_deb(tmp_path / "k.deb", files={"./boot/vmlinuz-6.1": bytes(range(256)) * 64})
     deb.write_bytes(deb.read_bytes()[:cut])
     with pytest.raises(FetchError, match=r"k\.deb is damaged"):
@@ -66,7 +66,7 @@ def test_a_corrupt_package_is_an_error_that_names_it(tmp_path, cut):
 
 @dataclasses.dataclass
 class Mirror:
-    """Stands for fetch_packages: ``meta`` is what the mirror has now, ``kept`` what the cache remembers."""
+    """Fake of fetch_packages. ``meta`` is the mirror's current kernel, ``kept`` that of the cache."""
 
     folder: object
     has: tuple[str, ...]
@@ -95,35 +95,35 @@ def mirror(tmp_path, monkeypatch):
     return made
 
 
-def fetched(layout, said=None):
-    return fetch_kernel(layout, said or Silent(), "s390x-softmmu")
+def fetched(layout, reporter=None):
+    return fetch_kernel(layout, reporter or Silent(), "s390x-softmmu")
 
 
-def test_kernel_by_way_of_its_meta_package(mirror, layout):
+def test_kernel_is_found_through_its_meta_package(mirror, layout):
     kernel = fetched(layout)
     assert (kernel.package, kernel.release) == (NEW, "6.1.0-2-s390x")
     assert kernel.image.is_relative_to(layout.cache)
     assert mirror.asked == [("linux-image-s390x", "s390x", False), (NEW, "s390x", False)]
 
 
-def test_a_new_abi_since_the_meta_package_was_fetched(mirror, layout):
-    mirror.kept, said = OLD, Silent()
-    assert fetched(layout, said).package == NEW
-    assert any(OLD in line and NEW in line and "404" in line for line in said.lines)
+def test_newer_kernel_is_used_if_the_cached_one_is_unavailable(mirror, layout):
+    mirror.kept, reporter = OLD, Silent()
+    assert fetched(layout, reporter).package == NEW
+    assert any(OLD in line and NEW in line and "404" in line for line in reporter.lines)
 
 
-def test_a_404_for_the_newest_kernel_is_told(mirror, layout):
+def test_unavailable_newest_kernel_is_an_error(mirror, layout):
     mirror.has = ()
     with pytest.raises(FetchError, match="404 Not Found"):
         fetched(layout)
 
 
-def test_a_missing_meta_package_is_told(mirror, layout):
+def test_missing_meta_package_is_an_error(mirror, layout):
     mirror.meta = ""
     with pytest.raises(FetchError, match="apt does not know package linux-image-s390x"):
         fetched(layout)
 
 
-def test_a_target_without_a_kernel_is_an_option_error(mirror, layout):
+def test_target_without_a_kernel_is_an_option_error(mirror, layout):
     with pytest.raises(OptionError, match="sparc-softmmu"):
         fetch_kernel(layout, Silent(), "sparc-softmmu")

@@ -19,11 +19,11 @@ from .support import FAKE, fake_binary, fake_guest, is_gone
 pytestmark = pytest.mark.slow
 
 
-def test_ready_guest_answers_and_is_gone_after_the_block(tmp_path):
+def test_guest_is_ready_in_the_block_and_ends_with_it(tmp_path):
     with start(fake_guest(tmp_path), log=tmp_path / "log", timeout_s=10) as machine:
         assert machine.execute("query-status")["status"] == "prelaunch"
         assert machine.populated_mib >= 1
-        # The launched pid is QEMU's own, not a wrapper's.
+        # The pid is that of QEMU, not of the launcher.
         assert b"qemu-fake" in Path(f"/proc/{machine.pid}/cmdline").read_bytes()
         assert huge_pages_off(machine.pid) is not False
         assert os.getsid(machine.pid) == machine.pid
@@ -31,13 +31,13 @@ def test_ready_guest_answers_and_is_gone_after_the_block(tmp_path):
     assert is_gone(machine.pid)
 
 
-def test_thp_leaves_the_machines_mode(tmp_path):
+def test_pages_thp_keeps_the_setting_of_the_machine(tmp_path):
     with start(fake_guest(tmp_path, pages="thp"), log=tmp_path / "log", timeout_s=10) as machine:
         assert huge_pages_off(machine.pid) is not True
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, ValueError])
-def test_nothing_is_left_when_the_block_is_left_by_an_exception(tmp_path, error):
+def test_guest_ends_when_the_block_raises(tmp_path, error):
     with (
         pytest.raises(error),
         start(fake_guest(tmp_path, "stubborn"), log=tmp_path / "l", timeout_s=10) as machine,
@@ -46,7 +46,7 @@ def test_nothing_is_left_when_the_block_is_left_by_an_exception(tmp_path, error)
     assert is_gone(machine.pid)
 
 
-def test_death_at_start_gives_status_and_its_last_line(tmp_path):
+def test_exit_during_start_is_reported_with_status_and_last_line(tmp_path):
     with (
         pytest.raises(GuestError, match=r"ended while it started, with status 3: .*bad luck") as caught,
         start(fake_guest(tmp_path, "die"), log=tmp_path / "log", timeout_s=10),
@@ -55,7 +55,7 @@ def test_death_at_start_gives_status_and_its_last_line(tmp_path):
     assert caught.value.log == tmp_path / "log"
 
 
-def test_only_the_last_lines_are_shown(tmp_path):
+def test_error_contains_only_the_last_lines(tmp_path):
     with (
         pytest.raises(GuestError) as caught,
         start(fake_guest(tmp_path, "babble"), log=tmp_path / "log", timeout_s=10),
@@ -65,11 +65,11 @@ def test_only_the_last_lines_are_shown(tmp_path):
     assert caught.value.details[-1] == "line 99999"
 
 
-def test_a_flood_ends_the_start_and_only_its_ends_are_kept(tmp_path, monkeypatch):
+def test_endless_output_fails_the_start_and_is_shortened(tmp_path, monkeypatch):
     monkeypatch.setattr(spawning, "FLOOD_BYTES", 4 << 20)
     log = tmp_path / "log"
     with (
-        pytest.raises(GuestError, match="had printed more than") as caught,
+        pytest.raises(GuestError, match="QEMU printed more than") as caught,
         start(fake_guest(tmp_path, "flood"), log=log, timeout_s=30),
     ):
         pass
@@ -77,10 +77,10 @@ def test_a_flood_ends_the_start_and_only_its_ends_are_kept(tmp_path, monkeypatch
     text = log.read_bytes()
     assert len(text) < 2 * spawning.KEPT_BYTES + 100
     assert text.startswith(b"line 0\n")
-    assert b"bytes are left out here" in text
+    assert b"bytes omitted" in text
 
 
-def test_silence_at_start_runs_into_the_limit(tmp_path):
+def test_silent_start_times_out(tmp_path):
     begun = time.monotonic()
     with (
         pytest.raises(GuestError, match=r"not ready after 0\.3 s") as caught,
@@ -91,15 +91,15 @@ def test_silence_at_start_runs_into_the_limit(tmp_path):
     assert caught.value.details == ("still waiting",)
 
 
-def test_memory_that_is_not_there_is_an_error(tmp_path):
+def test_missing_memory_is_an_error(tmp_path):
     with (
-        pytest.raises(GuestError, match=r"only \d+ of 4096 MiB are resident"),
+        pytest.raises(GuestError, match=r"only \d+ of 4096 MiB of the guest"),
         start(fake_guest(tmp_path, memory_mib=4096), log=tmp_path / "log", timeout_s=10),
     ):
         pass
 
 
-def test_a_guest_that_runs_is_not_paused(tmp_path):
+def test_running_guest_is_an_error(tmp_path):
     with (
         pytest.raises(GuestError, match="is running, not paused"),
         start(fake_guest(tmp_path, "running"), log=tmp_path / "log", timeout_s=10),
@@ -107,7 +107,7 @@ def test_a_guest_that_runs_is_not_paused(tmp_path):
         pass
 
 
-def test_a_missing_binary_is_named(tmp_path):
+def test_missing_binary_is_named_in_the_error(tmp_path):
     with (
         pytest.raises(GuestError, match="nothing-here is not an executable file"),
         spawn([str(tmp_path / "nothing-here")], pages="thp", pass_fds=(), log=tmp_path / "log"),
@@ -115,7 +115,7 @@ def test_a_missing_binary_is_named(tmp_path):
         pass
 
 
-def test_a_binary_of_another_machine_says_why(tmp_path):
+def test_binary_of_another_machine_is_reported(tmp_path):
     binary = tmp_path / "alien"
     binary.write_bytes(b"\x7fELF no program at all")
     binary.chmod(0o755)
@@ -124,14 +124,14 @@ def test_a_binary_of_another_machine_says_why(tmp_path):
         assert child.last_lines() == (f"cannot execute {binary}: Exec format error",)
 
 
-def test_a_refused_command_is_an_error(tmp_path):
+def test_refused_command_is_an_error(tmp_path):
     wanted = pytest.raises(GuestError, match="bad got no answer: no such command")
     with start(fake_guest(tmp_path), log=tmp_path / "log", timeout_s=10) as machine, wanted:
         machine.execute("bad")
 
 
-def test_qemu_dies_with_the_process_that_started_it(tmp_path):
-    """Even by kill -9: the parent here has no chance to clean up."""
+def test_qemu_ends_with_the_process_that_started_it(tmp_path):
+    """The parent ends by SIGKILL, so it cannot clean up."""
     program = (
         "import sys, time\nfrom pathlib import Path\nfrom harness.guest.spawn import spawn\n"
         f"with spawn([{str(fake_binary(tmp_path))!r}, '-fake', 'silent'], pages='thp', pass_fds=(),"

@@ -15,7 +15,7 @@ from harness.guest.memory import (
 
 @pytest.fixture
 def machine(tmp_path):
-    """A /proc and a /sys/fs/cgroup with 8,000 MiB available and no limit."""
+    """Fake /proc and /sys/fs/cgroup with 8,000 MiB available and no limit."""
     proc, cgroups = tmp_path / "proc", tmp_path / "cgroup"
     (proc / "self").mkdir(parents=True)
     cgroups.mkdir()
@@ -35,32 +35,32 @@ V2 = ("memory.max", "memory.current", "inactive_file")
 V1 = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
 
 
-def test_without_a_limit_it_is_memavailable(machine):
+def test_available_memory_is_memavailable_without_a_limit(machine):
     assert available_mib(*machine) == 8000
 
 
-def test_the_tightest_cgroup_above_us_counts_and_file_pages_do_not(machine):
+def test_tightest_cgroup_limits_available_memory(machine):
     _, cgroups = machine
     limit(cgroups / "user", V2, 3000, 1500, 500)
     limit(cgroups / "user" / "shell", V2, 5000, 100, 0)
     assert available_mib(*machine) == 2000
 
 
-def test_no_limit_is_written_max(machine):
+def test_value_max_is_no_limit(machine):
     _, cgroups = machine
     limit(cgroups / "user", V2, 1, 0, 0)
     (cgroups / "user" / "memory.max").write_text("max\n")
     assert available_mib(*machine) == 8000
 
 
-def test_cgroup_v1(machine):
+def test_cgroup_v1_limits_available_memory(machine):
     proc, cgroups = machine
     (proc / "self" / "cgroup").write_text("4:cpu:/\n5:memory,hugetlb:/job\n")
     limit(cgroups / "memory" / "job", V1, 1000, 400, 100)
     assert available_mib(*machine) == 700
 
 
-def test_v1_without_a_limit_is_a_huge_number(machine):
+def test_huge_value_is_no_limit_in_cgroup_v1(machine):
     proc, cgroups = machine
     (proc / "self" / "cgroup").write_text("5:memory:/\n")
     limit(cgroups / "memory", V1, 1, 0, 0)
@@ -68,7 +68,7 @@ def test_v1_without_a_limit_is_a_huge_number(machine):
     assert available_mib(*machine) == 8000
 
 
-def test_what_does_not_fit_says_both_numbers():
+def test_memory_shortage_reports_needed_and_available_memory():
     assert memory_shortage(1024, available=needed_mib(1024)) is None
     assert (
         memory_shortage(1024, available=1024)
@@ -76,26 +76,26 @@ def test_what_does_not_fit_says_both_numbers():
     )
 
 
-def test_resident_memory_of_this_process_and_of_none():
+def test_resident_memory_is_zero_without_a_process():
     assert 5 < resident_mib(os.getpid()) < 100000
     assert resident_mib(2**22 + 1) == 0
 
 
-def test_huge_pages_flag(tmp_path):
+def test_huge_pages_flag_is_parsed(tmp_path):
     (tmp_path / "7").mkdir()
     for text, expected in (("THP_enabled:\t0\n", True), ("THP_enabled:\t1\n", False), ("Name:\tx\n", None)):
         (tmp_path / "7" / "status").write_text(text)
         assert huge_pages_off(7, tmp_path) is expected
 
 
-def test_a_guest_that_runs_needs_more():
+def test_guest_that_runs_needs_more_memory():
     plain = needed_mib(8192)
     assert needed_mib(8192, "linux", "tcg") == plain + 128
     assert needed_mib(8192, "linux", "kvm") == plain + 16
     assert needed_mib(8192, "paused", "kvm") == plain
 
 
-def test_of_mappings_large_enough_the_fullest_counts(tmp_path):
+def test_largest_mapping_that_is_large_enough_is_used(tmp_path):
     (tmp_path / "7").mkdir()
     mappings = ((4096, 4000), (262144, 200000), (262144, 250880), (128, 128))
     text = "".join(f"7f-80 rw-p\nSize: {size:>9} kB\nRss: {rss:>9} kB\nPss: 1 kB\n" for size, rss in mappings)
@@ -105,7 +105,7 @@ def test_of_mappings_large_enough_the_fullest_counts(tmp_path):
     assert mapped_mib(8, 1, tmp_path) == 0
 
 
-def test_swapping_is_read_from_vmstat(tmp_path):
+def test_swapped_memory_is_read_from_vmstat(tmp_path):
     (tmp_path / "vmstat").write_text("nr_free_pages 1\npswpin 3\npswpout 512\n")
     assert swapped_out_mib(tmp_path) == 512 * os.sysconf("SC_PAGE_SIZE") // 2**20
     (tmp_path / "vmstat").write_text("nr_free_pages 1\n")

@@ -1,4 +1,4 @@
-"""A machine that runs out of memory while a guest takes its own: the guest goes, with the reason."""
+"""End a guest if the machine runs out of memory while the guest populates its memory."""
 
 import threading
 
@@ -14,7 +14,7 @@ from .test_console import linux
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    monkeypatch.setattr(shortage, "LOOK_EVERY_S", 0.01)
+    monkeypatch.setattr(shortage, "POLL_S", 0.01)
 
 
 def failure(guest, folder) -> GuestError:
@@ -23,27 +23,29 @@ def failure(guest, folder) -> GuestError:
     return caught.value
 
 
-def test_a_guest_that_fills_its_memory_is_ended_with_its_last_report(tmp_path, monkeypatch):
-    said = tmp_path / "log.console"
+def test_linux_guest_is_ended_with_its_last_report(tmp_path, monkeypatch):
+    console = tmp_path / "log.console"
     monkeypatch.setattr(
-        shortage, "available_mib", lambda: 100 if said.exists() and b"100 of" in said.read_bytes() else 4096
+        shortage,
+        "available_mib",
+        lambda: 100 if console.exists() and b"100 of" in console.read_bytes() else 4096,
     )
     error = failure(linux(tmp_path, "stuck"), tmp_path)
-    assert error.cause == "the guest was ended because only 100 MiB of the machine's memory were left"
+    assert error.cause == "the guest was ended because only 100 MiB of the machine's memory were available"
     assert error.details[-1] == "harness: touched 100 of 200 MiB"
 
 
-def test_a_guest_whose_memory_qemu_allocates_is_ended_too(tmp_path, monkeypatch):
+def test_paused_guest_is_ended_during_its_start(tmp_path, monkeypatch):
     monkeypatch.setattr(shortage, "available_mib", lambda: 255)
     assert "only 255 MiB" in failure(fake_guest(tmp_path, "silent"), tmp_path).cause
 
 
-def test_with_enough_memory_other_errors_stay_what_they_are(tmp_path, monkeypatch):
+def test_other_errors_are_unchanged_with_enough_memory(tmp_path, monkeypatch):
     monkeypatch.setattr(shortage, "available_mib", lambda: 256)
     assert "bad luck" in failure(fake_guest(tmp_path, "die"), tmp_path).cause
 
 
-def test_nobody_looks_any_more_when_the_guest_is_ready(tmp_path, monkeypatch):
+def test_polling_stops_when_the_guest_is_ready(tmp_path, monkeypatch):
     room = [4096]
     monkeypatch.setattr(shortage, "available_mib", lambda: room[0])
     with start(fake_guest(tmp_path), log=tmp_path / "log", timeout_s=10) as machine:

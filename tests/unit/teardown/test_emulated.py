@@ -353,11 +353,11 @@ def test_too_little_memory_cancels_and_starts_nothing(
 def test_a_machine_is_ended_before_this_one_runs_out_of_memory(
     machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shortage, "LOOK_EVERY_S", 0.01)
+    monkeypatch.setattr(shortage, "POLL_S", 0.01)
     monkeypatch.setattr(shortage, "available_mib", lambda: 99)
     ran = machine("exec sleep 60")
     assert {(sample.outcome, sample.reason) for sample in ran.samples} == {
-        ("failed", "the guest was ended because only 99 MiB of the machine's memory were left")
+        ("failed", "the guest was ended because only 99 MiB of the machine's memory were available")
     }
 
 
