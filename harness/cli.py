@@ -1,4 +1,4 @@
-"""qemu-harness: parse the words, call one stage, render what it gives. No logic of its own.
+"""qemu-harness: parse the command line, call one command, report errors. It contains no other logic.
 
 Progress and messages go to standard error, results to standard output.
 """
@@ -26,23 +26,23 @@ from harness.trust import protect_cache
 
 INTERNAL_ERROR = 70  # EX_SOFTWARE of sysexits(3)
 
-OPTIONS_HELP = "an option of meson_options.txt, such as -Dmemory=256M,1G; may be given many times"
+OPTIONS_HELP = "an option of meson_options.txt, such as -Dmemory=256M,1G; can be repeated"
 
 
 def parser() -> argparse.ArgumentParser:
-    """The grammar of the command line; docs and reproducer commands come from it too."""
+    """Return the parser of the command line."""
     codes = "; ".join(f"{error.code} {error.summary}" for error in all_errors())
     top = argparse.ArgumentParser(
         prog="qemu-harness",
         description="Build and test harness for QEMU patch series.",
-        epilog=f"exit codes: 0 done; {codes}",
+        epilog=f"exit codes: 0 success; {codes}",
         allow_abbrev=False,
     )
     top.add_argument(
-        "--root", type=Path, help="the checkout to work in (default: the one around this folder)"
+        "--root", type=Path, help="the checkout to work in (default: the one that contains this folder)"
     )
     top.add_argument(
-        "--die-with-parent", action="store_true", help="end the run when the process that started it is gone"
+        "--die-with-parent", action="store_true", help="end the run when its parent process exits"
     )
     stages = top.add_subparsers(dest="stage", metavar="STAGE", required=True)
     for name, function in commands.STAGES.items():
@@ -58,7 +58,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Entry point. Returns the exit code; docs/errors.md lists them."""
+    """Run the command line ``argv`` and return the exit code (docs/errors.md)."""
     prepare_streams()
     words = list(sys.argv[1:] if argv is None else argv)
     arguments = parser().parse_args(words)
@@ -79,22 +79,22 @@ def prepare_streams() -> None:
     """Make the standard streams such that no message fails: closed ones are opened, encodings tolerant."""
     _open_standard_streams()
     for stream in (sys.stdout, sys.stderr):
-        # A terminal that is not UTF-8 must not turn a finished run into an error.
+        # A terminal without UTF-8 must not turn a completed run into an error.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
 
 def _open_standard_streams() -> None:
-    """Give closed standard streams (``>&-``) something to go to.
+    """Open /dev/null for closed standard streams (``>&-``).
 
-    Python leaves sys.stdout None then, and the next file that is opened gets the free number: what a program
-    that we start says would go into it.
+    Otherwise sys.stdout is None, and the next opened file gets the free descriptor: the output of child
+    processes would go into that file.
     """
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         try:
             os.fstat(number)
         except OSError:
-            opened = os.open(os.devnull, os.O_RDWR)  # the lowest free number: this one
+            opened = os.open(os.devnull, os.O_RDWR)  # the lowest free descriptor: this one
             if opened != number:
                 os.dup2(opened, number, inheritable=True)
                 os.close(opened)
@@ -123,7 +123,7 @@ def _call(arguments: argparse.Namespace, words: Sequence[str]) -> int:
 
 
 def _stage_index(words: Sequence[str]) -> int:
-    """Where the stage's name is: the first word that is no option and no option's value."""
+    """Return the index of the stage's name: the first argument that is not an option or its value."""
     index = 0
     while words[index].startswith("-"):
         index += 2 if words[index] == "--root" else 1
@@ -135,15 +135,15 @@ def _report_errors(call: Callable[[], int]) -> int:
         status = call()
         sys.stdout.flush()
     except HarnessError as error:
-        return _tell(error)
+        return _report(error)
     except KeyboardInterrupt:
-        return _tell(
+        return _report(
             InterruptedRunError(
-                "stopped by request", "run the same command again: it goes on where it stopped"
+                "stopped by request", "run the same command again; it continues where it stopped"
             )
         )
     except BrokenPipeError:
-        # The reader of our output has gone (| head); nothing is left to say to it.
+        # The reader of the output has exited (| head).
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + 13
     except OSError as error:
@@ -154,39 +154,39 @@ def _report_errors(call: Callable[[], int]) -> int:
             errno.EROFS: f"choose writable folders with {folders}",
         }
         remedy = remedies.get(error.errno or 0, "check that the file can be read and written, then run again")
-        return _tell(StorageError(str(error), remedy))
-    except Exception as error:  # noqa: BLE001 - a fault of ours still ends in one line and a report to send
-        return _tell_fault(error)
+        return _report(StorageError(str(error), remedy))
+    except Exception as error:  # noqa: BLE001 - an internal error still ends in one line and a log
+        return _report_internal(error)
     return status
 
 
-def _tell(error: HarnessError) -> int:
+def _report(error: HarnessError) -> int:
     lines = [f"error: {error.cause}", *(f"  {line}" for line in error.details), f"remedy: {error.remedy}"]
     if error.log is not None:
         lines.append(f"log: {error.log}")
-    _say(lines)
+    _print(lines)
     return error.code
 
 
-def _tell_fault(error: Exception) -> int:
+def _report_internal(error: Exception) -> int:
     text = "".join(traceback.format_exception(error))
-    lines = [f"error: a fault of the harness itself: {type(error).__name__}: {error}"]
+    lines = [f"error: internal error of the harness: {type(error).__name__}: {error}"]
     try:
         folder = find_layout().logs
         folder.mkdir(parents=True, exist_ok=True)
         log = folder / f"fault-{os.getpid()}.txt"
         log.write_text(text, encoding="utf-8")
-        lines += ["remedy: please report it with the file below", f"log: {log}"]
+        lines += ["remedy: report it, with the file below", f"log: {log}"]
     except (HarnessError, OSError):
         lines += [
             *(f"  {line}" for line in text.splitlines()),
-            "remedy: please report it with the lines above",
+            "remedy: report it, with the lines above",
         ]
-    _say(lines)
+    _print(lines)
     return INTERNAL_ERROR
 
 
-def _say(lines: Sequence[str]) -> None:
+def _print(lines: Sequence[str]) -> None:
     try:
         sys.stdout.flush()
         sys.stderr.write("".join(f"{line}\n" for line in lines))

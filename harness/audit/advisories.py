@@ -1,8 +1,8 @@
-"""Ask pip-audit about the pinned dependencies, and tell "nothing is known" from "nobody could be asked".
+"""Run pip-audit on the pinned dependencies, and distinguish "no advisories" from "not audited".
 
-pip-audit ends with status 0 and "No known vulnerabilities found" also when its service knows none of the
-packages, as a mirror without advisories makes it do: it then skips each with a reason (pip-audit's JSON
-format, "skip_reason"). Here a package that was skipped is one that was not audited.
+pip-audit exits with status 0 and "No known vulnerabilities found" even if its service knows none of the
+packages, such as a mirror without advisories. It then skips each package with a reason (pip-audit's JSON
+format, "skip_reason"). The harness reports a skipped package as not audited.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SHOWN = 3
 
 @dataclass(frozen=True, kw_only=True)
 class Advisory:
-    """One known vulnerability. ``fixed`` are the versions that are said to have it no more."""
+    """One known vulnerability. ``fixed`` are the versions that contain a fix."""
 
     package: str
     version: str
@@ -33,7 +33,7 @@ class Advisory:
 
 @dataclass(frozen=True, kw_only=True)
 class Audit:
-    """``audited`` are packages that the service knows; ``skipped`` the others, with the reason."""
+    """``audited`` are packages that the service knows; ``skipped`` are the others, with the reason."""
 
     audited: tuple[str, ...]
     skipped: dict[str, str]
@@ -57,7 +57,7 @@ class _Answer(msgspec.Struct):
 
 
 def parse_answer(text: str) -> Audit:
-    """What pip-audit's JSON says. Raises msgspec.MsgspecError for other text."""
+    """Parse the JSON of pip-audit. Raises msgspec.MsgspecError for other text."""
     answer = msgspec.json.decode(text, type=_Answer)
     return Audit(
         audited=tuple(one.name for one in answer.dependencies if one.skip_reason is None),
@@ -71,10 +71,10 @@ def parse_answer(text: str) -> Audit:
 
 
 def ask(program: Path, constraints: Path, names: tuple[str, ...], reporter: Reporter, *, log: Path) -> Audit:
-    """What ``program`` (pip-audit) says of ``constraints``, whose packages are ``names``.
+    """Run ``program`` (pip-audit) on ``constraints``, which pins the packages ``names``.
 
-    An answer that does not come, for want of network or of a service, is no error: all is then skipped, with
-    the reason. Raises MissingError: no such program.
+    A missing answer, without a network or a service, is not an error: all packages are then skipped, with the
+    reason. Raises MissingError if there is no such program.
     """
     words = ["--requirement", str(constraints), "--no-deps", "--disable-pip", "--progress-spinner=off"]
     with reporter.step("advisories of the pinned dependencies"):
@@ -87,26 +87,24 @@ def ask(program: Path, constraints: Path, names: tuple[str, ...], reporter: Repo
                 timeout_s=LIMIT_S,
             )
         except HarnessError as error:
-            if error.code != 13:  # what takes too long is a service that does not answer
+            if error.code != 13:  # a timeout means that the service does not answer
                 raise
             return Audit(audited=(), skipped=dict.fromkeys(names, error.cause), advisories=())
     try:
         return parse_answer(ended.output)
     except UNREADABLE:
         lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-        reason = (
-            f"pip-audit ended with status {ended.returncode}: {lines[-1] if lines else 'it says nothing'}"
-        )
+        reason = f"pip-audit ended with status {ended.returncode}: {lines[-1] if lines else 'no output'}"
         return Audit(audited=(), skipped=dict.fromkeys(names, reason), advisories=())
 
 
 def describe_audit(audit: Audit) -> tuple[str, ...]:
-    """What was found, and what nobody knows, a line each."""
+    """Describe the advisories and the packages that were not audited, one a line."""
     lines = [f"{len(audit.audited)} pinned dependencies were audited: {len(audit.advisories)} advisories"]
     if audit.skipped:
         lines.append(
-            f"{len(audit.skipped)} were NOT audited: nothing is known of them, good or bad. Asked were the"
-            " services that pip-audit can reach from here:"
+            f"{len(audit.skipped)} were NOT audited: the services that pip-audit can reach from this machine"
+            " have no information about them:"
         )
         lines += [f"  {name}: {reason}" for name, reason in list(audit.skipped.items())[:SHOWN]]
         if len(audit.skipped) > SHOWN:
@@ -115,11 +113,11 @@ def describe_audit(audit: Audit) -> tuple[str, ...]:
 
 
 def check_audit(audit: Audit) -> None:
-    """Raise AuditError when there are advisories. What could not be audited is told, and is no error."""
+    """Raise AuditError if there are advisories. Packages that were not audited are not an error."""
     if audit.advisories:
         raise AuditError(
             f"{len(audit.advisories)} advisories about pinned dependencies",
-            "update them: raise what pyproject.toml asks for where needed, then nox -s lock",
+            "update them: raise the versions in pyproject.toml if necessary, then run nox -s lock",
             details=tuple(
                 f"{each.package} {each.version}: {each.name}, fixed in {' '.join(each.fixed) or 'none'}"
                 for each in audit.advisories

@@ -1,4 +1,4 @@
-"""docs/licences.md, from the metadata of what is installed: ``qemu-harness audit --licences``."""
+"""Generate docs/licences.md from the installed metadata: ``qemu-harness audit --licences``."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ The harness itself is GPL-2.0-or-later.
 
 
 def pinned(constraints: Path = CONSTRAINTS) -> dict[str, str]:
-    """Version by name of each package in ``constraints``. Raises OptionError for a line that pins nothing."""
+    """Return the version of each package in ``constraints``. Raises OptionError for other lines."""
     found = {}
     for line in constraints.read_text(encoding="utf-8").splitlines():
         if line.strip() and not line.startswith("#"):
@@ -40,7 +40,7 @@ def pinned(constraints: Path = CONSTRAINTS) -> dict[str, str]:
 
 
 def licence_of(name: str) -> str:
-    """What the installed package says its licence is. Raises importlib.metadata.PackageNotFoundError."""
+    """Return the licence of an installed package. Raises importlib.metadata.PackageNotFoundError."""
     metadata = importlib.metadata.metadata(name)
     if "License-Expression" in metadata:
         return metadata["License-Expression"]
@@ -56,6 +56,6 @@ def licence_of(name: str) -> str:
 
 
 def licences_document(constraints: Path = CONSTRAINTS) -> str:
-    """The text of docs/licences.md."""
+    """Return the text of docs/licences.md."""
     rows = (f"| {name} | {version} | {licence_of(name)} |\n" for name, version in pinned(constraints).items())
     return HEAD + "".join(rows)

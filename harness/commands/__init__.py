@@ -1,7 +1,7 @@
-"""One function a sub-command: ask the stages, print what they give.
+"""One function for each sub-command: call the stages and print their results.
 
 A stage is imported where it is used, so that ``which`` and ``doctor`` start fast. A new command is a function
-in a module here, an entry of ``STAGES`` and, where it takes arguments beside options, one of ``ARGUMENTS``.
+in a module here, an entry of ``STAGES`` and, if it takes further arguments, one of ``ARGUMENTS``.
 """
 
 from __future__ import annotations
@@ -48,12 +48,19 @@ STAGES: dict[str, Callable[[Request], int]] = {
 }
 UNGUARDED = ("which",)
 READING = ("which", "report", "check", "clean")
-"""Commands that run nothing of what the cache holds, and so do not mind who else could have written there."""
+"""Commands that run nothing from the cache, so its permissions do not matter to them."""
 
 ARGUMENTS: dict[str, tuple[Argument, ...]] = {
     "which": (
         *BINARY,
-        (("host",), {"nargs": "?", "default": "native", "help": "where it runs: native, or such as s390x"}),
+        (
+            ("host",),
+            {
+                "nargs": "?",
+                "default": "native",
+                "help": "host of the binary: native (default), or another one such as s390x",
+            },
+        ),
     ),
     "guest": BINARY,
     "teardown": TEARDOWN,
@@ -64,13 +71,16 @@ ARGUMENTS: dict[str, tuple[Argument, ...]] = {
     "clients": CLIENTS,
     "load": LOAD,
     "ci": (
-        (("forge",), {"choices": ("gitlab", "github"), "help": "whose form"}),
+        (("forge",), {"choices": ("gitlab", "github"), "help": "forge to render the configuration for"}),
         (
             ("--commits",),
-            {"action": "store_true", "help": "GitLab's child pipeline: a job for each commit of -Dseries="},
+            {
+                "action": "store_true",
+                "help": "print GitLab's child pipeline, with a job for each commit of -Dseries=",
+            },
         ),
     ),
-    "check": ((("--list",), {"action": "store_true", "help": "list every rule (what it does anyway)"}),),
+    "check": ((("--list",), {"action": "store_true", "help": "list every rule (the default)"}),),
     "series": SERIES,
     "submit": SUBMIT,
     "audit": AUDIT,

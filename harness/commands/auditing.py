@@ -1,4 +1,4 @@
-"""The command that asks what is known of the pinned dependencies."""
+"""The command that checks the pinned dependencies for published advisories."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from harness.commands.request import Argument, Request, say
 
 
 def audit(request: Request) -> int:
-    """Ask pip-audit for advisories about the pinned dependencies, and list their licences."""
+    """Check the pinned dependencies for published advisories with pip-audit, and list their licences."""
     from harness.audit import ask, check_audit, licences_document, pinned
     from harness.audit.advisories import describe_audit
 
@@ -30,7 +30,10 @@ def audit(request: Request) -> int:
 AUDIT: tuple[Argument, ...] = (
     (
         ("--pip-audit",),
-        {"type": Path, "default": Path("pip-audit"), "metavar": "PATH", "help": "the program pip-audit"},
+        {"type": Path, "default": Path("pip-audit"), "metavar": "PATH", "help": "path of pip-audit"},
     ),
-    (("--licences",), {"action": "store_true", "help": "print docs/licences.md, and ask nobody"}),
+    (
+        ("--licences",),
+        {"action": "store_true", "help": "print docs/licences.md and do not check for advisories"},
+    ),
 )

@@ -11,7 +11,7 @@ CALIBRATE: tuple[Argument, ...] = (BINARIES,)
 
 
 def calibrate(request: Request) -> int:
-    """Time a QEMU against itself, and against itself delayed by 5 ms: can verdicts be trusted here?"""
+    """Can verdicts be trusted on this machine? Compare QEMU with itself, and with itself delayed by 5 ms."""
     from harness.bench import open_bench, refuse_timing
     from harness.report.calibration import render_calibration
     from harness.teardown.calibration import calibration_file, check_calibration, record_calibration

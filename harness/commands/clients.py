@@ -1,4 +1,4 @@
-"""The command that tries real clients."""
+"""The command that measures real clients."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CLIENTS: tuple[Argument, ...] = (
         {
             "default": "libvirt,libvirt-cgroup,qmp,cgroup,shell,timeout,bwrap",
             "metavar": "LIST",
-            "help": "clients to try, such as libvirt,cgroup (default: all)",
+            "help": "clients to measure, such as libvirt,cgroup (default: all)",
         },
     ),
 )
@@ -31,7 +31,7 @@ NEEDY = {"libvirt", "libvirt-cgroup", "bwrap"}
 
 
 def clients(request: Request) -> int:
-    """Try real clients: libvirt, QMP, cgroups, shells, timeout, bubblewrap; what does each see, and when?"""
+    """Measure when libvirt, QMP, cgroups, shells, timeout and bubblewrap see a guest end."""
     from harness.bench import open_bench, refuse_timing
     from harness.build.doctor import ensure
     from harness.clients import check_backends, parse_groups, plan_round, with_and_without

@@ -9,12 +9,12 @@ from harness.commands.request import Argument, Request, number
 
 CYCLES: tuple[Argument, ...] = (
     BINARIES,
-    (("--only",), {"type": number, "metavar": "NUMBER", "help": "run just this cycle of the plan"}),
+    (("--only",), {"type": number, "metavar": "NUMBER", "help": "run only this cycle of the plan"}),
 )
 
 
 def cycles(request: Request) -> int:
-    """Start and end QEMU many times, at random moments; a leftover or a crash is a failure."""
+    """Start and end QEMU many times at random moments. A leftover or a crash is a failure."""
     from harness.bench import open_bench
     from harness.cycles import plan_cycles
     from harness.cycles.record import check_cycles, cycles_file, record_cycles

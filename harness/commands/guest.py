@@ -7,7 +7,7 @@ from harness.errors import GuestError
 
 
 def guest(request: Request) -> int:
-    """Hold one guest with populated memory until Ctrl-C: qemu-harness guest patched x86_64-softmmu."""
+    """Run one guest with populated memory until Ctrl-C: qemu-harness guest patched x86_64-softmmu."""
     from harness.pipeline import tree_name
     from harness.teardown.single import single_guest
 
@@ -23,7 +23,7 @@ def guest(request: Request) -> int:
         except KeyboardInterrupt:
             return 0
         raise GuestError(
-            "QEMU ended by itself or was killed",
+            "QEMU exited by itself or was killed",
             "read its last lines and the log",
             details=held.machine.child.last_lines(),
             log=held.machine.child.log,

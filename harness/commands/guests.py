@@ -1,4 +1,4 @@
-"""What the commands that run guests share: the choice of binaries, and building them."""
+"""Shared parts of the commands that run guests: the choice of binaries, and building them."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ NO_BUILD: Argument = (
 
 @dataclass(frozen=True, kw_only=True)
 class Chosen:
-    """What a command runs guests with, checked before any work.
+    """The binaries that a command runs, checked before any work.
 
-    ``options`` say what is built (``checked``, None for nothing); guests are run of ``targets``.
+    ``options`` determine the builds (``checked``, None for none); guests have the architectures ``targets``.
     """
 
     options: Options
@@ -48,19 +48,19 @@ class Chosen:
     checked: Checked | None
 
     def bench_options(self, **changes: object) -> Options:
-        """The options of the bench, with ``changes``."""
+        """Return the options of the bench, with ``changes``."""
         return dataclasses.replace(self.options, targets=self.targets, **changes)  # type: ignore[arg-type]
 
 
 def choose_subjects(
     request: Request, options: Options, *, build: bool, first_target: bool = False, ask: bool = True
 ) -> Chosen:
-    """The binaries of --binary, and with ``build`` those of the variants.
+    """Choose the binaries of --binary, and with ``build`` those of the variants.
 
-    All targets are built, so that builds are shared with other commands; with ``first_target`` guests are run
-    of the first one only, unless targets were given. ``ask`` is that of named_subjects.
+    All targets are built, so that other commands can share the builds. With ``first_target``, guests have
+    only the first architecture, unless targets were given. ``ask`` is passed to named_subjects.
 
-    Raises OptionError for what is known to fail: see check_request, named_subjects, check_targets.
+    Raises OptionError as check_request, named_subjects and check_targets do.
     """
     from harness.bench.named import named_subjects
     from harness.guest import check_targets
@@ -69,7 +69,7 @@ def choose_subjects(
     built = options.variants if build else ()
     named = named_subjects(request.arguments.binary, options.targets, built=built, ask=ask)
     if not build and not named:
-        raise OptionError("--no-build: there is nothing to run", "name a QEMU with --binary NAME=PATH")
+        raise OptionError("--no-build leaves nothing to run", "name a QEMU with --binary NAME=PATH")
     targets = options.targets[:1] if first_target and not options.has("targets") else options.targets
     targets = tuple(dict.fromkeys((*(targets if build else ()), *(one.target for one in named))))
     check_targets(targets)
@@ -80,7 +80,7 @@ def choose_subjects(
 def make_subjects(
     request: Request, chosen: Chosen, *, emulate: bool = False
 ) -> tuple[tuple[Subject, ...], tuple[tuple[Host, Path], ...]]:
-    """Build what is to be built: the subjects, and with ``emulate`` the QEMUs that emulate other hosts."""
+    """Build the subjects, and with ``emulate`` the QEMUs that emulate other hosts."""
     from harness.bench import subjects_of
     from harness.pipeline import build_all, build_emulators
 
@@ -93,13 +93,13 @@ def make_subjects(
 
 
 def refuse_other_hosts(options: Options, what: str) -> None:
-    """Raise OptionError unless guests run on this machine only; ``what`` they are run for."""
+    """Raise OptionError if guests would run on another host. ``what`` is the beginning of the cause."""
     if options.hosts != ("native",):
-        raise OptionError(f"-Dhosts={','.join(options.hosts)}: {what} on this machine", "leave -Dhosts= out")
+        raise OptionError(f"-Dhosts={','.join(options.hosts)}: {what} on this machine", "omit -Dhosts=")
 
 
 def show_results(table: RenderableType, results: Path, reports: Sequence[Path] = ()) -> None:
-    """Print a table, then the files of its results."""
+    """Print a table, then the paths of its results files."""
     Output().print(table)
     say(f"\nresults: {results}")
     if reports:

@@ -1,4 +1,4 @@
-"""Commands that judge a series: validate, and the list of what is checked."""
+"""Commands that judge a series: validate, and the list of its rules."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from harness.series import Input
 
 SUITES = ("properties", "teardown")
-"""What series.toml can have a series checked with."""
+"""Suites that series.toml can name."""
 
 
 def check(request: Request) -> int:
-    """List what validate checks: each rule with its severity, what it finds and its remedy."""
+    """List the rules of validate: severity, problem and remedy of each."""
     from harness.check import FAMILIES, choose_rules
 
     active = choose_rules(request.options().rules_off)
@@ -57,7 +57,7 @@ def ci(request: Request) -> int:
 
 
 def validate(request: Request) -> int:
-    """Judge any series as a maintainer's CI would: does it apply, read well, build and pass?"""
+    """Judge any series as a maintainer's CI would: does it apply, follow the rules, build and pass?"""
     from harness.fence import open_fence
     from harness.series import read_input
     from harness.source import find_pin
@@ -97,7 +97,7 @@ def validate(request: Request) -> int:
 
 
 def _behaviour(request: Request, found: Input) -> Callable[[], Sequence[Finding]] | None:
-    """What runs the suites that ``found`` names, base and patched beside each other; None when it names none.
+    """Return a function that runs the suites of ``found`` with base and patched; None if it names none.
 
     Raises OptionError for a suite that there is not.
     """

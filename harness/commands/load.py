@@ -1,4 +1,4 @@
-"""The command that puts QEMU under load: many guests at random, one large guest restarted at once."""
+"""The command that puts QEMU under load: many guests ended at random, one large guest restarted."""
 
 from __future__ import annotations
 
@@ -17,8 +17,7 @@ MEMORY_MIB = 256
 
 
 def load(request: Request) -> int:
-    """Put QEMU under load: 50 guests ended at random for minutes, a large one restarted; what is left
-    over?"""
+    """Put QEMU under load and check for leftovers: end 50 guests at random, restart a large one."""
     from harness.bench import open_bench, refuse_timing
     from harness.guest import available_mib
     from harness.load import plan_load
@@ -57,7 +56,7 @@ def load(request: Request) -> int:
 
 
 def _minutes(text: str) -> float:
-    """Minutes from 0 to a day, for argparse."""
+    """Parse minutes from 0 to a day, for argparse."""
     value = float(text)
     if not 0 <= value <= 24 * 60:
         raise ValueError(text)
@@ -65,7 +64,7 @@ def _minutes(text: str) -> float:
 
 
 def _count(text: str) -> int:
-    """A whole number from 0 on, for argparse."""
+    """Parse a non-negative integer, for argparse."""
     value = int(text)
     if value < 0:
         raise ValueError(text)
@@ -81,18 +80,25 @@ LOAD: tuple[Argument, ...] = (
     ),
     (
         ("--guests",),
-        {"type": number, "default": 50, "help": "guests that live at a time (256 MiB, or -Dmemory=)"},
+        {"type": number, "default": 50, "help": "guests that run at a time (256 MiB, or -Dmemory=)"},
     ),
     (
         ("--restarts",),
-        {"type": _count, "default": 50, "help": "how often one large guest is killed and restarted; 0: none"},
+        {
+            "type": _count,
+            "default": 50,
+            "help": "number of times that one large guest is killed and restarted; 0: none",
+        },
     ),
     (
         ("--restart-memory",),
-        {"default": "16G", "metavar": "SIZE", "help": "that guest's size (default: 16G)"},
+        {"default": "16G", "metavar": "SIZE", "help": "size of the large guest (default: 16G)"},
     ),
     (
         ("--wait-for-memory",),
-        {"action": "store_true", "help": "start a guest when no process holds the memory of the one before"},
+        {
+            "action": "store_true",
+            "help": "restart only after no process holds the memory of the previous guest",
+        },
     ),
 )

@@ -1,4 +1,4 @@
-"""Commands that make something: sources, trees, binaries; and that look at it or remove it."""
+"""Commands that create, list or remove sources, trees and binaries."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ BINARY: tuple[Argument, ...] = (
 
 
 def doctor(request: Request) -> int:
-    """List needed programs and libraries; install missing Debian packages where that is allowed."""
+    """List the required programs and libraries; install missing Debian packages if permitted."""
     from harness.build.doctor import check, ensure, requirements
 
     options = request.options()
@@ -39,14 +39,14 @@ def doctor(request: Request) -> int:
 
 
 def _print_needs(rows: Iterable[RequirementStatus]) -> None:
-    table = Table("needed", "found", "version", "where from", "needed for", box=None, pad_edge=False)
+    table = Table("requirement", "found", "version", "origin", "needed for", box=None, pad_edge=False)
     for row in rows:
         table.add_row(row.name, "yes" if row.found else "no", row.version, row.origin, row.needed_by)
     Output().print(table)
 
 
 def fetch(request: Request) -> int:
-    """Get the pin's source archive and prove its digest; prints its path."""
+    """Fetch the pin's source archive, verify its digest, and print its path."""
     from harness.source import fetch as fetch_source
     from harness.source import find_pin
 
@@ -59,7 +59,7 @@ def fetch(request: Request) -> int:
 
 
 def tree(request: Request) -> int:
-    """Import the source into git and check the variants out; prints their folders."""
+    """Import the source into git, check out the variants, and print their folders."""
     from harness.pipeline import check_request, prepare
 
     options = request.options()
@@ -72,7 +72,7 @@ def tree(request: Request) -> int:
 
 
 def build(request: Request) -> int:
-    """Build the variants for all targets; prints the binaries."""
+    """Build the variants for all targets, and print the paths of the binaries."""
     from harness.pipeline import build_all, check_request
 
     options = request.options()
@@ -106,19 +106,19 @@ def clean(request: Request) -> int:
     for folder in (layout.build, layout.trees):
         if folder.is_dir() and layout.root not in folder.parents:
             raise OptionError(
-                f"{folder} is outside the checkout, and may hold more than what the harness made",
+                f"{folder} is outside the checkout, and may contain files that the harness did not create",
                 "remove it yourself, or run without QEMU_HARNESS_BUILD and QEMU_HARNESS_TREES",
             )
     from harness.authoring import unsaved
 
     if lost := unsaved(layout):
         raise AuthoringError(
-            f"the branch of series {lost[0]} has commits that are in no patches, and would be removed",
-            "qemu-harness series refresh NAME writes them; git branch -D in its tree drops them",
+            f"the branch of series {lost[0]} has commits that are not in its patches and would be removed",
+            "save them with qemu-harness series refresh NAME, or drop them with git branch -D in its tree",
         )
     folders = [layout.build, layout.trees]
     if request.arguments.cache:
-        # Only what is ours, by name; the locks stay, or two runs could hold the same one.
+        # Only the harness's own folders. The locks stay; otherwise two runs could hold the same one.
         names = ("apt", "ccache", "downloads", "firmware", "kernels", "options", "pyenvs", "sysroots")
         folders += [layout.cache / name for name in names]
     with request.checkout():

@@ -1,4 +1,4 @@
-"""What a command is given, and how it speaks to the user."""
+"""The arguments of a command, and its output."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from harness.options import Options, parse_options
 from harness.progress import Reporter
 
 Argument = tuple[tuple[str, ...], dict[str, Any]]
-"""The words and settings of one ``add_argument`` of argparse."""
+"""The names and settings of one ``add_argument`` of argparse."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What the user asked for. ``command`` reproduces it."""
+    """A request of the user. ``command`` reproduces it."""
 
     layout: Layout
     words: tuple[str, ...]
@@ -30,20 +30,20 @@ class Request:
     command: str
 
     def options(self) -> Options:
-        """The options given."""
+        """Parse the given options. Raises OptionError."""
         return parse_options(self.layout, self.words)
 
     def checkout(self) -> contextlib.AbstractContextManager[None]:
-        """The right to write into this checkout, for one run at a time."""
+        """Lock this checkout for writing."""
         return locked(self.layout.checkout_lock, "this checkout", self.reporter)
 
 
 WIDTH = 120
-"""Columns of a table that goes to a file or a pipe: wide enough that no figure is cut."""
+"""Width of a table in a file or pipe, in columns: wide enough for all figures."""
 
 
 class Output(Console):
-    """Standard output. A reader that has gone is an error as any other, not rich's silent exit."""
+    """Standard output. A closed pipe raises an error, instead of rich's silent exit."""
 
     def __init__(self, *, soft_wrap: bool = False) -> None:
         super().__init__(soft_wrap=soft_wrap, width=None if sys.stdout.isatty() else WIDTH)
@@ -53,12 +53,12 @@ class Output(Console):
 
 
 def say(text: object) -> None:
-    """One line for standard output, as it is."""
+    """Print a line to standard output, without markup."""
     Output(soft_wrap=True).print(str(text), markup=False, highlight=False)
 
 
 def number(text: str) -> int:
-    """A whole number from 1 on, for argparse."""
+    """Parse a positive integer, for argparse."""
     value = int(text)
     if value < 1:
         raise ValueError(text)

@@ -1,4 +1,4 @@
-"""The main job: build, start large guests, time their teardown; and what is made of stored runs."""
+"""The main job: build, start large guests, time their teardown; and reports of stored runs."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ TEARDOWN: tuple[Argument, ...] = (
     ),
     (
         ("--save-ratios",),
-        {"type": Path, "metavar": "FILE", "help": "keep the ratios, for gates of kind recorded"},
+        {"type": Path, "metavar": "FILE", "help": "store the ratios in FILE, for gates of kind recorded"},
     ),
 )
 REPORT: tuple[Argument, ...] = (
@@ -86,8 +86,7 @@ def teardown(request: Request) -> int:
 def teardown_remotely(
     request: Request, options: Options, subjects: Sequence[Subject], hosts: Sequence[RemoteHost]
 ) -> int:
-    """Time ``subjects`` on other machines. Each has results of its own; hosts are not compared with each
-    other."""
+    """Time ``subjects`` on other machines. Each has separate results; hosts are not compared."""
     import msgspec
 
     from harness.jsonfile import write_json
@@ -120,7 +119,7 @@ def teardown_remotely(
 
 
 def compare(request: Request) -> int:
-    """Two stored runs side by side; nothing is run."""
+    """Compare two stored runs; run nothing."""
     from harness.report.comparing import compare_runs, render_changes
     from harness.report.store import made_from
     from harness.teardown.results import read_teardown, teardown_file

@@ -176,7 +176,7 @@ def test_a_fault_of_ours_leaves_a_log_and_one_line(
     told = capsys.readouterr().err.splitlines()
     assert (
         told[0]
-        == "error: a fault of the harness itself: ZeroDivisionError: integer division or modulo by zero"
+        == "error: internal error of the harness: ZeroDivisionError: integer division or modulo by zero"
     )
     log = Path(told[2].removeprefix("log: "))
     assert "Traceback" in log.read_text()

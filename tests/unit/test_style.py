@@ -12,10 +12,7 @@ PACKAGE = ROOT / "harness"
 GLOSSARY = "## Words to avoid"
 
 PENDING_PACKAGES = {
-    "audit",
-    "cli.py",
     "clients",
-    "commands",
     "cycles",
     "diskwatch.py",
     "fence.py",

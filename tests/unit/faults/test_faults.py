@@ -164,7 +164,7 @@ def test_what_was_under_way_when_a_run_was_killed() -> None:
         (14, "error: no room\nremedy: make some\n", ""),
         (14, "error: no room\n", "no cause and remedy"),
         (5, "error: no room\nremedy: make some\n", "status 5"),
-        (70, "error: a fault of the harness itself\nremedy: report it\n", "a traceback"),
+        (70, "error: internal error of the harness\nremedy: report it\n", "a traceback"),
         (14, "Traceback (most recent call last):\n", "a traceback"),
         (0, "", ""),
     ],
