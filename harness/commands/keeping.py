@@ -169,7 +169,7 @@ def _split(request: Request, name: str, what: list[str]) -> int:
 def _status(request: Request, name: str, _: list[str]) -> int:
     from harness.authoring import read_status
     from harness.series import find_folder, read_input
-    from harness.submit.validated import tell_validated
+    from harness.submit.validated import validation_summary
 
     folder = find_folder(request.layout, name)
     status = read_status(request.layout, _tree(request), folder)
@@ -190,7 +190,7 @@ def _status(request: Request, name: str, _: list[str]) -> int:
         say(line)
     if status.rows:
         sha256 = read_input(request.layout, name).sha256
-        say(tell_validated(request.layout, name, sha256, _options(request).pin))
+        say(validation_summary(request.layout, name, sha256, _options(request).pin))
     return 0
 
 

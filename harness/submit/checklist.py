@@ -1,7 +1,7 @@
-"""QEMU's docs/devel/submitting-a-patch.rst as a checklist: what a program can judge, with evidence, and open
-boxes for what only a person can.
+"""QEMU's docs/devel/submitting-a-patch.rst as a checklist.
 
-Every section of that text has at least one item; a test holds the two against each other.
+A program judges the rules that it can, with evidence; the others are open boxes for a person. Every section
+of the text has at least one item, which a test checks.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from harness.submit.judges import (
 
 
 def make_checklist(facts: Facts) -> tuple[ChecklistItem, ...]:
-    """Every rule with its verdict, in the order of the text."""
+    """Return every rule with its verdict, in the order of the text."""
     return tuple(
         ChecklistItem(section=section, rule=rule, verdict=verdict, evidence=evidence)
         for section, rule, judge in RULES
@@ -45,12 +45,12 @@ def make_checklist(facts: Facts) -> tuple[ChecklistItem, ...]:
 RULES: tuple[tuple[str, str, Judge], ...] = (
     (
         "use_the_qemu_coding_style",
-        "scripts/checkpatch.pl has nothing to say",
-        no_finding("checkpatch-*", clean="the tree's own checkpatch.pl: no error, no warning"),
+        "scripts/checkpatch.pl reports nothing",
+        no_finding("checkpatch-*", clean="no error and no warning from the tree's own checkpatch.pl"),
     ),
-    ("use_the_qemu_coding_style", "nox -s validate has nothing else to say", nothing_else),
+    ("use_the_qemu_coding_style", "nox -s validate reports nothing else", nothing_else),
     ("base_patches_against_current_git_master", "The patches are based on current master", on_master),
-    ("base_patches_against_current_git_master", "What it depends on is named by Based-on:", based_on),
+    ("base_patches_against_current_git_master", "Required series are listed by Based-on:", based_on),
     (
         "split_up_long_patches",
         "Each patch is one logical change",
@@ -60,11 +60,11 @@ RULES: tuple[tuple[str, str, Judge], ...] = (
     (
         "split_up_long_patches",
         "Documentation comes first",
-        only_a_person("is the order the best one to read?"),
+        only_a_person("check that the order is easy to read"),
     ),
     (
         "make_code_motion_patches_easy_to_review",
-        "Code motion is apart from changes",
+        "Code motion is separate from other changes",
         no_finding("motion-*", clean="no patch moves code and changes it", only=("error", "warning", "note")),
     ),
     (
@@ -74,29 +74,29 @@ RULES: tuple[tuple[str, str, Judge], ...] = (
     ),
     (
         "dont_include_irrelevant_changes",
-        "Nothing else that does not belong here",
-        only_a_person("look through the diff"),
+        "No other irrelevant change",
+        only_a_person("read the diff"),
     ),
     (
         "write_a_meaningful_commit_message",
-        "Subject and body have the usual form",
-        no_finding("subject-*", "body-*", clean="subsystem: summary, no dot, lines of 76 columns at most"),
+        "Subject and body follow the conventions",
+        no_finding("subject-*", "body-*", clean="subsystem: summary, no full stop, at most 76 columns"),
     ),
     (
         "write_a_meaningful_commit_message",
-        "Messages say why, and can be read alone",
+        "Messages give the reason, and can be read alone",
         only_a_person("read each one"),
     ),
-    ("test_your_patches", "It was tested", tested),
-    ("test_your_patches", "It brings a test", has_test),
-    ("submitting_your_patches", "It goes to the list", goes_to_list),
-    ("submitting_your_patches", "git send-email takes the files", mailed),
+    ("test_your_patches", "The series was tested", tested),
+    ("test_your_patches", "The series adds a test", has_test),
+    ("submitting_your_patches", "The mailing list receives the series", goes_to_list),
+    ("submitting_your_patches", "git send-email accepts the files", mailed),
     (
         "if_you_cannot_send_patch_emails",
         "You can send mail with git send-email",
-        only_a_person("git send-email --dry-run works for you; else see this section"),
+        only_a_person("try git send-email --dry-run; if it fails, see this section"),
     ),
-    ("cc_the_relevant_maintainer", "The maintainers get it", maintainers),
+    ("cc_the_relevant_maintainer", "The maintainers receive the series", maintainers),
     (
         "cc_the_relevant_maintainer",
         "New files have a maintainer",
@@ -105,10 +105,10 @@ RULES: tuple[tuple[str, str, Judge], ...] = (
     ("do_not_send_as_an_attachment", "Patches are inline text", inline_text),
     (
         "use_git_format_patch",
-        "It is what git format-patch makes, in a shallow thread",
+        "The mails have the format of git format-patch, in a shallow thread",
         lambda facts: ("yes" if facts.round_trip.startswith("git am") else "no", facts.round_trip),
     ),
-    ("avoid_posting_large_binary_blob", "No large binary", binaries),
+    ("avoid_posting_large_binary_blob", "No large binary file", binaries),
     (
         "patch_emails_must_include_a_signed_off_by_line",
         "Every patch has the author's Signed-off-by",
@@ -116,61 +116,61 @@ RULES: tuple[tuple[str, str, Judge], ...] = (
     ),
     (
         "patch_emails_must_include_a_signed_off_by_line",
-        "Where it comes from is declared and accepted",
+        "The origin is declared and accepted",
         declared,
     ),
     (
         "patch_emails_must_include_a_signed_off_by_line",
         "You are allowed to contribute it",
-        only_a_person("your employer agrees, where that matters"),
+        only_a_person("ask your employer if necessary"),
     ),
-    ("include_a_meaningful_cover_letter", "It has a cover letter", cover_letter),
+    ("include_a_meaningful_cover_letter", "The series has a cover letter", cover_letter),
     (
         "include_a_meaningful_cover_letter",
-        "The cover letter says what for",
-        only_a_person("would a reviewer see the goal?"),
+        "The cover letter states the purpose",
+        only_a_person("check that a reviewer can see the goal"),
     ),
-    ("use_the_rfc_tag_if_needed", "An RFC says why it is one", rfc_reason),
+    ("use_the_rfc_tag_if_needed", "An RFC states why it is one", rfc_reason),
     (
         "consider_whether_your_patch_is_applicable_for_stable",
-        "Whether it is for stable was thought about",
+        "Suitability for stable was considered",
         for_stable,
     ),
     (
         "participating_in_code_review",
-        "You will answer, to all, in the thread",
-        only_a_person("have the time for it"),
+        "You will reply to all, in the thread",
+        only_a_person("plan time for it"),
     ),
     (
         "stay_around_to_fix_problems_raised_in_code_review",
         "You will send new versions",
-        only_a_person("the whole series each time"),
+        only_a_person("send the whole series each time"),
     ),
     (
         "pay_attention_to_review_comments",
-        "Every comment on the version before is answered",
+        "Every comment on the previous version is answered",
         lambda facts: (
-            ("person", "go through the replies")
+            ("person", "check the replies")
             if facts.series.metadata.version > 1
             else ("not needed", "it is the first version")
         ),
     ),
-    ("when_resending_patches_add_a_version_tag", "The subjects have the version", version_tag),
+    ("when_resending_patches_add_a_version_tag", "The subjects contain the version", version_tag),
     (
         "include_version_history_in_patchset_revisions",
-        "What is new is told, not in the commit message",
+        "Changes of the version are listed outside of the commit messages",
         change_log,
     ),
-    ("proper_use_of_reviewed_by_tags_can_aid_review", "Review tags are of these very patches", review_tags),
+    ("proper_use_of_reviewed_by_tags_can_aid_review", "Review tags apply to the current diffs", review_tags),
     (
         "if_your_patch_seems_to_have_been_ignored",
         "You will ask again after two weeks",
-        only_a_person("a reply with the word ping"),
+        only_a_person("reply with the word ping"),
     ),
     (
         "is_my_patch_in",
-        "You know where to see what becomes of it",
-        only_a_person("the maintainer's tree, then master"),
+        "You know where to follow the progress",
+        only_a_person("check the maintainer's tree, then master"),
     ),
-    ("return_the_favor", "You review others' patches too", only_a_person("as many as you send")),
+    ("return_the_favor", "You review others' patches too", only_a_person("review as many as you send")),
 )

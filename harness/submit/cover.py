@@ -1,4 +1,4 @@
-"""The cover letter as it is sent: what a person wrote, how it was tested, what is new, what it needs."""
+"""Compose the cover letter: a person's text, test plan, figures, changes, required series, diffstat."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from harness.tree import Tree
 from harness.tree.git import Git
 
 RANGE_DIFF_LINES = 150
-"""A range-diff that is longer goes into its own file alone: nobody reads it in a mail."""
+"""Maximum length of a range-diff in the cover letter. A longer one is only written to its own file."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Figures:
-    """Measurements of just this series. ``text`` is empty when there are none, and ``why`` says why."""
+    """Measurements of exactly this series. Without any, ``text`` is empty and ``why`` is the reason."""
 
     text: str = ""
     why: str = ""
@@ -42,28 +42,28 @@ class _Build(msgspec.Struct, frozen=True):
 
 
 class _Builds(msgspec.Struct, frozen=True):
-    """What of build.json tells which commit a binary was built from."""
+    """The part of build.json that records the commit of each binary."""
 
     builds: tuple[_Build, ...]
 
 
 def blurb_of(series: Series) -> str:
-    """What a person wrote of the cover letter; empty without one."""
+    """Return the text of a person in the cover letter; empty without one."""
     return parts(series.cover.encode())[1].strip("\n") if series.cover else ""
 
 
 def find_figures(layout: Layout, commit: str) -> Figures:
-    """The report of the last ``nox -s teardown``, if its patched binaries were built from ``commit``."""
+    """Return the report of the last ``nox -s teardown`` if its patched binaries come from ``commit``."""
     path = teardown_file(layout)
     if not path.is_file():
-        return Figures(why="nothing was measured: nox -s teardown")
+        return Figures(why="there is no measurement; run `nox -s teardown`")
     try:
         results = read_teardown(path)
         builds = msgspec.json.decode((layout.results / "build.json").read_bytes(), type=_Builds).builds
     except (HarnessError, OSError, *UNREADABLE) as error:
-        return Figures(why=f"the last measurement cannot be read: {error}")
+        return Figures(why=f"cannot read the last measurement: {error}")
     if not results.complete:
-        return Figures(why="the last measurement was stopped before its end: nox -s teardown")
+        return Figures(why="the last measurement did not complete; run `nox -s teardown`")
     made = {
         binary.sha256
         for one in builds
@@ -72,46 +72,46 @@ def find_figures(layout: Layout, commit: str) -> Figures:
     }
     used = {one.sha256 for one in results.binaries if one.variant == "patched"}
     if not used or not used <= made:
-        return Figures(why="the last measurement was made with other patches: nox -s teardown")
+        return Figures(why="the last measurement used other patches; run `nox -s teardown`")
     try:
         with made_from(path):
             return Figures(text=_without_title(report_text(results)))
     except HarnessError as error:
-        return Figures(why=f"the last measurement cannot be shown: {error}")
+        return Figures(why=f"cannot format the last measurement: {error}")
 
 
 def written_part(series: Series, figures: Figures) -> str:
-    """What is told in words: the author's text, how to test, figures, what is new, what it needs first."""
-    said = series.metadata
+    """Return the prose of the cover letter: text, test plan, figures, changes and required series."""
+    metadata = series.metadata
     sections = [blurb_of(series) or "*** BLURB HERE ***"]
-    if said.test_plan.strip():
-        sections.append(_titled("How to test", said.test_plan.strip("\n")))
+    if metadata.test_plan.strip():
+        sections.append(_titled("How to test", metadata.test_plan.strip("\n")))
     if figures.text:
         sections.append(_titled("Measured with qemu-harness", figures.text))
-    sections += [change_log(series, version) for version in said.versions_with_changes]
-    if said.based_on:
-        sections.append("\n".join(f"Based-on: <{name.strip('<>')}>" for name in said.based_on))
+    sections += [change_log(series, version) for version in metadata.versions_with_changes]
+    if metadata.based_on:
+        sections.append("\n".join(f"Based-on: <{name.strip('<>')}>" for name in metadata.based_on))
     return "\n\n".join(sections)
 
 
 def compose(
     series: Series, tree: Tree, git: Git, *, base: str, tip: str, figures: Figures, range_diff: str
 ) -> str:
-    """The body of the cover letter."""
-    said, sections = series.metadata, [written_part(series, figures)]
+    """Return the body of the cover letter."""
+    previous, sections = series.metadata.version - 1, [written_part(series, figures)]
     sections.append(make_tail(git, base, tip).rstrip("\n"))
     if range_diff:
         if range_diff.count("\n") <= RANGE_DIFF_LINES:
-            sections.append(f"Range-diff against v{said.version - 1}:\n{range_diff.rstrip()}")
+            sections.append(f"Range-diff against v{previous}:\n{range_diff.rstrip()}")
         else:
-            sections.append(f"(The range-diff against v{said.version - 1} is too long for a mail.)")
+            sections.append(f"(The range-diff against v{previous} is too long for a mail.)")
     commit = base_commit(series, tree)
     note = f"base-commit: {commit}" if commit else textwrap.fill(based_on_release(tree), WIDTH)
     return "\n\n".join([*sections, note]) + "\n"
 
 
 def change_log(series: Series, version: int) -> str:
-    """What is new in ``version``: as text for the cover letter."""
+    """Return the changes of ``version`` as text for the cover letter."""
     changes = series.metadata.changes_of(version)
     lines = [line for text in changes.series for line in _item(text)]
     for subject, texts in changes.patches.items():
@@ -122,7 +122,7 @@ def change_log(series: Series, version: int) -> str:
 
 
 def patch_log(series: Series, subject: str) -> str:
-    """What is new in the patch ``subject``, newest version first: text for below its ``---``."""
+    """Return the changes of the patch ``subject``, newest version first, as text below its ``---``."""
     lines = []
     for version in series.metadata.versions_with_changes:
         texts = series.metadata.changes_of(version).patches.get(subject, ())
@@ -132,7 +132,7 @@ def patch_log(series: Series, subject: str) -> str:
 
 
 def base_commit(series: Series, tree: Tree) -> str:
-    """Upstream's commit that the series is based on, if that is known: as series.toml says, or as cloned."""
+    """Return upstream's commit that the series is based on, from series.toml or a clone; empty if unknown."""
     if series.metadata.base_commit:
         return series.metadata.base_commit
     cloned = len(tree.digest) == 40 and tree.name.startswith("local-") and tree.base == tree.pristine
@@ -140,15 +140,15 @@ def base_commit(series: Series, tree: Tree) -> str:
 
 
 def based_on_release(tree: Tree) -> str:
-    """What the series applies to, in words, where no commit can be named."""
+    """Describe the base of the series by its release, for a base without an upstream commit."""
     text = f"The patches apply to QEMU {tree.pin.version}"
     if tree.base != tree.pristine and tree.pin.unmerge:
-        text += ", with what upstream has of the same feature taken out"
+        text += ", with upstream's implementation of the same feature removed"
     return f"{text}."
 
 
 def _without_title(text: str) -> str:
-    """A report without its underlined first line: here it is a section of a mail."""
+    """Remove the underlined first line of a report, which is a section of the mail."""
     return re.sub(r"\A[^\n]*\n=+\n", "", text).strip("\n")
 
 

@@ -1,4 +1,4 @@
-"""What the checklist is judged by, and what it is made of."""
+"""The items of the checklist, and the facts that they are judged by."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ class ChecklistItem:
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """What the rules are judged by."""
+    """The facts that the rules are judged by."""
 
     series: Series
     validated: Validated
     recipients: Recipients
     reasons: tuple[Reason, ...]
     unsigned: tuple[str, ...]
-    """Subjects of the patches that will have no Signed-off-by of their author."""
+    """Subjects of the patches without a Signed-off-by of their author."""
     dropped_tags: tuple[str, ...]
     base_commit: str
     base_words: str
     has_cover: bool
-    odd_mails: tuple[str, ...]
-    """What is odd about the mails as they were read back: parts, HTML, flowed text; a line each."""
+    irregular_mails: tuple[str, ...]
+    """One line for each irregularity of the finished mails: multipart, HTML, flowed text."""
     round_trip: str
-    """What ``git am`` of the result gave."""
+    """Result of ``git am`` of the mails."""
     send_email: tuple[Verdict, str]
-    """What a dry run of git send-email gave."""
+    """Result of a dry run of git send-email."""

@@ -1,6 +1,6 @@
-"""The commands with which a person sends the mails, tool by tool; and a dry run of the first.
+"""The commands with which a person sends the mails, for each tool; and a dry run of git send-email.
 
-Nothing here sends: git send-email is run with ``--dry-run`` alone, and with a mail server that cannot be one.
+This module never sends mail: git send-email only runs with ``--dry-run``, and with an invalid mail server.
 """
 
 from __future__ import annotations
@@ -29,62 +29,63 @@ SEND_EMAIL = (
     ),
     *("--suppress-cc=self", "--suppress-cc=cccmd", "--no-format-patch"),
 )
-"""git-send-email(1): the files have threading and recipients already; nobody is added to them."""
+"""git-send-email(1): the files already contain threading and recipients, so no further ones are added."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DryRun:
-    """What became of a dry run. ``taken`` is None when it could not be tried."""
+    """Result of a dry run. ``accepted`` is None if it could not run."""
 
-    taken: bool | None
-    told: str
+    accepted: bool | None
+    summary: str
 
     def judge(self, *, ready: bool) -> tuple[Verdict, str]:
-        """For the checklist. Raises SubmitError when what is not ready would be taken."""
-        if self.taken is None:
-            return "person", self.told
-        if self.taken and not ready:
+        """Return verdict and evidence. Raises SubmitError if mails that are not ready were accepted."""
+        if self.accepted is None:
+            return "person", self.summary
+        if self.accepted and not ready:
             raise SubmitError(
-                f"{self.told}, though they are not ready to be sent", "please report it: nothing was written"
+                f"{self.summary}, although they are not ready to send", "report this; nothing was written"
             )
-        return ("yes" if self.taken else "no"), self.told
+        return ("yes" if self.accepted else "no"), self.summary
 
 
 def send_email_command(files: Sequence[Path], recipients: Recipients, *, dry: bool) -> list[str]:
-    """The words for git send-email. Without ``dry`` it asks before each mail."""
+    """Return the command line of git send-email. Without ``dry`` it asks before each mail."""
     to = [f"--to={address}" for address in recipients.header("to")]
     mode = ["--dry-run", "--confirm=never"] if dry else ["--confirm=always"]
     return [*SEND_EMAIL, *mode, *to, *(os.fspath(path) for path in files)]
 
 
 def try_send_email(files: Sequence[Path], recipients: Recipients, sender: str) -> DryRun:
-    """A dry run, in an empty repository and without the user's configuration."""
-    # Not the user's settings: an alias file or a hook of theirs is not what is tried here.
+    """Run git send-email --dry-run in an empty repository, without the user's configuration."""
+    # The user's alias files and hooks must not influence the result.
     with tempfile.TemporaryDirectory(prefix="qemu-harness-") as scratch:
         env = {"HOME": scratch, "GIT_CONFIG_NOSYSTEM": "1", "XDG_CONFIG_HOME": scratch}
         run(["git", "init", "--quiet", scratch], env=env)
         programs = Path(run(["git", "--exec-path"], env=env).output.strip())
         if not (programs / "git-send-email").exists():
-            return DryRun(taken=None, told="git send-email is not installed: apt-get install git-email")
+            return DryRun(
+                accepted=None, summary="git send-email is not installed (apt-get install git-email)"
+            )
         words = send_email_command(files, recipients, dry=True)
         words[2:2] = [f"--from={sender}", "--smtp-server=127.0.0.1", "--smtp-server-port=1"]
         ended = run(words, env=env, cwd=Path(scratch), check=False, timeout_s=120)
     if ended.returncode == 0:
-        mails = sum(line.startswith("Dry-OK. Log says:") for line in ended.output.splitlines())
-        mails = mails or ended.output.count("Dry-Sent") or ended.output.count("Dry-OK")
-        return DryRun(taken=mails == len(files), told=f"git send-email --dry-run takes {mails} mails")
+        mails = sum(line.startswith(("Dry-OK", "Dry-Sent")) for line in ended.output.splitlines())
+        return DryRun(accepted=mails == len(files), summary=f"git send-email --dry-run accepts {mails} mails")
     refused = REFUSED in ended.output
     lines = [line.strip() for line in ended.output.splitlines() if line.strip()]
-    told = (
-        "git send-email refuses the files, as it should"
+    summary = (
+        "git send-email refuses the files, as intended"
         if refused
-        else f"it fails: {lines[-1] if lines else '?'}"
+        else f"git send-email fails: {lines[-1] if lines else 'no output'}"
     )
-    return DryRun(taken=False, told=told)
+    return DryRun(accepted=False, summary=summary)
 
 
 def instructions(folder: Path, recipients: Recipients, name: str, *, version: int, ready: bool) -> str:
-    """What a person types, tool by tool; when it is not ready, nothing with which it could be sent."""
+    """Return the commands for each tool; for a series that is not ready, no command that sends."""
     files = f"{shell_quote([folder])}/*.patch"
     to, cc = recipients.header("to"), recipients.header("cc")
     people = [
@@ -107,17 +108,17 @@ def instructions(folder: Path, recipients: Recipients, name: str, *, version: in
 
 
 _NOT_READY = """\
-# Nothing of this is to be sent, so there is no command here that sends. git send-email refuses the files:
+# The series is not ready to send, so this file has no command that sends. git send-email refuses the files:
 $dry
 
-# To try and review it, in a clone of QEMU; BASE is the commit that the patches apply to:
+# To test and review it, in a clone of QEMU; BASE is the commit that the patches apply to:
 git switch -c $topic BASE
 git am --patch-format=mboxrd --keep-cr $box
 """
 _INSTRUCTIONS = """\
 # In a clone of QEMU; BASE is the commit that the patches apply to.
 
-# 1. git send-email, with these files as they are. The first line sends nothing:
+# 1. git send-email, with these files unchanged. The first line sends nothing:
 $dry
 $real
 
@@ -125,7 +126,7 @@ $real
 git switch -c $topic BASE
 git am --patch-format=mboxrd --keep-cr $box
 
-# 3. b4 makes mails of its own from the branch. The last line sends nothing:
+# 3. b4 generates its own mails from the branch. The last line sends nothing:
 b4 prep --enroll BASE
 git config --local core.editor $editor
 env -u GIT_EDITOR b4 prep --edit-cover
@@ -133,7 +134,7 @@ git config --local --unset core.editor
 b4 prep --force-revision $version
 b4 send --dry-run --no-sign --no-trailer-to-cc --not-me-too $groups
 
-# 4. git-publish takes the cover letter from its staging tag. With true(1) as mail server nothing is sent:
+# 4. git-publish reads the cover letter from its staging tag. With true(1) as mail server, it sends nothing:
 git tag --annotate --cleanup=verbatim --file=$cover $staging
 git config --local sendemail.smtpServer /bin/true
 GIT_EDITOR=true git publish --base=BASE --number=$version --cover-letter --no-inspect-emails \\

@@ -1,8 +1,8 @@
-"""Commits → mails, by git-format-patch(1), with what it leaves open: Message-Ids, recipients, change logs.
+"""Turn commits into mails by git-format-patch(1), and add Message-Ids, recipients and change logs.
 
-Mails that are not ready to be sent carry ``*** SUBJECT HERE ***`` in the brackets of their subject, which
-git-send-email(1) refuses without ``--force``, and no To: and Cc:, so that no other program can send them
-either. git-am(1) takes the brackets off, so they still can be applied.
+Mails that are not ready to send have ``*** SUBJECT HERE ***`` in the brackets of their subject, which
+git-send-email(1) refuses without ``--force``. They have neither To: nor Cc:, so that no other program can
+send them either. git-am(1) removes the brackets, so the mails can still be applied.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from harness.submit.recipients import Recipients
 from harness.tree.git import Git
 
 REFUSED = "*** SUBJECT HERE ***"
-"""What git-send-email(1) takes for a mail that nobody has finished."""
+"""git-send-email(1) refuses mails with this text as unfinished."""
 NOT_READY = "NOT READY TO SEND"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Envelope:
-    """What all mails of a series share."""
+    """The properties that all mails of a series share."""
 
     name: str
     prefix: str
@@ -44,33 +44,33 @@ class Envelope:
     recipients: Recipients
     reasons: tuple[Reason, ...]
     seed: str
-    """Digest that the Message-Ids are made from: the same bytes give the same ids."""
+    """Seed of the Message-Ids: the same bytes give the same ids."""
 
     @property
     def is_ready(self) -> bool:
         return not self.reasons
 
     def tag(self, number: int) -> str:
-        """What stands in the brackets of mail ``number``; 0 is the cover letter."""
+        """Return the text in the brackets of mail ``number``; 0 is the cover letter."""
         numbered = True if self.has_cover else None
         tag = tag_for(self.prefix, self.version, number, self.total, numbered=numbered)
         return tag if self.is_ready else f"{REFUSED} {NOT_READY}, {tag}"
 
     def message_id(self, number: int) -> str:
-        """Without its angle brackets."""
+        """Return the Message-Id of mail ``number`` without angle brackets."""
         digest = hashlib.sha256(f"{self.seed} {number} {self.sender}".encode()).hexdigest()[:16]
         domain = self.sender.email.rpartition("@")[2]
         host = domain if re.fullmatch(r"[A-Za-z0-9.-]+", domain) else "qemu-harness.invalid"
         return f"{digest}.v{self.version}.{number}.{self.name}@{host}"
 
     def file_name(self, number: int, rest: str) -> str:
-        """As ``git format-patch -v`` calls it: ``v2-0001-….patch``."""
+        """Return the file name of ``git format-patch -v``: ``v2-0001-….patch``."""
         start = f"v{self.version}-" if self.version > 1 else ""
         return f"{start}{number:04d}-{rest}"
 
 
 def signed(git: Git, base: str, commits: Sequence[Commit], line: str) -> tuple[Commit, ...]:
-    """The commits with ``line`` as a trailer where it is not there yet; the very same without a line."""
+    """Add the trailer ``line`` to all commits that lack it. If ``line`` is empty, return them unchanged."""
     if not line:
         return tuple(commits)
     messages = [
@@ -85,7 +85,7 @@ def signed(git: Git, base: str, commits: Sequence[Commit], line: str) -> tuple[C
 
 
 def patch_mails(git: Git, base: str, tip: str, series: Series, envelope: Envelope) -> dict[str, bytes]:
-    """File name → mail of each commit from ``base`` to ``tip``."""
+    """Return the mail of each commit from ``base`` to ``tip``, by file name."""
     with tempfile.TemporaryDirectory(prefix="qemu-harness-") as scratch:
         git.run("format-patch", "--quiet", *FORMAT, f"-o{scratch}", f"{base}..{tip}")
         fresh = [(path.name, path.read_bytes()) for path in sorted(Path(scratch).iterdir())]
@@ -100,7 +100,7 @@ def patch_mails(git: Git, base: str, tip: str, series: Series, envelope: Envelop
 
 
 def cover_mail(title: str, body: str, date: str, envelope: Envelope) -> tuple[str, bytes]:
-    """File name and bytes of the cover letter."""
+    """Return file name and bytes of the cover letter."""
     headers = [
         f"From {'0' * 40} Mon Sep 17 00:00:00 2001",
         f"From: {address_header(str(envelope.sender))}",
@@ -112,7 +112,7 @@ def cover_mail(title: str, body: str, date: str, envelope: Envelope) -> tuple[st
 
 
 def with_headers(data: bytes, number: int, envelope: Envelope) -> bytes:
-    """``data`` with Message-Id, threading, recipients or the reason why it has none, and its encoding."""
+    """Add Message-Id, threading, encoding, and the recipients or the reasons for their absence."""
     head, body = split_headers(data)
     lines = [f"Message-Id: <{envelope.message_id(number)}>"]
     if number and envelope.has_cover:
@@ -124,8 +124,8 @@ def with_headers(data: bytes, number: int, envelope: Envelope) -> bytes:
             if people:
                 lines.append(f"{name.capitalize()}: " + ",\n ".join(people))
     else:
-        told = "; ".join(dict.fromkeys(reason.text for reason in envelope.reasons))
-        lines.append(_fold("X-Not-Ready-To-Send", told))
+        reasons = "; ".join(dict.fromkeys(reason.text for reason in envelope.reasons))
+        lines.append(_fold("X-Not-Ready-To-Send", reasons))
     if not body.isascii() and b"\nContent-Type:" not in head:
         lines += [
             "MIME-Version: 1.0",
@@ -136,13 +136,13 @@ def with_headers(data: bytes, number: int, envelope: Envelope) -> bytes:
 
 
 def address_header(text: str) -> str:
-    """``Name <address>`` for a header: encoded as RFC 2047 has it, quoted as RFC 5322 has it."""
+    """Format ``Name <address>`` for a header: encoded by RFC 2047, quoted by RFC 5322."""
     name, address = split_address(text)
     return email.utils.formataddr((name, address), "utf-8") if name else address or text
 
 
 def mailbox(mails: Sequence[bytes]) -> bytes:
-    """The mails as one file for ``git am --patch-format=mboxrd``."""
+    """Join the mails into one file for ``git am --patch-format=mboxrd``."""
     parts = []
     for data in mails:
         first, _, rest = data.partition(b"\n")
@@ -151,7 +151,7 @@ def mailbox(mails: Sequence[bytes]) -> bytes:
 
 
 def _words(text: str, column: int) -> str:
-    """A subject's text, encoded and folded where it has to be."""
+    """Encode and fold a subject if it is not ASCII."""
     if text.isascii():
         return text
     return email.header.Header(text, "utf-8", maxlinelen=76, header_name="x" * min(column, 60)).encode()

@@ -1,4 +1,4 @@
-"""A validated series → what its mails are made of: commits, recipients, reasons. ``write`` writes them."""
+"""Collect the content of the mails of a validated series: commits, recipients, reasons not to send."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ def prepare(
 ) -> Outgoing:
     """Write ``build/outgoing/<series>-v<N>/``.
 
-    Raises SubmitError (not validated, or the mails do not give the same commits), ProvenanceError (a sign-off
-    that nobody declared for), ApplyError, StorageError.
+    Raises SubmitError (not validated, or the mails do not produce the same commits), ProvenanceError (a
+    sign-off without its declaration), ApplyError, StorageError.
     """
     series = load_series(layout, name)
     validated = read_validated(layout, name, read_input(layout, name).sha256, tree.pin.name)
@@ -57,8 +57,8 @@ def prepare(
     commits, stale = _without_stale(git, series, base, applied)
     if len(commits) != len(series.patches):
         raise SubmitError(
-            f"{len(series.patches)} patches give {len(commits)} commits: the tree has some of it already",
-            f"leave those patches out: qemu-harness series import {name}, then series refresh {name}",
+            f"{len(series.patches)} patches result in {len(commits)} commits: the tree already contains some",
+            f"remove those patches: qemu-harness series import {name}, then series refresh {name}",
         )
     commits = signed(git, base, commits, line)
     author = Identity(name=commits[0].author, email=commits[0].email)
@@ -89,7 +89,7 @@ def prepare(
 def _without_stale(
     git: Git, series: Series, base: str, tip: str
 ) -> tuple[tuple[Commit, ...], tuple[StaleTag, ...]]:
-    """The commits of the series without review tags that were given to another diff."""
+    """Return the commits of the series without stale review tags, and those tags."""
     ids = git.read("rev-list", "--reverse", f"{base}..{tip}").split()
     commits = tuple(read_commit(git, one) for one in ids)
     before = previous_version(series.folder)
@@ -102,8 +102,8 @@ def _without_stale(
 
 
 def unsigned(commits: Sequence[Commit]) -> tuple[str, ...]:
-    """Subjects of the commits that have no Signed-off-by with their author's address."""
-    found = []
+    """Return the subjects of the commits without a Signed-off-by of their author's address."""
+    subjects = []
     for commit in commits:
         signers = {
             one.person.email.lower()
@@ -111,27 +111,27 @@ def unsigned(commits: Sequence[Commit]) -> tuple[str, ...]:
             if one.key.lower() == "signed-off-by"
         }
         if commit.email.lower() not in signers:
-            found.append(commit.subject)
-    return tuple(found)
+            subjects.append(commit.subject)
+    return tuple(subjects)
 
 
 def _unfit(
     series: Series, validated: Validated, commits: Sequence[Commit], recipients: Recipients
 ) -> list[Reason]:
-    """Reasons beside the origin why it cannot be sent."""
+    """Return the reasons, other than the origin, not to send the series."""
     reasons = []
     if missing := unsigned(commits):
         signed_ = len(commits) - len(missing)
         which = f"{signed_} of {len(commits)} patches have" if signed_ else "no patch has"
         reasons.append(
-            Reason(rule="sign-off", text=f"{which} a Signed-off-by of its author; only a person can give it")
+            Reason(rule="sign-off", text=f"{which} a Signed-off-by of its author; only a person can add it")
         )
     if not validated.built:
-        reasons.append(Reason(rule="built", text="validate did not build every commit: nox -s validate"))
+        reasons.append(Reason(rule="built", text="validate did not build every commit"))
     if len(commits) > 1 and not blurb_of(series):
-        reasons.append(
-            Reason(rule="cover", text="nobody has written a cover letter: 0000-cover-letter.patch")
-        )
+        reasons.append(Reason(rule="cover", text="the cover letter, 0000-cover-letter.patch, has no text"))
     if not recipients.header("to"):
-        reasons.append(Reason(rule="recipients", text="there is no list to send it to: to in series.toml"))
+        reasons.append(
+            Reason(rule="recipients", text="there is no mailing list to send it to (to in series.toml)")
+        )
     return reasons

@@ -1,4 +1,4 @@
-"""What a preparation gave: ``outgoing.json`` and ``sent.toml``. docs/submit.md lists the fields."""
+"""The record of a preparation: ``outgoing.json`` and ``sent.toml``. docs/submit.md lists the fields."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def of(cls, name: str, data: bytes, message_id: str) -> Sent:
-        """The record of ``data``."""
+        """Create the record of ``data``."""
         return cls(file=name, sha256=hashlib.sha256(data).hexdigest(), message_id=message_id)
 
 
 class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
-    """The whole of it."""
+    """Content of outgoing.json."""
 
     schema: int = SCHEMA
     folder: str

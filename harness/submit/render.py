@@ -1,4 +1,4 @@
-"""The checklist on one page: at a terminal, in Markdown, in HTML."""
+"""Format the checklist for a terminal, as text, Markdown and HTML."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from harness.submit.facts import BOXES, ChecklistItem, Verdict
 from harness.submit.provenance import Reason
 
 STYLES: dict[Verdict, str] = {"yes": "green", "no": "bold red", "person": "yellow", "not needed": "dim"}
-LEGEND = "[x] judged: right   [!] judged: not right   [ ] only a person can tell   [-] does not apply"
+LEGEND = "[x] fulfilled   [!] not fulfilled   [ ] only a person can judge   [-] does not apply"
 DOCUMENT = "docs/devel/submitting-a-patch.rst"
 _STYLE = (
     "body{font:15px/1.4 sans-serif;max-width:60rem;margin:1rem auto;padding:0 1rem}"
@@ -26,19 +26,19 @@ _STYLE = (
 
 
 def heading(title: str, reasons: Sequence[Reason]) -> list[str]:
-    """The first lines of every file: whether it can be sent, and why not."""
+    """Return the first lines of every file: whether the series is ready to send, or the reasons."""
     if not reasons:
-        return [f"{title}: ready, as far as a program can tell; a person sends it"]
+        return [f"{title}: ready, as far as a program can judge; a person sends it"]
     return [f"{title}: NOT READY TO SEND", *(f"  {reason.text}" for reason in reasons)]
 
 
 def quotes(reasons: Sequence[Reason]) -> list[str]:
-    """What the reasons' sources say, each once."""
+    """Return the quotations of the reasons, each once."""
     return list(dict.fromkeys(line for reason in reasons for line in reason.quote))
 
 
 def as_table(title: str, items: Sequence[ChecklistItem], reasons: Sequence[Reason]) -> RenderableType:
-    """For a terminal."""
+    """Format the checklist for a terminal."""
     table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 1))
     table.add_column(no_wrap=True)
     table.add_column(ratio=2)
@@ -47,12 +47,12 @@ def as_table(title: str, items: Sequence[ChecklistItem], reasons: Sequence[Reaso
         style = STYLES[item.verdict]
         table.add_row(Text(BOXES[item.verdict], style), item.rule, Text(item.evidence, style))
     top = [Text(line, "bold red" if reasons else "bold green") for line in heading(title, reasons)]
-    said = [Text(f"  QEMU's policy: {line}", "italic") for line in quotes(reasons)]
-    return Group(*top, *said, Text(f"\n{DOCUMENT}, rule by rule"), Text(LEGEND, "dim"), table)
+    policy = [Text(f"  QEMU's policy: {line}", "italic") for line in quotes(reasons)]
+    return Group(*top, *policy, Text(f"\n{DOCUMENT}, rule by rule"), Text(LEGEND, "dim"), table)
 
 
 def as_text(title: str, items: Sequence[ChecklistItem], reasons: Sequence[Reason]) -> str:
-    """As at a terminal of 110 columns, without colours."""
+    """Format the checklist as for a terminal of 110 columns, without colours."""
     stream = io.StringIO()
     console = Console(file=stream, width=110, color_system=None, force_terminal=False, highlight=False)
     console.print(as_table(title, items, reasons))
@@ -60,7 +60,7 @@ def as_text(title: str, items: Sequence[ChecklistItem], reasons: Sequence[Reason
 
 
 def as_markdown(title: str, items: Sequence[ChecklistItem], reasons: Sequence[Reason]) -> str:
-    """One page of Markdown."""
+    """Format the checklist as Markdown."""
     first, *rest = heading(title, reasons)
     lines = [f"# {_escape(first)}", ""]
     lines += [f"- {_escape(line.strip())}" for line in rest] + ([""] if rest else [])
@@ -71,18 +71,18 @@ def as_markdown(title: str, items: Sequence[ChecklistItem], reasons: Sequence[Re
 
 
 def as_html(title: str, items: Sequence[ChecklistItem], reasons: Sequence[Reason]) -> str:
-    """One page of HTML that needs no other file."""
+    """Format the checklist as a self-contained HTML page."""
     first, *rest = heading(title, reasons)
     rows = "".join(
         f'<tr class="{one.verdict.replace(" ", "-")}"><td>{BOXES[one.verdict]}</td>'
         f"<td>{html.escape(one.rule)}</td><td>{html.escape(one.evidence)}</td></tr>\n"
         for one in items
     )
-    told = "".join(f"<li>{html.escape(line.strip())}</li>" for line in rest)
-    said = "".join(f"<blockquote>{html.escape(line)}</blockquote>" for line in quotes(reasons))
+    listed = "".join(f"<li>{html.escape(line.strip())}</li>" for line in rest)
+    policy = "".join(f"<blockquote>{html.escape(line)}</blockquote>" for line in quotes(reasons))
     return (
         f'<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>{html.escape(first)}</title>\n'
-        f"<style>{_STYLE}</style>\n<h1>{html.escape(first)}</h1>\n<ul>{told}</ul>{said}\n"
+        f"<style>{_STYLE}</style>\n<h1>{html.escape(first)}</h1>\n<ul>{listed}</ul>{policy}\n"
         f"<p>{DOCUMENT}, rule by rule. {html.escape(LEGEND)}</p>\n<table>\n{rows}</table>\n</html>\n"
     )
 

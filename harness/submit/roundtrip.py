@@ -1,4 +1,4 @@
-"""The proof that what goes out is what was meant: ``git am`` of the mails gives the very same commits."""
+"""Check that ``git am`` of the outgoing mails produces the same commits."""
 
 from __future__ import annotations
 
@@ -26,36 +26,36 @@ def check_round_trip(
     base: str,
     commits: Sequence[Commit],
 ) -> str:
-    """Apply the mails of ``box`` to ``base`` and compare with ``commits``; says what was found equal.
+    """Apply the mails of ``box`` to ``base`` and compare the result with ``commits``; return a summary.
 
-    Raises SubmitError when tree, patch-id, author, date or message of any differ: a fault of the harness, or
-    something that mail cannot carry.
+    Raises SubmitError if tree, patch-id, author, date or message of a commit differ. The cause is a fault of
+    the harness, or a commit that mail cannot represent.
     """
     git = Git(repository=tree.path)
     series = _read_back(git, box, name)
     if len(series.patches) != len(commits):
         raise SubmitError(
-            f"{box.name} holds {len(series.patches)} mails for {len(commits)} commits",
-            "look for lines in the messages that begin with From and a date",
+            f"{box.name} contains {len(series.patches)} mails for {len(commits)} commits",
+            "check the messages for lines that begin with From and a date",
         )
     tip = apply_series(tree, series, layout, reporter, onto=base).commit
     ids = git.read("rev-list", "--reverse", f"{base}..{tip}").split()
     for number, (one, commit) in enumerate(zip(ids, commits, strict=True), start=1):
         back = read_commit(git, one)
-        for what, there, meant in (
+        for what, actual, expected in (
             ("tree", back.tree, commit.tree),
             ("author", (back.author, back.email), (commit.author, commit.email)),
             ("date", back.date, commit.date),
             ("message", _plain(back.message), _plain(commit.message)),
             ("patch-id", commit_patch_id(git, back), commit_patch_id(git, commit)),
         ):
-            if there != meant:
+            if actual != expected:
                 raise SubmitError(
-                    f"patch {number} comes back from its mail with another {what}",
-                    "please report it with the series: the mails must not be sent",
-                    details=(f"meant: {meant!r:.300}", f"came back: {there!r:.300}"),
+                    f"git am of the mail of patch {number} results in another {what}",
+                    "report this with the series, and do not send the mails",
+                    details=(f"expected: {expected!r:.300}", f"actual: {actual!r:.300}"),
                 )
-    return f"git am of {box.name} gives the same trees, patch-ids, authors and messages"
+    return f"git am of {box.name} results in the same trees, patch-ids, authors, dates and messages"
 
 
 def _read_back(git: Git, box: Path, name: str) -> Series:

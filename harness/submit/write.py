@@ -1,4 +1,4 @@
-"""The outgoing folder: made beside its place, checked by applying the mails, and put there by one rename."""
+"""Write the outgoing folder: under a temporary name, checked by applying the mails, then renamed once."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ BOX = "series.mbox"
 
 @dataclass(frozen=True, kw_only=True)
 class Work:
-    """All that the mails of a series are made from. ``commits`` are what is sent, on top of ``base``."""
+    """The content of the mails. ``commits`` are sent; they are on top of ``base``."""
 
     layout: Layout
     tree: Tree
@@ -62,12 +62,12 @@ class Work:
 
 
 def outgoing_folder(layout: Layout, name: str, version: int) -> Path:
-    """Where that version of a series is written."""
+    """Return the output folder of a version of a series."""
     return layout.build / "outgoing" / f"{name}-v{version}"
 
 
 def write(work: Work, reporter: Reporter) -> Outgoing:
-    """Write the folder. Raises SubmitError when the mails are not what was meant, StorageError."""
+    """Write the folder. Raises SubmitError if the mails do not produce the commits, StorageError."""
     folder = outgoing_folder(work.layout, work.series.name, work.series.metadata.version)
     aside = folder.with_name(f".{folder.name}.new")
     range_diff = _range_diff(work, reporter)
@@ -77,8 +77,8 @@ def write(work: Work, reporter: Reporter) -> Outgoing:
         aside.mkdir(parents=True)
         for name, data in {**mails, **_companions(work, folder.name, mails, range_diff)}.items():
             (aside / name).write_bytes(data)
-        with reporter.step("applying the mails again, and trying git send-email"):
-            told = check_round_trip(
+        with reporter.step("applying the mails, and trying git send-email"):
+            round_trip = check_round_trip(
                 work.layout,
                 work.tree,
                 aside / BOX,
@@ -87,7 +87,7 @@ def write(work: Work, reporter: Reporter) -> Outgoing:
                 base=work.base,
                 commits=work.commits,
             )
-            tried = handover.try_send_email(
+            dry_run = handover.try_send_email(
                 [aside / name for name in mails], work.recipients, str(work.sender)
             )
         facts = Facts(
@@ -100,9 +100,9 @@ def write(work: Work, reporter: Reporter) -> Outgoing:
             base_commit=base_commit(work.series, work.tree),
             base_words=based_on_release(work.tree),
             has_cover=envelope.has_cover,
-            odd_mails=odd_mails(mails),
-            round_trip=told,
-            send_email=tried.judge(ready=envelope.is_ready),
+            irregular_mails=irregular_mails(mails),
+            round_trip=round_trip,
+            send_email=dry_run.judge(ready=envelope.is_ready),
         )
         items = make_checklist(facts)
         _checklists(aside, folder.name, items, work.reasons)
@@ -117,11 +117,11 @@ def write(work: Work, reporter: Reporter) -> Outgoing:
 
 
 def _mails(work: Work, range_diff: str) -> tuple[dict[str, bytes], Envelope]:
-    said = work.series.metadata
+    metadata = work.series.metadata
     envelope = Envelope(
         name=work.series.name,
-        prefix=said.subject_prefix,
-        version=said.version,
+        prefix=metadata.subject_prefix,
+        version=metadata.version,
         total=len(work.commits),
         has_cover=len(work.commits) > 1 or bool(work.series.cover),
         sender=work.sender,
@@ -141,25 +141,25 @@ def _mails(work: Work, range_diff: str) -> tuple[dict[str, bytes], Envelope]:
             range_diff=range_diff,
         )
         date = work.git.read("log", "-1", "--format=%aD", work.tip)
-        name, data = cover_mail(said.title, body, date, envelope)
+        name, data = cover_mail(metadata.title, body, date, envelope)
         mails = {name: data, **mails}
     return mails, envelope
 
 
 def _companions(work: Work, title: str, mails: dict[str, bytes], range_diff: str) -> dict[str, bytes]:
-    """The files beside the mails, but for what is told of the mails."""
+    """Return the files next to the mails, except checklists and records."""
     head = "\n".join(render.heading(title, work.reasons)) + "\n\n"
-    said = work.series.metadata
+    metadata = work.series.metadata
     patches = [data for name, data in mails.items() if "0000-cover-letter" not in name]
-    folder = outgoing_folder(work.layout, work.series.name, said.version)
+    folder = outgoing_folder(work.layout, work.series.name, metadata.version)
     ready = not work.reasons
     commands = handover.instructions(
-        folder, work.recipients, work.series.name, version=said.version, ready=ready
+        folder, work.recipients, work.series.name, version=metadata.version, ready=ready
     )
     mark = "" if ready else head
     files = {
         BOX: mailbox(patches),
-        "cover.txt": f"{mark}{said.title}\n\n{written_part(work.series, work.figures)}\n".encode(),
+        "cover.txt": f"{mark}{metadata.title}\n\n{written_part(work.series, work.figures)}\n".encode(),
         "recipients.txt": (head + _recipients_text(work.recipients)).encode(),
         "send.txt": (head + commands).encode(),
     }
@@ -191,8 +191,8 @@ def _record(
     )
 
 
-def odd_mails(mails: dict[str, bytes]) -> tuple[str, ...]:
-    """What a reader of the mails would stumble over, a line each."""
+def irregular_mails(mails: dict[str, bytes]) -> tuple[str, ...]:
+    """Return a line for each irregularity that a reader of the mails would find."""
     read = [read_mail(data, name) for name, data in mails.items()]
     return tuple(
         f"{mail.origin}: {fault.detail}" for mail in read for fault in mail.faults if fault.kind != "empty"
@@ -200,7 +200,7 @@ def odd_mails(mails: dict[str, bytes]) -> tuple[str, ...]:
 
 
 def _range_diff(work: Work, reporter: Reporter) -> str:
-    """git-range-diff(1) against the version before; empty for a first version."""
+    """Run git-range-diff(1) against the previous version; empty for a first version."""
     before = previous_version(work.series.folder)
     if before is None:
         return ""
@@ -208,18 +208,18 @@ def _range_diff(work: Work, reporter: Reporter) -> str:
     try:
         old = apply_series(work.tree, past, work.layout, reporter, onto=work.base).commit
     except ApplyError as error:
-        return f"(none: {before.name} was made for another base: {error.cause})\n"
+        return f"(none: {before.name} does not apply to this base: {error.cause})\n"
     return work.git.run(
         "range-diff", "--no-color", f"{work.base}..{old}", f"{work.base}..{work.tip}", merge_stderr=False
     ).output
 
 
 def _recipients_text(recipients: Recipients) -> str:
-    lines = [f"The list and the arguments of get_maintainer.pl are those of {recipients.source}.", ""]
+    lines = [f"Source of the list and of the arguments of get_maintainer.pl: {recipients.source}.", ""]
     for one in recipients.sent:
         lines += [f"{one.header.capitalize()}: {one.address}", *(f"    {why}" for why in one.reasons)]
     if recipients.left_out:
-        lines += ["", "Named, and left out:"]
+        lines += ["", "Left out:"]
         lines += [f"  {address}: {why}" for address, why in recipients.left_out]
     return "\n".join(lines) + "\n"
 
@@ -234,7 +234,7 @@ def _checklists(folder: Path, title: str, items: Sequence[ChecklistItem], reason
 
 
 def _replace(aside: Path, folder: Path) -> None:
-    """Put ``aside`` in the place of ``folder``, which is a folder of ours or not there."""
+    """Replace ``folder``, which an earlier run wrote or which does not exist, by ``aside``."""
     old = folder.with_name(f".{folder.name}.old")
     shutil.rmtree(old, ignore_errors=True)
     if folder.exists():

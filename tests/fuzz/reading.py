@@ -23,7 +23,7 @@ from harness.report.html import write_page
 from harness.report.store import made_from
 from harness.report.write import write_reports
 from harness.submit.cover import find_figures
-from harness.submit.validated import tell_validated
+from harness.submit.validated import validation_summary
 from harness.teardown import Sample
 from harness.teardown.gates import judge_gates, read_gates
 from harness.teardown.ratios import Ratios, read_ratios
@@ -141,9 +141,9 @@ def _properties(layout: Layout, data: bytes) -> None:
 
 def _validate(layout: Layout, data: bytes) -> None:
     path = _put(validate_file(layout), data)
-    tell_validated(layout, "x", "0" * 64, "7.2")
+    validation_summary(layout, "x", "0" * 64, "7.2")
     results = read_validate(layout)
-    tell_validated(layout, "x", results.series.sha256, results.pin)
+    validation_summary(layout, "x", results.series.sha256, results.pin)
     with made_from(path):
         _show(render_validate(results))
         verdict_line(results)

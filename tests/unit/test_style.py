@@ -28,7 +28,6 @@ PENDING_PACKAGES = {
     "progress.py",
     "properties",
     "remote",
-    "submit",
     "teardown",
     "trust.py",
     "validate",

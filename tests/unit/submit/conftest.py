@@ -1,4 +1,4 @@
-"""A tiny QEMU with MAINTAINERS and tools, a signed series on it, and a person with a git identity."""
+"""A small QEMU with MAINTAINERS and tools, an unsigned series, and a person with a git identity."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ to = qemu-devel@nongnu.org
 cc = rfc@lists.qemu-test.org
 cccmd = touch /tmp/never-run; scripts/get_maintainer.pl
 """
-# Says whom it finds as the real one does with --roles: only what these tests ask of it.
+# Prints maintainers in the format of the real script with --roles, as far as these tests need it.
 SCRIPT = r"""
 my $patch = pop @ARGV;
 die "unknown argument" if grep { !/^--(nogit|nogit-fallback|roles|norolestats)$/ } @ARGV;
@@ -93,7 +93,7 @@ def tree(made_tree: Tree, layout: Layout) -> Tree:
 
 @pytest.fixture
 def person(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A test person's git identity, in a home of its own."""
+    """Set a test person's git identity, in a separate home folder."""
     home = tmp_path / "home"
     home.mkdir()
     name, _, address = PERSON.partition(" <")
@@ -105,7 +105,7 @@ def person(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 @pytest.fixture
 def folder(layout: Layout, person: str) -> Path:
-    """Two patches of the test person's, unsigned: 8-bit names, a long subject, an in-body From, CRLF."""
+    """Create two unsigned patches: 8-bit names, a long subject, an in-body From, CRLF."""
     folder = layout.patches / "mine"
     folder.mkdir(parents=True)
     (folder / "series.toml").write_text('title = "M\u00efne"\npins = ["tiny"]\ntest-plan = "Look at it."\n')

@@ -23,11 +23,11 @@ from harness.tree.git import Git
 
 
 def finding(rule: str, severity: str = "error", patch: int = 1) -> Finding:
-    return Finding(rule=rule, severity=severity, message=f"{rule} is wrong", remedy="mend it", patch=patch)  # type: ignore[arg-type]
+    return Finding(rule=rule, severity=severity, message=f"{rule} is wrong", remedy="fix it", patch=patch)  # type: ignore[arg-type]
 
 
 def validate(layout: Layout, tree: Tree, name: str, *found: Finding, **fields: object) -> ValidateResults:
-    """Write validate.json for the series as it is now; keyword arguments replace fields."""
+    """Write validate.json for the current series; keyword arguments replace fields."""
     given = read_input(layout, name)
     patches = tuple(
         ValidatedPatch(
@@ -81,7 +81,7 @@ PERSON = "Test Person <person@qemu-test.org>"
 
 
 def declare(layout: Layout, tree: Tree, name: str, **answers: object) -> Path:
-    """What a person would fill in: the answers of somebody who wrote all of it by hand."""
+    """Write the declaration of a person who wrote the whole series by hand."""
     series, policy, git = load_series(layout, name), find_policy(tree, layout), Git(repository=tree.path)
     values: dict[str, object] = {
         "person": PERSON,

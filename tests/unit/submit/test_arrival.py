@@ -1,4 +1,4 @@
-"""The files are sent for real, to a mail server of this test's own; what arrives is the series."""
+"""Send the files to a test mail server; the received series equals the sent one."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ pytestmark = [
 
 
 class Sink:
-    """Takes every mail and passes none on."""
+    """Accepts every mail and relays none."""
 
     def __init__(self) -> None:
         self.mails: list[tuple[str, list[str], bytes]] = []
@@ -43,7 +43,7 @@ class Sink:
 
 
 class AnyPort(Controller):
-    """On a port that the system chooses, which the controller would otherwise not ask for."""
+    """Uses a port that the system chooses, which the controller itself does not support."""
 
     def _trigger_server(self) -> None:
         assert self.server is not None
@@ -62,7 +62,7 @@ def sink() -> Iterator[tuple[Sink, int]]:
         controller.stop()
 
 
-def test_what_arrives_is_what_was_meant(  # noqa: PLR0917 - pytest fixtures
+def test_received_series_equals_the_sent_one(  # noqa: PLR0917 - pytest fixtures
     layout: Layout, tree: Tree, folder: Path, reporter: Silent, tmp_path: Path, sink: tuple[Sink, int]
 ) -> None:
     handler, port = sink
@@ -96,7 +96,7 @@ def test_what_arrives_is_what_was_meant(  # noqa: PLR0917 - pytest fixtures
     assert [set(to) for _, to, _ in handler.mails] == [people] * 4
     assert {sender for sender, _, _ in handler.mails} == {"person@qemu-test.org"}
 
-    # As an archive keeps them: a mailbox, in the order of arrival, which need not be that of the numbers.
+    # As in an archive: a mailbox in the order of arrival, which need not be that of the numbers.
     box = tmp_path / "arrived.mbox"
     box.write_bytes(
         b"".join(
@@ -127,7 +127,7 @@ def test_what_arrives_is_what_was_meant(  # noqa: PLR0917 - pytest fixtures
 
     assert commits(made.workspace.tip) == commits(meant)
     assert [one[1] for one in commits(meant)] == ["Test Person", "Test Person", "\u00dcnal Third"]
-    # Sent by the person, with the author in the body.
+    # The person is the sender; the author is in the body.
     (last,) = [data for _, _, data in handler.mails if b"3/3" in data]
     assert b"\r\nFrom: Test Person <person@qemu-test.org>\r\n" in b"\r\n" + last
     assert last.partition(b"\r\n\r\n")[2].startswith(b"From: ")

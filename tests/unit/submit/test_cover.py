@@ -1,4 +1,4 @@
-"""What the cover letter takes from a measurement, and mails as one mailbox."""
+"""Figures in the cover letter, its base, and mails as one mailbox."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from harness.progress import Silent
 from harness.series import load_series
 from harness.submit.cover import Figures, base_commit, based_on_release, compose, find_figures
 from harness.submit.mails import mailbox
-from harness.submit.write import odd_mails
+from harness.submit.write import irregular_mails
 from harness.teardown.results import teardown_file
 from harness.tree import Tree, apply_series
 from harness.tree.git import Git
@@ -25,7 +25,7 @@ COMMIT = "c" * 40
 
 
 def measured(layout: Layout, commit: str, **fields: object) -> None:
-    """A measurement whose patched binary was built from ``commit``."""
+    """Write a measurement whose patched binary was built from ``commit``."""
     subjects = tuple(
         Subject(
             variant=variant, host="native", target="x86_64-softmmu", path="q", sha256=variant * 4, version=""
@@ -40,21 +40,21 @@ def measured(layout: Layout, commit: str, **fields: object) -> None:
 
 
 @pytest.mark.slow
-def test_figures_are_of_these_very_commits(layout: Layout) -> None:
-    assert "nothing was measured" in find_figures(layout, COMMIT).why
+def test_figures_are_only_used_if_built_from_the_same_commits(layout: Layout) -> None:
+    assert "there is no measurement" in find_figures(layout, COMMIT).why
     measured(layout, COMMIT)
     found = find_figures(layout, COMMIT)
     assert found.why == ""
     assert "Medians of 6 rounds" in " ".join(found.text.split())
     assert max(map(len, found.text.splitlines())) <= 72
     assert "=====" not in found.text
-    assert "made with other patches" in find_figures(layout, "d" * 40).why
+    assert "used other patches" in find_figures(layout, "d" * 40).why
     measured(layout, COMMIT, complete=False)
-    assert "stopped before its end" in find_figures(layout, COMMIT).why
+    assert "did not complete" in find_figures(layout, COMMIT).why
     (layout.results / "build.json").unlink()
     measured_file = teardown_file(layout)
     measured_file.write_text("{")
-    assert "cannot be read" in find_figures(layout, COMMIT).why
+    assert "cannot read" in find_figures(layout, COMMIT).why
 
 
 @pytest.mark.parametrize("line", ["From now on", ">From x", "From 0 Mon Sep 17 00:00:00 2001"])
@@ -65,10 +65,12 @@ def test_lines_that_begin_with_from_are_quoted(line: str, tmp_path: Path) -> Non
     assert box.count(b"\n\nFrom 0 Mon") == 1
 
 
-def test_the_base_is_named_when_upstream_has_it(tree: Tree, layout: Layout, folder: Path) -> None:
+def test_base_commit_is_written_if_upstream_has_it(tree: Tree, layout: Layout, folder: Path) -> None:
     series = load_series(layout, "mine")
     assert base_commit(series, tree) == ""
-    assert based_on_release(tree).startswith("The patches apply to QEMU 1.2.3, with what upstream has")
+    assert based_on_release(tree).startswith(
+        "The patches apply to QEMU 1.2.3, with upstream's implementation"
+    )
     cloned = dataclasses.replace(tree, name="local-aaaa", digest="a" * 40, base=tree.pristine)
     assert base_commit(series, cloned) == "a" * 40
     assert base_commit(series, dataclasses.replace(cloned, base=tree.base)) == "", "edited: not upstream's"
@@ -91,9 +93,9 @@ def test_the_base_is_named_when_upstream_has_it(tree: Tree, layout: Layout, fold
     assert "too long for a mail" in body
 
 
-def test_a_mail_that_is_no_plain_text_is_told() -> None:
+def test_mail_that_is_not_plain_text_is_reported() -> None:
     head = b"From: A <a@b.org>\nSubject: [PATCH] x\n"
     body = b"\nWhy.\n---\ndiff --git a/x b/x\nold mode 100644\nnew mode 100755\n"
-    assert odd_mails({"0001-x.patch": head + body}) == ()
-    (told,) = odd_mails({"0001-x.patch": head + b"Content-Type: text/plain; format=flowed\n" + body})
-    assert told.startswith("0001-x.patch: it is format=flowed")
+    assert irregular_mails({"0001-x.patch": head + body}) == ()
+    (line,) = irregular_mails({"0001-x.patch": head + b"Content-Type: text/plain; format=flowed\n" + body})
+    assert line.startswith("0001-x.patch: it is format=flowed")

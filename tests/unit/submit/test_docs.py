@@ -1,4 +1,4 @@
-"""docs/submit.md, held against the code."""
+"""docs/submit.md, compared with the code."""
 
 from __future__ import annotations
 
@@ -22,34 +22,34 @@ TEXT = (ROOT / "docs" / "submit.md").read_text(encoding="utf-8")
 
 
 def rows(title: str) -> set[str]:
-    """First cells of the table of a section."""
+    """Return the names in the first column of the table of a section."""
     section = TEXT.split(f"\n## {title}\n")[1].split("\n## ")[0]
     cells = [line.split("|")[1] for line in section.splitlines() if line.startswith("| ")][1:]
     return {name for cell in cells for name in re.findall(r"`([^`]+)`", cell)}
 
 
-def test_every_reason_is_explained() -> None:
+def test_docs_explain_every_reason() -> None:
     sources = "".join(path.read_text() for path in (ROOT / "harness" / "submit").glob("*.py"))
     given = set(re.findall(r'Reason\(\s*rule="([a-z-]+)"', sources))
     assert len(given) > 10
     assert rows("Not ready to send") == given
 
 
-def test_every_question_is_explained() -> None:
+def test_docs_explain_every_question() -> None:
     keys = {name.strip("[]") for name in rows("Declaring and signing")}
     assert keys == set(Declaration.__struct_encode_fields__)
 
 
-def test_every_field_is_named() -> None:
+def test_docs_list_every_field() -> None:
     section = TEXT.split("`outgoing.json`: ")[1].split("\n\n")[0]
-    told = set(re.findall(r"`([a-z_0-9]+)`", section))
+    documented = set(re.findall(r"`([a-z_0-9]+)`", section))
     fields = set(Outgoing.__struct_fields__) | set(Sent.__struct_fields__)
     for kind in (ChecklistItem, Reason, Recipient, StaleTag):
         fields |= {field.name for field in dataclasses.fields(kind)}
-    assert told == fields
+    assert documented == fields
 
 
-def test_what_is_promised_is_named() -> None:
+def test_docs_quote_mark_rules_and_policy() -> None:
     assert REFUSED in TEXT
     for rule in SIGNING:
         assert f"`{rule}`" in TEXT
@@ -57,12 +57,12 @@ def test_what_is_promised_is_named() -> None:
     assert " ".join(QUOTED.split("\n\n")[0].split()) in quoted
 
 
-def test_every_action_of_series_is_shown() -> None:
+def test_docs_show_every_action_of_series() -> None:
     actions = ARGUMENTS["series"][0][1]["choices"]
     for action in actions:
         assert f"series {action} NAME" in TEXT, action
 
 
-def test_rules_are_told_once() -> None:
-    told = [rule for _, rule, _ in RULES]
-    assert len(set(told)) == len(told)
+def test_rules_of_the_checklist_are_unique() -> None:
+    rules = [rule for _, rule, _ in RULES]
+    assert len(set(rules)) == len(rules)

@@ -1,4 +1,4 @@
-"""The commands of send.txt, typed into a shell as they stand, in a clone of the tree."""
+"""Run the commands of send.txt unchanged in a shell, in a clone of the tree."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.slow
 
 
 def step(out: Path, number: int) -> str:
-    """The commands of that part of send.txt, for a base that is called ``base``."""
+    """Return the commands of part ``number`` of send.txt, with the tag ``base`` as base."""
     text = (out / "send.txt").read_text()
     found = re.search(rf"^# {number}\. .*\n((?:[^#\n].*\n)+)", text, re.MULTILINE)
     assert found is not None, text
@@ -47,7 +47,7 @@ def shell(clone: Path, commands: str) -> str:
 
 @pytest.fixture
 def out(layout: Layout, tree: Tree, folder: Path, reporter: Silent) -> Path:
-    """A folder of mails that are ready."""
+    """Prepare a folder of mails that are ready to send."""
     validate(layout, tree, "mine", finding("dco-missing"))
     declare(layout, tree, "mine")
     assert prepare(layout, tree, "mine", reporter, sign_off=True).ready
@@ -56,7 +56,7 @@ def out(layout: Layout, tree: Tree, folder: Path, reporter: Silent) -> Path:
 
 @pytest.fixture
 def clone(tree: Tree, out: Path, tmp_path: Path) -> Path:
-    """A clone with the patches on a branch, made by step 2."""
+    """Clone the tree and create the branch with the patches by step 2."""
     clone = tmp_path / "clone"
     subprocess.run(["git", "clone", "--quiet", "--no-checkout", str(tree.path), str(clone)], check=True)
     subprocess.run(["git", "checkout", "--quiet", "-b", "master", "base"], cwd=clone, check=True)
@@ -68,39 +68,40 @@ def clone(tree: Tree, out: Path, tmp_path: Path) -> Path:
 
 
 @pytest.mark.skipif(not have_send_email(), reason="git send-email is not installed (git-email)")
-def test_git_send_email(out: Path, clone: Path) -> None:
+def test_git_send_email_accepts_the_files(out: Path, clone: Path) -> None:
     dry = step(out, 1).splitlines()[0]
     assert " --dry-run " in dry
-    told = shell(clone, dry)
-    assert len(re.findall(r"^Dry-OK|^Dry-Sent", told, re.MULTILINE)) == 3
-    assert len(set(re.findall(r"^Message-Id: (.*)$", told, re.MULTILINE | re.IGNORECASE))) == 3
+    output = shell(clone, dry)
+    assert len(re.findall(r"^Dry-OK|^Dry-Sent", output, re.MULTILINE)) == 3
+    assert len(set(re.findall(r"^Message-Id: (.*)$", output, re.MULTILINE | re.IGNORECASE))) == 3
 
 
 @pytest.mark.skipif(shutil.which("b4") is None, reason="b4 is not installed")
-def test_b4(out: Path, clone: Path) -> None:
-    told = shell(clone, step(out, 3))
-    assert told.count("DRYRUN: message follows") == 3
-    assert len(re.findall(r"^\s*\| Subject: .*PATCH", told, re.MULTILINE)) == 3
-    assert told.count("uta@util.qemu-test.org") == 3
-    assert "qemu-devel@nongnu.org" in told
-    assert "paula@posix.qemu-test.org" in told
-    assert "From now on it is so." in told
+def test_b4_generates_the_same_mails(out: Path, clone: Path) -> None:
+    output = shell(clone, step(out, 3))
+    assert output.count("DRYRUN: message follows") == 3
+    assert len(re.findall(r"^\s*\| Subject: .*PATCH", output, re.MULTILINE)) == 3
+    assert output.count("uta@util.qemu-test.org") == 3
+    assert "qemu-devel@nongnu.org" in output
+    assert "paula@posix.qemu-test.org" in output
+    assert "From now on it is so." in output
 
 
 @pytest.mark.skipif(
     shutil.which("git-publish") is None or not have_send_email(), reason="git-publish is not installed"
 )
-def test_git_publish(out: Path, clone: Path, tmp_path: Path) -> None:
-    taken = tmp_path / "taken"
-    taken.mkdir()
+def test_git_publish_generates_the_same_mails(out: Path, clone: Path, tmp_path: Path) -> None:
+    received = tmp_path / "received"
+    received.mkdir()
     server = tmp_path / "server"
-    server.write_text(f'#!/bin/sh\ncat > "$(mktemp {taken}/XXXXXX)"\n')
+    server.write_text(f'#!/bin/sh\ncat > "$(mktemp {received}/XXXXXX)"\n')
     server.chmod(0o755)
     commands = step(out, 4)
     assert " /bin/true\n" in commands
     shell(clone, commands.replace(" /bin/true\n", f" {server}\n"))
     mails = [
-        email.message_from_bytes(path.read_bytes(), policy=email.policy.default) for path in taken.iterdir()
+        email.message_from_bytes(path.read_bytes(), policy=email.policy.default)
+        for path in received.iterdir()
     ]
     assert sorted(str(mail["Subject"])[:11] for mail in mails) == [
         "[PATCH 0/2]",

@@ -1,6 +1,6 @@
-"""The shipped series on the real tree of 7.2: its own get_maintainer.pl, .gitpublish and rules.
+"""The shipped series on the real tree of 7.2: its get_maintainer.pl, .gitpublish and rules.
 
-Needs the tree that nox -s build has made in this checkout; nothing is downloaded.
+Needs the tree of ``nox -s build`` in this checkout; downloads nothing.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def real(tmp_path: Path) -> tuple[Layout, Tree]:
     layout = dataclasses.replace(find_layout(ROOT), build=tmp_path / "build")
     pin, path = find_pin(layout, "7.2"), layout.tree("7.2")
     if not (path / "harness.json").is_file():
-        pytest.skip("nox -s build has not made the tree of 7.2 here")
+        pytest.skip("there is no tree of 7.2 (nox -s build)")
     found = Git(repository=path).find("pristine^{commit}", "base^{commit}")
     assert found is not None
     return layout, Tree(path=path, name="7.2", pin=pin, digest=pin.sha256, pristine=found[0], base=found[1])
@@ -60,7 +60,7 @@ def test_shipped_series_is_prepared_and_not_ready(real: tuple[Layout, Tree], rep
     assert "DECLINE any contributions" in page
 
 
-def test_every_section_of_the_rules_is_in_the_checklist(real: tuple[Layout, Tree]) -> None:
+def test_checklist_covers_every_section_of_the_rules(real: tuple[Layout, Tree]) -> None:
     _, tree = real
     git = Git(repository=tree.path)
     text = git.run(
@@ -83,5 +83,5 @@ def test_profiles_of_the_tree_are_read(real: tuple[Layout, Tree]) -> None:
     assert read_settings(git, tree.base, "no-such").source == "docs/devel/submitting-a-patch.rst"
 
 
-def test_the_quotation_is_what_the_policy_check_looks_for() -> None:
+def test_quoted_policy_contains_the_keyword_of_the_check() -> None:
     assert "DECLINE" in QUOTED

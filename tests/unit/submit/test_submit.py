@@ -1,4 +1,4 @@
-"""From a validated series to mails: what is refused, what is marked, and what arrives."""
+"""From a validated series to mails: refusals, marks, and content."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def item(done: Outgoing, rule: str) -> tuple[str, str]:
     return found.verdict, found.evidence
 
 
-def test_without_a_clean_result_for_these_bytes_it_says_what_to_run(
+def test_series_without_a_clean_result_for_its_bytes_is_refused(
     layout: Layout, tree: Tree, folder: Path, reporter: Silent
 ) -> None:
     def refused() -> SubmitError:
@@ -50,13 +50,13 @@ def test_without_a_clean_result_for_these_bytes_it_says_what_to_run(
         assert not (layout.build / "outgoing").exists()
         return caught.value
 
-    assert "run: nox -s validate -- -Dseries=mine -Dpin=tiny" in refused().remedy
+    assert refused().remedy == "run `nox -s validate -- -Dseries=mine -Dpin=tiny`"
     validate(layout, tree, "mine")
     cover = folder / "0000-cover-letter.patch"
     cover.write_text(cover.read_text() + "One word more.\n")
-    assert "is about other bytes" in refused().cause
+    assert "is for other bytes" in refused().cause
     validate(layout, tree, "mine", complete=False)
-    assert "stopped before its end" in refused().cause
+    assert "did not complete" in refused().cause
     validate(layout, tree, "mine", finding("dco-missing"), finding("body-wrap"))
     error = refused()
     assert "1 errors" in error.cause
@@ -68,10 +68,10 @@ def test_without_a_clean_result_for_these_bytes_it_says_what_to_run(
     validate(layout, tree, "mine", pin="other")
     assert "another pin: other" in refused().cause
     (layout.results / "validate.json").write_text("{}")
-    assert "cannot be read" in refused().cause
+    assert "cannot read" in refused().cause
 
 
-def test_what_is_not_signed_is_prepared_and_marked(
+def test_unsigned_series_is_prepared_and_marked(
     layout: Layout, tree: Tree, folder: Path, reporter: Silent
 ) -> None:
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
@@ -99,9 +99,9 @@ def test_what_is_not_signed_is_prepared_and_marked(
     assert "NOT READY TO SEND" in (out / "checklist.md").read_text().splitlines()[0]
     assert not re.search(r"^Signed-off-by", (out / "series.mbox").read_text(), re.MULTILINE)
     assert item(done, "Every patch has the author's Signed-off-by")[0] == "no"
-    assert item(done, "Subject and body have the usual form") == ("no", "patch 1: subject-length is wrong")
-    assert item(done, "Patches are inline text") == ("yes", "one plain text a mail")
-    assert item(done, "nox -s validate has nothing else to say") == ("no", "patch 1: file-spdx is wrong")
+    assert item(done, "Subject and body follow the conventions") == ("no", "patch 1: subject-length is wrong")
+    assert item(done, "Patches are inline text") == ("yes", "each mail is a single plain text")
+    assert item(done, "nox -s validate reports nothing else") == ("no", "patch 1: file-spdx is wrong")
     assert json.loads((out / "outgoing.json").read_text())["ready"] is False
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
     # The same bytes give the same mails.
@@ -111,7 +111,9 @@ def test_what_is_not_signed_is_prepared_and_marked(
     assert not list(out.parent.glob(".*"))
 
 
-def test_a_person_declares_and_signs(layout: Layout, tree: Tree, folder: Path, reporter: Silent) -> None:
+def test_declared_and_signed_series_is_ready(
+    layout: Layout, tree: Tree, folder: Path, reporter: Silent
+) -> None:
     validate(layout, tree, "mine", finding("dco-missing"))
     with pytest.raises(ProvenanceError, match="no person has declared"):
         prepare(layout, tree, "mine", reporter, sign_off=True)
@@ -150,19 +152,19 @@ def test_a_person_declares_and_signs(layout: Layout, tree: Tree, folder: Path, r
     assert " 3 files changed, " in text
     assert "The patches apply to QEMU 1.2.3" in text
     assert b"\n>From now on" not in (out / "0000-cover-letter.patch").read_bytes()
-    told = (out / "recipients.txt").read_text()
-    assert "Cc: Uta \u00dcber <uta@util.qemu-test.org>\n    reviewer:Utilities, patch 2\n" in told
-    assert "Udo <noreply@users.example.com>: " in told
+    recipients = (out / "recipients.txt").read_text()
+    assert "Cc: Uta \u00dcber <uta@util.qemu-test.org>\n    reviewer:Utilities, patch 2\n" in recipients
+    assert "Udo <noreply@users.example.com>: " in recipients
     assert (
         load_series(layout, "mine").patches[0].message
         == "From: Test Person <person@qemu-test.org>\n\nBecause of \u00e4."
     )
     if have_send_email():
-        assert item(done, "git send-email takes the files") == (
+        assert item(done, "git send-email accepts the files") == (
             "yes",
-            "git send-email --dry-run takes 3 mails",
+            "git send-email --dry-run accepts 3 mails",
         )
-    # What was declared is not what there is now: nothing is signed any more.
+    # A patch that differs from the declared one is not ready, although it is signed.
     patch = folder / "0001-first.patch"
     patch.write_text(patch.read_text().replace("+new\n", "+newer\n"))
     validate(layout, tree, "mine", finding("dco-missing"))
@@ -170,9 +172,7 @@ def test_a_person_declares_and_signs(layout: Layout, tree: Tree, folder: Path, r
 
 
 @pytest.mark.slow
-def test_a_second_version_tells_what_is_new(
-    layout: Layout, tree: Tree, folder: Path, reporter: Silent
-) -> None:
+def test_second_version_lists_its_changes(layout: Layout, tree: Tree, folder: Path, reporter: Silent) -> None:
     review = "Reviewed-by: Rosa <rosa@qemu-test.org>"
     for name in ("0001-first.patch", "0002-second.patch"):
         path = folder / name
@@ -205,12 +205,12 @@ def test_a_second_version_tells_what_is_new(
     assert "Range-diff against v1:\n1:  " in body
     assert "-+newer" in body.replace(" ", "") or "++newer" in body.replace(" ", "")
     assert (out / "range-diff.txt").read_text().startswith("1:  ")
-    assert item(done, "What is new is told, not in the commit message")[0] == "yes"
-    assert item(done, "Review tags are of these very patches")[0] == "no"
+    assert item(done, "Changes of the version are listed outside of the commit messages")[0] == "yes"
+    assert item(done, "Review tags apply to the current diffs")[0] == "no"
 
 
 @pytest.mark.slow
-def test_every_file_is_whole_or_as_it_was(
+def test_failed_preparation_keeps_the_previous_files(
     layout: Layout, tree: Tree, folder: Path, reporter: Silent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     validate(layout, tree, "mine", finding("dco-missing"))
@@ -224,7 +224,7 @@ def test_every_file_is_whole_or_as_it_was(
 
     whole = module.mailbox
     monkeypatch.setattr(module, "mailbox", damaged)
-    with pytest.raises(SubmitError, match="patch 1 comes back from its mail with another tree"):
+    with pytest.raises(SubmitError, match="mail of patch 1 results in another tree"):
         prepare(layout, tree, "mine", reporter)
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
     assert not list(out.parent.glob(".*"))
@@ -232,14 +232,14 @@ def test_every_file_is_whole_or_as_it_was(
 
 @pytest.mark.slow
 @pytest.mark.skipif(not have_send_email(), reason="git send-email is not installed (git-email)")
-def test_git_send_email_refuses_what_is_not_ready(
+def test_git_send_email_refuses_mails_that_are_not_ready(
     layout: Layout, tree: Tree, folder: Path, reporter: Silent, tmp_path: Path
 ) -> None:
     validate(layout, tree, "mine", finding("dco-missing"))
     done = prepare(layout, tree, "mine", reporter)
-    assert item(done, "git send-email takes the files") == (
+    assert item(done, "git send-email accepts the files") == (
         "no",
-        "git send-email refuses the files, as it should",
+        "git send-email refuses the files, as intended",
     )
     sent = tmp_path / "sent"
     server = tmp_path / "server"
@@ -278,7 +278,7 @@ def test_one_patch_needs_no_cover_letter(layout: Layout, tree: Tree, folder: Pat
     assert str(sent["Subject"]) == "[PATCH] os-posix: change number 1"
     assert sent["In-Reply-To"] is None
     assert one.message_id in str(sent["Message-Id"])
-    assert item(done, "It has a cover letter")[0] == "not needed"
+    assert item(done, "The series has a cover letter")[0] == "not needed"
     shutil.copy(folder / "0001-first.patch", folder / "0002-again.patch")
     text = (
         (folder / "0002-again.patch")
