@@ -1,6 +1,6 @@
-"""Guests on other machines: what was built here travels to a host, and the same harness times it there.
+"""Time guests on other machines: copy binaries and harness to a host, run ``teardown`` there, fetch results.
 
-Takes subjects of harness.teardown; gives each host's teardown.json, as if the run had been made there.
+The input is the subjects of a run. The output is a teardown.json for each host.
 """
 
 from harness.remote.hosts import Container, RemoteHost, Ssh, choose_hosts

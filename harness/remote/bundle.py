@@ -1,4 +1,4 @@
-"""What travels to a host: this harness, the binaries, and what guests boot, as tar archives."""
+"""Pack the files that a host needs into tar archives: the harness, the binaries, and boot files of guests."""
 
 from __future__ import annotations
 
@@ -21,38 +21,41 @@ CODE = (
     "qemu-src/pins.toml",
 )
 ASSETS = ("downloads/debs", "firmware", "kernels", "options")
-"""Parts of the cache, so that a host without a mirror of Debian's can do."""
+"""Parts of the cache that guests need, so that a host needs no Debian mirror."""
 
 
 def pack_code(layout: Layout, subjects: Sequence[Subject], gates: Sequence[Path] = ()) -> bytes:
-    """The harness and the binaries; each binary lies where ``binary_word`` says, gates in ``gates/``."""
+    """Pack the harness, the binaries (see ``path_in_bundle``) and the files of gates (in ``gates/``)."""
     return _pack(
         *((layout.root / name, name) for name in CODE),
-        *((Path(subject.path).resolve(), place_of(subject)) for subject in subjects),
+        *((Path(subject.path).resolve(), path_in_bundle(subject)) for subject in subjects),
         *((path, f"gates/{path.name}") for path in gates),
     )
 
 
 def pack_assets(layout: Layout) -> bytes:
-    """What of the cache guests boot from."""
+    """Pack the parts of the cache that guests need."""
     return _pack(*((layout.cache / name, name) for name in ASSETS if (layout.cache / name).is_dir()))
 
 
-def place_of(subject: Subject) -> str:
-    """Where a binary lies in the bundle: its own file name tells its target, the folder its variant."""
+def path_in_bundle(subject: Subject) -> str:
+    """Return the path of a binary in the bundle: the folder is the variant, the name contains the target."""
     return f"bin/{subject.variant}/qemu-system-{subject.target.removesuffix('-softmmu')}"
 
 
 def binary_words(subjects: Iterable[Subject], root: str) -> list[str]:
-    """``--binary`` for each subject, in a bundle that was unpacked to ``root``."""
+    """Return arguments ``--binary`` for each subject, for a bundle that is unpacked to ``root``."""
     words = []
     for subject in subjects:
-        words += ["--binary", ",".join((f"{subject.variant}={root}/{place_of(subject)}", *subject.options))]
+        words += [
+            "--binary",
+            ",".join((f"{subject.variant}={root}/{path_in_bundle(subject)}", *subject.options)),
+        ]
     return words
 
 
 def gate_files(name: str, root: Path) -> tuple[Path, ...]:
-    """The file of ``-Dgate=`` and those that it names; nothing when it is not given. Raises OptionError."""
+    """Return the file of ``-Dgate=`` and the files that it refers to. Raises OptionError."""
     if not name:
         return ()
     path = root / name
@@ -60,16 +63,16 @@ def gate_files(name: str, root: Path) -> tuple[Path, ...]:
 
 
 def _pack(*entries: tuple[Path, str]) -> bytes:
-    """A compressed archive of files and folders, each under its name there."""
-    made = io.BytesIO()
-    with tarfile.open(fileobj=made, mode="w:gz", compresslevel=1) as tar:
+    """Return a compressed archive of files and folders, each with its name in the archive."""
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode="w:gz", compresslevel=1) as tar:
         for path, name in entries:
             tar.add(path, arcname=name, filter=_plain)
-    return made.getvalue()
+    return data.getvalue()
 
 
 def _plain(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
-    """Nobody's files: not the names of this machine's users, no compiled Python."""
+    """Remove the owner's name, and skip lock files and compiled Python."""
     if "__pycache__" in member.name or member.name.endswith((".lock", ".pyc")):
         return None
     member.uid = member.gid = 0

@@ -1,4 +1,4 @@
-"""Machines that commands can be run on: by ssh(1), or a container of podman(1) on this one."""
+"""Hosts that run commands: machines reached by ssh(1), and podman(1) containers on this machine."""
 
 from __future__ import annotations
 
@@ -23,40 +23,40 @@ CONNECT_S = 20
 
 
 class RemoteHost(Protocol):
-    """A machine. ``name`` is how the user calls it."""
+    """A host. ``name`` is the value that the user specified."""
 
     @property
     def name(self) -> str: ...
 
     def open(self) -> contextlib.AbstractContextManager[None]:
-        """Make it ready; what was made for it is gone afterwards."""
+        """Prepare the host for the block and release it afterwards."""
 
     def argv(self, command: Sequence[str]) -> list[str]:
-        """What runs ``command`` there, with our standard input, output and status."""
+        """Return the local command that runs ``command`` on the host, with this one's streams and status."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ssh:
-    """A machine that ``ssh NAME`` reaches without a password. ``program`` is ssh itself, with its options."""
+    """A machine that ``ssh NAME`` reaches without a password. ``program`` is ssh with its options."""
 
     name: str
     program: tuple[str, ...] = ("ssh",)
 
     @contextlib.contextmanager
     def open(self) -> Iterator[None]:
-        """Nothing to make: each command is a connection. Raises MissingError, RemoteError."""
+        """Check the connection; each command opens its own. Raises MissingError, RemoteError."""
         if shutil.which(self.program[0]) is None:
             raise MissingError(f"{self.program[0]} is not installed", "install the package openssh-client")
         ended = run_on(self, ["true"], timeout_s=2 * CONNECT_S, check=False)
         if ended.returncode != 0:
             raise RemoteError(
                 f"{self.name} cannot be reached: {_last(ended)}",
-                f"see that this works without a question: {shlex.join([*self.program, self.name, 'true'])}",
+                "make this command work without a prompt: " + shlex.join([*self.program, self.name, "true"]),
             )
         yield
 
     def argv(self, command: Sequence[str]) -> list[str]:
-        """A connection that asks for nothing, and notices in two minutes that the other end is gone."""
+        """Return a connection that never prompts and that detects a lost host after two minutes."""
         return [
             *self.program,
             *("-o", "BatchMode=yes", "-o", f"ConnectTimeout={CONNECT_S}"),
@@ -67,7 +67,7 @@ class Ssh:
 
 @dataclass(frozen=True, kw_only=True)
 class Container:
-    """A container of an image, on this machine. ``shared`` is a folder that both see: locks are in there."""
+    """A container of an image on this machine. ``shared`` is a folder that is mounted in it, for locks."""
 
     name: str
     shared: Path
@@ -75,11 +75,11 @@ class Container:
 
     @contextlib.contextmanager
     def open(self) -> Iterator[None]:
-        """A container that lives as long as its standard input is open. Raises MissingError, RemoteError."""
+        """Run the container until its standard input is closed. Raises MissingError, RemoteError."""
         if shutil.which("podman") is None:
             raise MissingError("podman is not installed", "install the package podman")
         words = ["podman", "run", "--rm", "--interactive", "--init", "--name", self.container]
-        # What timing needs is refused to containers unless asked for: kcmp(2), ptrace(2) of what is timed.
+        # Timing needs kcmp(2) and ptrace(2), which containers do not permit by default.
         words += ["--cap-add=SYS_PTRACE", "--security-opt=seccomp=unconfined", "--pids-limit=-1"]
         if Path("/dev/kvm").exists():
             words += ["--device=/dev/kvm"]
@@ -104,36 +104,44 @@ class Container:
         deadline = time.monotonic() + 120
         while time.monotonic() < deadline:
             if child.poll() is not None:
-                said = child.stderr.read().decode("utf-8", "replace") if child.stderr else ""
+                output = child.stderr.read().decode("utf-8", "replace") if child.stderr else ""
                 raise RemoteError(
-                    f"no container of {self.name}: {_one_line(said)}",
-                    "see that this works: podman run --rm " + shlex.quote(self.name) + " true",
+                    f"cannot start a container of {self.name}: {_one_line(output)}",
+                    f"make this command work: podman run --rm {shlex.quote(self.name)} true",
                 )
             if run_on(self, ["true"], timeout_s=30, check=False).returncode == 0:
                 return
             time.sleep(0.2)
-        raise RemoteError(f"a container of {self.name} does not come up", "try podman run by hand")
+        raise RemoteError(
+            f"a container of {self.name} did not start in time",
+            f"make this command work: podman run --rm {shlex.quote(self.name)} true",
+        )
 
     def argv(self, command: Sequence[str]) -> list[str]:
-        """A command beside the container's own."""
+        """Return a command that runs in the existing container."""
         return ["podman", "exec", "--interactive", self.container, *command]
 
 
 def choose_hosts(options: Options, shared: Path) -> tuple[RemoteHost, ...]:
-    """The hosts that ``-Dspawner=`` and ``-Dspawner_hosts=`` ask for; none for ``process``.
+    """Return the hosts of ``-Dspawner=`` and ``-Dspawner_hosts=``; none for ``process``.
 
     ``shared`` is the cache, which containers share. Raises OptionError.
     """
     if options.spawner == "process":
         if options.spawner_hosts:
-            raise OptionError("-Dspawner_hosts= needs a spawner", "pass -Dspawner=remote or podman too")
+            raise OptionError(
+                "-Dspawner_hosts= requires a spawner for other hosts",
+                "pass -Dspawner=remote or -Dspawner=podman too",
+            )
         return ()
     if not options.spawner_hosts:
-        what = "machines, as ssh takes them" if options.spawner == "remote" else "images"
-        raise OptionError(f"-Dspawner={options.spawner}: on which?", f"name {what}: -Dspawner_hosts=")
+        kind = "ssh destinations" if options.spawner == "remote" else "container images"
+        raise OptionError(f"-Dspawner={options.spawner} requires hosts", f"pass {kind} with -Dspawner_hosts=")
     for name in options.spawner_hosts:
         if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.@:/%+-]*", name):
-            raise OptionError(f"-Dspawner_hosts: {name!r} is no name", "name it as ssh or podman does")
+            raise OptionError(
+                f"-Dspawner_hosts: {name!r} is not a valid name", "specify an ssh destination or an image"
+            )
     if options.spawner == "podman":
         return tuple(
             Container(
@@ -156,12 +164,12 @@ def run_on(
     on_line: Callable[[str], None] | None = None,
     merge_stderr: bool = True,
 ) -> Finished:
-    """Run ``command`` on ``host`` to its end. Raises RemoteError with what it said, and what run raises."""
+    """Run ``command`` on ``host``. Raises RemoteError with its output, and the errors of ``process.run``."""
 
     def failed(ended: Finished) -> HarnessError:
         return RemoteError(
             f"{host.name}: {command[0]} ended with status {ended.returncode}: {_last(ended)}",
-            "docs/measuring.md says what a host needs",
+            "check the requirements of hosts in docs/measuring.md",
             details=tuple(ended.output.splitlines()[-10:]),
             log=log,
         )
@@ -185,4 +193,4 @@ def _last(ended: Finished) -> str:
 
 def _one_line(text: str) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1] if lines else "it said nothing"
+    return lines[-1] if lines else "no output"

@@ -1,10 +1,10 @@
-"""Find or make the Python that the harness runs with on another machine: a program of its own.
+"""Find or create the harness's Python environment on another machine. This file imports nothing of it.
 
-    python3 -I prepare.py BUNDLE CACHE OURS STAMP
+    python3 -I prepare.py BUNDLE CACHE PYTHON STAMP
 
-Prints the interpreter's path as its last line. OURS is the one on the machine that sent this: if it is here
-too, with the same STAMP beside it (a shared file system, say), it is taken as it is. Else a virtual
-environment is made below CACHE, with the versions of BUNDLE/constraints.txt, and kept for later runs.
+The last line of output is the interpreter's path. PYTHON is the interpreter on the sending machine. If it
+exists here too, for example on a shared file system, and its environment has the same STAMP, it is used.
+Otherwise a virtual environment is created below CACHE with the versions of BUNDLE/constraints.txt, and kept.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ import tomllib
 from pathlib import Path
 
 KEPT = 2
-"""Environments of older versions that are not removed yet: another run may use them."""
+"""Number of older environments that are kept, because another run may use them."""
 
 
 def main(bundle: Path, cache: Path, ours: Path, stamp: str) -> int:
-    """0 when there is an interpreter, 1 when there is none; the reason is on standard error."""
+    """Print the interpreter and return 0, or print the reason to standard error and return 1."""
     if stamp and read_stamp(ours.parents[1]) == stamp:
         sys.stdout.write(f"{ours}\n")
         return 0
@@ -33,7 +33,7 @@ def main(bundle: Path, cache: Path, ours: Path, stamp: str) -> int:
     if not (place / "complete").is_file():
         shutil.rmtree(place, ignore_errors=True)
         place.parent.mkdir(parents=True, exist_ok=True)
-        # In its own place: programs of an environment hold the path that they were made at.
+        # Created in its final place, because the programs of an environment contain its path.
         for words in (
             [sys.executable, "-m", "venv", str(place)],
             [str(python), "-m", "pip", "install", "--quiet", "--constraint", str(pinned), *needed],
@@ -53,7 +53,7 @@ def main(bundle: Path, cache: Path, ours: Path, stamp: str) -> int:
 
 
 def read_stamp(prefix: Path) -> str:
-    """What an environment made by noxfile.py says of itself: digests of its folder, Python and packages."""
+    """Return the digests of folder, Python and packages that noxfile.py stored in an environment, or ""."""
     try:
         return " ".join(path.read_text(encoding="utf-8") for path in sorted(prefix.glob("installed*")))
     except OSError:
@@ -62,6 +62,6 @@ def read_stamp(prefix: Path) -> str:
 
 if __name__ == "__main__":
     if sys.version_info < (3, 11):  # noqa: UP036 - this runs with whatever Python a host has
-        sys.stderr.write(f"Python {sys.version.split()[0]} is too old: 3.11 or newer is needed\n")
+        sys.stderr.write(f"Python {sys.version.split()[0]} is too old: 3.11 or newer is required\n")
         sys.exit(1)
     sys.exit(main(Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]), sys.argv[4]))

@@ -1,9 +1,9 @@
-"""A run of ``teardown`` on hosts: send, prepare, run, fetch; all hosts at once, each by itself.
+"""Run ``teardown`` on hosts: send, prepare, run, fetch; on all hosts in parallel and independently.
 
-avocado's own spawners for other hosts are not used: its remote one looks each 0.1 s with pgrep(1) on the host
-whether a task is alive, while guests are timed there, needs a way back to a server here, and leaves the
-sending of binaries to the user; its podman one fetches Python eggs from the network for each task. So the
-whole stage is moved, and avocado runs its tests on the host, by its spawner for processes, as it does here.
+avocado's spawners for other hosts are not suitable. The remote spawner runs pgrep(1) on the host every 0.1 s
+while guests are timed, requires a connection back to this machine, and does not copy binaries. The podman
+spawner downloads Python eggs for each task. Therefore the whole stage runs on the host, where avocado uses
+its process spawner.
 """
 
 from __future__ import annotations
@@ -49,12 +49,12 @@ LOCAL = (
     "ccache_remote",
     "distcc",
 )
-"""Options that are about building, or about which machine; the others are the host's to keep."""
+"""Options about building and about hosts; the others are passed on to the host."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RemoteRun:
-    """What came of one host. ``layout`` says where its files are; ``error`` why there are none."""
+    """Result of one host. ``layout`` locates its files; ``error`` is why there are none."""
 
     host: str
     layout: Layout
@@ -63,7 +63,7 @@ class RemoteRun:
 
 
 def layout_of(layout: Layout, host: str) -> Layout:
-    """Where a host's results and logs go: ``build/spawned/<host>``."""
+    """Return the layout of a host's results and logs: ``build/spawned/<host>``."""
     return replace(layout, build=layout.build / "spawned" / safe_name(host.translate(_SAFE).strip("-.")))
 
 
@@ -77,31 +77,31 @@ def run_remote(
     hosts: Sequence[RemoteHost],
     reporter: Reporter,
 ) -> tuple[RemoteRun, ...]:
-    """Time ``subjects`` on each of ``hosts``. What goes wrong on one does not stop the others."""
+    """Time ``subjects`` on each of ``hosts``. A failure of one host does not stop the others."""
     code = pack_code(layout, subjects, gate_files(options.gate, layout.root))
-    assets, leashes = pack_assets(layout), _Leashes()
+    assets, pipes = pack_assets(layout), _ControlPipes()
 
     def one(host: RemoteHost) -> RemoteRun:
         own = layout_of(layout, host.name)
         try:
             with host.open():
-                ended = _on_host(host, own, options, subjects, code, assets, reporter, leashes)
+                ended = _on_host(host, own, options, subjects, code, assets, reporter, pipes)
         except HarnessError as error:
             return RemoteRun(host=host.name, layout=own, error=error)
         return RemoteRun(host=host.name, layout=own, returncode=ended.returncode)
 
-    if len(hosts) == 1:  # in this thread, which signals interrupt
+    if len(hosts) == 1:  # in the main thread, which signals interrupt
         return (one(hosts[0]),)
     with concurrent.futures.ThreadPoolExecutor(len(hosts)) as pool:
         runs = [pool.submit(one, host) for host in hosts]
         try:
             return tuple(run.result() for run in runs)
         except BaseException:
-            leashes.drop()  # the pool waits for its threads, and they for their hosts
+            pipes.close()  # otherwise the pool would wait for the runs on all hosts
             raise
 
 
-def _on_host(  # noqa: PLR0917 - the whole of one host
+def _on_host(  # noqa: PLR0917 - the whole run on one host
     host: RemoteHost,
     own: Layout,
     options: Options,
@@ -109,7 +109,7 @@ def _on_host(  # noqa: PLR0917 - the whole of one host
     code: bytes,
     assets: bytes,
     reporter: Reporter,
-    leashes: _Leashes,
+    pipes: _ControlPipes,
 ) -> Finished:
     log = own.logs / "remote.log"
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -119,8 +119,8 @@ def _on_host(  # noqa: PLR0917 - the whole of one host
     mine = [one for one in subjects if machine == (platform.machine() if one.host == "native" else one.host)]
     if not mine:
         raise RemoteError(
-            f"{host.name} is a {machine}, and nothing was built for that",
-            f"build for it too, if the harness can: -Dhosts=native,{machine}",
+            f"{host.name} is a {machine}, but no binary was built for it",
+            f"build for it too, if it is supported: -Dhosts=native,{machine}",
         )
     home = _folder(host, 'printf %s "${QEMU_HARNESS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/qemu-harness}"')
     root = home / "remote" / f"{os.getpid()}-{secrets.token_hex(4)}"
@@ -137,11 +137,19 @@ def _on_host(  # noqa: PLR0917 - the whole of one host
             words.append(f"-Dgate=gates/{Path(options.gate).name}")
         path = f"{PurePosixPath(python).parent}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
         environment = [f"PYTHONPATH={root}", f"QEMU_HARNESS_CACHE={home}", f"PATH={path}"]
-        with reporter.step(f"{host.name}: timing guests"), leashes.attach() as leash:
+        with reporter.step(f"{host.name}: timing guests"), pipes.open() as pipe:
             ended = run_on(
                 host,
-                ["env", *environment, "python3", "-I", f"{root}/harness/remote/leash.py", str(root), *words],
-                stdin=leash,
+                [
+                    "env",
+                    *environment,
+                    "python3",
+                    "-I",
+                    f"{root}/harness/remote/supervisor.py",
+                    str(root),
+                    *words,
+                ],
+                stdin=pipe,
                 check=False,
                 log=log,
                 on_line=lambda line: reporter.note(f"{host.name}: {line}") if line.strip() else None,
@@ -153,34 +161,34 @@ def _on_host(  # noqa: PLR0917 - the whole of one host
             run_on(host, ["rm", "-rf", str(root)], timeout_s=60, check=False)
 
 
-class _Leashes:
-    """What runs on hosts hang on: inputs that stay open, and empty, until this process is gone or done."""
+class _ControlPipes:
+    """Standard inputs of the supervisors on hosts. They carry no data; closing one ends its run."""
 
     def __init__(self) -> None:
         self._ends: set[int] = set()
-        self._dropped = False
+        self._closed = False
         self._lock = threading.Lock()
 
     @contextlib.contextmanager
-    def attach(self) -> Iterator[BinaryIO]:
-        """The input for one. Raises InterruptedRunError when all were dropped before."""
+    def open(self) -> Iterator[BinaryIO]:
+        """Provide the read end of a new pipe. Raises InterruptedRunError after ``close``."""
         read, write = os.pipe()
         with os.fdopen(read, "rb", buffering=0) as stream:
             with self._lock:
                 self._ends.add(write)
-                if self._dropped:
+                if self._closed:
                     self._close(write)
-                    raise InterruptedRunError("stopped before it began", "run the same command again")
+                    raise InterruptedRunError("the run was stopped before it began", "run it again")
             try:
                 yield stream
             finally:
                 with self._lock:
                     self._close(write)
 
-    def drop(self) -> None:
-        """Let all go: their programs end."""
+    def close(self) -> None:
+        """Close all pipes, so that all runs end."""
         with self._lock:
-            self._dropped = True
+            self._closed = True
             for end in tuple(self._ends):
                 self._close(end)
 
@@ -191,7 +199,7 @@ class _Leashes:
 
 
 def _ask(host: RemoteHost, script: str) -> str:
-    """The last line: a shell's start-up files may have said something before."""
+    """Return the last line of the script's output; start-up files of the shell may print other lines."""
     lines = run_on(host, ["sh", "-c", script], timeout_s=60, merge_stderr=False).output.split("\n")
     return next((line.strip() for line in reversed(lines) if line.strip()), "")
 
@@ -199,12 +207,14 @@ def _ask(host: RemoteHost, script: str) -> str:
 def _folder(host: RemoteHost, script: str) -> PurePosixPath:
     answer = PurePosixPath(_ask(host, script))
     if not answer.is_absolute():
-        raise RemoteError(f"{host.name} has no home folder: {answer}", "log in there and see what HOME is")
+        raise RemoteError(
+            f"{host.name} has no absolute path for the cache: {answer}", "set HOME on that host"
+        )
     return answer
 
 
 def _unpack(host: RemoteHost, archive: bytes, folder: str, log: Path, *, keep: bool = False) -> None:
-    """Unpack into ``folder``; with ``keep`` files that are there stay as they are."""
+    """Unpack into ``folder``; with ``keep``, existing files are not overwritten."""
     words = "--skip-old-files " if keep else ""
     script = f'mkdir -p "$1" && tar -x -z {words}-f - -C "$1"'
     run_on(host, ["sh", "-c", script, "unpack", folder], stdin=archive, timeout_s=COPY_S, log=log)
@@ -224,22 +234,22 @@ def _python(host: RemoteHost, root: PurePosixPath, home: PurePosixPath, log: Pat
 
 
 def _fetch(host: RemoteHost, root: PurePosixPath, own: Layout, log: Path, ended: Finished) -> None:
-    """The results, whole or not at all. Raises RemoteError when the run left none."""
-    came = run_on(
+    """Fetch the results and store them atomically. Raises RemoteError if there are none."""
+    copied = run_on(
         host,
         ["cat", f"{root}/build/results/teardown.json"],
         timeout_s=COPY_S,
         check=False,
         merge_stderr=False,
     )
-    if came.returncode != 0:
+    if copied.returncode != 0:
         raise RemoteError(
             f"{host.name}: the run ended with status {ended.returncode} and no results",
-            "read its last lines and the log",
+            "read its last lines above and the log",
             details=tuple(ended.output.splitlines()[-10:]),
             log=log,
         )
     own.results.mkdir(parents=True, exist_ok=True)
-    aside = own.results / ".teardown.json.new"
-    aside.write_text(came.output, encoding="utf-8")
-    aside.replace(own.results / "teardown.json")
+    temporary = own.results / ".teardown.json.new"
+    temporary.write_text(copied.output, encoding="utf-8")
+    temporary.replace(own.results / "teardown.json")

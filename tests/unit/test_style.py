@@ -27,7 +27,6 @@ PENDING_PACKAGES = {
     "process.py",
     "progress.py",
     "properties",
-    "remote",
     "teardown",
     "trust.py",
     "validate",

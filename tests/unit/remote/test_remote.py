@@ -1,4 +1,4 @@
-"""Runs on other hosts: what travels, what is asked for, and that nothing stays there."""
+"""Runs on other hosts: copied files, commands, and cleanup."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ from harness.remote import run as module
 from harness.remote.bundle import binary_words, gate_files, pack_assets, pack_code
 from harness.remote.hosts import run_on
 from harness.remote.prepare import read_stamp
-from harness.remote.run import _Leashes, layout_of
+from harness.remote.run import _ControlPipes, layout_of
 from tests.unit.build.support import make_options
 
 ROOT = Path(__file__).resolve().parents[3]
-LEASH = ROOT / "harness" / "remote" / "leash.py"
+SUPERVISOR = ROOT / "harness" / "remote" / "supervisor.py"
 
 
 @dataclass(frozen=True)
 class Here:
-    """A host that is this machine."""
+    """This machine as a host."""
 
     name: str = "here"
 
@@ -71,7 +71,7 @@ def program(tmp_path: Path) -> Path:
     return path
 
 
-def test_hosts_are_chosen_by_name(tmp_path: Path) -> None:
+def test_hosts_are_selected_by_options(tmp_path: Path) -> None:
     assert choose_hosts(make_options(), tmp_path) == ()
     asked = make_options(spawner="remote", spawner_hosts=("lpar", "me@big"), spawner_ssh="ssh -F 'a b'")
     assert choose_hosts(asked, tmp_path) == (
@@ -90,13 +90,13 @@ def test_hosts_are_chosen_by_name(tmp_path: Path) -> None:
             choose_hosts(make_options(**bad), tmp_path)
 
 
-def test_words_reach_the_other_shell_as_they_are() -> None:
+def test_arguments_are_quoted_for_the_remote_shell() -> None:
     words = Ssh(name="lpar").argv(["printf", "%s", "a b; $HOME"])
     assert words[-1] == "printf %s 'a b; $HOME'"
     assert "BatchMode=yes" in words
 
 
-def test_what_travels(program: Path, tmp_path: Path) -> None:
+def test_bundle_contains_harness_binaries_and_gates(program: Path, tmp_path: Path) -> None:
     layout = find_layout(ROOT)
     subjects = [subject(program), subject(program, "patched", options=("-async-teardown",))]
     gates = tmp_path / "own.toml"
@@ -121,7 +121,7 @@ def test_what_travels(program: Path, tmp_path: Path) -> None:
     ]
 
 
-def test_assets_are_those_of_guests(layout: Layout) -> None:
+def test_assets_contain_only_files_of_guests(layout: Layout) -> None:
     for name in ("firmware/1/bios.bin", "ccache/object", "downloads/qemu.tar.xz", "downloads/debs/a.deb"):
         path = layout.cache / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -131,42 +131,42 @@ def test_assets_are_those_of_guests(layout: Layout) -> None:
     assert files == {"firmware/1/bios.bin", "downloads/debs/a.deb"}
 
 
-def test_each_host_has_a_folder_of_its_own(layout: Layout) -> None:
+def test_each_host_has_a_separate_folder(layout: Layout) -> None:
     assert layout_of(layout, "me@big.example").build == layout.build / "spawned" / "me-big.example"
     assert layout_of(layout, "registry/debian:12").build == layout.build / "spawned" / "registry-debian-12"
 
 
-def test_a_machine_that_nothing_was_built_for(layout: Layout, program: Path) -> None:
+def test_host_without_a_matching_binary_is_an_error(layout: Layout, program: Path) -> None:
     (layout.root / "x").mkdir()
     real = Layout(root=ROOT, build=layout.build, trees=layout.trees, cache=layout.cache)
     (run,) = run_remote(real, make_options(), [subject(program, host="s390x")], [Here()], Silent())
     assert isinstance(run.error, RemoteError)
-    assert "nothing was built for that" in run.error.cause
+    assert "no binary was built for it" in run.error.cause
 
 
-def test_dropped_leashes_end_what_hangs_on_them() -> None:
-    leashes = _Leashes()
-    with leashes.attach() as one, leashes.attach() as two:
+def test_closed_control_pipes_reach_end_of_file() -> None:
+    pipes = _ControlPipes()
+    with pipes.open() as one, pipes.open() as two:
         assert not select.select([one, two], [], [], 0)[0]
-        leashes.drop()
+        pipes.close()
         assert len(select.select([one, two], [], [], 5)[0]) == 2
         assert one.read(1) == b""
-    with pytest.raises(InterruptedRunError), leashes.attach():
+    with pytest.raises(InterruptedRunError), pipes.open():
         pass
 
 
-def test_an_interrupt_stops_all_hosts(layout: Layout, program: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interrupt_stops_all_hosts(layout: Layout, program: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ended = []
 
     def wait(host: Here, *rest: Any) -> None:
         if host.name == "first":
             raise KeyboardInterrupt
         try:
-            with rest[-1].attach() as leash:
-                assert leash.read(1) == b""
+            with rest[-1].open() as pipe:
+                assert pipe.read(1) == b""
         finally:
             ended.append(host.name)
-        raise RemoteError("gone", "come back")
+        raise RemoteError("stopped", "run again")
 
     monkeypatch.setattr(module, "_on_host", wait)
     real = Layout(root=ROOT, build=layout.build, trees=layout.trees, cache=layout.cache)
@@ -177,11 +177,11 @@ def test_an_interrupt_stops_all_hosts(layout: Layout, program: Path, monkeypatch
 
 
 @pytest.mark.slow
-def test_a_run_without_results_says_why_and_leaves_nothing(
+def test_run_without_results_reports_the_reason_and_leaves_no_files(
     layout: Layout, program: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not read_stamp(Path(sys.prefix)):
-        pytest.skip("needs the environment that nox makes: another one would be made anew")
+        pytest.skip("needs the environment of nox: otherwise the test would create one")
     monkeypatch.setenv("QEMU_HARNESS_CACHE", str(layout.cache))
     real = Layout(root=ROOT, build=layout.build, trees=layout.trees, cache=layout.cache)
     options = make_options(given=("-Dmemory=no-size", "-Dspawner=remote"))
@@ -192,28 +192,28 @@ def test_a_run_without_results_says_why_and_leaves_nothing(
     assert list((layout.cache / "remote").iterdir()) == []
 
 
-def test_a_leash_that_breaks_ends_the_program(tmp_path: Path) -> None:
-    folder = tmp_path / "made-for-it"
+def test_supervisor_ends_the_program_when_stdin_is_closed(tmp_path: Path) -> None:
+    folder = tmp_path / "bundle"
     folder.mkdir()
     script = (
         f"trap 'echo > {tmp_path}/unwound; exit 9' TERM; echo > {tmp_path}/up; while :; do sleep 0.05; done"
     )
     with subprocess.Popen(
-        [sys.executable, "-I", LEASH, folder, "sh", "-c", script], stdin=subprocess.PIPE
-    ) as leash:
-        assert leash.stdin is not None
+        [sys.executable, "-I", SUPERVISOR, folder, "sh", "-c", script], stdin=subprocess.PIPE
+    ) as supervisor:
+        assert supervisor.stdin is not None
         _wait_for(tmp_path / "up")
-        leash.stdin.close()
-        assert leash.wait(20) == 9
+        supervisor.stdin.close()
+        assert supervisor.wait(20) == 9
     assert (tmp_path / "unwound").exists()
     assert not folder.exists()
 
 
-def test_a_leash_that_holds_gives_the_status(tmp_path: Path) -> None:
+def test_supervisor_returns_the_status_of_the_program(tmp_path: Path) -> None:
     with subprocess.Popen(
-        [sys.executable, "-I", LEASH, tmp_path, "sh", "-c", "exit 7"], stdin=subprocess.PIPE
-    ) as leash:
-        assert leash.wait(20) == 7
+        [sys.executable, "-I", SUPERVISOR, tmp_path, "sh", "-c", "exit 7"], stdin=subprocess.PIPE
+    ) as supervisor:
+        assert supervisor.wait(20) == 7
     assert tmp_path.exists()
 
 
@@ -226,7 +226,7 @@ def _wait_for(path: Path) -> None:
 
 @pytest.fixture
 def ssh(tmp_path: Path) -> Iterator[tuple[str, ...]]:
-    """ssh, as it is called for the host ``lpar``: an sshd of our own on the loopback, with its own keys."""
+    """The ssh command for host ``lpar``: a private sshd on loopback, with temporary keys."""
     sshd = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin")
     if sshd is None or shutil.which("ssh") is None:
         pytest.skip("openssh-server and openssh-client are not both installed")
@@ -236,7 +236,7 @@ def ssh(tmp_path: Path) -> Iterator[tuple[str, ...]]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     if os.geteuid() == 0:
-        Path("/run/sshd").mkdir(exist_ok=True)  # sshd insists
+        Path("/run/sshd").mkdir(exist_ok=True)  # sshd requires it
     (tmp_path / "sshd_config").write_text(
         f"Port {port}\nListenAddress 127.0.0.1\nHostKey {tmp_path}/host\nPidFile none\nStrictModes no\n"
         f"AuthorizedKeysFile {tmp_path}/user.pub\nUsePAM no\nPasswordAuthentication no\n"
@@ -254,7 +254,7 @@ def ssh(tmp_path: Path) -> Iterator[tuple[str, ...]]:
 
 
 @pytest.mark.slow
-def test_over_ssh(ssh: tuple[str, ...], tmp_path: Path) -> None:
+def test_commands_run_over_ssh(ssh: tuple[str, ...], tmp_path: Path) -> None:
     host = Ssh(name="lpar", program=ssh)
     deadline = time.monotonic() + 20
     while True:
@@ -268,20 +268,22 @@ def test_over_ssh(ssh: tuple[str, ...], tmp_path: Path) -> None:
     assert run_on(host, ["cat"], stdin=b"\0\xff" * 10000, merge_stderr=False).output
     with pytest.raises(RemoteError, match="status 7"):
         run_on(host, ["sh", "-c", "exit 7"])
-    stranger = Ssh(name="nowhere.invalid", program=ssh)
-    with pytest.raises(RemoteError, match="cannot be reached"), stranger.open():
+    unknown = Ssh(name="nowhere.invalid", program=ssh)
+    with pytest.raises(RemoteError, match="cannot be reached"), unknown.open():
         pass
 
 
 @pytest.mark.slow
-def test_a_connection_that_breaks_leaves_nothing_there(ssh: tuple[str, ...], tmp_path: Path) -> None:
-    folder = tmp_path / "made-for-it"
+def test_lost_connection_ends_the_program_and_removes_its_folder(
+    ssh: tuple[str, ...], tmp_path: Path
+) -> None:
+    folder = tmp_path / "bundle"
     folder.mkdir()
     argv = Ssh(name="lpar", program=ssh).argv(
         [
             sys.executable,
             "-I",
-            str(LEASH),
+            str(SUPERVISOR),
             str(folder),
             "sh",
             "-c",
@@ -303,7 +305,7 @@ def test_a_connection_that_breaks_leaves_nothing_there(ssh: tuple[str, ...], tmp
         time.sleep(0.05)
 
 
-def test_without_ssh_or_podman(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_missing_ssh_or_podman_is_an_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(MissingError), Ssh(name="lpar").open():
         pass

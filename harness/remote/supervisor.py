@@ -1,11 +1,10 @@
-"""Run a program on another machine for as long as somebody holds on to it: a program of its own, without the
-harness's modules.
+"""Run a program on another machine until standard input is closed. This file imports nothing of the harness.
 
-    python3 -I leash.py FOLDER PROGRAM ARGUMENT...
+    python3 -I supervisor.py FOLDER PROGRAM ARGUMENT...
 
-Standard input is the leash. Whoever started this keeps it open; when that end is gone, because the connection
-broke or the process there was killed, the program gets SIGTERM, time to end what it started, and SIGKILL, and
-FOLDER, which was made for it, is removed. Its standard output is nobody's: what it finds is in files.
+The process that starts this keeps standard input open. If it is closed, because the connection is lost or
+that process has ended, the program gets SIGTERM, time to end its own processes, and SIGKILL. Then FOLDER,
+which was created for it, is removed. The program's output is discarded, because it writes results to files.
 """
 
 from __future__ import annotations
@@ -18,43 +17,43 @@ import sys
 import threading
 from collections.abc import Sequence
 
-PATIENCE_S = 90.0
-"""A guest of hundreds of GiB takes its time to end."""
+GRACE_S = 90.0
+"""Seconds between SIGTERM and SIGKILL: a guest of hundreds of GiB needs long to end."""
 
 
 def main(argv: Sequence[str]) -> int:
-    """The program's status, 128 + n when signal n ended it."""
+    """Return the program's status, or 128 + n if signal n ended it."""
     folder, *command = argv
-    broken = threading.Event()
+    stopped = threading.Event()
     started: list[subprocess.Popen[bytes]] = []
 
     def end(*_: object) -> None:
-        broken.set()
+        stopped.set()
         for one in started:
             one.terminate()
 
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
         signal.signal(number, end)
-    # A session of its own: what a shell's hangup sends is not for the program.
+    # A new session, so that the hangup of a shell does not reach the program.
     with subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True
     ) as child:
         started.append(child)
-        if broken.is_set():
+        if stopped.is_set():
             child.terminate()
 
-        def hold() -> None:
+        def watch_stdin() -> None:
             while os.read(0, 4096):
                 pass
             end()
             try:
-                child.wait(PATIENCE_S)
+                child.wait(GRACE_S)
             except subprocess.TimeoutExpired:
                 os.killpg(child.pid, signal.SIGKILL)
 
-        threading.Thread(target=hold, daemon=True).start()
+        threading.Thread(target=watch_stdin, daemon=True).start()
         status = child.wait()
-    if broken.is_set():
+    if stopped.is_set():
         shutil.rmtree(folder, ignore_errors=True)
     return status if status >= 0 else 128 - status
 
