@@ -1,6 +1,6 @@
 """CI stage: pins, targets and hosts → ``.gitlab-ci.yml`` and a GitHub workflow.
 
-Takes the pins that can be built; gives YAML. Every job runs the same ``validate`` as a user does.
+Input is the pins that can be built, output is YAML. Every job runs the same ``validate`` as a user does.
 """
 
 from harness.ci.render import (

@@ -1,6 +1,6 @@
-"""The whole of ``nox -s validate``: read, try, apply, check, build, test, and what is made of the results.
+"""Validate stage: try, apply, check, build and test a series, and write the results.
 
-Takes an Input and a Pin; gives ValidateResults as validate.json, and the forms that other programs read.
+Input is an Input and a Pin. Output is ValidateResults as validate.json and in the formats of other programs.
 """
 
 from harness.validate.outputs import ci_marks, write_outputs

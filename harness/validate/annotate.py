@@ -1,4 +1,4 @@
-"""Findings as marks beside the code, in the forges' own forms.
+"""Findings as annotations of the code, in the formats of GitHub and GitLab.
 
 Source: GitHub, "Workflow commands" (``::error file=…``); GitLab, "Code Quality report format".
 """
@@ -15,7 +15,7 @@ _GITHUB = {"error": "error", "warning": "warning", "note": "notice"}
 
 
 def github(results: ValidateResults) -> tuple[str, ...]:
-    """A workflow command a finding."""
+    """Return a workflow command for each finding."""
     lines = []
     for finding in results.findings:
         where = [f"file={_property(finding.file)}"] if finding.file else []
@@ -26,7 +26,7 @@ def github(results: ValidateResults) -> tuple[str, ...]:
 
 
 def gitlab_report(results: ValidateResults) -> str:
-    """A Code Quality report, to be named as ``artifacts:reports:codequality``."""
+    """Return a Code Quality report, for ``artifacts:reports:codequality``."""
     rows = [
         {
             "description": _text(finding),
@@ -37,7 +37,7 @@ def gitlab_report(results: ValidateResults) -> str:
                 )
             ).hexdigest(),
             "severity": _GITLAB[finding.severity],
-            # Every entry needs a place; what is about a message has that of its patch.
+            # Every entry needs a path; findings without a file have that of their patch.
             "location": {
                 "path": finding.file or _origin(results, finding),
                 "lines": {"begin": max(finding.line, 1)},

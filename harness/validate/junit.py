@@ -1,4 +1,4 @@
-"""A run of validate as JUnit XML, as GitLab and Jenkins read it; made by junitparser."""
+"""The results as JUnit XML for GitLab and Jenkins, written by junitparser."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff\ud800-\udfff]")
 
 
 def junit(results: ValidateResults) -> str:
-    """The document: a suite a patch, a case for each thing that it went through."""
+    """Return the document: one suite for each patch, one case for each point."""
     groups: dict[str, list[Point]] = defaultdict(list)
     for point in points(results):
         groups[point.group].append(point)
@@ -46,5 +46,5 @@ def junit(results: ValidateResults) -> str:
 
 
 def _clean(text: str) -> str:
-    """``text`` without what XML 1.0 cannot hold (section 2.2)."""
+    """Replace the characters that XML 1.0 does not allow (section 2.2)."""
     return _CONTROL.sub("\ufffd", text)

@@ -1,4 +1,4 @@
-"""validate.json in the forms that other programs take, each made from the results and from nothing else."""
+"""Write the results in the formats of other programs. Each depends only on the results."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from harness.validate.tap import tap
 
 
 def write_outputs(layout: Layout, results: ValidateResults) -> tuple[Path, ...]:
-    """Write all forms beside validate.json, each at once or not at all. Raises StorageError."""
-    forms = {
+    """Write all formats next to validate.json, each file atomically. Raises StorageError."""
+    formats = {
         "validate.sarif": sarif(results),
         "validate.junit.xml": junit(results),
         "validate.tap": tap(results),
         "validate.txt": reply(results),
         "validate.codequality.json": gitlab_report(results),
     }
-    for name, text in forms.items():
+    for name, text in formats.items():
         write_bytes(layout.results / name, text.encode("utf-8", "replace"))
-    return tuple(layout.results / name for name in forms)
+    return tuple(layout.results / name for name in formats)
 
 
 def ci_marks(results: ValidateResults, environ: Mapping[str, str] | None = None) -> tuple[str, ...]:
-    """Lines that mark the findings in the log of the CI that this runs in; none elsewhere."""
-    where = os.environ if environ is None else environ
-    return github(results) if where.get("GITHUB_ACTIONS") == "true" else ()
+    """Return log lines that annotate the findings in GitHub Actions; none elsewhere."""
+    variables = os.environ if environ is None else environ
+    return github(results) if variables.get("GITHUB_ACTIONS") == "true" else ()

@@ -1,4 +1,4 @@
-"""What a run of validate went through, one point each: for forms that know nothing but passed and failed."""
+"""The results as a list of points, for formats that only have passed and failed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _TESTS: dict[str, PointOutcome] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Point:
-    """One thing that passed, failed, was left out, or could not be tried (``error``)."""
+    """A check, build or test that passed, failed, was skipped, or could not run (``error``)."""
 
     group: str
     name: str
@@ -31,7 +31,7 @@ class Point:
 
 
 def points(results: ValidateResults) -> tuple[Point, ...]:
-    """Families of rules by patch, builds, tests, and the parts of the run that were not run."""
+    """Return families of rules by patch, builds, tests, and the stages that did not run."""
     found: list[Point] = []
     titles = {0: "series", **{patch.number: f"patch {patch.number}" for patch in results.series.patches}}
     for number, title in titles.items():
@@ -46,7 +46,7 @@ def points(results: ValidateResults) -> tuple[Point, ...]:
                     group=title,
                     name=family.name,
                     outcome="failed" if bad else "ok",
-                    reason="\n".join(_told(one) for one in bad or mine),
+                    reason="\n".join(_line(one) for one in bad or mine),
                 )
             )
     for build in results.builds:
@@ -60,12 +60,12 @@ def points(results: ValidateResults) -> tuple[Point, ...]:
                 reason=build.reason,
             )
         )
-    blamed = {(one.patch, one.message.split(" ")[0]) for one in results.findings if one.rule == "test-fails"}
+    caused = {(one.patch, one.message.split(" ")[0]) for one in results.findings if one.rule == "test-fails"}
     for row in results.tests:
         title = titles.get(row.patch, "base") if row.patch else "base"
         reason, outcome = row.reason, _TESTS[row.outcome]
-        if outcome == "failed" and (row.patch, row.name) not in blamed:
-            outcome, reason = "skipped", f"fails, and not because of this patch: {row.reason}"
+        if outcome == "failed" and (row.patch, row.name) not in caused:
+            outcome, reason = "skipped", f"fails, but not because of this patch: {row.reason}"
         found.append(
             Point(
                 group=title,
@@ -96,7 +96,7 @@ def _counts(finding: Finding, fail_on: str) -> bool:
     return SEVERITIES.index(finding.severity) <= SEVERITIES.index(fail_on)
 
 
-def _told(finding: Finding) -> str:
+def _line(finding: Finding) -> str:
     place = f"{finding.file}:{finding.line}: " if finding.file and finding.line else ""
     place = place or (f"{finding.file}: " if finding.file else "")
     return f"{place}{finding.severity}: {finding.message} [{finding.rule}]"

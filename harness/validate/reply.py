@@ -1,7 +1,7 @@
-"""A run of validate as the plain-text mail that a person or a bot would answer the series with.
+"""The results as a plain-text reply to the series.
 
-It is meant to be read, cut down and sent by a person; nothing here sends it. Lines stay below 76 columns but
-for what is quoted.
+A person reads, shortens and sends it; the harness never sends mail. Lines have less than 76 columns, except
+for quotations.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ WIDTH = 72
 
 
 def reply(results: ValidateResults) -> str:
-    """The mail, headers first, then what was found by patch, then what was tried and how to do it again."""
+    """Return the mail: headers, findings by patch, builds and tests, and the command that repeats the run."""
     series = results.series
     first = series.patches[0] if series.patches else None
     to = next((patch.message_id for patch in series.patches if patch.message_id), "")
@@ -34,42 +34,41 @@ def reply(results: ValidateResults) -> str:
     ]
     for number in sorted({finding.patch for finding in results.findings}):
         lines += _patch(results, number)
-    lines += _tried(results)
+    lines += _footer(results)
     return "\n".join(lines).rstrip() + "\n"
 
 
 def _opening(results: ValidateResults) -> str:
-    where = f"QEMU {results.pin}" + (" (the feature taken out)" if results.base == "base" else "")
+    where = f"QEMU {results.pin}" + (" (with the feature removed)" if results.base == "base" else "")
     match results.verdict:
         case "clean":
-            return f"Thanks for the series. It applies to {where}, and nothing was found to mend."
+            return f"Thanks for the series. It applies to {where}, and there are no findings."
         case "apply":
             return f"Thanks for the series. It does not apply to {where}; please rebase it. Details below."
         case "build":
-            return f"Thanks for the series. It applies to {where}, but not each commit of it builds."
+            return f"Thanks for the series. It applies to {where}, but some of its commits do not build."
         case "tests":
-            return f"Thanks for the series. It applies to {where} and builds, but makes tests fail."
+            return f"Thanks for the series. It applies to {where} and builds, but tests fail with it."
         case "infrastructure":
             return (
-                f"The series could not be judged whole on {where}, through no fault of its own. "
-                "What was found so far is below."
+                f"The series could not be judged completely on {where}. This is not the series' fault. "
+                "The findings so far are below."
             )
-    return f"Thanks for the series. It was put on {where}; some things to mend are below."
+    return f"Thanks for the series. It was checked on {where}; please fix the findings below."
 
 
 def _patch(results: ValidateResults, number: int) -> list[str]:
     patch = next((one for one in results.series.patches if one.number == number), None)
     mine = [finding for finding in results.findings if finding.patch == number]
-    worth = [finding for finding in mine if finding.severity != "note"] or mine
+    listed = [finding for finding in mine if finding.severity != "note"] or mine
     if patch is None:
         lines = ["The series as a whole:", ""]
     else:
         lines = [f"> [{number}/{results.series.total}] {patch.subject}", ""]
-    for finding in worth:
+    for finding in listed:
         lines += _finding(finding)
-    left = len(mine) - len(worth)
-    if left:
-        lines += [f"  ({left} further remark{'s' if left > 1 else ''} in the report)", ""]
+    if notes := len(mine) - len(listed):
+        lines += [f"  ({notes} further note{'s' if notes > 1 else ''} in the report)", ""]
     return lines
 
 
@@ -79,9 +78,8 @@ def _finding(finding: Finding) -> list[str]:
     )
     times = f" ({finding.count} times)" if finding.count > 1 else ""
     word = "" if finding.severity == "warning" else f"{finding.severity}: "
-    told = f"{word}{place}{finding.message}{times} [{finding.rule}]"
     lines = textwrap.wrap(
-        told,
+        f"{word}{place}{finding.message}{times} [{finding.rule}]",
         WIDTH,
         initial_indent="- ",
         subsequent_indent="  ",
@@ -93,7 +91,7 @@ def _finding(finding: Finding) -> list[str]:
     return [*lines, ""]
 
 
-def _tried(results: ValidateResults) -> list[str]:
+def _footer(results: ValidateResults) -> list[str]:
     lines = ["--", *_wrap(f"{verdict_line(results)}.")]
     builds = [row for row in results.builds if row.patch]
     if builds:
@@ -107,7 +105,7 @@ def _tried(results: ValidateResults) -> list[str]:
         if stage.outcome in ("not run", "infrastructure"):
             lines += _wrap(f"Not run: {stage.name}: {stage.reason}.")
     lines += _wrap(f"Base: pin {results.pin}, {results.base}. {results.machine}.")
-    return [*lines, f"Again with: {results.command}", f"Series: sha256 {results.series.sha256}"]
+    return [*lines, f"To repeat: {results.command}", f"Series: sha256 {results.series.sha256}"]
 
 
 def _wrap(text: str) -> list[str]:

@@ -15,7 +15,7 @@ _CLEAN_EXIT = ("clean", "findings", "apply", "build", "tests")
 
 
 def sarif(results: ValidateResults) -> str:
-    """The log: one run, a rule for each that was checked, a result for each finding."""
+    """Return the log: one run with the active rules and a result for each finding."""
     rules = [rule for rule in RULES.values() if rule.id not in results.switched_off]
     at = {rule.id: number for number, rule in enumerate(rules)}
     log = {
@@ -45,7 +45,7 @@ def sarif(results: ValidateResults) -> str:
                         "commandLine": results.command,
                         "startTimeUtc": _time(results.started),
                         "endTimeUtc": _time(results.finished),
-                        # A series with findings is a run that went well (3.20.14).
+                        # A run that reports findings is successful (3.20.14).
                         "executionSuccessful": results.verdict in _CLEAN_EXIT,
                     }
                 ],
@@ -92,7 +92,7 @@ def _result(results: ValidateResults, finding: Finding, at: dict[str, int]) -> d
 
 
 def _fingerprint(finding: Finding, subject: str) -> str:
-    """Stays the same when lines move and patches are put in another order."""
+    """Return a digest that does not depend on line numbers and the order of patches."""
     parts = (finding.rule, finding.file, finding.message, subject)
     return hashlib.sha256("\0".join(parts).encode("utf-8", "replace")).hexdigest()[:32]
 

@@ -1,4 +1,4 @@
-"""validate.json as a person reads it at a terminal: a line a patch, the findings, what it comes to."""
+"""The results for a terminal: a line for each patch, the findings, the verdict."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from harness.check.model import SEVERITIES
 _STYLES = {"error": "red", "warning": "yellow", "note": "dim"}
 _VERDICTS = {
     "clean": ("clean", "bold green"),
-    "findings": ("has findings to mend", "bold yellow"),
+    "findings": ("has findings to fix", "bold yellow"),
     "apply": ("does not apply", "bold red"),
     "build": ("does not build at each commit", "bold red"),
     "tests": ("makes tests fail", "bold red"),
-    "infrastructure": ("could not be judged whole; that is not the series' fault", "bold magenta"),
+    "infrastructure": ("could not be judged completely; this is not the series' fault", "bold magenta"),
 }
 SHOWN = 3
-"""Lines of a snippet at a terminal; the files have all of them."""
+"""Maximum lines of a snippet at a terminal; the files contain all of them."""
 
 
 def render_validate(results: ValidateResults) -> RenderableType:
-    """The whole run. Made from the results alone."""
+    """Format the whole run from the results."""
     parts: list[RenderableType] = [_heading(results), Text(), _patches(results)]
     if matrix := _matrix(results):
         parts += [Text(), matrix]
@@ -41,14 +41,14 @@ def render_validate(results: ValidateResults) -> RenderableType:
 
 
 def verdict_line(results: ValidateResults) -> str:
-    """One line: the series and what it comes to."""
+    """Return one line: the series, its verdict and the number of findings."""
     counts = [
         f"{number} {level}{'s' if number != 1 else ''}"
         for level in SEVERITIES
         if (number := sum(finding.severity == level for finding in results.findings))
     ]
-    told = f": {', '.join(counts)}" if counts else ""
-    return f"{results.series.name} {_VERDICTS[results.verdict][0]}{told}"
+    listed = f": {', '.join(counts)}" if counts else ""
+    return f"{results.series.name} {_VERDICTS[results.verdict][0]}{listed}"
 
 
 def _heading(results: ValidateResults) -> Text:
@@ -123,7 +123,7 @@ def _matrix(results: ValidateResults) -> Table | None:
             fit = next((one for one in results.fits if (one.pin, one.patch) == (pin, number)), None)
             cells.append("" if fit is None else f"{fit.kind}{' =' if fit.exact else ''}")
         table.add_row(str(number), *cells)
-    table.caption = "= every file is the one that the patch was made from"
+    table.caption = "= every file is identical to the one that the patch was made from"
     return table
 
 
@@ -146,23 +146,25 @@ def _finding(finding: Finding) -> list[Text]:
 
 
 def _closing(results: ValidateResults) -> Sequence[Text]:
-    told = []
+    lines = []
     for stage in results.stages:
         if stage.outcome in ("not run", "infrastructure"):
-            told.append(Text(f"{stage.name}: {stage.outcome}: {stage.reason}", style="yellow"))
+            lines.append(Text(f"{stage.name}: {stage.outcome}: {stage.reason}", style="yellow"))
     cost = results.bisect
     if cost is not None and cost.ratio:
-        told.append(
+        lines.append(
             Text(
                 f"all commits took {cost.all_s:.0f} s, {cost.ratio:.2f} times the {cost.cold_s:.0f} s of one "
                 "cold build"
             )
         )
     elif cost is not None:
-        told.append(Text(f"all commits took {cost.all_s:.0f} s; the base was not compiled from nothing"))
+        lines.append(Text(f"all commits took {cost.all_s:.0f} s; the base was not compiled from scratch"))
     failing = sorted(
         {row.name for row in results.tests if row.patch == 0 and row.outcome in ("failed", "timeout")}
     )
     if failing:
-        told.append(Text(f"fail on the base already, and do not count: {', '.join(failing)}", style="yellow"))
-    return [*told, Text(verdict_line(results), style=_VERDICTS[results.verdict][1])]
+        lines.append(
+            Text(f"tests that fail on the base too do not count: {', '.join(failing)}", style="yellow")
+        )
+    return [*lines, Text(verdict_line(results), style=_VERDICTS[results.verdict][1])]

@@ -1,4 +1,4 @@
-"""A run of validate as TAP 13 (testanything.org): a test for each thing that a patch went through."""
+"""The results as TAP 13 (testanything.org), a test for each point."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from harness.validate.points import Point, points
 
 
 def tap(results: ValidateResults) -> str:
-    """The stream: version, plan, a line a point with its reasons as a YAML block below it."""
+    """Return the stream: version, plan, and a line for each point, with a YAML block for a failure."""
     listed = points(results)
     lines = ["TAP version 13", f"1..{len(listed)}"]
     for number, point in enumerate(listed, start=1):
         lines += _point(number, point)
     if results.verdict == "infrastructure":
-        lines.append("Bail out! the series could not be judged whole; that is not its fault")
+        lines.append("Bail out! the series could not be judged completely; this is not its fault")
     return "\n".join(lines) + "\n"
 
 

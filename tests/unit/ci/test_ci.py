@@ -1,4 +1,4 @@
-"""The CI files: kept in step with the pins, and held against the forges' own schemas."""
+"""The CI files, compared with the pins and with the forges' schemas."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A stranger's series that does harm, from the mailbox to the verdict: built behind the fence."""
+"""A malicious third-party series, from the mailbox to the verdict: built in the sandbox."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ Hostile = Callable[[str], Any]
 
 
 def _git(folder: Path, *words: str) -> str:
-    identity = ("-c", "user.name=A Stranger", "-c", "user.email=stranger@example.org")
+    identity = ("-c", "user.name=Third Party", "-c", "user.email=third-party@example.org")
     ended = subprocess.run(["git", *identity, *words], cwd=folder, capture_output=True, text=True, check=True)
     return ended.stdout
 
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A user's home with a key in it."""
+    """Create a user's home folder that contains a key."""
     folder = tmp_path / "home"
     (folder / ".ssh").mkdir(parents=True)
     (folder / ".ssh" / "id_ed25519").write_text("SECRET-KEY")
@@ -50,7 +50,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def hostile(layout: Layout, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Hostile:
-    """Validate a series whose only patch lets configure run ``script`` too."""
+    """Validate a series whose only patch makes configure run ``script``."""
     files = {str(path.relative_to(FAKE)): path.read_bytes() for path in FAKE.rglob("*") if path.is_file()}
     source = tiny_source(
         tmp_path, files, version=files["VERSION"].decode().strip(), traces=Traces(patterns=("has_feature",))
@@ -61,7 +61,7 @@ def hostile(layout: Layout, home: Path, tmp_path: Path, monkeypatch: pytest.Monk
     (layout.ccache / "object").write_text("shared")
 
     def validate(script: str) -> Any:
-        folder = tmp_path / "stranger"
+        folder = tmp_path / "third-party"
         folder.mkdir()
         for name, data in files.items():
             path = folder / name
@@ -75,7 +75,7 @@ def hostile(layout: Layout, home: Path, tmp_path: Path, monkeypatch: pytest.Monk
         assert "\nset -eu\n" in text
         (folder / "configure").write_text(text.replace("\nset -eu\n", f"\nset -eu\n{script}\n"))
         _git(folder, "commit", "-q", "-a", "-m", "configure: look around\n\nNeeded.")
-        box = tmp_path / "stranger.mbox"
+        box = tmp_path / "third-party.mbox"
         box.write_text(_git(folder, "format-patch", "-1", "--stdout"))
         options = make_options(series=str(box), qemu_tests="none", targets=TARGET, matrix=(), jobs=1)
         try:
@@ -99,13 +99,13 @@ def _outcomes(results: Any) -> list[str]:
     return [row.outcome for row in results.builds]
 
 
-def _told(results: Any) -> str:
+def _summary(results: Any) -> str:
     return " ".join(
         f"{finding.rule} {finding.message} {' '.join(finding.snippet)}" for finding in results.findings
     )
 
 
-def test_it_sees_no_keys_and_changes_nothing_elsewhere(
+def test_sandbox_hides_keys_and_prevents_changes_elsewhere(
     hostile: Hostile, home: Path, tmp_path: Path, layout: Layout
 ) -> None:
     hooks = layout.trees / "tiny" / "hooks"
@@ -118,7 +118,7 @@ def test_it_sees_no_keys_and_changes_nothing_elsewhere(
         f"echo evil > $CCACHE_DIR/object || :\n"
         "test -e ../src/.git && cat ../src/.git > seen-git || :\n"
     )
-    assert _outcomes(results) == ["ok", "ok"], _told(results)
+    assert _outcomes(results) == ["ok", "ok"], _summary(results)
     assert results.isolation == "bwrap"
     for path in (tmp_path / "build").rglob("*"):
         if path.is_file():
@@ -129,8 +129,8 @@ def test_it_sees_no_keys_and_changes_nothing_elsewhere(
     assert "evil" not in "".join(path.read_text() for path in layout.build.rglob("src/vl.c"))
 
 
-def test_what_it_cannot_have_fails_its_own_build(hostile: Hostile) -> None:
-    """The socket is on this machine: one to elsewhere would fail here for want of a network."""
+def test_network_access_fails_the_build_of_the_series(hostile: Hostile) -> None:
+    """The socket is on this machine, because a remote one would fail without a network."""
     listener = (
         "import socket; s = socket.create_server(('127.0.0.1', 0)); print(s.getsockname()[1]); s.accept()"
     )
@@ -142,17 +142,17 @@ def test_what_it_cannot_have_fails_its_own_build(hostile: Hostile) -> None:
         reach = f"import socket; socket.create_connection(('127.0.0.1', {port}), 2)"
         try:
             results = hostile(f'python3 -c "{reach}"')
-            assert outside.poll() is None, "nobody came"
+            assert outside.poll() is None, "the connection was not refused"
         finally:
             outside.kill()
     assert _outcomes(results) == ["ok", "failed"]
-    assert "build-configure" in _told(results)
+    assert "build-configure" in _summary(results)
     assert results.verdict == "build"
 
 
-def test_a_daemon_does_not_stay(hostile: Hostile) -> None:
+def test_daemon_of_the_build_is_ended(hostile: Hostile) -> None:
     results = hostile(f"setsid -f sleep {NAP} < /dev/null > /dev/null 2>&1; sleep 0.1")
-    assert _outcomes(results) == ["ok", "ok"], _told(results)
+    assert _outcomes(results) == ["ok", "ok"], _summary(results)
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline and _running():
         time.sleep(0.05)
@@ -163,19 +163,21 @@ def _running() -> bool:
     return any(NAP in (one.info["cmdline"] or []) for one in psutil.process_iter(["cmdline"]))
 
 
-def test_forks_without_end_end(hostile: Hostile, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fork_bomb_is_limited(hostile: Hostile, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fences, "PROCESSES", 60)
     results = hostile(f"i=0; while [ $i -lt 400 ]; do sleep {NAP} & i=$((i+1)); done")
     if _outcomes(results) == ["ok", "ok"]:
-        pytest.skip("no control groups can be made here")
+        pytest.skip("control groups cannot be created here")
     assert results.verdict == "build"
-    assert "ork" in _told(results)
+    assert "ork" in _summary(results)
     assert not _running()
 
 
-def test_a_disk_is_not_filled(hostile: Hostile, layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_disk_usage_of_the_build_is_limited(
+    hostile: Hostile, layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(fences, "DISK_BYTES", 30 * 1024 * 1024)
     results = hostile("i=0; while :; do head -c 1000000 /dev/urandom > f$i; i=$((i+1)); sleep 0.01; done")
     assert results.verdict == "build"
-    assert "GiB were written" in _told(results)
+    assert "GiB were written" in _summary(results)
     assert diskwatch.used_bytes([str(layout.build)]) < 1024**3

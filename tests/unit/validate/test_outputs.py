@@ -1,4 +1,4 @@
-"""What is made of the results: verdicts, SARIF against the official schema, JUnit, TAP, a mail, CI marks."""
+"""Verdicts and output formats: SARIF (checked with the official schema), JUnit, TAP, mail, annotations."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ EVIL = "a\x00b \x1b[31m <&> \u2028 'quoted' 100% :: ,\nnext"
 
 
 def results(**changes: Any) -> ValidateResults:
-    """A run with something of everything; ``changes`` replace its fields."""
+    """Return results with an entry of each kind; ``changes`` replace fields."""
     patches = tuple(
         ValidatedPatch(
             number=number,
@@ -114,7 +114,7 @@ def results(**changes: Any) -> ValidateResults:
     return ValidateResults(**(fields | changes))
 
 
-def test_sarif_is_valid_and_says_all() -> None:
+def test_sarif_is_valid_and_contains_every_finding() -> None:
     log = json.loads(sarif(results()))
     validate(log, "(SARIF) Version 2.1.0")
     (run,) = log["runs"]
@@ -132,7 +132,7 @@ def test_sarif_is_valid_and_says_all() -> None:
         validate(log, "(SARIF) Version 2.1.0")
 
 
-def test_all_forms_are_written_and_read_back(layout: Layout) -> None:
+def test_all_formats_are_written_and_can_be_read(layout: Layout) -> None:
     run = results()
     write_json(validate_file(layout), run)
     assert read_validate(layout) == msgspec.structs.replace(run, options={"fail_on": "warning"})
@@ -142,7 +142,7 @@ def test_all_forms_are_written_and_read_back(layout: Layout) -> None:
         (suite.name, case.name) for suite in document for case in suite if case.result and case.is_failure
     }
     assert ("patch 2: util: thing 2 h\u00fcbsch", "origin") in failed
-    assert not any(name == "test flaky" for _, name in failed), "it fails on the base already"
+    assert not any(name == "test flaky" for _, name in failed), "it fails on the base too"
     assert not any("body" in name for _, name in failed)
     rows = json.loads(written["validate.codequality.json"].read_text(encoding="utf-8"))
     assert len({row["fingerprint"] for row in rows}) == len(rows) == 4
@@ -152,7 +152,7 @@ def test_all_forms_are_written_and_read_back(layout: Layout) -> None:
         read_validate(layout)
 
 
-def test_tap_counts_what_it_lists() -> None:
+def test_tap_plan_matches_the_listed_points() -> None:
     lines = tap(results()).splitlines()
     assert lines[0] == "TAP version 13"
     points = [line for line in lines if re.match(r"(not )?ok \d+ - ", line)]
@@ -164,7 +164,7 @@ def test_tap_counts_what_it_lists() -> None:
     assert "Bail out!" in tap(results(verdict="infrastructure"))
 
 
-def test_reply_is_a_mail_of_narrow_lines(layout: Layout) -> None:
+def test_reply_is_a_mail_with_short_lines(layout: Layout) -> None:
     write_outputs(layout, results())
     text = (layout.results / "validate.txt").read_text(encoding="utf-8")
     mail = message_from_string(text, policy=policy.default)
@@ -179,7 +179,7 @@ def test_reply_is_a_mail_of_narrow_lines(layout: Layout) -> None:
             assert f"[{one.rule}]" in body
 
 
-def test_annotations_only_where_they_are_read() -> None:
+def test_annotations_are_printed_only_in_github_actions() -> None:
     assert ci_marks(results(), {}) == ()
     marks = ci_marks(results(), {"GITHUB_ACTIONS": "true"})
     assert len(marks) == 4
@@ -224,7 +224,7 @@ BAD_BUILD = CommitBuild(patch=1, commit="c", host="native", outcome="failed", se
         ),
     ],
 )
-def test_verdicts_and_their_errors(
+def test_each_verdict_has_its_error(
     changes: dict[str, Any], verdict: str, error: type[HarnessError] | None, layout: Layout
 ) -> None:
     run = results(**changes)
@@ -238,17 +238,17 @@ def test_verdicts_and_their_errors(
     assert type(caught.value) is error
 
 
-def test_a_patch_without_commit_does_not_apply_unless_it_is_there_already() -> None:
+def test_patch_without_commit_does_not_apply_unless_the_tree_contains_it() -> None:
     run = results()
     lost = msgspec.structs.replace(run.series.patches[1], commit="")
     series = msgspec.structs.replace(run.series, patches=(run.series.patches[0], lost))
     assert verdict_of(msgspec.structs.replace(run, series=series), "never") == "apply"
     fits = (run.fits[0], Fit(pin="7.2", patch=2, kind="already"))
-    there = msgspec.structs.replace(run, series=series, fits=fits, findings=())
-    assert verdict_of(there, "warning") == "clean"
+    contained = msgspec.structs.replace(run, series=series, fits=fits, findings=())
+    assert verdict_of(contained, "warning") == "clean"
 
 
-def test_fail_on_decides_what_counts() -> None:
+def test_fail_on_sets_the_severity_that_counts() -> None:
     run = results(findings=(RULES["body-wrap"].finding("x"),))
     assert [verdict_of(run, level) for level in ("error", "warning", "note", "never")] == [
         "clean",
