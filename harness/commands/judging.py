@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from harness.commands.request import Output, Request, say
+from harness.commands.request import Argument, Output, Request, say
 from harness.errors import OptionError
 from harness.options import check_choice
 
@@ -18,6 +18,22 @@ if TYPE_CHECKING:
 
 SUITES = ("properties", "teardown")
 """Suites that series.toml can name."""
+
+CHECK: tuple[Argument, ...] = (
+    (("--list",), {"action": "store_true", "help": "list every rule (the default)"}),
+)
+    (("--list",), {"action": "store_true", "help": "list every rule (the default)"}),
+)
+CI: tuple[Argument, ...] = (
+    (("forge",), {"choices": ("gitlab", "github"), "help": "forge to render the configuration for"}),
+    (
+        ("--commits",),
+        {
+            "action": "store_true",
+            "help": "print GitLab's child pipeline, with a job for each commit of -Dseries=",
+        },
+    ),
+)
 
 
 def check(request: Request) -> int:

@@ -23,6 +23,21 @@ BINARY: tuple[Argument, ...] = (
     (("target",), {"help": "guest architecture, such as x86_64-softmmu"}),
 )
 
+WHICH: tuple[Argument, ...] = (
+    *BINARY,
+    (
+        ("host",),
+        {
+            "nargs": "?",
+            "default": "native",
+            "help": "host of the binary: native (default), or another one such as s390x",
+        },
+    ),
+)
+CLEAN: tuple[Argument, ...] = (
+    (("--cache",), {"action": "store_true", "help": "also empty the cache outside the checkout"}),
+)
+
 
 def doctor(request: Request) -> int:
     """List the required programs and libraries; install missing Debian packages if permitted."""

@@ -1,15 +1,23 @@
-"""harness.pipeline: which variants a command means."""
+"""harness.pipeline: what is refused, which variants are meant, what is built for which host."""
 
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from harness import pipeline
 from harness.build.hosts import HOSTS
 from harness.errors import OptionError
-from harness.pipeline import for_host, with_feature
+from harness.layout import Layout, find_layout
+from harness.pipeline import Checked, Prepared, for_host, with_all_variants, with_feature
+from harness.progress import Silent
 from tests.unit.build.support import make_options
+from tests.unit.conftest import tiny_pin
+from tests.unit.defaults import ROOT, options_with
 
 
 def test_cycles_leave_out_what_has_no_feature_unless_it_is_named() -> None:
@@ -29,3 +37,86 @@ def test_cross_builds_are_for_guests_of_their_host_unless_targets_are_named() ->
     assert for_host(both, HOSTS["native"]).targets == both.targets
     named = dataclasses.replace(both, given=("-Dtargets=x86_64-softmmu,s390x-softmmu",))
     assert for_host(named, HOSTS["s390x"]).targets == both.targets
+
+
+def test_every_variant_is_built_for_every_host(
+    layout: Layout, reporter: Silent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built: list[tuple[str, str, tuple[str, ...]]] = []
+    kept: list[object] = []
+
+    def build(checkout: Any, _pin: object, options: Any, *_: object, host: str = "native") -> str:
+        built.append((checkout.variant, host, options.targets))
+        return f"{checkout.variant} {host}"
+
+    checkouts = tuple(SimpleNamespace(variant=variant) for variant in ("base", "patched"))
+    prepared = Prepared(pin=tiny_pin(), tree=None, series=None, checkouts=checkouts)  # type: ignore[arg-type]
+    monkeypatch.setattr(pipeline, "ensure", lambda *_: kept.append("ensure"))
+    monkeypatch.setattr(pipeline, "prepare", lambda *_: prepared)
+    monkeypatch.setattr(pipeline, "build", build)
+    monkeypatch.setattr(pipeline, "write_build_results", lambda *given: kept.append(given[1:]))
+    checked = Checked(pin=prepared.pin, series=None)
+    options = options_with(hosts=("native", "s390x"))
+    assert pipeline.build_all(layout, checked, options, reporter, "build")[0] is prepared
+    both = ("x86_64-softmmu", "s390x-softmmu")
+    assert built == [
+        ("base", "native", both),
+        ("patched", "native", both),
+        ("base", "s390x", both[1:]),
+        ("patched", "s390x", both[1:]),
+    ]
+    names = ("base native", "patched native", "base s390x", "patched s390x")
+    assert kept == ["ensure", (names, "build")]
+    built.clear()
+    assert len(pipeline.build_cross(prepared, layout, options, reporter)) == 1
+    assert built == [("patched", "s390x", both[1:])]
+
+
+def test_each_emulated_host_gets_the_qemu_that_emulates_it(
+    layout: Layout, reporter: Silent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is the native build of the first variant, with the host's target."""
+
+    def build(checkout: Any, _pin: object, options: Any, *_: object) -> Any:
+        assert (checkout, options.hosts, options.targets) == ("base", ("native",), ("s390x-softmmu",))
+        return SimpleNamespace(binary=lambda target: SimpleNamespace(file=Path(f"/{target}")))
+
+    monkeypatch.setattr(pipeline, "build", build)
+    prepared = Prepared(pin=tiny_pin(), tree=None, series=None, checkouts=("base", "patched"))  # type: ignore[arg-type]
+    options = options_with(hosts=("native", "s390x"))
+    found = pipeline.build_emulators(prepared, layout, options, reporter)
+    assert found == ((HOSTS["s390x"], Path("/s390x-softmmu")),)
+
+
+@pytest.mark.parametrize(
+    ("words", "cause"),
+    [
+        ({"targets": ("vax-softmmu",)}, "vax-softmmu"),
+        ({"pin": "5.2"}, "can be fetched and imported, not built"),
+        ({"pin": "10.0"}, "is for pin 7.2, not for 10.0"),
+        ({"series": "no-such"}, "no series"),
+    ],
+)
+def test_what_cannot_be_built_is_refused(words: dict[str, Any], cause: str) -> None:
+    with pytest.raises(OptionError, match=cause):
+        pipeline.check_request(find_layout(ROOT), options_with(**words))
+
+
+def test_a_build_folder_that_configure_refuses_is_refused(tmp_path: Path) -> None:
+    layout = dataclasses.replace(find_layout(ROOT), build=tmp_path / "with space")
+    with pytest.raises(OptionError, match="spaces and colons"):
+        pipeline.check_request(layout, options_with())
+    assert pipeline.check_request(layout, options_with(), needs_build=False).series is not None
+
+
+def test_a_series_is_read_only_if_a_variant_has_it() -> None:
+    asked = options_with(variants=("base", "pristine"), series="no-such")
+    assert pipeline.check_request(find_layout(ROOT), asked).series is None
+
+
+def test_properties_are_of_all_variants_unless_they_are_named() -> None:
+    assert with_all_variants(make_options()).variants == ("base", "patched", "pristine")
+    named = make_options(given=("-Dvariants=base,patched",))
+    assert with_all_variants(named).variants == ("base", "patched")
+    with pytest.raises(OptionError, match="most properties are checked on this machine"):
+        with_all_variants(make_options(hosts=("s390x",)))

@@ -1,0 +1,174 @@
+"""A checkout with the stand-in for QEMU, and a way to call commands in this process.
+
+Fetching, importing, building and timing are real. Only avocado is replaced: its tests run in this process.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from harness import cli, commands
+from harness.bench import Bench
+from harness.commands.request import Request
+from harness.errors import HarnessError
+from harness.job import JobEvent
+from harness.layout import Layout
+from harness.process import Finished
+from harness.progress import Silent
+from harness.teardown import Hooks, TeardownRun
+from harness.teardown.model import Cell, Sample
+from harness.teardown.results import TeardownResults
+from harness.teardown.sample import take_samples
+from tests.faults.world import WORDS, World
+
+SMALL = (*WORDS, "-Dmemory=1M", "-Dccache=false")
+"""Options that build the stand-in and time a guest of 1 MiB once."""
+
+
+@dataclass(kw_only=True)
+class Called:
+    """A command that has ended."""
+
+    code: int
+    error: HarnessError | None
+    out: str
+    lines: list[str]
+    """Notes, warnings and titles of steps, in their order."""
+
+
+@dataclass
+class Calls:
+    """What was called, in its order; ``spy`` adds a function to those that are watched."""
+
+    monkeypatch: pytest.MonkeyPatch
+    made: list[str] = field(default_factory=list)
+    given: dict[str, list[tuple[tuple[Any, ...], dict[str, Any]]]] = field(default_factory=dict)
+
+    def spy(self, place: str, instead: Callable[..., Any] | None = None) -> None:
+        """Note calls of ``place``, a dotted name, and run it, or ``instead``."""
+        module, _, name = place.rpartition(".")
+        original = instead or getattr(__import__(module, fromlist=[name]), name)
+
+        def called(*arguments: Any, **words: Any) -> Any:
+            self.made.append(name)
+            self.given.setdefault(name, []).append((arguments, words))
+            return original(*arguments, **words)
+
+        self.monkeypatch.setattr(place, called)
+
+
+Run = Callable[..., Called]
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    world = World(tmp_path_factory.mktemp("world"))
+    yield world
+    world.close()
+
+
+@pytest.fixture
+def layout(world: World) -> Layout:
+    """The stand-in's checkout, without results of an earlier test."""
+    layout = Layout(root=world.root, build=world.build, trees=world.trees, cache=world.cache)
+    for folder in (layout.results, layout.build / "outgoing"):
+        shutil.rmtree(folder, ignore_errors=True)
+    return layout
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
+    """Watches nothing yet but the installation of packages, which is left out."""
+    calls = Calls(monkeypatch)
+    for place in ("harness.pipeline.ensure", "harness.build.doctor.ensure"):
+        calls.spy(place, lambda *_, **__: ())
+    return calls
+
+
+@pytest.fixture
+def run(
+    layout: Layout, calls: Calls, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Run:
+    """Call a command with the words of its command line."""
+    monkeypatch.setattr("harness.teardown.runner.run_plan", run_samples)
+
+    def call(stage: str, *words: str) -> Called:
+        arguments = cli.parser().parse_args([stage, *words])
+        request = Request(
+            layout=layout,
+            words=tuple(f"-D{option}" for option in arguments.options),
+            arguments=arguments,
+            reporter=Silent(),
+            command=f"qemu-harness {stage}",
+        )
+        error: HarnessError | None = None
+        try:
+            code = commands.STAGES[stage](request)
+        except HarnessError as raised:
+            code, error = raised.code, raised
+        lines = request.reporter.lines  # type: ignore[attr-defined]
+        return Called(code=code, error=error, out=capsys.readouterr().out, lines=lines)
+
+    return call
+
+
+def run_samples(layout: Layout, test: str, items: Any, *, timeout_s: int, on_event: Any) -> Finished:
+    """What avocado does with tests/avocado/teardown.py, in this process."""
+    assert test == "tests/avocado/teardown.py"
+    folder = layout.build / "avocado" / "in-process"
+    folder.mkdir(parents=True, exist_ok=True)
+    for item in items:
+        cells = msgspec.json.decode(item.params["cells"], type=tuple[Cell, ...])
+        samples = take_samples(cells, folder=Path(folder))
+        board = msgspec.json.encode(samples).decode()
+        on_event(JobEvent(index=item.index, status="PASS", whiteboard=board, reason=""))
+    return Finished(argv=(test,), returncode=0, output="", duration_s=0.0)
+
+
+@pytest.fixture
+def binaries(tmp_path: Path) -> list[str]:
+    """Words that build nothing and run two programs, ``base`` and ``patched``, which no test starts as
+    guests."""
+    words = ["--no-build", "-Daccel=tcg", "-Drounds=1"]
+    for variant, option in (("base", ""), ("patched", "-async-teardown enable it")):
+        program = tmp_path / variant / "qemu-system-x86_64"
+        program.parent.mkdir()
+        program.write_text(f"#!/bin/sh\necho '{option or variant}'\n")
+        program.chmod(0o755)
+        words += ["--binary", f"{variant}={program}"]
+    return words
+
+
+@pytest.fixture
+def empty_reports(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reports without content: drawing them takes seconds."""
+
+    def write_reports(layout: Layout, results: TeardownResults) -> tuple[Path, ...]:
+        page = layout.results / "report.html"
+        page.touch()
+        return (page,)
+
+    monkeypatch.setattr("harness.report.write_reports", write_reports)
+
+
+@pytest.fixture
+def samples(monkeypatch: pytest.MonkeyPatch, empty_reports: None) -> list[Sample]:
+    """What the next run of teardown gives instead of starting guests; to be filled by the test."""
+    made: list[Sample] = []
+
+    def run_teardown(bench: Bench, *, floor: Path | None, hooks: Hooks) -> TeardownRun:
+        for sample in made:
+            hooks.on_sample(sample)
+        hooks.on_round(made)
+        return TeardownRun(samples=tuple(made), complete=True)
+
+    monkeypatch.setattr("harness.teardown.record.run_teardown", run_teardown)
+    monkeypatch.setattr("harness.teardown.record.build_programs", lambda *_: {"floor": Path("/floor")})
+    return made

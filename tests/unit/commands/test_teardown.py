@@ -1,0 +1,254 @@
+"""The main job from options to exit code; what is made of stored runs."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.errors import GateError, HarnessError, OptionError, RemoteError, TeardownError
+from harness.layout import Layout
+from harness.remote import RemoteRun
+from harness.teardown.model import Sample
+from harness.teardown.results import TeardownResults, read_teardown, teardown_file
+from tests.unit.report.support import make_results, realistic
+from tests.unit.teardown.support import make_sample
+
+from .conftest import SMALL, Calls, Run
+
+STORY = (
+    "harness.pipeline.check_request",
+    "harness.pipeline.import_source",
+    "harness.pipeline.build",
+    "harness.bench.open_bench",
+    "harness.bench.bench.probe_accel",
+    "harness.teardown.record.run_teardown",
+    "harness.report.write_reports",
+    "harness.teardown.record.check_results",
+    "harness.teardown.gates.check_gates",
+)
+SLOW_PATCHED = """
+[[gate]]
+name = "patched is fast"
+kind = "ratio"
+at_most = 0.5
+"""
+
+
+def pair(base_s: float = 0.1, patched_s: float = 0.001, rounds: int = 5) -> list[Sample]:
+    """Samples of base and patched at one place."""
+    return [
+        make_sample(exit_s=seconds * (1 + turn / 1000), variant=variant, round=turn, index=2 * turn + at)
+        for turn in range(1, rounds + 1)
+        for at, (variant, seconds) in enumerate((("base", base_s), ("patched", patched_s)))
+    ]
+
+
+def test_each_stage_is_called_once_and_in_order(run: Run, calls: Calls, layout: Layout) -> None:
+    for place in STORY:
+        calls.spy(place)
+    ended = run("teardown", *SMALL)
+    assert (ended.code, ended.error) == (0, None)
+    assert calls.made == [
+        "check_request",
+        "ensure",
+        "import_source",
+        "build",  # base
+        "build",  # patched
+        "open_bench",
+        "probe_accel",
+        "run_teardown",
+        "write_reports",
+        "check_results",
+        "check_gates",
+    ]
+    stored = json.loads((layout.results / "teardown.json").read_text())
+    guests = [row for row in stored["rows"] if row["kind"] == "teardown"]
+    assert {(row["variant"], row["helpers"], row["outcome"]) for row in guests} == {
+        ("base", 0, "ok"),
+        ("patched", 1, "ok"),
+    }
+    assert [row["options"] for row in stored["binaries"]] == [[], ["-async-teardown"]]
+    assert stored["complete"]
+    assert stored["command"] == f"qemu-harness teardown -Dseed={stored['seed']}"
+    names = {"teardown.json", "teardown.xml", "report.html", "report.md", "build.json"}
+    assert {file.name for file in layout.results.iterdir()} == names
+    assert str(layout.results / "teardown.json") in ended.out
+    assert "patched" in ended.out
+
+
+def test_a_failed_sample_decides_the_exit_code_and_the_results_stay(
+    run: Run, binaries: list[str], samples: list[Sample], layout: Layout
+) -> None:
+    samples += [*pair(), make_sample(outcome="failed", reason="it broke", index=99)]
+    ended = run("teardown", *binaries)
+    assert isinstance(ended.error, TeardownError)
+    assert "it broke" in ended.error.details[0]
+    assert len(read_teardown(teardown_file(layout)).rows) == 11
+    assert (layout.results / "report.html").is_file()
+    assert "patched" in ended.out
+
+
+def test_a_failed_gate_decides_the_exit_code(
+    run: Run, binaries: list[str], samples: list[Sample], layout: Layout, tmp_path: Path
+) -> None:
+    gates = tmp_path / "gates.toml"
+    gates.write_text(SLOW_PATCHED)
+    samples += pair(patched_s=0.09)
+    ended = run("teardown", *binaries, f"-Dgate={gates}")
+    assert isinstance(ended.error, GateError)
+    assert [gate.outcome for gate in read_teardown(teardown_file(layout)).gates] == ["fail"]
+    samples[:] = pair()
+    assert run("teardown", *binaries, f"-Dgate={gates}").code == 0
+    assert [gate.outcome for gate in read_teardown(teardown_file(layout)).gates] == ["pass"]
+
+
+def test_without_a_file_of_gates_those_of_the_harness_are_judged(
+    run: Run, binaries: list[str], samples: list[Sample], layout: Layout
+) -> None:
+    samples += pair()
+    assert run("teardown", *binaries).code == 0
+    assert read_teardown(teardown_file(layout)).gates
+
+
+def test_ratios_are_saved_where_they_were_asked_for(
+    run: Run, binaries: list[str], samples: list[Sample], tmp_path: Path
+) -> None:
+    samples += pair()
+    assert run("teardown", *binaries, "--save-ratios", str(tmp_path / "ratios.json")).code == 0
+    (exit_, *_) = json.loads((tmp_path / "ratios.json").read_text())["ratios"]
+    assert (exit_["variant"], exit_["latency"], exit_["ratio"]) == ("patched", "exit", 0.01)
+
+
+def test_medians_of_each_round_are_noted(run: Run, binaries: list[str], samples: list[Sample]) -> None:
+    samples += pair()
+    assert any("exit at 1M: base" in line for line in run("teardown", *binaries).lines)
+
+
+def test_a_preset_and_the_payload_reach_the_bench(
+    run: Run, binaries: list[str], samples: list[Sample], calls: Calls
+) -> None:
+    calls.spy("harness.bench.open_bench")
+    samples += pair()
+    run("teardown", *binaries, "-Dpreset=quick", "-Dpayload=paused")
+    ((arguments, words),) = calls.given["open_bench"]
+    assert (arguments[1].memory_mib, arguments[1].targets) == ((256, 1024), ("x86_64-softmmu",))
+    assert words["payloads"] == ("paused",)
+
+
+@pytest.mark.parametrize(
+    ("words", "cause"),
+    [
+        (("--no-build",), "nothing to run"),
+        (("-Dprofile=sanitize",), "not timed"),
+        (("-Dgate=no-such.toml",), "cannot be read"),
+        (("-Dtargets=vax-softmmu",), "vax-softmmu"),
+        (("-Dhosts=aarch64", "-Dtargets=x86_64-softmmu"), "aarch64"),
+        (("-Dspawner=remote",), "spawner_hosts"),
+    ],
+)
+def test_what_cannot_work_is_refused_before_anything_is_built(
+    run: Run, calls: Calls, words: tuple[str, ...], cause: str
+) -> None:
+    calls.spy("harness.pipeline.build_all", lambda *_: pytest.fail("it was built"))
+    ended = run("teardown", *words)
+    assert isinstance(ended.error, OptionError)
+    assert cause in f"{ended.error.cause} {ended.error.remedy}"
+
+
+def test_a_variant_that_is_built_cannot_be_named_too(run: Run, binaries: list[str]) -> None:
+    ended = run("teardown", *(word for word in binaries if word != "--no-build"))
+    assert isinstance(ended.error, OptionError)
+    assert "also built here" in ended.error.cause
+
+
+def test_results_of_other_machines_are_kept_reported_and_judged(
+    run: Run, binaries: list[str], layout: Layout, monkeypatch: pytest.MonkeyPatch, empty_reports: None
+) -> None:
+    """One host could not be reached, one has a failed sample, one is fine: the first error counts."""
+    runs = {
+        "gone": RemoteError("gone cannot be reached", "check it"),
+        "broken": make_results([make_sample(outcome="failed", reason="it broke")]),
+        "fine": make_results(pair()),
+    }
+    monkeypatch.setattr("harness.remote.run_remote", remote_runs(layout, runs))
+    words = [*binaries, "-Dspawner=remote", "-Dspawner_hosts=gone,broken,fine"]
+    ended = run("teardown", *words)
+    assert ended.error is runs["gone"]
+    for host in ("broken", "fine"):
+        own = layout.build / host / "results"
+        assert read_teardown(own / "teardown.json").command == "qemu-harness teardown"
+        assert (own / "report.html").is_file()
+    assert [line for line in ended.out.splitlines() if line.endswith(":")] == ["gone:", "broken:", "fine:"]
+    del runs["gone"]
+    assert isinstance(run("teardown", *words).error, TeardownError)
+    del runs["broken"]
+    assert run("teardown", *words).code == 0
+
+
+def test_a_gate_that_fails_on_another_machine_is_an_error(
+    run: Run, binaries: list[str], layout: Layout, monkeypatch: pytest.MonkeyPatch, empty_reports: None
+) -> None:
+    from harness.teardown.results import GateResult
+
+    failed = GateResult(gate="g", place="p", outcome="fail", reason="too slow")
+    monkeypatch.setattr(
+        "harness.remote.run_remote", remote_runs(layout, {"far": make_results(pair(), gates=(failed,))})
+    )
+    ended = run("teardown", *binaries, "-Dspawner=remote", "-Dspawner_hosts=far")
+    assert isinstance(ended.error, GateError)
+
+
+def remote_runs(layout: Layout, runs: dict[str, HarnessError | TeardownResults]) -> Any:
+    """run_remote as if each host had given results, or an error."""
+    from harness.jsonfile import write_json
+
+    def run_remote(*_: object) -> list[RemoteRun]:
+        made = []
+        for host, given in runs.items():
+            own = dataclasses.replace(layout, build=layout.build / host)
+            if isinstance(given, HarnessError):
+                made.append(RemoteRun(host=host, layout=own, error=given))
+            else:
+                write_json(teardown_file(own), given)
+                made.append(RemoteRun(host=host, layout=own))
+        return made
+
+    return run_remote
+
+
+def test_two_stored_runs_are_compared_and_nothing_is_run(
+    run: Run, layout: Layout, tmp_path: Path, calls: Calls
+) -> None:
+    from harness.jsonfile import write_json
+
+    calls.spy("harness.commands.teardown.choose_subjects", lambda *_, **__: pytest.fail("a run was begun"))
+    old = tmp_path / "old.json"
+    write_json(old, make_results(pair()))
+    write_json(teardown_file(layout), make_results(pair(patched_s=0.05)))
+    ended = run("teardown", "--compare", str(old))
+    assert ended.code == 0
+    assert "patched" in ended.out
+    assert run("teardown", "--compare", str(old), str(old)).code == 0
+    assert isinstance(run("teardown", "--compare", *[str(old)] * 3).error, OptionError)
+    assert run("teardown", "--compare", str(tmp_path / "none.json")).code != 0
+
+
+def test_reports_are_regenerated_from_the_last_run_or_a_named_one(
+    run: Run, layout: Layout, tmp_path: Path
+) -> None:
+    from harness.jsonfile import write_json
+
+    write_json(teardown_file(layout), make_results(realistic()))
+    ended = run("report")
+    assert ended.out.split() == [
+        str(layout.results / name) for name in ("report.html", "report.md", "teardown.xml")
+    ]
+    stored = tmp_path / "stored.json"
+    stored.write_bytes(teardown_file(layout).read_bytes().replace(b'"patched"', b'"renamed"'))
+    run("report", str(stored))
+    assert "renamed" in (layout.results / "report.md").read_text()
+    assert run("report", str(tmp_path / "none.json")).code != 0
