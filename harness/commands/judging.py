@@ -1,9 +1,9 @@
-"""Commands that judge a series: validate, and the list of its rules."""
+"""Commands that judge a series: validate, and the list of what is checked."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from rich.table import Table
@@ -13,15 +13,14 @@ from harness.errors import OptionError
 from harness.options import check_choice
 
 if TYPE_CHECKING:
+    from harness.bench import Bench
     from harness.check import Finding
     from harness.series import Input
 
 SUITES = ("properties", "teardown")
-"""Suites that series.toml can name."""
+"""What series.toml can have a series checked with."""
 
 CHECK: tuple[Argument, ...] = (
-    (("--list",), {"action": "store_true", "help": "list every rule (the default)"}),
-)
     (("--list",), {"action": "store_true", "help": "list every rule (the default)"}),
 )
 CI: tuple[Argument, ...] = (
@@ -37,7 +36,7 @@ CI: tuple[Argument, ...] = (
 
 
 def check(request: Request) -> int:
-    """List the rules of validate: severity, problem and remedy of each."""
+    """List what validate checks: each rule with its severity, what it finds and its remedy."""
     from harness.check import FAMILIES, choose_rules
 
     active = choose_rules(request.options().rules_off)
@@ -73,7 +72,7 @@ def ci(request: Request) -> int:
 
 
 def validate(request: Request) -> int:
-    """Judge any series as a maintainer's CI would: does it apply, follow the rules, build and pass?"""
+    """Judge any series as a maintainer's CI would: does it apply, read well, build and pass?"""
     from harness.fence import open_fence
     from harness.series import read_input
     from harness.source import find_pin
@@ -113,9 +112,9 @@ def validate(request: Request) -> int:
 
 
 def _behaviour(request: Request, found: Input) -> Callable[[], Sequence[Finding]] | None:
-    """Return a function that runs the suites of ``found`` with base and patched; None if it names none.
+    """A function that runs the suites that ``found`` names, on base and patched; None if it names none.
 
-    Raises OptionError for a suite that there is not.
+    Raises OptionError for an unknown suite.
     """
     suites = found.metadata.suites
     check_choice("series", suites, SUITES, where="series.toml")
@@ -126,40 +125,45 @@ def _behaviour(request: Request, found: Input) -> Callable[[], Sequence[Finding]
         from harness.bench import open_bench, subjects_of
         from harness.check import RULES
         from harness.pipeline import build_all, check_request
-        from harness.properties import ROWS
-        from harness.properties.record import record_properties
-        from harness.teardown.gates import read_gates
-        from harness.teardown.record import record_teardown
 
-        layout, reporter, rule = request.layout, request.reporter, RULES["behaviour-fails"]
+        layout, reporter = request.layout, request.reporter
         options = dataclasses.replace(request.options(), variants=("base", "patched"), hosts=("native",))
         checked = check_request(layout, options)
         _, builds = build_all(layout, checked, options, reporter, request.command)
-        subjects, failed = subjects_of(builds, checked.pin.async_teardown), list[str]()
+        subjects = subjects_of(builds, checked.pin.async_teardown)
         with open_bench(layout, options, subjects, reporter, payloads=options.payload) as bench:
-            if "properties" in suites:
-                first = [subject for subject in bench.subjects if subject.target == options.targets[0]]
-                rows = record_properties(
-                    bench.with_changes(options=options, subjects=first), tuple(ROWS), command=request.command
-                ).rows
-                failed += [
-                    f"property {row.row} of {row.variant}: {row.outcome}, not {row.expected}: {row.reason}"
-                    for row in rows
-                    if row.is_surprise
-                ]
-            if "teardown" in suites:
-                gates = read_gates(options.gate, layout.root)
-                timed = record_teardown(bench, command=request.command, gates=gates)
-                failed += [
-                    f"gate {gate.gate} at {gate.place}: {gate.reason or gate.outcome}"
-                    for gate in timed.gates
-                    if gate.outcome == "fail"
-                ]
-                failed += [
-                    f"teardown of {row.variant} {row.target}: {row.reason}"
-                    for row in timed.rows
-                    if row.outcome == "failed"
-                ]
-        return [rule.finding(line) for line in dict.fromkeys(failed)]
+            failures = {
+                "properties": _surprising_properties,
+                "teardown": _failed_teardowns,
+            }
+            lines = [line for suite in SUITES if suite in suites for line in failures[suite](request, bench)]
+        return [RULES["behaviour-fails"].finding(line) for line in dict.fromkeys(lines)]
 
     return run
+
+
+def _surprising_properties(request: Request, bench: Bench) -> Iterator[str]:
+    """Check the properties of the first target; a line for each that is not as expected."""
+    from harness.properties import ROWS
+    from harness.properties.record import record_properties
+
+    first = [subject for subject in bench.subjects if subject.target == bench.options.targets[0]]
+    smaller = bench.with_changes(options=bench.options, subjects=first)
+    for row in record_properties(smaller, tuple(ROWS), command=request.command).rows:
+        if row.is_surprise:
+            yield f"property {row.row} of {row.variant}: {row.outcome}, not {row.expected}: {row.reason}"
+
+
+def _failed_teardowns(request: Request, bench: Bench) -> Iterator[str]:
+    """Time the teardown of guests; a line for each gate and each sample that failed."""
+    from harness.teardown.gates import read_gates
+    from harness.teardown.record import record_teardown
+
+    gates = read_gates(bench.options.gate, request.layout.root)
+    results = record_teardown(bench, command=request.command, gates=gates)
+    for gate in results.gates:
+        if gate.outcome == "fail":
+            yield f"gate {gate.gate} at {gate.place}: {gate.reason or gate.outcome}"
+    for row in results.rows:
+        if row.outcome == "failed":
+            yield f"teardown of {row.variant} {row.target}: {row.reason}"

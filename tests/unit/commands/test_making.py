@@ -1,0 +1,148 @@
+"""Commands that make sources, trees and binaries, look at them, or remove them; and the guest by hand."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from harness.errors import AuthoringError, GuestError, MissingError, NothingBuiltError, OptionError
+from harness.layout import Layout
+from tests.faults.standin import VERSIONS, release
+
+from .conftest import SMALL, Calls, Run
+
+ONE = "-Dtargets=x86_64-softmmu"
+
+
+def test_fetch_prints_the_archive(run: Run) -> None:
+    ended = run("fetch")
+    assert hashlib.sha256(Path(ended.out.strip()).read_bytes()).digest() == hashlib.sha256(release()).digest()
+
+
+def test_tree_prints_a_folder_for_each_variant(run: Run) -> None:
+    ended = run("tree", ONE, "-Dvariants=base,patched")
+    base, patched = map(Path, ended.out.split())
+    assert "return 0;" in (base / "osdep.c").read_text()
+    assert "7.2.0-series" in (patched / "osdep.c").read_text()
+
+
+def test_build_prints_the_binaries_and_which_finds_them(run: Run, layout: Layout) -> None:
+    import subprocess
+
+    ended = run("build", *SMALL)
+    assert (layout.results / "build.json").is_file()
+    for path, (variant, version) in zip(ended.out.split(), VERSIONS.items(), strict=True):
+        said = subprocess.run([path, "--version"], capture_output=True, text=True, check=True).stdout
+        assert said.strip() == version
+        assert run("which", variant, "x86_64-softmmu").out.strip() == path
+
+
+def test_which_needs_a_build_and_a_known_host(run: Run) -> None:
+    assert isinstance(run("which", "pristine", "riscv64-softmmu").error, NothingBuiltError)
+    assert isinstance(run("which", "base", "x86_64-softmmu", "toaster").error, OptionError)
+
+
+@pytest.mark.parametrize("stage", ["tree", "build"])
+def test_what_cannot_work_is_refused_before_anything_is_fetched(run: Run, calls: Calls, stage: str) -> None:
+    calls.spy("harness.pipeline.fetch", lambda *_, **__: pytest.fail("it was fetched"))
+    assert isinstance(run(stage, "-Dtargets=vax-softmmu").error, OptionError)
+
+
+def test_doctor_lists_what_is_needed_also_when_it_fails(run: Run, calls: Calls) -> None:
+    ended = run("doctor")
+    assert ended.code == 0
+    assert "ninja" in ended.out
+
+    def missing(*_: object, **__: object) -> None:
+        raise MissingError("glib is missing", "install it")
+
+    calls.spy("harness.build.doctor.ensure", missing)
+    ended = run("doctor")
+    assert isinstance(ended.error, MissingError)
+    assert "ninja" in ended.out
+
+
+# clean
+
+
+@pytest.fixture
+def own(layout: Layout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Layout:
+    """A checkout of its own, with something in each folder."""
+    root = tmp_path / "root"
+    made = Layout(root=root, build=root / "build", trees=root / "trees", cache=tmp_path / "cache")
+    for folder in (made.build / "logs", made.trees / "7.2", made.cache / "downloads", made.cache / "other"):
+        folder.mkdir(parents=True)
+    for name in ("root", "build", "trees", "cache"):
+        object.__setattr__(layout, name, getattr(made, name))
+    return layout
+
+
+def test_clean_removes_builds_and_trees_and_leaves_the_cache(run: Run, own: Layout) -> None:
+    assert run("clean").code == 0
+    assert (own.build.exists(), own.trees.exists()) == (False, False)
+    assert (own.cache / "downloads").exists()
+
+
+def test_clean_of_the_cache_removes_only_what_the_harness_made(run: Run, own: Layout) -> None:
+    assert run("clean", "--cache").code == 0
+    assert not (own.cache / "downloads").exists()
+    assert (own.cache / "other").exists()
+
+
+def test_clean_refuses_folders_outside_the_checkout_and_work_that_is_not_saved(
+    run: Run, own: Layout, calls: Calls, tmp_path: Path
+) -> None:
+    calls.spy("harness.authoring.unsaved", lambda *_: ("mine",))
+    ended = run("clean")
+    assert isinstance(ended.error, AuthoringError)
+    assert "mine" in ended.error.cause
+    assert own.build.exists()
+    calls.spy("harness.authoring.unsaved", lambda *_: ())
+    object.__setattr__(own, "build", tmp_path / "outside")
+    own.build.mkdir()
+    assert isinstance(run("clean").error, OptionError)
+    assert own.build.exists()
+
+
+# guest
+
+
+@pytest.fixture
+def kept(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Let the guest command have a guest that ends as the test wants; what it was asked for comes back."""
+
+    def give(end: Any) -> list[tuple[Any, ...]]:
+        child = SimpleNamespace(has_ended=end, last_lines=lambda: ("bad luck",), log=Path("/guest.log"))
+
+        @contextlib.contextmanager
+        def single_guest(layout: Any, options: Any, variant: str, target: str, *_: Any, tree: str) -> Any:
+            asked.append((variant, target, tree))
+            yield SimpleNamespace(machine=SimpleNamespace(child=child), describe=lambda: ("QEMU 42",))
+
+        asked: list[tuple[Any, ...]] = []
+        monkeypatch.setattr("harness.teardown.single.single_guest", single_guest)
+        return asked
+
+    return give
+
+
+def test_a_guest_is_kept_until_ctrl_c(run: Run, kept: Any) -> None:
+    def interrupt(timeout_s: float) -> bool:
+        raise KeyboardInterrupt
+
+    asked = kept(interrupt)
+    ended = run("guest", "patched", "x86_64-softmmu")
+    assert (ended.code, ended.out.strip()) == (0, "QEMU 42")
+    assert asked == [("patched", "x86_64-softmmu", "7.2")]
+
+
+def test_a_guest_that_ends_by_itself_is_an_error_with_its_last_lines(run: Run, kept: Any) -> None:
+    kept(lambda timeout_s: True)
+    ended = run("guest", "patched", "x86_64-softmmu")
+    assert isinstance(ended.error, GuestError)
+    assert ended.error.details == ("bad luck",)

@@ -1,0 +1,463 @@
+"""The other commands that run guests: what they ask of their stage, what they write, how they end.
+
+The runs of the stages are replaced: each has tests of its own.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from harness.bench import Bench
+from harness.cycles import Cycle, Memory
+from harness.cycles.judge import judge_memory
+from harness.errors import (
+    CalibrationError,
+    ClientsError,
+    CyclesError,
+    LoadError,
+    OptionError,
+    PropertyError,
+)
+from harness.guest import Accel
+from harness.layout import Layout
+from harness.load import LoadPlan
+from harness.teardown.calibrate import CalibrationSamples
+from tests.unit.clients.support import row as client_row
+from tests.unit.cycles.support import make_row as cycle_row
+from tests.unit.load.support import make_row as load_row
+from tests.unit.load.support import make_slice
+from tests.unit.properties.support import make_row as property_row
+from tests.unit.teardown.support import make_sample
+
+from .conftest import SMALL, Calls, Run
+
+RUNNING = ("calibrate", "cycles", "properties", "clients", "load")
+
+
+def stored(layout: Layout, name: str) -> Any:
+    return json.loads((layout.results / f"{name}.json").read_text())
+
+
+@pytest.fixture
+def named(binaries: list[str]) -> list[str]:
+    """``binaries`` for commands that build nothing as soon as a binary is named."""
+    return [word for word in binaries if word != "--no-build"]
+
+
+@pytest.fixture
+def benches(monkeypatch: pytest.MonkeyPatch) -> list[Bench]:
+    """The benches that runs were given."""
+    return []
+
+
+# cycles
+
+
+@pytest.fixture
+def cycled(monkeypatch: pytest.MonkeyPatch, benches: list[Bench]) -> Callable[..., list[Cycle]]:
+    """Let cycles give rows; the plan comes back."""
+
+    def give(*rows: Any, lost: float = 0.0) -> list[Cycle]:
+        planned: list[Cycle] = []
+
+        def run_cycles(bench: Bench, cycles: Any, *, on_row: Callable[[Any], None]) -> tuple[Memory, ...]:
+            benches.append(bench)
+            planned.extend(cycles)
+            for row in rows:
+                on_row(row)
+            return (judge_memory("patched", "cgroup", 0.0, lost, peak_mib=600.0),)
+
+        monkeypatch.setattr("harness.cycles.record.run_cycles", run_cycles)
+        return planned
+
+    return give
+
+
+def test_cycles_of_a_seed_are_run_and_kept(
+    run: Run, named: list[str], cycled: Any, benches: list[Bench], layout: Layout
+) -> None:
+    planned = cycled(cycle_row())
+    ended = run("cycles", *named, "-Dcycles=7", "-Dseed=3")
+    assert ended.code == 0
+    assert [cycle.number for cycle in planned] == list(range(1, 8))
+    assert {cycle.accel for cycle in planned} == {"tcg"}
+    kept = stored(layout, "cycles")
+    assert (kept["complete"], kept["seed"], kept["command"]) == (True, 3, "qemu-harness cycles -Dseed=3")
+    assert [one["variant"] for one in kept["binaries"]] == ["base", "patched"]
+    assert "seed 3" in ended.lines
+    assert str(layout.results / "cycles.json") in ended.out
+
+
+def test_only_runs_one_cycle_even_beyond_the_count(run: Run, named: list[str], cycled: Any) -> None:
+    planned = cycled(cycle_row())
+    run("cycles", *named, "-Dcycles=7", "-Dseed=3", "--only", "9")
+    assert [cycle.number for cycle in planned] == [9]
+
+
+def test_named_binaries_without_words_are_cycled_without_the_feature(
+    run: Run, named: list[str], cycled: Any, benches: list[Bench]
+) -> None:
+    cycled(cycle_row())
+    run("cycles", *named)
+    assert [subject.options for subject in benches[0].subjects] == [(), ()]
+
+
+@pytest.mark.parametrize("fault", ["a cycle", "memory"])
+def test_a_failed_cycle_or_lost_memory_is_an_error(
+    run: Run, named: list[str], cycled: Any, layout: Layout, fault: str
+) -> None:
+    cycled(cycle_row(*(["qemu: SIGSEGV"] if fault == "a cycle" else [])), lost=256.0 * (fault == "memory"))
+    assert isinstance(run("cycles", *named).error, CyclesError)
+    assert stored(layout, "cycles")["rows"]
+
+
+def test_kvm_is_planned_where_it_runs_and_a_wish_for_it_is_kept(
+    run: Run, named: list[str], cycled: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def probe(*_: object, **__: object) -> Accel:
+        return Accel(target="x86_64-softmmu", name="kvm", reason="")
+
+    monkeypatch.setattr("harness.bench.bench.probe_accel", probe)
+    both = cycled(cycle_row())
+    run("cycles", *named, "-Daccel=auto", "-Dcycles=30", "-Dseed=1")
+    assert {cycle.accel for cycle in both} == {"kvm", "tcg"}
+    alone = cycled(cycle_row())
+    run("cycles", *named, "-Daccel=kvm", "-Dcycles=30", "-Dseed=1")
+    assert {cycle.accel for cycle in alone} == {"kvm"}
+
+
+# properties
+
+
+@pytest.fixture
+def checked(monkeypatch: pytest.MonkeyPatch, benches: list[Bench]) -> Callable[..., list[int]]:
+    def give(*rows: Any) -> list[int]:
+        asked: list[int] = []
+
+        def run_properties(bench: Bench, numbers: Any, *, emulated: Any, on_row: Any) -> None:
+            benches.append(bench)
+            asked.extend(numbers)
+            for row in rows:
+                on_row(row)
+
+        monkeypatch.setattr("harness.properties.record.run_properties", run_properties)
+        return asked
+
+    return give
+
+
+def test_properties_are_checked_and_kept(
+    run: Run, named: list[str], checked: Any, benches: list[Bench], layout: Layout
+) -> None:
+    asked = checked(property_row())
+    ended = run("properties", *named, "--rows", "1,3-5")
+    assert (ended.code, asked) == (0, [1, 3, 4, 5])
+    assert [(one.variant, one.options) for one in benches[0].subjects] == [
+        ("base", ()),
+        ("patched", ("-async-teardown",)),
+    ]
+    assert stored(layout, "properties")["complete"]
+    assert str(layout.results / "properties.json") in ended.out
+
+
+def test_a_property_that_is_not_as_expected_is_an_error(run: Run, named: list[str], checked: Any) -> None:
+    checked(property_row(outcome="fail", reason="slow"))
+    assert isinstance(run("properties", *named).error, PropertyError)
+
+
+def test_variants_are_built_beside_named_binaries_if_they_are_asked_for(
+    run: Run, named: list[str], checked: Any, benches: list[Bench], calls: Calls
+) -> None:
+    checked(property_row())
+    other = named[-1].replace("patched=", "mine=")
+    ended = run("properties", *SMALL, "-Dvariants=base", "--binary", other)
+    assert ended.code == 0, ended.error
+    assert [one.variant for one in benches[0].native] == ["base", "mine"]
+
+
+def test_row_15_tries_cross_built_binaries_on_their_emulated_host(
+    run: Run, checked: Any, calls: Calls, benches: list[Bench], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from harness.build.hosts import HOSTS
+
+    prepared = SimpleNamespace()
+    here, there = (built(host) for host in ("native", "s390x"))
+    calls.spy(
+        "harness.pipeline.check_request",
+        lambda *_: SimpleNamespace(pin=SimpleNamespace(async_teardown=("-x",))),
+    )
+    calls.spy("harness.pipeline.build_all", lambda *_: (prepared, (here,)))
+    calls.spy("harness.pipeline.build_emulators", lambda *_: ((HOSTS["s390x"], Path("/emulator")),))
+    calls.spy("harness.pipeline.build_cross", lambda *_: (there,))
+    calls.spy("harness.properties.record.check_emulated", lambda bench: benches.append(bench) or {})
+    checked(property_row())
+    words = ("-Daccel=tcg", "-Dhosts=native,s390x")
+    assert run("properties", *words).code == 0
+    assert [(one.variant, one.host) for one in benches[0].subjects] == [
+        ("patched", "native"),
+        ("patched", "s390x"),
+    ]
+    assert benches[0].emulators == ((HOSTS["s390x"], Path("/emulator")),)
+    assert calls.given["build_all"][0][0][2].hosts == ("native",)
+    calls.made.clear()
+    assert run("properties", *words, "--rows", "1-14").code == 0
+    assert "build_cross" not in calls.made
+
+
+def built(host: str) -> Any:
+    """A build of the series for ``host``."""
+    target = "x86_64-softmmu" if host == "native" else "s390x-softmmu"
+    binary = SimpleNamespace(target=target, path="/q", sha256="", version="")
+    return SimpleNamespace(variant="patched", host=host, binaries=(binary,))
+
+
+# clients
+
+
+@pytest.fixture
+def tried(monkeypatch: pytest.MonkeyPatch, benches: list[Bench]) -> Callable[..., list[Any]]:
+    def give(*rows: Any) -> list[Any]:
+        rounds: list[Any] = []
+
+        def run_clients(bench: Bench, planned: Any, *, on_row: Any) -> str:
+            benches.append(bench)
+            rounds.extend(planned)
+            for row in rows:
+                on_row(row)
+            return "9.0.0"
+
+        monkeypatch.setattr("harness.clients.record.run_clients", run_clients)
+        return rounds
+
+    return give
+
+
+def test_clients_meet_each_binary_with_and_without_the_option(
+    run: Run, binaries: list[str], tried: Any, benches: list[Bench], layout: Layout
+) -> None:
+    rounds = tried(client_row("timeout"))
+    ended = run("clients", *binaries, "-Drounds=2", "--clients", "timeout,shell")
+    assert (ended.code, len(rounds)) == (0, 2)
+    assert [subject.label for subject in benches[0].subjects] == ["base", "patched without", "patched"]
+    assert {name for trial in rounds[0] for name in trial.clients} == {"timeout", "shell", "pipeline"}
+    assert {trial.accel for trial in rounds[0]} == {"tcg"}
+    kept = stored(layout, "clients")
+    assert (kept["complete"], kept["libvirt"]) == (True, "9.0.0")
+    assert kept["options"]["memory_mib"] == [1024, 4096, 12288]
+    assert str(layout.results / "clients.json") in ended.out
+
+
+def test_sizes_and_backends_of_clients_can_be_given(
+    run: Run, binaries: list[str], tried: Any, layout: Layout
+) -> None:
+    rounds = tried(client_row("timeout"))
+    run("clients", *binaries, "-Dmemory=1G", "-Dbackends=memfd", "--clients", "timeout")
+    kept = stored(layout, "clients")["options"]
+    assert (kept["memory_mib"], kept["backends"]) == ([1024], ["memfd"])
+    assert {trial.memory_mib for trial in rounds[0]} == {1024}
+
+
+def test_a_claim_that_does_not_hold_is_an_error(run: Run, binaries: list[str], tried: Any) -> None:
+    slow = [client_row("timeout", exit_s=0.1), client_row("timeout", client_row_base())]
+    tried(*slow)
+    ended = run("clients", *binaries)
+    assert isinstance(ended.error, ClientsError)
+
+
+def client_row_base() -> Any:
+    from tests.unit.clients.support import BASE
+
+    return BASE
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        ("timeout", 0, ("guest",)),
+        ("libvirt", 0, ("guest", "clients")),
+        ("libvirt", 1000, ("guest",)),
+    ],
+)
+def test_packages_of_clients_are_needed_only_where_they_can_be_used(
+    run: Run,
+    binaries: list[str],
+    tried: Any,
+    calls: Calls,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    case: tuple[str, int, tuple[str, ...]],
+) -> None:
+    name, user, stages = case
+    tried(client_row("timeout"))
+    monkeypatch.setattr("os.geteuid", lambda: user)
+    run("clients", *binaries, "--clients", name)
+    assert [given[1]["stages"] for given in calls.given["ensure"]] == [stages]
+
+
+# load
+
+
+@pytest.fixture
+def loaded(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[LoadPlan]]:
+    monkeypatch.setattr("harness.guest.available_mib", lambda: 20000)
+
+    def give(*slices: Any) -> list[LoadPlan]:
+        plans: list[LoadPlan] = []
+
+        def run_load(bench: Bench, planned: Any, *, on_slice: Any) -> None:
+            plans.extend(planned)
+            for part in slices:
+                on_slice(part)
+
+        monkeypatch.setattr("harness.load.record.run_load", run_load)
+        return plans
+
+    return give
+
+
+def test_load_runs_its_plans_and_is_complete(
+    run: Run, binaries: list[str], loaded: Any, layout: Layout
+) -> None:
+    plans = loaded(make_slice(load_row()))
+    words = (
+        "--minutes",
+        "2",
+        "--guests",
+        "3",
+        "--restarts",
+        "4",
+        "--restart-memory",
+        "1G",
+        "--wait-for-memory",
+    )
+    ended = run("load", *binaries, *words, "-Dmemory=64M", "-Dbackends=memfd", "-Dseed=5")
+    assert ended.code == 0
+    crowd, restart = plans
+    assert (crowd.guests, crowd.memory_mib, crowd.seconds, crowd.backend) == (3, 64, 120, "memfd")
+    assert (restart.restarts, restart.memory_mib, restart.wait) == (4, 1024, "memory")
+    kept = stored(layout, "load")
+    assert (kept["complete"], kept["seed"], len(kept["slices"])) == (True, 5, 1)
+    assert str(layout.results / "load.json") in ended.out
+
+
+def test_guests_of_load_have_a_size_of_their_own_and_what_is_left_out_is_noted(
+    run: Run, binaries: list[str], loaded: Any
+) -> None:
+    plans = loaded(make_slice(load_row()))
+    ended = run("load", *binaries, "--guests", "500")
+    assert plans[0].memory_mib == 256
+    assert any(line.startswith("crowd: ") for line in ended.lines)
+
+
+def test_something_left_behind_is_an_error(run: Run, binaries: list[str], loaded: Any) -> None:
+    loaded(make_slice(load_row(), lost=100.0))
+    assert isinstance(run("load", *binaries).error, LoadError)
+
+
+def test_guests_of_several_targets_are_no_load(run: Run, binaries: list[str], tmp_path: Path) -> None:
+    other = tmp_path / "qemu-system-s390x"
+    other.write_text("#!/bin/sh\necho x\n")
+    other.chmod(0o755)
+    ended = run("load", *binaries, "--binary", f"mine={other}")
+    assert isinstance(ended.error, OptionError)
+    assert "one target" in ended.error.cause
+
+
+# calibrate
+
+
+@pytest.fixture
+def calibrated(monkeypatch: pytest.MonkeyPatch, benches: list[Bench]) -> Callable[[float], None]:
+    monkeypatch.setattr("harness.teardown.calibration.build_programs", lambda *_: {"delay": Path("/delay")})
+
+    def give(late_s: float) -> None:
+        def samples(other: str, seconds: float) -> tuple[Any, ...]:
+            pairs = [(name, turn) for turn in range(15) for name in ("base", other)]
+            return tuple(
+                make_sample(exit_s=(0.01 + seconds * (name == other)) * (1 + turn / 500), variant=name)
+                for name, turn in pairs
+            )
+
+        def run_calibration(bench: Bench, *, delay: Path) -> CalibrationSamples:
+            benches.append(bench)
+            assert delay == Path("/delay")
+            return CalibrationSamples(same=samples("again", 0.0), late=samples("late", late_s))
+
+        monkeypatch.setattr("harness.teardown.calibration.run_calibration", run_calibration)
+
+    return give
+
+
+def test_a_delay_that_is_found_makes_verdicts_trustworthy(
+    run: Run, named: list[str], calibrated: Any, benches: list[Bench], layout: Layout
+) -> None:
+    calibrated(0.005)
+    ended = run("calibrate", *named, "-Dpayload=linux", "-Dmemory=256M")
+    assert ended.code == 0
+    assert (benches[0].payloads, benches[0].options.payload) == (("paused",), ("paused",))
+    kept = stored(layout, "calibration")
+    assert (kept["complete"], kept["injected_delay_found"], len(kept["rows"])) == (True, True, 60)
+    assert str(layout.results / "calibration.json") in ended.out
+
+
+def test_a_delay_that_is_not_found_is_an_error(run: Run, named: list[str], calibrated: Any) -> None:
+    calibrated(0.0)
+    assert isinstance(run("calibrate", *named).error, CalibrationError)
+
+
+# what all have in common
+
+
+class EnoughError(Exception):
+    """The subjects are known."""
+
+
+@pytest.mark.parametrize("stage", RUNNING)
+def test_variants_are_built_if_no_binary_is_named(run: Run, calls: Calls, stage: str) -> None:
+    def enough(_layout: object, _options: object, subjects: Any, *_: object, **__: object) -> Any:
+        found.extend((one.variant, one.options) for one in subjects)
+        raise EnoughError
+
+    found: list[tuple[str, tuple[str, ...]]] = []
+    calls.spy("harness.bench.open_bench", enough)
+    calls.spy("harness.pipeline.build_all")
+    with pytest.raises(EnoughError):
+        run(stage, *SMALL)
+    switched = ("patched", ("-async-teardown",))
+    assert (
+        found
+        == {
+            "calibrate": [("base", ())],
+            "cycles": [switched],
+            "properties": [("base", ()), switched, ("pristine", ("-async-teardown",))],
+            "clients": [("base", ()), ("patched", ()), switched],
+            "load": [("base", ()), switched],
+        }[stage]
+    )
+    assert calls.made.count("build_all") == 1
+
+
+@pytest.mark.parametrize("stage", RUNNING)
+def test_what_cannot_work_is_refused_before_anything_is_built(run: Run, calls: Calls, stage: str) -> None:
+    calls.spy("harness.pipeline.build_all", lambda *_: pytest.fail("it was built"))
+    refused = [("-Dtargets=vax-softmmu",), ("-Dpin=5.2",)]
+    refused += [("-Dhosts=s390x",)] if stage != "calibrate" else []
+    refused += [("-Dprofile=sanitize",)] if stage != "cycles" else []
+    for words in refused:
+        ended = run(stage, *words)
+        assert isinstance(ended.error, OptionError), words
+
+
+def test_one_run_at_a_time_uses_the_machine(
+    run: Run, named: list[str], cycled: Any, layout: Layout, calls: Calls
+) -> None:
+    calls.spy("harness.lock.locked")
+    cycled(cycle_row())
+    run("cycles", *named)
+    assert layout.measuring_lock in [given[0][0] for given in calls.given["locked"]]
