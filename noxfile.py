@@ -22,6 +22,9 @@ ROOT = Path(__file__).parent
 shared = nox.session(venv_backend="none")
 ENVIRONMENT = ROOT / ".nox" / "harness"
 PYTHON = ENVIRONMENT / "bin" / "python"
+PROJECT = ("--constraint", "constraints.txt", "--editable", ".[test]")
+AUDITORS = ("pip-audit==2.10.1", "pip-licenses==5.5.5")
+LICENCES = ROOT / "docs" / "licences.md"
 
 
 def run(session: nox.Session, *words: str, python: Path = PYTHON, **options: object) -> object:
@@ -53,6 +56,24 @@ def install(session: nox.Session, extra: str = "") -> None:
         identity.write_text(made_for)
     run(session, "pip", "install", "--quiet", "--constraint", "constraints.txt", "--editable", f".{extra}")
     stamp.write_text(wanted.hexdigest())
+
+
+def separate(session: nox.Session, name: str, *words: str) -> Path:
+    """Python of an environment of its own with packages: the shared one is pinned, audited and locked."""
+    python = ROOT / ".nox" / name / "bin" / "python"
+    if not python.exists():
+        make_environment(session, python.parent.parent)
+    run(session, "pip", "install", "--quiet", *words, python=python)
+    return python
+
+
+def licences(session: nox.Session, python: Path) -> str:
+    """The text of docs/licences.md: its introduction and what the installed packages specify."""
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    names = [line.partition("==")[0] for line in lines if not line.startswith("#")]
+    words = (f"--python={PYTHON}", "--from=mixed", "--format=markdown", "--with-system", "--packages", *names)
+    table = run(session, "piplicenses", *words, python=python, silent=True, log=False)
+    return LICENCES.read_text().partition("|")[0] + str(table)
 
 
 def forward(session: nox.Session, *words: str, python: Path = PYTHON) -> None:
@@ -183,36 +204,25 @@ def fuzz(session: nox.Session) -> None:
         install(session, "[test]")
         forward(session, "tests.fuzz")
         return
-    # A separate environment: only the shared one is pinned, audited and locked.
-    python = ROOT / ".nox" / "guided" / "bin" / "python"
-    if not python.exists():
-        make_environment(session, python.parent.parent)
-    words = ("install", "--quiet", "--constraint", "constraints.txt", "--editable", ".[test]")
-    run(session, "pip", *words, "atheris==3.0.0", python=python)
-    forward(session, "tests.fuzz", python=python)
+    forward(session, "tests.fuzz", python=separate(session, "guided", *PROJECT, "atheris==3.0.0"))
 
 
 @shared
 def mutate(session: nox.Session) -> None:
     """Mutation testing: change the code, see whether a test fails: nox -s mutate -- series options.py."""
-    # A separate environment: only the shared one is pinned, audited and locked.
-    python = ROOT / ".nox" / "mutate" / "bin" / "python"
-    if not python.exists():
-        make_environment(session, python.parent.parent)
-    words = ("install", "--quiet", "--constraint", "constraints.txt", "--editable", ".[test]")
-    run(session, "pip", *words, "--requirement", "tests/mutate/requirements.txt", python=python)
-    forward(session, "tests.mutate", python=python)
+    words = (*PROJECT, "--requirement", "tests/mutate/requirements.txt")
+    forward(session, "tests.mutate", python=separate(session, "mutate", *words))
 
 
 @shared
 def audit(session: nox.Session) -> None:
-    """Check the pinned dependencies for published advisories, list their licences: docs/security.md."""
-    program = ROOT / ".nox" / "audit" / "bin" / "pip-audit"
-    if not program.exists():
-        make_environment(session, program.parent.parent)
-        python = program.with_name("python")
-        run(session, "pip", "install", "--quiet", "pip-audit==2.10.1", python=python)
-    harness(session, "audit", "--pip-audit", str(program))
+    """Check the pinned dependencies for published advisories and for their licences: docs/security.md."""
+    install(session, "[test]")
+    python = separate(session, "audit", *AUDITORS)
+    if licences(session, python) != LICENCES.read_text():
+        session.error("docs/licences.md differs from the licences of the installed packages: run nox -s lock")
+    words = ("--requirement=constraints.txt", "--no-deps", "--disable-pip", "--strict")
+    run(session, "pip_audit", *words, *session.posargs, python=python)
 
 
 @shared
@@ -223,7 +233,7 @@ def clean(session: nox.Session) -> None:
 
 @shared
 def lock(session: nox.Session) -> None:
-    """Regenerate constraints.txt from pyproject.toml. For maintainers of this project."""
+    """Regenerate constraints.txt from pyproject.toml, and docs/licences.md. For maintainers."""
     install(session, "[test]")
     run(
         session,
@@ -239,3 +249,4 @@ def lock(session: nox.Session) -> None:
     frozen = run(session, "pip", "freeze", "--all", "--exclude=pip", "--exclude-editable", silent=True)
     head = "# Made by `nox -s lock` from pyproject.toml. Every environment is installed with it.\n"
     (ROOT / "constraints.txt").write_text(head + str(frozen))
+    LICENCES.write_text(licences(session, separate(session, "audit", *AUDITORS)))

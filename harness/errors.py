@@ -239,13 +239,6 @@ class FuzzError(HarnessError):
     summary = "a parser crashed or hung on a fuzzed input, or could not be fuzzed"
 
 
-class AuditError(HarnessError):
-    """There are published advisories about pinned dependencies."""
-
-    code = 34
-    summary = "there are advisories about pinned dependencies"
-
-
 class LoadError(HarnessError):
     """Under load something was left behind, a guest failed, or memory was insufficient."""
 

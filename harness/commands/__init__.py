@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from harness.commands import (
-    auditing,
     calibrate,
     clients,
     cycles,
@@ -44,7 +43,6 @@ STAGES: dict[str, Callable[[Request], int]] = {
         judging.validate,
         keeping.series,
         keeping.submit,
-        auditing.audit,
         making.clean,
     )
 }
@@ -66,6 +64,5 @@ ARGUMENTS: dict[str, tuple[Argument, ...]] = {
     "check": judging.CHECK,
     "series": keeping.SERIES,
     "submit": keeping.SUBMIT,
-    "audit": auditing.AUDIT,
     "clean": making.CLEAN,
 }

@@ -47,7 +47,6 @@ ORDER = (
     "validate",
     "ci",
     "submit",
-    "audit",
 )
 TOP = ("guard", "pipeline", "commands", "cli", "__main__", "__init__")
 MODULES = sorted(PACKAGE.rglob("*.py"))

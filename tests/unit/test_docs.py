@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from tests.docs import results_document
 
-DOCS = Path(__file__).resolve().parents[2] / "docs"
+ROOT = Path(__file__).resolve().parents[2]
+DOCS = ROOT / "docs"
 
 
 def test_description_of_results_is_up_to_date() -> None:
     remedy = "run: python -m tests.docs > docs/results.md"
     assert (DOCS / "results.md").read_text(encoding="utf-8") == results_document(), remedy
+
+
+def test_licences_are_those_of_the_pinned_dependencies() -> None:
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pinned = dict(line.split("==") for line in lines if not line.startswith("#"))
+    text = (DOCS / "licences.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\S+) +\| (\S+) +\| (.+?) +\|$", text, re.MULTILINE)[1:]
+    assert {name: version for name, version, _ in rows} == pinned, "run: nox -s lock"
+    assert "UNKNOWN" not in [licence for _, _, licence in rows]
