@@ -1,11 +1,10 @@
-"""Run a program and end it when it has written too much: a program of its own, put in front of others.
+"""Run a program and end it if it writes too much. Used as a prefix of a command line.
 
     python -I diskwatch.py BYTES FOLDER... -- PROGRAM ARGUMENT...
 
-A file's size can be bounded by the kernel (RLIMIT_FSIZE), the sum of all files in a folder only by a quota
-or a file system of its own, which ordinary users cannot make. So folders are looked through once a second,
-and never for more than a twentieth of the time. It uses nothing but Python's own library, since it runs with
-the harness's interpreter alone (``-I``).
+The kernel can limit the size of a file (RLIMIT_FSIZE). The size of a folder can only be limited by a quota
+or a separate file system, which ordinary users cannot create. So the folders are checked once a second, for
+at most 5 % of the time. This file uses only Python's standard library, because it runs with ``-I``.
 """
 
 from __future__ import annotations
@@ -19,13 +18,13 @@ import time
 from collections.abc import Iterable, Sequence
 
 TOO_MUCH = 122
-"""Exit status when the program was ended: EDQUOT, "Disk quota exceeded" (errno(3))."""
+"""Exit status if the program was ended: EDQUOT, "Disk quota exceeded" (errno(3))."""
 FREE_BYTES = 1024**3
-"""Left to everybody else on that disk."""
+"""Space that must remain on the disk for others."""
 
 
 def used_bytes(folders: Iterable[str]) -> int:
-    """Bytes on disk of all that lies below ``folders``; what goes away meanwhile counts nothing."""
+    """Return the bytes on disk of all files below ``folders``, except those that disappear meanwhile."""
     total, waiting = 0, list(folders)
     while waiting:
         with contextlib.suppress(OSError), os.scandir(waiting.pop()) as entries:
@@ -39,35 +38,35 @@ def used_bytes(folders: Iterable[str]) -> int:
 
 
 def excess(limit: int, folders: Sequence[str]) -> str:
-    """Why the program has to end; empty while all is well."""
+    """Return why the program must end, or an empty string."""
     used = used_bytes(folders)
     if used > limit:
-        return f"{used / 1024**3:.1f} GiB were written, more than {limit / 1024**3:.1f} GiB"
+        return f"it has written {used / 1024**3:.1f} GiB, more than {limit / 1024**3:.1f} GiB"
     for folder in folders:
         with contextlib.suppress(OSError):
             disk = os.statvfs(folder)
             if disk.f_bavail * disk.f_frsize < FREE_BYTES and used > FREE_BYTES:
-                return f"the disk is nearly full, with {used / 1024**3:.1f} GiB of this build"
+                return f"the disk is almost full, and it has written {used / 1024**3:.1f} GiB"
     return ""
 
 
 def main(words: Sequence[str]) -> int:
-    """Status of the program, or TOO_MUCH."""
+    """Return the status of the program, or TOO_MUCH."""
     at = words.index("--")
     limit, folders, argv = int(words[0]), list(words[1:at]), list(words[at + 1 :])
     started: list[subprocess.Popen[bytes]] = []
-    asked: list[int] = []
+    received: list[int] = []
 
     def end(number: int, _frame: object) -> None:
-        asked.append(number)
+        received.append(number)
         for one in started:
             one.terminate()
 
-    # Who ends us has the whole process group ended; by itself this program just passes it on.
+    # Pass SIGTERM on. The harness also ends the whole process group.
     signal.signal(signal.SIGTERM, end)
     with subprocess.Popen(argv) as child:
         started.append(child)
-        if asked:
+        if received:
             child.terminate()
         pause = 1.0
         while True:
@@ -79,7 +78,7 @@ def main(words: Sequence[str]) -> int:
                 pause = max(1.0, 20 * (time.monotonic() - began))
                 if reason:
                     child.kill()
-                    sys.stderr.write(f"error: ended, as {reason}\n")
+                    sys.stderr.write(f"error: the program was ended: {reason}\n")
                     return TOO_MUCH
                 continue
             return status if status >= 0 else 128 - status

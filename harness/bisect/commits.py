@@ -28,10 +28,10 @@ from harness.errors import (
     InfrastructureError,
     TimeoutExpiredError,
 )
-from harness.fence import Fence
 from harness.layout import Layout
 from harness.options import Options
 from harness.progress import Reporter
+from harness.sandbox import Sandbox
 from harness.source import Pin
 from harness.tree import Tree, checkout_commit
 
@@ -66,7 +66,7 @@ class _Walk:
     options: Options
     layout: Layout
     reporter: Reporter
-    fence: Fence
+    sandbox: Sandbox
     host: str
     rows: list[CommitBuild] = field(default_factory=list)
     tests: list[TestRow] = field(default_factory=list)
@@ -86,7 +86,13 @@ class _Walk:
 
 
 def run_bisect(  # noqa: PLR0917 - the results of earlier stages
-    judged: Judged, tree: Tree, pin: Pin, options: Options, layout: Layout, reporter: Reporter, fence: Fence
+    judged: Judged,
+    tree: Tree,
+    pin: Pin,
+    options: Options,
+    layout: Layout,
+    reporter: Reporter,
+    sandbox: Sandbox,
 ) -> BisectResult:
     """Build and test the base and the commits of ``judged`` on each host.
 
@@ -102,7 +108,7 @@ def run_bisect(  # noqa: PLR0917 - the results of earlier stages
             options=options,
             layout=layout,
             reporter=reporter,
-            fence=fence,
+            sandbox=sandbox,
             host=host,
         )
         walks.append(walk)
@@ -123,7 +129,7 @@ def run_bisect(  # noqa: PLR0917 - the results of earlier stages
         tests=tuple(row for walk in walks for row in walk.tests),
         findings=tuple(findings),
         cost=cost_of([row for row in rows if row.host == options.hosts[0]]),
-        isolation=fence.name,
+        isolation=sandbox.name,
     )
 
 
@@ -166,7 +172,7 @@ def _one(walk: _Walk, number: int, commit: str) -> None:
             walk.reporter,
             host=walk.host,
             keep_going=keep_going,
-            fence=walk.fence,
+            sandbox=walk.sandbox,
         )
 
     try:
@@ -214,7 +220,7 @@ def _manual(walk: _Walk, number: int, built: Build) -> None:
     log = walk.log(number, "manual")
     log.unlink(missing_ok=True)
     with walk.reporter.step("manual of " + (f"patch {number}" if number else "the base")):
-        made = make_manual(program, built, walk.fence, log)
+        made = make_manual(program, built, walk.sandbox, log)
     if not number:
         walk.manual = made
         if made.returncode != 0:
@@ -288,19 +294,21 @@ def _test(walk: _Walk, number: int, built: Build) -> None:
     if walk.options.qemu_tests == "none":
         return
     changed = {path for patch in walk.judged.patches for change in patch.changes for path in change.paths}
-    chosen = choose_tests(list_tests(built, walk.fence), changed, walk.options.qemu_tests)
+    chosen = choose_tests(list_tests(built, walk.sandbox), changed, walk.options.qemu_tests)
     if not chosen:
         return
     log = walk.log(number, "tests")
     log.unlink(missing_ok=True)
-    ended = build_tests(built, chosen, walk.fence, log)
+    ended = build_tests(built, chosen, walk.sandbox, log)
     if ended.returncode != 0 and number == 0:
         raise InfrastructureError("the tests of the base do not compile", "read the log", log=log)
     _warn(walk, number, read_diagnostics(_lines(str(log))))
     if ended.returncode != 0:
         _tests_do_not_compile(walk, number, log)
     ready = [test for test in chosen if all((Path(built.folder) / name).exists() for name in test.programs)]
-    rows = run_tests(built, ready, walk.fence, patch=number, log=log, processes=job_count(walk.options.jobs))
+    rows = run_tests(
+        built, ready, walk.sandbox, patch=number, log=log, processes=job_count(walk.options.jobs)
+    )
     walk.tests += rows
     _attribute(walk, number, rows)
 

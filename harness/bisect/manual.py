@@ -1,6 +1,6 @@
 """Man pages of the base and of the last commit, built by Sphinx and compared.
 
-Sphinx runs extensions of the tree (docs/sphinx), so it runs in the sandbox (``harness.fence``).
+Sphinx runs extensions of the tree (docs/sphinx), so it runs in the sandbox (``harness.sandbox``).
 
 Source: sphinx-build(1); docs/meson.build, which builds the man pages with the same builder.
 """
@@ -19,8 +19,8 @@ from harness.check import Finding, Judged, JudgedPatch
 from harness.check.building import MANUAL_FAILS, MANUAL_OPTION, MANUAL_WARNING
 from harness.check.options import OPTIONS, read_options
 from harness.check.subject import snippet
-from harness.fence import Fence
 from harness.process import run
+from harness.sandbox import Sandbox
 
 LIMIT_S = 600.0
 PROGRAM = "sphinx-build"
@@ -52,14 +52,14 @@ def find_sphinx() -> str:
     return shutil.which(PROGRAM) or ""
 
 
-def make_manual(program: str, build: Build, fence: Fence, log: Path) -> Manual:
+def make_manual(program: str, build: Build, sandbox: Sandbox, log: Path) -> Manual:
     """Build the man pages of the commit that is checked out for ``build``. Raises TimeoutExpiredError."""
     folder, source = Path(build.folder), Path(build.source)
     out = folder / "manual-check"
     shutil.rmtree(out, ignore_errors=True)
     argv = (program, "-q", "-N", "-b", "man", "-d", out / "doctrees", source / "docs", out / "man")
     ended = run(
-        fence.wrap([str(word) for word in argv], folder),
+        sandbox.wrap([str(word) for word in argv], folder),
         cwd=folder,
         env={"CONFDIR": "/etc/qemu", "PYTHONDONTWRITEBYTECODE": "1"},
         log=log,

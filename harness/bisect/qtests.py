@@ -16,8 +16,8 @@ from typing import Any
 from harness.build import Build
 from harness.check import TestRow
 from harness.errors import HarnessError, InfrastructureError, TimeoutExpiredError
-from harness.fence import Fence
 from harness.process import Finished, run
+from harness.sandbox import Sandbox
 
 SUITES = ("unit", "qtest")
 LIMIT_S = 1800.0
@@ -46,11 +46,11 @@ class QemuTest:
     sources: tuple[str, ...]
 
 
-def list_tests(build: Build, fence: Fence) -> tuple[QemuTest, ...]:
+def list_tests(build: Build, sandbox: Sandbox) -> tuple[QemuTest, ...]:
     """Return the unit tests and qtests of a configured build. Raises InfrastructureError."""
     folder, source = Path(build.folder), Path(build.source)
-    tests = _introspect(build, fence, "--tests")
-    targets = {target["id"]: target for target in _introspect(build, fence, "--targets")}
+    tests = _introspect(build, sandbox, "--tests")
+    targets = {target["id"]: target for target in _introspect(build, sandbox, "--targets")}
     listed = []
     for test in tests:
         suites = {name.partition(":")[2] or name for name in test["suite"]}
@@ -107,14 +107,14 @@ def choose_tests(tests: Iterable[QemuTest], changed: Collection[str], mode: str)
     return tuple(chosen)
 
 
-def build_tests(build: Build, tests: Sequence[QemuTest], fence: Fence, log: Path) -> Finished:
+def build_tests(build: Build, tests: Sequence[QemuTest], sandbox: Sandbox, log: Path) -> Finished:
     """Compile the programs of ``tests``, continuing after errors. The output goes to ``log``."""
     programs = sorted({program for test in tests for program in test.programs})
     compile_ = next(command for command in build.commands if command.purpose == "compile")
     words = [word for word in compile_.argv if word.startswith("-j")]
     argv = (compile_.argv[0], *words, "-k0", *programs)
     return run(
-        fence.wrap(argv, Path(build.folder)),
+        sandbox.wrap(argv, Path(build.folder)),
         cwd=Path(build.folder),
         env=_env(build),
         log=log,
@@ -124,24 +124,24 @@ def build_tests(build: Build, tests: Sequence[QemuTest], fence: Fence, log: Path
 
 
 def run_tests(
-    build: Build, tests: Sequence[QemuTest], fence: Fence, *, patch: int, log: Path, processes: int
+    build: Build, tests: Sequence[QemuTest], sandbox: Sandbox, *, patch: int, log: Path, processes: int
 ) -> tuple[TestRow, ...]:
     """Run ``tests``, which have been built. A failed test runs again alone, and passes if it then passes.
 
     If meson reports no result for a test, its row has the outcome ``infrastructure``.
     """
-    rows = _meson_test(build, tests, fence, patch=patch, log=log, processes=processes)
+    rows = _meson_test(build, tests, sandbox, patch=patch, log=log, processes=processes)
     again = [test for test in tests if any(row.name == test.name and row.outcome != "ok" for row in rows)]
     bad = [test for test in again if _row(rows, test.name).outcome in ("failed", "timeout")]
     if not bad:
         return rows
-    second = _meson_test(build, bad, fence, patch=patch, log=log, processes=1)
+    second = _meson_test(build, bad, sandbox, patch=patch, log=log, processes=1)
     passed = {row.name for row in second if row.outcome == "ok"}
     return tuple(_row(second, row.name) if row.name in passed else row for row in rows)
 
 
 def _meson_test(
-    build: Build, tests: Sequence[QemuTest], fence: Fence, *, patch: int, log: Path, processes: int
+    build: Build, tests: Sequence[QemuTest], sandbox: Sandbox, *, patch: int, log: Path, processes: int
 ) -> tuple[TestRow, ...]:
     folder = Path(build.folder)
     result = folder / "meson-logs" / "validate.json"
@@ -155,7 +155,7 @@ def _meson_test(
     reason = ""
     try:
         ended = run(
-            fence.wrap(argv, folder), cwd=folder, env=_env(build), log=log, check=False, timeout_s=LIMIT_S
+            sandbox.wrap(argv, folder), cwd=folder, env=_env(build), log=log, check=False, timeout_s=LIMIT_S
         )
         reason = f"meson test ended with status {ended.returncode} and no result"
     except TimeoutExpiredError as error:
@@ -199,7 +199,7 @@ def _excerpt(text: str) -> str:
     return " | ".join((errors or lines)[-4:])[:600]
 
 
-def _introspect(build: Build, fence: Fence, what: str) -> list[dict[str, Any]]:
+def _introspect(build: Build, sandbox: Sandbox, what: str) -> list[dict[str, Any]]:
     def failed(ended: Finished) -> HarnessError:
         return InfrastructureError(
             f"meson introspect failed on {build.folder}: status {ended.returncode}",
@@ -207,7 +207,7 @@ def _introspect(build: Build, fence: Fence, what: str) -> list[dict[str, Any]]:
         )
 
     ended = run(
-        fence.wrap((*_meson(build), "introspect", what, build.folder), Path(build.folder)),
+        sandbox.wrap((*_meson(build), "introspect", what, build.folder), Path(build.folder)),
         cwd=Path(build.folder),
         env=_env(build),
         merge_stderr=False,

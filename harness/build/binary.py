@@ -13,7 +13,7 @@ from harness.build.plan import BuildPlan
 from harness.build.result import FILE_NAME, Binary, Build, load
 from harness.build.tools import first_line
 from harness.errors import CompileError, HarnessError, MissingError
-from harness.fence import Fence
+from harness.sandbox import Sandbox
 
 CLOCK_SLACK_S = 2.0
 """Allowed difference between timestamps of files and the clock: FAT has the coarsest timestamps, of 2 s."""
@@ -26,7 +26,7 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def describe(plan: BuildPlan, target: str, fence: Fence) -> Binary:
+def describe(plan: BuildPlan, target: str, sandbox: Sandbox) -> Binary:
     """Describe the binary of ``target`` that ninja has built.
 
     Raises CompileError if it does not exist, does not run, or is for another machine.
@@ -41,7 +41,7 @@ def describe(plan: BuildPlan, target: str, fence: Fence) -> Binary:
     if plan.machine:
         check_machine(path, plan.machine)
     version = (
-        "" if plan.machine else _version(path, fence.wrap((str(path), "--version"), plan.folder), plan.env)
+        "" if plan.machine else _version(path, sandbox.wrap((str(path), "--version"), plan.folder), plan.env)
     )
     return Binary(target=target, path=str(path), sha256=digest, size=size, version=version)
 

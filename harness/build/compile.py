@@ -34,13 +34,13 @@ from harness.build.sharing import sharing_variables
 from harness.build.sysroot import ensure_sysroot
 from harness.build.tools import configure_digest, find_tools, job_count
 from harness.errors import CompileError, ConfigureError, HarnessError, StorageError
-from harness.fence import NO_FENCE, Fence
 from harness.jsonfile import utc_now, write_json
 from harness.layout import Layout
 from harness.lock import locked
 from harness.options import Options, check_choice
 from harness.process import Finished, run
 from harness.progress import Reporter
+from harness.sandbox import NO_SANDBOX, Sandbox
 
 if TYPE_CHECKING:
     from harness.source import Pin
@@ -71,7 +71,7 @@ class _Job:
     layout: Layout
     reporter: Reporter
     keep_going: bool = False
-    fence: Fence = NO_FENCE
+    sandbox: Sandbox = NO_SANDBOX
 
     def log(self, step: str) -> Path:
         request = self.request
@@ -101,12 +101,12 @@ def build(
     *,
     host: str = "native",
     keep_going: bool = False,
-    fence: Fence = NO_FENCE,
+    sandbox: Sandbox = NO_SANDBOX,
 ) -> Build:
     """Build ``checkout`` for ``options.targets``; do nothing if the build is up to date.
 
     Targets that were configured earlier in this folder stay configured. With ``keep_going``, ninja continues
-    after an error. Programs that run code of the checkout are started in the sandbox ``fence``.
+    after an error. Programs that run code of the checkout are started in the sandbox ``sandbox``.
     Raises OptionError (unknown target), ConfigureError, CompileError (with the first error as details),
     MissingError, FetchError, BusyError, StorageError, TimeoutExpiredError.
     """
@@ -157,7 +157,7 @@ def build(
             layout=layout,
             reporter=reporter,
             keep_going=keep_going,
-            fence=fence,
+            sandbox=sandbox,
         )
         done = _up_to_date(job, known)
         if done is not None:
@@ -243,7 +243,7 @@ def _make(job: _Job, known: Configured | None, variant: str, pin: str) -> Build:
         compile_s=round(compile_s, 3),
         steps=reader.done,
         cache=cache,
-        binaries=tuple(describe(plan, target, job.fence) for target in plan.targets),
+        binaries=tuple(describe(plan, target, job.sandbox) for target in plan.targets),
         logs=(str(job.log("configure")), str(job.log("compile"))),
     )
     write_json(plan.folder / FILE_NAME, result)
@@ -280,7 +280,7 @@ def _configure(job: _Job) -> Configured:
             step.update(lines, text=line.strip())
 
         run(
-            job.fence.wrap(plan.configure, plan.folder),
+            job.sandbox.wrap(plan.configure, plan.folder),
             cwd=plan.folder,
             env=job.env(),
             log=log,
@@ -330,11 +330,11 @@ def _compile(job: _Job) -> tuple[NinjaReader, float, CacheUse | None]:
                 step.update(progress[0], progress[1], progress[2])
 
         run(
-            job.fence.wrap((*plan.ninja, *(("-k0",) if job.keep_going else ())), plan.folder),
+            job.sandbox.wrap((*plan.ninja, *(("-k0",) if job.keep_going else ())), plan.folder),
             cwd=plan.folder,
             env=job.env(NINJA_STATUS=NINJA_STATUS),
             log=log,
-            timeout_s=None if job.fence is NO_FENCE else 7200,  # untrusted rules may never end
+            timeout_s=None if job.sandbox is NO_SANDBOX else 7200,  # untrusted rules may never end
             on_line=follow,
             error=explain,
         )

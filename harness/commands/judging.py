@@ -73,7 +73,7 @@ def ci(request: Request) -> int:
 
 def validate(request: Request) -> int:
     """Judge any series as a maintainer's CI would: does it apply, read well, build and pass?"""
-    from harness.fence import open_fence
+    from harness.sandbox import open_sandbox
     from harness.series import read_input
     from harness.source import find_pin
     from harness.validate import (
@@ -89,7 +89,7 @@ def validate(request: Request) -> int:
     found = read_input(layout, options.series)
     pin = find_pin(layout, options.pin)
     behaviour = _behaviour(request, found)
-    with request.checkout(), open_fence(layout, options.isolation, reporter) as fence:
+    with request.checkout(), open_sandbox(layout, options.isolation, reporter) as sandbox:
         results = record_validate(
             layout,
             options,
@@ -97,7 +97,7 @@ def validate(request: Request) -> int:
             pin,
             reporter,
             command=request.command,
-            fence=fence,
+            sandbox=sandbox,
             behaviour=behaviour,
         )
     written = write_outputs(layout, results)

@@ -41,13 +41,13 @@ from harness.errors import (
     SeriesBuildError,
     SeriesTestError,
 )
-from harness.fence import NO_FENCE, Fence
 from harness.jsonfile import utc_now, write_json
 from harness.layout import Layout
 from harness.machine import host_facts
 from harness.options import Options, check_choice
 from harness.progress import Reporter
 from harness.results import read_results
+from harness.sandbox import NO_SANDBOX, Sandbox
 from harness.series import Input
 from harness.source import Pin, fetch
 from harness.tree import checkout, import_source
@@ -78,7 +78,7 @@ class _Run:
     pin: Pin
     command: str
     reporter: Reporter
-    fence: Fence
+    sandbox: Sandbox
     behaviour: Behaviour | None
     active: frozenset[str]
     started: str
@@ -154,7 +154,7 @@ def record_validate(
     reporter: Reporter,
     *,
     command: str,
-    fence: Fence = NO_FENCE,
+    sandbox: Sandbox = NO_SANDBOX,
     behaviour: Behaviour | None = None,
 ) -> ValidateResults:
     """Judge ``found`` on ``pin``; validate.json is written whatever happens.
@@ -173,7 +173,7 @@ def record_validate(
         pin=pin,
         command=command,
         reporter=reporter,
-        fence=fence,
+        sandbox=sandbox,
         behaviour=behaviour,
         active=choose_rules(options.rules_off),
         started=utc_now(),
@@ -221,7 +221,7 @@ def _judge(run: _Run) -> None:
         return
     with run.stage("build"):
         ensure(layout, options, reporter)
-        run.built = run_bisect(placed.judged, tree, run.pin, options, layout, reporter, run.fence)
+        run.built = run_bisect(placed.judged, tree, run.pin, options, layout, reporter, run.sandbox)
         run.add(run.built.findings)
     if not run.built.tip_builds:
         run.skip("behaviour", "the series does not build")

@@ -14,7 +14,6 @@ PACKAGE = ROOT / "harness"
 BASE = (
     "diskwatch",
     "errors",
-    "fence",
     "figures",
     "job",
     "jsonfile",
@@ -25,6 +24,7 @@ BASE = (
     "process",
     "progress",
     "results",
+    "sandbox",
     "trust",
 )
 ORDER = (

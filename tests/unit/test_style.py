@@ -14,8 +14,6 @@ GLOSSARY = "## Words to avoid"
 PENDING_PACKAGES = {
     "clients",
     "cycles",
-    "diskwatch.py",
-    "fence.py",
     "guard.py",
     "job.py",
     "jsonfile.py",

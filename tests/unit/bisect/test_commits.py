@@ -16,9 +16,9 @@ from harness.bisect.diagnostics import read_diagnostics
 from harness.bisect.qtests import QemuTest, choose_tests
 from harness.check import CommitBuild, Judged, JudgedPatch, TestRow
 from harness.errors import CompileError, InfrastructureError, StorageError
-from harness.fence import NO_FENCE
 from harness.layout import Layout
 from harness.progress import Silent
+from harness.sandbox import NO_SANDBOX
 from harness.series import Input, find_thread, read_mail
 from harness.series.series import SeriesFile
 from harness.tree.git import Git
@@ -113,7 +113,7 @@ def walk(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Bisec
         monkeypatch.setattr(module, "run_tests", run_tests)
         parsed = make_options(**({"qemu_tests": "all"} | options))
         tree: Any = SimpleNamespace(name="7.2")
-        return run_bisect(judged(), tree, make_pin(), parsed, layout, Silent(), NO_FENCE)
+        return run_bisect(judged(), tree, make_pin(), parsed, layout, Silent(), NO_SANDBOX)
 
     return run
 
@@ -184,7 +184,7 @@ def test_full_disk_ends_the_run(walk: Callable[..., BisectResult], monkeypatch: 
     monkeypatch.setattr(module, "_one", full)
     with pytest.raises(StorageError):
         run_bisect(
-            judged(), SimpleNamespace(name="7.2"), make_pin(), make_options(), _layout(), Silent(), NO_FENCE
+            judged(), SimpleNamespace(name="7.2"), make_pin(), make_options(), _layout(), Silent(), NO_SANDBOX
         )
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from harness.bisect import manual as module
 from harness.bisect.manual import Manual, compare_manuals, make_manual, read_warnings, touches_manual
-from harness.fence import NO_FENCE
+from harness.sandbox import NO_SANDBOX
 
 HX = 'DEF("old", 0, QEMU_OPTION_old, "-old  x\\n", QEMU_ARCH_ALL)\nSRST\n``-old``\nERST\n'
 NEW = (
@@ -86,7 +86,7 @@ def test_sphinx_is_run_in_the_build_folder(tmp_path: Path, monkeypatch: pytest.M
     folder, source = tmp_path / "native", tmp_path / "src"
     folder.mkdir()
     build: Any = SimpleNamespace(folder=str(folder), source=str(source))
-    made = make_manual(str(program), build, NO_FENCE, tmp_path / "log")
+    made = make_manual(str(program), build, NO_SANDBOX, tmp_path / "log")
     assert (made.returncode, made.page) == (0, ".B -new-thing")
     assert [(one.file, one.text) for one in made.warnings] == [("qemu-options.hx", "odd")]
     monkeypatch.setenv("PATH", str(tmp_path))

@@ -13,11 +13,11 @@ import psutil
 import pytest
 
 from harness import diskwatch
-from harness import fence as fences
+from harness import sandbox as sandbox_module
 from harness.errors import MissingError
-from harness.fence import open_fence
 from harness.layout import Layout
 from harness.progress import Silent
+from harness.sandbox import open_sandbox
 from harness.series import read_input
 from harness.source.pin import Traces
 from harness.validate import record_validate
@@ -79,7 +79,7 @@ def hostile(layout: Layout, home: Path, tmp_path: Path, monkeypatch: pytest.Monk
         box.write_text(_git(folder, "format-patch", "-1", "--stdout"))
         options = make_options(series=str(box), qemu_tests="none", targets=TARGET, matrix=(), jobs=1)
         try:
-            with open_fence(layout, "bwrap", Silent()) as fence:
+            with open_sandbox(layout, "bwrap", Silent()) as sandbox:
                 return record_validate(
                     layout,
                     options,
@@ -87,7 +87,7 @@ def hostile(layout: Layout, home: Path, tmp_path: Path, monkeypatch: pytest.Monk
                     source.pin,
                     Silent(),
                     command="v",
-                    fence=fence,
+                    sandbox=sandbox,
                 )
         except MissingError as error:
             pytest.skip(error.cause)
@@ -164,7 +164,7 @@ def _running() -> bool:
 
 
 def test_fork_bomb_is_limited(hostile: Hostile, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fences, "PROCESSES", 60)
+    monkeypatch.setattr(sandbox_module, "PROCESSES", 60)
     results = hostile(f"i=0; while [ $i -lt 400 ]; do sleep {NAP} & i=$((i+1)); done")
     if _outcomes(results) == ["ok", "ok"]:
         pytest.skip("control groups cannot be created here")
@@ -176,8 +176,8 @@ def test_fork_bomb_is_limited(hostile: Hostile, monkeypatch: pytest.MonkeyPatch)
 def test_disk_usage_of_the_build_is_limited(
     hostile: Hostile, layout: Layout, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fences, "DISK_BYTES", 30 * 1024 * 1024)
+    monkeypatch.setattr(sandbox_module, "DISK_BYTES", 30 * 1024 * 1024)
     results = hostile("i=0; while :; do head -c 1000000 /dev/urandom > f$i; i=$((i+1)); sleep 0.01; done")
     assert results.verdict == "build"
-    assert "GiB were written" in _summary(results)
+    assert "it has written" in _summary(results)
     assert diskwatch.used_bytes([str(layout.build)]) < 1024**3

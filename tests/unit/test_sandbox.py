@@ -1,4 +1,4 @@
-"""A stranger's code behind the fence: what it tries is stopped, and nothing else is harmed."""
+"""Untrusted code in the sandbox cannot harm the machine."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ import psutil
 import pytest
 
 from harness import diskwatch
-from harness import fence as module
+from harness import sandbox as module
 from harness.errors import MissingError
-from harness.fence import NO_FENCE, Fence, open_fence
 from harness.layout import Layout
 from harness.progress import Silent
+from harness.sandbox import NO_SANDBOX, Sandbox, open_sandbox
 
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[2]
-Behind = Callable[[str], subprocess.CompletedProcess[str]]
+InSandbox = Callable[[str], subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture
 def place(layout: Layout) -> Path:
-    """A build folder, with sources beside it and a shared compiler cache elsewhere."""
+    """A build folder with sources next to it, and a shared compiler cache."""
     folder = layout.build / "x" / "native"
     folder.mkdir(parents=True)
     source = folder.parent / "src"
@@ -38,25 +38,25 @@ def place(layout: Layout) -> Path:
 
 
 @pytest.fixture
-def fence(layout: Layout, place: Path) -> Iterator[Fence]:
+def sandbox(layout: Layout, place: Path) -> Iterator[Sandbox]:
     try:
-        with open_fence(layout, "bwrap", Silent()) as found:
+        with open_sandbox(layout, "bwrap", Silent()) as found:
             yield found
     except MissingError as error:
         pytest.skip(error.cause)
 
 
 @pytest.fixture
-def behind(fence: Fence, place: Path) -> Behind:
+def in_sandbox(sandbox: Sandbox, place: Path) -> InSandbox:
     def run(script: str) -> subprocess.CompletedProcess[str]:
-        argv = fence.wrap(("sh", "-c", script), place)
+        argv = sandbox.wrap(("sh", "-c", script), place)
         return subprocess.run(argv, capture_output=True, text=True, timeout=50, check=False)
 
     return run
 
 
-def test_it_builds_in_its_folder(behind: Behind, place: Path) -> None:
-    ended = behind(
+def test_program_can_build_in_its_folder(in_sandbox: InSandbox, place: Path) -> None:
+    ended = in_sandbox(
         "cc -c ../src/a.c -o a.o && ccache --version >/dev/null && python3 -c pass && pwd && nproc"
     )
     assert ended.returncode == 0, ended.stderr
@@ -64,13 +64,13 @@ def test_it_builds_in_its_folder(behind: Behind, place: Path) -> None:
     assert ended.stdout.splitlines()[0] == str(place)
 
 
-def test_sources_home_and_the_rest_are_out_of_reach(
-    behind: Behind, place: Path, tmp_path: Path, layout: Layout
+def test_program_cannot_access_other_files(
+    in_sandbox: InSandbox, place: Path, tmp_path: Path, layout: Layout
 ) -> None:
     secret = tmp_path / "secret"
     secret.write_text("key")
     hook = layout.root / ".git" / "hooks" / "pre-commit"
-    ended = behind(
+    ended = in_sandbox(
         f"cat {secret} ~/.ssh/id_rsa {Path.home()}/.bashrc; echo x > ../src/a.c; rm -f ../src/a.c; "
         f"mkdir -p {hook.parent}; echo x > {hook}; echo x > {layout.ccache}/object; "
         "echo x > /etc/passwd; echo end"
@@ -82,25 +82,25 @@ def test_sources_home_and_the_rest_are_out_of_reach(
     assert sorted(path.name for path in place.parent.iterdir()) == ["ccache", "native", "src"]
 
 
-def test_the_compiler_cache_is_a_copy(behind: Behind, place: Path, layout: Layout) -> None:
-    assert behind('cat "$CCACHE_DIR/object"; echo evil > "$CCACHE_DIR/object"').stdout == "shared"
+def test_compiler_cache_is_a_private_copy(in_sandbox: InSandbox, place: Path, layout: Layout) -> None:
+    assert in_sandbox('cat "$CCACHE_DIR/object"; echo evil > "$CCACHE_DIR/object"').stdout == "shared"
     assert (place.parent / "ccache" / "object").read_text() == "evil\n"
     assert (layout.ccache / "object").read_text() == "shared"
 
 
-def test_the_environment_is_not_told(behind: Behind, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_environment_is_filtered(in_sandbox: InSandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CI_JOB_TOKEN", "SECRET")
     monkeypatch.setenv("SSH_AUTH_SOCK", "/run/agent")
     monkeypatch.setenv("CFLAGS", "-O1")
-    told = behind("env").stdout.splitlines()
-    assert not [line for line in told if "SECRET" in line or "agent" in line]
-    assert "CFLAGS=-O1" in told
-    assert any(line.startswith("PATH=") for line in told)
+    variables = in_sandbox("env").stdout.splitlines()
+    assert not [line for line in variables if "SECRET" in line or "agent" in line]
+    assert "CFLAGS=-O1" in variables
+    assert any(line.startswith("PATH=") for line in variables)
 
 
-def test_no_network(behind: Behind) -> None:
+def test_program_has_no_network(in_sandbox: InSandbox) -> None:
     listener = "import socket; s = socket.create_server(('127.0.0.1', 0)); print(s.getsockname()[1])"
-    assert behind(f'python3 -c "{listener}"').returncode == 0, "its own loopback is there"
+    assert in_sandbox(f'python3 -c "{listener}"').returncode == 0, "the sandbox has its own loopback"
     with subprocess.Popen(
         ["python3", "-u", "-c", listener + "; s.settimeout(20); s.accept()"],
         stdout=subprocess.PIPE,
@@ -109,12 +109,12 @@ def test_no_network(behind: Behind) -> None:
         assert outside.stdout is not None
         port = int(outside.stdout.readline())
         reach = f"import socket; socket.create_connection(('127.0.0.1', {port}), 2)"
-        assert behind(f'python3 -c "{reach}"').returncode != 0
+        assert in_sandbox(f'python3 -c "{reach}"').returncode != 0
         outside.kill()
 
 
-def test_a_daemon_ends_with_it(behind: Behind) -> None:
-    ended = behind("setsid -f sleep 7654.321 </dev/null >/dev/null 2>&1; sleep 0.2; echo started")
+def test_daemon_ends_with_the_program(in_sandbox: InSandbox) -> None:
+    ended = in_sandbox("setsid -f sleep 7654.321 </dev/null >/dev/null 2>&1; sleep 0.2; echo started")
     assert ended.stdout == "started\n"
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline and any("7654.321" in words for words in _commands()):
@@ -126,9 +126,9 @@ def _commands() -> list[list[str]]:
     return [process.info["cmdline"] or [] for process in psutil.process_iter(["cmdline"])]
 
 
-def test_forks_without_end_are_bounded(layout: Layout, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_number_of_processes_is_limited(layout: Layout, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "PROCESSES", 40)
-    with open_fence(layout, "auto", Silent()) as found:
+    with open_sandbox(layout, "auto", Silent()) as found:
         if not getattr(found, "groups", ()):
             pytest.skip("no control groups can be made here")
         script = "i=0; while [ $i -lt 200 ]; do sleep 20 & i=$((i+1)); done; echo all"
@@ -141,10 +141,10 @@ def test_forks_without_end_are_bounded(layout: Layout, place: Path, monkeypatch:
     assert not any(group.exists() for group in groups)
 
 
-def test_files_are_bounded(layout: Layout, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_size_of_files_is_limited(layout: Layout, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "FILE_BYTES", 1024 * 1024)
-    with open_fence(layout, "auto", Silent()) as found:
-        if found is NO_FENCE:
+    with open_sandbox(layout, "auto", Silent()) as found:
+        if found is NO_SANDBOX:
             pytest.skip("bubblewrap does not work here")
         subprocess.run(
             found.wrap(("sh", "-c", "head -c 5000000 /dev/zero > big"), place),
@@ -155,10 +155,10 @@ def test_files_are_bounded(layout: Layout, place: Path, monkeypatch: pytest.Monk
     assert (place / "big").stat().st_size <= 1024 * 1024
 
 
-def test_the_sum_of_files_is_bounded(layout: Layout, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_total_size_of_files_is_limited(layout: Layout, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "DISK_BYTES", 20 * 1024 * 1024)
-    with open_fence(layout, "auto", Silent()) as found:
-        if found is NO_FENCE:
+    with open_sandbox(layout, "auto", Silent()) as found:
+        if found is NO_SANDBOX:
             pytest.skip("bubblewrap does not work here")
         fill = "i=0; while :; do head -c 1000000 /dev/urandom > f$i; i=$((i+1)); sleep 0.01; done"
         argv = found.wrap(("sh", "-c", fill), place)
@@ -170,7 +170,7 @@ def test_the_sum_of_files_is_bounded(layout: Layout, place: Path, monkeypatch: p
     assert diskwatch.used_bytes([str(place)]) == written, "it has ended"
 
 
-def test_a_program_keeps_its_status_below_the_watch(tmp_path: Path) -> None:
+def test_diskwatch_returns_the_status_of_the_program(tmp_path: Path) -> None:
     watch = [sys.executable, "-I", diskwatch.__file__, "1000000", str(tmp_path), "--"]
     assert subprocess.run([*watch, "sh", "-c", "exit 7"], check=False).returncode == 7
     assert subprocess.run([*watch, "sh", "-c", "kill -9 $$"], check=False).returncode == 128 + 9
@@ -183,7 +183,7 @@ def test_a_program_keeps_its_status_below_the_watch(tmp_path: Path) -> None:
     )  # file systems allocate ahead
 
 
-def test_an_end_of_the_watch_is_one_of_the_program(tmp_path: Path) -> None:
+def test_sigterm_of_diskwatch_ends_the_program(tmp_path: Path) -> None:
     script = f"echo > {tmp_path}/up; exec sleep 60"
     watch = [sys.executable, "-I", diskwatch.__file__, "1000000", str(tmp_path), "--", "sh", "-c", script]
     with subprocess.Popen(watch) as child:
@@ -193,7 +193,7 @@ def test_an_end_of_the_watch_is_one_of_the_program(tmp_path: Path) -> None:
         assert child.wait(20) == 128 + 15
 
 
-def test_an_end_before_the_program_has_begun_is_one_too(tmp_path: Path) -> None:
+def test_sigterm_before_the_start_of_the_program_ends_it(tmp_path: Path) -> None:
     script = (
         "import os, signal, subprocess, sys; from harness import diskwatch\n"
         "real = subprocess.Popen\n"
@@ -205,13 +205,13 @@ def test_an_end_before_the_program_has_begun_is_one_too(tmp_path: Path) -> None:
     assert ended.returncode == 128 + 15
 
 
-def test_auto_says_when_there_is_no_fence(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_warns_if_there_is_no_sandbox(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module.shutil, "which", lambda name: None)
     reporter = Silent()
-    with open_fence(layout, "auto", reporter) as found:
-        assert found is NO_FENCE
-    assert "not kept apart" in reporter.lines[-1]
-    with pytest.raises(MissingError, match="bwrap is not installed"), open_fence(layout, "bwrap", reporter):
+    with open_sandbox(layout, "auto", reporter) as found:
+        assert found is NO_SANDBOX
+    assert "without a sandbox" in reporter.lines[-1]
+    with pytest.raises(MissingError, match="bwrap is not installed"), open_sandbox(layout, "bwrap", reporter):
         pass
-    with open_fence(layout, "none", reporter) as found:
+    with open_sandbox(layout, "none", reporter) as found:
         assert found.wrap(("a", "b"), Path("/")) == ("a", "b")

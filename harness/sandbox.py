@@ -1,9 +1,9 @@
-"""Around programs that run a stranger's code: what they can see, reach and use up.
+"""Run programs that execute untrusted code in a sandbox.
 
-A ``Fence`` puts something in front of a command line. Behind bubblewrap (bwrap(1)) a program has no network,
-sees of the user's files the sources (read-only), its build folder and a compiler cache of its own, and what
-it started ends with it. Control groups bound processes and memory, where they can be made; prlimit(1) bounds
-each file, and harness.diskwatch the sum of them.
+A ``Sandbox`` adds a prefix to a command line. In bubblewrap (bwrap(1)), a program has no network. Of the
+user's files, it sees only the sources (read-only), its build folder and a private compiler cache. Its
+processes end with it. Control groups, where available, limit processes and memory; prlimit(1) limits the
+size of each file, and harness.diskwatch that of all files together.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ GIB = 1024**3
 PROCESSES = 2048
 MEMORY_BYTES = 12 * GIB
 FILE_BYTES = 2 * GIB
-"""The largest file that may be written: a binary with its debug information has 100 MiB."""
+"""Maximum size of a file; a binary with debug information has 100 MiB."""
 DISK_BYTES = 32 * GIB
-"""The most that the build folder and the compiler cache may hold; two targets of QEMU 7.2 take 0.3 GiB."""
+"""Maximum size of build folder and compiler cache; two targets of QEMU 7.2 take 0.3 GiB."""
 TEMPORARY_BYTES = 2 * GIB
 SEED_BYTES = 2 * GIB
-"""A shared compiler cache that is no larger is copied; a series begins with an empty one otherwise."""
+"""A shared compiler cache up to this size is copied; if it is larger, the private one begins empty."""
 _ETC = (
     "alternatives",
     "ld.so.cache",
@@ -51,25 +51,25 @@ _PASSED = re.compile(
     r"PATH|LANG|LANGUAGE|LC_[A-Z]+|TERM|TZ|CC|CXX|AR|NM|LD|SOURCE_DATE_EPOCH"
     r"|(?:C|CXX|CPP|LD)FLAGS|PKG_CONFIG[A-Z_]*|PYTHON[A-Z]*|VIRTUAL_ENV|(?:CCACHE|DISTCC)_[A-Z_]+"
 )
-"""Variables of ours that a build may need. Others may hold what is nobody's business: tokens of a CI, say."""
-_TEMPORARY = "/tmp"  # noqa: S108 - in there, not here
+"""Environment variables that a build may need. Others may contain secrets, such as a CI's tokens."""
+_TEMPORARY = "/tmp"  # noqa: S108 - inside the sandbox
 _CGROUPS = Path("/sys/fs/cgroup")
 
 
-class Fence(Protocol):
-    """Something that programs are started behind."""
+class Sandbox(Protocol):
+    """A way to confine programs."""
 
     @property
     def name(self) -> str:
-        """Its name for the results."""
+        """Name for the results."""
 
     def wrap(self, argv: Sequence[str], folder: Path) -> tuple[str, ...]:
-        """``argv`` to be run in ``folder``, with what keeps it apart in front."""
+        """Return the command line that runs ``argv`` in ``folder`` inside the sandbox."""
 
 
 @dataclass(frozen=True)
 class _Open:
-    """No fence at all."""
+    """No sandbox."""
 
     name: str = "none"
 
@@ -77,12 +77,12 @@ class _Open:
         return tuple(argv)
 
 
-NO_FENCE: Fence = _Open()
+NO_SANDBOX: Sandbox = _Open()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Bubblewrap:
-    """bubblewrap, with control groups around it. ``readable`` are further folders that may be read."""
+    """bubblewrap in control groups. ``readable`` are additional folders that programs may read."""
 
     readable: tuple[Path, ...]
     shared_cache: Path
@@ -90,7 +90,7 @@ class Bubblewrap:
     name: str = "bwrap"
 
     def wrap(self, argv: Sequence[str], folder: Path) -> tuple[str, ...]:
-        """``argv`` in ``folder``, which it may write; ``src`` beside it is read-only, ``ccache`` its own."""
+        """Run ``argv`` in ``folder``, which is writable, as is ``../ccache``; ``../src`` is read-only."""
         cache, source = folder.parent / "ccache", folder.parent / "src"
         _seed(self.shared_cache, cache)
         words = [
@@ -131,82 +131,82 @@ class Bubblewrap:
 
 
 def _enter(groups: Sequence[Path]) -> tuple[str, ...]:
-    """A prefix that puts itself, and with it all that it starts, into control groups (cgroups(7))."""
+    """Return a prefix that moves itself, and thus the command, into control groups (cgroups(7))."""
     if not groups:
         return ()
     script = (
         'n=$1; shift; while [ $n -gt 0 ]; do echo $$ > "$1/cgroup.procs"; shift; n=$((n-1)); done; exec "$@"'
     )
-    return ("sh", "-c", script, "fence", str(len(groups)), *map(str, groups))
+    return ("sh", "-c", script, "sandbox", str(len(groups)), *map(str, groups))
 
 
 def _seed(shared: Path, cache: Path) -> None:
-    """A cache of its own, begun as a copy of the shared one, which stays out of reach."""
+    """Create the private compiler cache as a copy of the shared one, which the program cannot access."""
     if cache.is_dir():
         return
-    aside = cache.with_name(".ccache.new")
-    shutil.rmtree(aside, ignore_errors=True)
+    temporary = cache.with_name(".ccache.new")
+    shutil.rmtree(temporary, ignore_errors=True)
     size = sum(path.stat().st_size for path in shared.rglob("*") if path.is_file()) if shared.is_dir() else 0
     if 0 < size <= SEED_BYTES:
-        # Others may be using it: what goes away meanwhile is left out.
+        # Other runs may use the cache: files that disappear during the copy are skipped.
         with contextlib.suppress(shutil.Error):
-            shutil.copytree(shared, aside, ignore_dangling_symlinks=True)
+            shutil.copytree(shared, temporary, ignore_dangling_symlinks=True)
     else:
-        aside.mkdir(parents=True)
-    aside.rename(cache)
+        temporary.mkdir(parents=True)
+    temporary.rename(cache)
 
 
 @contextlib.contextmanager
-def open_fence(layout: Layout, mode: str, reporter: Reporter) -> Iterator[Fence]:
-    """The fence that ``-Disolation=`` asks for: ``auto`` takes bubblewrap where it works, and says where not.
+def open_sandbox(layout: Layout, mode: str, reporter: Reporter) -> Iterator[Sandbox]:
+    """Provide the sandbox of ``-Disolation=``; ``auto`` uses bubblewrap, or warns if it does not work.
 
-    Raises MissingError for ``bwrap`` where it does not work.
+    Raises MissingError if ``bwrap`` is requested and does not work.
     """
     if mode == "none":
-        yield NO_FENCE
+        yield NO_SANDBOX
         return
     with contextlib.ExitStack() as stack:
         groups = tuple(stack.enter_context(_groups()))
         prefixes = tuple(dict.fromkeys(Path(path) for path in (sys.prefix, sys.base_prefix)))
-        fence = Bubblewrap(
+        sandbox = Bubblewrap(
             readable=(*prefixes, layout.cache / "pyenvs", layout.cache / "sysroots"),
             shared_cache=layout.ccache,
             groups=groups,
         )
-        if reason := _does_not_work(fence, layout):
+        if reason := _does_not_work(sandbox, layout):
             if mode == "bwrap":
                 raise MissingError(
                     f"bubblewrap does not work here: {reason}",
                     "install the package bubblewrap and allow user namespaces, or pass -Disolation=none",
                 )
-            reporter.warn(f"the series' code is not kept apart from this machine: {reason}")
-            yield NO_FENCE
+            reporter.warn(f"the code of the series runs without a sandbox: {reason}")
+            yield NO_SANDBOX
             return
         if not groups:
-            reporter.warn("no control groups can be made: processes and memory of the series are not bounded")
-        yield fence
+            reporter.warn("cannot create control groups: processes and memory of the series are not limited")
+        yield sandbox
 
 
-def _does_not_work(fence: Bubblewrap, layout: Layout) -> str:
+def _does_not_work(sandbox: Bubblewrap, layout: Layout) -> str:
     if shutil.which("bwrap") is None:
         return "bwrap is not installed"
-    place = layout.build / "fence-test" / "build"
+    folder = layout.build / "sandbox-test" / "build"
     try:
-        place.mkdir(parents=True, exist_ok=True)
-        (place.parent / "ccache").mkdir(exist_ok=True)
-        ended = run(fence.wrap((sys.executable, "-c", "print(6 * 7)"), place), check=False, timeout_s=60)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder.parent / "ccache").mkdir(exist_ok=True)
+        ended = run(sandbox.wrap((sys.executable, "-c", "print(6 * 7)"), folder), check=False, timeout_s=60)
     except (HarnessError, OSError) as error:
         return str(error)
     finally:
-        shutil.rmtree(place.parent, ignore_errors=True)
+        shutil.rmtree(folder.parent, ignore_errors=True)
     lines = ended.output.strip().splitlines()
     return "" if lines[-1:] == ["42"] else (lines[-1] if lines else f"status {ended.returncode}")
 
 
 @contextlib.contextmanager
 def _groups() -> Iterator[list[Path]]:
-    """Control groups that bound processes and memory, of version 1 or 2; none where they cannot be made."""
-    name = f"qemu-harness-fence-{os.getpid()}-{secrets.token_hex(3)}"
+    """Provide control groups (version 1 or 2) that limit processes and memory; none if not permitted."""
+    name = f"qemu-harness-sandbox-{os.getpid()}-{secrets.token_hex(3)}"
     wanted: tuple[tuple[Path, dict[str, int]], ...] = (
         (_CGROUPS / "pids" / name, {"pids.max": PROCESSES}),
         (_CGROUPS / "memory" / name, {"memory.limit_in_bytes": MEMORY_BYTES}),
@@ -234,13 +234,13 @@ def _groups() -> Iterator[list[Path]]:
 
 
 def _remove(group: Path) -> None:
-    """End what is still in ``group`` (it was started behind the fence) and remove it."""
+    """Kill the processes that remain in ``group`` (all are of the sandbox), and remove it."""
     deadline = time.monotonic() + 5
     while group.exists() and time.monotonic() < deadline:
         with contextlib.suppress(OSError, ValueError):
             for word in (group / "cgroup.procs").read_text(encoding="ascii").split():
                 os.kill(int(word), signal.SIGKILL)
         try:
-            group.rmdir()  # a group whose last process is just ending is busy
+            group.rmdir()  # the group is busy until its last process has ended
         except OSError:
             time.sleep(0.05)
