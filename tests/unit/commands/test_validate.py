@@ -79,9 +79,9 @@ def test_a_fault_that_is_not_the_series_is_said_to_be_none_of_it(
 
 
 def test_the_fence_that_is_asked_for_is_the_one_that_commits_are_built_behind(run: Run, calls: Calls) -> None:
-    calls.spy("harness.fence.open_fence")
+    calls.spy("harness.sandbox.open_sandbox")
     run("validate", *QUICK, "-Dfail-on=never")
-    assert [given[0][1] for given in calls.given["open_fence"]] == ["none"]
+    assert [given[0][1] for given in calls.given["open_sandbox"]] == ["none"]
 
 
 # suites
