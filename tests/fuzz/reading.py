@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import json
 from collections.abc import Callable
@@ -39,6 +40,7 @@ from tests.fuzz.seeds import JSON_TOKENS
 Strategy = st.SearchStrategy[bytes]
 
 
+@functools.cache  # comparing takes longer than reading an example
 def results_json() -> bytes:
     """A teardown run of two variants at three sizes, with what is made of it."""
     rows = tuple(
@@ -94,7 +96,7 @@ def ratios_json() -> bytes:
     return b'{"schema": 1, "command": "x", "ratios": []}'
 
 
-def _spoilt(kind: type, *seeds: bytes) -> Callable[[Layout], Strategy]:
+def _spoilt(kind: type, *seeds: Callable[[], bytes]) -> Callable[[Layout], Strategy]:
     """JSON of ``kind``, whole or spoilt, and spoilt ``seeds``."""
 
     def examples(_: Layout) -> Strategy:
@@ -104,7 +106,7 @@ def _spoilt(kind: type, *seeds: bytes) -> Callable[[Layout], Strategy]:
         def one(draw: st.DrawFn) -> bytes:
             how = draw(st.integers(0, 2 if seeds else 1))
             if how == 2:
-                return draw(mutated(seeds, JSON_TOKENS))
+                return draw(mutated(tuple(seed() for seed in seeds), JSON_TOKENS))
             whole = json.dumps(draw(made)).encode()
             return draw(mutated((whole,), JSON_TOKENS)) if how else whole
 
@@ -167,11 +169,11 @@ RESULTS: tuple[tuple[str, str, Callable[[Layout], Strategy], Callable[[Layout, b
     (
         "teardown",
         "teardown.json, and all that is made of it",
-        _spoilt(TeardownResults, results_json()),
+        _spoilt(TeardownResults, results_json),
         _teardown,
     ),
     ("validate", "validate.json, and all that is made of it", _spoilt(ValidateResults), _validate),
     ("properties", "properties.json, in the report", _spoilt(PropertiesResults), _properties),
     ("build", "build.json", _spoilt(BuildResults), _build),
-    ("ratios", "recorded ratios", _spoilt(Ratios, ratios_json()), _ratios),
+    ("ratios", "recorded ratios", _spoilt(Ratios, ratios_json), _ratios),
 )
