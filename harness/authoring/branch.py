@@ -115,28 +115,42 @@ def commits_of(workspace: Workspace, base: str) -> tuple[Commit, ...]:
 
     Raises AuthoringError if there is a merge or the branch is not on top of ``base``.
     """
-    bare = workspace.bare
-    if bare.run("merge-base", "--is-ancestor", base, workspace.tip, check=False).returncode:
+    bare, tip = workspace.bare, workspace.tip
+    if bare.run("merge-base", "--is-ancestor", base, tip, check=False).returncode:
         raise AuthoringError(
             f"branch {workspace.branch} is not on top of {base[:12]}, the base of {workspace.tree.name}",
             f"in {workspace.path}: git rebase --onto {base[:12]} OLD-BASE",
         )
-    ids = bare.read("rev-list", "--reverse", "--topo-order", f"{base}..{workspace.tip}").split()
-    return tuple(read_commit(bare, one) for one in ids)
+    return read_commits(bare, base, tip)
 
 
-def read_commit(git: Git, name: str) -> Commit:
-    """Read the commit ``name``. Raises AuthoringError if it is a merge."""
+def read_commits(git: Git, base: str, tip: str) -> tuple[Commit, ...]:
+    """Read the commits from ``base`` to ``tip``, oldest first. Raises AuthoringError if one is a merge."""
     form = "%H%x00%P%x00%T%x00%an%x00%ae%x00%ad%x00%B"
-    text = git.read("log", "-1", "--no-show-signature", "--date=raw", f"--format={form}", name, "--")
-    one, parents, tree, author, email, date, message = text.split("\0", 6)
-    if len(parents.split()) != 1:
-        raise AuthoringError(
-            f"commit {one[:12]} is a merge, which cannot be a patch", "rebase the branch: git rebase -i"
+    text = git.run(
+        *("log", "-z", "--reverse", "--topo-order", "--no-show-signature", "--date=raw"),
+        *(f"--format={form}", f"{base}..{tip}", "--"),
+        merge_stderr=False,
+    ).output
+    fields, commits = text.split("\0"), []
+    for at in range(0, len(fields) - 1, 7):
+        one, parents, tree, author, email, date, message = fields[at : at + 7]
+        if len(parents.split()) != 1:
+            raise AuthoringError(
+                f"commit {one[:12]} is a merge, which cannot be a patch", "rebase the branch: git rebase -i"
+            )
+        commits.append(
+            Commit(
+                id=one,
+                parent=parents,
+                tree=tree,
+                author=author,
+                email=email,
+                date=date,
+                message=message.rstrip().lstrip("\n"),
+            )
         )
-    return Commit(
-        id=one, parent=parents, tree=tree, author=author, email=email, date=date, message=message.strip("\n")
-    )
+    return tuple(commits)
 
 
 def write_commit(git: Git, parent: str, tree: str, like: Commit, message: str) -> str:
@@ -158,11 +172,10 @@ def write_commit(git: Git, parent: str, tree: str, like: Commit, message: str) -
 
 def reword(git: Git, base: str, commits: Sequence[Commit], messages: Sequence[str]) -> tuple[Commit, ...]:
     """Create ``commits`` again on top of ``base``, with the same trees and authors but new ``messages``."""
-    parent, done = base, []
+    parent = base
     for commit, message in zip(commits, messages, strict=True):
         parent = write_commit(git, parent, commit.tree, commit, message)
-        done.append(read_commit(git, parent))
-    return tuple(done)
+    return read_commits(git, base, parent)
 
 
 def uncommitted(workspace: Workspace) -> list[str]:
@@ -194,8 +207,9 @@ def refuse_unfinished(workspace: Workspace) -> None:
 
 def keep(workspace: Workspace) -> str:
     """Create a ref for the current commits of the branch; return its name."""
-    name = f"refs/harness/kept/{workspace.name}/{workspace.tip[:12]}"
-    workspace.bare.run("update-ref", name, workspace.tip)
+    tip = workspace.tip
+    name = f"refs/harness/kept/{workspace.name}/{tip[:12]}"
+    workspace.bare.run("update-ref", name, tip)
     return name
 
 
@@ -238,11 +252,10 @@ def unsaved(layout: Layout) -> tuple[str, ...]:
 
 def move(workspace: Workspace, commit: str) -> None:
     """Move the branch to ``commit``, which must have the files of its tip: the worktree does not change."""
-    assert (
-        workspace.bare.read("rev-parse", f"{commit}^{{tree}}", f"{workspace.tip}^{{tree}}").split()
-        == [workspace.bare.read("rev-parse", f"{commit}^{{tree}}")] * 2
-    ), "the files would change"
+    tip = workspace.tip
+    new, old = workspace.bare.read("rev-parse", f"{commit}^{{tree}}", f"{tip}^{{tree}}").split()
+    assert new == old, "the files would change"
     keep(workspace)
     workspace.bare.run(
-        "update-ref", "-m", "qemu-harness series", f"refs/heads/{workspace.branch}", commit, workspace.tip
+        "update-ref", "-m", "qemu-harness series", f"refs/heads/{workspace.branch}", commit, tip
     )

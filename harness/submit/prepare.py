@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Sequence
 
-from harness.authoring.branch import Commit, read_commit, reword
+from harness.authoring.branch import Commit, read_commits, reword
 from harness.authoring.history import previous_version
 from harness.authoring.refresh import read_old
 from harness.authoring.tags import KnownTags, StaleTag, stale_tags, without_tags
@@ -90,8 +90,7 @@ def _without_stale(
     git: Git, series: Series, base: str, tip: str
 ) -> tuple[tuple[Commit, ...], tuple[StaleTag, ...]]:
     """Return the commits of the series without stale review tags, and those tags."""
-    ids = git.read("rev-list", "--reverse", f"{base}..{tip}").split()
-    commits = tuple(read_commit(git, one) for one in ids)
+    commits = read_commits(git, base, tip)
     before = previous_version(series.folder)
     known = KnownTags.read(git, series.folder, read_old(before) if before else ())
     found = [stale_tags(git, commit, known) for commit in commits]

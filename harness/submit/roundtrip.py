@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness.authoring.branch import Commit, read_commit
+from harness.authoring.branch import Commit, read_commits
 from harness.authoring.compare import commit_patch_id
 from harness.errors import SubmitError
 from harness.layout import Layout
@@ -39,9 +39,8 @@ def check_round_trip(
             "check the messages for lines that begin with From and a date",
         )
     tip = apply_series(tree, series, layout, reporter, onto=base).commit
-    ids = git.read("rev-list", "--reverse", f"{base}..{tip}").split()
-    for number, (one, commit) in enumerate(zip(ids, commits, strict=True), start=1):
-        back = read_commit(git, one)
+    read_back = read_commits(git, base, tip)
+    for number, (back, commit) in enumerate(zip(read_back, commits, strict=True), start=1):
         for what, actual, expected in (
             ("tree", back.tree, commit.tree),
             ("author", (back.author, back.email), (commit.author, commit.email)),

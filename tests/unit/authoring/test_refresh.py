@@ -41,7 +41,6 @@ def test_refresh_of_unchanged_commits_writes_nothing(
     assert {row.state for row in read_status(layout, tree, folder).rows} == {"same"}
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "odd",
     [
@@ -101,7 +100,6 @@ def test_only_edited_commits_are_written(layout: Layout, tree: Tree, folder: Pat
     assert refresh(again.workspace, folder, tree.base, reporter).written == ()
 
 
-@pytest.mark.slow
 def test_inserted_commit_changes_only_the_numbers_of_others(
     layout: Layout, tree: Tree, folder: Path, reporter: Silent
 ) -> None:
@@ -122,7 +120,6 @@ def test_inserted_commit_changes_only_the_numbers_of_others(
     assert b"  util: more\n" in after["0000-cover-letter.patch"]
 
 
-@pytest.mark.slow
 def test_patch_with_moved_lines_is_rewritten(
     layout: Layout, tree: Tree, folder: Path, reporter: Silent
 ) -> None:
@@ -140,7 +137,6 @@ def test_patch_with_moved_lines_is_rewritten(
     assert apply_series(tree, load_series(layout, "mine"), layout, reporter).notes == ()
 
 
-@pytest.mark.slow
 def test_review_tags_are_removed_when_the_diff_changes(
     layout: Layout, tree: Tree, folder: Path, reporter: Silent
 ) -> None:
@@ -177,7 +173,6 @@ def test_review_tags_are_removed_when_the_diff_changes(
     assert refresh(made.workspace, folder, tree.base, reporter).stale == ()
 
 
-@pytest.mark.slow
 def test_split_moves_files_to_a_new_commit(
     layout: Layout, tree: Tree, folder: Path, reporter: Silent
 ) -> None:
@@ -204,7 +199,6 @@ def test_split_moves_files_to_a_new_commit(
     assert [stale.line for stale in done.stale] == ["Reviewed-by: R <r@example.org>"]
 
 
-@pytest.mark.slow
 def test_import_loses_no_work(layout: Layout, tree: Tree, folder: Path, reporter: Silent) -> None:
     made = import_series(layout, tree, "mine", None, reporter)
     place = made.workspace.path
@@ -236,7 +230,6 @@ def test_import_loses_no_work(layout: Layout, tree: Tree, folder: Path, reporter
     assert unsaved(layout) == ()
 
 
-@pytest.mark.slow
 def test_unfinished_rebase_and_empty_commits_are_refused(
     layout: Layout, tree: Tree, folder: Path, reporter: Silent
 ) -> None:
@@ -255,7 +248,6 @@ def test_unfinished_rebase_and_empty_commits_are_refused(
         refresh(made.workspace, folder, tree.base, reporter)
 
 
-@pytest.mark.slow
 def test_new_series_is_created_from_its_first_commit(layout: Layout, tree: Tree, reporter: Silent) -> None:
     made = new_series(layout, tree, "fresh", "A fresh start")
     with pytest.raises(AuthoringError, match="has no commit"):
@@ -272,7 +264,6 @@ def test_new_series_is_created_from_its_first_commit(layout: Layout, tree: Tree,
         new_series(layout, tree, "fresh", "")
 
 
-@pytest.mark.slow
 def test_mailbox_is_imported_as_a_series(
     layout: Layout, tree: Tree, folder: Path, reporter: Silent, tmp_path: Path
 ) -> None:

@@ -102,7 +102,6 @@ def test_tags_are_collected_with_problems_and_applied_on_request(
     assert len(refresh(made.workspace, folder, tree.base, reporter).stale) == 1
 
 
-@pytest.mark.slow
 def test_tag_for_a_changed_diff_is_not_added(
     layout: Layout, tree: Tree, folder: Path, tmp_path: Path
 ) -> None:
@@ -119,7 +118,6 @@ def test_tag_for_a_changed_diff_is_not_added(
     assert gone.problem == "the series no longer has a patch with this subject"
 
 
-@pytest.mark.slow
 def test_reroll_archives_the_whole_version(
     layout: Layout, tree: Tree, folder: Path, reporter: Silent, tmp_path: Path
 ) -> None:

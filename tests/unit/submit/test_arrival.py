@@ -10,7 +10,7 @@ import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
-from harness.authoring.branch import read_commit
+from harness.authoring.branch import read_commits
 from harness.authoring.create import import_series
 from harness.layout import Layout
 from harness.progress import Silent
@@ -121,8 +121,7 @@ def test_received_series_equals_the_sent_one(  # noqa: PLR0917 - pytest fixtures
     meant = apply_series(tree, outgoing, layout, reporter).commit
 
     def commits(tip: str) -> list[tuple[str, ...]]:
-        ids = git.read("rev-list", "--reverse", f"{tree.base}..{tip}").split()
-        read = [read_commit(git, one) for one in ids]
+        read = read_commits(git, tree.base, tip)
         return [(one.tree, one.author, one.email, one.message) for one in read]
 
     assert commits(made.workspace.tip) == commits(meant)
