@@ -61,17 +61,17 @@ def apply_series(
             mails = _check(git, series, links, scratch)
             worktree = _worktree(git, tree, series, scratch, start)
             notes: list[str] = []
+            commit = start
             for index, mail in enumerate(mails):
                 place = Place(series=series, index=index)
                 step.update(index, len(mails), series.patches[index].subject)
-                before = worktree.read("rev-parse", "HEAD")
                 moved = _offsets(worktree, scratch / f"{index}.diff")
                 merged = _am(worktree, place, mail, scratch / f"{index}.diff", notes)
                 notes += [f"{series.patches[index].file}: {note}" for note in moved]
                 if merged:
                     notes.append(f"{series.patches[index].file}: applied by a three-way merge")
-                check_result(place, git, before, worktree.read("rev-parse", "HEAD"))
-            commit = worktree.read("rev-parse", "HEAD")
+                before, commit = commit, worktree.read("rev-parse", "HEAD")
+                check_result(place, git, before, commit)
             git.run("update-ref", ref, commit)
         for note in notes:
             reporter.note(f"  {note}")

@@ -30,7 +30,9 @@ def import_entries(git: Git, entries: Iterator[TreeEntry], message: str, ref: st
     try:
         with open(read_end, "rb") as source:  # noqa: PTH123 - a descriptor
             git.run(
-                *("-c", "pack.compression=1", "fast-import", "--quiet", "--force", "--done"),
+                # git keeps the pack of a small source too, instead of a file for each object.
+                *("-c", "pack.compression=1", "-c", "fastimport.unpackLimit=0"),
+                *("fast-import", "--quiet", "--force", "--done"),
                 *("--depth=0", "--date-format=raw"),
                 stdin=source,
                 error=lambda ended: TreeError(

@@ -45,6 +45,7 @@ _SETTINGS = (
     "checkout.workers=0",  # one for each CPU
     "commit.gpgSign=false",
     "gc.auto=0",
+    "maintenance.auto=false",  # or git am starts a process that finds nothing to do
     "advice.detachedHead=false",
     "safe.directory=*",  # the harness created it; in a container, the owner may be another user
 )
