@@ -293,7 +293,7 @@ def submit(request: Request) -> int:
     say(f"\n{done.folder}: {len(done.mails)} mails; recipients.txt, checklist.html, send.txt, {FILE}")
     if not done.ready:
         raise NotReadyError(
-            f"{name} is not ready to be sent: {done.reasons[0].text}",
+            f"{name} is not ready to send: {done.reasons[0].text}",
             "resolve the items marked [!]; docs/submit.md describes how a person takes a series over",
             details=tuple(reason.text for reason in done.reasons[1:]),
         )

@@ -1,0 +1,259 @@
+"""The command submit: the checks before any work, the output files, and the end of the command."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.authoring.tags import StaleTag
+from harness.errors import HarnessError, NotReadyError, OptionError, ProvenanceError, SubmitError
+from harness.layout import Layout
+from harness.submit import Outgoing, outgoing_folder
+from harness.submit.facts import ChecklistItem
+from harness.submit.provenance import Reason
+from harness.submit.record import Sent
+from harness.tree import Tree
+from tests.unit import conftest as unit
+from tests.unit.commands import support
+from tests.unit.commands.conftest import Calls, Run
+from tests.unit.commands.support import Fetched, is_locked
+from tests.unit.submit import conftest as submitting
+from tests.unit.submit.support import declare, finding, validate
+
+# Fixtures of other packages. The stand-in for QEMU is not needed here.
+layout, fetched = unit.layout, support.fetched
+folder, made_tree, person, tree = (
+    submitting.folder,
+    submitting.made_tree,
+    submitting.person,
+    submitting.tree,
+)
+MINE = "-Dseries=mine"
+ORDER = ["load_series", "read_input", "read_validated", "tree_of", "prepare"]
+
+
+@pytest.fixture
+def story(calls: Calls, fetched: Fetched) -> Calls:
+    """Watch the functions that submit calls, in the modules from which it imports them."""
+    for place in (
+        "harness.series.load_series",
+        "harness.series.read_input",
+        "harness.submit.validated.read_validated",
+        "harness.submit.prepare",
+    ):
+        calls.spy(place)
+    return calls
+
+
+def outgoing(*reasons: str, stale: tuple[StaleTag, ...] = ()) -> Outgoing:
+    """Return the record of a preparation; it is ready if there are no ``reasons``."""
+    return Outgoing(
+        folder="/build/outgoing/mine-v3",
+        series="mine",
+        version=3,
+        ready=not reasons,
+        reasons=tuple(Reason(rule="generated", text=text) for text in reasons),
+        sha256="0" * 64,
+        mails=(Sent.of("v3-0001-x.patch", b"mail", "1@qemu-test.org"),),
+        recipients=(),
+        left_out={},
+        stale=stale,
+        checklist=(ChecklistItem(section="x", rule="It is tested", verdict="yes", evidence="it is"),),
+        figures="",
+    )
+
+
+@pytest.fixture
+def prepared(
+    story: Calls, layout: Layout, tree: Tree, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> list[Outgoing]:
+    """Validate the series, and let prepare return what a test adds to this list."""
+    validate(layout, tree, "mine", finding("dco-missing"))
+    results: list[Outgoing] = []
+    story.spy("harness.submit.prepare", lambda *_, **__: results[-1])
+    return results
+
+
+@pytest.mark.slow
+def test_ready_series_is_written_and_ends_with_0(  # noqa: PLR0917 - pytest fixtures
+    run: Run, story: Calls, fetched: Fetched, layout: Layout, tree: Tree, folder: Path
+) -> None:
+    validate(layout, tree, "mine", finding("dco-missing"))
+    declare(layout, tree, "mine")
+    ended = run("submit", MINE, "--sign-off")
+    assert (ended.code, ended.error) == (0, None)
+    assert story.made == ORDER
+    assert fetched.locked == [True]
+    out = outgoing_folder(layout, "mine", 1)
+    assert ended.out.startswith("mine-v1: ready, as far as a program can judge; a person sends it\n")
+    assert ended.out.endswith(
+        f"\n\n{out}: 3 mails; recipients.txt, checklist.html, send.txt, outgoing.json\n"
+    )
+    assert "Every patch has the author's Signed-off-by" in ended.out
+    assert json.loads((out / "outgoing.json").read_text())["ready"] is True
+    assert {"0000-cover-letter.patch", "recipients.txt", "checklist.html", "send.txt"} <= {
+        path.name for path in out.iterdir()
+    }
+    assert (out / "series.mbox").read_text().count("\nSigned-off-by: Test Person ") == 2
+
+
+@pytest.mark.slow
+def test_series_that_is_not_ready_is_written_and_ends_with_28(
+    run: Run, story: Calls, layout: Layout, tree: Tree, folder: Path
+) -> None:
+    validate(layout, tree, "mine", finding("dco-missing"))
+    ended = run("submit", MINE)
+    assert isinstance(ended.error, NotReadyError)
+    assert ended.code == 28
+    assert ended.error.cause.startswith("mine-v1 is not ready to send: no person has declared its origin")
+    assert ended.error.details == ("no patch has a Signed-off-by of its author; only a person can add it",)
+    assert story.made == ORDER
+    out = outgoing_folder(layout, "mine", 1)
+    assert ended.out.startswith("mine-v1: NOT READY TO SEND\n  no person has declared its origin")
+    assert f"{out}: 3 mails" in ended.out
+    assert json.loads((out / "outgoing.json").read_text())["ready"] is False
+    assert "\nSigned-off-by: " not in (out / "series.mbox").read_text()
+
+
+def test_reasons_not_to_send_are_the_error(run: Run, prepared: list[Outgoing], layout: Layout) -> None:
+    prepared.append(outgoing("written by a program", "nothing signed", "no list"))
+    ended = run("submit", MINE)
+    assert isinstance(ended.error, NotReadyError)
+    assert ended.error.cause == "mine-v3 is not ready to send: written by a program"
+    assert ended.error.details == ("nothing signed", "no list")
+    assert not is_locked(layout)
+    assert "docs/submit.md" in ended.error.remedy
+    assert "mine-v3: NOT READY TO SEND\n  written by a program\n" in ended.out
+    assert "[x]  It is tested  it is\n" in ended.out
+    assert ended.out.endswith(
+        "/build/outgoing/mine-v3: 1 mails; recipients.txt, checklist.html, send.txt, outgoing.json\n"
+    )
+
+
+def test_removed_review_tags_are_warned_of(run: Run, prepared: list[Outgoing]) -> None:
+    stale = StaleTag(patch="util: thing", line="Reviewed-by: R <r@b.org>", reason="the diff changed")
+    prepared.append(outgoing(stale=(stale,)))
+    ended = run("submit", MINE)
+    assert ended.code == 0
+    assert ended.lines == ["removed from 'util: thing': Reviewed-by: R <r@b.org>: the diff changed"]
+
+
+@pytest.mark.parametrize(("words", "sign_off"), [((), False), (("--sign-off",), True)])
+def test_sign_off_is_passed_on(
+    run: Run, prepared: list[Outgoing], story: Calls, words: tuple[str, ...], sign_off: bool
+) -> None:
+    prepared.append(outgoing())
+    assert run("submit", MINE, *words).code == 0
+    ((arguments, given),) = story.given["prepare"]
+    assert arguments[2] == "mine"
+    assert given == {"sign_off": sign_off}
+
+
+def _other_bytes(layout: Layout, tree: Tree) -> None:
+    validate(layout, tree, "mine")
+    cover = layout.patches / "mine" / "0000-cover-letter.patch"
+    cover.write_text(cover.read_text() + "One more word.\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "setup", "error", "cause"),
+    [
+        ((MINE,), lambda *_: None, SubmitError, "the series has not been validated"),
+        ((MINE,), _other_bytes, SubmitError, "validate.json is for other bytes"),
+        (
+            (MINE,),
+            lambda layout, tree: validate(layout, tree, "mine", finding("body-wrap")),
+            SubmitError,
+            "the validation is not clean: 1 errors",
+        ),
+        (
+            (MINE,),
+            lambda layout, tree: validate(layout, tree, "mine", complete=False),
+            SubmitError,
+            "the validation did not complete",
+        ),
+        (
+            (MINE, "-Dpin=7.2"),
+            lambda layout, tree: validate(layout, tree, "mine"),
+            SubmitError,
+            "validate.json is for another pin: tiny",
+        ),
+        (("-Dseries=mime",), lambda *_: None, OptionError, "there is no series 'mime'"),
+        ((MINE, "-Dno-such=1"), lambda *_: None, OptionError, "unknown option -Dno-such"),
+    ],
+)
+def test_refusal_comes_before_any_work(  # noqa: PLR0917 - pytest fixtures
+    run: Run,
+    story: Calls,
+    layout: Layout,
+    tree: Tree,
+    folder: Path,
+    words: tuple[str, ...],
+    setup: Any,
+    error: type[HarnessError],
+    cause: str,
+) -> None:
+    setup(layout, tree)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    ended = run("submit", *words)
+    assert type(ended.error) is error
+    assert ended.error.cause.startswith(cause) or cause in ended.error.cause
+    assert not {"tree_of", "prepare"} & set(story.made)
+    assert not layout.locks.exists(), "the checkout was locked"
+    assert ended.out == ""
+    assert not (layout.build / "outgoing").exists()
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_sign_off_without_a_declaration_is_refused(
+    run: Run, story: Calls, layout: Layout, tree: Tree, folder: Path
+) -> None:
+    validate(layout, tree, "mine", finding("dco-missing"))
+    ended = run("submit", MINE, "--sign-off")
+    assert isinstance(ended.error, ProvenanceError)
+    assert ended.code == 27
+    assert ended.out == ""
+    assert not (layout.build / "outgoing").exists()
+    assert not is_locked(layout), "the lock is held after a failure"
+
+
+def test_validation_on_another_base_is_refused(
+    run: Run, story: Calls, layout: Layout, tree: Tree, folder: Path
+) -> None:
+    validate(layout, tree, "mine", base_commit="0" * 40)
+    ended = run("submit", MINE)
+    assert isinstance(ended.error, SubmitError)
+    assert "which is neither base nor pristine" in ended.error.cause
+    assert story.made == ORDER
+    assert not (layout.build / "outgoing").exists()
+
+
+@pytest.mark.parametrize(
+    ("pins", "words", "pin"),
+    [
+        ('pins = ["tiny"]', (), "tiny"),
+        ('pins = ["other", "7.2"]', (), "7.2"),
+        ('pins = ["tiny"]', ("-Dpin=7.2",), "7.2"),
+        ("", (), "7.2"),
+    ],
+)
+def test_pin_is_the_given_one_or_that_of_the_series(  # noqa: PLR0917 - pytest fixtures
+    run: Run,
+    prepared: list[Outgoing],
+    fetched: Fetched,
+    layout: Layout,
+    tree: Tree,
+    folder: Path,
+    pins: str,
+    words: tuple[str, ...],
+    pin: str,
+) -> None:
+    toml = folder / "series.toml"
+    toml.write_text(toml.read_text().replace('pins = ["tiny"]', pins))
+    validate(layout, tree, "mine", finding("dco-missing"), pin=pin)
+    prepared.append(outgoing())
+    assert run("submit", MINE, *words).code == 0
+    assert fetched.pins == [pin]
