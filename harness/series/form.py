@@ -84,18 +84,6 @@ def tag_of(data: bytes) -> str:
     return " ".join(old[0][1:-1].decode("utf-8", "replace").split()) if old else ""
 
 
-def without_lines(data: bytes, lines: frozenset[bytes]) -> bytes:
-    """Remove the whole ``lines`` from the commit message of ``data``."""
-    if not lines:
-        return data
-    _, body = split_headers(data)
-    head = len(data) - len(body)
-    marks = _DASHES.search(body, 0, diff_start(body))
-    end = marks.start() if marks else diff_start(body)
-    kept = [line for line in body[:end].splitlines(keepends=True) if line.rstrip(b"\r\n") not in lines]
-    return data[:head] + b"".join(kept) + body[end:]
-
-
 def tag_for(prefix: str, version: int, number: int, total: int, *, numbered: bool | None = None) -> str:
     """Format a tag such as ``PATCH v2 1/3`` as git-format-patch(1) does: no ``v1``, padded numbers."""
     words = [prefix, *([f"v{version}"] if version > 1 else [])]

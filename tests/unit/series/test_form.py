@@ -10,7 +10,6 @@ from harness.series.form import (
     tag_of,
     with_remarks,
     with_tag,
-    without_lines,
 )
 
 HEAD = b"From 1 Mon Sep 17 00:00:00 2001\nFrom: A <a@b>\nSubject: [PATCH v2 1/2] util: a\n long one\n\n"
@@ -53,14 +52,6 @@ def test_replacing_the_tag_keeps_all_other_bytes() -> None:
     folded = HEAD.replace(b"[PATCH v2 1/2] util", b"[PATCH v2\n 1/2] util")
     assert tag_of(folded) == "PATCH v2 1/2"
     assert tag_of(with_tag(folded, "X")) == "X"
-
-
-def test_lines_are_removed_from_the_message_not_from_the_diff() -> None:
-    tricky = PATCH.replace(b"+b\n", b"+b\nReviewed-by: R <r@b>\n")
-    cut = without_lines(tricky, frozenset([b"Reviewed-by: R <r@b>"]))
-    assert cut.count(b"Reviewed-by") == 1
-    assert cut.endswith(b"+b\nReviewed-by: R <r@b>\n")
-    assert without_lines(PATCH, frozenset()) == PATCH
 
 
 def test_tags_have_the_format_of_git() -> None:
