@@ -133,7 +133,7 @@ def repeat(layout: Layout, path: Path) -> str:
         except Exception as error:
             raise FuzzError(
                 f"{target.name}: {_told(error)}",
-                "mend the reader, and keep the example as a test",
+                "fix the reader, and keep the example as a test",
                 details=tuple("".join(traceback.format_exception(error)).splitlines()[-12:]),
             ) from error
     return f"{target.name}: read"
@@ -144,8 +144,8 @@ def check_fuzz(results: FuzzResults) -> None:
     failed = [row.failure for row in results.rows if row.failure]
     if failed:
         raise FuzzError(
-            f"{len(failed)} of {len(results.rows)} readers did not bear an example",
-            "mend them; each example is read again by the command below it",
+            f"{len(failed)} of {len(results.rows)} readers crashed or hung on an example",
+            "fix them; the command below an example reads it again",
             details=tuple(
                 line
                 for failure in failed

@@ -302,7 +302,7 @@ TARGETS: tuple[Target, ...] = (
     Target(name="options", about="words of the command line", examples=_words, check=_options),
     Target(
         name="console",
-        about="what an emulated host says",
+        about="console output of an emulated host",
         examples=lambda _: mutated((_CONSOLE,), (b"\x1e", b"\n", *seeds.JSON_TOKENS)),
         check=_console,
     ),
