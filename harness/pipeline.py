@@ -1,6 +1,6 @@
 """The stages from source to binaries, in their order.
 
-Every stage is idempotent, so a command simply asks for all of them; what is there already costs little.
+Every stage is idempotent, so a command calls all of them. A stage whose results exist returns quickly.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from harness.tree import Checkout, Tree, checkout, import_source
 
 @dataclass(frozen=True, kw_only=True)
 class Checked:
-    """What is built, known before any work. ``series`` is None if no variant has it."""
+    """A request that passed all checks. ``series`` is None if no variant has it."""
 
     pin: Pin
     series: Series | None
@@ -33,7 +33,7 @@ class Checked:
 
 @dataclass(frozen=True, kw_only=True)
 class Prepared:
-    """A tree with its variants checked out, in the order asked for."""
+    """A tree with a checkout of each variant, in the order of ``options.variants``."""
 
     pin: Pin
     tree: Tree
@@ -42,40 +42,40 @@ class Prepared:
 
 
 def check_request(layout: Layout, options: Options, *, needs_build: bool = True) -> Checked:
-    """Refuse at once what can be known to fail: before any fetch, before any build.
+    """Check the options before anything is fetched or built.
 
-    Raises OptionError: unknown pin or series, a target this QEMU lacks, a pin that is not built.
+    Raises OptionError: unknown pin or series, a target that this QEMU lacks, a pin that cannot be built.
     """
     pin = find_pin(layout, options.pin)
     check_choice("targets", options.targets, pin.targets, where=f"QEMU {pin.version}")
     if needs_build and not pin.native_build:
         raise OptionError(
-            f"pin {pin.name} can be fetched and imported, not built: {pin.native_build_reason}",
+            f"cannot build pin {pin.name}, only fetch and import it: {pin.native_build_reason}",
             "choose another pin with -Dpin=",
         )
     if needs_build and re.search(r"[\s:]", str(layout.build)):
         raise OptionError(
-            f"QEMU cannot be built in {layout.build}: its configure refuses spaces and colons",
-            "name a build folder without them by QEMU_HARNESS_BUILD",
+            f"cannot build QEMU in {layout.build}: its configure refuses spaces and colons",
+            "set QEMU_HARNESS_BUILD to a folder without them",
         )
     series = load_series(layout, options.series) if "patched" in options.variants else None
     if series is not None and not series.fits(pin.name):
         raise OptionError(
             f"series {series.name} is for pin {', '.join(series.pins)}, not for {pin.name}",
-            "leave it out with -Dvariants=pristine,base, or name another one with -Dseries=",
+            "omit it with -Dvariants=pristine,base, or choose another series with -Dseries=",
         )
     return Checked(pin=pin, series=series)
 
 
 def with_all_variants(options: Options) -> Options:
-    """``options`` with every variant, unless variants were named.
+    """Return ``options`` with every variant, unless ``-Dvariants=`` is given.
 
-    Raises OptionError without the host native, on which all rows but the last are checked.
+    Raises OptionError if the host native, which all properties but the last need, is not included.
     """
     if "native" not in options.hosts:
         raise OptionError(
-            f"-Dhosts={','.join(options.hosts)}: most properties are checked on this machine",
-            f"write -Dhosts={','.join(('native', *options.hosts))}",
+            f"-Dhosts={','.join(options.hosts)} lacks native, which most properties need",
+            f"use -Dhosts={','.join(('native', *options.hosts))}",
         )
     if options.has("variants"):
         return options
@@ -83,13 +83,13 @@ def with_all_variants(options: Options) -> Options:
 
 
 def with_feature(options: Options) -> Options:
-    """``options`` with the variants that have the feature, unless variants were named.
+    """Return ``options`` with the variants that have the feature, unless ``-Dvariants=`` is given.
 
-    Raises OptionError for another host than native: what only runs under emulation cannot be cycled.
+    Raises OptionError for a host other than native: cycles do not run emulated hosts.
     """
     if options.hosts != ("native",):
         raise OptionError(
-            f"-Dhosts={','.join(options.hosts)}: cycles are run on this machine", "leave -Dhosts= out"
+            f"-Dhosts={','.join(options.hosts)}: cycles run on host native only", "omit -Dhosts="
         )
     if options.has("variants"):
         return options
@@ -98,7 +98,7 @@ def with_feature(options: Options) -> Options:
 
 
 def prepare(layout: Layout, checked: Checked, options: Options, reporter: Reporter) -> Prepared:
-    """Source, tree and one checkout for each variant."""
+    """Fetch the source, import the tree, check out each variant."""
     pin, series = checked.pin, checked.series
     tree = import_source(fetch(pin, layout, reporter, local=options.source), layout, reporter)
     checkouts = tuple(
@@ -109,13 +109,13 @@ def prepare(layout: Layout, checked: Checked, options: Options, reporter: Report
 
 
 def tree_of(layout: Layout, options: Options, reporter: Reporter) -> Tree:
-    """The tree of the pin, or of ``-Dsource=``, fetched and imported where it is not there yet."""
+    """Return the tree of the pin or of ``-Dsource=``. Fetch and import it if it is missing."""
     source = fetch(find_pin(layout, options.pin), layout, reporter, local=options.source)
     return import_source(source, layout, reporter)
 
 
 def tree_name(layout: Layout, options: Options, reporter: Reporter) -> str:
-    """What the tree is called in ``build/``: the pin, or for ``-Dsource=`` what its content says."""
+    """Return the name of the tree in ``build/``: the pin, or for ``-Dsource=`` a name from its content."""
     pin = find_pin(layout, options.pin)
     if not options.source:
         return pin.name
@@ -123,10 +123,10 @@ def tree_name(layout: Layout, options: Options, reporter: Reporter) -> str:
 
 
 def for_host(options: Options, host: Host) -> Options:
-    """``options`` with the targets that are built for ``host``.
+    """Return ``options`` with the targets to build for ``host``.
 
-    For another machine than this one only guests of its own are, unless targets were named: a target costs
-    minutes there, and no other guests are timed.
+    A cross-build has only the target of its host, unless ``-Dtargets=`` is given: each target takes minutes
+    to build, and the emulated host times no other guests.
     """
     if not host.is_cross or options.has("targets"):
         return options
@@ -136,7 +136,7 @@ def for_host(options: Options, host: Host) -> Options:
 def build_all(
     layout: Layout, checked: Checked, options: Options, reporter: Reporter, command: str
 ) -> tuple[Prepared, tuple[Build, ...]]:
-    """Everything up to the binaries of each variant; writes ``build/results/build.json``."""
+    """Build each variant for each host, with the stages before. Write ``build/results/build.json``."""
     ensure(layout, options, reporter)
     prepared = prepare(layout, checked, options, reporter)
     builds = tuple(
@@ -151,24 +151,24 @@ def build_all(
 def build_emulators(
     prepared: Prepared, layout: Layout, options: Options, reporter: Reporter
 ) -> tuple[tuple[Host, Path], ...]:
-    """Each host among ``options.hosts`` that is emulated, with the QEMU that emulates it.
+    """Return each emulated host among ``options.hosts``, with the QEMU that emulates it.
 
-    That QEMU is the native build of the first variant, made if it is not there.
+    That QEMU is the native build of the first variant. It is built if it is missing.
     """
-    found = []
+    emulators = []
     for name in options.hosts:
         host = HOSTS[name]
         if host.is_cross:
             native = dataclasses.replace(options, targets=(host.target,), hosts=("native",))
             built = build(prepared.checkouts[0], prepared.pin, native, layout, reporter)
-            found.append((host, built.binary(host.target).file))
-    return tuple(found)
+            emulators.append((host, built.binary(host.target).file))
+    return tuple(emulators)
 
 
 def build_cross(
     prepared: Prepared, layout: Layout, options: Options, reporter: Reporter
 ) -> tuple[Build, ...]:
-    """The series, if it is among the variants, built for each emulated host among ``options.hosts``."""
+    """Build the variant ``patched``, if requested, for each emulated host among ``options.hosts``."""
     return tuple(
         build(
             checkout_,

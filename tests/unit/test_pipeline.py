@@ -1,4 +1,4 @@
-"""harness.pipeline: what is refused, which variants are meant, what is built for which host."""
+"""harness.pipeline: refused requests, default variants, builds for each host."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from tests.unit.conftest import tiny_pin
 from tests.unit.defaults import ROOT, options_with
 
 
-def test_cycles_leave_out_what_has_no_feature_unless_it_is_named() -> None:
+def test_cycles_skip_variants_without_the_feature_unless_variants_are_given() -> None:
     assert with_feature(make_options()).variants == ("patched",)
     named = make_options(given=("-Dvariants=base,patched",))
     assert with_feature(named).variants == ("base", "patched")
 
 
-def test_cycles_are_refused_for_hosts_that_are_emulated() -> None:
-    with pytest.raises(OptionError, match="cycles are run on this machine"):
+def test_cycles_refuse_emulated_hosts() -> None:
+    with pytest.raises(OptionError, match="cycles run on host native only"):
         with_feature(make_options(hosts=("native", "s390x")))
 
 
-def test_cross_builds_are_for_guests_of_their_host_unless_targets_are_named() -> None:
+def test_cross_builds_have_the_target_of_their_host_unless_targets_are_given() -> None:
     both = make_options(hosts=("native", "s390x"), targets=("x86_64-softmmu", "s390x-softmmu"))
     assert for_host(both, HOSTS["s390x"]).targets == ("s390x-softmmu",)
     assert for_host(both, HOSTS["native"]).targets == both.targets
@@ -72,7 +72,7 @@ def test_every_variant_is_built_for_every_host(
     assert built == [("patched", "s390x", both[1:])]
 
 
-def test_each_emulated_host_gets_the_qemu_that_emulates_it(
+def test_each_emulated_host_has_a_native_qemu_that_emulates_it(
     layout: Layout, reporter: Silent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is the native build of the first variant, with the host's target."""
@@ -92,31 +92,31 @@ def test_each_emulated_host_gets_the_qemu_that_emulates_it(
     ("words", "cause"),
     [
         ({"targets": ("vax-softmmu",)}, "vax-softmmu"),
-        ({"pin": "5.2"}, "can be fetched and imported, not built"),
+        ({"pin": "5.2"}, "cannot build pin 5.2, only fetch and import it"),
         ({"pin": "10.0"}, "is for pin 7.2, not for 10.0"),
         ({"series": "no-such"}, "no series"),
     ],
 )
-def test_what_cannot_be_built_is_refused(words: dict[str, Any], cause: str) -> None:
+def test_requests_that_cannot_be_built_are_refused(words: dict[str, Any], cause: str) -> None:
     with pytest.raises(OptionError, match=cause):
         pipeline.check_request(find_layout(ROOT), options_with(**words))
 
 
-def test_a_build_folder_that_configure_refuses_is_refused(tmp_path: Path) -> None:
+def test_build_folder_with_spaces_is_refused(tmp_path: Path) -> None:
     layout = dataclasses.replace(find_layout(ROOT), build=tmp_path / "with space")
     with pytest.raises(OptionError, match="spaces and colons"):
         pipeline.check_request(layout, options_with())
     assert pipeline.check_request(layout, options_with(), needs_build=False).series is not None
 
 
-def test_a_series_is_read_only_if_a_variant_has_it() -> None:
-    asked = options_with(variants=("base", "pristine"), series="no-such")
-    assert pipeline.check_request(find_layout(ROOT), asked).series is None
+def test_series_is_read_only_for_the_variant_patched() -> None:
+    options = options_with(variants=("base", "pristine"), series="no-such")
+    assert pipeline.check_request(find_layout(ROOT), options).series is None
 
 
-def test_properties_are_of_all_variants_unless_they_are_named() -> None:
+def test_properties_use_all_variants_unless_variants_are_given() -> None:
     assert with_all_variants(make_options()).variants == ("base", "patched", "pristine")
     named = make_options(given=("-Dvariants=base,patched",))
     assert with_all_variants(named).variants == ("base", "patched")
-    with pytest.raises(OptionError, match="most properties are checked on this machine"):
+    with pytest.raises(OptionError, match="lacks native, which most properties need"):
         with_all_variants(make_options(hosts=("s390x",)))

@@ -21,7 +21,6 @@ PENDING_PACKAGES = {
     "load",
     "lock.py",
     "options.py",
-    "pipeline.py",
     "process.py",
     "progress.py",
     "properties",
