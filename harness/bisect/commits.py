@@ -13,9 +13,9 @@ from pathlib import Path
 
 import msgspec
 
-from harness.bisect.diagnostics import Diagnostic, read_diagnostics
+from harness.bisect.diagnostics import Diagnostic, read_diagnostics, read_lines
 from harness.bisect.manual import Manual, compare_manuals, find_sphinx, make_manual, touches_manual
-from harness.bisect.qtests import build_tests, choose_tests, list_tests, run_tests
+from harness.bisect.qtests import BAD, build_tests, choose_tests, list_tests, run_tests
 from harness.build import Build, build
 from harness.build.tools import job_count
 from harness.check import Bisect, CommitBuild, Finding, Judged, TestRow
@@ -37,7 +37,6 @@ from harness.tree import Tree, checkout_commit
 
 COLD = 0.05
 """Greatest share of cache hits in a build from scratch, in which targets share equal generated sources."""
-BAD = ("failed", "timeout")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -185,9 +184,9 @@ def _one(walk: _Walk, number: int, commit: str) -> None:
     except (CompileError, ConfigureError, TimeoutExpiredError) as error:
         _failed(walk, number, commit, error, time.monotonic() - began)
         return
-    diagnostics = read_diagnostics(_lines(built.logs[-1])) if not built.reused else ()
-    _warn(walk, number, diagnostics)
-    cache = built.cache if not built.reused else None
+    if not built.reused:
+        _warn(walk, number, read_diagnostics(read_lines(Path(built.logs[-1]))))
+    cache = None if built.reused else built.cache
     walk.rows.append(
         CommitBuild(
             patch=number,
@@ -218,7 +217,6 @@ def _manual(walk: _Walk, number: int, built: Build) -> None:
             walk.reporter.warn("the series changes the manual, which is not built: Sphinx is not installed")
         return
     log = walk.log(number, "manual")
-    log.unlink(missing_ok=True)
     with walk.reporter.step("manual of " + (f"patch {number}" if number else "the base")):
         made = make_manual(program, built, walk.sandbox, log)
     if not number:
@@ -241,11 +239,11 @@ def _failed(walk: _Walk, number: int, commit: str, error: HarnessError, seconds:
             "run again with -Djobs=1",
             log=error.log,
         ) from error
-    diagnostics = read_diagnostics(_lines(str(error.log))) if error.log else ()
+    diagnostics = read_diagnostics(read_lines(error.log)) if error.log else ()
     fresh = [one for one in diagnostics if one.key not in walk.seen]
-    before = next((row.patch for row in reversed(walk.rows) if row.outcome == "failed"), 0)
-    inherited = bool(before) and walk.rows[-1].outcome == "failed" and bool(diagnostics) and not fresh
-    reason = f"same errors as patch {before}" if inherited else next(iter(error.details), error.cause)
+    previous = walk.rows[-1]
+    inherited = previous.outcome == "failed" and bool(diagnostics) and not fresh
+    reason = f"same errors as patch {previous.patch}" if inherited else next(iter(error.details), error.cause)
     walk.rows.append(
         CommitBuild(
             patch=number,
@@ -263,14 +261,10 @@ def _failed(walk: _Walk, number: int, commit: str, error: HarnessError, seconds:
     hard = [one for one in fresh if not one.is_warning]
     if hard or not fresh:
         rule = CONFIGURE if isinstance(error, ConfigureError) else FAILS
-        where = hard[0] if hard else None
+        text, file, line = (hard[0].text, hard[0].file, hard[0].line) if hard else (error.cause, "", 0)
         walk.findings.append(
             rule.finding(
-                f"{where.text if where else error.cause} ({walk.host})",
-                patch=number,
-                file=where.file if where else "",
-                line=where.line if where else 0,
-                snippet=tuple(error.details[:8]),
+                f"{text} ({walk.host})", patch=number, file=file, line=line, snippet=error.details[:8]
             )
         )
     walk.seen |= {one.key for one in diagnostics}
@@ -302,9 +296,10 @@ def _test(walk: _Walk, number: int, built: Build) -> None:
     ended = build_tests(built, chosen, walk.sandbox, log)
     if ended.returncode != 0 and number == 0:
         raise InfrastructureError("the tests of the base do not compile", "read the log", log=log)
-    _warn(walk, number, read_diagnostics(_lines(str(log))))
+    diagnostics = read_diagnostics(read_lines(log))
+    _warn(walk, number, diagnostics)
     if ended.returncode != 0:
-        _tests_do_not_compile(walk, number, log)
+        _test_build_failed(walk, number, diagnostics, ended.output.splitlines()[-8:])
     ready = [test for test in chosen if all((Path(built.folder) / name).exists() for name in test.programs)]
     rows = run_tests(
         built, ready, walk.sandbox, patch=number, log=log, processes=job_count(walk.options.jobs)
@@ -313,12 +308,24 @@ def _test(walk: _Walk, number: int, built: Build) -> None:
     _attribute(walk, number, rows)
 
 
-def _tests_do_not_compile(walk: _Walk, number: int, log: Path) -> None:
-    fresh = [
-        one for one in read_diagnostics(_lines(str(log))) if not one.is_warning and one.key not in walk.seen
-    ]
+def _test_build_failed(
+    walk: _Walk, number: int, diagnostics: Iterable[Diagnostic], last: Sequence[str]
+) -> None:
+    errors = [one for one in diagnostics if not one.is_warning]
+    if not errors:  # linkers and generators report errors in other formats
+        text = "the test programs cannot be built"
+        errors = [Diagnostic(file="", line=0, text=text, switch="", is_warning=False)]
+    fresh = [one for one in errors if one.key not in walk.seen]
     for one in fresh[:5]:
-        walk.findings.append(FAILS.finding(f"{one.text} (tests)", patch=number, file=one.file, line=one.line))
+        walk.findings.append(
+            FAILS.finding(
+                f"{one.text} (tests)",
+                patch=number,
+                file=one.file,
+                line=one.line,
+                snippet=() if one.file else tuple(last),
+            )
+        )
     walk.seen |= {one.key for one in fresh}
 
 
@@ -337,10 +344,3 @@ def _attribute(walk: _Walk, number: int, rows: Sequence[TestRow]) -> None:
                 )
         elif row.outcome == "ok" and walk.broken.get(row.name):
             del walk.broken[row.name]  # fixed by this patch; a later failure is a new finding
-
-
-def _lines(path: str) -> list[str]:
-    try:
-        return Path(path).read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 _LINE = re.compile(r"^(\S[^:\s]*):(\d+):(?:\d+:)? (warning|error|fatal error): (.*)$")
 _SWITCH = re.compile(r"\s*\[-W(?:error=)?([a-z0-9+=-]+)\]$")
@@ -25,6 +26,14 @@ class Diagnostic:
     def key(self) -> tuple[str, str]:
         """File and text without numbers, which identify the message when lines move."""
         return self.file, re.sub(r"\d+", "0", self.text)
+
+
+def read_lines(path: Path) -> list[str]:
+    """Return the lines of a log; none if it cannot be read."""
+    try:
+        return path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return []
 
 
 def read_diagnostics(lines: Iterable[str]) -> tuple[Diagnostic, ...]:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.bisect.diagnostics import Diagnostic
+from harness.bisect.diagnostics import Diagnostic, read_lines
 from harness.build import Build
 from harness.check import Finding, Judged, JudgedPatch
 from harness.check.building import MANUAL_FAILS, MANUAL_OPTION, MANUAL_WARNING
@@ -53,10 +53,14 @@ def find_sphinx() -> str:
 
 
 def make_manual(program: str, build: Build, sandbox: Sandbox, log: Path) -> Manual:
-    """Build the man pages of the commit that is checked out for ``build``. Raises TimeoutExpiredError."""
+    """Build the man pages of the commit that is checked out for ``build``; ``log`` is overwritten.
+
+    Raises TimeoutExpiredError.
+    """
     folder, source = Path(build.folder), Path(build.source)
     out = folder / "manual-check"
     shutil.rmtree(out, ignore_errors=True)
+    log.unlink(missing_ok=True)
     argv = (program, "-q", "-N", "-b", "man", "-d", out / "doctrees", source / "docs", out / "man")
     ended = run(
         sandbox.wrap([str(word) for word in argv], folder),
@@ -68,7 +72,7 @@ def make_manual(program: str, build: Build, sandbox: Sandbox, log: Path) -> Manu
     )
     page = out / "man" / PAGE
     text = page.read_text(encoding="utf-8", errors="replace") if page.is_file() else ""
-    lines = ended.output.splitlines()
+    lines = read_lines(log)[1:]  # the first line is the command; ended.output is only the end of the log
     return Manual(
         returncode=ended.returncode,
         warnings=read_warnings(lines, source),

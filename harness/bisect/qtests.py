@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harness.bisect.diagnostics import read_lines
 from harness.build import Build
 from harness.check import TestRow
 from harness.errors import HarnessError, InfrastructureError, TimeoutExpiredError
@@ -21,6 +22,7 @@ from harness.sandbox import Sandbox
 
 SUITES = ("unit", "qtest")
 LIMIT_S = 1800.0
+BAD = ("failed", "timeout")
 _OUTCOMES = {
     "OK": "ok",
     "EXPECTEDFAIL": "ok",
@@ -131,18 +133,17 @@ def run_tests(
     If meson reports no result for a test, its row has the outcome ``infrastructure``.
     """
     rows = _meson_test(build, tests, sandbox, patch=patch, log=log, processes=processes)
-    again = [test for test in tests if any(row.name == test.name and row.outcome != "ok" for row in rows)]
-    bad = [test for test in again if _row(rows, test.name).outcome in ("failed", "timeout")]
-    if not bad:
-        return rows
+    bad = [test for test, row in zip(tests, rows, strict=True) if row.outcome in BAD]
     second = _meson_test(build, bad, sandbox, patch=patch, log=log, processes=1)
-    passed = {row.name for row in second if row.outcome == "ok"}
-    return tuple(_row(second, row.name) if row.name in passed else row for row in rows)
+    passed = {row.name: row for row in second if row.outcome == "ok"}
+    return tuple(passed.get(row.name, row) for row in rows)
 
 
 def _meson_test(
     build: Build, tests: Sequence[QemuTest], sandbox: Sandbox, *, patch: int, log: Path, processes: int
 ) -> tuple[TestRow, ...]:
+    if not tests:
+        return ()  # without names meson would run every test
     folder = Path(build.folder)
     result = folder / "meson-logs" / "validate.json"
     result.unlink(missing_ok=True)
@@ -152,7 +153,6 @@ def _meson_test(
         *("--num-processes", str(processes)),
         *(test.name for test in tests),
     )
-    reason = ""
     try:
         ended = run(
             sandbox.wrap(argv, folder), cwd=folder, env=_env(build), log=log, check=False, timeout_s=LIMIT_S
@@ -161,7 +161,7 @@ def _meson_test(
     except TimeoutExpiredError as error:
         reason = error.cause
     entries = {}
-    for line in _lines(result):
+    for line in filter(None, read_lines(result)):
         entry = json.loads(line)
         entries[_bare(entry["name"])] = entry
     rows = []
@@ -180,10 +180,6 @@ def _meson_test(
             )
         )
     return tuple(rows)
-
-
-def _row(rows: Iterable[TestRow], name: str) -> TestRow:
-    return next(row for row in rows if row.name == name)
 
 
 def _bare(name: str) -> str:
@@ -235,10 +231,3 @@ def _relative(path: str, folder: Path) -> str:
 def _plain(name: str) -> str:
     """``async-teardown-test`` and ``test_async_teardown`` → ``async-teardown``."""
     return re.sub(r"^(?:test|check)-|-(?:test|tests)$", "", name.lower().replace("_", "-"))
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return [line for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if line]
-    except OSError:
-        return []

@@ -2,199 +2,214 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
-
+import msgspec
 import pytest
 
-from harness.bisect import commits as module
-from harness.bisect import run_bisect
 from harness.bisect.commits import BisectResult, cost_of
-from harness.bisect.diagnostics import read_diagnostics
-from harness.bisect.qtests import QemuTest, choose_tests
-from harness.check import CommitBuild, Judged, JudgedPatch, TestRow
-from harness.errors import CompileError, InfrastructureError, StorageError
+from harness.bisect.manual import Manual
+from harness.bisect.qtests import QemuTest
+from harness.build.result import CacheUse
+from harness.check import CommitBuild
+from harness.errors import InfrastructureError, StorageError
 from harness.layout import Layout
-from harness.progress import Silent
-from harness.sandbox import NO_SANDBOX
-from harness.series import Input, find_thread, read_mail
-from harness.series.series import SeriesFile
-from harness.tree.git import Git
-from tests.unit.build.support import make_options, make_pin
-from tests.unit.series.mails import patch
+from tests.unit.bisect.support import Walk, judged
 
 WARNING = "../src/util/a.c:{line}:5: error: unused variable 'x' [-Werror=unused-variable]"
+PLAIN = "../src/util/a.c:{line}:5: warning: unused variable 'x' [-Wunused-variable]"
 ERROR = "../src/util/b.c:7:1: error: unknown type name 'y'"
-
-
-def judged(count: int = 4) -> Judged:
-    mails = tuple(
-        read_mail(patch(f"[PATCH {n}/{count}] util: n{n}", ident=f"{n}@e.org"), f"{n}")
-        for n in range(1, count + 1)
-    )
-    found = Input(
-        kind="mailbox",
-        source="x",
-        name="x",
-        mails=mails,
-        thread=find_thread(mails),
-        metadata=SeriesFile(title="x"),
-    )
-    return Judged(
-        input=found,
-        patches=tuple(
-            JudgedPatch(number=n, mail=mail, commit=f"c{n}", parent=f"c{n - 1}")
-            for n, mail in enumerate(mails, 1)
-        ),
-        pin="7.2",
-        git=Git(repository=Path("/nowhere")),
-        base="c0",
-        tip=f"c{count}",
-    )
+ANOTHER = "../src/util/c.c:1:1: error: another"
+RST = """\
+diff --git a/docs/a.rst b/docs/a.rst
+--- a/docs/a.rst
++++ b/docs/a.rst
+@@ -1 +1,2 @@
+ one
++two
+"""
 
 
 @pytest.fixture
-def walk(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> Callable[..., BisectResult]:
-    """Build four commits with the compiler output in ``logs`` and the failing tests in ``failing``.
-
-    Both are by commit id. ``once``: a failed compilation succeeds at the second attempt.
-    """
-
-    def run(
-        logs: dict[str, list[str]] | None = None,
-        failing: dict[str, list[str]] | None = None,
-        *,
-        once: bool = False,
-        **options: Any,
-    ) -> BisectResult:
-        attempts: list[str] = []
-
-        def build(checkout: Any, *_: object, **__: object) -> Any:
-            attempts.append(checkout.commit)
-            output = (logs or {}).get(checkout.commit, [])
-            log = layout.root / f"{checkout.commit}.log"
-            log.write_text("\n".join(output))
-            repeated = attempts.count(checkout.commit) > 1
-            if any("error:" in line for line in output) and not (once and repeated):
-                raise CompileError("compiling failed", "fix it", details=tuple(output), log=log)
-            return SimpleNamespace(
-                logs=(str(log),),
-                reused=False,
-                steps=1,
-                cache=None,
-                folder=str(layout.root),
-                commit=checkout.commit,
-            )
-
-        def run_tests(build: Any, tests: Any, *_: object, patch: int, **__: object) -> tuple[TestRow, ...]:
-            bad = (failing or {}).get(build.commit, [])
-            return tuple(
-                TestRow(
-                    patch=patch,
-                    suite="unit",
-                    name=test.name,
-                    outcome="failed" if test.name in bad else "ok",
-                    seconds=0.1,
-                )
-                for test in tests
-            )
-
-        tests = (QemuTest(name="a", suite="unit", programs=(), sources=()),)
-        monkeypatch.setattr(module, "build", build)
-        monkeypatch.setattr(
-            module,
-            "checkout_commit",
-            lambda tree, label, commit, *_: SimpleNamespace(commit=commit, label=label),
-        )
-        monkeypatch.setattr(module, "list_tests", lambda *_: tests)
-        monkeypatch.setattr(module, "build_tests", lambda *_: SimpleNamespace(returncode=0))
-        monkeypatch.setattr(module, "run_tests", run_tests)
-        parsed = make_options(**({"qemu_tests": "all"} | options))
-        tree: Any = SimpleNamespace(name="7.2")
-        return run_bisect(judged(), tree, make_pin(), parsed, layout, Silent(), NO_SANDBOX)
-
-    return run
+def walk(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> Walk:
+    return Walk(layout=layout, monkeypatch=monkeypatch)
 
 
 def places(built: BisectResult) -> list[tuple[str, int, str, int]]:
     return [(one.rule, one.patch, one.file, one.line) for one in built.findings]
 
 
-def test_each_commit_is_built(walk: Callable[..., BisectResult]) -> None:
+def test_each_commit_is_built(walk: Walk) -> None:
     built = walk()
     assert [(row.patch, row.outcome) for row in built.rows] == [(n, "ok") for n in range(5)]
     assert built.findings == ()
     assert built.tip_builds
     assert [row.patch for row in walk(bisect="ends").rows] == [0, 4]
+
+
+def test_findings_of_the_tip_alone_may_come_from_earlier_patches(walk: Walk) -> None:
     (finding,) = walk({"c4": [ERROR]}, bisect="ends").findings
+    assert finding.message.startswith("unknown type name 'y' (native) (")
     assert "-Dbisect=each" in finding.message
+    (finding,) = walk({"c4": [ERROR]}, bisect="ends", patches=("4",)).findings
+    assert "-Dbisect=each" not in finding.message
+    (finding,) = walk({"c4": [ERROR]}).findings
+    assert "-Dbisect=each" not in finding.message
 
 
-def test_single_patch_is_built_after_its_predecessor(walk: Callable[..., BisectResult]) -> None:
+def test_single_patch_is_built_after_its_predecessor(walk: Walk) -> None:
     assert [row.patch for row in walk(patches=("3",)).rows] == [0, 2, 3]
     assert [row.patch for row in walk(patches=("1", "4"), bisect="ends").rows] == [0, 1, 3, 4]
-    plain = ["../src/util/a.c:3:5: warning: unused variable 'x' [-Wunused-variable]"]
+    plain = [PLAIN.format(line=3)]
     assert places(walk({"c2": plain, "c3": plain}, patches=("3",))) == [("build-warning", 2, "util/a.c", 3)]
 
 
-def test_warning_is_attributed_to_the_first_commit_that_has_it(walk: Callable[..., BisectResult]) -> None:
+def test_warning_is_attributed_to_the_first_commit_that_has_it(walk: Walk) -> None:
     warn = [WARNING.format(line=3)]
     built = walk({"c2": warn, "c3": [WARNING.format(line=9)], "c4": []})
     assert places(built) == [("build-warning", 2, "util/a.c", 3)]
     assert [row.outcome for row in built.rows] == ["ok", "ok", "failed", "failed", "ok"]
     assert built.rows[3].reason == "same errors as patch 2"
-    plain = ["../src/util/a.c:3:5: warning: unused variable 'x' [-Wunused-variable]"]
+    plain = [PLAIN.format(line=3)]
     assert places(walk({"c0": plain, "c1": plain})) == [], "the base has it"
     assert places(walk({"c3": plain})) == [("build-warning", 3, "util/a.c", 3)]
+    other = plain[0].replace("'x'", "'y'")
+    assert [number for _, number, _, _ in places(walk({"c2": [*plain, other], "c3": plain}))] == [2, 2]
 
 
-def test_errors_and_warnings_are_both_reported(walk: Callable[..., BisectResult]) -> None:
+def test_message_names_the_switch_of_the_warning_and_the_host(walk: Walk) -> None:
+    (finding,) = walk({"c3": [PLAIN.format(line=3)]}).findings
+    assert finding.message == "unused variable 'x' [-Wunused-variable] (native)"
+    (finding,) = walk({"c3": ["../src/a.c:1:1: warning: odd"]}).findings
+    assert finding.message == "odd (native)"
+
+
+def test_warnings_of_a_reused_build_are_not_read_again(walk: Walk) -> None:
+    walk.reused = frozenset({"c4"})
+    assert places(walk({"c4": [PLAIN.format(line=3)]})) == []
+
+
+def test_errors_and_warnings_are_both_reported(walk: Walk) -> None:
     built = walk({"c1": [WARNING.format(line=3), ERROR], "c2": [ERROR], "c3": [ERROR], "c4": [ERROR]})
     assert places(built) == [("build-warning", 1, "util/a.c", 3), ("build-fails", 1, "util/b.c", 7)]
     assert not built.tip_builds
-    other = walk({"c1": [ERROR], "c2": [ERROR, "../src/util/c.c:1:1: error: another"]})
+    other = walk({"c1": [ERROR], "c2": [ERROR, ANOTHER]})
     assert [(rule, number) for rule, number, _, _ in places(other)] == [
         ("build-fails", 1),
         ("build-fails", 2),
     ]
 
 
-def test_broken_base_or_killed_compiler_is_an_infrastructure_error(
-    walk: Callable[..., BisectResult],
-) -> None:
-    with pytest.raises(InfrastructureError, match="the base does not build"):
+def test_error_that_returns_after_a_fix_is_inherited_only_from_the_previous_patch(walk: Walk) -> None:
+    built = walk({"c1": [ERROR], "c3": [ERROR], "c4": [ERROR, ANOTHER]})
+    assert [number for _, number, _, _ in places(built)] == [1, 3, 4]
+    assert [row.reason for row in built.rows] == ["", ERROR, "", ERROR, ERROR]
+
+
+def test_failure_without_a_diagnostic_has_the_cause_and_no_place(walk: Walk) -> None:
+    details = [f"error: line {number}" for number in range(20)]
+    built = walk({"c2": details})
+    (finding,) = built.findings
+    assert (finding.rule, finding.message) == ("build-fails", "compiling failed (native)")
+    assert (finding.patch, finding.file, finding.line) == (2, "", 0)
+    assert finding.snippet == tuple(details[:8])
+    assert built.rows[2].reason == "error: line 0"
+
+
+def test_failing_configure_is_a_finding_with_its_last_lines(walk: Walk) -> None:
+    walk.unconfigured = {"c2": ["ERROR: no glib"], "c3": []}
+    built = walk()
+    assert [(one.rule, one.patch, one.message, one.snippet) for one in built.findings] == [
+        ("build-configure", 2, "configure failed (native)", ("ERROR: no glib",)),
+        ("build-configure", 3, "configure failed (native)", ()),
+    ]
+    assert [(row.reason, row.log) for row in built.rows[2:4]] == [
+        ("ERROR: no glib", ""),
+        ("configure failed", ""),
+    ]
+
+
+def test_base_that_does_not_build_is_an_infrastructure_error(walk: Walk) -> None:
+    with pytest.raises(InfrastructureError, match="the base does not build: compiling failed") as raised:
         walk({"c0": [ERROR]})
-    with pytest.raises(InfrastructureError, match="memory"):
-        walk({"c2": ["gcc: fatal error: Killed signal terminated program cc1"]})
+    assert raised.value.remedy == "fix it"
+    assert raised.value.details == (ERROR,)
+    assert raised.value.log == walk.layout.root / "c0.log"
 
 
-def test_failure_that_is_not_reproducible_is_ignored(walk: Callable[..., BisectResult]) -> None:
-    built = walk({"c2": [ERROR]}, once=True)
+def test_killed_compiler_is_an_infrastructure_error(walk: Walk) -> None:
+    with pytest.raises(InfrastructureError, match="memory") as raised:
+        walk({"c2": ["gcc: fatal error: Killed signal terminated program cc1", ERROR]})
+    assert "-Djobs=1" in raised.value.remedy
+    assert raised.value.log == walk.layout.root / "c2.log"
+
+
+def test_failure_that_is_not_reproducible_is_ignored(walk: Walk) -> None:
+    walk.once = True
+    built = walk({"c2": [ERROR]})
     assert built.tip_builds
     assert [row.outcome for row in built.rows] == ["ok"] * 5
+    assert any("patch 2" in line and "first attempt" in line for line in walk.reporter.lines)
 
 
-def test_full_disk_ends_the_run(walk: Callable[..., BisectResult], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_compilation_is_repeated_to_report_all_errors(walk: Walk) -> None:
+    walk({"c2": [ERROR]})
+    assert walk.builds == [
+        ("c0", "native", False),
+        ("c1", "native", False),
+        ("c2", "native", False),
+        ("c2", "native", True),
+        ("c3", "native", False),
+        ("c4", "native", False),
+    ]
+
+
+def test_full_disk_ends_the_run(walk: Walk, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object, **__: object) -> None:
         raise StorageError("the disk is full", "free some")
 
-    walk()
-    monkeypatch.setattr(module, "_one", full)
+    monkeypatch.setattr(Walk, "_build", full)
     with pytest.raises(StorageError):
-        run_bisect(
-            judged(), SimpleNamespace(name="7.2"), make_pin(), make_options(), _layout(), Silent(), NO_SANDBOX
-        )
+        walk()
 
 
-def _layout() -> Layout:
-    here = Path("/nowhere")
-    return Layout(root=here, build=here, trees=here, cache=here)
+def test_rows_record_the_build_of_each_commit(walk: Walk) -> None:
+    walk.cache = CacheUse(direct_hits=1, preprocessed_hits=2, misses=4, uncacheable=0)
+    walk.reused = frozenset({"c0"})
+    base, _, failed, _, tip = walk({"c2": [ERROR]}).rows
+    log = walk.layout.root
+    assert base == CommitBuild(
+        patch=0, commit="c0", host="native", outcome="ok", seconds=1.2, log=f"{log}/c0.log"
+    )
+    assert failed == CommitBuild(
+        patch=2, commit="c2", host="native", outcome="failed", seconds=1.2, reason=ERROR, log=f"{log}/c2.log"
+    )
+    assert tip == msgspec.structs.replace(
+        base, patch=4, commit="c4", steps=7, cache_hits=3, cache_misses=4, log=f"{log}/c4.log"
+    )
+    walk.cache = None
+    assert walk().rows[4] == msgspec.structs.replace(tip, cache_hits=0, cache_misses=0)
+
+
+def test_commits_are_built_for_each_host_and_tested_on_the_native_one(walk: Walk) -> None:
+    built = walk({"c2": [PLAIN.format(line=3)]}, hosts=("native", "s390x"))
+    assert [(row.host, row.patch) for row in built.rows] == [
+        (host, number) for host in ("native", "s390x") for number in range(5)
+    ]
+    assert [one.message.rpartition(" ")[2] for one in built.findings] == ["(native)", "(s390x)"]
+    assert [row.patch for row in built.tests] == list(range(5))
+    assert built.isolation == "recorded"
+    assert built.cost is not None
+    assert built.cost.all_s == 6.0, "the commits of the first host"
+
+
+def test_progress_names_the_commit(walk: Walk) -> None:
+    walk(hosts=("native", "s390x"), patches=("1",))
+    titles = [line for line in walk.reporter.lines if line.startswith("building")]
+    assert titles == ["building and testing each commit", "building and testing each commit for s390x"]
+    assert walk.reporter.updates == 2 * [(0, 2, "base"), (1, 2, "patch 1")]
 
 
 def test_failing_test_is_attributed_to_the_first_commit_that_it_fails_on(
-    walk: Callable[..., BisectResult],
+    walk: Walk,
 ) -> None:
     assert places(walk(failing={"c2": ["a"], "c3": ["a"], "c4": ["a"]})) == [("test-fails", 2, "", 0)]
     assert places(walk(failing={f"c{n}": ["a"] for n in range(5)})) == [], "fails on the base"
@@ -202,51 +217,157 @@ def test_failing_test_is_attributed_to_the_first_commit_that_it_fails_on(
     assert [number for _, number, _, _ in places(again)] == [1, 3], "fixed in between"
 
 
-def test_diagnostics_have_a_place_and_a_switch() -> None:
-    one, two = read_diagnostics(
-        ["noise", WARNING.format(line=3), WARNING.format(line=3), ERROR, "x.c: In function"]
+def test_finding_of_a_test_has_its_outcome_and_reason(walk: Walk) -> None:
+    (finding,) = walk(failing={"c2": ["a"], "c3": ["a"]}).findings
+    assert (finding.message, finding.snippet) == ("a fails", ("why it failed",))
+    walk.outcome = "timeout"
+    (finding,) = walk(failing={"c2": ["a"]}).findings
+    assert finding.message == "a takes too long"
+    walk.outcome = "infrastructure"
+    assert walk(failing={"c2": ["a"]}).findings == ()
+
+
+def test_tests_are_run_on_each_commit_and_recorded(walk: Walk) -> None:
+    built = walk(jobs=3)
+    assert walk.test_runs == [(f"c{n}", ["a"], 3) for n in range(5)]
+    assert [(row.patch, row.name) for row in built.tests] == [(n, "a") for n in range(5)]
+
+
+def test_tests_that_the_series_does_not_touch_are_not_run(walk: Walk) -> None:
+    assert walk(qemu_tests="touched").tests == ()
+    walk.tests = (QemuTest(name="b", suite="unit", programs=(), sources=("util/a.c",)),)
+    assert {row.name for row in walk(qemu_tests="touched").tests} == {"b"}
+
+
+def test_without_tests_meson_is_not_asked_for_them(walk: Walk, monkeypatch: pytest.MonkeyPatch) -> None:
+    def list_tests(*_: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(Walk, "_list_tests", list_tests)
+    assert walk(qemu_tests="none").tests == ()
+
+
+def test_tests_of_the_base_that_cannot_be_built_are_an_infrastructure_error(walk: Walk) -> None:
+    walk.test_logs = {"c0": [ERROR]}
+    with pytest.raises(InfrastructureError, match="base") as raised:
+        walk()
+    assert raised.value.log == walk.log(0, "tests")
+    assert "log" in raised.value.remedy
+
+
+def test_test_that_does_not_compile_is_a_finding_and_is_not_run(walk: Walk) -> None:
+    walk.tests = tuple(
+        QemuTest(name=name, suite="unit", programs=programs, sources=())
+        for name, programs in (("a", ("test-a",)), ("script", ()))
     )
-    assert (one.file, one.line, one.switch, one.is_warning) == ("util/a.c", 3, "unused-variable", True)
-    assert one.text == "unused variable 'x'"
-    assert not two.is_warning
+    errors = [
+        f"../src/tests/a.c:{line}:1: error: unknown type {letter}" for line, letter in enumerate("abcdef", 1)
+    ]
+    walk.test_logs = {"c2": [*errors, PLAIN.format(line=9)], "c3": errors[:1]}
+    built = walk()
+    assert [(one.message, one.patch, one.file, one.line) for one in built.findings] == [
+        ("unused variable 'x' [-Wunused-variable] (native)", 2, "util/a.c", 9),
+        *((f"unknown type {letter} (tests)", 2, "tests/a.c", line) for line, letter in enumerate("abcde", 1)),
+    ]
+    assert {one.snippet for one in built.findings} == {()}
+    assert [names for _, names, _ in walk.test_runs] == [
+        ["a", "script"],
+        ["a", "script"],
+        ["script"],
+        ["script"],
+        ["a", "script"],
+    ]
 
 
-def test_tests_are_selected_by_source_and_name() -> None:
-    def test(name: str, *sources: str) -> QemuTest:
-        return QemuTest(name=name, suite="unit", programs=(), sources=sources)
+def test_test_that_does_not_link_is_reported_once(walk: Walk) -> None:
+    output = [f"error: line {number}" for number in range(12)]
+    walk.test_logs = {"c2": output, "c3": output}
+    (finding,) = walk().findings
+    assert (finding.rule, finding.patch, finding.file, finding.line) == ("build-fails", 2, "", 0)
+    assert finding.message == "the test programs cannot be built (tests)"
+    assert finding.snippet == tuple(output[-8:])
 
-    tests = (
-        test("check-qdict", "tests/unit/check-qdict.c"),
-        test("test-util-sockets", "tests/unit/test-util-sockets.c"),
-        test("qtest-x86_64/async-teardown-test"),
-        test("qtest-x86_64/boot-serial-test"),
+
+def manual(page: str, *, status: int = 0) -> Manual:
+    return Manual(returncode=status, warnings=(), page=page, last="Theme error")
+
+
+@pytest.fixture
+def documented(walk: Walk) -> Walk:
+    """A series of two patches that change the manual, with Sphinx installed."""
+    walk.series = judged(2, RST)
+    walk.sphinx = "/usr/bin/sphinx-build"
+    walk.manuals = {"c0": manual("before"), "c2": manual("after", status=2)}
+    return walk
+
+
+def test_manuals_of_base_and_last_commit_are_compared(documented: Walk) -> None:
+    built = documented({"c1": [ERROR]})
+    assert [one.rule for one in built.findings] == ["build-fails", "manual-fails"]
+    assert "Theme error" in built.findings[1].message
+    lines = documented.reporter.lines
+    assert [line for line in lines if "manual" in line] == ["manual of the base", "manual of patch 2"]
+
+
+def test_manual_of_a_broken_base_is_not_compared(documented: Walk) -> None:
+    documented.manuals["c0"] = manual("", status=2)
+    assert documented().findings == ()
+    assert any(
+        line.startswith("Sphinx") and str(documented.log(0, "manual")) in line
+        for line in documented.reporter.lines
     )
 
-    def chosen(*changed: str) -> list[str]:
-        return [one.name for one in choose_tests(tests, changed, "touched")]
 
-    assert chosen("tests/unit/check-qdict.c") == ["check-qdict"]
-    assert chosen("util/async-teardown.c") == ["qtest-x86_64/async-teardown-test"]
-    assert chosen("meson.build", "util/main.c", "docs/x.rst") == []
-    assert choose_tests(tests, (), "all") == choose_tests(tests, (), "unit") == tests
-    assert choose_tests(tests, (), "qtest") == ()
-    assert choose_tests(tests, ("tests/unit/check-qdict.c",), "none") == ()
+def test_missing_sphinx_is_reported_once(documented: Walk) -> None:
+    documented.sphinx = ""
+    assert documented().findings == ()
+    assert [line for line in documented.reporter.lines if "Sphinx is not installed" in line] == [
+        "the series changes the manual, which is not built: Sphinx is not installed"
+    ]
+
+
+def test_manual_is_not_built_for_series_that_do_not_change_it(documented: Walk) -> None:
+    documented.series = judged(2)
+    assert documented().findings == ()
+    documented.sphinx = ""
+    documented()
+    assert not [line for line in documented.reporter.lines if "anual" in line]
+
+
+def row(number: int, seconds: float, hits: int, misses: int) -> CommitBuild:
+    return CommitBuild(
+        patch=number,
+        commit="c",
+        host="native",
+        outcome="ok",
+        seconds=seconds,
+        cache_hits=hits,
+        cache_misses=misses,
+    )
 
 
 def test_ratio_is_computed_only_for_a_cold_base() -> None:
-    def row(n: int, seconds: float, hits: int, misses: int) -> CommitBuild:
-        return CommitBuild(
-            patch=n,
-            commit="c",
-            host="native",
-            outcome="ok",
-            seconds=seconds,
-            cache_hits=hits,
-            cache_misses=misses,
-        )
-
     cold = cost_of([row(0, 100, 1, 999), row(1, 20, 5, 5)])
     warm = cost_of([row(0, 100, 900, 100), row(1, 20, 5, 5)])
     assert cold is not None
     assert warm is not None
     assert (cold.ratio, warm.ratio, warm.all_s) == (1.2, 0.0, 120)
+    assert (cold.cold_s, warm.cold_s) == (100, 0)
+    assert cost_of([]) is None
+
+
+@pytest.mark.parametrize(
+    ("hits", "misses", "ratio"),
+    [(5, 95, 1.67), (6, 94, 0.0), (0, 1, 1.67), (0, 0, 0.0)],
+    ids=["5 % of hits", "6 % of hits", "one call", "no cache"],
+)
+def test_base_is_cold_with_at_most_5_percent_of_cache_hits(hits: int, misses: int, ratio: float) -> None:
+    cost = cost_of([row(0, 3, hits, misses), row(1, 2.02, 1, 1)])
+    assert cost is not None
+    assert (cost.ratio, cost.all_s) == (ratio, 5.0)
+
+
+def test_base_without_duration_has_no_ratio() -> None:
+    cost = cost_of([row(0, 0.0, 0, 1)])
+    assert cost is not None
+    assert cost.ratio == 0

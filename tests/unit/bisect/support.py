@@ -1,0 +1,234 @@
+"""Fakes of the stages that run_bisect calls: checkout, build, QEMU's tests and Sphinx."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from harness.bisect import commits as module
+from harness.bisect import run_bisect
+from harness.bisect.commits import BisectResult
+from harness.bisect.manual import Manual
+from harness.bisect.qtests import QemuTest
+from harness.check import Judged, JudgedPatch, TestRow
+from harness.errors import CompileError, ConfigureError
+from harness.layout import Layout
+from harness.progress import Silent
+from harness.series import Input, find_thread, read_mail
+from harness.series.series import SeriesFile
+from harness.tree.git import Git
+from tests.unit.build.support import make_options, make_pin
+from tests.unit.series.mails import patch
+
+
+def judged(count: int = 4, diff: str | None = None) -> Judged:
+    """A series of ``count`` patches with the commits ``c1``, ``c2`` … on the base ``c0``."""
+    changes = {} if diff is None else {"diff": diff}
+    mails = tuple(
+        read_mail(patch(f"[PATCH {n}/{count}] util: n{n}", ident=f"{n}@e.org", **changes), f"{n}")
+        for n in range(1, count + 1)
+    )
+    found = Input(
+        kind="mailbox",
+        source="x",
+        name="x",
+        mails=mails,
+        thread=find_thread(mails),
+        metadata=SeriesFile(title="x"),
+    )
+    return Judged(
+        input=found,
+        patches=tuple(
+            JudgedPatch(number=n, mail=mail, commit=f"c{n}", parent=f"c{n - 1}")
+            for n, mail in enumerate(mails, 1)
+        ),
+        pin="7.2",
+        git=Git(repository=Path("/nowhere")),
+        base="c0",
+        tip=f"c{count}",
+    )
+
+
+@dataclass
+class RecordingSandbox:
+    """A sandbox that changes nothing and records the commands that it wraps, with their folders."""
+
+    commands: list[tuple[str, Path]] = field(default_factory=list)
+    name: str = "recorded"
+
+    def wrap(self, argv: Sequence[str], folder: Path) -> tuple[str, ...]:
+        self.commands.append((" ".join(argv), folder))
+        return tuple(argv)
+
+
+class Recorder(Silent):
+    """Also records the progress of each step, in ``updates``."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.updates: list[tuple[float, float | None, str]] = []
+
+    @contextlib.contextmanager
+    def step(self, title: str) -> Iterator[Any]:
+        self.lines.append(title)
+        yield self
+
+    def update(self, done: float, total: float | None = None, text: str = "") -> None:
+        self.updates.append((done, total, text))
+
+
+@dataclass(kw_only=True)
+class Walk:
+    """Run run_bisect on commits that build and test as the fields specify, by commit id.
+
+    Each fake checks that it gets the tree, pin, options, layout, reporter and sandbox of the run.
+    """
+
+    layout: Layout
+    monkeypatch: pytest.MonkeyPatch
+    series: Judged = field(default_factory=judged)
+    reporter: Recorder = field(default_factory=Recorder)
+    tree: Any = field(default_factory=lambda: SimpleNamespace(name="7.2"))
+    pin: Any = field(default_factory=make_pin)
+    sandbox: RecordingSandbox = field(default_factory=RecordingSandbox)
+    logs: dict[str, list[str]] = field(default_factory=dict)
+    """Output of the compiler; a line with ``error:`` makes the build fail."""
+    unconfigured: dict[str, list[str]] = field(default_factory=dict)
+    """Output of configure, which fails."""
+    once: bool = False
+    """Whether a failed compilation succeeds at the second attempt."""
+    reused: frozenset[str] = frozenset()
+    cache: Any = None
+    tests: tuple[QemuTest, ...] = (QemuTest(name="a", suite="unit", programs=(), sources=()),)
+    test_logs: dict[str, list[str]] = field(default_factory=dict)
+    """Output of building the tests; a line with ``error:`` makes it fail, and creates no programs."""
+    failing: dict[str, list[str]] = field(default_factory=dict)
+    outcome: str = "failed"
+    sphinx: str = ""
+    manuals: dict[str, Manual] = field(default_factory=dict)
+    builds: list[tuple[str, str, bool]] = field(default_factory=list)
+    """Commit, host and keep_going of each build."""
+    test_runs: list[tuple[str, list[str], int]] = field(default_factory=list)
+    """Commit, names and number of processes of each run of tests."""
+    asked: Any = None
+    clock: float = 100.0
+
+    def __call__(
+        self,
+        logs: dict[str, list[str]] | None = None,
+        failing: dict[str, list[str]] | None = None,
+        **options: Any,
+    ) -> BisectResult:
+        self.logs = logs or {}
+        self.failing = failing or {}
+        self.builds, self.test_runs, self.reporter = [], [], Recorder()
+        self.asked = make_options(**({"qemu_tests": "all"} | options))
+        for name in ("build", "checkout_commit", "list_tests", "build_tests", "run_tests", "make_manual"):
+            self.monkeypatch.setattr(module, name, getattr(self, f"_{name}"))
+        self.monkeypatch.setattr(module, "find_sphinx", lambda: self.sphinx)
+        self.monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=self._monotonic))
+        return run_bisect(
+            self.series, self.tree, self.pin, self.asked, self.layout, self.reporter, self.sandbox
+        )
+
+    def log(self, number: int, name: str) -> Path:
+        """The log of the tests or the manual of a patch."""
+        return self.layout.logs / f"7.2-validate-x-native-{number:02}-{name}.log"
+
+    def _monotonic(self) -> float:
+        self.clock += 1.25
+        return self.clock
+
+    def _checkout_commit(
+        self, tree: object, label: str, commit: str, layout: object, reporter: object
+    ) -> object:
+        assert (tree, label, layout, reporter) == (self.tree, "validate-x", self.layout, self.reporter)
+        return SimpleNamespace(commit=commit)
+
+    def _build(
+        self,
+        checkout: Any,
+        pin: object,
+        options: object,
+        layout: object,
+        reporter: object,
+        *,
+        host: str,
+        keep_going: bool,
+        sandbox: object,
+    ) -> object:
+        assert (pin, options, layout, reporter) == (self.pin, self.asked, self.layout, self.reporter)
+        assert sandbox is self.sandbox
+        commit = checkout.commit
+        self.builds.append((commit, host, keep_going))
+        if commit in self.unconfigured:
+            raise ConfigureError("configure failed", "fix it", details=tuple(self.unconfigured[commit]))
+        output = self.logs.get(commit, [])
+        log = self.layout.root / f"{commit}.log"
+        log.write_text("\n".join(output))
+        repeated = [build[0] for build in self.builds].count(commit) > 1
+        if any("error:" in line for line in output) and not (self.once and repeated):
+            raise CompileError("compiling failed", "fix it", details=tuple(output), log=log)
+        return SimpleNamespace(
+            logs=("configure.log", str(log)),
+            reused=commit in self.reused,
+            steps=7,
+            cache=self.cache,
+            folder=str(self.layout.root),
+            commit=commit,
+        )
+
+    def _list_tests(self, build: Any, sandbox: object) -> tuple[QemuTest, ...]:
+        assert build.commit
+        assert sandbox is self.sandbox
+        return self.tests
+
+    def _build_tests(self, build: Any, tests: Sequence[QemuTest], sandbox: object, log: Path) -> object:
+        assert sandbox is self.sandbox
+        assert not log.exists(), "the log of an earlier run is removed"
+        output = self.test_logs.get(build.commit, [])
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.write_text("\n".join(output))
+        failed = any("error:" in line for line in output)
+        for path in [self.layout.root / name for test in tests for name in test.programs]:
+            path.unlink(missing_ok=True)
+            if not failed:
+                path.touch()
+        return SimpleNamespace(returncode=int(failed), output="\n".join(output))
+
+    def _run_tests(
+        self,
+        build: Any,
+        tests: Sequence[QemuTest],
+        sandbox: object,
+        *,
+        patch: int,
+        log: Path,
+        processes: int,
+    ) -> tuple[TestRow, ...]:
+        assert sandbox is self.sandbox
+        assert log == self.log(patch, "tests")
+        self.test_runs.append((build.commit, [test.name for test in tests], processes))
+        return tuple(
+            TestRow(
+                patch=patch,
+                suite="unit",
+                name=test.name,
+                outcome=self.outcome if test.name in self.failing.get(build.commit, []) else "ok",  # type: ignore[arg-type]
+                seconds=0.1,
+                reason="why it failed",
+            )
+            for test in tests
+        )
+
+    def _make_manual(self, program: str, build: Any, sandbox: object, log: Path) -> Manual:
+        assert program == self.sphinx
+        assert sandbox is self.sandbox
+        assert log == self.log(int(build.commit[1:]), "manual")
+        return self.manuals[build.commit]

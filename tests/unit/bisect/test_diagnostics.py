@@ -1,0 +1,54 @@
+"""Messages of compilers in a log."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness.bisect.diagnostics import read_diagnostics, read_lines
+
+WARNING = "../src/util/a.c:{line}:5: error: unused variable 'x' [-Werror=unused-variable]"
+ERROR = "../src/util/b.c:7:1: error: unknown type name 'y'"
+
+
+def test_diagnostics_have_a_place_and_a_switch() -> None:
+    one, two = read_diagnostics(
+        ["noise", WARNING.format(line=3), WARNING.format(line=3), ERROR, "x.c: In function"]
+    )
+    assert (one.file, one.line, one.switch, one.is_warning) == ("util/a.c", 3, "unused-variable", True)
+    assert one.text == "unused variable 'x'"
+    assert (two.text, two.switch, two.is_warning) == ("unknown type name 'y'", "", False)
+
+
+@pytest.mark.parametrize(
+    ("line", "file", "text", "is_warning"),
+    [
+        ("../../src/a.c:1:2: fatal error: x.h: No such file", "a.c", "x.h: No such file", False),
+        ("./trace/t.h:1: warning: odd [-Wformat=2]\n", "trace/t.h", "odd", True),
+        ("/usr/include/x.h:9:1: error: odd [-Werror]", "/usr/include/x.h", "odd", True),
+    ],
+)
+def test_formats_of_messages(line: str, file: str, text: str, is_warning: bool) -> None:
+    (found,) = read_diagnostics([line])
+    assert (found.file, found.text, found.is_warning) == (file, text, is_warning)
+
+
+@pytest.mark.parametrize("program", ["ninja", "collect2", "cc1"])
+def test_messages_of_other_programs_are_ignored(program: str) -> None:
+    assert read_diagnostics([f"{program}:1: error: odd"]) == ()
+
+
+def test_key_is_the_same_when_lines_move() -> None:
+    one, two, other = read_diagnostics(
+        [f"a.c:{line}:1: error: see line {line}" for line in (3, 40)] + ["b.c:3:1: error: see line 3"]
+    )
+    assert one.key == two.key
+    assert one.key != other.key
+
+
+def test_log_is_read_even_if_it_is_missing_or_no_text(tmp_path: Path) -> None:
+    assert read_lines(tmp_path / "none") == []
+    log = tmp_path / "log"
+    log.write_bytes(b"one\n\xff\n")
+    assert read_lines(log) == ["one", "\ufffd"]
