@@ -1,10 +1,10 @@
-"""Nothing survives a run: a guard process that outlives the work and ends whatever the work has left.
+"""A guard process that ends all processes that a run leaves behind.
 
-The guard is the process that the user started. It forks a worker that does everything, and is the subreaper
-(PR_SET_CHILD_SUBREAPER, prctl(2)) of all that the worker starts: an orphan, a daemon, a process in
-another session all come back to it. However the worker ends, kill -9 included, the guard then ends the rest.
-When the guard itself is killed, the kernel kills the worker (PR_SET_PDEATHSIG), and what it started follows
-in turn (harness.process, harness.guest, harness.teardown.parent_death).
+The guard is the process that the user started. It forks a worker that does all work, and is the subreaper
+(PR_SET_CHILD_SUBREAPER, prctl(2)) of the worker's descendants: orphans, daemons and processes in other
+sessions become its children. After the worker's end, even by kill -9, the guard ends the rest. If the guard
+itself is killed, the kernel kills the worker (PR_SET_PDEATHSIG), and its child processes follow in turn
+(harness.process, harness.guest, harness.teardown.parent_death).
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from typing import NoReturn
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36  # linux/prctl.h
 FORWARDED = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT)
 UNWIND_LIMIT_S = 60.0
-"""How long the worker may take to unwind after a signal before it is killed."""
+"""Time limit for the worker to unwind after a signal, before it is killed."""
 GRACE_S = 3.0
-"""How long what the worker left may take to end after SIGTERM."""
+"""Time limit for remaining processes to end after SIGTERM."""
 KILL_LIMIT_S = 60.0
-"""How long a killed process may take to be gone: the kernel tears its memory down first."""
+"""Time limit for a killed process to exit: the kernel frees its memory first."""
 
 
 def guarded(main: Callable[[], int], *, die_with_parent: bool = False) -> int:
-    """Run ``main`` in a worker; when it has ended, end every process that descends from it.
+    """Run ``main`` in a worker, then end every remaining descendant of it.
 
-    Returns main's value, 128 + n when signal n killed the worker, 130 when main let KeyboardInterrupt out.
+    Returns the value of main, 128 + n if signal n killed the worker, 130 if main raised KeyboardInterrupt.
     SIGTERM, SIGHUP and SIGINT sent to the guard reach the worker, where the first raises KeyboardInterrupt.
     With ``die_with_parent``, the guard gets SIGTERM when the process that started it ends.
     """
@@ -49,11 +49,11 @@ def guarded(main: Callable[[], int], *, die_with_parent: bool = False) -> int:
         with contextlib.suppress(OSError, ValueError):
             stream.flush()
     guard = os.getpid()
-    # What the shell started before it exec'ed us is a child of ours, and none of our business.
+    # Processes that the shell started before its exec are children of this process, but not of the run.
     before_us = frozenset(_descendants())
-    # Ignored children are reaped by the kernel, and nobody is told (wait(2)); the worker's subprocesses too.
+    # With SIGCHLD ignored, the kernel reaps children silently (wait(2)), also those of the worker.
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    # Blocked before the fork: no signal is lost between it and the loop that waits for them.
+    # Blocked before the fork, so no signal is lost before the loop that waits for them.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, (*FORWARDED, signal.SIGCHLD))
     try:
         worker = os.fork()
@@ -68,7 +68,7 @@ def guarded(main: Callable[[], int], *, die_with_parent: bool = False) -> int:
             status = _wait_for(worker)
         finally:
             end_descendants(before_us)
-            # A Ctrl-C during the clean-up has nothing left to stop.
+            # A Ctrl-C during the clean-up has no effect.
             while signal.sigtimedwait(FORWARDED, 0) is not None:
                 pass
     finally:
@@ -79,8 +79,8 @@ def guarded(main: Callable[[], int], *, die_with_parent: bool = False) -> int:
 class _Interrupt:
     """Signal handler of the worker: KeyboardInterrupt unwinds it, and no ``except Exception`` swallows that.
 
-    One request often comes twice, from whoever signals the whole process group and from the guard, and the
-    second must not disturb the unwinding. Only SIGINT, a second later, is a user who is in a hurry.
+    One request often arrives twice, from the sender (to the whole process group) and from the guard, and the
+    second must not disturb the unwinding. Only SIGINT more than a second later is a new request of the user.
     """
 
     def __init__(self) -> None:
@@ -95,7 +95,7 @@ class _Interrupt:
             raise KeyboardInterrupt
 
     def install(self) -> None:
-        """For SIGTERM, SIGHUP and SIGINT, unless it came to us ignored, as from nohup(1)."""
+        """Install for SIGTERM, SIGHUP and SIGINT, unless the signal is ignored, as by nohup(1)."""
         for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
             if signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, self)
@@ -114,12 +114,12 @@ def _work(main: Callable[[], int]) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):
             stream.flush()
-    # Not sys.exit: the guard's frames and exit handlers below us are not the worker's.
+    # Not sys.exit: the frames and exit handlers below belong to the guard.
     os._exit(status & 0xFF)
 
 
 def _wait_for(worker: int) -> int:
-    """The worker's exit status, or minus the signal that killed it. Reaps every child on the way."""
+    """Return the worker's exit status, or minus the signal that killed it. Reaps every child meanwhile."""
     deadline: float | None = None
     while True:
         status = _reap(worker)
@@ -130,12 +130,12 @@ def _wait_for(worker: int) -> int:
         else:
             found = signal.sigtimedwait((*FORWARDED, signal.SIGCHLD), max(0.0, deadline - time.monotonic()))
             if found is None:
-                os.kill(worker, signal.SIGKILL)  # our child, not reaped: the pid is its own
+                os.kill(worker, signal.SIGKILL)  # an unreaped child: its pid is not reused
                 deadline = time.monotonic() + KILL_LIMIT_S
                 continue
             seen = found
-        # A code above 0: the kernel sent it (sigaction(2), si_code), for a terminal's Ctrl-C or hang-up. The
-        # worker, in the same process group, has got it as well. A blocked signal comes even if it is ignored.
+        # A code above 0 means that the kernel sent it (sigaction(2), si_code), for Ctrl-C or a hang-up. The
+        # worker is in the same process group and received it too. Blocked signals arrive even if ignored.
         if seen.si_signo != signal.SIGCHLD and signal.getsignal(seen.si_signo) is not signal.SIG_IGN:
             if seen.si_code <= 0:
                 os.kill(worker, seen.si_signo)
@@ -157,8 +157,8 @@ def _reap(worker: int) -> int | None:
 def end_descendants(spared: frozenset[int] = frozenset()) -> tuple[int, ...]:
     """End every process that descends from this one: SIGTERM, a grace period, SIGKILL. Returns their pids.
 
-    Those in ``spared`` are left alone.
-    New ones are looked for until none is left, so a process that forks while it is being ended is found too.
+    Processes in ``spared`` are left running. The search repeats until no process remains, so it also finds
+    processes that are forked meanwhile.
     """
     found: dict[int, None] = {}
     begun = time.monotonic()
@@ -174,13 +174,13 @@ def end_descendants(spared: frozenset[int] = frozenset()) -> tuple[int, ...]:
             if late or pid not in asked:
                 asked.add(pid)
                 _signal(pid, signal.SIGKILL if late else signal.SIGTERM)
-        # A child's end wakes us; grandchildren's is seen at the next look.
+        # The end of a child interrupts the wait; the next iteration sees the end of grandchildren.
         signal.sigtimedwait((signal.SIGCHLD,), 0.05)
     return tuple(found)
 
 
 def _descendants() -> Iterator[int]:
-    """Living processes below this one; zombies are left to their parents."""
+    """Yield the running descendants of this process; zombies are left to their parents."""
     children: dict[int, list[int]] = {}
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
@@ -197,7 +197,7 @@ def _descendants() -> Iterator[int]:
 
 
 def _signal(pid: int, number: int) -> None:
-    """Signal ``pid`` if it still is below us: its number may have become another's meanwhile."""
+    """Signal ``pid`` if it is still a descendant; its number may have been reused."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         pidfd = os.pidfd_open(pid)
         try:

@@ -1,11 +1,11 @@
-"""Run tests through avocado's Job API, in a program of its own: avocado replaces streams, loggers and signal
-handlers of the process it runs in, and reads the user's configuration.
+"""Run tests through avocado's Job API in a separate process: avocado replaces streams, loggers and signal
+handlers of its process, and reads the user's configuration.
 
     python -m harness.job PLAN
 
 PLAN is a JSON file (a Plan). Each finished test is one line of JSON (an Event) on standard output; avocado
 itself is silent. SIGTERM and SIGINT stop the running test, which ends its guest, and then the job.
-``run_plan`` starts that program and hands over the events.
+``run_plan`` starts that process and passes the events on.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ KEPT_JOBS = 3
 
 
 class JobItem(msgspec.Struct, frozen=True, kw_only=True):
-    """One run of the test. ``params`` are what it asks of avocado's ``self.params``."""
+    """One run of the test. ``params`` are available as avocado's ``self.params``."""
 
     index: int
     name: str
@@ -38,8 +38,8 @@ class JobItem(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class JobPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """What to run: ``test`` is avocado's reference, ``jobs`` the folder for avocado's own files,
-    ``timeout_s`` the seconds that one test may take."""
+    """A plan: ``test`` is avocado's reference, ``jobs`` the folder for avocado's own files, ``timeout_s`` the
+    limit for one test in seconds."""
 
     test: str
     jobs: str
@@ -48,7 +48,7 @@ class JobPlan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class JobEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """A test that has ended. ``whiteboard`` is what it wrote there."""
+    """A finished test. ``whiteboard`` is the text that it wrote to its whiteboard."""
 
     index: int
     status: str
@@ -57,7 +57,7 @@ class JobEvent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Watcher:
-    """avocado's result events, as a plugin has them (avocado.core.plugin_interfaces.ResultEvents)."""
+    """Receiver of avocado's result events, like a plugin (avocado.core.plugin_interfaces.ResultEvents)."""
 
     name = "harness"
 
@@ -84,17 +84,17 @@ class _Watcher:
 
 
 def _index(name: str) -> int:
-    """The item's index: the variant's id, after the semicolon of a test's name, starts with it."""
+    """Return the index of the item, the first part of the variant's id (after the semicolon of ``name``)."""
     return int(name.rpartition(";")[2].split("-", 1)[0])
 
 
 def _stop(_number: int, _frame: FrameType | None) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough: avocado ends the test meanwhile
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # avocado ends the test meanwhile
     raise KeyboardInterrupt
 
 
 def configuration(plan: JobPlan) -> dict[str, Any]:
-    """avocado's settings: one test at a time, in order, no collecting of system information."""
+    """Return avocado's settings: one test at a time, in order, without system information."""
     return {
         "resolver.references": [plan.test],
         "run.results_dir": plan.jobs,
@@ -120,7 +120,7 @@ def run_plan(
     """Run ``test`` once for each of ``items``, one at a time; ``on_event`` is called as each one ends.
 
     ``timeout_s`` is avocado's limit for one test in seconds; a test's own limits, which name the cause,
-    belong below it. Lines of the program that are no events are left to the log, ``avocado.log``.
+    must be lower. Other lines of the program go only to the log, ``avocado.log``.
     """
     home = layout.build / "avocado"
     home.mkdir(parents=True, exist_ok=True)
@@ -150,12 +150,12 @@ def _run_job(layout: Layout, home: Path, file: Path, on_line: Callable[[str], No
         [sys.executable, "-m", "harness.job", file],
         cwd=layout.root,
         env={
-            # avocado looks for its configuration and folders here, not in the user's home or /etc.
+            # avocado reads its configuration and folders from here, not from the user's home or /etc.
             "HOME": str(home),
             "VIRTUAL_ENV": str(home),
             "XDG_CONFIG_HOME": str(home),
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
-            # Compiled once, whatever the user's PYTHONDONTWRITEBYTECODE says: each test is a new interpreter.
+            # Compile once, regardless of PYTHONDONTWRITEBYTECODE: each test is a new interpreter.
             "PYTHONDONTWRITEBYTECODE": "",
             "PYTHONPYCACHEPREFIX": str(home / "pycache"),
             "PYTHONPATH": os.pathsep.join(filter(None, (str(package), os.environ.get("PYTHONPATH")))),
@@ -167,18 +167,18 @@ def _run_job(layout: Layout, home: Path, file: Path, on_line: Callable[[str], No
 
 
 def _prune(jobs: Path) -> None:
-    """Keep avocado's files of the last few jobs."""
+    """Remove avocado's files, except those of the last few jobs."""
     folders = sorted(jobs.glob("job-*"), key=lambda folder: folder.stat().st_mtime)
     for folder in folders[:-KEPT_JOBS]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def main(argv: list[str]) -> int:
-    """Run the plan; avocado's exit status."""
+    """Run the plan and return avocado's exit status."""
     stream = os.dup(sys.stdout.fileno())
     signal.signal(signal.SIGTERM, _stop)
     plan = msgspec.json.decode(Path(argv[0]).read_bytes(), type=JobPlan)
-    # Reads avocado's configuration when imported.
+    # The import reads avocado's configuration.
     from avocado.core.job import Job  # noqa: PLC0415
     from avocado.core.suite import TestSuite  # noqa: PLC0415
 

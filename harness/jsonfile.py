@@ -1,4 +1,4 @@
-"""JSON files that are whole or not there, and what their structs have in common."""
+"""Atomic writing of JSON files, and helpers for their structs."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ import msgspec
 from harness.errors import StorageError
 
 UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
-"""What decoding JSON or TOML raises: bad bytes, bad types, too deep."""
+"""Errors of decoding JSON or TOML: invalid bytes, wrong types, too deep nesting."""
 
 
 def about(text: str) -> msgspec.Meta:
-    """What docs/results.md says of a field: ``Annotated[int, about("guest memory in MiB")]``."""
+    """Description of a field in docs/results.md: ``Annotated[int, about("guest memory in MiB")]``."""
     return msgspec.Meta(description=text)
 
 
 def utc_now(timespec: str = "seconds") -> str:
-    """The time in UTC as results have it, ISO 8601, to ``timespec`` (datetime.isoformat)."""
+    """Return the time in UTC in ISO 8601, with the precision ``timespec`` (datetime.isoformat)."""
     return datetime.datetime.now(datetime.UTC).isoformat(timespec=timespec)
 
 
 def write_json(path: Path, value: object) -> None:
-    """Write ``value`` (a struct) as indented JSON: aside, flushed to disk, renamed into place.
+    """Write ``value`` (a struct) as indented JSON: to a temporary file, flushed to disk, renamed into place.
 
-    Raises StorageError; ``path`` then is as it was.
+    Raises StorageError; ``path`` is then unchanged.
     """
     write_bytes(path, msgspec.json.format(msgspec.json.encode(value), indent=1) + b"\n")
 

@@ -1,4 +1,4 @@
-"""Where things lie: inside the checkout, and in the cache outside it."""
+"""Paths inside the checkout, and in the cache outside it."""
 
 from __future__ import annotations
 
@@ -48,13 +48,13 @@ class Layout:
 
     @property
     def checkout_lock(self) -> Path:
-        """Held by whoever writes into this checkout. It lies outside, so that cleaning does not remove it."""
+        """Lock of the run that writes to this checkout; outside it, so that cleaning does not remove it."""
         digest = hashlib.sha256(os.fsencode(self.root)).hexdigest()[:12]
         return self.locks / f"checkout-{digest}"
 
     @property
     def measuring_lock(self) -> Path:
-        """Held by whoever times guests: two at once would time each other."""
+        """Lock of the run that times guests: two at once would disturb each other."""
         return self.locks / "measuring"
 
     @property
@@ -66,22 +66,22 @@ class Layout:
         return self.trees / safe_name(name)
 
     def build_root(self, tree: str, label: str) -> Path:
-        """One variant of a tree: its sources in ``src``, its build beside them, one folder a host.
+        """Folder of one variant of a tree: its sources in ``src``, and one build folder for each host.
 
-        ``label`` is ``pristine``, ``base`` or ``patched-<series>``. Sources and build lie at the same
-        relative distance in every variant, so that a compiler command is the same text in each and
-        ccache can share results (ccache(1), "Sharing a local cache").
+        ``label`` is ``pristine``, ``base`` or ``patched-<series>``. Sources and build have the
+        same relative path in every variant. Compiler commands are therefore identical, and ccache can share
+        results (ccache(1), "Sharing a local cache").
         """
         return self.build / safe_name(tree) / safe_name(label)
 
 
 def label_of(variant: str, series: str) -> str:
-    """What a variant's folder is called: ``patched`` carries the name of its series (a name or a path)."""
+    """Return the name of a variant's folder; for ``patched`` with the name of ``series`` (a name or path)."""
     return f"patched-{Path(series).name}" if variant == "patched" else variant
 
 
 def safe_name(name: str) -> str:
-    """``name`` as one path component. Raises OptionError for what could leave the folder."""
+    """Return ``name`` if it is a safe path component. Raises OptionError otherwise."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]*", name):
         raise OptionError(
             f"{name!r} cannot be used as a folder name", "use letters, digits, dot, plus, dash, underscore"
@@ -90,10 +90,10 @@ def safe_name(name: str) -> str:
 
 
 def find_layout(root: Path | None = None) -> Layout:
-    """The layout of the checkout at ``root``, else the one that holds the working folder or this package.
+    """Return the layout of the checkout at ``root``, or of the one around the working folder or this package.
 
     ``QEMU_HARNESS_BUILD``, ``QEMU_HARNESS_TREES`` and ``QEMU_HARNESS_CACHE`` move build folder, trees and
-    cache (for a read-only checkout). Raises OptionError when no checkout is found.
+    cache (for a read-only checkout). Raises OptionError if no checkout is found.
     """
     here = Path.cwd()
     candidates = [root] if root else [here, *here.parents, Path(__file__).resolve().parent.parent]
@@ -103,8 +103,8 @@ def find_layout(root: Path | None = None) -> Layout:
             break
     else:
         raise OptionError(
-            "no checkout of the harness here: qemu-src/pins.toml and meson_options.txt not found",
-            "run inside the checkout, or pass --root DIR",
+            "no checkout of the harness found: qemu-src/pins.toml and meson_options.txt are missing",
+            "run inside a checkout, or pass --root DIR",
         )
     cache = os.environ.get("QEMU_HARNESS_CACHE")
     return Layout(

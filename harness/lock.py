@@ -1,7 +1,7 @@
-"""One run at a time for each thing on disk that is written: cache entry, tree, build folder.
+"""Locks, so that one run at a time writes a cache entry, tree or build folder.
 
-flock(2) underneath (by filelock), so a killed run leaves no stale lock. The holder's pid is written
-beside the lock for the message only; it decides nothing.
+The locks use flock(2) (by filelock), so a killed run leaves no stale lock. A second file contains the pid of
+the holder, for the message alone.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from harness.progress import Reporter
 
 @contextlib.contextmanager
 def locked(path: Path, what: str, reporter: Reporter, *, timeout_s: float = 3600) -> Iterator[None]:
-    """Hold the lock ``path.lock`` while the block runs; say once whom we wait for.
+    """Hold the lock ``path.lock`` while the block runs; report the holder once if the lock is taken.
 
-    Raises BusyError after ``timeout_s`` seconds, StorageError when the lock file cannot be made.
+    Raises BusyError after ``timeout_s`` seconds, StorageError if the lock file cannot be created.
     """
     lock_path = path.with_name(path.name + ".lock")
     holder = path.with_name(path.name + ".lock-holder")
@@ -37,12 +37,12 @@ def locked(path: Path, what: str, reporter: Reporter, *, timeout_s: float = 3600
             except filelock.Timeout:
                 raise BusyError(
                     f"{what} has been held by {_who(holder)} for {timeout_s:.0f} s",
-                    "wait for that run or end it, then run this again",
+                    "wait for that run or end it, then run the same command again",
                 ) from None
     except OSError as error:
         raise StorageError(
             f"cannot lock {what}: {error}",
-            f"make {lock_path.parent} writable and the disk not full, or choose other folders with"
+            f"make {lock_path.parent} writable and free some disk space, or choose other folders with"
             " QEMU_HARNESS_BUILD, QEMU_HARNESS_TREES and QEMU_HARNESS_CACHE",
         ) from error
     try:

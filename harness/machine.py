@@ -50,38 +50,38 @@ def host_facts(root: Path = Path("/")) -> HostFacts:
 
 
 def thp_mode(root: Path = Path("/")) -> str:
-    """When the kernel uses transparent huge pages: always, madvise or never; empty if it has none."""
+    """Return the mode of transparent huge pages: always, madvise or never; empty if the kernel has none."""
     return find(r"\[(\w+)\]", text_of(root / "sys/kernel/mm/transparent_hugepage/enabled"))
 
 
 def cpu_model(root: Path = Path("/")) -> str:
-    """The processor's name: "model name" on x86, "processor 0" on s390x."""
+    """Return the name of the processor: "model name" on x86, "processor 0" on s390x."""
     return find(r"^(?:model name|processor 0)\s*:\s*(.+)$", text_of(root / "proc/cpuinfo"))
 
 
 def mitigations(root: Path = Path("/")) -> str:
-    """What the kernel does about each fault that the processor has (Linux, admin-guide/hw-vuln).
+    """Return the kernel's mitigation of each vulnerability of the processor (Linux, admin-guide/hw-vuln).
 
-    Only the measure's name, such as ``spectre_v2: Retpolines``: the rest goes with processor and kernel.
+    Only the name, such as ``spectre_v2: Retpolines``: the details follow from processor and kernel.
     """
     folder = root / "sys/devices/system/cpu/vulnerabilities"
-    told = []
+    found = []
     for file in sorted(folder.iterdir()) if folder.is_dir() else ():
         text = text_of(file).strip()
         if text and text not in UNAFFECTED:
             measure = re.split(r"[;,]", text.removeprefix("Mitigation: "))[0].strip()
-            told.append(f"{file.name}: {measure}")
-    return "; ".join(told)
+            found.append(f"{file.name}: {measure}")
+    return "; ".join(found)
 
 
 def find(pattern: str, text: str) -> str:
-    """The first group of the first match of ``pattern``, else nothing."""
+    """Return the first group of the first match of ``pattern``, or an empty string."""
     found = re.search(pattern, text, re.MULTILINE)
     return found[1].strip() if found else ""
 
 
 def text_of(path: Path) -> str:
-    """What the file holds; nothing if it cannot be read."""
+    """Return the content of the file; empty if it cannot be read."""
     try:
         return path.read_text(encoding="utf-8", errors="replace")
     except OSError:

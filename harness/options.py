@@ -1,8 +1,8 @@
 """meson_options.txt and ``-Dname=value`` → frozen Options.
 
 The file is read by meson itself (``meson introspect --buildoptions``, Meson manual "IDE integration"), so
-there is one grammar and one list. What only the harness can know (does this target exist in that QEMU, does
-that guest fit into this machine) is checked here, before any work.
+there is one grammar and one list. This module checks conditions that only the harness knows (whether a QEMU
+has a target, whether a guest fits into this machine), before any work.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ from harness.process import run
 MIB = 1024 * 1024
 SEEDS = 999_999_999
 LINUX_MINIMUM_MIB = 128
-"""Debian's kernel and our init, with something left to fill."""
+"""Debian's kernel and the init, with some memory left to fill."""
 Value = str | int | bool | tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Declared:
-    """One option as meson_options.txt declares it."""
+    """One option, as declared in meson_options.txt."""
 
     name: str
     type: str
@@ -49,7 +49,7 @@ class Declared:
 
 
 class _Introspected(msgspec.Struct, frozen=True):
-    """One option as ``meson introspect --buildoptions`` tells it, and as it is cached."""
+    """One option, as ``meson introspect --buildoptions`` prints it and as the cache stores it."""
 
     name: str
     section: str
@@ -64,7 +64,7 @@ AT_LEAST_ONE = msgspec.Meta(min_length=1)
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What a run was asked to do. Fields are named as in meson_options.txt, ``_`` for ``-``; sizes in MiB."""
+    """The options of a run. Fields are named as in meson_options.txt, ``_`` for ``-``; sizes in MiB."""
 
     pin: str
     series: str
@@ -103,19 +103,19 @@ class Options:
     qemu_tests: str
     isolation: str
     given: tuple[str, ...]
-    """The ``-Dname=value`` words as given, for the reproducer command."""
+    """The ``-Dname=value`` arguments as given, for the reproducer command."""
 
     def has(self, name: str) -> bool:
-        """Whether option ``name`` was given, and is not the default."""
+        """Whether option ``name`` was given explicitly."""
         return any(word.startswith(f"-D{name}=") for word in self.given)
 
     @property
     def patch_numbers(self) -> frozenset[int]:
-        """Positions of the patches that alone are asked for; none when all are."""
+        """Positions of the selected patches; empty for all."""
         return frozenset(map(int, self.patches))
 
     def values(self) -> dict[str, Any]:
-        """Every option with its value, as results keep them."""
+        """Return every option with its value, for the results."""
         return {
             field.name: getattr(self, field.name)
             for field in dataclasses.fields(self)
@@ -124,7 +124,7 @@ class Options:
 
 
 def declared_options(layout: Layout) -> dict[str, Declared]:
-    """The options of meson_options.txt, read by meson; cached by the bytes that decide the answer."""
+    """Return the options of meson_options.txt, as read by meson; cached by the digest of its input."""
     option_file, build_file = layout.root / "meson_options.txt", layout.root / "meson.build"
     digest = hashlib.sha256(option_file.read_bytes() + build_file.read_bytes()).hexdigest()[:16]
     cached = layout.cache / "options" / f"{digest}.json"
@@ -136,22 +136,22 @@ def declared_options(layout: Layout) -> dict[str, Declared]:
             merge_stderr=False,
             error=lambda ended: OptionError(
                 "meson cannot read meson_options.txt",
-                "mend the file",
+                "fix the file",
                 details=tuple(ended.output.splitlines()[-5:]),
             ),
         )
-        said = msgspec.json.decode(finished.output, type=list[_Introspected])
-        raw = [option for option in said if option.section == "user"]
+        found = msgspec.json.decode(finished.output, type=list[_Introspected])
+        raw = [option for option in found if option.section == "user"]
         _store(cached, msgspec.json.encode(raw))
     bounds = _integer_bounds(option_file.read_text(encoding="utf-8"))
     return {option.name: _declared(option, bounds.get(option.name, (None, None))) for option in raw}
 
 
 def parse_options(layout: Layout, words: Sequence[str]) -> Options:
-    """The options that ``words`` (each ``-Dname=value``) ask for.
+    """Parse ``words`` (each ``-Dname=value``) into options.
 
-    Raises OptionError for bytes that are no UTF-8, an unknown name, a value of the wrong type or outside its
-    choices, or a guest larger than this machine's memory.
+    Raises OptionError for invalid UTF-8, an unknown name, a value of the wrong type or outside its choices,
+    or a guest larger than this machine's memory.
     """
     declared = declared_options(layout)
     values: dict[str, Value] = {name: option.default for name, option in declared.items()}
@@ -159,7 +159,7 @@ def parse_options(layout: Layout, words: Sequence[str]) -> Options:
     for word in words:
         name, separator, text = word.removeprefix("-D").partition("=")
         if re.search("[\ud800-\udfff]", word):
-            raise OptionError(f"{word!r} is not UTF-8", "results keep it as text: use another name or path")
+            raise OptionError(f"{word!r} is not UTF-8", "results store it as text: use another name or path")
         if not word.startswith("-D") or not separator:
             raise OptionError(f"{word!r} is not an option", "write options as -Dname=value")
         if name not in declared:
@@ -177,14 +177,12 @@ def parse_options(layout: Layout, words: Sequence[str]) -> Options:
         _refuse_too_large(options.memory_mib)
     _check_payload(options)
     if not options.ccache and (options.ccache_remote or options.distcc):
-        raise OptionError(
-            "-Dccache_remote and -Ddistcc go through ccache, which is off", "leave -Dccache=false out"
-        )
+        raise OptionError("-Dccache_remote and -Ddistcc need ccache, which is off", "omit -Dccache=false")
     return options
 
 
 def parse_size(text: str) -> int:
-    """MiB of a size such as ``256M`` or ``16G``. Raises OptionError."""
+    """Parse a size such as ``256M`` or ``16G`` into MiB. Raises OptionError."""
     match = re.fullmatch(r"([1-9][0-9]{0,6})([MmGg])", text)
     if match is None:
         raise OptionError(
@@ -194,7 +192,7 @@ def parse_size(text: str) -> int:
 
 
 def parse_duration(text: str) -> int:
-    """Seconds of a duration such as ``90s``, ``5m`` or ``2h``. Raises OptionError."""
+    """Parse a duration such as ``90s``, ``5m`` or ``2h`` into seconds. Raises OptionError."""
     match = re.fullmatch(r"([1-9][0-9]{0,5})([smh])", text)
     if match is None:
         raise OptionError(
@@ -204,7 +202,7 @@ def parse_duration(text: str) -> int:
 
 
 def choose_seed(asked: int) -> int:
-    """``asked``, or a random one from 1 on for 0."""
+    """Return ``asked``, or a random positive seed if it is 0."""
     return asked or 1 + secrets.randbelow(SEEDS)
 
 
@@ -212,17 +210,17 @@ def _sizes(texts: Sequence[str]) -> tuple[int, ...]:
     sizes = tuple(parse_size(text) for text in texts)
     for mib in sizes:
         if sizes.count(mib) > 1:
-            raise OptionError(f"-Dmemory: {format_size(mib)} is there twice", "name each size once")
+            raise OptionError(f"-Dmemory: {format_size(mib)} is given twice", "give each size once")
     return sizes
 
 
 def format_size(mib: int) -> str:
-    """The shortest way to write ``mib`` MiB."""
+    """Format ``mib`` MiB with the suffix M or G."""
     return f"{mib // 1024}G" if mib % 1024 == 0 else f"{mib}M"
 
 
 def check_choice(option: str, values: Iterable[str], known: Iterable[str], *, where: str) -> None:
-    """Raise OptionError unless all ``values`` are ``known`` to ``where`` (a pin, say)."""
+    """Raise OptionError unless all ``values`` are ``known`` to ``where`` (such as a pin)."""
     allowed = sorted(known)
     for value in values:
         if value not in allowed:
@@ -234,17 +232,17 @@ def check_choice(option: str, values: Iterable[str], known: Iterable[str], *, wh
 
 
 def _check_payload(options: Options) -> None:
-    """What a guest without Linux cannot do, and what Linux cannot do without."""
+    """Raise OptionError for triggers and sizes that the payloads do not support."""
     if "poweroff" in options.triggers and "paused" in options.payload:
         raise OptionError(
             "-Dtriggers=poweroff: a paused guest cannot power off",
-            "time it alone with -Dpayload=linux, or leave the trigger out",
+            "use only -Dpayload=linux, or omit the trigger",
         )
     smallest = min(options.memory_mib)
     if smallest < LINUX_MINIMUM_MIB and options.payload != ("paused",):
         raise OptionError(
             f"-Dmemory: Linux needs more than {format_size(smallest)}",
-            f"ask for {LINUX_MINIMUM_MIB}M or more",
+            f"use {LINUX_MINIMUM_MIB}M or more",
         )
 
 
@@ -254,7 +252,7 @@ def _refuse_too_large(sizes: Iterable[int]) -> None:
         if mib > total:
             raise OptionError(
                 f"-Dmemory: a guest of {format_size(mib)} cannot fit into this machine's {total} MiB",
-                f"ask for less than {total // 1024}G",
+                f"use less than {total // 1024}G",
             )
 
 
@@ -266,7 +264,7 @@ def _convert(option: Declared, text: str) -> Value:
         return text == "true"
     if option.type == "integer":
         if not re.fullmatch(r"[0-9]{1,9}", text):
-            raise OptionError(f"-D{name}: {text!r} is not a number", "write a whole number")
+            raise OptionError(f"-D{name}: {text!r} is not a number", "write an integer")
         number, low, high = int(text), option.minimum, option.maximum
         if (low is not None and number < low) or (high is not None and number > high):
             raise OptionError(f"-D{name}: {number} is out of range", f"write a number from {low} to {high}")
@@ -274,21 +272,21 @@ def _convert(option: Declared, text: str) -> Value:
     if option.type == "array":
         items = _split_array(name, text)
         if not items:
-            raise OptionError(f"-D{name}: the list is empty", "name at least one, or leave the option out")
+            raise OptionError(f"-D{name}: the list is empty", "give at least one value, or omit the option")
         if len(set(items)) != len(items):
-            raise OptionError(f"-D{name}: {text!r} names one thing twice", "name each once")
+            raise OptionError(f"-D{name}: {text!r} contains a duplicate", "give each value once")
         if option.choices:
             check_choice(name, items, option.choices, where="the harness")
         return items
     if option.choices:
         check_choice(name, [text], option.choices, where="the harness")
     if "\0" in text:
-        raise OptionError(f"-D{name}: the value holds a NUL byte", "leave it out")
+        raise OptionError(f"-D{name}: the value contains a NUL byte", "remove it")
     return text
 
 
 def _split_array(name: str, text: str) -> tuple[str, ...]:
-    """Both of meson's ways to write an array: ``a,b`` and ``['a', 'b']``."""
+    """Split an array in either of meson's notations: ``a,b`` and ``['a', 'b']``."""
     if text.startswith("["):
         try:
             items = ast.literal_eval(text)
@@ -313,7 +311,7 @@ def _declared(option: _Introspected, bounds: tuple[int | None, int | None]) -> D
 
 
 def _integer_bounds(text: str) -> dict[str, tuple[int | None, int | None]]:
-    """min and max of integer options, which introspection leaves out (seen with meson 1.12)."""
+    """Return min and max of integer options, which introspection omits (as of meson 1.12)."""
     bounds = {}
     for name, body in re.findall(r"^option\('([a-z_]+)',(.*?)\)\s*$", text, re.DOTALL | re.MULTILINE):
         low, high = re.search(r"\bmin: (\d+)", body), re.search(r"\bmax: (\d+)", body)
@@ -322,7 +320,7 @@ def _integer_bounds(text: str) -> dict[str, tuple[int | None, int | None]]:
 
 
 def _store(path: Path, data: bytes) -> None:
-    """Keep ``data`` for the next run; a cache that cannot be written costs time, never the run."""
+    """Store ``data`` for the next run; an unwritable cache is not an error."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         aside = path.with_name(f".{path.name}.{os.getpid()}")

@@ -1,9 +1,8 @@
-"""The one door to other programs.
+"""Run other programs. All modules start programs through this one.
 
-Every program is started in a session of its own, so that an interrupt at the terminal reaches the
-harness alone, which then ends the program's whole process group: SIGTERM, a grace period, SIGKILL. If the
-harness itself is killed, the kernel sends the program SIGTERM (PR_SET_PDEATHSIG, prctl(2)) and
-harness.guard ends what is left.
+Every program starts in a new session, so an interrupt from the terminal reaches only the harness, which then
+ends the program's whole process group: SIGTERM, a grace period, SIGKILL. If the harness itself is killed, the
+kernel sends SIGTERM to the program (PR_SET_PDEATHSIG, prctl(2)), and harness.guard ends the rest.
 """
 
 from __future__ import annotations
@@ -31,8 +30,8 @@ TAIL_LINES = 400
 
 @dataclass(frozen=True, kw_only=True)
 class Finished:
-    """A program that has ended. ``output`` is its text (stdout and stderr as written), at most its tail
-    of 400 lines when a log was kept; ``stdout`` is filled when the two were asked for apart."""
+    """A finished program. ``output`` is its text (stdout and stderr interleaved), with a log only its last
+    400 lines."""
 
     argv: tuple[str, ...]
     returncode: int
@@ -45,14 +44,14 @@ class Finished:
 
 
 def shell_quote(argv: Sequence[str | Path]) -> str:
-    """The command as one would type it."""
+    """Quote a command for a POSIX shell."""
     return shlex.join(str(word) for word in argv)
 
 
 def clean_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The environment for programs: ours, in the C.UTF-8 locale, without git's and make's own variables.
+    """Return the environment for programs: the C.UTF-8 locale, without the variables of git and make.
 
-    GIT_DIR and friends (set when we run from a git hook) would send our git calls to another
+    GIT_DIR and others (set when the harness runs from a git hook) would redirect git calls to another
     repository (git(1), "Environment Variables").
     """
     dropped = ("GIT_", "MAKEFLAGS", "MAKELEVEL", "MFLAGS", "NINJA_STATUS")
@@ -67,7 +66,7 @@ def clean_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
 
 
 def find_program(name: str, *, needed_by: str, package: str) -> Path:
-    """Where ``name`` is on PATH. Raises MissingError that names the Debian ``package``."""
+    """Return the path of ``name`` on PATH. Raises MissingError, which names the Debian ``package``."""
     found = shutil.which(name)
     if found is None:
         raise MissingError(
@@ -77,27 +76,27 @@ def find_program(name: str, *, needed_by: str, package: str) -> Path:
 
 
 UNWRITABLE = "error: unable to write file "
-"""All that git says of it in a checkout, which it then removes: the room is back when one asks."""
+"""Git's only message in a checkout. Git then removes the file, so the space is free again afterwards."""
 FULL = ("No space left on device", "Disk quota exceeded", "Out of diskspace", UNWRITABLE)
-"""What programs say then (errno(3), git's csum-file.c and entry.c); not all of them say it."""
+"""Messages of programs on a full disk (errno(3), git's csum-file.c and entry.c); some print none."""
 ROOM_BYTES = 256 * 1024
 
 
 def disk_is_full(output: str, *places: Path | None) -> StorageError | None:
-    """The error to raise instead, when a program failed with ``output`` for want of room; else None.
+    """Return the error to raise instead if a program failed because the disk is full; None otherwise.
 
-    git, for one, often names just the file that it could not write, so the file systems of ``places`` are
-    asked as well: for bytes, and for inodes where they are counted (statvfs(3)).
+    Some programs, such as git, name only the file that they could not write. Therefore the file systems of
+    ``places`` are checked too, for free bytes and free inodes (statvfs(3)).
     """
     full = next((str(place) for place in places if place and _has_no_room(place)), "")
-    said = next((line.strip() for line in output.splitlines() if any(word in line for word in FULL)), "")
-    if not full and not said:
+    line_of = next((line.strip() for line in output.splitlines() if any(word in line for word in FULL)), "")
+    if not full and not line_of:
         return None
-    where = f": {full}" if full else ", or cannot be written to" if UNWRITABLE in said else ""
+    where = f": {full}" if full else ", or cannot be written to" if UNWRITABLE in line_of else ""
     return StorageError(
         f"the disk is full{where}",
         "free some disk space, then run the same command again",
-        details=(said,) if said else tuple(output.strip().splitlines()[-3:]),
+        details=(line_of,) if line_of else tuple(output.strip().splitlines()[-3:]),
     )
 
 
@@ -127,13 +126,13 @@ def run(
 ) -> Finished:
     """Run a program to its end.
 
-    ``env`` is added to clean_environment(). ``stdin`` is the input itself, or an open file or pipe to read
-    it from (nothing, when None). Output goes line by line to ``on_line`` and, with the quoted
-    command ahead of it, to ``log`` (appended). With ``merge_stderr`` false, ``output`` is standard output
-    alone and stderr goes only to the log. With ``check``, a status other than 0 raises ``error(finished)``
-    or, without it, a HarnessError with the last lines.
+    ``env`` is added to clean_environment(). ``stdin`` is the input itself, or an open file or pipe (None: no
+    input). Output is passed line by line to ``on_line``, and appended to ``log`` after the quoted command.
+    With ``merge_stderr`` false, ``output`` is standard output alone, and stderr goes only to the log. With
+    ``check``, a status other than 0 raises ``error(finished)``, or by default a HarnessError with the last
+    lines.
 
-    When it has to be ended, it gets ``grace_s`` seconds between SIGTERM and SIGKILL.
+    If the program has to be ended, it gets ``grace_s`` seconds between SIGTERM and SIGKILL.
 
     Raises MissingError (no such program), TimeoutExpiredError, StorageError (log not writable).
     """
@@ -193,7 +192,7 @@ def run(
         if error is not None:
             raise error(finished)
         raise HarnessError(
-            f"{words[0]} ended with status {finished.returncode}: {finished.command}",
+            f"{words[0]} exited with status {finished.returncode}: {finished.command}",
             "read the lines above" + (" and the log" if log else ""),
             details=tuple(finished.output.splitlines()[-20:]),
             log=log,
@@ -202,7 +201,7 @@ def run(
 
 
 def end_group(child: subprocess.Popen[bytes], grace_s: float = GRACE_S) -> None:
-    """End a program that ``run`` or a guest started, with its whole process group, and reap it."""
+    """End a program of ``run`` or a guest with its whole process group, and reap it."""
     for number, patience in ((signal.SIGTERM, grace_s), (signal.SIGKILL, 60.0)):
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(child.pid, number)
@@ -221,10 +220,10 @@ def end_group(child: subprocess.Popen[bytes], grace_s: float = GRACE_S) -> None:
 
 
 def _die_with_us() -> list[str]:
-    """A prefix that makes the kernel end the program when the thread that starts it ends.
+    """Return a prefix that makes the kernel end the program when the thread that started it ends.
 
-    setpriv(1) is in util-linux, which every Debian has; a preexec_fn would not be safe beside the
-    threads of a progress bar (subprocess, "preexec_fn").
+    setpriv(1) is in util-linux, which every Debian has. A preexec_fn is not safe together with the threads of
+    a progress bar (subprocess, "preexec_fn").
     """
     setpriv = shutil.which("setpriv")
     return [setpriv, "--pdeathsig", "TERM", "--"] if setpriv else []
@@ -237,14 +236,14 @@ def _pump(
     sink: BinaryIO | None,
     on_line: Callable[[str], None] | None,
 ) -> None:
-    """Read until the program has closed its output, or has ended and left no more to read: a daemon that it
-    started (ssh's ControlPersist, say) may keep the pipe open for ever."""
+    """Read until the program closes its output, or exits without further output: a daemon that it started
+    (such as ssh's ControlPersist) may keep the pipe open forever."""
     assert child.stdout is not None
     pending = b""
     with contextlib.ExitStack() as stack:
         selector = stack.enter_context(selectors.DefaultSelector())
         selector.register(child.stdout, selectors.EVENT_READ)
-        ended = os.pidfd_open(child.pid)  # our child, not reaped: the pid is its own
+        ended = os.pidfd_open(child.pid)  # an unreaped child: its pid is not reused
         stack.callback(os.close, ended)
         selector.register(ended, selectors.EVENT_READ)
         while True:
@@ -272,7 +271,7 @@ def _pump(
 
 
 def _as_file(data: bytes) -> BinaryIO:
-    """``data`` as a file to read from: no writing while we read, so no way to block each other."""
+    """Return ``data`` as an open file, so that writing the input cannot block reading the output."""
     spool = tempfile.TemporaryFile()  # noqa: SIM115 - the caller's exit stack closes it
     spool.write(data)
     spool.seek(0)
@@ -300,5 +299,5 @@ def _expired(argv: object) -> TimeoutExpiredError:
     words = [str(word) for word in argv] if isinstance(argv, list) else [str(argv)]
     words = words[len(_die_with_us()) :]
     return TimeoutExpiredError(
-        f"took longer than its limit: {shell_quote(words)}", "run again, or raise -Dtimeout="
+        f"exceeded its time limit: {shell_quote(words)}", "run again, or increase -Dtimeout="
     )

@@ -1,4 +1,4 @@
-"""What a stage tells while it works. Stages speak to a Reporter and never print.
+"""Progress of stages. Stages report to a Reporter and never print.
 
 Three reporters: ``Silent`` (tests, library use), ``Terminal`` (a bar, by rich) and ``Plain`` (one line a
 step, folded in GitHub's and GitLab's logs).
@@ -27,26 +27,26 @@ from rich.progress import (
 
 
 class Step(Protocol):
-    """One step under way."""
+    """A running step."""
 
     def update(self, done: float, total: float | None = None, text: str = "") -> None:
-        """``done`` of ``total`` units are through; ``text`` says at what."""
+        """Report that ``done`` of ``total`` units are done; ``text`` names the current one."""
 
     def show(self, table: RenderableType) -> None:
-        """Show ``table`` below the bar while the step is under way, at a terminal that has room for it."""
+        """Show ``table`` below the progress bar of a terminal while the step runs."""
 
 
 class Reporter(Protocol):
-    """Where steps, notes and warnings go."""
+    """Receiver of steps, notes and warnings."""
 
     def step(self, title: str) -> contextlib.AbstractContextManager[Step]:
-        """Announce a step; leaving the block ends it, an exception marks it failed."""
+        """Begin a step. The end of the block ends it; an exception marks it as failed."""
 
     def note(self, text: str) -> None:
-        """Say one line."""
+        """Report one line."""
 
     def warn(self, text: str) -> None:
-        """Say one line that should not be overlooked."""
+        """Report one line as a warning."""
 
 
 class _QuietStep:
@@ -58,7 +58,7 @@ class _QuietStep:
 
 
 class Silent:
-    """Says nothing; remembers notes and warnings, for tests."""
+    """Prints nothing; stores titles, notes and warnings, for tests."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
@@ -76,7 +76,7 @@ class Silent:
 
 
 class _PlainStep:
-    """Speaks at each tenth of the way, at most every five seconds."""
+    """Reports each tenth of the work, at most every five seconds."""
 
     def __init__(self, reporter: Plain, title: str) -> None:
         self._reporter = reporter
@@ -93,11 +93,11 @@ class _PlainStep:
             self._reporter.note(f"  {self._title}: {100 * done / total:.0f} % {text}".rstrip())
 
     def show(self, table: RenderableType) -> None:
-        pass  # a log is no place for a table that changes
+        pass  # a log cannot update a table in place
 
 
 class Plain:
-    """One line a step and one when it ends, with its time."""
+    """Prints one line at the start of a step, and one with its duration at the end."""
 
     def __init__(self, stream: TextIO | None = None, environ: dict[str, str] | None = None) -> None:
         self._stream = stream or sys.stderr
@@ -154,7 +154,7 @@ class _BarStep:
 
 
 class Terminal:
-    """A bar for the step under way, a line for each that has ended."""
+    """Shows a progress bar for the running step, and a line for each completed one."""
 
     def __init__(self, console: Console | None = None) -> None:
         self._console = console or Console(stderr=True)
@@ -189,7 +189,7 @@ class Terminal:
 
 
 def choose_reporter() -> Reporter:
-    """A bar at a terminal, plain lines in CI or a pipe."""
+    """Return a reporter: a progress bar on a terminal, plain lines in CI or a pipe."""
     if sys.stderr.isatty() and not os.environ.get("CI") and os.environ.get("TERM") != "dumb":
         return Terminal()
     return Plain()

@@ -1,7 +1,7 @@
-"""Results files: the fields that all of them share, writing them while a run goes on, reading them back.
+"""Results files: their common fields, writing them during a run, and reading them.
 
-``build/results/NAME.json`` is written when a run ends, and before that every SAVE_EVERY_S seconds and when
-the run is interrupted: then it holds the rows so far, with ``complete`` false.
+``build/results/NAME.json`` is written at the end of a run. Before that, it is written every SAVE_EVERY_S
+seconds and on interruption, with the rows so far and ``complete`` false.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ Made = TypeVar("Made", bound="Results")
 
 
 class Results(msgspec.Struct, frozen=True, kw_only=True):
-    """What every results file of a run begins with."""
+    """Common fields of all results files."""
 
     schema: Annotated[int, about("version of this format")] = 1
-    command: Annotated[str, about("command that repeats this run, seed included")]
+    command: Annotated[str, about("command that reproduces this run, including the seed")]
     started: Annotated[str, about("ISO 8601, UTC")]
     finished: Annotated[str, about("ISO 8601, UTC; when the last row was written")]
     complete: Annotated[bool, about("false if the run was stopped before its end")]
@@ -42,9 +42,9 @@ class Results(msgspec.Struct, frozen=True, kw_only=True):
 class Recorder(Generic[Kept, Made]):
     """Keep the rows of a run in its results file, from the first row to the end of the ``with`` block.
 
-    ``make`` returns the results of the rows so far. It gets the fields of Results but ``schema``, and whether
-    the run has ended. A block that raises, Ctrl-C included, leaves a file with its rows; one that ends well
-    calls ``finish``. Raises StorageError when the file cannot be written.
+    ``make`` returns the results of the rows so far. It gets the fields of Results except ``schema``, and
+    whether the run has ended. A block that raises (also KeyboardInterrupt) leaves a file with its rows; a
+    successful one calls ``finish``. Raises StorageError if the file cannot be written.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class Recorder(Generic[Kept, Made]):
         self._saved = time.monotonic()
 
     def finish(self) -> Made:
-        """Write the results of the whole run, and return them."""
+        """Write the results of the complete run, and return them."""
         return self._write(complete=True, ended=True)
 
     def _write(self, *, complete: bool, ended: bool) -> Made:
@@ -92,7 +92,7 @@ class Recorder(Generic[Kept, Made]):
 
 
 def with_words(command: str, *words: str) -> str:
-    """``command`` with more words, after ``--`` under nox. Of options given twice the last one counts."""
+    """Append arguments to ``command``, after ``--`` under nox. The last value of an option is effective."""
     if command.startswith("nox ") and " --" not in command:
         command += " --"
     return command if words[0] in command.split() else f"{command} {shell_quote(words)}"
@@ -110,9 +110,9 @@ def read_results(
     *,
     older: Mapping[int, Callable[[bytes], Loaded]] | None = None,
 ) -> Loaded:
-    """Read the results of ``kind`` in ``path``, which ``command`` makes; ``older`` converts other schemas.
+    """Read results of ``kind`` from ``path``; ``command`` creates them, ``older`` converts other schemas.
 
-    Raises StorageError: not there, not JSON, or of another schema.
+    Raises StorageError: missing file, not JSON, or another schema.
     """
     try:
         data = path.read_bytes()

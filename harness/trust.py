@@ -1,7 +1,7 @@
-"""Whether the cache is ours alone: what lies there is run and booted, not all proven at each use.
+"""Check that others cannot write to the cache: the harness runs and boots its files without verifying all.
 
-A digest protects what was downloaded. Nothing but the file system's owners and modes protects what was made
-of it: unpacked firmware, sysroots, Python environments, compiled objects, and the list that names digests.
+Digests protect downloads. Only the file system's owners and modes protect derived files: unpacked firmware,
+sysroots, Python environments, compiled objects, and the list of digests itself.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ SHOWN = 5
 
 
 def protect_cache(cache: Path) -> None:
-    """Make the cache folder for us alone where it is not there, whatever the umask; else look who may write.
+    """Create the cache folder with mode 700, or check who can write to an existing one.
 
-    Folder and entries must belong to us or to root, and nobody else may write there, but for a group that is
-    the user's own (Debian's user private groups). Where links lead is looked at too, and that nobody else can
-    put another folder in the cache's place: a folder above it may be written by everybody only if it is
-    sticky, as /tmp is (inode(7)). Raises StorageError.
+    Folder and entries must belong to the user or root and must not be writable by others, except for the
+    user's private group (Debian's user private groups). The targets of links are checked too. Others must not
+    be able to replace the cache: a world-writable folder above it must be sticky, as /tmp is (inode(7)).
+    Raises StorageError.
     """
     try:
         if not cache.is_dir():
@@ -38,39 +38,39 @@ def protect_cache(cache: Path) -> None:
     except OSError as error:
         raise StorageError(
             f"cannot use the cache {cache}: {error.strerror}",
-            "name a folder that can be written with QEMU_HARNESS_CACHE",
+            "choose a writable folder with QEMU_HARNESS_CACHE",
         ) from error
     if bad:
         path, why = bad[0]
         raise StorageError(
             f"the cache cannot be trusted: {path} {why}",
-            f"look at it, then remove {cache}, or name another one with QEMU_HARNESS_CACHE",
+            f"inspect and remove {cache}, or choose another folder with QEMU_HARNESS_CACHE",
             details=tuple(f"{path} {why}" for path, why in bad[1:SHOWN]),
         )
 
 
 def _why_not(path: Path) -> str:
-    """Why others could have changed ``path``; empty when they could not. What has just gone is no risk."""
+    """Return why others could have changed ``path``; empty if they could not, or if it no longer exists."""
     try:
         facts = path.lstat()
         if stat.S_ISLNK(facts.st_mode) and _is_ours(facts):
-            facts = path.stat()  # a link has no mode of its own
+            facts = path.stat()  # a link has no mode
     except FileNotFoundError:
         return ""
     if not _is_ours(facts):
         return f"belongs to {_user(facts.st_uid)}, not to {_user(os.geteuid())}"
     if facts.st_mode & stat.S_IWOTH:
-        return f"can be written by everybody (mode {stat.S_IMODE(facts.st_mode):o})"
+        return f"is world-writable (mode {stat.S_IMODE(facts.st_mode):o})"
     if facts.st_mode & stat.S_IWGRP and not _is_private(facts.st_gid, facts.st_uid):
-        return f"can be written by group {_group(facts.st_gid)} (mode {stat.S_IMODE(facts.st_mode):o})"
+        return f"is writable by group {_group(facts.st_gid)} (mode {stat.S_IMODE(facts.st_mode):o})"
     return ""
 
 
 def _why_replaceable(folder: Path) -> str:
-    """Why others could replace what is in ``folder``; empty when they could not."""
+    """Return why others could replace entries of ``folder``; empty if they could not."""
     facts = folder.stat()
     if facts.st_mode & stat.S_IWOTH and not facts.st_mode & stat.S_ISVTX:
-        return f"can be written by everybody (mode {stat.S_IMODE(facts.st_mode):o}), and is above the cache"
+        return f"is world-writable (mode {stat.S_IMODE(facts.st_mode):o}), and is above the cache"
     return ""
 
 
@@ -79,7 +79,7 @@ def _is_ours(facts: os.stat_result) -> bool:
 
 
 def _is_private(gid: int, uid: int) -> bool:
-    """Whether group ``gid`` has no other member than user ``uid`` (group(5), passwd(5))."""
+    """Whether user ``uid`` is the only member of group ``gid`` (group(5), passwd(5))."""
     if gid == 0:
         return True
     try:

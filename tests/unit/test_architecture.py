@@ -82,7 +82,7 @@ def test_product_does_not_import_the_tests() -> None:
     assert users == set()
 
 
-def test_the_lists_here_name_every_module() -> None:
+def test_lists_name_every_module() -> None:
     assert {stage_of(path) for path in MODULES} == {*BASE, *ORDER, *TOP}
 
 

@@ -33,7 +33,7 @@ def test_error_summaries_are_single_lines() -> None:
         assert "\n" not in error.summary
 
 
-def test_layout_is_found_from_below_and_moved_by_environment(
+def test_layout_is_found_from_a_subfolder_and_moved_by_the_environment(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(ROOT / "tests")
@@ -45,18 +45,18 @@ def test_layout_is_found_from_below_and_moved_by_environment(
     assert layout.results == tmp_path / "b" / "results"
 
 
-def test_no_checkout(tmp_path: Path) -> None:
+def test_missing_checkout_is_refused(tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="no checkout"):
         find_layout(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["", "..", "a/b", ".git", "a b", "-x", "a\n"])
-def test_unsafe_names(name: str) -> None:
+def test_unsafe_names_are_refused(name: str) -> None:
     with pytest.raises(OptionError):
         safe_name(name)
 
 
-def test_variants_lie_at_the_same_distance_from_their_sources(tmp_path: Path) -> None:
+def test_build_folders_have_the_same_relative_path_to_their_sources(tmp_path: Path) -> None:
     layout = Layout(root=tmp_path, build=tmp_path / "build", trees=tmp_path / "t", cache=tmp_path / "c")
     for label in ("base", "patched-async-teardown"):
         root = layout.build_root("7.2", label)
@@ -74,7 +74,7 @@ with locked(Path(sys.argv[1]), "the thing", Silent()):
 """
 
 
-def test_lock_waits_says_for_whom_and_gives_up(tmp_path: Path) -> None:
+def test_lock_waits_names_the_holder_and_gives_up(tmp_path: Path) -> None:
     reporter = Silent()
     with subprocess.Popen(
         [sys.executable, "-c", HOLDER, str(tmp_path / "x")], stdout=subprocess.PIPE, text=True
@@ -93,7 +93,7 @@ def test_lock_waits_says_for_whom_and_gives_up(tmp_path: Path) -> None:
     assert time.monotonic() - started < 2
 
 
-def test_plain_progress_folds_in_ci() -> None:
+def test_plain_progress_is_folded_in_ci() -> None:
     def told(**environ: str) -> str:
         stream = io.StringIO()
         with Plain(stream, environ).step("Build 7.2") as step:
@@ -105,20 +105,20 @@ def test_plain_progress_folds_in_ci() -> None:
     assert re.search(r"section_start:\d+:build_7_2\[collapsed=true\]", told(GITLAB_CI="true"))
 
 
-def test_plain_progress_says_when_a_step_fails() -> None:
+def test_plain_progress_reports_a_failed_step() -> None:
     stream = io.StringIO()
     with pytest.raises(HarnessError), Plain(stream, {}).step("Build"):
         raise HarnessError("x", "y")
     assert "Build: failed in" in stream.getvalue()
 
 
-def test_plain_progress_outlives_a_closed_pipe() -> None:
+def test_plain_progress_survives_a_closed_pipe() -> None:
     stream = io.StringIO()
     stream.close()
     Plain(stream, {}).note("nobody listens")
 
 
-def test_terminal_progress_shows_text_as_it_is() -> None:
+def test_terminal_progress_shows_text_without_markup() -> None:
     from rich.console import Console
 
     console = Console(file=io.StringIO(), width=60, force_terminal=False)
@@ -127,7 +127,7 @@ def test_terminal_progress_shows_text_as_it_is() -> None:
     assert "Build [x86_64]" in console.file.getvalue()  # type: ignore[attr-defined]
 
 
-def test_a_table_is_shown_below_the_bar_while_a_step_is_under_way() -> None:
+def test_table_is_shown_below_the_bar_while_a_step_runs() -> None:
     from rich.console import Console
     from rich.table import Table
 

@@ -138,14 +138,14 @@ def test_refusals_have_cause_remedy_and_code(  # noqa: PLR0917 - pytest fixtures
         ("tests.fuzz", ("-Dseed=1", "--repeat", "gates-x.bin"), 2, "error: gates-x.bin cannot be read: "),
     ],
 )
-def test_programs_of_the_tests_end_as_a_stage_does(
+def test_programs_of_the_tests_report_errors_as_stages_do(
     environment: dict[str, str], module: str, words: tuple[str, ...], code: int, cause: str
 ) -> None:
     ended = harness(environment, *words, module=module)
     assert (ended.returncode, ended.stderr[: len(cause)]) == (code, cause)
 
 
-def test_words_that_are_not_utf_8(environment: dict[str, str]) -> None:
+def test_arguments_that_are_not_utf_8_are_refused(environment: dict[str, str]) -> None:
     ended = harness(environment, b"build", b"-Dpin=\xff\xfe")
     assert "is not UTF-8" in ended.stderr
     assert "Traceback" not in ended.stderr
@@ -161,13 +161,13 @@ def test_help_lists_stages_and_exit_codes(environment: dict[str, str]) -> None:
 
 
 @pytest.mark.slow
-def test_no_home_and_no_terminal(environment: dict[str, str]) -> None:
+def test_run_without_home_and_terminal(environment: dict[str, str]) -> None:
     for name in ("HOME", "TERM", "LANG", "TMPDIR"):
         environment.pop(name, None)
     assert harness(environment, "which", "base", "x86_64-softmmu").returncode == 15
 
 
-def test_a_fault_of_ours_leaves_a_log_and_one_line(
+def test_internal_error_leaves_a_log_and_one_line(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("QEMU_HARNESS_BUILD", str(tmp_path / "build"))
@@ -194,7 +194,7 @@ def test_system_errors_become_storage_errors(
     assert "remedy: " in capsys.readouterr().err
 
 
-def test_details_and_log_are_told(
+def test_details_and_log_are_printed(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def fail(_: object) -> int:
@@ -205,7 +205,7 @@ def test_details_and_log_are_told(
     assert capsys.readouterr().err == ("error: the cause\n  one\n  two\nremedy: the remedy\nlog: /a/log\n")
 
 
-def test_reproducer_names_what_the_user_typed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reproducer_repeats_the_arguments_of_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[str] = []
     monkeypatch.setitem(commands.STAGES, "which", lambda request: seen.append(request.command) or 0)
     cli.main(["which", "-Dpin=7.2", "base", "a b"])
@@ -220,7 +220,7 @@ def test_reproducer_names_what_the_user_typed(monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.slow
-def test_reader_that_goes_away(environment: dict[str, str], tmp_path: Path) -> None:
+def test_closed_pipe_ends_the_run(environment: dict[str, str], tmp_path: Path) -> None:
     environment["PATH"] = str(tmp_path)  # no apt-get there: a unit test must never install anything
     with subprocess.Popen(
         [sys.executable, "-m", "harness", "doctor"],
@@ -250,7 +250,9 @@ def test_closed_standard_streams(environment: dict[str, str], closed: str) -> No
     assert (ended.returncode, "Traceback" in ended.stderr) == (0, False)
 
 
-def test_interrupt_ends_in_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_interrupt_gives_status_130(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     def stop(_: object) -> int:
         raise KeyboardInterrupt
 
@@ -260,7 +262,7 @@ def test_interrupt_ends_in_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
 
 
 @pytest.mark.slow
-def test_clean_removes_what_runs_made_and_nothing_else(environment: dict[str, str], tmp_path: Path) -> None:
+def test_clean_removes_only_files_of_runs(environment: dict[str, str], tmp_path: Path) -> None:
     root = tmp_path / "checkout"
     (root / "qemu-src" / "trees" / "7.2").mkdir(parents=True)
     for name in ("meson_options.txt", "meson.build", "qemu-src/pins.toml"):
@@ -285,7 +287,7 @@ def test_clean_removes_what_runs_made_and_nothing_else(environment: dict[str, st
 
 
 @pytest.mark.slow
-def test_locale_that_cannot_say_it_all(environment: dict[str, str]) -> None:
+def test_locale_without_utf_8(environment: dict[str, str]) -> None:
     ended = harness({**environment, "PYTHONIOENCODING": "ascii"}, "fetch", "-Dpin=\N{EN DASH}")
     assert ended.returncode == 2
     assert "\\u2013" in ended.stderr

@@ -88,11 +88,11 @@ def gone(pid: int, within_s: float = 0.0) -> bool:
         ("    os.kill(os.getpid(), 9)", 137),
     ],
 )
-def test_exit_status(main, status):
+def test_exit_status_is_passed_on(main, status):
     assert Run(main).finish() == status
 
 
-def test_an_error_of_main_is_shown_and_fails():
+def test_error_of_main_is_printed_and_fails():
     run = Run("    raise ValueError('broken')")
     assert run.finish() == 1
     assert "ValueError: broken" in run.errors
@@ -100,7 +100,7 @@ def test_an_error_of_main_is_shown_and_fails():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("ending", ["return 0", "os.kill(os.getpid(), 9)"])
-def test_children_daemons_and_stubborn_ones_are_ended_when_the_worker_has(ending):
+def test_remaining_children_and_daemons_are_ended_after_the_worker(ending):
     run = Run(
         "    spawn(SLEEP)\n    spawn(SLEEP, start_new_session=True)\n    spawn(DAEMON)\n    spawn(STUBBORN)\n"
         f"    {ending}"
@@ -111,7 +111,7 @@ def test_children_daemons_and_stubborn_ones_are_ended_when_the_worker_has(ending
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
-def test_a_signal_to_the_guard_unwinds_the_worker(number):
+def test_signal_to_the_guard_unwinds_the_worker(number):
     run = Run(
         "    spawn(DAEMON)\n    try:\n        wait()\n    finally:\n        print('unwound', flush=True)"
     ).until_ready()
@@ -122,7 +122,7 @@ def test_a_signal_to_the_guard_unwinds_the_worker(number):
     assert all(gone(pid) for pid in [run.worker, *run.pids])
 
 
-def test_a_signal_to_the_whole_group_unwinds_once():
+def test_signal_to_the_whole_group_unwinds_once():
     """The worker gets it from the sender and from the guard; the second must not break the unwinding."""
     run = Run(
         "    try:\n        wait()\n    finally:\n"
@@ -136,7 +136,7 @@ def test_a_signal_to_the_whole_group_unwinds_once():
 
 
 @pytest.mark.slow
-def test_a_worker_that_does_not_unwind_is_killed():
+def test_worker_that_does_not_unwind_is_killed():
     run = Run(
         "    spawn(SLEEP)\n    while True:\n        try:\n            wait()\n"
         "        except KeyboardInterrupt:\n            pass\n"
@@ -150,7 +150,7 @@ def test_a_worker_that_does_not_unwind_is_killed():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT])
-def test_a_signal_that_came_ignored_stays_ignored(number):
+def test_ignored_signal_stays_ignored(number):
     """nohup(1) ignores SIGHUP, a shell SIGINT for its background jobs."""
     run = Run(
         "    print('ready', os.getpid(), flush=True)\n    time.sleep(0.5)\n    return 5\n"
@@ -161,7 +161,7 @@ def test_a_signal_that_came_ignored_stays_ignored(number):
     assert run.finish() == 5
 
 
-def test_ignored_children_are_waited_for_all_the_same():
+def test_children_are_awaited_despite_ignored_sigchld():
     run = Run("    return 5", preexec_fn=lambda: signal.signal(signal.SIGCHLD, signal.SIG_IGN))
     try:
         assert run.process.wait(10) == 5
@@ -170,14 +170,14 @@ def test_ignored_children_are_waited_for_all_the_same():
         run.finish()
 
 
-def test_kill_9_of_the_guard_takes_the_worker_along():
+def test_kill_9_of_the_guard_ends_the_worker():
     run = Run("    wait()").until_ready()
     run.process.kill()
     run.finish()
     assert gone(run.worker, within_s=5)
 
 
-def test_die_with_parent_ends_the_run_when_its_starter_is_killed():
+def test_die_with_parent_ends_the_run_with_its_parent():
     code = (
         "import subprocess, sys, time\n"
         f"child = subprocess.Popen([sys.executable, '-c', {HEAD!r} + '''\n"
@@ -194,7 +194,7 @@ def test_die_with_parent_ends_the_run_when_its_starter_is_killed():
 
 
 @pytest.mark.slow
-def test_a_child_that_forks_while_it_is_ended_is_found():
+def test_child_that_forks_while_it_is_ended_is_found():
     hydra = (
         "import os, signal, time\n"
         "def again(*_):\n    if os.fork() == 0: print(end='')\n"

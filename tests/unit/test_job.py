@@ -8,7 +8,7 @@ from harness import job
 from harness.job import JobItem, JobPlan, configuration
 
 
-def test_avocado_runs_one_test_at_a_time_above_our_own_limit() -> None:
+def test_avocado_runs_one_test_at_a_time_with_a_higher_limit() -> None:
     items = tuple(JobItem(index=index, name=f"n{index}", params={"cell": f"c{index}"}) for index in (1, 2))
     settings = configuration(JobPlan(test="t.py", jobs="/j", timeout_s=99, items=items))
     assert settings["run.max_parallel_tasks"] == 1
@@ -17,7 +17,7 @@ def test_avocado_runs_one_test_at_a_time_above_our_own_limit() -> None:
     assert [entry["id"] for entry in settings["run.dict_variants"]] == ["1-n1", "2-n2"]
 
 
-def test_the_index_is_found_in_avocado_s_name_of_a_test() -> None:
+def test_index_is_parsed_from_avocados_name_of_a_test() -> None:
     assert job._index("1-tests/avocado/t.py:T.test;12-n-3-4f2a") == 12
 
 

@@ -53,7 +53,7 @@ def test_second_reading_comes_from_the_cache(layout: Layout, monkeypatch: pytest
     assert "pin" in declared_options(layout)
 
 
-def test_damaged_cache_is_made_anew(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_damaged_cache_is_regenerated(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
     declared_options(layout)
     (cached,) = (layout.cache / "options").iterdir()
     said = Finished(argv=(), returncode=0, output=cached.read_text(encoding="utf-8"), duration_s=0)
@@ -68,7 +68,7 @@ def test_damaged_cache_is_made_anew(layout: Layout, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize("text", ["256M,16G", "['256M','16G']", "256m, 16g"])
-def test_arrays_as_meson_writes_them(layout: Layout, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+def test_arrays_in_mesons_notation(layout: Layout, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     monkeypatch.setattr(module, "_refuse_too_large", lambda _: None)
     assert parse_options(layout, [f"-Dmemory={text}"]).memory_mib == (256, 16384)
 
@@ -83,18 +83,18 @@ def test_arrays_as_meson_writes_them(layout: Layout, monkeypatch: pytest.MonkeyP
         ("-Dbudget=120", "not a duration", "s, m or h"),
         ("-Dbudget=0s", "not a duration", "s, m or h"),
         ("-Dpreset=fll", "has no 'fll'", "did you mean full?"),
-        ("-Drounds=ten", "not a number", "whole number"),
-        ("-Drounds=-1", "not a number", "whole number"),
+        ("-Drounds=ten", "not a number", "an integer"),
+        ("-Drounds=-1", "not a number", "an integer"),
         ("-Dccache=yes", "not a boolean", "true or false"),
         ("-Dmemory=16", "not a size", "M or G"),
         ("-Dmemory=0G", "not a size", "M or G"),
-        ("-Dmemory=", "the list is empty", "name at least one"),
-        ("-Dmemory=1G,1G", "names one thing twice", "name each once"),
+        ("-Dmemory=", "the list is empty", "give at least one"),
+        ("-Dmemory=1G,1G", "contains a duplicate", "give each value once"),
         ("-Dmemory=[1G", "not a list of strings", "-Dmemory=a,b"),
         ("-Dmemory=[1,2]", "not a list of strings", "-Dmemory=a,b"),
         ("-Dtriggers=sigtem", "has no 'sigtem'", "did you mean sigterm?"),
         ("-Daccel=xen", "has no 'xen'", "known are: auto kvm tcg"),
-        ("-Dpin=7\0", "NUL", "leave it out"),
+        ("-Dpin=7\0", "NUL", "remove it"),
     ],
 )
 def test_refusals(layout: Layout, word: str, cause: str, remedy: str) -> None:
@@ -118,7 +118,7 @@ def test_guest_larger_than_the_machine(layout: Layout, monkeypatch: pytest.Monke
 
 
 @given(st.text(max_size=20))
-def test_any_word_ends_in_options_or_an_error_of_ours(layout: Layout, text: str) -> None:
+def test_any_argument_gives_options_or_an_option_error(layout: Layout, text: str) -> None:
     for word in (text, f"-D{text}", f"-Dmemory={text}", f"-Dtargets={text}"):
         try:
             parse_options(layout, [word])
@@ -143,11 +143,11 @@ def test_durations(layout: Layout, text: str, seconds: int) -> None:
     assert parse_options(layout, [f"-Dbudget={text}"]).budget_s == seconds
 
 
-def test_one_size_written_twice_is_refused(layout: Layout) -> None:
-    assert "1G is there twice" in refused(layout, "-Dmemory=1G,256M,1024M").cause
+def test_duplicate_size_is_refused(layout: Layout) -> None:
+    assert "1G is given twice" in refused(layout, "-Dmemory=1G,256M,1024M").cause
 
 
-def test_a_paused_guest_cannot_power_off(layout: Layout) -> None:
+def test_paused_guest_cannot_power_off(layout: Layout) -> None:
     for payload in ("paused", "paused,linux"):
         error = refused(layout, "-Dtriggers=sigterm,poweroff", f"-Dpayload={payload}")
         assert "a paused guest cannot power off" in error.cause
@@ -155,7 +155,7 @@ def test_a_paused_guest_cannot_power_off(layout: Layout) -> None:
     assert options.payload == ("linux", "linux-busy")
 
 
-def test_a_guest_too_small_for_linux_is_refused(layout: Layout) -> None:
+def test_guest_too_small_for_linux_is_refused(layout: Layout) -> None:
     assert "Linux needs more than 64M" in refused(layout, "-Dpayload=linux", "-Dmemory=1G,64M").cause
     assert parse_options(layout, ["-Dmemory=64M"]).memory_mib == (64,)
 
@@ -167,6 +167,6 @@ def test_sharing_needs_ccache(layout: Layout) -> None:
 
 
 @pytest.mark.parametrize("word", ["-Ddistcc=\udc98", "-Dsource=/a\ud800", "\udcff"])
-def test_words_that_are_no_text_are_refused(layout: Layout, word: str) -> None:
+def test_arguments_that_are_not_text_are_refused(layout: Layout, word: str) -> None:
     with pytest.raises(OptionError, match="is not UTF-8"):
         parse_options(layout, [word])

@@ -38,7 +38,7 @@ def test_lines_and_log(tmp_path: Path) -> None:
     assert log.read_text() == "$ sh -c 'echo one; echo two >&2; printf three'\none\ntwo\nthree"
 
 
-def test_stdout_apart(tmp_path: Path) -> None:
+def test_separate_stdout(tmp_path: Path) -> None:
     log = tmp_path / "x.log"
     assert run(["sh", "-c", "echo out; echo err >&2"], merge_stderr=False, log=log).output == "out\n"
     assert "err" in log.read_text()
@@ -67,12 +67,12 @@ def test_own_error() -> None:
         run(["sh", "-c", "exit 4"], error=lambda ended: MissingError(f"status {ended.returncode}", "x"))
 
 
-def test_program_absent() -> None:
+def test_missing_program() -> None:
     with pytest.raises(MissingError, match="no-such-program"):
         run(["no-such-program"])
 
 
-def test_status_127_of_a_present_program_is_not_absence() -> None:
+def test_status_127_of_an_existing_program_is_not_a_missing_program() -> None:
     assert run(["sh", "-c", "exit 127"], check=False).returncode == 127
 
 
@@ -90,7 +90,7 @@ def test_timeout_ends_the_whole_group(tmp_path: Path) -> None:
     assert gone(int(pidfile.read_text()))
 
 
-def test_a_daemon_that_keeps_the_pipe_open_does_not_hold_us(tmp_path: Path) -> None:
+def test_daemon_that_keeps_the_pipe_open_does_not_block(tmp_path: Path) -> None:
     """As ssh's ControlPersist does behind git fetch."""
     started = time.monotonic()
     finished = run(["sh", "-c", "sleep 20 & echo $! >pid; echo said; exit 3"], cwd=tmp_path, check=False)
@@ -109,7 +109,7 @@ def test_interrupt_ends_the_program(tmp_path: Path) -> None:
     assert gone(int(pidfile.read_text()))
 
 
-def test_program_ends_when_we_are_killed(tmp_path: Path) -> None:
+def test_program_ends_with_a_killed_harness(tmp_path: Path) -> None:
     pidfile = tmp_path / "pid"
     code = f"from harness.process import run; run(['sh', '-c', 'echo $$ >{pidfile}; exec sleep 60'])"
     with subprocess.Popen([sys.executable, "-c", code]) as us:
@@ -135,7 +135,7 @@ def test_quoting() -> None:
     assert shell_quote(["a b", Path("c")]) == "'a b' c"
 
 
-def test_a_program_without_room_is_a_storage_error(tmp_path, monkeypatch):
+def test_program_on_a_full_disk_gives_a_storage_error(tmp_path, monkeypatch):
     with pytest.raises(StorageError, match="the disk is full") as caught:
         run(["sh", "-c", "echo cc1: No space left on device; exit 1"])
     assert caught.value.details == ("cc1: No space left on device",)

@@ -14,18 +14,9 @@ GLOSSARY = "## Words to avoid"
 PENDING_PACKAGES = {
     "clients",
     "cycles",
-    "guard.py",
-    "job.py",
-    "jsonfile.py",
-    "layout.py",
     "load",
-    "lock.py",
-    "options.py",
-    "process.py",
-    "progress.py",
     "properties",
     "teardown",
-    "trust.py",
     "validate",
 }
 """Packages and modules of harness/ with messages to be rewritten. Remove each name with its rewrite."""

@@ -15,7 +15,7 @@ from harness.trust import protect_cache
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="files are given to others by root alone")
 
 
-def test_a_new_cache_is_ours_alone_whatever_the_umask(tmp_path: Path) -> None:
+def test_new_cache_is_private_regardless_of_the_umask(tmp_path: Path) -> None:
     before = os.umask(0)
     try:
         protect_cache(tmp_path / "a" / "cache")
@@ -25,19 +25,19 @@ def test_a_new_cache_is_ours_alone_whatever_the_umask(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("where", [".", "downloads", "file"])
-def test_what_everybody_can_write_is_refused(tmp_path: Path, where: str) -> None:
+def test_world_writable_cache_is_refused(tmp_path: Path, where: str) -> None:
     (tmp_path / "downloads").mkdir()
     (tmp_path / "file").write_text("")
     (tmp_path / "link").symlink_to("/nowhere")
     protect_cache(tmp_path)
     (tmp_path / where).chmod(0o777)
-    with pytest.raises(StorageError, match="can be written by everybody") as caught:
+    with pytest.raises(StorageError, match="is world-writable") as caught:
         protect_cache(tmp_path)
     assert "QEMU_HARNESS_CACHE" in caught.value.remedy
 
 
 @pytest.mark.parametrize("link", ["cache", "cache/entry"])
-def test_where_links_lead_is_looked_at(tmp_path: Path, link: str) -> None:
+def test_targets_of_links_are_checked(tmp_path: Path, link: str) -> None:
     real = tmp_path / "real"
     real.mkdir(mode=0o700)
     if "/" in link:
@@ -45,12 +45,12 @@ def test_where_links_lead_is_looked_at(tmp_path: Path, link: str) -> None:
     (tmp_path / link).symlink_to(real)
     protect_cache(tmp_path / "cache")
     real.chmod(0o777)
-    with pytest.raises(StorageError, match="can be written by everybody"):
+    with pytest.raises(StorageError, match="is world-writable"):
         protect_cache(tmp_path / "cache")
 
 
 @pytest.mark.parametrize("linked", [False, True])
-def test_a_cache_that_others_could_replace_is_refused(tmp_path: Path, linked: bool) -> None:
+def test_replaceable_cache_is_refused(tmp_path: Path, linked: bool) -> None:
     shared = tmp_path / "shared"
     real = shared / "deeper" / "cache"
     real.mkdir(parents=True)
@@ -60,20 +60,20 @@ def test_a_cache_that_others_could_replace_is_refused(tmp_path: Path, linked: bo
     shared.chmod(0o1777)
     protect_cache(cache)
     shared.chmod(0o777)
-    with pytest.raises(StorageError, match=f"{shared} can be written by everybody .* above the cache"):
+    with pytest.raises(StorageError, match=f"{shared} is world-writable .* above the cache"):
         protect_cache(cache)
 
 
-def test_a_group_may_write_if_it_is_the_users_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_private_group_of_the_user_may_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tmp_path.chmod(0o775)
     monkeypatch.setattr(trust, "_is_private", lambda gid, uid: True)
     protect_cache(tmp_path)
     monkeypatch.setattr(trust, "_is_private", lambda gid, uid: False)
-    with pytest.raises(StorageError, match="can be written by group"):
+    with pytest.raises(StorageError, match="is writable by group"):
         protect_cache(tmp_path)
 
 
-def test_groups_of_several_users_are_not_private(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_group_of_several_users_is_not_private(monkeypatch: pytest.MonkeyPatch) -> None:
     class User:
         pw_uid, pw_gid = 1000, 50
 
@@ -89,14 +89,14 @@ def test_groups_of_several_users_are_not_private(monkeypatch: pytest.MonkeyPatch
 
 @as_root
 @pytest.mark.parametrize("where", [".", "downloads"])
-def test_what_belongs_to_another_user_is_refused(tmp_path: Path, where: str) -> None:
+def test_cache_of_another_user_is_refused(tmp_path: Path, where: str) -> None:
     (tmp_path / "downloads").mkdir()
     os.chown(tmp_path / where, 12345, 0)
     with pytest.raises(StorageError, match="belongs to user 12345, not to"):
         protect_cache(tmp_path)
 
 
-def test_every_command_that_uses_the_cache_looks(
+def test_every_command_that_uses_the_cache_checks_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     tmp_path.chmod(0o777)
