@@ -182,11 +182,49 @@ def test_what_is_no_elf_file_is_said_to_be_none(tmp_path: Path, data: bytes) -> 
         check_machine(path, "EM_S390")
 
 
-def test_libraries_are_followed_through_each_other_and_a_missing_one_is_named(tmp_path: Path) -> None:
-    """With this machine's own Python, whose libraries are on it."""
-    program = Path("/bin/sh").resolve()
-    folders = [Path("/lib") / name for name in ("x86_64-linux-gnu", "aarch64-linux-gnu", "s390x-linux-gnu")]
-    found = library_closure([program], folders)
-    assert "libc.so.6" in found
-    with pytest.raises(StorageError, match=r"libc\.so\.6, which is not in the sysroot"):
-        library_closure([program], [tmp_path])
+def shared_object(*needed: str) -> bytes:
+    """A big-endian ELF64 file with a DT_NEEDED for each name (elf(5): Elf64_Ehdr, Elf64_Phdr, Elf64_Dyn)."""
+    names = b"\0" + b"".join(name.encode() + b"\0" for name in needed)
+    offsets = [names.index(b"\0" + name.encode() + b"\0") + 1 for name in needed]
+    dynamic_at = 64 + 2 * 56
+    names_at = dynamic_at + 16 * (len(needed) + 3)
+    entries = [*((1, offset) for offset in offsets), (5, names_at), (10, len(names)), (0, 0)]
+    dynamic = b"".join(struct.pack(">QQ", tag, value) for tag, value in entries)
+    ident = b"\x7fELF" + bytes([2, 2, 1]) + bytes(9)
+    header = ident + struct.pack(">HHIQQQIHHHHHH", 3, 22, 1, 0, 64, 0, 0, 64, 56, 2, 0, 0, 0)
+    segments = [(1, 0, names_at + len(names)), (2, dynamic_at, len(dynamic))]  # PT_LOAD, PT_DYNAMIC
+    table = b"".join(
+        struct.pack(">IIQQQQQQ", kind, 4, at, at, at, size, size, 8) for kind, at, size in segments
+    )
+    return header + table + dynamic + names
+
+
+def test_libraries_of_libraries_are_found_in_the_first_folder_that_has_them(tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    for folder, name, needed in (
+        (tmp_path, "qemu", ["liba.so.1", "libc.so.6"]),
+        (second, "liba.so.1", ["libb.so.1", "libc.so.6"]),
+        (second, "libb.so.1", ["liba.so.1", "libdeep.so"]),
+        (first, "libdeep.so", []),
+        (first, "libc.so.6", []),
+        (second, "libc.so.6", []),
+        (second, "libunused.so", []),
+    ):
+        folder.mkdir(exist_ok=True)
+        (folder / name).write_bytes(shared_object(*needed))
+    assert library_closure([tmp_path / "qemu"], [first, second]) == {
+        "liba.so.1": second / "liba.so.1",
+        "libb.so.1": second / "libb.so.1",
+        "libc.so.6": first / "libc.so.6",
+        "libdeep.so": first / "libdeep.so",
+    }
+    (first / "libdeep.so").unlink()
+    with pytest.raises(StorageError, match=r"libb\.so\.1 .*libdeep\.so"):
+        library_closure([tmp_path / "qemu"], [first, second])
+
+
+def test_interpreter_and_libraries_of_a_real_program_are_read() -> None:
+    shell = read_elf(Path("/bin/sh").resolve())
+    assert shell is not None
+    assert Path(shell.interpreter).is_file()
+    assert "libc.so.6" in shell.needed
