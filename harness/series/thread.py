@@ -101,13 +101,17 @@ def parse_trailers(text: str) -> tuple[Trailer, ...]:
 def find_thread(mails: Sequence[Mail]) -> Thread:
     """Sort ``mails`` into versions. A patch without ``N/M`` in its subject is a version of its own."""
     by_id = {mail.message_id: mail for mail in mails if mail.message_id}
-    groups: dict[tuple[object, ...], list[Mail]] = defaultdict(list)
+    firsts: list[tuple[Mail, Mail]] = []
     rest: list[Mail] = []
     for mail in mails:
         if mail.subject.is_patch or (mail.diff and not mail.subject.reply):
-            groups[_group(mail, by_id)].append(mail)
+            firsts.append((mail, _first(mail, by_id)))
         else:
             rest.append(mail)
+    leaders = {first.message_id for mail, first in firsts if first is not mail}
+    groups: dict[tuple[object, ...], list[Mail]] = defaultdict(list)
+    for mail, first in firsts:
+        groups[_group(mail, first, leaders)].append(mail)
     versions = [(_version(group, mails), group) for group in groups.values()]
     versions.sort(key=lambda pair: (pair[0].number, max(_when(mail) for mail in pair[1])))
     taken: set[int] = set()
@@ -120,18 +124,23 @@ def find_thread(mails: Sequence[Mail]) -> Thread:
     return Thread(versions=tuple(done), others=tuple(mail for mail in rest if id(mail) not in taken))
 
 
-def _group(mail: Mail, by_id: dict[str, Mail]) -> tuple[object, ...]:
-    """Return a key that the mails of one version have in common."""
-    subject = mail.subject
+def _first(mail: Mail, by_id: dict[str, Mail]) -> Mail:
+    """Return the oldest mail with the same tag that ``mail`` follows, or ``mail`` if it follows none."""
     first = mail
-    if subject.counted:
+    if mail.subject.counted:
         # A new version is often sent as a reply to the one before: follow only mails with the same tag.
         for name in reversed(mail.references):
             above = by_id.get(name)
             if above is not None and not above.subject.reply and _tag(above) == _tag(mail):
                 first = above
+    return first
+
+
+def _group(mail: Mail, first: Mail, leaders: set[str]) -> tuple[object, ...]:
+    """Return a key that the mails of one version have in common. ``leaders`` are ids that others follow."""
+    subject = mail.subject
     lone = () if subject.counted else (mail.message_id or mail.origin,)
-    root = first.references[:1] if first is mail and subject.number != 0 else (first.message_id,)
+    root = (first.message_id,) if first.message_id in leaders else first.references[:1]
     in_thread = root if mail.message_id else ()
     return (*_tag(mail), in_thread, *lone)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import re
 import subprocess
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from harness.series import (
     read_input,
     read_mail,
     read_mbox,
+    reply_trailers,
     series_of,
 )
 from harness.series.mbox import unpack
@@ -93,6 +95,122 @@ def test_missing_and_duplicate_patches_are_recorded() -> None:
     assert (whole.missing, whole.duplicates, whole.out_of_order) == ((), (), False)
 
 
+def test_numbers_of_a_single_patch_and_of_replies_to_it() -> None:
+    lone = patch("[PATCH v2] util: one", ident="1@example.org")
+    answer = reply("1@example.org", "Reviewed-by: R <r@example.org>")
+    (version,) = read(lone, answer).versions
+    assert (version.number, version.total, version.missing, version.cover) == (2, 1, (), None)
+    assert [mail.message_id for mail in version.replies] == ["r@example.org"]
+    assert [str(trailer) for trailer in version.given(1)] == ["Reviewed-by: R <r@example.org>"]
+
+
+def test_later_mail_with_the_same_number_wins() -> None:
+    cover, one, two = series()
+    other = one.replace(b"1v1@", b"9v1@")
+    (version,) = read(cover, one, two, other).versions
+    assert [mail.message_id for mail in version.patches] == ["9v1@example.org", "2v1@example.org"]
+    assert [mail.message_id for mail in version.duplicates] == ["1v1@example.org"]
+    assert version.out_of_order
+
+
+def test_untagged_mails_with_a_diff_are_patches_and_others_are_not() -> None:
+    thread = read(
+        patch("util: a diff", ident="d@example.org"),
+        patch("Re: util: a diff in a reply", ident="r@example.org"),
+        patch("util: words", ident="w@example.org", diff=""),
+    )
+    assert [mail.message_id for version in thread.versions for mail in version.patches] == ["d@example.org"]
+    assert [version.kind for version in thread.versions] == ["PATCH"]
+    assert [mail.message_id for mail in thread.others] == ["r@example.org", "w@example.org"]
+
+
+@pytest.mark.parametrize(
+    "above", [("", "1@e.org", "1@e.org"), ("", "", ""), ("c@e.org", "c@e.org", "c@e.org")]
+)
+def test_series_without_its_cover_letter_is_one_version(above: tuple[str, str, str]) -> None:
+    """In the threads of git send-email the patches then answer the first one, or a mail that is not here."""
+    mails = [
+        patch(f"[PATCH {number}/3] a: b", ident=f"{number}@e.org", above=to)
+        for number, to in enumerate(above, start=1)
+    ]
+    (version,) = read(*mails).versions
+    assert (len(version.patches), version.missing) == (3, ())
+
+
+def test_cover_letter_and_patches_sent_without_a_thread_are_one_version() -> None:
+    (version,) = read(
+        *(re.sub(rb"(?:In-Reply-To|References): .*\n", b"", mail) for mail in series())
+    ).versions
+    assert version.cover is not None
+    assert len(version.patches) == 2
+
+
+def test_threads_without_cover_letters_are_separate_versions() -> None:
+    mails = [
+        patch(f"[PATCH {number}/2] a: b", ident=f"{number}@{host}", above=f"1@{host}" if number > 1 else "")
+        for host in ("one.org", "two.org")
+        for number in (1, 2)
+    ]
+    assert [len(version.patches) for version in read(*mails).versions] == [2, 2]
+
+
+def test_lone_patches_are_versions_of_their_own_with_and_without_ids() -> None:
+    mails = [patch("[PATCH] a: b", ident=ident) for ident in ("1@e.org", "2@e.org")]
+    assert len(read(*mails).versions) == 2
+    bare = [mail.replace(b"Message-Id:", b"X-Id:") for mail in mails]
+    assert len(read(*bare).versions) == 2
+
+
+def long_thread(mail: bytes, *above: str) -> bytes:
+    """``mail`` with the References of a mail client that keeps the whole chain."""
+    chain = " ".join(f"<{name}>" for name in above)
+    return re.sub(rb"References: .*", f"References: {chain}".encode(), mail, count=1)
+
+
+def test_new_version_in_a_long_thread_is_not_mixed_with_the_old_one() -> None:
+    old = series()
+    cover, one, two = series(2, above="0v1@example.org")
+    patches = [long_thread(mail, "0v1@example.org", "0v2@example.org") for mail in (one, two)]
+    to_new = reply("2v2@example.org", "Acked-by: N <n@example.org>", ident="n@example.org")
+    to_old = reply("1v1@example.org", "Acked-by: O <o@example.org>", ident="o@example.org")
+    deep = reply("n@example.org", "Tested-by: D <d@example.org>", ident="d@example.org")
+    stray = patch("Lunch?", ident="lunch@example.org", diff="")
+    thread = read(
+        *old,
+        cover,
+        *patches,
+        long_thread(to_new, "0v1@example.org", "0v2@example.org", "2v2@example.org"),
+        to_old,
+        long_thread(deep, "unknown@example.org", "n@example.org"),
+        stray,
+    )
+    first, second = thread.versions
+    assert [len(version.patches) for version in thread.versions] == [2, 2]
+    assert second.cover is not None
+    assert [mail.message_id for mail in first.replies] == ["o@example.org"]
+    assert [mail.message_id for mail in second.replies] == ["n@example.org", "d@example.org"]
+    assert [mail.message_id for mail in thread.others] == ["lunch@example.org"]
+    assert [str(trailer) for trailer in second.given(2)] == [
+        "Acked-by: N <n@example.org>",
+        "Tested-by: D <d@example.org>",
+    ]
+    assert second.given(1) == ()
+
+
+def test_replies_that_refer_to_each_other_end() -> None:
+    one = reply("b@example.org", "Acked-by: A <a@example.org>", ident="a@example.org")
+    two = reply("a@example.org", "Acked-by: B <b@example.org>", ident="b@example.org")
+    thread = read(*series(), one, two)
+    assert [mail.message_id for mail in thread.others] == ["a@example.org", "b@example.org"]
+
+
+def test_reply_to_a_cover_letter_applies_to_a_patch_sent_without_a_date() -> None:
+    mails = [mail.replace(b"Date: Tue", b"X-Date: Tue") for mail in series()]
+    newest = read(*mails, reply("0v1@example.org", "Acked-by: A <a@example.org>")).newest
+    assert newest is not None
+    assert [str(trailer) for trailer in newest.given(2)] == ["Acked-by: A <a@example.org>"]
+
+
 def test_kind_of_pull_requests_and_rfc_patches_is_recorded() -> None:
     pull = read(patch("[PULL 1/1] util: one")).newest
     rfc = read(patch("[RFC PATCH] util: one")).newest
@@ -123,6 +241,30 @@ def test_trailers_are_read_from_the_last_paragraph_only() -> None:
         "Signed-off-by: A <a@b>",
     ]
     assert parse_trailers("Signed-off-by: A <a@b>\n\nmore text") == ()
+    assert parse_trailers("") == ()
+    body = "".join(f"line {number}\n" for number in range(9))
+    assert [str(trailer) for trailer in parse_trailers(f"{body} \nLink: x  \n\n")] == ["Link: x"]
+
+
+@pytest.mark.parametrize(
+    ("paragraph", "keys"),
+    [
+        ("Cc: A <a@b>\n[x: mended]\n", ["Cc"]),
+        ("Cc: A <a@b>\none\ntwo\n", []),
+        ("one\n Cc: A <a@b>\n", []),
+    ],
+)
+def test_half_of_the_last_paragraph_must_be_trailers(paragraph: str, keys: list[str]) -> None:
+    assert [trailer.key for trailer in parse_trailers(f"Text.\n\n{paragraph}")] == keys
+
+
+def test_trailers_of_a_reply_are_at_the_left_margin() -> None:
+    mail = read_mail(
+        reply("x@y", "Reviewed-by: A <a@b> \n Acked-by: B <b@b>\n> Acked-by: C <c@b>\nFixes: 1"), "x"
+    )
+    assert [(trailer.key, trailer.value, trailer.source) for trailer in reply_trailers(mail)] == [
+        ("Reviewed-by", "A <a@b>", "r@example.org")
+    ]
 
 
 def test_folder_mailbox_gzip_and_stdin_have_the_same_digest(
