@@ -93,8 +93,10 @@ def _headers(old: str, new: str) -> list[str]:
     names = [_path(old), _path(new)]
     made, gone = names[0] == "/dev/null" or bool(_EPOCH.search(old)), names[1] == "/dev/null"
     path = names[0] if gone else names[1]
+    quote = '"' if path.startswith('"') else ""
+    path = path.strip(quote) if quote else path
     rest = path.partition("/")[2] or path
-    lines = [f"diff --git a/{rest} b/{rest}"]
+    lines = [f"diff --git {quote}a/{rest}{quote} {quote}b/{rest}{quote}"]
     if made:
         lines.append("new file mode 100644")
     elif gone:
