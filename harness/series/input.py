@@ -251,8 +251,11 @@ def _range(clone: Path, revisions: str) -> tuple[tuple[Mail, ...], tuple[str, ..
 
     def failed(ended: Finished) -> HarnessError:
         lines = [line for line in ended.output.splitlines() if line.strip()]
+        reason = next(
+            (line for line in lines if line.startswith("fatal:")), lines[-1] if lines else "no output"
+        )
         return OptionError(
-            f"-Dseries: git cannot read {revisions!r} in {clone}: {lines[-1] if lines else 'no output'}",
+            f"-Dseries: git cannot read {revisions!r} in {clone}: {reason}",
             "name commits of that clone, such as master..topic",
         )
 
@@ -272,7 +275,7 @@ def _range(clone: Path, revisions: str) -> tuple[tuple[Mail, ...], tuple[str, ..
             [
                 *(*git, *plain, "format-patch", f"--output-directory={folder}", "--numbered", "--always"),
                 *("--binary", "--full-index", "--no-ext-diff", "--no-textconv", "--no-color", "--no-attach"),
-                *("--find-renames", "--no-thread", "--end-of-options", revisions),
+                *("--unified=3", "--find-renames", "--no-thread", "--end-of-options", revisions),
             ],
             env=isolated,
             error=failed,
@@ -301,4 +304,4 @@ def _file_name(mail: Mail, number: int) -> str:
 def _safe(name: str) -> str:
     for suffix in (".gz", ".mbox", ".mbx", ".eml", ".patch", ".diff"):
         name = name.removesuffix(suffix)
-    return re.sub(r"[^A-Za-z0-9._+-]+", "-", name).strip("-.")[:60].lstrip("._+") or "series"
+    return re.sub(r"[^A-Za-z0-9._+-]+", "-", name).strip("-.")[:60].lstrip("._+-") or "series"

@@ -1,0 +1,388 @@
+"""Series from folders, mailboxes, git ranges and standard input: mails, their order, names."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from harness.errors import OptionError
+from harness.layout import Layout
+from harness.series import Input, Version, read_input, series_of, series_sha256
+from harness.series.mail import read_mail
+from harness.series.series import series_digest
+from tests.unit.series.mails import DIFF, mbox, patch
+
+COVER = patch("[PATCH 0/2] count", ident="0@example.org", diff="", message="Cover.")
+ONE = patch("[PATCH 1/2] util: one", ident="1@example.org")
+TWO = patch("[PATCH 2/2] util: two", ident="2@example.org")
+
+
+@pytest.fixture
+def folder(layout: Layout) -> Path:
+    """The folder of the series ``mine``, empty."""
+    folder = layout.patches / "mine"
+    folder.mkdir()
+    return folder
+
+
+def write(folder: Path, **mails: bytes) -> None:
+    """Write ``p0001_a=…`` as ``0001-a.patch`` and ``a=…`` as ``a.patch``."""
+    for name, data in mails.items():
+        stem = name.removeprefix("p") if name[1:2].isdigit() else name
+        (folder / f"{stem.replace('_', '-')}.patch").write_bytes(data)
+
+
+def read_version(layout: Layout) -> Version:
+    return read_input(layout, "mine").version
+
+
+def titles(found: Input) -> list[str]:
+    return [mail.subject.title for mail in found.patches]
+
+
+def test_digest_covers_numbers_and_bytes() -> None:
+    cover, one, two = (read_mail(data, "x") for data in (COVER, ONE, TWO))
+    assert series_sha256(cover, [one, two]) == series_digest([("0", COVER), ("1", ONE), ("2", TWO)])
+    assert series_sha256(None, [one]) == series_digest([("1", ONE)])
+
+
+def test_input_of_a_folder_has_its_metadata(layout: Layout, folder: Path) -> None:
+    write(folder, p0001_a=ONE, p0000_cover_letter=COVER, p0002_b=TWO)
+    (folder / "series.toml").write_text('title = "Faster"\npins = ["7.2"]\n', encoding="utf-8")
+    found = read_input(layout, "mine")
+    assert (found.kind, found.source, found.name, found.is_ours) == ("folder", "mine", "mine", True)
+    assert (found.metadata.title, found.metadata.pins, found.notes) == ("Faster", ("7.2",), ())
+    assert found.cover is not None
+    assert found.cover.data == COVER
+    assert [mail.data for mail in found.mails] == [COVER, ONE, TWO]
+
+
+def test_input_of_a_mailbox_has_the_name_of_its_file(
+    layout: Layout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "2022-02 list.mbox").write_bytes(mbox(ONE, TWO))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    found = read_input(layout, "~/2022-02 list.mbox")
+    assert (found.kind, found.source, found.name) == ("mailbox", "~/2022-02 list.mbox", "2022-02-list")
+    assert (found.is_ours, found.metadata.title) == (False, "")
+    assert [mail.origin for mail in found.mails] == [f"mail {n} of 2022-02 list.mbox" for n in (1, 2)]
+
+
+@pytest.mark.parametrize(
+    ("name", "safe"),
+    [
+        ("t.mbox.gz", "t"),
+        ("t.mbx", "t"),
+        ("t.eml", "t"),
+        ("t.patch", "t"),
+        ("t.diff", "t"),
+        ("v2 (new)_s390x+1.0", "v2-new-_s390x+1.0"),
+        ("._+-x-.", "x"),
+        ("\u00fc\u00fc", "series"),
+        ("x" * 59 + "yz", "x" * 59 + "y"),
+    ],
+)
+def test_name_is_fit_for_a_folder(layout: Layout, tmp_path: Path, name: str, safe: str) -> None:
+    (tmp_path / name).write_bytes(ONE)
+    assert read_input(layout, str(tmp_path / name)).name == safe
+
+
+def test_standard_input_is_read(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(mbox(ONE, TWO))))
+    found = read_input(layout, "-")
+    assert (found.kind, found.name, len(found.patches)) == ("stdin", "stdin", 2)
+    assert found.mails[0].origin == "mail 1 of standard input"
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"\x1f\x8bbad")))
+    with pytest.raises(OptionError, match="standard input"):
+        read_input(layout, "-")
+
+
+def test_closed_standard_input_and_a_terminal_are_refused(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terminal = io.TextIOWrapper(io.BytesIO(ONE))
+    monkeypatch.setattr(terminal, "isatty", lambda: True)
+    for stream in (None, terminal):
+        monkeypatch.setattr("sys.stdin", stream)
+        with pytest.raises(OptionError, match="standard input"):
+            read_input(layout, "-")
+
+
+def test_cover_letter_alone_is_a_series_without_patches(layout: Layout, folder: Path) -> None:
+    write(folder, p0000_cover_letter=COVER)
+    found = read_input(layout, "mine")
+    assert (found.cover is not None, found.patches, found.version.missing) == (True, (), (1, 2))
+    assert series_of(found) is None
+
+
+def test_folder_without_a_patch_is_refused_by_name(layout: Layout, folder: Path) -> None:
+    (folder / "notes.txt").write_bytes(ONE)
+    (folder / "0001-x.patch").mkdir()
+    with pytest.raises(OptionError, match=r"mine.* no patch"):
+        read_input(layout, "mine")
+
+
+def test_series_for_git_has_every_field_of_its_mails(layout: Layout, folder: Path) -> None:
+    damaged, last = TWO.replace(b"+int zwei", b"int zwei"), patch("[PATCH 3/3] util: three")
+    write(folder, p0000_cover_letter=COVER + b"\xff", p0001_a=ONE, p0002_b=damaged, p0003_c=last)
+    found = read_input(layout, "mine")
+    made = series_of(found)
+    assert made is not None
+    first, third = made.patches
+    assert (first.file, first.number, first.subject) == ("0001-a.patch", 1, "util: one")
+    assert first.author == "A U Thor <a@example.org>"
+    assert first.date == "Tue, 1 Feb 2022 10:00:00 +0100"
+    assert first.message == "Because it counts.\n\nSigned-off-by: A U Thor <a@example.org>"
+    assert (first.paths, first.data) == (("util/a.c",), ONE)
+    assert (third.file, third.number, third.data) == ("0003-c.patch", 3, last)
+    assert (made.name, made.folder, made.title, made.pins) == ("mine", Path("mine"), "mine", ())
+    assert made.cover.endswith("\N{REPLACEMENT CHARACTER}")
+    assert made.digest == series_digest([("0001-a.patch", ONE), ("0003-c.patch", last)])
+
+
+def test_title_is_that_of_the_metadata_or_the_cover_letter_or_the_first_patch(
+    layout: Layout, tmp_path: Path, folder: Path
+) -> None:
+    write(folder, p0001_a=ONE)
+    (folder / "series.toml").write_text('title = "Faster"\npins = ["7.2"]\n', encoding="utf-8")
+    (tmp_path / "covered").write_bytes(mbox(COVER, ONE))
+    (tmp_path / "bare").write_bytes(mbox(ONE, TWO))
+    made = [
+        series_of(read_input(layout, source))
+        for source in ("mine", str(tmp_path / "covered"), str(tmp_path / "bare"))
+    ]
+    assert [one.title if one else "" for one in made] == ["Faster", "count", "util: one"]
+    assert [one.pins if one else () for one in made] == [("7.2",), (), ()]
+    assert made[2] is not None
+    assert made[2].cover == ""
+
+
+@pytest.mark.parametrize(
+    ("subject", "file"),
+    [
+        ("[PATCH] util/a: count (again)", "0001-util-a-count-again.patch"),
+        ("[PATCH] ...", "0001-patch.patch"),
+        ("[PATCH] A.c: " + "x" * 60, f"0001-A.c-{'x' * 48}.patch"),
+        ("[PATCH] " + "y" * 51 + " z", f"0001-{'y' * 51}.patch"),
+    ],
+)
+def test_patch_of_a_mailbox_is_named_after_its_title(
+    layout: Layout, tmp_path: Path, subject: str, file: str
+) -> None:
+    (tmp_path / "x.mbox").write_bytes(patch(subject))
+    made = series_of(read_input(layout, str(tmp_path / "x.mbox")))
+    assert made is not None
+    assert made.patches[0].file == file
+
+
+def test_only_the_newest_version_of_a_folder_is_read(layout: Layout, folder: Path) -> None:
+    write(folder, p0001_a=ONE, p0002_b=TWO, notes=patch("[PATCH] extra", ident="9@example.org"))
+    for version, mail in ((2, ONE), (10, TWO)):
+        (folder / f"v{version}-0001-c.patch").write_bytes(mail)
+    found = read_input(layout, "mine")
+    assert [mail.origin for mail in found.mails] == ["notes.patch", "v10-0001-c.patch"]
+    (note,) = found.notes
+    assert "3 files" in note
+    assert "v10" in note
+
+
+def test_file_with_several_mails_is_noted(layout: Layout, folder: Path) -> None:
+    write(folder, p0001_a=mbox(ONE, TWO))
+    found = read_input(layout, "mine")
+    assert [mail.data for mail in found.patches] == [ONE, TWO]
+    (note,) = found.notes
+    assert "0001-a.patch" in note
+    assert "2 mails" in note
+    (folder / "0001-a.patch").rename(folder / "all.mbox")
+    assert read_input(layout, "mine").notes == ()
+
+
+def test_quilt_series_file_gives_the_order(layout: Layout, folder: Path) -> None:
+    write(folder, a=DIFF.encode(), b=DIFF.encode(), unused=DIFF.encode())
+    (folder / "series").write_bytes(b"\n# caf\xe9\n  b.patch -p1 # why\n\t\na.patch# now\n")
+    assert [mail.origin for mail in read_input(layout, "mine").patches] == ["b.patch", "a.patch"]
+
+
+@pytest.mark.parametrize("name", ["../other.patch", "/etc/hostname", "link.patch"])
+def test_quilt_series_file_may_not_name_files_outside(layout: Layout, folder: Path, name: str) -> None:
+    (layout.patches / "other.patch").write_bytes(ONE)
+    (folder / "link.patch").symlink_to("../other.patch")
+    (folder / "series").write_text(f"{name}\n", encoding="utf-8")
+    with pytest.raises(OptionError, match=f"mine/series.*{name}.*outside"):
+        read_input(layout, "mine")
+
+
+@pytest.mark.parametrize("name", ["none.patch", "below", "x" * 300, "nul\0.patch", "loop.patch"])
+def test_quilt_series_file_may_not_name_what_is_no_file(layout: Layout, folder: Path, name: str) -> None:
+    (folder / "below").mkdir()
+    (folder / "loop.patch").symlink_to("loop.patch")
+    (folder / "series").write_text(f"{name}\n", encoding="utf-8")
+    with pytest.raises(OptionError, match=f"mine/series.*{name[:100]}") as error:
+        read_input(layout, "mine")
+    assert "outside" not in error.value.cause
+    assert name[:101] not in error.value.cause or len(name) < 101
+
+
+def test_folder_is_one_version_whatever_its_tags(layout: Layout, folder: Path) -> None:
+    """git am *.patch applies them all."""
+    write(folder, p0001_a=patch("[PATCH v2 1/3] a: b"), p0002_b=patch("[RFC PATCH 2/2] a: c"))
+    version = read_version(layout)
+    assert (version.number, version.kind, version.rfc, version.total) == (2, "PATCH", False, 3)
+    assert ([mail.origin for mail in version.patches], version.missing) == (
+        ["0001-a.patch", "0002-b.patch"],
+        (3,),
+    )
+
+
+def test_kind_of_a_folder_is_that_of_its_first_patch(layout: Layout, folder: Path) -> None:
+    write(folder, p0000_cover_letter=COVER, p0001_a=patch("[RFC PATCH v3 1/1] a: b"))
+    version = read_version(layout)
+    assert (version.number, version.kind, version.rfc, version.total) == (3, "PATCH", True, 2)
+    write(folder, p0001_a=patch("[PULL 1/1] a: b"))
+    assert read_version(layout).kind == "PULL"
+    write(folder, p0001_a=patch("a: b"))
+    assert read_version(layout).kind == "PATCH"
+
+
+def test_counted_patches_of_a_folder_have_the_numbers_of_their_subjects(layout: Layout, folder: Path) -> None:
+    three, again = (patch(f"[PATCH {number}/4] a: {number}") for number in (3, 1))
+    write(folder, p0001_a=three, p0002_b=patch("[PATCH 1/4] a: b"), p0003_c=again)
+    version = read_version(layout)
+    assert [mail.origin for mail in version.patches] == ["0003-c.patch", "0001-a.patch"]
+    assert [mail.origin for mail in version.duplicates] == ["0002-b.patch"]
+    assert (version.total, version.missing, version.out_of_order) == (4, (2, 4), True)
+
+
+def test_patches_of_a_folder_are_counted_if_one_has_no_number(layout: Layout, folder: Path) -> None:
+    write(folder, p0001_a=patch("[PATCH] a: b"), p0002_b=patch("[PATCH 1/7] a: c"))
+    version = read_version(layout)
+    assert [mail.origin for mail in version.patches] == ["0001-a.patch", "0002-b.patch"]
+    assert (version.total, version.missing, version.duplicates) == (2, (), ())
+    assert not version.out_of_order
+
+
+def test_cover_letter_of_a_folder_is_known_by_its_subject_or_its_name(layout: Layout, folder: Path) -> None:
+    words = patch("About it", diff="", ident="0@example.org")
+    write(folder, v2_0000_words=words, v2_0001_a=patch("[PATCH v2] a: b"))
+    version = read_version(layout)
+    assert (version.cover and version.cover.data, len(version.patches), version.total) == (words, 1, 1)
+    write(folder, v2_0000_words=words, v2_0002_cover=COVER)
+    assert read_version(layout).cover == read_mail(COVER, "v2-0002-cover.patch")
+
+
+@pytest.mark.parametrize("suffix", [".eml", ".mbox", ".mbox.gz"])
+def test_folder_of_mails_is_sorted_into_versions(layout: Layout, folder: Path, suffix: str) -> None:
+    new = patch("[PATCH v2 1/1] a: b", ident="new@example.org")
+    for name, data in (("a", new), ("b", ONE)):
+        (folder / f"{name}{suffix}").write_bytes(data)
+    assert [version.number for version in read_input(layout, "mine").thread.versions] == [1, 2]
+
+
+def test_folder_with_replies_or_several_tags_is_sorted_into_versions(layout: Layout, folder: Path) -> None:
+    answer = patch("Re: [PATCH 1/2] util: one", ident="r@example.org", above="1@example.org", diff="")
+    write(folder, p0001_a=ONE, p0002_b=TWO, p0003_c=answer)
+    assert len(read_version(layout).replies) == 1
+    write(folder, p0003_c=patch("[PATCH v2 1/2] a: b", ident="n@example.org"))
+    assert len(read_version(layout).patches) == 2, "files named by git are one version"
+    (folder / "0003-c.patch").rename(folder / "new.patch")
+    assert [version.number for version in read_input(layout, "mine").thread.versions] == [1, 2]
+
+
+HOSTILE = """\
+[format]
+    signOff = true
+    subjectPrefix = HOSTILE
+    outputDirectory = /nonexistent
+    coverLetter = true
+    notes = true
+    useAutoBase = true
+    numbered = false
+    attach = true
+    thread = deep
+[diff]
+    noprefix = true
+    mnemonicPrefix = true
+    renames = false
+    external = false
+    context = 0
+[color]
+    ui = always
+    diff = always
+[core]
+    abbrev = 5
+"""
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    """A clone with a merge on the branch ``topic``; ``main`` is before it."""
+    clone = tmp_path / "clone"
+    clone.mkdir()
+
+    def git(*words: str) -> None:
+        identity = ("-c", "user.name=A", "-c", "user.email=a@example.org")
+        subprocess.run(["git", "-C", str(clone), *identity, *words], check=True, capture_output=True)
+
+    def commit(message: str, **files: bytes) -> None:
+        for name, data in files.items():
+            (clone / name).write_bytes(data)
+        git("add", "--all")
+        git("commit", "-q", "-m", message)
+
+    git("init", "-q", "-b", "main")
+    lines = b"".join(b"line %d\n" % number for number in range(20))
+    commit("zero", a=lines, gone=lines.replace(b"line", b"row"))
+    git("checkout", "-q", "-b", "side")
+    commit("side: one", side=b"\0binary\xff")
+    git("checkout", "-q", "-b", "topic", "main")
+    (clone / "gone").rename(clone / "moved")
+    commit("topic: one", a=lines.replace(b"line 10", b"row 10"))
+    git("notes", "add", "-m", "a note")
+    git("merge", "-q", "--no-ff", "-m", "merge", "side")
+    return clone
+
+
+def test_range_is_formatted_without_the_users_and_the_clones_configuration(
+    layout: Layout, clone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = read_input(layout, f"{clone}@main..topic")
+    assert (plain.kind, plain.name, plain.is_ours) == ("range", "clone", False)
+    assert [mail.subject.text for mail in plain.patches] == [
+        "[PATCH 1/2] side: one",
+        "[PATCH 2/2] topic: one",
+    ]
+    (note,) = plain.notes
+    assert "1 merge" in note
+    first, second = plain.patches
+    assert first.changes[0].binary
+    assert not first.changes[0].lacks_content
+    assert [(change.old, change.new) for change in second.changes] == [("a", "a"), ("gone", "moved")]
+    assert len(second.changes[0].hunks[0].before) == 7
+    assert len(second.changes[0].old_blob) == 40
+
+    (tmp_path / "global").write_text(HOSTILE, encoding="utf-8")
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "global"))
+    assert read_input(layout, f"{clone}@main..topic").mails == plain.mails
+    with (clone / ".git" / "config").open("a", encoding="utf-8") as stream:
+        stream.write(HOSTILE)
+    monkeypatch.chdir(tmp_path)
+    assert read_input(layout, "clone@main..topic").mails == plain.mails
+
+
+def test_range_without_merges_has_no_note(layout: Layout, clone: Path) -> None:
+    found = read_input(layout, f"{clone}@main..side")
+    assert (titles(found), found.notes) == (["side: one"], ())
+
+
+@pytest.mark.parametrize("revisions", ["--output=x..topic", "none..topic"])
+def test_bad_range_is_refused_with_its_revisions(layout: Layout, clone: Path, revisions: str) -> None:
+    with pytest.raises(OptionError, match=revisions):
+        read_input(layout, f"{clone}@{revisions}")
+
+
+def test_error_of_git_is_reported(layout: Layout, clone: Path) -> None:
+    with pytest.raises(OptionError, match=f"{clone}.*unknown revision"):
+        read_input(layout, f"{clone}@none..topic")
