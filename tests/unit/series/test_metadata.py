@@ -15,7 +15,7 @@ title = "Faster teardown"
 pins = ["7.2"]
 version = 3
 prefix = "for-8.0"
-branch = "staging"
+branch = "Staging/S390_x.2"
 profile = "s390"
 to = ["qemu-devel@nongnu.org"]
 cc = ["J\u00fcrgen <j@example.org>"]
@@ -41,6 +41,7 @@ PATH = Path("series.toml")
 def test_all_keys_are_read() -> None:
     metadata = parse_series_file(FULL.encode(), PATH)
     assert metadata.subject_prefix == "PATCH for-8.0"
+    assert metadata.branch == "Staging/S390_x.2"
     assert metadata.recipients[0].paths == ("target/s390x/*",)
     assert metadata.recipients[0].header == "cc"
     assert metadata.without == {"gone@example.org": "bounces"}
@@ -117,6 +118,8 @@ def test_title_without_the_file_is_the_name_of_the_folder(tmp_path: Path) -> Non
         ("a b@c", False),
         ("<a@b>", True),
         ("a@b, c@d", False),
+        ("j\u00fcrgen@example.org", False),
+        ("J\u00fcrgen <j@example.org>", True),
     ],
 )
 def test_mail_address_is_recognised(text: str, good: bool) -> None:

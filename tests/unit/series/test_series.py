@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import shutil
 from pathlib import Path
 
@@ -7,7 +8,15 @@ import pytest
 
 from harness.errors import ApplyError, OptionError
 from harness.layout import Layout, find_layout
-from harness.series import PatchFormatError, load_series, scan_changes
+from harness.series import (
+    PatchFormatError,
+    find_folder,
+    load_series,
+    patch_files,
+    scan_changes,
+    series_of_files,
+)
+from harness.series.series import series_digest
 
 HEAD = """\
 From 1111111111111111111111111111111111111111 Mon Sep 17 00:00:00 2001
@@ -68,6 +77,8 @@ def test_patches_are_read_in_order_with_headers(layout: Layout) -> None:
     )
     series = load_series(layout, "mine")
     assert (series.title, series.pins, series.cover) == ("T", ("7.2",), "Hello")
+    assert series.folder == (layout.patches / "mine").resolve()
+    assert (series.metadata.title, series.metadata.pins) == ("T", ("7.2",))
     first = series.patches[0]
     assert (first.file, first.subject) == ("0001-a.patch", "util: do a thing")
     assert first.author == "Jürgen <j@example.org>"
@@ -86,12 +97,58 @@ def test_digest_depends_only_on_the_patches(layout: Layout) -> None:
     assert load_series(layout, "mine").digest != first
 
 
-def test_series_can_be_given_as_a_path(layout: Layout, tmp_path: Path) -> None:
+def test_digest_covers_names_lengths_and_bytes() -> None:
+    """Results record it, so it must not change."""
+    files = [("0001-\udcff.patch", b"one"), ("0002-b.patch", b"")]
+    expected = hashlib.sha256(b"0001-\xff.patch\x003\x00one" + b"0002-b.patch\x000\x00").hexdigest()
+    assert series_digest(files) == expected
+
+
+def test_series_can_be_given_as_a_path(
+    layout: Layout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = write(layout, p0001_a=HEAD + DIFF)
-    shutil.copytree(folder, tmp_path / "elsewhere")
-    series = load_series(layout, str(tmp_path / "elsewhere"))
-    assert (series.name, series.title) == ("elsewhere", "elsewhere")
+    elsewhere = tmp_path / "elsewhere"
+    shutil.copytree(folder, elsewhere)
+    series = load_series(layout, str(elsewhere))
+    assert (series.name, series.title, series.cover) == ("elsewhere", "elsewhere", "")
     assert series.digest == load_series(layout, "mine").digest
+    (elsewhere / "below").mkdir()
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for place, name in ((elsewhere, "."), (elsewhere / "below", ".."), (tmp_path, "./elsewhere")):
+        monkeypatch.chdir(place)
+        assert find_folder(layout, name) == elsewhere
+    assert find_folder(layout, "~/elsewhere") == elsewhere
+
+
+def test_series_of_files_equals_that_of_a_folder(layout: Layout) -> None:
+    folder = write(layout, p0001_a=HEAD + DIFF, p0002_b=HEAD + DIFF)
+    files = [(path.name, path.read_bytes()) for path in patch_files(folder)]
+    loaded, made = load_series(layout, "mine"), series_of_files("v2", folder, files)
+    assert (made.patches, made.digest) == (loaded.patches, loaded.digest)
+    assert (made.name, made.title, made.folder, made.pins, made.cover) == ("v2", "v2", folder, (), "")
+    with pytest.raises(ApplyError, match=r"^v2: 0001-bad\.patch"):
+        series_of_files("v2", folder, [("0001-bad.patch", b"")])
+
+
+def test_cover_letter_need_not_be_utf_8(layout: Layout) -> None:
+    folder = write(layout, p0001_a=HEAD + DIFF)
+    (folder / "0000-cover-letter.patch").write_bytes(b"Gr\xfc\xdfe")
+    assert load_series(layout, "mine").cover == "Gr\N{REPLACEMENT CHARACTER}\N{REPLACEMENT CHARACTER}e"
+
+
+def test_error_names_the_file(layout: Layout) -> None:
+    folder = write(layout, p0001_a=HEAD + DIFF, p0001_b=HEAD + DIFF)
+    with pytest.raises(ApplyError, match=r"^mine: 0001-a\.patch .*0001-b\.patch"):
+        load_series(layout, "mine")
+    (folder / "0001-b.patch").write_text(HEAD)
+    (folder / "0001-a.patch").unlink()
+    with pytest.raises(ApplyError, match=r"^mine: 0001-b\.patch"):
+        load_series(layout, "mine")
+    (folder / "0001-b.patch").unlink()
+    (folder / "0001-b.patch").mkdir()
+    with pytest.raises(OptionError, match=r"0001-b\.patch"):
+        load_series(layout, "mine")
 
 
 def test_error_of_an_unknown_series_suggests_a_known_one(layout: Layout) -> None:
@@ -99,6 +156,11 @@ def test_error_of_an_unknown_series_suggests_a_known_one(layout: Layout) -> None
     with pytest.raises(OptionError) as error:
         load_series(layout, "mime")
     assert "did you mean mine?" in error.value.remedy
+    write(layout, "other", series='title = "T"')
+    with pytest.raises(OptionError, match="nonesuch") as error:
+        load_series(layout, "nonesuch")
+    assert error.value.remedy.endswith(": mine other")
+    assert "did you mean" not in error.value.remedy
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,98 @@
+"""Mailboxes: where one mail ends and the next begins, quoting, compression and size."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import pytest
+
+from harness.errors import OptionError
+from harness.series import mbox as module
+from harness.series.mbox import read_bytes, read_mbox, split_mbox, unpack
+from tests.unit.series.mails import mbox, patch
+
+FROM = b"From a@example.org Thu Jan  1 10:20:30 1970\n"
+
+
+def test_mails_are_named_by_their_number_in_the_mailbox() -> None:
+    one, two = read_mbox(mbox(patch(), patch("[PATCH 2/2] x: y", ident="2@example.org")), "t.mbox")
+    assert (one.origin, two.origin) == ("mail 1 of t.mbox", "mail 2 of t.mbox")
+
+
+def test_single_patch_keeps_its_from_line_and_the_name_of_its_file() -> None:
+    (mail,) = read_mbox(FROM + patch(), "0001-x.patch")
+    assert (mail.data, mail.origin) == (FROM + patch(), "0001-x.patch")
+
+
+@pytest.mark.parametrize("newline", [b"\n", b"\r\n"])
+def test_mails_end_at_an_empty_line_and_a_from_line(newline: bytes) -> None:
+    data = (FROM + b"A: 1\n\none\n\n" + FROM + b"B: 2\n\ntwo\n").replace(b"\n", newline)
+    one, two = (part.replace(b"\r\n", b"\n") for part in split_mbox(data))
+    assert one.rstrip(b"\n") + b"\n" == b"A: 1\n\none\n"
+    assert two == b"B: 2\n\ntwo\n"
+    assert split_mbox(FROM + b"one\n\n" + FROM) == (b"one\n",)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        FROM + b"A: 1\n\none\n" + FROM + b"not after an empty line\n",
+        FROM + b"A: 1\n\none\n\nFrom here on, without a time.\n",
+    ],
+)
+def test_from_line_of_a_text_does_not_begin_a_mail(data: bytes) -> None:
+    assert split_mbox(data) == (data.removeprefix(FROM),)
+
+
+@pytest.mark.parametrize("data", [b"", b"only text\n", b"text\n\n" + FROM + b"A: 1\n\none\n"])
+def test_data_that_does_not_begin_as_a_mailbox_is_one_mail(data: bytes) -> None:
+    assert split_mbox(data) == (data,)
+    (mail,) = read_mbox(data, "x")
+    assert mail.data == data
+
+
+def test_blank_lines_before_a_mailbox_are_ignored() -> None:
+    assert split_mbox(b"\n\n" + FROM + b"A: 1\n\none\n") == (b"A: 1\n\none\n",)
+
+
+def test_one_level_of_quoting_is_removed_at_line_starts() -> None:
+    assert split_mbox(FROM + b">From x\n>>From y\n >From z\na >From b\n") == (
+        b"From x\n>From y\n >From z\na >From b\n",
+    )
+
+
+def test_only_the_empty_line_of_the_format_is_removed() -> None:
+    assert split_mbox(FROM + b"one\n\n\n" + FROM + b"two\n") == (b"one\n\n", b"two\n")
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_file_above_the_limit_is_refused_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pack: type[bytes]
+) -> None:
+    limit = 2 * 1024**2
+    monkeypatch.setattr(module, "LIMIT", limit)
+    path = tmp_path / "x.mbox"
+    path.write_bytes(pack(b"x" * limit))
+    assert read_bytes(path) == b"x" * limit
+    path.write_bytes(pack(b"x" * (limit + 1)))
+    with pytest.raises(OptionError, match=r"x\.mbox .*2 MiB"):
+        read_bytes(path)
+
+
+def test_unreadable_file_is_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match=f"{tmp_path}.*No such file"):
+        read_bytes(tmp_path / "none")
+    (tmp_path / "bad.gz").write_bytes(b"\x1f\x8bnot gzip")
+    with pytest.raises(OptionError, match=f"{tmp_path}/bad.gz"):
+        read_bytes(tmp_path / "bad.gz")
+
+
+@pytest.mark.parametrize("cut", [1, 4, 12])
+def test_damaged_gzip_data_is_refused_by_name(cut: int) -> None:
+    whole = gzip.compress(b"some text " * 20)
+    assert unpack(whole, "x") == b"some text " * 20
+    with pytest.raises(OptionError, match=r"^piped"):
+        unpack(whole[:-cut], "piped")
+    with pytest.raises(OptionError, match=r"^piped"):
+        unpack(whole[:20] + b"\xff\xff" + whole[22:], "piped")
