@@ -89,14 +89,14 @@ def disk_is_full(output: str, *places: Path | None) -> StorageError | None:
     ``places`` are checked too, for free bytes and free inodes (statvfs(3)).
     """
     full = next((str(place) for place in places if place and _has_no_room(place)), "")
-    line_of = next((line.strip() for line in output.splitlines() if any(word in line for word in FULL)), "")
-    if not full and not line_of:
+    message = next((line.strip() for line in output.splitlines() if any(word in line for word in FULL)), "")
+    if not full and not message:
         return None
-    where = f": {full}" if full else ", or cannot be written to" if UNWRITABLE in line_of else ""
+    where = f": {full}" if full else ", or cannot be written to" if UNWRITABLE in message else ""
     return StorageError(
         f"the disk is full{where}",
         "free some disk space, then run the same command again",
-        details=(line_of,) if line_of else tuple(output.strip().splitlines()[-3:]),
+        details=(message,) if message else tuple(output.strip().splitlines()[-3:]),
     )
 
 

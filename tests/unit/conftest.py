@@ -22,7 +22,7 @@ from harness.source import Pin, Source
 from harness.source.pin import Edit, Location, Traces
 from harness.tree import Tree, import_source
 
-# Examples are not timed: on a busy machine any may take a second.
+# No time limit for examples: on a busy machine, any of them may take a second.
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
 
@@ -47,13 +47,13 @@ COLLECTED = pytest.StashKey[set[Path]]()
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Remember each file that a test was collected from, before ``-m`` deselects any."""
+    """Store the file of each collected test, before ``-m`` deselects tests."""
     item.config.stash.setdefault(COLLECTED, set()).add(item.path)
 
 
 @pytest.fixture(scope="session")
 def collected_files(pytestconfig: pytest.Config) -> set[Path]:
-    """The files that pytest collected tests from."""
+    """Files from which pytest collected tests."""
     return pytestconfig.stash[COLLECTED]
 
 
@@ -75,7 +75,7 @@ def _errors_have_one_line_of_cause_and_of_remedy() -> Iterator[None]:
 
 @pytest.fixture
 def layout(tmp_path: Path) -> Layout:
-    """A layout whose every folder is temporary."""
+    """A layout of temporary folders."""
     root = tmp_path / "root"
     (root / "qemu-src").mkdir(parents=True)
     (root / "patches").mkdir()
@@ -84,12 +84,12 @@ def layout(tmp_path: Path) -> Layout:
 
 @pytest.fixture
 def reporter() -> Silent:
-    """Remembers what was said, in ``lines``."""
+    """A reporter that stores its lines in ``lines``."""
     return Silent()
 
 
 def make_archive(path: Path, files: Mapping[str, str | bytes], top: str = "qemu-1.2.3/") -> Path:
-    """A tar.xz of ``files`` below ``top``; ``configure`` is executable, ``link`` points to ``VERSION``."""
+    """Create a tar.xz of ``files`` below ``top``, and a link to ``VERSION``; ``configure`` is executable."""
     with tarfile.open(path, "w:xz", preset=0) as tar:
         for name, content in files.items():
             data = content.encode() if isinstance(content, str) else content
@@ -104,7 +104,7 @@ def make_archive(path: Path, files: Mapping[str, str | bytes], top: str = "qemu-
 
 
 def tiny_pin(**fields: object) -> Pin:
-    """The pin of the tiny release; keyword arguments override its fields."""
+    """Return the pin of the tiny release; keyword arguments override its fields."""
     values: dict[str, object] = {
         "name": "tiny",
         "version": "1.2.3",
@@ -124,7 +124,7 @@ def tiny_pin(**fields: object) -> Pin:
 
 
 def tiny_source(folder: Path, files: Mapping[str, str | bytes] | None = None, **fields: object) -> Source:
-    """A Source of the tiny release in ``folder``: ``files`` are added, other arguments go to the pin."""
+    """Create a Source of the tiny release in ``folder``, with additional ``files`` and fields of the pin."""
     path = make_archive(folder / "tiny.tar.xz", {**RELEASE, **(files or {})})
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     return Source(pin=tiny_pin(sha256=digest, **fields), kind="url", path=path, digest=digest)

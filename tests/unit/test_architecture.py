@@ -134,8 +134,8 @@ def test_readme_describes_every_session() -> None:
     rows = re.findall(
         r"^\| `(\w+)` \| ([^|]+) \|$", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE
     )
-    told = dict(row for row in rows if row[0] in sessions)
-    assert told == sessions
+    documented = dict(row for row in rows if row[0] in sessions)
+    assert documented == sessions
 
 
 def test_report_renders_and_runs_nothing() -> None:

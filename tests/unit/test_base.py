@@ -94,15 +94,15 @@ def test_lock_waits_names_the_holder_and_gives_up(tmp_path: Path) -> None:
 
 
 def test_plain_progress_is_folded_in_ci() -> None:
-    def told(**environ: str) -> str:
+    def output(**environ: str) -> str:
         stream = io.StringIO()
         with Plain(stream, environ).step("Build 7.2") as step:
             step.update(1, 2)
         return stream.getvalue()
 
-    assert told().startswith("Build 7.2 …\nBuild 7.2: done in ")
-    assert told(GITHUB_ACTIONS="true").startswith("::group::Build 7.2\n::endgroup::\n")
-    assert re.search(r"section_start:\d+:build_7_2\[collapsed=true\]", told(GITLAB_CI="true"))
+    assert output().startswith("Build 7.2 …\nBuild 7.2: done in ")
+    assert output(GITHUB_ACTIONS="true").startswith("::group::Build 7.2\n::endgroup::\n")
+    assert re.search(r"section_start:\d+:build_7_2\[collapsed=true\]", output(GITLAB_CI="true"))
 
 
 def test_plain_progress_reports_a_failed_step() -> None:

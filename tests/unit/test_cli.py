@@ -113,17 +113,16 @@ def test_refusals_have_cause_remedy_and_code(  # noqa: PLR0917 - pytest fixtures
     monkeypatch.chdir(ROOT)
     # The guard only forks around this, and has tests of its own.
     monkeypatch.setattr(cli, "guarded", lambda call, **_: call())
-    status, told = cli.main(words), capsys.readouterr()
-    assert cause in told.err
-    assert re.search(r"^error: .+$", told.err, re.MULTILINE)
-    assert re.search(r"^remedy: .+$", told.err, re.MULTILINE)
-    assert "Traceback" not in told.err
-    assert told.out == ""
+    status, printed = cli.main(words), capsys.readouterr()
+    assert cause in printed.err
+    assert re.search(r"^error: .+$", printed.err, re.MULTILINE)
+    assert re.search(r"^remedy: .+$", printed.err, re.MULTILINE)
+    assert "Traceback" not in printed.err
+    assert printed.out == ""
     assert status == code or (code is None and status in {error.code for error in all_errors()})
     assert not Path(environment["QEMU_HARNESS_TREES"]).exists(), "refused only after work had begun"
 
 
-@pytest.mark.slow
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("module", "words", "code", "cause"),
@@ -153,15 +152,15 @@ def test_arguments_that_are_not_utf_8_are_refused(environment: dict[str, str]) -
 
 
 def test_help_lists_stages_and_exit_codes(environment: dict[str, str]) -> None:
-    told = " ".join(harness(environment, "--help").stdout.split())
+    text = " ".join(harness(environment, "--help").stdout.split())
     for name in commands.STAGES:
-        assert name in told
+        assert name in text
     for error in all_errors():
-        assert f"{error.code} {error.summary}" in told
+        assert f"{error.code} {error.summary}" in text
 
 
 @pytest.mark.slow
-def test_run_without_home_and_terminal(environment: dict[str, str]) -> None:
+def test_missing_home_and_terminal_are_no_error(environment: dict[str, str]) -> None:
     for name in ("HOME", "TERM", "LANG", "TMPDIR"):
         environment.pop(name, None)
     assert harness(environment, "which", "base", "x86_64-softmmu").returncode == 15
@@ -173,12 +172,12 @@ def test_internal_error_leaves_a_log_and_one_line(
     monkeypatch.setenv("QEMU_HARNESS_BUILD", str(tmp_path / "build"))
     monkeypatch.setitem(commands.STAGES, "which", lambda _: 1 // 0)
     assert cli.main(["which", "base", "x"]) == cli.INTERNAL_ERROR
-    told = capsys.readouterr().err.splitlines()
+    lines = capsys.readouterr().err.splitlines()
     assert (
-        told[0]
+        lines[0]
         == "error: internal error of the harness: ZeroDivisionError: integer division or modulo by zero"
     )
-    log = Path(told[2].removeprefix("log: "))
+    log = Path(lines[2].removeprefix("log: "))
     assert "Traceback" in log.read_text()
 
 
@@ -220,7 +219,9 @@ def test_reproducer_repeats_the_arguments_of_the_user(monkeypatch: pytest.Monkey
 
 
 @pytest.mark.slow
-def test_closed_pipe_ends_the_run(environment: dict[str, str], tmp_path: Path) -> None:
+def test_closed_pipe_of_the_reader_ends_with_sigpipe_status(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
     environment["PATH"] = str(tmp_path)  # no apt-get there: a unit test must never install anything
     with subprocess.Popen(
         [sys.executable, "-m", "harness", "doctor"],
@@ -239,7 +240,7 @@ def test_closed_pipe_ends_the_run(environment: dict[str, str], tmp_path: Path) -
 
 @pytest.mark.slow
 @pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
-def test_closed_standard_streams(environment: dict[str, str], closed: str) -> None:
+def test_closed_standard_streams_are_no_error(environment: dict[str, str], closed: str) -> None:
     ended = subprocess.run(
         ["sh", "-c", f'"$@" {closed}', "sh", sys.executable, "-m", "harness", "check"],
         env=environment,
@@ -287,13 +288,13 @@ def test_clean_removes_only_files_of_runs(environment: dict[str, str], tmp_path:
 
 
 @pytest.mark.slow
-def test_locale_without_utf_8(environment: dict[str, str]) -> None:
+def test_characters_that_the_locale_lacks_are_escaped(environment: dict[str, str]) -> None:
     ended = harness({**environment, "PYTHONIOENCODING": "ascii"}, "fetch", "-Dpin=\N{EN DASH}")
     assert ended.returncode == 2
     assert "\\u2013" in ended.stderr
 
 
 @pytest.mark.skipif(shutil.which("qemu-harness") is None, reason="the console script is not on PATH")
-def test_console_script() -> None:
+def test_console_script_prints_help() -> None:
     ended = subprocess.run(["qemu-harness", "--help"], capture_output=True, text=True, check=True)
     assert ended.stdout.startswith("usage: qemu-harness")

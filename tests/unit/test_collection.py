@@ -1,4 +1,4 @@
-"""Every test file on disk is collected: pytest skips folders by name (``norecursedirs``) without a word."""
+"""pytest must collect every test file: it silently skips folders by name (``norecursedirs``)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 
 def test_pytest_collects_every_test_file(pytestconfig: pytest.Config, collected_files: set[Path]) -> None:
-    """Below each folder that pytest was asked for, which is all of tests/unit unless somebody chose."""
+    """This holds for each folder on pytest's command line; by default, this is tests/unit."""
     asked = [
         pytestconfig.invocation_params.dir / argument.partition("::")[0] for argument in pytestconfig.args
     ]

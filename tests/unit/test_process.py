@@ -29,7 +29,7 @@ def gone(pid: int) -> bool:
     return False
 
 
-def test_lines_and_log(tmp_path: Path) -> None:
+def test_output_is_passed_to_on_line_and_log(tmp_path: Path) -> None:
     lines: list[str] = []
     log = tmp_path / "deep" / "x.log"
     finished = run(["sh", "-c", "echo one; echo two >&2; printf three"], log=log, on_line=lines.append)
@@ -38,7 +38,7 @@ def test_lines_and_log(tmp_path: Path) -> None:
     assert log.read_text() == "$ sh -c 'echo one; echo two >&2; printf three'\none\ntwo\nthree"
 
 
-def test_separate_stdout(tmp_path: Path) -> None:
+def test_stderr_can_be_separated(tmp_path: Path) -> None:
     log = tmp_path / "x.log"
     assert run(["sh", "-c", "echo out; echo err >&2"], merge_stderr=False, log=log).output == "out\n"
     assert "err" in log.read_text()
@@ -49,11 +49,11 @@ def test_large_input_and_output_do_not_block() -> None:
     assert len(run(["cat"], stdin=data).output) == len(data)
 
 
-def test_undecodable_output_is_kept_readable() -> None:
+def test_undecodable_output_is_replaced() -> None:
     assert run(["printf", "\\377x"]).output == "\ufffdx"
 
 
-def test_failure_shows_last_lines_and_log(tmp_path: Path) -> None:
+def test_error_contains_last_lines_and_log(tmp_path: Path) -> None:
     log = tmp_path / "x.log"
     with pytest.raises(HarnessError) as caught:
         run(["sh", "-c", "echo reason; exit 3"], log=log)
@@ -62,12 +62,12 @@ def test_failure_shows_last_lines_and_log(tmp_path: Path) -> None:
     assert caught.value.log == log
 
 
-def test_own_error() -> None:
+def test_error_of_the_caller_is_raised() -> None:
     with pytest.raises(MissingError, match="status 4"):
         run(["sh", "-c", "exit 4"], error=lambda ended: MissingError(f"status {ended.returncode}", "x"))
 
 
-def test_missing_program() -> None:
+def test_missing_program_is_an_error() -> None:
     with pytest.raises(MissingError, match="no-such-program"):
         run(["no-such-program"])
 
@@ -76,13 +76,13 @@ def test_status_127_of_an_existing_program_is_not_a_missing_program() -> None:
     assert run(["sh", "-c", "exit 127"], check=False).returncode == 127
 
 
-def test_log_unwritable(tmp_path: Path) -> None:
+def test_unwritable_log_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError):
         run(["true"], log=tmp_path / "file" / "x.log")
 
 
-def test_timeout_ends_the_whole_group(tmp_path: Path) -> None:
+def test_timeout_ends_the_process_group(tmp_path: Path) -> None:
     pidfile = tmp_path / "pid"
     with pytest.raises(TimeoutExpiredError) as caught:
         run(["sh", "-c", f"sleep 60 & echo $! >{pidfile}; wait"], timeout_s=0.5)
@@ -119,7 +119,7 @@ def test_program_ends_with_a_killed_harness(tmp_path: Path) -> None:
     assert gone(int(pidfile.read_text()))
 
 
-def test_environment_is_clean(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_environment_has_no_variables_of_git_and_make(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GIT_DIR", "/elsewhere")
     monkeypatch.setenv("MAKEFLAGS", "-j9")
     monkeypatch.setenv("LC_ALL", "tr_TR.UTF-8")
@@ -131,7 +131,7 @@ def test_environment_is_clean(monkeypatch: pytest.MonkeyPatch) -> None:
     assert environment["PATH"] == os.environ["PATH"]
 
 
-def test_quoting() -> None:
+def test_command_is_quoted_for_a_shell() -> None:
     assert shell_quote(["a b", Path("c")]) == "'a b' c"
 
 
