@@ -190,4 +190,4 @@ class ValidateResults(msgspec.Struct, frozen=True, kw_only=True):
     bisect: Annotated[Bisect | None, about("cost of building all commits; null if nothing was built")] = None
     tests: Annotated[tuple[TestRow, ...], about("results of QEMU's own tests")] = ()
     stages: Annotated[tuple[StageRow, ...], about("stages of the run")] = ()
-    switched_off: Annotated[tuple[str, ...], about("ids and families of rules that -Drules-off named")] = ()
+    switched_off: Annotated[tuple[str, ...], about("ids of the rules that -Drules-off disabled")] = ()

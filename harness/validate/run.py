@@ -16,6 +16,7 @@ import msgspec
 from harness.bisect import BisectResult, run_bisect
 from harness.build.doctor import ensure
 from harness.check import (
+    RULES,
     Finding,
     Fit,
     GivenTrailer,
@@ -142,7 +143,7 @@ class _Run:
             bisect=self.built.cost if self.built else None,
             tests=self.built.tests if self.built else (),
             stages=tuple(self.stages),
-            switched_off=tuple(self.options.rules_off),
+            switched_off=tuple(rule for rule in RULES if rule not in self.active),
         )
 
 

@@ -137,6 +137,48 @@ def test_rules_that_there_are_not_are_the_users_error(run: Run) -> None:
         run(good(), rules_off=("nonesuch",))
 
 
+@pytest.fixture
+def built(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Builds in which each of two patches has a warning and fails a test."""
+    findings = [
+        RULES[rule].finding("odd", patch=patch)
+        for rule in ("build-warning", "test-fails")
+        for patch in (1, 2)
+    ]
+    result = module.BisectResult(rows=(), tests=(), findings=tuple(findings), cost=None, isolation="none")
+    monkeypatch.setattr(module, "ensure", lambda *_: ())
+    monkeypatch.setattr(module, "run_bisect", lambda *_: result)
+
+
+@pytest.mark.usefixtures("built")
+def test_disabled_rules_report_nothing_in_any_stage_and_are_recorded(run: Run) -> None:
+    mails = [mail.replace(b"Signed-off-by:", b"Nobody-has:") for mail in pair()]
+    everything = run(*mails, bisect="each")
+    assert {one.rule for one in everything.findings} == {"dco-missing", "build-warning", "test-fails"}
+    assert everything.verdict == "tests"
+    assert everything.switched_off == ()
+    some = run(*mails, bisect="each", rules_off=("origin", "test-fails"))
+    assert {one.rule for one in some.findings} == {"build-warning"}
+    assert some.verdict == "findings"
+    family = {rule for rule in RULES if rule.startswith("dco-")}
+    assert set(some.switched_off) == {"test-fails", *family}, "a family stands for its rules"
+
+
+@pytest.mark.usefixtures("built")
+def test_findings_of_builds_are_those_of_the_selected_patches(run: Run) -> None:
+    assert {one.patch for one in run(*pair(), bisect="each").findings} == {1, 2}
+    assert {one.patch for one in run(*pair(), bisect="each", patches=("2",)).findings} == {2}
+
+
+@pytest.mark.parametrize(
+    ("fail_on", "verdict"), [("error", "clean"), ("warning", "findings"), ("never", "clean")]
+)
+def test_fail_on_decides_the_verdict_of_the_run(run: Run, fail_on: str, verdict: str) -> None:
+    results = run(good(line="int x; "), fail_on=fail_on)
+    assert [one.severity for one in results.findings] == ["warning"]
+    assert results.verdict == verdict
+
+
 def test_trying_patches_writes_nothing_where_we_are(
     run: Run, layout: Layout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
