@@ -29,10 +29,10 @@ SERIES: tuple[Argument, ...] = (
     ),
     (("name",), {"metavar": "NAME", "help": "name of the series, a folder below patches/"}),
     (
-        ("what",),
+        ("args",),
         {
             "nargs": "*",
-            "metavar": "WHAT",
+            "metavar": "ARG",
             "help": "import: a folder, mailbox or CLONE@A..B; tags: a mailbox; split: the number of a patch"
             " and file name patterns",
         },
@@ -58,16 +58,16 @@ def series(request: Request) -> int:
         "declare": _declare,
     }
     takes = {"import": (0, 1), "split": (2, 99), "tags": (1, 1)}.get(arguments.action, (0, 0))
-    if not takes[0] <= len(arguments.what) <= takes[1]:
+    if not takes[0] <= len(arguments.args) <= takes[1]:
         raise OptionError(
-            f"series {arguments.action} does not accept {len(arguments.what)} arguments after the name",
+            f"series {arguments.action} does not accept {len(arguments.args)} arguments after the name",
             "run `qemu-harness series --help`",
         )
     act = actions[arguments.action]
     if arguments.action == "status":
-        return act(request, arguments.name, arguments.what)  # only reads, so it needs no lock
+        return act(request, arguments.name, arguments.args)  # only reads, so it needs no lock
     with request.checkout():
-        return act(request, arguments.name, arguments.what)
+        return act(request, arguments.name, arguments.args)
 
 
 def _options(request: Request) -> Options:
@@ -112,11 +112,11 @@ def _new(request: Request, name: str, _: list[str]) -> int:
     return 0
 
 
-def _import(request: Request, name: str, what: list[str]) -> int:
+def _import(request: Request, name: str, args: list[str]) -> int:
     from harness.authoring import import_series
     from harness.series import read_input
 
-    found = read_input(request.layout, what[0]) if what else None
+    found = read_input(request.layout, args[0]) if args else None
     made = import_series(
         request.layout, _tree(request), name, found, request.reporter, discard=request.arguments.discard
     )
@@ -147,11 +147,11 @@ def _refresh(request: Request, name: str, _: list[str]) -> int:
     return 0
 
 
-def _split(request: Request, name: str, what: list[str]) -> int:
+def _split(request: Request, name: str, args: list[str]) -> int:
     from harness.authoring import base_of, split
     from harness.series import find_folder
 
-    number, patterns = what[0], what[1:]
+    number, *patterns = args
     if not number.isdecimal() or not request.arguments.title:
         raise OptionError(
             "series split needs the number of a patch, file name patterns and --title",
@@ -211,13 +211,13 @@ def _summary(status: Status) -> list[str]:
     return lines
 
 
-def _tags(request: Request, name: str, what: list[str]) -> int:
+def _tags(request: Request, name: str, args: list[str]) -> int:
     from harness.authoring import apply_tags, collect
     from harness.authoring.refresh import read_old
     from harness.series import find_folder, read_input
     from harness.tree.git import Git
 
-    folder, replies = find_folder(request.layout, name), read_input(request.layout, what[0])
+    folder, replies = find_folder(request.layout, name), read_input(request.layout, args[0])
     git, old = Git(repository=_tree(request).path), read_old(folder)
     found = collect(git, old, replies)
     for tag in found:
