@@ -67,7 +67,7 @@ def configure_runs(checkout: Checkout) -> int:
 
 
 def edit(path: Path, old: str, new: str) -> None:
-    """Change a source file so that ninja notices, however coarse the file system's clock is."""
+    """Change a source file and its timestamp, so that ninja notices even with coarse timestamps."""
     text = path.read_text()
     assert old in text
     path.write_text(text.replace(old, new))

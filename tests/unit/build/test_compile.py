@@ -60,7 +60,7 @@ def test_both_targets_are_built_and_described(layout: Layout) -> None:
     assert find_binary(layout, "7.2", "base", "x86_64-softmmu") == x86.file
 
 
-def test_a_sanitized_build_lies_beside_the_other_and_disturbs_it_not(layout: Layout) -> None:
+def test_sanitized_build_has_a_separate_folder(layout: Layout) -> None:
     checkout = make_checkout(layout)
     plain = build_it(checkout, layout, targets=X86)
     special = build_it(checkout, layout, targets=X86, profile="sanitize")
@@ -77,9 +77,7 @@ def test_a_sanitized_build_lies_beside_the_other_and_disturbs_it_not(layout: Lay
     assert find_binary(layout, "7.2", "base", X86[0]) == plain.binaries[0].file
 
 
-def test_a_configure_that_leaves_a_sanitizer_out_is_an_error(
-    layout: Layout, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_missing_sanitizer_flag_is_an_error(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FAKEQEMU_SANITIZERS", "-fsanitize=address")
     checkout = make_checkout(layout)
     with pytest.raises(ConfigureError, match="did not enable -fsanitize=undefined"):
@@ -88,7 +86,7 @@ def test_a_configure_that_leaves_a_sanitizer_out_is_an_error(
     assert build_it(checkout, layout, targets=X86, profile="sanitize").profile == "sanitize"
 
 
-def test_the_recorded_commands_reproduce_the_build(layout: Layout) -> None:
+def test_recorded_commands_reproduce_the_build(layout: Layout) -> None:
     built = build_it(make_checkout(layout), layout)
     before = built.binary("x86_64-softmmu").sha256
     shutil.rmtree(built.folder)
@@ -98,7 +96,7 @@ def test_the_recorded_commands_reproduce_the_build(layout: Layout) -> None:
     assert compiling.sha256(built.binary("x86_64-softmmu").file) == before
 
 
-def test_results_hold_every_build_and_the_command(layout: Layout) -> None:
+def test_results_contain_every_build_and_the_command(layout: Layout) -> None:
     built = build_it(make_checkout(layout), layout, targets=X86)
     path = write_build_results(layout, [built], "nox -s build")
     stored = json.loads(path.read_text())
@@ -106,7 +104,7 @@ def test_results_hold_every_build_and_the_command(layout: Layout) -> None:
     assert stored["builds"][0]["binaries"][0]["sha256"] == built.binaries[0].sha256
 
 
-def test_nothing_changed_runs_neither_configure_nor_ninja(layout: Layout) -> None:
+def test_up_to_date_build_runs_neither_configure_nor_ninja(layout: Layout) -> None:
     checkout = make_checkout(layout)
     first = build_it(checkout, layout)
     log = Path(first.logs[1]).stat().st_mtime_ns
@@ -119,7 +117,7 @@ def test_nothing_changed_runs_neither_configure_nor_ninja(layout: Layout) -> Non
     assert Path(first.logs[1]).stat().st_mtime_ns == log
 
 
-def test_a_damaged_or_missing_binary_is_made_again(layout: Layout) -> None:
+def test_missing_binary_is_linked_again(layout: Layout) -> None:
     checkout = make_checkout(layout)
     built = build_it(checkout, layout, targets=X86)
     built.binaries[0].file.unlink()
@@ -131,8 +129,8 @@ def test_a_damaged_or_missing_binary_is_made_again(layout: Layout) -> None:
     assert configure_runs(checkout) == 1
 
 
-def test_a_binary_with_other_bytes_is_linked_anew(layout: Layout) -> None:
-    """ninja looks at times alone: to it the file is newer than its objects, and that is all."""
+def test_binary_with_other_bytes_is_linked_again(layout: Layout) -> None:
+    """ninja compares timestamps only: the file is newer than its objects, so it is up to date."""
     checkout = make_checkout(layout)
     built = build_it(checkout, layout)
     first, second = (binary.file for binary in built.binaries)
@@ -146,7 +144,7 @@ def test_a_binary_with_other_bytes_is_linked_anew(layout: Layout) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "rule cc\n  comma\n"], ids=["empty", "cut off"])
-def test_a_damaged_build_file_is_configured_anew(layout: Layout, text: str) -> None:
+def test_damaged_build_file_is_configured_again(layout: Layout, text: str) -> None:
     checkout = make_checkout(layout)
     build_it(checkout, layout, targets=X86)
     (checkout.path.parent / "native" / "build.ninja").write_text(text)
@@ -154,7 +152,7 @@ def test_a_damaged_build_file_is_configured_anew(layout: Layout, text: str) -> N
     assert (again.binaries[0].target, configure_runs(checkout)) == (X86[0], 2)
 
 
-def test_what_ninja_itself_complains_of_is_shown(layout: Layout) -> None:
+def test_error_of_ninja_is_reported(layout: Layout) -> None:
     checkout = make_checkout(layout)
     (checkout.path / "vl.c").unlink()
     with pytest.raises(CompileError) as caught:
@@ -163,8 +161,8 @@ def test_what_ninja_itself_complains_of_is_shown(layout: Layout) -> None:
     assert configure_runs(checkout) == 1
 
 
-def test_what_was_built_in_the_future_is_built_anew(layout: Layout) -> None:
-    """The clock was set back since: sources that change now look older than what was made of them."""
+def test_build_with_future_timestamps_is_repeated_from_scratch(layout: Layout) -> None:
+    """After the clock was set back, changed sources appear to be older than their objects."""
     checkout = make_checkout(layout)
     build_it(checkout, layout, targets=X86)
     soon = time.time() + 3600
@@ -175,7 +173,7 @@ def test_what_was_built_in_the_future_is_built_anew(layout: Layout) -> None:
     assert any("the clock was set back" in line for line in reporter.lines)
 
 
-def test_a_new_commit_compiles_what_changed_and_does_not_configure(layout: Layout) -> None:
+def test_new_commit_compiles_only_changed_files(layout: Layout) -> None:
     checkout = make_checkout(layout)
     build_it(checkout, layout)
     edit(checkout.path / "osdep.c", "7.2.0", "7.2.1")
@@ -185,7 +183,7 @@ def test_a_new_commit_compiles_what_changed_and_does_not_configure(layout: Layou
     assert (changed.commit, configure_runs(checkout)) == ("c2", 1)
 
 
-def test_a_changed_configure_script_or_variable_configures_again(
+def test_changed_configure_script_or_variable_configures_again(
     layout: Layout, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     checkout = make_checkout(layout)
@@ -198,7 +196,7 @@ def test_a_changed_configure_script_or_variable_configures_again(
     assert configure_runs(checkout) == 3
 
 
-def test_asking_for_one_target_keeps_the_other(layout: Layout) -> None:
+def test_build_of_one_target_keeps_the_other(layout: Layout) -> None:
     checkout = make_checkout(layout)
     build_it(checkout, layout, targets=X86)
     build_it(checkout, layout, targets=("s390x-softmmu",))
@@ -208,7 +206,7 @@ def test_asking_for_one_target_keeps_the_other(layout: Layout) -> None:
     assert find_binary(layout, "7.2", "base", "s390x-softmmu").exists()
 
 
-def test_failing_configure_shows_its_error_and_is_begun_again(
+def test_failed_configure_reports_its_error_and_is_repeated(
     layout: Layout, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     checkout = make_checkout(layout)
@@ -223,7 +221,7 @@ def test_failing_configure_shows_its_error_and_is_begun_again(
     assert "ERROR" in (layout.logs / "7.2-base-native-configure.log.1").read_text()
 
 
-def test_a_half_written_build_file_is_never_trusted(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_incomplete_build_file_is_not_used(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
     checkout = make_checkout(layout)
     monkeypatch.setenv("FAKEQEMU_FAULT", "half")
     with pytest.raises(ConfigureError):
@@ -233,14 +231,14 @@ def test_a_half_written_build_file_is_never_trusted(layout: Layout, monkeypatch:
     assert build_it(checkout, layout).steps == 6
 
 
-def test_a_hanging_configure_is_ended(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hanging_configure_times_out(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compiling, "CONFIGURE_LIMIT_S", 0.3)
     monkeypatch.setenv("FAKEQEMU_FAULT", "hang-configure")
     with pytest.raises(TimeoutExpiredError):
         build_it(make_checkout(layout), layout)
 
 
-def test_failing_compile_shows_the_first_error_and_the_log(layout: Layout) -> None:
+def test_failed_compile_reports_the_first_error_and_the_log(layout: Layout) -> None:
     checkout = make_checkout(layout)
     edit(checkout.path / "osdep.c", "return", "retrun")
     with pytest.raises(CompileError) as caught:
@@ -257,7 +255,7 @@ def test_failing_compile_shows_the_first_error_and_the_log(layout: Layout) -> No
     assert configure_runs(checkout) == 1
 
 
-def test_a_link_error_is_shown_too(layout: Layout) -> None:
+def test_link_error_is_reported(layout: Layout) -> None:
     checkout = make_checkout(layout)
     edit(checkout.path / "osdep.c", "fake_version", "other_version")
     with pytest.raises(CompileError) as caught:
@@ -265,8 +263,8 @@ def test_a_link_error_is_shown_too(layout: Layout) -> None:
     assert any("undefined reference to `fake_version'" in line for line in caught.value.details)
 
 
-def test_a_killed_build_resumes(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
-    """SIGKILL in the middle of ninja: no process is left, and the next run makes only what is missing."""
+def test_killed_build_is_resumed(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After SIGKILL during ninja, no process remains, and the next run builds only the missing files."""
     checkout = make_checkout(layout)
     program = (
         "from pathlib import Path; from harness.tree import Checkout; from harness.layout import Layout\n"
@@ -304,7 +302,7 @@ def test_variants_share_compiled_files(layout: Layout) -> None:
     assert warm.compiler.launcher.endswith("ccache")
 
 
-def test_what_cannot_be_built_is_refused_at_once(layout: Layout) -> None:
+def test_unbuildable_pin_target_or_source_is_refused(layout: Layout) -> None:
     checkout = make_checkout(layout)
     with pytest.raises(ConfigureError, match="other switches"):
         build_it(checkout, layout, pin=make_pin(native_build=False, native_build_reason="other switches"))
@@ -316,7 +314,7 @@ def test_what_cannot_be_built_is_refused_at_once(layout: Layout) -> None:
     assert not (checkout.path.parent / "native").exists()
 
 
-def test_a_binary_that_was_not_asked_for_is_not_found(layout: Layout) -> None:
+def test_missing_binary_error_contains_the_build_command(layout: Layout) -> None:
     with pytest.raises(NothingBuiltError, match="has not been built"):
         find_binary(layout, "7.2", "base", X86[0])
     build_it(make_checkout(layout), layout, targets=X86)
@@ -325,7 +323,7 @@ def test_a_binary_that_was_not_asked_for_is_not_found(layout: Layout) -> None:
     assert "nox -s build -- -Dtargets=x86_64-softmmu,s390x-softmmu" in caught.value.remedy
 
 
-def test_a_folder_that_cannot_be_written_is_an_error_with_a_remedy(layout: Layout) -> None:
+def test_unwritable_folder_is_a_storage_error(layout: Layout) -> None:
     checkout = make_checkout(layout)
     (checkout.path.parent / "native").write_text("in the way")
     with pytest.raises(StorageError):
@@ -347,5 +345,5 @@ def _processes_in(folder: Path) -> list[str]:
 def _wait_for(condition: Callable[[], bool], limit_s: float = 15) -> None:
     deadline = time.monotonic() + limit_s
     while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
+        assert time.monotonic() < deadline, "the condition did not become true"
         time.sleep(0.02)

@@ -1,4 +1,4 @@
-"""The doctor on faked machines: PATH, apt-get and sudo are small scripts."""
+"""The doctor with a fake PATH, apt-get and sudo."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def layout(tmp_path: Path) -> Layout:
 
 @pytest.fixture
 def bin_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The only folder on PATH, but for the shell and setpriv."""
+    """The only folder on PATH, with links to the shell and setpriv."""
     folder = tmp_path / "bin"
     folder.mkdir()
     for name in ("sh", "env", "setpriv", "cp", "touch", "test"):
@@ -50,7 +50,7 @@ def as_root(monkeypatch: pytest.MonkeyPatch, *, root: bool) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 0 if root else 1000)
 
 
-def test_options_decide_what_is_needed() -> None:
+def test_requirements_depend_on_options() -> None:
     names = {need.name for need in requirements(make_options(ccache=False, pin="7.2"))}
     assert "gcc" in names
     assert not names & {"ccache", "ensurepip"}
@@ -63,7 +63,7 @@ def test_options_decide_what_is_needed() -> None:
     assert "gcc" not in {need.name for need in requirements(None, ("fetch",))}
 
 
-def test_what_one_session_needs_is_not_installed_for_others() -> None:
+def test_requirements_of_one_session_are_not_default() -> None:
     asked = {need.name for need in requirements(None, ("guest", "clients"))}
     assert {"libvirtd", "bwrap", "dpkg-deb"} <= asked
     assert not {need.name for need in requirements(None)} & {"libvirtd", "bwrap"}
@@ -77,7 +77,7 @@ def test_files_are_found_by_their_path(tmp_path: Path) -> None:
     assert (row.found, row.origin) == (True, str(tmp_path / "library.py"))
 
 
-def test_a_row_tells_version_origin_and_user(bin_folder: Path) -> None:
+def test_status_contains_version_origin_and_user(bin_folder: Path) -> None:
     script(bin_folder, "probe", "echo 'probe (of Debian 12) 3.4.5'")
     (row,) = check([PROBE], versions=True)
     assert (row.found, row.version, row.needed_by) == (True, "3.4.5", "the test")
@@ -86,7 +86,7 @@ def test_a_row_tells_version_origin_and_user(bin_folder: Path) -> None:
     assert (row.found, row.version, row.origin) == (False, "", "")
 
 
-def test_libraries_are_asked_for_at_once_and_singly_only_when_one_is_missing(bin_folder: Path) -> None:
+def test_libraries_are_checked_together_unless_one_is_missing(bin_folder: Path) -> None:
     script(
         bin_folder,
         "pkg-config",
@@ -107,7 +107,7 @@ def test_without_pkg_config_or_gcc_libraries_are_missing(bin_folder: Path) -> No
     assert [row.found for row in check(needs)] == [False, False]
 
 
-def test_one_exact_line_is_given_when_installing_is_not_allowed(
+def test_remedy_is_a_command_if_installing_is_not_permitted(
     layout: Layout, bin_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     script(bin_folder, "apt-get", "touch apt-get-was-run")
@@ -123,7 +123,7 @@ def test_one_exact_line_is_given_when_installing_is_not_allowed(
     assert caught.value.code == 3
 
 
-def test_other_systems_get_the_names(layout: Layout, bin_folder: Path) -> None:
+def test_remedy_lists_packages_on_other_systems(layout: Layout, bin_folder: Path) -> None:
     with pytest.raises(MissingError) as caught:
         ensure(layout, None, Silent())
     assert "not Debian" in caught.value.cause
@@ -153,7 +153,7 @@ def test_missing_packages_are_installed(
     assert "Setting up probe" in (layout.logs / "doctor.log").read_text()
 
 
-def test_an_install_that_fails_names_the_reason_and_the_log(
+def test_failed_installation_reports_reason_and_log(
     layout: Layout, bin_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     script(bin_folder, "apt-get", "echo 'E: Unable to locate package probe-package'; exit 100")
@@ -164,7 +164,7 @@ def test_an_install_that_fails_names_the_reason_and_the_log(
     assert caught.value.log == layout.logs / "doctor.log"
 
 
-def test_a_package_that_does_not_bring_it_is_said_so(
+def test_package_without_the_program_is_reported(
     layout: Layout, bin_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     script(bin_folder, "apt-get", "exit 0")
@@ -173,7 +173,9 @@ def test_a_package_that_does_not_bring_it_is_said_so(
         ensure(layout, None, Silent())
 
 
-def test_missing_python_packages_are_not_debians(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_python_packages_are_installed_by_pip(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
     need = dataclasses.replace(PROBE, kind="python", name="no-such-package", package="no-such-package")
     monkeypatch.setattr(doctor, "requirements", lambda options, stages: (need,))
     with pytest.raises(MissingError) as caught:
@@ -181,13 +183,13 @@ def test_missing_python_packages_are_not_debians(layout: Layout, monkeypatch: py
     assert caught.value.remedy.endswith("-m pip install no-such-package")
 
 
-def test_looking_is_cheap() -> None:
+def test_check_takes_less_than_a_second() -> None:
     started = time.monotonic()
     check(requirements())
     assert time.monotonic() - started < 1
 
 
-def test_guests_that_run_linux_need_a_compiler_for_their_init(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_guests_that_run_linux_require_a_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
     def compilers(**fields: object) -> set[str]:
         names = {need.name for need in requirements(make_options(**fields))}
         return {name for name in names if name.endswith("-gcc")}

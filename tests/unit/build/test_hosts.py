@@ -1,4 +1,4 @@
-"""Hosts as data: the plan, the sysroot and the tools that each gets, and what the docs say of it."""
+"""Hosts: their plans, sysroots, tools and documentation."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ S390X = HOSTS["s390x"]
 CROSS = [host for host in HOSTS.values() if host.is_cross]
 
 
-def test_every_host_is_a_choice_of_the_option_and_in_the_docs() -> None:
-    """A host that is only in one of the places is half a host."""
+def test_every_host_is_a_choice_of_the_option_and_documented() -> None:
+    """HOSTS, the option and the documentation must list the same hosts."""
     options = (ROOT / "meson_options.txt").read_text()
     choices = re.search(r"option\('hosts'.*?choices: \[(.*?)\]", options, re.DOTALL)
     assert choices is not None
@@ -36,13 +36,13 @@ def test_every_host_is_a_choice_of_the_option_and_in_the_docs() -> None:
     assert rows == [(host.name, host.debian, host.compiler_package) for host in CROSS]
 
 
-def test_every_property_that_is_tried_is_in_the_docs() -> None:
+def test_every_checked_property_is_documented() -> None:
     text = (ROOT / "docs/build.md").read_text()
     cells = re.findall(r"^\| (`[a-z`, ]+`) \| .+ \|$", text, re.MULTILINE)
     assert set(PROPERTIES) <= {name.strip("`") for cell in cells for name in cell.split(", ")}
 
 
-def test_a_cross_build_gets_prefix_and_sysroot_and_no_native_library(tmp_path: Path) -> None:
+def test_cross_build_uses_prefix_and_sysroot_only(tmp_path: Path) -> None:
     layout = make_layout(tmp_path)
     sysroot = Sysroot(path=tmp_path / "root", host=S390X)
     plan = make_plan(request_for(layout, host="s390x", sysroot=sysroot), TOOLS, layout, {})
@@ -60,7 +60,7 @@ def test_a_cross_build_gets_prefix_and_sysroot_and_no_native_library(tmp_path: P
     assert "CCACHE_DIR" in plan.env
 
 
-def test_another_sysroot_configures_again_and_native_knows_of_none(tmp_path: Path) -> None:
+def test_another_sysroot_changes_the_fingerprint_of_cross_builds_only(tmp_path: Path) -> None:
     layout = make_layout(tmp_path)
     one, two = (
         make_plan(
@@ -77,7 +77,7 @@ def test_another_sysroot_configures_again_and_native_knows_of_none(tmp_path: Pat
     assert "PKG_CONFIG_LIBDIR" not in native.env
 
 
-def test_the_compiler_is_needed_only_when_its_host_is_asked_for() -> None:
+def test_cross_compiler_is_required_only_for_its_host() -> None:
     def names(*hosts: str) -> set[str]:
         return {need.name for need in requirements(make_options(hosts=hosts))}
 
@@ -86,12 +86,12 @@ def test_the_compiler_is_needed_only_when_its_host_is_asked_for() -> None:
     assert "s390x-linux-gnu-gcc" not in {need.name for need in requirements(None)}
 
 
-def test_debian_spells_packages_without_underscores() -> None:
+def test_package_names_have_no_underscores() -> None:
     host = Host(name="x", triplet="x86_64-linux-gnu")
     assert host.compiler_package == "gcc-x86-64-linux-gnu"
 
 
-def test_the_cross_file_is_mesons_and_quotes_paths(tmp_path: Path) -> None:
+def test_cross_file_is_valid_and_quotes_paths(tmp_path: Path) -> None:
     text = cross_file(Sysroot(path=tmp_path / "it's", host=S390X))
     assert "[host_machine]\nsystem = 'linux'\ncpu_family = 's390x'" in text
     assert "endian = 'big'" in text
@@ -100,7 +100,7 @@ def test_the_cross_file_is_mesons_and_quotes_paths(tmp_path: Path) -> None:
     assert "endian = 'little'" in cross_file(Sysroot(path=tmp_path, host=HOSTS["aarch64"]))
 
 
-def test_the_content_key_is_that_of_the_set_and_of_nothing_else() -> None:
+def test_content_key_depends_only_on_the_set_of_packages() -> None:
     libc, zlib = Deb(file="libc6_2_s390x.deb", sha256="a"), Deb(file="zlib1g_1_s390x.deb", sha256="b")
     key = content_key({"libc6": libc, "zlib1g": zlib})
     assert content_key({"zlib1g": zlib, "libc6": libc}) == key
@@ -118,7 +118,7 @@ def root(tmp_path: Path) -> Path:
     return root
 
 
-def test_absolute_links_are_made_relative_within_the_sysroot(root: Path) -> None:
+def test_absolute_links_become_relative_links_in_the_sysroot(root: Path) -> None:
     link = root / "usr/lib/s390x-linux-gnu/ld.so"
     link.symlink_to("/lib/ld64.so")
     top = root / "top"
@@ -132,8 +132,8 @@ def test_absolute_links_are_made_relative_within_the_sysroot(root: Path) -> None
     assert str(good.readlink()) == "../../lib/ld64.so"
 
 
-def test_dangling_links_dangle_within_the_sysroot(root: Path) -> None:
-    """Such as links into /etc/alternatives, which maintainer scripts would make; /etc/passwd is here."""
+def test_dangling_links_point_into_the_sysroot(root: Path) -> None:
+    """For example, maintainer scripts would create the targets in /etc/alternatives."""
     link = root / "usr/passwd"
     link.symlink_to("/etc/passwd")
     repair_links(root)
@@ -141,15 +141,15 @@ def test_dangling_links_dangle_within_the_sysroot(root: Path) -> None:
     assert str(link.readlink()) == "../etc/passwd"
 
 
-def test_links_that_climb_out_are_held_inside(root: Path) -> None:
-    """Above / is /: this is what the link means on the machine that the packages are for."""
+def test_links_above_the_root_point_into_the_sysroot(root: Path) -> None:
+    """The parent of / is /, so this is the target of the link on the host."""
     link = root / "lib/escape"
     link.symlink_to("../../../../../../../../../../../etc/hostname")
     repair_links(root)
     assert str(link.readlink()) == "../etc/hostname"
 
 
-def test_a_link_that_leaves_by_way_of_another_is_refused(root: Path) -> None:
+def test_link_that_leaves_through_another_link_is_refused(root: Path) -> None:
     (root / "usr/lib/s390x-linux-gnu/deep").symlink_to("../../../lib")
     (root / "lib/out").symlink_to("../usr/lib/s390x-linux-gnu/deep/../../outside")
     with pytest.raises(FetchError, match="link lib/out of a package points outside of the sysroot"):
@@ -164,7 +164,7 @@ def elf(machine: int, *, endian: str, size: int = 64) -> bytes:
 
 
 @pytest.mark.parametrize(("host", "number"), [("s390x", 22), ("aarch64", 183)])
-def test_the_machine_is_read_from_the_elf_header(tmp_path: Path, host: str, number: int) -> None:
+def test_machine_is_read_from_the_elf_header(tmp_path: Path, host: str, number: int) -> None:
     path = tmp_path / "qemu"
     path.write_bytes(elf(number, endian=HOSTS[host].endian))
     check_machine(path, HOSTS[host].machine)
@@ -174,7 +174,7 @@ def test_the_machine_is_read_from_the_elf_header(tmp_path: Path, host: str, numb
 
 
 @pytest.mark.parametrize("data", [b"", b"#!/bin/sh\n", b"\x7fELF", elf(22, endian="big", size=20)])
-def test_what_is_no_elf_file_is_said_to_be_none(tmp_path: Path, data: bytes) -> None:
+def test_file_that_is_not_elf_is_an_error(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "qemu"
     path.write_bytes(data)
     assert read_elf(path) is None
@@ -199,7 +199,7 @@ def shared_object(*needed: str) -> bytes:
     return header + table + dynamic + names
 
 
-def test_libraries_of_libraries_are_found_in_the_first_folder_that_has_them(tmp_path: Path) -> None:
+def test_indirect_libraries_are_found_in_folder_order(tmp_path: Path) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
     for folder, name, needed in (
         (tmp_path, "qemu", ["liba.so.1", "libc.so.6"]),
@@ -223,7 +223,7 @@ def test_libraries_of_libraries_are_found_in_the_first_folder_that_has_them(tmp_
         library_closure([tmp_path / "qemu"], [first, second])
 
 
-def test_interpreter_and_libraries_of_a_real_program_are_read() -> None:
+def test_interpreter_and_libraries_of_a_real_program_are_parsed() -> None:
     shell = read_elf(Path("/bin/sh").resolve())
     assert shell is not None
     assert Path(shell.interpreter).is_file()

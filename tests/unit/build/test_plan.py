@@ -1,4 +1,4 @@
-"""The plan: which words configure gets, and what makes it run again. Nothing is run here."""
+"""The plan of a build: the arguments of configure, and the inputs of the fingerprint."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def request_for(layout: Layout, **changes: Any) -> BuildRequest:
     return BuildRequest(**(fields | changes))
 
 
-def test_one_configure_serves_both_targets_and_only_their_binaries_are_made(layout: Layout) -> None:
+def test_both_targets_are_configured_and_built_together(layout: Layout) -> None:
     plan = make_plan(request_for(layout), TOOLS, layout, {})
     assert plan.configure[0] == "../src/configure"
     assert "--target-list=x86_64-softmmu,s390x-softmmu" in plan.configure
@@ -57,7 +57,7 @@ def test_one_configure_serves_both_targets_and_only_their_binaries_are_made(layo
     ("version", "given", "absent"),
     [("7.2.0", "--meson=/venv/bin/meson", "--python="), ("10.0.2", "--python=/venv/bin/python3", "--meson=")],
 )
-def test_each_release_is_spoken_to_in_its_own_switches(
+def test_configure_switches_depend_on_the_release(
     layout: Layout, version: str, given: str, absent: str
 ) -> None:
     plan = make_plan(request_for(layout, version=version), TOOLS, layout, {})
@@ -70,7 +70,7 @@ def test_each_release_is_spoken_to_in_its_own_switches(
     ("version", "given"),
     [("7.2.0", ("--enable-sanitizers",)), ("10.0.2", ("--enable-asan", "--enable-ubsan"))],
 )
-def test_sanitizers_are_asked_for_in_each_releases_switches(
+def test_sanitizer_switches_depend_on_the_release(
     layout: Layout, version: str, given: tuple[str, ...]
 ) -> None:
     request = request_for(layout, version=version)
@@ -90,7 +90,7 @@ def test_releases_with_other_switches_are_refused(version: str) -> None:
         find_dialect(version)
 
 
-def test_an_unknown_host_is_refused(layout: Layout) -> None:
+def test_unknown_host_is_refused(layout: Layout) -> None:
     with pytest.raises(OptionError, match="riscv"):
         make_plan(request_for(layout, host="riscv"), TOOLS, layout, {})
 
@@ -112,7 +112,7 @@ def test_other_tools_change_the_fingerprint(layout: Layout, tools: Tools) -> Non
     )
 
 
-def test_the_fingerprint_knows_the_users_flags_and_not_what_ninja_sees_itself(layout: Layout) -> None:
+def test_fingerprint_includes_flags_but_not_inputs_of_ninja(layout: Layout) -> None:
     request = request_for(layout)
     plan = make_plan(request, TOOLS, layout, {})
     assert make_plan(request, TOOLS, layout, {"CFLAGS": "-O0"}).fingerprint != plan.fingerprint
@@ -122,7 +122,7 @@ def test_the_fingerprint_knows_the_users_flags_and_not_what_ninja_sees_itself(la
     assert make_plan(request, moved, layout, {}).fingerprint == plan.fingerprint
 
 
-def test_variants_differ_for_ccache_only_in_the_folder_it_cuts_off(layout: Layout) -> None:
+def test_variants_differ_for_ccache_only_in_the_base_folder(layout: Layout) -> None:
     base = make_plan(request_for(layout), TOOLS, layout, {})
     patched = make_plan(request_for(layout, label="patched-x"), TOOLS, layout, {})
     assert base.env["CCACHE_DIR"] == patched.env["CCACHE_DIR"]
@@ -131,8 +131,8 @@ def test_variants_differ_for_ccache_only_in_the_folder_it_cuts_off(layout: Layou
     assert make_plan(request_for(layout), dataclasses.replace(TOOLS, ccache=None), layout, {}).env == {}
 
 
-def test_the_configure_words_are_known_to_the_fake(layout: Layout) -> None:
-    """The fake refuses words it does not know: a new switch must be added there too."""
+def test_fake_configure_knows_all_switches(layout: Layout) -> None:
+    """The fake configure rejects unknown arguments, so a new switch must be added to it, too."""
     assert sys.platform == "linux"
     text = (Path(__file__).parents[2] / "fakeqemu" / "configure").read_text()
     for version in ("7.2.0", "10.0.2"):

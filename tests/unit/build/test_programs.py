@@ -1,4 +1,4 @@
-"""Building the programs for guests: when meson sets up, and what is said when it fails. meson is not run."""
+"""Build the programs for guests with a fake meson."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ STATIC = Elf(machine="EM_S390", bits=64, interpreter="", needed=())
 
 @pytest.fixture
 def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
-    """Every call of meson (which leaves a build.ninja) and of ninja."""
+    """The calls of meson, which creates build.ninja, and of ninja."""
     calls: list[tuple[str, ...]] = []
 
     def run(argv: Any, **_: Any) -> None:
@@ -41,7 +41,7 @@ def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ..
     return calls
 
 
-def test_meson_sets_up_once_and_ninja_looks_each_time(tools: list[tuple[str, ...]], tmp_path: Path) -> None:
+def test_meson_runs_once_and_ninja_each_time(tools: list[tuple[str, ...]], tmp_path: Path) -> None:
     layout = make_layout(tmp_path)
     found = build_programs(layout, Silent(), ["measure"], host="s390x")
     assert found == {"measure": layout.build / "guest/s390x/measure"}
@@ -53,7 +53,7 @@ def test_meson_sets_up_once_and_ninja_looks_each_time(tools: list[tuple[str, ...
     assert [words[0] for words in tools] == ["mesonbuild.mesonmain", "ninja", "ninja"]
 
 
-def test_another_sysroot_sets_up_again(
+def test_another_sysroot_runs_meson_again(
     tools: list[tuple[str, ...]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     layout = make_layout(tmp_path)
@@ -74,7 +74,7 @@ def test_folder_of_other_sources_is_set_up_again(
     assert [words[-1] for words in tools if words[0] != "ninja"] == [str(SOURCES), str(tmp_path / "moved")]
 
 
-def test_native_programs_need_neither_sysroot_nor_cross_file(
+def test_native_programs_use_no_sysroot_and_no_cross_file(
     tools: list[tuple[str, ...]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(programs, "ensure_sysroot", lambda *_: pytest.fail("a sysroot was made"))
@@ -82,7 +82,7 @@ def test_native_programs_need_neither_sysroot_nor_cross_file(
     assert "--cross-file" not in tools[0]
 
 
-def test_a_program_that_needs_libraries_is_refused(
+def test_program_with_libraries_is_refused(
     tools: list[tuple[str, ...]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shared = Elf(machine="EM_S390", bits=64, interpreter="/lib/ld64.so.1", needed=("libc.so.6",))
@@ -92,7 +92,7 @@ def test_a_program_that_needs_libraries_is_refused(
 
 
 @pytest.mark.parametrize(
-    ("tool", "said", "wanted", "error"),
+    ("tool", "output", "wanted", "error"),
     [
         (
             "mesonbuild.mesonmain",
@@ -103,9 +103,9 @@ def test_a_program_that_needs_libraries_is_refused(
         ("ninja", "[1/2]\nmeasure.c:9:1: error: expected ';'\n1 error", "expected ';'", CompileError),
     ],
 )
-def test_the_line_that_tells_is_shown(  # noqa: PLR0917 - pytest fixtures
+def test_error_contains_the_relevant_line(  # noqa: PLR0917 - pytest fixtures
     tool: str,
-    said: str,
+    output: str,
     wanted: str,
     error: type[Exception],
     tmp_path: Path,
@@ -113,14 +113,14 @@ def test_the_line_that_tells_is_shown(  # noqa: PLR0917 - pytest fixtures
 ) -> None:
     def run(argv: Any, **options: Any) -> None:
         if tool in argv:
-            raise options["error"](Finished(argv=tuple(argv), returncode=1, output=said, duration_s=1))
+            raise options["error"](Finished(argv=tuple(argv), returncode=1, output=output, duration_s=1))
 
     monkeypatch.setattr(programs, "run", run)
     with pytest.raises(error, match=wanted):
         build_programs(make_layout(tmp_path), Silent(), ["measure"])
 
 
-def test_every_cross_host_has_what_a_cross_file_needs() -> None:
+def test_every_cross_host_has_the_fields_of_a_cross_file() -> None:
     for host in HOSTS.values():
         if host.is_cross:
             assert host.debian

@@ -1,4 +1,4 @@
-"""The Python environment of a build. pip is a stand-in: no network here."""
+"""The Python environment of a build, with a fake pip. No network."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.unit.build.support import make_layout
 
 
 class FakePip:
-    """Plays ``python -m venv`` and ``pip install``; remembers the words."""
+    """Fake of ``python -m venv`` and ``pip install``, which records the calls."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, ...]] = []
@@ -45,7 +45,7 @@ def pip(monkeypatch: pytest.MonkeyPatch) -> FakePip:
     return fake
 
 
-def test_it_is_made_once_with_pinned_bytes(tmp_path: Path, pip: FakePip) -> None:
+def test_environment_is_created_once_with_pinned_digests(tmp_path: Path, pip: FakePip) -> None:
     layout = make_layout(tmp_path)
     wanted = pyenv.with_meson(["pycotap==1.3.1"], "meson~=1.8.0")
     assert wanted == ("meson==1.8.5", "pycotap==1.3.1")
@@ -63,7 +63,7 @@ def test_unlisted_requirements_are_installed_by_version(tmp_path: Path, pip: Fak
     assert "--require-hashes" not in pip.calls[1]
 
 
-def test_a_failed_install_is_begun_again(tmp_path: Path, pip: FakePip) -> None:
+def test_failed_installation_is_repeated(tmp_path: Path, pip: FakePip) -> None:
     layout = make_layout(tmp_path)
     pip.status = 1
     with pytest.raises(FetchError) as caught:
@@ -74,7 +74,7 @@ def test_a_failed_install_is_begun_again(tmp_path: Path, pip: FakePip) -> None:
     assert len(pip.calls) == 4
 
 
-def test_an_environment_without_pip_says_what_to_do(
+def test_missing_pip_is_an_error_with_a_remedy(
     tmp_path: Path, pip: FakePip, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
@@ -83,5 +83,5 @@ def test_an_environment_without_pip_says_what_to_do(
     assert sys.executable in caught.value.remedy
 
 
-def test_other_requirements_are_another_environment() -> None:
+def test_digest_depends_on_the_requirements() -> None:
     assert pyenv.environment_digest(["a==1"]) != pyenv.environment_digest(["a==2"])

@@ -1,4 +1,4 @@
-"""Reading of what ninja, compilers, configure and ccache print."""
+"""Parse the output of ninja, compilers, configure and ccache."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ninja: build stopped: subcommand failed.
 """
 
 
-def test_the_first_failure_is_kept_apart_from_what_runs_beside_it() -> None:
+def test_first_failure_is_separated_from_parallel_output() -> None:
     reader = NinjaReader()
     progress = [found for line in PARALLEL.splitlines() if (found := reader.feed(line))]
     assert progress[1] == (2, 9, "hw_pci.c")
@@ -39,7 +39,7 @@ def test_the_first_failure_is_kept_apart_from_what_runs_beside_it() -> None:
     )
 
 
-def test_a_killed_compiler_and_a_full_disk_are_recognised() -> None:
+def test_killed_compiler_and_full_disk_are_recognised() -> None:
     for line in (
         "gcc: fatal error: Killed signal terminated program cc1",
         "/tmp/x.s: No space left on device",
@@ -47,29 +47,29 @@ def test_a_killed_compiler_and_a_full_disk_are_recognised() -> None:
         assert first_error(["noise", line])[0] == line
 
 
-def test_an_error_of_meson_while_ninja_regenerates_is_kept() -> None:
+def test_error_of_meson_during_regeneration_is_kept() -> None:
     reader = NinjaReader()
     for line in ("[0/1] Regenerating build files.", "../src/meson.build:7:0: ERROR: Unknown variable x."):
         reader.feed(line)
     assert reader.details() == ("../src/meson.build:7:0: ERROR: Unknown variable x.",)
 
 
-def test_unrecognised_output_is_shown_as_it_is() -> None:
+def test_unrecognised_output_is_shown_unchanged() -> None:
     assert first_error(["something odd"]) == ("something odd",)
     assert configure_errors("a\n\nb\n") == ("a", "b")
 
 
-def test_configure_errors_come_with_their_indented_lines() -> None:
+def test_configure_errors_include_their_indented_lines() -> None:
     text = "checking\nERROR: Cannot find Ninja\n   install it\nmore\n"
     assert configure_errors(text) == ("ERROR: Cannot find Ninja", "   install it")
 
 
-def test_the_summary_has_sections() -> None:
+def test_summary_is_parsed_into_sections() -> None:
     text = "noise : x\n  Host binaries\n    git : git\n    iasl      : \n\nFound ninja\n    stray : y\n"
     assert read_summary(text) == {"Host binaries": {"git": "git", "iasl": ""}}
 
 
-def test_the_cache_log_is_summed_up(tmp_path: Path) -> None:
+def test_cache_log_is_summed_up(tmp_path: Path) -> None:
     log = tmp_path / "stats.log"
     log.write_text(
         "# a.c\ndirect_cache_hit\n# b.c\ndirect_cache_miss\npreprocessed_cache_hit\n# c.c\ncache_miss\n"

@@ -10,18 +10,18 @@ from harness.errors import MissingError
 from tests.unit.defaults import options_with
 
 
-def test_nothing_is_shared_unless_asked() -> None:
+def test_default_options_share_nothing() -> None:
     assert sharing_variables(options_with()) == {}
 
 
-def test_a_cache_has_the_names_of_old_and_new_releases() -> None:
+def test_remote_cache_is_set_for_old_and_new_releases() -> None:
     assert sharing_variables(options_with(ccache_remote="file:/c")) == {
         "CCACHE_REMOTE_STORAGE": "file:/c",
         "CCACHE_SECONDARY_STORAGE": "file:/c",
     }
 
 
-def test_distcc_stands_behind_ccache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_distcc_is_started_by_ccache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(MissingError, match="-Ddistcc="):
         sharing_variables(options_with(distcc="a/4"))

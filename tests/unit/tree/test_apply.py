@@ -42,7 +42,7 @@ def write(layout: Layout, *diffs: str, head: str = HEAD) -> Series:
 
 
 def change(file: str, start: int, before: list[str], after: list[str], context: int = 3) -> str:
-    """A diff of numbered lines around ``start`` of os-posix.c-like files."""
+    """Return a diff of a file with numbered lines, such as os-posix.c, around line ``start``."""
     lead = [f" line {number}" for number in range(start - context, start)]
     end = start + len(before)
     tail = [f" line {number}" for number in range(end, end + context)]
@@ -59,10 +59,10 @@ def new_file(path: str, text: str = "x", mode: str = "100644") -> str:
     )
 
 
-def test_a_full_disk_is_no_fault_of_the_patch(
+def test_full_disk_is_a_storage_error(
     tree: Tree, layout: Layout, reporter: Silent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """git may say no more than which file it could not write, and a patch would be blamed."""
+    """git may report only the file that it cannot write, as if the patch were the cause."""
     series = write(layout, change("os-posix.c", 10, ["other"], ["new"]))
     with pytest.raises(ApplyError):
         apply_series(tree, series, layout, reporter)
@@ -77,14 +77,14 @@ def git(tree: Tree, *words: str) -> str:
 
 
 def state(tree: Tree) -> tuple[str, str, list[str]]:
-    """All of a tree that a failed apply must leave as it was."""
+    """Return the parts of a tree that a failed apply must not change."""
     refs = git(tree, "for-each-ref")
     worktrees = git(tree, "worktree", "list")
-    beside = sorted(path.name for path in tree.path.parent.iterdir() if not path.name.endswith(".lock"))
-    return refs, worktrees, beside
+    files = sorted(path.name for path in tree.path.parent.iterdir() if not path.name.endswith(".lock"))
+    return refs, worktrees, files
 
 
-def test_series_becomes_commits_and_is_reused(tree: Tree, layout: Layout, reporter: Silent) -> None:
+def test_series_is_applied_as_commits_and_reused(tree: Tree, layout: Layout, reporter: Silent) -> None:
     series = write(layout, change("os-posix.c", 10, ["line 10"], ["ten"]), new_file("sub/new.c"))
     before = state(tree)[1:]
     applied = apply_series(tree, series, layout, reporter)
@@ -100,7 +100,7 @@ def test_series_becomes_commits_and_is_reused(tree: Tree, layout: Layout, report
     assert (again.commit, again.reused) == (applied.commit, True)
 
 
-def test_ids_depend_on_base_and_series_alone(
+def test_ids_depend_only_on_base_and_series(
     tree: Tree, layout: Layout, reporter: Silent, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     series = write(layout, change("os-posix.c", 10, ["line 10"], ["ten"]))
@@ -134,7 +134,9 @@ def test_three_way_merge_is_noted(tree: Tree, layout: Layout, reporter: Silent) 
     assert "twelve\n" in text
 
 
-def test_failure_is_told_and_changes_nothing(tree: Tree, layout: Layout, reporter: Silent) -> None:
+def test_failed_patch_is_explained_and_the_tree_is_unchanged(
+    tree: Tree, layout: Layout, reporter: Silent
+) -> None:
     good = change("os-posix.c", 30, ["line 30"], ["thirty"]).split("\n", 3)[3]
     good = good.replace("@@ -27,7 +27,7 @@", "@@ -25,7 +25,7 @@")
     bad = change("os-posix.c", 20, ["line twenty"], ["TWENTY"])
@@ -143,17 +145,17 @@ def test_failure_is_told_and_changes_nothing(tree: Tree, layout: Layout, reporte
     with pytest.raises(ApplyError) as error:
         apply_series(tree, series, layout, reporter)
     assert error.value.cause == "patch 2/2 of mine (0002-x.patch) does not apply to os-posix.c"
-    told = "\n".join(error.value.details)
-    assert "os-posix.c, hunk 1 of 2: @@ -17,7 +17,7 @@ in_function" in told
-    assert "- line twenty" in told
-    assert "the tree has at lines 17-23:" in told
-    assert "   20 ! line 20" in told
-    assert "   19   line 19" in told
-    assert "os-posix.c hunk 2 at line 27 (offset +2)" in told
+    details = "\n".join(error.value.details)
+    assert "os-posix.c, hunk 1 of 2: @@ -17,7 +17,7 @@ in_function" in details
+    assert "- line twenty" in details
+    assert "the tree has at lines 17-23:" in details
+    assert "   20 ! line 20" in details
+    assert "   19   line 19" in details
+    assert "os-posix.c hunk 2 at line 27 (offset +2)" in details
     assert state(tree) == before
 
 
-def test_missing_and_existing_files_are_told(tree: Tree, layout: Layout, reporter: Silent) -> None:
+def test_missing_and_existing_files_are_reported(tree: Tree, layout: Layout, reporter: Silent) -> None:
     with pytest.raises(ApplyError) as error:
         apply_series(tree, write(layout, change("absent.c", 10, ["x"], ["y"])), layout, reporter)
     assert "absent.c: the tree has no such file" in error.value.details
@@ -162,7 +164,7 @@ def test_missing_and_existing_files_are_told(tree: Tree, layout: Layout, reporte
     assert "VERSION: the patch creates this file, but the tree already has it" in error.value.details
 
 
-def test_leftovers_of_a_killed_apply_do_not_matter(tree: Tree, layout: Layout, reporter: Silent) -> None:
+def test_leftovers_of_a_killed_apply_are_removed(tree: Tree, layout: Layout, reporter: Silent) -> None:
     left = layout.trees / ".tiny.apply"
     left.mkdir()
     git(tree, "worktree", "add", "-q", "--detach", str(left / "tree"), "base")
@@ -174,14 +176,14 @@ def test_leftovers_of_a_killed_apply_do_not_matter(tree: Tree, layout: Layout, r
     assert len(git(tree, "worktree", "list").splitlines()) == 1
 
 
-def test_series_for_another_pin_warns(tree: Tree, layout: Layout, reporter: Silent) -> None:
+def test_series_for_another_pin_is_a_warning(tree: Tree, layout: Layout, reporter: Silent) -> None:
     write(layout, new_file("a.c"))
     (layout.patches / "mine" / "series.toml").write_text('title = "T"\npins = ["7.2"]\n')
     apply_series(tree, load_series(layout, "mine"), layout, reporter)
     assert any("written for pin 7.2, not for tiny" in line for line in reporter.lines)
 
 
-def test_new_base_means_new_commits(
+def test_another_base_gives_other_commits(
     tree: Tree, layout: Layout, reporter: Silent, make_source: Callable[..., Source]
 ) -> None:
     series = write(layout, new_file("a.c"))
@@ -194,8 +196,10 @@ def test_new_base_means_new_commits(
 
 
 @pytest.mark.parametrize("whole_mail", [False, True])
-def test_carriage_returns(tree: Tree, layout: Layout, reporter: Silent, whole_mail: bool) -> None:
-    if whole_mail:  # a mail that travelled with CRLF: they are not part of the file
+def test_carriage_returns_of_files_are_kept_and_of_mails_removed(
+    tree: Tree, layout: Layout, reporter: Silent, whole_mail: bool
+) -> None:
+    if whole_mail:  # a mail with CRLF line ends, which are not part of the file
         series = write(layout, change("os-posix.c", 10, ["line 10"], ["ten"]))
         path = layout.patches / "mine" / "0001-x.patch"
         path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
@@ -218,7 +222,7 @@ RENAME = "diff --git a/link b/sub/link\nsimilarity index 100%\nrename from link\
 
 
 @pytest.mark.parametrize(
-    ("diffs", "said"),
+    ("diffs", "problem"),
     [
         ([new_file("../x")], "contains .."),
         ([new_file("a/../../x")], "contains .."),
@@ -243,25 +247,25 @@ RENAME = "diff --git a/link b/sub/link\nsimilarity index 100%\nrename from link\
         ([new_file("fine.c") + "--- a/VERSION\n+++ b/VERSION\n@@ -1 +1 @@\n-1.2.3\n+x\n"], "does not follow"),
     ],
 )
-def test_evil_patches_are_refused(layout: Layout, diffs: list[str], said: str) -> None:
-    series = write(layout, *diffs) if said != "does not follow" else write(layout, new_file("fine.c"))
+def test_unsafe_patches_are_refused(layout: Layout, diffs: list[str], problem: str) -> None:
+    series = write(layout, *diffs) if problem != "does not follow" else write(layout, new_file("fine.c"))
     links = {"link"}
     for index, diff in enumerate(diffs[:-1]):
         check_diff(Place(series=series, index=index), diff, links)
     with pytest.raises(ApplyError) as error:
         check_diff(Place(series=series, index=len(diffs) - 1), diffs[-1], links)
-    assert said in error.value.cause
+    assert problem in error.value.cause
     assert "-x.patch" in error.value.cause
 
 
-def test_refusal_changes_nothing(tree: Tree, layout: Layout, reporter: Silent) -> None:
+def test_refused_patch_leaves_the_tree_unchanged(tree: Tree, layout: Layout, reporter: Silent) -> None:
     before = state(tree)
     with pytest.raises(ApplyError, match=r"patch 2/2 of mine \(0002-x\.patch\) is refused: 'link/x'"):
         apply_series(tree, write(layout, new_file("a.c"), new_file("link/x")), layout, reporter)
     assert state(tree) == before
 
 
-def test_path_hidden_by_the_mail_encoding_is_found(tree: Tree, layout: Layout, reporter: Silent) -> None:
+def test_unsafe_path_in_an_encoded_mail_is_refused(tree: Tree, layout: Layout, reporter: Silent) -> None:
     folder = layout.patches / "mine"
     write(layout, new_file("a.c"))
     headers = HEAD.format(number=1).partition("\n\n")[0]
@@ -281,7 +285,7 @@ def test_second_mail_in_a_file_is_refused(tree: Tree, layout: Layout, reporter: 
         apply_series(tree, load_series(layout, "mine"), layout, reporter)
 
 
-def test_relative_link_that_a_rename_would_bend_is_refused(
+def test_relative_link_that_a_rename_makes_unsafe_is_refused(
     layout: Layout, reporter: Silent, make_source: Callable[..., Source]
 ) -> None:
     source = make_source()
@@ -299,13 +303,13 @@ def test_links_inside_the_tree_may_be_added(tree: Tree, layout: Layout, reporter
     assert git(tree, "show", f"{commit}:sub/l") == "../VERSION"
 
 
-def test_names_like_patterns_are_taken_literally(tree: Tree, layout: Layout, reporter: Silent) -> None:
+def test_names_with_wildcards_are_literal(tree: Tree, layout: Layout, reporter: Silent) -> None:
     first, second = new_file("#[x]*?.c"), new_file("!b c.c")
     commit = apply_series(tree, write(layout, first, second), layout, reporter).commit
     assert set(git(tree, "diff", "--name-only", "base", commit).splitlines()) == {"!b c.c", "#[x]*?.c"}
 
 
-def test_no_hook_of_the_user_runs(
+def test_hooks_are_not_run(
     tree: Tree, layout: Layout, reporter: Silent, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     for name in ("applypatch-msg", "pre-applypatch", "post-checkout", "post-commit"):
@@ -321,7 +325,7 @@ def test_no_hook_of_the_user_runs(
     st.integers(0, 30),
     st.lists(st.sampled_from(["}", "", "x();", "if (y) {"]), min_size=1, max_size=4),
 )
-def test_best_place_finds_the_lines_wherever_they_are(shift: int, noise: list[str]) -> None:
+def test_best_place_finds_the_lines_at_any_position(shift: int, noise: list[str]) -> None:
     from harness.series import scan_changes
 
     (found,) = scan_changes(change("f", 10, ["line 10"], ["ten"]))
@@ -329,7 +333,7 @@ def test_best_place_finds_the_lines_wherever_they_are(shift: int, noise: list[st
     assert best_place(lines, found.hunks[0]) == len(noise) * shift + 6
 
 
-def test_best_place_is_none_where_nothing_is_like_it() -> None:
+def test_best_place_is_none_without_similar_lines() -> None:
     from harness.series import scan_changes
 
     (found,) = scan_changes(change("f", 10, ["line 10"], ["ten"]))

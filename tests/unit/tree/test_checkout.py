@@ -29,7 +29,9 @@ def times(path: Path) -> dict[str, int]:
     }
 
 
-def test_variants_lie_where_the_layout_says(tree: Tree, layout: Layout, reporter: Silent) -> None:
+def test_variants_are_checked_out_to_the_paths_of_the_layout(
+    tree: Tree, layout: Layout, reporter: Silent
+) -> None:
     series = write(layout, new_file("a.c"))
     for variant, label in (("pristine", "pristine"), ("base", "base"), ("patched", "patched-mine")):
         found = checkout(tree, variant, series, layout, reporter)
@@ -49,7 +51,7 @@ def test_attributes_of_the_release_do_not_change_bytes(tree: Tree, layout: Layou
     assert (path / "link").is_symlink()
 
 
-def test_second_checkout_touches_nothing(tree: Tree, layout: Layout, reporter: Silent) -> None:
+def test_second_checkout_changes_no_file(tree: Tree, layout: Layout, reporter: Silent) -> None:
     first = checkout(tree, "base", None, layout, reporter)
     before = times(first.path)
     reporter.lines.clear()
@@ -58,7 +60,7 @@ def test_second_checkout_touches_nothing(tree: Tree, layout: Layout, reporter: S
     assert reporter.lines == []
 
 
-def test_new_commit_touches_changed_files_alone(tree: Tree, layout: Layout, reporter: Silent) -> None:
+def test_new_commit_changes_only_changed_files(tree: Tree, layout: Layout, reporter: Silent) -> None:
     path = checkout(tree, "patched", write(layout, new_file("a.c", "1")), layout, reporter).path
     before = times(path)
     (path / "untracked").write_text("mine")
@@ -69,7 +71,7 @@ def test_new_commit_touches_changed_files_alone(tree: Tree, layout: Layout, repo
     assert {name for name in before if before[name] != after[name]} == {str(path / "a.c")}
 
 
-def test_own_changes_are_not_lost(tree: Tree, layout: Layout, reporter: Silent) -> None:
+def test_uncommitted_changes_are_an_error_and_are_kept(tree: Tree, layout: Layout, reporter: Silent) -> None:
     path = checkout(tree, "base", None, layout, reporter).path
     (path / "VERSION").write_text("mine\n")
     with pytest.raises(TreeError, match="uncommitted changes in 1 files") as error:
@@ -78,7 +80,7 @@ def test_own_changes_are_not_lost(tree: Tree, layout: Layout, reporter: Silent) 
     assert (path / "VERSION").read_text() == "mine\n"
 
 
-def test_own_commits_get_a_branch(tree: Tree, layout: Layout, reporter: Silent) -> None:
+def test_commits_of_the_user_are_kept_as_a_branch(tree: Tree, layout: Layout, reporter: Silent) -> None:
     path = checkout(tree, "base", None, layout, reporter).path
     (path / "VERSION").write_text("mine\n")
     git(path, "commit", "-qam", "mine")
@@ -92,7 +94,7 @@ def test_own_commits_get_a_branch(tree: Tree, layout: Layout, reporter: Silent) 
 @pytest.mark.parametrize(
     "kill", ["index lock", "half switched", "no folder", "registration", "first", "moved"]
 )
-def test_killed_runs_are_mended(
+def test_checkout_recovers_from_a_killed_run(
     tree: Tree, layout: Layout, reporter: Silent, kill: str, tmp_path: Path
 ) -> None:
     first = write(layout, new_file("a.c", "1"))
@@ -101,7 +103,7 @@ def test_killed_runs_are_mended(
     series = write(layout, new_file("a.c", "2"))
     if kill == "index lock":
         (admin / "index.lock").write_bytes(b"")
-    elif kill == "half switched":  # git has written some of the files, cut one short, and not moved HEAD
+    elif kill == "half switched":  # git has written some files, one partially, and has not moved HEAD
         path.with_name(".switching").write_text("1234\n")
         (path / "a.c").write_text("2\n")
         (path / "VERSION").write_text("")
@@ -110,7 +112,7 @@ def test_killed_runs_are_mended(
         shutil.rmtree(path)
     elif kill == "registration":
         shutil.rmtree(admin)
-    elif kill == "first":  # killed while the files were first written
+    elif kill == "first":  # killed during the first checkout
         path.rename(path.with_name(".src.new"))
     else:
         new = replace(layout, build=tmp_path / "moved")
@@ -128,10 +130,10 @@ def test_killed_runs_are_mended(
 
 
 @pytest.mark.parametrize("variant", ["base", "patched"])
-def test_a_registration_that_a_killed_git_left_locked(
+def test_locked_registration_of_a_killed_git_is_replaced(
     tree: Tree, layout: Layout, reporter: Silent, variant: str
 ) -> None:
-    """kill -9 in git worktree add: its folder goes, its registration stays, locked as "initializing"."""
+    """A kill of git worktree add leaves no folder, but a registration that is locked as "initializing"."""
     series = write(layout, new_file("new.c"))
     label = "base" if variant == "base" else f"patched-{series.name}"
     for path in (
@@ -154,7 +156,7 @@ def test_a_registration_that_a_killed_git_left_locked(
     assert checkout(tree, variant, series, layout, reporter).path.is_dir()
 
 
-def test_folder_that_is_no_checkout_is_kept(tree: Tree, layout: Layout, reporter: Silent) -> None:
+def test_folder_that_is_not_a_checkout_is_renamed(tree: Tree, layout: Layout, reporter: Silent) -> None:
     path = layout.build / "tiny" / "base" / "src"
     path.mkdir(parents=True)
     (path / "mine").write_text("precious")
@@ -162,7 +164,7 @@ def test_folder_that_is_no_checkout_is_kept(tree: Tree, layout: Layout, reporter
     assert (path.with_name("src.old-1") / "mine").read_text() == "precious"
 
 
-def test_checkout_of_a_tree_that_was_made_again_is_kept(
+def test_checkout_of_a_recreated_tree_is_renamed(
     tree: Tree, layout: Layout, reporter: Silent, imported: tuple[Source, Tree]
 ) -> None:
     path = checkout(tree, "base", None, layout, reporter).path
@@ -173,13 +175,13 @@ def test_checkout_of_a_tree_that_was_made_again_is_kept(
     assert (path.with_name("src.old-1") / "VERSION").read_text() == "mine"
 
 
-def test_patched_needs_a_series(tree: Tree, layout: Layout, reporter: Silent) -> None:
+def test_patched_without_a_series_is_refused(tree: Tree, layout: Layout, reporter: Silent) -> None:
     with pytest.raises(OptionError):
         checkout(tree, "patched", None, layout, reporter)
     with pytest.raises(OptionError):
         checkout(tree, "other", None, layout, reporter)
 
 
-def test_series_is_loaded_by_name(tree: Tree, layout: Layout, reporter: Silent) -> None:
+def test_label_contains_the_name_of_the_series(tree: Tree, layout: Layout, reporter: Silent) -> None:
     write(layout, new_file("a.c"))
     assert checkout(tree, "patched", load_series(layout, "mine"), layout, reporter).label == "patched-mine"

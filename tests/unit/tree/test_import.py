@@ -68,14 +68,14 @@ def test_pristine_has_the_prepare_edits_and_base_the_unmerge_edits(
     assert git(tree.path, "rev-list", "base").split()[:2] == [tree.base, tree.pristine]
 
 
-def test_nothing_to_unmerge_makes_base_pristine(
+def test_base_is_pristine_without_unmerge_edits(
     layout: Layout, reporter: Silent, make_source: MakeSource
 ) -> None:
     tree = import_source(make_source(unmerge=(), traces=Traces()), layout, reporter)
     assert tree.base == tree.pristine
 
 
-def test_same_bytes_give_the_same_ids_whatever_git_is_told(
+def test_ids_do_not_depend_on_the_configuration_of_git(
     layout: Layout, reporter: Silent, make_source: MakeSource, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     source = make_source()
@@ -96,11 +96,11 @@ def test_same_bytes_give_the_same_ids_whatever_git_is_told(
     second = import_source(source, replace(layout, trees=tmp_path / "other"), reporter)
     assert (second.pristine, second.base) == (first.pristine, first.base)
     assert not (tmp_path / "ran").exists()
-    # These bytes never change, so neither may this id: a change would be one of our own making.
+    # The bytes are the same, so the id must be the same, too.
     assert git(first.path, "rev-parse", "base^{tree}") == git(second.path, "rev-parse", "base^{tree}")
 
 
-def test_second_import_does_nothing(layout: Layout, reporter: Silent, make_source: MakeSource) -> None:
+def test_second_import_reuses_the_tree(layout: Layout, reporter: Silent, make_source: MakeSource) -> None:
     source = make_source()
     first = import_source(source, layout, reporter)
     reporter.lines.clear()
@@ -108,7 +108,7 @@ def test_second_import_does_nothing(layout: Layout, reporter: Silent, make_sourc
     assert reporter.lines == []
 
 
-def test_changed_edits_do_not_import_again(layout: Layout, reporter: Silent, make_source: MakeSource) -> None:
+def test_changed_edits_reuse_the_import(layout: Layout, reporter: Silent, make_source: MakeSource) -> None:
     source = make_source()
     first = import_source(source, layout, reporter)
     reporter.lines.clear()
@@ -119,7 +119,7 @@ def test_changed_edits_do_not_import_again(layout: Layout, reporter: Silent, mak
 
 
 @pytest.mark.parametrize("damage", ["state", "tag", "objects"])
-def test_damaged_tree_is_made_again(
+def test_damaged_tree_is_recreated(
     layout: Layout, reporter: Silent, make_source: MakeSource, damage: str
 ) -> None:
     source = make_source()
@@ -137,15 +137,15 @@ def test_damaged_tree_is_made_again(
     assert git(first.path, "rev-parse", "base").strip() == first.base
 
 
-def test_leftovers_of_a_killed_import_do_not_matter(
+def test_leftovers_of_a_killed_import_are_removed(
     layout: Layout, reporter: Silent, make_source: MakeSource
 ) -> None:
-    aside = layout.trees / ".tiny.new"
-    (aside / "objects").mkdir(parents=True)
-    (aside / "HEAD").write_text("garbage")
+    temporary = layout.trees / ".tiny.new"
+    (temporary / "objects").mkdir(parents=True)
+    (temporary / "HEAD").write_text("garbage")
     tree = import_source(make_source(), layout, reporter)
     assert tree.path.is_dir()
-    assert not aside.exists()
+    assert not temporary.exists()
 
 
 def test_truncated_archive_leaves_no_tree(layout: Layout, reporter: Silent, make_source: MakeSource) -> None:
@@ -174,7 +174,7 @@ def member(name: str, kind: bytes = tarfile.REGTYPE, target: str = "") -> tarfil
 
 
 @pytest.mark.parametrize(
-    ("members", "said"),
+    ("members", "problem"),
     [
         ([member("/etc/passwd")], "absolute"),
         ([member("top/../../x")], "contains .."),
@@ -194,13 +194,13 @@ def member(name: str, kind: bytes = tarfile.REGTYPE, target: str = "") -> tarfil
         ([], "empty"),
     ],
 )
-def test_evil_members_are_refused(
-    tmp_path: Path, imported: tuple[Source, Tree], members: list[tarfile.TarInfo], said: str
+def test_unsafe_members_are_refused(
+    tmp_path: Path, imported: tuple[Source, Tree], members: list[tarfile.TarInfo], problem: str
 ) -> None:
     git = Git(repository=imported[1].path)
     with pytest.raises(TreeError) as error:
         import_entries(git, from_archive(tar_with(tmp_path, *members)), "m", "refs/evil", SilentStep())
-    assert said in error.value.cause
+    assert problem in error.value.cause
     assert git.find("refs/evil") is None
 
 
@@ -213,7 +213,7 @@ def test_refused_archive_leaves_no_tree(
     assert not layout.tree("tiny").exists()
 
 
-def test_hard_link_is_the_same_file(
+def test_hard_link_is_imported_as_a_copy(
     layout: Layout, reporter: Silent, make_source: MakeSource, tmp_path: Path
 ) -> None:
     source = make_source()
@@ -227,19 +227,19 @@ def test_hard_link_is_the_same_file(
 
 
 @pytest.mark.parametrize(
-    ("fields", "said"),
+    ("fields", "problem"),
     [
         ({"version": "9.9"}, "version is 1.2.3"),
         ({"targets": ("x86_64-softmmu", "vax-softmmu")}, "vax-softmmu"),
         ({"targets": ("x86_64-softmmu",)}, "s390x-softmmu"),
     ],
 )
-def test_pin_that_lies_about_its_release(
-    layout: Layout, reporter: Silent, make_source: MakeSource, fields: dict[str, object], said: str
+def test_source_that_does_not_match_its_pin_is_refused(
+    layout: Layout, reporter: Silent, make_source: MakeSource, fields: dict[str, object], problem: str
 ) -> None:
     with pytest.raises(TreeError, match="does not match it") as error:
         import_source(make_source(**fields), layout, reporter)
-    assert said in error.value.cause
+    assert problem in error.value.cause
 
 
 def test_traces_of_the_feature_are_found(layout: Layout, reporter: Silent, make_source: MakeSource) -> None:
@@ -262,7 +262,7 @@ def test_traces_of_the_feature_are_found(layout: Layout, reporter: Silent, make_
         Edit(kind="remove", file="link"),
     ],
 )
-def test_edit_that_does_not_fit_names_pin_file_and_edit(
+def test_error_of_an_edit_names_pin_file_and_edit(
     layout: Layout, reporter: Silent, make_source: MakeSource, edit: Edit
 ) -> None:
     with pytest.raises(TreeError) as error:
@@ -285,12 +285,12 @@ def folder_of(source: Source, path: Path) -> Path:
     return path / "qemu-1.2.3"
 
 
-def test_plain_folder_becomes_the_same_tree_as_the_archive(
+def test_plain_folder_gives_the_same_tree_as_the_archive(
     layout: Layout, reporter: Silent, make_source: MakeSource, tmp_path: Path
 ) -> None:
     source = make_source()
     folder = folder_of(source, tmp_path / "local")
-    (folder / ".git").mkdir(exist_ok=True)  # as a nested one would be: left out
+    (folder / ".git").mkdir(exist_ok=True)  # nested .git folders are ignored
     (folder / "sub" / ".git").mkdir(parents=True)
     (folder / "sub" / ".git" / "config").write_text("")
     (folder / ".git").rmdir()
@@ -302,7 +302,7 @@ def test_plain_folder_becomes_the_same_tree_as_the_archive(
     assert not list(layout.trees.glob(".*new*"))
 
 
-def test_folder_with_a_socket_or_leaving_link_is_refused(
+def test_folder_with_a_fifo_or_an_absolute_link_is_refused(
     layout: Layout, reporter: Silent, make_source: MakeSource, tmp_path: Path
 ) -> None:
     source = make_source()
@@ -317,7 +317,7 @@ def test_folder_with_a_socket_or_leaving_link_is_refused(
         import_source(local, layout, reporter)
 
 
-def test_git_folder_becomes_the_same_tree_as_the_archive(
+def test_git_folder_gives_the_same_tree_as_the_archive(
     layout: Layout, reporter: Silent, make_source: MakeSource, tmp_path: Path
 ) -> None:
     source = make_source()
@@ -332,7 +332,7 @@ def test_git_folder_becomes_the_same_tree_as_the_archive(
     assert import_source(local, layout, reporter).base == import_source(source, layout, reporter).base
 
 
-def test_local_source_of_another_release_warns(
+def test_local_source_of_another_release_is_a_warning(
     layout: Layout, reporter: Silent, make_source: MakeSource
 ) -> None:
     source = replace(make_source(version="9.9"), kind="local")
@@ -340,7 +340,7 @@ def test_local_source_of_another_release_warns(
     assert any("version is 1.2.3" in line for line in reporter.lines)
 
 
-def test_folder_that_is_no_qemu(
+def test_folder_that_is_not_qemu_is_refused(
     layout: Layout, reporter: Silent, make_source: MakeSource, tmp_path: Path
 ) -> None:
     (tmp_path / "empty").mkdir()
@@ -351,7 +351,7 @@ def test_folder_that_is_no_qemu(
         )
 
 
-def test_digest_decides_whether_a_tree_is_kept(
+def test_tree_of_another_source_is_replaced(
     layout: Layout, reporter: Silent, make_source: MakeSource
 ) -> None:
     first = import_source(make_source(), layout, reporter)
@@ -368,7 +368,7 @@ NAMES = st.sampled_from(
 
 
 @given(st.lists(NAMES, min_size=1, max_size=5).map("/".join))
-def test_a_path_that_passes_stays_inside(path: str) -> None:
+def test_accepted_path_is_inside_the_tree(path: str) -> None:
     if not bad_path(path):
         normal = os.path.normpath(path)
         assert normal == path
@@ -380,8 +380,8 @@ LINK = st.lists(st.sampled_from(["..", "a", "b", "l1", "l2", "."]), min_size=1, 
 
 
 @given(LINK, LINK)
-def test_links_that_pass_never_lead_out(first: str, second: str) -> None:
-    """Both links may be on each other's way; the rule must hold for the chain."""
+def test_accepted_links_do_not_leave_the_tree(first: str, second: str) -> None:
+    """The target of each link may pass through the other one."""
     links = {"a/l1": first, "a/b/l2": second}
     if any(bad_link(path, target) for path, target in links.items()):
         return
@@ -404,9 +404,7 @@ def test_links_that_pass_never_lead_out(first: str, second: str) -> None:
         resolve(path.split("/"), [], 20)
 
 
-def test_a_folder_that_cannot_be_read_is_not_left_out(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unreadable_folder_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "secret").mkdir()
     (tmp_path / "VERSION").write_text("7.2.0")
     scan = os.scandir
