@@ -1,7 +1,7 @@
-"""Try faults on the harness, and say which it survives: ``python -m tests.faults --cases kill,clock``.
+"""Inject faults into the harness and report which ones it survives: ``python -m tests.faults --cases kill``.
 
-Run by ``nox -s faults``. Every fault is tried on the whole harness, started as users start it, in a small
-world of its own (world.py); docs/faults.md tells what is tried. Needs no network.
+Run by ``nox -s faults``. Each case runs the whole harness as users start it, in a small environment
+(world.py); docs/faults.md describes the cases. Needs no network.
 """
 
 from __future__ import annotations
@@ -51,23 +51,27 @@ MODULES = (kills, sharing, storage, qemus, clocks, inputs, surroundings, real)
 
 
 def parser() -> argparse.ArgumentParser:
-    """The words of nox -s faults."""
+    """Return the parser of the arguments of nox -s faults."""
     top = argparse.ArgumentParser(prog="nox -s faults --", description=__doc__, allow_abbrev=False)
     usual = ",".join(case.name for case in CASES.values() if not case.asked)
-    top.add_argument("--cases", default=usual, metavar="LIST", help="faults to try (all but kill-qemu)")
-    top.add_argument("--kills", type=int, default=KILLS, metavar="N", help="instants of kill -9 (30)")
-    top.add_argument("--seed", type=int, default=0, help="what instants are drawn from; 0: a new one")
-    top.add_argument("--quick", action="store_true", help="the first few of each case, for CI")
     top.add_argument(
-        "--weakened", action="store_true", help="take the harness's defences away: is it noticed?"
+        "--cases", default=usual, metavar="LIST", help="cases to run (default: all except kill-qemu)"
+    )
+    top.add_argument("--kills", type=int, default=KILLS, metavar="N", help="instants of kill -9 (30)")
+    top.add_argument("--seed", type=int, default=0, help="seed of the instants; 0: a new one")
+    top.add_argument("--quick", action="store_true", help="only the first trials of each case, for CI")
+    top.add_argument(
+        "--weakened",
+        action="store_true",
+        help="remove one defence of the harness at a time: do the cases notice?",
     )
     top.add_argument("--at-once", type=int, default=2, metavar="N", help="cases at a time (2)")
-    top.add_argument("--list", action="store_true", help="list the faults and try none")
+    top.add_argument("--list", action="store_true", help="list the cases and run none")
     return top
 
 
 def main(words: Sequence[str]) -> int:
-    """Exit code: 0, 32 for a fault that was not survived, or another of docs/errors.md."""
+    """Return the exit code: 0, 32 if a fault was not survived, or another of docs/errors.md."""
     prepare_streams()
     arguments = parser().parse_args(words)
     if arguments.list:
@@ -83,7 +87,7 @@ def main(words: Sequence[str]) -> int:
 
 
 def _become_private(words: Sequence[str]) -> None:
-    """Begin again in a mount namespace of our own, where that is allowed: what we mount is seen by nobody."""
+    """Restart in a private mount namespace, if permitted, so that mounts are invisible to other processes."""
     unshare = [
         "unshare",
         "--mount",
@@ -98,18 +102,18 @@ def _become_private(words: Sequence[str]) -> None:
 
 
 def try_all(arguments: argparse.Namespace, words: Sequence[str]) -> int:
-    """Try what ``arguments`` say. Returns 0. Raises OptionError, FaultsError."""
+    """Run the cases of ``arguments``. Returns 0. Raises OptionError, FaultsError."""
     names = [name for name in arguments.cases.split(",") if name]
     unknown = [name for name in names if name not in CASES]
     if unknown or not names or arguments.kills < 1 or arguments.at_once < 1:
         raise OptionError(
-            f"--cases: there is no fault {' '.join(unknown) or '(empty)'}", f"known: {' '.join(CASES)}"
+            f"--cases: there is no case {' '.join(unknown) or '(empty)'}", f"known: {' '.join(CASES)}"
         )
     weaknesses = [each for each in weak.WEAKNESSES.values() if each.case in names]
     if arguments.weakened and (arguments.quick or arguments.kills != KILLS or not weaknesses):
         raise OptionError(
-            "--weakened goes with neither --quick nor --kills, nor with kill-qemu alone",
-            "leave them out: what notices a weakness may come late in a case",
+            "--weakened excludes --quick, --kills, and kill-qemu alone",
+            "omit them: a late trial of a case may be the one that notices a weakness",
         )
     layout, reporter = find_layout(Path(__file__).resolve().parents[2]), choose_reporter()
     ensure(layout, parse_options(layout, ["-Dtargets=x86_64-softmmu"]), reporter)
@@ -120,7 +124,7 @@ def try_all(arguments: argparse.Namespace, words: Sequence[str]) -> int:
     bench = Bench(folder=folder, seed=seed, kills=arguments.kills, quick=arguments.quick)
     what = f"{len(weaknesses)} weaknesses" if arguments.weakened else f"{len(names)} faults"
     try:
-        with reporter.step(f"trying {what}, seed {seed}") as step:
+        with reporter.step(f"running {what}, seed {seed}") as step:
             pool = concurrent.futures.ThreadPoolExecutor(arguments.at_once)
             try:
                 if arguments.weakened:
@@ -152,7 +156,7 @@ def try_all(arguments: argparse.Namespace, words: Sequence[str]) -> int:
 
 
 class _Run:
-    """Rows as they come."""
+    """Yield rows as they become available."""
 
     def __init__(self, layout: Layout, command: str, seed: int) -> None:
         self.layout, self.command, self.seed = layout, command, seed
@@ -162,7 +166,7 @@ class _Run:
         self._started, self._host = utc_now(), host_facts()
 
     def try_case(self, case: Case, bench: Bench) -> None:
-        """Keep a row for each trial of ``case``."""
+        """Record a row for each trial of ``case``."""
         if self._has_no_namespace(case, "all"):
             return
         trials = case.run(bench)
@@ -183,7 +187,7 @@ class _Run:
         trials.close()
 
     def try_weakness(self, weakness: weak.Weakness, bench: Bench) -> None:
-        """Keep a row for ``weakness``: the first trial of its case that fails as it should, if one does."""
+        """Record a row for ``weakness``: the first trial of its case that fails as expected, if any."""
         case = CASES[weakness.case]
         began = time.monotonic()
         name = f"without {weakness.name}"
@@ -207,10 +211,10 @@ class _Run:
             self._add(case, name, "missed", f"{weakness.does}: no trial noticed that{why}", began)
 
     def _has_no_namespace(self, case: Case, name: str) -> bool:
-        """Whether ``case`` cannot be tried here; a row then says so."""
+        """Whether ``case`` cannot run on this machine; a row then records the reason."""
         missing = case.private and os.environ.get(PRIVATE) != "yes"
         if missing:
-            reason = "no mount namespace of our own can be had here"
+            reason = "a private mount namespace is not available"
             self._add(case, name, "cancelled", reason, time.monotonic())
         return missing
 

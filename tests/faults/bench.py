@@ -1,4 +1,4 @@
-"""What cases share: a place to work in, what one trial gives, and the list of cases."""
+"""Common parts of the cases: their working folder, the result of a trial, and the list of cases."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ INTERNAL = 70
 
 @dataclass(frozen=True, kw_only=True)
 class Tried:
-    """One fault that was tried. ``reason`` says why it was not survived, or with ``cancelled`` not tried."""
+    """One injected fault. ``reason``: why it was not survived, or with ``cancelled`` why it did not run."""
 
     name: str
     reason: str = ""
@@ -84,7 +84,7 @@ Function = Callable[[Bench], Generator[Tried]]
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """A named fault. ``private`` needs a mount namespace of its own; ``asked`` is tried only when named."""
+    """A named fault. ``private``: needs a private mount namespace; ``asked``: runs only when named."""
 
     name: str
     does: str
@@ -97,7 +97,7 @@ CASES: dict[str, Case] = {}
 
 
 def case(name: str, *, private: bool = False, asked: bool = False) -> Callable[[Function], Function]:
-    """Put a function into CASES; its docstring is what docs/faults.md says."""
+    """Register a function in CASES; docs/faults.md contains its docstring."""
 
     def keep(function: Function) -> Function:
         does = " ".join((function.__doc__ or "").split())

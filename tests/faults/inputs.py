@@ -73,7 +73,7 @@ def bad_input(bench: Bench) -> Generator[Tried]:
             file.write_bytes(good)
             yield Tried(name=f"{file.name} is a folder", reason=judge(ended, 2, 7, 14))
         ended = world.run("build", *WORDS)
-        yield Tried(name="all mended", reason=first(judge(ended, 0), world.problems(built_only=True)))
+        yield Tried(name="all restored", reason=first(judge(ended, 0), world.problems(built_only=True)))
 
 
 @case("damage")

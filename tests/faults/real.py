@@ -47,7 +47,7 @@ class RealWorld(World):
 
     def wrong_build(self, variant: str, path: Path, said: str, recorded: str) -> Iterator[str]:
         if said.splitlines()[:1] != [recorded]:
-            yield f"{variant} says {said!r}, not {recorded!r}"
+            yield f"{variant} prints {said!r}, not {recorded!r}"
         words = [str(path), "-async-teardown", "-version"]
         knows = subprocess.run(words, capture_output=True, check=False).returncode == 0
         if knows != (variant == "patched"):

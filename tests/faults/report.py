@@ -95,7 +95,7 @@ def check_faults(layout: Layout, results: FaultsResults) -> None:
         words = f"{'--weakened ' if missed else ''}--cases {failed[0].case}"
         raise FaultsError(
             f"{len(failed)} of {len(results.rows)} {what}",
-            f"see {faults_file(layout)}; nox -s faults -- {words} tries that one again",
+            f"see {faults_file(layout)}; to repeat the first: nox -s faults -- {words}",
             details=tuple(f"{row.case}: {row.name}: {row.reason}" for row in failed[:10]),
             log=faults_file(layout),
         )

@@ -154,7 +154,7 @@ def bad_downloads(bench: Bench) -> Generator[Tried]:
             same = world.archive.is_file() and world.archive.read_bytes() == good
             yield Tried(
                 name=f"cached {name}",
-                reason=first(judge(ended, 0, says="is damaged"), "" if same else "not fetched anew"),
+                reason=first(judge(ended, 0, says="is damaged"), "" if same else "not fetched again"),
             )
         if bench.quick:
             return

@@ -1,8 +1,8 @@
-"""The harness with one of its defences taken away.
+"""The harness without one of its defences.
 
-A case that always passes shows nothing. Each is therefore tried on a harness that lacks what protects it
-(``nox -s faults -- --weakened``), and has to notice. A weakness is put in as Python starts, by sitecustomize
-(Python's documentation of ``site``), so that it is what all of the harness's modules get.
+A case that always passes proves nothing. Each case therefore also runs on a harness without the corresponding
+defence (``nox -s faults -- --weakened``), and has to fail. A weakness is installed at the start of Python, by
+sitecustomize (Python's documentation of ``site``), so that all modules of the harness see it.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ WEAKNESS = "QEMU_HARNESS_FAULTS_WEAKNESS"
 
 @dataclass(frozen=True, kw_only=True)
 class Weakness:
-    """A defence that is taken away, and the case that has to notice.
+    """A removed defence, and the case that has to notice.
 
-    ``sign`` is a regular expression that is found in what a trial gives when it notices *this*: its name and
-    its reason. Without one, a trial that fails of anything else (no compiler, say) would do.
+    ``sign`` is a regular expression for the name and reason of a trial that fails because of *this* weakness.
+    Otherwise a trial that fails for another reason (such as a missing compiler) would count.
     """
 
     name: str
@@ -40,7 +40,7 @@ WEAKNESSES: dict[str, Weakness] = {}
 
 
 def weakness(name: str, case: str, sign: str) -> Callable[[Callable[[], None]], Callable[[], None]]:
-    """Put a function into WEAKNESSES; its docstring is what docs/faults.md says."""
+    """Register a function in WEAKNESSES; docs/faults.md contains its docstring."""
 
     def keep(function: Callable[[], None]) -> Callable[[], None]:
         does = " ".join((function.__doc__ or "").split())
@@ -51,9 +51,9 @@ def weakness(name: str, case: str, sign: str) -> Callable[[Callable[[], None]], 
 
 
 def replace(module: str, name: str, value: object, *, everywhere: bool = True) -> None:
-    """Put ``value`` in the place of something that is there, also where it has been imported to.
+    """Replace an existing attribute by ``value``, also in modules that imported it.
 
-    AttributeError when it is not there, so that a weakness cannot outlive what it weakens.
+    Raises AttributeError if it does not exist, so that a weakness cannot outlive its defence.
     """
     found: Any = importlib.import_module(module)
     old = getattr(found, name)
@@ -129,7 +129,7 @@ def _damage_kept() -> None:
 
 
 class _AnyDigest(str):
-    """Equal to all."""
+    """Equal to everything."""
 
     __slots__ = ()
     __hash__ = str.__hash__
@@ -141,7 +141,7 @@ class _AnyDigest(str):
         return False
 
 
-@weakness("binaries-by-size", "damage", "^patched has base's binary: .* is not what build.json says")
+@weakness("binaries-by-size", "damage", "^patched has base's binary: .* differs from build.json")
 def _binaries_by_size() -> None:
     """a binary of the right size counts as the recorded one"""
     replace("harness.build.compile", "sha256", lambda _: _AnyDigest(), everywhere=False)

@@ -1,4 +1,4 @@
-"""A small world for faults: a checkout, a release, a series and a server of its own, in one folder.
+"""A small environment for faults: a checkout, a release, a series and a server, in one folder.
 
 The release is tests/fakeqemu with qemu.c: everything from download to report is the harness's real work, and
 a whole run takes seconds. What a run must give is known: ``World.problems`` looks at all of it.
@@ -254,7 +254,7 @@ class World:
             binary = built[variant]["binaries"][0]
             path = Path(binary["path"])
             if hashlib.sha256(path.read_bytes()).hexdigest() != binary["sha256"]:
-                yield f"{path} is not what build.json says"
+                yield f"{path} differs from build.json"
             said = subprocess.run([path, "--version"], capture_output=True, text=True, check=False).stdout
             yield from self.wrong_build(variant, path, said.strip(), binary["version"])
             yield self.unprepared(Path(built[variant]["source"]))
@@ -267,7 +267,7 @@ class World:
     def wrong_build(self, variant: str, _path: Path, said: str, recorded: str) -> Iterator[str]:
         """What shows that a binary was not made of the variant's sources."""
         if {said, recorded} != {VERSIONS[variant]}:
-            yield f"{variant} says {said!r}"
+            yield f"{variant} prints {said!r}"
 
     def unprepared(self, source: Path) -> str:
         """What shows that the pin's edits were not made."""
@@ -331,7 +331,7 @@ class World:
 
 
 def is_locked(file: Path) -> bool:
-    """Whether somebody holds the flock(2) of ``file``."""
+    """Whether a process holds the flock(2) of ``file``."""
     try:
         with file.open("rb") as stream:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,8 +1,9 @@
-"""Fuzzing: whatever is read from outside, read again after it was spoilt in thousands of ways.
+"""Fuzzing: run every parser of foreign files on thousands of malformed inputs.
 
-Takes: a layout and seconds. Gives: for each reader how many examples it saw, and the examples that it did not
-bear: anything but a HarnessError, more than a few seconds, a path outside of where it belongs. Hypothesis
-makes and shrinks the examples (https://hypothesis.readthedocs.io); atheris, when asked, looks where they go.
+Takes: a layout and seconds. Gives: for each parser the number of examples, and the examples that failed:
+with an exception other than HarnessError, by a timeout, or with a path outside its folder. Hypothesis
+generates and shrinks the examples (https://hypothesis.readthedocs.io); atheris, on request, chooses them by
+code coverage.
 
-Imports nothing: explorer.py has to meet atheris before the harness.
+Imports nothing, because explorer.py has to import atheris before the harness.
 """

@@ -1,6 +1,6 @@
-"""Look for weak places in what reads foreign files: ``python -m tests.fuzz --seconds 180``.
+"""Fuzz the parsers of foreign files: ``python -m tests.fuzz --seconds 180``.
 
-Run by ``nox -s fuzz``; docs/security.md tells what is read. Needs no network.
+Run by ``nox -s fuzz``; docs/security.md describes it. Needs no network.
 """
 
 from __future__ import annotations
@@ -21,26 +21,28 @@ from harness.trust import protect_cache
 
 
 def parser() -> argparse.ArgumentParser:
-    """The words of nox -s fuzz."""
+    """Return the parser of the arguments of nox -s fuzz."""
     top = argparse.ArgumentParser(prog="nox -s fuzz --", description=__doc__, allow_abbrev=False)
     top.add_argument(
         "-D", action="append", default=[], dest="options", metavar="NAME=VALUE", help=OPTIONS_HELP
     )
     top.add_argument(
-        "--seconds", type=number, default=180, metavar="N", help="for all readers (default: 180)"
+        "--seconds",
+        type=number,
+        default=180,
+        metavar="N",
+        help="time for all parsers together (default: 180)",
     )
-    top.add_argument("--only", default="", metavar="LIST", help="readers, such as patch,mbox (default: all)")
     top.add_argument(
-        "--guided", action="store_true", help="choose examples by the code that they reach (atheris)"
+        "--only", default="", metavar="LIST", help="parsers to fuzz, such as patch,mbox (default: all)"
     )
-    top.add_argument(
-        "--repeat", type=Path, metavar="FILE", help="read one stored example again, and nothing else"
-    )
+    top.add_argument("--guided", action="store_true", help="choose examples by code coverage (atheris)")
+    top.add_argument("--repeat", type=Path, metavar="FILE", help="only read one stored example again")
     return top
 
 
 def main(words: Sequence[str]) -> int:
-    """Exit code: 0, 33 for an example that a reader did not bear, or another of docs/errors.md."""
+    """Return the exit code: 0, 33 if a parser crashed or hung, or another of docs/errors.md."""
     prepare_streams()
     arguments = parser().parse_args(words)
     return run_guarded(lambda: _fuzz(arguments), die_with_parent=True)

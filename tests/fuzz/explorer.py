@@ -1,10 +1,10 @@
-"""Read examples of one target that are chosen by what they reach: a program, run by guided.py.
+"""Fuzz one target with examples that are chosen by code coverage: a program, run by guided.py.
 
     python -m tests.fuzz.explorer TARGET SCRATCH CORPUS SUMMARY SEED SECONDS LIBFUZZER-OPTION...
 
-atheris (https://github.com/google/atheris) has to be there before the harness's modules are, since it counts
-where they go by changing them as they are imported. libFuzzer ends the program, and nothing is unwound then:
-who runs it makes the folders, and removes them.
+atheris (https://github.com/google/atheris) has to be imported before the modules of the harness, because it
+instruments them at import. libFuzzer ends the program without unwinding, so the caller creates and removes
+the folders.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ with atheris.instrument_imports(include=["harness"], enable_loader_override=Fals
     from tests.fuzz.runner import choose_targets, layout_in, settings_for
 
 SEEDS = 200
-"""Examples of hypothesis that a corpus begins with."""
+"""Number of examples of hypothesis in a new corpus."""
 SEEDED = "seeded"
-"""Beside the corpus, when all of them are there."""
+"""Marker file next to the corpus; it exists if the corpus is complete."""
 TELL_EACH = 20
 
 
 def main(words: list[str]) -> None:
-    """Never returns: libFuzzer ends the process."""
+    """Run the fuzzer. Never returns: libFuzzer ends the process."""
     name, scratch, corpus, summary, seed, seconds, *options = words
     (target,) = choose_targets([name])
     layout, folder = layout_in(Path(scratch)), Path(corpus)
@@ -44,7 +44,7 @@ def main(words: list[str]) -> None:
         Path(summary).write_text(f"{counts[0]} {counts[1]}", encoding="ascii")
 
     def read(data: bytes) -> None:
-        # libFuzzer reads all of the corpus before it looks at its clock.
+        # libFuzzer reads the whole corpus before it checks the time.
         if time.monotonic() > end:
             tell()
             os._exit(0)

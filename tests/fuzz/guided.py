@@ -1,8 +1,8 @@
-"""Fuzzing that looks where examples lead: atheris makes new ones of those that reached something new.
+"""Coverage-guided fuzzing: atheris derives new examples from those that reached new code.
 
-It finds what hypothesis seldom does (a header that says bytes of another encoding than its own, say), and
-takes longer. Each target is explored by a process of its own (explorer.py), which a crash or a hang ends. The
-corpus is kept, so that the next run goes on from there.
+It finds problems that hypothesis seldom finds (such as a header with bytes of another encoding), and takes
+longer. Each target runs in a separate process (explorer.py), which a crash or a hang ends. The corpus is
+kept, so the next run continues from there.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from tests.fuzz.runner import CPU_LIMIT_S, Failure, FuzzResults, Row
 from tests.fuzz.targets import Target
 
 ROOT = Path(__file__).resolve().parents[2]
-"""Where Python finds this package: it is installed nowhere."""
+"""Folder that contains this package, which is not installed."""
 SPARE_S = 180.0
-"""What an explorer may take beside its time: to change the modules, to make a corpus, to end."""
+"""Additional time of an explorer for instrumentation, creating a corpus, and its end."""
 WALL_FACTOR = 6
-"""An example may take so much longer than its processor time: the machine has other work, and git runs."""
+"""Wall-clock limit of an example as a multiple of its CPU limit: the machine is shared, and git runs."""
 MOST_BYTES = 65536
 MEMORY_MIB = 4096
 FOUND = "found-"
@@ -38,10 +38,10 @@ FOUND = "found-"
 def fuzz_guided(
     layout: Layout, reporter: Reporter, *, seconds: float, names: Sequence[str] = (), seed: int = 0
 ) -> FuzzResults:
-    """As ``fuzz``, by atheris. Failing examples are stored as they were found, not made small.
+    """Fuzz with atheris, otherwise like ``fuzz``. Failing examples are stored without minimising them.
 
-    ``seed`` makes the same examples again only with the same corpus, and as far as the time goes. An explorer
-    that does not work is a failure whose path is its log. Raises MissingError (no atheris), OptionError,
+    ``seed`` repeats the examples only with the same corpus and time. An explorer that does not work is a
+    failure whose path is its log. Raises MissingError (no atheris), OptionError,
     StorageError.
     """
     if importlib.util.find_spec("atheris") is None:
@@ -65,7 +65,7 @@ def _explore(target: Target, layout: Layout, step: Step, seconds: float, seed: i
         corpus.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=layout.build / "fuzz"))
     except OSError as error:
-        raise StorageError(f"no corpus can be kept: {error}", "free the disk") from error
+        raise StorageError(f"cannot store the corpus: {error}", "free some disk space") from error
     summary, began = folder / "summary", time.monotonic()
 
     def tell(_line: str) -> None:
@@ -114,9 +114,9 @@ def _counts(summary: Path) -> tuple[int, int]:
 
 
 def _judged(target: Target, layout: Layout, found: Path, told: str) -> Failure | None:
-    """What the example that ended an explorer does by itself, in a process of its own: it may end that too.
+    """Read the example that ended an explorer again, in a separate process, because it may end that too.
 
-    None for one that took long and is read well by itself: the machine was busy.
+    Returns None for a slow example that is read without problems: the machine was busy.
     """
     failure = runner.store_failure(layout, target, found.read_bytes(), told)
     again = run(

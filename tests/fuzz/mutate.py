@@ -1,7 +1,7 @@
-"""Strategies: valid input that was spoilt, for readers that random bytes would never get past.
+"""Strategies for malformed input. Random bytes would not get past the first checks of a parser.
 
 A mutation works on the bytes of a valid file: parts are cut, doubled, repeated many times, swapped, replaced
-by words that mean something to the reader (``tokens``), or taken from another valid file.
+by tokens of the format (``tokens``), or taken from another valid file.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import msgspec
 from hypothesis import strategies as st
 
 LARGEST = 200_000
-"""Bytes of an example: enough to tell a quadratic reader from a linear one within the limit of its time."""
+"""Largest size of an example in bytes: enough for a quadratic parser to exceed the time limit."""
 WHOLE = 1_000_000
 Mutation = tuple[str, int, int, int, bytes]
 
@@ -32,12 +32,12 @@ _INTEGERS = (0, 1, -1, 2, 256, 1024, 2**31, 2**63 - 1, -(2**63), 10**18)
 
 
 def mutated(seeds: Sequence[bytes], tokens: Sequence[bytes] = (b"\0",)) -> st.SearchStrategy[bytes]:
-    """Each of ``seeds`` with up to four mutations; ``tokens`` are what is put in."""
+    """Generate ``seeds`` with up to four mutations, which insert ``tokens``."""
     place = st.integers(0, WHOLE)
     piece = st.one_of(st.integers(0, len(tokens) - 1).map(lambda at: tokens[at]), st.binary(max_size=6))
     mutation = st.tuples(st.sampled_from(_KINDS), place, place, place, piece)
     return st.builds(
-        # Numbers and not the seeds themselves: hypothesis writes out what it chooses from.
+        # Numbers instead of the seeds themselves, because hypothesis prints the choices.
         lambda seed, other, steps: _mutate(seeds[seed], seeds[other], steps),
         st.integers(0, len(seeds) - 1),
         st.integers(0, len(seeds) - 1),
@@ -54,7 +54,7 @@ def _mutate(data: bytes, other: bytes, steps: Sequence[Mutation]) -> bytes:
 def _step(data: bytes, other: bytes, step: Mutation) -> bytes:
     kind, first, second, count, piece = step
     start = first * len(data) // WHOLE
-    # Small pieces are likelier than large ones.
+    # Small pieces are more likely than large ones.
     end = min(len(data), start + 1 + (second * second // WHOLE) * len(data) // WHOLE)
     part = data[start:end]
     plain: dict[str, Callable[[], bytes]] = {
@@ -92,7 +92,7 @@ def _lines(data: bytes, first: int, second: int, piece: bytes, *, swap: bool) ->
 
 
 def values(kind: Any) -> st.SearchStrategy[Any]:
-    """What JSON has for ``kind``: a struct, a dataclass, or any of what these are made of."""
+    """Generate JSON values for ``kind``: a struct, a dataclass, or a type of their fields."""
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin is Annotated:
         return values(arguments[0])

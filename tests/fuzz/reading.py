@@ -1,4 +1,4 @@
-"""Targets for results: every JSON file that the harness reads back, and all that it makes of them."""
+"""Targets for results: every JSON file that the harness reads, and everything derived from it."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ Strategy = st.SearchStrategy[bytes]
 
 @functools.cache  # comparing takes longer than reading an example
 def results_json() -> bytes:
-    """A teardown run of two variants at three sizes, with what is made of it."""
+    """Return a teardown run of two variants at three sizes, with its comparisons and gates."""
     rows = tuple(
         Sample(
             variant=variant,
@@ -92,12 +92,12 @@ def results_json() -> bytes:
 
 
 def ratios_json() -> bytes:
-    """Recorded ratios, none."""
+    """Return an empty file of recorded ratios."""
     return b'{"schema": 1, "command": "x", "ratios": []}'
 
 
 def _spoilt(kind: type, *seeds: Callable[[], bytes]) -> Callable[[Layout], Strategy]:
-    """JSON of ``kind``, whole or spoilt, and spoilt ``seeds``."""
+    """Generate valid and malformed JSON of ``kind``, and malformed ``seeds``."""
 
     def examples(_: Layout) -> Strategy:
         made = values(kind)
@@ -168,11 +168,11 @@ def _ratios(layout: Layout, data: bytes) -> None:
 RESULTS: tuple[tuple[str, str, Callable[[Layout], Strategy], Callable[[Layout, bytes], None]], ...] = (
     (
         "teardown",
-        "teardown.json, and all that is made of it",
+        "teardown.json, and everything derived from it",
         _spoilt(TeardownResults, results_json),
         _teardown,
     ),
-    ("validate", "validate.json, and all that is made of it", _spoilt(ValidateResults), _validate),
+    ("validate", "validate.json, and everything derived from it", _spoilt(ValidateResults), _validate),
     ("properties", "properties.json, in the report", _spoilt(PropertiesResults), _properties),
     ("build", "build.json", _spoilt(BuildResults), _build),
     ("ratios", "recorded ratios", _spoilt(Ratios, ratios_json), _ratios),

@@ -1,4 +1,4 @@
-"""Examples for every target until the time is over; what fails is made small, kept and told."""
+"""Run examples for every target until the time is over; minimise, store and report failures."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ from harness.progress import Reporter
 from tests.fuzz.targets import TARGETS, Target
 
 BATCH = 2000
-"""Examples of one hypothesis run: its memory of what was tried grows with them."""
+"""Examples of one hypothesis run; its memory use grows with them."""
 CPU_LIMIT_S = 10.0
-"""Processor seconds for one example, which is at most 200 kB: a reader that takes longer hangs."""
+"""CPU seconds for one example of at most 200 kB; a parser that takes longer counts as hung."""
 SHRINK_S = 30.0
 
 
@@ -40,44 +40,44 @@ class HangError(AssertionError):
 
 
 class _EnoughError(KeyboardInterrupt):
-    """Ends a hypothesis run: that lets nothing through at once but KeyboardInterrupt."""
+    """Ends a hypothesis run, which passes on only KeyboardInterrupt at once."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Failure:
-    """An example that a reader did not bear."""
+    """An example that a parser crashed or hung on."""
 
     target: str
     problem: str
-    """Type and text of what it ended in, and where."""
+    """Type, message and place of the exception."""
     path: Path
 
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """What became of one target."""
+    """The result of one target."""
 
     target: Target
     examples: int
     refused: int
-    """Examples that ended in a HarnessError, as they may."""
+    """Number of examples that were refused with a HarnessError."""
     failure: Failure | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class FuzzResults:
-    """A whole run. ``seed`` makes the same examples again, as far as the time goes."""
+    """A complete run. ``seed`` repeats the same examples, as far as the time permits."""
 
     seed: int
     rows: tuple[Row, ...]
 
 
 def choose_targets(names: Sequence[str]) -> tuple[Target, ...]:
-    """The targets of those names; all of them for none. Raises OptionError."""
+    """Return the targets with these names; all without names. Raises OptionError."""
     known = {target.name: target for target in TARGETS}
     for name in names:
         if name not in known:
-            raise OptionError(f"--only: there is no reader {name!r}", f"known are: {' '.join(known)}")
+            raise OptionError(f"--only: there is no parser {name!r}", f"known are: {' '.join(known)}")
     return tuple(known[name] for name in names) or TARGETS
 
 
@@ -90,7 +90,7 @@ def fuzz(
     seed: int = 0,
     most: int | None = None,
 ) -> FuzzResults:
-    """Fuzz the targets called ``names`` (all, for none) for ``seconds`` in all, ``most`` examples each.
+    """Fuzz the targets ``names`` (default: all) for ``seconds`` in total, at most ``most`` examples each.
 
     Failing examples are stored below ``build/fuzz``. Raises OptionError, StorageError.
     """
@@ -117,34 +117,34 @@ def fuzz(
 
 
 def repeat(layout: Layout, path: Path) -> str:
-    """Read the stored example ``path`` again; what came of it, in a line. Raises what the reader raises."""
+    """Read the stored example ``path`` again and return the result in a line. Raises the parser's errors."""
     (target,) = choose_targets([path.name.partition("-")[0]])
     try:
         data = path.read_bytes()
     except OSError as error:
         raise OptionError(
-            f"{path} cannot be read: {error.strerror}", "name a file below build/fuzz"
+            f"{path} cannot be read: {error.strerror}", "choose a file below build/fuzz"
         ) from error
     with scratch_layout(layout) as scratch:
         try:
             _checked(target, scratch, data)
         except HarnessError as error:
-            return f"{target.name}: refused, as it should be: {error.cause}"
+            return f"{target.name}: refused as expected: {error.cause}"
         except Exception as error:
             raise FuzzError(
                 f"{target.name}: {_told(error)}",
-                "fix the reader, and keep the example as a test",
+                "fix the parser, and keep the example as a test",
                 details=tuple("".join(traceback.format_exception(error)).splitlines()[-12:]),
             ) from error
     return f"{target.name}: read"
 
 
 def check_fuzz(results: FuzzResults) -> None:
-    """Raise FuzzError when an example failed; its details are the commands that repeat them."""
+    """Raise FuzzError if an example failed; its details are the commands that repeat them."""
     failed = [row.failure for row in results.rows if row.failure]
     if failed:
         raise FuzzError(
-            f"{len(failed)} of {len(results.rows)} readers crashed or hung on an example",
+            f"{len(failed)} of {len(results.rows)} parsers crashed or hung on an example",
             "fix them; the command below an example reads it again",
             details=tuple(
                 line
@@ -160,8 +160,8 @@ def check_fuzz(results: FuzzResults) -> None:
 
 
 def render_fuzz(results: FuzzResults) -> RenderableType:
-    """A table of the targets."""
-    table = Table("reader", "of", box=None, pad_edge=False)
+    """Render a table of the targets."""
+    table = Table("parser", "of", box=None, pad_edge=False)
     table.add_column("examples", justify="right")
     table.add_column("refused", justify="right")
     table.add_column("outcome")
@@ -172,7 +172,7 @@ def render_fuzz(results: FuzzResults) -> RenderableType:
 
 
 def settings_for(most: int, *phases: Phase) -> hypothesis.settings:
-    """Those of hypothesis for ``most`` examples that are remembered nowhere and hurried by nobody."""
+    """Return settings of hypothesis for ``most`` examples, without a database and a deadline."""
     return hypothesis.settings(
         max_examples=most,
         deadline=None,
@@ -202,7 +202,7 @@ class _Run:
         self._kind = ""
 
     def work(self, seed: int) -> None:
-        """Examples until the time is over, there are enough, or one has failed and was made small."""
+        """Run examples until the time is over, the number is reached, or a failure was minimised."""
         examples = self._target.examples(self._layout)
         self._began = time.monotonic()
         self._end = self._began + self._seconds
@@ -218,13 +218,13 @@ class _Run:
                 break
             except Exception:
                 if self._failing is None:
-                    raise  # a fault of the strategies
+                    raise  # an error of the strategies
             batch += 1
             if self.examples == before:
                 break
 
     def store(self, layout: Layout) -> Failure | None:
-        """Keep the smallest failing example below ``build/fuzz``."""
+        """Store the smallest failing example below ``build/fuzz``."""
         if self._failing is None:
             return None
         data, error = self._failing
@@ -247,14 +247,14 @@ class _Run:
             if self._failing is None:
                 self._kind, self._end = place, now + SHRINK_S
             if place.partition(": ")[0] != self._kind.partition(": ")[0]:
-                return  # another fault than the one that is made small
+                return  # another failure than the one that is being minimised
             if self._failing is None or len(data) <= len(self._failing[0]):
                 self._failing = data, error
             raise
 
 
 def store_failure(layout: Layout, target: Target, data: bytes, problem: str, text: str = "") -> Failure:
-    """Keep an example below ``build/fuzz``, with ``text`` (a traceback) beside it. Raises StorageError."""
+    """Store an example below ``build/fuzz``, and ``text`` (a traceback) next to it. Raises StorageError."""
     path = layout.build / "fuzz" / f"{target.name}-{hashlib.sha256(data).hexdigest()[:12]}.bin"
     write_bytes(path, data)
     write_bytes(path.with_suffix(".txt"), (text or problem).encode("utf-8", "replace"))
@@ -267,7 +267,7 @@ def _checked(target: Target, layout: Layout, data: bytes) -> None:
 
 
 def _told(error: Exception) -> str:
-    """``KeyError in table.py line 7: 'x'``."""
+    """Describe an exception: ``KeyError in table.py line 7: 'x'``."""
     ours = ("/harness/", "/tests/fuzz/")
     frames = [one for one in traceback.extract_tb(error.__traceback__) if any(map(one.filename.count, ours))]
     place = f" in {Path(frames[-1].filename).name} line {frames[-1].lineno}" if frames else ""
@@ -276,10 +276,10 @@ def _told(error: Exception) -> str:
 
 @contextlib.contextmanager
 def _limited() -> Iterator[None]:
-    """Raise HangError in the block when it has used CPU_LIMIT_S of the processor."""
+    """Raise HangError in the block after CPU_LIMIT_S of CPU time."""
 
     def end(_number: int, _frame: FrameType | None) -> NoReturn:
-        raise HangError(f"more than {CPU_LIMIT_S:.0f} s of the processor")
+        raise HangError(f"more than {CPU_LIMIT_S:.0f} s of CPU time")
 
     before = signal.signal(signal.SIGVTALRM, end)
     signal.setitimer(signal.ITIMER_VIRTUAL, CPU_LIMIT_S)
@@ -291,7 +291,7 @@ def _limited() -> Iterator[None]:
 
 
 def layout_in(folder: Path) -> Layout:
-    """The layout that scratch_layout makes in ``folder``."""
+    """Return the layout of scratch_layout in ``folder``."""
     return Layout(
         root=folder / "root", build=folder / "build", trees=folder / "trees", cache=folder / "cache"
     )
@@ -299,11 +299,11 @@ def layout_in(folder: Path) -> Layout:
 
 @contextlib.contextmanager
 def scratch_layout(layout: Layout) -> Iterator[Layout]:
-    """A layout of its own, with the project's options and patches, that is removed afterwards."""
+    """Create a temporary layout with the project's options and patches; remove it afterwards."""
     try:
         folder = Path(tempfile.mkdtemp(prefix="qemu-harness-fuzz-"))
     except OSError as error:
-        raise StorageError(f"no temporary folder can be made: {error}", "set TMPDIR") from error
+        raise StorageError(f"cannot create a temporary folder: {error}", "set TMPDIR") from error
     try:
         root = folder / "root"
         (root / "qemu-src").mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""Valid files that fuzzing starts from: the project's own, and mails odd in each known way."""
+"""Valid files that fuzzing starts from: those of the project, and mails with every known peculiarity."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ PATHS = tuple(
         *('"a/\\056\\056/x"', '"b/..\\057x"', "b/../../outside", "a/.git/config", "b/.g\u200cit/config"),
     )
 )
-"""What must never be reached by a patch."""
+"""Paths that a patch must never reach."""
 MAIL_TOKENS = (
     *PATHS,
     *(b"diff --git a/x b/x", b"--- a/x\n+++ b/x", b"@@ -1 +1 @@", b"@@ -0,0 +1,99999999999999999999 @@"),
@@ -132,7 +132,7 @@ JSON_TOKENS = (
 def mail(
     subject: str, body: str, *, ident: str, above: str = "", coding: str = "8bit", kind: str = ""
 ) -> bytes:
-    """One mail; ``above`` is the id of what it answers."""
+    """Return a mail; ``above`` is the id of the mail that it answers."""
     raw = body.encode()
     if coding == "base64":
         raw = base64.encodebytes(raw)
@@ -149,7 +149,7 @@ def mail(
 
 
 def mails() -> tuple[bytes, ...]:
-    """A patch in each encoding, of several parts, flowed, without git's form; a cover letter; a reply."""
+    """Return patches in each encoding, multipart, flowed and in other formats; a cover letter; a reply."""
     body = f"Because.\n\nSigned-off-by: A U Thor <a@example.org>\n---\n util/a.c | 2 +-\n\n{DIFF}-- \n2.39\n"
     plain = DIFF.replace("diff --git a/util/a.c b/util/a.c\nindex 1234567..89abcde 100644\n", "")
     parts = f"--b\nContent-Type: text/plain\n\n{body}\n--b\nContent-Type: text/html\n\n<p>\n--b--\n"
@@ -166,7 +166,7 @@ def mails() -> tuple[bytes, ...]:
 
 
 def mailboxes() -> tuple[bytes, ...]:
-    """Mailboxes of those mails, in and out of order."""
+    """Return mailboxes of these mails, in and out of order."""
     start = b"From mboxrd@z Thu Jan  1 00:00:00 1970\n"
     made = mails()
     return (
@@ -177,13 +177,13 @@ def mailboxes() -> tuple[bytes, ...]:
 
 
 def patches(layout: Layout) -> tuple[bytes, ...]:
-    """Patches of the series below ``patches/`` that are small enough, and those of ``mails``."""
+    """Return the small patches below ``patches/``, and those of ``mails``."""
     found = (path.read_bytes() for path in sorted(layout.patches.glob("*/0*.patch")))
     return (*mails(), *(data for data in found if len(data) < 12_000))
 
 
 def toml(layout: Layout, kind: str) -> tuple[bytes, ...]:
-    """The project's own files of that kind."""
+    """Return the project's own files of that kind."""
     places: dict[str, list[Path]] = {
         "pins": [layout.pins_file],
         "series": sorted(layout.patches.glob("*/series.toml")),
@@ -193,11 +193,11 @@ def toml(layout: Layout, kind: str) -> tuple[bytes, ...]:
 
 
 FILES = {"util/a.c": "int one;\nint two;\nint three;\n", "old\tname": "x\n", "VERSION": "7.2.0\n"}
-"""What ``appliable`` patches find in a tree."""
+"""Files in the tree that ``appliable`` patches change."""
 
 
 def appliable() -> tuple[bytes, ...]:
-    """Patches that do apply to ``FILES``, before they are spoilt."""
+    """Return patches that apply to ``FILES``, as input for mutations."""
     added = "".join(
         f"diff --git a/{path} b/{path}\nnew file mode {mode}\n--- /dev/null\n+++ b/{path}\n"
         f"@@ -0,0 +1 @@\n+{text}\n"

@@ -1,6 +1,6 @@
-"""What is fuzzed: each reader of something that others wrote, with examples and what must hold of them.
+"""The fuzzed parsers of foreign data, with their examples and checks.
 
-A target takes bytes, so that a failing example is a file, and reading it again is repeating it.
+A target takes bytes, so a failing example is a file that can be read again.
 """
 
 from __future__ import annotations
@@ -47,14 +47,14 @@ CANARY = b"Subject: this lies outside"
 
 
 class OutsideError(AssertionError):
-    """A path leads to where it must not."""
+    """A path leads outside its folder."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """A reader. ``check`` reads an example in a scratch layout; whatever but a HarnessError is a fault.
+    """A parser. ``check`` reads an example in a temporary layout; only a HarnessError is permitted.
 
-    ``share`` is its part of the time, in parts of all targets'.
+    ``share`` is its share of the time, relative to the shares of all targets.
     """
 
     name: str
@@ -65,18 +65,18 @@ class Target:
 
 
 def must_be_inside(folder: Path, path: Path) -> None:
-    """Raise OutsideError unless ``path`` is below ``folder`` as the kernel would go there."""
+    """Raise OutsideError unless the kernel resolves ``path`` to a place below ``folder``."""
     if folder.resolve() not in path.resolve().parents:
         raise OutsideError(f"{path} is outside of {folder}")
 
 
 def must_be_tree_path(path: str) -> None:
-    """Raise OutsideError for a path that a patch must not change. Told apart from harness.tree.paths."""
+    """Raise OutsideError for a path that a patch must not change. Independent of harness.tree.paths."""
     parts = path.split("/")
     if posixpath.normpath(posixpath.join("/tree", path)) != f"/tree/{path}" or ".git" in map(
         str.lower, parts
     ):
-        raise OutsideError(f"{path!r} was let through")
+        raise OutsideError(f"{path!r} was accepted")
 
 
 def _one_name(name: str) -> None:
@@ -113,7 +113,7 @@ def _form(layout: Layout, data: bytes) -> None:
     del layout
     remarked = with_remarks(with_tag(data, tag_for("PATCH", 2, 1, 3)), b"what is new")
     if tag_of(data) and b"what is new" not in remarks_of(remarked):
-        raise AssertionError("remarks are not where they were put")
+        raise AssertionError("remarks are not at their place")
 
 
 def _read_back(found: Input) -> None:
@@ -126,7 +126,7 @@ def _read_back(found: Input) -> None:
 
 
 def _input(layout: Layout, data: bytes) -> None:
-    """A folder with quilt's ``series`` file (up to a line of dashes) and a patch; that as a mailbox too."""
+    """Check a folder with quilt's ``series`` file (up to a line of dashes) and a patch, also as a mailbox."""
     listed, _, rest = data.partition(b"\n-----\n")
     folder = layout.patches / "quilt"
     folder.mkdir(exist_ok=True)
@@ -244,7 +244,7 @@ _QUILT = tuple(
 TARGETS: tuple[Target, ...] = (
     Target(
         name="patch",
-        about="patches, and what they may change",
+        about="patches, and the paths that they change",
         examples=lambda layout: mutated(seeds.patches(layout), seeds.MAIL_TOKENS),
         check=_patch,
         share=3,
@@ -270,7 +270,7 @@ TARGETS: tuple[Target, ...] = (
     ),
     Target(
         name="apply",
-        about="patches given to git, in a repository that is looked at afterwards",
+        about="patches applied by git, in a repository that is checked afterwards",
         examples=lambda _: mutated(seeds.appliable(), seeds.MAIL_TOKENS),
         check=apply_in,
         share=3,
@@ -299,7 +299,7 @@ TARGETS: tuple[Target, ...] = (
         examples=lambda _: mutated((_DECLARATION,), seeds.TOML_TOKENS),
         check=_declaration,
     ),
-    Target(name="options", about="words of the command line", examples=_words, check=_options),
+    Target(name="options", about="arguments of the command line", examples=_words, check=_options),
     Target(
         name="console",
         about="console output of an emulated host",

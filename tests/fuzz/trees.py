@@ -1,4 +1,4 @@
-"""Fuzzing ``apply_series``: git really runs, and whatever lies outside of its objects must stay as it was."""
+"""Fuzzing ``apply_series``: the real git runs, and all files except its objects must stay unchanged."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NAME = "tiny"
 
 
 def tiny_tree(layout: Layout) -> Tree:
-    """A repository that holds ``seeds.FILES``; made at the first call."""
+    """Return a repository with ``seeds.FILES``, created at the first call."""
     path = layout.tree(NAME)
     git = Git(repository=path)
     if not path.is_dir():
@@ -38,7 +38,7 @@ def tiny_tree(layout: Layout) -> Tree:
 
 
 def _nested(git: Git, entries: list[str]) -> list[str]:
-    """``entries`` with those of folders in trees of their own, one level deep."""
+    """Return ``entries`` with separate trees for folders, one level deep."""
     flat: list[str] = []
     below: dict[str, list[str]] = {}
     for entry in entries:
@@ -55,7 +55,7 @@ def _nested(git: Git, entries: list[str]) -> list[str]:
 
 
 def apply_in(layout: Layout, data: bytes) -> None:
-    """Apply ``data``. Raises AssertionError when anything but git's objects and refs has changed."""
+    """Apply ``data``. Raises AssertionError if anything except git's objects and refs has changed."""
     tree = tiny_tree(layout)
     before = _outside(layout, tree)
     series = series_of_files("x", layout.patches / "x", [("0001-x.patch", data)])
@@ -74,11 +74,11 @@ def apply_in(layout: Layout, data: bytes) -> None:
 def _same(before: dict[str, str], after: dict[str, str]) -> None:
     changed = sorted(name for name in {*before, *after} if before.get(name) != after.get(name))
     if changed:
-        raise AssertionError(f"changed outside of the tree: {', '.join(changed)}")
+        raise AssertionError(f"changed outside the tree: {', '.join(changed)}")
 
 
 def _outside(layout: Layout, tree: Tree) -> dict[str, str]:
-    """Digest or link target of all files, but for git's objects and refs, locks and logs."""
+    """Return digest or link target of all files, except git's objects, refs, locks and logs."""
     found: dict[str, str] = {}
     for top in (layout.root.parent,):
         for folder, folders, files in os.walk(top):

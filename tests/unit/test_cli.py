@@ -127,12 +127,12 @@ def test_refusals_have_cause_remedy_and_code(  # noqa: PLR0917 - pytest fixtures
 @pytest.mark.parametrize(
     ("module", "words", "code", "cause"),
     [
-        ("tests.faults", ("--cases", "flood"), 2, "error: --cases: there is no fault flood\nremedy: known: "),
+        ("tests.faults", ("--cases", "flood"), 2, "error: --cases: there is no case flood\nremedy: known: "),
         (
             "tests.fuzz",
             ("--only", "flood"),
             2,
-            "error: --only: there is no reader 'flood'\nremedy: known are: ",
+            "error: --only: there is no parser 'flood'\nremedy: known are: ",
         ),
         ("tests.fuzz", ("-Dseed=1", "--repeat", "gates-x.bin"), 2, "error: gates-x.bin cannot be read: "),
     ],

@@ -48,7 +48,7 @@ def results(*rows: FaultRow, complete: bool = True) -> FaultsResults:
     )
 
 
-def test_the_table_counts_and_names_what_was_not_survived() -> None:
+def test_table_counts_trials_and_lists_failures() -> None:
     made = results(
         row("survived"),
         row("failed"),
@@ -66,14 +66,14 @@ def test_the_table_counts_and_names_what_was_not_survived() -> None:
     assert lines[-1] == "The run was stopped before its end."
 
 
-def test_a_fault_that_was_not_survived_is_an_error(layout: Layout) -> None:
+def test_failed_fault_is_an_error(layout: Layout) -> None:
     check_faults(layout, results(row("survived"), row("cancelled")))
     with pytest.raises(FaultsError) as caught:
         check_faults(layout, results(row("survived"), row("failed")))
     assert (caught.value.code, caught.value.details) == (32, ("kill: this: because",))
 
 
-def test_a_weakness_that_is_not_noticed_is_an_error(layout: Layout) -> None:
+def test_missed_weakness_is_an_error(layout: Layout) -> None:
     noticed = results(row("noticed"), row("cancelled"))
     check_faults(layout, noticed)
     console = Console(width=120)
@@ -86,7 +86,7 @@ def test_a_weakness_that_is_not_noticed_is_an_error(layout: Layout) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("weakness", WEAKNESSES)
-def test_a_weakness_is_put_in_as_python_starts(weakness: str, tmp_path: Path) -> None:
+def test_weakness_is_installed_at_the_start_of_python(weakness: str, tmp_path: Path) -> None:
     environment = {**os.environ, WEAKNESS: weakness, "PYTHONPATH": site(tmp_path / "site")}
     # Once more, where an ImportError is not let pass: what it weakens has to be there.
     again = f"from tests.faults.weak import WEAKNESSES; WEAKNESSES[{weakness!r}].put_in()"
@@ -113,7 +113,7 @@ class Noted(program._Run):
         (OSError("the test itself"), "missed"),
     ],
 )
-def test_only_what_a_weakness_does_counts_as_noticed(
+def test_only_the_sign_of_a_weakness_counts_as_noticed(
     layout: Layout, monkeypatch: pytest.MonkeyPatch, trials: object, outcome: str
 ) -> None:
     def run(_: Bench) -> Generator[Tried]:
@@ -133,7 +133,7 @@ def test_only_what_a_weakness_does_counts_as_noticed(
 
 
 @pytest.mark.parametrize("words", [("--quick",), ("--kills", "2"), ("--cases", "kill-qemu")])
-def test_what_does_not_go_with_weakened_is_refused(words: tuple[str, ...]) -> None:
+def test_options_that_weakened_excludes_are_refused(words: tuple[str, ...]) -> None:
     arguments = program.parser().parse_args(["--weakened", *words])
     with pytest.raises(OptionError, match=r"^--weakened"):
         program.try_all(arguments, ["--weakened", *words])
@@ -152,7 +152,7 @@ def test_every_fault_is_documented() -> None:
         assert all(word in text for word in words.option_strings if word not in ("-h", "--help"))
 
 
-def test_what_was_under_way_when_a_run_was_killed() -> None:
+def test_interrupted_step_is_found_in_the_progress() -> None:
     lines = ["fetching a …\n", "fetching a: done in 0.1 s\n", "importing b …\n", "  importing b: 10 %\n"]
     assert stage_under_way(lines) == "importing b"
     assert stage_under_way(lines[:2]) == "between steps"
@@ -169,7 +169,7 @@ def test_what_was_under_way_when_a_run_was_killed() -> None:
         (0, "", ""),
     ],
 )
-def test_what_an_end_must_be_like(code: int, error: str, problem: str) -> None:
+def test_end_of_a_run_is_judged(code: int, error: str, problem: str) -> None:
     found = judge(Ended(code=code, out="", error=error, took_s=1.0), 0, 14, 70)
     assert found.startswith(problem)
     assert bool(found) == bool(problem)
@@ -177,7 +177,7 @@ def test_what_an_end_must_be_like(code: int, error: str, problem: str) -> None:
 
 def test_unknown_faults_are_refused() -> None:
     words = ["--cases", "kill,flood"]
-    with pytest.raises(OptionError, match="there is no fault flood"):
+    with pytest.raises(OptionError, match="there is no case flood"):
         program.try_all(program.parser().parse_args(words), words)
 
 
@@ -192,7 +192,7 @@ def test_unknown_faults_are_refused() -> None:
     ],
     ids=["quick", "weakened"],
 )
-def test_some_faults_are_tried(tmp_path: Path, words: tuple[str, ...], cases: str, outcome: str) -> None:
+def test_some_faults_are_survived(tmp_path: Path, words: tuple[str, ...], cases: str, outcome: str) -> None:
     words = (*words, "--seed", "7", "--cases", cases, "--at-once", "1")
     environment = {**os.environ, "QEMU_HARNESS_BUILD": str(tmp_path / "build"), "TMPDIR": str(tmp_path)}
     ended = subprocess.run(

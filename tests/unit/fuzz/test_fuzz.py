@@ -29,7 +29,7 @@ DEEP = b"[" * 5000
 
 @pytest.mark.slow
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
-def test_every_reader_bears_some_examples(target: object, tmp_path: Path) -> None:
+def test_every_parser_survives_some_examples(target: object, tmp_path: Path) -> None:
     name = getattr(target, "name", "")
     done = fuzz(moved(tmp_path), Silent(), seconds=20, names=[name], seed=1, most=25)
     check_fuzz(done)
@@ -37,7 +37,7 @@ def test_every_reader_bears_some_examples(target: object, tmp_path: Path) -> Non
 
 
 @pytest.mark.slow
-def test_a_failing_example_is_kept_and_can_be_repeated(
+def test_failing_example_is_stored_and_can_be_repeated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def weak(_: Layout, data: bytes) -> None:
@@ -60,12 +60,12 @@ def test_a_failing_example_is_kept_and_can_be_repeated(
     assert repeat(layout, failure.path) == "gates: read"
 
 
-def test_readers_are_named_by_what_there_is() -> None:
-    with pytest.raises(OptionError, match="no reader 'x'"):
+def test_unknown_parsers_are_refused() -> None:
+    with pytest.raises(OptionError, match="no parser 'x'"):
         choose_targets(["x"])
 
 
-def test_quilts_series_file_names_nothing_outside_of_the_folder(layout: Layout) -> None:
+def test_quilt_series_file_cannot_name_files_outside_its_folder(layout: Layout) -> None:
     folder = layout.patches / "mine"
     folder.mkdir()
     (layout.patches / "secret").write_text("Subject: secret\n")
@@ -76,7 +76,7 @@ def test_quilts_series_file_names_nothing_outside_of_the_folder(layout: Layout) 
             read_input(layout, str(folder))
 
 
-def test_headers_that_the_parser_fails_over_are_no_patch(layout: Layout) -> None:
+def test_headers_that_crash_the_email_parser_are_not_a_patch(layout: Layout) -> None:
     folder = layout.patches / "mine"
     folder.mkdir()
     (folder / "0001-x.patch").write_bytes(b"From:../outside U Thor <a@example.org>\nSubject: x\n\nx\n")
@@ -84,7 +84,7 @@ def test_headers_that_the_parser_fails_over_are_no_patch(layout: Layout) -> None
         load_series(layout, "mine")
 
 
-def test_mails_with_odd_addresses_and_codecs_are_read() -> None:
+def test_mails_with_unusual_addresses_and_codecs_are_read() -> None:
     mail = read_mail("From: \u00fc <\u00fc@example.org>\nSubject: [PATCH] x\n\nx\n".encode(), "x")
     assert b"@example.org>" in mailbox_bytes(mail)
     odd = read_mail(b"From: a@b\nContent-Type: text/plain; charset=undefined\n\nx\n", "x")
@@ -95,7 +95,7 @@ def test_mails_with_odd_addresses_and_codecs_are_read() -> None:
 @pytest.mark.parametrize(
     "value", [b"=?utf-8?q?h=C3=\xdcb?=", b"h\xdcb", b"=?utf-7?q?+2AA-_x?=", b"=?unicode_escape?q?=5Cud800?="]
 )
-def test_headers_that_no_file_can_hold_are_mended(name: str, value: bytes) -> None:
+def test_headers_that_cannot_be_encoded_are_fixed(name: str, value: bytes) -> None:
     headers = {"From": b"A <a@b>", "Subject": b"[PATCH] x", "Date": b"now", "Message-Id": b"<1@b>"}
     inner = b""
     if name in headers:
@@ -107,13 +107,13 @@ def test_headers_that_no_file_can_hold_are_mended(name: str, value: bytes) -> No
     assert read_mail(mailbox_bytes(mail), "x").message.endswith("\udc80")
 
 
-def test_a_body_that_no_file_can_hold_is_of_another_character_set() -> None:
+def test_body_that_cannot_be_encoded_has_a_wrong_character_set() -> None:
     mail = read_mail(b"From: a@b\nContent-Type: text/plain; charset=utf-7\n\n+2AA- x\n", "x")
     assert "charset" in [fault.kind for fault in mail.faults]
     mailbox_bytes(mail)
 
 
-def test_what_makes_a_parser_recurse_is_read_as_damaged() -> None:
+def test_deeply_nested_input_is_read_as_damaged() -> None:
     for odd in ("(" * 5000, "From:" * 2000, "<" * 5000):
         assert read_mail(f"From: {odd}\nSubject: [PATCH] x\n\nx\n".encode(), "x").author.email == ""
         address_header(odd)
@@ -122,20 +122,20 @@ def test_what_makes_a_parser_recurse_is_read_as_damaged() -> None:
     assert console.damaged == 1
 
 
-def test_addresses_that_no_mail_header_can_have_are_refused_early() -> None:
+def test_addresses_that_are_invalid_in_headers_are_refused_early() -> None:
     assert is_address("\u00dc <u@example.org>")
     assert not is_address("\u00fc@example.org")
     assert not is_address("U <\u00fc@example.org>")
 
 
-def test_remarks_begin_a_line_of_their_own() -> None:
+def test_remarks_begin_a_new_line() -> None:
     assert remarks_of(with_remarks(b"Subject: x\n\nno end", b"new")) == b"new"
     # Four dashes do not end a message (git-format-patch(1) writes three).
     assert remarks_of(with_remarks(b"Subject: x\n\n----\n", b"new")) == b"new"
 
 
 @pytest.mark.parametrize("data", [DEEP, b"\xff", b'{"schema": ' + DEEP])
-def test_results_too_deep_or_no_text_are_told(tmp_path: Path, data: bytes) -> None:
+def test_deeply_nested_or_binary_results_are_refused(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "x.json"
     path.write_bytes(data)
     with pytest.raises(StorageError, match="not a results file"):
@@ -144,14 +144,14 @@ def test_results_too_deep_or_no_text_are_told(tmp_path: Path, data: bytes) -> No
         read_ratios(path)
 
 
-def test_a_nul_in_the_file_of_an_edit_is_refused(layout: Layout) -> None:
+def test_nul_in_the_file_of_an_edit_is_refused(layout: Layout) -> None:
     text = (find_layout().root / "qemu-src" / "pins.toml").read_text(encoding="utf-8")
     layout.pins_file.write_text(text.replace('file = "', 'file = "\\u0000', 1), encoding="utf-8")
     with pytest.raises(OptionError, match="is not a file of the tree"):
         load_pins(layout)
 
 
-def test_toml_too_deep_is_told(layout: Layout) -> None:
+def test_deeply_nested_toml_is_refused(layout: Layout) -> None:
     layout.pins_file.write_bytes(b"a = " + DEEP)
     with pytest.raises(OptionError, match="cannot read pins"):
         load_pins(layout)
@@ -160,6 +160,6 @@ def test_toml_too_deep_is_told(layout: Layout) -> None:
         read_gates("g.toml", layout.root)
 
 
-def test_values_that_no_run_gives_are_an_error_of_ours(tmp_path: Path) -> None:
+def test_impossible_values_are_a_storage_error(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="values that no run produces: KeyError"), made_from(tmp_path):
         raise KeyError("x")

@@ -45,14 +45,14 @@ def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder / "atheris.py"
 
 
-def test_without_atheris_it_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_missing_atheris_is_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     with pytest.raises(MissingError, match="needs atheris"):
         fuzz_guided(moved(tmp_path), Silent(), seconds=1)
 
 
 @pytest.mark.slow
-def test_what_an_explorer_read_is_counted_and_its_corpus_kept(stand_in: Path, tmp_path: Path) -> None:
+def test_examples_of_an_explorer_are_counted_and_its_corpus_is_kept(stand_in: Path, tmp_path: Path) -> None:
     stand_in.write_text(STAND_IN.format(end="sys.exit(0)"))
     layout = moved(tmp_path)
     done = fuzz_guided(layout, Silent(), seconds=1, names=["console"], seed=1)
@@ -80,7 +80,7 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (-11, "", "reading it ends with status -11"),
     ],
 )
-def test_what_ends_an_explorer_is_kept_and_told(
+def test_example_that_ends_an_explorer_is_stored_and_reported(
     stand_in: Path,
     temporary: Path,
     tmp_path: Path,
@@ -99,7 +99,7 @@ def test_what_ends_an_explorer_is_kept_and_told(
     stand_in.write_text(STAND_IN.format(end=FIND.format(kind="crash")))
     layout = moved(tmp_path)
     done = fuzz_guided(layout, Silent(), seconds=1, names=["console"], seed=1)
-    with pytest.raises(FuzzError, match="1 of 1 readers") as caught:
+    with pytest.raises(FuzzError, match="1 of 1 parsers") as caught:
         check_fuzz(done)
     (failure,) = (row.failure for row in done.rows)
     assert failure is not None
@@ -110,7 +110,7 @@ def test_what_ends_an_explorer_is_kept_and_told(
 
 
 @pytest.mark.slow
-def test_an_example_that_took_long_on_a_busy_machine_is_no_failure(stand_in: Path, tmp_path: Path) -> None:
+def test_slow_example_on_a_busy_machine_is_not_a_failure(stand_in: Path, tmp_path: Path) -> None:
     stand_in.write_text(STAND_IN.format(end=FIND.format(kind="timeout")))
     layout = moved(tmp_path)
     check_fuzz(fuzz_guided(layout, Silent(), seconds=1, names=["console"], seed=1))
@@ -118,11 +118,11 @@ def test_an_example_that_took_long_on_a_busy_machine_is_no_failure(stand_in: Pat
 
 
 @pytest.mark.slow
-def test_an_explorer_that_does_not_work_is_told(stand_in: Path, tmp_path: Path) -> None:
+def test_broken_explorer_is_reported(stand_in: Path, tmp_path: Path) -> None:
     stand_in.write_text("raise RuntimeError('no such libFuzzer')\n")
     done = fuzz_guided(moved(tmp_path), Silent(), seconds=1, names=["console", "gates"], seed=1)
     assert [row.failure is not None for row in done.rows] == [True, True]
-    with pytest.raises(FuzzError, match="2 of 2 readers") as caught:
+    with pytest.raises(FuzzError, match="2 of 2 parsers") as caught:
         check_fuzz(done)
     assert caught.value.details[0] == "console: the explorer ended with status 1"
     log = Path(caught.value.details[1].removeprefix("  see "))
@@ -130,7 +130,7 @@ def test_an_explorer_that_does_not_work_is_told(stand_in: Path, tmp_path: Path) 
 
 
 @pytest.mark.slow
-def test_the_same_seed_gives_the_same_corpus(stand_in: Path, tmp_path: Path) -> None:
+def test_same_seed_gives_the_same_corpus(stand_in: Path, tmp_path: Path) -> None:
     stand_in.write_text(STAND_IN.format(end="os._exit(0)"))
     corpora = []
     for name in ("one", "two"):
