@@ -44,7 +44,7 @@ times in UTC.
 
 [measuring.md](measuring.md) explains how latencies are measured, compared and calibrated.
 
-Rows with a `host` other than `native` come from an emulated machine, where `harness/guest/programs/measure.c`
+Rows with a `host` other than `native` come from an emulated host, where `harness/guest/programs/measure.c`
 measures the same latencies. An emulated processor pays different costs for memory than a real one: compare
 variants with each other, never hosts.
 """

@@ -1,8 +1,8 @@
 """Teardown stage: a bench → samples and comparisons.
 
-Takes: a Bench. Gives: TeardownResults. Guests are started and timed by the
-avocado test tests/avocado/teardown.py, one at a time; this package holds all that the test does. What was
-built for another machine is timed on an emulated one, in one boot, by guest/programs/measure.c (emulated.py).
+Takes: a Bench. Gives: TeardownResults. The avocado test tests/avocado/teardown.py starts and times the
+guests, one at a time, with the functions of this package. Cross-built binaries run on an emulated host, in
+one boot, under guest/programs/measure.c (emulated.py).
 """
 
 from harness.teardown.emulated import run_emulated

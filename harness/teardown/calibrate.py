@@ -1,7 +1,7 @@
-"""Can verdicts be trusted on this machine? The same binary under two names, and one delayed by a known time.
+"""Calibration: compare a binary with itself, and with itself delayed by a known time.
 
-Real comparisons are noisy in the way this machine is. Simulated ones draw from that same noise, so that there
-can be many of them: runs of as many comparisons and samples as the real one had.
+Real comparisons contain the noise of this machine. Simulated comparisons draw from the same noise, in runs
+with as many comparisons and samples as the real run. They are cheap, so there are many of them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from harness.layout import Layout
 
 ONE, OTHER, LATE = "base", "again", "late"
-"""The names: a binary, the same binary, and the same delayed."""
+"""Variant names of the binary, of the same binary, and of the same binary with a delay."""
 SIZES_MIB = (64, 96, 128, 192, 256)
 TRIGGERS = ("sigterm", "sigkill")
 ROUNDS = 5
@@ -36,18 +36,21 @@ FOUND = ("better", "worse")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CalibrationSamples:
-    """What was run: the same binary twice, and delayed."""
+    """Samples of equal binaries, and of a binary with its delayed copy."""
 
     same: tuple[Sample, ...]
     late: tuple[Sample, ...]
 
 
 def run_calibration(bench: Bench, *, delay: Path) -> CalibrationSamples:
-    """Time each subject of ``bench`` (one a target) against itself at 10 places, and the first against itself
-    delayed by the program ``delay`` (delay.c). Raises what run_teardown raises, StorageError, OptionError."""
+    """Time each subject of ``bench`` (one per target) against itself in 10 cells, and the first one against
+    itself with the delay of the program ``delay`` (delay.c).
+
+    Raises the errors of run_teardown, StorageError, OptionError.
+    """
     if not bench.subjects:
-        raise OptionError("there is no binary to calibrate with", "name one with --binary, or build base")
-    # Without the words for the feature there is one end to watch, QEMU's own.
+        raise OptionError("there is no binary to calibrate with", "pass one with --binary, or build base")
+    # Without the options of the feature, QEMU's own exit is the only latency.
     plain = [msgspec.structs.replace(subject, options=()) for subject in bench.subjects]
     chosen = dataclasses.replace(
         bench.options,
@@ -76,7 +79,7 @@ def run_calibration(bench: Bench, *, delay: Path) -> CalibrationSamples:
 
 
 def _delayed(layout: Layout, subject: Subject, delay: Path) -> Subject:
-    """``subject`` behind a wrapper that makes its end last DELAY_S longer."""
+    """Return ``subject`` with a wrapper that delays its exit by DELAY_S."""
     wrapper = layout.build / "calibration" / Path(subject.path).name
     script = f"#!/bin/sh\nexec '{delay}' {round(DELAY_S * 1e6)} '{subject.path}' \"$@\"\n"
     try:
@@ -89,16 +92,16 @@ def _delayed(layout: Layout, subject: Subject, delay: Path) -> Subject:
 
 
 def exits(samples: Sequence[Sample]) -> list[Comparison]:
-    """The comparisons of exit; a binary without the feature has no other latency of its own."""
+    """Return the comparisons of exit: without the feature, exit and reclaim are equal."""
     alone = [msgspec.structs.replace(sample, reclaim_s=None) for sample in samples]
     return [row for row in compare(alone) if row.latency == "exit"]
 
 
 def simulate(samples: Sequence[Sample], *, count: int = SIMULATED) -> list[list[Comparison]]:
-    """``count`` comparisons of a binary with itself, in runs of as many as ``samples`` are of.
+    """Return ``count`` simulated comparisons of a binary with itself, in runs as large as the real one.
 
-    Noise is what was seen: each sample over the median of its place, whatever its name, put together and
-    drawn from with replacement. Raises OptionError when nothing was measured.
+    The noise is the ratio of each sample to the median of its cell, pooled over all cells and names, and
+    drawn with replacement. Raises OptionError if no sample is good.
     """
     places = {
         place: [sample for side in sides.values() for sample in side]
@@ -107,7 +110,7 @@ def simulate(samples: Sequence[Sample], *, count: int = SIMULATED) -> list[list[
     levels = {place: values_of(rows, "exit") for place, rows in places.items() if rows}
     noise = [value / float(numpy.median(values)) for values in levels.values() for value in values]
     if not noise:
-        raise OptionError("no sample of the calibration is good", "look at why, above")
+        raise OptionError("no sample of the calibration is good", "read the warnings above")
     draw = numpy.random.default_rng(SEED)
     runs: list[list[Comparison]] = []
     while sum(map(len, runs)) < count:
@@ -123,10 +126,10 @@ def simulate(samples: Sequence[Sample], *, count: int = SIMULATED) -> list[list[
 
 
 def false_alarms(comparisons: Sequence[Comparison]) -> int:
-    """How many call a difference."""
+    """Return the number of comparisons with the verdict ``better`` or ``worse``."""
     return sum(row.verdict in FOUND for row in comparisons)
 
 
 def uncorrected_alarms(comparisons: Sequence[Comparison]) -> int:
-    """How many would, if each were the only one."""
+    """Return the number that would have it if each were the only comparison of its run."""
     return sum(row.p is not None and row.p <= LEVEL for row in comparisons)

@@ -1,4 +1,4 @@
-"""Calibrate, and keep the results in calibration.json: can verdicts be trusted on this machine?"""
+"""Calibrate, write calibration.json, and decide whether verdicts can be trusted on this machine."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ MOST = 0.05
 
 
 class CalibrationResults(Results, frozen=True, kw_only=True):
-    """Verdicts of the statistics for comparisons whose true answer is known."""
+    """Verdicts for comparisons whose true answer is known."""
 
     simulated_comparisons: Annotated[int, about("simulated comparisons of a binary with itself")]
     simulated_false_alarm_rate: Annotated[
@@ -58,9 +58,9 @@ def calibration_file(layout: Layout) -> Path:
 
 
 def record_calibration(bench: Bench, *, command: str) -> CalibrationResults:
-    """Calibrate with the subjects of ``bench``, one a target, and write calibration.json.
+    """Calibrate with the subjects of ``bench``, one per target, and write calibration.json.
 
-    Raises what run_calibration and build_programs raise.
+    Raises the errors of run_calibration and build_programs.
     """
     layout = bench.layout
     delay = build_programs(layout, bench.reporter, ["delay"])["delay"]
@@ -98,19 +98,19 @@ def record_calibration(bench: Bench, *, command: str) -> CalibrationResults:
 
 def check_calibration(layout: Layout, results: CalibrationResults) -> None:
     """Raise CalibrationError if verdicts cannot be trusted on this machine."""
-    faults = []
+    problems = []
     if results.simulated_false_alarm_rate > MOST:
-        faults.append(f"{results.simulated_false_alarm_rate:.1%} of simulated comparisons are false alarms")
+        problems.append(f"{results.simulated_false_alarm_rate:.1%} of simulated comparisons are false alarms")
     if results.real_false_alarms > MOST * results.real_comparisons:
-        faults.append(
+        problems.append(
             f"{results.real_false_alarms} of {results.real_comparisons} real comparisons are false alarms"
         )
     if not results.injected_delay_found:
-        faults.append(f"a delay of {format_seconds(results.injected_delay_s)} was not found")
-    if faults:
+        problems.append(f"a delay of {format_seconds(results.injected_delay_s)} was not detected")
+    if problems:
         raise CalibrationError(
-            f"verdicts at {LEVEL:.0%} cannot be trusted on this machine: {faults[0]}",
+            f"verdicts at {LEVEL:.0%} cannot be trusted on this machine: {problems[0]}",
             "calibrate again on a quiet machine",
-            details=tuple(faults[1:]),
+            details=tuple(problems[1:]),
             log=calibration_file(layout),
         )

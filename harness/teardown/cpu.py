@@ -1,4 +1,4 @@
-"""CPU time: what a process has used, what its end used, and what the machine spent on something else."""
+"""CPU time of a process, and CPU time that the machine spent on other work."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from pathlib import Path
 PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 WALL = 0x40000000  # __WALL of wait4(2): children of any kind, clone(2) without SIGCHLD included
 LOADED_CPUS = 0.25
-"""More CPUs than that busy with something else, and a sample is marked."""
+"""A sample is marked as loaded if other work keeps more CPUs busy than this."""
 BUSY = ("user", "nice", "system", "irq", "softirq", "steal")
 FIELDS = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")
 
 
 def adopt_orphans() -> None:
-    """Become the parent of what our children leave behind, so that it can be waited for (prctl(2))."""
+    """Become the parent of orphaned descendants, so that they can be reaped (prctl(2))."""
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def cpu_clock_s(pid: int) -> float:
-    """CPU seconds that all threads of the process have used; 0 when it has gone.
+    """Return the CPU seconds that all threads of a process have used; 0 if it does not exist.
 
-    The clock that clock_getcpuclockid(3) gives: the scheduler's own sum, in nanoseconds.
+    The clock is that of clock_getcpuclockid(3), with nanosecond resolution.
     """
     try:
         return time.clock_gettime(~pid << 3 | 2)
@@ -35,7 +35,7 @@ def cpu_clock_s(pid: int) -> float:
 
 
 def reap(pid: int) -> float | None:
-    """Reap an ended child; all CPU seconds that it used. None when it is not ours, or not ended."""
+    """Reap an ended child and return the CPU seconds that it used. None if it runs, or is not our child."""
     try:
         reaped, _, usage = os.wait4(pid, os.WNOHANG | WALL)
     except ChildProcessError:
@@ -44,7 +44,7 @@ def reap(pid: int) -> float | None:
 
 
 def children() -> set[int]:
-    """Our children (proc(5), task/TID/children); empty on a kernel that does not tell."""
+    """Return the pids of our children (proc(5), task/TID/children); empty if the kernel lacks that file."""
     found: set[int] = set()
     for task in Path("/proc/self/task").iterdir():
         with contextlib.suppress(OSError):
@@ -54,7 +54,7 @@ def children() -> set[int]:
 
 @dataclass(frozen=True, kw_only=True)
 class Load:
-    """The machine's and our own CPU seconds at an instant."""
+    """CPU seconds of the machine and of this process at one instant."""
 
     at: float
     busy_s: float
@@ -62,7 +62,7 @@ class Load:
 
     @staticmethod
     def now(proc: Path = Path("/proc")) -> Load:
-        """What /proc/stat says (proc(5)), and what we and our reaped children have used."""
+        """Read /proc/stat (proc(5)), and the usage of this process and its reaped children."""
         ours = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
         return Load(
             at=time.monotonic(),
@@ -71,13 +71,13 @@ class Load:
         )
 
     def foreign_cpus(self, later: Load) -> float:
-        """CPUs that were busy with something else between then and ``later``, on average."""
+        """Return the mean number of CPUs that were busy with other work until ``later``."""
         foreign = (later.busy_s - self.busy_s) - (later.own_s - self.own_s)
         return max(0.0, foreign / max(later.at - self.at, 1e-3))
 
 
 def busy_s(proc: Path = Path("/proc")) -> float:
-    """CPU seconds that all CPUs have been busy since the machine was started, stolen time included."""
+    """Return the busy CPU seconds of all CPUs since boot, including stolen time."""
     try:
         first = (proc / "stat").read_text(encoding="ascii").splitlines()[0].split()
     except (OSError, IndexError):

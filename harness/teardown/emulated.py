@@ -1,8 +1,8 @@
-"""Time cross-built QEMUs on the machine they are built for, emulated by our own QEMU.
+"""Time cross-built QEMUs on an emulated host: the machine that they are built for, emulated by a native QEMU.
 
-One boot holds all cells of a host: Debian's kernel, and an initramfs of busybox, the cross-built QEMUs, just
-the libraries that they need, and guest/programs/measure.c, which does there what watch.py does here. It
-reports over the console. Whatever goes wrong, each cell gives a sample.
+One boot runs all cells of a host. It uses Debian's kernel, and an initramfs with busybox, the cross-built
+QEMUs, the libraries that they need, and guest/programs/measure.c. That program does the work of watch.py and
+reports over the console. Each cell gives a sample, even if the host fails.
 """
 
 from __future__ import annotations
@@ -39,26 +39,26 @@ if TYPE_CHECKING:
 
 CPUS = 2
 OVERHEAD_MIB = 1024
-"""Memory of the machine beside its largest guest: kernel, initramfs, QEMU, page tables."""
+"""Memory of the emulated host in addition to its largest guest: kernel, initramfs, QEMU, page tables."""
 BOOT_LIMIT_S = 120.0
 SILENCE_S = 30.0
-"""What a record may take beyond twice the limit of a guest, to start and to end."""
+"""Time limit of a record, in addition to twice -Dtimeout (once to start, once to end)."""
 DYING_S = 2.0
-"""What a kernel may take to say all of its last words."""
+"""Time for the kernel to print the rest of its panic message."""
 SIZES = (128, 1024)
-"""MiB of the guests, unless -Dmemory says something else."""
+"""MiB of the guests, unless -Dmemory is given."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class EmulatedRun:
-    """What one emulated host gave."""
+    """Samples and facts of one emulated host."""
 
     facts: EmulatedHost
     samples: tuple[Sample, ...]
 
 
-def machine_words(image: Image, emulator: Path, memory_mib: int, fd: int) -> list[str]:
-    """QEMU's words for the emulated machine; its console is the connected socket ``fd``."""
+def machine_arguments(image: Image, emulator: Path, memory_mib: int, fd: int) -> list[str]:
+    """Return QEMU's command line for the emulated host; its console is the connected socket ``fd``."""
     return [
         str(emulator),
         *("-no-user-config", "-nodefaults", "-display", "none", "-monitor", "none", "-serial", "none"),
@@ -83,14 +83,14 @@ def run_emulated(
     first_index: int = 1,
     on_sample: Callable[[Sample], None] | None = None,
 ) -> EmulatedRun:
-    """Boot ``host`` under ``emulator``, a QEMU that runs here, and time ``subjects`` in it.
+    """Boot ``host`` under ``emulator``, a native QEMU, and time ``subjects`` on it.
 
-    Raises what fetching kernel, firmware and packages raises, OptionError when there is nothing to time.
-    Everything later is in the samples and properties: cancelled (too little memory) or failed.
+    Raises the errors of fetching kernel, firmware and packages, and OptionError if there is nothing to time.
+    Later errors give samples and properties that are cancelled (too little memory) or failed.
     """
     image = make_image(layout, options, host, subjects, reporter, sizes=SIZES, first_index=first_index)
     memory_mib = max(cell.memory_mib for cell in image.cells) + OVERHEAD_MIB
-    words = functools.partial(machine_words, image, emulator, memory_mib)
+    words = functools.partial(machine_arguments, image, emulator, memory_mib)
     session = _Session(image, on_sample)
     reason = memory_shortage(memory_mib, "linux", "tcg")
     log = layout.logs / f"emulated-{host.name}.log"
@@ -103,7 +103,7 @@ def run_emulated(
             except HarnessError as error:
                 session.end("failed", error.cause)
         if session.failed_machine:
-            reporter.warn(f"emulated {host.name}: {session.failed_machine}; its console is in {log}.console")
+            reporter.warn(f"emulated {host.name}: {session.failed_machine}; console: {log}.console")
             for line in session.console.last_lines()[-8:]:
                 reporter.warn(f"  {line}")
     return EmulatedRun(
@@ -122,7 +122,7 @@ def run_emulated(
 
 
 class _Session:
-    """Records as they come in → samples and properties; at the end every cell has one."""
+    """Records → samples and properties. At the end each cell has a sample."""
 
     def __init__(self, image: Image, on_sample: Callable[[Sample], None] | None) -> None:
         self.image = image
@@ -152,19 +152,19 @@ class _Session:
         elif record.index in self._cells and record.index not in self.samples:
             self._keep(sample_from(self._cells[record.index], record))
         elif record.property in self.image.properties:
-            self._tell(record.property, "failed" if record.error else "ok", record.error, record.detail)
+            self._set(record.property, "failed" if record.error else "ok", record.error, record.detail)
         self.done = self.done or record.done
 
     def end(self, outcome: str, reason: str) -> None:
-        """Give everything that has not been heard of this ``outcome``."""
+        """Give each cell and property without a record this ``outcome``."""
         self.seconds = round(time.monotonic() - self._began, 3)
-        lost = "its report was lost on the console" if self.done else reason
+        lost = "the record is missing or damaged on the console" if self.done else reason
         for cell in self.image.cells:
             if cell.index not in self.samples:
                 self._keep(sample_of(cell, outcome=outcome, reason=lost, started=utc_now("milliseconds")))
         for name in self.image.properties:
             if name not in self.properties:
-                self._tell(name, outcome, lost)
+                self._set(name, outcome, lost)
         if not self.done and outcome == "failed":
             self.failed_machine = reason
 
@@ -173,19 +173,19 @@ class _Session:
         if self._on_sample is not None:
             self._on_sample(sample)
 
-    def _tell(self, name: str, outcome: str, reason: str, detail: str = "") -> None:
+    def _set(self, name: str, outcome: str, reason: str, detail: str = "") -> None:
         self.properties[name] = Property(name=name, outcome=outcome, reason=reason, detail=detail)
 
 
 def sample_from(cell: Cell, record: GuestRecord) -> Sample:
-    """The sample that ``record`` makes of ``cell``; the same faults count as here (sample.fault)."""
-    seen = {
+    """Convert ``record`` to a sample of ``cell``. It fails as a native sample would (sample.fault)."""
+    fields = {
         name: getattr(record, name) for name in ("start_s", "populated_mib", "load1", "mem_available_mib")
     }
-    seen["started"] = utc_now("milliseconds")
+    fields["started"] = utc_now("milliseconds")
     if record.error or record.exit_s is None:
-        reason = record.error or "the report has no figures"
-        return sample_of(cell, outcome="failed", reason=reason, **seen)
+        reason = record.error or "the record has no figures"
+        return sample_of(cell, outcome="failed", reason=reason, **fields)
     measured = Measured(
         exit_s=record.exit_s,
         reclaim_s=None if record.stuck else record.reclaim_s,
@@ -195,13 +195,13 @@ def sample_from(cell: Cell, record: GuestRecord) -> Sample:
     )
     reason = fault(cell, measured) or ""
     figures = {name: getattr(measured, name) for name in ("exit_s", "reclaim_s", "helpers", "exit_status")}
-    return sample_of(cell, outcome="failed" if reason else "ok", reason=reason, **seen, **figures)
+    return sample_of(cell, outcome="failed" if reason else "ok", reason=reason, **fields, **figures)
 
 
 def _boot(
     session: _Session, words: Callable[[int], list[str]], log: Path, timeout_s: float, step: Step
 ) -> None:
-    """Run the machine until it is done; raises what ``spawn`` raises."""
+    """Run the emulated host until it is done. Raises the errors of ``spawn``."""
     ours, theirs = socket.socketpair()
     with contextlib.ExitStack() as stack:
         stack.enter_context(ours)
@@ -212,7 +212,7 @@ def _boot(
         sink = stack.enter_context(log.with_name(f"{log.name}.console").open("wb"))
 
         def read(limit_s: float) -> bytes | None:
-            """More of the console; empty at its end, None when the limit has passed."""
+            """Read from the console: empty at its end, None after the time limit."""
             ready, _, _ = select.select([ours], [], [], max(0.0, limit_s))
             if not ready:
                 return None
@@ -220,7 +220,7 @@ def _boot(
                 data = ours.recv(65536)
             except ConnectionError:
                 return b""
-            # A full disk must not stop the machine, nor the machine fill the disk.
+            # A full disk must not stop the host, and the host must not fill the disk.
             with contextlib.suppress(OSError):
                 if sink.tell() < LARGEST_LOG:
                     sink.write(data)
@@ -239,21 +239,21 @@ def _follow(
     timeout_s: float,
     step: Step,
 ) -> str:
-    """Feed the console to ``session`` until the machine is done; else why it will never be."""
+    """Feed the console to ``session`` until the host is done. Return the reason if it ends before that."""
     limit_s = BOOT_LIMIT_S
     deadline = time.monotonic() + limit_s
     dying = False
     while not session.done:
         data = read(deadline - time.monotonic())
         if not data and dying:
-            return f"the emulated machine's kernel died: {session.console.panic}"
+            return f"the kernel of the emulated host panicked: {session.console.panic}"
         if data is None:
-            what = "no report" if session.kernel else "did not boot"
-            return f"the emulated machine was ended: {what} in {limit_s:g} s"
+            problem = "no record" if session.kernel else "did not boot"
+            return f"the emulated host was killed: {problem} within {limit_s:g} s"
         if not data:
             child.has_ended(timeout_s=5)
-            said = " ".join(child.last_lines()[-1:])
-            return f"the emulated machine ended{': ' if said else ' before it was done'}{said}"
+            line = " ".join(child.last_lines()[-1:])
+            return f"the emulated host ended{': ' if line else ' before it was done'}{line}"
         records = session.console.feed(data)
         for record in records:
             session.take(record)

@@ -66,7 +66,7 @@ def read_gates(name: str, root: Path) -> Gates:
             gate.file: read_ratios(path.parent / gate.file) for gate in gates.gate if gate.kind == "recorded"
         }
     except (OSError, UnicodeDecodeError) as error:
-        raise OptionError(f"-Dgate: {path} cannot be read: {error}", "check the path") from error
+        raise OptionError(f"-Dgate: cannot read {path}: {error}", "check the path") from error
     except UNREADABLE as error:
         raise OptionError(
             f"-Dgate: {path} is not a file of gates: {error}", "docs/measuring.md lists the fields"
@@ -76,10 +76,10 @@ def read_gates(name: str, root: Path) -> Gates:
 
 def judge_gates(results: TeardownResults, gates: Gates) -> tuple[GateResult, ...]:
     """Judge each gate on ``results``, cell by cell. A gate without figures is skipped."""
-    found: list[GateResult] = []
+    judged: list[GateResult] = []
     for gate in gates.gate:
         mine = list(_KINDS[gate.kind](results, gate, gates))
-        found += mine or [
+        judged += mine or [
             GateResult(
                 gate=gate.name,
                 place="",
@@ -87,7 +87,7 @@ def judge_gates(results: TeardownResults, gates: Gates) -> tuple[GateResult, ...
                 reason=f"the run has no {gate.latency} of {gate.variant} and {gate.reference}",
             )
         ]
-    return tuple(found)
+    return tuple(judged)
 
 
 def check_gates(layout: Layout, results: TeardownResults) -> None:

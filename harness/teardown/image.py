@@ -1,4 +1,4 @@
-"""What an emulated host boots: kernel, and an initramfs with everything that it is to time."""
+"""Kernel and initramfs of an emulated host, with all binaries to time."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ if TYPE_CHECKING:
     from harness.progress import Reporter
 
 TRIGGERS = ("sigterm", "sigkill", "sigabrt", "quit")
-"""Those that guest/programs/measure.c knows."""
+"""The triggers that guest/programs/measure.c supports."""
 FIRMWARE = Path("/firmware")
 ROUNDS = 5
-"""A budget cannot decide: all rounds are packed into one boot."""
+"""Default number of rounds. There is no budget, because one boot runs all rounds."""
 QMP_FD = 3
-"""Where measure.c gives QEMU its QMP."""
+"""Descriptor of QEMU's QMP socket, opened by measure.c."""
 
 SANDBOX = ("-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny")
-"""As libvirt calls it."""
+"""The options that libvirt uses."""
 
 PROPERTIES: dict[str, tuple[str, ...]] = {
     "clone": (),
@@ -46,17 +46,17 @@ PROPERTIES: dict[str, tuple[str, ...]] = {
     "threads": SANDBOX,
     "runas": ("-runas", "nobody"),
     "chroot": ("-chroot", "/var/empty"),
-    "daemonize": ("-daemonize", "-pidfile", "/tmp/qemu.pid"),  # noqa: S108 - inside the emulated machine
+    "daemonize": ("-daemonize", "-pidfile", "/tmp/qemu.pid"),  # noqa: S108 - on the emulated host
 }
-"""What can differ by architecture: property.c's name of it, and QEMU's words for it."""
+"""Properties that can differ by architecture: name in property.c → additional options of QEMU."""
 
 CONSOLES = {"s390x": ("ttysclp0", ("-device", "sclpconsole,chardev=console"))}
-"""Architecture → Linux's name of its console, and QEMU's words for it. A host without one is not run."""
+"""Architecture → Linux's name of its console, and QEMU's options for it. Other hosts cannot be timed."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Image:
-    """Ready to boot. ``cells`` are in the order in which they are run, then ``properties``."""
+    """A bootable image. It runs ``cells`` in this order, then ``properties``."""
 
     kernel: Path
     release: str
@@ -70,28 +70,28 @@ class Image:
 
 
 def can_run(host: Host) -> bool:
-    """Whether binaries of ``host`` can be run on an emulated machine."""
+    """Return whether ``host`` can be emulated to run its binaries."""
     return host.target.removesuffix("-softmmu") in CONSOLES
 
 
 def emulated_accel(host: Host) -> Accel:
-    """What guests on an emulated ``host`` run with."""
-    return Accel(target=host.target, name="tcg", reason="an emulated machine has no KVM")
+    """Return the accelerator of guests on an emulated ``host``."""
+    return Accel(target=host.target, name="tcg", reason="an emulated host has no KVM")
 
 
 def refuse_hosts(options: Options) -> None:
-    """Raise OptionError for a host whose binaries would be built and then could not be timed."""
+    """Raise OptionError for a host whose binaries can be built but not timed."""
     from harness.build.hosts import HOSTS  # noqa: PLC0415 - tests under avocado import this package
 
     for host in (HOSTS[name] for name in options.hosts):
         if host.is_cross and not can_run(host):
             raise OptionError(
-                f"-Dhosts={host.name}: its binaries can be built, not timed: it is not emulated here",
-                f"use nox -s build -- -Dhosts={host.name}, or time one of: native {' '.join(CONSOLES)}",
+                f"-Dhosts={host.name}: the harness can build for this host, but not emulate it",
+                f"run nox -s build -- -Dhosts={host.name}, or choose from: native {' '.join(CONSOLES)}",
             )
         if host.is_cross and host.target not in options.targets:
             raise OptionError(
-                f"-Dhosts={host.name}: guests of {host.target} are timed there, and it is not in -Dtargets",
+                f"-Dhosts={host.name} times guests of {host.target}, which is not in -Dtargets",
                 f"add {host.target} to -Dtargets=",
             )
 
@@ -99,17 +99,17 @@ def refuse_hosts(options: Options) -> None:
 def plan_cells(
     options: Options, host: Host, subjects: Sequence[Subject], *, sizes: tuple[int, ...], first_index: int
 ) -> tuple[Cell, ...]:
-    """The cells of ``host``: guests of its own architecture, paused, of ``sizes`` unless -Dmemory is given.
+    """Return the cells of ``host``: paused guests of its own architecture, of ``sizes`` MiB unless -Dmemory
+    is given.
 
-    Raises OptionError when nothing is left to time.
+    Raises OptionError if there is nothing to time.
     """
     triggers = tuple(trigger for trigger in options.triggers if trigger in TRIGGERS)
-    asked = options.has("memory")
     mine = dataclasses.replace(
         options,
         hosts=(host.name,),
         targets=(host.target,),
-        memory_mib=options.memory_mib if asked else sizes,
+        memory_mib=options.memory_mib if options.has("memory") else sizes,
         payload=("paused",),
         triggers=triggers,
         restart="none",
@@ -118,7 +118,7 @@ def plan_cells(
     if not here or not triggers:
         raise OptionError(
             f"there is nothing to time on an emulated {host.name}",
-            f"it times {host.target} with the triggers {' '.join(TRIGGERS)}: mend -Dtargets= or -Dtriggers=",
+            f"include {host.target} in -Dtargets=, and one of {' '.join(TRIGGERS)} in -Dtriggers=",
         )
     accels = {(host.target, "paused"): emulated_accel(host)}
     matrix = design(mine, here, accels, Firmware(folders=(FIRMWARE,)), seed=options.seed)
@@ -129,7 +129,7 @@ def plan_cells(
 
 
 def init_script(cells: Sequence[Cell], properties: Sequence[tuple[str, Cell]]) -> str:
-    """The init of the machine: each cell by ``measure sample``, then each property, then power off."""
+    """Return init as a shell script: ``measure sample`` for each cell, then each property, then power off."""
     lines = [
         "#!/bin/sh",
         "export PATH=/bin",
@@ -137,22 +137,23 @@ def init_script(cells: Sequence[Cell], properties: Sequence[tuple[str, Cell]]) -
         "mount -t sysfs sysfs /sys",
         "mount -t devtmpfs devtmpfs /dev",
         "mount -t tmpfs tmpfs /tmp",
-        # Kernel messages must not get into the middle of a record; emergencies are shown all the same.
+        # Kernel messages must not interrupt a record. Emergencies are still shown.
         "echo 1 > /proc/sys/kernel/printk",
         'printf \'\\036{"kernel": "%s"}\\n\' "$(uname -r)"',
     ]
     for cell in cells:
-        words = ("sample", str(cell.index), cell.trigger, cell.pages, str(cell.memory_mib))
-        lines.append(shlex.join(["/bin/measure", *words, str(int(cell.timeout_s)), "--", *qemu_words(cell)]))
+        head = ("sample", str(cell.index), cell.trigger, cell.pages, str(cell.memory_mib))
+        words = (*head, str(int(cell.timeout_s)), "--", *qemu_arguments(cell))
+        lines.append(shlex.join(["/bin/measure", *words]))
     for name, cell in properties:
-        tried = ("property", name, "20", "--", *qemu_words(cell), *PROPERTIES[name])
-        lines.append(shlex.join(["/bin/measure", *tried]))
+        words = ("property", name, "20", "--", *qemu_arguments(cell), *PROPERTIES[name])
+        lines.append(shlex.join(["/bin/measure", *words]))
     lines += ["printf '\\036{\"done\": true}\\n'", "poweroff -f", ""]
     return "\n".join(lines)
 
 
-def qemu_words(cell: Cell) -> tuple[str, ...]:
-    """The command line of ``cell`` inside the machine: the same as here, with its paths there."""
+def qemu_arguments(cell: Cell) -> tuple[str, ...]:
+    """Return the command line of ``cell`` on the emulated host: the native one with the paths of the host."""
     guest = Guest(
         binary=place_of(cell.variant, cell.target),
         target=cell.target,
@@ -168,7 +169,7 @@ def qemu_words(cell: Cell) -> tuple[str, ...]:
 
 
 def place_of(variant: str, target: str) -> Path:
-    """Where a binary lies inside the machine."""
+    """Return the path of a binary on the emulated host."""
     return Path("/qemu") / variant / f"qemu-system-{target.removesuffix('-softmmu')}"
 
 
@@ -182,7 +183,7 @@ def make_image(
     sizes: tuple[int, ...],
     first_index: int,
 ) -> Image:
-    """Fetch, build and pack all that the machine of ``host`` needs.
+    """Fetch, build and pack the files that the emulated ``host`` needs.
 
     Raises OptionError, FetchError, VerifyError, ConfigureError, CompileError, StorageError.
     """
@@ -211,7 +212,7 @@ def make_image(
 def _entries(
     layout: Layout, host: Host, cells: Sequence[Cell], firmware: Firmware, reporter: Reporter
 ) -> list[ArchiveEntry]:
-    """All files but init. ``build`` is imported here: tests under avocado import this package."""
+    """Return all files except init. ``build`` is imported here: tests under avocado import this package."""
     from harness.build.elf import library_closure, read_elf  # noqa: PLC0415
     from harness.build.programs import build_programs  # noqa: PLC0415
     from harness.build.sysroot import ensure_sysroot  # noqa: PLC0415
@@ -262,18 +263,18 @@ def _below_root(path: Path) -> str:
 
 
 def _strip(layout: Layout, host: Host, binary: Path, name: str) -> Path:
-    """``binary`` without debug information, which would take up the machine's memory."""
+    """Remove debug information from ``binary``: it would fill the memory of the emulated host."""
     target = layout.build / "emulated" / f"{host.name}-{name}"
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise StorageError(f"cannot make {target.parent}: {error}", "free some disk space") from error
+        raise StorageError(f"cannot create {target.parent}: {error}", "free some disk space") from error
     run([f"{host.cross_prefix}strip", "-o", target, binary], timeout_s=120)
     return target
 
 
 def _busybox(layout: Layout, host: Host, reporter: Reporter) -> Path:
-    """Debian's static busybox of the host's architecture."""
+    """Fetch Debian's static busybox for the architecture of ``host``."""
     from harness.source import fetch_packages, unpack_packages  # noqa: PLC0415
 
     name = "busybox-static"

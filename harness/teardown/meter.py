@@ -1,7 +1,7 @@
-"""Memory really returned: what a guest holds, asked of the kernel before, at and after its end.
+"""Memory that a guest holds, as the kernel counts it before, at and after QEMU's exit.
 
-A control group of the guest's own counts just its memory, to the page, whatever else the machine does.
-Without one there is MemAvailable, which everybody on the machine moves.
+A cgroup of the guest counts the guest's memory exactly. Without a cgroup, MemAvailable is the only figure,
+and every process of the machine changes it.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from harness.guest.hugepages import free_hugepages_mib
 MIB = 1024 * 1024
 PREFIX = "qemu-harness-sample-"
 USAGE = ("memory.current", "memory.usage_in_bytes")
-"""Of cgroups version 2 and 1 (cgroups(7))."""
+"""File names of cgroups version 2 and 1 (cgroups(7))."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Meter:
-    """``free_mib`` grows as memory comes back; only differences mean something. ``exact``: others cannot
-    move it."""
+    """A count of free memory. Only differences of ``free_mib`` have a meaning. ``exact``: no other process
+    changes it."""
 
     name: str
     free_mib: Callable[[], float]
@@ -30,7 +30,7 @@ class Meter:
 
 
 def choose_meter(group: Path | None, backend: str, proc: Path = Path("/proc")) -> Meter:
-    """What tells best about a guest in ``group`` with memory of ``backend``."""
+    """Choose the most exact meter for a guest in the cgroup ``group`` with memory of ``backend``."""
     if backend == "hugetlb":
         return Meter(name="HugePages_Free", free_mib=free_hugepages_mib, exact=False)
     for name in USAGE:

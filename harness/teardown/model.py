@@ -1,4 +1,4 @@
-"""What is timed (Cell), what came out (Sample), and what it says (Comparison).
+"""The plan of a sample (Cell), its figures (Sample), and the comparison of samples (Comparison).
 
 These structs are the rows of ``build/results/teardown.json``; docs/results.md is generated from them.
 """
@@ -16,7 +16,7 @@ KINDS = ("teardown", "restart", "floor", "overhead")
 
 
 class Cell(msgspec.Struct, frozen=True, kw_only=True):
-    """One sample to take: a place in the matrix and the order in which it comes."""
+    """One sample to take: its fields in the matrix, and its position in the run."""
 
     kind: str = "teardown"
     variant: str
@@ -37,14 +37,14 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
     initrd: str = ""
     """Empty for payload ``paused``."""
     helper: bool
-    """Whether another process must share QEMU's memory (true) or must not (false)."""
+    """Whether another process must share QEMU's memory (true), or must not (false)."""
     timeout_s: float
     threads: int = 0
-    """Of kinds ``floor`` and ``overhead``: how many the process has."""
+    """Number of threads of the process, for the kinds ``floor`` and ``overhead``."""
 
     @property
     def name(self) -> str:
-        """A short name, usable as a file name."""
+        """A short name that can be a file name."""
         return "-".join(
             (
                 *(self.variant, self.target.removesuffix("-softmmu"), f"{self.memory_mib}M", self.backend),
@@ -242,7 +242,7 @@ class Property(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EmulatedHost(msgspec.Struct, frozen=True, kw_only=True):
-    """An emulated machine that ran cross-built binaries. Its samples are among the rows."""
+    """An emulated host that ran cross-built binaries. Its samples are among the rows."""
 
     host: Annotated[str, about("its architecture, as in the field host of the rows")]
     kernel: Annotated[str, about("release of its kernel")]
@@ -259,11 +259,11 @@ class EmulatedHost(msgspec.Struct, frozen=True, kw_only=True):
 MATRIX_FIELDS = ("target", "host", "memory_mib", "backend", "pages", "accel", "payload", "trigger")
 """Fields that define a cell: samples are comparable if all of these are equal."""
 SERIES_FIELDS = tuple(field for field in MATRIX_FIELDS if field != "memory_mib")
-"""What samples that one line is fitted through have in common, beside the variant."""
+"""Fields that, with the variant, are equal in all samples of one fitted line."""
 
 
 def sample_of(cell: Cell, **fields: object) -> Sample:
-    """A sample for ``cell`` with the measured ``fields``."""
+    """Return a sample of ``cell`` with the measured ``fields``."""
     matrix = {name: getattr(cell, name) for name in ("kind", "variant", *MATRIX_FIELDS, "round", "index")}
     return msgspec.convert({**matrix, **fields}, Sample)
 
@@ -275,8 +275,8 @@ class TeardownRun(msgspec.Struct, frozen=True, kw_only=True):
     complete: bool
     warmup_s: float = 0.0
     round_s: float = 0.0
-    """Seconds that the warm-up round took, and each later one on average."""
+    """Mean duration of a round after the warm-up, in seconds."""
 
     def failed(self) -> Sequence[Sample]:
-        """Samples that were tried and are no good."""
+        """Return the samples with the outcome ``failed``."""
         return [sample for sample in self.samples if sample.outcome == "failed"]

@@ -1,7 +1,7 @@
-"""End this process when the one that drives the run is gone, however it went.
+"""End this process when the process that drives the run ends, for any reason.
 
-QEMU dies with the thread that started it (PR_SET_PDEATHSIG), so a test only has to end itself. avocado's
-own runner, the test's parent, would wait for the test's last message for ever and is ended too.
+QEMU dies with the thread that started it (PR_SET_PDEATHSIG), so a test only has to end itself. It also ends
+its parent, avocado's runner, which would wait forever for the test's last message.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import threading
 
 
 def exit_with(driver: int) -> None:
-    """Watch process ``driver`` from a thread; when it ends, kill our parent and ourselves at once."""
+    """Watch the process ``driver`` from a thread. When it ends, kill our parent and this process at once."""
     parent = os.getppid()
     try:
         pidfd = os.pidfd_open(driver)

@@ -1,4 +1,4 @@
-"""Places of the matrix in words, for messages and reports."""
+"""Descriptions of cells, for messages and reports."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def place_words(place: Sequence[object]) -> str:
 
 
 def series_words(rows: Iterable[Sample], place: Sequence[str]) -> str:
-    """A series of places in words: its target, and the fields in which the guests among ``rows`` differ."""
+    """Describe a fitted line: its target, and the fields in which the guests among ``rows`` differ."""
     named = dict(zip(SERIES_FIELDS, place, strict=True))
     guests = [row for row in rows if row.kind == "teardown"]
     words = [named["target"].removesuffix("-softmmu")]

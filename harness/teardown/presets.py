@@ -1,4 +1,4 @@
-"""``-Dpreset=``: how much of the matrix is timed, and in what time."""
+"""``-Dpreset=``: sets of defaults for the matrix and the budget."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ PRESETS: dict[str, dict[str, Any]] = {
         "budget_s": 3600,
     },
 }
-"""What a preset sets, by field of Options; ``default`` is what meson_options.txt says."""
+"""Preset → fields of Options. ``default`` changes nothing, so the defaults of meson_options.txt apply."""
 
 
 def apply_preset(options: Options) -> Options:
-    """``options`` with what its preset sets; what was given on the command line stays."""
+    """Return ``options`` with the defaults of its preset. Options from the command line keep their values."""
     names = {field: field.removesuffix("_mib").removesuffix("_s") for field in PRESETS[options.preset]}
     return dataclasses.replace(
         options,

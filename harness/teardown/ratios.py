@@ -70,7 +70,7 @@ def read_ratios(path: Path) -> tuple[Ratio, ...]:
         found = msgspec.json.decode(path.read_bytes(), type=Ratios)
     except (OSError, *UNREADABLE) as error:
         raise OptionError(
-            f"{path} cannot be read as recorded ratios: {error}", "create it with teardown --save-ratios"
+            f"cannot read recorded ratios from {path}: {error}", "create the file with teardown --save-ratios"
         ) from error
     if found.schema != SCHEMA:
         raise OptionError(f"{path} has schema {found.schema}", f"this harness reads schema {SCHEMA}")

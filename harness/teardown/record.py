@@ -1,4 +1,4 @@
-"""Time the subjects of a bench, and keep the results in teardown.json while the run goes on."""
+"""Time the subjects of a bench, and write teardown.json."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ from harness.teardown.statistics import compare
 def record_teardown(
     bench: Bench, *, command: str, gates: Gates | None = None, hooks: Hooks = NO_HOOKS
 ) -> TeardownResults:
-    """Time the subjects of ``bench`` and write teardown.json, also while the run goes on (harness.results).
+    """Time the subjects of ``bench`` and write teardown.json, also during the run (harness.results).
 
-    Subjects that are built for another host run on the emulated ones of ``bench``. ``gates`` are judged at
-    the end. Raises what run_teardown and run_emulated raise; the rows that came before are on disk by then.
+    Subjects that are built for another host run on the emulated hosts of ``bench``. ``gates`` are judged at
+    the end. Raises the errors of run_teardown and run_emulated; earlier rows are already on disk.
     """
     layout, options, reporter = bench.layout, bench.options, bench.reporter
     runs_here = bool(bench.native) or not bench.emulators
@@ -47,7 +47,7 @@ def record_teardown(
 
     def make(shared: dict[str, Any], ended: bool) -> TeardownResults:
         rows = tuple(sorted(recorder.rows, key=lambda row: row.index))
-        # Comparisons take CPU time, and while the run goes on a guest is being timed.
+        # Comparisons take CPU time, which would disturb the guest that is timed during the run.
         results = TeardownResults(
             **shared,
             binaries=bench.subjects,
@@ -88,7 +88,7 @@ def record_teardown(
 
 
 def _floor(layout: Layout, reporter: Reporter) -> Path | None:
-    """The program with the least that there can be to tear down; None without a compiler."""
+    """Build floor.c, the process with the shortest possible teardown; None without a compiler."""
     try:
         return build_programs(layout, reporter, ["floor"])["floor"]
     except HarnessError as error:
@@ -97,13 +97,16 @@ def _floor(layout: Layout, reporter: Reporter) -> Path | None:
 
 
 def check_results(layout: Layout, results: TeardownResults) -> None:
-    """Raise TeardownError when samples failed, or none is good; cancelled ones alone are no error."""
+    """Raise TeardownError if a sample or a property failed, or if no guest was timed.
+
+    Cancelled samples are not an error.
+    """
     failed = [row for row in results.rows if row.outcome == "failed"]
     if failed:
         reasons = tuple(dict.fromkeys(f"{row.variant} {row.target}: {row.reason}" for row in failed))
         raise TeardownError(
             f"{len(failed)} of {len(results.rows)} samples failed",
-            f"see the rows in {teardown_file(layout)} and the logs in {_where(layout, failed)}",
+            f"see the rows in {teardown_file(layout)}, and the logs in {_where(layout, failed)}",
             details=reasons[:10],
             log=layout.logs / "avocado.log",
         )
@@ -114,36 +117,37 @@ def check_results(layout: Layout, results: TeardownResults) -> None:
         if row.outcome == "failed"
     ]
     if broken:
+        count = sum(len(host.properties) for host in results.emulated)
         raise TeardownError(
-            f"{len(broken)} of the series' properties did not hold on an emulated host",
-            f"see {teardown_file(layout)}, and harness/guest/programs/property.c for what was tried",
+            f"{len(broken)} of {count} properties of the series failed on an emulated host",
+            f"see {teardown_file(layout)}, and the checks in harness/guest/programs/property.c",
             details=tuple(broken),
         )
     if not any(row.outcome == "ok" for row in results.rows if row.kind == "teardown"):
         raise TeardownError(
             "no guest fits into memory: every sample was cancelled",
-            "ask for smaller guests with -Dmemory=, or free memory",
+            "choose smaller guests with -Dmemory=, or free memory",
         )
 
 
 def property_verdict(results: TeardownResults, host: str) -> tuple[str, str]:
-    """Whether the series' properties hold on an emulated ``host``: outcome (ok, failed or cancelled), reason.
+    """Summarize the properties on an emulated ``host``: outcome (ok, failed or cancelled) and reason.
 
-    For whoever sums a run up. With ``ok``, the reason says what was tried.
+    With ``ok``, the reason names the properties that were checked.
     """
     facts = next((facts for facts in results.emulated if facts.host == host), None)
     if facts is None or not facts.properties:
         return "cancelled", f"not run on {host}: nox -s teardown -- -Dhosts={host}"
     for outcome in ("failed", "cancelled"):
-        found = [row for row in facts.properties if row.outcome == outcome]
-        if found:
-            return outcome, "; ".join(f"{row.name}: {row.reason}" for row in found)
+        rows = [row for row in facts.properties if row.outcome == outcome]
+        if rows:
+            return outcome, "; ".join(f"{row.name}: {row.reason}" for row in rows)
     names = ", ".join(row.name for row in facts.properties)
     return "ok", f"{names} on Linux {facts.kernel}, emulated {host}"
 
 
 def _where(layout: Layout, failed: Sequence[Sample]) -> str:
-    """Where the logs of ``failed`` samples are."""
+    """Return the folders with the logs of ``failed`` samples."""
     places = {
         str(layout.build / "avocado" / "jobs") if row.host == "native" else str(layout.logs) for row in failed
     }

@@ -1,4 +1,4 @@
-"""What an emulated host reports over its console: JSON text sequences (RFC 7464) among kernel messages."""
+"""Records of an emulated host on its console: JSON text sequences (RFC 7464) among kernel messages."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PANIC = re.compile(r"Kernel panic - not syncing: .*")
 
 
 class GuestRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """One record of guest/programs/measure.c or of init: what it is about, and an error or figures."""
+    """One record of guest/programs/measure.c or of init: its subject, and an error or figures."""
 
     kernel: str = ""
     index: int | None = None
@@ -36,10 +36,10 @@ class GuestRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ConsoleReader:
-    """Takes the console's bytes as they come; gives records, and keeps the last lines of the rest.
+    """Parses the console's output, and keeps the last lines that are not records.
 
-    ``panic`` is the kernel's own line when it died, ``damaged`` counts records that were no JSON: a kernel
-    message got into the middle, or the machine ended in one.
+    ``panic`` is the kernel's panic message. ``damaged`` counts records that are not valid JSON, because a
+    kernel message interrupted them or the host ended.
     """
 
     def __init__(self) -> None:
@@ -49,25 +49,25 @@ class ConsoleReader:
         self._lines: deque[str] = deque(maxlen=TAIL_LINES)
 
     def feed(self, data: bytes) -> list[GuestRecord]:
-        """The records that ``data`` completes."""
+        """Return the records that ``data`` completes."""
         *lines, self._pending = (self._pending + data).split(b"\n")
         if len(self._pending) > LONGEST:
             self._pending = self._pending[-LONGEST:]
         return [record for line in lines for record in self._take(line)]
 
     def last_lines(self) -> tuple[str, ...]:
-        """What the kernel and init said last."""
+        """Return the last lines of the kernel and init."""
         rest = _text(self._pending)
         return (*self._lines, rest) if rest else tuple(self._lines)
 
     def _take(self, line: bytes) -> list[GuestRecord]:
-        said, *packed = line.split(RS)
-        text = _text(said)
+        message, *packed = line.split(RS)
+        text = _text(message)
         if text:
             self._lines.append(text)
-            found = PANIC.search(text)
-            if found and not self.panic:
-                self.panic = found[0]
+            panic = PANIC.search(text)
+            if panic and not self.panic:
+                self.panic = panic[0]
         records = []
         for part in packed:
             try:
@@ -78,6 +78,6 @@ class ConsoleReader:
 
 
 def _text(data: bytes) -> str:
-    """A line as text, without the controls of a terminal."""
+    """Decode a line, and remove terminal control sequences."""
     text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", data.decode("utf-8", "replace"))
     return "".join(char for char in text if char.isprintable()).strip()

@@ -16,9 +16,9 @@ from harness.teardown.slopes import fit_slopes
 from harness.teardown.statistics import compare
 
 SCHEMA = 2
-"""Raised when a field is removed or changes its meaning; new fields do not raise it."""
+"""Incremented if a field is removed or changes its meaning, not if a field is added."""
 WITHOUT_REFERENCES = 1
-"""The schema whose comparisons were with base alone. Its rows are still rows."""
+"""The schema with comparisons with base only. Its rows are still valid."""
 
 
 class AccelFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,12 +65,12 @@ class TeardownResults(Results, frozen=True, kw_only=True):
     warmup_s: Annotated[float, about("duration of the discarded warm-up round, in seconds")] = 0.0
     round_s: Annotated[float, about("mean duration of a round, in seconds")] = 0.0
     emulated: Annotated[
-        tuple[EmulatedHost, ...], about("emulated machines on which cross-built binaries were timed")
+        tuple[EmulatedHost, ...], about("emulated hosts on which cross-built binaries were timed")
     ] = ()
 
 
 def teardown_file(layout: Layout) -> Path:
-    """Where the results of a teardown run are."""
+    """Return the path of the results."""
     return layout.results / "teardown.json"
 
 

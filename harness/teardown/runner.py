@@ -27,7 +27,7 @@ if TYPE_CHECKING:  # tests under avocado import this package: a hundred times a 
 
 TEST = "tests/avocado/teardown.py"
 MOST_ROUNDS = 100
-"""More tell nothing new, however short they are."""
+"""Further rounds do not change the verdicts."""
 
 
 def _nothing_to_do(*_: object) -> None:
@@ -36,7 +36,7 @@ def _nothing_to_do(*_: object) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Hooks:
-    """Who wants to hear of samples: of each, of all so far (to show them on a step), of each round's."""
+    """Callbacks for each sample, for all samples so far (to show them on a step), and for each round."""
 
     on_sample: Callable[[Sample], None] = _nothing_to_do
     show: Callable[[Step, Sequence[Sample]], None] = _nothing_to_do
@@ -47,16 +47,16 @@ NO_HOOKS = Hooks()
 
 
 def run_teardown(bench: Bench, *, floor: Path | None = None, hooks: Hooks = NO_HOOKS) -> TeardownRun:
-    """Time the subjects of ``bench`` that run here over the matrix of its options, one guest at a time.
+    """Time the native subjects of ``bench`` over the matrix of its options, one guest at a time.
 
-    A warm-up comes first and is discarded (Design.warm_up). Then come -Drounds= rounds, or as many as fit
-    into what is left of -Dbudget=, one at least: the first shows what a round takes. With ``floor``
-    (floor.c) each round also times the floor and the measuring overhead.
+    The warm-up comes first; its samples are discarded (Design.warm_up). It is followed by -Drounds= rounds,
+    or by at least one and as many as fit into the rest of -Dbudget=. The first round gives their duration.
+    With ``floor`` (floor.c) each round also times the floor and the measuring overhead.
 
-    ``hooks`` get each sample as it comes in, so that an interrupted run keeps what it has. A cell that
-    does not fit into memory gives a cancelled sample, one that goes wrong a failed one; every cell gives
-    one. Raises TeardownError when avocado itself cannot run, FetchError for firmware, GuestError for
-    -Daccel=kvm without KVM, OptionError when there is nothing to time.
+    ``hooks`` receive each sample at once, so that an interrupted run keeps its samples. Each cell gives a
+    sample: cancelled if the guest does not fit into memory, failed after an error. Raises TeardownError if
+    avocado itself cannot run, FetchError for firmware, GuestError for -Daccel=kvm without KVM, OptionError if
+    there is nothing to time.
     """
     layout, options, reporter = bench.layout, bench.options, bench.reporter
     matrix = design(options, bench.native, bench.accels, bench.firmware, boots=bench.boots, seed=bench.seed)
@@ -65,14 +65,14 @@ def run_teardown(bench: Bench, *, floor: Path | None = None, hooks: Hooks = NO_H
     began = time.monotonic()
     with restored(layout.locks / "hugepages.json"):
         blocks = matrix.warm_up()
-        with reporter.step(f"warm-up: {sum(map(len, blocks))} samples that are discarded") as step:
+        with reporter.step(f"warm-up: {sum(map(len, blocks))} samples, discarded") as step:
             warm = _run_round(layout, options, blocks, step, NO_HOOKS)
         warmup_s = time.monotonic() - began
         threads = max((sample.threads or 0 for sample in warm if sample.kind == "teardown"), default=0)
         if floor is not None:
             matrix = matrix.with_floor(floor, threads, float(options.timeout))
         samples = _run_rounds(layout, options, matrix, reporter, hooks, warmup_s=warmup_s)
-    _tell(samples, reporter)
+    _warn(samples, reporter)
     rounds = max(sample.round for sample in samples)
     return TeardownRun(
         samples=samples,
@@ -91,7 +91,7 @@ def _run_rounds(
     *,
     warmup_s: float,
 ) -> tuple[Sample, ...]:
-    """All rounds after the warm-up, which took ``warmup_s``."""
+    """Run all rounds after the warm-up, which took ``warmup_s``."""
     samples: list[Sample] = []
     fixed = options.rounds
     planned, known = fixed or MOST_ROUNDS, bool(fixed)
@@ -133,15 +133,15 @@ def _run_round(
         collector.take(event, step)
         hooks.show(step, [*before, *collector.samples.values()])
 
-    # Twice for a second guest.
+    # Twice: a restart starts a second guest.
     most = max(map(len, blocks)) * 2 * (2 * options.timeout + 60)
     finished = run_plan(layout, TEST, items, timeout_s=most, on_event=take)
     if not collector.samples:
-        raise _nothing(layout, finished)
+        raise _no_test(layout, finished)
     return collector.all_samples()
 
 
-def _nothing(layout: Layout, finished: Finished) -> TeardownError:
+def _no_test(layout: Layout, finished: Finished) -> TeardownError:
     return TeardownError(
         f"avocado ran no test (status {finished.returncode})",
         "read the lines above and the log",
@@ -178,11 +178,11 @@ class _Collector:
         self._on_sample(sample)
 
     def all_samples(self) -> tuple[Sample, ...]:
-        """One for each cell, in order; a cell that avocado reported nothing about has failed."""
+        """Return a sample for each cell, in order. A cell without a result of avocado has failed."""
         cells = sorted(itertools.chain(*self._blocks.values()), key=lambda cell: cell.index)
         for cell in cells:
             if cell.index not in self.samples:
-                self._keep(sample_of(cell, outcome="failed", reason="avocado gave no result for this test"))
+                self._keep(sample_of(cell, outcome="failed", reason="avocado reported no result for it"))
         return tuple(self.samples[cell.index] for cell in cells)
 
 
@@ -193,14 +193,13 @@ def _about(cell: Cell) -> str:
     return f"{cell.target.removesuffix('-softmmu')} {cell.memory_mib} MiB {cell.backend}{kind}"
 
 
-def _tell(samples: Sequence[Sample], reporter: Reporter) -> None:
-    """Say once for each reason what was cancelled or failed."""
-    said: dict[tuple[str, int, str], int] = {}
+def _warn(samples: Sequence[Sample], reporter: Reporter) -> None:
+    """Warn of failed and cancelled samples, once for each outcome, size and (if failed) variant."""
+    warned: set[tuple[str, int, str]] = set()
     for sample in samples:
-        if sample.outcome != "ok":
-            key = (sample.outcome, sample.memory_mib, sample.variant if sample.outcome == "failed" else "")
-            said[key] = said.get(key, 0) + 1
-            if said[key] == 1:
-                who = f"{sample.variant} " if sample.outcome == "failed" else ""
-                kind = "" if sample.kind == "teardown" else f"{sample.kind} "
-                reporter.warn(f"{who}{kind}{sample.memory_mib} MiB {sample.outcome}: {sample.reason}")
+        key = (sample.outcome, sample.memory_mib, sample.variant if sample.outcome == "failed" else "")
+        if sample.outcome != "ok" and key not in warned:
+            warned.add(key)
+            variant = f"{sample.variant} " if sample.outcome == "failed" else ""
+            kind = "" if sample.kind == "teardown" else f"{sample.kind} "
+            reporter.warn(f"{variant}{kind}{sample.memory_mib} MiB {sample.outcome}: {sample.reason}")

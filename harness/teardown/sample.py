@@ -1,4 +1,4 @@
-"""Take samples: what the avocado test does, kept apart from avocado."""
+"""Take samples. The avocado test calls these functions, which do not depend on avocado."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from harness.teardown.model import Cell, Sample, sample_of
 from harness.teardown.watch import SIGNALS, Measured, measure, watch_end
 
 RETURNED = 0.9
-"""Of the guest's memory, so much must be back when reclaim is said to be over."""
+"""Share of the guest's memory that must be free at the end of reclaim."""
 
 
 def machine_state() -> dict[str, object]:
-    """Fields of a Sample: load, memory and settings of the machine now, and its kernel and processor."""
+    """Return fields of a Sample: the current load and memory of the machine, its settings, kernel and CPU."""
     return {
         "load1": round(os.getloadavg()[0], 2),
         "mem_available_mib": available_mib(),
@@ -39,7 +39,7 @@ def machine_state() -> dict[str, object]:
 
 
 def take_samples(cells: Sequence[Cell], *, folder: Path) -> tuple[Sample, ...]:
-    """A sample for each of ``cells``, one after another; QEMU's logs go below ``folder``."""
+    """Take a sample of each of ``cells``, one after another. QEMU's logs are written below ``folder``."""
     return tuple(
         take_sample(cell, log=folder / ("qemu.log" if len(cells) == 1 else f"qemu-{cell.index}.log"))
         for cell in cells
@@ -47,47 +47,47 @@ def take_samples(cells: Sequence[Cell], *, folder: Path) -> tuple[Sample, ...]:
 
 
 def take_sample(cell: Cell, *, log: Path) -> Sample:
-    """Start the guest of ``cell``, end it, and say what was seen. QEMU's output goes to ``log``.
+    """Start the guest of ``cell``, end it, and return the figures. QEMU's output is written to ``log``.
 
-    A guest that does not fit into memory now is not started: outcome ``cancelled``. Errors of the harness
-    become outcome ``failed``; anything else is raised.
+    A guest that does not fit into free memory is not started: outcome ``cancelled``. A HarnessError gives the
+    outcome ``failed``; other exceptions are raised.
     """
-    seen: dict[str, object] = {
+    fields: dict[str, object] = {
         "started": utc_now("milliseconds"),
         **machine_state(),
     }
-    reason = _why_not(cell)
-    if reason is not None:
-        return sample_of(cell, outcome="cancelled", reason=reason, **seen)
+    shortage = _shortage(cell)
+    if shortage is not None:
+        return sample_of(cell, outcome="cancelled", reason=shortage, **fields)
     swapped, load = swapped_out_mib(), Load.now()
     outcome = "ok"
     try:
-        fault_ = (
-            _take_small(cell, log, seen) if cell.kind in ("floor", "overhead") else _take(cell, log, seen)
+        reason = (
+            _take_small(cell, log, fields) if cell.kind in ("floor", "overhead") else _take(cell, log, fields)
         )
     except _CannotReserveError as error:
-        outcome, fault_ = "cancelled", str(error)
+        outcome, reason = "cancelled", str(error)
     except HarnessError as error:
-        outcome, fault_ = "failed", error.cause
+        outcome, reason = "failed", error.cause
     foreign = load.foreign_cpus(Load.now())
-    seen |= {"foreign_cpus": round(foreign, 3), "loaded": foreign > LOADED_CPUS}
+    fields |= {"foreign_cpus": round(foreign, 3), "loaded": foreign > LOADED_CPUS}
     swapped = swapped_out_mib() - swapped
     if outcome == "ok" and swapped > 0:
-        fault_ = f"the machine wrote {swapped} MiB to swap meanwhile: turn swap off, or use smaller guests"
-    if outcome == "ok" and fault_:
+        reason = f"the machine swapped out {swapped} MiB: turn swap off, or use smaller guests"
+    if outcome == "ok" and reason:
         outcome = "failed"
-    return sample_of(cell, outcome=outcome, reason=fault_ or "", **seen)
+    return sample_of(cell, outcome=outcome, reason=reason or "", **fields)
 
 
 class _CannotReserveError(Exception):
-    """Huge pages are not to be had: not the guest's fault."""
+    """The kernel cannot reserve the huge pages. The sample is cancelled; it has not failed."""
 
 
-def _why_not(cell: Cell) -> str | None:
+def _shortage(cell: Cell) -> str | None:
     if cell.kind in ("floor", "overhead"):
         return None
     if cell.kind == "restart" and cell.helper:
-        # The second guest comes while the first one's memory is still on its way back.
+        # The second guest starts while the memory of the first one is being freed.
         needed = 2 * needed_mib(cell.memory_mib, cell.payload, cell.accel)
         room = available_mib()
         return None if needed <= room else f"two guests at once need {needed} MiB, {room} MiB are available"
@@ -95,7 +95,7 @@ def _why_not(cell: Cell) -> str | None:
 
 
 def guest_of(cell: Cell) -> Guest:
-    """The guest that ``cell`` describes."""
+    """Return the guest that ``cell`` describes."""
     return Guest(
         binary=Path(cell.binary),
         target=cell.target,
@@ -111,8 +111,11 @@ def guest_of(cell: Cell) -> Guest:
     )
 
 
-def _take(cell: Cell, log: Path, seen: dict[str, object]) -> str | None:
-    """Fill ``seen``; why it cannot be used, or None. Raises HarnessError, _CannotReserveError."""
+def _take(cell: Cell, log: Path, fields: dict[str, object]) -> str | None:
+    """Add figures to ``fields``. Return the reason if they cannot be used, else None.
+
+    Raises HarnessError, _CannotReserveError.
+    """
     guest = guest_of(cell)
     restarted: list[float] = []
 
@@ -131,7 +134,7 @@ def _take(cell: Cell, log: Path, seen: dict[str, object]) -> str | None:
         group = stack.enter_context(make_group(PREFIX))
         meter = choose_meter(group, cell.backend)
         machine = stack.enter_context(start(guest, log=log, timeout_s=cell.timeout_s, group=group))
-        seen |= {"start_s": round(machine.started_s, 6), "populated_mib": machine.populated_mib}
+        fields |= {"start_s": round(machine.started_s, 6), "populated_mib": machine.populated_mib}
         measured = measure(
             machine,
             cell.trigger,
@@ -140,19 +143,19 @@ def _take(cell: Cell, log: Path, seen: dict[str, object]) -> str | None:
             then=restart if cell.kind == "restart" else None,
         )
     if restarted:
-        # The second start begins where exit ends; looking up who shares memory came before the trigger.
-        seen["restart_s"] = round(measured.exit_s + restarted[0], 6)
-    seen |= _figures(measured) | {"returned_by": meter.name if cell.kind == "teardown" else ""}
-    lost = (
-        _lost(measured, min(cell.memory_mib, machine.populated_mib))
+        # The second guest is started when exit ends. The search for helpers was before the trigger.
+        fields["restart_s"] = round(measured.exit_s + restarted[0], 6)
+    fields |= _figures(measured) | {"returned_by": meter.name if cell.kind == "teardown" else ""}
+    missing = (
+        _missing_memory(measured, min(cell.memory_mib, machine.populated_mib))
         if meter.exact and cell.kind == "teardown"
         else None
     )
-    return fault(cell, measured) or lost
+    return fault(cell, measured) or missing
 
 
-def _take_small(cell: Cell, log: Path, seen: dict[str, object]) -> str | None:
-    """The end of a process that has next to nothing to tear down (guest/programs/floor.c)."""
+def _take_small(cell: Cell, log: Path, fields: dict[str, object]) -> str | None:
+    """Time the exit of a process with almost no memory (guest/programs/floor.c)."""
     reading, writing = os.pipe()
     with contextlib.ExitStack() as stack:
         stack.callback(os.close, reading)
@@ -162,7 +165,7 @@ def _take_small(cell: Cell, log: Path, seen: dict[str, object]) -> str | None:
         finally:
             os.close(writing)
         if os.read(reading, 1) != b"r":
-            raise TeardownError("the floor's process did not get ready", "see the log", log=log)
+            raise TeardownError("the floor process did not get ready", "read the log", log=log)
 
         def fire() -> int:
             began = time.monotonic_ns()
@@ -170,7 +173,7 @@ def _take_small(cell: Cell, log: Path, seen: dict[str, object]) -> str | None:
             return began
 
         _, measured = watch_end(child, fire, cell.trigger, timeout_s=cell.timeout_s)
-    seen |= _figures(measured)
+    fields |= _figures(measured)
     return fault(cell, measured)
 
 
@@ -180,18 +183,18 @@ def _figures(measured: Measured) -> dict[str, object]:
     return {name: getattr(measured, name) for name in (*names, *more)}
 
 
-def _lost(measured: Measured, held_mib: int) -> str | None:
-    """The cross-check on reclaim: memory must be back when its last owner is said to be gone."""
+def _missing_memory(measured: Measured, held_mib: int) -> str | None:
+    """Cross-check reclaim: the memory must be free when the last process that shares it has ended."""
     if measured.returned_mib is None or measured.returned_mib >= RETURNED * held_mib:
         return None
     return (
-        f"only {measured.returned_mib:.0f} of {held_mib} MiB had come back when the last process that"
-        " was seen to hold them was gone"
+        f"only {measured.returned_mib:.0f} of {held_mib} MiB were free after the last known process with"
+        " QEMU's memory had ended"
     )
 
 
 def fault(cell: Cell, measured: Measured) -> str | None:
-    """Why the figures cannot be used, or None."""
+    """Return the reason if the figures cannot be used, else None."""
     wanted = -SIGNALS[cell.trigger] if cell.trigger in ("sigkill", "sigabrt") else 0
     if measured.exit_status != wanted:
         status = measured.exit_status
@@ -199,7 +202,7 @@ def fault(cell: Cell, measured: Measured) -> str | None:
             f"QEMU ended with {f'signal {-status}' if status < 0 else f'status {status}'} on {cell.trigger}"
         )
     if measured.stuck:
-        return f"memory not back {cell.timeout_s:g} s after QEMU's end: {measured.stuck} helper(s) killed"
+        return f"memory not freed {cell.timeout_s:g} s after QEMU's exit: {measured.stuck} helper(s) killed"
     if cell.helper and not measured.helpers:
         return (
             f"no helper shares QEMU's memory, though {cell.variant} was started with {' '.join(cell.options)}"

@@ -1,4 +1,4 @@
-"""The matrix of a run, and the order in which its cells are visited."""
+"""The matrix of a run, and the order of its cells."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ if TYPE_CHECKING:
     from harness.options import Options
 
 Block = tuple[Cell, ...]
-"""Cells that differ in nothing but the variant, in the order in which they are run: one test of avocado's."""
+"""Cells that differ only in the variant, in their order in the run. One avocado test runs a block."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Design:
-    """A run: what is visited in each round. Cells have no round and no index yet."""
+    """The cells of each round of a run. Their round and index are not set yet."""
 
     blocks: tuple[Block, ...]
     seed: int
     small: tuple[Cell, ...] = ()
-    """The floor and the measuring overhead, once a round."""
+    """The floor and the measuring overhead, once in each round."""
 
     def warm_up(self) -> tuple[Block, ...]:
-        """Round 0: everything but the larger sizes, once. It fills caches, and its samples are discarded."""
+        """Return round 0: all cells of the smallest size. It fills caches; its samples are discarded."""
         guests = [cell for block in self.blocks for cell in block]
         smallest = min(cell.memory_mib for cell in guests)
         first = [
@@ -43,10 +43,10 @@ class Design:
         return dataclasses.replace(self, blocks=tuple(first)).round(0)
 
     def round(self, turn: int, first_index: int = 1) -> tuple[Block, ...]:
-        """Round ``turn``, from 1 on, indexed from ``first_index`` on.
+        """Return round ``turn``, from 1, with indexes from ``first_index``.
 
-        Blocks come in an order drawn for this round, and so do the variants within each block: drift of the
-        machine and a neighbour's after-effects hit all alike. The same seed gives the same order.
+        The order of the blocks, and of the variants within each block, is random in each round. Drift of the
+        machine and effects of the previous guest are therefore the same for all. The seed fixes the order.
         """
         draw = random.Random(f"{self.seed}/{turn}")  # noqa: S311 - an order, not a secret
         blocks = [*self.blocks, *((cell,) for cell in self.small)]
@@ -65,7 +65,7 @@ class Design:
         return tuple(made)
 
     def with_floor(self, program: Path, threads: int, timeout_s: float) -> Design:
-        """The same with the floor of QEMUs of so many threads, and the overhead (guest/programs/floor.c)."""
+        """Add a floor of ``threads`` threads, and the measuring overhead (guest/programs/floor.c)."""
         return dataclasses.replace(
             self,
             small=tuple(
@@ -103,10 +103,10 @@ def design(
     boots: Mapping[str, Boot] | None = None,
     seed: int = 0,
 ) -> Design:
-    """The matrix of ``options``; ``subjects`` that it has nothing for are left out.
+    """Return the matrix of ``options``, without ``subjects`` of other targets and hosts.
 
-    ``accels`` are by target and payload; ``boots``, by target, are what payloads that run Linux boot. With
-    backend hugetlb there is one kind of pages, whatever -Dpages says. Raises OptionError: nothing to run.
+    The keys of ``accels`` are target and payload. ``boots``, by target, are for payloads that run Linux. The
+    backend hugetlb ignores -Dpages. Raises OptionError if the matrix is empty.
     """
     boots = boots or {}
     blocks = []
@@ -153,7 +153,7 @@ def design(
 
 
 def _mappings(options: Options) -> list[tuple[str, str]]:
-    """Backend and pages, each pair once."""
+    """Return the pairs of backend and pages without duplicates."""
     pairs = itertools.product(options.backends, options.pages)
     return list(
         dict.fromkeys((backend, "hugetlb" if backend == "hugetlb" else pages) for backend, pages in pairs)

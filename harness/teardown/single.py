@@ -1,4 +1,4 @@
-"""Keep one guest running for use by hand."""
+"""Keep one guest running, for manual use."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class SingleGuest:
     sharers: tuple[int, ...]
 
     def describe(self) -> tuple[str, ...]:
-        """What somebody who wants to try things on it needs to know."""
+        """Return lines with pids, memory and logs of the guest."""
         guest = self.machine.guest
         helpers = " ".join(str(pid) for pid in self.sharers) or "none"
         console = self.machine.console
@@ -44,10 +44,10 @@ class SingleGuest:
 def single_guest(
     layout: Layout, options: Options, variant: str, target: str, reporter: Reporter, *, tree: str
 ) -> Iterator[SingleGuest]:
-    """The first guest that ``options`` describe, while the block runs.
+    """Run the first guest that ``options`` describe, until the block ends.
 
-    Its binary is what was built of ``variant`` of the tree called ``tree``.
-    Raises NothingBuiltError, GuestError (does not start, or does not fit into memory), FetchError.
+    Its binary is the build of ``variant`` in the tree named ``tree``. Raises NothingBuiltError, GuestError
+    (it does not start, or does not fit into memory), FetchError.
     """
     from harness.build import find_binary  # noqa: PLC0415 - tests under avocado import this package
     from harness.source import find_pin  # noqa: PLC0415
@@ -64,7 +64,7 @@ def single_guest(
     accel, boot = bench.accels[target, payload], bench.boots.get(target)
     reason = memory_shortage(memory_mib, payload, accel.name)
     if reason is not None:
-        raise GuestError(f"the guest does not fit: it {reason}", "ask for less with -Dmemory=")
+        raise GuestError(f"the guest does not fit: it {reason}", "choose a smaller size with -Dmemory=")
     guest = Guest(
         binary=binary,
         target=target,

@@ -1,9 +1,9 @@
-"""How latencies grow with the guest's memory: a robust line through all samples of a variant.
+"""Growth of latencies with the guest's memory: a robust line through all samples of a variant.
 
-The slope is the weighted median of the slopes between every two samples of different sizes, weighted by how
-far apart the sizes are (Theil 1950 and Sen 1968; the weights are Jaeckel's, 1972): one outlier in four does
-not move it far, and distant sizes, which say more about a slope, count for more. Its interval is a
-percentile bootstrap that draws anew within each size.
+The slope is the weighted median of the slopes between all pairs of samples of different sizes. The weight is
+the difference of the sizes (Theil 1950 and Sen 1968; weights by Jaeckel 1972). One outlier in four changes it
+little, and distant sizes, which determine a slope more precisely, count more. The interval is a percentile
+bootstrap that resamples within each size.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from harness.teardown.statistics import ENOUGH, LATENCIES, RESAMPLES, SEED
 TIB_GIB = 1024
 CONFIDENCE = (2.5, 97.5)
 AT_ONCE = 4_000_000
-"""Pairs of samples that are looked at together: some 100 MB."""
+"""Pairs of samples in one block of the computation: about 100 MB."""
 Array = NDArray[Any]
 
 
 def fit_slopes(samples: Sequence[Sample]) -> tuple[Slope, ...]:
-    """A line for each variant, latency and set of places that differ in memory alone.
+    """Fit a line for each variant, latency and set of cells that differ only in memory.
 
-    There is none with fewer than two sizes of at least 3 good samples each.
+    A line needs two sizes with at least 3 good samples each.
     """
     groups: dict[tuple[Any, ...], list[tuple[int, float]]] = {}
     for kind, latencies in LATENCIES.items():
@@ -37,8 +37,8 @@ def fit_slopes(samples: Sequence[Sample]) -> tuple[Slope, ...]:
                 if value is not None:
                     key = (*(getattr(sample, field) for field in SERIES_FIELDS), sample.variant, latency)
                     groups.setdefault(key, []).append((sample.memory_mib, value))
-    found = (_fit(key, points) for key, points in groups.items())
-    return tuple(slope for slope in found if slope is not None)
+    slopes = (_fit(key, points) for key, points in groups.items())
+    return tuple(slope for slope in slopes if slope is not None)
 
 
 def _fit(key: tuple[Any, ...], points: list[tuple[int, float]]) -> Slope | None:
@@ -73,7 +73,7 @@ def _fit(key: tuple[Any, ...], points: list[tuple[int, float]]) -> Slope | None:
 
 
 def _resample(strata: Sequence[Array]) -> Array:
-    """RESAMPLES rows, each as long as all strata together, drawn with replacement within each."""
+    """Draw RESAMPLES rows, each as long as all strata together, with replacement within each stratum."""
     generator = numpy.random.default_rng(SEED)
     return numpy.concatenate(
         [values[generator.integers(len(values), size=(RESAMPLES, len(values)))] for values in strata], axis=1
@@ -81,7 +81,7 @@ def _resample(strata: Sequence[Array]) -> Array:
 
 
 def theil_sen(x: Array, rows: Array) -> tuple[Array, Array]:
-    """Slope and intercept of the line through (x, y), for each row y of ``rows``."""
+    """Return slope and intercept of the line through (x, y), for each row y of ``rows``."""
     at_once = max(1, AT_ONCE // len(x) ** 2)
     parts = [_theil_sen(x, rows[begin : begin + at_once]) for begin in range(0, len(rows), at_once)]
     slopes, intercepts = (numpy.concatenate(each) for each in zip(*parts, strict=True))

@@ -1,14 +1,14 @@
-"""Samples → comparisons. docs/measuring.md states the rules, and how they were calibrated.
+"""Samples → comparisons. docs/measuring.md explains the rules and their calibration.
 
-Of each side only samples with outcome ``ok`` count; those taken under foreign load do. Figures are medians
-with their median absolute deviation. The ratio's 95 % interval is a percentile bootstrap over both sides
+Only samples with the outcome ``ok`` count, including those taken under foreign load. Figures are medians with
+their median absolute deviation. The 95 % interval of the ratio is a percentile bootstrap over both sides
 (scipy.stats.bootstrap, 2,000 resamples, fixed seed).
 
-The verdict rests on Welch's t test of the logarithms (latencies are positive and skewed), corrected for all
-comparisons of the run (Holm 1979) at 5 %: ``better`` and ``worse`` are findings at that level. ``same``
-means that nothing was found and that the interval lies within 0.80 to 1.25, the usual bounds of
-equivalence, or that both medians differ by less than the harness can tell. Everything else is ``not enough
-data``, as is anything with fewer than 3 samples on a side.
+The verdict is based on Welch's t test of the logarithms, because latencies are positive and skewed, with
+Holm's correction (1979) for all comparisons of the run. ``better`` and ``worse`` are significant at 5 %.
+``same`` means that the difference is not significant and the interval is within 0.80 to 1.25, the usual
+bounds of equivalence, or that the medians differ by less than the resolution of the harness. All other cases,
+and fewer than 3 samples on a side, are ``not enough data``.
 """
 
 from __future__ import annotations
@@ -31,31 +31,31 @@ EQUIVALENT = (0.80, 1.25)
 REFERENCE = "base"
 UPSTREAM = "pristine"
 LATENCIES = {"teardown": ("exit", "reclaim"), "restart": ("restart",)}
-"""Kind of sample → the latencies that it is taken for."""
+"""Kind of sample → the latencies that it measures."""
 NORMAL = 1.4826
-"""A normal distribution's standard deviation is so many median absolute deviations."""
+"""Ratio of standard deviation to median absolute deviation in a normal distribution."""
 
 
 def compare(samples: Sequence[Sample]) -> tuple[Comparison, ...]:
-    """Each variant against base (without base: the first variant), and any other against pristine.
+    """Compare each variant with base (without base: with the first variant), and with pristine.
 
-    For exit, reclaim and restart, place by place.
+    Each cell gives separate comparisons for exit, reclaim and restart.
     """
-    least = resolution_s(samples)
-    found = []
+    resolution = resolution_s(samples)
+    compared = []
     for kind, latencies in LATENCIES.items():
         for place, variants in by_place(samples, kind).items():
             for reference, variant in _pairs(list(variants)):
                 for latency in latencies:
                     sides = variants[reference], variants[variant]
-                    found.append(compare_pair(place, latency, (reference, variant), sides))
-    return judge(found, least)
+                    compared.append(compare_pair(place, latency, (reference, variant), sides))
+    return judge(compared, resolution)
 
 
 def by_place(samples: Iterable[Sample], kind: str) -> dict[tuple[Any, ...], dict[str, list[Sample]]]:
-    """The good samples of a kind, by place and variant, both in an order that does not depend on the run's.
+    """Return the good samples of a kind, by cell and variant, in a fixed order of both.
 
-    A variant whose samples are all bad is there.
+    A variant without good samples has an empty list.
     """
     groups: dict[tuple[Any, ...], dict[str, list[Sample]]] = {}
     for sample in samples:
@@ -71,20 +71,20 @@ def by_place(samples: Iterable[Sample], kind: str) -> dict[tuple[Any, ...], dict
 
 
 def place_order(place: tuple[Any, ...]) -> tuple[Any, ...]:
-    """A key to sort places by: native before emulated, x86_64 first, small sizes before large ones."""
+    """Sort key of cells: native before emulated, x86_64 first, small sizes before large ones."""
     named = dict(zip(MATRIX_FIELDS, place, strict=True))
     first = (named["host"] != "native", named["target"] != "x86_64-softmmu", named["target"])
     return (*first, named["backend"] != "ram", *(named[n] for n in ("backend", "pages", "payload")), *place)
 
 
 def variant_order(name: str) -> tuple[int, str]:
-    """A key to sort variants by: base, upstream's, ours, then others by name."""
+    """Sort key of variants: base, pristine, patched, then others by name."""
     known = (REFERENCE, UPSTREAM, "patched")
     return (known.index(name) if name in known else len(known), name)
 
 
 def _pairs(variants: Sequence[str]) -> Iterable[tuple[str, str]]:
-    """(reference, variant) in the order of the variants."""
+    """Return the pairs (reference, variant) to compare, in the order of the variants."""
     if not variants:
         return
     first = REFERENCE if REFERENCE in variants else variants[0]
@@ -103,7 +103,7 @@ def compare_pair(
     names: tuple[str, str],
     sides: tuple[Sequence[Sample], Sequence[Sample]],
 ) -> Comparison:
-    """``names`` and ``sides`` are those of the reference and of the variant. No verdict yet: see judge."""
+    """Compare two sides: ``names`` and ``sides`` are (reference, variant). ``judge`` sets the verdict."""
     theirs, ours = (values_of(side, latency) for side in sides)
     reference_s, variant_s = median(theirs), median(ours)
     ratio = variant_s / reference_s if reference_s and variant_s is not None else None
@@ -129,23 +129,23 @@ def compare_pair(
     )
 
 
-def judge(comparisons: Sequence[Comparison], least_s: float = 0.0) -> tuple[Comparison, ...]:
-    """Correct the chances for all of ``comparisons``, and give each its verdict.
+def judge(comparisons: Sequence[Comparison], resolution: float = 0.0) -> tuple[Comparison, ...]:
+    """Correct the p values for all of ``comparisons``, and set the verdicts.
 
-    Medians that differ by no more than ``least_s`` seconds are ``same``: less cannot be told here.
+    Medians that differ by at most ``resolution`` seconds are ``same``.
     """
     tried = [index for index, each in enumerate(comparisons) if each.p is not None]
     corrected = dict(zip(tried, holm([comparisons[index].p or 0.0 for index in tried]), strict=True))
     return tuple(
         msgspec.structs.replace(
-            each, p_holm=corrected.get(index), verdict=_verdict(each, corrected.get(index), least_s)
+            each, p_holm=corrected.get(index), verdict=_verdict(each, corrected.get(index), resolution)
         )
         for index, each in enumerate(comparisons)
     )
 
 
 def holm(chances: Sequence[float]) -> list[float]:
-    """Holm's step-down correction, in the order given; none is above 1."""
+    """Return the p values with Holm's step-down correction, in the given order, at most 1."""
     order = sorted(range(len(chances)), key=chances.__getitem__)
     corrected, worst = [0.0] * len(chances), 0.0
     for rank, index in enumerate(order):
@@ -155,23 +155,23 @@ def holm(chances: Sequence[float]) -> list[float]:
 
 
 def chance(ours: Sequence[float], theirs: Sequence[float]) -> float | None:
-    """The p value of Welch's t test of the logarithms; None with fewer than 3 values on a side."""
+    """Return the p value of Welch's t test of the logarithms; None with fewer than 3 values on a side."""
     if min(len(ours), len(theirs)) < ENOUGH or min(*ours, *theirs) <= 0:
         return None
-    # Half a second to import; the tests under avocado, which import this package, don't need it.
+    # Takes half a second to import. The tests under avocado import this package but do not need it.
     from scipy.stats import ttest_ind  # noqa: PLC0415
 
     mine, reference = numpy.log(ours), numpy.log(theirs)
     if numpy.ptp(mine) == 0 and numpy.ptp(reference) == 0:
         return 1.0 if mine[0] == reference[0] else 0.0
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # nearly equal values: precision, not correctness
+        warnings.simplefilter("ignore", RuntimeWarning)  # loss of precision with nearly equal values
         p = float(ttest_ind(mine, reference, equal_var=False).pvalue)
     return p if math.isfinite(p) else 1.0
 
 
 def ratio_interval(ours: Sequence[float], theirs: Sequence[float]) -> tuple[float | None, float | None]:
-    """The 95 % interval of median(ours) / median(theirs); (None, None) below 3 samples on a side."""
+    """Return the 95 % interval of median(ours) / median(theirs); (None, None) below 3 samples on a side."""
     if min(len(ours), len(theirs)) < ENOUGH:
         return None, None
     from scipy.stats import bootstrap  # noqa: PLC0415 - as above
@@ -192,35 +192,34 @@ def ratio_interval(ours: Sequence[float], theirs: Sequence[float]) -> tuple[floa
 
 
 def values_of(samples: Iterable[Sample], latency: str) -> list[float]:
-    """Seconds of ``latency`` (exit, reclaim, restart), where they were measured."""
+    """Return the measured seconds of ``latency`` (exit, reclaim, restart)."""
     values = (getattr(sample, f"{latency}_s") for sample in samples)
     return [value for value in values if value is not None]
 
 
 def median(values: Sequence[float]) -> float | None:
-    """The median, None of nothing."""
+    """Return the median; None if ``values`` is empty."""
     return float(numpy.median(values)) if values else None
 
 
 def mad(values: Sequence[float]) -> float | None:
-    """The median absolute deviation from the median, None of nothing."""
+    """Return the median absolute deviation from the median; None if ``values`` is empty."""
     return float(numpy.median(numpy.abs(numpy.asarray(values) - numpy.median(values)))) if values else None
 
 
 def resolution_s(samples: Iterable[Sample]) -> float:
-    """Seconds that two medians must differ by to be told apart: three standard deviations of the overhead.
-
-    Measured by timing the end of a process that has nothing to tear down; 0 when that was not done.
+    """Return the smallest difference of two medians that counts, in seconds: three standard deviations of
+    the measuring overhead; 0 if the overhead was not measured.
     """
     spread = mad([each.exit_s for each in samples if each.kind == "overhead" and each.counts and each.exit_s])
     return 3 * NORMAL * spread if spread is not None else 0.0
 
 
-def _verdict(row: Comparison, p_holm: float | None, least_s: float) -> str:
+def _verdict(row: Comparison, p_holm: float | None, resolution: float) -> str:
     if p_holm is None or row.ratio is None or row.ratio_low is None or row.ratio_high is None:
         return "not enough data"
     assert row.variant_s is not None and row.reference_s is not None  # noqa: PT018 - there is a ratio
-    if abs(row.variant_s - row.reference_s) <= least_s:
+    if abs(row.variant_s - row.reference_s) <= resolution:
         return "same"
     if p_holm <= LEVEL:
         return "better" if row.ratio < 1 else "worse"

@@ -1,13 +1,12 @@
-"""End a guest and watch it go: when its parent's wait returns, and when its memory has no owner left.
+"""End a guest and time it: until its parent's wait returns, and until the last process with its memory ends.
 
-All times are CLOCK_MONOTONIC (time.monotonic_ns). Nothing here polls: the wait for QEMU is one blocking
-wait4(2), the wait for others is poll(2) on pidfds, which the kernel wakes.
+All times are CLOCK_MONOTONIC (time.monotonic_ns). Nothing polls at intervals: the wait for QEMU is one
+blocking wait4(2), and the wait for helpers is poll(2) on pidfds, which the kernel wakes.
 
-In the kernel (do_exit, kernel/exit.c) a process lets go of its memory (exit_mm) before it tells its parent
-and its pidfds (exit_notify). So the address space is torn down by the last process that shares it, before
-that process's pidfd becomes readable: when the last one is readable, the memory is back. A pidfd stands for
-all threads of a process: it is readable when the last of them is gone (pidfd_open(2)), so a helper may have
-several that free memory side by side.
+In the kernel (do_exit, kernel/exit.c) a process releases its memory (exit_mm) before it notifies its parent
+and its pidfds (exit_notify). The last process that shares an address space therefore frees it before its own
+pidfd becomes readable. When the last pidfd is readable, the memory is free. A pidfd becomes readable when the
+last thread of its process has ended (pidfd_open(2)), so a helper may free memory with several threads.
 """
 
 from __future__ import annotations
@@ -36,17 +35,20 @@ SIGNALS = {"sigterm": signal.SIGTERM, "sigkill": signal.SIGKILL, "sigabrt": sign
 TRIGGERS = (*SIGNALS, "quit", "poweroff")
 NS = 1e-9
 CLOCK_STEP_NS = 1_000_000
-"""More than what adjusting a clock's rate does in the seconds that a guest takes to power off."""
+"""A larger difference means that the clock was set. Slewing changes it less while a guest powers off."""
 KCMP_VM = 1  # linux/kcmp.h
 _SYS_KCMP = {"x86_64": 312, "s390x": 343, "aarch64": 272, "ppc64le": 354, "riscv64": 272}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """``helpers`` were there at the trigger; ``stuck`` of them had to be killed after the time limit.
-    ``shutdown_s`` is the time that the guest itself took to power off; it is in neither latency.
-    CPU seconds are those from the trigger on. ``held_at_exit_mib`` and ``returned_mib`` are what the meter
-    said when QEMU's wait returned and when the last process with its memory was gone."""
+    """Figures of one teardown. CPU seconds count from the trigger.
+
+    ``helpers``: number at the trigger. ``stuck``: number of processes killed at the time limit.
+    ``shutdown_s``: time of the guest itself to power off, in neither latency. ``held_at_exit_mib`` and
+    ``returned_mib``: MiB not yet freed when the wait for QEMU returned, and MiB freed when the last process
+    with its memory ended.
+    """
 
     exit_s: float
     reclaim_s: float | None
@@ -62,19 +64,19 @@ class Measured:
 
 
 def shares_memory(pid: int, other: int) -> bool | None:
-    """Whether two processes share one address space: kcmp(2), KCMP_VM. None when the kernel won't say."""
+    """Return whether two processes share an address space (kcmp(2), KCMP_VM); None if the kernel refuses."""
     answer = _kcmp_vm(pid, other)
     if answer >= 0:
         return answer == 0
     if answer == -errno.ESRCH:
-        return False  # gone meanwhile
+        return False  # it has ended
     if answer in (-errno.EPERM, -errno.EACCES) and _kcmp_vm(os.getpid(), os.getpid()) == 0:
-        return False  # a process that we may not look at and that thus is none of ours
-    return None  # unknown to the kernel, or forbidden altogether: a container's filter (seccomp(2))
+        return False  # kcmp works, but not for this process, so it is not a helper of ours
+    return None  # the kernel lacks kcmp, or the filter of a container forbids it (seccomp(2))
 
 
 def _kcmp_vm(pid: int, other: int) -> int:
-    """What kcmp(2) says, 0 for one address space; a negative errno."""
+    """Return the result of kcmp(2), 0 for the same address space, or a negative errno."""
     number = _SYS_KCMP.get(platform.machine())
     if number is None:
         return -errno.ENOSYS
@@ -84,10 +86,10 @@ def _kcmp_vm(pid: int, other: int) -> int:
 
 
 def find_sharers(pid: int, proc: Path = Path("/proc")) -> tuple[int, ...]:
-    """The processes, other than ``pid``, that hold its address space.
+    """Return the pids, except ``pid``, of processes that share its address space.
 
-    Every process of the machine is asked about, so that a helper is found whatever its name and parent are.
-    On a kernel without kcmp: children of ``pid`` and processes named ``cleanup/<pid>``.
+    All processes of the machine are checked, so a helper may have any name and parent. On a kernel without
+    kcmp, the result is the children of ``pid`` and the processes named ``cleanup/<pid>``.
     """
     others = [int(entry.name) for entry in proc.iterdir() if entry.name.isdigit() and int(entry.name) != pid]
     sharers = []
@@ -96,7 +98,7 @@ def find_sharers(pid: int, proc: Path = Path("/proc")) -> tuple[int, ...]:
         if answer is None:
             answer = _looks_like_helper(proc, pid, other)
         elif answer:
-            # An ending process has no memory, and neither have kernel threads: kcmp calls that equal.
+            # Exiting processes and kernel threads have no memory, which kcmp reports as equal.
             answer = _has_memory(proc, other)
         if answer:
             sharers.append(other)
@@ -104,7 +106,7 @@ def find_sharers(pid: int, proc: Path = Path("/proc")) -> tuple[int, ...]:
 
 
 def _has_memory(proc: Path, pid: int) -> bool:
-    """Whether the process has an address space at all: without one, all of statm is 0 (proc(5))."""
+    """Return whether the process has an address space. Without one, statm contains only zeros (proc(5))."""
     try:
         return (proc / str(pid) / "statm").read_text(encoding="ascii").split()[0] != "0"
     except (OSError, IndexError):
@@ -117,13 +119,13 @@ def _looks_like_helper(proc: Path, pid: int, other: int) -> bool:
     except OSError:
         return False
     name, rest = stat[stat.index("(") + 1 : stat.rindex(")")], stat[stat.rindex(")") + 1 :].split()
-    # The kernel cuts names at 15 bytes (prctl(2), PR_SET_NAME).
+    # The kernel truncates names to 15 bytes (prctl(2), PR_SET_NAME).
     return int(rest[1]) == pid or name == f"cleanup/{pid}"[:15]
 
 
 @contextlib.contextmanager
 def open_sharers(pid: int) -> Iterator[dict[int, int]]:
-    """pidfd → pid of each process that shares the memory of ``pid``; the pidfds close with the block."""
+    """Map pidfd → pid for each process that shares the memory of ``pid``. The block closes the pidfds."""
     opened: dict[int, int] = {}
     try:
         for sharer in find_sharers(pid):
@@ -145,16 +147,16 @@ def measure(
 ) -> Measured:
     """End the guest by ``trigger`` and time it.
 
-    For ``poweroff`` the clock starts when QEMU says SHUTDOWN: what the guest does before it can turn the
-    machine off is none of QEMU's time, and differs from round to round by more than what is measured.
-    ``then`` is called as soon as QEMU has ended, while its helpers are watched by a thread.
+    For ``poweroff`` the time starts at QEMU's event SHUTDOWN: the guest's own shutdown is not QEMU's time,
+    and varies by more than the latencies. ``then`` is called as soon as QEMU has ended, while a thread
+    waits for the helpers.
 
-    QEMU and all helpers are gone when this returns. Raises TeardownError when QEMU itself does not end
-    within ``timeout_s`` seconds (it is killed then), had ended already, or the trigger is unknown; and what
-    ``then`` raises.
+    QEMU and all helpers have ended when this returns. Raises TeardownError if QEMU does not end within
+    ``timeout_s`` seconds (it is then killed), if it had ended before, or for an unknown trigger; also the
+    errors of ``then``.
     """
     if trigger not in TRIGGERS:
-        raise TeardownError(f"trigger {trigger!r} is not known", f"choose from: {' '.join(TRIGGERS)}")
+        raise TeardownError(f"unknown trigger {trigger!r}", f"choose from: {' '.join(TRIGGERS)}")
     wall = time.time_ns() - time.monotonic_ns()
     began, measured = watch_end(
         machine.child, lambda: _fire(machine, trigger), trigger, timeout_s=timeout_s, meter=meter, then=then
@@ -179,15 +181,15 @@ def watch_end(
     meter: Meter | None = None,
     then: Callable[[], None] | None = None,
 ) -> tuple[int, Measured]:
-    """Call ``fire``, which makes the child end and says when that was (monotonic_ns); see measure.
+    """Call ``fire``, which triggers the end of the child and returns its time (monotonic_ns); see measure.
 
-    Gives that instant too. ``what`` names it in the error when the child does not end.
+    Returns that time and the figures. ``what`` names the trigger in the error if the child does not end.
     """
     with open_sharers(child.pid) as sharers:
         if child.has_ended():
             raise TeardownError(
                 "QEMU had ended before the trigger",
-                "look at the log, and at the kernel's for want of memory",
+                "read QEMU's log, and the kernel's log in case memory ran out",
                 details=child.last_lines(),
                 log=child.log,
             )
@@ -206,13 +208,13 @@ def watch_end(
             last, more = _wait_for_strays(spared, last, timeout_s)
             stuck += more
         else:
-            last, stuck = _wait_beside(sharers, exited, timeout_s, then)
+            last, stuck = _wait_during(sharers, exited, timeout_s, then)
         at_last = meter.free_mib() if meter else 0.0
         used = [_used(pid, before) for pid, before in clocks.items()]
     if expired.is_set():
         raise TeardownError(
             f"QEMU did not end within {timeout_s:g} s of {what}",
-            "raise -Dtimeout=, or look at the log for what holds it",
+            "increase -Dtimeout=, or read the log for the cause",
             details=child.last_lines(),
             log=child.log,
         )
@@ -233,15 +235,15 @@ def watch_end(
 
 @contextlib.contextmanager
 def _limit(child: Child, timeout_s: float) -> Iterator[threading.Event]:
-    """Kill the child after ``timeout_s`` seconds; the event tells whether that was needed."""
+    """Kill the child after ``timeout_s`` seconds. The event is set if that happened."""
     expired = threading.Event()
 
-    def give_up() -> None:
+    def expire() -> None:
         expired.set()
         with contextlib.suppress(ProcessLookupError):
             signal.pidfd_send_signal(child.pidfd, signal.SIGKILL)
 
-    timer = threading.Timer(timeout_s, give_up)
+    timer = threading.Timer(timeout_s, expire)
     timer.daemon = True
     timer.start()
     try:
@@ -257,29 +259,29 @@ def _threads(pid: int) -> int:
 
 
 def _used(pid: int, before: float) -> float | None:
-    """CPU seconds that an ended helper has used since ``before``; None when it is not for us to reap."""
+    """Return the CPU seconds of an ended helper since ``before``; None if this process cannot reap it."""
     total = reap(pid)
     return None if total is None else max(0.0, total - before)
 
 
-def _wait_beside(
+def _wait_during(
     sharers: dict[int, int], exited: int, timeout_s: float, then: Callable[[], None]
 ) -> tuple[int, int]:
-    """_wait_for_last in a thread, while ``then`` is called."""
-    found: list[tuple[int, int]] = []
-    waiter = threading.Thread(target=lambda: found.append(_wait_for_last(sharers, exited, timeout_s)))
+    """Run _wait_for_last in a thread while ``then`` is called."""
+    results: list[tuple[int, int]] = []
+    waiter = threading.Thread(target=lambda: results.append(_wait_for_last(sharers, exited, timeout_s)))
     waiter.start()
     try:
         then()
     finally:
         waiter.join()
-    return found[0]
+    return results[0]
 
 
 def _wait_for_strays(spared: set[int], last: int, timeout_s: float) -> tuple[int, int]:
-    """Wait also for what QEMU or its helpers started after the trigger: orphans, which are ours now.
+    """Wait for processes that QEMU or its helpers started after the trigger: orphans, now our children.
 
-    Gives when the last one ended, and how many had to be killed. Without adopt_orphans there are none.
+    Returns when the last one ended, and how many were killed. Without adopt_orphans there are none.
     """
     strays: dict[int, int] = {}
     try:
@@ -287,17 +289,17 @@ def _wait_for_strays(spared: set[int], last: int, timeout_s: float) -> tuple[int
             if _has_memory(Path("/proc"), pid):
                 with contextlib.suppress(ProcessLookupError):
                     strays[os.pidfd_open(pid)] = pid
-        found = _wait_for_last(strays, last, timeout_s)
+        ended = _wait_for_last(strays, last, timeout_s)
         for pid in strays.values():
             reap(pid)
-        return found
+        return ended
     finally:
         for pidfd in strays:
             os.close(pidfd)
 
 
 def _fire(machine: Machine, trigger: str) -> int:
-    """Pull the trigger; when that was."""
+    """Fire the trigger and return its time."""
     if trigger in SIGNALS:
         number = SIGNALS[trigger]
         began = time.monotonic_ns()
@@ -310,22 +312,22 @@ def _fire(machine: Machine, trigger: str) -> int:
 
 
 def _shutdown_time(machine: Machine, wall: int) -> int:
-    """When QEMU said SHUTDOWN, by our clock; ``wall`` is how far the wall clock, QEMU's, was ahead of it."""
-    said = machine.shutdown_time()
-    if said is None:
+    """Return the time of the event SHUTDOWN, monotonic; ``wall`` is the offset of QEMU's, the wall clock."""
+    shutdown = machine.shutdown_time()
+    if shutdown is None:
         raise TeardownError(
-            "QEMU ended without an event SHUTDOWN of its guest's",
-            "look at the console's last lines",
+            "QEMU ended without an event SHUTDOWN from the guest",
+            "read the last lines of the console",
             details=machine.console.tail() if machine.console else (),
             log=machine.child.log,
         )
     if abs(time.time_ns() - time.monotonic_ns() - wall) > CLOCK_STEP_NS:
-        raise TeardownError("the machine's clock was set meanwhile", "run again")
-    return int(said * 1e9) - wall
+        raise TeardownError("the machine's clock was set during the sample", "run again")
+    return int(shutdown * 1e9) - wall
 
 
 def _wait_for_last(sharers: dict[int, int], exited: int, timeout_s: float) -> tuple[int, int]:
-    """When the last of ``sharers`` ended (not before QEMU itself), and how many had to be killed."""
+    """Return when the last of ``sharers`` ended (not before QEMU itself), and how many were killed."""
     last, stuck = exited, 0
     poller = select.poll()
     for pidfd in sharers:
@@ -341,7 +343,7 @@ def _wait_for_last(sharers: dict[int, int], exited: int, timeout_s: float) -> tu
             last = now
         if not ready:
             if stuck:
-                break  # killed and yet there: in the kernel; harness.guard remains
+                break  # killed, but stuck in the kernel; harness.guard will reap it
             stuck = len(left)
             for pidfd in left:
                 with contextlib.suppress(ProcessLookupError):

@@ -1,6 +1,6 @@
 /*
- * Preloaded into QEMU: on SIGRTMIN + 5 its process executes another program, as QEMU itself does to be updated in
- * place (cpr-exec), which the pins do not have yet. For row 13 of harness/properties.
+ * Preloaded into QEMU: on SIGRTMIN + 5 the process executes another program, as QEMU does for a live update
+ * (cpr-exec), which the pinned releases lack. Property 13 of harness/properties uses it.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

@@ -1,7 +1,7 @@
-"""Check one property of one binary. Thin: all it does is in harness/properties.
+"""Check one property of one binary. The code is in harness/properties.
 
-Run by ``nox -s properties``, which gives each test its task and reads the whiteboard. What each variant is
-known to do is here: an outcome that is not the expected one fails the test, a pass included.
+``nox -s properties`` runs this test, gives it its task, and reads the whiteboard. The expected outcomes of
+each variant are below. A test fails if the outcome differs, even if the outcome is a pass.
 """
 
 from pathlib import Path
@@ -14,27 +14,27 @@ from harness.properties.model import ROWS, Task
 from harness.teardown.parent_death import exit_with
 
 EXPECTED = {
-    # The series: every property.
+    # The series has every property.
     "patched": dict.fromkeys(ROWS, "pass"),
-    # Upstream's implementation, as it is in the release.
+    # Upstream's implementation in the release.
     "pristine": {
         1: "pass",
-        2: "fail",  # polls for QEMU's end once a second
-        3: "fail",  # made before the forks of -daemonize: child of a process that is gone
-        4: "fail",  # root may not be signalled by nobody: it never learns of QEMU's end
-        5: "fail",  # stays root; made before the filter
-        6: "fail",  # with -daemonize, none
-        7: "fail",  # the result of clone() is not looked at
-        8: "fail",  # made when the option is parsed
-        9: "fail",  # a zombie, and no word
-        10: "fail",  # in QEMU's process group
-        11: "fail",  # its descriptors above the limit, and without /proc; and the poll
-        12: "fail",  # snprintf, opendir, sleep, sigaction
-        13: "fail",  # execve is not the parent's end
+        2: "fail",  # polls for QEMU's exit once a second
+        3: "fail",  # created before the forks of -daemonize: its parent has ended
+        4: "fail",  # runs as root, so QEMU as user nobody cannot signal it: it never learns of QEMU's exit
+        5: "fail",  # keeps running as root; created before the filter is installed
+        6: "fail",  # none with -daemonize
+        7: "fail",  # ignores the result of clone()
+        8: "fail",  # created when the option is parsed
+        9: "fail",  # becomes a zombie without a message
+        10: "fail",  # is in QEMU's process group
+        11: "fail",  # keeps descriptors above the limit, and without /proc; and polls
+        12: "fail",  # calls snprintf, opendir, sleep, sigaction
+        13: "fail",  # does not detect execve as the end of its parent
         14: "pass",
         15: "pass",
     },
-    # No such feature: the exit takes as long as the teardown, and there is no helper to look at.
+    # Without the feature, the exit takes as long as the teardown, and there is no helper to check.
     "base": dict.fromkeys(ROWS, "cancel") | {1: "fail"},
 }
 
@@ -43,7 +43,7 @@ class Properties(Test):
     """One row of the table of properties, on one binary."""
 
     def test(self):
-        """The whiteboard holds the row as JSON, whatever its outcome."""
+        """Write the row to the whiteboard as JSON, with any outcome."""
         exit_with(int(self.params.get("driver")))
         task = msgspec.json.decode(self.params.get("task"), type=Task)
         expected = EXPECTED.get(task.binary.variant, {}).get(task.row, "")

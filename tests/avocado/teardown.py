@@ -1,6 +1,6 @@
-"""Time the teardown of guests that differ in their QEMU alone. Thin: all it does is in harness/teardown.
+"""Time the teardown of guests that differ only in their QEMU. The code is in harness/teardown.
 
-Run by ``nox -s teardown``, which gives each test its cells of the matrix and reads the whiteboard.
+``nox -s teardown`` runs this test, gives it its cells of the matrix, and reads the whiteboard.
 """
 
 from pathlib import Path
@@ -15,10 +15,10 @@ from harness.teardown.sample import take_samples
 
 
 class Teardown(Test):
-    """Guest after guest: started, populated, ended, watched until its memory is back."""
+    """Start, populate and end one guest after another, and wait until its memory is free."""
 
     def test(self):
-        """The whiteboard holds the samples as JSON, whatever their outcomes."""
+        """Write the samples to the whiteboard as JSON, with any outcomes."""
         exit_with(int(self.params.get("driver")))
         adopt_orphans()
         cells = msgspec.json.decode(self.params.get("cells"), type=tuple[Cell, ...])

@@ -16,7 +16,6 @@ PENDING_PACKAGES = {
     "cycles",
     "load",
     "properties",
-    "teardown",
     "validate",
 }
 """Packages and modules of harness/ with messages to be rewritten. Remove each name with its rewrite."""

@@ -96,12 +96,12 @@ def test_recorded_ratios_guard_later_runs(tmp_path):
 @pytest.mark.parametrize(
     ("text", "match"),
     [
-        (None, "cannot be read"),
+        (None, "cannot read"),
         ("[[gate", "not a file of gates"),
         ('[[gate]]\nname = "x"\nkind = "speed"\n', "not a file of gates"),
         ('[[gate]]\nname = "x"\nkind = "ratio"\natmost = 2\n', "not a file of gates"),
         ('[[gate]]\nname = "x"\nkind = "ratio"\nsize = "big"\n', "not a size"),
-        ('[[gate]]\nname = "x"\nkind = "recorded"\nfile = "no.json"\n', "cannot be read as recorded ratios"),
+        ('[[gate]]\nname = "x"\nkind = "recorded"\nfile = "no.json"\n', "cannot read recorded ratios"),
     ],
 )
 def test_invalid_gate_files_are_refused_with_the_reason(tmp_path, text, match):

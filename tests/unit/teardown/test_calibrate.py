@@ -24,7 +24,7 @@ from .test_scenario import options, subjects
 
 
 def equal(sd=0.1, rounds=5, shift=1.0):
-    """Ten places, two names of one thing; ``shift`` is by how much the second is slower."""
+    """Ten cells with two variants; the second one is slower by the factor ``shift``."""
     draw = numpy.random.default_rng(5)
     return [
         make_sample(
@@ -40,7 +40,7 @@ def equal(sd=0.1, rounds=5, shift=1.0):
 
 
 @pytest.mark.slow
-def test_simulated_runs_are_as_large_as_the_real_one_and_rarely_alarm():
+def test_simulated_runs_have_the_size_of_the_real_run_and_few_false_alarms():
     runs = simulate(equal(), count=200)
     assert [len(run) for run in runs] == [10] * 20
     rows = [row for run in runs for row in run]
@@ -49,17 +49,17 @@ def test_simulated_runs_are_as_large_as_the_real_one_and_rarely_alarm():
     assert false_alarms(rows) <= uncorrected_alarms(rows) <= 0.1 * len(rows)
 
 
-def test_what_is_not_equal_is_told_from_what_is():
+def test_only_unequal_binaries_give_alarms():
     assert false_alarms(exits(equal())) == 0
     assert false_alarms(exits(equal(shift=2.0))) == 10
 
 
-def test_nothing_measured_cannot_be_simulated():
+def test_simulation_needs_a_good_sample():
     with pytest.raises(OptionError, match="no sample"):
         simulate([make_sample(outcome="failed", reason="x")])
 
 
-def test_each_binary_is_run_under_two_names_and_one_is_held_up(layout, reporter, monkeypatch):
+def test_each_binary_runs_under_two_names_and_the_first_one_delayed(layout, reporter, monkeypatch):
     asked = []
 
     def run_teardown(bench):
@@ -107,16 +107,16 @@ def results(**fields):
     [
         ({"simulated_false_alarm_rate": 0.055}, "5.5% of simulated"),
         ({"real_false_alarms": 2}, "2 of 20 real comparisons"),
-        ({"injected_delay_found": False}, "was not found"),
+        ({"injected_delay_found": False}, "was not detected"),
     ],
 )
-def test_what_cannot_be_trusted_is_an_error(layout, fields, cause):
+def test_unreliable_verdicts_are_an_error(layout, fields, cause):
     check_calibration(layout, results())
     with pytest.raises(CalibrationError, match=cause):
         check_calibration(layout, results(**fields))
 
 
-def test_what_was_found_is_told():
+def test_report_shows_alarms_and_the_detected_delay():
     late = msgspec.structs.replace(exits(equal(shift=2.0))[0], variant="late")
     lines = [part.plain for part in render_calibration(results(comparisons=(late,))).renderables]
     assert lines[1] == "real: 1 of 20 (1 without correction)"
@@ -125,7 +125,7 @@ def test_what_was_found_is_told():
 
 
 @pytest.mark.slow
-def test_the_wrapper_holds_up_the_end_and_nothing_else(tmp_path):
+def test_wrapper_delays_the_exit_and_keeps_the_status(tmp_path):
     compiler = shutil.which("cc") or shutil.which("gcc")
     if compiler is None:
         pytest.skip("no C compiler")

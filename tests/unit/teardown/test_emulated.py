@@ -1,5 +1,4 @@
-"""Emulated hosts: what they are told to do, what they report, and what becomes of it. No QEMU is started
-but a shell script that stands for it."""
+"""Emulated hosts: plan, init script, records and samples. A shell script takes the place of QEMU."""
 
 from __future__ import annotations
 
@@ -19,7 +18,7 @@ from harness.guest import shortage
 from harness.layout import Layout
 from harness.progress import Silent
 from harness.teardown import emulated
-from harness.teardown.emulated import EmulatedRun, machine_words, run_emulated, sample_from
+from harness.teardown.emulated import EmulatedRun, machine_arguments, run_emulated, sample_from
 from harness.teardown.image import (
     PROPERTIES,
     ROUNDS,
@@ -55,7 +54,7 @@ def subject(variant: str, **fields) -> Subject:
 # ---- records
 
 
-def test_records_are_found_among_kernel_messages_in_whatever_pieces_they_come() -> None:
+def test_records_are_parsed_among_kernel_messages_in_pieces_of_any_size() -> None:
     text = (
         b"[    0.1] Linux version 6.1\r\n"
         b'\x1e{"kernel": "6.1.0-50-s390x"}\r\n'
@@ -87,14 +86,14 @@ def test_records_are_found_among_kernel_messages_in_whatever_pieces_they_come() 
         b"\x1e\n",
     ],
 )
-def test_a_damaged_record_is_counted_and_hurts_no_other(line: bytes) -> None:
+def test_damaged_record_is_counted_and_affects_no_other(line: bytes) -> None:
     console = ConsoleReader()
     assert console.feed(line) == []
     assert console.damaged == 1
     assert [record.index for record in console.feed(b'\x1e{"index": 2}\n')] == [2]
 
 
-def test_a_truncated_record_is_none_and_endless_garbage_takes_no_memory() -> None:
+def test_truncated_record_is_ignored_and_memory_is_limited() -> None:
     console = ConsoleReader()
     assert console.feed(b'\x1e{"index": 1, "exit_s"') == []
     for _ in range(40):
@@ -102,7 +101,7 @@ def test_a_truncated_record_is_none_and_endless_garbage_takes_no_memory() -> Non
     assert len(console._pending) <= 65536
 
 
-def test_a_panic_is_noticed_and_the_last_lines_are_kept_without_controls() -> None:
+def test_panic_is_detected_and_last_lines_have_no_control_characters() -> None:
     console = ConsoleReader()
     console.feed(b"".join(b"line %d\n" % number for number in range(50)))
     console.feed(b"\x1b[31m[ 3.1] Kernel panic - not syncing: VFS: no root\x1b[0m\r\nCPU: 0")
@@ -118,7 +117,7 @@ def test_a_panic_is_noticed_and_the_last_lines_are_kept_without_controls() -> No
 # ---- samples
 
 
-def test_a_good_report_is_a_good_sample() -> None:
+def test_valid_record_gives_a_good_sample() -> None:
     record = GuestRecord(index=1, start_s=1, populated_mib=139, exit_s=0.5, reclaim_s=0.5, exit_status=-9)
     sample = sample_from(cell(), record)
     assert (sample.outcome, sample.host, sample.exit_s, sample.populated_mib) == ("ok", "s390x", 0.5, 139)
@@ -139,11 +138,11 @@ def test_a_good_report_is_a_good_sample() -> None:
         (
             GuestRecord(exit_s=1, reclaim_s=9, exit_status=-9, helpers=1, stuck=1),
             {"helper": True},
-            "not back",
+            "not freed",
         ),
     ],
 )
-def test_faults_are_those_that_count_here_too(
+def test_failures_are_those_of_native_samples(
     record: GuestRecord, wanted: dict[str, bool], reason: str
 ) -> None:
     sample = sample_from(cell(**wanted), record)
@@ -154,7 +153,7 @@ def test_faults_are_those_that_count_here_too(
 # ---- the plan
 
 
-def test_a_host_times_its_own_guests_of_sizes_that_fit_it() -> None:
+def test_host_times_guests_of_its_own_architecture_and_sizes() -> None:
     subjects = [
         subject("base"),
         subject("patched"),
@@ -183,24 +182,24 @@ def test_a_host_times_its_own_guests_of_sizes_that_fit_it() -> None:
     assert {c.memory_mib for c in cells} == {512}
 
 
-def test_nothing_to_time_is_said() -> None:
+def test_plan_without_cells_is_refused() -> None:
     with pytest.raises(OptionError, match="nothing to time on an emulated s390x"):
         plan_cells(options(), S390X, [subject("base", host="native")], sizes=(128,), first_index=1)
 
 
-def test_hosts_that_cannot_be_timed_are_refused_before_they_are_built() -> None:
+def test_hosts_that_cannot_be_timed_are_refused() -> None:
     assert [host.name for host in HOSTS.values() if can_run(host)] == ["s390x"]
     refuse_hosts(options(hosts=("native", "s390x"), targets=("s390x-softmmu",)))
-    with pytest.raises(OptionError, match="can be built, not timed"):
+    with pytest.raises(OptionError, match="can build for this host, but not emulate it"):
         refuse_hosts(options(hosts=("aarch64",), targets=("s390x-softmmu",)))
-    with pytest.raises(OptionError, match="s390x-softmmu are timed there"):
+    with pytest.raises(OptionError, match="times guests of s390x-softmmu, which is not in -Dtargets"):
         refuse_hosts(options(hosts=("s390x",), targets=("x86_64-softmmu",)))
 
 
-# ---- init and QEMU's words
+# ---- init and QEMU's arguments
 
 
-def test_init_runs_every_cell_and_property_with_quoted_words(tmp_path: Path) -> None:
+def test_init_runs_each_cell_and_property_with_quoted_arguments(tmp_path: Path) -> None:
     cells = [
         cell(index=1, variant="base"),
         cell(index=2, variant="patched", options=("-name", "it's; reboot"), helper=True),
@@ -221,7 +220,7 @@ def test_init_runs_every_cell_and_property_with_quoted_words(tmp_path: Path) -> 
     assert script.index('"done": true') < script.index("poweroff")
 
 
-def test_what_init_prints_itself_are_records() -> None:
+def test_init_prints_valid_records() -> None:
     script = init_script([], [])
     prints = [line for line in script.splitlines() if line.startswith("printf")]
     ended = subprocess.run(["sh", "-c", "; ".join(prints)], capture_output=True, check=True)
@@ -230,8 +229,8 @@ def test_what_init_prints_itself_are_records() -> None:
     assert records[-1].done
 
 
-def test_measure_knows_each_trigger_and_property() -> None:
-    """The lists are in two languages; this holds them together."""
+def test_measure_supports_each_trigger_and_property() -> None:
+    """The lists in C and Python must be equal."""
     table = re.search(r"known\[\] = \{(.*?)\};", (SOURCES / "measure.c").read_text(), re.DOTALL)
     assert table is not None
     assert set(re.findall(r'\{ "(\w+)"', table[1])) == set(TRIGGERS)
@@ -244,7 +243,7 @@ def test_measure_knows_each_trigger_and_property() -> None:
 
 @pytest.fixture
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Runs a shell script in QEMU's place; descriptor of the console in $console."""
+    """Run a shell script in place of QEMU; $console is the descriptor of the console."""
     layout = Layout(root=tmp_path, build=tmp_path / "b", trees=tmp_path / "t", cache=tmp_path / "c")
     cells = (cell(index=5), cell(index=6, variant="patched"))
     image = Image(
@@ -282,7 +281,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 GOOD = 'say \'\\036{"index": %d, "exit_s": 0.1, "reclaim_s": 0.1, "exit_status": -9}\'\n'
 
 
-def test_a_whole_run(machine) -> None:
+def test_complete_run_gives_good_samples_and_properties(machine) -> None:
     ran = machine(
         'say \'\\036{"kernel": "6.1.0-9"}\'\n'
         + GOOD % 5
@@ -295,7 +294,7 @@ def test_a_whole_run(machine) -> None:
     assert [(row.name, row.outcome) for row in ran.facts.properties] == [("clone", "ok")]
 
 
-def test_a_kernel_that_panics_fails_what_is_left_with_its_reason(machine) -> None:
+def test_kernel_panic_fails_the_remaining_cells(machine) -> None:
     ran = machine(
         'say \'\\036{"kernel": "6.1.0-9"}\'\n'
         + GOOD % 5
@@ -308,41 +307,41 @@ def test_a_kernel_that_panics_fails_what_is_left_with_its_reason(machine) -> Non
         "  [9.2] Call Trace:",
     ]
     assert [sample.outcome for sample in ran.samples] == ["ok", "failed"]
-    assert ran.samples[1].reason == "the emulated machine's kernel died: Kernel panic - not syncing: boo"
+    assert ran.samples[1].reason.endswith("emulated host panicked: Kernel panic - not syncing: boo")
     assert ran.facts.properties[0].outcome == "failed"
 
 
-def test_a_qemu_that_refuses_its_words_is_quoted(machine) -> None:
+def test_error_of_qemu_is_quoted(machine) -> None:
     ran = machine("echo 'qemu: no such machine' >&2; exit 1")
-    assert {sample.reason for sample in ran.samples} == {"the emulated machine ended: qemu: no such machine"}
+    assert {sample.reason for sample in ran.samples} == {"the emulated host ended: qemu: no such machine"}
     assert ran.facts.boot_s is None
 
 
-def test_a_silent_machine_is_ended(machine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_silent_host_is_killed(machine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(emulated, "BOOT_LIMIT_S", 0.2)
     ran = machine("exec sleep 60")
     assert {sample.reason for sample in ran.samples} == {
-        "the emulated machine was ended: did not boot in 0.2 s"
+        "the emulated host was killed: did not boot within 0.2 s"
     }
 
 
-def test_a_lost_report_fails_its_cell_alone(machine) -> None:
+def test_damaged_record_fails_only_its_cell(machine) -> None:
     ran = machine(
         'say \'\\036{"kernel": "6"}\'; say \'\\036{"index": 5, "exit_s": 0.[ 1.1] printk\'\n'
         + GOOD % 6
         + 'say \'\\036{"property": "clone", "error": "boo"}\'; say \'\\036{"done": true}\''
     )
     assert [sample.outcome for sample in ran.samples] == ["failed", "ok"]
-    assert ran.samples[0].reason == "its report was lost on the console"
+    assert ran.samples[0].reason == "the record is missing or damaged on the console"
     assert ran.facts.properties[0].reason == "boo"
 
 
-def test_too_little_memory_cancels_and_starts_nothing(
+def test_memory_shortage_cancels_the_samples_and_starts_nothing(
     machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(emulated, "memory_shortage", lambda *guest: f"needs {guest}")
     ran = machine('touch "$0.started"')
-    # An emulated machine runs Linux under TCG, whose buffer counts too.
+    # An emulated host runs Linux under TCG, which needs memory for its translation buffer.
     assert {(sample.outcome, sample.reason) for sample in ran.samples} == {
         ("cancelled", "the emulated s390x needs (1025, 'linux', 'tcg')")
     }
@@ -350,9 +349,7 @@ def test_too_little_memory_cancels_and_starts_nothing(
     assert not (tmp_path / "qemu.started").exists()
 
 
-def test_a_machine_is_ended_before_this_one_runs_out_of_memory(
-    machine, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_host_is_killed_before_memory_runs_out(machine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shortage, "POLL_S", 0.01)
     monkeypatch.setattr(shortage, "available_mib", lambda: 99)
     ran = machine("exec sleep 60")
@@ -361,14 +358,14 @@ def test_a_machine_is_ended_before_this_one_runs_out_of_memory(
     }
 
 
-def test_the_machines_words_name_kernel_console_and_firmware(machine) -> None:
-    words = " ".join(machine_words(machine.image, Path("/qemu"), 2048, 7))
+def test_command_line_has_kernel_console_and_firmware(machine) -> None:
+    words = " ".join(machine_arguments(machine.image, Path("/qemu"), 2048, 7))
     assert "-accel tcg,thread=multi,tb-size=128 -smp 2 -m 2048M -L /fw" in words
     assert "console=ttysclp0 panic=-1" in words
     assert "socket,id=console,fd=7 -device sclpconsole,chardev=console" in words
 
 
-# ---- the verdict for whoever sums up
+# ---- summary of the properties
 
 
 def facts(*properties: Property) -> EmulatedHost:
@@ -387,7 +384,7 @@ def facts(*properties: Property) -> EmulatedHost:
     )
 
 
-def test_figures_that_were_seen_are_kept(machine) -> None:
+def test_details_of_properties_are_recorded(machine) -> None:
     ran = machine(
         GOOD % 5
         + GOOD % 6
@@ -396,7 +393,7 @@ def test_figures_that_were_seen_are_kept(machine) -> None:
     assert ran.facts.properties == (Property(name="clone", outcome="ok", detail="7 of 9"),)
 
 
-def test_the_verdict_on_the_properties() -> None:
+def test_properties_are_summarized() -> None:
     good, bad = Property(name="clone", outcome="ok"), Property(name="chroot", outcome="failed", reason="why")
     assert property_verdict(results([], emulated=(facts(good),)), "s390x") == (
         "ok",

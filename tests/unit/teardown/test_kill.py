@@ -1,4 +1,4 @@
-"""A whole run, killed in the middle: guard, worker, avocado's job and test, and a (stand-in) QEMU."""
+"""A complete run, killed midway: guard, worker, avocado's job and test, and a fake QEMU."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ root, home, binary = map(Path, sys.argv[1:])
 layout = Layout(root=root, build=home / "build", trees=home / "trees", cache=home / "cache")
 words = ["memory=1M", "variants=base", "targets=x86_64-softmmu", "triggers=sigterm", "rounds=1"]
 options = parse_options(layout, [f"-D{word}" for word in words])
-# It ignores SIGTERM, so the run stands still in the middle of a measurement.
+# It ignores SIGTERM, so the run hangs in the middle of a measurement.
 subject = Subject(variant="base", host="native", target="x86_64-softmmu", path=str(binary), sha256="",
                   version="", options=("-fake", "stubborn"))
 accels = {("x86_64-softmmu", "paused"): Accel(target="x86_64-softmmu", name="tcg", reason="")}
 
 def main():
-    # base has no options by rule; here they only tell the stand-in how to behave
+    # base normally has no options; here they set the mode of the fake QEMU
     bench = Bench(layout=layout, options=options, reporter=Silent(), subjects=(subject,), seed=1,
                   payloads=("paused",))
     vars(bench).update(accels=accels, firmware=Firmware(folders=()))
@@ -50,7 +50,7 @@ sys.exit(guarded(main))
 
 
 def marked(mark: str) -> dict[int, str]:
-    """Living processes of the run, with their command lines."""
+    """Return the processes of the run: pid → command line."""
     found = {}
     for entry in Path("/proc").iterdir():
         with contextlib.suppress(OSError, ValueError):
@@ -72,11 +72,11 @@ def wait_until(condition: object, what: str, limit_s: float = 30) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("whom", "number"),
+    ("victim", "number"),
     [("guard", signal.SIGTERM), ("guard", signal.SIGKILL), ("worker", signal.SIGKILL)],
     ids=lambda value: getattr(value, "name", value),
 )
-def test_nothing_is_left(tmp_path: Path, whom: str, number: int) -> None:
+def test_killed_run_leaves_no_process(tmp_path: Path, victim: str, number: int) -> None:
     mark, binary = uuid.uuid4().hex, fake_binary(tmp_path)
     with subprocess.Popen(
         [sys.executable, "-c", DRIVER, str(ROOT), str(tmp_path), str(binary)],
@@ -87,12 +87,12 @@ def test_nothing_is_left(tmp_path: Path, whom: str, number: int) -> None:
     ) as guard:
         try:
             wait_until(
-                lambda: any(f"-IS {binary} " in line for line in marked(mark).values()), "no guest began"
+                lambda: any(f"-IS {binary} " in line for line in marked(mark).values()), "no guest started"
             )
             assert len(marked(mark)) >= 4, "guard, worker, job, test and guest were expected"
-            os.kill(guard.pid if whom == "guard" else children(guard.pid)[0], number)
+            os.kill(guard.pid if victim == "guard" else children(guard.pid)[0], number)
             guard.wait(30)
-            wait_until(lambda: not marked(mark), "processes are left")
+            wait_until(lambda: not marked(mark), "processes remain")
         finally:
             for pid in marked(mark):
                 with contextlib.suppress(ProcessLookupError):

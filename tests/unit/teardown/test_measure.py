@@ -1,4 +1,4 @@
-"""harness/guest/programs/measure.c, compiled for this machine and run on a stand-in for QEMU."""
+"""harness/guest/programs/measure.c, compiled natively and run with a fake QEMU."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def sample(measure, folder: Path, mode: str, *, trigger: str = "sigterm", limit_
     return measure("sample", "3", trigger, "4k", str(mib), str(limit_s), "--", *words)
 
 
-def test_what_cannot_start_is_reported(measure, program: Path) -> None:
+def test_failed_start_is_reported(measure, program: Path) -> None:
     record = measure("sample", "3", "sigkill", "4k", "1", "5", "--", "/no/such/qemu")
     assert record.index == 3
     assert "QEMU ended while it started" in record.error
@@ -55,7 +55,7 @@ def test_what_cannot_start_is_reported(measure, program: Path) -> None:
 
 
 @pytest.mark.parametrize(("trigger", "status"), [("sigterm", 0), ("sigkill", -9), ("quit", 0)])
-def test_without_a_helper_the_memory_is_back_at_exit(measure, tmp_path: Path, trigger: str, status: int):
+def test_without_a_helper_reclaim_equals_exit(measure, tmp_path: Path, trigger: str, status: int):
     record = sample(measure, tmp_path, "normal", trigger=trigger)
     assert (record.error, record.exit_status, record.helpers, record.stuck) == ("", status, 0, 0)
     assert 0 < record.exit_s == record.reclaim_s
@@ -63,8 +63,8 @@ def test_without_a_helper_the_memory_is_back_at_exit(measure, tmp_path: Path, tr
 
 
 @pytest.mark.parametrize(("mode", "helpers"), [("helper:900000", 1), ("late:400000", 0)])
-def test_reclaim_lasts_until_the_last_process_has_gone(measure, tmp_path: Path, mode: str, helpers: int):
-    """Also when it was made after the trigger."""
+def test_reclaim_ends_with_the_last_process(measure, tmp_path: Path, mode: str, helpers: int):
+    """The last process may be started after the trigger."""
     record = sample(measure, tmp_path, mode)
     assert (record.error, record.helpers, record.stuck) == ("", helpers, 0)
     assert record.exit_s < 0.3 < record.reclaim_s < 1.0
@@ -72,7 +72,7 @@ def test_reclaim_lasts_until_the_last_process_has_gone(measure, tmp_path: Path, 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", ["helper:900000000", "late:900000000"])
-def test_what_never_ends_is_killed_and_counted(measure, tmp_path: Path, mode: str) -> None:
+def test_process_that_never_ends_is_killed_and_counted(measure, tmp_path: Path, mode: str) -> None:
     assert sample(measure, tmp_path, mode, limit_s=1).stuck == 1
     assert not living(tmp_path)
 
@@ -85,7 +85,7 @@ def test_what_never_ends_is_killed_and_counted(measure, tmp_path: Path, mode: st
         ("helper:900000000", 4096, "of 4096 MiB are resident: guest not populated"),
     ],
 )
-def test_what_goes_wrong_is_said_and_leaves_no_process(
+def test_errors_are_reported_and_leave_no_process(
     measure, tmp_path: Path, mode: str, mib: int, reason: str
 ) -> None:
     assert reason in sample(measure, tmp_path, mode, limit_s=1, mib=mib).error
@@ -99,9 +99,7 @@ def test_what_goes_wrong_is_said_and_leaves_no_process(
         ("helper:900000000", "the helper has Name: 'qemu-fake', not 'cleanup/"),
     ],
 )
-def test_a_property_that_does_not_hold_leaves_no_process(
-    measure, tmp_path: Path, mode: str, reason: str
-) -> None:
+def test_failed_property_leaves_no_process(measure, tmp_path: Path, mode: str, reason: str) -> None:
     words = (fake_binary(tmp_path), "-chardev", "socket,id=qmp,fd=3", "-fake", mode)
     record = measure("property", "clone", "5", "--", *words)
     assert record.property == "clone"
@@ -110,7 +108,7 @@ def test_a_property_that_does_not_hold_leaves_no_process(
 
 
 def living(folder: Path) -> list[str]:
-    """Processes that run something in ``folder``."""
+    """Return the command lines that contain ``folder``."""
     found = []
     for entry in Path("/proc").glob("[0-9]*/cmdline"):
         try:
@@ -151,7 +149,7 @@ int main(void)
 
 
 def random_program(draw: random.Random) -> tuple[Insn, ...]:
-    """A valid one: jumps go forward and inside, loads are aligned and inside, the end returns."""
+    """Return a valid program: forward jumps, aligned loads in bounds, and a return at the end."""
     length = draw.randint(2, 30)
     program = []
     for at in range(length - 1):
@@ -174,14 +172,14 @@ def random_program(draw: random.Random) -> tuple[Insn, ...]:
                 ]
             )
         )
-    if draw.random() < 0.7:  # as real ones: the number decides
+    if draw.random() < 0.7:  # like real filters, branch on the number of the system call
         program[0] = Insn(LD_ABS, 0, 0, 0)
         program.insert(1, Insn(draw.choice([0x25, 0x35, 0x45]), 0, 1, draw.randint(1, CALLS)))
         program.insert(2, Insn(RET_K, 0, 0, draw.choice([ALLOW, ERRNO | 1, KILL_PROCESS])))
     return (*program, Insn(RET_K, 0, 0, draw.choice([ALLOW, ERRNO | 1])))
 
 
-def test_filters_mean_the_same_here_and_there(tmp_path: Path) -> None:
+def test_filters_have_the_same_result_in_c_and_python(tmp_path: Path) -> None:
     arch = AUDIT_ARCH.get(os.uname().machine)
     if arch is None:
         pytest.skip("no audit architecture is known for this machine")
@@ -190,14 +188,14 @@ def test_filters_mean_the_same_here_and_there(tmp_path: Path) -> None:
     subprocess.run(
         [*STRICT, "-I", SOURCES, "-o", built, tmp_path / "main.c", SOURCES / "filter.c"], check=True
     )
-    draw = random.Random(4)  # the same programs each time
+    draw = random.Random(4)  # the same programs in each run
     programs = [bpf.deny({59: 1, 3: 38}), bpf.on_shared_clone(KILL_PROCESS)]
     programs += [random_program(draw) for _ in range(60)]
     packed = b"".join(
         struct.pack("=I", len(program)) + b"".join(struct.pack("=HBBI", *insn) for insn in program)
         for program in programs
     )
-    said = subprocess.run([built], input=packed, capture_output=True, check=True).stdout.decode().split()
+    printed = subprocess.run([built], input=packed, capture_output=True, check=True).stdout.decode().split()
     arguments = (7, 0x100, 0xFFFFFFFF00000003, 4, 5, 6)
     wanted = [
         "".join(
@@ -206,5 +204,5 @@ def test_filters_mean_the_same_here_and_there(tmp_path: Path) -> None:
         )
         for program in programs
     ]
-    assert said == wanted
+    assert printed == wanted
     assert len(set(wanted)) > 20

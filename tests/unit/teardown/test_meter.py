@@ -3,7 +3,7 @@ import pytest
 from harness.teardown.meter import choose_meter
 
 
-def test_a_group_counts_exactly_and_the_machine_does_not(tmp_path):
+def test_only_the_meter_of_a_cgroup_is_exact(tmp_path):
     (tmp_path / "meminfo").write_text("MemFree: 1 kB\nMemAvailable: 2048 kB\n")
     plain = choose_meter(tmp_path, "ram", tmp_path)
     assert (plain.name, plain.exact, plain.free_mib()) == ("MemAvailable", False, 2.0)
@@ -16,7 +16,7 @@ def test_a_group_counts_exactly_and_the_machine_does_not(tmp_path):
 
 
 @pytest.mark.parametrize("backend", ["ram", "memfd", "file"])
-def test_version_1_has_another_name(tmp_path, backend):
+def test_meter_supports_cgroup_version_1(tmp_path, backend):
     (tmp_path / "memory.usage_in_bytes").write_text("0\n")
     assert choose_meter(tmp_path, backend, tmp_path).name == "memory.usage_in_bytes"
     assert choose_meter(tmp_path, "hugetlb", tmp_path).name == "HugePages_Free"

@@ -26,7 +26,7 @@ def layout(tmp_path):
 
 @pytest.fixture
 def job(monkeypatch):
-    """Takes avocado's place: lines to say for each plan, in ``job.lines``."""
+    """Replace avocado: ``job.lines`` returns the lines to print for each plan."""
 
     class Job:
         lines = staticmethod(lambda blocks: [])
@@ -56,9 +56,9 @@ def line(block, samples=(), status="PASS", reason=""):
 
 def go(layout, hooks=NO_HOOKS, **fields):
     chosen = options(**{"rounds": 1, "memory_mib": (256,), "triggers": ("sigkill",), **fields})
-    said = Silent()
-    bench = make_bench(layout, chosen, subjects("base", "patched"), reporter=said)
-    return runner.run_teardown(bench, hooks=hooks), said.lines
+    reporter = Silent()
+    bench = make_bench(layout, chosen, subjects("base", "patched"), reporter=reporter)
+    return runner.run_teardown(bench, hooks=hooks), reporter.lines
 
 
 def good(block):
@@ -69,28 +69,29 @@ def all_good(blocks):
     return [line(block, good(block)) for block in blocks]
 
 
-def test_samples_come_from_whiteboards_and_other_output_is_ignored(layout, job):
+def test_samples_are_read_from_whiteboards_and_other_output_is_ignored(layout, job):
     job.lines = staticmethod(lambda blocks: ["Traceback", "{}", *all_good(blocks)])
     run, _ = go(layout)
     assert [sample.outcome for sample in run.samples] == ["ok"] * 4
     assert [sample.index for sample in run.samples] == [1, 2, 3, 4]
 
 
-def test_the_warm_up_is_discarded_and_rounds_are_numbered_on(layout, job):
+def test_warm_up_is_discarded_and_indexes_continue_over_rounds(layout, job):
     job.lines = staticmethod(all_good)
-    heard = []
+    received = []
     hooks = Hooks(
-        on_sample=lambda sample: heard.append(sample.round), on_round=lambda made: heard.append(len(made))
+        on_sample=lambda sample: received.append(sample.round),
+        on_round=lambda made: received.append(len(made)),
     )
     run, _ = go(layout, hooks, rounds=2)
     assert job.rounds == [0, 1, 2]
     assert [sample.round for sample in run.samples] == [1] * 4 + [2] * 4
     assert [sample.index for sample in run.samples] == list(range(1, 9))
-    assert heard == [1, 1, 1, 1, 4, 2, 2, 2, 2, 4]
+    assert received == [1, 1, 1, 1, 4, 2, 2, 2, 2, 4]
 
 
-def test_the_budget_decides_where_rounds_are_not_given(layout, job, monkeypatch):
-    """A round takes ten seconds, the warm-up too: sixty seconds have room for five."""
+def test_budget_sets_the_number_of_rounds(layout, job, monkeypatch):
+    """The warm-up and each round take ten seconds, so five rounds fit into sixty seconds."""
     now = [0.0]
     monkeypatch.setattr(runner.time, "monotonic", lambda: now[0])
 
@@ -99,20 +100,20 @@ def test_the_budget_decides_where_rounds_are_not_given(layout, job, monkeypatch)
         return all_good(blocks)
 
     job.lines = staticmethod(lines)
-    run, said = go(layout, rounds=0, budget_s=60)
+    run, printed = go(layout, rounds=0, budget_s=60)
     assert max(sample.round for sample in run.samples) == 5
     assert (run.warmup_s, run.round_s) == (10.0, 10.0)
-    assert [text for text in said if text.startswith("round")][:2] == [
+    assert [text for text in printed if text.startswith("round")][:2] == [
         "round 1: 4 samples",
         "round 2 of 5: 4 samples",
     ]
-    # One at least, however little time there is.
+    # At least one round runs.
     job.rounds.clear()
     run, _ = go(layout, rounds=0, budget_s=1)
     assert job.rounds == [0, 1]
 
 
-def test_rounds_that_turn_out_slow_are_fewer(layout, job, monkeypatch):
+def test_slow_rounds_reduce_their_number(layout, job, monkeypatch):
     now = [0.0]
     monkeypatch.setattr(runner.time, "monotonic", lambda: now[0])
 
@@ -125,7 +126,7 @@ def test_rounds_that_turn_out_slow_are_fewer(layout, job, monkeypatch):
     assert max(sample.round for sample in run.samples) == 2
 
 
-def test_the_floor_has_as_many_threads_as_qemu_had(layout, job):
+def test_floor_has_as_many_threads_as_qemu(layout, job):
     seen = []
 
     def lines(blocks):
@@ -138,41 +139,41 @@ def test_the_floor_has_as_many_threads_as_qemu_had(layout, job):
     assert seen == [(0, 1), (1, 5)]
 
 
-def test_every_cell_has_a_row_even_if_avocado_loses_it(layout, job):
+def test_each_cell_has_a_row_even_without_a_result_of_avocado(layout, job):
     job.lines = staticmethod(
         lambda blocks: [
             line(blocks[0], good(blocks[0])[:1], "INTERRUPTED", "Test interrupted:\n Timeout reached"),
         ]
     )
-    run, said = go(layout)
+    run, printed = go(layout)
     assert [sample.outcome for sample in run.samples] == ["ok", "failed", "failed", "failed"]
     assert run.samples[1].reason == (
         "the test ended with INTERRUPTED and no result: Test interrupted: Timeout reached"
     )
-    assert run.samples[2].reason == "avocado gave no result for this test"
-    assert any("failed" in text for text in said)
+    assert run.samples[2].reason == "avocado reported no result for it"
+    assert any("failed" in text for text in printed)
 
 
-def test_a_cancelled_size_is_said_once(layout, job):
+def test_cancelled_size_is_reported_once(layout, job):
     def cancelled(block):
         return [sample_of(cell, outcome="cancelled", reason="needs much") for cell in block]
 
     job.lines = staticmethod(lambda blocks: [line(block, cancelled(block), "CANCEL") for block in blocks])
-    _, said = go(layout)
-    assert [text for text in said if "cancelled" in text] == ["256 MiB cancelled: needs much"]
+    _, printed = go(layout)
+    assert [text for text in printed if "cancelled" in text] == ["256 MiB cancelled: needs much"]
 
 
-def test_avocado_that_runs_nothing_is_an_error_with_its_last_words(layout, job):
+def test_avocado_without_a_test_is_an_error_with_its_output(layout, job):
     with pytest.raises(TeardownError, match="ran no test") as caught:
         go(layout)
     assert caught.value.details == ("avocado crashed",)
 
 
-def test_an_interrupt_leaves_what_has_come_so_far(layout, job):
+def test_interrupted_run_keeps_its_samples(layout, job):
     job.lines = staticmethod(lambda blocks: all_good(blocks[:1]))
     job.interrupt = True
-    kept: list[Sample] = []
+    samples: list[Sample] = []
     with pytest.raises(KeyboardInterrupt):
-        go(layout, Hooks(on_sample=kept.append))
-    assert len(kept) == 2
+        go(layout, Hooks(on_sample=samples.append))
+    assert len(samples) == 2
     assert not list((layout.build / "avocado").glob("plan-*"))

@@ -10,7 +10,7 @@ from harness.teardown.sample import take_sample
 from ..guest.support import fake_binary
 from .support import make_cell
 
-# Real processes or git, by the dozen: nox -s tests has the time for them.
+# Dozens of real processes: run by nox -s tests.
 pytestmark = pytest.mark.slow
 
 
@@ -19,7 +19,7 @@ def taken(folder, mode="normal", **fields):
     return take_sample(cell, log=folder / "log")
 
 
-def test_a_good_sample_has_everything(tmp_path):
+def test_good_sample_has_all_figures(tmp_path):
     sample = taken(tmp_path)
     assert (sample.outcome, sample.reason) == ("ok", "")
     assert sample.exit_s > 0
@@ -42,7 +42,7 @@ def test_a_good_sample_has_everything(tmp_path):
         ("normal", True, "no helper shares QEMU's memory, though base was started with -fake normal"),
     ],
 )
-def test_a_helper_too_many_or_too_few_fails_the_sample(tmp_path, mode, helper, reason):
+def test_unexpected_or_missing_helper_fails_the_sample(tmp_path, mode, helper, reason):
     sample = taken(tmp_path, mode, helper=helper)
     assert sample.outcome == "failed"
     assert sample.reason == reason
@@ -50,42 +50,42 @@ def test_a_helper_too_many_or_too_few_fails_the_sample(tmp_path, mode, helper, r
 
 
 @pytest.mark.slow
-def test_memory_that_does_not_come_back_fails_the_sample(tmp_path):
+def test_memory_that_is_never_freed_fails_the_sample(tmp_path):
     sample = taken(tmp_path, "helper:900000000", helper=True, timeout_s=2.0)
     assert sample.outcome == "failed"
-    assert sample.reason == "memory not back 2 s after QEMU's end: 1 helper(s) killed"
+    assert sample.reason == "memory not freed 2 s after QEMU's exit: 1 helper(s) killed"
     assert sample.reclaim_s is None
 
 
-def test_a_crash_of_qemu_is_no_sample(tmp_path):
+def test_crash_of_qemu_fails_the_sample(tmp_path):
     sample = taken(tmp_path, "crash", trigger="sigterm")
     assert sample.outcome == "failed"
     assert sample.reason == "QEMU ended with signal 11 on sigterm"
     assert sample.exit_status == -11
 
 
-def test_a_guest_that_does_not_start_fails_the_sample(tmp_path):
+def test_failed_start_fails_the_sample(tmp_path):
     sample = taken(tmp_path, "die")
     assert sample.outcome == "failed"
     assert "bad luck" in sample.reason
 
 
-def test_a_guest_that_does_not_fit_is_cancelled_and_not_started(tmp_path, monkeypatch):
+def test_guest_that_does_not_fit_is_cancelled_and_not_started(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "start", lambda *_, **__: pytest.fail("was started"))
     sample = taken(tmp_path, memory_mib=1 << 30)
     assert sample.outcome == "cancelled"
     assert sample.reason.startswith("needs ")
 
 
-def test_a_sample_during_which_the_machine_swapped_is_no_sample(tmp_path, monkeypatch):
+def test_swapping_fails_the_sample(tmp_path, monkeypatch):
     counts = iter((7, 10))
     monkeypatch.setattr(module, "swapped_out_mib", lambda: next(counts))
     sample = taken(tmp_path)
     assert sample.outcome == "failed"
-    assert sample.reason.startswith("the machine wrote 3 MiB to swap")
+    assert sample.reason.startswith("the machine swapped out 3 MiB")
 
 
-def test_a_guest_with_linux_is_powered_off(tmp_path):
+def test_linux_guest_is_powered_off(tmp_path):
     sample = taken(
         tmp_path, "linux", payload="linux", kernel="/k", initrd="/i", trigger="poweroff", accel="tcg"
     )
@@ -93,7 +93,7 @@ def test_a_guest_with_linux_is_powered_off(tmp_path):
     assert sample.shutdown_s > 0.2 > sample.exit_s
 
 
-def test_a_restart_lasts_until_the_second_guest_is_ready(tmp_path):
+def test_restart_ends_when_the_second_guest_is_ready(tmp_path):
     sample = taken(tmp_path, "helper:300000", helper=True, kind="restart")
     assert (sample.outcome, sample.reason) == ("ok", "")
     assert sample.exit_s < sample.restart_s
@@ -101,7 +101,7 @@ def test_a_restart_lasts_until_the_second_guest_is_ready(tmp_path):
     assert (tmp_path / "log.second").exists()
 
 
-def test_two_guests_at_once_need_room_for_both(tmp_path, monkeypatch):
+def test_restart_needs_memory_for_two_guests(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "available_mib", lambda: 1000)
     sample = taken(tmp_path, helper=True, kind="restart", memory_mib=300)
     assert (sample.outcome, sample.reason) == (
@@ -110,17 +110,17 @@ def test_two_guests_at_once_need_room_for_both(tmp_path, monkeypatch):
     )
 
 
-def test_memory_that_is_not_back_when_it_is_said_to_be_fails_the_sample(tmp_path, monkeypatch):
+def test_memory_not_freed_at_the_end_of_reclaim_fails_the_sample(tmp_path, monkeypatch):
     readings = iter((0.0, 0.1, 0.5))
     meter = Meter(name="memory.current", free_mib=lambda: next(readings), exact=True)
     monkeypatch.setattr(module, "choose_meter", lambda *_: meter)
     sample = taken(tmp_path)
     assert sample.outcome == "failed"
-    assert "of 1 MiB had come back when the last process that was seen to hold them" in sample.reason
+    assert "of 1 MiB were free after the last known process with QEMU's memory had ended" in sample.reason
     assert (sample.returned_mib, sample.held_at_exit_mib) == (0.5, 0.4)
 
 
-def test_huge_pages_that_cannot_be_had_cancel_the_sample(tmp_path, monkeypatch):
+def test_unavailable_huge_pages_cancel_the_sample(tmp_path, monkeypatch):
     def refuse(mib):
         raise GuestError("the kernel reserved 0 of 5 huge pages", "x")
 
@@ -129,7 +129,7 @@ def test_huge_pages_that_cannot_be_had_cancel_the_sample(tmp_path, monkeypatch):
     assert (sample.outcome, sample.reason) == ("cancelled", "the kernel reserved 0 of 5 huge pages")
 
 
-def test_a_small_process_is_timed_like_a_guest(tmp_path):
+def test_floor_process_is_timed_like_a_guest(tmp_path):
     program = tmp_path / "floor"
     ready = "import os, sys, time; os.write(int(sys.argv[2]), b'r' * (sys.argv[1] == '3')); time.sleep(60)"
     program.write_text(f"#!{sys.executable}\n{ready}\n")
@@ -140,4 +140,4 @@ def test_a_small_process_is_timed_like_a_guest(tmp_path):
     assert sample.exit_s > 0
     program.write_text("#!/bin/sh\nexit 1\n")
     sample = take_sample(cell, log=tmp_path / "log")
-    assert (sample.outcome, sample.reason) == ("failed", "the floor's process did not get ready")
+    assert (sample.outcome, sample.reason) == ("failed", "the floor process did not get ready")

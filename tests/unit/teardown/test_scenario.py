@@ -44,7 +44,7 @@ def visited(turn=1, **fields):
     return [cell for block in matrix(**fields).round(turn) for cell in block]
 
 
-def test_every_cell_once_a_round_numbered_from_one():
+def test_each_round_has_each_cell_once_numbered_from_one():
     cells = visited()
     assert len(cells) == 2 * 2 * 2 * 2
     assert [cell.index for cell in cells] == list(range(1, len(cells) + 1))
@@ -53,20 +53,20 @@ def test_every_cell_once_a_round_numbered_from_one():
     assert [cell.index for block in matrix().round(2, 17) for cell in block] == list(range(17, 33))
 
 
-def test_variants_of_a_place_are_neighbours():
+def test_variants_of_a_cell_run_in_succession():
     for block in matrix(variants=("base", "pristine", "patched")).round(1):
         assert sorted(cell.variant for cell in block) == ["base", "patched", "pristine"]
         assert len({(cell.target, cell.memory_mib, cell.trigger, cell.kind) for cell in block}) == 1
 
 
-def test_no_variant_and_no_place_is_first_as_a_rule():
+def test_order_of_variants_and_cells_varies():
     rounds = [matrix().round(turn) for turn in range(1, 41)]
     first = [block[0].variant for blocks in rounds for block in blocks]
     assert 0.4 < first.count("base") / len(first) < 0.6
     assert len({blocks[0][0].memory_mib for blocks in rounds}) == 2
 
 
-def test_a_seed_gives_the_same_order_and_rounds_differ():
+def test_order_depends_on_seed_and_round_only():
     def names(seed, turn):
         return [cell.name.rpartition("-r")[0] for cell in visited(turn, seed=seed)]
 
@@ -76,7 +76,7 @@ def test_a_seed_gives_the_same_order_and_rounds_differ():
     assert sorted(names(1, 1)) == sorted(names(2, 5))
 
 
-def test_only_variants_with_the_feature_must_have_a_helper():
+def test_only_variants_with_the_feature_have_a_helper():
     assert {(cell.variant, cell.helper) for cell in visited(variants=("pristine", "base"))} == {
         ("pristine", True),
         ("base", False),
@@ -84,13 +84,13 @@ def test_only_variants_with_the_feature_must_have_a_helper():
 
 
 @pytest.mark.parametrize(("restart", "sizes"), [("none", set()), ("largest", {1024}), ("all", {256, 1024})])
-def test_restarts_are_cells_of_their_own(restart, sizes):
+def test_restarts_are_separate_cells(restart, sizes):
     cells = visited(restart=restart)
     assert {cell.memory_mib for cell in cells if cell.kind == "restart"} == sizes
     assert len({cell.name for cell in cells}) == len(cells)
 
 
-def test_reserved_huge_pages_are_one_kind_of_pages_whatever_else_is_asked():
+def test_hugetlb_ignores_the_option_pages():
     cells = visited(backends=("ram", "hugetlb"), pages=("4k", "thp"))
     assert {(cell.backend, cell.pages) for cell in cells} == {
         ("ram", "4k"),
@@ -99,7 +99,7 @@ def test_reserved_huge_pages_are_one_kind_of_pages_whatever_else_is_asked():
     }
 
 
-def test_the_floor_is_taken_each_round_with_so_many_threads():
+def test_each_round_has_the_floor_and_the_overhead():
     with_floor = matrix().with_floor(Path("/floor"), 4, 9.0)
     small = [cell for block in with_floor.round(3) for cell in block if cell.kind != "teardown"]
     assert {(cell.kind, cell.threads, cell.binary, cell.round) for cell in small} == {
@@ -108,18 +108,18 @@ def test_the_floor_is_taken_each_round_with_so_many_threads():
     }
 
 
-def test_the_warm_up_has_every_kind_of_guest_once_and_none_of_the_larger_sizes():
+def test_warm_up_has_each_cell_of_the_smallest_size_once():
     cells = [cell for block in matrix(restart="all", backends=("ram", "memfd")).warm_up() for cell in block]
     assert {(cell.memory_mib, cell.kind, cell.round) for cell in cells} == {(256, "teardown", 0)}
     assert len(cells) == 2 * 2 * 2 * 2
 
 
-def test_nothing_to_time_is_an_error():
+def test_empty_matrix_is_an_error():
     with pytest.raises(OptionError, match="nothing to time"):
         matrix(())
 
 
-def test_payloads_that_run_linux_get_their_boot_files_and_their_own_accelerator():
+def test_linux_payloads_have_boot_files_and_their_accelerator():
     boots = {target: Boot(kernel=Path("/k"), initrd=Path("/i"), release="6.1") for target in TARGETS}
     accels = {
         (target, payload): Accel(target=target, payload=payload, name=name, reason="")

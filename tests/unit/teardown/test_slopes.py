@@ -26,7 +26,7 @@ def exit_slope(samples):
     return next(slope for slope in fit_slopes(samples) if slope.latency == "exit")
 
 
-def test_a_line_is_found_with_its_interval():
+def test_slope_is_fitted_with_its_interval():
     slope = exit_slope(line(30.0))
     assert slope.low < 30.0 < slope.high
     assert slope.high - slope.low < 2
@@ -35,25 +35,25 @@ def test_a_line_is_found_with_its_interval():
     assert slope.tib_low_s < 30.0 * 1.024 < slope.tib_high_s
 
 
-def test_outliers_do_not_bend_it():
+def test_outliers_do_not_change_the_slope():
     samples = line(30.0)
     spoiled = [*samples[:-1], make_sample(samples[-1].exit_s * 20, variant="base", memory_mib=SIZES[-1])]
     assert exit_slope(spoiled).ms_per_gib == pytest.approx(exit_slope(samples).ms_per_gib, rel=0.05)
 
 
-def test_what_does_not_grow_has_no_slope():
+def test_constant_latency_has_slope_zero():
     slope = exit_slope(line(0.0, offset_ms=0.7))
     assert slope.low <= 0 <= slope.high
 
 
-def test_two_sizes_of_three_good_samples_are_needed():
+def test_slope_needs_two_sizes_with_three_good_samples():
     samples = line(30.0)
     assert fit_slopes([row for row in samples if row.memory_mib == 256]) == ()
     few = [row for row in samples if row.memory_mib == 256] + line(30.0)[-2:]
     assert fit_slopes(few) == ()
 
 
-def test_series_are_not_mixed_and_restarts_have_a_line_of_their_own():
+def test_each_variant_backend_and_latency_has_its_own_slope():
     samples = [
         *line(30.0),
         *line(1.0, variant="patched"),
@@ -70,7 +70,7 @@ def test_series_are_not_mixed_and_restarts_have_a_line_of_their_own():
     assert found["base", "memfd", "exit"].ms_per_gib == pytest.approx(9, rel=0.1)
 
 
-def test_rows_in_parts_are_the_same_as_at_once(monkeypatch):
+def test_computation_in_blocks_gives_the_same_slopes(monkeypatch):
     x = numpy.array([1.0, 1.0, 2.0, 4.0])
     rows = numpy.random.default_rng(1).random((50, 4))
     whole = theil_sen(x, rows)

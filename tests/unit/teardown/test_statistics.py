@@ -20,7 +20,7 @@ BASE = [1.0, 1.1, 1.2, 1.05]
 TENTH = [0.1, 0.11, 0.12, 0.13]
 
 
-def test_medians_their_spread_and_their_ratio():
+def test_comparison_has_medians_deviations_and_ratio():
     exit_, reclaim = compare(rows([0.4, 0.1, 0.2], [0.05, 0.02, 0.09]))
     assert (exit_.variant, exit_.reference) == ("patched", "base")
     assert (exit_.latency, reclaim.latency) == ("exit", "reclaim")
@@ -38,19 +38,19 @@ def test_medians_their_spread_and_their_ratio():
         ([1.0, 1.1, 0.95, 1.05], [1.02, 0.95, 1.1, 1.0], "same"),
         ([1.0, 1.0, 1.0], [1.0, 1.0, 1.0], "same"),
         ([1.0, 1.0, 1.0], [2.0, 2.0, 2.0], "worse"),
-        # Nothing found, and yet nothing ruled out.
+        # Not significant, but the interval is too wide for "same".
         ([1.0, 1.9, 0.6, 1.4], [1.1, 0.5, 1.8, 0.7], "not enough data"),
         ([1.0, 1.0], [0.1, 0.1, 0.1], "not enough data"),
         ([1.0, 1.0, 1.0], [0.1, 0.1], "not enough data"),
         ([0.0, 0.0, 0.0], [0.1, 0.1, 0.1], "not enough data"),
     ],
 )
-def test_verdicts(base, other, expected):
+def test_verdict_follows_from_the_samples(base, other, expected):
     assert verdict(base, other) == expected
 
 
-def test_many_comparisons_need_stronger_evidence():
-    """A difference that is found alone is not among a hundred."""
+def test_correction_depends_on_the_number_of_comparisons():
+    """A difference that is significant alone is not significant among fifty comparisons."""
     pair = ([1.0, 1.05, 1.02, 1.04], [1.07, 1.12, 1.09, 1.11])
     alone = compare(rows(*pair))
     assert alone[0].verdict == "worse"
@@ -61,16 +61,16 @@ def test_many_comparisons_need_stronger_evidence():
     assert among.verdict == "same"
 
 
-def test_holm_is_what_the_paper_says():
-    """Sorted 0.005 0.01 0.03 0.04, times 4 3 2 1, and never falling."""
+def test_holm_follows_the_paper():
+    """Sorted 0.005 0.01 0.03 0.04, multiplied by 4 3 2 1, and never decreasing."""
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert holm([0.9, 0.8]) == [1.0, 1.0]
     assert holm([]) == []
 
 
 @pytest.mark.slow
-def test_equal_binaries_are_rarely_told_apart():
-    """400 comparisons of a distribution with itself, skewed and with outliers, each judged alone."""
+def test_equal_binaries_rarely_differ():
+    """400 comparisons of a skewed distribution with outliers with itself, each without correction."""
     draw = numpy.random.default_rng(7)
     found = 0
     for _ in range(400):
@@ -79,7 +79,7 @@ def test_equal_binaries_are_rarely_told_apart():
     assert found / 400 <= 0.05
 
 
-def test_a_difference_below_what_can_be_told_is_none():
+def test_difference_below_the_resolution_is_same():
     overhead = [make_sample(value, variant="overhead", kind="overhead") for value in (0.01, 0.02, 0.03)]
     assert resolution_s(overhead) == pytest.approx(3 * 1.4826 * 0.01)
     assert verdict([0.10] * 3, [0.13] * 3) == "worse"
@@ -87,16 +87,16 @@ def test_a_difference_below_what_can_be_told_is_none():
     assert verdict([0.10] * 3, [0.15] * 3, overhead) == "worse"
 
 
-def test_constant_data_has_an_interval_without_width():
+def test_interval_of_constant_data_has_no_width():
     assert ratio_interval([2.0, 2.0, 2.0], [4.0, 4.0, 4.0]) == (0.5, 0.5)
 
 
-def test_the_same_samples_give_the_same_interval():
+def test_interval_is_reproducible():
     once, again = (ratio_interval([1, 2, 3, 4], [2, 3, 4, 5]) for _ in range(2))
     assert once == again
 
 
-def test_bad_samples_do_not_count_and_loaded_ones_do():
+def test_loaded_samples_count_and_failed_ones_do_not():
     good = rows([1.0] * 3, [0.5] * 3)
     made = compare([*good, make_sample(variant="patched", outcome="failed", reason="x")])[0]
     assert (made.samples, made.loaded) == (3, 0)
@@ -104,7 +104,7 @@ def test_bad_samples_do_not_count_and_loaded_ones_do():
     assert (made.samples, made.loaded) == (4, 1)
 
 
-def test_places_are_not_mixed_and_without_base_the_first_is_the_reference():
+def test_cells_are_separate_and_the_first_variant_replaces_base():
     samples = rows([9.0] * 3, [9.0] * 3, trigger="sigterm") + rows([1.0] * 3, [0.5] * 3)
     assert [row.ratio for row in compare(samples) if row.latency == "exit"] == [0.5, 1.0]
     assert compare([make_sample(variant="patched")]) == ()
@@ -112,7 +112,7 @@ def test_places_are_not_mixed_and_without_base_the_first_is_the_reference():
     assert {(row.reference, row.variant) for row in compare(two)} == {("a", "b")}
 
 
-def test_what_is_compared_with_upstream_too():
+def test_other_variants_are_compared_with_pristine():
     samples = [make_sample(variant=name) for name in ("patched", "base", "pristine", "distro")]
     pairs = {(row.reference, row.variant) for row in compare(samples)}
     assert pairs == {
@@ -124,7 +124,7 @@ def test_what_is_compared_with_upstream_too():
     }
 
 
-def test_places_come_in_an_order_of_their_own_whatever_the_runs():
+def test_order_of_cells_does_not_depend_on_the_run():
     order = [(256, "x86_64-softmmu"), (1024, "x86_64-softmmu"), (256, "s390x-softmmu")]
     for rank in (order, order[::-1]):
         samples = [
@@ -137,7 +137,7 @@ def test_places_come_in_an_order_of_their_own_whatever_the_runs():
         assert compare(samples)[0].variant == "pristine"
 
 
-def test_restarts_are_compared_by_restart_alone():
+def test_restart_samples_give_only_restart_comparisons():
     samples = [
         make_sample(variant=name, kind="restart", restart_s=value)
         for name, value in (("base", 2.0), ("patched", 1.0))
@@ -147,12 +147,12 @@ def test_restarts_are_compared_by_restart_alone():
     assert (row.latency, row.ratio, row.verdict) == ("restart", 0.5, "better")
 
 
-def test_all_cancelled_gives_a_comparison_without_figures():
+def test_cancelled_samples_give_a_comparison_without_figures():
     samples = [make_sample(variant=name, outcome="cancelled", reason="x") for name in ("base", "patched")]
     found = compare(samples)[0]
     assert (found.reference_s, found.ratio, found.verdict) == (None, None, "not enough data")
 
 
-def test_the_median_deviation_of_nothing_is_none():
+def test_deviation_of_no_values_is_none():
     assert mad([]) is None
     assert mad([1, 2, 3, 4, 100]) == 1
