@@ -1,11 +1,10 @@
 /*
- * Run a program whose end takes longer than it does by itself.
+ * Run a program and delay its end.
  *
- *   delay MICROSECONDS PROGRAM WORD...
+ *   delay MICROSECONDS PROGRAM ARGUMENT...
  *
- * This process becomes PROGRAM.  A child of it stops PROGRAM's main thread as it ends, before any memory is
- * freed (ptrace(2), PTRACE_O_TRACEEXIT), and lets it go on after so many microseconds.  A measurement that is
- * worth its name finds the difference.
+ * This process executes PROGRAM.  A child stops PROGRAM's main thread when it exits, before memory is freed
+ * (ptrace(2), PTRACE_O_TRACEEXIT), and continues it after the delay.  A valid measurement must detect this.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -26,8 +25,8 @@
 #define PTRACE_EVENT_STOP 128
 #endif
 
-/* The child: waits for the end of its parent.  Descriptors of PROGRAM's must not stay open here. */
-static void hold_up(pid_t traced, useconds_t delay)
+/* Trace the parent until its end.  Descriptors are closed, because PROGRAM's must not stay open here. */
+static void delay_exit(pid_t traced, useconds_t delay)
 {
     int status;
 
@@ -54,7 +53,7 @@ int main(int argc, char **argv)
     char byte = 0;
 
     if (argc < 3 || pipe2(to_child, 0) || pipe2(to_parent, 0) || (child = fork()) < 0) {
-        fprintf(stderr, "usage: delay MICROSECONDS PROGRAM WORD...\n");
+        fprintf(stderr, "usage: delay MICROSECONDS PROGRAM ARGUMENT...\n");
         return 2;
     }
     if (child == 0) {
@@ -65,13 +64,13 @@ int main(int argc, char **argv)
             write(to_parent[1], "r", 1) != 1) {
             _exit(1);
         }
-        hold_up(traced, atoi(argv[1]));
+        delay_exit(traced, atoi(argv[1]));
     }
-    /* Where Yama restricts ptrace(2), the one that is traced may name its tracer. */
+    /* If Yama restricts ptrace(2), the traced process can permit its tracer. */
     prctl(PR_SET_PTRACER, child, 0, 0, 0);
     close(to_parent[1]);
     if (write(to_child[1], "g", 1) != 1 || read(to_parent[0], &byte, 1) != 1) {
-        fprintf(stderr, "delay: ptrace is not allowed here\n");
+        fprintf(stderr, "delay: ptrace is not permitted\n");
         return 1;
     }
     close(to_child[0]);

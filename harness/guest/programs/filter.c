@@ -1,8 +1,9 @@
 /*
- * Filters of system calls (seccomp(2)) of another process: read them, and run them on calls.
+ * Read the system call filters (seccomp(2)) of another process, and evaluate them.
  *
- * A filter is a program of classic BPF over a struct seccomp_data.  The language is the kernel's,
- * Documentation/networking/filter.rst; what seccomp takes of it is in kernel/seccomp.c, seccomp_check_filter().
+ * A filter is a classic BPF program that reads a struct seccomp_data.  The kernel's
+ * Documentation/networking/filter.rst describes the language; seccomp_check_filter() in kernel/seccomp.c
+ * contains the instructions that seccomp accepts.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -28,7 +29,7 @@
 #elif defined(__riscv) && __riscv_xlen == 64
 #define ARCH AUDIT_ARCH_RISCV64
 #else
-#error "the audit architecture of this machine (linux/audit.h) is not named here"
+#error "add the audit architecture of this machine (linux/audit.h)"
 #endif
 
 #ifndef PTRACE_SECCOMP_GET_FILTER
@@ -105,7 +106,7 @@ static uint32_t compute(int operation, uint32_t a, uint32_t b)
     case BPF_NEG:
         return -a;
     default:
-        abort(); /* the kernel would not have taken it */
+        abort(); /* the kernel does not accept such a filter */
     }
 }
 
@@ -125,7 +126,7 @@ static bool holds(int operation, uint32_t a, uint32_t b)
     }
 }
 
-/* The action that a filter takes on a call. */
+/* Return the action of a filter for a call. */
 static uint32_t run(const Filter *filter, const struct seccomp_data *data)
 {
     uint32_t a = 0, x = 0, memory[BPF_MEMWORDS] = { 0 };
@@ -171,7 +172,7 @@ static uint32_t run(const Filter *filter, const struct seccomp_data *data)
             break;
         }
     }
-    abort(); /* past its end */
+    abort(); /* the end was reached without a return */
 }
 
 bool filters_allow(const Filters *filters, int nr, const uint64_t arguments[6])
@@ -182,7 +183,7 @@ bool filters_allow(const Filters *filters, int nr, const uint64_t arguments[6])
     for (int i = 0; i < filters->count; i++) {
         uint32_t action = run(&filters->filter[i], &data) & SECCOMP_RET_ACTION_FULL;
 
-        /* The strictest action of all filters is taken: each has to let the call through. */
+        /* The kernel takes the strictest action, so each filter must allow the call. */
         if (action != SECCOMP_RET_ALLOW && action != SECCOMP_RET_LOG) {
             return false;
         }

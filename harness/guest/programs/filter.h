@@ -1,5 +1,5 @@
 /*
- * Filters of system calls (seccomp(2)) of another process: read them, and run them on calls.
+ * Read the system call filters (seccomp(2)) of another process, and evaluate them.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -25,15 +25,15 @@ typedef struct Filters {
 } Filters;
 
 /*
- * The filters that the thread "pid" runs under; it is stopped for a moment (PTRACE_SECCOMP_GET_FILTER of
- * ptrace(2): needs CAP_SYS_ADMIN, and a kernel with CONFIG_CHECKPOINT_RESTORE).  0, or an errno.
+ * Read the filters of the thread "pid", which is stopped meanwhile (PTRACE_SECCOMP_GET_FILTER of ptrace(2)
+ * needs CAP_SYS_ADMIN, and a kernel with CONFIG_CHECKPOINT_RESTORE).  Return 0 or an errno.
  */
 int filters_read(pid_t pid, Filters *filters);
 
-/* Whether all filters together let the call "nr" of this program's architecture through. */
+/* Return whether all filters together allow the call "nr" of this program's architecture. */
 bool filters_allow(const Filters *filters, int nr, const uint64_t arguments[6]);
 
-/* Whether "filter" is one of "filters", byte for byte. */
+/* Return whether "filters" contain a filter with the same bytes as "filter". */
 bool filters_have(const Filters *filters, const Filter *filter);
 
 #endif

@@ -1,10 +1,10 @@
 /*
- * A process with as little to tear down as can be: THREADS threads and one page of memory of its own.
+ * A process whose teardown is minimal: THREADS threads and one private page of memory.
  *
  *   floor THREADS FD
  *
- * Writes one byte to FD when all threads are there, then sleeps until it is killed.  Timing its end gives the
- * floor below which no QEMU with so many threads can end, and with one thread the overhead of measuring.
+ * It writes one byte to FD when all threads are running, then sleeps until it is killed.  The duration of its
+ * end is the minimum for a QEMU with so many threads; with one thread, it is the overhead of measuring.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

@@ -1,20 +1,20 @@
 /*
- * init of the guests that payload "linux" starts: the only program in them.
+ * init of guests with payload "linux", which run no other program.
  *
- * It writes random data into all memory that the kernel can spare, one thread a vCPU, and says so over the
- * console; then it does what lines on the console ask for:
+ * With one thread for each vCPU, it writes random data to all memory that the kernel does not need, and
+ * reports progress on the console.  Then it handles requests, which are lines on the console:
  *
  *     poweroff    turn the machine off
  *     busy        keep every vCPU busy
- *     idle        let them sleep again
+ *     idle        let the vCPUs sleep again
  *
- * What it says begins with "harness: " and is one line each:
+ * Each report is one line that begins with "harness: ":
  *
  *     harness: touched DONE of TOTAL MiB
  *     harness: ready
  *     harness: error: WHAT: WHY
  *
- * "harness.busy=1" on the kernel's command line is the request "busy" once the guest is ready.
+ * With "harness.busy=1" on the kernel's command line, the guest is busy as soon as it is ready.
  * docs/guests.md describes this protocol.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
@@ -40,10 +40,10 @@
 
 #define MIB (1024UL * 1024UL)
 
-/* Taken and filled at once: a multiple of every architecture's huge page (x86_64 2 MiB, s390x 1 MiB). */
+/* Unit of work: a multiple of every architecture's huge page (x86_64 2 MiB, s390x 1 MiB). */
 #define CHUNK (4 * MIB)
 
-/* Left to the kernel: page tables, stacks, what its own threads may ask for; of small guests and of large. */
+/* Reserved for the kernel (page tables, stacks, its threads): a fixed part and a part of the memory. */
 #define RESERVE (8 * MIB)
 #define RESERVE_PART 128
 
@@ -56,12 +56,12 @@
 static atomic_ulong touched;
 static atomic_uint filling;
 static atomic_bool busy;
-static char *memory;        /* all that is to be filled */
-static unsigned long total; /* its bytes */
-static atomic_ulong taken;  /* bytes that workers have taken, or asked for in vain */
+static char *memory;        /* memory to fill */
+static unsigned long total; /* its size in bytes */
+static atomic_ulong taken;  /* bytes that workers have taken; may exceed total */
 
-/* One write a line, so that the kernel's own messages come between lines. */
-static void say(const char *format, ...)
+/* Write each line at once, so that messages of the kernel do not interrupt it. */
+static void report(const char *format, ...)
 {
     char line[160] = "harness: ";
     size_t length = strlen(line);
@@ -75,16 +75,16 @@ static void say(const char *format, ...)
     for (size_t done = 0; done < length;) {
         ssize_t wrote = write(STDOUT_FILENO, line + done, length - done);
         if (wrote < 0 && errno != EINTR) {
-            return; /* nobody is listening */
+            return; /* the console is closed */
         }
         done += wrote > 0 ? wrote : 0;
     }
 }
 
-/* Nothing can go on: the harness reads the reason, and the machine ends. */
+/* Report an error to the harness and turn the machine off. */
 static void fail(const char *what)
 {
-    say("error: %s: %s", what, strerror(errno));
+    report("error: %s: %s", what, strerror(errno));
     tcdrain(STDOUT_FILENO);
     reboot(RB_POWER_OFF);
     for (;;) {
@@ -126,7 +126,7 @@ static void set(const char *path, const char *value)
 {
     FILE *file = fopen(path, "we");
 
-    if (file) { /* a kernel that lacks it does without */
+    if (file) { /* the kernel may not have this setting */
         fputs(value, file);
         fclose(file);
     }
@@ -150,7 +150,7 @@ static bool on_command_line(const char *word)
     return found;
 }
 
-/* xorshift64* without its multiplication (Marsaglia 2003): every word differs from every other one. */
+/* xorshift64* without the multiplication (Marsaglia 2003): all words are different. */
 static uint64_t fill(uint64_t *from, size_t bytes, uint64_t state)
 {
     for (uint64_t *word = from, *end = from + bytes / sizeof(*from); word < end; word++) {
@@ -162,8 +162,8 @@ static uint64_t fill(uint64_t *from, size_t bytes, uint64_t state)
     return state;
 }
 
-/* The next chunk for a worker, of *size bytes; NULL when all are taken. */
-static void *take(size_t *size)
+/* Return the next chunk, of *size bytes, or NULL if all are taken. */
+static void *next_chunk(size_t *size)
 {
     unsigned long from = atomic_fetch_add(&taken, CHUNK);
 
@@ -175,8 +175,8 @@ static void *take(size_t *size)
 }
 
 /*
- * Address space for all, once, before there are workers: mmap() and MADV_HUGEPAGE wait until no thread of the
- * process has a page fault under way, and faulting a chunk in is one long fault.
+ * Map all memory before the workers start: mmap() and MADV_HUGEPAGE wait for page faults of other threads,
+ * and populating a chunk is one long fault.
  */
 static void map_memory(void)
 {
@@ -185,15 +185,15 @@ static void map_memory(void)
     if (mapped == MAP_FAILED) {
         fail("mmap");
     }
-    memory = mapped + (CHUNK - (uintptr_t)mapped % CHUNK) % CHUNK; /* else a huge page has no place at the ends */
+    memory = mapped + (CHUNK - (uintptr_t)mapped % CHUNK) % CHUNK; /* aligned, so that huge pages fit */
     madvise(memory, total, MADV_HUGEPAGE);
 }
 
 /*
- * Fill memory as long as there is some, then sleep, or compute as long as that is asked for.
- * A page fault in an emulated guest costs as much as filling several pages. So huge pages are asked for,
- * and the kernel is told to fault a whole chunk in at once: 3 s instead of 15 s a GiB for s390x under TCG,
- * which has no huge pages. Either may be refused by an old kernel, which is slower then and no less right.
+ * Fill all chunks, then sleep, or compute while the guest is busy.
+ * In an emulated guest, a page fault takes as long as filling several pages.  Therefore huge pages are
+ * requested, and a whole chunk is populated at once: for s390x under TCG, which has no huge pages, this takes
+ * 3 s instead of 15 s for each GiB.  Old kernels may support neither; then this is slower, but correct.
  */
 static void *work(void *argument)
 {
@@ -201,7 +201,7 @@ static void *work(void *argument)
     uint64_t state = 0x9e3779b97f4a7c15UL * ((uintptr_t)argument + 1);
     size_t size;
 
-    while ((next = take(&size))) {
+    while ((next = next_chunk(&size))) {
         own = next;
         madvise(own, size, MADV_POPULATE_WRITE);
         state = fill(own, size, state);
@@ -252,41 +252,41 @@ static void touch_memory(void)
 {
     unsigned long unused, reserve;
 
-    /* The kernel keeps up to 5 % free for huge pages (khugepaged); a guest that allocates no more needs less. */
+    /* By default, the kernel keeps up to 5 % free for huge pages (khugepaged). */
     set("/proc/sys/vm/min_free_kbytes", "1024");
-    /* Else zones of low memory keep a part for devices, which counts as free and cannot be had. */
+    /* By default, low memory zones reserve a part for devices, which counts as free but is not available. */
     set("/proc/sys/vm/lowmem_reserve_ratio", "1000000 1000000 1000000 1000000 1000000");
     set("/proc/sys/vm/overcommit_memory", "1");
     set("/sys/kernel/mm/ksm/run", "0");
-    /* Not MemAvailable: it counts files, and ours, in the initramfs, are never dropped. */
+    /* Not MemAvailable: it includes files, but those of the initramfs cannot be dropped. */
     unused = meminfo("MemFree");
     reserve = RESERVE + unused / RESERVE_PART;
     total = unused > reserve ? (unused - reserve) / MIB * MIB : 0;
     map_memory();
-    say("touched 0 of %lu MiB", total / MIB);
+    report("touched 0 of %lu MiB", total / MIB);
     start_workers();
-    for (unsigned long said = 0; atomic_load(&filling);) {
+    for (unsigned long reported = 0; atomic_load(&filling);) {
         unsigned long done = atomic_load(&touched);
 
-        if (done - said >= total / 8 && done < total) {
-            say("touched %lu of %lu MiB", done / MIB, total / MIB);
-            said = done;
+        if (done - reported >= total / 8 && done < total) {
+            report("touched %lu of %lu MiB", done / MIB, total / MIB);
+            reported = done;
         }
         usleep(20 * 1000);
     }
-    say("touched %lu of %lu MiB", atomic_load(&touched) / MIB, total / MIB);
+    report("touched %lu of %lu MiB", atomic_load(&touched) / MIB, total / MIB);
 }
 
-static void obey(const char *request)
+static void handle(const char *request)
 {
     if (!strcmp(request, "poweroff")) {
         reboot(RB_POWER_OFF);
         fail("poweroff");
     } else if (!strcmp(request, "busy") || !strcmp(request, "idle")) {
         atomic_store(&busy, !strcmp(request, "busy"));
-        say("%s", request);
+        report("%s", request);
     } else if (*request) {
-        say("unknown request: %.40s", request);
+        report("unknown request: %.40s", request);
     }
 }
 
@@ -297,17 +297,17 @@ int main(void)
 
     mount_on("proc", "/proc");
     mount_on("sysfs", "/sys");
-    if (tcgetattr(STDIN_FILENO, &console) == 0) { /* what is asked is not to be sent back */
+    if (tcgetattr(STDIN_FILENO, &console) == 0) { /* do not echo requests */
         console.c_lflag &= ~(ECHO | ECHONL);
         tcsetattr(STDIN_FILENO, TCSANOW, &console);
     }
     touch_memory();
     atomic_store(&busy, on_command_line("harness.busy=1"));
-    say("ready");
+    report("ready");
     for (;;) {
         if (fgets(line, sizeof(line), stdin)) {
             line[strcspn(line, "\r\n")] = '\0';
-            obey(line);
+            handle(line);
         } else {
             clearerr(stdin);
             usleep(100 * 1000);

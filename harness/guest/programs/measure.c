@@ -1,13 +1,13 @@
 /*
- * Time the end of QEMU, or try one property of asynchronous teardown, on the machine this runs on.
+ * Time the end of QEMU, or check one property of asynchronous teardown, on the current machine.
  *
- *   measure sample INDEX TRIGGER PAGES MEMORY_MIB TIMEOUT_S -- QEMU WORD...
- *   measure property NAME TIMEOUT_S -- QEMU WORD...
+ *   measure sample INDEX TRIGGER PAGES MEMORY_MIB TIMEOUT_S -- QEMU ARGUMENT...
+ *   measure property NAME TIMEOUT_S -- QEMU ARGUMENT...
  *
- * TRIGGER is sigterm, sigkill, sigabrt or quit.  QEMU must have its QMP on descriptor 3.
- * The result is one record on standard output: RS (0x1e), JSON, newline (RFC 7464).  What is measured, and
- * how, is as in harness/teardown/watch.py: CLOCK_MONOTONIC from just before the trigger to the return of
- * waitid() for QEMU, and to the end of the last process that shares its memory, found by kcmp().
+ * TRIGGER is sigterm, sigkill, sigabrt or quit.  QEMU's arguments must put QMP on descriptor 3.
+ * The result is one record on standard output: RS (0x1e), JSON, newline (RFC 7464).  The measurement is the
+ * same as in harness/teardown/watch.py: CLOCK_MONOTONIC from just before the trigger to the return of waitid()
+ * for QEMU, and to the end of the last process that shares its memory, which is found by kcmp().
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -39,17 +39,17 @@
 
 #define QMP_FD 3
 #define KCMP_VM 1 /* linux/kcmp.h */
-#define KILL_S 30 /* what a killed process may take to end */
+#define KILL_S 30 /* time limit for a killed process to end */
 
 static char kind[64];
-static char log_name[256]; /* of what QEMU writes: $TMPDIR/qemu.log */
+static char log_name[256]; /* QEMU's output: $TMPDIR/qemu.log */
 static volatile sig_atomic_t expired;
 static int alarm_pidfd = -1;
-static int victim = -1; /* QEMU's pidfd: a failure must leave neither it nor what it made */
+static int victim = -1; /* pidfd of QEMU, which fail() kills with its children */
 
 /* ---- output ---- */
 
-/* Writes at once, so that the kernel's messages do not get in between. */
+/* Write a record at once, so that messages of the kernel do not interrupt it. */
 void put(const char *body)
 {
     char line[4096];
@@ -67,7 +67,6 @@ void put(const char *body)
     }
 }
 
-/* ``text`` as the inside of a JSON string. */
 void escape(char *out, size_t size, const char *text)
 {
     size_t n = 0;
@@ -82,7 +81,7 @@ void escape(char *out, size_t size, const char *text)
     out[n] = 0;
 }
 
-/* The last line that QEMU wrote. */
+/* Read the last line of QEMU's output. */
 static void last_line(char *out, size_t size)
 {
     char buffer[2048], *line;
@@ -109,19 +108,19 @@ int send_signal(int pidfd, int number)
 
 void fail(const char *format, ...)
 {
-    char reason[1024], said[512], text[1600], escaped[2000], body[2200];
+    char reason[1024], last[512], text[1600], escaped[2000], body[2200];
     va_list ap;
 
     va_start(ap, format);
     vsnprintf(reason, sizeof(reason), format, ap);
     va_end(ap);
-    last_line(said, sizeof(said));
-    snprintf(text, sizeof(text), "%s%s%s", reason, said[0] ? "; QEMU said: " : "", said);
+    last_line(last, sizeof(last));
+    snprintf(text, sizeof(text), "%s%s%s", reason, last[0] ? "; QEMU printed: " : "", last);
     escape(escaped, sizeof(escaped), text);
     snprintf(body, sizeof(body), ", \"error\": \"%s\"", escaped);
     if (victim >= 0) {
         send_signal(victim, SIGKILL);
-        wait_for_rest(NULL, 0.2); /* QEMU's children are ours then, and no figures are taken any more */
+        wait_for_rest(NULL, 0.2); /* QEMU's children are now children of this process */
     }
     put(body);
     exit(0);
@@ -142,7 +141,6 @@ int open_pidfd(pid_t pid)
     return syscall(SYS_pidfd_open, pid, 0);
 }
 
-/* Whether the process behind ``pidfd`` has ended before ``deadline``. */
 bool ended_by(int pidfd, double deadline)
 {
     struct pollfd pfd = { .fd = pidfd, .events = POLLIN };
@@ -174,7 +172,6 @@ void read_file(char *out, size_t size, pid_t pid, const char *name)
     out[n > 0 ? n : 0] = 0;
 }
 
-/* The value of a line ``field:<tab>value`` of /proc/PID/status; empty when it is not there. */
 void status_of(char *out, size_t size, pid_t pid, const char *field)
 {
     char text[8192], wanted[64], *at;
@@ -208,7 +205,7 @@ static bool shares_memory(pid_t pid, pid_t other)
     if (errno == ESRCH) {
         return false;
     }
-    /* A kernel without kcmp: by the name. */
+    /* The kernel has no kcmp: compare the name. */
     status_of(name, sizeof(name), other, "Name");
     snprintf(wanted, sizeof(wanted), "cleanup/%d", pid);
     return !strcmp(name, wanted);
@@ -239,7 +236,6 @@ Sharers find_sharers(pid_t pid)
     return sharers;
 }
 
-/* Waits for all sharers; the number of those that had to be killed. */
 int wait_for_sharers(Sharers *sharers, double timeout)
 {
     double deadline = now() + timeout;
@@ -255,7 +251,7 @@ int wait_for_sharers(Sharers *sharers, double timeout)
     return stuck;
 }
 
-/* Kills our children; how many there were. */
+/* Kill all children of this process; return their number. */
 static int kill_children(void)
 {
     char wanted[16], parent[32];
@@ -289,9 +285,9 @@ static bool is_among(pid_t pid, const Sharers *sharers)
 }
 
 /*
- * An orphan is given to us before its parent's pidfd becomes readable (exit_notify() in the kernel), and its
- * end is told by SIGCHLD whatever it was made with (reparent_leader()).  So none is missed, and none is
- * polled for.
+ * An orphan becomes a child of this process before its parent's pidfd becomes readable (exit_notify() in the
+ * kernel), and its end sends SIGCHLD, whatever signal its clone() requested (reparent_leader()).  So none is
+ * missed, and polling is not necessary.
  */
 Rest wait_for_rest(const Sharers *known, double timeout)
 {
@@ -320,7 +316,7 @@ Rest wait_for_rest(const Sharers *known, double timeout)
         } else if (!rest.stuck && (rest.stuck = kill_children())) {
             deadline = now() + KILL_S;
         } else {
-            break; /* killed and yet there: in the kernel */
+            break; /* killed but still running: stuck in the kernel */
         }
     }
     sigprocmask(SIG_UNBLOCK, &child, NULL);
@@ -344,7 +340,7 @@ Qemu start(char **words, bool small_pages)
         struct rlimit none = { 0, 0 };
         int log = open(log_name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
         int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
-        int qmp = fcntl(sv[1], F_DUPFD_CLOEXEC, QMP_FD + 1); /* out of the way of dup2() */
+        int qmp = fcntl(sv[1], F_DUPFD_CLOEXEC, QMP_FD + 1); /* above the targets of dup2() */
 
         prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
         setsid();
@@ -371,7 +367,7 @@ Qemu start(char **words, bool small_pages)
     return qemu;
 }
 
-/* Reads from QMP until ``wanted`` has come. */
+/* Read from QMP until "wanted" is received. */
 static void expect(Qemu *qemu, const char *wanted, double deadline)
 {
     char text[16384];
@@ -425,7 +421,6 @@ static void on_alarm(int number)
     send_signal(alarm_pidfd, SIGKILL);
 }
 
-/* Reaps ``qemu``, which is killed after ``timeout`` seconds.  The negative signal, or the exit status. */
 int reap(Qemu *qemu, int timeout)
 {
     siginfo_t info;
@@ -458,7 +453,7 @@ static int signal_of(const char *trigger)
             return known[i].number;
         }
     }
-    fail("trigger %s is not known", trigger);
+    fail("unknown trigger %s", trigger);
 }
 
 /* ---- one sample ---- */
@@ -495,11 +490,11 @@ static void sample(const char *trigger, const char *pages, long memory_mib, int 
     started = now() - began;
     populated = resident_mib(qemu.pid);
     if (populated < memory_mib) {
-        fail("only %ld of %ld MiB are resident: guest not populated", populated, memory_mib);
+        fail("only %ld of %ld MiB of the guest's memory are resident", populated, memory_mib);
     }
     sharers = find_sharers(qemu.pid);
     if (ended_by(qemu.pidfd, 0)) {
-        fail("QEMU had ended before the trigger");
+        fail("QEMU ended before the trigger");
     }
     triggered = now();
     if (number) {
@@ -543,7 +538,7 @@ int main(int argc, char **argv)
         snprintf(kind, sizeof(kind), "\"property\": \"%s\"", name);
         property(argv[2], atoi(argv[3]), argv + 5);
     } else {
-        fprintf(stderr, "measure: wrong words\n");
+        fprintf(stderr, "measure: invalid arguments\n");
         return 2;
     }
     return 0;

@@ -1,5 +1,5 @@
 /*
- * What measure.c and property.c share.
+ * Functions that measure.c and property.c share.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -27,58 +27,58 @@ typedef struct Sharers {
     int pidfd[MAX_SHARERS];
 } Sharers;
 
-/* Children that were not known before, and those that had to be killed. */
+/* Numbers of children that were not known before, and of children that were killed. */
 typedef struct Rest {
     int late;
     int stuck;
 } Rest;
 
-/* Writes a record: what it is about, then "body", which begins with a comma unless it is empty. */
+/* Write a record: its kind, then "body", which begins with a comma unless it is empty. */
 void put(const char *body);
 
-/* Writes "text" as the inside of a JSON string. */
+/* Escape "text" for use in a JSON string. */
 void escape(char *out, size_t size, const char *text);
 
-/* Ends QEMU and what it made, writes a record with the reason, and exits. */
+/* End QEMU and its children, write a record with the reason, and exit. */
 void fail(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));
 
-/* Seconds of CLOCK_MONOTONIC. */
+/* Return CLOCK_MONOTONIC in seconds. */
 double now(void);
 
 int open_pidfd(pid_t pid);
 int send_signal(int pidfd, int number);
 
-/* Whether the process behind "pidfd" has ended before "deadline". */
+/* Return whether the process of "pidfd" ends before "deadline". */
 bool ended_by(int pidfd, double deadline);
 
-/* /proc/PID/NAME as a string; empty when it cannot be read. */
+/* Read /proc/PID/NAME as a string; empty if it cannot be read. */
 void read_file(char *out, size_t size, pid_t pid, const char *name);
 
-/* The value of a line "field:<tab>value" of /proc/PID/status; empty when it is not there. */
+/* Read the value of a line "field:<tab>value" of /proc/PID/status; empty if there is none. */
 void status_of(char *out, size_t size, pid_t pid, const char *field);
 
 Sharers find_sharers(pid_t pid);
 
-/* Waits for all sharers; the number of those that had to be killed after "timeout" seconds. */
+/* Wait for all sharers; return the number of those that were killed after "timeout" seconds. */
 int wait_for_sharers(Sharers *sharers, double timeout);
 
-/* Waits for all our children, which are QEMU's orphans when it has ended, and reaps them. */
+/* Wait for all children of this process, which are QEMU's orphans after its end, and reap them. */
 Rest wait_for_rest(const Sharers *known, double timeout);
 
-/* Starts QEMU, whose log is said by fail(), as its last line. */
+/* Start QEMU.  fail() reports the last line of its log. */
 Qemu start(char **words, bool small_pages);
 
-/* QMP: the greeting and its answer; a command and its answer, until "deadline". */
+/* QMP: read the greeting and negotiate; send a command and wait for its answer until "deadline". */
 void negotiate(Qemu *qemu, double timeout);
 void command(Qemu *qemu, const char *name, double deadline);
 
-/* Reaps QEMU, which is killed after "timeout" seconds.  The negative signal, or the exit status. */
+/* Reap QEMU; kill it after "timeout" seconds.  Return the exit status or the negative signal. */
 int reap(Qemu *qemu, int timeout);
 
-/* From now on QEMU is another process: a daemon.  False: it is not there. */
+/* Use another process as QEMU: its daemon.  Return false if it does not exist. */
 bool follow(Qemu *qemu, pid_t pid);
 
-/* Tries the property "name" on the QEMU that "words" start, and writes its record. */
+/* Check the property "name" of the QEMU that "words" start, and write a record. */
 void property(const char *name, int timeout, char **words);
 
 #endif

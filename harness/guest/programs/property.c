@@ -1,7 +1,7 @@
 /*
- * Properties of asynchronous teardown that can differ between architectures, tried on a QEMU with the feature.
+ * Check properties of asynchronous teardown that can differ between architectures.
  *
- * docs/build.md lists them.  harness/teardown/image.py has the words that QEMU is started with for each.
+ * docs/build.md lists the properties.  harness/teardown/image.py contains QEMU's arguments for each.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -25,20 +25,20 @@
 #define AT_MINSIGSTKSZ 51 /* linux/auxvec.h */
 #endif
 
-/* What a signal frame takes where the kernel does not say: s390x's with vector registers is smaller. */
+/* Size of a signal frame if the kernel does not report it; that of s390x with vector registers is smaller. */
 #define FRAME 2048
 
 #define MAX_CALLS 1024
 
 static char detail[256];
 
-static void check_field(pid_t pid, const char *who, const char *field, const char *wanted)
+static void check_field(pid_t pid, const char *process, const char *field, const char *wanted)
 {
     char value[128];
 
     status_of(value, sizeof(value), pid, field);
     if (strncmp(value, wanted, strlen(wanted))) {
-        fail("%s has %s: '%s', not '%s'", who, field, value, wanted);
+        fail("%s has %s: '%s', not '%s'", process, field, value, wanted);
     }
 }
 
@@ -52,10 +52,10 @@ static void check_state(pid_t pid, const char *wanted)
             return;
         }
     }
-    fail("helper is in state '%s', not one of %s", value, wanted);
+    fail("the helper is in state '%s', not in one of '%s'", value, wanted);
 }
 
-/* The helper has the ids of QEMU, and no capability that QEMU does not have. */
+/* Check that the helper has QEMU's ids, and no capability that QEMU does not have. */
 static void check_confinement(pid_t qemu, pid_t helper)
 {
     static const char *const same[] = { "Uid", "Gid", "Groups", "NoNewPrivs" };
@@ -97,7 +97,7 @@ static void check_signals(Qemu *qemu, const Sharers *helper)
     command(qemu, "query-status", now() + 10);
 }
 
-static void check_root(pid_t pid, const char *who, const char *wanted)
+static void check_root(pid_t pid, const char *process, const char *wanted)
 {
     char path[64], value[256];
     ssize_t n;
@@ -106,13 +106,13 @@ static void check_root(pid_t pid, const char *who, const char *wanted)
     n = readlink(path, value, sizeof(value) - 1);
     value[n > 0 ? n : 0] = 0;
     if (strcmp(value, wanted)) {
-        fail("%s has root '%s', not '%s'", who, value, wanted);
+        fail("%s has root '%s', not '%s'", process, value, wanted);
     }
 }
 
 /*
- * There is room for frames of signals on the helper's stack, above a page that cannot be touched.  The stack
- * is the mapping that its stack pointer is in, which /proc/PID/syscall has (proc(5)).
+ * Check that the helper's stack has room for signal frames, and a guard page below it.  The stack is the
+ * mapping that contains the stack pointer, which /proc/PID/syscall reports (proc(5)).
  */
 static void check_stack(pid_t helper)
 {
@@ -122,7 +122,7 @@ static void check_stack(pid_t helper)
     FILE *maps;
 
     for (double end = now() + 5; !sp && now() < end; usleep(10000)) {
-        read_file(line, sizeof(line), helper, "syscall"); /* "running" when it does */
+        read_file(line, sizeof(line), helper, "syscall"); /* "running" if it is running */
         char *last = strrchr(line, ' ');
         if (last && strncmp(line, "running", 7)) {
             *last = 0;
@@ -150,15 +150,15 @@ static void check_stack(pid_t helper)
         fail("the helper's stack was not found: its stack pointer is %#lx", sp);
     }
     if (room < 4 * frame) {
-        fail("%lu bytes are left on the helper's stack, four frames of signals take %lu", room, 4 * frame);
+        fail("the helper's stack has %lu free bytes, but four signal frames take %lu", room, 4 * frame);
     }
     if (!guarded) {
-        fail("no page without access lies below the helper's stack");
+        fail("there is no guard page below the helper's stack");
     }
-    snprintf(detail, sizeof(detail), "%lu bytes of stack are left, a frame takes %lu", room, frame);
+    snprintf(detail, sizeof(detail), "the stack has %lu free bytes, a signal frame takes %lu", room, frame);
 }
 
-/* Calls that who only waits, frees memory and ends has no need of. */
+/* System calls that a process which waits, frees memory and ends does not need. */
 static const struct { int nr; const char *name; } needless[] = {
     { SYS_execve, "execve" }, { SYS_execveat, "execveat" }, { SYS_openat, "openat" },
     { SYS_openat2, "openat2" }, { SYS_socket, "socket" }, { SYS_connect, "connect" }, { SYS_bind, "bind" },
@@ -172,7 +172,7 @@ static const struct { int nr; const char *name; } needless[] = {
     { SYS_ioctl, "ioctl" }, { SYS_memfd_create, "memfd_create" }, { SYS_prlimit64, "prlimit64" },
 };
 
-/* The helper has a filter that QEMU does not have, which allows less, nothing more, and lets it end. */
+/* Check that the helper has a filter of its own, which is stricter than QEMU's and permits exit. */
 static void check_filters(pid_t qemu, pid_t helper)
 {
     static const uint64_t none[6];
@@ -182,13 +182,13 @@ static void check_filters(pid_t qemu, pid_t helper)
     ret = filters_read(qemu, &qemus);
     ret = ret ? ret : filters_read(helper, &its);
     if (ret) {
-        fail("filters cannot be read: %s", strerror(ret));
+        fail("cannot read the filters: %s", strerror(ret));
     }
     for (int i = 0; i < its.count; i++) {
         own += !filters_have(&qemus, &its.filter[i]);
     }
     if (!own) {
-        fail("the helper has no filter of its own, but QEMU's");
+        fail("the helper has only the filters of QEMU");
     }
     for (size_t i = 0; i < sizeof(needless) / sizeof(needless[0]); i++) {
         if (filters_allow(&its, needless[i].nr, none)) {
@@ -205,19 +205,19 @@ static void check_filters(pid_t qemu, pid_t helper)
         }
     }
     if (of_helper >= of_qemu) {
-        fail("the helper's filter is no narrower than QEMU's: both allow %d calls", of_qemu);
+        fail("the helper's filter is not stricter than QEMU's, which allows %d calls", of_qemu);
     }
     if (!filters_allow(&its, SYS_exit, none) && !filters_allow(&its, SYS_exit_group, none)) {
-        fail("the helper's filter does not let it end");
+        fail("the helper's filter does not allow exit");
     }
-    snprintf(detail, sizeof(detail), "of %d numbers of system calls the helper's filter allows %d, QEMU's %d",
+    snprintf(detail, sizeof(detail), "of %d system call numbers, the helper's filter allows %d, QEMU's %d",
              MAX_CALLS, of_helper, of_qemu);
 }
 
 /*
- * If the helper has threads to free memory with, once QEMU has been killed, each of them ends well.  They are
- * made by assembly of each architecture's.  The helper is traced from before the end of QEMU on, so that
- * none is missed: its new threads, their ends and its own are told by waitpid().
+ * Check that the threads which the helper may start to free memory end with status 0.  They are started by
+ * assembly code of each architecture.  The helper is traced from before the end of QEMU, so that waitpid()
+ * reports each new thread, its end and the end of the helper.
  */
 static void check_threads(Qemu *qemu, Sharers *helper, int timeout)
 {
@@ -227,7 +227,7 @@ static void check_threads(Qemu *qemu, Sharers *helper, int timeout)
     bool over = false;
 
     if (ptrace(PTRACE_SEIZE, leader, NULL, (void *)(long)PTRACE_O_TRACECLONE) < 0) {
-        fail("the helper cannot be traced: %s", strerror(errno));
+        fail("cannot trace the helper: %s", strerror(errno));
     }
     send_signal(qemu->pidfd, SIGKILL);
     status = reap(qemu, timeout);
@@ -238,13 +238,13 @@ static void check_threads(Qemu *qemu, Sharers *helper, int timeout)
         pid = waitpid(-1, &status, __WALL | WNOHANG);
         if (pid == 0 || (pid < 0 && errno == EINTR)) {
             if (now() > deadline) {
-                fail("of the helper's %d threads only %d ended within %d s", made, ended, timeout);
+                fail("only %d of the helper's %d threads ended within %d s", ended, made, timeout);
             }
             usleep(1000);
             continue;
         }
         if (pid < 0) {
-            fail("the helper is lost: %s", strerror(errno));
+            fail("cannot wait for the helper: %s", strerror(errno));
         }
         if (WIFSTOPPED(status)) {
             made += status >> 8 == (SIGTRAP | PTRACE_EVENT_CLONE << 8);
@@ -256,33 +256,33 @@ static void check_threads(Qemu *qemu, Sharers *helper, int timeout)
                  WIFSIGNALED(status) ? "signal" : "status",
                  WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
         }
-        over = pid == leader; /* told after all its threads */
+        over = pid == leader; /* reported after all its threads */
         ended += !over;
     }
-    /* To have none is no fault: where it costs more than it saves, exit() frees the memory. */
-    snprintf(detail, sizeof(detail), "the helper had %d more thread%s on %ld processors", made,
+    /* Having no threads is permitted: if they would cost more than they save, exit() frees the memory. */
+    snprintf(detail, sizeof(detail), "the helper started %d thread%s on %ld processors", made,
              made == 1 ? "" : "s", sysconf(_SC_NPROCESSORS_ONLN));
 }
 
-/* What -daemonize started, when the process that we started has ended well. */
+/* Wait for the end of the started process, and follow the daemon that -daemonize started. */
 static void follow_daemon(Qemu *qemu, int timeout)
 {
     char text[32] = "";
     int status = reap(qemu, timeout), fd = open(PIDFILE, O_RDONLY | O_CLOEXEC);
 
     if (status) {
-        fail("the process that was to become a daemon ended with %d", status);
+        fail("the parent of the daemon ended with %d", status);
     }
     if (fd < 0 || read(fd, text, sizeof(text) - 1) <= 0) {
-        fail("no pid file");
+        fail("there is no pid file");
     }
     close(fd);
     if (!follow(qemu, atoi(text))) {
-        fail("the daemon is not there");
+        fail("the daemon is not running");
     }
 }
 
-/* The property holds. */
+/* Write the record of a property that holds. */
 static void report(void)
 {
     char escaped[512], body[600];
@@ -317,7 +317,7 @@ void property(const char *name, int timeout, char **words)
         check_field(pid, "the helper", "Seccomp", "2");
         check_field(pid, "the helper", "NoNewPrivs", "1");
         check_filters(qemu.pid, pid);
-        check_signals(&qemu, &helper); /* returning from a stop may be a system call */
+        check_signals(&qemu, &helper); /* continuing after a stop may need a system call */
     } else if (!strcmp(name, "signals")) {
         check_signals(&qemu, &helper);
     } else if (!strcmp(name, "stack")) {
@@ -335,14 +335,14 @@ void property(const char *name, int timeout, char **words)
         report();
         return;
     } else if (strcmp(name, "clone") && strcmp(name, "daemonize")) {
-        fail("property %s is not known", name);
+        fail("unknown property %s", name);
     }
     usleep(100000);
     if (ended_by(helper.pidfd[0], 0)) {
         fail("the helper ended before QEMU");
     }
     send_signal(qemu.pidfd, number);
-    status = reap(&qemu, timeout); /* a daemon's too: we are the subreaper */
+    status = reap(&qemu, timeout); /* this process is the subreaper, so this includes a daemon */
     if (status != (number == SIGKILL ? -SIGKILL : 0)) {
         fail("QEMU ended with %d", status);
     }
@@ -350,7 +350,7 @@ void property(const char *name, int timeout, char **words)
         fail("the helper did not end within %d s of QEMU's end", timeout);
     }
     if (wait_for_rest(&helper, timeout).stuck) {
-        fail("a process that the helper made did not end within %d s", timeout);
+        fail("a child of the helper did not end within %d s", timeout);
     }
     report();
 }

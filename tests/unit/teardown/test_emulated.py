@@ -126,7 +126,7 @@ def test_valid_record_gives_a_good_sample() -> None:
 @pytest.mark.parametrize(
     ("record", "wanted", "reason"),
     [
-        (GuestRecord(error="QEMU ended while it started; QEMU said: boo"), {}, "QEMU said: boo"),
+        (GuestRecord(error="QEMU ended while it started; QEMU printed: boo"), {}, "QEMU printed: boo"),
         (GuestRecord(index=1), {}, "no figures"),
         (GuestRecord(exit_s=1, reclaim_s=1, exit_status=1), {}, "status 1 on sigkill"),
         (

@@ -81,8 +81,8 @@ def test_process_that_never_ends_is_killed_and_counted(measure, tmp_path: Path, 
     ("mode", "mib", "reason"),
     [
         ("stubborn", 1, "QEMU did not end within 1 s of sigterm"),
-        ("silent", 1, "no answer from QEMU's monitor in time; QEMU said: still waiting"),
-        ("helper:900000000", 4096, "of 4096 MiB are resident: guest not populated"),
+        ("silent", 1, "no answer from QEMU's monitor in time; QEMU printed: still waiting"),
+        ("helper:900000000", 4096, "of 4096 MiB of the guest's memory are resident"),
     ],
 )
 def test_errors_are_reported_and_leave_no_process(
