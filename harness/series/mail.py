@@ -344,7 +344,8 @@ def _header(mail: email.message.Message, name: str, faults: list[Fault]) -> str:
         return ""
     text = ""
     try:
-        for chunk, charset in email.header.decode_header(str(value)):
+        # Not str(value): a header with raw bytes is a Header, whose text has lost them.
+        for chunk, charset in email.header.decode_header(value):
             if isinstance(chunk, str):
                 text += chunk
             else:

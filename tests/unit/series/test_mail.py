@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import subprocess
 from pathlib import Path
 
@@ -10,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.series import mailbox_bytes, read_mail
-from harness.series.mail import unflow
+from harness.series.mail import Address, parse_address, unflow
 from harness.series.subject import parse_subject
 from tests.unit.series.mails import DIFF, patch
 
@@ -151,9 +153,263 @@ def test_subject_is_parsed(text: str, facts: tuple[object, ...]) -> None:
     assert parse_subject(f"Re: {text}").reply
 
 
+@pytest.mark.parametrize(
+    ("text", "resend", "words"),
+    [
+        ("[PATCH v2 1/3] a", False, ()),
+        ("[Resend PATCH] a", True, ("Resend",)),
+        ("[RESEND RFC PATCH V3 for-8.0 02/10 s390x] a", True, ("for-8.0", "s390x")),
+        ("[GIT PULL] a", False, ()),
+    ],
+)
+def test_tag_has_further_words(text: str, resend: bool, words: tuple[str, ...]) -> None:
+    found = parse_subject(text)
+    assert (found.text, found.resend, found.words) == (text, resend, words)
+
+
+def test_subject_is_unfolded_and_without_marks_of_replies() -> None:
+    found = parse_subject(" AW: Re[2]: [PATCH  v2\n 1/2]  Re: a:\n b ")
+    assert (found.text, found.title, found.reply) == ("AW: Re[2]: [PATCH v2 1/2] Re: a: b", "a: b", True)
+    assert parse_subject("[PATCH] Re: a").reply
+    plain = parse_subject("FWD: a [tiny]\n b")
+    assert (plain.text, plain.title, plain.reply) == ("FWD: a [tiny] b", "a [tiny] b", True)
+
+
 def test_unflow_keeps_the_signature_separator() -> None:
     assert unflow(" a \nb\n-- \nc") == "a b\n-- \nc"
     assert unflow("a \nb", delsp=True) == "ab"
+
+
+def test_mail_has_its_headers_decoded() -> None:
+    data = patch(
+        "=?iso-8859-1?q?h=FCbsch?= =?utf-8?q?=2C_=C3=BC?=",
+        sender="=?utf-8?q?J=C3=BCrgen?=  B <J@example.org>",
+        above="0@example.org",
+    ).replace(b"References: ", b"References: <old@example.org> text\n ")
+    mail = read_mail(b"\xef\xbb\xbf" + data, "0001-a.patch")
+    assert (mail.data, mail.origin) == (data, "0001-a.patch")
+    assert mail.sha256 == hashlib.sha256(data).hexdigest()
+    assert mail.message_id == "1@example.org"
+    assert mail.references == ("old@example.org", "0@example.org")
+    assert mail.sender == mail.author == Address(name="J\u00fcrgen B", email="J@example.org")
+    assert mail.date == "Tue, 1 Feb 2022 10:00:00 +0100"
+    assert mail.subject.text == "h\u00fcbsch, \u00fc"
+    assert (mail.notes, mail.coded, mail.faults) == (
+        "\n util/a.c | 2 +-\n 1 file changed\n".strip("\n"),
+        False,
+        (),
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "address", "written"),
+    [
+        ("A  \t B <a@b>", Address(name="A B", email="a@b"), "A B <a@b>"),
+        ('"B, A" <a@b>', Address(name="B, A", email="a@b"), "B, A <a@b>"),
+        ("a@b (A B)", Address(name="A B", email="a@b"), "A B <a@b>"),
+        ("a@b", Address(email="a@b"), "<a@b>"),
+        ("nobody", Address(name="nobody"), "nobody <>"),
+        (' "A"  <uid42> ', Address(name="A", email="uid42"), "A <uid42>"),
+        ("", Address(), "<>"),
+    ],
+)
+def test_address_is_split(text: str, address: Address, written: str) -> None:
+    assert parse_address(text) == address
+    assert str(address) == written
+
+
+def test_comments_of_an_address_may_be_nested_deeply() -> None:
+    assert parse_address("(" * 3000 + "a@b").email == ""
+
+
+def test_addresses_are_compared_without_case_and_name() -> None:
+    one = Address(name="A", email="a@example.org")
+    assert one.is_same(Address(name="B", email="A@EXAMPLE.org"))
+    assert not one.is_same(Address(name="A", email="b@example.org"))
+    assert not Address(name="A").is_same(Address(name="A"))
+
+
+@pytest.mark.parametrize(
+    ("data", "details"),
+    [
+        (b"From: a@b\nSubject: =?utf-8?b?a?=\n\nx\n", ["Subject"]),
+        (b"From: a@b\nSubject: =?x-none?q?a?=\n\nx\n", ["x-none"]),
+        (b"From: a@b\nSubject: =?utf-8?q?a=ff?=\n\nx\n", ["utf-8"]),
+        (b"From: a@b\nSubject: x\nContent-Type: text/plain; charset=utf-7\n\n+2AA-\n", ["utf-7"]),
+        (b"From: a@b\nSubject: x\nContent-Type: text/plain; charset=us-ascii\n\n\xff\n", []),
+        (b"From: a@b\nSubject: x\n\n\xff\n", ["no character set"]),
+        (b"words\xff\n", ["From:", "no author", "no character set"]),
+        (b"Index: a\nFrom: a@b\n\nwords\n", ["From:", "no author", "git's format"]),
+        (b"Description: a\nFrom: a@b\n\nwords\n", ["From:", "no author"]),
+        (b"X-Other: a\n\nwords\n", ["From:", "no author"]),
+        (b"From x Thu Jan 1 10:20:30 1970\nFrom: a@b\n\nwords\n", []),
+        (b"Subject: x\n\nwords\n", ["no author"]),
+        (b"Subject: [PATCH 0/1] x\nFrom: a@b\n\nwords\n", []),
+        (b"Subject: [PATCH] x\nFrom: a@b\n\nwords\n", ["no file"]),
+    ],
+)
+def test_faults_name_the_place(data: bytes, details: list[str]) -> None:
+    mail = read_mail(data, "x")
+    assert len(mail.faults) == len(details), mail.faults
+    for detail in details:
+        assert any(detail in fault.detail for fault in mail.faults), mail.faults
+    assert mail.subject.text.isprintable()
+
+
+def test_raw_bytes_in_a_header_are_read_as_utf_8() -> None:
+    mail = read_mail("From: J\u00fcrgen <j\u00fc@b>\nSubject: h\u00fcbsch\n\nx\n".encode(), "x")
+    assert (mail.author, mail.subject.text) == (Address(name="J\u00fcrgen", email="j\u00fc@b"), "h\u00fcbsch")
+    assert mail.faults == ()
+    latin = read_mail("From: a@b\nSubject: h\u00fcbsch\n\nx\n".encode("latin-1"), "x")
+    assert latin.subject.text == "h\N{REPLACEMENT CHARACTER}bsch"
+    assert [fault.kind for fault in latin.faults] == ["charset"]
+
+
+def test_malformed_headers_are_kept_readable() -> None:
+    assert (
+        read_mail(b"From: a@b\nSubject: =?utf-8?q?a=ff?= b\n\nx\n", "x").subject.text
+        == "a\N{REPLACEMENT CHARACTER} b"
+    )
+    assert read_mail(b"From: a@b\nSubject: =?utf-8?b?a?=\n\nx\n", "x").subject.text == "=?utf-8?b?a?="
+
+
+@pytest.mark.parametrize(
+    ("change", "sound"),
+    [
+        ("diff --git a/x b/y\nrename from x\nrename to y\n", True),
+        ("diff --git a/x b/x\nold mode 100644\nnew mode 100755\n", True),
+        ("diff --git a/x b/x\nindex 1..2 100644\nGIT binary patch\nliteral 3\nKcmZ\n\n", True),
+        ("diff --git a/x b/x\nindex 1..2 100644\n", False),
+    ],
+)
+def test_patch_without_hunks_may_change_something(change: str, sound: bool) -> None:
+    mail = read_mail(patch(diff=change), "x")
+    assert mail.is_sound is sound
+    assert [fault.kind for fault in mail.faults] == ([] if sound else ["empty"])
+
+
+def test_text_above_the_separator_is_the_message_and_below_it_are_notes() -> None:
+    mail = read_mail(patch(message="Why.\n\n-- \nno signature", notes="v2: new\n a | 2 +-\n"), "x")
+    assert (mail.message, mail.notes) == ("Why.\n\n-- \nno signature", "v2: new\n a | 2 +-")
+    cover = read_mail(patch("[PATCH 0/2] x", message="Cover.\n--- \nnotes\n--\n2.39", diff=""), "x")
+    assert (cover.message, cover.notes) == ("Cover.", "notes\n--\n2.39")
+    signed = read_mail(patch("[PATCH 0/2] x", message="Cover.\n--\n2.39\n", diff=""), "x")
+    assert signed.message == "Cover."
+
+
+@pytest.mark.parametrize("start", ["diff --git ", "diff -u a b\n", "Index: a\n", "--- a/util/a.c\n+++ b"])
+def test_diff_begins_at_the_first_line_of_one(start: str) -> None:
+    plain = DIFF[DIFF.index("--- a") :]
+    diff = DIFF if start == "diff --git " else plain if start.startswith("---") else start + plain
+    mail = read_mail(patch(message="--- no diff\nWords.", diff=diff), "x")
+    assert mail.message == "--- no diff\nWords."
+    assert [change.path for change in mail.changes] == ["util/a.c"]
+
+
+def test_headers_of_a_body_end_at_a_repeated_one() -> None:
+    text = "\nFrom: B <b@example.org>\ndate: Wed, 2 Feb 2022 10:00:00 +0100\nDate: again\n"
+    mail = read_mail(patch(message=text), "x")
+    assert (mail.author.name, mail.date) == ("B", "Wed, 2 Feb 2022 10:00:00 +0100")
+    assert mail.message == "Date: again"
+    assert mail.subject.title == "util: count"
+    nobody = read_mail(patch(message="Subject: b: c\nFrom: nobody\nText"), "x")
+    assert (nobody.subject.title, nobody.message) == ("b: c", "From: nobody\nText")
+    assert nobody.author.email == "a@example.org"
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "text/x-patch", "text/x-diff"])
+def test_diff_in_a_part_of_a_mail_is_read(kind: str) -> None:
+    part = f"Content-Type: {kind}; charset=UTF-8\nContent-Transfer-Encoding: 8bit\n\n{DIFF}"
+    inner = (
+        f"Content-Type: multipart/mixed; boundary=c\n\n--c\n{part}--c\nContent-Type: image/png\n\nx\n--c--\n"
+    )
+    body = f"--b\nContent-Type: text/plain\n\nWords.\n---\n--b\n{inner}--b--\n"
+    mail = read_mail(patch(message=body, diff="", headers="Content-Type: multipart/mixed; boundary=b\n"), "x")
+    assert (mail.message, mail.diff) == ("Words.", DIFF)
+    (fault,) = mail.faults
+    assert f"text/plain, {kind}, image/png" in fault.detail
+
+
+@pytest.mark.parametrize(
+    ("coding", "charset", "coded"),
+    [
+        ("8bit", "UTF-8", False),
+        ("8bit", "us-ascii", False),
+        ("7BIT", "ASCII", False),
+        ("8bit", "utf8", False),
+        ("8bit", "iso-8859-1", True),
+        ("base64", "UTF-8", True),
+        ("Quoted-Printable ", "UTF-8", True),
+    ],
+)
+def test_coding_of_a_mail_is_known(coding: str, charset: str, coded: bool) -> None:
+    head = f"From: a@b\nContent-Type: text/plain; charset={charset}\nContent-Transfer-Encoding: {coding}\n"
+    assert read_mail(f"{head}\neA==\n".encode(), "x").coded is coded
+    assert not read_mail(b"From: a@b\nSubject: x\n\nx\n", "x").coded
+
+
+def test_carriage_returns_of_an_encoded_body_are_removed_if_all_lines_have_them() -> None:
+    crlf = patch(newline=b"\r\n").partition(b"\r\n\r\n")[2].decode()
+    mixed = crlf.replace(" int one;\r\n", " int one;\n")
+    head = b"From: a@b\nSubject: [PATCH] x\nContent-Transfer-Encoding: Base64\n\n"
+    whole, kept = (read_mail(head + base64.encodebytes(text.encode()), "x") for text in (crlf, mixed))
+    assert ("\r" in whole.diff, [fault.kind for fault in whole.faults]) == (False, ["crlf"])
+    assert ("-int two;\r\n" in kept.diff, [fault.kind for fault in kept.faults]) == (True, [])
+
+
+def test_flowed_mail_may_delete_its_trailing_spaces() -> None:
+    flowed = "Content-Type: text/plain; charset=UTF-8; format=Flowed; DelSp={}\n"
+    texts = [
+        read_mail(patch(message="one \ntwo", diff="", headers=flowed.format(value)), "x").message
+        for value in ("Yes", "no")
+    ]
+    assert texts == ["onetwo", "one two"]
+    assert unflow("  stuffed\n >From\nend ") == " stuffed\n>From\nend "
+
+
+def test_mail_is_written_in_the_format_of_git() -> None:
+    odd = read_mail(
+        patch(
+            "=?utf-8?q?=5BPATCH=5D_h=C3=BCbsch?=",
+            sender="=?utf-8?q?J=C3=BCrgen?= <j@example.org>",
+            coding="base64",
+            message="Why.",
+        ),
+        "x",
+    )
+    assert mailbox_bytes(odd).decode() == (
+        f"From {'0' * 40} Mon Sep 17 00:00:00 2001\n"
+        "From: =?utf-8?q?J=C3=BCrgen?= <j@example.org>\nDate: Tue, 1 Feb 2022 10:00:00 +0100\n"
+        "Subject: =?utf-8?b?W1BBVENIXSBow7xic2No?=\nMessage-Id: <1@example.org>\nMIME-Version: 1.0\n"
+        "Content-Type: text/plain; charset=UTF-8\nContent-Transfer-Encoding: 8bit\n\n"
+        f"Why.\n---\n util/a.c | 2 +-\n 1 file changed\n\n{DIFF}-- \n2.39.5\n-- \nharness\n"
+    )
+    assert mailbox_bytes(read_mail(b"words\xff\n", "x")) == (
+        f"From {'0' * 40} Mon Sep 17 00:00:00 2001\nFrom: unknown@localhost\n".encode()
+        + b"Date: Sat, 1 Jan 2000 00:00:00 +0000\nSubject: [PATCH] no subject\nMIME-Version: 1.0\n"
+        b"Content-Type: text/plain; charset=UTF-8\nContent-Transfer-Encoding: 8bit\n\n"
+        b"words\xff\n---\n\n\n-- \nharness\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("sender", "written"),
+    [
+        ("A <j\u00fc@example.org>", "A <j\u00fc@example.org>"),
+        ("j\u00fc@example.org", "<j\u00fc@example.org>"),
+        ("\u00c4 <j\u00fc@example.org>", "=?utf-8?b?w4Q=?= <j\u00fc@example.org>"),
+        ("a@example.org", "a@example.org"),
+    ],
+)
+def test_author_with_a_non_ascii_address_is_written_for_git(sender: str, written: str) -> None:
+    mail = read_mail(patch(sender=sender, coding="base64"), "x")
+    assert f"\nFrom: {written}\n" in mailbox_bytes(mail).decode()
+
+
+def test_subject_without_a_tag_gets_one_for_git() -> None:
+    mail = read_mail(patch("util: count", coding="base64", diff="", message="x"), "x")
+    assert b"\nSubject: [PATCH] util: count\n" in mailbox_bytes(mail)
+    assert b"\nSubject: [PATCH 1/2] util: count\n" in mailbox_bytes(read_mail(patch(coding="base64"), "x"))
 
 
 @given(st.binary(max_size=400))
