@@ -14,6 +14,8 @@ from tests.mutate.targets import ROOT, Target
 
 PLUGINS_OFF = ("cacheprovider", "xdist", "unraisableexception", "threadexception")
 """Plugins of pytest that mutants run without. The last two collect garbage, half of the time of a mutant."""
+GENERATOR = ("requirements.txt", "score.py", "worker.py")
+"""Files next to this one that decide which mutants there are."""
 STATS = "mutmut-stats.json"
 """mutmut's record of the tests that reach each function."""
 
@@ -25,6 +27,7 @@ def prepare(build: Path, target: Target, *, root: Path = ROOT) -> Path:
     unless their function has changed: only ``--fresh`` notices a weaker test.
     """
     folder = build / "mutate" / target.name
+    _remove_other_mutants(folder)
     copy = folder / "mutants"
     copy.mkdir(parents=True, exist_ok=True)
     source = folder / "harness"
@@ -41,6 +44,17 @@ def prepare(build: Path, target: Target, *, root: Path = ROOT) -> Path:
         digest.update(f"{path}\0{hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode())
     _begin_again(folder, digest.hexdigest())
     return folder
+
+
+def _remove_other_mutants(folder: Path) -> None:
+    """Remove verdicts of mutants that were generated otherwise: mutmut numbers the mutants of a function."""
+    place = Path(__file__).parent
+    made_by = hashlib.sha256(b"".join((place / name).read_bytes() for name in GENERATOR)).hexdigest()
+    stamp = folder / "generator"
+    if not stamp.is_file() or stamp.read_text(encoding="ascii") != made_by:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        stamp.write_text(made_by, encoding="ascii")
 
 
 def _configuration(target: Target) -> str:

@@ -16,10 +16,14 @@ import libcst
 import mutmut.__main__ as mutmut
 from mutmut.mutation.data import SourceFileMutationData
 from mutmut.mutation.diff_apply import get_diff_for_mutant
+from mutmut.mutation.file_mutation import MutationVisitor
 from mutmut.mutation.mutators import mutation_operators, operator_arg_removal, operator_string
 
 ENCODINGS = ("ascii", "latin-1", "utf-8")
 """Python takes the names of encodings in either case."""
+
+KEPT = ("encoding", "strict")
+"""UTF-8 is the default encoding of all supported machines, and zip's ``strict`` is an assertion."""
 
 
 def mutate_string(prose: re.Pattern[str]) -> object:
@@ -38,13 +42,22 @@ def mutate_string(prose: re.Pattern[str]) -> object:
 
 
 def mutate_arguments(node: libcst.Call) -> Iterator[libcst.Call]:
-    """mutmut's operator for arguments, without a default encoding: it is UTF-8 on all supported machines."""
-    given = [
-        argument.value for argument in node.args if argument.keyword and argument.keyword.value == "encoding"
-    ]
+    """mutmut's operator for arguments, without the arguments in ``KEPT``."""
+    kept = [given.value for given in node.args if given.keyword and given.keyword.value in KEPT]
     for mutant in operator_arg_removal(node):
-        if all(any(argument.value is value for argument in mutant.args) for value in given):
+        if all(any(argument.value is value for argument in mutant.args) for value in kept):
             yield mutant
+
+
+def keep_arguments() -> None:
+    """Let mutmut skip the values of the arguments in ``KEPT``."""
+    skip = MutationVisitor._skip_node_and_children
+
+    def skip_more(self: MutationVisitor, node: libcst.CSTNode) -> bool:
+        is_kept = isinstance(node, libcst.Arg) and node.keyword is not None and node.keyword.value in KEPT
+        return is_kept or skip(self, node)
+
+    MutationVisitor._skip_node_and_children = skip_more
 
 
 def choose(modules: frozenset[str]) -> None:
@@ -81,6 +94,7 @@ def main(output: str, prose: str, jobs: str, *modules: str) -> None:
     """See above. ``prose`` is the pattern of texts that are left alone."""
     ours = {operator_string: mutate_string(re.compile(prose)), operator_arg_removal: mutate_arguments}
     mutation_operators[:] = [(kind, ours.get(operator, operator)) for kind, operator in mutation_operators]
+    keep_arguments()
     choose(frozenset(modules))
     try:
         mutmut._run((), int(jobs))

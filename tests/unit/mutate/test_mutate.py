@@ -125,3 +125,13 @@ def test_survivors_run_again_after_a_change_of_the_checkout(checkout: Path, tmp_
     changed = json.loads(meta.read_text(encoding="utf-8"))["exit_code_by_key"]
     assert changed == {**codes, "survived": None, "unreached": None}
     assert not stats.exists()
+
+
+def test_other_mutants_are_removed_with_their_verdicts(checkout: Path, tmp_path: Path) -> None:
+    folder = prepare(tmp_path / "build", TARGET, root=checkout)
+    (folder / "results.json").touch()
+    prepare(tmp_path / "build", TARGET, root=checkout)
+    assert (folder / "results.json").exists()
+    (folder / "generator").write_text("an older worker.py", encoding="ascii")
+    prepare(tmp_path / "build", TARGET, root=checkout)
+    assert not (folder / "results.json").exists()
