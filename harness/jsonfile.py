@@ -35,17 +35,17 @@ def write_json(path: Path, value: object) -> None:
 
 def write_bytes(path: Path, data: bytes) -> None:
     """Write ``data`` as write_json does. Raises StorageError."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with aside.open("wb") as stream:
+        with temporary.open("wb") as stream:
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
-        aside.replace(path)
+        temporary.replace(path)
     except OSError as error:
         with contextlib.suppress(OSError):
-            aside.unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
         raise StorageError(
             f"cannot write {path}: {error}", "free the disk or make the folder writable"
         ) from error

@@ -20,10 +20,10 @@ KEPT = 2
 """Number of older environments that are kept, because another run may use them."""
 
 
-def main(bundle: Path, cache: Path, ours: Path, stamp: str) -> int:
+def main(bundle: Path, cache: Path, sender: Path, stamp: str) -> int:
     """Print the interpreter and return 0, or print the reason to standard error and return 1."""
-    if stamp and read_stamp(ours.parents[1]) == stamp:
-        sys.stdout.write(f"{ours}\n")
+    if stamp and read_stamp(sender.parents[1]) == stamp:
+        sys.stdout.write(f"{sender}\n")
         return 0
     project, pinned = bundle / "pyproject.toml", bundle / "constraints.txt"
     needed = tomllib.loads(project.read_text(encoding="utf-8"))["project"]["dependencies"]

@@ -29,7 +29,7 @@ def wait():
 
 @pytest.fixture(autouse=True)
 def signals_as_at_a_terminal():
-    """What nohup(1) or the shell's & make ignored is ignored by what is started here, and the guard obeys."""
+    """Reset signals that nohup(1) or a background job of a shell ignores, because children inherit that."""
     before = {number: signal.getsignal(number) for number in (signal.SIGHUP, signal.SIGINT)}
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -65,7 +65,7 @@ class Run:
         return self.process.returncode
 
 
-def gone(pid: int, within_s: float = 0.0) -> bool:
+def has_ended(pid: int, within_s: float = 0.0) -> bool:
     deadline = time.monotonic() + within_s
     while True:
         try:
@@ -107,7 +107,7 @@ def test_remaining_children_and_daemons_are_ended_after_the_worker(ending):
     )
     assert run.finish() == (0 if "return" in ending else 137)
     assert len(run.pids) == 4
-    assert all(gone(pid) for pid in run.pids)
+    assert all(has_ended(pid) for pid in run.pids)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
@@ -119,7 +119,7 @@ def test_signal_to_the_guard_unwinds_the_worker(number):
     out, _ = run.process.communicate(timeout=20)
     assert "unwound" in out
     assert run.process.returncode == 130
-    assert all(gone(pid) for pid in [run.worker, *run.pids])
+    assert all(has_ended(pid) for pid in [run.worker, *run.pids])
 
 
 def test_signal_to_the_whole_group_unwinds_once():
@@ -144,7 +144,7 @@ def test_worker_that_does_not_unwind_is_killed():
     ).until_ready()
     run.process.send_signal(signal.SIGTERM)
     assert run.process.wait(20) == 137
-    assert all(gone(pid) for pid in [run.worker, *run.pids])
+    assert all(has_ended(pid) for pid in [run.worker, *run.pids])
     run.finish()
 
 
@@ -174,7 +174,7 @@ def test_kill_9_of_the_guard_ends_the_worker():
     run = Run("    wait()").until_ready()
     run.process.kill()
     run.finish()
-    assert gone(run.worker, within_s=5)
+    assert has_ended(run.worker, within_s=5)
 
 
 def test_die_with_parent_ends_the_run_with_its_parent():
@@ -190,7 +190,7 @@ def test_die_with_parent_ends_the_run_with_its_parent():
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as starter:
         pids = [int(starter.stdout.readline().split()[1]) for _ in range(3)]
         starter.kill()
-    assert all(gone(pid, within_s=20) for pid in pids)
+    assert all(has_ended(pid, within_s=20) for pid in pids)
 
 
 @pytest.mark.slow

@@ -16,7 +16,7 @@ from harness.errors import HarnessError, MissingError, StorageError, TimeoutExpi
 from harness.process import clean_environment, disk_is_full, run, shell_quote
 
 
-def gone(pid: int) -> bool:
+def has_ended(pid: int) -> bool:
     deadline = time.monotonic() + 5
     while time.monotonic() < deadline:
         try:
@@ -87,7 +87,7 @@ def test_timeout_ends_the_process_group(tmp_path: Path) -> None:
     with pytest.raises(TimeoutExpiredError) as caught:
         run(["sh", "-c", f"sleep 60 & echo $! >{pidfile}; wait"], timeout_s=0.5)
     assert "setpriv" not in caught.value.cause
-    assert gone(int(pidfile.read_text()))
+    assert has_ended(int(pidfile.read_text()))
 
 
 def test_daemon_that_keeps_the_pipe_open_does_not_block(tmp_path: Path) -> None:
@@ -106,7 +106,7 @@ def test_interrupt_ends_the_program(tmp_path: Path) -> None:
     ).start()
     with pytest.raises(KeyboardInterrupt):
         run(["sh", "-c", f"echo $$ >{pidfile}; exec sleep 60"])
-    assert gone(int(pidfile.read_text()))
+    assert has_ended(int(pidfile.read_text()))
 
 
 def test_program_ends_with_a_killed_harness(tmp_path: Path) -> None:
@@ -116,7 +116,7 @@ def test_program_ends_with_a_killed_harness(tmp_path: Path) -> None:
         while not (pidfile.exists() and pidfile.read_text().strip()):
             time.sleep(0.01)
         us.kill()
-    assert gone(int(pidfile.read_text()))
+    assert has_ended(int(pidfile.read_text()))
 
 
 def test_environment_has_no_variables_of_git_and_make(monkeypatch: pytest.MonkeyPatch) -> None:
