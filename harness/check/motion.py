@@ -5,7 +5,6 @@ Source: docs/devel/submitting-a-patch.rst, "Split up long patches": "code motion
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 
 from harness.check.model import Finding, Rule
@@ -27,6 +26,9 @@ CHANGED = 15
 RUN = 5
 """Minimum of consecutive equal lines: single lines are often equal by chance."""
 
+_Place = tuple[str, int]
+"""Path and number of a hunk."""
+
 
 def check(judged: Judged) -> Iterator[Finding]:
     """Yield the findings of this family."""
@@ -39,33 +41,36 @@ def check(judged: Judged) -> Iterator[Finding]:
 
 def motion(patch: JudgedPatch) -> tuple[int, int]:
     """Return how many lines ``patch`` moves from one hunk to another, and how many others it changes."""
-    removed: list[tuple[str, int, list[str]]] = []
-    added: list[tuple[str, int, list[str]]] = []
+    removed, added = list(_runs(patch, "-")), list(_runs(patch, "+"))
+    places: dict[tuple[str, ...], set[_Place]] = {}
+    for place, lines in removed:
+        for window in _windows(lines):
+            places.setdefault(window, set()).add(place)
+    moved: list[str] = []
+    for place, lines in added:
+        hits: set[int] = set()
+        for start, window in enumerate(_windows(lines)):
+            # A hunk that removes and adds the same lines changes the lines around them.
+            if places.get(window, set()) - {place}:
+                hits |= set(range(start, start + RUN))
+        moved += [lines[hit] for hit in hits]
+    # Blank lines are not counted as changes.
+    plus, minus = (len([line for _, lines in runs for line in lines if line]) for runs in (added, removed))
+    return len(moved), max(plus, minus) - len([line for line in moved if line])
+
+
+def _runs(patch: JudgedPatch, mark: str) -> Iterator[tuple[_Place, list[str]]]:
+    """Yield the lines between two context lines that are marked ``+`` or ``-``, without their indentation."""
     for change in patch.changes:
         for number, hunk in enumerate(change.hunks):
-            for mark, runs in (("-", removed), ("+", added)):
-                lines: list[str] = []
-                for line in (*hunk.lines, " "):
-                    if line[:1] == mark:
-                        lines.append(line[1:].strip())
-                    elif lines and line[:1] == " ":
-                        runs.append((change.path, number, lines))
-                        lines = []
-    places: dict[tuple[str, ...], set[tuple[str, int]]] = {}
-    for path, number, lines in removed:
-        for start in range(len(lines) - RUN + 1):
-            places.setdefault(tuple(lines[start : start + RUN]), set()).add((path, number))
-    taken: Counter[str] = Counter()
-    moved = 0
-    for path, number, lines in added:
-        hit = [False] * len(lines)
-        for start in range(len(lines) - RUN + 1):
-            # A hunk that removes and adds the same lines changes the lines around them.
-            if places.get(tuple(lines[start : start + RUN]), set()) - {(path, number)}:
-                hit[start : start + RUN] = [True] * RUN
-        moved += sum(hit)
-        taken.update(line for line, same in zip(lines, hit, strict=True) if same)
-    plus = sum(len([line for line in lines if line]) for _, _, lines in added)
-    minus = sum(len([line for line in lines if line]) for _, _, lines in removed)
-    blank = sum(count for line, count in taken.items() if not line)
-    return moved, max(0, plus - moved + blank, minus - moved + blank)
+            lines: list[str] = []
+            for line in (*hunk.lines, " "):
+                if line[:1] == mark:
+                    lines.append(line[1:].strip())
+                elif lines and line[:1] == " ":
+                    yield (change.path, number), lines
+                    lines = []
+
+
+def _windows(lines: list[str]) -> Iterator[tuple[str, ...]]:
+    return (tuple(lines[start : start + RUN]) for start in range(len(lines) - RUN + 1))
