@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,42 +15,22 @@ from harness.bisect import run_bisect
 from harness.bisect.commits import BisectResult
 from harness.bisect.manual import Manual
 from harness.bisect.qtests import QemuTest
-from harness.check import Judged, JudgedPatch, TestRow
+from harness.check import Judged, TestRow
 from harness.errors import CompileError, ConfigureError
 from harness.layout import Layout
-from harness.progress import Silent
-from harness.series import Input, find_thread, read_mail
-from harness.series.series import SeriesFile
-from harness.tree.git import Git
 from tests.unit.build.support import make_options, make_pin
-from tests.unit.series.mails import patch
+from tests.unit.check.support import Recorder
+from tests.unit.check.support import judged as series
+from tests.unit.series.mails import DIFF, patch
 
 
-def judged(count: int = 4, diff: str | None = None) -> Judged:
+def judged(count: int = 4, diff: str = DIFF) -> Judged:
     """A series of ``count`` patches with the commits ``c1``, ``c2`` … on the base ``c0``."""
-    changes = {} if diff is None else {"diff": diff}
-    mails = tuple(
-        read_mail(patch(f"[PATCH {n}/{count}] util: n{n}", ident=f"{n}@e.org", **changes), f"{n}")
-        for n in range(1, count + 1)
-    )
-    found = Input(
-        kind="mailbox",
-        source="x",
-        name="x",
-        mails=mails,
-        thread=find_thread(mails),
-        metadata=SeriesFile(title="x"),
-    )
-    return Judged(
-        input=found,
-        patches=tuple(
-            JudgedPatch(number=n, mail=mail, commit=f"c{n}", parent=f"c{n - 1}")
-            for n, mail in enumerate(mails, 1)
-        ),
-        pin="7.2",
-        git=Git(repository=Path("/nowhere")),
-        base="c0",
-        tip=f"c{count}",
+    return series(
+        *(
+            patch(f"[PATCH {n}/{count}] util: n{n}", ident=f"{n}@e.org", diff=diff)
+            for n in range(1, count + 1)
+        )
     )
 
 
@@ -65,22 +44,6 @@ class RecordingSandbox:
     def wrap(self, argv: Sequence[str], folder: Path) -> tuple[str, ...]:
         self.commands.append((" ".join(argv), folder))
         return tuple(argv)
-
-
-class Recorder(Silent):
-    """Also records the progress of each step, in ``updates``."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.updates: list[tuple[float, float | None, str]] = []
-
-    @contextlib.contextmanager
-    def step(self, title: str) -> Iterator[Any]:
-        self.lines.append(title)
-        yield self
-
-    def update(self, done: float, total: float | None = None, text: str = "") -> None:
-        self.updates.append((done, total, text))
 
 
 @dataclass(kw_only=True)

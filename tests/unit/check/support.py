@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator, Mapping
+from types import SimpleNamespace
 from typing import Any
 
+from harness.check import Judged, JudgedPatch
+from harness.progress import Silent
+from harness.series import Input, find_thread, read_mail
+from harness.series.series import SeriesFile
 from tests.unit.series.mails import patch
 
 CHECKPATCH = r"""
@@ -94,10 +101,15 @@ def good(**changes: Any) -> bytes:
     return patch(**(values | changes))
 
 
+def new_diff(path: str, *lines: str, mode: str = "100644") -> str:
+    """A diff that adds a file."""
+    head = NEW.format(path=path, mode=mode, count=len(lines))
+    return head + "".join(f"+{line}\n" for line in lines)
+
+
 def new_file(path: str, *lines: str, mode: str = "100644") -> bytes:
     """A patch that adds a file."""
-    head = NEW.format(path=path, mode=mode, count=len(lines))
-    return good(diff=head + "".join(f"+{line}\n" for line in lines))
+    return good(diff=new_diff(path, *lines, mode=mode))
 
 
 def append(path: str, before: str, *lines: str) -> bytes:
@@ -134,3 +146,64 @@ def pair(tag: str = "PATCH", **changes: Any) -> list[bytes]:
             b"<1@example.org>", b"<2@example.org>\nIn-Reply-To: <0@example.org>"
         ),
     ]
+
+
+class Repository:
+    """A fake of a git repository with ``files`` by commit and path, such as ``c0:MAINTAINERS``."""
+
+    def __init__(self, files: Mapping[str, str]) -> None:
+        self.files = files
+
+    def run(self, *words: str, check: bool, merge_stderr: bool) -> Any:
+        *command, name = words
+        assert command == ["cat-file", "blob"]
+        assert (check, merge_stderr) == (False, False), "a missing file is no error"
+        found = name in self.files
+        return SimpleNamespace(returncode=0 if found else 128, output=self.files.get(name, "fatal: no file"))
+
+
+def judged(
+    *mails: bytes, files: Mapping[str, str] | None = None, metadata: SeriesFile | None = None, **fields: Any
+) -> Judged:
+    """A series that applies: its patches have the commits ``c1``, ``c2`` … on the base ``c0``.
+
+    ``files`` are the contents of the repository, see Repository.
+    """
+    read = tuple(read_mail(mail, f"mail {number}") for number, mail in enumerate(mails, 1))
+    series = Input(
+        kind="mailbox",
+        source="x",
+        name="x",
+        mails=read,
+        thread=find_thread(read),
+        metadata=metadata or SeriesFile(title="x"),
+    )
+    patches = tuple(
+        JudgedPatch(number=number, mail=mail, commit=f"c{number}", parent=f"c{number - 1}")
+        for number, mail in enumerate(series.patches, 1)
+    )
+    values: dict[str, Any] = {
+        "input": series,
+        "patches": patches,
+        "pin": "7.2",
+        "git": Repository(files or {}),
+        "base": "c0",
+        "tip": f"c{len(patches)}",
+    }
+    return Judged(**(values | fields))
+
+
+class Recorder(Silent):
+    """Also records the progress of each step, in ``updates``."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.updates: list[tuple[float, float | None, str]] = []
+
+    @contextlib.contextmanager
+    def step(self, title: str) -> Iterator[Any]:
+        self.lines.append(title)
+        yield self
+
+    def update(self, done: float, total: float | None = None, text: str = "") -> None:
+        self.updates.append((done, total, text))

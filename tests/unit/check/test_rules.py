@@ -8,19 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from harness.check import FAMILIES, RULES, Finding, choose_rules, run_checks
-from harness.check.checkpatch import read_output
-from harness.check.docs import regenerate
-from harness.check.files import is_covered, read_patterns
-from harness.check.options import read_options
+from harness.check import FAMILIES, RULES, Finding
 from harness.check.place import Placed
-from harness.check.provenance import policy_quote, says_generated
 from harness.check.reading import FAULTS
-from harness.errors import OptionError
-from harness.progress import Silent
 from tests.unit.check.support import (
     COMMANDS,
-    MAINTAINERS,
     ONE,
     OPTIONS,
     SIGNED,
@@ -237,48 +229,7 @@ def test_rule_reports_one_finding(case: Case, request: pytest.FixtureRequest, tm
 def test_every_rule_has_a_case() -> None:
     built = {rule.id for family in FAMILIES if family.check is None for rule in family.rules}
     assert {case.rule for case in CASES} | TESTED_BELOW | built == set(RULES)
-    assert len({rule.id for family in FAMILIES for rule in family.rules}) == sum(
-        len(family.rules) for family in FAMILIES
-    )
     assert {f"input-{kind}" for kind in FAULTS} <= set(RULES)
-
-
-def test_sign_off_with_another_address_is_a_note(check_mails: Check) -> None:
-    (finding,) = check_mails(good(signed="Signed-off-by: A U Thor <other@example.org>"))
-    assert (finding.rule, finding.severity) == ("dco-author", "note")
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        'Fixes: 14055ce53c2d ("s390x/tcg: avoid overflows")',
-        "Fixes: https://gitlab.com/qemu-project/qemu/-/issues/42",
-        "Fixes: CVE-2022-1234",
-        "Resolves: https://gitlab.com/qemu-project/qemu/-/issues/42",
-    ],
-)
-def test_correct_fixes_lines_have_no_findings(line: str, check_mails: Check) -> None:
-    assert check_mails(good(signed=f"{line}\n{SIGNED}")) == ()
-
-
-@pytest.mark.parametrize(
-    "title",
-    [
-        "hw/ppc/spapr: x",
-        "target/arm, hw/arm: x",
-        "tests/qtest: x",
-        'Revert "x"',
-        "qemu-options.hx: x",
-        "s390x: x",
-    ],
-)
-def test_subjects_with_a_prefix_have_no_findings(title: str, check_mails: Check) -> None:
-    assert check_mails(good(subject=f"[PATCH] {title}")) == ()
-
-
-def test_quotations_links_and_trailers_are_not_wrapped(check_mails: Check) -> None:
-    quoted = f"  {LONG}\n> {LONG}\nhttps://example.org/{'x' * 80} {LONG}\nReported-by: {LONG}<a@b.c>"
-    assert check_mails(good(body=f"Because:\n{quoted}")) == ()
 
 
 def test_findings_have_the_line_of_the_new_file(check_mails: Check) -> None:
@@ -290,21 +241,6 @@ def test_equal_findings_are_merged_and_counted(check_mails: Check) -> None:
     mail = append("util/short.c", "int short_one;\n", "int a; ", "int b; ", "int c;")
     (finding,) = check_mails(mail)
     assert (finding.rule, finding.line, finding.count) == ("whitespace-trailing", 2, 2)
-
-
-def test_checkpatch_messages_that_an_active_rule_covers_are_left_out() -> None:
-    lines = [
-        "ERROR: Missing Signed-off-by: line(s)",
-        "",
-        "ERROR: trailing whitespace",
-        "#3: FILE: a.c:9:",
-        "+x ",
-    ]
-    assert list(read_output(lines, 1, frozenset(RULES))) == []
-    kept = list(read_output(lines, 1, choose_rules(["whitespace-trailing"])))
-    assert [(one.rule, one.file, one.line, one.snippet) for one in kept] == [
-        ("checkpatch-error", "a.c", 9, ("+x ",))
-    ]
 
 
 def change(numbers: dict[int, str], first: int, last: int, blob: str) -> str:
@@ -351,78 +287,3 @@ def test_new_monitor_commands_require_a_manual_text(check: Check) -> None:
     findings = check(append("hmp-commands.hx", COMMANDS, *lines))
     assert rules(findings) == ["option-manual"]
     assert check(append("hmp-commands.hx", COMMANDS, *lines, "SRST", "``new``", "ERST")) == ()
-
-
-def test_aliases_share_the_manual_text_that_follows() -> None:
-    text = 'DEF("a", 0, A, "-a x", ALL)\nDEF("b", 0, B, "-b x", ALL)\nSRST\n``-a`` ``-b``\nERST\n'
-    assert [(one.name, "-a" in one.manual, one.help[:2]) for one in read_options(text)] == [
-        ("a", True, "-a"),
-        ("b", True, "-b"),
-    ]
-
-
-def test_maintainers_patterns_match_like_get_maintainer() -> None:
-    patterns = read_patterns(MAINTAINERS)
-    assert patterns == ["util/", "tests/*.c"]
-    assert is_covered("util/deep/er.c", patterns)
-    assert is_covered("tests/a.c", patterns)
-    assert not is_covered("tests/deep/a.c", patterns)
-    assert not is_covered("README", patterns)
-    assert is_covered("docs/a/conf.py", ["docs/*/conf.py"])
-    assert is_covered("hw/kvm/x/y.c", ["*/kvm/"])
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "Assisted-by: Tool",
-        "Co-authored-by: Claude <noreply@example.org>",
-        "Generated-by: x",
-        "It was written by a program,\na language model.",
-        "This code was generated with Copilot.",
-    ],
-)
-def test_declarations_of_generated_code_are_recognised(text: str) -> None:
-    assert says_generated(text)
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "Signed-off-by: Claude Shannon <c@example.org>".replace("Claude", "C."),
-        "This is generated by scripts/decodetree.py.",
-        "The cursor is drawn by the guest.",
-        "Reviewed-by: A <a@b.c>",
-    ],
-)
-def test_other_texts_are_no_declaration_of_generated_code(text: str) -> None:
-    assert not says_generated(text)
-
-
-def test_policy_of_the_tree_makes_generated_code_an_error_and_is_quoted(apply: Apply) -> None:
-    policy = (
-        "Use of AI\n~~~~~~~~~\n\n**The policy is to DECLINE any contributions which are\nbelieved to include "
-        "content derived from AI.**\n\nOther text on generated files."
-    )
-    assert policy_quote(policy) == (
-        "The policy is to DECLINE any contributions which are believed to include content derived from AI.",
-    )
-    judged = apply(good(signed=f"Assisted-by: x\n{SIGNED}")).judged
-    object.__setattr__(judged, "policy", policy)
-    (finding,) = run_checks(judged, frozenset(RULES), Silent())
-    assert (finding.rule, finding.severity) == ("provenance-generated", "error")
-    assert finding.snippet == policy_quote(policy)
-
-
-def test_rules_and_families_can_be_switched_off(apply: Apply) -> None:
-    judged = apply(good(signed="", line="int x; ")).judged
-    assert rules(run_checks(judged, choose_rules(["dco-missing"]), Silent())) == ["whitespace-trailing"]
-    assert run_checks(judged, choose_rules(["origin", "whitespace", "checkpatch"]), Silent()) == ()
-    with pytest.raises(OptionError, match="unknown rule 'dco-mising'"):
-        choose_rules(["dco-mising"])
-
-
-def test_docs_list_every_rule() -> None:
-    text = (Path(__file__).parents[3] / "docs" / "checks.md").read_text(encoding="utf-8")
-    assert text == regenerate(text), "run: python -m harness.check.docs docs/checks.md"
-    assert text.count("\n| `") >= len(RULES)

@@ -1,0 +1,183 @@
+"""Applying a series to a tree, and trying it on further pins."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.check import Fit
+from harness.check import place as module
+from harness.check.place import Placed, base_of, place
+from harness.errors import FetchError
+from harness.layout import Layout
+from harness.series import Input
+from harness.series.series import SeriesFile
+from harness.tree import Tree
+from harness.tree.fit import fit_patches
+from harness.tree.git import Git
+from tests.unit.check.support import Recorder, append, good, judged, new_file, pair
+
+Apply = Callable[..., Placed]
+
+
+def series(*mails: bytes) -> Input:
+    return judged(*mails).input
+
+
+def test_base_is_the_one_asked_for_or_that_of_the_series() -> None:
+    ours = replace(series(good()), is_ours=True)
+    assert [base_of(ours, asked) for asked in ("base", "pristine", "auto")] == ["base", "pristine", "base"]
+    assert base_of(series(good()), "auto") == "pristine"
+    for base in ("base", "pristine"):
+        metadata = SeriesFile(title="x", base=base)  # type: ignore[arg-type]
+        assert base_of(replace(ours, metadata=metadata), "auto") == base
+
+
+def test_patches_have_their_commits(apply: Apply, tree: Tree, files: Path) -> None:
+    placed = apply(*pair())
+    checked, git = placed.judged, Git(repository=tree.path)
+    one, two = checked.patches
+    base, tip = git.read("rev-parse", "pristine").strip(), git.read("rev-parse", checked.tip).strip()
+    assert git.read("rev-parse", checked.base).strip() == base
+    assert (one.number, two.number) == (1, 2)
+    assert one.parent == base
+    assert two.parent == one.commit
+    assert two.commit == tip
+    assert git.read("log", "-1", "--format=%s", two.commit).strip() == "util: add more"
+    assert placed.error is None
+    assert (checked.pin, checked.origin, checked.source) == (tree.pin.name, tree.digest, files)
+    assert checked.input.name == "series"
+    assert [(fit.kind, fit.details) for fit in checked.fits] == [("clean", ()), ("clean", ())]
+    assert placed.fits == (
+        Fit(pin="tiny", patch=1, kind="clean"),
+        Fit(pin="tiny", patch=2, kind="clean"),
+    )
+
+
+def test_series_may_be_applied_to_the_base(apply: Apply, tree: Tree) -> None:
+    feature = append("util/feature.c", "int feature;\n", "int more;")
+    assert apply(feature).judged.applies
+    placed = apply(feature, base="base")
+    assert placed.judged.base == tree.base
+    assert not placed.judged.applies
+    assert [fit.kind for fit in placed.fits] == ["not"]
+
+
+def numbered(number: int, mail: bytes, title: str) -> bytes:
+    """Patch ``number`` of three."""
+    subject = f"[PATCH {number}/3] util: {title}".encode()
+    return mail.replace(b"[PATCH] util: add a second one", subject).replace(b"<1@", f"<{number}@".encode())
+
+
+def test_series_that_does_not_apply_has_an_error_and_no_commits(apply: Apply) -> None:
+    bad = append("util/short.c", "other;\n", "int x;")
+    placed = apply(numbered(1, good(), "one"), numbered(2, bad, "two"))
+    assert placed.error is not None
+    assert placed.judged.tip == placed.judged.base
+    assert [(one.commit, one.parent) for one in placed.judged.patches] == [("", ""), ("", "")]
+    assert [fit.kind for fit in placed.judged.fits] == ["clean", "not"]
+
+
+def test_series_without_a_sound_patch_is_not_tried(apply: Apply) -> None:
+    placed = apply(good(diff=""))
+    assert (placed.fits, placed.judged.fits, placed.error) == ((), (), None)
+    assert not placed.judged.applies
+
+
+def test_patch_that_changes_nothing_has_no_commit(apply: Apply) -> None:
+    placed = apply(
+        numbered(1, good(), "one"),
+        numbered(2, new_file("util/long.c", *(f"static int line_{n};" for n in range(1, 81))), "two"),
+        numbered(3, append("util/crlf.c", "one\r\ntwo\r\n", "three\r"), "three"),
+    )
+    one, two, three = placed.judged.patches
+    assert [fit.kind for fit in placed.fits] == ["clean", "already", "clean"]
+    assert (two.commit, two.parent) == ("", "")
+    assert three.parent == one.commit
+    assert three.commit
+
+
+def test_unsound_patches_are_left_out(apply: Apply) -> None:
+    last = append("util/crlf.c", "one\r\ntwo\r\n", "three\r")
+    mails = (numbered(1, good(), "one"), numbered(2, good(diff=""), "two"), numbered(3, last, "three"))
+    placed = apply(*mails)
+    assert [(fit.patch, fit.kind) for fit in placed.fits] == [(1, "clean"), (3, "clean")]
+    one, two, three = placed.judged.patches
+    assert (two.commit, two.parent) == ("", "")
+    assert three.parent == one.commit != ""
+
+
+@pytest.fixture
+def other(tree: Tree, layout: Layout, monkeypatch: pytest.MonkeyPatch) -> Tree:
+    """The tree of the pin ``other``; the pin ``gone`` is not available."""
+    made = replace(tree, pin=replace(tree.pin, name="other"))
+
+    def find_pin(at: object, name: str) -> str:
+        assert at is layout
+        return name
+
+    def fetch(pin: str, at: object, reporter: object) -> str:
+        assert (at, isinstance(reporter, Recorder)) == (layout, True)
+        if pin == "gone":
+            raise FetchError("no network", "plug it in")
+        return f"source of {pin}"
+
+    def import_source(source: str, at: object, reporter: object) -> Tree:
+        assert (source, at) == ("source of other", layout)
+        assert isinstance(reporter, Recorder)
+        return made
+
+    for name, fake in (("find_pin", find_pin), ("fetch", fetch), ("import_source", import_source)):
+        monkeypatch.setattr(module, name, fake)
+    return made
+
+
+def test_series_is_tried_on_further_pins(
+    tree: Tree, other: Tree, layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[Any] = []
+
+    def spy(path: Path, start: str, diffs: list[Any], *, also: list[Path]) -> Any:
+        tried.append((path, start, [len(changes) for _, changes in diffs], also))
+        return fit_patches(path, start, diffs, also=also)
+
+    monkeypatch.setattr(module, "fit_patches", spy)
+    reporter = Recorder()
+    mails = series(*pair())
+    placed = place(mails, tree, "pristine", ("other", "gone", "tiny"), layout, reporter)
+    assert [(fit.pin, fit.patch, fit.kind, fit.details) for fit in placed.fits] == [
+        ("tiny", 1, "clean", ()),
+        ("tiny", 2, "clean", ()),
+        ("other", 1, "clean", ()),
+        ("other", 2, "clean", ()),
+        ("gone", 1, "unknown", ("no network",)),
+        ("gone", 2, "unknown", ("no network",)),
+    ]
+    both = [tree.path, other.path]
+    assert tried == [(tree.path, tree.pristine, [1, 1], both), (other.path, other.pristine, [1, 1], both)]
+    assert len(placed.judged.fits) == 2, "those of the own pin"
+    assert reporter.updates[:3] == [(0, 3, "tiny"), (1, 3, "other"), (2, 3, "gone")]
+    assert any("gone" in line and "no network" in line for line in reporter.lines)
+    tried.clear()
+    place(mails, tree, "base", ("other",), layout, Recorder())
+    assert [start for _, start, _, _ in tried] == [tree.base, other.base]
+
+
+def test_details_and_exactness_of_a_fit_are_kept(apply: Apply, tree: Tree) -> None:
+    blob = Git(repository=tree.path).read("rev-parse", "pristine:util/short.c").strip()
+    placed = apply(good().replace(b"index 1234567", f"index {blob[:12]}".encode()))
+    assert [(fit.kind, fit.exact) for fit in placed.fits] == [("clean", True)]
+    assert [(fit.kind, fit.exact) for fit in placed.judged.fits] == [("clean", True)]
+    moved = append("util/long.c", "", "int x;").replace(
+        b"@@ -1,0 +1,1 @@\n+int x;\n",
+        b"@@ -2,4 +2,5 @@\n static int line_7;\n static int line_8;\n+int x;\n static int line_9;\n"
+        b" static int line_10;\n",
+    )
+    placed = apply(moved)
+    ((row,), (own,)) = placed.fits, placed.judged.fits
+    assert (row.kind, own.kind) == ("offsets", "offsets")
+    assert row.details == own.details != ()

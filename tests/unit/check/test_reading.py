@@ -1,0 +1,148 @@
+"""Rules on the input: mails, numbers, versions and kinds of change."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from harness.check import Finding
+from harness.check.reading import check
+from tests.unit.check.support import cover, good, judged, pair
+
+BINARY = "diff --git a/{0} b/{0}\nnew file mode 100644\nindex 000..e69de29\n"
+COMMIT = "1" * 40
+
+
+def findings(*mails: bytes, **fields: object) -> list[tuple[str, int, str]]:
+    return [facts(one) for one in check(judged(*mails, **fields))]
+
+
+def facts(finding: Finding) -> tuple[str, int, str]:
+    return finding.rule, finding.patch, finding.message
+
+
+def reply(text: str, above: str, sender: str = "R <r@e.org>", ident: str = "r@e.org") -> bytes:
+    return good(subject="Re: x", diff="", body=text, signed="", above=above, ident=ident, sender=sender)
+
+
+def test_missing_patches_are_named() -> None:
+    mails = [cover(subject="[PATCH 0/4] util: four"), *(mail.replace(b"/2]", b"/4]") for mail in pair()[1:])]
+    assert findings(*mails) == [
+        ("input-missing", 0, "patch 3/4 is missing"),
+        ("input-missing", 0, "patch 4/4 is missing"),
+    ]
+
+
+def test_duplicate_is_named_with_its_number() -> None:
+    first, one, two = pair()
+    assert findings(first, one, one, two) == [
+        ("input-duplicate", 0, "mail 2: another mail also has the number 1")
+    ]
+
+
+def test_other_order_of_the_mails_is_a_note() -> None:
+    first, one, two = pair()
+    assert findings(first, two, one) == [
+        ("input-order", 0, "the order of the patches differs from their numbers")
+    ]
+
+
+def test_ignored_parts_are_listed() -> None:
+    series = judged(good())
+    series = replace(series, input=replace(series.input, notes=("b.patch was skipped",)))
+    assert [facts(one) for one in check(series)] == [("input-left-out", 0, "b.patch was skipped")]
+    versions = [good(subject=f"[PATCH v{n}] util: x", ident=f"{n}@e.org") for n in (1, 2, 4)]
+    assert findings(*versions) == [
+        ("input-left-out", 0, "only v4 is checked; the thread also contains v1, v2")
+    ]
+
+
+def test_pull_requests_and_rfcs_are_recognised() -> None:
+    assert findings(good(subject="[PULL 1/1] util: x")) == [("input-pull", 0, "the subjects are tagged PULL")]
+    assert findings(good(subject="[RFC PATCH] util: x")) == [("input-rfc", 0, "the subjects are tagged RFC")]
+
+
+def test_trailer_of_a_person_other_than_its_sender_is_a_note() -> None:
+    trailer = "Reviewed-by: A <a@e.org>"
+    message = f"R <r@e.org> sent the trailer {trailer}"
+    first, one, two = pair()
+    for above, patch in (("0@example.org", 0), ("2@example.org", 2)):
+        assert findings(first, one, two, reply(trailer, above)) == [("input-trailer", patch, message)]
+        assert findings(first, one, two, reply(trailer, above, "A <a@e.org>")) == []
+
+
+def test_trailer_for_a_single_patch_without_a_number_is_attributed_to_the_series() -> None:
+    mails = (good(), reply("Reviewed-by: A <a@e.org>", "1@example.org"))
+    ((rule, patch, _),) = findings(*mails)
+    assert (rule, patch) == ("input-trailer", 1)
+
+
+def test_position_counts_the_patches_that_exist() -> None:
+    """Patch 3/3 is the second one when 1/3 is missing."""
+    _, one, two = pair()
+    mails = (one.replace(b"1/2]", b"2/3]"), two.replace(b"2/2]", b"3/3]"))
+    trailer = reply("Reviewed-by: A <a@e.org>", "2@example.org")
+    assert [(rule, patch) for rule, patch, _ in findings(*mails, trailer)] == [
+        ("input-missing", 0),
+        ("input-trailer", 2),
+    ]
+
+
+def test_base_commit_that_the_tree_does_not_have_is_a_note() -> None:
+    text = f"Both.\n\nbase-commit: {COMMIT}"
+    assert findings(cover(message=text), *pair()[1:]) == [
+        ("input-base", 0, f"the series is based on commit {COMMIT[:12]}, but is checked on pin 7.2")
+    ]
+    assert findings(cover(message=text), *pair()[1:], origin=COMMIT) == []
+    assert findings(good(body=f"Why.\n\nbase-commit: {COMMIT[1:]}")) == []
+
+
+def test_required_series_is_a_note() -> None:
+    text = "Why.\n\nBased-on: <1@e.org> \nBased-on: <2@e.org>"
+    assert findings(good(body=text)) == [
+        ("input-base", 0, "the series requires <1@e.org>, which is not applied"),
+        ("input-base", 0, "the series requires <2@e.org>, which is not applied"),
+    ]
+
+
+def test_base_is_read_from_a_mail_that_is_no_utf8() -> None:
+    mail = good(body=f"\xfc\n\nbase-commit: {COMMIT}", charset="latin-1")
+    assert [rule for rule, _, _ in findings(mail)] == ["input-base"]
+
+
+def test_faults_of_a_mail_are_findings_of_its_patch() -> None:
+    _, one, two = pair()
+    two = two.replace(b"From: A U Thor <a@example.org>", b"From: nobody")
+    assert findings(one, two) == [("input-no-author", 2, "it names no author")]
+
+
+def test_binary_files_are_findings() -> None:
+    literal = "GIT binary patch\nliteral 3\nKcmZQzWM=>X002M#0Av6F\n\nliteral 0\nHcmV?d00001\n\n"
+    (finding,) = check(judged(good(diff=BINARY.format("a.bin") + literal)))
+    assert facts(finding) == ("input-binary", 1, "the file is binary")
+    assert finding.file == "a.bin"
+    differ = BINARY.format("a.bin") + "Binary files /dev/null and b/a.bin differ\n"
+    (finding,) = check(judged(good(diff=differ)))
+    assert facts(finding) == ("input-no-content", 1, "the content of the binary file is not in the patch")
+    assert finding.file == "a.bin"
+
+
+def test_changed_mode_is_a_note() -> None:
+    mode = "diff --git a/a.c b/a.c\nold mode 100644\nnew mode 100755\n"
+    (finding,) = check(judged(good(diff=mode)))
+    assert facts(finding) == ("input-mode", 1, "the mode changes from 100644 to 100755")
+    assert finding.file == "a.c"
+
+
+@pytest.mark.parametrize(
+    "diff",
+    [
+        "diff --git a/a.c b/a.c\nnew file mode 100755\n--- /dev/null\n+++ b/a.c\n@@ -0,0 +1 @@\n+x\n",
+        "diff --git a/a.c b/a.c\ndeleted file mode 100755\n--- a/a.c\n+++ /dev/null\n@@ -1 +0,0 @@\n-x\n",
+        "diff --git a/a.c b/a.c\nindex 123..456 100755\n--- a/a.c\n+++ b/a.c\n@@ -1 +1 @@\n-x\n+y\n",
+    ],
+    ids=["new", "removed", "the same"],
+)
+def test_mode_of_other_files_does_not_change(diff: str) -> None:
+    assert findings(good(diff=diff)) == []
