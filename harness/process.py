@@ -236,8 +236,8 @@ def _pump(
     sink: BinaryIO | None,
     on_line: Callable[[str], None] | None,
 ) -> None:
-    """Read until the program closes its output, or exits without further output: a daemon that it started
-    (such as ssh's ControlPersist) may keep the pipe open forever."""
+    """Read until the program exits and no output is left: a daemon that it started (such as ssh's
+    ControlPersist) may keep the pipe open forever."""
     assert child.stdout is not None
     pending = b""
     with contextlib.ExitStack() as stack:
@@ -255,7 +255,8 @@ def _pump(
                 break
             chunk = os.read(child.stdout.fileno(), 65536)
             if not chunk:
-                break
+                selector.unregister(child.stdout)
+                continue
             if sink is not None:
                 _write(sink, chunk)
             *lines, pending = (pending + chunk).split(b"\n")
@@ -263,10 +264,7 @@ def _pump(
                 _deliver(line + b"\n", tail, on_line)
     if pending:
         _deliver(pending, tail, on_line)
-    try:
-        child.wait(None if deadline is None else max(0.1, deadline - time.monotonic()))
-    except subprocess.TimeoutExpired:
-        raise _expired(child.args) from None
+    child.wait()
     child.stdout.close()
 
 

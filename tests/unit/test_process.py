@@ -82,6 +82,11 @@ def test_unwritable_log_is_an_error(tmp_path: Path) -> None:
         run(["true"], log=tmp_path / "file" / "x.log")
 
 
+def test_timeout_applies_after_the_output_is_closed() -> None:
+    with pytest.raises(TimeoutExpiredError, match="sleep 5"):
+        run(["sh", "-c", "exec >&- 2>&-; sleep 5"], timeout_s=0.1)
+
+
 def test_timeout_ends_the_process_group(tmp_path: Path) -> None:
     pidfile = tmp_path / "pid"
     with pytest.raises(TimeoutExpiredError) as caught:
