@@ -1,7 +1,7 @@
-"""Bench stage: binaries and options → what guests are run with.
+"""Bench stage: binaries and options → a Bench, the input of every stage that runs guests.
 
-Takes: builds, binaries of ``--binary``, options. Gives: a Bench, with subjects, accelerators, firmware, seed,
-and the lock for the time that guests run. Every stage that runs guests gets one.
+Takes: builds, binaries of ``--binary``, options. Gives: a Bench with subjects, accelerators, firmware, seed.
+While it is open, it holds the lock on the machine.
 """
 
 from harness.bench.bench import Bench, open_bench

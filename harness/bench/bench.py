@@ -1,4 +1,4 @@
-"""What guests are run with: subjects, firmware, accelerators, seed; and the lock on the machine."""
+"""The bench: subjects, firmware, accelerators and seed of a run, and the lock on the machine."""
 
 from __future__ import annotations
 
@@ -24,11 +24,10 @@ _PREPARED = ("firmware", "boots", "accels")
 
 @dataclass(frozen=True, kw_only=True)
 class Bench:
-    """What guests of a run are started with. Firmware, boots and accelerators are prepared once, on first
-    use.
+    """Everything that a run needs to start guests. Firmware, boots and accelerators are prepared when used.
 
-    ``emulators`` are the hosts that are emulated here, each with the QEMU that emulates it; ``payloads`` are
-    what guests do.
+    ``emulators`` are the emulated hosts, each with the QEMU that emulates it. ``payloads`` are the payloads
+    of the guests.
     """
 
     layout: Layout
@@ -46,7 +45,7 @@ class Bench:
 
     @property
     def targets(self) -> tuple[str, ...]:
-        """The targets of the subjects that run on this machine, each once."""
+        """The targets of the subjects that run on this machine, without duplicates."""
         return tuple(dict.fromkeys(subject.target for subject in self.native))
 
     @functools.cached_property
@@ -56,16 +55,16 @@ class Bench:
 
     @functools.cached_property
     def boots(self) -> Mapping[str, Boot]:
-        """By target, what guests boot; empty if no payload runs Linux. Raises what prepare_boot raises."""
+        """Kernel and initramfs by target; empty if no payload runs Linux. Raises as prepare_boot."""
         if not set(LINUX).intersection(self.payloads):
             return {}
         return {target: prepare_boot(self.layout, self.reporter, target) for target in self.targets}
 
     @functools.cached_property
     def accels(self) -> Mapping[tuple[str, str], Accel]:
-        """The accelerator by target and payload, tried with the first binary of the target.
+        """The accelerator by target and payload, probed with the first binary of the target.
 
-        Raises GuestError, FetchError, and what prepare_boot raises.
+        Raises GuestError, FetchError, and the errors of prepare_boot.
         """
         binaries: dict[str, str] = {}
         for subject in self.native:
@@ -86,18 +85,20 @@ class Bench:
         }
 
     def has_kvm(self, target: str) -> bool:
-        """Whether guests of ``target`` run instructions under KVM, which some KVMs never do."""
+        """Return whether guests of ``target`` run instructions under KVM; a defective KVM never runs any."""
         accel = self.accels[target, "paused"]
         return accel.name == "kvm" and accel.runs
 
     def running_accel(self, target: str) -> str:
-        """The accelerator for guests of ``target`` that run instructions, unless KVM is required."""
+        """Return the accelerator for guests of ``target`` that run instructions, or kvm if it is required."""
         accel = self.accels[target, "paused"]
         return accel.name if accel.runs else self.options.accel.replace("auto", "tcg")
 
     def with_changes(self, *, options: Options, subjects: Sequence[Subject]) -> Bench:
-        """This bench for other ``options`` and for ``subjects`` of the same targets; nothing is prepared
-        again."""
+        """Return this bench with other ``options``, and with ``subjects`` of the same targets.
+
+        It shares firmware, boots and accelerators.
+        """
         changed = dataclasses.replace(self, options=options, subjects=tuple(subjects))
         vars(changed).update({name: value for name, value in vars(self).items() if name in _PREPARED})
         return changed
@@ -113,10 +114,10 @@ def open_bench(
     payloads: tuple[str, ...] = ("paused",),
     emulators: Sequence[tuple[Host, Path]] = (),
 ) -> Iterator[Bench]:
-    """The bench for ``subjects``, while no other run uses this machine for guests.
+    """Open a bench for ``subjects``, and hold the lock on the machine until the block ends.
 
-    Binaries for this machine whose target is not among ``options.targets`` are left out. ``options.seed`` 0
-    draws a seed. Raises BusyError and StorageError for the lock.
+    Native binaries of a target that is not in ``options.targets`` are excluded. ``options.seed`` 0 draws a
+    seed. Raises BusyError and StorageError for the lock.
     """
     from harness.lock import locked  # noqa: PLC0415 - tests under avocado import this package
     from harness.options import choose_seed  # noqa: PLC0415

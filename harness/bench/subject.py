@@ -33,12 +33,12 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def label(self) -> str:
-        """Its name in a table, which distinguishes a binary that has the option and runs without it."""
+        """The name in a table. A binary that has the option and runs without it has its own name."""
         return f"{self.variant} without" if self.able and not self.options else self.variant
 
 
 def subjects_of(builds: Sequence[Build], async_teardown: tuple[str, ...]) -> tuple[Subject, ...]:
-    """Each binary of ``builds``; all but base are started with ``async_teardown`` (Pin.async_teardown)."""
+    """Return each binary of ``builds``. All except base have the arguments of Pin.async_teardown."""
     return tuple(
         Subject(
             variant=build.variant,
@@ -58,11 +58,11 @@ def subjects_of(builds: Sequence[Build], async_teardown: tuple[str, ...]) -> tup
 def refuse_timing(options: Options) -> None:
     """Raise OptionError if builds of ``options`` cannot be timed.
 
-    A sanitizer's shadow memory is an eighth of what the guest touches and is torn down with it. Such
-    latencies look like any other in a results file.
+    The shadow memory of a sanitizer is an eighth of the memory that the guest touches, and is freed with it.
+    A results file cannot distinguish such latencies from others.
     """
     if options.profile != "release":
         raise OptionError(
-            f"-Dprofile={options.profile} builds are not timed: the sanitizers' own memory is torn down too",
-            "leave -Dprofile= out here; use such builds with nox -s cycles",
+            f"-Dprofile={options.profile} builds are not timed: their exit also frees the sanitizers' memory",
+            "omit -Dprofile=, or use such builds with nox -s cycles",
         )

@@ -1,7 +1,7 @@
-"""Properties stage: binaries → a row for each property: pass, fail or cancel, and why.
+"""Properties stage: bench → a row for each property: pass, fail or cancel, with the reason.
 
-Takes: Binaries (of builds, or named). Gives: Rows. QEMUs are started and watched by the avocado test
-tests/avocado/properties.py, one at a time; this package holds all that the test does.
+Takes: a Bench. Gives: PropertiesResults. The avocado test tests/avocado/properties.py starts and checks the
+QEMU processes, one at a time, with the functions of this package.
 """
 
 from harness.properties.model import (

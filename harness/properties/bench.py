@@ -1,7 +1,7 @@
-"""Start a QEMU in an unusual surrounding, watch its helper, end it, and time both ends.
+"""Start QEMU in an unusual environment, inspect its helper, end QEMU, and time the exit of both.
 
-This process becomes a subreaper (prctl(2)): a daemon, and a helper whose QEMU is gone, become its children,
-so that their exit statuses are seen here, and what a check has left is found and ended.
+This process becomes a subreaper (prctl(2)): daemons, and helpers whose QEMU has ended, become its children.
+It can therefore read their exit statuses, and end the processes that a check leaves behind.
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ from harness.guest.memory import resident_mib
 from harness.guest.spawn import Child, spawn, wait_pidfd
 from harness.properties.bpf import Insn
 from harness.properties.model import Task
-from harness.properties.outcome import Cannot, Miss
+from harness.properties.outcome import Cancelled, Failed
 from harness.teardown.watch import find_sharers, open_sharers
 
 PRELUDE = Path(__file__).with_name("prelude.py")
 PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 HELPER_LIMIT_S = 3.0
-"""How long a helper may outlive QEMU before that is told, in seconds: upstream's polls once a second."""
+"""Seconds that a helper may outlive QEMU. Upstream's helper polls once a second."""
 NS = 1e-9
 
 
 class Surrounding(msgspec.Struct, frozen=True, kw_only=True):
-    """What harness.properties.prelude arranges before QEMU is executed. The default is nothing."""
+    """The environment that harness.properties.prelude sets up before QEMU is executed. Default: unchanged."""
 
     environment: dict[str, str] = {}
     folder: str = ""
@@ -50,19 +50,19 @@ class Surrounding(msgspec.Struct, frozen=True, kw_only=True):
     cgroup: str = ""
     copy_of: int = -1
     copies_at: tuple[int, ...] = ()
-    """``copy_of`` is duplicated to these descriptors, before ``files`` is set."""
+    """``copy_of`` is duplicated to these descriptors before ``files`` is set."""
     no_proc: bool = False
     uid: int = 0
     processes: int = 0
-    """RLIMIT_NPROC, and ``files`` RLIMIT_NOFILE; 0: as it is."""
+    """RLIMIT_NPROC; ``files`` is RLIMIT_NOFILE. 0: unchanged."""
     files: int = 0
     filter: tuple[Insn, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ended:
-    """How QEMU and its helpers ended. Times are seconds from the trigger; ``statuses`` are the helpers' exit
-    statuses (minus the signal that ended one), as far as they could be seen."""
+    """The end of QEMU and its helpers. Times are seconds from the trigger. ``statuses`` are the known exit
+    statuses of the helpers, negative for a signal."""
 
     exit_s: float
     reclaim_s: float | None
@@ -70,13 +70,13 @@ class Ended:
     statuses: tuple[int, ...]
     status: int | None
     outlived: int = 0
-    """Helpers that were still there when QEMU was gone."""
+    """Number of helpers that ran after QEMU's exit."""
     dumped: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class Running:
-    """A QEMU whose monitor has answered. ``child`` is what was started: another process with -daemonize."""
+    """A QEMU whose monitor has answered. With -daemonize, ``child`` is another process: the one started."""
 
     pid: int
     pidfd: int
@@ -86,7 +86,7 @@ class Running:
     monitor: socket.socket
 
     def execute(self, command: str) -> Any:
-        """The answer to a QMP command. Raises GuestError."""
+        """Execute a QMP command and return its result. Raises GuestError."""
 
         async def ask() -> object:
             return await asyncio.wait_for(self.qmp.execute(command), 20)
@@ -94,51 +94,51 @@ class Running:
         try:
             return self.loop.run(ask())
         except (QMPError, OSError, EOFError, TimeoutError) as error:
-            raise GuestError(f"QMP command {command} got no answer: {error!r}", "see QEMU's log") from error
+            raise GuestError(f"no answer to QMP command {command}: {error!r}", "read QEMU's log") from error
 
     def send(self, command: str) -> None:
-        """Send a QMP command past the client and wait for nothing; no other may follow."""
+        """Send a QMP command without the client, and do not wait. No other command may follow."""
         self.monitor.sendall(b'{"execute": "%s"}\r\n' % command.encode())
 
     def signal(self, number: int) -> None:
-        """Send a signal to QEMU alone."""
+        """Send a signal to QEMU only."""
         signal.pidfd_send_signal(self.pidfd, number)
 
     def signal_group(self, number: int) -> None:
-        """Send a signal to QEMU's process group, which is its own: it was started in a new session."""
+        """Send a signal to QEMU's process group. QEMU leads it, because it was started in a new session."""
         os.killpg(self.child.pid, number)
 
     def helpers(self) -> tuple[int, ...]:
-        """The other processes that have QEMU's address space."""
+        """Return the other processes that share QEMU's address space."""
         return find_sharers(self.pid)
 
     def helper(self) -> int:
-        """The one helper. Raises Miss when there is none, or more."""
-        found = self.helpers()
-        if len(found) != 1:
-            raise Miss(f"{len(found) or 'no'} processes share QEMU's memory")
-        return found[0]
+        """Return the only helper. Raises Failed if there is none or more than one."""
+        helpers = self.helpers()
+        if len(helpers) != 1:
+            raise Failed(f"{len(helpers) or 'no'} processes share QEMU's memory")
+        return helpers[0]
 
     def end_by(self, number: int, *, helper_limit_s: float = HELPER_LIMIT_S) -> Ended:
-        """Send a signal to QEMU alone, and watch it end (see end)."""
+        """Send a signal to QEMU only, and wait for its end (see end)."""
         return self.end(lambda: self.signal(number), wanted=status_of(number), helper_limit_s=helper_limit_s)
 
     def end(
-        self, pull: Callable[[], None], *, wanted: int = 0, helper_limit_s: float = HELPER_LIMIT_S
+        self, fire: Callable[[], None], *, wanted: int = 0, helper_limit_s: float = HELPER_LIMIT_S
     ) -> Ended:
-        """Pull the trigger, wait for QEMU, then for its helpers; those that stay too long are killed.
+        """Fire the trigger, wait for QEMU, then for its helpers. Helpers that exceed the limit are killed.
 
-        Raises Miss when QEMU had ended before, does not end within 60 s, or ends with another status than
-        ``wanted`` (minus the number of a signal).
+        Raises Failed if QEMU had ended before, does not end within 60 s, or ends with another status than
+        ``wanted`` (negative for a signal).
         """
         with contextlib.ExitStack() as stack:
             helpers = stack.enter_context(open_sharers(self.pid))
             if wait_pidfd(self.pidfd, 0):
-                raise Miss("QEMU had ended before the trigger")
+                raise Failed("QEMU had ended before the trigger")
             began = time.monotonic_ns()
-            pull()
+            fire()
             if not wait_pidfd(self.pidfd, 60):
-                raise Miss("QEMU did not end within 60 s")
+                raise Failed("QEMU did not end within 60 s")
             exited = last = time.monotonic_ns()
             outlived = sum(not wait_pidfd(pidfd, 0) for pidfd in helpers)
             stuck = False
@@ -155,7 +155,7 @@ class Running:
             own = _status(self.pidfd, reap=False)
             info = _info(self.pidfd)
         if own is not None and own != wanted:
-            raise Miss(f"QEMU ended with {_told(own)}, not with {_told(wanted)}")
+            raise Failed(f"QEMU ended with {_describe(own)}, not with {_describe(wanted)}")
         return Ended(
             exit_s=(exited - began) * NS,
             reclaim_s=None if stuck else (last - began) * NS,
@@ -167,16 +167,16 @@ class Running:
         )
 
     def log(self) -> str:
-        """All that QEMU wrote."""
+        """Return QEMU's output."""
         return self.child.log.read_text(encoding="utf-8", errors="replace")
 
 
 def status_of(number: int) -> int:
-    """How QEMU ends by a signal: minus its number, or 0 for those that it catches (os-posix.c)."""
+    """Return QEMU's exit status for a signal: 0 if it handles the signal (os-posix.c), else -``number``."""
     return 0 if number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP) else -number
 
 
-def _told(status: int) -> str:
+def _describe(status: int) -> str:
     return f"signal {-status}" if status < 0 else f"status {status}"
 
 
@@ -187,7 +187,7 @@ def _info(pidfd: int, flags: int = os.WNOWAIT) -> Any:
 
 
 def _status(pidfd: int, *, reap: bool = True) -> int | None:
-    """The exit status of an ended child of ours; minus the signal; None: it is not ours, or has no status."""
+    """Return the exit status of an ended child, negative for a signal; None if it is not a child or runs."""
     info = _info(pidfd, 0 if reap else os.WNOWAIT)
     if info is None:
         return None
@@ -195,7 +195,7 @@ def _status(pidfd: int, *, reap: bool = True) -> int | None:
 
 
 class Bench:
-    """Starts QEMUs of one task. ``work`` is a folder for what checks make, ``logs`` for what QEMU writes."""
+    """Starts the QEMU processes of one task. ``work`` is for files of the checks, ``logs`` for output."""
 
     def __init__(self, task: Task, *, work: Path, logs: Path) -> None:
         self.task = task
@@ -218,11 +218,11 @@ class Bench:
         pass_fds: tuple[int, ...] = (),
         pidfile: Path | None = None,
     ) -> Iterator[Running]:
-        """A QEMU with stopped vCPUs and ``memory_mib`` MiB of populated memory, while the block runs.
+        """Run QEMU with stopped vCPUs and ``memory_mib`` MiB of populated memory until the block ends.
 
-        ``on``: with the words that switch the feature on. ``prefix`` are words of a program that starts QEMU
-        as its child. With ``pidfile``, ``extra`` holds -daemonize, and QEMU is who the file names.
-        Raises GuestError when it does not get ready.
+        ``on``: with the arguments that enable the feature. ``prefix`` is the command of a program that starts
+        QEMU as its child. With ``pidfile``, ``extra`` contains -daemonize, and the file contains QEMU's pid.
+        Raises GuestError if QEMU does not become ready.
         """
         ours, theirs = socket.socketpair()
         with contextlib.ExitStack() as stack:
@@ -244,7 +244,7 @@ class Bench:
             pidfd = os.pidfd_open(pid)
             stack.callback(os.close, pidfd)
             if resident_mib(pid) < memory_mib:
-                raise GuestError(f"fewer than {memory_mib} MiB are resident", "free memory, turn swap off")
+                raise GuestError(f"less than {memory_mib} MiB are resident", "free memory, turn swap off")
             yield Running(pid=pid, pidfd=pidfd, child=child, qmp=client, loop=loop, monitor=raw)
 
     @contextlib.contextmanager
@@ -255,7 +255,7 @@ class Bench:
         on: bool = True,
         pass_fds: tuple[int, ...] = (),
     ) -> Iterator[Child]:
-        """The binary with just these words and those of the feature, while the block runs."""
+        """Run the binary with only these arguments and those of the feature, until the block ends."""
         with contextlib.ExitStack() as stack:
             stack.callback(self.sweep)
             argv = (self.task.binary.path, *words, *(self.words if on else ()))
@@ -269,7 +269,7 @@ class Bench:
             binary=Path(chosen.path),
             target=chosen.target,
             memory_mib=memory_mib,
-            # A small buffer for translated code: mem-lock=on would touch all of the usual 1 GiB.
+            # A small buffer for translated code, because mem-lock=on touches all of it (default 1 GiB).
             accel="tcg,tb-size=32",
             firmware=tuple(Path(folder) for folder in self.task.firmware),
             options=("-machine", "dump-guest-core=off", *(chosen.options if on else ()), *extra),
@@ -287,69 +287,69 @@ class Bench:
 
     def _daemon(self, child: Child, pidfile: Path) -> int:
         if not child.has_ended(self.task.timeout_s):
-            raise GuestError("QEMU did not become a daemon", "see the log", log=child.log)
+            raise GuestError("QEMU did not become a daemon", "read the log", log=child.log)
         if child.process.wait() != 0:
             lines = child.last_lines()
-            said = f": {lines[-1]}" if lines else ""
+            message = f": {lines[-1]}" if lines else ""
             raise GuestError(
-                f"QEMU ended with {child.process.returncode}{said}", "see the log", log=child.log
+                f"QEMU ended with {child.process.returncode}{message}", "read the log", log=child.log
             )
         return int(pidfile.read_text(encoding="ascii"))
 
     def _child_of(self, pid: int) -> int:
         children = psutil.Process(pid).children()
         if not children:
-            raise GuestError("the program that starts QEMU has no child", "see the log")
+            raise GuestError("the program that starts QEMU has no child process", "read the log")
         return children[0].pid
 
     def sweep(self) -> None:
-        """End and reap all that descends from this process and was not there before."""
+        """End and reap all descendants of this process that were started after the bench."""
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
-            left = [
+            remaining = [
                 process
                 for process in psutil.Process().children(recursive=True)
                 if process.pid not in self._spared
             ]
-            if not left:
+            if not remaining:
                 return
-            for process in left:
+            for process in remaining:
                 with contextlib.suppress(psutil.Error):
                     process.kill()
-            for process in left:
+            for process in remaining:
                 with contextlib.suppress(ChildProcessError):
                     os.waitpid(process.pid, os.WNOHANG)
             time.sleep(0.002)
 
     def require_option(self) -> None:
-        """Raise Cannot for a binary without the feature."""
+        """Raise Cancelled for a binary without the feature."""
         if not self.words:
-            raise Cannot("the binary has no such option")
+            raise Cancelled("the binary lacks the option")
 
 
 def asynchronous(start: Callable[[], Ended], *, attempts: int = 5) -> Ended:
-    """An end at which QEMU was gone long before its memory: exit within a quarter of reclaim.
+    """Return an end with asynchronous teardown: exit takes at most a quarter of reclaim.
 
-    Only that ratio is tried again: a busy machine can hold QEMU up, nothing makes a synchronous end look so.
-    Raises Miss.
+    Only that ratio is measured again. A busy machine can delay QEMU, but nothing makes a synchronous
+    teardown look asynchronous. Raises Failed.
     """
     while True:
         ended = start()
         attempts -= 1
         if not ended.helpers:
-            raise Miss("no process shares QEMU's memory")
+            raise Failed("no process shares QEMU's memory")
         if ended.reclaim_s is None:
-            raise Miss(f"helper still lives {HELPER_LIMIT_S:g} s after QEMU ended")
+            raise Failed(f"helper still runs {HELPER_LIMIT_S:g} s after QEMU's exit")
         killed = [status for status in ended.statuses if status < 0]
         if killed:
-            raise Miss(f"the helper was ended by {signal.Signals(-killed[0]).name}")
+            raise Failed(f"helper was killed by {signal.Signals(-killed[0]).name}")
         if ended.exit_s <= 0.25 * ended.reclaim_s:
             return ended
         if not attempts:
             exit_ms, reclaim_ms = ended.exit_s * 1000, ended.reclaim_s * 1000
-            raise Miss(f"exit took {exit_ms:.0f} ms of the {reclaim_ms:.0f} ms of the teardown")
+            raise Failed(f"exit took {exit_ms:.0f} ms of {reclaim_ms:.0f} ms of the teardown")
 
 
 def readable(descriptor: int, timeout_s: float) -> bool:
-    """Whether ``descriptor`` can be read (or has reached its end) within ``timeout_s`` seconds."""
+    """Return whether ``descriptor`` is readable or at its end within ``timeout_s`` seconds."""
     return bool(select.select([descriptor], [], [], max(0.0, timeout_s))[0])

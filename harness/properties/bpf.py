@@ -1,7 +1,8 @@
-"""Filters of system calls (seccomp(2)): write small ones, read those of a process, and run them on a call.
+"""Filters of system calls (seccomp(2)): create small ones, read those of a process, evaluate them for a call.
 
-A filter is a program of classic BPF over a struct seccomp_data. The language is the kernel's,
-Documentation/networking/filter.rst; what seccomp admits of it is in kernel/seccomp.c (seccomp_check_filter).
+A filter is a classic BPF program over a struct seccomp_data. The kernel documents the language in
+Documentation/networking/filter.rst. kernel/seccomp.c (seccomp_check_filter) lists the instructions that
+seccomp accepts.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ CLONE_VM, CLONE_THREAD = 0x100, 0x10000  # linux/sched.h
 AUDIT_ARCH = {"x86_64": 0xC000003E, "s390x": 0x80000016, "aarch64": 0xC00000B7}  # linux/audit.h
 _CLONE = {"x86_64": 56, "s390x": 120, "aarch64": 220}
 NUMBERS = {"pidfd_open": 434, "clone3": 435, "close_range": 436}
-"""System calls since Linux 5.1 have one number on all architectures."""
+"""System calls since Linux 5.1 have the same number on all architectures."""
 
 PTRACE_DETACH, PTRACE_SEIZE, PTRACE_INTERRUPT, PTRACE_SECCOMP_GET_FILTER = 17, 0x4206, 0x4207, 0x420C
 WALL = 0x40000000  # linux/wait.h
@@ -39,24 +40,24 @@ class Insn(NamedTuple):
 
 
 class Call(NamedTuple):
-    """One system call as a filter sees it: struct seccomp_data."""
+    """One system call, the input of a filter: struct seccomp_data."""
 
     number: int
     arch: int
     arguments: tuple[int, ...] = ()
 
     def data(self) -> bytes:
-        """The struct in this machine's byte order; arguments that were not given are 0."""
+        """Return the struct in native byte order. Missing arguments are 0."""
         arguments = (*self.arguments, 0, 0, 0, 0, 0, 0)[:6]
         return struct.pack("=IIQ6Q", self.number & 0xFFFFFFFF, self.arch, 0, *arguments)
 
 
 class FilterError(Exception):
-    """A filter that cannot be run: the kernel would not have taken it."""
+    """An invalid filter, which the kernel would refuse."""
 
 
 def deny(calls: dict[int, int]) -> tuple[Insn, ...]:
-    """A filter that makes each call number of ``calls`` fail with its errno."""
+    """Return a filter that makes each call number of ``calls`` fail with its errno."""
     program = [Insn(LD_ABS, 0, 0, 0)]
     for number, code in calls.items():
         program += [Insn(JEQ, 0, 1, number), Insn(RET_K, 0, 0, ERRNO | code)]
@@ -64,11 +65,14 @@ def deny(calls: dict[int, int]) -> tuple[Insn, ...]:
 
 
 def on_shared_clone(action: int) -> tuple[Insn, ...]:
-    """A filter that takes ``action`` on clone(2) with CLONE_VM and without CLONE_THREAD: on a process that
-    shares its parent's memory. clone3(2), whose flags no filter can see, does not exist (C libraries then use
-    clone). Raises KeyError on a machine whose number for clone is not known here."""
+    """Return a filter that applies ``action`` to clone(2) with CLONE_VM and without CLONE_THREAD.
+
+    Such a call creates a process that shares its parent's memory. clone3(2) fails with ENOSYS, because a
+    filter cannot read its flags; C libraries then use clone. Raises KeyError if the number of clone is
+    unknown for this machine.
+    """
     machine = platform.machine()
-    # The flags are the first argument, but on s390x the second (clone(2)); the lower half of it is wanted.
+    # The lower half of the flags: the first argument, on s390x the second (clone(2)).
     offset = 16 + (8 if machine == "s390x" else 0) + (4 if sys.byteorder == "big" else 0)
     return (
         Insn(LD_ABS, 0, 0, 0),
@@ -84,7 +88,7 @@ def on_shared_clone(action: int) -> tuple[Insn, ...]:
 
 
 def run(program: Sequence[Insn], call: Call) -> int:
-    """What ``program`` returns for ``call``: action and data. Raises FilterError."""
+    """Return the result of ``program`` for ``call``: action and data. Raises FilterError."""
     data, memory = call.data(), [0] * 16
     a = x = at = 0
     while 0 <= at < len(program):
@@ -122,12 +126,12 @@ def _load(code: int, k: int, data: bytes, memory: list[int]) -> int:
         return len(data)
     if code == LD_ABS and k % 4 == 0 and k + 4 <= len(data):
         return int(struct.unpack_from("=I", data, k)[0])
-    raise FilterError(f"a load that seccomp does not have: code {code:#x}, offset {k}")
+    raise FilterError(f"a load that seccomp does not accept: code {code:#x}, offset {k}")
 
 
 def _compute(operation: int, a: int, b: int) -> int:
     if operation == 0x30 and b == 0:
-        return 0  # the kernel ends a filter that divides by zero with 0: kill
+        return 0  # the kernel ends a filter that divides by zero with the result 0: kill
     results = {
         0x00: lambda: a + b,
         0x10: lambda: a - b,
@@ -141,19 +145,19 @@ def _compute(operation: int, a: int, b: int) -> int:
         0xA0: lambda: a ^ b,
     }
     if operation not in results:
-        raise FilterError(f"an operation that seccomp does not have: {operation:#x}")
+        raise FilterError(f"an operation that seccomp does not accept: {operation:#x}")
     return results[operation]() & 0xFFFFFFFF
 
 
 def _holds(operation: int, a: int, b: int) -> bool:
     comparisons = {0x10: a == b, 0x20: a > b, 0x30: a >= b, 0x40: bool(a & b)}
     if operation not in comparisons:
-        raise FilterError(f"a jump that seccomp does not have: {operation:#x}")
+        raise FilterError(f"a jump that seccomp does not accept: {operation:#x}")
     return comparisons[operation]
 
 
 def verdict(programs: Sequence[Sequence[Insn]], call: Call) -> int:
-    """The action that all filters of a process take together: the strictest (seccomp(2)). ALLOW if none."""
+    """Return the strictest action of all filters of a process (seccomp(2)); ALLOW without filters."""
 
     def strictness(action: int) -> int:
         return action - (1 << 32) if action & 0x80000000 else action
@@ -162,9 +166,9 @@ def verdict(programs: Sequence[Sequence[Insn]], call: Call) -> int:
 
 
 def syscall_number(name: str) -> int | None:
-    """The number of a system call here, as libseccomp knows it; None: this machine has no such call.
+    """Return the native number of a system call from libseccomp; None if the architecture lacks the call.
 
-    Raises OSError when libseccomp is not installed.
+    Raises OSError if libseccomp is not installed.
     """
     library = ctypes.CDLL("libseccomp.so.2")
     number = int(library.seccomp_syscall_resolve_name(name.encode()))
@@ -172,23 +176,23 @@ def syscall_number(name: str) -> int | None:
 
 
 def filters_of(pid: int) -> tuple[tuple[Insn, ...], ...]:
-    """The filters that process ``pid`` runs under, newest first (ptrace(2), PTRACE_SECCOMP_GET_FILTER).
+    """Return the filters of process ``pid``, newest first (ptrace(2), PTRACE_SECCOMP_GET_FILTER).
 
-    It is stopped for a moment. Raises OSError: no right to (CAP_SYS_ADMIN is needed), a kernel without
-    CONFIG_CHECKPOINT_RESTORE, no such process.
+    The process is stopped briefly. Raises OSError without CAP_SYS_ADMIN, on a kernel without
+    CONFIG_CHECKPOINT_RESTORE, or if the process does not exist.
     """
-    found: list[tuple[Insn, ...]] = []
+    filters: list[tuple[Insn, ...]] = []
     with _stopped(pid) as trace:
         while True:
             try:
-                length = trace(PTRACE_SECCOMP_GET_FILTER, len(found), None)
+                length = trace(PTRACE_SECCOMP_GET_FILTER, len(filters), None)
             except OSError as error:
                 if error.errno == errno.ENOENT:
-                    return tuple(found)
+                    return tuple(filters)
                 raise
             buffer = ctypes.create_string_buffer(8 * length)
-            trace(PTRACE_SECCOMP_GET_FILTER, len(found), buffer)
-            found.append(tuple(Insn(*fields) for fields in struct.iter_unpack("=HBBI", buffer.raw)))
+            trace(PTRACE_SECCOMP_GET_FILTER, len(filters), buffer)
+            filters.append(tuple(Insn(*fields) for fields in struct.iter_unpack("=HBBI", buffer.raw)))
 
 
 class _Trace:

@@ -1,4 +1,4 @@
-"""Row numbers → checks, and how one is carried out."""
+"""The check of each row, and its execution."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ CHECKS: dict[int, Callable[[Bench, Parts], None]] = {
 
 
 def check(task: Task, *, folder: Path, expected: str) -> PropertyRow:
-    """Carry ``task`` out. Nothing that it started is left when this returns or raises.
+    """Check ``task``. When this returns or raises, no process that it started remains.
 
-    QEMU's logs stay in ``folder``, what else is made there goes. Errors of the harness are failures of the
-    part that they came from; what is raised here is a fault of ours.
+    QEMU's logs remain in ``folder``; other files of the check are removed. A HarnessError makes its part
+    fail. Other exceptions are bugs of the harness.
     """
     began = time.monotonic()
     parts, whole = Parts(), Parts()
@@ -48,7 +48,7 @@ def check(task: Task, *, folder: Path, expected: str) -> PropertyRow:
     finally:
         bench.sweep()
         shutil.rmtree(work, ignore_errors=True)
-    # What a check raises outside its parts concerns all of them.
+    # An exception outside the parts concerns all of them.
     parts.made += [part for part in whole.made if part.outcome != "pass"]
     outcome, reason = outcome_of(parts.made)
     return PropertyRow(

@@ -1,4 +1,4 @@
-"""Row 12: the helper's machine code, read; and its stack, looked at."""
+"""Row 12: analysis of the helper's machine code and stack."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from elftools.elf.elffile import ELFFile
 from harness.process import run
 from harness.properties import status
 from harness.properties.bench import Bench
-from harness.properties.outcome import Cannot, Miss, Parts, tool
+from harness.properties.outcome import Cancelled, Failed, Parts, tool
 
 ENTRIES = ("helper_main", "async_teardown_fn")
-"""Functions in which a helper starts: the series', and upstream's."""
+"""First functions of the helper, in the series and upstream."""
 MOST_FUNCTIONS = 40
 _TARGET = re.compile(r"(?:^|[ ,])([0-9a-f]+) <([^>+]+)(\+0x[0-9a-f]+)?>")
 _THREAD_LOCAL = {
@@ -48,7 +48,7 @@ class Function:
 
 
 class Code:
-    """The functions of a binary. Raises Cannot when it has no symbols, or is of a machine not known here."""
+    """The functions of a binary. Raises Cancelled without symbols, or for an unsupported architecture."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -56,29 +56,29 @@ class Code:
             with path.open("rb") as stream:
                 self.machine = str(ELFFile(stream)["e_machine"])
         except (OSError, ELFError) as error:
-            raise Cannot(f"the binary cannot be read: {error}") from error
+            raise Cancelled(f"cannot read the binary: {error}") from error
         if self.machine not in _JUMP:
-            raise Cannot(f"the machine code of {self.machine} is not known here")
-        # nm reads sixty thousand symbols in no time.
+            raise Cancelled(f"the analysis does not support machine code of {self.machine}")
+        # Much faster than elftools for sixty thousand symbols.
         listing = run([tool("nm", "binutils"), "--defined-only", "--print-size", path], timeout_s=120).output
         self.functions = read_symbols(listing)
         if not self.functions:
-            raise Cannot("the binary has no symbols")
+            raise Cancelled("the binary has no symbols")
 
     def entry(self) -> Function:
-        """Where the helper starts. Raises Cannot."""
-        # gcc adds .isra and the like to the names of what it changes, .cold to that of a part.
-        found = [
+        """Return the first function of the helper. Raises Cancelled."""
+        # gcc adds suffixes such as .isra to functions that it transforms, and .cold to parts that it moves.
+        entries = [
             each
             for each in self.functions.values()
             if each.name.partition(".")[0] in ENTRIES and not each.name.endswith(".cold")
         ]
-        if len(found) != 1:
-            raise Cannot(f"{len(found)} functions are called {' or '.join(ENTRIES)}")
-        return found[0]
+        if len(entries) != 1:
+            raise Cancelled(f"{len(entries)} functions are named {' or '.join(ENTRIES)}")
+        return entries[0]
 
     def disassemble(self, function: Function) -> list[tuple[str, str]]:
-        """Mnemonic and operands of each instruction, as objdump(1) writes them."""
+        """Return mnemonic and operands of each instruction, in the format of objdump(1)."""
         ended = run(
             [
                 *(tool("objdump", "binutils"), "--disassemble", "--no-show-raw-insn", "--section=.text"),
@@ -92,30 +92,30 @@ class Code:
 
 
 def read_symbols(text: str) -> dict[int, Function]:
-    """The functions in what nm(1) prints with sizes, by address."""
-    found = re.findall(r"^([0-9a-f]+) ([0-9a-f]+) [tTwW] (\S+)$", text, re.MULTILINE)
+    """Parse the output of nm(1) with sizes into functions by address."""
+    symbols = re.findall(r"^([0-9a-f]+) ([0-9a-f]+) [tTwW] (\S+)$", text, re.MULTILINE)
     return {
         int(address, 16): Function(name=name, address=int(address, 16), size=int(size, 16))
-        for address, size, name in found
+        for address, size, name in symbols
     }
 
 
 def read_listing(text: str) -> list[tuple[str, str]]:
-    """Mnemonic and operands of each instruction in a listing of objdump's without raw bytes."""
-    found = []
+    """Parse a listing of objdump without raw bytes into mnemonic and operands of each instruction."""
+    instructions = []
     for line in text.splitlines():
         head, colon, rest = line.partition(":")
         if colon and re.fullmatch(r"\s*[0-9a-f]+", head) and rest.strip():
             words = rest.strip().split(None, 1)
-            found.append((words[0], words[1] if len(words) > 1 else ""))
-    return found
+            instructions.append((words[0], words[1] if len(words) > 1 else ""))
+    return instructions
 
 
 def fault_of(machine: str, mnemonic: str, operands: str) -> str | None:
-    """What is wrong with one instruction by itself; None: nothing."""
+    """Return the problem of a single instruction, or None."""
     text = f"{mnemonic} {operands}"
     if _THREAD_LOCAL[machine].search(text):
-        return "reaches for thread-local storage"
+        return "accesses thread-local storage"
     if _INDIRECT[machine].search(text):
         return "calls through a pointer"
     target = _TARGET.search(operands)
@@ -125,7 +125,7 @@ def fault_of(machine: str, mnemonic: str, operands: str) -> str | None:
 
 
 def leads_to(machine: str, mnemonic: str, operands: str) -> int | None:
-    """The address that a call or jump goes to; None for other instructions."""
+    """Return the target address of a call or jump; None for other instructions."""
     target = _TARGET.search(operands)
     if target is None or not _JUMP[machine].search(f"{mnemonic} {operands}"):
         return None
@@ -133,7 +133,7 @@ def leads_to(machine: str, mnemonic: str, operands: str) -> int | None:
 
 
 def closure_faults(code: Code, entry: Function) -> Sequence[str]:
-    """What is wrong in ``entry`` and all that it calls, the entry first; empty when nothing is."""
+    """Return the problems in ``entry`` and in all functions that it calls, in call order."""
     faults: dict[str, None] = {}
     seen, queue = {entry.address}, [entry]
     while queue:
@@ -148,7 +148,7 @@ def closure_faults(code: Code, entry: Function) -> Sequence[str]:
                 continue
             callee = code.functions.get(address)
             if callee is None:
-                faults[f"{function.name}() goes to {address:#x}, which is no function"] = None
+                faults[f"{function.name}() jumps to {address:#x}, which is not a function"] = None
             elif callee.address not in seen:
                 seen.add(callee.address)
                 queue.append(callee)
@@ -165,9 +165,9 @@ def no_libc_state(bench: Bench, parts: Parts) -> None:
         code = Code(Path(bench.task.binary.path))
         faults = closure_faults(code, code.entry())
         if faults:
-            raise Miss(faults[0] + (f" (and {len(faults) - 1} more)" if faults[1:] else ""))
+            raise Failed(faults[0] + (f" (and {len(faults) - 1} more)" if faults[1:] else ""))
     with (
-        parts.part("stack with room for a signal frame, and a guard page") as figures,
+        parts.part("stack has room for a signal frame, and a guard page") as figures,
         bench.start() as running,
     ):
         helper = running.helper()
@@ -175,10 +175,10 @@ def no_libc_state(bench: Bench, parts: Parts) -> None:
         size, guarded = status.stack_of(Path(f"/proc/{helper}/maps").read_text(encoding="utf-8"), pointer)
         figures |= {"stack_bytes": float(size), "needed_bytes": float(status.signal_stack_size())}
         if not guarded:
-            raise Miss("no page without access lies below the helper's stack")
+            raise Failed("there is no guard page below the helper's stack")
         if size < status.signal_stack_size():
-            raise Miss(
-                f"{size} bytes of stack are left, a signal handler may take {status.signal_stack_size()}"
+            raise Failed(
+                f"the stack has {size} bytes left; a signal handler may need {status.signal_stack_size()}"
             )
 
 
@@ -188,4 +188,4 @@ def _sleeping_stack_pointer(pid: int) -> int:
         if pointer is not None:
             return pointer
         time.sleep(0.01)
-    raise Cannot("the kernel does not tell the helper's stack pointer")
+    raise Cancelled("the kernel does not report the helper's stack pointer")

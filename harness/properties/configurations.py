@@ -1,8 +1,8 @@
-"""Row 15: QEMU configured otherwise, and on other hosts.
+"""Row 15: other configurations of QEMU, and other hosts.
 
-A configuration differs from that of the build in a few lines of ``config-host.h``. So only the sources of the
-series that look at it are compiled anew, with the commands of the build, and linked with its other objects:
-seconds, where a build takes minutes.
+A configuration differs from the build in a few lines of ``config-host.h``. Only the sources with the feature
+are therefore compiled again, with the commands of the build, and linked with its other objects. This takes
+seconds instead of the minutes of a full build.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ import msgspec
 from harness.process import run
 from harness.properties.bench import Bench, Ended, asynchronous
 from harness.properties.descriptors import check_descriptors
-from harness.properties.outcome import Cannot, Miss, Parts, tool
+from harness.properties.outcome import Cancelled, Failed, Parts, tool
 
 SOURCES = ("util/async-teardown.c", "os-posix.c", "softmmu/vl.c")
-"""The sources with the feature, in the series and upstream."""
+"""Sources with the feature, in the series and upstream."""
 OPTION_SOURCES = ("os-posix.c", "softmmu/vl.c")
-"""Those that are compiled where the host is not Linux."""
+"""Sources with the option, which are also compiled for hosts other than Linux."""
 MEMORY_MIB = 512
 
 
 @dataclass(frozen=True, kw_only=True)
 class Configuration:
-    """A change of ``config-host.h``: macros that are not defined any more, and text at the end.
+    """A change of ``config-host.h``: macros that are removed, and text that is appended.
 
-    ``words`` are for the compiler.
+    ``words`` are additional arguments of the compiler.
     """
 
     name: str
@@ -46,7 +46,7 @@ CONFIGURATIONS = (
     Configuration(
         name="without close_range",
         without=("CONFIG_CLOSE_RANGE",),
-        # As with headers older than Linux 5.9. asm/unistd.h is not read a second time.
+        # Equivalent to headers older than Linux 5.9. The include guard of asm/unistd.h keeps this effective.
         added="#include <sys/syscall.h>\n#undef SYS_close_range\n#undef __NR_close_range\n",
     ),
 )
@@ -64,12 +64,12 @@ class CompileCommand(msgspec.Struct, frozen=True):
 
 
 def configured_otherwise(bench: Bench, parts: Parts) -> None:
-    """Row 15. What emulated hosts gave comes with the task; the rest is tried here."""
+    """Row 15. The task contains the parts of emulated hosts; the others are checked here."""
     bench.require_option()
     parts.made += bench.task.emulated
     if not bench.task.emulated:
         with parts.part("an s390x host"):
-            raise Cannot("not asked for: add -Dhosts=native,s390x")
+            raise Cancelled("not requested: add -Dhosts=native,s390x")
     for configuration in CONFIGURATIONS:
         with parts.part(configuration.name) as figures:
             built = Rebuild(bench, configuration).link()
@@ -79,7 +79,7 @@ def configured_otherwise(bench: Bench, parts: Parts) -> None:
 
 
 class Rebuild:
-    """Compiles sources of a build again, in another configuration. Raises Cannot without its files."""
+    """Compiles sources of a build in another configuration. Raises Cancelled without the build folder."""
 
     def __init__(self, bench: Bench, configuration: Configuration) -> None:
         self.configuration = configuration
@@ -92,7 +92,7 @@ class Rebuild:
             database = (self.build / "compile_commands.json").read_bytes()
             self.commands = msgspec.json.decode(database, type=list[CompileCommand])
         except (OSError, msgspec.MsgspecError) as error:
-            raise Cannot("its build folder, with compile_commands.json, is not beside it") from error
+            raise Cancelled("the binary is not in its build folder with compile_commands.json") from error
         changed = without_macros(text, configuration.without) + configuration.added
         (self.include / "config-host.h").write_text(changed, encoding="utf-8")
 
@@ -102,15 +102,15 @@ class Rebuild:
         return self.binary.parent
 
     def command(self, source: str) -> CompileCommand:
-        """The command that compiles ``source`` for the emulators. Raises Cannot."""
+        """Return the command that compiles ``source`` for the emulators. Raises Cancelled."""
         ending = f"src/{source}"
         for command in self.commands:
             if command.file.endswith(ending) and not command.output.startswith("tests/"):
                 return command
-        raise Cannot(f"the build has no {source}")
+        raise Cancelled(f"the build does not contain {source}")
 
     def compile(self, source: str, *, preprocess: bool = False) -> Path:
-        """Object file of ``source``, or the preprocessor's output. Raises Miss with the first error."""
+        """Compile ``source`` to an object file, or preprocess it. Raises Failed with the first error."""
         command = self.command(source)
         target = self.work / (source.replace("/", "_") + (".i" if preprocess else ".o"))
         words = compile_words(shlex.split(command.command), self.include, target, preprocess=preprocess)
@@ -119,58 +119,58 @@ class Rebuild:
         return target
 
     def link(self) -> Path:
-        """The emulator with the sources of the feature compiled anew. Raises Miss, Cannot."""
+        """Compile the sources of the feature and link the emulator. Raises Failed, Cancelled."""
         objects = {self.command(source).output: self.compile(source) for source in SOURCES}
         listing = run(
             [tool("ninja"), "-C", self.build, "-t", "compdb", "-x", "cpp_LINKER_RSP", "c_LINKER_RSP"],
             timeout_s=60,
         ).output
-        # ninja tells first which folder it enters.
+        # The first line of ninja names the folder that it enters.
         try:
-            found = msgspec.json.decode(listing[listing.index("[") :], type=list[CompileCommand])
+            commands = msgspec.json.decode(listing[listing.index("[") :], type=list[CompileCommand])
         except (ValueError, msgspec.MsgspecError) as error:
-            raise Cannot("ninja does not tell how the emulator is linked") from error
-        link = next((each for each in found if each.output == self.binary.name), None)
+            raise Cancelled("cannot read the link commands of ninja") from error
+        link = next((each for each in commands if each.output == self.binary.name), None)
         if link is None:
-            raise Cannot(f"ninja does not know how {self.binary.name} is linked")
+            raise Cancelled(f"ninja has no link command for {self.binary.name}")
         target = self.work / self.binary.name
         words = link_words(shlex.split(link.command), self._with_archives(objects), target)
         self._run(words, Path(link.directory), "the emulator does not link")
         return target
 
     def _with_archives(self, objects: dict[str, Path]) -> dict[str, Path]:
-        """``objects``, and the archives that hold the build's, made with them: what replaces what."""
+        """Rebuild the archives that contain ``objects``. Return both as a map: original → replacement."""
         replaced = dict(objects)
         for name in {output.split(".p/")[0] for output in objects}:
             archive = self.build / name
             if not archive.is_file():
                 continue
-            # meson makes thin archives, whose members are paths (ar(1)).
+            # meson creates thin archives, whose members are paths (ar(1)).
             members = run([tool("ar"), "t", name], cwd=self.build, timeout_s=60).output.splitlines()
             target = self.work / name
             words = [str(objects.get(member, member)) for member in members]
-            self._run([tool("ar"), "csrD", str(target), *words], self.build, f"{name} cannot be made")
+            self._run([tool("ar"), "csrD", str(target), *words], self.build, f"cannot create {name}")
             replaced[name] = target
         return replaced
 
-    def _run(self, words: Sequence[str], directory: Path, what: str) -> None:
+    def _run(self, words: Sequence[str], directory: Path, problem: str) -> None:
         ended = run(words, cwd=directory, timeout_s=300, check=False)
         if ended.returncode:
             lines = ended.output.splitlines() or ["no message"]
             errors = [line for line in lines if re.search(r"\berror:|undefined|multiple definition", line)]
-            raise Miss(f"{what}: {(errors or lines)[0]}")
+            raise Failed(f"{problem}: {(errors or lines)[0]}")
 
 
 def without_macros(text: str, names: Sequence[str]) -> str:
-    """``text`` of config-host.h with ``names`` not defined."""
+    """Remove the definitions of ``names`` from the text of config-host.h."""
     lines = [line for line in text.splitlines() if not re.match(rf"#define ({'|'.join(names)})\b", line)]
     return "\n".join(lines) + "\n"
 
 
 def compile_words(words: Sequence[str], include: Path, target: Path, *, preprocess: bool) -> list[str]:
-    """The words of a compiler's command with ``include`` searched first and ``target`` made.
+    """Change a compiler's command to search ``include`` first and to write ``target``.
 
-    No dependency file is written: it would be the build's.
+    The options for dependency files are removed, because those files belong to the build.
     """
     kept, rest = [], iter(words)
     for word in rest:
@@ -178,7 +178,7 @@ def compile_words(words: Sequence[str], include: Path, target: Path, *, preproce
             next(rest, None)
         elif word != "-MD":
             kept.append(word)
-    # QEMU's build folder is searched by -iquote, which comes before any -I.
+    # QEMU's build folder is given by -iquote, which the compiler searches before any -I.
     first = next((index for index, word in enumerate(kept) if word.startswith("-")), len(kept))
     kept[first:first] = ["-iquote", str(include)]
     if preprocess:
@@ -187,7 +187,7 @@ def compile_words(words: Sequence[str], include: Path, target: Path, *, preproce
 
 
 def link_words(words: Sequence[str], replaced: dict[str, Path], target: Path) -> list[str]:
-    """The words of a linker's command with what is ``replaced``, and ``target`` made."""
+    """Change a linker's command to use the ``replaced`` files and to write ``target``."""
     kept = [str(replaced.get(word, word)) for word in words]
     kept[kept.index("-o") + 1] = str(target)
     return kept
@@ -207,15 +207,15 @@ def _behaves(bench: Bench, path: Path) -> dict[str, float]:
 
 
 def _check_absent(bench: Bench) -> None:
-    """Without CONFIG_LINUX, neither the table of options nor who acts on it has a trace of the option."""
+    """Check that, without CONFIG_LINUX, the preprocessor removes the option from all sources."""
     unchanged = Configuration(name="Linux", without=("NO_SUCH_MACRO",))
     for source in OPTION_SOURCES:
         here = _traces(Rebuild(bench, unchanged).compile(source, preprocess=True))
         if not here:
-            raise Cannot(f"{source} has no trace of the option on Linux either")
+            raise Cancelled(f"{source} does not contain the option on Linux either")
         there = _traces(Rebuild(bench, NOT_LINUX).compile(source, preprocess=True))
         if there:
-            raise Miss(f"{source} has it without CONFIG_LINUX too: {there[0]}")
+            raise Failed(f"{source} contains the option without CONFIG_LINUX: {there[0]}")
 
 
 def _traces(preprocessed: Path) -> list[str]:

@@ -1,4 +1,4 @@
-"""Rows 3 to 6: QEMU as a daemon, as another user, in another root, under a filter of system calls."""
+"""Rows 3 to 6: QEMU as a daemon, as another user, in another root directory, under a system call filter."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from pathlib import Path
 
 from harness.properties import bpf, status
 from harness.properties.bench import HELPER_LIMIT_S, Bench, Ended, Running, asynchronous
-from harness.properties.outcome import Cannot, Miss, Parts
+from harness.properties.outcome import Cancelled, Failed, Parts
 from harness.properties.sandbox import check_filters
 
 MEMORY_MIB = 512
 SANDBOX = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
 SANDBOX_FOR_RUNAS = SANDBOX.replace("elevateprivileges=deny,", "")
-"""elevateprivileges= (deny and children) refuses QEMU itself what -runas needs, also without the feature."""
+"""-runas needs elevateprivileges in QEMU itself, also without the feature."""
 
 
 def daemonized(bench: Bench, parts: Parts) -> None:
     """Row 3."""
     bench.require_option()
     with (
-        parts.part("one helper, child and namesake of the daemon"),
+        parts.part("one helper, a child of the daemon with its pid in the name"),
         _start(bench, ("-daemonize",)) as running,
     ):
         _check_helper(running)
@@ -39,15 +39,15 @@ def run_as_nobody(bench: Bench, parts: Parts) -> None:
     bench.require_option()
     for name, number in (("SIGTERM", signal.SIGTERM), ("SIGKILL", signal.SIGKILL)):
         with parts.part(name) as figures:
-            _need_root()
+            _require_root()
             with bench.start("-runas", "nobody", memory_mib=256) as running:
                 running.helper()
                 ended = running.end_by(number)
             if ended.reclaim_s is None:
-                raise Miss(f"helper still lives {HELPER_LIMIT_S:g} s after QEMU ended")
+                raise Failed(f"helper still runs {HELPER_LIMIT_S:g} s after QEMU's exit")
             figures |= {"exit_s": ended.exit_s, "reclaim_s": ended.reclaim_s}
             if ended.reclaim_s > 2 + ended.exit_s:
-                raise Miss(f"helper went {ended.reclaim_s:.1f} s after the signal")
+                raise Failed(f"helper exited {ended.reclaim_s:.1f} s after the signal")
 
 
 def as_confined_as_qemu(bench: Bench, parts: Parts) -> None:
@@ -65,23 +65,24 @@ def as_confined_as_qemu(bench: Bench, parts: Parts) -> None:
     for name, words in cases.items():
         with parts.part(name), _start(bench, words, memory_mib=64) as running:
             helper = running.helper()
-            found = status.differences(running.pid, helper)
-            if found:
-                raise Miss(f"helper has {found[0]}" + (f" (and {len(found) - 1} more)" if found[1:] else ""))
+            differences = status.differences(running.pid, helper)
+            if differences:
+                more = f" (and {len(differences) - 1} more)" if differences[1:] else ""
+                raise Failed(f"helper has {differences[0]}{more}")
             if "-sandbox" in words and status.fields(helper).get("Seccomp") != "2":
-                raise Miss("helper has no filter of system calls")
-    with parts.part("what the helper's filter allows"), _start(bench, ("-sandbox", SANDBOX), 64) as running:
+                raise Failed("helper has no system call filter")
+    with parts.part("calls that the filter allows"), _start(bench, ("-sandbox", SANDBOX), 64) as running:
         helper = running.helper()
         if status.fields(helper).get("Seccomp") != "2":
-            raise Miss("helper has no filter of system calls")
+            raise Failed("helper has no system call filter")
         try:
             filters = bpf.filters_of(helper)
         except OSError as error:
-            raise Cannot(f"the filter cannot be read here: {error.strerror}") from error
+            raise Cancelled(f"cannot read the filter: {error.strerror}") from error
         check_filters(filters)
         ended = running.end_by(signal.SIGTERM)
         if ended.reclaim_s is None:
-            raise Miss(f"helper still lives {HELPER_LIMIT_S:g} s after QEMU ended")
+            raise Failed(f"helper still runs {HELPER_LIMIT_S:g} s after QEMU's exit")
 
 
 def confined(bench: Bench, parts: Parts) -> None:
@@ -110,13 +111,13 @@ def confined(bench: Bench, parts: Parts) -> None:
 
 def _check_helper(running: Running) -> None:
     helper = running.helper()
-    found = status.fields(helper)
-    # The kernel cuts names at 15 bytes (prctl(2), PR_SET_NAME).
+    fields = status.fields(helper)
+    # The kernel truncates names to 15 bytes (prctl(2), PR_SET_NAME).
     wanted = f"cleanup/{running.pid}"[:15]
-    if found.get("Name") != wanted:
-        raise Miss(f"the helper is called {found.get('Name')}, not {wanted}")
-    if found.get("PPid") != str(running.pid):
-        raise Miss(f"the helper's parent is {found.get('PPid')}, not QEMU {running.pid}")
+    if fields.get("Name") != wanted:
+        raise Failed(f"the helper's name is {fields.get('Name')}, not {wanted}")
+    if fields.get("PPid") != str(running.pid):
+        raise Failed(f"the helper's parent is {fields.get('PPid')}, not QEMU {running.pid}")
 
 
 def _terminated(bench: Bench, words: tuple[str, ...]) -> Ended:
@@ -126,9 +127,9 @@ def _terminated(bench: Bench, words: tuple[str, ...]) -> Ended:
 
 @contextmanager
 def _start(bench: Bench, words: tuple[str, ...], memory_mib: int = MEMORY_MIB) -> Iterator[Running]:
-    """QEMU with ``words``, where {root} stands for an empty folder. Raises Cannot without the rights to."""
+    """Run QEMU with ``words``, where {root} is an empty folder. Raises Cancelled without the privileges."""
     if "-runas" in words or "-chroot" in words:
-        _need_root()
+        _require_root()
     folder = Path(tempfile.mkdtemp(prefix="root-", dir=bench.work))
     try:
         pidfile = folder / "pid"
@@ -143,6 +144,6 @@ def _start(bench: Bench, words: tuple[str, ...], memory_mib: int = MEMORY_MIB) -
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _need_root() -> None:
+def _require_root() -> None:
     if os.geteuid() != 0:
-        raise Cannot("needs root")
+        raise Cancelled("needs root")

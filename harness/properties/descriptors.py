@@ -1,4 +1,4 @@
-"""Row 11: the helper holds nothing open, and does so on old kernels and in odd surroundings too."""
+"""Row 11: the helper has no open descriptors, also on old kernels and in unusual environments."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from harness.guest.spawn import wait_pidfd
 from harness.properties import status
 from harness.properties.bench import Bench, Surrounding, readable
 from harness.properties.bpf import NUMBERS, Insn, deny
-from harness.properties.outcome import Miss, Parts, arranged
+from harness.properties.outcome import Failed, Parts, arranged
 
 REACTION_S = 0.010
-"""What the helper may take to go once QEMU has gone, beside what its tiny memory takes."""
+"""Time limit for the helper's exit after QEMU's exit, in addition to the teardown of its memory."""
 TINY_MIB = 16
 ROUNDS = 5
 HIGH = (100, 1023, 2000, 3999)
@@ -26,7 +26,7 @@ HIGH = (100, 1023, 2000, 3999)
 def no_descriptors(bench: Bench, parts: Parts) -> None:
     """Row 11."""
     bench.require_option()
-    with parts.part("no descriptor of QEMU's"), bench.start() as running:
+    with parts.part("no descriptor of QEMU"), bench.start() as running:
         check_descriptors(running.pid, running.helper())
     for name, number in (("SIGTERM", signal.SIGTERM), ("SIGKILL", signal.SIGKILL)):
         with parts.part(f"a pipe closes with QEMU: {name}") as figures:
@@ -37,7 +37,7 @@ def no_descriptors(bench: Bench, parts: Parts) -> None:
         _check_high(bench, Surrounding(filter=_absent("close_range")))
     reference = _reference(bench)
     surroundings = {
-        "as it is": Surrounding(),
+        "unchanged": Surrounding(),
         "/proc not mounted": Surrounding(no_proc=True),
         "close_range absent": Surrounding(filter=_absent("close_range")),
         "pidfd_open absent": Surrounding(filter=_absent("pidfd_open")),
@@ -56,14 +56,14 @@ def _absent(*calls: str) -> tuple[Insn, ...]:
 
 
 def check_descriptors(qemu: int, helper: int) -> None:
-    """Raise Miss when the helper has an open file of QEMU's."""
+    """Raise Failed if the helper has an open file of QEMU."""
     shared = status.shared_descriptors(qemu, helper)
     if shared:
-        raise Miss(f"the helper has {len(shared)} descriptors of QEMU's open")
+        raise Failed(f"the helper has {len(shared)} open descriptors of QEMU")
 
 
 def _pipe_closes(bench: Bench, number: int) -> dict[str, float]:
-    """The end of a pipe that QEMU inherited, seen while the helper still frees 1 GiB."""
+    """Time until a pipe that QEMU inherited is closed, which must be while the helper frees 1 GiB."""
     for attempt in (1, 2, 3):
         reader, writer = os.pipe()
         try:
@@ -76,24 +76,24 @@ def _pipe_closes(bench: Bench, number: int) -> dict[str, float]:
                     running.signal(number)
                     closed = readable(reader, 5)
                     closed_s = time.monotonic() - began
-                    lives = not wait_pidfd(helper, 0)
+                    runs = not wait_pidfd(helper, 0)
                     if not closed:
-                        raise Miss("the pipe is still open 5 s after QEMU ended")
+                        raise Failed("the pipe is still open 5 s after QEMU's exit")
                 finally:
                     os.close(helper)
         finally:
             os.close(reader)
             if writer >= 0:
                 os.close(writer)
-        if lives:
+        if runs:
             return {"closed_s": closed_s}
         if attempt == 3:
-            raise Miss(f"the pipe closes with the helper, after {closed_s * 1000:.0f} ms")
+            raise Failed(f"the pipe closes only with the helper's exit, after {closed_s * 1000:.0f} ms")
     raise AssertionError
 
 
 def _check_high(bench: Bench, surrounding: Surrounding) -> None:
-    """Descriptors above RLIMIT_NOFILE are closed too."""
+    """Check that descriptors above RLIMIT_NOFILE are closed."""
     reader, writer = os.pipe()
     try:
         high = msgspec.structs.replace(surrounding, copy_of=writer, copies_at=HIGH, files=64)
@@ -105,7 +105,7 @@ def _check_high(bench: Bench, surrounding: Surrounding) -> None:
 
 
 def _reference(bench: Bench) -> float:
-    """What the teardown of a tiny guest takes without a helper, in seconds."""
+    """Return the median teardown time of a tiny guest without a helper, in seconds."""
     exits = []
     for _ in range(ROUNDS):
         with bench.start(memory_mib=TINY_MIB, on=False) as running:
@@ -116,18 +116,18 @@ def _reference(bench: Bench) -> float:
 def _check_reaction(
     bench: Bench, surrounding: Surrounding, reference_s: float, figures: dict[str, float]
 ) -> None:
-    """Raise Miss unless the median of up to five reactions is short. Stops when the median is decided."""
+    """Raise Failed if the median of up to five reactions is too long. Stop when the median is decided."""
     reactions: list[float] = []
     while len(reactions) < ROUNDS:
         with bench.start(memory_mib=TINY_MIB, surrounding=surrounding) as running:
             check_descriptors(running.pid, running.helper())
             ended = running.end_by(signal.SIGKILL)
         if ended.reclaim_s is None:
-            raise Miss("helper still lives 3 s after QEMU ended")
+            raise Failed("helper still runs 3 s after QEMU's exit")
         reactions.append(ended.reclaim_s - ended.exit_s - reference_s)
         good = sum(reaction <= REACTION_S for reaction in reactions)
         if good > ROUNDS // 2 or len(reactions) - good > ROUNDS // 2:
             break
     figures |= {"reaction_s": statistics.median(reactions), "teardown_s": reference_s}
     if good <= ROUNDS // 2:
-        raise Miss(f"the helper goes {statistics.median(reactions) * 1000:.0f} ms after QEMU")
+        raise Failed(f"the helper exits {statistics.median(reactions) * 1000:.0f} ms after QEMU")

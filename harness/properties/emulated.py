@@ -1,4 +1,4 @@
-"""Row 15 on hosts that this machine emulates: the properties that can differ by architecture."""
+"""Row 15 on emulated hosts: the properties that can differ by architecture."""
 
 from __future__ import annotations
 
@@ -17,9 +17,11 @@ _OUTCOMES = {"ok": "pass", "failed": "fail", "cancelled": "cancel"}
 
 
 def check_emulated(bench: Bench) -> dict[str, tuple[Part, ...]]:
-    """By variant, the parts of row 15 that the emulated hosts of ``bench`` give. Raises what run_emulated
-    raises."""
-    found: dict[str, tuple[Part, ...]] = {}
+    """Return the parts of row 15 from the emulated hosts of ``bench``, by variant.
+
+    Raises the errors of run_emulated.
+    """
+    checked: dict[str, tuple[Part, ...]] = {}
     for host, emulator in bench.emulators:
         small = dataclasses.replace(
             bench.options,
@@ -34,12 +36,12 @@ def check_emulated(bench: Bench) -> dict[str, tuple[Part, ...]]:
             if subject.host == host.name:
                 ended = run_emulated(bench.layout, small, host, [subject], bench.reporter, emulator=emulator)
                 parts = parts_of(ended.facts, ended.samples)
-                found[subject.variant] = (*found.get(subject.variant, ()), *parts)
-    return found
+                checked[subject.variant] = (*checked.get(subject.variant, ()), *parts)
+    return checked
 
 
 def parts_of(facts: EmulatedHost, samples: tuple[Sample, ...]) -> tuple[Part, ...]:
-    """The parts of row 15 that an emulated host gives."""
+    """Convert the results of an emulated host to parts of row 15."""
     exits = tuple(
         Part(
             name=f"{facts.host}: exit of {sample.memory_mib} MiB",

@@ -1,4 +1,4 @@
-"""Rows 1, 2 and 14: how long QEMU's exit takes, and when the memory is back."""
+"""Rows 1, 2 and 14: the latencies of QEMU's exit and of the memory."""
 
 from __future__ import annotations
 
@@ -15,47 +15,47 @@ from pathlib import Path
 from harness.errors import HarnessError
 from harness.guest import memory_shortage
 from harness.properties.bench import Bench, Ended, Surrounding
-from harness.properties.outcome import Cannot, Miss, Parts, arranged
+from harness.properties.outcome import Cancelled, Failed, Parts, arranged
 from harness.properties.poweroff import guest_that_powers_off
 
 ROUNDS = 3
 SPARE = 3
-"""How many times as many rounds may be taken when the medians miss a limit narrowly."""
+"""Factor by which rounds may be added if the medians miss a limit narrowly."""
 LARGE_MIB = (16384, 8192, 4096)
 SETTLED_S = 10.0
-"""After which a helper is looked at no longer, in seconds."""
+"""Time limit for observing the threads of a helper, in seconds."""
 MEMORY_WAIT_S = 10.0
-"""How long to wait for memory that another process may be about to give back."""
+"""Seconds to wait for memory that other processes may free."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Limit:
-    """What a latency may be: ``ratio`` times that of the reference, and ``extra_s`` seconds."""
+    """The limit of a latency: ``ratio`` times that of the reference, plus ``extra_s`` seconds."""
 
     ratio: float = 1.0
     extra_s: float = 0.0
 
     def of(self, reference_s: float) -> float:
-        """The longest that is allowed, in seconds."""
+        """Return the longest allowed latency, in seconds."""
         return self.ratio * reference_s + self.extra_s
 
 
 AT_ONCE = Limit(ratio=0.25)
-"""Exit with the feature, against the teardown that the same binary does without it."""
+"""Exit with the feature, compared with the synchronous teardown of the same binary."""
 LARGE, SMALL = Limit(ratio=1.15), Limit(extra_s=0.020)
 
 
 def is_undecided(own: Sequence[float], reference: Sequence[float], limit: Limit) -> bool:
-    """Whether more rounds may help: the medians miss the limit, yet the best of ``own`` is within what the
-    worst of ``reference`` allows."""
+    """Return whether more rounds can change the result: the medians miss the limit, but the best of ``own``
+    is within the limit for the worst of ``reference``."""
     missed = statistics.median(own) > limit.of(statistics.median(reference))
     return missed and min(own) <= limit.of(max(reference))
 
 
 def exit_at_once(bench: Bench, parts: Parts) -> None:
-    """Row 1. One interleaved run: the binary without its option, then each trigger with it; medians.
+    """Row 1. Compare medians of interleaved rounds: the binary without its option, then each trigger with it.
 
-    A trigger that misses narrowly gets more rounds, as in row 2.
+    Triggers that miss the limit narrowly get more rounds, as in row 2.
     """
     memory = 1024
     _require_memory(bench, memory)
@@ -76,7 +76,7 @@ def exit_at_once(bench: Bench, parts: Parts) -> None:
         for name in pending:
             try:
                 taken[name].append(triggers[name]().exit_s)
-            except (Miss, Cannot, HarnessError) as problem:
+            except (Failed, Cancelled, HarnessError) as problem:
                 problems[name] = problem
         pending = [
             name
@@ -93,24 +93,24 @@ def exit_at_once(bench: Bench, parts: Parts) -> None:
             exit_s = statistics.median(taken[name])
             figures |= {"exit_s": exit_s, "teardown_s": teardown_s}
             if exit_s > AT_ONCE.of(teardown_s):
-                raise Miss(f"exit takes {_ms(exit_s)}, the whole teardown {_ms(teardown_s)}")
+                raise Failed(f"exit takes {_ms(exit_s)}, a synchronous teardown {_ms(teardown_s)}")
 
 
 def _require_memory(bench: Bench, memory_mib: int) -> None:
-    reason = _why_not(bench, memory_mib)
-    if reason:
-        raise Cannot(reason)
+    shortage = _shortage(bench, memory_mib)
+    if shortage:
+        raise Cancelled(shortage)
 
 
 def _synchronous(bench: Bench, memory_mib: int) -> float:
-    """Exit latency of the binary without its option, in seconds."""
+    """Return the exit latency of the binary without its option, in seconds."""
     with bench.start(memory_mib=memory_mib, on=False) as running:
         return running.end_by(signal.SIGKILL).exit_s
 
 
 def _ended(bench: Bench, memory_mib: int, number: int) -> Ended:
     with bench.start(memory_mib=memory_mib) as running:
-        # Only the exit is of interest in this row: a helper that is slow to go is not waited for.
+        # This row measures only the exit, so it does not wait for the helper.
         return running.end_by(number, helper_limit_s=0)
 
 
@@ -129,7 +129,7 @@ def _aborted(bench: Bench, memory_mib: int) -> Ended:
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     if not ended.dumped:
-        raise Cannot("this machine writes no core files")
+        raise Cancelled("this machine does not write core files")
     return ended
 
 
@@ -145,7 +145,7 @@ def _powered_off(bench: Bench, memory_mib: int) -> Ended:
             try:
                 ours.recv(1)
             except OSError as error:
-                raise Miss("the guest that should power off did not boot") from error
+                raise Failed("the guest that should power off did not boot") from error
             return running.end(lambda: ours.sendall(b"x"), helper_limit_s=0)
 
 
@@ -157,29 +157,29 @@ def memory_back(bench: Bench, parts: Parts) -> None:
 
 
 def reclaim_without_delay(bench: Bench, parts: Parts) -> None:
-    """Against base's exit, or that of the same binary without its option, in one interleaved run."""
+    """Compare reclaim with the exit of base, or of the same binary without its option, interleaved."""
     bench.require_option()
     with parts.part("1 GiB: exit of base + 20 ms") as figures:
         _compare(bench, 1024, 5, SMALL, figures)
-    # A row that has failed gets no further rounds: they could not change it.
+    # More rounds cannot change a row that has failed.
     spare = 1 if parts.made[-1].outcome == "fail" else SPARE
     refused = ""
     for size in LARGE_MIB:
-        reason = _why_not(bench, size)
-        refused = refused or reason
-        if not reason or size == LARGE_MIB[-1]:
+        shortage = _shortage(bench, size)
+        refused = refused or shortage
+        if not shortage or size == LARGE_MIB[-1]:
             with parts.part(f"{size // 1024} GiB: 1.15 times the exit of base") as figures:
                 _compare(bench, size, 3, LARGE, figures, spare=spare)
             break
     if size != LARGE_MIB[0]:
         with parts.part(f"{LARGE_MIB[0] // 1024} GiB"):
-            raise Cannot(refused)
+            raise Cancelled(refused)
 
 
 def _threads_on_one_cpu(bench: Bench, memory_mib: int) -> int:
-    """How many threads a helper has that may use one CPU, at the most. Raises Miss when they are several.
+    """Return the largest number of threads of a helper restricted to one CPU. Raises Failed if it is not 1.
 
-    With as many CPUs as there are it may have more, to free memory together.
+    With several CPUs, a helper may have more threads to free memory in parallel.
     """
     _require_memory(bench, memory_mib)
     with bench.start(memory_mib=memory_mib) as running:
@@ -187,15 +187,15 @@ def _threads_on_one_cpu(bench: Bench, memory_mib: int) -> int:
         os.sched_setaffinity(helper, {min(os.sched_getaffinity(helper))})
         running.signal(signal.SIGKILL)
         most, tasks, deadline = 0, Path(f"/proc/{helper}/task"), time.monotonic() + SETTLED_S
-        while (found := _entries(tasks)) and time.monotonic() < deadline:
-            most = max(most, found)
+        while (count := _entries(tasks)) and time.monotonic() < deadline:
+            most = max(most, count)
     if most != 1:
-        raise Miss(f"the helper had {most} threads" if most else "the helper was gone at once")
+        raise Failed(f"the helper had {most} threads" if most else "the helper exited too soon")
     return most
 
 
 def _entries(folder: Path) -> int:
-    """Entries of a folder below /proc; 0 when its process has ended, or is a zombie."""
+    """Return the number of entries of a folder below /proc; 0 if its process has ended or is a zombie."""
     try:
         if (folder.parent / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] in "ZX":
             return 0
@@ -204,8 +204,8 @@ def _entries(folder: Path) -> int:
         return 0
 
 
-def _why_not(bench: Bench, memory_mib: int) -> str:
-    """The reason why a guest of that size is not started; empty when there is none."""
+def _shortage(bench: Bench, memory_mib: int) -> str:
+    """Return the reason if a guest of that size cannot be started, else an empty string."""
     if memory_mib > bench.task.memory_mib:
         return f"-Dmemory allows {bench.task.memory_mib} MiB"
     deadline = time.monotonic() + MEMORY_WAIT_S
@@ -223,10 +223,10 @@ def _compare(
     *,
     spare: int = SPARE,
 ) -> None:
-    """Raise Miss unless the median of reclaim is within what the limit makes of the reference's.
+    """Raise Failed if the median of reclaim exceeds the limit for the median of the reference.
 
-    Rounds are added, up to ``spare`` times as many, while it is not and could be (is_undecided): the medians
-    of all of them count. Raises Cannot when there is no memory for the guest.
+    While the result is undecided (is_undecided), rounds are added, up to ``spare`` times as many. The medians
+    of all rounds count. Raises Cancelled if there is no memory for the guest.
     """
     reference, reclaim = [], []
     for done in range(1, spare * rounds + 1):
@@ -237,9 +237,9 @@ def _compare(
         with bench.start(memory_mib=memory_mib) as running:
             ended = running.end_by(signal.SIGKILL, helper_limit_s=60)
         if not ended.helpers:
-            raise Miss("no process shares QEMU's memory")
+            raise Failed("no process shares QEMU's memory")
         if ended.reclaim_s is None:
-            raise Miss("helper still lives 60 s after QEMU ended")
+            raise Failed("helper still runs 60 s after QEMU's exit")
         reclaim.append(ended.reclaim_s)
         if done < rounds:
             continue
@@ -249,18 +249,18 @@ def _compare(
             return
         if not is_undecided(reclaim, reference, limit):
             break
-    raise Miss(f"memory is back after {_ms(own)}, a synchronous teardown takes {_ms(base)}")
+    raise Failed(f"memory is freed after {_ms(own)}; a synchronous teardown takes {_ms(base)}")
 
 
 def pid_one(bench: Bench, parts: Parts) -> None:
-    """Row 14. The kernel kills all others of the namespace before process 1 is gone (pid_namespaces(7))."""
+    """Row 14. The kernel kills all processes of the namespace before process 1 ends (pid_namespaces(7))."""
     bench.require_option()
     unshare = shutil.which("unshare")
     with parts.part("exit waits for the helper") as figures:
         if not unshare:
-            raise Cannot("unshare(1) is not installed")
+            raise Cancelled("unshare(1) is not installed")
         if os.geteuid() != 0:
-            raise Cannot("making a PID namespace needs root")
+            raise Cancelled("creating a PID namespace needs root")
         words = (unshare, "--pid", "--fork", "--mount-proc")
         _require_memory(bench, 1024)
         whole, exits = [], []
@@ -271,11 +271,11 @@ def pid_one(bench: Bench, parts: Parts) -> None:
                 ended = running.end_by(signal.SIGKILL)
             exits.append(ended.exit_s)
             if ended.outlived:
-                raise Miss("the helper outlives process 1 of its namespace: not as documented")
+                raise Failed("the helper outlives process 1 of its namespace, contrary to the documentation")
         exit_s, teardown_s = statistics.median(exits), statistics.median(whole)
         figures |= {"exit_s": exit_s, "teardown_s": teardown_s}
         if exit_s <= AT_ONCE.of(teardown_s):
-            raise Miss(f"exit takes {_ms(exit_s)} only, the teardown {_ms(teardown_s)}: not as documented")
+            raise Failed(f"exit takes only {_ms(exit_s)} of {_ms(teardown_s)}, contrary to the documentation")
 
 
 def _ms(seconds: float) -> str:

@@ -1,4 +1,4 @@
-"""Row 7: QEMU waits for its helper, and says why there is none."""
+"""Row 7: QEMU waits for its helper, or reports the error if there is none."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 from harness.errors import HarnessError
 from harness.properties import bpf, status
 from harness.properties.bench import Bench, Running, Surrounding
-from harness.properties.outcome import Cannot, Miss, Parts, arranged
+from harness.properties.outcome import Cancelled, Failed, Parts, arranged
 
 UNUSED_UID = 61234
 READY_TRIES = 5
@@ -28,9 +28,9 @@ def ready_or_error(bench: Bench, parts: Parts) -> None:
         for _ in range(READY_TRIES):
             with bench.start() as running:
                 _check_ready(running)
-    # Neither close_range() nor /proc: it tries every descriptor there can be.
+    # Without close_range() and /proc, the helper tries every possible descriptor.
     slow = Surrounding(no_proc=True, filter=bpf.deny({bpf.NUMBERS["close_range"]: errno.ENOSYS}))
-    with parts.part("waits for a helper that is slow to get ready"), arranged():
+    with parts.part("waits for a slow helper"), arranged():
         for _ in range(READY_TRIES):
             with bench.start(surrounding=slow) as running:
                 _check_ready(running)
@@ -40,38 +40,38 @@ def ready_or_error(bench: Bench, parts: Parts) -> None:
         _expect_error(bench, [Surrounding(filter=_clone_fails(errno.ENOMEM))], errno.ENOMEM)
     with parts.part("RLIMIT_NPROC"):
         if os.geteuid() != 0:
-            raise Cannot("becoming a user without other processes needs root")
+            raise Cancelled("changing to a user without other processes needs root")
         limits = [Surrounding(uid=UNUSED_UID, processes=number) for number in range(1, 9)]
         _expect_error(bench, limits, errno.EAGAIN)
-    with parts.part("limit of the pids control group"), _pids_cgroup() as (folder, limit):
+    with parts.part("limit of the pids cgroup"), _pids_cgroup() as (folder, limit):
         _expect_error(bench, [Surrounding(cgroup=str(folder))] * 8, errno.EAGAIN, limit=limit)
     with parts.part("no descriptor left: EMFILE"):
         _expect_error(bench, [Surrounding(files=number) for number in range(3, 24)], errno.EMFILE)
 
 
 def _check_ready(running: Running) -> None:
-    """Raise Miss unless the helper has all that it sets up: looked at as soon as the monitor has answered."""
+    """Raise Failed if the helper has not finished its setup when the monitor has answered."""
     helper = running.helper()
     name, wanted = status.fields(helper).get("Name"), f"cleanup/{running.pid}"[:15]
     if name != wanted:
-        raise Miss(f"the helper is called {name} when the monitor answers, not {wanted}")
+        raise Failed(f"the helper's name is {name} when the monitor answers, not {wanted}")
     shared = status.shared_descriptors(running.pid, helper)
     if shared:
-        raise Miss(f"the helper still has {len(shared)} descriptors of QEMU's when the monitor answers")
+        raise Failed(f"the helper still has {len(shared)} descriptors of QEMU when the monitor answers")
     if status.session_of(helper) != helper:
-        raise Miss("the helper is in QEMU's session when the monitor answers")
+        raise Failed("the helper is in QEMU's session when the monitor answers")
 
 
 def _clone_fails(code: int) -> tuple[bpf.Insn, ...]:
     try:
         return bpf.on_shared_clone(bpf.ERRNO | code)
     except KeyError as error:
-        raise Cannot(f"the number of clone is not known here for {platform.machine()}") from error
+        raise Cancelled(f"the system call number of clone is unknown for {platform.machine()}") from error
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Attempt:
-    """``state``: told (the error that is wanted), runs (without a helper), or other."""
+    """``state``: reported (the expected error), runs, runs without (a helper), prelude (failed), or other."""
 
     state: str
     text: str
@@ -80,27 +80,27 @@ class _Attempt:
 def _expect_error(
     bench: Bench, surroundings: list[Surrounding], code: int, *, limit: Path | None = None
 ) -> None:
-    """Raise Miss unless one of ``surroundings`` makes QEMU fail at the helper, with status 1 and the reason.
+    """Raise Failed unless one of ``surroundings`` makes QEMU report the failed helper and exit with status 1.
 
-    They are limits, the tightest first: QEMU fails elsewhere under the first, and under one of them it is the
-    helper that cannot be had. ``limit`` is a file that the number of the attempt is written to.
+    They are limits, the lowest first. With the first ones QEMU fails elsewhere; with one of them only the
+    helper cannot be created. The number of the attempt is written to the file ``limit``.
     """
-    seen = ""
+    other = ""
     for number, surrounding in enumerate(surroundings, start=1):
         if limit is not None:
             limit.write_text(f"{number}\n", encoding="ascii")
         attempt = _attempt(bench, surrounding, code)
-        if attempt.state == "told":
+        if attempt.state == "reported":
             return
         if attempt.state == "prelude":
-            raise Cannot(attempt.text)
+            raise Cancelled(attempt.text)
         if attempt.state == "runs without":
-            raise Miss("QEMU starts without a helper and says nothing")
+            raise Failed("QEMU starts without a helper and without an error")
         if attempt.state == "runs":
             break
-        seen = attempt.text
-    raise Miss(
-        f"no error names asynchronous teardown and {os.strerror(code)!r}" + (f": {seen}" if seen else "")
+        other = attempt.text
+    raise Failed(
+        f"no error names asynchronous teardown and {os.strerror(code)!r}" + (f": {other}" if other else "")
     )
 
 
@@ -115,27 +115,27 @@ def _attempt(bench: Bench, surrounding: Surrounding, code: int) -> _Attempt:
 
 
 def _judge(error: HarnessError, code: int) -> _Attempt:
-    said = "\n".join(error.details)
-    if "prelude: " in said:
-        return _Attempt(state="prelude", text=said.partition("prelude: ")[2].splitlines()[0])
-    told = re.search(r"async\w*[ _-]?teardown.*", said, re.IGNORECASE)
-    if told and os.strerror(code) in said and "with status 1" in error.cause:
-        return _Attempt(state="told", text=told[0])
+    output = "\n".join(error.details)
+    if "prelude: " in output:
+        return _Attempt(state="prelude", text=output.partition("prelude: ")[2].splitlines()[0])
+    reported = re.search(r"async\w*[ _-]?teardown.*", output, re.IGNORECASE)
+    if reported and os.strerror(code) in output and "with status 1" in error.cause:
+        return _Attempt(state="reported", text=reported[0])
     return _Attempt(state="other", text=error.cause)
 
 
 @contextlib.contextmanager
 def _pids_cgroup() -> Iterator[tuple[Path, Path]]:
-    """A fresh control group with the pids controller, v1 or v2, and its limit. Raises Cannot."""
+    """Create a cgroup with the pids controller, v1 or v2. Yield it and its limit. Raises Cancelled."""
     top = Path("/sys/fs/cgroup")
     folder = (top / "pids" if (top / "pids").is_dir() else top) / f"properties-{os.getpid()}"
     try:
         folder.mkdir()
     except OSError as error:
-        raise Cannot(f"no control group can be made: {error.strerror}") from error
+        raise Cancelled(f"cannot create a cgroup: {error.strerror}") from error
     try:
         if not (folder / "pids.max").exists():
-            raise Cannot("there is no pids controller here")
+            raise Cancelled("this machine has no pids controller")
         yield folder, folder / "pids.max"
     finally:
         with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""Rows 8, 9, 10 and 13: how many helpers there are and when, and what does and does not end them."""
+"""Rows 8, 9, 10 and 13: number and lifetime of helpers, and the events that end them."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ from harness.guest.spawn import wait_pidfd
 from harness.process import run
 from harness.properties import bpf, status
 from harness.properties.bench import Bench, Ended, Running, Surrounding, asynchronous, status_of
-from harness.properties.outcome import Cannot, Miss, Parts
+from harness.properties.outcome import Cancelled, Failed, Parts
 
 MEMORY_MIB = 512
 EXEC_SIGNAL = signal.SIGRTMIN + 5
-"""What exec_on_signal.c waits for; QEMU and the C library have no use for it."""
+"""The signal of exec_on_signal.c; QEMU and the C library do not use it."""
 EXEC_SOURCE = Path("tests") / "avocado" / "exec_on_signal.c"
 
 
 def one_at_most(bench: Bench, parts: Parts) -> None:
-    """Row 8. A filter kills a QEMU that tries to make a process which shares its memory."""
+    """Row 8. A filter kills QEMU if it tries to create a process that shares its memory."""
     bench.require_option()
     with parts.part("option given twice"), bench.start(*bench.words) as running:
         running.helper()
     try:
         deadly = Surrounding(filter=bpf.on_shared_clone(bpf.KILL_PROCESS))
     except KeyError as error:
-        raise Cannot(f"the number of clone is not known here for {error}") from error
+        raise Cancelled(f"the system call number of clone is unknown for {error}") from error
     with (
-        parts.part("the filter sees a helper being made"),
+        parts.part("the filter detects the creation of a helper"),
         bench.run("-M", "none", surrounding=deadly) as child,
     ):
         if not child.has_ended(10) or child.process.wait() != -signal.SIGSYS:
-            raise Miss("QEMU does not make its helper by clone(2) with CLONE_VM: what follows proves nothing")
+            raise Failed("QEMU does not create its helper by clone(2) with CLONE_VM: the row proves nothing")
     for name, words in {
         "-version": ("-version",),
         "-help": ("-help",),
@@ -52,12 +52,12 @@ def one_at_most(bench: Bench, parts: Parts) -> None:
 def _expect_none(bench: Bench, words: tuple[str, ...], deadly: Surrounding) -> None:
     with bench.run(*words, surrounding=deadly, on=False) as child:
         if not child.has_ended(10):
-            raise Miss("QEMU did not end")
+            raise Failed("QEMU did not end")
         ended = child.process.wait()
         if ended == -signal.SIGSYS:
-            raise Miss("a helper is made")
+            raise Failed("QEMU creates a helper")
         if ended != 0:
-            raise Miss(f"QEMU ended with status {ended}")
+            raise Failed(f"QEMU ended with status {ended}")
 
 
 def helper_killed(bench: Bench, parts: Parts) -> None:
@@ -68,19 +68,19 @@ def helper_killed(bench: Bench, parts: Parts) -> None:
         with parts.part("reaped"):
             os.kill(running.helper(), signal.SIGKILL)
             if not _soon(lambda: not running.helpers() and not status.zombies_below(running.pid)):
-                raise Miss("a zombie is left" if status.zombies_below(running.pid) else "it does not end")
-        with parts.part("QEMU runs on"):
+                raise Failed("a zombie remains" if status.zombies_below(running.pid) else "it does not end")
+        with parts.part("QEMU continues"):
             running.execute("query-status")
         with parts.part("one warning"):
             _soon(lambda: _warnings(running) > before)
-            time.sleep(0.2)  # for a second one
-            found = _warnings(running) - before
-            if found != 1:
-                raise Miss(f"QEMU prints {found or 'no'} warnings")
-        with parts.part("teardown is synchronous then"):
+            time.sleep(0.2)  # a second one would follow now
+            count = _warnings(running) - before
+            if count != 1:
+                raise Failed(f"QEMU prints {count or 'no'} warnings")
+        with parts.part("later teardown is synchronous"):
             ended = running.end_by(signal.SIGTERM)
             if ended.helpers:
-                raise Miss(f"{ended.helpers} processes still shared the memory")
+                raise Failed(f"{ended.helpers} processes still shared the memory")
 
 
 def _warnings(running: Running) -> int:
@@ -88,7 +88,7 @@ def _warnings(running: Running) -> int:
 
 
 def _soon(holds: Callable[[], bool], timeout_s: float = 2.0) -> bool:
-    """Whether ``holds`` comes true within ``timeout_s`` seconds."""
+    """Return whether ``holds`` becomes true within ``timeout_s`` seconds."""
     deadline = time.monotonic() + timeout_s
     while not holds():
         if time.monotonic() > deadline:
@@ -113,7 +113,7 @@ def group_signals(bench: Bench, parts: Parts) -> None:
 
 
 def _group(bench: Bench, before: tuple[int, ...], last: int) -> Ended:
-    """End QEMU by signal ``last`` to its group, or by SIGKILL to itself, after the signals ``before``."""
+    """Send ``before`` to QEMU's group. Then end QEMU by ``last`` to the group, or by SIGKILL if it is 0."""
     with bench.start(memory_mib=MEMORY_MIB) as running:
         helper = running.helper()
         for number in before:
@@ -121,18 +121,18 @@ def _group(bench: Bench, before: tuple[int, ...], last: int) -> Ended:
             time.sleep(0.1)
             state = status.fields(helper).get("State", "")
             if number != signal.SIGCONT and state.startswith("T"):
-                raise Miss("the helper is stopped")
+                raise Failed("the helper is stopped")
         if running.helpers() != (helper,):
-            raise Miss("the helper is gone")
+            raise Failed("the helper has ended")
         if not last:
             return running.end_by(signal.SIGKILL)
         return running.end(lambda: running.signal_group(last), wanted=status_of(last))
 
 
 def execve_frees(bench: Bench, parts: Parts) -> None:
-    """Row 13. A preloaded object has QEMU's process execute another program when a signal comes."""
+    """Row 13. A preloaded object makes QEMU's process execute another program on a signal."""
     bench.require_option()
-    # Not below the checkout: LD_PRELOAD cannot name a path with blanks (ld.so(8)).
+    # Not below the checkout, because LD_PRELOAD does not support paths with blanks (ld.so(8)).
     with parts.part("helper ends within 1 s of execve") as figures, tempfile.TemporaryDirectory() as folder:
         preload = _compile(Path(folder))
         with bench.start(
@@ -143,25 +143,25 @@ def execve_frees(bench: Bench, parts: Parts) -> None:
                 began = time.monotonic()
                 running.signal(EXEC_SIGNAL)
                 if not _soon(lambda: status.fields(running.pid).get("Name") == "sleep", 5):
-                    raise Cannot("QEMU's process did not execute the other program")
+                    raise Cancelled("QEMU's process did not execute the other program")
                 if not _soon(lambda: wait_pidfd(helper, 0), 1):
-                    raise Miss("the helper holds the old memory 1 s after execve")
+                    raise Failed("the helper still holds the old memory 1 s after execve")
                 figures["gone_s"] = time.monotonic() - began
             finally:
                 os.close(helper)
             if status.fields(running.pid).get("Name") != "sleep":
-                raise Miss("the process did not live on")
+                raise Failed("the process did not continue")
 
 
 def _compile(folder: Path) -> Path:
-    """The object to preload, compiled here. Raises Cannot without a C compiler."""
+    """Compile the object to preload. Raises Cancelled without a C compiler."""
     compiler = shutil.which("cc") or shutil.which("gcc")
     source = Path(__file__).resolve().parents[2] / EXEC_SOURCE
     if compiler is None:
-        raise Cannot("no C compiler is installed")
-    made = folder / "exec_on_signal.so"
+        raise Cancelled("no C compiler is installed")
+    built = folder / "exec_on_signal.so"
     try:
-        run([compiler, "-shared", "-fPIC", "-o", made, source], timeout_s=60)
+        run([compiler, "-shared", "-fPIC", "-o", built, source], timeout_s=60)
     except HarnessError as error:
-        raise Cannot(f"the object to preload cannot be compiled: {error.cause}") from error
-    return made
+        raise Cancelled(f"cannot compile the object to preload: {error.cause}") from error
+    return built

@@ -1,6 +1,6 @@
-"""What is checked (ROWS, Task), on what (harness.bench.Subject), and what came out (PropertyRow, Part).
+"""The properties (ROWS), the check of one on a binary (Task), and its result (PropertyRow, Part).
 
-PropertyRow and Part are those of ``build/results/properties.json``; docs/results.md is generated from them.
+PropertyRow and Part are part of ``build/results/properties.json``; docs/results.md is generated from them.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from harness.jsonfile import about
 
 ROWS = {
     1: "exit at once",
-    2: "memory back without delay",
-    3: "-daemonize: one helper, the daemon's",
+    2: "memory freed without delay",
+    3: "-daemonize: one helper of the daemon",
     4: "-runas: the helper ends with QEMU",
     5: "helper as confined as QEMU",
     6: "works when QEMU is confined",
     7: "ready before the guest, or an error",
     8: "one helper at most, none for -help",
-    9: "helper killed: warned, reaped, runs on",
+    9: "helper killed: warning, QEMU continues",
     10: "signals to the process group",
-    11: "no descriptor of QEMU's, old kernels",
-    12: "no libc state, a stack with a guard",
+    11: "no descriptors of QEMU, old kernels too",
+    12: "no libc state, stack with a guard page",
     13: "execve of QEMU frees the old memory",
     14: "pid 1 of a namespace: as documented",
     15: "other hosts and configurations",
@@ -35,7 +35,7 @@ ROWS = {
 """Number and short title of each property."""
 
 HOSTS_ROW = 15
-"""The row that other hosts have a say in."""
+"""The row that includes the results of emulated hosts."""
 
 OUTCOMES = ("pass", "fail", "cancel")
 
@@ -50,7 +50,7 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):
-    """One row to check on one binary. ``reference`` is a binary without the feature (base), if any."""
+    """The check of one row on one binary. ``reference`` is a binary without the feature (base), if any."""
 
     index: int
     row: int
@@ -58,14 +58,14 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     reference: Subject | None
     firmware: tuple[str, ...]
     memory_mib: int
-    """The largest guest that may be started."""
+    """Memory of the largest allowed guest."""
     timeout_s: float
     emulated: tuple[Part, ...] = ()
-    """For row 15: what was found on emulated hosts."""
+    """For row 15: the results of emulated hosts."""
 
     @property
     def name(self) -> str:
-        """A short name, usable as a file name."""
+        """A short name that can be a file name."""
         target = self.binary.target.removesuffix("-softmmu")
         return f"row{self.row:02}-{self.binary.variant}-{target}"
 
@@ -92,40 +92,40 @@ class PropertyRow(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_surprise(self) -> bool:
-        """Whether the outcome is known to be another. What could not be tried surprises nobody."""
+        """Whether the outcome differs from the expected one. A check that could not run does not differ."""
         return self.expected != "" and self.outcome not in (self.expected, "cancel")
 
 
 def outcome_of(parts: Sequence[Part]) -> tuple[str, str]:
-    """Outcome and reason of a row: the first failure; else pass, if anything could be tried."""
+    """Return outcome and reason of a row: the first failure, else pass if a part could run, else cancel."""
     failed = [part for part in parts if part.outcome == "fail"]
     cancelled = [part for part in parts if part.outcome == "cancel"]
     if failed:
         more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
         return "fail", f"{failed[0].name}: {failed[0].reason}{more}"
     if len(cancelled) == len(parts):
-        return "cancel", cancelled[0].reason if cancelled else "nothing was tried"
-    return "pass", "; ".join(f"not tried: {part.name}: {part.reason}" for part in cancelled)
+        return "cancel", cancelled[0].reason if cancelled else "no part was checked"
+    return "pass", "; ".join(f"not checked: {part.name}: {part.reason}" for part in cancelled)
 
 
 def worst(outcomes: Sequence[str]) -> str:
-    """The outcome that stands for several: any fail, else any pass, else cancel."""
+    """Combine several outcomes: fail if any is, else pass if any is, else cancel."""
     return next((outcome for outcome in ("fail", "pass") if outcome in outcomes), "cancel")
 
 
 def parse_rows(text: str) -> tuple[int, ...]:
-    """Row numbers of a list such as ``1,3-5``, sorted, each once. Raises OptionError."""
-    found: set[int] = set()
+    """Parse a list of row numbers such as ``1,3-5``, and return it sorted. Raises OptionError."""
+    rows: set[int] = set()
     for item in text.split(","):
         match = re.fullmatch(r"\s*(\d{1,3})(?:-(\d{1,3}))?\s*", item)
         if match is None:
             raise OptionError(
-                f"--rows: {item.strip()!r} is not a row", "write numbers and ranges: --rows 1,3-5"
+                f"--rows: {item.strip()!r} is not a row", "use numbers and ranges: --rows 1,3-5"
             )
         first, last = int(match[1]), int(match[2] or match[1])
         if first > last or first < min(ROWS) or last > max(ROWS):
             raise OptionError(
-                f"--rows: there is no row {item.strip()}", f"write numbers from {min(ROWS)} to {max(ROWS)}"
+                f"--rows: there is no row {item.strip()}", f"use numbers from {min(ROWS)} to {max(ROWS)}"
             )
-        found.update(range(first, last + 1))
-    return tuple(sorted(found))
+        rows.update(range(first, last + 1))
+    return tuple(sorted(rows))

@@ -1,4 +1,4 @@
-"""How a check says what it found: by raising, or not."""
+"""Outcomes of checks: a check passes, or raises Failed or Cancelled."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ from harness.errors import HarnessError
 from harness.properties.model import Part
 
 
-class Miss(Exception):  # noqa: N818 - a finding, not an error
+class Failed(Exception):  # noqa: N818 - a finding, not an error
     """The binary lacks the property. The text is the reason, one line."""
 
 
-class Cannot(Exception):  # noqa: N818 - a finding, not an error
-    """The property cannot be tried here. The text is the reason, one line."""
+class Cancelled(Exception):  # noqa: N818 - a finding, not an error
+    """The property cannot be checked on this machine. The text is the reason, one line."""
 
 
 def tool(name: str, package: str = "") -> str:
-    """The path of a program that a check is made with. Raises Cannot."""
-    found = shutil.which(name)
-    if found is None:
-        raise Cannot(f"{name}{f' (package {package})' if package else ''} is not installed")
-    return found
+    """Return the path of a program that a check needs. Raises Cancelled."""
+    path = shutil.which(name)
+    if path is None:
+        raise Cancelled(f"{name}{f' (package {package})' if package else ''} is not installed")
+    return path
 
 
 @contextlib.contextmanager
 def arranged() -> Iterator[None]:
-    """Tell a surrounding that could not be made (Cannot) from a QEMU that failed in it."""
+    """Raise Cancelled if the error is a failed setup of the environment, not a failure of QEMU in it."""
     try:
         yield
     except HarnessError as error:
         for line in (error.cause, *error.details):
-            found = re.search(r"\b(?:prelude|unshare): (.*)", line)
-            if found:
-                raise Cannot(found[1]) from error
+            setup = re.search(r"\b(?:prelude|unshare): (.*)", line)
+            if setup:
+                raise Cancelled(setup[1]) from error
         raise
 
 
@@ -50,23 +50,23 @@ class Parts:
 
     @contextlib.contextmanager
     def part(self, name: str) -> Iterator[dict[str, float]]:
-        """One check: it has passed when the block ends. The block puts what it measures into the dictionary.
+        """Run one check, the block. It passes if the block ends normally. The dictionary is for figures.
 
-        Errors of the harness (a QEMU that does not start, say) are failures of the check.
+        A HarnessError, for example of a QEMU that does not start, makes the check fail.
         """
         figures: dict[str, float] = {}
         outcome, reason = "pass", ""
         try:
             yield figures
-        except Miss as miss:
-            outcome, reason = "fail", str(miss)
-        except Cannot as cannot:
-            outcome, reason = "cancel", str(cannot)
+        except Failed as failed:
+            outcome, reason = "fail", str(failed)
+        except Cancelled as cancelled:
+            outcome, reason = "cancel", str(cancelled)
         except HarnessError as error:
             outcome, reason = "fail", error.cause
         except PermissionError as error:
-            outcome, reason = "cancel", f"may not be looked at: {error}"
+            outcome, reason = "cancel", f"no permission to inspect the process: {error}"
         except (ProcessLookupError, FileNotFoundError, psutil.NoSuchProcess) as error:
-            outcome, reason = "fail", f"a process went while it was looked at: {error}"
+            outcome, reason = "fail", f"a process ended while it was inspected: {error}"
         rounded = {key: round(value, 6) for key, value in figures.items()}
         self.made.append(Part(name=name, outcome=outcome, reason=" ".join(reason.split()), figures=rounded))

@@ -1,8 +1,8 @@
-"""Make an unusual surrounding for QEMU, then become QEMU. Run as a file by bench.py, never imported.
+"""Set up an unusual environment and execute QEMU in it. bench.py runs this file; nothing imports it.
 
-    prelude.py SETTINGS PROGRAM WORD...
+    prelude.py SETTINGS PROGRAM ARGUMENT...
 
-SETTINGS is JSON (bench.Surrounding). It runs after harness/guest/launcher.py, in the same process.
+SETTINGS is JSON (bench.Surrounding). The file runs after harness/guest/launcher.py, in the same process.
 """
 
 import contextlib
@@ -36,24 +36,24 @@ def check(answer: int, what: str) -> None:
 
 
 def leave_proc() -> None:
-    """A mount namespace of our own, without /proc."""
+    """Create a mount namespace without /proc."""
     check(libc.unshare(CLONE_NEWNS), "unshare")
     check(libc.mount(None, b"/", None, MS_REC | MS_PRIVATE, None), "mount")
     check(libc.umount2(b"/proc", MNT_DETACH), "umount /proc")
 
 
 def allow_core() -> None:
-    """No limit for a core file; a small one: that it is written matters, not its size (core(5))."""
+    """Allow core files, but small ones: the check needs only their existence (core(5))."""
     with open("/proc/self/coredump_filter", "w", encoding="ascii") as stream:  # noqa: PTH123
         stream.write("0")
     try:
         resource.setrlimit(resource.RLIMIT_CORE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     except (OSError, ValueError):
-        sys.exit("prelude: RLIMIT_CORE cannot be raised")
+        sys.exit("prelude: cannot raise RLIMIT_CORE")
 
 
 def install(instructions: list[list[int]]) -> None:
-    """Put this process under a filter; with no_new_privs only where the filter is refused otherwise."""
+    """Install a filter. Set no_new_privs only if the kernel refuses the filter without it."""
     array = (SockFilter * len(instructions))(*(SockFilter(*fields) for fields in instructions))
     program = Program(len(instructions), array)
     if libc.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.byref(program), 0, 0) != 0:
@@ -77,7 +77,7 @@ def main() -> None:
         os.chdir(settings["folder"])
     if settings["core"]:
         allow_core()
-    # Opened now: what follows may take away the right to reach it.
+    # Opened now, because the path may be inaccessible after the next steps.
     program = os.open(words[0], os.O_RDONLY | os.O_CLOEXEC)
     if settings["no_proc"]:
         leave_proc()
@@ -92,7 +92,7 @@ def main() -> None:
     if settings["filter"]:
         install(settings["filter"])
     with contextlib.suppress(OSError):
-        os.execve(program, words, os.environ)  # noqa: S606 - no shell is wanted
+        os.execve(program, words, os.environ)  # noqa: S606 - no shell is needed
     try:
         os.execv(words[0], words)  # noqa: S606 - a script cannot be executed by its descriptor
     except OSError as error:

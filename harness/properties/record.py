@@ -1,5 +1,4 @@
-"""Check the properties of a bench's subjects, and keep the results in properties.json while the run goes
-on."""
+"""Check the properties of a bench's subjects, and write properties.json."""
 
 from __future__ import annotations
 
@@ -17,7 +16,7 @@ from harness.properties.runner import run_properties
 from harness.results import Recorder, Results
 
 SCHEMA = 2
-"""Raised with ``binaries``: they are subjects, as in the other results files."""
+"""Schema 2 has subjects in ``binaries``, as the other results files."""
 
 
 class PropertiesResults(Results, frozen=True, kw_only=True):
@@ -36,9 +35,9 @@ def properties_file(layout: Layout) -> Path:
 
 
 def record_properties(bench: Bench, rows: Sequence[int], *, command: str) -> PropertiesResults:
-    """Check ``rows`` on the subjects of ``bench`` and write properties.json, also while the run goes on.
+    """Check ``rows`` on the subjects of ``bench`` and write properties.json, also during the run.
 
-    Row 15 also tries the emulated hosts of ``bench``. Raises what run_properties and run_emulated raise.
+    Row 15 includes the emulated hosts of ``bench``. Raises the errors of run_properties and run_emulated.
     """
 
     def make(shared: dict[str, Any], _: bool) -> PropertiesResults:

@@ -1,4 +1,4 @@
-"""Plan the tasks, run them through avocado, collect a row for each."""
+"""Plan the tasks, run them through avocado, and collect a row for each."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:  # tests under avocado import this package
 
 TEST = "tests/avocado/properties.py"
 TASK_LIMIT_S = 900
-"""What one row may take: many times what the slowest takes."""
+"""Time limit of one row in seconds, many times that of the slowest row."""
 REFERENCE = "base"
 LARGEST_MIB = 16384
-"""The largest guest of row 2, unless -Dmemory says less."""
+"""The largest guest of row 2, unless -Dmemory is given."""
 
 
 def plan(
@@ -32,7 +32,7 @@ def plan(
     firmware: Firmware,
     emulated: Mapping[str, tuple[Part, ...]],
 ) -> tuple[Task, ...]:
-    """The tasks, row by row; the subjects of a row follow each other, so that they meet the same machine."""
+    """Return the tasks, row by row. The subjects of a row run in succession, in the same machine state."""
     references = {subject.target: subject for subject in subjects if subject.variant == REFERENCE}
     order = [(row, subject) for row in rows for subject in subjects]
     return tuple(
@@ -57,11 +57,10 @@ def run_properties(
     emulated: Mapping[str, tuple[Part, ...]],
     on_row: Callable[[PropertyRow], None],
 ) -> None:
-    """Check ``rows`` on the subjects of ``bench``, one after the other; ``on_row`` gets each one as it comes
-    in.
+    """Check ``rows`` on the subjects of ``bench``, one after the other, and call ``on_row`` with each row.
 
-    Every task gives a row: one that avocado lost has failed. Raises PropertyError when avocado itself cannot
-    run, FetchError for firmware.
+    Each task gives a row, which has failed if avocado reports no result. Raises PropertyError if avocado
+    itself cannot run, FetchError for firmware.
     """
     tasks = plan(bench.options, bench.native, rows, bench.firmware, emulated)
     items = tuple(
@@ -86,7 +85,7 @@ def run_properties(
         )
     for task in tasks:
         if task.index not in collector.rows:
-            on_row(_lost(task, "avocado gave no result"))
+            on_row(_lost(task, "avocado reported no result for it"))
 
 
 class _Collector:
@@ -110,7 +109,7 @@ class _Collector:
 
 
 def _lost(task: Task, reason: str) -> PropertyRow:
-    # With an expectation that it cannot meet: a lost row is never what was known.
+    # With an expectation that it cannot meet, because a missing result is never expected.
     return PropertyRow(
         row=task.row,
         title=ROWS[task.row],

@@ -1,4 +1,4 @@
-"""What a helper's filter may allow, proved by running the filter on the calls."""
+"""The system calls that a helper's filter may allow, checked by evaluating the filter."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from harness.properties import bpf
 from harness.properties.bpf import AUDIT_ARCH, Call, Insn
-from harness.properties.outcome import Cannot, Miss
+from harness.properties.outcome import Cancelled, Failed
 
 FORBIDDEN = """
     execve execveat fork vfork clone3 open openat openat2 creat socket connect bind accept4 sendmsg sendto
@@ -17,7 +17,7 @@ FORBIDDEN = """
     init_module finit_module kexec_load reboot ioctl shmat memfd_create rename unlink unlinkat mknodat
     setrlimit prlimit64 personality
 """.split()  # noqa: SIM905 - sixty words
-"""Calls that a process that only waits and ends has no need of."""
+"""Calls that a process that only waits and exits does not need."""
 
 PROT_EXEC, SIGCHLD = 4, 17
 I386 = 0x40000003  # AUDIT_ARCH_I386, linux/audit.h
@@ -25,14 +25,14 @@ X32 = 0x40000000  # __X32_SYSCALL_BIT, asm/unistd.h
 
 
 def check_filters(filters: Sequence[Sequence[Insn]]) -> None:
-    """Raise Miss unless ``filters`` let a helper end and nothing that it has no need of.
+    """Raise Failed if ``filters`` allow an unnecessary call, or forbid the helper's exit.
 
-    Calls whose danger lies in their arguments are tried with dangerous ones: clone(2) as fork(2) calls it,
-    memory that can be executed. Raises Cannot on machines, or without the library, to name calls with.
+    Calls that are dangerous only with some arguments are checked with those: clone(2) with the flags of
+    fork(2), and executable memory. Raises Cancelled for an unknown architecture, or without libseccomp.
     """
     arch = AUDIT_ARCH.get(platform.machine())
     if arch is None:
-        raise Cannot(f"no audit architecture is known here for {platform.machine()}")
+        raise Cancelled(f"the audit architecture of {platform.machine()} is unknown")
     try:
         calls = [(name, number, ()) for name in FORBIDDEN if (number := bpf.syscall_number(name)) is not None]
         for name, arguments in {
@@ -45,20 +45,20 @@ def check_filters(filters: Sequence[Sequence[Insn]]) -> None:
                 calls.append((name, number, arguments))  # type: ignore[arg-type]
         ends = [bpf.syscall_number(name) for name in ("exit", "exit_group")]
     except OSError as error:
-        raise Cannot("libseccomp, which names system calls, is not installed") from error
+        raise Cancelled("libseccomp, which gives the numbers of system calls, is not installed") from error
     allowed = [
         name for name, number, arguments in calls if _allows(filters, Call(number, arch, tuple(arguments)))
     ]
     if platform.machine() == "x86_64":
-        # 11 is execve there; the x32 calls have the numbers of 64 bit and one more bit.
+        # 11 is execve of i386. The numbers of x32 are those of 64 bit plus one bit.
         if _allows(filters, Call(11, I386)):
             allowed.append("execve of i386")
         if _allows(filters, Call(X32 | 59, arch)) or _allows(filters, Call(X32 | 520, arch)):
             allowed.append("execve of x32")
     if allowed:
-        raise Miss(f"the helper's filter allows {', '.join(allowed[:8])}" + (" …" if allowed[8:] else ""))
+        raise Failed(f"the helper's filter allows {', '.join(allowed[:8])}" + (" …" if allowed[8:] else ""))
     if not any(number is not None and _allows(filters, Call(number, arch)) for number in ends):
-        raise Miss("the helper's filter does not let it end")
+        raise Failed("the helper's filter does not allow its exit")
 
 
 def _allows(filters: Sequence[Sequence[Insn]], call: Call) -> bool:

@@ -1,4 +1,4 @@
-"""What the kernel says about a process: identity, confinement, descriptors, stack."""
+"""Facts about a process from the kernel: identity, confinement, descriptors, stack."""
 
 from __future__ import annotations
 
@@ -17,45 +17,45 @@ CONFINEMENT = ("Uid", "Gid", "Groups", "CapInh", "CapPrm", "CapEff", "CapBnd", "
 
 
 def fields(pid: int) -> dict[str, str]:
-    """The lines of /proc/PID/status, blanks folded (proc(5)). Raises ProcessLookupError."""
+    """Return the lines of /proc/PID/status with normalized blanks (proc(5)). Raises ProcessLookupError."""
     try:
         text = Path(f"/proc/{pid}/status").read_text(encoding="utf-8", errors="replace")
     except OSError as error:
-        raise ProcessLookupError(errno.ESRCH, f"process {pid} has gone") from error
+        raise ProcessLookupError(errno.ESRCH, f"process {pid} has ended") from error
     pairs = (line.partition(":") for line in text.splitlines())
     return {name: " ".join(value.split()) for name, _, value in pairs}
 
 
 def confinement(pid: int) -> dict[str, str]:
-    """Ids, capabilities, no_new_privs and root directory. Raises ProcessLookupError, PermissionError."""
+    """Return ids, capabilities, no_new_privs, root directory. Raises ProcessLookupError, PermissionError."""
     status = fields(pid)
-    # Not readlink: that names the path, and two roots may have one name.
+    # Not readlink, because two different root directories may have the same path.
     root = Path(f"/proc/{pid}/root/.").stat()
     return {name: status.get(name, "") for name in CONFINEMENT} | {"root": f"{root.st_dev}:{root.st_ino}"}
 
 
 def differences(pid: int, other: int) -> tuple[str, ...]:
-    """In what the confinement of ``other`` differs from that of ``pid``, a few words each."""
+    """Describe the differences of the confinement of ``other`` from that of ``pid``."""
     mine, its = confinement(pid), confinement(other)
     return tuple(f"{name} {its[name]} instead of {mine[name]}" for name in mine if mine[name] != its[name])
 
 
 def zombies_below(pid: int) -> tuple[int, ...]:
-    """Children of ``pid`` that have ended and were not reaped."""
+    """Return the children of ``pid`` that have ended and were not reaped."""
     return tuple(
         child.pid for child in psutil.Process(pid).children() if child.status() == psutil.STATUS_ZOMBIE
     )
 
 
 def session_of(pid: int) -> int:
-    """The session of a process. Raises ProcessLookupError."""
+    """Return the session of a process. Raises ProcessLookupError."""
     return os.getsid(pid)
 
 
 def shared_descriptors(pid: int, other: int) -> tuple[int, ...]:
-    """The descriptors of ``other`` that are also ``pid``'s: one open file (kcmp(2), KCMP_FILE).
+    """Return the descriptors of ``other`` that are the same open file as one of ``pid`` (kcmp(2), KCMP_FILE).
 
-    Where the kernel does not compare, those that lead to the same thing.
+    Without kcmp, return those with the same link in /proc/PID/fd.
     """
     mine, its = _descriptors(pid), _descriptors(other)
     shared = []
@@ -90,7 +90,7 @@ def _same_file(pid: int, other: int, mine: int, its: int) -> bool | None:
 
 
 def stack_pointer(pid: int) -> int | None:
-    """Where the stack of a sleeping process is (/proc/PID/syscall, proc(5)); None: it runs, or is hidden."""
+    """Return the stack pointer of a sleeping process (/proc/PID/syscall, proc(5)); None if not available."""
     try:
         words = Path(f"/proc/{pid}/syscall").read_text(encoding="ascii").split()
     except OSError:
@@ -99,8 +99,11 @@ def stack_pointer(pid: int) -> int | None:
 
 
 def stack_of(maps: str, pointer: int) -> tuple[int, bool]:
-    """From the text of /proc/PID/maps: the bytes from the lower end of the mapping that ``pointer`` is in up
-    to ``pointer``, rounded up to pages, and whether a page without any access lies right below it."""
+    """Measure the stack that contains ``pointer``, from the text of /proc/PID/maps.
+
+    Returns the bytes from the start of its mapping to ``pointer``, rounded up to pages, and whether a page
+    without access is directly below the mapping.
+    """
     previous_end, previous_access = -1, ""
     for line in maps.splitlines():
         span, access = line.split()[:2]
@@ -113,7 +116,7 @@ def stack_of(maps: str, pointer: int) -> tuple[int, bool]:
 
 
 def signal_stack_size() -> int:
-    """Bytes of stack for a handler here: four times what the kernel's frame takes (glibc's SIGSTKSZ)."""
+    """Return the stack size for a signal handler: four times the kernel's frame (glibc's SIGSTKSZ)."""
     libc = ctypes.CDLL(None)
     libc.getauxval.restype = ctypes.c_ulong
     libc.getauxval.argtypes = (ctypes.c_ulong,)

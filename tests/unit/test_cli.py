@@ -71,7 +71,11 @@ def harness(
         (("properties", "-Dhosts=s390x"), 2, "lacks native, which most properties need"),
         (("properties", "--rows", "3,16"), 2, "there is no row 16"),
         (("properties", "--binary", "x"), 2, "is not NAME=PATH[,ARG...]"),
-        (("properties", "-Dvariants=base", "--binary", f"base={sys.executable}"), 2, "also built here"),
+        (
+            ("properties", "-Dvariants=base", "--binary", f"base={sys.executable}"),
+            2,
+            "also the name of a build",
+        ),
         (("properties", "--binary", f"mine={sys.executable}"), 2, "does not contain the target"),
         (
             ("teardown", "-Dtargets=aarch64-softmmu"),

@@ -1,4 +1,4 @@
-"""Benches for tests: prepared without a download and without starting a QEMU."""
+"""Benches for tests, prepared without downloads and without QEMU."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def make_bench(
     seed: int = 1,
     **fields: object,
 ) -> Bench:
-    """A bench whose accelerators, by default TCG for each target, firmware and boots are given."""
+    """Return a bench with the given accelerators (default: TCG for each target), and without boots."""
     bench = Bench(
         layout=layout,
         options=options,
@@ -33,10 +33,10 @@ def make_bench(
         payloads=("paused",),
         **fields,  # type: ignore[arg-type]
     )
-    found = accels or [Accel(target=target, name="tcg", reason="") for target in bench.targets]
+    chosen = accels or [Accel(target=target, name="tcg", reason="") for target in bench.targets]
     vars(bench).update(
         firmware=Firmware(folders=tuple(folders)),
         boots={},
-        accels={(accel.target, accel.payload): accel for accel in found},
+        accels={(accel.target, accel.payload): accel for accel in chosen},
     )
     return bench

@@ -14,7 +14,7 @@ TARGETS = ("x86_64-softmmu", "s390x-softmmu")
 
 
 def program(folder: Path, name: str, text: str = "") -> Path:
-    """A program that prints its version for --version, and ``text`` for -help."""
+    """Create a program that prints its version for --version, and ``text`` for -help."""
     folder.mkdir(exist_ok=True)
     path = folder / name
     path.write_text(f"#!/bin/sh\ncase $1 in --version) echo QEMU 9;; -help) printf '%s' '{text}';; esac\n")
@@ -22,7 +22,7 @@ def program(folder: Path, name: str, text: str = "") -> Path:
     return path
 
 
-def test_name_path_and_words(tmp_path: Path) -> None:
+def test_binary_has_name_path_and_arguments(tmp_path: Path) -> None:
     path = program(tmp_path, "qemu-system-s390x")
     plain, switched = named_subjects([f"a={path}", f"b={path},-run-with,async-teardown=on"], TARGETS)
     assert (plain.variant, plain.path, plain.options, plain.able) == ("a", str(path), (), False)
@@ -31,7 +31,7 @@ def test_name_path_and_words(tmp_path: Path) -> None:
     assert (switched.options, switched.able) == (("-run-with", "async-teardown=on"), True)
 
 
-def test_the_only_target_stands_in_for_a_file_name_without_one(tmp_path: Path) -> None:
+def test_single_target_is_the_default_for_other_file_names(tmp_path: Path) -> None:
     (other,) = named_subjects([f"x={program(tmp_path, 'kvm')}"], TARGETS[1:])
     assert other.target == "s390x-softmmu"
     with pytest.raises(OptionError, match="does not contain the target"):
@@ -47,7 +47,7 @@ def test_unknown_target_is_refused(tmp_path: Path) -> None:
     ("text", "cause"),
     [("", "is not NAME=PATH"), ("mine", "is not NAME=PATH"), ("=x", "is not NAME=PATH"), ("a=", "NAME=PATH")],
 )
-def test_other_forms_are_refused(text: str, cause: str) -> None:
+def test_other_formats_are_refused(text: str, cause: str) -> None:
     with pytest.raises(OptionError, match=cause):
         named_subjects([text], TARGETS)
 
@@ -58,17 +58,17 @@ def test_file_that_is_not_a_program_is_refused(tmp_path: Path) -> None:
         named_subjects([f"a={tmp_path / 'text'}"], TARGETS)
 
 
-def test_a_name_is_given_once_for_each_target_and_is_not_one_that_is_built(tmp_path: Path) -> None:
+def test_duplicate_names_are_refused(tmp_path: Path) -> None:
     one, other = (program(tmp_path, f"qemu-system-{name}") for name in ("x86_64", "s390x"))
     found = named_subjects([f"a={one}", f"a={other}"], TARGETS)
     assert [subject.target for subject in found] == list(TARGETS)
     with pytest.raises(OptionError, match="given twice"):
         named_subjects([f"a={one}", f"a={one}"], TARGETS)
-    with pytest.raises(OptionError, match="also built here"):
+    with pytest.raises(OptionError, match="also the name of a build"):
         named_subjects([f"base={one}"], TARGETS, built=("base", "patched"))
 
 
-def test_words_for_the_feature_come_from_the_binarys_own_help_if_asked(tmp_path: Path) -> None:
+def test_arguments_of_the_feature_are_read_from_the_help_if_requested(tmp_path: Path) -> None:
     path = program(tmp_path, "qemu-system-x86_64", "-async-teardown enable")
     texts = [f"mine={path}", f"other={path},-x"]
     asked, given = named_subjects(texts, TARGETS)
@@ -76,7 +76,7 @@ def test_words_for_the_feature_come_from_the_binarys_own_help_if_asked(tmp_path:
     assert [subject.options for subject in named_subjects(texts, TARGETS, ask=False)] == [(), ("-x",)]
 
 
-def test_help_is_asked_of_the_binary_itself(tmp_path: Path) -> None:
+def test_help_is_the_output_of_the_binary(tmp_path: Path) -> None:
     path = tmp_path / "qemu"
     path.write_text('#!/bin/sh\necho "$@"\n', encoding="utf-8")
     path.chmod(0o755)
@@ -95,5 +95,5 @@ def test_help_is_asked_of_the_binary_itself(tmp_path: Path) -> None:
         ("-name x\n see -async-teardown\n", ()),
     ],
 )
-def test_the_words_are_found_in_the_help(text: str, words: tuple[str, ...]) -> None:
+def test_feature_is_recognized_in_the_help(text: str, words: tuple[str, ...]) -> None:
     assert feature_words(text) == words

@@ -144,7 +144,7 @@ def test_a_preset_and_the_payload_reach_the_bench(
     [
         (("--no-build",), "nothing to run"),
         (("-Dprofile=sanitize",), "not timed"),
-        (("-Dgate=no-such.toml",), "cannot be read"),
+        (("-Dgate=no-such.toml",), "cannot read"),
         (("-Dtargets=vax-softmmu",), "vax-softmmu"),
         (("-Dhosts=aarch64", "-Dtargets=x86_64-softmmu"), "aarch64"),
         (("-Dspawner=remote",), "spawner_hosts"),
@@ -162,7 +162,7 @@ def test_what_cannot_work_is_refused_before_anything_is_built(
 def test_a_variant_that_is_built_cannot_be_named_too(run: Run, binaries: list[str]) -> None:
     ended = run("teardown", *(word for word in binaries if word != "--no-build"))
     assert isinstance(ended.error, OptionError)
-    assert "also built here" in ended.error.cause
+    assert "also the name of a build" in ended.error.cause
 
 
 def test_results_of_other_machines_are_kept_reported_and_judged(

@@ -1,4 +1,4 @@
-"""The bench on a stand-in for QEMU, with a real helper: another process with the same memory."""
+"""The bench with a fake QEMU and a real helper, a process with the same memory."""
 
 import ctypes
 import os
@@ -14,13 +14,13 @@ from harness.errors import GuestError
 from harness.properties import bench, failures, status
 from harness.properties.bench import PRELUDE, Bench, Ended, Surrounding, asynchronous
 from harness.properties.bpf import deny
-from harness.properties.outcome import Cannot, Miss, arranged
+from harness.properties.outcome import Cancelled, Failed, arranged
 from harness.properties.poweroff import boot_sector, guest_that_powers_off, s390x_image
 
 from ..guest.support import fake_binary
 from .support import make_binary, make_task
 
-# Real processes or git, by the dozen: nox -s tests has the time for them.
+# Dozens of real processes: run by nox -s tests.
 pytestmark = pytest.mark.slow
 
 
@@ -34,7 +34,7 @@ def make_bench(tmp_path):
     ctypes.CDLL(None).prctl(bench.PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
 
 
-def test_a_helper_that_outlives_qemu_is_timed(make_bench):
+def test_helper_that_outlives_qemu_is_timed(make_bench):
     with make_bench("-fake", "helper:700000").start(memory_mib=1) as running:
         assert len(running.helpers()) == 1
         ended = running.end_by(signal.SIGKILL)
@@ -42,7 +42,7 @@ def test_a_helper_that_outlives_qemu_is_timed(make_bench):
     assert ended.exit_s < ended.reclaim_s < 3
 
 
-def test_a_helper_that_stays_is_told_and_killed(make_bench):
+def test_helper_that_exceeds_the_limit_is_reported_and_killed(make_bench):
     with make_bench("-fake", "helper:60000000").start(memory_mib=1) as running:
         helper = running.helper()
         ended = running.end_by(signal.SIGKILL, helper_limit_s=0)
@@ -50,33 +50,33 @@ def test_a_helper_that_stays_is_told_and_killed(make_bench):
     assert not Path(f"/proc/{helper}").exists() or status.fields(helper)["State"].startswith("Z")
 
 
-def test_nothing_is_left_when_a_check_is_thrown_out(make_bench):
+def test_check_that_raises_leaves_no_process(make_bench):
     made = make_bench("-fake", "helper:60000000")
-    with pytest.raises(ZeroDivisionError), made.start(memory_mib=1) as running:  # noqa: PT012 - thrown out of a block
+    with pytest.raises(ZeroDivisionError), made.start(memory_mib=1) as running:  # noqa: PT012 - raised in a block
         helper = running.helper()
         raise ZeroDivisionError
     assert not Path(f"/proc/{helper}").exists()
     assert not Path(f"/proc/{running.pid}").exists()
 
 
-def test_no_helper_is_a_miss_and_a_dead_qemu_an_error(make_bench):
-    with make_bench().start(memory_mib=1) as running, pytest.raises(Miss, match="no processes"):
+def test_missing_helper_fails_and_a_failed_start_is_an_error(make_bench):
+    with make_bench().start(memory_mib=1) as running, pytest.raises(Failed, match="no processes"):
         running.helper()
     with pytest.raises(GuestError, match="bad luck"), make_bench("-fake", "die").start(memory_mib=1):
         pass
-    with pytest.raises(Cannot, match="no such option"):
+    with pytest.raises(Cancelled, match="lacks the option"):
         make_bench().require_option()
 
 
-def test_an_end_that_is_not_the_trigger_s_is_told(make_bench):
+def test_unexpected_exit_status_fails(make_bench):
     with (
         make_bench("-fake", "crash").start(memory_mib=1) as running,
-        pytest.raises(Miss, match="ended with signal 11, not with status 0"),
+        pytest.raises(Failed, match="ended with signal 11, not with status 0"),
     ):
         running.end_by(signal.SIGTERM)
     with make_bench().start(memory_mib=1) as running:
         running.end_by(signal.SIGKILL)
-        with pytest.raises(Miss, match="had ended before"):
+        with pytest.raises(Failed, match="had ended before"):
             running.end_by(signal.SIGKILL)
 
 
@@ -88,17 +88,17 @@ def ended(exit_s, reclaim_s, helpers=1, statuses=(0,)):
     ("result", "reason"),
     [
         (ended(0.1, 0.1, helpers=0, statuses=()), "no process shares"),
-        (ended(0.1, None), "still lives 3 s"),
-        (ended(0.001, 0.1, statuses=(-9,)), "ended by SIGKILL"),
-        (ended(0.1, 0.12), "exit took 100 ms of the 120 ms"),
+        (ended(0.1, None), "still runs 3 s"),
+        (ended(0.001, 0.1, statuses=(-9,)), "killed by SIGKILL"),
+        (ended(0.1, 0.12), "exit took 100 ms of 120 ms"),
     ],
 )
-def test_what_is_not_asynchronous(result, reason):
-    with pytest.raises(Miss, match=reason):
+def test_synchronous_teardown_fails_with_its_reason(result, reason):
+    with pytest.raises(Failed, match=reason):
         asynchronous(lambda: result)
 
 
-def test_a_slow_exit_is_tried_again():
+def test_slow_exit_is_measured_again():
     results = [ended(0.1, 0.12), ended(0.01, 0.12)]
     assert asynchronous(lambda: results.pop(0)).exit_s == 0.01
 
@@ -114,13 +114,13 @@ def prelude(surrounding, code, **settings):
     )
 
 
-def test_the_prelude_arranges_what_it_is_told(tmp_path):
+def test_prelude_sets_up_the_environment(tmp_path):
     code = "import os, resource as r; print(os.getcwd(), os.environ['A'], r.getrlimit(r.RLIMIT_NOFILE)[0])"
     made = prelude(Surrounding(folder=str(tmp_path), environment={"A": "b"}, files=64), code)
     assert made.stdout == f"{tmp_path} b 64\n"
 
 
-def test_the_prelude_s_filter_takes_a_call_away():
+def test_prelude_installs_the_filter():
     filtered = Surrounding(filter=deny({434: 38}))
     assert (
         "38"
@@ -128,13 +128,13 @@ def test_the_prelude_s_filter_takes_a_call_away():
     )
 
 
-def test_what_the_prelude_cannot_do_is_told_apart(tmp_path):
+def test_failed_setup_cancels_and_failed_qemu_does_not(tmp_path):
     made = prelude(Surrounding(folder=str(tmp_path)), "", cwd="/")
     assert made.returncode == 0
     gone = prelude(Surrounding(folder=str(tmp_path / "none")), "")
     assert gone.stderr.startswith("prelude: ")
     error = GuestError("QEMU ended", "x", details=("prelude: unshare: Operation not permitted",))
-    with pytest.raises(Cannot, match="unshare: Operation not permitted"), arranged():
+    with pytest.raises(Cancelled, match="unshare: Operation not permitted"), arranged():
         raise error
     with pytest.raises(GuestError), arranged():
         raise GuestError("QEMU ended", "x")
@@ -143,20 +143,20 @@ def test_what_the_prelude_cannot_do_is_told_apart(tmp_path):
 @pytest.mark.parametrize(
     ("lines", "cause", "state"),
     [
-        (("qemu: Asynchronous teardown: cannot: Too many open files",), "ended, with status 1", "told"),
+        (("qemu: Asynchronous teardown: cannot: Too many open files",), "ended, with status 1", "reported"),
         (("qemu: Asynchronous teardown: cannot: Too many open files",), "ended, with signal 6", "other"),
         (("qemu: Too many open files",), "ended, with status 1", "other"),
         (("qemu: async-teardown: Operation not permitted",), "ended, with status 1", "other"),
         (("prelude: setrlimit: no",), "ended, with status 1", "prelude"),
     ],
 )
-def test_an_error_has_to_name_the_feature_and_the_reason(lines, cause, state):
+def test_error_must_name_the_feature_and_the_reason(lines, cause, state):
     import errno
 
     assert failures._judge(GuestError(cause, "x", details=lines), errno.EMFILE).state == state
 
 
-def test_descriptors_are_compared_by_what_they_open():
+def test_descriptors_are_compared_by_their_open_file():
     with subprocess.Popen(["sleep", "9"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as child:
         try:
             assert status.shared_descriptors(os.getpid(), child.pid) in ((2,), ())
@@ -166,23 +166,23 @@ def test_descriptors_are_compared_by_what_they_open():
             child.kill()
 
 
-def test_images_of_guests_that_power_off(tmp_path):
+def test_images_of_guests_that_power_off_are_bootable(tmp_path):
     assert len(boot_sector()) % 512 == 0
     assert boot_sector()[510:512] == b"\x55\xaa"
     assert s390x_image()[:8].hex() == "0008000080000200"
     assert s390x_image()[0x200:0x208].hex() == "a7180000ae010005"
     assert guest_that_powers_off("x86_64-softmmu", tmp_path, serial_fd=7).has_serial
     assert not guest_that_powers_off("s390x-softmmu", tmp_path, serial_fd=7).has_serial
-    with pytest.raises(Cannot, match="ppc64"):
+    with pytest.raises(Cancelled, match="ppc64"):
         guest_that_powers_off("ppc64-softmmu", tmp_path, serial_fd=7)
 
 
-def test_a_guest_without_its_memory_is_not_ready(make_bench):
-    with pytest.raises(GuestError, match="fewer than 9000 MiB"), make_bench().start(memory_mib=9000):
+def test_guest_without_resident_memory_is_an_error(make_bench):
+    with pytest.raises(GuestError, match="less than 9000 MiB"), make_bench().start(memory_mib=9000):
         pass
 
 
-def test_what_the_shell_left_ignored_ends_qemu_all_the_same(make_bench):
+def test_signals_that_the_parent_ignores_end_qemu(make_bench):
     before = signal.signal(signal.SIGQUIT, signal.SIG_IGN)
     try:
         with make_bench().start(memory_mib=1) as running:

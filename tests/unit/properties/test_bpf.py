@@ -11,7 +11,7 @@ import pytest
 from harness.properties import bpf, sandbox, status
 from harness.properties.bench import PRELUDE
 from harness.properties.bpf import ALLOW, ERRNO, KILL_PROCESS, LD_ABS, RET_K, Call, Insn, run, verdict
-from harness.properties.outcome import Miss
+from harness.properties.outcome import Failed
 
 ARCH = bpf.AUDIT_ARCH.get(platform.machine(), 1)
 RET_A, TAX, TXA, ST, STX, LD_MEM, LDX_MEM, LD_IMM, LDX_IMM, LD_LEN = (
@@ -32,7 +32,7 @@ def do(*program):
     return run([Insn(*fields) for fields in program], Call(7, ARCH, (1, 2, 3)))
 
 
-def test_a_call_has_the_layout_of_the_kernel_s_struct():
+def test_call_has_the_layout_of_the_kernel_struct():
     data = Call(59, 0xC000003E, (1, 2)).data()
     assert len(data) == 64
     assert struct.unpack("=IIQ6Q", data) == (59, 0xC000003E, 0, 1, 2, 0, 0, 0, 0)
@@ -54,7 +54,7 @@ def test_a_call_has_the_layout_of_the_kernel_s_struct():
         (0xA4, 6, 3, 5),
     ],
 )
-def test_arithmetic_is_of_32_bits(code, a, k, result):
+def test_arithmetic_has_32_bits(code, a, k, result):
     assert do((LD_IMM, 0, 0, a), (code, 0, 0, k), (RET_A, 0, 0, 0)) == result
     assert do((LD_IMM, 0, 0, a), (LDX_IMM, 0, 0, k), (code | 0x08, 0, 0, 9), (RET_A, 0, 0, 0)) == result
 
@@ -72,13 +72,13 @@ def test_arithmetic_is_of_32_bits(code, a, k, result):
         (0x45, 2, 4, False),
     ],
 )
-def test_jumps(code, a, k, holds):
+def test_jumps_follow_their_comparison(code, a, k, holds):
     ends = ((RET_K, 0, 0, 1), (RET_K, 0, 0, 0))
     assert do((LD_IMM, 0, 0, a), (code, 0, 1, k), *ends) == holds
     assert do((LD_IMM, 0, 0, a), (LDX_IMM, 0, 0, k), (code | 0x08, 0, 1, 99), *ends) == holds
 
 
-def test_loads_moves_and_memory():
+def test_loads_moves_and_memory_are_evaluated():
     low = 16 + (4 if sys.byteorder == "big" else 0)
     assert do((LD_ABS, 0, 0, low), (RET_A, 0, 0, 0)) == 1
     assert do((LD_LEN, 0, 0, 0), (TAX, 0, 0, 0), (LD_IMM, 0, 0, 0), (TXA, 0, 0, 0), (RET_A, 0, 0, 0)) == 64
@@ -92,12 +92,12 @@ def test_loads_moves_and_memory():
     "program",
     [((LD_IMM, 0, 0, 1),), ((LD_ABS, 0, 0, 62), (RET_A, 0, 0, 0)), ((0x94, 0, 0, 1),), ((0x28, 0, 0, 0),)],
 )
-def test_what_the_kernel_would_not_take(program):
+def test_filters_that_the_kernel_refuses_are_errors(program):
     with pytest.raises(bpf.FilterError):
         do(*program)
 
 
-def test_the_strictest_filter_decides():
+def test_strictest_filter_decides():
     def fixed(action):
         return (Insn(RET_K, 0, 0, action),)
 
@@ -108,7 +108,7 @@ def test_the_strictest_filter_decides():
     assert verdict((fixed(ERRNO), fixed(0)), call) == 0
 
 
-def test_absent_calls():
+def test_denied_calls_fail_with_their_errno():
     program = bpf.deny({434: errno.ENOSYS, 436: errno.EPERM})
     assert run(program, Call(434, ARCH)) == ERRNO | errno.ENOSYS
     assert run(program, Call(436, ARCH)) == ERRNO | errno.EPERM
@@ -116,7 +116,7 @@ def test_absent_calls():
 
 
 @pytest.mark.parametrize("machine", ["x86_64", "s390x", "aarch64"])
-def test_only_a_process_that_shares_memory_is_refused(monkeypatch, machine):
+def test_only_clone_with_shared_memory_is_refused(monkeypatch, machine):
     monkeypatch.setattr(bpf.platform, "machine", lambda: machine)
     program, number = bpf.on_shared_clone(KILL_PROCESS), bpf._CLONE[machine]
 
@@ -144,7 +144,7 @@ def named(monkeypatch):
 
 
 def only(*names):
-    """A filter that allows just these calls."""
+    """Return a filter that allows only these calls."""
     program = [Insn(LD_ABS, 0, 0, 0)]
     for name in names:
         program += [Insn(bpf.JEQ, 0, 1, NAMES[name]), Insn(RET_K, 0, 0, ALLOW)]
@@ -152,30 +152,30 @@ def only(*names):
 
 
 @pytest.mark.usefixtures("named")
-def test_a_filter_that_lets_it_end_and_no_more_is_right():
+def test_filter_that_allows_only_the_exit_passes():
     sandbox.check_filters(only("exit"))
     sandbox.check_filters(only("exit_group"))
 
 
 @pytest.mark.usefixtures("named")
 @pytest.mark.parametrize("extra", ["execve", "clone", "mmap", "personality"])
-def test_a_filter_that_allows_too_much_is_told(extra):
-    with pytest.raises(Miss, match=f"allows {extra}$"):
+def test_filter_that_allows_an_unnecessary_call_fails(extra):
+    with pytest.raises(Failed, match=f"allows {extra}$"):
         sandbox.check_filters(only("exit", extra))
 
 
 @pytest.mark.usefixtures("named")
-def test_a_filter_that_does_not_let_it_end():
-    with pytest.raises(Miss, match="does not let it end"):
+def test_filter_that_forbids_the_exit_fails():
+    with pytest.raises(Failed, match="does not allow its exit"):
         sandbox.check_filters(only())
-    with pytest.raises(Miss, match="allows execve, execveat"):
+    with pytest.raises(Failed, match="allows execve, execveat"):
         sandbox.check_filters([])
 
 
-def test_calls_of_another_architecture_are_tried(monkeypatch, named):
+def test_calls_of_other_architectures_are_checked(monkeypatch, named):
     monkeypatch.setattr(sandbox.platform, "machine", lambda: "x86_64")
     monkeypatch.setitem(NAMES, "i386", 11)
-    with pytest.raises(Miss, match="execve of i386"):
+    with pytest.raises(Failed, match="execve of i386"):
         sandbox.check_filters(only("exit", "i386"))
 
 
@@ -188,7 +188,7 @@ os.read(0, 1)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="reading the filter of a process needs CAP_SYS_ADMIN")
-def test_the_filter_of_a_real_process_is_read_and_judged():
+def test_filter_of_a_real_process_is_read_and_evaluated():
     names = ("read", "exit", "exit_group", "restart_syscall")
     try:
         numbers = [bpf.syscall_number(name) for name in names]
@@ -208,7 +208,7 @@ def test_the_filter_of_a_real_process_is_read_and_judged():
             try:
                 filters = bpf.filters_of(child.pid)
             except OSError as error:
-                pytest.skip(f"this kernel does not show filters: {error}")
+                pytest.skip(f"this kernel cannot report filters: {error}")
             assert filters == (tuple(program),)
             if platform.machine() == "x86_64":
                 assert verdict(filters, Call(11, sandbox.I386)) == KILL_PROCESS

@@ -4,7 +4,7 @@ import pytest
 
 from harness.properties import code, status
 from harness.properties.code import Function, closure_faults, fault_of, leads_to, read_listing, read_symbols
-from harness.properties.outcome import Cannot
+from harness.properties.outcome import Cancelled
 
 LISTING = """
 /q:     file format elf64-x86-64
@@ -19,7 +19,7 @@ Disassembly of section .text:
 """
 
 
-def test_listings_and_symbols_are_read():
+def test_listings_and_symbols_are_parsed():
     assert read_listing(LISTING) == [
         ("push", "%rbx"),
         ("call", "5a0100 <helper_setup>"),
@@ -48,12 +48,12 @@ def test_listings_and_symbols_are_read():
         ("EM_AARCH64", "blr", "x1", "through a pointer"),
     ],
 )
-def test_single_instructions(machine, mnemonic, operands, fault):
+def test_forbidden_instructions_are_recognized(machine, mnemonic, operands, fault):
     found = fault_of(machine, mnemonic, operands)
     assert (found is None) if fault is None else fault in found
 
 
-def test_where_calls_lead():
+def test_targets_of_calls_and_jumps_are_parsed():
     assert leads_to("EM_X86_64", "call", "5a0100 <helper_setup>") == 0x5A0100
     assert leads_to("EM_X86_64", "jne", "5a0108 <helper_main+0x8>") == 0x5A0108
     assert leads_to("EM_X86_64", "mov", "0x10(%rip),%rax        # 20 <x>") is None
@@ -77,33 +77,33 @@ def faults(bodies):
     return closure_faults(fake, fake.functions[0x100])
 
 
-def test_all_that_is_called_is_looked_at_once():
+def test_each_called_function_is_analysed_once():
     clean = {0x100: ("helper_main", [("call", "200 <f>"), ("jmp", "108 <helper_main+0x8>")])}
     assert faults(clean | {0x200: ("f", [("call", "100 <helper_main>"), ("syscall", "")])}) == ()
     dirty = clean | {0x200: ("f", [("call", "2f0 <read@plt>"), ("call", "2f0 <read@plt>")])}
     assert faults(dirty) == ("f() calls read() of the C library",)
 
 
-def test_a_jump_to_nowhere_and_endless_calls():
-    assert "no function" in faults({0x100: ("helper_main", [("jmp", "999 <x>")])})[0]
+def test_invalid_jumps_and_too_many_functions_are_problems():
+    assert "not a function" in faults({0x100: ("helper_main", [("jmp", "999 <x>")])})[0]
     chain = {0x100 * n: (f"f{n}", [("call", f"{0x100 * (n + 1):x} <f>")]) for n in range(1, 60)}
     assert "more than 40" in faults(chain)[0]
 
 
-def test_binaries_that_cannot_be_read(tmp_path):
+def test_unreadable_binaries_cancel(tmp_path):
     (tmp_path / "q").write_bytes(b"#!/bin/sh\n")
     for path in (tmp_path / "q", tmp_path / "none"):
-        with pytest.raises(Cannot, match="cannot be read"):
+        with pytest.raises(Cancelled, match="cannot read the binary"):
             code.Code(path)
 
 
-def test_an_entry_has_to_be_the_only_one():
+def test_entry_must_be_unique():
     fake = code.Code.__new__(code.Code)
     fake.functions = {1: Function(name="helper_main.isra.0", address=1, size=1)}
     fake.functions[2] = Function(name="helper_main.isra.0.cold", address=2, size=1)
     assert fake.entry().address == 1
     fake.functions = {}
-    with pytest.raises(Cannot):
+    with pytest.raises(Cancelled):
         fake.entry()
 
 
@@ -113,7 +113,7 @@ MAPS = """7f0000000000-7f0000001000 ---p 00000000 00:00 0
 """
 
 
-def test_the_stack_and_its_guard():
+def test_stack_size_and_guard_page_are_read_from_maps():
     assert status.stack_of(MAPS, 0x7F0000010F80) == (0x10000, True)
     assert status.stack_of(MAPS, 0x7F0000028000) == (0x8000, False)
     assert status.stack_of(MAPS, 1) == (0, False)
@@ -121,7 +121,7 @@ def test_the_stack_and_its_guard():
     assert status.signal_stack_size() >= 4096  # four frames; some x86_64 have frames of 1776 bytes
 
 
-def test_own_stack_pointer_or_nothing():
+def test_stack_pointer_of_a_running_process_is_unknown():
     pointer = status.stack_pointer(1 << 22)
     assert pointer is None
     assert Path("/proc/self/maps").exists()

@@ -1,4 +1,4 @@
-"""Row 15: a small build with a thin archive, compiled and linked anew in other configurations."""
+"""Row 15: a small build with a thin archive, compiled and linked in other configurations."""
 
 import json
 import subprocess
@@ -16,12 +16,12 @@ from harness.properties.configurations import (
     without_macros,
 )
 from harness.properties.emulated import parts_of
-from harness.properties.outcome import Cannot, Miss, Parts
+from harness.properties.outcome import Cancelled, Failed, Parts
 from harness.teardown.model import EmulatedHost, Property
 
 from .support import make_binary
 
-# Real processes or git, by the dozen: nox -s tests has the time for them.
+# Dozens of real processes: run by nox -s tests.
 pytestmark = pytest.mark.slow
 
 SOURCES = {
@@ -106,47 +106,47 @@ def bench(tmp_path):
     return SimpleNamespace(task=SimpleNamespace(binary=binary, emulated=()), work=tmp_path / "work")
 
 
-def said_by(path):
+def output_of(path):
     return subprocess.run([path], check=True, capture_output=True, text=True).stdout.strip()
 
 
-def test_a_configuration_reaches_objects_in_archives_and_leaves_the_build_alone(bench, tmp_path):
+def test_configuration_applies_to_archives_and_does_not_change_the_build(bench, tmp_path):
     before = {path: path.read_bytes() for path in (tmp_path / "build").rglob("*") if path.is_file()}
     built = Rebuild(bench, WITHOUT_SECCOMP).link()
-    assert said_by(built) == "unfiltered 15"
-    assert said_by(bench.task.binary.path) == "filtered 15"
+    assert output_of(built) == "unfiltered 15"
+    assert output_of(bench.task.binary.path) == "filtered 15"
     after = {path: path.read_bytes() for path in (tmp_path / "build").rglob("*") if path.is_file()}
     assert {p.name for p in after if before.get(p) != after[p]} <= {".ninja_log", ".ninja_deps"}
 
 
-def test_what_does_not_compile_or_link_is_told_by_its_first_error(bench, tmp_path):
+def test_failed_compilation_is_reported_with_its_first_error(bench, tmp_path):
     broken = Configuration(name="broken", without=(), added="#error no such thing\n")
-    with pytest.raises(Miss, match=r"os-posix\.c does not compile: .*no such thing"):
+    with pytest.raises(Failed, match=r"os-posix\.c does not compile: .*no such thing"):
         Rebuild(bench, broken).compile("os-posix.c")
     source = tmp_path / "src/util/async-teardown.c"
     source.write_text(source.read_text().replace("unfiltered", "x").replace("*helper", "*other"))
-    with pytest.raises(Miss, match=r"does not link: .*undefined"):
+    with pytest.raises(Failed, match=r"does not link: .*undefined"):
         Rebuild(bench, WITHOUT_SECCOMP).link()
 
 
-def test_an_option_that_other_hosts_have_is_a_miss(bench, tmp_path):
+def test_option_on_other_hosts_fails(bench, tmp_path):
     configurations._check_absent(bench)
     source = tmp_path / "src/softmmu/vl.c"
     source.write_text(source.read_text() + 'const char *again = "async-teardown";\n')
-    with pytest.raises(Miss, match=r"softmmu/vl\.c has it without CONFIG_LINUX too"):
+    with pytest.raises(Failed, match=r"softmmu/vl\.c contains the option without CONFIG_LINUX"):
         configurations._check_absent(bench)
     source.write_text("int nothing;\n")
-    with pytest.raises(Cannot, match="no trace"):
+    with pytest.raises(Cancelled, match="does not contain the option on Linux either"):
         configurations._check_absent(bench)
 
 
-def test_a_binary_without_its_build_cannot_be_configured(bench, tmp_path):
+def test_binary_without_build_folder_cancels(bench, tmp_path):
     (tmp_path / "build/compile_commands.json").unlink()
-    with pytest.raises(Cannot, match="build folder"):
+    with pytest.raises(Cancelled, match="build folder"):
         Rebuild(bench, WITHOUT_SECCOMP)
 
 
-def test_parts_tell_what_was_not_asked_for(bench, monkeypatch):
+def test_each_configuration_is_a_part(bench, monkeypatch):
     monkeypatch.setattr(configurations, "_behaves", lambda *_: {"exit_s": 0.001})
     bench.require_option = lambda: None
     parts = Parts()
@@ -159,7 +159,7 @@ def test_parts_tell_what_was_not_asked_for(bench, monkeypatch):
     ]
 
 
-def test_words_and_macros():
+def test_commands_and_macros_are_changed():
     assert without_macros("#define CONFIG_A 1\n#define CONFIG_A_B\n", ["CONFIG_A"]) == "#define CONFIG_A_B\n"
     words = ["ccache", "cc", "-m64", "-MD", "-MQ", "x.o", "-MF", "x.o.d", "-o", "x.o", "-c", "x.c"]
     made = compile_words(words, "/inc", "/y.o", preprocess=True)
@@ -169,7 +169,7 @@ def test_words_and_macros():
     ]
 
 
-def test_an_emulated_host_gives_parts():
+def test_results_of_an_emulated_host_become_parts():
     facts = EmulatedHost(
         host="s390x",
         kernel="6",

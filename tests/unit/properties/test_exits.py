@@ -9,7 +9,7 @@ import pytest
 from harness.properties import exits
 from harness.properties.bench import Ended
 from harness.properties.exits import is_undecided
-from harness.properties.outcome import Miss, Parts
+from harness.properties.outcome import Failed, Parts
 
 from .support import make_binary, make_task
 
@@ -19,15 +19,15 @@ from .support import make_binary, make_task
     [
         ([0.11, 0.11, 0.11], [0.1, 0.1, 0.1], False),  # within the ratio
         ([0.12, 0.12, 0.11], [0.1, 0.1, 0.1], True),  # missed, the best is within
-        ([1.1, 1.2, 1.1], [0.1, 0.1, 0.2], False),  # hopeless
+        ([1.1, 1.2, 1.1], [0.1, 0.1, 0.2], False),  # missed by far
     ],
 )
-def test_rounds_are_added_for_a_narrow_miss_alone(own, reference, undecided):
+def test_rounds_are_added_only_after_a_narrow_miss(own, reference, undecided):
     assert is_undecided(own, reference, exits.LARGE) is undecided
 
 
 class FakeBench:
-    """Starts nothing: ends as it is told, reference and binary in turn."""
+    """Starts no QEMU. Returns the given latencies, alternately of the reference and of the binary."""
 
     def __init__(self, reference_s, reclaim_s, words=("-x",), memory_mib=16384):
         self.task = make_task(binary=make_binary(words=words), memory_mib=memory_mib)
@@ -84,7 +84,7 @@ def memory(monkeypatch):
 
 
 @pytest.mark.usefixtures("memory")
-def test_memory_back_in_time():
+def test_memory_freed_in_time_passes():
     bench, parts = FakeBench(endless(0.1), endless(0.11)), Parts()
     exits.reclaim_without_delay(bench, parts)
     assert [part.outcome for part in parts.made] == ["pass", "pass"]
@@ -95,23 +95,23 @@ def test_memory_back_in_time():
 
 
 @pytest.mark.usefixtures("memory")
-def test_a_second_too_late_is_told_after_the_least_rounds():
+def test_delay_of_one_second_fails_without_more_rounds():
     bench, parts = FakeBench(endless(0.1), endless(1.1)), Parts()
     exits.reclaim_without_delay(bench, parts)
     assert [part.outcome for part in parts.made] == ["fail", "fail"]
-    assert parts.made[0].reason == "memory is back after 1.10 s, a synchronous teardown takes 100 ms"
+    assert parts.made[0].reason == "memory is freed after 1.10 s; a synchronous teardown takes 100 ms"
     assert len(bench.started) == 2 * (5 + 3)
 
 
 @pytest.mark.usefixtures("memory")
-def test_a_noisy_machine_gets_more_rounds():
+def test_noise_adds_rounds():
     bench, parts = FakeBench(endless(0.1), [0.13, 0.11, 0.13, 0.13, 0.11, 0.11, *[0.11] * 20]), Parts()
     exits.reclaim_without_delay(bench, parts)
     assert [part.outcome for part in parts.made] == ["pass", "pass"]
     assert parts.made[0].figures["rounds"] == 6
 
 
-def test_the_largest_size_that_fits_is_used_and_the_rest_told(monkeypatch):
+def test_largest_size_that_fits_is_used_and_others_are_cancelled(monkeypatch):
     monkeypatch.setattr(exits, "memory_shortage", lambda mib: None if mib <= 5000 else f"needs {mib}")
     bench, parts = FakeBench(endless(0.1), endless(0.1)), Parts()
     exits.reclaim_without_delay(bench, parts)
@@ -125,7 +125,7 @@ def test_the_largest_size_that_fits_is_used_and_the_rest_told(monkeypatch):
 @pytest.mark.parametrize(
     ("allowed", "outcomes"), [(8192, ["pass", "pass", "cancel"]), (512, ["cancel", "cancel", "cancel"])]
 )
-def test_no_guest_is_larger_than_memory_allows(allowed, outcomes):
+def test_option_memory_limits_the_guests(allowed, outcomes):
     bench, parts = FakeBench(endless(0.1), endless(0.1), memory_mib=allowed), Parts()
     exits.reclaim_without_delay(bench, parts)
     assert [part.outcome for part in parts.made] == outcomes
@@ -134,7 +134,7 @@ def test_no_guest_is_larger_than_memory_allows(allowed, outcomes):
 
 
 @pytest.mark.usefixtures("memory")
-def test_a_row_that_has_failed_gets_no_more_rounds():
+def test_failed_row_gets_no_more_rounds():
     reclaim = [1.1] * 5 + [0.12, 0.11, 0.12] * 3
     bench, parts = FakeBench(endless(0.1), reclaim), Parts()
     exits.reclaim_without_delay(bench, parts)
@@ -143,7 +143,7 @@ def test_a_row_that_has_failed_gets_no_more_rounds():
 
 
 @pytest.mark.usefixtures("memory")
-def test_each_trigger_is_a_part_and_base_is_not_at_once(monkeypatch):
+def test_each_trigger_is_a_part_and_base_fails(monkeypatch):
     for name in ("_aborted", "_powered_off", "_ended", "_quit"):
         monkeypatch.setattr(
             exits, name, lambda *_, **__: Ended(exit_s=0.1, reclaim_s=0.1, helpers=0, statuses=(), status=0)
@@ -154,7 +154,7 @@ def test_each_trigger_is_a_part_and_base_is_not_at_once(monkeypatch):
     assert len(bench.started) == 3
 
     def fails(*_, **__):
-        raise Miss("did not boot")
+        raise Failed("did not boot")
 
     monkeypatch.setattr(exits, "_powered_off", fails)
     monkeypatch.setattr(
@@ -166,7 +166,7 @@ def test_each_trigger_is_a_part_and_base_is_not_at_once(monkeypatch):
     assert parts.made[-1].reason == "did not boot"
 
 
-def test_threads_of_a_process_are_counted_until_it_has_ended():
+def test_threads_of_a_process_are_counted_until_its_end():
     process = subprocess.Popen(
         [
             sys.executable,
@@ -189,15 +189,15 @@ def test_threads_of_a_process_are_counted_until_it_has_ended():
 
 @pytest.mark.usefixtures("memory")
 @pytest.mark.parametrize(
-    ("seen", "told"),
-    [([1, 1, 0], ""), ([1, 2, 0], "the helper had 2 threads"), ([0], "the helper was gone at once")],
+    ("observed", "reason"),
+    [([1, 1, 0], ""), ([1, 2, 0], "the helper had 2 threads"), ([0], "the helper exited too soon")],
 )
-def test_a_helper_on_one_cpu_has_one_thread(monkeypatch, seen, told):
-    counts, allowed = iter(seen), {}
+def test_helper_on_one_cpu_must_have_one_thread(monkeypatch, observed, reason):
+    counts, allowed = iter(observed), {}
     monkeypatch.setattr(exits, "_entries", lambda _: next(counts))
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {3, 5})
     monkeypatch.setattr(os, "sched_setaffinity", allowed.__setitem__)
     bench = FakeBench(endless(0.1), endless(0.1))
-    with pytest.raises(Miss, match=told) if told else contextlib.nullcontext():
+    with pytest.raises(Failed, match=reason) if reason else contextlib.nullcontext():
         assert exits._threads_on_one_cpu(bench, 1024) == 1
     assert allowed == {77: {3}}

@@ -10,7 +10,7 @@ from harness.errors import GuestError, OptionError
 from harness.properties import ROWS, Part, parse_rows, worst
 from harness.properties.checks import CHECKS
 from harness.properties.model import OUTCOMES, outcome_of
-from harness.properties.outcome import Cannot, Miss, Parts
+from harness.properties.outcome import Cancelled, Failed, Parts
 
 from .support import make_binary, make_row, make_task
 
@@ -25,18 +25,18 @@ def part(outcome, name="n", reason="r"):
     ("outcomes", "result"),
     [
         (("pass", "pass"), ("pass", "")),
-        (("pass", "cancel"), ("pass", "not tried: n: r")),
+        (("pass", "cancel"), ("pass", "not checked: n: r")),
         (("cancel", "cancel"), ("cancel", "r")),
         (("pass", "fail", "cancel"), ("fail", "n: r")),
         (("fail", "fail", "fail"), ("fail", "n: r (and 2 more)")),
-        ((), ("cancel", "nothing was tried")),
+        ((), ("cancel", "no part was checked")),
     ],
 )
-def test_the_parts_make_the_row(outcomes, result):
+def test_outcome_of_a_row_follows_from_its_parts(outcomes, result):
     assert outcome_of([part(outcome) for outcome in outcomes]) == result
 
 
-def test_the_worst_target_stands_for_the_row():
+def test_outcomes_of_several_targets_are_combined():
     assert worst(["pass", "fail", "cancel"]) == "fail"
     assert worst(["cancel", "pass"]) == "pass"
     assert worst(["cancel"]) == "cancel"
@@ -54,31 +54,31 @@ def test_the_worst_target_stands_for_the_row():
         ("fail", "", False),
     ],
 )
-def test_an_unexpected_pass_is_a_surprise_too(outcome, expected, surprise):
+def test_unexpected_outcomes_include_a_pass(outcome, expected, surprise):
     assert make_row(outcome=outcome, expected=expected).is_surprise is surprise
 
 
 @pytest.mark.parametrize(
     ("text", "rows"), [("1", (1,)), ("1,3-5", (1, 3, 4, 5)), ("15, 2-3,3", (2, 3, 15)), ("1-15", tuple(ROWS))]
 )
-def test_rows_are_chosen(text, rows):
+def test_row_lists_are_parsed(text, rows):
     assert parse_rows(text) == rows
 
 
 @pytest.mark.parametrize("text", ["", "0", "16", "5-3", "1-99", "a", "1,", "1..3", "-1"])
-def test_rows_that_are_not_there(text):
+def test_invalid_rows_are_refused(text):
     with pytest.raises(OptionError, match="--rows"):
         parse_rows(text)
 
 
-def test_a_part_is_what_its_block_found():
+def test_part_has_the_outcome_of_its_block():
     parts = Parts()
     with parts.part("good") as figures:
         figures["exit_s"] = 0.00123456789
     with parts.part("bad"):
-        raise Miss("two\nlines")
+        raise Failed("two\nlines")
     with parts.part("not here"):
-        raise Cannot("needs root")
+        raise Cancelled("needs root")
     with parts.part("did not start"):
         raise GuestError("QEMU ended", "look")
     assert [(made.outcome, made.reason) for made in parts.made] == [
@@ -90,30 +90,30 @@ def test_a_part_is_what_its_block_found():
     assert parts.made[0].figures == {"exit_s": 0.001235}
 
 
-def test_a_fault_of_ours_is_not_a_finding():
+def test_bug_of_the_harness_is_not_an_outcome():
     with pytest.raises(ZeroDivisionError), Parts().part("x"):
         _ = 1 // 0
 
 
 class FakeTest:
-    """What the test uses of avocado's Test."""
+    """The part of avocado's Test that the test uses."""
 
     outputdir = "/nowhere"
 
     def __init__(self, task):
         self.params = {"driver": "1", "task": msgspec.json.encode(task).decode()}
-        self.said = []
+        self.calls = []
 
     def fail(self, reason):
-        self.said.append(("fail", reason))
+        self.calls.append(("fail", reason))
 
     def cancel(self, reason):
-        self.said.append(("cancel", reason))
+        self.calls.append(("cancel", reason))
 
 
 @pytest.fixture
 def avocado_test(monkeypatch):
-    """The names of the avocado test, without avocado."""
+    """Return the names in the module of the avocado test, imported without avocado."""
     monkeypatch.setitem(sys.modules, "avocado", types.SimpleNamespace(Test=FakeTest))
     return runpy.run_path(str(ROOT / "tests" / "avocado" / "properties.py"))
 
@@ -124,7 +124,7 @@ def expected(avocado_test):
 
 
 @pytest.mark.parametrize(
-    ("variant", "row", "outcome", "said"),
+    ("variant", "row", "outcome", "calls"),
     [
         ("patched", 3, "pass", []),
         ("patched", 3, "fail", [("fail", "fail instead of pass: r")]),
@@ -137,9 +137,9 @@ def expected(avocado_test):
         ("mine", 3, "cancel", [("cancel", "r")]),
     ],
 )
-def test_the_avocado_test_fails_on_what_is_not_known(avocado_test, variant, row, outcome, said):
+def test_avocado_test_fails_on_unexpected_outcomes(avocado_test, variant, row, outcome, calls):
     kind = avocado_test["Properties"]
-    kind.test.__globals__["end_with"] = lambda _: None
+    kind.test.__globals__["exit_with"] = lambda _: None
 
     def check(task, *, folder, expected):
         return make_row(task.row, variant, outcome, expected, reason="r")
@@ -147,11 +147,11 @@ def test_the_avocado_test_fails_on_what_is_not_known(avocado_test, variant, row,
     kind.test.__globals__["check"] = check
     test = kind(make_task(row, binary=make_binary(variant)))
     test.test()
-    assert test.said == said
+    assert test.calls == calls
     assert msgspec.json.decode(test.whiteboard)["outcome"] == outcome
 
 
-def test_every_variant_has_an_expectation_for_every_row(expected):
+def test_each_variant_has_an_expectation_for_each_row(expected):
     assert set(expected) == {"patched", "pristine", "base"}
     for outcomes in expected.values():
         assert list(outcomes) == list(ROWS)
@@ -160,8 +160,8 @@ def test_every_variant_has_an_expectation_for_every_row(expected):
     assert [row for row, outcome in expected["pristine"].items() if outcome == "pass"] == [1, 14, 15]
 
 
-def test_every_row_has_a_check_and_a_paragraph():
+def test_each_row_has_a_check_and_documentation():
     assert list(CHECKS) == list(ROWS)
     text = (ROOT / "docs" / "properties.md").read_text(encoding="utf-8")
-    told = [line.split("|")[1:3] for line in text.splitlines() if line.startswith("| ") and line[2].isdigit()]
-    assert [(int(number), title.strip()) for number, title in told] == list(ROWS.items())
+    rows = [line.split("|")[1:3] for line in text.splitlines() if line.startswith("| ") and line[2].isdigit()]
+    assert [(int(number), title.strip()) for number, title in rows] == list(ROWS.items())

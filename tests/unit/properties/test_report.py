@@ -40,7 +40,7 @@ def shown(*rows, **fields):
     return capture.get()
 
 
-def test_the_table_has_a_row_a_property_and_a_column_a_variant():
+def test_table_has_a_row_for_each_property_and_a_column_for_each_variant():
     text = shown(
         make_row(1, "base", "fail", "fail", reason="exit takes long"),
         make_row(1, "patched"),
@@ -50,12 +50,12 @@ def test_the_table_has_a_row_a_property_and_a_column_a_variant():
     lines = [" ".join(line.split()) for line in text.splitlines()]
     assert "# property base patched" in lines
     assert "1 exit at once fail pass" in lines
-    assert "3 -daemonize: one helper, the daemon's cancel pass" in lines
+    assert "3 -daemonize: one helper of the daemon cancel pass" in lines
     assert "1 base x86_64 fail: exit takes long" in lines
     assert "!" not in text
 
 
-def test_a_surprise_is_marked_and_comes_first():
+def test_unexpected_outcome_is_marked_and_comes_first():
     text = shown(
         make_row(1, "base", "fail", "fail", reason="known"), make_row(2, outcome="fail", reason="new")
     )
@@ -63,13 +63,13 @@ def test_a_surprise_is_marked_and_comes_first():
     assert text.index("2 patched x86_64 fail (instead of pass): new") < text.index("known")
 
 
-def test_the_worst_target_is_shown():
+def test_combined_outcome_of_the_targets_is_shown():
     rows = (make_row(1), make_row(1, outcome="fail", target="s390x-softmmu", reason="slow"))
     assert "1 exit at once fail !" in " ".join(shown(*rows).split())
     assert "stopped before its end" in shown(*rows, complete=False)
 
 
-def test_differences_are_an_error_and_what_could_not_be_tried_is_none(layout):
+def test_unexpected_outcomes_are_an_error_and_cancelled_ones_are_not(layout):
     check_properties(
         layout, results(make_row(), make_row(outcome="cancel"), make_row(outcome="fail", expected=""))
     )
@@ -90,17 +90,17 @@ def go(layout, monkeypatch, rows, error=None):
     return record_properties(make_bench(layout, options(), [make_binary()]), [1], command="nox -s properties")
 
 
-def test_results_are_written_with_the_names_that_were_asked_for(layout, monkeypatch):
+def test_results_have_the_documented_fields(layout, monkeypatch):
     go(layout, monkeypatch, [make_row(reason="r")])
-    kept = json.loads(properties_file(layout).read_text())
-    assert kept["complete"] is True
-    assert kept["command"] == "nox -s properties"
-    assert {"row", "title", "variant", "outcome", "reason", "target", "expected"} <= set(kept["rows"][0])
+    stored = json.loads(properties_file(layout).read_text())
+    assert stored["complete"] is True
+    assert stored["command"] == "nox -s properties"
+    assert {"row", "title", "variant", "outcome", "reason", "target", "expected"} <= set(stored["rows"][0])
 
 
-def test_a_stopped_run_keeps_what_came(layout, monkeypatch):
+def test_interrupted_run_keeps_its_rows(layout, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         go(layout, monkeypatch, [make_row()], error=KeyboardInterrupt())
-    kept = json.loads(properties_file(layout).read_text())
-    assert kept["complete"] is False
-    assert len(kept["rows"]) == 1
+    stored = json.loads(properties_file(layout).read_text())
+    assert stored["complete"] is False
+    assert len(stored["rows"]) == 1

@@ -17,7 +17,7 @@ from .support import make_binary, make_row
 BINARIES = (make_binary("base", words=()), make_binary("patched"))
 
 
-def test_rows_first_then_binaries_and_base_is_the_reference():
+def test_plan_is_ordered_by_row_and_base_is_the_reference():
     tasks = runner.plan(
         options(memory_mib=(256, 4096)), BINARIES, (1, 3), Firmware(folders=(Path("/f"),)), {}
     )
@@ -36,7 +36,7 @@ def test_rows_first_then_binaries_and_base_is_the_reference():
     assert other[0].reference is None
 
 
-def test_what_other_hosts_gave_goes_to_their_row_and_variant():
+def test_results_of_emulated_hosts_are_passed_to_their_row_and_variant():
     found = (Part(name="s390x: clone", outcome="pass"),)
     tasks = runner.plan(options(), BINARIES, (14, 15), Firmware(folders=()), {"patched": found})
     assert [task.emulated for task in tasks] == [(), (), (), found]
@@ -52,12 +52,12 @@ def go(monkeypatch, tmp_path, answer):
 
     monkeypatch.setattr(runner, "run_plan", run_plan)
     layout = Layout(root=tmp_path, build=tmp_path / "b", trees=tmp_path / "t", cache=tmp_path / "c")
-    seen = []
-    runner.run_properties(make_bench(layout, options(), BINARIES), (1,), emulated={}, on_row=seen.append)
-    return seen
+    received = []
+    runner.run_properties(make_bench(layout, options(), BINARIES), (1,), emulated={}, on_row=received.append)
+    return received
 
 
-def test_rows_come_from_whiteboards(monkeypatch, tmp_path):
+def test_rows_are_read_from_whiteboards(monkeypatch, tmp_path):
     made = {1: make_row(1, "base", "fail", "fail"), 2: make_row(1, "patched")}
 
     def answer(item):
@@ -67,7 +67,7 @@ def test_rows_come_from_whiteboards(monkeypatch, tmp_path):
     assert go(monkeypatch, tmp_path, answer) == list(made.values())
 
 
-def test_a_row_that_is_lost_has_failed_and_is_a_surprise(monkeypatch, tmp_path):
+def test_row_without_a_result_fails_unexpectedly(monkeypatch, tmp_path):
     def answer(item):
         if item.index == 2:
             return None
@@ -76,11 +76,11 @@ def test_a_row_that_is_lost_has_failed_and_is_a_surprise(monkeypatch, tmp_path):
     rows = go(monkeypatch, tmp_path, answer)
     assert [row.outcome for row in rows] == ["fail", "fail"]
     assert rows[0].reason == "the test ended with INTERRUPTED and no result: Timeout reached"
-    assert rows[1].reason == "avocado gave no result"
+    assert rows[1].reason == "avocado reported no result for it"
     assert all(row.is_surprise for row in rows)
 
 
-def test_avocado_that_runs_nothing_is_an_error(monkeypatch, tmp_path):
+def test_avocado_without_a_test_is_an_error(monkeypatch, tmp_path):
     with pytest.raises(PropertyError, match="ran no test") as caught:
         go(monkeypatch, tmp_path, lambda _: None)
     assert caught.value.details == ("avocado crashed",)
