@@ -71,7 +71,10 @@ def test_glossary_is_read() -> None:
 
 
 def test_messages_use_standard_terms() -> None:
-    paths = [ROOT / "noxfile.py", *finished_modules()]
+    programs = [
+        path for name in ("faults", "fuzz", "mutate") for path in (ROOT / "tests" / name).glob("*.py")
+    ]
+    paths = [ROOT / "noxfile.py", *finished_modules(), *programs]
     assert not [found for path in paths for found in problems(messages(path))]
 
 
