@@ -1,6 +1,6 @@
-"""A run of ``nox -s validate``: read, try, apply, check, build, test; kept as validate.json and judged.
+"""Run the stages of ``nox -s validate``, write validate.json and determine the verdict.
 
-What stops a run and is not the series' doing ends as InfrastructureError; what was found by then is kept.
+A failure that the series did not cause raises InfrastructureError. The findings until then are kept.
 """
 
 from __future__ import annotations
@@ -56,22 +56,22 @@ from harness.tree import checkout, import_source
 NAME = "validate.json"
 Behaviour = Callable[[], Sequence[Finding]]
 UNSOUND = ("input-missing", "input-no-content", "input-damaged", "input-empty", "input-html")
-"""Rules whose findings mean that the series as sent cannot be applied, even if the rest of it can."""
+"""Rules whose findings mean that the series cannot be applied as it was sent."""
 
 
 def validate_file(layout: Layout) -> Path:
-    """Where the results are."""
+    """Return the path of the results."""
     return layout.results / NAME
 
 
 def read_validate(layout: Layout) -> ValidateResults:
-    """The results of the last run. Raises StorageError: none there, damaged, or of another schema."""
+    """Read the results of the last run. Raises StorageError if missing, damaged or of another schema."""
     return read_results(validate_file(layout), ValidateResults, 1, "nox -s validate")
 
 
 @dataclass(kw_only=True)
 class _Run:
-    """What a run has so far."""
+    """State of a run."""
 
     layout: Layout
     options: Options
@@ -91,7 +91,7 @@ class _Run:
 
     @contextlib.contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Note how long a part took, and what stopped it."""
+        """Record the duration and outcome of a stage."""
         began, before = time.monotonic(), len(self.findings)
         try:
             yield
@@ -114,7 +114,7 @@ class _Run:
         self.stages.append(StageRow(name=name, outcome="not run", reason=reason))
 
     def add(self, findings: Sequence[Finding]) -> None:
-        """Keep what active rules found, of single patches if only those were asked for."""
+        """Keep the findings of active rules; with ``-Dpatches=``, only those of the given patches."""
         only = self.options.patch_numbers
         self.findings += [
             finding
@@ -158,11 +158,12 @@ def record_validate(
     sandbox: Sandbox = NO_SANDBOX,
     behaviour: Behaviour | None = None,
 ) -> ValidateResults:
-    """Judge ``found`` on ``pin``; validate.json is written whatever happens.
+    """Judge ``found`` on ``pin``. Write validate.json even if the run fails.
 
-    ``behaviour`` runs what series.toml has the series checked with, once all of it builds.
+    ``behaviour`` runs the suites of series.toml, once the whole series builds.
 
-    Raises InfrastructureError when something else than the series stops it, OptionError for a bad option.
+    Raises InfrastructureError if the run fails for a reason other than the series, OptionError for an invalid
+    option.
     """
     check_choice(
         "patches", options.patches, (str(at) for at in range(1, len(found.patches) + 1)), where=found.name
@@ -236,7 +237,7 @@ def _judge(run: _Run) -> None:
 
 
 def series_facts(found: Input, judged: Judged | None) -> ValidatedSeries:
-    """What is said of the series in the results."""
+    """Return the description of the series for the results."""
     commits = {patch.number: patch.commit for patch in judged.patches} if judged else {}
     positions = {mail.subject.number: at for at, mail in enumerate(found.patches, start=1)}
     version = found.version
@@ -276,7 +277,7 @@ def series_facts(found: Input, judged: Judged | None) -> ValidatedSeries:
 
 
 def verdict_of(results: ValidateResults, fail_on: str) -> Verdict:
-    """What the exit code says: the worst of what was found, in the order in which it has to be mended."""
+    """Return the most severe verdict, in the order in which problems have to be fixed."""
     rules = {finding.rule for finding in results.findings}
     if any(stage.outcome == "infrastructure" for stage in results.stages) or not results.complete:
         return "infrastructure"
@@ -304,9 +305,9 @@ def _does_not_apply(fits: Sequence[Fit], pin: str, series: ValidatedSeries) -> b
 
 
 def check_validate(layout: Layout, results: ValidateResults) -> None:
-    """Raise the error that the verdict stands for; nothing when it is ``clean``."""
-    where, worst = validate_file(layout), _worst(results)
-    see = f"see the summary above, {where} and the reply beside it"
+    """Raise the error of the verdict, unless it is ``clean``."""
+    worst = _worst(results)
+    see = f"see the summary above, {validate_file(layout)} and the reply next to it"
     name = results.series.name
     log = next((Path(row.log) for row in results.builds if row.outcome == "failed" and row.log), None)
     match results.verdict:
@@ -319,14 +320,14 @@ def check_validate(layout: Layout, results: ValidateResults) -> None:
         case "tests":
             raise SeriesTestError(f"{name} makes tests fail", see, details=worst)
         case "findings":
-            counts = ", ".join(told for level in SEVERITIES if (told := _count(results, level)))
+            counts = ", ".join(filter(None, (_count(results, level) for level in SEVERITIES)))
             raise FindingsError(f"{name} has {counts}", see, details=worst)
         case "infrastructure":
             causes = [*(row.reason for row in results.stages), *(row.reason for row in results.tests)]
             reasons = tuple(filter(None, causes))
             raise InfrastructureError(
-                f"{name} could not be judged whole",
-                "this is not the series' fault: mend what is named and run again",
+                f"{name} could not be judged completely",
+                "this is not the series' fault: resolve the listed causes and run again",
                 details=reasons[:5],
             )
 

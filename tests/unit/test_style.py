@@ -15,7 +15,6 @@ PENDING_PACKAGES = {
     "clients",
     "cycles",
     "load",
-    "validate",
 }
 """Packages and modules of harness/ with messages to be rewritten. Remove each name with its rewrite."""
 

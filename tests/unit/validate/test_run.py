@@ -1,4 +1,4 @@
-"""A whole run on the tiny release: what is written, and whose fault what is."""
+"""Whole runs on a small release: results, verdicts, and failures that the series did not cause."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def run(layout: Layout, tmp_path: Path, source: Source, monkeypatch: pytest.Monk
     return validate
 
 
-def test_a_good_series_is_clean_and_known_by_its_bytes(run: Run, layout: Layout, tmp_path: Path) -> None:
+def test_good_series_is_clean_and_identified_by_its_digest(run: Run, layout: Layout, tmp_path: Path) -> None:
     results = run(*pair())
     assert results.verdict == "clean"
     check_validate(layout, results)
@@ -68,7 +68,7 @@ def test_a_good_series_is_clean_and_known_by_its_bytes(run: Run, layout: Layout,
     assert [stage.outcome for stage in results.stages] == ["ok", "ok", "not run", "not run"]
 
 
-def test_single_patches_are_judged_alone(run: Run) -> None:
+def test_only_the_given_patches_are_judged(run: Run) -> None:
     above, two, three = pair()
     mails = (above, *(one.replace(b"Signed-off-by:", b"Nobody-has:") for one in (two, three)))
     assert {one.patch for one in run(*mails).findings} == {1, 2}
@@ -78,7 +78,7 @@ def test_single_patches_are_judged_alone(run: Run) -> None:
         run(*mails, patches=("3",))
 
 
-def test_a_series_that_does_not_apply(run: Run, layout: Layout) -> None:
+def test_series_that_does_not_apply_has_that_verdict(run: Run, layout: Layout) -> None:
     results = run(append("util/short.c", "int other_line;\n", "int x;"))
     assert results.verdict == "apply"
     assert results.series.patches[0].commit == ""
@@ -86,11 +86,11 @@ def test_a_series_that_does_not_apply(run: Run, layout: Layout) -> None:
         check_validate(layout, results)
 
 
-def test_what_the_network_does_is_not_the_series_fault(
+def test_network_failure_is_an_infrastructure_error(
     run: Run, layout: Layout, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def gone(*_: object, **__: object) -> None:
-        raise FetchError("no network", "plug it in")
+        raise FetchError("no network", "connect it")
 
     monkeypatch.setattr(module, "fetch", gone)
     with pytest.raises(InfrastructureError, match="no network"):
@@ -100,11 +100,11 @@ def test_what_the_network_does_is_not_the_series_fault(
     assert kept.stages[0].reason == "no network"
 
 
-def test_a_base_that_cannot_be_built_keeps_what_was_found(
+def test_base_that_does_not_build_keeps_the_findings(
     run: Run, layout: Layout, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object, **__: object) -> None:
-        raise InfrastructureError("the base does not build", "mend it")
+        raise InfrastructureError("the base does not build", "fix it")
 
     monkeypatch.setattr(module, "ensure", lambda *_: ())
     monkeypatch.setattr(module, "run_bisect", broken)
@@ -115,7 +115,7 @@ def test_a_base_that_cannot_be_built_keeps_what_was_found(
     assert [finding.rule for finding in kept.findings] == ["dco-missing"]
 
 
-def test_behaviour_runs_once_all_builds(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_behaviour_is_tested_only_if_the_series_builds(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     built = module.BisectResult(rows=(), tests=(), findings=(), cost=None, isolation="none")
     monkeypatch.setattr(module, "ensure", lambda *_: ())
     monkeypatch.setattr(module, "run_bisect", lambda *_: built)
@@ -127,12 +127,12 @@ def test_behaviour_runs_once_all_builds(run: Run, monkeypatch: pytest.MonkeyPatc
     assert results.stages[-1].reason == "the series does not build"
 
 
-def test_a_base_commit_is_named_unless_it_is_the_one(run: Run, source: Source) -> None:
+def test_other_base_commit_is_a_finding(run: Run, source: Source) -> None:
     body = f"Needed.\n\nbase-commit: {'1' * 40}"
     assert [one.rule for one in run(good(body=body)).findings] == ["input-base"]
 
 
-def test_rules_that_there_are_not_are_the_users_error(run: Run) -> None:
+def test_unknown_rule_is_an_option_error(run: Run) -> None:
     with pytest.raises(OptionError, match="unknown rule 'nonesuch'"):
         run(good(), rules_off=("nonesuch",))
 
@@ -179,7 +179,7 @@ def test_fail_on_decides_the_verdict_of_the_run(run: Run, fail_on: str, verdict:
     assert results.verdict == verdict
 
 
-def test_trying_patches_writes_nothing_where_we_are(
+def test_trying_patches_does_not_write_to_the_current_folder(
     run: Run, layout: Layout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run(good())
