@@ -1,7 +1,7 @@
-"""Clients stage: those who start and end QEMU, what each is told, and when the memory is back.
+"""Clients stage: programs that start and end QEMU, when they are notified, and when the memory is freed.
 
-Takes: binaries and options. Gives: a ClientRow for each client, binary and round, and Claims judged on them.
-The libvirtd is a private one, in namespaces of its own (harness.clients.namespaces).
+Takes: a Bench. Gives: ClientsResults, with a ClientRow for each client, binary and round, and Claims about
+them. libvirtd is a private one in its own namespaces (harness.clients.namespaces).
 """
 
 from harness.clients.judge import judge

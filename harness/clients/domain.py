@@ -1,4 +1,4 @@
-"""The XML of a domain whose emulator is one of our binaries. Pure: nothing is started or read here."""
+"""The XML of a domain that uses one of our binaries. This module does no I/O."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from harness.errors import OptionError
 from harness.guest.model import architecture_of
 
 NAMESPACE = "http://libvirt.org/schemas/domain/qemu/1.0"
-"""Of elements that libvirt hands to QEMU as they are (libvirt, "QEMU/KVM hypervisor driver")."""
+"""Namespace of elements that libvirt passes to QEMU unchanged (libvirt, "QEMU/KVM hypervisor driver")."""
 KNOWS_FEATURE = (9, 6, 0)
-"""The first libvirt with <features><async-teardown/>, for a QEMU with -run-with."""
+"""The first libvirt with <features><async-teardown/>, which needs a QEMU with -run-with."""
 SOURCES = {"ram": "anonymous", "memfd": "memfd"}
 """Memory backend → <memoryBacking><source type=…/>."""
 
 
 def by_feature(version: str, words: Sequence[str]) -> bool:
-    """Whether libvirt of ``version`` (as 9.0.0) can be asked for asynchronous teardown in its own words."""
+    """Return whether libvirt of ``version`` (such as 9.0.0) has an element for the arguments ``words``."""
     numbers = tuple(int(part) for part in version.split(".") if part.isdigit())
     return words[:1] == ("-run-with",) and numbers >= KNOWS_FEATURE
 
@@ -34,15 +34,14 @@ def domain_xml(
     image: str = "",
     serial: str = "",
 ) -> str:
-    """A domain called ``name`` for libvirt of ``version``.
+    """Return the XML of the domain ``name`` for libvirt of ``version``.
 
-    Memory is allocated at once by ``threads`` threads. ``image`` is what it boots and ``serial`` the path of
-    a UNIX socket that its serial port listens on (PCs only). Raises OptionError: a backend or target for
-    which no domain is known.
+    ``threads`` threads allocate all memory at the start. The domain boots ``image``. ``serial`` is the path
+    of a UNIX socket for the serial port (PCs only). Raises OptionError for an unsupported backend or target.
     """
     if trial.backend not in SOURCES:
         raise OptionError(
-            f"-Dbackends={trial.backend}: no domain is known for it", f"choose from: {' '.join(SOURCES)}"
+            f"-Dbackends={trial.backend} is not supported for domains", f"choose from: {' '.join(SOURCES)}"
         )
     binary = trial.binary
     architecture = architecture_of(binary.target)
@@ -53,7 +52,7 @@ def domain_xml(
     backing = ET.SubElement(domain, "memoryBacking")
     ET.SubElement(backing, "source", type=SOURCES[trial.backend])
     if trial.backend == "memfd":
-        # With an access mode, libvirt would put anonymous memory into a file on disk.
+        # Only for memfd: with an access mode, libvirt would put anonymous memory into a file on disk.
         ET.SubElement(backing, "access", mode="shared")
     ET.SubElement(backing, "allocation", mode="immediate", threads=str(threads))
     _text(domain, "vcpu", "1")
@@ -65,14 +64,14 @@ def domain_xml(
     features = ET.SubElement(domain, "features")
     if pc:
         ET.SubElement(features, "acpi")
-    own_words = by_feature(version, binary.options)
-    if own_words:
+    has_element = by_feature(version, binary.options)
+    if has_element:
         ET.SubElement(features, "async-teardown", enabled="yes")
     _text(domain, "on_poweroff", "destroy")
     _devices(domain, binary.path, image if pc else "", serial if pc else "")
     words = [word for folder in firmware for word in ("-L", str(folder))]
     command = ET.SubElement(domain, f"{{{NAMESPACE}}}commandline")
-    for word in [*words, *(() if own_words else binary.options)]:
+    for word in [*words, *(() if has_element else binary.options)]:
         ET.SubElement(command, f"{{{NAMESPACE}}}arg", value=word)
     return ET.tostring(domain, encoding="unicode")
 

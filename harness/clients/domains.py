@@ -1,4 +1,4 @@
-"""One domain, destroyed, started again at once under its name, and powered off."""
+"""Trials of one domain: destroy it, start it again at once under its name, power it off."""
 
 from __future__ import annotations
 
@@ -21,16 +21,17 @@ from harness.properties.poweroff import boot_sector, s390x_image
 from harness.teardown.meter import Meter
 
 IMAGE, SERIAL = "/var/lib/libvirt/power-off.img", "/run/serial"
-"""As seen in the cell."""
+"""Paths in the namespaces of libvirtd."""
 BOOT_LIMIT_S = 60.0
 
 
 def try_domain(
     session: Session, trial: Trial, meter: Meter, *, firmware: Sequence[Path]
 ) -> tuple[ClientRow, ...]:
-    """A row for each client of ``trial``, all with one domain, which is gone afterwards.
+    """Return a row for each client of ``trial``. They share one domain, which is removed afterwards.
 
-    When this raises (LibvirtError, GuestError) it may be there, and requests unanswered: end the session.
+    If this raises (LibvirtError, GuestError), the domain may remain and requests may be unanswered. The
+    caller must then end the session.
     """
     name = _name(trial)
     pc = architecture_of(trial.binary.target).name == "x86_64"
@@ -60,42 +61,42 @@ def try_domain(
 
 
 def _name(trial: Trial) -> str:
-    """What the domain is called; libvirt takes no slash, and no line break."""
+    """Return the name of the domain. libvirt accepts no slash and no line break."""
     return re.sub(r"[^A-Za-z0-9._-]", "-", f"harness-{trial.binary.variant}-{trial.turn}")
 
 
 def try_refused(session: Session, trial: Trial, *, firmware: Sequence[Path]) -> ClientRow:
-    """The row of a domain that libvirt must not start. Raises LibvirtError: it cannot be defined."""
+    """Return the row of a domain that libvirt must not start. Raises LibvirtError if it cannot be defined."""
     name, option = _name(trial), trial.binary.options[0]
     session.ask("define", xml=domain_xml(trial, name, version=session.version, firmware=firmware))
     began = time.monotonic_ns()
     try:
         session.ask("create", name=name)
-        reason = f"libvirt started it, though it has no {option}"
+        reason = f"libvirt started a QEMU without {option}"
         session.ask("destroy", name=name)
     except LibvirtError as error:
         reason = "" if f"{option}: invalid option" in error.cause else error.cause
-    told = round((time.monotonic_ns() - began) * NS, 6)
+    notified = round((time.monotonic_ns() - began) * NS, 6)
     session.ask("undefine", name=name)
-    return row_of(trial, REFUSED, told_s=told, **_outcome(reason))
+    return row_of(trial, REFUSED, told_s=notified, **_outcome(reason))
 
 
 @contextlib.contextmanager
 def _running(session: Session, trial: Trial) -> Iterator[ExitWatch]:
-    """The QEMU of the domain, which is populated."""
+    """Watch the QEMU of the domain. Raises GuestError if its memory is not populated."""
     pid = find_qemu(session.child.pid, Path(trial.binary.path))
     held = resident_mib(pid)
     if held < trial.memory_mib:
         raise GuestError(
             f"only {held} of {trial.memory_mib} MiB are resident: domain not populated",
-            "make memory free, turn swap off, and run again",
+            "free memory, turn swap off, and run again",
         )
     with watching(pid) as watch:
         yield watch
 
 
 def _destroy(session: Session, trial: Trial, client: str, name: str, meter: Meter) -> ClientRow:
-    """virDomainDestroy and, without a pause, virDomainCreate, unless the client only destroys."""
+    """Call virDomainDestroy and, except for ``libvirt cgroup``, at once virDomainCreate."""
     again = client == "libvirt destroy"
     with _running(session, trial) as watch:
         files, free = files_of(watch.pid), meter.free_mib()
@@ -105,7 +106,7 @@ def _destroy(session: Session, trial: Trial, client: str, name: str, meter: Mete
             session.send("create", name=name)
         destroyed = session.reply("destroy")
         held = held_mib(meter, trial, free)
-        kept = kept_files(watch, files)
+        shared = shared_files(watch, files)
         watch.finish()
         created = session.reply("create") if again else None
         stopped = session.event(name, STOPPED, destroyed.began, 5)
@@ -125,12 +126,12 @@ def _destroy(session: Session, trial: Trial, client: str, name: str, meter: Mete
         back_s=None if watch.stuck else seconds(watch, "back", began),
         held_mib=held,
         moments=_rounded(moments),
-        **_outcome(_why_failed(watch, kept, event=stopped is not None)),
+        **_outcome(_failure(watch, shared, event=stopped is not None)),
     )
 
 
 def _power_off(session: Session, trial: Trial, name: str, meter: Meter, *, has_serial: bool) -> ClientRow:
-    """Let the guest run until it says that it is ready, and have it turn its machine off."""
+    """Run the guest until it is ready, and make it power off."""
     with _running(session, trial) as watch, contextlib.ExitStack() as stack:
         line = stack.enter_context(_serial(session.namespaces.folder / SERIAL[1:])) if has_serial else None
         if line is not None:
@@ -138,7 +139,7 @@ def _power_off(session: Session, trial: Trial, name: str, meter: Meter, *, has_s
             try:
                 line.recv(1)
             except OSError as error:
-                raise GuestError("the guest that should power off did not boot", "see its log") from error
+                raise GuestError("the guest that should power off did not boot", "read its log") from error
         files, free = files_of(watch.pid), meter.free_mib()
         watch.start(trial.timeout_s)
         began = time.monotonic_ns()
@@ -148,25 +149,25 @@ def _power_off(session: Session, trial: Trial, name: str, meter: Meter, *, has_s
             session.ask("resume", name=name)
         stopped = session.event(name, STOPPED, began, trial.timeout_s)
         held = held_mib(meter, trial, free)
-        kept = kept_files(watch, files)
+        shared = shared_files(watch, files)
         watch.finish()
-    told = None if stopped is None else round((stopped.at - began) * NS, 6)
+    notified = None if stopped is None else round((stopped.at - began) * NS, 6)
     return row_of(
         trial,
         "libvirt power-off",
         helpers=len(watch.sharers),
         exit_s=seconds(watch, "exit", began),
-        told_s=told,
+        told_s=notified,
         back_s=None if watch.stuck else seconds(watch, "back", began),
         held_mib=held,
-        moments={} if told is None else {"event_s": told},
-        **_outcome(_why_failed(watch, kept, event=stopped is not None)),
+        moments={} if notified is None else {"event_s": notified},
+        **_outcome(_failure(watch, shared, event=stopped is not None)),
     )
 
 
 @contextlib.contextmanager
 def _serial(path: Path) -> Iterator[socket.socket]:
-    """The serial port's socket. By its folder's descriptor: a path may be longer than a socket's may be."""
+    """Connect to the socket of the serial port, relative to its folder because paths of sockets are short."""
     folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
     try:
         with socket.socket(socket.AF_UNIX) as line:
@@ -178,37 +179,37 @@ def _serial(path: Path) -> Iterator[socket.socket]:
 
 
 def files_of(pid: int) -> set[str]:
-    """The files, pipes and sockets that a process has open, as proc(5) names them; none when it has gone."""
-    found = set()
+    """Return the open files, pipes and sockets of a process, as in proc(5); empty if it has ended."""
+    files = set()
     with contextlib.suppress(OSError):
         for name in os.listdir(f"/proc/{pid}/fd"):  # noqa: PTH208 - names only, read at once
             with contextlib.suppress(OSError):
-                found.add(str(Path(f"/proc/{pid}/fd/{name}").readlink()))
-    return {name for name in found if not name.startswith(("anon_inode:", "/dev/null"))}
+                files.add(str(Path(f"/proc/{pid}/fd/{name}").readlink()))
+    return {name for name in files if not name.startswith(("anon_inode:", "/dev/null"))}
 
 
-def kept_files(watch: ExitWatch, files: set[str]) -> set[str]:
-    """Those of QEMU's ``files`` that a helper has now: logs and pipes that libvirt has not got back."""
+def shared_files(watch: ExitWatch, files: set[str]) -> set[str]:
+    """Return those of QEMU's ``files``, such as logs and pipes of libvirt, that a helper still has open."""
     return {name for pid in watch.sharers.values() for name in files_of(pid)} & files
 
 
 def held_mib(meter: Meter, trial: Trial, free: float) -> float | None:
-    """How much of the guest's memory is not back now; ``free`` is what the meter said while it ran.
+    """Return the MiB of the guest that are not freed yet; ``free`` is the meter's value while it ran.
 
-    None where the meter sees what others do.
+    None if the meter is not exact.
     """
     if not meter.exact:
         return None
     return round(min(trial.memory_mib, max(0.0, trial.memory_mib - (meter.free_mib() - free))), 1)
 
 
-def _why_failed(watch: ExitWatch, kept: set[str], *, event: bool) -> str:
+def _failure(watch: ExitWatch, shared: set[str], *, event: bool) -> str:
     if watch.stuck:
-        return f"{watch.stuck} processes with the guest's memory had to be killed after the time limit"
+        return f"{watch.stuck} processes with the guest's memory were killed at the time limit"
     if not event:
         return "libvirt sent no event STOPPED"
-    if kept:
-        return f"the helper had {', '.join(sorted(kept))} open when libvirt said that the domain is shut off"
+    if shared:
+        return f"the helper had {', '.join(sorted(shared))} open when libvirt reported shut off"
     return ""
 
 

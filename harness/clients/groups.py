@@ -1,4 +1,4 @@
-"""A cgroup of version 2 as a service manager uses it: it needs no controllers, only cgroup.events."""
+"""A cgroup of version 2, used as by a service manager: without controllers, only cgroup.events."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ EMPTY_LIMIT_S = 60.0
 
 @dataclass(frozen=True, kw_only=True)
 class Group:
-    """``events`` is open; poll(2) gives POLLPRI on it when the file has changed (cgroup-v2, "populated")."""
+    """A cgroup. ``events`` is the open cgroup.events; a change gives POLLPRI (cgroup-v2, "populated")."""
 
     folder: Path
     events: int
 
     def add(self, pid: int) -> None:
-        """Move a process into it."""
+        """Move a process into the cgroup."""
         (self.folder / "cgroup.procs").write_text(f"{pid}\n", encoding="ascii")
 
     def members(self) -> tuple[int, ...]:
-        """Its processes, but for zombies."""
+        """Return its processes without zombies."""
         return tuple(map(int, (self.folder / "cgroup.procs").read_text(encoding="ascii").split()))
 
     def is_empty(self) -> bool:
-        """Whether no process of it lives; this also arms the next POLLPRI."""
+        """Return whether no process remains. This also arms the next POLLPRI."""
         return b"populated 0" in os.pread(self.events, 4096, 0)
 
     def terminate(self) -> None:
-        """SIGTERM to each process, as systemd.kill(5) does with KillMode=control-group."""
+        """Send SIGTERM to each process, as KillMode=control-group of systemd.kill(5)."""
         for pid in self.members():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGTERM)
 
     def kill(self) -> None:
-        """SIGKILL to each process at once (cgroup.kill, Linux 5.14)."""
+        """Send SIGKILL to all processes at once (cgroup.kill, Linux 5.14)."""
         try:
             (self.folder / "cgroup.kill").write_text("1\n", encoding="ascii")
         except FileNotFoundError:
@@ -49,7 +49,7 @@ class Group:
 
 
 def unified_mount(mounts: str) -> Path | None:
-    """Where cgroup version 2 is mounted, by the text of /proc/self/mounts."""
+    """Return the mount point of cgroup version 2 from the text of /proc/self/mounts."""
     for line in mounts.splitlines():
         words = line.split()
         if words[2:3] == ["cgroup2"]:
@@ -59,9 +59,9 @@ def unified_mount(mounts: str) -> Path | None:
 
 @contextlib.contextmanager
 def unified_group(prefix: str, proc: Path = Path("/proc/self")) -> Iterator[Group | None]:
-    """A group below our own, called ``prefix`` and our pid, emptied and removed afterwards.
+    """Create a cgroup below our own, named ``prefix`` and our pid. Empty and remove it afterwards.
 
-    None where it cannot be made.
+    Yields None if it cannot be created.
     """
     with contextlib.ExitStack() as stack:
         yield _make(stack, prefix, proc)
@@ -77,9 +77,9 @@ def _make(stack: contextlib.ExitStack, prefix: str, proc: Path) -> Group | None:
     if top is None or own is None:
         return None
     parent = top / own.strip("/")
-    for left in parent.glob(f"{prefix}*"):  # of runs that were killed; the kernel keeps those in use
+    for stale in parent.glob(f"{prefix}*"):  # of killed runs; rmdir fails for those in use
         with contextlib.suppress(OSError):
-            left.rmdir()
+            stale.rmdir()
     folder = parent / f"{prefix}{os.getpid()}"
     try:
         folder.mkdir()
@@ -98,7 +98,7 @@ def _make(stack: contextlib.ExitStack, prefix: str, proc: Path) -> Group | None:
 
 
 def _remove(group: Group) -> None:
-    """Kill what is left in it, and remove it."""
+    """Kill the remaining processes, and remove the cgroup."""
     deadline = time.monotonic() + EMPTY_LIMIT_S
     while group.folder.exists() and time.monotonic() < deadline:
         with contextlib.suppress(OSError):

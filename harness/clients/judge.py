@@ -1,7 +1,6 @@
-"""What must hold for the clients' sake, judged on the rows of a run. Pure: nothing is started or read here.
+"""Claims about clients, judged on the rows of a run. This module does no I/O.
 
-Medians of one interleaved run are compared with each other: those with the option with those without it, of
-base where there is one.
+Medians of one interleaved run are compared: with the option and without it. The reference is base if present.
 """
 
 from __future__ import annotations
@@ -13,21 +12,21 @@ from harness.clients.model import CLIENTS, CONTROLLED, REFUSED, Claim, ClientRow
 
 REFERENCE = "base"
 AT_ONCE = 0.25
-"""Of what the end takes without the option: QEMU's own with it."""
-TOLD_AT_ONCE = 0.5
-"""The same for what the client is told, which has work of its own to do."""
+"""Limit of QEMU's exit with the option, as a share of its exit without it."""
+NOTIFIED_AT_ONCE = 0.5
+"""The same for the notification of the client, which includes the client's own work."""
 MEASURABLE_S = 0.1
-"""A reference below that is not compared with: on a busy machine, being scheduled takes as long."""
+"""Shorter references are not used: on a busy machine, scheduling takes as long."""
 LIBVIRT_STEP_S = 0.25
-"""libvirt looks each 200 ms whether a QEMU that it ended has gone (virProcessKillPainfullyDelay)."""
+"""libvirt polls every 200 ms for the exit of a QEMU that it ended (virProcessKillPainfullyDelay)."""
 LIBVIRT_RETRIES_S = 1.0 + 2 * LIBVIRT_STEP_S
-"""libvirt tries 5 times, 200 ms apart, to remove a domain's cgroup, then lets it be (qemuProcessStop)."""
+"""libvirt tries 5 times, every 200 ms, to remove a domain's cgroup, then gives up (qemuProcessStop)."""
 WAITED = 0.9
-"""Of the time until memory is back: a client that waits for it is not told before that."""
+"""Share of the time until the memory is freed that a client which waits for it must have waited."""
 
 
 def judge(rows: Sequence[ClientRow]) -> tuple[Claim, ...]:
-    """Every claim; those that no row concerns are cancelled."""
+    """Judge all claims. A claim without rows is cancelled."""
     good = [row for row in rows if row.outcome == "ok"]
     return (
         _claim("every guest starts and ends, and its end is reported", _failures(rows), rows),
@@ -40,7 +39,7 @@ def judge(rows: Sequence[ClientRow]) -> tuple[Claim, ...]:
         ),
         _claim(
             "a client that waits for QEMU is notified at once",
-            _late_told(good),
+            _late_notifications(good),
             _compared(good, "told_s", _is_prompt),
         ),
         _claim(
@@ -59,15 +58,15 @@ def judge(rows: Sequence[ClientRow]) -> tuple[Claim, ...]:
             _of(rows, _is_refused),
         ),
         _claim(
-            "a client that waits for the last process is notified when memory is back",
-            _early_told(good),
+            "a client that waits for the last process is notified when the memory is freed",
+            _early_notifications(good),
             _of(good, lambda row: CLIENTS[row.client].waits),
         ),
     )
 
 
 def median_of(rows: Iterable[ClientRow], name: str) -> float | None:
-    """The median of a field, or of a moment, over good rows that have it; seconds."""
+    """Return the median of a field or moment over the good rows that have it, in seconds."""
     values = []
     for row in rows:
         value = getattr(row, name) if hasattr(row, name) else row.moments.get(name)
@@ -77,21 +76,18 @@ def median_of(rows: Iterable[ClientRow], name: str) -> float | None:
 
 
 def place(row: ClientRow) -> tuple[str, str, str, int]:
-    """What is compared within: client, target, backend, memory."""
+    """Return the fields that must be equal in compared rows: client, target, backend, memory."""
     return row.client, row.target, row.backend, row.memory_mib
 
 
 def _claim(name: str, faults: Iterator[str], concerned: Sequence[ClientRow]) -> Claim:
-    found = list(faults)
-    if found:
-        more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-        return Claim(name=name, outcome="fail", reason=found[0] + more)
-    tried = [row for row in concerned if row.outcome != "cancelled"]
-    if not tried:
+    problems = list(faults)
+    if problems:
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        return Claim(name=name, outcome="fail", reason=problems[0] + more)
+    if all(row.outcome == "cancelled" for row in concerned):
         reason = (
-            concerned[0].reason
-            if concerned
-            else "no such client was tried, or only with guests too small to tell"
+            concerned[0].reason if concerned else "no such client was measured, or all guests were too small"
         )
         return Claim(name=name, outcome="cancel", reason=reason)
     return Claim(name=name, outcome="pass")
@@ -126,30 +122,30 @@ def _is_prompt(row: ClientRow) -> bool:
     return client.alone and not client.waits and not client.early and not client.is_libvirt
 
 
-def _who(row: ClientRow) -> str:
+def _name(row: ClientRow) -> str:
     return f"{row.client} {row.label} {row.memory_mib} MiB {row.backend}"
 
 
 def _failures(rows: Sequence[ClientRow]) -> Iterator[str]:
-    yield from (f"{_who(row)}: {row.reason}" for row in rows if row.outcome == "failed")
+    yield from (f"{_name(row)}: {row.reason}" for row in rows if row.outcome == "failed")
 
 
 def _helpers(rows: Sequence[ClientRow]) -> Iterator[str]:
     for row in rows:
         if row.client != REFUSED and row.helpers != int(row.option):
-            yield f"{_who(row)}: {row.helpers} processes shared QEMU's memory"
+            yield f"{_name(row)}: {row.helpers} processes shared QEMU's memory"
 
 
 def _restarts(rows: Sequence[ClientRow]) -> Iterator[str]:
     for row in rows:
         if _is_destroy(row) and "restart_s" not in row.moments:
-            yield f"{_who(row)}: it was not started again"
+            yield f"{_name(row)}: the domain was not started again"
 
 
 def _pairs(
     rows: Sequence[ClientRow], name: str, which: Callable[[ClientRow], bool]
 ) -> Iterator[tuple[ClientRow, float, float]]:
-    """A row with the option, its median, and that of its reference: base, or whatever ran without."""
+    """Yield a row with the option, its median, and that of its reference: base, or without the option."""
     chosen = _of(rows, which)
     for key in dict.fromkeys((*place(row), row.label) for row in chosen if row.option):
         here = [row for row in chosen if place(row) == key[:4]]
@@ -169,34 +165,35 @@ def _compared(rows: Sequence[ClientRow], name: str, which: Callable[[ClientRow],
 def _late_exits(rows: Sequence[ClientRow]) -> Iterator[str]:
     for row, own, theirs in _pairs(rows, "exit_s", _is_alone):
         if own > AT_ONCE * theirs:
-            yield f"{_who(row)}: {_ms(own)}, without the option {_ms(theirs)}"
+            yield f"{_name(row)}: {_ms(own)}, without the option {_ms(theirs)}"
 
 
-def _late_told(rows: Sequence[ClientRow]) -> Iterator[str]:
+def _late_notifications(rows: Sequence[ClientRow]) -> Iterator[str]:
     for row, own, theirs in _pairs(rows, "told_s", _is_prompt):
-        if own > TOLD_AT_ONCE * theirs:
-            yield f"{_who(row)}: {_ms(own)}, without the option {_ms(theirs)}"
+        if own > NOTIFIED_AT_ONCE * theirs:
+            yield f"{_name(row)}: {_ms(own)}, without the option {_ms(theirs)}"
 
 
 def _late_libvirt(rows: Sequence[ClientRow]) -> Iterator[str]:
     for row, own, theirs in _pairs(rows, "told_s", _is_shut_off):
         if own > theirs + LIBVIRT_STEP_S:
-            yield f"{_who(row)}: {_ms(own)}, without the option {_ms(theirs)}"
+            yield f"{_name(row)}: {_ms(own)}, without the option {_ms(theirs)}"
 
 
 def _late_controlled(rows: Sequence[ClientRow]) -> Iterator[str]:
     for row in rows:
-        told, exit_s = row.told_s, row.exit_s
-        late = told is not None and exit_s is not None and told > exit_s + LIBVIRT_RETRIES_S
+        notified, exit_s = row.told_s, row.exit_s
+        late = notified is not None and exit_s is not None and notified > exit_s + LIBVIRT_RETRIES_S
         if _is_controlled(row) and late:
-            yield f"{_who(row)}: {_ms(told or 0)}, though QEMU had ended after {_ms(exit_s or 0)}"
+            yield f"{_name(row)}: {_ms(notified or 0)}, QEMU's exit {_ms(exit_s or 0)}"
 
 
-def _early_told(rows: Sequence[ClientRow]) -> Iterator[str]:
+def _early_notifications(rows: Sequence[ClientRow]) -> Iterator[str]:
     for row in rows:
-        told, back = row.told_s, row.back_s
-        if CLIENTS[row.client].waits and told is not None and back is not None and told < WAITED * back:
-            yield f"{_who(row)}: told after {_ms(told)}, memory was back after {_ms(back)}"
+        notified, freed = row.told_s, row.back_s
+        known = notified is not None and freed is not None
+        if CLIENTS[row.client].waits and known and (notified or 0) < WAITED * (freed or 0):
+            yield f"{_name(row)}: notified after {_ms(notified or 0)}, memory freed after {_ms(freed or 0)}"
 
 
 def _ms(seconds: float) -> str:

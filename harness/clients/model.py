@@ -1,6 +1,6 @@
-"""What is tried (Client, Trial) and what came out (ClientRow, Claim).
+"""The plan of a run (Client, Trial) and its results (ClientRow, Claim).
 
-ClientRow and Claim are those of ``build/results/clients.json``; docs/results.md is generated from them.
+ClientRow and Claim are part of ``build/results/clients.json``; docs/results.md is generated from them.
 """
 
 from __future__ import annotations
@@ -17,30 +17,30 @@ from harness.jsonfile import about
 
 @dataclass(frozen=True, kw_only=True)
 class Client:
-    """Somebody who starts QEMU, ends it, and is told that it has ended.
+    """A program that starts QEMU, ends it, and is notified of its end.
 
-    ``told`` is the moment at which the client holds that it is gone. ``waits``: that is only after the last
-    process has gone, so asynchronous teardown gives this client nothing. ``early``: that is before QEMU
-    itself has ended, with the option or without. ``alone``: QEMU's exit is its own affair; where it is not,
-    as in a PID namespace that it leads, it takes as long as the teardown.
+    ``does`` describes the trigger, ``notified`` the event that notifies the client. ``waits``: the event
+    comes after the exit of the last process, so the client does not benefit from asynchronous teardown.
+    ``early``: it comes before QEMU's exit, with and without the option. ``alone``: QEMU's exit does not wait
+    for the helper. It does, for example, if QEMU is process 1 of a PID namespace.
     """
 
     name: str
     group: str
     does: str
-    told: str
+    notified: str
     waits: bool = False
     early: bool = False
     alone: bool = True
 
     @property
     def is_libvirt(self) -> bool:
-        """Whether it needs a libvirtd."""
+        """Whether the client needs a libvirtd."""
         return self.name.startswith("libvirt")
 
     @property
     def needs_namespace(self) -> bool:
-        """Whether bubblewrap has to work for it."""
+        """Whether the client needs bubblewrap."""
         return self.is_libvirt or self.group == "bwrap"
 
 
@@ -51,66 +51,66 @@ CLIENTS = {
             name="libvirt destroy",
             group="libvirt",
             does="virDomainDestroy, then at once virDomainCreate of the same name",
-            told="virDomainDestroy returns",
+            notified="virDomainDestroy returns",
         ),
         Client(
             name="libvirt power-off",
             group="libvirt",
             does="the guest turns its machine off",
-            told="libvirt's event STOPPED",
+            notified="libvirt's event STOPPED",
         ),
         Client(
             name="libvirt refused",
             group="libvirt",
             does="virDomainCreate with the option, of a QEMU without it",
-            told="virDomainCreate fails with QEMU's message",
+            notified="virDomainCreate fails with QEMU's message",
             alone=False,
         ),
         Client(
             name="libvirt cgroup",
             group="libvirt-cgroup",
             does="virDomainDestroy by a libvirtd that puts each domain into a cgroup",
-            told="virDomainDestroy returns",
+            notified="virDomainDestroy returns",
         ),
         Client(
             name="qmp quit",
             group="qmp",
             does="the command quit",
-            told="end of file on the monitor's socket",
+            notified="end of file on the monitor's socket",
             early=True,
         ),
         Client(
             name="qmp kill",
             group="qmp",
             does="SIGKILL",
-            told="end of file on the monitor's socket",
+            notified="end of file on the monitor's socket",
         ),
         Client(
             name="cgroup main",
             group="cgroup",
             does="SIGTERM to QEMU alone",
-            told="cgroup.events contains populated 0",
+            notified="cgroup.events contains populated 0",
             waits=True,
         ),
         Client(
             name="cgroup mixed",
             group="cgroup",
             does="SIGTERM to QEMU, then SIGKILL to the remaining processes, as KillMode=mixed",
-            told="cgroup.events contains populated 0",
+            notified="cgroup.events contains populated 0",
             waits=True,
         ),
         Client(
             name="cgroup all",
             group="cgroup",
             does="SIGTERM to each process of the cgroup, as KillMode=control-group",
-            told="cgroup.events contains populated 0",
+            notified="cgroup.events contains populated 0",
             waits=True,
         ),
         Client(
             name="cgroup kill",
             group="cgroup",
             does="1 to cgroup.kill, which is SIGKILL to each process of the cgroup",
-            told="cgroup.events contains populated 0",
+            notified="cgroup.events contains populated 0",
             waits=True,
             alone=False,
         ),
@@ -118,31 +118,31 @@ CLIENTS = {
             name="shell",
             group="shell",
             does="Ctrl-Z, fg, then kill %1 of a job of bash",
-            told="wait %1 returns, and the shell ends",
+            notified="wait %1 returns, and the shell ends",
         ),
         Client(
             name="pipeline",
             group="shell",
             does="SIGTERM to a QEMU whose output goes to cat, in a pipeline",
-            told="the pipeline ends, and the shell",
+            notified="the pipeline ends, and the shell",
         ),
         Client(
             name="timeout",
             group="timeout",
             does="timeout -k 30 expires",
-            told="timeout ends",
+            notified="timeout ends",
         ),
         Client(
             name="bwrap",
             group="bwrap",
             does="SIGTERM to QEMU below bwrap --unshare-pid",
-            told="bwrap ends",
+            notified="bwrap ends",
         ),
         Client(
             name="bwrap pid 1",
             group="bwrap",
             does="SIGTERM to QEMU as process 1 of bwrap --unshare-pid --as-pid-1",
-            told="bwrap ends",
+            notified="bwrap ends",
             waits=True,
             alone=False,
         ),
@@ -150,23 +150,23 @@ CLIENTS = {
             name="bwrap kill",
             group="bwrap",
             does="SIGKILL to bwrap --unshare-pid --die-with-parent itself",
-            told="bwrap ends",
+            notified="bwrap ends",
             early=True,
             alone=False,
         ),
     )
 }
-"""By name; docs/clients.md describes each."""
+"""Clients by name; docs/clients.md describes each."""
 
 REFUSED, CONTROLLED = "libvirt refused", "libvirt cgroup"
-"""The one client whose guest is not to start; the one whose libvirt has a cgroup controller."""
+"""The client whose guest must not start, and the client whose libvirt has a cgroup controller."""
 
 GROUPS = tuple(dict.fromkeys(client.group for client in CLIENTS.values()))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """One start and end. ``clients`` are those that it gives a row for, in the order in which they act."""
+    """One start and end of QEMU. It gives a row for each of ``clients``, which act in this order."""
 
     clients: tuple[str, ...]
     binary: Subject
@@ -178,7 +178,7 @@ class Trial:
 
 
 class ClientRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One client, once. Durations are seconds from what ended the guest."""
+    """One trial of one client. Times are seconds from the trigger."""
 
     client: Annotated[str, about("the client and what it does (docs/clients.md)")]
     variant: Annotated[str, about("name of the binary")]
@@ -210,7 +210,7 @@ class ClientRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Claim(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that must hold for the clients' sake, judged on all rows that it concerns."""
+    """A requirement of clients, judged on all rows that it concerns."""
 
     name: Annotated[str, about("the claim in words")]
     outcome: Annotated[str, about("pass, fail, or cancel: there are no rows to judge")]
@@ -218,7 +218,7 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def row_of(trial: Trial, client: str, **more: object) -> ClientRow:
-    """A row of ``trial`` for ``client``."""
+    """Return a row of ``trial`` for ``client``."""
     binary = trial.binary
     return ClientRow(
         client=client,
@@ -235,11 +235,11 @@ def row_of(trial: Trial, client: str, **more: object) -> ClientRow:
 
 
 def parse_groups(text: str) -> tuple[str, ...]:
-    """Groups of clients from a list such as ``libvirt,qmp``, in the order of CLIENTS. Raises OptionError."""
-    asked = [word.strip() for word in text.split(",") if word.strip()]
-    for word in asked:
+    """Parse a list of groups such as ``libvirt,qmp``, sorted as in CLIENTS. Raises OptionError."""
+    requested = [word.strip() for word in text.split(",") if word.strip()]
+    for word in requested:
         if word not in GROUPS:
             raise OptionError(f"--clients: there is no client {word!r}", f"choose from: {' '.join(GROUPS)}")
-    if not asked:
+    if not requested:
         raise OptionError("--clients: the list is empty", f"choose from: {' '.join(GROUPS)}")
-    return tuple(group for group in GROUPS if group in asked)
+    return tuple(group for group in GROUPS if group in requested)

@@ -1,7 +1,7 @@
-"""When a QEMU and those that share its memory end, seen by their pidfds, and what else becomes readable.
+"""Record when QEMU and its helpers end, by their pidfds, and when other descriptors become ready.
 
-QEMU is here a process that somebody else has started, so nobody here can wait for it. A pidfd becomes
-readable when the parent's wait can return (pidfd_open(2)). All times are CLOCK_MONOTONIC in nanoseconds.
+The client started QEMU, so the harness is not its parent and cannot wait for it. A pidfd becomes readable
+when the parent's wait can return (pidfd_open(2)). All times are CLOCK_MONOTONIC in nanoseconds.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from harness.teardown.watch import open_sharers
 
 NS = 1e-9
 Source = Callable[[], bool]
-"""Called when its descriptor is ready; whether what was waited for has come."""
+"""Called when its descriptor is ready; returns whether the expected event has happened."""
 
 
 class ExitWatch:
-    """``at`` is when each thing was seen: ``exit`` (QEMU), ``back`` (the last process with its memory), and
-    each of the sources. ``stuck`` processes had to be killed after the limit."""
+    """Records times in ``at``: ``exit`` of QEMU, ``back`` (exit of the last process with its memory), and one
+    for each source. ``stuck`` is the number of processes killed at the time limit."""
 
     def __init__(self, pid: int, pidfd: int, sharers: Mapping[int, int]) -> None:
         self.pid = pid
@@ -41,20 +41,20 @@ class ExitWatch:
         self._over = threading.Event()
 
     def add(self, name: str, descriptor: int, events: int, source: Source) -> None:
-        """Also wait until ``descriptor`` has ``events`` (poll(2)) and ``source`` says that this was it."""
+        """Also wait until ``descriptor`` has ``events`` (poll(2)) and ``source`` returns true."""
         self._sources[descriptor] = (name, events, source)
 
     def start(self, limit_s: float) -> None:
-        """Look, from a thread, until all has been seen or ``limit_s`` is over."""
+        """Start a thread that records until all events have happened, or until ``limit_s`` is over."""
         self._thread = threading.Thread(target=self._run, args=(limit_s,), daemon=True, name="moments")
         self._thread.start()
 
-    def wait(self, what: str, limit_s: float) -> int | None:
-        """When ``what`` was seen; None if it is not within ``limit_s`` seconds."""
+    def wait(self, name: str, limit_s: float) -> int | None:
+        """Wait for the event ``name`` and return its time; None after ``limit_s`` seconds."""
         deadline = time.monotonic() + limit_s
-        while what not in self.at and time.monotonic() < deadline:
+        while name not in self.at and time.monotonic() < deadline:
             time.sleep(0.0005)
-        return self.at.get(what)
+        return self.at.get(name)
 
     def finish(self) -> None:
         """Wait for the thread."""
@@ -62,7 +62,7 @@ class ExitWatch:
             self._thread.join()
 
     def stop(self) -> None:
-        """End the thread, whatever has been seen."""
+        """End the thread, even if events are missing."""
         self._over.set()
         self.finish()
 
@@ -94,7 +94,7 @@ class ExitWatch:
                         self.at[name] = now
             if time.monotonic() > deadline:
                 if self.stuck:
-                    return  # killed and yet there: in the kernel; harness.guard remains
+                    return  # killed, but stuck in the kernel; harness.guard will reap it
                 self.stuck = len(living)
                 for descriptor in living:
                     with contextlib.suppress(ProcessLookupError):
@@ -105,28 +105,28 @@ class ExitWatch:
 
 @contextlib.contextmanager
 def watching(pid: int) -> Iterator[ExitWatch]:
-    """A Watch of QEMU ``pid`` and of those that share its memory now, for the life of the block.
+    """Watch QEMU ``pid`` and the processes that share its memory, until the block ends.
 
-    Raises GuestError when it has gone already.
+    Raises GuestError if QEMU has ended.
     """
     with contextlib.ExitStack() as stack:
         try:
             pidfd = os.pidfd_open(pid)
         except ProcessLookupError as error:
-            raise GuestError("QEMU had ended before the trigger", "see its log") from error
+            raise GuestError("QEMU had ended before the trigger", "read its log") from error
         stack.callback(os.close, pidfd)
         sharers = stack.enter_context(open_sharers(pid))
         if wait_pidfd(pidfd, 0):
-            raise GuestError("QEMU had ended before the trigger", "see its log")
+            raise GuestError("QEMU had ended before the trigger", "read its log")
         watch = ExitWatch(pid, pidfd, sharers)
         stack.callback(watch.stop)
         yield watch
 
 
 def find_qemu(root: int, binary: Path) -> int:
-    """The process at or below ``root`` that runs ``binary`` and whose parent does not: helpers are QEMU's.
+    """Return the process at or below ``root`` that runs ``binary`` and whose parent does not.
 
-    Raises GuestError when there is not just one.
+    Helpers are excluded, because their parent is QEMU. Raises GuestError if there is not exactly one.
     """
     wanted = _identity(binary)
     running = {}
@@ -134,10 +134,10 @@ def find_qemu(root: int, binary: Path) -> int:
         with contextlib.suppress(psutil.NoSuchProcess):
             if _identity(Path(f"/proc/{process.pid}/exe")) == wanted:
                 running[process.pid] = process.ppid()
-    found = [pid for pid, parent in running.items() if parent not in running]
-    if len(found) != 1:
-        raise GuestError(f"{len(found)} processes run {binary.name}, not one", "see the log")
-    return found[0]
+    pids = [pid for pid, parent in running.items() if parent not in running]
+    if len(pids) != 1:
+        raise GuestError(f"{len(pids)} processes run {binary.name}, expected 1", "read the log")
+    return pids[0]
 
 
 def _family(root: int) -> list[psutil.Process]:
@@ -148,14 +148,14 @@ def _family(root: int) -> list[psutil.Process]:
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
-    """Device and inode: a path may be another's in another mount namespace."""
+    """Return device and inode. A path may be a different file in another mount namespace."""
     with contextlib.suppress(OSError):
-        seen = path.stat()
-        return seen.st_dev, seen.st_ino
+        status = path.stat()
+        return status.st_dev, status.st_ino
     return None
 
 
 def seconds(watch: ExitWatch, name: str, began: int) -> float | None:
-    """From ``began`` until ``name`` was seen; None if it was not."""
+    """Return the seconds from ``began`` until the event ``name``; None if it did not happen."""
     at = watch.at.get(name)
     return None if at is None else round((at - began) * NS, 6)

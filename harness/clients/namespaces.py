@@ -1,8 +1,8 @@
-"""Where the private libvirtd lives: a folder that stands for /etc, /run and /var in namespaces of its own.
+"""Namespaces of the private libvirtd, with a folder that replaces /etc, /run and /var.
 
-bubblewrap (bwrap(1)) makes them. The rest of the machine's files can be read and not written, there is no
-network, and the system's own libvirt is neither seen nor touched. When the process that holds the cell ends,
-the kernel ends everything in it (pid_namespaces(7)), domains included, however they were started.
+bubblewrap (bwrap(1)) creates them. Other files of the machine are read-only, there is no network, and the
+system's own libvirt is not accessible. When process 1 of the PID namespace ends, the kernel kills all its
+processes (pid_namespaces(7)), including the domains.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from pathlib import Path
 from harness.errors import LibvirtError
 
 PYTHON = Path("/usr/bin/python3")
-"""Debian's: the binding of libvirt (python3-libvirt) is made for it."""
+"""Debian's Python, for which the binding of libvirt (python3-libvirt) is built."""
 BINDING = Path("/usr/lib/python3/dist-packages/libvirt.py")
 PROGRAM = Path(__file__).with_name("virt.py")
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 CGROUPS = "/sys/fs/cgroup"
 HIDDEN = ("/etc", "/run", "/var")
-SEEN_OF_ETC = ("alternatives", "hosts", "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "localtime")
+VISIBLE_IN_ETC = ("alternatives", "hosts", "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "localtime")
 
-# libvirt looks its user up before it reads which one is configured (qemuStateInitialize).
+# libvirt looks up the user libvirt-qemu before it reads the configured one (qemuStateInitialize).
 FILES = {
     "etc/passwd": (
         "root:x:0:0:root:/root:/bin/sh\n"
@@ -49,7 +49,7 @@ FILES = {
         'unix_sock_group = "root"\n'
         'unix_sock_rw_perms = "0700"\n'
         'log_outputs = "3:file:/var/log/libvirt/libvirtd.log"\n'
-        # It would be asked of the firmware, by a program that reads /dev/mem.
+        # Otherwise libvirt runs a program that reads the UUID of the firmware from /dev/mem.
         'host_uuid = "9d0d1b3c-5cf1-4ab9-8a4b-2f6d5b7f4a11"\n'
     ),
 }
@@ -58,24 +58,24 @@ FOLDERS = ("run", "var/cache", "var/lib/libvirt", "var/log/libvirt", "var/tmp")
 
 @dataclass(frozen=True, kw_only=True)
 class Namespaces:
-    """``folder`` holds ``etc``, ``run`` and ``var`` of the cell."""
+    """``folder`` contains ``etc``, ``run`` and ``var`` of the namespaces."""
 
     folder: Path
 
     @property
     def log(self) -> Path:
-        """What libvirtd has to say."""
+        """The log of libvirtd."""
         return self.folder / "var/log/libvirt/libvirtd.log"
 
     def domain_log(self, name: str) -> Path:
-        """QEMU's output, as libvirt keeps it."""
+        """Return the file in which libvirt writes QEMU's output."""
         return self.folder / "var/log/libvirt/qemu" / f"{name}.log"
 
 
 def make_namespaces(folder: Path, *, controllers: str = "") -> Namespaces:
-    """A new cell in ``folder``; what was there is removed.
+    """Create the files of the namespaces in ``folder``, and remove its former content.
 
-    ``controllers`` are those of cgroups that libvirt uses, such as ``"memory"``, quotes included.
+    ``controllers`` are the cgroup controllers that libvirt uses, such as ``"memory"``, including quotes.
     """
     shutil.rmtree(folder, ignore_errors=True)
     for name in FOLDERS:
@@ -89,27 +89,27 @@ def make_namespaces(folder: Path, *, controllers: str = "") -> Namespaces:
 
 
 def driver_folder(top: Path = Path("/usr/lib")) -> Path:
-    """Where libvirt has its drivers. Raises LibvirtError."""
-    found = sorted(top.glob("*/libvirt/connection-driver/libvirt_driver_qemu.so"))
-    if not found:
+    """Return the folder of libvirt's drivers. Raises LibvirtError."""
+    drivers = sorted(top.glob("*/libvirt/connection-driver/libvirt_driver_qemu.so"))
+    if not drivers:
         raise LibvirtError(
-            "libvirt's QEMU driver is not there", "install Debian's package libvirt-daemon-driver-qemu"
+            "libvirt's QEMU driver is not installed", "install Debian's package libvirt-daemon-driver-qemu"
         )
-    return found[0].parent
+    return drivers[0].parent
 
 
 def namespace_words(
     namespaces: Namespaces, drivers: Path, needed: Iterable[Path], *, talk_fd: int, group: Path | None = None
 ) -> tuple[str, ...]:
-    """The command line that runs virt.py in ``cell``, with ``talk_fd`` to talk to it.
+    """Return the command line that runs virt.py in the namespaces, with ``talk_fd`` as its connection.
 
-    Of what the cell hides, ``needed`` (binaries, firmware) is there all the same. Only the driver for QEMU is
-    there: those for networks and devices would look at, or change, more of the machine than ours. With
-    ``group``, a cgroup with the memory controller (version 1), libvirt takes that for all there is.
+    The paths in ``needed`` (binaries, firmware) are visible even below a hidden folder. libvirt has only its
+    QEMU driver, because those for networks and devices would inspect or change the machine. ``group`` is a
+    cgroup with the memory controller (version 1), which libvirt uses as the root of the hierarchy.
     """
     driver = drivers / "libvirt_driver_qemu.so"
     bound = [word for path in _hidden(needed) for word in ("--ro-bind", str(path), str(path))]
-    seen = [word for name in SEEN_OF_ETC for word in ("--ro-bind-try", f"/etc/{name}", f"/etc/{name}")]
+    visible = [word for name in VISIBLE_IN_ETC for word in ("--ro-bind-try", f"/etc/{name}", f"/etc/{name}")]
     cgroups = ("--unshare-cgroup", "--tmpfs", CGROUPS, "--bind", str(group), f"{CGROUPS}/memory")
     return (
         *("bwrap", "--die-with-parent", "--new-session"),
@@ -118,7 +118,7 @@ def namespace_words(
         *("--tmpfs", str(drivers), "--ro-bind", str(driver), str(driver)),
         *(word for top in HIDDEN for word in ("--bind", str(namespaces.folder / top[1:]), top)),
         *(cgroups if group is not None else ()),
-        *seen,
+        *visible,
         *bound,
         *("--setenv", "PATH", PATH, "--setenv", "HOME", "/var/lib/libvirt", "--chdir", "/"),
         *(str(PYTHON), "-I", "-S", str(PROGRAM), str(BINDING.parent), str(talk_fd)),
@@ -126,6 +126,6 @@ def namespace_words(
 
 
 def _hidden(paths: Iterable[Path]) -> list[Path]:
-    """Those of ``paths``, and the program itself, that lie in what the cell hides."""
+    """Return those of ``paths`` and virt.py that are below a hidden folder."""
     wanted = dict.fromkeys(path.resolve() for path in (PROGRAM, *paths))
     return [path for path in wanted if any(path.is_relative_to(top) for top in HIDDEN)]

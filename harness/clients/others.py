@@ -1,4 +1,4 @@
-"""Clients that need no daemon: each starts QEMU in its own way, ends it, and is told in its own way."""
+"""Clients without a daemon. Each starts QEMU, ends it, and is notified in its own way."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ from harness.teardown.watch import find_sharers
 PREFIX, SERVICE = "qemu-harness-clients-", "qemu-harness-service-"
 STOPPED_LIMIT_S, END_LIMIT_S = 5.0, 60.0
 
-# 148 is 128 + SIGTSTP: what wait gives, again and again, while the job is stopped (bash(1), "JOB CONTROL"). A
-# function, because bash leaves a loop in which a job is stopped.
+# 148 is 128 + SIGTSTP: the status of wait while the job is stopped (bash(1), "JOB CONTROL"). This is a
+# function, because bash leaves a loop if a job in it is stopped.
 JOB = 'set -m; again() { wait %1; s=$?; if [ $s = 148 ]; then sleep 0.02; again; fi; }; "$@" & again; exit $s'
 PIPELINE = 'set -o pipefail; "$@" | cat'
 _BWRAP = ("bwrap", "--dev-bind", "/", "/", "--proc", "/proc", "--unshare-pid", "--die-with-parent")
@@ -45,12 +45,12 @@ PREFIXES: Mapping[str, tuple[str, ...]] = {
     "bwrap pid 1": (*_BWRAP, "--as-pid-1"),
     "bwrap kill": _BWRAP,
 }
-"""What goes before QEMU's words."""
+"""Commands that start QEMU, by client."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Served:
-    """A QEMU that a client has started. ``child`` is what we started, QEMU itself without a prefix."""
+    """A QEMU that a client has started. ``child`` is the client's process; without a prefix it is QEMU."""
 
     child: Child
     pid: int
@@ -60,11 +60,11 @@ class Served:
 
 
 class NotHereError(Exception):
-    """The client cannot be tried on this machine; the text says why."""
+    """The client cannot run on this machine. The text is the reason."""
 
 
-def why_no_namespace() -> str:
-    """Why bubblewrap cannot make a PID namespace here (a container may not allow it); empty: it can."""
+def check_namespace() -> str:
+    """Return the reason if bubblewrap cannot create a PID namespace, as in some containers; else ""."""
     program = shutil.which("bwrap")
     if program is None:
         return "bwrap is not installed"
@@ -72,11 +72,11 @@ def why_no_namespace() -> str:
     if ended.returncode == 0:
         return ""
     lines = ended.output.strip().splitlines()
-    return f"bubblewrap does not work here: {lines[-1] if lines else f'status {ended.returncode}'}"
+    return f"bubblewrap does not work: {lines[-1] if lines else f'status {ended.returncode}'}"
 
 
 def try_client(trial: Trial, *, firmware: Sequence[Path], pages: str, log: Path) -> ClientRow:
-    """The row of the one client of ``trial``. Raises GuestError, and what harness.guest.spawn raises."""
+    """Return the row of the only client of ``trial``. Raises GuestError, and the errors of spawn."""
     (client,) = trial.clients
     try:
         with (
@@ -92,7 +92,7 @@ def try_client(trial: Trial, *, firmware: Sequence[Path], pages: str, log: Path)
 def _served(  # noqa: PLR0917 - one step of try_client
     trial: Trial, client: str, firmware: Sequence[Path], pages: str, log: Path, joined: Path | None
 ) -> Iterator[Served]:
-    """A populated QEMU, started as ``client`` starts it; ended with the block."""
+    """Start a populated QEMU in the way of ``client``. End it with the block."""
     prefix = list(PREFIXES.get(client, ()))
     if prefix:
         program = shutil.which(prefix[0])
@@ -117,7 +117,7 @@ def _served(  # noqa: PLR0917 - one step of try_client
         if CLIENTS[client].group == "cgroup":
             group = stack.enter_context(unified_group(SERVICE))
             if group is None:
-                raise NotHereError("no cgroup of version 2 can be made here")
+                raise NotHereError("cannot create a cgroup of version 2")
         words = command_line(guest, qmp_fd=theirs.fileno(), threads=len(os.sched_getaffinity(0)))
         child = stack.enter_context(
             spawn([*prefix, *words], pages=pages, pass_fds=(theirs.fileno(),), log=log, group=joined)
@@ -125,7 +125,7 @@ def _served(  # noqa: PLR0917 - one step of try_client
         theirs.close()
         stack.callback(_end_all, child)
         if group is not None:
-            group.add(child.pid)  # while the launcher starts; looked at again below
+            group.add(child.pid)  # while the launcher starts; verified below
         with end_in_shortage(child):
             stack.enter_context(connect(ours, child, trial.timeout_s))
         pid = find_qemu(child.pid, guest.binary)
@@ -133,18 +133,18 @@ def _served(  # noqa: PLR0917 - one step of try_client
         if held < trial.memory_mib:
             raise GuestError(
                 f"only {held} of {trial.memory_mib} MiB are resident: guest not populated",
-                "make memory free, turn swap off, and run again",
+                "free memory, turn swap off, and run again",
                 log=log,
             )
         if group is not None and not {pid, *find_sharers(pid)} <= set(group.members()):
-            raise GuestError("not all of QEMU is in its cgroup", "run again", log=log)
-        counts = group is not None and (group.folder / "memory.current").is_file()
-        meter = choose_meter(group.folder if group is not None and counts else joined, trial.backend)
+            raise GuestError("a process of QEMU is not in its cgroup", "run again", log=log)
+        has_memory = group is not None and (group.folder / "memory.current").is_file()
+        meter = choose_meter(group.folder if group is not None and has_memory else joined, trial.backend)
         yield Served(child=child, pid=pid, monitor=monitor, group=group, meter=meter)
 
 
 def _end_all(child: Child) -> None:
-    """End what a shell or timeout has started, which does not die with it."""
+    """End the processes that a shell or timeout has started. They do not end with it."""
     with contextlib.suppress(psutil.NoSuchProcess):
         for process in psutil.Process(child.pid).children(recursive=True):
             with contextlib.suppress(psutil.NoSuchProcess):
@@ -152,7 +152,7 @@ def _end_all(child: Child) -> None:
 
 
 def _end(trial: Trial, client: str, served: Served) -> ClientRow:
-    """End QEMU as the client does, and see when it is told."""
+    """End QEMU in the way of the client, and record when the client is notified."""
     with watching(served.pid) as watch:
         _listen(client, served, watch)
         if client == "shell":
@@ -162,22 +162,22 @@ def _end(trial: Trial, client: str, served: Served) -> ClientRow:
         watch.start(trial.timeout_s)
         began = time.monotonic_ns()
         fire()
-        watch.wait("told", trial.timeout_s)
+        watch.wait("notified", trial.timeout_s)
         held = held_mib(served.meter, trial, free)
         watch.finish()
         moments = {"shutdown_s": seconds(watch, "shutdown", began)} if client == "qmp quit" else {}
-        told = seconds(watch, "told", began)
+        notified = seconds(watch, "notified", began)
         reason = ""
         if watch.stuck:
-            reason = f"{watch.stuck} processes with the guest's memory had to be killed after the time limit"
-        elif told is None:
-            reason = f"{CLIENTS[client].told}: that did not come within {trial.timeout_s:g} s"
+            reason = f"{watch.stuck} processes with the guest's memory were killed at the time limit"
+        elif notified is None:
+            reason = f"the client was not notified within {trial.timeout_s:g} s: {CLIENTS[client].notified}"
         return row_of(
             trial,
             client,
             helpers=len(watch.sharers),
             exit_s=seconds(watch, "exit", began),
-            told_s=told,
+            told_s=notified,
             back_s=None if watch.stuck else seconds(watch, "back", began),
             held_mib=held,
             moments={name: value for name, value in moments.items() if value is not None},
@@ -187,17 +187,17 @@ def _end(trial: Trial, client: str, served: Served) -> ClientRow:
 
 
 def _listen(client: str, served: Served, watch: ExitWatch) -> None:
-    """What tells the client."""
+    """Watch the event that notifies the client."""
     if CLIENTS[client].group == "qmp":
-        watch.add("told", served.monitor.fileno(), select.POLLIN, _Monitor(served.monitor, watch))
+        watch.add("notified", served.monitor.fileno(), select.POLLIN, _Monitor(served.monitor, watch))
     elif served.group is not None:
-        watch.add("told", served.group.events, select.POLLPRI, served.group.is_empty)
+        watch.add("notified", served.group.events, select.POLLPRI, served.group.is_empty)
     else:
-        watch.add("told", served.child.pidfd, select.POLLIN, lambda: True)
+        watch.add("notified", served.child.pidfd, select.POLLIN, lambda: True)
 
 
 class _Monitor:
-    """Reads the monitor to its end, and notes when SHUTDOWN was said."""
+    """Reads the monitor to its end, and records the time of the event SHUTDOWN."""
 
     def __init__(self, monitor: socket.socket, watch: ExitWatch) -> None:
         self._monitor = monitor
@@ -210,7 +210,7 @@ class _Monitor:
         except BlockingIOError:
             return False
         except OSError:
-            return True  # reset: QEMU has left something unread
+            return True  # connection reset: QEMU had not read all input
         self._text += data
         if b'"SHUTDOWN"' in self._text:
             self._watch.at.setdefault("shutdown", time.monotonic_ns())
@@ -218,7 +218,7 @@ class _Monitor:
 
 
 def _trigger(client: str, served: Served, watch: ExitWatch) -> Callable[[], None]:
-    """What ends QEMU."""
+    """Return the function that ends QEMU."""
     group = served.group
     if client == "qmp quit":
         return lambda: served.monitor.sendall(b'{"execute": "quit"}\r\n')
@@ -232,9 +232,9 @@ def _trigger(client: str, served: Served, watch: ExitWatch) -> Callable[[], None
         return group.kill
     if client == "shell":
         leader = os.getpgid(served.pid)
-        return lambda: os.killpg(leader, signal.SIGTERM)  # what kill %1 does
+        return lambda: os.killpg(leader, signal.SIGTERM)  # equivalent to kill %1
     if client == "timeout":
-        # Its timer is SIGALRM (timer_settime(2)), so to send it is to say that the time is up.
+        # timeout uses SIGALRM as its timer (timer_settime(2)), so the signal makes it expire.
         return lambda: signal.pidfd_send_signal(served.child.pidfd, signal.SIGALRM)
     if client == "bwrap kill":
         return lambda: signal.pidfd_send_signal(served.child.pidfd, signal.SIGKILL)
@@ -242,23 +242,23 @@ def _trigger(client: str, served: Served, watch: ExitWatch) -> Callable[[], None
 
 
 def _mixed(pidfd: int, group: Group) -> None:
-    """systemd.kill(5), KillMode=mixed: the rest is killed as soon as the main process has ended."""
+    """End QEMU, then kill the remaining processes, as KillMode=mixed of systemd.kill(5)."""
     signal.pidfd_send_signal(pidfd, signal.SIGTERM)
     if wait_pidfd(pidfd, END_LIMIT_S):
         group.kill()
 
 
 def _suspend(pid: int) -> None:
-    """Ctrl-Z and fg. Raises GuestError when the job does not stop, or is not a group of its own."""
+    """Stop and continue the job, like Ctrl-Z and fg. Raises GuestError if that fails."""
     leader = os.getpgid(pid)
     if leader != pid:
-        raise GuestError("the shell's job is no process group of its own", "see the log")
+        raise GuestError("the shell's job is not a process group", "read the log")
     os.killpg(leader, signal.SIGTSTP)
     deadline = time.monotonic() + STOPPED_LIMIT_S
     while psutil.Process(pid).status() != psutil.STATUS_STOPPED:
         if time.monotonic() > deadline:
-            raise GuestError("the shell's job cannot be stopped", "see the log")
+            raise GuestError("the shell's job did not stop", "read the log")
         time.sleep(0.001)
-    time.sleep(0.1)  # the shell sees it, and waits again
+    time.sleep(0.1)  # until the shell has noticed it and waits again
     os.killpg(leader, signal.SIGCONT)
     time.sleep(0.1)

@@ -1,4 +1,4 @@
-"""Which clients are tried with which binaries, and in which order. Pure."""
+"""The trials of each round: clients, binaries, and their order. This module does no I/O."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SIZES = (1024, 4096, 12288)
 BACKENDS = ("ram", "memfd")
 ROUNDS = 3
 OTHERS_MIB = 4096
-"""Clients but libvirt are tried with the largest size that is not above this."""
+"""Clients other than libvirt get the largest size that does not exceed this."""
 OTHERS_BACKEND = "ram"
 
 
@@ -32,10 +32,10 @@ def plan_round(
     seed: int,
     timeout_s: float,
 ) -> tuple[Trial, ...]:
-    """The trials of round ``turn``, from 1, in an order drawn for it: blocks, and the binaries of each.
+    """Return the trials of round ``turn``, from 1, in a random order of blocks, and of binaries in a block.
 
-    A block has one trial a binary, so that what is compared meets the same machine. ``accel_of`` gives the
-    accelerator of a target.
+    A block has one trial for each binary, so that compared trials run in the same machine state. ``accel_of``
+    returns the accelerator of a target.
     """
     draw = random.Random(f"{seed}/{turn}")  # noqa: S311 - an order, not a secret
     places: list[tuple[tuple[str, ...], int, str, str]] = []
@@ -86,31 +86,30 @@ def plan_round(
 
 
 def others_mib(sizes: Sequence[int]) -> int:
-    """The size of guests for clients but libvirt."""
+    """Return the size of guests for clients other than libvirt."""
     return max((size for size in sizes if size <= OTHERS_MIB), default=min(sizes))
 
 
 def with_and_without(subjects: Sequence[Subject]) -> tuple[Subject, ...]:
-    """Each subject; one that has the option also without it, ahead of it."""
-    found = []
+    """Return each subject. A subject with the option is preceded by itself without it."""
+    both = []
     for subject in subjects:
         if subject.options:
-            found.append(replace(subject, options=(), able=True))
-        found.append(replace(subject, able=bool(subject.options)))
-    return tuple(found)
+            both.append(replace(subject, options=(), able=True))
+        both.append(replace(subject, able=bool(subject.options)))
+    return tuple(both)
 
 
 def refused(subjects: Sequence[Subject]) -> tuple[Subject, ...]:
-    """Each subject that lacks the option, with the words that switch it on in another one, if there is
-    one."""
+    """Return each subject that lacks the option, with the arguments that enable it in another subject."""
     words = next((subject.options for subject in subjects if subject.options), ())
     return tuple(replace(one, options=words) for one in subjects if words and not one.able)
 
 
 def check_backends(backends: Sequence[str]) -> None:
-    """Raise OptionError for a memory backend that domains are not tried with."""
+    """Raise OptionError for a memory backend that clients do not support."""
     for backend in backends:
         if backend not in SOURCES:
             raise OptionError(
-                f"-Dbackends={backend}: clients are not tried with it", f"choose from: {' '.join(SOURCES)}"
+                f"-Dbackends={backend} is not supported for clients", f"choose from: {' '.join(SOURCES)}"
             )

@@ -1,4 +1,4 @@
-"""Try the clients, and keep the results in clients.json while the run goes on."""
+"""Measure the clients, and write clients.json."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from harness.layout import Layout
 from harness.results import Recorder, Results, with_words
 
 SCHEMA = 2
-"""Raised with ``binaries``: they are subjects, as in the other results files."""
+"""Schema 2 has subjects in ``binaries``, as the other results files."""
 
 
 class ClientsResults(Results, frozen=True, kw_only=True):
@@ -38,7 +38,7 @@ def clients_file(layout: Layout) -> Path:
 
 
 def record_clients(bench: Bench, rounds: Sequence[Sequence[Trial]], *, command: str) -> ClientsResults:
-    """Try the trials and write clients.json, also while the run goes on. Raises what run_clients raises."""
+    """Run the trials and write clients.json, also during the run. Raises the errors of run_clients."""
     version = ""
 
     def make(shared: dict[str, Any], _: bool) -> ClientsResults:

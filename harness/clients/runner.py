@@ -1,4 +1,4 @@
-"""Run the plan, round after round: a row for each client and binary, whatever happens."""
+"""Run the plan, round after round. Each client and binary gives a row, even after an error."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import psutil
 
 from harness.clients.domains import try_domain, try_refused
 from harness.clients.model import CLIENTS, CONTROLLED, REFUSED, ClientRow, Trial, row_of
-from harness.clients.others import NotHereError, try_client, why_no_namespace
+from harness.clients.others import NotHereError, check_namespace, try_client
 from harness.clients.session import Session, libvirt_session
 from harness.errors import HarnessError
 from harness.guest import memory_shortage
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
     from harness.layout import Layout
 
 PREFIXES = {False: "qemu-harness-libvirt-", True: "qemu-harness-controlled-"}
-"""Of the cgroups of a libvirtd without controllers, and of one with; neither is the other's beginning."""
+"""Prefixes of the cgroups for a libvirtd without and with controllers. Neither is a prefix of the other."""
 MEMORY_WAIT_S = 10.0
-"""How long to wait for memory that another process may be about to give back."""
+"""Seconds to wait for memory that other processes may free."""
 
 
 class TrialRunner(contextlib.ExitStack):
-    """What trials share: the libvirtd, started when the first one needs it, and anew after it failed."""
+    """Runs trials. They share a libvirtd, which is started on first use, and again after a failure."""
 
     def __init__(self, layout: Layout, trials: Sequence[Trial], firmware: Firmware, pages: str) -> None:
         super().__init__()
@@ -50,16 +50,16 @@ class TrialRunner(contextlib.ExitStack):
 
     @functools.cached_property
     def _no_namespace(self) -> str:
-        return why_no_namespace()
+        return check_namespace()
 
     def rows(self, trial: Trial, number: int) -> tuple[ClientRow, ...]:
-        """The rows of ``trial``; its faults are in them. Raises LibvirtError when no libvirtd can be had."""
-        reason = _why_not(trial)
+        """Run ``trial`` and return its rows, also after a failure. Raises LibvirtError without libvirtd."""
+        reason = _shortage(trial)
         if reason:
             return _all(trial, "cancelled", reason)
         client = CLIENTS[trial.clients[0]]
         if client.is_libvirt and os.geteuid() != 0:
-            return _all(trial, "cancelled", "a libvirtd of one's own needs root")
+            return _all(trial, "cancelled", "a private libvirtd needs root")
         if client.needs_namespace and self._no_namespace:
             return _all(trial, "cancelled", self._no_namespace)
         if not client.is_libvirt:
@@ -69,7 +69,7 @@ class TrialRunner(contextlib.ExitStack):
             except HarnessError as error:
                 return _all(trial, "failed", error.cause)
             except (psutil.NoSuchProcess, ProcessLookupError) as error:
-                return _all(trial, "failed", f"a process went while it was looked at: {error}")
+                return _all(trial, "failed", f"a process ended while it was inspected: {error}")
             if row.outcome != "failed":
                 log.unlink(missing_ok=True)
             return (row,)
@@ -83,7 +83,7 @@ class TrialRunner(contextlib.ExitStack):
                 return (try_refused(session, trial, firmware=self._folders),)
             return try_domain(session, trial, meter, firmware=self._folders)
         except (HarnessError, psutil.NoSuchProcess, ProcessLookupError) as error:
-            # Whatever state it is in, the next trial gets a new one.
+            # Its state is unknown, so the next trial gets a new libvirtd.
             self._libvirt.close()
             self._sessions.clear()
             return _all(trial, "failed", error.cause if isinstance(error, HarnessError) else str(error))
@@ -93,7 +93,7 @@ class TrialRunner(contextlib.ExitStack):
             name = "libvirt-cgroup" if controlled else "libvirt"
             group = self._libvirt.enter_context(make_group(PREFIXES[controlled]))
             if controlled and (group is None or not (group / "memory.usage_in_bytes").is_file()):
-                raise NotHereError("no memory controller of cgroups version 1 can be used here")
+                raise NotHereError("the memory controller of cgroups version 1 is not available")
             session = self._libvirt.enter_context(
                 libvirt_session(
                     self._layout.build / "clients" / name,
@@ -114,19 +114,19 @@ class TrialRunner(contextlib.ExitStack):
 def run_clients(
     bench: Bench, rounds: Sequence[Sequence[Trial]], *, on_row: Callable[[ClientRow], None]
 ) -> str:
-    """Try every trial; ``on_row`` gets each row as it comes in. The version of libvirt, if any was used.
+    """Run all trials, and call ``on_row`` with each row. Return the version of libvirt; empty if not used.
 
-    Raises LibvirtError when there is no libvirtd to be had, and what stops the run.
+    Raises LibvirtError if libvirtd cannot start.
     """
     reporter = bench.reporter
     trials = [trial for turn in rounds for trial in turn]
     done = failed = 0
     with (
         reporter.step(f"{len(trials)} trials of clients") as step,
-        TrialRunner(bench.layout, trials, bench.firmware, bench.options.pages[0]) as tried,
+        TrialRunner(bench.layout, trials, bench.firmware, bench.options.pages[0]) as runner,
     ):
         for number, trial in enumerate(trials, start=1):
-            for row in tried.rows(trial, number):
+            for row in runner.rows(trial, number):
                 on_row(row)
                 if row.outcome == "failed":
                     failed += 1
@@ -136,11 +136,11 @@ def run_clients(
             done += 1
             text = f"{trial.clients[0]} {trial.binary.label} {trial.memory_mib} MiB"
             step.update(done, len(trials), f"{text}, {failed} failed" if failed else text)
-        return tried.version
+        return runner.version
 
 
-def _why_not(trial: Trial) -> str:
-    """Why the guest has no room beside a quarter of its memory on its way back; empty when it has."""
+def _shortage(trial: Trial) -> str:
+    """Return the reason if there is no memory for the guest and a quarter of its size not freed yet."""
     deadline = time.monotonic() + MEMORY_WAIT_S
     wanted = trial.memory_mib + trial.memory_mib // 4
     while (reason := memory_shortage(wanted, accel=trial.accel)) and time.monotonic() < deadline:

@@ -1,4 +1,4 @@
-"""Talk to the libvirtd of a cell: requests and replies, and the events that come between them."""
+"""Communication with the private libvirtd: requests, replies and events."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from harness.guest.spawn import Child, signal_child, spawn, wait_pidfd
 STOPPED, SHUT_OFF = 5, 5  # VIR_DOMAIN_EVENT_STOPPED, VIR_DOMAIN_SHUTOFF, libvirt-domain.h
 CONNECT_LIMIT_S = 60.0
 GRACE_S, EMPTY_LIMIT_S = 10.0, 60.0
-"""What libvirtd may take to end, and then the kernel to take down what the cell still holds."""
+"""Time limits for the exit of libvirtd, and for the kernel to end the remaining processes."""
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of a request. ``began`` and ``ended`` are around the call, CLOCK_MONOTONIC, ns."""
+    """The reply to a request. ``began`` and ``ended`` are the times of the call, CLOCK_MONOTONIC, ns."""
 
     did: str
     error: str = ""
@@ -40,7 +40,7 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DomainEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """An event of a domain's life cycle (virDomainEventType, and its detail), and when it came, ns."""
+    """An event of a domain's life cycle (virDomainEventType, and its detail), and its time in ns."""
 
     event: str
     name: str
@@ -50,7 +50,7 @@ class DomainEvent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Session:
-    """One connection. ``version`` is libvirt's, such as 9.0.0."""
+    """One connection. ``version`` is the version of libvirt, such as 9.0.0."""
 
     def __init__(self, namespaces: Namespaces, child: Child, talk: socket.socket, limit_s: float) -> None:
         self.namespaces = namespaces
@@ -67,21 +67,23 @@ class Session:
         self.version = str(self._reply("connect", CONNECT_LIMIT_S).value)
 
     def send(self, do: str, **arguments: object) -> None:
-        """Send a request and wait for nothing. Those sent behind it are carried out in turn."""
+        """Send a request without waiting. Requests are executed in order."""
         self._talk.sendall(json.dumps({"do": do, **arguments}).encode() + b"\n")
 
     def reply(self, do: str) -> Reply:
-        """The answer to the oldest request without one, which was ``do``. Raises LibvirtError: refused, no
-        answer in time."""
+        """Return the reply to the oldest unanswered request, which was ``do``.
+
+        Raises LibvirtError: an error of libvirt, or no reply in time.
+        """
         return self._reply(do, self._limit_s)
 
     def ask(self, do: str, **arguments: object) -> Reply:
-        """Both. Raises LibvirtError."""
+        """Send a request and return its reply. Raises LibvirtError."""
         self.send(do, **arguments)
         return self.reply(do)
 
     def event(self, name: str, kind: int, since: int, limit_s: float) -> DomainEvent | None:
-        """The first event of ``kind`` of domain ``name`` at or after ``since`` (ns); None after a while."""
+        """Return the first event ``kind`` of domain ``name`` since ``since`` (ns); None after ``limit_s``."""
         deadline = time.monotonic() + limit_s
         while True:
             for event in list(self._events):
@@ -97,7 +99,7 @@ class Session:
         except queue.Empty:
             raise self._failure(f"libvirt did not answer {do} within {limit_s:g} s") from None
         if reply is None:
-            raise self._failure(f"libvirtd was gone before it answered {do}")
+            raise self._failure(f"libvirtd ended before it answered {do}")
         if reply.error:
             raise self._failure(f"{do}: {' '.join(reply.error.split())}")
         return reply
@@ -141,18 +143,16 @@ def libvirt_session(
     limit_s: float,
     controlled: bool = False,
 ) -> Iterator[Session]:
-    """A private libvirtd for the life of the block, and what it has started; see harness.clients.namespaces.
+    """Run a private libvirtd until the block ends; see harness.clients.namespaces.
 
-    ``folder`` is its own; ``needed`` are files and folders that domains use. ``limit_s`` is what one request
-    may take. With ``controlled``, libvirt puts each domain into a cgroup of its own below ``group``, which
-    has the memory controller of version 1. Everything is ended when the machine is about to run out of
-    memory. Raises LibvirtError, MissingError, and what harness.guest.spawn raises.
+    ``folder`` is for its files. ``needed`` are files and folders that domains use. ``limit_s`` is the time
+    limit of one request. With ``controlled``, libvirt puts each domain into its own cgroup below ``group``,
+    which has the memory controller of version 1. If the machine runs out of memory, libvirtd and its domains
+    are ended. Raises LibvirtError, MissingError, and the errors of spawn.
     """
     program = shutil.which("bwrap")
     if program is None:
-        raise MissingError(
-            "bwrap is needed to keep libvirtd apart", "run: nox -s doctor (package bubblewrap)"
-        )
+        raise MissingError("a private libvirtd needs bwrap", "run `nox -s doctor` (package bubblewrap)")
     namespaces = make_namespaces(folder, controllers='"memory"' if controlled else "")
     ours, theirs = socket.socketpair()
     with contextlib.ExitStack() as stack:
@@ -168,7 +168,7 @@ def libvirt_session(
             child = stack.enter_context(
                 spawn([program, *words], pages=pages, pass_fds=(theirs.fileno(),), log=log, group=group)
             )
-        # Closed first, so that libvirtd is ended in order; then the cell is killed with all that is left.
+        # Closed first, so that libvirtd ends normally. Then all remaining processes are killed.
         stack.callback(_hang_up, ours, child)
         session = Session(namespaces, child, ours, limit_s)
         stack.enter_context(end_in_shortage(child))
@@ -177,7 +177,7 @@ def libvirt_session(
 
 
 def _hang_up(talk: socket.socket, child: Child) -> None:
-    """End the session, and wait until the cell is empty: bwrap may end before its process 1 has."""
+    """End the session, and wait for process 1 of the PID namespace, which may end after bwrap."""
     with contextlib.ExitStack() as stack:
         first = []
         with contextlib.suppress(psutil.NoSuchProcess, ProcessLookupError):

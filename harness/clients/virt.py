@@ -1,13 +1,13 @@
-"""A libvirtd and one connection to it, driven by lines of JSON. Run as a file, never imported by the harness:
+"""Run libvirtd and one connection to it, controlled by lines of JSON. Nothing imports this file:
 
     virt.py BINDING DESCRIPTOR
 
-BINDING is the folder of libvirt's binding, DESCRIPTOR a connected socket. It is run inside the namespaces
-that harness.clients.namespaces makes, by Debian's Python: the binding (python3-libvirt) is made for it;
-so it uses nothing of the harness. Each line that is read is a request, {"do": NAME, ...}; each that is
-written a reply, {"did": NAME, ...}, or an event, {"event": NAME, ...}. Instants are CLOCK_MONOTONIC in
-nanoseconds, taken around the call of the library, and in the callback of the event. At the end of input
-libvirtd is ended; the domains end with the PID namespace.
+BINDING is the folder of libvirt's binding, DESCRIPTOR a connected socket. Debian's Python runs this file in
+the namespaces of harness.clients.namespaces, because the binding (python3-libvirt) is built for it. The file
+therefore imports nothing from the harness. Each input line is a request, {"do": NAME, ...}. Each output line
+is a reply, {"did": NAME, ...}, or an event, {"event": NAME, ...}. Times are CLOCK_MONOTONIC in nanoseconds,
+taken before and after the library call, and in the callback of the event. At the end of input, libvirtd is
+ended; the domains end with the PID namespace.
 """
 
 from __future__ import annotations
@@ -32,20 +32,20 @@ START_LIMIT_S = 30.0
 _lock = threading.Lock()
 
 
-def say(**message: Any) -> None:
-    """One line; events and replies come from two threads."""
+def write(**message: Any) -> None:
+    """Write one line. Events and replies come from two threads."""
     line = json.dumps(message).encode() + b"\n"
     with _lock:
         talk.sendall(line)
 
 
 def on_lifecycle(_connection: Any, domain: Any, event: int, detail: int, _opaque: Any) -> None:
-    """virConnectDomainEventCallback."""
-    say(at=time.monotonic_ns(), event="lifecycle", name=domain.name(), kind=event, detail=detail)
+    """Write an event; a virConnectDomainEventCallback."""
+    write(at=time.monotonic_ns(), event="lifecycle", name=domain.name(), kind=event, detail=detail)
 
 
 def connect(log: str) -> tuple[subprocess.Popen[bytes], Any]:
-    """Start libvirtd and wait until it answers. Raises RuntimeError with its last words."""
+    """Start libvirtd and wait until it answers. Raises RuntimeError with the reason."""
     with open(log, "wb") as sink:  # noqa: PTH123 - as the launcher of guests does
         daemon = subprocess.Popen(
             ["libvirtd", "--config", "/etc/libvirt/libvirtd.conf"],
@@ -63,52 +63,52 @@ def connect(log: str) -> tuple[subprocess.Popen[bytes], Any]:
         except libvirt.libvirtError as error:
             problem = str(error)
         else:
-            problem = "its socket is not there"
+            problem = "its socket does not exist"
         if time.monotonic() > deadline:
             raise RuntimeError(f"libvirtd did not answer within {START_LIMIT_S:g} s: {problem}")
         time.sleep(0.05)
 
 
 def loop() -> None:
-    """Deliver events for ever."""
+    """Deliver events forever."""
     while True:
         libvirt.virEventRunDefaultImpl()
 
 
 def main() -> int:
-    """0 at the end of input, 1 when libvirtd cannot be had."""
-    libvirt.registerErrorHandler(lambda _context, _error: None, None)  # it would print what we report
+    """Execute requests until the end of input. Return 0, or 1 if libvirtd cannot start."""
+    libvirt.registerErrorHandler(lambda _context, _error: None, None)  # replies contain the errors
     libvirt.virEventRegisterDefaultImpl()
     threading.Thread(target=loop, daemon=True).start()
     try:
         daemon, connection = connect("/var/log/libvirt/libvirtd.out")
     except RuntimeError as error:
-        say(did="connect", error=str(error))
+        write(did="connect", error=str(error))
         return 1
     connection.domainEventRegisterAny(None, libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, on_lifecycle, None)
     connection.setKeepAlive(0, 0)
     calls: dict[str, Callable[[dict[str, Any]], Any]] = {
-        "define": lambda asked: connection.defineXML(asked["xml"]).name(),
-        "create": lambda asked: named(asked).createWithFlags(libvirt.VIR_DOMAIN_START_PAUSED),
-        "resume": lambda asked: named(asked).resume(),
-        "destroy": lambda asked: named(asked).destroy(),
-        "undefine": lambda asked: named(asked).undefine(),
-        "state": lambda asked: named(asked).state()[0],
+        "define": lambda request: connection.defineXML(request["xml"]).name(),
+        "create": lambda request: named(request).createWithFlags(libvirt.VIR_DOMAIN_START_PAUSED),
+        "resume": lambda request: named(request).resume(),
+        "destroy": lambda request: named(request).destroy(),
+        "undefine": lambda request: named(request).undefine(),
+        "state": lambda request: named(request).state()[0],
     }
 
-    def named(asked: dict[str, Any]) -> Any:
-        return connection.lookupByName(asked["name"])
+    def named(request: dict[str, Any]) -> Any:
+        return connection.lookupByName(request["name"])
 
     version = connection.getLibVersion()
-    say(did="connect", error="", value=f"{version // 1000000}.{version // 1000 % 1000}.{version % 1000}")
+    write(did="connect", error="", value=f"{version // 1000000}.{version // 1000 % 1000}.{version % 1000}")
     for line in talk.makefile("rb"):
-        asked = json.loads(line)
+        request = json.loads(line)
         value, problem, began = None, "", time.monotonic_ns()
         try:
-            value = calls[asked["do"]](asked)
+            value = calls[request["do"]](request)
         except libvirt.libvirtError as error:
             problem = str(error)
-        say(did=asked["do"], began=began, ended=time.monotonic_ns(), error=problem, value=value)
+        write(did=request["do"], began=began, ended=time.monotonic_ns(), error=problem, value=value)
     daemon.send_signal(signal.SIGTERM)
     daemon.wait(10)
     return 0

@@ -24,7 +24,7 @@ def render_clients(results: ClientsResults) -> RenderableType:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
     for name in ("client", "memory", "binary"):
         table.add_column(name, no_wrap=True)
-    for name in ("QEMU's exit", "notified", "memory back", "held MiB", "restart"):
+    for name in ("QEMU's exit", "notified", "memory freed", "held MiB", "restart"):
         table.add_column(name, justify="right", no_wrap=True)
     for cells in _lines(results):
         table.add_row(*cells)
@@ -63,9 +63,9 @@ def _lines(results: ClientsResults) -> Iterable[tuple[str, ...]]:
             if not good:
                 yield (*lead, mine[0].outcome, NONE, NONE, NONE, NONE)
                 continue
-            exit_, told, back, restart = (format_seconds(median_of(good, name)) for name in _COLUMNS)
+            exit_, notified, freed, restart = (format_seconds(median_of(good, name)) for name in _COLUMNS)
             held = median_of(good, "held_mib")
-            yield (*lead, exit_, told, back, NONE if held is None else f"{held:.0f}", restart)
+            yield (*lead, exit_, notified, freed, NONE if held is None else f"{held:.0f}", restart)
 
 
 def _claims(results: ClientsResults) -> Iterable[RenderableType]:

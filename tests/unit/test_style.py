@@ -12,7 +12,6 @@ PACKAGE = ROOT / "harness"
 GLOSSARY = "## Words to avoid"
 
 PENDING_PACKAGES = {
-    "clients",
     "cycles",
     "load",
 }

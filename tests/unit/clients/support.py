@@ -1,4 +1,4 @@
-"""Rows and trials that the tests of clients share."""
+"""Rows and trials for the tests of clients."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ WITHOUT = Subject(variant="patched", target="x86_64-softmmu", path="/q/patched",
 
 
 def trial(client: str, binary: Subject = PATCHED, *, backend: str = "ram", memory_mib: int = 1024) -> Trial:
-    """A trial of round 1."""
+    """Return a trial of round 1."""
     return Trial(
         clients=(client,),
         binary=binary,
@@ -25,7 +25,7 @@ def trial(client: str, binary: Subject = PATCHED, *, backend: str = "ram", memor
 
 
 def row(client: str, binary: Subject = PATCHED, **fields: object) -> ClientRow:
-    """A row as a good run gives it; ``fields`` replace its own."""
+    """Return a row of a successful run, with ``fields`` replaced."""
     slow = not binary.options
     usual: dict[str, object] = {
         "helpers": int(not slow),

@@ -1,4 +1,4 @@
-"""harness.clients.domain: the XML that libvirt gets."""
+"""harness.clients.domain: the XML for libvirt."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def words(domain: ET.Element) -> list[str | None]:
     return [each.get("value") for each in domain.iter(f"{{{NAMESPACE}}}arg")]
 
 
-def test_emulator_memory_and_option() -> None:
+def test_domain_has_emulator_memory_and_option() -> None:
     domain = parsed(firmware=(Path("/f w"),), threads=2)
     assert domain.get("type") == "qemu"
     assert domain.findtext("devices/emulator") == "/q/patched"
@@ -36,12 +36,12 @@ def test_emulator_memory_and_option() -> None:
     assert words(domain) == ["-L", "/f w", "-async-teardown"]
 
 
-def test_without_the_option_no_word_is_left() -> None:
+def test_domain_without_the_option_has_no_arguments() -> None:
     assert words(parsed(BASE)) == []
 
 
 def test_anonymous_memory_has_no_access_mode() -> None:
-    # With one, libvirt 9.0 makes a file on disk of it.
+    # With an access mode, libvirt 9.0 creates a file on disk.
     assert parsed().find("memoryBacking/access") is None
     shared = parsed(backend="memfd").find("memoryBacking/access")
     assert shared is not None
@@ -58,7 +58,7 @@ def test_text_is_escaped() -> None:
     assert parsed(odd).findtext("devices/emulator") == '/a&b/<q>"'
 
 
-def test_a_pc_boots_a_disk_and_an_ibm_z_a_kernel() -> None:
+def test_pc_boots_a_disk_and_ibm_z_a_kernel() -> None:
     pc = parsed(image="/i", serial="/s")
     disk, port = pc.find("devices/disk/source"), pc.find("devices/serial/source")
     assert disk is not None
@@ -80,7 +80,9 @@ def test_a_pc_boots_a_disk_and_an_ibm_z_a_kernel() -> None:
         ("10.1.0", (), False),
     ],
 )
-def test_libvirts_own_word_where_it_has_one(version: str, option: tuple[str, ...], expected: bool) -> None:
+def test_element_of_libvirt_is_used_if_it_exists(
+    version: str, option: tuple[str, ...], expected: bool
+) -> None:
     assert by_feature(version, option) is expected
     domain = parsed(msgspec.structs.replace(PATCHED, options=option), version=version)
     assert (domain.find("features/async-teardown") is not None) is expected

@@ -1,4 +1,4 @@
-"""harness.clients.judge: what must hold, on made-up rows."""
+"""harness.clients.judge: claims, with constructed rows."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.unit.clients.support import BASE, PATCHED, WITHOUT, row
 EXIT = "QEMU itself exits at once with the option"
 TOLD = "a client that waits for QEMU is notified at once"
 SHUT_OFF = "libvirt reports shut off no later than without the option"
-LAST = "a client that waits for the last process is notified when memory is back"
+LAST = "a client that waits for the last process is notified when the memory is freed"
 HELPERS = "one process shares QEMU's memory with the option, none without"
 RESTART = "a domain of the same name starts at once"
 WHOLE = "every guest starts and ends, and its end is reported"
@@ -23,7 +23,7 @@ def outcomes(*rows: ClientRow) -> dict[str, str]:
     return {claim.name: claim.outcome for claim in judge(rows)}
 
 
-def test_a_good_run_passes() -> None:
+def test_claims_hold_for_a_successful_run() -> None:
     rows = [row(name, binary) for name in CLIENTS for binary in (BASE, WITHOUT, PATCHED)]
     rows = [
         row(each.client, told_s=0.1, **({} if CLIENTS[each.client].alone else {"exit_s": 0.1}))
@@ -34,7 +34,7 @@ def test_a_good_run_passes() -> None:
     assert set(outcomes(*rows).values()) == {"pass"}
 
 
-def test_no_rows_judge_nothing() -> None:
+def test_claims_without_rows_are_cancelled() -> None:
     assert outcomes() == dict.fromkeys(outcomes(), "cancel")
 
 
@@ -58,16 +58,16 @@ def test_each_claim_can_fail(claim: str, bad: ClientRow) -> None:
     assert found[claim] == "fail"
 
 
-def test_libvirt_may_wait_a_second_for_a_cgroup_to_be_empty() -> None:
+def test_libvirt_may_wait_one_second_for_an_empty_cgroup() -> None:
     found = outcomes(row("libvirt cgroup", BASE), row("libvirt cgroup", told_s=1.4))
     assert (found[CONTROL], found[SHUT_OFF]) == ("pass", "cancel")
 
 
-def test_a_helper_without_the_option_is_a_fault() -> None:
+def test_helper_without_the_option_fails() -> None:
     assert outcomes(row("timeout", BASE, helpers=1))[HELPERS] == "fail"
 
 
-def test_who_is_told_early_or_waits_for_all_owes_no_speed() -> None:
+def test_early_and_waiting_clients_have_no_time_limit() -> None:
     found = outcomes(
         row("qmp quit", BASE, told_s=0.0004),
         row("qmp quit", told_s=0.0005),
@@ -77,26 +77,26 @@ def test_who_is_told_early_or_waits_for_all_owes_no_speed() -> None:
     assert (found[EXIT], found[TOLD], found[LAST]) == ("pass", "cancel", "pass")
 
 
-def test_base_is_the_reference_and_medians_count() -> None:
+def test_medians_are_compared_with_base() -> None:
     mine = [row("timeout", exit_s=value) for value in (0.001, 0.04, 9.0)]
     without = [row("timeout", WITHOUT, exit_s=0.2)] * 2
     assert outcomes(row("timeout", BASE), *without, *mine)[EXIT] == "fail"
     assert outcomes(*without, *mine)[EXIT] == "pass"
 
 
-def test_guests_that_are_too_small_to_tell_are_not_judged() -> None:
+def test_small_guests_are_not_judged() -> None:
     small = row("timeout", BASE, exit_s=0.05, told_s=0.05)
     found = outcomes(small, row("timeout", exit_s=0.04, told_s=0.04))
     assert (found[EXIT], found[TOLD]) == ("cancel", "cancel")
 
 
-def test_the_first_fault_is_told_and_the_rest_counted() -> None:
+def test_first_problem_is_reported_and_others_are_counted() -> None:
     bad = [row("timeout", outcome="failed", reason=reason) for reason in ("one", "two")]
     claim = judge(bad)[0]
     assert claim.reason.endswith("one (and 1 more)")
 
 
-def test_median_of_fields_and_moments() -> None:
+def test_medians_of_fields_and_moments_use_good_rows() -> None:
     rows = [row("libvirt destroy", moments={"restart_s": value}) for value in (1.0, 2.0, 4.0)]
     rows.append(row("libvirt destroy", outcome="failed", moments={"restart_s": 99.0}))
     assert median_of(rows, "restart_s") == 2.0

@@ -1,4 +1,4 @@
-"""harness.clients.moments and groups: who ends when, by pidfd, by descriptor, by cgroup."""
+"""harness.clients.moments and groups: times of exits and events, by pidfd, descriptor and cgroup."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.clients.domains import files_of, kept_files
+from harness.clients.domains import files_of, shared_files
 from harness.clients.groups import unified_group, unified_mount
 from harness.clients.moments import ExitWatch, find_qemu, seconds, watching
 from harness.errors import GuestError
@@ -22,25 +22,25 @@ def sleeper(*words: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(words or ("sleep", "60"), stdin=subprocess.DEVNULL)
 
 
-def test_exit_back_and_what_else_is_told() -> None:
+def test_times_of_exits_and_sources_are_recorded() -> None:
     reading, writing = os.pipe()
     with sleeper() as first, sleeper() as second:
         ends = [os.pidfd_open(process.pid) for process in (first, second)]
         watch = ExitWatch(first.pid, ends[0], {ends[1]: second.pid})
         answers = iter((False, True))
-        watch.add("told", reading, select.POLLIN, lambda: bool(os.read(reading, 1)) and next(answers))
+        watch.add("notified", reading, select.POLLIN, lambda: bool(os.read(reading, 1)) and next(answers))
         began = time.monotonic_ns()
         watch.start(20)
         first.kill()
         assert watch.wait("exit", 10) is not None
         os.write(writing, b"a")
-        assert watch.wait("told", 0.05) is None
+        assert watch.wait("notified", 0.05) is None
         os.write(writing, b"b")
-        assert watch.wait("told", 10) is not None
+        assert watch.wait("notified", 10) is not None
         assert "back" not in watch.at
         second.kill()
         watch.finish()
-        exit_s, told_s, back_s = (seconds(watch, name, began) for name in ("exit", "told", "back"))
+        exit_s, told_s, back_s = (seconds(watch, name, began) for name in ("exit", "notified", "back"))
         assert exit_s is not None
         assert told_s is not None
         assert back_s is not None
@@ -50,7 +50,7 @@ def test_exit_back_and_what_else_is_told() -> None:
             os.close(pidfd)
 
 
-def test_who_stays_is_killed_after_the_limit() -> None:
+def test_process_that_exceeds_the_limit_is_killed() -> None:
     with sleeper() as process, watching(process.pid) as watch:
         watch.start(0.1)
         watch.finish()
@@ -58,14 +58,14 @@ def test_who_stays_is_killed_after_the_limit() -> None:
         assert process.wait() == -signal.SIGKILL
 
 
-def test_who_has_gone_cannot_be_watched() -> None:
+def test_ended_process_cannot_be_watched() -> None:
     with sleeper("true") as process:
         os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
         with pytest.raises(GuestError, match="had ended"), watching(process.pid):
             pass
 
 
-def test_qemu_is_found_by_its_file_and_its_children_are_not_it() -> None:
+def test_qemu_is_found_by_its_file_without_its_children() -> None:
     python = Path(sys.executable).resolve()
     code = "import os, time; os.fork(); time.sleep(60)"
     with sleeper("sh", "-c", f"{python} -c '{code}' & {python} -c pass; wait") as shell:
@@ -88,16 +88,16 @@ def test_qemu_is_found_by_its_file_and_its_children_are_not_it() -> None:
             os.kill(int(pid), signal.SIGKILL)
 
 
-def test_where_version_2_is_mounted() -> None:
+def test_mount_point_of_version_2_is_found() -> None:
     hybrid = "cgroup /sys/fs/cgroup/pids cgroup rw 0 0\ncgroup2 /sys/fs/cgroup/unified cgroup2 rw 0 0\n"
     assert unified_mount(hybrid) == Path("/sys/fs/cgroup/unified")
     assert unified_mount("cgroup /sys/fs/cgroup/pids cgroup rw 0 0\n") is None
 
 
-def test_a_group_tells_when_it_is_empty() -> None:
+def test_cgroup_reports_when_it_is_empty() -> None:
     with unified_group("qemu-harness-test-") as group:
         if group is None:
-            pytest.skip("no cgroup of version 2 can be made here")
+            pytest.skip("cannot create a cgroup of version 2")
         with sleeper() as process:
             group.add(process.pid)
             assert group.members() == (process.pid,)
@@ -110,28 +110,28 @@ def test_a_group_tells_when_it_is_empty() -> None:
             assert group.is_empty()
             assert process.wait() == -signal.SIGTERM
         folder = group.folder
-        with sleeper() as left:
-            group.add(left.pid)
+        with sleeper() as other:
+            group.add(other.pid)
             group.kill()
-            assert left.wait() == -signal.SIGKILL
+            assert other.wait() == -signal.SIGKILL
     assert not folder.exists()
 
 
-def test_no_group_where_there_is_no_version_2(tmp_path: Path) -> None:
+def test_without_version_2_there_is_no_cgroup(tmp_path: Path) -> None:
     (tmp_path / "mounts").write_text("proc /proc proc rw 0 0\n", encoding="ascii")
     (tmp_path / "cgroup").write_text("4:memory:/\n", encoding="ascii")
     with unified_group("qemu-harness-test-", tmp_path) as group:
         assert group is None
 
 
-def test_a_helper_that_keeps_qemus_files_is_seen(tmp_path: Path) -> None:
+def test_open_files_of_a_helper_are_found(tmp_path: Path) -> None:
     with (tmp_path / "domain.log").open("wb") as log, sleeper() as other:
         with subprocess.Popen(["sleep", "60"], stdout=log, stderr=subprocess.STDOUT) as helper:
             files = {str(tmp_path / "domain.log"), "socket:[1]"}
             assert files_of(helper.pid) >= {str(tmp_path / "domain.log")}
-            assert kept_files(ExitWatch(0, 0, {1: other.pid, 2: helper.pid}), files) == {
+            assert shared_files(ExitWatch(0, 0, {1: other.pid, 2: helper.pid}), files) == {
                 str(tmp_path / "domain.log")
             }
             helper.kill()
-        assert kept_files(ExitWatch(0, 0, {1: other.pid, 2: helper.pid}), files) == set()
+        assert shared_files(ExitWatch(0, 0, {1: other.pid, 2: helper.pid}), files) == set()
         other.kill()

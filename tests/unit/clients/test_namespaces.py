@@ -1,4 +1,4 @@
-"""harness.clients.namespaces and session: what the private libvirtd sees, and what it is told."""
+"""harness.clients.namespaces and session: files visible to the private libvirtd, requests and replies."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ from harness.guest.spawn import Child
 
 
 def pairs(words: tuple[str, ...], option: str) -> dict[str, str]:
-    """Target → source of each bind."""
+    """Return target → source of each bind."""
     return {words[index + 2]: words[index + 1] for index, word in enumerate(words) if word == option}
 
 
-def test_the_systems_own_folders_are_hidden(tmp_path: Path) -> None:
+def test_folders_of_the_system_are_hidden(tmp_path: Path) -> None:
     namespaces = make_namespaces(tmp_path / "cell")
     words = namespace_words(namespaces, Path("/usr/lib/x/libvirt/connection-driver"), (), talk_fd=7)
     written = pairs(words, "--bind")
     assert set(written) == {"/etc", "/run", "/var"}
     assert all(Path(source).is_relative_to(namespaces.folder) for source in written.values())
-    # Nothing else can be written, and nothing of the cell outlives it or reaches the network.
+    # Other files are read-only, there is no network, and all processes end with bwrap.
     assert pairs(words, "--ro-bind")["/"] == "/"
     assert {"--unshare-pid", "--unshare-net", "--die-with-parent"} <= set(words)
     assert words[-1] == "7"
 
 
-def test_only_qemus_driver_is_there(tmp_path: Path) -> None:
+def test_only_the_qemu_driver_is_visible(tmp_path: Path) -> None:
     folder = tmp_path / "x86_64-linux-gnu/libvirt/connection-driver"
     folder.mkdir(parents=True)
     with pytest.raises(LibvirtError):
@@ -52,7 +52,7 @@ def test_only_qemus_driver_is_there(tmp_path: Path) -> None:
     ]
 
 
-def test_what_is_needed_is_seen_wherever_it_lies(tmp_path: Path) -> None:
+def test_needed_files_are_visible_in_any_folder(tmp_path: Path) -> None:
     needed = (Path("/var/lib/ci/qemu"), Path("/run/user/firmware"), Path("/opt/qemu"))
     words = namespace_words(make_namespaces(tmp_path / "cell"), tmp_path, needed, talk_fd=7)
     shown = pairs(words, "--ro-bind")
@@ -62,7 +62,7 @@ def test_what_is_needed_is_seen_wherever_it_lies(tmp_path: Path) -> None:
     assert words.index("/var/lib/ci/qemu") > words.index("/var")
 
 
-def test_a_cgroup_is_all_that_libvirt_sees_of_them(tmp_path: Path) -> None:
+def test_libvirt_uses_the_given_cgroup_as_root(tmp_path: Path) -> None:
     group = tmp_path / "group"
     namespaces = make_namespaces(tmp_path / "cell", controllers='"memory"')
     words = namespace_words(namespaces, tmp_path, (), talk_fd=7, group=group)
@@ -73,20 +73,20 @@ def test_a_cgroup_is_all_that_libvirt_sees_of_them(tmp_path: Path) -> None:
     assert 'cgroup_controllers = ["memory"]' in text.splitlines()
 
 
-def test_configuration(tmp_path: Path) -> None:
+def test_configuration_is_written_and_old_files_are_removed(tmp_path: Path) -> None:
     folder = make_namespaces(tmp_path / "cell").folder
     text = (folder / "etc/libvirt/qemu.conf").read_text(encoding="ascii")
     for line in ('stdio_handler = "file"', "cgroup_controllers = []", 'user = "root"', "namespaces = []"):
         assert line in text.splitlines()
     assert "libvirt-qemu:" in (folder / "etc/passwd").read_text(encoding="ascii")
-    (folder / "run/left").touch()
+    (folder / "run/stale").touch()
     make_namespaces(folder)
-    assert not (folder / "run/left").exists()
+    assert not (folder / "run/stale").exists()
 
 
 @contextlib.contextmanager
 def talking(tmp_path: Path) -> Iterator[tuple[Session, socket.socket]]:
-    """A session whose other end is the test."""
+    """Open a session, with the other end for the test."""
     ours, theirs = socket.socketpair()
     with subprocess.Popen(["sleep", "60"]) as process, ours:
         pidfd = os.pidfd_open(process.pid)
@@ -103,7 +103,7 @@ def line(**message: object) -> bytes:
     return json.dumps(message).encode() + b"\n"
 
 
-def test_replies_and_events_are_told_apart(tmp_path: Path) -> None:
+def test_replies_and_events_are_distinguished(tmp_path: Path) -> None:
     with talking(tmp_path) as (session, far):
         far.sendall(line(did="connect", error="", value="9.0.0"))
         session.connect()
@@ -123,15 +123,15 @@ def test_replies_and_events_are_told_apart(tmp_path: Path) -> None:
         assert session.event("d", STOPPED, 21, 0) is None
 
 
-def test_a_refusal_is_told_with_libvirts_words(tmp_path: Path) -> None:
+def test_error_of_libvirt_is_quoted(tmp_path: Path) -> None:
     with talking(tmp_path) as (session, far):
         threading.Timer(0.05, far.sendall, [line(did="create", error="internal error:\nno")]).start()
         with pytest.raises(LibvirtError, match="create: internal error: no"):
             session.ask("create", name="d")
 
 
-def test_a_libvirtd_that_goes_is_told(tmp_path: Path) -> None:
+def test_end_of_libvirtd_is_an_error(tmp_path: Path) -> None:
     with talking(tmp_path) as (session, far):
         far.close()
-        with pytest.raises(LibvirtError, match="gone before it answered"):
+        with pytest.raises(LibvirtError, match="ended before it answered"):
             session.reply("destroy")

@@ -1,4 +1,4 @@
-"""harness.clients.others and runner, with a program that stands for QEMU."""
+"""harness.clients.others and runner, with a fake QEMU."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from tests.unit.guest.support import fake_binary
 from tests.unit.teardown.test_scenario import options
 
 HELPER_S = 0.6
-"""How long the helper lives, from its QEMU's start on: longer than any trial here takes to fire."""
+"""Lifetime of the helper from QEMU's start: longer than any trial takes until its trigger."""
 
 
 @pytest.fixture(autouse=True)
 def _script(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What stands for QEMU is a script, so what runs is its interpreter."""
+    """The fake QEMU is a script, so the process runs its interpreter."""
     python = Path(sys.executable).resolve()
     monkeypatch.setattr(others, "find_qemu", lambda root, binary: find_qemu(root, python))
 
@@ -49,8 +49,8 @@ def tried(client: str, folder: Path, **fields: str) -> ClientRow:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("client", ["cgroup main", "qmp quit", "qmp kill", "pipeline"])
-def test_who_waits_for_a_helper_is_seen_to_wait(client: str, tmp_path: Path) -> None:
-    # This one keeps QEMU's descriptors: what a pipeline or a monitor's client would have to wait for.
+def test_clients_that_wait_for_the_helper_are_notified_late(client: str, tmp_path: Path) -> None:
+    # The fake helper keeps QEMU's descriptors, so a pipeline and a client of the monitor must wait for it.
     found = tried(client, tmp_path)
     if found.outcome == "cancelled":
         pytest.skip(found.reason)
@@ -63,8 +63,8 @@ def test_who_waits_for_a_helper_is_seen_to_wait(client: str, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("client", ["timeout", pytest.param("shell", marks=pytest.mark.slow)])
-def test_who_ends_the_process_group_is_told_at_once(client: str, tmp_path: Path) -> None:
-    # This helper is in QEMU's process group, and so ended with it.
+def test_clients_that_end_the_process_group_are_notified_at_once(client: str, tmp_path: Path) -> None:
+    # The fake helper is in QEMU's process group, and therefore ends with it.
     found = tried(client, tmp_path)
     assert (found.outcome, found.reason, found.helpers) == ("ok", "", 1)
     assert found.told_s is not None
@@ -72,18 +72,18 @@ def test_who_ends_the_process_group_is_told_at_once(client: str, tmp_path: Path)
     assert max(found.told_s, found.back_s) < HELPER_S / 2
 
 
-def test_a_guest_that_is_not_populated_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_guest_without_populated_memory_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(others, "resident_mib", lambda pid: 0)
     with pytest.raises(Exception, match="not populated"):
         tried("timeout", tmp_path)
 
 
-def test_a_program_that_is_missing_cancels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_program_cancels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     assert tried("timeout", tmp_path).reason == "timeout is not installed"
 
 
-def test_no_cgroup_cancels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_cgroup_cancels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("harness.clients.groups.unified_mount", lambda text: None)
     assert tried("cgroup kill", tmp_path).outcome == "cancelled"
 
@@ -95,7 +95,7 @@ def run(layout: Layout, trials: tuple[Trial, ...], reporter: Silent) -> list[Cli
     return rows
 
 
-def test_a_fault_is_a_row_and_the_run_goes_on(
+def test_failure_gives_a_row_and_the_run_continues(
     layout: Layout, reporter: Silent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bad = trial("timeout", served(tmp_path, "die"), memory_mib=1)
@@ -109,7 +109,7 @@ def test_a_fault_is_a_row_and_the_run_goes_on(
     assert any("bad luck" in line for line in reporter.lines)
 
 
-def test_where_no_namespace_can_be_made_what_needs_one_is_cancelled(
+def test_clients_that_need_a_namespace_are_cancelled_without_one(
     layout: Layout, reporter: Silent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bwrap = tmp_path / "bwrap"
@@ -119,28 +119,30 @@ def test_where_no_namespace_can_be_made_what_needs_one_is_cancelled(
     monkeypatch.setattr("os.geteuid", lambda: 0)
     names = ("bwrap", "libvirt destroy")
     rows = run(layout, tuple(trial(name, memory_mib=1) for name in names), reporter)
-    reason = "bubblewrap does not work here: bwrap: No permissions"
+    reason = "bubblewrap does not work: bwrap: No permissions"
     assert [(one.outcome, one.reason) for one in rows] == [("cancelled", reason)] * 2
 
 
-def test_libvirt_needs_root(layout: Layout, reporter: Silent, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_libvirt_without_root_is_cancelled(
+    layout: Layout, reporter: Silent, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("os.geteuid", lambda: 1000)
     (found,) = run(layout, (trial("libvirt destroy", memory_mib=1),), reporter)
-    assert (found.outcome, found.reason) == ("cancelled", "a libvirtd of one's own needs root")
+    assert (found.outcome, found.reason) == ("cancelled", "a private libvirtd needs root")
 
 
-def test_a_cgroup_for_libvirt_needs_version_1(
+def test_libvirt_cgroup_needs_version_1(
     layout: Layout, reporter: Silent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("os.geteuid", lambda: 0)
-    monkeypatch.setattr(runner, "why_no_namespace", lambda: "")
+    monkeypatch.setattr(runner, "check_namespace", lambda: "")
     monkeypatch.setattr(runner, "make_group", lambda prefix: contextlib.nullcontext(None))
     (found,) = run(layout, (trial("libvirt cgroup", memory_mib=1),), reporter)
     assert found.outcome == "cancelled"
     assert "version 1" in found.reason
 
 
-def test_after_a_failure_there_is_a_new_libvirtd(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_libvirtd_is_started_again_after_a_failure(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[bool] = []
 
     def start(self: TrialRunner, backend: str, *, controlled: bool) -> tuple[str, str]:
@@ -160,7 +162,7 @@ def test_after_a_failure_there_is_a_new_libvirtd(layout: Layout, monkeypatch: py
     monkeypatch.setattr("os.geteuid", lambda: 0)
     monkeypatch.setattr(TrialRunner, "_libvirtd", start)
     monkeypatch.setattr(runner, "try_domain", answer)
-    monkeypatch.setattr(runner, "why_no_namespace", lambda: "")
+    monkeypatch.setattr(runner, "check_namespace", lambda: "")
     trials = (trial("libvirt destroy", memory_mib=1),) * 3
     with TrialRunner(layout, trials, Firmware(folders=()), "thp") as tries:
         outcomes = [tries.rows(each, 1)[0].outcome for each in trials]

@@ -1,4 +1,4 @@
-"""harness.clients.plan and parse_groups: who is tried with what, and in which order."""
+"""harness.clients.plan and parse_groups: trials and their order."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ def planned(turn: int = 1, seed: int = 5, groups: tuple[str, ...] = GROUPS) -> t
 
 
 def order(trials: tuple[Trial, ...]) -> list[tuple[object, ...]]:
-    """What is compared between rounds."""
+    """Return the fields that are compared between rounds."""
     return [(one.clients, one.memory_mib, one.backend, one.binary.label) for one in trials]
 
 
-def test_every_client_meets_every_binary_once() -> None:
+def test_each_client_runs_with_each_binary_once() -> None:
     trials = planned(turn=2)
     for name, client in CLIENTS.items():
         places = 0 if name == "libvirt refused" else 4 if client.is_libvirt else 1
@@ -41,7 +41,7 @@ def test_every_client_meets_every_binary_once() -> None:
             assert {trial.memory_mib for trial in mine} <= ({1024, 8192} if places == 4 else {1024})
 
 
-def test_binaries_of_a_place_follow_each_other() -> None:
+def test_binaries_of_a_cell_run_in_succession() -> None:
     trials, orders = planned(turn=2), set()
     for first in range(0, len(trials), len(BINARIES)):
         block = trials[first : first + len(BINARIES)]
@@ -51,13 +51,13 @@ def test_binaries_of_a_place_follow_each_other() -> None:
     assert len(orders) > 1
 
 
-def test_the_seed_decides_the_order_and_rounds_differ() -> None:
+def test_order_depends_on_seed_and_round() -> None:
     assert planned() == planned()
     assert order(planned(turn=2)) != order(planned(turn=3))
     assert order(planned(turn=2, seed=6)) != order(planned(turn=2, seed=5))
 
 
-def test_only_what_lacks_the_option_is_refused_and_only_once() -> None:
+def test_refusal_is_tried_once_with_binaries_that_lack_the_option() -> None:
     assert [trial.binary for trial in planned() if trial.clients == ("libvirt refused",)] == [
         Subject(variant="base", target=BASE.target, path=BASE.path, options=PATCHED.options)
     ]
@@ -65,11 +65,11 @@ def test_only_what_lacks_the_option_is_refused_and_only_once() -> None:
     assert refused((BASE,)) == ()
 
 
-def test_groups_are_chosen() -> None:
+def test_plan_has_only_the_requested_groups() -> None:
     assert {name for trial in planned(groups=("qmp",)) for name in trial.clients} == {"qmp quit", "qmp kill"}
 
 
-def test_a_binary_with_the_option_is_tried_without_it_too() -> None:
+def test_binary_with_the_option_also_runs_without_it() -> None:
     given = Subject(variant="patched", target="t", path="/p", options=("-async-teardown",))
     both = with_and_without([Subject(variant="base", target="t", path="/b"), given])
     assert [(one.label, bool(one.options)) for one in both] == [
@@ -82,18 +82,18 @@ def test_a_binary_with_the_option_is_tried_without_it_too() -> None:
 @pytest.mark.parametrize(
     ("sizes", "expected"), [((256, 1024, 12288), 1024), ((8192,), 8192), ((4096,), 4096)]
 )
-def test_other_clients_have_guests_that_are_not_too_large(sizes: tuple[int, ...], expected: int) -> None:
+def test_size_of_guests_of_other_clients_is_limited(sizes: tuple[int, ...], expected: int) -> None:
     assert others_mib(sizes) == expected
 
 
-def test_lists_of_clients() -> None:
+def test_lists_of_clients_are_parsed() -> None:
     assert parse_groups("qmp, libvirt") == ("libvirt", "qmp")
     for bad in ("libvirt,podman", "", ","):
         with pytest.raises(OptionError):
             parse_groups(bad)
 
 
-def test_backends_without_a_domain() -> None:
+def test_unsupported_backends_are_refused() -> None:
     check_backends(("ram", "memfd"))
     with pytest.raises(OptionError, match="hugetlb"):
         check_backends(("ram", "hugetlb"))
