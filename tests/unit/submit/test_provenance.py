@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import itertools
+import re
 from pathlib import Path
 
 import hypothesis
@@ -18,10 +19,12 @@ from harness.progress import Silent
 from harness.series import load_series
 from harness.submit.policy import UPSTREAM, Policy, find_policy
 from harness.submit.provenance import (
+    Declaration,
     Identity,
     git_identity,
     judge,
     read_declaration,
+    series_patch_ids,
     sign_off_line,
     unanswered,
     write_form,
@@ -62,6 +65,10 @@ def test_form_without_answers_is_not_a_declaration(layout: Layout, tree: Tree, f
         sign_off_line(series, form, Identity(name="A", email="a@b.org"))
     with pytest.raises(ProvenanceError, match="already exists"):
         write_form(Git(repository=tree.path), series, policy)
+    assert (form.policy, form.policy_sha256) == (policy.source, policy.sha256)
+    assert form.patches == series_patch_ids(Git(repository=tree.path), series)
+    assert list(form.patches.values()) == [one.subject for one in series.patches]
+    assert path == folder / "provenance.toml"
     text = path.read_text()
     for key, answer in (
         ('person = "?"', f'person = "{PERSON}"'),
@@ -103,31 +110,221 @@ def test_unacceptable_answer_is_a_reason_not_to_send(
     assert {one for one, _ in reasons(layout, tree)} == ({rule} if rule else set())
 
 
+def answered(**answers: object) -> Declaration:
+    """A complete declaration; keyword arguments replace answers."""
+    values: dict[str, object] = {
+        "person": PERSON,
+        "date": "2026-01-02",
+        "written_by": (PERSON,),
+        "tools": (),
+        "generated": "no",
+        "derived_from": "none",
+        "licence": "MIT",
+        "policy": "a policy",
+        "policy_sha256": "0",
+        "policy_read": "yes",
+        "patches": {},
+    }
+    return Declaration(**{**values, **answers})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("answers", "keys"),
+    [
+        ({}, ()),
+        ({"generated": "yes", "policy_read": "no", "tools": ("coccinelle", "?")}, ()),
+        ({"person": ""}, ("person",)),
+        ({"person": "Test Person"}, ("person",)),
+        ({"person": "person@qemu-test.org"}, ("person",)),
+        ({"person": "A <a@b> or B <b@b>"}, ("person",)),
+        ({"date": "2 January 2026"}, ("date",)),
+        ({"date": "2026-1-2"}, ("date",)),
+        ({"written_by": ()}, ("written-by",)),
+        ({"written_by": ("?",)}, ("written-by",)),
+        ({"written_by": (PERSON, "me")}, ("written-by",)),
+        ({"tools": ("",)}, ("tools",)),
+        ({"generated": "a little"}, ("generated",)),
+        ({"policy_read": "maybe"}, ("policy-read",)),
+        ({"derived_from": "", "licence": "?"}, ("derived-from", "licence")),
+        ({"person": "?", "written_by": ("",), "policy_read": ""}, ("person", "written-by", "policy-read")),
+    ],
+)
+def test_unanswered_and_unclear_questions_are_listed_once(
+    answers: dict[str, object], keys: tuple[str, ...]
+) -> None:
+    assert unanswered(answered(**answers)) == keys
+
+
+@pytest.mark.parametrize(
+    "person",
+    [
+        "QEMU Maintainers <list@qemu-test.org>",
+        "A B <noreply@qemu-test.org>",
+        "Root <a@qemu-test.org>",
+        "A B <a@localhost>",
+        "Unknown <a@qemu-test.org>",
+        "Nobody <a@qemu-test.org>",
+        "A B <a@b.invalid>",
+    ],
+)
+def test_sender_that_is_no_person_is_a_reason(layout: Layout, tree: Tree, folder: Path, person: str) -> None:
+    declare(layout, tree, "mine", person=person)
+    ((rule, text),) = reasons(layout, tree)
+    assert rule == "person"
+    assert person in text
+
+
+def test_declaration_may_be_dated_tomorrow_elsewhere(layout: Layout, tree: Tree, folder: Path) -> None:
+    """It is already tomorrow in some time zone."""
+    declare(layout, tree, "mine", date="2026-01-04")
+    assert reasons(layout, tree) == []
+    declare(layout, tree, "mine", date="2026-01-05")
+    ((rule, text),) = reasons(layout, tree)
+    assert rule == "date"
+    assert "2026-01-05" in text
+
+
+def test_series_without_a_declaration_is_not_ready(layout: Layout, tree: Tree, folder: Path) -> None:
+    ((rule, text),) = reasons(layout, tree)
+    assert rule == "no-declaration"
+    assert "mine" in text
+
+
+def test_reasons_name_what_was_declared(layout: Layout, tree: Tree, folder: Path) -> None:
+    declare(
+        layout,
+        tree,
+        "mine",
+        generated="yes",
+        tools=["sed", "Copilot"],
+        licence="Beerware",
+        policy="an older one",
+        **{"policy-sha256": "0", "policy-read": "no", "date": "2026-13-01"},
+    )
+    found = reasons(layout, tree)
+    assert [rule for rule, _ in found] == ["generated", "generated", "policy", "policy", "date", "licence"]
+    words = ("AI", "Copilot", "not read", "an older one", "2026-13-01", "Beerware")
+    for (_, text), word in zip(found, words, strict=True):
+        assert word in text
+    assert UPSTREAM in found[3][1]
+
+
+def test_declined_content_is_reported_with_the_policy(layout: Layout, tree: Tree, folder: Path) -> None:
+    declare(layout, tree, "mine", generated="yes", tools=["Copilot"])
+    toml, path = folder / "series.toml", folder / "0001-first.patch"
+    toml.write_text(toml.read_text() + '[origin]\nwritten-by = "a model"\ngenerated = true\n')
+    path.write_text(path.read_text().replace("Because of", "Assisted-by: Claude\n\nBecause of"))
+    series, policy = load_series(layout, "mine"), find_policy(tree, layout)
+    git, declaration = Git(repository=tree.path), read_declaration(folder)
+    found = judge(git, series, declaration, policy, today=TODAY)
+    assert [(one.rule, one.quote) for one in found] == [("generated", policy.quote)] * 4
+
+
+@pytest.mark.parametrize(
+    ("licence", "reason"),
+    [
+        ("GPL-2.0-or-later", ""),
+        ("MIT", ""),
+        ("GPL-3.0-only", "util/n\u00fc.c"),
+        ("Proprietary", "util/n\u00fc.c"),
+    ],
+)
+def test_licence_of_a_new_file_is_checked(
+    layout: Layout, tree: Tree, folder: Path, licence: str, reason: str
+) -> None:
+    path = folder / "0002-second.patch"
+    data = path.read_bytes().decode()
+    path.write_bytes(data.replace("Identifier: GPL-2.0-or-later", f"Identifier: {licence}").encode())
+    declare(layout, tree, "mine")
+    found = reasons(layout, tree)
+    assert [rule for rule, _ in found] == (["licence"] if reason else [])
+    assert all(reason in text and licence in text for _, text in found)
+
+
 def test_origin_stated_by_the_series_itself_counts(layout: Layout, tree: Tree, folder: Path) -> None:
     declare(layout, tree, "mine")
     toml = folder / "series.toml"
     plain = toml.read_text()
     toml.write_text(
-        plain + '[origin]\nwritten-by = "a language model"\ngenerated = true\nderived-from = "x"\n'
+        plain + '[origin]\nwritten-by = "a language model"\ngenerated = true\nderived-from = "a book"\n'
     )
-    assert [rule for rule, _ in reasons(layout, tree)] == ["generated", "derived"]
-    toml.write_text(plain)
-    path = folder / "0001-first.patch"
-    path.write_text(path.read_text().replace("Because of", "Assisted-by: Claude\n\nBecause of"))
-    assert [rule for rule, _ in reasons(layout, tree)] == ["generated"]
+    generated, derived = reasons(layout, tree)
+    assert (generated[0], derived[0]) == ("generated", "derived")
+    assert "a language model" in generated[1]
+    assert "a book" in derived[1]
+    toml.write_text(plain + '[origin]\nwritten-by = "a person"\n')
+    assert reasons(layout, tree) == []
+
+
+@pytest.mark.parametrize(
+    ("file", "statement"),
+    [
+        ("0001-first.patch", "Assisted-by: Claude\n\nBecause of"),
+        ("0000-cover-letter.patch", "Written with Claude. Why"),
+    ],
+)
+def test_statement_in_a_mail_counts(
+    layout: Layout, tree: Tree, folder: Path, file: str, statement: str
+) -> None:
+    declare(layout, tree, "mine")
+    assert reasons(layout, tree) == []
+    path = folder / file
+    path.write_text(re.sub("Because of|Why", statement, path.read_text()))
+    ((rule, reason),) = reasons(layout, tree)
+    assert rule == "generated"
+    assert ("cover letter" if file.startswith("0000") else file) in reason
+    assert "Claude" in reason
 
 
 def test_only_the_person_who_declared_signs_off(layout: Layout, tree: Tree, folder: Path) -> None:
     declare(layout, tree, "mine")
     series, declaration = load_series(layout, "mine"), read_declaration(folder)
-    assert sign_off_line(series, declaration, git_identity(folder)) == f"Signed-off-by: {PERSON}"
-    with pytest.raises(ProvenanceError, match="git's identity is Other"):
+    identity = git_identity(folder)
+    assert sign_off_line(series, declaration, identity) == f"Signed-off-by: {PERSON}"
+    with pytest.raises(ProvenanceError, match=f"{PERSON}.*git's identity is Other <person@qemu-test.org>"):
         sign_off_line(series, declaration, Identity(name="Other", email="person@qemu-test.org"))
-    with pytest.raises(ProvenanceError, match=r"user\.email is not set"):
-        sign_off_line(series, declaration, Identity(name="", email=""))
-    (folder / "provenance.toml").write_text('person = "x"\n')
-    with pytest.raises(ProvenanceError, match="cannot read"):
+    for bad in (Identity(name="", email="a@b"), Identity(name="A", email="")):
+        with pytest.raises(ProvenanceError, match=r"user\.email is not set"):
+            sign_off_line(series, declaration, bad)
+    with pytest.raises(ProvenanceError, match="mine") as error:
+        sign_off_line(series, None, identity)
+    assert "series declare mine" in error.value.remedy
+    with pytest.raises(ProvenanceError, match=r"mine/provenance\.toml.*: date, licence$"):
+        sign_off_line(series, answered(date="?", licence=""), identity)
+
+
+def test_declaration_that_cannot_be_read_is_refused_by_name(folder: Path) -> None:
+    assert read_declaration(folder) is None
+    path = folder / "provenance.toml"
+    for text in ('person = "x"\n', "[[\n"):
+        path.write_text(text)
+        with pytest.raises(ProvenanceError, match=r"mine/provenance\.toml") as error:
+            read_declaration(folder)
+        assert "series declare mine" in error.value.remedy
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(ProvenanceError, match=r"mine/provenance\.toml"):
         read_declaration(folder)
+
+
+def test_identity_is_that_of_git(folder: Path, tmp_path: Path) -> None:
+    assert str(git_identity(folder)) == PERSON
+    (tmp_path / "home" / ".gitconfig").write_text("[user]\nname = A  B\n")
+    assert git_identity(folder) == Identity(name="A  B", email="")
+
+
+def test_form_quotes_subjects_for_toml(layout: Layout, tree: Tree, folder: Path) -> None:
+    subject = 'util: say "caf\u00e9" \\ more'
+    path = folder / "0001-first.patch"
+    path.write_text(re.sub(r"Subject: .*", lambda _: f"Subject: [PATCH 1/2] {subject}", path.read_text()))
+    policy = Policy(text="x", source='a "policy"')
+    write_form(Git(repository=tree.path), load_series(layout, "mine"), policy)
+    form = read_declaration(folder)
+    assert form is not None
+    assert (form.policy, form.policy_sha256) == (policy.source, policy.sha256)
+    assert next(iter(form.patches.values())) == subject
+    with pytest.raises(ProvenanceError, match=r"mine/provenance\.toml"):
+        write_form(Git(repository=tree.path), load_series(layout, "mine"), policy)
 
 
 def test_policy_of_the_tree_takes_precedence(layout: Layout, tree: Tree) -> None:
