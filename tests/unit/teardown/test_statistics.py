@@ -1,7 +1,22 @@
+import math
+import statistics
+
+import msgspec
 import numpy
 import pytest
+from scipy.stats import t as student
 
-from harness.teardown.statistics import chance, compare, holm, mad, ratio_interval, resolution_s
+from harness.teardown.statistics import (
+    by_place,
+    chance,
+    compare,
+    compare_pair,
+    holm,
+    judge,
+    mad,
+    ratio_interval,
+    resolution_s,
+)
 
 from .support import make_sample
 
@@ -68,6 +83,40 @@ def test_holm_follows_the_paper():
     assert holm([]) == []
 
 
+def test_chance_is_that_of_welch_for_the_logarithms():
+    """Welch (1947): the variances of the sides are not pooled, which Student's test does."""
+    ours, theirs = [1.0, 2.0, 3.0, 4.0], [2.0, 4.0, 9.0, 12.0, 20.0, 80.0]
+    logs = [[math.log(value) for value in side] for side in (ours, theirs)]
+    errors = [statistics.variance(side) / len(side) for side in logs]
+    t = (statistics.mean(logs[0]) - statistics.mean(logs[1])) / math.sqrt(sum(errors))
+    freedom = sum(errors) ** 2 / sum(
+        error**2 / (len(side) - 1) for error, side in zip(errors, logs, strict=True)
+    )
+    assert chance(ours, theirs) == pytest.approx(2 * student.sf(abs(t), freedom))
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "p"),
+    [
+        ([2.0] * 3, [2.0] * 3, 1.0),
+        ([2.0] * 3, [3.0] * 3, 0.0),
+        ([2.0, 2.0], [3.0] * 3, None),
+        ([2.0] * 3, [3.0, 3.0], None),
+        ([0.0, 2.0, 2.0], [3.0] * 3, None),
+        ([2.0] * 3, [3.0, 0.0, 3.0], None),
+    ],
+)
+def test_chance_of_constant_few_or_impossible_values(ours, theirs, p):
+    assert chance(ours, theirs) == p
+
+
+def test_chance_with_one_constant_side_depends_on_the_other():
+    constant, noisy = [2.0] * 3, [1.9, 2.1, 2.05]
+    assert chance(constant, noisy) == pytest.approx(chance(noisy, constant))
+    assert 0.5 < chance(constant, noisy) < 1
+    assert chance([20.0] * 3, noisy) < 0.01
+
+
 @pytest.mark.slow
 def test_equal_binaries_rarely_differ():
     """400 comparisons of a skewed distribution with outliers with itself, each without correction."""
@@ -92,8 +141,70 @@ def test_interval_of_constant_data_has_no_width():
 
 
 def test_interval_is_reproducible():
-    once, again = (ratio_interval([1, 2, 3, 4], [2, 3, 4, 5]) for _ in range(2))
+    draw = numpy.random.default_rng(1)
+    sides = draw.lognormal(size=(2, 9))
+    once, again = (ratio_interval(*sides) for _ in range(2))
     assert once == again
+
+
+def test_interval_reflects_the_noise_of_each_side():
+    noisy, constant = [1.0, 2.0, 3.0, 4.0, 5.0], [1.0] * 5
+    low, high = ratio_interval(noisy, constant)
+    assert low <= 2
+    assert high >= 4
+    low, high = ratio_interval(constant, noisy)
+    assert low <= 1 / 4
+    assert high >= 1 / 2
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({}, "same"),
+        ({"ratio_low": 0.80, "ratio_high": 1.25}, "same"),
+        ({"ratio_low": 0.79, "ratio_high": 1.25}, "not enough data"),
+        ({"ratio_low": 0.80, "ratio_high": 1.26}, "not enough data"),
+        ({"p": 0.05}, "better"),
+        ({"p": 0.0501}, "same"),
+        ({"p": 0.01, "ratio": 1.1}, "worse"),
+        ({"p": 0.01, "variant_s": 0.89}, "same"),
+        ({"p": 0.01, "variant_s": 0.875, "reference_s": 1.0}, "same"),
+        ({"p": None}, "not enough data"),
+    ],
+)
+def test_verdict_has_its_bounds(fields, expected):
+    """Significant at 5 %; equivalent within 0.80 to 1.25; the resolution here is 0.125 s."""
+    (row, _) = compare(rows(BASE, BASE))
+    plain = {
+        "p": 0.5,
+        "ratio": 0.9,
+        "ratio_low": 0.9,
+        "ratio_high": 1.1,
+        "reference_s": 1.0,
+        "variant_s": 0.5,
+    }
+    (judged,) = judge([msgspec.structs.replace(row, **{**plain, **fields})], 0.125)
+    assert judged.verdict == expected
+    assert judged.p_holm == {**plain, **fields}["p"]
+
+
+def test_every_difference_counts_without_a_resolution():
+    row = msgspec.structs.replace(compare(rows([1.0] * 3, [0.99] * 3))[0], verdict="")
+    assert judge([row])[0].verdict == "better"
+
+
+def test_pair_has_its_counts_before_it_is_judged():
+    base, other = [make_sample(value) for value in BASE], [make_sample(value) for value in TENTH[:3]]
+    ((place, _),) = by_place(base, "teardown").items()
+    pair = compare_pair(place, "reclaim", ("one", "two"), (base, other))
+    assert (pair.reference, pair.variant, pair.latency) == ("one", "two", "reclaim")
+    assert (pair.samples_reference, pair.samples, pair.verdict, pair.p_holm) == (
+        4,
+        3,
+        "not enough data",
+        None,
+    )
+    assert pair.memory_mib == base[0].memory_mib
 
 
 def test_loaded_samples_count_and_failed_ones_do_not():
@@ -135,6 +246,24 @@ def test_order_of_cells_does_not_depend_on_the_run():
         found = [(row.memory_mib, row.target) for row in compare(samples) if row.latency == "exit"]
         assert list(dict.fromkeys(found)) == order
         assert compare(samples)[0].variant == "pristine"
+
+
+def test_native_hosts_and_private_memory_come_first():
+    fields = [
+        {"host": "native", "backend": "ram"},
+        {"host": "native", "backend": "file"},
+        {"host": "native", "backend": "memfd"},
+        {"host": "aarch64", "backend": "ram"},
+    ]
+    found = by_place([make_sample(**each) for each in reversed(fields)], "teardown")
+    samples = [sides["base"][0] for sides in found.values()]
+    assert [{"host": one.host, "backend": one.backend} for one in samples] == fields
+
+
+def test_known_variants_come_before_others():
+    names = ["base", "pristine", "patched", "another", "distro"]
+    (sides,) = by_place([make_sample(variant=name) for name in sorted(names)], "teardown").values()
+    assert list(sides) == names
 
 
 def test_restart_samples_give_only_restart_comparisons():
