@@ -39,6 +39,7 @@ def prepare(build: Path, target: Target, *, root: Path = ROOT) -> Path:
     others = {path: file for path, file in files.items() if not _is_module(path)}
     _copy(others, copy)
     _forget_modules(copy, root)
+    _remove_damaged(copy)
     digest = hashlib.sha256()
     for path, file in files.items():
         digest.update(f"{path}\0{hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode())
@@ -100,6 +101,16 @@ def _forget_modules(copy: Path, root: Path) -> None:
     for module in (copy / "harness").rglob("*.py"):
         if not (root / module.relative_to(copy)).is_file():
             module.unlink()
+
+
+def _remove_damaged(copy: Path) -> None:
+    """Let mutmut mutate a module again if it was killed while it wrote the verdicts."""
+    for meta in (copy / "harness").rglob("*.meta"):
+        try:
+            json.loads(meta.read_text(encoding="utf-8"))
+        except ValueError:
+            meta.unlink()
+            meta.with_suffix("").unlink(missing_ok=True)
 
 
 def _begin_again(folder: Path, digest: str) -> None:

@@ -135,3 +135,13 @@ def test_other_mutants_are_removed_with_their_verdicts(checkout: Path, tmp_path:
     (folder / "generator").write_text("an older worker.py", encoding="ascii")
     prepare(tmp_path / "build", TARGET, root=checkout)
     assert not (folder / "results.json").exists()
+
+
+def test_module_with_damaged_verdicts_is_mutated_again(checkout: Path, tmp_path: Path) -> None:
+    place = prepare(tmp_path / "build", TARGET, root=checkout) / "mutants" / "harness" / "series"
+    for name in ("mail.py", "mail.py.meta", "form.py", "form.py.meta"):
+        (place / name).write_text('{"exit_code_by_key": {}}', encoding="utf-8")
+    (place / "mail.py.meta").write_text('{"exit_code_by_key": {"x_', encoding="utf-8")
+    (checkout / "harness" / "series" / "form.py").touch()
+    prepare(tmp_path / "build", TARGET, root=checkout)
+    assert {path.name for path in place.glob("*.py*")} == {"form.py", "form.py.meta"}
