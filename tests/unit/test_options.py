@@ -12,7 +12,14 @@ from hypothesis import strategies as st
 from harness import options as module
 from harness.errors import HarnessError, OptionError
 from harness.layout import Layout, find_layout
-from harness.options import declared_options, format_size, parse_options, parse_size
+from harness.options import (
+    check_choice,
+    choose_seed,
+    declared_options,
+    format_size,
+    parse_options,
+    parse_size,
+)
 from harness.process import Finished
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -38,6 +45,87 @@ def test_defaults(layout: Layout) -> None:
     assert options.memory_mib == (256, 1024, 4096)
     assert options.budget_s == 150
     assert options.ccache is True
+
+
+def test_values_are_those_that_were_given(layout: Layout) -> None:
+    words = ("-Drounds=3", "-Dccache=false", "-Dpatches=2,10", "-Drules-off=style", "-Dsource=a=b")
+    options = parse_options(layout, words)
+    assert (options.rounds, options.ccache, options.rules_off) == (3, False, ("style",))
+    assert (options.source, options.given) == ("a=b", words)
+    assert options.patch_numbers == {2, 10}
+    assert [options.has(name) for name in ("rounds", "round", "pin")] == [True, False, False]
+    values = options.values()
+    assert (values["rounds"], values["memory_mib"], values["pin"]) == (3, (256, 1024, 4096), "7.2")
+    assert set(values) == set(module.Options.__dataclass_fields__) - {"given"}
+
+
+def test_later_value_replaces_an_earlier_one(layout: Layout) -> None:
+    assert parse_options(layout, ["-Dpin=1", "-Dpin=2"]).pin == "2"
+
+
+def project(folder: Path, options: str) -> Layout:
+    """A layout of a project with its own options."""
+    root = folder / "root"
+    root.mkdir()
+    (root / "meson.build").write_text("project('x')\n", encoding="utf-8")
+    (root / "meson_options.txt").write_text(options, encoding="utf-8")
+    return Layout(root=root, build=folder, trees=folder, cache=folder / "cache")
+
+
+def test_declaration_of_an_option_is_read_whole(tmp_path: Path) -> None:
+    layout = project(
+        tmp_path,
+        """\
+option('lone', type: 'integer', value: 5,
+       description: 'Without bounds')
+option('low', type: 'integer', min: 1,
+       value: 5, description: 'One bound: max: 9')
+option('both_ends', type: 'integer', min: 0, max: 1000, value: 5, description: 'Two')
+option('kind', type: 'combo', choices: ['b', 'a'], value: 'b', description: 'Caf\u00e9')
+option('many', type: 'array', value: ['x', 'y'], description: 'List')
+option('on', type: 'boolean', value: false, description: 'Switch')
+""",
+    )
+    found = declared_options(layout)
+    integer = module.Declared(
+        name="lone",
+        type="integer",
+        default=5,
+        choices=(),
+        minimum=None,
+        maximum=None,
+        description="Without bounds",
+    )
+    assert found["lone"] == integer
+    assert (found["low"].minimum, found["both_ends"].minimum, found["both_ends"].maximum) == (1, 0, 1000)
+    assert (found["kind"].type, found["kind"].choices, found["kind"].default) == ("combo", ("b", "a"), "b")
+    assert found["kind"].description == "Caf\u00e9"
+    assert (found["many"].type, found["many"].default) == ("array", ("x", "y"))
+    assert (found["on"].type, found["on"].default) == ("boolean", False)
+    assert list(found) == ["lone", "low", "both_ends", "kind", "many", "on"]
+
+
+def test_changed_declarations_are_read_again(tmp_path: Path) -> None:
+    layout = project(tmp_path, "option('one', type: 'string', value: '')\n")
+    assert set(declared_options(layout)) == {"one"}
+    (layout.root / "meson_options.txt").write_text("option('two', type: 'string', value: '')\n")
+    assert set(declared_options(layout)) == {"two"}
+    (layout.root / "meson.build").write_text("project('y')\n")
+    assert set(declared_options(layout)) == {"two"}
+    assert len(list((layout.cache / "options").iterdir())) == 3
+
+
+def test_cache_that_cannot_be_written_is_no_error(tmp_path: Path) -> None:
+    layout = project(tmp_path, "option('one', type: 'string', value: '')\n")
+    layout.cache.write_text("a file, no folder")
+    assert set(declared_options(layout)) == {"one"}
+
+
+def test_malformed_declarations_are_refused_with_the_words_of_meson(tmp_path: Path) -> None:
+    layout = project(tmp_path, "option('one', type: 'nonsense')\n")
+    with pytest.raises(OptionError, match=r"meson_options\.txt") as error:
+        declared_options(layout)
+    assert 0 < len(error.value.details) <= 5
 
 
 def test_every_declared_option_is_a_field(layout: Layout) -> None:
@@ -95,6 +183,10 @@ def test_arrays_in_mesons_notation(layout: Layout, monkeypatch: pytest.MonkeyPat
         ("-Dtriggers=sigtem", "has no 'sigtem'", "did you mean sigterm?"),
         ("-Daccel=xen", "has no 'xen'", "known are: auto kvm tcg"),
         ("-Dpin=7\0", "NUL", "remove it"),
+        ("-Dvariants=base,,base", "contains a duplicate", "give each value once"),
+        ("-Dvariants=['base', 'bse']", "has no 'bse'", "did you mean base?"),
+        ("-Dvariants={'base'}", "has no", "known are: base patched pristine"),
+        ("-Dvariants=['base'", "not a list of strings", "-Dvariants=a,b"),
     ],
 )
 def test_refusals(layout: Layout, word: str, cause: str, remedy: str) -> None:
@@ -115,6 +207,80 @@ def test_guest_larger_than_the_machine(layout: Layout, monkeypatch: pytest.Monke
     # A default that does not fit is no mistake of the user's: such sizes are cancelled when they come up.
     Memory.total = 1024**3
     assert 4096 in parse_options(layout, []).memory_mib
+
+
+def test_guest_as_large_as_the_machine_is_tried(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Memory:
+        total = 24 * 1024**3 + 1
+
+    monkeypatch.setattr(module.psutil, "virtual_memory", lambda: Memory)
+    assert parse_options(layout, ["-Dmemory=24G"]).memory_mib == (24 * 1024,)
+    error = refused(layout, "-Dmemory=1G,24577M")
+    assert "24577M" in error.cause
+    assert f"{24 * 1024} MiB" in error.cause
+
+
+@pytest.mark.parametrize(
+    ("word", "bounds"),
+    [
+        ("-Drounds=0", ""),
+        ("-Drounds=1000", ""),
+        ("-Dcycles=1", ""),
+        ("-Dcycles=0", "1 to 100000"),
+        ("-Dcycles=100001", "1 to 100000"),
+        ("-Dtimeout=86401", "1 to 86400"),
+    ],
+)
+def test_integers_have_inclusive_bounds(layout: Layout, word: str, bounds: str) -> None:
+    if not bounds:
+        assert parse_options(layout, [word]).given == (word,)
+    else:
+        error = refused(layout, word)
+        assert word.partition("=")[0] in error.cause
+        assert bounds in error.remedy
+
+
+def test_number_with_more_than_nine_digits_is_refused(layout: Layout) -> None:
+    assert parse_options(layout, ["-Dseed=999999999"]).seed == 999_999_999
+    assert "1000000000" in refused(layout, "-Dseed=1000000000").cause
+
+
+def test_unknown_choice_without_a_similar_one_lists_all_in_order() -> None:
+    check_choice("pin", ["b", "a"], ["b", "a", "c"], where="the table")
+    with pytest.raises(OptionError, match=r"-Dpin: the table has no 'xyz'") as error:
+        check_choice("pin", ["a", "xyz"], ["b", "a", "c"], where="the table")
+    assert error.value.remedy.endswith(": a b c")
+    assert "did you mean" not in error.value.remedy
+
+
+def test_unknown_option_without_a_similar_one_lists_all_in_order(layout: Layout) -> None:
+    error = refused(layout, "-Dqqqq=1")
+    names = error.remedy.partition(": ")[2].split()
+    assert names == sorted(declared_options(layout))
+    assert "did you mean" not in error.remedy
+
+
+def test_seed_is_drawn_only_if_none_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert choose_seed(7) == 7
+    for drawn in (0, module.SEEDS - 1):
+        monkeypatch.setattr(
+            module.secrets, "randbelow", lambda limit, drawn=drawn: drawn if limit == 999_999_999 else -9
+        )
+        assert choose_seed(0) == drawn + 1
+
+
+@pytest.mark.parametrize(
+    ("text", "mib"), [("1M", 1), ("1m", 1), ("9999999M", 9_999_999), ("2G", 2048), ("2g", 2048)]
+)
+def test_sizes_are_read_in_mib(text: str, mib: int) -> None:
+    assert parse_size(text) == mib
+
+
+@pytest.mark.parametrize("text", ["", "M", "01M", "1K", "1 M", "10000000M", "1MM"])
+def test_text_that_is_no_size_is_named(text: str) -> None:
+    with pytest.raises(OptionError) as error:
+        parse_size(text)
+    assert repr(text) in error.value.cause
 
 
 @given(st.text(max_size=20))
@@ -158,6 +324,9 @@ def test_paused_guest_cannot_power_off(layout: Layout) -> None:
 def test_guest_too_small_for_linux_is_refused(layout: Layout) -> None:
     assert "Linux needs more than 64M" in refused(layout, "-Dpayload=linux", "-Dmemory=1G,64M").cause
     assert parse_options(layout, ["-Dmemory=64M"]).memory_mib == (64,)
+    assert "127M" in refused(layout, "-Dpayload=paused,linux", "-Dmemory=127M,256M").cause
+    assert "128M" in refused(layout, "-Dpayload=linux", "-Dmemory=127M").remedy
+    assert parse_options(layout, ["-Dpayload=linux-busy", "-Dmemory=128M"]).memory_mib == (128,)
 
 
 def test_sharing_needs_ccache(layout: Layout) -> None:
