@@ -1,7 +1,7 @@
 """Cycles stage: start and end QEMU many times, at random moments and in random ways, and check for leftovers.
 
-Takes: Subjects and options. Gives: a a Row for each cycle. The cycles run in a program of its own
-(harness.cycles.driver), because each lane of it is the subreaper of what its cycle starts.
+Takes: a Bench and a plan. Gives: CyclesResults, with a CycleRow for each cycle. A separate program runs the
+cycles (harness.cycles.driver), because each of its lanes is a subreaper for the processes of its cycles.
 """
 
 from harness.cycles.model import Cycle, CycleRow, Memory, Report

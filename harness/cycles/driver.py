@@ -1,9 +1,9 @@
-"""The cycles of one variant, as a program of its own: each lane of it is a subreaper.
+"""Run the cycles of one variant. This is a separate program, because each of its lanes is a subreaper.
 
     python -m harness.cycles.driver JOB
 
-JOB is a JSON file (a Job). Standard output is JSON lines: a Calibration, then a Row for each cycle.
-SIGTERM and SIGINT end what runs, and then the program.
+JOB is a JSON file (DriverJob). The output is JSON lines: a Calibration, then a CycleRow for each cycle.
+SIGTERM and SIGINT end all running QEMUs, then the program.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ _prctl = ctypes.CDLL(None).prctl
 
 def _stop(number: int, _frame: FrameType | None) -> None:
     for each in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(each, signal.SIG_IGN)  # once is enough: we are on our way out
+        signal.signal(each, signal.SIG_IGN)  # a second signal must not interrupt the cleanup
     raise SystemExit(128 + number)
 
 
 def calibrate(job: DriverJob) -> dict[str, float]:
-    """Seconds from exec until the monitor answers, for each target; the limit where it does not."""
+    """Return the seconds from exec until the monitor answers, by target; the time limit if it does not."""
     ready: dict[str, float] = {}
     for index, (target, _, _) in enumerate(job.binaries):
         cycle = Cycle(
@@ -56,8 +56,8 @@ def calibrate(job: DriverJob) -> dict[str, float]:
         with started(job, cycle, Path(job.folder) / f"calibration-{target}-{os.getpid()}") as qemu:
             family = ProcessFamily(qemu.process.pid, "qemu", "helper")
             try:
-                known = qemu.wait_ready(job.limit_s)
-                ready[target] = time.monotonic() - qemu.began if known else job.limit_s
+                is_ready = qemu.wait_ready(job.limit_s)
+                ready[target] = time.monotonic() - qemu.began if is_ready else job.limit_s
             finally:
                 family.end()
     return ready
@@ -68,13 +68,13 @@ def lane(job: DriverJob, cycles: Sequence[Cycle], ready_s: dict[str, float], str
     with (Path(job.folder) / "lock").open("wb") as lock:
         for cycle in cycles:
             line = msgspec.json.encode(run_cycle(job, cycle, ready_s)) + b"\n"
-            fcntl.flock(lock, fcntl.LOCK_EX)  # a pipe takes long lines in pieces
+            fcntl.flock(lock, fcntl.LOCK_EX)  # writes of long lines to a pipe are not atomic
             os.write(stream, line)
             fcntl.flock(lock, fcntl.LOCK_UN)
 
 
 def main(argv: list[str]) -> int:
-    """0 when every cycle has a row."""
+    """Run the job in ``argv``. Return 0 if every cycle has a row."""
     stream = sys.stdout.fileno()
     exit_on_signals()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -86,18 +86,18 @@ def main(argv: list[str]) -> int:
 
 
 def exit_on_signals() -> None:
-    """Let SIGTERM and SIGINT raise SystemExit."""
+    """Make SIGTERM and SIGINT raise SystemExit."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _stop)
 
 
 def become_subreaper() -> None:
-    """Orphans of our descendants are ours from now on (PR_SET_CHILD_SUBREAPER, prctl(2))."""
+    """Become the parent of orphaned descendants (PR_SET_CHILD_SUBREAPER, prctl(2))."""
     _prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def run_lanes(count: int, work: Callable[[int], None]) -> int:
-    """Call ``work`` with 0 to ``count`` - 1, each in a process that is a subreaper; the worst exit status."""
+    """Call ``work`` with 0 to ``count`` - 1, each in a subreaper process. Return the largest exit status."""
     driver, lanes = os.getpid(), []
     for index in range(count):
         pid = os.fork()
@@ -118,7 +118,7 @@ def _lane_process(work: Callable[[int], None], index: int, driver: int) -> None:
             status = 0
     except SystemExit as error:
         status = int(error.code or 0)
-    except BaseException:  # noqa: BLE001 - the last frame of this process
+    except BaseException:  # noqa: BLE001 - the outermost frame of this process
         sys.excepthook(*sys.exc_info())
     finally:
         sys.stderr.flush()

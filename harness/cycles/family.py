@@ -1,7 +1,7 @@
-"""The processes that one cycle made: found below this process, signalled by pidfd, reaped here.
+"""The processes of one cycle: find them below this process, signal them by pidfd, and reap them.
 
-This process is a subreaper (PR_SET_CHILD_SUBREAPER, prctl(2)): a daemon, and a helper whose QEMU is gone,
-become its children, so that their exit statuses come here too and nothing is lost.
+This process is a subreaper (PR_SET_CHILD_SUBREAPER, prctl(2)): daemons, and helpers whose QEMU has ended,
+become its children. It therefore receives all exit statuses.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ POLL_S = 0.002
 
 
 class ProcessFamily:
-    """``roles`` is what each process is (qemu, parent, daemon, helper), as far as it has been seen.
+    """``roles`` contains the known role of each process: qemu, parent, daemon or helper.
 
-    ``others`` is what a process is that has no name of its own yet: a helper names itself ``cleanup/PID``.
+    ``others`` is the role of a process that has not renamed itself. A helper is named ``cleanup/PID``.
     """
 
     def __init__(self, root: int, role: str, others: str) -> None:
@@ -30,11 +30,11 @@ class ProcessFamily:
         self.statuses: dict[int, int] = {}
 
     def living(self) -> list[int]:
-        """Every process below us that has not ended."""
+        """Return all descendants that have not ended."""
         return [pid for pid, ended in self.members().items() if not ended]
 
     def members(self) -> dict[int, bool]:
-        """Every process below us, and whether it is a zombie. Ours are reaped; what each is, is noted."""
+        """Return all descendants, with true for zombies. Reap our own children, and record the roles."""
         self.reap()
         members = {}
         for process in psutil.Process().children(recursive=True):
@@ -46,7 +46,7 @@ class ProcessFamily:
         return members
 
     def reap(self) -> None:
-        """Take the statuses of all children that have ended."""
+        """Reap all ended children, and record their statuses."""
         with contextlib.suppress(ChildProcessError):
             while True:
                 pid, raw = os.waitpid(-1, os.WNOHANG)
@@ -55,7 +55,7 @@ class ProcessFamily:
                 self.statuses[pid] = os.waitstatus_to_exitcode(raw)
 
     def ended(self, pid: int) -> bool:
-        """Whether ``pid`` is gone, or a zombie."""
+        """Return whether ``pid`` has ended, also if it is a zombie."""
         self.reap()
         if pid in self.statuses:
             return True
@@ -65,7 +65,7 @@ class ProcessFamily:
             return True
 
     def zombies_of(self, parent: int) -> list[int]:
-        """Children of ``parent`` that it has not reaped."""
+        """Return the children of ``parent`` that it has not reaped."""
         with contextlib.suppress(psutil.Error):
             return [
                 child.pid
@@ -75,7 +75,7 @@ class ProcessFamily:
         return []
 
     def send(self, pid: int, number: int) -> None:
-        """Signal ``pid`` if it still is one of ours."""
+        """Signal ``pid`` if it still is a descendant."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             pidfd = os.pidfd_open(pid)
             try:
@@ -85,20 +85,20 @@ class ProcessFamily:
                 os.close(pidfd)
 
     def end(self, limit_s: float = 60.0) -> None:
-        """Kill what is left, and reap it."""
+        """Kill and reap the remaining processes."""
         until = time.monotonic() + limit_s
-        while (left := self.members()) and time.monotonic() < until:
-            for pid, ended in left.items():
+        while (remaining := self.members()) and time.monotonic() < until:
+            for pid, ended in remaining.items():
                 if not ended:
                     self.send(pid, signal.SIGKILL)
             time.sleep(POLL_S)
         self.reap()
 
     def describe(self, pid: int) -> str:
-        """What a process is called, in a few words."""
+        """Describe a process by role, name and state."""
         try:
             process = psutil.Process(pid)
-            name = re.sub(r"^cleanup/\d+", "cleanup/PID", process.name())  # one reason, however many cycles
+            name = re.sub(r"^cleanup/\d+", "cleanup/PID", process.name())  # the same text in all cycles
             return f"{self.roles.get(pid, 'process')} {name} ({process.status()})"
         except psutil.Error:
             return self.roles.get(pid, "process")

@@ -1,4 +1,4 @@
-"""What is wrong with what a cycle showed. Pure: nothing is started or read here."""
+"""Judge the observations of a cycle. This module does no I/O."""
 
 from __future__ import annotations
 
@@ -8,37 +8,37 @@ from harness.cycles.model import Cycle, Memory, Seen
 
 READY = ("paused", "running")
 CGROUP_TOLERANCE_MIB = 32.0
-"""Less than the smallest guest (64 MiB); more than what Python grows by in a thousand cycles."""
+"""Less than the smallest guest (64 MiB), and more than Python grows in a thousand cycles."""
 AVAILABLE_TOLERANCE_MIB = 128.0
-"""Half of a common guest (256 MiB): what else the machine does is in MemAvailable, too."""
+"""Half of a common guest (256 MiB), because other processes change MemAvailable too."""
 
 
 def judge(cycle: Cycle, seen: Seen) -> tuple[str, ...]:
-    """Why the cycle failed, a line each; none when all is well."""
-    reasons = [f"left after QEMU's end: {what}" for what in seen.left]
-    reasons += [f"zombie while QEMU lived: {what}" for what in seen.zombies]
+    """Return the reasons of a failure, one a line; empty if the cycle passed."""
+    reasons = [f"process remains after QEMU's exit: {process}" for process in seen.left]
+    reasons += [f"zombie while QEMU was running: {process}" for process in seen.zombies]
     if seen.never_ready:
-        reasons.append(f"QEMU did not get ready: {seen.last_line or 'it says nothing'}")
+        reasons.append(f"QEMU did not become ready: {seen.last_line or 'no message'}")
     elif seen.ended_early:
-        reasons.append(f"QEMU ended before the trigger: {seen.last_line or 'it says nothing'}")
+        reasons.append(f"QEMU ended before the trigger: {seen.last_line or 'no message'}")
     if seen.helper_missing:
         reasons.append("no process shares QEMU's memory")
     if seen.held:
-        reasons.append("a stopped helper held up QEMU's end")
+        reasons.append("a stopped helper delayed QEMU's exit")
     for role, status in seen.statuses:
         if not expected(cycle, role, status):
-            said = f": {seen.last_line}" if seen.last_line and status > 0 else ""
-            reasons.append(f"{role}: {describe_status(status)}{said}")
+            message = f": {seen.last_line}" if seen.last_line and status > 0 else ""
+            reasons.append(f"{role}: {describe_status(status)}{message}")
     reasons += [f"{report.tool}: {report.summary}" for report in seen.reports if report.ours]
     return tuple(dict.fromkeys(reasons))
 
 
 def expected(cycle: Cycle, role: str, status: int) -> bool:
-    """Whether a process in ``role`` may end so (``status`` as os.waitstatus_to_exitcode gives it).
+    """Return whether ``status`` (as from os.waitstatus_to_exitcode) is expected of a process in ``role``.
 
-    A signal is expected when it is the one that was sent. QEMU's way to answer SIGTERM, SIGINT and quit is
-    exit status 0. 1 is the daemon's or its parent's answer to the end of the other (os_daemonize(),
-    os_setup_post()), and the helper's to that of a QEMU which was still talking to it.
+    The signal that was sent is expected. QEMU exits with 0 on SIGTERM, SIGINT and quit. A daemon and its
+    parent exit with 1 if the other one ends (os_daemonize(), os_setup_post()). So does a helper whose QEMU
+    ends during its setup.
     """
     if status == 0:
         return True
@@ -53,12 +53,12 @@ def expected(cycle: Cycle, role: str, status: int) -> bool:
 
 
 def sent_signal(cycle: Cycle) -> int | None:
-    """The signal of the trigger; None for quit."""
+    """Return the signal of the trigger; None for quit."""
     return None if cycle.trigger == "quit" else int(signal.Signals[cycle.trigger.upper()])
 
 
 def describe_status(status: int) -> str:
-    """``exit 1``, ``SIGSEGV``."""
+    """Describe a status: ``exit 1``, ``SIGSEGV``."""
     if status >= 0:
         return f"exit {status}"
     try:
@@ -70,7 +70,7 @@ def describe_status(status: int) -> str:
 def judge_memory(
     variant: str, source: str, before_mib: float, after_mib: float, *, peak_mib: float = 0.0
 ) -> Memory:
-    """The verdict on memory: ``source`` cgroup counts what is used, MemAvailable what is free."""
+    """Compare memory before and after. The source ``cgroup`` counts used memory, MemAvailable free memory."""
     cgroup = source == "cgroup"
     return Memory(
         variant=variant,

@@ -1,4 +1,4 @@
-"""How much memory a run holds: by a control group of its own, else by what the machine has free."""
+"""Memory that a run holds, measured by its own cgroup, or else by the free memory of the machine."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ MIB = 1024 * 1024
 PREFIX = "qemu-harness-cycles-"
 SMALLEST_GUEST_MIB = 64
 SETTLE_S = 30.0
-"""How long others on the machine may take to give back what they took meanwhile."""
+"""Seconds to wait for other processes to free the memory that they allocated during the run."""
 
 
 class GroupMeter:
-    """``group`` is the folder of a control group that holds all of the run; None where there is none."""
+    """``group`` is the folder of a cgroup that contains the whole run, or None."""
 
     def __init__(self, group: Path | None) -> None:
         self._group = group
@@ -29,10 +29,10 @@ class GroupMeter:
         self._available = _median_available_mib()
 
     def verdict(self, variant: str) -> Memory:
-        """Compare with the beginning.
+        """Compare with the start of the run.
 
-        A group that never held as much as a guest does not count, whatever its files say. What others on the
-        machine took is waited for; what leaked does not come back.
+        A cgroup that never held the memory of a guest is not used. MemAvailable gets time to recover, because
+        other processes may free memory; leaked memory does not return.
         """
         if self._group is not None and (peak := peak_mib(self._group)) >= SMALLEST_GUEST_MIB:
             return judge_memory(variant, "cgroup", self._held, held_mib(self._group), peak_mib=peak)
@@ -52,16 +52,16 @@ def _median_available_mib() -> float:
 
 
 def held_mib(group: Path) -> float:
-    """MiB of anonymous and shared memory in ``group``: ``anon`` or, in version 1, ``rss`` (cgroups(7)).
+    """Return the anonymous and shared memory of ``group`` in MiB: ``anon``, or ``rss`` in version 1.
 
-    Cached pages of files are nobody's loss.
+    Cached pages of files are not included, because the kernel can drop them (cgroups(7)).
     """
     fields = dict(line.split() for line in (group / "memory.stat").read_text(encoding="ascii").splitlines())
     return (int(fields.get("anon", fields.get("rss", 0))) + int(fields.get("shmem", 0))) / MIB
 
 
 def peak_mib(group: Path) -> float:
-    """The most that ``group`` ever held, MiB; 0 when the kernel does not say (version 2 before 5.19)."""
+    """Return the peak of ``group`` in MiB; 0 if the kernel does not record it (version 2 before 5.19)."""
     for name in ("memory.peak", "memory.max_usage_in_bytes"):
         with contextlib.suppress(OSError, ValueError):
             return int((group / name).read_text(encoding="ascii")) / MIB
@@ -70,6 +70,6 @@ def peak_mib(group: Path) -> float:
 
 @contextlib.contextmanager
 def own_group(proc: Path = Path("/proc"), top: Path = Path("/sys/fs/cgroup")) -> Iterator[Path | None]:
-    """A control group with a memory controller below ours, removed afterwards; None where that cannot be."""
+    """Create a cgroup with a memory controller below our own, and remove it afterwards; None on failure."""
     with make_group(PREFIX, proc, top) as group:
         yield group

@@ -1,6 +1,6 @@
-"""What a cycle is to do (Cycle), what was seen of it (Seen), and what came out (Row).
+"""The plan of a cycle (Cycle), its observations (Seen), and its result (CycleRow).
 
-Rows are those of ``build/results/cycles.json``; docs/results.md is generated from them.
+CycleRow is part of ``build/results/cycles.json``; docs/results.md is generated from it.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from harness.jsonfile import about
 _T = TypeVar("_T")
 
 LIVES = {
-    "start": "before QEMU is ready: a random share of the time that this binary takes to get ready",
-    "daemonize": "with -daemonize: from the moment on at which a second process appears",
+    "start": "before QEMU is ready, after a random share of the start time of this binary",
+    "daemonize": "with -daemonize, at a random moment after a second process appears",
     "prealloc": "when a random share of the guest's memory is resident",
     "paused": "ready, with populated memory and stopped vCPUs",
-    "running": "ready, and the firmware runs",
+    "running": "ready, with running firmware",
 }
-"""Kinds of life, and when it ends."""
+"""Phase of QEMU at its end → description."""
 
 SIGNALS = ("sigterm", "sigkill", "sigint", "sigabrt")
 TRIGGERS = (*SIGNALS, "quit")
@@ -37,7 +37,8 @@ class Cycle(msgspec.Struct, frozen=True, kw_only=True):
     helper: Annotated[
         str,
         about(
-            "helper before the trigger: left running, killed, or stopped (and continued after QEMU's exit)"
+            "helper before the trigger: let be (left running), killed, or stopped (and continued after QEMU's"
+            " exit)"
         ),
     ]
     confinement: Annotated[str, about("none, sandbox, runas, or both")]
@@ -97,11 +98,12 @@ class Memory(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Seen(msgspec.Struct, kw_only=True):
-    """What one cycle showed; harness.cycles.judge says what that means.
+    """Observations of one cycle, for harness.cycles.judge.
 
-    ``statuses`` are (role, wait status as os.waitstatus_to_exitcode gives it); roles are qemu, parent, daemon
-    and helper. ``left`` describes processes that were there after the time limit, ``zombies`` QEMU's children
-    that it had not reaped while it lived. ``ended_early``: QEMU was gone before the trigger.
+    ``statuses`` are (role, status as from os.waitstatus_to_exitcode). Roles are qemu, parent, daemon and
+    helper. ``left`` describes the processes that remained after the time limit, ``zombies`` the children
+    that a running QEMU had not reaped. ``ended_early``: QEMU ended before the trigger. ``held``: a stopped
+    helper delayed QEMU's exit.
     """
 
     statuses: list[tuple[str, int]] = []
@@ -118,12 +120,12 @@ class Seen(msgspec.Struct, kw_only=True):
 
 
 def dealt(cycle: Cycle, targets: Sequence[_T]) -> _T:
-    """The one of ``targets`` that ``cycle`` is run with: cycles are dealt to them in turn."""
+    """Return the target of ``cycle``: cycles use the ``targets`` in turn."""
     return targets[(cycle.number - 1) % len(targets)]
 
 
 class DriverJob(msgspec.Struct, frozen=True, kw_only=True):
-    """What the driver gets: cycles of one variant. ``binaries`` are (target, path, firmware folders)."""
+    """The input of the driver: cycles of one variant. ``binaries`` are (target, path, firmware folders)."""
 
     variant: str
     binaries: tuple[tuple[str, str, tuple[str, ...]], ...]
@@ -135,6 +137,6 @@ class DriverJob(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Calibration(msgspec.Struct, frozen=True, kw_only=True):
-    """The driver's first line: seconds from exec until QEMU is ready, by target."""
+    """The first line of the driver: seconds from exec until QEMU is ready, by target."""
 
     ready_s: dict[str, float]

@@ -1,4 +1,4 @@
-"""The plan: which cycles, drawn from a seed. Cycle N of a seed is the same whatever is run beside it."""
+"""The plan: cycles drawn from a seed. Cycle N of a seed does not depend on the other cycles."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _CONFINEMENTS = ("none", "sandbox", "runas", "both")
 
 
 def plan_cycles(seed: int, count: int, *, accels: Sequence[str], root: bool) -> tuple[Cycle, ...]:
-    """Cycles 1 to ``count`` of ``seed``.
+    """Return the cycles 1 to ``count`` of ``seed``.
 
-    ``accels`` are those to choose from; without ``root`` nobody changes the user. What is not possible
-    here is replaced after it was drawn, so that the rest of a plan is the same on every machine.
+    Accelerators are chosen from ``accels``. Without ``root``, QEMU does not change its user. Values that this
+    machine does not support are replaced after drawing, so that the rest of the plan is the same everywhere.
     """
     return tuple(_draw(seed, number, accels, root=root) for number in range(1, count + 1))
 

@@ -1,4 +1,4 @@
-"""Start the QEMU of a cycle, and talk to it as far as a cycle needs."""
+"""Start the QEMU of a cycle, and use its monitor."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ CONFINEMENTS = {
     "none": (),
     "sandbox": ("-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"),
     "runas": ("-runas", "nobody"),
-    # elevateprivileges=deny refuses the very calls that -runas needs.
+    # elevateprivileges=deny would refuse the calls that -runas needs.
     "both": ("-sandbox", "on,obsolete=deny,spawn=deny,resourcecontrol=deny", "-runas", "nobody"),
 }
 
 
 @dataclass(frozen=True, kw_only=True)
 class Started:
-    """A QEMU that has been executed, with our end of its monitor."""
+    """A QEMU process, with our end of its monitor."""
 
     process: subprocess.Popen[bytes]
     monitor: socket.socket
@@ -42,7 +42,7 @@ class Started:
     began: float
 
     def wait_ready(self, timeout_s: float) -> bool:
-        """Whether the monitor answers to its first command within ``timeout_s`` seconds."""
+        """Return whether the monitor answers the first command within ``timeout_s`` seconds."""
         self.monitor.settimeout(timeout_s)
         try:
             with self.monitor.makefile("rb", buffering=0) as lines:
@@ -54,18 +54,18 @@ class Started:
             return False
 
     def quit(self) -> None:
-        """Send the command, and do not wait."""
+        """Send the command quit without waiting."""
         with contextlib.suppress(OSError):
             self.monitor.sendall(b'{"execute": "quit"}\r\n')
 
     def last_line(self) -> str:
-        """The last line that QEMU wrote."""
+        """Return the last line of QEMU's output."""
         lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()
         return lines[-1][:200] if lines else ""
 
 
 def words_of(cycle: Cycle, guest: Guest, *, qmp_fd: int) -> tuple[str, ...]:
-    """QEMU's command line for ``cycle``."""
+    """Return QEMU's command line for ``cycle``."""
     words = command_line(guest, qmp_fd=qmp_fd, threads=1)
     if cycle.life == "running":
         words = tuple(word for word in words if word != "-S")
@@ -73,14 +73,14 @@ def words_of(cycle: Cycle, guest: Guest, *, qmp_fd: int) -> tuple[str, ...]:
         *words,
         *CONFINEMENTS[cycle.confinement],
         *(("-daemonize",) if cycle.life == "daemonize" else ()),
-        # Firmware that finds nothing to boot must not end QEMU: that of s390x stops its only processor.
+        # Firmware without a boot device must not end QEMU: that of s390x stops the only CPU.
         *(("-action", "panic=none,shutdown=pause") if cycle.life == "running" else ()),
     )
 
 
 @contextlib.contextmanager
 def started(job: DriverJob, cycle: Cycle, folder: Path) -> Iterator[Started]:
-    """QEMU, in a session of its own. It is not ended here: see harness.cycles.family."""
+    """Start QEMU in a new session. harness.cycles.family ends it."""
     target, binary, firmware = dealt(cycle, job.binaries)
     guest = Guest(
         binary=Path(binary),
@@ -94,7 +94,7 @@ def started(job: DriverJob, cycle: Cycle, folder: Path) -> Iterator[Started]:
     reports, log = folder / "reports", folder / "qemu.log"
     folder.mkdir(parents=True, mode=0o755)
     reports.mkdir()
-    reports.chmod(0o777)  # -runas comes before a report is written
+    reports.chmod(0o777)  # after -runas, another user writes the reports
     ours, theirs = socket.socketpair()
     lane = os.getpid()
 

@@ -1,4 +1,4 @@
-"""Run the cycles, and keep the results in cycles.json while the run goes on."""
+"""Run the cycles, and write cycles.json."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def cycles_file(layout: Layout) -> Path:
 
 
 def record_cycles(bench: Bench, cycles: Sequence[Cycle], *, command: str) -> CyclesResults:
-    """Run ``cycles`` and write cycles.json, also while the run goes on. Raises what run_cycles raises."""
+    """Run ``cycles`` and write cycles.json, also during the run. Raises the errors of run_cycles."""
     again = with_words(command, f"-Dseed={bench.seed}")
     order = [subject.variant for subject in bench.subjects]
     memory: list[Memory] = []
@@ -100,7 +100,7 @@ def check_cycles(layout: Layout, results: CyclesResults) -> None:
             else "memory was not freed",
             f"run one alone: {results.failures[0].command}"
             if results.failures
-            else "run again on a quiet machine; if that fails too, find the process that holds it",
+            else "run again on a quiet machine; if that fails too, find the process that holds the memory",
             details=tuple(lines),
             log=layout.results / "cycles.json",
         )

@@ -1,4 +1,4 @@
-"""Run the plan: for each variant a driver, its rows as they come, and the memory before and after."""
+"""Run the plan: start a driver for each variant, receive its rows, and compare memory before and after."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ if TYPE_CHECKING:
     from harness.progress import Reporter
 
 LANES = 2
-"""Cycles at a time: they disturb each other's timing, which is to be random."""
+"""Number of concurrent cycles. They disturb each other's timing, which adds randomness."""
 RUN_LIMIT_S = 30.0
 
 
 def run_cycles(
     bench: Bench, cycles: Sequence[Cycle], *, on_row: Callable[[CycleRow], None]
 ) -> tuple[Memory, ...]:
-    """Run ``cycles`` with the binaries of each variant in turn; each cycle with one of its targets.
+    """Run ``cycles`` with each variant in turn. Each cycle runs one of the variant's targets.
 
-    ``on_row`` gets each row as it comes in. Returns the memory before and after, by variant. Guests of a
-    target without KVM run under TCG, whatever the plan says. Raises CyclesError when a driver fails, and what
-    harness.process.run raises.
+    Calls ``on_row`` with each row. Returns the memory before and after, by variant. Guests of a target
+    without KVM run under TCG, even if the plan has KVM. Raises CyclesError if a driver fails, and the errors
+    of harness.process.run.
     """
     memory: list[Memory] = []
     firmware = tuple(map(str, bench.firmware.folders))
@@ -56,7 +56,7 @@ def run_cycles(
 
 
 def _runnable(cycle: Cycle, subjects: Sequence[Subject], bench: Bench) -> Cycle:
-    """``cycle`` with an accelerator that its target has."""
+    """Return ``cycle`` with an accelerator that its target supports."""
     has_kvm = bench.has_kvm(dealt(cycle, subjects).target)
     return cycle if has_kvm else msgspec.structs.replace(cycle, accel="tcg")
 
@@ -71,8 +71,8 @@ def _run_job(
 
     def explain(ended: Finished) -> CyclesError:
         return CyclesError(
-            f"the driver of {job.variant}'s cycles ended with status {ended.returncode}",
-            "read its last lines, and report them",
+            f"the driver for the cycles of {job.variant} ended with status {ended.returncode}",
+            "report it with its last lines",
             details=tuple(line for line in ended.output.splitlines() if not line.startswith("{"))[-5:],
             log=log,
         )
@@ -84,7 +84,7 @@ def _run_job(
             try:
                 row = msgspec.json.decode(line, type=CycleRow)
             except msgspec.MsgspecError:
-                return  # the calibration, or what Python says of a fault: that is in the log
+                return  # the calibration, or a traceback, which is in the log
             rows.append(row)
             failed = sum(one.outcome == "fail" for one in rows)
             step.update(len(rows), len(job.cycles), f"{failed} failed" if failed else "")
@@ -102,14 +102,14 @@ def _run_job(
     if len(rows) != len(job.cycles):
         raise CyclesError(
             f"{len(job.cycles) - len(rows)} cycles of {job.variant} have no result",
-            "read the log, and report it",
+            "report it with the log",
             log=log,
         )
     return verdict
 
 
 def joining(group: Path | None) -> list[str]:
-    """A prefix that puts a program into ``group``, and all that it starts."""
+    """Return a command prefix that moves a program and its descendants into ``group``."""
     if group is None:
         return []
     return ["sh", "-c", 'echo $$ > "$0" && exec "$@"', str(group / "cgroup.procs")]

@@ -1,4 +1,4 @@
-"""Read what AddressSanitizer and UndefinedBehaviorSanitizer write; tell reports on our files from others."""
+"""Parse reports of AddressSanitizer and UndefinedBehaviorSanitizer, and find those about the series."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from harness.cycles.model import Report
 from harness.machine import text_of
 
 OUR_FILES = ("async-teardown", "async_teardown", "raw-syscall", "raw_syscall", "os-posix.c")
-"""What a report that concerns the series has in one of its lines: files and functions of the series."""
+"""Files and functions of the series. A report about the series contains one of these names."""
 
-_HEAD = re.compile(r"==\d+==\s?(?:ERROR|WARNING): (?P<tool>\w+Sanitizer):? (?P<what>.*)")
+_HEAD = re.compile(r"==\d+==\s?(?:ERROR|WARNING): (?P<tool>\w+Sanitizer):? (?P<problem>.*)")
 _DEADLY = re.compile(r"(?P<tool>\w+Sanitizer):DEADLYSIGNAL")
-_UNDEFINED = re.compile(r"(?P<where>\S+:\d+:\d+): runtime error: (?P<what>.*)")
+_UNDEFINED = re.compile(r"(?P<place>\S+:\d+:\d+): runtime error: (?P<problem>.*)")
 _FRAME = re.compile(r"\s+#\d+ 0x")
 
 
 def environment(folder: Path) -> dict[str, str]:
-    """Variables for a sanitized QEMU (a plain one does not look at them) whose reports go to ``folder``.
+    """Return environment variables that make the sanitizers of QEMU write their reports to ``folder``.
 
-    LeakSanitizer is off: QEMU frees little at its end, so it would report every run. A first undefined
-    operation does not end QEMU, so that one of QEMU's own does not hide what comes after it. gcc's runtime of
-    UBSan has no ``log_path`` beside that of ASan: it writes to standard error, which a daemon does not have.
-    (gcc and clang manuals, "sanitizer common flags".)
+    A QEMU without sanitizers ignores them. LeakSanitizer is off, because QEMU frees little at its exit and
+    every run would have reports. Undefined behaviour does not end QEMU, so that later reports are not lost.
+    With gcc, UBSan ignores ``log_path`` if ASan is enabled too, and writes to standard error, which a
+    daemon does not have. (gcc and clang manuals, "sanitizer common flags".)
     """
     common = f"log_path={folder / 'report'}:exitcode=99"
     return {
@@ -34,34 +34,34 @@ def environment(folder: Path) -> dict[str, str]:
 
 
 def parse_reports(text: str) -> tuple[Report, ...]:
-    """The reports in ``text``, in their order. A report is ours when any of its lines names our files."""
-    found: list[tuple[str, str, list[str]]] = []
+    """Parse the reports in ``text``. A report is ours if one of its lines names a file of the series."""
+    parsed: list[tuple[str, str, list[str]]] = []
     for line in text.splitlines():
         head, undefined = _HEAD.search(line), _UNDEFINED.search(line)
         if head:
-            found.append((head["tool"], head["what"].strip(), [line]))
+            parsed.append((head["tool"], head["problem"].strip(), [line]))
         elif undefined:
-            what = f"{undefined['where']}: {undefined['what']}"
-            found.append(("UndefinedBehaviorSanitizer", what, [line]))
-        elif found and (_FRAME.match(line) or found[-1][0] == "AddressSanitizer"):
-            found[-1][2].append(line)
-    if not found and (deadly := _DEADLY.search(text)):
-        # The signal came while it was about to say more: no head, no frames.
-        found.append((deadly["tool"], "a deadly signal, and no report of it", [text]))
+            problem = f"{undefined['place']}: {undefined['problem']}"
+            parsed.append(("UndefinedBehaviorSanitizer", problem, [line]))
+        elif parsed and (_FRAME.match(line) or parsed[-1][0] == "AddressSanitizer"):
+            parsed[-1][2].append(line)
+    if not parsed and (deadly := _DEADLY.search(text)):
+        # QEMU ended before the sanitizer had written the report.
+        parsed.append((deadly["tool"], "a deadly signal without a report", [text]))
     return tuple(
-        Report(tool=tool, summary=what.partition(" on address")[0][:200], ours=_is_ours(tool, lines))
-        for tool, what, lines in found
+        Report(tool=tool, summary=problem.partition(" on address")[0][:200], ours=_is_ours(tool, lines))
+        for tool, problem, lines in parsed
     )
 
 
 def _is_ours(tool: str, lines: list[str]) -> bool:
-    """Also when the stack is missing: QEMU was killed while it wrote, and nobody knows whose report it is."""
+    """Return whether a report is about the series. A report without a stack, cut off by a kill, is."""
     whole = tool == "UndefinedBehaviorSanitizer" or any(_FRAME.match(line) for line in lines)
     return not whole or any(name in line for line in lines for name in OUR_FILES)
 
 
 def collect(folder: Path, log: Path) -> tuple[Report, ...]:
-    """Reports in the files below ``folder``, and in QEMU's ``log``: there, if it could not write those."""
+    """Parse the files in ``folder``, and QEMU's ``log`` for reports that could not be written there."""
     return tuple(report for path in (*_files(folder), log) for report in parse_reports(text_of(path)))
 
 

@@ -1,4 +1,4 @@
-"""One cycle: start QEMU, wait for the moment, end it, and look until nothing of it is left."""
+"""One cycle: start QEMU, wait for the moment, end QEMU, and wait until all its processes have ended."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from harness.guest.memory import resident_mib
 from harness.teardown.watch import find_sharers
 
 REAP_LIMIT_S = 2.0
-"""How long it may take to reap a killed helper: QEMU is woken at once. The rest is for busy machines."""
+"""Seconds that QEMU may take to reap a killed helper. It is notified at once; a busy machine delays it."""
 GONE_LIMIT_S = 5.0
-"""How long the helper may outlive QEMU: 512 MiB are free after 50 ms, and upstream's takes a second more."""
+"""Seconds that a helper may outlive QEMU. It frees 512 MiB in 50 ms; upstream's takes one second more."""
 STRAGGLER_S = 0.5
-"""After this, what is left of a daemonizing QEMU gets the signal too: it may have become a daemon in time."""
+"""After this time, remaining processes of a daemonizing QEMU get the signal too: one may be the daemon."""
 HOLD_S = 0.05
 AFTER_READY_S = 0.1
 START_SPAN = 1.2
@@ -30,7 +30,7 @@ DAEMON_SPAN = 1.5
 
 
 def run_cycle(job: DriverJob, cycle: Cycle, ready_s: dict[str, float]) -> CycleRow:
-    """The row of ``cycle``. No process of it is left when this returns or raises."""
+    """Run ``cycle`` and return its row. When this returns or raises, no process of the cycle remains."""
     folder = Path(job.folder) / f"{cycle.number:06}"
     shutil.rmtree(folder, ignore_errors=True)
     seen = Seen()
@@ -44,7 +44,7 @@ def run_cycle(job: DriverJob, cycle: Cycle, ready_s: dict[str, float]) -> CycleR
             _end(cycle, qemu, family, main, helpers, seen, job.limit_s)
         finally:
             seen.left = [family.describe(pid) for pid in family.members()]
-            ended = dict(family.statuses)  # before we end what is left
+            ended = dict(family.statuses)  # without the processes that the next line kills
             family.end()
     seen.statuses = [(family.roles.get(pid, family.others), status) for pid, status in ended.items()]
     seen.last_line = qemu.last_line()
@@ -69,7 +69,7 @@ def run_cycle(job: DriverJob, cycle: Cycle, ready_s: dict[str, float]) -> CycleR
 def _live(  # noqa: PLR0917 - one step of run_cycle
     cycle: Cycle, qemu: Started, family: ProcessFamily, seen: Seen, ready_s: float, limit_s: float
 ) -> int:
-    """Wait for the cycle's moment; the process that is to be ended."""
+    """Wait for the moment of the cycle. Return the process to end."""
     root = family.root
     if cycle.life == "start":
         _sleep_until(qemu.began + cycle.moment * START_SPAN * ready_s)
@@ -90,7 +90,7 @@ def _live(  # noqa: PLR0917 - one step of run_cycle
 
 
 def _await_daemon(cycle: Cycle, qemu: Started, family: ProcessFamily, ready_s: float, limit_s: float) -> int:
-    """The second process at its first sight, then the random while; the one that is the daemon by then."""
+    """Wait for a second process, then for the random moment. Return the process that is the daemon then."""
     until = qemu.began + limit_s
     while not (others := [pid for pid in family.living() if pid != family.root]):
         if family.ended(family.root) or time.monotonic() > until:
@@ -98,14 +98,14 @@ def _await_daemon(cycle: Cycle, qemu: Started, family: ProcessFamily, ready_s: f
         time.sleep(0.0005)
     _sleep_until(time.monotonic() + cycle.moment * DAEMON_SPAN * ready_s)
     others = [pid for pid in family.living() if family.roles[pid] == "daemon"]
-    # The last one: the first to fork only leads the session, and ends.
+    # The last one: the first child only creates the session, and exits.
     return others[-1] if others else family.root
 
 
 def _treat_helper(
     job: DriverJob, cycle: Cycle, family: ProcessFamily, main: int, seen: Seen
 ) -> tuple[int, ...]:
-    """What the cycle does to the helper before the trigger; the helpers found, where QEMU was ready."""
+    """Kill or stop the helper as the cycle requires. Return the helpers; empty if QEMU was not ready."""
     if cycle.life not in READY or seen.never_ready or seen.ended_early:
         return ()
     helpers = find_sharers(main)
@@ -117,10 +117,10 @@ def _treat_helper(
             family.send(helper, signal.SIGKILL)
         elif cycle.helper == "stopped":
             family.send(helper, signal.SIGSTOP)
-    # QEMU has time to reap; it reaped nothing before, as it had no child that ended.
+    # QEMU gets time to reap the helper.
     until = time.monotonic() + REAP_LIMIT_S
     while cycle.helper == "killed" and helpers and time.monotonic() < until:
-        if not any(_there(helper) for helper in helpers):
+        if not any(_exists(helper) for helper in helpers):
             break
         time.sleep(POLL_S)
     seen.zombies = [family.describe(pid) for pid in family.zombies_of(main)]
@@ -137,7 +137,7 @@ def _end(  # noqa: PLR0917 - one step of run_cycle
     seen: Seen,
     limit_s: float,
 ) -> None:
-    """The trigger; then wait until nothing of the cycle is left, or the time is over."""
+    """Fire the trigger, then wait until all processes of the cycle have ended, or for the time limit."""
     began = time.monotonic()
     number = sent_signal(cycle)
     if number is None:
@@ -156,15 +156,15 @@ def _end(  # noqa: PLR0917 - one step of run_cycle
             family.send(helper, signal.SIGCONT)
     again: set[int] = set()
     alone: float | None = None
-    # A zombie whose parent has just gone comes to us, and must not be taken for one of the next cycle.
-    while left := family.members():
+    # Zombies count too: an orphan becomes our child, and must not be attributed to the next cycle.
+    while remaining := family.members():
         late = time.monotonic() - began
         if alone is None and family.ended(main) and family.ended(family.root):
             alone = late
         if late > limit_s or (alone is not None and late > alone + GONE_LIMIT_S):
             return
         if number is not None and cycle.life == "daemonize" and late > STRAGGLER_S:
-            for pid, ended in left.items():
+            for pid, ended in remaining.items():
                 if not ended and family.roles[pid] != "helper" and pid not in again:
                     again.add(pid)
                     family.send(pid, number)
@@ -174,7 +174,7 @@ def _end(  # noqa: PLR0917 - one step of run_cycle
 
 def _signal(cycle: Cycle, family: ProcessFamily, pid: int, number: int) -> None:
     if cycle.scope == "group":
-        # Its session is its own: none of our processes is in that group.
+        # QEMU has its own session, so none of our processes is in that group.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             group = os.getpgid(pid)
             if group != os.getpgid(0):
@@ -183,8 +183,8 @@ def _signal(cycle: Cycle, family: ProcessFamily, pid: int, number: int) -> None:
         family.send(pid, number)
 
 
-def _there(pid: int) -> bool:
-    """Whether ``pid`` exists, be it as a zombie."""
+def _exists(pid: int) -> bool:
+    """Return whether ``pid`` exists, also as a zombie."""
     return Path(f"/proc/{pid}").exists()
 
 

@@ -1,7 +1,7 @@
-"""Load stage: many guests started and ended at random for minutes, and one large guest restarted at once.
+"""Load stage: start and end many guests at random for minutes, and restart one large guest at once.
 
-Takes: Subjects, a LoadPlan. Gives: a Slice for each part of the run, its rows, and a Summary for each binary.
-Slices of the binaries alternate, so that a machine that drifts does so for all of them alike.
+Takes: a Bench and LoadPlans. Gives: LoadResults, with a Slice for each part of the run and a Summary for each
+binary. The slices of the binaries alternate, so that drift of the machine affects all binaries equally.
 """
 
 from harness.load.judge import summarize

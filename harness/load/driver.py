@@ -1,9 +1,10 @@
-"""One slice of load with one binary, as a program of its own: each lane of it is a subreaper.
+"""Run one slice of load with one binary. This is a separate program, because each of its lanes is a
+subreaper.
 
     python -m harness.load.driver JOB
 
-JOB is a JSON file (a LoadJob). Standard output is JSON lines: a LoadRow for each end of a guest, and Remains
-for each lane. SIGTERM and SIGINT end what runs, and then the program.
+JOB is a JSON file (LoadJob). The output is JSON lines: a LoadRow for each end of a guest, and Remains for
+each lane. SIGTERM and SIGINT end all running QEMUs, then the program.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from harness.load.plan import share
 
 
 def main(argv: list[str]) -> int:
-    """0 when every lane came to its end."""
+    """Run the job in ``argv``. Return 0 if every lane completed."""
     exit_on_signals()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     become_subreaper()
@@ -35,9 +36,9 @@ def _lane(load: LoadJob, index: int) -> None:
     stream = sys.stdout.fileno()
     with (Path(load.job.folder) / "lock").open("wb") as lock:
 
-        def emit(what: msgspec.Struct) -> None:
-            fcntl.flock(lock, fcntl.LOCK_EX)  # a pipe takes long lines in pieces
-            os.write(stream, msgspec.json.encode(what) + b"\n")
+        def emit(row: msgspec.Struct) -> None:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # writes of long lines to a pipe are not atomic
+            os.write(stream, msgspec.json.encode(row) + b"\n")
             fcntl.flock(lock, fcntl.LOCK_UN)
 
         places = share(load.plan.guests, load.job.lanes, index)

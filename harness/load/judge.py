@@ -1,4 +1,4 @@
-"""Sum slices up, and say whether anything stayed behind. Pure: nothing is started or read here."""
+"""Summarize slices, and judge their leftovers. This module does no I/O."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from collections.abc import Iterable, Sequence
 from harness.load.model import LoadRow, Slice, Summary
 
 REASONS = 5
-"""How many different failures are named."""
+"""Maximum number of different failures that are listed."""
 
 
 def summarize(slices: Sequence[Slice]) -> tuple[Summary, ...]:
-    """A summary for each kind and binary, in the order in which they came first."""
+    """Return a summary for each kind and binary, crowd first, then by name."""
     keys = dict.fromkeys((part.kind, part.variant) for part in slices)
     return tuple(
         _summary([part for part in slices if (part.kind, part.variant) == key])
@@ -25,21 +25,21 @@ def _summary(slices: Sequence[Slice]) -> Summary:
     rows = [row for part in slices for row in part.rows]
     remains = [each for part in slices for each in part.remains]
     worst = max((part.memory for part in slices), key=lambda memory: memory.lost_mib - memory.tolerance_mib)
-    left = [what for each in remains for what in each.left]
-    zombies = [what for each in remains for what in each.zombies]
+    left = [process for each in remains for process in each.left]
+    zombies = [process for each in remains for process in each.zombies]
     fds = sum(max(0, each.fds_after - each.fds_before) for each in remains)
     kills = sum(part.oom_kills for part in slices)
     failures = Counter(row.failure for row in rows if row.failure)
     reasons = [
-        *(f"left behind: {count} of {what}" for what, count in Counter(left).most_common(REASONS)),
+        *(f"{count} processes remain: {name}" for name, count in Counter(left).most_common(REASONS)),
         *(
-            f"zombie while QEMU lived: {count} of {what}"
-            for what, count in Counter(zombies).most_common(REASONS)
+            f"{count} zombies while QEMU was running: {name}"
+            for name, count in Counter(zombies).most_common(REASONS)
         ),
         *([f"{fds} file descriptors were left open"] if fds else []),
-        *([f"{worst.lost_mib} MiB did not come back"] if worst.leaked else []),
-        *([f"{kills} processes were killed for want of memory"] if kills else []),
-        *(f"{count} times: {what}" for what, count in failures.most_common(REASONS)),
+        *([f"{worst.lost_mib} MiB were not freed"] if worst.leaked else []),
+        *([f"{kills} processes were killed because memory ran out"] if kills else []),
+        *(f"{count} times: {failure}" for failure, count in failures.most_common(REASONS)),
     ]
     return Summary(
         variant=slices[0].variant,
@@ -68,7 +68,7 @@ def _summary(slices: Sequence[Slice]) -> Summary:
 
 
 def overlaps(row: LoadRow) -> bool:
-    """Whether the next guest was ready before the memory of the one before it was back."""
+    """Return whether the next guest was ready before the memory of the previous one was freed."""
     return row.restart_s is not None and (row.reclaim_s is None or row.restart_s < row.reclaim_s)
 
 

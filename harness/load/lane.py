@@ -1,7 +1,7 @@
-"""One lane: guests that are ended at random and started again; this process is their subreaper.
+"""One lane: start guests, end them at random, and start them again. This process is their subreaper.
 
-One thread: QEMU asks to die with the thread that started it. Whatever is waited for, the helpers of guests
-that have ended are watched meanwhile, by poll(2) on pidfds, so that their end is seen when it happens.
+There is one thread, because QEMU dies with the thread that started it. During every wait, poll(2) also
+watches the pidfds of the helpers whose QEMU has ended, so that their exit is recorded at once.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ from harness.teardown.watch import find_sharers
 
 PAUSE_S = 0.1
 AT_ONCE = 0.8
-"""How many of a crowd's ends are followed by a restart at once; other places stay empty for a while."""
+"""Share of a crowd's ends that are followed by a restart at once. Other places stay empty for some time."""
 ROOM_POLL_S = 0.02
 GONE_LIMIT_S = 10.0
 
 
 @dataclass(kw_only=True)
 class Live:
-    """A guest that runs; its pidfd and folder go when ``stack`` is closed."""
+    """A running guest. Closing ``stack`` closes its pidfd and removes its folder."""
 
     stack: contextlib.ExitStack
     qemu: Started
@@ -51,7 +51,7 @@ class Live:
 
 @dataclass(kw_only=True)
 class End:
-    """An end whose helpers are still there: pidfd → pid."""
+    """The end of a guest. ``helpers`` are those that still run: pidfd → pid."""
 
     row: LoadRow
     began: float
@@ -61,7 +61,7 @@ class End:
 
 
 class Lane:
-    """``emit`` takes each row as soon as all of it is known."""
+    """Calls ``emit`` with each row as soon as it is complete."""
 
     def __init__(self, load: LoadJob, index: int, places: int, emit: Callable[[LoadRow], None]) -> None:
         self._load, self._index, self._emit = load, index, emit
@@ -73,18 +73,21 @@ class Lane:
         self._starts = self._names = 0
 
     def run(self, seconds: float, restarts: int) -> Remains:
-        """Load for ``seconds`` after all guests are there, or for so many restarts. Nothing is left then."""
+        """Run the load for ``seconds`` after all guests have started, or for ``restarts`` restarts.
+
+        No process remains afterwards.
+        """
         fds = _open_fds()
         try:
             for place in range(len(self._places)):
                 self._places[place], failure = self._start()
                 if failure:
-                    self._emit(_nothing(failure))
+                    self._emit(_failed_start(failure))
             until, done = time.monotonic() + seconds, 0
             while done < restarts if restarts else time.monotonic() < until:
                 self._step()
                 done += 1
-            zombies = tuple(what for live in self._places if live for what in _zombies_of(live.pid))
+            zombies = tuple(name for live in self._places if live for name in _zombies_of(live.pid))
             for place in range(len(self._places)):
                 self._finish(place)
         finally:
@@ -97,7 +100,7 @@ class Lane:
         if self._places[place] is None:
             self._places[place], failure = self._start()
             if failure:
-                self._emit(_nothing(failure))
+                self._emit(_failed_start(failure))
         elif not crowd or self._draw.random() < AT_ONCE:
             self._restart(place)
         else:
@@ -138,12 +141,12 @@ class Lane:
                 self._watch({}, time.monotonic() + ROOM_POLL_S)
 
     def _start(self) -> tuple[Live | None, str]:
-        """A guest that is ready, or why there is none."""
+        """Start a guest. Return it when it is ready, or the reason if it failed."""
         plan, limit_s = self._load.plan, self._load.job.limit_s
         if plan.wait != "none":
             self._wait_for_memory()
             if available_mib() < each_mib(plan.memory_mib):
-                return None, "not started: the machine has no memory for it"
+                return None, "not started: the guest does not fit into memory"
         self._names += 1
         folder = Path(self._load.job.folder) / f"{self._index}-{self._names:06}"
         stack = contextlib.ExitStack()
@@ -152,31 +155,31 @@ class Lane:
         pidfd = os.pidfd_open(qemu.process.pid)
         stack.callback(os.close, pidfd)
         live = Live(stack=stack, qemu=qemu, pidfd=pidfd)
-        seen = self._watch({qemu.monitor.fileno(): "said", pidfd: "ended"}, time.monotonic() + limit_s)
-        if seen and qemu.wait_ready(limit_s):
+        event = self._watch({qemu.monitor.fileno(): "output", pidfd: "ended"}, time.monotonic() + limit_s)
+        if event and qemu.wait_ready(limit_s):
             self._starts += 1
             return live, ""
-        return None, self._why(live, limit_s)
+        return None, self._end_failed(live, limit_s)
 
-    def _why(self, live: Live, limit_s: float) -> str:
-        """What kept a guest from getting ready; it is ended."""
+    def _end_failed(self, live: Live, limit_s: float) -> str:
+        """End a guest that did not become ready. Return the reason."""
         ended = bool(self._watch({live.pidfd: "ended"}, time.monotonic() + 1.0))
         if not ended:
             signal.pidfd_send_signal(live.pidfd, signal.SIGKILL)
             self._watch({live.pidfd: "ended"}, time.monotonic() + limit_s)
         self._reap()
         status = self._statuses.pop(live.pid, (0, 0.0))[0]
-        how = (
-            f"QEMU ended while it started, {describe_status(status)}"
+        reason = (
+            f"QEMU ended during its start, {describe_status(status)}"
             if ended
-            else f"not ready in {limit_s:g} s"
+            else f"not ready within {limit_s:g} s"
         )
-        said = live.qemu.last_line()
+        line = live.qemu.last_line()
         live.stack.close()
-        return f"{how}: {said}" if said else how
+        return f"{reason}: {line}" if line else reason
 
     def _cycle(self, trigger: str) -> Cycle:
-        """What harness.cycles.qemu needs to know to start a guest."""
+        """Return a cycle that describes the guest for harness.cycles.qemu."""
         return Cycle(
             number=1,
             life="paused",
@@ -192,7 +195,7 @@ class Lane:
         )
 
     def _end(self, place: int) -> End | None:
-        """Pull a trigger and wait for QEMU's end, not for its memory."""
+        """Fire a trigger and wait for QEMU's exit, not for its memory."""
         live, self._places[place] = self._places[place], None
         if live is None:
             return None
@@ -205,7 +208,7 @@ class Lane:
         number = sent_signal(self._cycle(trigger))
         began = time.monotonic()
         if self._watch({live.pidfd: "ended"}, began):
-            failures.append(f"QEMU ended before the trigger: {live.qemu.last_line() or 'it says nothing'}")
+            failures.append(f"QEMU ended before the trigger: {live.qemu.last_line() or 'no message'}")
         elif number is None:
             live.qemu.quit()
         else:
@@ -235,9 +238,9 @@ class Lane:
         return end
 
     def _watch(self, fds: dict[int, str], until: float, *, any_end: bool = False) -> str:
-        """Wait until one of ``fds`` is readable, and give its word; "" when ``until`` has come first.
+        """Wait until one of ``fds`` is readable, and return its name; "" at the time ``until``.
 
-        Ends of helpers are noted meanwhile; with ``any_end`` the first of them is enough.
+        Exits of helpers are recorded during the wait. With ``any_end``, the first of them ends the wait.
         """
         poller = select.poll()
         for fd in (*fds, *(fd for end in self._pending for fd in end.helpers)):
@@ -245,16 +248,16 @@ class Lane:
         while True:
             ready = poller.poll(max(0.0, until - time.monotonic()) * 1000)
             now = time.monotonic()
-            words = [fds[fd] for fd, _ in ready if fd in fds]
+            names = [fds[fd] for fd, _ in ready if fd in fds]
             for fd, _ in ready:
                 if fd not in fds:
                     poller.unregister(fd)
-                    self._note(fd, now)
-            if words or not ready or any_end:
+                    self._record_exit(fd, now)
+            if names or not ready or any_end:
                 self._settle()
-                return words[0] if words else ""
+                return names[0] if names else ""
 
-    def _note(self, fd: int, now: float) -> None:
+    def _record_exit(self, fd: int, now: float) -> None:
         for end in self._pending:
             if fd in end.helpers:
                 del end.helpers[fd]
@@ -262,7 +265,7 @@ class Lane:
                 os.close(fd)
 
     def _settle(self) -> None:
-        """Write the rows of ends that have nothing left to wait for; a restart that is under way has."""
+        """Emit the rows of ends without running helpers, except for a restart in progress."""
         self._reap()
         for end in [end for end in self._pending if not end.helpers and end is not self._current]:
             self._pending.remove(end)
@@ -284,17 +287,17 @@ class Lane:
                 self._statuses[pid] = (os.waitstatus_to_exitcode(raw), usage.ru_utime + usage.ru_stime)
 
     def _clear(self) -> tuple[str, ...]:
-        """End what is left, whatever it is; names of what should not have been left."""
+        """End all remaining processes. Return the names of those that should have ended."""
         for live in filter(None, self._places):
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(live.pidfd, signal.SIGKILL)
             live.stack.close()
         until = time.monotonic() + GONE_LIMIT_S
-        while (below := _below()) and time.monotonic() < until:
+        while (remaining := _descendants()) and time.monotonic() < until:
             self._watch({}, time.monotonic() + ROOM_POLL_S)
         left: list[str] = []
-        for one in below:
-            with contextlib.suppress(psutil.Error):  # it has just gone
+        for one in remaining:
+            with contextlib.suppress(psutil.Error):  # it has just ended
                 left.append(f"{one.name()} ({one.status()})")
                 one.kill()
         self._watch({}, time.monotonic())
@@ -305,24 +308,24 @@ class Lane:
         return tuple(left)
 
 
-def _below() -> list[psutil.Process]:
+def _descendants() -> list[psutil.Process]:
     return list(psutil.Process().children(recursive=True))
 
 
 def _zombies_of(pid: int) -> list[str]:
-    found = []
+    names = []
     with contextlib.suppress(psutil.Error):
         for child in psutil.Process(pid).children():
             with contextlib.suppress(psutil.Error):
                 if child.status() == psutil.STATUS_ZOMBIE:
-                    found.append(child.name())
-    return found
+                    names.append(child.name())
+    return names
 
 
 def _open_fds() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
-def _nothing(failure: str) -> LoadRow:
-    """The row of a guest that never was."""
+def _failed_start(failure: str) -> LoadRow:
+    """Return the row of a guest that did not start."""
     return LoadRow(trigger="", exit_s=None, reclaim_s=None, restart_s=None, failure=failure)

@@ -1,6 +1,6 @@
-"""What a load run is to do, what was seen, and what came out.
+"""The plan of a load run (LoadPlan), its observations (LoadRow, Slice), and its results (Summary).
 
-Rows are those of ``build/results/load.json``; docs/results.md is generated from them.
+They are part of ``build/results/load.json``; docs/results.md is generated from them.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from harness.cycles.model import DriverJob
 from harness.jsonfile import about
 
 WAITS = {
-    "none": "a guest is started as soon as the one before it has ended",
-    "room": "a guest is started when the machine has the memory for it",
-    "memory": "a guest is started when no process holds the memory of the one before it",
+    "none": "a guest starts as soon as the previous one has ended",
+    "room": "a guest starts when it fits into free memory",
+    "memory": "a guest starts when no process holds the memory of the previous one",
 }
-"""What is waited for before a guest is started again."""
+"""Condition for starting a guest again → description."""
 
 
 class LoadPlan(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,7 +112,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LoadJob(msgspec.Struct, frozen=True, kw_only=True):
-    """What the driver gets. ``job`` is how its QEMUs are started."""
+    """The input of the driver. ``job`` describes how QEMU is started."""
 
     job: DriverJob
     plan: LoadPlan

@@ -1,4 +1,4 @@
-"""How much load a machine can bear. Pure: memory is given, nothing is started."""
+"""The load that fits into the memory of a machine. This module does no I/O."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from harness.guest import needed_mib
 from harness.load.model import LoadPlan
 
 QEMU_MIB = 48
-"""What a QEMU without devices holds beside its guest's memory, measured: 30 to 40 MiB."""
+"""Memory of a QEMU without devices in addition to its guest's memory; 30 to 40 MiB were measured."""
 RESERVE_MIB = 1024
-"""Memory that is left to everybody else."""
+"""Memory that is reserved for other processes."""
 LANES = 2
 SLICE_S = 30.0
 SLICE_RESTARTS = 5
@@ -20,7 +20,7 @@ SMALLEST_RESTART_MIB = 256
 
 
 def each_mib(memory_mib: int) -> int:
-    """What one guest of a crowd takes, page tables included."""
+    """Return the memory that one guest of a crowd needs, including page tables."""
     return memory_mib + memory_mib // 512 + QEMU_MIB
 
 
@@ -34,15 +34,15 @@ def plan_load(
     restart_mib: int,
     wait: bool,
 ) -> tuple[LoadPlan, ...]:
-    """Plans that fit into ``available`` MiB: fewer guests, or a smaller one, where those asked for do not.
+    """Return plans that fit into ``available`` MiB. If the request does not fit, they are smaller.
 
-    A plan of 0 guests is none, with the reason. A crowd needs memory for its guests and, in each lane, for
-    one whose memory is not back yet.
+    A plan with 0 guests does not run; it has a reason. A crowd needs memory for its guests and, in each lane,
+    for one guest whose memory is not freed yet.
     """
     plans = []
     if seconds > 0:
         fit = min(guests, (available - RESERVE_MIB) // each_mib(memory_mib) - LANES)
-        fewer = f"{guests} guests of {memory_mib} MiB need {_crowd_mib(guests, memory_mib)} MiB"
+        needed = f"{guests} guests of {memory_mib} MiB need {_crowd_mib(guests, memory_mib)} MiB"
         plans.append(
             LoadPlan(
                 kind="crowd",
@@ -53,14 +53,15 @@ def plan_load(
                 restarts=0,
                 wait="memory" if wait else "room",
                 slices=max(1, math.ceil(seconds / SLICE_S)),
-                reason="" if fit == guests else f"{fewer}, {available} MiB are available",
+                reason="" if fit == guests else f"{needed}, {available} MiB are available",
             )
         )
     if restarts > 0:
         size, reason = restart_mib, ""
         if needed_mib(size) + RESERVE_MIB > available:
             reason = (
-                f"a guest of {size} MiB needs {needed_mib(size) + RESERVE_MIB} MiB, {available} are available"
+                f"a guest of {size} MiB needs {needed_mib(size) + RESERVE_MIB} MiB,"
+                f" {available} MiB are available"
             )
             size = max(0, (available - RESERVE_MIB - needed_mib(0)) * 512 // 513 // 256 * 256)
         plans.append(
@@ -84,10 +85,10 @@ def _crowd_mib(guests: int, memory_mib: int) -> int:
 
 
 def with_backend(plans: tuple[LoadPlan, ...], backend: str) -> tuple[LoadPlan, ...]:
-    """The same with another memory backend."""
+    """Return the plans with another memory backend."""
     return tuple(msgspec.structs.replace(plan, backend=backend) for plan in plans)
 
 
 def share(total: int, parts: int, index: int) -> int:
-    """The part with ``index`` (from 0) of ``total``, split as evenly as whole numbers go."""
+    """Return part ``index`` (from 0) of ``total``, split into integers that differ by at most 1."""
     return total // parts + (index < total % parts)

@@ -1,4 +1,4 @@
-"""Run the load, and keep the results in load.json while the run goes on."""
+"""Run the load, and write load.json."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def load_file(layout: Layout) -> Path:
 
 
 def record_load(bench: Bench, plans: Sequence[LoadPlan], *, command: str) -> LoadResults:
-    """Run the plans and write load.json at the start and after slices. Raises what run_load raises."""
+    """Run the plans and write load.json, at the start and after slices. Raises the errors of run_load."""
 
     def make(shared: dict[str, Any], _: bool) -> LoadResults:
         return LoadResults(
@@ -50,23 +50,25 @@ def record_load(bench: Bench, plans: Sequence[LoadPlan], *, command: str) -> Loa
         load_file(bench.layout), bench.options, command=with_words(command, f"-Dseed={bench.seed}"), make=make
     )
     with recorder:
-        recorder.save()  # a run that is killed must not leave the file of an earlier one
+        recorder.save()  # a killed run must not leave the results of an earlier one
         run_load(bench, plans, on_slice=recorder.take)
         return recorder.finish()
 
 
 def check_load(layout: Layout, results: LoadResults) -> None:
-    """Raise LoadError if something was left behind or failed, or nothing could run."""
+    """Raise LoadError if a load failed or left something behind, or if nothing could run."""
     failed = [summary for summary in results.summaries if summary.outcome == "fail"]
     if failed:
         short = any(summary.oom_kills for summary in failed)
         raise LoadError(
             f"{len(failed)} of {len(results.summaries)} loads failed",
-            "let restarts wait with --wait-for-memory, or use a smaller guest (--restart-memory)"
+            "make restarts wait with --wait-for-memory, or use a smaller guest (--restart-memory)"
             if short
             else f"see the rows in {load_file(layout)}",
             details=tuple(
-                f"{summary.kind} {summary.variant}: {why}" for summary in failed for why in summary.reasons
+                f"{summary.kind} {summary.variant}: {reason}"
+                for summary in failed
+                for reason in summary.reasons
             ),
             log=load_file(layout),
         )

@@ -1,4 +1,4 @@
-"""Run the slices: a driver for each, its rows as they come, memory before and after."""
+"""Run the slices: start a driver for each, receive its rows, and compare memory before and after."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ MIB = 1024 * 1024
 
 
 def run_load(bench: Bench, plans: Sequence[LoadPlan], *, on_slice: Callable[[Slice], None]) -> None:
-    """Run every plan with every subject of ``bench``, slice by slice in an order drawn from its seed.
+    """Run each plan with each subject of ``bench``, slice by slice, in an order drawn from its seed.
 
-    A guest may take -Dtimeout= seconds to start, and again to end. ``on_slice`` gets each finished slice.
-    Raises LoadError when a driver fails, and what harness.process.run raises.
+    -Dtimeout= limits the start and the end of a guest. Calls ``on_slice`` with each finished slice. Raises
+    LoadError if a driver fails, and the errors of harness.process.run.
     """
     number = 0
     for plan in (plan for plan in plans if plan.guests):
@@ -43,14 +43,14 @@ def run_load(bench: Bench, plans: Sequence[LoadPlan], *, on_slice: Callable[[Sli
             random.Random(f"{bench.seed}/{plan.kind}/{index}").shuffle(order)  # noqa: S311 - an order, not a secret
             for subject in order:
                 number += 1
-                what = f"{plan.kind} {index + 1} of {plan.slices}: {subject.variant}"
-                with bench.reporter.step(what) as step:
+                title = f"{plan.kind} {index + 1} of {plan.slices}: {subject.variant}"
+                with bench.reporter.step(title) as step:
                     load = _job(bench, subject, plan, index)
                     on_slice(_run_slice(bench.layout, load, number, step.update))
 
 
 def _job(bench: Bench, subject: Subject, plan: LoadPlan, index: int) -> LoadJob:
-    """What the driver is to do in slice ``index``, from 0, of ``plan``."""
+    """Return the job of the driver for slice ``index``, from 0, of ``plan``."""
     folder = bench.layout.build / "load" / subject.variant
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -72,7 +72,7 @@ def _job(bench: Bench, subject: Subject, plan: LoadPlan, index: int) -> LoadJob:
     )
 
 
-def _run_slice(layout: Layout, load: LoadJob, number: int, tell: Callable[[int, int, str], None]) -> Slice:
+def _run_slice(layout: Layout, load: LoadJob, number: int, update: Callable[[int, int, str], None]) -> Slice:
     job, kind = load.job, load.plan.kind
     file, log = Path(job.folder) / "job.json", layout.logs / f"load-{job.variant}.log"
     write_json(file, load)
@@ -81,22 +81,22 @@ def _run_slice(layout: Layout, load: LoadJob, number: int, tell: Callable[[int, 
     began = time.monotonic()
 
     def take(line: str) -> None:
-        with contextlib.suppress(msgspec.MsgspecError):  # what Python says of a fault is in the log
+        with contextlib.suppress(msgspec.MsgspecError):  # a traceback is in the log
             remains.append(msgspec.json.decode(line, type=Remains))
             return
         with contextlib.suppress(msgspec.MsgspecError):
             rows.append(msgspec.json.decode(line, type=LoadRow))
         failed = sum(bool(row.failure) for row in rows)
-        words = f"{len(rows)} ends" + (f", {failed} failures" if failed else "")
+        text = f"{len(rows)} ends" + (f", {failed} failures" if failed else "")
         if load.restarts:
-            tell(min(len(rows), load.restarts), load.restarts, words)
+            update(min(len(rows), load.restarts), load.restarts, text)
         else:
-            tell(min(int(time.monotonic() - began), int(load.seconds)), max(1, int(load.seconds)), words)
+            update(min(int(time.monotonic() - began), int(load.seconds)), max(1, int(load.seconds)), text)
 
     def explain(ended: Finished) -> LoadError:
         return LoadError(
-            f"the driver of {job.variant}'s load ended with status {ended.returncode}",
-            "read its last lines, and report them",
+            f"the driver for the load of {job.variant} ended with status {ended.returncode}",
+            "report it with its last lines",
             details=tuple(line for line in ended.output.splitlines() if not line.startswith("{"))[-5:],
             log=log,
         )
@@ -114,7 +114,7 @@ def _run_slice(layout: Layout, load: LoadJob, number: int, tell: Callable[[int, 
         )
         memory, kills = meter.verdict(job.variant), oom_kills(group)
     if len(remains) != job.lanes:
-        raise LoadError(f"{job.variant}'s load has no end", "read the log, and report it", log=log)
+        raise LoadError(f"the load of {job.variant} did not complete", "report it with the log", log=log)
     return Slice(
         variant=job.variant,
         kind=kind,
@@ -129,7 +129,7 @@ def _run_slice(layout: Layout, load: LoadJob, number: int, tell: Callable[[int, 
 
 
 def _limit(group: Path | None) -> None:
-    """Let ``group`` take no more than there is now: want of memory then ends guests of ours, nobody else."""
+    """Limit ``group`` to the free memory, so that a shortage ends guests and no other processes."""
     for name in ("memory.limit_in_bytes", "memory.max"):
         if group is not None and (group / name).exists():
             with contextlib.suppress(OSError):
@@ -137,9 +137,10 @@ def _limit(group: Path | None) -> None:
 
 
 def oom_kills(group: Path | None) -> int:
-    """Processes of ``group`` that were killed for want of memory; 0 where the kernel does not say.
+    """Return the number of processes of ``group`` that the kernel killed because memory ran out; 0 if
+    unknown.
 
-    From memory.oom_control (version 1) or memory.events (cgroups(7)).
+    It is in memory.oom_control (version 1) or memory.events (cgroups(7)).
     """
     for name in ("memory.oom_control", "memory.events"):
         if group is not None and (group / name).exists():

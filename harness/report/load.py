@@ -25,7 +25,8 @@ def render_load(results: LoadResults) -> RenderableType:
             parts += [Text(""), _table(mine), Text("")]
     for summary in results.summaries:
         parts += [
-            Text(f"{summary.kind} {summary.variant}: {why}", style="bold red") for why in summary.reasons
+            Text(f"{summary.kind} {summary.variant}: {reason}", style="bold red")
+            for reason in summary.reasons
         ]
     if not results.complete:
         parts.append(Text("The run was stopped before its end.", style="yellow"))
@@ -65,7 +66,7 @@ def _table(summaries: Sequence[Summary]) -> Table:
         "exit, median": lambda one: _seconds(one.exit_s),
         "reclaim, median": lambda one: _seconds(one.reclaim_s),
         "restart, median": lambda one: _seconds(one.restart_s),
-        "ready before the memory was back": lambda one: str(one.overlaps),
+        "ready before the memory was freed": lambda one: str(one.overlaps),
         "CPU of QEMUs": lambda one: f"{one.qemu_cpu_s:.1f} s",
         "CPU of helpers": lambda one: f"{one.helper_cpu_s:.1f} s",
         "processes, zombies, fds left": lambda one: f"{one.processes}, {one.zombies}, {one.fds}",

@@ -11,10 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "harness"
 GLOSSARY = "## Words to avoid"
 
-PENDING_PACKAGES = {
-    "cycles",
-    "load",
-}
+PENDING_PACKAGES = {}
 """Packages and modules of harness/ with messages to be rewritten. Remove each name with its rewrite."""
 
 

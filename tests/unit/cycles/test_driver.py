@@ -1,4 +1,4 @@
-"""The driver with programs that stand for QEMU: what they do wrong is seen, and nothing of them stays."""
+"""The driver with a fake QEMU: failures are detected, and no process remains."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 
 def drive(folder: Path, mode: str, *cycles: Cycle) -> list[CycleRow]:
-    """Rows of ``cycles`` by number, with a fake QEMU that behaves as ``mode`` says."""
+    """Return the rows of ``cycles`` by number, with a fake QEMU in ``mode``."""
     job = DriverJob(
         variant="fake",
         binaries=(("x86_64-softmmu", str(fake_binary(folder)), ()),),
@@ -47,7 +47,7 @@ def _words(process: psutil.Process) -> list[str]:
         return []
 
 
-def test_helpers_that_end_in_time_pass_and_those_killed_are_to_be_reaped(tmp_path: Path) -> None:
+def test_helpers_that_end_in_time_pass_and_unreaped_ones_fail(tmp_path: Path) -> None:
     rows = drive(
         tmp_path,
         "helper:400000",
@@ -60,11 +60,11 @@ def test_helpers_that_end_in_time_pass_and_those_killed_are_to_be_reaped(tmp_pat
     assert [row.outcome for row in rows] == ["pass", "pass", "fail", "pass", "pass"]
     assert [row.helpers for row in rows] == [1, 1, 1, 1, 0]
     (reason,) = rows[2].reasons
-    assert reason.startswith("zombie while QEMU lived: helper")
+    assert reason.startswith("zombie while QEMU was running: helper")
     assert Path(rows[2].kept, "qemu.log").is_file()
     assert not rows[0].kept
 
 
-def test_a_crash_and_a_missing_helper_are_seen(tmp_path: Path) -> None:
+def test_crash_and_missing_helper_are_detected(tmp_path: Path) -> None:
     (row,) = drive(tmp_path, "crash", make_cycle())
     assert row.reasons == ("no process shares QEMU's memory", "qemu: SIGSEGV")

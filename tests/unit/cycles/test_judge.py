@@ -1,4 +1,4 @@
-"""What fails a cycle, and what does not."""
+"""The judgement of cycles and of memory."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ REPORT = Report(tool="AddressSanitizer", summary="heap-use-after-free", ours=Tru
         ({"life": "daemonize"}, "daemon", -signal.SIGSYS, False),
     ],
 )
-def test_statuses(cycle: dict[str, Any], role: str, status: int, good: bool) -> None:
+def test_only_expected_statuses_pass(cycle: dict[str, Any], role: str, status: int, good: bool) -> None:
     reasons = judge(make_cycle(**cycle), Seen(statuses=[(role, status)]))
     assert reasons == (() if good else (f"{role}: {describe_status(status)}",))
 
@@ -44,21 +44,21 @@ def test_statuses(cycle: dict[str, Any], role: str, status: int, good: bool) -> 
 @pytest.mark.parametrize(
     ("seen", "reason"),
     [
-        ({"left": ["helper cleanup/7 (sleeping)"]}, "left after QEMU's end: helper cleanup/7 (sleeping)"),
-        ({"zombies": ["helper cleanup/7 (zombie)"]}, "zombie while QEMU lived: helper cleanup/7 (zombie)"),
-        ({"never_ready": True, "last_line": "no memory"}, "QEMU did not get ready: no memory"),
-        ({"ended_early": True}, "QEMU ended before the trigger: it says nothing"),
+        ({"left": ["helper x (sleeping)"]}, "process remains after QEMU's exit: helper x (sleeping)"),
+        ({"zombies": ["helper x (zombie)"]}, "zombie while QEMU was running: helper x (zombie)"),
+        ({"never_ready": True, "last_line": "no memory"}, "QEMU did not become ready: no memory"),
+        ({"ended_early": True}, "QEMU ended before the trigger: no message"),
         ({"helper_missing": True}, "no process shares QEMU's memory"),
-        ({"held": True}, "a stopped helper held up QEMU's end"),
+        ({"held": True}, "a stopped helper delayed QEMU's exit"),
         ({"statuses": [("qemu", 1)], "last_line": "bad luck"}, "qemu: exit 1: bad luck"),
         ({"reports": [REPORT]}, "AddressSanitizer: heap-use-after-free"),
     ],
 )
-def test_failures(seen: dict[str, Any], reason: str) -> None:
+def test_each_observation_gives_its_reason(seen: dict[str, Any], reason: str) -> None:
     assert judge(make_cycle(), Seen(**seen)) == (reason,)
 
 
-def test_reports_on_others_files_fail_nothing() -> None:
+def test_reports_about_other_files_do_not_fail() -> None:
     other = Report(tool="UndefinedBehaviorSanitizer", summary="hw/x.c:1:1: shift", ours=False)
     assert judge(make_cycle(), Seen(reports=[other])) == ()
 
@@ -73,7 +73,5 @@ def test_reports_on_others_files_fail_nothing() -> None:
         ("MemAvailable", 20000.0, 21000.0, False),
     ],
 )
-def test_a_guest_that_did_not_come_back_is_noticed(
-    source: str, before: float, after: float, leaked: bool
-) -> None:
+def test_leak_of_one_guest_is_detected(source: str, before: float, after: float, leaked: bool) -> None:
     assert judge_memory("patched", source, before, after).leaked is leaked

@@ -1,4 +1,4 @@
-"""The meter: what it counts, and when it does not trust a control group."""
+"""The memory meter and its cgroup."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def quiet_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "_median_available_mib", lambda: 20000.0)
 
 
-def test_version_1_and_2_are_read(tmp_path: Path) -> None:
+def test_cgroups_of_both_versions_are_read(tmp_path: Path) -> None:
     group = make_group(tmp_path / "group", 64, 300)
     assert (held_mib(group), peak_mib(group)) == (65.0, 300.0)
     (group / "memory.stat").write_text(f"cache 5\nrss {2 * MIB}\nshmem 0\n")
@@ -35,26 +35,26 @@ def test_version_1_and_2_are_read(tmp_path: Path) -> None:
     assert (held_mib(group), peak_mib(group)) == (2.0, 7.0)
 
 
-def test_what_a_group_still_holds_is_a_leak(tmp_path: Path) -> None:
+def test_memory_that_remains_in_a_cgroup_is_a_leak(tmp_path: Path) -> None:
     meter = GroupMeter(make_group(tmp_path / "group", 0, 0))
     make_group(tmp_path / "group", 256, 600)
     verdict = meter.verdict("patched")
     assert (verdict.source, verdict.lost_mib, verdict.leaked) == ("cgroup", 256.0, True)
 
 
-def test_a_group_that_held_nothing_is_not_believed(tmp_path: Path) -> None:
+def test_cgroup_that_never_held_a_guest_is_not_used(tmp_path: Path) -> None:
     meter = GroupMeter(make_group(tmp_path / "group", 0, 3))
     assert meter.verdict("patched").source == "MemAvailable"
 
 
-def test_without_a_group_the_machine_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_cgroup_free_memory_is_compared(monkeypatch: pytest.MonkeyPatch) -> None:
     meter = GroupMeter(None)
     monkeypatch.setattr(memory, "SETTLE_S", 0.0)
     monkeypatch.setattr(memory, "_median_available_mib", lambda: 19744.0)
     assert meter.verdict("patched").leaked
 
 
-def test_a_group_is_made_below_ours_and_removed(tmp_path: Path) -> None:
+def test_cgroups_of_ended_processes_are_removed(tmp_path: Path) -> None:
     proc, top = tmp_path / "proc", tmp_path / "cgroup"
     (proc / "self").mkdir(parents=True)
     (proc / "self" / "cgroup").write_text("4:memory:/ours\n1:cpu:/\n")
@@ -62,23 +62,21 @@ def test_a_group_is_made_below_ours_and_removed(tmp_path: Path) -> None:
     (proc / "41").mkdir()
     for pid in (41, 42):
         (top / "memory" / "ours" / f"qemu-harness-cycles-{pid}").mkdir()
-    # No controller answers here: the folder has no memory.stat, and is not kept.
+    # The folder has no memory.stat, so it is not a cgroup, and is removed.
     with own_group(proc, top) as group:
         assert group is None
-    # That of a run which is alive stays.
-    assert [left.name for left in (top / "memory" / "ours").iterdir()] == ["qemu-harness-cycles-41"]
+    # The cgroup of a running process remains.
+    assert [path.name for path in (top / "memory" / "ours").iterdir()] == ["qemu-harness-cycles-41"]
 
 
-def test_groups_that_were_made_in_a_group_go_with_it(tmp_path: Path) -> None:
+def test_cgroup_is_removed_with_its_children(tmp_path: Path) -> None:
     (tmp_path / "group" / "machine" / "domain").mkdir(parents=True)
     (tmp_path / "other").mkdir()
     remove_group(tmp_path / "group")
     assert [path.name for path in tmp_path.iterdir()] == ["other"]
 
 
-def test_a_group_that_is_busy_for_a_moment_is_removed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_removal_of_a_busy_cgroup_is_retried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     group, real, tries = tmp_path / "group", Path.rmdir, []
     group.mkdir()
 

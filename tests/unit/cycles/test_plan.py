@@ -1,4 +1,4 @@
-"""The plan: reproducible from the seed, and every cycle alone."""
+"""The plan: reproducible from its seed, each cycle independent of the others."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ def plan(seed: int, count: int, **fields: Any) -> tuple[Cycle, ...]:
     return plan_cycles(seed, count, **{"accels": ("kvm", "tcg"), "root": True, **fields})
 
 
-def test_a_seed_gives_one_plan_and_another_seed_another() -> None:
+def test_plan_depends_on_the_seed() -> None:
     assert plan(7, 50) == plan(7, 50)
     assert plan(7, 50) != plan(8, 50)
 
 
-def test_a_cycle_is_the_same_however_many_are_planned() -> None:
+def test_cycle_does_not_depend_on_the_number_of_cycles() -> None:
     assert plan(7, 50)[16] == plan(7, 17)[16]
     assert [cycle.number for cycle in plan(7, 3)] == [1, 2, 3]
 
 
-def test_everything_is_drawn() -> None:
+def test_plan_has_all_values() -> None:
     cycles = plan(1, 500)
     assert {cycle.life for cycle in cycles} == set(LIVES)
     assert {cycle.trigger for cycle in cycles} == set(TRIGGERS)
@@ -38,7 +38,7 @@ def test_everything_is_drawn() -> None:
     assert {cycle.memory_mib for cycle in cycles} == set(range(64, 513, 64))
 
 
-def test_what_cannot_be_is_not_drawn() -> None:
+def test_plan_has_only_possible_combinations() -> None:
     for cycle in plan(1, 500):
         ready = cycle.life in ("paused", "running")
         assert ready or cycle.trigger != "quit"
@@ -47,7 +47,7 @@ def test_what_cannot_be_is_not_drawn() -> None:
         assert (cycle.victim == "qemu") == (cycle.life != "daemonize")
 
 
-def test_another_machine_changes_only_what_it_cannot_do() -> None:
+def test_unsupported_values_are_replaced_without_changing_others() -> None:
     poor = plan(1, 200, accels=("tcg",), root=False)
     assert {cycle.accel for cycle in poor} == {"tcg"}
     assert {cycle.confinement for cycle in poor} == {"none", "sandbox"}
@@ -55,7 +55,7 @@ def test_another_machine_changes_only_what_it_cannot_do() -> None:
         assert (mine.life, mine.trigger, mine.moment) == (theirs.life, theirs.trigger, theirs.moment)
 
 
-def test_a_seed_is_kept_or_drawn() -> None:
+def test_seed_zero_draws_a_seed() -> None:
     from harness.options import choose_seed
 
     assert choose_seed(5) == 5

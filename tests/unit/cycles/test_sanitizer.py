@@ -1,4 +1,4 @@
-"""Sanitizer reports: found, and told apart."""
+"""Sanitizer reports: parsed, and attributed to the series or to other code."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SHIFT = """\
 """
 
 
-def test_a_report_is_ours_by_any_of_its_lines() -> None:
+def test_report_that_names_a_file_of_the_series_is_ours() -> None:
     (report,) = parse_reports(OVERFLOW)
     assert (report.tool, report.ours) == ("AddressSanitizer", True)
     assert report.summary == "heap-buffer-overflow"
@@ -35,29 +35,29 @@ def test_a_report_is_ours_by_any_of_its_lines() -> None:
     assert not other.ours
 
 
-def test_a_report_that_was_cut_off_may_be_ours() -> None:
+def test_truncated_report_is_ours() -> None:
     (report,) = parse_reports(OVERFLOW.partition("    #0")[0].replace("async-teardown", "x"))
     assert report.ours
 
 
-def test_undefined_behaviour_is_one_report_a_place() -> None:
+def test_each_place_of_undefined_behaviour_is_a_report() -> None:
     theirs, ours = parse_reports(SHIFT)
     assert (theirs.ours, ours.ours) == (False, True)
     assert theirs.summary.startswith("../src/hw/timer/hpet.c:101:5: left shift of 1")
 
 
-def test_a_file_of_the_series_further_down_the_stack_counts() -> None:
+def test_report_with_a_function_of_the_series_in_its_stack_is_ours() -> None:
     stack = SHIFT.replace("in hpet ../src/hw/timer/hpet.c:101", "in async_teardown_start x.c:1")
     assert all(report.ours for report in parse_reports(stack))
 
 
-def test_a_signal_without_a_report_is_told() -> None:
+def test_deadly_signal_without_a_report_is_reported() -> None:
     (report,) = parse_reports("AddressSanitizer:DEADLYSIGNAL\n")
-    assert report.summary == "a deadly signal, and no report of it"
+    assert report.summary == "a deadly signal without a report"
     assert parse_reports("qemu: warning: nothing of interest\n") == ()
 
 
-def test_reports_are_taken_from_files_and_from_the_log(tmp_path: Path) -> None:
+def test_reports_are_read_from_files_and_from_the_log(tmp_path: Path) -> None:
     folder, log = tmp_path / "reports", tmp_path / "qemu.log"
     folder.mkdir()
     (folder / "report.4242").write_text(OVERFLOW)
@@ -66,7 +66,7 @@ def test_reports_are_taken_from_files_and_from_the_log(tmp_path: Path) -> None:
     assert collect(folder, tmp_path / "none")[0].ours
 
 
-def test_leaks_are_not_looked_for_and_reports_go_to_the_folder(tmp_path: Path) -> None:
+def test_leak_detection_is_off_and_reports_are_written_to_the_folder(tmp_path: Path) -> None:
     words = environment(tmp_path)
     assert "detect_leaks=0" in words["ASAN_OPTIONS"]
     assert f"log_path={tmp_path}/report" in words["UBSAN_OPTIONS"]
@@ -87,7 +87,7 @@ int main(int argc, char **argv) {
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")
 @pytest.mark.parametrize("name", ["async-teardown.c", "other.c"])
-def test_what_gcc_s_sanitizers_write_is_understood(tmp_path: Path, name: str) -> None:
+def test_reports_of_gcc_are_parsed(tmp_path: Path, name: str) -> None:
     reports, program = tmp_path / "reports", tmp_path / "program"
     reports.mkdir()
     (tmp_path / name).write_text(FAULTY)

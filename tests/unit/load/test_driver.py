@@ -1,4 +1,4 @@
-"""The driver with programs that stand for QEMU: all is counted, what goes wrong is seen, nothing stays."""
+"""The driver with a fake QEMU: ends are counted, failures are detected, and no process remains."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[3]
 def drive(
     folder: Path, mode: str, *, guests: int, seconds: float = 0.0, restarts: int = 0, wait: str = "none"
 ) -> tuple[list[LoadRow], list[Remains]]:
-    """Rows and remains of a load on a fake QEMU that behaves as ``mode`` says."""
+    """Return rows and remains of a load with a fake QEMU in ``mode``."""
     lanes = min(2, guests)
     load = LoadJob(
         job=DriverJob(
@@ -68,13 +68,13 @@ def _words(process: psutil.Process) -> list[str]:
         return []
 
 
-def test_a_crowd_is_ended_at_random_and_leaves_nothing(tmp_path: Path) -> None:
+def test_crowd_is_ended_at_random_and_leaves_nothing(tmp_path: Path) -> None:
     rows, remains = drive(tmp_path, "helper:4000000", guests=4, seconds=2.0, wait="room")
     assert not [row.failure for row in rows if row.failure]
     assert len({row.trigger for row in rows}) > 1
     assert all(row.exit_s and row.reclaim_s and row.helpers == 1 for row in rows)
     assert any(row.restart_s for row in rows)
-    assert sum(each.starts for each in remains) == len(rows)  # every guest that started was ended once
+    assert sum(each.starts for each in remains) == len(rows)  # each guest was ended once
     for each in remains:
         assert not each.left
         assert not each.zombies
@@ -82,7 +82,7 @@ def test_a_crowd_is_ended_at_random_and_leaves_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("wait", ["none", "memory"])
-def test_a_restart_waits_for_the_helper_only_when_told_to(tmp_path: Path, wait: str) -> None:
+def test_restart_waits_for_the_helper_only_if_requested(tmp_path: Path, wait: str) -> None:
     rows, _ = drive(tmp_path, "helper:1500000", guests=1, restarts=2, wait=wait)
     restarted = [row for row in rows if row.restart_s]
     assert len(restarted) == 2
@@ -93,7 +93,7 @@ def test_a_restart_waits_for_the_helper_only_when_told_to(tmp_path: Path, wait: 
         assert (row.waited_s > 0.5) == (wait == "memory")
 
 
-def test_a_guest_that_does_not_start_and_one_without_a_helper_are_failures(tmp_path: Path) -> None:
+def test_failed_starts_and_missing_helpers_are_failures(tmp_path: Path) -> None:
     rows, _ = drive(tmp_path, "crash", guests=1, restarts=1)
     assert rows
     assert all(row.failure for row in rows)

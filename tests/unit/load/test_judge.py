@@ -1,4 +1,4 @@
-"""Counts, medians, and everything that makes a load fail."""
+"""Summaries of load: counts, medians, and reasons of failures."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from harness.load import summarize
 from tests.unit.load.support import make_remains, make_row, make_slice
 
 
-def test_slices_of_a_binary_are_summed_up_together() -> None:
+def test_slices_of_a_binary_are_summarized_together() -> None:
     base, patched, restart = summarize(
         [
             make_slice(make_row(), kind="restart"),
@@ -32,20 +32,23 @@ def test_slices_of_a_binary_are_summed_up_together() -> None:
 @pytest.mark.parametrize(
     ("fields", "reason"),
     [
-        ({"lost": 200.0}, "200.0 MiB did not come back"),
-        ({"oom_kills": 2}, "2 processes were killed for want of memory"),
-        ({"remains": (make_remains(left=("cleanup/7 (zombie)",)),)}, "left behind: 1 of cleanup/7 (zombie)"),
-        ({"remains": (make_remains(zombies=("x", "x")),)}, "zombie while QEMU lived: 2 of x"),
+        ({"lost": 200.0}, "200.0 MiB were not freed"),
+        ({"oom_kills": 2}, "2 processes were killed because memory ran out"),
+        (
+            {"remains": (make_remains(left=("cleanup/7 (zombie)",)),)},
+            "1 processes remain: cleanup/7 (zombie)",
+        ),
+        ({"remains": (make_remains(zombies=("x", "x")),)}, "2 zombies while QEMU was running: x"),
         ({"remains": (make_remains(fds_after=8),)}, "3 file descriptors were left open"),
     ],
 )
-def test_whatever_stays_behind_is_a_failure(fields: dict[str, Any], reason: str) -> None:
+def test_leftovers_fail_the_load(fields: dict[str, Any], reason: str) -> None:
     (summary,) = summarize([make_slice(make_row(), **fields)])
     assert (summary.outcome, summary.reasons) == ("fail", (reason,))
 
 
-def test_failed_rows_are_counted_by_what_they_say() -> None:
-    failed = make_row(restart_s=None, failure="QEMU ended while it started, SIGKILL")
+def test_failed_rows_are_counted_by_their_message() -> None:
+    failed = make_row(restart_s=None, failure="QEMU ended during its start, SIGKILL")
     (summary,) = summarize([make_slice(failed, make_row(), failed)])
-    assert summary.reasons == ("2 times: QEMU ended while it started, SIGKILL",)
+    assert summary.reasons == ("2 times: QEMU ended during its start, SIGKILL",)
     assert (summary.failures, summary.restarts) == (2, 1)

@@ -1,4 +1,4 @@
-"""harness.report.load: what is kept, shown and judged; docs/load.md names every argument."""
+"""harness.report.load and harness.load.record: tables, results, errors; docs/load.md has all arguments."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def shown(made: LoadResults) -> list[str]:
     return [" ".join(line.split()) for line in capture.get().splitlines()]
 
 
-def test_binaries_are_shown_side_by_side(layout: Layout) -> None:
+def test_table_has_a_column_for_each_binary(layout: Layout) -> None:
     made = results(
         make_slice(make_row(), make_row()), make_slice(make_row(restart_s=None), variant="base", lost=3.0)
     )
@@ -64,25 +64,23 @@ def test_binaries_are_shown_side_by_side(layout: Layout) -> None:
     assert load_file(layout).is_file()
 
 
-def test_failures_and_want_of_memory_end_with_their_remedy(layout: Layout) -> None:
+def test_failed_load_is_an_error_with_a_remedy(layout: Layout) -> None:
     with pytest.raises(LoadError) as caught:
         check_load(layout, results(make_slice(make_row(), lost=100.0)))
-    assert caught.value.details == ("crowd patched: 100.0 MiB did not come back",)
+    assert caught.value.details == ("crowd patched: 100.0 MiB were not freed",)
     with pytest.raises(LoadError) as caught:
         check_load(layout, results(make_slice(make_row(), oom_kills=1)))
     assert "--wait-for-memory" in caught.value.remedy
 
 
-def test_a_machine_that_is_too_small_is_told_so(layout: Layout) -> None:
+def test_load_that_does_not_fit_is_an_error(layout: Layout) -> None:
     made = results(available=500)
     assert sum(line.startswith(("crowd: cancelled: ", "restart: cancelled: ")) for line in shown(made)) == 2
     with pytest.raises(LoadError, match="nothing ran: 50 guests"):
         check_load(layout, made)
 
 
-def test_a_run_that_is_stopped_early_keeps_no_older_results(
-    layout: Layout, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_interrupted_run_replaces_older_results(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
     write_json(load_file(layout), results(make_slice(make_row())))
 
     def stopped(*_: Any, **__: Any) -> None:
@@ -91,10 +89,10 @@ def test_a_run_that_is_stopped_early_keeps_no_older_results(
     monkeypatch.setattr("harness.load.record.run_load", stopped)
     with pytest.raises(KeyboardInterrupt):
         record_load(make_bench(layout, make_options(), seed=3), (), command="load")
-    kept = msgspec.json.decode(load_file(layout).read_bytes(), type=LoadResults)
-    assert (kept.complete, kept.seed, kept.slices) == (False, 3, ())
+    stored = msgspec.json.decode(load_file(layout).read_bytes(), type=LoadResults)
+    assert (stored.complete, stored.seed, stored.slices) == (False, 3, ())
 
 
-def test_documents_name_every_argument_and_count() -> None:
+def test_each_argument_is_documented() -> None:
     for words, _ in LOAD:
         assert f"`{words[0]}" in DOCS
