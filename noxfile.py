@@ -169,7 +169,7 @@ def properties(session: nox.Session) -> None:
 
 @shared
 def clients(session: nox.Session) -> None:
-    """Measure when libvirt, QMP, cgroups, shells, timeout and bubblewrap see a guest end: -Dmemory=1G,4G."""
+    """Measure when clients such as libvirt, QMP and shells are notified of a guest's end: -Dmemory=1G,4G."""
     harness(session, "clients")
 
 

@@ -1,7 +1,7 @@
 """One function for each sub-command: call the stages and print their results.
 
 A stage is imported where it is used, so that ``which`` and ``doctor`` start fast. A new command is a function
-in a module here, an entry of ``STAGES`` and, if it takes further arguments, one of ``ARGUMENTS``.
+in a module of this package, an entry of ``STAGES`` and, if it has arguments, an entry of ``ARGUMENTS``.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ STAGES: dict[str, Callable[[Request], int]] = {
 }
 UNGUARDED = ("which",)
 READING = ("which", "report", "check", "clean")
-"""Commands that run nothing from the cache, so its permissions do not matter to them."""
+"""Commands that run nothing from the cache, so the harness does not check its permissions for them."""
 
 ARGUMENTS: dict[str, tuple[Argument, ...]] = {
     "which": making.WHICH,

@@ -26,12 +26,12 @@ CLIENTS: tuple[Argument, ...] = (
         },
     ),
 )
-NEEDY = {"libvirt", "libvirt-cgroup", "bwrap"}
+PACKAGED = {"libvirt", "libvirt-cgroup", "bwrap"}
 """Clients that need Debian packages."""
 
 
 def clients(request: Request) -> int:
-    """Measure when libvirt, QMP, cgroups, shells, timeout and bubblewrap see a guest end."""
+    """Measure when clients such as libvirt, QMP and shells are notified of a guest's end."""
     from harness.bench import open_bench, refuse_timing
     from harness.build.doctor import ensure
     from harness.clients import check_backends, parse_groups, plan_round, with_and_without
@@ -49,8 +49,8 @@ def clients(request: Request) -> int:
     chosen = choose_subjects(request, options, build=not request.arguments.no_build, first_target=True)
     with request.checkout():
         # Without root there is no private libvirtd, so its packages are not needed.
-        needy = bool(NEEDY.intersection(groups)) and os.geteuid() == 0
-        ensure(layout, options, reporter, stages=("guest", "clients") if needy else ("guest",))
+        packaged = bool(PACKAGED.intersection(groups)) and os.geteuid() == 0
+        ensure(layout, options, reporter, stages=("guest", "clients") if packaged else ("guest",))
         subjects, _ = make_subjects(request, chosen)
         subjects = with_and_without([one for one in subjects if one.target in chosen.targets])
         bench_options = chosen.bench_options(memory_mib=memory, backends=backends)

@@ -23,7 +23,7 @@ def guest(request: Request) -> int:
         except KeyboardInterrupt:
             return 0
         raise GuestError(
-            "QEMU exited by itself or was killed",
+            "QEMU exited or was killed",
             "read its last lines and the log",
             details=held.machine.child.last_lines(),
             log=held.machine.child.log,

@@ -60,7 +60,7 @@ def choose_subjects(
     All targets are built, so that other commands can share the builds. With ``first_target``, guests have
     only the first architecture, unless targets were given. ``ask`` is passed to named_subjects.
 
-    Raises OptionError as check_request, named_subjects and check_targets do.
+    Raises OptionError like check_request, named_subjects and check_targets.
     """
     from harness.bench.named import named_subjects
     from harness.guest import check_targets
@@ -69,7 +69,7 @@ def choose_subjects(
     built = options.variants if build else ()
     named = named_subjects(request.arguments.binary, options.targets, built=built, ask=ask)
     if not build and not named:
-        raise OptionError("--no-build leaves nothing to run", "name a QEMU with --binary NAME=PATH")
+        raise OptionError("--no-build needs a binary to run", "add --binary NAME=PATH")
     targets = options.targets[:1] if first_target and not options.has("targets") else options.targets
     targets = tuple(dict.fromkeys((*(targets if build else ()), *(one.target for one in named))))
     check_targets(targets)
@@ -92,10 +92,10 @@ def make_subjects(
     return (*subjects_of(builds, chosen.checked.pin.async_teardown), *chosen.named), emulators
 
 
-def refuse_other_hosts(options: Options, what: str) -> None:
-    """Raise OptionError if guests would run on another host. ``what`` is the beginning of the cause."""
+def refuse_other_hosts(options: Options, clause: str) -> None:
+    """Raise OptionError if guests would run on another host. ``clause``: subject and verb of the cause."""
     if options.hosts != ("native",):
-        raise OptionError(f"-Dhosts={','.join(options.hosts)}: {what} on this machine", "omit -Dhosts=")
+        raise OptionError(f"-Dhosts={','.join(options.hosts)}: {clause} on host native only", "omit -Dhosts=")
 
 
 def show_results(table: RenderableType, results: Path, reports: Sequence[Path] = ()) -> None:

@@ -1,4 +1,4 @@
-"""Commands that judge a series: validate, and the list of what is checked."""
+"""Commands that judge a series: validate, the list of its rules, and the CI configuration that runs it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from harness.series import Input
 
 SUITES = ("properties", "teardown")
-"""What series.toml can have a series checked with."""
+"""Suites that series.toml can name."""
 
 CHECK: tuple[Argument, ...] = (
     (("--list",), {"action": "store_true", "help": "list every rule (the default)"}),
@@ -36,7 +36,7 @@ CI: tuple[Argument, ...] = (
 
 
 def check(request: Request) -> int:
-    """List what validate checks: each rule with its severity, what it finds and its remedy."""
+    """List the rules of validate: severity, problem and remedy of each."""
     from harness.check import FAMILIES, choose_rules
 
     active = choose_rules(request.options().rules_off)
@@ -59,12 +59,10 @@ def ci(request: Request) -> int:
     if request.arguments.commits:
         if request.arguments.forge != "gitlab":
             raise OptionError("only GitLab has child pipelines", "run: qemu-harness ci gitlab --commits")
-        series = request.options().series
-        found = read_input(request.layout, series)
-        commits = [
-            CommitJob(number=at, title=one.subject.title) for at, one in enumerate(found.patches, start=1)
-        ]
-        say(render_commits(commits, series).rstrip("\n"))
+        name = request.options().series
+        patches = read_input(request.layout, name).patches
+        commits = [CommitJob(number=at, title=one.subject.title) for at, one in enumerate(patches, start=1)]
+        say(render_commits(commits, name).rstrip("\n"))
         return 0
     jobs = jobs_of(load_pins(request.layout).values())
     say(render(request.arguments.forge, jobs).rstrip("\n"))
@@ -72,7 +70,7 @@ def ci(request: Request) -> int:
 
 
 def validate(request: Request) -> int:
-    """Judge any series as a maintainer's CI would: does it apply, read well, build and pass?"""
+    """Judge any series as a maintainer's CI would: does it apply, follow the rules, build and pass?"""
     from harness.sandbox import open_sandbox
     from harness.series import read_input
     from harness.source import find_pin
@@ -86,14 +84,14 @@ def validate(request: Request) -> int:
     )
 
     options, layout, reporter = request.options(), request.layout, request.reporter
-    found = read_input(layout, options.series)
+    series = read_input(layout, options.series)
     pin = find_pin(layout, options.pin)
-    behaviour = _behaviour(request, found)
+    behaviour = _behaviour(request, series)
     with request.checkout(), open_sandbox(layout, options.isolation, reporter) as sandbox:
         results = record_validate(
             layout,
             options,
-            found,
+            series,
             pin,
             reporter,
             command=request.command,
@@ -111,14 +109,14 @@ def validate(request: Request) -> int:
     return 0
 
 
-def _behaviour(request: Request, found: Input) -> Callable[[], Sequence[Finding]] | None:
-    """A function that runs the suites that ``found`` names, on base and patched; None if it names none.
+def _behaviour(request: Request, series: Input) -> Callable[[], Sequence[Finding]] | None:
+    """Return a function that runs the suites of ``series`` on base and patched; None if it has none.
 
     Raises OptionError for an unknown suite.
     """
-    suites = found.metadata.suites
+    suites = series.metadata.suites
     check_choice("series", suites, SUITES, where="series.toml")
-    if not suites or found.kind != "folder":
+    if not suites or series.kind != "folder":
         return None
 
     def run() -> Sequence[Finding]:
@@ -133,7 +131,7 @@ def _behaviour(request: Request, found: Input) -> Callable[[], Sequence[Finding]
         subjects = subjects_of(builds, checked.pin.async_teardown)
         with open_bench(layout, options, subjects, reporter, payloads=options.payload) as bench:
             failures = {
-                "properties": _surprising_properties,
+                "properties": _unexpected_properties,
                 "teardown": _failed_teardowns,
             }
             lines = [line for suite in SUITES if suite in suites for line in failures[suite](request, bench)]
@@ -142,8 +140,8 @@ def _behaviour(request: Request, found: Input) -> Callable[[], Sequence[Finding]
     return run
 
 
-def _surprising_properties(request: Request, bench: Bench) -> Iterator[str]:
-    """Check the properties of the first target; a line for each that is not as expected."""
+def _unexpected_properties(request: Request, bench: Bench) -> Iterator[str]:
+    """Check the properties of the first target. Yield a line for each unexpected outcome."""
     from harness.properties import ROWS
     from harness.properties.record import record_properties
 
@@ -155,7 +153,7 @@ def _surprising_properties(request: Request, bench: Bench) -> Iterator[str]:
 
 
 def _failed_teardowns(request: Request, bench: Bench) -> Iterator[str]:
-    """Time the teardown of guests; a line for each gate and each sample that failed."""
+    """Time the teardown of guests. Yield a line for each failed gate and each failed sample."""
     from harness.teardown.gates import read_gates
     from harness.teardown.record import record_teardown
 

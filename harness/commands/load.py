@@ -26,24 +26,25 @@ def load(request: Request) -> int:
     from harness.options import parse_size
     from harness.report.load import render_load
 
-    options, layout, reporter, asked = request.options(), request.layout, request.reporter, request.arguments
-    restart_mib = parse_size(asked.restart_memory)
+    options, layout, reporter = request.options(), request.layout, request.reporter
+    arguments = request.arguments
+    restart_mib = parse_size(arguments.restart_memory)
     refuse_timing(options)
     refuse_other_hosts(options, "load runs")
-    chosen = choose_subjects(request, options, build=not asked.no_build, first_target=True)
+    chosen = choose_subjects(request, options, build=not arguments.no_build, first_target=True)
     if len(chosen.targets) > 1:
-        raise OptionError("load takes guests of one target", "name it with -Dtargets=")
+        raise OptionError("load runs guests of a single target", "choose one with -Dtargets=")
     with request.checkout():
         subjects, _ = make_subjects(request, chosen)
         with open_bench(layout, chosen.bench_options(), subjects, reporter) as bench:
             plans = plan_load(
                 available_mib(),
-                guests=asked.guests,
+                guests=arguments.guests,
                 memory_mib=options.memory_mib[0] if options.has("memory") else MEMORY_MIB,
-                seconds=asked.minutes * 60,
-                restarts=asked.restarts,
+                seconds=arguments.minutes * 60,
+                restarts=arguments.restarts,
                 restart_mib=restart_mib,
-                wait=asked.wait_for_memory,
+                wait=arguments.wait_for_memory,
             )
             plans = with_backend(plans, options.backends[0])
             for plan in plans:

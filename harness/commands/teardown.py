@@ -126,7 +126,7 @@ def compare(request: Request) -> int:
 
     names = request.arguments.compare
     if len(names) > 2:
-        raise OptionError("--compare takes one stored run, or two", "name the older one first")
+        raise OptionError("--compare accepts one or two stored runs", "give the older one first")
     files = [*names, teardown_file(request.layout)][:2]
     old, new = (read_teardown(file) for file in files)
     with made_from(files[0]), made_from(files[1]):

@@ -1,7 +1,7 @@
 """Report stage: stored results → tables, HTML, Markdown and JUnit.
 
-Takes: the results structs of the stages. Gives: text and files rendered from them and from nothing else.
-Nothing is run.
+Takes: the results structs of the stages. Gives: text and files. They contain only what is in the results;
+nothing is run.
 """
 
 from harness.report.table import render_table, table_text

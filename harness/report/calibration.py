@@ -1,4 +1,4 @@
-"""The results of a calibration in a few lines."""
+"""The results of a calibration as text."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def render_calibration(results: CalibrationResults) -> RenderableType:
         f"real: {results.real_false_alarms} of {results.real_comparisons}"
         f" ({results.real_uncorrected_alarms} without correction)",
         f"a delay of {format_seconds(results.injected_delay_s)} was"
-        f" {'found' if results.injected_delay_found else 'not found'}: medians differ by"
+        f" {'detected' if results.injected_delay_found else 'not detected'}: medians differ by"
         f" {format_seconds(results.found_delay_s)}",
         *(
             f"  {format_seconds(row.reference_s)} and {format_seconds(row.variant_s)}, ratio"

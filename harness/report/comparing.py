@@ -57,22 +57,22 @@ class Change:
 
 def compare_runs(old: TeardownResults, new: TeardownResults) -> tuple[Change, ...]:
     """Compare the cells of both runs. Verdicts are corrected for all comparisons (Holm)."""
-    found: list[tuple[Change, float | None]] = []
+    changes: list[tuple[Change, float | None]] = []
     for kind, latencies in LATENCIES.items():
         before, after = by_place(old.rows, kind), by_place(new.rows, kind)
         for place in (place for place in after if place in before):
             reference = REFERENCE if REFERENCE in after[place] else next(iter(after[place]))
             for variant in (name for name in after[place] if name in before[place]):
-                found += [
+                changes += [
                     change
                     for latency in latencies
                     if (
                         change := _change((before[place], after[place]), place, latency, (variant, reference))
                     )
                 ]
-    tried = [index for index, (_, p) in enumerate(found) if p is not None]
-    corrected = dict(zip(tried, holm([found[index][1] or 0.0 for index in tried]), strict=True))
-    return tuple(_judged(change, corrected.get(index)) for index, (change, _) in enumerate(found))
+    tested = [index for index, (_, p) in enumerate(changes) if p is not None]
+    corrected = dict(zip(tested, holm([changes[index][1] or 0.0 for index in tested]), strict=True))
+    return tuple(_judged(change, corrected.get(index)) for index, (change, _) in enumerate(changes))
 
 
 def _change(

@@ -14,7 +14,7 @@ from harness.teardown.statistics import mad, median, resolution_s, values_of, va
 
 
 def headline(results: TeardownResults) -> tuple[str, ...]:
-    """How the exit latency of each variant grows with memory: one sentence for each series of sizes."""
+    """Describe the growth of each variant's exit latency with memory: a sentence for each series of sizes."""
     lines = []
     for place, slopes in by_series(results.slopes, "exit").items():
         ordered = sorted(slopes, key=lambda slope: variant_order(slope.variant))
@@ -28,7 +28,7 @@ def headline(results: TeardownResults) -> tuple[str, ...]:
 
 
 def extrapolations(results: TeardownResults) -> tuple[str, ...]:
-    """Exit latency at 1 TiB on the fitted lines, marked as an extrapolation."""
+    """Describe the exit latency at 1 TiB on the fitted lines, marked as an extrapolation."""
     lines = []
     for place, slopes in by_series(results.slopes, "exit").items():
         largest = format_size(max(max(slope.sizes_mib) for slope in slopes))
@@ -45,35 +45,35 @@ def extrapolations(results: TeardownResults) -> tuple[str, ...]:
 
 
 def by_series(slopes: Iterable[Slope], latency: str) -> dict[tuple[str, ...], list[Slope]]:
-    """Slopes of one latency, grouped by the fields that their cells share."""
-    found: dict[tuple[str, ...], list[Slope]] = {}
+    """Group the slopes of one latency by the fields that their cells share."""
+    groups: dict[tuple[str, ...], list[Slope]] = {}
     for slope in slopes:
         if slope.latency == latency:
-            found.setdefault(tuple(getattr(slope, field) for field in SERIES_FIELDS), []).append(slope)
-    return dict(sorted(found.items(), key=lambda item: (item[0][0] != "x86_64-softmmu", *item[0])))
+            groups.setdefault(tuple(getattr(slope, field) for field in SERIES_FIELDS), []).append(slope)
+    return dict(sorted(groups.items(), key=lambda item: (item[0][0] != "x86_64-softmmu", *item[0])))
 
 
 def guests(rows: Iterable[Sample], kind: str = "teardown") -> list[Sample]:
-    """Rows of one kind."""
+    """Return the rows of one kind."""
     return [row for row in rows if row.kind == kind]
 
 
 def floor_lines(results: TeardownResults) -> tuple[str, ...]:
     """Describe the floor and the measuring overhead, if the run measured them."""
     lines = []
-    for kind, what in (("floor", "page"), ("overhead", "page")):
+    for kind, name in (("floor", "floor"), ("overhead", "measuring overhead")):
         rows = [row for row in guests(results.rows, kind) if row.counts]
         middle, spread = median(values_of(rows, "exit")), mad(values_of(rows, "exit"))
         if rows and middle is not None:
             threads = rows[-1].threads or 0
-            name = "floor" if kind == "floor" else "measuring overhead"
+
             lines.append(
-                f"{name}: a process with {threads} thread{'s' if threads != 1 else ''} and 1 {what} of memory"
+                f"{name}: a process with {threads} thread{'s' if threads != 1 else ''} and 1 page of memory"
                 f" ends in {format_seconds(middle)} (MAD {format_seconds(spread)}, {len(rows)} samples)"
             )
-    least = resolution_s(results.rows)
-    if least:
-        lines.append(f"medians that differ by less than {format_seconds(least)} are not distinguished")
+    resolution = resolution_s(results.rows)
+    if resolution:
+        lines.append(f"medians that differ by less than {format_seconds(resolution)} are not distinguished")
     return tuple(lines)
 
 

@@ -73,10 +73,10 @@ def write_page(layout: Layout, results: TeardownResults, path: Path) -> None:
             properties = None  # of another version: the page reports that there are none
     logs = [layout.logs / "avocado.log", layout.results / "teardown.json", layout.results / "teardown.xml"]
     logs += sorted(layout.logs.glob("emulated-*")) if results.emulated else []
-    found = [os.path.relpath(log, path.parent) for log in logs if log.is_file()]
+    links = [os.path.relpath(log, path.parent) for log in logs if log.is_file()]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(report_page(results, properties=properties, logs=found), encoding="utf-8")
+        path.write_text(report_page(results, properties=properties, logs=links), encoding="utf-8")
     except OSError as error:
         raise StorageError(f"cannot write {path}: {error}", "free some disk space") from error
 
@@ -127,10 +127,10 @@ def _bad(results: TeardownResults) -> Rows:
     counts: dict[tuple[str, str, str], int] = {}
     for row in results.rows:
         if row.outcome != "ok":
-            what = f"{row.variant} {row.kind} {place_words(tuple(getattr(row, f) for f in MATRIX_FIELDS))}"
-            key = (row.outcome, what, row.reason)
+            cell = f"{row.variant} {row.kind} {place_words(tuple(getattr(row, f) for f in MATRIX_FIELDS))}"
+            key = (row.outcome, cell, row.reason)
             counts[key] = counts.get(key, 0) + 1
-    return [(outcome, what, str(count), reason) for (outcome, what, reason), count in counts.items()]
+    return [(outcome, cell, str(count), reason) for (outcome, cell, reason), count in counts.items()]
 
 
 def _properties(properties: PropertiesResults) -> dict[str, object]:

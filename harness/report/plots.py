@@ -155,7 +155,7 @@ def _restart(results: TeardownResults, place: tuple[Any, ...], sides: Mapping[st
     named = dict(zip(MATRIX_FIELDS, place, strict=True))
     words = f"{series_words(results.rows, _series_at(place))} {format_size(named['memory_mib'])}"
     table: list[tuple[str, ...]] = [
-        ("variant", "exit", "second guest ready", "memory of the first back", "samples")
+        ("variant", "exit", "second guest ready", "memory of the first freed", "samples")
     ]
     variants = [variant for variant in _variants(results) if variant in sides]
 

@@ -1,4 +1,4 @@
-"""What goes wrong when stored results are rendered."""
+"""Errors of stored results that cannot be rendered."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from harness.errors import StorageError
 
 @contextlib.contextmanager
 def made_from(path: Path) -> Iterator[None]:
-    """Context for code that processes the stored results in ``path``.
+    """Wrap code that processes the stored results in ``path``.
 
     Raises StorageError if the code fails on values of the right types that no run produces, such as an
     infinite latency or a negative size. A file from an untrusted source may contain them.

@@ -1,4 +1,4 @@
-"""A checkout with the stand-in for QEMU, and a way to call commands in this process.
+"""A checkout with a fake QEMU, and a fixture that calls commands in this process.
 
 Fetching, importing, building and timing are real. Only avocado is replaced: its tests run in this process.
 """
@@ -29,7 +29,7 @@ from harness.teardown.sample import take_samples
 from tests.faults.world import WORDS, World
 
 SMALL = (*WORDS, "-Dmemory=1M", "-Dccache=false")
-"""Options that build the stand-in and time a guest of 1 MiB once."""
+"""Options that build the fake QEMU and time a guest of 1 MiB once."""
 
 
 @dataclass(kw_only=True)
@@ -40,19 +40,19 @@ class Called:
     error: HarnessError | None
     out: str
     lines: list[str]
-    """Notes, warnings and titles of steps, in their order."""
+    """Notes, warnings and titles of steps, in order."""
 
 
 @dataclass
 class Calls:
-    """What was called, in its order; ``spy`` adds a function to those that are watched."""
+    """Names of called functions, in order, with their arguments. ``spy`` adds a function."""
 
     monkeypatch: pytest.MonkeyPatch
     made: list[str] = field(default_factory=list)
     given: dict[str, list[tuple[tuple[Any, ...], dict[str, Any]]]] = field(default_factory=dict)
 
     def spy(self, place: str, instead: Callable[..., Any] | None = None) -> None:
-        """Note calls of ``place``, a dotted name, and run it, or ``instead``."""
+        """Record calls of ``place``, a dotted name, and call it, or ``instead``."""
         module, _, name = place.rpartition(".")
         original = instead or getattr(__import__(module, fromlist=[name]), name)
 
@@ -76,7 +76,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 @pytest.fixture
 def layout(world: World) -> Layout:
-    """The stand-in's checkout, without results of an earlier test."""
+    """Return the checkout of the fake QEMU, without results of earlier tests."""
     layout = Layout(root=world.root, build=world.build, trees=world.trees, cache=world.cache)
     for folder in (layout.results, layout.build / "outgoing"):
         shutil.rmtree(folder, ignore_errors=True)
@@ -85,7 +85,7 @@ def layout(world: World) -> Layout:
 
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
-    """Watches nothing yet but the installation of packages, which is left out."""
+    """Record calls. The installation of packages is replaced, and recorded."""
     calls = Calls(monkeypatch)
     for place in ("harness.pipeline.ensure", "harness.build.doctor.ensure"):
         calls.spy(place, lambda *_, **__: ())
@@ -96,7 +96,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
 def run(
     layout: Layout, calls: Calls, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Run:
-    """Call a command with the words of its command line."""
+    """Return a function that calls a command with the words of its command line."""
     monkeypatch.setattr("harness.teardown.runner.run_plan", run_samples)
 
     def call(stage: str, *words: str) -> Called:
@@ -120,7 +120,7 @@ def run(
 
 
 def run_samples(layout: Layout, test: str, items: Any, *, timeout_s: int, on_event: Any) -> Finished:
-    """What avocado does with tests/avocado/teardown.py, in this process."""
+    """Run tests/avocado/teardown.py in this process, without avocado."""
     assert test == "tests/avocado/teardown.py"
     folder = layout.build / "avocado" / "in-process"
     folder.mkdir(parents=True, exist_ok=True)
@@ -134,8 +134,7 @@ def run_samples(layout: Layout, test: str, items: Any, *, timeout_s: int, on_eve
 
 @pytest.fixture
 def binaries(tmp_path: Path) -> list[str]:
-    """Words that build nothing and run two programs, ``base`` and ``patched``, which no test starts as
-    guests."""
+    """Return arguments that name two programs, ``base`` and ``patched``. No test starts them as guests."""
     words = ["--no-build", "-Daccel=tcg", "-Drounds=1"]
     for variant, option in (("base", ""), ("patched", "-async-teardown enable it")):
         program = tmp_path / variant / "qemu-system-x86_64"
@@ -148,7 +147,7 @@ def binaries(tmp_path: Path) -> list[str]:
 
 @pytest.fixture
 def empty_reports(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Reports without content: drawing them takes seconds."""
+    """Replace the reports, which take seconds to draw."""
 
     def write_reports(layout: Layout, results: TeardownResults) -> tuple[Path, ...]:
         page = layout.results / "report.html"
@@ -160,7 +159,7 @@ def empty_reports(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def samples(monkeypatch: pytest.MonkeyPatch, empty_reports: None) -> list[Sample]:
-    """What the next run of teardown gives instead of starting guests; to be filled by the test."""
+    """Return a list for the test to fill: the samples of the next teardown, which starts no guests."""
     made: list[Sample] = []
 
     def run_teardown(bench: Bench, *, floor: Path | None, hooks: Hooks) -> TeardownRun:

@@ -1,4 +1,4 @@
-"""Commands that make sources, trees and binaries, look at them, or remove them; and the guest by hand."""
+"""Commands that create, list or remove sources, trees and binaries, and the command guest."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def test_build_prints_the_binaries_and_which_finds_them(run: Run, layout: Layout
     ended = run("build", *SMALL)
     assert (layout.results / "build.json").is_file()
     for path, (variant, version) in zip(ended.out.split(), VERSIONS.items(), strict=True):
-        said = subprocess.run([path, "--version"], capture_output=True, text=True, check=True).stdout
-        assert said.strip() == version
+        printed = subprocess.run([path, "--version"], capture_output=True, text=True, check=True).stdout
+        assert printed.strip() == version
         assert run("which", variant, "x86_64-softmmu").out.strip() == path
 
 
@@ -48,12 +48,12 @@ def test_which_needs_a_build_and_a_known_host(run: Run) -> None:
 
 
 @pytest.mark.parametrize("stage", ["tree", "build"])
-def test_what_cannot_work_is_refused_before_anything_is_fetched(run: Run, calls: Calls, stage: str) -> None:
+def test_invalid_request_is_refused_before_anything_is_fetched(run: Run, calls: Calls, stage: str) -> None:
     calls.spy("harness.pipeline.fetch", lambda *_, **__: pytest.fail("it was fetched"))
     assert isinstance(run(stage, "-Dtargets=vax-softmmu").error, OptionError)
 
 
-def test_doctor_lists_what_is_needed_also_when_it_fails(run: Run, calls: Calls) -> None:
+def test_doctor_lists_requirements_also_after_a_failure(run: Run, calls: Calls) -> None:
     ended = run("doctor")
     assert ended.code == 0
     assert "ninja" in ended.out
@@ -72,7 +72,7 @@ def test_doctor_lists_what_is_needed_also_when_it_fails(run: Run, calls: Calls) 
 
 @pytest.fixture
 def own(layout: Layout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Layout:
-    """A checkout of its own, with something in each folder."""
+    """Return a separate checkout with a folder in each place."""
     root = tmp_path / "root"
     made = Layout(root=root, build=root / "build", trees=root / "trees", cache=tmp_path / "cache")
     for folder in (made.build / "logs", made.trees / "7.2", made.cache / "downloads", made.cache / "other"):
@@ -82,19 +82,19 @@ def own(layout: Layout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Layo
     return layout
 
 
-def test_clean_removes_builds_and_trees_and_leaves_the_cache(run: Run, own: Layout) -> None:
+def test_clean_removes_builds_and_trees_and_keeps_the_cache(run: Run, own: Layout) -> None:
     assert run("clean").code == 0
     assert (own.build.exists(), own.trees.exists()) == (False, False)
     assert (own.cache / "downloads").exists()
 
 
-def test_clean_of_the_cache_removes_only_what_the_harness_made(run: Run, own: Layout) -> None:
+def test_clean_of_the_cache_removes_only_folders_of_the_harness(run: Run, own: Layout) -> None:
     assert run("clean", "--cache").code == 0
     assert not (own.cache / "downloads").exists()
     assert (own.cache / "other").exists()
 
 
-def test_clean_refuses_folders_outside_the_checkout_and_work_that_is_not_saved(
+def test_clean_refuses_outside_folders_and_unsaved_commits(
     run: Run, own: Layout, calls: Calls, tmp_path: Path
 ) -> None:
     calls.spy("harness.authoring.unsaved", lambda *_: ("mine",))
@@ -113,36 +113,36 @@ def test_clean_refuses_folders_outside_the_checkout_and_work_that_is_not_saved(
 
 
 @pytest.fixture
-def kept(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Let the guest command have a guest that ends as the test wants; what it was asked for comes back."""
+def guest(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Replace the guest of the command. Return its arguments; ``end`` decides when it ends."""
 
-    def give(end: Any) -> list[tuple[Any, ...]]:
+    def replace(end: Any) -> list[tuple[Any, ...]]:
         child = SimpleNamespace(has_ended=end, last_lines=lambda: ("bad luck",), log=Path("/guest.log"))
 
         @contextlib.contextmanager
         def single_guest(layout: Any, options: Any, variant: str, target: str, *_: Any, tree: str) -> Any:
-            asked.append((variant, target, tree))
+            arguments.append((variant, target, tree))
             yield SimpleNamespace(machine=SimpleNamespace(child=child), describe=lambda: ("QEMU 42",))
 
-        asked: list[tuple[Any, ...]] = []
+        arguments: list[tuple[Any, ...]] = []
         monkeypatch.setattr("harness.teardown.single.single_guest", single_guest)
-        return asked
+        return arguments
 
-    return give
+    return replace
 
 
-def test_a_guest_is_kept_until_ctrl_c(run: Run, kept: Any) -> None:
+def test_guest_runs_until_ctrl_c(run: Run, guest: Any) -> None:
     def interrupt(timeout_s: float) -> bool:
         raise KeyboardInterrupt
 
-    asked = kept(interrupt)
+    arguments = guest(interrupt)
     ended = run("guest", "patched", "x86_64-softmmu")
     assert (ended.code, ended.out.strip()) == (0, "QEMU 42")
-    assert asked == [("patched", "x86_64-softmmu", "7.2")]
+    assert arguments == [("patched", "x86_64-softmmu", "7.2")]
 
 
-def test_a_guest_that_ends_by_itself_is_an_error_with_its_last_lines(run: Run, kept: Any) -> None:
-    kept(lambda timeout_s: True)
+def test_guest_that_exits_is_an_error_with_its_last_lines(run: Run, guest: Any) -> None:
+    guest(lambda timeout_s: True)
     ended = run("guest", "patched", "x86_64-softmmu")
     assert isinstance(ended.error, GuestError)
     assert ended.error.details == ("bad luck",)

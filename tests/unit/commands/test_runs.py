@@ -1,6 +1,6 @@
-"""The other commands that run guests: what they ask of their stage, what they write, how they end.
+"""Other commands that run guests: the input of their stage, results files and exit codes.
 
-The runs of the stages are replaced: each has tests of its own.
+The runs of the stages are replaced; they have separate tests.
 """
 
 from __future__ import annotations
@@ -46,13 +46,13 @@ def stored(layout: Layout, name: str) -> Any:
 
 @pytest.fixture
 def named(binaries: list[str]) -> list[str]:
-    """``binaries`` for commands that build nothing as soon as a binary is named."""
+    """Return ``binaries`` for commands that build nothing if a binary is named."""
     return [word for word in binaries if word != "--no-build"]
 
 
 @pytest.fixture
 def benches(monkeypatch: pytest.MonkeyPatch) -> list[Bench]:
-    """The benches that runs were given."""
+    """Return the list of benches that runs received."""
     return []
 
 
@@ -60,10 +60,10 @@ def benches(monkeypatch: pytest.MonkeyPatch) -> list[Bench]:
 
 
 @pytest.fixture
-def cycled(monkeypatch: pytest.MonkeyPatch, benches: list[Bench]) -> Callable[..., list[Cycle]]:
-    """Let cycles give rows; the plan comes back."""
+def cycles_run(monkeypatch: pytest.MonkeyPatch, benches: list[Bench]) -> Callable[..., list[Cycle]]:
+    """Replace the run of cycles by given rows. Return the plan that it received."""
 
-    def give(*rows: Any, lost: float = 0.0) -> list[Cycle]:
+    def replace(*rows: Any, lost: float = 0.0) -> list[Cycle]:
         planned: list[Cycle] = []
 
         def run_cycles(bench: Bench, cycles: Any, *, on_row: Callable[[Any], None]) -> tuple[Memory, ...]:
@@ -76,58 +76,61 @@ def cycled(monkeypatch: pytest.MonkeyPatch, benches: list[Bench]) -> Callable[..
         monkeypatch.setattr("harness.cycles.record.run_cycles", run_cycles)
         return planned
 
-    return give
+    return replace
 
 
-def test_cycles_of_a_seed_are_run_and_kept(
-    run: Run, named: list[str], cycled: Any, benches: list[Bench], layout: Layout
+def test_cycles_of_a_seed_are_run_and_stored(
+    run: Run, named: list[str], cycles_run: Any, benches: list[Bench], layout: Layout
 ) -> None:
-    planned = cycled(cycle_row())
+    planned = cycles_run(cycle_row())
     ended = run("cycles", *named, "-Dcycles=7", "-Dseed=3")
     assert ended.code == 0
     assert [cycle.number for cycle in planned] == list(range(1, 8))
     assert {cycle.accel for cycle in planned} == {"tcg"}
-    kept = stored(layout, "cycles")
-    assert (kept["complete"], kept["seed"], kept["command"]) == (True, 3, "qemu-harness cycles -Dseed=3")
-    assert [one["variant"] for one in kept["binaries"]] == ["base", "patched"]
+    results = stored(layout, "cycles")
+    assert (results["complete"], results["seed"]) == (True, 3)
+    assert results["command"] == "qemu-harness cycles -Dseed=3"
+    assert [one["variant"] for one in results["binaries"]] == ["base", "patched"]
     assert "seed 3" in ended.lines
     assert str(layout.results / "cycles.json") in ended.out
 
 
-def test_only_runs_one_cycle_even_beyond_the_count(run: Run, named: list[str], cycled: Any) -> None:
-    planned = cycled(cycle_row())
+def test_only_selects_one_cycle_also_beyond_the_count(run: Run, named: list[str], cycles_run: Any) -> None:
+    planned = cycles_run(cycle_row())
     run("cycles", *named, "-Dcycles=7", "-Dseed=3", "--only", "9")
     assert [cycle.number for cycle in planned] == [9]
 
 
-def test_named_binaries_without_words_are_cycled_without_the_feature(
-    run: Run, named: list[str], cycled: Any, benches: list[Bench]
+def test_named_binaries_without_arguments_run_without_the_feature(
+    run: Run, named: list[str], cycles_run: Any, benches: list[Bench]
 ) -> None:
-    cycled(cycle_row())
+    cycles_run(cycle_row())
     run("cycles", *named)
     assert [subject.options for subject in benches[0].subjects] == [(), ()]
 
 
 @pytest.mark.parametrize("fault", ["a cycle", "memory"])
-def test_a_failed_cycle_or_lost_memory_is_an_error(
-    run: Run, named: list[str], cycled: Any, layout: Layout, fault: str
+def test_failed_cycle_or_lost_memory_is_an_error(
+    run: Run, named: list[str], cycles_run: Any, layout: Layout, fault: str
 ) -> None:
-    cycled(cycle_row(*(["qemu: SIGSEGV"] if fault == "a cycle" else [])), lost=256.0 * (fault == "memory"))
+    cycles_run(
+        cycle_row(*(["qemu: SIGSEGV"] if fault == "a cycle" else [])), lost=256.0 * (fault == "memory")
+    )
     assert isinstance(run("cycles", *named).error, CyclesError)
     assert stored(layout, "cycles")["rows"]
 
 
-def test_kvm_is_planned_where_it_runs_and_a_wish_for_it_is_kept(
-    run: Run, named: list[str], cycled: Any, monkeypatch: pytest.MonkeyPatch
+def test_kvm_is_planned_if_available_or_required(
+    run: Run, named: list[str], cycles_run: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def probe(*_: object, **__: object) -> Accel:
         return Accel(target="x86_64-softmmu", name="kvm", reason="")
 
     monkeypatch.setattr("harness.bench.bench.probe_accel", probe)
-    both = cycled(cycle_row())
+    both = cycles_run(cycle_row())
     run("cycles", *named, "-Daccel=auto", "-Dcycles=30", "-Dseed=1")
     assert {cycle.accel for cycle in both} == {"kvm", "tcg"}
-    alone = cycled(cycle_row())
+    alone = cycles_run(cycle_row())
     run("cycles", *named, "-Daccel=kvm", "-Dcycles=30", "-Dseed=1")
     assert {cycle.accel for cycle in alone} == {"kvm"}
 
@@ -136,28 +139,28 @@ def test_kvm_is_planned_where_it_runs_and_a_wish_for_it_is_kept(
 
 
 @pytest.fixture
-def checked(monkeypatch: pytest.MonkeyPatch, benches: list[Bench]) -> Callable[..., list[int]]:
-    def give(*rows: Any) -> list[int]:
-        asked: list[int] = []
+def properties_run(monkeypatch: pytest.MonkeyPatch, benches: list[Bench]) -> Callable[..., list[int]]:
+    def replace(*rows: Any) -> list[int]:
+        requested: list[int] = []
 
         def run_properties(bench: Bench, numbers: Any, *, emulated: Any, on_row: Any) -> None:
             benches.append(bench)
-            asked.extend(numbers)
+            requested.extend(numbers)
             for row in rows:
                 on_row(row)
 
         monkeypatch.setattr("harness.properties.record.run_properties", run_properties)
-        return asked
+        return requested
 
-    return give
+    return replace
 
 
-def test_properties_are_checked_and_kept(
-    run: Run, named: list[str], checked: Any, benches: list[Bench], layout: Layout
+def test_properties_are_checked_and_stored(
+    run: Run, named: list[str], properties_run: Any, benches: list[Bench], layout: Layout
 ) -> None:
-    asked = checked(property_row())
+    requested = properties_run(property_row())
     ended = run("properties", *named, "--rows", "1,3-5")
-    assert (ended.code, asked) == (0, [1, 3, 4, 5])
+    assert (ended.code, requested) == (0, [1, 3, 4, 5])
     assert [(one.variant, one.options) for one in benches[0].subjects] == [
         ("base", ()),
         ("patched", ("-async-teardown",)),
@@ -166,23 +169,23 @@ def test_properties_are_checked_and_kept(
     assert str(layout.results / "properties.json") in ended.out
 
 
-def test_a_property_that_is_not_as_expected_is_an_error(run: Run, named: list[str], checked: Any) -> None:
-    checked(property_row(outcome="fail", reason="slow"))
+def test_unexpected_property_is_an_error(run: Run, named: list[str], properties_run: Any) -> None:
+    properties_run(property_row(outcome="fail", reason="slow"))
     assert isinstance(run("properties", *named).error, PropertyError)
 
 
-def test_variants_are_built_beside_named_binaries_if_they_are_asked_for(
-    run: Run, named: list[str], checked: Any, benches: list[Bench], calls: Calls
+def test_requested_variants_are_built_in_addition_to_named_binaries(
+    run: Run, named: list[str], properties_run: Any, benches: list[Bench], calls: Calls
 ) -> None:
-    checked(property_row())
+    properties_run(property_row())
     other = named[-1].replace("patched=", "mine=")
     ended = run("properties", *SMALL, "-Dvariants=base", "--binary", other)
     assert ended.code == 0, ended.error
     assert [one.variant for one in benches[0].native] == ["base", "mine"]
 
 
-def test_row_15_tries_cross_built_binaries_on_their_emulated_host(
-    run: Run, checked: Any, calls: Calls, benches: list[Bench], monkeypatch: pytest.MonkeyPatch
+def test_row_15_runs_cross_built_binaries_on_their_emulated_host(
+    run: Run, properties_run: Any, calls: Calls, benches: list[Bench], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from harness.build.hosts import HOSTS
 
@@ -196,7 +199,7 @@ def test_row_15_tries_cross_built_binaries_on_their_emulated_host(
     calls.spy("harness.pipeline.build_emulators", lambda *_: ((HOSTS["s390x"], Path("/emulator")),))
     calls.spy("harness.pipeline.build_cross", lambda *_: (there,))
     calls.spy("harness.properties.record.check_emulated", lambda bench: benches.append(bench) or {})
-    checked(property_row())
+    properties_run(property_row())
     words = ("-Daccel=tcg", "-Dhosts=native,s390x")
     assert run("properties", *words).code == 0
     assert [(one.variant, one.host) for one in benches[0].subjects] == [
@@ -211,7 +214,7 @@ def test_row_15_tries_cross_built_binaries_on_their_emulated_host(
 
 
 def built(host: str) -> Any:
-    """A build of the series for ``host``."""
+    """Return a build of the series for ``host``."""
     target = "x86_64-softmmu" if host == "native" else "s390x-softmmu"
     binary = SimpleNamespace(target=target, path="/q", sha256="", version="")
     return SimpleNamespace(variant="patched", host=host, binaries=(binary,))
@@ -221,8 +224,8 @@ def built(host: str) -> Any:
 
 
 @pytest.fixture
-def tried(monkeypatch: pytest.MonkeyPatch, benches: list[Bench]) -> Callable[..., list[Any]]:
-    def give(*rows: Any) -> list[Any]:
+def clients_run(monkeypatch: pytest.MonkeyPatch, benches: list[Bench]) -> Callable[..., list[Any]]:
+    def replace(*rows: Any) -> list[Any]:
         rounds: list[Any] = []
 
         def run_clients(bench: Bench, planned: Any, *, on_row: Any) -> str:
@@ -235,37 +238,37 @@ def tried(monkeypatch: pytest.MonkeyPatch, benches: list[Bench]) -> Callable[...
         monkeypatch.setattr("harness.clients.record.run_clients", run_clients)
         return rounds
 
-    return give
+    return replace
 
 
-def test_clients_meet_each_binary_with_and_without_the_option(
-    run: Run, binaries: list[str], tried: Any, benches: list[Bench], layout: Layout
+def test_clients_run_each_binary_with_and_without_the_option(
+    run: Run, binaries: list[str], clients_run: Any, benches: list[Bench], layout: Layout
 ) -> None:
-    rounds = tried(client_row("timeout"))
+    rounds = clients_run(client_row("timeout"))
     ended = run("clients", *binaries, "-Drounds=2", "--clients", "timeout,shell")
     assert (ended.code, len(rounds)) == (0, 2)
     assert [subject.label for subject in benches[0].subjects] == ["base", "patched without", "patched"]
     assert {name for trial in rounds[0] for name in trial.clients} == {"timeout", "shell", "pipeline"}
     assert {trial.accel for trial in rounds[0]} == {"tcg"}
-    kept = stored(layout, "clients")
-    assert (kept["complete"], kept["libvirt"]) == (True, "9.0.0")
-    assert kept["options"]["memory_mib"] == [1024, 4096, 12288]
+    results = stored(layout, "clients")
+    assert (results["complete"], results["libvirt"]) == (True, "9.0.0")
+    assert results["options"]["memory_mib"] == [1024, 4096, 12288]
     assert str(layout.results / "clients.json") in ended.out
 
 
-def test_sizes_and_backends_of_clients_can_be_given(
-    run: Run, binaries: list[str], tried: Any, layout: Layout
+def test_given_sizes_and_backends_are_used_for_clients(
+    run: Run, binaries: list[str], clients_run: Any, layout: Layout
 ) -> None:
-    rounds = tried(client_row("timeout"))
+    rounds = clients_run(client_row("timeout"))
     run("clients", *binaries, "-Dmemory=1G", "-Dbackends=memfd", "--clients", "timeout")
-    kept = stored(layout, "clients")["options"]
-    assert (kept["memory_mib"], kept["backends"]) == ([1024], ["memfd"])
+    results = stored(layout, "clients")["options"]
+    assert (results["memory_mib"], results["backends"]) == ([1024], ["memfd"])
     assert {trial.memory_mib for trial in rounds[0]} == {1024}
 
 
-def test_a_claim_that_does_not_hold_is_an_error(run: Run, binaries: list[str], tried: Any) -> None:
+def test_failed_claim_is_an_error(run: Run, binaries: list[str], clients_run: Any) -> None:
     slow = [client_row("timeout", exit_s=0.1), client_row("timeout", client_row_base())]
-    tried(*slow)
+    clients_run(*slow)
     ended = run("clients", *binaries)
     assert isinstance(ended.error, ClientsError)
 
@@ -284,17 +287,17 @@ def client_row_base() -> Any:
         ("libvirt", 1000, ("guest",)),
     ],
 )
-def test_packages_of_clients_are_needed_only_where_they_can_be_used(
+def test_packages_of_clients_are_required_only_as_root(
     run: Run,
     binaries: list[str],
-    tried: Any,
+    clients_run: Any,
     calls: Calls,
     monkeypatch: pytest.MonkeyPatch,
     *,
     case: tuple[str, int, tuple[str, ...]],
 ) -> None:
     name, user, stages = case
-    tried(client_row("timeout"))
+    clients_run(client_row("timeout"))
     monkeypatch.setattr("os.geteuid", lambda: user)
     run("clients", *binaries, "--clients", name)
     assert [given[1]["stages"] for given in calls.given["ensure"]] == [stages]
@@ -304,10 +307,10 @@ def test_packages_of_clients_are_needed_only_where_they_can_be_used(
 
 
 @pytest.fixture
-def loaded(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[LoadPlan]]:
+def load_run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[LoadPlan]]:
     monkeypatch.setattr("harness.guest.available_mib", lambda: 20000)
 
-    def give(*slices: Any) -> list[LoadPlan]:
+    def replace(*slices: Any) -> list[LoadPlan]:
         plans: list[LoadPlan] = []
 
         def run_load(bench: Bench, planned: Any, *, on_slice: Any) -> None:
@@ -318,13 +321,13 @@ def loaded(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[LoadPlan]]:
         monkeypatch.setattr("harness.load.record.run_load", run_load)
         return plans
 
-    return give
+    return replace
 
 
-def test_load_runs_its_plans_and_is_complete(
-    run: Run, binaries: list[str], loaded: Any, layout: Layout
+def test_load_runs_its_plans_and_stores_complete_results(
+    run: Run, binaries: list[str], load_run: Any, layout: Layout
 ) -> None:
-    plans = loaded(make_slice(load_row()))
+    plans = load_run(make_slice(load_row()))
     words = (
         "--minutes",
         "2",
@@ -341,42 +344,42 @@ def test_load_runs_its_plans_and_is_complete(
     crowd, restart = plans
     assert (crowd.guests, crowd.memory_mib, crowd.seconds, crowd.backend) == (3, 64, 120, "memfd")
     assert (restart.restarts, restart.memory_mib, restart.wait) == (4, 1024, "memory")
-    kept = stored(layout, "load")
-    assert (kept["complete"], kept["seed"], len(kept["slices"])) == (True, 5, 1)
+    results = stored(layout, "load")
+    assert (results["complete"], results["seed"], len(results["slices"])) == (True, 5, 1)
     assert str(layout.results / "load.json") in ended.out
 
 
-def test_guests_of_load_have_a_size_of_their_own_and_what_is_left_out_is_noted(
-    run: Run, binaries: list[str], loaded: Any
+def test_load_has_its_own_guest_size_and_notes_reductions(
+    run: Run, binaries: list[str], load_run: Any
 ) -> None:
-    plans = loaded(make_slice(load_row()))
+    plans = load_run(make_slice(load_row()))
     ended = run("load", *binaries, "--guests", "500")
     assert plans[0].memory_mib == 256
     assert any(line.startswith("crowd: ") for line in ended.lines)
 
 
-def test_something_left_behind_is_an_error(run: Run, binaries: list[str], loaded: Any) -> None:
-    loaded(make_slice(load_row(), lost=100.0))
+def test_leftovers_of_load_are_an_error(run: Run, binaries: list[str], load_run: Any) -> None:
+    load_run(make_slice(load_row(), lost=100.0))
     assert isinstance(run("load", *binaries).error, LoadError)
 
 
-def test_guests_of_several_targets_are_no_load(run: Run, binaries: list[str], tmp_path: Path) -> None:
+def test_load_refuses_several_targets(run: Run, binaries: list[str], tmp_path: Path) -> None:
     other = tmp_path / "qemu-system-s390x"
     other.write_text("#!/bin/sh\necho x\n")
     other.chmod(0o755)
     ended = run("load", *binaries, "--binary", f"mine={other}")
     assert isinstance(ended.error, OptionError)
-    assert "one target" in ended.error.cause
+    assert "a single target" in ended.error.cause
 
 
 # calibrate
 
 
 @pytest.fixture
-def calibrated(monkeypatch: pytest.MonkeyPatch, benches: list[Bench]) -> Callable[[float], None]:
+def calibration_run(monkeypatch: pytest.MonkeyPatch, benches: list[Bench]) -> Callable[[float], None]:
     monkeypatch.setattr("harness.teardown.calibration.build_programs", lambda *_: {"delay": Path("/delay")})
 
-    def give(late_s: float) -> None:
+    def replace(late_s: float) -> None:
         def samples(other: str, seconds: float) -> tuple[Any, ...]:
             pairs = [(name, turn) for turn in range(15) for name in ("base", other)]
             return tuple(
@@ -391,47 +394,47 @@ def calibrated(monkeypatch: pytest.MonkeyPatch, benches: list[Bench]) -> Callabl
 
         monkeypatch.setattr("harness.teardown.calibration.run_calibration", run_calibration)
 
-    return give
+    return replace
 
 
-def test_a_delay_that_is_found_makes_verdicts_trustworthy(
-    run: Run, named: list[str], calibrated: Any, benches: list[Bench], layout: Layout
+def test_detected_delay_passes_the_calibration(
+    run: Run, named: list[str], calibration_run: Any, benches: list[Bench], layout: Layout
 ) -> None:
-    calibrated(0.005)
+    calibration_run(0.005)
     ended = run("calibrate", *named, "-Dpayload=linux", "-Dmemory=256M")
     assert ended.code == 0
     assert (benches[0].payloads, benches[0].options.payload) == (("paused",), ("paused",))
-    kept = stored(layout, "calibration")
-    assert (kept["complete"], kept["injected_delay_found"], len(kept["rows"])) == (True, True, 60)
+    results = stored(layout, "calibration")
+    assert (results["complete"], results["injected_delay_found"], len(results["rows"])) == (True, True, 60)
     assert str(layout.results / "calibration.json") in ended.out
 
 
-def test_a_delay_that_is_not_found_is_an_error(run: Run, named: list[str], calibrated: Any) -> None:
-    calibrated(0.0)
+def test_undetected_delay_is_an_error(run: Run, named: list[str], calibration_run: Any) -> None:
+    calibration_run(0.0)
     assert isinstance(run("calibrate", *named).error, CalibrationError)
 
 
-# what all have in common
+# all commands
 
 
 class EnoughError(Exception):
-    """The subjects are known."""
+    """Ends a command when its subjects are known."""
 
 
 @pytest.mark.parametrize("stage", RUNNING)
 def test_variants_are_built_if_no_binary_is_named(run: Run, calls: Calls, stage: str) -> None:
     def enough(_layout: object, _options: object, subjects: Any, *_: object, **__: object) -> Any:
-        found.extend((one.variant, one.options) for one in subjects)
+        opened.extend((one.variant, one.options) for one in subjects)
         raise EnoughError
 
-    found: list[tuple[str, tuple[str, ...]]] = []
+    opened: list[tuple[str, tuple[str, ...]]] = []
     calls.spy("harness.bench.open_bench", enough)
     calls.spy("harness.pipeline.build_all")
     with pytest.raises(EnoughError):
         run(stage, *SMALL)
     switched = ("patched", ("-async-teardown",))
     assert (
-        found
+        opened
         == {
             "calibrate": [("base", ())],
             "cycles": [switched],
@@ -444,7 +447,7 @@ def test_variants_are_built_if_no_binary_is_named(run: Run, calls: Calls, stage:
 
 
 @pytest.mark.parametrize("stage", RUNNING)
-def test_what_cannot_work_is_refused_before_anything_is_built(run: Run, calls: Calls, stage: str) -> None:
+def test_invalid_request_is_refused_before_anything_is_built(run: Run, calls: Calls, stage: str) -> None:
     calls.spy("harness.pipeline.build_all", lambda *_: pytest.fail("it was built"))
     refused = [("-Dtargets=vax-softmmu",), ("-Dpin=5.2",)]
     refused += [("-Dhosts=s390x",)] if stage != "calibrate" else []
@@ -454,10 +457,10 @@ def test_what_cannot_work_is_refused_before_anything_is_built(run: Run, calls: C
         assert isinstance(ended.error, OptionError), words
 
 
-def test_one_run_at_a_time_uses_the_machine(
-    run: Run, named: list[str], cycled: Any, layout: Layout, calls: Calls
+def test_run_locks_the_machine(
+    run: Run, named: list[str], cycles_run: Any, layout: Layout, calls: Calls
 ) -> None:
     calls.spy("harness.lock.locked")
-    cycled(cycle_row())
+    cycles_run(cycle_row())
     run("cycles", *named)
     assert layout.measuring_lock in [given[0][0] for given in calls.given["locked"]]

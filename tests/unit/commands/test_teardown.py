@@ -1,4 +1,4 @@
-"""The main job from options to exit code; what is made of stored runs."""
+"""The main job from options to exit code, and commands that read stored runs."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ at_most = 0.5
 
 
 def pair(base_s: float = 0.1, patched_s: float = 0.001, rounds: int = 5) -> list[Sample]:
-    """Samples of base and patched at one place."""
+    """Return samples of base and patched in one cell."""
     return [
         make_sample(exit_s=seconds * (1 + turn / 1000), variant=variant, round=turn, index=2 * turn + at)
         for turn in range(1, rounds + 1)
@@ -80,7 +80,7 @@ def test_each_stage_is_called_once_and_in_order(run: Run, calls: Calls, layout: 
     assert "patched" in ended.out
 
 
-def test_a_failed_sample_decides_the_exit_code_and_the_results_stay(
+def test_failed_sample_sets_the_exit_code_and_results_are_stored(
     run: Run, binaries: list[str], samples: list[Sample], layout: Layout
 ) -> None:
     samples += [*pair(), make_sample(outcome="failed", reason="it broke", index=99)]
@@ -92,7 +92,7 @@ def test_a_failed_sample_decides_the_exit_code_and_the_results_stay(
     assert "patched" in ended.out
 
 
-def test_a_failed_gate_decides_the_exit_code(
+def test_failed_gate_sets_the_exit_code(
     run: Run, binaries: list[str], samples: list[Sample], layout: Layout, tmp_path: Path
 ) -> None:
     gates = tmp_path / "gates.toml"
@@ -106,7 +106,7 @@ def test_a_failed_gate_decides_the_exit_code(
     assert [gate.outcome for gate in read_teardown(teardown_file(layout)).gates] == ["pass"]
 
 
-def test_without_a_file_of_gates_those_of_the_harness_are_judged(
+def test_built_in_gates_are_the_default(
     run: Run, binaries: list[str], samples: list[Sample], layout: Layout
 ) -> None:
     samples += pair()
@@ -114,7 +114,7 @@ def test_without_a_file_of_gates_those_of_the_harness_are_judged(
     assert read_teardown(teardown_file(layout)).gates
 
 
-def test_ratios_are_saved_where_they_were_asked_for(
+def test_ratios_are_saved_in_the_given_file(
     run: Run, binaries: list[str], samples: list[Sample], tmp_path: Path
 ) -> None:
     samples += pair()
@@ -128,7 +128,7 @@ def test_medians_of_each_round_are_noted(run: Run, binaries: list[str], samples:
     assert any("exit at 1M: base" in line for line in run("teardown", *binaries).lines)
 
 
-def test_a_preset_and_the_payload_reach_the_bench(
+def test_preset_and_payload_are_passed_to_the_bench(
     run: Run, binaries: list[str], samples: list[Sample], calls: Calls
 ) -> None:
     calls.spy("harness.bench.open_bench")
@@ -142,7 +142,7 @@ def test_a_preset_and_the_payload_reach_the_bench(
 @pytest.mark.parametrize(
     ("words", "cause"),
     [
-        (("--no-build",), "nothing to run"),
+        (("--no-build",), "needs a binary to run"),
         (("-Dprofile=sanitize",), "not timed"),
         (("-Dgate=no-such.toml",), "cannot read"),
         (("-Dtargets=vax-softmmu",), "vax-softmmu"),
@@ -150,7 +150,7 @@ def test_a_preset_and_the_payload_reach_the_bench(
         (("-Dspawner=remote",), "spawner_hosts"),
     ],
 )
-def test_what_cannot_work_is_refused_before_anything_is_built(
+def test_invalid_request_is_refused_before_anything_is_built(
     run: Run, calls: Calls, words: tuple[str, ...], cause: str
 ) -> None:
     calls.spy("harness.pipeline.build_all", lambda *_: pytest.fail("it was built"))
@@ -159,16 +159,16 @@ def test_what_cannot_work_is_refused_before_anything_is_built(
     assert cause in f"{ended.error.cause} {ended.error.remedy}"
 
 
-def test_a_variant_that_is_built_cannot_be_named_too(run: Run, binaries: list[str]) -> None:
+def test_name_of_a_built_variant_is_refused(run: Run, binaries: list[str]) -> None:
     ended = run("teardown", *(word for word in binaries if word != "--no-build"))
     assert isinstance(ended.error, OptionError)
     assert "also the name of a build" in ended.error.cause
 
 
-def test_results_of_other_machines_are_kept_reported_and_judged(
+def test_results_of_other_machines_are_stored_reported_and_judged(
     run: Run, binaries: list[str], layout: Layout, monkeypatch: pytest.MonkeyPatch, empty_reports: None
 ) -> None:
-    """One host could not be reached, one has a failed sample, one is fine: the first error counts."""
+    """One host is unreachable, one has a failed sample, one succeeds: the first error counts."""
     runs = {
         "gone": RemoteError("gone cannot be reached", "check it"),
         "broken": make_results([make_sample(outcome="failed", reason="it broke")]),
@@ -189,7 +189,7 @@ def test_results_of_other_machines_are_kept_reported_and_judged(
     assert run("teardown", *words).code == 0
 
 
-def test_a_gate_that_fails_on_another_machine_is_an_error(
+def test_failed_gate_on_another_machine_is_an_error(
     run: Run, binaries: list[str], layout: Layout, monkeypatch: pytest.MonkeyPatch, empty_reports: None
 ) -> None:
     from harness.teardown.results import GateResult
@@ -203,7 +203,7 @@ def test_a_gate_that_fails_on_another_machine_is_an_error(
 
 
 def remote_runs(layout: Layout, runs: dict[str, HarnessError | TeardownResults]) -> Any:
-    """run_remote as if each host had given results, or an error."""
+    """Replace run_remote by results or an error of each host."""
     from harness.jsonfile import write_json
 
     def run_remote(*_: object) -> list[RemoteRun]:
@@ -220,7 +220,7 @@ def remote_runs(layout: Layout, runs: dict[str, HarnessError | TeardownResults])
     return run_remote
 
 
-def test_two_stored_runs_are_compared_and_nothing_is_run(
+def test_comparison_of_stored_runs_runs_nothing(
     run: Run, layout: Layout, tmp_path: Path, calls: Calls
 ) -> None:
     from harness.jsonfile import write_json

@@ -1,4 +1,4 @@
-"""validate, check and ci: what is run, printed and returned."""
+"""validate, check and ci: calls, output and exit codes."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ QUICK = ("-Dbisect=none", "-Dmatrix=7.2", "-Disolation=none", "-Dtargets=x86_64-
 
 @pytest.fixture
 def with_suites(layout: Layout) -> Any:
-    """Let the stand-in's series name suites, while the test runs."""
+    """Return a function that adds suites to the series of the fake QEMU, during a test."""
     file = layout.root / "patches" / "async-teardown" / "series.toml"
     before = file.read_text()
     yield lambda *names: file.write_text(f"{before}suites = {json.dumps(names)}\n")
     file.write_text(before)
 
 
-def test_a_series_is_judged_and_its_results_are_written(run: Run, layout: Layout) -> None:
+def test_series_is_judged_and_results_are_written(run: Run, layout: Layout) -> None:
     ended = run("validate", *QUICK, "-Dfail-on=never")
     assert ended.code == 0, ended.error
     stored = json.loads((layout.results / "validate.json").read_text())
@@ -41,12 +41,12 @@ def test_a_series_is_judged_and_its_results_are_written(run: Run, layout: Layout
     assert "dco-missing" in ended.out
 
 
-def test_findings_decide_the_exit_code(run: Run) -> None:
+def test_findings_set_the_exit_code(run: Run) -> None:
     assert isinstance(run("validate", *QUICK).error, FindingsError)
 
 
-def test_options_of_validate_reach_the_run(run: Run, layout: Layout) -> None:
-    """The rules that are off, the patches that are asked for, the base and the pin."""
+def test_options_are_passed_to_the_run(run: Run, layout: Layout) -> None:
+    """Skipped rules, requested patches, base and pin."""
     rules = {one["rule"] for one in findings(run, layout)}
     assert "dco-missing" in rules
     assert "dco-missing" not in {one["rule"] for one in findings(run, layout, "-Drules-off=dco-missing")}
@@ -63,7 +63,7 @@ def findings(run: Run, layout: Layout, *words: str) -> list[dict[str, Any]]:
     return found
 
 
-def test_a_fault_that_is_not_the_series_is_said_to_be_none_of_it(
+def test_failure_of_the_harness_is_not_attributed_to_the_series(
     run: Run, calls: Calls, layout: Layout
 ) -> None:
     from harness.errors import TreeError
@@ -78,7 +78,7 @@ def test_a_fault_that_is_not_the_series_is_said_to_be_none_of_it(
     assert json.loads((layout.results / "validate.json").read_text())["verdict"] == "infrastructure"
 
 
-def test_the_fence_that_is_asked_for_is_the_one_that_commits_are_built_behind(run: Run, calls: Calls) -> None:
+def test_requested_isolation_is_used(run: Run, calls: Calls) -> None:
     calls.spy("harness.sandbox.open_sandbox")
     run("validate", *QUICK, "-Dfail-on=never")
     assert [given[0][1] for given in calls.given["open_sandbox"]] == ["none"]
@@ -89,7 +89,7 @@ def test_the_fence_that_is_asked_for_is_the_one_that_commits_are_built_behind(ru
 
 @pytest.fixture
 def behaviour(calls: Calls) -> Any:
-    """What validate would run once all commits are built; it is called at once."""
+    """Record the function for the suites that record_validate receives."""
     from harness.validate import run as module
 
     def record(*given: Any, behaviour: Any, **words: Any) -> Any:
@@ -102,7 +102,7 @@ def behaviour(calls: Calls) -> Any:
     return found
 
 
-def test_a_series_without_suites_has_none_run(run: Run, behaviour: list[Any]) -> None:
+def test_series_without_suites_runs_none(run: Run, behaviour: list[Any]) -> None:
     run("validate", *QUICK)
     assert behaviour == [None]
 
@@ -158,7 +158,7 @@ def test_each_suite_runs_on_base_and_patched_and_gives_findings(
 # check and ci
 
 
-def test_every_rule_is_listed_and_those_that_are_off_are_marked(run: Run) -> None:
+def test_rules_are_listed_and_skipped_ones_are_marked(run: Run) -> None:
     ended = run("check", "-Drules-off=dco-missing")
     assert ended.code == 0
     lines = {line.split()[0]: line for line in ended.out.splitlines() if line.strip()}
@@ -175,7 +175,7 @@ def test_ci_configuration_is_printed(run: Run, forge: str, word: str) -> None:
     assert "x86_64-softmmu" in ended.out
 
 
-def test_a_child_pipeline_has_a_job_for_each_commit(run: Run) -> None:
+def test_child_pipeline_has_a_job_for_each_commit(run: Run) -> None:
     ended = run("ci", "gitlab", "--commits")
     assert ended.code == 0
     assert ended.out.count("-Dpatches=") == 1

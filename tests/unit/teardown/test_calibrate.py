@@ -120,7 +120,7 @@ def test_report_shows_alarms_and_the_detected_delay():
     late = msgspec.structs.replace(exits(equal(shift=2.0))[0], variant="late")
     lines = [part.plain for part in render_calibration(results(comparisons=(late,))).renderables]
     assert lines[1] == "real: 1 of 20 (1 without correction)"
-    assert "5.00 ms was found: medians differ by 5.10 ms" in lines[2]
+    assert "5.00 ms was detected: medians differ by 5.10 ms" in lines[2]
     assert lines[3].startswith("  ")
 
 
