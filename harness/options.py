@@ -165,7 +165,8 @@ def parse_options(layout: Layout, words: Sequence[str]) -> Options:
         if name not in declared:
             near = difflib.get_close_matches(name, declared, n=1)
             hint = f"did you mean -D{near[0]}=? " if near else ""
-            raise OptionError(f"unknown option -D{name}", f"{hint}known are: {' '.join(sorted(declared))}")
+            shown = repr(name)[1:-1]  # on one line, whatever it contains
+            raise OptionError(f"unknown option -D{shown}", f"{hint}known are: {' '.join(sorted(declared))}")
         values[name] = _convert(declared[name], text)
         given.add(name)
     memory = values.pop("memory")

@@ -165,6 +165,7 @@ def test_arrays_in_mesons_notation(layout: Layout, monkeypatch: pytest.MonkeyPat
     ("word", "cause", "remedy"),
     [
         ("-Dmemry=1G", "unknown option -Dmemry", "did you mean -Dmemory=?"),
+        ("-D\n=1", r"unknown option -D\n", "known are"),
         ("--pin=7.2", "is not an option", "-Dname=value"),
         ("-Dpin", "is not an option", "-Dname=value"),
         ("-Drounds=1001", "out of range", "from 0 to 1000"),
