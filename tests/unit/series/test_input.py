@@ -81,6 +81,7 @@ def test_input_of_a_mailbox_has_the_name_of_its_file(
         ("t.diff", "t"),
         ("v2 (new)_s390x+1.0", "v2-new-_s390x+1.0"),
         ("._+-x-.", "x"),
+        ("X-QEMU-X.patch", "X-QEMU-X"),
         ("\u00fc\u00fc", "series"),
         ("x" * 59 + "yz", "x" * 59 + "y"),
     ],
@@ -167,6 +168,7 @@ def test_title_is_that_of_the_metadata_or_the_cover_letter_or_the_first_patch(
         ("[PATCH] ...", "0001-patch.patch"),
         ("[PATCH] A.c: " + "x" * 60, f"0001-A.c-{'x' * 48}.patch"),
         ("[PATCH] " + "y" * 51 + " z", f"0001-{'y' * 51}.patch"),
+        ("[PATCH] (X11) fix X", "0001-X11-fix-X.patch"),
     ],
 )
 def test_patch_of_a_mailbox_is_named_after_its_title(
@@ -273,12 +275,22 @@ def test_cover_letter_of_a_folder_is_known_by_its_subject_or_its_name(layout: La
     assert read_version(layout).cover == read_mail(COVER, "v2-0002-cover.patch")
 
 
-@pytest.mark.parametrize("suffix", [".eml", ".mbox", ".mbox.gz"])
-def test_folder_of_mails_is_sorted_into_versions(layout: Layout, folder: Path, suffix: str) -> None:
-    new = patch("[PATCH v2 1/1] a: b", ident="new@example.org")
-    for name, data in (("a", new), ("b", ONE)):
-        (folder / f"{name}{suffix}").write_bytes(data)
-    assert [version.number for version in read_input(layout, "mine").thread.versions] == [1, 2]
+@pytest.mark.parametrize(
+    ("suffix", "versions"),
+    [(".eml", 2), (".mbox", 2), (".mbox.gz", 2), (".patch", 1), (".diff", 1)],
+)
+def test_folder_of_mails_is_sorted_into_versions(
+    layout: Layout, folder: Path, suffix: str, versions: int
+) -> None:
+    for name in ("a", "b"):
+        (folder / f"{name}{suffix}").write_bytes(patch(f"[PATCH] {name}: c", ident=f"{name}@example.org"))
+    found = read_input(layout, "mine").thread.versions
+    assert [len(version.patches) for version in found] == ([1, 1] if versions == 2 else [2])
+
+
+def test_mailbox_of_lone_patches_is_sorted_into_versions(layout: Layout, tmp_path: Path) -> None:
+    (tmp_path / "x.mbox").write_bytes(mbox(*(patch(f"[PATCH] {n}: c", ident=f"{n}@e.org") for n in "ab")))
+    assert len(read_input(layout, str(tmp_path / "x.mbox")).thread.versions) == 2
 
 
 def test_folder_with_replies_or_several_tags_is_sorted_into_versions(layout: Layout, folder: Path) -> None:
@@ -363,9 +375,12 @@ def test_range_is_formatted_without_the_users_and_the_clones_configuration(
     assert len(second.changes[0].hunks[0].before) == 7
     assert len(second.changes[0].old_blob) == 40
 
-    (tmp_path / "global").write_text(HOSTILE, encoding="utf-8")
-    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "global"))
-    assert read_input(layout, f"{clone}@main..topic").mails == plain.mails
+    (tmp_path / "malformed").write_text("[format", encoding="utf-8")
+    for variable in ("GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM"):
+        with monkeypatch.context() as patched:
+            patched.delenv("GIT_CONFIG_NOSYSTEM", raising=False)
+            patched.setenv(variable, str(tmp_path / "malformed"))
+            assert read_input(layout, f"{clone}@main..topic").mails == plain.mails
     with (clone / ".git" / "config").open("a", encoding="utf-8") as stream:
         stream.write(HOSTILE)
     monkeypatch.chdir(tmp_path)
@@ -379,8 +394,9 @@ def test_range_without_merges_has_no_note(layout: Layout, clone: Path) -> None:
 
 @pytest.mark.parametrize("revisions", ["--output=x..topic", "none..topic"])
 def test_bad_range_is_refused_with_its_revisions(layout: Layout, clone: Path, revisions: str) -> None:
-    with pytest.raises(OptionError, match=revisions):
+    with pytest.raises(OptionError, match=revisions) as error:
         read_input(layout, f"{clone}@{revisions}")
+    assert ("CLONE@master..topic" in error.value.remedy) is revisions.startswith("-")
 
 
 def test_error_of_git_is_reported(layout: Layout, clone: Path) -> None:
