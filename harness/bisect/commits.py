@@ -202,15 +202,12 @@ def _one(walk: _Walk, number: int, commit: str) -> None:
     )
     if walk.host == "native":
         _test(walk, number, built)
-        _manual(walk, number, built)
+        if commit in (walk.judged.base, walk.judged.tip) and touches_manual(walk.judged.patches):
+            _manual(walk, number, built)
 
 
 def _manual(walk: _Walk, number: int, built: Build) -> None:
-    """Build the manual of the base and the last commit, if the series changes it and Sphinx is installed."""
-    patches = walk.judged.patches
-    last = next((patch.number for patch in reversed(patches) if patch.commit), 0)
-    if number not in (0, last) or not touches_manual(patches):
-        return
+    """Build the manual, if Sphinx is installed, and compare it with that of the base."""
     program = find_sphinx()
     if not program:
         if not number:
@@ -232,8 +229,7 @@ def _failed(walk: _Walk, number: int, commit: str, error: HarnessError, seconds:
         raise InfrastructureError(
             f"the base does not build: {error.cause}", error.remedy, details=error.details, log=error.log
         ) from error
-    text = "\n".join(error.details)
-    if "illed signal" in text:
+    if any("illed signal" in line for line in error.details):
         raise InfrastructureError(
             "the compiler was killed, probably because memory ran out",
             "run again with -Djobs=1",

@@ -7,6 +7,7 @@ Source: sphinx-build(1); docs/meson.build, which builds the man pages with the s
 
 from __future__ import annotations
 
+import posixpath
 import re
 import shutil
 from collections.abc import Iterable, Sequence
@@ -88,9 +89,7 @@ def read_warnings(lines: Iterable[str], source: Path) -> tuple[Diagnostic, ...]:
         match = _LINE.match(line.rstrip())
         if match is None:
             continue
-        path = str(Path(match[1])).removeprefix(f"{source}/")
-        while "/../" in path:
-            path = re.sub(r"(?:^|(?<=/))[^/]+/\.\./", "", path, count=1)
+        path = posixpath.normpath(match[1]).removeprefix(f"{source}/")
         one = Diagnostic(
             file=path, line=int(match[2]), text=match[4], switch="", is_warning=match[3] == "WARNING"
         )

@@ -21,6 +21,7 @@ from harness.process import Finished, run
 from harness.sandbox import Sandbox
 
 SUITES = ("unit", "qtest")
+INTROSPECT_LIMIT_S = 300.0
 LIMIT_S = 1800.0
 BAD = ("failed", "timeout")
 _OUTCOMES = {
@@ -61,7 +62,7 @@ def list_tests(build: Build, sandbox: Sandbox) -> tuple[QemuTest, ...]:
             continue
         depends = [targets[name] for name in test.get("depends", ()) if name in targets]
         program = next((word for word in test["cmd"] if word.startswith(str(folder))), "")
-        own = [target for target in targets.values() if program and program in target["filename"]]
+        own = [target for target in targets.values() if program in target["filename"]]
         listed.append(
             QemuTest(
                 name=test["name"],
@@ -208,7 +209,7 @@ def _introspect(build: Build, sandbox: Sandbox, what: str) -> list[dict[str, Any
         env=_env(build),
         merge_stderr=False,
         error=failed,
-        timeout_s=300,
+        timeout_s=INTROSPECT_LIMIT_S,
     )
     entries: list[dict[str, Any]] = json.loads(ended.output)
     return entries

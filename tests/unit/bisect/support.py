@@ -130,6 +130,7 @@ class Walk:
         assert sandbox is self.sandbox
         commit = checkout.commit
         self.builds.append((commit, host, keep_going))
+        self.clock += 0 if host == "native" else 10
         if commit in self.unconfigured:
             raise ConfigureError("configure failed", "fix it", details=tuple(self.unconfigured[commit]))
         output = self.logs.get(commit, [])
@@ -139,7 +140,7 @@ class Walk:
         if any("error:" in line for line in output) and not (self.once and repeated):
             raise CompileError("compiling failed", "fix it", details=tuple(output), log=log)
         return SimpleNamespace(
-            logs=("configure.log", str(log)),
+            logs=("configure.log", "meson-log.txt", str(log)),
             reused=commit in self.reused,
             steps=7,
             cache=self.cache,

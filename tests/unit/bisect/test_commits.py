@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from harness.bisect.commits import BisectResult, cost_of
+from harness.bisect.diagnostics import Diagnostic
 from harness.bisect.manual import Manual
 from harness.bisect.qtests import QemuTest
 from harness.build.result import CacheUse
@@ -73,6 +74,19 @@ def test_warning_is_attributed_to_the_first_commit_that_has_it(walk: Walk) -> No
     assert places(walk({"c3": plain})) == [("build-warning", 3, "util/a.c", 3)]
     other = plain[0].replace("'x'", "'y'")
     assert [number for _, number, _, _ in places(walk({"c2": [*plain, other], "c3": plain}))] == [2, 2]
+
+
+def test_warning_of_an_earlier_commit_is_not_new_after_a_failure(walk: Walk) -> None:
+    plain = [PLAIN.format(line=3)]
+    assert places(walk({"c1": plain, "c2": [ERROR], "c3": plain})) == [
+        ("build-warning", 1, "util/a.c", 3),
+        ("build-fails", 2, "util/b.c", 7),
+    ]
+    walk.test_logs = {"c2": [ERROR]}
+    assert places(walk({"c1": plain, "c3": plain})) == [
+        ("build-warning", 1, "util/a.c", 3),
+        ("build-fails", 2, "util/b.c", 7),
+    ]
 
 
 def test_message_names_the_switch_of_the_warning_and_the_host(walk: Walk) -> None:
@@ -199,6 +213,7 @@ def test_commits_are_built_for_each_host_and_tested_on_the_native_one(walk: Walk
     assert built.isolation == "recorded"
     assert built.cost is not None
     assert built.cost.all_s == 6.0, "the commits of the first host"
+    assert {row.seconds for row in built.rows} == {1.2, 11.2}
 
 
 def test_progress_names_the_commit(walk: Walk) -> None:
@@ -309,6 +324,13 @@ def test_manuals_of_base_and_last_commit_are_compared(documented: Walk) -> None:
     assert [line for line in lines if "manual" in line] == ["manual of the base", "manual of patch 2"]
 
 
+def test_new_warning_in_the_manual_is_attributed_to_a_patch(documented: Walk) -> None:
+    odd = Diagnostic(file="docs/a.rst", line=3, text="odd", switch="", is_warning=True)
+    documented.manuals["c2"] = Manual(returncode=0, warnings=(odd,), page="after", last="")
+    built = documented({"c1": [PLAIN.format(line=3)]})
+    assert places(built) == [("build-warning", 1, "util/a.c", 3), ("manual-warning", 2, "docs/a.rst", 3)]
+
+
 def test_manual_of_a_broken_base_is_not_compared(documented: Walk) -> None:
     documented.manuals["c0"] = manual("", status=2)
     assert documented().findings == ()
@@ -320,7 +342,7 @@ def test_manual_of_a_broken_base_is_not_compared(documented: Walk) -> None:
 
 def test_missing_sphinx_is_reported_once(documented: Walk) -> None:
     documented.sphinx = ""
-    assert documented().findings == ()
+    assert documented(patches=("1",)).findings == (), "the last commit is not built"
     assert [line for line in documented.reporter.lines if "Sphinx is not installed" in line] == [
         "the series changes the manual, which is not built: Sphinx is not installed"
     ]

@@ -25,7 +25,7 @@ def test_diagnostics_have_a_place_and_a_switch() -> None:
     ("line", "file", "text", "is_warning"),
     [
         ("../../src/a.c:1:2: fatal error: x.h: No such file", "a.c", "x.h: No such file", False),
-        ("./trace/t.h:1: warning: odd [-Wformat=2]\n", "trace/t.h", "odd", True),
+        ("./trace/t.h:1: warning: odd [-Wformat=2] \r", "trace/t.h", "odd", True),
         ("/usr/include/x.h:9:1: error: odd [-Werror]", "/usr/include/x.h", "odd", True),
     ],
 )

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from harness.bisect import manual as module
 from harness.bisect.diagnostics import Diagnostic
 from harness.bisect.manual import (
     Manual,
@@ -18,6 +19,7 @@ from harness.bisect.manual import (
     read_warnings,
     touches_manual,
 )
+from harness.errors import TimeoutExpiredError
 from tests.unit.bisect.support import RecordingSandbox
 
 HX = 'DEF("old", 0, QEMU_OPTION_old, "-old  x\\n", QEMU_ARCH_ALL)\nSRST\n``-old``\nERST\n'
@@ -79,7 +81,7 @@ def test_paths_of_messages_are_relative_to_the_tree() -> None:
 
 
 def test_messages_have_a_level() -> None:
-    lines = ["noise", "/x/a.rst:1: ERROR: one\n", "/x/a.rst:2: WARNING: two", "/x/a.rst:3: INFO: three"]
+    lines = ["noise", "/x/a.rst:1: ERROR: one  ", "/x/a.rst:2: WARNING: two", "/x/a.rst:3: INFO: three"]
     assert read_warnings(lines, Path("/x")) == (
         Diagnostic(file="a.rst", line=1, text="one", switch="", is_warning=False),
         Diagnostic(file="a.rst", line=2, text="two", switch="", is_warning=True),
@@ -155,7 +157,8 @@ def sphinx(tmp_path: Path) -> Sphinx:
     return Sphinx(tmp_path)
 
 
-def test_sphinx_is_run_in_the_build_folder(sphinx: Sphinx) -> None:
+def test_sphinx_is_run_in_the_build_folder(sphinx: Sphinx, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
     made = sphinx(
         'mkdir -p "$8"; printf "%s" ".B \\fB\\-new\\-thing\\fP" > "$8/qemu.1"\n'
         'echo "$7/../qemu-options.hx:1: WARNING: odd" >&2\n'
@@ -182,6 +185,12 @@ def test_failed_sphinx_leaves_no_page(sphinx: Sphinx) -> None:
     made = sphinx("echo Theme error; exit 2")
     assert (made.returncode, made.page, made.last) == (2, "", "Theme error")
     assert sphinx("exit 3").last == "status 3"
+
+
+def test_sphinx_that_hangs_is_ended(sphinx: Sphinx, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LIMIT_S", 0.2)
+    with pytest.raises(TimeoutExpiredError):
+        sphinx("sleep 60")
 
 
 def test_page_that_is_no_text_is_read(sphinx: Sphinx) -> None:

@@ -16,7 +16,7 @@ import pytest
 from harness.bisect import qtests as module
 from harness.bisect.qtests import QemuTest, build_tests, choose_tests, list_tests, run_tests
 from harness.check import TestRow
-from harness.errors import InfrastructureError
+from harness.errors import InfrastructureError, TimeoutExpiredError
 from harness.sandbox import NO_SANDBOX
 from tests.unit.bisect.support import RecordingSandbox
 
@@ -116,12 +116,14 @@ def target(ident: str, path: str, *sources: str) -> object:
 
 def test_unit_tests_and_qtests_are_listed_with_programs_and_sources(meson: Meson) -> None:
     folder, source = meson.folder, meson.top / "src"
+    scripted = {"name": "scripted", "suite": ["qemu:unit"], "cmd": ["/usr/bin/sh"]}
     meson.describe(
         [
+            entry("block", "qemu:block", command=[f"{folder}/tests/test-a"]),
             entry("test-a", "qemu:unit", command=[f"{folder}/tests/test-a"], depends=["a@exe", "data@cus"]),
             entry("qtest-x/b-test", "qtest", "qtest-x", command=["/usr/bin/sh", f"{folder}/tests/b-test"]),
-            entry("scripted", "qemu:unit", command=["/usr/bin/sh"], depends=["gone@exe"]),
-            entry("block", "qemu:block", command=[f"{folder}/tests/test-a"]),
+            entry("gone", "qemu:unit", command=["/usr/bin/sh"], depends=["gone@exe"]),
+            scripted,
         ],
         [
             target("a@exe", f"{folder}/tests/test-a", f"{source}/tests/a.c", "../src/tests/common.c"),
@@ -139,6 +141,7 @@ def test_unit_tests_and_qtests_are_listed_with_programs_and_sources(meson: Meson
         QemuTest(
             name="qtest-x/b-test", suite="qtest", programs=("tests/b-test",), sources=("/usr/share/other.c",)
         ),
+        QemuTest(name="gone", suite="unit", programs=(), sources=()),
         QemuTest(name="scripted", suite="unit", programs=(), sources=()),
     )
     assert meson.calls == [f"introspect --tests {folder}", f"introspect --targets {folder}"]
@@ -209,6 +212,7 @@ def test_file_touches_the_tests_whose_name_contains_its_name(changed: str, name:
         ("util/base.c", "base-test"),
         ("include/common.h", "common-test"),
         ("util/util.c", "test-util-sockets"),
+        ("target/i386/x86_64.c", "qtest-x86_64/boot-serial-test"),
     ],
 )
 def test_file_with_a_short_common_or_other_name_touches_no_test(changed: str, name: str) -> None:
@@ -235,6 +239,17 @@ def test_failed_compilation_of_tests_is_a_result(meson: Meson) -> None:
     meson.ninja.write_text("#!/bin/sh\necho failed; exit 1\n")
     assert build_tests(meson.build, [], meson.sandbox, meson.log).returncode == 1
     assert "failed" in meson.log.read_text()
+
+
+def test_programs_that_hang_are_ended(meson: Meson, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LIMIT_S", 0.2)
+    monkeypatch.setattr(module, "INTROSPECT_LIMIT_S", 0.2)
+    for path in (meson.ninja, meson.folder / "pyvenv" / "bin" / "meson"):
+        path.write_text("#!/bin/sh\nsleep 60\n")
+    with pytest.raises(TimeoutExpiredError):
+        build_tests(meson.build, [], meson.sandbox, meson.log)
+    with pytest.raises(TimeoutExpiredError):
+        list_tests(meson.build, meson.sandbox)
 
 
 def test_results_of_tests_are_rows(meson: Meson) -> None:
@@ -285,6 +300,7 @@ def test_failed_test_is_repeated_alone_and_has_to_fail_twice(meson: Meson) -> No
         ("c", "timeout", 0.13),
         ("d", "skipped", 0.13),
     ]
+    assert {row.patch for row in rows} == {3}
     assert [call.partition("--num-processes ")[2] for call in meson.calls] == ["2 a b c d", "1 b c"]
     assert meson.log.read_text().count("--num-processes") == 2
 

@@ -41,12 +41,12 @@ def test_patches_have_their_commits(apply: Apply, tree: Tree, files: Path) -> No
     placed = apply(*pair())
     checked, git = placed.judged, Git(repository=tree.path)
     one, two = checked.patches
-    base, tip = git.read("rev-parse", "pristine").strip(), git.read("rev-parse", checked.tip).strip()
+    base = git.read("rev-parse", "pristine").strip()
     assert git.read("rev-parse", checked.base).strip() == base
     assert (one.number, two.number) == (1, 2)
     assert one.parent == base
     assert two.parent == one.commit
-    assert two.commit == tip
+    assert two.commit == checked.tip
     assert git.read("log", "-1", "--format=%s", two.commit).strip() == "util: add more"
     assert placed.error is None
     assert (checked.pin, checked.origin, checked.source) == (tree.pin.name, tree.digest, files)
