@@ -94,8 +94,8 @@ def _licence(patch: JudgedPatch, change: FileChange, *, strict: bool) -> Iterato
 def _mode(patch: JudgedPatch, change: FileChange) -> Iterator[Finding]:
     if change.binary or not change.hunks:
         return
-    first = next(iter(change.hunks[0].added), "")
-    script, executable = first.startswith("#!"), change.new_mode == "100755"
+    script = any(line.startswith("#!") for line in change.hunks[0].added[:1])
+    executable = change.new_mode == "100755"
     if executable and not script:
         yield MODE.finding("the file is executable but not a script", patch=patch.number, file=change.new)
     elif script and not executable and not change.new.endswith(".in"):
@@ -116,17 +116,15 @@ def read_patterns(text: str) -> list[str]:
 
 def is_covered(path: str, patterns: Iterable[str]) -> bool:
     """Whether one of the ``patterns`` covers ``path``, by the rules of scripts/get_maintainer.pl."""
-    return any(
-        path.startswith(pattern) if pattern.endswith("/") and "*" not in pattern else _matches(path, pattern)
-        for pattern in patterns
-    )
+    return any(_matches(path, pattern) for pattern in patterns)
 
 
 def _matches(path: str, pattern: str) -> bool:
-    if pattern.endswith("/"):
-        depth = pattern.count("/")
-        return fnmatch.fnmatchcase("/".join(path.split("/")[:depth]) + "/", pattern)
     if path == pattern:
         return True
+    depth = pattern.count("/")
+    if pattern.endswith("/"):
+        folder = path.split("/")[:-1][:depth]
+        return fnmatch.fnmatchcase("/".join(folder) + "/", pattern)
     # A pattern that does not end in a slash covers only files of the same depth.
-    return path.count("/") == pattern.count("/") and fnmatch.fnmatchcase(path, pattern)
+    return path.count("/") == depth and fnmatch.fnmatchcase(path, pattern)

@@ -145,7 +145,7 @@ def _fixes(patch: JudgedPatch, line: str) -> Iterator[Finding]:
 
 def _should_wrap(line: str) -> bool:
     """Whether ``line`` can be wrapped: it is no quotation, log or trailer, and has no link or long word."""
-    if line.startswith((" ", "\t", ">", "|", "#", "$", "Fixes:")) or TRAILER.match(line):
+    if line.startswith((" ", "\t", ">", "|", "#", "$")) or TRAILER.match(line):
         return False
     if line.startswith(("[", "(cherry picked from ")) or re.search(r"https?://\S+|\S{60,}", line):
         return False

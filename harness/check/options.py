@@ -86,29 +86,28 @@ def _new(judged: Judged, patch: JudgedPatch, path: str, read) -> list[OptionEntr
 def read_options(text: str) -> list[OptionEntry]:
     """Return the options of qemu-options.hx: each ``DEF`` with its help strings and the SRST that follows."""
     entries = []
-    starts = list(re.finditer(r'^DEF\(\s*"([^"]+)"', text, re.MULTILINE))
-    for number, start in enumerate(starts):
-        end = starts[number + 1].start() if number + 1 < len(starts) else len(text)
-        body = text[start.end() : end]
-        code, _, rest = body.partition("\nSRST")
-        manual = rest.partition("\nERST")[0]
-        # Aliases share the SRST that follows the last of their DEFs.
+    for start in re.finditer(r'^DEF\(\s*"([^"]+)"', text, re.MULTILINE):
         after = text[start.end() :]
-        if not manual and number + 1 < len(starts):
-            manual = after.partition("\nSRST")[2].partition("\nERST")[0]
+        code = re.split(r"^(?:SRST|DEF\()", after, maxsplit=1, flags=re.MULTILINE)[0]
         help_text = "".join(re.findall(r'"((?:[^"\\]|\\.)*)"', code))
-        line = text[: start.start()].count("\n") + 1
-        entries.append(OptionEntry(name=start[1], line=line, help=help_text, manual=manual))
+        # Aliases share the SRST that follows the last of their DEFs.
+        entries.append(_entry(text, start, help_text, after))
     return entries
 
 
 def read_commands(text: str) -> list[OptionEntry]:
     """Return the monitor commands of hmp-commands*.hx: ``.name`` with the SRST that follows its braces."""
-    entries = []
-    starts = list(re.finditer(r'^\s*\.name\s*=\s*"([^"|]+)', text, re.MULTILINE))
-    for number, start in enumerate(starts):
-        end = starts[number + 1].start() if number + 1 < len(starts) else len(text)
-        manual = text[start.end() : end].partition("\nSRST")[2].partition("\nERST")[0]
-        line = text[: start.start()].count("\n") + 1
-        entries.append(OptionEntry(name=start[1], line=line, help="", manual=manual))
-    return entries
+    name = re.compile(r'^\s*\.name\s*=\s*"([^"|]+)', re.MULTILINE)
+    return [
+        _entry(text, start, "", name.split(text[start.end() :], maxsplit=1)[0])
+        for start in name.finditer(text)
+    ]
+
+
+def _entry(text: str, start: re.Match[str], help_text: str, after: str) -> OptionEntry:
+    return OptionEntry(
+        name=start[1],
+        line=text.count("\n", 0, start.start()) + 1,
+        help=help_text,
+        manual=after.partition("\nSRST")[2].partition("\nERST")[0],
+    )

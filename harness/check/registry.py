@@ -73,7 +73,7 @@ def choose_rules(off: Iterable[str]) -> frozenset[str]:
         elif name in families:
             disabled |= {rule.id for rule in families[name].rules}
         else:
-            near = difflib.get_close_matches(name, [*RULES, *families], n=1)
+            near = difflib.get_close_matches(name, [*RULES, *families])
             hint = f"did you mean {near[0]}? " if near else ""
             raise OptionError(
                 f"-Drules-off: unknown rule {name!r}", f"{hint}list the rules: qemu-harness check --list"

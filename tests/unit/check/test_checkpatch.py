@@ -97,12 +97,19 @@ def test_messages_have_a_severity_and_may_have_a_place() -> None:
         "no place",
         "+fifth",
         "WARNING: four",
+        "#9: FILE: b.c:1:",
+        "",
+        "",
+        "+sixth",
+        "WARNING: five",
+        "#10: FILE: b.c:2:",
     ]
     findings = list(read_output(lines, 7, ALL))
     assert [(one.rule, one.message, one.file, one.line, one.snippet) for one in findings] == [
         ("checkpatch-warning", "one", "a.c", 9, ("+second",)),
         ("checkpatch-error", "two", "", 0, ("+third",)),
         ("checkpatch-error", "three", "", 0, ()),
-        ("checkpatch-warning", "four", "", 0, ()),
+        ("checkpatch-warning", "four", "b.c", 1, ()),
+        ("checkpatch-warning", "five", "b.c", 2, ()),
     ]
     assert {one.patch for one in findings} == {7}

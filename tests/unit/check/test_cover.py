@@ -90,4 +90,4 @@ def test_new_version_without_change_log_is_a_finding() -> None:
 def test_diffstat_is_no_change_log(stat: str) -> None:
     ((rule, _),) = messages(good(subject=f"[{V2}] util: x", notes=f"{stat}\n 1 file changed\n"))
     assert rule == "version-changelog"
-    assert messages(good(subject=f"[{V2}] util: x", notes=f"{stat}\nv2: renamed\n")) == []
+    assert messages(good(subject=f"[{V2}] util: x", notes=f"{stat}\nNotes.\nv2: renamed\n")) == []

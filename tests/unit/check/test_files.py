@@ -158,6 +158,7 @@ def test_pattern_covers_path_as_in_get_maintainer(path: str, pattern: str) -> No
         ("hw/x/kvm/y.c", "*/kvm/"),
         ("util/a.C", "util/*.c"),
         ("README", "util/"),
+        ("util", "util/"),
     ],
 )
 def test_pattern_does_not_cover_other_paths(path: str, pattern: str) -> None:

@@ -42,6 +42,12 @@ def test_documented_option_has_no_findings() -> None:
     assert options(DOCUMENTED) == []
 
 
+def test_entries_that_the_base_has_are_not_checked() -> None:
+    bad = 'DEF("bad", 0, N, "", ALL)\n'
+    files = {"c0:qemu-options.hx": bad, "c1:qemu-options.hx": f"\n{bad}{DOCUMENTED}"}
+    assert list(check(judged(append("qemu-options.hx", bad, "x"), files=files))) == []
+
+
 def test_option_without_help_or_manual_is_a_finding_for_each() -> None:
     found = options('DEF("new", 0, N, "other\\n", ALL)\n')
     assert [(one.rule, one.message) for one in found] == [
