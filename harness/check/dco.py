@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from harness.check.model import Finding, Rule
 from harness.check.subject import Judged, JudgedPatch
-from harness.series import Trailer
+from harness.series.mail import Address, parse_address
 
 _SOURCE = "docs/devel/submitting-a-patch.rst"
 
@@ -66,20 +66,19 @@ def check(judged: Judged) -> Iterator[Finding]:
 
 
 def _signed(patch: JudgedPatch) -> Iterator[Finding]:
-    signed: list[Trailer] = []
+    people: list[Address] = []
     malformed = False
     for line in patch.mail.message.splitlines():
         if _EXACT.match(line):
-            signed.append(Trailer(key="Signed-off-by", value=line.partition(":")[2].strip()))
+            people.append(parse_address(line.partition(":")[2]))
         elif _ANY.match(line):
             malformed = True
             yield MALFORMED.finding(f"malformed Signed-off-by: {line.strip()!r}", patch=patch.number)
-    if not signed:
+    if not people:
         if not malformed:
             yield MISSING.finding("the message has no Signed-off-by", patch=patch.number)
         return
     author = patch.mail.author
-    people = [trailer.person for trailer in signed]
     if author.email and not any(person.is_same(author) for person in people):
         if any(person.name.casefold() == author.name.casefold() and person.name for person in people):
             message = f"the author {author} signed off with another address"

@@ -64,15 +64,10 @@ def place(  # noqa: PLR0917 - the results of earlier stages
             commits = _commits(git, start, tip, sound, [patch.subject for patch in applicable.patches])
         except ApplyError as failure:
             error = failure
-    patches = tuple(
-        JudgedPatch(
-            number=number,
-            mail=mail,
-            commit=commits.get(number, ("", ""))[0],
-            parent=commits.get(number, ("", ""))[1],
-        )
-        for number, mail in enumerate(series.patches, start=1)
-    )
+    patches = []
+    for number, mail in enumerate(series.patches, start=1):
+        commit, parent = commits.get(number, ("", ""))
+        patches.append(JudgedPatch(number=number, mail=mail, commit=commit, parent=parent))
     here = tuple(
         PatchFit(kind=fit.kind, exact=fit.exact, details=fit.details)
         for fit in fits
@@ -80,7 +75,7 @@ def place(  # noqa: PLR0917 - the results of earlier stages
     )
     judged = Judged(
         input=series,
-        patches=patches,
+        patches=tuple(patches),
         pin=tree.pin.name,
         origin=tree.digest,
         git=git,
@@ -96,13 +91,13 @@ def _commits(
     git: Git, base: str, tip: str, numbers: Sequence[int], subjects: Sequence[str]
 ) -> dict[int, tuple[str, str]]:
     """Return commit and parent of each patch that has a commit: ``git am`` skips one that changes nothing."""
-    lines = git.read("log", "--reverse", "--format=%H %P%x09%s", f"{base}..{tip}").splitlines()
-    is_complete = len(lines) == len(numbers)
+    lines = git.read("log", "--reverse", "--format=%H %P %s", f"{base}..{tip}").splitlines()
     commits: dict[int, tuple[str, str]] = {}
     for number, subject in zip(numbers, subjects, strict=True):
-        ids, _, title = lines[len(commits)].partition("\t") if len(commits) < len(lines) else ("", "", "")
-        if is_complete or " ".join(title.split()) == subject:
-            commit, _, parent = ids.partition(" ")
+        if len(commits) == len(lines):
+            break
+        commit, parent, title = lines[len(commits)].split(" ", 2)
+        if len(lines) == len(numbers) or " ".join(title.split()) == subject:
             commits[number] = (commit, parent)
     return commits
 

@@ -32,6 +32,8 @@ def test_message_has_the_first_detail_and_the_snippet_the_others() -> None:
     (finding,) = check(judged(good(), fits=(fit("not", *details),)))
     assert finding.message == "hunk 1 (and 9 more)"
     assert finding.snippet == tuple(details[1:8])
+    (finding,) = check(judged(good(), fits=(fit("not", *details[:2]),)))
+    assert finding.message == "hunk 1 (and 1 more)"
     (finding,) = check(judged(good(), fits=(fit("not"),)))
     assert (finding.message, finding.snippet) == (FAILS.summary, ())
 

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from harness.check import RULES, choose_rules
+from harness.check import checkpatch as module
 from harness.check.checkpatch import FAILED, SCRIPT, check, read_output
-from harness.errors import MissingError
+from harness.errors import MissingError, TimeoutExpiredError
 from tests.unit.check.support import good, judged
 
 ALL = frozenset(RULES)
@@ -44,6 +45,13 @@ def test_script_that_crashes_is_a_note(source: Path) -> None:
     (finding,) = check(judged(good(), source=source), ALL)
     assert (finding.rule, finding.patch) == ("checkpatch-failed", 1)
     assert "77" in finding.message
+
+
+def test_script_that_hangs_is_ended(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (source / SCRIPT).write_text("sleep 60;\n")
+    monkeypatch.setattr(module, "LIMIT_S", 0.2)
+    with pytest.raises(TimeoutExpiredError):
+        list(check(judged(good(), source=source), ALL))
 
 
 def test_script_without_findings_is_silent(source: Path) -> None:

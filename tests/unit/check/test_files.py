@@ -6,7 +6,7 @@ import pytest
 
 from harness.check import Finding
 from harness.check.files import ASKS_FOR_SPDX, check, is_covered, read_patterns
-from tests.unit.check.support import MAINTAINERS, SPDX, good, judged, new_file
+from tests.unit.check.support import MAINTAINERS, SPDX, good, judged, new_diff, new_file
 
 STRICT = {"c0:scripts/checkpatch.pl": f"ERROR({ASKS_FOR_SPDX})"}
 LICENCE = "/* This program is free software; you can redistribute it */"
@@ -102,6 +102,8 @@ def test_symbolic_links_and_files_that_are_not_new_are_not_checked() -> None:
     assert findings(new_file("util/new.c", "int x;", mode="120000"), maintainers="F: hw/\n") == []
     assert findings(good(diff=RENAMED), maintainers="F: hw/\n") == []
     assert findings(good(diff=REMOVED), maintainers="F: hw/\n") == []
+    (finding,) = findings(good(diff=RENAMED + new_diff("util/z.c", "int x;")))
+    assert finding.file == "util/z.c", "the next file of the patch is checked"
 
 
 def test_each_new_file_of_each_patch_is_checked() -> None:

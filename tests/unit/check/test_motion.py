@@ -66,6 +66,7 @@ def test_other_changes_are_the_larger_number_of_added_or_removed_lines() -> None
     moved = (lines("-", *range(6)), lines("+", *range(6)))
     assert counts(a=[moved[0]], b=[[*moved[1], *lines("+", 20, 21, 22)]]) == (6, 3)
     assert counts(a=[[*moved[0], *lines("-", 20, 21)]], b=[moved[1]]) == (6, 2)
+    assert counts(a=[moved[0]], b=[[*lines("+", 20, 21, 22), *moved[1]]]) == (6, 3)
     assert counts(a=[lines("-", 1, 2)], b=[lines("+", 3, 4, 5)]) == (0, 3)
 
 

@@ -78,6 +78,10 @@ def test_patches_that_do_not_change_the_file_or_have_no_commit_are_skipped() -> 
     series = judged(append("qemu-options.hx", "", "x"), files={":qemu-options.hx": OPTIONS})
     series = replace(series, patches=(replace(series.patches[0], commit=""),))
     assert list(check(series)) == []
+    mails = numbered(append("qemu-options.hx", "", "x"), append("qemu-options.hx", "", "x"))
+    series = judged(*mails, files={"c2:qemu-options.hx": OPTIONS.replace("``-old``", "")})
+    series = replace(series, patches=(replace(series.patches[0], commit=""), series.patches[1]))
+    assert [one.patch for one in check(series)] == [2]
 
 
 def test_new_file_of_options_has_only_new_ones() -> None:

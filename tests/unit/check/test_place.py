@@ -58,6 +58,12 @@ def test_patches_have_their_commits(apply: Apply, tree: Tree, files: Path) -> No
     )
 
 
+def test_commit_of_a_subject_that_git_shortens_is_found(apply: Apply) -> None:
+    (patch,) = apply(good(subject="[PATCH] [odd] util: add it")).judged.patches
+    assert patch.mail.subject.title == "[odd] util: add it"
+    assert patch.commit
+
+
 def test_series_may_be_applied_to_the_base(apply: Apply, tree: Tree) -> None:
     feature = append("util/feature.c", "int feature;\n", "int more;")
     assert apply(feature).judged.applies
@@ -161,6 +167,7 @@ def test_series_is_tried_on_further_pins(
     assert tried == [(tree.path, tree.pristine, [1, 1], both), (other.path, other.pristine, [1, 1], both)]
     assert len(placed.judged.fits) == 2, "those of the own pin"
     assert reporter.updates[:3] == [(0, 3, "tiny"), (1, 3, "other"), (2, 3, "gone")]
+    assert "trying each patch on each pin" in reporter.lines
     assert any("gone" in line and "no network" in line for line in reporter.lines)
     tried.clear()
     place(mails, tree, "base", ("other",), layout, Recorder())

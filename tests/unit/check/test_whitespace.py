@@ -41,6 +41,11 @@ def test_trailing_whitespace_is_a_finding(line: str) -> None:
     assert {one.rule for one in others} <= {"whitespace-cr"}
 
 
+def test_other_characters_and_symbolic_links_are_not_checked() -> None:
+    assert lines("#define X", "\f") == []
+    assert lines("target ", mode="120000") == []
+
+
 @pytest.mark.parametrize("path", ["a.patch", "a.diff", "a.svg", "a.md"])
 def test_files_in_which_whitespace_has_a_meaning_are_not_checked(path: str) -> None:
     assert lines("text ", " \ttext", path=path) == []
