@@ -89,6 +89,11 @@ def safe_name(name: str) -> str:
     return name
 
 
+def safe_part(name: str) -> str:
+    """``name`` with each character that a folder's name must not have replaced by a dash."""
+    return re.sub(r"[^A-Za-z0-9._+-]", "-", name).lstrip("-._+") or "tree"
+
+
 def find_layout(root: Path | None = None) -> Layout:
     """Return the layout of the checkout at ``root``, or of the one around the working folder or this package.
 

@@ -10,8 +10,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.bench import WITHOUT_FEATURE
 from harness.build import Build, build, write_build_results
+from harness.build.configure import OLDEST, is_too_old
 from harness.build.doctor import ensure
 from harness.build.hosts import HOSTS, Host
 from harness.errors import OptionError
@@ -19,13 +19,16 @@ from harness.layout import Layout
 from harness.options import Options, check_choice
 from harness.progress import Reporter
 from harness.series import Series, load_series
-from harness.source import Pin, fetch, find_pin
+from harness.source import NO_PIN, Pin, fetch, find_pin
 from harness.tree import Checkout, Tree, checkout, import_source
 
 
 @dataclass(frozen=True, kw_only=True)
 class Checked:
-    """A request that passed all checks. ``series`` is None if no variant has it."""
+    """What is built, known before any work. ``series`` is None if no variant has it.
+
+    ``pin`` has no name if -Dsource= is given and -Dpin= is not.
+    """
 
     pin: Pin
     series: Series | None
@@ -33,24 +36,28 @@ class Checked:
 
 @dataclass(frozen=True, kw_only=True)
 class Prepared:
-    """A tree with a checkout of each variant, in the order of ``options.variants``."""
+    """A tree with its variants checked out, in the order of the options."""
 
-    pin: Pin
     tree: Tree
     series: Series | None
     checkouts: tuple[Checkout, ...]
 
 
+def pin_of(layout: Layout, options: Options) -> Pin:
+    """Return the pin of ``options``; NO_PIN for a source of the user's without -Dpin=. Raises OptionError."""
+    return NO_PIN if options.source and not options.has("pin") else find_pin(layout, options.pin)
+
+
 def check_request(layout: Layout, options: Options, *, needs_build: bool = True) -> Checked:
     """Check the options before anything is fetched or built.
 
-    Raises OptionError: unknown pin or series, a target that this QEMU lacks, a pin that cannot be built.
+    Raises OptionError: unknown pin or series, a target that the tree lacks, a folder that configure refuses.
     """
-    pin = find_pin(layout, options.pin)
-    check_choice("targets", options.targets, pin.targets, where=f"QEMU {pin.version}")
-    if needs_build and not pin.native_build:
+    pin = pin_of(layout, options)
+    if needs_build and is_too_old(pin.name):
+        oldest = ".".join(map(str, OLDEST))
         raise OptionError(
-            f"cannot build pin {pin.name}, only fetch and import it: {pin.native_build_reason}",
+            f"cannot build pin {pin.name}, only fetch and import it: releases before {oldest} differ",
             "choose another pin with -Dpin=",
         )
     if needs_build and re.search(r"[\s:]", str(layout.build)):
@@ -60,30 +67,46 @@ def check_request(layout: Layout, options: Options, *, needs_build: bool = True)
         )
     series = load_series(layout, options.series) if "patched" in options.variants else None
     if series is not None and not series.fits(pin.name):
+        where = pin.name or options.source
         raise OptionError(
-            f"series {series.name} is for pin {', '.join(series.pins)}, not for {pin.name}",
-            "omit it with -Dvariants=pristine,base, or choose another series with -Dseries=",
+            f"series {series.name} is for pin {', '.join(series.pins)}, not for {where}",
+            "leave it out with -Dvariants=pristine, or name another one with -Dseries=",
         )
     return Checked(pin=pin, series=series)
 
 
-def with_all_variants(options: Options) -> Options:
-    """Return ``options`` with every variant, unless ``-Dvariants=`` is given.
+def with_variants(layout: Layout, options: Options) -> Options:
+    """Return ``options`` with variants, chosen by the series unless they are given.
 
-    Raises OptionError if the host native, which all properties but the last need, is not included.
+    A series is compared with the state that it is applied to. Without one for this tree, pristine remains: a
+    release that has the feature is compared with itself. Raises OptionError for an invalid series.
+    """
+    if options.variants:
+        return options
+    series = load_series(layout, options.series)
+    if series.fits(pin_of(layout, options).name) or options.has("series"):
+        return dataclasses.replace(options, variants=(series.metadata.base or "pristine", "patched"))
+    return dataclasses.replace(options, variants=("pristine",))
+
+
+def with_all_variants(layout: Layout, options: Options) -> Options:
+    """Return ``options`` with every variant of its tree, unless ``-Dvariants=`` is given.
+
+    Raises OptionError if ``hosts`` does not contain native, on which all rows but the last are checked.
     """
     if "native" not in options.hosts:
         raise OptionError(
             f"-Dhosts={','.join(options.hosts)} lacks native, which most properties need",
-            f"use -Dhosts={','.join(('native', *options.hosts))}",
+            f"write -Dhosts={','.join(('native', *options.hosts))}",
         )
-    if options.has("variants"):
-        return options
-    return dataclasses.replace(options, variants=("base", "patched", "pristine"))
+    chosen = with_variants(layout, options)
+    if options.variants:
+        return chosen
+    return dataclasses.replace(chosen, variants=tuple(dict.fromkeys((*chosen.variants, "pristine"))))
 
 
-def with_feature(options: Options) -> Options:
-    """Return ``options`` with the variants that have the feature, unless ``-Dvariants=`` is given.
+def with_feature(layout: Layout, options: Options) -> Options:
+    """``options`` without the variant base, which lacks the feature, unless variants were named.
 
     Raises OptionError for a host other than native: cycles do not run emulated hosts.
     """
@@ -91,35 +114,32 @@ def with_feature(options: Options) -> Options:
         raise OptionError(
             f"-Dhosts={','.join(options.hosts)}: cycles run on host native only", "omit -Dhosts="
         )
-    if options.has("variants"):
-        return options
-    variants = tuple(variant for variant in options.variants if variant not in WITHOUT_FEATURE)
-    return dataclasses.replace(options, variants=variants)
+    chosen = with_variants(layout, options)
+    variants = tuple(variant for variant in chosen.variants if variant != "base" or options.variants)
+    return dataclasses.replace(chosen, variants=variants)
 
 
 def prepare(layout: Layout, checked: Checked, options: Options, reporter: Reporter) -> Prepared:
-    """Fetch the source, import the tree, check out each variant."""
-    pin, series = checked.pin, checked.series
-    tree = import_source(fetch(pin, layout, reporter, local=options.source), layout, reporter)
+    """Source, tree and one checkout for each variant. Raises OptionError for a target that the tree lacks."""
+    source = fetch(checked.pin, layout, reporter, local=options.source)
+    tree = import_source(source, layout, reporter)
+    check_choice("targets", options.targets, tree.facts.targets, where=f"QEMU {tree.facts.version}")
     checkouts = tuple(
-        checkout(tree, variant, series if variant == "patched" else None, layout, reporter)
+        checkout(tree, variant, checked.series if variant == "patched" else None, layout, reporter)
         for variant in options.variants
     )
-    return Prepared(pin=pin, tree=tree, series=series, checkouts=checkouts)
+    return Prepared(tree=tree, series=checked.series, checkouts=checkouts)
 
 
 def tree_of(layout: Layout, options: Options, reporter: Reporter) -> Tree:
-    """Return the tree of the pin or of ``-Dsource=``. Fetch and import it if it is missing."""
-    source = fetch(find_pin(layout, options.pin), layout, reporter, local=options.source)
+    """The tree of the pin or of ``-Dsource=``, fetched and imported if necessary."""
+    source = fetch(pin_of(layout, options), layout, reporter, local=options.source)
     return import_source(source, layout, reporter)
 
 
 def tree_name(layout: Layout, options: Options, reporter: Reporter) -> str:
-    """Return the name of the tree in ``build/``: the pin, or for ``-Dsource=`` a name from its content."""
-    pin = find_pin(layout, options.pin)
-    if not options.source:
-        return pin.name
-    return tree_of(layout, options, reporter).name
+    """The name of the tree in ``build/``: the pin's, or for ``-Dsource=`` one made from its content."""
+    return tree_of(layout, options, reporter).name if options.source else find_pin(layout, options.pin).name
 
 
 def for_host(options: Options, host: Host) -> Options:
@@ -140,7 +160,7 @@ def build_all(
     ensure(layout, options, reporter)
     prepared = prepare(layout, checked, options, reporter)
     builds = tuple(
-        build(checkout_, prepared.pin, for_host(options, HOSTS[host]), layout, reporter, host=host)
+        build(checkout_, for_host(options, HOSTS[host]), layout, reporter, host=host)
         for host in options.hosts
         for checkout_ in prepared.checkouts
     )
@@ -160,7 +180,7 @@ def build_emulators(
         host = HOSTS[name]
         if host.is_cross:
             native = dataclasses.replace(options, targets=(host.target,), hosts=("native",))
-            built = build(prepared.checkouts[0], prepared.pin, native, layout, reporter)
+            built = build(prepared.checkouts[0], native, layout, reporter)
             emulators.append((host, built.binary(host.target).file))
     return tuple(emulators)
 
@@ -172,7 +192,6 @@ def build_cross(
     return tuple(
         build(
             checkout_,
-            prepared.pin,
             dataclasses.replace(options, targets=(HOSTS[name].target,)),
             layout,
             reporter,

@@ -14,7 +14,7 @@ from harness.errors import AuthoringError, TreeError
 from harness.layout import Layout
 from harness.series import read_series_file
 from harness.tree.git import EMAIL, NAME, Git
-from harness.tree.tree import Tree
+from harness.tree.tree import Tree, start_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,8 +69,8 @@ def workspace_path(layout: Layout, tree_name: str, name: str) -> Path:
 
 
 def base_of(tree: Tree, folder: Path) -> str:
-    """Return the commit that the series in ``folder`` applies to: ``base`` of its series.toml, or the tag."""
-    return tree.pristine if read_series_file(folder).base == "pristine" else tree.base
+    """Return the commit that the series in ``folder`` applies to: the state that its series.toml names."""
+    return start_of(tree, read_series_file(folder).base or "pristine")
 
 
 def find_workspace(layout: Layout, tree: Tree, name: str) -> Workspace | None:

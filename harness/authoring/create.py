@@ -41,7 +41,7 @@ def new_series(layout: Layout, tree: Tree, name: str, title: str) -> Created:
     """Create an empty series with a branch at ``base``. Raises the errors of refuse_existing."""
     folder = refuse_existing(layout, name)
     edit_series_file(folder, title=title or name, pins=[tree.pin.name])
-    return Created(folder=folder, workspace=make_workspace(layout, tree, name, tree.base))
+    return Created(folder=folder, workspace=make_workspace(layout, tree, name, tree.pristine))
 
 
 def import_series(

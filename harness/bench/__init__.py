@@ -5,6 +5,14 @@ While it is open, it holds the lock on the machine.
 """
 
 from harness.bench.bench import Bench, open_bench
-from harness.bench.subject import WITHOUT_FEATURE, Subject, refuse_timing, subjects_of
+from harness.bench.subject import PRISTINE_WITH_OPTION, REFERENCES, Subject, refuse_timing, subjects_of
 
-__all__ = ["WITHOUT_FEATURE", "Bench", "Subject", "open_bench", "refuse_timing", "subjects_of"]
+__all__ = [
+    "PRISTINE_WITH_OPTION",
+    "REFERENCES",
+    "Bench",
+    "Subject",
+    "open_bench",
+    "refuse_timing",
+    "subjects_of",
+]

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
 from harness.errors import OptionError
 from harness.jsonfile import about
+from harness.tree.facts import teardown_arguments
 
 if TYPE_CHECKING:  # tests under avocado import this package
     from harness.build import Build
     from harness.options import Options
 
-WITHOUT_FEATURE = ("base",)
+BASE, PRISTINE, PRISTINE_WITH_OPTION = "base", "pristine", "pristine+option"
+REFERENCES = (BASE, PRISTINE)
+"""Subjects without the feature, which others are compared with; the first one that a run has."""
 
 
 class Subject(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,22 +41,36 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.variant} without" if self.able and not self.options else self.variant
 
 
-def subjects_of(builds: Sequence[Build], async_teardown: tuple[str, ...]) -> tuple[Subject, ...]:
-    """Return each binary of ``builds``. All except base have the arguments of Pin.async_teardown."""
-    return tuple(
-        Subject(
-            variant=build.variant,
-            host=build.host,
-            target=binary.target,
-            path=binary.path,
-            sha256=binary.sha256,
-            version=binary.version,
-            options=() if build.variant in WITHOUT_FEATURE else async_teardown,
-            able=build.variant not in WITHOUT_FEATURE,
-        )
-        for build in builds
-        for binary in build.binaries
-    )
+def subjects_of(builds: Sequence[Build]) -> tuple[Subject, ...]:
+    """Each binary of ``builds``, started with the arguments that enable the feature in its sources.
+
+    ``pristine`` of a release that has the feature is called ``pristine+option`` then. Unless there is a
+    ``base``, which lacks the feature, the same binary without them is the reference: ``pristine``.
+    """
+    has_base = any(build.variant == BASE for build in builds)
+    found = []
+    for build in builds:
+        arguments = teardown_arguments(Path(build.source))
+        names = [(build.variant, arguments)]
+        if build.variant == PRISTINE and arguments:
+            names = [(PRISTINE_WITH_OPTION, arguments)]
+            if not has_base:
+                names.insert(0, (PRISTINE, ()))
+        found += [
+            Subject(
+                variant=name,
+                host=build.host,
+                target=binary.target,
+                path=binary.path,
+                sha256=binary.sha256,
+                version=binary.version,
+                options=options,
+                able=bool(arguments),
+            )
+            for name, options in names
+            for binary in build.binaries
+        ]
+    return tuple(found)
 
 
 def refuse_timing(options: Options) -> None:

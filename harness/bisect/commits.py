@@ -32,7 +32,6 @@ from harness.layout import Layout
 from harness.options import Options
 from harness.progress import Reporter
 from harness.sandbox import Sandbox
-from harness.source import Pin
 from harness.tree import Tree, checkout_commit
 
 COLD = 0.05
@@ -61,7 +60,6 @@ class _Walk:
 
     judged: Judged
     tree: Tree
-    pin: Pin
     options: Options
     layout: Layout
     reporter: Reporter
@@ -87,7 +85,6 @@ class _Walk:
 def run_bisect(  # noqa: PLR0917 - the results of earlier stages
     judged: Judged,
     tree: Tree,
-    pin: Pin,
     options: Options,
     layout: Layout,
     reporter: Reporter,
@@ -103,7 +100,6 @@ def run_bisect(  # noqa: PLR0917 - the results of earlier stages
         walk = _Walk(
             judged=judged,
             tree=tree,
-            pin=pin,
             options=options,
             layout=layout,
             reporter=reporter,
@@ -165,7 +161,6 @@ def _one(walk: _Walk, number: int, commit: str) -> None:
     def attempt(*, keep_going: bool) -> Build:
         return build(
             checkout,
-            walk.pin,
             walk.options,
             walk.layout,
             walk.reporter,

@@ -18,9 +18,11 @@ import msgspec
 from msgspec import Meta
 
 from harness.build.binary import describe, drop_damaged, is_from_the_future, sha256
+from harness.build.blobs import add_missing_blobs
+from harness.build.configure import read_configure
 from harness.build.hosts import HOSTS
-from harness.build.plan import BuildPlan, BuildRequest, Tools, find_dialect, folder_name, make_plan
-from harness.build.pyenv import with_meson
+from harness.build.plan import BuildPlan, BuildRequest, Tools, folder_name, make_plan
+from harness.build.pyenv import MESON
 from harness.build.reading import (
     NINJA_STATUS,
     NinjaReader,
@@ -43,7 +45,6 @@ from harness.progress import Reporter
 from harness.sandbox import NO_SANDBOX, Sandbox
 
 if TYPE_CHECKING:
-    from harness.source import Pin
     from harness.tree import Checkout
 
 CONFIGURE_LIMIT_S = 1800.0
@@ -94,7 +95,6 @@ class _Job:
 
 def build(
     checkout: Checkout,
-    pin: Pin,
     options: Options,
     layout: Layout,
     reporter: Reporter,
@@ -110,17 +110,12 @@ def build(
     Raises OptionError (unknown target), ConfigureError, CompileError (with the first error as details),
     MissingError, FetchError, BusyError, StorageError, TimeoutExpiredError.
     """
-    if not pin.native_build:
-        raise ConfigureError(
-            f"QEMU {pin.version} cannot be built: {pin.native_build_reason}",
-            "select another pin with -Dpin=",
-        )
-    check_choice("targets", options.targets, pin.targets, where=f"QEMU {pin.version}")
-    own_python = not find_dialect(pin.version).meson_switch
+    facts, configure = checkout.facts, read_configure(checkout.path)
+    check_choice("targets", options.targets, facts.targets, where=f"QEMU {facts.version}")
     tools = find_tools(
         HOSTS[host],
-        with_meson(pin.python_requirements, pin.meson_requirement),
-        own_python=own_python,
+        configure.packages or (MESON,),
+        own_python=not configure.takes_meson,
         ccache=options.ccache,
         layout=layout,
         reporter=reporter,
@@ -129,8 +124,9 @@ def build(
         tree=checkout.tree_name,
         label=checkout.label,
         commit=checkout.commit,
-        version=pin.version,
+        version=facts.version,
         source=checkout.path,
+        configure=configure,
         configure_digest=configure_digest(checkout.path),
         targets=tuple(sorted(options.targets)),
         host=host,
@@ -163,7 +159,7 @@ def build(
         if done is not None:
             reporter.note(f"{job.title}: up to date")
             return done
-        return _make(job, known, checkout.variant, pin.name)
+        return _make(job, known, checkout.variant, checkout.pin)
 
 
 def _up_to_date(job: _Job, known: Configured | None) -> Build | None:
@@ -270,6 +266,8 @@ def _configure(job: _Job) -> Configured:
             log=log,
         )
 
+    if images := add_missing_blobs(plan.source):
+        job.reporter.note(f"{job.title}: {len(images)} firmware images are missing: empty ones are used")
     started = time.monotonic()
     with job.reporter.step(f"configure {job.title}") as step:
         lines = 0

@@ -103,6 +103,14 @@ REQUIREMENTS: tuple[Requirement, ...] = (
     Requirement(
         name="bzip2", kind="program", package="bzip2", needed_by="stage build: x86_64-softmmu", stages=BUILD
     ),
+    # Debian's archives of 10.2 and later lack pc-bios/dtb/*.dtb; meson stops without their compiler.
+    Requirement(
+        name="dtc",
+        kind="program",
+        package="device-tree-compiler",
+        needed_by="stage build: device trees of 10.2",
+        stages=BUILD,
+    ),
     Requirement(
         name="perl",
         kind="program",

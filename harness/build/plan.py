@@ -1,6 +1,6 @@
 """Plan the commands that build a checkout. This module runs nothing and does not inspect the machine.
 
-A release whose configure has other switches needs a ``Dialect``. Hosts are in hosts.py.
+The switches of the tree's configure are in configure.py, hosts in hosts.py.
 """
 
 from __future__ import annotations
@@ -12,67 +12,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.build.configure import Configure
 from harness.build.hosts import HOSTS, Host
 from harness.build.result import Command
 from harness.build.sysroot import Sysroot
-from harness.errors import ConfigureError, OptionError
+from harness.errors import OptionError
 from harness.layout import Layout
 from harness.process import shell_quote
 
 PASSED_ON = ("CFLAGS", "CPPFLAGS", "LDFLAGS", "PKG_CONFIG_PATH", "PKG_CONFIG_LIBDIR", "LD_LIBRARY_PATH")
 """Variables of the user's environment that change a build; their values are part of the fingerprint."""
-
-SWITCHES = (
-    "--without-default-features",
-    "--enable-system",
-    "--enable-tcg",
-    "--enable-kvm",
-    "--enable-seccomp",
-    "--enable-fdt=system",
-    "--disable-docs",
-    "--disable-install-blobs",
-)
-"""Features that guests need; this takes a quarter of QEMU's default compile steps."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Dialect:
-    """Switches of QEMU's configure from release ``since`` on."""
-
-    since: tuple[int, int]
-    switches: tuple[str, ...]
-    meson_switch: bool
-    """True: ``--meson=`` specifies meson. False: ``--python=`` specifies a Python that has meson."""
-    sanitize: tuple[str, ...]
-    """Switches that enable the address and undefined behaviour sanitizers."""
-
-
-DIALECTS = (
-    # 7.2 accepts --meson or --python, not both (configure, "Meson not found"). If the sources contain .git,
-    # it would fetch submodules, although the archives contain their files.
-    Dialect(
-        since=(7, 2),
-        switches=("--with-git-submodules=ignore",),
-        meson_switch=True,
-        # Its test for UBSan reads uninitialized memory. gcc 12 warns, the test fails, UBSan is disabled.
-        sanitize=("--enable-sanitizers", "--extra-cflags=-Wno-maybe-uninitialized"),
-    ),
-    # From 8.1 on, configure creates a Python environment, nested in that of --python
-    # (python/scripts/mkvenv.py), and has no --meson. --disable-download prevents use of the network.
-    Dialect(
-        since=(8, 1),
-        switches=("--disable-download",),
-        meson_switch=False,
-        sanitize=("--enable-sanitizers",),
-    ),
-    # 9.2 has a switch for each sanitizer (meson_options.txt).
-    Dialect(
-        since=(9, 2),
-        switches=("--disable-download",),
-        meson_switch=False,
-        sanitize=("--enable-asan", "--enable-ubsan"),
-    ),
-)
 
 SANITIZE_SWITCHES = ("--disable-werror",)
 """Instrumentation causes more warnings of gcc, and a git checkout is built with -Werror by default."""
@@ -109,6 +58,7 @@ class BuildRequest:
     commit: str
     version: str
     source: Path
+    configure: Configure
     configure_digest: str
     """Digest of the files that configure reads and that ninja does not watch."""
     targets: tuple[str, ...]
@@ -168,16 +118,14 @@ def make_plan(request: BuildRequest, tools: Tools, layout: Layout, environ: Mapp
     """
     if request.host not in HOSTS:
         raise OptionError(f"-Dhosts: unknown host {request.host!r}", f"known hosts: {' '.join(HOSTS)}")
-    host = HOSTS[request.host]
-    dialect = find_dialect(request.version)
+    host, configure = HOSTS[request.host], request.configure
     root = layout.build_root(request.tree, request.label)
     folder = root / folder_name(host.name, request.profile)
     sanitize = request.profile == "sanitize"
     compiler = f"{tools.ccache} {tools.compiler}" if tools.ccache else str(tools.compiler)
     switches = (
-        *SWITCHES,
-        *dialect.switches,
-        *((*dialect.sanitize, *SANITIZE_SWITCHES) if sanitize else ()),
+        *configure.switches(),
+        *((*configure.sanitize, *SANITIZE_SWITCHES) if sanitize else ()),
         *host.switches,
         *_cross_switches(host, request.sysroot),
         f"--cc={compiler}",
@@ -188,7 +136,7 @@ def make_plan(request: BuildRequest, tools: Tools, layout: Layout, environ: Mapp
     )
     # Not part of the fingerprint: an environment with the same versions does not require a new configure.
     own_tools = (
-        f"--meson={tools.meson}" if dialect.meson_switch else f"--python={tools.python}",
+        f"--meson={tools.meson}" if configure.takes_meson else f"--python={tools.python}",
         f"--ninja={tools.ninja}",
     )
     env = {
@@ -218,23 +166,9 @@ def make_plan(request: BuildRequest, tools: Tools, layout: Layout, environ: Mapp
         fingerprint=hashlib.sha256(json.dumps(named).encode()).hexdigest(),
         machine=host.machine,
         path=(tools.python.parent,),
-        tools=(tools.python, tools.meson),
+        tools=(tools.python, *((tools.meson,) if configure.takes_meson else ())),
         demanded=SANITIZE_FLAGS if sanitize else (),
     )
-
-
-def find_dialect(version: str) -> Dialect:
-    """Return the switches of configure of release ``version``. Raises ConfigureError if there are none."""
-    words = version.split(".")
-    number = (int(words[0]), int(words[1])) if len(words) > 1 and all(map(str.isdigit, words[:2])) else (0, 0)
-    matching = [dialect for dialect in DIALECTS if dialect.since <= number]
-    if not matching:
-        oldest = ".".join(map(str, DIALECTS[0].since))
-        raise ConfigureError(
-            f"QEMU {version} cannot be configured: its switches differ from those of {oldest} and later",
-            "select another pin with -Dpin=",
-        )
-    return max(matching, key=lambda dialect: dialect.since)
 
 
 def folder_name(host: str, profile: str) -> str:

@@ -17,9 +17,7 @@ from harness.process import run
 from harness.progress import Reporter
 
 MESON = "meson==1.8.5"
-RESOLVED = {"": MESON, "meson~=1.8.0": MESON}
-"""Exact meson for each requirement of a pin; pip resolves requirements that are not listed."""
-
+"""For releases whose configure needs meson in its Python and names no version: 8.1."""
 HASHES = {
     MESON: ("15ab2cca08271bc055bc33a4929b7c58f15ad67df4c1fa65dc223e822b882bef",),
     "pycotap==1.3.1": ("1c3a25b3ff89e48f4e00f1f71dbbc1642b4f65c65d416524d07e73492fff25ea",),
@@ -27,11 +25,6 @@ HASHES = {
 """SHA-256 of PyPI's wheels. If a requirement is not listed, only versions are checked."""
 
 READY = "harness-ready"
-
-
-def with_meson(requirements: Sequence[str], meson: str = "") -> tuple[str, ...]:
-    """Return ``requirements`` and a meson that satisfies the requirement ``meson``, sorted."""
-    return tuple(sorted([*requirements, RESOLVED.get(meson, meson)]))
 
 
 def environment_digest(requirements: Sequence[str]) -> str:

@@ -178,7 +178,9 @@ class ValidateResults(msgspec.Struct, frozen=True, kw_only=True):
     machine: Annotated[str, about("distribution, kernel, processors, memory")]
     options: Annotated[dict[str, Any], about("every option with its effective value")]
     pin: Annotated[str, about("name of the pin that the series was applied to")]
-    base: Annotated[str, about("state of that tree: base or pristine")]
+    base: Annotated[
+        str, about("state of that tree: base, pristine, or series (the commit that the series states)")
+    ]
     base_commit: Annotated[str, about("commit that the series was applied to")]
     isolation: Annotated[
         str, about("isolation of the series' code: bwrap or none; empty if no code of the series ran")

@@ -13,7 +13,7 @@ from harness.layout import Layout
 from harness.progress import Reporter
 from harness.series import Input, series_of
 from harness.source import fetch, find_pin
-from harness.tree import Tree, apply_series, import_source
+from harness.tree import Tree, apply_series, import_source, start_of
 from harness.tree.fit import PatchFit, fit_patches
 from harness.tree.git import Git
 
@@ -30,12 +30,10 @@ class Placed:
 def base_of(series: Input, asked: str) -> str:
     """Return the state of the tree that ``series`` is applied to: ``base`` or ``pristine``.
 
-    ``base`` lacks a feature of upstream (qemu-src/pins.toml). Series below ``patches/`` add that feature
-    again; other series expect the release as it is.
+    That is what -Dbase= or series.toml names, by default the unchanged tree. ``base`` lacks a feature of
+    upstream (qemu-src/pins.toml), which the project's own series adds again.
     """
-    if asked != "auto":
-        return asked
-    return series.metadata.base or ("base" if series.is_ours else "pristine")
+    return asked if asked != "auto" else series.metadata.base or "pristine"
 
 
 def place(  # noqa: PLR0917 - the results of earlier stages
@@ -46,14 +44,17 @@ def place(  # noqa: PLR0917 - the results of earlier stages
     layout: Layout,
     reporter: Reporter,
     *,
+    onto: str = "",
     source: Path | None = None,
 ) -> Placed:
-    """Apply ``series`` to ``tree``, and try it on the pins ``others``. ``source`` contains the base's files.
+    """Apply ``series`` to the state ``base`` of ``tree`` or to its commit ``onto``; try the pins ``others``.
+
+    ``source`` contains the files of that state or commit.
 
     A series that does not apply is a result, not an exception. Raises TreeError, BusyError, StorageError.
     """
-    start = tree.base if base == "base" else tree.pristine
-    fits = _matrix(series, tree, base, others, layout, reporter)
+    start = onto or start_of(tree, base, reporter)
+    fits = _matrix(series, tree, base, start, others, layout, reporter)
     sound = [number for number, mail in enumerate(series.patches, start=1) if mail.is_sound]
     applicable, tip, error = series_of(series), start, None
     commits: dict[int, tuple[str, str]] = {}
@@ -103,7 +104,13 @@ def _commits(
 
 
 def _matrix(  # noqa: PLR0917 - as in place
-    series: Input, tree: Tree, base: str, others: Sequence[str], layout: Layout, reporter: Reporter
+    series: Input,
+    tree: Tree,
+    base: str,
+    onto: str,
+    others: Sequence[str],
+    layout: Layout,
+    reporter: Reporter,
 ) -> tuple[Fit, ...]:
     sound = [(number, mail) for number, mail in enumerate(series.patches, start=1) if mail.is_sound]
     if not sound:
@@ -120,7 +127,8 @@ def _matrix(  # noqa: PLR0917 - as in place
             if isinstance(one, str):
                 rows += [Fit(pin=name, patch=number, kind="unknown", details=(one,)) for number, _ in sound]
                 continue
-            start = one.base if base == "base" else one.pristine
+            reduced = base == "base" and one.pin.unmerge
+            start = onto if one is tree else start_of(one, "base" if reduced else "pristine", reporter)
             diffs = [(mail.diff, mail.changes) for _, mail in sound]
             fits = fit_patches(one.path, start, diffs, also=known)
             rows += [

@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from harness.build.configure import is_too_old
 from harness.source import Pin
 
 IMAGE = "debian:bookworm"
@@ -73,9 +74,8 @@ def jobs_of(
     return tuple(
         CiJob(pin=pin.name, target=target, host=host)
         for pin in pins
-        if pin.native_build
+        if not is_too_old(pin.name)
         for target in targets
-        if target in pin.targets
         for host in hosts
     )
 

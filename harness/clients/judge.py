@@ -8,9 +8,9 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
+from harness.bench.subject import REFERENCES
 from harness.clients.model import CLIENTS, CONTROLLED, REFUSED, Claim, ClientRow
 
-REFERENCE = "base"
 AT_ONCE = 0.25
 """Limit of QEMU's exit with the option, as a share of its exit without it."""
 NOTIFIED_AT_ONCE = 0.5
@@ -151,7 +151,7 @@ def _pairs(
         here = [row for row in chosen if place(row) == key[:4]]
         mine = [row for row in here if row.label == key[4]]
         without = [row for row in here if not row.option]
-        named = [row for row in without if row.variant == REFERENCE]
+        named = [row for row in without if row.variant in REFERENCES]
         theirs = median_of(named or without, name)
         own = median_of(mine, name)
         if theirs is not None and own is not None and theirs >= MEASURABLE_S:

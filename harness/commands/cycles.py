@@ -22,7 +22,7 @@ def cycles(request: Request) -> int:
     from harness.report.cycles import render_cycles
 
     layout, only = request.layout, request.arguments.only
-    options = with_feature(request.options())
+    options = with_feature(layout, request.options())
     chosen = choose_subjects(request, options, build=not request.arguments.binary, ask=False)
     with request.checkout():
         subjects, _ = make_subjects(request, chosen)

@@ -64,8 +64,9 @@ def choose_subjects(
     """
     from harness.bench.named import named_subjects
     from harness.guest import check_targets
-    from harness.pipeline import check_request
+    from harness.pipeline import check_request, with_variants
 
+    options = with_variants(request.layout, options)
     built = options.variants if build else ()
     named = named_subjects(request.arguments.binary, options.targets, built=built, ask=ask)
     if not build and not named:
@@ -89,7 +90,7 @@ def make_subjects(
     layout, options, reporter = request.layout, chosen.options, request.reporter
     prepared, builds = build_all(layout, chosen.checked, options, reporter, request.command)
     emulators = build_emulators(prepared, layout, options, reporter) if emulate else ()
-    return (*subjects_of(builds, chosen.checked.pin.async_teardown), *chosen.named), emulators
+    return (*subjects_of(builds), *chosen.named), emulators
 
 
 def refuse_other_hosts(options: Options, clause: str) -> None:

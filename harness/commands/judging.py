@@ -71,9 +71,9 @@ def ci(request: Request) -> int:
 
 def validate(request: Request) -> int:
     """Judge any series as a maintainer's CI would: does it apply, follow the rules, build and pass?"""
+    from harness.pipeline import pin_of
     from harness.sandbox import open_sandbox
     from harness.series import read_input
-    from harness.source import find_pin
     from harness.validate import (
         check_validate,
         ci_marks,
@@ -84,8 +84,8 @@ def validate(request: Request) -> int:
     )
 
     options, layout, reporter = request.options(), request.layout, request.reporter
-    series = read_input(layout, options.series)
-    pin = find_pin(layout, options.pin)
+    series = read_input(layout, options.series, clone=options.source)
+    pin = pin_of(layout, options)
     behaviour = _behaviour(request, series)
     with request.checkout(), open_sandbox(layout, options.isolation, reporter) as sandbox:
         results = record_validate(
@@ -125,10 +125,11 @@ def _behaviour(request: Request, series: Input) -> Callable[[], Sequence[Finding
         from harness.pipeline import build_all, check_request
 
         layout, reporter = request.layout, request.reporter
-        options = dataclasses.replace(request.options(), variants=("base", "patched"), hosts=("native",))
+        variants = (series.metadata.base or "pristine", "patched")
+        options = dataclasses.replace(request.options(), variants=variants, hosts=("native",))
         checked = check_request(layout, options)
         _, builds = build_all(layout, checked, options, reporter, request.command)
-        subjects = subjects_of(builds, checked.pin.async_teardown)
+        subjects = subjects_of(builds)
         with open_bench(layout, options, subjects, reporter, payloads=options.payload) as bench:
             failures = {
                 "properties": _unexpected_properties,

@@ -62,12 +62,12 @@ def _print_needs(rows: Iterable[RequirementStatus]) -> None:
 
 def fetch(request: Request) -> int:
     """Fetch the pin's source archive, verify its digest, and print its path."""
+    from harness.pipeline import pin_of
     from harness.source import fetch as fetch_source
-    from harness.source import find_pin
 
     options = request.options()
     source = fetch_source(
-        find_pin(request.layout, options.pin), request.layout, request.reporter, local=options.source
+        pin_of(request.layout, options), request.layout, request.reporter, local=options.source
     )
     say(source.path)
     return 0
@@ -75,9 +75,9 @@ def fetch(request: Request) -> int:
 
 def tree(request: Request) -> int:
     """Import the source into git, check out the variants, and print their folders."""
-    from harness.pipeline import check_request, prepare
+    from harness.pipeline import check_request, prepare, with_variants
 
-    options = request.options()
+    options = with_variants(request.layout, request.options())
     checked = check_request(request.layout, options, needs_build=False)
     with request.checkout():
         prepared = prepare(request.layout, checked, options, request.reporter)
@@ -88,9 +88,9 @@ def tree(request: Request) -> int:
 
 def build(request: Request) -> int:
     """Build the variants for all targets, and print the paths of the binaries."""
-    from harness.pipeline import build_all, check_request
+    from harness.pipeline import build_all, check_request, with_variants
 
-    options = request.options()
+    options = with_variants(request.layout, request.options())
     checked = check_request(request.layout, options)
     with request.checkout():
         _, builds = build_all(request.layout, checked, options, request.reporter, request.command)

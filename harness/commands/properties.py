@@ -33,7 +33,7 @@ def properties(request: Request) -> int:
     from harness.teardown import refuse_hosts
 
     layout, rows = request.layout, parse_rows(request.arguments.rows)
-    options = with_all_variants(request.options())
+    options = with_all_variants(layout, request.options())
     refuse_timing(options)
     refuse_hosts(options)
     build = not request.arguments.binary or options.has("variants")
@@ -68,4 +68,4 @@ def _make_subjects(
         ensure(layout, options, reporter)
         emulators = build_emulators(prepared, layout, options, reporter)
         builds += build_cross(prepared, layout, options, reporter)
-    return (*subjects_of(builds, chosen.checked.pin.async_teardown), *chosen.named), emulators
+    return (*subjects_of(builds), *chosen.named), emulators

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from harness.bench.subject import REFERENCES
 from harness.errors import PropertyError
 from harness.job import JobEvent, JobItem, run_plan
 from harness.properties.model import HOSTS_ROW, ROWS, Part, PropertyRow, Task
@@ -20,7 +21,6 @@ if TYPE_CHECKING:  # tests under avocado import this package
 TEST = "tests/avocado/properties.py"
 TASK_LIMIT_S = 900
 """Time limit of one row in seconds, many times that of the slowest row."""
-REFERENCE = "base"
 LARGEST_MIB = 16384
 """The largest guest of row 2, unless -Dmemory is given."""
 
@@ -33,7 +33,9 @@ def plan(
     emulated: Mapping[str, tuple[Part, ...]],
 ) -> tuple[Task, ...]:
     """Return the tasks, row by row. The subjects of a row run in succession, in the same machine state."""
-    references = {subject.target: subject for subject in subjects if subject.variant == REFERENCE}
+    references: dict[str, Subject] = {}
+    for name in reversed(REFERENCES):
+        references |= {subject.target: subject for subject in subjects if subject.variant == name}
     order = [(row, subject) for row in rows for subject in subjects]
     return tuple(
         Task(

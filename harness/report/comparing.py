@@ -26,13 +26,13 @@ from harness.teardown.statistics import (
     EQUIVALENT,
     LATENCIES,
     LEVEL,
-    REFERENCE,
     RESAMPLES,
     SEED,
     by_place,
     chance,
     holm,
     median,
+    reference_of,
     values_of,
 )
 
@@ -61,7 +61,7 @@ def compare_runs(old: TeardownResults, new: TeardownResults) -> tuple[Change, ..
     for kind, latencies in LATENCIES.items():
         before, after = by_place(old.rows, kind), by_place(new.rows, kind)
         for place in (place for place in after if place in before):
-            reference = REFERENCE if REFERENCE in after[place] else next(iter(after[place]))
+            reference = reference_of(list(after[place]))
             for variant in (name for name in after[place] if name in before[place]):
                 changes += [
                     change

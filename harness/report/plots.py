@@ -41,7 +41,7 @@ PALETTE = ("#0a0b01", "#0a0b02", "#0a0b03", "#0a0b04", "#0a0b05", "#0a0b06")
 COLOURS = {INK: "--ink", GRID: "--grid"} | {colour: f"--v{n}" for n, colour in enumerate(PALETTE)}
 """Placeholder colours, replaced by custom properties of the page."""
 MARKERS = "osD^vP"
-KNOWN = ("base", "pristine", "patched")
+KNOWN = ("base", "pristine+option", "patched")
 """Variants that have the same colour in every run."""
 STYLE: Any = {
     "svg.fonttype": "none",

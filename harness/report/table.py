@@ -12,17 +12,18 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from harness.bench.subject import REFERENCES
 from harness.figures import NONE, format_ratio, format_seconds
 from harness.options import format_size
 from harness.report.headline import extrapolations, floor_lines, guests, headline, load_line
 from harness.teardown.model import MATRIX_FIELDS, Comparison, Sample
 from harness.teardown.results import TeardownResults
 from harness.teardown.statistics import (
-    REFERENCE,
     UPSTREAM,
     by_place,
     median,
     place_order,
+    reference_of,
     values_of,
     variant_order,
 )
@@ -43,17 +44,18 @@ def render_table(results: TeardownResults) -> RenderableType:
     """Render medians of base and of each other variant, cell by cell; cancelled and failed samples below."""
     rows = guests(results.rows)
     variants = sorted({row.variant for row in rows}, key=variant_order)
-    others = [variant for variant in variants if variant != REFERENCE]
+    reference = reference_of(variants)
+    others = [variant for variant in variants if variant != reference]
     shown = [field for field in _COLUMNS if field in ("memory_mib",) or len(_values(rows, field)) > 1]
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
     for field in shown:
         table.add_column(_COLUMNS[field], no_wrap=True)
     if len(others) != 1:
         table.add_column("variant", no_wrap=True)
-    compared = REFERENCE in variants and bool(others)
+    compared = reference in REFERENCES and bool(others)
     name = others[0] if len(others) == 1 else ""
     if compared:
-        table.add_column(f"{REFERENCE}\nexit", justify="right", no_wrap=True)
+        table.add_column(f"{reference}\nexit", justify="right", no_wrap=True)
     table.add_column(f"{name}\nexit", justify="right", no_wrap=True)
     if compared:
         table.add_column("\nratio", justify="right", no_wrap=True)
@@ -62,7 +64,7 @@ def render_table(results: TeardownResults) -> RenderableType:
         table.add_column("\nratio", justify="right", no_wrap=True)
         table.add_column("verdict\nexit, reclaim", no_wrap=True)
     verdicts = {
-        _key(row, row.variant, row.latency): row for row in results.comparisons if row.reference == REFERENCE
+        _key(row, row.variant, row.latency): row for row in results.comparisons if row.reference == reference
     }
     for place, samples in _places(rows).items():
         for variant in others or variants:
@@ -73,7 +75,7 @@ def render_table(results: TeardownResults) -> RenderableType:
             if not compared:
                 table.add_row(*lead, _median(mine, "exit_s"), _median(mine, "reclaim_s"))
                 continue
-            theirs = [sample for sample in samples if sample.variant == REFERENCE]
+            theirs = [sample for sample in samples if sample.variant == reference]
             exit_, reclaim = (verdicts.get((*place, variant, latency)) for latency in ("exit", "reclaim"))
             table.add_row(
                 *lead,
@@ -138,7 +140,8 @@ def _summary(results: TeardownResults) -> Iterable[RenderableType]:
         ]
         if medians:
             yield Text.assemble(
-                f"{_words(place)}: restart: {', '.join(medians)}", *_against(results, place, REFERENCE)
+                f"{_words(place)}: restart: {', '.join(medians)}",
+                *_against(results, place, reference_of(list(sides)), restarts=True),
             )
     for place in by_place(results.rows, "teardown"):
         against = _against(results, place, UPSTREAM)
@@ -150,9 +153,11 @@ def _summary(results: TeardownResults) -> Iterable[RenderableType]:
     yield from _gates(results)
 
 
-def _against(results: TeardownResults, place: tuple[object, ...], reference: str) -> list[str | Text]:
-    """Return ratios to ``reference`` with verdicts for one cell; for base only those of restarts."""
-    restarts = reference == REFERENCE
+def _against(
+    results: TeardownResults, place: tuple[object, ...], reference: str, *, restarts: bool = False
+) -> list[str | Text]:
+    """Return ratios to ``reference`` with verdicts for one cell; with ``restarts`` only those of restarts,
+    else all others."""
     parts: list[str | Text] = []
     for row in results.comparisons:
         here = tuple(getattr(row, field) for field in MATRIX_FIELDS) == place and row.reference == reference

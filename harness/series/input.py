@@ -23,6 +23,7 @@ from harness.series.metadata import UNNAMED, SeriesFile, read_series_file
 from harness.series.patch import Patch
 from harness.series.series import Series, find_folder, series_digest
 from harness.series.thread import Thread, Version, find_thread
+from harness.source.clone import find_commit, first_parent, is_clone, merge_base, upstream_branch
 
 Kind = Literal["folder", "mailbox", "range", "stdin"]
 _NAMED = re.compile(r"(?:v(\d+)-)?(\d{4})-.+\.patch")
@@ -47,6 +48,21 @@ class Input:
     """One line for each input that was skipped."""
     is_ours: bool = False
     """Whether the folder is below ``patches/``."""
+    range_base: str = ""
+    """The commit before the first one of a range."""
+
+    @property
+    def base_commit(self) -> str:
+        """The commit that the series states to be based on; empty if it states none.
+
+        That is the commit before a range, ``base-commit`` of series.toml, or the line ``base-commit:`` that
+        git-format-patch(1) writes to the cover letter or the first patch.
+        """
+        if self.range_base or self.metadata.base_commit:
+            return self.range_base or self.metadata.base_commit
+        mails = [*([self.cover] if self.cover else []), *self.patches]
+        stated = [re.search(rb"^base-commit: ([0-9a-f]{40})\s*$", mail.data, re.MULTILINE) for mail in mails]
+        return next((found[1].decode() for found in stated if found), "")
 
     @property
     def version(self) -> Version:
@@ -79,24 +95,28 @@ def series_sha256(cover: Mail | None, patches: Sequence[Mail]) -> str:
     return series_digest((str(number), mail.data) for number, mail in mails)
 
 
-def read_input(layout: Layout, source: str) -> Input:
+def read_input(layout: Layout, source: str, *, clone: str = "") -> Input:
     """Read the series from ``source``.
 
     ``source`` is a name below ``patches/``; the path of a folder, a mailbox (also ``.gz``) or one patch;
-    ``CLONE@A..B`` for commits of a local git clone; or ``-`` for standard input. Raises OptionError if it
-    does not exist or contains no patch.
+    ``CLONE@A..B`` for commits of a local git clone; or ``-`` for standard input. With ``clone``, the value of
+    -Dsource=, ``A..B`` are commits of that clone, and ``B`` those since its merge base with the upstream
+    branch. Raises OptionError if it does not exist or contains no patch.
     """
     ours, metadata = False, UNNAMED
     notes: tuple[str, ...] = ()
     kind: Kind
-    found = _RANGE.fullmatch(source)
-    path = Path(source).expanduser()
+    text, range_base, path = source, "", Path(source).expanduser()
+    if clone and "@" not in source and not path.exists() and not (layout.patches / source).is_dir():
+        text = _within(clone, source) or source
+    found = _RANGE.fullmatch(text)
     if source == "-":
         kind, name, mails = "stdin", "stdin", read_mbox(_standard_input(), "standard input")
     elif found and Path(found[1]).expanduser().is_dir():
-        clone = Path(found[1]).expanduser().resolve()
-        kind, name = "range", clone.name
-        mails, notes = _range(clone, found[2])
+        folder = Path(found[1]).expanduser().resolve()
+        kind, name = "range", folder.name
+        mails, notes = _range(folder, found[2])
+        range_base = first_parent(folder, found[2])
     elif path.is_file():
         kind, name, mails = "mailbox", path.name, read_mbox(read_bytes(path), path.name)
     else:
@@ -119,7 +139,28 @@ def read_input(layout: Layout, source: str) -> Input:
         metadata=metadata,
         notes=notes,
         is_ours=ours,
+        range_base=range_base,
     )
+
+
+def _within(clone: str, text: str) -> str:
+    """Return ``text`` as a range ``CLONE@A..B`` of the clone that -Dsource= names; empty if it is none."""
+    folder = Path(clone).expanduser()
+    if not folder.exists():
+        folder = Path(clone.rpartition("@")[0]).expanduser()
+    if not (folder.is_dir() and is_clone(folder)):
+        return ""
+    if ".." in text:
+        return f"{folder}@{text}"
+    opened = find_commit(folder, text)
+    if opened is None:
+        return ""
+    base = merge_base(opened, upstream_branch(opened), opened.commit)
+    if not base or base == opened.commit:
+        raise OptionError(
+            f"-Dseries: {text} has no commits of its own in {folder}", f"write a range: -Dseries=BASE..{text}"
+        )
+    return f"{folder}@{base}..{text}"
 
 
 def series_of(found: Input) -> Series | None:

@@ -4,12 +4,15 @@ The input is a pin (qemu-src/pins.toml), or a local folder or archive. The outpu
 relies on its digest. The package also fetches Debian packages, such as firmware, without installing them.
 """
 
+from harness.source.clone import Clone
 from harness.source.closure import fetch_closure
-from harness.source.fetch import Source, fetch
+from harness.source.fetch import NO_PIN, Source, fetch
 from harness.source.packages import Deb, fetch_packages, unpack_packages
 from harness.source.pin import Edit, Location, Pin, Traces, find_pin, load_pins
 
 __all__ = [
+    "NO_PIN",
+    "Clone",
     "Deb",
     "Edit",
     "Location",

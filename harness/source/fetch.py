@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,38 +15,43 @@ from harness.layout import Layout
 from harness.lock import locked
 from harness.progress import Reporter
 from harness.source import archive, debian, git
+from harness.source.clone import Clone, is_clone, open_clone
 from harness.source.files import cached, sha256_of, verify
-from harness.source.pin import Location, Pin
+from harness.source.pin import Location, Pin, load_pins
 
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """Source of a QEMU release; verified unless ``kind`` is ``local``.
+    """Source of a QEMU tree; verified unless ``kind`` is ``local`` or ``clone``.
 
-    ``path`` is an archive, a folder or a git repository. ``digest`` is the SHA-256 of an archive, the commit
-    id in a git repository, or empty for a plain local folder, which has no id before it is imported.
+    ``path`` is an archive, a folder, a git repository or the user's ``clone``. ``digest`` is the SHA-256 of
+    an archive, the commit id in a git repository, or empty for a plain local folder, which has no id before
+    it is imported. ``pin`` has no name if the source is none of qemu-src/pins.toml.
     """
 
     pin: Pin
-    kind: Literal["debian", "url", "git", "local"]
+    kind: Literal["debian", "url", "git", "local", "clone"]
     path: Path
     digest: str
+    clone: Clone | None = None
 
-    @property
-    def is_git(self) -> bool:
-        return self.kind == "git" or (self.kind == "local" and (self.path / ".git").exists())
+
+NO_PIN = Pin(name="", archive="", sha256="", locations=())
+"""Stands for a source that is none of qemu-src/pins.toml: nothing is known of it in advance."""
 
 
 def fetch(pin: Pin, layout: Layout, reporter: Reporter, *, local: str = "") -> Source:
-    """Return the pin's source from the cache or its locations; if ``local`` is set, that folder or archive.
+    """Return the pin's source from the cache or its locations; if ``local`` is set, that source instead.
 
-    Cached bytes are verified at each use, without the network.
+    ``local`` is a clone (``CLONE`` or ``CLONE@REVISION``), a folder, an archive, or ``URL@COMMIT``. An
+    archive with the bytes of a pin is that pin's. Cached bytes are verified at each use, without the network.
 
-    Raises OptionError (``local`` does not exist), FetchError (all locations failed; the details list the
-    reasons), VerifyError (a location provided other bytes, none the pinned ones), BusyError, StorageError.
+    Raises OptionError (``local`` does not exist), TreeError (the clone cannot be used), FetchError (all
+    locations failed; the details list the reasons), VerifyError (a location provided other bytes, none the
+    pinned ones), BusyError, StorageError.
     """
     if local:
-        return _local(pin, Path(local).expanduser(), reporter)
+        return _local(pin, local, layout, reporter)
     layout.downloads.mkdir(parents=True, exist_ok=True)
     target = layout.downloads / (pin.archive or f"{pin.name}.git")
     with locked(target, f"the download of pin {pin.name}", reporter):
@@ -53,18 +59,46 @@ def fetch(pin: Pin, layout: Layout, reporter: Reporter, *, local: str = "") -> S
         return found or _from_locations(pin, target, layout, reporter)
 
 
-def _local(pin: Pin, path: Path, reporter: Reporter) -> Source:
+def _local(pin: Pin, text: str, layout: Layout, reporter: Reporter) -> Source:
+    if re.match(r"[a-z][a-z0-9+.-]*://|[\w.-]+@[\w.-]+:", text):
+        return _from_git_url(pin, text, layout, reporter)
+    path, revision = Path(text).expanduser(), ""
+    if not path.exists() and "@" in text:
+        before, _, revision = text.rpartition("@")
+        path = Path(before).expanduser()
     if not path.exists():
-        raise OptionError(f"-Dsource: {path} does not exist", "specify a QEMU folder or archive")
+        raise OptionError(
+            f"-Dsource: {path} does not exist",
+            "specify a QEMU clone (CLONE or CLONE@REVISION), folder, archive, or URL@COMMIT",
+        )
     path = path.resolve()
-    if path.is_file():
-        digest = sha256_of(path)
-    elif (path / ".git").exists():
-        digest = git.head_commit(path, reporter)
-    else:
-        digest = ""
+    if path.is_dir() and is_clone(path):
+        clone = open_clone(path, revision, reporter)
+        return Source(pin=pin, kind="clone", path=path, digest=clone.commit, clone=clone)
+    if revision:
+        raise OptionError(
+            f"-Dsource: {path} is not a git clone, so it has no revision {revision}", "leave it out"
+        )
+    digest = sha256_of(path) if path.is_file() else ""
+    for known in load_pins(layout).values() if digest and not pin.prepare else ():
+        if known.sha256 == digest and pin.name in ("", known.name):
+            reporter.note(f"{path.name} is the archive of pin {known.name}")
+            return Source(pin=known, kind="url", path=path, digest=digest)
     reporter.note(f"using the local source {path}; it is not verified")
     return Source(pin=pin, kind="local", path=path, digest=digest)
+
+
+def _from_git_url(pin: Pin, text: str, layout: Layout, reporter: Reporter) -> Source:
+    url, _, commit = text.rpartition("@")
+    if not re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", commit):
+        raise OptionError(f"-Dsource: {text} does not end with @ and a full commit id", "write URL@COMMIT")
+    location = Location(kind="git", url=url, commit=commit)
+    repository = _repository(location, layout)
+    repository.parent.mkdir(parents=True, exist_ok=True)
+    with locked(repository, f"the download of {url}", reporter):
+        if not git.has_commit(repository, commit):
+            git.fetch_commit(url, commit, repository, reporter)
+    return Source(pin=pin, kind="git", path=repository, digest=commit)
 
 
 def _from_cache(pin: Pin, target: Path, layout: Layout, reporter: Reporter) -> Source | None:

@@ -1,11 +1,11 @@
-"""Fetch a commit from a git URL, or use HEAD of a local git folder. The commit id verifies the bytes."""
+"""Fetch a commit from a git URL. The commit id verifies the bytes."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
-from harness.errors import FetchError, HarnessError, TreeError
+from harness.errors import FetchError, HarnessError
 from harness.process import Finished, run
 from harness.progress import Reporter
 
@@ -56,31 +56,3 @@ def fetch_commit(url: str, commit: str, repository: Path, reporter: Reporter) ->
         )
     if not has_commit(repository, commit):
         raise FetchError(f"{url} did not provide commit {commit}", "check the commit id")
-
-
-def head_commit(folder: Path, reporter: Reporter) -> str:
-    """Return the commit at HEAD of a local git folder. Uncommitted changes are ignored, with a warning.
-
-    Raises TreeError.
-    """
-
-    def failed(ended: Finished) -> HarnessError:
-        return TreeError(
-            f"{folder} is not a git repository with a commit: {ended.output.strip().splitlines()[-1:]}",
-            "create a commit in it, or pass an archive",
-        )
-
-    git = ["git", "-C", str(folder), "-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false"]
-    commit = run([*git, "rev-parse", "--verify", "HEAD^{commit}"], timeout_s=60, error=failed).output.strip()
-    changed = run(
-        [*git, "status", "--porcelain", "--untracked-files=no", "--ignore-submodules"],
-        timeout_s=60,
-        check=False,
-        merge_stderr=False,
-    ).output
-    if changed.strip():
-        count = len(changed.splitlines())
-        reporter.warn(
-            f"{folder}: using HEAD ({commit[:12]}); uncommitted changes in {count} files are ignored"
-        )
-    return commit

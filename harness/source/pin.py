@@ -73,25 +73,18 @@ class Traces:
 
 @dataclass(frozen=True, kw_only=True)
 class Pin:
-    """A named, checksummed QEMU release."""
+    """A named, checksummed QEMU release: how to get it and how to prove it. The tree states the rest."""
 
     name: str
-    version: str
     archive: str
     sha256: str
     locations: tuple[Location, ...]
-    targets: tuple[str, ...]
     size: int = 0
     """Bytes of the archive, for the progress bar; 0 if unknown."""
-    async_teardown: tuple[str, ...] = ()
-    """Command-line arguments that enable upstream's feature; empty if the release does not have it."""
     prepare: tuple[Edit, ...] = ()
     unmerge: tuple[Edit, ...] = ()
+    """Edits that remove a feature, for the variant ``base``; empty if there is no such variant."""
     traces: Traces = Traces()
-    native_build: bool = True
-    native_build_reason: str = ""
-    python_requirements: tuple[str, ...] = ()
-    meson_requirement: str = ""
 
 
 class _Raw(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -124,20 +117,13 @@ class _Traces(_Raw, frozen=True, kw_only=True):
 
 
 class _Pin(_Raw, frozen=True, kw_only=True):
-    version: str
-    targets: tuple[str, ...]
     locations: tuple[_Location, ...]
     archive: str = ""
     sha256: str = ""
     size: int = 0
-    async_teardown: tuple[str, ...] = ()
     prepare: tuple[_Edit, ...] = ()
     unmerge: tuple[_Edit, ...] = ()
     traces: _Traces = _Traces(patterns=())
-    native_build: bool = True
-    native_build_reason: str = ""
-    python_requirements: tuple[str, ...] = ()
-    meson_requirement: str = ""
 
 
 def load_pins(layout: Layout) -> dict[str, Pin]:
@@ -171,15 +157,10 @@ def _pin(name: str, raw: _Pin, file: str) -> Pin:
         safe_name(raw.archive)
         if not re.fullmatch(r"[0-9a-f]{64}", raw.sha256):
             raise refuse("sha256 must be 64 lower-case hexadecimal digits")
-    if not raw.native_build and not raw.native_build_reason:
-        raise refuse("native_build = false needs native_build_reason")
     for location in raw.locations:
         _check_location(location, refuse)
     for edit in (*raw.prepare, *raw.unmerge):
         _check_edit(edit, refuse)
-    for requirement in raw.python_requirements:
-        if not re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.+!]+", requirement):
-            raise refuse(f"python requirement {requirement!r} must be exact, as in name==1.0")
     fields = {field: getattr(raw, field) for field in raw.__struct_fields__}
     fields["locations"] = tuple(Location(**msgspec.structs.asdict(item)) for item in raw.locations)
     fields["prepare"] = tuple(Edit(**msgspec.structs.asdict(item)) for item in raw.prepare)

@@ -106,7 +106,7 @@ def compose(
         else:
             sections.append(f"(The range-diff against v{previous} is too long for a mail.)")
     commit = base_commit(series, tree)
-    note = f"base-commit: {commit}" if commit else textwrap.fill(based_on_release(tree), WIDTH)
+    note = f"base-commit: {commit}" if commit else textwrap.fill(based_on_release(series, tree), WIDTH)
     return "\n\n".join([*sections, note]) + "\n"
 
 
@@ -135,14 +135,14 @@ def base_commit(series: Series, tree: Tree) -> str:
     """Return upstream's commit that the series is based on, from series.toml or a clone; empty if unknown."""
     if series.metadata.base_commit:
         return series.metadata.base_commit
-    cloned = len(tree.digest) == 40 and tree.name.startswith("local-") and tree.base == tree.pristine
-    return tree.digest if cloned else ""
+    is_upstream = len(tree.digest) == 40 and tree.pristine == tree.digest
+    return tree.digest if is_upstream and series.metadata.base != "base" else ""
 
 
-def based_on_release(tree: Tree) -> str:
+def based_on_release(series: Series, tree: Tree) -> str:
     """Describe the base of the series by its release, for a base without an upstream commit."""
-    text = f"The patches apply to QEMU {tree.pin.version}"
-    if tree.base != tree.pristine and tree.pin.unmerge:
+    text = f"The patches apply to QEMU {tree.facts.version}"
+    if series.metadata.base == "base":
         text += ", with upstream's implementation of the same feature removed"
     return f"{text}."
 

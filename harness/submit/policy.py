@@ -45,7 +45,7 @@ class Policy:
 
 def find_policy(tree: Tree, layout: Layout) -> Policy:
     """Return the policy of ``tree``, else of the newest other tree of this checkout with one, else QUOTED."""
-    places = [(tree.name, Git(repository=tree.path), tree.base)]
+    places = [(tree.name, Git(repository=tree.path), tree.pristine)]
     if layout.trees.is_dir():
         others = [path for path in layout.trees.iterdir() if path.is_dir() and path != tree.path]
         others.sort(key=lambda path: [int(part) for part in re.findall(r"\d+", path.name)], reverse=True)

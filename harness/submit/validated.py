@@ -17,6 +17,7 @@ from harness.jsonfile import UNREADABLE
 from harness.layout import Layout
 from harness.process import shell_quote
 from harness.tree import Tree
+from harness.tree.git import Git
 from harness.validate import validate_file
 
 SIGNING = ("dco-missing", "provenance-generated")
@@ -86,7 +87,9 @@ def read_validated(layout: Layout, name: str, sha256: str, pin: str) -> Validate
 def check_base(validated: Validated, tree: Tree) -> None:
     """Raise SubmitError if the series was validated on a commit that ``tree`` no longer has."""
     results = validated.results
-    if results.base_commit not in (tree.base, tree.pristine):
+    git = Git(repository=tree.path)
+    states = (tree.pristine, *(git.find("refs/tags/base^{commit}") or ()))
+    if results.base_commit not in states:
         raise SubmitError(
             f"the series was validated on {results.base_commit[:12]}, which is neither base nor pristine of "
             f"the current tree {tree.name}",

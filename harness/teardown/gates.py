@@ -23,7 +23,7 @@ from harness.teardown.model import MATRIX_FIELDS, SERIES_FIELDS
 from harness.teardown.places import place_words, series_words
 from harness.teardown.ratios import Ratio, read_ratios
 from harness.teardown.results import GateResult, TeardownResults
-from harness.teardown.statistics import by_place, median, ratio_interval, values_of
+from harness.teardown.statistics import by_place, median, ratio_interval, reference_of, values_of
 
 DEFAULT = Path(__file__).with_name("gates.toml")
 SHOWN = 10
@@ -36,7 +36,8 @@ class Gate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     kind: Literal["ratio", "slope", "verdict", "recorded"]
     latency: Literal["exit", "reclaim", "restart"] = "exit"
     variant: str = "patched"
-    reference: str = "base"
+    reference: str = ""
+    """Empty for the variant without the feature: base, or pristine in a run without base."""
     reference_latency: Literal["", "exit", "reclaim", "restart"] = ""
     size: str = "every"
     at_most: float = 1.0
@@ -77,7 +78,8 @@ def read_gates(name: str, root: Path) -> Gates:
 def judge_gates(results: TeardownResults, gates: Gates) -> tuple[GateResult, ...]:
     """Judge each gate on ``results``, cell by cell. A gate without figures is skipped."""
     judged: list[GateResult] = []
-    for gate in gates.gate:
+    without = reference_of([row.variant for row in results.rows if row.kind == "teardown"])
+    for gate in (msgspec.structs.replace(one, reference=one.reference or without) for one in gates.gate):
         mine = list(_KINDS[gate.kind](results, gate, gates))
         judged += mine or [
             GateResult(

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from harness.bench import WITHOUT_FEATURE, Bench, Subject
+from harness.bench import Bench, Subject
 from harness.errors import GuestError
 from harness.guest import Guest, Machine, memory_shortage, start
 from harness.layout import label_of
 from harness.teardown.watch import find_sharers
+from harness.tree.facts import teardown_arguments
 
 if TYPE_CHECKING:
     from harness.layout import Layout
@@ -50,13 +51,11 @@ def single_guest(
     (it does not start, or does not fit into memory), FetchError.
     """
     from harness.build import find_binary  # noqa: PLC0415 - tests under avocado import this package
-    from harness.source import find_pin  # noqa: PLC0415
 
-    pin = find_pin(layout, options.pin)
     label = label_of(variant, options.series)
     binary = find_binary(layout, tree, label, target, profile=options.profile)
     payload, memory_mib = options.payload[0], options.memory_mib[0]
-    words = () if variant in WITHOUT_FEATURE else pin.async_teardown
+    words = teardown_arguments(layout.build_root(tree, label) / "src")
     subject = Subject(variant=variant, target=target, path=str(binary), options=words)
     bench = Bench(
         layout=layout, options=options, reporter=reporter, subjects=(subject,), seed=0, payloads=(payload,)

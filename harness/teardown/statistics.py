@@ -21,6 +21,7 @@ from typing import Any
 import msgspec
 import numpy
 
+from harness.bench.subject import PRISTINE_WITH_OPTION, REFERENCES
 from harness.teardown.model import MATRIX_FIELDS, Comparison, Sample
 
 RESAMPLES = 2000
@@ -28,8 +29,7 @@ SEED = 20221
 ENOUGH = 3
 LEVEL = 0.05
 EQUIVALENT = (0.80, 1.25)
-REFERENCE = "base"
-UPSTREAM = "pristine"
+UPSTREAM = PRISTINE_WITH_OPTION
 LATENCIES = {"teardown": ("exit", "reclaim"), "restart": ("restart",)}
 """Kind of sample → the latencies that it measures."""
 NORMAL = 1.4826
@@ -37,7 +37,7 @@ NORMAL = 1.4826
 
 
 def compare(samples: Sequence[Sample]) -> tuple[Comparison, ...]:
-    """Compare each variant with base (without base: with the first variant), and with pristine.
+    """Each variant against the reference, and any other against upstream's own implementation.
 
     Each cell gives separate comparisons for exit, reclaim and restart.
     """
@@ -78,16 +78,21 @@ def place_order(place: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def variant_order(name: str) -> tuple[int, str]:
-    """Sort key of variants: base, pristine, patched, then others by name."""
-    known = (REFERENCE, UPSTREAM, "patched")
+    """A key to sort variants by: the references, upstream's, ours, then others by name."""
+    known = (*REFERENCES, UPSTREAM, "patched")
     return (known.index(name) if name in known else len(known), name)
+
+
+def reference_of(variants: Sequence[str]) -> str:
+    """Return the variant that the others are compared with: one without the feature, else the first one."""
+    return next((name for name in REFERENCES if name in variants), variants[0] if variants else "")
 
 
 def _pairs(variants: Sequence[str]) -> Iterable[tuple[str, str]]:
     """Return the pairs (reference, variant) to compare, in the order of the variants."""
     if not variants:
         return
-    first = REFERENCE if REFERENCE in variants else variants[0]
+    first = reference_of(variants)
     for variant in variants:
         if variant != first:
             yield first, variant

@@ -6,6 +6,18 @@ or a patch is run, and neither can write outside of its tree.
 
 from harness.tree.apply import Applied, apply_series
 from harness.tree.checkout import Checkout, checkout, checkout_commit
-from harness.tree.tree import Tree, import_source
+from harness.tree.facts import Facts, teardown_arguments
+from harness.tree.tree import Tree, import_source, start_of
 
-__all__ = ["Applied", "Checkout", "Tree", "apply_series", "checkout", "checkout_commit", "import_source"]
+__all__ = [
+    "Applied",
+    "Checkout",
+    "Facts",
+    "Tree",
+    "apply_series",
+    "checkout",
+    "checkout_commit",
+    "import_source",
+    "start_of",
+    "teardown_arguments",
+]

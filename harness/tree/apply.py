@@ -23,7 +23,7 @@ from harness.series import Series
 from harness.tree.explain import explain
 from harness.tree.git import EMAIL, NAME, Git
 from harness.tree.safety import Place, check_diff, check_result, tree_links
-from harness.tree.tree import Tree
+from harness.tree.tree import Tree, start_of
 
 _SPARSE = ("core.sparseCheckout=true", "core.sparseCheckoutCone=false")
 
@@ -40,7 +40,9 @@ class Applied:
 def apply_series(
     tree: Tree, series: Series, layout: Layout, reporter: Reporter, *, onto: str = ""
 ) -> Applied:
-    """Apply ``series`` to ``base`` or to the commit ``onto``. The commit ids depend on these two only.
+    """Apply ``series`` to the commit ``onto``, by default to the state that its series.toml names.
+
+    The commit ids depend on these two only.
 
     Raises ApplyError (a patch is refused or does not apply), TreeError, BusyError, StorageError.
     """
@@ -49,9 +51,8 @@ def apply_series(
             f"series {series.name} is written for pin {' '.join(series.pins)}, not for {tree.pin.name}"
         )
     git = Git(repository=tree.path)
-    start = onto or tree.base
-    suffix = "" if start == tree.base else f"-{start[:12]}"
-    ref = f"refs/harness/{series.name}/{series.digest[:12]}{suffix}"
+    start = onto or start_of(tree, series.metadata.base or "pristine", reporter)
+    ref = f"refs/harness/{series.name}/{series.digest[:12]}-{start[:12]}"
     with locked(layout.tree(tree.name), f"the tree {tree.name}", reporter):
         known = git.find(f"{ref}^{{commit}}")
         if known and _is_above(git, start, known[0]):

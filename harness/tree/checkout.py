@@ -14,8 +14,9 @@ from harness.lock import locked
 from harness.progress import Reporter
 from harness.series import Series
 from harness.tree.apply import apply_series
+from harness.tree.facts import Facts
 from harness.tree.git import Git
-from harness.tree.tree import Tree
+from harness.tree.tree import Tree, start_of
 
 MARKER = ".switching"
 """Exists next to ``src`` while git changes files: after a kill, differences are not the user's changes."""
@@ -23,13 +24,18 @@ MARKER = ".switching"
 
 @dataclass(frozen=True, kw_only=True)
 class Checkout:
-    """The sources of one variant. ``label`` is the variant, followed by the series for ``patched``."""
+    """The sources of one variant. ``label`` is the variant, followed by the series for ``patched``.
+
+    ``pin`` and ``facts`` are those of its tree.
+    """
 
     path: Path
     tree_name: str
+    pin: str
     label: str
     variant: str
     commit: str
+    facts: Facts
 
 
 def checkout(tree: Tree, variant: str, series: Series | None, layout: Layout, reporter: Reporter) -> Checkout:
@@ -43,7 +49,7 @@ def checkout(tree: Tree, variant: str, series: Series | None, layout: Layout, re
             raise OptionError("variant patched requires a series", "pass -Dseries=")
         commit, label = apply_series(tree, series, layout, reporter).commit, label_of(variant, series.name)
     elif variant in ("pristine", "base"):
-        commit, label = (tree.pristine if variant == "pristine" else tree.base), variant
+        commit, label = start_of(tree, variant, reporter), variant
     else:
         raise OptionError(f"unknown variant {variant!r}", "known variants: base patched pristine")
     root = layout.build_root(tree.name, label)
@@ -53,7 +59,7 @@ def checkout(tree: Tree, variant: str, series: Series | None, layout: Layout, re
             _place(tree, path, commit, reporter)
         except OSError as error:
             raise StorageError(f"cannot write {path}: {error}", "free some disk space") from error
-    return Checkout(path=path, tree_name=tree.name, label=label, variant=variant, commit=commit)
+    return _checkout(tree, path, label, variant, commit)
 
 
 def checkout_commit(tree: Tree, label: str, commit: str, layout: Layout, reporter: Reporter) -> Checkout:
@@ -64,7 +70,19 @@ def checkout_commit(tree: Tree, label: str, commit: str, layout: Layout, reporte
             _place(tree, path, commit, reporter)
         except OSError as error:
             raise StorageError(f"cannot write {path}: {error}", "free some disk space") from error
-    return Checkout(path=path, tree_name=tree.name, label=label, variant="patched", commit=commit)
+    return _checkout(tree, path, label, "patched", commit)
+
+
+def _checkout(tree: Tree, path: Path, label: str, variant: str, commit: str) -> Checkout:
+    return Checkout(
+        path=path,
+        tree_name=tree.name,
+        pin=tree.pin.name,
+        label=label,
+        variant=variant,
+        commit=commit,
+        facts=tree.facts,
+    )
 
 
 def _place(tree: Tree, path: Path, commit: str, reporter: Reporter) -> None:
@@ -96,7 +114,7 @@ def _is_ours(git: Git, tree: Tree, path: Path) -> bool:
     """Return whether ``path`` is a worktree of ``tree``. If it was moved, repair its registration first."""
     for attempt in (1, 2):
         ended = git.run(
-            *("rev-parse", "--path-format=absolute", "--git-common-dir", "--show-toplevel", "HEAD"),
+            *("rev-parse", "--path-format=absolute", "--git-common-dir", "--show-toplevel", "HEAD^{tree}"),
             check=False,
             merge_stderr=False,
         )

@@ -53,6 +53,10 @@ _SETTINGS = (
 ATTRIBUTES = "* -text !eol -ident -filter !working-tree-encoding\n"
 
 
+EXCLUDED = "/pc-bios/edk2-*.fd.bz2\n"
+"""Files that the build adds to a checkout (harness.build.blobs)."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Git:
     """git for one bare repository, or for its worktree ``at``."""
@@ -116,4 +120,5 @@ def make_repository(path: Path) -> Git:
     git.run("init", "--quiet", "--bare", "--template=", "--initial-branch=import", path)
     (path / "info").mkdir(exist_ok=True)
     (path / "info" / "attributes").write_text(ATTRIBUTES, encoding="ascii")
+    (path / "info" / "exclude").write_text(EXCLUDED, encoding="ascii")
     return git

@@ -1,4 +1,5 @@
-"""Convert a Source into a git repository with the commits ``import``, ``pristine`` and ``base``."""
+"""Convert a Source into a git repository with the commits ``import``, ``pristine`` and, on request,
+``base``."""
 
 from __future__ import annotations
 
@@ -7,31 +8,34 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from harness.errors import StorageError, TreeError
+from harness.errors import OptionError, StorageError, TreeError
 from harness.jsonfile import UNREADABLE
-from harness.layout import Layout
+from harness.layout import Layout, safe_part
 from harness.lock import locked
-from harness.progress import Reporter
-from harness.source import Edit, Pin, Source
+from harness.progress import Reporter, Silent
+from harness.source import Clone, Edit, Pin, Source, Traces
 from harness.tree.content import TreeEntry, from_archive, from_folder
 from harness.tree.edits import commit_edits, find_traces
+from harness.tree.facts import Facts, read_facts
 from harness.tree.fastimport import import_entries
 from harness.tree.git import Git, make_repository
 from harness.tree.paths import bad_link, bad_path
 
-FORMAT = 1
+FORMAT = 2
 """Version of the import. Increase it if the code would create other commits: trees are then regenerated."""
 STATE_FILE = "harness.json"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tree:
-    """A bare git repository with the tags ``import``, ``pristine`` and ``base``.
+    """A bare git repository with the tags ``import`` and ``pristine``; ``start_of`` adds ``base``.
 
-    ``name`` is the pin's name, or ``local-<digest>`` for a local source; ``digest`` is the source's.
+    ``name`` is the pin's name, ``local-<digest>`` for another source, or ``clone-<name>-<digest>``;
+    ``digest`` is the source's. ``pin`` has the tree's name if the source is none of qemu-src/pins.toml.
     """
 
     path: Path
@@ -39,33 +43,77 @@ class Tree:
     pin: Pin
     digest: str
     pristine: str
-    base: str
+    facts: Facts
 
 
 def import_source(source: Source, layout: Layout, reporter: Reporter) -> Tree:
     """Return the tree of ``source``; import it if necessary. Raises TreeError, BusyError, StorageError.
 
-    ``import`` is the unchanged release, ``pristine`` adds the pin's prepare edits, and ``base`` adds the
-    unmerge edits to that. A new tree is created in a temporary folder and renamed.
+    ``import`` is the unchanged release, ``pristine`` adds the pin's prepare edits. A new tree is created in a
+    temporary folder and renamed. The tree of a clone borrows its objects: nothing is copied.
     """
+    if source.clone is not None:
+        return _borrow(source, source.clone, layout, reporter)
     if source.kind == "local" and not source.digest:
         return _import_folder(source, layout, reporter)
-    name = source.pin.name if source.kind != "local" else f"local-{source.digest[:12]}"
+    is_pin = bool(source.pin.name) and source.kind != "local"
+    name = source.pin.name if is_pin else f"local-{source.digest[:12]}"
     path = layout.tree(name)
     with locked(path, f"the tree {name}", reporter):
         tree = _existing(path, name, source)
         if tree is not None:
             return tree
         if _state(path).get("digest") == source.digest and _state(path).get("format") == FORMAT:
-            return _edit(Git(repository=path), name, source, reporter)  # only the pin's edits have changed
+            return _prepare(Git(repository=path), name, source, reporter)  # only the pin's edits have changed
         temporary = _temporary(path)
         git = make_repository(temporary)
         _import(git, source, reporter)
-        _edit(git, name, source, reporter)
+        _prepare(git, name, source, reporter)
         _replace(temporary, path, reporter)
         tree = _existing(path, name, source)
         assert tree is not None
         return tree
+
+
+def _borrow(source: Source, clone: Clone, layout: Layout, reporter: Reporter) -> Tree:
+    """Return a tree that uses the objects of the user's clone in place, with the whole history.
+
+    The tree is a repository of its own, whose info/alternates names the clone's objects
+    (gitrepository-layout(5)): worktrees, refs and new objects are created in it, and nothing in the clone.
+    """
+    key = hashlib.sha256(str(clone.folder).encode()).hexdigest()[:8]
+    name = f"clone-{safe_part(clone.folder.name)}-{key}"
+    path = layout.tree(name)
+    with locked(path, f"the tree {name}", reporter):
+        git = Git(repository=path)
+        if not (path / STATE_FILE).is_file():
+            temporary = _temporary(path)
+            make_repository(temporary)
+            _write(temporary / STATE_FILE, json.dumps({"clone": str(clone.folder)}) + "\n")
+            shutil.rmtree(path, ignore_errors=True)
+            _replace(temporary, path, reporter)
+        (path / "objects" / "info").mkdir(exist_ok=True)
+        _write(path / "objects" / "info" / "alternates", f"{clone.objects}\n")
+        shallow = path / "shallow"
+        shallow.unlink(missing_ok=True)
+        if clone.shallow:
+            shallow.write_bytes(clone.shallow)
+        checked = f"refs/harness/checked/{clone.commit}"
+        if git.find(checked) is None:
+            _check_commit(git, clone.commit, str(clone.folder), reporter)
+            git.run("update-ref", checked, clone.commit)
+        pristine = commit_edits(
+            git, clone.commit, source.pin.prepare, "prepare\n\n" + _describe(source.pin.prepare), pin=name
+        )
+        git.run("update-ref", "refs/tags/pristine", pristine)
+        return Tree(
+            path=path,
+            name=name,
+            pin=source.pin if source.pin.name else replace(source.pin, name=name),
+            digest=clone.commit,
+            pristine=pristine,
+            facts=read_facts(git, pristine, str(clone.folder)),
+        )
 
 
 def _import_folder(source: Source, layout: Layout, reporter: Reporter) -> Tree:
@@ -81,7 +129,7 @@ def _import_folder(source: Source, layout: Layout, reporter: Reporter) -> Tree:
         path = layout.tree(name)
         with locked(path, f"the tree {name}", reporter):
             if _existing(path, name, known) is None:
-                _edit(git, name, known, reporter)
+                _prepare(git, name, known, reporter)
                 _replace(temporary, path, reporter)
             shutil.rmtree(temporary, ignore_errors=True)
             tree = _existing(path, name, known)
@@ -91,14 +139,13 @@ def _import_folder(source: Source, layout: Layout, reporter: Reporter) -> Tree:
 
 def _import(git: Git, source: Source, reporter: Reporter) -> None:
     with reporter.step(f"importing {source.path.name}") as step:
-        if source.is_git:
+        if source.kind == "git":
             _import_commit(git, source, reporter)
         else:
             entries: Iterator[TreeEntry] = (
                 from_folder(source.path) if source.path.is_dir() else from_archive(source.path)
             )
             import_entries(git, entries, "import\n", "refs/tags/import", step)
-    _check_release(git, source, reporter)
 
 
 def _import_commit(git: Git, source: Source, reporter: Reporter) -> None:
@@ -107,7 +154,16 @@ def _import_commit(git: Git, source: Source, reporter: Reporter) -> None:
         *("fetch", "--quiet", "--no-tags", "--depth=1", "--no-recurse-submodules"),
         *("--", source.path.absolute().as_uri(), f"+{source.digest}:refs/harness/source"),
     )
-    listed = git.read("ls-tree", "-r", "-z", source.digest).split("\0")
+    _check_commit(git, source.digest, str(source.path), reporter)
+    commit = git.read("commit-tree", f"{source.digest}^{{tree}}", stdin=b"import\n")
+    git.run("update-ref", "refs/tags/import", commit)
+    git.run("update-ref", "-d", "refs/harness/source")
+
+
+def _check_commit(git: Git, commit: str, origin: str, reporter: Reporter) -> None:
+    """Refuse names and links of a commit that could leave a checkout; report its submodules. Raises
+    TreeError."""
+    listed = git.read("ls-tree", "-r", "-z", commit).split("\0")
     submodules = []
     for line in filter(None, listed):
         facts, _, path = line.partition("\t")
@@ -118,93 +174,95 @@ def _import_commit(git: Git, source: Source, reporter: Reporter) -> None:
         elif mode == "160000":
             submodules.append(path)
         if problem:
-            raise TreeError(f"{source.path} is refused: {path!r}: {problem}", "use a source that you trust")
+            raise TreeError(f"{origin} is refused: {path!r}: {problem}", "use a source that you trust")
     if submodules:
-        reporter.warn(f"submodules are not part of the tree: {' '.join(submodules)}")
-    commit = git.read("commit-tree", f"{source.digest}^{{tree}}", stdin=b"import\n")
-    git.run("update-ref", "refs/tags/import", commit)
-    git.run("update-ref", "-d", "refs/harness/source")
+        reporter.note(f"submodules are not part of the tree: {' '.join(submodules)}")
 
 
-def _check_release(git: Git, source: Source, reporter: Reporter) -> None:
-    """Compare the release with the pin. Differences are a TreeError, or a warning for a local source."""
-    pin, problems = source.pin, []
-    version = git.run("cat-file", "blob", "import:VERSION", check=False, merge_stderr=False)
-    if version.returncode != 0:
-        raise TreeError(f"{source.path} is not a QEMU source: it has no file VERSION", "pass a QEMU source")
-    if version.output.strip() != pin.version:
-        problems.append(f"its version is {version.output.strip()}, the pin specifies {pin.version}")
-    listed = git.read(
-        "ls-tree", "--name-only", "import", "configs/targets/", "default-configs/targets/"
-    ).splitlines()
-    present = {Path(path).stem for path in listed if path.endswith("-softmmu.mak")}
-    if present != set(pin.targets):
-        missing, extra = sorted(set(pin.targets) - present), sorted(present - set(pin.targets))
-        problems.append(
-            f"missing targets: {' '.join(missing) or 'none'}; "
-            f"targets that are not in the pin: {' '.join(extra) or 'none'}"
-        )
-    for problem in problems:
-        if source.kind == "local":
-            reporter.warn(f"{source.path.name} does not match pin {pin.name}: {problem}")
-        else:
-            raise TreeError(
-                f"the source of pin {pin.name} does not match it: {problem}", "correct qemu-src/pins.toml"
-            )
-
-
-def _edit(git: Git, name: str, source: Source, reporter: Reporter) -> Tree:
-    """Create and tag ``pristine`` and ``base``, and record the source and edits that they were made from."""
-    pin = source.pin
+def _prepare(git: Git, name: str, source: Source, reporter: Reporter) -> Tree:
+    """Create and tag ``pristine``, and record the source, the edits and the facts of the tree."""
+    facts = read_facts(git, "refs/tags/import", str(source.path))
     pristine = commit_edits(
-        git, "refs/tags/import", pin.prepare, "prepare\n\n" + _describe(pin.prepare), pin=pin.name
+        git,
+        "refs/tags/import",
+        source.pin.prepare,
+        "prepare\n\n" + _describe(source.pin.prepare),
+        pin=name,
     )
-    base = commit_edits(git, pristine, pin.unmerge, "unmerge\n\n" + _describe(pin.unmerge), pin=pin.name)
-    traces = find_traces(git, base, pin.traces)
-    if traces:
-        raise TreeError(
-            f"pin {pin.name}: after the unmerge edits, base contains {len(traces)} traces of the feature",
-            "add edits to qemu-src/pins.toml, or list the paths in its traces.except_paths",
-            details=tuple(traces[:20]),
-        )
-    refs = f"update refs/tags/pristine {pristine}\nupdate refs/tags/base {base}\n"
-    git.run("update-ref", "--stdin", stdin=refs.encode())
+    git.run("update-ref", "refs/tags/pristine", pristine)
     state = {
         "format": FORMAT,
         "digest": source.digest,
-        "edits": _edits_digest(pin),
+        "edits": _digest(source.pin.prepare),
         "pristine": pristine,
-        "base": base,
+        "facts": asdict(facts),
     }
     _write(git.repository / STATE_FILE, json.dumps(state, indent=1) + "\n")
-    reporter.note(f"tree {name}: pristine {pristine[:12]}, base {base[:12]}")
+    reporter.note(f"tree {name}: QEMU {facts.version}, pristine {pristine[:12]}")
     return _tree(git.repository, name, source, state)
+
+
+def start_of(tree: Tree, state: str, reporter: Reporter | None = None) -> str:
+    """Return the commit of the state ``pristine`` or ``base``; create ``base`` if necessary.
+
+    ``base`` is pristine with the pin's unmerge edits. Raises OptionError if the pin has none, TreeError if
+    they do not match, BusyError, StorageError.
+    """
+    if state == "pristine":
+        return tree.pristine
+    pin = tree.pin
+    if not pin.unmerge:
+        raise OptionError(
+            f"{tree.name} has no variant base: qemu-src/pins.toml declares no feature to remove",
+            "use pristine, or another pin with -Dpin=",
+        )
+    reporter = reporter or Silent()
+    git = Git(repository=tree.path)
+    ref = f"refs/harness/base/{_digest(pin.unmerge, pin.traces)[:16]}"
+    with locked(tree.path, f"the tree {tree.name}", reporter):
+        known = git.find(f"{ref}^{{commit}}", f"{ref}^{{commit}}~1", f"{ref}^{{tree}}")
+        if known is None or known[1] != tree.pristine:
+            commit = commit_edits(
+                git, tree.pristine, pin.unmerge, "unmerge\n\n" + _describe(pin.unmerge), pin=pin.name
+            )
+            traces = find_traces(git, commit, pin.traces)
+            if traces:
+                raise TreeError(
+                    f"pin {pin.name}: after the unmerge edits, base has {len(traces)} traces of the feature",
+                    "add edits to qemu-src/pins.toml, or list the paths in its traces.except_paths",
+                    details=tuple(traces[:20]),
+                )
+            git.run("update-ref", ref, commit)
+            git.run("update-ref", "refs/tags/base", commit)
+            reporter.note(f"tree {tree.name}: base {commit[:12]}")
+            return commit
+        return known[0]
 
 
 def _existing(path: Path, name: str, source: Source) -> Tree | None:
     """Return the tree at ``path`` if it is complete and was made from this source with these edits."""
     state = _state(path)
-    wanted = {"format": FORMAT, "digest": source.digest, "edits": _edits_digest(source.pin)}
-    if any(state.get(key) != value for key, value in wanted.items()):
+    wanted = {"format": FORMAT, "digest": source.digest, "edits": _digest(source.pin.prepare)}
+    if any(state.get(key) != value for key, value in wanted.items()) or "facts" not in state:
         return None
-    found = Git(repository=path).find("pristine^{commit}", "base^{commit}", "base^{tree}")
-    if found is None or found[:2] != (state.get("pristine"), state.get("base")):
+    found = Git(repository=path).find("pristine^{commit}", "pristine^{tree}")
+    if found is None or found[0] != state.get("pristine"):
         return None
     return _tree(path, name, source, state)
 
 
-def _tree(path: Path, name: str, source: Source, state: dict[str, object]) -> Tree:
+def _tree(path: Path, name: str, source: Source, state: dict[str, Any]) -> Tree:
     return Tree(
         path=path,
         name=name,
-        pin=source.pin,
+        pin=source.pin if source.pin.name else replace(source.pin, name=name),
         digest=source.digest,
         pristine=str(state["pristine"]),
-        base=str(state["base"]),
+        facts=Facts(version=state["facts"]["version"], targets=tuple(state["facts"]["targets"])),
     )
 
 
-def _state(path: Path) -> dict[str, object]:
+def _state(path: Path) -> dict[str, Any]:
     try:
         state = json.loads((path / STATE_FILE).read_text(encoding="utf-8"))
     except (OSError, *UNREADABLE):
@@ -212,10 +270,9 @@ def _state(path: Path) -> dict[str, object]:
     return state if isinstance(state, dict) else {}
 
 
-def _edits_digest(pin: Pin) -> str:
-    declared = [asdict(edit) for edit in (*pin.prepare, *pin.unmerge)]
-    text = json.dumps([declared, len(pin.prepare), asdict(pin.traces)], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
+def _digest(edits: tuple[Edit, ...], traces: Traces | None = None) -> str:
+    declared = [*map(asdict, edits), *([asdict(traces)] if traces else [])]
+    return hashlib.sha256(json.dumps(declared, sort_keys=True).encode()).hexdigest()
 
 
 def _describe(edits: tuple[Edit, ...]) -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 
 from harness.bisect import BisectResult, run_bisect
+from harness.build.configure import why_not_built
 from harness.build.doctor import ensure
 from harness.check import (
     RULES,
@@ -51,7 +52,8 @@ from harness.results import read_results
 from harness.sandbox import NO_SANDBOX, Sandbox
 from harness.series import Input
 from harness.source import Pin, fetch
-from harness.tree import checkout, import_source
+from harness.tree import checkout, checkout_commit, import_source, start_of
+from harness.tree.git import Git
 
 NAME = "validate.json"
 Behaviour = Callable[[], Sequence[Finding]]
@@ -84,6 +86,7 @@ class _Run:
     active: frozenset[str]
     started: str
     stages: list[StageRow] = field(default_factory=list)
+    tree_name: str = ""
     placed: Placed | None = None
     findings: list[Finding] = field(default_factory=list)
     built: BisectResult | None = None
@@ -132,7 +135,7 @@ class _Run:
             verdict=verdict,
             machine=_machine(),
             options=self.options.values(),
-            pin=self.pin.name,
+            pin=self.tree_name or self.pin.name,
             base=self.base,
             base_commit=judged.base if judged else "",
             isolation=self.built.isolation if self.built else "",
@@ -207,8 +210,17 @@ def _judge(run: _Run) -> None:
     with run.stage("apply"):
         source = fetch(run.pin, layout, reporter, local=options.source)
         tree = import_source(source, layout, reporter)
-        files = checkout(tree, run.base, None, layout, reporter)
-        placed = place(run.found, tree, run.base, options.matrix, layout, reporter, source=files.path)
+        run.tree_name = tree.pin.name
+        onto = start_of(tree, run.base, reporter)
+        stated = run.found.base_commit if options.base == "auto" and run.base == "pristine" else ""
+        if stated and Git(repository=tree.path).find(f"{stated}^{{tree}}"):
+            onto, run.base = stated, "series"
+            files = checkout_commit(tree, "validate-base", onto, layout, reporter)
+        else:
+            files = checkout(tree, run.base, None, layout, reporter)
+        placed = place(
+            run.found, tree, run.base, options.matrix, layout, reporter, onto=onto, source=files.path
+        )
         run.placed = placed
     with run.stage("check"):
         run.add(run_checks(placed.judged, run.active, reporter))
@@ -216,14 +228,15 @@ def _judge(run: _Run) -> None:
         for name in ("build", "behaviour"):
             run.skip(name, "the series does not apply")
         return
-    if options.bisect == "none" or not run.pin.native_build:
-        why = "-Dbisect=none" if options.bisect == "none" else f"pin {run.pin.name} is not built"
+    unbuildable = why_not_built(files.path)
+    if options.bisect == "none" or unbuildable:
+        why = "-Dbisect=none" if options.bisect == "none" else unbuildable
         for name in ("build", "behaviour"):
             run.skip(name, why)
         return
     with run.stage("build"):
         ensure(layout, options, reporter)
-        run.built = run_bisect(placed.judged, tree, run.pin, options, layout, reporter, run.sandbox)
+        run.built = run_bisect(placed.judged, tree, options, layout, reporter, run.sandbox)
         run.add(run.built.findings)
     if not run.built.tip_builds:
         run.skip("behaviour", "the series does not build")

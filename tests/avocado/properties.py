@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 from avocado import Test
 
+from harness.bench.subject import REFERENCES
 from harness.properties.checks import check
 from harness.properties.model import ROWS, Task
 from harness.teardown.parent_death import exit_with
@@ -17,7 +18,7 @@ EXPECTED = {
     # The series has every property.
     "patched": dict.fromkeys(ROWS, "pass"),
     # Upstream's implementation in the release.
-    "pristine": {
+    "pristine+option": {
         1: "pass",
         2: "fail",  # polls for QEMU's exit once a second
         3: "fail",  # created before the forks of -daemonize: its parent has ended
@@ -35,7 +36,7 @@ EXPECTED = {
         15: "pass",
     },
     # Without the feature, the exit takes as long as the teardown, and there is no helper to check.
-    "base": dict.fromkeys(ROWS, "cancel") | {1: "fail"},
+    **dict.fromkeys(REFERENCES, dict.fromkeys(ROWS, "cancel") | {1: "fail"}),
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import functools
 import io
+import json
 import random
 import tarfile
 from pathlib import Path
@@ -26,6 +27,8 @@ int fake_feature(void)
     return 1; /* upstream */
 }
 """
+OPTIONS = 'DEF("fake", 0, QEMU_OPTION_fake, "-fake MODE\\n", QEMU_ARCH_ALL)\n'
+FEATURE = 'DEF("async-teardown", 0, QEMU_OPTION_asyncteardown, "-async-teardown\\n", QEMU_ARCH_ALL)\n'
 WITHOUT = OSDEP.replace("return 1; /* upstream */", "return 0;")
 WITH_SERIES = WITHOUT.replace("7.2.0", "7.2.0-series").replace("return 0;", "return 1;")
 VERSIONS = {
@@ -45,6 +48,7 @@ def release() -> bytes:
         "include/fake.h": (FAKE / "include" / "fake.h").read_text(),
         "vl.c": (Path(__file__).with_name("qemu.c")).read_text(),
         "osdep.c": OSDEP,
+        "qemu-options.hx": OPTIONS + FEATURE,
         "configs/targets/x86_64-softmmu.mak": "",
         "prepared": "no\n",
     }
@@ -61,15 +65,20 @@ def release() -> bytes:
 
 def patch() -> str:
     """The one patch of the series."""
-    lines = difflib.unified_diff(
-        WITHOUT.splitlines(keepends=True), WITH_SERIES.splitlines(keepends=True), "a/osdep.c", "b/osdep.c"
-    )
+    changes = {"osdep.c": (WITHOUT, WITH_SERIES), "qemu-options.hx": (OPTIONS, OPTIONS + FEATURE)}
+    diff = ""
+    for name, (old, new) in changes.items():
+        lines = difflib.unified_diff(
+            old.splitlines(keepends=True), new.splitlines(keepends=True), f"a/{name}", f"b/{name}"
+        )
+        diff += f"diff --git a/{name} b/{name}\n{''.join(lines)}"
     return (
         "From 0123456789abcdef0123456789abcdef01234567 Mon Sep 17 00:00:00 2001\n"
         "From: Somebody <somebody@example.org>\nDate: Tue, 1 Feb 2022 10:00:00 +0100\n"
         "Subject: [PATCH 1/1] osdep: bring the feature\n\nFaults are tried with it.\n---\n"
-        " osdep.c | 4 ++--\n 1 file changed, 2 insertions(+), 2 deletions(-)\n\n"
-        f"diff --git a/osdep.c b/osdep.c\n{''.join(lines)}-- \n2.39.5\n"
+        " osdep.c         | 4 ++--\n qemu-options.hx | 1 +\n"
+        " 2 files changed, 3 insertions(+), 2 deletions(-)\n\n"
+        f"{diff}-- \n2.39.5\n"
     )
 
 
@@ -78,13 +87,14 @@ def pins(url: str, digest: str, size: int) -> str:
     edits = [
         ("prepare", "prepared", "no", "yes"),
         ("unmerge", "osdep.c", "return 1; /* upstream */", "return 0;"),
+        ("unmerge", "qemu-options.hx", FEATURE, ""),
     ]
     text = (
-        f'["7.2"]\nversion = "7.2.0"\narchive = "{ARCHIVE}"\nsha256 = "{digest}"\nsize = {size}\n'
-        f'async_teardown = ["-async-teardown"]\ntargets = ["{TARGET}"]\n'
+        f'["7.2"]\narchive = "{ARCHIVE}"\nsha256 = "{digest}"\nsize = {size}\n'
         f'[["7.2".locations]]\nkind = "url"\nurl = "{url}"\n'
         '["7.2".traces]\npatterns = ["upstream"]\n'
     )
     for kind, file, old, new in edits:
-        text += f'[["7.2".{kind}]]\nkind = "replace"\nfile = "{file}"\nold = "{old}"\nnew = "{new}"\n'
+        texts = f"old = {json.dumps(old)}\nnew = {json.dumps(new)}\n"
+        text += f'[["7.2".{kind}]]\nkind = "replace"\nfile = "{file}"\n{texts}'
     return text

@@ -150,7 +150,7 @@ class World:
         self.write_pins()
         series = self.root / "patches" / "async-teardown"
         series.mkdir(parents=True)
-        (series / "series.toml").write_text('title = "Faults"\npins = ["7.2"]\n')
+        (series / "series.toml").write_text('title = "Faults"\npins = ["7.2"]\nbase = "base"\n')
         (series / "0001-osdep-bring-the-feature.patch").write_text(patch())
         if own_cache:
             self._firmware()

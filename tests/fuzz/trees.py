@@ -11,7 +11,7 @@ from harness.layout import Layout
 from harness.progress import Silent
 from harness.series import series_of_files
 from harness.source.pin import Pin
-from harness.tree import Tree, apply_series
+from harness.tree import Facts, Tree, apply_series
 from harness.tree.git import Git
 from tests.fuzz import seeds
 
@@ -33,8 +33,9 @@ def tiny_tree(layout: Layout) -> Tree:
         commit = git.run("commit-tree", "-m", "tiny", made).output.strip()
         git.run("tag", "base", commit)
     commit = git.read("rev-parse", "base^{commit}")
-    pin = Pin(name=NAME, version="7.2.0", archive="x", sha256="0" * 64, locations=(), targets=())
-    return Tree(path=path, name=NAME, pin=pin, digest="0" * 64, pristine=commit, base=commit)
+    pin = Pin(name=NAME, archive="x", sha256="0" * 64, locations=())
+    facts = Facts(version="7.2.0", targets=())
+    return Tree(path=path, name=NAME, pin=pin, digest="0" * 64, pristine=commit, facts=facts)
 
 
 def _nested(git: Git, entries: list[str]) -> list[str]:

@@ -35,7 +35,7 @@ def test_refresh_of_unchanged_commits_writes_nothing(
 ) -> None:
     before = bytes_of(folder)
     made = import_series(layout, tree, "mine", None, reporter)
-    done = refresh(made.workspace, folder, tree.base, reporter)
+    done = refresh(made.workspace, folder, tree.pristine, reporter)
     assert (done.written, done.removed, done.stale) == ((), (), ())
     assert bytes_of(folder) == before
     assert {row.state for row in read_status(layout, tree, folder).rows} == {"same"}
@@ -63,7 +63,7 @@ def test_unusual_patch_formats_are_kept(
     (folder / "0001-first.patch").write_bytes(odd.encode("utf-8", "surrogateescape"))
     before = bytes_of(folder)
     made = import_series(layout, tree, "mine", None, reporter)
-    done = refresh(made.workspace, folder, tree.base, reporter)
+    done = refresh(made.workspace, folder, tree.pristine, reporter)
     assert done.written in ((), ("0000-cover-letter.patch",))
     del before["0000-cover-letter.patch"]
     assert {name: data for name, data in bytes_of(folder).items() if name in before} == before
@@ -71,7 +71,7 @@ def test_unusual_patch_formats_are_kept(
     tip = made.workspace.tip
     for path in folder.glob("000[1-9]-*.patch"):
         path.unlink()
-    refresh(made.workspace, folder, tree.base, reporter)
+    refresh(made.workspace, folder, tree.pristine, reporter)
     again = apply_series(tree, load_series(layout, "mine"), layout, reporter)
     assert (again.commit, again.notes) == (tip, ())
 
@@ -84,7 +84,7 @@ def test_only_edited_commits_are_written(layout: Layout, tree: Tree, folder: Pat
     (place / "os-posix.c").write_text(text.replace("line 21\n", "line 21 too\n"))
     git(place, "commit", "--quiet", "--all", "--amend", "--no-edit")
     assert [row.state for row in read_status(layout, tree, folder).rows] == ["same", "changed"]
-    done = refresh(made.workspace, folder, tree.base, reporter)
+    done = refresh(made.workspace, folder, tree.pristine, reporter)
     after = bytes_of(folder)
     (written,) = set(done.written) - {"0000-cover-letter.patch"}
     assert written == "0002-os-posix-change-number-2.patch"
@@ -97,7 +97,7 @@ def test_only_edited_commits_are_written(layout: Layout, tree: Tree, folder: Pat
     assert b"Why all this." in after["0000-cover-letter.patch"]
     again = import_series(layout, tree, "mine", None, reporter)
     assert again.workspace.tip == made.workspace.tip
-    assert refresh(again.workspace, folder, tree.base, reporter).written == ()
+    assert refresh(again.workspace, folder, tree.pristine, reporter).written == ()
 
 
 def test_inserted_commit_changes_only_the_numbers_of_others(
@@ -111,7 +111,7 @@ def test_inserted_commit_changes_only_the_numbers_of_others(
     git(place, "commit", "--quiet", "--all", "-m", "util: more")
     git(place, "cherry-pick", second)
     before = bytes_of(folder)
-    refresh(made.workspace, folder, tree.base, reporter)
+    refresh(made.workspace, folder, tree.pristine, reporter)
     after = bytes_of(folder)
     assert list(after)[1:] == ["0001-first.patch", "0002-util-more.patch", "0003-second.patch"]
     assert after["0001-first.patch"] == before["0001-first.patch"].replace(b"PATCH 1/2", b"PATCH 1/3")
@@ -131,7 +131,7 @@ def test_patch_with_moved_lines_is_rewritten(
     (place / "os-posix.c").write_text("one\ntwo\n" + text)
     git(place, "commit", "--quiet", "--all", "--amend", "--no-edit")
     git(place, "cherry-pick", second)
-    done = refresh(made.workspace, folder, tree.base, reporter)
+    done = refresh(made.workspace, folder, tree.pristine, reporter)
     assert "0002-os-posix-change-number-2.patch" in done.written
     assert b"@@ -19,7 +19,7 @@" in (folder / "0002-os-posix-change-number-2.patch").read_bytes()
     assert apply_series(tree, load_series(layout, "mine"), layout, reporter).notes == ()
@@ -148,11 +148,11 @@ def test_review_tags_are_removed_when_the_diff_changes(
     text = (place / "os-posix.c").read_text()
     (place / "os-posix.c").write_text(text.replace("line 21\n", "line 21 too\n"))
     git(place, "commit", "--quiet", "--all", "--amend", "--no-edit")
-    kept = refresh(made.workspace, folder, tree.base, reporter, keep_tags=True)
+    kept = refresh(made.workspace, folder, tree.pristine, reporter, keep_tags=True)
     assert kept.stale == ()
     (place / "os-posix.c").write_text(text.replace("line 22\n", "line 22 too\n"))
     git(place, "commit", "--quiet", "--all", "--amend", "--no-edit")
-    done = refresh(made.workspace, folder, tree.base, reporter)
+    done = refresh(made.workspace, folder, tree.pristine, reporter)
     (stale,) = done.stale
     assert (stale.patch, stale.line) == ("os-posix: change number 2", "Reviewed-by: R <r@example.org>")
     first, second = load_series(layout, "mine").patches
@@ -170,7 +170,7 @@ def test_review_tags_are_removed_when_the_diff_changes(
         "-m",
         "os-posix: change number 2\n\nReviewed-by: N <n@example.org>",
     )
-    assert refresh(made.workspace, folder, tree.base, reporter).stale == ()
+    assert refresh(made.workspace, folder, tree.pristine, reporter).stale == ()
 
 
 def test_split_moves_files_to_a_new_commit(
@@ -184,14 +184,14 @@ def test_split_moves_files_to_a_new_commit(
     end = git(made.workspace.path, "rev-parse", "HEAD^{tree}")
     for patterns, cause in ((["nothing*"], "matches none"), (["*"], "matches all")):
         with pytest.raises(AuthoringError) as refused:
-            split(made.workspace, tree.base, 1, patterns, "x")
+            split(made.workspace, tree.pristine, 1, patterns, "x")
         assert cause in refused.value.cause
     with pytest.raises(AuthoringError, match="no patch 3"):
-        split(made.workspace, tree.base, 3, ["*"], "x")
-    split(made.workspace, tree.base, 1, ["util/*"], "util: more")
+        split(made.workspace, tree.pristine, 3, ["*"], "x")
+    split(made.workspace, tree.pristine, 1, ["util/*"], "util: more")
     assert git(made.workspace.path, "rev-parse", "HEAD^{tree}") == end
     assert git(made.workspace.path, "status", "--porcelain") == ""
-    done = refresh(made.workspace, folder, tree.base, reporter)
+    done = refresh(made.workspace, folder, tree.pristine, reporter)
     first, second, third = load_series(layout, "mine").patches
     assert (first.subject, first.paths) == ("util: more", ("util/other.c",))
     assert (second.subject, second.paths) == ("os-posix: change number 1", ("os-posix.c",))
@@ -226,7 +226,7 @@ def test_import_loses_no_work(layout: Layout, tree: Tree, folder: Path, reporter
     (layout.trees / "damaged").mkdir()
     (layout.trees / "damaged" / "HEAD").write_text("x")
     assert unsaved(layout) == ("mine on tiny",)
-    refresh(made.workspace, folder, tree.base, reporter)
+    refresh(made.workspace, folder, tree.pristine, reporter)
     assert unsaved(layout) == ()
 
 
@@ -237,25 +237,25 @@ def test_unfinished_rebase_and_empty_commits_are_refused(
     place = made.workspace.path
     git(place, "commit", "--quiet", "--allow-empty", "-m", "nothing")
     with pytest.raises(AuthoringError, match="changes no file"):
-        refresh(made.workspace, folder, tree.base, reporter)
+        refresh(made.workspace, folder, tree.pristine, reporter)
     git(place, "reset", "--quiet", "--hard", "HEAD~1")
     git(place, "-c", "sequence.editor=sed -i s/^pick/edit/", "rebase", "-i", "HEAD~2")
     with pytest.raises(AuthoringError, match="unfinished rebase"):
-        refresh(made.workspace, folder, tree.base, reporter)
+        refresh(made.workspace, folder, tree.pristine, reporter)
     git(place, "rebase", "--abort")
     git(place, "checkout", "--quiet", "--detach")
     with pytest.raises(AuthoringError, match="not on its branch"):
-        refresh(made.workspace, folder, tree.base, reporter)
+        refresh(made.workspace, folder, tree.pristine, reporter)
 
 
 def test_new_series_is_created_from_its_first_commit(layout: Layout, tree: Tree, reporter: Silent) -> None:
     made = new_series(layout, tree, "fresh", "A fresh start")
     with pytest.raises(AuthoringError, match="has no commit"):
-        refresh(made.workspace, made.folder, tree.base, reporter)
+        refresh(made.workspace, made.folder, tree.pristine, reporter)
     (made.workspace.path / "util" / "new.c").write_text("int n;\n")
     git(made.workspace.path, "add", "util/new.c")
     git(made.workspace.path, "commit", "--quiet", "-m", "util: new file\n\nWhy.")
-    done = refresh(made.workspace, made.folder, tree.base, reporter)
+    done = refresh(made.workspace, made.folder, tree.pristine, reporter)
     assert done.written == ("0001-util-new-file.patch",)
     series = load_series(layout, "fresh")
     assert (series.title, series.pins) == ("A fresh start", ("tiny",))
@@ -285,7 +285,7 @@ def test_mailbox_is_imported_as_a_series(
     assert series.metadata.subject_prefix == "RFC PATCH for-8.0"
     assert series.metadata.based_on == ("other-1@example.org",)
     assert series.metadata.base_commit == "ab" * 20
-    assert refresh(made.workspace, made.folder, tree.base, reporter).written == ()
+    assert refresh(made.workspace, made.folder, tree.pristine, reporter).written == ()
     with pytest.raises(AuthoringError, match="already contains patches"):
         import_series(layout, tree, "theirs", read_input(layout, str(box)), reporter)
     box.write_text(mails[0] + "\n" + mails[2] + "\n")

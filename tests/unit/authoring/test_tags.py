@@ -99,7 +99,7 @@ def test_tags_are_collected_with_problems_and_applied_on_request(
     made = import_series(layout, tree, "mine", None, reporter)
     (made.workspace.path / "util" / "other.c").write_text("int more;\n")
     git(made.workspace.path, "commit", "--quiet", "--all", "--amend", "--no-edit")
-    assert len(refresh(made.workspace, folder, tree.base, reporter).stale) == 1
+    assert len(refresh(made.workspace, folder, tree.pristine, reporter).stale) == 1
 
 
 def test_tag_for_a_changed_diff_is_not_added(
@@ -139,7 +139,7 @@ def test_reroll_archives_the_whole_version(
     made = import_series(layout, tree, "mine", None, reporter)
     (made.workspace.path / "util" / "other.c").write_text("int more;\n")
     git(made.workspace.path, "commit", "--quiet", "--all", "--amend", "-m", "os-posix: change number 2")
-    refresh(made.workspace, folder, tree.base, reporter)
+    refresh(made.workspace, folder, tree.pristine, reporter)
     assert b"[PATCH v2 1/2]" in (folder / "0001-first.patch").read_bytes()
     status = read_status(layout, tree, folder)
     assert [row.since for row in status.rows] == ["same", "changed"]

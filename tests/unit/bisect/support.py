@@ -18,7 +18,7 @@ from harness.bisect.qtests import QemuTest
 from harness.check import Judged, TestRow
 from harness.errors import CompileError, ConfigureError
 from harness.layout import Layout
-from tests.unit.build.support import make_options, make_pin
+from tests.unit.build.support import make_options
 from tests.unit.check.support import Recorder
 from tests.unit.check.support import judged as series
 from tests.unit.series.mails import DIFF, patch
@@ -58,7 +58,6 @@ class Walk:
     series: Judged = field(default_factory=judged)
     reporter: Recorder = field(default_factory=Recorder)
     tree: Any = field(default_factory=lambda: SimpleNamespace(name="7.2"))
-    pin: Any = field(default_factory=make_pin)
     sandbox: RecordingSandbox = field(default_factory=RecordingSandbox)
     logs: dict[str, list[str]] = field(default_factory=dict)
     """Output of the compiler; a line with ``error:`` makes the build fail."""
@@ -96,9 +95,7 @@ class Walk:
             self.monkeypatch.setattr(module, name, getattr(self, f"_{name}"))
         self.monkeypatch.setattr(module, "find_sphinx", lambda: self.sphinx)
         self.monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=self._monotonic))
-        return run_bisect(
-            self.series, self.tree, self.pin, self.asked, self.layout, self.reporter, self.sandbox
-        )
+        return run_bisect(self.series, self.tree, self.asked, self.layout, self.reporter, self.sandbox)
 
     def log(self, number: int, name: str) -> Path:
         """The log of the tests or the manual of a patch."""
@@ -117,7 +114,6 @@ class Walk:
     def _build(
         self,
         checkout: Any,
-        pin: object,
         options: object,
         layout: object,
         reporter: object,
@@ -126,7 +122,7 @@ class Walk:
         keep_going: bool,
         sandbox: object,
     ) -> object:
-        assert (pin, options, layout, reporter) == (self.pin, self.asked, self.layout, self.reporter)
+        assert (options, layout, reporter) == (self.asked, self.layout, self.reporter)
         assert sandbox is self.sandbox
         commit = checkout.commit
         self.builds.append((commit, host, keep_going))

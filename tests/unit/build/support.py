@@ -12,9 +12,7 @@ from harness.build import Build, build
 from harness.layout import Layout
 from harness.options import Options
 from harness.progress import Reporter, Silent
-from harness.source import Pin
-from harness.source.pin import Location
-from harness.tree import Checkout
+from harness.tree import Checkout, Facts
 from tests.unit.defaults import options_with
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -26,39 +24,38 @@ def make_layout(tmp_path: Path) -> Layout:
     return Layout(root=ROOT, build=tmp_path / "build", trees=tmp_path / "trees", cache=tmp_path / "cache")
 
 
-def make_pin(**changes: Any) -> Pin:
-    fields: dict[str, Any] = {
-        "name": "7.2",
-        "version": "7.2.0",
-        "archive": "fake.tar.xz",
-        "sha256": "0" * 64,
-        "locations": (Location(kind="debian", suite="bookworm", package="qemu"),),
-        "targets": BOTH,
-    }
-    return Pin(**(fields | changes))
-
-
 def make_options(**changes: Any) -> Options:
-    return options_with(
-        **({"memory_mib": (256,), "rounds": 1, "timeout": 10, "jobs": 2, "ccache": False} | changes)
+    known = {"variants": ("base", "patched"), "memory_mib": (256,), "rounds": 1, "timeout": 10, "jobs": 2}
+    return options_with(**{**known, "ccache": False, **changes})
+
+
+def checkout_at(path: Path, label: str = "base", commit: str = "c1") -> Checkout:
+    """The sources of the fake QEMU below ``path``."""
+    return Checkout(
+        path=path,
+        tree_name="7.2",
+        pin="7.2",
+        label=label,
+        variant=label.partition("-")[0],
+        commit=commit,
+        facts=Facts(version="7.2.0", targets=BOTH),
     )
 
 
 def make_checkout(layout: Layout, label: str = "base", commit: str = "c1") -> Checkout:
     path = layout.build_root("7.2", label) / "src"
     shutil.copytree(FAKE, path)
-    return Checkout(path=path, tree_name="7.2", label=label, variant=label.partition("-")[0], commit=commit)
+    return checkout_at(path, label, commit)
 
 
 def build_it(
     checkout: Checkout,
     layout: Layout,
     *,
-    pin: Pin | None = None,
     reporter: Reporter | None = None,
     **options: Any,
 ) -> Build:
-    return build(checkout, pin or make_pin(), make_options(**options), layout, reporter or Silent())
+    return build(checkout, make_options(**options), layout, reporter or Silent())
 
 
 def configure_runs(checkout: Checkout) -> int:

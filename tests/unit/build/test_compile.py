@@ -24,7 +24,6 @@ from harness.errors import (
     OptionError,
     StorageError,
     TimeoutExpiredError,
-    TreeError,
 )
 from harness.layout import Layout
 from harness.progress import Silent
@@ -35,7 +34,6 @@ from tests.unit.build.support import (
     edit,
     make_checkout,
     make_layout,
-    make_pin,
 )
 
 pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")
@@ -267,10 +265,8 @@ def test_killed_build_is_resumed(layout: Layout, monkeypatch: pytest.MonkeyPatch
     """After SIGKILL during ninja, no process remains, and the next run builds only the missing files."""
     checkout = make_checkout(layout)
     program = (
-        "from pathlib import Path; from harness.tree import Checkout; from harness.layout import Layout\n"
-        "from tests.unit.build.support import build_it, make_layout\n"
-        f"c = Checkout(path=Path({str(checkout.path)!r}), tree_name='7.2', label='base',\n"
-        "             variant='base', commit='c1')\n"
+        "from pathlib import Path; from tests.unit.build.support import build_it, checkout_at, make_layout\n"
+        f"c = checkout_at(Path({str(checkout.path)!r}))\n"
         f"build_it(c, make_layout(Path({str(layout.build.parent)!r})), jobs=1)\n"
     )
     child = subprocess.Popen(
@@ -304,12 +300,10 @@ def test_variants_share_compiled_files(layout: Layout) -> None:
 
 def test_unbuildable_pin_target_or_source_is_refused(layout: Layout) -> None:
     checkout = make_checkout(layout)
-    with pytest.raises(ConfigureError, match="other switches"):
-        build_it(checkout, layout, pin=make_pin(native_build=False, native_build_reason="other switches"))
     with pytest.raises(OptionError, match="arm-softmmu"):
         build_it(checkout, layout, targets=("arm-softmmu",))
     (checkout.path / "configure").unlink()
-    with pytest.raises(TreeError, match="configure"):
+    with pytest.raises(ConfigureError, match="no configure"):
         build_it(checkout, layout)
     assert not (checkout.path.parent / "native").exists()
 

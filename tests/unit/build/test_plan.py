@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from harness.build.plan import BuildRequest, Tools, find_dialect, make_plan
+from harness.build.configure import SWITCHES, Configure
+from harness.build.plan import BuildRequest, Tools, make_plan
 from harness.errors import ConfigureError, OptionError
 from harness.layout import Layout
 from tests.unit.build.support import BOTH, make_layout
@@ -31,6 +32,17 @@ def layout(tmp_path: Path) -> Layout:
     return make_layout(tmp_path)
 
 
+KNOWN = " ".join(f"{switch})" for switch in SWITCHES)
+OLD = Configure(
+    text=f"{KNOWN} --meson=*) --python=*) --with-git-submodules=*) --enable-sanitizers)", packages=()
+)
+NEW = Configure(
+    text=f"{KNOWN} --python=*) --disable-download) --enable-asan) --enable-ubsan)",
+    packages=("meson==1.9.0", "pycotap==1.3.1"),
+)
+"""configure of 7.2 and of 10.2, as far as it matters here."""
+
+
 def request_for(layout: Layout, **changes: Any) -> BuildRequest:
     fields: dict[str, Any] = {
         "tree": "7.2",
@@ -38,6 +50,7 @@ def request_for(layout: Layout, **changes: Any) -> BuildRequest:
         "commit": "c1",
         "version": "7.2.0",
         "source": layout.build_root("7.2", "base") / "src",
+        "configure": OLD,
         "configure_digest": "d",
         "targets": BOTH,
         "jobs": 3,
@@ -54,26 +67,27 @@ def test_both_targets_are_configured_and_built_together(layout: Layout) -> None:
 
 
 @pytest.mark.parametrize(
-    ("version", "given", "absent"),
-    [("7.2.0", "--meson=/venv/bin/meson", "--python="), ("10.0.2", "--python=/venv/bin/python3", "--meson=")],
+    ("configure", "given", "absent"),
+    [(OLD, "--meson=/venv/bin/meson", "--python="), (NEW, "--python=/venv/bin/python3", "--meson=")],
 )
-def test_configure_switches_depend_on_the_release(
-    layout: Layout, version: str, given: str, absent: str
+def test_only_switches_that_configure_knows_are_passed(
+    layout: Layout, configure: Configure, given: str, absent: str
 ) -> None:
-    plan = make_plan(request_for(layout, version=version), TOOLS, layout, {})
+    plan = make_plan(request_for(layout, configure=configure), TOOLS, layout, {})
     assert given in plan.configure
     assert not [word for word in plan.configure if word.startswith(absent)]
-    assert ("--disable-download" in plan.configure) == (version == "10.0.2")
+    assert ("--disable-download" in plan.configure) == (configure is NEW)
+    assert ("--with-git-submodules=ignore" in plan.configure) == (configure is OLD)
 
 
 @pytest.mark.parametrize(
-    ("version", "given"),
-    [("7.2.0", ("--enable-sanitizers",)), ("10.0.2", ("--enable-asan", "--enable-ubsan"))],
+    ("configure", "given"),
+    [(OLD, ("--enable-sanitizers",)), (NEW, ("--enable-asan", "--enable-ubsan"))],
 )
-def test_sanitizer_switches_depend_on_the_release(
-    layout: Layout, version: str, given: tuple[str, ...]
+def test_sanitizers_are_enabled_by_the_switches_of_the_release(
+    layout: Layout, configure: Configure, given: tuple[str, ...]
 ) -> None:
-    request = request_for(layout, version=version)
+    request = request_for(layout, configure=configure)
     plain = make_plan(request, TOOLS, layout, {})
     plan = make_plan(dataclasses.replace(request, profile="sanitize"), TOOLS, layout, {})
     switches = {"--enable-sanitizers", "--enable-asan", "--enable-ubsan"}
@@ -84,10 +98,10 @@ def test_sanitizer_switches_depend_on_the_release(
     assert plan.env["ASAN_OPTIONS"] == "detect_leaks=0"
 
 
-@pytest.mark.parametrize("version", ["5.2.0", "7.1.0", "git", ""])
-def test_releases_with_other_switches_are_refused(version: str) -> None:
-    with pytest.raises(ConfigureError):
-        find_dialect(version)
+def test_a_release_without_the_switches_is_refused(layout: Layout) -> None:
+    lacking = Configure(text=OLD.text.replace("--without-default-features", ""), packages=())
+    with pytest.raises(ConfigureError, match="does not know --without-default-features"):
+        make_plan(request_for(layout, configure=lacking), TOOLS, layout, {})
 
 
 def test_unknown_host_is_refused(layout: Layout) -> None:

@@ -47,8 +47,7 @@ def pip(monkeypatch: pytest.MonkeyPatch) -> FakePip:
 
 def test_environment_is_created_once_with_pinned_digests(tmp_path: Path, pip: FakePip) -> None:
     layout = make_layout(tmp_path)
-    wanted = pyenv.with_meson(["pycotap==1.3.1"], "meson~=1.8.0")
-    assert wanted == ("meson==1.8.5", "pycotap==1.3.1")
+    wanted = ["meson==1.8.5", "pycotap==1.3.1"]
     python = pyenv.ensure_environment(wanted, layout, Silent())
     assert python.is_relative_to(layout.cache / "pyenvs")
     assert "--require-hashes" in pip.calls[1]

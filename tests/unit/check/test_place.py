@@ -16,7 +16,7 @@ from harness.errors import FetchError
 from harness.layout import Layout
 from harness.series import Input
 from harness.series.series import SeriesFile
-from harness.tree import Tree
+from harness.tree import Tree, start_of
 from harness.tree.fit import fit_patches
 from harness.tree.git import Git
 from tests.unit.check.support import Recorder, append, good, judged, new_file, pair
@@ -30,7 +30,11 @@ def series(*mails: bytes) -> Input:
 
 def test_base_is_the_one_asked_for_or_that_of_the_series() -> None:
     ours = replace(series(good()), is_ours=True)
-    assert [base_of(ours, asked) for asked in ("base", "pristine", "auto")] == ["base", "pristine", "base"]
+    assert [base_of(ours, asked) for asked in ("base", "pristine", "auto")] == [
+        "base",
+        "pristine",
+        "pristine",
+    ]
     assert base_of(series(good()), "auto") == "pristine"
     for base in ("base", "pristine"):
         metadata = SeriesFile(title="x", base=base)  # type: ignore[arg-type]
@@ -68,7 +72,7 @@ def test_series_may_be_applied_to_the_base(apply: Apply, tree: Tree) -> None:
     feature = append("util/feature.c", "int feature;\n", "int more;")
     assert apply(feature).judged.applies
     placed = apply(feature, base="base")
-    assert placed.judged.base == tree.base
+    assert placed.judged.base == start_of(tree, "base")
     assert not placed.judged.applies
     assert [fit.kind for fit in placed.fits] == ["not"]
 
@@ -171,7 +175,7 @@ def test_series_is_tried_on_further_pins(
     assert any("gone" in line and "no network" in line for line in reporter.lines)
     tried.clear()
     place(mails, tree, "base", ("other",), layout, Recorder())
-    assert [start for _, start, _, _ in tried] == [tree.base, other.base]
+    assert [start for _, start, _, _ in tried] == [start_of(one, "base") for one in (tree, other)]
 
 
 def test_details_and_exactness_of_a_fit_are_kept(apply: Apply, tree: Tree) -> None:

@@ -48,9 +48,19 @@ def test_which_needs_a_build_and_a_known_host(run: Run) -> None:
 
 
 @pytest.mark.parametrize("stage", ["tree", "build"])
+def test_a_target_that_the_tree_lacks_is_refused_before_anything_is_checked_out(
+    run: Run, calls: Calls, stage: str
+) -> None:
+    calls.spy("harness.pipeline.checkout", lambda *_, **__: pytest.fail("it was checked out"))
+    ended = run(stage, "-Dtargets=vax-softmmu")
+    assert isinstance(ended.error, OptionError)
+    assert "QEMU 7.2.0 has no 'vax-softmmu'" in ended.error.cause
+
+
+@pytest.mark.parametrize("stage", ["tree", "build"])
 def test_invalid_request_is_refused_before_anything_is_fetched(run: Run, calls: Calls, stage: str) -> None:
     calls.spy("harness.pipeline.fetch", lambda *_, **__: pytest.fail("it was fetched"))
-    assert isinstance(run(stage, "-Dtargets=vax-softmmu").error, OptionError)
+    assert isinstance(run(stage, "-Dseries=no-such").error, OptionError)
 
 
 def test_doctor_lists_requirements_also_after_a_failure(run: Run, calls: Calls) -> None:

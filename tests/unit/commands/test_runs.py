@@ -191,10 +191,7 @@ def test_row_15_runs_cross_built_binaries_on_their_emulated_host(
 
     prepared = SimpleNamespace()
     here, there = (built(host) for host in ("native", "s390x"))
-    calls.spy(
-        "harness.pipeline.check_request",
-        lambda *_: SimpleNamespace(pin=SimpleNamespace(async_teardown=("-x",))),
-    )
+    calls.spy("harness.pipeline.check_request", lambda *_: SimpleNamespace())
     calls.spy("harness.pipeline.build_all", lambda *_: (prepared, (here,)))
     calls.spy("harness.pipeline.build_emulators", lambda *_: ((HOSTS["s390x"], Path("/emulator")),))
     calls.spy("harness.pipeline.build_cross", lambda *_: (there,))
@@ -217,7 +214,7 @@ def built(host: str) -> Any:
     """Return a build of the series for ``host``."""
     target = "x86_64-softmmu" if host == "native" else "s390x-softmmu"
     binary = SimpleNamespace(target=target, path="/q", sha256="", version="")
-    return SimpleNamespace(variant="patched", host=host, binaries=(binary,))
+    return SimpleNamespace(variant="patched", host=host, source="/", binaries=(binary,))
 
 
 # clients
@@ -438,7 +435,7 @@ def test_variants_are_built_if_no_binary_is_named(run: Run, calls: Calls, stage:
         == {
             "calibrate": [("base", ())],
             "cycles": [switched],
-            "properties": [("base", ()), switched, ("pristine", ("-async-teardown",))],
+            "properties": [("base", ()), switched, ("pristine+option", ("-async-teardown",))],
             "clients": [("base", ()), ("patched", ()), switched],
             "load": [("base", ()), switched],
         }[stage]

@@ -129,8 +129,8 @@ def expected(avocado_test):
         ("patched", 3, "pass", []),
         ("patched", 3, "fail", [("fail", "fail instead of pass: r")]),
         ("patched", 3, "cancel", [("cancel", "r")]),
-        ("pristine", 3, "fail", []),
-        ("pristine", 3, "pass", [("fail", "pass instead of fail: r")]),
+        ("pristine+option", 3, "fail", []),
+        ("pristine+option", 3, "pass", [("fail", "pass instead of fail: r")]),
         ("base", 3, "cancel", [("cancel", "r")]),
         ("base", 1, "pass", [("fail", "pass instead of fail: r")]),
         ("mine", 3, "fail", []),
@@ -152,12 +152,12 @@ def test_avocado_test_fails_on_unexpected_outcomes(avocado_test, variant, row, o
 
 
 def test_each_variant_has_an_expectation_for_each_row(expected):
-    assert set(expected) == {"patched", "pristine", "base"}
+    assert set(expected) == {"patched", "pristine+option", "pristine", "base"}
     for outcomes in expected.values():
         assert list(outcomes) == list(ROWS)
         assert set(outcomes.values()) <= set(OUTCOMES)
     assert all(outcome == "pass" for outcome in expected["patched"].values())
-    assert [row for row, outcome in expected["pristine"].items() if outcome == "pass"] == [1, 14, 15]
+    assert [row for row, outcome in expected["pristine+option"].items() if outcome == "pass"] == [1, 14, 15]
 
 
 def test_each_row_has_a_check_and_documentation():

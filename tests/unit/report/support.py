@@ -38,7 +38,7 @@ def make_results(samples, **fields) -> TeardownResults:
     )
 
 
-def realistic(variants=("base", "pristine", "patched"), rounds=6, exit_ms=0.7, reclaim=1.0, **fields):
+def realistic(variants=("base", "pristine+option", "patched"), rounds=6, exit_ms=0.7, reclaim=1.0, **fields):
     """base takes 30 ms a GiB; pristine gives memory back a second later; patched ``reclaim`` times base."""
     draw = numpy.random.default_rng(11)
 
@@ -51,7 +51,7 @@ def realistic(variants=("base", "pristine", "patched"), rounds=6, exit_ms=0.7, r
             whole = 3 + 30 * size / 1024
             figures = {
                 "base": (whole, None),
-                "pristine": (0.8, 1000 + whole),
+                "pristine+option": (0.8, 1000 + whole),
                 "patched": (exit_ms, whole * reclaim),
             }
             for variant in variants:

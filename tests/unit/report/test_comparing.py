@@ -27,7 +27,7 @@ def test_identical_runs_show_no_change():
 
 
 def test_slower_machine_is_not_a_regression():
-    everything = ("base", "pristine", "patched")
+    everything = ("base", "pristine+option", "patched")
     found = verdicts(realistic(), scaled(realistic(), 2.0, everything))
     assert found["base"] == {"worse", "same"}  # restarts are as before
     assert found["patched"] == {"same"}

@@ -268,8 +268,8 @@ def test_few_samples_give_no_verdict():
 
 
 def test_several_variants_and_a_single_one():
-    text = table_text(results(grid(("pristine", "base", "patched"))))
-    assert re.search(r"x86_64 +256M +pristine ", text)
+    text = table_text(results(grid(("pristine+option", "base", "patched"))))
+    assert re.search(r"x86_64 +256M +pristine\+option ", text)
     assert re.search(r"x86_64 +256M +patched ", text)
     alone = table_text(results(grid(("patched",))))
     assert "ratio" not in alone

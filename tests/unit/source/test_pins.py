@@ -10,10 +10,8 @@ from harness.source import find_pin, load_pins
 
 GOOD = """
 ["1.2"]
-version = "1.2.3"
 archive = "tiny.tar.xz"
 sha256 = "{digest}"
-targets = ["x86_64-softmmu"]
 {more}
 [["1.2".locations]]
 {location}
@@ -27,15 +25,8 @@ def write(layout: Layout, *, more: str = "", location: str = DEBIAN, digest: str
 
 def test_shipped_pins_are_valid() -> None:
     pins = load_pins(find_layout(Path(__file__).parents[3]))
-    assert list(pins) == ["7.2", "5.2", "10.0"]
-    assert pins["7.2"].async_teardown == ("-async-teardown",)
-    assert pins["10.0"].async_teardown == ("-run-with", "async-teardown=on")
-    assert pins["5.2"].async_teardown == ()
-    assert not pins["5.2"].native_build
-    assert pins["5.2"].native_build_reason
-    for pin in pins.values():
-        assert {"x86_64-softmmu", "s390x-softmmu"} <= set(pin.targets)
-        assert pin.unmerge or not pin.async_teardown
+    assert [name for name, pin in pins.items() if pin.unmerge] == ["7.2"]
+    assert {"7.2", "5.2", "10.0"} <= set(pins)
 
 
 def test_pin_is_parsed(layout: Layout) -> None:
@@ -63,8 +54,7 @@ def test_unknown_pin_error_lists_known_pins(layout: Layout) -> None:
         ({"location": 'kind = "url"\nurl = "http://x/"\nsignature = "http://x/s"'}, "given together"),
         ({"location": 'kind = "url"\nurl = "--upload-pack=evil"'}, "not a URL"),
         ({"location": 'kind = "ftp"'}, "ftp"),
-        ({"more": "native_build = false"}, "native_build_reason"),
-        ({"more": 'python_requirements = ["pycotap>=1"]'}, "exact"),
+        ({"more": 'targets = ["x86_64-softmmu"]'}, "targets"),
         ({"more": '[["1.2".unmerge]]\nkind = "remove"\nfile = "../x"'}, "not a file of the tree"),
         ({"more": '[["1.2".unmerge]]\nkind = "replace"\nfile = "x"\nnew = "y"'}, "needs old"),
         ({"more": '[["1.2".unmerge]]\nkind = "remove"\nfile = "x"\nold = "y"'}, "does not accept old"),

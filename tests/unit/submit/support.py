@@ -61,7 +61,7 @@ def validate(layout: Layout, tree: Tree, name: str, *found: Finding, **fields: o
         "options": {"targets": ["x86_64-softmmu"]},
         "pin": tree.pin.name,
         "base": "base",
-        "base_commit": tree.base,
+        "base_commit": tree.pristine,
         "isolation": "",
         "series": series,
         "fits": (),

@@ -121,7 +121,7 @@ def test_received_series_equals_the_sent_one(  # noqa: PLR0917 - pytest fixtures
     meant = apply_series(tree, outgoing, layout, reporter).commit
 
     def commits(tip: str) -> list[tuple[str, ...]]:
-        read = read_commits(git, tree.base, tip)
+        read = read_commits(git, tree.pristine, tip)
         return [(one.tree, one.author, one.email, one.message) for one in read]
 
     assert commits(made.workspace.tip) == commits(meant)

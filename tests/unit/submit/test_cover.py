@@ -6,6 +6,7 @@ import dataclasses
 import json
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from harness.bench import Subject
@@ -68,12 +69,16 @@ def test_lines_that_begin_with_from_are_quoted(line: str, tmp_path: Path) -> Non
 def test_base_commit_is_written_if_upstream_has_it(tree: Tree, layout: Layout, folder: Path) -> None:
     series = load_series(layout, "mine")
     assert base_commit(series, tree) == ""
-    assert based_on_release(tree).startswith(
-        "The patches apply to QEMU 1.2.3, with upstream's implementation"
-    )
-    cloned = dataclasses.replace(tree, name="local-aaaa", digest="a" * 40, base=tree.pristine)
+    assert based_on_release(series, tree) == "The patches apply to QEMU 1.2.3."
+    upstream = {"digest": "a" * 40, "pristine": "a" * 40}
+    cloned = dataclasses.replace(tree, **upstream)
     assert base_commit(series, cloned) == "a" * 40
-    assert base_commit(series, dataclasses.replace(cloned, base=tree.base)) == "", "edited: not upstream's"
+    edited = dataclasses.replace(tree, digest="a" * 40)
+    assert base_commit(series, edited) == "", "prepare edits make another commit than upstream's"
+    metadata = msgspec.structs.replace(series.metadata, base="base")
+    reduced = dataclasses.replace(series, metadata=metadata)
+    assert base_commit(reduced, cloned) == ""
+    assert "with upstream's implementation" in based_on_release(reduced, tree)
     toml = folder / "series.toml"
     toml.write_text(toml.read_text() + f'base-commit = "{"b" * 40}"\n')
     series = load_series(layout, "mine")
@@ -83,7 +88,7 @@ def test_base_commit_is_written_if_upstream_has_it(tree: Tree, layout: Layout, f
         series,
         tree,
         Git(repository=tree.path),
-        base=tree.base,
+        base=tree.pristine,
         tip=tip,
         figures=Figures(text="fast"),
         range_diff="1: a\n" * 200,

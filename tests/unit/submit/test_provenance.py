@@ -338,7 +338,7 @@ def test_policy_of_the_tree_takes_precedence(layout: Layout, tree: Tree) -> None
     commit = git.read("commit-tree", top, "-m", "x")
     import dataclasses
 
-    found = find_policy(dataclasses.replace(tree, base=commit), layout)
+    found = find_policy(dataclasses.replace(tree, pristine=commit), layout)
     assert found == Policy(text=text, source="docs/devel/code-provenance.rst of the tree tiny")
     assert found.quote == ("We DECLINE AI generated content.",)
 
@@ -355,7 +355,7 @@ def test_each_recipient_has_its_reasons(layout: Layout, tree: Tree, folder: Path
     )
     series = load_series(layout, "mine")
     git, tip = Git(repository=tree.path), apply_series(tree, series, layout, reporter).commit
-    found = find_recipients(git, tree.base, tip, series, reporter, sender="person@qemu-test.org")
+    found = find_recipients(git, tree.pristine, tip, series, reporter, sender="person@qemu-test.org")
     recipients = {one.address: (one.header, one.reasons) for one in found.sent}
     assert recipients == {
         "boss@qemu-test.org": ("to", ("series.toml: asked",)),
@@ -377,12 +377,12 @@ def test_each_recipient_has_its_reasons(layout: Layout, tree: Tree, folder: Path
 
 def test_no_command_of_the_tree_is_run(layout: Layout, tree: Tree) -> None:
     git = Git(repository=tree.path)
-    rfc = read_settings(git, tree.base, "rfc")
+    rfc = read_settings(git, tree.pristine, "rfc")
     assert (rfc.to, rfc.cc) == (("qemu-devel@nongnu.org",), ("rfc@lists.qemu-test.org",))
     assert rfc.arguments == ("--nogit", "--nogit-fallback"), "the command is not get_maintainer.pl"
-    default = read_settings(git, tree.base, "default")
+    default = read_settings(git, tree.pristine, "default")
     assert default.arguments == ("--nogit", "--nogit-fallback")
-    assert read_settings(git, tree.base, "other").to == ("qemu-devel@nongnu.org",)
+    assert read_settings(git, tree.pristine, "other").to == ("qemu-devel@nongnu.org",)
 
 
 def test_invalid_address_in_series_toml_is_refused(layout: Layout, folder: Path) -> None:

@@ -19,6 +19,7 @@ from harness.submit.checklist import RULES
 from harness.submit.policy import QUOTED
 from harness.submit.recipients import read_settings
 from harness.tree import Tree
+from harness.tree.facts import read_facts
 from harness.tree.git import Git
 from tests.unit.submit.support import finding, validate
 
@@ -32,9 +33,10 @@ def real(tmp_path: Path) -> tuple[Layout, Tree]:
     pin, path = find_pin(layout, "7.2"), layout.tree("7.2")
     if not (path / "harness.json").is_file():
         pytest.skip("there is no tree of 7.2 (nox -s build)")
-    found = Git(repository=path).find("pristine^{commit}", "base^{commit}")
-    assert found is not None
-    return layout, Tree(path=path, name="7.2", pin=pin, digest=pin.sha256, pristine=found[0], base=found[1])
+    git = Git(repository=path)
+    pristine = git.read("rev-parse", "pristine^{commit}")
+    facts = read_facts(git, pristine, "7.2")
+    return layout, Tree(path=path, name="7.2", pin=pin, digest=pin.sha256, pristine=pristine, facts=facts)
 
 
 def test_shipped_series_is_prepared_and_not_ready(real: tuple[Layout, Tree], reporter: Silent) -> None:
@@ -64,7 +66,7 @@ def test_checklist_covers_every_section_of_the_rules(real: tuple[Layout, Tree]) 
     _, tree = real
     git = Git(repository=tree.path)
     text = git.run(
-        "cat-file", "blob", f"{tree.base}:docs/devel/submitting-a-patch.rst", merge_stderr=False
+        "cat-file", "blob", f"{tree.pristine}:docs/devel/submitting-a-patch.rst", merge_stderr=False
     ).output
     anchors = re.findall(r"^\.\. _([a-z_]+):\n\n[^\n]+\n~~~", text, re.MULTILINE)
     assert len(anchors) > 20
@@ -76,11 +78,11 @@ def test_checklist_covers_every_section_of_the_rules(real: tuple[Layout, Tree]) 
 def test_profiles_of_the_tree_are_read(real: tuple[Layout, Tree]) -> None:
     _, tree = real
     git = Git(repository=tree.path)
-    s390 = read_settings(git, tree.base, "s390")
+    s390 = read_settings(git, tree.pristine, "s390")
     assert s390.to == ("qemu-devel@nongnu.org",)
     assert s390.cc == ("qemu-s390@nongnu.org",)
     assert s390.arguments == ("--nogit", "--nogit-fallback")
-    assert read_settings(git, tree.base, "no-such").source == "docs/devel/submitting-a-patch.rst"
+    assert read_settings(git, tree.pristine, "no-such").source == "docs/devel/submitting-a-patch.rst"
 
 
 def test_quoted_policy_contains_the_keyword_of_the_check() -> None:

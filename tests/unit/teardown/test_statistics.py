@@ -224,14 +224,14 @@ def test_cells_are_separate_and_the_first_variant_replaces_base():
 
 
 def test_other_variants_are_compared_with_pristine():
-    samples = [make_sample(variant=name) for name in ("patched", "base", "pristine", "distro")]
+    samples = [make_sample(variant=name) for name in ("patched", "base", "pristine+option", "distro")]
     pairs = {(row.reference, row.variant) for row in compare(samples)}
     assert pairs == {
         ("base", "patched"),
-        ("base", "pristine"),
+        ("base", "pristine+option"),
         ("base", "distro"),
-        ("pristine", "patched"),
-        ("pristine", "distro"),
+        ("pristine+option", "patched"),
+        ("pristine+option", "distro"),
     }
 
 
@@ -241,11 +241,11 @@ def test_order_of_cells_does_not_depend_on_the_run():
         samples = [
             make_sample(variant=name, memory_mib=memory, target=target)
             for memory, target in rank
-            for name in ("patched", "pristine", "base")
+            for name in ("patched", "pristine+option", "base")
         ]
         found = [(row.memory_mib, row.target) for row in compare(samples) if row.latency == "exit"]
         assert list(dict.fromkeys(found)) == order
-        assert compare(samples)[0].variant == "pristine"
+        assert compare(samples)[0].variant == "pristine+option"
 
 
 def test_native_hosts_and_private_memory_come_first():

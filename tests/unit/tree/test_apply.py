@@ -16,7 +16,7 @@ from harness.layout import Layout
 from harness.progress import Silent
 from harness.series import Series, load_series
 from harness.source import Source
-from harness.tree import Tree, apply_series, import_source
+from harness.tree import Tree, apply_series, import_source, start_of
 from harness.tree.explain import best_place
 from harness.tree.safety import Place, check_diff
 from tests.unit.conftest import RELEASE
@@ -35,6 +35,7 @@ Reason.
 def write(layout: Layout, *diffs: str, head: str = HEAD) -> Series:
     folder = layout.patches / "mine"
     folder.mkdir(exist_ok=True)
+    (folder / "series.toml").write_text('title = "Mine"\nbase = "base"\n')
     for number, diff in enumerate(diffs, start=1):
         text = head.format(number=number) + diff + "-- \n2.39.5\n\n"
         (folder / f"{number:04}-x.patch").write_bytes(text.encode("utf-8", "surrogateescape"))
@@ -105,7 +106,7 @@ def test_ids_depend_only_on_base_and_series(
 ) -> None:
     series = write(layout, change("os-posix.c", 10, ["line 10"], ["ten"]))
     first = apply_series(tree, series, layout, reporter)
-    git(tree, "update-ref", "-d", f"refs/harness/mine/{series.digest[:12]}")
+    git(tree, "update-ref", "-d", f"refs/harness/mine/{series.digest[:12]}-{start_of(tree, 'base')[:12]}")
     (tmp_path / ".gitconfig").write_text(
         "[user]\nname = X\nemail = x@y\n[commit]\ngpgsign = true\n[am]\nkeepcr = true\n"
     )
@@ -189,7 +190,7 @@ def test_another_base_gives_other_commits(
     series = write(layout, new_file("a.c"))
     first = apply_series(tree, series, layout, reporter)
     other = import_source(make_source({"crlf.txt": b"one\r\ntwo\r\nthree\r\n"}, prepare=()), layout, reporter)
-    assert other.base != tree.base
+    assert start_of(other, "base") != start_of(tree, "base")
     second = apply_series(other, series, layout, reporter)
     assert not second.reused
     assert second.commit != first.commit

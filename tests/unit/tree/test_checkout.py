@@ -12,7 +12,7 @@ from harness.layout import Layout
 from harness.progress import Silent
 from harness.series import load_series
 from harness.source import Source
-from harness.tree import Tree, checkout, import_source
+from harness.tree import Tree, checkout, import_source, start_of
 from tests.unit.tree.test_apply import new_file, write
 
 
@@ -149,7 +149,7 @@ def test_locked_registration_of_a_killed_git_is_replaced(
             "initializing",
             "--detach",
             str(path),
-            tree.base,
+            start_of(tree, "base"),
         ]
         subprocess.run(["git", "--git-dir", str(tree.path), *words], check=True)
         shutil.rmtree(path)

@@ -13,12 +13,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.errors import StorageError, TreeError
+from harness.errors import OptionError, StorageError, TreeError
 from harness.layout import Layout
 from harness.progress import Silent
 from harness.source import Edit, Source
 from harness.source.pin import Traces
-from harness.tree import Tree, import_source
+from harness.tree import Tree, import_source, start_of
 from harness.tree.content import from_archive, from_folder
 from harness.tree.edits import edit_text
 from harness.tree.fastimport import import_entries
@@ -58,6 +58,7 @@ def test_pristine_has_the_prepare_edits_and_base_the_unmerge_edits(
     layout: Layout, reporter: Silent, make_source: MakeSource
 ) -> None:
     tree = import_source(make_source(), layout, reporter)
+    base = start_of(tree, "base")
     assert "blobs = true" in git(tree.path, "show", "import:meson.build")
     assert git(tree.path, "show", "pristine:meson.build") == (
         "project('tiny')\nblobs = false\nhas_feature = true\n"
@@ -65,14 +66,16 @@ def test_pristine_has_the_prepare_edits_and_base_the_unmerge_edits(
     assert git(tree.path, "show", "base:meson.build") == "project('tiny')\nblobs = false\n"
     assert git(tree.path, "show", "base:util/meson.build") == "util_ss.add(files('other.c'))\n"
     assert "util/feature.c" not in git(tree.path, "ls-tree", "-r", "--name-only", "base")
-    assert git(tree.path, "rev-list", "base").split()[:2] == [tree.base, tree.pristine]
+    assert git(tree.path, "rev-list", "base").split()[:2] == [base, tree.pristine]
 
 
-def test_base_is_pristine_without_unmerge_edits(
+def test_a_pin_without_unmerge_edits_has_no_base(
     layout: Layout, reporter: Silent, make_source: MakeSource
 ) -> None:
     tree = import_source(make_source(unmerge=(), traces=Traces()), layout, reporter)
-    assert tree.base == tree.pristine
+    assert start_of(tree, "pristine") == tree.pristine
+    with pytest.raises(OptionError, match="no variant base"):
+        start_of(tree, "base")
 
 
 def test_ids_do_not_depend_on_the_configuration_of_git(
@@ -94,7 +97,7 @@ def test_ids_do_not_depend_on_the_configuration_of_git(
         monkeypatch.setenv(name, "elsewhere")
     monkeypatch.setenv("TZ", "Asia/Tokyo")
     second = import_source(source, replace(layout, trees=tmp_path / "other"), reporter)
-    assert (second.pristine, second.base) == (first.pristine, first.base)
+    assert (second.pristine, start_of(second, "base")) == (first.pristine, start_of(first, "base"))
     assert not (tmp_path / "ran").exists()
     # The bytes are the same, so the id must be the same, too.
     assert git(first.path, "rev-parse", "base^{tree}") == git(second.path, "rev-parse", "base^{tree}")
@@ -114,7 +117,7 @@ def test_changed_edits_reuse_the_import(layout: Layout, reporter: Silent, make_s
     reporter.lines.clear()
     changed = replace(source, pin=replace(source.pin, prepare=()))
     second = import_source(changed, layout, reporter)
-    assert second.base != first.base
+    assert start_of(second, "base") != start_of(first, "base")
     assert not any("importing" in line for line in reporter.lines)
 
 
@@ -127,14 +130,14 @@ def test_damaged_tree_is_recreated(
     if damage == "state":
         (first.path / "harness.json").write_text("{ cut sho")
     elif damage == "tag":
-        git(first.path, "tag", "-f", "base", first.pristine)
+        git(first.path, "tag", "-f", "pristine", "import")
     else:
         for pack in (first.path / "objects").rglob("*"):
             if pack.is_file():
                 pack.unlink()
         (first.path / "harness.json").unlink()
     assert import_source(source, layout, reporter) == first
-    assert git(first.path, "rev-parse", "base").strip() == first.base
+    assert git(first.path, "rev-parse", "pristine").strip() == first.pristine
 
 
 def test_leftovers_of_a_killed_import_are_removed(
@@ -226,29 +229,20 @@ def test_hard_link_is_imported_as_a_copy(
     assert git(tree.path, "show", "import:twin") == "1.2.3\n"
 
 
-@pytest.mark.parametrize(
-    ("fields", "problem"),
-    [
-        ({"version": "9.9"}, "version is 1.2.3"),
-        ({"targets": ("x86_64-softmmu", "vax-softmmu")}, "vax-softmmu"),
-        ({"targets": ("x86_64-softmmu",)}, "s390x-softmmu"),
-    ],
-)
-def test_source_that_does_not_match_its_pin_is_refused(
-    layout: Layout, reporter: Silent, make_source: MakeSource, fields: dict[str, object], problem: str
-) -> None:
-    with pytest.raises(TreeError, match="does not match it") as error:
-        import_source(make_source(**fields), layout, reporter)
-    assert problem in error.value.cause
+def test_facts_are_read_from_the_release(layout: Layout, reporter: Silent, make_source: MakeSource) -> None:
+    facts = import_source(make_source(), layout, reporter).facts
+    assert (facts.version, facts.targets) == ("1.2.3", ("s390x-softmmu", "x86_64-softmmu"))
+    assert import_source(make_source(), layout, reporter).facts == facts
 
 
 def test_traces_of_the_feature_are_found(layout: Layout, reporter: Silent, make_source: MakeSource) -> None:
-    with pytest.raises(TreeError, match="contains 2 traces") as error:
-        import_source(make_source({"docs.txt": "a\nThe FEATURE\n", "feature-notes": "\n"}), layout, reporter)
+    source = make_source({"docs.txt": "a\nThe FEATURE\n", "feature-notes": "\n"})
+    with pytest.raises(TreeError, match="has 2 traces") as error:
+        start_of(import_source(source, layout, reporter), "base")
     assert error.value.details == ("docs.txt:2:The FEATURE", "feature-notes: the name of the file")
     spared = Traces(patterns=("feature",), except_paths=("docs.txt",))
     source = make_source({"docs.txt": "The FEATURE\n"}, traces=spared)
-    assert import_source(source, layout, reporter).base
+    assert start_of(import_source(source, layout, reporter), "base")
 
 
 @pytest.mark.parametrize(
@@ -296,7 +290,7 @@ def test_plain_folder_gives_the_same_tree_as_the_archive(
     (folder / ".git").rmdir()
     local = replace(source, kind="local", path=folder, digest="")
     tree = import_source(local, layout, reporter)
-    assert tree.base == import_source(source, layout, reporter).base
+    assert start_of(tree, "base") == start_of(import_source(source, layout, reporter), "base")
     assert tree.name == f"local-{tree.digest[:12]}"
     assert import_source(local, layout, reporter) == tree
     assert not list(layout.trees.glob(".*new*"))
@@ -317,30 +311,7 @@ def test_folder_with_a_fifo_or_an_absolute_link_is_refused(
         import_source(local, layout, reporter)
 
 
-def test_git_folder_gives_the_same_tree_as_the_archive(
-    layout: Layout, reporter: Silent, make_source: MakeSource, tmp_path: Path
-) -> None:
-    source = make_source()
-    folder = folder_of(source, tmp_path / "local")
-    who = ["-c", "user.name=n", "-c", "user.email=e", "-c", "core.autocrlf=false"]
-    for words in (["init", "-q"], ["add", "-f", "."], [*who, "commit", "-qm", "x"]):
-        subprocess.run(["git", *words], cwd=folder, check=True)
-    head = subprocess.run(
-        ["git", "rev-parse", "HEAD"], cwd=folder, check=True, capture_output=True, text=True
-    )
-    local = replace(source, kind="local", path=folder, digest=head.stdout.strip())
-    assert import_source(local, layout, reporter).base == import_source(source, layout, reporter).base
-
-
-def test_local_source_of_another_release_is_a_warning(
-    layout: Layout, reporter: Silent, make_source: MakeSource
-) -> None:
-    source = replace(make_source(version="9.9"), kind="local")
-    import_source(source, layout, reporter)
-    assert any("version is 1.2.3" in line for line in reporter.lines)
-
-
-def test_folder_that_is_not_qemu_is_refused(
+def test_folder_that_is_no_qemu(
     layout: Layout, reporter: Silent, make_source: MakeSource, tmp_path: Path
 ) -> None:
     (tmp_path / "empty").mkdir()
@@ -357,8 +328,7 @@ def test_tree_of_another_source_is_replaced(
     first = import_source(make_source(), layout, reporter)
     source = make_source({"new": "file\n"})
     assert hashlib.sha256(source.path.read_bytes()).hexdigest() == source.digest
-    second = import_source(source, layout, reporter)
-    assert second.base != first.base
+    assert import_source(source, layout, reporter).pristine != first.pristine
     assert (layout.trees / "tiny.old").is_dir()
 
 

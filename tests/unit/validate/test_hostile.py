@@ -52,9 +52,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def hostile(layout: Layout, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Hostile:
     """Validate a series whose only patch makes configure run ``script``."""
     files = {str(path.relative_to(FAKE)): path.read_bytes() for path in FAKE.rglob("*") if path.is_file()}
-    source = tiny_source(
-        tmp_path, files, version=files["VERSION"].decode().strip(), traces=Traces(patterns=("has_feature",))
-    )
+    source = tiny_source(tmp_path, files, traces=Traces(patterns=("has_feature",)))
     monkeypatch.setattr(module, "fetch", lambda *_, **__: source)
     monkeypatch.setattr(module, "ensure", lambda *_: ())
     layout.ccache.mkdir(parents=True)

@@ -1,0 +1,35 @@
+"""Firmware images that meson asks for although no target of ours contains them.
+
+Debian's archives, and clones made from them, lack ``pc-bios/edk2-*.fd.bz2``. If the machine has bzip2, meson
+stops on the first missing file. An empty image takes its place. Only a full build unpacks it, and the harness
+runs none.
+"""
+
+from __future__ import annotations
+
+import bz2
+import re
+from pathlib import Path
+
+from harness.errors import StorageError
+
+LISTED = Path("pc-bios/meson.build")
+
+
+def add_missing_blobs(source: Path) -> tuple[str, ...]:
+    """Create empty images below ``source`` for those that it lists and lacks; return their names.
+
+    git ignores them (info/exclude of the tree). Raises StorageError.
+    """
+    try:
+        text = (source / LISTED).read_text(encoding="utf-8")
+    except OSError:
+        return ()
+    names = [f"{name}.bz2" for name in re.findall(r"'(edk2-[\w-]+\.fd)'", text)]
+    missing = tuple(name for name in names if not (source / "pc-bios" / name).exists())
+    try:
+        for name in missing:
+            (source / "pc-bios" / name).write_bytes(bz2.compress(b""))
+    except OSError as error:
+        raise StorageError(f"cannot write below {source}: {error}", "free some disk space") from error
+    return missing

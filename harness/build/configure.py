@@ -1,0 +1,120 @@
+"""What a tree's configure knows: its switches and its Python packages, read from the tree."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.errors import ConfigureError
+
+SCRIPTS = ("configure", "scripts/meson-buildoptions.sh")
+"""The switches of configure itself, and those that it generates from meson_options.txt."""
+DEPENDENCIES = "pythondeps.toml"
+GROUP = "meson"
+"""The packages that configure installs always."""
+
+SWITCHES = (
+    "--without-default-features",
+    "--enable-system",
+    "--enable-tcg",
+    "--enable-kvm",
+    "--enable-seccomp",
+    "--enable-fdt=system",
+    "--disable-docs",
+    "--disable-install-blobs",
+)
+"""Features that guests need; this takes a quarter of QEMU's default compile steps."""
+OLDEST = (7, 2)
+"""The oldest release that is built; patches can be tried on older ones. 5.2's configure, for one, knows no
+--without-default-features. A tree that was never released is judged by its switches alone."""
+OFFLINE = ("--disable-download", "--with-git-submodules=ignore")
+"""No network: the first from 8.1 on. Before that configure fetches submodules if the sources contain .git,
+although archives contain their files."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Configure:
+    """The configure script of a tree. ``packages`` are exact Python requirements, without those it brings
+    along."""
+
+    text: str
+    packages: tuple[str, ...]
+
+    def knows(self, switch: str) -> bool:
+        """Return whether configure accepts ``switch``, with or without a value."""
+        return re.search(rf"(?<![\w-]){re.escape(switch.partition('=')[0])}(?![\w-])", self.text) is not None
+
+    @property
+    def takes_meson(self) -> bool:
+        """Whether ``--meson=`` specifies meson; else ``--python=`` specifies a Python that has it."""
+        return self.knows("--meson")
+
+    def switches(self) -> tuple[str, ...]:
+        """Return the switches of every build. Raises ConfigureError for a release with other ones, such as
+        5.2."""
+        unknown = [switch for switch in SWITCHES if not self.knows(switch)]
+        if unknown:
+            raise ConfigureError(
+                f"this release cannot be built: its configure does not know {' '.join(unknown)}",
+                "use 7.2 or later; older releases can be fetched, and patches tried on them",
+            )
+        return (*SWITCHES, *(switch for switch in OFFLINE if self.knows(switch)))
+
+    @property
+    def sanitize(self) -> tuple[str, ...]:
+        """The switches that enable the address and undefined behaviour sanitizers."""
+        if self.knows("--enable-asan"):  # from 9.2 on
+            return ("--enable-asan", "--enable-ubsan")
+        # 7.2's test for UBSan reads uninitialized memory. gcc 12 warns, the test fails, UBSan is disabled.
+        return ("--enable-sanitizers", "--extra-cflags=-Wno-maybe-uninitialized")
+
+
+def read_configure(source: Path) -> Configure:
+    """Read the configure script below ``source``. Raises ConfigureError if there is none."""
+    texts = []
+    for name in SCRIPTS:
+        try:
+            texts.append((source / name).read_text(encoding="utf-8", errors="replace"))
+        except OSError:
+            continue
+    if not texts:
+        raise ConfigureError(f"{source} has no configure script", "remove the folder and run again")
+    return Configure(text="\n".join(texts), packages=_packages(source))
+
+
+def _packages(source: Path) -> tuple[str, ...]:
+    """The packages of pythondeps.toml that configure needs and that python/wheels does not contain.
+
+    Each in the version that the tree installs by itself, so no version has to be declared for a release.
+    """
+    try:
+        groups = tomllib.loads((source / DEPENDENCIES).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return ()
+    except (OSError, ValueError) as error:
+        raise ConfigureError(f"cannot read {source / DEPENDENCIES}: {error}", "correct the file") from error
+    found = []
+    for name, facts in groups.get(GROUP, {}).items():
+        wheels = (source / "python" / "wheels").glob(f"{name.replace('-', '_')}-*.whl")
+        if "installed" in facts and not any(wheels):
+            found.append(f"{name}=={facts['installed']}")
+        elif "accepted" in facts and "installed" not in facts:
+            found.append(f"{name}{facts['accepted']}")
+    return tuple(sorted(found))
+
+
+def is_too_old(name: str) -> bool:
+    """Return whether a pin called ``name``, after its release, is older than the oldest one that is built."""
+    release = re.match(r"(\d+)\.(\d+)", name)
+    return release is not None and (int(release[1]), int(release[2])) < OLDEST
+
+
+def why_not_built(source: Path) -> str:
+    """Return why the sources below ``source`` cannot be built; empty if they can."""
+    try:
+        read_configure(source).switches()
+    except ConfigureError as error:
+        return error.cause
+    return ""

@@ -1,0 +1,153 @@
+"""Read a user's git clone, without writing to it: the commit, its objects, what is missing in them."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.errors import HarnessError, OptionError, TreeError
+from harness.process import Finished, run
+from harness.progress import Reporter
+
+# No index refresh, no file system monitor, no download of missing objects (git(1), "Environment Variables").
+_READ_ONLY = {"GIT_OPTIONAL_LOCKS": "0", "GIT_NO_LAZY_FETCH": "1", "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
+_SETTINGS = ("-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-c", "gc.auto=0")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clone:
+    """A clone and one of its commits. ``common`` is the folder with its objects (git-rev-parse(1))."""
+
+    folder: Path
+    common: Path
+    commit: str
+
+    @property
+    def objects(self) -> Path:
+        """The object database, for another repository's info/alternates (gitrepository-layout(5))."""
+        return self.common / "objects"
+
+    @property
+    def shallow(self) -> bytes:
+        """The commits whose parents are missing in a shallow clone; empty in a complete one."""
+        file = self.common / "shallow"
+        return file.read_bytes() if file.is_file() else b""
+
+
+def is_clone(folder: Path) -> bool:
+    """Return whether ``folder`` is the top of a clone, a worktree of one, or a bare clone."""
+    return (folder / ".git").exists() or ((folder / "HEAD").is_file() and (folder / "objects").is_dir())
+
+
+def open_clone(folder: Path, revision: str, reporter: Reporter) -> Clone:
+    """Return the clone in ``folder`` at ``revision``, at HEAD if that is empty.
+
+    Uncommitted changes are not part of a commit; for HEAD they are named in a warning. Raises OptionError (no
+    such revision), TreeError (git refuses the folder, or objects are missing in a partial clone).
+    """
+    clone = find_commit(folder, revision or "HEAD")
+    if clone is None:
+        raise OptionError(
+            f"-Dsource: {folder} has no commit {revision or 'HEAD'}",
+            f"list its branches: git -C {folder} branch --all",
+        )
+    if not revision:
+        _warn_of_changes(clone, reporter)
+    _check_objects(clone)
+    return clone
+
+
+def find_commit(folder: Path, revision: str) -> Clone | None:
+    """Return the clone in ``folder`` at ``revision``, None without such a commit. Raises TreeError."""
+    folder = folder.resolve()
+    common = Path(_git(folder, "rev-parse", "--path-format=absolute", "--git-common-dir"))
+    name = f"{revision}^{{commit}}"
+    ended = _run(folder, "rev-parse", "--verify", "--quiet", "--end-of-options", name)
+    commit = ended.output.strip()
+    return Clone(folder=folder, common=common, commit=commit) if ended.returncode == 0 else None
+
+
+def first_parent(folder: Path, revisions: str) -> str:
+    """Return the parent of the first commit of a range; empty without one."""
+    listed = _run(folder, "rev-list", "--reverse", "--topo-order", "--parents", "--end-of-options", revisions)
+    words = next(iter(listed.output.splitlines()), "").split()
+    return words[1] if listed.returncode == 0 and len(words) > 1 else ""
+
+
+def merge_base(clone: Clone, one: str, other: str) -> str:
+    """Return the best common ancestor of two revisions; empty without one."""
+    ended = _run(clone.folder, "merge-base", "--end-of-options", one, other)
+    return ended.output.strip() if ended.returncode == 0 else ""
+
+
+def upstream_branch(clone: Clone) -> str:
+    """Return the branch that patches are for: HEAD of a remote (origin's first), else a branch called
+    master."""
+    listed = _git(clone.folder, "for-each-ref", "--format=%(refname)", "refs/remotes/*/HEAD").splitlines()
+    found = sorted(listed, key=lambda name: "/origin/" not in name)
+    names = [*found, "refs/remotes/origin/master", "refs/heads/master", "refs/heads/main"]
+    for name in names:
+        if _run(clone.folder, "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}").returncode == 0:
+            return name
+    return ""
+
+
+def _check_objects(clone: Clone) -> None:
+    """Raise TreeError if objects of the commit's tree are missing, as in a partial clone."""
+    promised = _run(
+        clone.folder, "config", "--get-regexp", r"^(extensions\.partialclone|remote\..*\.promisor)$"
+    )
+    if promised.returncode != 0:
+        return
+    listed = _git(
+        clone.folder, "rev-list", "--objects", "--no-walk", "--missing=print", f"{clone.commit}^{{tree}}"
+    )
+    missing = [line for line in listed.splitlines() if line.startswith("?")]
+    if missing:
+        raise TreeError(
+            f"{clone.folder} is a partial clone: {len(missing)} objects of {clone.commit[:12]} are missing",
+            f"check that commit out in the clone once, or: git -C {clone.folder} fetch --refetch --no-filter",
+        )
+
+
+def _warn_of_changes(clone: Clone, reporter: Reporter) -> None:
+    changed = _run(clone.folder, "status", "--porcelain", "--untracked-files=no", "--ignore-submodules")
+    lines = changed.output.splitlines() if changed.returncode == 0 else []
+    if lines:
+        more = f" and {len(lines) - 1} more" if len(lines) > 1 else ""
+        reporter.warn(
+            f"{clone.folder}: uncommitted changes are not part of {clone.commit[:12]}: {lines[0][3:]}{more}"
+        )
+
+
+def _run(folder: Path, *words: str) -> Finished:
+    return run(
+        ["git", "-C", folder, *_SETTINGS, *words],
+        env={**_READ_ONLY, "HOME": os.environ.get("HOME", "/")},
+        check=False,
+        merge_stderr=False,
+        timeout_s=300,
+    )
+
+
+def _git(folder: Path, *words: str) -> str:
+    def failed(ended: Finished) -> HarnessError:
+        lines = [line for line in ended.output.splitlines() if line.strip()]
+        reason = lines[0].removeprefix("fatal: ") if lines else "no reason given"
+        if re.search("dubious ownership|safe.directory", ended.output):
+            return TreeError(
+                f"git refuses {folder}, which belongs to another user",
+                f"if you trust it: git config --global --add safe.directory {folder}",
+            )
+        return TreeError(
+            f"git cannot read {folder}: {reason}", "pass a clone, a folder or an archive of QEMU"
+        )
+
+    return run(
+        ["git", "-C", folder, *_SETTINGS, *words],
+        env={**_READ_ONLY, "HOME": os.environ.get("HOME", "/")},
+        error=failed,
+        timeout_s=300,
+    ).output.strip()

@@ -1,0 +1,270 @@
+"""The user's clone as a source: used in place, never written to."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from harness.errors import OptionError, TreeError
+from harness.layout import Layout
+from harness.progress import Silent
+from harness.series import read_input
+from harness.source import NO_PIN, Source, fetch
+from harness.source.clone import merge_base, open_clone, upstream_branch
+from harness.tree import Tree, checkout, import_source, start_of
+from tests.unit.conftest import RELEASE
+
+
+def git(folder: Path, *words: str) -> str:
+    who = ("-c", "user.name=n", "-c", "user.email=e", "-c", "protocol.file.allow=always")
+    return subprocess.run(
+        ["git", *who, *words], cwd=folder, check=True, capture_output=True, text=True
+    ).stdout.strip()
+
+
+def state(folder: Path) -> dict[str, tuple[str, int]]:
+    """Every file below ``folder`` with its digest and its time."""
+    return {
+        str(path.relative_to(folder)): (
+            hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "",
+            path.lstat().st_mtime_ns,
+        )
+        for path in sorted(folder.rglob("*"))
+    }
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    """Two commits on master, one more on topic, which is checked out."""
+    folder = tmp_path / "my qemu"
+    for name, text in RELEASE.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    (folder / "configure").chmod(0o755)
+    git(folder, "init", "-q", "-b", "master")
+    git(folder, "add", "-f", ".")
+    git(folder, "commit", "-qm", "one")
+    (folder / "util" / "other.c").write_text("int two;\n")
+    git(folder, "commit", "-qam", "two")
+    git(folder, "checkout", "-qb", "topic")
+    (folder / "util" / "other.c").write_text("int topic;\n")
+    git(folder, "commit", "-qam", "topic")
+    return folder
+
+
+@pytest.fixture
+def use(layout: Layout, reporter: Silent) -> Callable[[str | Path], Tree]:
+    """The tree of what -Dsource= says."""
+
+    def tree(text: str | Path) -> Tree:
+        return import_source(fetch(NO_PIN, layout, reporter, local=str(text)), layout, reporter)
+
+    return tree
+
+
+def test_head_or_a_revision_with_its_history_is_used(clone: Path, use: Callable[..., Tree]) -> None:
+    head, master = use(clone), use(f"{clone}@master")
+    assert head.pristine == git(clone, "rev-parse", "topic")
+    assert master.pristine == head.digest.replace(head.digest, git(clone, "rev-parse", "master"))
+    assert git(head.path, "rev-list", "--count", head.pristine) == "3"
+    assert head.path == master.path
+    assert (head.facts.version, head.facts.targets) == ("1.2.3", ("s390x-softmmu", "x86_64-softmmu"))
+    assert head.pin.name == head.name
+    with pytest.raises(OptionError, match="no variant base"):
+        start_of(head, "base")
+
+
+def test_nothing_is_copied_and_nothing_is_written_to_the_clone(
+    clone: Path, use: Callable[..., Tree], layout: Layout, reporter: Silent
+) -> None:
+    (clone / "util" / "other.c").write_text("not committed\n")
+    before = state(clone)
+    tree = use(clone)
+    checked_out = checkout(tree, "pristine", None, layout, reporter)
+    assert (checked_out.path / "util" / "other.c").read_text() == "int topic;\n"
+    (layout.patches / "mine").mkdir()
+    use(f"{clone}@master")
+    assert state(clone) == before
+    assert git(tree.path, "count-objects").startswith("0 objects")
+    assert any(
+        "uncommitted changes are not part of" in line and "util/other.c" in line for line in reporter.lines
+    )
+
+
+def test_commits_that_vanish_from_the_clone_do_not_stop_the_next_run(
+    clone: Path, use: Callable[..., Tree], layout: Layout, reporter: Silent
+) -> None:
+    """A force-push and git gc: what was checked out stays, and the new commit is checked out."""
+    first = checkout(use(clone), "pristine", None, layout, reporter)
+    git(clone, "checkout", "-q", "master")
+    git(clone, "branch", "-qD", "topic")
+    git(clone, "reflog", "expire", "--expire=now", "--all")
+    git(clone, "gc", "-q", "--prune=now")
+    assert (first.path / "util" / "other.c").read_text() == "int topic;\n"
+    second = checkout(use(clone), "pristine", None, layout, reporter)
+    assert (second.path / "util" / "other.c").read_text() == "int two;\n"
+    with pytest.raises(OptionError, match="no commit"):
+        use(f"{clone}@{first.commit}")
+
+
+def test_bare_shallow_and_linked_clones_work(clone: Path, use: Callable[..., Tree], tmp_path: Path) -> None:
+    git(tmp_path, "clone", "-q", "--bare", str(clone), "bare.git")
+    git(tmp_path, "clone", "-q", "--depth=1", clone.as_uri(), "shallow")
+    git(clone, "worktree", "add", "-q", str(tmp_path / "linked"), "master")
+    assert use(tmp_path / "bare.git").facts.version == "1.2.3"
+    shallow = use(tmp_path / "shallow")
+    assert git(shallow.path, "rev-list", "--count", shallow.pristine) == "1"
+    assert use(tmp_path / "linked").pristine == git(clone, "rev-parse", "master")
+
+
+def test_a_partial_clone_names_what_is_missing(clone: Path, use: Callable[..., Tree], tmp_path: Path) -> None:
+    git(clone, "config", "uploadpack.allowFilter", "true")
+    git(tmp_path, "clone", "-q", "--filter=blob:none", "--no-checkout", clone.as_uri(), "partial")
+    before = state(tmp_path / "partial")
+    with pytest.raises(TreeError, match="partial clone") as error:
+        use(tmp_path / "partial")
+    assert "--refetch" in error.value.remedy
+    assert state(tmp_path / "partial") == before
+    git(tmp_path / "partial", "checkout", "-q", "topic")
+    assert use(tmp_path / "partial").facts.version == "1.2.3"
+
+
+def test_submodules_are_noted_and_left_out(
+    clone: Path, use: Callable[..., Tree], reporter: Silent, layout: Layout, tmp_path: Path
+) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    git(other, "init", "-q")
+    git(other, "commit", "-q", "--allow-empty", "-m", "x")
+    git(clone, "submodule", "--quiet", "add", str(other), "roms/other")
+    git(clone, "commit", "-qm", "submodule")
+    assert checkout(use(clone), "pristine", None, layout, reporter).path.is_dir()
+    assert any("submodules are not part of the tree: roms/other" in line for line in reporter.lines)
+
+
+def test_a_link_that_leaves_the_tree_is_refused(clone: Path, use: Callable[..., Tree]) -> None:
+    (clone / "leak").symlink_to("/etc/passwd")
+    git(clone, "add", "leak")
+    git(clone, "commit", "-qm", "leak")
+    for _ in range(2):  # the check is remembered only when it has passed
+        with pytest.raises(TreeError, match="leak"):
+            use(clone)
+
+
+def test_a_clone_of_another_user_needs_the_users_word(
+    clone: Path, use: Callable[..., Tree], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    monkeypatch.setattr("harness.source.clone._READ_ONLY", {"GIT_TEST_ASSUME_DIFFERENT_OWNER": "1"})
+    with pytest.raises(TreeError, match="belongs to another user") as error:
+        use(clone)
+    assert f"--add safe.directory {clone}" in error.value.remedy
+
+
+def test_unknown_revisions_and_folders_are_refused(
+    clone: Path, use: Callable[..., Tree], tmp_path: Path
+) -> None:
+    with pytest.raises(OptionError, match="has no commit nonesuch"):
+        use(f"{clone}@nonesuch")
+    with pytest.raises(OptionError, match="has no commit --help"):
+        use(f"{clone}@--help")
+    plain = tmp_path / "plain"
+    shutil.copytree(clone, plain, ignore=shutil.ignore_patterns(".git"))
+    assert use(plain).facts.version == "1.2.3"
+    with pytest.raises(OptionError, match="not a git clone"):
+        use(f"{plain}@master")
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    git(empty, "init", "-q")
+    with pytest.raises(OptionError, match="has no commit HEAD"):
+        use(empty)
+    (empty / "file").touch()
+    git(empty, "add", ".")
+    git(empty, "commit", "-qm", "x")
+    with pytest.raises(TreeError, match="not a QEMU source"):
+        use(empty)
+
+
+def test_a_url_needs_a_full_commit_id(clone: Path, use: Callable[..., Tree]) -> None:
+    commit = git(clone, "rev-parse", "master")
+    git(clone, "config", "uploadpack.allowAnySHA1InWant", "true")
+    tree = use(f"{clone.as_uri()}@{commit}")
+    assert tree.facts.version == "1.2.3"
+    assert git(tree.path, "rev-list", "--count", tree.pristine) == "1"
+    with pytest.raises(OptionError, match="full commit id"):
+        use(f"{clone.as_uri()}@master")
+
+
+def test_the_upstream_branch_is_a_remotes_head_else_master(
+    clone: Path, tmp_path: Path, reporter: Silent
+) -> None:
+    opened = open_clone(clone, "", reporter)
+    assert upstream_branch(opened) == "refs/heads/master"
+    assert merge_base(opened, "topic", "master") == git(clone, "rev-parse", "master")
+    assert merge_base(opened, "topic", "nonesuch") == ""
+    git(tmp_path, "clone", "-q", str(clone), "second")
+    assert upstream_branch(open_clone(tmp_path / "second", "", reporter)) == "refs/remotes/origin/HEAD"
+
+
+def test_a_second_use_starts_only_few_programs(
+    clone: Path, use: Callable[..., Tree], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from harness import process
+
+    use(clone)
+    started: list[object] = []
+    original = subprocess.Popen
+
+    def popen(*arguments: object, **words: object) -> object:
+        started.append(arguments)
+        return original(*arguments, **words)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(process.subprocess, "Popen", popen)
+    use(clone)
+    assert len(started) <= 10
+
+
+def test_a_source_of_an_archive_of_a_pin_is_that_pin(
+    layout: Layout, reporter: Silent, make_source: Callable[..., Source]
+) -> None:
+    source = make_source()
+    layout.pins_file.write_text(
+        f'["mine"]\narchive = "x.tar.xz"\nsha256 = "{source.digest}"\n'
+        '[["mine".locations]]\nkind = "url"\nurl = "file:///none"\n'
+    )
+    found = fetch(NO_PIN, layout, reporter, local=str(source.path))
+    assert (found.pin.name, found.kind) == ("mine", "url")
+
+
+def test_a_series_of_the_source_is_a_range_or_the_commits_since_the_upstream_branch(
+    clone: Path, layout: Layout
+) -> None:
+    master = git(clone, "rev-parse", "master")
+    for text, count, base in (
+        ("master..topic", 1, master),
+        ("topic", 1, master),
+        ("master~1..topic", 2, git(clone, "rev-parse", "master~1")),
+    ):
+        found = read_input(layout, text, clone=str(clone))
+        assert (found.kind, len(found.patches), found.base_commit) == ("range", count, base), text
+    assert len(read_input(layout, "topic", clone=f"{clone}@master").patches) == 1
+    with pytest.raises(OptionError, match="no commits of its own"):
+        read_input(layout, "master", clone=str(clone))
+    with pytest.raises(OptionError, match="no series 'nonesuch'"):
+        read_input(layout, "nonesuch", clone=str(clone))
+    with pytest.raises(OptionError, match="no series 'topic'"):
+        read_input(layout, "topic")
+
+
+def test_the_base_that_a_mail_states_is_read(clone: Path, layout: Layout, tmp_path: Path) -> None:
+    git(clone, "format-patch", "-q", "--base=master", "-o", str(tmp_path / "out"), "master..topic")
+    found = read_input(layout, str(tmp_path / "out"))
+    assert found.base_commit == git(clone, "rev-parse", "master")
+    git(clone, "format-patch", "-q", "-o", str(tmp_path / "plain"), "master..topic")
+    assert read_input(layout, str(tmp_path / "plain")).base_commit == ""
