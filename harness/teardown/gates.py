@@ -14,6 +14,7 @@ from typing import Literal
 
 import msgspec
 
+from harness.bench.subject import REFERENCES
 from harness.errors import GateError, OptionError
 from harness.figures import format_ratio, format_slope
 from harness.jsonfile import UNREADABLE
@@ -78,7 +79,8 @@ def read_gates(name: str, root: Path) -> Gates:
 def judge_gates(results: TeardownResults, gates: Gates) -> tuple[GateResult, ...]:
     """Judge each gate on ``results``, cell by cell. A gate without figures is skipped."""
     judged: list[GateResult] = []
-    without = reference_of([row.variant for row in results.rows if row.kind == "teardown"])
+    variants = [row.variant for row in results.rows if row.kind == "teardown"]
+    without = reference_of(variants) or REFERENCES[0]
     for gate in (msgspec.structs.replace(one, reference=one.reference or without) for one in gates.gate):
         mine = list(_KINDS[gate.kind](results, gate, gates))
         judged += mine or [
