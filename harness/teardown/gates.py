@@ -24,7 +24,7 @@ from harness.teardown.model import MATRIX_FIELDS, SERIES_FIELDS
 from harness.teardown.places import place_words, series_words
 from harness.teardown.ratios import Ratio, read_ratios
 from harness.teardown.results import GateResult, TeardownResults
-from harness.teardown.statistics import by_place, median, ratio_interval, reference_of, values_of
+from harness.teardown.statistics import by_place, median, ratio_interval, values_of
 
 DEFAULT = Path(__file__).with_name("gates.toml")
 SHOWN = 10
@@ -79,8 +79,8 @@ def read_gates(name: str, root: Path) -> Gates:
 def judge_gates(results: TeardownResults, gates: Gates) -> tuple[GateResult, ...]:
     """Judge each gate on ``results``, cell by cell. A gate without figures is skipped."""
     judged: list[GateResult] = []
-    variants = [row.variant for row in results.rows if row.kind == "teardown"]
-    without = reference_of(variants) or REFERENCES[0]
+    variants = {row.variant for row in results.rows}
+    without = next((name for name in REFERENCES if name in variants), REFERENCES[0])
     for gate in (msgspec.structs.replace(one, reference=one.reference or without) for one in gates.gate):
         mine = list(_KINDS[gate.kind](results, gate, gates))
         judged += mine or [
