@@ -114,7 +114,7 @@ def test_invalid_gate_files_are_refused_with_the_reason(tmp_path, text, match):
         read_gates(str(tmp_path / "g.toml"), ROOT)
 
 
-CONSTANT = {"base": (1.0, 2.0), "pristine": (0.0, 1.5), "patched": (0.5, 3.0)}
+CONSTANT = {"base": (1.0, 2.0), "pristine+option": (0.0, 1.5), "patched": (0.5, 3.0)}
 """Seconds of exit and reclaim at 256M; 1G takes twice as long."""
 
 
@@ -159,7 +159,7 @@ def test_ratio_gate_selects_sizes(size, places):
         ({"latency": "reclaim"}, 1.5),
         ({"latency": "reclaim", "reference_latency": "exit"}, 3.0),
         ({"latency": "exit", "variant": "base", "reference": "patched"}, 2.0),
-        ({"latency": "reclaim", "reference": "pristine"}, 2.0),
+        ({"latency": "reclaim", "reference": "pristine+option"}, 2.0),
     ],
 )
 def test_ratio_gate_divides_the_named_latencies(fields, figure):
@@ -184,7 +184,7 @@ def test_ratio_gate_fails_only_with_an_interval_above_the_limit():
 
 @pytest.mark.parametrize(
     "fields",
-    [{"variant": "distro"}, {"reference": "distro"}, {"reference": "pristine"}, {"latency": "restart"}],
+    [{"variant": "distro"}, {"reference": "distro"}, {"reference": "pristine+option"}, {"latency": "restart"}],
 )
 def test_gate_without_figures_is_skipped_with_their_names(fields):
     """The exit of ``pristine`` takes no time here, so there is no ratio to it."""
@@ -209,7 +209,7 @@ def test_slope_gate_needs_an_interval_within_its_share_of_the_reference(low, hig
     slopes = {
         "base": (-30.0, -31.0, -29.0),
         "patched": ((low + high) / 2, low, high),
-        "pristine": (9.0, 9.0, 9.0),
+        "pristine+option": (9.0, 9.0, 9.0),
     }
     results = make_results(constant())
     changed = tuple(
@@ -248,7 +248,7 @@ def test_verdict_gate_accepts_its_verdicts(verdict, outcome):
         results=msgspec.structs.replace(results, comparisons=changed),
         kind="verdict",
         latency="reclaim",
-        reference="pristine",
+        reference="pristine+option",
         verdicts=("better",),
     )
     assert [(row.gate, row.outcome, row.figure, row.low, row.high) for row in found] == [
