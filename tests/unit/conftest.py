@@ -16,7 +16,8 @@ import hypothesis
 import pytest
 
 from harness.errors import HarnessError
-from harness.layout import Layout
+from harness.layout import Layout, find_layout
+from harness.options import declared_options
 from harness.progress import Silent
 from harness.source import Pin, Source
 from harness.source.pin import Edit, Location, Traces
@@ -26,6 +27,7 @@ from harness.tree import Tree, import_source, start_of
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
 
+ROOT = Path(__file__).resolve().parents[2]
 RELEASE: dict[str, str] = {
     "VERSION": "1.2.3\n",
     "configure": "#!/bin/sh\nexit 0\n",
@@ -71,6 +73,14 @@ def _errors_have_one_line_of_cause_and_of_remedy() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(HarnessError, "__init__", check)
         yield
+
+
+@pytest.fixture(scope="session")
+def known_options(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache with the list of options, which meson takes a quarter of a second to read."""
+    layout = replace(find_layout(ROOT), cache=tmp_path_factory.mktemp("cache"))
+    declared_options(layout)
+    return layout.cache
 
 
 @pytest.fixture

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import ast
-import functools
 import re
 from collections.abc import Iterator
 from pathlib import Path
+
+from tests.unit.syntax import nodes
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "harness"
@@ -54,18 +55,13 @@ PROGRAMS = [path for name in ("faults", "fuzz", "mutate") for path in (ROOT / "t
 LINES = 400
 
 
-@functools.cache
-def parsed(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"))
-
-
 def stage_of(path: Path) -> str:
     relative = path.relative_to(PACKAGE)
     return relative.parts[0] if len(relative.parts) > 1 else relative.stem
 
 
 def imported_names(path: Path) -> Iterator[str]:
-    for node in ast.walk(parsed(path)):
+    for node in nodes(path):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -103,7 +99,7 @@ def test_imports_go_one_way() -> None:
 def test_modules_are_short_and_documented() -> None:
     for path in (*MODULES, *PROGRAMS):
         assert len(path.read_text(encoding="utf-8").splitlines()) <= LINES, path
-        assert ast.get_docstring(parsed(path)), path
+        assert ast.get_docstring(nodes(path)[0]), path
 
 
 def test_library_code_does_not_print() -> None:
@@ -111,7 +107,7 @@ def test_library_code_does_not_print() -> None:
     for path in set(MODULES) - speakers:
         calls = {
             node.func.id
-            for node in ast.walk(parsed(path))
+            for node in nodes(path)
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
         }
         assert "print" not in calls, path
@@ -143,9 +139,6 @@ def test_report_renders_and_runs_nothing() -> None:
     runners = {"record_", "run_", "write_json", "Recorder", "open_bench"}
     for path in (PACKAGE / "report").glob("*.py"):
         names = {
-            alias.name
-            for node in ast.walk(parsed(path))
-            if isinstance(node, ast.ImportFrom)
-            for alias in node.names
+            alias.name for node in nodes(path) if isinstance(node, ast.ImportFrom) for alias in node.names
         }
         assert not {name for name in names if name.startswith(tuple(runners))}, path

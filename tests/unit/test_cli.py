@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import re
 import shutil
@@ -15,23 +14,13 @@ import pytest
 
 from harness import cli, commands
 from harness.errors import HarnessError, StorageError, all_errors
-from harness.layout import find_layout
-from harness.options import declared_options
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.fixture(scope="module")
-def known_options(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The cached list of options: asking meson costs most of a second each time."""
-    layout = dataclasses.replace(find_layout(ROOT), cache=tmp_path_factory.mktemp("cache"))
-    declared_options(layout)
-    return layout.cache / "options"
-
-
 @pytest.fixture
 def environment(tmp_path: Path, known_options: Path) -> dict[str, str]:
-    shutil.copytree(known_options, tmp_path / "cache" / "options")
+    shutil.copytree(known_options, tmp_path / "cache")
     return {
         **os.environ,
         "QEMU_HARNESS_BUILD": str(tmp_path / "build"),

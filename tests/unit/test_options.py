@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -26,10 +28,10 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
-def layout(tmp_path_factory: pytest.TempPathFactory) -> Layout:
-    import dataclasses
-
-    return dataclasses.replace(find_layout(ROOT), cache=tmp_path_factory.mktemp("cache"))
+def layout(tmp_path_factory: pytest.TempPathFactory, known_options: Path) -> Layout:
+    cache = tmp_path_factory.mktemp("known") / "cache"
+    shutil.copytree(known_options, cache)
+    return dataclasses.replace(find_layout(ROOT), cache=cache)
 
 
 def refused(layout: Layout, *words: str) -> OptionError:

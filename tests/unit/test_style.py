@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from tests.unit.syntax import nodes
+
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "harness"
 GLOSSARY = "## Words to avoid"
@@ -40,10 +42,9 @@ def problems(texts: Iterable[tuple[str, str]]) -> list[str]:
 
 def messages(path: Path) -> Iterator[tuple[str, str]]:
     """Strings of several words that are not docstrings; for commands and sessions the docstrings too."""
-    module = ast.parse(path.read_text(encoding="utf-8"))
-    alone = {id(node.value) for node in ast.walk(module) if isinstance(node, ast.Expr)}
+    alone = {id(node.value) for node in nodes(path) if isinstance(node, ast.Expr)}
     visible = path.name == "noxfile.py" or path.parent.name == "commands"
-    for node in ast.walk(module):
+    for node in nodes(path):
         match node:
             case ast.Constant(value=str(text)) if " " in text and (visible or id(node) not in alone):
                 yield f"{path.relative_to(ROOT)}:{node.lineno}", text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -97,8 +98,9 @@ def test_cache_of_another_user_is_refused(tmp_path: Path, where: str) -> None:
 
 
 def test_every_command_that_uses_the_cache_checks_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, known_options: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    shutil.copytree(known_options, tmp_path, dirs_exist_ok=True)
     tmp_path.chmod(0o777)
     monkeypatch.setenv("QEMU_HARNESS_CACHE", str(tmp_path))
     monkeypatch.setattr("harness.cli.guarded", lambda call, **_: call())

@@ -6,6 +6,7 @@ Fetching, importing, building and timing are real. Only avocado is replaced: its
 from __future__ import annotations
 
 import shutil
+from argparse import ArgumentParser
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -68,8 +69,9 @@ Run = Callable[..., Called]
 
 
 @pytest.fixture(scope="session")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def world(tmp_path_factory: pytest.TempPathFactory, known_options: Path) -> Iterator[World]:
     world = World(tmp_path_factory.mktemp("world"))
+    shutil.copytree(known_options, world.cache, dirs_exist_ok=True)
     yield world
     world.close()
 
@@ -92,15 +94,24 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
     return calls
 
 
+@pytest.fixture(scope="session")
+def parser() -> ArgumentParser:
+    return cli.parser()
+
+
 @pytest.fixture
 def run(
-    layout: Layout, calls: Calls, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    layout: Layout,
+    calls: Calls,
+    parser: ArgumentParser,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> Run:
     """Return a function that calls a command with the words of its command line."""
     monkeypatch.setattr("harness.teardown.runner.run_plan", run_samples)
 
     def call(stage: str, *words: str) -> Called:
-        arguments = cli.parser().parse_args([stage, *words])
+        arguments = parser.parse_args([stage, *words])
         request = Request(
             layout=layout,
             words=tuple(f"-D{option}" for option in arguments.options),

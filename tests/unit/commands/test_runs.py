@@ -5,6 +5,7 @@ The runs of the stages are replaced; they have separate tests.
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -27,7 +28,7 @@ from harness.errors import (
 from harness.guest import Accel
 from harness.layout import Layout
 from harness.load import LoadPlan
-from harness.teardown.calibrate import CalibrationSamples
+from harness.teardown.calibrate import CalibrationSamples, simulate
 from tests.unit.clients.support import row as client_row
 from tests.unit.cycles.support import make_row as cycle_row
 from tests.unit.load.support import make_row as load_row
@@ -390,6 +391,8 @@ def calibration_run(monkeypatch: pytest.MonkeyPatch, benches: list[Bench]) -> Ca
             return CalibrationSamples(same=samples("again", 0.0), late=samples("late", late_s))
 
         monkeypatch.setattr("harness.teardown.calibration.run_calibration", run_calibration)
+        few = functools.partial(simulate, count=20)
+        monkeypatch.setattr("harness.teardown.calibration.simulate", few)
 
     return replace
 

@@ -14,7 +14,7 @@ from harness.layout import Layout
 from harness.remote import RemoteRun
 from harness.teardown.model import Sample
 from harness.teardown.results import TeardownResults, read_teardown, teardown_file
-from tests.unit.report.support import make_results, realistic
+from tests.unit.report.support import make_results
 from tests.unit.teardown.support import make_sample
 
 from .conftest import SMALL, Calls, Run
@@ -238,11 +238,13 @@ def test_comparison_of_stored_runs_runs_nothing(
 
 
 def test_reports_are_regenerated_from_the_last_run_or_a_named_one(
-    run: Run, layout: Layout, tmp_path: Path
+    run: Run, layout: Layout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from harness.jsonfile import write_json
 
-    write_json(teardown_file(layout), make_results(realistic()))
+    # Drawing it takes a second; the text shows which run was read.
+    monkeypatch.setattr("harness.report.write.write_page", lambda *_: None)
+    write_json(teardown_file(layout), make_results(pair()))
     ended = run("report")
     assert ended.out.split() == [
         str(layout.results / name) for name in ("report.html", "report.md", "teardown.xml")
