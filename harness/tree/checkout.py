@@ -74,6 +74,8 @@ def checkout_commit(tree: Tree, label: str, commit: str, layout: Layout, reporte
 
 
 def _checkout(tree: Tree, path: Path, label: str, variant: str, commit: str) -> Checkout:
+    if tree.clone is not None:
+        _copy_subprojects(tree.clone, path)
     return Checkout(
         path=path,
         tree_name=tree.name,
@@ -83,6 +85,21 @@ def _checkout(tree: Tree, path: Path, label: str, variant: str, commit: str) -> 
         commit=commit,
         facts=tree.facts,
     )
+
+
+def _copy_subprojects(clone: Path, path: Path) -> None:
+    """Copy subprojects that the clone has downloaded, such as keycodemapdb, and that the checkout lacks.
+
+    They are not part of a commit (subprojects/.gitignore), and configure downloads nothing. Raises
+    StorageError.
+    """
+    for wrap in (path / "subprojects").glob("*.wrap"):
+        lent, own = clone / "subprojects" / wrap.stem, path / "subprojects" / wrap.stem
+        if lent.is_dir() and not own.exists():
+            try:
+                shutil.copytree(lent, own, symlinks=True, ignore=shutil.ignore_patterns(".git"))
+            except (OSError, shutil.Error) as error:
+                raise StorageError(f"cannot copy {lent}: {error}", "free some disk space") from error
 
 
 def _place(tree: Tree, path: Path, commit: str, reporter: Reporter) -> None:

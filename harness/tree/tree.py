@@ -44,6 +44,8 @@ class Tree:
     digest: str
     pristine: str
     facts: Facts
+    clone: Path | None = None
+    """The user's clone that lends its objects."""
 
 
 def import_source(source: Source, layout: Layout, reporter: Reporter) -> Tree:
@@ -113,6 +115,7 @@ def _borrow(source: Source, clone: Clone, layout: Layout, reporter: Reporter) ->
             digest=clone.commit,
             pristine=pristine,
             facts=read_facts(git, pristine, str(clone.folder)),
+            clone=clone.folder,
         )
 
 

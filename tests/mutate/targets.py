@@ -22,7 +22,10 @@ DEFAULT = (
     "submit/provenance.py",
 )
 """What ``nox -s mutate`` covers unless modules are named: the parts that decide."""
-TESTS = {"commands": ("commands", "test_cli.py", "test_trust.py"), "teardown/gates.py": ("report/test_gates.py",)}
+TESTS = {
+    "commands": ("commands", "test_cli.py", "test_trust.py"),
+    "teardown/gates.py": ("report/test_gates.py",),
+}
 """Tests below ``tests/unit`` of parts that the rule of ``tests_of`` does not fit."""
 
 

@@ -184,7 +184,12 @@ def test_ratio_gate_fails_only_with_an_interval_above_the_limit():
 
 @pytest.mark.parametrize(
     "fields",
-    [{"variant": "distro"}, {"reference": "distro"}, {"reference": "pristine+option"}, {"latency": "restart"}],
+    [
+        {"variant": "distro"},
+        {"reference": "distro"},
+        {"reference": "pristine+option"},
+        {"latency": "restart"},
+    ],
 )
 def test_gate_without_figures_is_skipped_with_their_names(fields):
     """The exit of ``pristine`` takes no time here, so there is no ratio to it."""

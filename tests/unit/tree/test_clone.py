@@ -148,6 +148,32 @@ def test_submodules_are_noted_and_left_out(
     assert any("submodules are not part of the tree: roms/other" in line for line in reporter.lines)
 
 
+def test_subprojects_that_the_clone_has_downloaded_are_copied(
+    clone: Path, use: Callable[..., Tree], layout: Layout, reporter: Silent
+) -> None:
+    folder = clone / "subprojects"
+    folder.mkdir()
+    for name in ("keycodemapdb", "slirp"):
+        (folder / f"{name}.wrap").write_text("[wrap-git]\n")
+    (folder / ".gitignore").write_text("/keycodemapdb\n/other\n")
+    git(clone, "add", ".")
+    git(clone, "commit", "-qm", "wraps")
+    for name in ("keycodemapdb", "other"):
+        (folder / name / ".git").mkdir(parents=True)
+        (folder / name / "data.csv").write_text(name)
+    made = checkout(use(clone), "pristine", None, layout, reporter).path / "subprojects"
+    assert sorted(path.name for path in made.iterdir()) == [
+        ".gitignore",
+        "keycodemapdb",
+        "keycodemapdb.wrap",
+        "slirp.wrap",
+    ]
+    assert [path.name for path in (made / "keycodemapdb").iterdir()] == ["data.csv"]
+    (made / "keycodemapdb" / "data.csv").write_text("own")
+    checkout(use(clone), "pristine", None, layout, reporter)
+    assert (made / "keycodemapdb" / "data.csv").read_text() == "own"
+
+
 def test_a_link_that_leaves_the_tree_is_refused(clone: Path, use: Callable[..., Tree]) -> None:
     (clone / "leak").symlink_to("/etc/passwd")
     git(clone, "add", "leak")
