@@ -129,6 +129,8 @@ def _place(tree: Tree, path: Path, commit: str, reporter: Reporter) -> None:
 
 def _is_ours(git: Git, tree: Tree, path: Path) -> bool:
     """Return whether ``path`` is a worktree of ``tree``. If it was moved, repair its registration first."""
+    if _is_registered_elsewhere(path):
+        return False
     for attempt in (1, 2):
         ended = git.run(
             *("rev-parse", "--path-format=absolute", "--git-common-dir", "--show-toplevel", "HEAD^{tree}"),
@@ -143,6 +145,20 @@ def _is_ours(git: Git, tree: Tree, path: Path) -> bool:
         if attempt == 1 and (path / ".git").is_file():
             Git(repository=tree.path).run("worktree", "repair", path, check=False)
     return False
+
+
+def _is_registered_elsewhere(path: Path) -> bool:
+    """Return whether the registration that ``path`` names is now that of another worktree.
+
+    A regenerated tree numbers its worktrees from scratch, so a checkout of the old tree can name one of the new ones,
+    with another HEAD and index.
+    """
+    try:
+        folder = (path / ".git").read_text(encoding="utf-8").removeprefix("gitdir:").strip()
+        other = Path((Path(folder) / "gitdir").read_text(encoding="utf-8").strip())
+    except OSError:
+        return False
+    return other != path / ".git" and other.exists()
 
 
 def _add(tree: Tree, path: Path, commit: str) -> None:

@@ -185,3 +185,22 @@ def test_patched_without_a_series_is_refused(tree: Tree, layout: Layout, reporte
 def test_label_contains_the_name_of_the_series(tree: Tree, layout: Layout, reporter: Silent) -> None:
     write(layout, new_file("a.c"))
     assert checkout(tree, "patched", load_series(layout, "mine"), layout, reporter).label == "patched-mine"
+
+
+def test_checkouts_of_a_regenerated_tree_are_not_mixed_up(
+    tree: Tree, layout: Layout, reporter: Silent, tmp_path: Path
+) -> None:
+    """Their registrations have the numbers of other checkouts then."""
+    kept = tmp_path / "kept"
+    shutil.copytree(tree.path, kept)
+    for variant in ("base", "pristine"):
+        checkout(tree, variant, None, layout, reporter)
+    shutil.rmtree(tree.path)
+    shutil.copytree(kept, tree.path)
+    for variant in ("pristine", "base", "pristine"):
+        path = checkout(tree, variant, None, layout, reporter).path
+        assert (path / "util" / "feature.c").exists() == (variant == "pristine")
+        status = subprocess.run(
+            ["git", "-C", path, "status", "--porcelain"], check=True, capture_output=True, text=True
+        )
+        assert status.stdout == ""
