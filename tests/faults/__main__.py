@@ -107,13 +107,13 @@ def try_all(arguments: argparse.Namespace, words: Sequence[str]) -> int:
     unknown = [name for name in names if name not in CASES]
     if unknown or not names or arguments.kills < 1 or arguments.at_once < 1:
         raise OptionError(
-            f"--cases: there is no case {' '.join(unknown) or '(empty)'}", f"known: {' '.join(CASES)}"
+            f"--cases: there is no case {' '.join(unknown) or '(empty)'}", f"choose from: {' '.join(CASES)}"
         )
     weaknesses = [each for each in weak.WEAKNESSES.values() if each.case in names]
     if arguments.weakened and (arguments.quick or arguments.kills != KILLS or not weaknesses):
         raise OptionError(
             "--weakened excludes --quick, --kills, and kill-qemu alone",
-            "omit them: a late trial of a case may be the one that notices a weakness",
+            "omit them, because any trial of a case may be the one that notices a weakness",
         )
     layout, reporter = find_layout(Path(__file__).resolve().parents[2]), choose_reporter()
     ensure(layout, parse_options(layout, ["-Dtargets=x86_64-softmmu"]), reporter)
@@ -122,20 +122,20 @@ def try_all(arguments: argparse.Namespace, words: Sequence[str]) -> int:
     run = _Run(layout, with_words(" ".join([command, *words]).removesuffix(" --"), "--seed", str(seed)), seed)
     folder = Path(tempfile.mkdtemp(prefix="qemu-harness-faults-"))
     bench = Bench(folder=folder, seed=seed, kills=arguments.kills, quick=arguments.quick)
-    what = f"{len(weaknesses)} weaknesses" if arguments.weakened else f"{len(names)} faults"
+    count = f"{len(weaknesses)} weaknesses" if arguments.weakened else f"{len(names)} faults"
     try:
-        with reporter.step(f"running {what}, seed {seed}") as step:
+        with reporter.step(f"running {count}, seed {seed}") as step:
             pool = concurrent.futures.ThreadPoolExecutor(arguments.at_once)
             try:
                 if arguments.weakened:
                     done = [pool.submit(run.try_weakness, each, bench) for each in weaknesses]
                 else:
                     done = [pool.submit(run.try_case, CASES[name], bench) for name in names]
-                while not all(each.done() for each in done) or not run.told.empty():
+                while not all(each.done() for each in done) or not run.new.empty():
                     with contextlib.suppress(queue.Empty):
-                        row = run.told.get(timeout=0.2)
-                        told = f"{row.outcome} ({row.duration_s:.1f} s) {row.reason}"
-                        reporter.note(f"  {row.case}: {row.name}: {told}")
+                        row = run.new.get(timeout=0.2)
+                        result = f"{row.outcome} ({row.duration_s:.1f} s) {row.reason}"
+                        reporter.note(f"  {row.case}: {row.name}: {result}")
                         step.update(sum(each.done() for each in done), len(done), row.case)
                 for each in done:
                     each.result()
@@ -161,7 +161,7 @@ class _Run:
     def __init__(self, layout: Layout, command: str, seed: int) -> None:
         self.layout, self.command, self.seed = layout, command, seed
         self.rows: list[FaultRow] = []
-        self.told: queue.Queue[FaultRow] = queue.Queue()
+        self.new: queue.Queue[FaultRow] = queue.Queue()
         self.stopped = threading.Event()
         self._started, self._host = utc_now(), host_facts()
 
@@ -174,11 +174,10 @@ class _Run:
             began = time.monotonic()
             try:
                 tried = next(trials, None)
-            except Exception as error:  # noqa: BLE001 - a case that breaks is a row, not the end
-                where = traceback.extract_tb(error.__traceback__)[-1]
-                self._add(
-                    case, "the case itself", "failed", f"{error!r} at {where.name}:{where.lineno}", began
-                )
+            except Exception as error:  # noqa: BLE001 - a case with an error is a row
+                frame = traceback.extract_tb(error.__traceback__)[-1]
+                reason = f"{error!r} at {frame.name}:{frame.lineno}"
+                self._add(case, "error of the case itself", "failed", reason, began)
                 break
             if tried is None:
                 break
@@ -199,19 +198,19 @@ class _Run:
                 for tried in trials:
                     if self.stopped.is_set():
                         return
-                    told = f"{tried.name}: {tried.reason}"
-                    if tried.reason and re.search(weakness.sign, told):
-                        self._add(case, name, "noticed", told, began)
+                    result = f"{tried.name}: {tried.reason}"
+                    if tried.reason and re.search(weakness.sign, result):
+                        self._add(case, name, "noticed", result, began)
                         return
-                    other = other or (told if tried.reason and not tried.cancelled else "")
-            except Exception as error:  # noqa: BLE001 - a case that breaks is a row, not the end
+                    other = other or (result if tried.reason and not tried.cancelled else "")
+            except Exception as error:  # noqa: BLE001 - a case with an error is a row
                 other = other or repr(error)
         if not self.stopped.is_set():
-            why = f", but failed otherwise: {other}" if other else ""
-            self._add(case, name, "missed", f"{weakness.does}: no trial noticed that{why}", began)
+            more = f"; another failure: {other}" if other else ""
+            self._add(case, name, "missed", f"no trial noticed that {weakness.does}{more}", began)
 
     def _has_no_namespace(self, case: Case, name: str) -> bool:
-        """Whether ``case`` cannot run on this machine; a row then records the reason."""
+        """Return whether ``case`` needs a mount namespace that is not available; record a row if so."""
         missing = case.private and os.environ.get(PRIVATE) != "yes"
         if missing:
             reason = "a private mount namespace is not available"
@@ -222,7 +221,7 @@ class _Run:
         took = round(time.monotonic() - began, 3)
         row = FaultRow(case=case.name, name=name, outcome=outcome, reason=reason, duration_s=took)
         self.rows.append(row)
-        self.told.put(row)
+        self.new.put(row)
 
     def keep(self, *, complete: bool) -> FaultsResults:
         """Write faults.json."""

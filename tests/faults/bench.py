@@ -20,7 +20,7 @@ INTERNAL = 70
 
 @dataclass(frozen=True, kw_only=True)
 class Tried:
-    """One injected fault. ``reason``: why it was not survived, or with ``cancelled`` why it did not run."""
+    """One injected fault. ``reason`` is that of a failure, or with ``cancelled`` that of the cancellation."""
 
     name: str
     reason: str = ""
@@ -29,8 +29,8 @@ class Tried:
 
 @dataclass(frozen=True, kw_only=True)
 class Bench:
-    """What a case is given. ``kills`` is how many instants are tried, ``quick`` asks for the few that CI has
-    time for. ``weakness`` is the defence that the harness is to lack (weak.py)."""
+    """The input of a case. ``kills`` is the number of instants; ``quick`` reduces the trials for CI.
+    ``weakness`` is the defence that the harness lacks (weak.py)."""
 
     folder: Path
     seed: int
@@ -40,26 +40,26 @@ class Bench:
     worlds: list[World] = field(default_factory=list)
 
     def stop(self) -> None:
-        """End the runs of every world that is open."""
+        """End the runs of all open worlds."""
         for world in self.worlds:
             kill_marked(world.mark)
 
     @contextlib.contextmanager
     def world(self, kind: type[World] = World, **options: object) -> Iterator[World]:
-        """A world of its own, removed afterwards."""
+        """Create a separate world; remove it afterwards."""
         folder = Path(tempfile.mkdtemp(dir=self.folder))
-        made = kind(folder, weakness=self.weakness, **options)  # type: ignore[arg-type]
-        self.worlds.append(made)
+        world = kind(folder, weakness=self.weakness, **options)  # type: ignore[arg-type]
+        self.worlds.append(world)
         try:
-            yield made
+            yield world
         finally:
-            self.worlds.remove(made)
-            made.close()
+            self.worlds.remove(world)
+            world.close()
             shutil.rmtree(folder, ignore_errors=True)
 
     @contextlib.contextmanager
     def tmpfs(self, size: str) -> Iterator[Path]:
-        """A small file system, seen by this process alone: __main__ has a mount namespace of its own."""
+        """Mount a small file system in the private mount namespace of __main__."""
         folder = Path(tempfile.mkdtemp(dir=self.folder))
         subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size},mode=755", "tmpfs", folder], check=True)
         try:
@@ -70,7 +70,7 @@ class Bench:
 
     @contextlib.contextmanager
     def two_worlds(self) -> Iterator[tuple[World, World]]:
-        """Two checkouts with one cache and one server."""
+        """Create two checkouts with a common cache and server."""
         with self.world() as first:
             second = World(
                 first.folder, server=first.server, cache=first.cache, name="second", weakness=first.weakness
@@ -107,26 +107,29 @@ def case(name: str, *, private: bool = False, asked: bool = False) -> Callable[[
     return keep
 
 
-def judge(ended: Ended, *codes: int, says: str = "") -> str:
-    """Why ``ended`` is not what was to be expected; empty when it is. An error has cause and remedy."""
+def judge(ended: Ended, *codes: int, contains: str = "") -> str:
+    """Return the reason if ``ended`` is not as expected, else "".
+
+    The exit code must be one of ``codes``, the error must contain ``contains``, and have cause and remedy.
+    """
     if TRACEBACK in ended.error or TRACEBACK in ended.out or ended.code == INTERNAL:
         return f"a traceback: {ended.tail()}"
     if ended.code not in codes:
         return ended.tail()
-    if says and says not in ended.error:
-        return f"does not say {says!r}: {ended.tail()}"
+    if contains and contains not in ended.error:
+        return f"the error does not contain {contains!r}: {ended.tail()}"
     if ended.code and ended.code < 128 and not ("error: " in ended.error and "remedy: " in ended.error):
         return f"no cause and remedy: {ended.tail()}"
     return ""
 
 
 def first(*problems: str) -> str:
-    """The first of ``problems`` that is one."""
+    """Return the first problem that is not empty."""
     return next(filter(None, problems), "")
 
 
 def stage_under_way(lines: list[str]) -> str:
-    """The step that had begun and not ended in a run's progress."""
+    """Return the last step in a run's progress that had started and not ended."""
     begun = [line.strip().removesuffix(" …") for line in lines if line.rstrip().endswith(" …")]
     ended = [line for line in lines if ": done in " in line or ": failed in " in line]
     open_ = [title for title in begun if sum(line.startswith(f"{title}: ") for line in ended) == 0]
@@ -134,7 +137,7 @@ def stage_under_way(lines: list[str]) -> str:
 
 
 def interleave(*parts: list[str]) -> list[str]:
-    """One of each in turn."""
+    """Take one word of each part in turn."""
     return [word for group in itertools.zip_longest(*parts) for word in group if word is not None]
 
 

@@ -1,5 +1,8 @@
-"""Clocks that were set back or forth. A file's time stands for the clock that wrote it: time namespaces
-(time_namespaces(7)) leave CLOCK_REALTIME alone, and the machine's own clock is everybody's."""
+"""Clocks that were set back or forward.
+
+The cases change the times of files instead of the clock, because time namespaces (time_namespaces(7)) do not
+include CLOCK_REALTIME, and all processes use the clock of the machine.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ YEAR = 365 * 24 * 3600
 
 
 def stamp(places: Iterator[Path] | tuple[Path, ...], when: float) -> None:
-    """Give every file and folder below ``places`` the time ``when``."""
+    """Set the time of all files and folders below ``places`` to ``when``."""
     for place in places:
         for folder, folders, files in os.walk(place):
             for name in (*folders, *files):
@@ -25,7 +28,7 @@ def stamp(places: Iterator[Path] | tuple[Path, ...], when: float) -> None:
 
 
 def stamp_ninja(folder: Path, seconds: float) -> None:
-    """Move the times in ninja's own records: .ninja_log is text, .ninja_deps is not (ninja's deps_log.cc)."""
+    """Shift the times in ninja's records: .ninja_log is text, .ninja_deps is binary (ninja's deps_log.cc)."""
     log = folder / ".ninja_log"
     lines = log.read_text().splitlines(keepends=True)
     rows = [line.split("\t") for line in lines]
@@ -46,11 +49,11 @@ def stamp_ninja(folder: Path, seconds: float) -> None:
 
 
 def set_back(world: World, seconds: float) -> None:
-    """All that the runs of ``world`` have written was written ``seconds`` from now."""
+    """Shift the times of all files of the runs of ``world`` by ``seconds``."""
     for log in world.build.rglob(".ninja_log"):
         stamp_ninja(log.parent, seconds)
         for file in (*log.parent.rglob("*"), *log.parent.parent.joinpath("src").rglob("*")):
-            # Each keeps its place among the others, which is what ninja looks at.
+            # The order of the times, which ninja uses, does not change.
             if not file.is_symlink():
                 when = file.stat().st_mtime_ns + int(seconds * 1e9)
                 os.utime(file, ns=(when, when))
@@ -62,19 +65,20 @@ def clock(bench: Bench) -> Generator[Tried]:
     files are from 1970): the run is correct, even if the series has changed since"""
     with bench.world() as world:
         ended = world.run("build", *WORDS)
-        yield Tried(name="as it is", reason=first(judge(ended, 0), world.problems(built_only=True)))
+        yield Tried(name="correct clock", reason=first(judge(ended, 0), world.problems(built_only=True)))
         places = (world.build, world.trees, world.cache)
         for name, when in (("from the future", time.time() + YEAR), ("from 1970", 86400.0)):
             stamp(places, when)
             ended = world.run("build", *WORDS)
-            yield Tried(name=f"all {name}", reason=first(judge(ended, 0), world.problems(built_only=True)))
+            reason = first(judge(ended, 0), world.problems(built_only=True))
+            yield Tried(name=f"all files {name}", reason=reason)
             yield _changed(world, name)
         set_back(world, YEAR)
-        yield _changed(world, "from the future, ninja's records too")
+        yield _changed(world, "and ninja's records from the future")
 
 
 def _changed(world: World, name: str) -> Tried:
-    """Another series, whose sources have times from before all that was built."""
+    """Build another series, whose sources are older than all built files."""
     file = world.root / "patches" / "async-teardown" / "0001-osdep-bring-the-feature.patch"
     file.write_text(patch().replace("7.2.0-series", "7.2.0-other"))
     ended = world.run("build", *WORDS)
@@ -83,10 +87,10 @@ def _changed(world: World, name: str) -> Tried:
     file.write_text(patch())
     again = world.run("build", *WORDS)
     return Tried(
-        name=f"all {name}, and another series",
+        name=f"all files {name}, another series",
         reason=first(
             judge(ended, 0),
-            "the binary is not of the series" if stale else "",
+            "the binary was not built from the series" if stale else "",
             judge(again, 0),
             world.problems(built_only=True),
         ),

@@ -1,4 +1,4 @@
-"""Files that cannot be read as what they should be, and caches that others can write to."""
+"""Malformed files, and caches that other users can write to."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.faults.world import WORDS, World
 
 BAD: dict[str, bytes] = {
     "empty": b"",
-    "cut off": b"option('pin', type: 'str\ntitle = \"Fa",
+    "truncated": b"option('pin', type: 'str\ntitle = \"Fa",
     "not UTF-8": b"title = \"\xff\xfe\"\noption('pin', type: 'string', value: '\xff')\n",
     "binary": bytes(range(256)) * 20,
     "JSON": b"[]\n",
@@ -36,7 +36,7 @@ KEPT = ("options/*.json", "downloads/*.origin", "downloads/debs/*/resolved.json"
 
 @contextlib.contextmanager
 def instead(file: Path, data: bytes) -> Iterator[None]:
-    """``file`` has other bytes for a while."""
+    """Replace the content of ``file`` until the block ends."""
     good = file.read_bytes()
     file.write_bytes(data)
     try:
@@ -59,12 +59,12 @@ def bad_input(bench: Bench) -> Generator[Tried]:
         world.run("fetch", *WORDS)
         for name in inputs[:1] if bench.quick else inputs:
             file = world.root / name
-            for what, data in BAD.items():
-                if name.endswith(".toml") and what == "empty" and "series" in name:
-                    continue  # an empty one is as good as none
+            for kind, data in BAD.items():
+                if name.endswith(".toml") and kind == "empty" and "series" in name:
+                    continue  # an empty series.toml is valid
                 with instead(file, data):
                     ended = world.run("tree", *WORDS)
-                yield Tried(name=f"{file.name} {what}", reason=judge(ended, 2, 6, 7))
+                yield Tried(name=f"{file.name} {kind}", reason=judge(ended, 2, 6, 7))
             good = file.read_bytes()
             file.unlink()
             file.mkdir()
@@ -82,31 +82,31 @@ def damage(bench: Bench) -> Generator[Tried]:
     the run regenerates them and is correct, or prints what to remove"""
     with bench.world() as world:
         ended = world.run("build", *WORDS)
-        yield Tried(name="as it is", reason=first(judge(ended, 0), world.problems(built_only=True)))
+        yield Tried(name="undamaged", reason=first(judge(ended, 0), world.problems(built_only=True)))
         files = [world.root / name for name in CACHES]
         files += [file for pattern in KEPT for file in sorted(world.cache.glob(pattern))]
         for file in files[:2] if bench.quick else files:
             if not file.is_file():
                 continue
-            for what, data in (("empty", b""), ("other bytes", b'{"schema": 1}\n[]')):
+            for kind, data in (("empty", b""), ("other bytes", b'{"schema": 1}\n[]')):
                 if not file.is_file():
                     continue
                 file.write_bytes(data)
-                yield _mends(world, f"{file.name} {what}", file)
+                yield _recovers(world, f"{file.name} {kind}")
         base, patched = (
             world.build / "7.2" / label / "native" / "qemu-system-x86_64"
             for label in ("base", "patched-async-teardown")
         )
-        # Of the same size: what is loaded of an ELF file is at its beginning.
+        # Of the same size. The binary still runs, because the loaded parts are at the start of an ELF file.
         size = patched.stat().st_size
         patched.write_bytes(base.read_bytes()[:size].ljust(size, b"\0"))
-        yield _mends(world, "patched has base's binary", patched)
+        yield _recovers(world, "patched has base's binary")
 
 
-def _mends(world: World, name: str, file: Path) -> Tried:
+def _recovers(world: World, name: str) -> Tried:
     ended = world.run("build", *WORDS)
     if ended.code == 6 and "remedy: " in ended.error and str(world.trees / "7.2") in ended.error:
-        # It may say that the tree is to be removed; that must help.
+        # The remedy may be to remove the tree; then this must work.
         world.run("clean")
         ended = world.run("build", *WORDS)
     for kept in (
@@ -131,7 +131,7 @@ def poisoned_cache(bench: Bench) -> Generator[Tried]:
     replaced by others: it is refused, with a remedy"""
     with bench.world() as world:
         ended = world.run("fetch", *WORDS)
-        yield Tried(name="one's own", reason=judge(ended, 0))
+        yield Tried(name="owned by the user", reason=judge(ended, 0))
         loose: dict[str, tuple[Callable[[], None], Callable[[], None]]] = {
             "writable by all": (lambda: world.cache.chmod(0o777), lambda: world.cache.chmod(0o755)),
             "a folder in it writable by all": (
@@ -145,29 +145,29 @@ def poisoned_cache(bench: Bench) -> Generator[Tried]:
         }
         if os.geteuid() == 0:
             loose |= {
-                "of another user": (
+                "owned by another user": (
                     lambda: os.chown(world.cache, 12345, 0),
                     lambda: os.chown(world.cache, 0, 0),
                 ),
-                "an entry of another user's": (
+                "an entry owned by another user": (
                     lambda: os.chown(world.archive.parent, 12345, 0),
                     lambda: os.chown(world.archive.parent, 0, 0),
                 ),
-                "a group of many may write": (
+                "writable by a group with other users": (
                     lambda: _give(world.cache, 100, 0o775),
                     lambda: _give(world.cache, 0, 0o755),
                 ),
             }
-        for name, (poison, cure) in loose.items():
-            poison()
+        for name, (loosen, restore) in loose.items():
+            loosen()
             ended = world.run("fetch", *WORDS)
-            cure()
-            yield Tried(name=name, reason=judge(ended, 14, says="cache"))
+            restore()
+            yield Tried(name=name, reason=judge(ended, 14, contains="cache"))
         ended = world.run("fetch", *WORDS)
-        yield Tried(name="one's own again", reason=judge(ended, 0))
+        yield Tried(name="owned by the user again", reason=judge(ended, 0))
 
 
 def _give(folder: Path, group: int, mode: int) -> None:
-    """Make ``folder`` root's and that group's, with that mode."""
+    """Change owner, group and mode of ``folder``: root, ``group``, ``mode``."""
     os.chown(folder, 0, group)
     folder.chmod(mode)

@@ -26,11 +26,11 @@ STAGES: dict[str, tuple[str, float]] = {
     "sample": ("round 1", 5.0),
     "report": ("report …", 1.5),
 }
-"""What a stage's first line begins with, and about how many seconds there are to kill it in."""
+"""Stage → the beginning of its first line, and its approximate duration in seconds."""
 EARLY = ("fetch", "import", "checkout", "apply", "configure", "compile", "compile again")
-WHOM = ("worker", "guard", "everything")
+VICTIMS = ("worker", "guard", "everything")
 GONE_S = 5.0
-"""How long what was started may outlive a guard that was killed."""
+"""Seconds that processes may outlive a killed guard."""
 
 
 @case("kill")
@@ -41,69 +41,69 @@ def kill(bench: Bench) -> Generator[Tried]:
     stages = list(STAGES)
     if bench.quick:
         stages = ["import", "compile"]
-    plan = [(stages[number % len(stages)], WHOM[number % len(WHOM)]) for number in range(bench.kills)]
-    # Late stages share a world that is built already, early ones begin from nothing.
+    plan = [(stages[number % len(stages)], VICTIMS[number % len(VICTIMS)]) for number in range(bench.kills)]
+    # Late stages share a world with finished builds; early ones start from scratch.
     with bench.world() as built:
-        for stage, whom in plan:
+        for stage, victim in plan:
             fraction = draw.random()
             if stage in EARLY:
                 with bench.world() as world:
-                    yield _kill_once(world, stage, whom, fraction, quick=bench.quick)
+                    yield _kill_once(world, stage, victim, fraction, quick=bench.quick)
             else:
-                yield _kill_once(built, stage, whom, fraction, quick=bench.quick)
+                yield _kill_once(built, stage, victim, fraction, quick=bench.quick)
 
 
-def _kill_once(world: World, stage: str, whom: str, fraction: float, *, quick: bool) -> Tried:
+def _kill_once(world: World, stage: str, victim: str, fraction: float, *, quick: bool) -> Tried:
     words, seconds = STAGES[stage]
     world.server.seconds = 0.5 if stage == "fetch" else 0.0
-    name, left = kill_in(world, words, seconds * fraction, whom)
+    name, remains = kill_in(world, words, seconds * fraction, victim)
     again = world.run("build", *WORDS) if quick else world.teardown()
-    problem = first(left, judge(again, 0), world.problems(built_only=quick))
-    return Tried(name=f"{whom} in {stage}{name}", reason=problem)
+    problem = first(remains, judge(again, 0), world.problems(built_only=quick))
+    return Tried(name=f"{victim} in {stage}{name}", reason=problem)
 
 
-def kill_in(world: World, words: str, seconds: float, whom: str) -> tuple[str, str]:
-    """Kill a teardown ``seconds`` after its line with ``words``: where that was, and what is wrong."""
+def kill_in(world: World, words: str, seconds: float, victim: str) -> tuple[str, str]:
+    """Kill a teardown ``seconds`` after its line with ``words``. Return the step, and any problem."""
     running = world.start("teardown", *WORDS)
     if not running.wait_for(words, limit_s=world.limit_s):
-        return "", f"never came to it: {running.finish().tail()}"
+        return "", f"the run did not reach this stage: {running.finish().tail()}"
     time.sleep(seconds)
-    return _kill(world, running, whom)
+    return _kill(world, running, victim)
 
 
-def kill_after(world: World, seconds: float, whom: str) -> tuple[str, str] | None:
-    """Kill a teardown ``seconds`` after its begin, as kill_in; None when it ends well before that."""
+def kill_after(world: World, seconds: float, victim: str) -> tuple[str, str] | None:
+    """Kill a teardown ``seconds`` after its start, like kill_in. Return None if it succeeds before that."""
     running = world.start("teardown", *WORDS)
     try:
         code = running.process.wait(seconds)
     except subprocess.TimeoutExpired:
-        return _kill(world, running, whom)
+        return _kill(world, running, victim)
     ended = running.finish()
     return None if code == 0 else (" before it was killed", judge(ended, 0))
 
 
-def _kill(world: World, running: Running, whom: str) -> tuple[str, str]:
+def _kill(world: World, running: Running, victim: str) -> tuple[str, str]:
     at = stage_under_way(running.lines)
     name = f" ({at}, {time.monotonic() - running.began:.2f} s)"
-    strike(world, running.process.pid, whom)
-    # A guard that lives ends the rest before it ends; without it the kernel does, at once.
+    strike(world, running.process.pid, victim)
+    # A running guard ends all other processes before it ends. Without it, the kernel ends them at once.
     with contextlib.suppress(subprocess.TimeoutExpired):
         running.process.wait(60)
     gone = wait_until(lambda: not marked(world.mark), GONE_S)
-    left = "" if gone else f"processes are left: {list(marked(world.mark).values())[:3]}"
-    if left:
+    remains = "" if gone else f"processes remain: {list(marked(world.mark).values())[:3]}"
+    if remains:
         kill_marked(world.mark)
     running.finish(60)
-    return name, left
+    return name, remains
 
 
-def strike(world: World, guard: int, whom: str) -> None:
-    """SIGKILL to a run's guard, its worker, or all that it has started."""
-    if whom == "everything":
+def strike(world: World, guard: int, victim: str) -> None:
+    """Send SIGKILL to the guard of a run, to its worker, or to all its processes."""
+    if victim == "everything":
         kill_marked(world.mark)
         return
     target = guard
-    if whom == "worker":
+    if victim == "worker":
         children = Path(f"/proc/{guard}/task/{guard}/children")
         target = int((children.read_text().split() or [str(guard)])[0])
     try:

@@ -1,7 +1,7 @@
 /*
- * Stands for QEMU where faults of the harness are tried: takes QEMU's words, fills its memory, answers QMP
- * (QEMU docs, "QMP specification"), keeps a process with the same memory for -async-teardown, and
- * misbehaves for "-fault MODE". Compiled as vl.c of a tree that tests/fakeqemu/configure builds.
+ * A stand-in for QEMU in the tests of faults.  It accepts QEMU's arguments, fills its memory, and answers QMP
+ * (QEMU docs, "QMP specification").  With -async-teardown, it starts a process that shares its memory.  With
+ * "-fault MODE", it misbehaves.  tests/fakeqemu/configure builds it as vl.c of a tree.
  */
 #define _GNU_SOURCE
 #include <fake.h>
@@ -56,7 +56,7 @@ static void on_term(int number)
     _exit(0);
 }
 
-static void babble(long mebibytes)
+static void print_lines(long mebibytes)
 {
     char line[1024];
 
@@ -127,10 +127,10 @@ int fake_main(int argc, char **argv, const char *arch)
         raise(SIGSEGV);
     }
     if (is("megabytes")) {
-        babble(100);
+        print_lines(100);
     }
     if (is("endless")) {
-        babble(0);
+        print_lines(0);
     }
     char *memory = mmap(NULL, (size_t)mebibytes << 20, PROT_READ | PROT_WRITE,
                         MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

@@ -1,4 +1,4 @@
-"""QEMUs that misbehave."""
+"""QEMU binaries that misbehave."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ RUNS: tuple[tuple[str, dict[str, str]], ...] = (
     ("quit", {"hang-quit": "did not end"}),
     ("sigterm", {"endless": "more than 256 MiB"}),
 )
-"""What ends QEMU, and the modes of qemu.c that are tried with it: each with what its row must say."""
+"""Trigger, and the modes of qemu.c for it: mode → text that the reason of its row must contain."""
 LOG_LIMIT = 4 << 20
 
 
@@ -38,7 +38,7 @@ def bad_qemu(bench: Bench) -> Generator[Tried]:
     with bench.world() as world:
         ended = world.run("build", *WORDS)
         problem = first(judge(ended, 0), world.problems(built_only=True))
-        yield Tried(name="one that is well is built", reason=problem)
+        yield Tried(name="build of a correct QEMU", reason=problem)
         if problem:
             return
         built = world.build / "7.2" / "patched-async-teardown" / "native" / "qemu-system-x86_64"
@@ -59,9 +59,9 @@ def bad_qemu(bench: Bench) -> Generator[Tried]:
             ("no-version", "exit 1"),
             ("megabytes-version", "yes xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx | head -c 50000000"),
         ):
-            made = program(world.folder / name, text)
+            path = program(world.folder / name, text)
             ended = world.run(
-                "teardown", *(*WORDS, *GUEST_WORDS), "--binary", f"{name}={made},-async-teardown"
+                "teardown", *(*WORDS, *GUEST_WORDS), "--binary", f"{name}={path},-async-teardown"
             )
             yield Tried(name=name, reason=first(judge(ended, 1, 2, 10, SAMPLES, 13), _remains(world)))
 
@@ -77,22 +77,21 @@ def _row(world: World, mode: str, wanted: str) -> str:
 
 
 def _remains(world: World) -> str:
-    """Processes, core files, logs that fill the disk."""
+    """Return the first leftover: processes, core files, large logs."""
     files = [file for file in world.folder.rglob("*") if file.is_file() and not file.is_symlink()]
     cores = [file for file in files if re.fullmatch(r"core(\.\d+)?|.*\.core", file.name)]
     large = [file for file in files if file.stat().st_size > LOG_LIMIT]
-    left = world.leftovers()
     return first(
-        left,
+        world.leftovers(),
         f"core file {cores[0]}" if cores else "",
         f"{large[0].name} has {large[0].stat().st_size >> 20} MiB" if large else "",
     )
 
 
 def program(folder: Path, text: str) -> Path:
-    """A shell script called as QEMU is."""
+    """Create a shell script with the name of a QEMU binary."""
     folder.mkdir()
-    made = folder / "qemu-system-x86_64"
-    made.write_text(f"#!/bin/sh\n{text}\n")
-    made.chmod(0o755)
-    return made
+    path = folder / "qemu-system-x86_64"
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+    return path

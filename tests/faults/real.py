@@ -1,4 +1,4 @@
-"""kill -9 while the real QEMU is fetched, built and timed: minutes instead of seconds, only when asked."""
+"""kill -9 while the real QEMU is fetched, built and timed. This takes minutes, and runs only on request."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from harness.layout import find_layout
 from harness.options import parse_options
 from harness.source.pin import find_pin
 from tests.faults.bench import Bench, Tried, case, first, judge
-from tests.faults.kills import WHOM, kill_after
+from tests.faults.kills import VICTIMS, kill_after
 from tests.faults.standin import ROOT
 from tests.faults.world import World
 
 
 class RealWorld(World):
-    """A checkout of the real QEMU and the real series, with a cache of its own: nothing is fetched yet.
+    """A checkout for the real QEMU and the real series, with an empty cache.
 
-    Only ccache is the user's, so that compiling takes two minutes and not thirty.
+    Only ccache is that of the user, so that compiling takes two minutes instead of thirty.
     """
 
     def lay_out(self, *, own_cache: bool) -> None:
@@ -39,19 +39,19 @@ class RealWorld(World):
             self.cache.mkdir()
             (self.cache / "ccache").symlink_to(objects)
 
-    def begin_anew(self) -> None:
-        """Leave nothing but the user's compiled objects."""
+    def reset(self) -> None:
+        """Remove everything except the user's compiled objects."""
         for place in (self.build, self.trees, self.cache):
             shutil.rmtree(place, ignore_errors=True)
         self._link_ccache()
 
-    def wrong_build(self, variant: str, path: Path, said: str, recorded: str) -> Iterator[str]:
-        if said.splitlines()[:1] != [recorded]:
-            yield f"{variant} prints {said!r}, not {recorded!r}"
+    def wrong_build(self, variant: str, path: Path, version: str, recorded: str) -> Iterator[str]:
+        if version.splitlines()[:1] != [recorded]:
+            yield f"{variant} prints {version!r}, not {recorded!r}"
         words = [str(path), "-async-teardown", "-version"]
-        knows = subprocess.run(words, capture_output=True, check=False).returncode == 0
-        if knows != (variant == "patched"):
-            yield f"{variant} {'knows' if knows else 'does not know'} -async-teardown"
+        supports = subprocess.run(words, capture_output=True, check=False).returncode == 0
+        if supports != (variant == "patched"):
+            yield f"{variant} {'supports' if supports else 'does not support'} -async-teardown"
 
     def unprepared(self, source: Path) -> str:
         edited = "unpack_edk2_blobs = false" in (source / "meson.build").read_text()
@@ -66,16 +66,16 @@ def kill_qemu(bench: Bench) -> Generator[Tried]:
     draw = random.Random(bench.seed)
     with bench.world(kind=RealWorld) as world:
         for number in range(bench.kills):
-            # Half of them soon: fetch and import take seconds, configuring and compiling a minute.
+            # Half of the kills are early: fetch and import take seconds, configure and compile a minute.
             seconds = draw.uniform(0.5, 12) if draw.random() < 0.5 else draw.uniform(12, 60)
-            whom = WHOM[number % len(WHOM)]
-            killed = kill_after(world, seconds, whom)
+            victim = VICTIMS[number % len(VICTIMS)]
+            killed = kill_after(world, seconds, victim)
             if killed is not None:
-                yield Tried(name=f"{whom}{killed[0]}", reason=killed[1])
+                yield Tried(name=f"{victim}{killed[0]}", reason=killed[1])
                 continue
             yield Tried(name=f"a run that ended before {seconds:.0f} s", reason=world.problems())
-            if draw.random() < 0.5:  # else what is killed next is mostly timing and report
+            if draw.random() < 0.5:  # otherwise most later kills would interrupt timing and report
                 assert isinstance(world, RealWorld)
-                world.begin_anew()
+                world.reset()
         ended = world.teardown()
-        yield Tried(name="a run to its end", reason=first(judge(ended, 0), world.problems()))
+        yield Tried(name="a complete run", reason=first(judge(ended, 0), world.problems()))

@@ -91,10 +91,10 @@ def check_faults(layout: Layout, results: FaultsResults) -> None:
     failed = [row for row in results.rows if row.outcome in ("failed", "missed")]
     if failed:
         missed = failed[0].outcome == "missed"
-        what = "weaknesses were not noticed" if missed else "faults were not survived"
+        problem = "weaknesses were not noticed" if missed else "faults were not survived"
         words = f"{'--weakened ' if missed else ''}--cases {failed[0].case}"
         raise FaultsError(
-            f"{len(failed)} of {len(results.rows)} {what}",
+            f"{len(failed)} of {len(results.rows)} {problem}",
             f"see {faults_file(layout)}; to repeat the first: nox -s faults -- {words}",
             details=tuple(f"{row.case}: {row.name}: {row.reason}" for row in failed[:10]),
             log=faults_file(layout),

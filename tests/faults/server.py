@@ -1,4 +1,4 @@
-"""A web server for one file that can be made to misbehave."""
+"""A web server for one file, with faults on request."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ import time
 
 
 class Server:
-    """Serves ``data`` as ``/name`` on a port of its own. ``fault`` says how the next answers go wrong:
+    """Serves ``data`` as ``/name`` on its own port. ``fault`` is the fault of the next answers:
 
-    ``cut`` (the connection ends half-way), ``short`` (half of it, announced as all), ``corrupt`` (one byte
-    differs), ``swapped`` (another file), ``gone`` (404), ``stall``
-    (silent half-way), ``away`` (no answer: closed at once). ``seconds`` is how
-    long a good answer takes. ``fault_once`` goes away after one answer.
+    ``cut`` (the connection ends half-way), ``short`` (half of the file, announced as all), ``corrupt`` (one
+    byte differs), ``swapped`` (another file), ``gone`` (404), ``stall`` (stops sending half-way), ``away``
+    (closes at once). ``seconds`` is the duration of a good answer. ``once``: the fault applies to one answer.
     """
 
     def __init__(self, data: bytes, name: str) -> None:
@@ -32,7 +31,7 @@ class Server:
             daemon_threads = True
 
             def handle_error(self, *_: object) -> None:
-                pass  # a client that was killed is what we want
+                pass  # the client was killed, as intended
 
         self._server = Quiet(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}/{name}"
@@ -40,14 +39,14 @@ class Server:
         self._thread.start()
 
     def close(self) -> None:
-        """No more answers."""
+        """Stop the server."""
         self.stalled.set()
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
 
     def answer(self, handler: http.server.BaseHTTPRequestHandler) -> None:
-        """One answer, as ``fault`` says."""
+        """Send one answer with the current fault."""
         self.asked += 1
         fault = self.fault
         if self.once:

@@ -1,4 +1,4 @@
-"""The stand-in for QEMU: a release, its pin and the one patch of a series, always the same bytes."""
+"""The stand-in for QEMU: a release, its pin, and a series of one patch. Their bytes are always the same."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ VERSIONS = {
 
 @functools.cache
 def release() -> bytes:
-    """The archive: always the same bytes. Some files are there only to give import and checkout work."""
+    """Return the archive. Additional files make the import and the checkout take longer."""
     files = {
         "VERSION": "7.2.0\n",
         "configure": (FAKE / "configure").read_text(),
@@ -64,7 +64,7 @@ def release() -> bytes:
 
 
 def patch() -> str:
-    """The one patch of the series."""
+    """Return the patch of the series."""
     changes = {"osdep.c": (WITHOUT, WITH_SERIES), "qemu-options.hx": (OPTIONS, OPTIONS + FEATURE)}
     diff = ""
     for name, (old, new) in changes.items():
@@ -75,7 +75,7 @@ def patch() -> str:
     return (
         "From 0123456789abcdef0123456789abcdef01234567 Mon Sep 17 00:00:00 2001\n"
         "From: Somebody <somebody@example.org>\nDate: Tue, 1 Feb 2022 10:00:00 +0100\n"
-        "Subject: [PATCH 1/1] osdep: bring the feature\n\nFaults are tried with it.\n---\n"
+        "Subject: [PATCH 1/1] osdep: bring the feature\n\nThe harness tests faults with it.\n---\n"
         " osdep.c         | 4 ++--\n qemu-options.hx | 1 +\n"
         " 2 files changed, 3 insertions(+), 2 deletions(-)\n\n"
         f"{diff}-- \n2.39.5\n"
@@ -83,7 +83,7 @@ def patch() -> str:
 
 
 def pins(url: str, digest: str, size: int) -> str:
-    """The pin of the stand-in, in the form of qemu-src/pins.toml."""
+    """Return the pin of the stand-in, in the format of qemu-src/pins.toml."""
     edits = [
         ("prepare", "prepared", "no", "yes"),
         ("unmerge", "osdep.c", "return 1; /* upstream */", "return 0;"),

@@ -1,4 +1,4 @@
-"""Disks that are full, and networks that are gone."""
+"""Full disks, missing networks, and bad downloads."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ KIB = 1024
 FETCH, FULL = 4, 14
 LATE = (("", "guest"), ("warm-up", "warm-up"), ("round 1", "round"), ("report", "report"))
 STEPS_KIB = (0, 40, 800, 1400, 1800, 2600, 3600, 4400, 5200, 5600, 6000, 6200, 6400, 6800, 7200)
-"""Room on the disk, run after run: each gets a bit further than the one before."""
+"""Free space for each run. Each run gets a little further than the previous one."""
 
 
 class Ballast:
-    """A file that leaves just so much room on a file system."""
+    """A file that limits the free space of a file system."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.file = folder, folder / "ballast"
 
     def leave(self, room: int) -> None:
-        """Leave ``room`` bytes."""
+        """Leave ``room`` bytes free."""
         self.file.unlink(missing_ok=True)
         disk = os.statvfs(self.folder)
         with contextlib.suppress(OSError), self.file.open("wb") as stream:
@@ -60,7 +60,7 @@ def disk_full(bench: Bench) -> Generator[Tried]:
             ballast.file.unlink(missing_ok=True)
             ended = world.run("build", *WORDS)
             yield Tried(
-                name="room again, after build", reason=first(judge(ended, 0), world.problems(built_only=True))
+                name="more space, after build", reason=first(judge(ended, 0), world.problems(built_only=True))
             )
             for line, name in LATE:
                 ballast.leave(4096 if not line else 10**8)
@@ -69,13 +69,13 @@ def disk_full(bench: Bench) -> Generator[Tried]:
                     running.wait_for(line)
                     ballast.leave(0)
                 ended = running.finish()
-                # What needs no room may well end well.
-                yield Tried(name=f"none from {name} on", reason=judge(ended, FULL, 11, 0))
+                # A run that needs no more space may succeed.
+                yield Tried(name=f"no space from {name} on", reason=judge(ended, FULL, 11, 0))
                 ballast.file.unlink(missing_ok=True)
                 if bench.quick:
                     break
             ended = world.teardown()
-            yield Tried(name="room again, after guest", reason=first(judge(ended, 0), world.problems()))
+            yield Tried(name="more space, after guest", reason=first(judge(ended, 0), world.problems()))
         finally:
             bench.worlds.remove(world)
             world.close()
@@ -104,24 +104,24 @@ def network_gone(bench: Bench) -> Generator[Tried]:
         if not bench.quick:
             world.server.fault = "stall"
             ended = world.run("fetch", *WORDS)
-            yield Tried(name="a server that falls silent", reason=judge(ended, FETCH, says="timed out"))
+            yield Tried(name="a server stops sending", reason=judge(ended, FETCH, contains="timed out"))
         ended = world.run("fetch", *WORDS)
-        yield Tried(name="back again", reason=judge(ended, 0))
+        yield Tried(name="network restored", reason=judge(ended, 0))
         if bench.quick:
             ended = world.run("build", *WORDS, before=away)
             yield Tried(name="after fetch", reason=first(judge(ended, 0), world.problems(built_only=True)))
             return
         ended = world.teardown(before=away)
-        yield Tried(name="after fetch, all the way", reason=first(judge(ended, 0), world.problems()))
+        yield Tried(name="after fetch, complete run", reason=first(judge(ended, 0), world.problems()))
         debs = next(each for each in (world.cache / "downloads" / "debs").iterdir() if each.is_dir())
         kept = debs.with_name(f".{debs.name}")
         debs.rename(kept)
         ended = world.teardown(before=away)
-        yield Tried(name="firmware is not there", reason=judge(ended, FETCH))
+        yield Tried(name="without firmware", reason=judge(ended, FETCH))
         shutil.rmtree(debs, ignore_errors=True)
         kept.rename(debs)
         ended = world.teardown()
-        yield Tried(name="firmware is back", reason=first(judge(ended, 0), world.problems()))
+        yield Tried(name="firmware restored", reason=first(judge(ended, 0), world.problems()))
 
 
 @case("bad-downloads")
@@ -135,12 +135,12 @@ def bad_downloads(bench: Bench) -> Generator[Tried]:
             ended = world.run("fetch", *WORDS)
             reason = judge(ended, code)
             if world.archive.exists():
-                reason = reason or "bad bytes are in the cache"
+                reason = reason or "the cache contains the bad file"
             yield Tried(name=f"download {fault}", reason=reason)
         for file in world.archive.parent.glob("*.bad-*"):
             file.unlink()
         ended = world.run("fetch", *WORDS)
-        yield Tried(name="download good again", reason=judge(ended, 0))
+        yield Tried(name="correct download", reason=judge(ended, 0))
         good = world.archive.read_bytes()
         bad = {
             "truncated": good[:-1000],
@@ -154,7 +154,7 @@ def bad_downloads(bench: Bench) -> Generator[Tried]:
             same = world.archive.is_file() and world.archive.read_bytes() == good
             yield Tried(
                 name=f"cached {name}",
-                reason=first(judge(ended, 0, says="is damaged"), "" if same else "not fetched again"),
+                reason=first(judge(ended, 0, contains="is damaged"), "" if same else "not fetched again"),
             )
         if bench.quick:
             return
@@ -163,7 +163,7 @@ def bad_downloads(bench: Bench) -> Generator[Tried]:
         world.archive.unlink()
         world.archive.mkdir()
         ended = world.run("fetch", *WORDS)
-        yield Tried(name=f"a folder where {ARCHIVE} belongs", reason=judge(ended, 0, FULL))
+        yield Tried(name=f"a folder in place of {ARCHIVE}", reason=judge(ended, 0, FULL))
         shutil.rmtree(world.archive, ignore_errors=True)
         ended = world.run("build", *WORDS)
-        yield Tried(name="all of it", reason=first(judge(ended, 0), world.problems(built_only=True)))
+        yield Tried(name="final build", reason=first(judge(ended, 0), world.problems(built_only=True)))

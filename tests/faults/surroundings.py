@@ -1,4 +1,4 @@
-"""Odd environments, paths and terminals."""
+"""Unusual environments, paths and terminals."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ def environment(bench: Bench) -> Generator[Tried]:
             "PYTHONUTF8": "0",
             "LANG": None,
         },
-        "a locale that there is not": {"LC_ALL": "xx_YY.UTF-9"},
-        "variables that are no UTF-8": {"WEIRD": "\udcff\udcfe", "LANG": "\udcff"},
+        "a locale that does not exist": {"LC_ALL": "xx_YY.UTF-9"},
+        "variables that are not UTF-8": {"WEIRD": "\udcff\udcfe", "LANG": "\udcff"},
         "no HOME": {"HOME": None},
-        "a HOME that there is not": {"HOME": "/nonexistent/home"},
-        "a TMPDIR that there is not": {"TMPDIR": "/nonexistent/tmp"},
-        "TERM unknown": {"TERM": "no-such-terminal"},
-        "COLUMNS no number": {"COLUMNS": "many"},
+        "a HOME that does not exist": {"HOME": "/nonexistent/home"},
+        "a TMPDIR that does not exist": {"TMPDIR": "/nonexistent/tmp"},
+        "an unknown TERM": {"TERM": "no-such-terminal"},
+        "COLUMNS that is not a number": {"COLUMNS": "many"},
     }
     with bench.world() as world:
         ended = world.run("build", *WORDS)
-        yield Tried(name="as it is", reason=judge(ended, 0))
+        yield Tried(name="unchanged", reason=judge(ended, 0))
         for name, changed in whole.items():
             world.extra = changed
             shutil.rmtree(world.build / "7.2" / "base", ignore_errors=True)
@@ -56,16 +56,16 @@ def environment(bench: Bench) -> Generator[Tried]:
             for changed in whole.values():
                 world.extra |= changed
             ended = world.teardown()
-            yield Tried(name="all of it at once", reason=first(judge(ended, 0), world.problems()))
+            yield Tried(name="all of these at once", reason=first(judge(ended, 0), world.problems()))
         world.extra = {"PATH": "/nonexistent"}
         ended = world.run("build", *WORDS)
         yield Tried(name="an empty PATH", reason=judge(ended, 3))
         world.extra = {"HOME": None, "QEMU_HARNESS_CACHE": None, "XDG_CACHE_HOME": None}
         ended = world.run("which", "base", "x86_64-softmmu", *WORDS)
-        yield Tried(name="no HOME and no cache named", reason=judge(ended, 0))
+        yield Tried(name="no HOME and no cache variable", reason=judge(ended, 0))
         world.extra = {"HOME": "/proc/nonexistent", "QEMU_HARNESS_CACHE": None}
         ended = world.run("build", *WORDS)
-        yield Tried(name="no place for a cache", reason=judge(ended, 14))
+        yield Tried(name="a cache folder that cannot be created", reason=judge(ended, 14))
         world.extra = {}
         for name, redirect in (("standard output closed", ">&-"), ("standard error closed", "2>&-")):
             ended = world.run("build", *WORDS, before=("sh", "-c", f'exec "$@" {redirect}', "sh"))
@@ -90,7 +90,7 @@ def paths(bench: Bench) -> Generator[Tried]:
     with bench.world(name=QUOTED) as world:
         ended = world.run("build", *WORDS)
         # QEMU's own configure refuses such a folder ("cannot contain spaces nor colons").
-        yield Tried(name="build folder", reason=judge(ended, 2, says="QEMU_HARNESS_BUILD"))
+        yield Tried(name="build folder", reason=judge(ended, 2, contains="QEMU_HARNESS_BUILD"))
         world.extra = {"QEMU_HARNESS_BUILD": str(world.folder / "build")}
         ended = world.run("build", *WORDS) if bench.quick else world.teardown()
         yield Tried(
@@ -104,14 +104,15 @@ def paths(bench: Bench) -> Generator[Tried]:
         try:
             subprocess.run(["mount", "-o", "remount,bind,ro", world.root], check=True)
             ended = world.run("build", *WORDS)
-            yield Tried(name="read-only checkout", reason=judge(ended, 14, says="QEMU_HARNESS_BUILD"))
+            yield Tried(name="read-only checkout", reason=judge(ended, 14, contains="QEMU_HARNESS_BUILD"))
             world.extra = {
                 "QEMU_HARNESS_BUILD": str(world.folder / "build"),
                 "QEMU_HARNESS_TREES": str(world.folder / "trees"),
             }
             ended = world.teardown()
             yield Tried(
-                name="read-only checkout, the rest elsewhere", reason=first(judge(ended, 0), world.problems())
+                name="read-only checkout, other folders elsewhere",
+                reason=first(judge(ended, 0), world.problems()),
             )
         finally:
             subprocess.run(["umount", "-l", world.root], check=True)
@@ -123,7 +124,7 @@ def terminal(bench: Bench) -> Generator[Tried]:
     is wider than the terminal while a progress bar is shown, and the run is correct"""
     with bench.world() as world:
         ended = world.run("build", *WORDS)
-        yield Tried(name="as it is", reason=judge(ended, 0))
+        yield Tried(name="unchanged", reason=judge(ended, 0))
         for columns in (40,) if bench.quick else (40, 1, 0):
             stage = "report" if bench.quick else "teardown"
             code, text = at_terminal(world, columns, "build" if bench.quick else stage, *WORDS)
@@ -140,11 +141,11 @@ def terminal(bench: Bench) -> Generator[Tried]:
         if not bench.quick:
             code, text = at_terminal(world, 80, "teardown", *WORDS, hang_up_after="round 1")
             ended = world.teardown()
-            yield Tried(name="closed meanwhile", reason=first(judge(ended, 0), world.problems()))
+            yield Tried(name="closed during the run", reason=first(judge(ended, 0), world.problems()))
 
 
 def bar_lines(text: str) -> list[str]:
-    """What is shown while bars move, without control sequences (ECMA-48): up to the table at the end."""
+    """Return the lines with progress bars, before the final table, without control sequences (ECMA-48)."""
     plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text.partition("Teardown, medians")[0])
     return [line for line in re.split(r"[\r\n]+", plain) if "━" in line or "✓" in line]
 
@@ -152,7 +153,7 @@ def bar_lines(text: str) -> list[str]:
 def at_terminal(
     world: World, columns: int, stage: str, *words: str, hang_up_after: str = ""
 ) -> tuple[int, str]:
-    """Run at a pseudo-terminal: exit status and all that was shown there."""
+    """Run in a pseudo-terminal. Return the exit status and the output."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     process = subprocess.Popen(

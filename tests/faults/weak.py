@@ -23,7 +23,7 @@ WEAKNESS = "QEMU_HARNESS_FAULTS_WEAKNESS"
 
 @dataclass(frozen=True, kw_only=True)
 class Weakness:
-    """A removed defence, and the case that has to notice.
+    """A removed defence, and the case that must notice it.
 
     ``sign`` is a regular expression for the name and reason of a trial that fails because of *this* weakness.
     Otherwise a trial that fails for another reason (such as a missing compiler) would count.
@@ -55,9 +55,9 @@ def replace(module: str, name: str, value: object, *, everywhere: bool = True) -
 
     Raises AttributeError if it does not exist, so that a weakness cannot outlive its defence.
     """
-    found: Any = importlib.import_module(module)
-    old = getattr(found, name)
-    setattr(found, name, value)
+    owner: Any = importlib.import_module(module)
+    old = getattr(owner, name)
+    setattr(owner, name, value)
     for other, each in list(sys.modules.items()):
         if everywhere and callable(old) and other.startswith("harness.") and getattr(each, name, None) is old:
             setattr(each, name, value)
@@ -85,11 +85,11 @@ def _lock_files() -> None:
     replace("harness.lock", "locked", locked)
 
 
-@weakness("no-guard", "kill", "^guard in .*processes are left")
+@weakness("no-guard", "kill", "^guard in .*processes remain")
 def _no_guard() -> None:
     """the guard ends no process, and the worker does not end with it"""
     replace("harness.guard", "end_descendants", lambda *_: ())
-    replace("harness.guard", "PR_SET_PDEATHSIG", 25)  # PR_GET_TSC: of no effect here
+    replace("harness.guard", "PR_SET_PDEATHSIG", 25)  # PR_GET_TSC, which has no effect
 
 
 @weakness("no-locks", "two-runs", "^in one checkout: ")
@@ -104,7 +104,7 @@ def _full_unnoticed() -> None:
     replace("harness.process", "disk_is_full", lambda *_: None)
 
 
-@weakness("endless-patience", "network-gone", "^a server that falls silent: does not say 'timed out'")
+@weakness("endless-patience", "network-gone", "^a server stops sending: .* not contain 'timed out'")
 def _endless_patience() -> None:
     """a server that stops sending is waited for forever"""
     replace("harness.source.archive", "STALL_S", 10000.0)
@@ -116,7 +116,7 @@ def _downloads_unproven() -> None:
     replace("harness.source.files", "verify", lambda *_, **__: None)
 
 
-@weakness("cache-unproven", "bad-downloads", "^cached .*: does not say 'is damaged'")
+@weakness("cache-unproven", "bad-downloads", "^cached .*: the error does not contain 'is damaged'")
 def _cache_unproven() -> None:
     """cached files are not verified"""
     replace("harness.source.files", "cached", lambda path, *_, **__: path.is_file())
@@ -147,7 +147,7 @@ def _binaries_by_size() -> None:
     replace("harness.build.compile", "sha256", lambda _: _AnyDigest(), everywhere=False)
 
 
-@weakness("clock-trusted", "clock", "the binary is not of the series")
+@weakness("clock-trusted", "clock", "the binary was not built from the series")
 def _clock_trusted() -> None:
     """files from the future are accepted"""
     replace("harness.build.binary", "is_from_the_future", lambda _: False)
@@ -201,12 +201,14 @@ def _width_unknown() -> None:
 
 
 def site(folder: Path) -> str:
-    """PYTHONPATH that puts the weakness named by QEMU_HARNESS_FAULTS_WEAKNESS into every Python of a run: the
-    harness has guests started by processes of their own."""
+    """Return a PYTHONPATH that installs the weakness of QEMU_HARNESS_FAULTS_WEAKNESS.
+
+    It is for every Python of a run, because separate processes of the harness start guests.
+    """
     folder.mkdir(exist_ok=True)
     (folder / "sitecustomize.py").write_text(
         "import contextlib, os\n"
-        # Not each Python that a run starts has the harness's packages: the system's runs configure.
+        # The system's Python, which runs configure, does not have the packages of the harness.
         "with contextlib.suppress(ImportError):\n"
         "    from tests.faults.weak import WEAKNESSES\n"
         f"    WEAKNESSES[os.environ[{WEAKNESS!r}]].put_in()\n"

@@ -1,7 +1,7 @@
 """A small environment for faults: a checkout, a release, a series and a server, in one folder.
 
-The release is tests/fakeqemu with qemu.c: everything from download to report is the harness's real work, and
-a whole run takes seconds. What a run must give is known: ``World.problems`` looks at all of it.
+The release is tests/fakeqemu with qemu.c. The harness does all its real work, from download to report, and a
+complete run takes seconds. ``World.problems`` checks the results, which are known.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ WORDS = (
     "-Djobs=2",
 )
 LIMIT_S = 150.0
-"""No run of the stand-in takes longer, however busy the machine is."""
+"""Time limit of a run with the stand-in, also on a busy machine."""
 
 
 @dataclass(kw_only=True)
 class Ended:
-    """A run of the harness that has ended, by itself or not."""
+    """A run of the harness that has ended or was killed."""
 
     code: int
     out: str
@@ -53,15 +53,15 @@ class Ended:
     took_s: float
 
     def tail(self) -> str:
-        """Its last words, for a row's reason."""
+        """Return its status and last lines, for the reason of a row."""
         lines = [line for line in self.error.splitlines() if line.strip()]
-        told = [line for line in lines if line.startswith(("error:", "  "))]
-        return f"status {self.code}: " + " / ".join((told or lines)[-4:])[:300]
+        errors = [line for line in lines if line.startswith(("error:", "  "))]
+        return f"status {self.code}: " + " / ".join((errors or lines)[-4:])[:300]
 
 
 @dataclass(kw_only=True)
 class Running:
-    """A run of the harness under way. ``lines`` grow while it works."""
+    """A run of the harness. ``lines`` is its progress so far."""
 
     process: subprocess.Popen[str]
     mark: str
@@ -71,16 +71,16 @@ class Running:
     _out: list[str] = field(default_factory=list)
 
     def read(self) -> None:
-        for stream, kept in ((self.process.stderr, self.lines), (self.process.stdout, self._out)):
+        for stream, lines in ((self.process.stderr, self.lines), (self.process.stdout, self._out)):
             assert stream is not None
-            reader = threading.Thread(target=lambda s=stream, k=kept: k.extend(iter(s.readline, "")))
-            # extend() of an iterator appends as it goes.
+            # extend() with an iterator appends each line at once.
+            reader = threading.Thread(target=lambda s=stream, k=lines: k.extend(iter(s.readline, "")))
             reader.daemon = True
             reader.start()
             self._readers.append(reader)
 
     def wait_for(self, words: str, limit_s: float = 60.0) -> bool:
-        """Whether a line with ``words`` came before the run ended."""
+        """Return whether a line with ``words`` appears before the run ends."""
         deadline = time.monotonic() + limit_s
         while time.monotonic() < deadline:
             if any(words in line for line in self.lines):
@@ -91,7 +91,7 @@ class Running:
         return False
 
     def finish(self, limit_s: float = LIMIT_S) -> Ended:
-        """Wait for its end; after ``limit_s`` it is killed, and the code is -1000."""
+        """Wait for the end. After ``limit_s`` seconds, kill the run; its code is then -1000."""
         try:
             code = self.process.wait(limit_s)
         except subprocess.TimeoutExpired:
@@ -124,8 +124,8 @@ class World:
         weakness: str = "",
     ) -> None:
         self.weakness = weakness
-        """Of weak.py: the defence that the harness lacks here."""
-        # Before the disk is full.
+        """The defence that the harness lacks (weak.py)."""
+        # Created now, before a case fills the disk.
         self._site = site(folder / "site") if weakness else ""
         self.folder = folder
         self.root = folder / name
@@ -137,7 +137,7 @@ class World:
         self.mark = uuid.uuid4().hex
         self.limit_s = LIMIT_S
         self.extra: dict[str, str | None] = {}
-        """Variables for runs; None takes one away."""
+        """Environment variables of runs; None removes a variable."""
         (self.root / "qemu-src").mkdir(parents=True)
         self.home.mkdir(exist_ok=True)
         for file in ("meson_options.txt", "meson.build"):
@@ -146,7 +146,7 @@ class World:
         self.lay_out(own_cache=cache is None)
 
     def lay_out(self, *, own_cache: bool) -> None:
-        """What is to be built: pin, series, and firmware that would come from Debian."""
+        """Write the pin, the series, and the firmware that would come from Debian."""
         self.write_pins()
         series = self.root / "patches" / "async-teardown"
         series.mkdir(parents=True)
@@ -156,20 +156,20 @@ class World:
             self._firmware()
 
     def close(self) -> None:
-        """End what is left of its runs, and the server."""
+        """End the remaining processes of its runs, and the server."""
         kill_marked(self.mark)
         if self._own_server:
             self.server.close()
 
     def write_pins(self) -> None:
-        """The pins file, as the server stands."""
+        """Write the pins file with the URL of the server."""
         data = release()
         digest = hashlib.sha256(data).hexdigest()
         text = pins(self.server.url, digest, len(data))
         (self.root / "qemu-src" / "pins.toml").write_text(text)
 
     def _firmware(self) -> None:
-        """Debian packages with empty firmware, as if they had been fetched: apt is not what is tried here."""
+        """Create Debian packages with fake firmware in the cache, because these tests do not include apt."""
         folder = self.cache / "downloads" / "debs" / f"{codename() or 'stable'}-{native_architecture()}"
         folder.mkdir(parents=True)
         known = {}
@@ -193,26 +193,26 @@ class World:
         return self.cache / "downloads" / self.archive_name
 
     def environment(self) -> dict[str, str]:
-        """That of a run: nothing of CI's or of the user's decides."""
+        """Return the environment of a run, without variables of CI and the user that influence it."""
         dropped = {"CI", "GITHUB_ACTIONS", "GITLAB_CI", "QEMU_HARNESS_COMMAND", "XDG_CACHE_HOME"}
         dropped |= {"QEMU_HARNESS_BUILD", "QEMU_HARNESS_TREES"}
-        found = {name: value for name, value in os.environ.items() if name not in dropped}
-        found |= {"HOME": str(self.home), "QEMU_HARNESS_CACHE": str(self.cache), MARK: self.mark}
+        variables = {name: value for name, value in os.environ.items() if name not in dropped}
+        variables |= {"HOME": str(self.home), "QEMU_HARNESS_CACHE": str(self.cache), MARK: self.mark}
         if self.weakness:
-            found |= {WEAKNESS: self.weakness, "PYTHONPATH": self._site}
+            variables |= {WEAKNESS: self.weakness, "PYTHONPATH": self._site}
         for name, value in self.extra.items():
             if value is None:
-                found.pop(name, None)
+                variables.pop(name, None)
             else:
-                found[name] = value
-        return found
+                variables[name] = value
+        return variables
 
     def command(self, stage: str, *words: str) -> list[str]:
-        """The harness's words for ``stage``."""
+        """Return the command line of the harness for ``stage``."""
         return [sys.executable, "-m", "harness", "--root", str(self.root), stage, *words]
 
     def start(self, stage: str, *words: str, before: Sequence[str] = ()) -> Running:
-        """Begin a run; ``before`` are words put in front of it, such as unshare's."""
+        """Start a run. ``before`` is a command prefix, such as unshare."""
         process = subprocess.Popen(
             [*before, *self.command(stage, *words)],
             cwd=ROOT,
@@ -233,15 +233,15 @@ class World:
         return self.start(stage, *words, before=before).finish(self.limit_s)
 
     def teardown(self, *words: str, before: Sequence[str] = ()) -> Ended:
-        """A whole run."""
+        """Run a complete teardown."""
         return self.run("teardown", *WORDS, *words, before=before)
 
     def problems(self, *, built_only: bool = False) -> str:
-        """What is wrong with all that a finished run should have left; empty when it is right."""
+        """Check all results of a finished run. Return the first problem, or an empty string."""
         try:
             return next(filter(None, self._problems(built_only)), "")
         except (OSError, ValueError, KeyError) as error:
-            return f"results cannot be read: {error}"
+            return f"cannot read the results: {error}"
 
     def _problems(self, built_only: bool) -> Iterator[str]:
         yield self.leftovers()
@@ -255,8 +255,8 @@ class World:
             path = Path(binary["path"])
             if hashlib.sha256(path.read_bytes()).hexdigest() != binary["sha256"]:
                 yield f"{path} differs from build.json"
-            said = subprocess.run([path, "--version"], capture_output=True, text=True, check=False).stdout
-            yield from self.wrong_build(variant, path, said.strip(), binary["version"])
+            printed = subprocess.run([path, "--version"], capture_output=True, text=True, check=False).stdout
+            yield from self.wrong_build(variant, path, printed.strip(), binary["version"])
             yield self.unprepared(Path(built[variant]["source"]))
         if hashlib.sha256(self.archive.read_bytes()).hexdigest() != self.digest:
             yield "the cached archive is not the pinned one"
@@ -264,13 +264,13 @@ class World:
         if not built_only:
             yield from self._timed(built)
 
-    def wrong_build(self, variant: str, _path: Path, said: str, recorded: str) -> Iterator[str]:
-        """What shows that a binary was not made of the variant's sources."""
-        if {said, recorded} != {VERSIONS[variant]}:
-            yield f"{variant} prints {said!r}"
+    def wrong_build(self, variant: str, _path: Path, version: str, recorded: str) -> Iterator[str]:
+        """Yield a problem if a binary was not built from the sources of the variant."""
+        if {version, recorded} != {VERSIONS[variant]}:
+            yield f"{variant} prints {version!r}"
 
     def unprepared(self, source: Path) -> str:
-        """What shows that the pin's edits were not made."""
+        """Return a problem if the sources lack the edits of the pin."""
         prepared = (source / "prepared").read_text() == "yes\n"
         return "" if prepared else f"{source} is not prepared"
 
@@ -293,10 +293,10 @@ class World:
                 yield f"{name} is missing or empty"
 
     def leftovers(self) -> str:
-        """Processes, held or stale locks and half-made files after the end of all runs."""
-        left = marked(self.mark)
-        if left:
-            return f"processes are left: {list(left.values())[:3]}"
+        """Return the first leftover after all runs: a process, a held or stale lock, a partial file."""
+        remaining = marked(self.mark)
+        if remaining:
+            return f"processes remain: {list(remaining.values())[:3]}"
         places = (self.build, self.trees, self.cache)
         for place in places:
             for file in place.rglob("*"):
@@ -305,15 +305,15 @@ class World:
                 if "index.lock" in file.name or (
                     file.name.endswith(".lock") and "trees" in file.parts and file.parent != self.trees
                 ):
-                    return f"{file}: git's lock is left"
-        halves = [*self.trees.glob(".*.new"), *self.trees.glob(".*.apply"), *self.trees.glob("*.old")]
-        halves += [*self.archive.parent.glob(".*.part"), *self.build.glob("*/*/.src.new")]
-        halves += [*self.build.rglob("src.old-*"), *self.archive.parent.glob("*.bad-*")]
-        halves += list((self.build / "results").glob(".*"))
-        return f"left half-made: {halves[0]}" if halves else ""
+                    return f"{file}: a lock file of git remains"
+        partial = [*self.trees.glob(".*.new"), *self.trees.glob(".*.apply"), *self.trees.glob("*.old")]
+        partial += [*self.archive.parent.glob(".*.part"), *self.build.glob("*/*/.src.new")]
+        partial += [*self.build.rglob("src.old-*"), *self.archive.parent.glob("*.bad-*")]
+        partial += list((self.build / "results").glob(".*"))
+        return f"partial file: {partial[0]}" if partial else ""
 
     def damaged_tree(self) -> str:
-        """What git says of the tree, if it is not well."""
+        """Return the output of git fsck if the tree is damaged."""
         tree = self.trees / "7.2"
         words = [
             "git",
@@ -326,12 +326,12 @@ class World:
             "--no-progress",
         ]
         ended = subprocess.run(words, capture_output=True, text=True, check=False)
-        # A worktree that was removed by hand leaves its HEAD's reflog behind; that is no damage.
+        # The reflog of a worktree's HEAD may remain after the worktree was removed; this is not damage.
         return "" if ended.returncode == 0 else f"git fsck: {(ended.stderr or ended.stdout).strip()[:200]}"
 
 
 def is_locked(file: Path) -> bool:
-    """Whether a process holds the flock(2) of ``file``."""
+    """Return whether a process holds the flock(2) of ``file``."""
     try:
         with file.open("rb") as stream:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -343,8 +343,8 @@ def is_locked(file: Path) -> bool:
 
 
 def marked(mark: str) -> dict[int, str]:
-    """Living processes of the runs of a world, with their command lines."""
-    found = {}
+    """Return the running processes of a world: pid → command line."""
+    processes = {}
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
             continue
@@ -353,19 +353,20 @@ def marked(mark: str) -> dict[int, str]:
                 continue
             state = (entry / "stat").read_text().rpartition(")")[2].split()[0]
             if state != "Z":
-                found[int(entry.name)] = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()[:120]
+                line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+                processes[int(entry.name)] = line[:120]
         except OSError:
             continue
-    return found
+    return processes
 
 
 def kill_marked(mark: str) -> None:
-    """SIGKILL to all of them, again until none is left."""
+    """Send SIGKILL to all processes of a world until none remains."""
     for _ in range(50):
-        left = marked(mark)
-        if not left:
+        remaining = marked(mark)
+        if not remaining:
             return
-        for pid in left:
+        for pid in remaining:
             try:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
@@ -374,7 +375,7 @@ def kill_marked(mark: str) -> None:
 
 
 def wait_until(condition: Callable[[], bool], limit_s: float) -> bool:
-    """Whether ``condition`` holds within ``limit_s`` seconds."""
+    """Return whether ``condition`` becomes true within ``limit_s`` seconds."""
     deadline = time.monotonic() + limit_s
     while not condition():
         if time.monotonic() > deadline:

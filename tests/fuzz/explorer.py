@@ -27,7 +27,7 @@ SEEDS = 200
 """Number of examples of hypothesis in a new corpus."""
 SEEDED = "seeded"
 """Marker file next to the corpus; it exists if the corpus is complete."""
-TELL_EACH = 20
+REPORT_EACH = 20
 
 
 def main(words: list[str]) -> None:
@@ -40,13 +40,13 @@ def main(words: list[str]) -> None:
     def keep(data: bytes) -> None:
         (folder / hashlib.sha256(data).hexdigest()).write_bytes(data)
 
-    def tell() -> None:
+    def report() -> None:
         Path(summary).write_text(f"{counts[0]} {counts[1]}", encoding="ascii")
 
     def read(data: bytes) -> None:
         # libFuzzer reads the whole corpus before it checks the time.
         if time.monotonic() > end:
-            tell()
+            report()
             os._exit(0)
         counts[0] += 1
         try:
@@ -54,8 +54,8 @@ def main(words: list[str]) -> None:
         except HarnessError:
             counts[1] += 1
         finally:
-            if counts[0] % TELL_EACH == 0:
-                tell()
+            if counts[0] % REPORT_EACH == 0:
+                report()
 
     seeded = folder.with_name(f"{folder.name}.{SEEDED}")
     if not seeded.exists():

@@ -68,7 +68,7 @@ def _explore(target: Target, layout: Layout, step: Step, seconds: float, seed: i
         raise StorageError(f"cannot store the corpus: {error}", "free some disk space") from error
     summary, began = folder / "summary", time.monotonic()
 
-    def tell(_line: str) -> None:
+    def report(_line: str) -> None:
         step.update(min(time.monotonic() - began, seconds), seconds, f"{_counts(summary)[0]} examples")
 
     try:
@@ -85,19 +85,19 @@ def _explore(target: Target, layout: Layout, step: Step, seconds: float, seed: i
             ended = run(
                 [sys.executable, "-m", "tests.fuzz.explorer", *words, *limits],
                 cwd=ROOT,
-                on_line=tell,
+                on_line=report,
                 check=False,
                 timeout_s=seconds + SPARE_S,
                 log=log,
             )
         failure = None
         if ended.returncode != 0:
-            found = next(iter(folder.glob(f"{FOUND}*")), None)
-            told = f"the explorer ended with status {ended.returncode}"
+            example = next(iter(folder.glob(f"{FOUND}*")), None)
+            problem = f"the explorer ended with status {ended.returncode}"
             failure = (
-                _judged(target, layout, found, told)
-                if found is not None
-                else Failure(target=target.name, problem=told, path=log)
+                _judged(target, layout, example, problem)
+                if example is not None
+                else Failure(target=target.name, problem=problem, path=log)
             )
         examples, refused = _counts(summary)
         return Row(target=target, examples=examples, refused=refused, failure=failure)
@@ -113,23 +113,23 @@ def _counts(summary: Path) -> tuple[int, int]:
         return 0, 0
 
 
-def _judged(target: Target, layout: Layout, found: Path, told: str) -> Failure | None:
+def _judged(target: Target, layout: Layout, example: Path, problem: str) -> Failure | None:
     """Read the example that ended an explorer again, in a separate process, because it may end that too.
 
     Returns None for a slow example that is read without problems: the machine was busy.
     """
-    failure = runner.store_failure(layout, target, found.read_bytes(), told)
+    failure = runner.store_failure(layout, target, example.read_bytes(), problem)
     again = run(
         [sys.executable, "-m", "tests.fuzz", "--repeat", failure.path],
         cwd=ROOT,
         check=False,
         timeout_s=SPARE_S,
     )
-    if again.returncode == 0 and found.name.startswith(f"{FOUND}timeout-"):
+    if again.returncode == 0 and example.name.startswith(f"{FOUND}timeout-"):
         for path in (failure.path, failure.path.with_suffix(".txt")):
             path.unlink(missing_ok=True)
         return None
-    said = next((line for line in again.output.splitlines() if line.startswith("error: ")), "")
+    line = next((line for line in again.output.splitlines() if line.startswith("error: ")), "")
     if again.returncode != 0:
-        told = said.partition(f"{target.name}: ")[2] or f"reading it ends with status {again.returncode}"
-    return runner.store_failure(layout, target, failure.path.read_bytes(), told, again.output)
+        problem = line.partition(f"{target.name}: ")[2] or f"reading it ends with status {again.returncode}"
+    return runner.store_failure(layout, target, failure.path.read_bytes(), problem, again.output)

@@ -96,7 +96,7 @@ def ratios_json() -> bytes:
     return b'{"schema": 1, "command": "x", "ratios": []}'
 
 
-def _spoilt(kind: type, *seeds: Callable[[], bytes]) -> Callable[[Layout], Strategy]:
+def _malformed(kind: type, *seeds: Callable[[], bytes]) -> Callable[[Layout], Strategy]:
     """Generate valid and malformed JSON of ``kind``, and malformed ``seeds``."""
 
     def examples(_: Layout) -> Strategy:
@@ -169,11 +169,11 @@ RESULTS: tuple[tuple[str, str, Callable[[Layout], Strategy], Callable[[Layout, b
     (
         "teardown",
         "teardown.json, and everything derived from it",
-        _spoilt(TeardownResults, results_json),
+        _malformed(TeardownResults, results_json),
         _teardown,
     ),
-    ("validate", "validate.json, and everything derived from it", _spoilt(ValidateResults), _validate),
-    ("properties", "properties.json, in the report", _spoilt(PropertiesResults), _properties),
-    ("build", "build.json", _spoilt(BuildResults), _build),
-    ("ratios", "recorded ratios", _spoilt(Ratios, ratios_json), _ratios),
+    ("validate", "validate.json, and everything derived from it", _malformed(ValidateResults), _validate),
+    ("properties", "properties.json, in the report", _malformed(PropertiesResults), _properties),
+    ("build", "build.json", _malformed(BuildResults), _build),
+    ("ratios", "recorded ratios", _malformed(Ratios, ratios_json), _ratios),
 )

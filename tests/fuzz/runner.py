@@ -77,7 +77,7 @@ def choose_targets(names: Sequence[str]) -> tuple[Target, ...]:
     known = {target.name: target for target in TARGETS}
     for name in names:
         if name not in known:
-            raise OptionError(f"--only: there is no parser {name!r}", f"known are: {' '.join(known)}")
+            raise OptionError(f"--only: there is no parser {name!r}", f"choose from: {' '.join(known)}")
     return tuple(known[name] for name in names) or TARGETS
 
 
@@ -107,7 +107,7 @@ def fuzz(
                 layout=scratch,
                 seconds=seconds * target.share / parts,
                 most=most or 10**9,
-                tell=step.update,
+                update=step.update,
             )
             run.work(seed)
             rows.append(
@@ -123,7 +123,7 @@ def repeat(layout: Layout, path: Path) -> str:
         data = path.read_bytes()
     except OSError as error:
         raise OptionError(
-            f"{path} cannot be read: {error.strerror}", "choose a file below build/fuzz"
+            f"cannot read {path}: {error.strerror}", "choose a file below build/fuzz"
         ) from error
     with scratch_layout(layout) as scratch:
         try:
@@ -132,7 +132,7 @@ def repeat(layout: Layout, path: Path) -> str:
             return f"{target.name}: refused as expected: {error.cause}"
         except Exception as error:
             raise FuzzError(
-                f"{target.name}: {_told(error)}",
+                f"{target.name}: {_describe(error)}",
                 "fix the parser, and keep the example as a test",
                 details=tuple("".join(traceback.format_exception(error)).splitlines()[-12:]),
             ) from error
@@ -192,10 +192,10 @@ class _Run:
         layout: Layout,
         seconds: float,
         most: int,
-        tell: Callable[[float, float, str], None],
+        update: Callable[[float, float, str], None],
     ) -> None:
         self.examples = self.refused = 0
-        self._target, self._layout, self._most, self._tell = target, layout, most, tell
+        self._target, self._layout, self._most, self._update = target, layout, most, update
         self._seconds = seconds
         self._began = self._end = 0.0
         self._failing: tuple[bytes, Exception] | None = None
@@ -229,7 +229,7 @@ class _Run:
             return None
         data, error = self._failing
         text = "".join(traceback.format_exception(error))
-        return store_failure(layout, self._target, data, _told(error), text)
+        return store_failure(layout, self._target, data, _describe(error), text)
 
     def _one(self, data: bytes) -> None:
         now = time.monotonic()
@@ -237,13 +237,13 @@ class _Run:
             raise _EnoughError
         self.examples += 1
         if self.examples % 50 == 0:
-            self._tell(now - self._began, self._end - self._began, f"{self.examples} examples")
+            self._update(now - self._began, self._end - self._began, f"{self.examples} examples")
         try:
             _checked(self._target, self._layout, data)
         except HarnessError:
             self.refused += 1
         except Exception as error:
-            place = _told(error)
+            place = _describe(error)
             if self._failing is None:
                 self._kind, self._end = place, now + SHRINK_S
             if place.partition(": ")[0] != self._kind.partition(": ")[0]:
@@ -266,7 +266,7 @@ def _checked(target: Target, layout: Layout, data: bytes) -> None:
         target.check(layout, data)
 
 
-def _told(error: Exception) -> str:
+def _describe(error: Exception) -> str:
     """Describe an exception: ``KeyError in table.py line 7: 'x'``."""
     ours = ("/harness/", "/tests/fuzz/")
     frames = [one for one in traceback.extract_tb(error.__traceback__) if any(map(one.filename.count, ours))]

@@ -43,7 +43,7 @@ from tests.fuzz.reading import RESULTS, ratios_json, results_json
 from tests.fuzz.trees import apply_in
 
 Strategy = st.SearchStrategy[bytes]
-CANARY = b"Subject: this lies outside"
+CANARY = b"Subject: this is outside"
 
 
 class OutsideError(AssertionError):
@@ -81,7 +81,7 @@ def must_be_tree_path(path: str) -> None:
 
 def _one_name(name: str) -> None:
     if not name or name in (".", "..") or set(name) & set("/\0\n") or len(name.encode()) > 255:
-        raise OutsideError(f"{name!r} is no file's name")
+        raise OutsideError(f"{name!r} is not a file name")
 
 
 def _patch(layout: Layout, data: bytes) -> None:
@@ -106,14 +106,14 @@ def _mbox(layout: Layout, data: bytes) -> None:
         again.decode("utf-8", "surrogateescape")
         for change in mail.changes:
             if not change.paths:
-                raise AssertionError("a change of no file")
+                raise AssertionError("a change without a file")
 
 
 def _form(layout: Layout, data: bytes) -> None:
     del layout
     remarked = with_remarks(with_tag(data, tag_for("PATCH", 2, 1, 3)), b"what is new")
     if tag_of(data) and b"what is new" not in remarks_of(remarked):
-        raise AssertionError("remarks are not at their place")
+        raise AssertionError("the remarks are in the wrong place")
 
 
 def _read_back(found: Input) -> None:
@@ -143,11 +143,11 @@ def _input(layout: Layout, data: bytes) -> None:
 
 
 def _series_toml(layout: Layout, data: bytes) -> None:
-    said = parse_series_file(data, layout.patches / "x" / "series.toml")
-    _ = (said.subject_prefix, said.versions_with_changes, said.changes_of(said.version))
-    folder = outgoing_folder(layout, "x", said.version)
+    metadata = parse_series_file(data, layout.patches / "x" / "series.toml")
+    _ = (metadata.subject_prefix, metadata.versions_with_changes, metadata.changes_of(metadata.version))
+    folder = outgoing_folder(layout, "x", metadata.version)
     must_be_inside(
-        layout.build / "outgoing", folder / f"{tag_for('x', said.version, 1, 2).replace(' ', '-')}"
+        layout.build / "outgoing", folder / f"{tag_for('x', metadata.version, 1, 2).replace(' ', '-')}"
     )
 
 

@@ -1,4 +1,4 @@
-"""docs/architecture.md, held against the code: imports go one way, modules are small and named."""
+"""docs/architecture.md, compared with the code: imports in one direction, small and documented modules."""
 
 from __future__ import annotations
 

@@ -1,9 +1,11 @@
-"""docs/style.md, compared with what users read: documentation, help, messages, data files."""
+"""docs/style.md, compared with the texts of the project: documentation, messages, docstrings, data files."""
 
 from __future__ import annotations
 
 import ast
+import io
 import re
+import tokenize
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -13,12 +15,9 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "harness"
 GLOSSARY = "## Words to avoid"
 
-PENDING_PACKAGES = {}
-"""Packages and modules of harness/ with messages to be rewritten. Remove each name with its rewrite."""
-
 
 def avoided() -> list[str]:
-    """The phrases of the glossary's left column, without remarks in brackets."""
+    """Return the phrases in the left column of the glossary, without remarks in brackets."""
     table = (ROOT / "docs" / "style.md").read_text(encoding="utf-8").split(GLOSSARY)[1]
     cells = re.findall(r"^\| (.+?) \| .+ \|$", table, re.MULTILINE)[1:]
     return [phrase for cell in cells for phrase in re.sub(r" \(.*?\)", "", cell).split(", ")]
@@ -40,20 +39,15 @@ def problems(texts: Iterable[tuple[str, str]]) -> list[str]:
     ]
 
 
-def messages(path: Path) -> Iterator[tuple[str, str]]:
-    """Strings of several words that are not docstrings; for commands and sessions the docstrings too."""
-    alone = {id(node.value) for node in nodes(path) if isinstance(node, ast.Expr)}
-    visible = path.name == "noxfile.py" or path.parent.name == "commands"
+def texts(path: Path) -> Iterator[tuple[str, str]]:
+    """Yield the strings of several words, including docstrings, and the comments of a module."""
     for node in nodes(path):
         match node:
-            case ast.Constant(value=str(text)) if " " in text and (visible or id(node) not in alone):
+            case ast.Constant(value=str(text)) if " " in text:
                 yield f"{path.relative_to(ROOT)}:{node.lineno}", text
-
-
-def finished_modules() -> list[Path]:
-    return [
-        path for path in PACKAGE.rglob("*.py") if path.relative_to(PACKAGE).parts[0] not in PENDING_PACKAGES
-    ]
+    for token in tokenize.generate_tokens(io.StringIO(path.read_text(encoding="utf-8")).readline):
+        if token.type == tokenize.COMMENT:
+            yield f"{path.relative_to(ROOT)}:{token.start[0]}", token.string
 
 
 def test_glossary_is_read() -> None:
@@ -66,12 +60,12 @@ def test_glossary_is_read() -> None:
     ]
 
 
-def test_messages_use_standard_terms() -> None:
+def test_programs_use_standard_terms() -> None:
     programs = [
         path for name in ("faults", "fuzz", "mutate") for path in (ROOT / "tests" / name).glob("*.py")
     ]
-    paths = [ROOT / "noxfile.py", *finished_modules(), *programs]
-    assert not [found for path in paths for found in problems(messages(path))]
+    paths = [ROOT / "noxfile.py", *PACKAGE.rglob("*.py"), *programs]
+    assert not [found for path in paths for found in problems(texts(path))]
 
 
 def test_documents_use_standard_terms() -> None:
@@ -111,8 +105,3 @@ def test_data_files_use_standard_terms() -> None:
     paths = [ROOT / name for name in names]
     paths += [*(ROOT / "patches").glob("*/series.toml"), *PACKAGE.rglob("*.toml"), *PACKAGE.rglob("*.j2")]
     assert not problems((str(path.relative_to(ROOT)), path.read_text(encoding="utf-8")) for path in paths)
-
-
-def test_pending_names_exist() -> None:
-    """A name that no longer exists must not stay in the list of exceptions."""
-    assert not {name for name in PENDING_PACKAGES if not (PACKAGE / name).exists()}

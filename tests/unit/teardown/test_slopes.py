@@ -74,7 +74,7 @@ def test_size_with_too_few_samples_is_left_out():
 
 
 def weighted_median(slopes):
-    """The first of the sorted (slope, weight) up to which half of the weight lies."""
+    """Return the first of the sorted (slope, weight) with half of the total weight up to it."""
     half, weight = sum(weight for _, weight in slopes) / 2, 0.0
     for slope, own in sorted(slopes):
         weight += own
