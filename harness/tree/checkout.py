@@ -150,8 +150,8 @@ def _is_ours(git: Git, tree: Tree, path: Path) -> bool:
 def _is_registered_elsewhere(path: Path) -> bool:
     """Return whether the registration that ``path`` names is now that of another worktree.
 
-    A regenerated tree numbers its worktrees from scratch, so a checkout of the old tree can name one of the new ones,
-    with another HEAD and index.
+    A regenerated tree numbers its worktrees from scratch, so a checkout of the old tree can name one of the
+    new ones, with another HEAD and index.
     """
     try:
         folder = (path / ".git").read_text(encoding="utf-8").removeprefix("gitdir:").strip()
