@@ -23,6 +23,7 @@ from harness.pipeline import (
     with_variants,
 )
 from harness.progress import Silent
+from harness.source import Pin
 from tests.unit.build.support import make_options
 from tests.unit.conftest import tiny_pin
 from tests.unit.defaults import ROOT, options_with
@@ -152,3 +153,164 @@ def test_a_series_that_names_no_pin_is_compared_with_pristine(layout: Layout, tm
     (series / "series.toml").unlink()
     options = options_with(series=str(series), source="/some/clone", given=(f"-Dseries={series}",))
     assert with_variants(layout, options).variants == ("pristine", "patched")
+
+
+@pytest.fixture
+def stages(monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ...]]:
+    """Replace the stages before a build by ones that record their arguments, and check the signatures."""
+    calls: list[tuple[object, ...]] = []
+    facts = SimpleNamespace(targets=("x86_64-softmmu", "s390x-softmmu"), version="1.2.3")
+
+    def fetch(pin: Pin, layout: Layout, reporter: Silent, *, local: str = "") -> str:
+        calls.append(("fetch", pin.name, layout, reporter, local))
+        return "source"
+
+    def import_source(source: str, layout: Layout, reporter: Silent) -> Any:
+        calls.append(("import", source, layout, reporter))
+        return SimpleNamespace(name="tiny-tree", facts=facts)
+
+    def checkout(tree: Any, variant: str, series: object, layout: Layout, reporter: Silent) -> str:
+        calls.append(("checkout", tree.name, variant, series, layout, reporter))
+        return f"checkout of {variant}"
+
+    for stage in (fetch, import_source, checkout):
+        monkeypatch.setattr(pipeline, stage.__name__, stage)
+    return calls
+
+
+def test_prepare_checks_out_each_variant_and_applies_the_series_to_patched(
+    layout: Layout, reporter: Silent, stages: list[tuple[object, ...]]
+) -> None:
+    series: Any = object()
+    options = options_with(variants=("base", "patched"), source="/some/clone")
+    prepared: Any = pipeline.prepare(layout, Checked(pin=tiny_pin(), series=series), options, reporter)
+    assert stages == [
+        ("fetch", "tiny", layout, reporter, "/some/clone"),
+        ("import", "source", layout, reporter),
+        ("checkout", "tiny-tree", "base", None, layout, reporter),
+        ("checkout", "tiny-tree", "patched", series, layout, reporter),
+    ]
+    assert (prepared.tree.name, prepared.series) == ("tiny-tree", series)
+    assert prepared.checkouts == ("checkout of base", "checkout of patched")
+
+
+def test_prepare_refuses_a_target_that_the_tree_lacks_before_any_checkout(
+    layout: Layout, reporter: Silent, stages: list[tuple[object, ...]]
+) -> None:
+    options = options_with(targets=("x86_64-softmmu", "vax-softmmu"))
+    with pytest.raises(OptionError, match=r"-Dtargets: QEMU 1\.2\.3 has no .vax-softmmu") as refused:
+        pipeline.prepare(layout, Checked(pin=tiny_pin(), series=None), options, reporter)
+    assert "s390x-softmmu" in refused.value.remedy
+    assert [call[0] for call in stages] == ["fetch", "import"]
+
+
+def test_tree_is_that_of_the_source_or_of_the_pin(
+    layout: Layout, reporter: Silent, stages: list[tuple[object, ...]]
+) -> None:
+    layout = dataclasses.replace(LAYOUT, build=layout.build)
+    clone = options_with(source="/some/clone")
+    assert pipeline.tree_of(layout, clone, reporter).name == "tiny-tree"
+    assert pipeline.tree_of(layout, options_with(pin="10.2"), reporter).name == "tiny-tree"
+    assert stages == [
+        ("fetch", "", layout, reporter, "/some/clone"),
+        ("import", "source", layout, reporter),
+        ("fetch", "10.2", layout, reporter, ""),
+        ("import", "source", layout, reporter),
+    ]
+
+
+def test_name_of_a_pin_s_tree_is_known_before_it_is_fetched(
+    reporter: Silent, stages: list[tuple[object, ...]]
+) -> None:
+    assert pipeline.tree_name(LAYOUT, options_with(pin="10.2"), reporter) == "10.2"
+    assert stages == []
+    assert pipeline.tree_name(LAYOUT, options_with(source="/some/clone"), reporter) == "tiny-tree"
+    assert stages[0] == ("fetch", "", LAYOUT, reporter, "/some/clone")
+
+
+def test_stages_of_a_build_share_layout_options_and_reporter(
+    layout: Layout, reporter: Silent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``build_all`` installs what a build needs before it prepares, and writes the results of all builds."""
+    calls: list[tuple[object, ...]] = []
+    tree = SimpleNamespace(variant="base")
+    prepared = Prepared(tree=None, series=None, checkouts=(tree,))  # type: ignore[arg-type]
+
+    def ensure(*given: object) -> None:
+        calls.append(("ensure", *given))
+
+    def prepare(*given: object) -> Prepared:
+        calls.append(("prepare", *given))
+        return prepared
+
+    def build(*given: object, host: str) -> str:
+        calls.append(("build", *given, host))
+        return "build"
+
+    def write_build_results(*given: object) -> None:
+        calls.append(("write", *given))
+
+    for stage in (ensure, prepare, build, write_build_results):
+        monkeypatch.setattr(pipeline, stage.__name__, stage)
+    checked, options = Checked(pin=tiny_pin(), series=None), options_with()
+    result: Any = pipeline.build_all(layout, checked, options, reporter, "validate")
+    assert result == (prepared, ("build",))
+    assert calls == [
+        ("ensure", layout, options, reporter),
+        ("prepare", layout, checked, options, reporter),
+        ("build", tree, options, layout, reporter, "native"),
+        ("write", layout, ("build",), "validate"),
+    ]
+    calls.clear()
+    cross = options_with(hosts=("native", "s390x"), targets=("x86_64-softmmu",))
+    tree.variant = "patched"
+    result = pipeline.build_cross(prepared, layout, cross, reporter)
+    assert result == ("build",)
+    alone = dataclasses.replace(cross, targets=("s390x-softmmu",))
+    assert calls == [("build", tree, alone, layout, reporter, "s390x")]
+
+
+@pytest.mark.parametrize(
+    ("call", "cause", "remedy"),
+    [
+        (
+            lambda: pipeline.check_request(LAYOUT, options_with(pin="10.2", variants=("patched",))),
+            "series async-teardown is for pin 7.2, not for 10.2",
+            "leave it out with -Dvariants=pristine, or name another one with -Dseries=",
+        ),
+        (
+            lambda: pipeline.check_request(
+                LAYOUT, options_with(source="/some/clone", variants=("patched",), given=())
+            ),
+            "series async-teardown is for pin 7.2, not for /some/clone",
+            "leave it out with -Dvariants=pristine, or name another one with -Dseries=",
+        ),
+        (
+            lambda: with_all_variants(LAYOUT, options_with(hosts=("s390x",))),
+            "-Dhosts=s390x lacks native, which most properties need",
+            "write -Dhosts=native,s390x",
+        ),
+        (
+            lambda: with_feature(LAYOUT, options_with(hosts=("native", "s390x"))),
+            "-Dhosts=native,s390x: cycles run on host native only",
+            "omit -Dhosts=",
+        ),
+    ],
+)
+def test_refusals_name_the_option_and_what_to_write_instead(call: Any, cause: str, remedy: str) -> None:
+    with pytest.raises(OptionError) as refused:
+        call()
+    assert (refused.value.cause, refused.value.remedy) == (cause, remedy)
+
+
+def test_folder_and_age_are_refused_only_for_a_build(tmp_path: Path) -> None:
+    for name in ("with space", "with:colon", "with\ttab"):
+        layout = dataclasses.replace(LAYOUT, build=tmp_path / name)
+        with pytest.raises(OptionError) as refused:
+            pipeline.check_request(layout, options_with())
+        assert refused.value.cause == (
+            f"cannot build QEMU in {layout.build}: its configure refuses spaces and colons"
+        )
+        assert refused.value.remedy == "set QEMU_HARNESS_BUILD to a folder without them"
+    checked = pipeline.check_request(LAYOUT, options_with(pin="10.2", variants=("pristine",)))
+    assert (checked.pin.name, checked.series) == ("10.2", None)
