@@ -25,7 +25,7 @@ from harness.tree import Checkout, Tree, checkout, import_source
 
 @dataclass(frozen=True, kw_only=True)
 class Checked:
-    """What is built, known before any work. ``series`` is None if no variant has it.
+    """A request that passed all checks. ``series`` is None if no variant has it.
 
     ``pin`` has no name if -Dsource= is given and -Dpin= is not.
     """
@@ -36,7 +36,7 @@ class Checked:
 
 @dataclass(frozen=True, kw_only=True)
 class Prepared:
-    """A tree with its variants checked out, in the order of the options."""
+    """A tree with a checkout of each variant, in the order of ``options.variants``."""
 
     tree: Tree
     series: Series | None
@@ -44,7 +44,7 @@ class Prepared:
 
 
 def pin_of(layout: Layout, options: Options) -> Pin:
-    """Return the pin of ``options``; NO_PIN for a source of the user's without -Dpin=. Raises OptionError."""
+    """Return the pin of ``options``; NO_PIN for -Dsource= without -Dpin=. Raises OptionError."""
     return NO_PIN if options.source and not options.has("pin") else find_pin(layout, options.pin)
 
 
@@ -70,7 +70,7 @@ def check_request(layout: Layout, options: Options, *, needs_build: bool = True)
         where = pin.name or options.source
         raise OptionError(
             f"series {series.name} is for pin {', '.join(series.pins)}, not for {where}",
-            "leave it out with -Dvariants=pristine, or name another one with -Dseries=",
+            "omit it with -Dvariants=pristine, or choose another series with -Dseries=",
         )
     return Checked(pin=pin, series=series)
 
@@ -78,8 +78,9 @@ def check_request(layout: Layout, options: Options, *, needs_build: bool = True)
 def with_variants(layout: Layout, options: Options) -> Options:
     """Return ``options`` with variants, chosen by the series unless they are given.
 
-    A series is compared with the state that it is applied to. Without one for this tree, pristine remains: a
-    release that has the feature is compared with itself. Raises OptionError for an invalid series.
+    A series is compared with the state that it is applied to. If no series fits the tree, the only variant
+    is pristine: a release that has the feature is compared with itself. Raises OptionError for an invalid
+    series.
     """
     if options.variants:
         return options
@@ -92,12 +93,12 @@ def with_variants(layout: Layout, options: Options) -> Options:
 def with_all_variants(layout: Layout, options: Options) -> Options:
     """Return ``options`` with every variant of its tree, unless ``-Dvariants=`` is given.
 
-    Raises OptionError if ``hosts`` does not contain native, on which all rows but the last are checked.
+    Raises OptionError if the host native, which all properties but the last need, is not included.
     """
     if "native" not in options.hosts:
         raise OptionError(
             f"-Dhosts={','.join(options.hosts)} lacks native, which most properties need",
-            f"write -Dhosts={','.join(('native', *options.hosts))}",
+            f"use -Dhosts={','.join(('native', *options.hosts))}",
         )
     chosen = with_variants(layout, options)
     if options.variants:
@@ -106,7 +107,7 @@ def with_all_variants(layout: Layout, options: Options) -> Options:
 
 
 def with_feature(layout: Layout, options: Options) -> Options:
-    """``options`` without the variant base, which lacks the feature, unless variants were named.
+    """Return ``options`` without the variant base, which lacks the feature, unless ``-Dvariants=`` is given.
 
     Raises OptionError for a host other than native: cycles do not run emulated hosts.
     """
@@ -120,7 +121,10 @@ def with_feature(layout: Layout, options: Options) -> Options:
 
 
 def prepare(layout: Layout, checked: Checked, options: Options, reporter: Reporter) -> Prepared:
-    """Source, tree and one checkout for each variant. Raises OptionError for a target that the tree lacks."""
+    """Fetch the source, import the tree, check out each variant.
+
+    Raises OptionError for a target that the tree lacks.
+    """
     source = fetch(checked.pin, layout, reporter, local=options.source)
     tree = import_source(source, layout, reporter)
     check_choice("targets", options.targets, tree.facts.targets, where=f"QEMU {tree.facts.version}")
@@ -132,13 +136,13 @@ def prepare(layout: Layout, checked: Checked, options: Options, reporter: Report
 
 
 def tree_of(layout: Layout, options: Options, reporter: Reporter) -> Tree:
-    """The tree of the pin or of ``-Dsource=``, fetched and imported if necessary."""
+    """Return the tree of the pin or of ``-Dsource=``. Fetch and import it if it is missing."""
     source = fetch(pin_of(layout, options), layout, reporter, local=options.source)
     return import_source(source, layout, reporter)
 
 
 def tree_name(layout: Layout, options: Options, reporter: Reporter) -> str:
-    """The name of the tree in ``build/``: the pin's, or for ``-Dsource=`` one made from its content."""
+    """Return the name of the tree in ``build/``: the pin, or for ``-Dsource=`` a name from its content."""
     return tree_of(layout, options, reporter).name if options.source else find_pin(layout, options.pin).name
 
 

@@ -37,7 +37,7 @@ NORMAL = 1.4826
 
 
 def compare(samples: Sequence[Sample]) -> tuple[Comparison, ...]:
-    """Each variant against the reference, and any other against upstream's own implementation.
+    """Compare each variant with the reference, and with upstream's own implementation.
 
     Each cell gives separate comparisons for exit, reclaim and restart.
     """
@@ -78,7 +78,7 @@ def place_order(place: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def variant_order(name: str) -> tuple[int, str]:
-    """A key to sort variants by: the references, upstream's, ours, then others by name."""
+    """Sort key of variants: the references, upstream's implementation, patched, then others by name."""
     known = (*REFERENCES, UPSTREAM, "patched")
     return (known.index(name) if name in known else len(known), name)
 

@@ -147,7 +147,7 @@ def test_variants_follow_the_series_and_the_tree(changes: dict[str, Any], varian
     assert with_variants(LAYOUT, options_with(**changes)).variants == variants
 
 
-def test_a_series_that_names_no_pin_is_compared_with_pristine(layout: Layout, tmp_path: Path) -> None:
+def test_series_without_a_pin_is_compared_with_pristine(layout: Layout, tmp_path: Path) -> None:
     series = tmp_path / "mine"
     shutil.copytree(ROOT / "patches" / "async-teardown", series)
     (series / "series.toml").unlink()

@@ -48,7 +48,7 @@ def test_which_needs_a_build_and_a_known_host(run: Run) -> None:
 
 
 @pytest.mark.parametrize("stage", ["tree", "build"])
-def test_a_target_that_the_tree_lacks_is_refused_before_anything_is_checked_out(
+def test_target_that_the_tree_lacks_is_refused_before_any_checkout(
     run: Run, calls: Calls, stage: str
 ) -> None:
     calls.spy("harness.pipeline.checkout", lambda *_, **__: pytest.fail("it was checked out"))

@@ -102,7 +102,7 @@ def test_headers_that_cannot_be_encoded_are_fixed(name: str, value: bytes) -> No
         headers[name] = value + b" <a@b>"
     else:
         inner = b"From: " + value + b" <a@b>\n\n"
-    text = b"".join(key.encode() + b": " + said + b"\n" for key, said in headers.items())
+    text = b"".join(key.encode() + b": " + value + b"\n" for key, value in headers.items())
     mail = read_mail(text + b"\n" + inner + b"x\n\x80\n", "x")
     assert read_mail(mailbox_bytes(mail), "x").message.endswith("\udc80")
 

@@ -87,11 +87,11 @@ def test_example_that_ends_an_explorer_is_stored_and_reported(
     monkeypatch: pytest.MonkeyPatch,
     again: tuple[int, str, str],
 ) -> None:
-    status, said, problem = again
+    status, output, problem = again
 
     def run(words: list[object], **more: object) -> Finished:
         if "--repeat" in words:
-            return Finished(argv=(), returncode=status, output=said, duration_s=0)
+            return Finished(argv=(), returncode=status, output=output, duration_s=0)
         return really(words, **more)  # type: ignore[arg-type]
 
     really = guided.run

@@ -149,9 +149,9 @@ def test_run_continues_without_a_compiler(layout, monkeypatch):
         raise TeardownError("no compiler", "x")
 
     monkeypatch.setattr(record, "build_programs", fail)
-    said = Silent()
-    assert record._floor(layout, said) is None
-    assert "no compiler" in said.lines[0]
+    reporter = Silent()
+    assert record._floor(layout, reporter) is None
+    assert "no compiler" in reporter.lines[0]
 
 
 def test_live_table_shows_medians_and_a_round_is_one_line():
