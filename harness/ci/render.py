@@ -70,11 +70,14 @@ class CommitJob:
 def jobs_of(
     pins: Iterable[Pin], targets: Sequence[str] = TARGETS, hosts: Sequence[str] = HOSTS
 ) -> tuple[CiJob, ...]:
-    """Return a job for each combination of a pin that can be built, its targets, and a host."""
+    """Return a job for each combination of a pin that can be built, its targets, and a host.
+
+    A pin that is unverified has no job: it would fail for a reason that no patch can remove.
+    """
     return tuple(
         CiJob(pin=pin.name, target=target, host=host)
         for pin in pins
-        if not is_too_old(pin.name)
+        if not is_too_old(pin.name) and not pin.unverified
         for target in targets
         for host in hosts
     )

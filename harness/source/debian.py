@@ -133,7 +133,7 @@ def _explain(error: FetchError, chosen: Candidate, wanted: Wanted) -> FetchError
         return error
     return FetchError(
         f"the index of {wanted.suite} lists {wanted.package} {chosen.version}, but the mirror's pool "
-        f"no longer contains {wanted.archive} (404)",
+        f"does not contain {wanted.archive} (404)",
         "add another location to the pin",
         details=error.details,
     )

@@ -127,6 +127,8 @@ def _from_locations(pin: Pin, target: Path, layout: Layout, reporter: Reporter) 
         for line in (f"{location}: {error.cause}", *(f"  {detail}" for detail in error.details))
     )
     wrong = next((error for _, error in failures if isinstance(error, VerifyError)), None)
+    if pin.unverified:
+        details = (f"this pin is unverified: {pin.unverified}", *details)
     if wrong is not None:
         raise VerifyError(f"pin {pin.name}: {wrong.cause}", wrong.remedy, details=details) from wrong
     raise FetchError(

@@ -81,6 +81,8 @@ class Pin:
     locations: tuple[Location, ...]
     size: int = 0
     """Bytes of the archive, for the progress bar; 0 if unknown."""
+    unverified: str = ""
+    """Why nobody has built this pin yet; it is then not part of the CI configuration."""
     prepare: tuple[Edit, ...] = ()
     unmerge: tuple[Edit, ...] = ()
     """Edits that remove a feature, for the variant ``base``; empty if there is no such variant."""
@@ -121,6 +123,7 @@ class _Pin(_Raw, frozen=True, kw_only=True):
     archive: str = ""
     sha256: str = ""
     size: int = 0
+    unverified: str = ""
     prepare: tuple[_Edit, ...] = ()
     unmerge: tuple[_Edit, ...] = ()
     traces: _Traces = _Traces(patterns=())

@@ -93,6 +93,14 @@ def test_error_lists_each_failed_location_with_its_reason(
     assert not (layout.downloads / pin.archive).exists()
 
 
+def test_failed_fetch_of_an_unverified_pin_says_so(
+    layout: Layout, reporter: Silent, make_pin: MakePin
+) -> None:
+    with pytest.raises(FetchError) as failed:
+        fetch(make_pin(unverified="the pool answered 404"), layout, reporter)
+    assert failed.value.details[0] == "this pin is unverified: the pool answered 404"
+
+
 def test_wrong_bytes_are_an_error_and_are_kept(
     layout: Layout, reporter: Silent, make_pin: MakePin, server: tuple[str, list[str]]
 ) -> None:
