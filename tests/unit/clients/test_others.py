@@ -25,7 +25,7 @@ from tests.unit.clients.support import PATCHED, row, trial
 from tests.unit.guest.support import fake_binary
 from tests.unit.teardown.test_scenario import options
 
-HELPER_S = 0.6
+HELPER_S = 2.0
 """Lifetime of the helper from QEMU's start: longer than any trial takes until its trigger."""
 
 
