@@ -276,19 +276,19 @@ def test_stages_of_a_build_share_layout_options_and_reporter(
         (
             lambda: pipeline.check_request(LAYOUT, options_with(pin="10.2", variants=("patched",))),
             "series async-teardown is for pin 7.2, not for 10.2",
-            "leave it out with -Dvariants=pristine, or name another one with -Dseries=",
+            "omit it with -Dvariants=pristine, or choose another series with -Dseries=",
         ),
         (
             lambda: pipeline.check_request(
                 LAYOUT, options_with(source="/some/clone", variants=("patched",), given=())
             ),
             "series async-teardown is for pin 7.2, not for /some/clone",
-            "leave it out with -Dvariants=pristine, or name another one with -Dseries=",
+            "omit it with -Dvariants=pristine, or choose another series with -Dseries=",
         ),
         (
             lambda: with_all_variants(LAYOUT, options_with(hosts=("s390x",))),
             "-Dhosts=s390x lacks native, which most properties need",
-            "write -Dhosts=native,s390x",
+            "use -Dhosts=native,s390x",
         ),
         (
             lambda: with_feature(LAYOUT, options_with(hosts=("native", "s390x"))),

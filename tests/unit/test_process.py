@@ -106,11 +106,16 @@ def test_daemon_that_keeps_the_pipe_open_does_not_block(tmp_path: Path) -> None:
 
 def test_interrupt_ends_the_program(tmp_path: Path) -> None:
     pidfile = tmp_path / "pid"
+    # A shell that starts pytest in the background has it ignore SIGINT.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     threading.Timer(
         0.5, lambda: signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
     ).start()
-    with pytest.raises(KeyboardInterrupt):
-        run(["sh", "-c", f"echo $$ >{pidfile}; exec sleep 60"])
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run(["sh", "-c", f"echo $$ >{pidfile}; exec sleep 60"])
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert has_ended(int(pidfile.read_text()))
 
 
