@@ -17,6 +17,7 @@ from pathlib import Path
 from harness.cycles.model import Cycle, DriverJob, dealt
 from harness.cycles.sanitizer import environment
 from harness.guest import Guest, command_line
+from harness.guest.spelling import respell
 from harness.process import clean_environment
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
@@ -71,7 +72,7 @@ def words_of(cycle: Cycle, guest: Guest, *, qmp_fd: int) -> tuple[str, ...]:
         words = tuple(word for word in words if word != "-S")
     return (
         *words,
-        *CONFINEMENTS[cycle.confinement],
+        *respell(CONFINEMENTS[cycle.confinement], guest.binary),
         *(("-daemonize",) if cycle.life == "daemonize" else ()),
         # Firmware without a boot device must not end QEMU: that of s390x stops the only CPU.
         *(("-action", "panic=none,shutdown=pause") if cycle.life == "running" else ()),

@@ -29,6 +29,7 @@ from harness.errors import GuestError
 from harness.guest import Guest, command_line, connect
 from harness.guest.memory import resident_mib
 from harness.guest.spawn import Child, spawn, wait_pidfd
+from harness.guest.spelling import respell
 from harness.properties.bpf import Insn
 from harness.properties.model import Task
 from harness.properties.outcome import Cancelled, Failed
@@ -258,13 +259,15 @@ class Bench:
         """Run the binary with only these arguments and those of the feature, until the block ends."""
         with contextlib.ExitStack() as stack:
             stack.callback(self.sweep)
-            argv = (self.task.binary.path, *words, *(self.words if on else ()))
+            path = self.task.binary.path
+            argv = (path, *respell(words, Path(path)), *(self.words if on else ()))
             yield stack.enter_context(self._spawn(argv, surrounding, pass_fds))
 
     def _command(
         self, binary: Subject | None, on: bool, memory_mib: int, extra: tuple[str, ...], *, qmp_fd: int
     ) -> tuple[str, ...]:
         chosen = binary or self.task.binary
+        confined = respell(extra, Path(chosen.path))
         guest = Guest(
             binary=Path(chosen.path),
             target=chosen.target,
@@ -272,7 +275,7 @@ class Bench:
             # A small buffer for translated code, because mem-lock=on touches all of it (default 1 GiB).
             accel="tcg,tb-size=32",
             firmware=tuple(Path(folder) for folder in self.task.firmware),
-            options=("-machine", "dump-guest-core=off", *(chosen.options if on else ()), *extra),
+            options=("-machine", "dump-guest-core=off", *(chosen.options if on else ()), *confined),
         )
         return command_line(guest, qmp_fd=qmp_fd, threads=len(os.sched_getaffinity(0)))
 
