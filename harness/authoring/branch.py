@@ -222,9 +222,9 @@ def set_aside(path: Path) -> Path:
     return kept
 
 
-def mark_saved(workspace: Workspace) -> None:
-    """Record that the patches contain all commits of the branch."""
-    workspace.bare.run("update-ref", f"refs/harness/{workspace.name}/saved", workspace.tip)
+def mark_saved(workspace: Workspace, tip: str) -> None:
+    """Record that the patches contain all commits up to ``tip``."""
+    workspace.bare.run("update-ref", f"refs/harness/{workspace.name}/saved", tip)
 
 
 def is_saved(git: Git, name: str) -> bool:

@@ -26,6 +26,7 @@ from harness.errors import AuthoringError, StorageError
 from harness.progress import Reporter
 from harness.series import SeriesFile, patch_files, read_series_file
 from harness.series.form import remarks_of, tag_for, tag_of, with_remarks, with_tag
+from harness.tree.git import Git
 
 FORMAT = ("--zero-commit", "--no-signature", "--abbrev=12", "--stat=72", "--no-numbered")
 """Options of git-format-patch(1): independent of the machine, git's version and the repository's size."""
@@ -73,11 +74,11 @@ def refresh(
         files = _files(workspace, base, commits, old, read_series_file(folder))
         cover = next((path for path in patch_files(folder) if path.name.startswith("0000-")), None)
         if cover is not None:
-            files[cover.name] = _cover(workspace, base, cover, len(commits), read_series_file(folder))
+            files[cover.name] = _cover(workspace.bare, base, cover, commits, read_series_file(folder))
         written = tuple(name for name, data in files.items() if write_file(folder / name, data))
         removed = tuple(path.name for path in patch_files(folder) if path.name not in files)
         _remove(folder, removed)
-        mark_saved(workspace)
+        mark_saved(workspace, commits[-1].id)
     return Refreshed(
         written=written,
         kept=tuple(name for name in files if name not in written),
@@ -136,14 +137,10 @@ def _format(workspace: Workspace, base: str, commits: tuple[Commit, ...]) -> lis
         return [(path.name, path.read_bytes()) for path in sorted(Path(scratch).iterdir())]
 
 
-def _cover(workspace: Workspace, base: str, path: Path, total: int, metadata: SeriesFile) -> bytes:
+def _cover(git: Git, base: str, path: Path, commits: tuple[Commit, ...], metadata: SeriesFile) -> bytes:
     data = path.read_bytes()
-    tag = tag_for(metadata.subject_prefix, metadata.version, 0, total, numbered=True)
-    return (
-        with_tag(with_new_tail(workspace.bare, data, base, workspace.tip), tag)
-        if COVER in path.name
-        else data
-    )
+    tag = tag_for(metadata.subject_prefix, metadata.version, 0, len(commits), numbered=True)
+    return with_tag(with_new_tail(git, data, base, commits[-1].id), tag) if COVER in path.name else data
 
 
 def _refuse_empty(workspace: Workspace, commits: tuple[Commit, ...]) -> None:
@@ -152,12 +149,14 @@ def _refuse_empty(workspace: Workspace, commits: tuple[Commit, ...]) -> None:
             f"branch {workspace.branch} has no commit on top of its base",
             f"commit a change in {workspace.path}",
         )
+    before = workspace.bare.read("rev-parse", f"{commits[0].parent}^{{tree}}")
     for commit in commits:
-        if workspace.bare.read("rev-parse", f"{commit.parent}^{{tree}}") == commit.tree:
+        if commit.tree == before:
             raise AuthoringError(
                 f"commit {commit.id[:12]} ({commit.subject}) changes no file, so it cannot be a patch",
                 f"drop it: git rebase -i, in {workspace.path}",
             )
+        before = commit.tree
 
 
 def _remove(folder: Path, names: tuple[str, ...]) -> None:

@@ -122,7 +122,9 @@ def _worktree(git: Git, tree: Tree, series: Series, scratch: Path, start: str) -
     # A killed git leaves a locked registration; --force is required twice to replace it (git-worktree(1)).
     git.run("worktree", "add", "--quiet", "--force", "--force", "--no-checkout", "--detach", path, start)
     worktree = Git(repository=tree.path, at=path, settings=_SPARSE)
-    info = Path(worktree.read("rev-parse", "--path-format=absolute", "--git-path", "info/sparse-checkout"))
+    # gitrepository-layout(5): the file .git names the folder of this worktree's own configuration.
+    folder = os.fsdecode((path / ".git").read_bytes()).removeprefix("gitdir: ").removesuffix("\n")
+    info = Path(folder) / "info" / "sparse-checkout"
     info.parent.mkdir(exist_ok=True)
     touched = sorted({name for patch in series.patches for name in patch.paths})
     # gitignore(5) patterns: a backslash makes a wildcard literal.

@@ -138,11 +138,15 @@ def tiny_source(folder: Path, files: Mapping[str, str | bytes] | None = None, **
     return Source(pin=tiny_pin(sha256=digest, **fields), kind="url", path=path, digest=digest)
 
 
+def layout_in(folder: Path) -> Layout:
+    """Return a layout whose root is ``folder``."""
+    return Layout(root=folder, build=folder / "build", trees=folder / "trees", cache=folder / "cache")
+
+
 def import_tiny(folder: Path, files: Mapping[str, str | bytes]) -> tuple[Source, Tree]:
     """A source of the tiny release with ``files``, and its tree below ``folder``, for ``copy_tree``."""
     source = tiny_source(folder, files)
-    layout = Layout(root=folder, build=folder / "build", trees=folder / "trees", cache=folder / "cache")
-    tree = import_source(source, layout, Silent())
+    tree = import_source(source, layout_in(folder), Silent())
     start_of(tree, "base")
     return source, tree
 

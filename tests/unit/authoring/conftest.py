@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from harness.authoring.branch import base_of
 from harness.layout import Layout
-from tests.unit.tree.conftest import imported, tree
-
-__all__ = ["imported", "tree"]
+from harness.progress import Silent
+from harness.series import load_series
+from harness.tree import Tree, apply_series
+from tests.unit.conftest import copy_tree, import_tiny, layout_in
 
 AUTHOR = "J\u00fcrgen M\u00fcller <jm@example.org>"
 HEAD = """\
@@ -50,9 +52,31 @@ def patch(number: int, total: int, diff: str, **words: str) -> str:
     return HEAD.format(**{**values, **words}, number=number, total=total, diff=diff)
 
 
+@pytest.fixture(scope="session")
+def applied(tmp_path_factory: pytest.TempPathFactory) -> Tree:
+    """A tree with the commits of the series of ``folder``; not to be written to."""
+    root = tmp_path_factory.mktemp("applied")
+    layout = layout_in(root)
+    _, tree = import_tiny(root, {"crlf.txt": b"one\r\ntwo\r\nthree\r\n"})
+    onto = base_of(tree, write_series(layout))
+    apply_series(tree, load_series(layout, "mine"), layout, Silent(), onto=onto)
+    return tree
+
+
+@pytest.fixture
+def tree(applied: Tree, layout: Layout) -> Tree:
+    """The test's own tree."""
+    return copy_tree(applied, layout)
+
+
 @pytest.fixture
 def folder(layout: Layout) -> Path:
     """Create a series of two patches with a cover letter."""
+    return write_series(layout)
+
+
+def write_series(layout: Layout) -> Path:
+    """Write the series ``mine`` and return its folder."""
     folder = layout.patches / "mine"
     folder.mkdir(parents=True)
     (folder / "series.toml").write_text(

@@ -23,7 +23,7 @@ from tests.unit.submit.support import validate
 
 # Fixtures of other packages. The stand-in for QEMU is not needed here.
 layout, fetched = unit.layout, support.fetched
-folder, imported, tree = authoring.folder, authoring.imported, authoring.tree
+folder, applied, tree = authoring.folder, authoring.applied, authoring.tree
 pytestmark = pytest.mark.usefixtures("fetched")
 
 REVIEW = "Reviewed-by: R <r@example.org>"
