@@ -392,6 +392,20 @@ def test_mail_is_written_in_the_format_of_git() -> None:
     )
 
 
+def test_long_subject_is_folded_for_git() -> None:
+    title = " ".join(["h\u00fcbsch"] * 20)
+    written = mailbox_bytes(read_mail(patch(f"[PATCH] {title}", coding="base64"), "x"))
+    assert read_mail(written, "x").subject.title == title
+    assert max(map(len, written.partition(b"MIME-Version")[0].splitlines())) <= 78
+
+
+def test_last_line_of_a_diff_is_written_whole() -> None:
+    diff = DIFF[: DIFF.index(" int three")].replace("+int zwei; /* h\u00fcbsch */", "+X \n+X")
+    data = patch(diff=diff.replace("1,3 +1,3", "1,2 +1,3"), newline=b"\r\n").partition(b"-- \r\n")[0]
+    assert b"\n+X \n+X\n-- \n" in mailbox_bytes(read_mail(data, "x"))
+    assert b"\n+X \n-- \n" in mailbox_bytes(read_mail(data.replace(b"+X \r\n+X", b"+X\r\n+X "), "x"))
+
+
 @pytest.mark.parametrize(
     ("sender", "written"),
     [

@@ -101,12 +101,23 @@ def test_index_line_gives_blob_and_mode() -> None:
         ('"a/\\t\\"\\\\\\303\\274" "b/\\t\\"\\\\\\303\\274"\n',
          FileChange(old='\t"\\\u00fc', new='\t"\\\u00fc')),
         ('a/x "b/\\303\\274"\nrename from x\nrename to "\\303\\274"\n', FileChange(old="x", new="\u00fc")),
+        ('a/x y "b/\\303\\274 z"\nold mode 1\nnew mode 2\n',
+         FileChange(old="x y", new="\u00fc z", old_mode="1", new_mode="2")),
+        ("a/a b b/c d\ncopy from a b\ncopy to c d\n", FileChange(old="a b", new="c d")),
+        ("a/x y z b/x y z\nold mode 1\nnew mode 2\n",
+         FileChange(old="x y z", new="x y z", old_mode="1", new_mode="2")),
+        ('"a/\udcff\\t" b/x\n', FileChange(old="\udcff\t", new="x")),
         ('"a/\\a\\b\\n\\v\\f\\r" b/x\n', FileChange(old="\a\b\n\v\f\r", new="x")),
         ('"a/\\377" b/x\n', FileChange(old="\udcff", new="x")),
     ],
 )  # fmt: skip
 def test_header_identifies_the_file(header: str, change: FileChange) -> None:
     assert scan_changes(f"diff --git {header}") == (change,)
+
+
+def test_name_above_a_hunk_may_contain_spaces() -> None:
+    (change,) = scan_changes(f"diff --git a/x y b/x y\n--- a/x y\t2020-01-01\n+++ b/x y\t\n{HUNK}")
+    assert change.paths == ("x y",)
 
 
 @pytest.mark.parametrize(
@@ -133,6 +144,7 @@ def test_names_above_the_hunks_are_read(names: str, old: str, new: str) -> None:
         ("@@ -1,3 +1,3 @@\n \n\n-a\r\n+b\n", 1, 1, (" ", " ", "-a\r", "+b")),
         ("@@ -1,2 +1,2 @@\n-a\n\\ No newline at end of file\n+b\n c\n", 1, 1, ("-a", "+b", " c")),
         ("@@ -1,2 +1,1 @@\n--- x\n a", 1, 1, ("--- x", " a")),
+        ("@@ -1,3 +1,3 @@\r\n a\r\n\r\n-b\r\n+c\r\n", 1, 1, (" a\r", " \r", "-b\r", "+c\r")),
     ],
 )
 def test_lines_of_a_hunk_are_counted(
@@ -141,6 +153,7 @@ def test_lines_of_a_hunk_are_counted(
     (change,) = scan_changes(f"diff --git a/x b/x\n--- a/x\n+++ b/x\n{hunk}")
     (found,) = change.hunks
     assert (found.old_start, found.new_start, found.lines) == (old_start, new_start, lines)
+    assert found.header == hunk.splitlines()[0]
     assert found.before == tuple(line[1:] for line in lines if line[0] in " -")
     assert found.added == tuple(line[1:] for line in lines if line[0] == "+")
 
@@ -167,6 +180,8 @@ GIT = "diff --git a/x b/x\n--- a/x\n+++ b/x\n"
         ("diff --git x b/x\n", "'x'"),
         ("diff --git /x b/x\n", "'/x'"),
         ('diff --git "a/\\8" b/x\n', '"a/'),
+        ('diff --git a/x b/y\nrename from "x\\"\nrename to y\n', '"x'),
+        (f"{GIT}@@ -1,2 +1,2 @@ f\n a\nXtra\n", "Xtra"),
         ('diff --git "a/x b/x\n', '"a/x'),
         ("diff --git a/x b/x\nnew file mode 1\ndeleted file mode 1\n", "a/x b/x"),
     ],
