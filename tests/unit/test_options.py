@@ -54,6 +54,7 @@ def test_values_are_those_that_were_given(layout: Layout) -> None:
     options = parse_options(layout, words)
     assert (options.rounds, options.ccache, options.rules_off) == (3, False, ("style",))
     assert (options.source, options.given) == ("a=b", words)
+    assert parse_options(layout, ["-Dccache=true"]).ccache is True
     assert options.patch_numbers == {2, 10}
     assert [options.has(name) for name in ("rounds", "round", "pin")] == [True, False, False]
     values = options.values()
@@ -183,8 +184,8 @@ def test_arrays_in_mesons_notation(layout: Layout, monkeypatch: pytest.MonkeyPat
         ("-Dmemory=1G,1G", "contains a duplicate", "give each value once"),
         ("-Dmemory=[1G", "not a list of strings", "-Dmemory=a,b"),
         ("-Dmemory=[1,2]", "not a list of strings", "-Dmemory=a,b"),
-        ("-Dtriggers=sigtem", "has no 'sigtem'", "did you mean sigterm?"),
-        ("-Daccel=xen", "has no 'xen'", "known are: auto kvm tcg"),
+        ("-Dtriggers=sigtem", "-Dtriggers: the harness has no 'sigtem'", "did you mean sigterm?"),
+        ("-Daccel=xen", "-Daccel: the harness has no 'xen'", "known are: auto kvm tcg"),
         ("-Dpin=7\0", "NUL", "remove it"),
         ("-Dvariants=base,,base", "contains a duplicate", "give each value once"),
         ("-Dvariants=['base', 'bse']", "has no 'bse'", "did you mean base?"),
