@@ -166,6 +166,17 @@ def test_ratio_gate_divides_the_named_latencies(fields, figure):
     assert {row.figure for row in judged(constant(), kind="ratio", at_most=9.0, **fields)} == {figure}
 
 
+def test_cell_without_figures_does_not_hide_the_others():
+    def is_first(row):
+        return row.variant == "patched" and row.memory_mib == 256
+
+    (large,) = judged([row for row in constant() if not is_first(row)], kind="ratio")
+    assert "1G" in large.place
+    alone = [row for row in constant(backend="memfd") if row.variant == "base"]
+    (slope,) = judged([*alone, *constant()], kind="slope")
+    assert slope.place.endswith("ram")
+
+
 def test_ratio_gate_of_restarts_uses_their_samples():
     samples = [*constant(), *constant(kind="restart", restart_s=4.0)]
     assert {row.figure for row in judged(samples, kind="ratio", latency="restart")} == {1.0}

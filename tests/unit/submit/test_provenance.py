@@ -184,6 +184,19 @@ def test_declaration_may_be_dated_tomorrow_elsewhere(layout: Layout, tree: Tree,
     assert "2026-01-05" in text
 
 
+def test_incomplete_and_outdated_declarations_name_the_places(
+    layout: Layout, tree: Tree, folder: Path
+) -> None:
+    declare(layout, tree, "mine", date="soon", licence="?")
+    ((_, text),) = reasons(layout, tree)
+    assert "provenance.toml" in text
+    assert "licence, date" in text
+    declare(layout, tree, "mine", patches={})
+    subjects = [one.subject for one in load_series(layout, "mine").patches]
+    for (_, text), subject in zip(reasons(layout, tree), subjects, strict=True):
+        assert subject in text
+
+
 def test_series_without_a_declaration_is_not_ready(layout: Layout, tree: Tree, folder: Path) -> None:
     ((rule, text),) = reasons(layout, tree)
     assert rule == "no-declaration"
