@@ -40,7 +40,7 @@ def check(request: Request) -> int:
     from harness.check import FAMILIES, choose_rules
 
     active = choose_rules(request.options().rules_off)
-    table = Table("rule", "severity", "finds", "remedy", box=None, pad_edge=False)
+    table = Table("rule", "severity", "problem", "remedy", box=None, pad_edge=False)
     for family in FAMILIES:
         table.add_section()
         for rule in family.rules:

@@ -380,13 +380,13 @@ def test_ratio_is_computed_only_for_a_cold_base() -> None:
 
 @pytest.mark.parametrize(
     ("hits", "misses", "ratio"),
-    [(5, 95, 1.67), (6, 94, 0.0), (0, 1, 1.67), (0, 0, 0.0)],
+    [(5, 95, 1.75), (6, 94, 0.0), (0, 1, 1.75), (0, 0, 0.0)],
     ids=["5 % of hits", "6 % of hits", "one call", "no cache"],
 )
 def test_base_is_cold_with_at_most_5_percent_of_cache_hits(hits: int, misses: int, ratio: float) -> None:
-    cost = cost_of([row(0, 3, hits, misses), row(1, 2.02, 1, 1)])
+    cost = cost_of([row(0, 3, hits, misses), row(1, 2.26, 1, 1)])
     assert cost is not None
-    assert (cost.ratio, cost.all_s) == (ratio, 5.0)
+    assert (cost.ratio, cost.all_s) == (ratio, 5.3)
 
 
 def test_base_without_duration_has_no_ratio() -> None:
