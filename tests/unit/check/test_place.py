@@ -158,19 +158,19 @@ def test_series_is_tried_on_further_pins(
     monkeypatch.setattr(module, "fit_patches", spy)
     reporter = Recorder()
     mails = series(*pair())
-    placed = place(mails, tree, "pristine", ("other", "gone", "tiny"), layout, reporter)
+    placed = place(mails, tree, "pristine", ("gone", "other", "tiny"), layout, reporter)
     assert [(fit.pin, fit.patch, fit.kind, fit.details) for fit in placed.fits] == [
         ("tiny", 1, "clean", ()),
         ("tiny", 2, "clean", ()),
-        ("other", 1, "clean", ()),
-        ("other", 2, "clean", ()),
         ("gone", 1, "unknown", ("no network",)),
         ("gone", 2, "unknown", ("no network",)),
+        ("other", 1, "clean", ()),
+        ("other", 2, "clean", ()),
     ]
     both = [tree.path, other.path]
     assert tried == [(tree.path, tree.pristine, [1, 1], both), (other.path, other.pristine, [1, 1], both)]
     assert len(placed.judged.fits) == 2, "those of the own pin"
-    assert reporter.updates[:3] == [(0, 3, "tiny"), (1, 3, "other"), (2, 3, "gone")]
+    assert reporter.updates[:3] == [(0, 3, "tiny"), (1, 3, "gone"), (2, 3, "other")]
     assert "trying each patch on each pin" in reporter.lines
     assert any("gone" in line and "no network" in line for line in reporter.lines)
     tried.clear()
