@@ -325,9 +325,10 @@ class Bench:
             time.sleep(0.002)
 
     def require_option(self) -> None:
-        """Raise Cancelled for a binary without the feature."""
+        """Raise Cancelled for a binary that runs without the feature."""
         if not self.words:
-            raise Cancelled("the binary lacks the option")
+            able = self.task.binary.able
+            raise Cancelled("it runs without its option" if able else "the binary lacks the option")
 
 
 def asynchronous(start: Callable[[], Ended], *, attempts: int = 5) -> Ended:

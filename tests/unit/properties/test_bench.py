@@ -59,13 +59,17 @@ def test_check_that_raises_leaves_no_process(make_bench):
     assert not Path(f"/proc/{running.pid}").exists()
 
 
-def test_missing_helper_fails_and_a_failed_start_is_an_error(make_bench):
+def test_missing_helper_fails_and_a_failed_start_is_an_error(make_bench, tmp_path):
     with make_bench().start(memory_mib=1) as running, pytest.raises(Failed, match="no processes"):
         running.helper()
     with pytest.raises(GuestError, match="bad luck"), make_bench("-fake", "die").start(memory_mib=1):
         pass
     with pytest.raises(Cancelled, match="lacks the option"):
         make_bench().require_option()
+    without = msgspec.structs.replace(make_binary(path=fake_binary(tmp_path)), options=(), able=True)
+    made = Bench(make_task(binary=without), work=tmp_path, logs=tmp_path)
+    with pytest.raises(Cancelled, match="runs without its option"):
+        made.require_option()
 
 
 def test_unexpected_exit_status_fails(make_bench):

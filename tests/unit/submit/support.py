@@ -18,7 +18,7 @@ from harness.layout import Layout
 from harness.series import load_series, read_input
 from harness.series.form import diff_start
 from harness.submit.policy import find_policy
-from harness.tree import Tree
+from harness.tree import Tree, start_of
 from harness.tree.git import Git
 
 
@@ -51,6 +51,7 @@ def validate(layout: Layout, tree: Tree, name: str, *found: Finding, **fields: o
         cover_sha256="",
         patches=patches,
     )
+    base = given.metadata.base or "pristine"
     values: dict[str, object] = {
         "command": "nox -s validate",
         "started": "2026-01-01T00:00:00+00:00",
@@ -60,8 +61,8 @@ def validate(layout: Layout, tree: Tree, name: str, *found: Finding, **fields: o
         "machine": "a machine",
         "options": {"targets": ["x86_64-softmmu"]},
         "pin": tree.pin.name,
-        "base": "base",
-        "base_commit": tree.pristine,
+        "base": base,
+        "base_commit": start_of(tree, base),
         "isolation": "",
         "series": series,
         "fits": (),
