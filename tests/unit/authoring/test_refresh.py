@@ -41,6 +41,7 @@ def test_refresh_of_unchanged_commits_writes_nothing(
     assert {row.state for row in read_status(layout, tree, folder).rows} == {"same"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "odd",
     [
@@ -100,6 +101,7 @@ def test_only_edited_commits_are_written(layout: Layout, tree: Tree, folder: Pat
     assert refresh(again.workspace, folder, tree.pristine, reporter).written == ()
 
 
+@pytest.mark.slow
 def test_inserted_commit_changes_only_the_numbers_of_others(
     layout: Layout, tree: Tree, folder: Path, reporter: Silent
 ) -> None:
@@ -120,6 +122,7 @@ def test_inserted_commit_changes_only_the_numbers_of_others(
     assert b"  util: more\n" in after["0000-cover-letter.patch"]
 
 
+@pytest.mark.slow
 def test_patch_with_moved_lines_is_rewritten(
     layout: Layout, tree: Tree, folder: Path, reporter: Silent
 ) -> None:
@@ -137,6 +140,7 @@ def test_patch_with_moved_lines_is_rewritten(
     assert apply_series(tree, load_series(layout, "mine"), layout, reporter).notes == ()
 
 
+@pytest.mark.slow
 def test_review_tags_are_removed_when_the_diff_changes(
     layout: Layout, tree: Tree, folder: Path, reporter: Silent
 ) -> None:
@@ -173,6 +177,7 @@ def test_review_tags_are_removed_when_the_diff_changes(
     assert refresh(made.workspace, folder, tree.pristine, reporter).stale == ()
 
 
+@pytest.mark.slow
 def test_split_moves_files_to_a_new_commit(
     layout: Layout, tree: Tree, folder: Path, reporter: Silent
 ) -> None:
@@ -199,6 +204,7 @@ def test_split_moves_files_to_a_new_commit(
     assert [stale.line for stale in done.stale] == ["Reviewed-by: R <r@example.org>"]
 
 
+@pytest.mark.slow
 def test_import_loses_no_work(layout: Layout, tree: Tree, folder: Path, reporter: Silent) -> None:
     made = import_series(layout, tree, "mine", None, reporter)
     place = made.workspace.path

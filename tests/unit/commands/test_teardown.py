@@ -47,6 +47,7 @@ def pair(base_s: float = 0.1, patched_s: float = 0.001, rounds: int = 5) -> list
     ]
 
 
+@pytest.mark.slow
 def test_each_stage_is_called_once_and_in_order(run: Run, calls: Calls, layout: Layout) -> None:
     for place in STORY:
         calls.spy(place)
