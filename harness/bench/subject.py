@@ -37,8 +37,9 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def label(self) -> str:
-        """The name in a table. A binary that has the option and runs without it has its own name."""
-        return f"{self.variant} without" if self.able and not self.options else self.variant
+        """The name in a table. A reference runs without the option; another one that does is marked."""
+        marked = self.able and not self.options and self.variant not in REFERENCES
+        return f"{self.variant} without" if marked else self.variant
 
 
 def subjects_of(builds: Sequence[Build]) -> tuple[Subject, ...]:

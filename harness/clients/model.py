@@ -183,7 +183,7 @@ class ClientRow(msgspec.Struct, frozen=True, kw_only=True):
     client: Annotated[str, about("the client and what it does (docs/clients.md)")]
     variant: Annotated[str, about("name of the binary")]
     option: Annotated[bool, about("whether it ran with asynchronous teardown")]
-    label: Annotated[str, about("variant, marked if the binary has the option but ran without it")]
+    label: Annotated[str, about("variant, marked if it is no reference and ran without its option")]
     target: Annotated[str, about("guest architecture")]
     memory_mib: Annotated[int, about("guest memory in MiB, fully allocated")]
     backend: Annotated[str, about("ram: private anonymous memory; memfd: shared")]

@@ -91,12 +91,13 @@ def others_mib(sizes: Sequence[int]) -> int:
 
 
 def with_and_without(subjects: Sequence[Subject]) -> tuple[Subject, ...]:
-    """Return each subject. A subject with the option is preceded by itself without it."""
+    """Return each subject. One with the option is preceded by itself without it, unless that is a subject."""
+    without = {subject.path for subject in subjects if not subject.options}
     both = []
     for subject in subjects:
-        if subject.options:
+        if subject.options and subject.path not in without:
             both.append(replace(subject, options=(), able=True))
-        both.append(replace(subject, able=bool(subject.options)))
+        both.append(subject)
     return tuple(both)
 
 

@@ -65,6 +65,17 @@ def test_refusal_is_tried_once_with_binaries_that_lack_the_option() -> None:
     assert refused((BASE,)) == ()
 
 
+def test_pristine_with_and_without_the_option_is_one_pair_and_refuses_nothing() -> None:
+    with_option = Subject(
+        variant="pristine+option", target="t", path="/p", options=("-run-with", "x"), able=True
+    )
+    pristine = Subject(variant="pristine", target="t", path="/p", able=True)
+    both = with_and_without([pristine, with_option])
+    assert both == (pristine, with_option)
+    assert [one.label for one in both] == ["pristine", "pristine+option"]
+    assert refused(both) == ()
+
+
 def test_plan_has_only_the_requested_groups() -> None:
     assert {name for trial in planned(groups=("qmp",)) for name in trial.clients} == {"qmp quit", "qmp kill"}
 
