@@ -16,14 +16,22 @@ from typing import Literal
 
 from harness.errors import HarnessError, OptionError
 from harness.layout import Layout
-from harness.process import Finished, run
+from harness.process import Finished
 from harness.series.mail import Mail, mailbox_bytes, read_mail
 from harness.series.mbox import read_bytes, read_mbox, unpack
 from harness.series.metadata import UNNAMED, SeriesFile, read_series_file
 from harness.series.patch import Patch
 from harness.series.series import Series, find_folder, series_digest
 from harness.series.thread import Thread, Version, find_thread
-from harness.source.clone import find_commit, first_parent, is_clone, merge_base, upstream_branch
+from harness.source.clone import (
+    find_commit,
+    first_parent,
+    is_clone,
+    merge_base,
+    run_git,
+    split_revision,
+    upstream_branch,
+)
 
 Kind = Literal["folder", "mailbox", "range", "stdin"]
 _NAMED = re.compile(r"(?:v(\d+)-)?(\d{4})-.+\.patch")
@@ -145,9 +153,7 @@ def read_input(layout: Layout, source: str, *, clone: str = "") -> Input:
 
 def _within(clone: str, text: str) -> str:
     """Return ``text`` as a range ``CLONE@A..B`` of the clone that -Dsource= names; empty if it is none."""
-    folder = Path(clone).expanduser()
-    if not folder.exists():
-        folder = Path(clone.rpartition("@")[0]).expanduser()
+    folder, _ = split_revision(clone)
     if not (folder.is_dir() and is_clone(folder)):
         return ""
     if ".." in text:
@@ -287,7 +293,6 @@ def _is_cover_file(mail: Mail) -> bool:
 
 def _range(clone: Path, revisions: str) -> tuple[tuple[Mail, ...], tuple[str, ...]]:
     """Format the commits of ``revisions`` as mails. The clone's configuration has no effect on the format."""
-    git = ["git", "-C", str(clone), "-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false"]
     isolated = {"GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_NOSYSTEM": "1"}
 
     def failed(ended: Finished) -> HarnessError:
@@ -302,9 +307,8 @@ def _range(clone: Path, revisions: str) -> tuple[tuple[Mail, ...], tuple[str, ..
 
     if revisions.startswith("-"):
         raise OptionError(f"-Dseries: {revisions!r} is not a range of commits", "write CLONE@master..topic")
-    merges = run(
-        [*git, "rev-list", "--merges", "--count", "--end-of-options", revisions], env=isolated, error=failed
-    ).output.strip()
+    count = ("rev-list", "--merges", "--count", "--end-of-options", revisions)
+    merges = run_git(clone, *count, env=isolated, error=failed).output.strip()
     # -c on the command line overrides the clone's configuration.
     plain = [
         *("-c", "format.signOff=false", "-c", "format.subjectPrefix=PATCH"),
@@ -312,12 +316,11 @@ def _range(clone: Path, revisions: str) -> tuple[tuple[Mail, ...], tuple[str, ..
         *("-c", "diff.mnemonicPrefix=false", "-c", "format.notes=false", "-c", "format.useAutoBase=false"),
     ]
     with tempfile.TemporaryDirectory() as folder:
-        run(
-            [
-                *(*git, *plain, "format-patch", f"--output-directory={folder}", "--numbered", "--always"),
-                *("--binary", "--full-index", "--no-ext-diff", "--no-textconv", "--no-color", "--no-attach"),
-                *("--unified=3", "--find-renames", "--no-thread", "--end-of-options", revisions),
-            ],
+        run_git(
+            clone,
+            *(*plain, "format-patch", f"--output-directory={folder}", "--numbered", "--always", "--binary"),
+            *("--full-index", "--no-ext-diff", "--no-textconv", "--no-color", "--no-attach"),
+            *("--unified=3", "--find-renames", "--no-thread", "--end-of-options", revisions),
             env=isolated,
             error=failed,
         )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from harness.process import Finished, run
 from harness.progress import Reporter
 
 # No index refresh, no file system monitor, no download of missing objects (git(1), "Environment Variables").
-_READ_ONLY = {"GIT_OPTIONAL_LOCKS": "0", "GIT_NO_LAZY_FETCH": "1", "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
+_READ_ONLY = {"GIT_OPTIONAL_LOCKS": "0", "GIT_NO_LAZY_FETCH": "1", "GIT_TERMINAL_PROMPT": "0"}
 _SETTINGS = ("-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-c", "gc.auto=0")
 
 
@@ -34,6 +34,35 @@ class Clone:
         """The commits whose parents are missing in a shallow clone; empty in a complete one."""
         file = self.common / "shallow"
         return file.read_bytes() if file.is_file() else b""
+
+
+def run_git(
+    folder: Path,
+    *words: str,
+    error: Callable[[Finished], HarnessError] | None = None,
+    env: Mapping[str, str] | None = None,
+) -> Finished:
+    """Run git in a user's clone, without writing to it. Raises ``error(finished)`` if given, else nothing.
+
+    Only with ``error``, the output contains standard error: the reason is there.
+    """
+    return run(
+        ["git", "-C", folder, *_SETTINGS, *words],
+        env={**_READ_ONLY, **(env or {})},
+        check=error is not None,
+        merge_stderr=error is not None,
+        error=error,
+        timeout_s=1800,
+    )
+
+
+def split_revision(text: str) -> tuple[Path, str]:
+    """Split ``CLONE@REVISION`` into folder and revision, which is empty if ``text`` is a path."""
+    path = Path(text).expanduser()
+    if path.exists() or "@" not in text:
+        return path, ""
+    folder, _, revision = text.rpartition("@")
+    return Path(folder).expanduser(), revision
 
 
 def is_clone(folder: Path) -> bool:
@@ -64,21 +93,23 @@ def find_commit(folder: Path, revision: str) -> Clone | None:
     folder = folder.resolve()
     common = Path(_git(folder, "rev-parse", "--path-format=absolute", "--git-common-dir"))
     name = f"{revision}^{{commit}}"
-    ended = _run(folder, "rev-parse", "--verify", "--quiet", "--end-of-options", name)
+    ended = run_git(folder, "rev-parse", "--verify", "--quiet", "--end-of-options", name)
     commit = ended.output.strip()
     return Clone(folder=folder, common=common, commit=commit) if ended.returncode == 0 else None
 
 
 def first_parent(folder: Path, revisions: str) -> str:
     """Return the parent of the first commit of a range; empty without one."""
-    listed = _run(folder, "rev-list", "--reverse", "--topo-order", "--parents", "--end-of-options", revisions)
+    listed = run_git(
+        folder, "rev-list", "--reverse", "--topo-order", "--parents", "--end-of-options", revisions
+    )
     words = next(iter(listed.output.splitlines()), "").split()
     return words[1] if listed.returncode == 0 and len(words) > 1 else ""
 
 
 def merge_base(clone: Clone, one: str, other: str) -> str:
     """Return the best common ancestor of two revisions; empty without one."""
-    ended = _run(clone.folder, "merge-base", "--end-of-options", one, other)
+    ended = run_git(clone.folder, "merge-base", "--end-of-options", one, other)
     return ended.output.strip() if ended.returncode == 0 else ""
 
 
@@ -89,14 +120,14 @@ def upstream_branch(clone: Clone) -> str:
     found = sorted(listed, key=lambda name: "/origin/" not in name)
     names = [*found, "refs/remotes/origin/master", "refs/heads/master", "refs/heads/main"]
     for name in names:
-        if _run(clone.folder, "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}").returncode == 0:
+        if run_git(clone.folder, "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}").returncode == 0:
             return name
     return ""
 
 
 def _check_objects(clone: Clone) -> None:
     """Raise TreeError if objects of the commit's tree are missing, as in a partial clone."""
-    promised = _run(
+    promised = run_git(
         clone.folder, "config", "--get-regexp", r"^(extensions\.partialclone|remote\..*\.promisor)$"
     )
     if promised.returncode != 0:
@@ -113,23 +144,13 @@ def _check_objects(clone: Clone) -> None:
 
 
 def _warn_of_changes(clone: Clone, reporter: Reporter) -> None:
-    changed = _run(clone.folder, "status", "--porcelain", "--untracked-files=no", "--ignore-submodules")
+    changed = run_git(clone.folder, "status", "--porcelain", "--untracked-files=no", "--ignore-submodules")
     lines = changed.output.splitlines() if changed.returncode == 0 else []
     if lines:
         more = f" and {len(lines) - 1} more" if len(lines) > 1 else ""
         reporter.warn(
             f"{clone.folder}: uncommitted changes are not part of {clone.commit[:12]}: {lines[0][3:]}{more}"
         )
-
-
-def _run(folder: Path, *words: str) -> Finished:
-    return run(
-        ["git", "-C", folder, *_SETTINGS, *words],
-        env={**_READ_ONLY, "HOME": os.environ.get("HOME", "/")},
-        check=False,
-        merge_stderr=False,
-        timeout_s=300,
-    )
 
 
 def _git(folder: Path, *words: str) -> str:
@@ -145,9 +166,4 @@ def _git(folder: Path, *words: str) -> str:
             f"git cannot read {folder}: {reason}", "pass a clone, a folder or an archive of QEMU"
         )
 
-    return run(
-        ["git", "-C", folder, *_SETTINGS, *words],
-        env={**_READ_ONLY, "HOME": os.environ.get("HOME", "/")},
-        error=failed,
-        timeout_s=300,
-    ).output.strip()
+    return run_git(folder, *words, error=failed).output.strip()

@@ -15,7 +15,7 @@ from harness.layout import Layout
 from harness.lock import locked
 from harness.progress import Reporter
 from harness.source import archive, debian, git
-from harness.source.clone import Clone, is_clone, open_clone
+from harness.source.clone import Clone, is_clone, open_clone, split_revision
 from harness.source.files import cached, sha256_of, verify
 from harness.source.pin import Location, Pin, load_pins
 
@@ -62,10 +62,7 @@ def fetch(pin: Pin, layout: Layout, reporter: Reporter, *, local: str = "") -> S
 def _local(pin: Pin, text: str, layout: Layout, reporter: Reporter) -> Source:
     if re.match(r"[a-z][a-z0-9+.-]*://|[\w.-]+@[\w.-]+:", text):
         return _from_git_url(pin, text, layout, reporter)
-    path, revision = Path(text).expanduser(), ""
-    if not path.exists() and "@" in text:
-        before, _, revision = text.rpartition("@")
-        path = Path(before).expanduser()
+    path, revision = split_revision(text)
     if not path.exists():
         raise OptionError(
             f"-Dsource: {path} does not exist",

@@ -402,3 +402,61 @@ def test_bad_range_is_refused_with_its_revisions(layout: Layout, clone: Path, re
 def test_error_of_git_is_reported(layout: Layout, clone: Path) -> None:
     with pytest.raises(OptionError, match=f"{clone}.*unknown revision"):
         read_input(layout, f"{clone}@none..topic")
+
+
+def commit_of(clone: Path, revision: str) -> str:
+    words = ["git", "-C", str(clone), "rev-parse", f"{revision}^{{commit}}"]
+    return subprocess.run(words, check=True, capture_output=True, text=True).stdout.strip()
+
+
+@pytest.mark.parametrize("source", ["{}", "{}@side"])
+@pytest.mark.parametrize("series", ["main..topic", "topic"])
+def test_range_and_branch_of_the_source_clone_start_at_the_upstream_branch(
+    layout: Layout, clone: Path, source: str, series: str
+) -> None:
+    found = read_input(layout, series, clone=source.format(clone))
+    assert (found.kind, found.source, found.name) == ("range", series, "clone")
+    assert titles(found) == ["side: one", "topic: one"]
+    assert found.range_base == found.base_commit == commit_of(clone, "main")
+
+
+def test_branch_without_commits_of_its_own_is_refused(layout: Layout, clone: Path) -> None:
+    with pytest.raises(OptionError, match=f"main has no commits of its own in {clone}") as error:
+        read_input(layout, "main", clone=str(clone))
+    assert error.value.remedy == "write a range: -Dseries=BASE..main"
+
+
+@pytest.mark.parametrize("source", ["missing", "missing@main"])
+def test_clone_in_the_current_folder_does_not_stand_for_a_missing_source(
+    layout: Layout, clone: Path, monkeypatch: pytest.MonkeyPatch, source: str
+) -> None:
+    monkeypatch.chdir(clone)
+    with pytest.raises(OptionError, match="no series"):
+        read_input(layout, "topic", clone=source)
+
+
+def test_folder_has_precedence_over_a_branch_of_the_source_clone(layout: Layout, clone: Path) -> None:
+    for folder in (layout.patches / "topic", clone.parent / "side"):
+        folder.mkdir(parents=True)
+        (folder / "0001-mine.patch").write_bytes(patch("[PATCH] mine: one"))
+        found = read_input(layout, folder.name if folder.name == "topic" else str(folder), clone=str(clone))
+        assert (found.kind, titles(found), found.range_base) == ("folder", ["mine: one"], "")
+
+
+def test_name_that_the_source_clone_lacks_is_a_series(layout: Layout, clone: Path, tmp_path: Path) -> None:
+    for source in (clone, tmp_path):
+        with pytest.raises(OptionError, match="no series"):
+            read_input(layout, "nonesuch", clone=str(source))
+
+
+@pytest.mark.parametrize("where", [0, 1])
+def test_base_commit_line_of_cover_letter_or_first_patch_is_read(
+    layout: Layout, tmp_path: Path, where: int
+) -> None:
+    ident = "0123456789" * 4
+    mails = [patch("[PATCH 0/1] cover", diff=""), patch("[PATCH 1/1] mine: one")]
+    mails[where] += f"\nbase-commit: {ident}\n".encode()
+    (tmp_path / "box").write_bytes(mbox(*mails))
+    assert read_input(layout, str(tmp_path / "box")).base_commit == ident
+    (tmp_path / "box").write_bytes(mbox(*(mail.replace(ident.encode(), b"main") for mail in mails)))
+    assert read_input(layout, str(tmp_path / "box")).base_commit == ""
