@@ -52,17 +52,12 @@ def checkout(tree: Tree, variant: str, series: Series | None, layout: Layout, re
         commit, label = start_of(tree, variant, reporter), variant
     else:
         raise OptionError(f"unknown variant {variant!r}", "known variants: base patched pristine")
-    root = layout.build_root(tree.name, label)
-    path = root / "src"
-    with locked(path, f"the checkout {path}", reporter):
-        try:
-            _place(tree, path, commit, reporter)
-        except OSError as error:
-            raise StorageError(f"cannot write {path}: {error}", "free some disk space") from error
-    return _checkout(tree, path, label, variant, commit)
+    return checkout_commit(tree, label, commit, layout, reporter, variant=variant)
 
 
-def checkout_commit(tree: Tree, label: str, commit: str, layout: Layout, reporter: Reporter) -> Checkout:
+def checkout_commit(
+    tree: Tree, label: str, commit: str, layout: Layout, reporter: Reporter, *, variant: str = "patched"
+) -> Checkout:
     """Check any ``commit`` of ``tree`` out in the folder of ``label``. Raises the errors of ``checkout``."""
     path = layout.build_root(tree.name, label) / "src"
     with locked(path, f"the checkout {path}", reporter):
@@ -70,10 +65,6 @@ def checkout_commit(tree: Tree, label: str, commit: str, layout: Layout, reporte
             _place(tree, path, commit, reporter)
         except OSError as error:
             raise StorageError(f"cannot write {path}: {error}", "free some disk space") from error
-    return _checkout(tree, path, label, "patched", commit)
-
-
-def _checkout(tree: Tree, path: Path, label: str, variant: str, commit: str) -> Checkout:
     if tree.clone is not None:
         _copy_subprojects(tree.clone, path)
     return Checkout(

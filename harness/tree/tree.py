@@ -104,14 +104,11 @@ def _borrow(source: Source, clone: Clone, layout: Layout, reporter: Reporter) ->
         if git.find(checked) is None:
             _check_commit(git, clone.commit, str(clone.folder), reporter)
             git.run("update-ref", checked, clone.commit)
-        pristine = commit_edits(
-            git, clone.commit, source.pin.prepare, "prepare\n\n" + _describe(source.pin.prepare), pin=name
-        )
-        git.run("update-ref", "refs/tags/pristine", pristine)
+        pristine = _tag_pristine(git, clone.commit, source.pin.prepare, name)
         return Tree(
             path=path,
             name=name,
-            pin=source.pin if source.pin.name else replace(source.pin, name=name),
+            pin=_named(source.pin, name),
             digest=clone.commit,
             pristine=pristine,
             facts=read_facts(git, pristine, str(clone.folder)),
@@ -185,14 +182,7 @@ def _check_commit(git: Git, commit: str, origin: str, reporter: Reporter) -> Non
 def _prepare(git: Git, name: str, source: Source, reporter: Reporter) -> Tree:
     """Create and tag ``pristine``, and record the source, the edits and the facts of the tree."""
     facts = read_facts(git, "refs/tags/import", str(source.path))
-    pristine = commit_edits(
-        git,
-        "refs/tags/import",
-        source.pin.prepare,
-        "prepare\n\n" + _describe(source.pin.prepare),
-        pin=name,
-    )
-    git.run("update-ref", "refs/tags/pristine", pristine)
+    pristine = _tag_pristine(git, "refs/tags/import", source.pin.prepare, name)
     state = {
         "format": FORMAT,
         "digest": source.digest,
@@ -203,6 +193,18 @@ def _prepare(git: Git, name: str, source: Source, reporter: Reporter) -> Tree:
     _write(git.repository / STATE_FILE, json.dumps(state, indent=1) + "\n")
     reporter.note(f"tree {name}: QEMU {facts.version}, pristine {pristine[:12]}")
     return _tree(git.repository, name, source, state)
+
+
+def _tag_pristine(git: Git, start: str, edits: tuple[Edit, ...], name: str) -> str:
+    """Commit the prepare edits of a pin on ``start`` and tag the result ``pristine``."""
+    pristine = commit_edits(git, start, edits, "prepare\n\n" + _describe(edits), pin=name)
+    git.run("update-ref", "refs/tags/pristine", pristine)
+    return pristine
+
+
+def _named(pin: Pin, name: str) -> Pin:
+    """Return ``pin``, with the tree's name if the source is none of qemu-src/pins.toml."""
+    return pin if pin.name else replace(pin, name=name)
 
 
 def start_of(tree: Tree, state: str, reporter: Reporter | None = None) -> str:
@@ -258,7 +260,7 @@ def _tree(path: Path, name: str, source: Source, state: dict[str, Any]) -> Tree:
     return Tree(
         path=path,
         name=name,
-        pin=source.pin if source.pin.name else replace(source.pin, name=name),
+        pin=_named(source.pin, name),
         digest=source.digest,
         pristine=str(state["pristine"]),
         facts=Facts(version=state["facts"]["version"], targets=tuple(state["facts"]["targets"])),
