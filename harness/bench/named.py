@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from harness.build.tools import first_line
 from harness.errors import OptionError
 from harness.guest import check_targets
 from harness.process import run
+from harness.tree.facts import feature_words
 
 QUIET = {"ASAN_OPTIONS": "detect_leaks=0"}
 """For calls such as ``--version``: a leak that a sanitizer finds would change their exit status."""
@@ -80,12 +80,3 @@ def _target_of(path: Path) -> str:
 def read_help(path: Path) -> str:
     """Return the output of ``-help``; empty if the binary cannot be run."""
     return run([path, "-help"], check=False, timeout_s=30).output
-
-
-def feature_words(text: str) -> tuple[str, ...]:
-    """Return the arguments that enable asynchronous teardown, from the text of ``-help``; else empty."""
-    if re.search(r"^-run-with\b.*\basync-teardown=", text, re.MULTILINE):
-        return ("-run-with", "async-teardown=on")
-    if re.search(r"^-async-teardown\b", text, re.MULTILINE):
-        return ("-async-teardown",)
-    return ()

@@ -33,17 +33,21 @@ def read_facts(git: Git, commit: str, origin: str) -> Facts:
 
 
 def teardown_arguments(source: Path) -> tuple[str, ...]:
-    """Return the arguments that enable asynchronous teardown in the sources below ``source``; () without it.
-
-    They are read from the option table: the option is ``-async-teardown`` in 7.2 to 8.2, and a property of
-    ``-run-with`` since 8.1 (docs/about/removed-features.rst).
-    """
+    """Return the arguments that enable asynchronous teardown in the sources below ``source``, else ()."""
     try:
-        text = (source / OPTIONS).read_text(encoding="utf-8", errors="replace")
+        return feature_words((source / OPTIONS).read_text(encoding="utf-8", errors="replace"))
     except OSError:
         return ()
-    if re.search(r"-run-with \[.*\basync-teardown=", text):
+
+
+def feature_words(text: str) -> tuple[str, ...]:
+    """Return the arguments that enable asynchronous teardown, else ().
+
+    ``text`` is the output of ``-help``, or qemu-options.hx, which has its lines in quotes. The option is
+    ``-async-teardown`` from 7.2 on, and a property of ``-run-with`` from 8.1 on (removed-features.rst).
+    """
+    if re.search(r'^[\s"]*-run-with\b.*\basync-teardown=', text, re.MULTILINE):
         return ("-run-with", "async-teardown=on")
-    if re.search(r'^DEF\("async-teardown"', text, re.MULTILINE):
+    if re.search(r'^(DEF\("|[\s"]*-)async-teardown\b', text, re.MULTILINE):
         return ("-async-teardown",)
     return ()

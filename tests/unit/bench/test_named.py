@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.bench.named import feature_words, named_subjects, read_help
+from harness.bench.named import named_subjects, read_help
 from harness.errors import OptionError
 
 TARGETS = ("x86_64-softmmu", "s390x-softmmu")
@@ -81,19 +81,3 @@ def test_help_is_the_output_of_the_binary(tmp_path: Path) -> None:
     path.write_text('#!/bin/sh\necho "$@"\n', encoding="utf-8")
     path.chmod(0o755)
     assert read_help(path) == "-help\n"
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("-async-teardown enable asynchronous teardown\n", ("-async-teardown",)),
-        (
-            "-run-with [async-teardown=on|off][,chroot=dir]\n                Set\n",
-            ("-run-with", "async-teardown=on"),
-        ),
-        ("-run-with [chroot=dir][user=username|uid:gid]\n", ()),
-        ("-name x\n see -async-teardown\n", ()),
-    ],
-)
-def test_feature_is_recognized_in_the_help(text: str, words: tuple[str, ...]) -> None:
-    assert feature_words(text) == words
