@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import os
 
-from harness.commands.guests import BINARIES, choose_subjects, make_subjects, show_results
+from harness.commands.guests import (
+    BINARIES,
+    choose_subjects,
+    make_subjects,
+    refuse_other_hosts,
+    show_results,
+)
 from harness.commands.request import Argument, Request, number
 
 CYCLES: tuple[Argument, ...] = (
@@ -22,7 +28,9 @@ def cycles(request: Request) -> int:
     from harness.report.cycles import render_cycles
 
     layout, only = request.layout, request.arguments.only
-    options = with_feature(layout, request.options())
+    options = request.options()
+    refuse_other_hosts(options, "cycles run")
+    options = with_feature(layout, options)
     chosen = choose_subjects(request, options, build=not request.arguments.binary, ask=False)
     with request.checkout():
         subjects, _ = make_subjects(request, chosen)

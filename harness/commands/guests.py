@@ -63,11 +63,12 @@ def choose_subjects(
     Raises OptionError like check_request, named_subjects and check_targets.
     """
     from harness.bench.named import named_subjects
+    from harness.bench.subject import PRISTINE_WITH_OPTION
     from harness.guest import check_targets
     from harness.pipeline import check_request, with_variants
 
     options = with_variants(request.layout, options)
-    built = options.variants if build else ()
+    built = (*options.variants, PRISTINE_WITH_OPTION) if build else ()
     named = named_subjects(request.arguments.binary, options.targets, built=built, ask=ask)
     if not build and not named:
         raise OptionError("--no-build needs a binary to run", "add --binary NAME=PATH")

@@ -161,9 +161,12 @@ def test_invalid_request_is_refused_before_anything_is_built(
 
 
 def test_name_of_a_built_variant_is_refused(run: Run, binaries: list[str]) -> None:
-    ended = run("teardown", *(word for word in binaries if word != "--no-build"))
-    assert isinstance(ended.error, OptionError)
-    assert "also the name of a build" in ended.error.cause
+    building = [word for word in binaries if word != "--no-build"]
+    path = building[-1].partition("=")[2]
+    for words in (building, ["--binary", f"pristine+option={path}"]):
+        ended = run("teardown", *words)
+        assert isinstance(ended.error, OptionError)
+        assert "also the name of a build" in ended.error.cause
 
 
 def test_results_of_other_machines_are_stored_reported_and_judged(
