@@ -44,7 +44,8 @@ class Edit:
     """One declared edit of a released tree. Each text must occur exactly once in ``file``.
 
     ``remove`` deletes ``file``; ``remove-block`` deletes the lines from ``first`` to the next ``last``, both
-    included (each may be several lines); ``replace`` replaces ``old`` by ``new``.
+    included (each may be several lines); ``replace`` replaces ``old`` by ``new``. A tree that has a file
+    matching ``unless`` (a path whose last component is a glob) does not need the edit; for ``prepare`` only.
     """
 
     kind: EditKind
@@ -53,6 +54,7 @@ class Edit:
     last: str = ""
     old: str = ""
     new: str = ""
+    unless: str = ""
 
     def __str__(self) -> str:
         text = self.first or self.old
@@ -111,6 +113,7 @@ class _Edit(_Raw, frozen=True, kw_only=True):
     last: str = ""
     old: str = ""
     new: str = ""
+    unless: str = ""
 
 
 class _Traces(_Raw, frozen=True, kw_only=True):
@@ -164,6 +167,8 @@ def _pin(name: str, raw: _Pin, file: str) -> Pin:
         _check_location(location, refuse)
     for edit in (*raw.prepare, *raw.unmerge):
         _check_edit(edit, refuse)
+    if any(edit.unless for edit in raw.unmerge):
+        raise refuse("an unmerge edit does not accept unless")
     fields = {field: getattr(raw, field) for field in raw.__struct_fields__}
     fields["locations"] = tuple(Location(**msgspec.structs.asdict(item)) for item in raw.locations)
     fields["prepare"] = tuple(Edit(**msgspec.structs.asdict(item)) for item in raw.prepare)

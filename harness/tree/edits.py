@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from harness.errors import StorageError, TreeError
+from harness.progress import Reporter
 from harness.source import Edit, Traces
 from harness.tree.git import Git
 
@@ -25,6 +26,34 @@ def commit_edits(git: Git, parent: str, edits: Sequence[Edit], message: str, *, 
             return git.read("commit-tree", tree, "-p", parent, stdin=message.encode())
     except OSError as error:
         raise StorageError(f"cannot write {git.repository}: {error}", "free some disk space") from error
+
+
+def needed_edits(
+    git: Git, parent: str, edits: Sequence[Edit], *, is_own: bool, pin: str, reporter: Reporter
+) -> tuple[Edit, ...]:
+    """Return those of ``edits`` that the tree at ``parent`` needs: their ``unless`` matches no file of it.
+
+    ``is_own``: the tree is the pin's archive, which every needed edit must match. In another tree, an edit
+    that does not match is reported and left out.
+    """
+    needed = []
+    for edit in edits:
+        if edit.unless and _has_match(git, parent, edit.unless):
+            continue
+        try:
+            if not is_own:
+                commit_edits(git, parent, (edit,), "try\n", pin=pin)
+        except TreeError as error:
+            reporter.note(f"not applied: {error.cause}")
+            continue
+        needed.append(edit)
+    return tuple(needed)
+
+
+def _has_match(git: Git, commit: str, pattern: str) -> bool:
+    folder = PurePosixPath(pattern).parent
+    listed = git.read("ls-tree", "--name-only", "-z", commit, "--", f"{folder}/")
+    return any(PurePosixPath(path).match(pattern) for path in listed.split("\0") if path)
 
 
 def edit_text(data: bytes, edit: Edit, *, pin: str) -> bytes:

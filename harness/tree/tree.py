@@ -19,7 +19,7 @@ from harness.lock import locked
 from harness.progress import Reporter, Silent
 from harness.source import Clone, Edit, Pin, Source, Traces
 from harness.tree.content import TreeEntry, from_archive, from_folder
-from harness.tree.edits import commit_edits, find_traces
+from harness.tree.edits import commit_edits, find_traces, needed_edits
 from harness.tree.facts import Facts, read_facts
 from harness.tree.fastimport import import_entries
 from harness.tree.git import Git, make_repository
@@ -104,7 +104,7 @@ def _borrow(source: Source, clone: Clone, layout: Layout, reporter: Reporter) ->
         if git.find(checked) is None:
             _check_commit(git, clone.commit, str(clone.folder), reporter)
             git.run("update-ref", checked, clone.commit)
-        pristine = _tag_pristine(git, clone.commit, source.pin.prepare, name)
+        pristine = _tag_pristine(git, clone.commit, source.pin, name, reporter)
         return Tree(
             path=path,
             name=name,
@@ -182,7 +182,7 @@ def _check_commit(git: Git, commit: str, origin: str, reporter: Reporter) -> Non
 def _prepare(git: Git, name: str, source: Source, reporter: Reporter) -> Tree:
     """Create and tag ``pristine``, and record the source, the edits and the facts of the tree."""
     facts = read_facts(git, "refs/tags/import", str(source.path))
-    pristine = _tag_pristine(git, "refs/tags/import", source.pin.prepare, name)
+    pristine = _tag_pristine(git, "refs/tags/import", source.pin, name, reporter)
     state = {
         "format": FORMAT,
         "digest": source.digest,
@@ -195,8 +195,9 @@ def _prepare(git: Git, name: str, source: Source, reporter: Reporter) -> Tree:
     return _tree(git.repository, name, source, state)
 
 
-def _tag_pristine(git: Git, start: str, edits: tuple[Edit, ...], name: str) -> str:
-    """Commit the prepare edits of a pin on ``start`` and tag the result ``pristine``."""
+def _tag_pristine(git: Git, start: str, pin: Pin, name: str, reporter: Reporter) -> str:
+    """Commit the prepare edits that the tree at ``start`` needs, and tag the result ``pristine``."""
+    edits = needed_edits(git, start, pin.prepare, is_own=name == pin.name, pin=pin.name, reporter=reporter)
     pristine = commit_edits(git, start, edits, "prepare\n\n" + _describe(edits), pin=name)
     git.run("update-ref", "refs/tags/pristine", pristine)
     return pristine

@@ -58,6 +58,7 @@ def test_unknown_pin_error_lists_known_pins(layout: Layout) -> None:
         ({"more": '[["1.2".unmerge]]\nkind = "remove"\nfile = "../x"'}, "not a file of the tree"),
         ({"more": '[["1.2".unmerge]]\nkind = "replace"\nfile = "x"\nnew = "y"'}, "needs old"),
         ({"more": '[["1.2".unmerge]]\nkind = "remove"\nfile = "x"\nold = "y"'}, "does not accept old"),
+        ({"more": '[["1.2".unmerge]]\nkind = "remove"\nfile = "x"\nunless = "y"'}, "does not accept unless"),
     ],
 )
 def test_invalid_pin_is_refused(layout: Layout, change: dict[str, str], problem: str) -> None:

@@ -267,6 +267,32 @@ def test_error_of_an_edit_names_pin_file_and_edit(
     assert not layout.tree("tiny").exists()
 
 
+BLOBS = Edit(
+    kind="replace", file="meson.build", old="blobs = true", new="blobs = false", unless="pc-bios/*.bz2"
+)
+
+
+@pytest.mark.parametrize(("files", "expected"), [({}, "false"), ({"pc-bios/a.bz2": b""}, "true")])
+def test_a_tree_that_has_the_files_needs_no_prepare_edit(
+    layout: Layout, reporter: Silent, make_source: MakeSource, files: dict[str, bytes], expected: str
+) -> None:
+    tree = import_source(make_source(files, prepare=(BLOBS,)), layout, reporter)
+    assert f"blobs = {expected}" in Git(repository=tree.path).read("show", f"{tree.pristine}:meson.build")
+
+
+def test_an_edit_that_another_source_does_not_match_is_left_out(
+    layout: Layout, make_source: MakeSource, tmp_path: Path
+) -> None:
+    source = make_source({"meson.build": "another\n"})
+    with pytest.raises(TreeError, match="does not match"):
+        import_source(source, layout, Silent())
+    noted: list[str] = []
+    reporter = Silent()
+    reporter.note = noted.append  # type: ignore[method-assign]
+    import_source(replace(source, kind="local", digest=""), layout, reporter)
+    assert any(line.startswith("not applied: pin tiny: ") for line in noted)
+
+
 def test_block_is_removed_from_first_to_nearest_last() -> None:
     edit = Edit(kind="remove-block", file="f", first="#if A\n case B:", last="#endif")
     data = b"#if A\n keep\n#endif\n#if A\n case B:\n x \xe9\n#endif\ntail\n#endif\n"
