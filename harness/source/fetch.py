@@ -14,10 +14,11 @@ from harness.errors import FetchError, HarnessError, MissingError, OptionError, 
 from harness.layout import Layout
 from harness.lock import locked
 from harness.progress import Reporter
-from harness.source import archive, debian, git
+from harness.source import debian, git
+from harness.source.archive import check_signature, download
 from harness.source.clone import Clone, is_clone, open_clone, split_revision
-from harness.source.files import cached, sha256_of, verify
-from harness.source.pin import Location, Pin, load_pins
+from harness.source.files import cached, keep_bad, sha256_of, verify
+from harness.source.pin import Archive, Location, Pin, load_pins
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +35,8 @@ class Source:
     path: Path
     digest: str
     clone: Clone | None = None
+    release: str = ""
+    """What the file VERSION must contain; empty if the bytes are proven by their digest."""
 
 
 NO_PIN = Pin(name="", archive="", sha256="", locations=())
@@ -55,8 +58,7 @@ def fetch(pin: Pin, layout: Layout, reporter: Reporter, *, local: str = "") -> S
     layout.downloads.mkdir(parents=True, exist_ok=True)
     target = layout.downloads / (pin.archive or f"{pin.name}.git")
     with locked(target, f"the download of pin {pin.name}", reporter):
-        found = _from_cache(pin, target, layout, reporter)
-        return found or _from_locations(pin, target, layout, reporter)
+        return _from_cache(pin, layout, reporter) or _from_locations(pin, layout, reporter)
 
 
 def _local(pin: Pin, text: str, layout: Layout, reporter: Reporter) -> Source:
@@ -78,7 +80,8 @@ def _local(pin: Pin, text: str, layout: Layout, reporter: Reporter) -> Source:
         )
     digest = sha256_of(path) if path.is_file() else ""
     for known in load_pins(layout).values() if digest and not pin.prepare else ():
-        if known.sha256 == digest and pin.name in ("", known.name):
+        digests = {archive.sha256 for archive in known.archives.values()}
+        if digest in digests and pin.name in ("", known.name):
             reporter.note(f"{path.name} is the archive of pin {known.name}")
             return Source(pin=known, kind="url", path=path, digest=digest)
     reporter.note(f"using the local source {path}; it is not verified")
@@ -98,9 +101,14 @@ def _from_git_url(pin: Pin, text: str, layout: Layout, reporter: Reporter) -> So
     return Source(pin=pin, kind="git", path=repository, digest=commit)
 
 
-def _from_cache(pin: Pin, target: Path, layout: Layout, reporter: Reporter) -> Source | None:
-    if pin.archive and cached(target, pin.sha256, what=pin.archive, reporter=reporter):
-        return Source(pin=pin, kind=_read_origin(target), path=target, digest=pin.sha256)
+def _from_cache(pin: Pin, layout: Layout, reporter: Reporter) -> Source | None:
+    for archive in pin.archives.values():
+        target = layout.downloads / archive.name
+        if archive.sha256:
+            if cached(target, archive.sha256, what=archive.name, reporter=reporter):
+                return _source(pin, archive, target)
+        elif target.is_file() and _is_still_signed(pin, archive, target, layout, reporter):
+            return _source(pin, archive, target)
     for location in pin.locations:
         repository = _repository(location, layout)
         if location.kind == "git" and git.has_commit(repository, location.commit):
@@ -108,11 +116,34 @@ def _from_cache(pin: Pin, target: Path, layout: Layout, reporter: Reporter) -> S
     return None
 
 
-def _from_locations(pin: Pin, target: Path, layout: Layout, reporter: Reporter) -> Source:
+def _is_still_signed(pin: Pin, archive: Archive, target: Path, layout: Layout, reporter: Reporter) -> bool:
+    """Verify a cached archive without a known digest. If the signature does not match, rename the file."""
+    keyrings = {place.keyring for place in pin.locations if place.archive == archive.name}
+    try:
+        for keyring in keyrings:
+            check_signature(target, _signature_of(target), layout.root / keyring)
+    except VerifyError as error:
+        bad = keep_bad(target, sha256_of(target))
+        reporter.warn(f"cached {error.cause}: renamed to {bad.name}, fetching it again")
+        return False
+    return True
+
+
+def _source(pin: Pin, archive: Archive, target: Path) -> Source:
+    return Source(
+        pin=pin,
+        kind=_read_origin(target),
+        path=target,
+        digest=archive.sha256 or sha256_of(target),
+        release=archive.release,
+    )
+
+
+def _from_locations(pin: Pin, layout: Layout, reporter: Reporter) -> Source:
     failures: list[tuple[Location, HarnessError]] = []
     for location in pin.locations:
         try:
-            source = _get(location, pin, target, layout, reporter)
+            source = _get(location, pin, layout, reporter)
         except (FetchError, VerifyError, MissingError) as error:
             reporter.warn(f"pin {pin.name}: {location}: {error.cause}")
             failures.append((location, error))
@@ -128,37 +159,43 @@ def _from_locations(pin: Pin, target: Path, layout: Layout, reporter: Reporter) 
         details = (f"this pin is unverified: {pin.unverified}", *details)
     if wrong is not None:
         raise VerifyError(f"pin {pin.name}: {wrong.cause}", wrong.remedy, details=details) from wrong
+    wanted = " or ".join(pin.archives) or "the commit"
     raise FetchError(
-        f"pin {pin.name}: none of its {len(failures)} locations provided {pin.archive or 'the commit'}",
+        f"pin {pin.name}: none of its {len(failures)} locations provided {wanted}",
         "check the network, add a location to qemu-src/pins.toml, or pass -Dsource=FOLDER-OR-ARCHIVE",
         details=details,
     )
 
 
-def _get(location: Location, pin: Pin, target: Path, layout: Layout, reporter: Reporter) -> Source:
+def _get(location: Location, pin: Pin, layout: Layout, reporter: Reporter) -> Source:
     if location.kind == "git":
         repository = _repository(location, layout)
         repository.parent.mkdir(parents=True, exist_ok=True)
         git.fetch_commit(location.url, location.commit, repository, reporter)
         return Source(pin=pin, kind="git", path=repository, digest=location.commit)
+    archive = pin.archive_at(location)
+    target = layout.downloads / archive.name
     partial = target.with_name(f".{target.name}.part")
     _remove(partial)
     partial.mkdir(parents=True)
     try:
-        got = partial / pin.archive
+        got = partial / archive.name
         get: Callable[..., None] = _from_debian if location.kind == "debian" else _from_url
-        get(location, pin, got, layout, reporter)
-        verify(got, pin.sha256, name=target)
+        get(location, archive, got, layout, reporter)
+        if archive.sha256:
+            verify(got, archive.sha256, name=target)
+        if location.signature:
+            _check_signature(location, got, target, layout, reporter)
         target.with_name(f"{target.name}.origin").write_text(location.kind, encoding="ascii")
         got.replace(target)
     except OSError as error:
         raise StorageError(f"cannot store {target}: {error}", "free some disk space") from error
     finally:
         _remove(partial)
-    return Source(pin=pin, kind=location.kind, path=target, digest=pin.sha256)
+    return _source(pin, archive, target)
 
 
-def _from_debian(location: Location, pin: Pin, got: Path, layout: Layout, reporter: Reporter) -> None:
+def _from_debian(location: Location, archive: Archive, got: Path, layout: Layout, reporter: Reporter) -> None:
     debian.fetch_source(
         layout,
         reporter,
@@ -166,20 +203,34 @@ def _from_debian(location: Location, pin: Pin, got: Path, layout: Layout, report
             suite=location.suite,
             package=location.package,
             version=location.version,
-            archive=pin.archive,
-            sha256=pin.sha256,
+            archive=archive.name,
+            sha256=archive.sha256,
         ),
         got.parent,
     )
 
 
-def _from_url(location: Location, pin: Pin, got: Path, layout: Layout, reporter: Reporter) -> None:
-    archive.download(location.url, got, reporter, size=pin.size)
-    if location.signature:
-        signature = got.with_name("signature")
-        archive.download(location.signature, signature, reporter)
-        # A relative path of a keyring is below the checkout, so a pin can ship its keyring.
-        archive.check_signature(got, signature, layout.root / location.keyring)
+def _from_url(location: Location, archive: Archive, got: Path, _: Layout, reporter: Reporter) -> None:
+    download(location.url, got, reporter, size=archive.size)
+
+
+def _check_signature(location: Location, got: Path, target: Path, layout: Layout, reporter: Reporter) -> None:
+    """Fetch and check the signature of ``got``; keep it next to ``target``. Raises FetchError, VerifyError.
+
+    A relative path of a keyring is below the checkout, so a pin can ship its keyring.
+    """
+    signature = _signature_of(got)
+    download(location.signature, signature, reporter)
+    try:
+        check_signature(got, signature, layout.root / location.keyring)
+    except VerifyError as error:
+        bad = keep_bad(got, sha256_of(got), target)
+        raise VerifyError(error.cause, f"{error.remedy}; inspect {bad}", details=error.details) from error
+    signature.replace(_signature_of(target))
+
+
+def _signature_of(archive: Path) -> Path:
+    return archive.with_name(f"{archive.name}.sig")
 
 
 def _repository(location: Location, layout: Layout) -> Path:

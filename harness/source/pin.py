@@ -20,6 +20,16 @@ EditKind = Literal["remove", "remove-block", "replace"]
 
 
 @dataclass(frozen=True, kw_only=True)
+class Archive:
+    """A file with a release. Without ``sha256``, a signature proves the bytes, and ``release`` is stated."""
+
+    name: str
+    sha256: str
+    size: int
+    release: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Location:
     """One location of a pin's bytes. ``kind`` determines which fields are set."""
 
@@ -31,6 +41,12 @@ class Location:
     url: str = ""
     signature: str = ""
     keyring: str = ""
+    archive: str = ""
+    """Another archive with the same release, with its own ``sha256`` and ``size``; empty for the pin's."""
+    sha256: str = ""
+    size: int = 0
+    release: str = ""
+    """What the file VERSION must contain: a signature does not cover the name of the file."""
     commit: str = ""
 
     def __str__(self) -> str:
@@ -90,6 +106,20 @@ class Pin:
     """Edits that remove a feature, for the variant ``base``; empty if there is no such variant."""
     traces: Traces = Traces()
 
+    def archive_at(self, location: Location) -> Archive:
+        """Return the file that ``location`` provides; for ``git``, the name is empty or that of the pin."""
+        if location.archive:
+            return Archive(
+                name=location.archive, sha256=location.sha256, size=location.size, release=location.release
+            )
+        return Archive(name=self.archive, sha256=self.sha256, size=self.size)
+
+    @property
+    def archives(self) -> dict[str, Archive]:
+        """The archives of all locations by name, in the order of the locations."""
+        found = [self.archive_at(location) for location in self.locations if location.kind != "git"]
+        return {archive.name: archive for archive in found}
+
 
 class _Raw(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A table that rejects unknown keys, so a misspelt key is an error."""
@@ -103,6 +133,10 @@ class _Location(_Raw, frozen=True, kw_only=True):
     url: str = ""
     signature: str = ""
     keyring: str = ""
+    archive: str = ""
+    sha256: str = ""
+    size: int = 0
+    release: str = ""
     commit: str = ""
 
 
@@ -159,12 +193,14 @@ def _pin(name: str, raw: _Pin, file: str) -> Pin:
     safe_name(name)
     if not raw.locations:
         raise refuse("it has no location")
-    if any(location.kind != "git" for location in raw.locations):
+    if any(location.kind != "git" and not location.archive for location in raw.locations):
         safe_name(raw.archive)
-        if not re.fullmatch(r"[0-9a-f]{64}", raw.sha256):
-            raise refuse("sha256 must be 64 lower-case hexadecimal digits")
+        _check_sha256(raw.sha256, refuse)
+    known = {raw.archive: raw.sha256} if raw.archive else {}
     for location in raw.locations:
         _check_location(location, refuse)
+        if location.archive and known.setdefault(location.archive, location.sha256) != location.sha256:
+            raise refuse(f"{location.archive} has two values of sha256")
     for edit in (*raw.prepare, *raw.unmerge):
         _check_edit(edit, refuse)
     if any(edit.unless for edit in raw.unmerge):
@@ -183,8 +219,9 @@ def _check_location(location: _Location, refuse: Callable[[str], OptionError]) -
         "url": ("url",),
         "git": ("url", "commit"),
     }[location.kind]
-    allowed = {"debian": ("version",), "url": ("signature", "keyring"), "git": ()}[location.kind]
-    for field in ("suite", "package", "version", "url", "signature", "keyring", "commit"):
+    own = ("archive", "sha256", "size", "release")
+    allowed = {"debian": ("version",), "url": ("signature", "keyring", *own), "git": ()}[location.kind]
+    for field in ("suite", "package", "version", "url", "signature", "keyring", *own, "commit"):
         value = getattr(location, field)
         if field in needs and not value:
             raise refuse(f"a {location.kind} location needs {field}")
@@ -192,10 +229,23 @@ def _check_location(location: _Location, refuse: Callable[[str], OptionError]) -
             raise refuse(f"a {location.kind} location does not accept {field}")
     if bool(location.signature) != bool(location.keyring):
         raise refuse("signature and keyring must be given together")
+    if location.archive:
+        safe_name(location.archive)
+        if location.sha256:
+            _check_sha256(location.sha256, refuse)
+        elif not (location.signature and location.release):
+            raise refuse(f"{location.archive} needs sha256, or signature, keyring and release")
+    elif location.sha256 or location.size or location.release:
+        raise refuse("sha256, size and release of a location need archive")
     if location.kind == "git" and not re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", location.commit):
         raise refuse("commit must be a full commit id")
     if location.url.startswith("-"):
         raise refuse(f"{location.url!r} is not a URL")
+
+
+def _check_sha256(sha256: str, refuse: Callable[[str], OptionError]) -> None:
+    if not re.fullmatch(r"[0-9a-f]{64}", sha256):
+        raise refuse("sha256 must be 64 lower-case hexadecimal digits")
 
 
 def _check_edit(edit: _Edit, refuse: Callable[[str], OptionError]) -> None:

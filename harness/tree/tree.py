@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from harness.errors import OptionError, StorageError, TreeError
+from harness.errors import OptionError, StorageError, TreeError, VerifyError
 from harness.jsonfile import UNREADABLE
 from harness.layout import Layout, safe_part
 from harness.lock import locked
@@ -182,6 +182,11 @@ def _check_commit(git: Git, commit: str, origin: str, reporter: Reporter) -> Non
 def _prepare(git: Git, name: str, source: Source, reporter: Reporter) -> Tree:
     """Create and tag ``pristine``, and record the source, the edits and the facts of the tree."""
     facts = read_facts(git, "refs/tags/import", str(source.path))
+    if source.release and facts.version != source.release:
+        raise VerifyError(
+            f"{source.path.name} contains QEMU {facts.version}, not {source.release}: another signed release",
+            f"remove {source.path} and run again",
+        )
     pristine = _tag_pristine(git, "refs/tags/import", source.pin, name, reporter)
     state = {
         "format": FORMAT,

@@ -16,6 +16,8 @@ sha256 = "{digest}"
 [["1.2".locations]]
 {location}
 """
+URL = 'kind = "url"\nurl = "http://x/"\n'
+SIGNED = 'signature = "http://x/s"\nkeyring = "k"'
 DEBIAN = 'kind = "debian"\nsuite = "bookworm"\npackage = "qemu"'
 
 
@@ -54,6 +56,16 @@ def test_unknown_pin_error_lists_known_pins(layout: Layout) -> None:
         ({"location": 'kind = "url"\nurl = "http://x/"\nsignature = "http://x/s"'}, "given together"),
         ({"location": 'kind = "url"\nurl = "--upload-pack=evil"'}, "not a URL"),
         ({"location": 'kind = "ftp"'}, "ftp"),
+        ({"location": f'{URL}archive = "a"\nsha256 = "B"'}, "64"),
+        ({"location": f'{URL}archive = "a"'}, "needs sha256, or signature, keyring and release"),
+        ({"location": f'{URL}archive = "a"\n{SIGNED}'}, "needs sha256, or signature, keyring and release"),
+        (
+            {"location": f'{URL}archive = "a"\nrelease = "1"'},
+            "needs sha256, or signature, keyring and release",
+        ),
+        ({"location": f'{URL}archive = "tiny.tar.xz"\nsha256 = "{"b" * 64}"'}, "two values of sha256"),
+        ({"location": f"{URL}size = 1"}, "need archive"),
+        ({"location": f'{DEBIAN}\narchive = "a"'}, "does not accept archive"),
         ({"more": 'targets = ["x86_64-softmmu"]'}, "targets"),
         ({"more": '[["1.2".unmerge]]\nkind = "remove"\nfile = "../x"'}, "not a file of the tree"),
         ({"more": '[["1.2".unmerge]]\nkind = "replace"\nfile = "x"\nnew = "y"'}, "needs old"),
@@ -66,6 +78,12 @@ def test_invalid_pin_is_refused(layout: Layout, change: dict[str, str], problem:
     with pytest.raises(OptionError, match=r"pins\.toml") as error:
         load_pins(layout)
     assert problem in error.value.cause
+
+
+def test_archive_of_a_location_that_is_no_file_name_is_refused(layout: Layout) -> None:
+    write(layout, location=f'{URL}archive = "../a"\nsha256 = "{"b" * 64}"')
+    with pytest.raises(OptionError, match="cannot be used as a folder name"):
+        load_pins(layout)
 
 
 def test_missing_pins_file_is_an_option_error(layout: Layout) -> None:
