@@ -207,6 +207,7 @@ def test_details_and_log_are_printed(
 
 def test_reproducer_repeats_the_arguments_of_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[str] = []
+    monkeypatch.delenv("QEMU_HARNESS_COMMAND", raising=False)  # nox -s mutate sets it
     monkeypatch.setitem(commands.STAGES, "which", lambda request: seen.append(request.command) or 0)
     cli.main(["which", "-Dpin=7.2", "base", "a b"])
     monkeypatch.setenv("QEMU_HARNESS_COMMAND", "nox -s which --")
