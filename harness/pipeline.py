@@ -15,11 +15,12 @@ from harness.build.configure import OLDEST, is_too_old
 from harness.build.doctor import ensure
 from harness.build.hosts import HOSTS, Host
 from harness.errors import OptionError
-from harness.layout import Layout
+from harness.layout import Layout, label_of
 from harness.options import Options, check_choice
 from harness.progress import Reporter
-from harness.series import Series, load_series
+from harness.series import Series, load_series, range_series
 from harness.source import NO_PIN, Pin, fetch, find_pin
+from harness.source.clone import find_commit, is_clone, split_revision
 from harness.tree import Checkout, Tree, checkout, import_source
 
 
@@ -48,6 +49,17 @@ def pin_of(layout: Layout, options: Options) -> Pin:
     return NO_PIN if options.source and not options.has("pin") else find_pin(layout, options.pin)
 
 
+def find_series(layout: Layout, options: Options) -> Series:
+    """Return the series of ``options``: a folder, or a range of a clone. Raises OptionError, ApplyError."""
+    return range_series(layout, options.series, options.source) or load_series(layout, options.series)
+
+
+def label_of_variant(layout: Layout, options: Options, variant: str) -> str:
+    """Return the name of a variant's folder, for ``patched`` with that of the series."""
+    is_folder = variant != "patched" or not (options.source and options.has("series"))
+    return label_of(variant, options.series if is_folder else find_series(layout, options).name)
+
+
 def check_request(layout: Layout, options: Options, *, needs_build: bool = True) -> Checked:
     """Check the options before anything is fetched or built.
 
@@ -65,7 +77,7 @@ def check_request(layout: Layout, options: Options, *, needs_build: bool = True)
             f"cannot build QEMU in {layout.build}: its configure refuses spaces and colons",
             "set QEMU_HARNESS_BUILD to a folder without them",
         )
-    series = load_series(layout, options.series) if "patched" in options.variants else None
+    series = find_series(layout, options) if "patched" in options.variants else None
     if series is not None and not series.fits(pin.name):
         where = pin.name or options.source
         raise OptionError(
@@ -84,7 +96,7 @@ def with_variants(layout: Layout, options: Options) -> Options:
     """
     if options.variants:
         return options
-    series = load_series(layout, options.series)
+    series = find_series(layout, options)
     if series.fits(pin_of(layout, options).name) or options.has("series"):
         return dataclasses.replace(options, variants=(series.metadata.base or "pristine", "patched"))
     return dataclasses.replace(options, variants=("pristine",))
@@ -116,9 +128,10 @@ def with_feature(layout: Layout, options: Options) -> Options:
 def prepare(layout: Layout, checked: Checked, options: Options, reporter: Reporter) -> Prepared:
     """Fetch the source, import the tree, check out each variant.
 
-    Raises OptionError for a target that the tree lacks.
+    With a range of the clone -Dsource=, the release is the commit before the range, unless -Dsource= names a
+    revision. Raises OptionError for a target that the tree lacks.
     """
-    source = fetch(checked.pin, layout, reporter, local=options.source)
+    source = fetch(checked.pin, layout, reporter, local=_origin(options, checked.series))
     tree = import_source(source, layout, reporter)
     check_choice("targets", options.targets, tree.facts.targets, where=f"QEMU {tree.facts.version}")
     checkouts = tuple(
@@ -126,6 +139,15 @@ def prepare(layout: Layout, checked: Checked, options: Options, reporter: Report
         for variant in options.variants
     )
     return Prepared(tree=tree, series=checked.series, checkouts=checkouts)
+
+
+def _origin(options: Options, series: Series | None) -> str:
+    """Return -Dsource=; for a clone without a revision, at the commit before its range ``series``."""
+    folder, revision = split_revision(options.source)
+    if series is None or not series.range_base or revision or not (folder.is_dir() and is_clone(folder)):
+        return options.source
+    has_base = find_commit(folder, series.range_base) is not None
+    return f"{folder}@{series.range_base}" if has_base else options.source
 
 
 def tree_of(layout: Layout, options: Options, reporter: Reporter) -> Tree:

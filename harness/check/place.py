@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from harness.progress import Reporter
 from harness.series import Input, series_of
 from harness.source import fetch, find_pin
 from harness.tree import Tree, apply_series, import_source, start_of
+from harness.tree.apply import is_range_on
 from harness.tree.fit import PatchFit, fit_patches
 from harness.tree.git import Git
 
@@ -46,10 +47,11 @@ def place(  # noqa: PLR0917 - the results of earlier stages
     *,
     onto: str = "",
     source: Path | None = None,
+    required: Mapping[str, str] | None = None,
 ) -> Placed:
     """Apply ``series`` to the state ``base`` of ``tree`` or to its commit ``onto``; try the pins ``others``.
 
-    ``source`` contains the files of that state or commit.
+    ``source`` contains the files of that state or commit; ``required`` is that of Judged.
 
     A series that does not apply is a result, not an exception. Raises TreeError, BusyError, StorageError.
     """
@@ -62,7 +64,11 @@ def place(  # noqa: PLR0917 - the results of earlier stages
     if applicable is not None:
         try:
             tip = apply_series(tree, applicable, layout, reporter, onto=start).commit
-            commits = _commits(git, start, tip, sound, [patch.subject for patch in applicable.patches])
+            if is_range_on(git, applicable, start):
+                parents = (start, *series.commits)
+                commits = {number: (series.commits[number - 1], parents[number - 1]) for number in sound}
+            else:
+                commits = _commits(git, start, tip, sound, [patch.subject for patch in applicable.patches])
         except ApplyError as failure:
             error = failure
     patches = []
@@ -84,6 +90,7 @@ def place(  # noqa: PLR0917 - the results of earlier stages
         tip=tip,
         source=source,
         fits=here,
+        required=required or {},
     )
     return Placed(judged=judged, fits=fits, error=error)
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from harness.check.model import Finding, Rule
 from harness.check.subject import Judged, JudgedPatch
+from harness.series import message_id_of
 
 _GUIDE = "docs/devel/submitting-a-patch.rst"
 _AGAIN = "regenerate it with git format-patch and send it with git send-email"
@@ -126,9 +127,11 @@ def check(judged: Judged) -> Iterator[Finding]:
         yield ORDER.finding("the order of the patches differs from their numbers")
     for note in judged.input.notes:
         yield LEFT_OUT.finding(note)
-    older = [one.number for one in judged.input.thread.versions[:-1]]
-    if older:
-        names = ", ".join(f"v{number}" for number in older)
+    below = {message_id_of(name) for name, reason in judged.required.items() if not reason}
+    others = [one for one in judged.input.thread.versions if one is not version]
+    others = [one for one in others if not below & one.message_ids]
+    if others:
+        names = ", ".join(f"v{one.number}" for one in others)
         yield LEFT_OUT.finding(f"only v{version.number} is checked; the thread also contains {names}")
     if version.kind == "PULL":
         yield PULL.finding("the subjects are tagged PULL")
@@ -172,8 +175,10 @@ def _bases(judged: Judged) -> Iterator[Finding]:
     for mail in mails:
         text = mail.data.decode("utf-8", "replace")
         for commit in re.findall(r"^base-commit: ([0-9a-f]{40})\s*$", text, re.MULTILINE):
-            if commit != judged.origin:
+            if commit not in (judged.origin, judged.base):
                 message = f"the series is based on commit {commit[:12]}, but is checked on pin {judged.pin}"
                 yield BASE.finding(message)
-        for required in re.findall(r"^Based-on: (\S.*)$", text, re.MULTILINE):
-            yield BASE.finding(f"the series requires {required.strip()}, which is not applied")
+    for required in judged.input.based_on:
+        reason = judged.required.get(required, "which is not applied")
+        if reason:
+            yield BASE.finding(f"the series requires {required}, {reason}")

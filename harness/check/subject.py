@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -56,6 +56,8 @@ class Judged:
     """How each patch with a sound diff fits the base."""
     origin: str = ""
     """Source of the tree: a commit id for a git source, else a digest."""
+    required: Mapping[str, str] = field(default_factory=dict)
+    """The series that ``input`` requires: why each is not below the patches; empty if it is."""
 
     @property
     def applies(self) -> bool:

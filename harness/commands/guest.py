@@ -8,13 +8,14 @@ from harness.errors import GuestError
 
 def guest(request: Request) -> int:
     """Run one guest with populated memory until Ctrl-C: qemu-harness guest patched x86_64-softmmu."""
-    from harness.pipeline import tree_name
+    from harness.pipeline import label_of_variant, tree_name
     from harness.teardown.single import single_guest
 
     options, layout, reporter = request.options(), request.layout, request.reporter
     tree = tree_name(layout, options, reporter)
     variant, target = request.arguments.variant, request.arguments.target
-    with single_guest(layout, options, variant, target, reporter, tree=tree) as held:
+    label = label_of_variant(layout, options, variant)
+    with single_guest(layout, options, variant, target, reporter, tree=tree, label=label) as held:
         for line in held.describe():
             say(line)
         try:

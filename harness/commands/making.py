@@ -10,7 +10,6 @@ from rich.table import Table
 
 from harness.commands.request import Argument, Output, Request, say
 from harness.errors import AuthoringError, MissingError, OptionError
-from harness.layout import label_of
 from harness.options import check_choice
 
 if TYPE_CHECKING:
@@ -104,11 +103,11 @@ def which(request: Request) -> int:
     """Print the path of a built binary: qemu-harness which patched x86_64-softmmu [HOST]."""
     from harness.build import find_binary
     from harness.build.hosts import HOSTS
-    from harness.pipeline import tree_name
+    from harness.pipeline import label_of_variant, tree_name
 
     options = request.options()
     tree = tree_name(request.layout, options, request.reporter)
-    label = label_of(request.arguments.variant, options.series)
+    label = label_of_variant(request.layout, options, request.arguments.variant)
     target, host = request.arguments.target, request.arguments.host
     check_choice("hosts", [host], HOSTS, where="the harness")
     say(find_binary(request.layout, tree, label, target, host=host, profile=options.profile))

@@ -6,7 +6,15 @@ returns an Input: every mail with its faults, the versions of the thread and the
 Neither uses a tree.
 """
 
-from harness.series.input import Input, read_input, series_of, series_sha256
+from harness.series.input import (
+    Input,
+    message_id_of,
+    range_series,
+    read_input,
+    required_input,
+    series_of,
+    series_sha256,
+)
 from harness.series.mail import Address, Fault, Mail, mailbox_bytes, read_mail
 from harness.series.mbox import read_mbox
 from harness.series.metadata import SeriesFile, read_series_file
@@ -39,13 +47,16 @@ __all__ = [
     "find_thread",
     "load_series",
     "mailbox_bytes",
+    "message_id_of",
     "parse_trailers",
     "patch_files",
+    "range_series",
     "read_input",
     "read_mail",
     "read_mbox",
     "read_series_file",
     "reply_trailers",
+    "required_input",
     "scan_changes",
     "series_of",
     "series_of_files",

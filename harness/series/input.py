@@ -8,35 +8,25 @@ from __future__ import annotations
 
 import re
 import sys
-import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from harness.errors import HarnessError, OptionError
+from harness.errors import OptionError
 from harness.layout import Layout
-from harness.process import Finished
-from harness.series.mail import Mail, mailbox_bytes, read_mail
+from harness.series.mail import Mail, mailbox_bytes
 from harness.series.mbox import read_bytes, read_mbox, unpack
 from harness.series.metadata import UNNAMED, SeriesFile, read_series_file
 from harness.series.patch import Patch
+from harness.series.ranges import find_range, read_range
 from harness.series.series import Series, find_folder, series_digest
 from harness.series.thread import Thread, Version, find_thread
-from harness.source.clone import (
-    find_commit,
-    first_parent,
-    is_clone,
-    merge_base,
-    run_git,
-    split_revision,
-    upstream_branch,
-)
+from harness.source.clone import range_commits
 
 Kind = Literal["folder", "mailbox", "range", "stdin"]
 _NAMED = re.compile(r"(?:v(\d+)-)?(\d{4})-.+\.patch")
 _MAILS = (".patch", ".eml", ".mbox", ".mbx", ".mbox.gz", ".diff")
-_RANGE = re.compile(r"(.+)@([^@]+\.\.[^@]+)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +48,18 @@ class Input:
     """Whether the folder is below ``patches/``."""
     range_base: str = ""
     """The commit before the first one of a range."""
+    commits: tuple[str, ...] = ()
+    """The commits of a range, one for each patch."""
+
+    @property
+    def based_on(self) -> tuple[str, ...]:
+        """The series that this one requires, as ``Based-on:`` and series.toml name them."""
+        mails = [*([self.cover] if self.cover else []), *self.patches]
+        texts = [f"{mail.data.decode('utf-8', 'replace')}\n{mail.message}" for mail in mails]
+        stated = [
+            name.strip() for text in texts for name in re.findall(r"^Based-on:[ \t]*(\S.*)$", text, re.M)
+        ]
+        return tuple(dict.fromkeys((*(f"<{name.strip('<>')}>" for name in self.metadata.based_on), *stated)))
 
     @property
     def base_commit(self) -> str:
@@ -93,6 +95,21 @@ class Input:
         return series_sha256(self.cover, self.patches)
 
 
+def message_id_of(required: str) -> str:
+    """Return the Message-Id in a value of ``Based-on:`` (``<id>``, ``id``, an archive's URL), else empty."""
+    found = re.search(r"[^<>\s/]+@[^<>\s/]+", required)
+    return found[0] if found else ""
+
+
+def required_input(found: Input, message_id: str) -> Input | None:
+    """Return the other series of the same mails that has the mail ``message_id``; None without one."""
+    for version in found.thread.versions:
+        if version is not found.version and message_id in version.message_ids:
+            alone = Thread(versions=(version,))
+            return replace(found, thread=alone, metadata=UNNAMED, range_base="", commits=())
+    return None
+
+
 def series_sha256(cover: Mail | None, patches: Sequence[Mail]) -> str:
     """Return the SHA-256 over number, length and bytes of each mail of a series, in order.
 
@@ -114,17 +131,16 @@ def read_input(layout: Layout, source: str, *, clone: str = "") -> Input:
     ours, metadata = False, UNNAMED
     notes: tuple[str, ...] = ()
     kind: Kind
-    text, range_base, path = source, "", Path(source).expanduser()
-    if clone and "@" not in source and not path.exists() and not (layout.patches / source).is_dir():
-        text = _within(clone, source) or source
-    found = _RANGE.fullmatch(text)
+    range_base, path = "", Path(source).expanduser()
+    commits: tuple[str, ...] = ()
+    found = find_range(layout, source, clone)
     if source == "-":
         kind, name, mails = "stdin", "stdin", read_mbox(_standard_input(), "standard input")
-    elif found and Path(found[1]).expanduser().is_dir():
-        folder = Path(found[1]).expanduser().resolve()
+    elif found:
+        folder, revisions = found
         kind, name = "range", folder.name
-        mails, notes = _range(folder, found[2])
-        range_base = first_parent(folder, found[2])
+        mails = read_range(folder, revisions)
+        range_base, commits = range_commits(folder, revisions)
     elif path.is_file():
         kind, name, mails = "mailbox", path.name, read_mbox(read_bytes(path), path.name)
     else:
@@ -148,25 +164,16 @@ def read_input(layout: Layout, source: str, *, clone: str = "") -> Input:
         notes=notes,
         is_ours=ours,
         range_base=range_base,
+        commits=commits,
     )
 
 
-def _within(clone: str, text: str) -> str:
-    """Return ``text`` as a range ``CLONE@A..B`` of the clone that -Dsource= names; empty if it is none."""
-    folder, _ = split_revision(clone)
-    if not (folder.is_dir() and is_clone(folder)):
-        return ""
-    if ".." in text:
-        return f"{folder}@{text}"
-    opened = find_commit(folder, text)
-    if opened is None:
-        return ""
-    base = merge_base(opened, upstream_branch(opened), opened.commit)
-    if not base or base == opened.commit:
-        raise OptionError(
-            f"-Dseries: {text} has no commits of its own in {folder}", f"write a range: -Dseries=BASE..{text}"
-        )
-    return f"{folder}@{base}..{text}"
+def range_series(layout: Layout, source: str, clone: str) -> Series | None:
+    """Return the series of ``source`` if it is a range of a clone, as ``read_input`` reads it; else None.
+
+    Raises OptionError.
+    """
+    return series_of(read_input(layout, source, clone=clone)) if find_range(layout, source, clone) else None
 
 
 def series_of(found: Input) -> Series | None:
@@ -195,6 +202,8 @@ def series_of(found: Input) -> Series | None:
         patches=patches,
         cover=found.cover.data.decode("utf-8", "replace") if found.cover else "",
         digest=series_digest((patch.file, patch.data) for patch in patches),
+        range_base=found.range_base,
+        commits=found.commits,
     )
 
 
@@ -289,44 +298,6 @@ def _folder_thread(mails: tuple[Mail, ...]) -> Thread:
 def _is_cover_file(mail: Mail) -> bool:
     found = _NAMED.fullmatch(mail.origin)
     return found is not None and int(found[2]) == 0
-
-
-def _range(clone: Path, revisions: str) -> tuple[tuple[Mail, ...], tuple[str, ...]]:
-    """Format the commits of ``revisions`` as mails. The clone's configuration has no effect on the format."""
-    isolated = {"GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_NOSYSTEM": "1"}
-
-    def failed(ended: Finished) -> HarnessError:
-        lines = [line for line in ended.output.splitlines() if line.strip()]
-        reason = next(
-            (line for line in lines if line.startswith("fatal:")), lines[-1] if lines else "no output"
-        )
-        return OptionError(
-            f"-Dseries: git cannot read {revisions!r} in {clone}: {reason}",
-            "name commits of that clone, such as master..topic",
-        )
-
-    if revisions.startswith("-"):
-        raise OptionError(f"-Dseries: {revisions!r} is not a range of commits", "write CLONE@master..topic")
-    count = ("rev-list", "--merges", "--count", "--end-of-options", revisions)
-    merges = run_git(clone, *count, env=isolated, error=failed).output.strip()
-    # -c on the command line overrides the clone's configuration.
-    plain = [
-        *("-c", "format.signOff=false", "-c", "format.subjectPrefix=PATCH"),
-        *("-c", "format.outputDirectory=", "-c", "format.coverLetter=false", "-c", "diff.noprefix=false"),
-        *("-c", "diff.mnemonicPrefix=false", "-c", "format.notes=false", "-c", "format.useAutoBase=false"),
-    ]
-    with tempfile.TemporaryDirectory() as folder:
-        run_git(
-            clone,
-            *(*plain, "format-patch", f"--output-directory={folder}", "--numbered", "--always", "--binary"),
-            *("--full-index", "--no-ext-diff", "--no-textconv", "--no-color", "--no-attach"),
-            *("--unified=3", "--find-renames", "--no-thread", "--end-of-options", revisions),
-            env=isolated,
-            error=failed,
-        )
-        mails = tuple(read_mail(path.read_bytes(), path.name) for path in sorted(Path(folder).iterdir()))
-    notes = (f"skipped {merges} merge commits of the range",) if merges != "0" else ()
-    return mails, notes
 
 
 def _standard_input() -> bytes:

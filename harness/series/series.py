@@ -32,6 +32,10 @@ class Series:
     digest: str
     metadata: SeriesFile = UNNAMED
     """The content of ``series.toml``."""
+    range_base: str = ""
+    """The commit before a range of a clone."""
+    commits: tuple[str, ...] = ()
+    """The commits of a range, oldest first; empty for patches that are none yet."""
 
     def fits(self, pin: str) -> bool:
         """Return whether ``series.toml`` lists ``pin``, or no pins."""

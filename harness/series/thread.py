@@ -18,6 +18,7 @@ TRAILER = re.compile(
     r"^([A-Z][A-Za-z]*(?:-[A-Za-z]+)*-(?:[Bb]y|[Ff]or|[Tt]o)|Message-[Ii]d|Fixes|Resolves|Closes|Link|Cc|CC|Based-on|"
     r"Supersedes|Buglink|Co-authored-by): (\S.*)$"
 )
+_REQUIRED = re.compile(r"^Based-on:.*?([^<>\s/]+@[^<>\s/]+)", re.MULTILINE)
 GIVEN = ("reviewed-by", "acked-by", "tested-by", "reported-by", "suggested-by", "message-id")
 """Trailers that a reply can add to a patch."""
 
@@ -66,6 +67,12 @@ class Version:
     trailers: tuple[tuple[int, Trailer], ...] = ()
     """Trailers of replies, each with the number of its patch, or 0 for all patches."""
 
+    @property
+    def message_ids(self) -> frozenset[str]:
+        """The ids of its mails."""
+        mails = (*((self.cover,) if self.cover else ()), *self.patches, *self.duplicates)
+        return frozenset(mail.message_id for mail in mails if mail.message_id)
+
     def given(self, number: int) -> tuple[Trailer, ...]:
         """Return the trailers that replies gave to the patch ``number``."""
         return tuple(dict.fromkeys(trailer for at, trailer in self.trailers if at in (0, number)))
@@ -80,7 +87,15 @@ class Thread:
 
     @property
     def newest(self) -> Version | None:
-        """The highest version; of several series, the one that was sent last."""
+        """The highest version; of several series, the one that was sent last and that no other requires."""
+        required = [
+            (version, set(_REQUIRED.findall(mail.message)))
+            for version in self.versions
+            for mail in (*((version.cover,) if version.cover else ()), *version.patches)
+        ]
+        for version in reversed(self.versions):
+            if not any(names & version.message_ids for other, names in required if other is not version):
+                return version
         return self.versions[-1] if self.versions else None
 
 

@@ -13,7 +13,10 @@ from harness.progress import Reporter
 
 # No index refresh, no file system monitor, no download of missing objects (git(1), "Environment Variables").
 _READ_ONLY = {"GIT_OPTIONAL_LOCKS": "0", "GIT_NO_LAZY_FETCH": "1", "GIT_TERMINAL_PROMPT": "0"}
-_SETTINGS = ("-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-c", "gc.auto=0")
+_SETTINGS = (
+    *("-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-c", "gc.auto=0"),
+    *("-c", "protocol.allow=never"),  # git before 2.44 does not know GIT_NO_LAZY_FETCH
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,13 +101,32 @@ def find_commit(folder: Path, revision: str) -> Clone | None:
     return Clone(folder=folder, common=common, commit=commit) if ended.returncode == 0 else None
 
 
-def first_parent(folder: Path, revisions: str) -> str:
-    """Return the parent of the first commit of a range; empty without one."""
+def range_commits(folder: Path, revisions: str) -> tuple[str, tuple[str, ...]]:
+    """Return the commit before a range, empty without one, and the commits of the range, oldest first."""
     listed = run_git(
         folder, "rev-list", "--reverse", "--topo-order", "--parents", "--end-of-options", revisions
     )
-    words = next(iter(listed.output.splitlines()), "").split()
-    return words[1] if listed.returncode == 0 and len(words) > 1 else ""
+    rows = [line.split() for line in listed.output.splitlines()] if listed.returncode == 0 else []
+    before = rows[0][1] if rows and len(rows[0]) > 1 else ""
+    return before, tuple(row[0] for row in rows)
+
+
+def commits_of_mail(folder: Path, message_id: str) -> tuple[str, ...]:
+    """Return the commits made of the mails of a series, newest first; ``message_id`` is one of its mails.
+
+    Maintainers record a mail in a trailer, Message-Id: or Link:. The mails of a series differ in one number
+    (git-send-email(1), b4), and the cover letter, which is named most often, is in no commit.
+    """
+    name, _, host = message_id.rpartition("@")
+    parts = re.fullmatch(r"(.+-)\d+(-[^-]+)", name)
+    start = parts[1] if parts else name
+    same = rf"{re.escape(parts[1])}\d+{re.escape(parts[2])}" if parts else re.escape(name)
+    trailer = re.compile(
+        rf"^(?:message-id|link):.*(?<![^\s<>/]){same}@{re.escape(host)}(?![^\s<>/])", re.I | re.M
+    )
+    words = ("log", "--all", "--topo-order", "-z", "--format=%H%n%B", "--fixed-strings", f"--grep={start}")
+    found = [entry.partition("\n") for entry in run_git(folder, *words).output.split("\0")]
+    return tuple(commit for commit, _, message in found if trailer.search(message))
 
 
 def merge_base(clone: Clone, one: str, other: str) -> str:

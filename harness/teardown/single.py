@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from harness.bench import Bench, Subject
 from harness.errors import GuestError
 from harness.guest import Guest, Machine, memory_shortage, start
-from harness.layout import label_of
 from harness.teardown.watch import find_sharers
 from harness.tree.facts import teardown_arguments
 
@@ -43,16 +42,22 @@ class SingleGuest:
 
 @contextlib.contextmanager
 def single_guest(
-    layout: Layout, options: Options, variant: str, target: str, reporter: Reporter, *, tree: str
+    layout: Layout,
+    options: Options,
+    variant: str,
+    target: str,
+    reporter: Reporter,
+    *,
+    tree: str,
+    label: str,
 ) -> Iterator[SingleGuest]:
     """Run the first guest that ``options`` describe, until the block ends.
 
-    Its binary is the build of ``variant`` in the tree named ``tree``. Raises NothingBuiltError, GuestError
-    (it does not start, or does not fit into memory), FetchError.
+    Its binary is the build of ``variant`` in the folder ``label`` of the tree named ``tree``. Raises
+    NothingBuiltError, GuestError (it does not start, or does not fit into memory), FetchError.
     """
     from harness.build import find_binary  # noqa: PLC0415 - tests under avocado import this package
 
-    label = label_of(variant, options.series)
     binary = find_binary(layout, tree, label, target, profile=options.profile)
     payload, memory_mib = options.payload[0], options.memory_mib[0]
     words = teardown_arguments(layout.build_root(tree, label) / "src")

@@ -42,7 +42,8 @@ def apply_series(
 ) -> Applied:
     """Apply ``series`` to the commit ``onto``, by default to the state that its series.toml names.
 
-    The commit ids depend on these two only.
+    The commit ids depend on these two only. A range of a clone keeps its own commits, if ``onto`` is the
+    commit before it.
 
     Raises ApplyError (a patch is refused or does not apply), TreeError, BusyError, StorageError.
     """
@@ -57,6 +58,13 @@ def apply_series(
         known = git.find(f"{ref}^{{commit}}")
         if known and _is_above(git, start, known[0]):
             return Applied(commit=known[0], reused=True)
+        if is_range_on(git, series, start):
+            for index, (before, commit) in enumerate(
+                zip((start, *series.commits), series.commits, strict=False)
+            ):
+                check_result(Place(series=series, index=index), git, before, commit)
+            git.run("update-ref", ref, series.commits[-1])
+            return Applied(commit=series.commits[-1])
         links = tree_links(git, start)
         with _scratch(layout, tree) as scratch, reporter.step(f"applying {series.name}") as step:
             mails = _check(git, series, links, scratch)
@@ -165,6 +173,12 @@ def _offsets(worktree: Git, diff: Path) -> list[str]:
         if found:
             notes.append(f"{file} hunk {found[1]} applies at line {found[2]} (offset {int(found[3]):+d})")
     return notes
+
+
+def is_range_on(git: Git, series: Series, start: str) -> bool:
+    """Whether ``series`` is a range of commits that begins after ``start``, and the tree has all of them."""
+    wanted = [f"{commit}^{{tree}}" for commit in series.commits]
+    return bool(wanted) and series.range_base == start and git.find(*wanted) is not None
 
 
 def _is_above(git: Git, base: str, commit: str) -> bool:

@@ -23,6 +23,8 @@ class Place:
 
     @property
     def title(self) -> str:
+        if self.series.commits:
+            return f"commit {self.series.commits[self.index][:12]} of {self.series.name}"
         patch = self.series.patches[self.index]
         return f"patch {self.index + 1}/{len(self.series.patches)} of {self.series.name} ({patch.file})"
 

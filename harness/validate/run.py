@@ -33,6 +33,7 @@ from harness.check import (
 )
 from harness.check.model import SEVERITIES, Verdict
 from harness.check.place import Placed, base_of, place
+from harness.check.required import Start, put_on_required
 from harness.errors import (
     ApplyError,
     FindingsError,
@@ -212,14 +213,27 @@ def _judge(run: _Run) -> None:
         tree = import_source(source, layout, reporter)
         run.tree_name = tree.pin.name
         onto = start_of(tree, run.base, reporter)
-        stated = run.found.base_commit if options.base == "auto" and run.base == "pristine" else ""
+        is_free = options.base == "auto" and run.base == "pristine"
+        stated = run.found.base_commit if is_free else ""
         if stated and Git(repository=tree.path).find(f"{stated}^{{tree}}"):
             onto, run.base = stated, "series"
+        start = put_on_required(run.found, tree, onto, layout, reporter) if is_free else Start(commit=onto)
+        if start.commit != onto:
+            onto, run.base = start.commit, "series"
+        if run.base == "series":
             files = checkout_commit(tree, "validate-base", onto, layout, reporter)
         else:
             files = checkout(tree, run.base, None, layout, reporter)
         placed = place(
-            run.found, tree, run.base, options.matrix, layout, reporter, onto=onto, source=files.path
+            run.found,
+            tree,
+            run.base,
+            options.matrix,
+            layout,
+            reporter,
+            onto=onto,
+            source=files.path,
+            required=start.required,
         )
         run.placed = placed
     with run.stage("check"):

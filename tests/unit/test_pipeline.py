@@ -177,7 +177,7 @@ def stages(monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ...]]:
 def test_prepare_checks_out_each_variant_and_applies_the_series_to_patched(
     layout: Layout, reporter: Silent, stages: list[tuple[object, ...]]
 ) -> None:
-    series: Any = object()
+    series: Any = SimpleNamespace(range_base="")
     options = options_with(variants=("base", "patched"), source="/some/clone")
     prepared: Any = pipeline.prepare(layout, Checked(pin=tiny_pin(), series=series), options, reporter)
     assert stages == [

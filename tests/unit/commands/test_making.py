@@ -130,8 +130,8 @@ def guest(monkeypatch: pytest.MonkeyPatch) -> Any:
         child = SimpleNamespace(has_ended=end, last_lines=lambda: ("bad luck",), log=Path("/guest.log"))
 
         @contextlib.contextmanager
-        def single_guest(layout: Any, options: Any, variant: str, target: str, *_: Any, tree: str) -> Any:
-            arguments.append((variant, target, tree))
+        def single_guest(layout: Any, options: Any, variant: str, target: str, *_: Any, **names: str) -> Any:
+            arguments.append((variant, target, names["tree"]))
             yield SimpleNamespace(machine=SimpleNamespace(child=child), describe=lambda: ("QEMU 42",))
 
         arguments: list[tuple[Any, ...]] = []

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.errors import OptionError
+from harness.errors import OptionError, TreeError
 from harness.layout import Layout
 from harness.series import Input, Version, read_input, series_of, series_sha256
 from harness.series.mail import read_mail
@@ -330,7 +330,7 @@ HOSTILE = """\
 
 @pytest.fixture
 def clone(tmp_path: Path) -> Path:
-    """A clone with a merge on the branch ``topic``; ``main`` is before it."""
+    """A clone with the branches ``topic`` and ``merged``, which has a merge; ``main`` is before both."""
     clone = tmp_path / "clone"
     clone.mkdir()
 
@@ -353,7 +353,10 @@ def clone(tmp_path: Path) -> Path:
     (clone / "gone").rename(clone / "moved")
     commit("topic: one", a=lines.replace(b"line 10", b"row 10"))
     git("notes", "add", "-m", "a note")
+    git("checkout", "-q", "-b", "merged")
     git("merge", "-q", "--no-ff", "-m", "merge", "side")
+    git("checkout", "-q", "topic")
+    commit("topic: two", side=b"\0binary\xff")
     return clone
 
 
@@ -363,17 +366,16 @@ def test_range_is_formatted_without_the_users_and_the_clones_configuration(
     plain = read_input(layout, f"{clone}@main..topic")
     assert (plain.kind, plain.name, plain.is_ours) == ("range", "clone", False)
     assert [mail.subject.text for mail in plain.patches] == [
-        "[PATCH 1/2] side: one",
-        "[PATCH 2/2] topic: one",
+        "[PATCH 1/2] topic: one",
+        "[PATCH 2/2] topic: two",
     ]
-    (note,) = plain.notes
-    assert "1 merge" in note
+    assert plain.notes == ()
     first, second = plain.patches
-    assert first.changes[0].binary
-    assert not first.changes[0].lacks_content
-    assert [(change.old, change.new) for change in second.changes] == [("a", "a"), ("gone", "moved")]
-    assert len(second.changes[0].hunks[0].before) == 7
-    assert len(second.changes[0].old_blob) == 40
+    assert second.changes[0].binary
+    assert not second.changes[0].lacks_content
+    assert [(change.old, change.new) for change in first.changes] == [("a", "a"), ("gone", "moved")]
+    assert len(first.changes[0].hunks[0].before) == 7
+    assert len(first.changes[0].old_blob) == 40
 
     (tmp_path / "malformed").write_text("[format", encoding="utf-8")
     for variable in ("GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM"):
@@ -387,9 +389,54 @@ def test_range_is_formatted_without_the_users_and_the_clones_configuration(
     assert read_input(layout, "clone@main..topic").mails == plain.mails
 
 
-def test_range_without_merges_has_no_note(layout: Layout, clone: Path) -> None:
-    found = read_input(layout, f"{clone}@main..side")
-    assert (titles(found), found.notes) == (["side: one"], ())
+def test_range_with_a_merge_is_refused(layout: Layout, clone: Path) -> None:
+    for text, source in ((f"{clone}@main..merged", ""), ("merged", str(clone))):
+        with pytest.raises(OptionError, match="of clone has 1 merge commits") as error:
+            read_input(layout, text, clone=source)
+        assert "git rebase" in error.value.remedy
+
+
+def test_commits_of_a_range_are_known(layout: Layout, clone: Path) -> None:
+    found = read_input(layout, f"{clone}@main..topic")
+    assert found.commits == (commit_of(clone, "topic~1"), commit_of(clone, "topic"))
+    assert found.range_base == commit_of(clone, "main")
+    root = read_input(layout, f"{clone}@main~0..side")
+    assert (root.commits, titles(root)) == ((commit_of(clone, "side"),), ["side: one"])
+
+
+def test_range_of_a_clone_of_another_user_needs_the_users_configuration(
+    layout: Layout, clone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "harness.source.clone._READ_ONLY", {"GIT_TEST_ASSUME_DIFFERENT_OWNER": "1", "HOME": str(tmp_path)}
+    )
+    with pytest.raises(TreeError, match="belongs to another user") as error:
+        read_input(layout, f"{clone}@main..topic")
+    assert error.value.remedy.endswith(f"--add safe.directory {clone}")
+    (tmp_path / ".gitconfig").write_text(f"[safe]\n\tdirectory = {clone}\n", encoding="utf-8")
+    assert titles(read_input(layout, f"{clone}@main..topic")) == ["topic: one", "topic: two"]
+
+
+@pytest.mark.parametrize("settings", [{"GIT_NO_LAZY_FETCH": "1"}, {}])
+def test_range_of_a_partial_clone_downloads_nothing(
+    layout: Layout,
+    clone: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    settings: dict[str, str],
+) -> None:
+    """The objects could be had from the other clone. git before 2.44 does not know the variable."""
+    monkeypatch.setattr("harness.source.clone._READ_ONLY", settings)
+    git = ["git", "-c", "protocol.file.allow=always", "-C"]
+    subprocess.run([*git, str(clone), "config", "uploadpack.allowFilter", "true"], check=True)
+    words = ["clone", "-q", "--filter=blob:none", "--no-checkout", clone.as_uri(), "partial"]
+    subprocess.run([*git, str(tmp_path), *words], check=True)
+    partial = tmp_path / "partial"
+    before = sorted(str(path) for path in partial.rglob("*"))
+    with pytest.raises(OptionError, match="objects of the range are missing") as error:
+        read_input(layout, f"{partial}@origin/main..origin/topic")
+    assert "fetch --refetch --no-filter" in error.value.remedy
+    assert sorted(str(path) for path in partial.rglob("*")) == before
 
 
 @pytest.mark.parametrize("revisions", ["--output=x..topic", "none..topic"])
@@ -416,7 +463,7 @@ def test_range_and_branch_of_the_source_clone_start_at_the_upstream_branch(
 ) -> None:
     found = read_input(layout, series, clone=source.format(clone))
     assert (found.kind, found.source, found.name) == ("range", series, "clone")
-    assert titles(found) == ["side: one", "topic: one"]
+    assert titles(found) == ["topic: one", "topic: two"]
     assert found.range_base == found.base_commit == commit_of(clone, "main")
 
 

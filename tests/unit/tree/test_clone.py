@@ -6,17 +6,20 @@ import hashlib
 import shutil
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from harness.errors import OptionError, TreeError
+from harness.errors import ApplyError, OptionError, TreeError
 from harness.layout import Layout
+from harness.pipeline import check_request, label_of_variant, prepare, with_variants
 from harness.progress import Silent
-from harness.series import read_input
+from harness.series import range_series, read_input
 from harness.source import NO_PIN, Source, fetch
 from harness.source.clone import merge_base, open_clone, upstream_branch
 from harness.tree import Tree, checkout, import_source, start_of
+from tests.unit.build.support import make_options
 from tests.unit.conftest import RELEASE
 
 
@@ -294,3 +297,37 @@ def test_the_base_that_a_mail_states_is_read(clone: Path, layout: Layout, tmp_pa
     assert found.base_commit == git(clone, "rev-parse", "master")
     git(clone, "format-patch", "-q", "-o", str(tmp_path / "plain"), "master..topic")
     assert read_input(layout, str(tmp_path / "plain")).base_commit == ""
+
+
+def test_unsafe_commit_of_a_range_is_refused(
+    clone: Path, use: Callable[..., Tree], layout: Layout, reporter: Silent
+) -> None:
+    (clone / "leak").symlink_to("/etc/passwd")
+    git(clone, "add", "leak")
+    git(clone, "commit", "-qm", "leak")
+    series = range_series(layout, "topic", str(clone))
+    assert series is not None
+    with pytest.raises(ApplyError, match=f"commit {series.commits[1][:12]} of my-qemu.*'leak'"):
+        checkout(use(f"{clone}@master"), "patched", series, layout, reporter)
+
+
+def test_a_range_is_built_from_its_own_commits_on_the_commit_before_it(
+    clone: Path, layout: Layout, reporter: Silent
+) -> None:
+    options = make_options(source=str(clone), series="topic", given=("-Dseries=topic",), variants=())
+    options = with_variants(layout, options)
+    assert options.variants == ("pristine", "patched")
+    checked = check_request(layout, options)
+    prepared = prepare(layout, checked, options, reporter)
+    commits = {checkout.label: checkout.commit for checkout in prepared.checkouts}
+    assert commits == {
+        "pristine": git(clone, "rev-parse", "master"),
+        "patched-my-qemu": git(clone, "rev-parse", "topic"),
+    }
+    assert label_of_variant(layout, options, "patched") == "patched-my-qemu"
+    assert label_of_variant(layout, options, "pristine") == "pristine"
+    at_head = prepare(layout, checked, replace(options, source=f"{clone}@topic~0"), reporter)
+    assert at_head.checkouts[0].commit == git(clone, "rev-parse", "topic")
+    before = state(clone)
+    prepare(layout, checked, options, reporter)
+    assert state(clone) == before

@@ -19,6 +19,7 @@ from harness.validate import check_validate, read_validate, record_validate
 from harness.validate import run as module
 from tests.unit.build.support import make_options
 from tests.unit.check.support import append, good, new_file, pair
+from tests.unit.check.test_required import series as on_top
 from tests.unit.conftest import tiny_source
 from tests.unit.series.mails import mbox
 
@@ -132,6 +133,20 @@ def test_behaviour_is_tested_only_if_the_series_builds(run: Run, monkeypatch: py
 def test_other_base_commit_is_a_finding(run: Run, source: Source) -> None:
     body = f"Needed.\n\nbase-commit: {'1' * 40}"
     assert [one.rule for one in run(good(body=body)).findings] == ["input-base"]
+
+
+def test_series_is_judged_on_the_series_that_it_requires(run: Run) -> None:
+    results = run(
+        *on_top("base", "int one;"),
+        *on_top("top", "int top;", before="int short_one;\nint one;\n", requires="<base-1@e.org>"),
+    )
+    assert (results.verdict, results.base, results.findings) == ("clean", "series", ())
+    asked = run(
+        *on_top("base", "int one;"),
+        *on_top("top", "int top;", before="int short_one;\nint one;\n", requires="<base-1@e.org>"),
+        base="pristine",
+    )
+    assert (asked.verdict, asked.base) == ("apply", "pristine")
 
 
 def test_unknown_rule_is_an_option_error(run: Run) -> None:

@@ -1,0 +1,94 @@
+"""Read a range of a git clone as mails."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from pathlib import Path
+
+from harness.errors import HarnessError, OptionError
+from harness.layout import Layout
+from harness.process import Finished
+from harness.series.mail import Mail, read_mail
+from harness.source.clone import find_commit, is_clone, merge_base, run_git, split_revision, upstream_branch
+
+_RANGE = re.compile(r"(.+)@([^@]+\.\.[^@]+)")
+
+
+def find_range(layout: Layout, source: str, clone: str) -> tuple[Path, str] | None:
+    """Return the folder and the revisions of a range; None if ``source`` is none."""
+    text = source
+    is_path = Path(source).expanduser().exists() or (layout.patches / source).is_dir()
+    if clone and "@" not in source and not is_path:
+        text = _within(clone, source) or source
+    found = _RANGE.fullmatch(text)
+    folder = Path(found[1]).expanduser() if found else None
+    return (folder.resolve(), found[2]) if found and folder and folder.is_dir() else None
+
+
+def _within(clone: str, text: str) -> str:
+    """Return ``text`` as a range ``CLONE@A..B`` of the clone that -Dsource= names; empty if it is none."""
+    folder, _ = split_revision(clone)
+    if not (folder.is_dir() and is_clone(folder)):
+        return ""
+    if ".." in text:
+        return f"{folder}@{text}"
+    opened = find_commit(folder, text)
+    if opened is None:
+        return ""
+    base = merge_base(opened, upstream_branch(opened), opened.commit)
+    if not base or base == opened.commit:
+        raise OptionError(
+            f"-Dseries: {text} has no commits of its own in {folder}", f"write a range: -Dseries=BASE..{text}"
+        )
+    return f"{folder}@{base}..{text}"
+
+
+def read_range(clone: Path, revisions: str) -> tuple[Mail, ...]:
+    """Format the commits of ``revisions`` as mails. The clone's configuration has no effect on the format.
+
+    Raises OptionError, also for merges; TreeError if git refuses the clone.
+    """
+
+    def failed(ended: Finished) -> HarnessError:
+        lines = [line for line in ended.output.splitlines() if line.strip()]
+        reason = next(
+            (line for line in lines if line.startswith("fatal:")), lines[-1] if lines else "no output"
+        )
+        if re.search(r"promisor|transport '.*' not allowed", ended.output):
+            return OptionError(
+                f"-Dseries: {clone} is a partial clone: objects of the range are missing",
+                f"fetch them once: git -C {clone} fetch --refetch --no-filter",
+            )
+        return OptionError(
+            f"-Dseries: git cannot read {revisions!r} in {clone}: {reason}",
+            "name commits of that clone, such as master..topic",
+        )
+
+    if revisions.startswith("-"):
+        raise OptionError(f"-Dseries: {revisions!r} is not a range of commits", "write CLONE@master..topic")
+    find_commit(clone, "HEAD")  # with the user's configuration, which may refuse a clone of another user
+    # -c on the command line overrides the clone's configuration.
+    plain = [
+        *("-c", "safe.directory=*", "-c", "format.signOff=false", "-c", "format.subjectPrefix=PATCH"),
+        *("-c", "format.outputDirectory=", "-c", "format.coverLetter=false", "-c", "diff.noprefix=false"),
+        *("-c", "diff.mnemonicPrefix=false", "-c", "format.notes=false", "-c", "format.useAutoBase=false"),
+    ]
+    isolated = {"GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_NOSYSTEM": "1"}
+    count = (*plain, "rev-list", "--merges", "--count", "--end-of-options", revisions)
+    merges = run_git(clone, *count, env=isolated, error=failed).output.strip()
+    if merges != "0":
+        raise OptionError(
+            f"-Dseries: {revisions} of {clone.name} has {merges} merge commits, and a series has none",
+            f"rebase the branch (git rebase {revisions.partition('..')[0]}), or write a range without them",
+        )
+    with tempfile.TemporaryDirectory() as folder:
+        run_git(
+            clone,
+            *(*plain, "format-patch", f"--output-directory={folder}", "--numbered", "--always", "--binary"),
+            *("--full-index", "--no-ext-diff", "--no-textconv", "--no-color", "--no-attach"),
+            *("--unified=3", "--find-renames", "--no-thread", "--end-of-options", revisions),
+            env=isolated,
+            error=failed,
+        )
+        return tuple(read_mail(path.read_bytes(), path.name) for path in sorted(Path(folder).iterdir()))
