@@ -83,6 +83,7 @@ class Options:
     jobs: int
     ccache: bool
     profile: str
+    rust: bool
     cycles: int
     seed: int
     preset: str

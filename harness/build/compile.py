@@ -114,7 +114,7 @@ def build(
     check_choice("targets", options.targets, facts.targets, where=f"QEMU {facts.version}")
     tools = find_tools(
         HOSTS[host],
-        configure.packages or (MESON,),
+        (configure.rust_packages if options.rust else configure.packages) or (MESON,),
         own_python=not configure.takes_meson,
         ccache=options.ccache,
         layout=layout,
@@ -131,6 +131,7 @@ def build(
         targets=tuple(sorted(options.targets)),
         host=host,
         profile=options.profile,
+        rust=options.rust,
         sysroot=ensure_sysroot(HOSTS[host], layout, reporter) if HOSTS[host].is_cross else None,
         jobs=job_count(options.jobs),
     )

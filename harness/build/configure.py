@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.errors import ConfigureError
+from harness.errors import ConfigureError, OptionError
 
 SCRIPTS = ("configure", "scripts/meson-buildoptions.sh")
 """The switches of configure itself, and those that it generates from meson_options.txt."""
 DEPENDENCIES = "pythondeps.toml"
-GROUP = "meson"
-"""The packages that configure installs always."""
+GROUP, RUST_GROUP = "meson", "meson-rust"
+"""The packages that configure installs always, and those that it installs for Rust."""
+RUST_MESON = "meson==1.9.0"
+"""For Rust in a release without RUST_GROUP, which accepts this version too."""
 
 SWITCHES = (
     "--without-default-features",
@@ -37,10 +40,11 @@ although archives contain their files."""
 @dataclass(frozen=True, kw_only=True)
 class Configure:
     """The configure script of a tree. ``packages`` are exact Python requirements, without those it brings
-    along."""
+    along; ``rust_packages`` are those for a build with Rust."""
 
     text: str
     packages: tuple[str, ...]
+    rust_packages: tuple[str, ...] = ()
 
     def knows(self, switch: str) -> bool:
         """Return whether configure accepts ``switch``, with or without a value."""
@@ -62,6 +66,14 @@ class Configure:
             )
         return (*SWITCHES, *(switch for switch in OFFLINE if self.knows(switch)))
 
+    def rust(self) -> tuple[str, ...]:
+        """Return the switches that enable Rust. Raises OptionError for a release without it."""
+        if not self.knows("--enable-rust"):
+            raise OptionError(
+                "-Drust=true: this release has no Rust", "omit the option, or choose 9.2 or later with -Dpin="
+            )
+        return ("--enable-rust",)
+
     @property
     def sanitize(self) -> tuple[str, ...]:
         """The switches that enable the address and undefined behaviour sanitizers."""
@@ -81,28 +93,38 @@ def read_configure(source: Path) -> Configure:
             continue
     if not texts:
         raise ConfigureError(f"{source} has no configure script", "remove the folder and run again")
-    return Configure(text="\n".join(texts), packages=_packages(source))
+    packages = _packages(source, GROUP)
+    rust = {name: text for name, text in packages.items() if name != "meson"}
+    rust |= _packages(source, RUST_GROUP, {"meson": RUST_MESON} if "meson" in packages else {})
+    return Configure(
+        text="\n".join(texts),
+        packages=tuple(sorted(packages.values())),
+        rust_packages=tuple(sorted(rust.values())),
+    )
 
 
-def _packages(source: Path) -> tuple[str, ...]:
-    """The packages of pythondeps.toml that configure needs and that python/wheels does not contain.
+def _packages(source: Path, group: str, default: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The packages of ``group`` in pythondeps.toml that python/wheels does not contain, else ``default``.
 
-    Each in the version that the tree installs by itself, so no version has to be declared for a release.
+    Each by its name and in the version that the tree installs by itself, so no version has to be declared
+    for a release.
     """
     try:
         groups = tomllib.loads((source / DEPENDENCIES).read_text(encoding="utf-8"))
     except FileNotFoundError:
-        return ()
+        return {}
     except (OSError, ValueError) as error:
         raise ConfigureError(f"cannot read {source / DEPENDENCIES}: {error}", "correct the file") from error
-    found = []
-    for name, facts in groups.get(GROUP, {}).items():
+    if group not in groups:
+        return dict(default or {})
+    found = {}
+    for name, facts in groups[group].items():
         wheels = (source / "python" / "wheels").glob(f"{name.replace('-', '_')}-*.whl")
         if "installed" in facts and not any(wheels):
-            found.append(f"{name}=={facts['installed']}")
+            found[name] = f"{name}=={facts['installed']}"
         elif "accepted" in facts and "installed" not in facts:
-            found.append(f"{name}{facts['accepted']}")
-    return tuple(sorted(found))
+            found[name] = f"{name}{facts['accepted']}"
+    return found
 
 
 def is_too_old(name: str) -> bool:

@@ -96,7 +96,8 @@ def _find(needs: Sequence[Requirement]) -> dict[str, str]:
     found: dict[str, str] = {}
     for need in needs:
         if need.kind == "program":
-            if path := shutil.which(need.name):
+            path = shutil.which(need.name)
+            if path and (not need.minimum or _is_at_least(_program_version(path), need.minimum)):
                 found[need.name] = path
         elif need.kind == "file":
             if Path(need.name).is_file():
@@ -119,6 +120,11 @@ def _find(needs: Sequence[Requirement]) -> dict[str, str]:
     if headers and shutil.which("gcc"):
         found |= _headers(headers)
     return found
+
+
+def _is_at_least(version: str, minimum: str) -> bool:
+    one, other = (tuple(map(int, re.findall(r"\d+", text.partition("-")[0]))) for text in (version, minimum))
+    return one >= other
 
 
 def _pkg_config(needs: Sequence[Requirement]) -> bool:

@@ -9,6 +9,7 @@ from typing import Literal
 
 from harness.build.hosts import HOSTS, Host
 from harness.options import Options
+from harness.source.machine_apt import codename
 
 Kind = Literal["program", "pkg-config", "header", "python", "module", "file"]
 
@@ -23,6 +24,10 @@ def _with_ccache(options: Options | None) -> bool:
 
 def _distributing(options: Options | None) -> bool:
     return options is not None and bool(options.distcc)
+
+
+def _rusty(options: Options | None) -> bool:
+    return options is not None and options.rust
 
 
 def _sanitizing(options: Options | None) -> bool:
@@ -133,6 +138,25 @@ REQUIREMENTS: tuple[Requirement, ...] = (
         needed_by="-Ddistcc=",
         stages=BUILD,
         when=_distributing,
+    ),
+    # The minimum versions are those of QEMU 10.2 (meson.build). Debian 12 has them in rustc-web only.
+    Requirement(
+        name="rustc",
+        kind="program",
+        package="rustc-web" if codename() == "bookworm" else "rustc",
+        needed_by="-Drust=true: 1.83 or later",
+        stages=BUILD,
+        minimum="1.83.0",
+        when=_rusty,
+    ),
+    Requirement(
+        name="bindgen",
+        kind="program",
+        package="bindgen",
+        needed_by="-Drust=true: 0.60 or later",
+        stages=BUILD,
+        minimum="0.60.0",
+        when=_rusty,
     ),
     Requirement(name="stdio.h", kind="header", package="libc6-dev", needed_by="stage build", stages=BUILD),
     # Part of gcc's own package, with the runtime libraries; 7.2's configure silently builds without them.

@@ -64,6 +64,7 @@ class BuildRequest:
     targets: tuple[str, ...]
     host: str = "native"
     profile: str = "release"
+    rust: bool = False
     sysroot: Sysroot | None = None
     """Libraries of a cross-built host."""
     jobs: int = 1
@@ -114,7 +115,7 @@ class BuildPlan:
 def make_plan(request: BuildRequest, tools: Tools, layout: Layout, environ: Mapping[str, str]) -> BuildPlan:
     """Return the plan of ``request``. ``environ`` is the user's environment.
 
-    Raises OptionError for an unknown host, ConfigureError for a release that is not supported.
+    Raises OptionError (unknown host, no Rust), ConfigureError for a release that is not supported.
     """
     if request.host not in HOSTS:
         raise OptionError(f"-Dhosts: unknown host {request.host!r}", f"known hosts: {' '.join(HOSTS)}")
@@ -126,6 +127,7 @@ def make_plan(request: BuildRequest, tools: Tools, layout: Layout, environ: Mapp
     switches = (
         *configure.switches(),
         *((*configure.sanitize, *SANITIZE_SWITCHES) if sanitize else ()),
+        *(configure.rust() if request.rust else ()),
         *host.switches,
         *_cross_switches(host, request.sysroot),
         f"--cc={compiler}",

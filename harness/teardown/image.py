@@ -16,6 +16,7 @@ from harness.guest import Accel, Firmware, Guest, fetch_firmware
 from harness.guest.initramfs import CONSOLE, ArchiveEntry, directory, file, symlink, write_initramfs
 from harness.guest.kernel import fetch_kernel
 from harness.guest.model import ARCHITECTURES, command_line
+from harness.guest.spelling import respell
 from harness.process import run
 from harness.teardown.model import Cell
 from harness.teardown.scenario import design
@@ -146,7 +147,8 @@ def init_script(cells: Sequence[Cell], properties: Sequence[tuple[str, Cell]]) -
         words = (*head, str(int(cell.timeout_s)), "--", *qemu_arguments(cell))
         lines.append(shlex.join(["/bin/measure", *words]))
     for name, cell in properties:
-        words = ("property", name, "20", "--", *qemu_arguments(cell), *PROPERTIES[name])
+        more = respell(PROPERTIES[name], Path(cell.binary))
+        words = ("property", name, "20", "--", *qemu_arguments(cell), *more)
         lines.append(shlex.join(["/bin/measure", *words]))
     lines += ["printf '\\036{\"done\": true}\\n'", "poweroff -f", ""]
     return "\n".join(lines)

@@ -49,6 +49,25 @@ def test_packages_are_those_that_the_tree_names_and_does_not_bring_along(tmp_pat
     assert read_configure(place).packages == ("pycotap==1.3.1", "tomli>=1.2.0")
 
 
+RUST = """
+[meson-rust]
+meson = { accepted = ">=1.9.0", installed = "1.10.0", canary = "meson" }
+"""
+
+
+def test_rust_needs_the_packages_that_the_tree_names_for_it(tmp_path: Path) -> None:
+    place = source(tmp_path, **{"pythondeps.toml": DEPENDENCIES.replace("1.9.0", "1.5.0")})
+    others = ("pycotap==1.3.1", "tomli>=1.2.0")
+    assert read_configure(place).packages == ("meson==1.5.0", *others)
+    assert read_configure(place).rust_packages == ("meson==1.9.0", *others), "10.0 names none"
+    (place / "pythondeps.toml").write_text(DEPENDENCIES + RUST)
+    assert read_configure(place).rust_packages == ("meson==1.10.0", *others)
+    wheels = place / "python" / "wheels"
+    wheels.mkdir(parents=True)
+    (wheels / "meson-1.10.0-py3-none-any.whl").touch()
+    assert read_configure(place).rust_packages == others
+
+
 def test_a_tree_without_the_file_names_no_packages_and_a_damaged_one_is_refused(tmp_path: Path) -> None:
     assert read_configure(source(tmp_path)).packages == ()
     (tmp_path / "pythondeps.toml").write_text("[meson")

@@ -86,6 +86,30 @@ def test_status_contains_version_origin_and_user(bin_folder: Path) -> None:
     assert (row.found, row.version, row.origin) == (False, "", "")
 
 
+@pytest.mark.parametrize(
+    ("version", "is_found"),
+    [
+        ("1.83.0", True),
+        ("1.84.0-nightly", True),
+        ("2.0", True),
+        ("1.82.9", False),
+        ("1.9", False),
+        ("", False),
+    ],
+)
+def test_program_that_is_too_old_is_missing(bin_folder: Path, version: str, *, is_found: bool) -> None:
+    script(bin_folder, "probe", f"echo 'probe {version} (59807616e 2026-04-14)'")
+    assert [row.found for row in check([dataclasses.replace(PROBE, minimum="1.83.0")])] == [is_found]
+
+
+def test_rust_is_required_if_it_is_asked_for() -> None:
+    rust = {"rustc", "bindgen"}
+    assert not rust & {need.name for need in requirements(None)}
+    assert not rust & {need.name for need in requirements(make_options())}
+    wanted = {need.name: need.minimum for need in requirements(make_options(rust=True))}
+    assert {name: wanted[name] for name in rust} == {"rustc": "1.83.0", "bindgen": "0.60.0"}
+
+
 def test_libraries_are_checked_together_unless_one_is_missing(bin_folder: Path) -> None:
     script(
         bin_folder,

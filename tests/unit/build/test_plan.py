@@ -80,6 +80,18 @@ def test_only_switches_that_configure_knows_are_passed(
     assert ("--with-git-submodules=ignore" in plan.configure) == (configure is OLD)
 
 
+def test_rust_is_off_unless_it_is_asked_for(layout: Layout) -> None:
+    rusty = dataclasses.replace(NEW, text=f"{NEW.text} --enable-rust) --disable-rust)")
+    request = request_for(layout, configure=rusty)
+    plain = make_plan(request, TOOLS, layout, {})
+    assert not [word for word in plain.configure if "rust" in word]
+    plan = make_plan(dataclasses.replace(request, rust=True), TOOLS, layout, {})
+    assert "--enable-rust" in plan.configure
+    assert plan.fingerprint != plain.fingerprint
+    with pytest.raises(OptionError, match="this release has no Rust"):
+        make_plan(request_for(layout, rust=True), TOOLS, layout, {})
+
+
 @pytest.mark.parametrize(
     ("configure", "given"),
     [(OLD, ("--enable-sanitizers",)), (NEW, ("--enable-asan", "--enable-ubsan"))],

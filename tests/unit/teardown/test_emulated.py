@@ -199,10 +199,21 @@ def test_hosts_that_cannot_be_timed_are_refused() -> None:
 # ---- init and QEMU's arguments
 
 
-def test_init_runs_each_cell_and_property_with_quoted_arguments(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("content", "user"),
+    [
+        (b"\0-runas user\0", "-runas nobody"),
+        (b"\0-run-with [chroot=dir][,user=name]\n   Set\0", "-run-with user=nobody"),
+    ],
+)
+def test_init_runs_each_cell_and_property_with_quoted_arguments(
+    tmp_path: Path, content: bytes, user: str
+) -> None:
+    binary = tmp_path / "qemu"
+    binary.write_bytes(content)
     cells = [
         cell(index=1, variant="base"),
-        cell(index=2, variant="patched", options=("-name", "it's; reboot"), helper=True),
+        cell(index=2, variant="patched", options=("-name", "it's; reboot"), helper=True, binary=str(binary)),
     ]
     script = init_script(cells, [(name, cells[1]) for name in PROPERTIES])
     file = tmp_path / "init"
@@ -217,6 +228,7 @@ def test_init_runs_each_cell_and_property_with_quoted_arguments(tmp_path: Path) 
     assert "prealloc=on" in lines[0]
     assert "'it'\"'\"'s; reboot'" in lines[1]
     assert lines[-1].endswith("-daemonize -pidfile /tmp/qemu.pid")
+    assert [line for line in lines if line.endswith(user)], "as the binary spells it"
     assert script.index('"done": true') < script.index("poweroff")
 
 
