@@ -13,12 +13,15 @@ from pathlib import Path
 
 import msgspec
 
+from harness.bisect.compiled import Changed, Reasons
 from harness.bisect.diagnostics import Diagnostic, read_diagnostics, read_lines
 from harness.bisect.manual import Manual, compare_manuals, find_sphinx, make_manual, touches_manual
 from harness.bisect.qtests import BAD, build_tests, choose_tests, list_tests, run_tests
 from harness.build import Build, build
+from harness.build.features import features_of
+from harness.build.plan import binary_name, folder_name
 from harness.build.tools import job_count
-from harness.check import Bisect, CommitBuild, Finding, Judged, TestRow
+from harness.check import Bisect, CommitBuild, CompiledFiles, Finding, Judged, TestRow
 from harness.check.building import CONFIGURE, FAILS, TEST, WARNING
 from harness.check.subject import snippet
 from harness.errors import (
@@ -47,6 +50,7 @@ class BisectResult:
     findings: tuple[Finding, ...]
     cost: Bisect | None
     isolation: str
+    compiled: CompiledFiles | None = None
 
     @property
     def tip_builds(self) -> bool:
@@ -65,6 +69,7 @@ class _Walk:
     reporter: Reporter
     sandbox: Sandbox
     host: str
+    changed: Changed
     rows: list[CommitBuild] = field(default_factory=list)
     tests: list[TestRow] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
@@ -77,6 +82,12 @@ class _Walk:
     @property
     def label(self) -> str:
         return f"validate-{self.judged.input.name}"
+
+    @property
+    def folder(self) -> Path:
+        """The build folder."""
+        root = self.layout.build_root(self.tree.name, self.label)
+        return root / folder_name(self.host, self.options.profile)
 
     def log(self, patch: int, what: str) -> Path:
         return self.layout.logs / f"{self.tree.name}-{self.label}-{self.host}-{patch:02}-{what}.log"
@@ -96,6 +107,7 @@ def run_bisect(  # noqa: PLR0917 - the results of earlier stages
     that ends a build without being a fault of the code, such as StorageError.
     """
     walks = []
+    changed = Changed(source=layout.build_root(tree.name, f"validate-{judged.input.name}") / "src")
     for host in options.hosts:
         walk = _Walk(
             judged=judged,
@@ -105,6 +117,7 @@ def run_bisect(  # noqa: PLR0917 - the results of earlier stages
             reporter=reporter,
             sandbox=sandbox,
             host=host,
+            changed=changed,
         )
         walks.append(walk)
         with reporter.step(
@@ -119,12 +132,24 @@ def run_bisect(  # noqa: PLR0917 - the results of earlier stages
     if options.bisect == "ends" and not options.patches:
         hint = " (introduced by this or an earlier patch: -Dbisect=each shows which)"
         findings = [msgspec.structs.replace(one, message=one.message + hint) for one in findings]
+    findings += changed.findings(lambda: _reasons(changed, options))
     return BisectResult(
         rows=rows,
         tests=tuple(row for walk in walks for row in walk.tests),
         findings=tuple(findings),
         cost=cost_of([row for row in rows if row.host == options.hosts[0]]),
         isolation=sandbox.name,
+        compiled=changed.summary(options.targets),
+    )
+
+
+def _reasons(changed: Changed, options: Options) -> Reasons:
+    return Reasons(
+        features=features_of(changed.source),
+        providers={},
+        targets=options.targets,
+        restricted=options.has("targets"),
+        refused={},
     )
 
 
@@ -178,6 +203,7 @@ def _one(walk: _Walk, number: int, commit: str) -> None:
             walk.reporter.warn(f"patch {number} failed to compile at the first attempt only")
     except (CompileError, ConfigureError, TimeoutExpiredError) as error:
         _failed(walk, number, commit, error, time.monotonic() - began)
+        _cover(walk, number, (), read_lines(error.log) if error.log else ())
         return
     if not built.reused:
         _warn(walk, number, read_diagnostics(read_lines(Path(built.logs[-1]))))
@@ -195,10 +221,24 @@ def _one(walk: _Walk, number: int, commit: str) -> None:
             log=built.logs[-1],
         )
     )
-    if walk.host == "native":
-        _test(walk, number, built)
-        if commit in (walk.judged.base, walk.judged.tip) and touches_manual(walk.judged.patches):
-            _manual(walk, number, built)
+    programs = _test(walk, number, built) if walk.host == "native" else ()
+    _cover(walk, number, programs, ())
+    ends = (walk.judged.base, walk.judged.tip)
+    if walk.host == "native" and commit in ends and touches_manual(walk.judged.patches):
+        _manual(walk, number, built)
+
+
+def _cover(walk: _Walk, number: int, programs: Iterable[str], log: Sequence[str]) -> None:
+    """Record which files that this patch or an earlier one changes have been compiled."""
+    asked = walk.options.patch_numbers
+    if number and (not asked or number in asked):
+        patches = [
+            patch
+            for patch in walk.judged.patches
+            if patch.number == number or (patch.number < number and not asked)
+        ]
+        goals = (*map(binary_name, walk.options.targets), *programs)
+        walk.changed.add(patches, walk.folder, goals, log)
 
 
 def _manual(walk: _Walk, number: int, built: Build) -> None:
@@ -275,13 +315,14 @@ def _warn(walk: _Walk, number: int, diagnostics: Iterable[Diagnostic]) -> None:
             walk.seen.add(one.key)
 
 
-def _test(walk: _Walk, number: int, built: Build) -> None:
+def _test(walk: _Walk, number: int, built: Build) -> tuple[str, ...]:
+    """Build and run the chosen tests. Return the programs that were to be built."""
     if walk.options.qemu_tests == "none":
-        return
+        return ()
     changed = {path for patch in walk.judged.patches for change in patch.changes for path in change.paths}
     chosen = choose_tests(list_tests(built, walk.sandbox), changed, walk.options.qemu_tests)
     if not chosen:
-        return
+        return ()
     log = walk.log(number, "tests")
     log.unlink(missing_ok=True)
     ended = build_tests(built, chosen, walk.sandbox, log)
@@ -297,6 +338,7 @@ def _test(walk: _Walk, number: int, built: Build) -> None:
     )
     walk.tests += rows
     _attribute(walk, number, rows)
+    return tuple(program for test in chosen for program in test.programs)
 
 
 def _test_build_failed(

@@ -7,6 +7,7 @@ of rules has a module, and ``registry`` lists them. This package runs no code of
 from harness.check.model import (
     Bisect,
     CommitBuild,
+    CompiledFiles,
     Finding,
     Fit,
     GivenTrailer,
@@ -25,6 +26,7 @@ __all__ = [
     "RULES",
     "Bisect",
     "CommitBuild",
+    "CompiledFiles",
     "Finding",
     "Fit",
     "GivenTrailer",

@@ -25,6 +25,12 @@ WARNING = Rule(
     remedy="fix the cause of the warning in that patch",
     source="configure (--enable-werror)",
 )
+NOT_COMPILED = Rule(
+    id="build-not-compiled",
+    severity="warning",
+    summary="no build compiled a source file that the series changes, so nothing is known about it",
+    remedy="compile the file where it can be compiled before you send the series",
+)
 TEST = Rule(
     id="test-fails",
     severity="error",
@@ -59,4 +65,14 @@ BEHAVIOUR = Rule(
     summary="a suite that the series' series.toml names fails",
     remedy="read the results of that suite",
 )
-RULES = (CONFIGURE, FAILS, WARNING, TEST, MANUAL_FAILS, MANUAL_WARNING, MANUAL_OPTION, BEHAVIOUR)
+RULES = (
+    CONFIGURE,
+    FAILS,
+    WARNING,
+    NOT_COMPILED,
+    TEST,
+    MANUAL_FAILS,
+    MANUAL_WARNING,
+    MANUAL_OPTION,
+    BEHAVIOUR,
+)

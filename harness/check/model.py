@@ -157,6 +157,14 @@ class Bisect(msgspec.Struct, frozen=True, kw_only=True):
     ratio: Annotated[float, about("all_s divided by cold_s; 0 if cold_s is 0")]
 
 
+class CompiledFiles(msgspec.Struct, frozen=True, kw_only=True):
+    """How many changed source files were compiled; findings of ``build-not-compiled`` name the others."""
+
+    compiled: Annotated[int, about("changed source files that some build of a commit compiled")]
+    changed: Annotated[int, about("changed source files that exist after the series; headers included")]
+    targets: Annotated[tuple[str, ...], about("targets that were built")] = ()
+
+
 class StageRow(msgspec.Struct, frozen=True, kw_only=True):
     """One stage of the run."""
 
@@ -190,6 +198,9 @@ class ValidateResults(msgspec.Struct, frozen=True, kw_only=True):
     findings: Annotated[tuple[Finding, ...], about("findings, sorted by patch")]
     builds: Annotated[tuple[CommitBuild, ...], about("build of each commit")] = ()
     bisect: Annotated[Bisect | None, about("cost of building all commits; null if nothing was built")] = None
+    compiled: Annotated[
+        CompiledFiles | None, about("changed source files that were compiled; null if nothing was built")
+    ] = None
     tests: Annotated[tuple[TestRow, ...], about("results of QEMU's own tests")] = ()
     stages: Annotated[tuple[StageRow, ...], about("stages of the run")] = ()
     switched_off: Annotated[tuple[str, ...], about("ids of the rules that -Drules-off disabled")] = ()

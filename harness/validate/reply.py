@@ -9,7 +9,7 @@ from __future__ import annotations
 import textwrap
 
 from harness.check import Finding, ValidateResults
-from harness.validate.table import verdict_line
+from harness.validate.table import compiled_line, verdict_line
 
 WIDTH = 72
 
@@ -98,6 +98,8 @@ def _footer(results: ValidateResults) -> list[str]:
         good = sum(row.outcome == "ok" for row in builds)
         hosts = ", ".join(dict.fromkeys(row.host for row in builds))
         lines += _wrap(f"Built: {good} of {len(builds)} commits, for {hosts}.")
+    if results.compiled is not None:
+        lines += _wrap(f"{compiled_line(results.compiled)}.")
     tests = {row.name for row in results.tests if row.outcome != "skipped"}
     if tests:
         lines += _wrap(f"QEMU's own tests run: {', '.join(sorted(tests))}.")

@@ -145,6 +145,7 @@ class _Run:
             findings=order(merge(self.findings)),
             builds=self.built.rows if self.built else (),
             bisect=self.built.cost if self.built else None,
+            compiled=self.built.compiled if self.built else None,
             tests=self.built.tests if self.built else (),
             stages=tuple(self.stages),
             switched_off=tuple(rule for rule in RULES if rule not in self.active),

@@ -10,7 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from harness.check import Finding, ValidateResults
+from harness.check import CompiledFiles, Finding, ValidateResults
 from harness.check.model import SEVERITIES
 
 _STYLES = {"error": "red", "warning": "yellow", "note": "dim"}
@@ -49,6 +49,12 @@ def verdict_line(results: ValidateResults) -> str:
     ]
     listed = f": {', '.join(counts)}" if counts else ""
     return f"{results.series.name} {_VERDICTS[results.verdict][0]}{listed}"
+
+
+def compiled_line(files: CompiledFiles) -> str:
+    """Return one line: how many changed source files were compiled, and for which targets."""
+    targets = f" ({', '.join(files.targets)})" if files.targets else ""
+    return f"{files.compiled} of {files.changed} changed source files compiled{targets}"
 
 
 def _heading(results: ValidateResults) -> Text:
@@ -160,6 +166,9 @@ def _closing(results: ValidateResults) -> Sequence[Text]:
         )
     elif cost is not None:
         lines.append(Text(f"all commits took {cost.all_s:.0f} s; the base was not compiled from scratch"))
+    if results.compiled is not None:
+        style = "yellow" if results.compiled.compiled < results.compiled.changed else ""
+        lines.append(Text(compiled_line(results.compiled), style=style))
     failing = sorted(
         {row.name for row in results.tests if row.patch == 0 and row.outcome in ("failed", "timeout")}
     )

@@ -18,6 +18,7 @@ from harness.check import (
     RULES,
     Bisect,
     CommitBuild,
+    CompiledFiles,
     Fit,
     StageRow,
     TestRow,
@@ -44,6 +45,7 @@ from harness.validate import (
     validate_file,
     write_outputs,
 )
+from harness.validate.reply import reply
 from harness.validate.run import verdict_of
 from harness.validate.sarif import sarif
 from harness.validate.tap import tap
@@ -196,6 +198,16 @@ def test_table_shows_findings_and_ratio() -> None:
     text = console.export_text()
     for word in ("1.20 times", "dco-missing", "flaky", "whitespace-trailing", "applies to", "2 warnings"):
         assert word in text
+
+
+def test_table_and_reply_state_how_much_was_compiled() -> None:
+    files = CompiledFiles(compiled=1, changed=2, targets=("aarch64-softmmu",))
+    line = "1 of 2 changed source files compiled (aarch64-softmmu)"
+    console = Console(width=120, record=True, file=io.StringIO())
+    console.print(render_validate(results(compiled=files)))
+    assert line in console.export_text()
+    assert line in reply(results(compiled=files))
+    assert "source files compiled" not in reply(results())
 
 
 BAD_BUILD = CommitBuild(patch=1, commit="c", host="native", outcome="failed", seconds=1.0, reason="x")

@@ -1,0 +1,142 @@
+"""Which changed source files a build has compiled, and why it has not compiled the others.
+
+What counts is taken from the build afterwards: the objects that its own graph names and that exist, and the
+headers that the compiler reported for them. No plan counts.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from harness.build.features import Features, Needs
+from harness.build.graph import read_graph, read_headers
+from harness.build.libraries import missing_packages
+from harness.check import CompiledFiles, Finding, JudgedPatch
+from harness.check.building import NOT_COMPILED
+
+SUFFIXES = (".c", ".h", ".inc", ".cc", ".cpp", ".hpp", ".m", ".S", ".s", ".rs", ".decode", ".hx", ".def")
+NAMES = ("trace-events",)
+_PROCESSOR = re.compile(
+    r"^(?:tcg|host/include|common-user/host|linux-user/include/host|disas)/([a-z0-9_]+)[/.]"
+)
+_FAILED = re.compile(r"^FAILED: (?:\[code=\d+\] )?(\S+)")
+
+
+def is_source(path: str) -> bool:
+    """Return whether ``path`` is a file that a compiler or a generator of code reads."""
+    name = PurePosixPath(path)
+    schema = name.suffix == ".json" and name.parts[0] in ("qapi", "qga")
+    return name.suffix in SUFFIXES or name.name in NAMES or schema
+
+
+def changed_sources(patches: Iterable[JudgedPatch]) -> dict[str, int]:
+    """Return the source files that ``patches`` change, and the last patch that changes each."""
+    return {
+        change.path: patch.number for patch in patches for change in patch.changes if is_source(change.path)
+    }
+
+
+def compiled_in(
+    folder: Path, goals: Iterable[str], wanted: Collection[str], log: Sequence[str] = ()
+) -> set[str]:
+    """Return those of ``wanted`` that building ``goals`` in ``folder`` has compiled.
+
+    ``log`` is ninja's output: a source that the compiler refused was compiled too.
+    """
+    try:
+        graph = read_graph(folder)
+    except OSError:
+        return set()
+    reached = graph.reach(goals)
+    refused = {match[1] for line in log if (match := _FAILED.match(line))}
+    objects = {
+        path: name for name, path in graph.objects_of(reached) if path in refused or (folder / path).exists()
+    }
+    found = {name for name in objects.values() if name in wanted}
+    found |= {
+        name
+        for name in graph.sources(reached)
+        if name in wanted
+        and PurePosixPath(name).suffix not in (".c", ".h", ".inc", ".cc", ".cpp", ".m", ".S")
+    }
+    rest = set(wanted) - found
+    return found | read_headers(folder, objects, rest) if rest else found
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reasons:
+    """What explains why a file was not compiled."""
+
+    features: Features
+    providers: dict[str, tuple[str, ...]]
+    """Targets and programs that compile a file, as far as the tree's widest configuration has them."""
+    targets: tuple[str, ...]
+    restricted: bool
+    """Whether -Dtargets= was given."""
+    refused: dict[str, str]
+    """Switches of configure that failed, and why."""
+
+    def why(self, path: str) -> str:
+        """Return why ``path`` was not compiled, in one line."""
+        needs = self.features.needs_of(path) or Needs()
+        if needs.system:
+            return f"other operating system ({needs.system})"
+        if providers := self.providers.get(path):
+            shown = ", ".join(providers[:3]) + (" and others" if len(providers) > 3 else "")
+            chosen = f"-Dtargets={','.join(self.targets)}" if self.restricted else ", ".join(self.targets)
+            return f"no target selected that compiles it: {shown} would, not {chosen}"
+        if match := _PROCESSOR.match(path):
+            return f"other host processor ({match[1]})"
+        if needs.processor:
+            return f"other host processor ({needs.processor})"
+        for switch in needs.switches:
+            if switch in self.refused:
+                return f"configure refuses {switch}: {self.refused[switch]}"
+        if needs.libraries and (missing := missing_packages(needs.libraries)):
+            return f"missing library: {', '.join(missing)}"
+        if self.features.needs_of(path) is None:
+            return "not part of the build at all: no meson.build names it, and no compiled file includes it"
+        return "not part of this build: the conditions in meson.build and Kconfig do not hold"
+
+
+@dataclass(kw_only=True)
+class Changed:
+    """The source files that a series changes: those that were compiled so far, and the others."""
+
+    source: Path
+    """The checkout of the last commit that was built."""
+    files: dict[str, int] = field(default_factory=dict)
+    """The last patch that changes each."""
+    compiled: set[str] = field(default_factory=set)
+
+    def add(
+        self, patches: Iterable[JudgedPatch], folder: Path, goals: Iterable[str], log: Sequence[str]
+    ) -> None:
+        """Record what the build of a commit compiled of the files that ``patches`` change."""
+        self.files |= changed_sources(patches)
+        if rest := set(self.files) - self.compiled:
+            self.compiled |= compiled_in(folder, goals, rest, log)
+
+    @property
+    def existing(self) -> dict[str, int]:
+        """The files that exist after the series."""
+        return {path: number for path, number in self.files.items() if (self.source / path).is_file()}
+
+    def summary(self, targets: tuple[str, ...]) -> CompiledFiles:
+        return CompiledFiles(
+            compiled=len(set(self.existing) & self.compiled), changed=len(self.existing), targets=targets
+        )
+
+    def findings(self, reasons: Callable[[], Reasons]) -> list[Finding]:
+        """Return a finding for each file that no build compiled."""
+        rest = {path: number for path, number in sorted(self.existing.items()) if path not in self.compiled}
+        if not rest:
+            return []
+        explain = reasons()
+        return [
+            NOT_COMPILED.finding(f"not compiled: {explain.why(path)}", patch=number, file=path)
+            for path, number in rest.items()
+        ]

@@ -1,0 +1,159 @@
+"""Read what a configured build compiles: the steps of build.ninja, and the headers that compilers reported.
+
+Source: ninja manual, "Build statements"; ninja's src/deps_log.h for the format of .ninja_deps.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+import sys
+from array import array
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+SOURCES = "../src/"
+"""Relative path of the sources from each build folder (Layout.build_root)."""
+_WORD = re.compile(r"(?:\$.|[^ $:|])+|:|\|")
+_MAGIC = b"# ninjadeps\n"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One build statement. ``inputs`` are explicit, ``others`` are implicit and order-only ones."""
+
+    rule: str
+    outputs: tuple[str, ...]
+    inputs: tuple[str, ...]
+    others: tuple[str, ...]
+
+    @property
+    def is_compile(self) -> bool:
+        return self.rule.endswith("_COMPILER") or "_COMPILER_" in self.rule
+
+    @property
+    def is_program(self) -> bool:
+        """Whether it links a program or a shared library."""
+        return "_LINKER" in self.rule and not self.is_archive
+
+    @property
+    def is_archive(self) -> bool:
+        return self.rule.startswith("STATIC_LINKER")
+
+
+@dataclass(frozen=True)
+class Graph:
+    """The steps of a build by output. Paths are as in build.ninja, sources begin with ``../src/``."""
+
+    steps: dict[str, Step]
+
+    def reach(self, goals: Iterable[str]) -> set[str]:
+        """Return every path that ``goals`` need, themselves included."""
+        seen: set[str] = set()
+        waiting = [goal for goal in goals if goal in self.steps]
+        while waiting:
+            path = waiting.pop()
+            if path not in seen:
+                seen.add(path)
+                if step := self.steps.get(path):
+                    waiting += (*step.inputs, *step.others)
+        return seen
+
+    def sources(self, paths: Iterable[str]) -> set[str]:
+        """Return the sources among ``paths``, relative to the tree."""
+        return {name for path in paths if (name := relative(path))}
+
+    def count(self, paths: Collection[str]) -> int:
+        """Return the number of compile steps among the steps that make ``paths``."""
+        return sum(path in self.steps and self.steps[path].is_compile for path in paths)
+
+    def objects_of(self, paths: Iterable[str]) -> Iterator[tuple[str, str]]:
+        """Yield source and object of each compile step whose object is in ``paths``."""
+        for path in paths:
+            step = self.steps.get(path)
+            if step is not None and step.is_compile:
+                for name in filter(None, map(relative, step.inputs)):
+                    yield name, path
+
+    @cached_property
+    def programs(self) -> tuple[str, ...]:
+        """Programs and libraries that no other one contains, in the order of build.ninja."""
+        linked = [path for path, step in self.steps.items() if step.is_program]
+        inside = self.reach(linked)
+        return (
+            *linked,
+            *(path for path, step in self.steps.items() if step.is_archive and path not in inside),
+        )
+
+
+def relative(path: str) -> str:
+    """Return ``path`` of build.ninja relative to the sources; empty if it is not one of them."""
+    if not path.startswith("../"):
+        return ""
+    clean = posixpath.normpath(path)
+    return clean.removeprefix(SOURCES) if clean.startswith(SOURCES) else ""
+
+
+def read_graph(folder: Path) -> Graph:
+    """Read build.ninja below ``folder``. Raises OSError."""
+    steps: dict[str, Step] = {}
+    shared: dict[str, tuple[str, ...]] = {}  # objects of a library wait for the same generated headers
+    text = (folder / "build.ninja").read_text(encoding="utf-8", errors="replace").replace("$\n", "")
+    for line in text.splitlines():
+        if not line.startswith("build "):
+            continue
+        explicit, _, late = line.removeprefix("build ").partition(" || ")
+        if late not in shared:
+            shared[late] = tuple(_WORD.findall(late))
+        step = _step(explicit, shared[late])
+        steps |= dict.fromkeys(step.outputs, step)
+    return Graph(steps)
+
+
+def _step(line: str, late: tuple[str, ...]) -> Step:
+    parts: dict[str, list[str]] = {"out": [], "in": [], "other": []}
+    at = "out"
+    for word in _WORD.findall(line):
+        if word == ":" and at == "out":
+            at = "in"
+        elif word == "|":
+            at = "other" if at == "in" else at
+        else:
+            parts[at].append(re.sub(r"\$(.)", r"\1", word) if "$" in word else word)
+    rule, *inputs = parts["in"] or [""]
+    others = (*parts["other"], *late) if parts["other"] else late
+    return Step(rule=rule, outputs=tuple(parts["out"]), inputs=tuple(inputs), others=others)
+
+
+def read_headers(folder: Path, objects: Collection[str], wanted: Collection[str]) -> set[str]:
+    """Return those of ``wanted`` (relative to the sources) that compiling one of ``objects`` has read.
+
+    The compilers' reports are in .ninja_deps; ``ninja -t deps`` prints the same, but takes longer. A file of
+    another version, or a damaged one, has no records.
+    """
+    try:
+        data = (folder / ".ninja_deps").read_bytes()
+    except OSError:
+        return set()
+    names: list[str] = []
+    reports: dict[int, bytes] = {}
+    at = len(_MAGIC) + 4
+    if not data.startswith(_MAGIC) or int.from_bytes(data[at - 4 : at], sys.byteorder) not in (3, 4):
+        return set()
+    stamp = 4 if data[at - 4] == 3 else 8
+    while at + 4 <= len(data):
+        size = int.from_bytes(data[at : at + 4], sys.byteorder)
+        record = data[at + 4 : at + 4 + (size & 0x7FFFFFFF)]
+        at += 4 + len(record)
+        if size >> 31:
+            reports[int.from_bytes(record[:4], sys.byteorder)] = record[4 + stamp :]  # the last one counts
+        else:
+            names.append(record[:-4].rstrip(b"\0").decode("utf-8", "replace"))
+    paths = {number: name for number, path in enumerate(names) if (name := relative(path)) in wanted}
+    read: set[int] = set()
+    for number, report in reports.items():
+        if names[number : number + 1] and names[number] in objects:
+            read.update(array("I", report[: len(report) // 4 * 4]))
+    return {name for number, name in paths.items() if number in read}

@@ -1,0 +1,172 @@
+"""Which changed sources count as compiled, and why the others are not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.bisect import compiled as module
+from harness.bisect.compiled import Changed, Reasons, changed_sources, compiled_in, is_source
+from harness.build.features import features_of
+from harness.layout import Layout
+from tests.unit.bisect.support import Walk, judged
+
+NINJA = """\
+build a.c.o: c_COMPILER ../src/hw/a.c || decode.inc
+build lost.c.o: c_COMPILER ../src/hw/lost.c
+build decode.inc: CUSTOM_COMMAND ../src/target/a.decode
+build qemu-system-x86_64: c_LINKER a.c.o lost.c.o
+build other.c.o: c_COMPILER ../src/hw/other.c
+build other-test: c_LINKER other.c.o
+"""
+CHANGE = """\
+diff --git a/{path} b/{path}
+--- a/{path}
++++ b/{path}
+@@ -1 +1,2 @@
+ one
++two
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "native"
+    folder.mkdir()
+    (folder / "build.ninja").write_text(NINJA)
+    for name in ("a.c.o", "other.c.o"):
+        (folder / name).touch()
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("path", "counts"),
+    [
+        ("hw/arm/virt.c", True),
+        ("include/hw/arm/virt.h", True),
+        ("target/arm/t32.decode", True),
+        ("ui/cocoa.m", True),
+        ("tcg/i386/tcg-target.c.inc", True),
+        ("qapi/block.json", True),
+        ("hw/arm/trace-events", True),
+        ("rust/hw/char/pl011/src/lib.rs", True),
+        ("docs/config.json", False),
+        ("meson.build", False),
+        ("docs/about.rst", False),
+        ("tests/functional/test_arm.py", False),
+    ],
+)
+def test_sources_are_what_a_compiler_or_generator_reads(path: str, counts: bool) -> None:
+    assert is_source(path) is counts
+
+
+def test_object_that_a_goal_needs_and_that_exists_is_compiled(folder: Path) -> None:
+    wanted = {"hw/a.c", "hw/lost.c", "hw/other.c", "target/a.decode", "hw/absent.c"}
+    goal = ["qemu-system-x86_64"]
+    assert compiled_in(folder, goal, wanted) == {"hw/a.c", "target/a.decode"}
+    assert compiled_in(folder, [*goal, "other-test"], wanted) == {"hw/a.c", "target/a.decode", "hw/other.c"}
+    refused = ["FAILED: [code=1] lost.c.o", "gcc …", "error"]
+    assert "hw/lost.c" in compiled_in(folder, goal, wanted, refused), "the compiler has judged it"
+    assert "hw/lost.c" in compiled_in(folder, goal, wanted, ["FAILED: lost.c.o "])
+    assert compiled_in(folder / "nowhere", goal, wanted) == set()
+
+
+def test_header_counts_through_the_compilers_reports(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def read(where: Path, objects: Any, wanted: set[str]) -> set[str]:
+        assert (where, set(objects), wanted) == (folder, {"a.c.o"}, {"hw/a.h", "hw/lost.c"})
+        return {"hw/a.h"}
+
+    monkeypatch.setattr(module, "read_headers", read)
+    assert compiled_in(folder, ["qemu-system-x86_64"], {"hw/a.h", "hw/a.c", "hw/lost.c"}) == {
+        "hw/a.h",
+        "hw/a.c",
+    }
+
+
+def test_deleted_files_do_not_count(folder: Path, tmp_path: Path) -> None:
+    series = judged(2, CHANGE.format(path="hw/a.c") + CHANGE.format(path="hw/gone.c"))
+    assert changed_sources(series.patches) == {"hw/a.c": 2, "hw/gone.c": 2}
+    changed = Changed(source=tmp_path / "src")
+    changed.add(series.patches, folder, ["qemu-system-x86_64"], ())
+    assert changed.existing == {}
+    (tmp_path / "src" / "hw").mkdir(parents=True)
+    (tmp_path / "src" / "hw" / "a.c").touch()
+    assert changed.existing == {"hw/a.c": 2}
+    assert changed.findings(lambda: pytest.fail("nothing is to be explained")) == []
+
+
+def reasons(tmp_path: Path, **changes: Any) -> Reasons:
+    (tmp_path / "configure").write_text("--enable-curl --enable-odd")
+    (tmp_path / "meson.build").write_text(
+        "curl = dependency('libcurl', required: get_option('curl'))\n"
+        "odd = dependency('odd', required: get_option('odd'))\n"
+        "s.add(when: 'CONFIG_WIN32', if_true: files('win.c'))\n"
+        "s.add(when: curl, if_true: files('curl.c'))\n"
+        "s.add(when: odd, if_true: files('odd.c'))\n"
+        "s.add(when: 'CONFIG_X', if_true: files('x.c'))\n"
+        "if cpu == 's390x'\n  s.add(files('cpu.c'))\nendif\n"
+    )
+    given: dict[str, Any] = {
+        "features": features_of(tmp_path),
+        "providers": {"hw/arm/virt.c": ("aarch64-softmmu", "arm-softmmu", "b", "c")},
+        "targets": ("x86_64-softmmu",),
+        "restricted": True,
+        "refused": {},
+    }
+    return Reasons(**(given | changes))
+
+
+def test_reasons(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "missing_packages", lambda names: tuple(f"{name}-dev" for name in names))
+    given = reasons(tmp_path)
+    assert given.why("win.c") == "other operating system (windows)"
+    assert given.why("hw/arm/virt.c") == (
+        "no target selected that compiles it: aarch64-softmmu, arm-softmmu, b and others would, "
+        "not -Dtargets=x86_64-softmmu"
+    )
+    assert given.why("curl.c") == "missing library: libcurl-dev"
+    assert given.why("cpu.c") == "other host processor (s390x)"
+    assert given.why("tcg/arm/tcg-target.c.inc") == "other host processor (arm)"
+    assert given.why("tests/tcg/x.c").startswith("not part of the build at all")
+    assert given.why("x.c").startswith("not part of this build")
+    refused = reasons(tmp_path, refused={"--enable-odd": "no such thing"})
+    assert refused.why("odd.c") == "configure refuses --enable-odd: no such thing"
+    assert reasons(tmp_path, restricted=False).why("hw/arm/virt.c").endswith("would, not x86_64-softmmu")
+
+
+def test_file_that_no_commit_compiles_is_a_finding(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    walk = Walk(layout=layout, monkeypatch=monkeypatch)
+    walk.series = judged(2, CHANGE.format(path="hw/a.c") + CHANGE.format(path="hw/lost.c"))
+    root = layout.build_root("7.2", "validate-x")
+    for name in ("src/hw/a.c", "src/hw/lost.c", "src/configure", "native/a.c.o"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+    (root / "native" / "build.ninja").write_text(NINJA)
+    built = walk(targets=("x86_64-softmmu",))
+    assert [(one.rule, one.severity, one.patch, one.file) for one in built.findings] == [
+        ("build-not-compiled", "warning", 2, "hw/lost.c")
+    ]
+    assert built.compiled is not None
+    assert (built.compiled.compiled, built.compiled.changed) == (1, 2)
+    assert built.compiled.targets == ("x86_64-softmmu",)
+    error = ["FAILED: lost.c.o", "../src/hw/lost.c:1:1: error: no"]
+    assert [one.rule for one in walk({"c2": error}).findings] == ["build-fails"]
+    only = walk(targets=("x86_64-softmmu",), patches=("1",))
+    assert [(one.rule, one.patch) for one in only.findings] == [("build-not-compiled", 1)]
+
+
+def test_programs_of_tests_count(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    from harness.bisect.qtests import QemuTest
+
+    walk = Walk(layout=layout, monkeypatch=monkeypatch)
+    walk.series = judged(1, CHANGE.format(path="hw/other.c"))
+    walk.tests = (QemuTest(name="a", suite="unit", programs=("other-test",), sources=()),)
+    root = layout.build_root("7.2", "validate-x")
+    for name in ("src/hw/other.c", "src/configure", "native/other.c.o"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+    (root / "native" / "build.ninja").write_text(NINJA)
+    assert walk(qemu_tests="all").findings == ()
+    assert [one.rule for one in walk(qemu_tests="none").findings] == ["build-not-compiled"]
