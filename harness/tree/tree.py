@@ -65,8 +65,11 @@ def import_source(source: Source, layout: Layout, reporter: Reporter) -> Tree:
         tree = _existing(path, name, source)
         if tree is not None:
             return tree
-        if _state(path).get("digest") == source.digest and _state(path).get("format") == FORMAT:
-            return _prepare(Git(repository=path), name, source, reporter)  # only the pin's edits have changed
+        git = Git(repository=path)
+        state = _state(path)
+        is_imported = state.get("digest") == source.digest and state.get("format") == FORMAT
+        if is_imported and git.find("import^{commit}", "import^{tree}"):
+            return _prepare(git, name, source, reporter)  # only the pin's edits have changed
         temporary = _temporary(path)
         git = make_repository(temporary)
         _import(git, source, reporter)

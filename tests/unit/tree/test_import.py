@@ -121,7 +121,7 @@ def test_changed_edits_reuse_the_import(layout: Layout, reporter: Silent, make_s
     assert not any("importing" in line for line in reporter.lines)
 
 
-@pytest.mark.parametrize("damage", ["state", "tag", "objects"])
+@pytest.mark.parametrize("damage", ["state", "tag", "HEAD", "objects"])
 def test_damaged_tree_is_recreated(
     layout: Layout, reporter: Silent, make_source: MakeSource, damage: str
 ) -> None:
@@ -131,6 +131,8 @@ def test_damaged_tree_is_recreated(
         (first.path / "harness.json").write_text("{ cut sho")
     elif damage == "tag":
         git(first.path, "tag", "-f", "pristine", "import")
+    elif damage == "HEAD":
+        (first.path / "HEAD").write_bytes(b"")
     else:
         for pack in (first.path / "objects").rglob("*"):
             if pack.is_file():
