@@ -10,6 +10,7 @@ import errno
 import inspect
 import io
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -19,7 +20,7 @@ from harness import commands
 from harness.commands.request import Request
 from harness.errors import HarnessError, InterruptedRunError, StorageError, all_errors
 from harness.guard import guarded
-from harness.layout import find_layout
+from harness.layout import SHIPPED, find_layout, shipped_files
 from harness.process import shell_quote
 from harness.progress import choose_reporter
 from harness.trust import protect_cache
@@ -39,7 +40,9 @@ def parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     top.add_argument(
-        "--root", type=Path, help="the checkout to work in (default: the one that contains this folder)"
+        "--root",
+        type=Path,
+        help="the checkout of the harness to work in (default: the one around this folder)",
     )
     top.add_argument(
         "--die-with-parent", action="store_true", help="end the run when its parent process exits"
@@ -161,7 +164,10 @@ def _report_errors(call: Callable[[], int]) -> int:
 
 
 def _report(error: HarnessError) -> int:
-    lines = [f"error: {error.cause}", *(f"  {line}" for line in error.details), f"remedy: {error.remedy}"]
+    remedy = error.remedy
+    if shipped_files().name == SHIPPED:  # there are no nox sessions
+        remedy = re.sub(r"\bnox -s (\w+)( --)?", r"qemu-harness \1", remedy)
+    lines = [f"error: {error.cause}", *(f"  {line}" for line in error.details), f"remedy: {remedy}"]
     if error.log is not None:
         lines.append(f"log: {error.log}")
     _print(lines)

@@ -148,7 +148,7 @@ def _run_job(layout: Layout, home: Path, file: Path, on_line: Callable[[str], No
     log.unlink(missing_ok=True)
     return run(
         [sys.executable, "-m", "harness.job", file],
-        cwd=layout.root,
+        cwd=layout.files,
         env={
             # avocado reads its configuration and folders from here, not from the user's home or /etc.
             "HOME": str(home),

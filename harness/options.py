@@ -126,7 +126,7 @@ class Options:
 
 def declared_options(layout: Layout) -> dict[str, Declared]:
     """Return the options of meson_options.txt, as read by meson; cached by the digest of its input."""
-    option_file, build_file = layout.root / "meson_options.txt", layout.root / "meson.build"
+    option_file, build_file = layout.files / "meson_options.txt", layout.files / "meson.build"
     digest = hashlib.sha256(option_file.read_bytes() + build_file.read_bytes()).hexdigest()[:16]
     cached = layout.cache / "options" / f"{digest}.json"
     try:
@@ -149,7 +149,7 @@ def declared_options(layout: Layout) -> dict[str, Declared]:
 
 
 def parse_options(layout: Layout, words: Sequence[str]) -> Options:
-    """Parse ``words`` (each ``-Dname=value``) into options.
+    """Parse ``words`` (each ``-Dname=value``) into options. In a QEMU clone, that is the default source.
 
     Raises OptionError for invalid UTF-8, an unknown name, a value of the wrong type or outside its choices,
     or a guest larger than this machine's memory.
@@ -170,6 +170,8 @@ def parse_options(layout: Layout, words: Sequence[str]) -> Options:
             raise OptionError(f"unknown option -D{shown}", f"{hint}known are: {' '.join(sorted(declared))}")
         values[name] = _convert(declared[name], text)
         given.add(name)
+    if layout.clone is not None and not {"pin", "source"} & given:
+        values["source"] = str(layout.clone)
     memory = values.pop("memory")
     assert isinstance(memory, tuple)
     budget_s = parse_duration(str(values.pop("budget")))

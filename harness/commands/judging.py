@@ -158,7 +158,7 @@ def _failed_teardowns(request: Request, bench: Bench) -> Iterator[str]:
     from harness.teardown.gates import read_gates
     from harness.teardown.record import record_teardown
 
-    gates = read_gates(bench.options.gate, request.layout.root)
+    gates = read_gates(bench.options.gate, request.layout.start)
     results = record_teardown(bench, command=request.command, gates=gates)
     for gate in results.gates:
         if gate.outcome == "fail":

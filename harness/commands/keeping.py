@@ -77,7 +77,7 @@ def _options(request: Request) -> Options:
     from harness.series import read_series_file
 
     options = request.options()
-    folder = request.layout.patches / getattr(request.arguments, "name", options.series)
+    folder = request.layout.series(getattr(request.arguments, "name", options.series))
     if not options.has("pin") and folder.is_dir():
         pins = read_series_file(folder).pins
         if pins and options.pin not in pins:

@@ -53,7 +53,7 @@ def teardown(request: Request) -> int:
     if request.arguments.compare:
         return compare(request)
     options, layout, reporter = apply_preset(request.options()), request.layout, request.reporter
-    hosts, gates = choose_hosts(options, layout.cache), read_gates(options.gate, layout.root)
+    hosts, gates = choose_hosts(options, layout.cache), read_gates(options.gate, layout.start)
     build = not request.arguments.no_build
     if build:
         refuse_timing(options)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from harness.errors import HarnessError
 from harness.guest.spawn import wait_pidfd
+from harness.layout import shipped_files
 from harness.process import run
 from harness.properties import bpf, status
 from harness.properties.bench import Bench, Ended, Running, Surrounding, asynchronous, status_of
@@ -156,7 +157,7 @@ def execve_frees(bench: Bench, parts: Parts) -> None:
 def _compile(folder: Path) -> Path:
     """Compile the object to preload. Raises Cancelled without a C compiler."""
     compiler = shutil.which("cc") or shutil.which("gcc")
-    source = Path(__file__).resolve().parents[2] / EXEC_SOURCE
+    source = shipped_files() / EXEC_SOURCE
     if compiler is None:
         raise Cancelled("no C compiler is installed")
     built = folder / "exec_on_signal.so"

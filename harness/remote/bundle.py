@@ -8,11 +8,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from harness.bench import Subject
-from harness.layout import Layout
+from harness.layout import SHIPPED, Layout
 from harness.teardown.gates import read_gates
 
 CODE = (
-    "harness",
     "tests/avocado",
     "meson.build",
     "meson_options.txt",
@@ -27,7 +26,8 @@ ASSETS = ("downloads/debs", "firmware", "kernels", "options")
 def pack_code(layout: Layout, subjects: Sequence[Subject], gates: Sequence[Path] = ()) -> bytes:
     """Pack the harness, the binaries (see ``path_in_bundle``) and the files of gates (in ``gates/``)."""
     return _pack(
-        *((layout.root / name, name) for name in CODE),
+        (Path(__file__).resolve().parents[1], "harness"),
+        *((layout.files / name, name) for name in CODE),
         *((Path(subject.path).resolve(), path_in_bundle(subject)) for subject in subjects),
         *((path, f"gates/{path.name}") for path in gates),
     )
@@ -72,8 +72,12 @@ def _pack(*entries: tuple[Path, str]) -> bytes:
 
 
 def _plain(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
-    """Remove the owner's name, and skip lock files and compiled Python."""
-    if "__pycache__" in member.name or member.name.endswith((".lock", ".pyc")):
+    """Remove the owner's name, and skip lock files, compiled Python and what CODE names already."""
+    if (
+        member.name == f"harness/{SHIPPED}"
+        or "__pycache__" in member.name
+        or member.name.endswith((".lock", ".pyc"))
+    ):
         return None
     member.uid = member.gid = 0
     member.uname = member.gname = ""

@@ -78,7 +78,7 @@ def run_remote(
     reporter: Reporter,
 ) -> tuple[RemoteRun, ...]:
     """Time ``subjects`` on each of ``hosts``. A failure of one host does not stop the others."""
-    code = pack_code(layout, subjects, gate_files(options.gate, layout.root))
+    code = pack_code(layout, subjects, gate_files(options.gate, layout.start))
     assets, pipes = pack_assets(layout), _ControlPipes()
 
     def one(host: RemoteHost) -> RemoteRun:

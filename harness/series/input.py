@@ -145,7 +145,7 @@ def read_input(layout: Layout, source: str, *, clone: str = "") -> Input:
         kind, name, mails = "mailbox", path.name, read_mbox(read_bytes(path), path.name)
     else:
         folder = find_folder(layout, source)
-        kind, name, ours = "folder", folder.name, layout.patches.resolve() in folder.parents
+        kind, name, ours = "folder", folder.name, layout.series(folder.name).resolve() == folder
         metadata = read_series_file(folder)
         mails, notes = _folder(folder)
     thread = _folder_thread(mails) if kind in ("folder", "range") else find_thread(mails)
@@ -173,7 +173,12 @@ def range_series(layout: Layout, source: str, clone: str) -> Series | None:
 
     Raises OptionError.
     """
-    return series_of(read_input(layout, source, clone=clone)) if find_range(layout, source, clone) else None
+    if find_range(layout, source, clone) is None:
+        return None
+    series = series_of(read_input(layout, source, clone=clone))
+    if series is None:
+        raise OptionError(f"-Dseries: {source} changes no file", "name commits that do")
+    return series
 
 
 def series_of(found: Input) -> Series | None:

@@ -18,7 +18,7 @@ _RANGE = re.compile(r"(.+)@([^@]+\.\.[^@]+)")
 def find_range(layout: Layout, source: str, clone: str) -> tuple[Path, str] | None:
     """Return the folder and the revisions of a range; None if ``source`` is none."""
     text = source
-    is_path = Path(source).expanduser().exists() or (layout.patches / source).is_dir()
+    is_path = Path(source).expanduser().exists() or layout.series(source).is_dir()
     if clone and "@" not in source and not is_path:
         text = _within(clone, source) or source
     found = _RANGE.fullmatch(text)

@@ -77,11 +77,10 @@ def series_of_files(name: str, folder: Path, files: Sequence[tuple[str, bytes]])
 
 def find_folder(layout: Layout, name: str) -> Path:
     """Return the folder of the series ``name``, a name or a path. Raises OptionError with all names."""
-    folder = (
-        Path(name).expanduser().absolute() if "/" in name or name in (".", "..") else layout.patches / name
-    )
+    folder = Path(name).expanduser().absolute() if "/" in name or name in (".", "..") else layout.series(name)
     if not folder.is_dir():
-        known = sorted(path.parent.name for path in layout.patches.glob("*/series.toml"))
+        places = {layout.patches, layout.files / "patches"}
+        known = sorted({path.parent.name for place in places for path in place.glob("*/series.toml")})
         near = difflib.get_close_matches(name, known, n=1)
         hint = f"did you mean {near[0]}? " if near else ""
         raise OptionError(f"-Dseries: there is no series {name!r}", f"{hint}known series: {' '.join(known)}")

@@ -121,7 +121,7 @@ def _is_still_signed(pin: Pin, archive: Archive, target: Path, layout: Layout, r
     keyrings = {place.keyring for place in pin.locations if place.archive == archive.name}
     try:
         for keyring in keyrings:
-            check_signature(target, _signature_of(target), layout.root / keyring)
+            check_signature(target, _signature_of(target), layout.files / keyring)
     except VerifyError as error:
         bad = keep_bad(target, sha256_of(target))
         reporter.warn(f"cached {error.cause}: renamed to {bad.name}, fetching it again")
@@ -222,7 +222,7 @@ def _check_signature(location: Location, got: Path, target: Path, layout: Layout
     signature = _signature_of(got)
     download(location.signature, signature, reporter)
     try:
-        check_signature(got, signature, layout.root / location.keyring)
+        check_signature(got, signature, layout.files / location.keyring)
     except VerifyError as error:
         bad = keep_bad(got, sha256_of(got), target)
         raise VerifyError(error.cause, f"{error.remedy}; inspect {bad}", details=error.details) from error

@@ -49,7 +49,7 @@ def prepare(
     series = load_series(layout, name)
     validated = read_validated(layout, name, read_input(layout, name).sha256, tree.pin.name)
     check_base(validated, tree)
-    git, identity = Git(repository=tree.path), git_identity(layout.root)
+    git, identity = Git(repository=tree.path), git_identity(layout.clone or layout.root)
     declaration, policy = read_declaration(series.folder), find_policy(tree, layout)
     line = sign_off_line(series, declaration, identity) if sign_off else ""
     base = validated.results.base_commit

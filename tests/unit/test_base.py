@@ -45,6 +45,70 @@ def test_layout_is_found_from_a_subfolder_and_moved_by_the_environment(
     assert layout.results == tmp_path / "b" / "results"
 
 
+def make_files(folder: Path, *names: str) -> Path:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    return folder
+
+
+QEMU = (".git", "VERSION", "configure", "meson.build", "qemu-options.hx", "util/cutils.c")
+CHECKOUT = ("qemu-src/pins.toml", "meson_options.txt")
+
+
+def test_qemu_clone_around_the_working_folder_is_found(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    clone = make_files(tmp_path / "qemu", *QEMU)
+    monkeypatch.chdir(clone / "util")
+    layout = find_layout()
+    assert (layout.root, layout.clone, layout.files) == (ROOT, clone, ROOT)
+    assert find_layout(ROOT).clone is None
+    (clone / "qemu-options.hx").unlink()
+    assert find_layout().clone is None
+
+
+def test_checkout_that_the_harness_made_is_not_taken_for_the_users_clone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    root = make_files(tmp_path, *CHECKOUT)
+    monkeypatch.chdir(make_files(root / "build" / "7.2" / "base" / "src", *QEMU))
+    assert (find_layout().root, find_layout().clone) == (root, None)
+
+
+def test_installed_harness_has_a_folder_for_each_clone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    files = make_files(tmp_path / "site" / "shipped", *CHECKOUT)
+    monkeypatch.setattr("harness.layout.shipped_files", lambda: files)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    roots = []
+    for name in ("a/qemu", "b/qemu"):
+        clone = make_files(tmp_path / name, *QEMU)
+        monkeypatch.chdir(clone)
+        layout = find_layout()
+        assert (layout.clone, layout.files, layout.start) == (clone, files, clone)
+        assert layout.root.parent == tmp_path / "state" / "qemu-harness"
+        assert (layout.build, layout.trees) == (layout.root / "build", layout.root / "trees")
+        assert layout.pins_file == files / "qemu-src" / "pins.toml"
+        roots.append(layout.root.name)
+    assert roots[0] != roots[1]
+    monkeypatch.chdir(tmp_path)
+    assert find_layout().root.name == "default"
+    shipped = make_files(files / "patches" / "theirs", "series.toml")
+    assert layout.series("theirs") == shipped
+    own = make_files(layout.patches / "theirs", "series.toml")
+    assert layout.series("theirs") == own
+    assert layout.series("new") == layout.patches / "new"
+
+
+def test_incomplete_package_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("harness.layout.shipped_files", lambda: tmp_path / "shipped")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(OptionError, match="no checkout"):
+        find_layout()
+
+
 def test_missing_checkout_is_refused(tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="no checkout"):
         find_layout(tmp_path)

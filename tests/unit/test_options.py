@@ -49,6 +49,15 @@ def test_defaults(layout: Layout) -> None:
     assert options.ccache is True
 
 
+def test_clone_around_the_working_folder_is_the_default_source(layout: Layout) -> None:
+    inside = dataclasses.replace(layout, clone=Path("/home/me/qemu"))
+    assert parse_options(inside, []).source == "/home/me/qemu"
+    assert not parse_options(inside, []).has("source")
+    assert parse_options(inside, ["-Dpin=7.2"]).source == ""
+    assert parse_options(inside, ["-Dsource=/other"]).source == "/other"
+    assert parse_options(layout, []).source == ""
+
+
 def test_values_are_those_that_were_given(layout: Layout) -> None:
     words = ("-Drounds=3", "-Dccache=false", "-Dpatches=2,10", "-Drules-off=style", "-Dsource=a=b")
     options = parse_options(layout, words)
