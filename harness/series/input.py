@@ -55,7 +55,10 @@ class Input:
     def based_on(self) -> tuple[str, ...]:
         """The series that this one requires, as ``Based-on:`` and series.toml name them."""
         mails = [*([self.cover] if self.cover else []), *self.patches]
-        texts = [f"{mail.data.decode('utf-8', 'replace')}\n{mail.message}" for mail in mails]
+        texts = [
+            f"{mail.message}\n{mail.notes}" if mail.coded else mail.data.decode("utf-8", "replace")
+            for mail in mails
+        ]
         stated = [
             name.strip() for text in texts for name in re.findall(r"^Based-on:[ \t]*(\S.*)$", text, re.M)
         ]

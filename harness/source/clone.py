@@ -124,7 +124,10 @@ def commits_of_mail(folder: Path, message_id: str) -> tuple[str, ...]:
     trailer = re.compile(
         rf"^(?:message-id|link):.*(?<![^\s<>/]){same}@{re.escape(host)}(?![^\s<>/])", re.I | re.M
     )
-    words = ("log", "--all", "--topo-order", "-z", "--format=%H%n%B", "--fixed-strings", f"--grep={start}")
+    words = (
+        *("-c", "log.showSignature=false", "log", "--all", "--topo-order", "-z", "--format=%H%n%B"),
+        *("--encoding=UTF-8", "--regexp-ignore-case", "--fixed-strings", f"--grep={start}"),
+    )
     found = [entry.partition("\n") for entry in run_git(folder, *words).output.split("\0")]
     return tuple(commit for commit, _, message in found if trailer.search(message))
 

@@ -156,8 +156,8 @@ def _pins(layout: Layout, data: bytes) -> None:
     layout.pins_file.write_bytes(data)
     for pin in load_pins(layout).values():
         must_be_inside(layout.trees, layout.tree(pin.name))
-        if pin.archive:
-            must_be_inside(layout.downloads, layout.downloads / pin.archive)
+        for name in (*pin.archives, *([pin.archive] if pin.archive else [])):
+            must_be_inside(layout.downloads, layout.downloads / name)
         for edit in (*pin.prepare, *pin.unmerge):
             must_be_tree_path(edit.file)
             must_be_inside(layout.trees, layout.trees / edit.file)

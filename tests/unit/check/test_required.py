@@ -128,9 +128,12 @@ def test_missing_and_unfitting_series_are_findings(
 
 
 def test_requirement_is_read_from_series_toml_and_encoded_mails() -> None:
-    coded = cover(message="Why.\n\nBased-on: <a@e.org>\n", coding="base64", subject="[PATCH 0/1] util: x")
-    found = judged(coded, good(subject="[PATCH 1/1] util: x")).input
-    assert found.based_on == ("<a@e.org>",)
+    for coding in ("base64", "quoted-printable", "8bit"):
+        name = f"{'a' * 80}@e.org"
+        text = f"Why.\n\nBased-on: <{name}>\n"
+        coded = cover(message=text, coding=coding, subject="[PATCH 0/1] util: x")
+        found = judged(coded, good(subject="[PATCH 1/1] util: x")).input
+        assert found.based_on == (f"<{name}>",), coding
     assert message_id_of("the master branch") == ""
 
 
