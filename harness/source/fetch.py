@@ -145,14 +145,14 @@ def _from_locations(pin: Pin, layout: Layout, reporter: Reporter) -> Source:
         try:
             source = _get(location, pin, layout, reporter)
         except (FetchError, VerifyError, MissingError) as error:
-            reporter.warn(f"pin {pin.name}: {location}: {error.cause}")
+            reporter.warn(f"pin {pin.name}: {location}: {_reason(location, error)}")
             failures.append((location, error))
         else:
             return source
     details = tuple(
         line
         for location, error in failures
-        for line in (f"{location}: {error.cause}", *(f"  {detail}" for detail in error.details))
+        for line in (f"{location}: {_reason(location, error)}", *(f"  {one}" for one in error.details))
     )
     wrong = next((error for _, error in failures if isinstance(error, VerifyError)), None)
     if pin.unverified:
@@ -165,6 +165,11 @@ def _from_locations(pin: Pin, layout: Layout, reporter: Reporter) -> Source:
         "check the network, add a location to qemu-src/pins.toml, or pass -Dsource=FOLDER-OR-ARCHIVE",
         details=details,
     )
+
+
+def _reason(location: Location, error: HarnessError) -> str:
+    """The cause of ``error``, without the URL that the message about ``location`` already has."""
+    return error.cause.removeprefix(f"{location}: ")
 
 
 def _get(location: Location, pin: Pin, layout: Layout, reporter: Reporter) -> Source:

@@ -87,9 +87,10 @@ def test_error_lists_each_failed_location_with_its_reason(
     pin = make_pin(sha256=DIGEST, locations=urls(f"{address}/gone", "http://127.0.0.1:1/refused"))
     with pytest.raises(FetchError, match="pin tiny") as error:
         fetch(pin, layout, reporter)
-    details = "\n".join(error.value.details)
-    assert "404" in details
-    assert "refused" in details
+    first, second = error.value.details
+    assert first == f"{address}/gone: 404 Not Found"
+    assert "refused: " in second
+    assert second.count("http://") == 1, "the URL is shown once"
     assert not (layout.downloads / pin.archive).exists()
 
 
