@@ -6,6 +6,7 @@ base is built first: its own problems, and those of the machine, are never attri
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -17,9 +18,10 @@ from harness.bisect.compiled import Changed, Reasons
 from harness.bisect.diagnostics import Diagnostic, read_diagnostics, read_lines
 from harness.bisect.manual import Manual, compare_manuals, find_sphinx, make_manual, touches_manual
 from harness.bisect.qtests import BAD, build_tests, choose_tests, list_tests, run_tests
+from harness.bisect.scope import Scope, choose_scope
 from harness.build import Build, build
 from harness.build.features import features_of
-from harness.build.plan import binary_name, folder_name
+from harness.build.plan import NO_EXTRA, Extra, binary_name, folder_name
 from harness.build.tools import job_count
 from harness.check import Bisect, CommitBuild, CompiledFiles, Finding, Judged, TestRow
 from harness.check.building import CONFIGURE, FAILS, TEST, WARNING
@@ -69,6 +71,7 @@ class _Walk:
     reporter: Reporter
     sandbox: Sandbox
     host: str
+    extra: Extra
     changed: Changed
     rows: list[CommitBuild] = field(default_factory=list)
     tests: list[TestRow] = field(default_factory=list)
@@ -107,12 +110,18 @@ def run_bisect(  # noqa: PLR0917 - the results of earlier stages
     that ends a build without being a fault of the code, such as StorageError.
     """
     walks = []
-    changed = Changed(source=layout.build_root(tree.name, f"validate-{judged.input.name}") / "src")
+    label = f"validate-{judged.input.name}"
+    changed = Changed(source=layout.build_root(tree.name, label) / "src")
+    scope = Scope(targets=options.targets)
+    if "native" in options.hosts:
+        scope = choose_scope(judged, tree, options, layout, reporter, sandbox, label)
     for host in options.hosts:
+        native = host == "native"
         walk = _Walk(
             judged=judged,
             tree=tree,
-            options=options,
+            options=dataclasses.replace(options, targets=scope.targets) if native else options,
+            extra=scope.extra if native else NO_EXTRA,
             layout=layout,
             reporter=reporter,
             sandbox=sandbox,
@@ -132,24 +141,22 @@ def run_bisect(  # noqa: PLR0917 - the results of earlier stages
     if options.bisect == "ends" and not options.patches:
         hint = " (introduced by this or an earlier patch: -Dbisect=each shows which)"
         findings = [msgspec.structs.replace(one, message=one.message + hint) for one in findings]
-    findings += changed.findings(lambda: _reasons(changed, options))
+    findings += changed.findings(
+        lambda: Reasons(
+            features=features_of(changed.source),
+            widest=scope.widest,
+            targets=scope.targets,
+            restricted=options.has("targets"),
+            refused=scope.refused,
+        )
+    )
     return BisectResult(
         rows=rows,
         tests=tuple(row for walk in walks for row in walk.tests),
         findings=tuple(findings),
         cost=cost_of([row for row in rows if row.host == options.hosts[0]]),
         isolation=sandbox.name,
-        compiled=changed.summary(options.targets),
-    )
-
-
-def _reasons(changed: Changed, options: Options) -> Reasons:
-    return Reasons(
-        features=features_of(changed.source),
-        providers={},
-        targets=options.targets,
-        restricted=options.has("targets"),
-        refused={},
+        compiled=changed.summary(scope.targets, scope.extra),
     )
 
 
@@ -192,6 +199,7 @@ def _one(walk: _Walk, number: int, commit: str) -> None:
             host=walk.host,
             keep_going=keep_going,
             sandbox=walk.sandbox,
+            extra=walk.extra,
         )
 
     try:
@@ -237,7 +245,7 @@ def _cover(walk: _Walk, number: int, programs: Iterable[str], log: Sequence[str]
             for patch in walk.judged.patches
             if patch.number == number or (patch.number < number and not asked)
         ]
-        goals = (*map(binary_name, walk.options.targets), *programs)
+        goals = (*map(binary_name, walk.options.targets), *walk.extra.goals, *programs)
         walk.changed.add(patches, walk.folder, goals, log)
 
 

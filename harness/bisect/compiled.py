@@ -14,6 +14,8 @@ from pathlib import Path, PurePosixPath
 from harness.build.features import Features, Needs
 from harness.build.graph import read_graph, read_headers
 from harness.build.libraries import missing_packages
+from harness.build.plan import Extra, target_name
+from harness.build.probe import Sources
 from harness.check import CompiledFiles, Finding, JudgedPatch
 from harness.check.building import NOT_COMPILED
 
@@ -71,8 +73,8 @@ class Reasons:
     """What explains why a file was not compiled."""
 
     features: Features
-    providers: dict[str, tuple[str, ...]]
-    """Targets and programs that compile a file, as far as the tree's widest configuration has them."""
+    widest: Sources
+    """What the widest configuration of the tree compiles."""
     targets: tuple[str, ...]
     restricted: bool
     """Whether -Dtargets= was given."""
@@ -84,7 +86,7 @@ class Reasons:
         needs = self.features.needs_of(path) or Needs()
         if needs.system:
             return f"other operating system ({needs.system})"
-        if providers := self.providers.get(path):
+        if providers := tuple(map(_shown, self.widest.programs_of(path))):
             shown = ", ".join(providers[:3]) + (" and others" if len(providers) > 3 else "")
             chosen = f"-Dtargets={','.join(self.targets)}" if self.restricted else ", ".join(self.targets)
             return f"no target selected that compiles it: {shown} would, not {chosen}"
@@ -100,6 +102,10 @@ class Reasons:
         if self.features.needs_of(path) is None:
             return "not part of the build at all: no meson.build names it, and no compiled file includes it"
         return "not part of this build: the conditions in meson.build and Kconfig do not hold"
+
+
+def _shown(program: str) -> str:
+    return target_name(program) if program.startswith("qemu-system-") else program
 
 
 @dataclass(kw_only=True)
@@ -125,9 +131,13 @@ class Changed:
         """The files that exist after the series."""
         return {path: number for path, number in self.files.items() if (self.source / path).is_file()}
 
-    def summary(self, targets: tuple[str, ...]) -> CompiledFiles:
+    def summary(self, targets: tuple[str, ...], extra: Extra) -> CompiledFiles:
         return CompiledFiles(
-            compiled=len(set(self.existing) & self.compiled), changed=len(self.existing), targets=targets
+            compiled=len(set(self.existing) & self.compiled),
+            changed=len(self.existing),
+            targets=targets,
+            programs=extra.goals,
+            switches=extra.switches,
         )
 
     def findings(self, reasons: Callable[[], Reasons]) -> list[Finding]:

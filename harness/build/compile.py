@@ -19,9 +19,9 @@ from msgspec import Meta
 
 from harness.build.binary import describe, drop_damaged, is_from_the_future, sha256
 from harness.build.blobs import add_missing_blobs
-from harness.build.configure import read_configure
+from harness.build.configure import read_configure, user_targets
 from harness.build.hosts import HOSTS
-from harness.build.plan import BuildPlan, BuildRequest, Tools, folder_name, make_plan
+from harness.build.plan import NO_EXTRA, BuildPlan, BuildRequest, Extra, Tools, folder_name, make_plan
 from harness.build.pyenv import MESON
 from harness.build.reading import (
     NINJA_STATUS,
@@ -102,16 +102,57 @@ def build(
     host: str = "native",
     keep_going: bool = False,
     sandbox: Sandbox = NO_SANDBOX,
+    extra: Extra = NO_EXTRA,
 ) -> Build:
-    """Build ``checkout`` for ``options.targets``; do nothing if the build is up to date.
+    """Build ``checkout`` for ``options.targets``, with ``extra``; do nothing if the build is up to date.
 
     Targets that were configured earlier in this folder stay configured. With ``keep_going``, ninja continues
     after an error. Programs that run code of the checkout are started in the sandbox ``sandbox``.
     Raises OptionError (unknown target), ConfigureError, CompileError (with the first error as details),
     MissingError, FetchError, BusyError, StorageError, TimeoutExpiredError.
     """
+    request, tools = make_request(checkout, options, layout, reporter, host=host, extra=extra)
+    plan = make_plan(request, tools, layout, os.environ)
+    if checkout.path.resolve() != (plan.folder.parent / "src").resolve():
+        raise ConfigureError(
+            f"the sources are in {checkout.path}, not in {plan.folder.parent / 'src'}",
+            "run `nox -s clean`, then build again",
+        )
+    with locked(plan.folder, f"the build of {request.tree} {request.label} for {host}", reporter):
+        known = load(plan.folder / CONFIGURED, Configured)
+        if known is not None and known.fingerprint == plan.fingerprint and not extra.exact:
+            union = tuple(sorted({*known.targets, *request.targets}))
+            request = replace(request, targets=union)
+            plan = make_plan(request, tools, layout, os.environ)
+        job = _Job(
+            plan=replace(plan, env={**plan.env, **sharing_variables(options)}),
+            tools=tools,
+            request=request,
+            layout=layout,
+            reporter=reporter,
+            keep_going=keep_going,
+            sandbox=sandbox,
+        )
+        done = _up_to_date(job, known)
+        if done is not None:
+            reporter.note(f"{job.title}: up to date")
+            return done
+        return _make(job, known, checkout.variant, checkout.pin)
+
+
+def make_request(
+    checkout: Checkout,
+    options: Options,
+    layout: Layout,
+    reporter: Reporter,
+    *,
+    host: str = "native",
+    extra: Extra = NO_EXTRA,
+) -> tuple[BuildRequest, Tools]:
+    """Return the request for a build of ``checkout``, and its tools. Raises the errors of ``build``."""
     facts, configure = checkout.facts, read_configure(checkout.path)
-    check_choice("targets", options.targets, facts.targets, where=f"QEMU {facts.version}")
+    known = (*facts.targets, *user_targets(checkout.path))
+    check_choice("targets", options.targets, known, where=f"QEMU {facts.version}")
     tools = find_tools(
         HOSTS[host],
         (configure.rust_packages if options.rust else configure.packages) or (MESON,),
@@ -134,33 +175,9 @@ def build(
         rust=options.rust,
         sysroot=ensure_sysroot(HOSTS[host], layout, reporter) if HOSTS[host].is_cross else None,
         jobs=job_count(options.jobs),
+        extra=extra,
     )
-    plan = make_plan(request, tools, layout, os.environ)
-    if checkout.path.resolve() != (plan.folder.parent / "src").resolve():
-        raise ConfigureError(
-            f"the sources are in {checkout.path}, not in {plan.folder.parent / 'src'}",
-            "run `nox -s clean`, then build again",
-        )
-    with locked(plan.folder, f"the build of {request.tree} {request.label} for {host}", reporter):
-        known = load(plan.folder / CONFIGURED, Configured)
-        if known is not None and known.fingerprint == plan.fingerprint:
-            union = tuple(sorted({*known.targets, *request.targets}))
-            request = replace(request, targets=union)
-            plan = make_plan(request, tools, layout, os.environ)
-        job = _Job(
-            plan=replace(plan, env={**plan.env, **sharing_variables(options)}),
-            tools=tools,
-            request=request,
-            layout=layout,
-            reporter=reporter,
-            keep_going=keep_going,
-            sandbox=sandbox,
-        )
-        done = _up_to_date(job, known)
-        if done is not None:
-            reporter.note(f"{job.title}: up to date")
-            return done
-        return _make(job, known, checkout.variant, checkout.pin)
+    return request, tools
 
 
 def _up_to_date(job: _Job, known: Configured | None) -> Build | None:
@@ -173,6 +190,7 @@ def _up_to_date(job: _Job, known: Configured | None) -> Build | None:
         or (found.fingerprint, found.commit) != (job.plan.fingerprint, job.request.commit)
         or {binary.target for binary in found.binaries} != set(job.plan.targets)
         or found.folder != str(job.plan.folder)
+        or not set(job.request.extra.goals) <= set(found.commands[-1].argv)
     ):
         return None
     for binary in found.binaries:

@@ -55,16 +55,17 @@ class Configure:
         """Whether ``--meson=`` specifies meson; else ``--python=`` specifies a Python that has it."""
         return self.knows("--meson")
 
-    def switches(self) -> tuple[str, ...]:
-        """Return the switches of every build. Raises ConfigureError for a release with other ones, such as
-        5.2."""
+    def switches(self, *, default_features: bool = False) -> tuple[str, ...]:
+        """Return the switches of every build. With ``default_features``, every feature is on whose library is
+        found. Raises ConfigureError for a release with other ones, such as 5.2."""
         unknown = [switch for switch in SWITCHES if not self.knows(switch)]
         if unknown:
             raise ConfigureError(
                 f"this release cannot be built: its configure does not know {' '.join(unknown)}",
                 "use 7.2 or later; older releases can be fetched, and patches tried on them",
             )
-        return (*SWITCHES, *(switch for switch in OFFLINE if self.knows(switch)))
+        chosen = SWITCHES[1:] if default_features else SWITCHES
+        return (*chosen, *(switch for switch in OFFLINE if self.knows(switch)))
 
     def rust(self) -> tuple[str, ...]:
         """Return the switches that enable Rust. Raises OptionError for a release without it."""
@@ -125,6 +126,11 @@ def _packages(source: Path, group: str, default: Mapping[str, str] | None = None
         elif "accepted" in facts and "installed" not in facts:
             found[name] = f"{name}{facts['accepted']}"
     return found
+
+
+def user_targets(source: Path) -> tuple[str, ...]:
+    """Return the targets of user emulation that the sources below ``source`` have for Linux."""
+    return tuple(sorted(path.stem for path in (source / "configs" / "targets").glob("*-linux-user.mak")))
 
 
 def is_too_old(name: str) -> bool:

@@ -91,6 +91,21 @@ def ensure(
     return check(needs, versions=True) if versions else rows
 
 
+def ensure_libraries(needs: Sequence[Requirement], layout: Layout, reporter: Reporter) -> None:
+    """Install those of ``needs`` that are missing, as far as that is possible; otherwise warn."""
+    missing = [row for row in check(needs) if not row.found]
+    groups = [missing] if missing else []
+    while groups:
+        group = groups.pop()
+        try:
+            _install(group, layout, reporter)
+        except MissingError as error:
+            if len(group) > 1:  # one of them may be unknown to this release of Debian
+                groups += [[row] for row in group]
+            else:
+                reporter.warn(f"{error.cause}; {error.remedy}")
+
+
 def _find(needs: Sequence[Requirement]) -> dict[str, str]:
     """Return the location of each requirement that is installed, by name."""
     found: dict[str, str] = {}

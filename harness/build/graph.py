@@ -22,7 +22,8 @@ _MAGIC = b"# ninjadeps\n"
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """One build statement. ``inputs`` are explicit, ``others`` are implicit and order-only ones."""
+    """One build statement. ``inputs`` are explicit. ``others`` are implicit ones, and the group of the
+    order-only ones, which is a step of its own."""
 
     rule: str
     outputs: tuple[str, ...]
@@ -79,13 +80,11 @@ class Graph:
 
     @cached_property
     def programs(self) -> tuple[str, ...]:
-        """Programs and libraries that no other one contains, in the order of build.ninja."""
+        """Programs, shared libraries, and the archives whose objects no other one contains."""
         linked = [path for path, step in self.steps.items() if step.is_program]
         inside = self.reach(linked)
-        return (
-            *linked,
-            *(path for path, step in self.steps.items() if step.is_archive and path not in inside),
-        )
+        archives = [path for path, step in self.steps.items() if step.is_archive]
+        return (*linked, *(path for path in archives if not inside.issuperset(self.steps[path].inputs)))
 
 
 def relative(path: str) -> str:
@@ -99,20 +98,21 @@ def relative(path: str) -> str:
 def read_graph(folder: Path) -> Graph:
     """Read build.ninja below ``folder``. Raises OSError."""
     steps: dict[str, Step] = {}
-    shared: dict[str, tuple[str, ...]] = {}  # objects of a library wait for the same generated headers
+    groups: dict[str, str] = {}  # the objects of a library wait for the same thousand generated headers
     text = (folder / "build.ninja").read_text(encoding="utf-8", errors="replace").replace("$\n", "")
     for line in text.splitlines():
         if not line.startswith("build "):
             continue
         explicit, _, late = line.removeprefix("build ").partition(" || ")
-        if late not in shared:
-            shared[late] = tuple(_WORD.findall(late))
-        step = _step(explicit, shared[late])
-        steps |= dict.fromkeys(step.outputs, step)
+        if late and late not in groups:
+            groups[late] = f"|| {len(groups)}"
+            steps[groups[late]] = Step(rule="phony", outputs=(), inputs=tuple(_WORD.findall(late)), others=())
+        step = _step(explicit, groups.get(late, ""))
+        steps.update(dict.fromkeys(step.outputs, step))
     return Graph(steps)
 
 
-def _step(line: str, late: tuple[str, ...]) -> Step:
+def _step(line: str, group: str) -> Step:
     parts: dict[str, list[str]] = {"out": [], "in": [], "other": []}
     at = "out"
     for word in _WORD.findall(line):
@@ -123,7 +123,7 @@ def _step(line: str, late: tuple[str, ...]) -> Step:
         else:
             parts[at].append(re.sub(r"\$(.)", r"\1", word) if "$" in word else word)
     rule, *inputs = parts["in"] or [""]
-    others = (*parts["other"], *late) if parts["other"] else late
+    others = (*parts["other"], *((group,) if group else ()))
     return Step(rule=rule, outputs=tuple(parts["out"]), inputs=tuple(inputs), others=others)
 
 

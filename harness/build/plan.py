@@ -50,6 +50,23 @@ class Tools:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Extra:
+    """What a build has beyond the binaries of its targets in the usual configuration."""
+
+    switches: tuple[str, ...] = ()
+    """Further switches of configure, such as ``--enable-curl``."""
+    default_features: bool = False
+    """Whether every feature is on whose library is found."""
+    goals: tuple[str, ...] = ()
+    """Further goals of ninja, such as ``qemu-img``."""
+    exact: bool = False
+    """Whether targets that were configured earlier in the folder are given up."""
+
+
+NO_EXTRA = Extra()
+
+
+@dataclass(frozen=True, kw_only=True)
 class BuildRequest:
     """Request for a build, independent of the machine's tools."""
 
@@ -68,6 +85,7 @@ class BuildRequest:
     sysroot: Sysroot | None = None
     """Libraries of a cross-built host."""
     jobs: int = 1
+    extra: Extra = NO_EXTRA
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,7 +143,8 @@ def make_plan(request: BuildRequest, tools: Tools, layout: Layout, environ: Mapp
     sanitize = request.profile == "sanitize"
     compiler = f"{tools.ccache} {tools.compiler}" if tools.ccache else str(tools.compiler)
     switches = (
-        *configure.switches(),
+        *configure.switches(default_features=request.extra.default_features),
+        *request.extra.switches,
         *((*configure.sanitize, *SANITIZE_SWITCHES) if sanitize else ()),
         *(configure.rust() if request.rust else ()),
         *host.switches,
@@ -162,8 +181,8 @@ def make_plan(request: BuildRequest, tools: Tools, layout: Layout, environ: Mapp
         source=request.source,
         targets=request.targets,
         # The relative path of the sources is the same in each variant's build folder (Layout.build_root).
-        configure=("../src/configure", *switches, *own_tools, f"--target-list={','.join(request.targets)}"),
-        ninja=(str(tools.ninja), f"-j{request.jobs}", *(binary_name(target) for target in request.targets)),
+        configure=("../src/configure", *switches, *own_tools, *_target_list(request.targets)),
+        ninja=(str(tools.ninja), f"-j{request.jobs}", *_goals(request)),
         env=env,
         fingerprint=hashlib.sha256(json.dumps(named).encode()).hexdigest(),
         machine=host.machine,
@@ -173,14 +192,31 @@ def make_plan(request: BuildRequest, tools: Tools, layout: Layout, environ: Mapp
     )
 
 
+def _target_list(targets: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the switch for ``targets``; without any, configure takes all that the tree has."""
+    return (f"--target-list={','.join(targets)}",) if targets else ()
+
+
+def _goals(request: BuildRequest) -> tuple[str, ...]:
+    return (*map(binary_name, request.targets), *request.extra.goals)
+
+
 def folder_name(host: str, profile: str) -> str:
     """Return the name of the build folder next to ``src``; each profile has a separate one."""
     return host if profile == "release" else f"{host}-{profile}"
 
 
 def binary_name(target: str) -> str:
-    """Convert a target, such as ``x86_64-softmmu``, to ``qemu-system-x86_64``."""
+    """Convert ``x86_64-softmmu`` to ``qemu-system-x86_64``, and ``arm-linux-user`` to ``qemu-arm``."""
+    if target.endswith("-linux-user"):
+        return f"qemu-{target.removesuffix('-linux-user')}"
     return f"qemu-system-{target.removesuffix('-softmmu')}"
+
+
+def target_name(binary: str) -> str:
+    """Convert ``qemu-system-x86_64`` to ``x86_64-softmmu``, and ``qemu-arm`` to ``arm-linux-user``."""
+    system = binary.removeprefix("qemu-system-")
+    return f"{system}-softmmu" if system != binary else f"{binary.removeprefix('qemu-')}-linux-user"
 
 
 def _cross_switches(host: Host, sysroot: Sysroot | None) -> tuple[str, ...]:

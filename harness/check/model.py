@@ -163,6 +163,8 @@ class CompiledFiles(msgspec.Struct, frozen=True, kw_only=True):
     compiled: Annotated[int, about("changed source files that some build of a commit compiled")]
     changed: Annotated[int, about("changed source files that exist after the series; headers included")]
     targets: Annotated[tuple[str, ...], about("targets that were built")] = ()
+    programs: Annotated[tuple[str, ...], about("other programs that were built, such as qemu-img")] = ()
+    switches: Annotated[tuple[str, ...], about("features that were switched on, such as --enable-curl")] = ()
 
 
 class StageRow(msgspec.Struct, frozen=True, kw_only=True):

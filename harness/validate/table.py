@@ -53,8 +53,10 @@ def verdict_line(results: ValidateResults) -> str:
 
 def compiled_line(files: CompiledFiles) -> str:
     """Return one line: how many changed source files were compiled, and for which targets."""
-    targets = f" ({', '.join(files.targets)})" if files.targets else ""
-    return f"{files.compiled} of {files.changed} changed source files compiled{targets}"
+    built = ", ".join((*files.targets, *files.programs, *files.switches))
+    return (
+        f"{files.compiled} of {files.changed} changed source files compiled{f' ({built})' if built else ''}"
+    )
 
 
 def _heading(results: ValidateResults) -> Text:

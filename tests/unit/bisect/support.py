@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,8 @@ from harness.bisect import run_bisect
 from harness.bisect.commits import BisectResult
 from harness.bisect.manual import Manual
 from harness.bisect.qtests import QemuTest
+from harness.bisect.scope import Scope
+from harness.build.plan import Extra
 from harness.check import Judged, TestRow
 from harness.errors import CompileError, ConfigureError
 from harness.layout import Layout
@@ -79,6 +82,8 @@ class Walk:
     test_runs: list[tuple[str, list[str], int]] = field(default_factory=list)
     """Commit, names and number of processes of each run of tests."""
     asked: Any = None
+    scope: Scope | None = None
+    """What is built; the targets of the options alone if it is None."""
     clock: float = 100.0
 
     def __call__(
@@ -93,6 +98,7 @@ class Walk:
         self.asked = make_options(**({"qemu_tests": "all"} | options))
         for name in ("build", "checkout_commit", "list_tests", "build_tests", "run_tests", "make_manual"):
             self.monkeypatch.setattr(module, name, getattr(self, f"_{name}"))
+        self.monkeypatch.setattr(module, "choose_scope", self._choose_scope)
         self.monkeypatch.setattr(module, "find_sphinx", lambda: self.sphinx)
         self.monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=self._monotonic))
         return run_bisect(self.series, self.tree, self.asked, self.layout, self.reporter, self.sandbox)
@@ -104,6 +110,14 @@ class Walk:
     def _monotonic(self) -> float:
         self.clock += 1.25
         return self.clock
+
+    def _choose_scope(self, judged: object, *rest: object) -> Scope:
+        assert judged is self.series
+        assert rest == (
+            *(self.tree, self.asked, self.layout, self.reporter, self.sandbox),
+            "validate-x",
+        )
+        return self.scope or Scope(targets=self.asked.targets)
 
     def _checkout_commit(
         self, tree: object, label: str, commit: str, layout: object, reporter: object
@@ -121,9 +135,13 @@ class Walk:
         host: str,
         keep_going: bool,
         sandbox: object,
+        extra: Extra,
     ) -> object:
-        assert (options, layout, reporter) == (self.asked, self.layout, self.reporter)
-        assert sandbox is self.sandbox
+        scope = self._choose_scope(
+            *(self.series, self.tree, self.asked), *(layout, reporter, sandbox), "validate-x"
+        )
+        native = dataclasses.replace(self.asked, targets=scope.targets)
+        assert (options, extra) == ((native, scope.extra) if host == "native" else (self.asked, Extra()))
         commit = checkout.commit
         self.builds.append((commit, host, keep_going))
         self.clock += 0 if host == "native" else 10

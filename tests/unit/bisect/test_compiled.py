@@ -9,7 +9,10 @@ import pytest
 
 from harness.bisect import compiled as module
 from harness.bisect.compiled import Changed, Reasons, changed_sources, compiled_in, is_source
+from harness.bisect.scope import Scope
 from harness.build.features import features_of
+from harness.build.plan import Extra
+from harness.build.probe import Sources
 from harness.layout import Layout
 from tests.unit.bisect.support import Walk, judged
 
@@ -110,7 +113,10 @@ def reasons(tmp_path: Path, **changes: Any) -> Reasons:
     )
     given: dict[str, Any] = {
         "features": features_of(tmp_path),
-        "providers": {"hw/arm/virt.c": ("aarch64-softmmu", "arm-softmmu", "b", "c")},
+        "widest": Sources(
+            programs=("qemu-system-aarch64", "qemu-system-arm", "b", "c"),
+            users={"hw/arm/virt.c": (0, 1, 2, 3)},
+        ),
         "targets": ("x86_64-softmmu",),
         "restricted": True,
         "refused": {},
@@ -151,6 +157,24 @@ def test_file_that_no_commit_compiles_is_a_finding(layout: Layout, monkeypatch: 
     assert built.compiled is not None
     assert (built.compiled.compiled, built.compiled.changed) == (1, 2)
     assert built.compiled.targets == ("x86_64-softmmu",)
+    extra = Extra(goals=("other-test",), switches=("--enable-x",))
+    walk.scope = Scope(targets=("x86_64-softmmu",), extra=extra)
+    walk.series = judged(1, CHANGE.format(path="hw/other.c"))
+    (root / "src" / "hw" / "other.c").touch()
+    (root / "native" / "other.c.o").touch()
+    chosen = walk().compiled
+    assert chosen is not None
+    assert (chosen.compiled, chosen.programs, chosen.switches) == (1, ("other-test",), ("--enable-x",))
+
+
+def test_error_of_the_compiler_counts_as_compiled(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    walk = Walk(layout=layout, monkeypatch=monkeypatch)
+    walk.series = judged(2, CHANGE.format(path="hw/a.c") + CHANGE.format(path="hw/lost.c"))
+    root = layout.build_root("7.2", "validate-x")
+    for name in ("src/hw/a.c", "src/hw/lost.c", "src/configure", "native/a.c.o"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+    (root / "native" / "build.ninja").write_text(NINJA)
     error = ["FAILED: lost.c.o", "../src/hw/lost.c:1:1: error: no"]
     assert [one.rule for one in walk({"c2": error}).findings] == ["build-fails"]
     only = walk(targets=("x86_64-softmmu",), patches=("1",))

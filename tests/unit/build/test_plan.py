@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from harness.build.configure import SWITCHES, Configure
-from harness.build.plan import BuildRequest, Tools, make_plan
+from harness.build.plan import BuildRequest, Extra, Tools, binary_name, make_plan, target_name
 from harness.errors import ConfigureError, OptionError
 from harness.layout import Layout
 from tests.unit.build.support import BOTH, make_layout
@@ -166,3 +166,22 @@ def test_fake_configure_knows_all_switches(layout: Layout) -> None:
             request = request_for(layout, version=version, profile=profile)
             for word in make_plan(request, TOOLS, layout, {}).configure[1:]:
                 assert word.partition("=")[0] in text
+
+
+def test_binaries_of_system_and_user_emulation() -> None:
+    for target, binary in (("x86_64-softmmu", "qemu-system-x86_64"), ("arm-linux-user", "qemu-arm")):
+        assert binary_name(target) == binary
+        assert target_name(binary) == target
+
+
+def test_extra_switches_and_goals_are_part_of_the_plan(layout: Layout) -> None:
+    plain = make_plan(request_for(layout), TOOLS, layout, {})
+    extra = Extra(switches=("--enable-curl",), goals=("qemu-img",))
+    plan = make_plan(request_for(layout, extra=extra), TOOLS, layout, {})
+    assert "--enable-curl" in plan.configure
+    assert "--without-default-features" in plan.configure
+    assert plan.ninja == (*plain.ninja, "qemu-img")
+    assert plan.fingerprint != plain.fingerprint
+    wide = make_plan(request_for(layout, targets=(), extra=Extra(default_features=True)), TOOLS, layout, {})
+    assert "--without-default-features" not in wide.configure
+    assert not any(word.startswith("--target-list") for word in wide.configure)

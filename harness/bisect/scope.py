@@ -1,0 +1,260 @@
+"""Choose what to build so that every source file that a series changes is compiled.
+
+The usual configuration is tried first. What it does not compile is looked up in the tree's widest
+configuration and in its build description. The answer is the smallest set of targets, the programs (tools,
+tests) for what no target contains, and the features that are off by default.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import posixpath
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import PurePosixPath
+
+from harness.bisect.compiled import changed_sources
+from harness.bisect.includes import Includes, read_includes
+from harness.build.configure import user_targets
+from harness.build.doctor import ensure_libraries
+from harness.build.features import Features, Needs, features_of
+from harness.build.libraries import library
+from harness.build.plan import Extra, binary_name
+from harness.build.probe import Sources, probe, wide
+from harness.check import Judged
+from harness.layout import Layout
+from harness.options import Options
+from harness.progress import Reporter
+from harness.sandbox import Sandbox
+from harness.tree import Checkout, Tree, checkout_commit
+from harness.tree.git import Git
+
+DESCRIPTION = re.compile(
+    r"(^|/)(meson\.build|meson_options\.txt|Kconfig[^/]*|configure|[^/]+\.mak|meson-buildoptions\.sh)$"
+)
+"""Files that decide what is compiled."""
+EXACT = Extra(exact=True)
+NOTHING = Sources()
+_TARGET = re.compile(r"^configs/(?:targets/([^/]+)\.mak|devices/([^/]+)/)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scope:
+    """What is built. ``refused`` are switches that configure refuses, and why."""
+
+    targets: tuple[str, ...]
+    extra: Extra = EXACT
+    refused: dict[str, str] = field(default_factory=dict)
+    sources: Sources = NOTHING
+    """What this compiles, as far as it is known before the build."""
+    widest: Sources = NOTHING
+    """What the widest configuration compiles; empty if nobody had to look."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chooser:
+    """Looks up the configurations of one checkout."""
+
+    checkout: Checkout
+    options: Options
+    layout: Layout
+    reporter: Reporter
+    sandbox: Sandbox
+
+    def probe(self, targets: tuple[str, ...], extra: Extra) -> Sources:
+        options = dataclasses.replace(self.options, targets=targets)
+        return probe(self.checkout, options, self.layout, self.reporter, sandbox=self.sandbox, extra=extra)
+
+    @cached_property
+    def includes(self) -> Includes:
+        return read_includes(Git(repository=self.checkout.path / ".git", at=self.checkout.path))
+
+    @cached_property
+    def features(self) -> Features:
+        return features_of(self.checkout.path)
+
+    @cached_property
+    def widest(self) -> Sources:
+        options, extra = wide(self.options)
+        return self.probe(options.targets, extra)
+
+    def programs(self, path: str, sources: Sources) -> frozenset[str]:
+        """Return the programs that compile ``path``, or a source that includes it, or one of its folder."""
+        if own := sources.programs_of(path):
+            return frozenset(own)
+        users = [program for user in self.includes.users(path) for program in sources.programs_of(user)]
+        if users or PurePosixPath(path).suffix in (".c", ".m", ".cc", ".cpp", ".S"):
+            return frozenset(users)
+        folder = posixpath.dirname(path)
+        while folder and folder != "include":
+            near = [name for name in sources.users if posixpath.dirname(name) == folder]
+            if near:
+                return frozenset(program for name in near for program in sources.programs_of(name))
+            folder = posixpath.dirname(folder)
+        return frozenset()
+
+
+def choose_scope(  # noqa: PLR0917 - the results of earlier stages
+    judged: Judged,
+    tree: Tree,
+    options: Options,
+    layout: Layout,
+    reporter: Reporter,
+    sandbox: Sandbox,
+    label: str,
+) -> Scope:
+    """Return what to build for ``judged``. Raises the errors of ``harness.build.build``."""
+    asked = options.patch_numbers
+    patches = [one for one in judged.patches if one.commit and (not asked or one.number in asked)]
+    paths = {path for patch in patches for change in patch.changes for path in change.paths}
+    moved = any(change.old != change.new for patch in patches for change in patch.changes)
+    described = {path for path in paths if DESCRIPTION.search(path)}
+    commit = patches[-1].commit if patches and (moved or described) else judged.base
+    checkout = checkout_commit(tree, label, commit, layout, reporter)
+    files = {path for path in changed_sources(patches) if (checkout.path / path).is_file()}
+    chooser = Chooser(checkout=checkout, options=options, layout=layout, reporter=reporter, sandbox=sandbox)
+    return choose(chooser, files, described)
+
+
+def choose(chooser: Chooser, files: set[str], described: set[str]) -> Scope:
+    """Return what compiles ``files``, and the targets that the changed build ``described`` is about."""
+    options = chooser.options
+    given = options.targets if options.has("targets") else ()
+    targets = given or options.targets[:1]
+    plain = chooser.probe(targets, Extra())
+    rest = {path for path in files if not chooser.programs(path, plain)}
+    special = {
+        path
+        for path in described
+        if _TARGET.match(path) or (posixpath.dirname(path) and not chooser.programs(path, plain))
+    }
+    if plain.error or (not rest and not special):
+        return _finish(chooser, files, targets, (), plain, Scope(targets=targets))
+    needs = {
+        path: need for path in sorted(rest) if (need := chooser.features.needs_of(path)) and not need.system
+    }
+    _install(chooser, needs)
+    widest = chooser.widest
+    if not given:
+        known = (*chooser.checkout.facts.targets, *user_targets(chooser.checkout.path))
+        names = [
+            name for path in sorted(special) if (match := _TARGET.match(path)) for name in match.groups()
+        ]
+        groups = [chooser.programs(path, widest) for path in sorted(files | special)]
+        groups += [frozenset({binary_name(name)}) for name in names if name in known]
+        targets = cover(groups, options.targets, known, widest)
+    switches = tuple(dict.fromkeys(switch for need in needs.values() for switch in need.switches))
+    refused: dict[str, str] = {}
+    while True:
+        extra = Extra(switches=switches)
+        sources = chooser.probe(targets, extra)
+        if not sources.error or not switches:
+            break
+        bad = _refused(switches, needs, sources.error)
+        refused |= dict.fromkeys(bad, sources.error[0])
+        switches = tuple(switch for switch in switches if switch not in bad)
+    if (
+        any(chooser.programs(path, widest) and not chooser.programs(path, sources) for path in files)
+        and not given
+    ):
+        # The description did not explain which feature is missing.
+        more = Extra(switches=switches, default_features=True)
+        if not (wider := chooser.probe(targets, more)).error:
+            extra, sources = more, wider
+    scope = Scope(targets=targets, extra=extra, refused=refused, widest=widest)
+    return _finish(chooser, files, targets, extra.switches, sources, scope)
+
+
+def _finish(  # noqa: PLR0917 - the parts of the answer
+    chooser: Chooser,
+    files: Iterable[str],
+    targets: tuple[str, ...],
+    switches: tuple[str, ...],
+    sources: Sources,
+    scope: Scope,
+) -> Scope:
+    """Add the programs for those ``files`` that the binaries of ``targets`` do not contain."""
+    binaries = set(map(binary_name, targets))
+    groups = [chooser.programs(path, sources) for path in sorted(files)]
+    goals = smallest([group for group in groups if group and not group & binaries], sources, ())
+    extra = dataclasses.replace(scope.extra, switches=switches, goals=goals, exact=True)
+    return dataclasses.replace(scope, extra=extra, sources=sources)
+
+
+def _install(chooser: Chooser, needs: dict[str, Needs]) -> None:
+    """Install the libraries of the features that changed files belong to, as far as that is permitted."""
+    wanted = {
+        name: library(name, f"{path}, which the series changes")
+        for path, need in needs.items()
+        for name in need.libraries
+    }
+    ensure_libraries([need for need in wanted.values() if need], chooser.layout, chooser.reporter)
+
+
+def _refused(switches: Sequence[str], needs: dict[str, Needs], error: Sequence[str]) -> tuple[str, ...]:
+    """Return the ``switches`` that the ``error`` of configure is about; all if it names none."""
+    text = " ".join(error)
+    named = [
+        switch
+        for switch in switches
+        for names in [
+            {
+                switch.removeprefix("--enable-"),
+                *(name for need in needs.values() if switch in need.switches for name in need.libraries),
+            }
+        ]
+        if any(re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", text) for name in names)
+    ]
+    return tuple(named or switches)
+
+
+def cover(
+    groups: Sequence[frozenset[str]], usual: tuple[str, ...], known: Iterable[str], sources: Sources
+) -> tuple[str, ...]:
+    """Return the smallest set of targets whose programs meet each of ``groups``; the first usual one if none.
+
+    A group that only other programs meet needs no target, except that a qtest is run with one.
+    """
+    targets = {binary_name(target): target for target in known}
+    wanted = []
+    for group in groups:
+        if binaries := group & set(targets):
+            wanted.append(binaries)
+        elif group:
+            runs = [frozenset(map(binary_name, sources.runs_on.get(name, ()))) for name in group]
+            if all(runs):
+                wanted.append(frozenset().union(*runs))
+    chosen = smallest(wanted, sources, tuple(map(binary_name, usual)))
+    return tuple(targets[name] for name in chosen) or usual[:1]
+
+
+def smallest(
+    groups: Sequence[frozenset[str]], sources: Sources, preferred: tuple[str, ...]
+) -> tuple[str, ...]:
+    """Return few programs so that each of ``groups`` has one: forced ones first, then those that meet most.
+
+    Among equals the ``preferred`` ones win, then system emulation, then those of fewer compile steps.
+    """
+    steps = dict(zip(sources.programs, sources.steps, strict=True))
+    order = {name: at for at, name in enumerate(preferred)}
+    left = sorted(set(groups), key=len)
+    chosen: list[str] = []
+
+    def rank(name: str) -> tuple[int, int, int, int, str]:
+        meets = sum(name in group for group in left)
+        system = not name.startswith("qemu-system-")
+        return -meets, order.get(name, len(order)), int(system), steps.get(name, 0), name
+
+    while left:
+        forced = left[0] if len(left[0]) == 1 else frozenset[str]()
+        best = min(forced or frozenset().union(*left), key=rank)
+        chosen.append(best)
+        left = [group for group in left if best not in group]
+    return tuple(name for at, name in enumerate(chosen) if _is_needed(name, at, chosen, groups))
+
+
+def _is_needed(name: str, at: int, chosen: Sequence[str], groups: Iterable[frozenset[str]]) -> bool:
+    others = {*chosen[:at], *chosen[at + 1 :]}
+    return any(name in group and not group & others for group in groups)

@@ -1,0 +1,174 @@
+"""Configure a commit only to read what the build would compile; the answer is stored in the user's cache.
+
+A widest configuration (every target, every feature whose library is found) maps each source to the programs
+that contain it. The folder of the probe is removed afterwards.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from harness.build.blobs import add_missing_blobs
+from harness.build.compile import CONFIGURE_LIMIT_S, make_request
+from harness.build.graph import Graph, read_graph
+from harness.build.plan import NO_EXTRA, PASSED_ON, Extra, make_plan, target_name
+from harness.build.reading import configure_errors
+from harness.build.result import load
+from harness.errors import HarnessError, StorageError
+from harness.jsonfile import write_json
+from harness.layout import Layout
+from harness.lock import locked
+from harness.options import Options
+from harness.process import run
+from harness.progress import Reporter
+from harness.sandbox import NO_SANDBOX, Sandbox
+
+if TYPE_CHECKING:
+    from harness.tree import Checkout
+
+SCHEMA = 1
+KEPT = 40
+"""Number of stored answers; one has about a megabyte."""
+
+
+class Sources(msgspec.Struct, frozen=True, kw_only=True):
+    """What a configuration compiles. ``error`` says why configure failed; the rest is then empty."""
+
+    schema: int = SCHEMA
+    programs: tuple[str, ...] = ()
+    """Programs, libraries and tests, as ninja names them."""
+    steps: tuple[int, ...] = ()
+    """Compile steps that each program needs."""
+    users: dict[str, tuple[int, ...]] = {}
+    """Source, relative to the tree → positions of the programs that it is compiled for."""
+    runs_on: dict[str, tuple[str, ...]] = {}
+    """Program of a qtest → targets that it is run with."""
+    error: tuple[str, ...] = ()
+
+    def programs_of(self, path: str) -> tuple[str, ...]:
+        """Return the programs that ``path`` is compiled for."""
+        return tuple(self.programs[at] for at in self.users.get(path, ()))
+
+    def steps_of(self, programs: Iterable[str]) -> int:
+        """Return an upper limit of the compile steps that ``programs`` need together."""
+        known = dict(zip(self.programs, self.steps, strict=True))
+        return sum(known.get(program, 0) for program in programs)
+
+
+def probe(
+    checkout: Checkout,
+    options: Options,
+    layout: Layout,
+    reporter: Reporter,
+    *,
+    sandbox: Sandbox = NO_SANDBOX,
+    extra: Extra = NO_EXTRA,
+) -> Sources:
+    """Return what ``checkout`` compiles for ``options.targets`` (all without any), with ``extra``.
+
+    Raises the errors of ``harness.build.build``, except that of a configure that fails.
+    """
+    request, tools = make_request(checkout, options, layout, reporter, extra=extra)
+    plan = make_plan(request, tools, layout, os.environ)
+    folder = plan.folder.with_name("probe")
+    words = [
+        word for word in plan.configure if not word.startswith(("--with-pkgversion=", "--cc=", "--host-cc="))
+    ]
+    libraries = run(["pkg-config", "--list-all"], check=False, merge_stderr=False, timeout_s=60).output
+    named = (
+        SCHEMA,
+        request.commit,
+        words,
+        {name: os.environ.get(name, "") for name in PASSED_ON},
+        (tools.compiler_version, tools.meson_version, tools.python_digest),
+        sorted(libraries.splitlines()),
+    )
+    stored = layout.cache / "graphs" / f"{hashlib.sha256(json.dumps(named).encode()).hexdigest()[:32]}.json"
+    if (known := load(stored, Sources)) is not None and known.schema == SCHEMA:
+        return known
+    with locked(folder, f"the probe of {request.tree} {request.label}", reporter):
+        try:
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
+        except OSError as error:
+            raise StorageError(f"cannot write {folder}: {error}", "free some disk space") from error
+        add_missing_blobs(plan.source)
+        log = layout.logs / f"{request.tree}-{request.label}-probe.log"
+        log.unlink(missing_ok=True)
+        what = f"for {', '.join(options.targets)}" if options.targets else "for every target"
+        with reporter.step(f"reading what {request.tree} compiles {what}"):
+            env = {
+                **plan.env,
+                "PATH": os.pathsep.join((*map(str, plan.path), os.environ.get("PATH", os.defpath))),
+            }
+            ended = run(
+                sandbox.wrap(plan.configure, folder),
+                cwd=folder,
+                env=env,
+                log=log,
+                timeout_s=CONFIGURE_LIMIT_S,
+                check=False,
+            )
+            if ended.returncode == 0:
+                found = _read(read_graph(folder), folder)
+            else:
+                found = Sources(error=configure_errors(log.read_text(encoding="utf-8", errors="replace")))
+        shutil.rmtree(folder, ignore_errors=True)
+    _prune(stored.parent)
+    with contextlib.suppress(HarnessError):  # a cache that cannot be written is not an error
+        write_json(stored, found)
+    return found
+
+
+def _read(graph: Graph, folder: Path) -> Sources:
+    users: dict[str, list[int]] = {}
+    steps = []
+    for at, program in enumerate(graph.programs):
+        reached = graph.reach([program])
+        steps.append(graph.count(reached))
+        for name in graph.sources(reached):
+            users.setdefault(name, []).append(at)
+    return Sources(
+        programs=graph.programs,
+        steps=tuple(steps),
+        users={name: tuple(found) for name, found in sorted(users.items())},
+        runs_on=_tests(folder),
+    )
+
+
+def _tests(folder: Path) -> dict[str, tuple[str, ...]]:
+    """Return the targets of each qtest's program (Meson manual, "IDE integration": intro-tests.json)."""
+    try:
+        tests: list[dict[str, Any]] = json.loads((folder / "meson-info" / "intro-tests.json").read_bytes())
+    except (OSError, ValueError):
+        return {}
+    found: dict[str, list[str]] = {}
+    for test in tests:
+        binary = str(dict(test.get("env") or {}).get("QTEST_QEMU_BINARY", "")).removeprefix("./")
+        program = next((word for word in test["cmd"] if word.startswith(str(folder))), "")
+        if binary and program:
+            found.setdefault(os.path.relpath(program, folder), []).append(target_name(Path(binary).name))
+    return {program: tuple(dict.fromkeys(targets)) for program, targets in found.items()}
+
+
+def _prune(folder: Path) -> None:
+    """Remove the oldest answers, so that KEPT remain."""
+    with contextlib.suppress(OSError):
+        oldest = sorted(folder.glob("*.json"), key=lambda path: path.stat().st_mtime)
+        for path in oldest[: max(0, len(oldest) - KEPT + 1)]:
+            path.unlink()
+
+
+def wide(options: Options) -> tuple[Options, Extra]:
+    """Return options and extra of the widest configuration."""
+    return dataclasses.replace(options, targets=()), Extra(default_features=True)

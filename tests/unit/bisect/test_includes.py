@@ -1,0 +1,57 @@
+"""Who includes a header, in a small git checkout."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from harness.bisect.includes import Includes, read_includes
+from harness.tree.git import Git
+
+FILES = {
+    "include/hw/virt.h": '#include "hw/boot.h"\n',
+    "include/hw/boot.h": "",
+    "include/trace.h": "",
+    "hw/arm/virt.c": '#include "qemu/osdep.h"\n  # include <hw/virt.h>\n# include "table.c.inc"\n',
+    "hw/arm/table.c.inc": "",
+    "hw/arm/trace.h": "",
+    "hw/arm/other.c": '#include "trace.h"\n',
+    "hw/misc/other.c": '#include "trace.h"\n#include "virt.h"\n',
+    "target/arm/cpu.h": "",
+    "target/ppc/cpu.h": "",
+    "target/arm/helper.c": '#include "cpu.h"\n',
+    "accel/exec.c": '#include "cpu.h"\n#include "only.h"\n',
+    "target/ppc/only.h": "",
+    "docs/text.rst": '#include "cpu.h"\n',
+}
+
+
+@pytest.fixture
+def includes(tmp_path: Path) -> Includes:
+    for name, text in FILES.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    for words in (["init", "-q"], ["add", "-A"]):
+        subprocess.run(["git", *words], cwd=tmp_path, check=True)
+    return read_includes(Git(repository=tmp_path / ".git", at=tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("path", "users"),
+    [
+        ("include/hw/virt.h", {"hw/arm/virt.c", "hw/misc/other.c"}),
+        ("include/hw/boot.h", {"include/hw/virt.h", "hw/arm/virt.c", "hw/misc/other.c"}),
+        ("hw/arm/table.c.inc", {"hw/arm/virt.c"}),
+        ("hw/arm/trace.h", {"hw/arm/other.c"}),
+        ("include/trace.h", {"hw/misc/other.c"}),
+        ("target/arm/cpu.h", {"target/arm/helper.c"}),
+        ("target/ppc/cpu.h", set()),
+        ("target/ppc/only.h", {"accel/exec.c"}),
+        ("hw/arm/virt.c", set()),
+    ],
+)
+def test_users_of_a_file(includes: Includes, path: str, users: set[str]) -> None:
+    assert includes.users(path) == users

@@ -1,0 +1,276 @@
+"""What is built so that every changed file is compiled, on configurations that stand for QEMU's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from harness.bisect import scope as module
+from harness.bisect.includes import Includes
+from harness.bisect.scope import choose, choose_scope, cover, smallest
+from harness.build.features import Needs
+from harness.build.plan import Extra
+from harness.build.probe import Sources
+from harness.layout import Layout
+from tests.unit.bisect.support import judged
+from tests.unit.bisect.test_compiled import CHANGE
+from tests.unit.build.support import make_options
+from tests.unit.check.support import Recorder
+
+BINARIES = ("qemu-system-x86_64", "qemu-system-s390x", "qemu-system-arm", "qemu-system-aarch64", "qemu-arm")
+OTHERS = ("qemu-img", "qemu-x86_64", "tests/unit/test-a", "tests/qtest/npcm-test", "tests/qtest/npcm-other")
+KNOWN = (
+    "x86_64-softmmu",
+    "s390x-softmmu",
+    "arm-softmmu",
+    "aarch64-softmmu",
+    "arm-linux-user",
+    "x86_64-linux-user",
+)
+ALL = {
+    "util/a.c": (*BINARIES, *OTHERS),
+    "hw/arm/virt.c": ("qemu-system-arm", "qemu-system-aarch64"),
+    "hw/arm/only64.c": ("qemu-system-aarch64",),
+    "hw/s390x/a.c": ("qemu-system-s390x",),
+    "linux-user/syscall.c": ("qemu-arm", "qemu-x86_64"),
+    "linux-user/arm/loop.c": ("qemu-arm",),
+    "target/arm/translate.c": ("qemu-system-arm", "qemu-system-aarch64", "qemu-arm"),
+    "qemu-img.c": ("qemu-img",),
+    "tests/unit/test-a.c": ("tests/unit/test-a",),
+    "tests/qtest/npcm.c": ("tests/qtest/npcm-test",),
+    "block/tools.c": ("qemu-img",),
+}
+STEPS = {"qemu-system-arm": 900, "qemu-system-aarch64": 1000, "qemu-img": 100, "qemu-arm": 300}
+
+
+def sources_of(*programs: str, **more: tuple[str, ...]) -> Sources:
+    """What a configuration with ``programs`` compiles; ``more`` are further programs of a block driver."""
+    users = {path: [name for name in names if name in programs] for path, names in ALL.items()}
+    users |= {f"block/{name}.c": list(names) for name, names in more.items()}
+    return Sources(
+        programs=programs,
+        steps=tuple(STEPS.get(name, 500) for name in programs),
+        users={path: tuple(map(programs.index, names)) for path, names in users.items() if names},
+        runs_on={"tests/qtest/npcm-test": ("arm-softmmu",)},
+    )
+
+
+WIDEST = sources_of(*BINARIES, *OTHERS)
+
+
+@dataclass(kw_only=True)
+class Machine:
+    """Stands for Chooser: configurations that are computed instead of configured."""
+
+    options: Any
+    includes: Includes = field(default_factory=lambda: Includes(files=frozenset()))
+    needs: dict[str, Needs] = field(default_factory=dict)
+    drivers: dict[str, str] = field(default_factory=dict)
+    """Switch → the source in block/ that it adds to every system emulator."""
+    broken: dict[str, str] = field(default_factory=dict)
+    """Switch that configure refuses → its error."""
+    unexplained: str = ""
+    """Source that only the default features contain."""
+    probes: list[tuple[tuple[str, ...], tuple[str, ...], bool]] = field(default_factory=list)
+    widest_reads: int = 0
+    layout: Any = None
+    reporter: Any = None
+
+    @property
+    def checkout(self) -> Any:
+        return SimpleNamespace(facts=SimpleNamespace(targets=KNOWN[:4]), path=Path("/nowhere"))
+
+    @property
+    def features(self) -> Any:
+        return SimpleNamespace(needs_of=lambda path: self.needs.get(path, Needs()))
+
+    @property
+    def widest(self) -> Sources:
+        self.widest_reads += 1
+        more = {self.unexplained: BINARIES[:1]} if self.unexplained else {}
+        return sources_of(*BINARIES, *OTHERS, **more)
+
+    def probe(self, targets: tuple[str, ...], extra: Extra) -> Sources:
+        self.probes.append((targets, extra.switches, extra.default_features))
+        for switch in extra.switches:
+            if switch in self.broken:
+                return Sources(error=(self.broken[switch],))
+        names = [
+            name for name, target in zip((*BINARIES, "qemu-x86_64"), KNOWN, strict=True) if target in targets
+        ]
+        tests = ["tests/unit/test-a", *(["tests/qtest/npcm-test"] if "arm-softmmu" in targets else [])]
+        tools = ["qemu-img"] if "--enable-tools" in extra.switches else []
+        drivers = {self.drivers[switch]: tuple(names) for switch in extra.switches if switch in self.drivers}
+        if extra.default_features and self.unexplained:
+            drivers[self.unexplained] = tuple(names)
+        return sources_of(*names, *tests, *tools, **drivers)
+
+    programs = module.Chooser.programs
+
+
+@pytest.fixture(autouse=True)
+def user_targets(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    installed: list[list[str]] = []
+    monkeypatch.setattr(module, "user_targets", lambda _: KNOWN[4:])
+    monkeypatch.setattr(
+        module, "ensure_libraries", lambda needs, *_: installed.append([need.package for need in needs])
+    )
+    return installed
+
+
+def machine(**changes: Any) -> Any:
+    options = make_options(targets=("x86_64-softmmu", "s390x-softmmu"))
+    return Machine(**({"options": options} | changes))
+
+
+@pytest.mark.parametrize(
+    ("files", "targets", "goals"),
+    [
+        ({"util/a.c"}, ("x86_64-softmmu",), ()),
+        (set(), ("x86_64-softmmu",), ()),
+        ({"util/a.c", "tests/unit/test-a.c"}, ("x86_64-softmmu",), ("tests/unit/test-a",)),
+        ({"hw/arm/virt.c"}, ("arm-softmmu",), ()),
+        ({"hw/arm/virt.c", "hw/arm/only64.c"}, ("aarch64-softmmu",), ()),
+        ({"hw/arm/virt.c", "hw/s390x/a.c"}, ("s390x-softmmu", "arm-softmmu"), ()),
+        ({"hw/s390x/a.c", "util/a.c"}, ("s390x-softmmu",), ()),
+        ({"linux-user/arm/loop.c"}, ("arm-linux-user",), ()),
+        ({"linux-user/arm/loop.c", "target/arm/translate.c"}, ("arm-linux-user",), ()),
+        ({"linux-user/arm/loop.c", "hw/arm/virt.c"}, ("arm-linux-user", "arm-softmmu"), ()),
+        ({"tests/qtest/npcm.c"}, ("arm-softmmu",), ("tests/qtest/npcm-test",)),
+        ({"no/such.c"}, ("x86_64-softmmu",), ()),
+    ],
+)
+def test_smallest_set_compiles_every_file(
+    files: set[str], targets: tuple[str, ...], goals: tuple[str, ...]
+) -> None:
+    chosen = choose(machine(), files, set())
+    assert (sorted(chosen.targets), chosen.extra.goals) == (sorted(targets), goals)
+    assert chosen.extra.exact
+
+
+def test_widest_configuration_is_read_only_if_the_usual_one_lacks_a_file() -> None:
+    usual = machine()
+    choose(usual, {"util/a.c"}, {"meson.build"})
+    assert (usual.widest_reads, usual.probes) == (0, [(("x86_64-softmmu",), (), False)])
+    other = machine()
+    choose(other, {"hw/arm/virt.c"}, set())
+    assert other.widest_reads > 0
+
+
+def test_given_targets_restrict() -> None:
+    options = make_options(targets=("s390x-softmmu",), given=("-Dtargets=s390x-softmmu",))
+    chosen = choose(machine(options=options), {"hw/arm/virt.c"}, {"configs/targets/arm-softmmu.mak"})
+    assert chosen.targets == ("s390x-softmmu",)
+    assert chosen.widest.programs_of("hw/arm/virt.c") == ("qemu-system-arm", "qemu-system-aarch64")
+
+
+def test_features_of_changed_files_are_switched_on(user_targets: list[list[str]]) -> None:
+    curl = Needs(switches=("--enable-curl",), libraries=("libcurl", "unknown"))
+    windows = Needs(switches=("--enable-win",), system="windows")
+    found = machine(needs={"block/curl.c": curl, "block/win.c": windows}, drivers={"--enable-curl": "curl"})
+    chosen = choose(found, {"block/curl.c", "block/win.c"}, set())
+    assert chosen.extra == Extra(switches=("--enable-curl",), exact=True)
+    assert chosen.targets == ("x86_64-softmmu",)
+    assert user_targets == [["libcurl4-gnutls-dev"]]
+    assert chosen.sources.programs_of("block/curl.c") == ("qemu-system-x86_64",)
+
+
+def test_tool_is_a_goal_of_its_own() -> None:
+    tools = Needs(switches=("--enable-tools",))
+    chosen = choose(machine(needs={"qemu-img.c": tools}), {"qemu-img.c", "util/a.c"}, set())
+    assert (chosen.targets, chosen.extra.goals) == (("x86_64-softmmu",), ("qemu-img",))
+    assert chosen.extra.switches == ("--enable-tools",)
+
+
+@pytest.mark.parametrize(
+    ("error", "kept", "refused"),
+    [
+        ('ERROR: Dependency "libnfs" not found', ("--enable-curl",), ["--enable-nfs"]),
+        ("ERROR: Feature nfs cannot be enabled", ("--enable-curl",), ["--enable-nfs"]),
+        ("ERROR: something else", (), ["--enable-curl", "--enable-nfs"]),
+    ],
+)
+def test_refused_feature_does_not_stop_the_others(
+    error: str, kept: tuple[str, ...], refused: list[str]
+) -> None:
+    needs = {
+        "block/curl.c": Needs(switches=("--enable-curl",), libraries=("libcurl",)),
+        "block/nfs.c": Needs(switches=("--enable-nfs",), libraries=("libnfs",)),
+    }
+    drivers = {"--enable-curl": "curl", "--enable-nfs": "nfs"}
+    found = machine(needs=needs, drivers=drivers, broken={"--enable-nfs": error})
+    chosen = choose(found, set(needs), set())
+    assert chosen.extra.switches == kept
+    assert chosen.refused == dict.fromkeys(refused, error)
+
+
+def test_unexplained_feature_is_found_with_the_default_features() -> None:
+    found = machine(unexplained="odd")
+    chosen = choose(found, {"block/odd.c"}, set())
+    assert chosen.extra.default_features
+    assert chosen.sources.programs_of("block/odd.c") == ("qemu-system-x86_64",)
+
+
+def test_described_targets_are_built() -> None:
+    assert choose(machine(), set(), {"configs/devices/arm-softmmu/default.mak"}).targets == ("arm-softmmu",)
+    assert choose(machine(), set(), {"configs/targets/arm-linux-user.mak"}).targets == ("arm-linux-user",)
+    assert choose(machine(), set(), {"hw/arm/Kconfig"}).targets == ("arm-softmmu",)
+    assert choose(machine(), {"util/a.c"}, {"configs/targets/arm-bsd-user.mak"}).targets == (
+        "x86_64-softmmu",
+    )
+
+
+def test_header_counts_through_who_includes_it_and_else_through_its_folder() -> None:
+    includes = Includes(files=frozenset({"include/hw/virt.h", "hw/arm/virt.c", "hw/arm/only64.c"}))
+    includes.lines["virt.h"] = [("hw/arm/only64.c", "hw/virt.h")]
+    found = machine(includes=includes)
+    assert choose(found, {"include/hw/virt.h"}, set()).targets == ("aarch64-softmmu",)
+    assert choose(found, {"linux-user/arm/target.h"}, set()).targets == ("arm-linux-user",)
+    assert choose(found, {"linux-user/arm/deeper/target.h"}, set()).targets == ("arm-linux-user",)
+    assert choose(found, {"include/unused.h"}, set()).targets == ("x86_64-softmmu",)
+
+
+def test_programs_that_are_not_needed_any_more_are_left_out() -> None:
+    groups = [frozenset(pair) for pair in (("a", "b"), ("b", "c"), ("c", "d"))]
+    empty = Sources()
+    assert smallest(groups, empty, ()) == ("b", "c")
+    assert smallest([frozenset("ab"), frozenset("b")], empty, ("a",)) == ("b",)
+    assert smallest([frozenset("ab")], empty, ("b",)) == ("b",)
+    assert smallest([], empty, ()) == ()
+    assert cover([frozenset({"qemu-img"})], KNOWN[:2], KNOWN, WIDEST) == ("x86_64-softmmu",)
+
+
+@pytest.mark.parametrize(
+    ("diff", "commit"),
+    [
+        (CHANGE.format(path="hw/a.c"), "c0"),
+        (CHANGE.format(path="hw/meson.build"), "c2"),
+        (CHANGE.format(path="hw/a.c").replace("--- a/hw/a.c", "--- /dev/null"), "c2"),
+    ],
+)
+def test_series_that_changes_the_description_is_read_at_its_last_commit(
+    diff: str, commit: str, layout: Layout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, set[str]]] = []
+    (tmp_path / "hw").mkdir()
+    (tmp_path / "hw" / "a.c").touch()
+    monkeypatch.setattr(
+        module, "checkout_commit", lambda _tree, _label, at, *_: SimpleNamespace(path=tmp_path, commit=at)
+    )
+    monkeypatch.setattr(
+        module,
+        "choose",
+        lambda chooser, files, described: asked.append((chooser.checkout.commit, files | described)),
+    )
+    args: list[Any] = [judged(2, diff), None, make_options(), layout, Recorder(), None, "label"]
+    choose_scope(*args)
+    ((at, files),) = asked
+    assert at == commit
+    assert files == ({"hw/meson.build"} if "meson" in diff else {"hw/a.c"})
+    only: list[Any] = [judged(2, diff), None, make_options(patches=("1",)), layout, Recorder(), None, "label"]
+    choose_scope(*only)
+    assert asked[1][0] == ("c1" if commit == "c2" else "c0")

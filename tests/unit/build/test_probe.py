@@ -1,0 +1,125 @@
+"""What a configuration would compile: read from the fake QEMU, stored, and read again only if needed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from harness.build import probe as module
+from harness.build.plan import Extra
+from harness.build.probe import KEPT, Sources, probe, wide
+from harness.errors import OptionError
+from harness.layout import Layout
+from harness.progress import Silent
+from harness.tree import Checkout
+from tests.unit.build.support import configure_runs, make_checkout, make_layout, make_options
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> Layout:
+    return make_layout(tmp_path)
+
+
+@pytest.fixture
+def checkout(layout: Layout) -> Checkout:
+    return make_checkout(layout)
+
+
+def stored(layout: Layout) -> list[Path]:
+    return sorted((layout.cache / "graphs").glob("*.json"))
+
+
+def test_sources_and_programs_of_a_configuration(layout: Layout, checkout: Checkout) -> None:
+    found = probe(checkout, make_options(targets=("s390x-softmmu",)), layout, Silent())
+    assert found.programs[0] == "qemu-system-s390x"
+    assert found.programs_of("main.c") == ("qemu-system-s390x",)
+    assert found.programs_of("no/such.c") == ()
+    assert found.steps_of(["qemu-system-s390x"]) == 3
+    assert found.error == ()
+    assert not checkout.path.with_name("probe").exists()
+
+
+def test_answer_is_stored_by_commit_targets_and_switches(layout: Layout, checkout: Checkout) -> None:
+    options = make_options(targets=("s390x-softmmu",))
+    first = probe(checkout, options, layout, Silent())
+    assert probe(checkout, options, layout, Silent()) == first
+    assert configure_runs(checkout) == 1
+    probe(checkout, make_options(targets=("x86_64-softmmu",)), layout, Silent())
+    probe(checkout, options, layout, Silent(), extra=Extra(switches=("--disable-werror",)))
+    probe(make_checkout_of(checkout, "c2"), options, layout, Silent())
+    assert configure_runs(checkout) == 4
+    assert len(stored(layout)) == 4
+    stored(layout)[0].write_text("{")
+    for path in stored(layout)[1:]:
+        path.write_text(path.read_text().replace('"schema": 1', '"schema": 0'))
+    probe(checkout, options, layout, Silent())
+    assert configure_runs(checkout) == 5, "damaged and older answers are not used"
+
+
+def make_checkout_of(checkout: Checkout, commit: str) -> Checkout:
+    from tests.unit.build.support import checkout_at
+
+    return checkout_at(checkout.path, commit=commit)
+
+
+def test_failing_configure_is_an_answer(
+    layout: Layout, checkout: Checkout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FAKEQEMU_FAULT", "configure")
+    found = probe(checkout, make_options(), layout, Silent())
+    assert found.error == (
+        '../src/meson.build:555:0: ERROR: Dependency "glib-2.0" not found, tried pkgconfig',
+    )
+    assert found.programs == ()
+    with pytest.raises(OptionError, match="has no 'no-softmmu'"):
+        probe(checkout, make_options(targets=("no-softmmu",)), layout, Silent())
+
+
+def test_widest_configuration_has_every_target_and_the_default_features(
+    layout: Layout, checkout: Checkout
+) -> None:
+    options, extra = wide(make_options())
+    probe(checkout, options, layout, Silent(), extra=extra)
+    words = (checkout.path.parent / "configure-runs").read_text().split()
+    assert "--without-default-features" not in words
+    assert not any(word.startswith("--target-list") for word in words)
+
+
+def test_unwritable_cache_and_unreadable_tests_are_no_error(layout: Layout, checkout: Checkout) -> None:
+    layout.cache.mkdir(parents=True, exist_ok=True)
+    (layout.cache / "graphs").write_text("a file")
+    assert probe(checkout, make_options(), layout, Silent()).programs
+
+
+def test_targets_of_qtests_are_those_of_meson(tmp_path: Path) -> None:
+    (tmp_path / "meson-info").mkdir()
+    tests = [
+        {
+            "cmd": [f"{tmp_path}/tests/qtest/a-test", "--tap"],
+            "env": {"QTEST_QEMU_BINARY": "./qemu-system-arm"},
+        },
+        {"cmd": [f"{tmp_path}/tests/qtest/a-test"], "env": {"QTEST_QEMU_BINARY": "./qemu-system-aarch64"}},
+        {"cmd": [f"{tmp_path}/tests/unit/b"], "env": {}},
+        {"cmd": ["/usr/bin/true"], "env": {"QTEST_QEMU_BINARY": "./qemu-system-arm"}},
+    ]
+    path = tmp_path / "meson-info" / "intro-tests.json"
+    path.write_text(json.dumps(tests))
+    assert module._tests(tmp_path) == {"tests/qtest/a-test": ("arm-softmmu", "aarch64-softmmu")}
+    path.write_text("[")
+    assert module._tests(tmp_path) == {}
+
+
+def test_oldest_answers_are_removed(tmp_path: Path) -> None:
+    for number in range(KEPT + 3):
+        (tmp_path / f"{number:03}.json").touch()
+    module._prune(tmp_path)
+    assert len(list(tmp_path.iterdir())) == KEPT - 1
+    module._prune(tmp_path / "nowhere")
+
+
+def test_positions_name_programs() -> None:
+    sources = Sources(programs=("a", "b"), steps=(1, 2), users={"x.c": (1,)})
+    assert sources.programs_of("x.c") == ("b",)
+    assert sources.steps_of(["a", "b", "c"]) == 3
