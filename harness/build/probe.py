@@ -42,7 +42,7 @@ KEPT = 40
 
 
 class Sources(msgspec.Struct, frozen=True, kw_only=True):
-    """What a configuration compiles. ``error`` says why configure failed; the rest is then empty."""
+    """What a configuration compiles. ``error`` is the output of a configure that failed."""
 
     schema: int = SCHEMA
     programs: tuple[str, ...] = ()
