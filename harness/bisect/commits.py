@@ -147,6 +147,7 @@ def run_bisect(  # noqa: PLR0917 - the results of earlier stages
             widest=scope.widest,
             targets=scope.targets,
             restricted=options.has("targets"),
+            rust=options.rust,
             refused=scope.refused,
         )
     )

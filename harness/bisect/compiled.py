@@ -78,6 +78,8 @@ class Reasons:
     targets: tuple[str, ...]
     restricted: bool
     """Whether -Dtargets= was given."""
+    rust: bool
+    """Whether -Drust=true was given."""
     refused: dict[str, str]
     """Switches of configure that failed, and why."""
 
@@ -90,6 +92,8 @@ class Reasons:
             shown = ", ".join(providers[:3]) + (" and others" if len(providers) > 3 else "")
             chosen = f"-Dtargets={','.join(self.targets)}" if self.restricted else ", ".join(self.targets)
             return f"no target selected that compiles it: {shown} would, not {chosen}"
+        if path.endswith(".rs") and not self.rust:
+            return "Rust is off: -Drust=true compiles it"
         if match := _PROCESSOR.match(path):
             return f"other host processor ({match[1]})"
         if needs.processor:

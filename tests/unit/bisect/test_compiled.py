@@ -119,6 +119,7 @@ def reasons(tmp_path: Path, **changes: Any) -> Reasons:
         ),
         "targets": ("x86_64-softmmu",),
         "restricted": True,
+        "rust": False,
         "refused": {},
     }
     return Reasons(**(given | changes))
@@ -136,6 +137,8 @@ def test_reasons(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert given.why("cpu.c") == "other host processor (s390x)"
     assert given.why("tcg/arm/tcg-target.c.inc") == "other host processor (arm)"
     assert given.why("tests/tcg/x.c").startswith("not part of the build at all")
+    assert given.why("a/lib.rs") == "Rust is off: -Drust=true compiles it"
+    assert reasons(tmp_path, rust=True).why("a/lib.rs").startswith("not part of the build at all")
     assert given.why("x.c").startswith("not part of this build")
     refused = reasons(tmp_path, refused={"--enable-odd": "no such thing"})
     assert refused.why("odd.c") == "configure refuses --enable-odd: no such thing"
