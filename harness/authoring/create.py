@@ -16,7 +16,7 @@ from harness.progress import Reporter
 from harness.series import Input, load_series, mailbox_bytes, patch_files, read_series_file
 from harness.series.form import tag_for, with_tag
 from harness.series.metadata import FILE
-from harness.series.thread import Version
+from harness.series.version import Version
 from harness.tree import Tree, apply_series
 
 

@@ -150,7 +150,7 @@ def collect(git: Git, old: tuple[OldFile, ...], replies: Input) -> tuple[ReviewT
         for number, mail in enumerate(version.patches, start=1):
             now = next((one for one in old if one.mail.subject.title == mail.subject.title), None)
             reviewed = patch_id(git, mail.diff.encode("utf-8", "surrogateescape"))
-            for trailer in version.given(mail.subject.number or number):
+            for trailer in version.given(number):
                 if trailer.key.lower() not in (*REVIEW, "reported-by", "suggested-by"):
                     continue
                 found.append(

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from harness.check.model import Finding, Rule
 from harness.check.subject import Judged, JudgedPatch
-from harness.series.mail import Address, parse_address
+from harness.series.address import Address, parse_address
 
 _SOURCE = "docs/devel/submitting-a-patch.rst"
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from harness.check.model import Finding, Rule
 from harness.check.subject import Judged, JudgedPatch, snippet
-from harness.series.thread import TRAILER
+from harness.series.trailers import TRAILER
 
 WIDTH = 76
 _SOURCE = "docs/devel/submitting-a-patch.rst"
@@ -71,7 +71,10 @@ LOG = Rule(
 RULES = (PREFIX, LENGTH, DOT, MISSING, WRAP, ALONE, FIXES, LOG)
 
 _PREFIXED = re.compile(r"^[A-Za-z0-9_.][\w\s.,/+*{}()\[\]'&|-]{0,60}?: ?\S")
-_FIXES = re.compile(r"^[0-9a-f]{12,40} \(\s*[\"'\u201c].+[\"'\u201d]\s*\)")
+_FIXES = re.compile(
+    r"^[0-9a-f]{12,40},? \(\s*(?:[\"'\u201c].+[\"'\u201d]\s*(?:,[^()]*)?|.+, \d{4}-\d\d-\d\d)\)"
+)
+"""Also with a date, as git show --pretty=reference prints it, without or with quotation marks."""
 _OTHER_FIXES = re.compile(r"^(?:https?://|CVE-|Coverity|CID|#\d|LP|launchpad|<?http|bug)", re.IGNORECASE)
 _CHANGES = re.compile(
     r"^\s*(?:[-*]\s*)?(?:v\d+\s*(?:->|=>|\u2192)\s*v?\d+|v\d+:\s*$|v\d+:|changes? (?:in|since|from) v\d+|"

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from harness.check.model import Finding, Rule
 from harness.check.subject import Judged, JudgedPatch
 from harness.series import message_id_of
+from harness.series.version import Version
 
 _GUIDE = "docs/devel/submitting-a-patch.rst"
 _AGAIN = "regenerate it with git format-patch and send it with git send-email"
@@ -17,6 +18,24 @@ MISSING = Rule(
     severity="error",
     summary="a patch that the subjects count is missing",
     remedy="download the whole thread, or send the series again",
+)
+EXCERPT = Rule(
+    id="input-excerpt",
+    severity="note",
+    summary="one patch of a longer series is judged, without the others",
+    remedy="pass the whole series to -Dseries= to judge it",
+)
+COUNT = Rule(
+    id="input-count",
+    severity="note",
+    summary="the numbers in the subjects contradict each other; the patches are in the order of the input",
+    remedy="check the order; git format-patch numbers the patches of one series",
+)
+REROLL = Rule(
+    id="input-reroll",
+    severity="note",
+    summary="a new version contains some patches only; the others are those of an older version",
+    remedy="check that the other patches are unchanged, or send the whole series again",
 )
 DUPLICATE = Rule(
     id="input-duplicate",
@@ -54,6 +73,12 @@ TRAILER = Rule(
     severity="note",
     summary="a reply contains a trailer of a person other than its sender",
     remedy="ask the person in the trailer before you add it",
+)
+NACK = Rule(
+    id="input-nack",
+    severity="warning",
+    summary="a reply objects to the patch or the series",
+    remedy="answer the objection, and resolve it with the person who raised it",
 )
 BASE = Rule(
     id="input-base",
@@ -95,19 +120,35 @@ FAULTS: dict[str, Rule] = {
             "send plain text with git send-email",
         ),
         ("multipart", "warning", "the patch is an attachment or a part of a multipart mail", _AGAIN),
+        (
+            "scissors",
+            "note",
+            "the mail contains text above a scissors line, which is not part of the commit message",
+            "nothing is required if the commit message is right",
+        ),
         ("not-git", "note", "the diff is not in git's format", "generate it with git format-patch"),
+        (
+            "trailing",
+            "note",
+            "text follows the last hunk, such as the footer of a mailing list; git ignores it",
+            "check that it is no part of the patch",
+        ),
         ("damaged", "error", "the diff is damaged and cannot be applied", _AGAIN),
         ("empty", "error", "the patch changes no file", "remove the patch from the series"),
     )
 }
 RULES = (
     MISSING,
+    EXCERPT,
+    COUNT,
+    REROLL,
     DUPLICATE,
     ORDER,
     LEFT_OUT,
     PULL,
     RFC,
     TRAILER,
+    NACK,
     BASE,
     BINARY,
     CONTENT,
@@ -119,17 +160,13 @@ RULES = (
 def check(judged: Judged) -> Iterator[Finding]:
     """Yield the findings of this family."""
     version = judged.input.version
-    for number in version.missing:
-        yield MISSING.finding(f"patch {number}/{version.total} is missing")
-    for mail in version.duplicates:
-        yield DUPLICATE.finding(f"{mail.origin}: another mail also has the number {mail.subject.number}")
-    if version.out_of_order:
-        yield ORDER.finding("the order of the patches differs from their numbers")
-    for note in judged.input.notes:
+    yield from _numbers(version)
+    for note in (*judged.input.notes, *version.notes):
         yield LEFT_OUT.finding(note)
     below = {message_id_of(name) for name, reason in judged.required.items() if not reason}
+    reused = {number for _, number in version.reused}
     others = [one for one in judged.input.thread.versions if one is not version]
-    others = [one for one in others if not below & one.message_ids]
+    others = [one for one in others if not below & one.message_ids and one.number not in reused]
     if others:
         names = ", ".join(f"v{one.number}" for one in others)
         yield LEFT_OUT.finding(f"only v{version.number} is checked; the thread also contains {names}")
@@ -137,15 +174,36 @@ def check(judged: Judged) -> Iterator[Finding]:
         yield PULL.finding("the subjects are tagged PULL")
     if version.rfc:
         yield RFC.finding("the subjects are tagged RFC")
-    for number, trailer in version.trailers:
-        if not trailer.is_own:
-            message = f"{trailer.sender} sent the trailer {trailer}"
-            yield TRAILER.finding(message, patch=_position(judged, number))
+    for position, trailer in version.trailers:
+        if not (trailer.is_own or trailer.is_objection):
+            yield TRAILER.finding(f"{trailer.sender} sent the trailer {trailer}", patch=position)
+    for objection in version.objections:
+        text = (objection.line,)
+        yield NACK.finding(f"{objection.sender} objects", patch=objection.position, snippet=text)
     yield from _bases(judged)
     for patch in judged.patches:
         for fault in patch.mail.faults:
             yield FAULTS[fault.kind].finding(fault.detail, patch=patch.number)
         yield from _kinds(patch)
+
+
+def _numbers(version: Version) -> Iterator[Finding]:
+    if version.is_excerpt:
+        number = version.patches[0].subject.number
+        yield EXCERPT.finding(f"only patch {number} of {version.total} is in the input")
+    else:
+        for number in version.missing:
+            yield MISSING.finding(f"patch {number}/{version.total} is missing")
+    if version.recounted:
+        yield COUNT.finding("the subjects do not count the patches of one series")
+    for used in dict.fromkeys(number for _, number in version.reused):
+        kept = ", ".join(str(at) for at, number in version.reused if number == used)
+        message = f"v{version.number} does not contain all patches; those at {kept} are from v{used}"
+        yield REROLL.finding(message)
+    for mail in version.duplicates:
+        yield DUPLICATE.finding(f"{mail.origin}: another mail also has the number {mail.subject.number}")
+    if version.out_of_order:
+        yield ORDER.finding("the order of the patches differs from their numbers")
 
 
 def _kinds(patch: JudgedPatch) -> Iterator[Finding]:
@@ -161,20 +219,10 @@ def _kinds(patch: JudgedPatch) -> Iterator[Finding]:
             yield MODE.finding(message, patch=patch.number, file=change.path)
 
 
-def _position(judged: Judged, number: int) -> int:
-    """Return the position of the patch whose subject has ``number``; 0 for the whole series."""
-    for patch in judged.patches:
-        if patch.mail.subject.number == number and number:
-            return patch.number
-    return min(number, len(judged.patches))
-
-
 def _bases(judged: Judged) -> Iterator[Finding]:
     cover = judged.input.cover
-    mails = [*([cover] if cover else []), *(patch.mail for patch in judged.patches)]
-    for mail in mails:
-        text = mail.data.decode("utf-8", "replace")
-        for commit in re.findall(r"^base-commit: ([0-9a-f]{40})\s*$", text, re.MULTILINE):
+    for mail in (*([cover] if cover else []), *(patch.mail for patch in judged.patches)):
+        for commit in re.findall(r"^base-commit: ([0-9a-f]{40})\s*$", mail.text, re.MULTILINE):
             if commit not in (judged.origin, judged.base):
                 message = f"the series is based on commit {commit[:12]}, but is checked on pin {judged.pin}"
                 yield BASE.finding(message)

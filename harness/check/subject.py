@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 from harness.series import FileChange, Input, Mail, parse_trailers
-from harness.series.thread import Trailer
+from harness.series.trailers import Trailer
 from harness.tree.fit import PatchFit
 from harness.tree.git import Git
 

@@ -6,6 +6,9 @@ returns an Input: every mail with its faults, the versions of the thread and the
 Neither uses a tree.
 """
 
+from harness.series.address import Address
+from harness.series.attached import read_mbox
+from harness.series.decode import Fault
 from harness.series.input import (
     Input,
     message_id_of,
@@ -15,10 +18,10 @@ from harness.series.input import (
     series_of,
     series_sha256,
 )
-from harness.series.mail import Address, Fault, Mail, mailbox_bytes, read_mail
-from harness.series.mbox import read_mbox
+from harness.series.mail import Mail, read_mail
 from harness.series.metadata import SeriesFile, read_series_file
 from harness.series.patch import FileChange, Hunk, Patch, PatchFormatError, scan_changes
+from harness.series.rewrite import mailbox_bytes
 from harness.series.series import (
     Series,
     find_folder,
@@ -27,7 +30,9 @@ from harness.series.series import (
     series_of_files,
     series_of_folder,
 )
-from harness.series.thread import Thread, Trailer, Version, find_thread, parse_trailers, reply_trailers
+from harness.series.thread import find_thread
+from harness.series.trailers import Trailer, parse_trailers, reply_trailers
+from harness.series.version import Thread, Version
 
 __all__ = [
     "Address",

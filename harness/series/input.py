@@ -15,18 +15,20 @@ from typing import Literal
 
 from harness.errors import OptionError
 from harness.layout import Layout
-from harness.series.mail import Mail, mailbox_bytes
-from harness.series.mbox import read_bytes, read_mbox, unpack
+from harness.series.attached import read_mbox
+from harness.series.compressed import SUFFIXES, read_bytes, unpack
+from harness.series.folder import NAMED, folder_thread, read_folder
+from harness.series.mail import Mail
 from harness.series.metadata import UNNAMED, SeriesFile, read_series_file
 from harness.series.patch import Patch
 from harness.series.ranges import find_range, read_range
+from harness.series.rewrite import mailbox_bytes
 from harness.series.series import Series, find_folder, series_digest
-from harness.series.thread import Thread, Version, find_thread
+from harness.series.thread import find_thread
+from harness.series.version import Thread, Version
 from harness.source.clone import range_commits
 
 Kind = Literal["folder", "mailbox", "range", "stdin"]
-_NAMED = re.compile(r"(?:v(\d+)-)?(\d{4})-.+\.patch")
-_MAILS = (".patch", ".eml", ".mbox", ".mbx", ".mbox.gz", ".diff")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,12 +57,11 @@ class Input:
     def based_on(self) -> tuple[str, ...]:
         """The series that this one requires, as ``Based-on:`` and series.toml name them."""
         mails = [*([self.cover] if self.cover else []), *self.patches]
-        texts = [
-            f"{mail.message}\n{mail.notes}" if mail.coded else mail.data.decode("utf-8", "replace")
-            for mail in mails
-        ]
         stated = [
-            name.strip() for text in texts for name in re.findall(r"^Based-on:[ \t]*(\S.*)$", text, re.M)
+            name.strip()
+            for mail in mails
+            for name in re.findall(r"^Based-on:[ \t]*(\S.*)$", mail.text, re.MULTILINE)
+            if message_id_of(name) not in self.version.message_ids
         ]
         return tuple(dict.fromkeys((*(f"<{name.strip('<>')}>" for name in self.metadata.based_on), *stated)))
 
@@ -74,8 +75,8 @@ class Input:
         if self.range_base or self.metadata.base_commit:
             return self.range_base or self.metadata.base_commit
         mails = [*([self.cover] if self.cover else []), *self.patches]
-        stated = [re.search(rb"^base-commit: ([0-9a-f]{40})\s*$", mail.data, re.MULTILINE) for mail in mails]
-        return next((found[1].decode() for found in stated if found), "")
+        stated = [re.search(r"^base-commit: ([0-9a-f]{40})\s*$", mail.text, re.MULTILINE) for mail in mails]
+        return next((found[1] for found in stated if found), "")
 
     @property
     def version(self) -> Version:
@@ -126,48 +127,70 @@ def series_sha256(cover: Mail | None, patches: Sequence[Mail]) -> str:
 def read_input(layout: Layout, source: str, *, clone: str = "") -> Input:
     """Read the series from ``source``.
 
-    ``source`` is a name below ``patches/``; the path of a folder, a mailbox (also ``.gz``) or one patch;
-    ``CLONE@A..B`` for commits of a local git clone; or ``-`` for standard input. With ``clone``, the value of
-    -Dsource=, ``A..B`` are commits of that clone, and ``B`` those since its merge base with the upstream
-    branch. Raises OptionError if it does not exist or contains no patch.
+    ``source`` is a name below ``patches/``; the path of a folder, a maildir, a mailbox (also compressed) or
+    one patch; ``CLONE@A..B`` for commits of a local git clone; or ``-`` for standard input. With ``clone``,
+    the value of -Dsource=, ``A..B`` are commits of that clone, and ``B`` those since its merge base with the
+    upstream branch. Raises OptionError if it does not exist, cannot be read or contains no patch.
     """
-    ours, metadata = False, UNNAMED
-    notes: tuple[str, ...] = ()
-    kind: Kind
-    range_base, path = "", Path(source).expanduser()
-    commits: tuple[str, ...] = ()
-    found = find_range(layout, source, clone)
-    if source == "-":
-        kind, name, mails = "stdin", "stdin", read_mbox(_standard_input(), "standard input")
-    elif found:
-        folder, revisions = found
-        kind, name = "range", folder.name
-        mails = read_range(folder, revisions)
-        range_base, commits = range_commits(folder, revisions)
-    elif path.is_file():
-        kind, name, mails = "mailbox", path.name, read_mbox(read_bytes(path), path.name)
-    else:
-        folder = find_folder(layout, source)
-        kind, name, ours = "folder", folder.name, layout.series(folder.name).resolve() == folder
-        metadata = read_series_file(folder)
-        mails, notes = _folder(folder)
-    thread = _folder_thread(mails) if kind in ("folder", "range") else find_thread(mails)
-    if thread.newest is None or not (thread.newest.patches or thread.newest.cover):
+    try:
+        found = _read(layout, source, clone)
+    except (OSError, ValueError, RuntimeError) as error:  # no permission, a long name, a NUL, ~nobody
+        raise OptionError(
+            f"-Dseries: cannot read {source[:200]!r}: {error}", "name a file or folder that can be read"
+        ) from error
+    newest = found.thread.newest
+    if newest is None or not (newest.patches or newest.cover):
         raise OptionError(
             f"-Dseries: {source} contains no patch",
             "name the output of git format-patch, or a mailbox from a mailing list's archive",
         )
+    return found
+
+
+def _read(layout: Layout, source: str, clone: str) -> Input:
+    path = Path(source).expanduser()
+    found = find_range(layout, source, clone)
+    if source == "-":
+        return _box(source, "stdin", _standard_input(), "standard input")
+    if found:
+        folder, revisions = found
+        mails = read_range(folder, revisions)
+        range_base, commits = range_commits(folder, revisions)
+        return Input(
+            kind="range",
+            source=source,
+            name=_safe(folder.name),
+            mails=mails,
+            thread=folder_thread(mails),
+            metadata=UNNAMED,
+            range_base=range_base,
+            commits=commits,
+        )
+    if path.is_file() or path.is_fifo():  # a shell's <(…) is a pipe
+        return _box(source, "mailbox", read_bytes(path), path.name)
+    folder = find_folder(layout, source)
+    metadata, read = read_series_file(folder), read_folder(folder)
+    return Input(
+        kind="folder",
+        source=source,
+        name=_safe(folder.name),
+        mails=read.mails,
+        thread=read.thread,
+        metadata=metadata,
+        notes=read.notes,
+        is_ours=layout.series(folder.name).resolve() == folder,
+    )
+
+
+def _box(source: str, kind: Kind, data: bytes, name: str) -> Input:
+    mails = read_mbox(data, name)
     return Input(
         kind=kind,
         source=source,
-        name=_safe(name),
+        name=_safe("stdin" if kind == "stdin" else name),
         mails=mails,
-        thread=thread,
-        metadata=metadata,
-        notes=notes,
-        is_ours=ours,
-        range_base=range_base,
-        commits=commits,
+        thread=find_thread(mails),
+        metadata=UNNAMED,
     )
 
 
@@ -215,99 +238,6 @@ def series_of(found: Input) -> Series | None:
     )
 
 
-def _folder(folder: Path) -> tuple[tuple[Mail, ...], tuple[str, ...]]:
-    """Read the mails of a folder, in the order of quilt's ``series`` file or else of their names."""
-    notes: list[str] = []
-    listed = folder / "series"
-    if listed.is_file():
-        names = [
-            line.split("#")[0].split()[0]
-            for line in listed.read_text(encoding="utf-8", errors="replace").splitlines()
-            if line.split("#")[0].strip()
-        ]
-        paths = [_listed(folder, name) for name in names]
-    else:
-        paths = sorted(path for path in folder.iterdir() if path.is_file() and path.name.endswith(_MAILS))
-        versions = {int(found[1] or 1) for path in paths if (found := _NAMED.fullmatch(path.name))}
-        if len(versions) > 1:
-            newest = max(versions)
-            older = [
-                path for path in paths if (at := _NAMED.fullmatch(path.name)) and int(at[1] or 1) != newest
-            ]
-            notes.append(f"skipped {len(older)} files of versions before v{newest}")
-            paths = [path for path in paths if path not in older]
-    mails: list[Mail] = []
-    for path in paths:
-        found_mails = read_mbox(read_bytes(path), path.name)
-        if len(found_mails) > 1 and _NAMED.fullmatch(path.name):
-            notes.append(f"{path.name} contains {len(found_mails)} mails")
-        mails += found_mails
-    return tuple(mails), tuple(notes)
-
-
-def _listed(folder: Path, name: str) -> Path:
-    """Return the file ``name`` of quilt's ``series`` file. Raises OptionError if missing or outside."""
-    path = folder / name
-    try:
-        inside = folder.resolve() in path.resolve().parents
-        exists = inside and path.is_file()
-    except (OSError, ValueError, RuntimeError):  # name too long, NUL character, loop of links
-        inside, exists = True, False
-    if not inside:
-        raise OptionError(
-            f"-Dseries: {folder / 'series'} names {name[:100]!r}, which is outside of the folder",
-            "put all patches of a series into its folder",
-        )
-    if not exists:
-        raise OptionError(
-            f"-Dseries: {folder / 'series'} names {name[:100]}, which does not exist",
-            "add the file, or remove its line",
-        )
-    return path
-
-
-def _folder_thread(mails: tuple[Mail, ...]) -> Thread:
-    """Treat a folder as one version in the order of its files, whatever the subjects, as ``git am *.patch``
-    does. Folders of mails (``*.eml``), and folders with replies, are read like a mailbox."""
-    tags = {(mail.subject.version, mail.subject.total) for mail in mails if mail.subject.counted}
-    named = all(_NAMED.fullmatch(mail.origin) for mail in mails)
-    threaded = any(mail.subject.reply for mail in mails) or (len(tags) > 1 and not named)
-    if threaded or any(mail.origin.endswith((".eml", ".mbox", ".gz")) for mail in mails):
-        return find_thread(mails)
-    patches = [mail for mail in mails if not mail.subject.is_cover and not _is_cover_file(mail)]
-    covers = [mail for mail in mails if mail not in patches]
-    numbers = [mail.subject.number for mail in patches if mail.subject.counted]
-    whole = len(numbers) == len(patches)
-    total = (max((mail.subject.total for mail in mails), default=0) if whole else 0) or len(patches)
-    if not mails:
-        return Thread(versions=())
-    first = (patches or covers)[0]
-    kept: dict[int, Mail] = {}
-    duplicates = []
-    for position, mail in enumerate(patches, start=1):
-        number = mail.subject.number if whole else position
-        if number in kept:
-            duplicates.append(kept[number])
-        kept[number] = mail
-    version = Version(
-        number=first.subject.version,
-        kind=first.subject.kind or "PATCH",
-        rfc=first.subject.rfc,
-        total=total,
-        cover=covers[-1] if covers else None,
-        patches=tuple(kept[number] for number in sorted(kept)),
-        missing=tuple(n for n in range(1, total + 1) if n not in numbers) if whole else (),
-        duplicates=tuple(duplicates),
-        out_of_order=numbers != sorted(numbers),
-    )
-    return Thread(versions=(version,))
-
-
-def _is_cover_file(mail: Mail) -> bool:
-    found = _NAMED.fullmatch(mail.origin)
-    return found is not None and int(found[2]) == 0
-
-
 def _standard_input() -> bytes:
     if sys.stdin is None or sys.stdin.isatty():
         raise OptionError(
@@ -318,13 +248,13 @@ def _standard_input() -> bytes:
 
 
 def _file_name(mail: Mail, number: int) -> str:
-    if _NAMED.fullmatch(mail.origin):
+    if NAMED.fullmatch(mail.origin):
         return mail.origin
     title = re.sub(r"[^A-Za-z0-9.]+", "-", mail.subject.title).strip("-.")[:52].rstrip("-.")
     return f"{number:04}-{title or 'patch'}.patch"
 
 
 def _safe(name: str) -> str:
-    for suffix in (".gz", ".mbox", ".mbx", ".eml", ".patch", ".diff"):
+    for suffix in (*SUFFIXES, ".mbox", ".mbx", ".eml", ".patch", ".diff"):
         name = name.removesuffix(suffix)
     return re.sub(r"[^A-Za-z0-9._+-]+", "-", name).strip("-.")[:60].lstrip("._+-") or "series"

@@ -1,60 +1,43 @@
-"""Decode one mail or patch file into a frozen Mail.
+"""Read one mail or patch file as a frozen Mail.
 
-Decoding follows git-mailinfo(1), RFC 2045 (transfer encodings), RFC 2047 (headers) and RFC 3676
-(``format=flowed``). No irregularity is corrected silently: each is recorded as a Fault, which the checks of a
-series report.
+A mail is divided as git-mailinfo(1) does. No irregularity is corrected silently: each is recorded as a Fault,
+which the checks of a series report.
 """
 
 from __future__ import annotations
 
 import email
-import email.errors
-import email.header
 import email.message
-import email.policy
-import email.utils
+import email.parser
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
 
+from harness.series.address import Address, parse_address
+from harness.series.decode import (
+    CODINGS,
+    CRLF,
+    PLAIN_CHARSETS,
+    Fault,
+    charset_of,
+    coding_of,
+    decode,
+    header_text,
+    one_line,
+    part_text,
+)
 from harness.series.patch import FileChange, PatchFormatError, scan_changes
-from harness.series.plain import git_diff, stray_line
+from harness.series.plain import git_diff, text_after_hunks
 from harness.series.subject import Subject, parse_subject
 
-FaultKind = Literal[
-    "no-headers", "no-author", "charset", "crlf", "flowed", "html", "multipart", "not-git", "damaged", "empty"
-]
+BOM = b"\xef\xbb\xbf"
 DIFF_START = re.compile(r"^(?:diff --git |diff -[A-Za-z]|Index: |--- \S.*\n\+\+\+ \S)", re.MULTILINE)
 _IN_BODY = re.compile(r"^(From|Subject|Date):\s*(.*(?:\n[ \t]+\S.*)*)\n?", re.IGNORECASE)
 _HEADER = re.compile(rb"^(?:From |[A-Za-z][A-Za-z0-9-]*:)")
-_SURROGATE = re.compile("[\ud800-\udfff]")
 _SIGNATURE = re.compile(r"^-- ?$", re.MULTILINE)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Fault:
-    """An irregularity of a mail. ``detail`` is one line for people."""
-
-    kind: FaultKind
-    detail: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Address:
-    """A decoded display name and a mail address; either may be empty."""
-
-    name: str = ""
-    email: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.name} <{self.email}>" if self.name else f"<{self.email}>"
-
-    def is_same(self, other: Address) -> bool:
-        """Return whether both have the same mail address, ignoring case."""
-        return bool(self.email) and self.email.lower() == other.email.lower()
+_INTERDIFF = re.compile(r"^Interdiff\b.*:$", re.MULTILINE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,139 +79,200 @@ class Mail:
             return ()
 
     @property
+    def is_cover(self) -> bool:
+        """Whether it is a cover letter. A mail with the number 0 and a diff is a patch."""
+        return self.subject.is_cover and not self.diff
+
+    @property
+    def text(self) -> str:
+        """Message, notes and diff, decoded."""
+        return f"{self.message}\n{self.notes}\n{self.diff}"
+
+    @property
     def is_sound(self) -> bool:
         """Whether it contains a complete diff that git can read."""
         return bool(self.changes) and not any(fault.kind == "damaged" for fault in self.faults)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Parsed:
+    """A mail as the email package splits it. ``text`` are its bytes with LF at the ends of the lines."""
+
+    data: bytes
+    text: bytes
+    message: email.message.Message
+    parts: tuple[email.message.Message, ...]
+    """The parts that have no parts. A forwarded mail is one part."""
+    has_headers: bool
+    faults: tuple[Fault, ...]
+
+
+def parse_mail(data: bytes) -> Parsed:
+    """Split ``data`` into headers and parts. Never raises."""
+    data = text = data.removeprefix(BOM)
+    faults: list[Fault] = []
+    if b"\r\n" in re.split(rb"\n\r?\n", data, maxsplit=1)[0]:
+        faults.append(Fault(kind="crlf", detail=CRLF))
+        text = data.replace(b"\r\n", b"\n")
+    headers = bool(_HEADER.match(text)) and not text.startswith((b"Index:", b"Description:"))
+    whole = text if headers else b"\n" + text
+    try:
+        message = email.message_from_bytes(whole)
+        parts = tuple(_leaves(message))
+    except RecursionError:
+        message = email.parser.BytesParser().parsebytes(whole, headersonly=True)
+        parts = ()
+        faults.append(Fault(kind="multipart", detail="its parts are nested too deeply to be read"))
+    if not headers or (message["From"] is None and message["Subject"] is None):
+        faults.append(Fault(kind="no-headers", detail="it has neither a From: nor a Subject: header"))
+    return Parsed(
+        data=data, text=text, message=message, parts=parts, has_headers=headers, faults=tuple(faults)
+    )
+
+
 def read_mail(data: bytes, origin: str) -> Mail:
     """Read the mail in ``data``. Never raises: ``faults`` lists the parts that cannot be read."""
-    data = data.removeprefix(b"\xef\xbb\xbf")
-    faults: list[Fault] = []
-    whole = data
-    if b"\r\n" in re.split(rb"\n\r?\n", data, maxsplit=1)[0]:
-        faults.append(Fault(kind="crlf", detail="its lines end in CR LF; the CRs were removed"))
-        data = data.replace(b"\r\n", b"\n")
-    headers = bool(_HEADER.match(data)) and not data.startswith((b"Index:", b"Description:"))
-    mail = email.message_from_bytes(data if headers else b"\n" + data, policy=email.policy.compat32)
-    if not headers or (mail["From"] is None and mail["Subject"] is None):
-        faults.append(Fault(kind="no-headers", detail="it has neither a From: nor a Subject: header"))
-    body = _body(mail, faults) if headers else _decode(data, "", faults)
-    subject, sender = _header(mail, "Subject", faults), parse_address(_header(mail, "From", faults))
-    prose, notes, diff = _split(body, faults)
+    parsed = parse_mail(data)
+    return mail_of(parsed, origin, parsed.parts)
+
+
+def mail_of(parsed: Parsed, origin: str, parts: Sequence[email.message.Message]) -> Mail:
+    """Read the mail ``parsed``, with the text of ``parts``."""
+    mail, faults = parsed.message, list(parsed.faults)
+    if parsed.has_headers:
+        body = _body(mail, parts, faults)
+    else:
+        body = decode(parsed.text, "", faults) if parts else ""
+    subject = header_text(mail, "Subject", faults)
+    sender = parse_address(header_text(mail, "From", faults))
+    prose, notes, diff = _split(body, faults, parse_subject(subject))
     prose, inner = _in_body(prose)
     author = parse_address(inner.get("from", "")) if "from" in inner else sender
     if not author.email:
         faults.append(Fault(kind="no-author", detail="it names no author"))
-    parsed = parse_subject(inner.get("subject") or subject)
-    if not diff and parsed.is_patch and not parsed.is_cover and not any(f.kind == "html" for f in faults):
+    parsed_subject = parse_subject(inner.get("subject") or subject)
+    expected = parsed_subject.is_patch and not parsed_subject.is_cover
+    if not diff and expected and not any(fault.kind == "html" for fault in faults):
         faults.append(Fault(kind="empty", detail="it changes no file"))
-    above = " ".join(_header(mail, name, faults) for name in ("References", "In-Reply-To"))
+    above = " ".join(header_text(mail, name, faults) for name in ("References", "In-Reply-To"))
     return Mail(
-        data=whole,
+        data=parsed.data,
         origin=origin,
-        message_id=next(iter(_ids(_header(mail, "Message-Id", faults))), ""),
+        message_id=next(iter(_ids(header_text(mail, "Message-Id", faults))), ""),
         references=tuple(dict.fromkeys(_ids(above))),
         sender=sender,
         author=author,
-        date=inner.get("date") or _header(mail, "Date", faults),
-        subject=parsed,
+        date=inner.get("date") or header_text(mail, "Date", faults),
+        subject=parsed_subject,
         message=prose.strip(),
         notes=notes.strip("\n"),
         diff=diff,
-        coded=_is_coded(mail),
+        coded=coding_of(mail) in CODINGS
+        or charset_of(mail).lower() not in (*PLAIN_CHARSETS, "utf-8", "utf8"),
         faults=tuple(dict.fromkeys(faults)),
     )
 
 
-def split_address(text: str) -> tuple[str, str]:
-    """Call email.utils.parseaddr. Return empty strings for comments nested so deeply that it overflows."""
-    try:
-        return email.utils.parseaddr(text)
-    except RecursionError:
-        return "", ""
+def _leaves(message: email.message.Message) -> Iterator[email.message.Message]:
+    if not message.is_multipart() or message.get_content_maintype() == "message":
+        yield message
+        return
+    for part in message.get_payload():
+        assert isinstance(part, email.message.Message)
+        yield from _leaves(part)
 
 
-def parse_address(text: str) -> Address:
-    """Split ``Name <mail@example.org>`` as git does for an author."""
-    name, address = split_address(text)
-    if "@" not in address:
-        name, address = text, ""
-    if not address and (found := re.match(r"\s*(.*?)\s*<([^<>\s]+)>", text)):
-        name, address = found[1].strip('" '), found[2]
-    return Address(name=" ".join(name.split()), email=address.strip())
+def _body(mail: email.message.Message, parts: Sequence[email.message.Message], faults: list[Fault]) -> str:
+    """Return the text of the mail: of a multipart mail, its plain text and all parts with a diff."""
+    if not mail.is_multipart():
+        return part_text(mail, faults) if parts else ""
+    kinds = [part.get_content_type() for part in parts]
+    faults.append(Fault(kind="multipart", detail=f"it is a multipart mail: {', '.join(kinds)}"))
+    texts: list[str] = []
+    for part, kind in zip(parts, kinds, strict=True):
+        if kind != "text/html" and part.get_content_maintype() in ("text", "application"):
+            found: list[Fault] = []
+            text = part_text(part, found).rstrip("\n") + "\n"
+            start = DIFF_START.search(text)
+            # The same diff may be in the text and attached.
+            if (kind == "text/plain" or start) and not (start and text[start.start() :] in "".join(texts)):
+                texts.append(text)
+                faults += found
+    if not texts and "text/html" in kinds:
+        part_text(parts[kinds.index("text/html")], faults)
+    return "\n".join(texts)
 
 
-def mailbox_bytes(mail: Mail) -> bytes:
-    """Return ``mail`` in the format of ``git format-patch``: UTF-8, 8bit, LF, its author in ``From:``.
-
-    A mail in that format is returned unchanged, so that the checks see the bytes that were sent.
-    """
-    if not mail.coded and not mail.faults:
-        return mail.data
-    from_line = _from_line(mail.author.name, mail.author.email or "unknown@localhost")
-    subject = mail.subject.text if mail.subject.kind else f"[PATCH] {mail.subject.text or 'no subject'}"
-    if not subject.isascii():
-        subject = email.header.Header(subject, "utf-8", maxlinelen=70, header_name="Subject").encode()
-    parts = [
-        f"From {'0' * 40} Mon Sep 17 00:00:00 2001",
-        f"From: {from_line}",
-        f"Date: {mail.date or 'Sat, 1 Jan 2000 00:00:00 +0000'}",
-        f"Subject: {subject}",
-        *([f"Message-Id: <{mail.message_id}>"] if mail.message_id else []),
-        "MIME-Version: 1.0",
-        "Content-Type: text/plain; charset=UTF-8",
-        "Content-Transfer-Encoding: 8bit",
-        "",
-        mail.message,
-        "---",
-        *([mail.notes] if mail.notes else []),
-        "",
-        mail.diff.rstrip("\n"),
-        "-- ",
-        "harness",
-        "",
-    ]
-    return "\n".join(parts).encode("utf-8", "surrogateescape")
-
-
-def _from_line(name: str, address: str) -> str:
-    """Format the value of ``From:``. A non-ASCII address stays in UTF-8 (RFC 6532), which git reads."""
-    if address.isascii():
-        return email.utils.formataddr((name, address), "utf-8")
-    return (
-        email.utils.formataddr((name, "a@b"), "utf-8").removesuffix("<a@b>").removesuffix("a@b")
-        + f"<{address}>"
-    )
-
-
-def _split(body: str, faults: list[Fault]) -> tuple[str, str, str]:
+def _split(body: str, faults: list[Fault], subject: Subject) -> tuple[str, str, str]:
     """Split ``body`` into message, notes and diff."""
     start = DIFF_START.search(body)
+    if start and subject.is_cover and _INTERDIFF.search(body, 0, start.start()):
+        start = None  # git format-patch --interdiff; git mailinfo would apply it
     prose, diff = (body[: start.start()], body[start.start() :]) if start else (body, "")
     message, notes = _cut(prose)
     if diff:
-        diff, changed = git_diff(diff)
-        if changed:
-            faults.append(Fault(kind="not-git", detail="its diff is not in git's format; it was rewritten"))
-        try:
-            found = scan_changes(diff)
-        except PatchFormatError as error:
-            faults.append(Fault(kind="damaged", detail=str(error)))
-        else:
-            if not any(map(_does_something, found)):
-                diff = ""
-            if stray := stray_line(diff):
-                faults.append(
-                    Fault(
-                        kind="damaged",
-                        detail=f"{stray[:60]!r} is outside of a hunk: a line was wrapped or cut",
-                    )
-                )
+        diff = _checked(diff, faults)
+    message = _without_scissors(message, subject, faults, has_diff=bool(diff))
     if not diff:  # a cover letter's or a reply's signature
         found_signature = _SIGNATURE.search(message)
         message = message[: found_signature.start()] if found_signature else message
     return message, notes, diff
+
+
+def _checked(diff: str, faults: list[Fault]) -> str:
+    """Return ``diff`` in git's format and record its faults; empty if it changes nothing."""
+    diff, changed = git_diff(diff)
+    if changed:
+        faults.append(Fault(kind="not-git", detail="its diff is not in git's format; it was rewritten"))
+    try:
+        found = scan_changes(diff)
+    except PatchFormatError as error:
+        faults.append(Fault(kind="damaged", detail=str(error)))
+        return diff
+    if not any(map(_does_something, found)):
+        return ""
+    stray, trailing = text_after_hunks(diff)
+    if stray:
+        detail = f"{stray[:60]!r} is outside of a hunk: a line was wrapped or cut"
+        faults.append(Fault(kind="damaged", detail=detail))
+    elif trailing:
+        faults.append(Fault(kind="trailing", detail=f"{trailing[:60]!r} after the last hunk is ignored"))
+    return diff
+
+
+def _without_scissors(message: str, subject: Subject, faults: list[Fault], *, has_diff: bool) -> str:
+    """Divide ``message`` at a scissors line, as git mailinfo --scissors does.
+
+    Without that option git keeps the text above such a line in the commit. In a reply, the text below it
+    belongs to another patch, and only the text above it is the answer.
+    """
+    places = [found for found in re.finditer(r".*\n?", message) if is_scissors(found[0])]
+    if not places:
+        return message
+    if subject.reply:
+        return message[: places[0].start()]
+    if not has_diff:
+        return message
+    faults.append(
+        Fault(kind="scissors", detail="the text above its scissors line is not part of the message")
+    )
+    return message[places[-1].end() :]
+
+
+def is_scissors(line: str) -> bool:
+    """Return whether ``line`` divides a mail, such as ``-- >8 --`` (is_scissors_line in git's mailinfo.c)."""
+    perforation = gap = 0
+    scissors = inside = False
+    for piece in re.findall(r">8|8<|>%|%<|\S|\s", line):
+        if piece.isspace():
+            gap += inside
+            perforation += inside
+            continue
+        scissors = scissors or len(piece) == 2
+        inside = piece == "-" or len(piece) == 2
+        perforation += len(piece) if inside else 0
+    visible = len(line.strip())
+    return scissors and 8 <= visible < perforation * 3 and gap * 2 < perforation
 
 
 def _cut(prose: str) -> tuple[str, str]:
@@ -250,115 +294,9 @@ def _in_body(text: str) -> tuple[str, dict[str, str]]:
         key = line[1].lower()
         if key in found or (key == "from" and "@" not in line[2]):
             break
-        found[key] = _in_a_header(line[2])
+        found[key] = one_line(line[2])
         rest = rest[line.end() :]
     return (rest, found) if found else (text, {})
-
-
-def _body(mail: email.message.Message, faults: list[Fault]) -> str:
-    if not mail.is_multipart():
-        return _part(mail, faults)
-    texts, kinds = [], []
-    for part in _leaves(mail):
-        kinds.append(part.get_content_type())
-        if part.get_content_type() in ("text/plain", "text/x-patch", "text/x-diff"):
-            texts.append(_part(part, faults))
-    faults.append(Fault(kind="multipart", detail=f"it is a multipart mail: {', '.join(kinds)}"))
-    return "\n".join(text.rstrip("\n") + "\n" for text in texts)
-
-
-def _is_coded(mail: email.message.Message) -> bool:
-    coding = str(mail.get("Content-Transfer-Encoding", "")).strip().lower()
-    charset = str(mail.get_param("charset") or "utf-8").lower()
-    return coding in ("base64", "quoted-printable") or charset not in ("utf-8", "utf8", "us-ascii", "ascii")
-
-
-def _leaves(mail: email.message.Message) -> Iterator[email.message.Message]:
-    for part in mail.walk():
-        if not part.is_multipart():
-            yield part
-
-
-def _part(part: email.message.Message, faults: list[Fault]) -> str:
-    kind = part.get_content_type()
-    if kind == "text/html":
-        faults.append(Fault(kind="html", detail="it is HTML, which cannot contain a patch"))
-        return ""
-    payload = part.get_payload(decode=True)
-    raw = payload if isinstance(payload, bytes) else b""
-    text = _decode(raw, str(part.get_param("charset") or ""), faults)
-    coded = str(part.get("Content-Transfer-Encoding", "")).strip().lower() in ("base64", "quoted-printable")
-    lines = text.split("\n")
-    if coded and "\r" in text and all(line.endswith("\r") for line in lines[:-1]):
-        text = text.replace("\r\n", "\n")
-        faults.append(Fault(kind="crlf", detail="its lines end in CR LF; the CRs were removed"))
-    if str(part.get_param("format") or "").lower() == "flowed":
-        faults.append(Fault(kind="flowed", detail="it is format=flowed, which wraps and joins lines"))
-        text = unflow(text, delsp=str(part.get_param("delsp") or "").lower() == "yes")
-    return text
-
-
-def unflow(text: str, *, delsp: bool = False) -> str:
-    """Undo ``format=flowed``: soft line breaks (RFC 3676, section 4.2) and space-stuffing (4.4)."""
-    lines: list[str] = []
-    open_ = False
-    for line in text.split("\n"):
-        unstuffed = line.removeprefix(" ")
-        soft = unstuffed.endswith(" ") and unstuffed != "-- "
-        piece = unstuffed[:-1] if soft and delsp else unstuffed
-        if open_:
-            lines[-1] += piece
-        else:
-            lines.append(piece)
-        open_ = soft
-    return "\n".join(lines)
-
-
-def _decode(raw: bytes, charset: str, faults: list[Fault]) -> str:
-    if charset and charset.lower() not in ("us-ascii", "ascii", "unknown-8bit"):
-        try:
-            return _decode_whole(raw, charset)
-        except LookupError:
-            faults.append(Fault(kind="charset", detail=f"its character set {charset!r} is unknown"))
-        except ValueError:  # UnicodeDecodeError, or the errors of codecs such as "undefined"
-            faults.append(Fault(kind="charset", detail=f"it is not in {charset}, its declared character set"))
-    try:
-        return raw.decode("utf-8")
-    except UnicodeDecodeError:
-        if not charset:
-            faults.append(Fault(kind="charset", detail="it is not UTF-8 and names no character set"))
-        # Other bytes are kept: a changed file need not be UTF-8.
-        return raw.decode("utf-8", "surrogateescape")
-
-
-def _decode_whole(raw: bytes, charset: str) -> str:
-    """Decode ``raw``. Raises UnicodeError also for lone surrogates, which cannot be encoded again."""
-    text = raw.decode(charset)
-    text.encode("utf-8")
-    return text
-
-
-def _header(mail: email.message.Message, name: str, faults: list[Fault]) -> str:
-    value = mail.get(name)
-    if value is None:
-        return ""
-    text = ""
-    try:
-        # Not str(value): a header with raw bytes is a Header, whose text has lost them.
-        for chunk, charset in email.header.decode_header(value):
-            if isinstance(chunk, str):
-                text += chunk
-            else:
-                text += _decode(chunk, "" if charset in (None, "unknown-8bit") else str(charset), faults)
-    except email.errors.HeaderParseError:
-        faults.append(Fault(kind="charset", detail=f"its header {name}: is malformed"))
-        text = str(value)
-    return _in_a_header(text)
-
-
-def _in_a_header(text: str) -> str:
-    """Put ``text`` on one line and replace bytes that are not UTF-8, which RFC 2047 does not allow."""
-    return " ".join(_SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text).split())
 
 
 def _ids(text: str) -> list[str]:

@@ -10,6 +10,7 @@ import re
 
 from harness.series.patch import HUNK
 
+_NONE = "/dev/null"
 _EPOCH = re.compile(r"\t(?:1970-01-01 0[0-9]:00:00|Thu Jan +1 0\d:00:00 1970)")
 
 
@@ -35,10 +36,12 @@ def git_diff(text: str) -> tuple[str, bool]:
             index += 1
             continue
         elif line.startswith("--- ") and index + 1 < len(lines) and lines[index + 1].startswith("+++ "):
+            names = [_named("a/", line), _named("b/", lines[index + 1])]
             if not (inside and _in_header(out)):
-                out += _headers(line[4:], lines[index + 1][4:])
+                names = _same(*names)
+                out += _headers(*names)
                 changed = True
-            out += [_named("--- ", line), _named("+++ ", lines[index + 1])]
+            out += [f"--- {names[0]}", f"+++ {names[1]}"]
             index += 2
             continue
         out.append(line)
@@ -58,15 +61,20 @@ _AFTER_HUNK = (
     "base-commit: ",
     "prerequisite-",
 )
+_MORE = re.compile(r"^(?:diff --git |@@ -|--- .*\n\+\+\+ |-- ?$)", re.MULTILINE)
+_RULE = re.compile(r"[_=*~#]{5,}\s*")
 
 
-def stray_line(text: str) -> str:
-    """Return the first line directly after a hunk that is not valid there; empty if there is none.
+def text_after_hunks(text: str) -> tuple[str, str]:
+    """Return the first line directly after a hunk that is not valid there: if it is damage, and if it is not.
 
-    git apply ignores such a line, for example the rest of a long line that a mailer wrapped.
+    git apply ignores both. Before another hunk or git's signature, such a line is the rest of a long line
+    that a mailer wrapped, or an added line that the hunk does not count. The text at the end of a mail may
+    be from a mailing list or a company.
     """
     lines = text.split("\n")
     index = 0
+    trailing = ""
     while index < len(lines):
         hunk = HUNK.match(lines[index])
         if hunk is None:
@@ -75,8 +83,11 @@ def stray_line(text: str) -> str:
         index = _hunk_end(lines, index, hunk)
         after = lines[index].rstrip("\r") if index < len(lines) else ""
         if after.strip() and not after.startswith(_AFTER_HUNK):
-            return after
-    return ""
+            more = _MORE.search("\n".join(lines[index + 1 :]))
+            if after.startswith("+") or (more and not (_RULE.fullmatch(after) and more[0].startswith("-- "))):
+                return after, ""
+            trailing = after
+    return "", trailing
 
 
 def _in_header(out: list[str]) -> bool:
@@ -90,30 +101,31 @@ def _in_header(out: list[str]) -> bool:
 
 
 def _headers(old: str, new: str) -> list[str]:
-    names = [_path(old), _path(new)]
-    made, gone = names[0] == "/dev/null" or bool(_EPOCH.search(old)), names[1] == "/dev/null"
-    path = names[0] if gone else names[1]
-    quote = '"' if path.startswith('"') else ""
-    path = path.strip(quote) if quote else path
-    rest = path.partition("/")[2] or path
+    quote = '"' if (old if new == _NONE else new).startswith('"') else ""
+    rest = (old if new == _NONE else new).strip(quote or None).partition("/")[2]
     lines = [f"diff --git {quote}a/{rest}{quote} {quote}b/{rest}{quote}"]
-    if made:
+    if old == _NONE:
         lines.append("new file mode 100644")
-    elif gone:
+    elif new == _NONE:
         lines.append("deleted file mode 100644")
     return lines
 
 
-def _named(mark: str, line: str) -> str:
-    """Convert ``--- dir.orig/file<TAB>date`` to ``--- a/file``."""
+def _same(old: str, new: str) -> list[str]:
+    """Give both sides one name, as git apply does: the shorter one of ``x.orig`` and ``x``, else ``new``."""
+    if _NONE in (old, new) or '"' in old + new:
+        return [old, new]
+    rest = old[2:] if new[2:].startswith(old[2:]) else new[2:]
+    return [f"a/{rest}", f"b/{rest}"]
+
+
+def _named(side: str, line: str) -> str:
+    """Convert ``--- dir.orig/file<TAB>date`` to ``a/file``."""
     name = line[4:]
-    if _EPOCH.search(name):
-        return f"{mark}/dev/null"
     path = _path(name)
-    if path == "/dev/null" or path.startswith('"'):
-        return mark + path
-    side = "a" if mark == "--- " else "b"
-    return f"{mark}{side}/{path.partition('/')[2] or path}"
+    if _EPOCH.search(name) or path == _NONE:
+        return _NONE
+    return path if path.startswith('"') else f"{side}{path.partition('/')[2] or path}"
 
 
 def _path(name: str) -> str:

@@ -77,14 +77,29 @@ def series_of_files(name: str, folder: Path, files: Sequence[tuple[str, bytes]])
 
 def find_folder(layout: Layout, name: str) -> Path:
     """Return the folder of the series ``name``, a name or a path. Raises OptionError with all names."""
-    folder = Path(name).expanduser().absolute() if "/" in name or name in (".", "..") else layout.series(name)
-    if not folder.is_dir():
-        places = {layout.patches, layout.files / "patches"}
-        known = sorted({path.parent.name for place in places for path in place.glob("*/series.toml")})
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean {near[0]}? " if near else ""
-        raise OptionError(f"-Dseries: there is no series {name!r}", f"{hint}known series: {' '.join(known)}")
-    return folder.resolve()
+    path = Path(name).expanduser()
+    is_path = "/" in name or name in (".", "..")
+    folder = path.absolute() if is_path else layout.series(name)
+    if folder.is_dir():
+        return folder.resolve()
+    if is_path or path.suffix:
+        near = difflib.get_close_matches(path.name, _names(path.parent), n=1)
+        hint = f"did you mean {path.parent / near[0]}?" if near else "check its spelling"
+        raise OptionError(f"-Dseries: no such file or folder: {name!r}", hint)
+    places = {layout.patches, layout.files / "patches"}
+    known = sorted({path.parent.name for place in places for path in place.glob("*/series.toml")})
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {near[0]}? " if near else ""
+    raise OptionError(
+        f"-Dseries: there is no series {name!r}, and no such file", f"{hint}known series: {' '.join(known)}"
+    )
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        return [path.name for path in folder.iterdir()]
+    except OSError:
+        return []
 
 
 def patch_files(folder: Path) -> list[Path]:

@@ -1,7 +1,9 @@
 """Parse a mail's subject: the words in square brackets, such as ``[PATCH v2 1/3]``.
 
 Source: git-format-patch(1) (``--subject-prefix``, ``--rfc``, ``--reroll-count``, ``--numbered``) and QEMU's
-docs/devel/submitting-a-patch.rst ("Use the RFC tag", "v2", ``for-7.2``).
+docs/devel/submitting-a-patch.rst ("Use the RFC tag", "v2", ``for-7.2``). git-mailinfo(1) removes brackets and
+does not read them; patchwork and b4 do. As they do, ``[net,v2,1/2]``, ``[PATCH v2][1/4]``, ``[RFC] [PATCH]``
+and ``1 of 2`` are accepted, and the name of a mailing list before the tag is not part of the title.
 """
 
 from __future__ import annotations
@@ -9,11 +11,14 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-_REPLY = re.compile(r"^(?:(?:re|aw|antw|fwd?|wg)\s*(?:\[\d+\])?\s*:\s*)+", re.IGNORECASE)
-_GROUP = re.compile(r"^\s*\[([^\]]*)\]\s*")
-_KIND = re.compile(r"(?:^|[\s_/-])(PATCH|PULL|RFC|GIT PULL)(?=$|[\s\d_/:-])|^(PATCH|PULL|RFC)", re.IGNORECASE)
-_VERSION = re.compile(r"(?:^|(?<=[\s-])|(?<=PATCH)|(?<=PULL)|(?<=RFC))[vV](\d{1,3})(?=$|[\s.\]])")
-_COUNT = re.compile(r"(?:^|\s|(?<=[A-Z]))(\d{1,4})\s*/\s*(\d{1,4})(?=$|\s)")
+_NUMBER = r"\s*(?:\[\d+\]|\(\d+\)|\^\d+)?\s*[:\uff1a]\s*"
+_REPLY = re.compile(rf"(?:re|aw|antw){_NUMBER}", re.IGNORECASE)
+_FORWARD = re.compile(rf"(?:fwd?|wg){_NUMBER}", re.IGNORECASE)
+_GROUP = re.compile(r"\[([^\]]*)\]\s*")
+_KIND = re.compile(r"(?:^|[\s_/-])(PATCH|PULL|RFC)(?=$|[\s\d_/-])|^(PATCH|PULL|RFC)", re.IGNORECASE)
+_VERSION = re.compile(r"(?:^|(?<=[\s-])|(?<=PATCH)|(?<=PULL)|(?<=RFC))v(\d{1,3})(?=$|[\s.])", re.IGNORECASE)
+_COUNT = re.compile(r"(?:^|(?<=[\sA-Z#(-]))(\d{1,4})(?:\s*/\s*|\s+of\s+)(\d{1,4})(?=$|[\s)])", re.IGNORECASE)
+_KNOWN = re.compile(r"(?:GIT|PATCH|PULL|RFC|RESEND|[vV]\d+)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,8 +30,10 @@ class Subject:
     title: str
     """The subject without ``Re:`` and the tag."""
     kind: str = ""
-    """``PATCH``, ``PULL``, or empty without such a word."""
+    """``PATCH``, ``PULL``, or empty without a tag."""
     reply: bool = False
+    """Whether it is marked as a reply or as forwarded."""
+    forwarded: bool = False
     rfc: bool = False
     resend: bool = False
     version: int = 1
@@ -48,34 +55,36 @@ class Subject:
 
 def parse_subject(text: str) -> Subject:
     """Parse the decoded, possibly folded ``text``. Never raises."""
-    whole = " ".join(text.split())
-    rest, reply = whole, False
-    if found := _REPLY.match(rest):
-        rest, reply = rest[found.end() :], True
-    tag = ""
-    before = rest
-    while group := _GROUP.match(rest):
-        if _KIND.search(group[1]):
-            tag, rest = group[1], rest[group.end() :]
-            break
-        rest = rest[group.end() :]
+    rest = whole = " ".join(text.split())
+    tag, title, untagged = "", "", ""
+    reply = forwarded = False
+    # After the tag, "fw:" is a subsystem.
+    while found := _REPLY.match(rest) or (not tag and _FORWARD.match(rest)) or _GROUP.match(rest):
+        rest = rest[found.end() :]
+        if found.re is not _GROUP:
+            reply, forwarded = True, forwarded or found.re is _FORWARD
+            title = untagged = rest
+        elif _is_tag(words := re.sub(r"[,;:]", " ", found[1])):
+            tag, title = f"{tag} {words}", rest
     if not tag:
-        return Subject(text=whole, title=before, reply=reply)
-    more = _REPLY.match(rest)
-    words = tag.split()
-    kinds = {(found[0] or found[1]).upper() for found in _KIND.findall(tag)}
+        return Subject(text=whole, title=untagged if reply else whole, reply=reply, forwarded=forwarded)
     version, count = _VERSION.search(tag), _COUNT.search(tag)
-    known = re.compile(r"(?:GIT|PATCH|PULL|RFC|RESEND|[vV]\d+|\d+/\d+)")
+    kinds = {(found[0] or found[1]).upper() for found in _KIND.findall(tag)}
     return Subject(
         text=whole,
-        title=rest[more.end() :] if more else rest,
-        kind="PULL" if any("PULL" in kind for kind in kinds) else "PATCH",
-        reply=reply or more is not None,
+        title=title,
+        kind="PULL" if "PULL" in kinds else "PATCH",
+        reply=reply,
+        forwarded=forwarded,
         rfc="RFC" in kinds,
         resend="RESEND" in tag.upper().split(),
         version=int(version[1]) if version else 1,
         number=int(count[1]) if count else 0,
         total=int(count[2]) if count else 0,
         counted=count is not None,
-        words=tuple(word for word in words if not known.fullmatch(word)),
+        words=tuple(word for word in _COUNT.sub(" ", tag).split() if not _KNOWN.fullmatch(word)),
     )
+
+
+def _is_tag(words: str) -> bool:
+    return any(known.search(words) for known in (_KIND, _VERSION, _COUNT))

@@ -1,240 +1,158 @@
-"""Sort mails into the versions of a series, and collect the trailers of replies.
+"""Sort mails into the versions of a series, and collect what replies give to its patches.
 
-Message-Id, In-Reply-To and References define a thread (RFC 5322, 3.6.4); the tags of the subjects define the
-versions. A trailer in a reply to the cover letter applies to every patch, as in b4(5).
+A trailer in a reply to the cover letter applies to every patch, as in b4(5).
 """
 
 from __future__ import annotations
 
-import email.utils
-import re
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 
-from harness.series.mail import Address, Mail, parse_address
-
-TRAILER = re.compile(
-    r"^([A-Z][A-Za-z]*(?:-[A-Za-z]+)*-(?:[Bb]y|[Ff]or|[Tt]o)|Message-[Ii]d|Fixes|Resolves|Closes|Link|Cc|CC|Based-on|"
-    r"Supersedes|Buglink|Co-authored-by): (\S.*)$"
-)
-_REQUIRED = re.compile(r"^Based-on:.*?([^<>\s/]+@[^<>\s/]+)", re.MULTILINE)
-GIVEN = ("reviewed-by", "acked-by", "tested-by", "reported-by", "suggested-by", "message-id")
-"""Trailers that a reply can add to a patch."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Trailer:
-    """A trailer such as ``Reviewed-by: Name <mail@example.org>``."""
-
-    key: str
-    value: str
-    source: str = ""
-    """The message id of the reply that contains it; empty for a trailer of the patch itself."""
-    sender: Address = field(default_factory=Address)
-    """The sender of that reply."""
-
-    @property
-    def person(self) -> Address:
-        return parse_address(self.value)
-
-    @property
-    def is_own(self) -> bool:
-        """Whether its sender has the address in the trailer. The same person may have several addresses."""
-        return not self.source or self.person.is_same(self.sender)
-
-    def __str__(self) -> str:
-        return f"{self.key}: {self.value}"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Version:
-    """One version of a series. ``patches`` are sorted by number, each number once."""
-
-    number: int
-    kind: str
-    rfc: bool
-    total: int
-    cover: Mail | None
-    patches: tuple[Mail, ...]
-    missing: tuple[int, ...] = ()
-    """Numbers up to ``total`` that no mail has."""
-    duplicates: tuple[Mail, ...] = ()
-    """Mails with the number of a later mail."""
-    out_of_order: bool = False
-    """Whether the order of the mails differs from that of their numbers."""
-    replies: tuple[Mail, ...] = ()
-    trailers: tuple[tuple[int, Trailer], ...] = ()
-    """Trailers of replies, each with the number of its patch, or 0 for all patches."""
-
-    @property
-    def message_ids(self) -> frozenset[str]:
-        """The ids of its mails."""
-        mails = (*((self.cover,) if self.cover else ()), *self.patches, *self.duplicates)
-        return frozenset(mail.message_id for mail in mails if mail.message_id)
-
-    def given(self, number: int) -> tuple[Trailer, ...]:
-        """Return the trailers that replies gave to the patch ``number``."""
-        return tuple(dict.fromkeys(trailer for at, trailer in self.trailers if at in (0, number)))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Thread:
-    """The versions in a set of mails, oldest first, and the mails that belong to none."""
-
-    versions: tuple[Version, ...]
-    others: tuple[Mail, ...] = ()
-
-    @property
-    def newest(self) -> Version | None:
-        """The highest version; of several series, the one that was sent last and that no other requires."""
-        required = [
-            (version, set(_REQUIRED.findall(mail.message)))
-            for version in self.versions
-            for mail in (*((version.cover,) if version.cover else ()), *version.patches)
-        ]
-        for version in reversed(self.versions):
-            if not any(names & version.message_ids for other, names in required if other is not version):
-                return version
-        return self.versions[-1] if self.versions else None
-
-
-def parse_trailers(text: str) -> tuple[Trailer, ...]:
-    """Return the trailers of the last paragraph of ``text`` (git-interpret-trailers(1)).
-
-    At least half of its lines must be trailers.
-    """
-    for paragraph in reversed([part for part in re.split(r"\n\s*\n", text.strip()) if part.strip()]):
-        lines = paragraph.splitlines()
-        found = [match for line in lines if (match := TRAILER.match(line.rstrip()))]
-        if found and (len(found) * 2 >= len(lines)):
-            return tuple(Trailer(key=match[1], value=match[2].strip()) for match in found)
-        return ()
-    return ()
+from harness.series.grouping import Names, ancestors, group, parts_of, when, without_copies
+from harness.series.mail import Mail
+from harness.series.trailers import Trailer, objections, reply_trailers
+from harness.series.version import Objection, Thread, Version, make_version
 
 
 def find_thread(mails: Sequence[Mail]) -> Thread:
-    """Sort ``mails`` into versions. A patch without ``N/M`` in its subject is a version of its own."""
+    """Sort ``mails`` into versions.
+
+    Mails without any Message-Id were never sent. They are files in one mailbox, and like those of a folder
+    they are one series, except for older versions of it.
+    """
+    mails = without_copies(mails)
     by_id = {mail.message_id: mail for mail in mails if mail.message_id}
-    firsts: list[tuple[Mail, Mail]] = []
-    rest: list[Mail] = []
-    for mail in mails:
-        if mail.subject.is_patch or (mail.diff and not mail.subject.reply):
-            firsts.append((mail, _first(mail, by_id)))
-        else:
-            rest.append(mail)
-    leaders = {first.message_id for mail, first in firsts if first is not mail}
-    groups: dict[tuple[object, ...], list[Mail]] = defaultdict(list)
-    for mail, first in firsts:
-        groups[_group(mail, first, leaders)].append(mail)
-    versions = [(_version(group, mails), group) for group in groups.values()]
-    versions.sort(key=lambda pair: (pair[0].number, max(_when(mail) for mail in pair[1])))
-    taken: set[int] = set()
+    parts = parts_of(mails, by_id)
+    sent = any(mail.message_id for mail in parts)
+    groups, stray = group(parts, by_id) if sent else (_by_version(parts), [])
+    versions = [_made(one, sent=sent) for one in groups]
+    versions.sort(key=_rank)
+    whole: list[Version] = []
+    for version in versions:
+        older = [one for one in reversed(whole) if one.number < version.number]
+        filled = (_filled(version, one, by_id, sent=sent) for one in older)
+        whole.append(next((one for one in filled if one.reused), version))
+    notes = tuple(f"{mail.origin} contains a patch that is not part of the series" for mail in stray)
+    if whole:
+        whole[-1] = replace(whole[-1], notes=(*whole[-1].notes, *notes))
+    part_ids = {id(mail) for mail in parts}
+    rest = [mail for mail in mails if id(mail) not in part_ids]
+    answered: set[int] = set()
     done = []
-    for version, group in reversed(versions):
-        replies = [mail for mail in rest if id(mail) not in taken and _answers(mail, group, by_id)]
-        taken |= {id(mail) for mail in replies}
-        done.append(_with_replies(version, replies, by_id))
-    done.reverse()
-    return Thread(versions=tuple(done), others=tuple(mail for mail in rest if id(mail) not in taken))
+    for version in reversed(whole):
+        left = [mail for mail in rest if id(mail) not in answered]
+        made = _with_replies(version, left, by_id, part_ids)
+        answered |= {id(mail) for mail in made.replies}
+        done.append(made)
+    others = tuple(mail for mail in (*stray, *rest) if id(mail) not in answered)
+    return Thread(versions=tuple(reversed(done)), others=others)
 
 
-def _first(mail: Mail, by_id: dict[str, Mail]) -> Mail:
-    """Return the oldest mail with the same tag that ``mail`` follows, or ``mail`` if it follows none."""
-    first = mail
-    if mail.subject.counted:
-        # A new version is often sent as a reply to the one before: follow only mails with the same tag.
-        for name in reversed(mail.references):
-            above = by_id.get(name)
-            if above is not None and not above.subject.reply and _tag(above) == _tag(mail):
-                first = above
-    return first
+def _made(mails: Sequence[Mail], *, sent: bool) -> Version:
+    patches = [mail for mail in mails if not mail.is_cover]
+    return make_version(patches, [mail for mail in mails if mail.is_cover], sent=sent)
 
 
-def _group(mail: Mail, first: Mail, leaders: set[str]) -> tuple[object, ...]:
-    """Return a key that the mails of one version have in common. ``leaders`` are ids that others follow."""
-    subject = mail.subject
-    lone = () if subject.counted else (mail.message_id or mail.origin,)
-    root = (first.message_id,) if first.message_id in leaders else first.references[:1]
-    in_thread = root if mail.message_id else ()
-    return (*_tag(mail), in_thread, *lone)
+def _rank(version: Version) -> tuple[bool, int, float]:
+    """Return a key that sorts versions: a mail without a diff and a count is no version to be judged."""
+    mails = _members(version)
+    judged = any(mail.diff or mail.subject.counted for mail in mails)
+    return judged, version.number, max(map(when, mails))
 
 
-def _tag(mail: Mail) -> tuple[object, ...]:
-    subject = mail.subject
-    return (subject.kind, subject.version, subject.total, subject.rfc, subject.resend)
+def _members(version: Version) -> list[Mail]:
+    return [*([version.cover] if version.cover else []), *version.patches, *version.duplicates]
 
 
-def _version(group: Sequence[Mail], mails: Sequence[Mail]) -> Version:
-    cover = next((mail for mail in reversed(group) if mail.subject.is_cover), None)
-    numbered: dict[int, Mail] = {}
-    duplicates: list[Mail] = []
-    order: list[int] = []
-    for position, mail in enumerate((mail for mail in group if not mail.subject.is_cover), start=1):
-        number = mail.subject.number if mail.subject.counted else position
-        if number in numbered:
-            duplicates.append(numbered[number])
-        numbered[number] = mail
-        order.append(number)
-    total = max((mail.subject.total for mail in group), default=0) or len(numbered)
-    first = group[0].subject
-    return Version(
-        number=first.version,
-        kind=first.kind or "PATCH",
-        rfc=first.rfc,
-        total=total,
-        cover=cover,
-        patches=tuple(numbered[number] for number in sorted(numbered)),
-        missing=tuple(number for number in range(1, total + 1) if number not in numbered),
-        duplicates=tuple(duplicates),
-        out_of_order=order != sorted(order) and bool(mails),
+def _by_version(parts: Sequence[Mail]) -> list[list[Mail]]:
+    """Divide mails that were never sent: by version if a later one is sent again, else not at all."""
+    numbers = sorted({mail.subject.version for mail in parts if mail.diff})
+    groups = [[mail for mail in parts if mail.subject.version == number] for number in numbers]
+    if len(groups) > 1 and all(map(_is_again, groups[1:], groups)):
+        return groups
+    return [list(parts)] if parts else []
+
+
+def _is_again(mails: Sequence[Mail], older: Sequence[Mail]) -> bool:
+    """Return whether ``mails`` are another version of ``older``: a title in common, or the same numbers."""
+    if {mail.subject.title for mail in mails} & {mail.subject.title for mail in older}:
+        return True
+    one, other = (_made(each, sent=False) for each in (mails, older))
+    return not (one.recounted or other.recounted) and one.total == other.total > 1
+
+
+def _filled(version: Version, older: Version, by_id: Names, *, sent: bool) -> Version:
+    """Take the patches that ``version`` does not send again from ``older``.
+
+    That is a partial re-roll: without a cover letter of its own, in reply to patches of the older version.
+    """
+    if version.cover or version.duplicates or not version.patches:
+        return version
+    counted = all(mail.subject.counted for mail in version.patches)
+    places: dict[int, Mail] = {}
+    for mail in version.patches:
+        above = [id(each) for each in ancestors(mail, by_id)]
+        if sent and len(version.patches) > 1 and not {*above} & {id(each) for each in _members(older)}:
+            return version
+        same = (at for at, one in _numbers(older).items() if one.subject.title == mail.subject.title)
+        answered = (at for at, one in _numbers(older).items() if id(one) in above)
+        number = mail.subject.number if counted else next(same, next(answered, 0))
+        if not number or (counted and mail.subject.total != older.total):
+            return version
+        places[number] = mail
+    if counted and not version.missing:
+        return version
+    known = _numbers(older)
+    patches = {number: places.get(number, mail) for number, mail in {**known, **places}.items()}
+    kept = [number for number in sorted(patches) if number not in places]
+    if not kept:
+        return version
+    order = sorted(patches)
+    return replace(
+        version,
+        total=older.total,
+        cover=older.cover,
+        patches=tuple(patches[number] for number in order),
+        missing=tuple(number for number in older.missing if number not in places),
+        recounted=False,
+        reused=tuple((order.index(number) + 1, older.number) for number in kept),
     )
 
 
-def _answers(mail: Mail, group: Sequence[Mail], by_id: dict[str, Mail]) -> bool:
-    return _answered(mail, group, by_id) is not None
+def _numbers(version: Version) -> dict[int, Mail]:
+    """Return the patches of ``version`` by their numbers."""
+    free = (number for number in range(1, version.total + 1) if number not in version.missing)
+    return dict(zip(free, version.patches, strict=False))
 
 
-def _answered(mail: Mail, group: Sequence[Mail], by_id: dict[str, Mail]) -> Mail | None:
-    """Return the mail of ``group`` that ``mail`` answers, directly or through other replies."""
-    ours = {id(member) for member in group}
-    seen: set[str] = set()
-    queue = list(reversed(mail.references))
-    while queue:
-        name = queue.pop(0)
-        if name in seen:
-            continue
-        seen.add(name)
-        above = by_id.get(name)
-        if above is None:
-            continue
-        if id(above) in ours:
-            return above
-        if not above.subject.is_patch:
-            queue += reversed(above.references)
-    return None
-
-
-def _with_replies(version: Version, replies: Sequence[Mail], by_id: dict[str, Mail]) -> Version:
-    members = [*([version.cover] if version.cover else []), *version.patches, *version.duplicates]
+def _with_replies(version: Version, mails: Sequence[Mail], by_id: Names, parts: Collection[int]) -> Version:
+    """Add the replies to ``version`` among ``mails``, and what they contain for its patches."""
+    members = {id(mail) for mail in _members(version)}
+    positions = {id(mail): at for at, mail in enumerate(version.patches, start=1)}
+    for mail in version.duplicates:
+        same = (at for at, one in enumerate(version.patches, start=1) if _number(one) == _number(mail))
+        positions[id(mail)] = next(same, 0)
+    reused = tuple(at for at, _ in version.reused)
+    replies: list[Mail] = []
     given: list[tuple[int, Trailer]] = []
-    for reply in replies:
-        to = _answered(reply, members, by_id)
-        number = 0 if to is None or to.subject.is_cover else max(to.subject.number, 1)
-        given += [(number, trailer) for trailer in reply_trailers(reply)]
-    return replace(version, replies=tuple(replies), trailers=tuple(dict.fromkeys(given)))
+    against: list[Objection] = []
+    for mail in mails:
+        answered = next((each for each in ancestors(mail, by_id) if id(each) in parts), None)
+        if answered is None or id(answered) not in members:
+            continue
+        replies.append(mail)
+        at = positions.get(id(answered), 0)
+        # A reply to the cover letter of an older version is not about the patches that were sent again.
+        places = reused if answered is version.cover and reused else (at,)
+        given += [(place, trailer) for trailer in reply_trailers(mail) for place in places]
+        against += [Objection(position=at, line=line, sender=mail.sender) for line in objections(mail)]
+    return replace(
+        version,
+        replies=tuple(replies),
+        trailers=tuple(dict.fromkeys(given)),
+        objections=tuple(dict.fromkeys(against)),
+    )
 
 
-def reply_trailers(reply: Mail) -> Iterable[Trailer]:
-    """Yield the trailers at the left margin of a reply. Quoted trailers are those of other mails."""
-    for line in reply.message.splitlines():
-        found = TRAILER.match(line.rstrip())
-        if found and found[1].lower() in GIVEN:
-            yield Trailer(key=found[1], value=found[2].strip(), source=reply.message_id, sender=reply.sender)
-
-
-def _when(mail: Mail) -> float:
-    try:
-        return email.utils.parsedate_to_datetime(mail.date).timestamp()
-    except (ValueError, TypeError, OverflowError):
-        return 0.0
+def _number(mail: Mail) -> int:
+    return mail.subject.number

@@ -19,8 +19,8 @@ from pathlib import Path
 from harness.authoring.branch import Commit, reword
 from harness.authoring.refresh import FORMAT
 from harness.series import Series
+from harness.series.address import split_address
 from harness.series.form import remarks_of, split_headers, tag_for, with_remarks, with_tag
-from harness.series.mail import split_address
 from harness.submit.cover import patch_log
 from harness.submit.provenance import Identity, Reason
 from harness.submit.recipients import Recipients

@@ -20,7 +20,7 @@ from harness.errors import SubmitError
 from harness.process import find_program, run
 from harness.progress import Reporter
 from harness.series import Series, parse_trailers
-from harness.series.mail import split_address
+from harness.series.address import split_address
 from harness.series.metadata import is_address
 from harness.tree.git import Git
 

@@ -267,7 +267,6 @@ def _judge(run: _Run) -> None:
 def series_facts(found: Input, judged: Judged | None) -> ValidatedSeries:
     """Return the description of the series for the results."""
     commits = {patch.number: patch.commit for patch in judged.patches} if judged else {}
-    positions = {mail.subject.number: at for at, mail in enumerate(found.patches, start=1)}
     version = found.version
     return ValidatedSeries(
         name=found.name,
@@ -294,12 +293,12 @@ def series_facts(found: Input, judged: Judged | None) -> ValidatedSeries:
         versions=tuple(one.number for one in found.thread.versions),
         trailers=tuple(
             GivenTrailer(
-                patch=positions.get(number, 0) if number else 0,
+                patch=position,
                 text=str(trailer),
                 message_id=trailer.source,
                 is_own=trailer.is_own,
             )
-            for number, trailer in version.trailers
+            for position, trailer in version.trailers
         ),
     )
 

@@ -8,7 +8,7 @@ import pytest
 
 from harness.check.cover import check
 from harness.series import read_mail
-from harness.series.thread import Thread
+from harness.series.version import Thread
 from tests.unit.check.support import cover, good, judged, pair
 
 V2 = "PATCH v2"

@@ -36,15 +36,59 @@ def test_missing_patches_are_named() -> None:
 
 def test_duplicate_is_named_with_its_number() -> None:
     first, one, two = pair()
-    assert findings(first, one, one, two) == [
+    again = one.replace(b"<1@example.org>", b"<9@example.org>")
+    assert findings(first, one, again, two) == [
         ("input-duplicate", 0, "mail 2: another mail also has the number 1")
     ]
+    assert findings(first, one, one, two) == []
 
 
 def test_other_order_of_the_mails_is_a_note() -> None:
     first, one, two = pair()
     assert findings(first, two, one) == [
         ("input-order", 0, "the order of the patches differs from their numbers")
+    ]
+
+
+def test_patch_of_a_longer_series_may_be_judged_alone() -> None:
+    _, one, two = pair()
+    assert findings(two.replace(b"2/2]", b"03/12]")) == [
+        ("input-excerpt", 0, "only patch 3 of 12 is in the input")
+    ]
+    both = [one.replace(b"1/2]", b"1/3]"), two.replace(b"2/2]", b"3/3]")]
+    assert findings(*both) == [("input-missing", 0, "patch 2/3 is missing")]
+    assert findings(cover(), two) == [("input-missing", 0, "patch 1/2 is missing")]
+
+
+def test_patches_of_an_older_version_are_noted_and_its_number_is_not_ignored() -> None:
+    again = good(subject="[PATCH v2 2/2] util: add more", ident="v2@e.org", above="2@example.org")
+    assert findings(*pair(), again) == [
+        ("input-reroll", 0, "v2 does not contain all patches; those at 1 are from v1")
+    ]
+    other = good(subject="[PATCH v3] util: x", ident="v3@e.org")
+    assert [rule for rule, _, _ in findings(*pair(), again, other)] == ["input-left-out"]
+
+
+def test_patches_that_count_nothing_in_common_are_noted() -> None:
+    mails = [mail.replace(b"Message-Id", b"X-Id") for mail in (good(), pair()[2])]
+    assert findings(*mails) == [("input-count", 0, "the subjects do not count the patches of one series")]
+
+
+def test_objections_are_findings_of_their_patch_and_of_the_series() -> None:
+    first, one, two = pair()
+    for above, patch in (("0@example.org", 0), ("2@example.org", 2)):
+        series = judged(first, one, two, reply("No.\n\nNacked-by: R <r@e.org>", above))
+        (finding,) = check(series)
+        assert facts(finding) == ("input-nack", patch, "R <r@e.org> objects")
+        assert finding.snippet == ("Nacked-by: R <r@e.org>",)
+        other = reply("Nacked-by: A <a@e.org>", above)
+        assert [rule for rule, _, _ in findings(first, one, two, other)] == ["input-nack"]
+
+
+def test_patch_in_reply_to_a_series_is_listed_as_ignored() -> None:
+    extra = good(subject="[PATCH] util: better", ident="x@e.org", above="2@example.org")
+    assert findings(*pair(), extra) == [
+        ("input-left-out", 0, "mail 4 contains a patch that is not part of the series")
     ]
 
 

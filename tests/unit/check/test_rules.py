@@ -56,7 +56,25 @@ CRLF = append("util/short.c", "int short_one;\n", "int cr;\r")
 
 CASES = (
     Case(rule="input-missing", mails=[pair()[0], pair()[1]], patch=0),
-    Case(rule="input-duplicate", mails=[*pair(), pair()[1]], patch=0),
+    Case(rule="input-excerpt", mails=[pair()[1]], patch=0),
+    Case(rule="input-count", mails=[good(), pair()[2]], patch=0, folder=True),
+    Case(
+        rule="input-reroll",
+        mails=[
+            *pair(),
+            good(subject="[PATCH v2 1/2] util: add one", ident="v2@e.org", above="1@example.org"),
+        ],
+        patch=0,
+    ),
+    Case(
+        rule="input-nack",
+        mails=[good(), good(subject="Re: x", diff="", above="1@example.org", ident="r@e.org", body="NAK.")],
+    ),
+    Case(rule="input-scissors", mails=[good(body="Hello,\n-- >8 --\nWhy.")]),
+    Case(rule="input-trailing", mails=[good().replace(b"-- \n2.39.5\n", b"____________\nthe list\n")]),
+    Case(
+        rule="input-duplicate", mails=[*pair(), pair()[1].replace(b"<1@example.org>", b"<9@e.org>")], patch=0
+    ),
     Case(rule="input-order", mails=pair()[::-1], patch=0),
     Case(rule="input-left-out", mails=[good(), good(subject="[PATCH v2] util: x", ident="3@e.org")], patch=0),
     Case(rule="input-pull", mails=[good(subject="[PULL 1/1] util: add it")], patch=0),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from harness.check.subject import POLICY, added_lines, snippet
-from harness.series.thread import Trailer
+from harness.series.trailers import Trailer
 from tests.unit.check.support import SIGNED, good, judged
 
 TWO = """\

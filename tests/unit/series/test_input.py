@@ -182,10 +182,10 @@ def test_patch_of_a_mailbox_is_named_after_its_title(
 
 def test_only_the_newest_version_of_a_folder_is_read(layout: Layout, folder: Path) -> None:
     write(folder, p0001_a=ONE, p0002_b=TWO, notes=patch("[PATCH] extra", ident="9@example.org"))
-    for version, mail in ((2, ONE), (10, TWO)):
-        (folder / f"v{version}-0001-c.patch").write_bytes(mail)
+    for version in (2, 10):
+        (folder / f"v{version}-0001-c.patch").write_bytes(patch(f"[PATCH v{version}] util: one"))
     found = read_input(layout, "mine")
-    assert [mail.origin for mail in found.mails] == ["notes.patch", "v10-0001-c.patch"]
+    assert [mail.origin for mail in found.mails] == ["v10-0001-c.patch", "notes.patch"]
     (note,) = found.notes
     assert "3 files" in note
     assert "v10" in note
@@ -232,17 +232,15 @@ def test_folder_is_one_version_whatever_its_tags(layout: Layout, folder: Path) -
     """git am *.patch applies them all."""
     write(folder, p0001_a=patch("[PATCH v2 1/3] a: b"), p0002_b=patch("[RFC PATCH 2/2] a: c"))
     version = read_version(layout)
-    assert (version.number, version.kind, version.rfc, version.total) == (2, "PATCH", False, 3)
-    assert ([mail.origin for mail in version.patches], version.missing) == (
-        ["0001-a.patch", "0002-b.patch"],
-        (3,),
-    )
+    assert (version.number, version.kind, version.rfc, version.total) == (2, "PATCH", False, 2)
+    assert [mail.origin for mail in version.patches] == ["0001-a.patch", "0002-b.patch"]
+    assert (version.missing, version.recounted) == ((), True)
 
 
 def test_kind_of_a_folder_is_that_of_its_first_patch(layout: Layout, folder: Path) -> None:
     write(folder, p0000_cover_letter=COVER, p0001_a=patch("[RFC PATCH v3 1/1] a: b"))
     version = read_version(layout)
-    assert (version.number, version.kind, version.rfc, version.total) == (3, "PATCH", True, 2)
+    assert (version.number, version.kind, version.rfc, version.total) == (3, "PATCH", True, 1)
     write(folder, p0001_a=patch("[PULL 1/1] a: b"))
     assert read_version(layout).kind == "PULL"
     write(folder, p0001_a=patch("a: b"))
@@ -250,12 +248,21 @@ def test_kind_of_a_folder_is_that_of_its_first_patch(layout: Layout, folder: Pat
 
 
 def test_counted_patches_of_a_folder_have_the_numbers_of_their_subjects(layout: Layout, folder: Path) -> None:
-    three, again = (patch(f"[PATCH {number}/4] a: {number}") for number in (3, 1))
-    write(folder, p0001_a=three, p0002_b=patch("[PATCH 1/4] a: b"), p0003_c=again)
+    three, one = (patch(f"[PATCH {number}/4] a: {number}") for number in (3, 1))
+    write(folder, p0001_a=three, p0002_b=one)
     version = read_version(layout)
-    assert [mail.origin for mail in version.patches] == ["0003-c.patch", "0001-a.patch"]
-    assert [mail.origin for mail in version.duplicates] == ["0002-b.patch"]
+    assert [mail.origin for mail in version.patches] == ["0002-b.patch", "0001-a.patch"]
     assert (version.total, version.missing, version.out_of_order) == (4, (2, 4), True)
+    assert (version.recounted, version.duplicates) == (False, ())
+
+
+def test_files_with_the_same_number_in_their_subjects_all_count(layout: Layout, folder: Path) -> None:
+    mails = [patch(f"[PATCH {number}/4] a: {number}") for number in (3, 1, 1)]
+    write(folder, p0001_a=mails[0], p0002_b=mails[1], p0003_c=mails[2])
+    version = read_version(layout)
+    assert [mail.origin for mail in version.patches] == ["0001-a.patch", "0002-b.patch", "0003-c.patch"]
+    assert (version.total, version.missing, version.out_of_order) == (3, (), False)
+    assert (version.recounted, version.duplicates) == (True, ())
 
 
 def test_patches_of_a_folder_are_counted_if_one_has_no_number(layout: Layout, folder: Path) -> None:
@@ -275,32 +282,48 @@ def test_cover_letter_of_a_folder_is_known_by_its_subject_or_its_name(layout: La
     assert read_version(layout).cover == read_mail(COVER, "v2-0002-cover.patch")
 
 
+PACKED = ("", ".gz", ".bz2", ".xz", ".zst")
+
+
 @pytest.mark.parametrize(
     ("suffix", "versions"),
-    [(".eml", 2), (".mbox", 2), (".mbox.gz", 2), (".patch", 1), (".diff", 1)],
+    [
+        *((f".{kind}{packed}", 2) for kind in ("eml", "mbox", "mbx") for packed in PACKED),
+        *((f".{kind}{packed}", 1) for kind in ("patch", "diff") for packed in PACKED),
+        (".txt", 0),
+        (".patch.zip", 0),
+        (".orig", 0),
+    ],
 )
 def test_folder_of_mails_is_sorted_into_versions(
     layout: Layout, folder: Path, suffix: str, versions: int
 ) -> None:
-    for name in ("a", "b"):
-        (folder / f"{name}{suffix}").write_bytes(patch(f"[PATCH] {name}: c", ident=f"{name}@example.org"))
+    for number in (1, 2):
+        mail = patch(f"[PATCH v{number}] a: c", ident=f"{number}@example.org")
+        (folder / f"{number}{suffix}").write_bytes(mail)
+    if not versions:
+        with pytest.raises(OptionError, match="no patch"):
+            read_input(layout, "mine")
+        return
     found = read_input(layout, "mine").thread.versions
     assert [len(version.patches) for version in found] == ([1, 1] if versions == 2 else [2])
 
 
-def test_mailbox_of_lone_patches_is_sorted_into_versions(layout: Layout, tmp_path: Path) -> None:
+def test_mailbox_of_patches_without_a_count_is_one_series(layout: Layout, tmp_path: Path) -> None:
     (tmp_path / "x.mbox").write_bytes(mbox(*(patch(f"[PATCH] {n}: c", ident=f"{n}@e.org") for n in "ab")))
-    assert len(read_input(layout, str(tmp_path / "x.mbox")).thread.versions) == 2
+    (version,) = read_input(layout, str(tmp_path / "x.mbox")).thread.versions
+    assert [mail.subject.title for mail in version.patches] == ["a: c", "b: c"]
+    assert (version.total, version.missing, version.recounted) == (2, (), False)
 
 
-def test_folder_with_replies_or_several_tags_is_sorted_into_versions(layout: Layout, folder: Path) -> None:
+def test_folder_with_replies_is_sorted_into_versions(layout: Layout, folder: Path) -> None:
     answer = patch("Re: [PATCH 1/2] util: one", ident="r@example.org", above="1@example.org", diff="")
     write(folder, p0001_a=ONE, p0002_b=TWO, p0003_c=answer)
     assert len(read_version(layout).replies) == 1
     write(folder, p0003_c=patch("[PATCH v2 1/2] a: b", ident="n@example.org"))
-    assert len(read_version(layout).patches) == 2, "files named by git are one version"
+    assert len(read_version(layout).patches) == 3, "files are one version"
     (folder / "0003-c.patch").rename(folder / "new.patch")
-    assert [version.number for version in read_input(layout, "mine").thread.versions] == [1, 2]
+    assert titles(read_input(layout, "mine")) == ["util: one", "util: two", "a: b"]
 
 
 HOSTILE = """\

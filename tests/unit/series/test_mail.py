@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.series import mailbox_bytes, read_mail
-from harness.series.mail import Address, parse_address, unflow
+from harness.series.address import Address, parse_address
+from harness.series.decode import unflow
 from harness.series.subject import parse_subject
 from tests.unit.series.mails import DIFF, patch
 
@@ -266,8 +267,15 @@ def test_raw_bytes_in_a_header_are_read_as_utf_8() -> None:
     assert (mail.author, mail.subject.text) == (Address(name="J\u00fcrgen", email="j\u00fc@b"), "h\u00fcbsch")
     assert mail.faults == ()
     latin = read_mail("From: a@b\nSubject: h\u00fcbsch\n\nx\n".encode("latin-1"), "x")
-    assert latin.subject.text == "h\N{REPLACEMENT CHARACTER}bsch"
+    assert latin.subject.text == "h\u00fcbsch"
     assert [fault.kind for fault in latin.faults] == ["charset"]
+    assert "Subject" in latin.faults[0].detail
+    declared = "From: J\u0142 <a@b>\nSubject: \u0142\nContent-Type: text/plain; charset={}\n\nx\n"
+    for charset in ("iso-8859-2", "ISO-8859-2"):
+        mail = read_mail(declared.format(charset).encode("iso-8859-2"), "x")
+        assert (mail.author.name, mail.subject.text, mail.faults) == ("J\u0142", "\u0142", ())
+    unknown = read_mail(declared.format("x-none").encode("iso-8859-2"), "x")
+    assert unknown.subject.text == "\u00b3"
 
 
 def test_malformed_headers_are_kept_readable() -> None:

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from harness.errors import OptionError
-from harness.series import mbox as module
-from harness.series.mbox import read_bytes, read_mbox, split_mbox, unpack
+from harness.series import compressed as module
+from harness.series.attached import read_mbox
+from harness.series.compressed import read_bytes, unpack
+from harness.series.mbox import split_mbox
 from tests.unit.series.mails import mbox, patch
 
 FROM = b"From a@example.org Thu Jan  1 10:20:30 1970\n"

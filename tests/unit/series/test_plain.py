@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from harness.series import scan_changes
-from harness.series.plain import git_diff, stray_line
+from harness.series.plain import git_diff, text_after_hunks
 
 HUNK = "@@ -1 +1 @@\n-a\n+b\n"
 GIT = f"diff --git a/x.c b/x.c\n--- a/x.c\n+++ b/x.c\n{HUNK}"
@@ -85,29 +85,69 @@ def test_lines_of_a_hunk_are_not_taken_for_names() -> None:
     assert git_diff(f"--- x.c\n+++ x.c\n{hunk}") == (GIT.replace(HUNK, hunk), True)
 
 
+SIGNED = "-- \n2.39.5\n"
+
+
 @pytest.mark.parametrize(
-    ("text", "stray"),
+    ("text", "stray", "trailing"),
     [
-        ("no hunk\nat all\n", ""),
-        (HUNK, ""),
-        (HUNK.rstrip("\n"), ""),
-        (f"{HUNK}rest of b  \n", "rest of b  "),
-        (f"{HUNK}rest of X\r\n", "rest of X"),
-        (f"one\ntwo\n{HUNK}rest\n", "rest"),
-        (f"one\n{HUNK}rest\nmore\n", "rest"),
-        (f"{HUNK}{HUNK}rest\n", "rest"),
-        (f"{HUNK}\nafter an empty line\n", ""),
-        (f"{HUNK}-- \n2.39.5\n", ""),
-        (f"{HUNK}\\ No newline at end of file\n", ""),
-        (f"{HUNK}{GIT}Index: x\n", ""),
-        (f"{HUNK}base-commit: 123\n", ""),
-        ("@@ -1 +1,3 @@\n a\n+b\n+c\n", ""),
-        ("@@ -1,3 +1 @@\n-b\n-c\n a\n", ""),
-        ("@@ -0,0 +1 @@\n+x\n", ""),
-        ("@@ -1 +0,0 @@\n-x\n", ""),
-        ("@@ -1,3 +1,3 @@\n a\n\n b\n", ""),
-        ("@@ -1,3 +1,3 @@\n a\nXtra\n b\n", "Xtra"),
+        ("no hunk\nat all\n", "", ""),
+        (HUNK, "", ""),
+        (HUNK.rstrip("\n"), "", ""),
+        (f"{HUNK}rest of b  \n", "", "rest of b  "),
+        (f"{HUNK}rest of b  \n{SIGNED}", "rest of b  ", ""),
+        (f"{HUNK}rest\n--\n2.39.5\n", "rest", ""),
+        (f"{HUNK}rest of X\r\n{SIGNED}", "rest of X", ""),
+        (f"one\ntwo\n{HUNK}rest\n", "", "rest"),
+        (f"one\n{HUNK}rest\nmore\n", "", "rest"),
+        (f"{HUNK}rest\n{HUNK}", "rest", ""),
+        (f"{HUNK}rest\n{GIT}", "rest", ""),
+        (f"{HUNK}rest\n--- a/y\n+++ b/y\n", "rest", ""),
+        (f"{HUNK}rest\n--- a/y\n", "", "rest"),
+        (f"{HUNK}{HUNK}rest\n", "", "rest"),
+        (f"{HUNK}______\nlist\n{SIGNED}", "", "______"),
+        (f"{HUNK}====== \nlist\n{SIGNED}", "", ""),
+        (f"{HUNK}____\nlist\n{SIGNED}", "____", ""),
+        (f"{HUNK}______\n{GIT}", "______", ""),
+        (f"{HUNK}+not counted\n", "+not counted", ""),
+        (f"{HUNK} not counted\n{SIGNED}", " not counted", ""),
+        (f"{HUNK}\nafter an empty line\n", "", ""),
+        (f"{HUNK}{SIGNED}", "", ""),
+        (f"{HUNK}{SIGNED}______\nlist\n", "", ""),
+        (f"{HUNK}\\ No newline at end of file\n", "", ""),
+        (f"{HUNK}{GIT}Index: x\n", "", ""),
+        (f"{HUNK}base-commit: 123\n", "", ""),
+        ("@@ -1 +1,3 @@\n a\n+b\n+c\n", "", ""),
+        ("@@ -1,3 +1 @@\n-b\n-c\n a\n", "", ""),
+        ("@@ -0,0 +1 @@\n+x\n", "", ""),
+        ("@@ -1 +0,0 @@\n-x\n", "", ""),
+        ("@@ -1,3 +1,3 @@\n a\n\n b\n", "", ""),
+        (f"@@ -1,3 +1,3 @@\n a\nXtra\n b\n{SIGNED}", "Xtra", ""),
     ],
 )  # fmt: skip
-def test_text_after_a_hunk_is_found(text: str, stray: str) -> None:
-    assert stray_line(text) == stray
+def test_text_after_a_hunk_is_found(text: str, stray: str, trailing: str) -> None:
+    assert text_after_hunks(text) == (stray, trailing)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "path"),
+    [
+        ("a/x.c.orig", "b/x.c", "x.c"),
+        ("a/x.c.old\t2020-01-01", "b/x.c\t2020-01-02", "x.c"),
+        ("q.orig/util/x.c~", "q/util/x.c", "util/x.c"),
+        ("a/x.c", "b/x.c.new", "x.c"),
+        ("a/y.c", "b/x.c", "x.c"),
+        ("a/old.x.c", "b/x.c", "x.c"),
+    ],
+)
+def test_older_file_with_another_name_is_changed_in_place(old: str, new: str, path: str) -> None:
+    converted, changed = git_diff(f"--- {old}\n+++ {new}\n{HUNK}")
+    (change,) = scan_changes(converted)
+    assert (change.old, change.new, changed) == (path, path, True)
+
+
+@pytest.mark.parametrize("date", ["1970-01-01 00:00:00.0 +0000", "Thu Jan  1 00:00:00 1970"])
+def test_file_with_the_oldest_date_is_absent(date: str) -> None:
+    gone, _ = git_diff(f"--- a/x.c\t2020-01-01\n+++ b/x.c\t{date}\n@@ -1 +0,0 @@\n-a\n")
+    (change,) = scan_changes(gone)
+    assert (change.old, change.new) == ("x.c", "")

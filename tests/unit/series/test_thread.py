@@ -23,7 +23,7 @@ from harness.series import (
     reply_trailers,
     series_of,
 )
-from harness.series.mbox import unpack
+from harness.series.compressed import unpack
 from tests.unit.series.mails import DIFF, mbox, patch
 
 REPLY = "On Tuesday, A wrote:\n> Acked-by: Quoted <q@example.org>\nGood.\n\n{}\n"
@@ -85,7 +85,7 @@ def test_newest_version_has_the_trailers_of_its_replies() -> None:
 
 def test_missing_and_duplicate_patches_are_recorded() -> None:
     cover, one, two = series()
-    newest = read(cover, two, two).newest
+    newest = read(cover, two, two.replace(b"2v1@", b"9v1@")).newest
     assert newest is not None
     assert newest.missing == (1,)
     assert len(newest.duplicates) == 1
@@ -154,11 +154,21 @@ def test_threads_without_cover_letters_are_separate_versions() -> None:
     assert [len(version.patches) for version in read(*mails).versions] == [2, 2]
 
 
-def test_lone_patches_are_versions_of_their_own_with_and_without_ids() -> None:
-    mails = [patch("[PATCH] a: b", ident=ident) for ident in ("1@e.org", "2@e.org")]
-    assert len(read(*mails).versions) == 2
+def test_patches_without_a_count_are_one_series_with_and_without_ids() -> None:
+    mails = [patch(f"[PATCH] {name}: b", ident=f"{name}@e.org") for name in "ab"]
     bare = [mail.replace(b"Message-Id:", b"X-Id:") for mail in mails]
-    assert len(read(*bare).versions) == 2
+    untagged = [mail.replace(b"[PATCH] ", b"") for mail in bare]
+    for each in (mails, bare, untagged):
+        (version,) = read(*each).versions
+        assert [mail.subject.title for mail in version.patches] == ["a: b", "b: b"]
+        assert (version.total, version.missing, version.recounted) == (2, (), False)
+
+
+def test_patches_of_other_senders_without_a_count_are_other_series() -> None:
+    mine = patch("[PATCH] a: b", ident="1@e.org", date="Wed, 2 Feb 2022 10:00:00 +0100")
+    other = patch("[PATCH] c: d", ident="2@e.org", sender="B <b@example.org>")
+    thread = read(mine, other)
+    assert [version.patches[0].subject.title for version in thread.versions] == ["c: d", "a: b"]
 
 
 def long_thread(mail: bytes, *above: str) -> bytes:

@@ -1,0 +1,152 @@
+"""Decode headers and bodies of mails to text, and record each irregularity.
+
+Decoding follows git-mailinfo(1), RFC 2045 (transfer encodings), RFC 2047 (headers) and RFC 3676
+(``format=flowed``), with Python's email package.
+"""
+
+from __future__ import annotations
+
+import email.errors
+import email.header
+import email.message
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+FaultKind = Literal[
+    "no-headers",
+    "no-author",
+    "charset",
+    "crlf",
+    "flowed",
+    "html",
+    "multipart",
+    "scissors",
+    "not-git",
+    "trailing",
+    "damaged",
+    "empty",
+]
+_SURROGATE = re.compile("[\ud800-\udfff]")
+PLAIN_CHARSETS = ("", "us-ascii", "ascii", "unknown-8bit")
+CODINGS = ("base64", "quoted-printable")
+CRLF = "its lines end in CR LF; the CRs were removed"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fault:
+    """An irregularity of a mail. ``detail`` is one line for people."""
+
+    kind: FaultKind
+    detail: str
+
+
+def coding_of(part: email.message.Message) -> str:
+    """Return the transfer encoding of ``part``, in lower case."""
+    return str(part.get("Content-Transfer-Encoding", "")).strip().lower()
+
+
+def charset_of(part: email.message.Message) -> str:
+    """Return the declared character set of ``part``; empty without one."""
+    return str(part.get_param("charset") or "")
+
+
+def part_text(part: email.message.Message, faults: list[Fault]) -> str:
+    """Return the text of ``part``, which is no multipart; empty for HTML."""
+    kind = part.get_content_type()
+    if kind == "text/html":
+        faults.append(Fault(kind="html", detail="it is HTML, which cannot contain a patch"))
+        return ""
+    payload = part.get_payload(decode=True)
+    raw = payload if isinstance(payload, bytes) else b""
+    text = decode(raw, charset_of(part), faults)
+    coded = coding_of(part) in CODINGS
+    lines = text.split("\n")
+    if coded and "\r" in text and all(line.endswith("\r") for line in lines[:-1]):
+        text = text.replace("\r\n", "\n")
+        faults.append(Fault(kind="crlf", detail=CRLF))
+    if str(part.get_param("format") or "").lower() == "flowed":
+        faults.append(Fault(kind="flowed", detail="it is format=flowed, which wraps and joins lines"))
+        text = unflow(text, delsp=str(part.get_param("delsp") or "").lower() == "yes")
+    return text
+
+
+def unflow(text: str, *, delsp: bool = False) -> str:
+    """Undo ``format=flowed``: soft line breaks (RFC 3676, section 4.2) and space-stuffing (4.4)."""
+    lines: list[str] = []
+    open_ = False
+    for line in text.split("\n"):
+        unstuffed = line.removeprefix(" ")
+        soft = unstuffed.endswith(" ") and unstuffed != "-- "
+        piece = unstuffed[:-1] if soft and delsp else unstuffed
+        if open_:
+            lines[-1] += piece
+        else:
+            lines.append(piece)
+        open_ = soft
+    return "\n".join(lines)
+
+
+def decode(raw: bytes, charset: str, faults: list[Fault]) -> str:
+    """Decode ``raw``. Bytes that are neither in ``charset`` nor in UTF-8 are kept (surrogateescape)."""
+    if charset.lower() not in PLAIN_CHARSETS:
+        try:
+            return _decode_whole(raw, charset)
+        except LookupError:
+            faults.append(Fault(kind="charset", detail=f"its character set {charset!r} is unknown"))
+        except ValueError:  # UnicodeDecodeError, or the errors of codecs such as "undefined"
+            faults.append(Fault(kind="charset", detail=f"it is not in {charset}, its declared character set"))
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError:
+        if not charset:
+            faults.append(Fault(kind="charset", detail="it is not UTF-8 and names no character set"))
+        # Other bytes are kept: a changed file need not be UTF-8.
+        return raw.decode("utf-8", "surrogateescape")
+
+
+def _decode_whole(raw: bytes, charset: str) -> str:
+    """Decode ``raw``. Raises UnicodeError also for lone surrogates, which cannot be encoded again."""
+    text = raw.decode(charset)
+    text.encode("utf-8")
+    return text
+
+
+def header_text(mail: email.message.Message, name: str, faults: list[Fault]) -> str:
+    """Return the header ``name`` of ``mail`` on one line; empty without it.
+
+    Raw bytes are read as UTF-8, or else in the declared character set of the body, or else as Latin-1.
+    git-mailinfo(1) and the email package copy such bytes: the author of the commit would not be UTF-8.
+    """
+    value = mail.get(name)
+    if value is None:
+        return ""
+    text = ""
+    try:
+        # Not str(value): a header with raw bytes is a Header, whose text has lost them.
+        for chunk, charset in email.header.decode_header(value):
+            if isinstance(chunk, str):
+                text += chunk
+            elif charset in (None, "unknown-8bit"):
+                text += _raw_text(chunk, charset_of(mail), name, faults)
+            else:
+                text += decode(chunk, str(charset), faults)
+    except email.errors.HeaderParseError:
+        faults.append(Fault(kind="charset", detail=f"its header {name}: is malformed"))
+        text = str(value)
+    return one_line(text)
+
+
+def _raw_text(raw: bytes, charset: str, name: str, faults: list[Fault]) -> str:
+    for known in ("utf-8", charset if charset.lower() not in PLAIN_CHARSETS else ""):
+        try:
+            return _decode_whole(raw, known)
+        except (LookupError, ValueError):
+            continue
+    faults.append(Fault(kind="charset", detail=f"its header {name}: is not UTF-8; it was read as Latin-1"))
+    return raw.decode("latin-1")
+
+
+def one_line(text: str) -> str:
+    """Put ``text`` on one line and replace bytes that are not UTF-8, which RFC 2047 does not allow."""
+    return " ".join(_SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text).split())

@@ -1,0 +1,149 @@
+"""Read the mails of a folder: patch files, quilt's ``series`` file, a maildir."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.errors import OptionError
+from harness.series.attached import read_mbox
+from harness.series.compressed import SUFFIXES, read_bytes
+from harness.series.grouping import when
+from harness.series.mail import Mail
+from harness.series.thread import find_thread
+from harness.series.version import Thread, make_version
+
+NAMED = re.compile(r"(?:v(\d+)-)?(\d{4})-.+\.patch")
+"""Names that git-format-patch(1) gives: version and number."""
+_PACKED = rf"(?:{'|'.join(map(re.escape, SUFFIXES))})?"
+_MAILS = re.compile(rf".*\.(?:patch|diff|eml|mbox|mbx){_PACKED}", re.DOTALL)
+_THREADS = re.compile(rf".*\.(?:eml|mbox|mbx){_PACKED}", re.DOTALL)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FolderMails:
+    """The mails of a folder, in order. ``notes`` has a line for each input that was skipped."""
+
+    mails: tuple[Mail, ...]
+    thread: Thread
+    notes: tuple[str, ...] = ()
+
+
+def read_folder(folder: Path) -> FolderMails:
+    """Read the mails of ``folder``. Raises OptionError."""
+    if is_maildir(folder):
+        mails = tuple(sorted(_read(_files(folder / "cur") + _files(folder / "new")), key=when))
+        return FolderMails(mails=mails, thread=find_thread(mails))
+    listed = folder / "series"
+    if listed.is_file():
+        mails = _read(_listed(folder, name) for name in _names(listed))
+        return FolderMails(mails=mails, thread=folder_thread(mails, sort=False))
+    read = {path: _read([path]) for path in _files(folder) if _MAILS.fullmatch(path.name)}
+    paths, notes = _newest(read)
+    for path in paths:
+        if len(read[path]) > 1 and NAMED.fullmatch(path.name):
+            notes.append(f"{path.name} contains {len(read[path])} mails")
+    mails = tuple(mail for path in paths for mail in read[path])
+    return FolderMails(mails=mails, thread=_thread(mails), notes=tuple(notes))
+
+
+def is_maildir(folder: Path) -> bool:
+    """Return whether ``folder`` is a maildir: each file in ``cur`` and ``new`` is a mail."""
+    return (folder / "cur").is_dir() and ((folder / "new").is_dir() or (folder / "tmp").is_dir())
+
+
+def folder_thread(mails: Sequence[Mail], *, sort: bool = True) -> Thread:
+    """Treat ``mails`` as one version in their order, whatever the subjects, as ``git am *.patch`` does.
+
+    Without ``sort``, even numbers that count consistently do not change the order.
+    """
+    covers = [mail for mail in mails if mail.is_cover or (_is_cover_file(mail) and not mail.diff)]
+    patches = [mail for mail in mails if not any(mail is cover for cover in covers)]
+    if not mails:
+        return Thread(versions=())
+    return Thread(versions=(make_version(patches, covers, sent=False, sort=sort),))
+
+
+def _thread(mails: Sequence[Mail]) -> Thread:
+    """Read folders of mails (``*.eml``), and folders with replies, like a mailbox."""
+    if any(mail.subject.reply or _THREADS.fullmatch(mail.origin) for mail in mails):
+        return find_thread(mails)
+    return folder_thread(mails)
+
+
+def _newest(read: dict[Path, tuple[Mail, ...]]) -> tuple[list[Path], list[str]]:
+    """Return the files of the newest version, in the order of their numbers, and notes about others.
+
+    ``v2-0002-x.patch`` alone replaces ``0002-x.patch``. Files without such names are in each version.
+    """
+    versions: dict[int, dict[int, list[Path]]] = {}
+    for path in read:
+        if found := NAMED.fullmatch(path.name):
+            versions.setdefault(int(found[1] or 1), {}).setdefault(int(found[2]), []).append(path)
+    kept: dict[int, list[Path]] = {}
+    used: dict[int, list[int]] = {}
+    last = 0
+    for version in sorted(versions, reverse=True):
+        mine = versions[version]
+        if not kept:
+            subjects = [mail.subject for paths in mine.values() for path in paths for mail in read[path]]
+            last = max(*(subject.total for subject in subjects), *mine)
+        for number in mine:
+            if number not in kept and (0 < number <= last or not kept.keys() & mine.keys()):
+                used.setdefault(version, []).append(number)
+        kept.update({number: mine[number] for number in used.get(version, ())})
+    skipped = [path for mine in versions.values() for paths in mine.values() for path in paths]
+    skipped = [path for path in skipped if not any(path in paths for paths in kept.values())]
+    newest = max(versions, default=1)
+    notes = [f"skipped {len(skipped)} files of versions before v{newest}"] if skipped else []
+    notes += [
+        f"v{newest} does not contain the numbers {', '.join(map(str, sorted(numbers)))}: v{version} is used"
+        for version, numbers in used.items()
+        if version != newest
+    ]
+    paths = [path for path in read if path not in skipped]
+    return sorted(paths, key=lambda path: re.sub(r"^v\d+-(?=\d{4}-)", "", path.name)), notes
+
+
+def _read(paths: Iterable[Path]) -> tuple[Mail, ...]:
+    return tuple(mail for path in paths for mail in read_mbox(read_bytes(path), path.name))
+
+
+def _files(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    return sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+
+
+def _names(listed: Path) -> list[str]:
+    """Return the names in quilt's ``series`` file, without options and comments."""
+    lines = listed.read_text(encoding="utf-8", errors="replace").splitlines()
+    return [words[0] for line in lines if (words := line.split("#")[0].split())]
+
+
+def _listed(folder: Path, name: str) -> Path:
+    """Return the file ``name`` of quilt's ``series`` file. Raises OptionError if missing or outside."""
+    path = folder / name
+    try:
+        inside = folder.resolve() in path.resolve().parents
+        exists = inside and path.is_file()
+    except (OSError, ValueError, RuntimeError):  # name too long, NUL character, loop of links
+        inside, exists = True, False
+    if not inside:
+        raise OptionError(
+            f"-Dseries: {folder / 'series'} names {name[:100]!r}, which is outside of the folder",
+            "put all patches of a series into its folder",
+        )
+    if not exists:
+        raise OptionError(
+            f"-Dseries: {folder / 'series'} names {name[:100]}, which does not exist",
+            "add the file, or remove its line",
+        )
+    return path
+
+
+def _is_cover_file(mail: Mail) -> bool:
+    found = NAMED.fullmatch(mail.origin)
+    return found is not None and int(found[2]) == 0

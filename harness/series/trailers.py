@@ -1,0 +1,104 @@
+"""Trailers of commit messages and replies, such as ``Reviewed-by: Name <mail@example.org>``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from harness.series.address import Address, parse_address, without_mailto
+from harness.series.mail import Mail
+
+TRAILER = re.compile(
+    r"^([A-Z][A-Za-z]*(?:-[A-Za-z]+)*-(?:[Bb]y|[Ff]or|[Tt]o)|Message-[Ii]d|Fixes|Resolves|Closes|Link|Cc|CC|Based-on|"
+    r"Supersedes|Buglink|Co-authored-by): (\S.*)$"
+)
+OBJECTIONS = ("nacked-by", "nack-by", "naked-by", "nak-by", "rejected-by", "objected-by", "objected-to-by")
+GIVEN = ("reviewed-by", "acked-by", "tested-by", "reported-by", "suggested-by", "message-id", *OBJECTIONS)
+"""Trailers that a reply can add to a patch, or by which it objects to the patch."""
+_REPLIED = re.compile(r"^([A-Za-z]+(?:-[A-Za-z]+)+):\s*(\S.*)$")
+_NAK = re.compile(r"^(?:NAC?K(?:ed|ED)?|Nack(?:ed)?|Nak)(?![\w-])")
+_PERSON = re.compile(r"-by:", re.IGNORECASE)
+_ADDRESS = re.compile(r"[^<>:@|]*<[^<>@\s]*@[^<>@\s]+(?:<mailto:[^<>]*>)?>\s*$")
+_REST = re.compile(r"\s*[^<>\s]+>\s*$")
+_OTHER_MAIL = re.compile(
+    r"^(?:-+ ?(?:Original|Forwarded) [Mm]essage ?-+|From: .*\n(?:Sent|Date): .*)$", re.MULTILINE
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trailer:
+    """A trailer such as ``Reviewed-by: Name <mail@example.org>``."""
+
+    key: str
+    value: str
+    source: str = ""
+    """The message id of the reply that contains it; empty for a trailer of the patch itself."""
+    sender: Address = field(default_factory=Address)
+    """The sender of that reply."""
+
+    @property
+    def person(self) -> Address:
+        return parse_address(self.value)
+
+    @property
+    def is_own(self) -> bool:
+        """Whether its sender has the address in the trailer. The same person may have several addresses."""
+        return not self.source or self.person.is_same(self.sender)
+
+    @property
+    def is_objection(self) -> bool:
+        return self.key.lower() in OBJECTIONS
+
+    def __str__(self) -> str:
+        return f"{self.key}: {self.value}"
+
+
+def parse_trailers(text: str) -> tuple[Trailer, ...]:
+    """Return the trailers of the last paragraph of ``text`` (git-interpret-trailers(1)).
+
+    At least half of its lines must be trailers.
+    """
+    paragraphs = [part for part in re.split(r"\n\s*\n", text.strip()) if part.strip()]
+    lines = _joined(paragraphs[-1].splitlines()) if paragraphs else []
+    found = [match for line in lines if (match := TRAILER.match(line.rstrip()))]
+    if len(found) * 2 < len(lines):
+        return ()
+    return tuple(Trailer(key=match[1], value=match[2].strip()) for match in found)
+
+
+def reply_trailers(reply: Mail) -> Iterator[Trailer]:
+    """Yield the trailers at the left margin of a reply. Quoted trailers are those of other mails."""
+    for line in _joined(_own_text(reply).splitlines()):
+        found = _REPLIED.match(" ".join(without_mailto(line).split())) if line[:1].strip() else None
+        if found and found[1].lower() in GIVEN:
+            key = found[1].capitalize() if _PERSON.search(line) else found[1]
+            yield Trailer(key=key, value=found[2], source=reply.message_id, sender=reply.sender)
+
+
+def objections(reply: Mail) -> Iterator[str]:
+    """Yield the lines of a reply that object to the patch: ``NACK`` and ``Nacked-by:``."""
+    for line in _joined(_own_text(reply).splitlines()):
+        found = _REPLIED.match(line)
+        if _NAK.match(line) or (found and found[1].lower() in OBJECTIONS):
+            yield line.strip()
+
+
+def _own_text(reply: Mail) -> str:
+    """Return the message of ``reply`` up to another mail that is quoted without marks."""
+    found = _OTHER_MAIL.search(reply.message)
+    return reply.message[: found.start()] if found else reply.message
+
+
+def _joined(lines: list[str]) -> list[str]:
+    """Join a trailer that was wrapped before or in its address: ``Acked-by: A`` and ``<a@example.org>``."""
+    out: list[str] = []
+    for line in lines:
+        last = out[-1].rstrip() if out and _PERSON.search(out[-1]) else ""
+        if last and last.rfind("<") > last.rfind(">") and _REST.match(line):
+            out[-1] = last + line.strip()
+        elif last and "@" not in last and _ADDRESS.match(line):
+            out[-1] = f"{last} {line.strip()}"
+        else:
+            out.append(line)
+    return out
