@@ -85,6 +85,13 @@ def _options(request: Request) -> Options:
     return options
 
 
+def _place(request: Request, options: Options) -> str:
+    """Return the name of the tree that a validation was for. That of a pin is not fetched."""
+    from harness.pipeline import tree_name
+
+    return tree_name(request.layout, options, request.reporter) if options.source else options.pin
+
+
 def _tree(request: Request) -> Tree:
     from harness.pipeline import tree_of
 
@@ -190,7 +197,9 @@ def _status(request: Request, name: str, _: list[str]) -> int:
         say(line)
     if status.rows:
         sha256 = read_input(request.layout, name).sha256
-        say(validation_summary(request.layout, name, sha256, _options(request).pin))
+        options = _options(request)
+        place = _place(request, options)
+        say(validation_summary(request.layout, name, sha256, place, options.source))
     return 0
 
 
@@ -282,7 +291,8 @@ def submit(request: Request) -> int:
     options, layout = _options(request), request.layout
     # Refuse before the tree is fetched.
     load_series(layout, options.series)
-    read_validated(layout, options.series, read_input(layout, options.series).sha256, options.pin)
+    sha256, place = read_input(layout, options.series).sha256, _place(request, options)
+    read_validated(layout, options.series, sha256, place, source=options.source)
     with request.checkout():
         tree = _tree(request)
         done = prepare(layout, tree, options.series, request.reporter, sign_off=request.arguments.sign_off)

@@ -105,7 +105,7 @@ def compose(
             sections.append(f"Range-diff against v{previous}:\n{range_diff.rstrip()}")
         else:
             sections.append(f"(The range-diff against v{previous} is too long for a mail.)")
-    commit = base_commit(series, tree)
+    commit = base_commit(series, tree, base)
     note = f"base-commit: {commit}" if commit else textwrap.fill(based_on_release(series, tree), WIDTH)
     return "\n\n".join([*sections, note]) + "\n"
 
@@ -131,12 +131,18 @@ def patch_log(series: Series, subject: str) -> str:
     return "\n".join(lines)
 
 
-def base_commit(series: Series, tree: Tree) -> str:
-    """Return upstream's commit that the series is based on, from series.toml or a clone; empty if unknown."""
-    if series.metadata.base_commit:
-        return series.metadata.base_commit
+def base_commit(series: Series, tree: Tree, base: str) -> str:
+    """Return upstream's commit that the series is based on, from series.toml or a clone; empty if unknown.
+
+    ``base`` is the commit that it was applied to. On top of required series, that is not upstream's.
+    """
+    metadata = series.metadata
+    if metadata.base_commit:
+        return metadata.base_commit
     is_upstream = len(tree.digest) == 40 and tree.pristine == tree.digest
-    return tree.digest if is_upstream and series.metadata.base != "base" else ""
+    if not is_upstream or metadata.base == "base":
+        return ""
+    return tree.digest if metadata.based_on else base
 
 
 def based_on_release(series: Series, tree: Tree) -> str:

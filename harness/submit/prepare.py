@@ -47,7 +47,8 @@ def prepare(
     sign-off without its declaration), ApplyError, StorageError.
     """
     series = load_series(layout, name)
-    validated = read_validated(layout, name, read_input(layout, name).sha256, tree.pin.name)
+    sha256, source = read_input(layout, name).sha256, str(tree.clone or "")
+    validated = read_validated(layout, name, sha256, tree.pin.name, source=source)
     check_base(validated, tree)
     git, identity = Git(repository=tree.path), git_identity(layout.clone or layout.root)
     declaration, policy = read_declaration(series.folder), find_policy(tree, layout)

@@ -46,14 +46,17 @@ class Validated:
         return tuple(one for one in self.results.findings if one.rule in rules)
 
 
-def read_validated(layout: Layout, name: str, sha256: str, pin: str) -> Validated:
+def read_validated(layout: Layout, name: str, sha256: str, pin: str, *, source: str = "") -> Validated:
     """Return the result for the series ``name`` with the digest ``sha256`` on ``pin``.
+
+    With -Dsource=, its value is ``source``, and ``pin`` is the name of the tree.
 
     Raises SubmitError, with the command to run, if there is no result, if it is for other bytes or another
     pin, if it is incomplete, or if it has errors.
     """
     path = validate_file(layout)
-    command = "nox -s validate -- " + shell_quote([f"-Dseries={name}", f"-Dpin={pin}"])
+    where = f"-Dsource={source}" if source else f"-Dpin={pin}"
+    command = "nox -s validate -- " + shell_quote([f"-Dseries={name}", where])
     again = f"run `{command}`"
     try:
         results = msgspec.json.decode(path.read_bytes(), type=ValidateResults)
@@ -68,7 +71,7 @@ def read_validated(layout: Layout, name: str, sha256: str, pin: str) -> Validate
             again,
         )
     if results.pin != pin:
-        raise SubmitError(f"{path.name} is for another pin: {results.pin}", again)
+        raise SubmitError(f"{path.name} is for another {'tree' if source else 'pin'}: {results.pin}", again)
     if not results.complete:
         raise SubmitError("the validation did not complete", again)
     if results.options.get("patches"):
@@ -89,7 +92,8 @@ def check_base(validated: Validated, tree: Tree) -> None:
     results = validated.results
     git = Git(repository=tree.path)
     states = (tree.pristine, *(git.find("refs/tags/base^{commit}") or ()))
-    if results.base_commit not in states:
+    is_stated = results.base == "series" and git.find(f"{results.base_commit}^{{tree}}") is not None
+    if results.base_commit not in states and not is_stated:
         raise SubmitError(
             f"the series was validated on {results.base_commit[:12]}, which is neither base nor pristine of "
             f"the current tree {tree.name}",
@@ -97,10 +101,10 @@ def check_base(validated: Validated, tree: Tree) -> None:
         )
 
 
-def validation_summary(layout: Layout, name: str, sha256: str, pin: str) -> str:
+def validation_summary(layout: Layout, name: str, sha256: str, pin: str, source: str = "") -> str:
     """Return one line: the verdict of the validation of these bytes, or why there is none."""
     try:
-        results = read_validated(layout, name, sha256, pin).results
+        results = read_validated(layout, name, sha256, pin, source=source).results
     except SubmitError as error:
         return f"cannot be submitted: {error.cause}; {error.remedy}"
     return f"validated on {results.finished[:16]}: {results.verdict}"

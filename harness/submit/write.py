@@ -97,7 +97,7 @@ def write(work: Work, reporter: Reporter) -> Outgoing:
             reasons=work.reasons,
             unsigned=work.unsigned,
             dropped_tags=tuple(f"{one.line} of {one.patch}" for one in work.stale),
-            base_commit=base_commit(work.series, work.tree),
+            base_commit=base_commit(work.series, work.tree, work.base),
             base_words=based_on_release(work.series, work.tree),
             has_cover=envelope.has_cover,
             irregular_mails=irregular_mails(mails),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,13 @@ import pytest
 from harness.authoring.tags import StaleTag
 from harness.errors import HarnessError, NotReadyError, OptionError, ProvenanceError, SubmitError
 from harness.layout import Layout
+from harness.progress import Silent
+from harness.source import NO_PIN, fetch
 from harness.submit import Outgoing, outgoing_folder
 from harness.submit.facts import ChecklistItem
 from harness.submit.provenance import Reason
 from harness.submit.record import Sent
-from harness.tree import Tree
+from harness.tree import Tree, import_source
 from tests.unit import conftest as unit
 from tests.unit.commands import support
 from tests.unit.commands.conftest import Calls, Run
@@ -257,3 +260,31 @@ def test_pin_is_the_given_one_or_that_of_the_series(  # noqa: PLR0917 - pytest f
     prepared.append(outgoing())
     assert run("submit", MINE, *words).code == 0
     assert fetched.pins == [pin]
+
+
+@pytest.mark.slow
+def test_series_is_submitted_on_the_clone_that_it_was_validated_on(
+    run: Run, layout: Layout, tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not on a pin: the tree has the clone's name, and base-commit is the clone's commit."""
+    monkeypatch.setattr("harness.options.declared_options", lambda _: support.real_options())
+    clone = tmp_path / "qemu"
+    for name, content in {**unit.RELEASE, **submitting.EXTRA}.items():
+        path = clone / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    for words in (["init", "-q"], ["add", "-f", "."], ["commit", "-qm", "QEMU 1.2.3"]):
+        who = ["-c", "user.name=n", "-c", "user.email=e"]
+        subprocess.run(["git", *who, *words], cwd=clone, check=True)
+    source = f"-Dsource={clone}"
+    early = run("submit", MINE, source)
+    assert isinstance(early.error, SubmitError)
+    assert early.error.remedy == f"run `nox -s validate -- -Dseries=mine {source}`"
+    tree = import_source(fetch(NO_PIN, layout, Silent(), local=str(clone)), layout, Silent())
+    validate(layout, tree, "mine", base="series")
+    ended = run("submit", MINE, source)
+    assert isinstance(ended.error, NotReadyError), ended.error
+    cover = (outgoing_folder(layout, "mine", 1) / "0000-cover-letter.patch").read_text()
+    assert f"\nbase-commit: {tree.digest}\n" in cover
+    gone = run("submit", MINE, f"{source}@HEAD")
+    assert isinstance(gone.error, NotReadyError), "the same commit by another name"

@@ -68,21 +68,27 @@ def test_lines_that_begin_with_from_are_quoted(line: str, tmp_path: Path) -> Non
 
 def test_base_commit_is_written_if_upstream_has_it(tree: Tree, layout: Layout, folder: Path) -> None:
     series = load_series(layout, "mine")
-    assert base_commit(series, tree) == ""
+    assert base_commit(series, tree, tree.pristine) == ""
     assert based_on_release(series, tree) == "The patches apply to QEMU 1.2.3."
     upstream = {"digest": "a" * 40, "pristine": "a" * 40}
     cloned = dataclasses.replace(tree, **upstream)
-    assert base_commit(series, cloned) == "a" * 40
+    assert base_commit(series, cloned, cloned.pristine) == "a" * 40
     edited = dataclasses.replace(tree, digest="a" * 40)
-    assert base_commit(series, edited) == "", "prepare edits make another commit than upstream's"
+    assert base_commit(series, edited, edited.pristine) == "", (
+        "prepare edits make another commit than upstream's"
+    )
     metadata = msgspec.structs.replace(series.metadata, base="base")
     reduced = dataclasses.replace(series, metadata=metadata)
-    assert base_commit(reduced, cloned) == ""
+    assert base_commit(reduced, cloned, cloned.pristine) == ""
     assert "with upstream's implementation" in based_on_release(reduced, tree)
+    assert base_commit(series, cloned, "c" * 40) == "c" * 40, "the commit that the mails state"
+    metadata = msgspec.structs.replace(series.metadata, based_on=("1@e.org",))
+    above = dataclasses.replace(series, metadata=metadata)
+    assert base_commit(above, cloned, "c" * 40) == "a" * 40, "the required series are above it"
     toml = folder / "series.toml"
     toml.write_text(toml.read_text() + f'base-commit = "{"b" * 40}"\n')
     series = load_series(layout, "mine")
-    assert base_commit(series, cloned) == "b" * 40
+    assert base_commit(series, cloned, cloned.pristine) == "b" * 40
     tip = apply_series(tree, series, layout, Silent()).commit
     body = compose(
         series,
