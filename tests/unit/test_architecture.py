@@ -78,6 +78,27 @@ def test_product_does_not_import_the_tests() -> None:
     assert users == set()
 
 
+def test_no_module_imports_what_later_releases_of_python_lack() -> None:
+    """Python 3.12 and 3.13 removed these (PEP 594, PEP 632), and setuptools removes the last one."""
+    removed = {
+        *("aifc", "asynchat", "asyncore", "audioop", "cgi", "cgitb", "chunk", "crypt", "distutils", "imghdr"),
+        *("imp", "lib2to3", "mailcap", "msilib", "nis", "nntplib", "ossaudiodev", "pipes", "smtpd", "sndhdr"),
+        *("spwd", "sunau", "telnetlib", "uu", "xdrlib", "pkg_resources"),
+    }
+    files = [*MODULES, *(ROOT / "tests").rglob("*.py"), ROOT / "noxfile.py"]
+    used = {(path.name, name) for path in files for name in absolute_imports(path) if name in removed}
+    assert not used
+
+
+def absolute_imports(path: Path) -> Iterator[str]:
+    """Yield the top-level packages that a file imports by their full names."""
+    for node in nodes(path):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and not node.level and node.module:
+            yield node.module.partition(".")[0]
+
+
 def test_lists_name_every_module() -> None:
     assert {stage_of(path) for path in MODULES} == {*BASE, *ORDER, *TOP}
 
