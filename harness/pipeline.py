@@ -20,7 +20,7 @@ from harness.options import Options, check_choice
 from harness.progress import Reporter
 from harness.series import Series, load_series, range_series
 from harness.source import NO_PIN, Pin, fetch, find_pin
-from harness.source.clone import find_commit, is_clone, split_revision
+from harness.source.clone import find_commit, is_clone, split_revision, warn_of_changes
 from harness.tree import Checkout, Tree, checkout, import_source
 
 
@@ -131,7 +131,7 @@ def prepare(layout: Layout, checked: Checked, options: Options, reporter: Report
     With a range of the clone -Dsource=, the release is the commit before the range, unless -Dsource= names a
     revision. Raises OptionError for a target that the tree lacks.
     """
-    source = fetch(checked.pin, layout, reporter, local=_origin(options, checked.series))
+    source = fetch(checked.pin, layout, reporter, local=_origin(options, checked.series, reporter))
     tree = import_source(source, layout, reporter)
     check_choice("targets", options.targets, tree.facts.targets, where=f"QEMU {tree.facts.version}")
     checkouts = tuple(
@@ -141,13 +141,16 @@ def prepare(layout: Layout, checked: Checked, options: Options, reporter: Report
     return Prepared(tree=tree, series=checked.series, checkouts=checkouts)
 
 
-def _origin(options: Options, series: Series | None) -> str:
+def _origin(options: Options, series: Series | None, reporter: Reporter) -> str:
     """Return -Dsource=; for a clone without a revision, at the commit before its range ``series``."""
     folder, revision = split_revision(options.source)
     if series is None or not series.range_base or revision or not (folder.is_dir() and is_clone(folder)):
         return options.source
-    has_base = find_commit(folder, series.range_base) is not None
-    return f"{folder}@{series.range_base}" if has_base else options.source
+    base = find_commit(folder, series.range_base)
+    if base is None:
+        return options.source
+    warn_of_changes(base, reporter)
+    return f"{folder}@{base.commit}"
 
 
 def tree_of(layout: Layout, options: Options, reporter: Reporter) -> Tree:

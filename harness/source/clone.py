@@ -86,7 +86,7 @@ def open_clone(folder: Path, revision: str, reporter: Reporter) -> Clone:
             f"list its branches: git -C {folder} branch --all",
         )
     if not revision:
-        _warn_of_changes(clone, reporter)
+        warn_of_changes(clone, reporter)
     _check_objects(clone)
     return clone
 
@@ -168,7 +168,8 @@ def _check_objects(clone: Clone) -> None:
         )
 
 
-def _warn_of_changes(clone: Clone, reporter: Reporter) -> None:
+def warn_of_changes(clone: Clone, reporter: Reporter) -> None:
+    """Name the uncommitted changes of the clone in a warning: they are not part of a commit."""
     changed = run_git(clone.folder, "status", "--porcelain", "--untracked-files=no", "--ignore-submodules")
     lines = changed.output.splitlines() if changed.returncode == 0 else []
     if lines:

@@ -328,6 +328,9 @@ def test_a_range_is_built_from_its_own_commits_on_the_commit_before_it(
     assert label_of_variant(layout, options, "pristine") == "pristine"
     at_head = prepare(layout, checked, replace(options, source=f"{clone}@topic~0"), reporter)
     assert at_head.checkouts[0].commit == git(clone, "rev-parse", "topic")
+    assert not any("uncommitted" in line for line in reporter.lines)
+    (clone / "util" / "other.c").write_text("not committed\n")
     before = state(clone)
     prepare(layout, checked, options, reporter)
     assert state(clone) == before
+    assert any("uncommitted changes are not part of" in line for line in reporter.lines)
