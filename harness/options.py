@@ -100,6 +100,7 @@ class Options:
     rules_off: tuple[str, ...]
     fail_on: str
     bisect: str
+    compilers: tuple[str, ...]
     patches: tuple[str, ...]
     qemu_tests: str
     isolation: str

@@ -14,7 +14,9 @@ from pathlib import Path
 
 import msgspec
 
+from harness.bisect.choice import builds_of, commits_of, patches_between, report_once, with_compiler
 from harness.bisect.compiled import Changed, Reasons
+from harness.bisect.cost import cost_of, estimate, measure_rates, read_rates
 from harness.bisect.diagnostics import Diagnostic, read_diagnostics, read_lines
 from harness.bisect.manual import Manual, compare_manuals, find_sphinx, make_manual, touches_manual
 from harness.bisect.qtests import BAD, build_tests, choose_tests, list_tests, run_tests
@@ -39,9 +41,6 @@ from harness.progress import Reporter
 from harness.sandbox import Sandbox
 from harness.tree import Tree, checkout_commit
 
-COLD = 0.05
-"""Greatest share of cache hits in a build from scratch, in which targets share equal generated sources."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class BisectResult:
@@ -62,7 +61,7 @@ class BisectResult:
 
 @dataclass(kw_only=True)
 class _Walk:
-    """State of the walk over the commits for one host."""
+    """State of the walk over the commits for one host and one compiler."""
 
     judged: Judged
     tree: Tree
@@ -72,6 +71,8 @@ class _Walk:
     sandbox: Sandbox
     host: str
     extra: Extra
+    tested: bool
+    """Whether the tests are run."""
     changed: Changed
     rows: list[CommitBuild] = field(default_factory=list)
     tests: list[TestRow] = field(default_factory=list)
@@ -90,7 +91,12 @@ class _Walk:
     def folder(self) -> Path:
         """The build folder."""
         root = self.layout.build_root(self.tree.name, self.label)
-        return root / folder_name(self.host, self.options.profile)
+        return root / folder_name(self.host, self.options.profile, self.extra.compiler)
+
+    @property
+    def where(self) -> str:
+        """Host, and the compiler if it is another one than usual, for messages."""
+        return self.host if self.extra.compiler == "gcc" else f"{self.host}, {self.extra.compiler}"
 
     def log(self, patch: int, what: str) -> Path:
         return self.layout.logs / f"{self.tree.name}-{self.label}-{self.host}-{patch:02}-{what}.log"
@@ -115,13 +121,17 @@ def run_bisect(  # noqa: PLR0917 - the results of earlier stages
     scope = Scope(targets=options.targets)
     if "native" in options.hosts:
         scope = choose_scope(judged, tree, options, layout, reporter, sandbox, label)
-    for host in options.hosts:
+    if scope.sources.users:
+        again = [scope.again(numbers) for numbers in patches_between(judged, options)]
+        reporter.note(estimate(scope.sources.needed, again, options.compilers, read_rates(layout)))
+    for host, compiler in builds_of(options):
         native = host == "native"
         walk = _Walk(
             judged=judged,
             tree=tree,
             options=dataclasses.replace(options, targets=scope.targets) if native else options,
-            extra=scope.extra if native else NO_EXTRA,
+            extra=with_compiler(scope.extra, compiler) if native else NO_EXTRA,
+            tested=native and compiler == options.compilers[0],
             layout=layout,
             reporter=reporter,
             sandbox=sandbox,
@@ -129,15 +139,15 @@ def run_bisect(  # noqa: PLR0917 - the results of earlier stages
             changed=changed,
         )
         walks.append(walk)
-        with reporter.step(
-            f"building and testing each commit{'' if host == 'native' else f' for {host}'}"
-        ) as step:
-            commits = _commits(judged, options)
+        special = "" if walk.where == "native" else f" for {walk.where}"
+        with reporter.step(f"building and testing each commit{special}") as step:
+            commits = commits_of(judged, options)
             for at, (number, commit) in enumerate(commits):
                 step.update(at, len(commits), f"patch {number}" if number else "base")
                 _one(walk, number, commit)
     rows = tuple(row for walk in walks for row in walk.rows)
-    findings = [finding for walk in walks for finding in walk.findings]
+    findings = report_once(walk.findings for walk in walks if walk.host == "native")
+    findings += [finding for walk in walks if walk.host != "native" for finding in walk.findings]
     if options.bisect == "ends" and not options.patches:
         hint = " (introduced by this or an earlier patch: -Dbisect=each shows which)"
         findings = [msgspec.structs.replace(one, message=one.message + hint) for one in findings]
@@ -155,36 +165,10 @@ def run_bisect(  # noqa: PLR0917 - the results of earlier stages
         rows=rows,
         tests=tuple(row for walk in walks for row in walk.tests),
         findings=tuple(findings),
-        cost=cost_of([row for row in rows if row.host == options.hosts[0]]),
+        cost=cost_of(walks[0].rows),
         isolation=sandbox.name,
         compiled=changed.summary(scope.targets, scope.extra),
     )
-
-
-def cost_of(rows: Sequence[CommitBuild]) -> Bisect | None:
-    """Compare the cost of all commits with that of the base, if the base was compiled from scratch."""
-    if not rows:
-        return None
-    base = rows[0]
-    calls = base.cache_hits + base.cache_misses
-    cold = calls > 0 and base.cache_hits <= COLD * calls
-    total = sum(row.seconds for row in rows)
-    return Bisect(
-        cold_s=base.seconds if cold else 0.0,
-        all_s=round(total, 1),
-        ratio=round(total / base.seconds, 2) if cold and base.seconds else 0.0,
-    )
-
-
-def _commits(judged: Judged, options: Options) -> list[tuple[int, str]]:
-    """Return number and id of the commits to build. A single patch is compared with the commit before it."""
-    commits = [(patch.number, patch.commit) for patch in judged.patches if patch.commit]
-    if options.patches:
-        asked = options.patch_numbers
-        commits = [one for one in commits if one[0] in asked or one[0] + 1 in asked]
-    elif options.bisect == "ends":
-        commits = commits[-1:]
-    return [(0, judged.base), *commits]
 
 
 def _one(walk: _Walk, number: int, commit: str) -> None:
@@ -214,6 +198,7 @@ def _one(walk: _Walk, number: int, commit: str) -> None:
         _failed(walk, number, commit, error, time.monotonic() - began)
         _cover(walk, number, (), read_lines(error.log) if error.log else ())
         return
+    measure_rates(walk.layout, built)
     if not built.reused:
         _warn(walk, number, read_diagnostics(read_lines(Path(built.logs[-1]))))
     cache = None if built.reused else built.cache
@@ -222,6 +207,7 @@ def _one(walk: _Walk, number: int, commit: str) -> None:
             patch=number,
             commit=commit,
             host=walk.host,
+            compiler=walk.extra.compiler,
             outcome="ok",
             seconds=round(time.monotonic() - began, 1),
             steps=0 if built.reused else built.steps,
@@ -230,10 +216,10 @@ def _one(walk: _Walk, number: int, commit: str) -> None:
             log=built.logs[-1],
         )
     )
-    programs = _test(walk, number, built) if walk.host == "native" else ()
+    programs = _test(walk, number, built) if walk.tested else ()
     _cover(walk, number, programs, ())
     ends = (walk.judged.base, walk.judged.tip)
-    if walk.host == "native" and commit in ends and touches_manual(walk.judged.patches):
+    if walk.tested and commit in ends and touches_manual(walk.judged.patches):
         _manual(walk, number, built)
 
 
@@ -289,6 +275,7 @@ def _failed(walk: _Walk, number: int, commit: str, error: HarnessError, seconds:
             patch=number,
             commit=commit,
             host=walk.host,
+            compiler=walk.extra.compiler,
             outcome="failed",
             seconds=round(seconds, 1),
             reason=reason,
@@ -304,7 +291,7 @@ def _failed(walk: _Walk, number: int, commit: str, error: HarnessError, seconds:
         text, file, line = (hard[0].text, hard[0].file, hard[0].line) if hard else (error.cause, "", 0)
         walk.findings.append(
             rule.finding(
-                f"{text} ({walk.host})", patch=number, file=file, line=line, snippet=error.details[:8]
+                f"{text} ({walk.where})", patch=number, file=file, line=line, snippet=error.details[:8]
             )
         )
     walk.seen |= {one.key for one in diagnostics}
@@ -317,7 +304,7 @@ def _warn(walk: _Walk, number: int, diagnostics: Iterable[Diagnostic]) -> None:
             switch = f" [-W{one.switch}]" if one.switch else ""
             walk.findings.append(
                 WARNING.finding(
-                    f"{one.text}{switch} ({walk.host})", patch=number, file=one.file, line=one.line
+                    f"{one.text}{switch} ({walk.where})", patch=number, file=one.file, line=one.line
                 )
             )
         if one.is_warning:

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _LINE = re.compile(r"^(\S[^:\s]*):(\d+):(?:\d+:)? (warning|error|fatal error): (.*)$")
-_SWITCH = re.compile(r"\s*\[-W(?:error=)?([a-z0-9+=-]+)\]$")
-_WERROR = re.compile(r"\[-Werror(?:=[a-z0-9+=-]+)?\]$")
+_SWITCH = re.compile(r"\s*\[-W(?:error=|error,-W)?([a-z0-9+=-]+)\]$")
+_WERROR = re.compile(r"\[-Werror(?:(?:=|,-W)[a-z0-9+=-]+)?\]$")
+"""gcc prints ``-Werror=unused``, clang ``-Werror,-Wunused``."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -51,6 +51,15 @@ class Scope:
     """What this compiles, as far as it is known before the build."""
     widest: Sources = NOTHING
     """What the widest configuration compiles; empty if nobody had to look."""
+    steps: dict[str, int] = field(default_factory=dict)
+    """Changed file → sources that are compiled again because of it."""
+    changes: dict[int, frozenset[str]] = field(default_factory=dict)
+    """Number of a patch → files that it changes."""
+
+    def again(self, numbers: Iterable[int]) -> int:
+        """Return how many sources are compiled again because of the patches ``numbers``, at most."""
+        paths = {path for number in numbers for path in self.changes.get(number, ())}
+        return min(sum(self.steps.get(path, 0) for path in paths), self.sources.needed)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +104,12 @@ class Chooser:
             folder = posixpath.dirname(folder)
         return frozenset()
 
+    def steps(self, path: str, sources: Sources) -> int:
+        """Return the number of sources that are compiled again after a change to ``path``, at most."""
+        if PurePosixPath(path).suffix in (".json", ".hx") or path.endswith("trace-events"):
+            return sources.needed  # generated headers, which nearly every source includes
+        return int(path in sources.users) + sum(user in sources.users for user in self.includes.users(path))
+
 
 def choose_scope(  # noqa: PLR0917 - the results of earlier stages
     judged: Judged,
@@ -115,7 +130,15 @@ def choose_scope(  # noqa: PLR0917 - the results of earlier stages
     checkout = checkout_commit(tree, label, commit, layout, reporter)
     files = {path for path in changed_sources(patches) if (checkout.path / path).is_file()}
     chooser = Chooser(checkout=checkout, options=options, layout=layout, reporter=reporter, sandbox=sandbox)
-    return choose(chooser, files, described)
+    scope = choose(chooser, files, described)
+    return dataclasses.replace(
+        scope,
+        steps={path: chooser.steps(path, scope.sources) for path in sorted(files | described)},
+        changes={
+            patch.number: frozenset(path for change in patch.changes for path in change.paths)
+            for patch in patches
+        },
+    )
 
 
 def choose(chooser: Chooser, files: set[str], described: set[str]) -> Scope:
@@ -226,7 +249,8 @@ def cover(
             runs = [frozenset(map(binary_name, sources.runs_on.get(name, ()))) for name in group]
             if all(runs):
                 wanted.append(frozenset().union(*runs))
-    chosen = smallest(wanted, sources, tuple(map(binary_name, usual)))
+    users = (f"{target.partition('-')[0]}-linux-user" for target in usual)
+    chosen = smallest(wanted, sources, tuple(map(binary_name, (*usual, *users))))
     return tuple(targets[name] for name in chosen) or usual[:1]
 
 

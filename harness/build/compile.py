@@ -21,7 +21,7 @@ from harness.build.binary import describe, drop_damaged, is_from_the_future, sha
 from harness.build.blobs import add_missing_blobs
 from harness.build.configure import read_configure, user_targets
 from harness.build.hosts import HOSTS
-from harness.build.plan import NO_EXTRA, BuildPlan, BuildRequest, Extra, Tools, folder_name, make_plan
+from harness.build.plan import NO_EXTRA, BuildPlan, BuildRequest, Extra, Tools, make_plan
 from harness.build.pyenv import MESON
 from harness.build.reading import (
     NINJA_STATUS,
@@ -76,16 +76,14 @@ class _Job:
 
     def log(self, step: str) -> Path:
         request = self.request
-        return (
-            self.layout.logs
-            / f"{request.tree}-{request.label}-{folder_name(request.host, request.profile)}-{step}.log"
-        )
+        return self.layout.logs / f"{request.tree}-{request.label}-{self.plan.folder.name}-{step}.log"
 
     @property
     def title(self) -> str:
         request = self.request
         special = "" if request.profile == "release" else f" ({request.profile})"
         where = "" if request.host == "native" else f" for {request.host}"
+        where += "" if request.extra.compiler == "gcc" else f" with {request.extra.compiler}"
         return f"{request.tree} {request.label}{special}{where}"
 
     def env(self, **more: str) -> dict[str, str]:
@@ -160,6 +158,7 @@ def make_request(
         ccache=options.ccache,
         layout=layout,
         reporter=reporter,
+        compiler=extra.compiler,
     )
     request = BuildRequest(
         tree=checkout.tree_name,

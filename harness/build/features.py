@@ -39,8 +39,9 @@ OTHER_SYSTEMS = {
 """Configuration symbols and variables of meson.build that hold on no Linux."""
 HERE = ("CONFIG_LINUX", "CONFIG_POSIX", "CONFIG_LINUX_USER")
 FOLDERS = {"bsd-user/": "BSD", "contrib/vmapple/": "darwin"}
-_SWITCHED_ON = ("--enable-rust", *(word.partition("=")[0] for word in SWITCHES))
-"""Switches that other parts give; Rust needs its own tools too (-Drust=true)."""
+_TARGETS = ("--enable-user", "--enable-linux-user", "--enable-bsd-user")
+_SWITCHED_ON = ("--enable-rust", *_TARGETS, *(word.partition("=")[0] for word in SWITCHES))
+"""Switches that other parts give: Rust needs its own tools too (-Drust=true), and targets are listed."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -30,6 +30,10 @@ def _rusty(options: Options | None) -> bool:
     return options is not None and options.rust
 
 
+def _with_clang(options: Options | None) -> bool:
+    return options is not None and "clang" in options.compilers
+
+
 def _sanitizing(options: Options | None) -> bool:
     return options is not None and options.profile == "sanitize"
 
@@ -98,6 +102,14 @@ REQUIREMENTS: tuple[Requirement, ...] = (
         name="xz", kind="program", package="xz-utils", needed_by="stage fetch: Debian sources", stages=FETCH
     ),
     Requirement(name="gcc", kind="program", package="gcc", needed_by="stage build", stages=BUILD),
+    Requirement(
+        name="clang",
+        kind="program",
+        package="clang",
+        needed_by="-Dcompilers=clang",
+        stages=BUILD,
+        when=_with_clang,
+    ),
     Requirement(name="ar", kind="program", package="binutils", needed_by="stage build", stages=BUILD),
     Requirement(
         name="make", kind="program", package="make", needed_by="stage build: configure of 7.2", stages=BUILD

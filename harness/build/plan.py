@@ -59,6 +59,8 @@ class Extra:
     """Whether every feature is on whose library is found."""
     goals: tuple[str, ...] = ()
     """Further goals of ninja, such as ``qemu-img``."""
+    compiler: str = "gcc"
+    """Another compiler has a build folder of its own."""
     exact: bool = False
     """Whether targets that were configured earlier in the folder are given up."""
 
@@ -139,7 +141,7 @@ def make_plan(request: BuildRequest, tools: Tools, layout: Layout, environ: Mapp
         raise OptionError(f"-Dhosts: unknown host {request.host!r}", f"known hosts: {' '.join(HOSTS)}")
     host, configure = HOSTS[request.host], request.configure
     root = layout.build_root(request.tree, request.label)
-    folder = root / folder_name(host.name, request.profile)
+    folder = root / folder_name(host.name, request.profile, request.extra.compiler)
     sanitize = request.profile == "sanitize"
     compiler = f"{tools.ccache} {tools.compiler}" if tools.ccache else str(tools.compiler)
     switches = (
@@ -201,9 +203,11 @@ def _goals(request: BuildRequest) -> tuple[str, ...]:
     return (*map(binary_name, request.targets), *request.extra.goals)
 
 
-def folder_name(host: str, profile: str) -> str:
-    """Return the name of the build folder next to ``src``; each profile has a separate one."""
-    return host if profile == "release" else f"{host}-{profile}"
+def folder_name(host: str, profile: str, compiler: str = "gcc") -> str:
+    """Return the name of the build folder next to ``src``; each profile and compiler has a separate one."""
+    return "-".join(
+        (host, *([] if profile == "release" else [profile]), *([] if compiler == "gcc" else [compiler]))
+    )
 
 
 def binary_name(target: str) -> str:

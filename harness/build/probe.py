@@ -12,7 +12,6 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +20,7 @@ import msgspec
 from harness.build.blobs import add_missing_blobs
 from harness.build.compile import CONFIGURE_LIMIT_S, make_request
 from harness.build.graph import Graph, read_graph
-from harness.build.plan import NO_EXTRA, PASSED_ON, Extra, make_plan, target_name
+from harness.build.plan import NO_EXTRA, PASSED_ON, Extra, binary_name, make_plan, target_name
 from harness.build.reading import configure_errors
 from harness.build.result import load
 from harness.errors import HarnessError, StorageError
@@ -47,8 +46,10 @@ class Sources(msgspec.Struct, frozen=True, kw_only=True):
     schema: int = SCHEMA
     programs: tuple[str, ...] = ()
     """Programs, libraries and tests, as ninja names them."""
+    needed: int = 0
+    """Compile steps of the binaries of the targets that were asked for."""
     steps: tuple[int, ...] = ()
-    """Compile steps that each program needs."""
+    """Compile steps of each program; of others than those binaries, the further ones that it needs."""
     users: dict[str, tuple[int, ...]] = {}
     """Source, relative to the tree → positions of the programs that it is compiled for."""
     runs_on: dict[str, tuple[str, ...]] = {}
@@ -58,11 +59,6 @@ class Sources(msgspec.Struct, frozen=True, kw_only=True):
     def programs_of(self, path: str) -> tuple[str, ...]:
         """Return the programs that ``path`` is compiled for."""
         return tuple(self.programs[at] for at in self.users.get(path, ()))
-
-    def steps_of(self, programs: Iterable[str]) -> int:
-        """Return an upper limit of the compile steps that ``programs`` need together."""
-        known = dict(zip(self.programs, self.steps, strict=True))
-        return sum(known.get(program, 0) for program in programs)
 
 
 def probe(
@@ -120,7 +116,7 @@ def probe(
                 check=False,
             )
             if ended.returncode == 0:
-                found = _read(read_graph(folder), folder)
+                found = _read(read_graph(folder), folder, tuple(map(binary_name, options.targets)))
             else:
                 found = Sources(error=configure_errors(log.read_text(encoding="utf-8", errors="replace")))
         shutil.rmtree(folder, ignore_errors=True)
@@ -130,16 +126,18 @@ def probe(
     return found
 
 
-def _read(graph: Graph, folder: Path) -> Sources:
+def _read(graph: Graph, folder: Path, binaries: tuple[str, ...]) -> Sources:
+    needed = graph.reach(binaries)
     users: dict[str, list[int]] = {}
     steps = []
     for at, program in enumerate(graph.programs):
         reached = graph.reach([program])
-        steps.append(graph.count(reached))
+        steps.append(graph.count(reached if program in binaries else reached - needed))
         for name in graph.sources(reached):
             users.setdefault(name, []).append(at)
     return Sources(
         programs=graph.programs,
+        needed=graph.count(needed),
         steps=tuple(steps),
         users={name: tuple(found) for name, found in sorted(users.items())},
         runs_on=_tests(folder),

@@ -32,12 +32,17 @@ def find_tools(
     ccache: bool,
     layout: Layout,
     reporter: Reporter,
+    compiler: str = "gcc",
 ) -> Tools:
     """Return the tools for ``host``. With ``own_python``, meson is from an environment with ``requirements``.
 
     Raises MissingError, and the errors of ``ensure_environment``.
     """
-    compiler = _compiler(f"{host.cross_prefix}gcc", host.compiler_package)
+    own = (
+        _compiler(f"{host.cross_prefix}gcc", host.compiler_package)
+        if compiler == "gcc"
+        else _compiler(compiler, compiler)
+    )
     if own_python:
         python = ensure_environment(requirements, layout, reporter)
         meson = python.parent / "meson"
@@ -49,8 +54,8 @@ def find_tools(
         meson_version = importlib.metadata.version("meson")
         digest = sys.version
     return Tools(
-        compiler=compiler,
-        compiler_version=first_line([compiler, "--version"]),
+        compiler=own,
+        compiler_version=first_line([own, "--version"]),
         ninja=_beside_python("ninja"),
         meson=meson,
         meson_version=meson_version,

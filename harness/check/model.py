@@ -126,6 +126,7 @@ class CommitBuild(msgspec.Struct, frozen=True, kw_only=True):
     patch: Annotated[int, about("position of the patch; 0 for the base")]
     commit: Annotated[str, about("commit id")]
     host: Annotated[str, about("host of the binaries")]
+    compiler: Annotated[str, about("gcc or clang")] = "gcc"
     outcome: Annotated[Literal["ok", "failed", "infrastructure"], about("result of the build")]
     seconds: Annotated[float, about("seconds of configure and compile")]
     steps: Annotated[int, about("number of ninja steps")] = 0
@@ -133,6 +134,11 @@ class CommitBuild(msgspec.Struct, frozen=True, kw_only=True):
     cache_misses: Annotated[int, about("compiler calls that ccache did not answer")] = 0
     reason: Annotated[str, about("reason of the failure; empty after a success")] = ""
     log: Annotated[str, about("path of the compiler's log")] = ""
+
+    @property
+    def where(self) -> str:
+        """Host, and the compiler if it is not gcc."""
+        return self.host if self.compiler == "gcc" else f"{self.host} with {self.compiler}"
 
 
 class TestRow(msgspec.Struct, frozen=True, kw_only=True):

@@ -54,7 +54,7 @@ def points(results: ValidateResults) -> tuple[Point, ...]:
         found.append(
             Point(
                 group=title,
-                name=f"build for {build.host}",
+                name=f"build for {build.where}",
                 outcome=_BUILDS[build.outcome],
                 seconds=build.seconds,
                 reason=build.reason,

@@ -96,7 +96,7 @@ def _footer(results: ValidateResults) -> list[str]:
     builds = [row for row in results.builds if row.patch]
     if builds:
         good = sum(row.outcome == "ok" for row in builds)
-        hosts = ", ".join(dict.fromkeys(row.host for row in builds))
+        hosts = ", ".join(dict.fromkeys(row.where for row in builds))
         lines += _wrap(f"Built: {good} of {len(builds)} commits, for {hosts}.")
     if results.compiled is not None:
         lines += _wrap(f"{compiled_line(results.compiled)}.")

@@ -141,13 +141,19 @@ class Walk:
             *(self.series, self.tree, self.asked), *(layout, reporter, sandbox), "validate-x"
         )
         native = dataclasses.replace(self.asked, targets=scope.targets)
-        assert (options, extra) == ((native, scope.extra) if host == "native" else (self.asked, Extra()))
+        if host != "native":
+            assert (options, extra) == (self.asked, Extra())
+        elif extra.compiler == "gcc":
+            assert (options, extra) == (native, scope.extra)
+        else:
+            clang = (*scope.extra.switches, "--disable-werror")
+            assert extra == dataclasses.replace(scope.extra, compiler="clang", switches=clang)
         commit = checkout.commit
         self.builds.append((commit, host, keep_going))
         self.clock += 0 if host == "native" else 10
         if commit in self.unconfigured:
             raise ConfigureError("configure failed", "fix it", details=tuple(self.unconfigured[commit]))
-        output = self.logs.get(commit, [])
+        output = self.logs.get(commit if extra.compiler == "gcc" else f"{commit} {extra.compiler}", [])
         log = self.layout.root / f"{commit}.log"
         log.write_text("\n".join(output))
         repeated = [build[0] for build in self.builds].count(commit) > 1

@@ -5,7 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from harness.bisect.commits import BisectResult, cost_of
+from harness.bisect.commits import BisectResult
+from harness.bisect.cost import cost_of
 from harness.bisect.diagnostics import Diagnostic
 from harness.bisect.manual import Manual
 from harness.bisect.qtests import QemuTest

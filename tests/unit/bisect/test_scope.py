@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 
 from harness.bisect import scope as module
 from harness.bisect.includes import Includes
-from harness.bisect.scope import choose, choose_scope, cover, smallest
+from harness.bisect.scope import Scope, choose, choose_scope, cover, smallest
 from harness.build.features import Needs
 from harness.build.plan import Extra
 from harness.build.probe import Sources
@@ -137,6 +138,7 @@ def machine(**changes: Any) -> Any:
         ({"hw/arm/virt.c", "hw/arm/only64.c"}, ("aarch64-softmmu",), ()),
         ({"hw/arm/virt.c", "hw/s390x/a.c"}, ("s390x-softmmu", "arm-softmmu"), ()),
         ({"hw/s390x/a.c", "util/a.c"}, ("s390x-softmmu",), ()),
+        ({"linux-user/syscall.c"}, ("x86_64-linux-user",), ()),
         ({"linux-user/arm/loop.c"}, ("arm-linux-user",), ()),
         ({"linux-user/arm/loop.c", "target/arm/translate.c"}, ("arm-linux-user",), ()),
         ({"linux-user/arm/loop.c", "hw/arm/virt.c"}, ("arm-linux-user", "arm-softmmu"), ()),
@@ -261,16 +263,29 @@ def test_series_that_changes_the_description_is_read_at_its_last_commit(
     monkeypatch.setattr(
         module, "checkout_commit", lambda _tree, _label, at, *_: SimpleNamespace(path=tmp_path, commit=at)
     )
-    monkeypatch.setattr(
-        module,
-        "choose",
-        lambda chooser, files, described: asked.append((chooser.checkout.commit, files | described)),
-    )
+
+    def choose(chooser: Any, files: set[str], described: set[str]) -> Scope:
+        asked.append((chooser.checkout.commit, files | described))
+        return Scope(targets=(), sources=Sources(needed=3, users={"hw/a.c": (0,)}))
+
+    monkeypatch.setattr(module, "choose", choose)
+    monkeypatch.setattr(module, "read_includes", lambda _: Includes(files=frozenset()))
     args: list[Any] = [judged(2, diff), None, make_options(), layout, Recorder(), None, "label"]
-    choose_scope(*args)
+    chosen = choose_scope(*args)
     ((at, files),) = asked
     assert at == commit
     assert files == ({"hw/meson.build"} if "meson" in diff else {"hw/a.c"})
+    assert chosen.changes == {1: frozenset(files), 2: frozenset(files)}
+    assert chosen.again([2]) == ("meson" not in diff)
     only: list[Any] = [judged(2, diff), None, make_options(patches=("1",)), layout, Recorder(), None, "label"]
     choose_scope(*only)
     assert asked[1][0] == ("c1" if commit == "c2" else "c0")
+
+
+def test_generated_headers_cost_a_whole_build() -> None:
+    includes = Includes(files=frozenset({"hw/a.h", "hw/a.c", "hw/b.c"}))
+    includes.lines["a.h"] = [("hw/a.c", "a.h"), ("hw/b.c", "a.h")]
+    sources = Sources(needed=99, users={"hw/a.c": (0,)})
+    steps = partial(module.Chooser.steps, machine(includes=includes))
+    assert [steps(path, sources) for path in ("hw/a.c", "hw/a.h", "hw/b.c", "docs/x.rst")] == [1, 1, 0, 0]
+    assert [steps(path, sources) for path in ("qapi/a.json", "x.hx", "hw/trace-events")] == [99, 99, 99]

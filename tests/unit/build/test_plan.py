@@ -10,7 +10,15 @@ from typing import Any
 import pytest
 
 from harness.build.configure import SWITCHES, Configure
-from harness.build.plan import BuildRequest, Extra, Tools, binary_name, make_plan, target_name
+from harness.build.plan import (
+    BuildRequest,
+    Extra,
+    Tools,
+    binary_name,
+    folder_name,
+    make_plan,
+    target_name,
+)
 from harness.errors import ConfigureError, OptionError
 from harness.layout import Layout
 from tests.unit.build.support import BOTH, make_layout
@@ -185,3 +193,10 @@ def test_extra_switches_and_goals_are_part_of_the_plan(layout: Layout) -> None:
     wide = make_plan(request_for(layout, targets=(), extra=Extra(default_features=True)), TOOLS, layout, {})
     assert "--without-default-features" not in wide.configure
     assert not any(word.startswith("--target-list") for word in wide.configure)
+
+
+def test_another_compiler_has_a_folder_of_its_own(layout: Layout) -> None:
+    assert folder_name("native", "release", "clang") == "native-clang"
+    assert folder_name("native", "sanitize", "clang") == "native-sanitize-clang"
+    plan = make_plan(request_for(layout, extra=Extra(compiler="clang")), TOOLS, layout, {})
+    assert plan.folder.name == "native-clang"

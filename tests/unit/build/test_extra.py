@@ -1,0 +1,143 @@
+"""Builds of the fake QEMU with further goals and switches, exact targets, and another compiler."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.build import Build, build
+from harness.build.doctor import ensure_libraries
+from harness.build.libraries import HEADERS, library, missing_packages
+from harness.build.needs import Requirement, requirements
+from harness.build.plan import Extra
+from harness.errors import CompileError, MissingError, OptionError
+from harness.layout import Layout
+from harness.progress import Silent
+from harness.tree import Checkout
+from tests.unit.build.support import BOTH, configure_runs, make_checkout, make_layout, make_options
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> Layout:
+    return make_layout(tmp_path)
+
+
+@pytest.fixture
+def checkout(layout: Layout) -> Checkout:
+    return make_checkout(layout)
+
+
+def build_with(
+    checkout: Checkout, layout: Layout, targets: tuple[str, ...] = BOTH[:1], **extra: Any
+) -> Build:
+    return build(checkout, make_options(targets=targets), layout, Silent(), extra=Extra(**extra))
+
+
+def test_further_goals_are_built_even_if_the_binaries_are_up_to_date(
+    layout: Layout, checkout: Checkout
+) -> None:
+    build_with(checkout, layout)
+    assert build_with(checkout, layout).reused
+    with pytest.raises(CompileError):
+        build_with(checkout, layout, goals=("tests-that-nobody-asked-for",))
+    (checkout.path.parent / "native" / "no-such-file.o").touch()
+    built = build_with(checkout, layout, goals=("vl.c.o",))
+    assert not built.reused
+    assert built.commands[-1].argv[-1] == "vl.c.o"
+    assert build_with(checkout, layout, goals=("vl.c.o",)).reused
+
+
+def test_exact_targets_give_up_the_earlier_ones(layout: Layout, checkout: Checkout) -> None:
+    build_with(checkout, layout, BOTH)
+    assert build_with(checkout, layout, BOTH[:1]).targets == tuple(sorted(BOTH))
+    assert build_with(checkout, layout, BOTH[:1], exact=True).targets == BOTH[:1]
+    assert configure_runs(checkout) == 2
+
+
+def test_user_emulation_is_built_if_the_tree_has_it(layout: Layout, checkout: Checkout) -> None:
+    with pytest.raises(OptionError, match="has no 'arm-linux-user'"):
+        build_with(checkout, layout, ("arm-linux-user",))
+    folder = checkout.path / "configs" / "targets"
+    folder.mkdir(parents=True)
+    for name in ("arm-linux-user", "arm-bsd-user"):
+        (folder / f"{name}.mak").touch()
+    with pytest.raises(CompileError, match="failed"):  # the fake has no user emulation
+        build_with(checkout, layout, ("arm-linux-user",))
+
+
+def test_another_compiler_builds_beside_the_first(
+    layout: Layout, checkout: Checkout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = build_with(checkout, layout)
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    gcc = shutil.which("gcc")
+    assert gcc
+    (programs / "clang").write_text(f'#!/bin/sh\nexec {gcc} "$@"\n')
+    (programs / "clang").chmod(0o755)
+    monkeypatch.setenv("PATH", str(programs), prepend=":")
+    second = build_with(checkout, layout, compiler="clang")
+    assert second.compiler.path == str(programs / "clang")
+    assert Path(second.folder) == Path(first.folder).with_name("native-clang")
+    assert second.logs != first.logs
+    assert build_with(checkout, layout).reused
+
+
+def test_doctor_requires_the_compilers_of_the_options() -> None:
+    def names(**options: Any) -> set[str]:
+        return {need.name for need in requirements(make_options(**options))}
+
+    assert "clang" in names(compilers=("gcc", "clang"))
+    assert "clang" not in names()
+    assert "clang" not in {need.name for need in requirements(None)}
+
+
+def test_libraries_are_requirements_with_debians_packages() -> None:
+    curl, rbd = library("libcurl", "block/curl.c"), library("rbd")
+    assert curl is not None
+    assert rbd is not None
+    assert (curl.kind, curl.name, curl.package, curl.needed_by) == (
+        *("pkg-config", "libcurl", "libcurl4-gnutls-dev"),
+        "block/curl.c",
+    )
+    assert (rbd.kind, rbd.name, rbd.package) == ("header", *HEADERS["rbd"])
+    assert library("no-such-library") is None
+    assert library("canokey-qemu") is None, "Debian has no package of it"
+
+
+def test_missing_packages_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert missing_packages(["no-such-library"]) == ("no-such-library",)
+    nothing = tuple(
+        Requirement(name="no/such.h", kind="header", package=package, needed_by="", stages=())
+        for package in ("a-dev", "a-dev", "b-dev")
+    )
+    found = dict(zip(("x", "y", "z"), nothing, strict=True))
+    monkeypatch.setattr("harness.build.libraries.library", found.get)
+    assert missing_packages(["x", "y", "z", "unknown"]) == ("a-dev", "b-dev")
+
+
+def test_packages_that_cannot_be_installed_do_not_stop_the_others(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[list[str]] = []
+
+    def install(rows: Any, _layout: object, _reporter: object) -> None:
+        asked.append([row.package for row in rows])
+        if "bad-dev" in asked[-1]:
+            raise MissingError("missing: bad", "run: apt-get install bad-dev")
+
+    monkeypatch.setattr("harness.build.doctor._install", install)
+    needs = [
+        Requirement(name=f"no/{name}.h", kind="header", package=f"{name}-dev", needed_by="", stages=())
+        for name in ("good", "bad")
+    ]
+    reporter = Silent()
+    ensure_libraries(needs, layout, reporter)
+    assert sorted(map(tuple, asked)) == [("bad-dev",), ("good-dev",), ("good-dev", "bad-dev")]
+    assert reporter.lines == ["missing: bad; run: apt-get install bad-dev"]
+    asked.clear()
+    ensure_libraries([], layout, reporter)
+    assert asked == []
