@@ -163,7 +163,7 @@ def cycles(session: nox.Session) -> None:
 
 @shared
 def properties(session: nox.Session) -> None:
-    """Build, then check 15 properties of each variant: nox -s properties -- --rows 1,3-5."""
+    """Build, then check 17 properties of each variant: nox -s properties -- --rows 1,3-5."""
     harness(session, "properties")
 
 

@@ -27,7 +27,7 @@ from qemu.qmp import QMPClient, QMPError
 from harness.bench import Subject
 from harness.errors import GuestError
 from harness.guest import Guest, command_line, connect
-from harness.guest.memory import resident_mib
+from harness.guest.memory import hugetlb_mib, resident_mib
 from harness.guest.spawn import Child, spawn, wait_pidfd
 from harness.guest.spelling import respell
 from harness.properties.bpf import Insn
@@ -50,8 +50,8 @@ class Surrounding(msgspec.Struct, frozen=True, kw_only=True):
     core: bool = False
     cgroup: str = ""
     copy_of: int = -1
-    copies_at: tuple[int, ...] = ()
-    """``copy_of`` is duplicated to these descriptors before ``files`` is set."""
+    copies: int = 0
+    """``copy_of`` is duplicated so often before ``files`` is set, the last time to the highest number."""
     no_proc: bool = False
     uid: int = 0
     processes: int = 0
@@ -86,11 +86,12 @@ class Running:
     loop: asyncio.Runner
     monitor: socket.socket
 
-    def execute(self, command: str) -> Any:
+    def execute(self, command: str, **arguments: object) -> Any:
         """Execute a QMP command and return its result. Raises GuestError."""
 
         async def ask() -> object:
-            return await asyncio.wait_for(self.qmp.execute(command), 20)
+            given = {name.replace("_", "-"): value for name, value in arguments.items()}
+            return await asyncio.wait_for(self.qmp.execute(command, given), 20)
 
         try:
             return self.loop.run(ask())
@@ -171,6 +172,10 @@ class Running:
         """Return QEMU's output."""
         return self.child.log.read_text(encoding="utf-8", errors="replace")
 
+    def warnings(self) -> int:
+        """Return the number of QEMU's warnings."""
+        return sum("warning:" in line for line in self.log().splitlines())
+
 
 def status_of(number: int) -> int:
     """Return QEMU's exit status for a signal: 0 if it handles the signal (os-posix.c), else -``number``."""
@@ -203,6 +208,8 @@ class Bench:
         self.work = work
         self.logs = logs
         self.words = task.binary.options
+        self.references: dict[int, float] = {}
+        """Seconds of a synchronous teardown by MiB of memory, see harness.properties.tails."""
         self._count = 0
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
         self._spared = {process.pid for process in psutil.Process().children(recursive=True)}
@@ -218,11 +225,14 @@ class Bench:
         prefix: tuple[str, ...] = (),
         pass_fds: tuple[int, ...] = (),
         pidfile: Path | None = None,
+        backend: str = "ram",
+        timeout_s: float | None = None,
     ) -> Iterator[Running]:
         """Run QEMU with stopped vCPUs and ``memory_mib`` MiB of populated memory until the block ends.
 
         ``on``: with the arguments that enable the feature. ``prefix`` is the command of a program that starts
         QEMU as its child. With ``pidfile``, ``extra`` contains -daemonize, and the file contains QEMU's pid.
+        ``backend`` is that of harness.guest. ``timeout_s`` replaces the time limit of the task.
         Raises GuestError if QEMU does not become ready.
         """
         ours, theirs = socket.socketpair()
@@ -231,20 +241,16 @@ class Bench:
             stack.enter_context(ours)
             raw = stack.enter_context(ours.dup())
             with theirs:
-                child = stack.enter_context(
-                    self._spawn(
-                        (*prefix, *self._command(binary, on, memory_mib, extra, qmp_fd=theirs.fileno())),
-                        surrounding,
-                        (*pass_fds, theirs.fileno()),
-                    )
-                )
+                fd = theirs.fileno()
+                words = self._command(binary, on, extra, memory_mib=memory_mib, backend=backend, fd=fd)
+                child = stack.enter_context(self._spawn((*prefix, *words), surrounding, (*pass_fds, fd)))
             pid = self._daemon(child, pidfile) if pidfile else child.pid
-            client, loop = stack.enter_context(connect(ours, child, self.task.timeout_s))
+            client, loop = stack.enter_context(connect(ours, child, timeout_s or self.task.timeout_s))
             if prefix:
                 pid = self._child_of(pid)
             pidfd = os.pidfd_open(pid)
             stack.callback(os.close, pidfd)
-            if resident_mib(pid) < memory_mib:
+            if resident_mib(pid) + hugetlb_mib(pid) < memory_mib:
                 raise GuestError(f"less than {memory_mib} MiB are resident", "free memory, turn swap off")
             yield Running(pid=pid, pidfd=pidfd, child=child, qmp=client, loop=loop, monitor=raw)
 
@@ -264,7 +270,14 @@ class Bench:
             yield stack.enter_context(self._spawn(argv, surrounding, pass_fds))
 
     def _command(
-        self, binary: Subject | None, on: bool, memory_mib: int, extra: tuple[str, ...], *, qmp_fd: int
+        self,
+        binary: Subject | None,
+        on: bool,
+        extra: tuple[str, ...],
+        *,
+        memory_mib: int,
+        backend: str,
+        fd: int,
     ) -> tuple[str, ...]:
         chosen = binary or self.task.binary
         confined = respell(extra, Path(chosen.path))
@@ -272,12 +285,13 @@ class Bench:
             binary=Path(chosen.path),
             target=chosen.target,
             memory_mib=memory_mib,
+            backend=backend,
             # A small buffer for translated code, because mem-lock=on touches all of it (default 1 GiB).
             accel="tcg,tb-size=32",
             firmware=tuple(Path(folder) for folder in self.task.firmware),
             options=("-machine", "dump-guest-core=off", *(chosen.options if on else ()), *confined),
         )
-        return command_line(guest, qmp_fd=qmp_fd, threads=len(os.sched_getaffinity(0)))
+        return command_line(guest, qmp_fd=fd, threads=len(os.sched_getaffinity(0)))
 
     def _spawn(
         self, words: tuple[str, ...], surrounding: Surrounding | None, pass_fds: tuple[int, ...]
@@ -331,29 +345,16 @@ class Bench:
             raise Cancelled("it runs without its option" if able else "the binary lacks the option")
 
 
-def asynchronous(start: Callable[[], Ended], *, attempts: int = 5) -> Ended:
-    """Return an end with asynchronous teardown: exit takes at most a quarter of reclaim.
-
-    Only that ratio is measured again. A busy machine can delay QEMU, but nothing makes a synchronous
-    teardown look asynchronous. Raises Failed.
-    """
-    while True:
-        ended = start()
-        attempts -= 1
-        if not ended.helpers:
-            raise Failed("no process shares QEMU's memory")
-        if ended.reclaim_s is None:
-            raise Failed(f"helper still runs {HELPER_LIMIT_S:g} s after QEMU's exit")
-        killed = [status for status in ended.statuses if status < 0]
-        if killed:
-            raise Failed(f"helper was killed by {signal.Signals(-killed[0]).name}")
-        if ended.exit_s <= 0.25 * ended.reclaim_s:
-            return ended
-        if not attempts:
-            exit_ms, reclaim_ms = ended.exit_s * 1000, ended.reclaim_s * 1000
-            raise Failed(f"exit took {exit_ms:.0f} ms of {reclaim_ms:.0f} ms of the teardown")
-
-
 def readable(descriptor: int, timeout_s: float) -> bool:
     """Return whether ``descriptor`` is readable or at its end within ``timeout_s`` seconds."""
     return bool(select.select([descriptor], [], [], max(0.0, timeout_s))[0])
+
+
+def soon(holds: Callable[[], bool], timeout_s: float = 2.0) -> bool:
+    """Return whether ``holds`` becomes true within ``timeout_s`` seconds."""
+    deadline = time.monotonic() + timeout_s
+    while not holds():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.01)
+    return True

@@ -165,14 +165,22 @@ def verdict(programs: Sequence[Sequence[Insn]], call: Call) -> int:
     return min((run(program, call) & ACTION for program in programs), key=strictness, default=ALLOW)
 
 
-def syscall_number(name: str) -> int | None:
-    """Return the native number of a system call from libseccomp; None if the architecture lacks the call.
+def syscall_names(end: int) -> dict[int, str]:
+    """Return the native system calls with numbers below ``end`` from libseccomp: number → name.
 
     Raises OSError if libseccomp is not installed.
     """
-    library = ctypes.CDLL("libseccomp.so.2")
-    number = int(library.seccomp_syscall_resolve_name(name.encode()))
-    return number if number >= 0 else None
+    library, libc = ctypes.CDLL("libseccomp.so.2"), ctypes.CDLL(None)
+    library.seccomp_syscall_resolve_num_arch.restype = ctypes.c_void_p
+    libc.free.argtypes = (ctypes.c_void_p,)
+    native = ctypes.c_uint32(library.seccomp_arch_native())
+    names = {}
+    for number in range(end):
+        address = library.seccomp_syscall_resolve_num_arch(native, number)
+        if address:
+            names[number] = ctypes.string_at(address).decode()
+            libc.free(address)
+    return names
 
 
 def filters_of(pid: int) -> tuple[tuple[Insn, ...], ...]:

@@ -7,7 +7,19 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from harness.properties import code, configurations, confinement, descriptors, exits, failures, lifetime
+from harness.properties import (
+    asleep,
+    code,
+    configurations,
+    confinement,
+    descriptors,
+    exits,
+    failures,
+    killed,
+    lifetime,
+    shared,
+    signals,
+)
 from harness.properties.bench import Bench
 from harness.properties.model import ROWS, PropertyRow, Task, outcome_of
 from harness.properties.outcome import Parts
@@ -21,13 +33,15 @@ CHECKS: dict[int, Callable[[Bench, Parts], None]] = {
     6: confinement.confined,
     7: failures.ready_or_error,
     8: lifetime.one_at_most,
-    9: lifetime.helper_killed,
-    10: lifetime.group_signals,
+    9: killed.helper_killed,
+    10: signals.group_signals,
     11: descriptors.no_descriptors,
     12: code.no_libc_state,
     13: lifetime.execve_frees,
     14: exits.pid_one,
     15: configurations.configured_otherwise,
+    16: shared.shared_memory,
+    17: asleep.asleep,
 }
 
 

@@ -17,15 +17,16 @@ from pathlib import Path
 import msgspec
 
 from harness.process import run
-from harness.properties.bench import Bench, Ended, asynchronous
+from harness.properties.bench import Bench, Ended
 from harness.properties.descriptors import check_descriptors
 from harness.properties.outcome import Cancelled, Failed, Parts, tool
+from harness.properties.tails import asynchronous, end_first, reference
 
 SOURCES = ("util/async-teardown.c", "os-posix.c", "softmmu/vl.c")
 """Sources with the feature, in the series and upstream."""
 OPTION_SOURCES = ("os-posix.c", "softmmu/vl.c")
 """Sources with the option, which are also compiled for hosts other than Linux."""
-MEMORY_MIB = 512
+MEMORY_MIB = 256
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +51,8 @@ CONFIGURATIONS = (
         added="#include <sys/syscall.h>\n#undef SYS_close_range\n#undef __NR_close_range\n",
     ),
 )
+SANITIZED = Configuration(name="address sanitizer", without=("NO_SUCH_MACRO",), words=("-fsanitize=address",))
+"""ASan finds memory that the feature uses after free. Only its own sources are compiled with it."""
 _TRACE = re.compile(r'"-?async-teardown|QEMU_OPTION_async_?teardown')
 NOT_LINUX = Configuration(name="not Linux", without=("CONFIG_LINUX",), words=("-U__linux__",))
 
@@ -135,6 +138,7 @@ class Rebuild:
             raise Cancelled(f"ninja has no link command for {self.binary.name}")
         target = self.work / self.binary.name
         words = link_words(shlex.split(link.command), self._with_archives(objects), target)
+        words += [word for word in self.configuration.words if word.startswith("-fsanitize")]
         self._run(words, Path(link.directory), "the emulator does not link")
         return target
 
@@ -200,9 +204,9 @@ def _behaves(bench: Bench, path: Path) -> dict[str, float]:
 
     def end() -> Ended:
         with bench.start(binary=binary, memory_mib=MEMORY_MIB) as running:
-            return running.end_by(signal.SIGTERM)
+            return end_first(running, signal.SIGTERM)
 
-    ended = asynchronous(end)
+    ended = asynchronous(end, reference(bench, MEMORY_MIB))
     return {"exit_s": ended.exit_s, "reclaim_s": ended.reclaim_s or 0}
 
 

@@ -2,23 +2,45 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import signal
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
-from harness.properties import bpf, status
-from harness.properties.bench import HELPER_LIMIT_S, Bench, Ended, Running, asynchronous
+from harness.bench import Subject
+from harness.errors import HarnessError
+from harness.properties import bpf, sandbox, status
+from harness.properties.bench import HELPER_LIMIT_S, Bench, Ended, Running
 from harness.properties.outcome import Cancelled, Failed, Parts
-from harness.properties.sandbox import check_filters
+from harness.properties.tails import (
+    AT_ONCE_RATIO,
+    PAUSE_S,
+    asynchronous,
+    check_end,
+    check_tail,
+    end_first,
+    judge_tail,
+    reference,
+)
 
-MEMORY_MIB = 512
+MEMORY_MIB = 256
+TAIL_MIB = 128
 SANDBOX = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
 SANDBOX_FOR_RUNAS = SANDBOX.replace("elevateprivileges=deny,", "")
 """-runas needs elevateprivileges in QEMU itself, also without the feature."""
+CONFINING = {
+    "-daemonize": ("-daemonize",),
+    "-runas": ("-runas", "nobody"),
+    "-chroot": ("-chroot", "{root}"),
+    "-sandbox": ("-sandbox", SANDBOX),
+}
+DAEMON_ONLY = ("Umask",)
+"""What -daemonize changes by itself."""
 
 
 def daemonized(bench: Bench, parts: Parts) -> None:
@@ -30,8 +52,23 @@ def daemonized(bench: Bench, parts: Parts) -> None:
     ):
         _check_helper(running)
     with parts.part("exit is asynchronous") as figures:
-        ended = asynchronous(lambda: _terminated(bench, ("-daemonize",)))
+        ended = _asynchronous(bench, ("-daemonize",))
         figures |= {"exit_s": ended.exit_s, "reclaim_s": ended.reclaim_s or 0}
+    whole_s = reference(bench, TAIL_MIB)
+    exits: list[float] = []
+
+    def end() -> float:
+        with _start(bench, ("-daemonize",), TAIL_MIB) as running:
+            ended = end_first(running, signal.SIGTERM)
+        exits.append(ended.exit_s)
+        return check_end(ended)
+
+    with parts.part("each end within a synchronous teardown + 20 ms") as figures:
+        check_tail(end, whole_s + PAUSE_S, "memory is freed after the daemon's exit:", figures)
+    with parts.part("each exit at once") as figures:
+        if not exits:
+            raise Cancelled("no daemon was ended")
+        judge_tail(exits, AT_ONCE_RATIO * whole_s + PAUSE_S, "the daemon exits after", figures)
 
 
 def run_as_nobody(bench: Bench, parts: Parts) -> None:
@@ -51,38 +88,85 @@ def run_as_nobody(bench: Bench, parts: Parts) -> None:
 
 
 def as_confined_as_qemu(bench: Bench, parts: Parts) -> None:
-    """Row 5."""
+    """Row 5. Every combination of CONFINING, and a -sandbox that denies nothing more than the default."""
     bench.require_option()
-    cases = {
-        "plain": (),
-        "-runas": ("-runas", "nobody"),
-        "-chroot": ("-chroot", "{root}"),
-        "-runas, -chroot": ("-runas", "nobody", "-chroot", "{root}"),
-        "-sandbox": ("-sandbox", "on"),
-        "-sandbox, all denied": ("-sandbox", SANDBOX),
-        "-sandbox, -runas, -chroot": ("-sandbox", SANDBOX_FOR_RUNAS, "-runas", "nobody", "-chroot", "{root}"),
-    }
+    cases: dict[str, tuple[str, ...]] = {}
+    for chosen in itertools.product((False, True), repeat=len(CONFINING)):
+        names = [name for name, given in zip(CONFINING, chosen, strict=True) if given]
+        words = tuple(word for name in names for word in CONFINING[name])
+        if "-runas" in names:
+            words = tuple(SANDBOX_FOR_RUNAS if word == SANDBOX else word for word in words)
+        cases[", ".join(names) or "plain"] = words
+    cases["-sandbox on"] = ("-sandbox", "on")
     for name, words in cases.items():
-        with parts.part(name), _start(bench, words, memory_mib=64) as running:
-            helper = running.helper()
-            differences = status.differences(running.pid, helper)
-            if differences:
-                more = f" (and {len(differences) - 1} more)" if differences[1:] else ""
-                raise Failed(f"helper has {differences[0]}{more}")
-            if "-sandbox" in words and status.fields(helper).get("Seccomp") != "2":
-                raise Failed("helper has no system call filter")
-    with parts.part("calls that the filter allows"), _start(bench, ("-sandbox", SANDBOX), 64) as running:
-        helper = running.helper()
-        if status.fields(helper).get("Seccomp") != "2":
-            raise Failed("helper has no system call filter")
+        with parts.part(name):
+            _check_confinement(bench, words)
+    with parts.part("the filter allows the exit"), _start(bench, CONFINING["-sandbox"], 64) as running:
+        running.helper()
+        check_end(running.end_by(signal.SIGTERM))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Confined:
+    """How the kernel confines a process; ``filters`` is None if they cannot be read."""
+
+    facts: dict[str, str]
+    filters: tuple[tuple[bpf.Insn, ...], ...] | None
+
+
+def _confined(pid: int) -> _Confined:
+    facts = status.confinement(pid)
+    try:
+        filters = bpf.filters_of(pid) if facts["Seccomp"] == "2" else ()
+    except OSError:
+        return _Confined(facts=facts, filters=None)
+    return _Confined(facts=facts, filters=filters)
+
+
+def _check_confinement(bench: Bench, words: tuple[str, ...]) -> None:
+    """Compare QEMU with QEMU without the feature, and the helper with QEMU."""
+    with _root_folder(bench, words) as folder:
+        wanted, besides = _without_feature(bench, words, folder)
+        with _start_in(bench, words, folder, 64) as running:
+            qemu, helper = _confined(running.pid), _confined(running.helper())
+            unfiltered = status.unfiltered_threads(running.pid)
+    _raise(status.differences(wanted.facts, qemu.facts, besides=besides), "QEMU itself has")
+    _raise(status.differences(qemu.facts, helper.facts), "helper has")
+    if "-sandbox" not in words:
+        return
+    # Also without anything to compare with.
+    if qemu.facts["Seccomp"] != "2" or unfiltered:
+        raise Failed(f"QEMU itself has {unfiltered or 'only'} threads without a system call filter")
+    if qemu.filters is None or helper.filters is None or wanted.filters is None:
+        raise Cancelled("the kernel does not show the filters")
+    if qemu.filters != wanted.filters:
+        raise Failed("QEMU's own filter is not that of the binary without the feature")
+    denied = sandbox.SPAWN if "spawn=deny" in ",".join(words) else ()
+    sandbox.check_own_filters(qemu.filters, (*sandbox.ALWAYS, *denied))
+    sandbox.check_filters(helper.filters, qemu.filters)
+
+
+def _raise(found: tuple[str, ...], who: str) -> None:
+    if found:
+        raise Failed(f"{who} {found[0]}" + (f" (and {len(found) - 1} more)" if found[1:] else ""))
+
+
+def _without_feature(bench: Bench, words: tuple[str, ...], folder: Path) -> tuple[_Confined, tuple[str, ...]]:
+    """Return how QEMU is confined without the feature, and what this does not say about ``words``.
+
+    QEMU 7.2 cannot daemonize under a filter that denies to spawn: it is then started without -daemonize.
+    """
+    attempts: list[tuple[tuple[str, ...], tuple[str, ...]]] = [(words, ())]
+    if "-daemonize" in words:
+        attempts.append((tuple(word for word in words if word != "-daemonize"), DAEMON_ONLY))
+    for tried, besides in attempts:
         try:
-            filters = bpf.filters_of(helper)
-        except OSError as error:
-            raise Cancelled(f"cannot read the filter: {error.strerror}") from error
-        check_filters(filters)
-        ended = running.end_by(signal.SIGTERM)
-        if ended.reclaim_s is None:
-            raise Failed(f"helper still runs {HELPER_LIMIT_S:g} s after QEMU's exit")
+            with _start_in(bench, tried, folder, 64, on=False, binary=bench.task.reference) as running:
+                return _confined(running.pid), besides
+        except HarnessError:
+            if tried == attempts[-1][0]:
+                raise
+    raise AssertionError
 
 
 def confined(bench: Bench, parts: Parts) -> None:
@@ -105,7 +189,7 @@ def confined(bench: Bench, parts: Parts) -> None:
         with parts.part(name) as figures:
             with _start(bench, words) as running:
                 _check_helper(running)
-            ended = asynchronous(lambda words=words: _terminated(bench, words))  # type: ignore[misc]
+            ended = _asynchronous(bench, words)
             figures |= {"exit_s": ended.exit_s, "reclaim_s": ended.reclaim_s or 0}
 
 
@@ -120,28 +204,51 @@ def _check_helper(running: Running) -> None:
         raise Failed(f"the helper's parent is {fields.get('PPid')}, not QEMU {running.pid}")
 
 
-def _terminated(bench: Bench, words: tuple[str, ...]) -> Ended:
-    with _start(bench, words) as running:
-        return running.end_by(signal.SIGTERM)
+def _asynchronous(bench: Bench, words: tuple[str, ...]) -> Ended:
+    def end() -> Ended:
+        with _start(bench, words) as running:
+            return end_first(running, signal.SIGTERM)
+
+    return asynchronous(end, reference(bench, MEMORY_MIB))
 
 
 @contextmanager
 def _start(bench: Bench, words: tuple[str, ...], memory_mib: int = MEMORY_MIB) -> Iterator[Running]:
     """Run QEMU with ``words``, where {root} is an empty folder. Raises Cancelled without the privileges."""
+    with _root_folder(bench, words) as folder, _start_in(bench, words, folder, memory_mib) as running:
+        yield running
+
+
+@contextmanager
+def _root_folder(bench: Bench, words: tuple[str, ...]) -> Iterator[Path]:
     if "-runas" in words or "-chroot" in words:
         _require_root()
     folder = Path(tempfile.mkdtemp(prefix="root-", dir=bench.work))
     try:
-        pidfile = folder / "pid"
-        given = tuple(word.format(root=folder) for word in words)
-        if "-daemonize" in words:
-            given += ("-pidfile", str(pidfile))
-        with bench.start(
-            *given, memory_mib=memory_mib, pidfile=pidfile if "-daemonize" in words else None
-        ) as running:
-            yield running
+        yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _start_in(
+    bench: Bench,
+    words: tuple[str, ...],
+    folder: Path,
+    memory_mib: int,
+    *,
+    on: bool = True,
+    binary: Subject | None = None,
+) -> Iterator[Running]:
+    pidfile = folder / "pid"
+    given = tuple(word.format(root=folder) for word in words)
+    daemon = "-daemonize" in words
+    if daemon:
+        given += ("-pidfile", str(pidfile))
+    with bench.start(
+        *given, memory_mib=memory_mib, on=on, binary=binary, pidfile=pidfile if daemon else None
+    ) as running:
+        yield running
 
 
 def _require_root() -> None:

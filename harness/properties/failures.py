@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import HarnessError
-from harness.properties import bpf, status
-from harness.properties.bench import Bench, Running, Surrounding
+from harness.properties import bpf
+from harness.properties.bench import Bench, Surrounding
 from harness.properties.outcome import Cancelled, Failed, Parts, arranged
+from harness.properties.startup import check_ready, faults
 
 UNUSED_UID = 61234
 READY_TRIES = 5
-START_LIMIT_S = 20.0
 
 
 def ready_or_error(bench: Bench, parts: Parts) -> None:
@@ -27,13 +27,13 @@ def ready_or_error(bench: Bench, parts: Parts) -> None:
     with parts.part("ready when the monitor answers"):
         for _ in range(READY_TRIES):
             with bench.start() as running:
-                _check_ready(running)
+                check_ready(running)
     # Without close_range() and /proc, the helper tries every possible descriptor.
     slow = Surrounding(no_proc=True, filter=bpf.deny({bpf.NUMBERS["close_range"]: errno.ENOSYS}))
     with parts.part("waits for a slow helper"), arranged():
         for _ in range(READY_TRIES):
             with bench.start(surrounding=slow) as running:
-                _check_ready(running)
+                check_ready(running)
     with parts.part("clone refused by a filter: EPERM"):
         _expect_error(bench, [Surrounding(filter=_clone_fails(errno.EPERM))], errno.EPERM)
     with parts.part("no memory for clone: ENOMEM"):
@@ -47,19 +47,7 @@ def ready_or_error(bench: Bench, parts: Parts) -> None:
         _expect_error(bench, [Surrounding(cgroup=str(folder))] * 8, errno.EAGAIN, limit=limit)
     with parts.part("no descriptor left: EMFILE"):
         _expect_error(bench, [Surrounding(files=number) for number in range(3, 24)], errno.EMFILE)
-
-
-def _check_ready(running: Running) -> None:
-    """Raise Failed if the helper has not finished its setup when the monitor has answered."""
-    helper = running.helper()
-    name, wanted = status.fields(helper).get("Name"), f"cleanup/{running.pid}"[:15]
-    if name != wanted:
-        raise Failed(f"the helper's name is {name} when the monitor answers, not {wanted}")
-    shared = status.shared_descriptors(running.pid, helper)
-    if shared:
-        raise Failed(f"the helper still has {len(shared)} descriptors of QEMU when the monitor answers")
-    if status.session_of(helper) != helper:
-        raise Failed("the helper is in QEMU's session when the monitor answers")
+    faults(bench, parts, confined=os.geteuid() == 0)
 
 
 def _clone_fails(code: int) -> tuple[bpf.Insn, ...]:

@@ -1,4 +1,4 @@
-"""Rows 8, 9, 10 and 13: number and lifetime of helpers, and the events that end them."""
+"""Rows 8 and 13: no helper that is not needed, and none that outlives its purpose."""
 
 from __future__ import annotations
 
@@ -7,18 +7,21 @@ import shutil
 import signal
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
+
+import msgspec
 
 from harness.errors import HarnessError
 from harness.guest.spawn import wait_pidfd
 from harness.layout import shipped_files
 from harness.process import run
 from harness.properties import bpf, status
-from harness.properties.bench import Bench, Ended, Running, Surrounding, asynchronous, status_of
+from harness.properties.bench import Bench, Surrounding, soon
+from harness.properties.helpforms import help_forms
 from harness.properties.outcome import Cancelled, Failed, Parts
 
-MEMORY_MIB = 512
+QUIET = ("-nodefaults", "-display", "none", "-monitor", "none")
+EARLY_FORMS = 8
 EXEC_SIGNAL = signal.SIGRTMIN + 5
 """The signal of exec_on_signal.c; QEMU and the C library do not use it."""
 EXEC_SOURCE = Path("tests") / "avocado" / "exec_on_signal.c"
@@ -39,95 +42,35 @@ def one_at_most(bench: Bench, parts: Parts) -> None:
     ):
         if not child.has_ended(10) or child.process.wait() != -signal.SIGSYS:
             raise Failed("QEMU does not create its helper by clone(2) with CLONE_VM: the row proves nothing")
-    for name, words in {
-        "-version": ("-version",),
-        "-help": ("-help",),
-        "-machine help": ("-machine", "help"),
-    }.items():
-        with parts.part(name):
-            for before in (True, False):
-                given = (*bench.words, *words) if before else (*words, *bench.words)
-                _expect_none(bench, given, deadly)
+    with parts.part("forms that end in help, from the option table") as figures:
+        folders = tuple(word for folder in bench.task.firmware for word in ("-L", folder))
+        forms = help_forms(Path(bench.task.binary.path), folders)
+        figures["forms"] = float(len(forms))
+        made = [form for form in forms if _makes_helper(bench, (*folders, *bench.words, *form), deadly)]
+        # The first ones are without a value, such as -version; QEMU may see them before the option.
+        made += [
+            form
+            for form in forms[:EARLY_FORMS]
+            if form not in made and _makes_helper(bench, (*form, *bench.words), deadly)
+        ]
+        if made:
+            names = ", ".join(" ".join(form) for form in made[:6])
+            raise Failed(
+                f"a helper is created for {names}" + (f" and {len(made) - 6} more" if made[6:] else "")
+            )
 
 
-def _expect_none(bench: Bench, words: tuple[str, ...], deadly: Surrounding) -> None:
-    with bench.run(*words, surrounding=deadly, on=False) as child:
-        if not child.has_ended(10):
-            raise Failed("QEMU did not end")
-        ended = child.process.wait()
-        if ended == -signal.SIGSYS:
-            raise Failed("QEMU creates a helper")
-        if ended != 0:
-            raise Failed(f"QEMU ended with status {ended}")
-
-
-def helper_killed(bench: Bench, parts: Parts) -> None:
-    """Row 9."""
-    bench.require_option()
-    with bench.start(memory_mib=256) as running:
-        before = _warnings(running)
-        with parts.part("reaped"):
-            os.kill(running.helper(), signal.SIGKILL)
-            if not _soon(lambda: not running.helpers() and not status.zombies_below(running.pid)):
-                raise Failed("a zombie remains" if status.zombies_below(running.pid) else "it does not end")
-        with parts.part("QEMU continues"):
-            running.execute("query-status")
-        with parts.part("one warning"):
-            _soon(lambda: _warnings(running) > before)
-            time.sleep(0.2)  # a second one would follow now
-            count = _warnings(running) - before
-            if count != 1:
-                raise Failed(f"QEMU prints {count or 'no'} warnings")
-        with parts.part("later teardown is synchronous"):
-            ended = running.end_by(signal.SIGTERM)
-            if ended.helpers:
-                raise Failed(f"{ended.helpers} processes still shared the memory")
-
-
-def _warnings(running: Running) -> int:
-    return sum("warning:" in line for line in running.log().splitlines())
-
-
-def _soon(holds: Callable[[], bool], timeout_s: float = 2.0) -> bool:
-    """Return whether ``holds`` becomes true within ``timeout_s`` seconds."""
-    deadline = time.monotonic() + timeout_s
-    while not holds():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.01)
-    return True
-
-
-def group_signals(bench: Bench, parts: Parts) -> None:
-    """Row 10."""
-    bench.require_option()
-    for name in ("TERM", "INT", "HUP", "QUIT", "KILL"):
-        number = getattr(signal, f"SIG{name}")
-        with parts.part(f"SIG{name}") as figures:
-            ended = asynchronous(lambda number=number: _group(bench, (), number))  # type: ignore[misc]
-            figures |= {"exit_s": ended.exit_s, "reclaim_s": ended.reclaim_s or 0}
-    for name, number in (("SIGTSTP", signal.SIGTSTP), ("SIGSTOP", signal.SIGSTOP)):
-        with parts.part(f"{name}, SIGCONT, SIGKILL for QEMU") as figures:
-            before = (number, signal.SIGCONT)
-            ended = asynchronous(lambda before=before: _group(bench, before, 0))  # type: ignore[misc]
-            figures |= {"exit_s": ended.exit_s, "reclaim_s": ended.reclaim_s or 0}
-
-
-def _group(bench: Bench, before: tuple[int, ...], last: int) -> Ended:
-    """Send ``before`` to QEMU's group. Then end QEMU by ``last`` to the group, or by SIGKILL if it is 0."""
-    with bench.start(memory_mib=MEMORY_MIB) as running:
-        helper = running.helper()
-        for number in before:
-            running.signal_group(number)
-            time.sleep(0.1)
-            state = status.fields(helper).get("State", "")
-            if number != signal.SIGCONT and state.startswith("T"):
-                raise Failed("the helper is stopped")
-        if running.helpers() != (helper,):
-            raise Failed("the helper has ended")
-        if not last:
-            return running.end_by(signal.SIGKILL)
-        return running.end(lambda: running.signal_group(last), wanted=status_of(last))
+def _makes_helper(bench: Bench, words: tuple[str, ...], deadly: Surrounding) -> bool:
+    """Return whether QEMU tries to create a helper. Raises Failed if it does not end as for help."""
+    with tempfile.TemporaryDirectory(dir=bench.work) as folder:
+        given = msgspec.structs.replace(deadly, folder=folder)
+        with bench.run(*QUIET, *words, surrounding=given, on=False) as child:
+            if not child.has_ended(10):
+                raise Failed(f"QEMU did not end: {' '.join(words)}")
+            ended = child.process.wait()
+    if ended not in (0, -signal.SIGSYS):
+        raise Failed(f"QEMU ended with status {ended}: {' '.join(words)}")
+    return bool(ended)
 
 
 def execve_frees(bench: Bench, parts: Parts) -> None:
@@ -143,9 +86,9 @@ def execve_frees(bench: Bench, parts: Parts) -> None:
             try:
                 began = time.monotonic()
                 running.signal(EXEC_SIGNAL)
-                if not _soon(lambda: status.fields(running.pid).get("Name") == "sleep", 5):
+                if not soon(lambda: status.fields(running.pid).get("Name") == "sleep", 5):
                     raise Cancelled("QEMU's process did not execute the other program")
-                if not _soon(lambda: wait_pidfd(helper, 0), 1):
+                if not soon(lambda: wait_pidfd(helper, 0), 1):
                     raise Failed("the helper still holds the old memory 1 s after execve")
                 figures["gone_s"] = time.monotonic() - began
             finally:

@@ -25,12 +25,14 @@ ROWS = {
     7: "ready before the guest, or an error",
     8: "one helper at most, none for -help",
     9: "helper killed: warning, QEMU continues",
-    10: "signals to the process group",
+    10: "signals to the group and to each process",
     11: "no descriptors of QEMU, old kernels too",
     12: "no libc state, stack with a guard page",
     13: "execve of QEMU frees the old memory",
     14: "pid 1 of a namespace: as documented",
     15: "other hosts and configurations",
+    16: "shared memory keeps its content",
+    17: "a sleeping helper stays asleep",
 }
 """Number and short title of each property."""
 
@@ -73,7 +75,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
 class PropertyRow(msgspec.Struct, frozen=True, kw_only=True):
     """One property, checked on one binary."""
 
-    row: Annotated[int, about("number of the property, from 1 to 15")]
+    row: Annotated[int, about("number of the property, from 1 to 17")]
     title: Annotated[str, about("the property in a few words")]
     variant: Annotated[str, about("name of the binary")]
     target: Annotated[str, about("guest architecture")]

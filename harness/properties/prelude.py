@@ -14,6 +14,8 @@ import sys
 
 CLONE_NEWNS, MS_REC, MS_PRIVATE, MNT_DETACH = 0x20000, 0x4000, 1 << 18, 2  # linux/sched.h, linux/mount.h
 PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 38, 22, 2  # linux/prctl.h, linux/seccomp.h
+HIGHEST = 1024 * 1024 - 1
+"""The highest descriptor that a kernel accepts unless its administrator raises fs.nr_open (proc(5))."""
 libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -52,6 +54,19 @@ def allow_core() -> None:
         sys.exit("prelude: cannot raise RLIMIT_CORE")
 
 
+def copy(descriptor: int, count: int) -> None:
+    """Duplicate a descriptor ``count`` times, the last time to the highest number that is allowed."""
+    with open("/proc/sys/fs/nr_open", encoding="ascii") as stream:  # noqa: PTH123
+        most = int(stream.read())
+    with contextlib.suppress(OSError, ValueError):  # raising the hard limit needs root
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    first, last = 100, min(hard, HIGHEST + 1) - 1
+    for number in (*range(first, min(first + count - 1, last)), last):
+        os.dup2(descriptor, number)
+
+
 def install(instructions: list[list[int]]) -> None:
     """Install a filter. Set no_new_privs only if the kernel refuses the filter without it."""
     array = (SockFilter * len(instructions))(*(SockFilter(*fields) for fields in instructions))
@@ -68,11 +83,8 @@ def main() -> None:
     if settings["cgroup"]:
         with open(f"{settings['cgroup']}/cgroup.procs", "w", encoding="ascii") as stream:  # noqa: PTH123
             stream.write("0")
-    if settings["copies_at"]:
-        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    for number in settings["copies_at"]:
-        os.dup2(settings["copy_of"], number)
+    if settings["copies"]:
+        copy(settings["copy_of"], settings["copies"])
     if settings["folder"]:
         os.chdir(settings["folder"])
     if settings["core"]:

@@ -70,7 +70,9 @@ def run_properties(
         for task in tasks
     )
     collector = _Collector(tasks, on_row)
-    with bench.reporter.step(f"{len(rows)} properties of {len(bench.native)} binaries") as step:
+    count = len(bench.native)
+    what = f"{len(rows)} propert{'ies' if rows[1:] else 'y'} of {count} binar{'y' if count == 1 else 'ies'}"
+    with bench.reporter.step(what) as step:
         finished = run_plan(
             bench.layout,
             TEST,

@@ -6,14 +6,31 @@ import ctypes
 import errno
 import os
 import platform
+from collections.abc import Collection
 from pathlib import Path
 
 import psutil
 
 KCMP_FILE = 0  # linux/kcmp.h
+MANY = 500
+"""With more descriptors, only those with the same link are compared."""
 _SYS_KCMP = {"x86_64": 312, "s390x": 343, "aarch64": 272, "ppc64le": 354, "riscv64": 272}
 AT_MINSIGSTKSZ = 51  # linux/auxvec.h
-CONFINEMENT = ("Uid", "Gid", "Groups", "CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "NoNewPrivs")
+CONFINEMENT = (
+    *(
+        "Uid",
+        "Gid",
+        "Groups",
+        "CapInh",
+        "CapPrm",
+        "CapEff",
+        "CapBnd",
+        "CapAmb",
+        "NoNewPrivs",
+        "Seccomp",
+        "Umask",
+    ),
+)
 
 
 def fields(pid: int) -> dict[str, str]:
@@ -27,17 +44,48 @@ def fields(pid: int) -> dict[str, str]:
 
 
 def confinement(pid: int) -> dict[str, str]:
-    """Return ids, capabilities, no_new_privs, root directory. Raises ProcessLookupError, PermissionError."""
-    status = fields(pid)
+    """Return all that confines a process: ids, capabilities, no_new_privs, mode of the system call filter,
+    umask, root directory, namespaces, control groups, limits and security label.
+
+    Raises ProcessLookupError, PermissionError.
+    """
+    status, folder = fields(pid), Path(f"/proc/{pid}")
+    found = {name: status.get(name, "") for name in CONFINEMENT}
     # Not readlink, because two different root directories may have the same path.
-    root = Path(f"/proc/{pid}/root/.").stat()
-    return {name: status.get(name, "") for name in CONFINEMENT} | {"root": f"{root.st_dev}:{root.st_ino}"}
+    root = (folder / "root" / ".").stat()
+    found["root"] = f"{root.st_dev}:{root.st_ino}"
+    for space in sorted((folder / "ns").iterdir()):
+        found[f"namespace {space.name}"] = str(space.readlink())
+    found["control groups"] = _text(folder / "cgroup")
+    found["score for the OOM killer"] = _text(folder / "oom_score_adj")
+    found["security label"] = _text(folder / "attr" / "current")
+    for line in _text(folder / "limits").splitlines()[1:]:
+        found[line[:26].strip()] = " ".join(line[26:].split())
+    return found
 
 
-def differences(pid: int, other: int) -> tuple[str, ...]:
-    """Describe the differences of the confinement of ``other`` from that of ``pid``."""
-    mine, its = confinement(pid), confinement(other)
-    return tuple(f"{name} {its[name]} instead of {mine[name]}" for name in mine if mine[name] != its[name])
+def _text(path: Path) -> str:
+    """Return the text of a file below /proc; empty without the file or a security module."""
+    try:
+        return path.read_text(encoding="utf-8", errors="replace").strip("\0\n")
+    except OSError:
+        return ""
+
+
+def differences(
+    mine: dict[str, str], its: dict[str, str], *, besides: Collection[str] = ()
+) -> tuple[str, ...]:
+    """Describe where ``its`` confinement differs from ``mine``, except for the names ``besides``."""
+    return tuple(
+        f"{name} {its.get(name) or 'none'} instead of {mine.get(name) or 'none'}"
+        for name in mine | its
+        if mine.get(name) != its.get(name) and name not in besides
+    )
+
+
+def unfiltered_threads(pid: int) -> int:
+    """Return how many threads of a process are under no system call filter (proc(5), Seccomp)."""
+    return sum(fields(int(task.name)).get("Seccomp") != "2" for task in Path(f"/proc/{pid}/task").iterdir())
 
 
 def zombies_below(pid: int) -> tuple[int, ...]:
@@ -52,20 +100,32 @@ def session_of(pid: int) -> int:
     return os.getsid(pid)
 
 
-def shared_descriptors(pid: int, other: int) -> tuple[int, ...]:
-    """Return the descriptors of ``other`` that are the same open file as one of ``pid`` (kcmp(2), KCMP_FILE).
+def shared_descriptors(pid: int, other: int, *, most: int = 9) -> tuple[int, ...]:
+    """Return descriptors of ``other`` that are the same open file as one of ``pid`` (kcmp(2), KCMP_FILE), at
+    most ``most`` of them.
 
     Without kcmp, return those with the same link in /proc/PID/fd.
     """
     mine, its = _descriptors(pid), _descriptors(other)
-    shared = []
-    for number, link in its.items():
-        for candidate, name in mine.items():
+    shared: list[int] = []
+    for number, link in sorted(its.items()):
+        # Those with the same number first: inherited ones, of which there may be thousands.
+        for candidate in sorted(mine, key=lambda each: each != number):
+            if len(mine) > MANY and mine[candidate] != link:
+                continue
             same = _same_file(pid, other, candidate, number)
-            if same or (same is None and name == link and not link.startswith("anon_inode:[pidfd]")):
+            unknown = same is None and mine[candidate] == link and not link.startswith("anon_inode:[pidfd]")
+            if same or unknown:
                 shared.append(number)
                 break
-    return tuple(sorted(shared))
+        if len(shared) == most:
+            break
+    return tuple(shared)
+
+
+def open_paths(pid: int) -> tuple[str, ...]:
+    """Return the files and folders that a process has open; sockets, pipes and pidfds are neither."""
+    return tuple(link for link in _descriptors(pid).values() if link.startswith("/"))
 
 
 def _descriptors(pid: int) -> dict[int, str]:

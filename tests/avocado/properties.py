@@ -34,6 +34,8 @@ EXPECTED = {
         13: "fail",  # does not detect execve as the end of its parent
         14: "pass",
         15: "pass",
+        16: "pass",
+        17: "fail",  # wakes up each second
     },
     # Without the feature, the exit takes as long as the teardown, and there is no helper to check.
     **dict.fromkeys(REFERENCES, dict.fromkeys(ROWS, "cancel") | {1: "fail"}),

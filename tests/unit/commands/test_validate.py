@@ -10,6 +10,7 @@ import pytest
 from harness.check import RULES
 from harness.errors import FindingsError, InfrastructureError, OptionError
 from harness.layout import Layout
+from harness.properties import ROWS
 from tests.unit.properties.support import make_row as property_row
 from tests.unit.report.support import make_results
 from tests.unit.teardown.support import make_sample
@@ -144,7 +145,7 @@ def test_each_suite_runs_on_base_and_patched_and_gives_findings(
     ]
     assert {finding.rule for finding in suites()} == {RULES["behaviour-fails"].id}
     assert seen == {
-        "properties": (["base", "patched"], tuple(range(1, 16))),
+        "properties": (["base", "patched"], tuple(ROWS)),
         "teardown": (["base", "patched"], True),
     }
     behaviour.clear()

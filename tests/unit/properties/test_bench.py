@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import pytest
 
 from harness.errors import GuestError
 from harness.properties import bench, failures, status
-from harness.properties.bench import PRELUDE, Bench, Ended, Surrounding, asynchronous
+from harness.properties.bench import PRELUDE, Bench, Surrounding
 from harness.properties.bpf import deny
 from harness.properties.outcome import Cancelled, Failed, arranged
 from harness.properties.poweroff import boot_sector, guest_that_powers_off, s390x_image
@@ -84,29 +85,6 @@ def test_unexpected_exit_status_fails(make_bench):
             running.end_by(signal.SIGKILL)
 
 
-def ended(exit_s, reclaim_s, helpers=1, statuses=(0,)):
-    return Ended(exit_s=exit_s, reclaim_s=reclaim_s, helpers=helpers, statuses=statuses, status=0)
-
-
-@pytest.mark.parametrize(
-    ("result", "reason"),
-    [
-        (ended(0.1, 0.1, helpers=0, statuses=()), "no process shares"),
-        (ended(0.1, None), "still runs 3 s"),
-        (ended(0.001, 0.1, statuses=(-9,)), "killed by SIGKILL"),
-        (ended(0.1, 0.12), "exit took 100 ms of 120 ms"),
-    ],
-)
-def test_synchronous_teardown_fails_with_its_reason(result, reason):
-    with pytest.raises(Failed, match=reason):
-        asynchronous(lambda: result)
-
-
-def test_slow_exit_is_measured_again():
-    results = [ended(0.1, 0.12), ended(0.01, 0.12)]
-    assert asynchronous(lambda: results.pop(0)).exit_s == 0.01
-
-
 def prelude(surrounding, code, **settings):
     words = [sys.executable, "-IS", "-c", code]
     return subprocess.run(
@@ -164,7 +142,8 @@ def test_descriptors_are_compared_by_their_open_file():
     with subprocess.Popen(["sleep", "9"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as child:
         try:
             assert status.shared_descriptors(os.getpid(), child.pid) in ((2,), ())
-            assert status.differences(os.getpid(), child.pid) == ()
+            mine, its = status.confinement(os.getpid()), status.confinement(child.pid)
+            assert status.differences(mine, its) == ()
             assert status.session_of(child.pid) == os.getsid(0)
         finally:
             child.kill()
@@ -193,3 +172,72 @@ def test_signals_that_the_parent_ignores_end_qemu(make_bench):
             assert running.end_by(signal.SIGQUIT).status == -signal.SIGQUIT
     finally:
         signal.signal(signal.SIGQUIT, before)
+
+
+def test_highest_descriptor_and_thousands_below_it_are_used():
+    code = "import os; n = sorted(map(int, os.listdir('/proc/self/fd'))); print(len(n), n[-1])"
+    made = prelude(Surrounding(copy_of=0, copies=5000, files=64), code, stdin=subprocess.DEVNULL)
+    count, highest = map(int, made.stdout.split())
+    assert count >= 5000
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    most = int(Path("/proc/sys/fs/nr_open").read_text())
+    # Only root may raise the hard limit.
+    assert highest in (min(hard, 1 << 20) - 1, min(most, 1 << 20) - 1)
+
+
+def test_leaked_descriptors_are_found_among_thousands():
+    reader, writer = os.pipe()
+    script = (
+        "import os, sys, time\nfor n in range(100, 900): os.dup2(0, n)\nprint(flush=True); time.sleep(60)"
+    )
+    try:
+        with subprocess.Popen(
+            [sys.executable, "-IS", "-c", script], stdin=reader, stdout=subprocess.PIPE
+        ) as child:
+            try:
+                child.stdout.readline()
+                copies = [os.dup(reader) for _ in range(status.MANY)]
+                found = status.shared_descriptors(os.getpid(), child.pid)
+                assert len(found) == 9
+                assert status.shared_descriptors(os.getpid(), child.pid, most=2) == found[:2]
+            finally:
+                child.kill()
+                for copy in copies:
+                    os.close(copy)
+    finally:
+        os.close(reader)
+        os.close(writer)
+
+
+def test_only_files_and_folders_are_open_paths(tmp_path):
+    with (
+        (tmp_path / "file").open("w") as stream,
+        subprocess.Popen(["sleep", "9"], stdin=subprocess.PIPE, stdout=stream) as child,
+    ):
+        try:
+            assert str(tmp_path / "file") in status.open_paths(child.pid)
+            assert all(path.startswith("/") for path in status.open_paths(child.pid))
+        finally:
+            child.kill()
+
+
+def test_missing_value_is_named():
+    assert status.differences({"Groups": "65534"}, {"Groups": ""}) == ("Groups none instead of 65534",)
+    assert (
+        status.differences({"Umask": "1", "Uid": "0"}, {"Umask": "2", "Uid": "0"}, besides=("Umask",)) == ()
+    )
+
+
+def test_confinement_is_compared_as_a_whole():
+    with subprocess.Popen(
+        ["sh", "-c", "umask 077; ulimit -n 50; echo; exec sleep 9"], stdout=subprocess.PIPE
+    ) as child:
+        try:
+            child.stdout.readline()
+            mine, its = status.confinement(os.getpid()), status.confinement(child.pid)
+            umask, files = status.differences(mine, its)
+            assert umask.startswith("Umask 0077 instead of")
+            assert files.startswith("Max open files 50 50")
+            assert status.unfiltered_threads(child.pid) == 1
+        finally:
+            child.kill()

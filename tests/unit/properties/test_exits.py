@@ -76,6 +76,9 @@ def endless(*values):
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch):
     monkeypatch.setattr(exits, "MEMORY_WAIT_S", 0.0)
+    monkeypatch.setattr(
+        exits, "end_first", lambda running, number, **fields: running.end_by(number, **fields)
+    )
 
 
 @pytest.fixture
@@ -150,8 +153,9 @@ def test_each_trigger_is_a_part_and_base_fails(monkeypatch):
         )
     bench, parts = FakeBench(endless(0.1), endless(0.1)), Parts()
     exits.exit_at_once(bench, parts)
-    assert [part.outcome for part in parts.made] == ["fail"] * 6
-    assert len(bench.started) == 3
+    assert [part.outcome for part in parts.made] == ["fail"] * 7
+    assert parts.made[-1].reason.startswith("25 of 25 exits take 100 ms by ")
+    assert len(bench.started) == 5
 
     def fails(*_, **__):
         raise Failed("did not boot")
@@ -162,8 +166,46 @@ def test_each_trigger_is_a_part_and_base_fails(monkeypatch):
     )
     parts = Parts()
     exits.exit_at_once(bench, parts)
-    assert [part.outcome for part in parts.made] == ["pass", "pass", "pass", "fail", "fail", "fail"]
-    assert parts.made[-1].reason == "did not boot"
+    assert [part.outcome for part in parts.made] == ["pass", "pass", "pass", "fail", "fail", "fail", "fail"]
+    assert parts.made[-2].reason == "did not boot"
+
+
+@pytest.mark.parametrize(("slow", "outcome"), [(1, "pass"), (2, "fail")])
+def test_exit_that_is_slow_in_one_of_three_ends_fails(slow, outcome):
+    taken = {"SIGTERM": [0.001] * 5, "quit": [0.001] * (5 - slow) + [0.06] * slow}
+    parts, figures = Parts(), {}
+    with parts.part("worst"):
+        exits._check_worst(taken, 0.1, figures)
+    assert parts.made[0].outcome == outcome
+    assert figures == {"worst_s": 0.06, "limit_s": 0.05, "ends": 10.0, "late": float(slow)}
+
+
+@pytest.mark.usefixtures("memory")
+def test_pause_and_one_late_end_in_three_fail(monkeypatch):
+    monkeypatch.setattr(exits, "reference", lambda *_: 0.03)
+    monkeypatch.setattr(exits, "reclaim_without_delay", lambda *_: None)
+    monkeypatch.setattr(exits, "_threads_on_one_cpu", lambda *_: 1)
+    for reclaim, outcome in (
+        (endless(0.04), "pass"),
+        (endless(0.06), "fail"),
+        (endless(0.03, 0.03, 0.7), "fail"),
+    ):
+        bench, parts = FakeBench(endless(0.03), reclaim), Parts()
+        exits.memory_back(bench, parts)
+        assert [part.outcome for part in parts.made] == [outcome, "pass"]
+        assert set(bench.started) == {(160, True)}
+
+
+def test_rows_use_less_memory_if_the_option_allows_no_more(monkeypatch):
+    monkeypatch.setattr(exits, "memory_shortage", lambda _: None)
+    for name in ("_aborted", "_powered_off", "_quit"):
+        monkeypatch.setattr(
+            exits, name, lambda *_: Ended(exit_s=0.001, reclaim_s=None, helpers=1, statuses=(), status=0)
+        )
+    bench, parts = FakeBench(endless(0.1), endless(0.1), memory_mib=256), Parts()
+    exits.exit_at_once(bench, parts)
+    assert {part.outcome for part in parts.made} == {"pass"}
+    assert {size for size, _ in bench.started} == {256}
 
 
 def test_threads_of_a_process_are_counted_until_its_end():
