@@ -154,7 +154,8 @@ def run_bisect(  # noqa: PLR0917 - the results of earlier stages
     findings += changed.findings(
         lambda: Reasons(
             features=features_of(changed.source),
-            widest=scope.widest,
+            elsewhere=scope.elsewhere,
+            needs=scope.needs,
             targets=scope.targets,
             restricted=options.has("targets"),
             rust=options.rust,

@@ -15,15 +15,18 @@ from harness.build.features import Features, Needs
 from harness.build.graph import read_graph, read_headers
 from harness.build.libraries import missing_packages
 from harness.build.plan import Extra, target_name
-from harness.build.probe import Sources
 from harness.check import CompiledFiles, Finding, JudgedPatch
 from harness.check.building import NOT_COMPILED
 
 SUFFIXES = (".c", ".h", ".inc", ".cc", ".cpp", ".hpp", ".m", ".S", ".s", ".rs", ".decode", ".hx", ".def")
 NAMES = ("trace-events",)
 _PROCESSOR = re.compile(
-    r"^(?:tcg|host/include|common-user/host|linux-user/include/host|disas)/([a-z0-9_]+)[/.]"
+    r"^(?:tcg|host/include|common-user/host|linux-user/include/host)/(?!tci/)([a-z0-9_]+)/"
 )
+_SYSTEM = re.compile(
+    r"(?<![a-z0-9])(win32|windows|whpx|darwin|macos|hvf|[a-z]*bsd|nvmm|solaris|haiku)(?![a-z0-9])"
+)
+"""What no meson.build explains, such as a header, may have the name of an operating system."""
 _FAILED = re.compile(r"^FAILED: (?:\[code=\d+\] )?(\S+)")
 
 
@@ -73,8 +76,10 @@ class Reasons:
     """What explains why a file was not compiled."""
 
     features: Features
-    widest: Sources
-    """What the widest configuration of the tree compiles."""
+    elsewhere: dict[str, tuple[str, ...]]
+    """Programs of the tree's widest configuration that compile a file, if those that were chosen do not."""
+    needs: dict[str, Needs]
+    """What a file needs that the usual configuration lacks; a header needs what a source of it needs."""
     targets: tuple[str, ...]
     restricted: bool
     """Whether -Dtargets= was given."""
@@ -85,17 +90,18 @@ class Reasons:
 
     def why(self, path: str) -> str:
         """Return why ``path`` was not compiled, in one line."""
-        needs = self.features.needs_of(path) or Needs()
+        named = self.needs.get(path) or self.features.needs_of(path)
+        needs = named or Needs()
         if needs.system:
             return f"other operating system ({needs.system})"
-        if providers := tuple(map(_shown, self.widest.programs_of(path))):
+        if match := _PROCESSOR.match(path):
+            return f"other host processor ({match[1]})"
+        if providers := tuple(map(_shown, self.elsewhere.get(path, ()))):
             shown = ", ".join(providers[:3]) + (" and others" if len(providers) > 3 else "")
             chosen = f"-Dtargets={','.join(self.targets)}" if self.restricted else ", ".join(self.targets)
             return f"no target selected that compiles it: {shown} would, not {chosen}"
         if path.endswith(".rs") and not self.rust:
             return "Rust is off: -Drust=true compiles it"
-        if match := _PROCESSOR.match(path):
-            return f"other host processor ({match[1]})"
         if needs.processor:
             return f"other host processor ({needs.processor})"
         for switch in needs.switches:
@@ -103,7 +109,11 @@ class Reasons:
                 return f"configure refuses {switch}: {self.refused[switch]}"
         if needs.libraries and (missing := missing_packages(needs.libraries)):
             return f"missing library: {', '.join(missing)}"
-        if self.features.needs_of(path) is None:
+        if needs.kvm:
+            return "other host processor (KVM of this target)"
+        if match := _SYSTEM.search(path):
+            return f"other operating system ({match[1]})"
+        if named is None:
             return "not part of the build at all: no meson.build names it, and no compiled file includes it"
         return "not part of this build: the conditions in meson.build and Kconfig do not hold"
 

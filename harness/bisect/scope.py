@@ -35,6 +35,10 @@ DESCRIPTION = re.compile(
     r"(^|/)(meson\.build|meson_options\.txt|Kconfig[^/]*|configure|[^/]+\.mak|meson-buildoptions\.sh)$"
 )
 """Files that decide what is compiled."""
+SOURCES = (".c", ".m", ".cc", ".cpp", ".S")
+"""Suffixes of files that are compiled on their own."""
+MOST = 50
+"""Sources that are asked what a header needs."""
 EXACT = Extra(exact=True)
 NOTHING = Sources()
 _TARGET = re.compile(r"^configs/(?:targets/([^/]+)\.mak|devices/([^/]+)/)")
@@ -49,8 +53,10 @@ class Scope:
     refused: dict[str, str] = field(default_factory=dict)
     sources: Sources = NOTHING
     """What this compiles, as far as it is known before the build."""
-    widest: Sources = NOTHING
-    """What the widest configuration compiles; empty if nobody had to look."""
+    elsewhere: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """File that this does not compile → programs of the widest configuration that do."""
+    needs: dict[str, Needs] = field(default_factory=dict)
+    """What files need that the usual configuration lacks."""
     steps: dict[str, int] = field(default_factory=dict)
     """Changed file → sources that are compiled again because of it."""
     changes: dict[int, frozenset[str]] = field(default_factory=dict)
@@ -89,12 +95,22 @@ class Chooser:
         options, extra = wide(self.options)
         return self.probe(options.targets, extra)
 
+    def needs(self, path: str) -> Needs | None:
+        """Return what ``path`` needs; a header needs what that of its sources needs that needs least."""
+        if found := self.features.needs_of(path):
+            return found
+        if PurePosixPath(path).suffix in SOURCES:
+            return None
+        users = sorted(user for user in self.includes.users(path) if PurePosixPath(user).suffix in SOURCES)
+        known = [need for user in users[:MOST] if (need := self.features.needs_of(user))]
+        return min(known, key=lambda need: (bool(need.system), len(need.switches)), default=None)
+
     def programs(self, path: str, sources: Sources) -> frozenset[str]:
         """Return the programs that compile ``path``, or a source that includes it, or one of its folder."""
         if own := sources.programs_of(path):
             return frozenset(own)
         users = [program for user in self.includes.users(path) for program in sources.programs_of(user)]
-        if users or PurePosixPath(path).suffix in (".c", ".m", ".cc", ".cpp", ".S"):
+        if users or PurePosixPath(path).suffix in SOURCES:
             return frozenset(users)
         folder = posixpath.dirname(path)
         while folder and folder != "include":
@@ -153,11 +169,12 @@ def choose(chooser: Chooser, files: set[str], described: set[str]) -> Scope:
         for path in described
         if _TARGET.match(path) or (posixpath.dirname(path) and not chooser.programs(path, plain))
     }
-    if plain.error or (not rest and not special):
-        return _finish(chooser, files, targets, (), plain, Scope(targets=targets))
-    needs = {
-        path: need for path in sorted(rest) if (need := chooser.features.needs_of(path)) and not need.system
-    }
+    if plain.error:
+        return Scope(targets=targets)
+    found = {path: need for path in sorted(rest) if (need := chooser.needs(path))}
+    needs = {path: need for path, need in found.items() if not need.system}
+    if not special and all(path in found and path not in needs for path in rest):
+        return _finish(chooser, files, targets, (), plain, Scope(targets=targets, needs=found))
     _install(chooser, needs)
     widest = chooser.widest
     if not given:
@@ -186,7 +203,12 @@ def choose(chooser: Chooser, files: set[str], described: set[str]) -> Scope:
         more = Extra(switches=switches, default_features=True)
         if not (wider := chooser.probe(targets, more)).error:
             extra, sources = more, wider
-    scope = Scope(targets=targets, extra=extra, refused=refused, widest=widest)
+    elsewhere = {
+        path: tuple(sorted(programs))
+        for path in sorted(files)
+        if not chooser.programs(path, sources) and (programs := chooser.programs(path, widest))
+    }
+    scope = Scope(targets=targets, extra=extra, refused=refused, elsewhere=elsewhere, needs=found)
     return _finish(chooser, files, targets, extra.switches, sources, scope)
 
 

@@ -8,6 +8,7 @@ Meson's own parser reads the files, and nothing runs them. Only what decides abo
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -60,7 +61,7 @@ class Description:
         folder = posixpath.dirname(path)
         while True:
             for mention in self.mentions(folder):
-                if not mention.is_name and posixpath.normpath(posixpath.join(folder, mention.text)) == path:
+                if not mention.is_name and _names(mention.text, folder, path):
                     above = self._folder(folder)
                     rest = (mention.conditions, *self._owner(folder, mention.owner, DEEPEST))
                     found.append(tuple(dict.fromkeys((*above, *(one for part in rest for one in part)))))
@@ -103,6 +104,16 @@ class Description:
     def _mentions(self, folder: str) -> tuple[Mention, ...]:
         tree = self.tree(folder)
         return tuple(_visit(tree, (), "")) if tree is not None else ()
+
+
+def _names(text: str, folder: str, path: str) -> bool:
+    """Whether a literal of ``folder`` names ``path``; tests are named without suffix, others by a pattern."""
+    name = posixpath.normpath(posixpath.join(folder, text))
+    stem, suffix = posixpath.splitext(path)
+    if name == path or (folder.startswith("tests") and stem == name):
+        return True
+    pattern = re.fullmatch(r"([\w./-]+)@\d@" + re.escape(suffix), name)  # 'coroutine-@0@.c'
+    return pattern is not None and not pattern[1].endswith("/") and path.startswith(pattern[1])
 
 
 def _visit(  # noqa: PLR0912 - a branch for each kind of node
@@ -150,6 +161,8 @@ def _leaves(block: Any) -> bool:
 
 def _method(node: Any, conditions: tuple[Condition, ...], owner: str) -> Iterator[Mention]:
     source = node.source_object
+    if isinstance(source, mparser.StringNode):  # '….c'.format(…)
+        yield from _visit(source, conditions, owner)
     mine = str(source.value) if isinstance(source, mparser.IdNode) else owner
     words = {str(key.value): value for key, value in node.args.kwargs.items()}
     when = words.pop("when", None)
@@ -168,7 +181,8 @@ def children(node: Any) -> tuple[Any, ...]:
     if isinstance(node, mparser.ArrayNode | mparser.DictNode | mparser.FunctionNode):
         return children(node.args)
     if isinstance(node, mparser.ArgumentNode):
-        return (*node.arguments, *node.kwargs.values())
+        names = [key for key in node.kwargs if isinstance(key, mparser.StringNode)]  # of a dictionary
+        return (*node.arguments, *names, *node.kwargs.values())
     if isinstance(node, mparser.CodeBlockNode):
         return tuple(node.lines)
     if isinstance(node, mparser.BinaryOperatorNode):

@@ -55,6 +55,8 @@ class Needs:
     """Operating system, if it is another one than Linux."""
     processor: str = ""
     """Processors that the source is for, if it is only for some."""
+    kvm: bool = False
+    """Whether it is for KVM, which a target has only on hosts of its own kind."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +65,7 @@ class _Found:
     libraries: dict[str, None] = field(default_factory=dict)
     systems: dict[str, None] = field(default_factory=dict)
     processors: dict[str, None] = field(default_factory=dict)
+    accelerators: dict[str, None] = field(default_factory=dict)
 
 
 class Features:
@@ -93,6 +96,7 @@ class Features:
             libraries=tuple(filter(None, found.libraries)),
             system=next(iter(found.systems), ""),
             processor=next(iter(found.processors), ""),
+            kvm="KVM" in found.accelerators,
         )
 
     def switch(self, option: str) -> str:
@@ -133,9 +137,11 @@ class Features:
 
     def _symbol(self, symbol: str, found: _Found, depth: int) -> None:
         if f"--enable-{symbol.lower().replace('_', '-')}" in _SWITCHED_ON:
+            found.accelerators[symbol] = None
             return
         if self.switch(symbol):
             found.options[symbol] = None
+            self._variable(symbol.lower(), found, depth)
         for condition in self.settings().get(symbol, ()):
             self._add(condition, found, depth - 1)
         for other in _depends(self.kconfig(), symbol):
@@ -163,8 +169,9 @@ class Features:
             elif node.name.value == "require":
                 for argument in node.args.arguments:
                     for condition in read_condition(argument):
-                        if condition.kind == "system":
-                            self._add(condition, found, depth)
+                        self._add(condition, found, depth)
+                self._expression(node.source_object, found, depth)
+                return
             elif node.name.value in ("has_function", "compiles", "links", "has_header", "disable_auto_if"):
                 if node.name.value == "disable_auto_if":
                     self._expression(node.source_object, found, depth)

@@ -10,9 +10,8 @@ import pytest
 from harness.bisect import compiled as module
 from harness.bisect.compiled import Changed, Reasons, changed_sources, compiled_in, is_source
 from harness.bisect.scope import Scope
-from harness.build.features import features_of
+from harness.build.features import Needs, features_of
 from harness.build.plan import Extra
-from harness.build.probe import Sources
 from harness.layout import Layout
 from tests.unit.bisect.support import Walk, judged
 
@@ -113,10 +112,11 @@ def reasons(tmp_path: Path, **changes: Any) -> Reasons:
     )
     given: dict[str, Any] = {
         "features": features_of(tmp_path),
-        "widest": Sources(
-            programs=("qemu-system-aarch64", "qemu-system-arm", "b", "c"),
-            users={"hw/arm/virt.c": (0, 1, 2, 3)},
-        ),
+        "elsewhere": {"hw/arm/virt.c": ("qemu-system-aarch64", "qemu-system-arm", "b", "c")},
+        "needs": {
+            "include/curl.h": Needs(switches=("--enable-curl",), libraries=("libcurl",)),
+            "target/arm/kvm.c": Needs(kvm=True),
+        },
         "targets": ("x86_64-softmmu",),
         "restricted": True,
         "rust": False,
@@ -134,6 +134,11 @@ def test_reasons(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "not -Dtargets=x86_64-softmmu"
     )
     assert given.why("curl.c") == "missing library: libcurl-dev"
+    assert given.why("include/curl.h") == "missing library: libcurl-dev"
+    assert given.why("target/arm/kvm.c") == "other host processor (KVM of this target)"
+    assert given.why("include/sysemu/os-win32.h") == "other operating system (win32)"
+    assert given.why("include/freebsd/x.h") == "other operating system (freebsd)"
+    assert given.why("tcg/tci/tcg-target.c.inc").startswith("not part of the build at all")
     assert given.why("cpu.c") == "other host processor (s390x)"
     assert given.why("tcg/arm/tcg-target.c.inc") == "other host processor (arm)"
     assert given.why("tests/tcg/x.c").startswith("not part of the build at all")

@@ -69,7 +69,7 @@ class Machine:
 
     options: Any
     includes: Includes = field(default_factory=lambda: Includes(files=frozenset()))
-    needs: dict[str, Needs] = field(default_factory=dict)
+    known: dict[str, Needs | None] = field(default_factory=dict)
     drivers: dict[str, str] = field(default_factory=dict)
     """Switch → the source in block/ that it adds to every system emulator."""
     broken: dict[str, str] = field(default_factory=dict)
@@ -87,7 +87,9 @@ class Machine:
 
     @property
     def features(self) -> Any:
-        return SimpleNamespace(needs_of=lambda path: self.needs.get(path, Needs()))
+        return SimpleNamespace(
+            needs_of=lambda path: self.known.get(path, Needs() if path.endswith(".c") else None)
+        )
 
     @property
     def widest(self) -> Sources:
@@ -111,6 +113,7 @@ class Machine:
         return sources_of(*names, *tests, *tools, **drivers)
 
     programs = module.Chooser.programs
+    needs = module.Chooser.needs
 
 
 @pytest.fixture(autouse=True)
@@ -167,13 +170,13 @@ def test_given_targets_restrict() -> None:
     options = make_options(targets=("s390x-softmmu",), given=("-Dtargets=s390x-softmmu",))
     chosen = choose(machine(options=options), {"hw/arm/virt.c"}, {"configs/targets/arm-softmmu.mak"})
     assert chosen.targets == ("s390x-softmmu",)
-    assert chosen.widest.programs_of("hw/arm/virt.c") == ("qemu-system-arm", "qemu-system-aarch64")
+    assert chosen.elsewhere == {"hw/arm/virt.c": ("qemu-system-aarch64", "qemu-system-arm")}
 
 
 def test_features_of_changed_files_are_switched_on(user_targets: list[list[str]]) -> None:
     curl = Needs(switches=("--enable-curl",), libraries=("libcurl", "unknown"))
     windows = Needs(switches=("--enable-win",), system="windows")
-    found = machine(needs={"block/curl.c": curl, "block/win.c": windows}, drivers={"--enable-curl": "curl"})
+    found = machine(known={"block/curl.c": curl, "block/win.c": windows}, drivers={"--enable-curl": "curl"})
     chosen = choose(found, {"block/curl.c", "block/win.c"}, set())
     assert chosen.extra == Extra(switches=("--enable-curl",), exact=True)
     assert chosen.targets == ("x86_64-softmmu",)
@@ -183,7 +186,7 @@ def test_features_of_changed_files_are_switched_on(user_targets: list[list[str]]
 
 def test_tool_is_a_goal_of_its_own() -> None:
     tools = Needs(switches=("--enable-tools",))
-    chosen = choose(machine(needs={"qemu-img.c": tools}), {"qemu-img.c", "util/a.c"}, set())
+    chosen = choose(machine(known={"qemu-img.c": tools}), {"qemu-img.c", "util/a.c"}, set())
     assert (chosen.targets, chosen.extra.goals) == (("x86_64-softmmu",), ("qemu-img",))
     assert chosen.extra.switches == ("--enable-tools",)
 
@@ -204,10 +207,29 @@ def test_refused_feature_does_not_stop_the_others(
         "block/nfs.c": Needs(switches=("--enable-nfs",), libraries=("libnfs",)),
     }
     drivers = {"--enable-curl": "curl", "--enable-nfs": "nfs"}
-    found = machine(needs=needs, drivers=drivers, broken={"--enable-nfs": error})
+    found = machine(known=needs, drivers=drivers, broken={"--enable-nfs": error})
     chosen = choose(found, set(needs), set())
     assert chosen.extra.switches == kept
     assert chosen.refused == dict.fromkeys(refused, error)
+
+
+def test_header_of_a_feature_switches_it_on() -> None:
+    includes = Includes(files=frozenset({"include/curl.h", "block/curl.c", "block/win.c"}))
+    includes.lines["curl.h"] = [("block/curl.c", "curl.h"), ("block/win.c", "curl.h")]
+    curl = Needs(switches=("--enable-curl",))
+    known = {"block/curl.c": curl, "block/win.c": Needs(system="windows")}
+    found = machine(known=known, includes=includes, drivers={"--enable-curl": "curl"})
+    chosen = choose(found, {"include/curl.h"}, set())
+    assert chosen.extra.switches == ("--enable-curl",)
+    assert chosen.needs == {"include/curl.h": curl}
+
+
+def test_nothing_is_looked_up_for_files_of_other_operating_systems() -> None:
+    found = machine(known={"util/win.c": Needs(system="windows", switches=("--enable-win",))})
+    chosen = choose(found, {"util/win.c", "util/a.c"}, set())
+    assert (chosen.targets, chosen.extra.switches) == (("x86_64-softmmu",), ())
+    assert found.widest_reads == 0
+    assert choose(machine(known={"no/such.c": None}), {"no/such.c"}, set()).elsewhere == {}
 
 
 def test_unexplained_feature_is_found_with_the_default_features() -> None:

@@ -22,6 +22,12 @@ if not get_option('curl').auto() or have_block
 endif
 rbd = cc.find_library('rbd', required: get_option('rbd'))
 spice = dependency('spice-server', required: get_option('spice'))
+libattr = cc.find_library('attr', required: get_option('attr'))
+have_virtfs = get_option('virtfs').require(targetos == 'darwin' or libattr.found()).allowed()
+xen = not_found
+foreach lib : ['xenctrl']
+  xen = dependency('xencontrol', required: get_option('xen'))
+endforeach
 have_vss = get_option('vss').require(targetos == 'windows').allowed()
 host_kconfig = (spice.found() ? ['CONFIG_SPICE=y'] : [])
 if have_tools
@@ -42,14 +48,21 @@ subdir('ga')
 if cpu == 'aarch64'
   foo.add(files('cpu-arm.c'))
 endif
+foo.add(when: 'CONFIG_KVM', if_true: files('kvm.c'))
+foo.add(files('coroutine-@0@.c'.format(backend)))
+foo.add(when: have_virtfs, if_true: files('fs.c'))
+foo.add(when: 'CONFIG_XEN', if_true: files('xen.c'))
+subdir('tests')
 unused = vss.add(when: have_vss, if_true: files('vss.c'))
 """
 FILES = {
     "meson.build": TOP,
     "configure": "--enable-tools --enable-curl --enable-rbd --enable-vnc --enable-spice --enable-ga "
-    "--enable-system --enable-vdi --enable-replication --enable-xen",
+    "--enable-system --enable-virtfs --enable-attr --enable-vdi --enable-replication --enable-xen",
     "block/meson.build": """\
 ss.add(files('always.c'))
+modules += {'curl': curl_ss}
+x = custom_target('y', output: '@0@.c', command: ['@OUTPUT@', 'gen-@0@.h'])
 foreach m : [[curl, 'curl', files('curl.c')], [rbd, 'rbd', files('rbd.c')]]
   if m[0].found()
     x.add(when: m[0], if_true: m[2])
@@ -77,6 +90,7 @@ subdir('deep')
     "hw/Kconfig": "config QXL\n    bool\n    depends on SPICE && !WIN\n\nconfig OTHER\n    depends on XEN\n",
     "ga/meson.build": "if not have_ga\n  subdir_done()\nendif\nss.add(files('ga.c'))\n",
     "bsd-user/main.c": "",
+    "tests/meson.build": "if rbd.found()\n  tests += {'test-rbd': [rbd]}\nendif\ntests += {'test-b': []}\n",
 }
 
 
@@ -97,8 +111,14 @@ def features(tmp_path: Path) -> Features:
         ("block/rbd.c", Needs(switches=("--enable-rbd",), libraries=("rbd",))),
         ("block/vdi.c", Needs(switches=("--enable-vdi",))),
         ("block/replication.c", Needs(switches=("--enable-replication",))),
-        ("block/inner.c", Needs(switches=("--enable-vnc", "--enable-xen"))),
+        ("block/inner.c", Needs(switches=("--enable-vnc", "--enable-xen"), libraries=("xencontrol",))),
         ("block/deep/own.c", Needs(switches=("--enable-curl",), libraries=("libcurl",))),
+        ("kvm.c", Needs(kvm=True)),
+        ("coroutine-ucontext.c", Needs()),
+        ("tests/test-rbd.c", Needs(switches=("--enable-rbd",), libraries=("rbd",))),
+        ("tests/test-b.c", Needs()),
+        ("fs.c", Needs(switches=("--enable-attr", "--enable-virtfs"), libraries=("attr",))),
+        ("xen.c", Needs(switches=("--enable-xen",), libraries=("xencontrol",))),
         ("tool.c", Needs(switches=("--enable-tools",))),
         ("ga/ga.c", Needs(switches=("--enable-ga",))),
         ("hw/qxl.c", Needs(switches=("--enable-spice",), libraries=("spice-server",))),
