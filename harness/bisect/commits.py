@@ -218,13 +218,13 @@ def _one(walk: _Walk, number: int, commit: str) -> None:
         )
     )
     programs = _test(walk, number, built) if walk.tested else ()
-    _cover(walk, number, programs, ())
+    _cover(walk, number, programs)
     ends = (walk.judged.base, walk.judged.tip)
     if walk.tested and commit in ends and touches_manual(walk.judged.patches):
         _manual(walk, number, built)
 
 
-def _cover(walk: _Walk, number: int, programs: Iterable[str], log: Sequence[str]) -> None:
+def _cover(walk: _Walk, number: int, programs: Iterable[str], log: Sequence[str] | None = None) -> None:
     """Record which files that this patch or an earlier one changes have been compiled."""
     asked = walk.options.patch_numbers
     if number and (not asked or number in asked):

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from harness.build.features import Features, Needs
-from harness.build.graph import read_graph, read_headers
+from harness.build.graph import SOURCES, read_graph, read_headers
 from harness.build.libraries import missing_packages
 from harness.build.plan import Extra, target_name
 from harness.check import CompiledFiles, Finding, JudgedPatch
@@ -45,20 +45,23 @@ def changed_sources(patches: Iterable[JudgedPatch]) -> dict[str, int]:
 
 
 def compiled_in(
-    folder: Path, goals: Iterable[str], wanted: Collection[str], log: Sequence[str] = ()
+    folder: Path, goals: Iterable[str], wanted: Collection[str], log: Sequence[str] | None = None
 ) -> set[str]:
     """Return those of ``wanted`` that building ``goals`` in ``folder`` has compiled.
 
-    ``log`` is ninja's output: a source that the compiler refused was compiled too.
+    ``log`` is ninja's output if the build failed. Then a source that the compiler refused was compiled too,
+    and an object that is older than its source is that of an earlier commit.
     """
     try:
         graph = read_graph(folder)
     except OSError:
         return set()
     reached = graph.reach(goals)
-    refused = {match[1] for line in log if (match := _FAILED.match(line))}
+    refused = {match[1] for line in log or () if (match := _FAILED.match(line))}
     objects = {
-        path: name for name, path in graph.objects_of(reached) if path in refused or (folder / path).exists()
+        path: name
+        for name, path in graph.objects_of(reached)
+        if path in refused or _is_built(folder, path, name, failed=log is not None)
     }
     found = {name for name in objects.values() if name in wanted}
     found |= {
@@ -68,7 +71,21 @@ def compiled_in(
         and PurePosixPath(name).suffix not in (".c", ".h", ".inc", ".cc", ".cpp", ".m", ".S")
     }
     rest = set(wanted) - found
-    return found | read_headers(folder, objects, rest) if rest else found
+    if log is None:
+        return found | read_headers(folder, objects, rest) if rest else found
+    for name in rest:
+        newer = {path for path in objects if _is_built(folder, path, name, failed=True)}
+        found |= read_headers(folder, newer, {name})
+    return found
+
+
+def _is_built(folder: Path, path: str, source: str, *, failed: bool) -> bool:
+    """Whether the object ``path`` exists and, after a build that failed, is not older than ``source``."""
+    try:
+        built = (folder / path).stat().st_mtime
+        return not failed or built >= (folder / SOURCES / source).stat().st_mtime
+    except OSError:
+        return False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,7 +150,11 @@ class Changed:
     compiled: set[str] = field(default_factory=set)
 
     def add(
-        self, patches: Iterable[JudgedPatch], folder: Path, goals: Iterable[str], log: Sequence[str]
+        self,
+        patches: Iterable[JudgedPatch],
+        folder: Path,
+        goals: Iterable[str],
+        log: Sequence[str] | None = None,
     ) -> None:
         """Record what the build of a commit compiled of the files that ``patches`` change."""
         self.files |= changed_sources(patches)

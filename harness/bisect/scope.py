@@ -92,8 +92,10 @@ class Chooser:
 
     @cached_property
     def widest(self) -> Sources:
+        """What every target compiles, with the default features unless configure fails with them."""
         options, extra = wide(self.options)
-        return self.probe(options.targets, extra)
+        found = self.probe(options.targets, extra)
+        return self.probe(options.targets, Extra()) if found.error else found
 
     def needs(self, path: str) -> Needs | None:
         """Return what ``path`` needs; a header needs what that of its sources needs that needs least."""

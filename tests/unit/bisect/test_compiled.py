@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,19 @@ def test_object_that_a_goal_needs_and_that_exists_is_compiled(folder: Path) -> N
     assert compiled_in(folder / "nowhere", goal, wanted) == set()
 
 
+def test_object_of_an_earlier_commit_does_not_count_after_a_failure(folder: Path) -> None:
+    source = folder.parent / "src" / "hw" / "a.c"
+    source.parent.mkdir(parents=True)
+    for path in (source, source.with_name("a.h")):
+        path.touch()
+    goal = ["qemu-system-x86_64"]
+    os.utime(folder / "a.c.o", (1, 1))
+    assert compiled_in(folder, goal, {"hw/a.c"}) == {"hw/a.c"}, "ninja has compared the times"
+    assert compiled_in(folder, goal, {"hw/a.c"}, []) == set()
+    os.utime(folder / "a.c.o")
+    assert compiled_in(folder, goal, {"hw/a.c"}, []) == {"hw/a.c"}
+
+
 def test_header_counts_through_the_compilers_reports(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def read(where: Path, objects: Any, wanted: set[str]) -> set[str]:
         assert (where, set(objects), wanted) == (folder, {"a.c.o"}, {"hw/a.h", "hw/lost.c"})
@@ -91,7 +105,7 @@ def test_deleted_files_do_not_count(folder: Path, tmp_path: Path) -> None:
     series = judged(2, CHANGE.format(path="hw/a.c") + CHANGE.format(path="hw/gone.c"))
     assert changed_sources(series.patches) == {"hw/a.c": 2, "hw/gone.c": 2}
     changed = Changed(source=tmp_path / "src")
-    changed.add(series.patches, folder, ["qemu-system-x86_64"], ())
+    changed.add(series.patches, folder, ["qemu-system-x86_64"])
     assert changed.existing == {}
     (tmp_path / "src" / "hw").mkdir(parents=True)
     (tmp_path / "src" / "hw" / "a.c").touch()
