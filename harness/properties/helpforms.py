@@ -31,7 +31,7 @@ _NAME = re.compile(r'^(?:name "([\w.-]+)"|\s*([\w.-]+)\b)', re.MULTILINE)
 
 @dataclass(frozen=True)
 class Option:
-    """An option of the table: whether it takes a value, and the keys of the value, as its help says."""
+    """An option of the table: whether it takes a value, and the keys of the value, as its help lists them."""
 
     name: str
     has_value: bool

@@ -1,4 +1,4 @@
-"""Rows 8 and 13: no helper that is not needed, and none that outlives its purpose."""
+"""Rows 8 and 13: no helper that is not needed, or that outlives its purpose."""
 
 from __future__ import annotations
 
