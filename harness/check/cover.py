@@ -54,10 +54,12 @@ def check(judged: Judged) -> Iterator[Finding]:
     if cover is not None and (match := _BLANK.search(f"{cover.subject.text}\n{cover.message}")):
         yield BLANK.finding(f"the cover letter contains {match[0]!r}")
     mails = [*([cover] if cover else []), *(patch.mail for patch in judged.patches)]
+    reused = [judged.input.patches[at - 1] for at, _ in version.reused]
+    sent = [mail for mail in mails if not any(mail is one for one in (*reused, cover if reused else None))]
     tags = {
         (mail.subject.version, mail.subject.total, mail.subject.rfc, mail.subject.kind)
-        for mail in mails
-        if mail.subject.counted
+        for mail in sent
+        if mail.subject.counted or mail is cover
     }
     if len(tags) > 1:
         listed = ", ".join(f"v{tag[0]} of {tag[1]}{' RFC' if tag[2] else ''}" for tag in sorted(tags))

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 
 _TWICE = re.compile(r"<?([^<>\s\[\]]+@[^<>\s\[\]]+?)>?\s*[<\[]mailto:[^<>\[\]]*[>\]]>?", re.IGNORECASE)
-_LINK = re.compile(r"\s*<mailto:([^<>]*)>", re.IGNORECASE)
+_LINK = re.compile(r"\s*[<\[]mailto:([^<>\[\]]*)[>\]]", re.IGNORECASE)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,14 +6,17 @@ file would become part of the commit message, and two of them one commit.
 
 from __future__ import annotations
 
+import contextlib
 import email.message
 import email.policy
 import re
 from dataclasses import replace
 
+from harness.errors import OptionError
+from harness.series.compressed import unpack
 from harness.series.decode import CODINGS, Fault, coding_of
 from harness.series.mail import BOM, Mail, Parsed, mail_of, parse_mail
-from harness.series.mbox import from_lines, split_mbox
+from harness.series.mbox import from_lines, split_mbox, unquoted
 
 _DEEPEST = 3
 """Mails in mails in mails are read, no deeper."""
@@ -43,11 +46,7 @@ def read_mails(data: bytes, origin: str, *, alone: bool = False, depth: int = 0)
     if not inner or (outer.subject.reply and not outer.subject.forwarded and not alone):
         return (outer,)
     own = mail_of(parsed, origin, [part for part in parsed.parts if not held[id(part)]])
-    inner = [
-        _within(outer, mail, at, parsed)
-        for at, mail in enumerate(inner)
-        if mail.diff.strip() != own.diff.strip()
-    ]
+    inner = [_within(outer, mail, at, parsed) for at, mail in enumerate(inner) if mail.changes != own.changes]
     found = [own, *inner] if own.diff else inner
     if len(found) == 1:
         return (_with_tag_of(outer, found[0]),)
@@ -78,8 +77,12 @@ def _held(part: email.message.Message) -> tuple[bytes, ...]:
         return ()
     payload = part.get_payload(decode=True)
     raw = payload if isinstance(payload, bytes) else b""
+    with contextlib.suppress(OptionError):  # damaged
+        raw = unpack(raw, "")
     if coding_of(part) in CODINGS:
         raw = raw.replace(b"\r\n", b"\n")
+    if raw.startswith(b">From "):
+        raw = unquoted(raw)  # by a mailbox
     if marked := _FORWARDED.search(raw):
         return (raw[marked.end() :].lstrip(),)
     if starts := from_lines(raw):

@@ -28,6 +28,9 @@ FaultKind = Literal[
     "empty",
 ]
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_WORD = r"=\?[^?\s]+\?[bq]\?[^?\n]*\?="
+_ENCODED = re.compile(rf"{_WORD}(?:\s*{_WORD})*", re.IGNORECASE)
+"""Encoded words (RFC 2047). The white space between two of them is not part of the text."""
 PLAIN_CHARSETS = ("", "us-ascii", "ascii", "unknown-8bit")
 CODINGS = ("base64", "quoted-printable")
 CRLF = "its lines end in CR LF; the CRs were removed"
@@ -118,23 +121,22 @@ def header_text(mail: email.message.Message, name: str, faults: list[Fault]) -> 
     Raw bytes are read as UTF-8, or else in the declared character set of the body, or else as Latin-1.
     git-mailinfo(1) and the email package copy such bytes: the author of the commit would not be UTF-8.
     """
-    value = mail.get(name)
-    if value is None:
-        return ""
-    text = ""
-    try:
-        # Not str(value): a header with raw bytes is a Header, whose text has lost them.
-        for chunk, charset in email.header.decode_header(value):
-            if isinstance(chunk, str):
-                text += chunk
-            elif charset in (None, "unknown-8bit"):
-                text += _raw_text(chunk, charset_of(mail), name, faults)
-            else:
-                text += decode(chunk, str(charset), faults)
-    except email.errors.HeaderParseError:
-        faults.append(Fault(kind="charset", detail=f"its header {name}: is malformed"))
-        text = str(value)
-    return one_line(text)
+    value = next((value for key, value in mail.raw_items() if key.lower() == name.lower()), "")
+    if not value.isascii():
+        value = _raw_text(value.encode("utf-8", "surrogateescape"), charset_of(mail), name, faults)
+
+    def decoded(words: re.Match[str]) -> str:
+        try:
+            chunks = email.header.decode_header(words[0])
+        except email.errors.HeaderParseError:
+            faults.append(Fault(kind="charset", detail=f"its header {name}: is malformed"))
+            return words[0]
+        return "".join(
+            chunk if isinstance(chunk, str) else decode(chunk, str(charset or ""), faults)
+            for chunk, charset in chunks
+        )
+
+    return one_line(_ENCODED.sub(decoded, value))
 
 
 def _raw_text(raw: bytes, charset: str, name: str, faults: list[Fault]) -> str:
@@ -145,6 +147,11 @@ def _raw_text(raw: bytes, charset: str, name: str, faults: list[Fault]) -> str:
             continue
     faults.append(Fault(kind="charset", detail=f"its header {name}: is not UTF-8; it was read as Latin-1"))
     return raw.decode("latin-1")
+
+
+def without_raw_bytes(text: str) -> str:
+    """Read the bytes in ``text`` that could not be decoded as Latin-1: a commit message has to be UTF-8."""
+    return _SURROGATE.sub(lambda found: chr(ord(found[0]) & 0xFF), text)
 
 
 def one_line(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -44,7 +45,7 @@ def read_folder(folder: Path) -> FolderMails:
     paths, notes = _newest(read)
     for path in paths:
         if len(read[path]) > 1 and NAMED.fullmatch(path.name):
-            notes.append(f"{path.name} contains {len(read[path])} mails")
+            notes.append(f"{_shown(path)} contains {len(read[path])} mails")
     mails = tuple(mail for path in paths for mail in read[path])
     return FolderMails(mails=mails, thread=_thread(mails), notes=tuple(notes))
 
@@ -108,7 +109,12 @@ def _newest(read: dict[Path, tuple[Mail, ...]]) -> tuple[list[Path], list[str]]:
 
 
 def _read(paths: Iterable[Path]) -> tuple[Mail, ...]:
-    return tuple(mail for path in paths for mail in read_mbox(read_bytes(path), path.name))
+    return tuple(mail for path in paths for mail in read_mbox(read_bytes(path), _shown(path)))
+
+
+def _shown(path: Path) -> str:
+    """Return the name of ``path`` as text: results cannot contain bytes that are not UTF-8."""
+    return os.fsencode(path.name).decode("utf-8", "replace")
 
 
 def _files(folder: Path) -> list[Path]:

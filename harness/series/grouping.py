@@ -25,9 +25,14 @@ def without_copies(mails: Sequence[Mail]) -> tuple[Mail, ...]:
             if mail.message_id:
                 places[mail.message_id] = len(kept)
             kept.append(mail)
-        elif (mail.is_sound, -len(mail.faults)) > (kept[at].is_sound, -len(kept[at].faults)):
+        elif _quality(mail) > _quality(kept[at]):
             kept[at] = mail
     return tuple(kept)
+
+
+def _quality(mail: Mail) -> tuple[bool, bool, int]:
+    """Return a key that sorts copies: a list may replace the address of the author by its own."""
+    return mail.is_sound, " via " not in mail.author.name, -len(mail.faults)
 
 
 def _differ(one: Mail, other: Mail) -> bool:
@@ -109,7 +114,12 @@ def group(parts: Sequence[Mail], by_id: Names) -> tuple[list[list[Mail]], list[M
             seen.add(id(root))
             root = leaders[id(root)]
         groups[_key(root, by_id, is_followed=id(root) in followed)].append(mail)
-    return _joined(list(groups.values())), list(stray.values())
+    return _with_covers(_joined(list(groups.values()))), list(stray.values())
+
+
+def is_lead(mail: Mail) -> bool:
+    """Return whether ``mail`` has the form of a cover letter, with or without a count."""
+    return mail.is_cover or (mail.subject.is_patch and not mail.subject.counted and not mail.diff)
 
 
 def _belongs(mail: Mail, above: Mail, taken: set[tuple[object, ...]]) -> bool:
@@ -119,13 +129,13 @@ def _belongs(mail: Mail, above: Mail, taken: set[tuple[object, ...]]) -> bool:
         return False
     if tag_of(mail) == tag_of(above) and subject.counted == other.counted:
         return subject.counted or mail.sender.is_same(above.sender)
-    if not mail.diff or subject.version > other.version or not (above.is_cover or other.number == 1):
+    if not mail.diff or not (is_lead(above) or other.number == 1):
         return False
     # The tags of a series may disagree, which is a finding: a patch without v2 below a cover letter with it.
     if any((*tag_of(above), number) in taken for number in range(1, other.total + 1)):
         free = (*tag_of(above), subject.number) not in taken
-        return subject.counted and subject.total == other.total and free
-    return above.is_cover
+        return subject.counted and subject.total == other.total and free and subject.version <= other.version
+    return is_lead(above)
 
 
 def _is_stray(mail: Mail, above: Sequence[Mail]) -> bool:
@@ -160,6 +170,24 @@ def _joined(groups: list[list[Mail]]) -> list[list[Mail]]:
         else:
             done.append(each)
     return done
+
+
+def _with_covers(groups: list[list[Mail]]) -> list[list[Mail]]:
+    """Join a cover letter without patches and patches without a cover letter, whose tags disagree."""
+    alone = [each for each in groups if all(mail.is_cover for mail in each)]
+    rest = [each for each in groups if not any(each is one for one in alone)]
+    for each in alone:
+        for other in rest:
+            if (
+                not any(mail.is_cover for mail in other)
+                and other[0].subject.total == each[0].subject.total
+                and other[0].sender.is_same(each[0].sender)
+            ):
+                other.extend(each)
+                break
+        else:
+            rest.append(each)
+    return rest
 
 
 def when(mail: Mail) -> float:

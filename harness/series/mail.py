@@ -27,6 +27,7 @@ from harness.series.decode import (
     header_text,
     one_line,
     part_text,
+    without_raw_bytes,
 )
 from harness.series.patch import FileChange, PatchFormatError, scan_changes
 from harness.series.plain import git_diff, text_after_hunks
@@ -164,7 +165,7 @@ def mail_of(parsed: Parsed, origin: str, parts: Sequence[email.message.Message])
         author=author,
         date=inner.get("date") or header_text(mail, "Date", faults),
         subject=parsed_subject,
-        message=prose.strip(),
+        message=without_raw_bytes(prose).strip(),
         notes=notes.strip("\n"),
         diff=diff,
         coded=coding_of(mail) in CODINGS

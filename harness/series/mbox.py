@@ -8,22 +8,40 @@ from __future__ import annotations
 
 import re
 
+_HEADER = rb"(?=[A-Za-z][A-Za-z0-9-]*:|>From )"
 _FROM_LINE = re.compile(rb"^From .*\d{1,2}:\d{2}(?::\d{2})?.*\d{4}[^\n]*\n", re.MULTILINE)
-_OF_GIT = re.compile(rb"From .*\d:\d\d:\d\d [^:\n]*\d{4}[^:\n]*\n(?=[A-Za-z][A-Za-z0-9-]*:|>From )")
-"""A line that separates mails even without a blank line before it. git-mailsplit(1) accepts it before any
-text, and so divides a message that quotes such a line; here, a header has to follow."""
+_STRICT = re.compile(rb"From .*\d:\d\d:\d\d [^:\n]*\d{4}[^:\n]*\n" + _HEADER)
+_LENIENT = re.compile(rb"From .*\n" + _HEADER)
+"""A line that separates mails, without and with a blank line before it.
+
+git-mailsplit(1) requires neither a blank line nor a header below it, and so divides a message that quotes
+such a line.
+"""
+_HEAD = re.compile(rb"(?:[^\r\n]+\r?\n)+")
+_BOUNDARY = re.compile(
+    rb"^Content-Type:\s*multipart/.*?\bboundary=(?:\"([^\"\n]+)\"|([^\s;\"]+))",
+    re.IGNORECASE | re.MULTILINE | re.DOTALL,
+)
 _QUOTED = re.compile(rb"^>(>*From )", re.MULTILINE)
 
 
 def from_lines(data: bytes) -> list[int]:
-    """Return the offsets of the lines in ``data`` that begin a mail."""
-    return [
-        found.start()
-        for found in _FROM_LINE.finditer(data)
-        if found.start() == 0
-        or _OF_GIT.match(data, found.start())
-        or data[max(0, found.start() - 3) : found.start()].endswith((b"\n\n", b"\n\r\n"))
-    ]
+    """Return the offsets of the lines in ``data`` that begin a mail.
+
+    Such a line in an attached file is none. git-mailsplit(1) divides the mail there.
+    """
+    starts: list[int] = []
+    end = 0
+    for found in _FROM_LINE.finditer(data):
+        at = found.start()
+        gap = data[max(0, at - 3) : at].endswith((b"\n\n", b"\n\r\n"))
+        if at < end or (at and not (_LENIENT if gap else _STRICT).match(data, at)):
+            continue
+        starts.append(at)
+        head = _HEAD.match(data, found.end())
+        boundary = _BOUNDARY.search(head[0]) if head else None
+        end = data.find(b"\n--" + (boundary[1] or boundary[2]) + b"--", at) if boundary else 0
+    return starts
 
 
 def split_mbox(data: bytes) -> tuple[bytes, ...]:
@@ -38,5 +56,9 @@ def split_mbox(data: bytes) -> tuple[bytes, ...]:
 
 def _unquote(mail: bytes) -> bytes:
     # The blank line before the next From line belongs to the format, not to the mail.
-    body = mail[:-1] if mail.endswith(b"\n\n") else mail
-    return _QUOTED.sub(rb"\1", body)
+    return unquoted(mail[:-1] if mail.endswith(b"\n\n") else mail)
+
+
+def unquoted(mail: bytes) -> bytes:
+    """Undo one level of the quoting of ``From `` in ``mail``."""
+    return _QUOTED.sub(rb"\1", mail)

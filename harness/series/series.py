@@ -84,7 +84,11 @@ def find_folder(layout: Layout, name: str) -> Path:
         return folder.resolve()
     if is_path or path.suffix:
         near = difflib.get_close_matches(path.name, _names(path.parent), n=1)
-        hint = f"did you mean {path.parent / near[0]}?" if near else "check its spelling"
+        hint = (
+            f"did you mean {path.parent / near[0]}?"
+            if near[:1] not in ([], [path.name])
+            else "check its spelling"
+        )
         raise OptionError(f"-Dseries: no such file or folder: {name!r}", hint)
     places = {layout.patches, layout.files / "patches"}
     known = sorted({path.parent.name for place in places for path in place.glob("*/series.toml")})

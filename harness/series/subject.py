@@ -18,7 +18,7 @@ _GROUP = re.compile(r"\[([^\]]*)\]\s*")
 _KIND = re.compile(r"(?:^|[\s_/-])(PATCH|PULL|RFC)(?=$|[\s\d_/-])|^(PATCH|PULL|RFC)", re.IGNORECASE)
 _VERSION = re.compile(r"(?:^|(?<=[\s-])|(?<=PATCH)|(?<=PULL)|(?<=RFC))v(\d{1,3})(?=$|[\s.])", re.IGNORECASE)
 _COUNT = re.compile(r"(?:^|(?<=[\sA-Z#(-]))(\d{1,4})(?:\s*/\s*|\s+of\s+)(\d{1,4})(?=$|[\s)])", re.IGNORECASE)
-_KNOWN = re.compile(r"(?:GIT|PATCH|PULL|RFC|RESEND|[vV]\d+)")
+_KNOWN = re.compile(r"(?:GIT|PATCH|PULL|RFC|RESEND|[vV]\d+)?")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +82,9 @@ def parse_subject(text: str) -> Subject:
         number=int(count[1]) if count else 0,
         total=int(count[2]) if count else 0,
         counted=count is not None,
-        words=tuple(word for word in _COUNT.sub(" ", tag).split() if not _KNOWN.fullmatch(word)),
+        words=tuple(
+            word for word in re.split(r"[\s#()]+|-(?=\s)", _COUNT.sub(" ", tag)) if not _KNOWN.fullmatch(word)
+        ),
     )
 
 

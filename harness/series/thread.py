@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
-from harness.series.grouping import Names, ancestors, group, parts_of, when, without_copies
+from harness.series.grouping import Names, ancestors, group, is_lead, parts_of, when, without_copies
 from harness.series.mail import Mail
 from harness.series.trailers import Trailer, objections, reply_trailers
 from harness.series.version import Objection, Thread, Version, make_version
@@ -49,8 +49,12 @@ def find_thread(mails: Sequence[Mail]) -> Thread:
 
 
 def _made(mails: Sequence[Mail], *, sent: bool) -> Version:
-    patches = [mail for mail in mails if not mail.is_cover]
-    return make_version(patches, [mail for mail in mails if mail.is_cover], sent=sent)
+    covers = [mail for mail in mails if mail.is_cover]
+    if len(mails) > 1 and not covers:  # of git format-patch -N
+        above = {name for mail in mails for name in mail.references}
+        covers = [mail for mail in mails if is_lead(mail) and (mail is mails[0] or mail.message_id in above)]
+    patches = [mail for mail in mails if not any(mail is cover for cover in covers)]
+    return make_version(patches, covers, sent=sent)
 
 
 def _rank(version: Version) -> tuple[bool, int, float]:
@@ -108,6 +112,7 @@ def _filled(version: Version, older: Version, by_id: Names, *, sent: bool) -> Ve
     if not kept:
         return version
     order = sorted(patches)
+    origins = {id(older.patches[at - 1]): number for at, number in older.reused}
     return replace(
         version,
         total=older.total,
@@ -115,7 +120,9 @@ def _filled(version: Version, older: Version, by_id: Names, *, sent: bool) -> Ve
         patches=tuple(patches[number] for number in order),
         missing=tuple(number for number in older.missing if number not in places),
         recounted=False,
-        reused=tuple((order.index(number) + 1, older.number) for number in kept),
+        reused=tuple(
+            (order.index(number) + 1, origins.get(id(patches[number]), older.number)) for number in kept
+        ),
     )
 
 

@@ -132,9 +132,13 @@ def make_version(
         missing=tuple(number for number in range(low, low + counted) if number not in placed),
         duplicates=tuple(duplicates),
         out_of_order=counts and numbers != sorted(numbers),
-        recounted=not counts and any(mail.subject.counted for mail in patches),
+        recounted=not counts and any(map(_is_other, patches, range(1, counted + 1), [counted] * counted)),
         notes=notes,
     )
+
+
+def _is_other(mail: Mail, position: int, total: int) -> bool:
+    return mail.subject.counted and (mail.subject.number, mail.subject.total) != (position, total)
 
 
 def _is_counted(patches: Sequence[Mail], total: int, low: int) -> bool:

@@ -57,7 +57,7 @@ CRLF = append("util/short.c", "int short_one;\n", "int cr;\r")
 CASES = (
     Case(rule="input-missing", mails=[pair()[0], pair()[1]], patch=0),
     Case(rule="input-excerpt", mails=[pair()[1]], patch=0),
-    Case(rule="input-count", mails=[good(), pair()[2]], patch=0, folder=True),
+    Case(rule="input-count", mails=[good(), pair()[1]], patch=0, folder=True),
     Case(
         rule="input-reroll",
         mails=[

@@ -411,7 +411,7 @@ def test_mail_is_written_in_the_format_of_git() -> None:
         f"From {'0' * 40} Mon Sep 17 00:00:00 2001\nFrom: unknown@localhost\n".encode()
         + b"Date: Sat, 1 Jan 2000 00:00:00 +0000\nSubject: [PATCH] no subject\nMIME-Version: 1.0\n"
         b"Content-Type: text/plain; charset=UTF-8\nContent-Transfer-Encoding: 8bit\n\n"
-        b"words\xff\n---\n\n\n-- \nharness\n"
+        b"words\xc3\xbf\n---\n\n\n-- \nharness\n"
     )
 
 

@@ -33,7 +33,6 @@ def test_mails_end_at_an_empty_line_and_a_from_line(newline: bytes) -> None:
     one, two = (part.replace(b"\r\n", b"\n") for part in split_mbox(data))
     assert one.rstrip(b"\n") + b"\n" == b"A: 1\n\none\n"
     assert two == b"B: 2\n\ntwo\n"
-    assert split_mbox(FROM + b"one\n\n" + FROM) == (b"one\n",)
 
 
 @pytest.mark.parametrize(
@@ -41,10 +40,60 @@ def test_mails_end_at_an_empty_line_and_a_from_line(newline: bytes) -> None:
     [
         FROM + b"A: 1\n\none\n" + FROM + b"not after an empty line\n",
         FROM + b"A: 1\n\none\n\nFrom here on, without a time.\n",
+        FROM + b"A: 1\n\none\n\n" + FROM + b"quoted, after an empty line\n",
+        FROM + b"A: 1\n\none\n\n" + FROM + b"\nB: 2\n",
+        FROM + b"A: 1\n\none\n\n" + FROM,
+        FROM + b"A: 1\n\none\nFrom here 10:20 in 1970\nnote: a colon\n",
+        FROM + b"A: 1\n\none\n" + FROM.replace(b"10:20:30", b"10:20") + b"B: 2\n",
+        FROM + b"A: 1\n\none\n>" + FROM.replace(b"\n", b" \n") + b"B: 2\n",
     ],
 )
 def test_from_line_of_a_text_does_not_begin_a_mail(data: bytes) -> None:
-    assert split_mbox(data) == (data.removeprefix(FROM),)
+    assert split_mbox(data) == (data.removeprefix(FROM).replace(b"\n>From", b"\nFrom"),)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        FROM,
+        b"From 1234567890123456789012345678901234567890 Mon Sep 17 00:00:00 2001\n",
+        b"From - Thu Jan  1 10:20:30 1970\n",
+        b"From a@example.org Thu Jan  1 10:20:30 1970 +0100\n",
+        b"From a@example.org Thu Jan  1 1:20:30 1970\r\n",
+    ],
+)
+@pytest.mark.parametrize("header", [b"B: 2\n", b"x-Header-2:3\n", b">From quoted\n"])
+def test_from_line_with_a_header_begins_a_mail_without_an_empty_line(line: bytes, header: bytes) -> None:
+    first, second = split_mbox(FROM + b"A: 1\n\none\n" + line + header)
+    assert (first, second) == (b"A: 1\n\none\n", header.removeprefix(b">"))
+
+
+@pytest.mark.parametrize("date", [b"Jan  1 10:20 1970", b"Jan  1 10:20:30 CET 1970", b"1 Jan 1:20 of 1970"])
+def test_lenient_date_needs_an_empty_line(date: bytes) -> None:
+    line = b"From a@example.org " + date + b"\n"
+    assert len(split_mbox(FROM + b"A: 1\n\none\n\n" + line + b"B: 2\n")) == 2
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        b"Content-Type: multipart/mixed; boundary=b\n",
+        b'content-type: multipart/mixed; boundary="b"\n',
+        b'Content-Type: multipart/mixed;\n charset=x; boundary="b"\n',
+    ],
+)
+@pytest.mark.parametrize("newline", [b"\n", b"\r\n"])
+def test_from_line_of_an_attached_file_does_not_begin_a_mail(content_type: bytes, newline: bytes) -> None:
+    inner = b"\n--b\nContent-Type: text/x-patch\n\n" + FROM + b"B: 2\n\n--b--\n"
+    one = FROM + b"A: 1\n" + content_type + inner
+    whole = (one + b"\n" + FROM + b"C: 3\n\nthree\n").replace(b"\n", newline)
+    assert [part[:2] for part in split_mbox(whole)] == [b"A:", b"C:"]
+    for other in (one.replace(b"--b--", b"--c--"), one.replace(b"multipart/", b"text/")):
+        assert [part[:2] for part in split_mbox(other)] == [b"A:", b"B:"]
+
+
+def test_empty_mail_is_left_out() -> None:
+    assert split_mbox(FROM) == ()
 
 
 @pytest.mark.parametrize("data", [b"", b"only text\n", b"text\n\n" + FROM + b"A: 1\n\none\n"])
@@ -65,7 +114,7 @@ def test_one_level_of_quoting_is_removed_at_line_starts() -> None:
 
 
 def test_only_the_empty_line_of_the_format_is_removed() -> None:
-    assert split_mbox(FROM + b"one\n\n\n" + FROM + b"two\n") == (b"one\n\n", b"two\n")
+    assert split_mbox(FROM + b"one\n\n\n" + FROM + b"B: 2\n") == (b"one\n\n", b"B: 2\n")
 
 
 @pytest.mark.parametrize("pack", [bytes, gzip.compress])

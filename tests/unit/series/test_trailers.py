@@ -1,0 +1,147 @@
+"""Trailers of replies and messages, and objections."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.series import parse_trailers, read_mail, reply_trailers
+from harness.series.trailers import Trailer, objections
+from tests.unit.series.mails import patch
+
+RITA = "Rita Reader <rita@example.org>"
+
+
+def given(text: str, *, headers: str = "", coding: str = "8bit") -> list[str]:
+    mail = patch("Re: x", ident="r@e.org", diff="", message=text, headers=headers, coding=coding)
+    return [str(trailer) for trailer in reply_trailers(read_mail(mail, "x"))]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"Reviewed-by: {RITA}",
+        "Reviewed-by: Rita Reader\n<rita@example.org>",
+        "Reviewed-by: Rita Reader\n  <rita@example.org>  ",
+        "Reviewed-by: Rita\nReader <rita@example.org>",
+        "Reviewed-by: Rita Reader <\nrita@example.org>",
+        "Reviewed-by: Rita Reader <rita@\nexample.org>",
+        "Reviewed-by:\nRita Reader <rita@example.org>",
+        "Reviewed-by: Rita Reader <rita@example.org<mailto:rita@example.org>>",
+        "Reviewed-by: Rita Reader\n<rita@example.org<mailto:rita@example.org>>",
+        "Reviewed-by: Rita Reader <rita@example.org <mailto:rita@example.org>>",
+        "Reviewed-by: Rita Reader <rita@example.org> <mailto:rita@example.org>",
+        "Reviewed-by: Rita Reader <MAILTO:rita@example.org>",
+        "Reviewed-by: Rita Reader<mailto:rita@example.org>",
+        "Reviewed-by: Rita Reader [mailto:rita@example.org]",
+        "Reviewed-by: Rita Reader rita@example.org[mailto:rita@example.org]",
+        "Reviewed-by:\u00a0Rita\u00a0Reader  <rita@example.org>",
+        "reviewed-BY:Rita Reader <rita@example.org>",
+    ],
+)
+def test_trailer_keeps_its_address_however_it_was_written(text: str) -> None:
+    assert given(f"Fine.\n\n{text}\n\nBest\nRita") == [f"Reviewed-by: {RITA}"]
+    assert given(f"{text}\nTested-by: {RITA}") == [f"Reviewed-by: {RITA}", f"Tested-by: {RITA}"]
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("Reviewed-by: Rita\n\n<rita@example.org>", "Reviewed-by: Rita"),
+        ("Reviewed-by: Rita\nrita@example.org", "Reviewed-by: Rita"),
+        ("Reviewed-by: Rita\n> <rita@example.org>", "Reviewed-by: Rita"),
+        ("Reviewed-by: Rita\nSee: <rita@example.org>", "Reviewed-by: Rita"),
+        ("Reviewed-by: Rita\nand <this> too", "Reviewed-by: Rita"),
+        ("Reviewed-by: r@e.org\nRita <rita@example.org>", "Reviewed-by: r@e.org"),
+        (f"Reviewed-by: {RITA}\n<x@e.org>", f"Reviewed-by: {RITA}"),
+        ("Reviewed-by: R <r@e.org> a <b\nand more", "Reviewed-by: R <r@e.org> a <b"),
+    ],
+)
+def test_other_lines_are_not_joined(text: str, kept: str) -> None:
+    assert given(text) == [kept]
+
+
+def test_trailers_of_quoted_and_other_mails_are_not_given() -> None:
+    assert given(f"> Reviewed-by: {RITA}\n Acked-by: {RITA}\n\tAcked-by: {RITA}\nFixes: 12") == []
+    for mark in (
+        "-----Original Message-----",
+        "----- Forwarded message -----",
+        "From: A\nSent: Monday",
+        "From: A\nDate: Monday",
+    ):
+        assert given(f"Acked-by: {RITA}\n\n{mark}\n\nReviewed-by: {RITA}") == [f"Acked-by: {RITA}"]
+    assert given(f"From: A\nTo: B\nAcked-by: {RITA}") == [f"Acked-by: {RITA}"]
+
+
+@pytest.mark.parametrize(
+    "key", ["Reviewed-by", "Acked-by", "Tested-by", "Reported-by", "Suggested-by", "Nacked-by", "Nak-by"]
+)
+def test_known_trailers_are_given(key: str) -> None:
+    assert given(f"{key}: {RITA}") == [f"{key}: {RITA}"]
+    assert given(f"X{key}: {RITA}") == []
+    assert given(f"Signed-off-by: {RITA}\nCc: {RITA}") == []
+
+
+def test_message_id_keeps_its_spelling_and_the_reply_is_named() -> None:
+    mail = read_mail(patch("Re: x", ident="r@e.org", diff="", message="Message-Id: <a@b>"), "x")
+    (trailer,) = reply_trailers(mail)
+    assert (str(trailer), trailer.source, trailer.sender) == ("Message-Id: <a@b>", "r@e.org", mail.sender)
+
+
+@pytest.mark.parametrize("coding", ["base64", "quoted-printable"])
+def test_encoded_reply_gives_its_trailers(coding: str) -> None:
+    assert given("Reviewed-by: Rita Reader\n<rita@example.org>", coding=coding) == [f"Reviewed-by: {RITA}"]
+
+
+def test_text_below_scissors_belongs_to_another_patch() -> None:
+    text = "Or so?\n\nAcked-by: {0}\n\n{1}\nSubject: [PATCH] x\n\nTested-by: {0}"
+    for line in ("-- >8 --", "-----8<------", "- - - >8 - - - cut here", "--%<-----"):
+        assert given(text.format(RITA, line)) == [f"Acked-by: {RITA}"]
+    assert len(given(text.format(RITA, "-- 8 --"))) == 2
+
+
+def test_wrapped_trailers_of_a_message_are_joined() -> None:
+    text = "Why.\n\nSigned-off-by: A Very Long Name\n <a@example.org>\nAcked-by: B\n<b@e.org>\n"
+    assert [str(one) for one in parse_trailers(text)] == [
+        "Signed-off-by: A Very Long Name <a@example.org>",
+        "Acked-by: B <b@e.org>",
+    ]
+
+
+def against(text: str) -> list[str]:
+    return list(objections(read_mail(patch("Re: x", diff="", message=text), "x")))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "NACK",
+        "NAK.",
+        "NACK, because",
+        "Nack",
+        "Nacked",
+        "NACKED",
+        "NACKed",
+        "Nak: no",
+        f"Nacked-by: {RITA}",
+        f"nack-by: {RITA}",
+        f"Rejected-by: {RITA}",
+        f"Objected-to-by: {RITA}",
+    ],
+)
+def test_objection_is_found(line: str) -> None:
+    assert against(f"Hello,\n\n{line} \n\nR") == [line]
+    assert against(f"> {line}\nno") == []
+
+
+@pytest.mark.parametrize("line", ["Naked truth", "NAKs are counted", "a NACK", "NACK-free", "Acked-by: A"])
+def test_other_words_are_no_objection(line: str) -> None:
+    assert against(line) == []
+
+
+def test_wrapped_objection_is_one_line() -> None:
+    assert against("Nacked-by: Rita Reader\n<rita@example.org>") == [f"Nacked-by: {RITA}"]
+
+
+def test_objections_are_known_by_their_key() -> None:
+    assert Trailer(key="NACKED-BY", value=RITA).is_objection
+    assert not Trailer(key="Acked-by", value=RITA).is_objection
