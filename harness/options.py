@@ -102,7 +102,7 @@ class Options:
     bisect: str
     compilers: tuple[str, ...]
     patches: tuple[str, ...]
-    qemu_tests: str
+    qemu_tests: tuple[str, ...]
     isolation: str
     given: tuple[str, ...]
     """The ``-Dname=value`` arguments as given, for the reproducer command."""
@@ -181,6 +181,8 @@ def parse_options(layout: Layout, words: Sequence[str]) -> Options:
     if "memory" in given:
         _refuse_too_large(options.memory_mib)
     _check_payload(options)
+    if "none" in options.qemu_tests and len(options.qemu_tests) > 1:
+        raise OptionError("-Dqemu-tests: none excludes other tests", "omit none, or everything else")
     if not options.ccache and (options.ccache_remote or options.distcc):
         raise OptionError("-Dccache_remote and -Ddistcc need ccache, which is off", "omit -Dccache=false")
     return options

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -17,17 +17,16 @@ import msgspec
 from harness.bisect.choice import builds_of, commits_of, patches_between, report_once, with_compiler
 from harness.bisect.compiled import Changed, Reasons
 from harness.bisect.cost import cost_of, estimate, measure_rates, read_rates
-from harness.bisect.diagnostics import Diagnostic, read_diagnostics, read_lines
-from harness.bisect.manual import Manual, compare_manuals, find_sphinx, make_manual, touches_manual
-from harness.bisect.qtests import BAD, build_tests, choose_tests, list_tests, run_tests
+from harness.bisect.diagnostics import read_diagnostics, read_lines
+from harness.bisect.manual import compare_manuals, find_sphinx, make_manual, touches_manual
 from harness.bisect.scope import Scope, choose_scope
+from harness.bisect.testing import run_suites, with_tools
+from harness.bisect.walk import Walk
 from harness.build import Build, build
 from harness.build.features import features_of
-from harness.build.plan import NO_EXTRA, Extra, binary_name, folder_name
-from harness.build.tools import job_count
+from harness.build.plan import NO_EXTRA, binary_name
 from harness.check import Bisect, CommitBuild, CompiledFiles, Finding, Judged, TestRow
-from harness.check.building import CONFIGURE, FAILS, TEST, WARNING
-from harness.check.subject import snippet
+from harness.check.building import CONFIGURE, FAILS
 from harness.errors import (
     CompileError,
     ConfigureError,
@@ -59,49 +58,6 @@ class BisectResult:
         return bool(self.rows) and self.rows[-1].outcome == "ok"
 
 
-@dataclass(kw_only=True)
-class _Walk:
-    """State of the walk over the commits for one host and one compiler."""
-
-    judged: Judged
-    tree: Tree
-    options: Options
-    layout: Layout
-    reporter: Reporter
-    sandbox: Sandbox
-    host: str
-    extra: Extra
-    tested: bool
-    """Whether the tests are run."""
-    changed: Changed
-    rows: list[CommitBuild] = field(default_factory=list)
-    tests: list[TestRow] = field(default_factory=list)
-    findings: list[Finding] = field(default_factory=list)
-    seen: set[tuple[str, str]] = field(default_factory=set)
-    manual: Manual | None = None
-    """Manual of the base."""
-    broken: dict[str, int] = field(default_factory=dict)
-    """Failing tests, and the patch that each is attributed to."""
-
-    @property
-    def label(self) -> str:
-        return f"validate-{self.judged.input.name}"
-
-    @property
-    def folder(self) -> Path:
-        """The build folder."""
-        root = self.layout.build_root(self.tree.name, self.label)
-        return root / folder_name(self.host, self.options.profile, self.extra.compiler)
-
-    @property
-    def where(self) -> str:
-        """Host, and the compiler if it is another one than usual, for messages."""
-        return self.host if self.extra.compiler == "gcc" else f"{self.host}, {self.extra.compiler}"
-
-    def log(self, patch: int, what: str) -> Path:
-        return self.layout.logs / f"{self.tree.name}-{self.label}-{self.host}-{patch:02}-{what}.log"
-
-
 def run_bisect(  # noqa: PLR0917 - the results of earlier stages
     judged: Judged,
     tree: Tree,
@@ -121,12 +77,13 @@ def run_bisect(  # noqa: PLR0917 - the results of earlier stages
     scope = Scope(targets=options.targets)
     if "native" in options.hosts:
         scope = choose_scope(judged, tree, options, layout, reporter, sandbox, label)
+        scope = dataclasses.replace(scope, extra=with_tools(judged, options, scope.extra))
     if scope.sources.users:
         again = [scope.again(numbers) for numbers in patches_between(judged, options)]
         reporter.note(estimate(scope.sources.needed, again, options.compilers, read_rates(layout)))
     for host, compiler in builds_of(options):
         native = host == "native"
-        walk = _Walk(
+        walk = Walk(
             judged=judged,
             tree=tree,
             options=dataclasses.replace(options, targets=scope.targets) if native else options,
@@ -172,7 +129,7 @@ def run_bisect(  # noqa: PLR0917 - the results of earlier stages
     )
 
 
-def _one(walk: _Walk, number: int, commit: str) -> None:
+def _one(walk: Walk, number: int, commit: str) -> None:
     began = time.monotonic()
     checkout = checkout_commit(walk.tree, walk.label, commit, walk.layout, walk.reporter)
 
@@ -201,7 +158,7 @@ def _one(walk: _Walk, number: int, commit: str) -> None:
         return
     measure_rates(walk.layout, built)
     if not built.reused:
-        _warn(walk, number, read_diagnostics(read_lines(Path(built.logs[-1]))))
+        walk.warn(number, read_diagnostics(read_lines(Path(built.logs[-1]))))
     cache = None if built.reused else built.cache
     walk.rows.append(
         CommitBuild(
@@ -217,14 +174,14 @@ def _one(walk: _Walk, number: int, commit: str) -> None:
             log=built.logs[-1],
         )
     )
-    programs = _test(walk, number, built) if walk.tested else ()
+    programs = run_suites(walk, number, built) if walk.tested else ()
     _cover(walk, number, programs)
     ends = (walk.judged.base, walk.judged.tip)
     if walk.tested and commit in ends and touches_manual(walk.judged.patches):
         _manual(walk, number, built)
 
 
-def _cover(walk: _Walk, number: int, programs: Iterable[str], log: Sequence[str] | None = None) -> None:
+def _cover(walk: Walk, number: int, programs: Iterable[str], log: Sequence[str] | None = None) -> None:
     """Record which files that this patch or an earlier one changes have been compiled."""
     asked = walk.options.patch_numbers
     if number and (not asked or number in asked):
@@ -237,7 +194,7 @@ def _cover(walk: _Walk, number: int, programs: Iterable[str], log: Sequence[str]
         walk.changed.add(patches, walk.folder, goals, log)
 
 
-def _manual(walk: _Walk, number: int, built: Build) -> None:
+def _manual(walk: Walk, number: int, built: Build) -> None:
     """Build the manual, if Sphinx is installed, and compare it with that of the base."""
     program = find_sphinx()
     if not program:
@@ -255,7 +212,7 @@ def _manual(walk: _Walk, number: int, built: Build) -> None:
         walk.findings += compare_manuals(walk.judged, walk.manual, made)
 
 
-def _failed(walk: _Walk, number: int, commit: str, error: HarnessError, seconds: float) -> None:
+def _failed(walk: Walk, number: int, commit: str, error: HarnessError, seconds: float) -> None:
     if number == 0:
         raise InfrastructureError(
             f"the base does not build: {error.cause}", error.remedy, details=error.details, log=error.log
@@ -285,7 +242,7 @@ def _failed(walk: _Walk, number: int, commit: str, error: HarnessError, seconds:
     )
     if inherited:
         return
-    _warn(walk, number, diagnostics)
+    walk.warn(number, diagnostics)
     hard = [one for one in fresh if not one.is_warning]
     if hard or not fresh:
         rule = CONFIGURE if isinstance(error, ConfigureError) else FAILS
@@ -296,81 +253,3 @@ def _failed(walk: _Walk, number: int, commit: str, error: HarnessError, seconds:
             )
         )
     walk.seen |= {one.key for one in diagnostics}
-
-
-def _warn(walk: _Walk, number: int, diagnostics: Iterable[Diagnostic]) -> None:
-    """Record each warning; one that no earlier commit had becomes a finding, except on the base."""
-    for one in diagnostics:
-        if one.is_warning and one.key not in walk.seen and number:
-            switch = f" [-W{one.switch}]" if one.switch else ""
-            walk.findings.append(
-                WARNING.finding(
-                    f"{one.text}{switch} ({walk.where})", patch=number, file=one.file, line=one.line
-                )
-            )
-        if one.is_warning:
-            walk.seen.add(one.key)
-
-
-def _test(walk: _Walk, number: int, built: Build) -> tuple[str, ...]:
-    """Build and run the chosen tests. Return the programs that were to be built."""
-    if walk.options.qemu_tests == "none":
-        return ()
-    changed = {path for patch in walk.judged.patches for change in patch.changes for path in change.paths}
-    chosen = choose_tests(list_tests(built, walk.sandbox), changed, walk.options.qemu_tests)
-    if not chosen:
-        return ()
-    log = walk.log(number, "tests")
-    log.unlink(missing_ok=True)
-    ended = build_tests(built, chosen, walk.sandbox, log)
-    if ended.returncode != 0 and number == 0:
-        raise InfrastructureError("the tests of the base do not compile", "read the log", log=log)
-    diagnostics = read_diagnostics(read_lines(log))
-    _warn(walk, number, diagnostics)
-    if ended.returncode != 0:
-        _test_build_failed(walk, number, diagnostics, ended.output.splitlines()[-8:])
-    ready = [test for test in chosen if all((Path(built.folder) / name).exists() for name in test.programs)]
-    rows = run_tests(
-        built, ready, walk.sandbox, patch=number, log=log, processes=job_count(walk.options.jobs)
-    )
-    walk.tests += rows
-    _attribute(walk, number, rows)
-    return tuple(program for test in chosen for program in test.programs)
-
-
-def _test_build_failed(
-    walk: _Walk, number: int, diagnostics: Iterable[Diagnostic], last: Sequence[str]
-) -> None:
-    errors = [one for one in diagnostics if not one.is_warning]
-    if not errors:  # linkers and generators report errors in other formats
-        text = "the test programs cannot be built"
-        errors = [Diagnostic(file="", line=0, text=text, switch="", is_warning=False)]
-    fresh = [one for one in errors if one.key not in walk.seen]
-    for one in fresh[:5]:
-        walk.findings.append(
-            FAILS.finding(
-                f"{one.text} (tests)",
-                patch=number,
-                file=one.file,
-                line=one.line,
-                snippet=() if one.file else tuple(last),
-            )
-        )
-    walk.seen |= {one.key for one in fresh}
-
-
-def _attribute(walk: _Walk, number: int, rows: Sequence[TestRow]) -> None:
-    """Attribute each failing test to the first commit that it fails on, unless it fails on the base."""
-    for row in rows:
-        if row.outcome in BAD and row.name not in walk.broken:
-            walk.broken[row.name] = number
-            if number:
-                walk.findings.append(
-                    TEST.finding(
-                        f"{row.name} {'takes too long' if row.outcome == 'timeout' else 'fails'}",
-                        patch=number,
-                        snippet=snippet(row.reason),
-                    )
-                )
-        elif row.outcome == "ok" and walk.broken.get(row.name):
-            del walk.broken[row.name]  # fixed by this patch; a later failure is a new finding

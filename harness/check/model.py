@@ -152,7 +152,9 @@ class TestRow(msgspec.Struct, frozen=True, kw_only=True):
         Literal["ok", "failed", "timeout", "skipped", "infrastructure"], about("result of the test")
     ]
     seconds: Annotated[float, about("duration in seconds")]
-    reason: Annotated[str, about("last lines of the output of a failed test")] = ""
+    reason: Annotated[
+        str, about("last lines of the output of a failed test, or what was skipped of a test and why")
+    ] = ""
 
 
 class Bisect(msgspec.Struct, frozen=True, kw_only=True):

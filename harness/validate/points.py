@@ -60,11 +60,12 @@ def points(results: ValidateResults) -> tuple[Point, ...]:
                 reason=build.reason,
             )
         )
-    caused = {(one.patch, one.message.split(" ")[0]) for one in results.findings if one.rule == "test-fails"}
+    caused = [(one.patch, one.message) for one in results.findings if one.rule == "test-fails"]
     for row in results.tests:
         title = titles.get(row.patch, "base") if row.patch else "base"
         reason, outcome = row.reason, _TESTS[row.outcome]
-        if outcome == "failed" and (row.patch, row.name) not in caused:
+        blamed = any(at == row.patch and text.startswith(f"{row.name} ") for at, text in caused)
+        if outcome == "failed" and not blamed:
             outcome, reason = "skipped", f"fails, but not because of this patch: {row.reason}"
         found.append(
             Point(

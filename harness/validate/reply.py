@@ -10,6 +10,7 @@ import textwrap
 
 from harness.check import Finding, ValidateResults
 from harness.validate.table import compiled_line, verdict_line
+from harness.validate.tested import skipped_lines
 
 WIDTH = 72
 
@@ -103,6 +104,8 @@ def _footer(results: ValidateResults) -> list[str]:
     tests = {row.name for row in results.tests if row.outcome != "skipped"}
     if tests:
         lines += _wrap(f"QEMU's own tests run: {', '.join(sorted(tests))}.")
+    for line in skipped_lines(results):
+        lines += _wrap(f"Not run: {line}.")
     for stage in results.stages:
         if stage.outcome in ("not run", "infrastructure"):
             lines += _wrap(f"Not run: {stage.name}: {stage.reason}.")

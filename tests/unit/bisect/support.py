@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from harness.bisect import commits as module
-from harness.bisect import run_bisect
+from harness.bisect import run_bisect, testing
 from harness.bisect.commits import BisectResult
 from harness.bisect.manual import Manual
-from harness.bisect.qtests import QemuTest
 from harness.bisect.scope import Scope
+from harness.bisect.suites import QemuTest
 from harness.build.plan import Extra
 from harness.check import Judged, TestRow
 from harness.errors import CompileError, ConfigureError
@@ -95,9 +95,11 @@ class Walk:
         self.logs = logs or {}
         self.failing = failing or {}
         self.builds, self.test_runs, self.reporter = [], [], Recorder()
-        self.asked = make_options(**({"qemu_tests": "all"} | options))
-        for name in ("build", "checkout_commit", "list_tests", "build_tests", "run_tests", "make_manual"):
+        self.asked = make_options(**({"qemu_tests": ("all",)} | options))
+        for name in ("build", "checkout_commit", "make_manual"):
             self.monkeypatch.setattr(module, name, getattr(self, f"_{name}"))
+        for name in ("list_tests", "build_tests", "run_tests"):
+            self.monkeypatch.setattr(testing, name, getattr(self, f"_{name}"))
         self.monkeypatch.setattr(module, "choose_scope", self._choose_scope)
         self.monkeypatch.setattr(module, "find_sphinx", lambda: self.sphinx)
         self.monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=self._monotonic))
@@ -165,6 +167,7 @@ class Walk:
             steps=7,
             cache=self.cache,
             folder=str(self.layout.root),
+            source=str(self.layout.root / "src"),
             commit=commit,
         )
 
@@ -195,7 +198,9 @@ class Walk:
         patch: int,
         log: Path,
         processes: int,
+        env: object,
     ) -> tuple[TestRow, ...]:
+        assert env == {}
         assert sandbox is self.sandbox
         assert log == self.log(patch, "tests")
         self.test_runs.append((build.commit, [test.name for test in tests], processes))

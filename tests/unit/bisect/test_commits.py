@@ -9,12 +9,16 @@ from harness.bisect.commits import BisectResult
 from harness.bisect.cost import cost_of
 from harness.bisect.diagnostics import Diagnostic
 from harness.bisect.manual import Manual
-from harness.bisect.qtests import QemuTest
+from harness.bisect.suites import QemuTest
+from harness.bisect.testing import with_tools
+from harness.build.plan import Extra
 from harness.build.result import CacheUse
 from harness.check import CommitBuild
 from harness.errors import InfrastructureError, StorageError
 from harness.layout import Layout
 from tests.unit.bisect.support import Walk, judged
+from tests.unit.build.support import make_options
+from tests.unit.series.mails import DIFF
 
 WARNING = "../src/util/a.c:{line}:5: error: unused variable 'x' [-Werror=unused-variable]"
 PLAIN = "../src/util/a.c:{line}:5: warning: unused variable 'x' [-Wunused-variable]"
@@ -250,9 +254,9 @@ def test_tests_are_run_on_each_commit_and_recorded(walk: Walk) -> None:
 
 
 def test_tests_that_the_series_does_not_touch_are_not_run(walk: Walk) -> None:
-    assert walk(qemu_tests="touched").tests == ()
+    assert walk(qemu_tests=("touched",)).tests == ()
     walk.tests = (QemuTest(name="b", suite="unit", programs=(), sources=("util/a.c",)),)
-    assert {row.name for row in walk(qemu_tests="touched").tests} == {"b"}
+    assert {row.name for row in walk(qemu_tests=("touched",)).tests} == {"b"}
 
 
 def test_without_tests_meson_is_not_asked_for_them(walk: Walk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -260,7 +264,7 @@ def test_without_tests_meson_is_not_asked_for_them(walk: Walk, monkeypatch: pyte
         raise AssertionError
 
     monkeypatch.setattr(Walk, "_list_tests", list_tests)
-    assert walk(qemu_tests="none").tests == ()
+    assert walk(qemu_tests=("none",)).tests == ()
 
 
 def test_tests_of_the_base_that_cannot_be_built_are_an_infrastructure_error(walk: Walk) -> None:
@@ -394,3 +398,28 @@ def test_base_without_duration_has_no_ratio() -> None:
     cost = cost_of([row(0, 0.0, 0, 1)])
     assert cost is not None
     assert cost.ratio == 0
+
+
+MAINTAINERS = "Block\nL: qemu-block@nongnu.org\nF: util/\n"
+
+
+def test_tools_are_configured_for_block_code_and_iotests(walk: Walk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(type(walk.series), "read", lambda *_: MAINTAINERS)
+    tools = Extra(switches=("--enable-curl", "--enable-tools"))
+    plain = Extra(switches=("--enable-curl",))
+    touched, none = make_options(qemu_tests=("touched",)), make_options(qemu_tests=("none",))
+    assert with_tools(walk.series, touched, plain) == tools
+    assert with_tools(walk.series, touched, tools) == tools
+    assert with_tools(walk.series, none, plain) == plain
+    monkeypatch.setattr(type(walk.series), "read", lambda *_: None)
+    assert with_tools(walk.series, touched, plain) == plain
+    iotest = judged(1, DIFF.replace("util/", "tests/qemu-iotests/"))
+    assert with_tools(iotest, touched, plain) == tools
+
+
+def test_quick_iotests_run_for_block_code(walk: Walk) -> None:
+    source = walk.layout.root / "src"
+    source.mkdir(exist_ok=True)
+    (source / "MAINTAINERS").write_text(MAINTAINERS)
+    walk.tests = (QemuTest(name="io", suite="block", programs=(), sources=()),)
+    assert {row.name for row in walk(qemu_tests=("touched",)).tests} == {"io"}

@@ -214,5 +214,5 @@ def test_programs_of_tests_count(layout: Layout, monkeypatch: pytest.MonkeyPatch
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).touch()
     (root / "native" / "build.ninja").write_text(NINJA)
-    assert walk(qemu_tests="all").findings == ()
-    assert [one.rule for one in walk(qemu_tests="none").findings] == ["build-not-compiled"]
+    assert walk(qemu_tests=("all",)).findings == ()
+    assert [one.rule for one in walk(qemu_tests=("none",)).findings] == ["build-not-compiled"]

@@ -75,7 +75,7 @@ def hostile(layout: Layout, home: Path, tmp_path: Path, monkeypatch: pytest.Monk
         _git(folder, "commit", "-q", "-a", "-m", "configure: look around\n\nNeeded.")
         box = tmp_path / "third-party.mbox"
         box.write_text(_git(folder, "format-patch", "-1", "--stdout"))
-        options = make_options(series=str(box), qemu_tests="none", targets=TARGET, matrix=(), jobs=1)
+        options = make_options(series=str(box), qemu_tests=("none",), targets=TARGET, matrix=(), jobs=1)
         try:
             with open_sandbox(layout, "bwrap", Silent()) as sandbox:
                 return record_validate(

@@ -1,0 +1,152 @@
+"""Run QEMU's own tests on each commit, and attribute a failure to the commit that introduces it."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import msgspec
+
+from harness.bisect.assets import provide_assets
+from harness.bisect.choosing import NONE, choose_tests, touches_block
+from harness.bisect.diagnostics import Diagnostic, read_diagnostics, read_lines
+from harness.bisect.qtests import BAD, build_tests, run_tests
+from harness.bisect.suites import IOTESTS, QemuTest, list_tests
+from harness.bisect.walk import Walk
+from harness.build import Build
+from harness.build.plan import Extra
+from harness.build.tools import job_count
+from harness.check import Judged, TestRow
+from harness.check.building import FAILS, TEST
+from harness.check.subject import snippet
+from harness.errors import InfrastructureError
+from harness.options import Options
+
+TOOLS = "--enable-tools"
+
+
+def run_suites(walk: Walk, number: int, built: Build) -> tuple[str, ...]:
+    """Choose, build and run the tests of one commit; new failures become findings of ``walk``.
+
+    Returns the programs that were to be built.
+    """
+    if walk.options.qemu_tests == (NONE,):
+        return ()
+    chosen = choose(walk, built)
+    if not chosen:
+        return ()
+    log = walk.log(number, "tests")
+    log.unlink(missing_ok=True)
+    ended = build_tests(built, chosen, walk.sandbox, log)
+    if ended.returncode != 0 and number == 0:
+        raise InfrastructureError("the tests of the base do not compile", "read the log", log=log)
+    diagnostics = read_diagnostics(read_lines(log))
+    walk.warn(number, diagnostics)
+    if ended.returncode != 0:
+        _test_build_failed(walk, number, diagnostics, ended.output.splitlines()[-8:])
+    rows = run_ready(walk, number, built, chosen, log)
+    walk.tests += rows
+    _attribute(walk, number, rows)
+    return tuple(program for test in chosen for program in test.programs)
+
+
+def with_tools(judged: Judged, options: Options, extra: Extra) -> Extra:
+    """Return ``extra`` with QEMU's tools, which iotests need, if the series changes block code or iotests."""
+    changed = changed_by(judged)
+    block = touches_block(changed, judged.read(judged.base, "MAINTAINERS") or "")
+    iotests = block or any(path.startswith(f"{IOTESTS}/") for path in changed)
+    if options.qemu_tests == (NONE,) or not iotests or TOOLS in extra.switches:
+        return extra
+    return dataclasses.replace(extra, switches=(*extra.switches, TOOLS))
+
+
+def choose(walk: Walk, built: Build) -> tuple[QemuTest, ...]:
+    """Return the tests of a build that the options and the series select. Raises OptionError."""
+    tests = list_tests(built, walk.sandbox)
+    return choose_tests(tests, changed_by(walk.judged), walk.options.qemu_tests, reader(built))
+
+
+def changed_by(judged: Judged) -> frozenset[str]:
+    """Return the paths that the series changes."""
+    return frozenset(path for patch in judged.patches for change in patch.changes for path in change.paths)
+
+
+def reader(built: Build) -> Callable[[str], str]:
+    """Return a function that returns the text of a file of the sources of a build, empty if there is none."""
+
+    @functools.cache
+    def read(path: str) -> str:
+        return "\n".join(read_lines(Path(built.source) / path))
+
+    return read
+
+
+def run_ready(
+    walk: Walk, number: int, built: Build, chosen: Sequence[QemuTest], log: Path
+) -> tuple[TestRow, ...]:
+    """Run those of ``chosen`` whose programs exist, with the assets that they need."""
+    folder = Path(built.folder)
+    ready = [test for test in chosen if all((folder / name).exists() for name in test.programs)]
+    assets = provide_assets(
+        ready,
+        folder,
+        walk.layout,
+        walk.reporter,
+        read=reader(built),
+        read_base=lambda path: walk.judged.read(walk.judged.base, path) or "",
+    )
+    rows = run_tests(
+        built,
+        ready,
+        walk.sandbox,
+        patch=number,
+        log=log,
+        processes=job_count(walk.options.jobs),
+        env=assets.env,
+    )
+    return tuple(
+        msgspec.structs.replace(row, outcome="skipped", reason=assets.missing[row.name])
+        if row.outcome != "ok" and row.name in assets.missing
+        else row
+        for row in rows
+    )
+
+
+def _test_build_failed(
+    walk: Walk, number: int, diagnostics: Iterable[Diagnostic], last: Sequence[str]
+) -> None:
+    errors = [one for one in diagnostics if not one.is_warning]
+    if not errors:  # linkers and generators report errors in other formats
+        text = "the test programs cannot be built"
+        errors = [Diagnostic(file="", line=0, text=text, switch="", is_warning=False)]
+    fresh = [one for one in errors if one.key not in walk.seen]
+    for one in fresh[:5]:
+        walk.findings.append(
+            FAILS.finding(
+                f"{one.text} (tests)",
+                patch=number,
+                file=one.file,
+                line=one.line,
+                snippet=() if one.file else tuple(last),
+            )
+        )
+    walk.seen |= {one.key for one in fresh}
+
+
+def _attribute(walk: Walk, number: int, rows: Sequence[TestRow]) -> None:
+    """Attribute each failing test to the first commit that it fails on, unless it fails on the base."""
+    for row in rows:
+        if row.outcome in BAD and row.name not in walk.broken:
+            walk.broken[row.name] = number
+            if number:
+                walk.findings.append(
+                    TEST.finding(
+                        f"{row.name} {'takes too long' if row.outcome == 'timeout' else 'fails'}",
+                        patch=number,
+                        snippet=snippet(row.reason),
+                    )
+                )
+        elif row.outcome == "ok" and walk.broken.get(row.name):
+            del walk.broken[row.name]  # fixed by this patch; a later failure is a new finding

@@ -1,0 +1,75 @@
+"""State of the walk over the commits of a series, shared by what builds, tests and measures them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from harness.bisect.compiled import Changed
+from harness.bisect.diagnostics import Diagnostic
+from harness.bisect.manual import Manual
+from harness.build.plan import Extra, folder_name
+from harness.check import CommitBuild, Finding, Judged, TestRow
+from harness.check.building import WARNING
+from harness.layout import Layout
+from harness.options import Options
+from harness.progress import Reporter
+from harness.sandbox import Sandbox
+from harness.tree import Tree
+
+
+@dataclass(kw_only=True)
+class Walk:
+    """State of the walk over the commits for one host and one compiler."""
+
+    judged: Judged
+    tree: Tree
+    options: Options
+    layout: Layout
+    reporter: Reporter
+    sandbox: Sandbox
+    host: str
+    extra: Extra
+    tested: bool
+    """Whether the tests are run."""
+    changed: Changed
+    rows: list[CommitBuild] = field(default_factory=list)
+    tests: list[TestRow] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    seen: set[tuple[str, str]] = field(default_factory=set)
+    manual: Manual | None = None
+    """Manual of the base."""
+    broken: dict[str, int] = field(default_factory=dict)
+    """Failing tests, and the patch that each is attributed to."""
+
+    @property
+    def label(self) -> str:
+        return f"validate-{self.judged.input.name}"
+
+    @property
+    def folder(self) -> Path:
+        """The build folder."""
+        root = self.layout.build_root(self.tree.name, self.label)
+        return root / folder_name(self.host, self.options.profile, self.extra.compiler)
+
+    @property
+    def where(self) -> str:
+        """Host, and the compiler if it is another one than usual, for messages."""
+        return self.host if self.extra.compiler == "gcc" else f"{self.host}, {self.extra.compiler}"
+
+    def log(self, patch: int, what: str) -> Path:
+        return self.layout.logs / f"{self.tree.name}-{self.label}-{self.host}-{patch:02}-{what}.log"
+
+    def warn(self, number: int, diagnostics: Iterable[Diagnostic]) -> None:
+        """Record each warning; one that no earlier commit had becomes a finding, except on the base."""
+        for one in diagnostics:
+            if one.is_warning and one.key not in self.seen and number:
+                switch = f" [-W{one.switch}]" if one.switch else ""
+                self.findings.append(
+                    WARNING.finding(
+                        f"{one.text}{switch} ({self.where})", patch=number, file=one.file, line=one.line
+                    )
+                )
+            if one.is_warning:
+                self.seen.add(one.key)
