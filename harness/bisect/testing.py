@@ -12,8 +12,9 @@ import msgspec
 from harness.bisect.assets import provide_assets
 from harness.bisect.choosing import NONE, choose_tests, touches_block
 from harness.bisect.diagnostics import Diagnostic, read_diagnostics, read_lines
+from harness.bisect.firmware import add_firmware
 from harness.bisect.qtests import BAD, build_tests, run_tests
-from harness.bisect.suites import IOTESTS, QemuTest, list_tests
+from harness.bisect.suites import IOTESTS, QemuTest, list_tests, suites_of
 from harness.bisect.walk import Walk
 from harness.build import Build
 from harness.build.plan import Extra
@@ -25,6 +26,8 @@ from harness.errors import InfrastructureError
 from harness.options import Options
 
 TOOLS = "--enable-tools"
+STARTS_QEMU = ("qtest", "func", "block")
+"""First letters of the suites whose tests start QEMU, which needs firmware."""
 
 
 def run_suites(walk: Walk, number: int, built: Build) -> tuple[str, ...]:
@@ -89,6 +92,8 @@ def run_ready(
     """Run those of ``chosen`` whose programs exist, with the assets that they need."""
     folder = Path(built.folder)
     ready = [test for test in chosen if all((folder / name).exists() for name in test.programs)]
+    if any(name.startswith(STARTS_QEMU) for name in suites_of(ready)):
+        add_firmware(built, walk.layout, walk.reporter)
     assets = provide_assets(
         ready,
         folder,
