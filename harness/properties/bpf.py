@@ -218,6 +218,11 @@ class _Trace:
         return answer
 
 
+def seize(pid: int) -> None:
+    """Become the tracer of a process without stopping it. Raises OSError."""
+    _Trace(pid)(PTRACE_SEIZE, 0, None)
+
+
 @contextmanager
 def _stopped(pid: int) -> Iterator[_Trace]:
     trace = _Trace(pid)

@@ -11,10 +11,10 @@ from pathlib import Path
 import msgspec
 
 from harness.errors import GuestError, HarnessError
-from harness.properties import status
+from harness.properties import bpf, status
 from harness.properties.bench import Bench, Running, Surrounding, soon
 from harness.properties.configurations import SANITIZED, Rebuild
-from harness.properties.outcome import Failed, Parts
+from harness.properties.outcome import Cancelled, Failed, Parts
 
 PLUGGED = 256 << 20
 """Bytes of each additional memory backend, which QEMU does not touch."""
@@ -54,8 +54,31 @@ def helper_killed(bench: Bench, parts: Parts) -> None:
             ended = running.end_by(signal.SIGTERM)
             if ended.helpers:
                 raise Failed(f"{ended.helpers} processes still shared the memory")
+    with parts.part("QEMU does not wait for a helper that is traced"):
+        _check_traced(bench)
     with parts.part("the same under the address sanitizer"):
         _check_sanitized(bench)
+
+
+def _check_traced(bench: Bench) -> None:
+    """Kill a helper that is traced: until its tracer has waited for it, its parent cannot (ptrace(2))."""
+    with bench.start() as running:
+        helper = running.helper()
+        try:
+            bpf.seize(helper)
+        except OSError as error:
+            raise Cancelled(f"cannot trace the helper: {error.strerror}") from error
+        try:
+            os.kill(helper, signal.SIGKILL)
+            soon(lambda: running.warnings() > 0)
+            try:
+                running.execute("query-status")
+            except GuestError as error:
+                raise Failed(f"QEMU waits for the tracer: {error.cause}") from error
+        finally:
+            os.waitpid(helper, bpf.WALL)
+        if not soon(lambda: not status.zombies_below(running.pid)):
+            raise Failed("a zombie remains")
 
 
 def _check_sanitized(bench: Bench) -> None:

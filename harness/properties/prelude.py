@@ -14,6 +14,8 @@ import sys
 
 CLONE_NEWNS, MS_REC, MS_PRIVATE, MNT_DETACH = 0x20000, 0x4000, 1 << 18, 2  # linux/sched.h, linux/mount.h
 PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 38, 22, 2  # linux/prctl.h, linux/seccomp.h
+PR_SET_KEEPCAPS, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE = 8, 47, 2  # linux/prctl.h
+CAP_DAC_READ_SEARCH, CAPABILITY_VERSION_3 = 2, 0x20080522  # linux/capability.h
 HIGHEST = 1024 * 1024 - 1
 """The highest descriptor that a kernel accepts unless its administrator raises fs.nr_open (proc(5))."""
 libc = ctypes.CDLL(None, use_errno=True)
@@ -52,6 +54,19 @@ def allow_core() -> None:
         resource.setrlimit(resource.RLIMIT_CORE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     except (OSError, ValueError):
         sys.exit("prelude: cannot raise RLIMIT_CORE")
+
+
+def change_user(uid: int) -> None:
+    """Become another user who may still read all files, such as firmware below a folder of root's."""
+    os.setgroups([])
+    os.setresgid(uid, uid, uid)
+    check(libc.prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0), "PR_SET_KEEPCAPS")
+    os.setresuid(uid, uid, uid)
+    only = 1 << CAP_DAC_READ_SEARCH
+    header = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION_3, 0)
+    sets = (ctypes.c_uint32 * 6)(only, only, only, 0, 0, 0)
+    check(libc.capset(header, sets), "capset")
+    check(libc.prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_DAC_READ_SEARCH, 0, 0), "PR_CAP_AMBIENT")
 
 
 def copy(descriptor: int, count: int) -> None:
@@ -94,9 +109,7 @@ def main() -> None:
     if settings["no_proc"]:
         leave_proc()
     if settings["uid"]:
-        os.setgroups([])
-        os.setresgid(*[settings["uid"]] * 3)
-        os.setresuid(*[settings["uid"]] * 3)
+        change_user(settings["uid"])
     if settings["processes"]:
         resource.setrlimit(resource.RLIMIT_NPROC, (settings["processes"], settings["processes"]))
     if settings["files"]:
