@@ -119,7 +119,7 @@ def test_signal_that_ends_the_helper_is_named(make_bench):
 
 def test_each_signal_ends_qemu_alone(make_bench, monkeypatch):
     monkeypatch.setattr(signals, "MEMORY_MIB", 1)
-    ended = signals._alone(make_bench("-fake", "helper:300000"), 9)
+    ended = signals._alone(make_bench("-fake", "helper:2500000"), 9)
     assert (ended.status, ended.helpers) == (-9, 1)
 
 
