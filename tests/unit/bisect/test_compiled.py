@@ -15,6 +15,8 @@ from harness.build.features import Needs, features_of
 from harness.build.plan import Extra
 from harness.layout import Layout
 from tests.unit.bisect.support import Walk, judged
+from tests.unit.check.support import judged as series
+from tests.unit.series.mails import patch
 
 NINJA = """\
 build a.c.o: c_COMPILER ../src/hw/a.c || decode.inc
@@ -187,6 +189,22 @@ def test_file_that_no_commit_compiles_is_a_finding(layout: Layout, monkeypatch: 
     chosen = walk().compiled
     assert chosen is not None
     assert (chosen.compiled, chosen.programs, chosen.switches) == (1, ("other-test",), ("--enable-x",))
+
+
+def test_only_files_of_the_given_patches_count(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    walk = Walk(layout=layout, monkeypatch=monkeypatch)
+    walk.series = series(
+        patch("[PATCH 1/2] util: n1", ident="1@e.org", diff=CHANGE.format(path="hw/lost.c")),
+        patch("[PATCH 2/2] util: n2", ident="2@e.org", diff=CHANGE.format(path="hw/a.c")),
+    )
+    root = layout.build_root("7.2", "validate-x")
+    for name in ("src/hw/a.c", "src/hw/lost.c", "src/configure", "native/a.c.o"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+    (root / "native" / "build.ninja").write_text(NINJA)
+    options: dict[str, Any] = {"targets": ("x86_64-softmmu",)}
+    assert walk(**options, patches=("2",)).findings == ()
+    assert [(one.patch, one.file) for one in walk(**options).findings] == [(1, "hw/lost.c")]
 
 
 def test_error_of_the_compiler_counts_as_compiled(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:

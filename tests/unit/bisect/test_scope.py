@@ -261,6 +261,8 @@ def test_header_counts_through_who_includes_it_and_else_through_its_folder() -> 
 def test_programs_that_are_not_needed_any_more_are_left_out() -> None:
     groups = [frozenset(pair) for pair in (("a", "b"), ("b", "c"), ("c", "d"))]
     empty = Sources()
+    two = [frozenset(pair) for pair in (("a", "b"), ("a", "c"), ("b", "d"), ("c", "e"))]
+    assert smallest(two, empty, ()) == ("b", "c"), "a was chosen first"
     assert smallest(groups, empty, ()) == ("b", "c")
     assert smallest([frozenset("ab"), frozenset("b")], empty, ("a",)) == ("b",)
     assert smallest([frozenset("ab")], empty, ("b",)) == ("b",)
