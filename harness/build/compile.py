@@ -20,6 +20,7 @@ from msgspec import Meta
 from harness.build.binary import describe, drop_damaged, is_from_the_future, sha256
 from harness.build.blobs import add_missing_blobs
 from harness.build.configure import read_configure, user_targets
+from harness.build.graph import unknown_goals
 from harness.build.hosts import HOSTS
 from harness.build.plan import NO_EXTRA, BuildPlan, BuildRequest, Extra, Tools, make_plan
 from harness.build.pyenv import MESON
@@ -174,7 +175,8 @@ def make_request(
         rust=options.rust,
         sysroot=ensure_sysroot(HOSTS[host], layout, reporter) if HOSTS[host].is_cross else None,
         jobs=job_count(options.jobs),
-        extra=extra,
+        # A series may add a feature, which its base does not know.
+        extra=replace(extra, switches=tuple(filter(configure.knows, extra.switches))),
     )
     return request, tools
 
@@ -345,15 +347,23 @@ def _compile(job: _Job) -> tuple[NinjaReader, float, CacheUse | None]:
             if progress is not None:
                 step.update(progress[0], progress[1], progress[2])
 
-        run(
-            job.sandbox.wrap((*plan.ninja, *(("-k0",) if job.keep_going else ())), plan.folder),
-            cwd=plan.folder,
-            env=job.env(NINJA_STATUS=NINJA_STATUS),
-            log=log,
-            timeout_s=None if job.sandbox is NO_SANDBOX else 7200,  # untrusted rules may never end
-            on_line=follow,
-            error=explain,
-        )
+        def ninja(*words: str) -> None:
+            run(
+                job.sandbox.wrap(words, plan.folder),
+                cwd=plan.folder,
+                env=job.env(NINJA_STATUS=NINJA_STATUS),
+                log=log,
+                timeout_s=None if job.sandbox is NO_SANDBOX else 7200,  # untrusted rules may never end
+                on_line=follow,
+                error=explain,
+            )
+
+        lacking: tuple[str, ...] = ()
+        if goals := job.request.extra.goals:
+            ninja(plan.ninja[0], "build.ninja")
+            lacking = unknown_goals(plan.folder, goals)  # a series adds programs, which its base lacks
+        words = [word for word in plan.ninja if word not in lacking]
+        ninja(*words, *(("-k0",) if job.keep_going else ()))
     took = time.monotonic() - started
     return reader, took, read_cache_log(cache_log) if job.tools.ccache else None
 

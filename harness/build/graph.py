@@ -112,6 +112,14 @@ def read_graph(folder: Path) -> Graph:
     return Graph(steps)
 
 
+def unknown_goals(folder: Path, goals: Iterable[str]) -> tuple[str, ...]:
+    """Return those of ``goals`` that build.ninja below ``folder`` does not build. Raises OSError."""
+    text = (folder / "build.ninja").read_text(encoding="utf-8", errors="replace")
+    return tuple(
+        goal for goal in goals if not re.search(rf"^build {re.escape(goal)}[ :]", text, re.MULTILINE)
+    )
+
+
 def _step(line: str, group: str) -> Step:
     parts: dict[str, list[str]] = {"out": [], "in": [], "other": []}
     at = "out"

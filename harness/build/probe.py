@@ -23,7 +23,7 @@ from harness.build.graph import Graph, read_graph
 from harness.build.plan import NO_EXTRA, PASSED_ON, Extra, binary_name, make_plan, target_name
 from harness.build.reading import configure_errors
 from harness.build.result import load
-from harness.errors import HarnessError, StorageError
+from harness.errors import HarnessError, StorageError, TimeoutExpiredError
 from harness.jsonfile import write_json
 from harness.layout import Layout
 from harness.lock import locked
@@ -107,14 +107,17 @@ def probe(
                 **plan.env,
                 "PATH": os.pathsep.join((*map(str, plan.path), os.environ.get("PATH", os.defpath))),
             }
-            ended = run(
-                sandbox.wrap(plan.configure, folder),
-                cwd=folder,
-                env=env,
-                log=log,
-                timeout_s=CONFIGURE_LIMIT_S,
-                check=False,
-            )
+            try:
+                ended = run(
+                    sandbox.wrap(plan.configure, folder),
+                    cwd=folder,
+                    env=env,
+                    log=log,
+                    timeout_s=CONFIGURE_LIMIT_S,
+                    check=False,
+                )
+            except TimeoutExpiredError as error:  # the build reports it
+                return Sources(error=(error.cause,))
             if ended.returncode == 0:
                 found = _read(read_graph(folder), folder, tuple(map(binary_name, options.targets)))
             else:

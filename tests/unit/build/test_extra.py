@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,26 @@ def test_further_goals_are_built_even_if_the_binaries_are_up_to_date(
     assert not built.reused
     assert built.commands[-1].argv[-1] == "vl.c.o"
     assert build_with(checkout, layout, goals=("vl.c.o",)).reused
+
+
+def test_goal_that_a_series_adds_is_built_from_its_commit_on(layout: Layout, checkout: Checkout) -> None:
+    extra = {"goals": ("vl.c.o", "added")}
+    built = build_with(checkout, layout, **extra)
+    assert built.commands[-1].argv[-2:] == ("vl.c.o", "added")
+    ninja = Path(built.folder) / "build.ninja"
+    with ninja.open("a") as stream:
+        stream.write("build added | implicit: c_COMPILER ../src/osdep.c\n")
+    later = dataclasses.replace(checkout, commit="c2")
+    assert not (ninja.parent / "added").exists()
+    build(later, make_options(targets=BOTH[:1]), layout, Silent(), extra=Extra(**extra))
+    assert (ninja.parent / "added").exists()
+
+
+def test_switch_that_a_series_adds_is_left_out_before(layout: Layout, checkout: Checkout) -> None:
+    build_with(checkout, layout, switches=("--enable-added", "--disable-werror"))
+    (line,) = (checkout.path.parent / "configure-runs").read_text().splitlines()
+    assert "--disable-werror" in line
+    assert "--enable-added" not in line
 
 
 def test_exact_targets_give_up_the_earlier_ones(layout: Layout, checkout: Checkout) -> None:

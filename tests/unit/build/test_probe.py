@@ -77,6 +77,15 @@ def test_failing_configure_is_an_answer(
         probe(checkout, make_options(targets=("no-softmmu",)), layout, Silent())
 
 
+def test_configure_that_never_ends_is_an_answer_that_is_not_stored(
+    layout: Layout, checkout: Checkout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FAKEQEMU_FAULT", "hang-configure")
+    monkeypatch.setattr(module, "CONFIGURE_LIMIT_S", 0.5)
+    assert "time limit" in probe(checkout, make_options(), layout, Silent()).error[0]
+    assert stored(layout) == []
+
+
 def test_widest_configuration_has_every_target_and_the_default_features(
     layout: Layout, checkout: Checkout
 ) -> None:
