@@ -5,5 +5,6 @@ finding for each problem that a commit introduces.
 """
 
 from harness.bisect.commits import BisectResult, run_bisect
+from harness.bisect.compiled import nothing_compiled
 
-__all__ = ["BisectResult", "run_bisect"]
+__all__ = ["BisectResult", "nothing_compiled", "run_bisect"]

@@ -32,7 +32,7 @@ _FAILED = re.compile(r"^FAILED: (?:\[code=\d+\] )?(\S+)")
 
 def is_source(path: str) -> bool:
     """Return whether ``path`` is a file that a compiler or a generator of code reads."""
-    name = PurePosixPath(path)
+    name = PurePosixPath(path or ".")
     schema = name.suffix == ".json" and name.parts[0] in ("qapi", "qga")
     return name.suffix in SUFFIXES or name.name in NAMES or schema
 
@@ -42,6 +42,12 @@ def changed_sources(patches: Iterable[JudgedPatch]) -> dict[str, int]:
     return {
         change.path: patch.number for patch in patches for change in patch.changes if is_source(change.path)
     }
+
+
+def nothing_compiled(patches: Iterable[JudgedPatch]) -> CompiledFiles:
+    """Return the count of a run that builds nothing."""
+    names = {change.new for patch in patches for change in patch.changes if is_source(change.new)}
+    return CompiledFiles(compiled=0, changed=len(names))
 
 
 def compiled_in(

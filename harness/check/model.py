@@ -209,7 +209,7 @@ class ValidateResults(msgspec.Struct, frozen=True, kw_only=True):
     builds: Annotated[tuple[CommitBuild, ...], about("build of each commit")] = ()
     bisect: Annotated[Bisect | None, about("cost of building all commits; null if nothing was built")] = None
     compiled: Annotated[
-        CompiledFiles | None, about("changed source files that were compiled; null if nothing was built")
+        CompiledFiles | None, about("changed source files that were compiled; null if the run ended before")
     ] = None
     tests: Annotated[tuple[TestRow, ...], about("results of QEMU's own tests")] = ()
     stages: Annotated[tuple[StageRow, ...], about("stages of the run")] = ()

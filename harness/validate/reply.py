@@ -99,7 +99,7 @@ def _footer(results: ValidateResults) -> list[str]:
         good = sum(row.outcome == "ok" for row in builds)
         hosts = ", ".join(dict.fromkeys(row.where for row in builds))
         lines += _wrap(f"Built: {good} of {len(builds)} commits, for {hosts}.")
-    if results.compiled is not None:
+    if results.compiled is not None and results.compiled.changed:
         lines += _wrap(f"{compiled_line(results.compiled)}.")
     tests = {row.name for row in results.tests if row.outcome != "skipped"}
     if tests:

@@ -13,11 +13,12 @@ from pathlib import Path
 
 import msgspec
 
-from harness.bisect import BisectResult, run_bisect
+from harness.bisect import BisectResult, nothing_compiled, run_bisect
 from harness.build.configure import why_not_built
 from harness.build.doctor import ensure
 from harness.check import (
     RULES,
+    CompiledFiles,
     Finding,
     Fit,
     GivenTrailer,
@@ -126,6 +127,11 @@ class _Run:
             if finding.rule in self.active and (not only or finding.patch in only)
         ]
 
+    def _compiled(self, judged: Judged | None) -> CompiledFiles | None:
+        if self.built:
+            return self.built.compiled
+        return nothing_compiled(judged.patches) if judged else None
+
     def results(self, verdict: Verdict, *, complete: bool) -> ValidateResults:
         judged = self.placed.judged if self.placed else None
         return ValidateResults(
@@ -145,7 +151,7 @@ class _Run:
             findings=order(merge(self.findings)),
             builds=self.built.rows if self.built else (),
             bisect=self.built.cost if self.built else None,
-            compiled=self.built.compiled if self.built else None,
+            compiled=self._compiled(judged),
             tests=self.built.tests if self.built else (),
             stages=tuple(self.stages),
             switched_off=tuple(rule for rule in RULES if rule not in self.active),

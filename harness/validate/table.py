@@ -169,7 +169,7 @@ def _closing(results: ValidateResults) -> Sequence[Text]:
         )
     elif cost is not None:
         lines.append(Text(f"all commits took {cost.all_s:.0f} s; the base was not compiled from scratch"))
-    if results.compiled is not None:
+    if results.compiled is not None and results.compiled.changed:
         style = "yellow" if results.compiled.compiled < results.compiled.changed else ""
         lines.append(Text(compiled_line(results.compiled), style=style))
     failing = sorted(

@@ -9,10 +9,18 @@ from typing import Any
 import pytest
 
 from harness.bisect import compiled as module
-from harness.bisect.compiled import Changed, Reasons, changed_sources, compiled_in, is_source
+from harness.bisect.compiled import (
+    Changed,
+    Reasons,
+    changed_sources,
+    compiled_in,
+    is_source,
+    nothing_compiled,
+)
 from harness.bisect.scope import Scope
 from harness.build.features import Needs, features_of
 from harness.build.plan import Extra
+from harness.check import CompiledFiles
 from harness.layout import Layout
 from tests.unit.bisect.support import Walk, judged
 from tests.unit.check.support import judged as series
@@ -101,6 +109,12 @@ def test_header_counts_through_the_compilers_reports(folder: Path, monkeypatch: 
         "hw/a.h",
         "hw/a.c",
     }
+
+
+def test_run_that_builds_nothing_has_compiled_nothing() -> None:
+    deleted = CHANGE.format(path="hw/b.c").replace("+++ b/hw/b.c", "+++ /dev/null")
+    diff = CHANGE.format(path="hw/a.c") + deleted + CHANGE.format(path="docs/a.rst")
+    assert nothing_compiled(judged(2, diff).patches) == CompiledFiles(compiled=0, changed=1)
 
 
 def test_deleted_files_do_not_count(folder: Path, tmp_path: Path) -> None:

@@ -208,6 +208,7 @@ def test_table_and_reply_state_how_much_was_compiled() -> None:
     assert line in console.export_text()
     assert line in reply(results(compiled=files))
     assert "source files compiled" not in reply(results())
+    assert "source files compiled" not in reply(results(compiled=CompiledFiles(compiled=0, changed=0)))
 
 
 BAD_BUILD = CommitBuild(patch=1, commit="c", host="native", outcome="failed", seconds=1.0, reason="x")
