@@ -54,8 +54,9 @@ class BisectResult:
 
     @property
     def tip_builds(self) -> bool:
-        """Whether the last commit built."""
-        return bool(self.rows) and self.rows[-1].outcome == "ok"
+        """Whether the last commit built on each host and with each compiler."""
+        last = [row.outcome for row in self.rows if row.patch == self.rows[-1].patch]
+        return bool(last) and set(last) == {"ok"}
 
 
 def run_bisect(  # noqa: PLR0917 - the results of earlier stages

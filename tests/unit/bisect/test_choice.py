@@ -49,6 +49,9 @@ def test_error_that_both_compilers_report_is_reported_once(walk: Walk) -> None:
         (2, 7, "native)"),
         (4, 8, "native, clang)"),
     ]
+    assert not built.tip_builds
+    assert not walk({"c4": other}, compilers=("gcc", "clang")).tip_builds, "gcc does not build it"
+    assert walk({}, compilers=("gcc", "clang")).tip_builds
     with pytest.raises(InfrastructureError, match="the base does not build"):
         walk({"c0 clang": error}, compilers=("gcc", "clang"))
 
