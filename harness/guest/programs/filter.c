@@ -20,10 +20,13 @@
 
 #if defined(__x86_64__)
 #define ARCH AUDIT_ARCH_X86_64
+#define OTHER_ARCH AUDIT_ARCH_I386
 #elif defined(__s390x__)
 #define ARCH AUDIT_ARCH_S390X
+#define OTHER_ARCH AUDIT_ARCH_S390
 #elif defined(__aarch64__)
 #define ARCH AUDIT_ARCH_AARCH64
+#define OTHER_ARCH AUDIT_ARCH_ARM
 #elif defined(__powerpc64__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
 #define ARCH AUDIT_ARCH_PPC64LE
 #elif defined(__riscv) && __riscv_xlen == 64
@@ -175,9 +178,9 @@ static uint32_t run(const Filter *filter, const struct seccomp_data *data)
     abort(); /* the end was reached without a return */
 }
 
-bool filters_allow(const Filters *filters, int nr, const uint64_t arguments[6])
+static bool allow(const Filters *filters, uint32_t arch, int nr, const uint64_t arguments[6])
 {
-    struct seccomp_data data = { .nr = nr, .arch = ARCH };
+    struct seccomp_data data = { .nr = nr, .arch = arch };
 
     memcpy(data.args, arguments, sizeof(data.args));
     for (int i = 0; i < filters->count; i++) {
@@ -189,6 +192,22 @@ bool filters_allow(const Filters *filters, int nr, const uint64_t arguments[6])
         }
     }
     return true;
+}
+
+bool filters_allow(const Filters *filters, int nr, const uint64_t arguments[6])
+{
+    return allow(filters, ARCH, nr, arguments);
+}
+
+bool filters_allow_other(const Filters *filters, int nr)
+{
+#ifdef OTHER_ARCH
+    static const uint64_t none[6];
+
+    return allow(filters, OTHER_ARCH, nr, none);
+#else
+    return false;
+#endif
 }
 
 bool filters_have(const Filters *filters, const Filter *filter)

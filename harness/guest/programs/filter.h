@@ -33,6 +33,12 @@ int filters_read(pid_t pid, Filters *filters);
 /* Return whether all filters together allow the call "nr" of this program's architecture. */
 bool filters_allow(const Filters *filters, int nr, const uint64_t arguments[6]);
 
+/*
+ * Return whether they allow the call "nr" of the other architecture that the kernel may accept: i386 on
+ * x86_64, s390 on s390x, arm on aarch64.
+ */
+bool filters_allow_other(const Filters *filters, int nr);
+
 /* Return whether "filters" contain a filter with the same bytes as "filter". */
 bool filters_have(const Filters *filters, const Filter *filter);
 

@@ -14,6 +14,7 @@ import pytest
 from harness.build.programs import SOURCES
 from harness.properties import bpf
 from harness.properties.bpf import ALLOW, AUDIT_ARCH, ERRNO, KILL_PROCESS, LD_ABS, RET_K, Call, Insn
+from harness.properties.sandbox import FOREIGN
 from harness.teardown.records import ConsoleReader, GuestRecord
 
 from ..guest.support import fake_binary
@@ -139,7 +140,7 @@ int main(void)
             return 1;
         }
         for (int nr = 0; nr < %d; nr++) {
-            putchar('0' + filters_allow(&filters, nr, some));
+            putchar('0' + filters_allow(&filters, nr, some) + 2 * filters_allow_other(&filters, nr));
         }
         putchar(10);
     }
@@ -183,6 +184,7 @@ def test_filters_have_the_same_result_in_c_and_python(tmp_path: Path) -> None:
     arch = AUDIT_ARCH.get(os.uname().machine)
     if arch is None:
         pytest.skip("no audit architecture is known for this machine")
+    (other,) = FOREIGN[os.uname().machine]
     (tmp_path / "main.c").write_text(MAIN.replace("%d", str(CALLS)), encoding="utf-8")
     built = tmp_path / "filters"
     subprocess.run(
@@ -190,6 +192,7 @@ def test_filters_have_the_same_result_in_c_and_python(tmp_path: Path) -> None:
     )
     draw = random.Random(4)  # the same programs in each run
     programs = [bpf.deny({59: 1, 3: 38}), bpf.on_shared_clone(KILL_PROCESS)]
+    programs.append((Insn(LD_ABS, 0, 0, 4), Insn(0x15, 0, 1, other), Insn(RET_K, 0, 0, ALLOW), *programs[0]))
     programs += [random_program(draw) for _ in range(60)]
     packed = b"".join(
         struct.pack("=I", len(program)) + b"".join(struct.pack("=HBBI", *insn) for insn in program)
@@ -199,7 +202,10 @@ def test_filters_have_the_same_result_in_c_and_python(tmp_path: Path) -> None:
     arguments = (7, 0x100, 0xFFFFFFFF00000003, 4, 5, 6)
     wanted = [
         "".join(
-            str(int(bpf.verdict([program], Call(number, arch, arguments)) == ALLOW))
+            str(
+                (bpf.verdict([program], Call(number, arch, arguments)) == ALLOW)
+                + 2 * (bpf.verdict([program], Call(number, other)) == ALLOW)
+            )
             for number in range(CALLS)
         )
         for program in programs
