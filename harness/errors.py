@@ -6,7 +6,7 @@ Exit codes are part of the interface (docs/errors.md lists them) and are never r
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 
 class HarnessError(Exception):
@@ -65,10 +65,18 @@ class TreeError(HarnessError):
 
 
 class ApplyError(HarnessError):
-    """A patch of the series does not apply, or is refused."""
+    """A patch of the series does not apply, or is refused.
+
+    ``patch`` is its position in the series, from 1 (0: unknown). ``reason`` is the cause without the name of
+    the patch. ``kind`` is ``context`` (hunks do not match: a rebase helps), ``file`` (the tree lacks a
+    file, or has one that the patch adds) or ``refused``.
+    """
 
     code = 7
     summary = "a patch does not apply, or is refused"
+    patch: int = 0
+    reason: str = ""
+    kind: Literal["context", "file", "refused"] = "refused"
 
 
 class ConfigureError(HarnessError):

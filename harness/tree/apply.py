@@ -9,23 +9,26 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
-from harness.errors import ApplyError, HarnessError, StorageError
+from harness.errors import HarnessError, StorageError
 from harness.layout import Layout
 from harness.lock import locked
 from harness.process import Finished, disk_is_full
 from harness.progress import Reporter
-from harness.series import Series
+from harness.series import FileChange, Series, scan_changes
 from harness.tree.explain import explain
+from harness.tree.fit import PatchFit, fit_patches
 from harness.tree.git import EMAIL, NAME, Git
 from harness.tree.safety import Place, check_diff, check_result, tree_links
 from harness.tree.tree import Tree, start_of
 
-_SPARSE = ("core.sparseCheckout=true", "core.sparseCheckoutCone=false")
+# Each patch writes the index; a split index writes only the changed entries (git-update-index(1)).
+_SPARSE = ("core.sparseCheckout=true", "core.sparseCheckoutCone=false", "core.splitIndex=true")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,33 +61,46 @@ def apply_series(
         known = git.find(f"{ref}^{{commit}}")
         if known and _is_above(git, start, known[0]):
             return Applied(commit=known[0], reused=True)
+        places = [Place(series=series, index=index) for index in range(len(series.patches))]
         if is_range_on(git, series, start):
-            for index, (before, commit) in enumerate(
-                zip((start, *series.commits), series.commits, strict=False)
-            ):
-                check_result(Place(series=series, index=index), git, before, commit)
+            check_result(places, git, series.commits)
             git.run("update-ref", ref, series.commits[-1])
             return Applied(commit=series.commits[-1])
         links = tree_links(git, start)
-        with _scratch(layout, tree) as scratch, reporter.step(f"applying {series.name}") as step:
+        with _scratch(layout, tree) as scratch, reporter.step(f"applying {series.name}"):
             mails = _check(git, series, links, scratch)
+            diffs = [scratch / f"{index}.diff" for index in range(len(mails))]
+            fits = fit_patches(tree.path, start, list(map(_read_diff, diffs)))
             worktree = _worktree(git, tree, series, scratch, start)
-            notes: list[str] = []
-            commit = start
-            for index, mail in enumerate(mails):
-                place = Place(series=series, index=index)
-                step.update(index, len(mails), series.patches[index].subject)
-                moved = _offsets(worktree, scratch / f"{index}.diff")
-                merged = _am(worktree, place, mail, scratch / f"{index}.diff", notes)
-                notes += [f"{series.patches[index].file}: {note}" for note in moved]
-                if merged:
-                    notes.append(f"{series.patches[index].file}: applied by a three-way merge")
-                before, commit = commit, worktree.read("rev-parse", "HEAD")
-                check_result(place, git, before, commit)
+            notes = [_notes(place, fit) for place, fit in zip(places, fits, strict=True)]
+            for keep, group in groupby(places, key=_keeps_cr_at):
+                _am(worktree, list(group), mails, diffs, notes, keep=keep)
+            commit = worktree.read("rev-parse", "HEAD")
+            made = commits_of(git, start, commit, [patch.subject for patch in series.patches])
+            place_of = {one: places[index] for index, (one, _) in made.items()}
+            commits = git.read("rev-list", "--reverse", f"{start}..{commit}").split()
+            check_result([place_of.get(one, places[-1]) for one in commits], git, commits)
             git.run("update-ref", ref, commit)
-        for note in notes:
+        lines = tuple(note for each in notes for note in each)
+        for note in lines:
             reporter.note(f"  {note}")
-        return Applied(commit=commit, notes=tuple(notes))
+        return Applied(commit=commit, notes=lines)
+
+
+def commits_of(git: Git, base: str, tip: str, subjects: Sequence[str]) -> dict[int, tuple[str, str]]:
+    """Return commit and parent of each of the patches with ``subjects`` that has a commit above ``base``.
+
+    ``git am`` skips a patch that changes nothing.
+    """
+    lines = git.read("log", "--reverse", "--format=%H %P %s", f"{base}..{tip}").splitlines()
+    commits: dict[int, tuple[str, str]] = {}
+    for index, subject in enumerate(subjects):
+        if len(commits) == len(lines):
+            break
+        commit, parent, title = lines[len(commits)].split(" ", 2)
+        if len(lines) == len(subjects) or " ".join(title.split()) == subject:
+            commits[index] = (commit, parent)
+    return commits
 
 
 def _check(git: Git, series: Series, links: set[str], scratch: Path) -> list[Path]:
@@ -97,8 +113,8 @@ def _check(git: Git, series: Series, links: set[str], scratch: Path) -> list[Pat
         keep = ["--keep-cr"] if _keeps_cr(patch.data) else []
 
         def unreadable(ended: Finished, place: Place = place) -> HarnessError:
-            return ApplyError(
-                f"git cannot read {place.title} as a mail",
+            return place.error(
+                "cannot be read by git as a mail",
                 "write it again with git format-patch",
                 details=tuple(ended.output.splitlines()[-3:]),
             )
@@ -107,7 +123,8 @@ def _check(git: Git, series: Series, links: set[str], scratch: Path) -> list[Pat
             "mailsplit", "-b", *keep, f"-o{folder}", stdin=patch.data, error=unreadable, merge_stderr=False
         ).output.strip()
         if count != "1":
-            raise ApplyError(f"{place.title} contains {count} mails", "write each patch to its own file")
+            reason = f"contains {count} mails for git am: a line of it begins a mail of a mailbox (From …)"
+            raise place.error(reason, "indent that line, or write each patch to its own file")
         mail, diff = folder / "0001", scratch / f"{index}.diff"
         git.run(
             *("mailinfo", "-b", "--no-scissors", scratch / "message", diff),
@@ -142,37 +159,58 @@ def _worktree(git: Git, tree: Tree, series: Series, scratch: Path, start: str) -
     return worktree
 
 
-def _am(worktree: Git, place: Place, mail: Path, diff: Path, notes: list[str]) -> bool:
-    """Commit one mail; return whether git used a three-way merge. Raises ApplyError."""
-    patch = place.series.patches[place.index]
-    keep = "--keep-cr" if _keeps_cr(patch.data) else "--no-keep-cr"
+def _am(
+    worktree: Git,
+    places: Sequence[Place],
+    mails: Sequence[Path],
+    diffs: Sequence[Path],
+    notes: Sequence[Sequence[str]],
+    *,
+    keep: bool,
+) -> None:
+    """Commit the mails of ``places``, all with or all without carriage returns to ``keep``.
+
+    ``notes`` are those of each patch. Raises ApplyError.
+    """
+    words = ("am", "--3way", "--keep-non-patch", "--keep-cr" if keep else "--no-keep-cr", "--no-scissors")
     ended = worktree.run(
-        *("am", "--3way", "--keep-non-patch", keep, "--no-scissors", "--no-gpg-sign", "--no-signoff"),
-        *("--patch-format=mbox", "--whitespace=nowarn", "--committer-date-is-author-date", mail),
+        *(*words, "--no-gpg-sign", "--no-signoff", "--patch-format=mbox", "--whitespace=nowarn"),
+        "--committer-date-is-author-date",
+        *(mails[place.index] for place in places),
         # git takes the author from the mail.
         env={"GIT_COMMITTER_NAME": NAME, "GIT_COMMITTER_EMAIL": EMAIL},
         check=False,
     )
-    if ended.returncode != 0:
-        full = disk_is_full(ended.output, diff)
-        worktree.run("am", "--abort", check=False)
-        if full is not None:
-            raise full  # the patch is not the cause
-        raise explain(worktree, place, diff, ended.output, tuple(notes))
-    return "Falling back to patching base and 3-way merge" in ended.output
+    if ended.returncode == 0:
+        return
+    full = disk_is_full(ended.output, diffs[0])
+    if full is not None:
+        raise full  # the patch is not the cause
+    # The state of git am (builtin/am.c): the number of the mail that it stopped at, from 1.
+    stopped = Path(worktree.read("rev-parse", "--absolute-git-dir")) / "rebase-apply" / "next"
+    number = int(stopped.read_text(encoding="ascii")) if stopped.is_file() else 1
+    worktree.run("am", "--quit", check=False)
+    worktree.run("reset", "--quiet", "--hard", check=False)
+    place = places[min(number, len(places)) - 1]
+    earlier = [note for each in notes[: place.index] for note in each]
+    raise explain(worktree, place, diffs[place.index], ended.output, earlier)
 
 
-def _offsets(worktree: Git, diff: Path) -> list[str]:
-    """Return a note for each hunk of ``diff`` that git-apply(1) applies at another line."""
-    ended = worktree.run("apply", "--check", "-v", "--whitespace=nowarn", diff, check=False)
-    notes, file = [], ""
-    for line in ended.output.splitlines():
-        if line.startswith("Checking patch "):
-            file = line.removeprefix("Checking patch ").removesuffix("...")
-        found = re.match(r"Hunk #(\d+) succeeded at (\d+) \(offset (-?\d+) lines?\)", line)
-        if found:
-            notes.append(f"{file} hunk {found[1]} applies at line {found[2]} (offset {int(found[3]):+d})")
-    return notes
+def _keeps_cr_at(place: Place) -> bool:
+    return _keeps_cr(place.series.patches[place.index].data)
+
+
+def _read_diff(path: Path) -> tuple[str, tuple[FileChange, ...]]:
+    text = path.read_bytes().decode("utf-8", "surrogateescape")
+    return text, scan_changes(text)
+
+
+def _notes(place: Place, fit: PatchFit) -> list[str]:
+    """Return a line for each hunk that applies at another line, and one for a three-way merge."""
+    lines = fit.details if fit.kind == "offsets" else ()
+    if fit.kind in ("3-way", "fuzz"):
+        lines = ("applied by a three-way merge",)
+    return [f"{place.series.patches[place.index].file}: {line}" for line in lines]
 
 
 def is_range_on(git: Git, series: Series, start: str) -> bool:

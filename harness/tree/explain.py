@@ -39,13 +39,9 @@ def explain(worktree: Git, place: Place, diff: Path, output: str, notes: Sequenc
     failed: list[str] = []
     for change in changes:
         lines = before.get(change.old)
-        if change.old and lines is None:
-            details += [f"{change.old}: the tree has no such file"]
-            failed.append(change.old)
-            continue
-        if not change.old and (worktree.at / change.new).exists() and "already exists" in verdict:
-            details += [f"{change.new}: the patch creates this file, but the tree already has it"]
-            failed.append(change.new)
+        if problem := _file_problem(worktree, change, lines, verdict):
+            details += [f"{change.old or change.new}: {problem}"]
+            failed.append(change.old or change.new)
             continue
         for number, hunk in enumerate(change.hunks, start=1):
             result = results.get((change.path, number), "")
@@ -60,18 +56,54 @@ def explain(worktree: Git, place: Place, diff: Path, output: str, notes: Sequenc
                 applied.append(f"{change.path} hunk {number} {result}")
     if shown > MAX_HUNKS:
         details.append(f"and {shown - MAX_HUNKS} more hunks")
-    if not details:
-        details += [line for line in output.splitlines() if line.startswith(("error:", "fatal:", "CONFLICT"))]
     if in_place:
         applied.append(f"{in_place} hunks of this patch at their own lines")
     if applied:
         details += ["", "hunks that apply:", *(f"  {note}" for note in applied)]
     where = ", ".join(dict.fromkeys(failed))
-    return ApplyError(
-        f"{place.title} does not apply" + (f" to {where}" if where else ""),
-        "rebase the series: adapt the patch to the lines above, or select the pin that it was written for",
-        details=tuple(details),
+    if shown:
+        remedy = (
+            "rebase the series: adapt the patch to the lines above, or select the pin that it was written for"
+        )
+        return place.error(f"does not apply to {where}", remedy, details=tuple(details), kind="context")
+    if failed:
+        remedy = "select the tree that the series was made for, with -Dpin= or -Dsource="
+        return place.error(
+            f"does not apply to {where}: {details[0].partition(': ')[2]}",
+            remedy,
+            details=tuple(details),
+            kind="file",
+        )
+    stopped = [line for line in output.splitlines() if line.startswith(("error:", "fatal:"))]
+    why = next((line.partition(": ")[2] for line in stopped if not line.endswith("patch does not apply")), "")
+    return place.error(
+        f"is refused by git am: {why or 'no reason given'}",
+        "write it again with git format-patch; git am has to accept it",
+        details=tuple(stopped or output.splitlines()[-5:]),
     )
+
+
+def _file_problem(worktree: Git, change: FileChange, lines: list[str] | None, verdict: str) -> str:
+    assert worktree.at is not None
+    if change.old and lines is None:
+        return f"the tree has no such file{_elsewhere(worktree, change)}"
+    if not change.old and (worktree.at / change.new).exists() and "already exists" in verdict:
+        return "the patch creates this file, but the tree already has it"
+    return ""
+
+
+def _elsewhere(worktree: Git, change: FileChange) -> str:
+    """Return the other place of a file that the tree lacks, if it has one with many of the expected lines."""
+    name = change.old.rpartition("/")[2]
+    pattern = re.sub(r"([*?[])", r"[\1]", name)
+    listed = worktree.read("ls-files", "-z", "--", f":(glob)**/{pattern}").split("\0")
+    expected = {line.strip() for hunk in change.hunks for line in hunk.before if len(line.strip()) > 2}
+    for path in filter(None, listed):
+        text = worktree.run("cat-file", "blob", f":{path}", check=False, merge_stderr=False).output
+        have = {line.strip() for line in text.splitlines()}
+        if expected and 2 * len(expected & have) > len(expected):
+            return f"; it has {path}, with most of the lines that the patch expects"
+    return ""
 
 
 def _describe_hunk(

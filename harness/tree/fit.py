@@ -1,4 +1,4 @@
-"""Try whether the patches of a series apply to a commit, in an index only.
+"""Try whether the patches of a series apply to a commit, in an index of the files that they name.
 
 Nothing is checked out and no ref is set, so a pin takes a second. The attempts, in order: unchanged; at other
 lines; with less context (``git apply -C``, the fuzz of patch(1)); merged with the original blobs (``git apply
@@ -9,16 +9,23 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
+from harness.process import Finished
 from harness.series import FileChange
 from harness.tree.git import Git
+from harness.tree.present import has_change, is_distinctive
 
-Kind = Literal["clean", "offsets", "fuzz", "3-way", "already", "not"]
+Kind = Literal["clean", "offsets", "moved", "fuzz", "3-way", "already", "not"]
+Patches = Sequence[tuple[str, Sequence[FileChange]]]
+"""Diff and changes of each patch."""
+_PRESENT = "the tree already contains the change"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,88 +40,153 @@ class PatchFit:
 def fit_patches(
     repository: Path,
     commit: str,
-    patches: Sequence[tuple[str, Sequence[FileChange]]],
+    patches: Patches,
     *,
     also: Sequence[Path] = (),
+    moved: Mapping[str, str] | None = None,
 ) -> tuple[PatchFit, ...]:
-    """Try each of ``patches`` (diff and changes) on ``commit`` and the previous patches that applied.
+    """Try each of ``patches`` on ``commit`` and the previous patches that applied.
 
-    ``also`` are repositories that may contain the original blobs. Raises TreeError.
+    ``also`` are repositories that may contain the original blobs. ``moved`` has the name in ``commit`` of
+    files that the patches know by another name (harness.tree.moves). Raises TreeError.
     """
     with tempfile.TemporaryDirectory() as folder:
-        others = os.pathsep.join(str(path / "objects") for path in also if path != repository)
-        env = {
-            "GIT_INDEX_FILE": str(Path(folder) / "index"),
-            "GIT_OBJECT_DIRECTORY": str(Path(folder) / "objects"),  # do not write to the tree
-            "GIT_ALTERNATE_OBJECT_DIRECTORIES": os.pathsep.join(
-                filter(None, (str(repository / "objects"), others))
-            ),
-        }
+        trial = _Trial(repository, Path(folder), patches, moved or {}, also)
+        trial.fill(commit)
+        return tuple(trial.fit(at) for at in range(len(patches)))
+
+
+class _Trial:
+    """An index with the files that ``patches`` name. It changes with each patch that applies."""
+
+    def __init__(
+        self,
+        repository: Path,
+        folder: Path,
+        patches: Patches,
+        moved: Mapping[str, str],
+        also: Sequence[Path],
+    ) -> None:
+        self.patches, self.moved, self.folder = patches, moved, folder
+        objects = [repository, *(path for path in also if path != repository)]
         # git 2.39 apply --cached --3way writes files that a patch adds into the working folder.
-        scratch = Path(folder) / "scratch"
-        scratch.mkdir()
-        (Path(folder) / "objects").mkdir()
-        git = Git(repository=repository, cwd=scratch)
-        git.run("read-tree", commit, env=env)
-        return tuple(_fit(git, env, Path(folder), diff, changes) for diff, changes in patches)
+        for name in ("scratch", "objects"):
+            (folder / name).mkdir()
+        self.git = Git(repository=repository, cwd=folder / "scratch")
+        self.env = {
+            "GIT_OBJECT_DIRECTORY": str(folder / "objects"),  # do not write to the tree
+            "GIT_ALTERNATE_OBJECT_DIRECTORIES": os.pathsep.join(str(path / "objects") for path in objects),
+        }
+        self.index, self.first, self.spare = (folder / name for name in ("index", "first", "spare"))
+        for at, (diff, _) in enumerate(patches):
+            (folder / f"{at}.diff").write_bytes(diff.encode("utf-8", "surrogateescape"))
+
+    def fill(self, commit: str) -> None:
+        """Read the named files of ``commit``."""
+        named = {path for _, changes in self.patches for change in changes for path in change.paths}
+        wanted = sorted(self.moved.get(path, path) for path in named)
+        known_as = {new: old for old, new in self.moved.items()}
+        listed = self.git.read("ls-tree", "-r", "-z", commit, "--", *wanted).split("\0") if wanted else []
+        lines = []
+        for line in filter(None, listed):
+            facts, _, path = line.partition("\t")
+            lines.append(f"{facts}\t{known_as.get(path, path)}\0")
+        text = "".join(lines).encode("utf-8", "surrogateescape")
+        self.git.run("update-index", "-z", "--index-info", stdin=text, env=self._env(self.index))
+        if not self.index.exists():
+            self.git.run("read-tree", "--empty", env=self._env(self.index))
+        shutil.copyfile(self.index, self.first)
+
+    def fit(self, at: int) -> PatchFit:
+        """Try patch ``at``."""
+        _, changes = self.patches[at]
+        exact = self._is_exact(changes)
+        notes = [f"{old} is {self.moved[old]} in this tree" for old in _olds(changes) if old in self.moved]
+        strict = self._apply(at)
+        if strict.returncode == 0:
+            lines = _moved(strict.output)
+            kind: Kind = "moved" if notes else "offsets" if lines else "clean"
+            return PatchFit(kind=kind, exact=exact, details=(*notes, *lines))
+        failed = _failed(strict.output)
+        if self._apply(at, "-R", "--check").returncode == 0 or at in self._present:
+            return PatchFit(kind="already", exact=False, details=(_PRESENT, *notes))
+        for context in (2, 1):
+            loose = self._apply(at, f"-C{context}")
+            if loose.returncode == 0:
+                fuzz = f"applies if {3 - context} of 3 lines of context are ignored"
+                details = (fuzz, *notes, *_moved(loose.output), *failed)
+                return PatchFit(kind="fuzz", exact=exact, details=details)
+        if _lacks_context(changes):
+            bare = self._apply(at, "--unidiff-zero")
+            if bare.returncode == 0:
+                why = "its hunks have no context lines, which git am refuses"
+                return PatchFit(kind="fuzz", exact=exact, details=(why, *notes, *_moved(bare.output)))
+        shutil.copyfile(self.index, self.spare)
+        before = self._files()
+        if self._apply(at, "--3way").returncode == 0:
+            if self._files() == before:
+                return PatchFit(kind="already", exact=False, details=(_PRESENT, *notes))
+            return PatchFit(kind="3-way", exact=exact, details=(*notes, *failed))
+        shutil.copyfile(self.spare, self.index)
+        lacking = [path for change in changes if change.lacks_content for path in change.paths]
+        if lacking:
+            # Apply the rest of the patch, so that later patches are tried on its result.
+            literal = [re.sub(r"([*?[])", r"[\1]", name) for name in lacking]
+            self._apply(at, *(f"--exclude={name}" for name in literal))
+        return PatchFit(kind="not", exact=exact, details=(*notes, *failed))
+
+    @cached_property
+    def _present(self) -> frozenset[int]:
+        """The patches that the commit contains: those that can be taken out of it, the last one first."""
+        found = set()
+        shutil.copyfile(self.first, self.spare)
+        for at in reversed(range(len(self.patches))):
+            _, changes = self.patches[at]
+            loose = ("-C1",) if is_distinctive(changes) else ()
+            taken_out = any(
+                self._apply(at, "-R", *how, index=self.spare).returncode == 0 for how in ((), loose)
+            )
+            if taken_out or has_change(changes, lambda path: self._read(path, self.spare)):
+                found.add(at)
+        return frozenset(found)
+
+    def _apply(self, at: int, *how: str, index: Path | None = None) -> Finished:
+        words = ("apply", "--cached", "--whitespace=nowarn", "-v", *how)
+        env = self._env(index or self.index)
+        return self.git.run(*words, self.folder / f"{at}.diff", env=env, check=False)
+
+    def _env(self, index: Path) -> dict[str, str]:
+        return {**self.env, "GIT_INDEX_FILE": str(index)}
+
+    def _files(self) -> str:
+        return self.git.read("ls-files", "-s", "-z", env=self._env(self.index))
+
+    def _read(self, path: str, index: Path) -> str | None:
+        ended = self.git.run(
+            "cat-file", "blob", f":{path}", env=self._env(index), check=False, merge_stderr=False
+        )
+        return ended.output if ended.returncode == 0 else None
+
+    def _is_exact(self, changes: Sequence[FileChange]) -> bool:
+        """Return whether the index has each changed file with the blob that the patch specifies."""
+        wanted = {change.old: change.old_blob for change in changes if change.old}
+        if not wanted or not all(wanted.values()):
+            return not wanted
+        present = {}
+        for line in filter(None, self._files().split("\0")):
+            facts, _, name = line.partition("\t")
+            present[name] = facts.split(" ")[1]
+        return all(present.get(name, "").startswith(blob) for name, blob in wanted.items())
 
 
-def _fit(git: Git, env: dict[str, str], folder: Path, diff: str, changes: Sequence[FileChange]) -> PatchFit:
-    path = folder / "diff"
-    path.write_bytes(diff.encode("utf-8", "surrogateescape"))
-    exact = _is_exact(git, env, changes)
-    plain = ("apply", "--cached", "--whitespace=nowarn", "-v")
-    strict = git.run(*plain, path, env=env, check=False)
-    if strict.returncode == 0:
-        moved = _moved(strict.output)
-        return PatchFit(kind="offsets" if moved else "clean", exact=exact, details=moved)
-    failed = _failed(strict.output)
-    if git.run(*plain, "-R", "--check", path, env=env, check=False).returncode == 0:
-        return PatchFit(kind="already", exact=False, details=("the tree already contains the change",))
-    for context in (2, 1):
-        loose = git.run(*plain, f"-C{context}", path, env=env, check=False)
-        if loose.returncode == 0:
-            fuzz = f"applies if {3 - context} of 3 lines of context are ignored"
-            return PatchFit(kind="fuzz", exact=exact, details=(fuzz, *_moved(loose.output), *failed))
-    if _lacks_context(changes):
-        bare = git.run(*plain, "--unidiff-zero", path, env=env, check=False)
-        if bare.returncode == 0:
-            why = "its hunks have no context lines, which git am refuses"
-            return PatchFit(kind="fuzz", exact=exact, details=(why, *_moved(bare.output)))
-    tree = git.read("write-tree", env=env)
-    merged = git.run(*plain, "--3way", path, env=env, check=False)
-    if merged.returncode == 0:
-        return PatchFit(kind="3-way", exact=exact, details=failed)
-    git.run("read-tree", tree, env=env)
-    lacking = [path for change in changes if change.lacks_content for path in change.paths]
-    if lacking:
-        # Apply the rest of the patch, so that later patches are tried on its result.
-        plainly = [re.sub(r"([*?[])", r"[\1]", name) for name in lacking]
-        rest = [f"--exclude={name}" for name in plainly]
-        if git.run(*plain, *rest, path, env=env, check=False).returncode != 0:
-            git.run("read-tree", tree, env=env)
-    return PatchFit(kind="not", exact=exact, details=failed)
+def _olds(changes: Sequence[FileChange]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(path for change in changes for path in change.paths))
 
 
 def _lacks_context(changes: Sequence[FileChange]) -> bool:
     """Return whether a change of an existing file was written with ``diff -U0``."""
     hunks = [hunk for change in changes if change.old and change.new for hunk in change.hunks]
     return any(not any(line.startswith(" ") for line in hunk.lines) for hunk in hunks)
-
-
-def _is_exact(git: Git, env: dict[str, str], changes: Sequence[FileChange]) -> bool:
-    """Return whether the index has each changed file with the blob that the patch specifies."""
-    wanted = {change.old: change.old_blob for change in changes if change.old}
-    if not wanted or not all(wanted.values()):
-        return not wanted
-    listed = git.read(
-        "--literal-pathspecs", "ls-files", "-s", "-z", "--", *(name for name in wanted), env=env
-    ).split("\0")
-    present = {}
-    for line in filter(None, listed):
-        facts, _, name = line.partition("\t")
-        present[name] = facts.split(" ")[1]
-    return all(present.get(name, "").startswith(blob) for name, blob in wanted.items())
 
 
 def _moved(output: str) -> tuple[str, ...]:

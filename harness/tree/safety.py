@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from harness.errors import ApplyError
 from harness.series import FileChange, PatchFormatError, Series, scan_changes
@@ -27,6 +28,19 @@ class Place:
             return f"commit {self.series.commits[self.index][:12]} of {self.series.name}"
         patch = self.series.patches[self.index]
         return f"patch {self.index + 1}/{len(self.series.patches)} of {self.series.name} ({patch.file})"
+
+    def error(
+        self,
+        reason: str,
+        remedy: str,
+        *,
+        details: tuple[str, ...] = (),
+        kind: Literal["context", "file", "refused"] = "refused",
+    ) -> ApplyError:
+        """Return the error of this patch."""
+        error = ApplyError(f"{self.title} {reason}", remedy, details=details)
+        error.patch, error.reason, error.kind = self.index + 1, f"the patch {reason}", kind
+        return error
 
 
 def tree_links(git: Git, commit: str) -> set[str]:
@@ -56,22 +70,31 @@ def check_diff(place: Place, diff: str, links: set[str]) -> None:
             raise _refused(place, change.path, problem)
 
 
-def check_result(place: Place, git: Git, before: str, after: str) -> None:
-    """Raise ApplyError if the commit ``after`` adds an unsafe path or link, or a submodule.
+def check_result(places: Sequence[Place], git: Git, commits: Sequence[str]) -> None:
+    """Raise ApplyError if one of ``commits`` adds an unsafe path or link, or a submodule; each has a place.
 
     The changes are read from git, so this also covers renamed links and any diff that the scanner interprets
     differently from git.
     """
-    listed = git.read("diff-tree", "-r", "-z", "--no-renames", before, after).split("\0")
-    for facts, path in zip(listed[0::2], listed[1::2], strict=False):
-        _, mode, _, blob, _ = facts.split(" ")
+    if not commits:
+        return
+    words = ("diff-tree", "--stdin", "--root", "-m", "-r", "-z", "--no-renames")
+    listed = git.read(*words, stdin="".join(f"{commit}\n" for commit in commits).encode()).split("\0")
+    place = dict(zip(commits, places, strict=True))
+    at = places[0]
+    items = iter(filter(None, listed))
+    for item in items:
+        if not item.startswith(":"):
+            at = place[item.split(" ")[0].strip()]
+            continue
+        path, (_, mode, _, blob, _) = next(items), item.split(" ")
         problem = _bad_file(path, ())
         if mode == "120000":
             problem = problem or bad_link(path, git.read("cat-file", "blob", blob))
         elif mode == "160000":
             problem = problem or "it adds a submodule"
         if problem:
-            raise _refused(place, path, problem)
+            raise _refused(at, path, problem)
 
 
 def _bad_file(path: str, links: Collection[str]) -> str:
@@ -99,7 +122,7 @@ def _bad_content(change: FileChange) -> str:
 
 def _refused(place: Place, path: str, problem: str) -> ApplyError:
     subject = f"{path!r}: " if path else ""
-    return ApplyError(
-        f"{place.title} is refused: {subject}{problem}",
+    return place.error(
+        f"is refused: {subject}{problem}",
         "apply only patches that you have read; write it again with git format-patch",
     )
