@@ -10,7 +10,7 @@ from harness.jsonfile import about
 
 Severity = Literal["error", "warning", "note"]
 Verdict = Literal["clean", "findings", "apply", "build", "tests", "infrastructure"]
-FitKind = Literal["clean", "offsets", "fuzz", "3-way", "already", "not", "unknown"]
+FitKind = Literal["clean", "offsets", "moved", "fuzz", "3-way", "already", "not", "unknown"]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 
 
@@ -111,7 +111,8 @@ class Fit(msgspec.Struct, frozen=True, kw_only=True):
     kind: Annotated[
         FitKind,
         about(
-            "clean; offsets (applies at other lines); fuzz (applies with less context); 3-way (applies by a "
+            "clean; offsets (applies at other lines); moved (applies to files that this release has in "
+            "another folder or under another name); fuzz (applies with less context); 3-way (applies by a "
             "merge with the blobs of its index lines); already (the tree contains the change); not (does not "
             "apply); unknown (the pin's tree is not available)"
         ),

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
 from harness.check.model import Fit
 from harness.check.subject import Judged, JudgedPatch
 from harness.errors import ApplyError, HarnessError
@@ -14,9 +16,14 @@ from harness.progress import Reporter
 from harness.series import Input, series_of
 from harness.source import fetch, find_pin
 from harness.tree import Tree, apply_series, import_source, start_of
-from harness.tree.apply import is_range_on
+from harness.tree.apply import commits_of, is_range_on
 from harness.tree.fit import PatchFit, fit_patches
 from harness.tree.git import Git
+from harness.tree.moves import find_moves
+from harness.tree.prefix import lacks_prefix, names_of
+from harness.tree.safety import Place
+
+NO_PREFIX = "is written for -p0: the names in its diff have no folder such as a/ and b/ in front"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,21 +63,35 @@ def place(  # noqa: PLR0917 - the results of earlier stages
     A series that does not apply is a result, not an exception. Raises TreeError, BusyError, StorageError.
     """
     start = onto or start_of(tree, base, reporter)
-    fits = _matrix(series, tree, base, start, others, layout, reporter)
     sound = [number for number, mail in enumerate(series.patches, start=1) if mail.is_sound]
     applicable, tip, error = series_of(series), start, None
     commits: dict[int, tuple[str, str]] = {}
     git = Git(repository=tree.path)
-    if applicable is not None:
-        try:
+    is_range = applicable is not None and is_range_on(git, applicable, start)
+    unprefixed = _unprefixed(series, git, start)
+    try:
+        if applicable is not None:
+            if stopped := unprefixed & set(sound):
+                place = Place(series=applicable, index=sound.index(min(stopped)))
+                raise place.error(NO_PREFIX, "apply it with git am -p0")
             tip = apply_series(tree, applicable, layout, reporter, onto=start).commit
-            if is_range_on(git, applicable, start):
+            if is_range:
                 parents = (start, *series.commits)
                 commits = {number: (series.commits[number - 1], parents[number - 1]) for number in sound}
             else:
-                commits = _commits(git, start, tip, sound, [patch.subject for patch in applicable.patches])
-        except ApplyError as failure:
-            error = failure
+                made = commits_of(git, start, tip, [patch.subject for patch in applicable.patches])
+                commits = {sound[index]: pair for index, pair in made.items()}
+    except ApplyError as failure:
+        error = failure
+    stopped_at = sound[error.patch - 1] if error is not None and error.patch else 0
+    fits = tuple(
+        fit
+        if fit.pin != tree.pin.name
+        else msgspec.structs.replace(fit, kind="clean", details=())
+        if is_range
+        else _agreeing(fit, fit.patch in commits, stopped_at, unprefixed, applied=error is None)
+        for fit in _matrix(series, tree, base, start, others, layout, reporter)
+    )
     patches = []
     for number, mail in enumerate(series.patches, start=1):
         commit, parent = commits.get(number, ("", ""))
@@ -91,23 +112,41 @@ def place(  # noqa: PLR0917 - the results of earlier stages
         source=source,
         fits=here,
         required=required or {},
+        error=error,
+        stopped_at=stopped_at,
+        unprefixed=unprefixed,
     )
     return Placed(judged=judged, fits=fits, error=error)
 
 
-def _commits(
-    git: Git, base: str, tip: str, numbers: Sequence[int], subjects: Sequence[str]
-) -> dict[int, tuple[str, str]]:
-    """Return commit and parent of each patch that has a commit: ``git am`` skips one that changes nothing."""
-    lines = git.read("log", "--reverse", "--format=%H %P %s", f"{base}..{tip}").splitlines()
-    commits: dict[int, tuple[str, str]] = {}
-    for number, subject in zip(numbers, subjects, strict=True):
-        if len(commits) == len(lines):
-            break
-        commit, parent, title = lines[len(commits)].split(" ", 2)
-        if len(lines) == len(numbers) or " ".join(title.split()) == subject:
-            commits[number] = (commit, parent)
-    return commits
+def _unprefixed(series: Input, git: Git, start: str) -> frozenset[int]:
+    """Return the numbers of the patches for ``-p0``."""
+    found: set[int] = set()
+    paths: frozenset[str] = frozenset()
+    for number, mail in enumerate(series.patches, start=1):
+        # ``diff`` has a/ and b/, which the reading adds to diffs of other programs.
+        names = names_of(mail.diff if mail.coded else mail.data.decode("utf-8", "replace"))
+        if names and not paths:
+            listed = git.read("ls-tree", "-r", "-z", "--name-only", start).split("\0")
+            paths = frozenset(filter(None, listed))
+        if lacks_prefix(names, paths):
+            found.add(number)
+    return frozenset(found)
+
+
+def _agreeing(
+    fit: Fit, has_commit: bool, stopped_at: int, unprefixed: frozenset[int], *, applied: bool
+) -> Fit:
+    """Return ``fit``, the result of a trial, as git am applied the patch in fact."""
+    if fit.patch in unprefixed:
+        return msgspec.structs.replace(fit, kind="not", details=(NO_PREFIX,))
+    if has_commit and fit.kind in ("not", "fuzz", "already"):
+        return msgspec.structs.replace(fit, kind="3-way")
+    if applied and not has_commit and fit.kind != "already":
+        return msgspec.structs.replace(fit, kind="already")
+    if fit.patch == stopped_at and fit.kind not in ("not", "fuzz"):
+        return msgspec.structs.replace(fit, kind="not")
+    return fit
 
 
 def _matrix(  # noqa: PLR0917 - as in place
@@ -126,7 +165,17 @@ def _matrix(  # noqa: PLR0917 - as in place
     for name in others:
         if name not in trees:
             trees[name] = _other(name, layout, reporter)
-    known = [one.path for one in trees.values() if isinstance(one, Tree)]
+    starts = {
+        name: onto
+        if one is tree
+        else start_of(one, "base" if base == "base" and one.pin.unmerge else "pristine", reporter)
+        for name, one in trees.items()
+        if isinstance(one, Tree)
+    }
+    places = {name: (one.path, starts[name]) for name, one in trees.items() if isinstance(one, Tree)}
+    diffs = [(mail.diff, mail.changes) for _, mail in sound]
+    olds = {change.old for _, changes in diffs for change in changes if change.old}
+    made = {change.new for _, changes in diffs for change in changes if change.new and not change.old}
     rows: list[Fit] = []
     with reporter.step("trying each patch on each pin") as step:
         for at, (name, one) in enumerate(trees.items()):
@@ -134,10 +183,10 @@ def _matrix(  # noqa: PLR0917 - as in place
             if isinstance(one, str):
                 rows += [Fit(pin=name, patch=number, kind="unknown", details=(one,)) for number, _ in sound]
                 continue
-            reduced = base == "base" and one.pin.unmerge
-            start = onto if one is tree else start_of(one, "base" if reduced else "pristine", reporter)
-            diffs = [(mail.diff, mail.changes) for _, mail in sound]
-            fits = fit_patches(one.path, start, diffs, also=known)
+            elsewhere = [place for other, place in places.items() if other != name]
+            moved = {} if one is tree else find_moves(olds - made, places[name], elsewhere)
+            also = [path for path, _ in places.values()]
+            fits = fit_patches(*places[name], diffs, also=also, moved=moved)
             rows += [
                 Fit(pin=name, patch=number, kind=fit.kind, exact=fit.exact, details=fit.details)
                 for (number, _), fit in zip(sound, fits, strict=True)

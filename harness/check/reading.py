@@ -183,6 +183,8 @@ def check(judged: Judged) -> Iterator[Finding]:
     yield from _bases(judged)
     for patch in judged.patches:
         for fault in patch.mail.faults:
+            if fault.kind == "damaged" and patch.number in judged.unprefixed:
+                continue  # apply-p0 is the reason
             yield FAULTS[fault.kind].finding(fault.detail, patch=patch.number)
         yield from _kinds(patch)
 

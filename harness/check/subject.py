@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from harness.errors import ApplyError
 from harness.series import FileChange, Input, Mail, parse_trailers
 from harness.series.trailers import Trailer
 from harness.tree.fit import PatchFit
@@ -58,6 +59,13 @@ class Judged:
     """Source of the tree: a commit id for a git source, else a digest."""
     required: Mapping[str, str] = field(default_factory=dict)
     """The series that ``input`` requires: why each is not below the patches; empty if it is."""
+
+    error: ApplyError | None = None
+    """Why the series does not apply to the base."""
+    stopped_at: int = 0
+    """Number of the patch of ``error``."""
+    unprefixed: frozenset[int] = frozenset()
+    """Numbers of the patches for ``-p0``."""
 
     @property
     def applies(self) -> bool:

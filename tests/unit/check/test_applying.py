@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from harness.check.applying import FAILS, FUZZ, MERGED, NOTHING, OFFSETS, check
+from harness.check.applying import FAILS, FILE, FUZZ, MERGED, NOTHING, OFFSETS, REFUSED, check
 from harness.check.model import Rule
+from harness.errors import ApplyError
 from harness.tree.fit import PatchFit
 from tests.unit.check.support import good, judged
 
@@ -15,12 +16,55 @@ def fit(kind: str, *details: str) -> PatchFit:
 
 
 @pytest.mark.parametrize(
-    ("kind", "rule"),
-    [("offsets", OFFSETS), ("fuzz", FUZZ), ("3-way", MERGED), ("not", FAILS), ("already", NOTHING)],
+    ("kind", "detail", "rule"),
+    [
+        ("offsets", "hunk 1 moved", OFFSETS),
+        ("fuzz", "hunk 1 moved", FUZZ),
+        ("3-way", "hunk 1 moved", MERGED),
+        ("already", "hunk 1 moved", NOTHING),
+        ("not", "patch failed: a.c:7", FAILS),
+        ("not", "a.c: patch does not apply", FAILS),
+        ("not", "a.c: does not exist in index", FILE),
+        ("not", "a.c: already exists in index", FILE),
+        ("not", "cannot apply binary patch to 'a' without full index line", REFUSED),
+    ],
 )
-def test_each_fit_has_a_rule(kind: str, rule: Rule) -> None:
-    (finding,) = check(judged(good(), fits=(fit(kind, "hunk 1 moved"),)))
-    assert finding == rule.finding("hunk 1 moved", patch=1)
+def test_each_fit_has_a_rule(kind: str, detail: str, rule: Rule) -> None:
+    (finding,) = check(judged(good(), fits=(fit(kind, detail),)))
+    assert finding == rule.finding(detail, patch=1)
+
+
+def stopped(kind: str, *details: str) -> ApplyError:
+    error = ApplyError("patch 1/1 of x (1) does not", "do it", details=details)
+    error.patch, error.reason, error.kind = 1, "the patch does not", kind  # type: ignore[assignment]
+    return error
+
+
+@pytest.mark.parametrize(
+    ("kind", "rule", "remedy"), [("context", FAILS, ""), ("file", FILE, ""), ("refused", REFUSED, "do it")]
+)
+def test_whatever_stops_git_am_is_a_finding_with_its_text(kind: str, rule: Rule, remedy: str) -> None:
+    error = stopped(kind, "line 1", "line 2")
+    (finding,) = check(judged(good(), fits=(fit("not", "x"),), error=error, stopped_at=1))
+    wanted = rule.finding("the patch does not", patch=1, snippet=("line 1", "line 2"), remedy=remedy)
+    assert finding == wanted
+
+
+def test_patch_that_only_patch_applies_is_called_so() -> None:
+    error = stopped("context", "line 1")
+    (finding,) = check(judged(good(), fits=(fit("fuzz", "less context"),), error=error, stopped_at=1))
+    assert (finding.rule, finding.message) == ("apply-fuzz", "less context")
+
+
+def test_error_of_no_patch_is_a_finding_of_the_series() -> None:
+    (finding,) = check(judged(good(), fits=(fit("clean"),), error=ApplyError("all of it", "do it")))
+    assert (finding.rule, finding.patch, finding.message) == ("apply-refused", 0, "all of it")
+
+
+def test_patch_for_p0_has_no_other_finding() -> None:
+    error = stopped("refused")
+    found = judged(good(), fits=(fit("not", "x"),), error=error, stopped_at=1, unprefixed=frozenset({1}))
+    assert [one.rule for one in check(found)] == ["apply-p0"]
 
 
 def test_patch_that_applies_has_no_finding() -> None:
@@ -28,12 +72,12 @@ def test_patch_that_applies_has_no_finding() -> None:
 
 
 def test_message_has_the_first_detail_and_the_snippet_the_others() -> None:
-    details = [f"hunk {number}" for number in range(1, 11)]
+    details = [f"patch failed: {number}" for number in range(1, 11)]
     (finding,) = check(judged(good(), fits=(fit("not", *details),)))
-    assert finding.message == "hunk 1 (and 9 more)"
+    assert finding.message == "patch failed: 1 (and 9 more)"
     assert finding.snippet == tuple(details[1:8])
     (finding,) = check(judged(good(), fits=(fit("not", *details[:2]),)))
-    assert finding.message == "hunk 1 (and 1 more)"
+    assert finding.message == "patch failed: 1 (and 1 more)"
     (finding,) = check(judged(good(), fits=(fit("not"),)))
     assert (finding.message, finding.snippet) == (FAILS.summary, ())
 

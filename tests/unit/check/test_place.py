@@ -9,17 +9,18 @@ from typing import Any
 
 import pytest
 
-from harness.check import Fit
+from harness.check import RULES, Fit, run_checks
 from harness.check import place as module
 from harness.check.place import Placed, base_of, place
 from harness.errors import FetchError
 from harness.layout import Layout
+from harness.progress import Silent
 from harness.series import Input
 from harness.series.series import SeriesFile
 from harness.tree import Tree, start_of
 from harness.tree.fit import fit_patches
 from harness.tree.git import Git
-from tests.unit.check.support import Recorder, append, good, judged, new_file, pair
+from tests.unit.check.support import ONE, Recorder, append, good, judged, new_file, pair
 
 Apply = Callable[..., Placed]
 
@@ -121,6 +122,44 @@ def test_unsound_patches_are_left_out(apply: Apply) -> None:
     assert three.parent == one.commit != ""
 
 
+def test_refused_patch_does_not_apply_in_any_word(apply: Apply) -> None:
+    link = new_file("util/link", "../../x", mode="120000")
+    placed = apply(numbered(1, good(), "one"), numbered(2, link, "two"))
+    assert placed.error is not None
+    assert [(fit.patch, fit.kind) for fit in placed.fits] == [(1, "clean"), (2, "not")]
+    assert placed.judged.stopped_at == 2
+    assert "link to ../../x" in placed.error.reason
+
+
+def without_prefix(mail: bytes) -> bytes:
+    for prefix in (b" a/", b" b/"):
+        mail = mail.replace(prefix, b" ")
+    return mail
+
+
+@pytest.mark.parametrize(
+    "mail",
+    [
+        without_prefix(good()),
+        without_prefix(new_file("util/new.c", "int x;")),
+        without_prefix(new_file("new.c", "int x;")),
+        without_prefix(good(diff=ONE.format(line="int y;").partition("100644\n")[2])),
+    ],
+    ids=["changed", "new", "new at the top", "cvs"],
+)
+def test_patch_for_p0_is_not_applied_elsewhere(apply: Apply, mail: bytes) -> None:
+    placed = apply(mail)
+    assert placed.judged.unprefixed == {1}
+    assert not placed.judged.applies
+    assert {fit.kind for fit in placed.fits} <= {"not"}
+    assert {one.rule for one in run_checks(placed.judged, frozenset(RULES), Silent())} & {
+        "apply-p0",
+        "apply-fails",
+        "apply-file",
+        "input-damaged",
+    } == {"apply-p0"}
+
+
 @pytest.fixture
 def other(tree: Tree, layout: Layout, monkeypatch: pytest.MonkeyPatch) -> Tree:
     """The tree of the pin ``other``; the pin ``gone`` is not available."""
@@ -151,8 +190,9 @@ def test_series_is_tried_on_further_pins(
 ) -> None:
     tried: list[Any] = []
 
-    def spy(path: Path, start: str, diffs: list[Any], *, also: list[Path]) -> Any:
+    def spy(path: Path, start: str, diffs: list[Any], *, also: list[Path], moved: dict[str, str]) -> Any:
         tried.append((path, start, [len(changes) for _, changes in diffs], also))
+        assert moved == {}
         return fit_patches(path, start, diffs, also=also)
 
     monkeypatch.setattr(module, "fit_patches", spy)

@@ -20,6 +20,7 @@ from tests.unit.check.support import (
     append,
     cover,
     good,
+    new_diff,
     new_file,
     pair,
 )
@@ -159,6 +160,12 @@ CASES = (
         ],
     ),
     Case(rule="apply-fails", mails=[append("util/short.c", "int something_else;\n", "int x;")]),
+    Case(rule="apply-file", mails=[append("util/absent.c", "int x;\n", "int y;")]),
+    Case(rule="apply-refused", mails=[good(diff=new_diff("util/link", "../../x", mode="120000"))]),
+    Case(
+        rule="apply-p0",
+        mails=[good(diff=ONE.format(line="int y;").replace(" a/", " ").replace(" b/", " "))],
+    ),
     Case(rule="apply-nothing", mails=[new_file("util/short.c", "int short_one;")]),
     Case(rule="dco-missing", mails=[good(signed="")]),
     Case(rule="dco-malformed", mails=[good(signed="Signed-of-by: A U Thor <a@example.org>")]),
