@@ -7,8 +7,10 @@ for quotations.
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Sequence
 
 from harness.check import Finding, ValidateResults
+from harness.validate.gather import gathered
 from harness.validate.table import compiled_line, verdict_line
 from harness.validate.tested import skipped_lines
 
@@ -33,8 +35,9 @@ def reply(results: ValidateResults) -> str:
         *_wrap(_opening(results)),
         "",
     ]
-    for number in sorted({finding.patch for finding in results.findings}):
-        lines += _patch(results, number)
+    findings = gathered(results)
+    for number in sorted({finding.patch for finding in findings}):
+        lines += _patch(results, findings, number)
     lines += _footer(results)
     return "\n".join(lines).rstrip() + "\n"
 
@@ -45,7 +48,11 @@ def _opening(results: ValidateResults) -> str:
         case "clean":
             return f"Thanks for the series. It applies to {where}, and there are no findings."
         case "apply":
-            return f"Thanks for the series. It does not apply to {where}; please rebase it. Details below."
+            if any(finding.rule in ("apply-fails", "apply-fuzz") for finding in results.findings):
+                return (
+                    f"Thanks for the series. It does not apply to {where}; please rebase it. Details below."
+                )
+            return f"Thanks for the series. It cannot be applied to {where} as it was sent. Details below."
         case "build":
             return f"Thanks for the series. It applies to {where}, but some of its commits do not build."
         case "tests":
@@ -58,9 +65,9 @@ def _opening(results: ValidateResults) -> str:
     return f"Thanks for the series. It was checked on {where}; please fix the findings below."
 
 
-def _patch(results: ValidateResults, number: int) -> list[str]:
+def _patch(results: ValidateResults, findings: Sequence[Finding], number: int) -> list[str]:
     patch = next((one for one in results.series.patches if one.number == number), None)
-    mine = [finding for finding in results.findings if finding.patch == number]
+    mine = [finding for finding in findings if finding.patch == number]
     listed = [finding for finding in mine if finding.severity != "note"] or mine
     if patch is None:
         lines = ["The series as a whole:", ""]

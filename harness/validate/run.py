@@ -56,11 +56,16 @@ from harness.series import Input
 from harness.source import Pin, fetch
 from harness.tree import checkout, checkout_commit, import_source, start_of
 from harness.tree.git import Git
+from harness.validate.gather import gathered
+from harness.validate.table import count_findings
 
 NAME = "validate.json"
 Behaviour = Callable[[], Sequence[Finding]]
-UNSOUND = ("input-missing", "input-no-content", "input-damaged", "input-empty", "input-html")
+UNSOUND = ("input-missing", "input-no-content", "input-damaged", "input-empty", "input-html", "apply-p0")
 """Rules whose findings mean that the series cannot be applied as it was sent."""
+
+BLOCKING = (*UNSOUND, "apply-fails", "apply-fuzz", "apply-file", "apply-refused")
+"""Rules whose findings say why a series does not apply."""
 
 
 def validate_file(layout: Layout) -> Path:
@@ -119,12 +124,18 @@ class _Run:
         self.stages.append(StageRow(name=name, outcome="not run", reason=reason))
 
     def add(self, findings: Sequence[Finding]) -> None:
-        """Keep the findings of active rules; with ``-Dpatches=``, only those of the given patches."""
+        """Keep the findings of active rules; with ``-Dpatches=``, only those of the given patches, and the
+        reasons why the series does not apply."""
         only = self.options.patch_numbers
         self.findings += [
             finding
             for finding in findings
-            if finding.rule in self.active and (not only or finding.patch in only)
+            if finding.rule in self.active
+            and (
+                not only
+                or finding.patch in only
+                or (finding.rule in BLOCKING and finding.severity == "error")
+            )
         ]
 
     def _compiled(self, judged: Judged | None) -> CompiledFiles | None:
@@ -246,8 +257,10 @@ def _judge(run: _Run) -> None:
     with run.stage("check"):
         run.add(run_checks(placed.judged, run.active, reporter))
     if placed.error is not None or not placed.judged.applies:
+        is_present = placed.error is None and bool(placed.fits)
+        why = "the base already contains the series" if is_present else "the series does not apply"
         for name in ("build", "behaviour"):
-            run.skip(name, "the series does not apply")
+            run.skip(name, why)
         return
     unbuildable = why_not_built(files.path)
     if options.bisect == "none" or unbuildable:
@@ -353,8 +366,7 @@ def check_validate(layout: Layout, results: ValidateResults) -> None:
         case "tests":
             raise SeriesTestError(f"{name} makes tests fail", see, details=worst)
         case "findings":
-            counts = ", ".join(filter(None, (_count(results, level) for level in SEVERITIES)))
-            raise FindingsError(f"{name} has {counts}", see, details=worst)
+            raise FindingsError(f"{name} has {count_findings(results)}", see, details=worst)
         case "infrastructure":
             causes = [*(row.reason for row in results.stages), *(row.reason for row in results.tests)]
             reasons = tuple(filter(None, causes))
@@ -365,13 +377,15 @@ def check_validate(layout: Layout, results: ValidateResults) -> None:
             )
 
 
-def _count(results: ValidateResults, level: str) -> str:
-    number = sum(finding.severity == level for finding in results.findings)
-    return f"{number} {level}{'s' if number != 1 else ''}" if number else ""
-
-
 def _worst(results: ValidateResults) -> tuple[str, ...]:
-    ranked = sorted(results.findings, key=lambda finding: SEVERITIES.index(finding.severity))
+    """Return a line for each of the five findings to fix first: what stops the series, then by severity."""
+    ranked = sorted(
+        gathered(results),
+        key=lambda finding: (
+            SEVERITIES.index(finding.severity),
+            results.verdict == "apply" and finding.rule not in BLOCKING,
+        ),
+    )
     return tuple(
         f"{f'patch {finding.patch}' if finding.patch else 'series'}: {finding.message} [{finding.rule}]"
         for finding in ranked[:5]

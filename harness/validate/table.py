@@ -12,6 +12,7 @@ from rich.text import Text
 
 from harness.check import CompiledFiles, Finding, ValidateResults
 from harness.check.model import SEVERITIES
+from harness.validate.gather import gathered
 from harness.validate.tested import skipped_lines
 
 _STYLES = {"error": "red", "warning": "yellow", "note": "dim"}
@@ -32,8 +33,9 @@ def render_validate(results: ValidateResults) -> RenderableType:
     parts: list[RenderableType] = [_heading(results), Text(), _patches(results)]
     if matrix := _matrix(results):
         parts += [Text(), matrix]
-    shown = [finding for finding in results.findings if finding.severity != "note"]
-    notes = [finding for finding in results.findings if finding.severity == "note"]
+    findings = gathered(results)
+    shown = [finding for finding in findings if finding.severity != "note"]
+    notes = [finding for finding in findings if finding.severity == "note"]
     if shown or notes:
         parts.append(Text())
     parts += [line for finding in (*shown, *notes) for line in _finding(finding)]
@@ -43,13 +45,18 @@ def render_validate(results: ValidateResults) -> RenderableType:
 
 def verdict_line(results: ValidateResults) -> str:
     """Return one line: the series, its verdict and the number of findings."""
-    counts = [
+    counts = count_findings(results)
+    return f"{results.series.name} {_VERDICTS[results.verdict][0]}{f': {counts}' if counts else ''}"
+
+
+def count_findings(results: ValidateResults) -> str:
+    """Return the number of findings of each severity, such as ``1 error, 2 notes``; empty without any."""
+    found = gathered(results)
+    return ", ".join(
         f"{number} {level}{'s' if number != 1 else ''}"
         for level in SEVERITIES
-        if (number := sum(finding.severity == level for finding in results.findings))
-    ]
-    listed = f": {', '.join(counts)}" if counts else ""
-    return f"{results.series.name} {_VERDICTS[results.verdict][0]}{listed}"
+        if (number := sum(finding.severity == level for finding in found))
+    )
 
 
 def compiled_line(files: CompiledFiles) -> str:
@@ -72,7 +79,7 @@ def _heading(results: ValidateResults) -> Text:
 
 def _patches(results: ValidateResults) -> Table:
     by_patch: dict[int, list[Finding]] = defaultdict(list)
-    for finding in results.findings:
+    for finding in gathered(results):
         by_patch[finding.patch].append(finding)
     fits = {fit.patch: fit.kind for fit in results.fits if fit.pin == results.pin}
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)

@@ -1,0 +1,77 @@
+"""Findings that every patch has are listed once; the reason why a series does not apply decides the words."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from harness.check import RULES, Finding, ValidateResults
+from harness.errors import ApplyError, FindingsError
+from harness.layout import Layout
+from harness.validate import check_validate
+from harness.validate.gather import gathered
+from harness.validate.reply import reply
+from harness.validate.table import verdict_line
+from tests.unit.validate.test_outputs import results
+
+
+def unsigned(*patches: int) -> list[Finding]:
+    return [RULES["dco-missing"].finding("no Signed-off-by", patch=number) for number in patches]
+
+
+def found(*findings: Finding, **changes: object) -> ValidateResults:
+    return msgspec.structs.replace(results(), findings=findings, **changes)
+
+
+def test_finding_that_each_patch_has_is_listed_once() -> None:
+    other = RULES["body-missing"].finding("no body", patch=2)
+    whole = found(*unsigned(1, 2), other, verdict="findings")
+    once, rest = gathered(whole)
+    assert (once.patch, once.message) == (0, "each of the 2 patches: no Signed-off-by")
+    assert rest == other
+    assert reply(whole).count("[dco-missing]") == 1
+    assert verdict_line(whole).endswith("1 error, 1 warning")
+    assert len(whole.findings) == 3, "the results keep them by patch"
+
+
+def test_finding_of_some_patches_is_listed_for_each() -> None:
+    assert gathered(found(*unsigned(2))) == tuple(unsigned(2))
+    mixed = [*unsigned(1), RULES["dco-missing"].finding("another text", patch=2)]
+    assert gathered(found(*mixed)) == tuple(mixed)
+
+
+def test_chosen_patches_are_all_that_count() -> None:
+    options = {**results().options, "patches": ["2"]}
+    assert gathered(found(*unsigned(2), options=options)) == tuple(unsigned(2)), "a single one is no series"
+
+
+def test_errors_of_the_series_come_first() -> None:
+    note = RULES["input-rfc"].finding("RFC")
+    assert [one.rule for one in gathered(found(note, *unsigned(1, 2)))] == ["dco-missing", "input-rfc"]
+
+
+@pytest.mark.parametrize(
+    ("rule", "rebase"),
+    [
+        ("apply-fails", True),
+        ("apply-fuzz", True),
+        ("apply-file", False),
+        ("apply-refused", False),
+        ("apply-p0", False),
+        ("input-missing", False),
+    ],
+)
+def test_reply_asks_for_a_rebase_only_if_the_context_differs(rule: str, rebase: bool) -> None:
+    text = reply(found(RULES[rule].finding("the reason", patch=1), verdict="apply"))
+    assert ("please rebase" in text) is rebase
+    assert "the reason" in text
+
+
+def test_error_names_first_what_stops_the_series(layout: Layout) -> None:
+    stop = RULES["apply-refused"].finding("it is a link", patch=2)
+    many = [RULES["dco-malformed"].finding(f"line {number}", patch=1) for number in range(9)]
+    with pytest.raises(ApplyError) as error:
+        check_validate(layout, found(*many, stop, verdict="apply"))
+    assert "it is a link" in error.value.details[0]
+    with pytest.raises(FindingsError, match=r"has 1 error$"):
+        check_validate(layout, found(*unsigned(1, 2), verdict="findings"))
