@@ -7,6 +7,7 @@ the versions. b4 and patchwork do the same; git am takes all mails of a mailbox 
 from __future__ import annotations
 
 import email.utils
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
@@ -128,7 +129,7 @@ def _belongs(mail: Mail, above: Mail, taken: set[tuple[object, ...]]) -> bool:
     if mail.is_cover:
         return False
     if tag_of(mail) == tag_of(above) and subject.counted == other.counted:
-        return subject.counted or mail.sender.is_same(above.sender)
+        return subject.counted or _source(mail) == _source(above)
     if not mail.diff or not (is_lead(above) or other.number == 1):
         return False
     # The tags of a series may disagree, which is a finding: a patch without v2 below a cover letter with it.
@@ -136,6 +137,15 @@ def _belongs(mail: Mail, above: Mail, taken: set[tuple[object, ...]]) -> bool:
         free = (*tag_of(above), subject.number) not in taken
         return subject.counted and subject.total == other.total and free and subject.version <= other.version
     return is_lead(above)
+
+
+def _source(mail: Mail) -> str:
+    """Return a text that mails of one sender have in common.
+
+    git format-patch --thread writes the author to ``From:``; its ids contain the time and the committer.
+    """
+    found = re.search(r"\.\d+\.git\.\S+$", mail.message_id)
+    return found[0] if found else mail.sender.email.lower()
 
 
 def _is_stray(mail: Mail, above: Sequence[Mail]) -> bool:
@@ -148,7 +158,7 @@ def _key(root: Mail, by_id: Names, *, is_followed: bool) -> tuple[object, ...]:
     if is_followed and root.message_id:
         return (id(root),)
     absent = next((name for name in root.references if name not in by_id), "")
-    who = () if root.subject.counted else (root.sender.email.lower(),)
+    who = () if root.subject.counted else (_source(root),)
     return (*tag_of(root), absent, *who)
 
 
@@ -162,7 +172,7 @@ def _joined(groups: list[list[Mail]]) -> list[list[Mail]]:
             if (
                 first.subject.counted
                 and tag_of(first) == tag_of(each[0])
-                and first.sender.is_same(each[0].sender)
+                and _source(first) == _source(each[0])
                 and len(set(numbers)) == len(numbers)
             ):
                 other.extend(each)
@@ -181,7 +191,7 @@ def _with_covers(groups: list[list[Mail]]) -> list[list[Mail]]:
             if (
                 not any(mail.is_cover for mail in other)
                 and other[0].subject.total == each[0].subject.total
-                and other[0].sender.is_same(each[0].sender)
+                and _source(other[0]) == _source(each[0])
             ):
                 other.extend(each)
                 break

@@ -86,6 +86,9 @@ MAIL_TOKENS = (
         b"\0",
     ),
     *(b"Date: Thu, 99 Foo 99999 99:99:99 +9999", b"References: <a@b> <a@b>", b"In-Reply-To: <1@example.org>"),
+    *(b"[hw,v2,1/2]", b"[PATCH v3][2/9]", b"1 of 2", b"[PATCH 0/2]", b"Fwd: ", b"-- >8 --\n", b"NACK\n"),
+    *(b"<r@e.org<mailto:r@e.org>>", b"Acked-by: R\n<r@e.org>", b"Interdiff against v1:\n", b"____________\n"),
+    *(b"---------- Forwarded message ---------\n", b"+++ b/x.orig", b"In-Reply-To: <7@example.org>"),
 )
 TOML_TOKENS = (
     *(
@@ -153,13 +156,25 @@ def mails() -> tuple[bytes, ...]:
     body = f"Because.\n\nSigned-off-by: A U Thor <a@example.org>\n---\n util/a.c | 2 +-\n\n{DIFF}-- \n2.39\n"
     plain = DIFF.replace("diff --git a/util/a.c b/util/a.c\nindex 1234567..89abcde 100644\n", "")
     parts = f"--b\nContent-Type: text/plain\n\n{body}\n--b\nContent-Type: text/html\n\n<p>\n--b--\n"
+    file = f"From: B <b@example.org>\nSubject: [PATCH] util: file\n\n{body}"
+    mixed = 'multipart/mixed; boundary="b"'
     return (
         mail("[PATCH v2 1/2] util: count", body, ident="1", above="0"),
         mail("=?utf-8?q?[PATCH]_h=C3=BCbsch?=", body, ident="2", coding="base64"),
         mail("[RFC PATCH 2/2] util: count", body, ident="3", above="0", coding="quoted-printable"),
         mail("[PATCH] flowed", body, ident="4", kind="text/plain; format=flowed; delsp=yes"),
-        mail("[PATCH] parts", parts, ident="5", kind='multipart/mixed; boundary="b"'),
+        mail("[PATCH] parts", parts, ident="5", kind=mixed),
         mail("[PATCH] plain", f"Why.\n---\n{plain}", ident="6", kind="text/plain; charset=iso-8859-1"),
+        mail(
+            "[PATCH] file",
+            parts.replace("text/html\n\n<p>", f"text/x-patch\n\n{file}"),
+            ident="8",
+            kind=mixed,
+        ),
+        mail(
+            "Fwd: it", parts.replace("text/html\n\n<p>", f"message/rfc822\n\n{file}"), ident="9", kind=mixed
+        ),
+        mail("[PATCH v3 2/2] util: count", body, ident="10", above="3"),
         mail("[PATCH v2 0/2] cover", "What all is about.\n\n util/a.c | 2 +-\n", ident="0"),
         mail("Re: [PATCH v2 1/2] util: count", "> quoted\nReviewed-by: R <r@e.org>\n", ident="7", above="1"),
     )
@@ -172,7 +187,7 @@ def mailboxes() -> tuple[bytes, ...]:
     return (
         b"".join(start + one + b"\n" for one in made),
         b"".join(start + one + b"\n" for one in reversed(made)),
-        start + made[6] + b"\n" + start + made[0] + b"\n" + start + made[7] + b"\n",
+        start + made[-2] + b"\n" + start + made[0] + b"\n" + start + made[-1] + b"\n",
     )
 
 

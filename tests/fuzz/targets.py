@@ -5,6 +5,10 @@ A target takes bytes, so a failing example is a file that can be read again.
 
 from __future__ import annotations
 
+import bz2
+import contextlib
+import gzip
+import lzma
 import posixpath
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +17,7 @@ from pathlib import Path
 import msgspec
 from hypothesis import strategies as st
 
+from harness.errors import HarnessError
 from harness.layout import Layout
 from harness.options import declared_options, parse_options
 from harness.series import (
@@ -25,6 +30,7 @@ from harness.series import (
     series_of,
     series_of_files,
 )
+from harness.series.compressed import unpack
 from harness.series.form import remarks_of, tag_for, tag_of, with_remarks, with_tag
 from harness.series.metadata import parse_series_file
 from harness.series.patch import PatchFormatError
@@ -136,10 +142,19 @@ def _input(layout: Layout, data: bytes) -> None:
     (folder / "0001-x.patch").write_bytes(rest)
     box = layout.root / "x.mbox"
     box.write_bytes(rest)
-    try:
-        _read_back(read_input(layout, str(folder)))
-    finally:
-        _read_back(read_input(layout, str(box)))
+    maildir = layout.root / "maildir"
+    for name in ("cur", "new"):
+        (maildir / name).mkdir(parents=True, exist_ok=True)
+    (maildir / "cur" / "1").write_bytes(rest)
+    (maildir / "new" / "2").write_bytes(b"Subject: [PATCH] x\n" + rest)
+    for path in (folder, box, maildir):
+        with contextlib.suppress(HarnessError):
+            _read_back(read_input(layout, str(path)))
+
+
+def _compressed(layout: Layout, data: bytes) -> None:
+    del layout
+    unpack(data, "x")
 
 
 def _series_toml(layout: Layout, data: bytes) -> None:
@@ -241,6 +256,9 @@ _QUILT = tuple(
     for one in (b"0001-x.patch", b"# none\n0001-x.patch -p1", b"../outside.patch", b"{outside}", b"")
 )
 
+_ZSTD = b"\x28\xb5\x2f\xfd\x20\x04\x21\x00\x00text"
+_PACKED = (*(pack(seeds.mails()[0]) for pack in (gzip.compress, bz2.compress, lzma.compress)), _ZSTD)
+
 TARGETS: tuple[Target, ...] = (
     Target(
         name="patch",
@@ -261,6 +279,12 @@ TARGETS: tuple[Target, ...] = (
         about="folders with a series file, mailboxes as files",
         examples=lambda _: mutated((*_QUILT, *_QUILT, *seeds.mailboxes()), seeds.MAIL_TOKENS),
         check=_input,
+    ),
+    Target(
+        name="compressed",
+        about="compressed mailboxes",
+        examples=lambda _: mutated(_PACKED, (b"\xff", b"\0\0\0\0", b"BZh9", b"\x28\xb5\x2f\xfd")),
+        check=_compressed,
     ),
     Target(
         name="form",

@@ -180,6 +180,19 @@ def test_trailer_for_another_patch_in_the_thread_is_not_given_to_the_series() ->
     assert trailers(version) == [[], []]
 
 
+@pytest.mark.parametrize("count", ["", " {}/2"])
+def test_patches_of_several_authors_formatted_as_a_thread_are_one_series(count: str) -> None:
+    names = [f"{'ab'[at] * 40}.1675000000.git.c@e.org" for at in (0, 1)]
+    mails = [
+        mail(f"[PATCH{count.format(at)}] {name}", ident, *names[: at - 1], sender=sender)
+        for at, name, ident, sender in ((1, "a", names[0], ANN), (2, "b", names[1], RITA))
+    ]
+    (version,) = read(mails).versions
+    assert titles(version) == ["a", "b"]
+    other = mails[1].replace(b"1675000000", b"1676000000")
+    assert titles(newest([mails[0], other])) == ["b"], "formatted at another time"
+
+
 # Mails that were never sent
 
 
