@@ -35,7 +35,7 @@ class Rates(msgspec.Struct, frozen=True, kw_only=True):
 
 def read_rates(layout: Layout) -> Rates:
     """Return the rates that earlier builds have measured."""
-    return load(layout.cache / "rates.json", Rates) or Rates()
+    return load(layout.cache / "rates" / "compile.json", Rates) or Rates()
 
 
 def measure_rates(layout: Layout, build: Build) -> None:
@@ -54,7 +54,7 @@ def measure_rates(layout: Layout, build: Build) -> None:
     else:
         return
     with contextlib.suppress(HarnessError):  # a cache that cannot be written is not an error
-        write_json(layout.cache / "rates.json", rates)
+        write_json(layout.cache / "rates" / "compile.json", rates)
 
 
 def estimate(base: int, commits: Sequence[int], compilers: Sequence[str], rates: Rates) -> str:

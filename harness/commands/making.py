@@ -133,7 +133,10 @@ def clean(request: Request) -> int:
     folders = [layout.build, layout.trees]
     if request.arguments.cache:
         # Only the harness's own folders. The locks stay; otherwise two runs could hold the same one.
-        names = ("apt", "ccache", "downloads", "firmware", "kernels", "options", "pyenvs", "sysroots")
+        names = (
+            *("apt", "ccache", "downloads", "firmware", "graphs"),
+            *("kernels", "options", "pyenvs", "rates", "sysroots"),
+        )
         folders += [layout.cache / name for name in names]
     with request.checkout():
         for folder in folders:

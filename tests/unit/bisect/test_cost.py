@@ -29,7 +29,7 @@ def test_builds_of_many_files_measure_the_rates(layout: Layout) -> None:
     measure_rates(layout, built(0, 500))
     measure_rates(layout, built(1000, 10, compile_s=10.1))
     assert read_rates(layout) == Rates(cold_s=0.2, warm_s=0.01, measured=True)
-    (layout.cache / "rates.json").write_text("{")
+    (layout.cache / "rates" / "compile.json").write_text("{")
     assert read_rates(layout) == Rates()
 
 
