@@ -21,7 +21,8 @@ from harness.check.building import NOT_COMPILED
 SUFFIXES = (".c", ".h", ".inc", ".cc", ".cpp", ".hpp", ".m", ".S", ".s", ".rs", ".decode", ".hx", ".def")
 NAMES = ("trace-events",)
 _PROCESSOR = re.compile(
-    r"^(?:tcg|host/include|common-user/host|linux-user/include/host)/(?!tci/)([a-z0-9_]+)/"
+    r"^(?:tcg/|host/include/|common-user/host/|linux-user/include/host/|linux-headers/asm-)"
+    r"(?!tci/|generic/)([a-z0-9_]+)/"
 )
 _SYSTEM = re.compile(
     r"(?<![a-z0-9])(win32|windows|whpx|darwin|macos|hvf|[a-z]*bsd|nvmm|solaris|haiku)(?![a-z0-9])"

@@ -171,6 +171,8 @@ def test_reasons(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert given.why("tcg/tci/tcg-target.c.inc").startswith("not part of the build at all")
     assert given.why("cpu.c") == "other host processor (s390x)"
     assert given.why("tcg/arm/tcg-target.c.inc") == "other host processor (arm)"
+    assert given.why("linux-headers/asm-arm64/kvm.h") == "other host processor (arm64)"
+    assert given.why("linux-headers/asm-generic/x.h").startswith("not part of the build at all")
     assert given.why("tests/tcg/x.c").startswith("not part of the build at all")
     assert given.why("a/lib.rs") == "Rust is off: -Drust=true compiles it"
     assert reasons(tmp_path, rust=True).why("a/lib.rs").startswith("not part of the build at all")
