@@ -17,12 +17,12 @@ from pathlib import PurePosixPath
 
 from harness.bisect.compiled import changed_sources
 from harness.bisect.includes import Includes, read_includes
-from harness.build.configure import user_targets
+from harness.build.configure import base_of_target, user_targets
 from harness.build.doctor import ensure_libraries
 from harness.build.features import Features, Needs, features_of
 from harness.build.libraries import library
 from harness.build.plan import Extra, binary_name
-from harness.build.probe import Sources, probe, wide
+from harness.build.probe import Sources, probe
 from harness.check import Judged
 from harness.layout import Layout
 from harness.options import Options
@@ -90,12 +90,38 @@ class Chooser:
     def features(self) -> Features:
         return features_of(self.checkout.path)
 
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """Every target of the tree."""
+        return (*self.checkout.facts.targets, *user_targets(self.checkout.path))
+
     @cached_property
     def widest(self) -> Sources:
-        """What every target compiles, with the default features unless configure fails with them."""
-        options, extra = wide(self.options)
-        found = self.probe(options.targets, extra)
-        return self.probe(options.targets, Extra()) if found.error else found
+        """What every target compiles with the default features, without what configure fails on here."""
+        targets, extra = self.targets, Extra(default_features=True)
+        installed: set[str] = set()
+        while (found := self.probe(targets, extra)).error:
+            text = " ".join(found.error)
+            program = re.search(r"Program '?([\w.-]+)'? not found", text)
+            need = library(program[1], "a target or feature") if program else None
+            if need and need.name not in installed:
+                installed.add(need.name)
+                ensure_libraries([need], self.layout, self.reporter)
+                continue
+            folder = re.search(r"target/(\w+)/meson\.build", text)
+            fewer = tuple(
+                name
+                for name in targets
+                if not folder or base_of_target(self.checkout.path, name) != folder[1]
+            )
+            if 0 < len(fewer) < len(targets):
+                self.reporter.warn(f"configure fails for {folder[1] if folder else ''}: {found.error[0]}")
+                targets = fewer
+            elif extra.default_features:
+                extra = Extra()
+            else:
+                break
+        return found
 
     def needs(self, path: str) -> Needs | None:
         """Return what ``path`` needs; a header needs what that of its sources needs that needs least."""
@@ -180,13 +206,12 @@ def choose(chooser: Chooser, files: set[str], described: set[str]) -> Scope:
     _install(chooser, needs)
     widest = chooser.widest
     if not given:
-        known = (*chooser.checkout.facts.targets, *user_targets(chooser.checkout.path))
         names = [
             name for path in sorted(special) if (match := _TARGET.match(path)) for name in match.groups()
         ]
         groups = [chooser.programs(path, widest) for path in sorted(files | special)]
-        groups += [frozenset({binary_name(name)}) for name in names if name in known]
-        targets = cover(groups, options.targets, known, widest)
+        groups += [frozenset({binary_name(name)}) for name in names if name in chooser.targets]
+        targets = cover(groups, options.targets, chooser.targets, widest)
     switches = tuple(dict.fromkeys(switch for need in needs.values() for switch in need.switches))
     refused: dict[str, str] = {}
     while True:

@@ -133,6 +133,16 @@ def user_targets(source: Path) -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in (source / "configs" / "targets").glob("*-linux-user.mak")))
 
 
+def base_of_target(source: Path, target: str) -> str:
+    """Return the folder below target/ of ``target``, such as ``i386`` for ``x86_64-softmmu``."""
+    try:
+        text = (source / "configs" / "targets" / f"{target}.mak").read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        text = ""
+    named = re.search(r"^TARGET_BASE_ARCH=(\w+)$", text, re.MULTILINE)
+    return named[1] if named else target.partition("-")[0]
+
+
 def is_too_old(name: str) -> bool:
     """Return whether a pin called ``name``, after its release, is older than the oldest one that is built."""
     release = re.match(r"(\d+)\.(\d+)", name)

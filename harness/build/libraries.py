@@ -85,8 +85,21 @@ HEADERS = {
 }
 
 
+PROGRAMS = {
+    "bison": "bison",
+    "dtrace": "systemtap-sdt-dev",
+    "flex": "flex",
+    "gdbus-codegen": "libglib2.0-dev-bin",
+}
+"""Programs that some targets and features need, such as flex for hexagon."""
+
+
 def library(name: str, needed_by: str = "") -> Requirement | None:
-    """Return the requirement for the library ``name``; None if no package of it is known."""
+    """Return the requirement for the library or program ``name``; None if no package of it is known."""
+    if name in PROGRAMS:
+        return Requirement(
+            name=name, kind="program", package=PROGRAMS[name], needed_by=needed_by, stages=("features",)
+        )
     if name in HEADERS:
         header, package = HEADERS[name]
         return Requirement(

@@ -7,7 +7,6 @@ that contain it. The folder of the probe is removed afterwards.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import hashlib
 import json
 import os
@@ -20,6 +19,7 @@ import msgspec
 from harness.build.blobs import add_missing_blobs
 from harness.build.compile import CONFIGURE_LIMIT_S, make_request
 from harness.build.graph import Graph, read_graph
+from harness.build.libraries import PROGRAMS
 from harness.build.plan import NO_EXTRA, PASSED_ON, Extra, binary_name, make_plan, target_name
 from harness.build.reading import configure_errors
 from harness.build.result import load
@@ -88,6 +88,7 @@ def probe(
         {name: os.environ.get(name, "") for name in PASSED_ON},
         (tools.compiler_version, tools.meson_version, tools.python_digest),
         sorted(libraries.splitlines()),
+        [name for name in PROGRAMS if shutil.which(name)],
     )
     stored = layout.cache / "graphs" / f"{hashlib.sha256(json.dumps(named).encode()).hexdigest()[:32]}.json"
     if (known := load(stored, Sources)) is not None and known.schema == SCHEMA:
@@ -168,8 +169,3 @@ def _prune(folder: Path) -> None:
         oldest = sorted(folder.glob("*.json"), key=lambda path: path.stat().st_mtime)
         for path in oldest[: max(0, len(oldest) - KEPT + 1)]:
             path.unlink()
-
-
-def wide(options: Options) -> tuple[Options, Extra]:
-    """Return options and extra of the widest configuration."""
-    return dataclasses.replace(options, targets=()), Extra(default_features=True)

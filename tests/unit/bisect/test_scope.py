@@ -81,9 +81,7 @@ class Machine:
     layout: Any = None
     reporter: Any = None
 
-    @property
-    def checkout(self) -> Any:
-        return SimpleNamespace(facts=SimpleNamespace(targets=KNOWN[:4]), path=Path("/nowhere"))
+    targets = KNOWN
 
     @property
     def features(self) -> Any:
@@ -117,7 +115,7 @@ class Machine:
 
 
 @pytest.fixture(autouse=True)
-def user_targets(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+def installed_packages(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     installed: list[list[str]] = []
     monkeypatch.setattr(module, "user_targets", lambda _: KNOWN[4:])
     monkeypatch.setattr(
@@ -173,14 +171,14 @@ def test_given_targets_restrict() -> None:
     assert chosen.elsewhere == {"hw/arm/virt.c": ("qemu-system-aarch64", "qemu-system-arm")}
 
 
-def test_features_of_changed_files_are_switched_on(user_targets: list[list[str]]) -> None:
+def test_features_of_changed_files_are_switched_on(installed_packages: list[list[str]]) -> None:
     curl = Needs(switches=("--enable-curl",), libraries=("libcurl", "unknown"))
     windows = Needs(switches=("--enable-win",), system="windows")
     found = machine(known={"block/curl.c": curl, "block/win.c": windows}, drivers={"--enable-curl": "curl"})
     chosen = choose(found, {"block/curl.c", "block/win.c"}, set())
     assert chosen.extra == Extra(switches=("--enable-curl",), exact=True)
     assert chosen.targets == ("x86_64-softmmu",)
-    assert user_targets == [["libcurl4-gnutls-dev"]]
+    assert installed_packages == [["libcurl4-gnutls-dev"]]
     assert chosen.sources.programs_of("block/curl.c") == ("qemu-system-x86_64",)
 
 
@@ -230,6 +228,45 @@ def test_nothing_is_looked_up_for_files_of_other_operating_systems() -> None:
     assert (chosen.targets, chosen.extra.switches) == (("x86_64-softmmu",), ())
     assert found.widest_reads == 0
     assert choose(machine(known={"no/such.c": None}), {"no/such.c"}, set()).elsewhere == {}
+
+
+ERROR = "../src/target/arm/meson.build:3:8: ERROR: Program 'flex' not found or not executable"
+
+
+@pytest.mark.parametrize(
+    ("errors", "asked"),
+    [
+        ([], [(6, True)]),
+        ([ERROR], [(6, True), (6, True)]),
+        ([ERROR, ERROR], [(6, True), (6, True), (3, True)]),
+        (["ERROR: odd"], [(6, True), (6, False)]),
+        (["ERROR: odd", "ERROR: odd"], [(6, True), (6, False)]),
+        (
+            ["target/arm/meson.build: ERROR: a", "target/arm/meson.build: ERROR: b"],
+            [(6, True), (3, True), (3, False)],
+        ),
+    ],
+)
+def test_widest_configuration_leaves_out_what_configure_fails_on(
+    errors: list[str], asked: list[tuple[int, bool]], installed_packages: list[list[str]], tmp_path: Path
+) -> None:
+    left, seen = list(errors), []
+
+    class Failing(module.Chooser):
+        def probe(self, targets: tuple[str, ...], extra: Extra) -> Sources:
+            seen.append((len(targets), extra.default_features))
+            return Sources(error=(left.pop(0),)) if left else WIDEST
+
+    folder = tmp_path / "configs" / "targets"
+    folder.mkdir(parents=True)
+    (folder / "aarch64-softmmu.mak").write_text("TARGET_ARCH=aarch64\nTARGET_BASE_ARCH=arm\n")
+    (folder / "x86_64-softmmu.mak").write_text("TARGET_ARCH=x86_64\nTARGET_BASE_ARCH=i386\n")
+    checkout: Any = SimpleNamespace(facts=SimpleNamespace(targets=KNOWN[:4]), path=tmp_path)
+    given: dict[str, Any] = {"options": None, "layout": None, "reporter": Recorder(), "sandbox": None}
+    found = Failing(checkout=checkout, **given).widest
+    assert seen == asked
+    assert bool(found.error) == (errors == ["ERROR: odd", "ERROR: odd"])
+    assert installed_packages == ([["flex"]] if ERROR in errors else [])
 
 
 def test_unexplained_feature_is_found_with_the_default_features() -> None:

@@ -125,6 +125,9 @@ def test_libraries_are_requirements_with_debians_packages() -> None:
         "block/curl.c",
     )
     assert (rbd.kind, rbd.name, rbd.package) == ("header", *HEADERS["rbd"])
+    flex = library("flex")
+    assert flex is not None
+    assert (flex.kind, flex.package) == ("program", "flex")
     assert library("no-such-library") is None
     assert library("canokey-qemu") is None, "Debian has no package of it"
 

@@ -9,7 +9,7 @@ import pytest
 
 from harness.build import probe as module
 from harness.build.plan import Extra
-from harness.build.probe import KEPT, Sources, probe, wide
+from harness.build.probe import KEPT, Sources, probe
 from harness.errors import OptionError
 from harness.layout import Layout
 from harness.progress import Silent
@@ -86,11 +86,23 @@ def test_configure_that_never_ends_is_an_answer_that_is_not_stored(
     assert stored(layout) == []
 
 
+def test_installed_program_asks_again(
+    layout: Layout, checkout: Checkout, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(module, "PROGRAMS", ("harness-flex", "no-such-program"))
+    probe(checkout, make_options(), layout, Silent())
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "harness-flex").touch(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=":")
+    probe(checkout, make_options(), layout, Silent())
+    assert len(stored(layout)) == 2
+
+
 def test_widest_configuration_has_every_target_and_the_default_features(
     layout: Layout, checkout: Checkout
 ) -> None:
-    options, extra = wide(make_options())
-    probe(checkout, options, layout, Silent(), extra=extra)
+    extra = Extra(default_features=True)
+    probe(checkout, make_options(targets=()), layout, Silent(), extra=extra)
     words = (checkout.path.parent / "configure-runs").read_text().split()
     assert "--without-default-features" not in words
     assert not any(word.startswith("--target-list") for word in words)
