@@ -7,6 +7,7 @@ base is built first: its own problems, and those of the machine, are never attri
 from __future__ import annotations
 
 import dataclasses
+import functools
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -19,13 +20,14 @@ from harness.bisect.compiled import Changed, Reasons
 from harness.bisect.cost import cost_of, estimate, measure_rates, read_rates
 from harness.bisect.diagnostics import read_diagnostics, read_lines
 from harness.bisect.manual import compare_manuals, find_sphinx, make_manual, touches_manual
+from harness.bisect.proof import OnBase, conclude, run_on_base
 from harness.bisect.scope import Scope, choose_scope
 from harness.bisect.testing import run_suites, with_tools
 from harness.bisect.walk import Walk
 from harness.build import Build, build
 from harness.build.features import features_of
 from harness.build.plan import NO_EXTRA, binary_name
-from harness.check import Bisect, CommitBuild, CompiledFiles, Finding, Judged, TestRow
+from harness.check import Bisect, CommitBuild, CompiledFiles, Finding, Judged, TestProof, TestRow
 from harness.check.building import CONFIGURE, FAILS
 from harness.errors import (
     CompileError,
@@ -51,6 +53,7 @@ class BisectResult:
     cost: Bisect | None
     isolation: str
     compiled: CompiledFiles | None = None
+    proofs: tuple[TestProof, ...] = ()
 
     @property
     def tip_builds(self) -> bool:
@@ -73,6 +76,8 @@ def run_bisect(  # noqa: PLR0917 - the results of earlier stages
     that ends a build without being a fault of the code, such as StorageError.
     """
     walks = []
+    on_base: OnBase | None = None
+    proved: tuple[Finding, ...] = ()
     label = f"validate-{judged.input.name}"
     changed = Changed(source=layout.build_root(tree.name, label) / "src")
     scope = Scope(targets=options.targets)
@@ -103,12 +108,17 @@ def run_bisect(  # noqa: PLR0917 - the results of earlier stages
             for at, (number, commit) in enumerate(commits):
                 step.update(at, len(commits), f"patch {number}" if number else "base")
                 _one(walk, number, commit)
+                if number == 0 and walk.tested:
+                    on_base = run_on_base(walk, functools.partial(_build, walk))
+        if walk.tested:
+            walk.proofs, proved = conclude(walk, on_base)
     rows = tuple(row for walk in walks for row in walk.rows)
     findings = report_once(walk.findings for walk in walks if walk.host == "native")
     findings += [finding for walk in walks if walk.host != "native" for finding in walk.findings]
     if options.bisect == "ends" and not options.patches:
         hint = " (introduced by this or an earlier patch: -Dbisect=each shows which)"
         findings = [msgspec.structs.replace(one, message=one.message + hint) for one in findings]
+    findings += proved
     findings += changed.findings(
         lambda: Reasons(
             features=features_of(changed.source),
@@ -126,32 +136,19 @@ def run_bisect(  # noqa: PLR0917 - the results of earlier stages
         findings=tuple(findings),
         cost=cost_of(walks[0].rows),
         isolation=sandbox.name,
+        proofs=tuple(proof for walk in walks for proof in walk.proofs),
         compiled=changed.summary(scope.targets, scope.extra),
     )
 
 
 def _one(walk: Walk, number: int, commit: str) -> None:
     began = time.monotonic()
-    checkout = checkout_commit(walk.tree, walk.label, commit, walk.layout, walk.reporter)
-
-    def attempt(*, keep_going: bool) -> Build:
-        return build(
-            checkout,
-            walk.options,
-            walk.layout,
-            walk.reporter,
-            host=walk.host,
-            keep_going=keep_going,
-            sandbox=walk.sandbox,
-            extra=walk.extra,
-        )
-
     try:
         try:
-            built = attempt(keep_going=False)
+            built = _build(walk, commit)
         except CompileError:
             # The second attempt reports all errors, and succeeds if the first failed because of the machine.
-            built = attempt(keep_going=True)
+            built = _build(walk, commit, keep_going=True)
             walk.reporter.warn(f"patch {number} failed to compile at the first attempt only")
     except (CompileError, ConfigureError, TimeoutExpiredError) as error:
         _failed(walk, number, commit, error, time.monotonic() - began)
@@ -180,6 +177,19 @@ def _one(walk: Walk, number: int, commit: str) -> None:
     ends = (walk.judged.base, walk.judged.tip)
     if walk.tested and commit in ends and touches_manual(walk.judged.patches):
         _manual(walk, number, built)
+
+
+def _build(walk: Walk, commit: str, *, keep_going: bool = False) -> Build:
+    return build(
+        checkout_commit(walk.tree, walk.label, commit, walk.layout, walk.reporter),
+        walk.options,
+        walk.layout,
+        walk.reporter,
+        host=walk.host,
+        keep_going=keep_going,
+        sandbox=walk.sandbox,
+        extra=walk.extra,
+    )
 
 
 def _cover(walk: Walk, number: int, programs: Iterable[str], log: Sequence[str] | None = None) -> None:

@@ -28,7 +28,8 @@ _SYSTEM = re.compile(
     r"(?<![a-z0-9])(win32|windows|whpx|darwin|macos|hvf|[a-z]*bsd|nvmm|solaris|haiku)(?![a-z0-9])"
 )
 """What no meson.build explains, such as a header, may have the name of an operating system."""
-_FAILED = re.compile(r"^FAILED: (?:\[code=\d+\] )?(\S+)")
+FAILED = re.compile(r"^FAILED: (?:\[code=\d+\] )?(\S+)")
+"""ninja's line on a step that failed; the group is its first output."""
 
 
 def is_source(path: str) -> bool:
@@ -64,7 +65,7 @@ def compiled_in(
     except OSError:
         return set()
     reached = graph.reach(goals)
-    refused = {match[1] for line in log or () if (match := _FAILED.match(line))}
+    refused = {match[1] for line in log or () if (match := FAILED.match(line))}
     objects = {
         path: name
         for name, path in graph.objects_of(reached)

@@ -11,12 +11,14 @@ import msgspec
 
 from harness.bisect.assets import provide_assets
 from harness.bisect.choosing import NONE, choose_tests, touches_block
+from harness.bisect.compiled import FAILED
 from harness.bisect.diagnostics import Diagnostic, read_diagnostics, read_lines
 from harness.bisect.firmware import add_firmware
 from harness.bisect.qtests import BAD, build_tests, run_tests
 from harness.bisect.suites import IOTESTS, QemuTest, list_tests, suites_of
 from harness.bisect.walk import Walk
 from harness.build import Build
+from harness.build.graph import read_graph
 from harness.build.plan import Extra
 from harness.build.tools import job_count
 from harness.check import Judged, TestRow
@@ -67,8 +69,8 @@ def with_tools(judged: Judged, options: Options, extra: Extra) -> Extra:
 
 def choose(walk: Walk, built: Build) -> tuple[QemuTest, ...]:
     """Return the tests of a build that the options and the series select. Raises OptionError."""
-    tests = list_tests(built, walk.sandbox)
-    return choose_tests(tests, changed_by(walk.judged), walk.options.qemu_tests, reader(built))
+    walk.listed = list_tests(built, walk.sandbox)
+    return choose_tests(walk.listed, changed_by(walk.judged), walk.options.qemu_tests, reader(built))
 
 
 def changed_by(judged: Judged) -> frozenset[str]:
@@ -89,9 +91,19 @@ def reader(built: Build) -> Callable[[str], str]:
 def run_ready(
     walk: Walk, number: int, built: Build, chosen: Sequence[QemuTest], log: Path
 ) -> tuple[TestRow, ...]:
-    """Run those of ``chosen`` whose programs exist, with the assets that they need."""
+    """Run those of ``chosen`` whose programs were built, with the assets that they need.
+
+    ``log`` is that of their build. A program of an earlier commit may still be there, and does not count.
+    """
     folder = Path(built.folder)
-    ready = [test for test in chosen if all((folder / name).exists() for name in test.programs)]
+    failed = {match[1] for line in read_lines(log) if (match := FAILED.match(line))}
+    graph = read_graph(folder) if failed else None
+    ready = [
+        test
+        for test in chosen
+        if all((folder / name).exists() for name in test.programs)
+        and (graph is None or not graph.reach(test.programs) & failed)
+    ]
     if any(name.startswith(STARTS_QEMU) for name in suites_of(ready)):
         add_firmware(built, walk.layout, walk.reporter)
     assets = provide_assets(

@@ -9,8 +9,9 @@ from pathlib import Path
 from harness.bisect.compiled import Changed
 from harness.bisect.diagnostics import Diagnostic
 from harness.bisect.manual import Manual
+from harness.bisect.suites import QemuTest
 from harness.build.plan import Extra, folder_name
-from harness.check import CommitBuild, Finding, Judged, TestRow
+from harness.check import CommitBuild, Finding, Judged, TestProof, TestRow
 from harness.check.building import WARNING
 from harness.layout import Layout
 from harness.options import Options
@@ -40,6 +41,9 @@ class Walk:
     seen: set[tuple[str, str]] = field(default_factory=set)
     manual: Manual | None = None
     """Manual of the base."""
+    listed: tuple[QemuTest, ...] = ()
+    """Every test of the commit that was tested last."""
+    proofs: tuple[TestProof, ...] = ()
     broken: dict[str, int] = field(default_factory=dict)
     """Failing tests, and the patch that each is attributed to."""
 

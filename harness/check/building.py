@@ -38,6 +38,14 @@ TEST = Rule(
     remedy="fix the patch, or adapt the test in the same patch",
     source="docs/devel/submitting-a-patch.rst",
 )
+PROVES_NOTHING = Rule(
+    id="test-proves-nothing",
+    severity="note",
+    summary="a test that the series adds or changes passes without the rest of the series too (a warning if "
+    "the message says that it tests the fix)",
+    remedy="change the test so that it fails without the fix, or say in the message what it is for",
+    source="docs/devel/submitting-a-patch.rst",
+)
 MANUAL_FAILS = Rule(
     id="manual-fails",
     severity="error",
@@ -71,6 +79,7 @@ RULES = (
     WARNING,
     NOT_COMPILED,
     TEST,
+    PROVES_NOTHING,
     MANUAL_FAILS,
     MANUAL_WARNING,
     MANUAL_OPTION,

@@ -158,6 +158,29 @@ class TestRow(msgspec.Struct, frozen=True, kw_only=True):
     ] = ""
 
 
+class TestProof(msgspec.Struct, frozen=True, kw_only=True):
+    """What a test that the series adds or changes shows: it was run on the base with only the test files."""
+
+    __test__ = False
+    test: Annotated[str, about("meson's name of the test")]
+    suite: Annotated[str, about("meson suite")]
+    patch: Annotated[int, about("position of the last patch that changes the test")]
+    outcome: Annotated[
+        Literal[
+            "proves",
+            "passes on the base",
+            "not built on the base",
+            "fails on the base already",
+            "fails with the series",
+            "skipped",
+        ],
+        about("proves: it fails on the base with only the test files, and passes with the whole series"),
+    ]
+    reason: Annotated[
+        str, about("how it fails on the base, why it cannot be built there, or was skipped")
+    ] = ""
+
+
 class Bisect(msgspec.Struct, frozen=True, kw_only=True):
     """The cost of building every commit, compared with one cold build of the same targets."""
 
@@ -213,5 +236,8 @@ class ValidateResults(msgspec.Struct, frozen=True, kw_only=True):
         CompiledFiles | None, about("changed source files that were compiled; null if the run ended before")
     ] = None
     tests: Annotated[tuple[TestRow, ...], about("results of QEMU's own tests")] = ()
+    proofs: Annotated[
+        tuple[TestProof, ...], about("what the tests that the series adds or changes show")
+    ] = ()
     stages: Annotated[tuple[StageRow, ...], about("stages of the run")] = ()
     switched_off: Annotated[tuple[str, ...], about("ids of the rules that -Drules-off disabled")] = ()

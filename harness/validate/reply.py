@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from harness.check import Finding, ValidateResults
 from harness.validate.gather import gathered
 from harness.validate.table import compiled_line, verdict_line
-from harness.validate.tested import skipped_lines
+from harness.validate.tested import proof_lines, skipped_lines
 
 WIDTH = 72
 
@@ -111,6 +111,8 @@ def _footer(results: ValidateResults) -> list[str]:
     tests = {row.name for row in results.tests if row.outcome != "skipped"}
     if tests:
         lines += _wrap(f"QEMU's own tests run: {', '.join(sorted(tests))}.")
+    for line in proof_lines(results):
+        lines += _wrap(f"{line}.")
     for line in skipped_lines(results):
         lines += _wrap(f"Not run: {line}.")
     for stage in results.stages:

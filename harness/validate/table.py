@@ -13,7 +13,7 @@ from rich.text import Text
 from harness.check import CompiledFiles, Finding, ValidateResults
 from harness.check.model import SEVERITIES
 from harness.validate.gather import gathered
-from harness.validate.tested import skipped_lines
+from harness.validate.tested import proof_lines, skipped_lines
 
 _STYLES = {"error": "red", "warning": "yellow", "note": "dim"}
 _VERDICTS = {
@@ -186,5 +186,6 @@ def _closing(results: ValidateResults) -> Sequence[Text]:
         lines.append(
             Text(f"tests that fail on the base too do not count: {', '.join(failing)}", style="yellow")
         )
+    lines += [Text(line) for line in proof_lines(results)]
     lines += [Text(line, style="yellow") for line in skipped_lines(results)]
     return [*lines, Text(verdict_line(results), style=_VERDICTS[results.verdict][1])]

@@ -16,3 +16,11 @@ def skipped_lines(results: ValidateResults) -> Iterator[str]:
             seen.add(row.name)
             reason = row.reason.removeprefix("skipped: ") or "it gives no reason"
             yield f"test {row.name} skipped: {reason}"
+
+
+def proof_lines(results: ValidateResults) -> Iterator[str]:
+    """Yield a line for each test that the series adds or changes: what it shows of the series."""
+    words = {"proves": "fails on the base, passes with the series"}
+    for proof in results.proofs:
+        reason = f" ({proof.reason})" if proof.reason else ""
+        yield f"test {proof.test} of patch {proof.patch}: {words.get(proof.outcome, proof.outcome)}{reason}"

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from harness.bisect import commits as module
-from harness.bisect import run_bisect, testing
+from harness.bisect import proof, run_bisect, testing
 from harness.bisect.commits import BisectResult
 from harness.bisect.manual import Manual
 from harness.bisect.scope import Scope
@@ -74,6 +74,7 @@ class Walk:
     test_logs: dict[str, list[str]] = field(default_factory=dict)
     """Output of building the tests; a line with ``error:`` makes it fail, and creates no programs."""
     failing: dict[str, list[str]] = field(default_factory=dict)
+    skipping: dict[str, list[str]] = field(default_factory=dict)
     outcome: str = "failed"
     sphinx: str = ""
     manuals: dict[str, Manual] = field(default_factory=dict)
@@ -100,6 +101,9 @@ class Walk:
             self.monkeypatch.setattr(module, name, getattr(self, f"_{name}"))
         for name in ("list_tests", "build_tests", "run_tests"):
             self.monkeypatch.setattr(testing, name, getattr(self, f"_{name}"))
+        self.monkeypatch.setattr(proof, "list_tests", self._list_tests)
+        self.monkeypatch.setattr(proof, "build_tests", self._build_tests)
+        self.monkeypatch.setattr(proof, "with_test_files", self._with_test_files)
         self.monkeypatch.setattr(module, "choose_scope", self._choose_scope)
         self.monkeypatch.setattr(module, "find_sphinx", lambda: self.sphinx)
         self.monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=self._monotonic))
@@ -171,6 +175,13 @@ class Walk:
             commit=commit,
         )
 
+    def _with_test_files(self, judged: Judged, files: Sequence[str]) -> str:
+        """The commit of the base with the test files of the series."""
+        assert judged is self.series
+        assert files == sorted(files)
+        assert all(path.startswith("tests/") for path in files)
+        return "t0"
+
     def _list_tests(self, build: Any, sandbox: object) -> tuple[QemuTest, ...]:
         assert build.commit
         assert sandbox is self.sandbox
@@ -202,14 +213,19 @@ class Walk:
     ) -> tuple[TestRow, ...]:
         assert env == {}
         assert sandbox is self.sandbox
-        assert log == self.log(patch, "tests")
+        assert log == self.log(patch, "proof" if build.commit == "t0" else "tests")
         self.test_runs.append((build.commit, [test.name for test in tests], processes))
+        outcomes = {
+            name: outcome
+            for outcome, names in (("failed", self.failing), ("skipped", self.skipping))
+            for name in names.get(build.commit, [])
+        }
         return tuple(
             TestRow(
                 patch=patch,
                 suite="unit",
                 name=test.name,
-                outcome=self.outcome if test.name in self.failing.get(build.commit, []) else "ok",  # type: ignore[arg-type]
+                outcome={"failed": self.outcome}.get(found := outcomes.get(test.name, "ok"), found),  # type: ignore[arg-type]
                 seconds=0.1,
                 reason="why it failed",
             )

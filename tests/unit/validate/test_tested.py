@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
-from harness.check import TestRow
+from rich.console import Console
+
+from harness.check import RULES, TestProof, TestRow
+from harness.validate import render_validate
 from harness.validate.points import points
 from harness.validate.reply import reply
-from harness.validate.tested import skipped_lines
+from harness.validate.tested import proof_lines, skipped_lines
 from tests.unit.validate.test_outputs import results
 
 
@@ -31,11 +35,30 @@ def test_skipped_tests_are_named_once_with_their_reason() -> None:
 
 
 def test_failure_of_a_test_with_spaces_in_its_name_counts() -> None:
-    from harness.check import RULES
-
     run = results(
         tests=(row("QAPI schema tests", "failed", 1, "why"),),
         findings=(RULES["test-fails"].finding("QAPI schema tests fails", patch=1),),
     )
     found = {point.name: point.outcome for point in points(run)}
     assert found["test QAPI schema tests"] == "failed"
+
+
+def test_proofs_are_reported_with_their_reasons() -> None:
+    proofs = (
+        TestProof(test="a", suite="unit", patch=1, outcome="proves", reason="assertion"),
+        TestProof(test="b", suite="unit", patch=2, outcome="passes on the base"),
+    )
+    run = results(proofs=proofs)
+    lines = list(proof_lines(run))
+    assert lines == [
+        "test a of patch 1: fails on the base, passes with the series (assertion)",
+        "test b of patch 2: passes on the base",
+    ]
+    assert f"{lines[1]}." in reply(run)
+    console = Console(file=io.StringIO(), width=200)
+    console.print(render_validate(run))
+    assert lines[0] in console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_rule_of_the_finding_is_listed() -> None:
+    assert "test-proves-nothing" in RULES

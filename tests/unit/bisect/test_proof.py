@@ -1,0 +1,212 @@
+"""A test that a series adds or changes has to fail on the base and to pass with the series."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from harness.bisect.commits import BisectResult
+from harness.bisect.proof import changed_tests, with_test_files
+from harness.bisect.suites import QemuTest
+from harness.check import Judged
+from harness.layout import Layout
+from harness.tree.git import Git
+from tests.unit.bisect.support import Walk
+from tests.unit.check.support import judged
+from tests.unit.series.mails import DIFF, patch
+
+ERROR = "../src/tests/unit/test-a.c:7:3: error: implicit declaration of function 'new'"
+TEST_DIFF = DIFF.replace("util/a.c", "tests/unit/test-a.c")
+
+
+def series(*messages: str, tests: str = TEST_DIFF) -> Judged:
+    """A patch to util/a.c, then one to the test for each message."""
+    count = len(messages) + 1
+    return judged(
+        patch(f"[PATCH 1/{count}] util: fix", ident="1@e.org", diff=DIFF),
+        *(
+            patch(f"[PATCH {n}/{count}] tests: test", ident=f"{n}@e.org", diff=tests, message=message)
+            for n, message in enumerate(messages, 2)
+        ),
+    )
+
+
+TESTS = (
+    QemuTest(name="test-a", suite="unit", programs=("a",), sources=("tests/unit/test-a.c",)),
+    QemuTest(name="other", suite="unit", programs=(), sources=("tests/unit/other.c",)),
+)
+
+
+@pytest.fixture
+def walk(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> Walk:
+    walk = Walk(layout=layout, monkeypatch=monkeypatch)
+    walk.series, walk.tests = series("It is a test."), TESTS
+    return walk
+
+
+def outcomes(built: BisectResult) -> list[tuple[str, int, str]]:
+    return [(proof.test, proof.patch, proof.outcome) for proof in built.proofs]
+
+
+def nothing(built: BisectResult) -> list[tuple[int, str]]:
+    return [(one.patch, one.severity) for one in built.findings if one.rule == "test-proves-nothing"]
+
+
+def test_test_that_fails_on_the_base_alone_proves(walk: Walk) -> None:
+    built = walk(failing={"t0": ["test-a"]})
+    assert outcomes(built) == [("test-a", 2, "proves")]
+    assert built.proofs[0].reason == "why it failed"
+    assert built.findings == ()
+    assert [commit for commit, _, _ in walk.builds] == ["c0", "t0", "c1", "c2"]
+    assert [names for commit, names, _ in walk.test_runs if commit == "t0"] == [["test-a"]]
+    assert {row.patch for row in built.tests if row.outcome == "failed"} == set(), (
+        "it is no result of a commit"
+    )
+
+
+def test_test_that_passes_on_the_base_proves_nothing(walk: Walk) -> None:
+    built = walk(bisect="ends")
+    assert outcomes(built) == [("test-a", 2, "passes on the base")]
+    assert nothing(built) == [(2, "note")]
+    (finding,) = built.findings
+    assert finding.message == "test-a passes on the base with the test files of the series alone"
+    assert finding.file == "tests/unit/test-a.c"
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "This tests the fix of the previous patch.",
+        "Add a regression test.",
+        "A test for the bug.",
+        "It fails without the previous patch.",
+        "Check the previous fix.",
+        "Reproduce the crash.",
+        'Fixes: 14055ce53c2d ("util: x")',
+        "Resolves: https://example.org/1",
+    ],
+)
+def test_claim_of_the_message_makes_it_a_warning(walk: Walk, message: str) -> None:
+    walk.series = series(message)
+    assert nothing(walk()) == [(2, "warning")]
+    assert nothing(walk(failing={"t0": ["test-a"]})) == []
+
+
+@pytest.mark.parametrize("message", ["Add a test for size_to_str().", "Test the parser.", "A fix of a typo."])
+def test_message_without_a_claim_leaves_a_note(walk: Walk, message: str) -> None:
+    walk.series = series(message)
+    assert nothing(walk()) == [(2, "note")]
+
+
+def test_finding_is_on_the_last_patch_that_changes_the_test(walk: Walk) -> None:
+    walk.series = series("One.", "Two.")
+    assert nothing(walk()) == [(3, "note")]
+
+
+def test_series_of_tests_alone_is_named_as_such(walk: Walk) -> None:
+    walk.series = judged(patch("[PATCH] tests: test", ident="1@e.org", diff=TEST_DIFF))
+    (finding,) = walk().findings
+    assert finding.message.endswith("alone (it changes nothing else)")
+
+
+def test_test_that_cannot_be_built_on_the_base_is_neither(walk: Walk) -> None:
+    walk.test_logs = {"t0": [ERROR]}
+    built = walk()
+    assert outcomes(built) == [("test-a", 2, "not built on the base")]
+    reason = "tests/unit/test-a.c:7: implicit declaration of function 'new'"
+    assert built.proofs[0].reason == reason
+    assert built.findings == ()
+    walk.test_logs = {"t0": ["/usr/bin/ld: test-a.c:7: error: undefined reference to `new'"]}
+    assert "undefined reference" in walk().proofs[0].reason
+
+
+@pytest.mark.parametrize("configures", [True, False])
+def test_base_that_does_not_build_with_the_test_files_is_neither(walk: Walk, configures: bool) -> None:
+    line = '../src/tests/unit/meson.build:9:0: ERROR: Unknown variable "new".'
+    if not configures:
+        walk.unconfigured = {"t0": [line]}
+        built = walk()
+    else:
+        built = walk({"t0": ["FAILED: build.ninja", "error: x", line]})
+    assert outcomes(built) == [("test-a", 2, "not built on the base")]
+    assert built.proofs[0].reason
+    assert built.findings == ()
+    assert [row.outcome for row in built.rows] == ["ok"] * 3, "it is no build of a commit"
+
+
+def test_skipped_test_shows_nothing(walk: Walk) -> None:
+    for commit in ("t0", "c2"):
+        walk.skipping = {commit: ["test-a"]}
+        built = walk()
+        assert outcomes(built) == [("test-a", 2, "skipped")]
+        assert built.proofs[0].reason == "why it failed"
+        assert built.findings == ()
+
+
+def test_test_that_fails_anyway_shows_nothing(walk: Walk) -> None:
+    assert outcomes(walk(failing={"t0": ["test-a"], "c0": ["test-a"]})) == [
+        ("test-a", 2, "fails on the base already")
+    ]
+    built = walk(failing={"t0": ["test-a"], "c2": ["test-a"]})
+    assert outcomes(built) == [("test-a", 2, "fails with the series")]
+    assert [one.rule for one in built.findings] == ["test-fails"]
+
+
+def test_series_without_changed_tests_builds_nothing_more(walk: Walk) -> None:
+    walk.series = judged(patch("[PATCH] util: fix", ident="1@e.org", diff=DIFF))
+    assert walk().proofs == ()
+    assert [commit for commit, _, _ in walk.builds] == ["c0", "c1"]
+    walk.series = series("Test.")
+    assert walk(qemu_tests=("none",)).proofs == ()
+    assert walk(patches=("2",)).proofs == ()
+    assert "t0" not in [commit for commit, _, _ in walk.builds]
+
+
+def test_nothing_is_concluded_if_the_last_commit_does_not_build(walk: Walk) -> None:
+    assert walk({"c2": [ERROR]}).proofs == ()
+
+
+def test_shared_file_makes_no_test_a_changed_one() -> None:
+    def one(name: str, *sources: str) -> QemuTest:
+        return QemuTest(name=name, suite="qtest", programs=(), sources=sources)
+
+    tests = (
+        one("qtest-x86_64/a", "tests/a.c", "tests/libqtest.c"),
+        one("qtest-s390x/a", "tests/a.c", "tests/libqtest.c"),
+        one("qtest-x86_64/b", "tests/b.c", "tests/libqtest.c"),
+    )
+    assert changed_tests(tests, ["tests/libqtest.c"]) == ()
+    assert changed_tests(tests, ["tests/libqtest.c", "tests/a.c"]) == tests[:2]
+
+
+def test_base_gets_the_test_files_and_nothing_else(tmp_path: Path) -> None:
+    def git(*words: str) -> str:
+        identity = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
+        ended = subprocess.run(
+            ["git", "-C", tmp_path, *identity, *words], check=True, capture_output=True, text=True
+        )
+        return ended.stdout.strip()
+
+    def commit(**files: str | None) -> str:
+        for name, text in files.items():
+            path = tmp_path / name.replace("__", "/")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.unlink() if text is None else path.write_text(text)
+        git("add", "-A")
+        git("commit", "-q", "-m", "x")
+        return git("rev-parse", "HEAD")
+
+    git("init", "-q")
+    base = commit(util__a="old", tests__a="old", tests__gone="old", tests__same="old")
+    tip = commit(util__a="new", tests__a="new", tests__added="new", tests__gone=None)
+    both: Any = SimpleNamespace(git=Git(repository=tmp_path / ".git"), base=base, tip=tip)
+    made = with_test_files(both, ["tests/a", "tests/added", "tests/gone"])
+    listed = git("ls-tree", "-r", "--name-only", made).split()
+    assert listed == ["tests/a", "tests/added", "tests/same", "util/a"]
+    assert [git("show", f"{made}:{path}") for path in listed] == ["new", "new", "old", "old"]
+    assert git("rev-parse", f"{made}^") == base
+    assert made[:12] in git("for-each-ref", "--contains", made), "a checkout that leaves it saves nothing"
