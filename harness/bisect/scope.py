@@ -299,7 +299,10 @@ def cover(
             if all(runs):
                 wanted.append(frozenset().union(*runs))
     users = (f"{target.partition('-')[0]}-linux-user" for target in usual)
-    chosen = smallest(wanted, sources, tuple(map(binary_name, (*usual, *users))))
+    steps = dict(zip(sources.programs, sources.steps, strict=True))
+    # The larger of two equals compiles more of a file: aarch64 has what arm has, and its own parts.
+    largest = sorted(targets, key=lambda name: (-steps.get(name, 0), name))
+    chosen = smallest(wanted, sources, (*map(binary_name, (*usual, *users)), *largest))
     return tuple(targets[name] for name in chosen) or usual[:1]
 
 
@@ -308,17 +311,16 @@ def smallest(
 ) -> tuple[str, ...]:
     """Return few programs so that each of ``groups`` has one: forced ones first, then those that meet most.
 
-    Among equals the ``preferred`` ones win, then system emulation, then those of fewer compile steps.
+    Among equals the ``preferred`` ones win, then those of fewer compile steps.
     """
     steps = dict(zip(sources.programs, sources.steps, strict=True))
-    order = {name: at for at, name in enumerate(preferred)}
+    order = {name: at for at, name in enumerate(dict.fromkeys(preferred))}
     left = sorted(set(groups), key=len)
     chosen: list[str] = []
 
-    def rank(name: str) -> tuple[int, int, int, int, str]:
+    def rank(name: str) -> tuple[int, int, int, str]:
         meets = sum(name in group for group in left)
-        system = not name.startswith("qemu-system-")
-        return -meets, order.get(name, len(order)), int(system), steps.get(name, 0), name
+        return -meets, order.get(name, len(order)), steps.get(name, 0), name
 
     while left:
         forced = left[0] if len(left[0]) == 1 else frozenset[str]()

@@ -135,14 +135,15 @@ def machine(**changes: Any) -> Any:
         ({"util/a.c"}, ("x86_64-softmmu",), ()),
         (set(), ("x86_64-softmmu",), ()),
         ({"util/a.c", "tests/unit/test-a.c"}, ("x86_64-softmmu",), ("tests/unit/test-a",)),
-        ({"hw/arm/virt.c"}, ("arm-softmmu",), ()),
+        ({"hw/arm/virt.c"}, ("aarch64-softmmu",), ()),
         ({"hw/arm/virt.c", "hw/arm/only64.c"}, ("aarch64-softmmu",), ()),
-        ({"hw/arm/virt.c", "hw/s390x/a.c"}, ("s390x-softmmu", "arm-softmmu"), ()),
+        ({"hw/arm/virt.c", "hw/s390x/a.c"}, ("s390x-softmmu", "aarch64-softmmu"), ()),
         ({"hw/s390x/a.c", "util/a.c"}, ("s390x-softmmu",), ()),
         ({"linux-user/syscall.c"}, ("x86_64-linux-user",), ()),
         ({"linux-user/arm/loop.c"}, ("arm-linux-user",), ()),
         ({"linux-user/arm/loop.c", "target/arm/translate.c"}, ("arm-linux-user",), ()),
-        ({"linux-user/arm/loop.c", "hw/arm/virt.c"}, ("arm-linux-user", "arm-softmmu"), ()),
+        ({"linux-user/arm/loop.c", "hw/arm/virt.c"}, ("arm-linux-user", "aarch64-softmmu"), ()),
+        ({"target/arm/translate.c"}, ("aarch64-softmmu",), ()),
         ({"tests/qtest/npcm.c"}, ("arm-softmmu",), ("tests/qtest/npcm-test",)),
         ({"no/such.c"}, ("x86_64-softmmu",), ()),
     ],
@@ -279,7 +280,7 @@ def test_unexplained_feature_is_found_with_the_default_features() -> None:
 def test_described_targets_are_built() -> None:
     assert choose(machine(), set(), {"configs/devices/arm-softmmu/default.mak"}).targets == ("arm-softmmu",)
     assert choose(machine(), set(), {"configs/targets/arm-linux-user.mak"}).targets == ("arm-linux-user",)
-    assert choose(machine(), set(), {"hw/arm/Kconfig"}).targets == ("arm-softmmu",)
+    assert choose(machine(), set(), {"hw/arm/Kconfig"}).targets == ("aarch64-softmmu",)
     assert choose(machine(), {"util/a.c"}, {"configs/targets/arm-bsd-user.mak"}).targets == (
         "x86_64-softmmu",
     )
