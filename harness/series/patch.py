@@ -90,6 +90,8 @@ def read_patch(file: str, number: int, data: bytes) -> Patch:
         complete = mail["From"] is not None and mail["Subject"] is not None
     except Exception as error:  # the header parser raises many types (cpython issue 30681 and others)
         raise PatchFormatError("its headers are malformed") from error
+    if author == "<>":  # what Python 3.13 makes of "<", for which 3.11 raises IndexError
+        raise PatchFormatError("its headers are malformed")
     if not complete:
         raise PatchFormatError("it has no From: or no Subject: header")
     payload = mail.get_payload(decode=True)
