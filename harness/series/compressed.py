@@ -47,6 +47,9 @@ def unpack(data: bytes, origin: str) -> bytes:
             raise OptionError(
                 f"{origin} is a damaged or truncated {name} file: {error}", "download it again"
             ) from error
+    archive = "tar" if data[257:262] == b"ustar" else "zip" if data.startswith(b"PK\3\4") else ""
+    if archive:
+        raise OptionError(f"{origin} is a {archive} archive", "unpack it, and pass the folder to -Dseries=")
     if len(data) > LIMIT:
         raise OptionError(
             f"{origin} is larger than {LIMIT // 1024**2} MiB", "reduce it to the mails of the series"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,8 +19,12 @@ from harness.series.version import Thread, make_version
 NAMED = re.compile(r"(?:v(\d+)-)?(\d{4})-.+\.patch")
 """Names that git-format-patch(1) gives: version and number."""
 _PACKED = rf"(?:{'|'.join(map(re.escape, SUFFIXES))})?"
-_MAILS = re.compile(rf".*\.(?:patch|diff|eml|mbox|mbx){_PACKED}", re.DOTALL)
-_THREADS = re.compile(rf".*\.(?:eml|mbox|mbx){_PACKED}", re.DOTALL)
+_MAILS = re.compile(rf".*\.(?:patch|diff|eml|mbox|mbx){_PACKED}", re.DOTALL | re.IGNORECASE)
+_THREADS = re.compile(rf".*\.(?:eml|mbox|mbx){_PACKED}", re.DOTALL | re.IGNORECASE)
+_SUFFIXED = re.compile(r"(?:v\d+-)?\d{4}-(?:.+\.txt|[^.~]+)", re.IGNORECASE)
+"""Names of git format-patch --suffix=.txt and --suffix= (nothing)."""
+_BACKUPS = ("~", ".orig", ".rej", ".bak", ".swp")
+_DIFF = re.compile(rb"^(?:diff --git |--- \S.*\n\+\+\+ \S)", re.MULTILINE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,10 +43,13 @@ def read_folder(folder: Path) -> FolderMails:
         return FolderMails(mails=mails, thread=find_thread(mails))
     listed = folder / "series"
     if listed.is_file():
-        mails = _read(_listed(folder, name) for name in _names(listed))
-        return FolderMails(mails=mails, thread=folder_thread(mails, sort=False))
-    read = {path: _read([path]) for path in _files(folder) if _MAILS.fullmatch(path.name)}
+        lines = _lines(listed)
+        mails = _read(dict.fromkeys(_listed(folder, words[0]) for words in lines))
+        thread = folder_thread(mails, sort=False)
+        return FolderMails(mails=mails, thread=thread, notes=tuple(_quilt_notes(folder, lines)))
+    read, unread = _patches(folder)
     paths, notes = _newest(read)
+    notes += [f"skipped {_shown(path)}, which contains a diff, because of its name" for path in unread]
     for path in paths:
         if len(read[path]) > 1 and NAMED.fullmatch(path.name):
             notes.append(f"{_shown(path)} contains {len(read[path])} mails")
@@ -105,7 +112,37 @@ def _newest(read: dict[Path, tuple[Mail, ...]]) -> tuple[list[Path], list[str]]:
         if version != newest
     ]
     paths = [path for path in read if path not in skipped]
-    return sorted(paths, key=lambda path: re.sub(r"^v\d+-(?=\d{4}-)", "", path.name)), notes
+    return sorted(paths, key=lambda path: _place(path.name)), notes
+
+
+def _place(name: str) -> tuple[int, str]:
+    """Return a key that sorts ``2-x.patch`` before ``10-x.patch``, and names without a number last."""
+    name = re.sub(r"^v\d+-(?=\d{4}-)", "", name)
+    found = re.match(r"\d{1,9}", name)
+    return (int(found[0]) if found else 10**9, name)
+
+
+def _patches(folder: Path) -> tuple[dict[Path, tuple[Mail, ...]], list[Path]]:
+    """Return the mails of each patch file, and the other files that contain a diff."""
+    read: dict[Path, tuple[Mail, ...]] = {}
+    unread: list[Path] = []
+    for path in _files(folder):
+        if _MAILS.fullmatch(path.name):
+            read[path] = _read([path])
+        elif not path.name.endswith(_BACKUPS) and _has_diff(path):
+            if _SUFFIXED.fullmatch(path.name):
+                read[path] = _read([path])
+            else:
+                unread.append(path)
+    return read, unread
+
+
+def _has_diff(path: Path) -> bool:
+    try:
+        with path.open("rb") as stream:
+            return _DIFF.search(stream.read(2**16)) is not None
+    except OSError:
+        return False
 
 
 def _read(paths: Iterable[Path]) -> tuple[Mail, ...]:
@@ -123,10 +160,25 @@ def _files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
 
 
-def _names(listed: Path) -> list[str]:
-    """Return the names in quilt's ``series`` file, without options and comments."""
+def _lines(listed: Path) -> list[list[str]]:
+    """Return the lines of quilt's ``series`` file, without comments: a name and options each."""
     lines = listed.read_text(encoding="utf-8", errors="replace").splitlines()
-    return [words[0] for line in lines if (words := line.split("#")[0].split())]
+    return [words for line in lines if (words := line.split("#")[0].split())]
+
+
+def _quilt_notes(folder: Path, lines: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Yield a line for each part of quilt's ``series`` file and its folder that is ignored."""
+    named: set[Path] = set()
+    for name, *options in lines:
+        if options not in ([], ["-p1"]):
+            yield f"the options of {name} in the file series, {' '.join(options)}, are ignored"
+        if folder / name in named:
+            yield f"the file series names {name} more than once; it is applied once"
+        named.add(folder / name)
+    others = [path for path in _files(folder) if _MAILS.fullmatch(path.name) and path not in named]
+    if others:
+        more = f" and {len(others) - 5} more" if len(others) > 5 else ""
+        yield f"the file series does not name {', '.join(map(_shown, others[:5]))}{more}"
 
 
 def _listed(folder: Path, name: str) -> Path:

@@ -55,8 +55,19 @@ def _is_part(mail: Mail, mails: Sequence[Mail], by_id: Names) -> bool:
     if mail.subject.reply:
         return False
     if mail.diff:
-        return True
+        return not _quotes(mail, by_id)
     return mail.subject.is_patch and not _is_reply(mail, mails, by_id)
+
+
+def _quotes(mail: Mail, by_id: Names) -> bool:
+    """Return whether ``mail`` is somebody's reply to a patch that contains the patch without quote marks."""
+    return any(
+        tag_of(above) == tag_of(mail)
+        and above.subject.number == mail.subject.number
+        and not above.sender.is_same(mail.sender)
+        and above.changes == mail.changes
+        for above in ancestors(mail, by_id)
+    )
 
 
 def _is_reply(mail: Mail, mails: Sequence[Mail], by_id: Names) -> bool:

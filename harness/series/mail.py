@@ -12,7 +12,7 @@ import email.parser
 import hashlib
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from harness.series.address import Address, parse_address
@@ -30,11 +30,11 @@ from harness.series.decode import (
     without_raw_bytes,
 )
 from harness.series.patch import FileChange, PatchFormatError, scan_changes
-from harness.series.plain import git_diff, text_after_hunks
+from harness.series.plain import git_diff, outside_of_hunks, text_after_hunks
 from harness.series.subject import Subject, parse_subject
 
 BOM = b"\xef\xbb\xbf"
-DIFF_START = re.compile(r"^(?:diff --git |diff -[A-Za-z]|Index: |--- \S.*\n\+\+\+ \S)", re.MULTILINE)
+DIFF_START = re.compile(r"^(?:diff --git |diff -[A-Za-z]|Index: |--- \S.*\n\+\+\+ \S.*\n@@ -)", re.MULTILINE)
 _IN_BODY = re.compile(r"^(From|Subject|Date):\s*(.*(?:\n[ \t]+\S.*)*)\n?", re.IGNORECASE)
 _HEADER = re.compile(rb"^(?:From |[A-Za-z][A-Za-z0-9-]*:)")
 _SIGNATURE = re.compile(r"^-- ?$", re.MULTILINE)
@@ -62,6 +62,8 @@ class Mail:
     """The text between ``---`` and the diff: change log, diffstat."""
     diff: str
     """In git's format; empty without one."""
+    answer: str = ""
+    """Its text as a reply: the body without hunks and signature, up to a scissors line."""
     coded: bool = False
     """Whether its bytes differ from its text in UTF-8: base64, quoted-printable or another charset."""
     faults: tuple[Fault, ...] = ()
@@ -115,6 +117,7 @@ def parse_mail(data: bytes) -> Parsed:
     if b"\r\n" in re.split(rb"\n\r?\n", data, maxsplit=1)[0]:
         faults.append(Fault(kind="crlf", detail=CRLF))
         text = data.replace(b"\r\n", b"\n")
+    text = text if text.endswith(b"\n") else text + b"\n"  # git am reads an incomplete last line as damage
     headers = bool(_HEADER.match(text)) and not text.startswith((b"Index:", b"Description:"))
     whole = text if headers else b"\n" + text
     try:
@@ -146,12 +149,16 @@ def mail_of(parsed: Parsed, origin: str, parts: Sequence[email.message.Message])
         body = decode(parsed.text, "", faults) if parts else ""
     subject = header_text(mail, "Subject", faults)
     sender = parse_address(header_text(mail, "From", faults))
-    prose, notes, diff = _split(body, faults, parse_subject(subject))
+    outer = parse_subject(subject)
+    prose, notes, diff = _split(body, faults, outer)
     prose, inner = _in_body(prose)
     author = parse_address(inner.get("from", "")) if "from" in inner else sender
     if not author.email:
         faults.append(Fault(kind="no-author", detail="it names no author"))
     parsed_subject = parse_subject(inner.get("subject") or subject)
+    if outer.reply and any(fault.kind == "scissors" for fault in faults):
+        # The patch below the scissors line of a reply is no part of the series that the reply is about.
+        parsed_subject = replace(parsed_subject, reply=True, forwarded=outer.forwarded)
     expected = parsed_subject.is_patch and not parsed_subject.is_cover
     if not diff and expected and not any(fault.kind == "html" for fault in faults):
         faults.append(Fault(kind="empty", detail="it changes no file"))
@@ -168,6 +175,7 @@ def mail_of(parsed: Parsed, origin: str, parts: Sequence[email.message.Message])
         message=without_raw_bytes(prose).strip(),
         notes=notes.strip("\n"),
         diff=diff,
+        answer=_answer(body),
         coded=coding_of(mail) in CODINGS
         or charset_of(mail).lower() not in (*PLAIN_CHARSETS, "utf-8", "utf8"),
         faults=tuple(dict.fromkeys(faults)),
@@ -213,8 +221,8 @@ def _split(body: str, faults: list[Fault], subject: Subject) -> tuple[str, str, 
     message, notes = _cut(prose)
     if diff:
         diff = _checked(diff, faults)
-    message = _without_scissors(message, subject, faults, has_diff=bool(diff))
-    if not diff:  # a cover letter's or a reply's signature
+    message = _below_scissors(message, faults) if diff else message
+    if not diff:  # a cover letter's signature
         found_signature = _SIGNATURE.search(message)
         message = message[: found_signature.start()] if found_signature else message
     return message, notes, diff
@@ -241,23 +249,26 @@ def _checked(diff: str, faults: list[Fault]) -> str:
     return diff
 
 
-def _without_scissors(message: str, subject: Subject, faults: list[Fault], *, has_diff: bool) -> str:
-    """Divide ``message`` at a scissors line, as git mailinfo --scissors does.
+def _below_scissors(message: str, faults: list[Fault]) -> str:
+    """Return the text below the last scissors line of ``message``, as git mailinfo --scissors does.
 
-    Without that option git keeps the text above such a line in the commit. In a reply, the text below it
-    belongs to another patch, and only the text above it is the answer.
+    Without that option git keeps the text above such a line in the commit.
     """
-    places = [found for found in re.finditer(r".*\n?", message) if is_scissors(found[0])]
-    if not places:
-        return message
-    if subject.reply:
-        return message[: places[0].start()]
-    if not has_diff:
-        return message
-    faults.append(
-        Fault(kind="scissors", detail="the text above its scissors line is not part of the message")
-    )
-    return message[places[-1].end() :]
+    places = _scissors(message)
+    if places:
+        detail = "the text above its scissors line is not part of the message"
+        faults.append(Fault(kind="scissors", detail=detail))
+    return message[places[-1].end() :] if places else message
+
+
+def _answer(body: str) -> str:
+    text = outside_of_hunks(body)
+    ends = [found.start() for found in (*_scissors(text)[:1], _SIGNATURE.search(text)) if found]
+    return text[: min(ends, default=len(text))].strip()
+
+
+def _scissors(text: str) -> list[re.Match[str]]:
+    return [found for found in re.finditer(r".*\n?", text) if is_scissors(found[0])]
 
 
 def is_scissors(line: str) -> bool:

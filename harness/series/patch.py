@@ -174,7 +174,7 @@ def _change(first: str, headers: dict[str, str], hunks: tuple[Hunk, ...], *, bin
     old, new = names or ("", "")
     for key, side in (("--- ", "old"), ("+++ ", "new")):
         if key in headers:
-            name = _unquote(headers[key].split("\t")[0] if not headers[key].startswith('"') else headers[key])
+            name = _unquote(headers[key].split("\t")[0])  # git adds a tab to names with spaces
             name = "" if name == "/dev/null" else _strip(name)
             if names is not None and name and name not in names:
                 raise PatchFormatError(f"{key.strip()} {name!r} contradicts {first!r}")

@@ -63,6 +63,8 @@ _AFTER_HUNK = (
 )
 _MORE = re.compile(r"^(?:diff --git |@@ -|--- .*\n\+\+\+ |-- ?$)", re.MULTILINE)
 _RULE = re.compile(r"[_=*~#]{5,}\s*")
+_OF_DIFF_R = ("Only in ", "Binary files ", "Common subdirectories: ")
+"""Lines of diff -r about files that the patch does not contain."""
 
 
 def text_after_hunks(text: str) -> tuple[str, str]:
@@ -83,11 +85,26 @@ def text_after_hunks(text: str) -> tuple[str, str]:
         index = _hunk_end(lines, index, hunk)
         after = lines[index].rstrip("\r") if index < len(lines) else ""
         if after.strip() and not after.startswith(_AFTER_HUNK):
+            trailing = after
+            if after.startswith(_OF_DIFF_R):
+                continue
             more = _MORE.search("\n".join(lines[index + 1 :]))
             if after.startswith("+") or (more and not (_RULE.fullmatch(after) and more[0].startswith("-- "))):
                 return after, ""
-            trailing = after
     return "", trailing
+
+
+def outside_of_hunks(text: str) -> str:
+    """Return ``text`` without the lines of its hunks."""
+    lines = text.split("\n")
+    out: list[str] = []
+    index = 0
+    while index < len(lines):
+        hunk = HUNK.match(lines[index])
+        if hunk is None:
+            out.append(lines[index])
+        index = _hunk_end(lines, index, hunk) if hunk else index + 1
+    return "\n".join(out)
 
 
 def _in_header(out: list[str]) -> bool:

@@ -20,7 +20,7 @@ def mailbox_bytes(mail: Mail) -> bytes:
     text, title = mail.subject.text, mail.subject.title
     same = bool(title) and _TAGS.sub("", text, count=1) == title
     if same and not mail.coded and not mail.faults:
-        return mail.data
+        return mail.data if mail.data.endswith(b"\n") else mail.data + b"\n"
     from_line = _from_line(mail.author.name, mail.author.email or "unknown@localhost")
     subject = text if same and mail.subject.kind else f"[PATCH] {title or 'no subject'}"
     if not subject.isascii():

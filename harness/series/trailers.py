@@ -14,11 +14,16 @@ TRAILER = re.compile(
     r"Supersedes|Buglink|Co-authored-by): (\S.*)$"
 )
 OBJECTIONS = ("nacked-by", "nack-by", "naked-by", "nak-by", "rejected-by", "objected-by", "objected-to-by")
-GIVEN = ("reviewed-by", "acked-by", "tested-by", "reported-by", "suggested-by", "message-id", *OBJECTIONS)
+GIVEN = re.compile(
+    rf"(?:(?:reviewed|acked|tested)-and-)*(?:reviewed|acked|tested|reported|suggested)-by|message-id|"
+    rf"{'|'.join(OBJECTIONS)}",
+    re.IGNORECASE,
+)
 """Trailers that a reply can add to a patch, or by which it objects to the patch."""
-_REPLIED = re.compile(r"^([A-Za-z]+(?:-[A-Za-z]+)+):\s*(\S.*)$")
+_REPLIED = re.compile(r"^([A-Za-z]+(?:-[A-Za-z]+)+)\s*:\s*(\S.*)$")
+_NEXT = re.compile(r"(?<=[^\s>]>)[\s,;]+(?=[A-Za-z]+(?:-[A-Za-z]+)*-by\s*:)", re.IGNORECASE)
 _NAK = re.compile(r"^(?:NAC?K(?:ed|ED)?|Nack(?:ed)?|Nak)(?![\w-])")
-_PERSON = re.compile(r"-by:", re.IGNORECASE)
+_PERSON = re.compile(r"-by\s*:", re.IGNORECASE)
 _ADDRESS = re.compile(r"[^<>:@|]*<[^<>@\s]*@[^<>@\s]+(?:<mailto:[^<>]*>)?>\s*$")
 _REST = re.compile(r"\s*[^<>\s]+>\s*$")
 _OTHER_MAIL = re.compile(
@@ -68,12 +73,17 @@ def parse_trailers(text: str) -> tuple[Trailer, ...]:
 
 
 def reply_trailers(reply: Mail) -> Iterator[Trailer]:
-    """Yield the trailers at the left margin of a reply. Quoted trailers are those of other mails."""
+    """Yield the trailers of a reply. Indented ones count only if they are of its sender: others are quoted."""
     for line in _joined(_own_text(reply).splitlines()):
-        found = _REPLIED.match(" ".join(without_mailto(line).split())) if line[:1].strip() else None
-        if found and found[1].lower() in GIVEN:
-            key = found[1].capitalize() if _PERSON.search(line) else found[1]
-            yield Trailer(key=key, value=found[2], source=reply.message_id, sender=reply.sender)
+        for text in _NEXT.split(" ".join(without_mailto(line).split())):
+            found = _REPLIED.match(text)
+            if found is None:
+                break  # quoted, or prose
+            if GIVEN.fullmatch(found[1]):
+                key = found[1].capitalize() if _PERSON.search(text) else found[1]
+                trailer = Trailer(key=key, value=found[2], source=reply.message_id, sender=reply.sender)
+                if line[:1].strip() or trailer.person.is_same(reply.sender):
+                    yield trailer
 
 
 def objections(reply: Mail) -> Iterator[str]:
@@ -85,9 +95,9 @@ def objections(reply: Mail) -> Iterator[str]:
 
 
 def _own_text(reply: Mail) -> str:
-    """Return the message of ``reply`` up to another mail that is quoted without marks."""
-    found = _OTHER_MAIL.search(reply.message)
-    return reply.message[: found.start()] if found else reply.message
+    """Return the text of ``reply`` up to another mail that is quoted without marks."""
+    found = _OTHER_MAIL.search(reply.answer)
+    return reply.answer[: found.start()] if found else reply.answer
 
 
 def _joined(lines: list[str]) -> list[str]:

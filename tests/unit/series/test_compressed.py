@@ -105,6 +105,13 @@ def test_utf_16_with_a_byte_order_mark_is_converted(coding: str) -> None:
     assert unpack(b"\xff\xfeab\xff", "x") == "\u6261\ufffd".encode()
 
 
-@pytest.mark.parametrize("data", [b"", b"BZ", b"\x1f", b"PK\x03\x04", b"plain\n", b"\xfd7zX"])
+@pytest.mark.parametrize(("data", "kind"), [(b"PK\x03\x04x", "zip"), (bytes(257) + b"ustar", "tar")])
+def test_archive_is_refused(data: bytes, kind: str) -> None:
+    for packed in (data, gzip.compress(data)):
+        with pytest.raises(OptionError, match=f"^x is a {kind} archive"):
+            unpack(packed, "x")
+
+
+@pytest.mark.parametrize("data", [b"", b"BZ", b"\x1f", b"PK\x03", b"plain\n", b"\xfd7zX"])
 def test_other_data_is_unchanged(data: bytes) -> None:
     assert unpack(data, "x") == data

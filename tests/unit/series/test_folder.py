@@ -230,3 +230,43 @@ def test_hidden_files_and_folders_are_skipped(tmp_path: Path) -> None:
         tmp_path, {".a.patch": "[PATCH] a", "b.patch/": b"", "c.patch": "[PATCH] c", "d.patch~": "[PATCH] d"}
     )
     assert titles(tmp_path) == ["c"]
+
+
+def notes(folder: Path) -> tuple[str, ...]:
+    return read_folder(folder).notes
+
+
+@pytest.mark.parametrize(
+    "names", [("0001-a.txt", "v2-0002-b.TXT"), ("0001-a", "0002-b"), ("0001-A.PATCH", "0002-b.Diff")]
+)
+def test_suffixes_of_git_format_patch_are_known(tmp_path: Path, names: tuple[str, str]) -> None:
+    write(tmp_path, dict(zip(names, ["[PATCH 1/2] a", "[PATCH 2/2] b"], strict=True)))
+    write(tmp_path, {"0003-notes.txt": b"no patch", "0004-empty": b""})
+    assert (titles(tmp_path), notes(tmp_path)) == (["a", "b"], ())
+
+
+def test_skipped_file_with_a_diff_is_noted(tmp_path: Path) -> None:
+    write(tmp_path, {"a.patch": "[PATCH] a", "b.txt": "[PATCH] b", "c.log": DIFF.encode(), "README": b"x"})
+    write(tmp_path, {f"a.patch{suffix}": "[PATCH] a" for suffix in ("~", ".orig", ".rej", ".bak", ".swp")})
+    assert titles(tmp_path) == ["a"]
+    assert notes(tmp_path) == tuple(
+        f"skipped {name}, which contains a diff, because of its name" for name in ("b.txt", "c.log")
+    )
+
+
+def test_numbers_without_leading_zeros_give_the_order(tmp_path: Path) -> None:
+    write(tmp_path, {"10-c.patch": "c", "2-b.patch": "b", "01-a.patch": "a", "x.patch": "d", "-.patch": "e"})
+    assert titles(tmp_path) == ["a", "b", "c", "e", "d"]
+
+
+def test_ignored_parts_of_a_series_file_are_noted(tmp_path: Path) -> None:
+    files: dict[str, bytes | str] = {f"{name}.patch": name for name in "abcdefgh"}
+    write(tmp_path, {**files, "series": b"a.patch -p0 -R\n./b.patch -p1\nb.patch # again\n", "README": b"x"})
+    assert titles(tmp_path) == ["a", "b"]
+    assert notes(tmp_path) == (
+        "the options of a.patch in the file series, -p0 -R, are ignored",
+        "the file series names b.patch more than once; it is applied once",
+        "the file series does not name c.patch, d.patch, e.patch, f.patch, g.patch and 1 more",
+    )
+    write(tmp_path, {"series": "\n".join(files).encode()})
+    assert notes(tmp_path) == ()

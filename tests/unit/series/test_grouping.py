@@ -514,3 +514,17 @@ def test_patches_may_be_counted_from_zero() -> None:
     assert whole.notes == ("the diff in the cover letter, mail 1 of box, is not applied",)
     assert titles(newest([mail("[PATCH 0/1] a", "1")])) == ["a"]
     assert titles(newest([mail("[PATCH 0/0] a", "1")])) == ["a"]
+
+
+def test_reply_that_contains_the_patch_without_marks_is_a_reply() -> None:
+    original = f"{TAG}\n\n-----Original Message-----\nFrom: Ann\n\nWhy."
+    again = mail("[PATCH 2/2] p2", "r", "p0", "p2", sender=RITA, text=original)
+    version = newest([*series(), again])
+    assert [one.sender.name for one in version.patches] == ["Ann", "Ann"]
+    assert (version.duplicates, trailers(version)) == ((), [[], [TAG]])
+    for other in (
+        mail("[PATCH 2/2] p2", "r", "p0", "p2", text=original),
+        mail("[PATCH 2/2] p2", "r", "p0", "p2", sender=RITA, diff=DIFF),
+        mail("[PATCH 2/2] p2", "r", "p0", "p1", sender=RITA),
+    ):
+        assert len(newest([*series(), other]).duplicates) == 1

@@ -319,6 +319,28 @@ def test_diff_begins_at_the_first_line_of_one(start: str) -> None:
     assert [change.path for change in mail.changes] == ["util/a.c"]
 
 
+def test_names_of_files_in_the_notes_are_no_diff() -> None:
+    mail = read_mail(patch(notes="v2:\n--- this goes\n+++ that comes\n"), "x")
+    assert (mail.notes, mail.faults) == ("v2:\n--- this goes\n+++ that comes", ())
+    assert [change.path for change in mail.changes] == ["util/a.c"]
+
+
+def test_patch_below_scissors_in_a_reply_has_its_own_headers() -> None:
+    text = "Or so?\n\n-- >8 --\nFrom: B <b@e.org>\nSubject: [PATCH] b: c\n\nWhy."
+    mail = read_mail(patch("Re: [PATCH] util: count", message=text), "x")
+    assert (mail.subject.title, mail.author.name, mail.message) == ("b: c", "B", "Why.")
+    assert (mail.subject.reply, mail.answer) == (True, "Or so?")
+    assert [fault.kind for fault in mail.faults] == ["scissors"]
+    assert not read_mail(patch("[PATCH] util: count", message=text), "x").subject.reply
+
+
+def test_last_line_without_a_newline_gets_one() -> None:
+    data = patch().partition(b"-- \n")[0].rstrip(b"\n")
+    mail = read_mail(data, "x")
+    assert (mail.data, mail.diff, mail.faults) == (data, DIFF, ())
+    assert mailbox_bytes(mail) == data + b"\n"
+
+
 def test_headers_of_a_body_end_at_a_repeated_one() -> None:
     text = "\nFrom: B <b@example.org>\ndate: Wed, 2 Feb 2022 10:00:00 +0100\nDate: again\n"
     mail = read_mail(patch(message=text), "x")

@@ -118,6 +118,9 @@ def test_header_identifies_the_file(header: str, change: FileChange) -> None:
 def test_name_above_a_hunk_may_contain_spaces() -> None:
     (change,) = scan_changes(f"diff --git a/x y b/x y\n--- a/x y\t2020-01-01\n+++ b/x y\t\n{HUNK}")
     assert change.paths == ("x y",)
+    name = r"x\303\274 y"
+    (change,) = scan_changes(f'diff --git "a/{name}" "b/{name}"\n--- "a/{name}"\t\n+++ "b/{name}"\t\n{HUNK}')
+    assert change.paths == ("x\u00fc y",)
 
 
 @pytest.mark.parametrize(

@@ -109,6 +109,8 @@ SIGNED = "-- \n2.39.5\n"
         (f"{HUNK}====== \nlist\n{SIGNED}", "", ""),
         (f"{HUNK}____\nlist\n{SIGNED}", "____", ""),
         (f"{HUNK}______\n{GIT}", "______", ""),
+        (f"{HUNK}Only in b: x\n{GIT}", "", "Only in b: x"),
+        (f"{HUNK}Binary files a and b differ\n{HUNK}rest\n{SIGNED}", "rest", ""),
         (f"{HUNK}+not counted\n", "+not counted", ""),
         (f"{HUNK} not counted\n{SIGNED}", " not counted", ""),
         (f"{HUNK}\nafter an empty line\n", "", ""),

@@ -6,7 +6,7 @@ import pytest
 
 from harness.series import parse_trailers, read_mail, reply_trailers
 from harness.series.trailers import Trailer, objections
-from tests.unit.series.mails import patch
+from tests.unit.series.mails import DIFF, patch
 
 RITA = "Rita Reader <rita@example.org>"
 
@@ -145,3 +145,33 @@ def test_wrapped_objection_is_one_line() -> None:
 def test_objections_are_known_by_their_key() -> None:
     assert Trailer(key="NACKED-BY", value=RITA).is_objection
     assert not Trailer(key="Acked-by", value=RITA).is_objection
+
+
+def test_indented_trailer_is_given_if_it_is_the_senders_own() -> None:
+    own = "Acked-by: A U Thor <a@example.org>"
+    assert given(f"Fine:\n    {own}\n\tReviewed-by: {RITA}") == [own]
+    assert given(f"> {own}\n  > {own}\n| {own}") == []
+
+
+@pytest.mark.parametrize("gap", [" ", ", ", "; "])
+def test_trailers_on_one_line_are_divided(gap: str) -> None:
+    line = f"Acked-by: {RITA}{gap}tested-by: {RITA}"
+    assert given(line) == [f"Acked-by: {RITA}", f"Tested-by: {RITA}"]
+    assert given(f"> {line}") == given(f">> {line}") == []
+    assert given(f"Acked-by: {RITA} # s390x") == [f"Acked-by: {RITA} # s390x"]
+
+
+def test_trailer_may_combine_keys_and_have_a_space_before_its_colon() -> None:
+    assert given(f"Reviewed-and-tested-by: {RITA}") == [f"Reviewed-and-tested-by: {RITA}"]
+    assert given(f"Not-reviewed-by: {RITA}\nReviewed-and-by: {RITA}") == []
+    assert given(f"Acked-by : {RITA}") == [f"Acked-by: {RITA}"]
+
+
+def test_trailer_below_a_diff_in_a_reply_is_given() -> None:
+    diff = DIFF + f"Tested-by: {RITA}\n"
+    mail = read_mail(patch("Re: x", message=f"Squash:\n\nAcked-by: {RITA}", diff=diff), "x")
+    assert [str(one) for one in reply_trailers(mail)] == [f"Acked-by: {RITA}", f"Tested-by: {RITA}"]
+    added = DIFF.replace(" int one;", f" int one;\n Tested-by: {RITA}").replace("1,3 +1,3", "1,4 +1,4")
+    assert list(reply_trailers(read_mail(patch("Re: x", message="Squash:", diff=added), "x"))) == []
+    signed = read_mail(patch("Re: x", diff=f"-- \nTested-by: {RITA}\n"), "x")
+    assert list(reply_trailers(signed)) == []
