@@ -10,7 +10,7 @@ from harness.properties.bench import Bench, Surrounding
 from harness.properties.outcome import Failed, Parts, arranged
 
 AWAKE_S = 2.5
-"""How long a helper is observed. Upstream's helper wakes up once a second."""
+"""How long a helper is observed. One that polls usually does so at least once a second."""
 
 
 def asleep(bench: Bench, parts: Parts) -> None:

@@ -35,7 +35,7 @@ EXPECTED = {
         14: "pass",
         15: "pass",
         16: "pass",
-        17: "fail",  # wakes up each second
+        17: "fail",  # keeps the working directory of QEMU
     },
     # Without the feature, the exit takes as long as the teardown, and there is no helper to check.
     **dict.fromkeys(REFERENCES, dict.fromkeys(ROWS, "cancel") | {1: "fail"}),
