@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.errors import HarnessError
+from harness.errors import GuestError, HarnessError
 from harness.properties import bpf
 from harness.properties.bench import Bench, Surrounding
 from harness.properties.outcome import Cancelled, Failed, Parts, arranged
-from harness.properties.startup import check_ready, faults
+from harness.properties.startup import NAMED, check_ready, faults
 
 UNUSED_UID = 61234
 READY_TRIES = 5
@@ -38,6 +38,8 @@ def ready_or_error(bench: Bench, parts: Parts) -> None:
         _expect_error(bench, [Surrounding(filter=_clone_fails(errno.EPERM))], errno.EPERM)
     with parts.part("no memory for clone: ENOMEM"):
         _expect_error(bench, [Surrounding(filter=_clone_fails(errno.ENOMEM))], errno.ENOMEM)
+    with parts.part("clone refused to a daemon"):
+        _expect_no_daemon(bench)
     with parts.part("RLIMIT_NPROC"):
         if os.geteuid() != 0:
             raise Cancelled("changing to a user without other processes needs root")
@@ -90,6 +92,20 @@ def _expect_error(
     raise Failed(
         f"no error names asynchronous teardown and {os.strerror(code)!r}" + (f": {other}" if other else "")
     )
+
+
+def _expect_no_daemon(bench: Bench) -> None:
+    """Raise Failed unless whoever starts the daemon gets status 1 and the reason."""
+    pidfile = bench.work / "pid"
+    surrounding = Surrounding(filter=_clone_fails(errno.EPERM))
+    try:
+        with bench.start(
+            *("-daemonize", "-pidfile", str(pidfile)), surrounding=surrounding, pidfile=pidfile
+        ) as running:
+            raise Failed(f"the daemon runs with {len(running.helpers()) or 'no'} helpers")
+    except GuestError as error:
+        if not error.cause.startswith("QEMU ended with 1:") or not NAMED.search(error.cause):
+            raise Failed(f"no error names asynchronous teardown: {error.cause}") from error
 
 
 def _attempt(bench: Bench, surrounding: Surrounding, code: int) -> _Attempt:

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from harness.properties import bench as bench_module
-from harness.properties import bpf, confinement, lifetime, sandbox, signals, startup, status
+from harness.properties import bpf, confinement, failures, lifetime, sandbox, signals, startup, status
 from harness.properties.bench import PRELUDE, Bench, Surrounding
 from harness.properties.outcome import Cancelled, Failed, Parts
 
@@ -165,3 +165,20 @@ def test_parts_of_the_faults_are_reported(make_bench, names):
     parts = Parts()
     startup.faults(make_bench(), parts, confined=False)
     assert [part.outcome for part in parts.made] == ["fail"]
+
+
+def test_daemon_without_a_helper_must_be_reported_to_its_starter(tmp_path):
+    binary = tmp_path / "daemon"
+    for script, outcome in (
+        ("echo async teardown: EPERM; exit 1", None),
+        ("echo async teardown: EPERM; exit 3", "QEMU ended with 3"),
+        ("echo bad luck; exit 1", "no error names"),
+    ):
+        binary.write_text(f"#!/bin/sh\n{script}\n")
+        binary.chmod(0o755)
+        made = Bench(make_task(binary=make_binary(path=binary)), work=tmp_path, logs=tmp_path)
+        if outcome is None:
+            failures._expect_no_daemon(made)
+        else:
+            with pytest.raises(Failed, match=outcome):
+                failures._expect_no_daemon(made)
