@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -124,10 +125,18 @@ def probe(
             else:
                 found = Sources(error=configure_errors(log.read_text(encoding="utf-8", errors="replace")))
         shutil.rmtree(folder, ignore_errors=True)
+    if found.error and not _lasts(found.error):
+        return found
     _prune(stored.parent)
     with contextlib.suppress(HarnessError):  # a cache that cannot be written is not an error
         write_json(stored, found)
     return found
+
+
+def _lasts(error: tuple[str, ...]) -> bool:
+    """Whether configure fails with ``error`` whenever it runs, and not because of the machine."""
+    text = " ".join(error)
+    return "ERROR: " in text and not re.search(r"No space left|Cannot allocate|[Kk]illed|Read-only", text)
 
 
 def _read(graph: Graph, folder: Path, binaries: tuple[str, ...]) -> Sources:

@@ -98,6 +98,15 @@ def test_installed_program_asks_again(
     assert len(stored(layout)) == 2
 
 
+def test_failure_of_the_machine_is_not_stored(layout: Layout, checkout: Checkout) -> None:
+    script = checkout.path / "configure"
+    whole = script.read_text()
+    for said, kept in (("ERROR: No space left on device", 0), ("Killed", 0), ("x: ERROR: no glib", 1)):
+        script.write_text(f"#!/bin/sh\n# {whole.replace(chr(10), ' ')}\necho '{said}'; exit 1\n")
+        assert probe(checkout, make_options(), layout, Silent()).error[-1] == said
+        assert len(stored(layout)) == kept
+
+
 def test_widest_configuration_has_every_target_and_the_default_features(
     layout: Layout, checkout: Checkout
 ) -> None:
