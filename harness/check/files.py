@@ -20,8 +20,8 @@ SPDX = Rule(
 BOILERPLATE = Rule(
     id="file-boilerplate",
     severity="warning",
-    summary="a new file has both an SPDX identifier and licence text (a note if checkpatch.pl accepts both)",
-    remedy="remove the licence text",
+    summary="a new file has licence text besides an SPDX identifier (error or note as in checkpatch.pl)",
+    remedy="remove the licence text; an SPDX-License-Identifier line is sufficient",
     source="scripts/checkpatch.pl of 10.0 and later",
 )
 MAINTAINERS = Rule(
@@ -39,25 +39,32 @@ MODE = Rule(
 )
 RULES = (SPDX, BOILERPLATE, MAINTAINERS, MODE)
 
-ASKS_FOR_SPDX = "All new files should have a SPDX-License-Identifier"
-"""Message of the checkpatch.pl of 10.0 and later."""
+ASKS_FOR_SPDX = "'SPDX-License-Identifier'"
+"""Part of the message of the checkpatch.pl of 10.0 and later; older ones mention only the bare tag."""
+REFUSES_BOILERPLATE = "license boilerplate header text"
+"""Part of the message of the checkpatch.pl of 10.1 and later."""
 SOURCES = (".c", ".h", ".S", ".py", ".pl", ".sh", ".rs", ".inc", ".m", ".cc", ".cpp")
+_REQUIRED = re.compile(r"\.(?:c|h|py|pl|sh|json|inc|rs)$|Makefile.*$")
+"""Files that the checkpatch.pl of 10.0 and later requires an identifier for; for others, it asks."""
 _LONG = re.compile(
     r"GNU General Public License as published|free software[;:,] you can redistribute|"
-    r"licensed under the terms of the GNU|Permission is hereby granted, free of charge",
+    r"licensed under the terms of the GNU|Permission is hereby granted, free of charge|"
+    r"under the terms of the GNU (?:Lesser )?General Public|GNU GPL, version 2 or later|"
+    r"See the COPYING file",
     re.IGNORECASE,
 )
 
 
 def check(judged: Judged) -> Iterator[Finding]:
     """Yield the findings of this family."""
-    strict = judged.base_has("scripts/checkpatch.pl", ASKS_FOR_SPDX)
+    script = judged.read(judged.base, "scripts/checkpatch.pl") or ""
+    strict, bare = ASKS_FOR_SPDX in script, REFUSES_BOILERPLATE in script
     covered: list[str] | None = None
     for patch in judged.patches:
         for change in patch.changes:
             if change.old or not change.new or change.new_mode == "120000":
                 continue
-            yield from _licence(patch, change, strict=strict)
+            yield from _licence(patch, change, strict=strict, bare=bare)
             yield from _mode(patch, change)
             if judged.applies:
                 if covered is None:
@@ -67,27 +74,33 @@ def check(judged: Judged) -> Iterator[Finding]:
                     yield MAINTAINERS.finding(message, patch=patch.number, file=change.new)
 
 
-def _licence(patch: JudgedPatch, change: FileChange, *, strict: bool) -> Iterator[Finding]:
-    if not change.new.endswith(SOURCES) or change.binary:
+def wants_spdx(path: str, *, strict: bool) -> bool:
+    """Whether a new file at ``path`` should have an SPDX identifier; ``strict``: as checkpatch.pl asks."""
+    return path.endswith(SOURCES) or (strict and bool(_REQUIRED.search(path)))
+
+
+def _licence(patch: JudgedPatch, change: FileChange, *, strict: bool, bare: bool) -> Iterator[Finding]:
+    if not wants_spdx(change.new, strict=strict) or change.binary:
         return
     text = "\n".join(line for hunk in change.hunks for line in hunk.added)
     has = "SPDX-License-Identifier:" in text[:4000]
+    required = strict and bool(_REQUIRED.search(change.new))
     if not has and text.strip():
         yield SPDX.finding(
             "the file has no SPDX-License-Identifier",
             patch=patch.number,
             file=change.new,
             line=1,
-            severity="error" if strict else "note" if _LONG.search(text) else None,
+            severity="error" if required else "note" if _LONG.search(text) and not strict else None,
         )
-    if has and (match := _LONG.search(text)):
+    if (has or bare) and (match := _LONG.search(text)):
         line = text[: match.start()].count("\n") + 1
         yield BOILERPLATE.finding(
             f"the file contains licence text: {match[0]!r}",
             patch=patch.number,
             file=change.new,
             line=line,
-            severity=None if strict else "note",
+            severity="error" if bare else None if strict else "note",
         )
 
 

@@ -9,7 +9,7 @@ import pytest
 from harness.check import RULES, choose_rules
 from harness.check import checkpatch as module
 from harness.check.checkpatch import FAILED, SCRIPT, check, read_output
-from harness.errors import MissingError, TimeoutExpiredError
+from harness.errors import MissingError
 from tests.unit.check.support import good, judged
 
 ALL = frozenset(RULES)
@@ -47,11 +47,22 @@ def test_script_that_crashes_is_a_note(source: Path) -> None:
     assert "77" in finding.message
 
 
-def test_script_that_hangs_is_ended(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (source / SCRIPT).write_text("sleep 60;\n")
-    monkeypatch.setattr(module, "LIMIT_S", 0.2)
-    with pytest.raises(TimeoutExpiredError):
-        list(check(judged(good(), source=source), ALL))
+def test_script_that_hangs_is_ended_and_the_next_patches_are_checked(
+    source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (source / SCRIPT).write_text(
+        "open(my $in, '<', $ARGV[-1]); my $text = join('', <$in>);\n"
+        "sleep 60 if $text =~ /#define/; print qq(ERROR: fast\\n); exit 1;\n"
+    )
+    monkeypatch.setattr(module, "LIMIT_S", 2.0)
+    mails = [
+        good(subject="[PATCH 1/2] util: slow", line="#define MANY"),
+        good(subject="[PATCH 2/2] util: fast"),
+    ]
+    slow, fast = check(judged(*mails, source=source), ALL)
+    assert (slow.rule, slow.patch) == ("checkpatch-failed", 1)
+    assert "2 s" in slow.message
+    assert (fast.rule, fast.patch, fast.message) == ("checkpatch-error", 2, "fast")
 
 
 def test_script_without_findings_is_silent(source: Path) -> None:
@@ -99,25 +110,70 @@ def test_messages_have_a_severity_and_may_have_a_place() -> None:
         "+second",
         "ERROR: two",
         "#4: ",
-        "+third",
+        " third",
         "+fourth",
+        "",
         "ERROR: three",
-        "no place",
-        "+fifth",
         "WARNING: four",
         "#9: FILE: b.c:1:",
-        "",
-        "",
-        "+sixth",
+        *(f"+{number}" for number in range(10)),
         "WARNING: five",
         "#10: FILE: b.c:2:",
+        "x.patch has style problems, please review.  If any of these errors",
+        "are false positives report them to the maintainer, see",
     ]
     findings = list(read_output(lines, 7, ALL))
     assert [(one.rule, one.message, one.file, one.line, one.snippet) for one in findings] == [
         ("checkpatch-warning", "one", "a.c", 9, ("+second",)),
-        ("checkpatch-error", "two", "", 0, ("+third",)),
+        ("checkpatch-error", "two", "", 0, (" third", "+fourth")),
         ("checkpatch-error", "three", "", 0, ()),
-        ("checkpatch-warning", "four", "b.c", 1, ()),
+        ("checkpatch-warning", "four", "b.c", 1, tuple(f"+{number}" for number in range(8))),
         ("checkpatch-warning", "five", "b.c", 2, ()),
     ]
     assert {one.patch for one in findings} == {7}
+
+
+TEN = """\
+ERROR: Saw unacceptable licenses 'and,foo', valid choices for QEMU are:
+GPL-2.0-or-later
+MIT
+WARNING: added, moved or deleted file(s):
+
+  hw/core/new.c
+  docs/new.rst
+
+Does MAINTAINERS need updating?
+
+ERROR: New file 'hw/core/new.c' requires 'SPDX-License-Identifier'
+WARNING: Does new file 'docs/new.rst' need 'SPDX-License-Identifier'?
+ERROR: New file 'hw/core/new.c' must not have license boilerplate header text
+"""
+"""Output of the checkpatch.pl of 10.2."""
+
+
+def test_messages_of_several_lines_are_whole() -> None:
+    findings = list(read_output(TEN.splitlines(), 1, ()))
+    assert [(one.severity, one.message, one.file) for one in findings] == [
+        (
+            "error",
+            "Saw unacceptable licenses 'and,foo', valid choices for QEMU are: GPL-2.0-or-later MIT",
+            "",
+        ),
+        (
+            "warning",
+            "added, moved or deleted file(s): hw/core/new.c docs/new.rst Does MAINTAINERS need updating?",
+            "",
+        ),
+        ("error", "New file 'hw/core/new.c' requires 'SPDX-License-Identifier'", "hw/core/new.c"),
+        ("warning", "Does new file 'docs/new.rst' need 'SPDX-License-Identifier'?", "docs/new.rst"),
+        (
+            "error",
+            "New file 'hw/core/new.c' must not have license boilerplate header text",
+            "",
+        ),
+    ]
+
+
+def test_question_about_a_file_that_no_other_rule_covers_is_kept() -> None:
+    covered = [one.message[:20] for one in read_output(TEN.splitlines(), 1, ALL)]
+    assert covered == ["Saw unacceptable lic", "Does new file 'docs/"]

@@ -5,10 +5,16 @@ from __future__ import annotations
 import pytest
 
 from harness.check import Finding
-from harness.check.files import ASKS_FOR_SPDX, check, is_covered, read_patterns
+from harness.check.files import REFUSES_BOILERPLATE, check, is_covered, read_patterns
 from tests.unit.check.support import MAINTAINERS, SPDX, good, judged, new_diff, new_file
 
-STRICT = {"c0:scripts/checkpatch.pl": f"ERROR({ASKS_FOR_SPDX})"}
+STRICT = {
+    "10.0": """ERROR("New file '$expect_spdx_file' requires " .\n"'SPDX-License-Identifier'");""",
+    "10.2": """ERROR("New file '" . $name . "' requires 'SPDX-License-Identifier'");\n"""
+    f'ERROR("must not have {REFUSES_BOILERPLATE}, only");',
+}
+"""Lines of the checkpatch.pl of two releases."""
+OLD = "$rawline !~ m{// SPDX-License-Identifier: }"
 LICENCE = "/* This program is free software; you can redistribute it */"
 RENAMED = """\
 diff --git a/util/old.c b/util/new.c
@@ -33,25 +39,31 @@ EMPTY = "diff --git a/{0} b/{0}\nnew file mode 100755\nindex 000..e69de29\n"
 BINARY = f"{EMPTY}Binary files /dev/null and b/{{0}} differ\n"
 
 
-def findings(*mails: bytes, strict: bool = False, maintainers: str = "") -> list[Finding]:
-    files = dict(STRICT) if strict else {}
+def findings(*mails: bytes, release: str = "", maintainers: str = "") -> list[Finding]:
+    files = {"c0:scripts/checkpatch.pl": STRICT.get(release, OLD)}
     if maintainers:
         files["c1:MAINTAINERS"] = maintainers
     return list(check(judged(*mails, files=files)))
 
 
-def spdx(path: str, *lines: str, strict: bool = False) -> list[tuple[str, str, int]]:
-    found = findings(new_file(path, *lines), strict=strict)
+def spdx(path: str, *lines: str, release: str = "") -> list[tuple[str, str, int]]:
+    found = findings(new_file(path, *lines), release=release)
     assert {(one.file, one.patch) for one in found} <= {(path, 1)}
     return [(one.rule, one.severity, one.line) for one in found]
 
 
 def test_new_source_file_needs_an_spdx_identifier() -> None:
     assert spdx("util/new.c", "int x;") == [("file-spdx", "warning", 1)]
-    assert spdx("util/new.c", "int x;", strict=True) == [("file-spdx", "error", 1)]
     assert spdx("util/new.c", LICENCE, "int x;") == [("file-spdx", "note", 1)]
-    assert spdx("util/new.c", LICENCE, "int x;", strict=True) == [("file-spdx", "error", 1)]
     assert spdx("util/new.c", "", SPDX, "int x;") == []
+
+
+@pytest.mark.parametrize("release", STRICT)
+def test_identifier_is_required_where_checkpatch_requires_it(release: str) -> None:
+    assert spdx("util/new.c", "int x;", release=release) == [("file-spdx", "error", 1)]
+    assert spdx("tests/new.json", "{}", release=release) == [("file-spdx", "error", 1)]
+    assert spdx("util/new.S", "nop", release=release) == [("file-spdx", "warning", 1)]
+    assert spdx("util/new.c", "", SPDX, "int x;", release=release) == []
 
 
 @pytest.mark.parametrize("path", ["docs/new.txt", "docs/new.rst", "util/new.c.txt"])
@@ -68,7 +80,10 @@ def test_files_without_a_text_need_none() -> None:
 def test_licence_text_in_addition_to_the_identifier_is_a_finding() -> None:
     lines = (SPDX, "", LICENCE, "int x;")
     assert spdx("util/new.c", *lines) == [("file-boilerplate", "note", 3)]
-    assert spdx("util/new.c", *lines, strict=True) == [("file-boilerplate", "warning", 3)]
+    assert spdx("util/new.c", *lines, release="10.0") == [("file-boilerplate", "warning", 3)]
+    assert spdx("util/new.c", *lines, release="10.2") == [("file-boilerplate", "error", 3)]
+    alone = spdx("util/new.c", LICENCE, "int x;", release="10.2")
+    assert alone == [("file-spdx", "error", 1), ("file-boilerplate", "error", 1)]
     (finding,) = findings(new_file("util/new.c", *lines))
     assert "'free software; you can redistribute'" in finding.message
 
