@@ -73,7 +73,7 @@ def parse_trailers(text: str) -> tuple[Trailer, ...]:
 
 
 def reply_trailers(reply: Mail) -> Iterator[Trailer]:
-    """Yield the trailers of a reply. Indented ones count only if they are of its sender: others are quoted."""
+    """Yield the trailers of a reply, but no indented ones of other people: those are quoted."""
     for line in _joined(_own_text(reply).splitlines()):
         for text in _NEXT.split(" ".join(without_mailto(line).split())):
             found = _REPLIED.match(text)
