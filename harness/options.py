@@ -84,6 +84,7 @@ class Options:
     ccache: bool
     profile: str
     rust: bool
+    coverage: bool
     cycles: int
     seed: int
     preset: str

@@ -18,6 +18,7 @@ import msgspec
 from harness.bisect.choice import builds_of, commits_of, patches_between, report_once, with_compiler
 from harness.bisect.compiled import Changed, Reasons
 from harness.bisect.cost import cost_of, estimate, measure_rates, read_rates
+from harness.bisect.coverage import findings_of, measure
 from harness.bisect.diagnostics import read_diagnostics, read_lines
 from harness.bisect.manual import compare_manuals, find_sphinx, make_manual, touches_manual
 from harness.bisect.proof import OnBase, conclude, run_on_base
@@ -27,7 +28,7 @@ from harness.bisect.walk import Walk
 from harness.build import Build, build
 from harness.build.features import features_of
 from harness.build.plan import NO_EXTRA, binary_name
-from harness.check import Bisect, CommitBuild, CompiledFiles, Finding, Judged, TestProof, TestRow
+from harness.check import Bisect, CommitBuild, CompiledFiles, CoveredFile, Finding, Judged, TestProof, TestRow
 from harness.check.building import CONFIGURE, FAILS
 from harness.errors import (
     CompileError,
@@ -54,6 +55,7 @@ class BisectResult:
     isolation: str
     compiled: CompiledFiles | None = None
     proofs: tuple[TestProof, ...] = ()
+    coverage: tuple[CoveredFile, ...] = ()
 
     @property
     def tip_builds(self) -> bool:
@@ -78,6 +80,7 @@ def run_bisect(  # noqa: PLR0917 - the results of earlier stages
     walks = []
     on_base: OnBase | None = None
     proved: tuple[Finding, ...] = ()
+    coverage: tuple[CoveredFile, ...] = ()
     label = f"validate-{judged.input.name}"
     changed = Changed(source=layout.build_root(tree.name, label) / "src")
     scope = Scope(targets=options.targets)
@@ -112,6 +115,9 @@ def run_bisect(  # noqa: PLR0917 - the results of earlier stages
                     on_base = run_on_base(walk, functools.partial(_build, walk))
         if walk.tested:
             walk.proofs, proved = conclude(walk, on_base)
+            if options.coverage and walk.built:
+                coverage = measure(walk, walk.built)
+                proved += tuple(findings_of(coverage, judged))
     rows = tuple(row for walk in walks for row in walk.rows)
     findings = report_once(walk.findings for walk in walks if walk.host == "native")
     findings += [finding for walk in walks if walk.host != "native" for finding in walk.findings]
@@ -136,6 +142,7 @@ def run_bisect(  # noqa: PLR0917 - the results of earlier stages
         findings=tuple(findings),
         cost=cost_of(walks[0].rows),
         isolation=sandbox.name,
+        coverage=coverage,
         proofs=tuple(proof for walk in walks for proof in walk.proofs),
         compiled=changed.summary(scope.targets, scope.extra),
     )
@@ -143,6 +150,7 @@ def run_bisect(  # noqa: PLR0917 - the results of earlier stages
 
 def _one(walk: Walk, number: int, commit: str) -> None:
     began = time.monotonic()
+    walk.built = None
     try:
         try:
             built = _build(walk, commit)
@@ -154,6 +162,7 @@ def _one(walk: Walk, number: int, commit: str) -> None:
         _failed(walk, number, commit, error, time.monotonic() - began)
         _cover(walk, number, (), read_lines(error.log) if error.log else ())
         return
+    walk.built = built
     measure_rates(walk.layout, built)
     if not built.reused:
         walk.warn(number, read_diagnostics(read_lines(Path(built.logs[-1]))))

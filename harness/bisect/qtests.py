@@ -37,12 +37,14 @@ _OUTCOMES = {
 _SKIP = re.compile(r"(?:1\.\.0|ok \d+)(?: -)?\s*(.*?)\s*# [Ss][Kk][Ii][Pp]\S*\s*(.*)$")
 
 
-def build_tests(build: Build, tests: Sequence[QemuTest], sandbox: Sandbox, log: Path) -> Finished:
+def build_tests(
+    build: Build, tests: Sequence[QemuTest], sandbox: Sandbox, log: Path, *, manifest: str = "build.ninja"
+) -> Finished:
     """Compile the programs of ``tests``, continuing after errors. The output goes to ``log``."""
     programs = sorted({program for test in tests for program in test.programs})
     compile_ = next(command for command in build.commands if command.purpose == "compile")
     words = [word for word in compile_.argv if word.startswith("-j")]
-    argv = (compile_.argv[0], *words, "-k0", *programs)
+    argv = (compile_.argv[0], *words, "-k0", *_file(manifest), *programs)
     return run(
         sandbox.wrap(argv, Path(build.folder)),
         cwd=Path(build.folder),
@@ -51,6 +53,10 @@ def build_tests(build: Build, tests: Sequence[QemuTest], sandbox: Sandbox, log: 
         check=False,
         timeout_s=LIMIT_S,
     )
+
+
+def _file(manifest: str) -> tuple[str, ...]:
+    return () if manifest == "build.ninja" else ("-f", manifest)
 
 
 def run_tests(

@@ -10,6 +10,7 @@ from harness.bisect.compiled import Changed
 from harness.bisect.diagnostics import Diagnostic
 from harness.bisect.manual import Manual
 from harness.bisect.suites import QemuTest
+from harness.build import Build
 from harness.build.plan import Extra, folder_name
 from harness.check import CommitBuild, Finding, Judged, TestProof, TestRow
 from harness.check.building import WARNING
@@ -43,6 +44,8 @@ class Walk:
     """Manual of the base."""
     listed: tuple[QemuTest, ...] = ()
     """Every test of the commit that was tested last."""
+    built: Build | None = None
+    """Build of the last commit; None if it failed."""
     proofs: tuple[TestProof, ...] = ()
     broken: dict[str, int] = field(default_factory=dict)
     """Failing tests, and the patch that each is attributed to."""

@@ -46,6 +46,13 @@ PROVES_NOTHING = Rule(
     remedy="change the test so that it fails without the fix, or say in the message what it is for",
     source="docs/devel/submitting-a-patch.rst",
 )
+NOT_RUN = Rule(
+    id="lines-not-run",
+    severity="note",
+    summary="added lines that none of the chosen tests ran (-Dcoverage=true)",
+    remedy="consider a test that runs these lines",
+    source="gcov(1)",
+)
 MANUAL_FAILS = Rule(
     id="manual-fails",
     severity="error",
@@ -80,6 +87,7 @@ RULES = (
     NOT_COMPILED,
     TEST,
     PROVES_NOTHING,
+    NOT_RUN,
     MANUAL_FAILS,
     MANUAL_WARNING,
     MANUAL_OPTION,

@@ -181,6 +181,15 @@ class TestProof(msgspec.Struct, frozen=True, kw_only=True):
     ] = ""
 
 
+class CoveredFile(msgspec.Struct, frozen=True, kw_only=True):
+    """What the chosen tests ran of the lines that one patch adds to one file."""
+
+    patch: Annotated[int, about("position of the patch")]
+    file: Annotated[str, about("path in the tree")]
+    executable: Annotated[int, about("number of added lines with code")]
+    missing: Annotated[tuple[int, ...], about("those that no test ran, numbered as after the whole series")]
+
+
 class Bisect(msgspec.Struct, frozen=True, kw_only=True):
     """The cost of building every commit, compared with one cold build of the same targets."""
 
@@ -238,6 +247,9 @@ class ValidateResults(msgspec.Struct, frozen=True, kw_only=True):
     tests: Annotated[tuple[TestRow, ...], about("results of QEMU's own tests")] = ()
     proofs: Annotated[
         tuple[TestProof, ...], about("what the tests that the series adds or changes show")
+    ] = ()
+    coverage: Annotated[
+        tuple[CoveredFile, ...], about("added lines that tests ran; empty without -Dcoverage=true")
     ] = ()
     stages: Annotated[tuple[StageRow, ...], about("stages of the run")] = ()
     switched_off: Annotated[tuple[str, ...], about("ids of the rules that -Drules-off disabled")] = ()

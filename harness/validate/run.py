@@ -164,6 +164,7 @@ class _Run:
             bisect=self.built.cost if self.built else None,
             compiled=self._compiled(judged),
             tests=self.built.tests if self.built else (),
+            coverage=self.built.coverage if self.built else (),
             proofs=self.built.proofs if self.built else (),
             stages=tuple(self.stages),
             switched_off=tuple(rule for rule in RULES if rule not in self.active),

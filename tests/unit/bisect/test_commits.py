@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import pytest
 
+from harness.bisect import commits
 from harness.bisect.commits import BisectResult
 from harness.bisect.cost import cost_of
 from harness.bisect.diagnostics import Diagnostic
@@ -13,7 +16,7 @@ from harness.bisect.suites import QemuTest
 from harness.bisect.testing import with_tools
 from harness.build.plan import Extra
 from harness.build.result import CacheUse
-from harness.check import CommitBuild
+from harness.check import CommitBuild, CoveredFile
 from harness.errors import InfrastructureError, StorageError
 from harness.layout import Layout
 from tests.unit.bisect.support import Walk, judged
@@ -423,3 +426,22 @@ def test_quick_iotests_run_for_block_code(walk: Walk) -> None:
     (source / "MAINTAINERS").write_text(MAINTAINERS)
     walk.tests = (QemuTest(name="io", suite="block", programs=(), sources=()),)
     assert {row.name for row in walk(qemu_tests=("touched",)).tests} == {"io"}
+
+
+def test_coverage_of_the_last_commit_is_measured_on_request(
+    walk: Walk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    covered = CoveredFile(patch=2, file="util/a.c", executable=2, missing=())
+    measured: list[str] = []
+
+    def measure(state: Any, built: Any) -> tuple[CoveredFile, ...]:
+        assert state.judged is walk.series
+        measured.append(built.commit)
+        return (covered,)
+
+    monkeypatch.setattr(commits, "measure", measure)
+    assert walk(coverage=True).coverage == (covered,)
+    assert measured == ["c4"]
+    assert walk().coverage == ()
+    assert walk({"c4": [ERROR]}, coverage=True).coverage == (), "the last commit does not build"
+    assert measured == ["c4"]
