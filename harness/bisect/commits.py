@@ -112,7 +112,9 @@ def run_bisect(  # noqa: PLR0917 - the results of earlier stages
                 step.update(at, len(commits), f"patch {number}" if number else "base")
                 _one(walk, number, commit)
                 if number == 0 and walk.tested:
-                    on_base = run_on_base(walk, functools.partial(_build, walk))
+                    # Without the programs of the tests: each of them is built on its own there.
+                    alone = dataclasses.replace(walk, extra=dataclasses.replace(walk.extra, goals=()))
+                    on_base = run_on_base(walk, functools.partial(_build, alone))
         if walk.tested:
             walk.proofs, proved = conclude(walk, on_base)
             if options.coverage and walk.built:
