@@ -6,10 +6,13 @@ file would become part of the commit message, and two of them one commit.
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import email.message
 import email.policy
+import quopri
 import re
+from collections.abc import Callable
 from dataclasses import replace
 
 from harness.errors import OptionError
@@ -18,6 +21,11 @@ from harness.series.decode import CODINGS, Fault, coding_of
 from harness.series.mail import BOM, Mail, Parsed, mail_of, parse_mail
 from harness.series.mbox import from_lines, split_mbox, unquoted
 
+_EXACT = email.policy.compat32.clone(max_line_length=0, mangle_from_=False)
+_DECODERS: dict[str, Callable[[bytes], bytes]] = {
+    "base64": base64.b64decode,
+    "quoted-printable": quopri.decodestring,
+}
 _DEEPEST = 3
 """Mails in mails in mails are read, no deeper."""
 _HEADERS = re.compile(rb"\s*(?:From .*\n)?((?:[A-Za-z][A-Za-z0-9-]*:.*\n(?:[ \t].*\n)*)+)\r?\n")
@@ -93,17 +101,12 @@ def _held(part: email.message.Message) -> tuple[bytes, ...]:
 
 
 def _bytes_of(part: email.message.Message, inner: email.message.Message) -> bytes:
+    """Return the forwarded mail ``inner`` of ``part``. RFC 2046 forbids to encode it, mail programs do it."""
+    decode = _DECODERS.get(coding_of(part), bytes)
     try:
-        data = inner.as_bytes(policy=email.policy.compat32.clone(max_line_length=0, mangle_from_=False))
+        return decode(inner.as_bytes(policy=_EXACT))
     except Exception:  # noqa: BLE001 - the generator raises many types for malformed headers
         return b""
-    if coding_of(part) not in CODINGS:
-        return data
-    coded = email.message.Message()  # RFC 2046 forbids this, mail programs do it
-    coded["Content-Transfer-Encoding"] = coding_of(part)
-    coded.set_payload(data.lstrip().decode("ascii", "replace"))
-    decoded = coded.get_payload(decode=True)
-    return decoded if isinstance(decoded, bytes) else data
 
 
 def _within(outer: Mail, mail: Mail, at: int, parsed: Parsed) -> Mail:

@@ -140,7 +140,7 @@ def header_text(mail: email.message.Message, name: str, faults: list[Fault]) -> 
 
 
 def _raw_text(raw: bytes, charset: str, name: str, faults: list[Fault]) -> str:
-    for known in ("utf-8", charset if charset.lower() not in PLAIN_CHARSETS else ""):
+    for known in ("utf-8", charset):
         try:
             return _decode_whole(raw, known)
         except (LookupError, ValueError):

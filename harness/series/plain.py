@@ -118,8 +118,9 @@ def _in_header(out: list[str]) -> bool:
 
 
 def _headers(old: str, new: str) -> list[str]:
-    quote = '"' if (old if new == _NONE else new).startswith('"') else ""
-    rest = (old if new == _NONE else new).strip(quote or None).partition("/")[2]
+    path = old if new == _NONE else new
+    quote = '"' if path.startswith('"') else ""
+    rest = path.strip(quote or None).partition("/")[2]
     lines = [f"diff --git {quote}a/{rest}{quote} {quote}b/{rest}{quote}"]
     if old == _NONE:
         lines.append("new file mode 100644")

@@ -181,6 +181,36 @@ def test_forwarded_mail_is_the_patch_with_its_own_thread() -> None:
         assert "\n int three;\n" in found.diff
 
 
+def test_forwarded_mail_keeps_its_text() -> None:
+    title = "util: " + "long " * 40 + "title"
+    inner = patch(
+        f"[PATCH] {title}", message=f"Why.\n\nFrom here on.\n{'x' * 200}\n\nEnd.", sender="I <i@e.org>"
+    )
+    quoted = patch("[PATCH] a: b", message="Ja =3D " + "x" * 80, diff=DIFF.replace("*/", "=3D */"))
+    more = "Content-Transfer-Encoding: quoted-printable\n"
+    (found,) = read_mbox(multipart(rfc822(quoted, more)), "x")
+    assert found.message == "Ja = " + "x" * 80
+    assert "h\u00fcbsch = */" in found.diff
+    for part_of in (
+        rfc822(inner),
+        rfc822(b"\n" + base64.encodebytes(inner), "content-transfer-encoding: BASE64\n"),
+    ):
+        (found,) = read_mbox(multipart(part_of), "x")
+        assert found.subject.title == title
+        assert found.message == f"Why.\n\nFrom here on.\n{'x' * 200}\n\nEnd."
+
+
+def test_forwarded_mail_that_cannot_be_written_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*words: object, **more: object) -> bytes:
+        raise KeyError("malformed")
+
+    monkeypatch.setattr("email.message.Message.as_bytes", fail)
+    (found,) = read_mbox(multipart(rfc822(patch())), "x")
+    assert (found.subject.title, found.diff) == ("outer", "")
+    (found,) = read_mbox(multipart(rfc822(b"A", "Content-Transfer-Encoding: base64\n")), "x")
+    assert found.subject.title == "outer"
+
+
 def test_digest_is_its_mails() -> None:
     mails = [patch(f"[PATCH {at}/2] a: {at}", ident=f"{at}@e.org") for at in (1, 2)]
     body = b"".join(b"--b\n\n" + mail + b"\n" for mail in mails)

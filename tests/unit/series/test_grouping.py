@@ -212,6 +212,10 @@ def test_patches_of_several_authors_formatted_as_a_thread_are_one_series(count: 
         (["[PATCH] a", "[PATCH v2] a"], "a"),
         (["[PATCH] a", "[PATCH] b", "[PATCH v2] a"], "ab"),
         (["[PATCH] a", "[PATCH v2] b"], "ab"),
+        (["[PATCH] a", "[PATCH v2] a", "[PATCH v4] a", "[PATCH v4] b"], "ab"),
+        (["[PATCH] a", "[PATCH v2] a", "[PATCH v4] b"], "aab"),
+        (["[PATCH 1/2] a", "[PATCH 1/2] b", "[PATCH v2 1/2] c", "[PATCH v2 2/2] d"], "abcd"),
+        (["[PATCH 1/1] a", "[PATCH v2 1/1] b"], "ab"),
     ],
 )  # fmt: skip
 def test_mails_without_any_id_are_files(subjects: list[str], expected: str) -> None:
@@ -439,6 +443,9 @@ def test_copies_of_a_mail_are_one_mail() -> None:
     ):
         (version,) = read(copies).versions
         assert (titles(version), version.duplicates) == (["p1", "p2"], ())
+    noted = [one.replace(b"-- \n2.39.5\n", b"______\nthe list\n") for one in mails]
+    for copies in ([*mails, *noted], [*noted, *mails], [*mails, *tagged]):
+        (version,) = read(copies).versions
         assert (version.out_of_order, version.notes) == (False, ())
         assert not any(one.faults for one in version.patches)
 

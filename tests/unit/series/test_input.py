@@ -488,6 +488,10 @@ def test_range_and_branch_of_the_source_clone_start_at_the_upstream_branch(
     assert (found.kind, found.source, found.name) == ("range", series, "clone")
     assert titles(found) == ["topic: one", "topic: two"]
     assert found.range_base == found.base_commit == commit_of(clone, "main")
+    made = series_of(found)
+    assert made is not None
+    assert (made.range_base, made.commits) == (found.range_base, found.commits)
+    assert len(made.commits) == 2
 
 
 def test_branch_without_commits_of_its_own_is_refused(layout: Layout, clone: Path) -> None:

@@ -251,6 +251,7 @@ def test_trailers_are_read_from_the_last_paragraph_only() -> None:
         "Signed-off-by: A <a@b>",
     ]
     assert parse_trailers("Signed-off-by: A <a@b>\n\nmore text") == ()
+    assert [str(trailer) for trailer in parse_trailers("a\n\nLink: no\n\n \nLink: x\n")] == ["Link: x"]
     assert parse_trailers("") == ()
     body = "".join(f"line {number}\n" for number in range(9))
     assert [str(trailer) for trailer in parse_trailers(f"{body} \nLink: x  \n\n")] == ["Link: x"]
