@@ -268,7 +268,7 @@ def _answer(body: str) -> str:
 
 
 def _scissors(text: str) -> list[re.Match[str]]:
-    return [found for found in re.finditer(r".*\n?", text) if is_scissors(found[0])]
+    return [found for found in re.finditer(r"^.*(?:[8%]<|>[8%]).*\n?", text, re.M) if is_scissors(found[0])]
 
 
 def is_scissors(line: str) -> bool:

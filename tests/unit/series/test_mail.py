@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from harness.series import mailbox_bytes, read_mail
 from harness.series.address import Address, parse_address
 from harness.series.decode import unflow
+from harness.series.mail import is_scissors
 from harness.series.subject import parse_subject
 from tests.unit.series.mails import DIFF, patch
 
@@ -476,3 +477,113 @@ def test_arbitrary_bytes_raise_no_exception(data: bytes) -> None:
     read_mail(data, "x")
     read_mail(b"Subject: [PATCH] x\nFrom: a\n\n" + data, "x")
     mailbox_bytes(read_mail(b"From: x\nContent-Type: multipart/mixed; boundary=b\n\n--b\n" + data, "x"))
+
+
+@pytest.mark.parametrize(
+    ("line", "scissors"),
+    [
+        ("-- >8 --", True),
+        ("-- 8< --", True),
+        ("-- >% --", True),
+        ("-- %< --", True),
+        ("--->8---", True),
+        ("  -- >8 --  \n", True),
+        ("---------------8<---------------", True),
+        ("- - - - >8 - - - - cut here - - - - 8< - - - -", True),
+        ("-- >8 -- cut", True),
+        ("-- >8 -- cut here please, this text is longer", False),
+        (">8", False),
+        ("- >8 -", False),
+        ("----------", False),
+        ("-- 8 < --", False),
+        ("-  -  - >8 -  -  -", False),
+        ("a >8 b 8< c and more", False),
+        ("", False),
+    ],
+)
+def test_scissors_are_those_of_git(line: str, scissors: bool, tmp_path: Path) -> None:
+    assert is_scissors(line) is scissors
+    mail = f"From: a@b\nSubject: x\n\nabove\n{line.strip()}\nbelow\n".encode()
+    words = ["git", "mailinfo", "--scissors", tmp_path / "m", tmp_path / "d"]
+    subprocess.run(words, input=mail, capture_output=True, check=True)
+    assert ("above" not in (tmp_path / "m").read_text()) is scissors
+
+
+def test_text_above_scissors_is_not_part_of_the_message() -> None:
+    above = "Hello,\n\nTested-by: B <b@e.org>\n\n"
+    mail = read_mail(patch(message=f"{above}-- >8 --\nFrom: C <c@e.org>\nSubject: util: other\n\nWhy."), "x")
+    assert (mail.message, str(mail.author), mail.subject.title) == ("Why.", "C <c@e.org>", "util: other")
+    assert [fault.kind for fault in mail.faults] == ["scissors"]
+    assert b"Hello" not in mailbox_bytes(mail)
+    twice = read_mail(patch(message=f"{above}-- >8 --\nmore\n-- >8 --\nWhy."), "x")
+    assert twice.message == "Why."
+    cover = read_mail(patch("[PATCH 0/2] x", message=f"{above}-- >8 --\nWhy.", diff=""), "x")
+    assert (cover.message, cover.faults) == (f"{above}-- >8 --\nWhy.", ())
+    reply = read_mail(patch("Re: x", message=f"{above}-- >8 --\nmore\n-- >8 --\nWhy."), "x")
+    assert (reply.message, reply.faults) == (above.strip(), ())
+
+
+@pytest.mark.parametrize(
+    ("subject", "title", "same"),
+    [
+        ("[PATCH v2 1/2] a: b", "a: b", True),
+        ("a: b", "a: b", True),
+        ("[tiny] a: b", "[tiny] a: b", True),
+        ("[PATCH] [tiny] a: b", "[tiny] a: b", True),
+        ("[RFC PATCH] [PATCH] a: b", "a: b", True),
+        ("[Foo-devel] [PATCH 1/2] a: b", "a: b", False),
+        ("[PATCH v2][1/2] a: b", "a: b", False),
+        ("[hw,v2,1/2] a: b", "a: b", False),
+        ("[RFC v2 1/2] a: b", "a: b", False),
+        ("[PULL 1/2] a: b", "a: b", False),
+        ("Re: [PATCH 1/2] a: b", "a: b", False),
+        ("[PATCH]", "", False),
+    ],
+)
+def test_git_reads_the_title_of_each_subject(subject: str, title: str, same: bool, tmp_path: Path) -> None:
+    mail = read_mail(patch(subject), "x")
+    written = mailbox_bytes(mail)
+    assert (written == mail.data) is same
+    words = ["git", "mailinfo", "-b", tmp_path / "m", tmp_path / "d"]
+    ended = subprocess.run(words, input=written, capture_output=True, check=True)
+    assert f"Subject: {title or 'no subject'}\n" in ended.stdout.decode()
+
+
+def test_raw_bytes_and_encoded_words_may_be_mixed() -> None:
+    sender = "From: =?utf-8?q?J=C3=B6rg?= M\u00fcller <j@e.org>\n"
+    subject = "Subject: \u00fc =?utf-8?q?=C3=BC?=\n =?utf-8?q?_x?= =?y?=\n"
+    mail = read_mail(f"{sender}{subject}\nx\n".encode(), "x")
+    assert (mail.author.name, mail.subject.text) == ("J\u00f6rg M\u00fcller", "\u00fc \u00fc x =?y?=")
+    assert mail.faults == ()
+
+
+def test_message_is_utf_8_and_the_diff_keeps_its_bytes() -> None:
+    mail = read_mail(patch(message="h\u00fcbsch", charset="latin-1").replace(b"charset=latin-1", b"x=y"), "x")
+    assert (mail.message, "h\udcfcbsch" in mail.diff) == ("h\u00fcbsch", True)
+    assert [fault.kind for fault in mail.faults] == ["charset"]
+
+
+def test_html_without_a_text_is_a_fault() -> None:
+    headers = "MIME-Version: 1.0\nContent-Type: multipart/alternative; boundary=b\n"
+    part = "--b\nContent-Type: text/{}\n\nx\n"
+    only = read_mail(patch(headers=headers, message=part.format("html") + "--b--\n", diff=""), "x")
+    assert [fault.kind for fault in only.faults] == ["multipart", "html"]
+    both = part.format("plain") + part.format("html") + "--b--\n"
+    assert "html" not in [
+        f.kind for f in read_mail(patch(headers=headers, message=both, diff=""), "x").faults
+    ]
+
+
+def test_text_after_the_last_hunk_is_noted_and_a_cut_line_is_damage() -> None:
+    footer = patch().replace(b"-- \n2.39.5\n", b"This mail is confidential.\n")
+    mail = read_mail(footer, "x")
+    assert [(fault.kind, "confidential" in fault.detail) for fault in mail.faults] == [("trailing", True)]
+    assert mail.is_sound
+    cut = read_mail(patch(diff=f"{DIFF}rest of a line\n"), "x")
+    assert [(fault.kind, "rest of a line" in fault.detail) for fault in cut.faults] == [("damaged", True)]
+
+
+def test_text_of_a_mail_is_decoded() -> None:
+    mail = read_mail(patch(coding="base64", message="base-commit: x"), "x")
+    assert mail.text == f"{mail.message}\n{mail.notes}\n{mail.diff}"
+    assert mail.text.startswith("base-commit: x\n")
