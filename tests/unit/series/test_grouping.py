@@ -243,6 +243,33 @@ def test_partial_reroll_takes_the_other_patches_of_the_version_before() -> None:
     assert (version.recounted, version.out_of_order) == (False, False)
 
 
+def test_partial_reroll_may_have_several_patches_in_reply_or_one_without_a_thread() -> None:
+    again = [mail("[PATCH v2 2/3] new", "n", "p2"), mail("[PATCH v2 3/3] newer", "m", "p3")]
+    version = newest([*series(3), *again])
+    assert (titles(version), version.reused) == (["p1", "new", "newer"], ((1, 1),))
+    below = [mail("[PATCH v2 2/3] new", "n", "p0"), mail("[PATCH v2 3/3] newer", "m", "n")]
+    assert titles(newest([*series(3), *below])) == ["p1", "new", "newer"]
+    alone = newest([*series(3), mail("[PATCH v2 2/3] new", "n", day=2)])
+    assert titles(alone) == ["p1", "new", "p3"]
+
+
+def test_new_version_takes_patches_of_the_one_that_it_answers() -> None:
+    other = [mail("[PATCH v2 1/2] x", "x"), mail("[PATCH v2 2/2] y", "y", "x")]
+    version = newest([*series(3), *other, mail("[PATCH v3 2/3] new", "n", "p2", day=2)])
+    assert (titles(version), version.reused) == (["p1", "new", "p3"], ((1, 1), (3, 1)))
+
+
+def test_senders_are_compared_without_case() -> None:
+    mails = [mail("[PATCH] a", "1"), mail("[PATCH] b", "2", "1", sender="Ann <ANN@e.org>")]
+    assert titles(newest(mails)) == ["a", "b"]
+    assert titles(
+        newest([mails[0], mails[1].replace(b"References", b"X").replace(b"In-Reply-To", b"Y")])
+    ) == [
+        "a",
+        "b",
+    ]
+
+
 def test_partial_rerolls_over_several_versions_remember_the_first_one() -> None:
     mails = [
         *series(3),
