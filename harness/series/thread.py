@@ -106,8 +106,7 @@ def _filled(version: Version, older: Version, by_id: Names, *, sent: bool) -> Ve
         places[number] = mail
     if counted and not version.missing:
         return version
-    known = _numbers(older)
-    patches = {number: places.get(number, mail) for number, mail in {**known, **places}.items()}
+    patches = _numbers(older) | places
     kept = [number for number in sorted(patches) if number not in places]
     if not kept:
         return version
@@ -119,7 +118,6 @@ def _filled(version: Version, older: Version, by_id: Names, *, sent: bool) -> Ve
         cover=older.cover,
         patches=tuple(patches[number] for number in order),
         missing=tuple(number for number in older.missing if number not in places),
-        recounted=False,
         reused=tuple(
             (order.index(number) + 1, origins.get(id(patches[number]), older.number)) for number in kept
         ),

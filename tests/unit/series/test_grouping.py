@@ -290,6 +290,7 @@ def test_partial_reroll_without_a_count_replaces_its_title_or_the_patch_that_it_
     ]
     version = newest([*series(3), mail("[PATCH v2] p1", "n", "p0", above, day=2, diff=DIFF)])
     assert [one.message_id for one in version.patches] == ["n@x", "p2@x", "p3@x"]
+    assert (version.total, version.reused) == (3, ((2, 1), (3, 1)))
     alone = newest([*series(3), mail("[PATCH v2] new", "n", "p0", day=2)])
     assert (titles(alone), alone.reused) == (["new"], ())
 
