@@ -520,7 +520,7 @@ def test_text_above_scissors_is_not_part_of_the_message() -> None:
     cover = read_mail(patch("[PATCH 0/2] x", message=f"{above}-- >8 --\nWhy.", diff=""), "x")
     assert (cover.message, cover.faults) == (f"{above}-- >8 --\nWhy.", ())
     reply = read_mail(patch("Re: x", message=f"{above}-- >8 --\nmore\n-- >8 --\nWhy."), "x")
-    assert (reply.message, reply.faults) == (above.strip(), ())
+    assert reply.answer == above.strip()
 
 
 @pytest.mark.parametrize(
