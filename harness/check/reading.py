@@ -40,7 +40,7 @@ REROLL = Rule(
 DUPLICATE = Rule(
     id="input-duplicate",
     severity="warning",
-    summary="two mails have the same number; the later one is used",
+    summary="two mails have the same number or title; the later one is used",
     remedy="remove the stale one (git format-patch does not delete older files)",
 )
 ORDER = Rule(
@@ -203,7 +203,9 @@ def _numbers(version: Version) -> Iterator[Finding]:
         message = f"v{version.number} does not contain all patches; those at {kept} are from v{used}"
         yield REROLL.finding(message)
     for mail in version.duplicates:
-        yield DUPLICATE.finding(f"{mail.origin}: another mail also has the number {mail.subject.number}")
+        subject = mail.subject
+        same = f"number {subject.number}" if subject.counted else f"title {subject.title!r}"
+        yield DUPLICATE.finding(f"{mail.origin}: another mail also has the {same}")
     if version.out_of_order:
         yield ORDER.finding("the order of the patches differs from their numbers")
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.errors import OptionError
 from harness.series.attached import read_mbox
 from harness.series.compressed import SUFFIXES, read_bytes
+from harness.series.decode import Fault
 from harness.series.grouping import when
 from harness.series.mail import Mail
 from harness.series.thread import find_thread
@@ -68,7 +69,7 @@ def folder_thread(mails: Sequence[Mail], *, sort: bool = True) -> Thread:
     Without ``sort``, even numbers that count consistently do not change the order.
     """
     covers = [mail for mail in mails if mail.is_cover or (_is_cover_file(mail) and not mail.diff)]
-    patches = [mail for mail in mails if not any(mail is cover for cover in covers)]
+    patches = [_judged(mail) for mail in mails if not any(mail is cover for cover in covers)]
     if not mails:
         return Thread(versions=())
     return Thread(versions=(make_version(patches, covers, sent=False, sort=sort),))
@@ -162,7 +163,7 @@ def _files(folder: Path) -> list[Path]:
 
 def _lines(listed: Path) -> list[list[str]]:
     """Return the lines of quilt's ``series`` file, without comments: a name and options each."""
-    lines = listed.read_text(encoding="utf-8", errors="replace").splitlines()
+    lines = listed.read_text(encoding="utf-8-sig", errors="replace").splitlines()
     return [words for line in lines if (words := line.split("#")[0].split())]
 
 
@@ -200,6 +201,13 @@ def _listed(folder: Path, name: str) -> Path:
             "add the file, or remove its line",
         )
     return path
+
+
+def _judged(mail: Mail) -> Mail:
+    """Give ``mail`` a fault if it has no diff, whatever its subject: as a file of a folder it is a patch."""
+    if mail.diff or any(fault.kind in ("empty", "html") for fault in mail.faults):
+        return mail
+    return replace(mail, faults=(*mail.faults, Fault(kind="empty", detail="it changes no file")))
 
 
 def _is_cover_file(mail: Mail) -> bool:

@@ -135,10 +135,11 @@ def _with_replies(version: Version, mails: Sequence[Mail], by_id: Names, parts: 
     members = {id(mail) for mail in _members(version)}
     positions = {id(mail): at for at, mail in enumerate(version.patches, start=1)}
     for mail in version.duplicates:
-        same = (at for at, one in enumerate(version.patches, start=1) if _number(one) == _number(mail))
+        same = (at for at, one in enumerate(version.patches, start=1) if _name(one) == _name(mail))
         positions[id(mail)] = next(same, 0)
     reused = tuple(at for at, _ in version.reused)
     replies: list[Mail] = []
+    notes = list(version.notes)
     given: list[tuple[int, Trailer]] = []
     against: list[Objection] = []
     for mail in mails:
@@ -146,6 +147,8 @@ def _with_replies(version: Version, mails: Sequence[Mail], by_id: Names, parts: 
         if answered is None or id(answered) not in members:
             continue
         replies.append(mail)
+        if not mail.answer and any(fault.kind == "html" for fault in mail.faults):
+            notes.append(f"{mail.origin} is a reply in HTML, which is not read")
         at = positions.get(id(answered), 0)
         # A reply to the cover letter of an older version is not about the patches that were sent again.
         places = reused if answered is version.cover and reused else (at,)
@@ -154,10 +157,11 @@ def _with_replies(version: Version, mails: Sequence[Mail], by_id: Names, parts: 
     return replace(
         version,
         replies=tuple(replies),
+        notes=tuple(notes),
         trailers=tuple(dict.fromkeys(given)),
         objections=tuple(dict.fromkeys(against)),
     )
 
 
-def _number(mail: Mail) -> int:
-    return mail.subject.number
+def _name(mail: Mail) -> int | str:
+    return mail.subject.number if mail.subject.counted else mail.subject.title

@@ -92,7 +92,8 @@ def make_version(
     """Make a version of ``patches`` and ``covers``.
 
     If the subjects count consistently, their numbers give the order. Of mails that were ``sent``, a later
-    one replaces an earlier one with the same number or title; files count all. Without ``sort``, the order
+    one replaces an earlier one with the same number, or without numbers one with the same title that changes
+    a file in common; files count all. Without ``sort``, the order
     is given.
     """
     patches, covers = list(patches), list(covers)
@@ -112,15 +113,15 @@ def make_version(
         counts = False
     low = low if counts else 1
     placed: dict[int, Mail] = {}
-    titles: dict[str, int] = {}
     duplicates: list[Mail] = []
     for position, mail in enumerate(patches, start=1):
-        same = titles.setdefault(mail.subject.title, position) if sent and mail.subject.title else position
-        number = mail.subject.number if counts else same
+        same = (at for at, one in placed.items() if sent and _is_again(mail, one))
+        number = mail.subject.number if counts else next(same, position)
         if number in placed:
             duplicates.append(placed[number])
         placed[number] = mail
-    counted = total if counts or not patches else len(patches)
+    counted = total if counts or not patches else len(placed)
+    missing = range(low, low + counted) if counts or not patches else ()
     first = (patches or covers)[0].subject
     return Version(
         number=max(mail.subject.version for mail in (*patches, *covers[-1:])),
@@ -129,12 +130,18 @@ def make_version(
         total=counted,
         cover=covers[-1] if covers else None,
         patches=tuple(placed[number] for number in sorted(placed)),
-        missing=tuple(number for number in range(low, low + counted) if number not in placed),
+        missing=tuple(number for number in missing if number not in placed),
         duplicates=tuple(duplicates),
         out_of_order=counts and numbers != sorted(numbers),
         recounted=not counts and any(map(_is_other, patches, range(1, counted + 1), [counted] * counted)),
         notes=notes,
     )
+
+
+def _is_again(mail: Mail, older: Mail) -> bool:
+    paths = {path for change in older.changes for path in change.paths}
+    common = any(not paths.isdisjoint(change.paths) for change in mail.changes)
+    return bool(mail.subject.title) and mail.subject.title == older.subject.title and common
 
 
 def _is_other(mail: Mail, position: int, total: int) -> bool:

@@ -8,6 +8,7 @@ import pytest
 
 from harness.check import Finding
 from harness.check.reading import check
+from harness.series.subject import parse_subject
 from tests.unit.check.support import cover, good, judged, pair
 
 BINARY = "diff --git a/{0} b/{0}\nnew file mode 100644\nindex 000..e69de29\n"
@@ -41,6 +42,11 @@ def test_duplicate_is_named_with_its_number() -> None:
         ("input-duplicate", 0, "mail 2: another mail also has the number 1")
     ]
     assert findings(first, one, one, two) == []
+    single = one.replace(b"PATCH 1/2", b"PATCH")
+    title = parse_subject(single.partition(b"Subject: ")[2].partition(b"\n")[0].decode()).title
+    assert findings(single, single.replace(b"<1@example.org>", b"<9@example.org>")) == [
+        ("input-duplicate", 0, f"mail 1: another mail also has the title {title!r}")
+    ]
 
 
 def test_other_order_of_the_mails_is_a_note() -> None:

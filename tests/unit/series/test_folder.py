@@ -259,6 +259,17 @@ def test_numbers_without_leading_zeros_give_the_order(tmp_path: Path) -> None:
     assert titles(tmp_path) == ["a", "b", "c", "e", "d"]
 
 
+def test_file_without_a_diff_is_an_empty_patch(tmp_path: Path) -> None:
+    write(tmp_path, {"a.patch": "[PATCH] a", "b.patch": b"", "c.patch": patch("c", diff="")})
+    version = read_folder(tmp_path).thread.newest
+    assert version is not None
+    assert [[fault.kind for fault in one.faults][-1:] for one in version.patches] == [
+        [],
+        ["empty"],
+        ["empty"],
+    ]
+
+
 def test_ignored_parts_of_a_series_file_are_noted(tmp_path: Path) -> None:
     files: dict[str, bytes | str] = {f"{name}.patch": name for name in "abcdefgh"}
     write(tmp_path, {**files, "series": b"a.patch -p0 -R\n./b.patch -p1\nb.patch # again\n", "README": b"x"})
@@ -268,5 +279,5 @@ def test_ignored_parts_of_a_series_file_are_noted(tmp_path: Path) -> None:
         "the file series names b.patch more than once; it is applied once",
         "the file series does not name c.patch, d.patch, e.patch, f.patch, g.patch and 1 more",
     )
-    write(tmp_path, {"series": "\n".join(files).encode()})
+    write(tmp_path, {"series": "\n".join(files).encode("utf-8-sig")})
     assert notes(tmp_path) == ()

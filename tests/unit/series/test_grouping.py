@@ -152,11 +152,26 @@ def test_unrelated_mail_without_a_diff_is_no_series_of_its_own() -> None:
 
 
 def test_later_mail_with_the_same_title_replaces_an_earlier_one() -> None:
-    version = newest(
-        [mail("[PATCH] a", "1"), mail("[PATCH] b", "2", "1"), mail("[PATCH] b", "3", "1", diff=DIFF)]
-    )
+    new = DIFF.replace("util/a.c", "b.c").replace("zwei", "drei")
+    mails = [mail("[PATCH] a", "1"), mail("[PATCH] b", "2", "1"), mail("[PATCH] b", "3", "1", diff=new)]
+    version = newest(mails)
     assert (titles(version), [one.message_id for one in version.patches]) == (["a", "b"], ["1@x", "3@x"])
     assert [one.message_id for one in version.duplicates] == ["2@x"]
+    assert (version.total, version.missing) == (2, ())
+    assert trailers(newest([*mails, note("Re: b", "r", "1", "2")])) == [[], [TAG]]
+
+
+def test_patches_of_other_files_with_the_same_title_all_count() -> None:
+    mails = [mail("[PATCH] a", "1"), mail("[PATCH] a", "2", "1", diff=DIFF), mail("[PATCH] a", "3", "1")]
+    version = newest(mails)
+    assert [one.message_id for one in version.patches] == ["3@x", "2@x"]
+    assert [one.message_id for one in version.duplicates] == ["1@x"]
+
+
+def test_reply_in_html_is_noted() -> None:
+    plain, html = note("Re: p2", "r", "p0", "p2"), note("Re: p2", "h", "p0", "p2").replace(b"plain", b"html")
+    assert newest([*series(), plain]).notes == ()
+    assert newest([*series(), plain, html]).notes == ("mail 5 of box is a reply in HTML, which is not read",)
 
 
 @pytest.mark.parametrize("sender", [ANN, RITA])
