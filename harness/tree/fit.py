@@ -13,7 +13,6 @@ import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -78,6 +77,7 @@ class _Trial:
             "GIT_ALTERNATE_OBJECT_DIRECTORIES": os.pathsep.join(str(path / "objects") for path in objects),
         }
         self.index, self.first, self.spare = (folder / name for name in ("index", "first", "spare"))
+        self.present: dict[int, bool] = {}
         for at, (diff, _) in enumerate(patches):
             (folder / f"{at}.diff").write_bytes(diff.encode("utf-8", "surrogateescape"))
 
@@ -101,14 +101,14 @@ class _Trial:
         """Try patch ``at``."""
         _, changes = self.patches[at]
         exact = self._is_exact(changes)
-        notes = [f"{old} is {self.moved[old]} in this tree" for old in _olds(changes) if old in self.moved]
+        notes = [f"{old} is {self.moved[old]} in this tree" for old in _paths(changes) if old in self.moved]
         strict = self._apply(at)
         if strict.returncode == 0:
             lines = _moved(strict.output)
             kind: Kind = "moved" if notes else "offsets" if lines else "clean"
             return PatchFit(kind=kind, exact=exact, details=(*notes, *lines))
         failed = _failed(strict.output)
-        if self._apply(at, "-R", "--check").returncode == 0 or at in self._present:
+        if self._apply(at, "-R", "--check").returncode == 0 or self._is_present(at):
             return PatchFit(kind="already", exact=False, details=(_PRESENT, *notes))
         for context in (2, 1):
             loose = self._apply(at, f"-C{context}")
@@ -135,20 +135,31 @@ class _Trial:
             self._apply(at, *(f"--exclude={name}" for name in literal))
         return PatchFit(kind="not", exact=exact, details=(*notes, *failed))
 
-    @cached_property
-    def _present(self) -> frozenset[int]:
-        """The patches that the commit contains: those that can be taken out of it, the last one first."""
-        found = set()
-        shutil.copyfile(self.first, self.spare)
-        for at in reversed(range(len(self.patches))):
-            _, changes = self.patches[at]
-            loose = ("-C1",) if is_distinctive(changes) else ()
-            taken_out = any(
-                self._apply(at, "-R", *how, index=self.spare).returncode == 0 for how in ((), loose)
-            )
-            if taken_out or has_change(changes, lambda path: self._read(path, self.spare)):
-                found.add(at)
-        return frozenset(found)
+    def _is_present(self, at: int) -> bool:
+        """Return whether the commit contains patch ``at``: whether it can be taken out of it, after the later
+        patches of its files."""
+        if at not in self.present:
+            shutil.copyfile(self.first, self.spare)
+            for one in reversed(self._related(at)):
+                self.present[one] = self._take_out(one)
+        return self.present[at]
+
+    def _related(self, at: int) -> list[int]:
+        """Return patch ``at`` and all that share files with it, directly or through others."""
+        paths, related = set[str](), {at}
+        while True:
+            paths.update(path for one in related for path in _paths(self.patches[one][1]))
+            found = {one for one, (_, changes) in enumerate(self.patches) if paths & set(_paths(changes))}
+            if found <= related:
+                return sorted(related)
+            related |= found
+
+    def _take_out(self, at: int) -> bool:
+        _, changes = self.patches[at]
+        for how in ((), ("-C1",)) if is_distinctive(changes) else ((),):
+            if self._apply(at, "-R", *how, index=self.spare).returncode == 0:
+                return True
+        return has_change(changes, lambda path: self._read(path, self.spare))
 
     def _apply(self, at: int, *how: str, index: Path | None = None) -> Finished:
         words = ("apply", "--cached", "--whitespace=nowarn", "-v", *how)
@@ -179,7 +190,7 @@ class _Trial:
         return all(present.get(name, "").startswith(blob) for name, blob in wanted.items())
 
 
-def _olds(changes: Sequence[FileChange]) -> tuple[str, ...]:
+def _paths(changes: Sequence[FileChange]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(path for change in changes for path in change.paths))
 
 
