@@ -6,11 +6,14 @@ Plain `nox` runs lint and unit. Every other session is run by name.
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import os
+import re
 import sys
 from pathlib import Path
 
 import nox
+import nox.command
 
 nox.needs_version = ">=2024.10.9"
 nox.options.sessions = ["lint", "unit"]
@@ -84,16 +87,32 @@ def licences(session: nox.Session, python: Path) -> str:
 
 
 def forward(session: nox.Session, *words: str, python: Path = PYTHON) -> None:
-    """Run a module with the session's arguments. Pass an interrupt on and let it end its processes."""
-    run(
-        session,
-        *words,
-        *session.posargs,
-        env={"QEMU_HARNESS_COMMAND": f"nox -s {session.name} --"},
-        python=python,
-        interrupt_timeout=60,
-        terminate_timeout=60,
-    )
+    """Run a module with the session's arguments. Pass an interrupt on and let it end its processes.
+
+    nox itself ends with 1 after every failure, so its last line states the exit code and its meaning.
+    """
+    try:
+        run(
+            session,
+            *words,
+            *session.posargs,
+            env={"QEMU_HARNESS_COMMAND": f"nox -s {session.name} --"},
+            python=python,
+            interrupt_timeout=60,
+            terminate_timeout=60,
+        )
+    except nox.command.CommandFailed as error:
+        code = re.search(r"code (\d+)", str(error))
+        session.error(f"exit code {code[1]}: {meaning_of(int(code[1]))}" if code else str(error))
+
+
+def meaning_of(code: int) -> str:
+    """The meaning of an exit code of the harness. Its module of errors needs no other package."""
+    found = importlib.util.spec_from_file_location("harness_errors", ROOT / "harness" / "errors.py")
+    errors = importlib.util.module_from_spec(found)
+    found.loader.exec_module(errors)
+    meanings = {error.code: error.summary for error in errors.all_errors()}
+    return meanings.get(code, "an internal error, or a signal; docs/errors.md lists the exit codes")
 
 
 def harness(session: nox.Session, stage: str, *words: str) -> None:
