@@ -14,7 +14,8 @@ import sys
 
 CLONE_NEWNS, MS_REC, MS_PRIVATE, MNT_DETACH = 0x20000, 0x4000, 1 << 18, 2  # linux/sched.h, linux/mount.h
 PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 38, 22, 2  # linux/prctl.h, linux/seccomp.h
-PR_SET_KEEPCAPS, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE = 8, 47, 2  # linux/prctl.h
+PR_SET_SECUREBITS, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE = 28, 47, 2  # linux/prctl.h
+NO_SETUID_FIXUP = 1 << 2  # linux/securebits.h
 CAP_DAC_READ_SEARCH, CAPABILITY_VERSION_3 = 2, 0x20080522  # linux/capability.h
 HIGHEST = 1024 * 1024 - 1
 """The highest descriptor that a kernel accepts unless its administrator raises fs.nr_open (proc(5))."""
@@ -60,7 +61,8 @@ def change_user(uid: int) -> None:
     """Become another user who may still read all files, such as firmware below a folder of root's."""
     os.setgroups([])
     os.setresgid(uid, uid, uid)
-    check(libc.prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0), "PR_SET_KEEPCAPS")
+    # Capabilities then remain, also for access(2), which otherwise ignores those of other users than root.
+    check(libc.prctl(PR_SET_SECUREBITS, NO_SETUID_FIXUP, 0, 0, 0), "PR_SET_SECUREBITS")
     os.setresuid(uid, uid, uid)
     only = 1 << CAP_DAC_READ_SEARCH
     header = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION_3, 0)

@@ -132,4 +132,4 @@ def _use_pids(number: int) -> None:
 
 def ms(seconds: float) -> str:
     """Write a latency for a reason."""
-    return f"{seconds * 1000:.3g} ms" if seconds < 1 else f"{seconds:.2f} s"
+    return f"{seconds * 1000:.3g} ms" if seconds < 0.9995 else f"{seconds:.2f} s"

@@ -143,10 +143,10 @@ def test_other_user_can_still_read_all_files():
         secret.write_text("bios")
         secret.chmod(0o600)
         settings = msgspec.json.encode(Surrounding(uid=61234)).decode()
-        code = f"import os; print(os.getuid(), open({str(secret)!r}).read())"
+        code = f"import os; print(os.getuid(), os.access({str(secret)!r}, 4), open({str(secret)!r}).read())"
         words = [sys.executable, "-IS", str(PRELUDE), settings, sys.executable, "-IS", "-c", code]
         made = subprocess.run(words, capture_output=True, text=True, check=False)
-        assert (made.stdout, made.stderr) == ("61234 bios\n", "")
+        assert (made.stdout, made.stderr) == ("61234 True bios\n", "")
 
 
 def test_traced_process_that_was_killed_is_kept_for_its_tracer():

@@ -64,6 +64,11 @@ def test_poll_of_one_second_never_passes_by_chance():
         taken(0.02, 0.01, 0.3, 0.02, 0.9)
 
 
+@pytest.mark.parametrize(("seconds", "text"), [(0.0123, "12.3 ms"), (0.9999, "1.00 s"), (1.5, "1.50 s")])
+def test_latency_has_a_short_form(seconds, text):
+    assert tails.ms(seconds) == text
+
+
 def test_given_latencies_are_judged_alike():
     judge_tail([0.01, 0.5], 0.03, "x", {})
     with pytest.raises(Failed, match="x 500 ms and 600 ms in 3 ends"):
