@@ -14,6 +14,7 @@ from harness.bisect.choosing import NONE, choose_tests, touches_block
 from harness.bisect.compiled import FAILED
 from harness.bisect.diagnostics import Diagnostic, read_diagnostics, read_lines
 from harness.bisect.firmware import add_firmware
+from harness.bisect.migration import keep_binaries, migration_tests, run_between
 from harness.bisect.qtests import BAD, build_tests, run_tests
 from harness.bisect.suites import IOTESTS, QemuTest, list_tests, suites_of
 from harness.bisect.walk import Walk
@@ -52,9 +53,33 @@ def run_suites(walk: Walk, number: int, built: Build) -> tuple[str, ...]:
     if ended.returncode != 0:
         _test_build_failed(walk, number, diagnostics, ended.output.splitlines()[-8:])
     rows = run_ready(walk, number, built, chosen, log)
+    rows += _between(walk, number, built, chosen, rows, log)
     walk.tests += rows
     _attribute(walk, number, rows)
     return tuple(program for test in chosen for program in test.programs)
+
+
+def _between(  # noqa: PLR0917 - one commit and its results
+    walk: Walk, number: int, built: Build, chosen: Sequence[QemuTest], rows: Iterable[TestRow], log: Path
+) -> tuple[TestRow, ...]:
+    """Test migration between base and last commit, if the migration tests were chosen and pass on both."""
+    good = {row.name for row in rows if row.outcome == "ok"}
+    folder = Path(built.folder)
+    tests = [test for test in migration_tests(chosen, reader(built)) if test.name in good]
+    if number == 0:
+        keep_binaries(tests, folder)
+    if number == 0 or built.commit != walk.judged.tip:
+        return ()
+    passed = {row.name for row in walk.tests if row.patch == 0 and row.outcome == "ok"}
+    return tuple(
+        run_between(
+            [test for test in tests if test.name in passed],
+            folder,
+            lambda some, env: run_tests(
+                built, some, walk.sandbox, patch=number, log=log, processes=1, env=env
+            ),
+        )
+    )
 
 
 def with_tools(judged: Judged, options: Options, extra: Extra) -> Extra:

@@ -238,7 +238,7 @@ def test_error_of_the_compiler_counts_as_compiled(layout: Layout, monkeypatch: p
 
 
 def test_programs_of_tests_count(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
-    from harness.bisect.qtests import QemuTest
+    from harness.bisect.suites import QemuTest
 
     walk = Walk(layout=layout, monkeypatch=monkeypatch)
     walk.series = judged(1, CHANGE.format(path="hw/other.c"))
