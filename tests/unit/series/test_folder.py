@@ -281,3 +281,25 @@ def test_ignored_parts_of_a_series_file_are_noted(tmp_path: Path) -> None:
     )
     write(tmp_path, {"series": "\n".join(files).encode("utf-8-sig")})
     assert notes(tmp_path) == ()
+
+
+def test_new_version_takes_missing_numbers_of_files_but_no_cover_letter(tmp_path: Path) -> None:
+    cover = patch("[PATCH 0/3] old", diff="", message="Cover.")
+    write(tmp_path, {"0000-cover-letter.patch": cover})
+    write(tmp_path, {f"000{at}-{name}.patch": f"[PATCH {at}/3] {name}" for at, name in enumerate("abc", 1)})
+    write(tmp_path, {"v2-0001-x.patch": "[PATCH v2 1/3] x"})
+    found = read_folder(tmp_path)
+    version = found.thread.newest
+    assert version is not None
+    assert (titles(tmp_path), version.cover) == (["x", "b", "c"], None)
+    assert found.notes == (
+        "skipped 2 files of versions before v2",
+        "v2 does not contain the numbers 2, 3: v1 is used",
+    )
+
+
+def test_mails_of_maildirs_and_series_files_are_kept(tmp_path: Path) -> None:
+    write(tmp_path / "m", {"cur/a": MAILS[2], "new/b": MAILS[1]})
+    assert [mail.data for mail in read_folder(tmp_path / "m").mails] == [MAILS[1], MAILS[2]]
+    write(tmp_path / "q", {"series": b"b.patch\na.patch\n", "a.patch": MAILS[1], "b.patch": MAILS[2]})
+    assert [mail.data for mail in read_folder(tmp_path / "q").mails] == [MAILS[2], MAILS[1]]

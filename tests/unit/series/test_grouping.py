@@ -451,6 +451,9 @@ def test_answer_of_the_author_is_a_reply_if_it_has_the_number_of_the_patch() -> 
     ping = note("[PATCH 2/2] p2", "r", "p0", "p2", sender=ANN, text="ping")
     (version,) = read([*series(), ping]).versions
     assert [one.message_id for one in version.replies] == ["r@x"]
+    for tag, count in (("[PATCH]", 1), ("[PATCH v2]", 0)):
+        (*_, version) = read([*series(), note(f"{tag} p2", "r", "p0", "p2", sender=ANN)]).versions
+        assert len(version.replies) == count
     lost = note("[PATCH 2/2] p2", "p2", "p0", sender=ANN, text="The diff was lost.")
     (version,) = read([*series()[:2], lost]).versions
     assert ([one.message_id for one in version.patches], version.replies) == (["p1@x", "p2@x"], ())
