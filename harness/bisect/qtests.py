@@ -131,7 +131,7 @@ def _meson_test(
                 name=test.name,
                 outcome=outcome,  # type: ignore[arg-type]
                 seconds=round(float(entry.get("duration", 0.0)), 2) if entry else 0.0,
-                reason=_excerpt(text) if outcome not in ("ok", "skipped") else _skips(text),
+                reason=_reason(outcome, text, folder, test),
             )
         )
     return tuple(rows)
@@ -150,6 +150,12 @@ def _excerpt(text: str) -> str:
     return " | ".join((errors or lines)[-4:])[:600]
 
 
+def _reason(outcome: str, text: str, folder: Path, test: QemuTest) -> str:
+    if outcome not in ("ok", "skipped"):
+        return _excerpt(text)
+    return _skips(text) or (_notrun(folder, test) if outcome == "skipped" else "")
+
+
 def _skips(text: str) -> str:
     """Return the parts of a test that were skipped, with reasons, from its output in TAP."""
     found = []
@@ -158,3 +164,15 @@ def _skips(text: str) -> str:
         if match:
             found.append(match[2].strip() if line.startswith("1..0") else f"{match[1].strip()}: {match[2]}")
     return f"skipped: {'; '.join(found)}"[:600] if found else ""
+
+
+def _notrun(folder: Path, test: QemuTest) -> str:
+    """Return why an iotest did not run, from the file that it leaves; its output in TAP lacks the reason.
+
+    Source: tests/qemu-iotests/common.rc (_notrun).
+    """
+    for word in test.words:
+        for path in sorted(folder.glob(f"scratch/*-{word}/{word}.notrun")):
+            if f"-{path.parent.name.partition('-')[0]}-" in test.name:
+                return f"skipped: {' '.join(read_lines(path))}"[:600]
+    return ""

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from harness.bisect import qtests as module
-from harness.bisect.qtests import build_tests
+from harness.bisect.qtests import build_tests, run_tests
 from harness.bisect.suites import QemuTest
 from harness.check import TestRow
 from harness.errors import TimeoutExpiredError
@@ -158,3 +158,17 @@ def test_variables_are_passed_to_both_runs(meson: Meson) -> None:
     (meson.folder / "pyvenv" / "bin" / "meson").write_text("#!/bin/sh\necho $WHERE >> calls\n")
     meson.run("a", WHERE="there")
     assert (meson.folder / "calls").read_text() == "there\n"
+
+
+def test_reason_of_an_iotest_is_read_from_its_file(meson: Meson) -> None:
+    for name, text in (("qcow2-file-049", "no libgcrypt\n"), ("raw-file-050", "other\n")):
+        path = meson.folder / "scratch" / name / f"{name[-3:]}.notrun"
+        path.parent.mkdir(parents=True)
+        path.write_text(text)
+    meson.give({f"io-qcow2-{word}": "SKIP" if word != "051" else "OK" for word in ("049", "050", "051")})
+    tests = [
+        QemuTest(name=f"io-qcow2-{word}", suite="block", programs=(), sources=(), words=(word,))
+        for word in ("049", "050", "051")
+    ]
+    rows = run_tests(meson.build, tests, meson.sandbox, patch=1, log=meson.log, processes=1)
+    assert [row.reason for row in rows] == ["skipped: no libgcrypt", "", ""]
