@@ -231,7 +231,7 @@ def choose(chooser: Chooser, files: set[str], described: set[str]) -> Scope:
         if not (wider := chooser.probe(targets, more)).error:
             extra, sources = more, wider
     elsewhere = {
-        path: tuple(sorted(programs))
+        path: tuple(sorted(programs, key=lambda name: (name.endswith(".a"), name)))  # 10.x: libsystem_arm.a
         for path in sorted(files)
         if not chooser.programs(path, sources) and (programs := chooser.programs(path, widest))
     }

@@ -23,7 +23,14 @@ from tests.unit.build.support import make_options
 from tests.unit.check.support import Recorder
 
 BINARIES = ("qemu-system-x86_64", "qemu-system-s390x", "qemu-system-arm", "qemu-system-aarch64", "qemu-arm")
-OTHERS = ("qemu-img", "qemu-x86_64", "tests/unit/test-a", "tests/qtest/npcm-test", "tests/qtest/npcm-other")
+OTHERS = (
+    "libsystem_arm.a",
+    "qemu-img",
+    "qemu-x86_64",
+    "tests/unit/test-a",
+    "tests/qtest/npcm-test",
+    "tests/qtest/npcm-other",
+)
 KNOWN = (
     "x86_64-softmmu",
     "s390x-softmmu",
@@ -34,7 +41,7 @@ KNOWN = (
 )
 ALL = {
     "util/a.c": (*BINARIES, *OTHERS),
-    "hw/arm/virt.c": ("qemu-system-arm", "qemu-system-aarch64"),
+    "hw/arm/virt.c": ("libsystem_arm.a", "qemu-system-arm", "qemu-system-aarch64"),
     "hw/arm/only64.c": ("qemu-system-aarch64",),
     "hw/s390x/a.c": ("qemu-system-s390x",),
     "linux-user/syscall.c": ("qemu-arm", "qemu-x86_64"),
@@ -169,7 +176,9 @@ def test_given_targets_restrict() -> None:
     options = make_options(targets=("s390x-softmmu",), given=("-Dtargets=s390x-softmmu",))
     chosen = choose(machine(options=options), {"hw/arm/virt.c"}, {"configs/targets/arm-softmmu.mak"})
     assert chosen.targets == ("s390x-softmmu",)
-    assert chosen.elsewhere == {"hw/arm/virt.c": ("qemu-system-aarch64", "qemu-system-arm")}
+    assert chosen.elsewhere == {
+        "hw/arm/virt.c": ("qemu-system-aarch64", "qemu-system-arm", "libsystem_arm.a")
+    }
 
 
 def test_features_of_changed_files_are_switched_on(installed_packages: list[list[str]]) -> None:
