@@ -108,7 +108,7 @@ MODE = Rule(
 FAULTS: dict[str, Rule] = {
     kind: Rule(id=f"input-{kind}", severity=severity, summary=summary, remedy=remedy)  # type: ignore[arg-type]
     for kind, severity, summary, remedy in (
-        ("no-headers", "warning", "the patch is not a mail: it has no From: and Subject:", _AGAIN),
+        ("no-headers", "warning", "the patch is not a whole mail: it has no From: or no Subject:", _AGAIN),
         ("no-author", "error", "the patch names no author", "add From: Name <address>"),
         ("charset", "warning", "the character set is missing or wrong", "send the patch as UTF-8"),
         ("crlf", "warning", "the lines end in CR LF, which is removed before the patch is applied", _AGAIN),

@@ -129,6 +129,8 @@ def parse_mail(data: bytes) -> Parsed:
         faults.append(Fault(kind="multipart", detail="its parts are nested too deeply to be read"))
     if not headers or (message["From"] is None and message["Subject"] is None):
         faults.append(Fault(kind="no-headers", detail="it has neither a From: nor a Subject: header"))
+    elif message["Subject"] is None:
+        faults.append(Fault(kind="no-headers", detail="it has no Subject: header"))
     return Parsed(
         data=data, text=text, message=message, parts=parts, has_headers=headers, faults=tuple(faults)
     )

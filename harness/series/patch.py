@@ -9,6 +9,7 @@ from __future__ import annotations
 import email
 import email.policy
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from email.message import EmailMessage
 
@@ -126,13 +127,20 @@ def scan_changes(text: str) -> tuple[FileChange, ...]:
         if line.startswith("diff --git "):
             change, index = _scan_file(lines, index)
             changes.append(change)
-        elif line.startswith("--- ") and index + 1 < len(lines) and lines[index + 1].startswith("+++ "):
+        elif _is_header(lines, index):
             raise PatchFormatError(f"{line!r} does not follow a 'diff --git' line")
         elif HUNK.match(line) or line == "GIT binary patch":
             raise PatchFormatError(f"{line[:40]!r} does not follow a 'diff --git' line")
         else:
             index += 1
     return tuple(changes)
+
+
+def _is_header(lines: Sequence[str], index: int) -> bool:
+    """Return whether git apply takes the lines at ``index`` for the names above a hunk: one has to follow."""
+    marks = ("--- ", "+++ ", "@@ -")
+    found = lines[index : index + len(marks)]
+    return len(found) == len(marks) and all(map(str.startswith, found, marks))
 
 
 def _scan_file(lines: list[str], index: int) -> tuple[FileChange, int]:
@@ -150,7 +158,7 @@ def _scan_file(lines: list[str], index: int) -> tuple[FileChange, int]:
             hunks.append(hunk)
             continue
         if hunks or binary:
-            if line.startswith("--- ") and index + 1 < len(lines) and lines[index + 1].startswith("+++ "):
+            if _is_header(lines, index):
                 raise PatchFormatError(f"{line!r} does not follow a 'diff --git' line")
             index += 1
             continue

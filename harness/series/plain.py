@@ -11,6 +11,8 @@ import re
 from harness.series.patch import HUNK
 
 _NONE = "/dev/null"
+_SKIPPED = ("Index: ", "=" * 20, "diff -", "RCS file: ", "retrieving revision ")
+"""Lines above the names of a file that diff -r, svn and cvs write."""
 _EPOCH = re.compile(r"\t(?:1970-01-01 0[0-9]:00:00|Thu Jan +1 0\d:00:00 1970)")
 
 
@@ -31,7 +33,7 @@ def git_diff(text: str) -> tuple[str, bool]:
             continue
         if line.startswith("diff --git "):
             inside = True
-        elif line.startswith(("Index: ", "=" * 20, "diff -")) and not inside:
+        elif line.startswith(_SKIPPED) and not inside:
             changed = True
             index += 1
             continue

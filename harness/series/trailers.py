@@ -25,6 +25,7 @@ _NEXT = re.compile(r"(?<=[^\s>]>)[\s,;]+(?=[A-Za-z]+(?:-[A-Za-z]+)*-by\s*:)", re
 _NAK = re.compile(r"^(?:NAC?K(?:ed|ED)?|Nack(?:ed)?|Nak)(?![\w-])")
 _PERSON = re.compile(r"-by\s*:", re.IGNORECASE)
 _ADDRESS = re.compile(r"[^<>:@|]*<[^<>@\s]*@[^<>@\s]+(?:<mailto:[^<>]*>)?>\s*$")
+_NAME = re.compile(r"\s+[^\s<>:@|][^<>:@|]*$")
 _REST = re.compile(r"\s*[^<>\s]+>\s*$")
 _OTHER_MAIL = re.compile(
     r"^(?:-+ ?(?:Original|Forwarded) [Mm]essage ?-+|From: .*\n(?:Sent|Date): .*)$", re.MULTILINE
@@ -101,13 +102,13 @@ def _own_text(reply: Mail) -> str:
 
 
 def _joined(lines: list[str]) -> list[str]:
-    """Join a trailer that was wrapped before or in its address: ``Acked-by: A`` and ``<a@example.org>``."""
+    """Join a trailer that was wrapped before or in a name or address: ``Acked-by: A`` and ``<a@e.org>``."""
     out: list[str] = []
     for line in lines:
         last = out[-1].rstrip() if out and _PERSON.search(out[-1]) else ""
         if last and last.rfind("<") > last.rfind(">") and _REST.match(line):
             out[-1] = last + line.strip()
-        elif last and "@" not in last and _ADDRESS.match(line):
+        elif last and "@" not in last and (_ADDRESS.match(line) or (last[-1] == ":" and _NAME.match(line))):
             out[-1] = f"{last} {line.strip()}"
         else:
             out.append(line)

@@ -86,7 +86,9 @@ class _Trial:
         named = {path for _, changes in self.patches for change in changes for path in change.paths}
         wanted = sorted(self.moved.get(path, path) for path in named)
         known_as = {new: old for old, new in self.moved.items()}
-        listed = self.git.read("ls-tree", "-r", "-z", commit, "--", *wanted).split("\0") if wanted else []
+        # ls-tree refuses names outside of the tree.
+        inside = [path for path in wanted if ".." not in path.split("/") and not path.startswith("/")]
+        listed = self.git.read("ls-tree", "-r", "-z", commit, "--", *inside).split("\0") if inside else []
         lines = []
         for line in filter(None, listed):
             facts, _, path = line.partition("\t")

@@ -249,7 +249,7 @@ def test_addresses_are_compared_without_case_and_name() -> None:
         (b"Index: a\nFrom: a@b\n\nwords\n", ["From:", "no author", "git's format"]),
         (b"Description: a\nFrom: a@b\n\nwords\n", ["From:", "no author"]),
         (b"X-Other: a\n\nwords\n", ["From:", "no author"]),
-        (b"From x Thu Jan 1 10:20:30 1970\nFrom: a@b\n\nwords\n", []),
+        (b"From x Thu Jan 1 10:20:30 1970\nFrom: a@b\n\nwords\n", ["no Subject:"]),
         (b"Subject: x\n\nwords\n", ["no author"]),
         (b"Subject: [PATCH 0/1] x\nFrom: a@b\n\nwords\n", []),
         (b"Subject: [PATCH] x\nFrom: a@b\n\nwords\n", ["no file"]),

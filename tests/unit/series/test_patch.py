@@ -173,9 +173,9 @@ GIT = "diff --git a/x b/x\n--- a/x\n+++ b/x\n"
         (f"{GIT}@@ -1,1 +1,2 @@ f\n a\n-b\n", "@@ -1,1 +1,2 @@ f"),
         ("@@ -1 +1 @@\n-a\n+b\n", "@@ -1 +1 @@"),
         ("GIT binary patch\n", "GIT binary patch"),
-        ("--- a/x\n+++ b/x\n", "--- a/x"),
-        (f"{GIT}@@ -1 +1 @@\n-a\n+b\n--- a/y\n+++ b/y\n", "--- a/y"),
-        ("diff --git a/x b/x\nGIT binary patch\n--- a/y\n+++ b/y\n", "--- a/y"),
+        ("--- a/x\n+++ b/x\n@@ -1 +1 @@\n", "--- a/x"),
+        (f"{GIT}@@ -1 +1 @@\n-a\n+b\n--- a/y\n+++ b/y\n@@ -1 +1 @@\n", "--- a/y"),
+        ("diff --git a/x b/x\nGIT binary patch\n--- a/y\n+++ b/y\n@@ -1 +1 @@\n", "--- a/y"),
         ("diff --git a/x b/x\nindex 1..2\nindex 3..4\n", "index"),
         ("diff --git a/x b/x\n--- a/y\n+++ b/x\n", "---|y"),
         ("diff --git a/x b/x\n--- a/x\n+++ b/y\n", "+++|y"),
@@ -196,7 +196,17 @@ def test_damaged_diff_is_refused_with_the_place(text: str, named: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "--- a/x", "--- a/x\ntext", "+++ b/x\n", "-- \n2.39\n", f"{GIT}@@ text"]
+    "text",
+    [
+        "",
+        "--- a/x",
+        "--- a/x\ntext",
+        "--- a/x\n+++ b/x",
+        "--- a/x\n+++ b/x\n@@ 1",
+        "+++ b/x\n",
+        "-- \n2.39\n",
+        f"{GIT}@@ text",
+    ],
 )
 def test_other_text_is_skipped(text: str) -> None:
     assert [change.hunks for change in scan_changes(text)] in ([], [()])

@@ -52,6 +52,8 @@ def test_lines_of_other_programs_are_removed(rule: str) -> None:
     text = f"Index: x.c\n{rule}\ndiff -u x.c x.c\n{plain}Index: y.c\n{rule}\n{plain.replace('x.c', 'y.c')}"
     assert git_diff(text) == (GIT + GIT.replace("x.c", "y.c"), True)
     assert git_diff(f"Index: x.c\n{rule}\n{GIT}") == (GIT, True)
+    cvs = f"RCS file: /cvs/x.c,v\nretrieving revision 1.1\ndiff -u -r1.1 x.c\n{plain}"
+    assert git_diff(f"Index: x.c\n{rule}\n{cvs}" * 2) == (GIT * 2, True)
     assert git_diff(f"{GIT}Index: not removed\n") == (f"{GIT}Index: not removed\n", False)
 
 

@@ -26,6 +26,7 @@ def given(text: str, *, headers: str = "", coding: str = "8bit") -> list[str]:
         "Reviewed-by: Rita Reader <\nrita@example.org>",
         "Reviewed-by: Rita Reader <rita@\nexample.org>",
         "Reviewed-by:\nRita Reader <rita@example.org>",
+        "Reviewed-by:\n Rita Reader\n <rita@example.org>",
         "Reviewed-by: Rita Reader <rita@example.org<mailto:rita@example.org>>",
         "Reviewed-by: Rita Reader\n<rita@example.org<mailto:rita@example.org>>",
         "Reviewed-by: Rita Reader <rita@example.org <mailto:rita@example.org>>",
@@ -48,6 +49,7 @@ def test_trailer_keeps_its_address_however_it_was_written(text: str) -> None:
     [
         ("Reviewed-by: Rita\n\n<rita@example.org>", "Reviewed-by: Rita"),
         ("Reviewed-by: Rita\nrita@example.org", "Reviewed-by: Rita"),
+        ("Tested-by:\nRita\nReviewed-by: Rita", "Reviewed-by: Rita"),
         ("Reviewed-by: Rita\n> <rita@example.org>", "Reviewed-by: Rita"),
         ("Reviewed-by: Rita\nSee: <rita@example.org>", "Reviewed-by: Rita"),
         ("Reviewed-by: Rita\nand <this> too", "Reviewed-by: Rita"),

@@ -114,3 +114,11 @@ def test_patch_that_does_not_apply_leaves_the_others(release: Release) -> None:
         fit.kind for fit in fits(place, adds("a.c", "a", 7, "int x;"), bad, adds("b.c", "b", 7, "int x;"))
     ]
     assert kinds == ["clean", "not", "clean"]
+
+
+@pytest.mark.parametrize("name", ["../x.c", "a/../../x.c", ":(top)x.c", ":x.c", "*.c"])
+def test_name_that_git_refuses_does_not_stop_the_trial(release: Release, name: str) -> None:
+    one, other = fits(
+        release({"x.c": text("x")}), adds(name, "x", 7, "int y;"), adds("x.c", "x", 7, "int y;")
+    )
+    assert (one.kind, other.kind) == ("not", "clean")
