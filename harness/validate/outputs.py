@@ -11,6 +11,7 @@ from harness.jsonfile import write_bytes
 from harness.layout import Layout
 from harness.validate.annotate import github, gitlab_report
 from harness.validate.junit import junit
+from harness.validate.page import page
 from harness.validate.reply import reply
 from harness.validate.sarif import sarif
 from harness.validate.tap import tap
@@ -23,6 +24,7 @@ def write_outputs(layout: Layout, results: ValidateResults) -> tuple[Path, ...]:
         "validate.junit.xml": junit(results),
         "validate.tap": tap(results),
         "validate.txt": reply(results),
+        "validate.html": page(results),
         "validate.codequality.json": gitlab_report(results),
     }
     for name, text in formats.items():

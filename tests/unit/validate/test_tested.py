@@ -7,8 +7,9 @@ from typing import Any
 
 from rich.console import Console
 
-from harness.check import RULES, TestProof, TestRow
+from harness.check import RULES, CoveredFile, TestProof, TestRow
 from harness.validate import render_validate
+from harness.validate.page import page
 from harness.validate.points import points
 from harness.validate.reply import reply
 from harness.validate.tested import proof_lines, skipped_lines
@@ -62,3 +63,14 @@ def test_proofs_are_reported_with_their_reasons() -> None:
 
 def test_rule_of_the_finding_is_listed() -> None:
     assert "test-proves-nothing" in RULES
+
+
+def test_page_shows_findings_proofs_and_lines_that_no_test_ran() -> None:
+    proof = TestProof(test="a<b>", suite="unit", patch=1, outcome="passes on the base")
+    covered = CoveredFile(patch=2, file="util/a.c", executable=9, missing=(3, 4, 5, 9))
+    text = page(results(proofs=(proof,), coverage=(covered,)))
+    assert "test a&lt;b&gt; of patch 1: passes on the base" in text
+    assert "<td>2</td><td>util/a.c</td><td>9</td>\n<td>3-5, 9</td>" in text
+    assert all(f"[{one.rule}]" in text for one in results().findings)
+    assert "<b>" not in text
+    assert "Lines that no test ran" not in page(results())
