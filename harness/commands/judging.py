@@ -71,9 +71,14 @@ def ci(request: Request) -> int:
 
 def validate(request: Request) -> int:
     """Judge any series as a maintainer's CI would: does it apply, follow the rules, build and pass?"""
+    from harness.series import read_input
+
+    options, layout, reporter = request.options(), request.layout, request.reporter
+    series = read_input(layout, options.series, clone=options.source)
+
+    # The stages take longer to import than a wrong -Dseries= to report.
     from harness.pipeline import pin_of
     from harness.sandbox import open_sandbox
-    from harness.series import read_input
     from harness.validate import (
         check_validate,
         ci_marks,
@@ -83,8 +88,6 @@ def validate(request: Request) -> int:
         write_outputs,
     )
 
-    options, layout, reporter = request.options(), request.layout, request.reporter
-    series = read_input(layout, options.series, clone=options.source)
     pin = pin_of(layout, options)
     behaviour = _behaviour(request, series)
     with request.checkout(), open_sandbox(layout, options.isolation, reporter) as sandbox:
