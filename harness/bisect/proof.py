@@ -32,7 +32,7 @@ _CLAIM = re.compile(
     r"|^(?:Fixes|Resolves|Closes): \S",
     re.IGNORECASE | re.MULTILINE,
 )
-"""What a message says of a test that proves a fix, or of a patch that is one."""
+"""Claims in the message of a test that proves a fix, or of a patch that is one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,7 +122,7 @@ def conclude(walk: Walk, on_base: OnBase | None) -> tuple[tuple[TestProof, ...],
             findings.append(
                 PROVES_NOTHING.finding(
                     f"{test.name} passes on the base with the test files of the series alone{only}"
-                    + (", and the message says that it tests the fix" if claims else ""),
+                    + (", and the message claims to test the fix" if claims else ""),
                     patch=patch.number,
                     file=next((path for path in test.sources if path in files), ""),
                     severity="warning" if claims else None,

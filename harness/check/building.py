@@ -42,7 +42,7 @@ PROVES_NOTHING = Rule(
     id="test-proves-nothing",
     severity="note",
     summary="a test that the series adds or changes passes without the rest of the series too (a warning if "
-    "the message says that it tests the fix)",
+    "the message claims to test the fix)",
     remedy="change the test so that it fails without the fix, or say in the message what it is for",
     source="docs/devel/submitting-a-patch.rst",
 )
