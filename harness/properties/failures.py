@@ -95,7 +95,7 @@ def _expect_error(
 
 
 def _expect_no_daemon(bench: Bench) -> None:
-    """Raise Failed unless whoever starts the daemon gets status 1 and the reason."""
+    """Raise Failed unless the process that starts the daemon gets status 1 and the reason."""
     pidfile = bench.work / "pid"
     surrounding = Surrounding(filter=_clone_fails(errno.EPERM))
     try:

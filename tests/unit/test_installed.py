@@ -21,12 +21,12 @@ from tests.faults.world import World
 from tests.unit.defaults import ROOT
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
-pytest.importorskip("hatchling", reason="hatchling, which builds the wheel, is not installed")
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    pytest.importorskip("hatchling", reason="hatchling, which builds the wheel, is not installed")
     folder = tmp_path_factory.mktemp("wheel")
     subprocess.run(
         [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder], cwd=ROOT, check=True
