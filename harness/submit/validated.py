@@ -66,12 +66,15 @@ def read_validated(layout: Layout, name: str, sha256: str, pin: str, *, source: 
         raise SubmitError(f"cannot read {path}: {error}", again) from error
     if results.series.sha256 != sha256:
         raise SubmitError(
-            f"{path.name} is for other bytes: {results.series.name}, sha256 {results.series.sha256[:12]}; "
+            f"{path.name} is for other bytes: {_line(results.series.name)}, sha256 "
+            f"{_line(results.series.sha256)[:12]}; "
             f"{name} has {sha256[:12]}",
             again,
         )
     if results.pin != pin:
-        raise SubmitError(f"{path.name} is for another {'tree' if source else 'pin'}: {results.pin}", again)
+        raise SubmitError(
+            f"{path.name} is for another {'tree' if source else 'pin'}: {_line(results.pin)}", again
+        )
     if not results.complete:
         raise SubmitError("the validation did not complete", again)
     if results.options.get("patches"):
@@ -80,11 +83,16 @@ def read_validated(layout: Layout, name: str, sha256: str, pin: str, *, source: 
     grave = [one for one in errors if one.rule not in SIGNING]
     if grave or results.verdict not in ("clean", "findings"):
         raise SubmitError(
-            f"the validation is not clean: {len(grave)} errors, verdict {results.verdict}",
+            f"the validation is not clean: {len(grave)} errors, verdict {_line(results.verdict)}",
             f"fix the errors, then {again}",
             details=tuple(f"patch {one.patch}: {one.rule}: {one.message}" for one in grave[:10]),
         )
     return Validated(results=results, unsigned=tuple(errors))
+
+
+def _line(text: str) -> str:
+    """Return a text of the file, which others may have written, as one line."""
+    return " ".join(text.split())
 
 
 def check_base(validated: Validated, tree: Tree) -> None:
