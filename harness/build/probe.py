@@ -103,8 +103,9 @@ def probe(
         add_missing_blobs(plan.source)
         log = layout.logs / f"{request.tree}-{request.label}-probe.log"
         log.unlink(missing_ok=True)
-        what = f"for {', '.join(options.targets)}" if options.targets else "for every target"
-        with reporter.step(f"reading what {request.tree} compiles {what}"):
+        targets = options.targets
+        what = ", ".join(targets) if 0 < len(targets) <= 3 else f"{len(targets) or 'all'} targets"
+        with reporter.step(f"reading what {request.tree} compiles for {what}"):
             env = {
                 **plan.env,
                 "PATH": os.pathsep.join((*map(str, plan.path), os.environ.get("PATH", os.defpath))),
