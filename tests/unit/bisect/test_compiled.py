@@ -182,14 +182,20 @@ def test_reasons(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert reasons(tmp_path, restricted=False).why("hw/arm/virt.c").endswith("would, not x86_64-softmmu")
 
 
-def test_file_that_no_commit_compiles_is_a_finding(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
-    walk = Walk(layout=layout, monkeypatch=monkeypatch)
-    walk.series = judged(2, CHANGE.format(path="hw/a.c") + CHANGE.format(path="hw/lost.c"))
+def make_build(layout: Layout, *names: str) -> Path:
+    """Create a checkout and a build folder with the empty files ``names``; return their folder."""
     root = layout.build_root("7.2", "validate-x")
-    for name in ("src/hw/a.c", "src/hw/lost.c", "src/configure", "native/a.c.o"):
+    for name in ("src/configure", "native/build.ninja", *names):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).touch()
     (root / "native" / "build.ninja").write_text(NINJA)
+    return root
+
+
+def test_file_that_no_commit_compiles_is_a_finding(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    walk = Walk(layout=layout, monkeypatch=monkeypatch)
+    walk.series = judged(2, CHANGE.format(path="hw/a.c") + CHANGE.format(path="hw/lost.c"))
+    root = make_build(layout, "src/hw/a.c", "src/hw/lost.c", "native/a.c.o")
     built = walk(targets=("x86_64-softmmu",))
     assert [(one.rule, one.severity, one.patch, one.file) for one in built.findings] == [
         ("build-not-compiled", "warning", 2, "hw/lost.c")
@@ -213,11 +219,7 @@ def test_only_files_of_the_given_patches_count(layout: Layout, monkeypatch: pyte
         patch("[PATCH 1/2] util: n1", ident="1@e.org", diff=CHANGE.format(path="hw/lost.c")),
         patch("[PATCH 2/2] util: n2", ident="2@e.org", diff=CHANGE.format(path="hw/a.c")),
     )
-    root = layout.build_root("7.2", "validate-x")
-    for name in ("src/hw/a.c", "src/hw/lost.c", "src/configure", "native/a.c.o"):
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).touch()
-    (root / "native" / "build.ninja").write_text(NINJA)
+    make_build(layout, "src/hw/a.c", "src/hw/lost.c", "native/a.c.o")
     options: dict[str, Any] = {"targets": ("x86_64-softmmu",)}
     assert walk(**options, patches=("2",)).findings == ()
     assert [(one.patch, one.file) for one in walk(**options).findings] == [(1, "hw/lost.c")]
@@ -226,11 +228,7 @@ def test_only_files_of_the_given_patches_count(layout: Layout, monkeypatch: pyte
 def test_error_of_the_compiler_counts_as_compiled(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
     walk = Walk(layout=layout, monkeypatch=monkeypatch)
     walk.series = judged(2, CHANGE.format(path="hw/a.c") + CHANGE.format(path="hw/lost.c"))
-    root = layout.build_root("7.2", "validate-x")
-    for name in ("src/hw/a.c", "src/hw/lost.c", "src/configure", "native/a.c.o"):
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).touch()
-    (root / "native" / "build.ninja").write_text(NINJA)
+    make_build(layout, "src/hw/a.c", "src/hw/lost.c", "native/a.c.o")
     error = ["FAILED: lost.c.o", "../src/hw/lost.c:1:1: error: no"]
     assert [one.rule for one in walk({"c2": error}).findings] == ["build-fails"]
     only = walk(targets=("x86_64-softmmu",), patches=("1",))
@@ -243,10 +241,6 @@ def test_programs_of_tests_count(layout: Layout, monkeypatch: pytest.MonkeyPatch
     walk = Walk(layout=layout, monkeypatch=monkeypatch)
     walk.series = judged(1, CHANGE.format(path="hw/other.c"))
     walk.tests = (QemuTest(name="a", suite="unit", programs=("other-test",), sources=()),)
-    root = layout.build_root("7.2", "validate-x")
-    for name in ("src/hw/other.c", "src/configure", "native/other.c.o"):
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).touch()
-    (root / "native" / "build.ninja").write_text(NINJA)
+    make_build(layout, "src/hw/other.c", "native/other.c.o")
     assert walk(qemu_tests=("all",)).findings == ()
     assert [one.rule for one in walk(qemu_tests=("none",)).findings] == ["build-not-compiled"]
