@@ -76,10 +76,6 @@ class Judged:
         ended = self.git.run("cat-file", "blob", f"{commit}:{path}", check=False, merge_stderr=False)
         return ended.output if ended.returncode == 0 else None
 
-    def base_has(self, path: str, text: str) -> bool:
-        """Whether ``path`` of the base contains ``text``."""
-        return text in (self.read(self.base, path) or "")
-
     @cached_property
     def policy(self) -> str:
         """The tree's policy on the provenance of code; empty if the tree has none."""
