@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,17 @@ def test_answer_is_stored_by_commit_targets_and_switches(layout: Layout, checkou
         path.write_text(path.read_text().replace('"schema": 1', '"schema": 0'))
     probe(checkout, options, layout, Silent())
     assert configure_runs(checkout) == 5, "damaged and older answers are not used"
+
+
+@pytest.mark.parametrize(
+    ("number", "expected"), [(0, "all targets"), (2, "t0-softmmu, t1-softmmu"), (4, "4 targets")]
+)
+def test_progress_counts_many_targets(layout: Layout, checkout: Checkout, number: int, expected: str) -> None:
+    names = tuple(f"t{index}-softmmu" for index in range(number))
+    has_them = replace(checkout, facts=replace(checkout.facts, targets=names))
+    reporter = Silent()
+    probe(has_them, make_options(targets=names), layout, reporter)
+    assert any(line.endswith(f"compiles for {expected}") for line in reporter.lines)
 
 
 def make_checkout_of(checkout: Checkout, commit: str) -> Checkout:
