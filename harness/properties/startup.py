@@ -65,9 +65,13 @@ def _check_fault(
     bench: Bench, words: tuple[str, ...], step: int, action: str, what: str, *, ready: bool
 ) -> None:
     """Raise Failed if QEMU goes on without a working helper, or ends without an error about it."""
-    prefix = _tracer(bench.work / "disturbed", step, action)
+    report = bench.work / "disturbed"
+    report.unlink(missing_ok=True)
+    prefix = _tracer(report, step, action)
     try:
         with bench.start(*words, memory_mib=16, prefix=prefix, timeout_s=START_LIMIT_S) as running:
+            if ready:
+                _wait_for_fault(report, step)
             _check_goes_on(running, what, ready=ready)
     except GuestError as error:
         text = "\n".join(error.details)
@@ -77,6 +81,16 @@ def _check_fault(
             raise Failed(
                 f"{what}: QEMU's error does not name asynchronous teardown: {error.cause}"
             ) from error
+
+
+def _wait_for_fault(report: Path, step: int) -> None:
+    """Wait until the helper has made its last call, which may be after QEMU's monitor is there."""
+    deadline = time.monotonic() + START_LIMIT_S
+    while not report.exists() or len(report.read_bytes().splitlines()) < step:
+        if time.monotonic() > deadline:
+            raise Cancelled(f"the helper did not make call {step} again within {START_LIMIT_S:.0f} s")
+        time.sleep(0.02)
+    time.sleep(SETTLED_S)
 
 
 def _check_goes_on(running: Running, what: str, *, ready: bool) -> None:

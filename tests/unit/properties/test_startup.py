@@ -53,7 +53,9 @@ def test_calls_of_the_helper_are_seen_and_those_of_qemu_are_not(make_bench):
 @pytest.mark.parametrize("action", ["kill", "refuse"])
 @pytest.mark.parametrize("ready", [False, True])
 def test_qemu_that_goes_on_without_its_helper_fails(make_bench, action, ready):
-    with pytest.raises(Failed, match="x: QEMU goes on with no helpers"):
+    # Before the fake is ready, its monitor may answer while the helper has not reached its call yet.
+    wanted = "x: QEMU goes on with no helpers" if ready else "x: QEMU goes on"
+    with pytest.raises(Failed, match=wanted):
         startup._check_fault(make_bench(*HELPER), (), 1, action, "x", ready=ready)
 
 
