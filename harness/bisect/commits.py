@@ -87,6 +87,7 @@ def run_bisect(  # noqa: PLR0917 - the results of earlier stages
     if "native" in options.hosts:
         scope = choose_scope(judged, tree, options, layout, reporter, sandbox, label)
         scope = dataclasses.replace(scope, extra=with_tools(judged, options, scope.extra))
+        changed.includers = scope.includers
     if scope.sources.users:
         again = [scope.again(numbers) for numbers in patches_between(judged, options)]
         reporter.note(estimate(scope.sources.needed, again, options.compilers, read_rates(layout)))

@@ -10,12 +10,14 @@ from __future__ import annotations
 import dataclasses
 import posixpath
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import PurePosixPath
 
-from harness.bisect.compiled import changed_sources
+from harness.bisect.compiled import changed_sources, own_source
+from harness.bisect.cover import Demand, cover, demand_of, least, smallest, within
 from harness.bisect.includes import Includes, read_includes
 from harness.build.configure import base_of_target, user_targets
 from harness.build.doctor import ensure_libraries
@@ -61,6 +63,8 @@ class Scope:
     """Changed file → sources that are compiled again because of it."""
     changes: dict[int, frozenset[str]] = field(default_factory=dict)
     """Number of a patch → files that it changes."""
+    includers: dict[str, frozenset[str]] = field(default_factory=dict)
+    """Changed header → sources that include it and that some target can compile, as far as that is known."""
 
     def again(self, numbers: Iterable[int]) -> int:
         """Return how many sources are compiled again because of the patches ``numbers``, at most."""
@@ -133,13 +137,63 @@ class Chooser:
         known = [need for user in users[:MOST] if (need := self.features.needs_of(user))]
         return min(known, key=lambda need: (bool(need.system), len(need.switches)), default=None)
 
+    def includers(self, path: str, sources: Sources | None = None) -> frozenset[str]:
+        """Return the sources that include ``path`` and that ``sources`` compile (all without it).
+
+        Those of emulators count, or if there are none, those of tools, or else those of tests.
+        """
+        users = {user for user in self.includes.users(path) if PurePosixPath(user).suffix in SOURCES}
+        if sources is not None:
+            users = {user for user in users if user in sources.users}
+            emulators = set(map(binary_name, self.targets))
+            inside = {user for user in users if emulators.intersection(sources.programs_of(user))}
+            users = inside or users
+        return frozenset({user for user in users if not user.startswith("tests/")} or users)
+
+    def demand(self, path: str, sources: Sources) -> Demand:
+        """Return the programs that compile ``path``, or the sources that include it, or its folder's."""
+        if own := sources.programs_of(path):
+            return demand_of([frozenset(own)])
+        users = self.includers(path, sources)
+        if users or PurePosixPath(path).suffix in SOURCES:
+            return demand_of(frozenset(sources.programs_of(user)) for user in users)
+        return demand_of([self._near(path, sources)])
+
+    def demands(self, paths: Sequence[str], sources: Sources) -> list[Demand]:
+        """Return the demands of ``paths``. A header's source of the same name has to be compiled too."""
+        owned = [own_source(path, self.includers(path, sources)) for path in paths]
+        return [self.demand(path, sources) for path in (*paths, *filter(None, owned))]
+
+    def suffices(self, path: str, sources: Sources) -> bool:
+        """Whether ``sources`` compile ``path``, or half of the sources that include it and its own one."""
+        users = self.includers(path)
+        own = own_source(path, users)
+        found = sum(self.demand(path, sources).values())
+        enough = found >= least(len(users)) and (not own or own in sources.users)
+        return bool(found) and (path in sources.users or enough)
+
+    def lacking(self, path: str, sources: Sources) -> tuple[str, ...]:
+        """Return programs of the widest configuration that compile what ``sources`` lack of ``path``.
+
+        Those that compile most come first. None if ``sources`` compile enough.
+        """
+        users = {path} if path in self.widest.users else self.includers(path, self.widest)
+        rest = {user for user in users if user not in sources.users}
+        if (own := own_source(path, rest)) or len(users) - len(rest) < least(len(users)):
+            rest = {own} if own else rest
+            counts = Counter(program for user in rest for program in self.widest.programs_of(user))
+        elif not users and not self.programs(path, sources):
+            counts = Counter(self.programs(path, self.widest))
+        else:
+            return ()
+        # 10.x: libsystem_arm.a
+        return tuple(sorted(counts, key=lambda name: (-counts[name], name.endswith(".a"), name)))
+
     def programs(self, path: str, sources: Sources) -> frozenset[str]:
         """Return the programs that compile ``path``, or a source that includes it, or one of its folder."""
-        if own := sources.programs_of(path):
-            return frozenset(own)
-        users = [program for user in self.includes.users(path) for program in sources.programs_of(user)]
-        if users or PurePosixPath(path).suffix in SOURCES:
-            return frozenset(users)
+        return frozenset[str]().union(*self.demand(path, sources))
+
+    def _near(self, path: str, sources: Sources) -> frozenset[str]:
         folder = posixpath.dirname(path)
         while folder and folder != "include":
             near = [name for name in sources.users if posixpath.dirname(name) == folder]
@@ -191,7 +245,7 @@ def choose(chooser: Chooser, files: set[str], described: set[str]) -> Scope:
     given = options.targets if options.has("targets") else ()
     targets = given or options.targets[:1]
     plain = chooser.probe(targets, Extra())
-    rest = {path for path in files if not chooser.programs(path, plain)}
+    rest = {path for path in files if not chooser.suffices(path, plain)}
     special = {
         path
         for path in described
@@ -209,9 +263,9 @@ def choose(chooser: Chooser, files: set[str], described: set[str]) -> Scope:
         names = [
             name for path in sorted(special) if (match := _TARGET.match(path)) for name in match.groups()
         ]
-        groups = [chooser.programs(path, widest) for path in sorted(files | special)]
-        groups += [frozenset({binary_name(name)}) for name in names if name in chooser.targets]
-        targets = cover(groups, options.targets, chooser.targets, widest)
+        demands = chooser.demands(sorted(files | special), widest)
+        demands += [demand_of([frozenset({binary_name(name)})]) for name in names if name in chooser.targets]
+        targets = cover(demands, options.targets, chooser.targets, widest)
     switches = tuple(dict.fromkeys(switch for need in needs.values() for switch in need.switches))
     refused: dict[str, str] = {}
     while True:
@@ -230,12 +284,10 @@ def choose(chooser: Chooser, files: set[str], described: set[str]) -> Scope:
         more = Extra(switches=switches, default_features=True)
         if not (wider := chooser.probe(targets, more)).error:
             extra, sources = more, wider
-    elsewhere = {
-        path: tuple(sorted(programs, key=lambda name: (name.endswith(".a"), name)))  # 10.x: libsystem_arm.a
-        for path in sorted(files)
-        if not chooser.programs(path, sources) and (programs := chooser.programs(path, widest))
-    }
+    elsewhere = {path: programs for path in sorted(files) if (programs := chooser.lacking(path, sources))}
+    includers = {path: users for path in sorted(files) if (users := chooser.includers(path, widest))}
     scope = Scope(targets=targets, extra=extra, refused=refused, elsewhere=elsewhere, needs=found)
+    scope = dataclasses.replace(scope, includers=includers)
     return _finish(chooser, files, targets, extra.switches, sources, scope)
 
 
@@ -249,10 +301,11 @@ def _finish(  # noqa: PLR0917 - the parts of the answer
 ) -> Scope:
     """Add the programs for those ``files`` that the binaries of ``targets`` do not contain."""
     binaries = set(map(binary_name, targets))
-    groups = [chooser.programs(path, sources) for path in sorted(files)]
-    goals = smallest([group for group in groups if group and not group & binaries], sources, ())
+    demands = chooser.demands(sorted(files), sources)
+    goals = smallest([demand for demand in demands if not within(demand, binaries)], sources, ())
+    includers = scope.includers or {path: users for path in files if (users := chooser.includers(path))}
     extra = dataclasses.replace(scope.extra, switches=switches, goals=goals, exact=True)
-    return dataclasses.replace(scope, extra=extra, sources=sources)
+    return dataclasses.replace(scope, extra=extra, sources=sources, includers=includers)
 
 
 def _install(chooser: Chooser, needs: dict[str, Needs]) -> None:
@@ -280,56 +333,3 @@ def _refused(switches: Sequence[str], needs: dict[str, Needs], error: Sequence[s
         if any(re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", text) for name in names)
     ]
     return tuple(named or switches)
-
-
-def cover(
-    groups: Sequence[frozenset[str]], usual: tuple[str, ...], known: Iterable[str], sources: Sources
-) -> tuple[str, ...]:
-    """Return the smallest set of targets whose programs meet each of ``groups``; the first usual one if none.
-
-    A group that only other programs meet needs no target, except that a qtest is run with one.
-    """
-    targets = {binary_name(target): target for target in known}
-    wanted = []
-    for group in groups:
-        if binaries := group & set(targets):
-            wanted.append(binaries)
-        elif group:
-            runs = [frozenset(map(binary_name, sources.runs_on.get(name, ()))) for name in group]
-            if all(runs):
-                wanted.append(frozenset().union(*runs))
-    users = (f"{target.partition('-')[0]}-linux-user" for target in usual)
-    steps = dict(zip(sources.programs, sources.steps, strict=True))
-    # The larger of two equals compiles more of a file: aarch64 has what arm has, and its own parts.
-    largest = sorted(targets, key=lambda name: (-steps.get(name, 0), name))
-    chosen = smallest(wanted, sources, (*map(binary_name, (*usual, *users)), *largest))
-    return tuple(targets[name] for name in chosen) or usual[:1]
-
-
-def smallest(
-    groups: Sequence[frozenset[str]], sources: Sources, preferred: tuple[str, ...]
-) -> tuple[str, ...]:
-    """Return few programs so that each of ``groups`` has one: forced ones first, then those that meet most.
-
-    Among equals the ``preferred`` ones win, then those of fewer compile steps.
-    """
-    steps = dict(zip(sources.programs, sources.steps, strict=True))
-    order = {name: at for at, name in enumerate(dict.fromkeys(preferred))}
-    left = sorted(set(groups), key=len)
-    chosen: list[str] = []
-
-    def rank(name: str) -> tuple[int, int, int, str]:
-        meets = sum(name in group for group in left)
-        return -meets, order.get(name, len(order)), steps.get(name, 0), name
-
-    while left:
-        forced = left[0] if len(left[0]) == 1 else frozenset[str]()
-        best = min(forced or frozenset().union(*left), key=rank)
-        chosen.append(best)
-        left = [group for group in left if best not in group]
-    return tuple(name for at, name in enumerate(chosen) if _is_needed(name, at, chosen, groups))
-
-
-def _is_needed(name: str, at: int, chosen: Sequence[str], groups: Iterable[frozenset[str]]) -> bool:
-    others = {*chosen[:at], *chosen[at + 1 :]}
-    return any(name in group and not group & others for group in groups)

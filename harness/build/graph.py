@@ -9,7 +9,7 @@ import posixpath
 import re
 import sys
 from array import array
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -135,8 +135,10 @@ def _step(line: str, group: str) -> Step:
     return Step(rule=rule, outputs=tuple(parts["out"]), inputs=tuple(inputs), others=others)
 
 
-def read_headers(folder: Path, objects: Collection[str], wanted: Collection[str]) -> set[str]:
-    """Return those of ``wanted`` (relative to the sources) that compiling one of ``objects`` has read.
+def read_headers(folder: Path, objects: Mapping[str, str], wanted: Collection[str]) -> dict[str, set[str]]:
+    """Return those of ``wanted`` that compiling ``objects`` has read, with the sources of these objects.
+
+    ``objects`` maps an object to its source. Sources and headers are relative to the tree.
 
     The compilers' reports are in .ninja_deps; ``ninja -t deps`` prints the same, but takes longer. A file of
     another version, or a damaged one, has no records.
@@ -144,12 +146,12 @@ def read_headers(folder: Path, objects: Collection[str], wanted: Collection[str]
     try:
         data = (folder / ".ninja_deps").read_bytes()
     except OSError:
-        return set()
+        return {}
     names: list[str] = []
     reports: dict[int, bytes] = {}
     at = len(_MAGIC) + 4
     if not data.startswith(_MAGIC) or int.from_bytes(data[at - 4 : at], sys.byteorder) not in (3, 4):
-        return set()
+        return {}
     stamp = 4 if data[at - 4] == 3 else 8
     while at + 4 <= len(data):
         size = int.from_bytes(data[at : at + 4], sys.byteorder)
@@ -159,9 +161,10 @@ def read_headers(folder: Path, objects: Collection[str], wanted: Collection[str]
             reports[int.from_bytes(record[:4], sys.byteorder)] = record[4 + stamp :]  # the last one counts
         else:
             names.append(record[:-4].rstrip(b"\0").decode("utf-8", "replace"))
-    paths = {number: name for number, path in enumerate(names) if (name := relative(path)) in wanted}
-    read: set[int] = set()
+    paths = {at: name for at, path in enumerate(names) if (name := relative(path)) in wanted}
+    found: dict[str, set[str]] = {}
     for number, report in reports.items():
-        if names[number : number + 1] and names[number] in objects:
-            read.update(array("I", report[: len(report) // 4 * 4]))
-    return {name for number, name in paths.items() if number in read}
+        if names[number : number + 1] and (source := objects.get(names[number])):
+            for header in paths.keys() & set(array("I", report[: len(report) // 4 * 4])):
+                found.setdefault(paths[header], set()).add(source)
+    return found

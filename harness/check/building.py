@@ -28,7 +28,8 @@ WARNING = Rule(
 NOT_COMPILED = Rule(
     id="build-not-compiled",
     severity="warning",
-    summary="no build compiled a source file that the series changes, so nothing is known about it",
+    summary="no build compiled a source file that the series changes, or a changed header with at least half "
+    "of the sources that include it",
     remedy="compile the file where it can be compiled before you send the series",
 )
 TEST = Rule(

@@ -198,6 +198,14 @@ class Bisect(msgspec.Struct, frozen=True, kw_only=True):
     ratio: Annotated[float, about("all_s divided by cold_s; 0 if cold_s is 0")]
 
 
+class HeaderUse(msgspec.Struct, frozen=True, kw_only=True):
+    """A changed header of which only some users were compiled. It counts as compiled if half of them were."""
+
+    file: Annotated[str, about("path in the tree")]
+    compiled: Annotated[int, about("sources that were compiled with it")]
+    sources: Annotated[int, about("sources that include it and that some target can compile")]
+
+
 class CompiledFiles(msgspec.Struct, frozen=True, kw_only=True):
     """How many changed source files were compiled; findings of ``build-not-compiled`` name the others."""
 
@@ -206,6 +214,7 @@ class CompiledFiles(msgspec.Struct, frozen=True, kw_only=True):
     targets: Annotated[tuple[str, ...], about("targets that were built")] = ()
     programs: Annotated[tuple[str, ...], about("other programs that were built, such as qemu-img")] = ()
     switches: Annotated[tuple[str, ...], about("features that were switched on, such as --enable-curl")] = ()
+    headers: Annotated[tuple[HeaderUse, ...], about("changed headers that not every user compiled")] = ()
 
 
 class StageRow(msgspec.Struct, frozen=True, kw_only=True):

@@ -62,8 +62,12 @@ def count_findings(results: ValidateResults) -> str:
 def compiled_line(files: CompiledFiles) -> str:
     """Return one line: how many changed source files were compiled, and for which targets."""
     built = ", ".join((*files.targets, *files.programs, *files.switches))
+    headers = ", ".join(
+        f"{one.file} with {one.compiled} of {one.sources}" for one in files.headers if one.compiled
+    )
     return (
         f"{files.compiled} of {files.changed} changed source files compiled{f' ({built})' if built else ''}"
+        + (f"; of the sources that include a header: {headers}" if headers else "")
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from harness.bisect import compiled as module
 from harness.bisect.compiled import (
     Changed,
+    Compiled,
     Reasons,
     changed_sources,
     compiled_in,
@@ -76,14 +78,14 @@ def test_sources_are_what_a_compiler_or_generator_reads(path: str, counts: bool)
 
 
 def test_object_that_a_goal_needs_and_that_exists_is_compiled(folder: Path) -> None:
-    wanted = {"hw/a.c", "hw/lost.c", "hw/other.c", "target/a.decode", "hw/absent.c"}
     goal = ["qemu-system-x86_64"]
-    assert compiled_in(folder, goal, wanted) == {"hw/a.c", "target/a.decode"}
-    assert compiled_in(folder, [*goal, "other-test"], wanted) == {"hw/a.c", "target/a.decode", "hw/other.c"}
+    assert compiled_in(folder, goal, ()).sources == {"hw/a.c", "target/a.decode"}
+    both = compiled_in(folder, [*goal, "other-test"], ())
+    assert both.sources == {"hw/a.c", "target/a.decode", "hw/other.c"}
     refused = ["FAILED: [code=1] lost.c.o", "gcc …", "error"]
-    assert "hw/lost.c" in compiled_in(folder, goal, wanted, refused), "the compiler has judged it"
-    assert "hw/lost.c" in compiled_in(folder, goal, wanted, ["FAILED: lost.c.o "])
-    assert compiled_in(folder / "nowhere", goal, wanted) == set()
+    assert "hw/lost.c" in compiled_in(folder, goal, (), refused).sources, "the compiler has judged it"
+    assert "hw/lost.c" in compiled_in(folder, goal, (), ["FAILED: lost.c.o "]).sources
+    assert compiled_in(folder / "nowhere", goal, ()) == Compiled()
 
 
 def test_object_of_an_earlier_commit_does_not_count_after_a_failure(folder: Path) -> None:
@@ -93,22 +95,115 @@ def test_object_of_an_earlier_commit_does_not_count_after_a_failure(folder: Path
         path.touch()
     goal = ["qemu-system-x86_64"]
     os.utime(folder / "a.c.o", (1, 1))
-    assert compiled_in(folder, goal, {"hw/a.c"}) == {"hw/a.c"}, "ninja has compared the times"
-    assert compiled_in(folder, goal, {"hw/a.c"}, []) == set()
+    assert "hw/a.c" in compiled_in(folder, goal, ()).sources, "ninja has compared the times"
+    assert "hw/a.c" not in compiled_in(folder, goal, (), []).sources
     os.utime(folder / "a.c.o")
-    assert compiled_in(folder, goal, {"hw/a.c"}, []) == {"hw/a.c"}
+    assert "hw/a.c" in compiled_in(folder, goal, (), []).sources
 
 
 def test_header_counts_through_the_compilers_reports(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def read(where: Path, objects: Any, wanted: set[str]) -> set[str]:
-        assert (where, set(objects), wanted) == (folder, {"a.c.o"}, {"hw/a.h", "hw/lost.c"})
-        return {"hw/a.h"}
+    asked: list[tuple[dict[str, str], set[str]]] = []
+
+    def read(where: Path, objects: dict[str, str], wanted: set[str]) -> dict[str, set[str]]:
+        assert where == folder
+        asked.append((objects, wanted))
+        return {name: set(objects.values()) for name in wanted}
 
     monkeypatch.setattr(module, "read_headers", read)
-    assert compiled_in(folder, ["qemu-system-x86_64"], {"hw/a.h", "hw/a.c", "hw/lost.c"}) == {
-        "hw/a.h",
-        "hw/a.c",
-    }
+    goal, wanted = ["qemu-system-x86_64"], {"hw/a.h", "hw/a.c", "hw/lost.c"}
+    assert compiled_in(folder, goal, wanted).readers["hw/a.h"] == {"hw/a.c"}
+    assert asked == [({"a.c.o": "hw/a.c"}, {"hw/a.h", "hw/lost.c"})]
+    header = folder.parent / "src" / "hw" / "a.h"
+    header.parent.mkdir(parents=True)
+    header.touch()
+    (folder.parent / "src" / "hw" / "a.c").touch()
+    for path in (header, folder.parent / "src" / "hw" / "a.c"):
+        os.utime(path, (1, 1))
+    failed = compiled_in(folder, goal, {"hw/a.h"}, ["FAILED: lost.c.o "])
+    assert failed.readers == {"hw/a.h": {"hw/a.c", "hw/lost.c"}}, "the compiler has read it and refused"
+    os.utime(folder / "a.c.o", (2, 2))
+    os.utime(header, (3, 3))
+    old = compiled_in(folder, goal, {"hw/a.h"}, ["FAILED: lost.c.o "])
+    assert old.readers == {"hw/a.h": {"hw/lost.c"}}, "the object is that of an earlier commit"
+
+
+def counted(tmp_path: Path, users: str, readers: str, compiled: str) -> Changed:
+    """A header that ``users`` include, and that was read for ``readers`` of the ``compiled`` sources."""
+    (tmp_path / "a.h").touch()
+    return Changed(
+        source=tmp_path,
+        files={"a.h": 3},
+        includers={"a.h": frozenset(users)} if users else {},
+        readers={"a.h": set(readers)} if readers else {},
+        sources=set(compiled),
+    )
+
+
+@pytest.mark.parametrize(
+    ("users", "readers", "compiled", "expected"),
+    [
+        ("abcd", "ab", "ab", ((2, 4), "")),
+        ("abcd", "abcd", "abcd", (None, "")),
+        (
+            "abc",
+            "a",
+            "a",
+            ((1, 3), "compiled with 1 of the 3 sources that include it, fewer than half: why+"),
+        ),
+        ("abc", "a", "abc", (None, "")),
+        ("abc", "", "abc", (None, "not compiled: why")),
+        ("abc", "x", "x", ((0, 3), "not compiled: why")),
+        ("", "x", "x", (None, "")),
+        ("", "", "x", (None, "not compiled: why")),
+    ],
+)
+def test_header_counts_with_half_of_the_sources_that_include_it(
+    tmp_path: Path, users: str, readers: str, compiled: str, expected: tuple[tuple[int, int] | None, str]
+) -> None:
+    count, message = expected
+    changed = counted(tmp_path, users, readers, compiled)
+    why: Any = SimpleNamespace(why=lambda _path, *, partly=False: "why+" if partly else "why")
+    found = changed.findings(lambda: why)
+    assert [(one.patch, one.file, one.message) for one in found] == ([(3, "a.h", message)] if message else [])
+    summary = changed.summary((), Extra())
+    assert (summary.compiled, summary.changed) == (int(not message), 1)
+    assert [(one.file, one.compiled, one.sources) for one in summary.headers] == (
+        [("a.h", *count)] if count else []
+    )
+
+
+def test_source_of_the_same_name_has_to_be_compiled(tmp_path: Path) -> None:
+    header = "include/hw/arm/virt.h"
+    (tmp_path / header).parent.mkdir(parents=True)
+    (tmp_path / header).touch()
+    users = frozenset({"hw/a.c", "hw/b.c", "hw/arm/virt.c"})
+    changed = Changed(source=tmp_path, files={header: 1}, includers={header: users})
+    changed.readers[header] = {"hw/a.c", "hw/b.c"}
+    changed.sources |= changed.readers[header]
+    why: Any = SimpleNamespace(why=lambda _path, *, partly=False: "why+" if partly else "why")
+    assert [one.message for one in changed.findings(lambda: why)] == [
+        "compiled with 2 of the 3 sources that include it, not with hw/arm/virt.c: why+"
+    ]
+    changed.sources.add("hw/arm/virt.c")
+    assert changed.findings(lambda: why) == []
+
+
+def test_readers_of_all_builds_count(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "hw").mkdir()
+    (tmp_path / "hw" / "a.h").touch()
+    asked: list[set[str]] = []
+
+    def read(_folder: Path, objects: dict[str, str], wanted: set[str]) -> dict[str, set[str]]:
+        asked.append(wanted)
+        return {"hw/a.h": set(objects.values())}
+
+    monkeypatch.setattr(module, "read_headers", read)
+    changed = Changed(source=tmp_path, includers={"hw/a.h": frozenset({"hw/a.c", "hw/other.c"})})
+    patches = judged(2, CHANGE.format(path="hw/a.h")).patches
+    for goal in ("qemu-system-x86_64", "other-test", "other-test"):
+        changed.add(patches, folder, [goal])
+    assert changed.readers == {"hw/a.h": {"hw/a.c", "hw/other.c"}}
+    assert asked == [{"hw/a.h"}, {"hw/a.h"}], "nothing is read for a header that is complete"
 
 
 def test_run_that_builds_nothing_has_compiled_nothing() -> None:
@@ -163,6 +258,11 @@ def test_reasons(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "no target selected that compiles it: aarch64-softmmu, arm-softmmu, b and others would, "
         "not -Dtargets=x86_64-softmmu"
     )
+    assert given.why("hw/arm/virt.c", partly=True).startswith(
+        "no target selected that compiles the others: a"
+    )
+    for path in ("include/sysemu/os-win32.h", "tcg/arm/tcg-target.c.inc", "win.c", "x.c"):
+        assert given.why(path, partly=True) == "the others are not part of this build"
     assert given.why("curl.c") == "missing library: libcurl-dev"
     assert given.why("include/curl.h") == "missing library: libcurl-dev"
     assert given.why("target/arm/kvm.c") == "other host processor (KVM of this target)"

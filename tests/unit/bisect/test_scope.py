@@ -12,7 +12,7 @@ import pytest
 
 from harness.bisect import scope as module
 from harness.bisect.includes import Includes
-from harness.bisect.scope import Scope, choose, choose_scope, cover, smallest
+from harness.bisect.scope import Scope, choose, choose_scope
 from harness.build.features import Needs
 from harness.build.plan import Extra
 from harness.build.probe import Sources
@@ -119,6 +119,12 @@ class Machine:
 
     programs = module.Chooser.programs
     needs = module.Chooser.needs
+    includers = module.Chooser.includers
+    demand = module.Chooser.demand
+    demands = module.Chooser.demands
+    suffices = module.Chooser.suffices
+    lacking = module.Chooser.lacking
+    _near = module.Chooser._near
 
 
 @pytest.fixture(autouse=True)
@@ -305,16 +311,55 @@ def test_header_counts_through_who_includes_it_and_else_through_its_folder() -> 
     assert choose(found, {"include/unused.h"}, set()).targets == ("x86_64-softmmu",)
 
 
-def test_programs_that_are_not_needed_any_more_are_left_out() -> None:
-    groups = [frozenset(pair) for pair in (("a", "b"), ("b", "c"), ("c", "d"))]
-    empty = Sources()
-    two = [frozenset(pair) for pair in (("a", "b"), ("a", "c"), ("b", "d"), ("c", "e"))]
-    assert smallest(two, empty, ()) == ("b", "c"), "a was chosen first"
-    assert smallest(groups, empty, ()) == ("b", "c")
-    assert smallest([frozenset("ab"), frozenset("b")], empty, ("a",)) == ("b",)
-    assert smallest([frozenset("ab")], empty, ("b",)) == ("b",)
-    assert smallest([], empty, ()) == ()
-    assert cover([frozenset({"qemu-img"})], KNOWN[:2], KNOWN, WIDEST) == ("x86_64-softmmu",)
+def header(*users: str) -> Includes:
+    includes = Includes(files=frozenset({"include/x.h", *users}))
+    includes.lines["x.h"] = [(user, "x.h") for user in users]
+    return includes
+
+
+def test_header_is_compiled_with_half_of_the_sources_that_include_it() -> None:
+    arm = ("hw/arm/virt.c", "hw/arm/only64.c", "target/arm/translate.c")
+    most = machine(includes=header("util/a.c", *arm))
+    chosen = choose(most, {"include/x.h"}, set())
+    assert chosen.targets == ("aarch64-softmmu",), "x86_64 compiles 1 of 4"
+    assert chosen.includers == {"include/x.h": frozenset({"util/a.c", *arm})}
+    assert chosen.elsewhere == {}
+    two = machine(includes=header("util/a.c", "hw/s390x/a.c", *arm[:2], "linux-user/arm/loop.c", "no/such.c"))
+    assert choose(two, {"include/x.h", "hw/s390x/a.c"}, set()).targets == ("s390x-softmmu", "aarch64-softmmu")
+
+
+def test_usual_target_that_compiles_half_is_enough() -> None:
+    usual = machine(includes=header("util/a.c", "hw/s390x/a.c", "tests/unit/test-a.c", "tests/qtest/npcm.c"))
+    chosen = choose(usual, {"include/x.h"}, set())
+    assert (chosen.targets, usual.widest_reads, chosen.extra.goals) == (("x86_64-softmmu",), 0, ())
+    assert chosen.includers == {"include/x.h": frozenset({"util/a.c", "hw/s390x/a.c"})}, "no tests"
+
+
+def test_source_of_the_same_name_is_compiled_too() -> None:
+    includes = Includes(files=frozenset({"include/hw/arm/virt.h", "util/a.c", "util/b.c", "hw/arm/virt.c"}))
+    includes.lines["virt.h"] = [(user, "hw/arm/virt.h") for user in ("util/a.c", "hw/arm/virt.c")]
+    found = machine(includes=includes)
+    assert choose(found, {"include/hw/arm/virt.h"}, set()).targets == ("aarch64-softmmu",)
+    options = make_options(targets=("x86_64-softmmu",), given=("-Dtargets=x86_64-softmmu",))
+    restricted = choose(machine(options=options, includes=includes), {"include/hw/arm/virt.h"}, set())
+    assert restricted.elsewhere["include/hw/arm/virt.h"][0] == "qemu-system-aarch64"
+
+
+def test_header_of_tests_is_compiled_with_half_of_them() -> None:
+    found = machine(includes=header("tests/unit/test-a.c", "tests/qtest/npcm.c"))
+    assert choose(found, {"include/x.h"}, set()).extra.goals == ("tests/unit/test-a",)
+    both = machine(includes=header("tests/unit/test-a.c", "tests/qtest/npcm.c", "qemu-img.c"))
+    assert both.includers("include/x.h", WIDEST) == {"qemu-img.c"}
+
+
+def test_given_targets_leave_most_users_of_a_header_out() -> None:
+    options = make_options(targets=("x86_64-softmmu",), given=("-Dtargets=x86_64-softmmu",))
+    includes = header("util/a.c", "hw/arm/virt.c", "hw/arm/only64.c")
+    chosen = choose(machine(options=options, includes=includes), {"include/x.h"}, set())
+    assert chosen.targets == ("x86_64-softmmu",)
+    assert chosen.elsewhere == {
+        "include/x.h": ("qemu-system-aarch64", "qemu-system-arm", "libsystem_arm.a")
+    }, "what compiles most of the others is first"
 
 
 @pytest.mark.parametrize(

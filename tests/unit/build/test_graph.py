@@ -80,12 +80,14 @@ def test_sources_are_relative_to_the_tree() -> None:
 
 def test_headers_are_those_that_the_compiler_has_read(folder: Path) -> None:
     wanted = {"include/x.h", "include/y.h", "include/unused.h"}
-    assert read_headers(folder, {"a.p/a.c.o"}, wanted) == set(), "nothing is compiled yet"
+    a, b = {"a.p/a.c.o": "a.c"}, {"b.p/odd name.c.o": "b.c"}
+    assert read_headers(folder, a, wanted) == {}, "nothing is compiled yet"
     subprocess.run([NINJA, "all"], cwd=folder, check=True, capture_output=True)
-    assert read_headers(folder, {"a.p/a.c.o"}, wanted) == {"include/x.h", "include/y.h"}
-    assert read_headers(folder, {"b.p/odd name.c.o"}, wanted) == set()
+    assert read_headers(folder, a | b, wanted) == {"include/x.h": {"a.c"}, "include/y.h": {"a.c"}}
+    assert read_headers(folder, a, {"include/y.h"}) == {"include/y.h": {"a.c"}}
+    assert read_headers(folder, b, wanted) == {}
     (folder.parent / "src" / "a.c").write_text("int main(void) { return 0; }\n")
     subprocess.run([NINJA, "all"], cwd=folder, check=True, capture_output=True)
-    assert read_headers(folder, {"a.p/a.c.o"}, wanted) == set(), "the last compilation counts"
+    assert read_headers(folder, a, wanted) == {}, "the last compilation counts"
     (folder / ".ninja_deps").write_bytes(b"# ninjadeps\n\x63\0\0\0")
-    assert read_headers(folder, {"a.p/a.c.o"}, wanted) == set()
+    assert read_headers(folder, a, wanted) == {}

@@ -20,6 +20,7 @@ from harness.check import (
     CommitBuild,
     CompiledFiles,
     Fit,
+    HeaderUse,
     StageRow,
     TestRow,
     ValidatedPatch,
@@ -48,6 +49,7 @@ from harness.validate import (
 from harness.validate.reply import reply
 from harness.validate.run import verdict_of
 from harness.validate.sarif import sarif
+from harness.validate.table import compiled_line
 from harness.validate.tap import tap
 from tests.unit.schemas import validate
 
@@ -207,6 +209,12 @@ def test_table_and_reply_state_how_much_was_compiled() -> None:
     console.print(render_validate(results(compiled=files)))
     assert line in console.export_text()
     assert line in reply(results(compiled=files))
+    some = HeaderUse(file="a.h", compiled=3, sources=5)
+    none = HeaderUse(file="b.h", compiled=0, sources=5)
+    partly = CompiledFiles(compiled=1, changed=2, headers=(some, none))
+    assert compiled_line(partly) == (
+        "1 of 2 changed source files compiled; of the sources that include a header: a.h with 3 of 5"
+    )
     assert "source files compiled" not in reply(results())
     assert "source files compiled" not in reply(results(compiled=CompiledFiles(compiled=0, changed=0)))
 
