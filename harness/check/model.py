@@ -14,6 +14,11 @@ FitKind = Literal["clean", "offsets", "moved", "fuzz", "3-way", "already", "not"
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 
 
+def levels_of(fail_on: str) -> tuple[Severity, ...]:
+    """Return the severities that a run with ``-Dfail-on=`` fails for."""
+    return () if fail_on == "never" else SEVERITIES[: [*SEVERITIES].index(fail_on) + 1]  # type: ignore[arg-type]
+
+
 class Rule(msgspec.Struct, frozen=True, kw_only=True):
     """One rule. ``id`` is stable, because scripts and ``-Drules-off`` name it."""
 

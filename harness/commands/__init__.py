@@ -23,7 +23,7 @@ from harness.commands import (
 from harness.commands.request import Argument, Request
 
 STAGES: dict[str, Callable[[Request], int]] = {
-    function.__name__: function
+    function.__name__.replace("_", "-"): function
     for function in (
         making.doctor,
         making.fetch,
@@ -39,6 +39,7 @@ STAGES: dict[str, Callable[[Request], int]] = {
         clients.clients,
         load.load,
         judging.check,
+        judging.check_patch,
         judging.ci,
         judging.validate,
         keeping.series,
@@ -47,7 +48,7 @@ STAGES: dict[str, Callable[[Request], int]] = {
     )
 }
 UNGUARDED = ("which",)
-READING = ("which", "report", "check", "clean")
+READING = ("which", "report", "check", "check-patch", "clean")
 """Commands that run nothing from the cache, so the harness does not check its permissions for them."""
 
 ARGUMENTS: dict[str, tuple[Argument, ...]] = {
@@ -62,6 +63,7 @@ ARGUMENTS: dict[str, tuple[Argument, ...]] = {
     "load": load.LOAD,
     "ci": judging.CI,
     "check": judging.CHECK,
+    "check-patch": judging.CHECK_PATCH,
     "series": keeping.SERIES,
     "submit": keeping.SUBMIT,
     "clean": making.CLEAN,

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.table import Table
 
 from harness.commands.request import Argument, Output, Request, say
-from harness.errors import OptionError
+from harness.errors import FindingsError, OptionError
 from harness.options import check_choice
 
 if TYPE_CHECKING:
@@ -33,6 +35,12 @@ CI: tuple[Argument, ...] = (
         },
     ),
 )
+CHECK_PATCH: tuple[Argument, ...] = (
+    (
+        ("--json",),
+        {"action": "store_true", "help": "print what b4's review-perpatch-check-cmd reads, instead of lines"},
+    ),
+)
 
 
 def check(request: Request) -> int:
@@ -48,6 +56,29 @@ def check(request: Request) -> int:
             table.add_row(rule.id, rule.severity + off, rule.summary, rule.remedy)
     Output().print(table)
     return 0
+
+
+def check_patch(request: Request) -> int:
+    """Check the mail of a patch on standard input by the rules that need no build; for b4."""
+    from harness.check import choose_rules
+    from harness.check.model import levels_of
+    from harness.check.single import check_mail, check_results, judge_mail, terse_line
+    from harness.series import read_input
+    from harness.source.clone import commit_of
+
+    options = request.options()
+    active = choose_rules(options.rules_off)
+    series = read_input(request.layout, "-")
+    clone = commit_of(options.source)
+    with tempfile.TemporaryDirectory() as scratch:
+        findings = check_mail(judge_mail(series, clone, Path(scratch)), active)
+    # Standard error stays empty: b4 takes each line there for a failure.
+    if request.arguments.json:
+        say(check_results(findings))
+    for finding in () if request.arguments.json else findings:
+        say(terse_line(finding))
+    levels = levels_of(options.fail_on)
+    return FindingsError.code if any(finding.severity in levels for finding in findings) else 0
 
 
 def ci(request: Request) -> int:

@@ -91,6 +91,22 @@ def open_clone(folder: Path, revision: str, reporter: Reporter) -> Clone:
     return clone
 
 
+def commit_of(source: str) -> Clone:
+    """Return the clone ``CLONE`` or ``CLONE@REVISION``; without one, that around the working folder.
+
+    Raises OptionError if there is none, TreeError if git refuses it.
+    """
+    folder, revision = split_revision(source or ".")
+    top = run_git(folder, "rev-parse", "--show-toplevel").output.strip() if folder.is_dir() else ""
+    clone = find_commit(Path(top), revision or "HEAD") if top else None
+    if clone is None:
+        raise OptionError(
+            f"{source or Path.cwd()} is no commit of a git clone with files",
+            "run it in a clone of QEMU, or name one: -Dsource=CLONE@REVISION",
+        )
+    return clone
+
+
 def find_commit(folder: Path, revision: str) -> Clone | None:
     """Return the clone in ``folder`` at ``revision``, None without such a commit. Raises TreeError."""
     folder = folder.resolve()

@@ -32,7 +32,7 @@ from harness.check import (
     order,
     run_checks,
 )
-from harness.check.model import SEVERITIES, Verdict
+from harness.check.model import SEVERITIES, Verdict, levels_of
 from harness.check.place import Placed, base_of, place
 from harness.check.required import Start, put_on_required
 from harness.errors import (
@@ -343,7 +343,7 @@ def verdict_of(results: ValidateResults, fail_on: str) -> Verdict:
         return "build"
     if rules & {"test-fails", "behaviour-fails"}:
         return "tests"
-    levels = () if fail_on == "never" else SEVERITIES[: SEVERITIES.index(fail_on) + 1]
+    levels = levels_of(fail_on)
     return "findings" if any(finding.severity in levels for finding in results.findings) else "clean"
 
 

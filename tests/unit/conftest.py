@@ -98,6 +98,15 @@ def reporter() -> Silent:
     return Silent()
 
 
+def bytes_of(folder: Path) -> dict[str, str]:
+    """Return the digest of each file below ``folder``, by path."""
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
 def make_archive(path: Path, files: Mapping[str, str | bytes], top: str = "qemu-1.2.3/") -> Path:
     """Create a tar.xz of ``files`` below ``top``, and a link to ``VERSION``; ``configure`` is executable."""
     with tarfile.open(path, "w:xz", preset=0) as tar:

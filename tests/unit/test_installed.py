@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import os
@@ -18,6 +17,7 @@ import pytest
 
 from tests.faults.standin import TARGET, release
 from tests.faults.world import World
+from tests.unit.conftest import bytes_of
 from tests.unit.defaults import ROOT
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -93,14 +93,6 @@ def run(installed: Path, world: World, clone: Path) -> Command:
         )
 
     return command
-
-
-def bytes_of(folder: Path) -> dict[str, str]:
-    return {
-        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in folder.rglob("*")
-        if path.is_file()
-    }
 
 
 def test_wheel_has_every_file_that_an_installed_harness_needs(wheel: Path) -> None:

@@ -1,0 +1,131 @@
+"""Judge the mail of one patch on a commit of a clone, without its series, as b4's check commands ask."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from harness.check.checkpatch import FAILED
+from harness.check.model import Finding
+from harness.check.registry import FAMILIES, run_checks
+from harness.check.subject import Judged, JudgedPatch
+from harness.progress import Silent
+from harness.series import Input, Mail
+from harness.source.clone import Clone
+from harness.tree.git import Git, make_repository
+
+OWN_COMMITS = 300
+"""Number of latest commits among which the commit of a mail is looked for."""
+ALONE = frozenset(
+    {
+        *(rule.id for family in FAMILIES if family.name in ("applying", "building") for rule in family.rules),
+        *("input-missing", "input-excerpt", "input-base", "input-count"),
+        *("cover-missing", "version-changelog"),
+    }
+)
+"""Rules that ask for the whole series, for its base or for a build. They are off for a single mail."""
+
+
+def judge_mail(series: Input, clone: Clone, scratch: Path) -> Judged:
+    """Return the subject of the checks for the patch in ``series``, a mail, on the commit of ``clone``.
+
+    If one of the latest commits is the patch (``b4 prep --check``), it is judged as that commit; otherwise as
+    a new one, if it applies. Nothing is written to the clone: ``scratch``, an empty folder, has its own
+    repository. Raises TreeError.
+    """
+    git = make_repository(scratch / "git")
+    (git.repository / "objects" / "info").mkdir(exist_ok=True)
+    (git.repository / "objects" / "info" / "alternates").write_text(f"{clone.objects}\n", encoding="utf-8")
+    if clone.shallow:
+        (git.repository / "shallow").write_bytes(clone.shallow)
+    base = tip = clone.commit
+    patches: list[JudgedPatch] = []
+    for number, mail in enumerate(series.patches, start=1):
+        commit = parent = ""
+        if mail.is_sound:
+            commit, parent = _own(git, tip, mail) or _applied(git, tip, mail, scratch) or ("", "")
+        if commit:
+            base = base if patches and patches[0].commit else parent
+            tip = commit
+        patches.append(JudgedPatch(number=number, mail=mail, commit=commit, parent=parent))
+    return Judged(
+        input=series,
+        patches=tuple(patches),
+        pin=clone.folder.name,
+        git=git,
+        base=base,
+        tip=tip,
+        source=clone.folder,
+        origin=clone.commit,
+    )
+
+
+def check_mail(judged: Judged, active: frozenset[str]) -> tuple[Finding, ...]:
+    """Return the errors and warnings of the ``active`` rules, and notes on what could not be checked."""
+    found = run_checks(judged, active - ALONE, Silent())
+    return tuple(one for one in found if one.severity != "note" or one.rule == FAILED.id)
+
+
+def terse_line(finding: Finding) -> str:
+    """Return ``finding`` as the line that ``checkpatch.pl --terse`` prints: b4 looks for ``ERROR:`` in it."""
+    place = f"{finding.file}:{finding.line or ''}".rstrip(":") + ": " if finding.file else ""
+    return f"{place}{_label(finding)}: {finding.message} [{finding.rule}]"
+
+
+def check_results(findings: Sequence[Finding]) -> str:
+    """Return the findings in JSON, as b4 (0.16, ``review-perpatch-check-cmd``) reads them."""
+    errors = sum(finding.severity == "error" for finding in findings)
+    counts = ((errors, "error"), (len(findings) - errors, "warning"))
+    summary = ", ".join(f"{number} {word}{'s' * (number > 1)}" for number, word in counts if number)
+    details = [
+        {
+            "status": "fail" if finding.severity == "error" else "warn",
+            "description": terse_line(finding),
+            **({"srcline": finding.snippet[0]} if finding.snippet else {}),
+        }
+        for finding in findings
+    ]
+    result = {
+        "tool": "qemu-harness",
+        "status": "fail" if errors else "warn" if findings else "pass",
+        "summary": summary or "passed all checks",
+        "details": json.dumps(details) if details else "",
+    }
+    return json.dumps([result])
+
+
+def _label(finding: Finding) -> str:
+    return "ERROR" if finding.severity == "error" else "WARNING"
+
+
+def _own(git: Git, tip: str, mail: Mail) -> tuple[str, str] | None:
+    """Return the latest commit with the title and the change of ``mail``, and its parent."""
+    logged = git.read("log", "-z", f"-n{OWN_COMMITS}", "--no-merges", "--format=%H %P%n%s", tip)
+    wanted = None
+    for entry in filter(None, logged.split("\0")):
+        ids, _, title = entry.partition("\n")
+        commit, _, parent = ids.partition(" ")
+        if parent and title == mail.subject.title:
+            wanted = wanted or _patch_id(git, mail.diff.encode("utf-8", "surrogateescape"))
+            shown = git.run("diff-tree", "-p", "--full-index", parent, commit, merge_stderr=False).output
+            if wanted == _patch_id(git, shown.encode("utf-8", "surrogateescape")):
+                return commit, parent
+    return None
+
+
+def _patch_id(git: Git, diff: bytes) -> str:
+    """Return git-patch-id(1) of a diff; of one without content, its digest."""
+    return git.read("patch-id", "--stable", stdin=diff).partition(" ")[0] or hashlib.sha256(diff).hexdigest()
+
+
+def _applied(git: Git, tip: str, mail: Mail, scratch: Path) -> tuple[str, str] | None:
+    """Return a commit of ``mail`` on ``tip``, and ``tip``; None if the diff does not apply."""
+    index = {"GIT_INDEX_FILE": str(scratch / "index")}
+    git.run("read-tree", tip, env=index)
+    diff = mail.diff.encode("utf-8", "surrogateescape")
+    if git.run("apply", "--cached", "-", stdin=diff, env=index, check=False).returncode != 0:
+        return None
+    tree = git.read("write-tree", env=index)
+    return git.read("commit-tree", tree, "-p", tip, stdin=mail.message.encode()), tip
