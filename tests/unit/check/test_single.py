@@ -124,6 +124,15 @@ def test_new_file_without_maintainer_is_found_by_the_patch_and_by_its_commit(cal
     assert call(mail).out == applied, "HEAD contains the patch, as in b4 prep --check"
 
 
+def test_commit_with_the_same_title_is_not_the_patch(call, clone):
+    git(clone, "commit", "--quiet", "--allow-empty", "--message=util: add a second one")
+    assert "[file-maintainers]" in call(new_file("odd/x.c", "int x;")).out
+
+
+def test_notes_are_not_printed(call):
+    assert call(CLEAN.replace(b"[PATCH]", b"[RFC PATCH]")).out == ""
+
+
 def test_input_that_is_no_patch_is_an_error(call, monkeypatch, tmp_path):
     ended = call(b"From: A <a@example.org>\nSubject: hello\n\nworld\n")
     assert ended.code == 2
