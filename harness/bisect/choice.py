@@ -6,6 +6,7 @@ import dataclasses
 import itertools
 from collections.abc import Iterable, Sequence
 
+from harness.build.hosts import HOSTS
 from harness.build.plan import Extra
 from harness.check import Finding, Judged
 from harness.options import Options
@@ -35,6 +36,15 @@ def builds_of(options: Options) -> tuple[tuple[str, str], ...]:
         for host in options.hosts
         for compiler in (options.compilers if host == "native" else ("gcc",))
     )
+
+
+def prefer_hosts(options: Options) -> Options:
+    """Return ``options`` with the targets first that KVM runs on the hosts, unless targets are given."""
+    if options.has("targets"):
+        return options
+    own = [HOSTS[host].target for host in options.hosts if HOSTS[host].is_cross]
+    first = own if "native" not in options.hosts else []
+    return dataclasses.replace(options, targets=tuple(dict.fromkeys((*first, *options.targets))))
 
 
 def with_compiler(extra: Extra, compiler: str) -> Extra:

@@ -15,14 +15,21 @@ from pathlib import Path
 
 import msgspec
 
-from harness.bisect.choice import builds_of, commits_of, patches_between, report_once, with_compiler
+from harness.bisect.choice import (
+    builds_of,
+    commits_of,
+    patches_between,
+    prefer_hosts,
+    report_once,
+    with_compiler,
+)
 from harness.bisect.compiled import Changed, Reasons
 from harness.bisect.cost import cost_of, estimate, measure_rates, read_rates
 from harness.bisect.coverage import findings_of, measure
 from harness.bisect.diagnostics import read_diagnostics, read_lines
 from harness.bisect.manual import compare_manuals, find_sphinx, make_manual, touches_manual
 from harness.bisect.proof import OnBase, conclude, run_on_base
-from harness.bisect.scope import Scope, choose_scope
+from harness.bisect.scope import choose_scope
 from harness.bisect.testing import run_suites, with_tools
 from harness.bisect.walk import Walk
 from harness.build import Build, build
@@ -83,11 +90,11 @@ def run_bisect(  # noqa: PLR0917 - the results of earlier stages
     coverage: tuple[CoveredFile, ...] = ()
     label = f"validate-{judged.input.name}"
     changed = Changed(source=layout.build_root(tree.name, label) / "src")
-    scope = Scope(targets=options.targets)
-    if "native" in options.hosts:
-        scope = choose_scope(judged, tree, options, layout, reporter, sandbox, label)
-        scope = dataclasses.replace(scope, extra=with_tools(judged, options, scope.extra))
-        changed.includers = scope.includers
+    options = prefer_hosts(options)
+    scope = choose_scope(judged, tree, options, layout, reporter, sandbox, label)
+    extra = with_tools(judged, options, scope.extra) if "native" in options.hosts else NO_EXTRA
+    scope = dataclasses.replace(scope, extra=extra)
+    changed.includers = scope.includers
     if scope.sources.users:
         again = [scope.again(numbers) for numbers in patches_between(judged, options)]
         reporter.note(estimate(scope.sources.needed, again, options.compilers, read_rates(layout)))
@@ -96,7 +103,7 @@ def run_bisect(  # noqa: PLR0917 - the results of earlier stages
         walk = Walk(
             judged=judged,
             tree=tree,
-            options=dataclasses.replace(options, targets=scope.targets) if native else options,
+            options=dataclasses.replace(options, targets=scope.targets),
             extra=with_compiler(scope.extra, compiler) if native else NO_EXTRA,
             tested=native and compiler == options.compilers[0],
             layout=layout,

@@ -82,7 +82,7 @@ def check_patch(request: Request) -> int:
 
 
 def ci(request: Request) -> int:
-    """Print the CI configuration that runs validate for each pin, target and host: qemu-harness ci gitlab."""
+    """Print the CI configuration that runs validate for each pin and host: qemu-harness ci gitlab."""
     from harness.ci import CommitJob, jobs_of, render, render_commits
     from harness.series import read_input
     from harness.source.pin import load_pins

@@ -13,6 +13,7 @@ import pytest
 
 from harness.bisect import commits as module
 from harness.bisect import proof, run_bisect, testing
+from harness.bisect.choice import prefer_hosts
 from harness.bisect.commits import BisectResult
 from harness.bisect.manual import Manual
 from harness.bisect.scope import Scope
@@ -21,6 +22,7 @@ from harness.build.plan import Extra
 from harness.check import Judged, TestRow
 from harness.errors import CompileError, ConfigureError
 from harness.layout import Layout
+from harness.options import Options
 from tests.unit.build.support import make_options
 from tests.unit.check.support import Recorder
 from tests.unit.check.support import judged as series
@@ -119,11 +121,12 @@ class Walk:
 
     def _choose_scope(self, judged: object, *rest: object) -> Scope:
         assert judged is self.series
-        assert rest == (
-            *(self.tree, self.asked, self.layout, self.reporter, self.sandbox),
-            "validate-x",
-        )
-        return self.scope or Scope(targets=self.asked.targets)
+        tree, options, *others = rest
+        assert tree == self.tree
+        assert isinstance(options, Options)
+        assert dataclasses.replace(options, targets=self.asked.targets) == self.asked
+        assert others == [self.layout, self.reporter, self.sandbox, "validate-x"]
+        return self.scope or Scope(targets=options.targets)
 
     def _checkout_commit(
         self, tree: object, label: str, commit: str, layout: object, reporter: object
@@ -144,11 +147,11 @@ class Walk:
         extra: Extra,
     ) -> object:
         scope = self._choose_scope(
-            *(self.series, self.tree, self.asked), *(layout, reporter, sandbox), "validate-x"
+            *(self.series, self.tree, prefer_hosts(self.asked)), *(layout, reporter, sandbox), "validate-x"
         )
         native = dataclasses.replace(self.asked, targets=scope.targets)
         if host != "native":
-            assert (options, extra) == (self.asked, Extra())
+            assert (options, extra) == (native, Extra())
         elif extra.compiler == "gcc":
             assert (options, extra) == (native, scope.extra)
         else:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from harness.bisect.choice import builds_of, patches_between, report_once
+from harness.bisect.choice import builds_of, patches_between, prefer_hosts, report_once
 from harness.bisect.diagnostics import read_diagnostics
+from harness.bisect.scope import Scope
+from harness.build.plan import Extra
 from harness.check.building import FAILS, WARNING
 from harness.errors import InfrastructureError
 from harness.layout import Layout
@@ -80,3 +84,21 @@ def test_warnings_that_clang_makes_errors_are_warnings() -> None:
     assert (one.is_warning, one.text, one.switch) == (True, "unused", "unused-variable")
     (two,) = read_diagnostics(["../src/a.c:1:2: error: unused [-Werror=unused-variable]"])
     assert (two.is_warning, two.text, two.switch) == (True, "unused", "unused-variable")
+
+
+def test_series_decides_about_the_targets_of_other_hosts_too(walk: Walk) -> None:
+    walk.scope = Scope(targets=("aarch64-softmmu",), extra=Extra(goals=("qemu-img",)))
+    found = walk(hosts=("s390x",)).compiled
+    assert found is not None
+    assert (found.targets, found.programs) == (("aarch64-softmmu",), ()), "goals are built natively only"
+
+
+def test_target_that_runs_on_the_host_comes_first() -> None:
+    def targets(*hosts: str, **options: Any) -> tuple[str, ...]:
+        return prefer_hosts(make_options(hosts=hosts, **options)).targets
+
+    assert targets("native", "s390x") == targets("native") == ("x86_64-softmmu", "s390x-softmmu")
+    assert targets("s390x") == ("s390x-softmmu", "x86_64-softmmu")
+    assert targets("aarch64") == ("aarch64-softmmu", "x86_64-softmmu", "s390x-softmmu")
+    given = {"targets": ("x86_64-softmmu",), "given": ("-Dtargets=x86_64-softmmu",)}
+    assert targets("s390x", **given) == ("x86_64-softmmu",)

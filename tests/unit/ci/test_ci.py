@@ -53,7 +53,17 @@ def test_child_pipeline_has_a_job_for_each_commit() -> None:
     assert parent[trigger["job"]]["script"][0].endswith(f"> {trigger['artifact']}")
 
 
-def test_matrix_has_a_job_for_each_pin_target_and_host() -> None:
+def test_series_decides_what_a_job_builds() -> None:
+    for job in JOBS:
+        assert "-Dtargets" not in job.command
+        assert ("build-not-compiled" in job.command) == (job.host != "native"), "the native job reports it"
+    validate = github(JOBS)["jobs"]["validate"]
+    assert "-Dtargets" not in str(validate)
+    cells = validate["strategy"]["matrix"]["include"]
+    assert [cell["options"] for cell in cells] == [job.options for job in JOBS]
+
+
+def test_matrix_has_a_job_for_each_pin_and_host() -> None:
     pins = load_pins(find_layout(ROOT))
     assert {job.pin for job in JOBS} == {"7.2", "10.0", "10.2"}
     verified = [dataclasses.replace(pin, unverified="") for pin in pins.values()]
