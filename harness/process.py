@@ -116,6 +116,7 @@ def run(
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
     stdin: bytes | BinaryIO | None = None,
+    into: BinaryIO | None = None,
     log: Path | None = None,
     timeout_s: float | None = None,
     on_line: Callable[[str], None] | None = None,
@@ -130,7 +131,7 @@ def run(
     input). Output is passed line by line to ``on_line``, and appended to ``log`` after the quoted command.
     With ``merge_stderr`` false, ``output`` is standard output alone, and stderr goes only to the log. With
     ``check``, a status other than 0 raises ``error(finished)``, or by default a HarnessError with the last
-    lines.
+    lines. ``into`` is an open file that gets standard output as bytes; then ``output`` is empty.
 
     If the program has to be ended, it gets ``grace_s`` seconds between SIGTERM and SIGKILL.
 
@@ -158,8 +159,8 @@ def run(
                 cwd=cwd,
                 env=clean_environment(env),
                 stdin=source or subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT if merge_stderr else (sink or subprocess.DEVNULL),
+                stdout=into or subprocess.PIPE,
+                stderr=subprocess.STDOUT if merge_stderr and into is None else (sink or subprocess.DEVNULL),
                 start_new_session=True,
             )
         except FileNotFoundError as problem:
@@ -238,11 +239,11 @@ def _pump(
 ) -> None:
     """Read until the program exits and no output is left: a daemon that it started (such as ssh's
     ControlPersist) may keep the pipe open forever."""
-    assert child.stdout is not None
     pending = b""
     with contextlib.ExitStack() as stack:
         selector = stack.enter_context(selectors.DefaultSelector())
-        selector.register(child.stdout, selectors.EVENT_READ)
+        if child.stdout is not None:
+            selector.register(child.stdout, selectors.EVENT_READ)
         ended = os.pidfd_open(child.pid)  # an unreaped child: its pid is not reused
         stack.callback(os.close, ended)
         selector.register(ended, selectors.EVENT_READ)
@@ -251,7 +252,7 @@ def _pump(
             ready = [] if left is not None and left <= 0 else selector.select(left)
             if not ready:
                 raise _expired(child.args)
-            if all(key.fileobj == ended for key, _ in ready):
+            if child.stdout is None or all(key.fileobj == ended for key, _ in ready):
                 break
             chunk = os.read(child.stdout.fileno(), 65536)
             if not chunk:
@@ -265,7 +266,8 @@ def _pump(
     if pending:
         _deliver(pending, tail, on_line)
     child.wait()
-    child.stdout.close()
+    if child.stdout is not None:
+        child.stdout.close()
 
 
 def _as_file(data: bytes) -> BinaryIO:

@@ -94,7 +94,7 @@ class ValidatedSeries(msgspec.Struct, frozen=True, kw_only=True):
 
     name: Annotated[str, about("name of the folder or file")]
     source: Annotated[str, about("value of -Dseries=")]
-    kind: Annotated[str, about("folder, mailbox, range or stdin")]
+    kind: Annotated[str, about("folder, mailbox, range, archive or stdin")]
     title: Annotated[str, about("title from series.toml, the cover letter or the first patch")]
     version: Annotated[int, about("version in the tags of the subjects")]
     rfc: Annotated[bool, about("whether the series is tagged RFC")]

@@ -105,7 +105,7 @@ def validate(request: Request) -> int:
     from harness.series import read_input
 
     options, layout, reporter = request.options(), request.layout, request.reporter
-    series = read_input(layout, options.series, clone=options.source)
+    series = read_input(layout, options.series, clone=options.source, reporter=reporter)
 
     # The stages take longer to import than a wrong -Dseries= to report.
     from harness.pipeline import pin_of

@@ -1,4 +1,4 @@
-"""Read a series from a folder, a mailbox, a range of a git clone or standard input.
+"""Read a series from a folder, a mailbox, a range of a git clone, an archive or standard input.
 
 The result is a frozen Input: every mail, and the newest version of the series among them. Irregular mails are
 not refused. Their faults, and the gaps of the version, are recorded.
@@ -15,6 +15,8 @@ from typing import Literal
 
 from harness.errors import OptionError
 from harness.layout import Layout
+from harness.progress import Reporter, Silent
+from harness.series.archive import find_place, read_thread
 from harness.series.attached import read_mbox
 from harness.series.compressed import SUFFIXES, read_bytes, unpack
 from harness.series.folder import NAMED, folder_thread, read_folder
@@ -26,9 +28,9 @@ from harness.series.rewrite import mailbox_bytes
 from harness.series.series import Series, find_folder, series_digest
 from harness.series.thread import find_thread
 from harness.series.version import Thread, Version
-from harness.source.clone import range_commits
+from harness.source.clone import range_commits, split_revision
 
-Kind = Literal["folder", "mailbox", "range", "stdin"]
+Kind = Literal["folder", "mailbox", "range", "stdin", "archive"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,16 +126,18 @@ def series_sha256(cover: Mail | None, patches: Sequence[Mail]) -> str:
     return series_digest((str(number), mail.data) for number, mail in mails)
 
 
-def read_input(layout: Layout, source: str, *, clone: str = "") -> Input:
+def read_input(layout: Layout, source: str, *, clone: str = "", reporter: Reporter | None = None) -> Input:
     """Read the series from ``source``.
 
     ``source`` is a name below ``patches/``; the path of a folder, a maildir, a mailbox (also compressed) or
-    one patch; ``CLONE@A..B`` for commits of a local git clone; or ``-`` for standard input. With ``clone``,
+    one patch; ``CLONE@A..B`` for commits of a local git clone; a thread in an archive (``find_place`` of
+    harness.series.archive); or ``-`` for standard input. With ``clone``,
     the value of -Dsource=, ``A..B`` are commits of that clone, and ``B`` those since its merge base with the
-    upstream branch. Raises OptionError if it does not exist, cannot be read or contains no patch.
+    upstream branch. Raises OptionError if it does not exist, cannot be read or contains no patch; FetchError
+    and MissingError if b4 cannot download it.
     """
     try:
-        found = _read(layout, source, clone)
+        found = _read(layout, source, clone, reporter or Silent())
     except (OSError, ValueError, RuntimeError) as error:  # no permission, a long name, a NUL, ~nobody
         raise OptionError(
             f"-Dseries: cannot read {source[:200]!r}: {error}", "name a file or folder that can be read"
@@ -147,7 +151,7 @@ def read_input(layout: Layout, source: str, *, clone: str = "") -> Input:
     return found
 
 
-def _read(layout: Layout, source: str, clone: str) -> Input:
+def _read(layout: Layout, source: str, clone: str, reporter: Reporter) -> Input:
     path = Path(source).expanduser()
     found = find_range(layout, source, clone)
     if source == "-":
@@ -168,6 +172,10 @@ def _read(layout: Layout, source: str, clone: str) -> Input:
         )
     if path.is_file() or path.is_fifo():  # a shell's <(…) is a pipe
         return _box(source, "mailbox", read_bytes(path), path.name)
+    if not path.exists() and (wanted := find_place(source)):
+        around, _ = split_revision(clone)
+        mails = read_thread(wanted, around if clone and around.is_dir() else layout.clone, reporter)
+        return _mailbox(source, "archive", mails, wanted.message_id or "thread")
     folder = find_folder(layout, source)
     metadata, read = read_series_file(folder), read_folder(folder)
     return Input(
@@ -183,11 +191,14 @@ def _read(layout: Layout, source: str, clone: str) -> Input:
 
 
 def _box(source: str, kind: Kind, data: bytes, name: str) -> Input:
-    mails = read_mbox(data, name)
+    return _mailbox(source, kind, read_mbox(data, name), "stdin" if kind == "stdin" else name)
+
+
+def _mailbox(source: str, kind: Kind, mails: tuple[Mail, ...], name: str) -> Input:
     return Input(
         kind=kind,
         source=source,
-        name=_safe("stdin" if kind == "stdin" else name),
+        name=_safe(name),
         mails=mails,
         thread=find_thread(mails),
         metadata=UNNAMED,

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from harness.errors import HarnessError, OptionError, TreeError
 from harness.process import Finished, run
@@ -44,10 +45,12 @@ def run_git(
     *words: str,
     error: Callable[[Finished], HarnessError] | None = None,
     env: Mapping[str, str] | None = None,
+    stdin: bytes | None = None,
+    into: BinaryIO | None = None,
 ) -> Finished:
     """Run git in a user's clone, without writing to it. Raises ``error(finished)`` if given, else nothing.
 
-    Only with ``error``, the output contains standard error: the reason is there.
+    Only with ``error``, the output contains standard error: the reason is there. ``into`` is as in ``run``.
     """
     return run(
         ["git", "-C", folder, *_SETTINGS, *words],
@@ -55,6 +58,8 @@ def run_git(
         check=error is not None,
         merge_stderr=error is not None,
         error=error,
+        stdin=stdin,
+        into=into,
         timeout_s=1800,
     )
 

@@ -1,0 +1,173 @@
+"""Threads in archives: a public-inbox repository on disk, and a server that b4 downloads from."""
+
+from __future__ import annotations
+
+import gzip
+import http.server
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from harness.errors import FetchError, MissingError, OptionError
+from harness.layout import Layout
+from harness.progress import Silent
+from harness.series import archive, read_input
+from tests.unit.series.mails import DIFF, mbox, patch
+
+COVER = patch("[PATCH 0/2] two", diff="", ident="0@example.org", message="Both.")
+ONE = patch("[PATCH 1/2] util: count", ident="1@example.org", above="0@example.org")
+TWO = patch(
+    "[PATCH 2/2] util: more", ident="2@example.org", above="0@example.org", diff=DIFF.replace("a.c", "b.c")
+).replace(b"References: <0@example.org>\n", b"")  # some mailers write none
+ANSWER = patch(
+    "Re: [PATCH 1/2] util: count",
+    ident="3@example.org",
+    above="1@example.org",
+    diff="",
+    message="Reviewed-by: R <r@example.org>",
+    sender="R <r@example.org>",
+)
+OTHER = patch("[PATCH] util: else", ident="9@example.org")
+
+
+def git(*words: str | Path, stdin: bytes = b"") -> str:
+    who = ("-c", "user.name=n", "-c", "user.email=e")
+    return (
+        subprocess.run(["git", *who, *words], input=stdin, check=True, capture_output=True)
+        .stdout.decode()
+        .strip()
+    )
+
+
+def epoch(path: Path, *mails: bytes | None) -> None:
+    """Create the repository of an epoch. None is a mail that was removed, as public-inbox removes one."""
+    git("init", "--quiet", "--bare", path)
+    parent: tuple[str, ...] = ()
+    for mail in mails:
+        name = "d" if mail is None else "m"
+        blob = git("-C", path, "hash-object", "-w", "--stdin", stdin=mail or b"")
+        tree = git("-C", path, "mktree", stdin=f"100644 blob {blob}\t{name}\n".encode())
+        commit = git("-C", path, "commit-tree", "-m", "x", *parent, tree)
+        parent = ("-p", commit)
+    git("-C", path, "update-ref", "HEAD", parent[1])
+
+
+@pytest.fixture
+def inbox(tmp_path: Path) -> Path:
+    """A public-inbox repository whose thread begins in one epoch and ends in the next."""
+    folder = tmp_path / "inbox"
+    epoch(folder / "git" / "0.git", OTHER, COVER, None)
+    epoch(folder / "git" / "1.git", ONE, OTHER.replace(b"<9@", b"<8@"), TWO, ANSWER)
+    return folder
+
+
+@pytest.mark.parametrize("ident", ["0@example.org", "<2@example.org>", "3@example.org"])
+def test_thread_is_found_by_each_of_its_mails(layout: Layout, inbox: Path, ident: str) -> None:
+    found = read_input(layout, f"{inbox}#{ident}")
+    assert found.kind == "archive"
+    assert found.cover is not None
+    assert [mail.subject.title for mail in found.patches] == ["util: count", "util: more"]
+    assert [str(trailer) for _, trailer in found.version.trailers] == ["Reviewed-by: R <r@example.org>"]
+    assert found.sha256 == read_input(layout, write(inbox.parent / "box", COVER, ONE, TWO)).sha256
+
+
+def write(path: Path, *mails: bytes) -> str:
+    path.write_bytes(mbox(*mails))
+    return str(path)
+
+
+def test_one_epoch_and_an_inbox_of_epochs_without_git_are_read(layout: Layout, inbox: Path) -> None:
+    assert len(read_input(layout, f"{inbox / 'git' / '0.git'}#9@example.org").patches) == 1
+    assert len(read_input(layout, f"{inbox / 'git'}#1@example.org").patches) == 2
+
+
+def test_mail_keeps_its_bytes(layout: Layout, tmp_path: Path) -> None:
+    latin = patch(
+        "[PATCH] util: gr\xfc\xdfe",
+        charset="ISO-8859-1",
+        message="Gr\xfc\xdfe.\n\nSigned-off-by: A <a@example.org>",
+    )
+    crlf = patch("[PATCH] util: lines", newline=b"\r\n", ident="5@example.org")
+    epoch(tmp_path / "0.git", latin, crlf)
+    assert read_input(layout, f"{tmp_path}#1@example.org").mails[0].data == latin
+    assert read_input(layout, f"{tmp_path}#5@example.org").mails[0].data == crlf
+
+
+def test_first_mail_that_is_not_in_the_archive_ends_the_search(
+    layout: Layout, inbox: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    epoch(inbox / "git" / "2.git", patch(ident="7@example.org", above="gone@example.org"))
+    read: list[Path] = []
+    real = archive._read
+    monkeypatch.setattr(archive, "_read", lambda path, commits: read.append(path) or real(path, commits))
+    monkeypatch.setattr(archive, "_BEFORE", 2)
+    assert len(read_input(layout, f"{inbox}#7@example.org").patches) == 1
+    assert [path.name for path in read] == ["2.git", "1.git", "2.git"]
+
+
+def test_what_is_not_there_is_an_error(layout: Layout, inbox: Path, tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match=r"none of the 6 mails in .* has the Message-Id <x@y>"):
+        read_input(layout, f"{inbox}#x@y")
+    with pytest.raises(OptionError, match="is no public-inbox repository"):
+        read_input(layout, f"{tmp_path}#x@y")
+    git("init", "--quiet", "--bare", tmp_path / "3.git")
+    with pytest.raises(OptionError, match="git cannot read the archive"):
+        read_input(layout, f"{tmp_path}#x@y")
+
+
+def test_name_without_at_is_no_message(layout: Layout) -> None:
+    for name in ("no-such-series", "a/b@c", "x.mbox", "https://example.org/x", "-"):
+        assert archive.find_place(name) is None
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Callable[[str], str]]:
+    """A server of threads as public-inbox serves them. Yields the function from a path to its link."""
+    thread = gzip.compress(mbox(COVER, ONE, TWO))
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            known = self.path.startswith("/list/1%40example.org/t.mbox")
+            self.send_response(200 if known else 404)
+            self.end_headers()
+            if self.command == "GET":
+                self.wfile.write(thread if known else b"")
+
+        do_HEAD = do_GET  # noqa: N815
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
+        thread_of_server = threading.Thread(target=running.serve_forever)
+        thread_of_server.start()
+        yield lambda path: f"http://127.0.0.1:{running.server_port}/{path}"
+        running.shutdown()
+        thread_of_server.join()
+
+
+@pytest.mark.slow
+def test_b4_downloads_by_link_and_by_the_configuration_of_the_clone(
+    layout: Layout, server: Callable[[str], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    clone = tmp_path / "clone"
+    git("init", "--quiet", clone)
+    assert len(read_input(layout, server("list/1@example.org/"), clone=str(clone)).patches) == 2
+    git("-C", clone, "config", "b4.midmask", server("list/%s"))
+    for source in (server("list/1@example.org/"), "1@example.org", "<1@example.org>"):
+        found = read_input(layout, source, clone=str(clone), reporter=Silent())
+        assert [mail.subject.title for mail in found.patches] == ["util: count", "util: more"], source
+    with pytest.raises(FetchError, match=r"b4 cannot download the thread of 2@example.org"):
+        read_input(layout, "2@example.org", clone=str(clone))
+
+
+def test_missing_b4_is_named(layout: Layout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(MissingError, match="b4 downloads threads"):
+        read_input(layout, "1@example.org")
