@@ -6,12 +6,15 @@ import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
+from harness.bisect.compiled import is_rust
 from harness.bisect.imports import Imports
 from harness.bisect.suites import BLOCK, IOTESTS, QemuTest, suites_of
 from harness.check.files import is_covered
 from harness.options import check_choice
 
 ALL, TOUCHED, NONE = "all", "touched", "none"
+RUST = "rust"
+"""Suite of the tests in Rust; crates depend on each other, so a change of one affects all."""
 BLOCK_LIST = "qemu-block@"
 """Mailing list of the sections of MAINTAINERS that are the block layer."""
 _COMMON = ("meson", "main", "common", "test", "util", "misc", "build", "core", "base", "posix", "linux")
@@ -61,10 +64,13 @@ class _Affected:
         self._data = {
             path for path in changed if is_test_file(path) and not any(test.owns(path) for test in tests)
         }
+        self._rust = any(map(is_rust, changed))
         self._block = touches_block(changed, read("MAINTAINERS"))
 
     def __call__(self, test: QemuTest) -> bool:
-        if (test.is_in(BLOCK) and self._block) or any(map(test.owns, self._changed)):
+        if (test.is_in(BLOCK) and self._block) or (test.is_in(RUST) and self._rust):
+            return True
+        if any(map(test.owns, self._changed)):
             return True
         if test.is_slow:
             return False

@@ -29,6 +29,7 @@ from harness.bisect.coverage import findings_of, measure
 from harness.bisect.diagnostics import read_diagnostics, read_lines
 from harness.bisect.manual import compare_manuals, find_sphinx, make_manual, touches_manual
 from harness.bisect.proof import OnBase, conclude, run_on_base
+from harness.bisect.rust import OFF, check_rust, compare_rust, rust_files, unchecked
 from harness.bisect.scope import choose_scope
 from harness.bisect.testing import run_suites, with_tools
 from harness.bisect.walk import Walk
@@ -135,6 +136,7 @@ def run_bisect(  # noqa: PLR0917 - the results of earlier stages
         hint = " (introduced by this or an earlier patch: -Dbisect=each shows which)"
         findings = [msgspec.structs.replace(one, message=one.message + hint) for one in findings]
     findings += proved
+    findings += unchecked(judged.patches, walks[0].unchecked if options.rust else (OFF,))
     findings += changed.findings(
         lambda: Reasons(
             features=features_of(changed.source),
@@ -196,6 +198,12 @@ def _one(walk: Walk, number: int, commit: str) -> None:
     ends = (walk.judged.base, walk.judged.tip)
     if walk.tested and commit in ends and touches_manual(walk.judged.patches):
         _manual(walk, number, built)
+    if (
+        walk.tested
+        and walk.options.rust
+        and commit in (ends[0], commits_of(walk.judged, walk.options)[-1][1])
+    ):
+        _rust(walk, number, built)
 
 
 def _build(walk: Walk, commit: str, *, keep_going: bool = False) -> Build:
@@ -240,6 +248,20 @@ def _manual(walk: Walk, number: int, built: Build) -> None:
             walk.reporter.warn(f"Sphinx cannot build the base's manual, so the series' is not checked: {log}")
     elif walk.manual is not None:
         walk.findings += compare_manuals(walk.judged, walk.manual, made)
+
+
+def _rust(walk: Walk, number: int, built: Build) -> None:
+    """Run clippy and rustfmt, and compare what they say about the last commit with the base."""
+    files = rust_files(walk.judged.patches)
+    if not files:
+        return
+    with walk.reporter.step("clippy and rustfmt of " + (f"patch {number}" if number else "the base")):
+        found = check_rust(built, files, walk.sandbox, walk.log(number, "rust"))
+    if not number:
+        walk.rust = found
+    elif walk.rust is not None:
+        walk.unchecked = found.missing
+        walk.findings += compare_rust(walk.judged, walk.rust, found)
 
 
 def _failed(walk: Walk, number: int, commit: str, error: HarnessError, seconds: float) -> None:

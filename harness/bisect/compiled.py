@@ -23,6 +23,7 @@ SUFFIXES = (".c", ".h", ".inc", ".cc", ".cpp", ".hpp", ".m", ".S", ".s", ".rs", 
 COMPILED = (".c", ".h", ".inc", ".cc", ".cpp", ".m", ".S")
 """Suffixes of what only a compiler reads; from the others code is generated."""
 NAMES = ("trace-events",)
+RUST_NAMES = ("Cargo.toml", "Cargo.lock", "rustfmt.toml", "clippy.toml")
 _PROCESSOR = re.compile(
     r"^(?:tcg/|host/include/|common-user/host/|linux-user/include/host/|linux-headers/asm-)"
     r"(?!tci/|generic/)([a-z0-9_]+)/"
@@ -40,6 +41,11 @@ def is_source(path: str) -> bool:
     name = PurePosixPath(path or ".")
     schema = name.suffix == ".json" and name.parts[0] in ("qapi", "qga")
     return name.suffix in SUFFIXES or name.name in NAMES or schema
+
+
+def is_rust(path: str) -> bool:
+    """Return whether ``path`` is Rust code, or decides how Rust code is compiled or checked."""
+    return path.endswith(".rs") or PurePosixPath(path).name in RUST_NAMES
 
 
 def changed_sources(patches: Iterable[JudgedPatch]) -> dict[str, int]:

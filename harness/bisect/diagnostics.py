@@ -13,6 +13,12 @@ _WERROR = re.compile(r"\[-Werror(?:(?:=|,-W)[a-z0-9+=-]+)?\]$")
 """gcc prints ``-Werror=unused``, clang ``-Werror,-Wunused``."""
 
 
+_RUST = re.compile(r"^(warning|error)(?:\[\w+\])?: (.*)$")
+_RUST_PLACE = re.compile(r"^ *--> (\S[^:]*):(\d+):\d+$")
+"""rustc and clippy print the place of a message in the line after it."""
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Diagnostic:
     """One message of a compiler. ``is_warning`` is also true of a warning that ``-Werror`` makes an error."""
@@ -40,17 +46,28 @@ def read_lines(path: Path) -> list[str]:
 def read_diagnostics(lines: Iterable[str]) -> tuple[Diagnostic, ...]:
     """Return the messages in ``lines`` without duplicates; paths are relative to the sources."""
     diagnostics: dict[tuple[str, int, str], Diagnostic] = {}
-    for line in lines:
-        match = _LINE.match(line.rstrip())
-        if match is None or match[1] in ("ninja", "collect2", "cc1"):
+    before: re.Match[str] | None = None
+    for raw in lines:
+        line = _COLOUR.sub("", raw).rstrip()
+        place = _RUST_PLACE.match(line) if before else None
+        if before and place:
+            diagnostic = _diagnostic(place[1], int(place[2]), before[1], before[2])
+        elif (match := _LINE.match(line)) and match[1] not in ("ninja", "collect2", "cc1"):
+            diagnostic = _diagnostic(match[1], int(match[2]), match[3], match[4])
+        else:
+            before = _RUST.match(line)
             continue
-        switch = _SWITCH.search(match[4])
-        diagnostic = Diagnostic(
-            file=re.sub(r"^(?:\.\./)*src/|^\./", "", match[1]),
-            line=int(match[2]),
-            text=_SWITCH.sub("", _WERROR.sub("", match[4])).strip(),
-            switch=switch[1] if switch else "",
-            is_warning=match[3] == "warning" or bool(_WERROR.search(match[4])),
-        )
+        before = None
         diagnostics.setdefault((diagnostic.file, diagnostic.line, diagnostic.text), diagnostic)
     return tuple(diagnostics.values())
+
+
+def _diagnostic(file: str, line: int, level: str, text: str) -> Diagnostic:
+    switch = _SWITCH.search(text)
+    return Diagnostic(
+        file=re.sub(r"^(?:\.\./)*src/|^\./", "", file),
+        line=line,
+        text=_SWITCH.sub("", _WERROR.sub("", text)).strip(),
+        switch=switch[1] if switch else "",
+        is_warning=level == "warning" or bool(_WERROR.search(text)),
+    )

@@ -41,10 +41,22 @@ def build_tests(
     build: Build, tests: Sequence[QemuTest], sandbox: Sandbox, log: Path, *, manifest: str = "build.ninja"
 ) -> Finished:
     """Compile the programs of ``tests``, continuing after errors. The output goes to ``log``."""
-    programs = sorted({program for test in tests for program in test.programs})
+    return run_ninja(
+        build,
+        sorted({program for test in tests for program in test.programs}),
+        sandbox,
+        log,
+        manifest=manifest,
+    )
+
+
+def run_ninja(
+    build: Build, goals: Sequence[str], sandbox: Sandbox, log: Path, *, manifest: str = "build.ninja"
+) -> Finished:
+    """Build further ``goals`` of a build, continuing after errors. The output goes to ``log``."""
     compile_ = next(command for command in build.commands if command.purpose == "compile")
     words = [word for word in compile_.argv if word.startswith("-j")]
-    argv = (compile_.argv[0], *words, "-k0", *_file(manifest), *programs)
+    argv = (compile_.argv[0], *words, "-k0", *_file(manifest), *goals)
     return run(
         sandbox.wrap(argv, Path(build.folder)),
         cwd=Path(build.folder),

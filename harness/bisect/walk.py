@@ -9,6 +9,7 @@ from pathlib import Path
 from harness.bisect.compiled import Changed
 from harness.bisect.diagnostics import Diagnostic
 from harness.bisect.manual import Manual
+from harness.bisect.rust import NOT_BUILT, RustCheck
 from harness.bisect.suites import QemuTest
 from harness.build import Build
 from harness.build.plan import Extra, folder_name
@@ -42,6 +43,10 @@ class Walk:
     seen: set[tuple[str, str]] = field(default_factory=set)
     manual: Manual | None = None
     """Manual of the base."""
+    rust: RustCheck | None = None
+    """What clippy and rustfmt say about the base."""
+    unchecked: tuple[str, ...] = (NOT_BUILT,)
+    """Why Rust code was not checked."""
     listed: tuple[QemuTest, ...] = ()
     """Every test of the commit that was tested last."""
     built: Build | None = None

@@ -54,6 +54,27 @@ NOT_RUN = Rule(
     remedy="consider a test that runs these lines",
     source="gcov(1)",
 )
+RUST_UNCHECKED = Rule(
+    id="rust-not-checked",
+    severity="warning",
+    summary="the series changes Rust code that was not compiled, checked or tested as QEMU's CI does",
+    remedy="run again with -Drust=true, rustc, bindgen, clippy and rustfmt",
+    source="docs/devel/rust.rst",
+)
+RUST_CLIPPY = Rule(
+    id="rust-clippy",
+    severity="warning",
+    summary="clippy reports a new warning or error in Rust code",
+    remedy="fix it, or allow the lint where that is right: ninja clippy",
+    source="docs/devel/rust.rst",
+)
+RUST_FORMAT = Rule(
+    id="rust-format",
+    severity="warning",
+    summary="Rust code is not formatted with rustfmt",
+    remedy="format it: ninja rustfmt, with a nightly rustfmt",
+    source="docs/devel/rust.rst",
+)
 MANUAL_FAILS = Rule(
     id="manual-fails",
     severity="error",
@@ -89,6 +110,9 @@ RULES = (
     TEST,
     PROVES_NOTHING,
     NOT_RUN,
+    RUST_UNCHECKED,
+    RUST_CLIPPY,
+    RUST_FORMAT,
     MANUAL_FAILS,
     MANUAL_WARNING,
     MANUAL_OPTION,

@@ -1,0 +1,178 @@
+"""clippy and rustfmt, by programs that stand for them, and what of it is reported."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from harness.bisect.choosing import choose_tests
+from harness.bisect.diagnostics import Diagnostic, read_diagnostics
+from harness.bisect.rust import NOT_BUILT, OFF, RustCheck, check_rust, compare_rust
+from harness.bisect.suites import QemuTest
+from harness.layout import Layout
+from tests.unit.bisect.support import RecordingSandbox, Walk
+from tests.unit.bisect.support import judged as series
+from tests.unit.bisect.test_compiled import CHANGE
+
+CLIPPY = """\
+\x1b[1m\x1b[33mwarning\x1b[0m\x1b[1m: returning the result of a `let` binding\x1b[0m
+ \x1b[1m\x1b[94m--> \x1b[0m{source}/rust/a/src/lib.rs:7:5
+  |
+error[E0425]: cannot find value `y` in this scope
+ --> ../src/rust/a/src/b.rs:9:5
+
+warning: 2 warnings emitted
+error: aborting due to 1 previous error
+ --> odd
+"""
+LIB, OTHER = "rust/a/src/lib.rs", "rust/a/src/b.rs"
+
+
+class Machine:
+    """A build whose ninja, and a PATH whose clippy-driver and rustfmt, are scripts."""
+
+    def __init__(self, top: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.top, self.sandbox = top, RecordingSandbox()
+        for path in (LIB, OTHER):
+            (top / "src" / path).parent.mkdir(parents=True, exist_ok=True)
+            (top / "src" / path).touch()
+        self.folder = top / "native"
+        self.folder.mkdir()
+        (self.folder / "build.ninja").write_text("build clippy: phony\n")
+        self.bin = top / "bin"
+        self.bin.mkdir()
+        monkeypatch.setenv("PATH", f"{self.bin}:/usr/bin:/bin")
+        self.script("ninja", f"cat <<'E'\n{CLIPPY.format(source=top / 'src')}E\nexit 1")
+        self.script("clippy-driver", "exit 1")
+        self.script("rustfmt", f"echo Warning: only nightly; echo {top}/src/{OTHER}; exit 1")
+
+    def script(self, name: str, text: str) -> None:
+        (self.bin / name).write_text(f'#!/bin/sh\necho "$0 $*" >> {self.top}/calls\n{text}\n')
+        (self.bin / name).chmod(0o755)
+
+    def __call__(self, *files: str) -> RustCheck:
+        command = SimpleNamespace(purpose="compile", argv=(str(self.bin / "ninja"), "-j2", "qemu"), env={})
+        build: Any = SimpleNamespace(
+            folder=str(self.folder), source=str(self.top / "src"), commands=(command,)
+        )
+        return check_rust(build, files or (LIB, OTHER), self.sandbox, self.top / "log")
+
+
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
+    return Machine(tmp_path, monkeypatch)
+
+
+def test_clippy_and_rustfmt_are_run_in_the_sandbox(machine: Machine) -> None:
+    found = machine(LIB, OTHER, "rust/Cargo.toml", "rust/gone.rs")
+    assert found.missing == ()
+    assert [(one.file, one.line, one.text, one.is_warning) for one in found.warnings] == [
+        (LIB, 7, "returning the result of a `let` binding", True),
+        (OTHER, 9, "cannot find value `y` in this scope", False),
+    ]
+    assert found.unformatted == {OTHER}
+    source = machine.top / "src"
+    assert [command for command, _ in machine.sandbox.commands] == [
+        f"{machine.bin}/ninja -j2 -k0 clippy",
+        f"{machine.bin}/rustfmt --check -l {source / OTHER} {source / LIB}",
+    ]
+    assert machine("rust/Cargo.toml").missing == (), "nothing to format"
+
+
+def test_what_is_missing_is_said(machine: Machine) -> None:
+    for name in ("clippy-driver", "rustfmt"):
+        (machine.bin / name).unlink()
+    assert machine() == RustCheck(
+        missing=("clippy: clippy-driver is not installed", "rustfmt: it is not installed")
+    )
+    machine.script("clippy-driver", "")
+    (machine.folder / "build.ninja").write_text("build all: phony\n")
+    assert machine().missing[0] == "clippy: this tree's meson has no goal for it"
+
+
+def test_failure_without_a_message_is_no_clean_check(machine: Machine) -> None:
+    machine.script("ninja", "echo ninja: error: odd; exit 1")
+    machine.script("rustfmt", "echo no toolchain; exit 1")
+    assert machine().missing == (
+        "clippy: it ends with status 1: ninja: error: odd",
+        "rustfmt: it ends with status 1: no toolchain",
+    )
+    machine.script("ninja", "echo WARNING: clippy-driver not found for host machine")
+    machine.script("rustfmt", f"echo {machine.top}/src/rust/another.rs; exit 1")
+    found = machine()
+    assert found.missing == ("clippy: meson does not find clippy-driver",)
+    assert found.unformatted == frozenset(), "a module that the series does not change"
+
+
+def test_new_problems_are_findings_of_the_patch_that_changes_the_file() -> None:
+    old, new = (
+        Diagnostic(file=LIB, line=line, text=text, switch="", is_warning=True)
+        for line, text in ((3, "old"), (9, "new"))
+    )
+    before = RustCheck(warnings=(old,), unformatted=frozenset({LIB}))
+    after = RustCheck(warnings=(old, new), unformatted=frozenset({LIB, OTHER}))
+    found = compare_rust(series(2, CHANGE.format(path=LIB) + CHANGE.format(path=OTHER)), before, after)
+    assert [(one.rule, one.severity, one.patch, one.file, one.line) for one in found] == [
+        ("rust-clippy", "warning", 2, LIB, 9),
+        ("rust-format", "warning", 2, OTHER, 0),
+    ]
+
+
+def test_message_of_rustc_needs_its_place() -> None:
+    assert read_diagnostics(["warning: a", "noise", " --> a.rs:1:2"]) == ()
+    assert read_diagnostics(["warning: a", "a.c:1:1: error: b", " --> a.rs:1:2"])[0].file == "a.c"
+    (one,) = read_diagnostics(["warning: unused import", "  --> ../src/rust/a.rs:12:5", " --> b.rs:1:1"])
+    assert (one.file, one.line) == ("rust/a.rs", 12)
+
+
+def test_tests_in_rust_are_run_if_rust_is_touched() -> None:
+    tests = [
+        QemuTest(name="rust-bql", suite="unit", suites=("rust",), programs=(), sources=()),
+        QemuTest(name="check-a", suite="unit", programs=(), sources=()),
+    ]
+    for path, count in ((LIB, 1), ("rust/Cargo.toml", 1), ("hw/odd.c", 0)):
+        assert len(choose_tests(tests, [path], ("touched",), lambda _: "")) == count
+
+
+@pytest.fixture
+def walk(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> Walk:
+    walk = Walk(layout=layout, monkeypatch=monkeypatch)
+    walk.series = series(2, CHANGE.format(path="rust/Cargo.toml"))
+    return walk
+
+
+def test_unchecked_rust_is_never_clean(walk: Walk, monkeypatch: pytest.MonkeyPatch) -> None:
+    def messages(**options: Any) -> list[tuple[int, str]]:
+        return [
+            (one.patch, one.message)
+            for one in walk(**options).findings
+            if one.rule == "rust-not-checked" and one.severity == "warning"
+        ]
+
+    assert messages() == [(2, f"not checked: {OFF}")]
+    assert messages(rust=True, hosts=("s390x",)) == [(2, f"not checked: {NOT_BUILT}")]
+    checked: list[tuple[str, set[str]]] = []
+
+    def check(build: Any, files: Any, _sandbox: object, _log: Path) -> RustCheck:
+        checked.append((build.commit, set(files)))
+        return RustCheck(missing=("clippy: none",))
+
+    monkeypatch.setattr("harness.bisect.commits.check_rust", check)
+    assert messages(rust=True) == [(2, "not checked: clippy: none")]
+    assert checked == [("c0", {"rust/Cargo.toml"}), ("c2", {"rust/Cargo.toml"})]
+    checked.clear()
+    walk(rust=True, patches=("1",))
+    assert [commit for commit, _ in checked] == ["c0", "c1"]
+    walk.series = series(2, CHANGE.format(path="util/a.c"))
+    checked.clear()
+    assert (messages(), messages(rust=True), checked) == ([], [], [])
+
+
+def test_new_problems_of_the_last_commit_are_findings(walk: Walk, monkeypatch: pytest.MonkeyPatch) -> None:
+    walk.series = series(2, CHANGE.format(path=LIB))
+    checks = {"c0": RustCheck(), "c2": RustCheck(unformatted=frozenset({LIB}))}
+    monkeypatch.setattr("harness.bisect.commits.check_rust", lambda build, *_: checks[build.commit])
+    assert [one.rule for one in walk(rust=True).findings] == ["rust-format"]
