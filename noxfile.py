@@ -146,7 +146,7 @@ def tests(session: nox.Session) -> None:
 
 @shared
 def doctor(session: nox.Session) -> None:
-    """List the required programs and libraries; install missing Debian packages if permitted."""
+    """List the required programs and libraries; install missing packages if permitted."""
     harness(session, "doctor")
 
 

@@ -1,4 +1,7 @@
-"""Generate docs/results.md from the structs: ``python -m tests.docs > docs/results.md``."""
+"""Generate docs/results.md from the structs, and docs/platforms.md from harness/platforms.toml.
+
+``python -m tests.docs > docs/results.md``, ``python -m tests.docs platforms > docs/platforms.md``.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import sys
 import types
 import typing
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -16,6 +20,7 @@ from harness.check import ValidateResults
 from harness.clients.record import ClientsResults
 from harness.cycles.record import CyclesResults
 from harness.load.record import LoadResults
+from harness.platforms import Distribution, Family, packages_of, table, why_absent
 from harness.properties.record import PropertiesResults
 from harness.teardown.calibration import CalibrationResults
 from harness.teardown.results import TeardownResults
@@ -107,5 +112,49 @@ def _reachable(struct: type[msgspec.Struct]) -> Iterator[type[msgspec.Struct]]:
     yield from seen
 
 
+PLATFORMS = Path(__file__).parent / "platforms" / "document.md"
+"""The text of docs/platforms.md around its tables."""
+
+
+def platforms_document() -> str:
+    """The text of docs/platforms.md."""
+    known = table()
+    families = []
+    for family in known.families.values():
+        ran = ", ".join(family.run) or "not run"
+        families.append(f"| {family.title} | {', '.join(family.releases)} | {ran} | `{family.start}` |")
+    example = ("libfdt.h", "ccache")
+    commands = []
+    for name, family in known.families.items():
+        here = Distribution(family=name)
+        packages = [package for need in example for package in packages_of(need, here)]
+        commands.append(f"    {known.managers[family.manager].command_line(packages, sudo=True)}")
+    lines = []
+    for need in known.packages:
+        cells = [_cell(need, name, family) for name, family in known.families.items()]
+        lines.append(f"| `{need}` | {' | '.join(cells)} |")
+    return PLATFORMS.read_text(encoding="utf-8").format(
+        families="\n".join(families),
+        commands="\n".join(dict.fromkeys(commands)),
+        titles=" | ".join(family.title for family in known.families.values()),
+        dashes="|".join("---" for _ in known.families),
+        packages="\n".join(lines),
+    )
+
+
+def _cell(need: str, name: str, family: Family) -> str:
+    """The packages of ``need``, and of releases with other ones."""
+
+    def text(release: str) -> str:
+        here = Distribution(family=name, version=release)
+        return " ".join(f"`{package}`" for package in packages_of(need, here, module=True)) or (
+            f"({why_absent(need, here)})"
+        )
+
+    usual = text("")
+    other = {release: text(release) for release in family.releases if text(release) != usual}
+    return "; ".join((usual, *(f"{release}: {names}" for release, names in other.items())))
+
+
 if __name__ == "__main__":
-    sys.stdout.write(results_document())
+    sys.stdout.write(platforms_document() if sys.argv[1:] == ["platforms"] else results_document())

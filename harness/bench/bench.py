@@ -51,7 +51,8 @@ class Bench:
     @functools.cached_property
     def firmware(self) -> Firmware:
         """The firmware of ``targets``. Raises FetchError."""
-        return fetch_firmware(self.layout, self.reporter, self.targets)
+        binaries = [Path(subject.path) for subject in self.native]
+        return fetch_firmware(self.layout, self.reporter, self.targets, binaries)
 
     @functools.cached_property
     def boots(self) -> Mapping[str, Boot]:

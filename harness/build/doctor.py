@@ -1,4 +1,6 @@
-"""Find every required program and library; install missing Debian packages if permitted.
+"""Find every required program and library; install the packages that are missing if permitted.
+
+The packages and the package manager are those of the machine's distribution (harness/platforms.toml).
 
 If nothing is missing, this is fast: PATH is searched in this process, and one pkg-config and one compiler
 call check all libraries and headers. Versions and owning packages are queried only for the table.
@@ -17,17 +19,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.build.needs import Requirement, requirements
+from harness.build.owners import Owner, owners
 from harness.errors import MissingError
 from harness.layout import Layout
 from harness.options import Options
+from harness.platforms import distribution, why_absent
 from harness.process import Finished, run
 from harness.progress import Reporter
 
 __all__ = ["Requirement", "RequirementStatus", "check", "ensure", "requirements"]
 
 INSTALL_LIMIT_S = 1800.0
-DPKG_GRACE_S = 120.0
-"""Seconds for dpkg to finish its current package after SIGTERM; SIGKILL would leave the system broken."""
+PACKAGE_GRACE_S = 120.0
+"""Seconds for the package manager to finish a package after SIGTERM; SIGKILL would break the system."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,10 +44,10 @@ class RequirementStatus:
     version: str
     """Empty if it was not queried or is unknown."""
     origin: str
-    """Path with the Debian package that owns it, or the harness's Python environment."""
+    """Path with the package that owns it, or the harness's Python environment."""
     needed_by: str
     package: str
-    """Debian package that provides it; for kind ``python``, PyPI package."""
+    """Packages of the distribution that provide it, separated by spaces; for kind ``python``, PyPI's."""
 
 
 def check(needs: Iterable[Requirement], *, versions: bool = False) -> tuple[RequirementStatus, ...]:
@@ -51,19 +55,22 @@ def check(needs: Iterable[Requirement], *, versions: bool = False) -> tuple[Requ
     wanted = tuple(needs)
     found = _find(wanted)
     known = _versions(wanted, found) if versions else {}
-    owners = _owners(wanted, found) if versions else {}
-    return tuple(
-        RequirementStatus(
-            name=need.name,
-            kind=need.kind,
-            found=need.name in found,
-            version=known.get(need.name, ""),
-            origin=" ".join(word for word in (found.get(need.name, ""), owners.get(need.name, "")) if word),
-            needed_by=need.needed_by,
-            package=need.package,
+    owned = _owners(wanted, found) if versions else {}
+    rows = []
+    for need in wanted:
+        owner = owned.get(need.name)
+        rows.append(
+            RequirementStatus(
+                name=need.name,
+                kind=need.kind,
+                found=need.name in found,
+                version=known.get(need.name) or (owner.version if owner else ""),
+                origin=found.get(need.name, "") + (f" ({owner.package})" if owner else ""),
+                needed_by=need.needed_by,
+                package=need.package,
+            )
         )
-        for need in wanted
-    )
+    return tuple(rows)
 
 
 def ensure(
@@ -76,8 +83,8 @@ def ensure(
 ) -> tuple[RequirementStatus, ...]:
     """Install missing requirements as root or through passwordless sudo; return the status of all.
 
-    Raises MissingError, whose remedy is one command line, if the installation is not permitted, the system is
-    not Debian, or a requirement is still missing.
+    Raises MissingError, whose remedy is one command line of the distribution, if the installation is not
+    permitted, the distribution is unknown or has no package, or a requirement is still missing.
     """
     needs = requirements(options, stages)
     rows = check(needs)
@@ -100,7 +107,7 @@ def ensure_libraries(needs: Sequence[Requirement], layout: Layout, reporter: Rep
         try:
             _install(group, layout, reporter)
         except MissingError as error:
-            if len(group) > 1:  # one of them may be unknown to this release of Debian
+            if len(group) > 1:  # one of them may be unknown to this release
                 groups += [[row] for row in group]
             else:
                 reporter.warn(f"{error.cause}; {error.remedy}")
@@ -108,23 +115,7 @@ def ensure_libraries(needs: Sequence[Requirement], layout: Layout, reporter: Rep
 
 def _find(needs: Sequence[Requirement]) -> dict[str, str]:
     """Return the location of each requirement that is installed, by name."""
-    found: dict[str, str] = {}
-    for need in needs:
-        if need.kind == "program":
-            path = shutil.which(need.name)
-            if path and (not need.minimum or _is_at_least(_program_version(path), need.minimum)):
-                found[need.name] = path
-        elif need.kind == "file":
-            if Path(need.name).is_file():
-                found[need.name] = need.name
-        elif need.kind == "python":
-            try:
-                importlib.metadata.distribution(need.name)
-                found[need.name] = sys.prefix
-            except importlib.metadata.PackageNotFoundError:
-                pass
-        elif need.kind == "module" and (spec := importlib.util.find_spec(need.name)):
-            found[need.name] = str(Path(spec.origin or "").parent)
+    found = {need.name: place for need in needs if (place := _place(need))}
     modules = [need for need in needs if need.kind == "pkg-config"]
     if modules and shutil.which("pkg-config"):
         if _pkg_config(modules):
@@ -137,8 +128,33 @@ def _find(needs: Sequence[Requirement]) -> dict[str, str]:
     return found
 
 
-def _is_at_least(version: str, minimum: str) -> bool:
-    one, other = (tuple(map(int, re.findall(r"\d+", text.partition("-")[0]))) for text in (version, minimum))
+def _place(need: Requirement) -> str:
+    """Return the location of ``need``, of a kind that is looked up singly; empty if it is not installed."""
+    if need.kind == "program":
+        path = shutil.which(need.name) or ""
+        return path if _is_at_least(path, need.minimum) else ""
+    if need.kind == "file":
+        return need.name if Path(need.name).is_file() else ""
+    if need.kind == "python":
+        try:
+            importlib.metadata.distribution(need.name)
+        except importlib.metadata.PackageNotFoundError:
+            return ""
+        return sys.prefix
+    if need.kind == "module" and (spec := importlib.util.find_spec(need.name)):
+        return str(Path(spec.origin or "").parent)
+    if need.kind == "archive" and shutil.which("gcc"):
+        answer = run(["gcc", f"-print-file-name={need.name}"], check=False, timeout_s=60).output.strip()
+        return os.path.realpath(answer) if "/" in answer else ""  # gcc(1) repeats a name that it lacks
+    return ""
+
+
+def _is_at_least(path: str, minimum: str) -> bool:
+    """Return whether the program ``path`` has at least the version ``minimum``, if there is one."""
+    if not path or not minimum:
+        return True
+    texts = (_program_version(path), minimum)
+    one, other = (tuple(map(int, re.findall(r"\d+", text.partition("-")[0]))) for text in texts)
     return one >= other
 
 
@@ -172,18 +188,6 @@ def _versions(needs: Sequence[Requirement], found: dict[str, str]) -> dict[str, 
             versions[need.name] = importlib.metadata.version(need.name)
         elif need.kind == "module":
             versions[need.name] = ".".join(map(str, sys.version_info[:3]))
-    headers = [need for need in needs if need.kind == "header" and need.name in found]
-    if headers and shutil.which("dpkg-query"):
-        asked = [
-            "dpkg-query",
-            "-W",
-            "-f",
-            "${binary:Package} ${Version}\n",
-            *(need.package for need in headers),
-        ]
-        for line in run(asked, merge_stderr=False, check=False, timeout_s=60).output.splitlines():
-            package, _, version = line.partition(" ")
-            versions |= {need.name: version for need in headers if need.package == package.partition(":")[0]}
     return versions
 
 
@@ -196,79 +200,75 @@ def _program_version(path: str) -> str:
     return first[0].rstrip(".") if first else ""
 
 
-def _owners(needs: Sequence[Requirement], found: dict[str, str]) -> dict[str, str]:
-    """Return the Debian packages that own the found files, by one dpkg call."""
-    paths: dict[str, str] = {}
+def _owners(needs: Sequence[Requirement], found: dict[str, str]) -> dict[str, Owner]:
+    """Return the packages that own what was found; of headers, files and archives with their versions."""
+    kinds = ("program", "header", "file", "archive")
+    paths = {need.name: found[need.name] for need in needs if need.kind in kinds and need.name in found}
+    known = owners(paths.values())
+    named = {name: known[path] for name, path in paths.items() if path in known}
     for need in needs:
-        if need.kind in ("program", "header", "file") and need.name in found:
-            paths[need.name] = found[need.name]
-    owners = {
-        need.name: f"({need.package})" for need in needs if need.kind == "pkg-config" and need.name in found
-    }
-    owners |= {need.name: "(venv)" for need in needs if need.kind == "python" and need.name in found}
-    if not paths or not shutil.which("dpkg-query"):
-        return owners
-    # /bin and /usr/bin are one folder on Debian 12, and dpkg lists some files below /bin.
-    asked = {path for given in paths.values() for path in (given, given.removeprefix("/usr"))}
-    output = run(["dpkg-query", "-S", *sorted(asked)], merge_stderr=False, check=False, timeout_s=60).output
-    known: dict[str, str] = {}
-    for line in output.splitlines():
-        package, separator, path = line.partition(": ")
-        if separator and " " not in package:  # not a line "diversion by …"
-            known[path] = package.partition(":")[0]
-    for name, path in paths.items():
-        if owner := known.get(path) or known.get(path.removeprefix("/usr")):
-            owners[name] = f"({owner})"
-    return owners
+        if need.kind == "pkg-config" and need.name in found:
+            named[need.name] = Owner(package=need.package, version="")
+        elif need.kind == "python" and need.name in found:
+            named[need.name] = Owner(package="venv", version="")
+    return named
 
 
 def _install(missing: Sequence[RequirementStatus], layout: Layout, reporter: Reporter) -> None:
-    """Install the Debian packages of ``missing``, or raise MissingError."""
+    """Install the packages of ``missing``, or raise MissingError."""
     if any(row.kind == "python" for row in missing):
         raise _missing(missing, "the harness's Python environment is not complete")
-    if shutil.which("apt-get") is None:
-        raise _missing(missing, "this is not Debian: apt-get is missing")
+    where = distribution()
+    manager = where.manager
+    if manager is None:
+        raise _missing(missing, f"{where.title} is not in the table of distributions")
+    absent = [f"{row.name} ({reason})" for row in missing if (reason := why_absent(row.name, where))]
+    if absent:
+        raise _missing(missing, f"{where.title} has no package of {', '.join(absent)}")
+    if shutil.which(manager.program) is None:
+        raise _missing(missing, f"{where.title} has no {manager.program} here")
     become = _become_root()
     if become is None:
         raise _missing(missing, "this user is not root and has no passwordless sudo")
     log = layout.logs / "doctor.log"
     packages = _packages(missing)
-    command = [
-        *become,
-        *("env", "DEBIAN_FRONTEND=noninteractive", "LC_ALL=C.UTF-8", "apt-get"),
-        *("-o", "DPkg::Lock::Timeout=300"),
-    ]
+    environment = {"LC_ALL": "C.UTF-8", **manager.environment}
+    prefix = [*become, "env", *(f"{name}={value}" for name, value in environment.items())]
+
+    def command(line: str) -> list[str]:
+        program, *words = line.split()
+        return [*prefix, program, *manager.options, *words]
+
     with reporter.step(f"install {' '.join(packages)}") as step:
         done, total = 0, 0
 
         def follow(line: str) -> None:
             nonlocal done, total
-            if new := re.match(r"\d+ upgraded, (\d+) newly installed", line):
-                total = 2 * int(new[1])
-            elif total and line.startswith(("Unpacking ", "Setting up ")):
+            if (new := re.search(manager.total, line)) and manager.per_package * int(new[1]) != total:
+                done, total = 0, manager.per_package * int(new[1])
+            if total and re.search(manager.steps, line):
                 done += 1
-                step.update(done, total, line.partition(" (")[0])
+                step.update(min(done, total), total, line.partition(" (")[0])
 
         def attempt(*, last: bool) -> bool:
             def explain(ended: Finished) -> MissingError:
-                errors = tuple(line for line in ended.output.splitlines() if line.startswith("E: "))[:5]
-                return _missing(missing, "apt-get cannot install it", log, errors)
+                errors = tuple(line for line in ended.output.splitlines() if re.search(manager.error, line))
+                return _missing(missing, f"{manager.program} cannot install it", log, errors[:5])
 
-            words = [*command, "install", "-y", "--no-install-recommends", *packages]
             ended = run(
-                words,
+                [*command(manager.install), *packages],
                 log=log,
                 on_line=follow,
                 timeout_s=INSTALL_LIMIT_S,
-                check=last,
+                check=last or not manager.update,
                 error=explain,
-                grace_s=DPKG_GRACE_S,
+                grace_s=PACKAGE_GRACE_S,
             )
             return ended.returncode == 0
 
         # Update the package lists only if the installation fails: they may be missing or out of date.
         if not attempt(last=False):
-            run([*command, "update"], log=log, timeout_s=INSTALL_LIMIT_S, check=False)
+            run(command(manager.update), log=log, timeout_s=INSTALL_LIMIT_S, check=False)
             attempt(last=True)
 
 
@@ -282,7 +282,7 @@ def _become_root() -> list[str] | None:
 
 
 def _packages(rows: Iterable[RequirementStatus]) -> list[str]:
-    return sorted({row.package for row in rows if row.kind != "python"})
+    return sorted({name for row in rows if row.kind != "python" for name in row.package.split()})
 
 
 def _missing(
@@ -291,15 +291,15 @@ def _missing(
     """Return an error that lists ``rows`` and whose remedy is one command line."""
     names = ", ".join(row.name for row in rows)
     python = sorted({row.package for row in rows if row.kind == "python"})
-    packages = " ".join(_packages(rows))
+    packages, manager = _packages(rows), distribution().manager
     if python:
         remedy = f"run: {sys.executable} -m pip install {' '.join(python)}"
-    elif shutil.which("apt-get"):
-        sudo = "" if os.geteuid() == 0 else "sudo "
-        install = f"{sudo}apt-get install -y --no-install-recommends {packages}"
-        remedy = f"run: {sudo}apt-get update && {install}"
+    elif not packages:
+        remedy = "install it by other means, or omit the option that needs it"
+    elif manager is not None:
+        remedy = f"run: {manager.command_line(packages, sudo=os.geteuid() != 0)}"
     else:
-        remedy = f"install these packages (names as in Debian): {packages}"
+        remedy = f"install these packages (names as in Debian): {' '.join(packages)}"
     return MissingError(
         f"missing: {names} ({why})",
         remedy,

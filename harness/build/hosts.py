@@ -37,8 +37,6 @@ class Host:
     endian: str = "little"
     target: str = ""
     """QEMU target that emulates it."""
-    kernel: str = ""
-    """Debian's meta package of its kernel; empty if no kernel of it is booted."""
     libraries: tuple[str, ...] = LIBRARIES
     switches: tuple[str, ...] = ()
     """Additional switches for QEMU's configure."""
@@ -58,11 +56,6 @@ class Host:
         """Debian package of the C compiler."""
         return f"gcc-{self.triplet.replace('_', '-')}" if self.triplet else "gcc"
 
-    @property
-    def binutils_package(self) -> str:
-        """Debian package of linker and archiver."""
-        return f"binutils-{self.triplet.replace('_', '-')}" if self.triplet else "binutils"
-
 
 HOSTS: dict[str, Host] = {
     host.name: host
@@ -76,7 +69,6 @@ HOSTS: dict[str, Host] = {
             cpu_family="s390x",
             endian="big",
             target="s390x-softmmu",
-            kernel="linux-image-s390x",
         ),
         Host(
             name="aarch64",

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from harness.build.hosts import HOSTS, Host
 from harness.options import Options
-from harness.source.machine_apt import codename
+from harness.platforms import Distribution, distribution, packages_of
 
-Kind = Literal["program", "pkg-config", "header", "python", "module", "file"]
+Kind = Literal["program", "pkg-config", "header", "archive", "python", "module", "file"]
 
 
 def _always(_options: Options | None) -> bool:
@@ -42,19 +42,22 @@ def _sanitizing(options: Options | None) -> bool:
 class Requirement:
     """One program or library.
 
-    Kinds: ``program`` on PATH, ``pkg-config`` module, C ``header``, ``python`` distribution in the harness's
-    environment, ``module`` of Python's standard library, ``file`` by its absolute path.
+    Kinds: ``program`` on PATH, ``pkg-config`` module, C ``header``, static library (``archive``) of the
+    compiler, ``python`` distribution in the harness's environment, ``module`` of Python's standard library,
+    ``file`` by its absolute path.
     """
 
     name: str
     kind: Kind
-    package: str
-    """Debian package; for kind ``python``, PyPI package."""
+    package: str = ""
+    """Packages of the distribution that provide it, from platforms.toml; for kind ``python``, PyPI's."""
     needed_by: str
     """Stage or option that needs it, for the table."""
     stages: tuple[str, ...]
     minimum: str = ""
     when: Callable[[Options | None], bool] = _always
+    unpacks: bool = False
+    """Whether it handles Debian's packages: those of the machine's own archive, or of another machine."""
 
 
 def _for_host(host: Host) -> Callable[[Options | None], bool]:
@@ -77,68 +80,53 @@ USUAL = ("fetch", "tree", "build", "guest")
 """Default stages. Requirements of a single session, such as clients, are installed for that session only."""
 
 REQUIREMENTS: tuple[Requirement, ...] = (
-    Requirement(name="git", kind="program", package="git", needed_by="stage tree", stages=("tree",)),
+    Requirement(name="git", kind="program", needed_by="stage tree", stages=("tree",)),
     Requirement(
         name="setpriv",
         kind="program",
-        package="util-linux",
         needed_by="all stages: ending processes",
         stages=("fetch", "tree", "build", "guest"),
     ),
     Requirement(
         name="apt-get",
         kind="program",
-        package="apt",
         needed_by="stages fetch and guest: Debian sources, firmware",
         stages=("fetch", "guest"),
+        unpacks=True,
     ),
     Requirement(
-        name="dpkg-deb", kind="program", package="dpkg", needed_by="stage guest: firmware", stages=GUEST
+        name="dpkg-deb", kind="program", needed_by="stage guest: firmware", stages=GUEST, unpacks=True
     ),
-    Requirement(
-        name="gpgv", kind="program", package="gpgv", needed_by="stage fetch: signatures", stages=FETCH
-    ),
-    Requirement(
-        name="xz", kind="program", package="xz-utils", needed_by="stage fetch: Debian sources", stages=FETCH
-    ),
-    Requirement(name="gcc", kind="program", package="gcc", needed_by="stage build", stages=BUILD),
+    Requirement(name="gpgv", kind="program", needed_by="stage fetch: signatures", stages=FETCH),
+    Requirement(name="xz", kind="program", needed_by="stage fetch: Debian sources", stages=FETCH),
+    Requirement(name="gcc", kind="program", needed_by="stage build", stages=BUILD),
     Requirement(
         name="clang",
         kind="program",
-        package="clang",
         needed_by="-Dcompilers=clang",
         stages=BUILD,
         when=_with_clang,
     ),
-    Requirement(name="ar", kind="program", package="binutils", needed_by="stage build", stages=BUILD),
-    Requirement(
-        name="make", kind="program", package="make", needed_by="stage build: configure of 7.2", stages=BUILD
-    ),
-    Requirement(
-        name="pkg-config", kind="program", package="pkg-config", needed_by="stage build", stages=BUILD
-    ),
-    Requirement(
-        name="bzip2", kind="program", package="bzip2", needed_by="stage build: x86_64-softmmu", stages=BUILD
-    ),
+    Requirement(name="ar", kind="program", needed_by="stage build", stages=BUILD),
+    Requirement(name="make", kind="program", needed_by="stage build: configure of 7.2", stages=BUILD),
+    Requirement(name="pkg-config", kind="program", needed_by="stage build", stages=BUILD),
+    Requirement(name="bzip2", kind="program", needed_by="stage build: x86_64-softmmu", stages=BUILD),
     # Debian's archives of 10.2 and later lack pc-bios/dtb/*.dtb; meson stops without their compiler.
     Requirement(
         name="dtc",
         kind="program",
-        package="device-tree-compiler",
         needed_by="stage build: device trees of 10.2",
         stages=BUILD,
     ),
     Requirement(
         name="perl",
         kind="program",
-        package="perl-base",
         needed_by="stage build: generated text",
         stages=BUILD,
     ),
     Requirement(
         name="ccache",
         kind="program",
-        package="ccache",
         needed_by="-Dccache=true",
         stages=BUILD,
         when=_with_ccache,
@@ -146,7 +134,6 @@ REQUIREMENTS: tuple[Requirement, ...] = (
     Requirement(
         name="distcc",
         kind="program",
-        package="distcc",
         needed_by="-Ddistcc=",
         stages=BUILD,
         when=_distributing,
@@ -155,7 +142,6 @@ REQUIREMENTS: tuple[Requirement, ...] = (
     Requirement(
         name="rustc",
         kind="program",
-        package="rustc-web" if codename() == "bookworm" else "rustc",
         needed_by="-Drust=true: 1.83 or later",
         stages=BUILD,
         minimum="1.83.0",
@@ -164,18 +150,23 @@ REQUIREMENTS: tuple[Requirement, ...] = (
     Requirement(
         name="bindgen",
         kind="program",
-        package="bindgen",
         needed_by="-Drust=true: 0.60 or later",
         stages=BUILD,
         minimum="0.60.0",
         when=_rusty,
     ),
-    Requirement(name="stdio.h", kind="header", package="libc6-dev", needed_by="stage build", stages=BUILD),
+    Requirement(
+        name="libc.a",
+        kind="archive",
+        needed_by="-Dpayload=linux",
+        stages=BUILD,
+        when=lambda options: options is not None and options.payload != ("paused",),
+    ),
+    Requirement(name="stdio.h", kind="header", needed_by="stage build", stages=BUILD),
     # Part of gcc's own package, with the runtime libraries; 7.2's configure silently builds without them.
     Requirement(
         name="sanitizer/asan_interface.h",
         kind="header",
-        package="gcc",
         needed_by="-Dprofile=sanitize",
         stages=BUILD,
         when=_sanitizing,
@@ -184,7 +175,6 @@ REQUIREMENTS: tuple[Requirement, ...] = (
     Requirement(
         name="libfdt.h",
         kind="header",
-        package="libfdt-dev",
         needed_by="stage build: device trees",
         stages=BUILD,
     ),
@@ -192,7 +182,6 @@ REQUIREMENTS: tuple[Requirement, ...] = (
     Requirement(
         name="glib-2.0",
         kind="pkg-config",
-        package="libglib2.0-dev",
         needed_by="stage build",
         stages=BUILD,
         minimum="2.66.0",
@@ -200,7 +189,6 @@ REQUIREMENTS: tuple[Requirement, ...] = (
     Requirement(
         name="pixman-1",
         kind="pkg-config",
-        package="libpixman-1-dev",
         needed_by="stage build",
         stages=BUILD,
         minimum="0.21.8",
@@ -208,12 +196,11 @@ REQUIREMENTS: tuple[Requirement, ...] = (
     Requirement(
         name="libseccomp",
         kind="pkg-config",
-        package="libseccomp-dev",
         needed_by="stage build: -sandbox",
         stages=BUILD,
         minimum="2.3.0",
     ),
-    Requirement(name="zlib", kind="pkg-config", package="zlib1g-dev", needed_by="stage build", stages=BUILD),
+    Requirement(name="zlib", kind="pkg-config", needed_by="stage build", stages=BUILD),
     Requirement(name="meson", kind="python", package="meson", needed_by="options, stage build", stages=BUILD),
     Requirement(name="ninja", kind="python", package="ninja", needed_by="stage build", stages=BUILD),
     Requirement(
@@ -228,7 +215,6 @@ REQUIREMENTS: tuple[Requirement, ...] = (
     Requirement(
         name="ensurepip",
         kind="module",
-        package="python3-venv",
         needed_by="-Dpin=10.0: configure creates an environment",
         stages=BUILD,
         when=lambda options: options is not None and options.pin not in ("7.2", "5.2"),
@@ -236,7 +222,6 @@ REQUIREMENTS: tuple[Requirement, ...] = (
     Requirement(
         name="libvirtd",
         kind="program",
-        package="libvirt-daemon",
         needed_by="clients: libvirt",
         stages=CLIENTS,
     ),
@@ -244,14 +229,12 @@ REQUIREMENTS: tuple[Requirement, ...] = (
     Requirement(
         name="/usr/lib/python3/dist-packages/libvirt.py",
         kind="file",
-        package="python3-libvirt",
         needed_by="clients: libvirt",
         stages=CLIENTS,
     ),
     Requirement(
         name="bwrap",
         kind="program",
-        package="bubblewrap",
         needed_by="clients: libvirt, bwrap",
         stages=CLIENTS,
     ),
@@ -259,24 +242,47 @@ REQUIREMENTS: tuple[Requirement, ...] = (
         Requirement(
             name=f"{host.cross_prefix}{tool}",
             kind="program",
-            package=package,
             needed_by=f"-Dhosts={host.name}, -Dpayload=linux for {host.target}",
             stages=BUILD,
             when=_for_host(host),
         )
         for host in HOSTS.values()
         if host.is_cross
-        for tool, package in (("gcc", host.compiler_package), ("strip", host.binutils_package))
+        for tool in ("gcc", "strip")
     ),
 )
 
 
+def _takes_other_machines(options: Options | None) -> bool:
+    """Whether libraries or kernels of another architecture are fetched, which are Debian's."""
+    if options is None:
+        return False
+    foreign = {host.target for host in HOSTS.values() if host.is_cross and host.name != platform.machine()}
+    linux = options.payload != ("paused",) and bool(foreign.intersection(options.targets))
+    return linux or any(HOSTS[name].is_cross for name in options.hosts)
+
+
+def provided(need: Requirement, where: Distribution) -> Requirement:
+    """Return ``need`` with its packages in the distribution ``where``; an unknown one is taken for Debian."""
+    if need.package:
+        return need
+    known = where if where.facts else Distribution(family="debian")
+    packages = packages_of(need.name, known, module=need.kind == "pkg-config")
+    return replace(need, package=" ".join(packages))
+
+
 def requirements(
-    options: Options | None = None, stages: tuple[str, ...] | None = None
+    options: Options | None = None,
+    stages: tuple[str, ...] | None = None,
+    *,
+    where: Distribution | None = None,
 ) -> tuple[Requirement, ...]:
-    """Return the requirements of ``options`` in any of ``stages`` (default: USUAL)."""
+    """Return the requirements of ``options`` in any of ``stages`` (default: USUAL), as ``where`` has them."""
+    here = where or distribution()
     return tuple(
-        need
+        provided(need, here)
         for need in REQUIREMENTS
-        if need.when(options) and set(USUAL if stages is None else stages).intersection(need.stages)
+        if need.when(options)
+        and set(USUAL if stages is None else stages).intersection(need.stages)
+        and (not need.unpacks or here.uses_apt or _takes_other_machines(options))
     )

@@ -27,7 +27,7 @@ CLIENTS: tuple[Argument, ...] = (
     ),
 )
 PACKAGED = {"libvirt", "libvirt-cgroup", "bwrap"}
-"""Clients that need Debian packages."""
+"""Clients that need packages of the distribution."""
 
 
 def clients(request: Request) -> int:

@@ -39,7 +39,7 @@ CLEAN: tuple[Argument, ...] = (
 
 
 def doctor(request: Request) -> int:
-    """List the required programs and libraries; install missing Debian packages if permitted."""
+    """List the required programs and libraries; install missing packages if permitted."""
     from harness.build.doctor import check, ensure, requirements
 
     options = request.options()

@@ -1,4 +1,4 @@
-"""Fetch and verify Debian's Linux kernels for guests, without installing them.
+"""Find Linux kernels for guests: from packages, which are verified and not installed, or of this machine.
 
 A meta package, such as linux-image-s390x, depends on the newest kernel of its suite, whose name contains the
 number of the ABI. So the meta package is fetched first, to find the name. The dependencies of a kernel
@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import lzma
 import os
+import platform
 import re
 import tarfile
 import zlib
@@ -26,13 +27,17 @@ if TYPE_CHECKING:
     from harness.layout import Layout
     from harness.progress import Reporter
 
+DEBIAN = "debian"
 _REAL = re.compile(r"linux-image-\d[a-z0-9.+~-]*")
 _IMAGE = re.compile(r"(?:\./)?boot/(vmlinuz-\d[A-Za-z0-9.+~_-]*)")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Kernel:
-    """Kernel image that QEMU can boot with ``-kernel``. ``release`` is the output of ``uname -r`` in it."""
+    """Kernel image that QEMU can boot with ``-kernel``. ``release`` is the output of ``uname -r`` in it.
+
+    ``package`` is empty if the image is installed on this machine.
+    """
 
     image: Path
     release: str
@@ -40,25 +45,69 @@ class Kernel:
 
 
 def fetch_kernel(layout: Layout, reporter: Reporter, target: str) -> Kernel:
-    """Return Debian's kernel for guests of ``target``, from the cache if possible.
+    """Return a kernel for guests of ``target``: of the machine's distribution if it has one, else Debian's.
+
+    With apt it is that of a package, which is fetched unless it is in the cache, so all machines of a suite
+    boot the same one. Otherwise, or without network, it is an image that is installed on this machine.
 
     Raises OptionError (no kernel for the target), FetchError (no network, unknown or damaged package, or it
     has no image), VerifyError, StorageError.
     """
+    from harness.platforms import distribution  # noqa: PLC0415
+
+    here = distribution()
+    native = architecture_of(target).name == platform.machine()
+    if not native:
+        return _from_package(layout, reporter, target, DEBIAN)
+    if not here.uses_apt:
+        return installed_kernel() or _from_package(layout, reporter, target, DEBIAN)
+    try:
+        return _from_package(layout, reporter, target, here.family)
+    except FetchError as error:
+        if (found := installed_kernel()) is None:
+            raise
+        reporter.note(f"guests boot {found.image}: {error.cause}")
+        return found
+
+
+def installed_kernel(root: Path = Path("/"), running: str = "") -> Kernel | None:
+    """Return the running kernel's image below ``root``, else that of the newest one that can be read.
+
+    Fedora and others have it in /lib/modules; /boot is readable for all users on some distributions only.
+    """
+    release = running or platform.release()
+    found: dict[str, Path] = {}
+    for image in (*root.glob("boot/vmlinuz-*"), *root.glob("lib/modules/*/vmlinuz")):
+        name = image.parent.name if image.name == "vmlinuz" else image.name.removeprefix("vmlinuz-")
+        if os.access(image, os.R_OK) and image.is_file() and "rescue" not in name:
+            found[name] = image
+    if not found:
+        return None
+
+    def rank(name: str) -> tuple[bool, list[int]]:
+        return name == release, [int(number) for number in re.findall(r"\d+", name)]
+
+    best = max(found, key=rank)
+    return Kernel(image=found[best], release=best, package="")
+
+
+def _from_package(layout: Layout, reporter: Reporter, target: str, family: str) -> Kernel:
     # Imported here for speed: avocado starts a process for each test, and each imports this stage.
+    from harness.platforms import table  # noqa: PLC0415
     from harness.source import fetch_packages  # noqa: PLC0415
 
     wanted = architecture_of(target)
+    meta = table().families[family].kernels[wanted.name]
 
     def get(name: str, *, fresh: bool = False) -> Path:
         return fetch_packages(layout, reporter, [name], architecture=wanted.debian, fresh=fresh)[name]
 
-    package = real_package(get(wanted.kernel))
+    package = real_package(get(meta))
     try:
         deb = get(package)
     except FetchError as error:
         # The mirror may no longer have the kernel of the cached meta package.
-        newer = real_package(get(wanted.kernel, fresh=True))
+        newer = real_package(get(meta, fresh=True))
         if newer == package:
             raise
         reporter.note(f"{package} is no longer available ({error.cause}); using {newer}")

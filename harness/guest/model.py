@@ -13,9 +13,9 @@ from harness.errors import OptionError
 class Architecture:
     """Settings of a guest architecture.
 
-    ``debian`` is Debian's name for it, ``kernel`` the meta package of a kernel for virtual machines.
-    ``firmware`` lists Debian packages and the files in them that QEMU requires. ``proof`` are arguments that
-    send the firmware's first output to the character device ``proof``: output proves that instructions run.
+    ``debian`` is Debian's name for it. ``firmware`` lists Debian packages and the files in them that QEMU
+    requires. ``proof`` are arguments that send the firmware's first output to the character device ``proof``:
+    output proves that instructions run.
     ``console`` are arguments that make the character device ``console`` a console with input that needs no
     kernel module; ``terminal`` is its name in the guest's Linux.
     """
@@ -23,7 +23,6 @@ class Architecture:
     name: str
     machine: str
     debian: str
-    kernel: str
     firmware: dict[str, tuple[str, ...]]
     proof: tuple[str, ...]
     console: tuple[str, ...]
@@ -35,7 +34,6 @@ ARCHITECTURES = {
         name="x86_64",
         machine="q35",
         debian="amd64",
-        kernel="linux-image-cloud-amd64",
         firmware={
             "seabios": ("usr/share/seabios/bios-256k.bin",),
             "qemu-system-data": ("usr/share/qemu/linuxboot_dma.bin",),  # -kernel
@@ -49,7 +47,6 @@ ARCHITECTURES = {
         name="s390x",
         machine="s390-ccw-virtio",
         debian="s390x",
-        kernel="linux-image-s390x",
         firmware={"qemu-system-data": ("usr/share/qemu/s390-ccw.img",)},
         proof=("-device", "sclpconsole,chardev=proof"),
         console=("-device", "sclpconsole,chardev=console"),

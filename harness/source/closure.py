@@ -18,7 +18,7 @@ from harness.lock import locked
 from harness.progress import Reporter
 from harness.source.apt import AptState, open_state
 from harness.source.files import cached
-from harness.source.machine_apt import codename, debian_entry
+from harness.source.machine_apt import archive_of, default_suite
 from harness.source.packages import Deb, check_names, download, native_architecture, print_uris
 
 FILE = "closures.json"
@@ -37,8 +37,9 @@ def fetch_closure(
     Recommended packages are not included. Raises FetchError (unknown package, conflicting packages, no
     network), VerifyError, BusyError, StorageError.
     """
-    suite = suite or codename() or "stable"
     architecture = architecture or native_architecture()
+    native = architecture == native_architecture()
+    suite = suite or default_suite(native=native)
     check_names(packages)
     key = " ".join(sorted(set(packages)))
     folder = layout.downloads / "debs" / f"{suite}-{architecture}"
@@ -46,7 +47,7 @@ def fetch_closure(
         known = _load(folder)
         debs = known.get(key, {})
         if not debs or _absent(debs, folder, reporter):
-            state = open_state(layout, debian_entry(suite=codename()), suite, architecture)
+            state = open_state(layout, archive_of(suite, native=native), suite, architecture)
             with locked(state.folder, f"the apt state of {suite}", reporter):
                 debs = _fetch(state, key.split(), folder, reporter)
             write_json(folder / FILE, {**known, key: debs})

@@ -14,7 +14,7 @@ from harness.layout import Layout
 from harness.lock import locked
 from harness.progress import Reporter
 from harness.source.apt import SOURCE, AptState, open_state
-from harness.source.machine_apt import codename, debian_entry
+from harness.source.machine_apt import debian_entry
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +43,7 @@ def fetch_source(layout: Layout, reporter: Reporter, wanted: Wanted, folder: Pat
     The suite's index is fetched only if it is absent or does not list the archive. Raises FetchError (not in
     the suite, not in the pool, no network) and VerifyError (the index has another digest).
     """
-    state = open_state(layout, debian_entry(suite=codename()), wanted.suite, SOURCE)
+    state = open_state(layout, debian_entry(), wanted.suite, SOURCE)
     with locked(state.folder, f"the apt state of {wanted.suite}", reporter):
         fresh = False
         chosen = choose(candidates(state, wanted.package), wanted)

@@ -25,7 +25,7 @@ from harness.process import Finished, run
 from harness.progress import Reporter
 from harness.source.apt import AptState, open_state
 from harness.source.files import cached, verify
-from harness.source.machine_apt import codename, debian_entry
+from harness.source.machine_apt import archive_of, default_suite
 
 # `uname -m` → Debian's name, from Debian's "Supported architectures" page.
 ARCHITECTURES = {
@@ -67,10 +67,11 @@ def fetch_packages(
 
     Raises FetchError (unknown package, no network), VerifyError, BusyError, StorageError.
     """
-    suite = suite or codename() or "stable"
     architecture = architecture or native_architecture()
     check_names(packages)
     wanted = sorted(set(packages))
+    native = architecture == native_architecture()
+    suite = suite or default_suite(native=native)
     folder = layout.downloads / "debs" / f"{suite}-{architecture}"
     with locked(folder, f"the packages of {suite} ({architecture})", reporter):
         known = _load(folder)
@@ -82,7 +83,7 @@ def fetch_packages(
             or not cached(folder / known[name].file, known[name].sha256, what=name, reporter=reporter)
         ]
         if missing:
-            state = open_state(layout, debian_entry(suite=codename()), suite, architecture)
+            state = open_state(layout, archive_of(suite, native=native), suite, architecture)
             with locked(state.folder, f"the apt state of {suite}", reporter):
                 if fresh:
                     state.update(reporter)

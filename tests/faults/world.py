@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.guest.firmware import needed_files
-from harness.source.machine_apt import codename
+from harness.source.machine_apt import default_suite
 from harness.source.packages import native_architecture
 from tests.faults.server import Server
 from tests.faults.standin import ARCHIVE, ROOT, TARGET, VERSIONS, patch, pins, release
@@ -170,7 +170,7 @@ class World:
 
     def _firmware(self) -> None:
         """Create Debian packages with fake firmware in the cache, because these tests do not include apt."""
-        folder = self.cache / "downloads" / "debs" / f"{codename() or 'stable'}-{native_architecture()}"
+        folder = self.cache / "downloads" / "debs" / f"{default_suite(native=True)}-{native_architecture()}"
         folder.mkdir(parents=True)
         known = {}
         for package, files in needed_files([TARGET]).items():

@@ -22,6 +22,7 @@ BASE = (
     "lock",
     "machine",
     "options",
+    "platforms",
     "process",
     "progress",
     "results",

@@ -10,12 +10,15 @@ from pathlib import Path
 
 import pytest
 
+from harness import platforms
 from harness.build import doctor
 from harness.build.doctor import Requirement, check, ensure, requirements
+from harness.build.owners import Owner, owners
 from harness.errors import MissingError
 from harness.layout import Layout
 from harness.progress import Silent
 from tests.unit.build.support import make_layout, make_options
+from tests.unit.test_platforms import FEDORA, MINT, UBUNTU
 
 PROBE = Requirement(
     name="probe", kind="program", package="probe-package", needed_by="the test", stages=("build",)
@@ -147,11 +150,159 @@ def test_remedy_is_a_command_if_installing_is_not_permitted(
     assert caught.value.code == 3
 
 
-def test_remedy_lists_packages_on_other_systems(layout: Layout, bin_folder: Path) -> None:
-    with pytest.raises(MissingError) as caught:
+def on(monkeypatch: pytest.MonkeyPatch, os_release: str) -> None:
+    monkeypatch.setattr("harness.build.doctor.distribution", lambda: platforms.parse(os_release))
+
+
+def test_remedy_lists_packages_on_unknown_distributions(
+    layout: Layout, bin_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on(monkeypatch, "ID=arch\nPRETTY_NAME='Arch Linux'\n")
+    with pytest.raises(MissingError, match="Arch Linux is not in the table of distributions") as caught:
         ensure(layout, None, Silent())
-    assert "not Debian" in caught.value.cause
     assert caught.value.remedy == "install these packages (names as in Debian): probe-package"
+
+
+def test_distribution_without_its_package_manager_is_reported(
+    layout: Layout, bin_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on(monkeypatch, "ID=fedora\nNAME=Silverblue\n")
+    with pytest.raises(MissingError, match="Silverblue has no dnf here"):
+        ensure(layout, None, Silent())
+
+
+@pytest.mark.parametrize(
+    ("os_release", "command"),
+    [
+        (UBUNTU, "sudo apt-get update && sudo apt-get install -y --no-install-recommends"),
+        (MINT, "sudo apt-get update && sudo apt-get install -y --no-install-recommends"),
+        (FEDORA, "sudo dnf install -y --setopt=install_weak_deps=False"),
+    ],
+)
+def test_remedy_is_the_command_of_the_distribution(
+    layout: Layout,
+    bin_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    os_release: str,
+    command: str,
+) -> None:
+    on(monkeypatch, os_release)
+    for program in ("apt-get", "dnf"):
+        script(bin_folder, program, "exit 1")
+    as_root(monkeypatch, root=False)
+    need = dataclasses.replace(PROBE, package="one pkgconfig(two)")
+    monkeypatch.setattr("harness.build.doctor.requirements", lambda options, stages: (need,))
+    with pytest.raises(MissingError, match="no passwordless sudo") as caught:
+        ensure(layout, None, Silent())
+    assert caught.value.remedy == f"run: {command} one 'pkgconfig(two)'"
+
+
+def test_what_a_distribution_lacks_is_named(
+    layout: Layout, bin_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on(monkeypatch, UBUNTU)
+    need = dataclasses.replace(PROBE, name="rustc", package="")
+    monkeypatch.setattr("harness.build.doctor.requirements", lambda options, stages: (need,))
+    with pytest.raises(MissingError, match=r"no package of rustc \(rustc is 1\.75") as caught:
+        ensure(layout, None, Silent())
+    assert caught.value.remedy == "install it by other means, or omit the option that needs it"
+
+
+# As dnf 5.2 of Fedora 42 prints it.
+DNF = """\
+Updating and loading repositories:
+Repositories loaded.
+Package                  Arch    Version                  Repository        Size
+Installing:
+ probe                   noarch  0.7.0-1.fc42             updates       38.0 KiB
+
+Transaction Summary:
+ Installing:         1 package
+
+Total size of inbound packages is 475 KiB. Need to download 475 KiB.
+After this operation, 2 MiB extra will be used (install 2 MiB, remove 0 B).
+[1/1] probe-0:0.7.0-1.fc42.noarch       100% | 395.7 KiB/s |  36.8 KiB |  00m00s
+Running transaction
+[1/3] Verify package files              100% | 250.0   B/s |   3.0   B |  00m00s
+[2/3] Prepare transaction               100% |  21.0   B/s |   3.0   B |  00m00s
+[3/3] Installing probe-0:0.7.0-1.fc42   100% | 542.2 KiB/s |  41.2 KiB |  00m00s
+Complete!
+"""
+NO_MATCH = "Failed to resolve the transaction:\nNo match for argument: probe-package\n"
+
+
+def test_dnf_installs_what_is_missing(
+    layout: Layout, bin_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on(monkeypatch, FEDORA)
+    as_root(monkeypatch, root=True)
+    (bin_folder / "output").write_text(DNF)
+    body = f'echo "$*" > {bin_folder}/call; while read -r l; do echo "$l"; done < {bin_folder}/output; '
+    script(bin_folder, "dnf", f"{body} cp {bin_folder}/sh {bin_folder}/probe")
+    steps: list[tuple[object, object]] = []
+    monkeypatch.setattr(
+        "harness.progress._QuietStep.update", lambda _step, done, total, *_: steps.append((done, total))
+    )
+    assert [row.found for row in ensure(layout, None, Silent())] == [True]
+    call = (bin_folder / "call").read_text().strip()
+    assert call == "install -y --setopt=install_weak_deps=False probe-package"
+    assert steps == [(1, 1), (1, 3), (2, 3), (3, 3)]
+
+
+def test_failure_of_dnf_is_quoted_and_not_repeated(
+    layout: Layout, bin_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on(monkeypatch, FEDORA)
+    as_root(monkeypatch, root=True)
+    script(bin_folder, "dnf", f"echo call >> {bin_folder}/calls; echo '{NO_MATCH}' >&2; exit 1")
+    with pytest.raises(MissingError, match="dnf cannot install it") as caught:
+        ensure(layout, None, Silent())
+    assert caught.value.details[1:] == tuple(NO_MATCH.splitlines())
+    assert (bin_folder / "calls").read_text() == "call\n"
+
+
+def test_requirements_are_those_of_the_distribution() -> None:
+    def packages(os_release: str, **options: object) -> dict[str, str]:
+        where = platforms.parse(os_release)
+        return {need.name: need.package for need in requirements(make_options(**options), where=where)}
+
+    debian, fedora = packages("ID=debian"), packages(FEDORA)
+    assert (debian["glib-2.0"], fedora["glib-2.0"]) == ("libglib2.0-dev", "glib2-devel")
+    assert packages(UBUNTU) == debian
+    assert {"apt-get", "dpkg-deb"} <= set(debian)
+    assert not {"apt-get", "dpkg-deb"} & set(fedora), "its sources and firmware are no Debian packages"
+    assert packages(FEDORA, hosts=("native", "s390x"))["apt-get"] == "apt debian-keyring"
+    assert packages(
+        "ID=arch",
+    ) == {name: package for name, package in debian.items() if name not in ("apt-get", "dpkg-deb")}
+    assert fedora["meson"] == "meson", "PyPI's"
+    both = {"payload": ("linux",), "targets": ("x86_64-softmmu",)}
+    assert packages(FEDORA, **both)["libc.a"] == "glibc-static"
+    assert "libc.a" not in fedora
+
+
+def test_static_library_is_found() -> None:
+    need = Requirement(name="libc.a", kind="archive", needed_by="the test", stages=("build",))
+    (row,) = check([need])
+    assert row.found
+    assert row.origin.endswith("/libc.a")
+    (row,) = check([dataclasses.replace(need, name="libnothing-of-that-name.a")])
+    assert not row.found
+
+
+def test_owner_is_found_by_rpm(bin_folder: Path) -> None:
+    script(bin_folder, "probe", "echo probe 3.4.5")
+    script(
+        bin_folder,
+        "rpm",
+        'echo "$@" > '
+        + str(bin_folder / "call")
+        + "; echo 'file /x is not owned by any package'; echo probe 3.4-1.fc42",
+    )
+    paths = (str(bin_folder / "none"), str(bin_folder / "probe"))
+    assert owners(paths) == {paths[1]: Owner(package="probe", version="3.4-1.fc42")}
+    (row,) = check([PROBE], versions=True)
+    assert row.version == "3.4.5"
 
 
 @pytest.mark.parametrize("root", [True, False])

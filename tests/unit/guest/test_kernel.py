@@ -1,9 +1,12 @@
 import dataclasses
+import platform
 
 import pytest
 
 from harness.errors import FetchError, OptionError
-from harness.guest.kernel import extract_image, fetch_kernel, real_package
+from harness.guest.kernel import Kernel, extract_image, fetch_kernel, installed_kernel, real_package
+from harness.guest.model import ARCHITECTURES
+from harness.platforms import Distribution, table
 from harness.progress import Silent
 
 from .debs import make_deb
@@ -127,3 +130,57 @@ def test_missing_meta_package_is_an_error(mirror, layout):
 def test_target_without_a_kernel_is_an_option_error(mirror, layout):
     with pytest.raises(OptionError, match="sparc-softmmu"):
         fetch_kernel(layout, Silent(), "sparc-softmmu")
+
+
+FEDORA = Distribution(id="fedora", family="fedora")
+
+
+def image(root, path, mode=0o644):
+    (root / path).parent.mkdir(parents=True, exist_ok=True)
+    (root / path).write_bytes(b"kernel")
+    (root / path).chmod(mode)
+    return root / path
+
+
+def test_installed_kernel_is_the_running_one_or_the_newest(tmp_path):
+    assert installed_kernel(tmp_path) is None
+    old = image(tmp_path, "lib/modules/6.9.1-100.fc42.x86_64/vmlinuz")
+    image(tmp_path, "boot/vmlinuz-0-rescue-3a5f")
+    new = image(tmp_path, "boot/vmlinuz-6.11.0-5-generic")
+    assert installed_kernel(tmp_path, "6.20").image == new, "6.11 is newer than 6.9"
+    found = installed_kernel(tmp_path, "6.9.1-100.fc42.x86_64")
+    assert (found.image, found.release, found.package) == (old, "6.9.1-100.fc42.x86_64", "")
+
+
+def test_images_that_cannot_be_read_are_ignored(tmp_path, monkeypatch):
+    image(tmp_path, "boot/vmlinuz-6.11.0-5-generic")
+    monkeypatch.setattr("harness.guest.kernel.os.access", lambda *_: False)
+    assert installed_kernel(tmp_path) is None
+
+
+def native_target():
+    return f"{platform.machine()}-softmmu"
+
+
+@pytest.mark.skipif(platform.machine() not in ARCHITECTURES, reason="no guest of this architecture")
+def test_kernel_of_other_distributions_is_the_installed_one(mirror, layout, monkeypatch):
+    own = Kernel(image=layout.root / "vmlinuz", release="6.1", package="")
+    monkeypatch.setattr("harness.platforms.distribution", lambda: FEDORA)
+    monkeypatch.setattr("harness.guest.kernel.installed_kernel", lambda: own)
+    assert fetch_kernel(layout, Silent(), native_target()) == own
+    assert mirror.asked == []
+    monkeypatch.setattr("harness.guest.kernel.installed_kernel", lambda: None)
+    with pytest.raises(FetchError):
+        fetch_kernel(layout, Silent(), native_target())
+    assert mirror.asked[0][0] == table().families["debian"].kernels[platform.machine()]
+
+
+@pytest.mark.skipif(platform.machine() not in ARCHITECTURES, reason="no guest of this architecture")
+def test_installed_kernel_replaces_a_package_that_cannot_be_fetched(mirror, layout, monkeypatch):
+    own = Kernel(image=layout.root / "vmlinuz", release="6.1", package="")
+    monkeypatch.setattr("harness.platforms.distribution", lambda: Distribution(family="ubuntu"))
+    monkeypatch.setattr("harness.guest.kernel.installed_kernel", lambda: own)
+    reporter = Silent()
+    assert fetch_kernel(layout, reporter, native_target()) == own
+    assert mirror.asked[0][0] == "linux-image-virtual"
+    assert any(str(own.image) in line for line in reporter.lines)

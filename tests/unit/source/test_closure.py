@@ -81,8 +81,8 @@ def apt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("FAKE_APT", str(folder))
     monkeypatch.setattr(
         closure,
-        "debian_entry",
-        lambda **_: AptEntry(uri="http://mirror", suites=("bookworm",), components=("main",)),
+        "archive_of",
+        lambda *_, **__: AptEntry(uri="http://mirror", suites=("bookworm",), components=("main",)),
     )
     for name in ("libc6-dev", "libc6"):
         (folder / f"{name}_2.36_s390x.deb").write_text(name)

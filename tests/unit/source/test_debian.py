@@ -7,16 +7,18 @@ import pytest
 
 from harness.errors import FetchError, VerifyError
 from harness.layout import Layout
+from harness.platforms import Distribution
 from harness.process import Finished
 from harness.progress import Silent
 from harness.source import apt as apt_module
-from harness.source import debian, fetch_packages, machine_apt, packages, unpack_packages
+from harness.source import debian, fetch_packages, machine_apt, unpack_packages
 from harness.source.apt import one_line, open_state
 from harness.source.debian import Wanted, choose, fetch_source, parse_showsrc
-from harness.source.machine_apt import AptEntry, codename, debian_entry, entries
+from harness.source.machine_apt import AptEntry, debian_entry, entries
 
 MIRROR = "http://mirror.example/debian"
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
+BOOKWORM = Distribution(id="debian", version="12", codename="bookworm", family="debian")
 DEB822 = f"""\
 Types: deb
 # a comment
@@ -53,7 +55,7 @@ def etc(tmp_path: Path, **files: str) -> Path:
 
 def test_deb822_entry_is_found(tmp_path: Path) -> None:
     folder = etc(tmp_path, debian_sources=DEB822, docker_list=DOCKER, vendor_list=VENDOR)
-    entry = debian_entry(folder, "bookworm")
+    entry = debian_entry(folder, where=BOOKWORM)
     assert entry.uri == MIRROR
     assert entry.trust == (("Signed-By", KEYRING),)
 
@@ -69,7 +71,7 @@ def test_deb822_entry_is_found(tmp_path: Path) -> None:
 def test_one_line_entry_is_found(tmp_path: Path, line: str, trust: tuple[tuple[str, str], ...]) -> None:
     folder = etc(tmp_path, docker_list=DOCKER, vendor_list=VENDOR)
     (folder / "sources.list").write_text(f"# {line}\n{line}\n")
-    entry = debian_entry(folder, "bookworm")
+    entry = debian_entry(folder, where=BOOKWORM)
     assert entry.uri.rstrip("/") == MIRROR
     assert entry.trust == trust
 
@@ -77,7 +79,7 @@ def test_one_line_entry_is_found(tmp_path: Path, line: str, trust: tuple[tuple[s
 def test_embedded_key_is_copied_completely(tmp_path: Path) -> None:
     key = "\n -----BEGIN PGP PUBLIC KEY BLOCK-----\n .\n mQINBF\n -----END PGP PUBLIC KEY BLOCK-----"
     text = f"Types: deb\nURIs: {MIRROR}\nSuites: bookworm\nComponents: main\nSigned-By:{key}\n"
-    entry = debian_entry(etc(tmp_path, debian_sources=text), "bookworm")
+    entry = debian_entry(etc(tmp_path, debian_sources=text), where=BOOKWORM)
     layout = Layout(root=tmp_path, build=tmp_path, trees=tmp_path, cache=tmp_path / "cache")
     written = (open_state(layout, entry, "bullseye", "source").folder / "debian.sources").read_text()
     assert next(iter(entries(etc(tmp_path / "again", copy_sources=written)))).trust == entry.trust
@@ -85,14 +87,7 @@ def test_embedded_key_is_copied_completely(tmp_path: Path) -> None:
 
 def test_third_party_archives_are_not_debian_archives(tmp_path: Path) -> None:
     with pytest.raises(FetchError, match="no Debian archive"):
-        debian_entry(etc(tmp_path, docker_list=DOCKER, vendor_list=VENDOR), "bookworm")
-
-
-def test_codename_is_read_from_os_release(tmp_path: Path) -> None:
-    path = tmp_path / "os-release"
-    assert codename(path) == ""
-    path.write_text('ID=debian\nVERSION_CODENAME="trixie"\n')
-    assert codename(path) == "trixie"
+        debian_entry(etc(tmp_path, docker_list=DOCKER, vendor_list=VENDOR), where=BOOKWORM)
 
 
 def test_state_is_isolated_and_recreated_for_another_mirror(layout: Layout) -> None:
@@ -208,8 +203,8 @@ class FakeApt:
 def install(monkeypatch: pytest.MonkeyPatch, fake: FakeApt) -> FakeApt:
     monkeypatch.setattr(apt_module, "run", fake)
     entry = AptEntry(uri=MIRROR, suites=("bookworm",), components=("main",))
-    for module in (debian, packages, machine_apt):
-        monkeypatch.setattr(module, "debian_entry", lambda **_: entry)
+    for module in (debian, machine_apt):
+        monkeypatch.setattr(module, "debian_entry", lambda *_, **__: entry)
     return fake
 
 

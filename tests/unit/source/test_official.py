@@ -235,7 +235,7 @@ def test_official_archive_is_fetched_where_the_pool_lacks_the_listed_file(
     monkeypatch.setattr(AptState, "has_index", True)
     monkeypatch.setattr(AptState, "update", lambda *_: None)
     entry = AptEntry(uri="http://mirror.example", suites=("sid",), components=("main",))
-    monkeypatch.setattr(debian, "debian_entry", lambda **_: entry)
+    monkeypatch.setattr(debian, "debian_entry", lambda: entry)
     first = Location(kind="debian", suite="sid", package="qemu")
     pin = replace(official.pin, locations=(first, *official.pin.locations))
     assert fetch(pin, layout, reporter).path.name == "qemu-1.2.3.tar.xz"
