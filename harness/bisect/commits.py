@@ -23,6 +23,7 @@ from harness.bisect.choice import (
     report_once,
     with_compiler,
 )
+from harness.bisect.choosing import NONE
 from harness.bisect.compiled import Changed, Reasons
 from harness.bisect.cost import cost_of, estimate, measure_rates, read_rates
 from harness.bisect.coverage import findings_of, measure
@@ -32,6 +33,7 @@ from harness.bisect.proof import OnBase, conclude, run_on_base
 from harness.bisect.rust import OFF, check_rust, compare_rust, rust_files, unchecked
 from harness.bisect.scope import choose_scope
 from harness.bisect.testing import run_suites, with_tools
+from harness.bisect.vmstate import SCRIPT, Streams
 from harness.bisect.walk import Walk
 from harness.build import Build, build
 from harness.build.features import features_of
@@ -114,6 +116,8 @@ def run_bisect(  # noqa: PLR0917 - the results of earlier stages
             changed=changed,
         )
         walks.append(walk)
+        if walk.tested and options.qemu_tests != (NONE,):
+            walk.streams = Streams(checker=judged.read(judged.base, SCRIPT) or "")
         special = "" if walk.where == "native" else f" for {walk.where}"
         with reporter.step(f"building and testing each commit{special}") as step:
             commits = commits_of(judged, options)
@@ -195,6 +199,10 @@ def _one(walk: Walk, number: int, commit: str) -> None:
     )
     programs = run_suites(walk, number, built) if walk.tested else ()
     _cover(walk, number, programs)
+    if walk.streams is not None:
+        walk.findings += walk.streams.compare(
+            built, walk.options.targets, number, walk.sandbox, walk.log(number, "vmstate")
+        )
     ends = (walk.judged.base, walk.judged.tip)
     if walk.tested and commit in ends and touches_manual(walk.judged.patches):
         _manual(walk, number, built)

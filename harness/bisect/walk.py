@@ -11,6 +11,7 @@ from harness.bisect.diagnostics import Diagnostic
 from harness.bisect.manual import Manual
 from harness.bisect.rust import NOT_BUILT, RustCheck
 from harness.bisect.suites import QemuTest
+from harness.bisect.vmstate import Streams
 from harness.build import Build
 from harness.build.plan import Extra, folder_name
 from harness.check import CommitBuild, Finding, Judged, TestProof, TestRow
@@ -45,6 +46,8 @@ class Walk:
     """Manual of the base."""
     rust: RustCheck | None = None
     """What clippy and rustfmt say about the base."""
+    streams: Streams | None = None
+    """What is compared of the migration stream; None if it is not."""
     unchecked: tuple[str, ...] = (NOT_BUILT,)
     """Why Rust code was not checked."""
     listed: tuple[QemuTest, ...] = ()

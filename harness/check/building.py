@@ -39,6 +39,20 @@ TEST = Rule(
     remedy="fix the patch, or adapt the test in the same patch",
     source="docs/devel/submitting-a-patch.rst",
 )
+VMSTATE = Rule(
+    id="migration-breaks",
+    severity="warning",
+    summary="guests cannot migrate from the base: the state of a device differs (a note if it is gone)",
+    remedy="keep the stream: raise version_id, use a subsection, or VMSTATE_UNUSED for a removed field",
+    source="docs/devel/migration/main.rst; scripts/vmstate-static-checker.py",
+)
+VMSTATE_BACK = Rule(
+    id="migration-backward",
+    severity="note",
+    summary="guests cannot migrate to the base: the state of a device has something new",
+    remedy="if a machine type of a release is affected, send what is new only from newer ones",
+    source="docs/devel/migration/main.rst; scripts/vmstate-static-checker.py",
+)
 PROVES_NOTHING = Rule(
     id="test-proves-nothing",
     severity="note",
@@ -108,6 +122,8 @@ RULES = (
     WARNING,
     NOT_COMPILED,
     TEST,
+    VMSTATE,
+    VMSTATE_BACK,
     PROVES_NOTHING,
     NOT_RUN,
     RUST_UNCHECKED,
