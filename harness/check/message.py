@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from harness.check import fixes
 from harness.check.model import Finding, Rule
 from harness.check.subject import Judged, JudgedPatch, snippet
 from harness.series.trailers import TRAILER
@@ -54,13 +55,6 @@ ALONE = Rule(
     remedy="begin the body with a complete sentence, and name commits by id or subject",
     source=_SOURCE,
 )
-FIXES = Rule(
-    id="body-fixes",
-    severity="warning",
-    summary="a Fixes: line is malformed",
-    remedy='write it below the description as: Fixes: 14055ce53c2d ("subject of that commit")',
-    source=_SOURCE,
-)
 LOG = Rule(
     id="body-changelog",
     severity="warning",
@@ -68,14 +62,9 @@ LOG = Rule(
     remedy="move the change log below the --- line",
     source=_SOURCE,
 )
-RULES = (PREFIX, LENGTH, DOT, MISSING, WRAP, ALONE, FIXES, LOG)
+RULES = (PREFIX, LENGTH, DOT, MISSING, WRAP, ALONE, *fixes.RULES, LOG)
 
 _PREFIXED = re.compile(r"^[A-Za-z0-9_.][\w\s.,/+*{}()\[\]'&|-]{0,60}?: ?\S")
-_FIXES = re.compile(
-    r"^[0-9a-f]{12,40},? \(\s*(?:[\"'\u201c].+[\"'\u201d]\s*(?:,[^()]*)?|.+, \d{4}-\d\d-\d\d)\)"
-)
-"""Also with a date, as git show --pretty=reference prints it, without or with quotation marks."""
-_OTHER_FIXES = re.compile(r"^(?:https?://|CVE-|Coverity|CID|#\d|LP|launchpad|<?http|bug)", re.IGNORECASE)
 _CHANGES = re.compile(
     r"^\s*(?:[-*]\s*)?(?:v\d+\s*(?:->|=>|\u2192)\s*v?\d+|v\d+:\s*$|v\d+:|changes? (?:in|since|from) v\d+|"
     r"since v\d+:)",
@@ -94,6 +83,9 @@ def check(judged: Judged) -> Iterator[Finding]:
     for patch in judged.patches:
         yield from _subject(patch)
         yield from _body(patch)
+    found = [one for patch in judged.patches for one in fixes.check_form(patch)]
+    yield from (one for one in found if isinstance(one, Finding))
+    yield from fixes.check_history(judged, (one for one in found if isinstance(one, fixes.Reference)))
 
 
 def _subject(patch: JudgedPatch) -> Iterator[Finding]:
@@ -124,26 +116,9 @@ def _body(patch: JudgedPatch) -> Iterator[Finding]:
         yield ALONE.finding(message, patch=patch.number, snippet=snippet(prose[0]))
     if match := _ELSEWHERE.search(" ".join(prose)):
         yield ALONE.finding(f"the body refers to {match[0]!r}", patch=patch.number)
-    for line in lines:
-        if line.lower().startswith("fixes:"):
-            yield from _fixes(patch, line)
     if log := next((line for line in prose if _CHANGES.match(line)), ""):
         message = "a change log is above the --- line"
         yield LOG.finding(message, patch=patch.number, snippet=snippet(log))
-
-
-def _fixes(patch: JudgedPatch, line: str) -> Iterator[Finding]:
-    value = line.partition(":")[2].strip()
-    if _OTHER_FIXES.match(value) or _FIXES.match(value):
-        return
-    commit = re.match(r"(?:commit )?([0-9a-fA-F]+)\b", value)
-    if commit is None:
-        message = "the Fixes: line names no commit"
-    elif len(commit[1]) < 12:
-        message = f"the commit id {commit[1]} has {len(commit[1])} digits instead of 12"
-    else:
-        message = "the Fixes: line lacks the subject of the commit"
-    yield FIXES.finding(message, patch=patch.number, snippet=snippet(line))
 
 
 def _should_wrap(line: str) -> bool:

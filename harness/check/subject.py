@@ -13,6 +13,7 @@ from harness.series.trailers import Trailer
 from harness.tree.fit import PatchFit
 from harness.tree.git import Git
 
+_COMMIT_DIGITS = 40
 POLICY = "docs/devel/code-provenance.rst"
 
 
@@ -75,6 +76,12 @@ class Judged:
         """Return the text of ``path`` in ``commit``; None if the commit has no such file."""
         ended = self.git.run("cat-file", "blob", f"{commit}:{path}", check=False, merge_stderr=False)
         return ended.output if ended.returncode == 0 else None
+
+    @cached_property
+    def has_history(self) -> bool:
+        """Whether the tree is a clone with the commits before the base, neither an archive nor shallow."""
+        is_clone = len(self.origin) == _COMMIT_DIGITS
+        return is_clone and self.git.read("rev-parse", "--is-shallow-repository") == "false"
 
     @cached_property
     def policy(self) -> str:

@@ -118,43 +118,6 @@ def test_body_that_refers_to_other_mails_is_a_finding(words: str) -> None:
     assert body(f"It is {words} of it.") == [("body-alone", f"the body refers to {shown!r}", ())]
 
 
-@pytest.mark.parametrize(
-    "line",
-    [
-        FIX,
-        "Fixes: 14055ce53c2d ('one')",
-        f"Fixes: {'a' * 40} (\u201cone\u201d)",
-        "Fixes: https://gitlab.com/qemu-project/qemu/-/issues/42",
-        "Fixes: CVE-2022-1234",
-        "Fixes: Coverity CID 1",
-        "Fixes: #42",
-        "Fixes: bug 1",
-        "Resolves: https://gitlab.com/qemu-project/qemu/-/issues/42",
-    ],
-)
-def test_correct_fixes_lines_have_no_findings(line: str) -> None:
-    assert body(WHY, f"{line}\n{SIGNED}") == []
-
-
-@pytest.mark.parametrize(
-    ("value", "message"),
-    [
-        ("the bug", "the Fixes: line names no commit"),
-        ('1234567 ("x")', "the commit id 1234567 has 7 digits instead of 12"),
-        ('commit ABCDEF12345 ("x")', "the commit id ABCDEF12345 has 11 digits instead of 12"),
-        ("14055ce53c2d", "the Fixes: line lacks the subject of the commit"),
-        ("14055ce53c2d s390x/tcg: x", "the Fixes: line lacks the subject of the commit"),
-    ],
-)
-def test_malformed_fixes_lines_are_findings(value: str, message: str) -> None:
-    assert body(WHY, f"Fixes: {value}\n{SIGNED}") == [("body-fixes", message, (f"Fixes: {value}",))]
-    assert body(f"{WHY}\nfixes: {value}")[0][:2] == ("body-fixes", message), "in any case"
-
-
-def test_fixes_line_is_not_wrapped() -> None:
-    assert body(WHY, f'Fixes: 14055ce53c2d ("{LONG}")\n{SIGNED}') == []
-
-
 @pytest.mark.parametrize("line", ["v1 -> v2:", "v2:", "Changes in v2:", "- changes since v1", "since v1: x"])
 def test_change_log_in_the_body_is_a_finding(line: str) -> None:
     message = "a change log is above the --- line"

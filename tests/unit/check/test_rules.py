@@ -220,8 +220,8 @@ APPLIED = {rule for rule in RULES if rule.startswith(("apply-", "option-", "chec
     "whitespace-end",
 }
 """Rules that read the commits of the series."""
-TESTED_BELOW = {"apply-3way"}
-"""Rules with separate tests below."""
+TESTED_BELOW = {"apply-3way", "fixes-subject", "fixes-unknown"}
+"""Rules with separate tests, below or (on a clone with history) in test_fixes.py."""
 
 
 def rules(findings: Sequence[Finding]) -> list[str]:
