@@ -23,10 +23,8 @@ from harness.properties.descriptors import check_descriptors
 from harness.properties.outcome import Cancelled, Failed, Parts, tool
 from harness.properties.tails import asynchronous, end_first
 
-SOURCES = ("util/async-teardown.c", "os-posix.c", "softmmu/vl.c")
-"""Sources with the feature, in the series and upstream."""
-OPTION_SOURCES = ("os-posix.c", "softmmu/vl.c")
-"""Sources with the option, which are also compiled for hosts other than Linux."""
+_FEATURE = re.compile(rb"async[-_]?teardown", re.IGNORECASE)
+"""Found in each source with a part of the feature: its own, and those that call it or parse its option."""
 MEMORY_MIB = 256
 
 
@@ -54,7 +52,8 @@ CONFIGURATIONS = (
 )
 SANITIZED = Configuration(name="address sanitizer", without=("NO_SUCH_MACRO",), words=("-fsanitize=address",))
 """ASan finds memory that the feature uses after free. Only its own sources are compiled with it."""
-_TRACE = re.compile(r'"-?async-teardown|QEMU_OPTION_async_?teardown')
+# Not messages, which begin with the name and a colon.
+_TRACE = re.compile(r'"-?async-teardown(?!:)|QEMU_OPTION_async_?teardown')
 NOT_LINUX = Configuration(name="not Linux", without=("CONFIG_LINUX",), words=("-U__linux__",))
 
 
@@ -65,6 +64,11 @@ class CompileCommand(msgspec.Struct, frozen=True):
     command: str
     file: str
     output: str
+
+    @property
+    def source(self) -> str:
+        """The source in the tree: the harness and QEMU's own scripts build in different folders."""
+        return re.sub(r"^(?:\.\./)+(?:src/)?", "", self.file)
 
 
 def configured_otherwise(bench: Bench, parts: Parts) -> None:
@@ -105,26 +109,25 @@ class Rebuild:
         """The build folder."""
         return self.binary.parent
 
-    def command(self, source: str) -> CompileCommand:
-        """Return the command that compiles ``source`` for the emulators. Raises Cancelled."""
-        ending = f"src/{source}"
-        for command in self.commands:
-            if command.file.endswith(ending) and not command.output.startswith("tests/"):
-                return command
-        raise Cancelled(f"the build does not contain {source}")
+    def sources(self) -> tuple[CompileCommand, ...]:
+        """Return the commands that compile sources of the feature for the emulators. Raises Cancelled."""
+        ours = [each for each in self.commands if not each.output.startswith("tests/")]
+        found = [each for each in ours if _has_feature(Path(each.directory) / each.file)]
+        if not found:
+            raise Cancelled("no source of the build contains asynchronous teardown")
+        return tuple(found)
 
-    def compile(self, source: str, *, preprocess: bool = False) -> Path:
-        """Compile ``source`` to an object file, or preprocess it. Raises Failed with the first error."""
-        command = self.command(source)
-        target = self.work / (source.replace("/", "_") + (".i" if preprocess else ".o"))
+    def compile(self, command: CompileCommand, *, preprocess: bool = False) -> Path:
+        """Compile a source to an object file, or preprocess it. Raises Failed with the first error."""
+        target = self.work / (command.output.replace("/", "_") + (".i" if preprocess else ""))
         words = compile_words(shlex.split(command.command), self.include, target, preprocess=preprocess)
         words += self.configuration.words
-        self._run(words, Path(command.directory), f"{source} does not compile")
+        self._run(words, Path(command.directory), f"{command.source} does not compile")
         return target
 
     def link(self) -> Path:
         """Compile the sources of the feature and link the emulator. Raises Failed, Cancelled."""
-        objects = {self.command(source).output: self.compile(source) for source in SOURCES}
+        objects = {command.output: self.compile(command) for command in self.sources()}
         listing = run(
             [tool("ninja"), "-C", self.build, "-t", "compdb", "-x", "cpp_LINKER_RSP", "c_LINKER_RSP"],
             timeout_s=60,
@@ -164,6 +167,13 @@ class Rebuild:
             lines = ended.output.splitlines() or ["no message"]
             errors = [line for line in lines if re.search(r"\berror:|undefined|multiple definition", line)]
             raise Failed(f"{problem}: {(errors or lines)[0]}")
+
+
+def _has_feature(source: Path) -> bool:
+    try:
+        return _FEATURE.search(source.read_bytes()) is not None
+    except OSError:
+        return False
 
 
 def without_macros(text: str, names: Sequence[str]) -> str:
@@ -213,14 +223,14 @@ def _behaves(bench: Bench, path: Path) -> dict[str, float]:
 
 def _check_absent(bench: Bench) -> None:
     """Check that, without CONFIG_LINUX, the preprocessor removes the option from all sources."""
-    unchanged = Configuration(name="Linux", without=("NO_SUCH_MACRO",))
-    for source in OPTION_SOURCES:
-        here = _traces(Rebuild(bench, unchanged).compile(source, preprocess=True))
-        if not here:
-            raise Cancelled(f"{source} does not contain the option on Linux either")
-        there = _traces(Rebuild(bench, NOT_LINUX).compile(source, preprocess=True))
+    here = Rebuild(bench, Configuration(name="Linux", without=("NO_SUCH_MACRO",)))
+    commands = [each for each in here.sources() if _traces(here.compile(each, preprocess=True))]
+    if not commands:
+        raise Cancelled("no source contains the option on Linux either")
+    for command in commands:
+        there = _traces(Rebuild(bench, NOT_LINUX).compile(command, preprocess=True))
         if there:
-            raise Failed(f"{source} contains the option without CONFIG_LINUX: {there[0]}")
+            raise Failed(f"{command.source} contains the option without CONFIG_LINUX: {there[0]}")
 
 
 def _traces(preprocessed: Path) -> list[str]:

@@ -24,8 +24,10 @@ from .support import make_binary
 # Dozens of real processes: run by nox -s tests.
 pytestmark = pytest.mark.slow
 
+# Folders differ between releases, and the sources of the feature between series.
 SOURCES = {
-    "util/async-teardown.c": """
+    "system/helper.c": """
+/* Asynchronous teardown: init_async_teardown() */
 #include "config-host.h"
 #ifdef CONFIG_SECCOMP
 const char *helper(void) { return "filtered"; }
@@ -41,7 +43,7 @@ int option(void) { return sizeof("async-teardown"); }
 int option(void) { return 0; }
 #endif
 """,
-    "softmmu/vl.c": """
+    "system/vl.c": """
 #include <stdio.h>
 #include "config-host.h"
 const char *helper(void);
@@ -51,11 +53,13 @@ const char *name = "async-teardown";
 #endif
 int main(void) { printf("%s %d\\n", helper(), option()); return 0; }
 """,
+    "block/io.c": "const char *message = \"teardown of async requests\";\n",
 }
 OBJECTS = {
-    "util/async-teardown.c": "libutil.a.p/async-teardown.c.o",
+    "system/helper.c": "libutil.a.p/helper.c.o",
     "os-posix.c": "libblock.fa.p/os-posix.c.o",
-    "softmmu/vl.c": "libcommon.fa.p/vl.c.o",
+    "system/vl.c": "libcommon.fa.p/vl.c.o",
+    "block/io.c": "libblock.fa.p/io.c.o",
 }
 NINJA = """
 rule c_COMPILER
@@ -66,10 +70,10 @@ rule c_LINKER_RSP
  command = cc @$out.rsp
  rspfile = $out.rsp
  rspfile_content = -o $out $in
-build libutil.a.p/async-teardown.c.o: c_COMPILER ../src/util/async-teardown.c
+build libutil.a.p/helper.c.o: c_COMPILER ../src/system/helper.c
 build libblock.fa.p/os-posix.c.o: c_COMPILER ../src/os-posix.c
-build libcommon.fa.p/vl.c.o: c_COMPILER ../src/softmmu/vl.c
-build libutil.a: ar libutil.a.p/async-teardown.c.o
+build libcommon.fa.p/vl.c.o: c_COMPILER ../src/system/vl.c
+build libutil.a: ar libutil.a.p/helper.c.o
 build libblock.fa: ar libblock.fa.p/os-posix.c.o
 build qemu-system-x86_64: c_LINKER_RSP libcommon.fa.p/vl.c.o libblock.fa libutil.a
 """
@@ -121,9 +125,10 @@ def test_configuration_applies_to_archives_and_does_not_change_the_build(bench, 
 
 def test_failed_compilation_is_reported_with_its_first_error(bench, tmp_path):
     broken = Configuration(name="broken", without=(), added="#error no such thing\n")
-    with pytest.raises(Failed, match=r"os-posix\.c does not compile: .*no such thing"):
-        Rebuild(bench, broken).compile("os-posix.c")
-    source = tmp_path / "src/util/async-teardown.c"
+    rebuild = Rebuild(bench, broken)
+    with pytest.raises(Failed, match=r"system/helper\.c does not compile: .*no such thing"):
+        rebuild.compile(rebuild.sources()[0])
+    source = tmp_path / "src/system/helper.c"
     source.write_text(source.read_text().replace("unfiltered", "x").replace("*helper", "*other"))
     with pytest.raises(Failed, match=r"does not link: .*undefined"):
         Rebuild(bench, WITHOUT_SECCOMP).link()
@@ -131,13 +136,32 @@ def test_failed_compilation_is_reported_with_its_first_error(bench, tmp_path):
 
 def test_option_on_other_hosts_fails(bench, tmp_path):
     configurations._check_absent(bench)
-    source = tmp_path / "src/softmmu/vl.c"
+    source = tmp_path / "src/system/vl.c"
     source.write_text(source.read_text() + 'const char *again = "async-teardown";\n')
-    with pytest.raises(Failed, match=r"softmmu/vl\.c contains the option without CONFIG_LINUX"):
+    with pytest.raises(Failed, match=r"system/vl\.c contains the option without CONFIG_LINUX"):
         configurations._check_absent(bench)
-    source.write_text("int nothing;\n")
-    with pytest.raises(Cancelled, match="does not contain the option on Linux either"):
+    source.write_text(source.read_text().replace('"async-teardown"', '"async-teardown: failed"'))
+    configurations._check_absent(bench)  # a message, and the other source still has the option
+    (tmp_path / "src/os-posix.c").write_text("/* async_teardown */\n")
+    with pytest.raises(Cancelled, match="no source contains the option on Linux either"):
         configurations._check_absent(bench)
+
+
+def test_sources_of_the_feature_are_found_by_their_content(bench, tmp_path):
+    sources = [each.source for each in Rebuild(bench, WITHOUT_SECCOMP).sources()]
+    assert sources == ["system/helper.c", "os-posix.c", "system/vl.c"]
+    for name in SOURCES:
+        (tmp_path / "src" / name).write_text("int nothing;\n")
+    with pytest.raises(Cancelled, match="no source of the build contains"):
+        Rebuild(bench, WITHOUT_SECCOMP).link()
+
+
+@pytest.mark.parametrize(
+    "file", ["../src/system/vl.c", "../system/vl.c", "../../src/system/vl.c", "system/vl.c"]
+)
+def test_sources_have_the_name_that_they_have_in_the_tree(file):
+    command = configurations.CompileCommand(directory="/b", command="cc", file=file, output="o")
+    assert command.source == "system/vl.c"
 
 
 def test_binary_without_build_folder_cancels(bench, tmp_path):
