@@ -13,7 +13,7 @@ import os
 import platform
 import struct
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -190,7 +190,7 @@ def filters_of(pid: int) -> tuple[tuple[Insn, ...], ...]:
     CONFIG_CHECKPOINT_RESTORE, or if the process does not exist.
     """
     filters: list[tuple[Insn, ...]] = []
-    with _stopped(pid) as trace:
+    with stopped(pid) as trace:
         while True:
             try:
                 length = trace(PTRACE_SECCOMP_GET_FILTER, len(filters), None)
@@ -224,7 +224,8 @@ def seize(pid: int) -> None:
 
 
 @contextmanager
-def _stopped(pid: int) -> Iterator[_Trace]:
+def stopped(pid: int) -> Iterator[Callable[[int, int, object], int]]:
+    """Stop a process or thread while the block runs. Yields ptrace(2) for it. Raises OSError."""
     trace = _Trace(pid)
     trace(PTRACE_SEIZE, 0, None)
     try:

@@ -1,9 +1,10 @@
-"""Row 12: analysis of the helper's machine code and stack."""
+"""Row 12: analysis of the helper's machine code, its thread-local storage and its stack."""
 
 from __future__ import annotations
 
 import re
 import time
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,12 +13,11 @@ from elftools.common.exceptions import ELFError
 from elftools.elf.elffile import ELFFile
 
 from harness.process import run
-from harness.properties import status
-from harness.properties.bench import Bench
+from harness.properties import frames, status
+from harness.properties.bench import Bench, Running
 from harness.properties.outcome import Cancelled, Failed, Parts, tool
+from harness.properties.signalsafe import SAFE
 
-ENTRIES = ("helper_main", "async_teardown_fn")
-"""First functions of the helper, in the series and upstream."""
 MOST_FUNCTIONS = 40
 _TARGET = re.compile(r"(?:^|[ ,])([0-9a-f]+) <([^>+]+)(\+0x[0-9a-f]+)?>")
 _THREAD_LOCAL = {
@@ -54,7 +54,8 @@ class Code:
         self.path = path
         try:
             with path.open("rb") as stream:
-                self.machine = str(ELFFile(stream)["e_machine"])
+                header = ELFFile(stream)
+                self.machine, self.fixed = str(header["e_machine"]), header["e_type"] == "ET_EXEC"
         except (OSError, ELFError) as error:
             raise Cancelled(f"cannot read the binary: {error}") from error
         if self.machine not in _JUMP:
@@ -65,17 +66,23 @@ class Code:
         if not self.functions:
             raise Cancelled("the binary has no symbols")
 
-    def entry(self) -> Function:
-        """Return the first function of the helper. Raises Cancelled."""
-        # gcc adds suffixes such as .isra to functions that it transforms, and .cold to parts that it moves.
-        entries = [
-            each
-            for each in self.functions.values()
-            if each.name.partition(".")[0] in ENTRIES and not each.name.endswith(".cold")
-        ]
-        if len(entries) != 1:
-            raise Cancelled(f"{len(entries)} functions are named {' or '.join(ENTRIES)}")
-        return entries[0]
+    def entry(self, addresses: Sequence[int]) -> Function:
+        """Return the function of the first of ``addresses`` that is inside of one. Raises Cancelled."""
+        functions = sorted(self.functions.values(), key=lambda each: each.address)
+        starts = [each.address for each in functions]
+        for address in addresses:
+            function = functions[max(bisect_right(starts, address) - 1, 0)]
+            # A return address is never the beginning of a function; a pointer to one is.
+            if function.address < address < function.address + function.size:
+                return self._whole(function)
+        raise Cancelled("no function of the binary is on the helper's stack")
+
+    def _whole(self, function: Function) -> Function:
+        """Return the function that ``function`` is a part of: gcc moves unlikely parts to NAME.cold."""
+        if not function.name.endswith(".cold"):
+            return function
+        name = function.name.removesuffix(".cold")
+        return next((each for each in self.functions.values() if each.name == name), function)
 
     def disassemble(self, function: Function) -> list[tuple[str, str]]:
         """Return mnemonic and operands of each instruction, in the format of objdump(1)."""
@@ -111,35 +118,37 @@ def read_listing(text: str) -> list[tuple[str, str]]:
     return instructions
 
 
-def fault_of(machine: str, mnemonic: str, operands: str) -> str | None:
-    """Return the problem of a single instruction, or None."""
+def fault_of(machine: str, mnemonic: str, operands: str, *, owner: bool = False) -> str | None:
+    """Return the problem of a single instruction, or None. ``owner``: of a helper with storage of its own."""
     text = f"{mnemonic} {operands}"
-    if _THREAD_LOCAL[machine].search(text):
+    if _THREAD_LOCAL[machine].search(text) and not owner:
         return "accesses thread-local storage"
     if _INDIRECT[machine].search(text):
         return "calls through a pointer"
     target = _TARGET.search(operands)
     if target and _JUMP[machine].search(text) and "@plt" in target[2]:
-        return f"calls {target[2].removesuffix('@plt')}() of the C library"
+        name = target[2].partition("@")[0]
+        if not (owner and name in SAFE):
+            return f"calls {name}() of the C library"
     return None
 
 
 def leads_to(machine: str, mnemonic: str, operands: str) -> int | None:
-    """Return the target address of a call or jump; None for other instructions."""
+    """Return the target address of a call or jump in the binary; None for other instructions."""
     target = _TARGET.search(operands)
-    if target is None or not _JUMP[machine].search(f"{mnemonic} {operands}"):
+    if target is None or "@plt" in target[2] or not _JUMP[machine].search(f"{mnemonic} {operands}"):
         return None
     return int(target[1], 16)
 
 
-def closure_faults(code: Code, entry: Function) -> Sequence[str]:
+def closure_faults(code: Code, entry: Function, *, owner: bool = False) -> Sequence[str]:
     """Return the problems in ``entry`` and in all functions that it calls, in call order."""
     faults: dict[str, None] = {}
     seen, queue = {entry.address}, [entry]
     while queue:
         function = queue.pop(0)
         for mnemonic, operands in code.disassemble(function):
-            fault = fault_of(code.machine, mnemonic, operands)
+            fault = fault_of(code.machine, mnemonic, operands, owner=owner)
             if fault:
                 faults[f"{function.name}() {fault}"] = None
                 continue
@@ -161,31 +170,47 @@ def closure_faults(code: Code, entry: Function) -> Sequence[str]:
 def no_libc_state(bench: Bench, parts: Parts) -> None:
     """Row 12."""
     bench.require_option()
-    with parts.part("no call into the C library, no thread-local storage"):
-        code = Code(Path(bench.task.binary.path))
-        faults = closure_faults(code, code.entry())
-        if faults:
-            raise Failed(faults[0] + (f" (and {len(faults) - 1} more)" if faults[1:] else ""))
-    with (
-        parts.part("stack has room for a signal frame, and a guard page") as figures,
-        bench.start() as running,
-    ):
+    with bench.start() as running:
         helper = running.helper()
         pointer = _sleeping_stack_pointer(helper)
-        size, guarded = status.stack_of(Path(f"/proc/{helper}/maps").read_text(encoding="utf-8"), pointer)
-        figures |= {"stack_bytes": float(size), "needed_bytes": float(status.signal_stack_size())}
-        if not guarded:
-            raise Failed("there is no guard page below the helper's stack")
-        if size < status.signal_stack_size():
-            raise Failed(
-                f"the stack has {size} bytes left; a signal handler may need {status.signal_stack_size()}"
-            )
+        with parts.part("no state of the C library that QEMU uses, no locks"):
+            _check_code(running, helper, Path(bench.task.binary.path))
+        with parts.part("stack has room for a signal frame, and a guard page") as figures:
+            maps = Path(f"/proc/{helper}/maps").read_text(encoding="utf-8")
+            size, guarded = status.stack_of(maps, pointer)
+            figures |= {"stack_bytes": float(size), "needed_bytes": float(status.signal_stack_size())}
+            if not guarded:
+                raise Failed("there is no guard page below the helper's stack")
+            if size < status.signal_stack_size():
+                raise Failed(
+                    f"the stack has {size} bytes left; a signal handler may need {status.signal_stack_size()}"
+                )
+
+
+def _check_code(running: Running, helper: int, binary: Path) -> None:
+    code = Code(binary)
+    entry = code.entry(frames.return_addresses(helper, fixed=code.fixed))
+    lenders = frames.lenders(running.pid, helper)
+    # A thread that lends its storage sleeps as long as the helper lives; the main thread works.
+    owner = not frames.ran(running.pid, lenders, lambda: work(running))
+    faults = closure_faults(code, entry, owner=owner)
+    if faults:
+        shared = "" if owner else "it uses the thread-local storage of a thread that runs, and "
+        raise Failed(shared + faults[0] + (f" (and {len(faults) - 1} more)" if faults[1:] else ""))
+
+
+def work(running: Running) -> None:
+    """Let the threads of QEMU work: a monitor command, and memory that is added and removed (RCU)."""
+    for number in range(5):
+        running.execute("object-add", qom_type="memory-backend-ram", id=f"work{number}", size=1 << 20)
+        running.execute("object-del", id=f"work{number}")
+    running.execute("query-status")
 
 
 def _sleeping_stack_pointer(pid: int) -> int:
     for _ in range(100):
-        pointer = status.stack_pointer(pid)
-        if pointer is not None:
-            return pointer
+        registers = status.sleeping_registers(pid)
+        if registers is not None:
+            return registers[0]
         time.sleep(0.01)
     raise Cancelled("the kernel does not report the helper's stack pointer")

@@ -149,13 +149,14 @@ def _same_file(pid: int, other: int, mine: int, its: int) -> bool | None:
     return answer == 0 if answer >= 0 else None
 
 
-def stack_pointer(pid: int) -> int | None:
-    """Return the stack pointer of a sleeping process (/proc/PID/syscall, proc(5)); None if not available."""
+def sleeping_registers(pid: int) -> tuple[int, int] | None:
+    """Return the stack pointer and the address of the instruction of a sleeping process (/proc/PID/syscall,
+    proc(5)); None if not available."""
     try:
         words = Path(f"/proc/{pid}/syscall").read_text(encoding="ascii").split()
     except OSError:
         return None
-    return int(words[-2], 16) if len(words) >= 3 else None
+    return (int(words[-2], 16), int(words[-1], 16)) if len(words) >= 3 else None
 
 
 def stack_of(maps: str, pointer: int) -> tuple[int, bool]:

@@ -53,7 +53,7 @@ const char *name = "async-teardown";
 #endif
 int main(void) { printf("%s %d\\n", helper(), option()); return 0; }
 """,
-    "block/io.c": "const char *message = \"teardown of async requests\";\n",
+    "block/io.c": 'const char *message = "teardown of async requests";\n',
 }
 OBJECTS = {
     "system/helper.c": "libutil.a.p/helper.c.o",
