@@ -52,8 +52,8 @@ CONFIGURATIONS = (
 )
 SANITIZED = Configuration(name="address sanitizer", without=("NO_SUCH_MACRO",), words=("-fsanitize=address",))
 """ASan finds memory that the feature uses after free. Only its own sources are compiled with it."""
-# Not messages, which begin with the name and a colon.
-_TRACE = re.compile(r'"-?async-teardown(?!:)|QEMU_OPTION_async_?teardown')
+# Tables of options (QEMUOption, QemuOptsList) and what reads them; not messages or the names of threads.
+_TRACE = re.compile(r'(?:\{|\.name =|\bopts?,)\s*"-?async-teardown"|QEMU_OPTION_async_?teardown')
 NOT_LINUX = Configuration(name="not Linux", without=("CONFIG_LINUX",), words=("-U__linux__",))
 
 
