@@ -21,8 +21,8 @@ from harness.figures import NONE, format_ratio, format_seconds
 from harness.teardown import Sample
 from harness.teardown.places import place_words
 from harness.teardown.results import TeardownResults
+from harness.teardown.significance import ENOUGH
 from harness.teardown.statistics import (
-    ENOUGH,
     EQUIVALENT,
     LATENCIES,
     LEVEL,

@@ -25,8 +25,8 @@ from harness.teardown import Sample
 from harness.teardown.model import MATRIX_FIELDS, SERIES_FIELDS
 from harness.teardown.places import series_words
 from harness.teardown.results import TeardownResults
+from harness.teardown.significance import ENOUGH
 from harness.teardown.statistics import (
-    ENOUGH,
     RESAMPLES,
     SEED,
     by_place,

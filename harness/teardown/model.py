@@ -200,7 +200,10 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     ratio_high: Annotated[float | None, about("upper end of that interval")]
     p: Annotated[
         float | None,
-        about("probability of a difference this large by chance: Welch's t test of the logarithms"),
+        about(
+            "probability of a difference this large by chance: a t test of the logarithms, corrected for the"
+            " times that an adaptive run tested it"
+        ),
     ]
     p_holm: Annotated[float | None, about("the same, corrected for all comparisons of the run (Holm)")]
     verdict: Annotated[str, about("better, same, worse, or not enough data")]

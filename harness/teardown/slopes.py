@@ -15,7 +15,8 @@ import numpy
 from numpy.typing import NDArray
 
 from harness.teardown.model import SERIES_FIELDS, Sample, Slope
-from harness.teardown.statistics import ENOUGH, LATENCIES, RESAMPLES, SEED
+from harness.teardown.significance import ENOUGH
+from harness.teardown.statistics import LATENCIES, RESAMPLES, SEED
 
 TIB_GIB = 1024
 CONFIDENCE = (2.5, 97.5)

@@ -4,8 +4,8 @@ Only samples with the outcome ``ok`` count, including those taken under foreign 
 their median absolute deviation. The 95 % interval of the ratio is a percentile bootstrap over both sides
 (scipy.stats.bootstrap, 2,000 resamples, fixed seed).
 
-The verdict is based on Welch's t test of the logarithms, because latencies are positive and skewed, with
-Holm's correction (1979) for all comparisons of the run. ``better`` and ``worse`` are significant at 5 %.
+The verdict is based on the test of significance.py, with Holm's correction (1979) for all comparisons of the
+run. ``better`` and ``worse`` are significant at 5 %.
 ``same`` means that the difference is not significant and the interval is within 0.80 to 1.25, the usual
 bounds of equivalence, or that the medians differ by less than the resolution of the harness. All other cases,
 and fewer than 3 samples on a side, are ``not enough data``.
@@ -23,10 +23,10 @@ import numpy
 
 from harness.bench.subject import PRISTINE_WITH_OPTION, REFERENCES
 from harness.teardown.model import MATRIX_FIELDS, Comparison, Sample
+from harness.teardown.significance import ENOUGH, Pair, p_values
 
 RESAMPLES = 2000
 SEED = 20221
-ENOUGH = 3
 LEVEL = 0.05
 EQUIVALENT = (0.80, 1.25)
 UPSTREAM = PRISTINE_WITH_OPTION
@@ -36,20 +36,25 @@ NORMAL = 1.4826
 """Ratio of standard deviation to median absolute deviation in a normal distribution."""
 
 
-def compare(samples: Sequence[Sample]) -> tuple[Comparison, ...]:
+def compare(samples: Sequence[Sample], *, looks: bool = False) -> tuple[Comparison, ...]:
     """Compare each variant with the reference, and with upstream's own implementation.
 
-    Each cell gives separate comparisons for exit, reclaim and restart.
+    Each cell gives separate comparisons for exit, reclaim and restart. ``looks``: the run decided by the same
+    comparisons which samples to take next.
     """
-    resolution = resolution_s(samples)
-    compared = []
+    compared: list[Comparison] = []
+    pairs: dict[str, list[Pair | None]] = {}
     for kind, latencies in LATENCIES.items():
         for place, variants in by_place(samples, kind).items():
             for reference, variant in _pairs(list(variants)):
+                sides = variants[reference], variants[variant]
                 for latency in latencies:
-                    sides = variants[reference], variants[variant]
                     compared.append(compare_pair(place, latency, (reference, variant), sides))
-    return judge(compared, resolution)
+                    theirs, ours = (values_of(side, latency) for side in sides)
+                    pairs.setdefault(latency, []).append(Pair.of(ours, theirs))
+    chances = {latency: iter(p_values(each, looks=looks)) for latency, each in pairs.items()}
+    tested = [msgspec.structs.replace(row, p=next(chances[row.latency])) for row in compared]
+    return judge(tested, resolution_s(samples))
 
 
 def by_place(samples: Iterable[Sample], kind: str) -> dict[tuple[Any, ...], dict[str, list[Sample]]]:
@@ -108,7 +113,7 @@ def compare_pair(
     names: tuple[str, str],
     sides: tuple[Sequence[Sample], Sequence[Sample]],
 ) -> Comparison:
-    """Compare two sides: ``names`` and ``sides`` are (reference, variant). ``judge`` sets the verdict."""
+    """Compare two sides: ``names`` and ``sides`` are (reference, variant). ``compare`` adds p and verdict."""
     theirs, ours = (values_of(side, latency) for side in sides)
     reference_s, variant_s = median(theirs), median(ours)
     ratio = variant_s / reference_s if reference_s and variant_s is not None else None
@@ -127,7 +132,7 @@ def compare_pair(
         ratio=ratio,
         ratio_low=low,
         ratio_high=high,
-        p=chance(ours, theirs),
+        p=None,
         p_holm=None,
         verdict="not enough data",
         **dict(zip(MATRIX_FIELDS, place, strict=True)),
@@ -139,13 +144,15 @@ def judge(comparisons: Sequence[Comparison], resolution: float = 0.0) -> tuple[C
 
     Medians that differ by at most ``resolution`` seconds are ``same``.
     """
-    tried = [index for index, each in enumerate(comparisons) if each.p is not None]
-    corrected = dict(zip(tried, holm([comparisons[index].p or 0.0 for index in tried]), strict=True))
+    # A comparison without data counts too: how many have data depends on the data.
+    corrected = holm([1.0 if each.p is None else each.p for each in comparisons])
+    judged = [
+        (each, None if each.p is None else p_holm)
+        for each, p_holm in zip(comparisons, corrected, strict=True)
+    ]
     return tuple(
-        msgspec.structs.replace(
-            each, p_holm=corrected.get(index), verdict=_verdict(each, corrected.get(index), resolution)
-        )
-        for index, each in enumerate(comparisons)
+        msgspec.structs.replace(each, p_holm=p_holm, verdict=_verdict(each, p_holm, resolution))
+        for each, p_holm in judged
     )
 
 
