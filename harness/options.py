@@ -104,6 +104,7 @@ class Options:
     compilers: tuple[str, ...]
     patches: tuple[str, ...]
     qemu_tests: tuple[str, ...]
+    ci_runners: tuple[str, ...]
     isolation: str
     given: tuple[str, ...]
     """The ``-Dname=value`` arguments as given, for the reproducer command."""

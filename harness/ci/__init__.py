@@ -3,6 +3,8 @@
 Input is the pins that can be built, output is YAML. Every job runs the same ``validate`` as a user does.
 """
 
+from harness.ci.base import parse_runners
+from harness.ci.fork import gitlab_fork, write_fork
 from harness.ci.render import (
     FORGES,
     CiJob,
@@ -22,7 +24,10 @@ __all__ = [
     "github",
     "gitlab",
     "gitlab_commits",
+    "gitlab_fork",
     "jobs_of",
+    "parse_runners",
     "render",
     "render_commits",
+    "write_fork",
 ]

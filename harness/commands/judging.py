@@ -34,6 +34,17 @@ CI: tuple[Argument, ...] = (
             "help": "print GitLab's child pipeline, with a job for each commit of -Dseries=",
         },
     ),
+    (
+        ("--into",),
+        {"type": Path, "metavar": "CLONE", "help": "write GitLab's file for a fork of QEMU into this clone"},
+    ),
+    (
+        ("--harness",),
+        {
+            "metavar": "REQUIREMENT",
+            "help": "with --into: what pip installs the harness from, such as git+URL",
+        },
+    ),
 )
 CHECK_PATCH: tuple[Argument, ...] = (
     (
@@ -83,20 +94,31 @@ def check_patch(request: Request) -> int:
 
 def ci(request: Request) -> int:
     """Print the CI configuration that runs validate for each pin and host: qemu-harness ci gitlab."""
-    from harness.ci import CommitJob, jobs_of, render, render_commits
+    from harness.ci import CommitJob, jobs_of, parse_runners, render, render_commits, write_fork
     from harness.series import read_input
     from harness.source.pin import load_pins
 
-    if request.arguments.commits:
-        if request.arguments.forge != "gitlab":
-            raise OptionError("only GitLab has child pipelines", "run: qemu-harness ci gitlab --commits")
+    arguments, runners = request.arguments, parse_runners(request.options().ci_runners)
+    if arguments.forge != "gitlab" and (arguments.commits or arguments.into or runners):
+        raise OptionError(
+            "--commits, --into and -Dci-runners= are for GitLab only", "run: qemu-harness ci gitlab"
+        )
+    if arguments.into:
+        if not arguments.harness:
+            raise OptionError(
+                "--into needs --harness: the jobs install the harness with pip",
+                "name what pip can install there: --harness git+https://HOST/PROJECT.git@COMMIT",
+            )
+        say(write_fork(arguments.into, arguments.harness, runners))
+        return 0
+    if arguments.commits:
         name = request.options().series
         patches = read_input(request.layout, name).patches
         commits = [CommitJob(number=at, title=one.subject.title) for at, one in enumerate(patches, start=1)]
         say(render_commits(commits, name).rstrip("\n"))
         return 0
     jobs = jobs_of(load_pins(request.layout).values())
-    say(render(request.arguments.forge, jobs).rstrip("\n"))
+    say(render(arguments.forge, jobs, runners).rstrip("\n"))
     return 0
 
 

@@ -30,6 +30,11 @@ def _within(clone: str, text: str) -> str:
     """Return ``text`` as a range ``CLONE@A..B`` of the clone that -Dsource= names; empty if it is none."""
     folder, _ = split_revision(clone)
     if not (folder.is_dir() and is_clone(folder)):
+        if re.match(r"[^.\s]\S*\.\.(?!/)", text):
+            raise OptionError(
+                f"-Dseries: {text} is a range, but -Dsource={clone} is no git clone",
+                "name a clone, or a range of one: -Dseries=CLONE@A..B",
+            )
         return ""
     if ".." in text:
         return f"{folder}@{text}"

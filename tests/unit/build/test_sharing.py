@@ -1,12 +1,17 @@
 from __future__ import annotations
 
+import http.server
+import json
 import os
+import shutil
+import threading
 from pathlib import Path
 
 import pytest
 
 from harness.build.sharing import sharing_variables
 from harness.errors import MissingError
+from tests.faults.world import World
 from tests.unit.defaults import options_with
 
 
@@ -33,3 +38,62 @@ def test_distcc_is_started_by_ccache(tmp_path: Path, monkeypatch: pytest.MonkeyP
         "CCACHE_PREFIX": str(program),
         "DISTCC_HOSTS": "a/4 b",
     }
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("ccache") is None, reason="ccache is not installed")
+def test_machines_share_a_cache_by_http(tmp_path: Path) -> None:
+    """Build the stand-in twice, as two machines without a common file would, with a server between them."""
+    stored: dict[str, bytes] = {}
+    asked: list[str] = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        """The methods that ccache uses (ccache(1), "HTTP storage backend")."""
+
+        protocol_version = "HTTP/1.1"
+
+        def answer(self, code: int, data: bytes = b"") -> None:
+            asked.append(f"{self.command} {code}")
+            self.send_response(code)
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        def do_GET(self) -> None:
+            found = stored.get(self.path)
+            self.answer(404 if found is None else 200, found or b"")
+
+        def do_PUT(self) -> None:
+            stored[self.path] = self.rfile.read(int(self.headers["Content-Length"]))
+            self.answer(201)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            remote = f"-Dccache_remote=http://127.0.0.1:{server.server_port}/cache"
+            uses = [_cache_use(tmp_path / name, remote) for name in ("first", "second")]
+        finally:
+            server.shutdown()
+            thread.join()
+    first, second = uses
+    assert first["misses"] > 0
+    assert stored, "the first machine fills the cache"
+    assert (second["misses"], second["hits"]) == (0, first["misses"] + first["hits"])
+    assert "GET 200" in asked
+
+
+def _cache_use(folder: Path, remote: str) -> dict[str, int]:
+    world = World(folder)
+    try:
+        ended = world.run("build", "-Dtargets=x86_64-softmmu", remote)
+        assert ended.code == 0, ended.error
+        build = json.loads((world.build / "results" / "build.json").read_text())
+    finally:
+        world.close()
+    uses = [one["cache"] for one in build["builds"]]
+    hits = sum(use["direct_hits"] + use["preprocessed_hits"] for use in uses)
+    return {"hits": hits, "misses": sum(use["misses"] for use in uses)}

@@ -494,6 +494,14 @@ def test_range_and_branch_of_the_source_clone_start_at_the_upstream_branch(
     assert len(made.commits) == 2
 
 
+def test_range_of_what_is_no_clone_is_refused(layout: Layout, tmp_path: Path) -> None:
+    for source in (str(tmp_path / "nowhere"), str(tmp_path)):
+        with pytest.raises(OptionError, match=r"master\.\.topic is a range, but -Dsource=.* is no git clone"):
+            read_input(layout, "master..topic", clone=source)
+    with pytest.raises(OptionError, match="no such file or folder"):
+        read_input(layout, "../nothing", clone=str(tmp_path))
+
+
 def test_branch_without_commits_of_its_own_is_refused(layout: Layout, clone: Path) -> None:
     with pytest.raises(OptionError, match=f"main has no commits of its own in {clone}") as error:
         read_input(layout, "main", clone=str(clone))

@@ -1,0 +1,151 @@
+"""The pipeline for a fork of QEMU: schema, runners, and which commits its scripts validate."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+from argparse import Namespace
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from harness.ci import gitlab, gitlab_fork, jobs_of, parse_runners, write_fork
+from harness.commands.judging import ci
+from harness.commands.request import Request
+from harness.errors import OptionError
+from harness.layout import find_layout
+from harness.options import parse_options
+from harness.progress import Silent
+from harness.source.pin import load_pins
+from tests.unit.schemas import validate
+
+SCHEMA = "https://gitlab.com/.gitlab-ci.yml"
+RUNNERS = {"s390x": "lpar", "large": "bigbox"}
+
+
+def test_configuration_matches_the_schema() -> None:
+    validate(gitlab_fork("git+https://example.org/x.git@1", RUNNERS), SCHEMA)
+
+
+@pytest.mark.parametrize("template", ["fork", "project"])
+def test_timing_runs_alone_on_a_tagged_runner(template: str) -> None:
+    layout = find_layout()
+    made = (
+        gitlab_fork("x", RUNNERS)
+        if template == "fork"
+        else gitlab(jobs_of(load_pins(layout).values()), runners=RUNNERS)
+    )
+    validate(made, SCHEMA)
+    for kind, tag in RUNNERS.items():
+        job = made[f"teardown-{kind}"]
+        assert (job["tags"], job["resource_group"]) == ([tag], f"timing-{tag}")
+        words = shlex.split(job["script"][-1])
+        assert "teardown" in words
+        parse_options(layout, [word for word in words if word.startswith("-D") and "$" not in word])
+    assert made["teardown-large"]["script"][-1].endswith("-Dpreset=full")
+    assert made["teardown-s390x"]["script"][-1].endswith("-Dtargets=s390x-softmmu")
+
+
+def test_runners_are_pairs() -> None:
+    assert parse_runners(("s390x:lpar", "large:big:box")) == {"s390x": "lpar", "large": "big:box"}
+    assert parse_runners(()) == {}
+    for word in ("s390x", "s390x:", "vax:x"):
+        with pytest.raises(OptionError, match="is no pair KIND:TAG"):
+            parse_runners((word,))
+
+
+@pytest.fixture
+def fork(tmp_path: Path) -> Callable[..., str]:
+    """A fork whose branch has two commits. Returns a function: git with arguments in it, stripped output."""
+    upstream, folder = tmp_path / "upstream", tmp_path / "fork"
+
+    def git(*words: str, at: Path = folder) -> str:
+        who = ("-c", "user.name=n", "-c", "user.email=e", "-c", "protocol.file.allow=always")
+        return subprocess.run(
+            ["git", *who, *words], cwd=at, check=True, capture_output=True, text=True
+        ).stdout.strip()
+
+    upstream.mkdir()
+    git("init", "--quiet", "--initial-branch=master", at=upstream)
+    (upstream / "configure").write_text("")
+    git("add", ".", at=upstream)
+    for title in ("one", "two"):
+        git("commit", "--quiet", "--allow-empty", "--message", title, at=upstream)
+    git("clone", "--quiet", str(upstream), str(folder), at=tmp_path)
+    git("checkout", "--quiet", "-b", "topic")
+    git("commit", "--quiet", "--allow-empty", "--message=three")
+    git("commit", "--quiet", "--allow-empty", "--message=later", at=upstream)
+    return git
+
+
+def run_script(made: dict[str, Any], job: str, folder: Path, **variables: str) -> list[str]:
+    """Run the script of a job with a harness that prints its words. Return them."""
+    harness = folder.parent / "qemu-harness"
+    harness.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    harness.chmod(0o755)
+    script = "\n".join(made[job]["script"]).replace("/opt/nox/bin/qemu-harness", str(harness))
+    ended = subprocess.run(
+        ["bash", "-e", "-o", "pipefail", "-c", script],
+        cwd=folder,
+        env={
+            **os.environ,
+            "HOME": str(folder.parent),
+            "CI_PROJECT_DIR": str(folder),
+            "CI_DEFAULT_BRANCH": "master",
+            **variables,
+        },
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return ended.stdout.splitlines()
+
+
+def test_commits_since_the_merge_base_are_validated(fork: Callable[..., str], tmp_path: Path) -> None:
+    made, folder = gitlab_fork("x", RUNNERS), tmp_path / "fork"
+    base = fork("rev-parse", "HEAD~1")
+    for job, options in (
+        ("qemu-harness-read", ["validate", "-Dbisect=none"]),
+        ("qemu-harness-build", ["validate", "-Dbisect=each", "-Dcoverage=true"]),
+        ("teardown-large", ["teardown", "-Dpreset=full"]),
+    ):
+        stage, *rest = options
+        series = [f"-Dsource={folder}", f"-Dseries={base}..HEAD"]
+        assert run_script(made, job, folder) == [stage, *series, *rest]
+    asked = run_script(made, "qemu-harness-read", folder, CI_MERGE_REQUEST_DIFF_BASE_SHA="abc")
+    assert "-Dseries=abc..HEAD" in asked
+    fork("reset", "--quiet", "--hard", base)
+    assert run_script(made, "qemu-harness-read", folder) == ["no commits to validate"]
+
+
+def call(*words: str, into: Path | None, harness: str = "", forge: str = "gitlab") -> int:
+    return ci(
+        Request(
+            layout=find_layout(),
+            words=words,
+            arguments=Namespace(forge=forge, commits=False, into=into, harness=harness),
+            reporter=Silent(),
+            command="qemu-harness ci",
+        )
+    )
+
+
+def test_file_is_written_into_a_clone_only(
+    fork: Callable[..., str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call("-Dci-runners=large:box", into=tmp_path / "fork", harness="wheel.whl") == 0
+    path = tmp_path / "fork" / ".gitlab-ci.d" / "qemu-harness.yml"
+    assert capsys.readouterr().out.strip() == str(path)
+    assert yaml.safe_load(path.read_text()) == gitlab_fork("wheel.whl", {"large": "box"})
+    with pytest.raises(OptionError, match="is no clone of QEMU"):
+        write_fork(tmp_path, "x", {})
+    with pytest.raises(OptionError, match="--into needs --harness"):
+        call(into=tmp_path / "fork")
+    with pytest.raises(OptionError, match="are for GitLab only"):
+        call(into=tmp_path / "fork", harness="x", forge="github")
+    with pytest.raises(OptionError, match="are for GitLab only"):
+        call("-Dci-runners=large:box", into=None, forge="github")
