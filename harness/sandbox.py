@@ -116,6 +116,8 @@ class Bubblewrap:
         for path in self.readable:
             words += ["--ro-bind-try", str(path), str(path)]
         words += ["--ro-bind-try", str(source), str(source)]
+        if lock := _lock_of_meson(source):
+            words += ["--bind", str(lock), str(lock)]
         for path in (folder, cache):
             words += ["--bind", str(path), str(path)]
         variables = {"HOME": f"{_TEMPORARY}/home", "TMPDIR": _TEMPORARY, "CCACHE_DIR": str(cache)}
@@ -128,6 +130,18 @@ class Bubblewrap:
         limits = ("prlimit", f"--fsize={FILE_BYTES}", "--core=0", f"--nproc={PROCESSES}", "--")
         watch = (sys.executable, "-I", diskwatch.__file__, str(DISK_BYTES), str(folder), str(cache), "--")
         return (*watch, *_enter(self.groups), *words, *limits, *argv)
+
+
+def _lock_of_meson(source: Path) -> Path | None:
+    """Return the empty file that meson 1.8 and later lock and write to, and without which they stop."""
+    lock = source / "subprojects" / ".wraplock"
+    if not lock.parent.is_dir() or lock.parent.is_symlink():
+        return None
+    with contextlib.suppress(OSError):
+        # The sources are those of the series: a link would make another file writable.
+        os.close(os.open(lock, os.O_CREAT | os.O_WRONLY | os.O_NOFOLLOW, 0o644))
+        return lock if lock.is_file() and not lock.stat().st_size else None
+    return None
 
 
 def _enter(groups: Sequence[Path]) -> tuple[str, ...]:

@@ -137,7 +137,9 @@ def probe(
 def _lasts(error: tuple[str, ...]) -> bool:
     """Whether configure fails with ``error`` whenever it runs, and not because of the machine."""
     text = " ".join(error)
-    return "ERROR: " in text and not re.search(r"No space left|Cannot allocate|[Kk]illed|Read-only", text)
+    return "ERROR: " in text and not re.search(
+        r"No space left|Cannot allocate|[Kk]illed|Unhandled python", text
+    )
 
 
 def _read(graph: Graph, folder: Path, binaries: tuple[str, ...]) -> Sources:

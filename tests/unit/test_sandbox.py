@@ -82,6 +82,24 @@ def test_program_cannot_access_other_files(
     assert sorted(path.name for path in place.parent.iterdir()) == ["ccache", "native", "src"]
 
 
+def test_only_the_lock_of_meson_can_be_written_in_the_sources(
+    in_sandbox: InSandbox, place: Path, tmp_path: Path
+) -> None:
+    folder = place.parent / "src" / "subprojects"
+    folder.mkdir()
+    (folder / "a.wrap").touch()
+    script = "exec 9<>../src/subprojects/.wraplock && flock 9; echo x > ../src/subprojects/a.wrap; echo end"
+    ended = in_sandbox(script)
+    assert (ended.stdout, ended.stderr.count("Read-only")) == ("end\n", 1)
+    assert (folder / "a.wrap").read_text() == ""
+    (folder / ".wraplock").unlink()
+    target = tmp_path / "victim"
+    target.write_text("")
+    (folder / ".wraplock").symlink_to(target)
+    in_sandbox("echo x > ../src/subprojects/.wraplock")
+    assert target.read_text() == ""
+
+
 def test_compiler_cache_is_a_private_copy(in_sandbox: InSandbox, place: Path, layout: Layout) -> None:
     assert in_sandbox('cat "$CCACHE_DIR/object"; echo evil > "$CCACHE_DIR/object"').stdout == "shared"
     assert (place.parent / "ccache" / "object").read_text() == "evil\n"
