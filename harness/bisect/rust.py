@@ -31,7 +31,7 @@ NOT_BUILT = "clippy and rustfmt run on a native build of the last commit, which 
 
 @dataclass(frozen=True, kw_only=True)
 class RustCheck:
-    """What clippy and rustfmt say about one commit. ``missing`` says what was not checked, and why."""
+    """The findings of clippy and rustfmt in one commit. ``missing`` names what was not checked, and why."""
 
     warnings: tuple[Diagnostic, ...] = ()
     unformatted: frozenset[str] = frozenset()

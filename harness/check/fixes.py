@@ -48,7 +48,7 @@ LONG_HISTORY = 1000
 
 @dataclass(frozen=True, kw_only=True)
 class Reference:
-    """A commit that a patch says it fixes. ``subject`` is empty if it cannot be told."""
+    """A commit that a patch claims to fix. ``subject`` is empty if it is not known."""
 
     patch: int
     commit: str

@@ -64,7 +64,7 @@ def ran(pid: int, threads: tuple[int, ...], work: Callable[[], object]) -> bool:
 
 
 def return_addresses(helper: int, *, fixed: bool) -> tuple[int, ...]:
-    """Return the addresses on the stack of a sleeping process that lie in its binary, the outermost first,
+    """Return the addresses on the stack of a sleeping process that are in its binary, the outermost first,
     as its symbol table counts them; the last one is that of the current instruction.
 
     Values that are no return addresses may be among them. ``fixed``: the binary is not relocatable.
