@@ -14,6 +14,13 @@ def format_seconds(seconds: float | None) -> str:
     return f"{value:.{digits}f} {unit}"
 
 
+def format_duration(seconds: float) -> str:
+    """Format a duration for people: seconds below two minutes, then minutes, then hours."""
+    if seconds < 119.5:
+        return f"{max(1.0, seconds):.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7170 else f"{seconds / 3600:.1f} h"
+
+
 def format_ratio(ratio: float | None) -> str:
     """Format a ratio, with two significant digits if it is small."""
     if ratio is None:

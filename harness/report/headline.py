@@ -2,29 +2,154 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Sequence
 
-from harness.figures import format_seconds, format_slope
+from harness.bench.subject import REFERENCES
+from harness.figures import format_duration, format_ratio, format_seconds, format_slope
 from harness.options import format_size
 from harness.teardown import Sample, Slope
-from harness.teardown.model import SERIES_FIELDS
-from harness.teardown.places import series_words
+from harness.teardown.model import MATRIX_FIELDS, SERIES_FIELDS
+from harness.teardown.places import place_words, series_words
 from harness.teardown.results import TeardownResults
-from harness.teardown.statistics import mad, median, resolution_s, values_of, variant_order
+from harness.teardown.settling import open_cells
+from harness.teardown.significance import ENOUGH
+from harness.teardown.statistics import (
+    mad,
+    median,
+    median_interval,
+    reference_of,
+    resolution_s,
+    values_of,
+    variant_order,
+)
+
+NAMED = 3
+"""Largest number of open cells that are listed by name."""
+STEP_S = 30
+"""Budgets are suggested in multiples of this."""
 
 
 def headline(results: TeardownResults) -> tuple[str, ...]:
-    """Describe the growth of each variant's exit latency with memory: a sentence for each series of sizes."""
-    lines = []
-    for place, slopes in by_series(results.slopes, "exit").items():
-        ordered = sorted(slopes, key=lambda slope: variant_order(slope.variant))
-        parts = [
-            f"{slope.variant} {'grows by ' if not index else ''}{format_slope(slope.ms_per_gib)} ms/GiB"
-            f" [{format_slope(slope.low)}, {format_slope(slope.high)}]"
-            for index, slope in enumerate(ordered)
-        ]
-        lines.append(f"{series_words(results.rows, place)}: exit of {', '.join(parts)}.")
-    return tuple(lines)
+    """Describe exit, its growth with memory, and reclaim for each series of sizes; then open verdicts."""
+    series: dict[tuple[str, ...], list[Sample]] = {}
+    for row in guests(results.rows):
+        if row.counts:
+            series.setdefault(tuple(getattr(row, field) for field in SERIES_FIELDS), []).append(row)
+    lines = [
+        f"{series_words(results.rows, place)}: {_exits(results, place, rows)}"
+        f"{_reclaims(results, place, rows)}"
+        for place, rows in sorted(series.items(), key=lambda item: (item[0][0] != "x86_64-softmmu", *item[0]))
+    ]
+    settling = open_line(results)
+    return (*lines, settling) if settling else tuple(lines)
+
+
+def _exits(results: TeardownResults, place: tuple[str, ...], rows: Sequence[Sample]) -> str:
+    """Return the clauses on exit: the reference first, at the largest size that it was timed with."""
+    variants = sorted({row.variant for row in rows}, key=variant_order)
+    first = reference_of(variants)
+    largest = max(row.memory_mib for row in rows if row.variant == first)
+    slopes = {each.variant: each for each in by_series(results.slopes, "exit").get(place, ())}
+    subject = "QEMU's exit" if first in REFERENCES else f"exit of {first}"
+    clauses = [
+        f"{subject} took {_figure(rows, first, largest)} with {format_size(largest)}"
+        f"{_growth(slopes.get(first), ' and')}"
+    ]
+    for variant in variants:
+        if variant != first:
+            slope = slopes.get(variant)
+            where = "" if slope is None or grows(slope) else " at any size"
+            clauses.append(
+                f"with {named(variant)} {_figure(rows, variant, largest)}{where}{_growth(slope, ',')}"
+            )
+    return "; ".join(clauses) + "."
+
+
+def _figure(rows: Sequence[Sample], variant: str, memory_mib: int) -> str:
+    """Return the median exit with its interval; below 3 samples with their number."""
+    values = values_of(
+        (row for row in rows if (row.variant, row.memory_mib) == (variant, memory_mib)), "exit"
+    )
+    if len(values) < ENOUGH:
+        return f"{format_seconds(median(values))} ({len(values)} sample{'s' if len(values) != 1 else ''})"
+    return f"{format_seconds(median(values))} {_interval(median_interval(values))}"
+
+
+def _interval(ends: tuple[float, float]) -> str:
+    return f"[{format_seconds(ends[0])}, {format_seconds(ends[1])}]"
+
+
+def grows(slope: Slope) -> bool:
+    """Return whether the whole interval of the growth is above zero."""
+    return slope.low > 0
+
+
+def growth_words(slope: Slope) -> str:
+    """Describe the growth, with its interval; never as a negative one."""
+    if grows(slope):
+        return (
+            f"{format_slope(slope.ms_per_gib)} ms/GiB [{format_slope(slope.low)}, {format_slope(slope.high)}]"
+        )
+    return f"no growth found (< {format_slope(max(slope.high, 0.01))} ms/GiB)"
+
+
+def _growth(slope: Slope | None, link: str) -> str:
+    if slope is None:
+        return ""
+    return f"{link} grows by {growth_words(slope)}" if grows(slope) else f", {growth_words(slope)}"
+
+
+def named(variant: str) -> str:
+    """Return the name of a variant in a sentence."""
+    return "the series" if variant == "patched" else variant
+
+
+def _reclaims(results: TeardownResults, place: tuple[str, ...], rows: Sequence[Sample]) -> str:
+    """Return the sentence on reclaim at the largest size, for variants that exit before it."""
+    helped = {row.variant for row in rows if row.reclaim_s != row.exit_s}
+    reference = reference_of(sorted({row.variant for row in rows}, key=variant_order))
+    mine = [
+        row
+        for row in results.comparisons
+        if tuple(getattr(row, field) for field in SERIES_FIELDS) == place
+        and (row.latency, row.variant in helped) == ("reclaim", True)
+        and row.reference == reference
+        and row.ratio is not None
+    ]
+    largest = max((row.memory_mib for row in mine), default=0)
+    parts: list[str] = []
+    for row in (each for each in mine if each.memory_mib == largest):
+        ends = f" [{format_ratio(row.ratio_low)}, {format_ratio(row.ratio_high)}]" if row.ratio_low else ""
+        whose = "" if parts else f" the time of {reference}"
+        with_whom = f" with {named(row.variant)}" if len(helped) > 1 else ""
+        parts.append(f"after {format_ratio(row.ratio)} times{ends}{whose}{with_whom}")
+    return f" The memory is back {', '.join(parts)}." if parts else ""
+
+
+def open_line(results: TeardownResults) -> str:
+    """Report which verdicts are open, and how much more time would settle them; empty if there are none."""
+    looks = not results.options.get("rounds")
+    cells = open_cells(results.rows, results.comparisons, looks=looks)
+    count = sum(row.verdict == "not enough data" for row in results.comparisons)
+    if not cells:
+        return ""
+    names = [
+        f"{' and '.join(cell.latencies)} of {place_words(cell.place).split(' ', 2)[0]}"
+        f" {format_size(cell.place[MATRIX_FIELDS.index('memory_mib')])}"
+        for cell in cells[:NAMED]
+    ]
+    more = f" and {len(cells) - NAMED} more" if len(cells) > NAMED else ""
+    near = [cell for cell in cells if math.isfinite(cell.needed)]
+    text = f"{count} of {len(results.comparisons)} verdicts are open ({', '.join(names)}{more})"
+    if not near:
+        return f"{text}: their difference is too small for the noise of this machine."
+    those = "them" if len(near) == len(cells) else f"those of {len(near)} of {len(cells)} cells"
+    if not looks:
+        return f"{text}: -Drounds={max(cell.needed for cell in near):.0f} would settle {those}."
+    seconds = sum(cell.seconds for cell in near)
+    budget = STEP_S * math.ceil((int(results.options.get("budget_s", 0)) + seconds) / STEP_S)
+    return f"{text}: about {format_duration(seconds)} more would settle {those} (-Dbudget={budget}s)."
 
 
 def extrapolations(results: TeardownResults) -> tuple[str, ...]:
@@ -33,15 +158,22 @@ def extrapolations(results: TeardownResults) -> tuple[str, ...]:
     for place, slopes in by_series(results.slopes, "exit").items():
         largest = format_size(max(max(slope.sizes_mib) for slope in slopes))
         parts = [
-            f"{slope.variant} {format_seconds(slope.tib_s)}"
-            f" [{format_seconds(slope.tib_low_s)}, {format_seconds(slope.tib_high_s)}]"
+            f"{slope.variant} {tib_words(slope)}"
             for slope in sorted(slopes, key=lambda slope: variant_order(slope.variant))
         ]
-        lines.append(
-            f"{series_words(results.rows, place)}: extrapolated from {largest} to 1 TiB, not measured:"
-            f" exit of {', '.join(parts)}."
-        )
+        if any(map(grows, slopes)):
+            lines.append(
+                f"{series_words(results.rows, place)}: extrapolated from {largest} to 1 TiB, not measured:"
+                f" exit of {', '.join(parts)}."
+            )
     return tuple(lines)
+
+
+def tib_words(slope: Slope) -> str:
+    """Describe the latency at 1 TiB on the fitted line; a line that does not grow is not extrapolated."""
+    if not grows(slope):
+        return growth_words(slope)
+    return f"{format_seconds(slope.tib_s)} {_interval((max(0.0, slope.tib_low_s), slope.tib_high_s))}"
 
 
 def by_series(slopes: Iterable[Slope], latency: str) -> dict[tuple[str, ...], list[Slope]]:

@@ -11,13 +11,13 @@ import msgspec
 from markupsafe import Markup
 
 from harness.errors import StorageError
-from harness.figures import format_ratio, format_seconds, format_slope
+from harness.figures import NONE, format_ratio, format_seconds, format_slope
 from harness.jsonfile import UNREADABLE
 from harness.layout import Layout
 from harness.options import format_size
 from harness.properties import ROWS, worst
 from harness.properties.record import PropertiesResults, properties_file
-from harness.report.headline import extrapolations, floor_lines, headline, load_line
+from harness.report.headline import extrapolations, floor_lines, grows, headline, load_line, tib_words
 from harness.report.plots import Plot, distribution_plots, latency_plots, restart_plots
 from harness.teardown import Comparison
 from harness.teardown.model import MATRIX_FIELDS, SERIES_FIELDS
@@ -114,8 +114,7 @@ def _slopes(results: TeardownResults) -> Rows:
             row.variant,
             format_slope(row.ms_per_gib),
             f"{format_slope(row.low)} to {format_slope(row.high)}",
-            f"{format_seconds(row.tib_s)}"
-            f" ({format_seconds(row.tib_low_s)} to {format_seconds(row.tib_high_s)})",
+            tib_words(row) if grows(row) else NONE,
             f"{row.samples}, {format_size(row.sizes_mib[0])} to {format_size(row.sizes_mib[-1])}",
         )
         for row in results.slopes

@@ -25,13 +25,12 @@ from harness.teardown import Sample
 from harness.teardown.model import MATRIX_FIELDS, SERIES_FIELDS
 from harness.teardown.places import series_words
 from harness.teardown.results import TeardownResults
-from harness.teardown.significance import ENOUGH
 from harness.teardown.statistics import (
-    RESAMPLES,
     SEED,
     by_place,
     mad,
     median,
+    median_interval,
     values_of,
     variant_order,
 )
@@ -257,15 +256,6 @@ def _distribution(
         svg=svg,
         table=tuple(table),
     )
-
-
-def median_interval(values: Sequence[float]) -> tuple[float, float]:
-    """Return the 95 % percentile bootstrap interval of the median; minimum and maximum below 3 values."""
-    if len(values) < ENOUGH:
-        return min(values), max(values)
-    drawn = numpy.random.default_rng(SEED).choice(numpy.asarray(values), size=(RESAMPLES, len(values)))
-    low, high = numpy.percentile(numpy.median(drawn, axis=1), (2.5, 97.5))
-    return float(low), float(high)
 
 
 def _points(axes: Axes, x: Sequence[float], y: Sequence[float], colour: str) -> None:

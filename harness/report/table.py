@@ -207,7 +207,7 @@ def _remarks(results: TeardownResults) -> Iterable[RenderableType]:
                 yield Text(f"{host.host}: {tried.name} {tried.outcome}: {tried.reason}", style="yellow")
     if any(row.verdict == "not enough data" for row in results.comparisons):
         yield Text(
-            "?: not enough data for a verdict (docs/measuring.md): increase -Dbudget= or -Drounds=",
+            "?: not enough data for a verdict (docs/measuring.md)",
             style="dim",
         )
     if not results.complete:

@@ -62,17 +62,33 @@ class Pair:
         squares, degrees = zip(*(_moments(side)[1:] for side in (self.ours, self.theirs)), strict=True)
         return sum(squares) / sum(degrees)
 
+    @property
+    def difference(self) -> Any:
+        """The difference of the trimmed means."""
+        return _moments(self.ours)[0] - _moments(self.theirs)[0]
+
     def p(self, usual: Any, borrowed: int = BORROWED) -> Any:
         """Return the two-sided p value. Variance ``usual`` counts like ``borrowed`` degrees of freedom."""
+        return self._p(usual, borrowed, [_kept(side.shape[-1]) for side in (self.ours, self.theirs)])
+
+    def p_expected(self, usual: float, borrowed: int, size: int) -> float:
+        """Return the p value with ``size`` samples a side, if difference and variance stay as they are."""
+        return float(self._p(usual, borrowed, [_kept(size)] * 2))
+
+    def _p(self, usual: Any, borrowed: int, kept: Sequence[int]) -> Any:
         # Takes a while to import. The tests under avocado import this package but do not need it.
         from scipy.special import stdtr  # noqa: PLC0415
 
-        means, _, degrees = zip(*(_moments(side) for side in (self.ours, self.theirs)), strict=True)
-        own, variance = sum(degrees), self.variance
+        own, variance = sum(kept) - 2, self.variance
         raised = numpy.maximum(variance, (borrowed * usual + own * variance) / (borrowed + own))
-        error = numpy.sqrt(raised * sum(1 / (each + 1) for each in degrees))
-        apart = numpy.maximum(numpy.abs(means[0] - means[1]) - ROUNDING, 0)
+        error = numpy.sqrt(raised * sum(1 / each for each in kept))
+        apart = numpy.maximum(numpy.abs(self.difference) - ROUNDING, 0)
         return 2 * stdtr(own + borrowed, -apart / numpy.maximum(error, ROUNDING**2))
+
+
+def _kept(size: int) -> int:
+    """Return the number of samples between those that are set aside."""
+    return size - 2 * (size // TRIMMED)
 
 
 def _moments(logs: NDArray[Any]) -> tuple[Any, Any, int]:
@@ -82,7 +98,7 @@ def _moments(logs: NDArray[Any]) -> tuple[Any, Any, int]:
     ordered = numpy.sort(logs, axis=-1)
     kept = ordered[..., cut : size - cut]
     winsorized = numpy.clip(ordered, kept[..., :1], kept[..., -1:])
-    return kept.mean(axis=-1), winsorized.var(axis=-1) * size, kept.shape[-1] - 1
+    return kept.mean(axis=-1), winsorized.var(axis=-1) * size, _kept(size) - 1
 
 
 def p_values(pairs: Sequence[Pair | None], *, looks: bool) -> list[float | None]:
@@ -90,12 +106,19 @@ def p_values(pairs: Sequence[Pair | None], *, looks: bool) -> list[float | None]
 
     ``looks``: the comparisons were tested at each of LOOKS during the run; otherwise only at its end.
     """
+    return [
+        None if pair is None else _p_value(pair, usual, borrowed, looks=looks)
+        for pair, (usual, borrowed) in zip(pairs, borrow(pairs), strict=True)
+    ]
+
+
+def borrow(pairs: Sequence[Pair | None]) -> list[tuple[float, int]]:
+    """Return for each pair the median variance of the others, and the degrees of freedom that it counts."""
     spread = [None if pair is None else float(pair.variance) for pair in pairs]
-    found: list[float | None] = []
-    for index, pair in enumerate(pairs):
+    found = []
+    for index in range(len(pairs)):
         others = [value for value in (*spread[:index], *spread[index + 1 :]) if value is not None]
-        usual, borrowed = (float(numpy.median(others)), BORROWED) if others else (0.0, 0)
-        found.append(None if pair is None else _p_value(pair, usual, borrowed, looks=looks))
+        found.append((float(numpy.median(others)), BORROWED) if others else (0.0, 0))
     return found
 
 

@@ -15,7 +15,8 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -44,17 +45,34 @@ def compare(samples: Sequence[Sample], *, looks: bool = False) -> tuple[Comparis
     """
     compared: list[Comparison] = []
     pairs: dict[str, list[Pair | None]] = {}
-    for kind, latencies in LATENCIES.items():
-        for place, variants in by_place(samples, kind).items():
-            for reference, variant in _pairs(list(variants)):
-                sides = variants[reference], variants[variant]
-                for latency in latencies:
-                    compared.append(compare_pair(place, latency, (reference, variant), sides))
-                    theirs, ours = (values_of(side, latency) for side in sides)
-                    pairs.setdefault(latency, []).append(Pair.of(ours, theirs))
+    for each in contests(samples):
+        theirs, ours = (values_of(side, each.latency) for side in each.sides)
+        compared.append(compare_pair(each.place, each.latency, each.names, each.sides))
+        pairs.setdefault(each.latency, []).append(Pair.of(ours, theirs))
     chances = {latency: iter(p_values(each, looks=looks)) for latency, each in pairs.items()}
     tested = [msgspec.structs.replace(row, p=next(chances[row.latency])) for row in compared]
     return judge(tested, resolution_s(samples))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contest:
+    """Two variants in one cell and one latency: ``names`` and good samples are (reference, variant)."""
+
+    kind: str
+    place: tuple[Any, ...]
+    latency: str
+    names: tuple[str, str]
+    sides: tuple[list[Sample], list[Sample]]
+
+
+def contests(samples: Sequence[Sample]) -> Iterator[Contest]:
+    """Yield what ``compare`` compares, in its order."""
+    for kind, latencies in LATENCIES.items():
+        for place, variants in by_place(samples, kind).items():
+            for names in _pairs(list(variants)):
+                sides = variants[names[0]], variants[names[1]]
+                for latency in latencies:
+                    yield Contest(kind=kind, place=place, latency=latency, names=names, sides=sides)
 
 
 def by_place(samples: Iterable[Sample], kind: str) -> dict[tuple[Any, ...], dict[str, list[Sample]]]:
@@ -201,6 +219,15 @@ def ratio_interval(ours: Sequence[float], theirs: Sequence[float]) -> tuple[floa
         rng=numpy.random.default_rng(SEED),
     )
     return float(result.confidence_interval.low), float(result.confidence_interval.high)
+
+
+def median_interval(values: Sequence[float]) -> tuple[float, float]:
+    """Return the 95 % percentile bootstrap interval of the median; minimum and maximum below 3 values."""
+    if len(values) < ENOUGH:
+        return min(values), max(values)
+    drawn = numpy.random.default_rng(SEED).choice(numpy.asarray(values), size=(RESAMPLES, len(values)))
+    low, high = numpy.percentile(numpy.median(drawn, axis=1), (2.5, 97.5))
+    return float(low), float(high)
 
 
 def values_of(samples: Iterable[Sample], latency: str) -> list[float]:

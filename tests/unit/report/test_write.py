@@ -14,9 +14,10 @@ from harness.properties.record import PropertiesResults, properties_file
 from harness.report.html import report_page
 from harness.report.junit import write_junit
 from harness.report.markdown import report_text
-from harness.report.plots import COLOURS, latency_plots, median_interval
+from harness.report.plots import COLOURS, latency_plots
 from harness.report.write import write_reports
 from harness.teardown.gates import judge_gates, read_gates
+from harness.teardown.statistics import median_interval
 from tests.picture import picture
 
 from ..teardown.support import make_sample
@@ -146,7 +147,9 @@ def test_text_fits_a_cover_letter(results):
     assert too_long == []
     assert text.isascii() or set(text) - set(map(chr, range(128))) <= {"\N{EN DASH}"}
     words = " ".join(text.split())
-    assert "x86_64: exit of base grows by 30" in words
+    assert "x86_64: QEMU's exit took 12" in words
+    assert "with 4G and grows by 30" in words
+    assert "with the series 0.70 ms" in words
     assert "1 TiB, not measured" in words
     assert "Gate: exit does not grow with memory: 1 of 1 pass" in words
     assert re.search(r"^4G +patched +0\.\d\d ms 0\.00\d+ +\d+ ms", text, re.MULTILINE)
