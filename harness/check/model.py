@@ -78,6 +78,7 @@ class ValidatedPatch(msgspec.Struct, frozen=True, kw_only=True):
     sha256: Annotated[str, about("SHA-256 of the bytes of the file or mail")]
     message_id: Annotated[str, about("Message-Id; empty if the patch has none")] = ""
     commit: Annotated[str, about("id of the commit; empty if the patch does not apply")] = ""
+    label: Annotated[str, about("number and count as in the subject, such as 03/12; empty without")] = ""
 
 
 class GivenTrailer(msgspec.Struct, frozen=True, kw_only=True):

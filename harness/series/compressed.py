@@ -1,4 +1,4 @@
-"""Decompress mailboxes and patches: gzip, bzip2, xz and zstd, which their first bytes identify."""
+"""Decompress mailboxes and patches: gzip, bzip2, xz, lzma and zstd, which their first bytes identify."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from harness.errors import OptionError
 
 LIMIT = 256 * 1024 * 1024
 """Maximum size of a mailbox in bytes, decompressed. A thread is a thousand times smaller."""
-SUFFIXES = (".gz", ".bz2", ".xz", ".zst")
+SUFFIXES = (".gz", ".bz2", ".xz", ".lzma", ".zst")
 _MEMORY = 128 * 1024 * 1024
 """Maximum memory of a decompressor in bytes: xz -9 needs 65 MiB, zstd --ultra -22 needs 128 MiB."""
 _PIECE = 4096
@@ -78,6 +78,9 @@ _FORMATS: tuple[tuple[bytes, str, Callable[[], _Decompressor]], ...] = (
     (b"\x1f\x8b", "gzip", lambda: zlib.decompressobj(wbits=31)),  # RFC 1952
     (b"BZh", "bzip2", bz2.BZ2Decompressor),
     (b"\xfd7zXZ\0", "xz", lambda: lzma.LZMADecompressor(memlimit=_MEMORY)),
+    # The format of lzma(1) before xz has no magic. These are its usual properties and the low bytes of the
+    # dictionary's size, by which file(1) knows it too.
+    (b"]\0\0", "lzma", lambda: lzma.LZMADecompressor(lzma.FORMAT_ALONE, memlimit=_MEMORY)),
     (b"\x28\xb5\x2f\xfd", "zstd", _zstd),  # RFC 8878
 )
 

@@ -229,7 +229,7 @@ def series_of(found: Input) -> Series | None:
             date=mail.date,
             message=mail.message,
             changes=mail.changes,
-            data=mailbox_bytes(mail),
+            data=_one_mail(mail, found),
         )
         for number, mail in enumerate(found.patches, start=1)
         if mail.is_sound
@@ -247,6 +247,12 @@ def series_of(found: Input) -> Series | None:
         range_base=found.range_base,
         commits=found.commits,
     )
+
+
+def _one_mail(mail: Mail, found: Input) -> bytes:
+    """Return ``mail`` for git-mailsplit(1). A commit of a range is one mail, whatever its message quotes."""
+    data = mailbox_bytes(mail)
+    return data.partition(b"\n")[2] if found.kind == "range" and data.startswith(b"From ") else data
 
 
 def _standard_input() -> bytes:

@@ -15,7 +15,8 @@ _TAGS = re.compile(r"(?:\[[^\]]*PATCH[^\]]*\]\s*)*")
 def mailbox_bytes(mail: Mail) -> bytes:
     """Return ``mail`` in the format of ``git format-patch``: UTF-8, 8bit, LF, its author in ``From:``.
 
-    A mail in that format is returned unchanged, so that the checks see the bytes that were sent.
+    A mail in that format is returned unchanged, so that the checks see the bytes that were sent. What is
+    written anew has no ``From `` line, so that git-mailsplit(1) divides no message that quotes such a line.
     """
     text, title = mail.subject.text, mail.subject.title
     same = bool(title) and _TAGS.sub("", text, count=1) == title
@@ -26,7 +27,6 @@ def mailbox_bytes(mail: Mail) -> bytes:
     if not subject.isascii():
         subject = email.header.Header(subject, "utf-8", maxlinelen=70, header_name="Subject").encode()
     parts = [
-        f"From {'0' * 40} Mon Sep 17 00:00:00 2001",
         f"From: {from_line}",
         f"Date: {mail.date or 'Sat, 1 Jan 2000 00:00:00 +0000'}",
         f"Subject: {subject}",

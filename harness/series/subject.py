@@ -44,6 +44,11 @@ class Subject:
     """Further words of the tag, such as ``for-7.2``."""
 
     @property
+    def label(self) -> str:
+        """Number and count as git format-patch writes them, such as ``03/12``; empty without."""
+        return f"{self.number:0{len(str(self.total))}}/{self.total}" if self.counted else ""
+
+    @property
     def is_patch(self) -> bool:
         """Whether a mail with this subject is part of a series, not a reply to it."""
         return bool(self.kind) and not self.reply

@@ -27,6 +27,8 @@ _PERSON = re.compile(r"-by\s*:", re.IGNORECASE)
 _ADDRESS = re.compile(r"[^<>:@|]*<[^<>@\s]*@[^<>@\s]+(?:<mailto:[^<>]*>)?>\s*$")
 _NAME = re.compile(r"\s+[^\s<>:@|][^<>:@|]*$")
 _REST = re.compile(r"\s*[^<>\s]+>\s*$")
+_VALUE = re.compile(r"[^<>]*<[^<>@\s]+@[^<>@\s]+>|[^<>@\s]+@[^<>@\s]+$")
+"""A person. "Reviewed-by: tags are fine" is prose, as for b4, which requires an address."""
 _OTHER_MAIL = re.compile(
     r"^(?:-+ ?(?:Original|Forwarded) [Mm]essage ?-+|From: .*\n(?:Sent|Date): .*)$", re.MULTILINE
 )
@@ -74,13 +76,14 @@ def parse_trailers(text: str) -> tuple[Trailer, ...]:
 
 
 def reply_trailers(reply: Mail) -> Iterator[Trailer]:
-    """Yield the trailers of a reply, but no indented ones of other people: those are quoted."""
+    """Yield the trailers of a reply that name an address, but no indented ones of other people: those are
+    quoted."""
     for line in _joined(_own_text(reply).splitlines()):
         for text in _NEXT.split(" ".join(without_mailto(line).split())):
             found = _REPLIED.match(text)
             if found is None:
                 break  # quoted, or prose
-            if GIVEN.fullmatch(found[1]):
+            if GIVEN.fullmatch(found[1]) and _VALUE.match(found[2]):
                 key = found[1].capitalize() if _PERSON.search(text) else found[1]
                 trailer = Trailer(key=key, value=found[2], source=reply.message_id, sender=reply.sender)
                 if line[:1].strip() or trailer.person.is_same(reply.sender):

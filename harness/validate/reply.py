@@ -23,7 +23,8 @@ def reply(results: ValidateResults) -> str:
     first = series.patches[0] if series.patches else None
     to = next((patch.message_id for patch in series.patches if patch.message_id), "")
     tag = f"PATCH{' RFC' if series.rfc else ''}{f' v{series.version}' if series.version > 1 else ''}"
-    count = f" 0/{series.total}" if series.total > 1 else ""
+    own = first.label if first and not series.cover_sha256 and first.subject == series.title else ""
+    count = f" {own or f'0/{series.total}'}" if series.total > 1 else ""
     lines = [
         f"Subject: Re: [{tag}{count}] {series.title}",
         *([f"In-Reply-To: <{to}>", f"References: <{to}>"] if to else []),
@@ -72,7 +73,7 @@ def _patch(results: ValidateResults, findings: Sequence[Finding], number: int) -
     if patch is None:
         lines = ["The series as a whole:", ""]
     else:
-        lines = [f"> [{number}/{results.series.total}] {patch.subject}", ""]
+        lines = [f"> [{patch.label or f'{number}/{results.series.total}'}] {patch.subject}", ""]
     for finding in listed:
         lines += _finding(finding)
     if notes := len(mine) - len(listed):

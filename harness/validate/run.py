@@ -308,6 +308,7 @@ def series_facts(found: Input, judged: Judged | None) -> ValidatedSeries:
                 sha256=mail.sha256,
                 message_id=mail.message_id,
                 commit=commits.get(at, ""),
+                label=mail.subject.label,
             )
             for at, mail in enumerate(found.patches, start=1)
         ),

@@ -15,6 +15,7 @@ from harness.errors import OptionError
 from harness.series import compressed
 from harness.series.compressed import read_bytes, unpack
 
+Pack = Callable[[bytes], bytes]
 TEXT = b"From: a@example.org\nSubject: x\n\n" + b"some text " * 2000
 
 
@@ -28,9 +29,14 @@ def zstd(data: bytes) -> bytes:
     return frame
 
 
-PACKERS = {"gzip": gzip.compress, "bzip2": bz2.compress, "xz": lzma.compress, "zstd": zstd}
+PACKERS: dict[str, Pack] = {
+    "gzip": gzip.compress,
+    "bzip2": bz2.compress,
+    "xz": lzma.compress,
+    "lzma": lambda data: lzma.compress(data, lzma.FORMAT_ALONE),
+    "zstd": zstd,
+}
 packed = pytest.mark.parametrize(("name", "pack"), PACKERS.items())
-Pack = Callable[[bytes], bytes]
 
 
 @packed

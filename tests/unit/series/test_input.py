@@ -427,6 +427,12 @@ def test_commits_of_a_range_are_known(layout: Layout, clone: Path) -> None:
     assert (root.commits, titles(root)) == ((commit_of(clone, "side"),), ["side: one"])
 
 
+def test_commit_of_a_range_is_one_mail_for_git(layout: Layout, clone: Path) -> None:
+    made = series_of(read_input(layout, f"{clone}@main..topic"))
+    assert made is not None
+    assert [one.data.partition(b" ")[0] for one in made.patches] == [b"From:", b"From:"]
+
+
 def test_range_of_a_clone_of_another_user_needs_the_users_configuration(
     layout: Layout, clone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -424,15 +424,14 @@ def test_mail_is_written_in_the_format_of_git() -> None:
         "x",
     )
     assert mailbox_bytes(odd).decode() == (
-        f"From {'0' * 40} Mon Sep 17 00:00:00 2001\n"
         "From: =?utf-8?q?J=C3=BCrgen?= <j@example.org>\nDate: Tue, 1 Feb 2022 10:00:00 +0100\n"
         "Subject: =?utf-8?b?W1BBVENIXSBow7xic2No?=\nMessage-Id: <1@example.org>\nMIME-Version: 1.0\n"
         "Content-Type: text/plain; charset=UTF-8\nContent-Transfer-Encoding: 8bit\n\n"
         f"Why.\n---\n util/a.c | 2 +-\n 1 file changed\n\n{DIFF}-- \n2.39.5\n-- \nharness\n"
     )
     assert mailbox_bytes(read_mail(b"words\xff\n", "x")) == (
-        f"From {'0' * 40} Mon Sep 17 00:00:00 2001\nFrom: unknown@localhost\n".encode()
-        + b"Date: Sat, 1 Jan 2000 00:00:00 +0000\nSubject: [PATCH] no subject\nMIME-Version: 1.0\n"
+        b"From: unknown@localhost\nDate: Sat, 1 Jan 2000 00:00:00 +0000\n"
+        b"Subject: [PATCH] no subject\nMIME-Version: 1.0\n"
         b"Content-Type: text/plain; charset=UTF-8\nContent-Transfer-Encoding: 8bit\n\n"
         b"words\xc3\xbf\n---\n\n\n-- \nharness\n"
     )
@@ -463,7 +462,7 @@ def test_last_line_of_a_diff_is_written_whole() -> None:
 )
 def test_author_with_a_non_ascii_address_is_written_for_git(sender: str, written: str) -> None:
     mail = read_mail(patch(sender=sender, coding="base64"), "x")
-    assert f"\nFrom: {written}\n" in mailbox_bytes(mail).decode()
+    assert mailbox_bytes(mail).decode().startswith(f"From: {written}\n")
 
 
 def test_subject_without_a_tag_gets_one_for_git() -> None:

@@ -123,3 +123,16 @@ def test_cover_letter_has_the_number_zero() -> None:
     for tag in ("[PATCH 0/2]", "[PATCH v2][00/12]", "[hw,v2,0/2]", "[PATCH 0 of 3]"):
         assert parse_subject(f"{tag} hw: two").is_cover
     assert not parse_subject("[PATCH] hw: two").is_cover
+
+
+@pytest.mark.parametrize(
+    ("text", "label"),
+    [
+        ("[PATCH 3/12] a: b", "03/12"),
+        ("[PATCH 03/12] a: b", "03/12"),
+        ("[PATCH 1/2] x", "1/2"),
+        ("[PATCH] x", ""),
+    ],
+)
+def test_label_is_written_as_git_does(text: str, label: str) -> None:
+    assert parse_subject(text).label == label

@@ -47,19 +47,38 @@ def test_trailer_keeps_its_address_however_it_was_written(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "kept"),
     [
-        ("Reviewed-by: Rita\n\n<rita@example.org>", "Reviewed-by: Rita"),
-        ("Reviewed-by: Rita\nrita@example.org", "Reviewed-by: Rita"),
-        ("Tested-by:\nRita\nReviewed-by: Rita", "Reviewed-by: Rita"),
-        ("Reviewed-by: Rita\n> <rita@example.org>", "Reviewed-by: Rita"),
-        ("Reviewed-by: Rita\nSee: <rita@example.org>", "Reviewed-by: Rita"),
-        ("Reviewed-by: Rita\nand <this> too", "Reviewed-by: Rita"),
+        ("Reviewed-by: Rita\n\n<rita@example.org>", ""),
+        ("Reviewed-by: Rita\nrita@example.org", ""),
+        ("Tested-by:\nRita\nReviewed-by: Rita", ""),
+        ("Reviewed-by: Rita\n> <rita@example.org>", ""),
+        ("Reviewed-by: Rita\nSee: <rita@example.org>", ""),
+        ("Reviewed-by: Rita\nand <this> too", ""),
         ("Reviewed-by: r@e.org\nRita <rita@example.org>", "Reviewed-by: r@e.org"),
         (f"Reviewed-by: {RITA}\n<x@e.org>", f"Reviewed-by: {RITA}"),
         ("Reviewed-by: R <r@e.org> a <b\nand more", "Reviewed-by: R <r@e.org> a <b"),
     ],
 )
 def test_other_lines_are_not_joined(text: str, kept: str) -> None:
-    assert given(text) == [kept]
+    assert given(text) == ([kept] if kept else [])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Reviewed-by: tags are fine.",
+        "Reviewed-by: tags of a@b.org and others are fine",
+        "Acked-by: me",
+        "Tested-by: on s390x, see <the log>",
+        "Suggested-by: or Reported-by: <nobody>, who knows",
+    ],
+)
+def test_prose_gives_no_trailer(text: str) -> None:
+    assert given(f"{text}\n\nReviewed-by: {RITA}") == [f"Reviewed-by: {RITA}"]
+
+
+@pytest.mark.parametrize("more", [" # s390x", " (for the docs)", ", with the nit fixed"])
+def test_comment_may_follow_the_address(more: str) -> None:
+    assert given(f"Tested-by: {RITA}{more}") == [f"Tested-by: {RITA}{more}"]
 
 
 def test_trailers_of_quoted_and_other_mails_are_not_given() -> None:

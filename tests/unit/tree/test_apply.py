@@ -14,10 +14,11 @@ from harness import process
 from harness.errors import ApplyError, StorageError
 from harness.layout import Layout
 from harness.progress import Silent
-from harness.series import Series, load_series
+from harness.series import Series, load_series, read_input, series_of
 from harness.source import Source
 from harness.tree import Tree, apply_series, import_source, start_of
 from harness.tree.explain import best_place
+from harness.tree.git import Git
 from harness.tree.safety import Place, check_diff
 from tests.unit.conftest import RELEASE
 
@@ -284,6 +285,31 @@ def test_second_mail_in_a_file_is_refused(tree: Tree, layout: Layout, reporter: 
     path.write_text(path.read_text() + "\n" + HEAD.format(number=2) + new_file("b.c"))
     with pytest.raises(ApplyError, match="2 mails"):
         apply_series(tree, load_series(layout, "mine"), layout, reporter)
+
+
+QUOTE = "From 0123456789012345678901234567890123456789 Mon Sep 17 00:00:00 2001"
+
+
+def test_quoted_line_of_a_mailbox_begins_no_mail_where_it_was_sent_safely(
+    tree: Tree, layout: Layout, reporter: Silent, tmp_path: Path
+) -> None:
+    body = f"The log says:\n\n{QUOTE}\nand ends.\n\nSigned-off-by: A <a@example.org>\n---\n"
+    diff = new_file("a.c")
+    headers = HEAD.format(number=1).partition("\n\n")[0]
+    encoded = base64.encodebytes((body + diff).encode()).decode()
+    form = "\nContent-Type: text/plain\nContent-Transfer-Encoding: base64\n\n"
+    (tmp_path / "coded.patch").write_text(headers + form + encoded)
+    bare = headers.partition("\n")[2]
+    (tmp_path / "bare.eml").write_text(f"{bare}\n\n{body}{diff}")
+    escaped = f"{headers}\n\n{body}{diff}\n".replace(f"\n{QUOTE}", f"\n>{QUOTE}")
+    (tmp_path / "two.mbox").write_text(escaped + escaped.replace("a.c", "b.c"))
+    for name in ("coded.patch", "bare.eml", "two.mbox"):
+        series = series_of(read_input(layout, str(tmp_path / name)))
+        assert series is not None
+        assert len(series.patches) == (2 if name == "two.mbox" else 1)
+        applied = apply_series(tree, series, layout, reporter)
+        message = Git(repository=tree.path).read("show", "-s", "--format=%B", applied.commit)
+        assert QUOTE in message.splitlines(), name
 
 
 def test_relative_link_that_a_rename_makes_unsafe_is_refused(

@@ -202,6 +202,26 @@ def test_table_shows_findings_and_ratio() -> None:
         assert word in text
 
 
+def test_reply_names_the_patches_as_they_were_sent() -> None:
+    whole = results()
+    first, second = whole.series.patches
+    lone = msgspec.structs.replace(
+        whole.series,
+        patches=(msgspec.structs.replace(first, label="03/12"), second),
+        total=12,
+        title=first.subject,
+        cover_sha256="",
+    )
+    text = reply(results(series=lone))
+    assert text.startswith(f"Subject: Re: [PATCH v2 03/12] {first.subject}\n")
+    assert f"> [03/12] {first.subject}" in text
+    assert "> [2/12] " in text, "a subject without a number"
+    covered = msgspec.structs.replace(lone, cover_sha256="1")
+    assert reply(results(series=covered)).startswith("Subject: Re: [PATCH v2 0/12] ")
+    own = msgspec.structs.replace(lone, title="another title")
+    assert reply(results(series=own)).startswith("Subject: Re: [PATCH v2 0/12] ")
+
+
 def test_table_and_reply_state_how_much_was_compiled() -> None:
     files = CompiledFiles(compiled=1, changed=2, targets=("aarch64-softmmu",))
     line = "1 of 2 changed source files compiled (aarch64-softmmu)"
