@@ -261,6 +261,13 @@ class RemoteError(HarnessError):
     summary = "a host of -Dspawner_hosts= cannot be reached or returned no results"
 
 
+class BisectError(HarnessError):
+    """The commit that made QEMU worse was not found."""
+
+    code = 40
+    summary = "the ends of a bisection do not differ, or the commit between them was not found"
+
+
 class InterruptedRunError(HarnessError):
     """The user or a supervisor requested the end of the run."""
 

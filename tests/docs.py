@@ -20,6 +20,7 @@ from harness.check import ValidateResults
 from harness.clients.record import ClientsResults
 from harness.cycles.record import CyclesResults
 from harness.load.record import LoadResults
+from harness.regression import BisectResults
 from harness.platforms import Distribution, Family, packages_of, table, why_absent
 from harness.properties.record import PropertiesResults
 from harness.teardown.calibration import CalibrationResults
@@ -35,6 +36,7 @@ FILES: tuple[tuple[str, type[msgspec.Struct]], ...] = (
     ("clients.json", ClientsResults),
     ("faults.json", FaultsResults),
     ("load.json", LoadResults),
+    ("bisect.json", BisectResults),
     ("validate.json", ValidateResults),
 )
 

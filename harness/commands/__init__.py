@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from harness.commands import (
+    bisect,
     calibrate,
     clients,
     cycles,
@@ -42,6 +43,7 @@ STAGES: dict[str, Callable[[Request], int]] = {
         judging.check_patch,
         judging.ci,
         judging.validate,
+        bisect.bisect,
         keeping.series,
         keeping.submit,
         making.clean,
@@ -55,6 +57,7 @@ ARGUMENTS: dict[str, tuple[Argument, ...]] = {
     "which": making.WHICH,
     "guest": making.BINARY,
     "teardown": teardown.TEARDOWN,
+    "bisect": bisect.BISECT,
     "calibrate": calibrate.CALIBRATE,
     "report": teardown.REPORT,
     "cycles": cycles.CYCLES,

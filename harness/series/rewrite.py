@@ -16,7 +16,7 @@ def mailbox_bytes(mail: Mail) -> bytes:
     """Return ``mail`` in the format of ``git format-patch``: UTF-8, 8bit, LF, its author in ``From:``.
 
     A mail in that format is returned unchanged, so that the checks see the bytes that were sent. What is
-    written anew has no ``From `` line, so that git-mailsplit(1) divides no message that quotes such a line.
+    formatted here has no ``From `` line, so that git-mailsplit(1) divides no message that quotes such a line.
     """
     text, title = mail.subject.text, mail.subject.title
     same = bool(title) and _TAGS.sub("", text, count=1) == title

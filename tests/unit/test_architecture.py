@@ -42,6 +42,7 @@ ORDER = (
     "properties",
     "clients",
     "load",
+    "regression",
     "remote",
     "check",
     "bisect",

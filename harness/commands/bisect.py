@@ -1,0 +1,128 @@
+"""The command that finds the commit that made QEMU slower, or worse by a measure of the user."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+from harness.commands.request import Argument, Output, Request, number, say
+from harness.errors import BisectError, OptionError
+
+if TYPE_CHECKING:
+    from harness.bench import Bench
+    from harness.regression import Measure
+    from harness.tree import Tree
+
+METRICS = ("exit", "reclaim", "restart", "start", "shutdown")
+MOST_PAIRS = 40
+MEMORY_MIB = 1024
+
+BISECT: tuple[Argument, ...] = (
+    (("--good",), {"required": True, "metavar": "REV", "help": "a revision of -Dsource= that is good"}),
+    (("--bad",), {"required": True, "metavar": "REV", "help": "a later one that is worse"}),
+    (("--metric",), {"choices": METRICS, "help": "latency of a guest's teardown to compare (default: exit)"}),
+    (("--guest",), {"default": "", "metavar": "ARGS", "help": "further arguments of QEMU in these guests"}),
+    (
+        ("--run",),
+        {"metavar": "COMMAND", "help": "judge by this command instead: its exit status, or a number"},
+    ),
+    (
+        ("--better",),
+        {"choices": ("lower", "higher"), "help": "with --run: compare the last number that it prints"},
+    ),
+    (("--unit",), {"default": "", "help": "with --better: unit of that number"}),
+    (
+        ("--pairs",),
+        {"type": number, "default": MOST_PAIRS, "help": f"most pairs of samples of a commit ({MOST_PAIRS})"},
+    ),
+)
+
+
+def bisect(request: Request) -> int:
+    """Find the commit that made QEMU slower: qemu-harness bisect -Dsource=CLONE --good REV --bad REV."""
+    arguments = request.arguments
+    options = request.options()
+    if not options.source:
+        raise OptionError("bisect needs a clone", "name it: -Dsource=CLONE")
+    if arguments.run and (arguments.metric or arguments.guest):
+        raise OptionError("--run excludes --metric and --guest", "omit them")
+    if arguments.better and not arguments.run:
+        raise OptionError("--better is for the number that --run prints", "add --run, or omit --better")
+
+    from harness.bench import open_bench, refuse_timing
+    from harness.pipeline import tree_of
+    from harness.regression import Bisection, Places, bisect_file, open_bisection, record_bisect
+    from harness.report.bisect import render_bisect
+
+    layout, reporter = request.layout, request.reporter
+    refuse_timing(options)
+    options = dataclasses.replace(
+        options,
+        hosts=("native",),
+        targets=options.targets[:1],
+        memory_mib=options.memory_mib if options.has("memory") else (MEMORY_MIB,),
+    )
+    with request.checkout():
+        tree = tree_of(layout, options, reporter)
+        good, bad = (_commit(tree, revision) for revision in (arguments.good, arguments.bad))
+        places = Places(layout=layout, options=options, tree=tree, reporter=reporter)
+        what = arguments.run or f"{arguments.metric or 'exit'} {arguments.guest}".strip()
+        subject = places.build("good", good).subject
+        with (
+            open_bench(layout, options, [subject], reporter, payloads=options.payload) as bench,
+            open_bisection(layout, tree, good, bad, request.command, reporter) as (search, folder),
+        ):
+            results = record_bisect(
+                Bisection(
+                    layout=layout,
+                    options=bench.options,
+                    reporter=reporter,
+                    tree=tree,
+                    search=search,
+                    folder=folder,
+                    measure=_measure(request, bench),
+                    what=what,
+                    build=places.build,
+                    most_pairs=arguments.pairs,
+                    command=request.command,
+                )
+            )
+    log = bisect_file(layout).with_suffix(".log")
+    log.write_text(results.log, encoding="utf-8")
+    Output().print(render_bisect(results))
+    say(f"\nresults: {bisect_file(layout)}\n         {log} (for git bisect replay)")
+    if len(results.first_bad) != 1:
+        raise BisectError(
+            f"skipped commits hide the first bad one: it is one of {len(results.first_bad)}",
+            "correct what makes them fail, or judge them with --run",
+        )
+    return 0
+
+
+def _commit(tree: Tree, revision: str) -> str:
+    """Return the id of ``revision`` in the clone. Raises OptionError."""
+    from harness.source.clone import find_commit
+
+    found = find_commit(tree.clone, revision) if tree.clone else None
+    if found is None:
+        raise OptionError(
+            f"-Dsource= is no clone with a commit {revision}", "name a git clone, and revisions of it"
+        )
+    return found.commit
+
+
+def _measure(request: Request, bench: Bench) -> Measure:
+    from harness.regression import Command, Guests
+
+    arguments = request.arguments
+    if not arguments.run:
+        return Guests(
+            bench=bench, metric=arguments.metric or "exit", arguments=tuple(arguments.guest.split())
+        )
+    return Command(
+        command=arguments.run,
+        counts=bool(arguments.better),
+        logs=request.layout.logs,
+        lower_is_better=arguments.better != "higher",
+        unit=arguments.unit,
+    )

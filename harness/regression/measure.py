@@ -1,0 +1,167 @@
+"""Measures of a built commit: the teardown of a guest, or a command of the user."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import msgspec
+
+from harness.errors import BisectError, OptionError
+from harness.guest.hugepages import restored
+from harness.process import Finished, run
+from harness.regression.search import Term
+from harness.teardown.model import Sample
+from harness.teardown.sample import take_sample
+from harness.teardown.scenario import design
+
+if TYPE_CHECKING:
+    from harness.bench import Bench, Subject
+
+LIMIT_S = 4 * 3600.0
+"""Time limit of a command of the user."""
+SKIP = 125
+"""Exit status of a command that cannot judge the commit (git-bisect(1), ``run``)."""
+_NUMBER = re.compile(r"[-+]?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?")
+
+
+class CannotMeasureError(Exception):
+    """The commit cannot be measured. The text is the reason, one line."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """A built commit: its sources, its build folder, and its binary for the first target."""
+
+    name: str
+    source: Path
+    build: Path
+    subject: Subject
+
+
+class Measure(Protocol):
+    """A measure of places. ``lower_is_better`` and ``unit`` describe its figures."""
+
+    lower_is_better: bool
+    unit: str
+
+    def judge(self, place: Place) -> Term | None:
+        """Judge a place without a comparison; None if samples have to be compared. Raises HarnessError."""
+
+    def sample(self, places: tuple[Place, ...], turn: int) -> tuple[float, ...]:
+        """Return a figure of each place, taken one after another, in an order that changes with ``turn``.
+
+        Raises CannotMeasureError.
+        """
+
+
+@dataclass(kw_only=True)
+class Guests:
+    """A latency of a guest's teardown, in seconds. ``bench`` has the options of the guest."""
+
+    bench: Bench
+    metric: str
+    arguments: tuple[str, ...] = ()
+    lower_is_better: bool = True
+    unit: str = "s"
+
+    def sample(self, places: tuple[Place, ...], turn: int) -> tuple[float, ...]:
+        bench = self.bench
+        subjects = [
+            msgspec.structs.replace(one.subject, variant=one.name, options=self.arguments) for one in places
+        ]
+        matrix = design(
+            bench.options, subjects, bench.accels, bench.firmware, boots=bench.boots, seed=bench.seed
+        )
+        kind = "restart" if self.metric == "restart" else "teardown"
+        blocks = tuple(block for block in matrix.blocks if block[0].kind == kind)
+        if len(blocks) != 1:
+            raise OptionError(
+                f"the options describe {len(blocks)} guests; a bisection times one",
+                "choose one size, backend, payload and trigger, such as -Dmemory=1G; --metric restart needs "
+                "-Drestart=all",
+            )
+        helper = any("async-teardown" in word for word in self.arguments)
+        figures: dict[str, float] = {}
+        with restored(bench.layout.locks / "hugepages.json"):
+            for cell in dataclasses.replace(matrix, blocks=blocks).round(turn)[0]:
+                sample = take_sample(
+                    msgspec.structs.replace(cell, helper=helper), log=self._log(cell.variant)
+                )
+                figures[cell.variant] = self._figure(sample)
+        return tuple(figures[place.name] for place in places)
+
+    def judge(self, place: Place) -> Term | None:  # noqa: ARG002 - a comparison is needed
+        return None
+
+    def _figure(self, sample: Sample) -> float:
+        value = getattr(sample, f"{self.metric}_s")
+        if sample.outcome != "ok" or value is None:
+            raise CannotMeasureError(sample.reason or f"the guest has no figure for {self.metric}")
+        return float(value)
+
+    def _log(self, name: str) -> Path:
+        return self.bench.layout.logs / f"bisect-guest-{name}.log"
+
+
+@dataclass(kw_only=True)
+class Command:
+    """A command of the user, run by sh in the sources of the commit.
+
+    Its environment names the commit: QEMU_SOURCE, QEMU_BUILD, and QEMU_BINARY of the first target. Without
+    ``counts`` its exit status judges, as for ``git bisect run``: 0 good, 125 skip, 1 to 127 bad. With it, the
+    figure is the last number on its last line of output.
+    """
+
+    command: str
+    counts: bool
+    logs: Path
+    lower_is_better: bool = True
+    unit: str = ""
+
+    def judge(self, place: Place) -> Term | None:
+        if self.counts:
+            return None
+        status = self._run(place).returncode
+        if status < 0 or status >= 128:
+            raise BisectError(
+                f"--run ended with status {status} on {place.name}, which judges nothing",
+                "let it end with 0 (good), 125 (skip) or 1 to 127 (bad)",
+                log=self._log(place),
+            )
+        return "good" if status == 0 else "skip" if status == SKIP else "bad"
+
+    def sample(self, places: tuple[Place, ...], turn: int) -> tuple[float, ...]:
+        order = places if turn % 2 else tuple(reversed(places))
+        figures = {place.name: self._figure(place) for place in order}
+        return tuple(figures[place.name] for place in places)
+
+    def _figure(self, place: Place) -> float:
+        ended = self._run(place)
+        lines = ended.output.strip().splitlines()
+        numbers = _NUMBER.findall(lines[-1]) if lines else []
+        if ended.returncode != 0 or not numbers:
+            what = f"ended with status {ended.returncode}" if ended.returncode else "printed no number"
+            raise CannotMeasureError(f"--run {what}, see {self._log(place)}")
+        return float(numbers[-1])
+
+    def _run(self, place: Place) -> Finished:
+        return run(
+            ["sh", "-c", self.command],
+            cwd=place.source,
+            env={
+                "QEMU_SOURCE": str(place.source),
+                "QEMU_BUILD": str(place.build),
+                "QEMU_BINARY": place.subject.path,
+            },
+            log=self._log(place),
+            merge_stderr=False,
+            check=False,
+            timeout_s=LIMIT_S,
+        )
+
+    def _log(self, place: Place) -> Path:
+        return self.logs / f"bisect-run-{place.name}.log"

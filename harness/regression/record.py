@@ -1,0 +1,237 @@
+"""Run a bisection, keep its state, and write bisect.json."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import math
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from harness.errors import BisectError, CompileError, ConfigureError
+from harness.jsonfile import UNREADABLE, write_json
+from harness.layout import Layout
+from harness.options import Options
+from harness.progress import Reporter, Step
+from harness.regression.decide import Decision, Pair, decide, words_of
+from harness.regression.measure import CannotMeasureError, Measure, Place
+from harness.regression.model import BisectedCommit, BisectResults
+from harness.regression.search import Search, Term, open_search
+from harness.results import Recorder
+from harness.tree import Tree
+from harness.tree.git import Git
+
+STATE = "judged.json"
+Build = Callable[[str, str], Place]
+"""Builds a commit under a name: good, bad or candidate."""
+
+
+def bisect_file(layout: Layout) -> Path:
+    """Return the path of the results."""
+    return layout.results / "bisect.json"
+
+
+@dataclass(kw_only=True)
+class Bisection:
+    """A bisection. ``build`` builds a commit; ``most_pairs`` limits the pairs of samples of a commit."""
+
+    layout: Layout
+    options: Options
+    reporter: Reporter
+    tree: Tree
+    search: Search
+    folder: Path
+    measure: Measure
+    what: str
+    build: Build
+    most_pairs: int
+    command: str
+
+    def title(self, commit: str) -> str:
+        return Git(repository=self.tree.path).read("show", "--no-patch", "--format=%s", commit)
+
+
+@contextlib.contextmanager
+def open_bisection(  # noqa: PLR0917 - what the user asked for
+    layout: Layout, tree: Tree, good: str, bad: str, command: str, reporter: Reporter
+) -> Iterator[tuple[Search, Path]]:
+    """Open the state of a bisection. Remove it at the end; the same command continues an interrupted one."""
+    key = hashlib.sha256("\0".join((str(tree.path), good, bad, command)).encode()).hexdigest()[:12]
+    folder = layout.build / "bisect" / key
+    search = open_search(tree, folder / "git", good, bad)
+    if search.judged():
+        reporter.note(f"continuing: {search.judged()} commits have been judged; {search.left()} are left")
+    yield search, folder
+    if not search.candidate:
+        shutil.rmtree(folder)
+
+
+def record_bisect(bisection: Bisection) -> BisectResults:
+    """Find the first bad commit. Write bisect.json after each commit.
+
+    Raises BisectError: the ends do not differ, or are the wrong way round; a command judges nothing. Raises
+    the errors of a build for the two ends.
+    """
+    search, state = bisection.search, bisection.folder / STATE
+    known = _read(state)
+
+    def make(shared: dict[str, Any], _: bool) -> BisectResults:
+        return BisectResults(
+            **shared,
+            source=str(bisection.tree.clone or bisection.tree.path),
+            good=search.good,
+            bad=search.bad,
+            measure=bisection.what,
+            unit=bisection.measure.unit,
+            lower_is_better=bisection.measure.lower_is_better,
+            first_bad=search.found,
+            commits=tuple(recorder.rows),
+            log=search.log,
+        )
+
+    recorder = Recorder[BisectedCommit, BisectResults](
+        bisect_file(bisection.layout), bisection.options, command=bisection.command, make=make
+    )
+    with recorder:
+        for row in known:
+            recorder.take(row)
+
+        def keep(row: BisectedCommit) -> None:
+            recorder.take(row)
+            recorder.save()
+            write_json(state, recorder.rows)
+
+        good = bisection.build("good", search.good)
+        if len(recorder.rows) < 2:
+            recorder.rows.clear()
+            for row in _ends(bisection, good):
+                keep(row)
+        limit = (recorder.rows[1].effect or 0.0) / 2
+        while search.candidate:
+            commit, left = search.candidate, search.left()
+            steps = max(1, math.ceil(math.log2(left)))
+            bisection.reporter.note(f"{left} commits are left, about {steps} steps: {commit[:12]}")
+            row = _judge(bisection, good, commit, limit)
+            # First git's state: a commit that is in both is judged once.
+            search.mark(row.term)  # type: ignore[arg-type]
+            keep(row)
+        return recorder.finish()
+
+
+def _read(state: Path) -> list[BisectedCommit]:
+    try:
+        return msgspec.json.decode(state.read_bytes(), type=list[BisectedCommit])
+    except (OSError, *UNREADABLE):
+        return []
+
+
+def _ends(bisection: Bisection, good: Place) -> tuple[BisectedCommit, BisectedCommit]:
+    """Judge the two ends. Raises BisectError if the bad one is not worse."""
+    search, began = bisection.search, time.monotonic()
+    bad = bisection.build("bad", search.bad)
+    first = BisectedCommit(commit=search.good, title=bisection.title(search.good), term="good")
+    terms = [bisection.measure.judge(place) for place in (good, bad)]
+    if terms[0] is not None:
+        if terms != ["good", "bad"]:
+            raise BisectError(
+                f"--run finds the good end {terms[0]}, and the bad end {terms[1]}",
+                "correct the command, or name other revisions",
+            )
+        seconds = round(time.monotonic() - began, 1)
+        return first, BisectedCommit(
+            commit=search.bad, title=bisection.title(search.bad), term="bad", seconds=seconds
+        )
+    try:
+        pairs, decision = _compare(bisection, (good, bad), 0.0)
+    except CannotMeasureError as error:
+        raise BisectError(
+            f"the ends cannot be measured: {error}", "correct the guest or the command"
+        ) from error
+    effect, unit = decision.effect, bisection.measure.unit
+    words = words_of(effect.mean, relative=effect.relative, unit=unit)
+    if decision.verdict != "worse":
+        swapped = effect.high < 0
+        raise BisectError(
+            f"the bad end is {'better' if swapped else 'not clearly worse'} than the good one: {words} after "
+            f"{len(pairs)} pairs of samples",
+            "swap --good and --bad" if swapped else "name other revisions, a larger guest, or more --pairs",
+        )
+    bisection.reporter.note(f"the bad end is worse: {words}; each commit is decided at half of it")
+    return first, _row(bisection, search.bad, "bad", pairs, decision, began)
+
+
+def _judge(bisection: Bisection, good: Place, commit: str, limit: float) -> BisectedCommit:
+    began = time.monotonic()
+
+    def skipped(reason: str) -> BisectedCommit:
+        bisection.reporter.note(f"skipped: {reason}")
+        seconds = round(time.monotonic() - began, 1)
+        return BisectedCommit(
+            commit=commit, title=bisection.title(commit), term="skip", reason=reason, seconds=seconds
+        )
+
+    try:
+        place = bisection.build("candidate", commit)
+    except (ConfigureError, CompileError) as error:
+        return skipped(error.cause)
+    if (term := bisection.measure.judge(place)) is not None:
+        if term == "skip":
+            return skipped("--run ended with 125")
+        return _row(bisection, commit, term, [], None, began)
+    try:
+        pairs, decision = _compare(bisection, (good, place), limit)
+    except CannotMeasureError as error:
+        return skipped(str(error))
+    if decision.verdict == "open":
+        row = skipped(f"not decided after {len(pairs)} pairs of samples")
+        return msgspec.structs.replace(row, pairs=tuple(pairs))
+    return _row(bisection, commit, "bad" if decision.verdict == "worse" else "good", pairs, decision, began)
+
+
+def _row(  # noqa: PLR0917 - the fields of the row
+    bisection: Bisection,
+    commit: str,
+    term: Term,
+    pairs: list[Pair],
+    decision: Decision | None,
+    began: float,
+) -> BisectedCommit:
+    effect = decision.effect if decision else None
+    finite = effect is not None and math.isfinite(effect.low)
+    return BisectedCommit(
+        commit=commit,
+        title=bisection.title(commit),
+        term=term,
+        pairs=tuple(pairs),
+        effect=effect.mean if effect else None,
+        low=effect.low if effect and finite else None,
+        high=effect.high if effect and finite else None,
+        relative=effect.relative if effect else True,
+        seconds=round(time.monotonic() - began, 1),
+    )
+
+
+def _compare(bisection: Bisection, places: tuple[Place, Place], limit: float) -> tuple[list[Pair], Decision]:
+    """Take pairs of samples until the effect is decided against ``limit``, at most ``most_pairs``."""
+    measure, pairs = bisection.measure, list[Pair]()
+    with bisection.reporter.step(f"comparing {places[1].name} with good") as step:
+        measure.sample(places, 0)  # warm-up: it fills caches
+        while True:
+            good, other = measure.sample(places, len(pairs) + 1)
+            pairs.append((good, other))
+            decision = decide(pairs, limit=limit, lower_is_better=measure.lower_is_better)
+            _show(step, pairs, decision, bisection)
+            if decision.verdict != "open" or len(pairs) >= bisection.most_pairs:
+                return pairs, decision
+
+
+def _show(step: Step, pairs: list[Pair], decision: Decision, bisection: Bisection) -> None:
+    effect = decision.effect
+    words = words_of(effect.mean, relative=effect.relative, unit=bisection.measure.unit)
+    step.update(len(pairs), bisection.most_pairs, f"{words}, {decision.verdict}")

@@ -1,0 +1,173 @@
+"""Bisections of a clone of the stand-in for QEMU: a planted delay, commands of the user, interruptions."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import tarfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.faults.standin import release
+from tests.faults.world import WORDS, Ended, World
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+COMMITS = 40
+DELAYED, BROKEN = 23, 20
+"""The commit that delays the end of the fake QEMU by 5 ms, and one that does not compile; from 1."""
+
+
+@dataclass(kw_only=True)
+class History:
+    """A clone with COMMITS commits above the release."""
+
+    folder: Path
+    commits: list[str]
+
+    def git(self, *words: str) -> str:
+        who = ("-c", "user.name=n", "-c", "user.email=e")
+        return subprocess.run(
+            ["git", *who, *words], cwd=self.folder, check=True, capture_output=True, text=True
+        ).stdout.strip()
+
+
+@pytest.fixture(scope="module")
+def history(tmp_path_factory: pytest.TempPathFactory) -> History:
+    folder = tmp_path_factory.mktemp("bisected") / "qemu"
+    with tarfile.open(fileobj=io.BytesIO(release())) as archive:
+        archive.extractall(folder.parent, filter="data")
+    (folder.parent / "qemu-7.2.0").rename(folder)
+    made = History(folder=folder, commits=[])
+    made.git("init", "--quiet", "--initial-branch=master")
+    made.git("add", ".")
+    made.git("commit", "--quiet", "--message=release")
+    made.commits.append(made.git("rev-parse", "HEAD"))
+    vl = folder / "vl.c"
+    plain = vl.read_text()
+    late = plain.replace("    (void)number;\n", "    (void)number;\n    usleep(5000);\n")
+    assert late != plain
+    for number in range(1, COMMITS + 1):
+        (folder / "count").write_text(f"{number}\n")
+        text = late if number >= DELAYED else plain
+        vl.write_text("this does not compile;\n" if number == BROKEN else text)
+        made.git("add", ".")
+        made.git("commit", "--quiet", f"--message=commit {number}")
+        made.commits.append(made.git("rev-parse", "HEAD"))
+    return made
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    made = World(tmp_path)
+    yield made
+    made.close()
+
+
+def bisect(world: World, history: History, *words: str, good: str = "HEAD~40", bad: str = "HEAD") -> Ended:
+    ends = ("--good", good, "--bad", bad)
+    return world.run("bisect", f"-Dsource={history.folder}", *ends, *WORDS, *words)
+
+
+def results(world: World) -> dict[str, Any]:
+    return dict(json.loads((world.build / "results" / "bisect.json").read_text()))
+
+
+def test_planted_delay_is_found(world: World, history: History) -> None:
+    ended = bisect(world, history)
+    found = results(world)
+    # On a very busy machine commits may be skipped, but none is judged wrongly.
+    for row in found["commits"]:
+        number = history.commits.index(row["commit"])
+        wrong = "skip" if number == BROKEN else "bad" if number < DELAYED else "good"
+        assert (row["term"] == wrong) == (number == BROKEN), row
+    planted = history.commits[DELAYED]
+    assert planted in found["first_bad"]
+    assert ended.code == (0 if len(found["first_bad"]) == 1 else 40), ended.error
+    assert f"first bad commit: {planted}" in ended.out
+    judged = next(
+        (row for row in found["commits"] if row["commit"] == planted and row["term"] == "bad"), None
+    )
+    if judged:
+        assert judged["effect"] > found["commits"][1]["effect"] / 2
+        assert "median" in ended.out
+    # The log is git's own.
+    log = world.build / "results" / "bisect.log"
+    assert log.read_text() == found["log"]
+    history.git("bisect", "replay", str(log))
+    assert f"first bad commit: [{planted}]" in history.git("bisect", "log")
+    history.git("bisect", "reset")
+
+
+def test_exit_status_of_a_command_judges(world: World, history: History) -> None:
+    run = (
+        'test -x "$QEMU_BINARY" -a -d "$QEMU_BUILD" || exit 200; '
+        "n=$(cat count 2>/dev/null || echo 0); test $n -ne 9 || exit 125; test $n -lt 9"
+    )
+    ended = bisect(world, history, "--run", run, bad=f"HEAD~{COMMITS - 15}")
+    assert ended.code == 40, ended.error
+    assert "skipped commits hide the first bad one: it is one of 2" in ended.error
+    assert results(world)["first_bad"] == [history.commits[10], history.commits[9]]
+    ended = bisect(world, history, "--run", "exit 1", bad="HEAD~30")
+    assert ended.code == 40
+    assert "--run finds the good end bad, and the bad end bad" in ended.error
+    ended = bisect(world, history, "--run", "kill -9 $$", bad="HEAD~30")
+    assert "judges nothing" in ended.error
+
+
+def test_numbers_of_a_command_are_compared(world: World, history: History) -> None:
+    run = "n=$(cat count 2>/dev/null || echo 0); echo speed: $((n < 12 ? 100 + $$ % 3 : 90 + $$ % 3)) MiB"
+    words = ("--run", run, "--better", "higher", "--unit", "MiB")
+    ended = bisect(world, history, *words, bad=f"HEAD~{COMMITS - 16}")
+    assert ended.code == 0, ended.error
+    assert results(world)["first_bad"] == [history.commits[12]]
+    assert results(world)["unit"] == "MiB"
+    ended = bisect(world, history, "--run", run, "--better", "lower", bad=f"HEAD~{COMMITS - 16}")
+    assert ended.code == 40
+    assert "the bad end is better than the good one" in ended.error
+    assert "swap --good and --bad" in ended.error
+    ended = bisect(world, history, "--run", "echo nothing", "--better", "lower", bad="HEAD~30")
+    assert "the ends cannot be measured: --run printed no number" in ended.error
+
+
+def test_killed_bisection_continues(world: World, history: History) -> None:
+    run = 'n=$(cat count 2>/dev/null || echo 0); echo $n >> "$HOME/judged"; test $n -lt 7'
+    words = (f"-Dsource={history.folder}", "--good", "HEAD~40", "--bad", f"HEAD~{COMMITS - 16}", *WORDS)
+    running = world.start("bisect", *words, "--run", run)
+    assert running.wait_for("commits are left, about 3 steps")
+    running.process.kill()
+    running.finish()
+    deadline = time.monotonic() + 30
+    while world.leftovers() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert world.leftovers() == ""
+    ended = world.run("bisect", *words, "--run", run)
+    assert ended.code == 0, ended.error
+    assert "continuing: " in ended.error
+    assert results(world)["first_bad"] == [history.commits[7]]
+    judged = (world.home / "judged").read_text().split()
+    assert judged.count("0") == judged.count("16") == 1, "the ends are judged once"
+    assert not list((world.build / "bisect").glob("*/git")), "a finished bisection leaves no state"
+
+
+def test_bad_requests_are_refused(world: World, history: History) -> None:
+    for words, message in (
+        (("--good", "HEAD", "--bad", "HEAD~1"), "is no ancestor of"),
+        (("--good", "nowhere", "--bad", "HEAD"), "no clone with a commit nowhere"),
+        (("--good", "HEAD~1", "--bad", "HEAD", "--better", "lower"), "add --run"),
+        (("--good", "HEAD~1", "--bad", "HEAD", "--run", "x", "--metric", "exit"), "--run excludes"),
+    ):
+        ended = world.run("bisect", f"-Dsource={history.folder}", *words, *WORDS)
+        assert ended.code == 2, words
+        assert message in ended.error
+    ended = world.run("bisect", "--good", "a", "--bad", "b")
+    assert (ended.code, "bisect needs a clone" in ended.error) == (2, True)
+    # Nothing differs between the ends.
+    ended = bisect(world, history, "--pairs", "4", bad="HEAD~38")
+    assert ended.code == 40
+    assert "is not clearly worse than the good one" in ended.error
