@@ -20,9 +20,9 @@ from harness.check import ValidateResults
 from harness.clients.record import ClientsResults
 from harness.cycles.record import CyclesResults
 from harness.load.record import LoadResults
-from harness.regression import BisectResults
 from harness.platforms import Distribution, Family, packages_of, table, why_absent
 from harness.properties.record import PropertiesResults
+from harness.regression import BisectResults
 from harness.teardown.calibration import CalibrationResults
 from harness.teardown.results import TeardownResults
 from tests.faults.report import FaultsResults
