@@ -108,7 +108,8 @@ def attribute(judged: Judged, counts: Mapping[str, Mapping[int, int]]) -> Iterat
                 added[patches[commit]].append(line)
         for number, lines in sorted(added.items()):
             missing = tuple(line for line in lines if not counts[path][line])
-            yield CoveredFile(patch=number, file=path, executable=len(lines), missing=missing)
+            ran = tuple(line for line in lines if counts[path][line])
+            yield CoveredFile(patch=number, file=path, executable=len(lines), missing=missing, ran=ran)
 
 
 def blame(judged: Judged, path: str) -> Iterator[tuple[int, str]]:

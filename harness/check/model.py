@@ -194,6 +194,7 @@ class CoveredFile(msgspec.Struct, frozen=True, kw_only=True):
     file: Annotated[str, about("path in the tree")]
     executable: Annotated[int, about("number of added lines with code")]
     missing: Annotated[tuple[int, ...], about("those that no test ran, numbered as after the whole series")]
+    ran: Annotated[tuple[int, ...], about("those that a test ran")] = ()
 
 
 class Bisect(msgspec.Struct, frozen=True, kw_only=True):

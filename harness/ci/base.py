@@ -43,6 +43,11 @@ def gitlab_template(build: str) -> dict[str, Any]:
     reports = {
         "junit": f"{build}/results/validate.junit.xml",
         "codequality": f"{build}/results/validate.codequality.json",
+        # Missing unless validate measured coverage; GitLab then prints a warning only.
+        "coverage_report": {
+            "coverage_format": "cobertura",
+            "path": f"{build}/results/validate.cobertura.xml",
+        },
     }
     return {
         "image": IMAGE,

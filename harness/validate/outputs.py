@@ -10,6 +10,7 @@ from harness.check import ValidateResults
 from harness.jsonfile import write_bytes
 from harness.layout import Layout
 from harness.validate.annotate import github, gitlab_report
+from harness.validate.cobertura import cobertura
 from harness.validate.junit import junit
 from harness.validate.page import page
 from harness.validate.reply import reply
@@ -18,7 +19,11 @@ from harness.validate.tap import tap
 
 
 def write_outputs(layout: Layout, results: ValidateResults) -> tuple[Path, ...]:
-    """Write all formats next to validate.json, each file atomically. Raises StorageError."""
+    """Write all formats next to validate.json, each file atomically. Raises StorageError.
+
+    Without coverage, that of an earlier run is removed.
+    """
+    (layout.results / "validate.cobertura.xml").unlink(missing_ok=True)
     formats = {
         "validate.sarif": sarif(results),
         "validate.junit.xml": junit(results),
@@ -26,6 +31,7 @@ def write_outputs(layout: Layout, results: ValidateResults) -> tuple[Path, ...]:
         "validate.txt": reply(results),
         "validate.html": page(results),
         "validate.codequality.json": gitlab_report(results),
+        **({"validate.cobertura.xml": cobertura(results)} if results.coverage else {}),
     }
     for name, text in formats.items():
         write_bytes(layout.results / name, text.encode("utf-8", "replace"))

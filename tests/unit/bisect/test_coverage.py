@@ -105,7 +105,7 @@ def test_lines_are_attributed_to_the_patch_that_adds_them(tmp_path: Path) -> Non
     series = repository(tmp_path)
     counts = {"util/a.c": {2: 1, 3: 1, 4: 1, 5: 0, 7: 1}, "util/other.c": {1: 0}}
     covered = list(attribute(series, counts))
-    assert covered == [CoveredFile(patch=1, file="util/a.c", executable=2, missing=(5,))]
+    assert covered == [CoveredFile(patch=1, file="util/a.c", executable=2, missing=(5,), ran=(4,))]
     (finding,) = findings_of(covered, series)
     assert (finding.rule, finding.severity, finding.patch) == ("lines-not-run", "note", 1)
     assert (finding.file, finding.line, finding.snippet) == ("util/a.c", 5, ("        return 7;",))
@@ -147,7 +147,9 @@ def test_tests_run_with_the_instrumented_files(tmp_path: Path, monkeypatch: pyte
         rows=[SimpleNamespace(patch=2)],
         log=lambda number, what: tmp_path / f"{number}-{what}.log",
     )
-    assert measure(walk, built) == (CoveredFile(patch=1, file="util/a.c", executable=2, missing=(5,)),)
+    assert measure(walk, built) == (
+        CoveredFile(patch=1, file="util/a.c", executable=2, missing=(5,), ran=(4,)),
+    )
     assert (folder / "test-a").stat().st_size == before, "the build is restored"
     walk.extra.compiler = "clang"
     assert measure(walk, built) == ()
