@@ -7,8 +7,9 @@ release has. Where too much of a file has changed, most files of its folder deci
 from __future__ import annotations
 
 import os
+import posixpath
 import tempfile
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
@@ -52,16 +53,18 @@ def _files(place: Place) -> _Files:
 
 def _by_folder(lost: _Files, gone: Sequence[str], added: _Files) -> dict[str, str]:
     """Return the moves of files whose folder most other files left for one other folder."""
-    by_name: dict[str, list[str]] = {}
+    folders: dict[str, list[str]] = defaultdict(list)
     for path in added:
-        by_name.setdefault(PurePosixPath(path).name, []).append(str(PurePosixPath(path).parent))
+        folders[posixpath.basename(path)].append(posixpath.dirname(path))
+    left: dict[str, list[str]] = defaultdict(list)
+    for path in gone:
+        left[posixpath.dirname(path)].append(posixpath.basename(path))
     moves = {}
     for path in lost:
-        folder, name = PurePosixPath(path).parent, PurePosixPath(path).name
-        siblings = [PurePosixPath(one).name for one in gone if PurePosixPath(one).parent == folder]
-        votes = Counter(place for one in siblings for place in by_name.get(one, ()))
+        siblings = left[posixpath.dirname(path)]
+        votes = Counter(place for one in siblings for place in folders.get(one, ()))
         place, count = votes.most_common(1)[0] if votes else ("", 0)
-        new = str(PurePosixPath(place) / name)
+        new = posixpath.join(place, posixpath.basename(path))
         if count > 1 and 2 * count > len(siblings) and new in added:
             moves[path] = new
     return moves
