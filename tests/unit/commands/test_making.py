@@ -21,6 +21,7 @@ ONE = "-Dtargets=x86_64-softmmu"
 
 def test_fetch_prints_the_archive(run: Run) -> None:
     ended = run("fetch")
+    assert ended.code == 0
     assert hashlib.sha256(Path(ended.out.strip()).read_bytes()).digest() == hashlib.sha256(release()).digest()
 
 

@@ -28,6 +28,7 @@ from harness.errors import (
 from harness.guest import Accel
 from harness.layout import Layout
 from harness.load import LoadPlan
+from harness.progress import Silent
 from harness.teardown.calibrate import CalibrationSamples, simulate
 from tests.unit.clients.support import row as client_row
 from tests.unit.cycles.support import make_row as cycle_row
@@ -205,7 +206,17 @@ def test_row_15_runs_cross_built_binaries_on_their_emulated_host(
         ("patched", "s390x"),
     ]
     assert benches[0].emulators == ((HOSTS["s390x"], Path("/emulator")),)
-    assert calls.given["build_all"][0][0][2].hosts == ("native",)
+    (layout, _, here_options, reporter, command), _ = calls.given["build_all"][0]
+    assert here_options.hosts == ("native",)
+    assert command == "qemu-harness properties"
+    for name in ("build_emulators", "build_cross"):
+        ((arguments, _),) = calls.given[name]
+        assert arguments[:2] == (prepared, layout)
+        assert arguments[2].hosts == ("native", "s390x")
+        assert arguments[3] is reporter
+    (first, options, third), _ = calls.given["ensure"][-1]
+    assert (first, options.hosts, third) == (layout, ("native", "s390x"), reporter)
+    assert isinstance(reporter, Silent)
     calls.made.clear()
     assert run("properties", *words, "--rows", "1-14").code == 0
     assert "build_cross" not in calls.made

@@ -11,6 +11,7 @@ import pytest
 
 from harness.errors import GateError, HarnessError, OptionError, RemoteError, TeardownError
 from harness.layout import Layout
+from harness.progress import Silent
 from harness.remote import RemoteRun
 from harness.teardown.model import Sample
 from harness.teardown.results import TeardownResults, read_teardown, teardown_file
@@ -178,10 +179,21 @@ def test_results_of_other_machines_are_stored_reported_and_judged(
         "broken": make_results([make_sample(outcome="failed", reason="it broke")]),
         "fine": make_results(pair()),
     }
-    monkeypatch.setattr("harness.remote.run_remote", remote_runs(layout, runs))
+    given: list[Any] = []
+    replaced = remote_runs(layout, runs)
+    monkeypatch.setattr("harness.remote.run_remote", lambda *words: given.append(words) or replaced(*words))
     words = [*binaries, "-Dspawner=remote", "-Dspawner_hosts=gone,broken,fine"]
     ended = run("teardown", *words)
     assert ended.error is runs["gone"]
+    ((place, options, subjects, hosts, reporter),) = given
+    assert place is layout
+    assert options.spawner == "remote"
+    assert [subject.variant for subject in subjects] == ["base", "patched"]
+    assert len(hosts) == 3
+    assert isinstance(reporter, Silent)
+    assert "  gone cannot be reached" in ended.out.splitlines()
+    for host in ("broken", "fine"):
+        assert str(layout.build / host / "results" / "teardown.json") in ended.out
     for host in ("broken", "fine"):
         own = layout.build / host / "results"
         assert read_teardown(own / "teardown.json").command == "qemu-harness teardown"
@@ -233,8 +245,11 @@ def test_comparison_of_stored_runs_runs_nothing(
     old = tmp_path / "old.json"
     write_json(old, make_results(pair()))
     write_json(teardown_file(layout), make_results(pair(patched_s=0.05)))
+    calls.spy("harness.report.store.made_from")
     ended = run("teardown", "--compare", str(old))
     assert ended.code == 0
+    named = [arguments for arguments, _ in calls.given["made_from"]]
+    assert named == [(old,), (teardown_file(layout),)], "errors name the file that they are about"
     assert "patched" in ended.out
     assert run("teardown", "--compare", str(old), str(old)).code == 0
     assert isinstance(run("teardown", "--compare", *[str(old)] * 3).error, OptionError)
@@ -250,6 +265,7 @@ def test_reports_are_regenerated_from_the_last_run_or_a_named_one(
     monkeypatch.setattr("harness.report.write.write_page", lambda *_: None)
     write_json(teardown_file(layout), make_results(pair()))
     ended = run("report")
+    assert ended.code == 0
     assert ended.out.split() == [
         str(layout.results / name) for name in ("report.html", "report.md", "teardown.xml")
     ]
