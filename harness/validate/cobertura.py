@@ -1,4 +1,4 @@
-"""Coverage of the added lines in the format of Cobertura, which GitLab shows beside a diff.
+"""Coverage of the added lines in the format of Cobertura, which GitLab displays next to a diff.
 
 Source: GitLab, "Coverage visualization"; coverage-04.dtd of Cobertura.
 """
