@@ -16,6 +16,13 @@ FORM = Rule(
     remedy='write it below the description as: Fixes: 14055ce53c2d ("subject of that commit")',
     source="docs/devel/submitting-a-patch.rst",
 )
+WRAPPED = Rule(
+    id="fixes-wrapped",
+    severity="note",
+    summary="a Fixes: line is wrapped (a warning if git does not read its second line either)",
+    remedy="write it in one line, however long: programs that look for Fixes: read only that",
+    source="git-interpret-trailers(1); checkpatch.pl of Linux",
+)
 UNKNOWN = Rule(
     id="fixes-unknown",
     severity="warning",
@@ -30,7 +37,7 @@ SUBJECT = Rule(
     remedy="correct the id or the subject: git log -1 --abbrev=12 --format='Fixes: %h (\"%s\")' COMMIT",
     source="docs/devel/submitting-a-patch.rst",
 )
-RULES = (FORM, UNKNOWN, SUBJECT)
+RULES = (FORM, WRAPPED, UNKNOWN, SUBJECT)
 
 _FORM = re.compile(
     r"^([0-9a-f]{12,40}),? \(\s*(?:[\"'\u201c](.+)[\"'\u201d]\s*(?:,[^()]*)?|(.+), \d{4}-\d\d-\d\d)\)"
@@ -67,8 +74,14 @@ def check_form(patch: JudgedPatch) -> Iterator[Finding | Reference]:
         found = _FORM.match(whole)
         commit = _COMMIT.match(value)
         if wrapped:
-            message = "the Fixes: line is wrapped: tools read it only in one line, however long"
-        elif found:
+            folded = lines[at + 1].startswith((" ", "\t"))
+            yield WRAPPED.finding(
+                "the Fixes: line is wrapped",
+                patch=patch.number,
+                snippet=(*snippet(line), *snippet(lines[at + 1])),
+                severity=None if folded else "warning",
+            )
+        if found:
             message = ""
         elif commit is None:
             message = "the Fixes: line names no commit"

@@ -220,7 +220,7 @@ APPLIED = {rule for rule in RULES if rule.startswith(("apply-", "option-", "chec
     "whitespace-end",
 }
 """Rules that read the commits of the series."""
-TESTED_BELOW = {"apply-3way", "fixes-subject", "fixes-unknown"}
+TESTED_BELOW = {"apply-3way", "fixes-subject", "fixes-unknown", "fixes-wrapped"}
 """Rules with separate tests, below or (on a clone with history) in test_fixes.py."""
 
 
