@@ -20,10 +20,14 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
     SpinnerColumn,
+    Task,
     TextColumn,
-    TimeElapsedColumn,
 )
+from rich.text import Text
+
+from harness.figures import format_duration
 
 
 class Step(Protocol):
@@ -75,22 +79,32 @@ class Silent:
         self.lines.append(text)
 
 
+def times(spent_s: float, done: float, total: float | None) -> str:
+    """Describe the time of a step: spent, and left if the rest takes as long as what is done."""
+    spent = f"{format_duration(spent_s)} spent"
+    if not total or not 0 < done <= total:
+        return spent
+    return (
+        f"{spent}, about {format_duration(spent_s * (total - done) / done)} left" if done < total else spent
+    )
+
+
 class _PlainStep:
-    """Reports each tenth of the work, at most every five seconds."""
+    """Reports each tenth of the work, at most every five seconds, and otherwise once a minute."""
 
     def __init__(self, reporter: Plain, title: str) -> None:
         self._reporter = reporter
         self._title = title
         self._tenth = 0
-        self._last = time.monotonic()
+        self._began = self._last = time.monotonic()
 
     def update(self, done: float, total: float | None = None, text: str = "") -> None:
-        if not total:
-            return
-        tenth, now = int(10 * done / total), time.monotonic()
-        if tenth > self._tenth and now - self._last >= 5:
+        tenth, now = int(10 * done / total) if total else 0, time.monotonic()
+        if (tenth > self._tenth and now - self._last >= 5) or now - self._last >= 60:
             self._tenth, self._last = tenth, now
-            self._reporter.note(f"  {self._title}: {100 * done / total:.0f} % {text}".rstrip())
+            share = f"{100 * done / total:.0f} %, " if total else ""
+            what = f": {text}" if text else ""
+            self._reporter.note(f"  {self._title}: {share}{times(now - self._began, done, total)}{what}")
 
     def show(self, table: RenderableType) -> None:
         pass  # a log cannot update a table in place
@@ -140,6 +154,13 @@ class Plain:
             self.note(f"{title}: {verdict} in {time.monotonic() - started:.1f} s")
 
 
+class _Times(ProgressColumn):
+    """The time of a step, spent and left."""
+
+    def render(self, task: Task) -> Text:
+        return Text(times(task.elapsed or 0.0, task.completed, task.total))
+
+
 class _BarStep:
     def __init__(self, progress: Progress, title: str, live: Live) -> None:
         self._progress = progress
@@ -173,7 +194,7 @@ class Terminal:
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=None),
             MofNCompleteColumn(),
-            TimeElapsedColumn(),
+            _Times(),
             TextColumn("{task.fields[detail]}", markup=False),
         )
         verdict, style = "✗", "red"

@@ -15,6 +15,7 @@ def calibrate(request: Request) -> int:
     from harness.bench import open_bench, refuse_timing
     from harness.report.calibration import render_calibration
     from harness.teardown.calibration import calibration_file, check_calibration, record_calibration
+    from harness.teardown.quiet import wait_for_quiet
 
     layout = request.layout
     options = dataclasses.replace(request.options(), variants=("base",), hosts=("native",))
@@ -27,6 +28,7 @@ def calibrate(request: Request) -> int:
         with open_bench(
             layout, chosen.bench_options(payload=("paused",)), subjects, request.reporter
         ) as bench:
+            wait_for_quiet(request.reporter)
             results = record_calibration(bench, command=request.command)
     show_results(render_calibration(results), calibration_file(layout))
     check_calibration(layout, results)

@@ -46,6 +46,7 @@ def teardown(request: Request) -> int:
     from harness.report.live import live_hooks
     from harness.teardown import apply_preset, refuse_hosts
     from harness.teardown.gates import check_gates, read_gates
+    from harness.teardown.quiet import wait_for_quiet
     from harness.teardown.ratios import save_ratios
     from harness.teardown.record import check_results, record_teardown
     from harness.teardown.results import teardown_file
@@ -72,6 +73,8 @@ def teardown(request: Request) -> int:
             payloads=options.payload,
             emulators=emulators,
         ) as bench:
+            if bench.native and not options.rounds:
+                wait_for_quiet(reporter)
             results = record_teardown(bench, command=request.command, gates=gates, hooks=live_hooks(reporter))
         with reporter.step("report"):
             reports = write_reports(layout, results)

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from harness.bench.subject import REFERENCES
 from harness.figures import format_duration, format_ratio, format_seconds, format_slope
 from harness.options import format_size
 from harness.teardown import Sample, Slope
-from harness.teardown.model import MATRIX_FIELDS, SERIES_FIELDS
+from harness.teardown.model import MATRIX_FIELDS, SERIES_FIELDS, cell_key
 from harness.teardown.places import place_words, series_words
 from harness.teardown.results import TeardownResults
 from harness.teardown.settling import open_cells
 from harness.teardown.significance import ENOUGH
 from harness.teardown.statistics import (
+    LATENCIES,
     mad,
     median,
     median_interval,
@@ -209,9 +211,32 @@ def floor_lines(results: TeardownResults) -> tuple[str, ...]:
     return tuple(lines)
 
 
+def sample_words(results: TeardownResults) -> str:
+    """Describe the number of samples behind a median: rounds, or the fewest and the most of a cell."""
+    counts = Counter((cell_key(row), row.variant) for row in guests(results.rows) if row.counts)
+    rounds = max((row.round for row in guests(results.rows)), default=0)
+    least, most = min(counts.values(), default=0), max(counts.values(), default=0)
+    if results.options.get("rounds") or least == most == rounds or not most:
+        return f"{rounds} round{'s' if rounds != 1 else ''}"
+    return f"{least} to {most} samples" if least < most else f"{most} sample{'s' if most != 1 else ''}"
+
+
 def load_line(results: TeardownResults) -> str:
-    """Report the number of samples taken under foreign load; empty if there are none."""
-    loaded = sum(row.loaded for row in results.rows)
+    """Report how many samples were taken under foreign load, and where most were; empty if there are none."""
+    loaded = [row for row in results.rows if row.loaded]
     if not loaded:
         return ""
-    return f"{loaded} of {len(results.rows)} samples were taken while other work kept CPUs busy"
+    line = f"{len(loaded)} of {len(results.rows)} samples were taken while other work kept CPUs busy"
+    total, bad = (
+        Counter((row.target.removesuffix("-softmmu"), row.memory_mib, row.kind) for row in rows)
+        for rows in ([row for row in results.rows if row.kind in LATENCIES], loaded)
+    )
+    worst = sorted((key for key in total if bad[key]), key=lambda key: -bad[key] / total[key])[:NAMED]
+    cells = [
+        f"{target} {format_size(memory)}{'' if kind == 'teardown' else f' {kind}'}"
+        f" ({bad[target, memory, kind]} of {total[target, memory, kind]})"
+        for target, memory, kind in worst
+    ]
+    busy = [row.foreign_cpus for row in loaded if row.foreign_cpus is not None]
+    mean = f" ({sum(busy) / len(busy):.1f} on average)" if busy else ""
+    return f"{line}{mean}{', most in ' + ', '.join(cells) if cells else ''}"

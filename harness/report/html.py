@@ -17,7 +17,15 @@ from harness.layout import Layout
 from harness.options import format_size
 from harness.properties import ROWS, worst
 from harness.properties.record import PropertiesResults, properties_file
-from harness.report.headline import extrapolations, floor_lines, grows, headline, load_line, tib_words
+from harness.report.headline import (
+    extrapolations,
+    floor_lines,
+    grows,
+    headline,
+    load_line,
+    sample_words,
+    tib_words,
+)
 from harness.report.plots import Plot, distribution_plots, latency_plots, restart_plots
 from harness.teardown import Comparison
 from harness.teardown.model import MATRIX_FIELDS, SERIES_FIELDS
@@ -47,7 +55,7 @@ def report_page(
     )
     return environment.get_template("report.html.j2").render(
         results=results,
-        rounds=max((row.round for row in results.rows), default=0),
+        medians=sample_words(results),
         headline=headline(results),
         extrapolations=extrapolations(results),
         notes=[line for line in (*floor_lines(results), load_line(results)) if line],

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from harness.figures import NONE, format_ratio, format_seconds
 from harness.options import format_size
-from harness.report.headline import extrapolations, floor_lines, guests, headline, load_line
+from harness.report.headline import extrapolations, floor_lines, guests, headline, load_line, sample_words
 from harness.teardown import Comparison
 from harness.teardown.model import MATRIX_FIELDS
 from harness.teardown.results import TeardownResults
@@ -20,7 +20,6 @@ MARKS = {"better": "+", "same": "=", "worse": "-", "not enough data": "?"}
 def report_text(results: TeardownResults) -> str:
     """Render the report. No line exceeds 72 columns, unless a single word does."""
     host = results.host
-    rounds = max((row.round for row in results.rows), default=0)
     parts = [
         "Teardown of guests with and without asynchronous teardown",
         "=" * 57,
@@ -32,8 +31,8 @@ def report_text(results: TeardownResults) -> str:
         *_paragraphs(floor_lines(results)),
         *_gates(results),
         *_wrap(
-            f"Medians of {rounds} rounds in random order (seed {results.seed}) after a discarded warm-up, on "
-            f"{host.cpus} CPUs ({host.cpu}), {host.memory_mib // 1024} GiB, {host.distribution}, "
+            f"Medians of {sample_words(results)} in random order (seed {results.seed}) after a discarded "
+            f"warm-up, on {host.cpus} CPUs ({host.cpu}), {host.memory_mib // 1024} GiB, {host.distribution}, "
             f"Linux {host.kernel}. {load_line(results)}".strip()
         ),
         "",

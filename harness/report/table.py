@@ -15,7 +15,7 @@ from rich.text import Text
 from harness.bench.subject import REFERENCES
 from harness.figures import NONE, format_ratio, format_seconds
 from harness.options import format_size
-from harness.report.headline import extrapolations, floor_lines, guests, headline, load_line
+from harness.report.headline import extrapolations, floor_lines, guests, headline, load_line, sample_words
 from harness.teardown.model import MATRIX_FIELDS, Comparison, Sample
 from harness.teardown.results import TeardownResults
 from harness.teardown.statistics import (
@@ -100,15 +100,12 @@ def table_text(results: TeardownResults, *, width: int = 100) -> str:
 def _heading(results: TeardownResults) -> Iterable[RenderableType]:
     rows, host = guests(results.rows), results.host
     accels = ", ".join(_accels(rows))
-    rounds = max((row.round for row in rows), default=0)
     single = {field: values[0] for field in _COLUMNS if len(values := _values(rows, field)) == 1}
     fixed = [
         f"on {value}" if field == "host" and value != "native" else _cell(field, value)
         for field, value in single.items()
     ]
-    yield Text(
-        f"Teardown, medians of {rounds} round{'s' if rounds != 1 else ''}: {', '.join(fixed)}; {accels}"
-    )
+    yield Text(f"Teardown, medians of {sample_words(results)}: {', '.join(fixed)}; {accels}")
     yield Text(
         f"{host.distribution}, Linux {host.kernel}, {host.cpus} CPUs, {host.memory_mib // 1024} GiB",
         style="dim",

@@ -27,8 +27,8 @@ ONE, OTHER, LATE = "base", "again", "late"
 """Variant names of the binary, of the same binary, and of the same binary with a delay."""
 SIZES_MIB = (64, 96, 128, 192, 256)
 TRIGGERS = ("sigterm", "sigkill")
-ROUNDS = 5
-DELAY_ROUNDS = 15
+BUDGET_S = 150
+DELAY_BUDGET_S = 60
 DELAY_S = 0.005
 SIMULATED = 200
 FOUND = ("better", "worse")
@@ -44,7 +44,7 @@ class CalibrationSamples:
 
 def run_calibration(bench: Bench, *, delay: Path) -> CalibrationSamples:
     """Time each subject of ``bench`` (one per target) against itself in 10 cells, and the first one against
-    itself with the delay of the program ``delay`` (delay.c).
+    itself with the delay of the program ``delay`` (delay.c). Both runs are adaptive.
 
     Raises the errors of run_teardown, StorageError, OptionError.
     """
@@ -61,7 +61,8 @@ def run_calibration(bench: Bench, *, delay: Path) -> CalibrationSamples:
         pages=("4k",),
         payload=("paused",),
         triggers=TRIGGERS,
-        rounds=ROUNDS,
+        rounds=0,
+        budget_s=BUDGET_S,
         restart="none",
     )
     pairs = [msgspec.structs.replace(subject, variant=name) for subject in plain for name in (ONE, OTHER)]
@@ -71,7 +72,7 @@ def run_calibration(bench: Bench, *, delay: Path) -> CalibrationSamples:
         targets=bench.targets[:1],
         memory_mib=SIZES_MIB[:1],
         triggers=TRIGGERS[:1],
-        rounds=DELAY_ROUNDS,
+        budget_s=DELAY_BUDGET_S,
     )
     pair = [msgspec.structs.replace(plain[0], variant=ONE), _delayed(bench.layout, plain[0], delay)]
     delayed = run_teardown(bench.with_changes(options=chosen, subjects=pair))
@@ -94,7 +95,7 @@ def _delayed(layout: Layout, subject: Subject, delay: Path) -> Subject:
 def exits(samples: Sequence[Sample]) -> list[Comparison]:
     """Return the comparisons of exit: without the feature, exit and reclaim are equal."""
     alone = [msgspec.structs.replace(sample, reclaim_s=None) for sample in samples]
-    return [row for row in compare(alone) if row.latency == "exit"]
+    return [row for row in compare(alone, looks=True) if row.latency == "exit"]
 
 
 def simulate(samples: Sequence[Sample], *, count: int = SIMULATED) -> list[list[Comparison]]:

@@ -6,7 +6,7 @@ These structs are the rows of ``build/results/teardown.json``; docs/results.md i
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 
@@ -94,7 +94,13 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ]
     trigger: Annotated[str, about("what ended QEMU: sigterm, sigkill, sigabrt, quit or poweroff")]
-    round: Annotated[int, about("round of the run, from 1; the warm-up round is not among the rows")]
+    round: Annotated[
+        int,
+        about(
+            "round of the run, from 1; the warm-up round is not among the rows. A round of an adaptive run"
+            " may have several samples of a cell, or none"
+        ),
+    ]
     index: Annotated[int, about("position in the run, from 1")]
     outcome: Annotated[str, about("ok, cancelled (did not run) or failed; only ok counts in comparisons")]
     reason: Annotated[str, about("reason of the failure or cancellation, one line")] = ""
@@ -263,6 +269,14 @@ MATRIX_FIELDS = ("target", "host", "memory_mib", "backend", "pages", "accel", "p
 """Fields that define a cell: samples are comparable if all of these are equal."""
 SERIES_FIELDS = tuple(field for field in MATRIX_FIELDS if field != "memory_mib")
 """Fields that, with the variant, are equal in all samples of one fitted line."""
+
+CellKey = tuple[str, tuple[Any, ...]]
+"""Kind of sample, and the values of MATRIX_FIELDS."""
+
+
+def cell_key(row: Cell | Sample) -> CellKey:
+    """Return the cell of a sample, or of the plan of one."""
+    return row.kind, tuple(getattr(row, field) for field in MATRIX_FIELDS)
 
 
 def sample_of(cell: Cell, **fields: object) -> Sample:

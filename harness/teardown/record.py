@@ -53,7 +53,7 @@ def record_teardown(
             binaries=bench.subjects,
             accels=facts,
             rows=rows,
-            comparisons=compare(rows) if ended else (),
+            comparisons=compare(rows, looks=not options.rounds) if ended else (),
             slopes=fit_slopes(rows) if ended else (),
             emulated=tuple(emulated),
             seed=bench.seed,

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from harness.errors import TeardownError
+from harness.figures import format_duration
 from harness.guest.hugepages import restored
 from harness.job import JobEvent, JobItem, run_plan
 from harness.process import Finished
-from harness.teardown.model import Cell, Sample, TeardownRun, sample_of
+from harness.teardown.model import Cell, Sample, TeardownRun, cell_key, sample_of
 from harness.teardown.scenario import Block, Design, design
 
 if TYPE_CHECKING:  # tests under avocado import this package: a hundred times a run
@@ -26,8 +27,6 @@ if TYPE_CHECKING:  # tests under avocado import this package: a hundred times a 
     from harness.progress import Reporter, Step
 
 TEST = "tests/avocado/teardown.py"
-MOST_ROUNDS = 100
-"""Further rounds do not change the verdicts."""
 
 
 def _nothing_to_do(*_: object) -> None:
@@ -49,8 +48,8 @@ NO_HOOKS = Hooks()
 def run_teardown(bench: Bench, *, floor: Path | None = None, hooks: Hooks = NO_HOOKS) -> TeardownRun:
     """Time the native subjects of ``bench`` over the matrix of its options, one guest at a time.
 
-    The warm-up comes first; its samples are discarded (Design.warm_up). It is followed by -Drounds= rounds,
-    or by at least one and as many as fit into the rest of -Dbudget=. The first round gives their duration.
+    The warm-up comes first; its samples are discarded (Design.warm_up). It is followed by -Drounds= rounds of
+    all cells, or by the rounds of an adaptive run until all is decided or -Dbudget= is spent (schedule.py).
     With ``floor`` (floor.c) each round also times the floor and the measuring overhead.
 
     ``hooks`` receive each sample at once, so that an interrupted run keeps its samples. Each cell gives a
@@ -93,21 +92,60 @@ def _run_rounds(
 ) -> tuple[Sample, ...]:
     """Run all rounds after the warm-up, which took ``warmup_s``."""
     samples: list[Sample] = []
-    fixed = options.rounds
-    planned, known = fixed or MOST_ROUNDS, bool(fixed)
-    began, turn = time.monotonic(), 0
-    while turn < planned:
-        turn += 1
-        blocks = matrix.round(turn, first_index=len(samples) + 1)
-        title = f"round {turn}{f' of {planned}' if known else ''}: {sum(map(len, blocks))} samples"
+    began = time.monotonic()
+    for turn in itertools.count(1):
+        spent_s = time.monotonic() - began
+        if options.rounds:
+            blocks, title = _fixed(options, matrix, samples, turn, spent_s)
+        else:
+            blocks, title = _adaptive(options, matrix, samples, turn, warmup_s + spent_s)
+        if not blocks:
+            break
         with reporter.step(title) as step:
             samples += _run_round(layout, options, blocks, step, hooks, before=samples)
         hooks.on_round([sample for sample in samples if sample.round == turn])
-        if not fixed:
-            took = (time.monotonic() - began) / turn
-            left = options.budget_s - warmup_s - (time.monotonic() - began)
-            planned, known = min(MOST_ROUNDS, turn + max(0, int(left / max(took, 0.001)))), True
+    for cell in matrix.never(samples) if not options.rounds else ():
+        late = sample_of(
+            cell, outcome="cancelled", reason=f"no time was left of -Dbudget={options.budget_s}s"
+        )
+        samples.append(late)
+        hooks.on_sample(late)
     return tuple(samples)
+
+
+def _fixed(
+    options: Options, matrix: Design, samples: Sequence[Sample], turn: int, spent_s: float
+) -> tuple[Sequence[Block], str]:
+    """Return the next round of a fixed design, and its title."""
+    if turn > options.rounds:
+        return (), ""
+    blocks = matrix.round(turn, len(samples) + 1)
+    left_s = spent_s / max(1, turn - 1) * (options.rounds - turn + 1)
+    left = f", about {format_duration(left_s)} left" if samples else ""
+    return blocks, f"round {turn} of {options.rounds}: {sum(map(len, blocks))} samples{left}"
+
+
+def _adaptive(
+    options: Options, matrix: Design, samples: Sequence[Sample], turn: int, spent_s: float
+) -> tuple[Sequence[Block], str]:
+    """Return the next round of an adaptive run (schedule.py), and its title."""
+    from harness.teardown.schedule import next_turn  # noqa: PLC0415 - numpy, a hundred times a run (see above)
+
+    wishes = next_turn(
+        [cell_key(block[0]) for block in matrix.blocks],
+        samples,
+        budget_s=float(options.budget_s),
+        left_s=options.budget_s - spent_s,
+        visit_s=spent_s * len(matrix.blocks[0]) / max(1, len(samples)),
+    )
+    if not wishes:
+        return (), ""
+    blocks = matrix.round(turn, len(samples) + 1, {wish.key: wish.visits for wish in wishes})
+    time_s = sum(wish.seconds for wish in wishes)
+    about = (
+        f", about {format_duration(time_s)}; {spent_s:.0f} of {options.budget_s} s spent" if samples else ""
+    )
+    return blocks, f"round {turn}: {sum(map(len, blocks))} samples{about}"
 
 
 def _run_round(

@@ -14,14 +14,19 @@ import msgspec
 
 from harness.errors import OptionError
 from harness.guest import LINUX, Accel, Boot, Firmware
-from harness.teardown.model import Cell
+from harness.teardown.model import Cell, CellKey, Sample, cell_key
 
 if TYPE_CHECKING:
     from harness.bench import Subject
     from harness.options import Options
 
 Block = tuple[Cell, ...]
-"""Cells that differ only in the variant, in their order in the run. One avocado test runs a block."""
+"""Cells that differ only in the variant, in their order in the run. One avocado test runs a block, once or a
+few times."""
+AT_ONCE = 3
+"""Largest number of visits of a cell in one avocado test. A test takes a second more than its guests."""
+SMALL = 3
+"""Samples of floor and overhead in each round of an adaptive run."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,19 +47,23 @@ class Design:
         ]
         return dataclasses.replace(self, blocks=tuple(first)).round(0)
 
-    def round(self, turn: int, first_index: int = 1) -> tuple[Block, ...]:
+    def round(
+        self, turn: int, first_index: int = 1, visits: Mapping[CellKey, int] | None = None
+    ) -> tuple[Block, ...]:
         """Return round ``turn``, from 1, with indexes from ``first_index``.
 
-        The order of the blocks, and of the variants within each block, is random in each round. Drift of the
+        ``visits`` has the number of samples of each variant, by cell; without it, each cell gets one. The
+        order of the blocks, and of the variants within each visit, is random in each round. Drift of the
         machine and effects of the previous guest are therefore the same for all. The seed fixes the order.
         """
         draw = random.Random(f"{self.seed}/{turn}")  # noqa: S311 - an order, not a secret
-        blocks = [*self.blocks, *((cell,) for cell in self.small)]
+        small = 1 if visits is None else SMALL
+        blocks = [[block] * count for block in self.blocks for count in _portions(block, visits)]
+        blocks += [[(cell,)] * small for cell in self.small]
         draw.shuffle(blocks)
         index, made = first_index, []
-        for block in blocks:
-            cells = list(block)
-            draw.shuffle(cells)
+        for repeated in blocks:
+            cells = [cell for block in repeated for cell in draw.sample(block, len(block))]
             made.append(
                 tuple(
                     msgspec.structs.replace(cell, round=turn, index=index + offset)
@@ -63,6 +72,16 @@ class Design:
             )
             index += len(cells)
         return tuple(made)
+
+    def never(self, samples: Sequence[Sample]) -> tuple[Cell, ...]:
+        """Return the cells of the blocks without any of ``samples``, numbered after them."""
+        seen = {cell_key(sample) for sample in samples}
+        last = max(samples, key=lambda sample: sample.index)
+        left = [cell for block in self.blocks for cell in block if cell_key(cell) not in seen]
+        return tuple(
+            msgspec.structs.replace(cell, round=last.round, index=index)
+            for index, cell in enumerate(left, last.index + 1)
+        )
 
     def with_floor(self, program: Path, threads: int, timeout_s: float) -> Design:
         """Add a floor of ``threads`` threads, and the measuring overhead (guest/programs/floor.c)."""
@@ -150,6 +169,12 @@ def design(
     if not blocks:
         raise OptionError("there is nothing to time: no binary for these targets", "run nox -s build first")
     return Design(blocks=tuple(blocks), seed=seed)
+
+
+def _portions(block: Block, visits: Mapping[CellKey, int] | None) -> list[int]:
+    """Return the number of visits of ``block`` in each of its avocado tests."""
+    count = 1 if visits is None else visits.get(cell_key(block[0]), 0)
+    return [min(AT_ONCE, count - begin) for begin in range(0, count, AT_ONCE)]
 
 
 def _mappings(options: Options) -> list[tuple[str, str]]:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from harness.teardown.model import MATRIX_FIELDS, Comparison, Sample
+from harness.teardown.model import CellKey, Comparison, Sample, cell_key
 from harness.teardown.significance import ENOUGH, LOOKS, Pair, borrow, spent
 from harness.teardown.statistics import EQUIVALENT, LEVEL, contests, values_of
 
@@ -21,22 +21,23 @@ MOST = LOOKS[-1]
 INTERVAL = 1.96 * 1.2533
 """Half the width of a 95 % interval of a median, in standard errors of a mean (normal distribution)."""
 
-Place = tuple[Any, ...]
-CellKey = tuple[str, Place]
-"""Kind of sample, and cell of the matrix."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class OpenCell:
     """A cell with open verdicts. ``needed``: samples a side that would settle all; infinite beyond MOST."""
 
     kind: str
-    place: Place
+    place: tuple[Any, ...]
     latencies: tuple[str, ...]
     samples: int
     needed: float
     visit_s: float
     """Seconds that a further sample of each variant takes; 0 if unknown."""
+
+    @property
+    def key(self) -> CellKey:
+        """Kind and cell."""
+        return self.kind, self.place
 
     @property
     def seconds(self) -> float:
@@ -93,11 +94,11 @@ def visit_seconds(samples: Sequence[Sample]) -> dict[CellKey, float]:
     taken = sorted((row for row in samples if row.started), key=lambda row: row.index)
     spans: dict[CellKey, list[float]] = {}
     variants: dict[CellKey, set[str]] = {}
+    for row in taken:
+        variants.setdefault(cell_key(row), set()).add(row.variant)
     for row, later in itertools.pairwise(taken):
-        key = row.kind, tuple(getattr(row, field) for field in MATRIX_FIELDS)
-        variants.setdefault(key, set()).add(row.variant)
         if row.outcome == "ok" and row.host == later.host:
             began, ended = (datetime.datetime.fromisoformat(each.started) for each in (row, later))
-            spans.setdefault(key, []).append((ended - began).total_seconds())
+            spans.setdefault(cell_key(row), []).append((ended - began).total_seconds())
     costs = {key: len(variants[key]) * sum(each) / len(each) for key, each in spans.items()}
     return {("restart", place): 2 * cost for (_, place), cost in costs.items()} | costs

@@ -14,6 +14,7 @@ Holm's correction for all comparisons of the run follows (statistics.py).
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -56,13 +57,13 @@ class Pair:
         """Return what was known when each side had ``size`` samples."""
         return Pair(ours=self.ours[..., :size], theirs=self.theirs[..., :size])
 
-    @property
+    @functools.cached_property
     def variance(self) -> Any:
         """The variance of one sample, the same on both sides if the variants are equal."""
         squares, degrees = zip(*(_moments(side)[1:] for side in (self.ours, self.theirs)), strict=True)
         return sum(squares) / sum(degrees)
 
-    @property
+    @functools.cached_property
     def difference(self) -> Any:
         """The difference of the trimmed means."""
         return _moments(self.ours)[0] - _moments(self.theirs)[0]

@@ -14,7 +14,7 @@ import pytest
 from harness.errors import BusyError, HarnessError, OptionError, all_errors
 from harness.layout import Layout, find_layout, safe_name
 from harness.lock import locked
-from harness.progress import Plain, Silent, Terminal
+from harness.progress import Plain, Silent, Terminal, times
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -167,6 +167,52 @@ def test_plain_progress_is_folded_in_ci() -> None:
     assert output().startswith("Build 7.2 …\nBuild 7.2: done in ")
     assert output(GITHUB_ACTIONS="true").startswith("::group::Build 7.2\n::endgroup::\n")
     assert re.search(r"section_start:\d+:build_7_2\[collapsed=true\]", output(GITLAB_CI="true"))
+
+
+@pytest.mark.parametrize(
+    ("spent", "done", "total", "text"),
+    [
+        (30.0, 1, 4, "30 s spent, about 90 s left"),
+        (600.0, 3, 4, "10 min spent, about 3 min left"),
+        (30.0, 0, 4, "30 s spent"),
+        (30.0, 4, 4, "30 s spent"),
+        (30.0, 4, None, "30 s spent"),
+    ],
+)
+def test_times_of_a_step(spent: float, done: float, total: float | None, text: str) -> None:
+    assert times(spent, done, total) == text
+
+
+def test_plain_progress_shows_time_spent_and_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each tenth of the work, at most every five seconds; a step of unknown length once a minute."""
+    now, stream = [0.0], io.StringIO()
+    monkeypatch.setattr("harness.progress.time.monotonic", lambda: now[0])
+    with Plain(stream, {}).step("compile") as step:
+        for now[0], done in ((4.0, 20), (10.0, 25), (12.0, 40), (20.0, 50)):
+            step.update(done, 100, "x.c")
+    assert stream.getvalue().splitlines()[1:] == [
+        "  compile: 25 %, 10 s spent, about 30 s left: x.c",
+        "  compile: 50 %, 20 s spent, about 20 s left: x.c",
+        "compile: done in 20.0 s",
+    ]
+    now[0], stream = 0.0, io.StringIO()
+    with Plain(stream, {}).step("configure") as step:
+        for now[0] in (30.0, 61.0, 70.0, 122.0):
+            step.update(1)
+    assert stream.getvalue().splitlines()[1:3] == [
+        "  configure: 61 s spent",
+        "  configure: 2 min spent",
+    ]
+
+
+def test_terminal_progress_shows_time_spent_and_left() -> None:
+    from rich.console import Console
+
+    console = Console(file=io.StringIO(), force_terminal=True, width=100, color_system=None)
+    with Terminal(console).step("compile") as step:
+        step.update(1, 2)
+        time.sleep(0.3)  # more than one refresh
+    assert re.search(r"\d+ s spent, about \d+ s left", console.file.getvalue())  # type: ignore[attr-defined]
 
 
 def test_plain_progress_reports_a_failed_step() -> None:

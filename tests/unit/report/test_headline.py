@@ -3,7 +3,7 @@ import pytest
 
 from harness.figures import format_duration
 from harness.report import table_text
-from harness.report.headline import extrapolations, headline, open_line
+from harness.report.headline import extrapolations, headline, load_line, open_line, sample_words
 from harness.report.html import report_page
 from harness.report.markdown import report_text
 
@@ -155,3 +155,36 @@ def test_nothing_is_open_in_a_run_with_all_verdicts():
 )
 def test_durations_are_readable(seconds, text):
     assert format_duration(seconds) == text
+
+
+def test_number_of_samples_is_that_of_the_cells():
+    fixed = realistic(variants=("base", "patched"), rounds=4)
+    assert sample_words(make_results(fixed)) == "4 rounds"
+    small = [row for row in fixed if row.memory_mib != 4096 or row.round < 3]
+    assert sample_words(make_results(small)) == "2 to 4 samples"
+    assert sample_words(make_results(small, options={"rounds": 4})) == "4 rounds"
+    same = [msgspec.structs.replace(row, round=min(row.round, 2)) for row in fixed]
+    assert sample_words(make_results(same)) == "4 samples"
+    assert "Teardown, medians of 2 to 4 samples:" in table_text(make_results(small))
+    assert "Medians of 2 to 4 samples in random order" in " ".join(report_text(make_results(small)).split())
+    assert "Medians of 2 to 4 samples in" in report_page(make_results(small), properties=None, logs=())
+
+
+def test_load_is_reported_with_the_cells_that_had_most_of_it():
+    rows = [
+        msgspec.structs.replace(
+            row,
+            loaded=(loaded := row.memory_mib == 4096 or (row.memory_mib == 1024 and row.round == 1)),
+            foreign_cpus=1.5 if loaded else 0.1,
+        )
+        for row in realistic(variants=("base", "patched"), rounds=3)
+    ]
+    line = load_line(make_results(rows))
+    assert line.startswith(
+        "14 of 30 samples were taken while other work kept CPUs busy (1.5 on average), most in "
+    )
+    assert "x86_64 4G (6 of 6)" in line
+    assert "x86_64 4G restart (6 of 6)" in line
+    assert "x86_64 1G (2 of 6)" in line
+    assert "256M" not in line
+    assert load_line(make_results(realistic(rounds=1))) == ""

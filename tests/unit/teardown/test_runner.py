@@ -12,9 +12,10 @@ from harness.progress import Silent
 from harness.teardown import runner
 from harness.teardown.model import Cell, Sample, sample_of
 from harness.teardown.runner import NO_HOOKS, Hooks
+from harness.teardown.statistics import compare
 
 from ..bench.support import make_bench
-from .test_scenario import options, subjects
+from .test_scenario import TARGETS, options, subjects
 
 
 @pytest.fixture
@@ -90,40 +91,85 @@ def test_warm_up_is_discarded_and_indexes_continue_over_rounds(layout, job):
     assert received == [1, 1, 1, 1, 4, 2, 2, 2, 2, 4]
 
 
-def test_budget_sets_the_number_of_rounds(layout, job, monkeypatch):
-    """The warm-up and each round take ten seconds, so five rounds fit into sixty seconds."""
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that only the fake job moves."""
     now = [0.0]
     monkeypatch.setattr(runner.time, "monotonic", lambda: now[0])
+    return now
+
+
+def timed(now, seconds, exits=(0.1, 0.001), noise=1.0):
+    """Return lines of good samples that take ``seconds`` each; base and patched exit after ``exits``."""
 
     def lines(blocks):
-        now[0] += 10
-        return all_good(blocks)
+        found = []
+        for block in blocks:
+            samples = []
+            for cell in block:
+                exit_s = exits[cell.variant == "patched"] * noise ** (cell.index % 3)
+                started = f"2026-01-01T00:{int(now[0]) // 60:02}:{now[0] % 60:06.3f}+00:00"
+                samples.append(
+                    sample_of(cell, outcome="ok", exit_s=exit_s, reclaim_s=exit_s, threads=5, started=started)
+                )
+                now[0] += seconds
+            found.append(line(block, samples))
+        return found
 
-    job.lines = staticmethod(lines)
-    run, printed = go(layout, rounds=0, budget_s=60)
-    assert max(sample.round for sample in run.samples) == 5
-    assert (run.warmup_s, run.round_s) == (10.0, 10.0)
-    assert [text for text in printed if text.startswith("round")][:2] == [
+    return lines
+
+
+def test_run_ends_when_all_is_decided(layout, job, clock):
+    job.lines = staticmethod(timed(clock, 1.0))
+    run, printed = go(layout, rounds=0, budget_s=600)
+    assert job.rounds == [0, 1, 2]
+    assert len(run.samples) == 2 * 2 * 3
+    assert [sample.index for sample in run.samples] == list(range(1, 13))
+    assert run.warmup_s == 4.0
+    assert [text for text in printed if text.startswith("round")] == [
         "round 1: 4 samples",
-        "round 2 of 5: 4 samples",
+        "round 2: 8 samples, about 8 s; 8 of 600 s spent",
     ]
-    # At least one round runs.
+
+
+def test_run_ends_when_its_budget_is_spent(layout, job, clock):
+    job.lines = staticmethod(timed(clock, 5.0, exits=(0.1, 0.1), noise=1.5))
+    run, _ = go(layout, rounds=0, budget_s=200)
+    assert 150 <= clock[0] <= 210
+    assert max(sample.round for sample in run.samples) > 2
+    # The pilot always runs.
     job.rounds.clear()
-    run, _ = go(layout, rounds=0, budget_s=1)
+    go(layout, rounds=0, budget_s=1)
     assert job.rounds == [0, 1]
 
 
-def test_slow_rounds_reduce_their_number(layout, job, monkeypatch):
-    now = [0.0]
-    monkeypatch.setattr(runner.time, "monotonic", lambda: now[0])
+def test_restarts_without_time_are_cancelled_and_count_as_comparisons(layout, job, clock):
+    job.lines = staticmethod(timed(clock, 5.0))
+    received = []
+    run, printed = go(
+        layout, Hooks(on_sample=received.append), rounds=0, budget_s=60, restart="all", targets=TARGETS[:1]
+    )
+    late = [sample for sample in run.samples if sample.kind == "restart"]
+    assert [(sample.variant, sample.outcome) for sample in late] == [
+        ("base", "cancelled"),
+        ("patched", "cancelled"),
+    ]
+    assert late[0].reason == "no time was left of -Dbudget=60s"
+    assert received[-2:] == late
+    assert [sample.index for sample in run.samples] == list(range(1, len(run.samples) + 1))
+    assert sum("no time was left" in text for text in printed) == 1
+    rows = compare(run.samples, looks=True)
+    assert [row.verdict for row in rows] == ["better", "better", "not enough data"]
 
-    def lines(blocks):
-        now[0] += 10 if blocks[0][0].round == 0 else 25
-        return all_good(blocks)
 
-    job.lines = staticmethod(lines)
-    run, _ = go(layout, rounds=0, budget_s=60)
-    assert max(sample.round for sample in run.samples) == 2
+def test_fixed_rounds_visit_every_cell_and_show_the_time_left(layout, job, clock):
+    job.lines = staticmethod(timed(clock, 5.0))
+    run, printed = go(layout, rounds=4, restart="all", targets=TARGETS[:1])
+    assert len(run.samples) == 4 * 4
+    assert [text for text in printed if text.startswith("round")][:2] == [
+        "round 1 of 4: 4 samples",
+        "round 2 of 4: 4 samples, about 60 s left",
+    ]
 
 
 def test_floor_has_as_many_threads_as_qemu(layout, job):

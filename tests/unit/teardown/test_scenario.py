@@ -6,6 +6,7 @@ from harness.bench import Subject
 from harness.errors import OptionError
 from harness.guest import Accel, Boot, Firmware
 from harness.options import Options
+from harness.teardown.model import cell_key, sample_of
 from harness.teardown.scenario import design
 
 from ..defaults import options_with
@@ -97,6 +98,32 @@ def test_hugetlb_ignores_the_option_pages():
         ("ram", "thp"),
         ("hugetlb", "hugetlb"),
     }
+
+
+def test_adaptive_round_visits_what_it_is_asked_to():
+    design = matrix().with_floor(Path("/floor"), 4, 9.0)
+    one, other = (cell_key(block[0]) for block in design.blocks[:2])
+    blocks = design.round(2, 10, {one: 7, other: 1})
+    guests = [block for block in blocks if block[0].kind == "teardown"]
+    assert sorted((cell_key(block[0]) == one, len(block)) for block in guests) == [
+        (False, 2), (True, 2), (True, 6), (True, 6),
+    ]  # fmt: skip
+    for block in guests:
+        for at in range(0, len(block), 2):
+            assert {cell.variant for cell in block[at : at + 2]} == {"base", "patched"}
+    assert [cell.index for block in blocks for cell in block] == list(range(10, 10 + 16 + 6))
+    assert sorted(len(block) for block in blocks if block[0].kind != "teardown") == [3, 3]
+
+
+def test_cells_that_were_never_visited_are_known():
+    design = matrix(restart="largest")
+    samples = [sample_of(cell, outcome="ok") for block in design.round(1) for cell in block]
+    guests = [sample for sample in samples if sample.kind == "teardown"]
+    assert design.never(samples) == ()
+    never = design.never(guests)
+    assert {cell.kind for cell in never} == {"restart"}
+    last = max(sample.index for sample in guests)
+    assert [cell.index for cell in never] == list(range(last + 1, last + 1 + len(never)))
 
 
 def test_each_round_has_the_floor_and_the_overhead():
