@@ -268,6 +268,13 @@ class BisectError(HarnessError):
     summary = "the ends of a bisection do not differ, or the commit between them was not found"
 
 
+class BehaviourError(HarnessError):
+    """A behaviour test fails on a variant, or a metric of it is worse."""
+
+    code = 41
+    summary = "a behaviour test fails, or a metric of it is worse than that of the reference"
+
+
 class InterruptedRunError(HarnessError):
     """The user or a supervisor requested the end of the run."""
 

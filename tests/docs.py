@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from harness.behaviour import BehaviourResults
 from harness.build import BuildResults
 from harness.check import ValidateResults
 from harness.clients.record import ClientsResults
@@ -36,6 +37,7 @@ FILES: tuple[tuple[str, type[msgspec.Struct]], ...] = (
     ("clients.json", ClientsResults),
     ("faults.json", FaultsResults),
     ("load.json", LoadResults),
+    ("behaviour.json", BehaviourResults),
     ("bisect.json", BisectResults),
     ("validate.json", ValidateResults),
 )

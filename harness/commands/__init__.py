@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from harness.commands import (
+    behaviour,
     bisect,
     calibrate,
     clients,
@@ -44,6 +45,7 @@ STAGES: dict[str, Callable[[Request], int]] = {
         judging.ci,
         judging.validate,
         bisect.bisect,
+        behaviour.behaviour,
         keeping.series,
         keeping.submit,
         making.clean,
@@ -57,6 +59,7 @@ ARGUMENTS: dict[str, tuple[Argument, ...]] = {
     "which": making.WHICH,
     "guest": making.BINARY,
     "teardown": teardown.TEARDOWN,
+    "behaviour": behaviour.BEHAVIOUR,
     "bisect": bisect.BISECT,
     "calibrate": calibrate.CALIBRATE,
     "report": teardown.REPORT,

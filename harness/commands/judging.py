@@ -170,9 +170,13 @@ def _behaviour(request: Request, series: Input) -> Callable[[], Sequence[Finding
 
     Raises OptionError for an unknown suite.
     """
+    from harness.series.series import test_files
+
     suites = series.metadata.suites
     check_choice("series", suites, SUITES, where="series.toml")
-    if not suites or series.kind != "folder":
+    # Tests of a series from elsewhere are foreign code, which no sandbox surrounds here.
+    own = test_files(request.layout, series.source) if series.is_ours else []
+    if not (suites or own) or series.kind != "folder":
         return None
 
     def run() -> Sequence[Finding]:
@@ -192,6 +196,8 @@ def _behaviour(request: Request, series: Input) -> Callable[[], Sequence[Finding
                 "teardown": _failed_teardowns,
             }
             lines = [line for suite in SUITES if suite in suites for line in failures[suite](request, bench)]
+            if own:
+                lines += _failed_behaviour(request, bench, own)
         return [RULES["behaviour-fails"].finding(line) for line in dict.fromkeys(lines)]
 
     return run
@@ -222,3 +228,10 @@ def _failed_teardowns(request: Request, bench: Bench) -> Iterator[str]:
     for row in results.rows:
         if row.outcome == "failed":
             yield f"teardown of {row.variant} {row.target}: {row.reason}"
+
+
+def _failed_behaviour(request: Request, bench: Bench, files: Sequence[Path]) -> list[str]:
+    """Run the behaviour tests in ``files``. Return a line for each that fails, and each worse metric."""
+    from harness.behaviour import find_tests, problems_of, record_behaviour
+
+    return problems_of(record_behaviour(bench, find_tests(files), command=request.command))

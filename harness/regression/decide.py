@@ -47,8 +47,11 @@ class Decision:
     effect: Effect
 
 
-def effect_of(pairs: Sequence[Pair], *, lower_is_better: bool) -> Effect:
-    """Return the effect in ``pairs``, of which there is at least one."""
+def effect_of(pairs: Sequence[Pair], *, lower_is_better: bool, miss: float | None = None) -> Effect:
+    """Return the effect in ``pairs``, of which there is at least one.
+
+    ``miss`` is the probability that the interval misses it; None is that of one look among many.
+    """
     relative = all(value > 0 for pair in pairs for value in pair)
     sign = 1.0 if lower_is_better else -1.0
     worse = [sign * (math.log(other / good) if relative else other - good) for good, other in pairs]
@@ -56,7 +59,7 @@ def effect_of(pairs: Sequence[Pair], *, lower_is_better: bool) -> Effect:
     look = count - FEWEST + 1
     if look < 1:
         return Effect(mean=mean, low=-math.inf, high=math.inf, relative=relative)
-    miss = ALPHA * 6 / (math.pi * look) ** 2
+    miss = miss or ALPHA * 6 / (math.pi * look) ** 2
     error = statistics.stdev(worse) / math.sqrt(count)
     reach = float(stats.t.ppf(1 - miss / 2, count - 1)) * error
     return Effect(mean=mean, low=mean - reach, high=mean + reach, relative=relative)

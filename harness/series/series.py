@@ -99,6 +99,11 @@ def find_folder(layout: Layout, name: str) -> Path:
     )
 
 
+def test_files(layout: Layout, name: str) -> list[Path]:
+    """Return the behaviour tests that the series ``name`` has. Raises OptionError for an unknown series."""
+    return sorted((find_folder(layout, name) / "tests").glob("*.py"))
+
+
 def _names(folder: Path) -> list[str]:
     try:
         return [path.name for path in folder.iterdir()]

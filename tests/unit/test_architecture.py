@@ -43,6 +43,7 @@ ORDER = (
     "clients",
     "load",
     "regression",
+    "behaviour",
     "remote",
     "check",
     "bisect",

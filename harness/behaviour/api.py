@@ -1,0 +1,82 @@
+"""The base class of behaviour tests (docs/behaviour.md). Only processes of avocado import this module."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from avocado import Test
+
+from harness.behaviour.model import Better, Metric, Setup
+from harness.guest import Guest, Machine, start
+from harness.teardown.cpu import adopt_orphans
+from harness.teardown.parent_death import exit_with
+
+
+class BehaviourTest(Test):  # type: ignore[misc]
+    """A test of QEMU's behaviour. Its methods ``test_*`` fail with ``self.fail`` or an exception.
+
+    ``binary`` is the QEMU to test, ``feature`` the arguments that enable the feature of the series in it.
+    """
+
+    def setUp(self) -> None:
+        exit_with(int(self.params.get("driver")))
+        adopt_orphans()
+        self._setup = msgspec.json.decode(self.params.get("setup"), type=Setup)
+        self._metrics: list[Metric] = []
+        self._guests = 0
+
+    def tearDown(self) -> None:
+        self.whiteboard = msgspec.json.encode(self._metrics).decode()
+
+    @property
+    def binary(self) -> Path:
+        return Path(self._setup.subject.path)
+
+    @property
+    def variant(self) -> str:
+        """The name of the binary's variant, such as base or patched."""
+        return self._setup.subject.variant
+
+    @property
+    def feature(self) -> tuple[str, ...]:
+        return self._setup.subject.options
+
+    @contextlib.contextmanager
+    def guest(self, *arguments: str, **changes: Any) -> Iterator[Machine]:
+        """Start a guest of the options of the run and yield it when it is ready; it ends with the block.
+
+        ``arguments`` are further arguments of QEMU. ``changes`` replace fields of harness.guest.Guest:
+        ``memory_mib``, ``backend``, ``pages``, ``payload`` … Raises GuestError if it does not become ready.
+        """
+        setup, payload = self._setup, changes.get("payload", self._setup.payload)
+        if payload not in setup.accels:
+            self.cancel(f"payload {payload} is not prepared: add -Dpayload={payload}")
+        fields: dict[str, Any] = {
+            "binary": self.binary,
+            "target": setup.subject.target,
+            "memory_mib": setup.memory_mib,
+            "backend": setup.backend,
+            "pages": setup.pages,
+            "accel": setup.accels[payload],
+            "payload": payload,
+            "firmware": tuple(Path(folder) for folder in setup.firmware),
+            "options": (*self.feature, *arguments),
+            "kernel": Path(setup.kernel) if setup.kernel else None,
+            "initrd": Path(setup.initrd) if setup.initrd else None,
+        }
+        self._guests += 1
+        log = Path(self.outputdir) / f"qemu-{self._guests}.log"
+        os.makedirs(log.parent, exist_ok=True)  # noqa: PTH103
+        with start(Guest(**(fields | changes)), log=log, timeout_s=setup.timeout_s) as machine:
+            yield machine
+
+    def metric(self, name: str, value: float, *, unit: str, better: Better) -> None:
+        """Record a figure. It is compared between the binaries, under ``name``."""
+        if any(one.name == name for one in self._metrics):
+            raise ValueError(f"the metric {name} is recorded twice")
+        self._metrics.append(Metric(name=name, value=float(value), unit=unit, better=better))

@@ -1,0 +1,205 @@
+"""Behaviour tests of a series: found, run by avocado on each variant in turns, and compared."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.behaviour import BehaviourRow, Metric, find_tests, problems_of
+from harness.behaviour.model import BehaviourResults
+from harness.behaviour.record import compare
+from harness.bench import Subject
+from harness.errors import OptionError
+from tests.faults.world import WORDS, Ended, World
+from tests.unit.defaults import ROOT
+
+TESTS = '''
+import os, time
+from harness.behaviour.api import BehaviourTest
+
+class Odd(BehaviourTest):
+    """:avocado: recursive"""
+
+    def test_figures(self):
+        with self.guest(memory_mib=16) as machine:
+            names = machine.execute("query-status")
+            assert os.path.exists(f"/proc/{machine.pid}")
+        self.metric("slow", 3.0 if self.variant == "patched" else 1.0, unit="s", better="lower")
+        self.metric("fast", 30.0 if self.variant == "patched" else 10.0, unit="MiB/s", better="higher")
+        self.metric("feature", len(self.feature), unit="", better="higher")
+
+    def helper(self):
+        raise AssertionError("no test")
+'''
+
+BROKEN = """
+    def test_fails_with_the_series(self):
+        self.metric("lost", 1, unit="", better="lower")
+        if self.variant == "patched":
+            self.fail("it is broken")
+"""
+
+
+def subject(variant: str) -> Subject:
+    return Subject(variant=variant, target="x86_64-softmmu", path="/q")
+
+
+def row(variant: str, turn: int, value: float, **changes: Any) -> BehaviourRow:
+    metric = Metric(name="time", value=value, unit="s", better=changes.pop("better", "lower"))
+    fields = {
+        "test": "t",
+        "variant": variant,
+        "round": turn,
+        "index": turn,
+        "outcome": "pass",
+        "metrics": (metric,),
+    }
+    return BehaviourRow(**(fields | changes))
+
+
+def pairs_of(*values: tuple[float, float], **changes: Any) -> list[BehaviourRow]:
+    return [
+        row(variant, turn, value, **changes)
+        for turn, pair in enumerate(values, start=1)
+        for variant, value in zip(("base", "patched"), pair, strict=True)
+    ]
+
+
+BOTH = (subject("base"), subject("patched"))
+
+
+def test_metrics_are_compared_round_by_round() -> None:
+    # The machine becomes ten times slower; the ratio stays.
+    (one,) = compare(pairs_of((1, 2.0), (3, 6.1), (10, 19.9), (11, 22)), BOTH)
+    assert (one.reference, one.variant, one.pairs, one.verdict) == ("base", "patched", 4, "worse")
+    assert one.effect == pytest.approx(math.log(2), rel=0.02)
+    assert (one.reference_median, one.variant_median) == (6.5, 13.0)
+    (one,) = compare(pairs_of((1, 2.0), (3, 6.1), (10, 19.9), (11, 22), better="higher"), BOTH)
+    assert one.verdict == "better"
+    (one,) = compare(pairs_of((1, 2.0), (3, 1.0), (10, 19.9)), BOTH)
+    assert one.verdict == "?"
+
+
+def test_runs_that_fail_or_lack_a_partner_do_not_count() -> None:
+    rows = [
+        *pairs_of((1, 2), (1, 2)),
+        row("base", 3, 1),
+        row("patched", 3, 9, outcome="fail"),
+        row("base", 4, 1),
+    ]
+    (one,) = compare(rows, BOTH)
+    assert (one.pairs, one.low, one.verdict) == (2, None, "?")
+    assert list(compare([row("base", 1, 1)], BOTH)) == []
+
+
+def test_error_is_shared_by_all_metrics() -> None:
+    near = [(1.0, 1.0 + 0.1 * step) for step in range(1, 6)]
+    (alone,) = compare(pairs_of(*near), BOTH)
+    many = [one for number in range(8) for one in pairs_of(*near, test=f"t{number}")]
+    assert len(list(compare(many, BOTH))) == 8
+    assert all(one.high > alone.high for one in compare(many, BOTH) if one.high and alone.high)
+
+
+def results(rows: list[BehaviourRow], subjects: tuple[Subject, ...] = BOTH) -> BehaviourResults:
+    from harness.machine import host_facts
+
+    shared: dict[str, Any] = {
+        "command": "c",
+        "started": "",
+        "finished": "",
+        "complete": True,
+        "host": host_facts(),
+        "options": {},
+        "seed": 1,
+    }
+    return BehaviourResults(
+        **shared, binaries=subjects, rows=tuple(rows), comparisons=tuple(compare(rows, subjects))
+    )
+
+
+def test_failures_of_the_reference_are_no_problem_of_the_series() -> None:
+    broken = row("base", 1, 1, outcome="fail", reason="old bug")
+    assert problems_of(results([broken, row("patched", 1, 1)])) == []
+    assert problems_of(results([broken], (subject("base"),))) == ["t fails on base in 1 of its runs: old bug"]
+    worse = results(pairs_of((1, 2.0), (3, 6.1), (10, 19.9), (11, 22)))
+    assert problems_of(worse) == ["time of t is worse on patched: 13 s instead of 6.5 s"]
+
+
+def test_tests_are_found_without_running_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "odd.py"
+    file.write_text("raise SystemExit\n" + TESTS + BROKEN)
+    assert [one.name for one in find_tests([file])] == [
+        "odd.py:Odd.test_figures",
+        "odd.py:Odd.test_fails_with_the_series",
+    ]
+    for text, message in (("def (", "cannot read"), ("class A: pass", "has no test"), ("\0", "cannot read")):
+        file.write_text(text)
+        with pytest.raises(OptionError, match=message):
+            find_tests([file])
+    with pytest.raises(OptionError, match="cannot read"):
+        find_tests([tmp_path / "none.py"])
+    assert [one.method for one in find_tests([ROOT / "tests" / "avocado" / "boot_time.py"])] == [
+        "test_console"
+    ]
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    made = World(tmp_path)
+    made.limit_s = 280  # each run starts an interpreter, and avocado another
+    folder = made.root / "patches" / "async-teardown" / "tests"
+    folder.mkdir()
+    (folder / "odd.py").write_text(TESTS)
+    yield made
+    made.close()
+
+
+def stored(world: World) -> dict[str, Any]:
+    return dict(json.loads((world.build / "results" / "behaviour.json").read_text()))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_tests_of_a_series_run_on_base_and_patched(world: World) -> None:
+    ended: Ended = world.run("behaviour", *WORDS, "-Drounds=3", "-Dseed=5")
+    assert ended.code == 41, ended.error
+    found = stored(world)
+    assert found["complete"]
+    rows = [(one["test"], one["variant"], one["outcome"], one["round"]) for one in found["rows"]]
+    name = "odd.py:Odd.test_figures"
+    assert sorted(rows) == [
+        (name, variant, "pass", turn) for variant in ("base", "patched") for turn in (1, 2, 3)
+    ]
+    assert [row[3] for row in rows] == [1, 1, 2, 2, 3, 3], "the variants take turns"
+    verdicts = {one["metric"]: (one["verdict"], one["pairs"]) for one in found["comparisons"]}
+    assert verdicts == {"slow": ("worse", 3), "fast": ("better", 3), "feature": ("better", 3)}
+    assert "slow of odd.py:Odd.test_figures is worse on patched: 3 s instead of 1 s" in ended.error
+    assert world.leftovers() == ""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_validate_runs_the_tests_of_our_own_series(world: World) -> None:
+    tests = world.root / "patches" / "async-teardown" / "tests" / "odd.py"
+    tests.write_text(TESTS.partition("    def test_figures")[0] + BROKEN)
+    ended = world.run(
+        "validate",
+        "-Dqemu-tests=none",
+        "-Dmatrix=7.2",
+        "-Dtargets=x86_64-softmmu",
+        "-Dtimeout=20",
+        "-Drounds=1",
+        "-Dmemory=32M",
+        "-Daccel=tcg",
+    )
+    assert ended.code == 23, ended.error
+    validated = json.loads((world.build / "results" / "validate.json").read_text())
+    lines = [one["message"] for one in validated["findings"] if one["rule"] == "behaviour-fails"]
+    assert lines == [
+        "odd.py:Odd.test_fails_with_the_series fails on patched in 1 of its runs: it is broken"
+    ], ended.error
