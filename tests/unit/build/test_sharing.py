@@ -41,6 +41,7 @@ def test_distcc_is_started_by_ccache(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 @pytest.mark.skipif(shutil.which("ccache") is None, reason="ccache is not installed")
 def test_machines_share_a_cache_by_http(tmp_path: Path) -> None:
     """Build the stand-in twice, as two machines without a common file would, with a server between them."""

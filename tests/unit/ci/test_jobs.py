@@ -22,7 +22,7 @@ from harness.errors import FindingsError
 from tests.faults.standin import ROOT
 from tests.faults.world import World
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 @pytest.fixture(scope="module")

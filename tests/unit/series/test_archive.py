@@ -151,6 +151,7 @@ def server(tmp_path: Path) -> Iterator[Callable[[str], str]]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_b4_downloads_by_link_and_by_the_configuration_of_the_clone(
     layout: Layout, server: Callable[[str], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
