@@ -343,6 +343,7 @@ def test_source_of_the_same_name_is_compiled_too() -> None:
     options = make_options(targets=("x86_64-softmmu",), given=("-Dtargets=x86_64-softmmu",))
     restricted = choose(machine(options=options, includes=includes), {"include/hw/arm/virt.h"}, set())
     assert restricted.elsewhere["include/hw/arm/virt.h"][0] == "qemu-system-aarch64"
+    includes.found.clear()
     includes.lines["virt.h"] += [
         ("hw/s390x/a.c", "hw/arm/virt.h"),
         ("linux-user/arm/loop.c", "hw/arm/virt.h"),
