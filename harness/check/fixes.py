@@ -117,23 +117,31 @@ def check_history(judged: Judged, references: Iterable[Reference]) -> Iterator[F
     names = "".join(f"{one.commit}^{{commit}}\n" for one in named)
     ids = git.read("cat-file", "--batch-check=%(objectname)", stdin=names.encode()).splitlines()
     for one, answer in zip(named, ids, strict=True):
-        text = ""
-        if answer.endswith(" missing"):
-            text = f"there is no commit {one.commit}{_same_subject(judged, one.subject)}"
-        elif git.run("merge-base", "--is-ancestor", answer, judged.base, check=False).returncode != 0:
-            text = (
-                f"commit {one.commit} is not in the history of the base{_same_subject(judged, one.subject)}"
-            )
-        elif one.subject and _plain(one.subject) != _plain(
-            actual := git.read("show", "-s", "--format=%s", answer)
-        ):
-            message = f"commit {one.commit} has the subject {actual!r}"
-            yield SUBJECT.finding(message, patch=one.patch, snippet=snippet(one.line))
-        if text and count < LONG_HISTORY:
-            text += f", which has {count} commits here"
-        if text:
+        text = _why_unknown(judged, one, answer)
+        if text and not _is_picked(judged, one.commit):
             severity: Severity | None = "note" if count < LONG_HISTORY else None
+            text += _same_subject(judged, one.subject)
+            text += f", which has {count} commits here" if severity else ""
             yield UNKNOWN.finding(text, patch=one.patch, snippet=snippet(one.line), severity=severity)
+        elif not text and one.subject:
+            actual = git.read("show", "-s", "--format=%s", answer)
+            if _plain(one.subject) != _plain(actual):
+                message = f"commit {one.commit} has the subject {actual!r}"
+                yield SUBJECT.finding(message, patch=one.patch, snippet=snippet(one.line))
+
+
+def _why_unknown(judged: Judged, one: Reference, answer: str) -> str:
+    """Return how the commit ``one``, about which git gives the ``answer``, is missing from the history."""
+    if answer.endswith(" missing"):
+        return f"there is no commit {one.commit}"
+    ended = judged.git.run("merge-base", "--is-ancestor", answer, judged.base, check=False)
+    return f"commit {one.commit} is not in the history of the base" if ended.returncode else ""
+
+
+def _is_picked(judged: Judged, commit: str) -> bool:
+    """Whether the base has ``commit`` as another one: in a stable branch, by git cherry-pick -x."""
+    words = ("log", "-1", "--format=%h", "-F", f"--grep=(cherry picked from commit {commit}")
+    return bool(judged.git.read(*words, judged.base))
 
 
 def _same_subject(judged: Judged, subject: str) -> str:

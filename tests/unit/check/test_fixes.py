@@ -155,6 +155,16 @@ def test_commit_that_does_not_exist_is_a_finding(clone: Path) -> None:
     assert (rule, message) == ("fixes-unknown", f"commit {side} is not in the history of the base{SHORT}")
 
 
+def test_commit_that_a_stable_branch_has_picked_is_right(clone: Path) -> None:
+    side = git(clone, "rev-parse", "side")
+    fix = f'Fixes: {side[:12]} ("util: side")'
+    assert len(messages(clone, fix)) == 1
+    commit(clone, f"util: side\n\n(cherry picked from commit {side})")
+    assert messages(clone, fix) == []
+    commit(clone, f"util: x\n\n(cherry picked from commit {'0123456789' * 4})")
+    assert messages(clone, 'Fixes: 0123456789012 ("util: x")') == [], "of another repository"
+
+
 def test_long_history_makes_it_a_warning(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fixes, "LONG_HISTORY", 2)
     assert messages(clone, 'Fixes: 0123456789ab ("x")') == [
