@@ -86,6 +86,13 @@ CLIENTS = {
             notified="end of file on the monitor's socket",
         ),
         Client(
+            name="fence",
+            group="fence",
+            does="SIGKILL, as before the guest is started on another machine",
+            notified="the pidfd of cleanup/PID is readable, or that of QEMU without a helper",
+            waits=True,
+        ),
+        Client(
             name="cgroup main",
             group="cgroup",
             does="SIGTERM to QEMU alone",

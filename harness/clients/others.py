@@ -153,8 +153,11 @@ def _end_all(child: Child) -> None:
 
 def _end(trial: Trial, client: str, served: Served) -> ClientRow:
     """End QEMU in the way of the client, and record when the client is notified."""
-    with watching(served.pid) as watch:
-        _listen(client, served, watch)
+    with contextlib.ExitStack() as stack:
+        fence = _open_fence(served.pid)
+        stack.callback(os.close, fence)
+        watch = stack.enter_context(watching(served.pid))
+        _listen(client, served, watch, fence)
         if client == "shell":
             _suspend(served.pid)
         fire = _trigger(client, served, watch)
@@ -186,9 +189,19 @@ def _end(trial: Trial, client: str, served: Served) -> ClientRow:
         )
 
 
-def _listen(client: str, served: Served, watch: ExitWatch) -> None:
+def _open_fence(pid: int) -> int:
+    """Open the pidfd that becomes readable when memory and I/O are over, as QEMU's manual describes."""
+    for child in psutil.Process(pid).children():
+        if child.name() == f"cleanup/{pid}"[:15]:
+            return os.pidfd_open(child.pid)
+    return os.pidfd_open(pid)
+
+
+def _listen(client: str, served: Served, watch: ExitWatch, fence: int) -> None:
     """Watch the event that notifies the client."""
-    if CLIENTS[client].group == "qmp":
+    if client == "fence":
+        watch.add("notified", fence, select.POLLIN, lambda: True)
+    elif CLIENTS[client].group == "qmp":
         watch.add("notified", served.monitor.fileno(), select.POLLIN, _Monitor(served.monitor, watch))
     elif served.group is not None:
         watch.add("notified", served.group.events, select.POLLPRI, served.group.is_empty)
@@ -222,7 +235,7 @@ def _trigger(client: str, served: Served, watch: ExitWatch) -> Callable[[], None
     group = served.group
     if client == "qmp quit":
         return lambda: served.monitor.sendall(b'{"execute": "quit"}\r\n')
-    if client == "qmp kill":
+    if client in {"qmp kill", "fence"}:
         return lambda: signal.pidfd_send_signal(watch.pidfd, signal.SIGKILL)
     if client == "cgroup all" and group is not None:
         return group.terminate

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import msgspec
+import psutil
 import pytest
 
 from harness.bench import Subject
@@ -18,6 +21,7 @@ from harness.clients.others import try_client
 from harness.clients.runner import TrialRunner, run_clients
 from harness.errors import LibvirtError
 from harness.guest.firmware import Firmware
+from harness.guest.spawn import wait_pidfd
 from harness.layout import Layout
 from harness.progress import Silent
 from tests.unit.bench.support import make_bench
@@ -60,6 +64,28 @@ def test_clients_that_wait_for_the_helper_are_notified_late(client: str, tmp_pat
     assert found.back_s is not None
     assert found.exit_s < 0.5 * found.back_s
     assert found.told_s > 0.9 * found.back_s
+
+
+def test_a_client_that_fences_waits_for_the_helper_that_is_named_after_qemu() -> None:
+    name = (
+        "import ctypes, os, time; ctypes.CDLL(None).prctl(15, b'cleanup/%d' % os.getppid()); time.sleep(60)"
+    )
+    start = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {name!r}]).wait()"
+    with subprocess.Popen([sys.executable, "-c", start]) as qemu:
+        family = psutil.Process(qemu.pid)
+        while not any(child.name() == f"cleanup/{qemu.pid}" for child in family.children()):
+            time.sleep(0.01)
+        (helper,) = family.children()
+        fence = others._open_fence(qemu.pid)
+        try:
+            qemu.kill()
+            qemu.wait()
+            assert not wait_pidfd(fence, 0)
+            helper.kill()
+            assert wait_pidfd(fence, 10)
+        finally:
+            os.close(fence)
+            helper.kill()
 
 
 @pytest.mark.parametrize("client", ["timeout", pytest.param("shell", marks=pytest.mark.slow)])
