@@ -182,7 +182,7 @@ def cycles(session: nox.Session) -> None:
 
 @shared
 def properties(session: nox.Session) -> None:
-    """Build, then check 17 properties of each variant: nox -s properties -- --rows 1,3-5."""
+    """Build, then check 18 properties of each variant: nox -s properties -- --rows 1,3-5."""
     harness(session, "properties")
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 PROPERTIES: tuple[Argument, ...] = (
     (
         ("--rows",),
-        {"default": "1-17", "metavar": "LIST", "help": "numbers of the rows to check, such as 1,3-5"},
+        {"default": "1-18", "metavar": "LIST", "help": "numbers of the rows to check, such as 1,3-5"},
     ),
     BINARIES,
 )

@@ -9,7 +9,7 @@ from pathlib import Path
 from harness.cycles.model import Report
 from harness.machine import text_of
 
-OUR_FILES = ("async-teardown", "async_teardown", "raw-syscall", "raw_syscall", "os-posix.c")
+OUR_FILES = ("async-teardown", "async_teardown", "os-posix.c")
 """Files and functions of the series. A report about the series contains one of these names."""
 
 _HEAD = re.compile(r"==\d+==\s?(?:ERROR|WARNING): (?P<tool>\w+Sanitizer):? (?P<problem>.*)")

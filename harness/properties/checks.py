@@ -15,6 +15,7 @@ from harness.properties import (
     descriptors,
     exits,
     failures,
+    inflight,
     killed,
     lifetime,
     shared,
@@ -42,6 +43,7 @@ CHECKS: dict[int, Callable[[Bench, Parts], None]] = {
     15: configurations.configured_otherwise,
     16: shared.shared_memory,
     17: asleep.asleep,
+    18: inflight.io_over,
 }
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from harness.errors import HarnessError
 from harness.guest import memory_shortage
 from harness.properties.bench import Bench, Ended, Surrounding
+from harness.properties.moved import follows
 from harness.properties.outcome import Cancelled, Failed, Parts, arranged
 from harness.properties.poweroff import guest_that_powers_off
 from harness.properties.tails import (
@@ -203,6 +204,7 @@ def memory_back(bench: Bench, parts: Parts) -> None:
     reclaim_without_delay(bench, parts)
     with parts.part("one CPU allowed: one thread") as figures:
         figures["threads"] = _threads_on_one_cpu(bench, min(MEMORY_MIB, bench.task.memory_mib))
+    follows(bench, parts, min(MEMORY_MIB, bench.task.memory_mib))
 
 
 def _each_in_time(bench: Bench, memory_mib: int, figures: dict[str, float]) -> None:

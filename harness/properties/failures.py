@@ -14,8 +14,9 @@ from pathlib import Path
 from harness.errors import GuestError, HarnessError
 from harness.properties import bpf
 from harness.properties.bench import Bench, Surrounding
-from harness.properties.outcome import Cancelled, Failed, Parts, arranged
-from harness.properties.startup import NAMED, check_ready, faults
+from harness.properties.descriptors import with_many
+from harness.properties.outcome import NAMED, Cancelled, Failed, Parts, arranged
+from harness.properties.startup import check_ready, faults
 
 UNUSED_UID = 61234
 READY_TRIES = 5
@@ -28,11 +29,11 @@ def ready_or_error(bench: Bench, parts: Parts) -> None:
         for _ in range(READY_TRIES):
             with bench.start() as running:
                 check_ready(running)
-    # Without close_range() and /proc, the helper tries every possible descriptor.
-    slow = Surrounding(no_proc=True, filter=bpf.deny({bpf.NUMBERS["close_range"]: errno.ENOSYS}))
+    # Without close_range(), the helper closes each descriptor by itself.
+    slow = Surrounding(filter=bpf.deny({bpf.NUMBERS["close_range"]: errno.ENOSYS}))
     with parts.part("waits for a slow helper"), arranged():
         for _ in range(READY_TRIES):
-            with bench.start(surrounding=slow) as running:
+            with with_many(bench, slow) as running:
                 check_ready(running)
     with parts.part("clone refused by a filter: EPERM"):
         _expect_error(bench, [Surrounding(filter=_clone_fails(errno.EPERM))], errno.EPERM)
@@ -45,7 +46,7 @@ def ready_or_error(bench: Bench, parts: Parts) -> None:
             raise Cancelled("changing to a user without other processes needs root")
         limits = [Surrounding(uid=UNUSED_UID, processes=number) for number in range(1, 9)]
         _expect_error(bench, limits, errno.EAGAIN)
-    with parts.part("limit of the pids cgroup"), _pids_cgroup() as (folder, limit):
+    with parts.part("limit of the pids cgroup"), pids_cgroup() as (folder, limit):
         _expect_error(bench, [Surrounding(cgroup=str(folder))] * 8, errno.EAGAIN, limit=limit)
     with parts.part("no descriptor left: EMFILE"):
         _expect_error(bench, [Surrounding(files=number) for number in range(3, 24)], errno.EMFILE)
@@ -129,7 +130,7 @@ def _judge(error: HarnessError, code: int) -> _Attempt:
 
 
 @contextlib.contextmanager
-def _pids_cgroup() -> Iterator[tuple[Path, Path]]:
+def pids_cgroup() -> Iterator[tuple[Path, Path]]:
     """Create a cgroup with the pids controller, v1 or v2. Yield it and its limit. Raises Cancelled."""
     top = Path("/sys/fs/cgroup")
     folder = (top / "pids" if (top / "pids").is_dir() else top) / f"properties-{os.getpid()}"

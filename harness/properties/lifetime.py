@@ -16,7 +16,7 @@ from harness.guest.spawn import wait_pidfd
 from harness.layout import shipped_files
 from harness.process import run
 from harness.properties import bpf, status
-from harness.properties.bench import Bench, Surrounding, soon
+from harness.properties.bench import Bench, Running, Surrounding, soon
 from harness.properties.helpforms import help_forms
 from harness.properties.outcome import Cancelled, Failed, Parts
 
@@ -95,6 +95,28 @@ def execve_frees(bench: Bench, parts: Parts) -> None:
                 os.close(helper)
             if status.fields(running.pid).get("Name") != "sleep":
                 raise Failed("the process did not continue")
+    with parts.part("the next QEMU reaps it"), tempfile.TemporaryDirectory() as folder:
+        again = (bench.task.binary.path, *QUIET, "-machine", "none", "-S", *bench.words)
+        environment = {"LD_PRELOAD": str(_compile(Path(folder))), "EXEC_ON_SIGNAL": "\n".join(again)}
+        with bench.start(surrounding=Surrounding(environment=environment)) as running:
+            _check_reaped(running)
+
+
+def _check_reaped(running: Running) -> None:
+    """Execute QEMU again in its process. Raises Failed if the helper of the first one remains as a zombie."""
+    first = running.helper()
+    ended = os.pidfd_open(first)
+    try:
+        running.signal(EXEC_SIGNAL)
+        if not soon(lambda: running.helpers() not in ((), (first,)), 10):
+            raise Cancelled("QEMU's process did not become another QEMU with a helper")
+        if not wait_pidfd(ended, 5):
+            raise Failed("the helper of the first QEMU still runs")
+    finally:
+        os.close(ended)
+    running.helper()
+    if not soon(lambda: not status.zombies_below(running.pid), 5):
+        raise Failed(f"{len(status.zombies_below(running.pid))} zombies remain below the next QEMU")
 
 
 def _compile(folder: Path) -> Path:

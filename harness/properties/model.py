@@ -33,6 +33,7 @@ ROWS = {
     15: "other hosts and configurations",
     16: "shared memory keeps its content",
     17: "a sleeping helper stays asleep",
+    18: "I/O is over when the helper ends",
 }
 """Number and short title of each property."""
 

@@ -17,6 +17,10 @@ class Failed(Exception):  # noqa: N818 - a finding, not an error
     """The binary lacks the property. The text is the reason, one line."""
 
 
+NAMED = re.compile(r"async\w*[ _-]?teardown|cleanup/\d", re.IGNORECASE)
+"""How an error names the helper."""
+
+
 class Cancelled(Exception):  # noqa: N818 - a finding, not an error
     """The property cannot be checked on this machine. The text is the reason, one line."""
 

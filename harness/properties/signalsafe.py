@@ -16,15 +16,15 @@ _POSIX = """
 """
 # Other system calls, to which the C library adds nothing.
 _LINUX = """
-    chroot clock_nanosleep close_range epoll_pwait epoll_wait fcntl fsync futex getdents64 getpgid getrlimit
-    getsid gettid madvise membarrier mlock mprotect munlock munlockall munmap nanosleep pidfd_open
+    chroot clock_nanosleep clone close_range epoll_pwait epoll_wait fcntl fsync futex getdents64 getpgid
+    getrlimit getsid gettid madvise membarrier mlock mprotect munlock munlockall munmap nanosleep pidfd_open
     pidfd_send_signal pwrite recv recvmsg sched_getaffinity sched_setaffinity sched_yield send sendmsg
     setrlimit sleep syscall unshare usleep wait4 waitid
 """
-# errno, conversion of numbers, checks of the compiler that end the process, other names of the above.
+# errno, conversion of numbers, counting bits, checks of the compiler that end the process, other names.
 _OTHER = """
     __errno_location strtol __isoc23_strtol strtoul __isoc23_strtoul __assert_fail __stack_chk_fail __chk_fail
     __memcpy_chk __memset_chk __memmove_chk __poll_chk __ppoll_chk __read_chk __pread_chk __open64_2 open64
-    lseek64 pread64 pwrite64 getrlimit64 setrlimit64 fcntl64
+    __sched_cpucount lseek64 pread64 pwrite64 getrlimit64 setrlimit64 fcntl64
 """
 SAFE = frozenset(f"{_POSIX} {_LINUX} {_OTHER}".split())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import platform
-import re
 import sys
 import time
 from pathlib import Path
@@ -13,14 +12,13 @@ from harness.errors import GuestError
 from harness.properties import sandbox, status
 from harness.properties.bench import Bench, Running
 from harness.properties.confinement import SANDBOX_FOR_RUNAS
-from harness.properties.outcome import Cancelled, Failed, Parts, arranged
+from harness.properties.outcome import NAMED, Cancelled, Failed, Parts, arranged
 
 TRACER = Path(__file__).with_name("tracer.py")
 START_LIMIT_S = 20.0
 """A QEMU that is not ready after this time, with a fault, hangs."""
 SETTLED_S = 0.3
 MOST_STEPS = 60
-NAMED = re.compile(r"async\w*[ _-]?teardown|cleanup/\d", re.IGNORECASE)
 
 
 def faults(bench: Bench, parts: Parts, *, confined: bool) -> None:

@@ -185,6 +185,7 @@ def test_pause_and_one_late_end_in_three_fail(monkeypatch):
     monkeypatch.setattr(exits, "reference", lambda *_: 0.03)
     monkeypatch.setattr(exits, "reclaim_without_delay", lambda *_: None)
     monkeypatch.setattr(exits, "_threads_on_one_cpu", lambda *_: 1)
+    monkeypatch.setattr(exits, "follows", lambda *_: None)
     for reclaim, outcome in (
         (endless(0.04), "pass"),
         (endless(0.06), "fail"),
