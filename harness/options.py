@@ -59,6 +59,16 @@ class _Introspected(msgspec.Struct, frozen=True):
     choices: list[str] | None = None
 
 
+DEBUG = Declared(
+    name="debug",
+    type="boolean",
+    default=False,
+    choices=(),
+    minimum=None,
+    maximum=None,
+    description="Compile with debug information",
+)
+"""meson has this option in every project, so meson_options.txt cannot declare it."""
 AT_LEAST_ONE = msgspec.Meta(min_length=1)
 
 
@@ -84,6 +94,8 @@ class Options:
     ccache: bool
     profile: str
     rust: bool
+    devices: str
+    debug: bool
     coverage: bool
     cycles: int
     seed: int
@@ -148,7 +160,8 @@ def declared_options(layout: Layout) -> dict[str, Declared]:
         raw = [option for option in found if option.section == "user"]
         _store(cached, msgspec.json.encode(raw))
     bounds = _integer_bounds(option_file.read_text(encoding="utf-8"))
-    return {option.name: _declared(option, bounds.get(option.name, (None, None))) for option in raw}
+    declared = {option.name: _declared(option, bounds.get(option.name, (None, None))) for option in raw}
+    return {**declared, DEBUG.name: DEBUG}
 
 
 def parse_options(layout: Layout, words: Sequence[str]) -> Options:

@@ -125,6 +125,11 @@ def with_feature(layout: Layout, options: Options) -> Options:
     return dataclasses.replace(chosen, variants=variants)
 
 
+def with_devices(options: Options, usual: str) -> Options:
+    """Return ``options`` with the devices ``usual`` (GUESTS or ALL), unless ``-Ddevices=`` names others."""
+    return options if options.devices != "auto" else dataclasses.replace(options, devices=usual)
+
+
 def prepare(layout: Layout, checked: Checked, options: Options, reporter: Reporter) -> Prepared:
     """Fetch the source, import the tree, check out each variant.
 

@@ -34,6 +34,7 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
         tuple[str, ...], about("arguments that enable asynchronous teardown; empty: it runs without")
     ] = ()
     able: Annotated[bool, about("whether the binary has the option, used or not")] = False
+    left_out: Annotated[tuple[str, ...], about("what QEMU's own defaults would have added to the build")] = ()
 
     @property
     def label(self) -> str:
@@ -67,6 +68,7 @@ def subjects_of(builds: Sequence[Build]) -> tuple[Subject, ...]:
                 version=binary.version,
                 options=options,
                 able=bool(arguments),
+                left_out=build.left_out,
             )
             for name, options in names
             for binary in build.binaries

@@ -20,9 +20,10 @@ from msgspec import Meta
 from harness.build.binary import describe, drop_damaged, is_from_the_future, sha256
 from harness.build.blobs import add_missing_blobs
 from harness.build.configure import read_configure, user_targets
+from harness.build.devices import ALL, GUESTS, add_device_sets, devices_of
 from harness.build.graph import unknown_goals
 from harness.build.hosts import HOSTS
-from harness.build.plan import NO_EXTRA, BuildPlan, BuildRequest, Extra, Tools, make_plan
+from harness.build.plan import NO_DEBUG, NO_EXTRA, BuildPlan, BuildRequest, Extra, Tools, make_plan
 from harness.build.pyenv import MESON
 from harness.build.reading import (
     NINJA_STATUS,
@@ -85,6 +86,7 @@ class _Job:
         special = "" if request.profile == "release" else f" ({request.profile})"
         where = "" if request.host == "native" else f" for {request.host}"
         where += "" if request.extra.compiler == "gcc" else f" with {request.extra.compiler}"
+        where += "" if request.devices == ALL else ", devices of guests"
         return f"{request.tree} {request.label}{special}{where}"
 
     def env(self, **more: str) -> dict[str, str]:
@@ -173,6 +175,8 @@ def make_request(
         host=host,
         profile=options.profile,
         rust=options.rust,
+        devices=devices_of(options.devices, options.targets, configure) if extra == NO_EXTRA else ALL,
+        debug=options.debug,
         sysroot=ensure_sysroot(HOSTS[host], layout, reporter) if HOSTS[host].is_cross else None,
         jobs=job_count(options.jobs),
         # A series may add a feature, which its base does not know.
@@ -243,6 +247,9 @@ def _make(job: _Job, known: Configured | None, variant: str, pin: str) -> Build:
         commit=request.commit,
         host=request.host,
         profile=request.profile,
+        devices=request.devices,
+        debug=NO_DEBUG not in plan.configure,
+        left_out=plan.left_out,
         targets=plan.targets,
         folder=str(plan.folder),
         source=str(plan.source),
@@ -286,6 +293,8 @@ def _configure(job: _Job) -> Configured:
             log=log,
         )
 
+    if job.request.devices == GUESTS:
+        add_device_sets(plan.source, plan.targets)
     if images := add_missing_blobs(plan.source):
         job.reporter.note(f"{job.title}: {len(images)} firmware images are missing: empty ones are used")
     started = time.monotonic()

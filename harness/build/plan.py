@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.build.configure import Configure
+from harness.build.devices import ALL, GUESTS, NO_DEVICES, SETS, device_switches
 from harness.build.hosts import HOSTS, Host
 from harness.build.result import Command
 from harness.build.sysroot import Sysroot
@@ -66,6 +67,11 @@ class Extra:
 
 
 NO_EXTRA = Extra()
+NO_DEBUG = "--disable-debug-info"
+LEFT_OUT = {
+    NO_DEVICES: "devices that timed guests do not use (-Ddevices=all)",
+    NO_DEBUG: "debug information (-Ddebug=true)",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +90,9 @@ class BuildRequest:
     host: str = "native"
     profile: str = "release"
     rust: bool = False
+    devices: str = ALL
+    """GUESTS or ALL of harness.build.devices."""
+    debug: bool = False
     sysroot: Sysroot | None = None
     """Libraries of a cross-built host."""
     jobs: int = 1
@@ -109,6 +118,11 @@ class BuildPlan:
     """Programs whose path build.ninja contains."""
     demanded: tuple[str, ...] = ()
     """Texts that build.ninja must contain."""
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """What QEMU's defaults would add, and the option that adds it."""
+        return tuple(text for switch, text in LEFT_OUT.items() if switch in self.configure)
 
     def binary(self, target: str) -> Path:
         """Return the path of the binary of ``target``."""
@@ -141,7 +155,7 @@ def make_plan(request: BuildRequest, tools: Tools, layout: Layout, environ: Mapp
         raise OptionError(f"-Dhosts: unknown host {request.host!r}", f"known hosts: {' '.join(HOSTS)}")
     host, configure = HOSTS[request.host], request.configure
     root = layout.build_root(request.tree, request.label)
-    folder = root / folder_name(host.name, request.profile, request.extra.compiler)
+    folder = root / folder_name(host.name, request.profile, request.extra.compiler, request.devices)
     sanitize = request.profile == "sanitize"
     compiler = f"{tools.ccache} {tools.compiler}" if tools.ccache else str(tools.compiler)
     switches = (
@@ -149,6 +163,9 @@ def make_plan(request: BuildRequest, tools: Tools, layout: Layout, environ: Mapp
         *request.extra.switches,
         *((*configure.sanitize, *SANITIZE_SWITCHES) if sanitize else ()),
         *(configure.rust() if request.rust else ()),
+        *((NO_DEVICES,) if request.devices == GUESTS else ()),
+        # A tenth of the time of a build. A sanitizer names lines of the sources.
+        *((NO_DEBUG,) if configure.knows(NO_DEBUG) and not (request.debug or sanitize) else ()),
         *host.switches,
         *_cross_switches(host, request.sysroot),
         f"--cc={compiler}",
@@ -169,6 +186,7 @@ def make_plan(request: BuildRequest, tools: Tools, layout: Layout, environ: Mapp
     }
     named = (
         switches,
+        *([SETS] if request.devices == GUESTS else []),
         sorted(env.items()),
         {name: environ.get(name, "") for name in PASSED_ON},
         request.version,
@@ -183,7 +201,7 @@ def make_plan(request: BuildRequest, tools: Tools, layout: Layout, environ: Mapp
         source=request.source,
         targets=request.targets,
         # The relative path of the sources is the same in each variant's build folder (Layout.build_root).
-        configure=("../src/configure", *switches, *own_tools, *_target_list(request.targets)),
+        configure=("../src/configure", *switches, *own_tools, *_target_list(request)),
         ninja=(str(tools.ninja), f"-j{request.jobs}", *_goals(request)),
         env=env,
         fingerprint=hashlib.sha256(json.dumps(named).encode()).hexdigest(),
@@ -194,20 +212,25 @@ def make_plan(request: BuildRequest, tools: Tools, layout: Layout, environ: Mapp
     )
 
 
-def _target_list(targets: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the switch for ``targets``; without any, configure takes all that the tree has."""
-    return (f"--target-list={','.join(targets)}",) if targets else ()
+def _target_list(request: BuildRequest) -> tuple[str, ...]:
+    """Return the switches for the targets; without any, configure takes all that the tree has."""
+    if not request.targets:
+        return ()
+    devices = device_switches(request.targets) if request.devices == GUESTS else ()
+    return (f"--target-list={','.join(request.targets)}", *devices)
 
 
 def _goals(request: BuildRequest) -> tuple[str, ...]:
     return (*map(binary_name, request.targets), *request.extra.goals)
 
 
-def folder_name(host: str, profile: str, compiler: str = "gcc") -> str:
-    """Return the name of the build folder next to ``src``; each profile and compiler has a separate one."""
-    return "-".join(
-        (host, *([] if profile == "release" else [profile]), *([] if compiler == "gcc" else [compiler]))
-    )
+def folder_name(host: str, profile: str, compiler: str = "gcc", devices: str = ALL) -> str:
+    """Return the name of the build folder next to ``src``.
+
+    Each profile, compiler and choice of devices has a separate one.
+    """
+    usual = {"release", "gcc", ALL}
+    return "-".join((host, *(word for word in (profile, compiler, devices) if word not in usual)))
 
 
 def binary_name(target: str) -> str:

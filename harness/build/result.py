@@ -79,6 +79,10 @@ class Build(msgspec.Struct, frozen=True, kw_only=True):
     commit: Annotated[str, Meta(description="Commit id of the sources.")]
     host: Annotated[str, Meta(description="Machine that the binaries run on: native, or such as s390x.")]
     profile: Annotated[str, Meta(description="Compiler settings: release or sanitize.")] = "release"
+    devices: Annotated[
+        str, Meta(description="Compiled devices of QEMU: all, or guests for those that timed guests use.")
+    ] = "all"
+    debug: Annotated[bool, Meta(description="Whether the binaries have debug information.")] = True
     targets: Annotated[tuple[str, ...], Meta(description="Configured guest architectures.")]
     folder: Annotated[str, Meta(description="Build folder, absolute.")]
     source: Annotated[str, Meta(description="Source folder, absolute.")]
@@ -98,6 +102,10 @@ class Build(msgspec.Struct, frozen=True, kw_only=True):
     ]
     binaries: Annotated[tuple[Binary, ...], Meta(description="The binaries, one for each target.")]
     logs: Annotated[tuple[str, ...], Meta(description="Logs of configure and ninja, absolute.")]
+    left_out: Annotated[
+        tuple[str, ...],
+        Meta(description="What QEMU's own defaults would have added, and the option that adds it."),
+    ] = ()
     reused: Annotated[
         bool, Meta(description="True if the build was up to date, so that configure and ninja did not run.")
     ] = False

@@ -33,6 +33,7 @@ PACKAGED = {"libvirt", "libvirt-cgroup", "bwrap"}
 def clients(request: Request) -> int:
     """Measure when clients such as libvirt, QMP and shells are notified of a guest's end."""
     from harness.bench import open_bench, refuse_timing
+    from harness.build.devices import ALL
     from harness.build.doctor import ensure
     from harness.clients import check_backends, parse_groups, plan_round, with_and_without
     from harness.clients.plan import BACKENDS, ROUNDS, SIZES
@@ -46,7 +47,9 @@ def clients(request: Request) -> int:
     memory = options.memory_mib if options.has("memory") else SIZES
     backends = options.backends if options.has("backends") else BACKENDS
     check_backends(backends)
-    chosen = choose_subjects(request, options, build=not request.arguments.no_build, first_target=True)
+    chosen = choose_subjects(
+        request, options, build=not request.arguments.no_build, first_target=True, devices=ALL
+    )
     with request.checkout():
         # Without root there is no private libvirtd, so its packages are not needed.
         packaged = bool(PACKAGED.intersection(groups)) and os.geteuid() == 0

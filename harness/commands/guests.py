@@ -6,6 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from harness.build.devices import GUESTS
 from harness.commands.request import Argument, Output, Request, say
 from harness.errors import OptionError
 
@@ -53,21 +54,28 @@ class Chosen:
 
 
 def choose_subjects(
-    request: Request, options: Options, *, build: bool, first_target: bool = False, ask: bool = True
+    request: Request,
+    options: Options,
+    *,
+    build: bool,
+    first_target: bool = False,
+    ask: bool = True,
+    devices: str = GUESTS,
 ) -> Chosen:
     """Choose the binaries of --binary, and with ``build`` those of the variants.
 
     All targets are built, so that other commands can share the builds. With ``first_target``, guests have
-    only the first architecture, unless targets were given. ``ask`` is passed to named_subjects.
+    only the first architecture, unless targets were given. ``ask`` is passed to named_subjects. Builds have
+    ``devices``, unless -Ddevices= names others.
 
     Raises OptionError like check_request, named_subjects and check_targets.
     """
     from harness.bench.named import named_subjects
     from harness.bench.subject import PRISTINE_WITH_OPTION
     from harness.guest import check_targets
-    from harness.pipeline import check_request, with_variants
+    from harness.pipeline import check_request, with_devices, with_variants
 
-    options = with_variants(request.layout, options)
+    options = with_devices(with_variants(request.layout, options), devices)
     built = (*options.variants, PRISTINE_WITH_OPTION) if build else ()
     named = named_subjects(request.arguments.binary, options.targets, built=built, ask=ask)
     if not build and not named:

@@ -127,6 +127,8 @@ def validate(request: Request) -> int:
     from harness.series import read_input
 
     options, layout, reporter = request.options(), request.layout, request.reporter
+    if options.devices == "guests":
+        raise OptionError("-Ddevices=guests: validate compiles what a series touches", "omit -Ddevices=")
     series = read_input(layout, options.series, clone=options.source, reporter=reporter)
 
     # The stages take longer to import than a wrong -Dseries= to report.
@@ -181,12 +183,13 @@ def _behaviour(request: Request, series: Input) -> Callable[[], Sequence[Finding
 
     def run() -> Sequence[Finding]:
         from harness.bench import open_bench, subjects_of
+        from harness.build.devices import GUESTS
         from harness.check import RULES
         from harness.pipeline import build_all, check_request
 
         layout, reporter = request.layout, request.reporter
         variants = (series.metadata.base or "pristine", "patched")
-        options = dataclasses.replace(request.options(), variants=variants, hosts=("native",))
+        options = dataclasses.replace(request.options(), variants=variants, hosts=("native",), devices=GUESTS)
         checked = check_request(layout, options)
         _, builds = build_all(layout, checked, options, reporter, request.command)
         subjects = subjects_of(builds)

@@ -110,7 +110,8 @@ def which(request: Request) -> int:
     label = label_of_variant(request.layout, options, request.arguments.variant)
     target, host = request.arguments.target, request.arguments.host
     check_choice("hosts", [host], HOSTS, where="the harness")
-    say(find_binary(request.layout, tree, label, target, host=host, profile=options.profile))
+    where = {"host": host, "profile": options.profile, "devices": options.devices}
+    say(find_binary(request.layout, tree, label, target, **where))
     return 0
 
 

@@ -17,6 +17,7 @@ from harness.layout import Layout
 from harness.options import format_size
 from harness.properties import ROWS, worst
 from harness.properties.record import PropertiesResults, properties_file
+from harness.report.builds import left_out_line
 from harness.report.headline import (
     extrapolations,
     floor_lines,
@@ -171,6 +172,7 @@ def _host(results: TeardownResults) -> Rows:
         (f"QEMU, {row.variant}, {row.target}", " ".join((row.version, *row.options, row.sha256[:16])))
         for row in results.binaries
     ]
+    facts += [("builds", line)] if (line := left_out_line(results)) else []
     facts += [
         (f"emulated {row.host}", f"Linux {row.kernel}, {row.cpus} CPUs, {row.memory_mib} MiB, {row.accel}")
         for row in results.emulated

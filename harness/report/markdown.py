@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from harness.figures import NONE, format_ratio, format_seconds
 from harness.options import format_size
+from harness.report.builds import left_out_line
 from harness.report.headline import extrapolations, floor_lines, guests, headline, load_line, sample_words
 from harness.teardown import Comparison
 from harness.teardown.model import MATRIX_FIELDS
@@ -35,6 +36,7 @@ def report_text(results: TeardownResults) -> str:
             f"warm-up, on {host.cpus} CPUs ({host.cpu}), {host.memory_mib // 1024} GiB, {host.distribution}, "
             f"Linux {host.kernel}. {load_line(results)}".strip()
         ),
+        *_wrap(left_out_line(results)),
         "",
         "To reproduce:",
         "",

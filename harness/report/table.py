@@ -15,6 +15,7 @@ from rich.text import Text
 from harness.bench.subject import REFERENCES
 from harness.figures import NONE, format_ratio, format_seconds
 from harness.options import format_size
+from harness.report.builds import left_out_line
 from harness.report.headline import extrapolations, floor_lines, guests, headline, load_line, sample_words
 from harness.teardown.model import MATRIX_FIELDS, Comparison, Sample
 from harness.teardown.results import TeardownResults
@@ -144,7 +145,7 @@ def _summary(results: TeardownResults) -> Iterable[RenderableType]:
         against = _against(results, place, UPSTREAM)
         if against:
             yield Text.assemble(f"{_words(place)}: against {UPSTREAM}", *against)
-    for line in (*floor_lines(results), load_line(results)):
+    for line in (*floor_lines(results), load_line(results), left_out_line(results)):
         if line:
             yield Text(line, style="dim")
     yield from _gates(results)

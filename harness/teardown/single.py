@@ -58,7 +58,7 @@ def single_guest(
     """
     from harness.build import find_binary  # noqa: PLC0415 - tests under avocado import this package
 
-    binary = find_binary(layout, tree, label, target, profile=options.profile)
+    binary = find_binary(layout, tree, label, target, profile=options.profile, devices=options.devices)
     payload, memory_mib = options.payload[0], options.memory_mib[0]
     words = teardown_arguments(layout.build_root(tree, label) / "src")
     subject = Subject(variant=variant, target=target, path=str(binary), options=words)

@@ -53,8 +53,8 @@ _SETTINGS = (
 ATTRIBUTES = "* -text !eol -ident -filter !working-tree-encoding\n"
 
 
-EXCLUDED = "/pc-bios/edk2-*.fd.bz2\n/subprojects/.wraplock\n"
-"""Files that the build adds to a checkout (harness.build.blobs, harness.sandbox)."""
+EXCLUDED = "/pc-bios/edk2-*.fd.bz2\n/subprojects/.wraplock\n/configs/devices/*/harness-guests.mak\n"
+"""Files that the build adds to a checkout (harness.build.blobs, harness.build.devices, harness.sandbox)."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -114,23 +114,23 @@ option('on', type: 'boolean', value: false, description: 'Switch')
     assert found["kind"].description == "Caf\u00e9"
     assert (found["many"].type, found["many"].default) == ("array", ("x", "y"))
     assert (found["on"].type, found["on"].default) == ("boolean", False)
-    assert list(found) == ["lone", "low", "both_ends", "kind", "many", "on"]
+    assert list(found) == ["lone", "low", "both_ends", "kind", "many", "on", "debug"]
 
 
 def test_changed_declarations_are_read_again(tmp_path: Path) -> None:
     layout = project(tmp_path, "option('one', type: 'string', value: '')\n")
-    assert set(declared_options(layout)) == {"one"}
+    assert set(declared_options(layout)) == {"one", "debug"}
     (layout.root / "meson_options.txt").write_text("option('two', type: 'string', value: '')\n")
-    assert set(declared_options(layout)) == {"two"}
+    assert set(declared_options(layout)) == {"two", "debug"}
     (layout.root / "meson.build").write_text("project('y')\n")
-    assert set(declared_options(layout)) == {"two"}
+    assert set(declared_options(layout)) == {"two", "debug"}
     assert len(list((layout.cache / "options").iterdir())) == 3
 
 
 def test_cache_that_cannot_be_written_is_no_error(tmp_path: Path) -> None:
     layout = project(tmp_path, "option('one', type: 'string', value: '')\n")
     layout.cache.write_text("a file, no folder")
-    assert set(declared_options(layout)) == {"one"}
+    assert set(declared_options(layout)) == {"one", "debug"}
 
 
 def test_malformed_declarations_are_refused_with_the_words_of_meson(tmp_path: Path) -> None:

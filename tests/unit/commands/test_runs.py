@@ -226,7 +226,7 @@ def built(host: str) -> Any:
     """Return a build of the series for ``host``."""
     target = "x86_64-softmmu" if host == "native" else "s390x-softmmu"
     binary = SimpleNamespace(target=target, path="/q", sha256="", version="")
-    return SimpleNamespace(variant="patched", host=host, source="/", binaries=(binary,))
+    return SimpleNamespace(variant="patched", host=host, source="/", binaries=(binary,), left_out=())
 
 
 # clients
