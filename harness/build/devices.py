@@ -20,16 +20,18 @@ SETS = {
 }
 """Target → symbols of Kconfig: its machine, which selects what it needs itself, and optional devices."""
 NO_DEVICES = "--without-default-devices"
+SWITCHES = (NO_DEVICES, "--enable-trace-backends=nop")
+"""Without trace points, headers that tracetool generates do not differ between variants, which share files."""
 
 
 def devices_of(wanted: str, targets: Iterable[str], configure: Configure) -> str:
     """Return the devices of a build: GUESTS if they are wanted and known for all ``targets``, else ALL."""
-    known = set(targets) <= set(SETS) and configure.knows(NO_DEVICES)
+    known = set(targets) <= set(SETS) and all(map(configure.knows, SWITCHES))
     return GUESTS if wanted == GUESTS and known else ALL
 
 
 def device_switches(targets: Iterable[str]) -> tuple[str, ...]:
-    """Return the switches that, with NO_DEVICES, give ``targets`` the devices of SETS."""
+    """Return the switches that, with SWITCHES, give ``targets`` the devices of SETS."""
     return tuple(f"--with-devices-{target.removesuffix('-softmmu')}={NAME}" for target in targets)
 
 

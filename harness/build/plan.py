@@ -14,6 +14,7 @@ from pathlib import Path
 
 from harness.build.configure import Configure
 from harness.build.devices import ALL, GUESTS, NO_DEVICES, SETS, device_switches
+from harness.build.devices import SWITCHES as DEVICE_SWITCHES
 from harness.build.hosts import HOSTS, Host
 from harness.build.result import Command
 from harness.build.sysroot import Sysroot
@@ -67,9 +68,13 @@ class Extra:
 
 
 NO_EXTRA = Extra()
+DEPEND = {"CCACHE_DEPEND": "1"}
+"""ccache(1), "The depend mode": a file that is not in the cache is not preprocessed in addition. A quarter of
+the time of a build from nothing. Files that include changed headers are compiled again, even if what they
+include is the same in the end; trace points would change most headers with the variant's path."""
 NO_DEBUG = "--disable-debug-info"
 LEFT_OUT = {
-    NO_DEVICES: "devices that timed guests do not use (-Ddevices=all)",
+    NO_DEVICES: "devices that timed guests do not use and trace points (-Ddevices=all)",
     NO_DEBUG: "debug information (-Ddebug=true)",
 }
 
@@ -163,7 +168,7 @@ def make_plan(request: BuildRequest, tools: Tools, layout: Layout, environ: Mapp
         *request.extra.switches,
         *((*configure.sanitize, *SANITIZE_SWITCHES) if sanitize else ()),
         *(configure.rust() if request.rust else ()),
-        *((NO_DEVICES,) if request.devices == GUESTS else ()),
+        *(DEVICE_SWITCHES if request.devices == GUESTS else ()),
         # A tenth of the time of a build. A sanitizer names lines of the sources.
         *((NO_DEBUG,) if configure.knows(NO_DEBUG) and not (request.debug or sanitize) else ()),
         *host.switches,
@@ -183,6 +188,7 @@ def make_plan(request: BuildRequest, tools: Tools, layout: Layout, environ: Mapp
         **(SANITIZE_ENV if sanitize else {}),
         **(request.sysroot.pkg_config if request.sysroot else {}),
         **(_ccache_environment(layout, root, folder) if tools.ccache else {}),
+        **(DEPEND if tools.ccache and request.devices == GUESTS else {}),
     }
     named = (
         switches,
