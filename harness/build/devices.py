@@ -21,7 +21,7 @@ SETS = {
 """Target → symbols of Kconfig: its machine, which selects what it needs itself, and optional devices."""
 NO_DEVICES = "--without-default-devices"
 SWITCHES = (NO_DEVICES, "--enable-trace-backends=nop")
-"""Without trace points, headers that tracetool generates do not differ between variants, which share files."""
+"""With trace points, generated headers name the variant's folder, and variants share fewer files."""
 
 
 def devices_of(wanted: str, targets: Iterable[str], configure: Configure) -> str:

@@ -29,7 +29,8 @@ def checkout(layout: Layout) -> Checkout:
     """A QEMU whose configure knows the switches, and fails if a device set does not exist."""
     made = make_checkout(layout)
     configure = made.path / "configure"
-    switches = "--without-default-devices | --disable-debug-info | --enable-trace-backends=nop) ;;\n    --with-devices-*=*)\n"
+    switches = "--without-default-devices | --disable-debug-info | --enable-trace-backends=nop) ;;\n"
+    switches += "    --with-devices-*=*)\n"
     place = '"$source_path/configs/devices/${arch%%=*}-softmmu/$value.mak"'
     check = f"        arch=${{opt#--with-devices-}}; test -f {place} ;;\n"
     text = configure.read_text().replace("--disable-docs |", f"{switches}{check}    --disable-docs |")
