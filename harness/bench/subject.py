@@ -17,7 +17,9 @@ if TYPE_CHECKING:  # tests under avocado import this package
     from harness.options import Options
 
 BASE, PRISTINE, PRISTINE_WITH_OPTION = "base", "pristine", "pristine+option"
-REFERENCES = (BASE, PRISTINE)
+INSTALLED = "installed"
+"""The distribution's own QEMU, without the option."""
+REFERENCES = (BASE, PRISTINE, INSTALLED)
 """Subjects without the feature, which others are compared with; the first one that a run has."""
 
 

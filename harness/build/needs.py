@@ -60,6 +60,11 @@ class Requirement:
     """Whether it handles Debian's packages: those of the machine's own archive, or of another machine."""
 
 
+def _emulating(target: str) -> Callable[[Options | None], bool]:
+    """Return a condition: guests of ``target`` are run."""
+    return lambda options: options is not None and target in options.targets
+
+
 def _for_host(host: Host) -> Callable[[Options | None], bool]:
     """Return a condition: QEMU, or the init of guests that run Linux, is built for ``host``."""
     guest = platform.machine() != host.name
@@ -76,6 +81,7 @@ def _for_host(host: Host) -> Callable[[Options | None], bool]:
 BUILD, FETCH = ("build",), ("fetch",)
 GUEST = ("guest",)
 CLIENTS = ("clients",)
+INSTALLED = ("installed",)
 USUAL = ("fetch", "tree", "build", "guest")
 """Default stages. Requirements of a single session, such as clients, are installed for that session only."""
 
@@ -224,6 +230,16 @@ REQUIREMENTS: tuple[Requirement, ...] = (
         kind="program",
         needed_by="clients: libvirt",
         stages=CLIENTS,
+    ),
+    *(
+        Requirement(
+            name=f"qemu-system-{architecture}",
+            kind="program",
+            needed_by="-Dpreset=installed",
+            stages=INSTALLED,
+            when=_emulating(f"{architecture}-softmmu"),
+        )
+        for architecture in ("x86_64", "s390x")
     ),
     # The client of libvirtd runs under Debian's Python, because the binding is built for it.
     Requirement(

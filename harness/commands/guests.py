@@ -87,6 +87,27 @@ def choose_subjects(
     return Chosen(options=options, targets=targets, named=named, checked=checked)
 
 
+def choose_installed(request: Request, options: Options) -> Chosen:
+    """Choose the distribution's own QEMU, off and on, and the binaries of --binary; install it if missing.
+
+    Raises OptionError like installed_subjects, MissingError if it cannot be installed.
+    """
+    from harness.bench.installed import installed_subjects, installed_targets
+    from harness.bench.named import named_subjects
+    from harness.build.doctor import ensure
+    from harness.guest import check_targets
+
+    if options.spawner != "process":
+        raise OptionError("-Dpreset=installed times the QEMU of this machine", "omit -Dspawner=")
+    targets = installed_targets(options.targets, asked=options.has("targets"))
+    check_targets(targets)
+    options = dataclasses.replace(options, targets=targets, hosts=("native",))
+    ensure(request.layout, options, request.reporter, stages=("guest", "installed"))
+    subjects = installed_subjects(targets)
+    named = named_subjects(request.arguments.binary, targets, built=[one.variant for one in subjects])
+    return Chosen(options=options, targets=targets, named=(*subjects, *named), checked=None)
+
+
 def make_subjects(
     request: Request, chosen: Chosen, *, emulate: bool = False
 ) -> tuple[tuple[Subject, ...], tuple[tuple[Host, Path], ...]]:

@@ -5,7 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.commands.guests import BINARIES, NO_BUILD, choose_subjects, make_subjects, show_results
+from harness.commands.guests import (
+    BINARIES,
+    NO_BUILD,
+    choose_installed,
+    choose_subjects,
+    make_subjects,
+    show_results,
+)
 from harness.commands.request import Argument, Output, Request, say
 from harness.errors import HarnessError, OptionError
 
@@ -55,12 +62,15 @@ def teardown(request: Request) -> int:
         return compare(request)
     options, layout, reporter = apply_preset(request.options()), request.layout, request.reporter
     hosts, gates = choose_hosts(options, layout.cache), read_gates(options.gate, layout.start)
-    build = not request.arguments.no_build
+    installed = options.preset == "installed"
+    build = not (request.arguments.no_build or installed)
     if build:
         refuse_timing(options)
     if build and not hosts:
         refuse_hosts(options)
-    chosen = choose_subjects(request, options, build=build)
+    chosen = (
+        choose_installed(request, options) if installed else choose_subjects(request, options, build=build)
+    )
     with request.checkout():
         subjects, emulators = make_subjects(request, chosen, emulate=not hosts)
         if hosts:
