@@ -252,6 +252,13 @@ def audit(session: nox.Session) -> None:
 
 
 @shared
+def platforms(session: nox.Session) -> None:
+    """Run the README's commands in fresh roots of Debian 12 and 13: nox -s platforms -- --cases root."""
+    install(session)
+    forward(session, "tests.platforms")
+
+
+@shared
 def clean(session: nox.Session) -> None:
     """Remove what the harness created in this checkout; --cache also empties the download cache."""
     harness(session, "clean")

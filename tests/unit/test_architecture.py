@@ -54,7 +54,11 @@ ORDER = (
 )
 TOP = ("guard", "pipeline", "commands", "cli", "__main__", "__init__")
 MODULES = sorted(PACKAGE.rglob("*.py"))
-PROGRAMS = [path for name in ("faults", "fuzz", "mutate") for path in (ROOT / "tests" / name).glob("*.py")]
+PROGRAMS = [
+    path
+    for name in ("faults", "fuzz", "mutate", "platforms")
+    for path in (ROOT / "tests" / name).glob("*.py")
+]
 LINES = 400
 
 

@@ -62,7 +62,9 @@ def test_glossary_is_read() -> None:
 
 def test_programs_use_standard_terms() -> None:
     programs = [
-        path for name in ("faults", "fuzz", "mutate") for path in (ROOT / "tests" / name).glob("*.py")
+        path
+        for name in ("faults", "fuzz", "mutate", "platforms")
+        for path in (ROOT / "tests" / name).glob("*.py")
     ]
     paths = [ROOT / "noxfile.py", *PACKAGE.rglob("*.py"), *programs]
     assert not [found for path in paths for found in problems(texts(path))]

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from harness.bench import Subject
 from harness.errors import GateError, HarnessError, OptionError, RemoteError, TeardownError
 from harness.layout import Layout
 from harness.progress import Silent
@@ -274,3 +275,26 @@ def test_reports_are_regenerated_from_the_last_run_or_a_named_one(
     run("report", str(stored))
     assert "renamed" in (layout.results / "report.md").read_text()
     assert run("report", str(tmp_path / "none.json")).code != 0
+
+
+def test_installed_qemu_is_timed_without_a_build(
+    run: Run, calls: Calls, layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Any] = []
+    result = make_results(pair())
+    calls.spy("harness.teardown.record.record_teardown", lambda bench, **_: seen.append(bench) or result)
+    subject = Subject(variant="installed", target="x86_64-softmmu", path="/q")
+    calls.spy("harness.bench.installed.installed_subjects", lambda targets: (subject,))
+    calls.spy("harness.pipeline.build_all")
+    ended = run("teardown", "-Dpreset=installed", "-Dtargets=x86_64-softmmu", "-Daccel=tcg")
+    assert ended.error is None
+    assert [one.variant for one in seen[0].subjects] == ["installed"]
+    assert "build_all" not in calls.made
+    assert calls.given["ensure"][0][1]["stages"] == ("guest", "installed")
+    assert calls.given["ensure"][0][0][1].targets == ("x86_64-softmmu",)
+
+
+def test_installed_qemu_is_not_timed_elsewhere(run: Run) -> None:
+    ended = run("teardown", "-Dpreset=installed", "-Dspawner=podman", "-Dspawner_hosts=image")
+    assert isinstance(ended.error, OptionError)
+    assert "this machine" in ended.error.cause

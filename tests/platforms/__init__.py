@@ -1,0 +1,1 @@
+"""Run the README's commands in fresh roots of Debian releases, as a user would."""
