@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.build import Build, build, write_build_results
+from harness.ahead import Job, ahead
+from harness.build import Build, build, configure, write_build_results
 from harness.build.configure import OLDEST, is_too_old
 from harness.build.doctor import ensure
 from harness.build.hosts import HOSTS, Host
@@ -181,18 +183,37 @@ def for_host(options: Options, host: Host) -> Options:
 
 
 def build_all(
-    layout: Layout, checked: Checked, options: Options, reporter: Reporter, command: str
+    layout: Layout,
+    checked: Checked,
+    options: Options,
+    reporter: Reporter,
+    command: str,
+    *,
+    meanwhile: Sequence[Job] = (),
 ) -> tuple[Prepared, tuple[Build, ...]]:
-    """Build each variant for each host, with the stages before. Write ``build/results/build.json``."""
+    """Build each variant for each host, with the stages before. Write ``build/results/build.json``.
+
+    While the first one is built, the others are configured and ``meanwhile`` is done.
+    """
     ensure(layout, options, reporter)
     prepared = prepare(layout, checked, options, reporter)
-    builds = tuple(
-        build(checkout_, for_host(options, HOSTS[host]), layout, reporter, host=host)
+    wanted = [
+        (checkout_, for_host(options, HOSTS[host]), host)
         for host in options.hosts
         for checkout_ in prepared.checkouts
-    )
-    write_build_results(layout, builds, command)
-    return prepared, builds
+    ]
+
+    def configured(checkout_: Checkout, chosen: Options, host: str) -> Job:
+        return lambda quiet: configure(checkout_, chosen, layout, quiet, host=host)
+
+    builds = []
+    with ahead([*(configured(*one) for one in wanted[1:]), *meanwhile], reporter):
+        for checkout_, chosen, host in wanted[:1]:
+            builds.append(build(checkout_, chosen, layout, reporter, host=host))
+    for checkout_, chosen, host in wanted[1:]:
+        builds.append(build(checkout_, chosen, layout, reporter, host=host))
+    write_build_results(layout, tuple(builds), command)
+    return prepared, tuple(builds)
 
 
 def build_emulators(

@@ -6,8 +6,8 @@ because it needs few modules.
 
 from __future__ import annotations
 
-from harness.build.compile import build
+from harness.build.compile import build, configure
 from harness.build.find import find_binary
 from harness.build.result import Binary, Build, BuildResults, write_build_results
 
-__all__ = ["Binary", "Build", "BuildResults", "build", "find_binary", "write_build_results"]
+__all__ = ["Binary", "Build", "BuildResults", "build", "configure", "find_binary", "write_build_results"]

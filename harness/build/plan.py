@@ -69,9 +69,9 @@ class Extra:
 
 NO_EXTRA = Extra()
 DEPEND = {"CCACHE_DEPEND": "1"}
-"""ccache(1), "The depend mode": a file that is not in the cache is not preprocessed in addition. A quarter of
-the time of a build with an empty cache. Files that include changed headers are compiled again, even if what they
-include is the same in the end; trace points would change most headers with the variant's path."""
+"""ccache(1), "The depend mode": files that are not in the cache are not preprocessed in addition, which takes
+a quarter of the time. Files that include changed headers are compiled again, even if what they include is the
+same in the end; trace points would change many headers with the variant's path."""
 NO_DEBUG = "--disable-debug-info"
 LEFT_OUT = {
     NO_DEVICES: "devices that timed guests do not use and trace points (-Ddevices=all)",

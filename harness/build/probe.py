@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from harness.build.blobs import add_missing_blobs
-from harness.build.compile import CONFIGURE_LIMIT_S, make_request
+from harness.build.compile import make_request
+from harness.build.configuring import CONFIGURE_LIMIT_S
 from harness.build.graph import Graph, read_graph
 from harness.build.libraries import PROGRAMS
 from harness.build.plan import NO_EXTRA, PASSED_ON, Extra, binary_name, make_plan, target_name

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from harness.build.hosts import Host
     from harness.options import Options
     from harness.pipeline import Checked
+    from harness.progress import Reporter
 
 BINARIES: Argument = (
     ("--binary",),
@@ -113,12 +114,19 @@ def make_subjects(
 ) -> tuple[tuple[Subject, ...], tuple[tuple[Host, Path], ...]]:
     """Build the subjects, and with ``emulate`` the QEMUs that emulate other hosts."""
     from harness.bench import subjects_of
+    from harness.guest import fetch_firmware
     from harness.pipeline import build_all, build_emulators
 
     if chosen.checked is None:
         return chosen.named, ()
     layout, options, reporter = request.layout, chosen.options, request.reporter
-    prepared, builds = build_all(layout, chosen.checked, options, reporter, request.command)
+
+    def firmware(quiet: Reporter) -> None:
+        fetch_firmware(layout, quiet, chosen.targets)
+
+    prepared, builds = build_all(
+        layout, chosen.checked, options, reporter, request.command, meanwhile=[firmware]
+    )
     emulators = build_emulators(prepared, layout, options, reporter) if emulate else ()
     return (*subjects_of(builds), *chosen.named), emulators
 

@@ -13,6 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "harness"
 
 BASE = (
+    "ahead",
     "diskwatch",
     "errors",
     "figures",

@@ -60,11 +60,20 @@ def test_every_variant_is_built_for_every_host(
     prepared = Prepared(tree=None, series=None, checkouts=checkouts)  # type: ignore[arg-type]
     monkeypatch.setattr(pipeline, "ensure", lambda *_: kept.append("ensure"))
     monkeypatch.setattr(pipeline, "prepare", lambda *_: prepared)
+
+    def configure(checkout: Any, options: Any, _layout: object, quiet: Any, *, host: str) -> None:
+        assert quiet is not reporter
+        early.append((checkout.variant, host, options.targets))
+
+    early: list[tuple[str, str, tuple[str, ...]]] = []
     monkeypatch.setattr(pipeline, "build", build)
+    monkeypatch.setattr(pipeline, "configure", configure)
     monkeypatch.setattr(pipeline, "write_build_results", lambda *given: kept.append(given[1:]))
     checked = Checked(pin=tiny_pin(), series=None)
     options = options_with(hosts=("native", "s390x"))
-    assert pipeline.build_all(layout, checked, options, reporter, "build")[0] is prepared
+    last = [lambda quiet: early.append(("firmware", "", ()))]
+    made = pipeline.build_all(layout, checked, options, reporter, "build", meanwhile=last)
+    assert made[0] is prepared
     both = ("x86_64-softmmu", "s390x-softmmu")
     assert built == [
         ("base", "native", both),
@@ -72,6 +81,7 @@ def test_every_variant_is_built_for_every_host(
         ("base", "s390x", both[1:]),
         ("patched", "s390x", both[1:]),
     ]
+    assert early == [*built[1:], ("firmware", "", ())], "all but the first, while that is built"
     names = ("base native", "patched native", "base s390x", "patched s390x")
     assert kept == ["ensure", (names, "build")]
     built.clear()

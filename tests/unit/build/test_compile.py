@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from harness.build import compile as compiling
-from harness.build import find_binary, write_build_results
+from harness.build import configure, configuring, find_binary, write_build_results
 from harness.errors import (
     CompileError,
     ConfigureError,
@@ -34,6 +34,7 @@ from tests.unit.build.support import (
     edit,
     make_checkout,
     make_layout,
+    make_options,
 )
 
 pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")
@@ -229,8 +230,18 @@ def test_incomplete_build_file_is_not_used(layout: Layout, monkeypatch: pytest.M
     assert build_it(checkout, layout).steps == 6
 
 
+def test_build_uses_what_was_configured_ahead(layout: Layout) -> None:
+    checkout = make_checkout(layout)
+    for _ in range(2):
+        configure(checkout, make_options(targets=X86), layout, Silent())
+    assert configure_runs(checkout) == 1
+    assert not (checkout.path.parent / "native" / "build.json").exists()
+    assert build_it(checkout, layout, targets=X86).steps == 4
+    assert configure_runs(checkout) == 1
+
+
 def test_hanging_configure_times_out(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compiling, "CONFIGURE_LIMIT_S", 0.3)
+    monkeypatch.setattr(configuring, "CONFIGURE_LIMIT_S", 0.3)
     monkeypatch.setenv("FAKEQEMU_FAULT", "hang-configure")
     with pytest.raises(TimeoutExpiredError):
         build_it(make_checkout(layout), layout)

@@ -1,0 +1,68 @@
+"""Work in a second thread: waited for, its errors left to the stage that needs it."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from harness.ahead import ahead
+from harness.errors import FetchError
+from harness.progress import Reporter, Silent
+
+LIMIT_S = 30.0
+
+
+def test_jobs_are_done_in_order_before_the_block_is_left() -> None:
+    gate, done = threading.Event(), []
+
+    def first(quiet: Reporter) -> None:
+        assert gate.wait(LIMIT_S)
+        with quiet.step("first"):
+            done.append(threading.current_thread() is not threading.main_thread())
+
+    reporter = Silent()
+    with ahead([first, lambda quiet: done.append(quiet.note("second"))], reporter):
+        assert done == [], "they run beside the block"
+        gate.set()
+    assert done == [True, None]
+    assert reporter.lines == ["meanwhile: first; second"]
+
+
+def test_error_ends_the_jobs_and_is_not_reported() -> None:
+    done = []
+
+    def fails(_: Reporter) -> None:
+        raise FetchError("no network", "connect")
+
+    reporter = Silent()
+    with ahead([fails, lambda _: done.append(1)], reporter):
+        pass
+    assert (done, reporter.lines) == ([], [])
+
+
+def test_error_of_the_block_is_not_delayed_and_drops_jobs() -> None:
+    running, gate, done = threading.Event(), threading.Event(), threading.Event()
+
+    def first(_: Reporter) -> None:
+        running.set()
+        assert gate.wait(LIMIT_S)
+
+    def interrupted() -> None:
+        with ahead([first, lambda _: done.set()], Silent()):
+            assert running.wait(LIMIT_S)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    thread = next(one for one in threading.enumerate() if one.name == "ahead")
+    gate.set()
+    thread.join(LIMIT_S)
+    assert not done.is_set()
+
+
+def test_without_jobs_nothing_is_reported() -> None:
+    reporter = Silent()
+    with ahead([], reporter):
+        pass
+    assert reporter.lines == []
