@@ -14,12 +14,15 @@ import yaml
 from harness.errors import OptionError
 
 IMAGE = "debian:bookworm"
+IMAGE_VARIABLE = "QEMU_HARNESS_IMAGE"
+"""Variable of the forge: another image, such as one that is built from Containerfile, which has PREPARE."""
+PACKAGES = "python3 python3-venv ca-certificates git perl bubblewrap python3-sphinx python3-sphinx-rtd-theme"
+_UNLESS = "test -x /opt/nox/bin/nox ||"
 PREPARE = (
-    "apt-get update -qq",
-    "apt-get install -qq -y --no-install-recommends python3 python3-venv ca-certificates git perl bubblewrap "
-    "python3-sphinx python3-sphinx-rtd-theme",
-    "python3 -m venv /opt/nox",
-    "/opt/nox/bin/pip install --quiet nox",
+    f"{_UNLESS} apt-get update -qq",
+    f"{_UNLESS} apt-get install -qq -y --no-install-recommends {PACKAGES}",
+    f"{_UNLESS} python3 -m venv /opt/nox",
+    f"{_UNLESS} /opt/nox/bin/pip install --quiet nox",
 )
 INSTALL = "/opt/nox/bin/nox -s doctor"
 HARNESS = ".nox/harness/bin/python -m harness"
@@ -50,7 +53,7 @@ def gitlab_template(build: str) -> dict[str, Any]:
         },
     }
     return {
-        "image": IMAGE,
+        "image": f"${IMAGE_VARIABLE}",
         "before_script": [*PREPARE, INSTALL],
         "timeout": f"{HOURS}h",
         "interruptible": True,

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from harness.ci.base import CACHE, PREPARE, gitlab_template, timing_jobs, to_yaml
+from harness.ci.base import CACHE, IMAGE, IMAGE_VARIABLE, PREPARE, gitlab_template, timing_jobs, to_yaml
 from harness.errors import OptionError
 from harness.jsonfile import write_bytes
 from harness.source.clone import is_clone
@@ -39,6 +39,7 @@ def gitlab_fork(requirement: str, runners: Mapping[str, str]) -> dict[str, Any]:
         "rules": [dict(rule) for rule in RULES],
         "needs": [],
         "variables": {
+            IMAGE_VARIABLE: IMAGE,
             "GIT_DEPTH": "0",  # the merge base has to be there
             "QEMU_HARNESS": requirement,
             "QEMU_HARNESS_BUILD": f"$CI_PROJECT_DIR/{BUILD}",

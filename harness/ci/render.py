@@ -15,6 +15,7 @@ from harness.ci.base import (
     HARNESS,
     HOURS,
     IMAGE,
+    IMAGE_VARIABLE,
     INSTALL,
     PREPARE,
     VALIDATE,
@@ -96,7 +97,7 @@ def gitlab(
         "script": [f'{VALIDATE} -Dseries="$SERIES" -Dbisect=none'],
     }
     pipeline["commits"] = {
-        "image": IMAGE,
+        "image": f"${IMAGE_VARIABLE}",
         "stage": "read",
         "before_script": [*PREPARE, INSTALL],
         "script": [f'{HARNESS} ci gitlab --commits -Dseries="$SERIES" > {CHILD}'],
@@ -133,7 +134,11 @@ def gitlab_commits(commits: Sequence[CommitJob], series: str) -> dict[str, Any]:
 def _gitlab_base(stages: Sequence[str], series: str) -> dict[str, Any]:
     return {
         "stages": [*stages],
-        "variables": {"SERIES": series, "QEMU_HARNESS_CACHE": f"$CI_PROJECT_DIR/{CACHE}"},
+        "variables": {
+            "SERIES": series,
+            IMAGE_VARIABLE: IMAGE,
+            "QEMU_HARNESS_CACHE": f"$CI_PROJECT_DIR/{CACHE}",
+        },
         ".validate": gitlab_template("build"),
     }
 
@@ -161,7 +166,10 @@ def github(jobs: Sequence[CiJob]) -> dict[str, Any]:
             "validate": {
                 "name": "${{ matrix.pin }} on ${{ matrix.host }}",
                 "runs-on": "ubuntu-latest",
-                "container": {"image": IMAGE, "options": "--privileged"},
+                "container": {
+                    "image": f"${{{{ vars.{IMAGE_VARIABLE} || '{IMAGE}' }}}}",
+                    "options": "--privileged",
+                },
                 "timeout-minutes": 60 * HOURS,
                 "strategy": {
                     "fail-fast": False,

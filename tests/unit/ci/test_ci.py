@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import pytest
 import yaml
 
 from harness.ci import FORGES, CommitJob, github, gitlab, jobs_of, render, render_commits
+from harness.ci.base import IMAGE, PACKAGES, PREPARE, gitlab_template
 from harness.layout import find_layout
 from harness.options import declared_options, parse_options
 from harness.source.pin import load_pins
@@ -81,3 +84,21 @@ def test_jobs_use_existing_options() -> None:
         words = [word for word in job.command.split() if word.startswith("-D")]
         assert {word[2:].partition("=")[0] for word in words} <= set(declared)
         parse_options(layout, words)
+
+
+def test_container_has_what_the_pipelines_prepare() -> None:
+    text = (ROOT / "Containerfile").read_text(encoding="utf-8").replace("\\\n", " ")
+    installed = re.search(r"--no-install-recommends (.*?) &&", text)
+    assert installed is not None
+    assert installed[1].split() == PACKAGES.split()
+    assert f"ARG BASE={IMAGE}\n" in text
+    for line in PREPARE[2:]:
+        assert line.partition("|| ")[2] in text
+    commands = re.findall(r"qemu-harness(?: -s (\w+))?$", text, re.MULTILINE)
+    assert commands[-2:] == ["", "tests"]
+    assert json.loads(text.rpartition("CMD ")[2]) == ["-s", "teardown"]
+
+
+def test_pipelines_take_another_image_and_skip_what_it_has() -> None:
+    assert gitlab_template("build")["image"] == "$QEMU_HARNESS_IMAGE"
+    assert all(line.startswith("test -x /opt/nox/bin/nox || ") for line in PREPARE)
