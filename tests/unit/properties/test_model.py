@@ -152,7 +152,7 @@ def test_avocado_test_fails_on_unexpected_outcomes(avocado_test, variant, row, o
 
 
 def test_each_variant_has_an_expectation_for_each_row(expected):
-    assert set(expected) == {"patched", "pristine+option", "pristine", "base"}
+    assert set(expected) == {"patched", "pristine+option", "pristine", "base", "installed"}
     for outcomes in expected.values():
         assert list(outcomes) == list(ROWS)
         assert set(outcomes.values()) <= set(OUTCOMES)
