@@ -19,6 +19,8 @@ from harness.properties.outcome import Cancelled, Failed, Parts, tool
 from harness.properties.signalsafe import SAFE
 
 MOST_FUNCTIONS = 40
+ADDRESS = ("lea", "larl")
+"""Instructions of x86_64 and s390x that load an address relative to themselves; aarch64 needs two for it."""
 _TARGET = re.compile(r"(?:^|[ ,])([0-9a-f]+) <([^>+]+)(\+0x[0-9a-f]+)?>")
 _THREAD_LOCAL = {
     # Thread-local storage is addressed through %fs, tpidr_el0, or access registers 0 and 1 (ELF TLS ABIs).
@@ -134,9 +136,13 @@ def fault_of(machine: str, mnemonic: str, operands: str, *, owner: bool = False)
 
 
 def leads_to(machine: str, mnemonic: str, operands: str) -> int | None:
-    """Return the target address of a call or jump in the binary; None for other instructions."""
+    """Return the target address of a call or jump in the binary, or the start of a function whose address is
+    loaded: the helper may start a thread with it. None for other instructions."""
     target = _TARGET.search(operands)
-    if target is None or "@plt" in target[2] or not _JUMP[machine].search(f"{mnemonic} {operands}"):
+    if target is None or "@plt" in target[2]:
+        return None
+    taken = mnemonic in ADDRESS and not target[3]
+    if not taken and not _JUMP[machine].search(f"{mnemonic} {operands}"):
         return None
     return int(target[1], 16)
 
@@ -156,6 +162,8 @@ def closure_faults(code: Code, entry: Function, *, owner: bool = False) -> Seque
             if address is None or function.address <= address < function.address + function.size:
                 continue
             callee = code.functions.get(address)
+            if callee is None and mnemonic in ADDRESS:
+                continue  # the address of data
             if callee is None:
                 faults[f"{function.name}() jumps to {address:#x}, which is not a function"] = None
             elif callee.address not in seen:

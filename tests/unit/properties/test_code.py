@@ -57,6 +57,9 @@ def test_targets_of_calls_and_jumps_are_parsed():
     assert leads_to("EM_X86_64", "call", "5a0100 <helper_setup>") == 0x5A0100
     assert leads_to("EM_X86_64", "jne", "5a0108 <helper_main+0x8>") == 0x5A0108
     assert leads_to("EM_X86_64", "mov", "0x10(%rip),%rax        # 20 <x>") is None
+    assert leads_to("EM_X86_64", "lea", "0x10(%rip),%rdi        # 5a0100 <thread>") == 0x5A0100
+    assert leads_to("EM_X86_64", "lea", "0x10(%rip),%rdi        # 5a0108 <thread+0x8>") is None
+    assert leads_to("EM_S390", "larl", "%r2,5a0100 <thread>") == 0x5A0100
 
 
 class FakeCode:
@@ -82,6 +85,15 @@ def test_each_called_function_is_analysed_once():
     assert faults(clean | {0x200: ("f", [("call", "100 <helper_main>"), ("syscall", "")])}) == ()
     dirty = clean | {0x200: ("f", [("call", "2f0 <read@plt>"), ("call", "2f0 <read@plt>")])}
     assert faults(dirty) == ("f() calls read() of the C library",)
+
+
+def test_functions_that_are_passed_by_their_address_are_analysed():
+    thread = {
+        0x100: ("first", [("lea", "0x8(%rip),%rdi  # 200 <thread>"), ("lea", "0(%rip),%rsi  # 900 <data>")])
+    }
+    assert faults(thread | {0x200: ("thread", [("call", "2f0 <read@plt>")])}) == (
+        "thread() calls read() of the C library",
+    )
 
 
 def test_invalid_jumps_and_too_many_functions_are_problems():
