@@ -37,7 +37,8 @@ def fill(kind: str, mib: int) -> int:
         return memory
     machine = fcntl.ioctl(os.open("/dev/kvm", os.O_RDWR | os.O_CLOEXEC), KVM_CREATE_VM, 0)
     # struct kvm_create_guest_memfd: size, flags, reserved[6]
-    memory = fcntl.ioctl(machine, KVM_CREATE_GUEST_MEMFD, bytearray(struct.pack("8Q", mib * CHUNK, *[0] * 7)))
+    request = bytearray(struct.pack("8Q", mib * CHUNK, *[0] * 7))
+    memory = int(fcntl.ioctl(machine, KVM_CREATE_GUEST_MEMFD, request))
     # fallocate(2): guest_memfd demands that the size stays.
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.fallocate(memory, FALLOC_FL_KEEP_SIZE, ctypes.c_long(0), ctypes.c_long(mib * CHUNK)):
@@ -114,8 +115,9 @@ def main() -> None:
                 found[kind, keep].append(times)
     load = os.getloadavg()[0]
     sys.stdout.write(f"{options.mib} MiB, medians of {options.rounds} rounds, ms; load {load:.1f}\n")
-    for (kind, keep), times in found.items():
-        exit_ms, memory_ms = (statistics.median(column) for column in zip(*times, strict=True))
+    for (kind, keep), rows in found.items():
+        exit_ms = statistics.median(row[0] for row in rows)
+        memory_ms = statistics.median(row[1] for row in rows)
         name = f"{kind:12} {'kept' if keep else 'not kept':9}"
         sys.stdout.write(f"{name} exit {exit_ms:8.2f}  memory {memory_ms:8.2f}\n")
 
