@@ -25,6 +25,8 @@ from harness.properties.tails import asynchronous, end_first
 
 _FEATURE = re.compile(rb"async[-_]?teardown", re.IGNORECASE)
 """Found in each source with a part of the feature: its own, and those that call it or parse its option."""
+LINKERS = ("cpp_LINKER", "cpp_LINKER_RSP", "c_LINKER", "c_LINKER_RSP")
+"""meson's rules. A command that is too long has a response file, as that of a QEMU with all devices."""
 MEMORY_MIB = 256
 
 
@@ -129,7 +131,7 @@ class Rebuild:
         """Compile the sources of the feature and link the emulator. Raises Failed, Cancelled."""
         objects = {command.output: self.compile(command) for command in self.sources()}
         listing = run(
-            [tool("ninja"), "-C", self.build, "-t", "compdb", "-x", "cpp_LINKER_RSP", "c_LINKER_RSP"],
+            [tool("ninja"), "-C", self.build, "-t", "compdb", "-x", *LINKERS],
             timeout_s=60,
         ).output
         # The first line of ninja names the folder that it enters.

@@ -115,6 +115,15 @@ def output_of(path):
     return subprocess.run([path], check=True, capture_output=True, text=True).stdout.strip()
 
 
+def test_emulator_is_linked_without_a_response_file_too(bench, tmp_path):
+    """meson writes such a rule for a command that is short enough, as that of a QEMU with few devices is."""
+    build = tmp_path / "build"
+    short = NINJA.replace("c_LINKER_RSP", "c_LINKER").replace("cc @$out.rsp", "cc -o $out $in")
+    lines = [line for line in short.splitlines(keepends=True) if "rspfile" not in line]
+    (build / "build.ninja").write_text("".join(lines))
+    assert output_of(Rebuild(bench, WITHOUT_SECCOMP).link()) == "unfiltered 15"
+
+
 def test_configuration_applies_to_archives_and_does_not_change_the_build(bench, tmp_path):
     before = {path: path.read_bytes() for path in (tmp_path / "build").rglob("*") if path.is_file()}
     built = Rebuild(bench, WITHOUT_SECCOMP).link()
