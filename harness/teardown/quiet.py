@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 LIMIT_S = 60.0
 WINDOW_S = 1.0
 """Time over which the load is measured."""
+KTHREADD = "2"
+"""Parent of the kernel's own threads, which work for others."""
 NAMED = 3
 """Largest number of programs that are named."""
 
@@ -26,9 +28,8 @@ def wait_for_quiet(reporter: Reporter, *, limit_s: float = LIMIT_S, proc: Path =
     foreign, names = _foreign(proc)
     if foreign <= LOADED_CPUS:
         return
-    with reporter.step(
-        f"waiting for other work to end, at most {limit_s:.0f} s: {_words(foreign, names)}"
-    ) as step:
+    reporter.note(f"other work keeps {_words(foreign, names)}: waiting for at most {limit_s:.0f} s")
+    with reporter.step("waiting for a quieter machine") as step:
         while foreign > LOADED_CPUS and (spent := time.monotonic() - began) < limit_s:
             step.update(spent, limit_s, _words(foreign, names))
             foreign, names = _foreign(proc)
@@ -61,5 +62,6 @@ def _ticks(proc: Path) -> dict[tuple[str, str], int]:
                 text = (entry / "stat").read_text(encoding="utf-8", errors="replace")
                 fields = text.rpartition(")")[2].split()
                 name = text[text.index("(") + 1 : text.rindex(")")]
-                found[entry.name, name] = int(fields[11]) + int(fields[12])
+                if fields[1] != KTHREADD:
+                    found[entry.name, name] = int(fields[11]) + int(fields[12])
     return found

@@ -13,7 +13,6 @@ A run ends when all is decided, or when no visit fits into the time that is left
 
 from __future__ import annotations
 
-import itertools
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -59,6 +58,8 @@ def next_turn(
     usable = [key for key in cells if key not in left_out]
     guests = [key for key in usable if key[0] != "restart"]
     restarts = _wishes([key for key in usable if key[0] == "restart"], samples, costs, verdicts)
+    if any(sample.kind == "restart" for sample in samples):
+        return _turn(restarts, left_s)
     rest_s = left_s - sum(wish.seconds for wish in _fitting(restarts, min(left_s, KEPT * budget_s)))
     generous = _wishes(guests, samples, costs, verdicts, generous=True)
     if len(_fitting(generous, rest_s)) < len(generous):
@@ -130,7 +131,9 @@ def _turn(wishes: Sequence[Wish], left_s: float) -> tuple[Wish, ...]:
 
 
 def _fitting(wishes: Iterable[Wish], left_s: float) -> tuple[Wish, ...]:
-    """Return the first wishes that fit into ``left_s`` together, quickest verdict first."""
-    ordered = sorted(wishes, key=lambda wish: (wish.verdict_s, wish.seconds))
-    ends = itertools.accumulate(wish.seconds for wish in ordered)
-    return tuple(wish for wish, end in zip(ordered, ends, strict=True) if end <= left_s)
+    """Return the wishes that fit into ``left_s`` together, quickest verdict first."""
+    chosen: list[Wish] = []
+    for wish in sorted(wishes, key=lambda wish: (wish.verdict_s, wish.seconds)):
+        if sum(each.seconds for each in chosen) + wish.seconds <= left_s:
+            chosen.append(wish)
+    return tuple(chosen)

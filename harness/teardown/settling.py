@@ -14,7 +14,7 @@ from typing import Any
 
 from harness.teardown.model import CellKey, Comparison, Sample, cell_key
 from harness.teardown.significance import ENOUGH, LOOKS, Pair, borrow, spent
-from harness.teardown.statistics import EQUIVALENT, LEVEL, contests, values_of
+from harness.teardown.statistics import EQUIVALENT, LEVEL, contests
 
 MOST = LOOKS[-1]
 """Verdicts that need more samples a side stay open."""
@@ -51,17 +51,18 @@ def open_cells(
     """Return the cells with open verdicts among ``comparisons`` (of ``samples``), quickest first."""
     costs = visit_seconds(samples)
     all_contests = list(contests(samples))
-    pairs = [Pair.of(*(values_of(side, each.latency) for side in each.sides[::-1])) for each in all_contests]
+    pairs = [each.pair for each in all_contests]
     noise: dict[int, tuple[float, int]] = {}
-    for latency in {each.latency for each in all_contests}:
-        mine = [index for index, each in enumerate(all_contests) if each.latency == latency]
+    for family in {each.family for each in all_contests}:
+        mine = [index for index, each in enumerate(all_contests) if each.family == family]
         noise |= dict(zip(mine, borrow([pairs[index] for index in mine]), strict=True))
     undecided = [index for index, row in enumerate(comparisons) if row.verdict == "not enough data"]
     found: dict[CellKey, OpenCell] = {}
     for index in undecided:
         here, pair = all_contests[index], pairs[index]
         key, level = (here.kind, here.place), LEVEL / len(undecided)
-        needed = ENOUGH if pair is None else samples_needed(pair, *noise[index], level=level, looks=looks)
+        adaptive = looks and here.family.native
+        needed = ENOUGH if pair is None else samples_needed(pair, *noise[index], level=level, looks=adaptive)
         other = found.get(key)
         found[key] = OpenCell(
             kind=here.kind,

@@ -17,7 +17,7 @@ import math
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy
@@ -43,15 +43,27 @@ def compare(samples: Sequence[Sample], *, looks: bool = False) -> tuple[Comparis
     Each cell gives separate comparisons for exit, reclaim and restart. ``looks``: the run decided by the same
     comparisons which samples to take next.
     """
-    compared: list[Comparison] = []
-    pairs: dict[str, list[Pair | None]] = {}
+    families: dict[Family, list[Contest]] = {}
     for each in contests(samples):
-        theirs, ours = (values_of(side, each.latency) for side in each.sides)
-        compared.append(compare_pair(each.place, each.latency, each.names, each.sides))
-        pairs.setdefault(each.latency, []).append(Pair.of(ours, theirs))
-    chances = {latency: iter(p_values(each, looks=looks)) for latency, each in pairs.items()}
-    tested = [msgspec.structs.replace(row, p=next(chances[row.latency])) for row in compared]
+        families.setdefault(each.family, []).append(each)
+    chances = {
+        family: iter(p_values([each.pair for each in mine], looks=looks and family.native))
+        for family, mine in families.items()
+    }
+    tested = [
+        msgspec.structs.replace(
+            compare_pair(each.place, each.latency, each.names, each.sides), p=next(chances[each.family])
+        )
+        for each in contests(samples)
+    ]
     return judge(tested, resolution_s(samples))
+
+
+class Family(NamedTuple):
+    """Comparisons with similar noise, which borrow from each other; emulated hosts have fixed rounds."""
+
+    latency: str
+    native: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +75,17 @@ class Contest:
     latency: str
     names: tuple[str, str]
     sides: tuple[list[Sample], list[Sample]]
+
+    @property
+    def family(self) -> Family:
+        """The comparisons that it borrows from."""
+        return Family(self.latency, self.place[MATRIX_FIELDS.index("host")] == "native")
+
+    @property
+    def pair(self) -> Pair | None:
+        """The values of both sides; None if there are too few."""
+        theirs, ours = (values_of(side, self.latency) for side in self.sides)
+        return Pair.of(ours, theirs)
 
 
 def contests(samples: Sequence[Sample]) -> Iterator[Contest]:

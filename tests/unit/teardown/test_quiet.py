@@ -16,12 +16,14 @@ def machine(tmp_path, monkeypatch):
     seconds: list[float] = []
     now = [100.0]
     used = [0.0]
-    (tmp_path / "7").mkdir()
+    for pid in ("7", "8"):
+        (tmp_path / pid).mkdir()
 
     def write():
         (tmp_path / "stat").write_text(f"cpu {round(used[0] * TICKS)} 0 0 0 0 0 0 0\n")
-        fields = ["S", *["0"] * 10, str(round(used[0] * TICKS)), "0"]
-        (tmp_path / "7" / "stat").write_text(f"7 (cc1 plus) {' '.join(fields)}\n")
+        for pid, name, parent in (("7", "cc1 plus", "1"), ("8", "ksoftirqd/0", "2")):
+            fields = ["S", parent, *["0"] * 9, str(round(used[0] * TICKS)), "0"]
+            (tmp_path / pid / "stat").write_text(f"{pid} ({name}) {' '.join(fields)}\n")
 
     def sleep(duration):
         now[0] += duration
@@ -52,17 +54,20 @@ def test_quiet_machine_is_not_waited_for(machine):
 def test_run_waits_until_the_machine_is_quiet_and_reports_what_is_busy(machine):
     waited, lines = machine(1.5, 1.5, 1.5, 0.1)
     assert waited == 4.0
-    assert lines == ["waiting for other work to end, at most 60 s: 1.5 CPUs busy (cc1 plus)"]
+    assert lines == [
+        "other work keeps 1.5 CPUs busy (cc1 plus): waiting for at most 60 s",
+        "waiting for a quieter machine",
+    ]
 
 
 def test_wait_ends_after_a_minute_with_a_warning(machine):
     waited, lines = machine(2.0)
     assert 60 <= waited <= 62
-    assert lines[1] == ("the machine is not quiet: 2.0 CPUs busy (cc1 plus); the verdicts take more samples")
+    assert lines[-1] == ("the machine is not quiet: 2.0 CPUs busy (cc1 plus); the verdicts take more samples")
 
 
 def test_process_that_disappears_is_no_error(machine, tmp_path):
-    (tmp_path / "8").mkdir()
     (tmp_path / "9").mkdir()
-    (tmp_path / "9" / "stat").write_text("cut off")
+    (tmp_path / "10").mkdir()
+    (tmp_path / "10" / "stat").write_text("cut off")
     assert machine(0.1) == (1.0, [])

@@ -10,7 +10,7 @@ import pytest
 
 from harness.teardown import statistics
 from harness.teardown.model import cell_key
-from harness.teardown.schedule import next_turn
+from harness.teardown.schedule import Wish, _fitting, next_turn
 from harness.teardown.significance import LOOKS
 from harness.teardown.statistics import compare
 
@@ -149,11 +149,19 @@ def test_cells_are_tested_only_at_looks():
             assert taken[key] in (1, *LOOKS)
 
 
-def test_restarts_come_last():
-    world = World(reclaim=0.87).run()
+@pytest.mark.parametrize("reclaim", [0.5, 0.87, 0.97])
+def test_restarts_come_last(reclaim):
+    world = World(reclaim=reclaim, noise=0.3).run()
     kinds = [row.kind for row in world.samples]
     assert kinds == sorted(kinds, reverse=True)
     assert kinds.count("restart") >= 6
+
+
+def test_cell_that_does_not_fit_leaves_the_time_to_others():
+    dear = Wish(key=("teardown", (1,)), visits=3, seconds=20.0, verdict_s=20.0)
+    cheap = Wish(key=("teardown", (2,)), visits=3, seconds=5.0, verdict_s=50.0)
+    assert _fitting([cheap, dear], 10.0) == (cheap,)
+    assert _fitting([cheap, dear], 25.0) == (dear, cheap)
 
 
 def test_time_for_restarts_is_kept_even_if_verdicts_stay_open():

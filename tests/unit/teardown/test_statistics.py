@@ -90,6 +90,17 @@ def test_looks_during_the_run_cost_part_of_the_error():
     assert often.p == pytest.approx(3 * once.p)
 
 
+def test_emulated_hosts_are_tested_once_and_lend_no_noise():
+    noisy = rows([1.0, 5.0, 2.0], [3.0, 1.0, 9.0], host="s390x", memory_mib=3)
+    alone, among = (
+        {row.host: row.p for row in compare([*rows(BASE[:3], TENTH[:3]), *extra], looks=True)}
+        for extra in ([], noisy)
+    )
+    assert among["native"] == pytest.approx(alone["native"])
+    emulated = compare(rows(BASE[:3], TENTH[:3], host="s390x"), looks=True)[0]
+    assert emulated.p == pytest.approx(compare(rows(BASE[:3], TENTH[:3]))[0].p)
+
+
 def test_holm_follows_the_paper():
     """Sorted 0.005 0.01 0.03 0.04, multiplied by 4 3 2 1, and never decreasing."""
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
