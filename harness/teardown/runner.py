@@ -141,11 +141,8 @@ def _adaptive(
     if not wishes:
         return (), ""
     blocks = matrix.round(turn, len(samples) + 1, {wish.key: wish.visits for wish in wishes})
-    time_s = sum(wish.seconds for wish in wishes)
-    about = (
-        f", about {format_duration(time_s)}; {spent_s:.0f} of {options.budget_s} s spent" if samples else ""
-    )
-    return blocks, f"round {turn}: {sum(map(len, blocks))} samples{about}"
+    spent = f" ({spent_s:.0f} of {options.budget_s} s spent)" if samples else ""
+    return blocks, f"round {turn}{spent}: {sum(map(len, blocks))} samples"
 
 
 def _run_round(

@@ -128,7 +128,7 @@ def test_run_ends_when_all_is_decided(layout, job, clock):
     assert run.warmup_s == 4.0
     assert [text for text in printed if text.startswith("round")] == [
         "round 1: 4 samples",
-        "round 2: 8 samples, about 8 s; 8 of 600 s spent",
+        "round 2 (8 of 600 s spent): 8 samples",
     ]
 
 
