@@ -48,10 +48,11 @@ def headline(results: TeardownResults) -> tuple[str, ...]:
 
 
 def _exits(results: TeardownResults, place: tuple[str, ...], rows: Sequence[Sample]) -> str:
-    """Return the clauses on exit: the reference first, at the largest size that it was timed with."""
+    """Return the clauses on exit: the reference first, at the largest size with enough samples of it."""
     variants = sorted({row.variant for row in rows}, key=variant_order)
     first = reference_of(variants)
-    largest = max(row.memory_mib for row in rows if row.variant == first)
+    sizes = Counter(row.memory_mib for row in rows if row.variant == first)
+    largest = max((count >= ENOUGH, size) for size, count in sizes.items())[1]
     slopes = {each.variant: each for each in by_series(results.slopes, "exit").get(place, ())}
     subject = "QEMU's exit" if first in REFERENCES else f"exit of {first}"
     clauses = [
@@ -119,7 +120,7 @@ def _reclaims(results: TeardownResults, place: tuple[str, ...], rows: Sequence[S
         and row.reference == reference
         and row.ratio is not None
     ]
-    largest = max((row.memory_mib for row in mine), default=0)
+    largest = max(((row.ratio_low is not None, row.memory_mib) for row in mine), default=(False, 0))[1]
     parts: list[str] = []
     for row in (each for each in mine if each.memory_mib == largest):
         ends = f" [{format_ratio(row.ratio_low)}, {format_ratio(row.ratio_high)}]" if row.ratio_low else ""

@@ -26,7 +26,7 @@ few times."""
 AT_ONCE = 3
 """Largest number of visits of a cell in one avocado test. A test takes a second more than its guests."""
 SMALL = 3
-"""Samples of floor and overhead in each round of an adaptive run."""
+"""Samples of floor and overhead in each round of an adaptive run, all in one avocado test."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,9 +57,11 @@ class Design:
         machine and effects of the previous guest are therefore the same for all. The seed fixes the order.
         """
         draw = random.Random(f"{self.seed}/{turn}")  # noqa: S311 - an order, not a secret
-        small = 1 if visits is None else SMALL
         blocks = [[block] * count for block in self.blocks for count in _portions(block, visits)]
-        blocks += [[(cell,)] * small for cell in self.small]
+        if visits is None:
+            blocks += [[(cell,)] for cell in self.small]
+        elif self.small:
+            blocks.append([self.small] * SMALL)
         draw.shuffle(blocks)
         index, made = first_index, []
         for repeated in blocks:

@@ -1,3 +1,5 @@
+import re
+
 import msgspec
 import pytest
 
@@ -57,6 +59,13 @@ def test_few_samples_still_give_the_main_figures(rounds):
     assert text.count(samples) == 2
     assert "8 of 8 verdicts are open" not in text
     assert "7 of 7 verdicts are open" in text
+
+
+def test_sizes_with_few_samples_give_way_to_smaller_ones():
+    rows = realistic(variants=("base", "patched"))
+    text = text_of([row for row in rows if row.memory_mib != 4096 or row.round < 3])
+    assert "] with 1G and grows by" in text
+    assert re.search(r"The memory is back after \d\.\d\d times \[", text)
 
 
 def test_single_size_has_no_growth():
