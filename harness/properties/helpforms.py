@@ -25,17 +25,24 @@ BASE = ("-nodefaults", "-display", "none", "-monitor", "none")
 NAMES_TRIED = 2
 WORDS = ("help", "?")
 _OPTION = re.compile(r"^-{1,2}([a-zA-Z][\w-]*)(?:(?: or |, )-{1,2}([a-zA-Z][\w-]*))?(.*)$")
+_FIRST = re.compile(r"([a-z][\w-]*)\[")
+_CHOICE = re.compile(r"\b([a-z][\w-]*)=(?:type|model)\b")
+"""A key whose value is one of a list, as the help text calls it: ``-net nic[,macaddr=mac][,model=type]``."""
 _KEY = re.compile(r"\[?\b([a-z][\w-]*)\b\]?=")
 _NAME = re.compile(r'^(?:name "([\w.-]+)"|\s*([\w.-]+)\b)', re.MULTILINE)
 
 
 @dataclass(frozen=True)
 class Option:
-    """An option of the table: whether it takes a value, and the keys of the value, as its help lists them."""
+    """An option of the table: whether it takes a value, and the keys of the value, as its help lists them.
+
+    ``choices`` are first words with a key whose value is one of a list: ``nic,model``.
+    """
 
     name: str
     has_value: bool
     keys: tuple[str, ...]
+    choices: tuple[str, ...] = ()
 
 
 def read_table(text: str) -> tuple[Option, ...]:
@@ -52,11 +59,18 @@ def read_table(text: str) -> tuple[Option, ...]:
             bodies[-1].append(line)
     options: dict[str, Option] = {}
     for names, body in zip(blocks, bodies, strict=True):
-        keys = tuple(dict.fromkeys(_KEY.findall("\n".join(body))))
+        text = "\n".join(body)
+        keys = tuple(dict.fromkeys(_KEY.findall(text)))
+        first = _FIRST.match(body[0].strip())
+        choices = tuple(f"{first[1]},{key}" for key in _CHOICE.findall(text)) if first else ()
         for name in names:
-            known = options.get(name)
-            keys = tuple(dict.fromkeys((*(known.keys if known else ()), *keys)))
-            options[name] = Option(name, bool(body[0].strip()) or bool(known and known.has_value), keys)
+            known = options.get(name, Option(name, False, ()))
+            options[name] = Option(
+                name,
+                known.has_value or bool(body[0].strip()),
+                tuple(dict.fromkeys((*known.keys, *keys))),
+                (*known.choices, *choices),
+            )
     return tuple(options.values())
 
 
@@ -80,6 +94,9 @@ def help_forms(binary: Path, before: tuple[str, ...] = ()) -> tuple[tuple[str, .
         for each in valued
         if f"-{each.name}" not in listed
         for key in each.keys
+    ]
+    others += [
+        (f"-{each.name}", f"{choice}={word}") for each in valued for choice in each.choices for word in WORDS
     ]
     for option, text in listed.items():
         names = [name for pair in _NAME.findall(text) for name in pair if name]

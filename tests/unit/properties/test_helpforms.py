@@ -20,16 +20,22 @@ Standard options:
 -drive [file=file][,format=f]
        [,bus=n]
                 use 'file' as a drive image
+-net nic[,macaddr=mac][,model=type]
+                create a NIC
+-net [tap|bridge][,option]
 -S              freeze CPU at startup (use 'c' to start execution)
 """
 
 
 def test_option_table_is_read_from_the_help_text():
     table = {option.name: option for option in read_table(TABLE)}
-    assert list(table) == ["h", "help", "version", "machine", "fda", "drive", "S"]
-    assert [name for name, option in table.items() if option.has_value] == ["machine", "fda", "drive"]
+    assert list(table) == ["h", "help", "version", "machine", "fda", "drive", "net", "S"]
+    assert [name for name, option in table.items() if option.has_value] == ["machine", "fda", "drive", "net"]
     assert table["drive"].keys == ("file", "format", "bus")
     assert table["machine"].keys == ("type",)
+    assert table["net"].keys == ("macaddr", "model")
+    assert table["net"].choices == ("nic,model",)
+    assert not table["machine"].choices
 
 
 FAKE = """
@@ -38,7 +44,8 @@ words = sys.argv[1:]
 table = %r
 given = " ".join(words)
 forms = {"-version": "v", "-machine help": "Supported machines are:\\nmicrovm x\\npc y", "-machine ?": "z",
-         "-drive format=help": "raw", "-machine microvm,help": "props"}
+         "-drive format=help": "raw", "-machine microvm,help": "props",
+         "-net nic,model=help": "e1000", "-net help": "backends"}
 if words == ["-help"] or "-help " in given:
     print(table)
     sys.exit(0)
@@ -67,6 +74,7 @@ def test_forms_are_those_that_print_and_end_normally(tmp_path):
     assert ("-machine", "?") in forms
     assert ("-drive", "format=help") in forms
     assert ("-machine", "microvm,help") in forms
+    assert ("-net", "nic,model=help") in forms
     assert not {
         ("-S",),
         ("-drive", "help"),
