@@ -3,7 +3,7 @@
 1. Latencies are positive and skewed, so the test compares means of logarithms. From 8 samples on, it sets
    the lowest and the highest eighth of each side aside, because a machine is late at times (Yuen 1974).
 2. Three samples say little about their noise, and may agree by accident. The test therefore borrows: the
-   median variance of the other comparisons of the latency counts like BORROWED degrees of freedom. It only
+   median variance of the same comparison in the other cells counts like BORROWED degrees of freedom. It only
    ever raises a variance, because a noisy comparison must not look as precise as the others.
 3. An adaptive run tests during the run, to decide what to sample next. LOOKS fixes at which numbers of
    samples, and each look may use only its share of the error (alpha spending, Lan and DeMets 1983). All
@@ -103,7 +103,7 @@ def _moments(logs: NDArray[Any]) -> tuple[Any, Any, int]:
 
 
 def p_values(pairs: Sequence[Pair | None], *, looks: bool) -> list[float | None]:
-    """Return the p value of each comparison of one latency; None for None.
+    """Return the p value of each comparison of a family; None for None.
 
     ``looks``: the comparisons were tested at each of LOOKS during the run; otherwise only at its end.
     """

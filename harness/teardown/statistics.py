@@ -63,6 +63,7 @@ class Family(NamedTuple):
     """Comparisons with similar noise, which borrow from each other; emulated hosts have fixed rounds."""
 
     latency: str
+    names: tuple[str, str]
     native: bool
 
 
@@ -79,7 +80,7 @@ class Contest:
     @property
     def family(self) -> Family:
         """The comparisons that it borrows from."""
-        return Family(self.latency, self.place[MATRIX_FIELDS.index("host")] == "native")
+        return Family(self.latency, self.names, self.place[MATRIX_FIELDS.index("host")] == "native")
 
     @property
     def pair(self) -> Pair | None:
