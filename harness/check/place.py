@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -179,21 +181,30 @@ def _matrix(  # noqa: PLR0917 - as in place
     diffs = [(mail.diff, mail.changes) for _, mail in sound]
     olds = {change.old for _, changes in diffs for change in changes if change.old}
     made = {change.new for _, changes in diffs for change in changes if change.new and not change.old}
+
+    def fits_of(name: str) -> list[Fit]:
+        one = trees[name]
+        if isinstance(one, str):
+            return [Fit(pin=name, patch=number, kind="unknown", details=(one,)) for number, _ in sound]
+        elsewhere = [place for other, place in places.items() if other != name]
+        moved = {} if one is tree else find_moves(olds - made, places[name], elsewhere)
+        also = [path for path, _ in places.values()]
+        fits = fit_patches(*places[name], diffs, also=also, moved=moved)
+        return [
+            Fit(pin=name, patch=number, kind=fit.kind, exact=fit.exact, details=fit.details)
+            for (number, _), fit in zip(sound, fits, strict=True)
+        ]
+
     rows: list[Fit] = []
     with reporter.step("trying each patch on each pin") as step:
-        for at, (name, one) in enumerate(trees.items()):
-            step.update(at, len(trees), name)
-            if isinstance(one, str):
-                rows += [Fit(pin=name, patch=number, kind="unknown", details=(one,)) for number, _ in sound]
-                continue
-            elsewhere = [place for other, place in places.items() if other != name]
-            moved = {} if one is tree else find_moves(olds - made, places[name], elsewhere)
-            also = [path for path, _ in places.values()]
-            fits = fit_patches(*places[name], diffs, also=also, moved=moved)
-            rows += [
-                Fit(pin=name, patch=number, kind=fit.kind, exact=fit.exact, details=fit.details)
-                for (number, _), fit in zip(sound, fits, strict=True)
-            ]
+        pool = ThreadPoolExecutor(len(os.sched_getaffinity(0)))
+        try:
+            results = pool.map(fits_of, trees)
+            for at, name in enumerate(trees):
+                step.update(at, len(trees), name)
+                rows += next(results)
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)  # an interrupt does not wait for the others
     return tuple(rows)
 
 

@@ -208,14 +208,14 @@ def test_series_is_tried_on_further_pins(
         ("other", 2, "clean", ()),
     ]
     both = [tree.path, other.path]
-    assert tried == [(tree.path, tree.pristine, [1, 1], both), (other.path, other.pristine, [1, 1], both)]
+    assert sorted(tried) == sorted((one.path, one.pristine, [1, 1], both) for one in (tree, other))
     assert len(placed.judged.fits) == 2, "those of the own pin"
     assert reporter.updates[:3] == [(0, 3, "tiny"), (1, 3, "gone"), (2, 3, "other")]
     assert "trying each patch on each pin" in reporter.lines
     assert any("gone" in line and "no network" in line for line in reporter.lines)
     tried.clear()
     place(mails, tree, "base", ("other",), layout, Recorder())
-    assert [start for _, start, _, _ in tried] == [start_of(one, "base") for one in (tree, other)]
+    assert {start for _, start, _, _ in tried} == {start_of(one, "base") for one in (tree, other)}
 
 
 def test_details_and_exactness_of_a_fit_are_kept(apply: Apply, tree: Tree) -> None:
