@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import time
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ from harness.sandbox import NO_SANDBOX, Sandbox
 
 CONFIGURE_LIMIT_S = 1800.0
 CONFIGURED = "configured.json"
+NO_CRATES = r"Subproject \S+-rs is buildable: NO"
+"""An error of meson: the sources lack a crate, and it downloads none."""
 
 
 class Configured(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,10 +96,16 @@ def configure_job(job: Job) -> Configured:
         ) from error
 
     def explain(ended: Finished) -> HarnessError:
+        details = configure_errors(log.read_text(encoding="utf-8", errors="replace"))
+        remedy = "correct the problem shown above; `nox -s doctor` lists the requirements"
+        if any(re.search(NO_CRATES, line) for line in details):
+            remedy = (
+                "use -Dsource= with an official archive, which contains the crates, or a clone that has them"
+            )
         return ConfigureError(
             f"configure of {job.title} failed with status {ended.returncode}",
-            "correct the problem shown above; `nox -s doctor` lists the requirements",
-            details=configure_errors(log.read_text(encoding="utf-8", errors="replace")),
+            remedy,
+            details=details,
             log=log,
         )
 

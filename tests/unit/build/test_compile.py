@@ -17,6 +17,7 @@ import pytest
 
 from harness.build import compile as compiling
 from harness.build import configure, configuring, find_binary, write_build_results
+from harness.build.configure import SWITCHES
 from harness.errors import (
     CompileError,
     ConfigureError,
@@ -218,6 +219,16 @@ def test_failed_configure_reports_its_error_and_is_repeated(
     monkeypatch.delenv("FAKEQEMU_FAULT")
     assert build_it(checkout, layout).binaries
     assert "ERROR" in (layout.logs / "7.2-base-native-configure.log.1").read_text()
+
+
+def test_missing_crates_have_a_remedy(layout: Layout) -> None:
+    checkout = make_checkout(layout)
+    line = "../src/rust/meson.build:2:1: ERROR: Subproject anyhow-1-rs is buildable: NO"
+    (checkout.path / "configure").write_text(f"#!/bin/sh\n# {' '.join(SWITCHES)}\necho '{line}'\nexit 1\n")
+    with pytest.raises(ConfigureError) as caught:
+        build_it(checkout, layout)
+    assert "official archive" in caught.value.remedy
+    assert caught.value.details == (line,)
 
 
 def test_incomplete_build_file_is_not_used(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from harness.platforms import table
 from harness.progress import Silent
 from tests.platforms import __main__ as program
 from tests.platforms import root as module
-from tests.platforms.cases import CASES, ONLY, Outcome, as_root, as_user, lines_of
+from tests.platforms.cases import CASES, ONLY, Outcome, as_root, as_user, lines_of, rust
 from tests.platforms.reading import Stage, readme_commands, remedies, stages
 from tests.platforms.root import SUITES, Ran, Root, make_root
 
@@ -83,6 +83,20 @@ def test_first_command_is_run_cold_and_again_without_network() -> None:
     assert root.lines[1] == ("pipx run nox -s teardown", "root", True)
     assert root.lines[2][0].startswith("pipx run nox -s teardown -- ")
     assert root.lines[2][2] is False
+
+
+@pytest.mark.parametrize(
+    ("output", "status", "last"),
+    [
+        ("ERROR: Subproject anyhow-1-rs is buildable: NO", 1, ("10.2 with Rust, cancelled", "")),
+        ("ERROR: other", 1, ("10.2 with Rust", "exit status 1")),
+        ("build/10.2/pristine/native/qemu-system-x86_64", 0, ("10.2 with Rust", "")),
+    ],
+)
+def test_rust_is_cancelled_only_without_crates(output: str, status: int, last: tuple[str, str]) -> None:
+    _, outcomes = play(rust, lambda line, *_: ran(output, status if " build " in line else 0))
+    assert (outcomes[-1].what.partition(":")[0], outcomes[-1].reason) == last
+    assert [outcome.reason for outcome in outcomes[:-1]] == ["", ""]
 
 
 def test_failure_and_missing_output_are_reasons() -> None:
