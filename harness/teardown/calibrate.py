@@ -27,7 +27,7 @@ ONE, OTHER, LATE = "base", "again", "late"
 """Variant names of the binary, of the same binary, and of the same binary with a delay."""
 SIZES_MIB = (64, 96, 128, 192, 256)
 TRIGGERS = ("sigterm", "sigkill")
-BUDGET_S = 150
+BUDGET_S = 300
 DELAY_BUDGET_S = 180
 DELAY_S = 0.005
 SIMULATED = 200

@@ -105,6 +105,9 @@ def check_calibration(layout: Layout, results: CalibrationResults) -> None:
         problems.append(
             f"{results.real_false_alarms} of {results.real_comparisons} real comparisons are false alarms"
         )
+    equal = [row for row in results.comparisons if row.variant != LATE]
+    if equal and all(row.p is None for row in equal):
+        problems.append("no comparison of equal binaries got 3 samples a side")
     if not results.injected_delay_found:
         problems.append(f"a delay of {format_seconds(results.injected_delay_s)} was not detected")
     if problems:

@@ -73,6 +73,7 @@ def test_each_binary_runs_under_two_names_and_the_first_one_delayed(layout, repo
     assert [(each.variant, each.path) for each in pairs[:2]] == [("base", "/base"), ("again", "/base")]
     assert len(same.targets) * len(same.memory_mib) * len(same.triggers) == 20
     assert (same.restart, late.triggers) == ("none", ("sigterm",))
+    assert same.rounds == late.rounds == 0  # adaptive, as the default run
     assert [each.variant for each in pair] == ["base", "late"]
     assert "exec '/some where/delay' 5000 '/base' \"$@\"" in Path(pair[1].path).read_text()
 
@@ -108,6 +109,7 @@ def results(**fields):
         ({"simulated_false_alarm_rate": 0.055}, "5.5% of simulated"),
         ({"real_false_alarms": 2}, "2 of 20 real comparisons"),
         ({"injected_delay_found": False}, "was not detected"),
+        ({"comparisons": tuple(exits(equal(rounds=2)))}, "no comparison of equal binaries got 3 samples"),
     ],
 )
 def test_unreliable_verdicts_are_an_error(layout, fields, cause):
