@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -71,7 +70,6 @@ class BehaviourTest(Test):  # type: ignore[misc]
         }
         self._guests += 1
         log = Path(self.outputdir) / f"qemu-{self._guests}.log"
-        os.makedirs(log.parent, exist_ok=True)  # noqa: PTH103
         with start(Guest(**(fields | changes)), log=log, timeout_s=setup.timeout_s) as machine:
             yield machine
 

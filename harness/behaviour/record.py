@@ -12,13 +12,13 @@ import msgspec
 
 from harness.behaviour.model import BehaviourResults, BehaviourRow, Metric, MetricComparison, Setup
 from harness.behaviour.tests import BehaviourTestName
-from harness.bench import REFERENCES, Bench, Subject
+from harness.bench import Bench, Subject
 from harness.errors import BehaviourError
-from harness.guest import LINUX
 from harness.job import JobEvent, JobItem, run_plan
 from harness.layout import Layout
 from harness.regression.decide import ALPHA, effect_of
 from harness.results import Recorder
+from harness.teardown.statistics import reference_of
 
 ROUNDS = 5
 _OUTCOMES = {"PASS": "pass", "WARN": "pass", "CANCEL": "cancel", "SKIP": "cancel"}
@@ -102,8 +102,8 @@ def _setup(bench: Bench, subject: Subject) -> Setup:
         payload=bench.payloads[0],
         accels={payload: bench.accels[subject.target, payload].name for payload in bench.payloads},
         firmware=tuple(str(folder) for folder in bench.firmware.folders),
-        kernel=str(boot.kernel) if boot and set(LINUX) & set(bench.payloads) else "",
-        initrd=str(boot.initrd) if boot and set(LINUX) & set(bench.payloads) else "",
+        kernel=str(boot.kernel) if boot else "",
+        initrd=str(boot.initrd) if boot else "",
         timeout_s=float(options.timeout),
     )
 
@@ -130,7 +130,7 @@ def compare(rows: Iterable[BehaviourRow], subjects: Sequence[Subject]) -> Iterat
     The probability that any of the intervals misses its effect is at most ALPHA (Bonferroni).
     """
     names = [subject.variant for subject in subjects]
-    reference = next((name for name in names if name in REFERENCES), names[0])
+    reference = reference_of(names)
     figures: dict[tuple[str, str], dict[str, dict[int, Metric]]] = {}
     for row in rows:
         for metric in row.metrics if row.outcome == "pass" else ():
@@ -170,7 +170,7 @@ def compare(rows: Iterable[BehaviourRow], subjects: Sequence[Subject]) -> Iterat
 def problems_of(results: BehaviourResults) -> list[str]:
     """Return a line for each test that fails on a variant other than the reference, and each worse metric."""
     names = [subject.variant for subject in results.binaries]
-    reference = next((name for name in names if name in REFERENCES), names[0])
+    reference = reference_of(names)
     failed: dict[tuple[str, str], list[BehaviourRow]] = {}
     for row in results.rows:
         if row.outcome == "fail" and (row.variant != reference or len(names) == 1):

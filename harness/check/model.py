@@ -16,7 +16,7 @@ SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 
 def levels_of(fail_on: str) -> tuple[Severity, ...]:
     """Return the severities that a run with ``-Dfail-on=`` fails for."""
-    return () if fail_on == "never" else SEVERITIES[: [*SEVERITIES].index(fail_on) + 1]  # type: ignore[arg-type]
+    return () if fail_on == "never" else SEVERITIES[: SEVERITIES.index(fail_on) + 1]
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True):

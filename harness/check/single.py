@@ -14,7 +14,7 @@ from harness.check.subject import Judged, JudgedPatch
 from harness.progress import Silent
 from harness.series import Input, Mail
 from harness.source.clone import Clone
-from harness.tree.git import Git, make_repository
+from harness.tree.git import Git, borrow_objects, make_repository
 
 OWN_COMMITS = 300
 """Number of latest commits among which the commit of a mail is looked for."""
@@ -36,10 +36,7 @@ def judge_mail(series: Input, clone: Clone, scratch: Path) -> Judged:
     repository. Raises TreeError.
     """
     git = make_repository(scratch / "git")
-    (git.repository / "objects" / "info").mkdir(exist_ok=True)
-    (git.repository / "objects" / "info" / "alternates").write_text(f"{clone.objects}\n", encoding="utf-8")
-    if clone.shallow:
-        (git.repository / "shallow").write_bytes(clone.shallow)
+    borrow_objects(git.repository, clone.objects, clone.shallow)
     base = tip = clone.commit
     patches: list[JudgedPatch] = []
     for number, mail in enumerate(series.patches, start=1):

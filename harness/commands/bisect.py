@@ -67,9 +67,9 @@ def bisect(request: Request) -> int:
         good, bad = (_commit(tree, revision) for revision in (arguments.good, arguments.bad))
         places = Places(layout=layout, options=options, tree=tree, reporter=reporter)
         what = arguments.run or f"{arguments.metric or 'exit'} {arguments.guest}".strip()
-        subject = places.build("good", good).subject
+        built = places.build("good", good)
         with (
-            open_bench(layout, options, [subject], reporter, payloads=options.payload) as bench,
+            open_bench(layout, options, [built.subject], reporter, payloads=options.payload) as bench,
             open_bisection(layout, tree, good, bad, request.command, reporter) as (search, folder),
         ):
             results = record_bisect(
@@ -82,6 +82,7 @@ def bisect(request: Request) -> int:
                     folder=folder,
                     measure=_measure(request, bench),
                     what=what,
+                    good=built,
                     build=places.build,
                     most_pairs=arguments.pairs,
                     command=request.command,

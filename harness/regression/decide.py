@@ -72,6 +72,11 @@ def decide(pairs: Sequence[Pair], *, limit: float, lower_is_better: bool) -> Dec
     return Decision(verdict=verdict, effect=effect)
 
 
+def interval_words(low: float | None, high: float | None, *, relative: bool, unit: str) -> str:
+    """Return an interval for a table; empty without one."""
+    return " to ".join(words_of(end, relative=relative, unit=unit) for end in (low, high) if end is not None)
+
+
 def words_of(effect: float, *, relative: bool, unit: str) -> str:
     """Return an effect for a message, such as ``1.63 times`` or ``+5 ms``."""
     return f"{math.exp(effect):.3g} times" if relative else f"{effect:+.3g} {unit}".rstrip()

@@ -29,7 +29,7 @@ from harness.tree.git import Git
 
 STATE = "judged.json"
 Build = Callable[[str, str], Place]
-"""Builds a commit under a name: good, bad or candidate."""
+"""Builds a commit under a name: bad or candidate."""
 
 
 def bisect_file(layout: Layout) -> Path:
@@ -39,7 +39,11 @@ def bisect_file(layout: Layout) -> Path:
 
 @dataclass(kw_only=True)
 class Bisection:
-    """A bisection. ``build`` builds a commit; ``most_pairs`` limits the pairs of samples of a commit."""
+    """A bisection.
+
+    ``good`` is the build of the good end, ``build`` builds another commit, and ``most_pairs`` limits the
+    pairs of samples of a commit.
+    """
 
     layout: Layout
     options: Options
@@ -49,6 +53,7 @@ class Bisection:
     folder: Path
     measure: Measure
     what: str
+    good: Place
     build: Build
     most_pairs: int
     command: str
@@ -65,8 +70,8 @@ def open_bisection(  # noqa: PLR0917 - what the user asked for
     key = hashlib.sha256("\0".join((str(tree.path), good, bad, command)).encode()).hexdigest()[:12]
     folder = layout.build / "bisect" / key
     search = open_search(tree, folder / "git", good, bad)
-    if search.judged():
-        reporter.note(f"continuing: {search.judged()} commits have been judged; {search.left()} are left")
+    if judged := search.judged():
+        reporter.note(f"continuing: {judged} commits have been judged; {search.left()} are left")
     yield search, folder
     if not search.candidate:
         shutil.rmtree(folder)
@@ -107,19 +112,19 @@ def record_bisect(bisection: Bisection) -> BisectResults:
             recorder.save()
             write_json(state, recorder.rows)
 
-        good = bisection.build("good", search.good)
+        good = bisection.good
         if len(recorder.rows) < 2:
             recorder.rows.clear()
             for row in _ends(bisection, good):
                 keep(row)
         limit = (recorder.rows[1].effect or 0.0) / 2
-        while search.candidate:
-            commit, left = search.candidate, search.left()
+        while commit := search.candidate:
+            left = search.left()
             steps = max(1, math.ceil(math.log2(left)))
             bisection.reporter.note(f"{left} commits are left, about {steps} steps: {commit[:12]}")
             row = _judge(bisection, good, commit, limit)
             # First git's state: a commit that is in both is judged once.
-            search.mark(row.term)  # type: ignore[arg-type]
+            search.mark(row.term, commit)  # type: ignore[arg-type]
             keep(row)
         return recorder.finish()
 

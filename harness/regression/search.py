@@ -14,7 +14,7 @@ from typing import Literal
 from harness.errors import OptionError
 from harness.process import Finished
 from harness.tree import Tree
-from harness.tree.git import Git, make_repository
+from harness.tree.git import Git, borrow_objects, make_repository
 
 Term = Literal["good", "bad", "skip"]
 _FIRST = re.compile(r"^# first bad commit: \[([0-9a-f]{40})\]", re.MULTILINE)
@@ -55,10 +55,10 @@ class Search:
         exclude = [f"^{commit}" for commit in good]
         return int(self._git.read("rev-list", "--count", "refs/bisect/bad", *exclude))
 
-    def mark(self, term: Term) -> None:
-        """Judge the candidate."""
+    def mark(self, term: Term, commit: str) -> None:
+        """Judge ``commit``."""
         # 2: only skipped commits are left, which the log records too.
-        self._git.run("bisect", term, self.candidate, check=False)
+        self._git.run("bisect", term, commit, check=False)
 
 
 def open_search(tree: Tree, folder: Path, good: str, bad: str) -> Search:
@@ -70,11 +70,8 @@ def open_search(tree: Tree, folder: Path, good: str, bad: str) -> Search:
     if not (folder / "BISECT_LOG").is_file():
         shutil.rmtree(folder, ignore_errors=True)
         make_repository(folder)
-        alternates = folder / "objects" / "info" / "alternates"
-        alternates.parent.mkdir(exist_ok=True)
-        alternates.write_text(f"{tree.path / 'objects'}\n", encoding="utf-8")
-        if (tree.path / "shallow").is_file():
-            shutil.copyfile(tree.path / "shallow", folder / "shallow")
+        shallow = tree.path / "shallow"
+        borrow_objects(folder, tree.path / "objects", shallow.read_bytes() if shallow.is_file() else b"")
         if git.run("merge-base", "--is-ancestor", good, bad, check=False).returncode != 0 or good == bad:
             shutil.rmtree(folder)
             raise OptionError(

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.behaviour import BehaviourResults, problems_of
-from harness.regression.decide import words_of
+from harness.regression.decide import interval_words, words_of
 
 
 def render_behaviour(results: BehaviourResults) -> RenderableType:
@@ -29,11 +29,6 @@ def render_behaviour(results: BehaviourResults) -> RenderableType:
             pad_edge=False,
         )
         for one in results.comparisons:
-            ends = [
-                words_of(end, relative=one.relative, unit=one.unit)
-                for end in (one.low, one.high)
-                if end is not None
-            ]
             metrics.add_row(
                 one.test,
                 one.metric,
@@ -41,7 +36,7 @@ def render_behaviour(results: BehaviourResults) -> RenderableType:
                 f"{one.reference_median:.4g} {one.unit}",
                 f"{one.variant_median:.4g} {one.unit}",
                 words_of(one.effect, relative=one.relative, unit=one.unit),
-                " to ".join(ends),
+                interval_words(one.low, one.high, relative=one.relative, unit=one.unit),
                 one.verdict,
             )
         parts.append(metrics)

@@ -11,7 +11,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from harness.regression.decide import words_of
+from harness.regression.decide import interval_words, words_of
 from harness.regression.model import BisectedCommit, BisectResults
 
 
@@ -32,8 +32,8 @@ def render_bisect(results: BisectResults) -> RenderableType:
 def _effect(row: BisectedCommit, unit: str) -> tuple[str, str]:
     if row.effect is None:
         return "", ""
-    ends = [words_of(end, relative=row.relative, unit=unit) for end in (row.low, row.high) if end is not None]
-    return words_of(row.effect, relative=row.relative, unit=unit), " to ".join(ends)
+    interval = interval_words(row.low, row.high, relative=row.relative, unit=unit)
+    return words_of(row.effect, relative=row.relative, unit=unit), interval
 
 
 def _found(results: BisectResults) -> list[Text]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from harness.errors import HarnessError, TreeError
+from harness.jsonfile import write_bytes
 from harness.process import Finished, disk_is_full, run
 
 NAME, EMAIL, EPOCH = "qemu-harness", "qemu-harness@localhost", 946684800
@@ -112,6 +113,18 @@ class Git:
             f"if it happens again, remove {self.repository} (the source is still in the cache) and run again",
             details=(ended.command, *lines[-5:]),
         )
+
+
+def borrow_objects(repository: Path, objects: Path, shallow: bytes) -> None:
+    """Let ``repository`` use the object database ``objects`` of another one, and its ``shallow`` file.
+
+    Source: gitrepository-layout(5), "objects/info/alternates". Raises StorageError.
+    """
+    write_bytes(repository / "objects" / "info" / "alternates", f"{objects}\n".encode())
+    if shallow:
+        write_bytes(repository / "shallow", shallow)
+    else:
+        (repository / "shallow").unlink(missing_ok=True)
 
 
 def make_repository(path: Path) -> Git:

@@ -22,7 +22,7 @@ from harness.tree.content import TreeEntry, from_archive, from_folder
 from harness.tree.edits import commit_edits, find_traces, needed_edits
 from harness.tree.facts import Facts, read_facts
 from harness.tree.fastimport import import_entries
-from harness.tree.git import Git, make_repository
+from harness.tree.git import Git, borrow_objects, make_repository
 from harness.tree.paths import bad_link, bad_path
 
 FORMAT = 2
@@ -97,12 +97,7 @@ def _borrow(source: Source, clone: Clone, layout: Layout, reporter: Reporter) ->
             _write(temporary / STATE_FILE, json.dumps({"clone": str(clone.folder)}) + "\n")
             shutil.rmtree(path, ignore_errors=True)
             _replace(temporary, path, reporter)
-        (path / "objects" / "info").mkdir(exist_ok=True)
-        _write(path / "objects" / "info" / "alternates", f"{clone.objects}\n")
-        shallow = path / "shallow"
-        shallow.unlink(missing_ok=True)
-        if clone.shallow:
-            shallow.write_bytes(clone.shallow)
+        borrow_objects(path, clone.objects, clone.shallow)
         checked = f"refs/harness/checked/{clone.commit}"
         if git.find(checked) is None:
             _check_commit(git, clone.commit, str(clone.folder), reporter)
