@@ -14,9 +14,10 @@ from pathlib import Path
 from harness.ahead import Job, ahead
 from harness.build import Build, build, configure, write_build_results
 from harness.build.configure import OLDEST, is_too_old
+from harness.build.devices import ALL, GUESTS
 from harness.build.doctor import ensure
 from harness.build.hosts import HOSTS, Host
-from harness.errors import OptionError
+from harness.errors import CompileError, OptionError
 from harness.layout import Layout, label_of
 from harness.options import Options, check_choice
 from harness.progress import Reporter
@@ -193,10 +194,28 @@ def build_all(
 ) -> tuple[Prepared, tuple[Build, ...]]:
     """Build each variant for each host, with the stages before. Write ``build/results/build.json``.
 
-    While the first one is built, the others are configured and ``meanwhile`` is done.
+    While the first one is built, the others are configured and ``meanwhile`` is done. If a tree without the
+    series does not compile with the devices of timed guests alone, all devices are built, unless
+    -Ddevices= is given: QEMU's own tests hardly cover builds without its default devices.
     """
     ensure(layout, options, reporter)
     prepared = prepare(layout, checked, options, reporter)
+    try:
+        builds = _build_each(prepared, layout, options, reporter, meanwhile)
+    except CompileError as error:
+        if options.devices != GUESTS or options.has("devices") or options.variants[0] == "patched":
+            raise
+        reporter.warn(f"{error.cause}; all devices of QEMU are built instead (-Ddevices=all)")
+        every = dataclasses.replace(options, devices=ALL)
+        builds = _build_each(prepared, layout, every, reporter, meanwhile)
+    write_build_results(layout, builds, command)
+    return prepared, builds
+
+
+def _build_each(
+    prepared: Prepared, layout: Layout, options: Options, reporter: Reporter, meanwhile: Sequence[Job]
+) -> tuple[Build, ...]:
+    """Build each variant for each host. While the first one is built, configure the others."""
     wanted = [
         (checkout_, for_host(options, HOSTS[host]), host)
         for host in options.hosts
@@ -212,8 +231,7 @@ def build_all(
             builds.append(build(checkout_, chosen, layout, reporter, host=host))
     for checkout_, chosen, host in wanted[1:]:
         builds.append(build(checkout_, chosen, layout, reporter, host=host))
-    write_build_results(layout, tuple(builds), command)
-    return prepared, tuple(builds)
+    return tuple(builds)
 
 
 def build_emulators(
