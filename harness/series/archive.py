@@ -57,7 +57,7 @@ def find_place(source: str) -> Place | None:
     folder, mark, text = source.rpartition("#")
     if mark and folder and (found := _ID.fullmatch(text)) and Path(folder).expanduser().is_dir():
         inbox = Path(folder).expanduser().resolve()
-        if not _epochs(inbox):
+        if not epochs(inbox):
             raise OptionError(
                 f"-Dseries: {folder} is no public-inbox repository of version 2",
                 "name a folder with git/0.git, or one such repository",
@@ -101,7 +101,7 @@ def _by_b4(place: Place, folder: Path | None, reporter: Reporter) -> bytes:
     )
 
 
-def _epochs(inbox: Path) -> list[Path]:
+def epochs(inbox: Path) -> list[Path]:
     """Return the repositories of a public-inbox repository, newest epoch first."""
     folders = [inbox / "git", inbox] if (inbox / "git").is_dir() else [inbox]
     found = [one for folder in folders for one in folder.glob("*.git") if re.fullmatch(r"\d+\.git", one.name)]
@@ -139,18 +139,18 @@ def _from_inbox(inbox: Path, message_id: str, reporter: Reporter) -> tuple[Mail,
     return tuple(
         mail
         for head in thread
-        for data in _read(head.repository, [head.commit]).values()
+        for data in read_commits(head.repository, [head.commit]).values()
         for mail in read_mails(data, f"<{head.message_id}>")
     )
 
 
 def _chunks(inbox: Path) -> Iterator[list[_Head]]:
     """Yield the mails, newest first."""
-    for repository in _epochs(inbox):
-        commits = run_git(repository, "rev-list", "HEAD", error=_unreadable).output.split()
+    for repository in epochs(inbox):
+        commits = run_git(repository, "rev-list", "HEAD", error=unreadable).output.split()
         for start in range(0, len(commits), _CHUNK):
             part = commits[start : start + _CHUNK]
-            yield [_head(repository, commit, data) for commit, data in _read(repository, part).items()]
+            yield [_head(repository, commit, data) for commit, data in read_commits(repository, part).items()]
 
 
 def _head(repository: Path, commit: str, data: bytes) -> _Head:
@@ -163,27 +163,28 @@ def _head(repository: Path, commit: str, data: bytes) -> _Head:
     )
 
 
-def _read(repository: Path, commits: Sequence[str]) -> dict[str, bytes]:
+def read_commits(repository: Path, commits: Sequence[str]) -> dict[str, bytes]:
     """Return the mail of each commit; commits that remove one have none (git-cat-file(1), BATCH OUTPUT)."""
     asked = "".join(f"{commit}:m\n" for commit in commits).encode()
     mails: dict[str, bytes] = {}
     with tempfile.TemporaryFile() as output:
-        run_git(repository, "cat-file", "--batch", stdin=asked, into=output, error=_unreadable)
+        run_git(repository, "cat-file", "--batch", stdin=asked, into=output, error=unreadable)
         output.seek(0)
         for commit in commits:
             words = output.readline().split()
             if words[-1:] == [b"missing"]:
                 continue
             if len(words) != 3:
-                raise OptionError(f"-Dseries: {repository} is damaged at {commit}", "run git fsck in it")
+                raise OptionError(f"{repository} is damaged at {commit}", "run git fsck in it")
             mails[commit] = output.read(int(words[2]))
             output.readline()
     return mails
 
 
-def _unreadable(ended: Finished) -> HarnessError:
+def unreadable(ended: Finished) -> HarnessError:
+    """Return the error for a git command that failed in a public-inbox repository."""
     lines = [line for line in ended.output.splitlines() if line.strip()]
     return OptionError(
-        f"-Dseries: git cannot read the archive: {lines[-1] if lines else 'no reason given'}",
+        f"git cannot read the archive: {lines[-1] if lines else 'no reason given'}",
         "name a public-inbox repository that has mails; git's safe.directory permits one of another user",
     )

@@ -102,8 +102,10 @@ def test_first_mail_that_is_not_in_the_archive_ends_the_search(
 ) -> None:
     epoch(inbox / "git" / "2.git", patch(ident="7@example.org", above="gone@example.org"))
     read: list[Path] = []
-    real = archive._read
-    monkeypatch.setattr(archive, "_read", lambda path, commits: read.append(path) or real(path, commits))
+    real = archive.read_commits
+    monkeypatch.setattr(
+        archive, "read_commits", lambda path, commits: read.append(path) or real(path, commits)
+    )
     monkeypatch.setattr(archive, "_BEFORE", 2)
     assert len(read_input(layout, f"{inbox}#7@example.org").patches) == 1
     assert [path.name for path in read] == ["2.git", "1.git", "2.git"]
