@@ -17,7 +17,16 @@ from harness.source.clone import is_clone
 FILE = ".gitlab-ci.d/qemu-harness.yml"
 BUILD = "build/qemu-harness"
 """Builds and results, in a folder that QEMU's .gitignore names."""
+SERIES = "QEMU_HARNESS_SERIES"
+BASE = "QEMU_HARNESS_BASE"
+"""Variables of a pipeline that `qemu-harness watch --dispatch gitlab` starts: the version of PACKAGE with the
+series, and the commit to apply it to."""
+PACKAGE = "qemu-harness-watch"
+MAILS = "series.mbox"
+WATCH_JOB = "qemu-harness-watch"
+RESULTS = f"{BUILD}/results/validate.json"
 RULES = (
+    {"if": f"${SERIES}", "when": "never"},
     {"if": '$CI_PIPELINE_SOURCE == "merge_request_event"'},
     {"if": "$CI_COMMIT_BRANCH && $CI_OPEN_MERGE_REQUESTS", "when": "never"},
     {"if": "$CI_COMMIT_BRANCH && $CI_COMMIT_BRANCH != $CI_DEFAULT_BRANCH"},
@@ -28,6 +37,12 @@ _BASE = (
     'git fetch --quiet origin "$CI_DEFAULT_BRANCH"',
     'BASE="${CI_MERGE_REQUEST_DIFF_BASE_SHA:-$(git merge-base FETCH_HEAD HEAD)}"',
     'if [ "$BASE" = "$(git rev-parse HEAD)" ]; then echo "no commits to validate"; exit 0; fi',
+)
+_DOWNLOAD = (
+    "python3 -c 'import os, urllib.request as u; e = os.environ;"
+    f' url = "{{CI_API_V4_URL}}/projects/{{CI_PROJECT_ID}}/packages/generic/{PACKAGE}/{{{SERIES}}}/{MAILS}";'
+    ' ask = u.Request(url.format(**e), headers={"JOB-TOKEN": e["CI_JOB_TOKEN"]});'
+    f' open("{MAILS}", "wb").write(u.urlopen(ask).read())\''
 )
 _SERIES = '-Dsource="$CI_PROJECT_DIR" -Dseries="$BASE..HEAD"'
 
@@ -56,6 +71,17 @@ def gitlab_fork(requirement: str, runners: Mapping[str, str]) -> dict[str, Any]:
         ".qemu-harness": template,
         "qemu-harness-read": _job("validate", "-Dbisect=none"),
         "qemu-harness-build": _job("validate", "-Dbisect=each -Dcoverage=true"),
+        WATCH_JOB: {
+            "extends": ".qemu-harness",
+            "stage": "build",
+            "rules": [{"if": f"${SERIES}"}],
+            "script": [
+                _BASE[0],
+                _DOWNLOAD,
+                f'/opt/nox/bin/qemu-harness validate -Dsource="$CI_PROJECT_DIR@${BASE}" -Dseries={MAILS}'
+                " -Disolation=bwrap",
+            ],
+        },
         **timing_jobs(
             runners, ".qemu-harness", [*_BASE, f"/opt/nox/bin/qemu-harness teardown {_SERIES}"], BUILD
         ),

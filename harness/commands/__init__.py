@@ -21,6 +21,7 @@ from harness.commands import (
     making,
     properties,
     teardown,
+    watch,
 )
 from harness.commands.request import Argument, Request
 
@@ -48,6 +49,7 @@ STAGES: dict[str, Callable[[Request], int]] = {
         behaviour.behaviour,
         keeping.series,
         keeping.submit,
+        watch.watch,
         making.clean,
     )
 }
@@ -72,5 +74,6 @@ ARGUMENTS: dict[str, tuple[Argument, ...]] = {
     "check-patch": judging.CHECK_PATCH,
     "series": keeping.SERIES,
     "submit": keeping.SUBMIT,
+    "watch": watch.WATCH,
     "clean": making.CLEAN,
 }

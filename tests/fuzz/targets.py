@@ -9,7 +9,9 @@ import bz2
 import contextlib
 import gzip
 import lzma
+import os
 import posixpath
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +45,11 @@ from harness.teardown.presets import apply_preset
 from harness.teardown.records import ConsoleReader
 from harness.teardown.results import TeardownResults
 from harness.tree.safety import Place, check_diff
+from harness.watch.inbox import read_new
+from harness.watch.intake import place_of, ripen, take
+from harness.watch.sections import Choice
+from harness.watch.store import Store, clean
+from harness.watch.work import write_series
 from tests.fuzz import seeds
 from tests.fuzz.mutate import mutated
 from tests.fuzz.reading import RESULTS, ratios_json, results_json
@@ -113,6 +120,30 @@ def _mbox(layout: Layout, data: bytes) -> None:
         for change in mail.changes:
             if not change.paths:
                 raise AssertionError("a change without a file")
+
+
+def _watch(layout: Layout, data: bytes) -> None:
+    """Take the mails of a mailbox into the store of the watch, twice, and read what it then knows."""
+    box, state = layout.root / "inbox", layout.root / "watch"
+    box.write_bytes(b"From x Thu Jan  1 00:00:00 1970\n" + data)
+    os.utime(box, (1, 1))
+    shutil.rmtree(state, ignore_errors=True)
+    with Store(state / "watch.sqlite") as store:
+        for _ in (1, 2):
+            for batch in read_new(box, *place_of(store, "x")):
+                take(store, "x", batch, Choice())
+            ripen(store, Choice(), 0)
+        for row in store.rows("SELECT * FROM version"):
+            write_series(store, row, layout, state / "series.mbox")
+        for one in store.all_series():
+            found = store.series(one.id)
+            if found is None or found.versions[0].id != store.one(_NEWEST, one.id):
+                raise AssertionError("a series without its newest version")
+            if clean(str(found)) != str(found):
+                raise AssertionError("a text that is not clean")
+
+
+_NEWEST = "SELECT newest FROM series WHERE id = ?"
 
 
 def _form(layout: Layout, data: bytes) -> None:
@@ -273,6 +304,12 @@ TARGETS: tuple[Target, ...] = (
         examples=lambda _: mutated((*seeds.mailboxes(), *seeds.mails()), seeds.MAIL_TOKENS),
         check=_mbox,
         share=3,
+    ),
+    Target(
+        name="watch",
+        about="mails of a list, and the store of the watch",
+        examples=lambda _: mutated((*seeds.mailboxes(), *seeds.mails()), seeds.MAIL_TOKENS),
+        check=_watch,
     ),
     Target(
         name="input",

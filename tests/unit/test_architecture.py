@@ -52,6 +52,7 @@ ORDER = (
     "validate",
     "ci",
     "submit",
+    "watch",
 )
 TOP = ("guard", "pipeline", "commands", "cli", "__main__", "__init__")
 MODULES = sorted(PACKAGE.rglob("*.py"))

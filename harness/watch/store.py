@@ -1,0 +1,362 @@
+"""The state of the watch: one SQLite file with mails, series, versions and runs.
+
+Each change is one transaction, so a killed watch leaves the state before or after it. The file is in
+write-ahead mode: ``watch status`` and the site read while the watch writes. A text of a mail can contain
+anything, so ``clean`` goes over each before it is stored.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import sqlite3
+import zlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from harness.check import ValidateResults
+from harness.errors import StorageError
+from harness.jsonfile import UNREADABLE, utc_now
+from harness.watch.model import Contents, Run, Series, SeriesRow, State, Version
+
+SCHEMA = 1
+_TABLES = """
+CREATE TABLE fact (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+CREATE TABLE mail (
+    id INTEGER PRIMARY KEY, sha256 TEXT NOT NULL UNIQUE, thread INTEGER NOT NULL, size INTEGER NOT NULL,
+    data BLOB NOT NULL) STRICT;
+CREATE INDEX mail_thread ON mail (thread);
+CREATE TABLE node (message_id TEXT PRIMARY KEY, thread INTEGER NOT NULL) STRICT;
+CREATE INDEX node_thread ON node (thread);
+CREATE TABLE file (inbox TEXT NOT NULL, name TEXT NOT NULL, PRIMARY KEY (inbox, name)) STRICT;
+CREATE TABLE series (
+    id INTEGER PRIMARY KEY, newest INTEGER NOT NULL DEFAULT 0, changed INTEGER NOT NULL DEFAULT 0,
+    sections TEXT NOT NULL DEFAULT '[]') STRICT;
+CREATE INDEX series_changed ON series (changed);
+CREATE TABLE version (
+    id INTEGER PRIMARY KEY, series INTEGER NOT NULL REFERENCES series (id), thread INTEGER NOT NULL,
+    number INTEGER NOT NULL, rfc INTEGER NOT NULL, message_id TEXT NOT NULL, title TEXT NOT NULL,
+    author TEXT NOT NULL, email TEXT NOT NULL, sent TEXT NOT NULL, arrived TEXT NOT NULL, state TEXT NOT NULL,
+    reason TEXT NOT NULL, rank INTEGER NOT NULL DEFAULT 0, total INTEGER NOT NULL, sha256 TEXT NOT NULL,
+    given INTEGER NOT NULL, contents BLOB NOT NULL) STRICT;
+CREATE INDEX version_series ON version (series);
+CREATE INDEX version_state ON version (state);
+CREATE INDEX version_email ON version (email);
+CREATE TABLE part (
+    message_id TEXT NOT NULL, number INTEGER NOT NULL, version INTEGER NOT NULL REFERENCES version (id),
+    PRIMARY KEY (message_id, number)) STRICT;
+CREATE INDEX part_version ON part (version);
+CREATE TABLE run (
+    id INTEGER PRIMARY KEY, version INTEGER NOT NULL REFERENCES version (id), sha256 TEXT NOT NULL,
+    state TEXT NOT NULL, started TEXT NOT NULL, finished TEXT NOT NULL DEFAULT '',
+    seconds REAL NOT NULL DEFAULT 0, base TEXT NOT NULL DEFAULT '', reason TEXT NOT NULL DEFAULT '',
+    verdict TEXT NOT NULL DEFAULT '', errors INTEGER NOT NULL DEFAULT 0, warnings INTEGER NOT NULL DEFAULT 0,
+    notes INTEGER NOT NULL DEFAULT 0, place TEXT NOT NULL DEFAULT '', final INTEGER NOT NULL DEFAULT 0,
+    results BLOB) STRICT;
+CREATE INDEX run_version ON run (version);
+"""
+_VERSION = ("id", "number", "rfc", "message_id", "title", "sent", "arrived", "state", "reason", "total")
+_RUN = (
+    *("id", "sha256", "state", "started", "finished", "seconds", "base", "reason", "verdict", "errors"),
+    *("warnings", "notes", "place", "results"),
+)
+_ROWS = """
+SELECT series.id, title, author, sections, arrived, changed, number, rfc, total, message_id, version.state,
+    version.reason, given, verdict, errors, warnings, notes, seconds, finished,
+    (SELECT count(*) FROM version AS other WHERE other.series = series.id) AS versions
+FROM series JOIN version ON version.id = series.newest
+LEFT JOIN run ON run.id = (SELECT max(id) FROM run WHERE run.version = version.id)
+ORDER BY version.id DESC
+"""
+Loaded = TypeVar("Loaded")
+
+
+class Store:
+    """The database. Every method raises StorageError if it cannot be read or written."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the database ``path``, or create it. A newer schema is refused."""
+        self.path = path
+        self._depth = 0
+        with self._errors():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self.db = sqlite3.connect(path, timeout=60, isolation_level=None)
+            self.db.row_factory = sqlite3.Row
+            for setting in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+                self.db.execute(f"PRAGMA {setting}")
+            found = self.one("PRAGMA user_version")
+            if found == 0:
+                self._create()
+        if found > SCHEMA:
+            self.close()
+            raise StorageError(
+                f"{path} has schema {found}, this harness knows schemas up to {SCHEMA}",
+                "use the version of the harness that wrote it, or another folder: --state FOLDER",
+            )
+
+    def _create(self) -> None:
+        with self.change():
+            if self.one("PRAGMA user_version") == 0:  # no other process has done it meanwhile
+                for statement in _TABLES.split(";\n"):
+                    self.db.execute(statement)
+                self.db.execute(f"PRAGMA user_version = {SCHEMA}")
+
+    def close(self) -> None:
+        """Close the database."""
+        self.db.close()
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @contextlib.contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, OSError) as error:
+            raise StorageError(
+                f"cannot read or write {self.path}: {error}",
+                "free some disk space and check the file's permissions; what was recorded is kept",
+            ) from error
+
+    @contextlib.contextmanager
+    def change(self) -> Iterator[None]:
+        """Make the changes of the block one transaction; an inner one joins the outer one."""
+        with self._errors():
+            if self._depth:
+                yield
+                return
+            self.db.execute("BEGIN IMMEDIATE")
+            self._depth = 1
+            try:
+                yield
+                self.db.execute("COMMIT")
+            except BaseException:
+                with contextlib.suppress(sqlite3.Error):
+                    self.db.execute("ROLLBACK")
+                raise
+            finally:
+                self._depth = 0
+
+    def rows(self, query: str, *values: object) -> list[sqlite3.Row]:
+        """Return the rows of ``query``."""
+        with self._errors():
+            return self.db.execute(query, values).fetchall()
+
+    def one(self, query: str, *values: object) -> Any:
+        """Return the first column of the first row; None without a row."""
+        found = self.rows(query, *values)
+        return found[0][0] if found else None
+
+    def insert(self, table: str, **columns: object) -> int:
+        """Add a row to ``table`` and return its id."""
+        names, marks = ", ".join(columns), ", ".join("?" * len(columns))
+        with self._errors():
+            done = self.db.execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", _values(columns))  # noqa: S608
+        return done.lastrowid or 0
+
+    def update(self, table: str, key: int, **columns: object) -> None:
+        """Change the row ``key`` of ``table``."""
+        places = ", ".join(f"{name} = ?" for name in columns)
+        self.rows(f"UPDATE {table} SET {places} WHERE id = ?", *_values(columns), key)  # noqa: S608
+
+    def fact(self, name: str) -> str:
+        """Return a stored fact, such as the place that an inbox was read up to; empty without one."""
+        return self.one("SELECT value FROM fact WHERE name = ?", name) or ""
+
+    def set_fact(self, name: str, value: str) -> None:
+        """Store a fact."""
+        self.rows("INSERT OR REPLACE INTO fact VALUES (?, ?)", name, clean(value))
+
+    def counter(self) -> int:
+        """Return the counter of changes; pass it to changed_since later."""
+        return int(self.fact("counter") or 0)
+
+    def touch(self, series: int) -> None:
+        """Record that ``series`` changed, and find its newest version."""
+        with self.change():
+            count = self.counter() + 1
+            self.set_fact("counter", str(count))
+            newest = self.one(
+                "SELECT id FROM version WHERE series = ? ORDER BY number DESC, id DESC LIMIT 1", series
+            )
+            self.update("series", series, changed=count, newest=newest or 0)
+
+    def put_version(
+        self, version: int, series: int, contents: Contents, parts: Iterable[str], **facts: object
+    ) -> int:
+        """Add a version to ``series``, or change ``version`` if that is not 0. Returns its id.
+
+        ``facts`` are columns. ``parts`` are the Message-Ids of its mails; with its number, they identify it.
+        """
+        columns = {
+            **facts,
+            "series": series,
+            "sha256": contents.sha256,
+            "given": sum(not one.objects for one in contents.given),
+            "contents": pack(contents),
+        }
+        with self.change():
+            if version:
+                self.update("version", version, **columns)
+            else:
+                version = self.insert("version", **columns)
+            for part in parts:
+                self.rows(
+                    "INSERT OR REPLACE INTO part VALUES (?, ?, ?)", clean(part), facts["number"], version
+                )
+            self.touch(series)
+        return version
+
+    def mail(self, key: int) -> bytes:
+        """Return the bytes of the mail with the id ``key``."""
+        return zlib.decompress(self.one("SELECT data FROM mail WHERE id = ?", key))
+
+    def set_state(self, version: int, state: State, reason: str = "") -> None:
+        """Change the state of a version."""
+        with self.change():
+            self.update("version", version, state=state, reason=reason)
+            self.touch(self.series_of(version))
+
+    def series_of(self, version: int) -> int:
+        """Return the id of the series of ``version``; 0 without one."""
+        return int(self.one("SELECT series FROM version WHERE id = ?", version) or 0)
+
+    def start_run(self, version: int, sha256: str, base: str = "", place: str = "") -> int:
+        """Record that a run of validate begins, and return its id."""
+        with self.change():
+            self.set_state(version, "running")
+            return self.insert(
+                "run",
+                version=version,
+                sha256=sha256,
+                state="running",
+                started=utc_now(),
+                base=base,
+                place=place,
+            )
+
+    def finish_run(
+        self,
+        run: int,
+        *,
+        results: bytes = b"",
+        reason: str = "",
+        seconds: float = 0.0,
+        final: bool = False,
+    ) -> None:
+        """Record the end of a run: the bytes of validate.json, or the reason why the harness failed.
+
+        A ``final`` failure is not tried again. A version whose mails changed meanwhile is queued again.
+        Raises msgspec.MsgspecError if ``results`` are not those of validate.
+        """
+        version = int(self.one("SELECT version FROM run WHERE id = ?", run))
+        judged = msgspec.json.decode(results, type=ValidateResults) if results else None
+        levels = [finding.severity for finding in judged.findings] if judged else []
+        state: State = "failed" if reason else "done"
+        with self.change():
+            self.update(
+                "run",
+                run,
+                state=state,
+                finished=utc_now(),
+                seconds=round(seconds, 2),
+                reason=reason,
+                verdict=judged.verdict if judged else "",
+                errors=levels.count("error"),
+                warnings=levels.count("warning"),
+                notes=levels.count("note"),
+                final=final,
+                results=zlib.compress(results) if results else None,
+            )
+            judged_sha256 = self.one("SELECT sha256 FROM run WHERE id = ?", run)
+            if judged_sha256 != self.one("SELECT sha256 FROM version WHERE id = ?", version):
+                state, reason = "queued", "its mails changed"
+            self.set_state(version, state, reason)
+
+    def all_series(self) -> tuple[SeriesRow, ...]:
+        """Return all series, that with the newest version first."""
+        found = self.rows(_ROWS)
+        return tuple(
+            SeriesRow(
+                **{
+                    **{name: row[name] for name in row.keys() if row[name] is not None},  # noqa: SIM118
+                    "sections": tuple(msgspec.json.decode(row["sections"])),
+                    "rfc": bool(row["rfc"]),
+                }
+            )
+            for row in found
+        )
+
+    def changed_since(self, counter: int) -> tuple[int, ...]:
+        """Return the ids of the series that changed after ``counter``. ``series`` returns None for one that
+        was joined with another."""
+        found = self.rows("SELECT id FROM series WHERE changed > ? ORDER BY changed", counter)
+        return tuple(row[0] for row in found)
+
+    def series(self, key: int) -> Series | None:
+        """Return the series with the id ``key``, its versions, runs and results; None without one."""
+        found = self.rows(
+            "SELECT series.*, title, author, arrived FROM series JOIN version ON version.id = series.newest"
+            " WHERE series.id = ?",
+            key,
+        )
+        if not found:
+            return None
+        versions = self.rows("SELECT * FROM version WHERE series = ? ORDER BY number DESC, id DESC", key)
+        row = found[0]
+        return Series(
+            id=key,
+            title=row["title"],
+            author=row["author"],
+            sections=tuple(msgspec.json.decode(row["sections"])),
+            arrived=row["arrived"],
+            changed=row["changed"],
+            versions=tuple(self._version(one) for one in versions),
+        )
+
+    def _version(self, row: sqlite3.Row) -> Version:
+        runs = self.rows("SELECT * FROM run WHERE version = ? ORDER BY id DESC", row["id"])
+        facts = {name: row[name] for name in _VERSION} | {"rfc": bool(row["rfc"])}
+        return Version(**facts, contents=unpack(row["contents"], Contents), runs=tuple(map(_run, runs)))
+
+
+def _run(row: sqlite3.Row) -> Run:
+    facts = {name: row[name] for name in _RUN}
+    try:
+        results = unpack(facts["results"], ValidateResults) if facts["results"] else None
+    except UNREADABLE:
+        results = None  # of another version of the harness
+    return Run(**{**facts, "results": results})
+
+
+def pack(value: object) -> bytes:
+    """Encode ``value`` for a column, its texts cleaned."""
+    return zlib.compress(msgspec.json.encode(_cleaned(msgspec.to_builtins(value))))
+
+
+def unpack(data: bytes, kind: type[Loaded]) -> Loaded:
+    """Decode what ``pack`` encoded. Raises msgspec.MsgspecError."""
+    return msgspec.json.decode(zlib.decompress(data), type=kind)
+
+
+def clean(text: str) -> str:
+    """Return ``text`` without what neither SQLite nor HTML can store: surrogates and control characters."""
+    return re.sub(r"[\ud800-\udfff\x00-\x08\x0b-\x1f\x7f-\x9f\ufffe\uffff]", "\ufffd", text)
+
+
+def _cleaned(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _cleaned(one) for name, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_cleaned(one) for one in value]
+    return clean(value) if isinstance(value, str) else value
+
+
+def _values(columns: dict[str, object]) -> list[object]:
+    return [clean(value) if isinstance(value, str) else value for value in columns.values()]

@@ -1,0 +1,56 @@
+"""A stand-in for the child process that runs validate: it judges by the text of the series, at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from harness.jsonfile import utc_now, write_json
+from harness.layout import Layout
+from harness.process import Finished
+from harness.progress import Silent
+from harness.series import read_input
+from harness.validate.run import series_facts
+from harness.watch.store import Store
+from harness.watch.work import Worker
+from tests.unit.validate.test_outputs import results
+
+
+class Child:
+    """Replaces harness.process.run in harness.watch.work. ``calls`` are the digests of the judged series."""
+
+    def __init__(self, layout: Layout, *, moment: Callable[[], None] = lambda: None, **changes: Any) -> None:
+        self.layout, self.moment, self.changes = layout, moment, changes
+        self.calls: list[str] = []
+        self.words: list[str] = []
+        self.ended = Finished(argv=("validate",), returncode=20, output="", duration_s=0.0)
+
+    def __call__(self, words: Sequence[str | Path], *, env: Mapping[str, str], **_: Any) -> Finished:
+        self.words = [str(word) for word in words]
+        series = next(word for word in self.words if word.startswith("-Dseries="))
+        found = read_input(self.layout, series.partition("=")[2])
+        self.calls.append(found.sha256)
+        self.moment()
+        text = "".join(patch.text for patch in found.patches)
+        if "BROKEN" not in text:
+            verdict = "apply" if "gone" in text else "findings"
+            fields = {
+                "verdict": verdict,
+                "started": utc_now(),
+                "series": series_facts(found, None),
+                **self.changes,
+            }
+            judged = msgspec.structs.replace(results(), **fields)
+            write_json(Path(env["QEMU_HARNESS_BUILD"]) / "results" / "validate.json", judged)
+        self.moment()
+        return self.ended
+
+
+def make_worker(store: Store, layout: Layout, clone: Path) -> Worker:
+    """Return a worker whose folder is that of the store."""
+    return Worker(
+        store=store, layout=layout, reporter=Silent(), folder=store.path.parent, clone=clone, branch="master"
+    )

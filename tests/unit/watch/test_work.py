@@ -1,0 +1,288 @@
+"""One version judged: the mails that the child gets, its base, and what each of its ends means."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness import diskwatch
+from harness.errors import TimeoutExpiredError
+from harness.layout import Layout
+from harness.process import Finished
+from harness.progress import Silent
+from harness.series import read_input
+from harness.watch import work
+from harness.watch.inbox import Batch, Cursor
+from harness.watch.intake import take
+from harness.watch.loop import next_version
+from harness.watch.sections import Choice
+from harness.watch.status import reply_to, status_lines
+from harness.watch.store import Store
+from harness.watch.work import Worker, choose_base, judge, prepare, recover
+from tests.unit.check.support import patch
+from tests.unit.watch.children import Child, make_worker
+from tests.unit.watch.inboxes import device, fifty, git, make_clone, reply, series
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_clone(tmp_path_factory.mktemp("upstream") / "qemu")
+
+
+@pytest.fixture
+def worker(layout: Layout, tmp_path: Path, clone: Path) -> Worker:
+    return make_worker(Store(tmp_path / "watch" / "watch.sqlite"), layout, clone)
+
+
+@pytest.fixture
+def child(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> Child:
+    child = Child(layout)
+    monkeypatch.setattr(work, "run", child)
+    return child
+
+
+def add(worker: Worker, *mails: bytes) -> int:
+    """Take ``mails`` and return the version that is judged next."""
+    take(worker.store, "inbox", Batch(mails=mails, cursor=Cursor()), Choice())
+    return next_version(worker.store) or 0
+
+
+def judged(worker: Worker, version: int) -> tuple[str, str]:
+    job = prepare(worker, version)
+    if job is not None:
+        judge(worker, job)
+    row = worker.store.rows("SELECT state, reason FROM version WHERE id = ?", version)[0]
+    return row["state"], row["reason"]
+
+
+def run_of(worker: Worker, version: int) -> Any:
+    return worker.store.rows("SELECT * FROM run WHERE version = ? ORDER BY id DESC", version)[0]
+
+
+# The mails
+
+
+def test_child_gets_what_was_sent_with_replies_and_older_versions(worker: Worker, layout: Layout) -> None:
+    old, new = series(1, 2), series(1, 2, version=2, above="1-v1-0@example.org")
+    version = add(worker, *old, reply(1), *new, reply(1, version=2), *series(2, 2))
+    job = prepare(worker, version)
+    assert job is not None
+    found = read_input(layout, str(job.file))
+    assert [one.number for one in found.thread.versions] == [1, 2]
+    assert len(found.version.trailers) == 1
+    assert [mail.data for mail in found.patches] == new[1:]
+
+
+def test_every_series_can_be_written_and_read_again(worker: Worker, layout: Layout) -> None:
+    """Whatever else is in its thread. Two are for other projects, which is seen before or after the run."""
+    add(worker, *fifty())
+    for row in worker.store.rows("SELECT * FROM version"):
+        found = work.write_series(worker.store, row, layout, worker.folder / "x.mbox")
+        assert found is not None, row["title"]
+        assert found.sha256 == row["sha256"]
+
+
+def test_series_that_it_is_based_on_goes_with_it(worker: Worker) -> None:
+    below = series(35, 1)
+    on_top = series(36, 1, message="On top.\n\nBased-on: <35-v1-1@example.org>")
+    above = series(37, 1, message="On top of that.\n\nBased-on: <36-v1-1@example.org>")
+    add(worker, *below, *on_top, *above)
+    job = prepare(worker, 3)
+    assert job is not None
+    assert {mail.message_id[:2] for mail in job.found.mails} == {"35", "36", "37"}
+    assert job.found.patches[0].message_id == "37-v1-1@example.org"
+
+
+# The base
+
+
+def test_base_is_the_stated_one_or_the_branch_at_the_date(worker: Worker, clone: Path) -> None:
+    old, new = git(clone, "rev-parse", "master~1"), git(clone, "rev-parse", "master")
+    assert choose_base(clone, "master", new, "2026-01-05T00:00:00+00:00") == (new, "the series states it")
+    assert choose_base(clone, "master", "1" * 40, "2026-01-05T00:00:00+00:00")[0] == old
+    for sent in ("1970-01-01T00:00:00+00:00", "2099-01-01T00:00:00+00:00", ""):
+        assert choose_base(clone, "master", "", sent)[0] == new
+    version = add(worker, *series(1, 1, notes=f" x\n\nbase-commit: {new}\n"))
+    job = prepare(worker, version)
+    assert job is not None
+    assert (job.commit, job.why) == (new, "the series states it")
+
+
+# The end of the child
+
+
+def test_results_are_stored_and_answered(worker: Worker, child: Child) -> None:
+    version = add(worker, *series(1, 2))
+    assert judged(worker, version) == ("done", "")
+    assert run_of(worker, version)["verdict"] == "findings"
+    answer = reply_to(worker.store, "1")
+    assert answer == reply_to(worker.store, "<1-v1-2@example.org>")
+    assert "To repeat: qemu-harness validate -Dseries=1-v1-1@example.org -Dsource=qemu@" in answer
+    assert child.words[:2] == [sys.executable, "-I"]
+    assert child.words[-1] == "-Disolation=bwrap"
+    assert any("done: 1 (findings 1)" in line for line in status_lines(worker.store))
+    assert any("1 s each, the mean of 1 runs" in line for line in status_lines(worker.store))
+
+
+@pytest.mark.parametrize(
+    ("ended", "reason", "final"),
+    [
+        (Finished(argv=(), returncode=139, output="", duration_s=0), "validate ended with status 139", 0),
+        (
+            Finished(argv=(), returncode=3, output="x\nerror: bwrap is missing\n", duration_s=0),
+            "bwrap is missing",
+            0,
+        ),
+        (
+            Finished(
+                argv=(),
+                returncode=diskwatch.TOO_MUCH,
+                output="error: the program was ended: it has written 41.0 GiB, more than 40.0 GiB\n",
+                duration_s=0,
+            ),
+            "the program was ended: it has written 41.0 GiB, more than 40.0 GiB",
+            1,
+        ),
+        (
+            Finished(
+                argv=(),
+                returncode=diskwatch.TOO_MUCH,
+                output="error: the program was ended: the disk is almost full, and so on\n",
+                duration_s=0,
+            ),
+            "the program was ended: the disk is almost full, and so on",
+            0,
+        ),
+    ],
+)
+def test_failure_of_the_harness_is_no_fault_of_the_series(
+    worker: Worker, child: Child, ended: Finished, reason: str, final: int
+) -> None:
+    child.ended = ended
+    version = add(worker, *series(1, 1, message="BROKEN"))
+    assert judged(worker, version) == ("failed", reason)
+    assert run_of(worker, version)["final"] == final
+    assert any(reason in line for line in status_lines(worker.store))
+
+
+def test_run_that_takes_too_long_is_ended(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+    def late(*_: object, **words: Any) -> None:
+        assert words["timeout_s"] == 7200
+        raise TimeoutExpiredError("x", "y")
+
+    monkeypatch.setattr(work, "run", late)
+    version = add(worker, *series(1, 1))
+    assert judged(worker, version) == ("failed", "the run took more than 120 minutes")
+    assert run_of(worker, version)["final"] == 1
+
+
+def test_incomplete_run_is_kept_with_its_reason(worker: Worker, child: Child) -> None:
+    from harness.check import StageRow
+
+    stage = StageRow(name="build", outcome="infrastructure", reason="the base does not build")
+    child.changes = {"verdict": "infrastructure", "stages": (stage,)}
+    version = add(worker, *series(1, 1))
+    assert judged(worker, version) == ("failed", "the base does not build")
+    assert run_of(worker, version)["results"]
+
+
+def test_results_of_another_series_are_not_taken(worker: Worker, child: Child) -> None:
+    first = add(worker, *series(1, 1))
+    judged(worker, first)
+    version = add(worker, *series(2, 1, message="BROKEN"))
+    assert judged(worker, version)[0] == "failed"
+
+
+@pytest.mark.parametrize(("tries", "final", "again"), [(1, False, True), (3, False, False), (1, True, False)])
+def test_failed_version_is_tried_again_later(worker: Worker, tries: int, final: bool, again: bool) -> None:
+    version = add(worker, *series(1, 1))
+    for _ in range(tries):
+        run = worker.store.start_run(version, worker.store.one("SELECT sha256 FROM version"))
+        worker.store.finish_run(run, reason="x", final=final)
+    assert next_version(worker.store) is None
+    worker.store.rows("UPDATE run SET finished = '2026-01-01T00:00:00+00:00'")
+    assert (next_version(worker.store) == version) == again
+
+
+# Other projects
+
+
+@pytest.mark.parametrize(
+    ("mails", "state", "runs"),
+    [
+        (series(48, 1, tag="libvirt PATCH", diff=device(1).replace("hw/", "src/")), "elsewhere", 0),
+        (series(49, 1, tag="kvm-unit-tests PATCH", diff=device(1, 1, "gone")), "elsewhere", 1),
+        (series(49, 1, diff=device(1, 1, "gone").replace("dev1.c", "none.c")), "elsewhere", 1),
+        (series(49, 1, diff=device(1, 1, "gone")), "done", 1),
+        (series(49, 1, tag="PATCH for-11.0", diff=device(1, 1, "gone")), "done", 1),
+        (
+            series(49, 1, message="Based-on: <x@y>", diff=device(1, 1, "gone").replace("dev1", "no")),
+            "done",
+            1,
+        ),
+        ([patch("[PATCH] x", diff=device(1, 1, "BRACE"))], "done", 1),
+    ],
+    ids=["folder", "tag", "file", "does-not-apply", "release", "based-on", "findings"],
+)
+def test_series_for_another_project_is_not_blamed(
+    worker: Worker, child: Child, mails: list[bytes], state: str, runs: int
+) -> None:
+    version = add(worker, *mails)
+    assert judged(worker, version)[0] == state
+    assert len(child.calls) == runs
+    assert next_version(worker.store) is None
+
+
+# After a kill
+
+
+def test_run_that_had_ended_is_taken_and_another_repeated(worker: Worker, child: Child) -> None:
+    version = add(worker, *series(1, 2))
+    job = prepare(worker, version)
+    assert job is not None
+    worker.store.start_run(version, job.sha256, f"{job.commit} (x)")
+    recover(worker)  # it had not ended
+    assert worker.store.rows("SELECT * FROM run") == []
+    assert next_version(worker.store) == version
+    worker.store.start_run(version, job.sha256, f"{job.commit} (x)")
+    work._run(worker, job)
+    recover(worker)
+    assert run_of(worker, version)["verdict"] == "findings"
+    assert next_version(worker.store) is None
+    assert len(child.calls) == 1
+
+
+def test_results_that_are_older_than_the_run_are_not_taken(worker: Worker, child: Child) -> None:
+    version = add(worker, *series(1, 2))
+    assert judged(worker, version)[0] == "done"
+    worker.store.set_state(version, "queued")
+    run = worker.store.start_run(version, worker.store.one("SELECT sha256 FROM version"))
+    worker.store.update("run", run, started="2099-01-01T00:00:00+00:00")
+    recover(worker)
+    assert next_version(worker.store) == version
+
+
+def test_child_that_is_too_slow_or_large_ends_for_real(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a real process instead of validate."""
+    program = worker.folder / "program"
+    program.parent.mkdir(exist_ok=True)
+    program.write_text("import time\ntime.sleep(60)\n")
+    real = work.run
+
+    def run(words: list[str], **more: Any) -> Finished:
+        at = words.index("--")
+        more["timeout_s"] = 0.5
+        return real([*words[: at + 1], sys.executable, str(program)], **more)
+
+    monkeypatch.setattr(work, "run", run)
+    began = time.monotonic()
+    version = add(worker, *series(1, 1))
+    assert judged(worker, version) == ("failed", "the run took more than 120 minutes")
+    assert time.monotonic() - began < 50
+    assert isinstance(worker.reporter, Silent)
