@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from harness.check import Finding, ValidateResults
 from harness.validate.gather import gathered
-from harness.validate.table import compiled_line, verdict_line
+from harness.validate.table import compiled_line, verdict_line, was_built
 from harness.validate.tested import proof_lines, skipped_lines
 
 WIDTH = 72
@@ -47,7 +47,8 @@ def _opening(results: ValidateResults) -> str:
     where = f"QEMU {results.pin}" + (" (with the feature removed)" if results.base == "base" else "")
     match results.verdict:
         case "clean":
-            return f"Thanks for the series. It applies to {where}, and there are no findings."
+            unbuilt = "" if was_built(results) else " Nothing was compiled or tested."
+            return f"Thanks for the series. It applies to {where}, and there are no findings.{unbuilt}"
         case "apply":
             if any(finding.rule in ("apply-fails", "apply-fuzz") for finding in results.findings):
                 return (

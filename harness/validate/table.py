@@ -46,7 +46,15 @@ def render_validate(results: ValidateResults) -> RenderableType:
 def verdict_line(results: ValidateResults) -> str:
     """Return one line: the series, its verdict and the number of findings."""
     counts = count_findings(results)
-    return f"{results.series.name} {_VERDICTS[results.verdict][0]}{f': {counts}' if counts else ''}"
+    words = _VERDICTS[results.verdict][0]
+    if results.verdict == "clean" and not was_built(results):
+        words = "has no findings as it was read; nothing was compiled or tested (-Dbisect=none)"
+    return f"{results.series.name} {words}{f': {counts}' if counts else ''}"
+
+
+def was_built(results: ValidateResults) -> bool:
+    """Return whether any state with patches of the series was built."""
+    return any(row.patch and row.outcome == "ok" for row in results.builds)
 
 
 def count_findings(results: ValidateResults) -> str:

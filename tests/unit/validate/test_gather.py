@@ -34,6 +34,21 @@ def test_finding_that_each_patch_has_is_listed_once() -> None:
     assert len(whole.findings) == 3, "the results keep them by patch"
 
 
+def test_series_that_was_not_compiled_is_not_called_clean() -> None:
+    whole = found(verdict="clean")
+    assert verdict_line(whole).endswith(" clean")
+    assert "Nothing was compiled" not in reply(whole)
+    one = next(row for row in whole.builds if row.patch)
+    for builds in (
+        [],
+        [msgspec.structs.replace(one, patch=0)],
+        [msgspec.structs.replace(one, outcome="failed")],
+    ):
+        read = found(verdict="clean", builds=builds)
+        assert "nothing was compiled or tested" in verdict_line(read)
+        assert "no findings. Nothing was compiled or tested." in reply(read).replace("\n", " ")
+
+
 def test_finding_of_some_patches_is_listed_for_each() -> None:
     assert gathered(found(*unsigned(2))) == tuple(unsigned(2))
     mixed = [*unsigned(1), RULES["dco-missing"].finding("another text", patch=2)]
