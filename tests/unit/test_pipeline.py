@@ -13,8 +13,9 @@ import pytest
 from harness import pipeline
 from harness.build.hosts import HOSTS
 from harness.commands.guests import refuse_other_hosts
-from harness.errors import OptionError
+from harness.errors import CompileError, OptionError
 from harness.layout import Layout, find_layout
+from harness.options import Options
 from harness.pipeline import (
     Checked,
     Prepared,
@@ -25,6 +26,7 @@ from harness.pipeline import (
 )
 from harness.progress import Silent
 from harness.source import Pin
+from harness.tree import Checkout
 from tests.unit.build.support import make_options
 from tests.unit.conftest import tiny_pin
 from tests.unit.defaults import ROOT, options_with
@@ -274,6 +276,53 @@ def test_stages_of_a_build_share_layout_options_and_reporter(
     assert result == ("build",)
     alone = dataclasses.replace(cross, targets=("s390x-softmmu",))
     assert calls == [("build", tree, alone, layout, reporter, "s390x")]
+
+
+@pytest.mark.parametrize(
+    ("given", "variants", "falls_back"),
+    [
+        ({}, ("base", "patched"), True),
+        ({"given": ("-Ddevices=guests",)}, ("base", "patched"), False),
+        ({}, ("patched",), False),
+        ({"devices": "all"}, ("base", "patched"), False),
+    ],
+)
+def test_all_devices_are_built_where_those_of_guests_do_not_compile(
+    given: dict[str, Any],
+    variants: tuple[str, ...],
+    falls_back: bool,
+    layout: Layout,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """If the release itself does not compile so; a fault of the series, or of -Ddevices=, is reported."""
+    reporter = Silent()
+    options = options_with(**{"devices": "guests", "variants": variants, "given": (), **given})
+    checkouts = tuple(SimpleNamespace(variant=variant) for variant in variants)
+    prepared = Prepared(tree=None, series=None, checkouts=checkouts)  # type: ignore[arg-type]
+    built: list[tuple[str, str]] = []
+    written: list[object] = []
+
+    def build(checkout: Checkout, chosen: Options, *_: object, host: str) -> str:
+        built.append((checkout.variant, chosen.devices))
+        if chosen.devices == "guests" or "devices" in given:
+            raise CompileError("compiling it failed", "correct it")
+        return checkout.variant
+
+    monkeypatch.setattr(pipeline, "ensure", lambda *_: None)
+    monkeypatch.setattr(pipeline, "prepare", lambda *_: prepared)
+    monkeypatch.setattr(pipeline, "build", build)
+    monkeypatch.setattr(pipeline, "configure", lambda *_, **__: None)
+    monkeypatch.setattr(pipeline, "write_build_results", lambda _, builds, __: written.append(builds))
+    checked = Checked(pin=tiny_pin(), series=None)
+    if not falls_back:
+        with pytest.raises(CompileError):
+            pipeline.build_all(layout, checked, options, reporter, "teardown")
+        assert (len(built), written) == (1, [])
+        return
+    assert pipeline.build_all(layout, checked, options, reporter, "teardown") == (prepared, variants)
+    assert built == [("base", "guests"), *((variant, "all") for variant in variants)]
+    assert written == [variants]
+    assert "compiling it failed; all devices of QEMU are built instead (-Ddevices=all)" in reporter.lines
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,7 @@ def test_devices_of_guests_have_a_separate_build(layout: Layout, checkout: Check
     assert (every.devices, few.devices) == (ALL, GUESTS)
     assert Path(few.folder) == Path(every.folder).with_name("native-guests")
     file = checkout.path / "configs" / "devices" / X86[0] / "harness-guests.mak"
-    assert file.read_text() == "CONFIG_Q35=y\nCONFIG_ISA_DEBUG=y\n"
+    assert file.read_text() == "CONFIG_Q35=y\nCONFIG_ISA_DEBUG=y\nCONFIG_PXB=y\nCONFIG_CXL=y\n"
     assert build_it(checkout, layout, targets=X86, devices=GUESTS).reused
     assert any("devices" in text for text in few.left_out)
     assert not any("devices" in text for text in every.left_out)
