@@ -4,7 +4,7 @@ The guard is the process that the user started. It forks a worker that does all 
 (PR_SET_CHILD_SUBREAPER, prctl(2)) of the worker's descendants: orphans, daemons and processes in other
 sessions become its children. After the worker's end, even by kill -9, the guard ends the rest. If the guard
 itself is killed, the kernel kills the worker (PR_SET_PDEATHSIG), and its child processes follow in turn
-(harness.process, harness.guest, harness.teardown.parent_death).
+(harness.process, harness.guest, harness.teardown.testcase).
 """
 
 from __future__ import annotations

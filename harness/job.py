@@ -5,11 +5,12 @@ handlers of its process, and reads the user's configuration.
 
 PLAN is a JSON file (a Plan). Each finished test is one line of JSON (an Event) on standard output; avocado
 itself is silent. SIGTERM and SIGINT stop the running test, which ends its guest, and then the job.
-``run_plan`` starts that process and passes the events on.
+``run_plan`` starts that process and passes the results on.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -17,24 +18,26 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
 from harness.process import Finished, run
 
 if TYPE_CHECKING:
+    from harness.errors import HarnessError
     from harness.layout import Layout
 
 KEPT_JOBS = 3
+Board = TypeVar("Board")
 
 
 class JobItem(msgspec.Struct, frozen=True, kw_only=True):
-    """One run of the test. ``params`` are available as avocado's ``self.params``."""
+    """One run of the test. It gets ``task`` as JSON, as avocado's parameter of that name."""
 
     index: int
     name: str
-    params: dict[str, str]
+    task: Any
 
 
 class JobPlan(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,9 +54,17 @@ class JobEvent(msgspec.Struct, frozen=True, kw_only=True):
     """A finished test. ``whiteboard`` is the text that it wrote to its whiteboard."""
 
     index: int
-    status: str
-    whiteboard: str
-    reason: str
+    status: str = ""
+    whiteboard: str = ""
+    reason: str = ""
+
+    @property
+    def no_result(self) -> str:
+        """Why it has no result, in one line."""
+        if not self.status:
+            return "avocado reported no result for it"
+        reason = " ".join(self.reason.split()) or "no reason given"
+        return f"the test ended with {self.status} and no result: {reason}"
 
 
 class _Watcher:
@@ -100,7 +111,12 @@ def configuration(plan: JobPlan) -> dict[str, Any]:
         "run.results_dir": plan.jobs,
         "run.max_parallel_tasks": 1,
         "run.dict_variants": [
-            {**item.params, "id": f"{item.index}-{item.name}", "driver": os.getpid()} for item in plan.items
+            {
+                "id": f"{item.index}-{item.name}",
+                "driver": os.getpid(),
+                "task": msgspec.json.encode(item.task).decode(),
+            }
+            for item in plan.items
         ],
         "run.dict_variants.variant_id_keys": ["id"],
         "task.timeout.running": plan.timeout_s,
@@ -113,33 +129,50 @@ def run_plan(
     layout: Layout,
     test: str,
     items: tuple[JobItem, ...],
+    board: type[Board],
+    on_result: Callable[[JobEvent, Board | None], None],
     *,
     timeout_s: int,
-    on_event: Callable[[JobEvent], None],
-) -> Finished:
-    """Run ``test`` once for each of ``items``, one at a time; ``on_event`` is called as each one ends.
+    error: type[HarnessError],
+) -> None:
+    """Run ``test`` once for each of ``items``, one at a time. Call ``on_result`` once for each, as it ends.
 
-    ``timeout_s`` is avocado's limit for one test in seconds; a test's own limits, which name the cause,
-    must be lower. Other lines of the program go only to the log, ``avocado.log``.
+    It gets what the test wrote to its whiteboard, a ``board``, or None.
+    ``timeout_s`` is avocado's limit for one test in seconds; a test's own limits, which name the cause, must
+    be lower. Other lines of the program go only to ``avocado.log``. Raises ``error`` if no test ran.
     """
     home = layout.build / "avocado"
     home.mkdir(parents=True, exist_ok=True)
     file = home / f"plan-{os.getpid()}.json"
     plan = JobPlan(test=test, jobs=str(home / "jobs"), timeout_s=timeout_s, items=items)
     file.write_bytes(msgspec.json.encode(plan))
+    missing = [item.index for item in items]
 
     def take(line: str) -> None:
         try:
             event = msgspec.json.decode(line, type=JobEvent)
         except msgspec.MsgspecError:
             return
-        on_event(event)
+        made: Board | None = None
+        with contextlib.suppress(msgspec.MsgspecError):
+            made = msgspec.json.decode(event.whiteboard, type=board)
+        missing.remove(event.index)
+        on_result(event, made)
 
     try:
-        return _run_job(layout, home, file, take)
+        finished = _run_job(layout, home, file, take)
     finally:
         file.unlink(missing_ok=True)
         _prune(home / "jobs")
+    if len(missing) == len(items):
+        raise error(
+            f"avocado ran no test (status {finished.returncode})",
+            "read the lines above and the log",
+            details=tuple(finished.output.splitlines()[-10:]),
+            log=layout.logs / "avocado.log",
+        )
+    for index in missing:
+        on_result(JobEvent(index=index), None)
 
 
 def _run_job(layout: Layout, home: Path, file: Path, on_line: Callable[[str], None]) -> Finished:

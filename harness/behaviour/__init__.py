@@ -1,11 +1,11 @@
 """Behaviour stage: avocado tests of a series, a bench → their outcomes and metrics on each subject, compared.
 
-A series brings its tests in ``tests/*.py``; they use harness.behaviour.api (docs/behaviour.md). Only
-processes of avocado import that module.
+A series brings its tests in ``tests/*.py``; they use harness.behaviour.api (docs/behaviour.md). Each test is
+a process that imports this package, so it imports little: run.py runs tests, judge.py compares what they
+measured, record.py writes behaviour.json.
 """
 
 from harness.behaviour.model import BehaviourResults, BehaviourRow, Metric, MetricComparison, Setup
-from harness.behaviour.record import behaviour_file, check_behaviour, problems_of, record_behaviour
 from harness.behaviour.tests import BehaviourTestName, find_tests
 
 __all__ = [
@@ -15,9 +15,5 @@ __all__ = [
     "Metric",
     "MetricComparison",
     "Setup",
-    "behaviour_file",
-    "check_behaviour",
     "find_tests",
-    "problems_of",
-    "record_behaviour",
 ]

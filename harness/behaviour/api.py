@@ -7,30 +7,25 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import msgspec
-from avocado import Test
-
 from harness.behaviour.model import Better, Metric, Setup
 from harness.guest import Guest, Machine, start
-from harness.teardown.cpu import adopt_orphans
-from harness.teardown.parent_death import exit_with
+from harness.teardown.testcase import HarnessTest
 
 
-class BehaviourTest(Test):  # type: ignore[misc]
+class BehaviourTest(HarnessTest):
     """A test of QEMU's behaviour. Its methods ``test_*`` fail with ``self.fail`` or an exception.
 
     ``binary`` is the QEMU to test, ``feature`` the arguments that enable the feature of the series in it.
     """
 
     def setUp(self) -> None:
-        exit_with(int(self.params.get("driver")))
-        adopt_orphans()
-        self._setup = msgspec.json.decode(self.params.get("setup"), type=Setup)
+        super().setUp()
+        self._setup = self.task(Setup)
         self._metrics: list[Metric] = []
         self._guests = 0
 
     def tearDown(self) -> None:
-        self.whiteboard = msgspec.json.encode(self._metrics).decode()
+        self.write(self._metrics)
 
     @property
     def binary(self) -> Path:

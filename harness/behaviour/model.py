@@ -9,8 +9,10 @@ import msgspec
 from harness.bench import Subject
 from harness.jsonfile import about
 from harness.results import Results
+from harness.teardown.results import GateResult
 
 Better = Literal["lower", "higher"]
+Verdict = Literal["better", "same", "worse", "?"]
 
 
 class Setup(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,7 +71,13 @@ class MetricComparison(msgspec.Struct, frozen=True, kw_only=True):
     low: Annotated[float | None, about("lower end of its interval; null with fewer than 3 pairs")]
     high: Annotated[float | None, about("upper end of its interval; null with fewer than 3 pairs")]
     relative: Annotated[bool, about("whether the effect is a logarithm of a ratio")]
-    verdict: Annotated[Literal["better", "worse", "?"], about("better, worse or ? (not decided)")]
+    verdict: Annotated[
+        Verdict,
+        about(
+            "better, worse, same (the interval is within 0.80 to 1.25; for differences, it is 0) or ?"
+            " (not decided)"
+        ),
+    ]
 
 
 class BehaviourResults(Results, frozen=True, kw_only=True):
@@ -79,3 +87,4 @@ class BehaviourResults(Results, frozen=True, kw_only=True):
     binaries: Annotated[tuple[Subject, ...], about("the binaries that the tests ran on")]
     rows: Annotated[tuple[BehaviourRow, ...], about("the runs, in their order")]
     comparisons: Annotated[tuple[MetricComparison, ...], about("each figure, compared with the reference")]
+    gates: Annotated[tuple[GateResult, ...], about("the gates on metrics, with their outcomes")] = ()

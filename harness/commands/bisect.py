@@ -3,24 +3,34 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.commands.request import Argument, Output, Request, number, say
 from harness.errors import BisectError, OptionError
 
 if TYPE_CHECKING:
+    from harness.behaviour import BehaviourTestName
     from harness.bench import Bench
     from harness.regression import Measure
     from harness.tree import Tree
 
 METRICS = ("exit", "reclaim", "restart", "start", "shutdown")
-MOST_PAIRS = 40
+MOST_PAIRS = 200
 MEMORY_MIB = 1024
 
 BISECT: tuple[Argument, ...] = (
     (("--good",), {"required": True, "metavar": "REV", "help": "a revision of -Dsource= that is good"}),
     (("--bad",), {"required": True, "metavar": "REV", "help": "a later one that is worse"}),
-    (("--metric",), {"choices": METRICS, "help": "latency of a guest's teardown to compare (default: exit)"}),
+    (
+        ("--metric",),
+        {
+            "metavar": "NAME|TEST:METRIC",
+            "help": "latency of a guest's teardown to compare: exit (default), reclaim, restart, start, "
+            "shutdown; or a metric of a behaviour test: FILE.py:CLASS.METHOD:METRIC; without :METRIC, "
+            "whether the test passes",
+        },
+    ),
     (("--guest",), {"default": "", "metavar": "ARGS", "help": "further arguments of QEMU in these guests"}),
     (
         ("--run",),
@@ -48,6 +58,8 @@ def bisect(request: Request) -> int:
         raise OptionError("--run excludes --metric and --guest", "omit them")
     if arguments.better and not arguments.run:
         raise OptionError("--better is for the number that --run prints", "add --run, or omit --better")
+
+    test, metric = _metric(arguments.metric or METRICS[0])
 
     from harness.bench import open_bench, refuse_timing
     from harness.pipeline import tree_of
@@ -80,7 +92,7 @@ def bisect(request: Request) -> int:
                     tree=tree,
                     search=search,
                     folder=folder,
-                    measure=_measure(request, bench),
+                    measure=_measure(request, bench, test, metric),
                     what=what,
                     good=built,
                     build=places.build,
@@ -112,18 +124,40 @@ def _commit(tree: Tree, revision: str) -> str:
     return found.commit
 
 
-def _measure(request: Request, bench: Bench) -> Measure:
-    from harness.regression import Command, Guests
+def _metric(text: str) -> tuple[BehaviourTestName | None, str]:
+    """Return the behaviour test in ``--metric``, if it names one, and the metric. Raises OptionError."""
+    from harness.behaviour import find_tests
+
+    file, is_test, rest = text.partition(".py:")
+    if not is_test:
+        if text not in METRICS:
+            raise OptionError(
+                f"--metric: there is no metric {text!r}",
+                f"use one of {', '.join(METRICS)}, or FILE.py:CLASS.METHOD:METRIC",
+            )
+        return None, text
+    name, _, metric = rest.partition(":")
+    tests = find_tests([Path(f"{file}.py")])
+    for test in tests:
+        if f"{test.case}.{test.method}" == name:
+            return test, metric
+    known = ", ".join(f"{test.case}.{test.method}" for test in tests)
+    raise OptionError(f"--metric: {file}.py has no test {name}", f"its tests are {known}")
+
+
+def _measure(request: Request, bench: Bench, test: BehaviourTestName | None, metric: str) -> Measure:
+    from harness.regression import Behaviour, Command, Guests
 
     arguments = request.arguments
-    if not arguments.run:
-        return Guests(
-            bench=bench, metric=arguments.metric or "exit", arguments=tuple(arguments.guest.split())
+    words = tuple(arguments.guest.split())
+    if arguments.run:
+        return Command(
+            command=arguments.run,
+            counts=bool(arguments.better),
+            logs=request.layout.logs,
+            lower_is_better=arguments.better != "higher",
+            unit=arguments.unit,
         )
-    return Command(
-        command=arguments.run,
-        counts=bool(arguments.better),
-        logs=request.layout.logs,
-        lower_is_better=arguments.better != "higher",
-        unit=arguments.unit,
-    )
+    if test:
+        return Behaviour(bench=bench, test=test, metric=metric, arguments=words)
+    return Guests(bench=bench, metric=metric, arguments=words)

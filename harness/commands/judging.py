@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from harness.bench import Bench
     from harness.check import Finding
     from harness.series import Input
+    from harness.teardown.results import GateResult
 
 SUITES = ("properties", "teardown")
 """Suites that series.toml can name."""
@@ -199,9 +200,8 @@ def _behaviour(request: Request, series: Input) -> Callable[[], Sequence[Finding
                 "teardown": _failed_teardowns,
             }
             lines = [line for suite in SUITES if suite in suites for line in failures[suite](request, bench)]
-            if own:
-                lines += _failed_behaviour(request, bench, own)
-        return [RULES["behaviour-fails"].finding(line) for line in dict.fromkeys(lines)]
+            findings = [RULES["behaviour-fails"].finding(line) for line in dict.fromkeys(lines)]
+            return [*findings, *_behaviour_findings(request, bench, own)] if own else findings
 
     return run
 
@@ -225,16 +225,29 @@ def _failed_teardowns(request: Request, bench: Bench) -> Iterator[str]:
 
     gates = read_gates(bench.options.gate, request.layout.start)
     results = record_teardown(bench, command=request.command, gates=gates)
-    for gate in results.gates:
-        if gate.outcome == "fail":
-            yield f"gate {gate.gate} at {gate.place}: {gate.reason or gate.outcome}"
+    yield from _failed_gates(results.gates)
     for row in results.rows:
         if row.outcome == "failed":
             yield f"teardown of {row.variant} {row.target}: {row.reason}"
 
 
-def _failed_behaviour(request: Request, bench: Bench, files: Sequence[Path]) -> list[str]:
-    """Run the behaviour tests in ``files``. Return a line for each that fails, and each worse metric."""
-    from harness.behaviour import find_tests, problems_of, record_behaviour
+def _failed_gates(gates: Sequence[GateResult]) -> Iterator[str]:
+    for gate in gates:
+        if gate.outcome == "fail":
+            yield f"gate {gate.gate} at {gate.place}: {gate.reason or gate.outcome}"
 
-    return problems_of(record_behaviour(bench, find_tests(files), command=request.command))
+
+def _behaviour_findings(request: Request, bench: Bench, files: Sequence[Path]) -> Iterator[Finding]:
+    """Run the behaviour tests in ``files``. Yield findings: failures, and tests that prove nothing."""
+    from harness.behaviour import find_tests
+    from harness.behaviour.judge import problems_of, unproved
+    from harness.behaviour.record import record_behaviour
+    from harness.check import RULES
+    from harness.commands.behaviour import gates_of
+
+    gates = gates_of(request, bench.options, files)
+    results = record_behaviour(bench, find_tests(files), command=request.command, gates=gates)
+    for line in (*problems_of(results), *_failed_gates(results.gates)):
+        yield RULES["behaviour-fails"].finding(line)
+    for line in unproved(results):
+        yield RULES["test-proves-nothing"].finding(line)

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from harness.bench.subject import REFERENCES
 from harness.errors import PropertyError
 from harness.job import JobEvent, JobItem, run_plan
@@ -16,7 +14,6 @@ if TYPE_CHECKING:  # tests under avocado import this package
     from harness.bench import Bench, Subject
     from harness.guest import Firmware
     from harness.options import Options
-    from harness.progress import Step
 
 TEST = "tests/avocado/properties.py"
 TASK_LIMIT_S = 900
@@ -65,51 +62,19 @@ def run_properties(
     itself cannot run, FetchError for firmware.
     """
     tasks = plan(bench.options, bench.native, rows, bench.firmware, emulated)
-    items = tuple(
-        JobItem(index=task.index, name=task.name, params={"task": msgspec.json.encode(task).decode()})
-        for task in tasks
-    )
-    collector = _Collector(tasks, on_row)
+    items = tuple(JobItem(index=task.index, name=task.name, task=task) for task in tasks)
+    made: list[PropertyRow] = []
     count = len(bench.native)
     what = f"{len(rows)} propert{'ies' if rows[1:] else 'y'} of {count} binar{'y' if count == 1 else 'ies'}"
     with bench.reporter.step(what) as step:
-        finished = run_plan(
-            bench.layout,
-            TEST,
-            items,
-            timeout_s=TASK_LIMIT_S,
-            on_event=lambda event: collector.take(event, step),
-        )
-    if not collector.rows:
-        raise PropertyError(
-            f"avocado ran no test (status {finished.returncode})",
-            "read the lines above and the log",
-            details=tuple(finished.output.splitlines()[-10:]),
-            log=bench.layout.logs / "avocado.log",
-        )
-    for task in tasks:
-        if task.index not in collector.rows:
-            on_row(_lost(task, "avocado reported no result for it"))
 
+        def take(event: JobEvent, found: PropertyRow | None) -> None:
+            row = found or _lost(tasks[event.index - 1], event.no_result)
+            made.append(row)
+            on_row(row)
+            step.update(len(made), len(tasks), f"{row.row} {row.variant} {row.outcome}")
 
-class _Collector:
-    """Events of the job → rows."""
-
-    def __init__(self, tasks: Sequence[Task], on_row: Callable[[PropertyRow], None]) -> None:
-        self._tasks = {task.index: task for task in tasks}
-        self._on_row = on_row
-        self.rows: dict[int, PropertyRow] = {}
-
-    def take(self, event: JobEvent, step: Step) -> None:
-        task = self._tasks[event.index]
-        try:
-            row = msgspec.json.decode(event.whiteboard, type=PropertyRow)
-        except msgspec.MsgspecError:
-            reason = f"the test ended with {event.status} and no result: {event.reason or 'no reason given'}"
-            row = _lost(task, " ".join(reason.split()))
-        self.rows[task.index] = row
-        self._on_row(row)
-        step.update(len(self.rows), len(self._tasks), f"{row.row} {row.variant} {row.outcome}")
+        run_plan(bench.layout, TEST, items, PropertyRow, take, timeout_s=TASK_LIMIT_S, error=PropertyError)
 
 
 def _lost(task: Task, reason: str) -> PropertyRow:

@@ -1,82 +1,101 @@
 """Decide from pairs of samples whether one revision is worse than another, with as few pairs as needed.
 
-After each pair there is an interval for the mean difference (Student's t). All intervals together miss it
-with a probability of at most ALPHA: the k-th may miss with ALPHA * 6 / (pi * k)**2, and these sum to ALPHA
-(Bonferroni's inequality). So it is allowed to look after each pair and to stop at
-the first one that decides.
+After each pair there is an interval for the effect (harness.teardown.paired). All intervals of a comparison
+together miss it with a probability of at most ``level``, so that the first one that decides may end the
+comparison. Their widths are those of Robbins' mixture (1970, "Statistical methods related to the law of the
+iterated logarithm", equation 17), with Student's distribution instead of the normal one.
 """
 
 from __future__ import annotations
 
 import math
-import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from scipy import stats
+from harness.teardown.paired import Effect, Pair, effect_of, quantile
+from harness.teardown.significance import ENOUGH, untrimmed
 
 ALPHA = 0.05
-FEWEST = 3
-"""Number of pairs before the first interval."""
+"""Probability of any wrong decision of a bisection."""
+FEWEST = 6
+"""Number of pairs before the first interval. Fewer may agree by accident, for example if every other sample
+takes four times as long."""
+TUNED_TO = 6
+"""The intervals are narrowest, compared with one of a fixed number of pairs, at several times this number."""
+PRECISE = 0.25
+"""The ends are compared until the interval of their effect begins above this share of it."""
+SURE, HOPE = 12, 2.0
+"""From so many pairs on, a comparison is given up that would stay open even with a mean so many standard
+errors nearer to a decision."""
+MOST = 10**6
 
-Verdict = Literal["worse", "not worse", "open"]
-Pair = tuple[float, float]
-"""A sample of the good revision, and one of the other, taken one after another."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Effect:
-    """How much worse the second of each pair is: the mean, and its interval.
-
-    A logarithm of the ratio if all samples are above zero (``relative``), else a difference. ``low`` and
-    ``high`` are infinite with fewer than FEWEST pairs.
-    """
-
-    mean: float
-    low: float
-    high: float
-    relative: bool
+Verdict = Literal["worse", "not worse", "open", "given up"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Decision:
-    """A verdict, and the effect that it rests on."""
+    """A verdict, and the effect that it rests on. ``more``: pairs that one that is given up still needs."""
 
     verdict: Verdict
     effect: Effect
+    more: float = 0
 
 
-def effect_of(pairs: Sequence[Pair], *, lower_is_better: bool, miss: float | None = None) -> Effect:
-    """Return the effect in ``pairs``, of which there is at least one.
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """The question whether the effect is ``full`` (worse) or zero (not worse); with ``full`` 0, its sign.
 
-    ``miss`` is the probability that the interval misses it; None is that of one look among many.
+    ``relative``: whether ``full`` is a logarithm of a ratio.
+    Each of the two verdicts is wrong with a probability of at most half of ``level``.
     """
-    relative = all(value > 0 for pair in pairs for value in pair)
-    sign = 1.0 if lower_is_better else -1.0
-    worse = [sign * (math.log(other / good) if relative else other - good) for good, other in pairs]
-    mean, count = statistics.fmean(worse), len(worse)
-    look = count - FEWEST + 1
-    if look < 1:
-        return Effect(mean=mean, low=-math.inf, high=math.inf, relative=relative)
-    miss = miss or ALPHA * 6 / (math.pi * look) ** 2
-    error = statistics.stdev(worse) / math.sqrt(count)
-    reach = float(stats.t.ppf(1 - miss / 2, count - 1)) * error
-    return Effect(mean=mean, low=mean - reach, high=mean + reach, relative=relative)
+
+    lower_is_better: bool
+    level: float
+    full: float = 0.0
+    relative: bool = True
+
+    def decide(self, pairs: Sequence[Pair], most: int) -> Decision:
+        """Decide after ``pairs``: an interval without zero is worse, one without ``full`` is not worse.
+
+        If it excludes both, the nearer one counts. ``open`` asks for another pair, ``given up`` does not:
+        there are ``most`` pairs, or that many are not likely to decide.
+        """
+        count = len(pairs)
+        effect = effect_of(
+            pairs,
+            lower_is_better=self.lower_is_better,
+            miss=miss_at(count, self.level),
+            relative=self.relative,
+        )
+        near, last = effect.mean <= self.full / 2, count >= most
+        # The effect of the bad end is needed with some precision.
+        least = PRECISE * effect.mean if not self.full and not last else 0.0
+        if count >= FEWEST and (effect.high < self.full if near else effect.low > least):
+            return Decision(verdict="not worse" if near else "worse", effect=effect)
+        if not last and (count < SURE or self._needed(effect, count, HOPE) <= most):
+            return Decision(verdict="open", effect=effect)
+        return Decision(verdict="given up", effect=effect, more=self._needed(effect, count) - count)
+
+    def _needed(self, effect: Effect, count: int, nearer: float = 0.0) -> float:
+        """Return how many pairs are likely to decide, after ``count``; infinite above MOST.
+
+        The mean is as far from a decision as it is now, or ``nearer`` by so many standard errors.
+        """
+        if count < ENOUGH:
+            return FEWEST
+        apart = max(abs(effect.mean), abs(self.full - effect.mean)) + nearer * effect.error
+        deviation = effect.error * math.sqrt(untrimmed(count))
+        needed = max(count, FEWEST)
+        while needed <= MOST:
+            error = deviation / math.sqrt(untrimmed(needed))
+            if quantile(needed, miss_at(needed, self.level)) * error < apart:
+                return needed
+            needed += 1 + needed // 50
+        return math.inf
 
 
-def decide(pairs: Sequence[Pair], *, limit: float, lower_is_better: bool) -> Decision:
-    """Decide whether the effect is above ``limit``, in the unit of the effect."""
-    effect = effect_of(pairs, lower_is_better=lower_is_better)
-    verdict: Verdict = "worse" if effect.low > limit else "not worse" if effect.high < limit else "open"
-    return Decision(verdict=verdict, effect=effect)
-
-
-def interval_words(low: float | None, high: float | None, *, relative: bool, unit: str) -> str:
-    """Return an interval for a table; empty without one."""
-    return " to ".join(words_of(end, relative=relative, unit=unit) for end in (low, high) if end is not None)
-
-
-def words_of(effect: float, *, relative: bool, unit: str) -> str:
-    """Return an effect for a message, such as ``1.63 times`` or ``+5 ms``."""
-    return f"{math.exp(effect):.3g} times" if relative else f"{effect:+.3g} {unit}".rstrip()
+def miss_at(count: int, level: float) -> float:
+    """Return the probability that the interval after ``count`` pairs alone may miss the effect."""
+    square = (1 + TUNED_TO / count) * math.log((1 + count / TUNED_TO) / level**2)
+    return math.erfc(math.sqrt(square / 2))

@@ -1,4 +1,4 @@
-"""Measures of a built commit: the teardown of a guest, or a command of the user."""
+"""Measures of a built commit: the teardown of a guest, a behaviour test, or a command of the user."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
+from harness.behaviour.run import run_test
+from harness.behaviour.tests import BehaviourTestName
 from harness.errors import BisectError, OptionError
 from harness.guest.hugepages import restored
 from harness.process import Finished, run
@@ -43,13 +45,19 @@ class Place:
 
 
 class Measure(Protocol):
-    """A measure of places. ``lower_is_better`` and ``unit`` describe its figures."""
+    """A measure of places, in words ``name``. ``lower_is_better`` and ``unit`` describe its figures."""
 
     lower_is_better: bool
     unit: str
 
+    @property
+    def name(self) -> str: ...
+
     def judge(self, place: Place) -> Term | None:
-        """Judge a place without a comparison; None if samples have to be compared. Raises HarnessError."""
+        """Judge a place without a comparison; None if samples have to be compared.
+
+        Raises CannotMeasureError, HarnessError.
+        """
 
     def sample(self, places: tuple[Place, ...], turn: int) -> tuple[float, ...]:
         """Return a figure of each place, taken one after another, in an order that changes with ``turn``.
@@ -65,14 +73,12 @@ class Guests:
     bench: Bench
     metric: str
     arguments: tuple[str, ...] = ()
+    name: str = "the guest"
     lower_is_better: bool = True
     unit: str = "s"
 
     def sample(self, places: tuple[Place, ...], turn: int) -> tuple[float, ...]:
-        bench = self.bench
-        subjects = [
-            msgspec.structs.replace(one.subject, variant=one.name, options=self.arguments) for one in places
-        ]
+        bench, subjects = self.bench, [subject_of(place, self.arguments) for place in places]
         matrix = design(
             bench.options, subjects, bench.accels, bench.firmware, boots=bench.boots, seed=bench.seed
         )
@@ -107,6 +113,47 @@ class Guests:
         return self.bench.layout.logs / f"bisect-guest-{name}.log"
 
 
+def subject_of(place: Place, arguments: tuple[str, ...]) -> Subject:
+    """Return the binary of a place under its name, with ``arguments``."""
+    return msgspec.structs.replace(place.subject, variant=place.name, options=arguments)
+
+
+@dataclass(kw_only=True)
+class Behaviour:
+    """A metric of a behaviour test; without ``metric``, whether it passes. The unit is known once it ran."""
+
+    bench: Bench
+    test: BehaviourTestName
+    metric: str
+    arguments: tuple[str, ...] = ()
+    lower_is_better: bool = True
+    unit: str = ""
+
+    @property
+    def name(self) -> str:
+        return self.test.name
+
+    def judge(self, place: Place) -> Term | None:
+        if self.metric:
+            return None
+        (row,) = run_test(self.bench, self.test, [(1, subject_of(place, self.arguments))])
+        if row.outcome == "cancel":
+            raise CannotMeasureError(f"{self.name} was cancelled: {row.reason}")
+        return "good" if row.outcome == "pass" else "bad"
+
+    def sample(self, places: tuple[Place, ...], turn: int) -> tuple[float, ...]:
+        order = places if turn % 2 else tuple(reversed(places))
+        rows = run_test(self.bench, self.test, [(turn, subject_of(place, self.arguments)) for place in order])
+        figures: dict[str, float] = {}
+        for row in rows:
+            metric = next((one for one in row.metrics if one.name == self.metric), None)
+            if metric is None or row.outcome != "pass":
+                raise CannotMeasureError(row.reason or f"{self.name} recorded no {self.metric}")
+            self.unit, self.lower_is_better = metric.unit, metric.better == "lower"
+            figures[row.variant] = metric.value
+        return tuple(figures[place.name] for place in places)
+
+
 @dataclass(kw_only=True)
 class Command:
     """A command of the user, run by sh in the sources of the commit.
@@ -119,6 +166,7 @@ class Command:
     command: str
     counts: bool
     logs: Path
+    name: str = "--run"
     lower_is_better: bool = True
     unit: str = ""
 
@@ -132,7 +180,9 @@ class Command:
                 "let it end with 0 (good), 125 (skip) or 1 to 127 (bad)",
                 log=self._log(place),
             )
-        return "good" if status == 0 else "skip" if status == SKIP else "bad"
+        if status == SKIP:
+            raise CannotMeasureError(f"--run ended with {SKIP}")
+        return "good" if status == 0 else "bad"
 
     def sample(self, places: tuple[Place, ...], turn: int) -> tuple[float, ...]:
         order = places if turn % 2 else tuple(reversed(places))

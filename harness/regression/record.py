@@ -19,11 +19,12 @@ from harness.jsonfile import UNREADABLE, write_json
 from harness.layout import Layout
 from harness.options import Options
 from harness.progress import Reporter, Step
-from harness.regression.decide import Decision, Pair, decide, words_of
+from harness.regression.decide import ALPHA, Decision, Rule
 from harness.regression.measure import CannotMeasureError, Measure, Place
 from harness.regression.model import BisectedCommit, BisectResults
 from harness.regression.search import Search, Term, open_search
 from harness.results import Recorder
+from harness.teardown.paired import Pair, effect_of, words_of
 from harness.tree import Tree
 from harness.tree.git import Git
 
@@ -57,6 +58,11 @@ class Bisection:
     build: Build
     most_pairs: int
     command: str
+
+    @property
+    def level(self) -> float:
+        """The error of a comparison: ALPHA is shared by all. One of its two directions is wrong."""
+        return 2 * ALPHA / (1 + math.ceil(math.log2(self.search.commits)))
 
     def title(self, commit: str) -> str:
         return Git(repository=self.tree.path).read("show", "--no-patch", "--format=%s", commit)
@@ -117,12 +123,11 @@ def record_bisect(bisection: Bisection) -> BisectResults:
             recorder.rows.clear()
             for row in _ends(bisection, good):
                 keep(row)
-        limit = (recorder.rows[1].effect or 0.0) / 2
         while commit := search.candidate:
             left = search.left()
             steps = max(1, math.ceil(math.log2(left)))
             bisection.reporter.note(f"{left} commits are left, about {steps} steps: {commit[:12]}")
-            row = _judge(bisection, good, commit, limit)
+            row = _judge(bisection, good, commit, recorder.rows[1])
             # First git's state: a commit that is in both is judged once.
             search.mark(row.term, commit)  # type: ignore[arg-type]
             keep(row)
@@ -141,22 +146,19 @@ def _ends(bisection: Bisection, good: Place) -> tuple[BisectedCommit, BisectedCo
     search, began = bisection.search, time.monotonic()
     bad = bisection.build("bad", search.bad)
     first = BisectedCommit(commit=search.good, title=bisection.title(search.good), term="good")
-    terms = [bisection.measure.judge(place) for place in (good, bad)]
-    if terms[0] is not None:
-        if terms != ["good", "bad"]:
-            raise BisectError(
-                f"--run finds the good end {terms[0]}, and the bad end {terms[1]}",
-                "correct the command, or name other revisions",
-            )
-        seconds = round(time.monotonic() - began, 1)
-        return first, BisectedCommit(
-            commit=search.bad, title=bisection.title(search.bad), term="bad", seconds=seconds
-        )
     try:
-        pairs, decision = _compare(bisection, (good, bad), 0.0)
+        terms = [bisection.measure.judge(place) for place in (good, bad)]
+        if terms == ["good", "bad"]:
+            return first, _row(bisection, search.bad, "bad", [], None, began)
+        if terms[0] is not None:
+            raise BisectError(
+                f"{bisection.measure.name} finds the good end {terms[0]}, and the bad end {terms[1]}",
+                "correct the command or the test, or name other revisions",
+            )
+        pairs, decision = _compare(bisection, (good, bad))
     except CannotMeasureError as error:
         raise BisectError(
-            f"the ends cannot be measured: {error}", "correct the guest or the command"
+            f"the ends cannot be measured: {error}", "correct the guest, the test or the command"
         ) from error
     effect, unit = decision.effect, bisection.measure.unit
     words = words_of(effect.mean, relative=effect.relative, unit=unit)
@@ -164,14 +166,14 @@ def _ends(bisection: Bisection, good: Place) -> tuple[BisectedCommit, BisectedCo
         swapped = effect.high < 0
         raise BisectError(
             f"the bad end is {'better' if swapped else 'not clearly worse'} than the good one: {words} after "
-            f"{len(pairs)} pairs of samples",
+            f"{len(pairs)} pairs of samples{_more(decision)}",
             "swap --good and --bad" if swapped else "name other revisions, a larger guest, or more --pairs",
         )
     bisection.reporter.note(f"the bad end is worse: {words}; each commit is decided at half of it")
     return first, _row(bisection, search.bad, "bad", pairs, decision, began)
 
 
-def _judge(bisection: Bisection, good: Place, commit: str, limit: float) -> BisectedCommit:
+def _judge(bisection: Bisection, good: Place, commit: str, end: BisectedCommit) -> BisectedCommit:
     began = time.monotonic()
 
     def skipped(reason: str) -> BisectedCommit:
@@ -185,16 +187,14 @@ def _judge(bisection: Bisection, good: Place, commit: str, limit: float) -> Bise
         place = bisection.build("candidate", commit)
     except (ConfigureError, CompileError) as error:
         return skipped(error.cause)
-    if (term := bisection.measure.judge(place)) is not None:
-        if term == "skip":
-            return skipped("--run ended with 125")
-        return _row(bisection, commit, term, [], None, began)
     try:
-        pairs, decision = _compare(bisection, (good, place), limit)
+        if (term := bisection.measure.judge(place)) is not None:
+            return _row(bisection, commit, term, [], None, began)
+        pairs, decision = _compare(bisection, (good, place), end)
     except CannotMeasureError as error:
         return skipped(str(error))
-    if decision.verdict == "open":
-        row = skipped(f"not decided after {len(pairs)} pairs of samples")
+    if decision.verdict == "given up":
+        row = skipped(f"not decided after {len(pairs)} pairs of samples{_more(decision)}")
         return msgspec.structs.replace(row, pairs=tuple(pairs))
     return _row(bisection, commit, "bad" if decision.verdict == "worse" else "good", pairs, decision, began)
 
@@ -222,18 +222,44 @@ def _row(  # noqa: PLR0917 - the fields of the row
     )
 
 
-def _compare(bisection: Bisection, places: tuple[Place, Place], limit: float) -> tuple[list[Pair], Decision]:
-    """Take pairs of samples until the effect is decided against ``limit``, at most ``most_pairs``."""
-    measure, pairs = bisection.measure, list[Pair]()
+def _compare(
+    bisection: Bisection, places: tuple[Place, Place], end: BisectedCommit | None = None
+) -> tuple[list[Pair], Decision]:
+    """Take pairs of samples until it is decided whether the effect is that of the bad end, or zero.
+
+    Without ``end``, whether it is above zero. Raises CannotMeasureError.
+    """
+    measure, pairs, full = bisection.measure, list[Pair](), 0.0
     with bisection.reporter.step(f"comparing {places[1].name} with good") as step:
         measure.sample(places, 0)  # warm-up: it fills caches
+        if end:
+            # A comparison that ends when its effect is clear overestimates it more often than not.
+            known = effect_of(
+                end.pairs, lower_is_better=measure.lower_is_better, miss=ALPHA, relative=end.relative
+            )
+            full = known.mean - known.error
+        rule = Rule(
+            lower_is_better=measure.lower_is_better,
+            level=bisection.level,
+            full=full,
+            relative=end.relative if end else True,
+        )
         while True:
             good, other = measure.sample(places, len(pairs) + 1)
             pairs.append((good, other))
-            decision = decide(pairs, limit=limit, lower_is_better=measure.lower_is_better)
+            decision = rule.decide(pairs, bisection.most_pairs)
+            if end and decision.effect.relative != end.relative:
+                raise CannotMeasureError("a sample is not above 0, but those of the ends are")
             _show(step, pairs, decision, bisection)
-            if decision.verdict != "open" or len(pairs) >= bisection.most_pairs:
+            if decision.verdict != "open":
                 return pairs, decision
+
+
+def _more(decision: Decision) -> str:
+    """Return how many more pairs would decide, for a message."""
+    if math.isinf(decision.more):
+        return "; no number of pairs is likely to decide"
+    return f"; about {decision.more:.0f} more are likely to decide" if decision.more else ""
 
 
 def _show(step: Step, pairs: list[Pair], decision: Decision, bisection: Bisection) -> None:

@@ -45,6 +45,11 @@ class Search:
         log = self.log
         return tuple(_FIRST.findall(log) or _POSSIBLE.findall(log))
 
+    @property
+    def commits(self) -> int:
+        """Return the number of commits after the good end, up to the bad one."""
+        return int(self._git.read("rev-list", "--count", self.bad, f"^{self.good}"))
+
     def judged(self) -> int:
         """Return the number of judgements so far, without the two ends."""
         return len(re.findall(r"^git bisect (?:good|bad|skip) ", self.log, re.MULTILINE))

@@ -9,8 +9,10 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from harness.behaviour import BehaviourResults, problems_of
-from harness.regression.decide import interval_words, words_of
+from harness.behaviour import BehaviourResults
+from harness.behaviour.judge import problems_of
+from harness.report.table import render_gates
+from harness.teardown.paired import interval_words, words_of
 
 
 def render_behaviour(results: BehaviourResults) -> RenderableType:
@@ -40,5 +42,6 @@ def render_behaviour(results: BehaviourResults) -> RenderableType:
                 one.verdict,
             )
         parts.append(metrics)
+    parts += render_gates(results.gates)
     parts += [Text(line, style="bold red") for line in problems_of(results)]
     return Group(*parts)

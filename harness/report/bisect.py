@@ -11,8 +11,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from harness.regression.decide import interval_words, words_of
 from harness.regression.model import BisectedCommit, BisectResults
+from harness.teardown.paired import interval_words, words_of
 
 
 def render_bisect(results: BisectResults) -> RenderableType:

@@ -18,7 +18,7 @@ from harness.options import format_size
 from harness.report.builds import left_out_line
 from harness.report.headline import extrapolations, floor_lines, guests, headline, load_line, sample_words
 from harness.teardown.model import MATRIX_FIELDS, Comparison, Sample
-from harness.teardown.results import TeardownResults
+from harness.teardown.results import GateResult, TeardownResults
 from harness.teardown.statistics import (
     UPSTREAM,
     by_place,
@@ -148,7 +148,7 @@ def _summary(results: TeardownResults) -> Iterable[RenderableType]:
     for line in (*floor_lines(results), load_line(results), left_out_line(results)):
         if line:
             yield Text(line, style="dim")
-    yield from _gates(results)
+    yield from render_gates(results.gates)
 
 
 def _against(
@@ -171,10 +171,10 @@ def _words(place: tuple[object, ...]) -> str:
     return " ".join((*words, *(str(named[field]) for field in ("backend", "pages", "trigger"))))
 
 
-def _gates(results: TeardownResults) -> Iterable[RenderableType]:
+def render_gates(gates: Sequence[GateResult]) -> Iterable[Text]:
     """Yield a line a gate, and one for each cell that failed it."""
-    for name in dict.fromkeys(gate.gate for gate in results.gates if gate.outcome != "skip"):
-        mine = [gate for gate in results.gates if gate.gate == name]
+    for name in dict.fromkeys(gate.gate for gate in gates if gate.outcome != "skip"):
+        mine = [gate for gate in gates if gate.gate == name]
         counts = Counter(gate.outcome for gate in mine)
         worst = next(outcome for outcome in ("fail", "undecided", "pass") if counts[outcome])
         tally = ", ".join(f"{counts[each]} {each}" for each in ("pass", "undecided", "fail") if counts[each])

@@ -10,7 +10,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 import msgspec
 
@@ -44,6 +44,9 @@ class Gate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     at_most: float = 1.0
     verdicts: tuple[str, ...] = ("better", "same")
     file: str = ""
+    metric: str = ""
+    """A figure of behaviour tests, instead of a latency; ``test``: of this test only."""
+    test: str = ""
 
 
 class Gates(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -51,6 +54,9 @@ class Gates(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     gate: tuple[Gate, ...]
     recorded: dict[str, tuple[Ratio, ...]] = {}
+
+
+NO_GATES = Gates(gate=())
 
 
 def read_gates(name: str, root: Path) -> Gates:
@@ -64,6 +70,10 @@ def read_gates(name: str, root: Path) -> Gates:
         for gate in gates.gate:
             if gate.size not in ("every", "largest"):
                 parse_size(gate.size)
+            if gate.metric and gate.kind not in ("ratio", "verdict"):
+                raise OptionError(
+                    f"-Dgate: {gate.name}: kind {gate.kind} is for latencies only", "use ratio or verdict"
+                )
         recorded = {
             gate.file: read_ratios(path.parent / gate.file) for gate in gates.gate if gate.kind == "recorded"
         }
@@ -77,11 +87,12 @@ def read_gates(name: str, root: Path) -> Gates:
 
 
 def judge_gates(results: TeardownResults, gates: Gates) -> tuple[GateResult, ...]:
-    """Judge each gate on ``results``, cell by cell. A gate without figures is skipped."""
+    """Judge each gate on a latency, cell by cell. A gate without figures is skipped."""
     judged: list[GateResult] = []
     variants = {row.variant for row in results.rows}
     without = next((name for name in REFERENCES if name in variants), REFERENCES[0])
-    for gate in (msgspec.structs.replace(one, reference=one.reference or without) for one in gates.gate):
+    on_latencies = [one for one in gates.gate if not one.metric]
+    for gate in (msgspec.structs.replace(one, reference=one.reference or without) for one in on_latencies):
         mine = list(_KINDS[gate.kind](results, gate, gates))
         judged += mine or [
             GateResult(
@@ -94,15 +105,22 @@ def judge_gates(results: TeardownResults, gates: Gates) -> tuple[GateResult, ...
     return tuple(judged)
 
 
-def check_gates(layout: Layout, results: TeardownResults) -> None:
-    """Raise GateError if a gate failed."""
+class Judged(Protocol):
+    """Results of a run with gates."""
+
+    @property
+    def gates(self) -> tuple[GateResult, ...]: ...
+
+
+def check_gates(layout: Layout, results: Judged, name: str = "teardown.json") -> None:
+    """Raise GateError if a gate failed. ``name`` is the file of the results."""
     failed = [gate for gate in results.gates if gate.outcome == "fail"]
     if failed:
         raise GateError(
             f"{len(failed)} of {sum(gate.outcome != 'skip' for gate in results.gates)} gates failed",
             "read the report; other work on the machine changes the figures",
             details=tuple(f"{gate.gate}: {gate.place}: {gate.reason}" for gate in failed[:SHOWN]),
-            log=layout.results / "teardown.json",
+            log=layout.results / name,
         )
 
 
@@ -121,7 +139,7 @@ def _ratio(results: TeardownResults, gate: Gate, _: Gates) -> Iterable[GateResul
         if mine is None or not reference:
             continue
         low, high = ratio_interval(ours, theirs)
-        yield _limited(gate, place_words(place), mine / reference, (low, high), gate.at_most)
+        yield limited(gate, place_words(place), mine / reference, (low, high), gate.at_most)
 
 
 def _slope(results: TeardownResults, gate: Gate, _: Gates) -> Iterable[GateResult]:
@@ -153,18 +171,8 @@ def _verdict(results: TeardownResults, gate: Gate, _: Gates) -> Iterable[GateRes
     for row in results.comparisons:
         if (row.variant, row.reference, row.latency) != (gate.variant, gate.reference, gate.latency):
             continue
-        outcome = "pass" if row.verdict in gate.verdicts else "fail"
-        if row.verdict == "not enough data":
-            outcome = "undecided"
-        yield GateResult(
-            gate=gate.name,
-            place=place_words(tuple(getattr(row, field) for field in MATRIX_FIELDS)),
-            outcome=outcome,
-            figure=row.ratio,
-            low=row.ratio_low,
-            high=row.ratio_high,
-            reason="" if outcome == "pass" else f"{row.verdict}, ratio {format_ratio(row.ratio)}",
-        )
+        place = place_words(tuple(getattr(row, field) for field in MATRIX_FIELDS))
+        yield verdict_within(gate, place, row.verdict, row.ratio, (row.ratio_low, row.ratio_high))
 
 
 def _recorded(results: TeardownResults, gate: Gate, gates: Gates) -> Iterable[GateResult]:
@@ -175,15 +183,33 @@ def _recorded(results: TeardownResults, gate: Gate, gates: Gates) -> Iterable[Ga
         if before is not None and row.latency == gate.latency and row.ratio is not None:
             place = place_words(tuple(getattr(row, field) for field in MATRIX_FIELDS))
             interval = (row.ratio_low, row.ratio_high)
-            yield _limited(gate, f"{row.variant} {place}", row.ratio, interval, before * gate.at_most)
+            yield limited(gate, f"{row.variant} {place}", row.ratio, interval, before * gate.at_most)
 
 
 _KINDS = {"ratio": _ratio, "slope": _slope, "verdict": _verdict, "recorded": _recorded}
 
 
-def _limited(
+def verdict_within(
+    gate: Gate, place: str, verdict: str, figure: float | None, interval: tuple[float | None, float | None]
+) -> GateResult:
+    """Judge a gate of kind ``verdict``."""
+    is_open = verdict in ("not enough data", "?")
+    outcome = "undecided" if is_open else "pass" if verdict in gate.verdicts else "fail"
+    return GateResult(
+        gate=gate.name,
+        place=place,
+        outcome=outcome,
+        figure=figure,
+        low=interval[0],
+        high=interval[1],
+        reason="" if outcome == "pass" else f"{verdict}, ratio {format_ratio(figure)}",
+    )
+
+
+def limited(
     gate: Gate, place: str, figure: float, interval: tuple[float | None, float | None], limit: float
 ) -> GateResult:
+    """Judge a gate of kind ``ratio`` or ``recorded``."""
     low, high = interval
     outcome = "pass" if figure <= limit else "fail" if low is not None and low > limit else "undecided"
     reach = f", interval {format_ratio(low)} to {format_ratio(high)}" if low is not None else ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import time
 from collections.abc import Callable, Sequence
@@ -10,13 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from harness.errors import TeardownError
 from harness.figures import format_duration
 from harness.guest.hugepages import restored
 from harness.job import JobEvent, JobItem, run_plan
-from harness.process import Finished
 from harness.teardown.model import Cell, Sample, TeardownRun, cell_key, sample_of
 from harness.teardown.scenario import Block, Design, design
 
@@ -158,67 +154,25 @@ def _run_round(
         JobItem(
             index=block[0].index,
             name=block[0].name if len(block) == 1 else f"{block[0].name}-and-{len(block) - 1}",
-            params={"cells": msgspec.json.encode(block).decode()},
+            task=block,
         )
         for block in blocks
     )
-    collector = _Collector(blocks, hooks.on_sample)
+    cells, samples = {block[0].index: block for block in blocks}, dict[int, Sample]()
 
-    def take(event: JobEvent) -> None:
-        collector.take(event, step)
-        hooks.show(step, [*before, *collector.samples.values()])
+    def take(event: JobEvent, made: tuple[Sample, ...] | None) -> None:
+        found = {sample.index: sample for sample in made or ()}
+        for cell in cells[event.index]:
+            sample = found.get(cell.index) or sample_of(cell, outcome="failed", reason=event.no_result)
+            samples[cell.index] = sample
+            hooks.on_sample(sample)
+        step.update(len(samples), sum(map(len, blocks)), _about(cells[event.index][-1]))
+        hooks.show(step, [*before, *samples.values()])
 
     # Twice: a restart starts a second guest.
     most = max(map(len, blocks)) * 2 * (2 * options.timeout + 60)
-    finished = run_plan(layout, TEST, items, timeout_s=most, on_event=take)
-    if not collector.samples:
-        raise _no_test(layout, finished)
-    return collector.all_samples()
-
-
-def _no_test(layout: Layout, finished: Finished) -> TeardownError:
-    return TeardownError(
-        f"avocado ran no test (status {finished.returncode})",
-        "read the lines above and the log",
-        details=tuple(finished.output.splitlines()[-10:]),
-        log=layout.logs / "avocado.log",
-    )
-
-
-class _Collector:
-    """Events of the job → samples."""
-
-    def __init__(self, blocks: Sequence[Block], on_sample: Callable[[Sample], None]) -> None:
-        self._blocks = {block[0].index: block for block in blocks}
-        self._count = sum(map(len, blocks))
-        self._on_sample = on_sample
-        self.samples: dict[int, Sample] = {}
-
-    def take(self, event: JobEvent, step: Step) -> None:
-        block = self._blocks[event.index]
-        reason = f"the test ended with {event.status} and no result: {event.reason or 'no reason given'}"
-        made: dict[int, Sample] = {}
-        with contextlib.suppress(msgspec.MsgspecError):
-            made = {
-                sample.index: sample
-                for sample in msgspec.json.decode(event.whiteboard, type=tuple[Sample, ...])
-            }
-        for cell in block:
-            lost = sample_of(cell, outcome="failed", reason=" ".join(reason.split()))
-            self._keep(made.get(cell.index) or lost)
-        step.update(len(self.samples), self._count, _about(block[-1]))
-
-    def _keep(self, sample: Sample) -> None:
-        self.samples[sample.index] = sample
-        self._on_sample(sample)
-
-    def all_samples(self) -> tuple[Sample, ...]:
-        """Return a sample for each cell, in order. A cell without a result of avocado has failed."""
-        cells = sorted(itertools.chain(*self._blocks.values()), key=lambda cell: cell.index)
-        for cell in cells:
-            if cell.index not in self.samples:
-                self._keep(sample_of(cell, outcome="failed", reason="avocado reported no result for it"))
-        return tuple(self.samples[cell.index] for cell in cells)
+    run_plan(layout, TEST, items, tuple[Sample, ...], take, timeout_s=most, error=TeardownError)
+    return tuple(samples[index] for index in sorted(samples))
 
 
 def _about(cell: Cell) -> str:

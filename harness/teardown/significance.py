@@ -60,21 +60,21 @@ class Pair:
     @functools.cached_property
     def variance(self) -> Any:
         """The variance of one sample, the same on both sides if the variants are equal."""
-        squares, degrees = zip(*(_moments(side)[1:] for side in (self.ours, self.theirs)), strict=True)
+        squares, degrees = zip(*(moments(side)[1:] for side in (self.ours, self.theirs)), strict=True)
         return sum(squares) / sum(degrees)
 
     @functools.cached_property
     def difference(self) -> Any:
         """The difference of the trimmed means."""
-        return _moments(self.ours)[0] - _moments(self.theirs)[0]
+        return moments(self.ours)[0] - moments(self.theirs)[0]
 
     def p(self, usual: Any, borrowed: int = BORROWED) -> Any:
         """Return the two-sided p value. Variance ``usual`` counts like ``borrowed`` degrees of freedom."""
-        return self._p(usual, borrowed, [_kept(side.shape[-1]) for side in (self.ours, self.theirs)])
+        return self._p(usual, borrowed, [untrimmed(side.shape[-1]) for side in (self.ours, self.theirs)])
 
     def p_expected(self, usual: float, borrowed: int, size: int) -> float:
         """Return the p value with ``size`` samples a side, if difference and variance stay as they are."""
-        return float(self._p(usual, borrowed, [_kept(size)] * 2))
+        return float(self._p(usual, borrowed, [untrimmed(size)] * 2))
 
     def _p(self, usual: Any, borrowed: int, kept: Sequence[int]) -> Any:
         # Takes a while to import. The tests under avocado import this package but do not need it.
@@ -87,19 +87,19 @@ class Pair:
         return 2 * stdtr(own + borrowed, -apart / numpy.maximum(error, ROUNDING**2))
 
 
-def _kept(size: int) -> int:
+def untrimmed(size: int) -> int:
     """Return the number of samples between those that are set aside."""
     return size - 2 * (size // TRIMMED)
 
 
-def _moments(logs: NDArray[Any]) -> tuple[Any, Any, int]:
+def moments(logs: NDArray[Any]) -> tuple[Any, Any, int]:
     """Return the trimmed mean, the sum of squares around it, and their degrees of freedom."""
     size = logs.shape[-1]
     cut = size // TRIMMED
     ordered = numpy.sort(logs, axis=-1)
     kept = ordered[..., cut : size - cut]
     winsorized = numpy.clip(ordered, kept[..., :1], kept[..., -1:])
-    return kept.mean(axis=-1), winsorized.var(axis=-1) * size, _kept(size) - 1
+    return kept.mean(axis=-1), winsorized.var(axis=-1) * size, untrimmed(size) - 1
 
 
 def p_values(pairs: Sequence[Pair | None], *, looks: bool) -> list[float | None]:

@@ -6,13 +6,10 @@ each variant are below. A test fails if the outcome differs, even if the outcome
 
 from pathlib import Path
 
-import msgspec
-from avocado import Test
-
 from harness.bench.subject import REFERENCES
 from harness.properties.checks import check
 from harness.properties.model import ROWS, Task
-from harness.teardown.parent_death import exit_with
+from harness.teardown.testcase import HarnessTest
 
 EXPECTED = {
     # The series has every property.
@@ -43,16 +40,18 @@ EXPECTED = {
 }
 
 
-class Properties(Test):
-    """One row of the table of properties, on one binary."""
+class Properties(HarnessTest):
+    """One row of the table of properties, on one binary.
+
+    :avocado: enable
+    """
 
     def test(self):
         """Write the row to the whiteboard as JSON, with any outcome."""
-        exit_with(int(self.params.get("driver")))
-        task = msgspec.json.decode(self.params.get("task"), type=Task)
+        task = self.task(Task)
         expected = EXPECTED.get(task.binary.variant, {}).get(task.row, "")
         row = check(task, folder=Path(self.outputdir), expected=expected)
-        self.whiteboard = msgspec.json.encode(row).decode()
+        self.write(row)
         if row.is_surprise:
             self.fail(f"{row.outcome} instead of {expected}: {row.reason}")
         if row.outcome == "cancel":

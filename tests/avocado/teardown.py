@@ -5,25 +5,21 @@
 
 from pathlib import Path
 
-import msgspec
-from avocado import Test
-
-from harness.teardown.cpu import adopt_orphans
 from harness.teardown.model import Cell
-from harness.teardown.parent_death import exit_with
 from harness.teardown.sample import take_samples
+from harness.teardown.testcase import HarnessTest
 
 
-class Teardown(Test):
-    """Start, populate and end one guest after another, and wait until its memory is free."""
+class Teardown(HarnessTest):
+    """Start, populate and end one guest after another, and wait until its memory is free.
+
+    :avocado: enable
+    """
 
     def test(self):
         """Write the samples to the whiteboard as JSON, with any outcomes."""
-        exit_with(int(self.params.get("driver")))
-        adopt_orphans()
-        cells = msgspec.json.decode(self.params.get("cells"), type=tuple[Cell, ...])
-        samples = take_samples(cells, folder=Path(self.outputdir))
-        self.whiteboard = msgspec.json.encode(samples).decode()
+        samples = take_samples(self.task(tuple[Cell, ...]), folder=Path(self.outputdir))
+        self.write(samples)
         for sample in samples:
             if sample.outcome == "failed":
                 self.fail(f"{sample.variant}: {sample.reason}")

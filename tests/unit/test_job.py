@@ -9,11 +9,11 @@ from harness.job import JobItem, JobPlan, configuration
 
 
 def test_avocado_runs_one_test_at_a_time_with_a_higher_limit() -> None:
-    items = tuple(JobItem(index=index, name=f"n{index}", params={"cell": f"c{index}"}) for index in (1, 2))
+    items = tuple(JobItem(index=index, name=f"n{index}", task={"cell": index}) for index in (1, 2))
     settings = configuration(JobPlan(test="t.py", jobs="/j", timeout_s=99, items=items))
     assert settings["run.max_parallel_tasks"] == 1
     assert settings["task.timeout.running"] == 99
-    assert [entry["cell"] for entry in settings["run.dict_variants"]] == ["c1", "c2"]
+    assert [entry["task"] for entry in settings["run.dict_variants"]] == ['{"cell":1}', '{"cell":2}']
     assert [entry["id"] for entry in settings["run.dict_variants"]] == ["1-n1", "2-n2"]
 
 

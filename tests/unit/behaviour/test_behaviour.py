@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
-from harness.behaviour import BehaviourRow, Metric, find_tests, problems_of
+from harness.behaviour import BehaviourRow, Metric, find_tests
+from harness.behaviour.judge import compare, judge_metrics, problems_of, unproved
 from harness.behaviour.model import BehaviourResults
-from harness.behaviour.record import compare
 from harness.bench import Subject
 from harness.errors import OptionError
+from harness.teardown.gates import NO_GATES, Gate, Gates, read_gates
 from tests.faults.world import WORDS, Ended, World
 from tests.unit.defaults import ROOT
 
@@ -105,7 +106,9 @@ def test_error_is_shared_by_all_metrics() -> None:
     assert all(one.high > alone.high for one in compare(many, BOTH) if one.high and alone.high)
 
 
-def results(rows: list[BehaviourRow], subjects: tuple[Subject, ...] = BOTH) -> BehaviourResults:
+def results(
+    rows: list[BehaviourRow], subjects: tuple[Subject, ...] = BOTH, gates: Gates = NO_GATES
+) -> BehaviourResults:
     from harness.machine import host_facts
 
     shared: dict[str, Any] = {
@@ -117,8 +120,13 @@ def results(rows: list[BehaviourRow], subjects: tuple[Subject, ...] = BOTH) -> B
         "options": {},
         "seed": 1,
     }
+    found = tuple(compare(rows, subjects))
     return BehaviourResults(
-        **shared, binaries=subjects, rows=tuple(rows), comparisons=tuple(compare(rows, subjects))
+        **shared,
+        binaries=subjects,
+        rows=tuple(rows),
+        comparisons=found,
+        gates=judge_metrics(found, gates),
     )
 
 
@@ -128,6 +136,61 @@ def test_failures_of_the_reference_are_no_problem_of_the_series() -> None:
     assert problems_of(results([broken], (subject("base"),))) == ["t fails on base in 1 of its runs: old bug"]
     worse = results(pairs_of((1, 2.0), (3, 6.1), (10, 19.9), (11, 22)))
     assert problems_of(worse) == ["time of t is worse on patched: 13 s instead of 6.5 s"]
+
+
+TWICE = pairs_of((1, 2.0), (3, 6.1), (10, 19.9), (11, 22))
+EQUAL = pairs_of((1, 1.01), (3, 2.98), (10, 10.1), (11, 11))
+
+
+@pytest.mark.parametrize(
+    ("rows", "fields", "outcome"),
+    [
+        (TWICE, {"at_most": 2.5}, "pass"),
+        (TWICE, {"at_most": 1.5}, "fail"),
+        (TWICE, {"at_most": 2.0}, "undecided"),
+        (pairs_of((2, 1), (6.1, 3), (19.9, 10), better="higher"), {"at_most": 1.5}, "fail"),
+        (pairs_of((1, 2.0), (3, 6.1)), {"at_most": 1.5}, "undecided"),
+        (pairs_of((0, 2.0), (3, 6.1), (3, 6)), {}, "skip"),
+        (TWICE, {"variant": "mine"}, "skip"),
+        (TWICE, {"reference": "mine"}, "skip"),
+        (TWICE, {"test": "other"}, "skip"),
+        (TWICE, {"metric": "other"}, "skip"),
+        (TWICE, {"kind": "verdict"}, "fail"),
+        (EQUAL, {"kind": "verdict"}, "pass"),
+        (EQUAL, {"kind": "verdict", "verdicts": ("better",)}, "fail"),
+        (pairs_of((1, 2.0), (3, 1), (9, 12)), {"kind": "verdict"}, "undecided"),
+    ],
+)
+def test_gates_on_metrics(rows: list[BehaviourRow], fields: dict[str, Any], outcome: str) -> None:
+    gate = Gate(**({"name": "g", "kind": "ratio", "metric": "time", "test": "t"} | fields))
+    found = results(rows, gates=Gates(gate=(gate, Gate(name="exit", kind="ratio"))))
+    assert [one.outcome for one in found.gates] == [outcome]
+    # The gate judges instead of the verdict.
+    worse = any(one.verdict == "worse" for one in found.comparisons)
+    assert bool(problems_of(found)) == (worse and outcome == "skip")
+
+
+def test_metrics_have_no_slope(tmp_path: Path) -> None:
+    (tmp_path / "g.toml").write_text('[[gate]]\nname = "g"\nkind = "slope"\nmetric = "boot"\n')
+    with pytest.raises(OptionError, match="kind slope is for latencies only"):
+        read_gates("g.toml", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("rows", "proves"),
+    [
+        (EQUAL, False),
+        (TWICE, False),
+        (pairs_of((2, 1), (6.1, 3), (19.9, 10)), True),
+        ([row("base", 1, 1, outcome="fail"), row("patched", 1, 1)], True),
+        ([row("base", 1, 1, outcome="cancel"), row("patched", 1, 1)], True),
+        ([row("base", 1, 1), row("patched", 1, 1, outcome="fail")], True),
+    ],
+)
+def test_tests_that_pass_on_the_reference_prove_nothing(rows: list[BehaviourRow], proves: bool) -> None:
+    line = "t passes on base, and none of its metrics is worse there"
+    assert unproved(results(rows)) == ([] if proves else [line])
+    assert unproved(results([row("base", 1, 1)], BOTH[:1])) == []
 
 
 def test_tests_are_found_without_running_the_file(tmp_path: Path) -> None:
@@ -166,6 +229,8 @@ def stored(world: World) -> dict[str, Any]:
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_tests_of_a_series_run_on_base_and_patched(world: World) -> None:
+    gates = world.root / "patches" / "async-teardown" / "tests" / "gates.toml"
+    gates.write_text('[[gate]]\nname = "g"\nkind = "ratio"\nmetric = "fast"\nat_most = 0.2\n')
     ended: Ended = world.run("behaviour", *WORDS, "-Drounds=3", "-Dseed=5")
     assert ended.code == 41, ended.error
     found = stored(world)
@@ -178,6 +243,8 @@ def test_tests_of_a_series_run_on_base_and_patched(world: World) -> None:
     assert [row[3] for row in rows] == [1, 1, 2, 2, 3, 3], "the variants take turns"
     verdicts = {one["metric"]: (one["verdict"], one["pairs"]) for one in found["comparisons"]}
     assert verdicts == {"slow": ("worse", 3), "fast": ("better", 3), "feature": ("better", 3)}
+    assert [(one["place"], one["outcome"]) for one in found["gates"]] == [(f"fast of {name}", "fail")]
+    assert "gate: g: 1 fail" in ended.out
     assert "slow of odd.py:Odd.test_figures is worse on patched: 3 s instead of 1 s" in ended.error
     assert world.leftovers() == ""
 
@@ -186,7 +253,8 @@ def test_tests_of_a_series_run_on_base_and_patched(world: World) -> None:
 @pytest.mark.timeout(300)
 def test_validate_runs_the_tests_of_our_own_series(world: World) -> None:
     tests = world.root / "patches" / "async-teardown" / "tests" / "odd.py"
-    tests.write_text(TESTS.partition("    def test_figures")[0] + BROKEN)
+    idle = "\n    def test_nothing(self):\n        pass\n"
+    tests.write_text(TESTS.partition("    def test_figures")[0] + BROKEN + idle)
     ended = world.run(
         "validate",
         "-Dqemu-tests=none",
@@ -203,3 +271,5 @@ def test_validate_runs_the_tests_of_our_own_series(world: World) -> None:
     assert lines == [
         "odd.py:Odd.test_fails_with_the_series fails on patched in 1 of its runs: it is broken"
     ], ended.error
+    nothing = [one["message"] for one in validated["findings"] if one["rule"] == "test-proves-nothing"]
+    assert nothing == ["odd.py:Odd.test_nothing passes on base, and none of its metrics is worse there"]

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 
 from harness import cli, commands
@@ -21,10 +20,9 @@ from harness.commands.request import Request
 from harness.errors import HarnessError
 from harness.job import JobEvent
 from harness.layout import Layout
-from harness.process import Finished
 from harness.progress import Silent
 from harness.teardown import Hooks, TeardownRun
-from harness.teardown.model import Cell, Sample
+from harness.teardown.model import Sample
 from harness.teardown.results import TeardownResults
 from harness.teardown.sample import take_samples
 from tests.faults.world import WORDS, World
@@ -132,17 +130,14 @@ def run(
     return call
 
 
-def run_samples(layout: Layout, test: str, items: Any, *, timeout_s: int, on_event: Any) -> Finished:
+def run_samples(layout: Layout, test: str, items: Any, board: Any, on_result: Any, **_: Any) -> None:
     """Run tests/avocado/teardown.py in this process, without avocado."""
     assert test == "tests/avocado/teardown.py"
     folder = layout.build / "avocado" / "in-process"
     folder.mkdir(parents=True, exist_ok=True)
     for item in items:
-        cells = msgspec.json.decode(item.params["cells"], type=tuple[Cell, ...])
-        samples = take_samples(cells, folder=Path(folder))
-        board = msgspec.json.encode(samples).decode()
-        on_event(JobEvent(index=item.index, status="PASS", whiteboard=board, reason=""))
-    return Finished(argv=(test,), returncode=0, output="", duration_s=0.0)
+        event = JobEvent(index=item.index, status="PASS", whiteboard="", reason="")
+        on_result(event, take_samples(item.task, folder=Path(folder)))
 
 
 @pytest.fixture

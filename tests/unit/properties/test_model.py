@@ -139,7 +139,6 @@ def expected(avocado_test):
 )
 def test_avocado_test_fails_on_unexpected_outcomes(avocado_test, variant, row, outcome, calls):
     kind = avocado_test["Properties"]
-    kind.test.__globals__["exit_with"] = lambda _: None
 
     def check(task, *, folder, expected):
         return make_row(task.row, variant, outcome, expected, reason="r")

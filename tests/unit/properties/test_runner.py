@@ -3,9 +3,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from harness import job as jobs
 from harness.errors import PropertyError
 from harness.guest import Firmware
-from harness.job import JobEvent
+from harness.job import JobEvent, JobPlan
 from harness.layout import Layout
 from harness.process import Finished
 from harness.properties import Part, runner
@@ -43,14 +44,14 @@ def test_results_of_emulated_hosts_are_passed_to_their_row_and_variant():
 
 
 def go(monkeypatch, tmp_path, answer):
-    def run_plan(layout, test, items, *, timeout_s, on_event):
-        for item in items:
+    def run_job(layout, home, file, on_line):
+        for item in msgspec.json.decode(file.read_bytes(), type=JobPlan).items:
             event = answer(item)
             if event is not None:
-                on_event(event)
+                on_line(msgspec.json.encode(event).decode())
         return Finished(argv=("x",), returncode=8, output="avocado crashed\n", duration_s=0.0)
 
-    monkeypatch.setattr(runner, "run_plan", run_plan)
+    monkeypatch.setattr(jobs, "_run_job", run_job)
     layout = Layout(root=tmp_path, build=tmp_path / "b", trees=tmp_path / "t", cache=tmp_path / "c")
     received = []
     runner.run_properties(make_bench(layout, options(), BINARIES), (1,), emulated={}, on_row=received.append)

@@ -135,6 +135,39 @@ def test_numbers_of_a_command_are_compared(world: World, history: History) -> No
     assert "the ends cannot be measured: --run printed no number" in ended.error
 
 
+BEHAVIOUR = """
+from harness.behaviour.api import BehaviourTest
+
+class Count(BehaviourTest):
+    \"\"\":avocado: enable\"\"\"
+
+    def test_count(self):
+        assert self.feature == ("-some", "thing")
+        file = self.binary.parents[1] / "src" / "count"
+        count = int(file.read_text()) if file.exists() else 0
+        self.metric("count", 1 if count < 7 else 2, unit="", better="lower")
+        if count >= 7:
+            self.fail("too many")
+"""
+
+
+def test_behaviour_test_judges(world: World, history: History) -> None:
+    file = world.root / "late.py"
+    file.write_text(BEHAVIOUR)
+    words = ("--guest", "-some thing", "--metric")
+    ended = bisect(world, history, *words, f"{file}:Count.test_count", bad=f"HEAD~{COMMITS - 8}")
+    assert ended.code == 0, ended.error
+    assert results(world)["first_bad"] == [history.commits[7]]
+    for metric, message in (
+        (f"{file}:Count.test_no", "its tests are Count.test_count"),
+        ("exits", "there is no metric 'exits'"),
+        (f"{world.root}/none.py:A.test_b:c", "cannot read the tests"),
+    ):
+        ended = bisect(world, history, *words, metric)
+        assert ended.code == 2
+        assert message in ended.error
+
+
 def test_killed_bisection_continues(world: World, history: History) -> None:
     run = 'n=$(cat count 2>/dev/null || echo 0); echo $n >> "$HOME/judged"; test $n -lt 7'
     words = (f"-Dsource={history.folder}", "--good", "HEAD~40", "--bad", f"HEAD~{COMMITS - 16}", *WORDS)

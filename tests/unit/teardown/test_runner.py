@@ -36,7 +36,7 @@ def job(monkeypatch):
 
     def run_job(layout, home, file, on_line):
         plan = msgspec.json.decode(file.read_bytes(), type=JobPlan)
-        blocks = [msgspec.json.decode(item.params["cells"], type=tuple[Cell, ...]) for item in plan.items]
+        blocks = [msgspec.convert(item.task, tuple[Cell, ...]) for item in plan.items]
         Job.rounds.append(blocks[0][0].round)
         for line in Job.lines(blocks):
             on_line(line)

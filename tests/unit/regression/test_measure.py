@@ -1,0 +1,79 @@
+"""Behaviour tests as measures of a commit, without avocado."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.behaviour import BehaviourRow, BehaviourTestName, Metric
+from harness.bench import Subject
+from harness.regression import Behaviour, measure
+from harness.regression.measure import CannotMeasureError, Place
+
+TEST = BehaviourTestName(file=Path("/t.py"), case="T", method="test_it")
+
+
+def place(name: str) -> Place:
+    subject = Subject(variant="x", target="x86_64-softmmu", path=f"/{name}")
+    return Place(name=name, source=Path("/s"), build=Path("/b"), subject=subject)
+
+
+PLACES = place("good"), place("candidate")
+
+
+def behaviour(monkeypatch: pytest.MonkeyPatch, metric: str, **fields: Any) -> tuple[Behaviour, list[str]]:
+    """Return a measure with rows of ``fields``, and the list of the binaries that it runs."""
+    ran: list[str] = []
+
+    def run_test(_: object, test: object, order: Sequence[tuple[int, Subject]]) -> list[BehaviourRow]:
+        ran.extend(f"{subject.path} {' '.join(subject.options)}" for _, subject in order)
+        speed = Metric(name="speed", value=len(ran), unit="MiB/s", better="higher")
+        plain: dict[str, Any] = {"outcome": "pass", "metrics": (speed,)}
+        return [
+            BehaviourRow(test="t", variant=subject.variant, round=turn, index=1, **(plain | fields))
+            for turn, subject in order
+        ]
+
+    monkeypatch.setattr(measure, "run_test", run_test)
+    bench: Any = None
+    return Behaviour(bench=bench, test=TEST, metric=metric, arguments=("-a", "b")), ran
+
+
+def test_metric_is_sampled_in_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    speed, ran = behaviour(monkeypatch, "speed")
+    assert speed.judge(PLACES[0]) is None
+    assert speed.sample(PLACES, 1) == (2, 2)
+    assert speed.sample(PLACES, 2) == (4, 4)
+    assert ran == ["/good -a b", "/candidate -a b", "/candidate -a b", "/good -a b"]
+    assert (speed.unit, speed.lower_is_better, speed.name) == ("MiB/s", False, "t.py:T.test_it")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "term"), [("pass", "good"), ("fail", "bad"), ("cancel", CannotMeasureError)]
+)
+def test_outcome_judges_without_a_metric(monkeypatch: pytest.MonkeyPatch, outcome: str, term: Any) -> None:
+    test, _ = behaviour(monkeypatch, "", outcome=outcome, reason="r")
+    if isinstance(term, str):
+        assert test.judge(PLACES[0]) == term
+    else:
+        with pytest.raises(term, match=r"t\.py:T\.test_it was cancelled: r"):
+            test.judge(PLACES[0])
+
+
+@pytest.mark.parametrize(
+    ("metric", "fields", "message"),
+    [
+        ("speed", {"outcome": "fail", "reason": "it broke"}, "it broke"),
+        ("speed", {"outcome": "cancel", "reason": "no KVM"}, "no KVM"),
+        ("other", {}, r"t\.py:T\.test_it recorded no other"),
+    ],
+)
+def test_test_without_the_metric_skips_the_commit(
+    monkeypatch: pytest.MonkeyPatch, metric: str, fields: dict[str, Any], message: str
+) -> None:
+    speed, _ = behaviour(monkeypatch, metric, **fields)
+    with pytest.raises(CannotMeasureError, match=message):
+        speed.sample(PLACES, 1)
