@@ -212,6 +212,18 @@ def validate(session: nox.Session) -> None:
 
 
 @shared
+def behaviour(session: nox.Session) -> None:
+    """Run the behaviour tests of a series on base and patched: nox -s behaviour -- -Dseries=NAME."""
+    harness(session, "behaviour")
+
+
+@shared
+def bisect(session: nox.Session) -> None:
+    """Find the commit that made QEMU slower: nox -s bisect -- -Dsource=CLONE --good REV --bad REV."""
+    harness(session, "bisect")
+
+
+@shared
 def series(session: nox.Session) -> None:
     """Maintain a series as patches and as commits: nox -s series -- status async-teardown."""
     harness(session, "series")
