@@ -6,15 +6,15 @@ import re
 import sys
 from pathlib import Path
 
-from harness.report.html import TEMPLATES
+from harness.report.pages import TEMPLATES
 from harness.report.plots import latency_plots
 from harness.teardown.results import TeardownResults, read_teardown
 
 
 def picture(results: TeardownResults) -> str:
     """Return exit and reclaim against memory as one SVG image, with the colours of report.html."""
-    page = (TEMPLATES / "report.html.j2").read_text(encoding="utf-8")
-    colours = page[page.index(":root {") : page.index("* { box-sizing")]
+    style = (TEMPLATES / "style.css").read_text(encoding="utf-8")
+    colours = style[: style.index("* { box-sizing")]
     plots = [plot.svg for plot in latency_plots(results)[:2]]
     width, height = map(float, re.findall(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', plots[0])[0])
     placed = (

@@ -6,7 +6,6 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-import jinja2
 import msgspec
 from markupsafe import Markup
 
@@ -27,34 +26,26 @@ from harness.report.headline import (
     sample_words,
     tib_words,
 )
+from harness.report.pages import Rows, environment
 from harness.report.plots import Plot, distribution_plots, latency_plots, restart_plots
 from harness.teardown import Comparison
 from harness.teardown.model import MATRIX_FIELDS, SERIES_FIELDS
 from harness.teardown.places import place_words, series_words
 from harness.teardown.results import TeardownResults
 
-TEMPLATES = Path(__file__).with_name("templates")
-Rows = list[tuple[str, ...]]
-
 
 def report_page(
     results: TeardownResults, *, properties: PropertiesResults | None, logs: Sequence[str]
 ) -> str:
     """Render the page. ``logs`` are paths of files, relative to the page."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["plot"] = lambda plot: Markup(plot.svg)  # noqa: S704 - generated here from numbers
+    pages = environment()
+    pages.filters["plot"] = lambda plot: Markup(plot.svg)  # noqa: S704 - generated here from numbers
     figures: tuple[tuple[str, str, tuple[Plot, ...]], ...] = (
         ("latency", "Exit and reclaim against memory", latency_plots(results)),
         ("restart", "Restart: the delay for users", restart_plots(results)),
         ("distribution", "Every sample at the largest size", distribution_plots(results)),
     )
-    return environment.get_template("report.html.j2").render(
+    return pages.get_template("report.html.j2").render(
         results=results,
         medians=sample_words(results),
         headline=headline(results),
@@ -64,7 +55,11 @@ def report_page(
         comparisons=_comparisons(results),
         slopes=_slopes(results),
         bad=_bad(results),
-        gates=[gate for gate in results.gates if gate.outcome != "skip"],
+        gates=[
+            (gate.gate, gate.place, gate.outcome, gate.reason)
+            for gate in results.gates
+            if gate.outcome != "skip"
+        ],
         properties=_properties(properties) if properties else None,
         host=_host(results),
         logs=logs,

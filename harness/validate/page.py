@@ -1,91 +1,178 @@
-"""The results as a page, ``validate.html``: findings, tests, proofs, lines that no test ran."""
+"""The results as parts of a page; ``validate.html`` is the page that consists of them."""
 
 from __future__ import annotations
 
-import jinja2
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TypeVar
 
 from harness.bisect.coverage import ranges_of
-from harness.check import CoveredFile, ValidateResults
-from harness.validate.table import verdict_line
+from harness.check import ValidateResults
+from harness.figures import NONE, format_duration, format_seconds
+from harness.report.pages import LISTED, Section, environment
+from harness.validate.beside import beside
+from harness.validate.table import compiled_line, verdict_line
 from harness.validate.tested import proof_lines, skipped_lines
 
-_TEMPLATE = """\
-<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<title>{{ results.series.title }}</title>
-<style>
-body { font: 15px/1.5 sans-serif; max-width: 70em; margin: 2em auto; padding: 0 1em }
-table { border-collapse: collapse; width: 100% }
-th, td { text-align: left; vertical-align: top; padding: .2em .6em; border-bottom: 1px solid #ccc }
-pre { margin: 0; color: #555; white-space: pre-wrap }
-.error, .failed, .timeout { color: #b00 } .warning { color: #960 } .note, .skipped { color: #555 }
-</style>
-</head>
-<body>
-<h1>{{ results.series.title }}</h1>
-<p>{{ verdict }}</p>
-<p>{{ results.base }} of pin {{ results.pin }}. {{ results.machine }}.</p>
-{% if results.findings %}
-<h2>Findings</h2>
-<table>
-<tr><th>patch</th><th>severity</th><th>place</th><th>problem</th></tr>
-{% for one in results.findings %}
-<tr><td>{{ one.patch or "series" }}</td><td class="{{ one.severity }}">{{ one.severity }}</td>
-<td>{{ one.file }}{% if one.line %}:{{ one.line }}{% endif %}</td>
-<td>{{ one.message }} [{{ one.rule }}]{% if one.count > 1 %} ({{ one.count }} times){% endif %}
-{% if one.snippet %}<pre>{{ one.snippet|join("\\n") }}</pre>{% endif %}{{ one.remedy }}</td></tr>
-{% endfor %}
-</table>
-{% endif %}
-{% if lines %}
-<h2>What the tests show</h2>
-<ul>
-{% for line in lines %}
-<li>{{ line }}</li>
-{% endfor %}
-</ul>
-{% endif %}
-{% if results.coverage %}
-<h2>Lines that no test ran</h2>
-<table>
-<tr><th>patch</th><th>file</th><th>added lines with code</th><th>run by no test</th></tr>
-{% for one in results.coverage %}
-<tr><td>{{ one.patch }}</td><td>{{ one.file }}</td><td>{{ one.executable }}</td>
-<td>{{ missing(one) }}</td></tr>
-{% endfor %}
-</table>
-{% endif %}
-{% if results.tests %}
-<h2>QEMU's own tests</h2>
-<table>
-<tr><th>patch</th><th>suite</th><th>test</th><th>result</th><th>seconds</th><th>reason</th></tr>
-{% for row in results.tests %}
-<tr><td>{{ row.patch or "base" }}</td><td>{{ row.suite }}</td><td>{{ row.name }}</td>
-<td class="{{ row.outcome }}">{{ row.outcome }}</td><td>{{ row.seconds }}</td><td>{{ row.reason }}</td></tr>
-{% endfor %}
-</table>
-{% endif %}
-<p>To repeat: <code>{{ results.command }}</code></p>
-</body>
-</html>
-"""
+TEMPLATES = Path(__file__).with_name("templates")
+Row = TypeVar("Row")
+_WORST = ("not", "unknown", "3-way", "fuzz", "moved", "offsets", "clean", "already")
 
 
 def page(results: ValidateResults) -> str:
-    """Return the page. Everything in it is escaped: texts of a series are not trusted."""
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, keep_trailing_newline=True
-    )
-    return environment.from_string(_TEMPLATE).render(
-        results=results,
-        verdict=verdict_line(results),
-        lines=[*proof_lines(results), *skipped_lines(results)],
-        missing=_missing,
+    """Return ``validate.html``. Everything in it is escaped: texts of a series are not trusted."""
+    return (
+        environment(TEMPLATES)
+        .get_template("validate.html.j2")
+        .render(
+            results=results,
+            verdict=verdict_line(results),
+            findings=beside(results, {}),
+            sections=[one for one in sections(results) if one.rows or one.lines],
+        )
     )
 
 
-def _missing(covered: CoveredFile) -> str:
-    return ", ".join(ranges_of(covered.missing)) or "none"
+def sections(results: ValidateResults) -> tuple[Section, ...]:
+    """Return the parts of a page that describe ``results``, without the findings."""
+    return (
+        _fits(results),
+        _builds(results),
+        Section(
+            id="proofs",
+            title="What the tests show",
+            none="The series adds and changes no test, or its tests were not run on the base.",
+            lines=tuple(proof_lines(results)),
+        ),
+        _tests(results),
+        _coverage(results),
+        _times(results),
+        Section(
+            id="undone",
+            title="Not read, compiled or run",
+            none="Everything was read, compiled and run.",
+            lines=tuple(_undone(results)),
+        ),
+    )
+
+
+def fit_words(results: ValidateResults) -> tuple[tuple[str, str], ...]:
+    """Return each release with the worst fit of a patch, such as ``10.0`` and ``not``."""
+    kinds: dict[str, set[str]] = {}
+    for fit in results.fits:
+        kinds.setdefault(fit.pin, set()).add(fit.kind)
+    return tuple((pin, next(kind for kind in _WORST if kind in found)) for pin, found in kinds.items())
+
+
+def _some(rows: Sequence[Row], is_good: Callable[[Row], bool]) -> tuple[list[Row], int]:
+    """Return at most LISTED of ``rows``, those that are not good first, and the number of the others."""
+    if len(rows) <= LISTED:
+        return list(rows), 0
+    return sorted(rows, key=is_good)[:LISTED], len(rows) - LISTED
+
+
+def _fits(results: ValidateResults) -> Section:
+    by_patch: dict[int, dict[str, str]] = {}
+    for fit in results.fits:
+        word = f"{fit.kind}, identical files" if fit.exact else fit.kind
+        by_patch.setdefault(fit.patch, {})[fit.pin] = word
+    pins = tuple(dict.fromkeys(fit.pin for fit in results.fits))
+    rows = [(str(at), *(kinds.get(pin, NONE) for pin in pins)) for at, kinds in by_patch.items()]
+    shown, left_out = _some(rows, lambda row: all(word.startswith("clean") for word in row[1:]))
+    return Section(
+        id="fits",
+        title="Fit by release",
+        none="No patch was applied.",
+        headings=("patch", *pins),
+        rows=shown,
+        outcomes=range(1, len(pins) + 1),
+        left_out=left_out,
+    )
+
+
+def _builds(results: ValidateResults) -> Section:
+    shown, left_out = _some(results.builds, lambda row: row.outcome == "ok")
+    return Section(
+        id="builds",
+        title="Builds",
+        none="No commit was built.",
+        headings=("patch", "for", "result", "time", "reason"),
+        rows=[
+            (str(row.patch or "base"), row.where, row.outcome, format_seconds(row.seconds), row.reason)
+            for row in shown
+        ],
+        outcomes=(2,),
+        left_out=left_out,
+    )
+
+
+def _tests(results: ValidateResults) -> Section:
+    shown, left_out = _some(results.tests, lambda row: row.outcome in ("ok", "skipped"))
+    return Section(
+        id="tests",
+        title="QEMU's own tests",
+        none="No test was run.",
+        headings=("test", "suite", "patch", "result", "time", "reason"),
+        rows=[
+            (
+                row.name,
+                row.suite,
+                str(row.patch or "base"),
+                row.outcome,
+                format_seconds(row.seconds),
+                row.reason,
+            )
+            for row in shown
+        ],
+        outcomes=(3,),
+        left_out=left_out,
+    )
+
+
+def _coverage(results: ValidateResults) -> Section:
+    shown, left_out = _some(results.coverage, lambda row: not row.missing)
+    return Section(
+        id="coverage",
+        title="Lines that no test ran",
+        none="Coverage was not measured.",
+        headings=("file", "patch", "added lines with code", "run by no test"),
+        rows=[
+            (row.file, str(row.patch), str(row.executable), ", ".join(ranges_of(row.missing)) or "none")
+            for row in shown
+        ],
+        left_out=left_out,
+    )
+
+
+def _times(results: ValidateResults) -> Section:
+    rows = [(row.name, str(row.outcome), format_duration(row.seconds)) for row in results.stages if row.seconds]
+    if cost := results.bisect:
+        rows.append(("base and all commits", NONE, format_duration(cost.all_s)))
+        if cost.cold_s:
+            rows.append(("base, compiled without a cache", NONE, format_duration(cost.cold_s)))
+    return Section(
+        id="times",
+        title="Time",
+        none="No stage was timed.",
+        headings=("stage", "result", "time"),
+        rows=rows,
+        outcomes=(1,),
+    )
+
+
+def _undone(results: ValidateResults) -> Iterator[str]:
+    series = results.series
+    if len(series.patches) < series.total:
+        yield f"{len(series.patches)} of the {series.total} announced patches were read"
+    if not results.complete:
+        yield "the run was stopped before its end"
+    for stage in results.stages:
+        if stage.outcome in ("not run", "infrastructure"):
+            yield f"stage {stage.name}, {stage.outcome}: {stage.reason}"
+    if results.compiled and results.compiled.compiled < results.compiled.changed:
+        yield compiled_line(results.compiled)
+    for pin in dict.fromkeys(fit.pin for fit in results.fits if fit.kind == "unknown"):
+        yield f"release {pin}: its tree is not available"
+    yield from list(skipped_lines(results))[:LISTED]
+    if results.switched_off:
+        yield f"rules that are switched off: {', '.join(results.switched_off)}"

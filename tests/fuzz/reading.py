@@ -34,6 +34,8 @@ from harness.teardown.statistics import compare
 from harness.validate.outputs import ci_marks, write_outputs
 from harness.validate.run import read_validate, validate_file
 from harness.validate.table import render_validate, verdict_line
+from harness.watch.model import Series
+from tests.fuzz import site
 from tests.fuzz.mutate import mutated, values
 from tests.fuzz.seeds import JSON_TOKENS
 
@@ -174,6 +176,12 @@ RESULTS: tuple[tuple[str, str, Callable[[Layout], Strategy], Callable[[Layout, b
     ),
     ("validate", "validate.json, and everything derived from it", _malformed(ValidateResults), _validate),
     ("properties", "properties.json, in the report", _malformed(PropertiesResults), _properties),
+    (
+        "site",
+        "a series of the watch, in the templates of its site",
+        _malformed(Series, site.series_json),
+        site.check,
+    ),
     ("build", "build.json", _malformed(BuildResults), _build),
     ("ratios", "recorded ratios", _malformed(Ratios, ratios_json), _ratios),
 )

@@ -1,0 +1,8 @@
+"""The static site of the watch: pages that need no server, written from what the store contains.
+
+Input is a Store and a folder. Only files whose content changes are written.
+"""
+
+from harness.watch.site.write import WrittenSite, write_site
+
+__all__ = ["WrittenSite", "write_site"]
