@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 from harness.bisect.coverage import ranges_of
-from harness.check import ValidateResults
+from harness.check import TestRow, ValidateResults
 from harness.figures import NONE, format_duration, format_seconds
 from harness.report.pages import LISTED, Section, environment
 from harness.validate.beside import beside
@@ -71,6 +72,10 @@ def _some(rows: Sequence[Row], is_good: Callable[[Row], bool]) -> tuple[list[Row
     return sorted(rows, key=is_good)[:LISTED], len(rows) - LISTED
 
 
+def _is_good_test(row: TestRow) -> bool:
+    return row.outcome in ("ok", "skipped")
+
+
 def _fits(results: ValidateResults) -> Section:
     by_patch: dict[int, dict[str, str]] = {}
     for fit in results.fits:
@@ -107,11 +112,13 @@ def _builds(results: ValidateResults) -> Section:
 
 
 def _tests(results: ValidateResults) -> Section:
-    shown, left_out = _some(results.tests, lambda row: row.outcome in ("ok", "skipped"))
+    counts = Counter(row.outcome for row in results.tests)
+    shown, left_out = _some(sorted(results.tests, key=_is_good_test), _is_good_test)
     return Section(
         id="tests",
         title="QEMU's own tests",
         none="No test was run.",
+        lines=[", ".join(f"{count} {word}" for word, count in counts.most_common())] if counts else [],
         headings=("test", "suite", "patch", "result", "time", "reason"),
         rows=[
             (
@@ -145,7 +152,9 @@ def _coverage(results: ValidateResults) -> Section:
 
 
 def _times(results: ValidateResults) -> Section:
-    rows = [(row.name, str(row.outcome), format_duration(row.seconds)) for row in results.stages if row.seconds]
+    rows = [
+        (row.name, str(row.outcome), format_duration(row.seconds)) for row in results.stages if row.seconds
+    ]
     if cost := results.bisect:
         rows.append(("base and all commits", NONE, format_duration(cost.all_s)))
         if cost.cold_s:

@@ -51,7 +51,7 @@ class Listed(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def fit(self) -> str:
         """The releases and fits in words."""
-        return ", ".join(f"{pin} {kind}" for pin, kind in self.fits) or NONE
+        return fit_line(self.fits)
 
 
 def listed_of(series: Series) -> Listed:
@@ -94,6 +94,12 @@ def count_words(run: Run | None) -> str:
     """Return the numbers of findings by severity; empty without any."""
     counts = ((run.errors, "error"), (run.warnings, "warning"), (run.notes, "note")) if run else ()
     return ", ".join(f"{count} {word}{'s' if count != 1 else ''}" for count, word in counts if count)
+
+
+def fit_line(fits: Sequence[tuple[str, str]]) -> str:
+    """Return releases and fits in words, such as ``9.2 does not apply, 10.0 offsets``."""
+    words = {"not": "does not apply", "already": "contains it", "unknown": "not tried"}
+    return ", ".join(f"{pin} {words.get(kind, kind)}" for pin, kind in fits) or NONE
 
 
 def tag_of(version: Version) -> str:

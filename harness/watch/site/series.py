@@ -12,7 +12,7 @@ from harness.validate.beside import Shown, beside
 from harness.validate.page import fit_words, sections
 from harness.validate.table import verdict_line
 from harness.watch.model import Given, Series, Version
-from harness.watch.site.listing import count_words, date_of, judged_run, outcome_of, tag_of
+from harness.watch.site.listing import count_words, date_of, fit_line, judged_run, outcome_of, tag_of
 
 VERSIONS = 50
 """Maximum number of versions in the table."""
@@ -56,9 +56,9 @@ def is_url(text: str) -> bool:
 
 def _facts(series: Series, newest: Version) -> Iterator[tuple[str, str]]:
     run = judged_run(newest)
-    yield "number", f"{series.id} (watch mail {series.id})"
+    yield "number", f"{series.id}, for qemu-harness watch mail"
     yield "author", series.author
-    yield "version", f"{tag_of(newest)} of {len(series.versions)} known"
+    yield "version", f"{tag_of(newest)}; known versions: {len(series.versions)}"
     yield "patches", f"{len(newest.contents.patches)} of {newest.total}"
     yield "sent", date_of(newest.sent)
     yield "arrived", date_of(newest.arrived)
@@ -112,7 +112,7 @@ def _version(version: Version) -> tuple[str, ...]:
     tests = [row.outcome for row in results.tests if row.patch and row.outcome != "skipped"]
     return (
         *head,
-        ", ".join(f"{pin} {kind}" for pin, kind in fit_words(results)) or NONE,
+        fit_line(fit_words(results)),
         *(str(count) for count in (run.errors, run.warnings, run.notes)),
         *(f"{words.count('ok')} of {len(words)} ok" if words else NONE for words in (builds, tests)),
         format_duration(run.seconds),

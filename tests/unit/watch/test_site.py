@@ -66,7 +66,7 @@ def test_page_of_a_series_shows_everything_that_is_known(tmp_path: Path) -> None
     text = " ".join(page.text.split())
     for words in (
         *("util: add three findings v2; 1 error, 1 warning, 1 note", "A Person <a@example.org>"),
-        "v2 2026-01-02 findings 9.0 not, 10.0 offsets 1 1 1 2 of 2 ok 1 of 2 ok 60 s",
+        "v2 2026-01-02 findings 9.0 does not apply, 10.0 offsets 1 1 1 2 of 2 ok 1 of 2 ok 60 s",
         *("RFC v1 2026-01-01 replaced", "1-0-v2@example.org", "master at the date of the mail"),
         *("2 not offsets", "base native ok 10.0 s", "test-b unit 1 failed 1.00 s it broke"),
         *("test test-a of patch 1: fails on the base, passes with the series", "util/a.c 1 2 3"),
