@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -51,6 +52,7 @@ class Section:
     lines: Sequence[str] = ()
 
 
+@functools.cache  # it keeps the compiled templates
 def environment(*folders: Path) -> jinja2.Environment:
     """Return the environment of the templates in ``folders`` and in this package.
 
