@@ -131,9 +131,15 @@ def _watch(request: Request, names: list[str]) -> int:
 
                 dispatch = GitLab(worker, arguments.project, arguments.ref)
             plan = Plan(inboxes=inboxes, choice=choice, since=arguments.since, once=arguments.once)
-            watch(worker, plan, lambda: None, dispatch)
+            watch(worker, plan, lambda: _site(store, folder / "site"), dispatch)
             _print_status(store)
     return 0
+
+
+def _site(store: Store, folder: Path) -> None:
+    from harness.watch.site import write_site
+
+    write_site(store, folder)
 
 
 def _refuse(options: Options) -> None:

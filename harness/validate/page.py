@@ -11,7 +11,7 @@ from harness.bisect.coverage import ranges_of
 from harness.check import TestRow, ValidateResults
 from harness.figures import NONE, format_duration, format_seconds
 from harness.report.pages import LISTED, Section, environment
-from harness.validate.beside import beside
+from harness.validate.placement import place_findings
 from harness.validate.table import compiled_line, verdict_line
 from harness.validate.tested import proof_lines, skipped_lines
 
@@ -28,7 +28,7 @@ def page(results: ValidateResults) -> str:
         .render(
             results=results,
             verdict=verdict_line(results),
-            findings=beside(results, {}),
+            findings=place_findings(results, {}),
             sections=[one for one in sections(results) if one.rows or one.lines],
         )
     )

@@ -11,6 +11,7 @@ import msgspec
 
 from harness.figures import NONE
 from harness.validate.page import fit_words
+from harness.validate.table import was_built
 from harness.watch.model import Run, Series, Version
 
 PAGE = 100
@@ -85,9 +86,12 @@ def judged_run(version: Version) -> Run | None:
 
 def outcome_of(version: Version) -> str:
     """Return the verdict of the newest run of ``version`` in words, or the state of the version."""
-    if version.state == "done" and version.runs:
-        return OUTCOMES.get(version.runs[0].verdict, "not judged")
-    return "not judged" if version.state == "failed" else version.state
+    if version.state != "done" or not version.runs:
+        return "not judged" if version.state == "failed" else version.state
+    run = version.runs[0]
+    if run.verdict == "clean" and run.results and not was_built(run.results):
+        return "no findings, not built"
+    return OUTCOMES.get(run.verdict, "not judged")
 
 
 def count_words(run: Run | None) -> str:

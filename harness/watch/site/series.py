@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 
 from harness.figures import NONE, format_duration
 from harness.report.pages import LISTED, Section
-from harness.validate.beside import Shown, beside
 from harness.validate.page import fit_words, sections
+from harness.validate.placement import Shown, place_findings
 from harness.validate.table import verdict_line
 from harness.watch.model import Given, Series, Version
 from harness.watch.site.listing import count_words, date_of, fit_line, judged_run, outcome_of, tag_of
@@ -37,7 +37,7 @@ def series_page(series: Series) -> dict[str, Any]:
         "facts": list(_facts(series, newest)),
         "place": run.place if run and is_url(run.place) else "",
         "versions": _versions(series.versions),
-        "findings": beside(results, diffs) if results else Shown(patches=(), left_out=0),
+        "findings": place_findings(results, diffs) if results else Shown(patches=(), left_out=0),
         "sections": (*(sections(results) if results else ()), _given(newest.contents.given)),
         "notes": list(_notes(newest)),
         "cover": cover if len(cover) <= COVER else f"{cover[:COVER]}\n…",

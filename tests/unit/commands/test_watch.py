@@ -18,6 +18,7 @@ from harness.progress import Silent
 from harness.watch import work
 from harness.watch.store import Store
 from tests.faults.world import World
+from tests.fuzz.site import check_site
 from tests.unit.conftest import ROOT
 from tests.unit.watch.children import Child
 from tests.unit.watch.inboxes import UNIT, make_clone, reply, series, write_maildir, write_mbox
@@ -55,6 +56,9 @@ def test_list_is_worked_off_and_answered(
     assert run("watch", "mail", "1-v1-2@example.org", state).out == run("watch", "mail", "1", state).out
     assert run("watch", *words).code == 0
     assert len(child.calls) == 2
+    pages = check_site(Path(state.partition("=")[2]) / "site")
+    assert "2 series, newest first" in pages["index.html"].text
+    assert pages["index.html"].text.count("findings") == 2
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from harness.check import Finding, ValidatedPatch
 from harness.errors import StorageError
 from harness.report.pages import TEMPLATES as BASE
 from harness.report.pages import visible
-from harness.validate.beside import AROUND, FINDINGS, LINES, PATCHES, WHOLE, beside
+from harness.validate.placement import AROUND, FINDINGS, LINES, PATCHES, WHOLE, place_findings
 from harness.watch.model import Series
 from harness.watch.site import listing, write_site
 from harness.watch.site.listing import Listed, date_of, listed_of, moment, page_name, paged
@@ -107,7 +107,7 @@ def test_findings_are_placed_in_the_diff(
     finding = Finding(
         rule="x", severity="error", message="m", remedy="r", patch=1, file=file, line=line, snippet=snippet
     )
-    (patch,) = beside(sample_results(findings=(finding,)), {1: DIFF}).patches
+    (patch,) = place_findings(sample_results(findings=(finding,)), {1: DIFF}).patches
     placed = [lines[-1].text for one in patch.files for lines, found in one.pieces if found]
     assert placed == ([expected] if expected else [])
     assert patch.findings == (() if expected else (finding,))
@@ -117,7 +117,7 @@ def test_findings_are_placed_in_the_diff(
     "diff", ["", "no diff", "diff --git a/x b/x\n@@ -1 +1 @@\n", f"{DIFF}@@ -{'9' * 5000} +1 @@\n"]
 )
 def test_findings_of_a_damaged_diff_are_listed(diff: str) -> None:
-    shown = beside(sample_results(), {1: diff, 2: diff})
+    shown = place_findings(sample_results(), {1: diff, 2: diff})
     assert [len(patch.findings) for patch in shown.patches] == [1, 1, 1]
 
 
@@ -131,7 +131,7 @@ def test_long_diffs_are_cut_around_their_findings() -> None:
         Finding(rule="x", severity="note", message=str(n), remedy="", patch=1, file="util/a.c", line=n)
         for n in (50, 900)
     ]
-    (patch,) = beside(sample_results(findings=tuple(at)), {1: long_diff(1000)}).patches
+    (patch,) = place_findings(sample_results(findings=tuple(at)), {1: long_diff(1000)}).patches
     lines = [line.text for file in patch.files for piece, _ in file.pieces for line in piece]
     assert patch.is_cut
     assert len(lines) == 2 * (2 * AROUND + 1) + 3 < WHOLE
@@ -423,6 +423,12 @@ def test_feed_has_the_newest_verdicts(tmp_path: Path) -> None:
         (lambda one: with_version(one, state="failed", reason="no disk"), "not judged", "is failed: no disk"),
         (lambda one: with_run(one, verdict="build"), "does not build", ""),
         (lambda one: with_run(one, verdict="new-one"), "not judged", ""),
+        (lambda one: with_run(one, verdict="clean"), "clean", ""),
+        (
+            lambda one: with_run(one, verdict="clean", results=sample_results(builds=())),
+            "no findings, not built",
+            "No commit was built",
+        ),
         (lambda one: with_run(one, sha256="2"), "findings", "came after the run"),
     ],
 )
@@ -459,7 +465,7 @@ def test_site_is_written_from_the_database(tmp_path: Path) -> None:
     assert [(row["title"], row["outcome"]) for row in rows] == [("second", "queued"), ("first", "findings")]
     assert write_site(store, site).written == ()
     store.finish_run(
-        store.start_run(version, "x"), results=msgspec.json.encode(sample_results(verdict="clean"))
+        store.start_run(version, "second"), results=msgspec.json.encode(sample_results(verdict="clean"))
     )
     assert len(write_site(store, site).written) == 8
     found = json.loads(next(site.glob("series/second-*.json")).read_bytes())

@@ -65,7 +65,7 @@ class Shown:
     """Number of patches with findings that are not shown."""
 
 
-def beside(results: ValidateResults, diffs: Mapping[int, str]) -> Shown:
+def place_findings(results: ValidateResults, diffs: Mapping[int, str]) -> Shown:
     """Return the findings of ``results`` by patch, in the diffs of ``diffs`` (by patch number)."""
     by_patch: dict[int, list[Finding]] = defaultdict(list)
     for finding in gathered(results):
