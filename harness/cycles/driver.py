@@ -25,8 +25,9 @@ from harness.cycles.family import ProcessFamily
 from harness.cycles.model import Calibration, Cycle, DriverJob
 from harness.cycles.qemu import started
 from harness.cycles.trial import run_cycle
+from harness.teardown.cpu import adopt_orphans
 
-PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36  # linux/prctl.h
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _prctl = ctypes.CDLL(None).prctl
 
 
@@ -78,7 +79,7 @@ def main(argv: list[str]) -> int:
     stream = sys.stdout.fileno()
     exit_on_signals()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    become_subreaper()
+    adopt_orphans()
     job = msgspec.json.decode(Path(argv[0]).read_bytes(), type=DriverJob)
     ready_s = calibrate(job)
     os.write(stream, msgspec.json.encode(Calibration(ready_s=ready_s)) + b"\n")
@@ -89,11 +90,6 @@ def exit_on_signals() -> None:
     """Make SIGTERM and SIGINT raise SystemExit."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _stop)
-
-
-def become_subreaper() -> None:
-    """Become the parent of orphaned descendants (PR_SET_CHILD_SUBREAPER, prctl(2))."""
-    _prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def run_lanes(count: int, work: Callable[[int], None]) -> int:
@@ -113,7 +109,7 @@ def _lane_process(work: Callable[[int], None], index: int, driver: int) -> None:
     try:
         _prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
         if os.getppid() == driver:
-            become_subreaper()
+            adopt_orphans()
             work(index)
             status = 0
     except SystemExit as error:

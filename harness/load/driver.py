@@ -17,17 +17,18 @@ from pathlib import Path
 
 import msgspec
 
-from harness.cycles.driver import become_subreaper, exit_on_signals, run_lanes
+from harness.cycles.driver import exit_on_signals, run_lanes
 from harness.load.lane import Lane
 from harness.load.model import LoadJob
 from harness.load.plan import share
+from harness.teardown.cpu import adopt_orphans
 
 
 def main(argv: list[str]) -> int:
     """Run the job in ``argv``. Return 0 if every lane completed."""
     exit_on_signals()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    become_subreaper()
+    adopt_orphans()
     load = msgspec.json.decode(Path(argv[0]).read_bytes(), type=LoadJob)
     return run_lanes(load.job.lanes, lambda index: _lane(load, index))
 

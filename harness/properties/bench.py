@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
 import os
 import select
 import signal
@@ -33,10 +32,10 @@ from harness.guest.spelling import respell
 from harness.properties.bpf import Insn
 from harness.properties.model import Task
 from harness.properties.outcome import Cancelled, Failed
+from harness.teardown.cpu import adopt_orphans
 from harness.teardown.watch import find_sharers, open_sharers
 
 PRELUDE = Path(__file__).with_name("prelude.py")
-PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 HELPER_LIMIT_S = 3.0
 """Seconds that a helper may outlive QEMU. Upstream's helper polls once a second."""
 NS = 1e-9
@@ -211,7 +210,7 @@ class Bench:
         self.references: dict[int, float] = {}
         """Seconds of a synchronous teardown by MiB of memory, see harness.properties.tails."""
         self._count = 0
-        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        adopt_orphans()
         self._spared = {process.pid for process in psutil.Process().children(recursive=True)}
 
     @contextlib.contextmanager

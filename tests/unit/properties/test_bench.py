@@ -12,11 +12,12 @@ import msgspec
 import pytest
 
 from harness.errors import GuestError
-from harness.properties import bench, failures, status
+from harness.properties import failures, status
 from harness.properties.bench import PRELUDE, Bench, Surrounding
 from harness.properties.bpf import deny
 from harness.properties.outcome import Cancelled, Failed, arranged
 from harness.properties.poweroff import boot_sector, guest_that_powers_off, s390x_image
+from harness.teardown import cpu
 
 from ..guest.support import fake_binary
 from .support import make_binary, make_task
@@ -32,7 +33,7 @@ def make_bench(tmp_path):
         return Bench(make_task(binary=binary), work=tmp_path, logs=tmp_path)
 
     yield make
-    ctypes.CDLL(None).prctl(bench.PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
+    ctypes.CDLL(None).prctl(cpu.PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
 
 
 def test_helper_that_outlives_qemu_is_timed(make_bench):

@@ -14,6 +14,7 @@ from harness.properties import bench as bench_module
 from harness.properties import bpf, confinement, failures, lifetime, sandbox, signals, startup, status
 from harness.properties.bench import PRELUDE, Bench, Surrounding
 from harness.properties.outcome import Cancelled, Failed, Parts
+from harness.teardown import cpu
 
 from ..guest.support import fake_binary
 from .support import make_binary, make_task
@@ -32,7 +33,7 @@ def make_bench(tmp_path, monkeypatch):
         return Bench(make_task(binary=binary, **fields), work=tmp_path, logs=tmp_path)
 
     yield make
-    ctypes.CDLL(None).prctl(bench_module.PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
+    ctypes.CDLL(None).prctl(cpu.PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
 
 
 @pytest.fixture
