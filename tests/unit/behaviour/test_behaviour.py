@@ -15,7 +15,7 @@ from harness.behaviour.judge import compare, judge_metrics, problems_of, unprove
 from harness.behaviour.model import BehaviourResults
 from harness.bench import Subject
 from harness.errors import OptionError
-from harness.teardown.gates import NO_GATES, Gate, Gates, read_gates
+from harness.teardown.gates import NO_GATES, Gate, Gates
 from tests.faults.world import WORDS, Ended, World
 from tests.unit.defaults import ROOT
 
@@ -168,12 +168,6 @@ def test_gates_on_metrics(rows: list[BehaviourRow], fields: dict[str, Any], outc
     # The gate judges instead of the verdict.
     worse = any(one.verdict == "worse" for one in found.comparisons)
     assert bool(problems_of(found)) == (worse and outcome == "skip")
-
-
-def test_metrics_have_no_slope(tmp_path: Path) -> None:
-    (tmp_path / "g.toml").write_text('[[gate]]\nname = "g"\nkind = "slope"\nmetric = "boot"\n')
-    with pytest.raises(OptionError, match="kind slope is for latencies only"):
-        read_gates("g.toml", tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -64,6 +64,13 @@ def test_commit_is_compared_with_both_ends(
     assert len(pairs) <= most
 
 
+def test_effect_of_the_bad_end_is_found_with_some_precision() -> None:
+    """After 13 pairs it is clearly above zero, and after 14 above a quarter of itself."""
+    found = [compare(1.0, 1.02, most=most) for most in (13, 40)]
+    assert [len(pairs) for pairs, _ in found] == [13, 14]
+    assert {decision.verdict for _, decision in found} == {"worse"}
+
+
 def test_commit_without_ratios_cannot_be_compared_with_a_ratio() -> None:
     with pytest.raises(CannotMeasureError, match="a sample is not above 0, but those of the ends are"):
         compare(1.0, 0.0, end(1.0, 2.0))

@@ -70,6 +70,10 @@ def test_missing_figures_skip_a_gate():
     assert found[EXIT] == {"pass"}
 
 
+def test_gates_on_metrics_of_behaviour_tests_are_left_out():
+    assert outcomes(realistic(), Gates(gate=(Gate(name="boot", kind="ratio", metric="boot"),))) == {}
+
+
 def test_failed_gate_is_an_error_and_undecided_gate_is_not(tmp_path):
     layout = Layout(root=tmp_path, build=tmp_path, trees=tmp_path, cache=tmp_path)
     results = make_results(realistic(exit_ms=9.0))
@@ -105,6 +109,7 @@ def test_recorded_ratios_guard_later_runs(tmp_path):
         ('[[gate]]\nname = "x"\nkind = "ratio"\natmost = 2\n', "not a file of gates"),
         ('[[gate]]\nname = "x"\nkind = "ratio"\nsize = "big"\n', "not a size"),
         ('[[gate]]\nname = "x"\nkind = "recorded"\nfile = "no.json"\n', "cannot read recorded ratios"),
+        ('[[gate]]\nname = "x"\nkind = "slope"\nmetric = "boot"\n', "kind slope is for latencies only"),
     ],
 )
 def test_invalid_gate_files_are_refused_with_the_reason(tmp_path, text, match):
