@@ -6,7 +6,7 @@ from collections import Counter
 
 from rich import box
 from rich.console import Group, RenderableType
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from harness.behaviour import BehaviourResults
@@ -26,7 +26,8 @@ def render_behaviour(results: BehaviourResults) -> RenderableType:
     parts: list[RenderableType] = [outcomes]
     if results.comparisons:
         metrics = Table(
-            *("test", "metric", "variant", "reference", "here", "worse by", "interval", "verdict"),
+            Column("test", overflow="fold"),
+            *("metric", "variant", "reference", "here", "worse by", "interval", "verdict"),
             box=box.SIMPLE,
             pad_edge=False,
         )

@@ -72,8 +72,11 @@ def quantile(size: int, miss: float) -> float:
 
 
 def interval_words(low: float | None, high: float | None, *, relative: bool, unit: str) -> str:
-    """Return an interval for a table; empty without one."""
-    return " to ".join(words_of(end, relative=relative, unit=unit) for end in (low, high) if end is not None)
+    """Return an interval for a table, such as ``1.5 to 1.8 times``; empty without one."""
+    if low is None or high is None:
+        return ""
+    first = words_of(low, relative=relative, unit=unit).partition(" ")[0]
+    return f"{first} to {words_of(high, relative=relative, unit=unit)}"
 
 
 def words_of(effect: float, *, relative: bool, unit: str) -> str:

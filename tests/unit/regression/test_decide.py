@@ -10,7 +10,7 @@ import pytest
 from scipy.stats import norm, t
 
 from harness.regression.decide import ALPHA, FEWEST, PRECISE, TUNED_TO, Rule, miss_at
-from harness.teardown.paired import effect_of, estimate, quantile, words_of
+from harness.teardown.paired import effect_of, estimate, interval_words, quantile, words_of
 from tests.power import outliers, quiet, two_modes
 
 COMPARISONS = 7
@@ -154,3 +154,6 @@ def test_words_of_an_effect() -> None:
     assert words_of(math.log(2), relative=True, unit="s") == "2 times"
     assert words_of(-1.5, relative=False, unit="MiB/s") == "-1.5 MiB/s"
     assert words_of(2, relative=False, unit="") == "+2"
+    assert interval_words(0.0, math.log(2), relative=True, unit="s") == "1 to 2 times"
+    assert interval_words(-1, 2, relative=False, unit="MiB/s") == "-1 to +2 MiB/s"
+    assert interval_words(None, None, relative=True, unit="s") == ""
