@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from harness.behaviour.model import Better, Metric, Setup
-from harness.guest import Guest, Machine, start
+from harness.guest import Machine, start
+from harness.teardown.sample import guest_of
 from harness.teardown.testcase import HarnessTest
 
 
@@ -47,25 +49,15 @@ class BehaviourTest(HarnessTest):
         ``arguments`` are further arguments of QEMU. ``changes`` replace fields of harness.guest.Guest:
         ``memory_mib``, ``backend``, ``pages``, ``payload`` … Raises GuestError if it does not become ready.
         """
-        setup, payload = self._setup, changes.get("payload", self._setup.payload)
-        if payload not in setup.accels:
+        guests = self._setup.guests
+        payload = changes.pop("payload", next(iter(guests)))
+        if payload not in guests:
             self.cancel(f"payload {payload} is not prepared: add -Dpayload={payload}")
-        fields: dict[str, Any] = {
-            "binary": self.binary,
-            "target": setup.subject.target,
-            "memory_mib": setup.memory_mib,
-            "backend": setup.backend,
-            "pages": setup.pages,
-            "accel": setup.accels[payload],
-            "payload": payload,
-            "firmware": tuple(Path(folder) for folder in setup.firmware),
-            "options": (*self.feature, *arguments),
-            "kernel": Path(setup.kernel) if setup.kernel else None,
-            "initrd": Path(setup.initrd) if setup.initrd else None,
-        }
+        guest = guest_of(guests[payload])
+        guest = dataclasses.replace(guest, **({"options": (*guest.options, *arguments)} | changes))
         self._guests += 1
         log = Path(self.outputdir) / f"qemu-{self._guests}.log"
-        with start(Guest(**(fields | changes)), log=log, timeout_s=setup.timeout_s) as machine:
+        with start(guest, log=log, timeout_s=guests[payload].timeout_s) as machine:
             yield machine
 
     def metric(self, name: str, value: float, *, unit: str, better: Better) -> None:

@@ -9,6 +9,7 @@ import msgspec
 from harness.bench import Subject
 from harness.jsonfile import about
 from harness.results import Results
+from harness.teardown.model import Cell
 from harness.teardown.results import GateResult
 
 Better = Literal["lower", "higher"]
@@ -16,19 +17,10 @@ Verdict = Literal["better", "same", "worse", "?"]
 
 
 class Setup(msgspec.Struct, frozen=True, kw_only=True):
-    """One run of a test: the binary, and the defaults of its guests."""
+    """One run of a test: the binary, and the first guest of the run's matrix for each payload."""
 
     subject: Subject
-    memory_mib: int
-    backend: str
-    pages: str
-    payload: str
-    accels: dict[str, str]
-    """Accelerator by payload."""
-    firmware: tuple[str, ...]
-    kernel: str
-    initrd: str
-    timeout_s: float
+    guests: dict[str, Cell]
 
 
 class Metric(msgspec.Struct, frozen=True, kw_only=True):

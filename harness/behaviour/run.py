@@ -9,6 +9,8 @@ from harness.behaviour.tests import BehaviourTestName
 from harness.bench import Bench, Subject
 from harness.errors import BehaviourError
 from harness.job import JobEvent, JobItem, run_plan
+from harness.teardown.model import Cell
+from harness.teardown.scenario import design
 
 _OUTCOMES = {"PASS": "pass", "WARN": "pass", "CANCEL": "cancel", "SKIP": "cancel"}
 
@@ -56,16 +58,8 @@ def run_test(
 
 
 def _setup(bench: Bench, subject: Subject) -> Setup:
-    options, boot = bench.options, bench.boots.get(subject.target)
-    return Setup(
-        subject=subject,
-        memory_mib=options.memory_mib[0],
-        backend=options.backends[0],
-        pages=options.pages[0],
-        payload=bench.payloads[0],
-        accels={payload: bench.accels[subject.target, payload].name for payload in bench.payloads},
-        firmware=tuple(str(folder) for folder in bench.firmware.folders),
-        kernel=str(boot.kernel) if boot else "",
-        initrd=str(boot.initrd) if boot else "",
-        timeout_s=float(options.timeout),
-    )
+    matrix = design(bench.options, [subject], bench.accels, bench.firmware, boots=bench.boots)
+    guests: dict[str, Cell] = {}
+    for block in matrix.blocks:
+        guests.setdefault(block[0].payload, block[0])
+    return Setup(subject=subject, guests=guests)
