@@ -31,7 +31,8 @@ def status_lines(store: Store) -> Iterator[str]:
         yield f"queued: {queued}; how long that takes is unknown before the first run"
     else:
         each = f"{format_duration(mean)} each, the mean of {len(seconds)} runs"
-        yield f"queued: {queued}, about {format_duration(queued * mean)} ({each}: {86400 / mean:.0f} a day)"
+        takes = f", about {format_duration(queued * mean)}" if queued else ""
+        yield f"queued: {queued}{takes} ({each}: {86400 / mean:.0f} a day)"
     running = (
         "SELECT series, title, number, started, place FROM run JOIN version ON version.id = run.version"
         " WHERE run.state = 'running' ORDER BY run.id"

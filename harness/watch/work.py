@@ -20,7 +20,7 @@ import msgspec
 from harness import diskwatch
 from harness.check import ValidateResults
 from harness.errors import MissingError, OptionError, StorageError, TimeoutExpiredError
-from harness.jsonfile import UNREADABLE, write_bytes
+from harness.jsonfile import UNREADABLE
 from harness.layout import Layout
 from harness.process import run, shell_quote
 from harness.progress import Reporter
@@ -90,7 +90,7 @@ def prepare(worker: Worker, version: int) -> Job | None:
     if found is None:
         store.set_state(version, "refused", "its mails cannot be separated from those of another series")
         return None
-    commit, why = choose_base(worker.clone, worker.branch, found.base_commit, row["sent"])
+    commit, why = choose_base(worker.clone, worker.branch, found.base_commit, (row["sent"], row["arrived"]))
     if reason := foreign(worker.clone, commit, found):
         store.set_state(version, "elsewhere", reason)
         return None
@@ -114,8 +114,9 @@ def finish(worker: Worker, job: Job, run_id: int, outcome: Outcome) -> None:
         reason = outcome.reason or "the run left no results of this series"
         store.finish_run(run_id, reason=reason, seconds=outcome.seconds, final=outcome.final)
         return
-    named = f"-Dseries={job.found.version.patches[0].message_id}" if job.found.version.patches else ""
-    command = shell_quote(["qemu-harness", "validate", named, f"-Dsource={worker.clone.name}@{job.commit}"])
+    name = min(job.found.version.message_ids, default=job.file.name)
+    words = (f"-Dseries={name}", f"-Dsource={worker.clone.name}@{job.commit}", *worker.words)
+    command = shell_quote(["qemu-harness", "validate", *words])
     data = msgspec.json.encode(msgspec.structs.replace(results, command=command))
     reason = outcome.reason
     if results.verdict == "infrastructure" and not reason:
@@ -297,7 +298,7 @@ def _written(store: Store, numbers: Sequence[int], sha256: str, layout: Layout, 
     mails = [store.mail(number) for number in numbers]
     whole = b"".join(_FROM + re.sub(rb"(?m)^(>*From )", rb">\1", mail) + b"\n" for mail in mails)
     # A single mail has the digest of its file.
-    write_bytes(file, mails[0] if len(mails) == 1 else whole)
+    file.write_bytes(mails[0] if len(mails) == 1 else whole)
     try:
         found = read_input(layout, str(file))
     except OptionError:
@@ -308,17 +309,18 @@ def _written(store: Store, numbers: Sequence[int], sha256: str, layout: Layout, 
 # The base
 
 
-def choose_base(clone: Path, branch: str, stated: str, sent: str) -> tuple[str, str]:
+def choose_base(clone: Path, branch: str, stated: str, dates: tuple[str, str]) -> tuple[str, str]:
     """Return the commit to apply a series to, and why: the one that it states, or the branch at its date.
 
+    ``dates`` are those of the mail (may be empty) and of its arrival, which replaces one that is later.
     Raises OptionError if the clone has no such branch.
     """
     if stated and find_commit(clone, stated):
         return stated, "the series states it"
-    words = ["rev-list", "-1", f"--before={sent}", branch] if sent else []
-    before = run_git(clone, *words).output.strip() if words else ""
+    date = min(filter(None, dates))
+    before = run_git(clone, "rev-list", "-1", f"--before={date}", branch).output.strip()
     if re.fullmatch(r"[0-9a-f]{40,64}", before):
-        return before, f"{branch} on {sent[:10]}"
+        return before, f"{branch} on {date[:10]}"
     tip = find_commit(clone, branch)
     if tip is None:
         raise OptionError(f"{clone} has no branch {branch}", "name one: -Dsource=CLONE@BRANCH")

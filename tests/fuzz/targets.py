@@ -129,6 +129,7 @@ def _watch(layout: Layout, data: bytes) -> None:
     os.utime(box, (1, 1))
     shutil.rmtree(state, ignore_errors=True)
     with Store(state / "watch.sqlite") as store:
+        store.rows("PRAGMA synchronous = OFF")
         for _ in (1, 2):
             for batch in read_new(box, *place_of(store, "x")):
                 take(store, "x", batch, Choice())

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from harness import diskwatch
-from harness.errors import TimeoutExpiredError
+from harness.errors import OptionError, TimeoutExpiredError
 from harness.layout import Layout
 from harness.process import Finished
 from harness.progress import Silent
@@ -102,10 +102,19 @@ def test_series_that_it_is_based_on_goes_with_it(worker: Worker) -> None:
 
 def test_base_is_the_stated_one_or_the_branch_at_the_date(worker: Worker, clone: Path) -> None:
     old, new = git(clone, "rev-parse", "master~1"), git(clone, "rev-parse", "master")
-    assert choose_base(clone, "master", new, "2026-01-05T00:00:00+00:00") == (new, "the series states it")
-    assert choose_base(clone, "master", "1" * 40, "2026-01-05T00:00:00+00:00")[0] == old
-    for sent in ("1970-01-01T00:00:00+00:00", "2099-01-01T00:00:00+00:00", ""):
-        assert choose_base(clone, "master", "", sent)[0] == new
+    arrived = "2026-03-01T00:00:00+00:00"
+    for stated, sent, commit in (
+        (new, "2026-01-05T00:00:00+00:00", new),
+        ("1" * 40, "2026-01-05T00:00:00+00:00", old),
+        ("", "1970-01-01T00:00:00+00:00", new),
+        ("", "", new),
+    ):
+        assert choose_base(clone, "master", stated, (sent, arrived))[0] == commit
+    arrived = "2026-01-20T00:00:00+00:00"
+    for sent in ("2099-01-01T00:00:00+00:00", ""):
+        assert choose_base(clone, "master", "", (sent, arrived)) == (old, "master on 2026-01-20")
+    with pytest.raises(OptionError, match="has no branch none"):
+        choose_base(clone, "none", "", ("", arrived))
     version = add(worker, *series(1, 1, notes=f" x\n\nbase-commit: {new}\n"))
     job = prepare(worker, version)
     assert job is not None
@@ -121,7 +130,7 @@ def test_results_are_stored_and_answered(worker: Worker, child: Child) -> None:
     assert run_of(worker, version)["verdict"] == "findings"
     answer = reply_to(worker.store, "1")
     assert answer == reply_to(worker.store, "<1-v1-2@example.org>")
-    assert "To repeat: qemu-harness validate -Dseries=1-v1-1@example.org -Dsource=qemu@" in answer
+    assert "To repeat: qemu-harness validate -Dseries=1-v1-0@example.org -Dsource=qemu@" in answer
     assert child.words[:2] == [sys.executable, "-I"]
     assert child.words[-1] == "-Disolation=bwrap"
     assert any("done: 1 (findings 1)" in line for line in status_lines(worker.store))
