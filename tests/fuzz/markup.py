@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 from xml.etree import ElementTree
 
 ATOM = "{http://www.w3.org/2005/Atom}"
-_CONTROL = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
+CONTROL = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
 _JINJA = re.compile(r"{%.*?%}|{{.*?}}|{#.*?#}", re.DOTALL)
 
 
@@ -72,7 +72,7 @@ def vocabulary(folders: Iterable[Path]) -> set[tuple[str, str]]:
 def check_markup(text: str, allowed: set[tuple[str, str]]) -> Reader:
     """Read the page ``text``. Raises AssertionError for a tag or attribute that is not allowed, and for a
     control character."""
-    assert not _CONTROL.search(text)
+    assert not CONTROL.search(text)
     reader = read_page(text)
     for tag, attributes in reader.tags:
         extra = {(tag, ""), *((tag, name) for name in attributes)} - allowed

@@ -36,7 +36,7 @@ from harness.watch.model import Contents, Given, Run, Series, Version, WatchedPa
 from harness.watch.site import WrittenSite, write_site
 from harness.watch.site.write import TEMPLATES
 from harness.watch.store import Store
-from tests.fuzz.markup import Reader, check_feed, check_markup, check_page, vocabulary
+from tests.fuzz.markup import CONTROL, Reader, check_feed, check_markup, check_page, vocabulary
 
 DIFF = """diff --git a/util/a.c b/util/a.c
 --- a/util/a.c
@@ -218,7 +218,8 @@ def check_site(folder: Path) -> dict[str, Reader]:
     """Return each page of a site by its path. Raises AssertionError for foreign markup and broken links."""
     check_feed(folder / "feed.xml")
     index = (folder / "search-index.js").read_text(encoding="utf-8")
-    json.loads(index.removeprefix("searchIndex(").removesuffix(");\n"))
+    for row in json.loads(index.removeprefix("searchIndex(").removesuffix(");\n")):
+        assert not CONTROL.search("".join([*row[1:6], *row[6]])), row
     pages = {}
     for path in folder.rglob("*.html"):
         pages[str(path.relative_to(folder))] = check_page(path, set(_allowed()))

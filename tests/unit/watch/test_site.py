@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from harness.check import Finding, ValidatedPatch
+from harness.check import Finding, Fit, ValidatedPatch
 from harness.errors import StorageError
 from harness.report.pages import TEMPLATES as BASE
 from harness.report.pages import visible
@@ -131,7 +131,9 @@ def test_long_diffs_are_cut_around_their_findings() -> None:
         Finding(rule="x", severity="note", message=str(n), remedy="", patch=1, file="util/a.c", line=n)
         for n in (50, 900)
     ]
-    (patch,) = place_findings(sample_results(findings=tuple(at)), {1: long_diff(1000)}).patches
+    diff = long_diff(1000) + long_diff(9).replace("util/a.c", "util/b.c")
+    (patch,) = place_findings(sample_results(findings=tuple(at)), {1: diff}).patches
+    assert [file.name for file in patch.files] == ["util/a.c"]
     lines = [line.text for file in patch.files for piece, _ in file.pieces for line in piece]
     assert patch.is_cut
     assert len(lines) == 2 * (2 * AROUND + 1) + 3 < WHOLE
@@ -169,10 +171,9 @@ def test_series_of_ten_thousand_patches_has_a_usable_page(tmp_path: Path) -> Non
                 for n in range(1, count + 1)
             ),
         ),
-        fits=tuple(
-            msgspec.structs.replace(fit, patch=n)
-            for fit in sample_results().fits[:1]
-            for n in range(1, count)
+        fits=(
+            *(Fit(pin="9.0", patch=n, kind="clean") for n in range(1, count)),
+            Fit(pin="9.0", patch=count, kind="not"),
         ),
         tests=tuple(
             msgspec.structs.replace(row, patch=n)
@@ -180,9 +181,12 @@ def test_series_of_ten_thousand_patches_has_a_usable_page(tmp_path: Path) -> Non
             for n in range(1, count // 10)
         ),
     )
+    diffs = (long_diff(290), DIFF)
     contents = dataclasses.replace(
         series.versions[0].contents,
-        patches=tuple(dataclasses.replace(patch, number=n, diff=long_diff(290)) for n in range(1, count + 1)),
+        patches=tuple(
+            dataclasses.replace(patch, number=n, diff=diffs[n > 2 * PATCHES]) for n in range(1, count + 1)
+        ),
         given=series.versions[0].contents.given * count,
     )
     write(tmp_path, [with_run(with_version(series, contents=contents, total=count), results=results)])
@@ -193,6 +197,7 @@ def test_series_of_ten_thousand_patches_has_a_usable_page(tmp_path: Path) -> Non
     assert f"{count - PATCHES} further patches have findings" in text
     assert f"{FINDINGS + 1} further findings of this patch" in text
     assert text.count("it broke") == 500, "failures come first"
+    assert f'<th scope="row" class="short">{count}</th><td class="bad short">not</td>' in text
     check_site(tmp_path)
 
 
