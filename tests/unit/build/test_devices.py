@@ -57,10 +57,21 @@ def test_devices_of_guests_have_a_separate_build(layout: Layout, checkout: Check
     assert (every.devices, few.devices) == (ALL, GUESTS)
     assert Path(few.folder) == Path(every.folder).with_name("native-guests")
     file = checkout.path / "configs" / "devices" / X86[0] / "harness-guests.mak"
-    assert file.read_text() == "CONFIG_Q35=y\nCONFIG_ISA_DEBUG=y\nCONFIG_PXB=y\nCONFIG_CXL=y\n"
+    assert file.read_text() == "CONFIG_Q35=y\nCONFIG_ISA_DEBUG=y\n"
     assert build_it(checkout, layout, targets=X86, devices=GUESTS).reused
     assert any("devices" in text for text in few.left_out)
     assert not any("devices" in text for text in every.left_out)
+
+
+def test_devices_that_the_release_does_not_link_without_are_added(layout: Layout, checkout: Checkout) -> None:
+    caller = checkout.path / "hw" / "acpi" / "cxl.c"
+    caller.parent.mkdir(parents=True, exist_ok=True)
+    caller.write_text("cfmws_list = cxl_fmws_get_all_sorted();\n")
+    build_it(checkout, layout, targets=(*X86, *S390), devices=GUESTS)
+    files = [
+        checkout.path / "configs" / "devices" / target / "harness-guests.mak" for target in (*X86, *S390)
+    ]
+    assert [file.read_text().count("CXL") for file in files] == [2, 0]
 
 
 def test_targets_join_those_of_an_earlier_build(layout: Layout, checkout: Checkout) -> None:
