@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,8 @@ class BehaviourTest(HarnessTest):
 
     def metric(self, name: str, value: float, *, unit: str, better: Better) -> None:
         """Record a figure. It is compared between the binaries, under ``name``."""
+        if not math.isfinite(value):
+            raise ValueError(f"the metric {name} is {value}")
         if any(one.name == name for one in self._metrics):
             raise ValueError(f"the metric {name} is recorded twice")
         self._metrics.append(Metric(name=name, value=float(value), unit=unit, better=better))

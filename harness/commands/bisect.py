@@ -12,6 +12,7 @@ from harness.errors import BisectError, OptionError
 if TYPE_CHECKING:
     from harness.behaviour import BehaviourTestName
     from harness.bench import Bench
+    from harness.options import Options
     from harness.regression import Measure
     from harness.tree import Tree
 
@@ -59,7 +60,7 @@ def bisect(request: Request) -> int:
     if arguments.better and not arguments.run:
         raise OptionError("--better is for the number that --run prints", "add --run, or omit --better")
 
-    test, metric = _metric(arguments.metric or METRICS[0])
+    test, metric = _metric(request, options, arguments.metric or METRICS[0])
 
     from harness.bench import open_bench, refuse_timing
     from harness.pipeline import tree_of
@@ -124,9 +125,10 @@ def _commit(tree: Tree, revision: str) -> str:
     return found.commit
 
 
-def _metric(text: str) -> tuple[BehaviourTestName | None, str]:
+def _metric(request: Request, options: Options, text: str) -> tuple[BehaviourTestName | None, str]:
     """Return the behaviour test in ``--metric``, if it names one, and the metric. Raises OptionError."""
     from harness.behaviour import find_tests
+    from harness.series.series import test_files
 
     file, is_test, rest = text.partition(".py:")
     if not is_test:
@@ -137,12 +139,14 @@ def _metric(text: str) -> tuple[BehaviourTestName | None, str]:
             )
         return None, text
     name, _, metric = rest.partition(":")
-    tests = find_tests([Path(f"{file}.py")])
+    path = Path(f"{file}.py")
+    own = [] if path.exists() else test_files(request.layout, options.series)
+    tests = find_tests([one for one in own if one.name == path.name] or [path])
     for test in tests:
         if f"{test.case}.{test.method}" == name:
             return test, metric
     known = ", ".join(f"{test.case}.{test.method}" for test in tests)
-    raise OptionError(f"--metric: {file}.py has no test {name}", f"its tests are {known}")
+    raise OptionError(f"--metric: {path} has no test {name}", f"its tests are {known}")
 
 
 def _measure(request: Request, bench: Bench, test: BehaviourTestName | None, metric: str) -> Measure:

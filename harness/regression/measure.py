@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -193,7 +194,7 @@ class Command:
         ended = self._run(place)
         lines = ended.output.strip().splitlines()
         numbers = _NUMBER.findall(lines[-1]) if lines else []
-        if ended.returncode != 0 or not numbers:
+        if ended.returncode != 0 or not numbers or not math.isfinite(float(numbers[-1])):
             what = f"ended with status {ended.returncode}" if ended.returncode else "printed no number"
             raise CannotMeasureError(f"--run {what}, see {self._log(place)}")
         return float(numbers[-1])

@@ -33,6 +33,9 @@ class Odd(BehaviourTest):
         self.metric("slow", 3.0 if self.variant == "patched" else 1.0, unit="s", better="lower")
         self.metric("fast", 30.0 if self.variant == "patched" else 10.0, unit="MiB/s", better="higher")
         self.metric("feature", len(self.feature), unit="", better="higher")
+        for name, value in (("odd", float("nan")), ("fast", 1)):
+            with self.assertRaises(ValueError):
+                self.metric(name, value, unit="", better="lower")
 
     def helper(self):
         raise AssertionError("no test")

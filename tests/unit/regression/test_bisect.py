@@ -152,10 +152,11 @@ class Count(BehaviourTest):
 
 
 def test_behaviour_test_judges(world: World, history: History) -> None:
-    file = world.root / "late.py"
+    file = world.root / "patches" / "async-teardown" / "tests" / "count.py"
+    file.parent.mkdir()
     file.write_text(BEHAVIOUR)
     words = ("--guest", "-some thing", "--metric")
-    ended = bisect(world, history, *words, f"{file}:Count.test_count", bad=f"HEAD~{COMMITS - 8}")
+    ended = bisect(world, history, *words, "count.py:Count.test_count", bad=f"HEAD~{COMMITS - 8}")
     assert ended.code == 0, ended.error
     assert results(world)["first_bad"] == [history.commits[7]]
     for metric, message in (

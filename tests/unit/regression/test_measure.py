@@ -10,7 +10,8 @@ import pytest
 
 from harness.behaviour import BehaviourRow, BehaviourTestName, Metric
 from harness.bench import Subject
-from harness.regression import Behaviour, measure
+from harness.process import Finished
+from harness.regression import Behaviour, Command, measure
 from harness.regression.measure import CannotMeasureError, Place
 
 TEST = BehaviourTestName(file=Path("/t.py"), case="T", method="test_it")
@@ -77,3 +78,26 @@ def test_test_without_the_metric_skips_the_commit(
     speed, _ = behaviour(monkeypatch, metric, **fields)
     with pytest.raises(CannotMeasureError, match=message):
         speed.sample(PLACES, 1)
+
+
+@pytest.mark.parametrize(
+    ("output", "status", "figure"),
+    [
+        ("1 2\nspeed: -3e2 MiB\n", 0, -300.0),
+        ("5", 3, "ended with status 3"),
+        ("", 0, "printed no number"),
+        ("5\nnone", 0, "printed no number"),
+        ("1e999", 0, "printed no number"),
+    ],
+)
+def test_figure_of_a_command_is_the_last_number(
+    monkeypatch: pytest.MonkeyPatch, output: str, status: int, figure: float | str
+) -> None:
+    ended = Finished(argv=("sh",), returncode=status, output=output, duration_s=0.0)
+    monkeypatch.setattr(measure, "run", lambda *_, **__: ended)
+    command = Command(command="c", counts=True, logs=Path("/l"))
+    if isinstance(figure, float):
+        assert command.sample(PLACES, 1) == (figure, figure)
+    else:
+        with pytest.raises(CannotMeasureError, match=figure):
+            command.sample(PLACES, 1)
