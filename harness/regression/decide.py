@@ -3,7 +3,7 @@
 After each pair there is an interval for the effect (harness.teardown.paired). All intervals of a comparison
 together miss it with a probability of at most ``level``, so that the first one that decides may end the
 comparison. Their widths are those of Robbins' mixture (1970, "Statistical methods related to the law of the
-iterated logarithm", equation 17), with Student's distribution instead of the normal one.
+iterated logarithm"), with Student's distribution instead of the normal one.
 """
 
 from __future__ import annotations
