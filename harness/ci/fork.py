@@ -19,8 +19,9 @@ BUILD = "build/qemu-harness"
 """Builds and results, in a folder that QEMU's .gitignore names."""
 SERIES = "QEMU_HARNESS_SERIES"
 BASE = "QEMU_HARNESS_BASE"
+OPTIONS = "QEMU_HARNESS_OPTIONS"
 """Variables of a pipeline that `qemu-harness watch --dispatch gitlab` starts: the version of PACKAGE with the
-series, and the commit to apply it to."""
+series, the commit to apply it to, and options of validate."""
 PACKAGE = "qemu-harness-watch"
 MAILS = "series.mbox"
 WATCH_JOB = "qemu-harness-watch"
@@ -79,7 +80,7 @@ def gitlab_fork(requirement: str, runners: Mapping[str, str]) -> dict[str, Any]:
                 _BASE[0],
                 _DOWNLOAD,
                 f'/opt/nox/bin/qemu-harness validate -Dsource="$CI_PROJECT_DIR@${BASE}" -Dseries={MAILS}'
-                " -Disolation=bwrap",
+                f" -Disolation=bwrap ${OPTIONS}",
             ],
         },
         **timing_jobs(

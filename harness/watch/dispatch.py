@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from harness.ci.fork import BASE, MAILS, PACKAGE, RESULTS, SERIES, WATCH_JOB
+from harness.ci.fork import BASE, MAILS, OPTIONS, PACKAGE, RESULTS, SERIES, WATCH_JOB
 from harness.errors import FetchError, MissingError, OptionError
 from harness.watch.work import Job, Outcome, Worker, drop, resume
 
@@ -38,6 +38,11 @@ class GitLab:
             ) from error
         if not project:
             raise OptionError("--dispatch gitlab needs a project", "name it: --project GROUP/PROJECT")
+        if any(set(word) & set(" \t*?[\\") for word in worker.words):
+            raise OptionError(
+                f"--dispatch gitlab: {' '.join(worker.words)!r} cannot be passed to a shell of a pipeline",
+                "write lists as a,b, without blanks",
+            )
         self._failures = (gitlab.GitlabError, requests.RequestException)
         self._worker, self._store = worker, worker.store
         url = os.environ.get("GITLAB_URL") or os.environ.get("CI_SERVER_URL") or "https://gitlab.com"
@@ -70,7 +75,8 @@ class GitLab:
             self._project.generic_packages.upload(
                 package_name=PACKAGE, package_version=job.sha256, file_name=MAILS, path=str(job.file)
             )
-            variables = [{"key": SERIES, "value": job.sha256}, {"key": BASE, "value": job.commit}]
+            values = {SERIES: job.sha256, BASE: job.commit, OPTIONS: " ".join(self._worker.words)}
+            variables = [{"key": key, "value": value} for key, value in values.items() if value]
             made = self._project.pipelines.create({"ref": self._ref, "variables": variables})
         self._store.update("run", run, place=made.web_url)
 

@@ -97,8 +97,8 @@ def places_of(inbox: Path) -> dict[Path, str]:
         return {inbox.parent: inbox.name}
     if is_maildir(inbox):
         return {inbox / "new": "", inbox / "cur": ""}
-    places = {one: "" for repository in epochs(inbox) for one in (repository, repository / "refs" / "heads")}
-    return {**places, **({inbox / "git": ""} if (inbox / "git").is_dir() else {})}
+    places = [one for found in epochs(inbox) for one in (found, found / "refs" / "heads")]
+    return {place: "" for place in (*places, inbox / "git") if place.is_dir()}
 
 
 # public-inbox

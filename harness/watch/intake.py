@@ -29,8 +29,10 @@ MOST_PATCHES = 500
 """A longer series is refused. The longest on qemu-devel have 150 patches."""
 THREAD_MAILS = 1000
 THREAD_BYTES = 64 * 1024**2
-"""Limits of a thread: later mails of it are not read."""
+"""Limits of a thread, mails inside of mails included: later ones are not read."""
 _REFERENCES = 100
+_IDS = 1000
+"""Message-Ids of one mail or version that are looked up: a mail can contain thousands of others."""
 _ID_LENGTH = 900
 """Longer Message-Ids are ignored. A line of a mail has at most 998 characters (RFC 5322)."""
 _TITLE_LENGTH = 300
@@ -78,16 +80,16 @@ def _store(store: Store, data: bytes) -> int | None:
         return None
     mails = read_mails(data, "")
     names = [name for mail in mails for name in (mail.message_id, *mail.references[-_REFERENCES:])]
-    ids = [name for name in map(clean, dict.fromkeys(names)) if 0 < len(name) <= _ID_LENGTH]
+    ids = [name for name in map(clean, dict.fromkeys(names)) if 0 < len(name) <= _ID_LENGTH][:_IDS]
     found = store.rows(
-        f"SELECT thread, count(*), sum(size) FROM mail WHERE thread IN"  # noqa: S608
+        f"SELECT thread, sum(parts), sum(size) FROM mail WHERE thread IN"  # noqa: S608
         f" (SELECT thread FROM node WHERE message_id IN ({_marks(ids)})) GROUP BY thread ORDER BY thread",
         *ids,
     )
     nodes = store.rows(f"SELECT DISTINCT thread FROM node WHERE message_id IN ({_marks(ids)})", *ids)  # noqa: S608
     threads = sorted(row[0] for row in nodes)
     if (
-        sum(row[1] for row in found) >= THREAD_MAILS
+        sum(row[1] for row in found) + len(mails) > THREAD_MAILS
         or sum(row[2] for row in found) + len(data) > THREAD_BYTES
     ):
         return 0
@@ -97,7 +99,9 @@ def _store(store: Store, data: bytes) -> int | None:
             store.rows(f"UPDATE {table} SET thread = ? WHERE thread = ?", thread, other)  # noqa: S608
     for name in ids:
         store.rows("INSERT OR IGNORE INTO node VALUES (?, ?)", name, thread)
-    store.insert("mail", sha256=digest, thread=thread, size=len(data), data=zlib.compress(data))
+    store.insert(
+        "mail", sha256=digest, thread=thread, size=len(data), parts=len(mails), data=zlib.compress(data)
+    )
     return thread
 
 
@@ -148,7 +152,7 @@ def parts_of(version: Version) -> tuple[str, ...]:
     """Return a name for each own mail: its Message-Id, or a digest without one."""
     return tuple(
         clean(mail.message_id) if 0 < len(mail.message_id) <= _ID_LENGTH else f"sha256:{mail.sha256}"
-        for mail in own_mails(version)
+        for mail in own_mails(version)[:_IDS]
     )
 
 
@@ -340,7 +344,7 @@ def contents_of(version: Version) -> Contents:
                 diff=mail.diff,
                 files=tuple(dict.fromkeys(path for change in mail.changes for path in change.paths)),
             )
-            for at, mail in enumerate(version.patches, start=1)
+            for at, mail in enumerate(version.patches[:MOST_PATCHES], start=1)
         ),
         missing=version.missing[:MOST_PATCHES],
         given=tuple(_given(version)),

@@ -111,6 +111,7 @@ def test_second_watch_is_refused(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_list_is_worked_off_by_real_runs_also_after_a_kill(world: World, tmp_path: Path, clone: Path) -> None:
     if subprocess.run(["bwrap", "--ro-bind", "/", "/", "true"], check=False).returncode:
         pytest.skip("bubblewrap does not work here")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import http.server
 import json
 import threading
@@ -126,6 +127,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 def worker(layout: Layout, tmp_path: Path) -> Worker:
     clone = make_clone(tmp_path / "qemu")
     worker = make_worker(Store(tmp_path / "watch" / "watch.sqlite"), layout, clone)
+    worker = dataclasses.replace(worker, words=("-Dbisect=ends", "-Dmatrix=7.2,10.0"))
     take(worker.store, "inbox", Batch(mails=tuple(series(1, 2)), cursor=Cursor()), Choice())
     return worker
 
@@ -159,7 +161,11 @@ def test_pipeline_judges_a_series(worker: Worker, server: Server, layout: Layout
     assert run["place"].endswith("/pipelines/1")
     (made,) = server.pipelines
     variables = {one["key"]: one["value"] for one in made["variables"]}
-    assert variables == {"QEMU_HARNESS_SERIES": run["sha256"], "QEMU_HARNESS_BASE": run["base"][:40]}
+    assert variables == {
+        "QEMU_HARNESS_SERIES": run["sha256"],
+        "QEMU_HARNESS_BASE": run["base"][:40],
+        "QEMU_HARNESS_OPTIONS": "-Dbisect=ends -Dmatrix=7.2,10.0",
+    }
     assert list(server.uploads) == [f"{PACKAGE}/{run['sha256']}/series.mbox"]
     gitlab.collect()
     assert state(worker) == ("running", "")
@@ -243,6 +249,8 @@ def test_wrong_token_and_project_are_errors(
 ) -> None:
     with pytest.raises(OptionError, match="needs a project"):
         GitLab(worker, "")
+    with pytest.raises(OptionError, match="cannot be passed to a shell"):
+        GitLab(dataclasses.replace(worker, words=("-Dmatrix=['a', 'b']",)), "people/qemu")
     with pytest.raises(FetchError, match="404"):
         GitLab(worker, "no/such")
     monkeypatch.setenv("GITLAB_PRIVATE_TOKEN", "wrong")

@@ -27,11 +27,14 @@ class Reader:
         self.path, self.cursor, self.seen = path, Cursor(), set[str]()
         self.known: set[bytes] = set()
         self.skipped: list[str] = []
+        self.count = 0
+        """Mails that were read, known ones included."""
 
     def new(self, since: str = "") -> list[bytes]:
         mails = []
         for batch in read_new(self.path, self.cursor, self.seen, since):
             mails += [mail for mail in batch.mails if mail not in self.known]
+            self.count += len(batch.mails)
             self.known |= set(batch.mails)
             self.cursor = batch.cursor
             self.seen |= set(batch.names)
@@ -128,6 +131,7 @@ def test_mail_of_a_maildir_that_was_read_by_a_person_is_not_new(reader: Reader) 
     for path in list((reader.path / "new").iterdir()):
         path.rename(reader.path / "cur" / f"{path.name}:2,S")
     assert reader.new() == []
+    assert reader.count == 2
 
 
 def test_only_files_of_a_maildir_are_read(reader: Reader, tmp_path: Path) -> None:

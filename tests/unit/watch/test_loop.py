@@ -30,6 +30,7 @@ def clone(tmp_path: Path) -> Path:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_killed_watch_ends_with_what_an_undisturbed_one_knows(tmp_path: Path) -> None:
     words = [sys.executable, "-m", "tests.unit.watch.killed", str(tmp_path), "20"]
     ended = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)

@@ -24,6 +24,7 @@ from harness.watch.status import reply_to, status_lines
 from harness.watch.store import Store
 from harness.watch.work import Worker, choose_base, judge, prepare, recover
 from tests.unit.check.support import patch
+from tests.unit.validate.test_outputs import results
 from tests.unit.watch.children import Child, make_worker
 from tests.unit.watch.inboxes import device, fifty, git, make_clone, reply, series
 
@@ -204,6 +205,9 @@ def test_results_of_another_series_are_not_taken(worker: Worker, child: Child) -
     judged(worker, first)
     version = add(worker, *series(2, 1, message="BROKEN"))
     assert judged(worker, version)[0] == "failed"
+    child.changes = {"series": results().series}
+    version = add(worker, *series(3, 1))
+    assert judged(worker, version) == ("failed", "the run left no results of this series")
 
 
 @pytest.mark.parametrize(("tries", "final", "again"), [(1, False, True), (3, False, False), (1, True, False)])
