@@ -29,6 +29,13 @@ def gathered(results: ValidateResults) -> tuple[Finding, ...]:
     return (*series, *(finding for finding in rest if finding.patch))
 
 
+def base_words(results: ValidateResults) -> str:
+    """Return what the series was applied to, for people: a pin, or a commit of -Dsource=."""
+    if not results.options.get("source"):
+        return f"{results.base} of pin {results.pin}"
+    return f"commit {results.base_commit[:12]}" if results.base_commit else results.pin
+
+
 _RANK = {"error": 0, "warning": 1, "note": 2}
 
 

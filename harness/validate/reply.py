@@ -10,7 +10,7 @@ import textwrap
 from collections.abc import Sequence
 
 from harness.check import Finding, ValidateResults
-from harness.validate.gather import gathered
+from harness.validate.gather import base_words, gathered
 from harness.validate.table import compiled_line, verdict_line, was_built
 from harness.validate.tested import proof_lines, skipped_lines
 
@@ -44,7 +44,8 @@ def reply(results: ValidateResults) -> str:
 
 
 def _opening(results: ValidateResults) -> str:
-    where = f"QEMU {results.pin}" + (" (with the feature removed)" if results.base == "base" else "")
+    where = base_words(results) if results.options.get("source") else f"QEMU {results.pin}"
+    where += " (with the feature removed)" if results.base == "base" else ""
     match results.verdict:
         case "clean":
             unbuilt = "" if was_built(results) else " Nothing was compiled or tested."
@@ -120,7 +121,7 @@ def _footer(results: ValidateResults) -> list[str]:
     for stage in results.stages:
         if stage.outcome in ("not run", "infrastructure"):
             lines += _wrap(f"Not run: {stage.name}: {stage.reason}.")
-    lines += _wrap(f"Base: pin {results.pin}, {results.base}. {results.machine}.")
+    lines += _wrap(f"Base: {base_words(results)}. {results.machine}.")
     return [*lines, f"To repeat: {results.command}", f"Series: sha256 {results.series.sha256}"]
 
 

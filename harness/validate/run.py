@@ -56,7 +56,7 @@ from harness.series import Input
 from harness.source import Pin, fetch
 from harness.tree import checkout, checkout_commit, import_source, start_of
 from harness.tree.git import Git
-from harness.validate.gather import gathered
+from harness.validate.gather import base_words, gathered
 from harness.validate.table import count_findings
 
 NAME = "validate.json"
@@ -361,9 +361,7 @@ def check_validate(layout: Layout, results: ValidateResults) -> None:
     log = next((Path(row.log) for row in results.builds if row.outcome == "failed" and row.log), None)
     match results.verdict:
         case "apply":
-            raise ApplyError(
-                f"{name} does not apply to {results.base} of pin {results.pin}", see, details=worst
-            )
+            raise ApplyError(f"{name} does not apply to {base_words(results)}", see, details=worst)
         case "build":
             raise SeriesBuildError(f"{name} does not build at each commit", see, details=worst, log=log)
         case "tests":

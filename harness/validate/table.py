@@ -12,7 +12,7 @@ from rich.text import Text
 
 from harness.check import CompiledFiles, Finding, ValidateResults
 from harness.check.model import SEVERITIES
-from harness.validate.gather import gathered
+from harness.validate.gather import base_words, gathered
 from harness.validate.tested import proof_lines, skipped_lines
 
 _STYLES = {"error": "red", "warning": "yellow", "note": "dim"}
@@ -84,7 +84,7 @@ def _heading(results: ValidateResults) -> Text:
     tag = f"v{series.version}{' RFC' if series.rfc else ''}"
     count = f"{len(series.patches)} of {series.total} patches"
     return Text(
-        f"{series.title} ({tag}, {count}) on {results.base} of pin {results.pin}\n"
+        f"{series.title} ({tag}, {count}) on {base_words(results)}\n"
         f"{results.machine}; sha256 {series.sha256[:16]}"
     )
 

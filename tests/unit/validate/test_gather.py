@@ -9,7 +9,7 @@ from harness.check import RULES, Finding, ValidateResults
 from harness.errors import ApplyError, FindingsError
 from harness.layout import Layout
 from harness.validate import check_validate
-from harness.validate.gather import gathered
+from harness.validate.gather import base_words, gathered
 from harness.validate.reply import reply
 from harness.validate.table import verdict_line
 from tests.unit.validate.test_outputs import results
@@ -90,3 +90,15 @@ def test_error_names_first_what_stops_the_series(layout: Layout) -> None:
     assert "it is a link" in error.value.details[0]
     with pytest.raises(FindingsError, match=r"has 1 error$"):
         check_validate(layout, found(*unsigned(1, 2), verdict="findings"))
+
+
+def test_base_in_a_clone_is_named_by_its_commit() -> None:
+    """The name of a clone's tree means nothing to the author of a series."""
+    pinned = found(verdict="clean")
+    assert f"Base: {pinned.base} of pin {pinned.pin}." in reply(pinned)
+    source = {**pinned.options, "source": "/home/me/qemu"}
+    cloned = found(verdict="clean", options=source, pin="clone-qemu-1234", base_commit="0123456789abcdef" * 2)
+    for text in reply(cloned).split("Base: "):
+        assert "commit 0123456789ab" in text
+    assert "clone-qemu-1234" not in reply(cloned)
+    assert base_words(msgspec.structs.replace(cloned, base_commit="")) == "clone-qemu-1234"
