@@ -130,16 +130,25 @@ def problems_of(results: BehaviourResults) -> list[str]:
     ]
 
 
-def unproved(results: BehaviourResults) -> list[str]:
-    """Return a line for each test that passes on the reference, and has no metric that is worse there.
+def proofs_of(results: BehaviourResults) -> Iterator[tuple[str, str, str]]:
+    """Yield each test with an outcome of harness.check.TestProof, and the reason.
 
-    It would also pass without the series. Tests that failed or did not run on a variant are left out.
+    A test proves the series if it passes with the series, but fails on the reference, or has a metric that is
+    worse there.
     """
-    names = [subject.variant for subject in results.binaries]
-    reference, found = reference_of(names), list[str]()
+    reference = reference_of([subject.variant for subject in results.binaries])
     for test in dict.fromkeys(row.test for row in results.rows):
-        outcomes = {row.outcome for row in results.rows if row.test == test}
-        better = any(one.test == test and one.verdict == "better" for one in results.comparisons)
-        if outcomes == {"pass"} and not better and len(names) > 1:
-            found.append(f"{test} passes on {reference}, and none of its metrics is worse there")
-    return found
+        rows = [row for row in results.rows if row.test == test]
+        late = [row for row in rows if row.outcome == "fail" and row.variant != reference]
+        cancelled = [row for row in rows if row.outcome == "cancel"]
+        early = [row.reason for row in rows if row.outcome == "fail"] + [
+            f"{one.metric} is worse there: {one.reference_median:.4g} {one.unit} instead of "
+            f"{one.variant_median:.4g} {one.unit}"
+            for one in results.comparisons
+            if (one.test, one.verdict) == (test, "better")
+        ]
+        if late or cancelled:
+            outcome = "fails with the series" if late else "skipped"
+            yield test, outcome, (late + cancelled)[0].reason
+        else:
+            yield test, "proves" if early else "passes on the base", early[0] if early else ""

@@ -168,9 +168,9 @@ class TestProof(msgspec.Struct, frozen=True, kw_only=True):
     """What a test that the series adds or changes shows: it was run on the base with only the test files."""
 
     __test__ = False
-    test: Annotated[str, about("meson's name of the test")]
-    suite: Annotated[str, about("meson suite")]
-    patch: Annotated[int, about("position of the last patch that changes the test")]
+    test: Annotated[str, about("meson's name of the test; of a behaviour test file, class and method")]
+    suite: Annotated[str, about("meson suite, or behaviour")]
+    patch: Annotated[int, about("position of the last patch that changes the test; 0 for a behaviour test")]
     outcome: Annotated[
         Literal[
             "proves",

@@ -16,7 +16,7 @@ from harness.options import check_choice
 
 if TYPE_CHECKING:
     from harness.bench import Bench
-    from harness.check import Finding
+    from harness.check import Finding, TestProof
     from harness.series import Input
     from harness.teardown.results import GateResult
 
@@ -168,7 +168,7 @@ def validate(request: Request) -> int:
     return 0
 
 
-def _behaviour(request: Request, series: Input) -> Callable[[], Sequence[Finding]] | None:
+def _behaviour(request: Request, series: Input) -> Callable[[], Sequence[Finding | TestProof]] | None:
     """Return a function that runs the suites of ``series`` on base and patched; None if it has none.
 
     Raises OptionError for an unknown suite.
@@ -182,7 +182,7 @@ def _behaviour(request: Request, series: Input) -> Callable[[], Sequence[Finding
     if not (suites or own) or series.kind != "folder":
         return None
 
-    def run() -> Sequence[Finding]:
+    def run() -> Sequence[Finding | TestProof]:
         from harness.bench import open_bench, subjects_of
         from harness.build.devices import GUESTS
         from harness.check import RULES
@@ -201,7 +201,7 @@ def _behaviour(request: Request, series: Input) -> Callable[[], Sequence[Finding
             }
             lines = [line for suite in SUITES if suite in suites for line in failures[suite](request, bench)]
             findings = [RULES["behaviour-fails"].finding(line) for line in dict.fromkeys(lines)]
-            return [*findings, *_behaviour_findings(request, bench, own)] if own else findings
+            return [*findings, *_run_own_tests(request, bench, own)] if own else findings
 
     return run
 
@@ -237,17 +237,20 @@ def _failed_gates(gates: Sequence[GateResult]) -> Iterator[str]:
             yield f"gate {gate.gate} at {gate.place}: {gate.reason or gate.outcome}"
 
 
-def _behaviour_findings(request: Request, bench: Bench, files: Sequence[Path]) -> Iterator[Finding]:
-    """Run the behaviour tests in ``files``. Yield findings: failures, and tests that prove nothing."""
+def _run_own_tests(request: Request, bench: Bench, files: Sequence[Path]) -> Iterator[Finding | TestProof]:
+    """Run the behaviour tests in ``files``. Yield the failures, and what the tests show of the series."""
     from harness.behaviour import find_tests
-    from harness.behaviour.judge import problems_of, unproved
+    from harness.behaviour.judge import problems_of, proofs_of
     from harness.behaviour.record import record_behaviour
-    from harness.check import RULES
+    from harness.check import RULES, TestProof
     from harness.commands.behaviour import gates_of
 
     gates = gates_of(request, bench.options, files)
     results = record_behaviour(bench, find_tests(files), command=request.command, gates=gates)
     for line in (*problems_of(results), *_failed_gates(results.gates)):
         yield RULES["behaviour-fails"].finding(line)
-    for line in unproved(results):
-        yield RULES["test-proves-nothing"].finding(line)
+    for test, outcome, reason in proofs_of(results):
+        yield TestProof(test=test, suite="behaviour", patch=0, outcome=outcome, reason=reason)  # type: ignore[arg-type]
+        if outcome == "passes on the base":
+            line = f"{test} passes on the base, and none of its metrics is worse there"
+            yield RULES["test-proves-nothing"].finding(line)

@@ -24,6 +24,7 @@ from harness.check import (
     GivenTrailer,
     Judged,
     StageRow,
+    TestProof,
     ValidatedPatch,
     ValidatedSeries,
     ValidateResults,
@@ -60,7 +61,7 @@ from harness.validate.gather import base_words, gathered
 from harness.validate.table import count_findings
 
 NAME = "validate.json"
-Behaviour = Callable[[], Sequence[Finding]]
+Behaviour = Callable[[], Sequence[Finding | TestProof]]
 UNSOUND = ("input-missing", "input-no-content", "input-damaged", "input-empty", "input-html", "apply-p0")
 """Rules whose findings mean that the series cannot be applied as it was sent."""
 
@@ -97,6 +98,7 @@ class _Run:
     placed: Placed | None = None
     findings: list[Finding] = field(default_factory=list)
     built: BisectResult | None = None
+    proofs: tuple[TestProof, ...] = ()
     base: str = ""
 
     @contextlib.contextmanager
@@ -165,7 +167,7 @@ class _Run:
             compiled=self._compiled(judged),
             tests=self.built.tests if self.built else (),
             coverage=self.built.coverage if self.built else (),
-            proofs=self.built.proofs if self.built else (),
+            proofs=(*(self.built.proofs if self.built else ()), *self.proofs),
             stages=tuple(self.stages),
             switched_off=tuple(rule for rule in RULES if rule not in self.active),
         )
@@ -282,7 +284,9 @@ def _judge(run: _Run) -> None:
         run.skip("behaviour", "-Dpatches= asks for single patches")
     else:
         with run.stage("behaviour"):
-            run.add(run.behaviour())
+            shown = run.behaviour()
+            run.add([one for one in shown if isinstance(one, Finding)])
+            run.proofs = tuple(one for one in shown if isinstance(one, TestProof))
 
 
 def series_facts(found: Input, judged: Judged | None) -> ValidatedSeries:

@@ -23,4 +23,5 @@ def proof_lines(results: ValidateResults) -> Iterator[str]:
     words = {"proves": "fails on the base, passes with the series"}
     for proof in results.proofs:
         reason = f" ({proof.reason})" if proof.reason else ""
-        yield f"test {proof.test} of patch {proof.patch}: {words.get(proof.outcome, proof.outcome)}{reason}"
+        patch = f" of patch {proof.patch}" if proof.patch else ""
+        yield f"test {proof.test}{patch}: {words.get(proof.outcome, proof.outcome)}{reason}"

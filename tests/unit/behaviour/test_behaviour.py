@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from harness.behaviour import BehaviourRow, Metric, find_tests
-from harness.behaviour.judge import compare, judge_metrics, problems_of, unproved
+from harness.behaviour.judge import compare, judge_metrics, problems_of, proofs_of
 from harness.behaviour.model import BehaviourResults
 from harness.bench import Subject
 from harness.errors import OptionError
@@ -174,20 +174,23 @@ def test_gates_on_metrics(rows: list[BehaviourRow], fields: dict[str, Any], outc
 
 
 @pytest.mark.parametrize(
-    ("rows", "proves"),
+    ("rows", "proof"),
     [
-        (EQUAL, False),
-        (TWICE, False),
-        (pairs_of((2, 1), (6.1, 3), (19.9, 10)), True),
-        ([row("base", 1, 1, outcome="fail"), row("patched", 1, 1)], True),
-        ([row("base", 1, 1, outcome="cancel"), row("patched", 1, 1)], True),
-        ([row("base", 1, 1), row("patched", 1, 1, outcome="fail")], True),
+        (EQUAL, ("passes on the base", "")),
+        (TWICE, ("passes on the base", "")),
+        (pairs_of((2, 1), (6, 3), (19.9, 10)), ("proves", "time is worse there: 6 s instead of 3 s")),
+        ([row("base", 1, 1, outcome="fail", reason="r"), row("patched", 1, 1)], ("proves", "r")),
+        ([row("base", 1, 1, outcome="cancel", reason="r"), row("patched", 1, 1)], ("skipped", "r")),
+        (
+            [row("base", 1, 1, outcome="fail"), row("patched", 1, 1, outcome="fail", reason="r")],
+            ("fails with the series", "r"),
+        ),
     ],
 )
-def test_tests_that_pass_on_the_reference_prove_nothing(rows: list[BehaviourRow], proves: bool) -> None:
-    line = "t passes on base, and none of its metrics is worse there"
-    assert unproved(results(rows)) == ([] if proves else [line])
-    assert unproved(results([row("base", 1, 1)], BOTH[:1])) == []
+def test_tests_that_pass_on_the_reference_prove_nothing(
+    rows: list[BehaviourRow], proof: tuple[str, str]
+) -> None:
+    assert list(proofs_of(results(rows))) == [("t", *proof)]
 
 
 def test_tests_are_found_without_running_the_file(tmp_path: Path) -> None:
@@ -269,4 +272,9 @@ def test_validate_runs_the_tests_of_our_own_series(world: World) -> None:
         "odd.py:Odd.test_fails_with_the_series fails on patched in 1 of its runs: it is broken"
     ], ended.error
     nothing = [one["message"] for one in validated["findings"] if one["rule"] == "test-proves-nothing"]
-    assert nothing == ["odd.py:Odd.test_nothing passes on base, and none of its metrics is worse there"]
+    assert nothing == ["odd.py:Odd.test_nothing passes on the base, and none of its metrics is worse there"]
+    assert [(one["test"], one["outcome"], one["patch"]) for one in validated["proofs"]] == [
+        ("odd.py:Odd.test_fails_with_the_series", "fails with the series", 0),
+        ("odd.py:Odd.test_nothing", "passes on the base", 0),
+    ]
+    assert "test odd.py:Odd.test_nothing: passes on the base" in ended.out
