@@ -86,7 +86,8 @@ def place(  # noqa: PLR0917 - the results of earlier stages
     except ApplyError as failure:
         error = failure
     # The trials on other pins take longer, and this is what the user waits for.
-    applied = f"{len(sound)} of {len(series.patches)} patches apply to {base} of {tree.pin.name}"
+    where = f"commit {onto[:12]}" if onto else f"{base} of {tree.pin.name}"
+    applied = f"{len(sound)} of {len(series.patches)} patches apply to {where}"
     reporter.note(applied if error is None else error.cause)
     stopped_at = sound[error.patch - 1] if error is not None and error.patch else 0
     fits = tuple(
