@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -108,19 +109,13 @@ class _Run:
         try:
             yield
         except HarnessError as error:
-            self.stages.append(
-                StageRow(
-                    name=name,
-                    outcome="infrastructure",
-                    seconds=round(time.monotonic() - began, 2),
-                    reason=error.cause,
-                )
-            )
+            self._end(name, "infrastructure", began, error.cause)
             raise
-        outcome = "findings" if len(self.findings) > before else "ok"
-        self.stages.append(
-            StageRow(name=name, outcome=outcome, seconds=round(time.monotonic() - began, 2))  # type: ignore[arg-type]
-        )
+        self._end(name, "findings" if len(self.findings) > before else "ok", began)
+
+    def _end(self, name: str, outcome: Any, began: float, reason: str = "") -> None:
+        seconds = round(time.monotonic() - began, 2)
+        self.stages.append(StageRow(name=name, outcome=outcome, seconds=seconds, reason=reason))
 
     def skip(self, name: str, reason: str) -> None:
         self.stages.append(StageRow(name=name, outcome="not run", reason=reason))
