@@ -97,8 +97,8 @@ class GitLab:
         if row["place"] != _ASKED:
             return self._project.pipelines.get(int(re.findall(r"\d+", row["place"])[-1]))
         began = datetime.datetime.fromisoformat(row["started"]) - datetime.timedelta(minutes=5)
-        words = {"ref": self._ref, "updated_after": began.isoformat(), "iterator": True}
-        for one in self._project.pipelines.list(**words):
+        asked = {"ref": self._ref, "updated_after": began.isoformat()}
+        for one in self._project.pipelines.list(query_parameters=asked, iterator=True):
             values = {each.key: each.value for each in one.variables.list(get_all=True)}
             if values.get(SERIES) == row["sha256"]:
                 self._store.update("run", row["id"], place=one.web_url)
