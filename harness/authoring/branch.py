@@ -4,8 +4,6 @@ Its base is the tag that the series applies to; its tip is the last patch. Befor
 branch, it creates a ref below ``refs/harness/kept/`` for the old commits, so that no commit is lost.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path

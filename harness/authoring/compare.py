@@ -1,7 +1,5 @@
 """Compare a patch file with a commit, and compute the patch-ids of their diffs (git-patch-id(1))."""
 
-from __future__ import annotations
-
 import email.utils
 import os
 import re

@@ -1,7 +1,5 @@
 """The cover letter: the text of a person, and the shortlog and diffstat that git generates."""
 
-from __future__ import annotations
-
 import re
 
 from harness.series.form import split_headers

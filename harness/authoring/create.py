@@ -1,7 +1,5 @@
 """Create a series: a folder below ``patches/`` and a branch for its commits."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Write files of a series atomically."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 from pathlib import Path

@@ -4,8 +4,6 @@ These are files and not git notes. Notes are neither cloned nor pushed without e
 archive contains them, and they are invisible in review. A version is some kilobytes, which git stores once.
 """
 
-from __future__ import annotations
-
 import re
 import shutil
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Write commits to patch files. The file of a commit that did not change stays byte for byte the same."""
 
-from __future__ import annotations
-
 import re
 import tempfile
 from dataclasses import dataclass

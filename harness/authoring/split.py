@@ -1,7 +1,5 @@
 """Split a patch into two by the files that they change. Later commits keep their trees: no conflicts."""
 
-from __future__ import annotations
-
 import fnmatch
 import os
 import tempfile

@@ -1,7 +1,5 @@
 """Compare the patches, the branch and the previous version of a series."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 

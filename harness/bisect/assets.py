@@ -5,8 +5,6 @@ Tests run without a network. A test gets copies of its assets in the build folde
 Source: tests/functional/qemu_test/asset.py (QEMU_TEST_CACHE_DIR, QEMU_TEST_NO_DOWNLOAD).
 """
 
-from __future__ import annotations
-
 import ast
 import hashlib
 import os

@@ -1,7 +1,5 @@
 """Which commits are built, with which compilers, and what of their findings is reported."""
 
-from __future__ import annotations
-
 import dataclasses
 import itertools
 from collections.abc import Iterable, Sequence

@@ -1,7 +1,5 @@
 """Which of QEMU's own tests a series affects: chosen by the files that it changes."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath

@@ -4,8 +4,6 @@ All commits share one folder and one compiler cache, so a commit compiles only t
 base is built first: its own problems, and those of the machine, are never attributed to the series.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import functools
 import time

@@ -4,8 +4,6 @@ What counts is taken from the build afterwards: the objects that its own graph n
 headers that the compiler reported for them. No plan counts.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field

@@ -4,8 +4,6 @@ A build of many files measures the seconds of a compile step on this machine, wi
 are stored in the user's cache for the estimate of the next run.
 """
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Iterable, Sequence
 

@@ -1,7 +1,5 @@
 """Choose few targets and programs that compile every changed file, or half of the sources that include it."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 

@@ -5,8 +5,6 @@ it was built, so this costs some compile steps and the links, and no second buil
 the compiler, prints what gcovr would read from it.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections import defaultdict

@@ -1,7 +1,5 @@
 """Compiler diagnostics, parsed from a log."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass

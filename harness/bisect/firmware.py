@@ -1,7 +1,5 @@
 """Give QEMU's own tests firmware: the harness's builds install none, and Debian's archives contain none."""
 
-from __future__ import annotations
-
 import hashlib
 import shutil
 from collections.abc import Iterator

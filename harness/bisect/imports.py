@@ -1,7 +1,5 @@
 """Which Python modules of the tree a script imports, directly or not. Nothing is executed."""
 
-from __future__ import annotations
-
 import ast
 from collections.abc import Callable, Collection, Iterator, Sequence
 

@@ -1,7 +1,5 @@
 """Which sources include a file, read from the ``#include`` lines of a checkout."""
 
-from __future__ import annotations
-
 import posixpath
 import re
 from dataclasses import dataclass, field

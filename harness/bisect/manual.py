@@ -5,8 +5,6 @@ Sphinx runs extensions of the tree (docs/sphinx), so it runs in the sandbox (``h
 Source: sphinx-build(1); docs/meson.build, which builds the man pages with the same builder.
 """
 
-from __future__ import annotations
-
 import posixpath
 import re
 import shutil

@@ -4,8 +4,6 @@ The test takes one of its two binaries from a variable, in trees that have it (8
 QEMU's CI does with the previous release. Source: .gitlab-ci.d/buildtest.yml (migration-compat).
 """
 
-from __future__ import annotations
-
 import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator

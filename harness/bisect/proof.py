@@ -4,8 +4,6 @@ The base gets the test files of the series and nothing else. A test that passes 
 of the series, so it shows nothing about it.
 """
 
-from __future__ import annotations
-
 import re
 import tempfile
 from collections.abc import Callable, Collection, Iterable, Sequence

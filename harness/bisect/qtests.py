@@ -3,8 +3,6 @@
 Source: Meson manual, "Unit tests" (testlog); the Test Anything Protocol, version 13 (SKIP directives).
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Mapping, Sequence

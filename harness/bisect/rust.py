@@ -5,8 +5,6 @@ Clippy is a goal of the build (meson 1.8 and later). rustfmt finds the style in 
 Source: docs/devel/rust.rst ("Code should pass clippy and be formatted with rustfmt").
 """
 
-from __future__ import annotations
-
 import dataclasses
 import shutil
 from collections.abc import Collection, Iterable, Sequence

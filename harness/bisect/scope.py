@@ -5,8 +5,6 @@ configuration and in its build description. The answer is the smallest set of ta
 tests) for what no target contains, and the features that are off by default.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import posixpath
 import re

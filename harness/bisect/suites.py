@@ -5,8 +5,6 @@ Nothing here names the suites of a release: meson lists them, and the command of
 Source: Meson manual, "IDE integration" (``introspect --tests``, ``--targets``).
 """
 
-from __future__ import annotations
-
 import json
 import os
 import posixpath

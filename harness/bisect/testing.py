@@ -1,7 +1,5 @@
 """Run QEMU's own tests on each commit, and attribute a failure to the commit that introduces it."""
 
-from __future__ import annotations
-
 import dataclasses
 import functools
 from collections.abc import Callable, Iterable, Sequence

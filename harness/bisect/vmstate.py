@@ -5,8 +5,6 @@ compares two such files. A field that is removed breaks migration although every
 migrates that very device. Source: qemu(1), ``-dump-vmstate``; scripts/vmstate-static-checker.py.
 """
 
-from __future__ import annotations
-
 import json
 import re
 import sys

@@ -1,7 +1,5 @@
 """State of the walk over the commits of a series, shared by what builds, tests and measures them."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Rules on how each patch applies to the base."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 

@@ -1,7 +1,5 @@
 """Rules on the build and tests of each commit. ``harness.bisect`` and the suites report their findings."""
 
-from __future__ import annotations
-
 from harness.check.model import Rule
 
 CONFIGURE = Rule(

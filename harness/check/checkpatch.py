@@ -3,8 +3,6 @@
 The script is the base's, never the series'.
 """
 
-from __future__ import annotations
-
 import os
 import re
 import shutil

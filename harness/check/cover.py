@@ -1,7 +1,5 @@
 """Rules on the cover letter and the version of a series. Source: docs/devel/submitting-a-patch.rst."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 

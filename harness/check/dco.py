@@ -4,8 +4,6 @@ Source: docs/devel/submitting-a-patch.rst ("Patch emails must include a ``Signed
 https://developercertificate.org.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 

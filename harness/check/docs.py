@@ -1,7 +1,5 @@
 """Generate the tables of docs/checks.md from the registry: ``python -m harness.check.docs``."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Rules on new files: licence, maintainers, mode."""
 
-from __future__ import annotations
-
 import fnmatch
 import re
 from collections.abc import Iterable, Iterator

@@ -1,7 +1,5 @@
 """Rules on ``Fixes:`` lines: their form, and the commits that they name, where the tree has its history."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass

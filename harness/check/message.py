@@ -1,7 +1,5 @@
 """Rules on the commit message: docs/devel/submitting-a-patch.rst, "Write a meaningful commit message"."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 

@@ -3,8 +3,6 @@
 Source: docs/devel/submitting-a-patch.rst, "Split up long patches": "code motion … keep that separate".
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from harness.check.model import Finding, Rule

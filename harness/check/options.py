@@ -4,8 +4,6 @@ Source: scripts/hxtool and docs/sphinx/hxtool.py, which generate ``-help`` and t
 ``SRST`` and ``ERST``.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Apply a series to a tree, and try each of its patches on further pins."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor

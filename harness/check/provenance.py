@@ -1,7 +1,5 @@
 """Rules on the provenance of code. Source: docs/devel/code-provenance.rst, if the tree contains it."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 

@@ -1,7 +1,5 @@
 """Rules on the input: damaged or incomplete mails, numbers and versions of the patches, kinds of change."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 

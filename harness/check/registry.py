@@ -1,7 +1,5 @@
 """All rules by family, and the check of the families that need no build. Add a new family here."""
 
-from __future__ import annotations
-
 import difflib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Put a series on the series that it requires (``Based-on:``), where they can be found."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 

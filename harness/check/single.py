@@ -1,7 +1,5 @@
 """Judge the mail of one patch on a commit of a clone, without its series, as b4's check commands ask."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """The subject of the checks: a series and, if it applies to the base, its commits."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property

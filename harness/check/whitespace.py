@@ -1,7 +1,5 @@
 """Rules on whitespace and line ends in added lines: docs/devel/style.rst and git-diff(1), ``--check``."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from harness.check.model import Finding, Rule

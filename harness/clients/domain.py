@@ -1,7 +1,5 @@
 """The XML of a domain that uses one of our binaries. This module does no I/O."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from xml.etree import ElementTree as ET

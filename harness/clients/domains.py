@@ -1,7 +1,5 @@
 """Trials of one domain: destroy it, start it again at once under its name, power it off."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import re

@@ -1,7 +1,5 @@
 """A cgroup of version 2, used as by a service manager: without controllers, only cgroup.events."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import signal

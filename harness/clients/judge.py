@@ -3,8 +3,6 @@
 Medians of one interleaved run are compared: with the option and without it. The reference is base if present.
 """
 
-from __future__ import annotations
-
 import statistics
 from collections.abc import Callable, Iterable, Iterator, Sequence
 

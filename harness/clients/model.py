@@ -3,8 +3,6 @@
 ClientRow and Claim are part of ``build/results/clients.json``; docs/results.md is generated from them.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Annotated
 

@@ -4,8 +4,6 @@ The client started QEMU, so the harness is not its parent and cannot wait for it
 when the parent's wait can return (pidfd_open(2)). All times are CLOCK_MONOTONIC in nanoseconds.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import select

@@ -5,8 +5,6 @@ system's own libvirt is not accessible. When process 1 of the PID namespace ends
 processes (pid_namespaces(7)), including the domains.
 """
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass

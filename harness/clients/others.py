@@ -1,7 +1,5 @@
 """Clients without a daemon. Each starts QEMU, ends it, and is notified in its own way."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import select

@@ -1,7 +1,5 @@
 """The trials of each round: clients, binaries, and their order. This module does no I/O."""
 
-from __future__ import annotations
-
 import itertools
 import random
 from collections.abc import Callable, Sequence

@@ -1,7 +1,5 @@
 """Measure the clients, and write clients.json."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any

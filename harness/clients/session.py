@@ -1,7 +1,5 @@
 """Communication with the private libvirtd: requests, replies and events."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os

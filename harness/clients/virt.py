@@ -10,8 +10,6 @@ taken before and after the library call, and in the callback of the event. At th
 ended; the domains end with the PID namespace.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import signal

@@ -6,8 +6,6 @@ JOB is a JSON file (DriverJob). The output is JSON lines: a Calibration, then a 
 SIGTERM and SIGINT end all running QEMUs, then the program.
 """
 
-from __future__ import annotations
-
 import ctypes
 import fcntl
 import os

@@ -4,8 +4,6 @@ This process is a subreaper (PR_SET_CHILD_SUBREAPER, prctl(2)): daemons, and hel
 become its children. It therefore receives all exit statuses.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import re

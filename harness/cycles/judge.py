@@ -1,7 +1,5 @@
 """Judge the observations of a cycle. This module does no I/O."""
 
-from __future__ import annotations
-
 import signal
 
 from harness.cycles.model import Cycle, Memory, Seen

@@ -1,7 +1,5 @@
 """Memory that a run holds, measured by its own cgroup, or else by the free memory of the machine."""
 
-from __future__ import annotations
-
 import contextlib
 import statistics
 import time

@@ -3,8 +3,6 @@
 CycleRow is part of ``build/results/cycles.json``; docs/results.md is generated from it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Annotated, TypeVar
 

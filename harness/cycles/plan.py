@@ -1,7 +1,5 @@
 """The plan: cycles drawn from a seed. Cycle N of a seed does not depend on the other cycles."""
 
-from __future__ import annotations
-
 import random
 from collections.abc import Sequence
 

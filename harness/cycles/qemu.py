@@ -1,7 +1,5 @@
 """Start the QEMU of a cycle, and use its monitor."""
 
-from __future__ import annotations
-
 import contextlib
 import ctypes
 import json

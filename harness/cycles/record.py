@@ -1,7 +1,5 @@
 """Run the cycles, and write cycles.json."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any

@@ -1,7 +1,5 @@
 """Parse reports of AddressSanitizer and UndefinedBehaviorSanitizer, and find those about the series."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 from pathlib import Path

@@ -1,7 +1,5 @@
 """One cycle: start QEMU, wait for the moment, end QEMU, and wait until all its processes have ended."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import shutil

@@ -7,8 +7,6 @@ JOB is a JSON file (LoadJob). The output is JSON lines: a LoadRow for each end o
 each lane. SIGTERM and SIGINT end all running QEMUs, then the program.
 """
 
-from __future__ import annotations
-
 import fcntl
 import os
 import resource

@@ -1,7 +1,5 @@
 """Summarize slices, and judge their leftovers. This module does no I/O."""
 
-from __future__ import annotations
-
 import statistics
 from collections import Counter
 from collections.abc import Iterable, Sequence

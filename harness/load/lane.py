@@ -4,8 +4,6 @@ There is one thread, because QEMU dies with the thread that started it. During e
 watches the pidfds of the helpers whose QEMU has ended, so that their exit is recorded at once.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import random

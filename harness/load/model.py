@@ -3,8 +3,6 @@
 They are part of ``build/results/load.json``; docs/results.md is generated from them.
 """
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import msgspec

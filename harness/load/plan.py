@@ -1,7 +1,5 @@
 """The load that fits into the memory of a machine. This module does no I/O."""
 
-from __future__ import annotations
-
 import math
 
 import msgspec

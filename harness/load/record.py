@@ -1,7 +1,5 @@
 """Run the load, and write load.json."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any

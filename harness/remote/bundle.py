@@ -1,7 +1,5 @@
 """Pack the files that a host needs into tar archives: the harness, the binaries, and boot files of guests."""
 
-from __future__ import annotations
-
 import io
 import tarfile
 from collections.abc import Iterable, Sequence

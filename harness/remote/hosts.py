@@ -1,7 +1,5 @@
 """Hosts that run commands: machines reached by ssh(1), and podman(1) containers on this machine."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import re

@@ -7,8 +7,6 @@ exists here too, for example on a shared file system, and its environment has th
 Otherwise a virtual environment is created below CACHE with the versions of BUNDLE/constraints.txt, and kept.
 """
 
-from __future__ import annotations
-
 import hashlib
 import shutil
 import subprocess

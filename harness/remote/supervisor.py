@@ -7,8 +7,6 @@ that process has ended, the program gets SIGTERM, time to end its own processes,
 which was created for it, is removed. The program's output is discarded, because it writes results to files.
 """
 
-from __future__ import annotations
-
 import os
 import shutil
 import signal

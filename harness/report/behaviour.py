@@ -1,7 +1,5 @@
 """The results of behaviour tests as tables."""
 
-from __future__ import annotations
-
 from collections import Counter
 
 from rich import box

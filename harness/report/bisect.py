@@ -1,7 +1,5 @@
 """The result of a bisection as a table."""
 
-from __future__ import annotations
-
 import math
 import statistics
 from collections.abc import Sequence

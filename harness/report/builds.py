@@ -1,7 +1,5 @@
 """What the builds of a run left out of QEMU's defaults."""
 
-from __future__ import annotations
-
 from harness.teardown.results import TeardownResults
 
 

@@ -1,7 +1,5 @@
 """The results of a calibration as text."""
 
-from __future__ import annotations
-
 from rich.console import Group, RenderableType
 from rich.text import Text
 

@@ -1,7 +1,5 @@
 """The results of a clients run as a table."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 from rich import box

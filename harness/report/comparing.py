@@ -4,8 +4,6 @@ Absolute times of two runs differ with the load and the machine. The comparison 
 the reference within each run, in the old and in the new run.
 """
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The results of a cycles run as a table."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable
 

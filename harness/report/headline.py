@@ -1,7 +1,5 @@
 """Summary sentences of a run, computed from its results alone."""
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence

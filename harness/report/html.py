@@ -1,7 +1,5 @@
 """``report.html``: a self-contained page, rendered from the results alone."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Sequence
 from pathlib import Path

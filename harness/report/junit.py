@@ -1,7 +1,5 @@
 """JUnit XML of a teardown run for CI: a test case for each cell and variant, and one for each gate."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Progress of a run: the medians so far on a terminal, one line a round in a log."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 
 from rich import box

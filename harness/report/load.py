@@ -1,7 +1,5 @@
 """The results of a load run as tables."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Sequence
 
 from rich import box

@@ -1,7 +1,5 @@
 """``report.md``: plain text of 72 columns for a cover letter or a merge request."""
 
-from __future__ import annotations
-
 import textwrap
 from collections.abc import Iterable, Sequence
 

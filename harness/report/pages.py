@@ -1,7 +1,5 @@
 """Pages in HTML: the environment of all templates, and parts of a page as data."""
 
-from __future__ import annotations
-
 import functools
 import re
 from collections.abc import Collection, Sequence

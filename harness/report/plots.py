@@ -3,8 +3,6 @@
 Text stays text. Every plot comes with a table of its data, so no information is in the picture alone.
 """
 
-from __future__ import annotations
-
 import io
 import re
 from collections.abc import Callable, Mapping, Sequence

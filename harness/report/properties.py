@@ -1,7 +1,5 @@
 """The results of a properties run as a table."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from rich import box

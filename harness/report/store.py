@@ -1,7 +1,5 @@
 """Errors of stored results that cannot be rendered."""
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path

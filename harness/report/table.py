@@ -1,7 +1,5 @@
 """The table on the terminal, rendered from the results alone."""
 
-from __future__ import annotations
-
 import io
 import statistics
 from collections import Counter

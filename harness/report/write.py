@@ -1,7 +1,5 @@
 """Write all reports of a teardown run."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from harness.errors import StorageError

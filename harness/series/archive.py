@@ -4,8 +4,6 @@ A public-inbox repository of version 2 has one git repository for each epoch, ``
 and each commit of them has one mail, the file ``m`` (public-inbox-v2-format(5)).
 """
 
-from __future__ import annotations
-
 import re
 import shutil
 import sys

@@ -4,8 +4,6 @@ git-mailinfo(1) joins the text of all parts. With a file of git format-patch att
 file would become part of the commit message, and two of them one commit.
 """
 
-from __future__ import annotations
-
 import base64
 import contextlib
 import email.message

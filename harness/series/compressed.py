@@ -1,7 +1,5 @@
 """Decompress mailboxes and patches: gzip, bzip2, xz, lzma and zstd, which their first bytes identify."""
 
-from __future__ import annotations
-
 import bz2
 import lzma
 import zlib

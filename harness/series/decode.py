@@ -4,8 +4,6 @@ Decoding follows git-mailinfo(1), RFC 2045 (transfer encodings), RFC 2047 (heade
 (``format=flowed``), with Python's email package.
 """
 
-from __future__ import annotations
-
 import email.errors
 import email.header
 import email.message

@@ -1,7 +1,5 @@
 """Read the mails of a folder: patch files, quilt's ``series`` file, a maildir."""
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence

@@ -4,8 +4,6 @@ The format is that of git-format-patch(1): headers, an empty line, the commit me
 readers of the mail, a diffstat, the diff.
 """
 
-from __future__ import annotations
-
 import re
 
 _START = re.compile(rb"^diff --git ", re.MULTILINE)

@@ -4,8 +4,6 @@ Message-Id, In-Reply-To and References define a thread (RFC 5322, 3.6.4), and th
 the versions. b4 and patchwork do the same; git am takes all mails of a mailbox in their order.
 """
 
-from __future__ import annotations
-
 import email.utils
 import re
 from collections import defaultdict

@@ -4,8 +4,6 @@ The result is a frozen Input: every mail, and the newest version of the series a
 not refused. Their faults, and the gaps of the version, are recorded.
 """
 
-from __future__ import annotations
-
 import re
 import sys
 from collections.abc import Sequence

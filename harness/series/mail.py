@@ -4,8 +4,6 @@ A mail is divided as git-mailinfo(1) does. No irregularity is corrected silently
 which the checks of a series report.
 """
 
-from __future__ import annotations
-
 import email
 import email.message
 import email.parser

@@ -4,8 +4,6 @@
 of mboxo and mboxrd (``>From ``) is undone.
 """
 
-from __future__ import annotations
-
 import re
 
 _HEADER = rb"(?=[A-Za-z][A-Za-z0-9-]*:|>From )"

@@ -5,8 +5,6 @@ All keys except the title have defaults. A folder without the file, such as the 
 refused before a mail server sees it.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 from pathlib import Path

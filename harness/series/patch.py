@@ -4,8 +4,6 @@ The scanner follows git-apply(1). A hunk's header contains its number of lines, 
 taken for a header. Diffs that are not in git's format are refused, because their file names are ambiguous.
 """
 
-from __future__ import annotations
-
 import email
 import email.policy
 import re

@@ -4,8 +4,6 @@
 module adds it from the ``---`` and ``+++`` lines, as ``git apply -p1`` reads them.
 """
 
-from __future__ import annotations
-
 import re
 
 from harness.series.patch import HUNK

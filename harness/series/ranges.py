@@ -1,7 +1,5 @@
 """Read a range of a git clone as mails."""
 
-from __future__ import annotations
-
 import re
 import tempfile
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Write a mail in the format of ``git format-patch``, so that git reads it as the harness did."""
 
-from __future__ import annotations
-
 import email.header
 import email.utils
 import re

@@ -1,7 +1,5 @@
 """Read a folder of patches as a frozen Series. docs/series.md describes the folder."""
 
-from __future__ import annotations
-
 import difflib
 import hashlib
 import re

@@ -6,8 +6,6 @@ does not read them; patchwork and b4 do. As they do, ``[net,v2,1/2]``, ``[PATCH 
 and ``1 of 2`` are accepted, and the name of a mailing list before the tag is not part of the title.
 """
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 

@@ -3,8 +3,6 @@
 A trailer in a reply to the cover letter applies to every patch, as in b4(5).
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 

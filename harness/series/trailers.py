@@ -1,7 +1,5 @@
 """Trailers of commit messages and replies, such as ``Reviewed-by: Name <mail@example.org>``."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field

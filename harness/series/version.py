@@ -1,7 +1,5 @@
 """Versions of a series: patches with an order, made from mails that belong together."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass

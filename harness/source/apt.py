@@ -4,8 +4,6 @@ The system's packages are not changed. The machine's apt.conf.d applies, because
 hooks, which refresh caches of other programs, and its pins do not apply.
 """
 
-from __future__ import annotations
-
 import os
 import re
 import shutil

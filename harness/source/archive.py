@@ -1,7 +1,5 @@
 """Download an archive from a URL, and verify an optional signature with gpgv."""
 
-from __future__ import annotations
-
 import http.client
 import time
 import urllib.error

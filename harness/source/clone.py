@@ -1,7 +1,5 @@
 """Read a user's git clone, without writing to it: the commit, its objects, what is missing in them."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

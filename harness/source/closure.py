@@ -3,8 +3,6 @@
 The resolved names, files and digests are stored, so a second run gets the same set without the network.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Collection
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Fetch the archive of a Debian source package; an isolated apt verifies the index and the file."""
 
-from __future__ import annotations
-
 import fnmatch
 from dataclasses import dataclass
 from pathlib import Path

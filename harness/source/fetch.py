@@ -1,7 +1,5 @@
 """Try the locations of a pin in order until one provides the pinned bytes."""
 
-from __future__ import annotations
-
 import hashlib
 import re
 import shutil

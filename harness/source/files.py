@@ -1,7 +1,5 @@
 """Verify files by their SHA-256 digest."""
 
-from __future__ import annotations
-
 import hashlib
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Fetch a commit from a git URL. The commit id verifies the bytes."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 

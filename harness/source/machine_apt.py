@@ -5,8 +5,6 @@ sources.list(5) describes both formats. On a machine without Debian's archive, s
 Fedora, a variable names a mirror of it.
 """
 
-from __future__ import annotations
-
 import os
 import re
 import shlex

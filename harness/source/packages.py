@@ -3,8 +3,6 @@
 Dependencies are not resolved: firmware and kernels need none. harness.source.closure resolves them.
 """
 
-from __future__ import annotations
-
 import contextlib
 import functools
 import json

@@ -1,7 +1,5 @@
 """Read qemu-src/pins.toml into frozen Pins. docs/pins.md describes the file."""
 
-from __future__ import annotations
-
 import difflib
 import re
 from collections.abc import Callable

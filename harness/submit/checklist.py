@@ -4,8 +4,6 @@ A program judges the rules that it can, with evidence; the others are open boxes
 of the text has at least one item, which a test checks.
 """
 
-from __future__ import annotations
-
 from harness.submit.facts import ChecklistItem, Facts
 from harness.submit.judges import (
     Judge,

@@ -1,7 +1,5 @@
 """Compose the cover letter: a person's text, test plan, figures, changes, required series, diffstat."""
 
-from __future__ import annotations
-
 import re
 import textwrap
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The items of the checklist, and the facts that they are judged by."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Literal
 

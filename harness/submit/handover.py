@@ -3,8 +3,6 @@
 This module never sends mail: git send-email only runs with ``--dry-run``, and with an invalid mail server.
 """
 
-from __future__ import annotations
-
 import os
 import string
 import tempfile

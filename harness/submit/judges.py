@@ -1,7 +1,5 @@
 """Judge each rule of QEMU's submitting-a-patch.rst: a verdict and the evidence."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterable
 

@@ -5,8 +5,6 @@ git-send-email(1) refuses without ``--force``. They have neither To: nor Cc:, so
 send them either. git-am(1) removes the brackets, so the mails can still be applied.
 """
 
-from __future__ import annotations
-
 import email.header
 import email.utils
 import hashlib

@@ -4,8 +4,6 @@ Releases before 10.1 have no such text, but the current project has one. The tex
 series is based on, else from another tree of this checkout, else from the quotation.
 """
 
-from __future__ import annotations
-
 import hashlib
 import re
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Collect the content of the mails of a validated series: commits, recipients, reasons not to send."""
 
-from __future__ import annotations
-
 import datetime
 from collections.abc import Sequence
 

@@ -4,8 +4,6 @@ The harness writes the form and reads the answers; it never answers. It checks t
 that they refer to the current patches and policy, and that patches and series.toml do not contradict them.
 """
 
-from __future__ import annotations
-
 import datetime
 import re
 from collections.abc import Iterator, Sequence

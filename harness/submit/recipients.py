@@ -5,8 +5,6 @@
 maintainers, and no program of the series runs.
 """
 
-from __future__ import annotations
-
 import fnmatch
 import re
 import shlex

@@ -1,7 +1,5 @@
 """Format the checklist for a terminal, as text, Markdown and HTML."""
 
-from __future__ import annotations
-
 import html
 import io
 from collections.abc import Sequence

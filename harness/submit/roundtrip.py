@@ -1,7 +1,5 @@
 """Check that ``git am`` of the outgoing mails produces the same commits."""
 
-from __future__ import annotations
-
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path

@@ -5,8 +5,6 @@ With these alone, a series can be prepared, but is not ready to send. Any other 
 themselves have to change first.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import msgspec

@@ -1,7 +1,5 @@
 """Write the outgoing folder: under a temporary name, checked by applying the mails, then renamed once."""
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -3,8 +3,6 @@
 Source: GitHub, "Workflow commands" (``::error file=…``); GitLab, "Code Quality report format".
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 

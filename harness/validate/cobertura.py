@@ -3,8 +3,6 @@
 Source: GitLab, "Coverage visualization"; coverage-04.dtd of Cobertura.
 """
 
-from __future__ import annotations
-
 from collections import defaultdict
 from pathlib import PurePosixPath
 from xml.etree import ElementTree as ET

@@ -1,7 +1,5 @@
 """Findings as people read them: one that each patch of a series has is listed once, for the series."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Sequence
 

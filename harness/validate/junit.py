@@ -1,7 +1,5 @@
 """The results as JUnit XML for GitLab and Jenkins, written by junitparser."""
 
-from __future__ import annotations
-
 import re
 from collections import defaultdict
 

@@ -1,7 +1,5 @@
 """Write the results in the formats of other programs. Each depends only on the results."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Mapping
 from pathlib import Path

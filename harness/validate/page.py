@@ -1,7 +1,5 @@
 """The results as parts of a page; ``validate.html`` is the page that consists of them."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Findings next to the lines of the diff that they are about, by patch."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field

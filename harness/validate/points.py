@@ -1,7 +1,5 @@
 """The results as a list of points, for formats that only have passed and failed."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Literal
 

@@ -4,8 +4,6 @@ A person reads, shortens and sends it; the harness never sends mail. Lines have 
 for quotations.
 """
 
-from __future__ import annotations
-
 import textwrap
 from collections.abc import Sequence
 

@@ -3,8 +3,6 @@
 A failure that the series did not cause raises InfrastructureError. The findings until then are kept.
 """
 
-from __future__ import annotations
-
 import contextlib
 import time
 from collections.abc import Callable, Iterator, Sequence

@@ -1,7 +1,5 @@
 """Findings as SARIF 2.1.0 (OASIS, "Static Analysis Results Interchange Format"), for forges."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from importlib.metadata import version

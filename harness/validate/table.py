@@ -1,7 +1,5 @@
 """The results for a terminal: a line for each patch, the findings, the verdict."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Sequence
 

@@ -1,7 +1,5 @@
 """The results as TAP 13 (testanything.org), a test for each point."""
 
-from __future__ import annotations
-
 import json
 
 from harness.check import ValidateResults

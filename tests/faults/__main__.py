@@ -4,8 +4,6 @@ Run by ``nox -s faults``. Each case runs the whole harness as users start it, in
 (world.py); docs/faults.md describes the cases. Needs no network.
 """
 
-from __future__ import annotations
-
 import argparse
 import concurrent.futures
 import contextlib

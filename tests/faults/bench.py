@@ -1,7 +1,5 @@
 """Common parts of the cases: their working folder, the result of a trial, and the list of cases."""
 
-from __future__ import annotations
-
 import contextlib
 import itertools
 import shutil

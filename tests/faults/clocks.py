@@ -4,8 +4,6 @@ The cases change the times of files instead of the clock, because time namespace
 include CLOCK_REALTIME, and all processes use the clock of the machine.
 """
 
-from __future__ import annotations
-
 import os
 import struct
 import time

@@ -1,7 +1,5 @@
 """Malformed files, and caches that other users can write to."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import shutil

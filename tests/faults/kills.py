@@ -1,7 +1,5 @@
 """kill -9 at random instants of a run, and the run after it."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import random

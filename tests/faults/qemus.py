@@ -1,7 +1,5 @@
 """QEMU binaries that misbehave."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Generator

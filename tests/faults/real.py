@@ -1,7 +1,5 @@
 """kill -9 while the real QEMU is fetched, built and timed. This takes minutes, and runs only on request."""
 
-from __future__ import annotations
-
 import random
 import shutil
 import subprocess

@@ -1,7 +1,5 @@
 """``build/results/faults.json``: the injected faults, and whether the harness survived them."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Literal

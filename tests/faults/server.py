@@ -1,7 +1,5 @@
 """A web server for one file, with faults on request."""
 
-from __future__ import annotations
-
 import http.server
 import threading
 import time

@@ -1,7 +1,5 @@
 """Two concurrent runs."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Generator
 

@@ -1,7 +1,5 @@
 """The stand-in for QEMU: a release, its pin, and a series of one patch. Their bytes are always the same."""
 
-from __future__ import annotations
-
 import difflib
 import functools
 import io

@@ -1,7 +1,5 @@
 """Full disks, missing networks, and bad downloads."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import shutil

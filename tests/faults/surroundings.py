@@ -1,7 +1,5 @@
 """Unusual environments, paths and terminals."""
 
-from __future__ import annotations
-
 import contextlib
 import fcntl
 import os

@@ -5,8 +5,6 @@ defence (``nox -s faults -- --weakened``), and has to fail. A weakness is instal
 sitecustomize (Python's documentation of ``site``), so that all modules of the harness see it.
 """
 
-from __future__ import annotations
-
 import contextlib
 import importlib
 import os

@@ -4,8 +4,6 @@ The release is tests/fakeqemu with qemu.c. The harness does all its real work, f
 complete run takes seconds. ``World.problems`` checks the results, which are known.
 """
 
-from __future__ import annotations
-
 import fcntl
 import hashlib
 import json

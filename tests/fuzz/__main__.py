@@ -3,8 +3,6 @@
 Run by ``nox -s fuzz``; docs/security.md describes it. Needs no network.
 """
 
-from __future__ import annotations
-
 import argparse
 import importlib.util
 import sys

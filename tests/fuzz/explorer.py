@@ -7,8 +7,6 @@ instruments them at import. libFuzzer ends the program without unwinding, so the
 the folders.
 """
 
-from __future__ import annotations
-
 import hashlib
 import os
 import sys

@@ -5,8 +5,6 @@ longer. Each target runs in a separate process (explorer.py), which a crash or a
 kept, so the next run continues from there.
 """
 
-from __future__ import annotations
-
 import importlib.util
 import shutil
 import sys

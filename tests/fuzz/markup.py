@@ -1,7 +1,5 @@
 """Checks of pages and feeds with foreign texts: no tags, attributes and links but those of the templates."""
 
-from __future__ import annotations
-
 import html.parser
 import posixpath
 import re

@@ -4,8 +4,6 @@ A mutation works on the bytes of a valid file: parts are cut, doubled, repeated 
 by tokens of the format (``tokens``), or taken from another valid file.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import types
 import typing

@@ -1,7 +1,5 @@
 """Targets for results: every JSON file that the harness reads, and everything derived from it."""
 
-from __future__ import annotations
-
 import functools
 import io
 import json

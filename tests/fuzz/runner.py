@@ -1,7 +1,5 @@
 """Run examples for every target until the time is over; minimise, store and report failures."""
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import shutil

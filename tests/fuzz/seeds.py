@@ -1,7 +1,5 @@
 """Valid files that fuzzing starts from: those of the project, and mails with every known peculiarity."""
 
-from __future__ import annotations
-
 import base64
 import quopri
 from pathlib import Path

@@ -1,7 +1,5 @@
 """A target for the templates of the watch's site: a series with any texts, written as pages."""
 
-from __future__ import annotations
-
 import functools
 import json
 import shutil

@@ -3,8 +3,6 @@
 A target takes bytes, so a failing example is a file that can be read again.
 """
 
-from __future__ import annotations
-
 import bz2
 import contextlib
 import gzip

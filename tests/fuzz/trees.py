@@ -1,7 +1,5 @@
 """Fuzzing ``apply_series``: the real git runs, and all files except its objects must stay unchanged."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 from pathlib import Path

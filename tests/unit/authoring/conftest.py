@@ -1,7 +1,5 @@
 """A series on the small release of tests/fakeqemu, and the developer's git in its worktree."""
 
-from __future__ import annotations
-
 import subprocess
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Patches and commits: the file of an unchanged commit stays byte for byte the same."""
 
-from __future__ import annotations
-
 import shutil
 from pathlib import Path
 

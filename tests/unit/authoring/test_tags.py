@@ -1,7 +1,5 @@
 """Review tags: sender, reviewed diff, and removal; versions of a series."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -1,7 +1,5 @@
 """A configured build with a fake of meson and ninja."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field

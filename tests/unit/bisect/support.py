@@ -1,7 +1,5 @@
 """Fakes of the stages that run_bisect calls: checkout, build, QEMU's tests and Sphinx."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field

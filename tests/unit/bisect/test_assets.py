@@ -1,7 +1,5 @@
 """Functional tests get the files that they name, by digest, or the reason why they do not."""
 
-from __future__ import annotations
-
 import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Second compilers: their builds, and what of their findings is reported."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

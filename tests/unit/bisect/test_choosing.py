@@ -1,7 +1,5 @@
 """The tests that a series affects are chosen by the files that it changes."""
 
-from __future__ import annotations
-
 import pytest
 
 from harness.bisect import choosing as module

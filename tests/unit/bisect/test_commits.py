@@ -1,7 +1,5 @@
 """Each new problem is attributed to the commit that introduces it, and problems of the base to none."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import msgspec

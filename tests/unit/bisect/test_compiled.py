@@ -1,7 +1,5 @@
 """Which changed sources count as compiled, and why the others are not."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 from types import SimpleNamespace

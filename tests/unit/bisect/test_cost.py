@@ -1,7 +1,5 @@
 """The estimate before the builds, from rates that earlier builds have measured."""
 
-from __future__ import annotations
-
 from types import SimpleNamespace
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The smallest sets of programs that compile every file, or half of the sources that include a header."""
 
-from __future__ import annotations
-
 from harness.bisect.cover import cover, demand_of, missing, smallest, within
 from harness.build.probe import Sources
 from tests.unit.bisect.test_scope import KNOWN, WIDEST

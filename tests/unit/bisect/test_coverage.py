@@ -1,7 +1,5 @@
 """Added lines that no test ran: changed files compiled for coverage, counts, and their patches."""
 
-from __future__ import annotations
-
 import dataclasses
 import shutil
 import subprocess

@@ -1,7 +1,5 @@
 """Messages of compilers in a log."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

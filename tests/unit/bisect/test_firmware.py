@@ -1,7 +1,5 @@
 """Firmware for QEMU's own tests, from the sources or from Debian's packages."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any

@@ -1,7 +1,5 @@
 """Who includes a header, in a small git checkout."""
 
-from __future__ import annotations
-
 import subprocess
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """New problems in the manual are findings, problems of the base are not."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace

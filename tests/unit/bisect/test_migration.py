@@ -1,7 +1,5 @@
 """Migration between base and series is tested in both directions, if the tree's test can do it."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """A test that a series adds or changes has to fail on the base and to pass with the series."""
 
-from __future__ import annotations
-
 import subprocess
 from pathlib import Path
 from types import SimpleNamespace

@@ -1,7 +1,5 @@
 """QEMU's own tests are compiled and run, and their results are read."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

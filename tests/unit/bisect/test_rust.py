@@ -1,7 +1,5 @@
 """clippy and rustfmt, by programs that stand for them, and what of it is reported."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any

@@ -1,7 +1,5 @@
 """What is built so that every changed file is compiled, on configurations that stand for QEMU's."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path

@@ -1,7 +1,5 @@
 """QEMU's own tests, as the configured tree lists them."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The migration stream of each commit is compared with that of the base, by scripts that stand for QEMU's."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from types import SimpleNamespace

@@ -1,7 +1,5 @@
 """A tiny release with the files that the rules read, imported once, and series that are checked on it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 

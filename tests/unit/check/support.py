@@ -1,7 +1,5 @@
 """Patches for the tiny release: one without findings, and ways to change it."""
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Iterator, Mapping
 from types import SimpleNamespace

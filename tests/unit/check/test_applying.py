@@ -1,7 +1,5 @@
 """Rules on how patches apply to the base."""
 
-from __future__ import annotations
-
 import pytest
 
 from harness.check.applying import FAILS, FILE, FUZZ, MERGED, NOTHING, OFFSETS, REFUSED, check

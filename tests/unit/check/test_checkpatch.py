@@ -1,7 +1,5 @@
 """Findings of QEMU's checkpatch.pl."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

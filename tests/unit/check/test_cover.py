@@ -1,7 +1,5 @@
 """Rules on cover letters and versions."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import pytest

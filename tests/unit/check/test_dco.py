@@ -1,7 +1,5 @@
 """Rules on the Developer's Certificate of Origin."""
 
-from __future__ import annotations
-
 import pytest
 
 from harness.check.dco import check

@@ -1,7 +1,5 @@
 """The tables of docs/checks.md."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from harness.check import FAMILIES, RULES

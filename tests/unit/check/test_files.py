@@ -1,7 +1,5 @@
 """Rules on new files."""
 
-from __future__ import annotations
-
 import pytest
 
 from harness.check import Finding

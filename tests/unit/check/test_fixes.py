@@ -1,7 +1,5 @@
 """Rules on Fixes: lines, with a clone that has history."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """Rules on subjects and bodies of commit messages."""
 
-from __future__ import annotations
-
 import pytest
 
 from harness.check import Finding

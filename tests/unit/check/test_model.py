@@ -1,7 +1,5 @@
 """Rules create findings."""
 
-from __future__ import annotations
-
 from harness.check import Finding, Rule
 
 RULE = Rule(id="a-rule", severity="note", summary="a problem", remedy="fix it")

@@ -1,7 +1,5 @@
 """The rule on patches that move code and change other code."""
 
-from __future__ import annotations
-
 import pytest
 
 from harness.check.motion import CHANGED, MOVED, RUN, check, motion

@@ -1,7 +1,5 @@
 """Rules on new options and monitor commands."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from harness.check import Finding

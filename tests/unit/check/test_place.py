@@ -1,7 +1,5 @@
 """Applying a series to a tree, and trying it on further pins."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Rules on the provenance of code."""
 
-from __future__ import annotations
-
 import pytest
 
 from harness.check import Finding

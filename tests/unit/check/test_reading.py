@@ -1,7 +1,5 @@
 """Rules on the input: mails, numbers, versions and kinds of change."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import pytest

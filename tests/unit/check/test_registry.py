@@ -1,7 +1,5 @@
 """Families, the selection of rules, and the order of findings."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

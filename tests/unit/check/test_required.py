@@ -1,7 +1,5 @@
 """A series on top of the ones that it requires, from the same mails or from a clone."""
 
-from __future__ import annotations
-
 import subprocess
 from collections.abc import Callable
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Every rule: a series with a finding of the rule, and series without findings."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """check-patch: the mail of one patch on a clone, and b4 itself with it as a check command."""
 
-from __future__ import annotations
-
 import io
 import json
 import os

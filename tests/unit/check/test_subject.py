@@ -1,7 +1,5 @@
 """The series that is checked."""
 
-from __future__ import annotations
-
 from harness.check.subject import POLICY, added_lines, snippet
 from harness.series.trailers import Trailer
 from tests.unit.check.support import SIGNED, good, judged

@@ -1,7 +1,5 @@
 """Rules on whitespace in added lines."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import pytest

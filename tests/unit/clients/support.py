@@ -1,7 +1,5 @@
 """Rows and trials for the tests of clients."""
 
-from __future__ import annotations
-
 from harness.bench import Subject
 from harness.clients.model import ClientRow, Trial, row_of
 

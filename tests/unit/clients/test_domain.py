@@ -1,7 +1,5 @@
 """harness.clients.domain: the XML for libvirt."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from xml.etree import ElementTree as ET
 

@@ -1,7 +1,5 @@
 """harness.clients.judge: claims, with constructed rows."""
 
-from __future__ import annotations
-
 import pytest
 
 from harness.clients.judge import judge, median_of

@@ -1,7 +1,5 @@
 """harness.clients.moments and groups: times of exits and events, by pidfd, descriptor and cgroup."""
 
-from __future__ import annotations
-
 import os
 import select
 import signal

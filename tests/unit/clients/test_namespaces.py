@@ -1,7 +1,5 @@
 """harness.clients.namespaces and session: files visible to the private libvirtd, requests and replies."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os

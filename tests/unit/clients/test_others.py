@@ -1,7 +1,5 @@
 """harness.clients.others and runner, with a fake QEMU."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import subprocess

@@ -1,7 +1,5 @@
 """harness.clients.plan and parse_groups: trials and their order."""
 
-from __future__ import annotations
-
 import pytest
 
 from harness.bench import Subject

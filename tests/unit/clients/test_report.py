@@ -1,7 +1,5 @@
 """harness.report.clients and harness.clients.record: table, results, errors; docs/clients.md is complete."""
 
-from __future__ import annotations
-
 import json
 import re
 from pathlib import Path

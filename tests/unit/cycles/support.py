@@ -1,7 +1,5 @@
 """Cycles and rows for tests."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from harness.cycles import Cycle, CycleRow

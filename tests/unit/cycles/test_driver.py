@@ -1,7 +1,5 @@
 """The driver with a fake QEMU: failures are detected, and no process remains."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from pathlib import Path

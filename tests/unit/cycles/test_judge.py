@@ -1,7 +1,5 @@
 """The judgement of cycles and of memory."""
 
-from __future__ import annotations
-
 import signal
 from typing import Any
 

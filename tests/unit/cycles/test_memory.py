@@ -1,7 +1,5 @@
 """The memory meter and its cgroup."""
 
-from __future__ import annotations
-
 import errno
 from pathlib import Path
 

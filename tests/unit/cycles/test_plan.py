@@ -1,7 +1,5 @@
 """The plan: reproducible from its seed, each cycle independent of the others."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from harness.bench import Subject

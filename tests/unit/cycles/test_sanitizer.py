@@ -1,7 +1,5 @@
 """Sanitizer reports: parsed, and attributed to the series or to other code."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess

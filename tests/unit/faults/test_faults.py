@@ -1,7 +1,5 @@
 """The faults that are tried: their documents, their results, and a quick run of each for CI."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

@@ -1,7 +1,5 @@
 """What the tests of fuzzing share."""
 
-from __future__ import annotations
-
 import dataclasses
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The fuzzer itself, what it found, and in the slow tests a few examples for every reader."""
 
-from __future__ import annotations
-
 import dataclasses
 from pathlib import Path
 

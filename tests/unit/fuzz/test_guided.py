@@ -1,7 +1,5 @@
 """Guided fuzzing: an explorer's examples, ends and finds, with a stand-in for atheris."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -1,7 +1,5 @@
 """Slices and rows for tests."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from harness.cycles.judge import judge_memory

@@ -1,7 +1,5 @@
 """Summaries of load: counts, medians, and reasons of failures."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

@@ -1,7 +1,5 @@
 """Plans that fit into memory, and reasons for reduced ones."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

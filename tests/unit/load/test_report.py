@@ -1,7 +1,5 @@
 """harness.report.load and harness.load.record: tables, results, errors; docs/load.md has all arguments."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Runs on other hosts: copied files, commands, and cleanup."""
 
-from __future__ import annotations
-
 import contextlib
 import getpass
 import io

@@ -1,7 +1,5 @@
 """What builds left out is in every report."""
 
-from __future__ import annotations
-
 from harness.bench import Subject
 from harness.build.plan import LEFT_OUT
 from harness.layout import Layout

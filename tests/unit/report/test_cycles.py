@@ -1,7 +1,5 @@
 """cycles.json, its table, and the end of a run."""
 
-from __future__ import annotations
-
 import io
 from collections.abc import Sequence
 from typing import Any

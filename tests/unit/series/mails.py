@@ -1,7 +1,5 @@
 """Builders of mails and mailboxes for the tests."""
 
-from __future__ import annotations
-
 import base64
 import quopri
 

@@ -1,7 +1,5 @@
 """Addresses with links, and their parts."""
 
-from __future__ import annotations
-
 import pytest
 
 from harness.series.address import parse_address, without_mailto

@@ -1,7 +1,5 @@
 """Threads in archives: a public-inbox repository on disk, and a server that b4 downloads from."""
 
-from __future__ import annotations
-
 import gzip
 import http.server
 import subprocess

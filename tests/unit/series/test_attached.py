@@ -1,7 +1,5 @@
 """Patches in attachments, in forwarded mails and in the text of one mail."""
 
-from __future__ import annotations
-
 import base64
 import gzip
 import quopri

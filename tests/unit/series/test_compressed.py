@@ -1,7 +1,5 @@
 """Compressed mailboxes: formats, damage, size."""
 
-from __future__ import annotations
-
 import bz2
 import gzip
 import lzma

@@ -1,7 +1,5 @@
 """Folders: files of any name and count, versions, quilt's series file, maildirs."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Mails that belong together: threads with gaps, tags that disagree, copies, replies without a mark."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 

@@ -1,7 +1,5 @@
 """Series from folders, mailboxes, git ranges and standard input: mails, their order, names."""
 
-from __future__ import annotations
-
 import io
 import subprocess
 from pathlib import Path

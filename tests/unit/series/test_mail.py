@@ -1,7 +1,5 @@
 """For each irregularity of a mail, either the diff is unchanged or a fault records the loss."""
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import subprocess

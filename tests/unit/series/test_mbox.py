@@ -1,7 +1,5 @@
 """Mailboxes: where one mail ends and the next begins, quoting, compression and size."""
 
-from __future__ import annotations
-
 import gzip
 from pathlib import Path
 

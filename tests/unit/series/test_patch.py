@@ -1,7 +1,5 @@
 """Patch files in git's format: headers, names, modes and hunks, and what is refused."""
 
-from __future__ import annotations
-
 import pytest
 
 from harness.series.patch import FileChange, Hunk, PatchFormatError, read_patch, scan_changes

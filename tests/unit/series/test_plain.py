@@ -1,7 +1,5 @@
 """Diffs of diff -u, quilt and Subversion in git's format, and the text that git apply would silently skip."""
 
-from __future__ import annotations
-
 import pytest
 
 from harness.series import scan_changes

@@ -1,7 +1,5 @@
 """The tags of subjects, as git, patchwork, Mercurial and mailing lists write them."""
 
-from __future__ import annotations
-
 import pytest
 
 from harness.series.subject import parse_subject

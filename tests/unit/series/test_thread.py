@@ -1,7 +1,5 @@
 """Versions, gaps and trailers of a thread; the kinds of input of a series."""
 
-from __future__ import annotations
-
 import gzip
 import io
 import re

@@ -1,7 +1,5 @@
 """Trailers of replies and messages, and objections."""
 
-from __future__ import annotations
-
 import pytest
 
 from harness.series import parse_trailers, read_mail, reply_trailers

@@ -1,7 +1,5 @@
 """Packages with their dependencies, resolved by a fake apt. No network."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import shutil

@@ -1,7 +1,5 @@
 """A location with an archive of its own: the official one, proven by its digest, its signature, or both."""
 
-from __future__ import annotations
-
 import hashlib
 import shutil
 import subprocess

@@ -1,7 +1,5 @@
 """A small QEMU with MAINTAINERS and tools, an unsigned series, and a person with a git identity."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

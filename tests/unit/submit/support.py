@@ -1,7 +1,5 @@
 """A result of validate, and a person who declares where a series comes from."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from harness.authoring.compare import patch_id

@@ -1,7 +1,5 @@
 """Send the files to a test mail server; the received series equals the sent one."""
 
-from __future__ import annotations
-
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Figures in the cover letter, its base, and mails as one mailbox."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 from pathlib import Path

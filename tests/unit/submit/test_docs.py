@@ -1,7 +1,5 @@
 """docs/submit.md, compared with the code."""
 
-from __future__ import annotations
-
 import dataclasses
 import re
 from pathlib import Path

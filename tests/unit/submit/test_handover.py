@@ -1,7 +1,5 @@
 """Run the commands of send.txt unchanged in a shell, in a clone of the tree."""
 
-from __future__ import annotations
-
 import email
 import email.policy
 import os

@@ -1,7 +1,5 @@
 """Declarations of origin, statements that contradict them, and recipients."""
 
-from __future__ import annotations
-
 import contextlib
 import datetime
 import itertools

@@ -3,8 +3,6 @@
 Needs the tree of ``nox -s build`` in this checkout; downloads nothing.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import re
 from pathlib import Path

@@ -1,7 +1,5 @@
 """From a validated series to mails: refusals, marks, and content."""
 
-from __future__ import annotations
-
 import email
 import email.policy
 import json

@@ -1,7 +1,5 @@
 """Coverage for GitLab."""
 
-from __future__ import annotations
-
 from xml.etree import ElementTree as ET
 
 from harness.check import CoveredFile

@@ -1,7 +1,5 @@
 """Findings that every patch has are listed once; the reason why a series does not apply decides the words."""
 
-from __future__ import annotations
-
 import msgspec
 import pytest
 

@@ -1,7 +1,5 @@
 """A malicious third-party series, from the mailbox to the verdict: built in the sandbox."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 import time

@@ -1,7 +1,5 @@
 """Verdicts and output formats: SARIF (checked with the official schema), JUnit, TAP, mail, annotations."""
 
-from __future__ import annotations
-
 import io
 import json
 import re

@@ -1,7 +1,5 @@
 """Whole runs on a small release: results, verdicts, and failures that the series did not cause."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """What QEMU's tests show of a series, in lines for a terminal and a mail."""
 
-from __future__ import annotations
-
 import io
 from typing import Any
 
