@@ -4,19 +4,15 @@ Input is the folder of a series and a Tree. Output is a worktree with a branch, 
 commits, versions in ``history/``, and the review tags of replies. Only tags from a reply are ever added.
 """
 
-from harness.authoring.branch import Workspace, base_of, find_workspace, unsaved, workspace_path
-from harness.authoring.create import Created, import_series, new_series, refuse_existing
-from harness.authoring.history import previous_version, reroll, versions
-from harness.authoring.refresh import Refreshed, refresh
+from harness.authoring.branch import Workspace, base_of, find_workspace, unsaved
+from harness.authoring.create import import_series, new_series, refuse_existing
+from harness.authoring.history import reroll
+from harness.authoring.refresh import refresh
 from harness.authoring.split import split
-from harness.authoring.status import PatchStatus, Status, read_status
-from harness.authoring.tags import ReviewTag, apply_tags, collect, stale_tags
+from harness.authoring.status import Status, read_status
+from harness.authoring.tags import apply_tags, collect
 
 __all__ = [
-    "Created",
-    "PatchStatus",
-    "Refreshed",
-    "ReviewTag",
     "Status",
     "Workspace",
     "apply_tags",
@@ -25,14 +21,10 @@ __all__ = [
     "find_workspace",
     "import_series",
     "new_series",
-    "previous_version",
     "read_status",
     "refresh",
     "refuse_existing",
     "reroll",
     "split",
-    "stale_tags",
     "unsaved",
-    "versions",
-    "workspace_path",
 ]

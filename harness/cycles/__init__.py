@@ -4,15 +4,7 @@ Takes: a Bench and a plan. Gives: CyclesResults, with a CycleRow for each cycle.
 cycles (harness.cycles.driver), because each of its lanes is a subreaper for the processes of its cycles.
 """
 
-from harness.cycles.model import Cycle, CycleRow, Memory, Report
+from harness.cycles.model import Memory
 from harness.cycles.plan import plan_cycles
-from harness.cycles.runner import run_cycles
 
-__all__ = [
-    "Cycle",
-    "CycleRow",
-    "Memory",
-    "Report",
-    "plan_cycles",
-    "run_cycles",
-]
+__all__ = ["Memory", "plan_cycles"]

@@ -4,9 +4,6 @@ Takes: a Bench and LoadPlans. Gives: LoadResults, with a Slice for each part of 
 binary. The slices of the binaries alternate, so that drift of the machine affects all binaries equally.
 """
 
-from harness.load.judge import summarize
-from harness.load.model import LoadPlan, LoadRow, Slice, Summary
 from harness.load.plan import plan_load
-from harness.load.runner import run_load
 
-__all__ = ["LoadPlan", "LoadRow", "Slice", "Summary", "plan_load", "run_load", "summarize"]
+__all__ = ["plan_load"]

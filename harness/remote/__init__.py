@@ -3,7 +3,7 @@
 The input is the subjects of a run. The output is a teardown.json for each host.
 """
 
-from harness.remote.hosts import Container, RemoteHost, Ssh, choose_hosts
-from harness.remote.run import RemoteRun, run_remote
+from harness.remote.hosts import RemoteHost, choose_hosts
+from harness.remote.run import run_remote
 
-__all__ = ["Container", "RemoteHost", "RemoteRun", "Ssh", "choose_hosts", "run_remote"]
+__all__ = ["RemoteHost", "choose_hosts", "run_remote"]

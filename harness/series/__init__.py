@@ -6,9 +6,6 @@ returns an Input: every mail with its faults, the versions of the thread and the
 Neither uses a tree.
 """
 
-from harness.series.address import Address
-from harness.series.attached import read_mbox
-from harness.series.decode import Fault
 from harness.series.input import (
     Input,
     message_id_of,
@@ -20,7 +17,7 @@ from harness.series.input import (
 )
 from harness.series.mail import Mail, read_mail
 from harness.series.metadata import SeriesFile, read_series_file
-from harness.series.patch import FileChange, Hunk, Patch, PatchFormatError, scan_changes
+from harness.series.patch import FileChange, Hunk, PatchFormatError, scan_changes
 from harness.series.rewrite import mailbox_bytes
 from harness.series.series import (
     Series,
@@ -31,21 +28,17 @@ from harness.series.series import (
     series_of_folder,
 )
 from harness.series.thread import find_thread
-from harness.series.trailers import Trailer, parse_trailers, reply_trailers
-from harness.series.version import Thread, Version
+from harness.series.trailers import Trailer, parse_trailers
+from harness.series.version import Version
 
 __all__ = [
-    "Address",
-    "Fault",
     "FileChange",
     "Hunk",
     "Input",
     "Mail",
-    "Patch",
     "PatchFormatError",
     "Series",
     "SeriesFile",
-    "Thread",
     "Trailer",
     "Version",
     "find_folder",
@@ -58,9 +51,7 @@ __all__ = [
     "range_series",
     "read_input",
     "read_mail",
-    "read_mbox",
     "read_series_file",
-    "reply_trailers",
     "required_input",
     "scan_changes",
     "series_of",

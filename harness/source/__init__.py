@@ -8,14 +8,13 @@ from harness.source.clone import Clone
 from harness.source.closure import fetch_closure
 from harness.source.fetch import NO_PIN, Source, fetch
 from harness.source.packages import Deb, fetch_packages, unpack_packages
-from harness.source.pin import Edit, Location, Pin, Traces, find_pin, load_pins
+from harness.source.pin import Edit, Pin, Traces, find_pin
 
 __all__ = [
     "NO_PIN",
     "Clone",
     "Deb",
     "Edit",
-    "Location",
     "Pin",
     "Source",
     "Traces",
@@ -23,6 +22,5 @@ __all__ = [
     "fetch_closure",
     "fetch_packages",
     "find_pin",
-    "load_pins",
     "unpack_packages",
 ]

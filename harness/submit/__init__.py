@@ -6,8 +6,7 @@ person who requests it and has declared the origin.
 """
 
 from harness.submit.prepare import prepare
-from harness.submit.record import Outgoing
 from harness.submit.render import as_table
 from harness.submit.write import outgoing_folder
 
-__all__ = ["Outgoing", "as_table", "outgoing_folder", "prepare"]
+__all__ = ["as_table", "outgoing_folder", "prepare"]

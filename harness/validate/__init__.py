@@ -4,13 +4,12 @@ Input is an Input and a Pin. Output is ValidateResults as validate.json and in t
 """
 
 from harness.validate.outputs import ci_marks, write_outputs
-from harness.validate.run import check_validate, read_validate, record_validate, validate_file
+from harness.validate.run import check_validate, record_validate, validate_file
 from harness.validate.table import render_validate
 
 __all__ = [
     "check_validate",
     "ci_marks",
-    "read_validate",
     "record_validate",
     "render_validate",
     "validate_file",

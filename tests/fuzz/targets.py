@@ -25,11 +25,11 @@ from harness.series import (
     find_thread,
     mailbox_bytes,
     read_input,
-    read_mbox,
     scan_changes,
     series_of,
     series_of_files,
 )
+from harness.series.attached import read_mbox
 from harness.series.compressed import unpack
 from harness.series.form import remarks_of, tag_for, tag_of, with_remarks, with_tag
 from harness.series.metadata import parse_series_file

@@ -4,16 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.authoring import (
-    apply_tags,
-    collect,
-    import_series,
-    previous_version,
-    read_status,
-    refresh,
-    reroll,
-    versions,
-)
+from harness.authoring import apply_tags, collect, import_series, read_status, refresh, reroll
+from harness.authoring.history import previous_version, versions
 from harness.authoring.refresh import read_old
 from harness.authoring.tags import read_records
 from harness.errors import AuthoringError, OptionError

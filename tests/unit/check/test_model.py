@@ -1,6 +1,7 @@
 """Rules create findings."""
 
-from harness.check import Finding, Rule
+from harness.check import Finding
+from harness.check.model import Rule
 
 RULE = Rule(id="a-rule", severity="note", summary="a problem", remedy="fix it")
 

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from harness.clients import CLIENTS, ClientRow, judge, record
+from harness.clients import record
+from harness.clients.judge import judge
+from harness.clients.model import CLIENTS, ClientRow
 from harness.clients.record import ClientsResults, check_clients, clients_file, record_clients
 from harness.errors import ClientsError
 from harness.figures import NONE

@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 
 from harness.bench import Bench
-from harness.cycles import Cycle, Memory
+from harness.cycles import Memory
 from harness.cycles.judge import judge_memory
+from harness.cycles.model import Cycle
 from harness.errors import (
     CalibrationError,
     ClientsError,
@@ -27,7 +28,7 @@ from harness.errors import (
 )
 from harness.guest import Accel
 from harness.layout import Layout
-from harness.load import LoadPlan
+from harness.load.model import LoadPlan
 from harness.progress import Silent
 from harness.teardown.calibrate import CalibrationSamples, simulate
 from tests.unit.clients.support import row as client_row

@@ -14,10 +14,10 @@ from harness.errors import HarnessError, NotReadyError, OptionError, ProvenanceE
 from harness.layout import Layout
 from harness.progress import Silent
 from harness.source import NO_PIN, fetch
-from harness.submit import Outgoing, outgoing_folder
+from harness.submit import outgoing_folder
 from harness.submit.facts import ChecklistItem
 from harness.submit.provenance import Reason
-from harness.submit.record import Sent
+from harness.submit.record import Outgoing, Sent
 from harness.tree import Tree, import_source
 from tests.unit import conftest as unit
 from tests.unit.commands import support

@@ -13,7 +13,7 @@ from harness.bench import Subject
 from harness.errors import GateError, HarnessError, OptionError, RemoteError, TeardownError
 from harness.layout import Layout
 from harness.progress import Silent
-from harness.remote import RemoteRun
+from harness.remote.run import RemoteRun
 from harness.teardown.model import Sample
 from harness.teardown.results import TeardownResults, read_teardown, teardown_file
 from tests.unit.report.support import make_results

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from harness.cycles import Cycle, CycleRow
+from harness.cycles.model import Cycle, CycleRow
 
 
 def make_cycle(**fields: Any) -> Cycle:

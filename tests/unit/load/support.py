@@ -3,8 +3,7 @@
 from typing import Any
 
 from harness.cycles.judge import judge_memory
-from harness.load import LoadRow, Slice
-from harness.load.model import Remains
+from harness.load.model import LoadRow, Remains, Slice
 
 
 def make_row(**fields: Any) -> LoadRow:

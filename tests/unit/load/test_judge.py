@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from harness.load import summarize
+from harness.load.judge import summarize
 from tests.unit.load.support import make_remains, make_row, make_slice
 
 

@@ -11,7 +11,9 @@ from harness.commands.load import LOAD
 from harness.errors import LoadError
 from harness.jsonfile import write_json
 from harness.layout import Layout
-from harness.load import Slice, plan_load, summarize
+from harness.load import plan_load
+from harness.load.judge import summarize
+from harness.load.model import Slice
 from harness.load.record import LoadResults, check_load, load_file, record_load
 from harness.machine import host_facts
 from harness.report.load import render_load

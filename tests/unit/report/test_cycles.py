@@ -8,10 +8,10 @@ import msgspec
 import pytest
 from rich.console import Console
 
-from harness.cycles import CycleRow, Memory
+from harness.cycles import Memory
 from harness.cycles import record as module
 from harness.cycles.judge import judge_memory
-from harness.cycles.model import Report
+from harness.cycles.model import CycleRow, Report
 from harness.cycles.record import CyclesResults, check_cycles, record_cycles
 from harness.errors import CyclesError
 from harness.layout import Layout

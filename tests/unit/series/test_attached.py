@@ -6,7 +6,8 @@ import quopri
 
 import pytest
 
-from harness.series import Mail, read_mbox
+from harness.series import Mail
+from harness.series.attached import read_mbox
 from tests.unit.series.mails import DIFF, mbox, patch
 
 FROM = b"From 1234567890123456789012345678901234567890 Mon Sep 17 00:00:00 2001\n"

@@ -5,7 +5,9 @@ from collections.abc import Iterable
 
 import pytest
 
-from harness.series import Thread, Version, find_thread, read_mbox
+from harness.series import Version, find_thread
+from harness.series.attached import read_mbox
+from harness.series.version import Thread
 from tests.unit.series.mails import DIFF, mbox, patch
 
 ANN = "Ann <ann@e.org>"

@@ -10,18 +10,11 @@ import pytest
 
 from harness.errors import OptionError
 from harness.layout import Layout
-from harness.series import (
-    Thread,
-    find_thread,
-    load_series,
-    parse_trailers,
-    read_input,
-    read_mail,
-    read_mbox,
-    reply_trailers,
-    series_of,
-)
+from harness.series import find_thread, load_series, parse_trailers, read_input, read_mail, series_of
+from harness.series.attached import read_mbox
 from harness.series.compressed import unpack
+from harness.series.trailers import reply_trailers
+from harness.series.version import Thread
 from tests.unit.series.mails import DIFF, mbox, patch
 
 REPLY = "On Tuesday, A wrote:\n> Acked-by: Quoted <q@example.org>\nGood.\n\n{}\n"

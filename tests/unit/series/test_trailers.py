@@ -2,8 +2,8 @@
 
 import pytest
 
-from harness.series import parse_trailers, read_mail, reply_trailers
-from harness.series.trailers import Trailer, objections
+from harness.series import parse_trailers, read_mail
+from harness.series.trailers import Trailer, objections, reply_trailers
 from tests.unit.series.mails import DIFF, patch
 
 RITA = "Rita Reader <rita@example.org>"

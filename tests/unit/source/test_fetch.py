@@ -10,9 +10,10 @@ import pytest
 from harness.errors import FetchError, OptionError, VerifyError
 from harness.layout import Layout
 from harness.progress import Silent
-from harness.source import Location, Pin, fetch
+from harness.source import Pin, fetch
 from harness.source import archive as archive_module
 from harness.source import fetch as fetch_function
+from harness.source.pin import Location
 from harness.tree.git import IDENTITY
 
 BYTES = b"the release" * 1000

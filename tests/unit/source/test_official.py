@@ -15,9 +15,10 @@ import pytest
 from harness.errors import FetchError, VerifyError
 from harness.layout import Layout, find_layout
 from harness.progress import Silent
-from harness.source import Location, Pin, debian, fetch, load_pins
+from harness.source import Pin, debian, fetch
 from harness.source.apt import AptState
 from harness.source.machine_apt import AptEntry
+from harness.source.pin import Location, load_pins
 from harness.tree import import_source
 from tests.unit.conftest import RELEASE, make_archive
 

@@ -4,7 +4,8 @@ import pytest
 
 from harness.errors import OptionError
 from harness.layout import Layout, find_layout
-from harness.source import find_pin, load_pins
+from harness.source import find_pin
+from harness.source.pin import load_pins
 
 GOOD = """
 ["1.2"]

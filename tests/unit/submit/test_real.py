@@ -12,10 +12,11 @@ import pytest
 from harness.layout import Layout, find_layout
 from harness.progress import Silent
 from harness.source import find_pin
-from harness.submit import Outgoing, outgoing_folder, prepare
+from harness.submit import outgoing_folder, prepare
 from harness.submit.checklist import RULES
 from harness.submit.policy import QUOTED
 from harness.submit.recipients import read_settings
+from harness.submit.record import Outgoing
 from harness.tree import Tree
 from harness.tree.facts import read_facts
 from harness.tree.git import Git

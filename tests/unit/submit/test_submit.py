@@ -15,7 +15,8 @@ from harness.errors import ProvenanceError, SubmitError
 from harness.layout import Layout
 from harness.progress import Silent
 from harness.series import load_series
-from harness.submit import Outgoing, outgoing_folder, prepare
+from harness.submit import outgoing_folder, prepare
+from harness.submit.record import Outgoing
 from harness.tree import Tree
 from tests.unit.submit.support import PERSON, declare, finding, validate
 

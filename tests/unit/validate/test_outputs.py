@@ -36,16 +36,9 @@ from harness.errors import (
 )
 from harness.jsonfile import write_json
 from harness.layout import Layout
-from harness.validate import (
-    check_validate,
-    ci_marks,
-    read_validate,
-    render_validate,
-    validate_file,
-    write_outputs,
-)
+from harness.validate import check_validate, ci_marks, render_validate, validate_file, write_outputs
 from harness.validate.reply import reply
-from harness.validate.run import verdict_of
+from harness.validate.run import read_validate, verdict_of
 from harness.validate.sarif import sarif
 from harness.validate.table import compiled_line
 from harness.validate.tap import tap
