@@ -1,15 +1,13 @@
 """A series on the small release of tests/fakeqemu, and the developer's git in its worktree."""
 
 import subprocess
-from pathlib import Path
 
 import pytest
 
 from harness.authoring.branch import base_of
-from harness.layout import Layout
 from harness.progress import Silent
 from harness.series import load_series
-from harness.tree import Tree, apply_series
+from harness.tree import apply_series
 from tests.unit.conftest import copy_tree, import_tiny, layout_in
 
 AUTHOR = "J\u00fcrgen M\u00fcller <jm@example.org>"
@@ -30,7 +28,7 @@ Content-Transfer-Encoding: 8bit
 ENCODED = "=?UTF-8?q?J=C3=BCrgen=20M=C3=BCller?= <jm@example.org>"
 
 
-def change(line: int, to: str = "new") -> str:
+def change(line, to="new"):
     """Return a diff of os-posix.c, whose lines are ``line 1`` to ``line 40``."""
     before = [f" line {number}\n" for number in range(line - 3, line)]
     after = [f" line {number}\n" for number in range(line + 1, line + 4)]
@@ -39,7 +37,7 @@ def change(line: int, to: str = "new") -> str:
     return f"{names}@@ -{line - 3},7 +{line - 3},7 @@\n{hunk}"
 
 
-def patch(number: int, total: int, diff: str, **words: str) -> str:
+def patch(number, total, diff, **words):
     """Return a patch file; keyword arguments replace its parts."""
     values = {
         "author": ENCODED,
@@ -51,7 +49,7 @@ def patch(number: int, total: int, diff: str, **words: str) -> str:
 
 
 @pytest.fixture(scope="session")
-def applied(tmp_path_factory: pytest.TempPathFactory) -> Tree:
+def applied(tmp_path_factory):
     """A tree with the commits of the series of ``folder``; not to be written to."""
     root = tmp_path_factory.mktemp("applied")
     layout = layout_in(root)
@@ -62,18 +60,18 @@ def applied(tmp_path_factory: pytest.TempPathFactory) -> Tree:
 
 
 @pytest.fixture
-def tree(applied: Tree, layout: Layout) -> Tree:
+def tree(applied, layout):
     """The test's own tree."""
     return copy_tree(applied, layout)
 
 
 @pytest.fixture
-def folder(layout: Layout) -> Path:
+def folder(layout):
     """Create a series of two patches with a cover letter."""
     return write_series(layout)
 
 
-def write_series(layout: Layout) -> Path:
+def write_series(layout):
     """Write the series ``mine`` and return its folder."""
     folder = layout.patches / "mine"
     folder.mkdir(parents=True)
@@ -91,7 +89,7 @@ def write_series(layout: Layout) -> Path:
     return folder
 
 
-def git(path: Path, *words: str, text: str | None = None) -> str:
+def git(path, *words, text=None):
     """Run git as the developer does, in a worktree; return its output."""
     identity = [
         *("-c", "user.name=Dev", "-c", "user.email=dev@example.org", "-c", "commit.gpgSign=false"),

@@ -1,16 +1,13 @@
 """Patches and commits: the file of an unchanged commit stays byte for byte the same."""
 
 import shutil
-from pathlib import Path
 
 import pytest
 
 from harness.authoring import import_series, new_series, read_status, refresh, split, unsaved
 from harness.errors import AuthoringError, TreeError
-from harness.layout import Layout
-from harness.progress import Silent
 from harness.series import load_series, read_input
-from harness.tree import Tree, apply_series
+from harness.tree import apply_series
 from tests.unit.authoring.conftest import change, git, patch
 
 OTHER = """\
@@ -24,13 +21,11 @@ diff --git a/util/other.c b/util/other.c
 RAW = "diff --git a/raw b/raw\nnew file mode 100644\n--- /dev/null\n+++ b/raw\n@@ -0,0 +1 @@\n+\udcff\n"
 
 
-def bytes_of(folder: Path) -> dict[str, bytes]:
+def bytes_of(folder):
     return {path.name: path.read_bytes() for path in sorted(folder.glob("*.patch"))}
 
 
-def test_refresh_of_unchanged_commits_writes_nothing(
-    layout: Layout, tree: Tree, folder: Path, reporter: Silent
-) -> None:
+def test_refresh_of_unchanged_commits_writes_nothing(layout, tree, folder, reporter):
     before = bytes_of(folder)
     made = import_series(layout, tree, "mine", None, reporter)
     done = refresh(made.workspace, folder, tree.pristine, reporter)
@@ -56,9 +51,7 @@ def test_refresh_of_unchanged_commits_writes_nothing(
     ],
     ids=["long", "in-body", "crlf-mail", "context", "signature", "crlf-file", "not-utf-8", "rename"],
 )  # fmt: skip
-def test_unusual_patch_formats_are_kept(
-    layout: Layout, tree: Tree, folder: Path, reporter: Silent, odd: str
-) -> None:
+def test_unusual_patch_formats_are_kept(layout, tree, folder, reporter, odd):
     (folder / "0001-first.patch").write_bytes(odd.encode("utf-8", "surrogateescape"))
     before = bytes_of(folder)
     made = import_series(layout, tree, "mine", None, reporter)
@@ -75,7 +68,7 @@ def test_unusual_patch_formats_are_kept(
     assert (again.commit, again.notes) == (tip, ())
 
 
-def test_only_edited_commits_are_written(layout: Layout, tree: Tree, folder: Path, reporter: Silent) -> None:
+def test_only_edited_commits_are_written(layout, tree, folder, reporter):
     before = bytes_of(folder)
     made = import_series(layout, tree, "mine", None, reporter)
     place = made.workspace.path
@@ -100,9 +93,7 @@ def test_only_edited_commits_are_written(layout: Layout, tree: Tree, folder: Pat
 
 
 @pytest.mark.slow
-def test_inserted_commit_changes_only_the_numbers_of_others(
-    layout: Layout, tree: Tree, folder: Path, reporter: Silent
-) -> None:
+def test_inserted_commit_changes_only_the_numbers_of_others(layout, tree, folder, reporter):
     made = import_series(layout, tree, "mine", None, reporter)
     place = made.workspace.path
     second = git(place, "rev-parse", "HEAD").strip()
@@ -121,9 +112,7 @@ def test_inserted_commit_changes_only_the_numbers_of_others(
 
 
 @pytest.mark.slow
-def test_patch_with_moved_lines_is_rewritten(
-    layout: Layout, tree: Tree, folder: Path, reporter: Silent
-) -> None:
+def test_patch_with_moved_lines_is_rewritten(layout, tree, folder, reporter):
     made = import_series(layout, tree, "mine", None, reporter)
     place = made.workspace.path
     second = git(place, "rev-parse", "HEAD").strip()
@@ -139,9 +128,7 @@ def test_patch_with_moved_lines_is_rewritten(
 
 
 @pytest.mark.slow
-def test_review_tags_are_removed_when_the_diff_changes(
-    layout: Layout, tree: Tree, folder: Path, reporter: Silent
-) -> None:
+def test_review_tags_are_removed_when_the_diff_changes(layout, tree, folder, reporter):
     review = "Why.\n\nReviewed-by: R <r@example.org>\nSigned-off-by: A <a@example.org>"
     (folder / "0001-first.patch").write_text(patch(1, 2, change(5), message=review))
     (folder / "0002-second.patch").write_text(patch(2, 2, change(20), message=review))
@@ -176,9 +163,7 @@ def test_review_tags_are_removed_when_the_diff_changes(
 
 
 @pytest.mark.slow
-def test_split_moves_files_to_a_new_commit(
-    layout: Layout, tree: Tree, folder: Path, reporter: Silent
-) -> None:
+def test_split_moves_files_to_a_new_commit(layout, tree, folder, reporter):
     both = change(5) + OTHER
     (folder / "0001-first.patch").write_text(
         patch(1, 2, both, message="Why.\n\nReviewed-by: R <r@example.org>")
@@ -203,7 +188,7 @@ def test_split_moves_files_to_a_new_commit(
 
 
 @pytest.mark.slow
-def test_import_loses_no_work(layout: Layout, tree: Tree, folder: Path, reporter: Silent) -> None:
+def test_import_loses_no_work(layout, tree, folder, reporter):
     made = import_series(layout, tree, "mine", None, reporter)
     place = made.workspace.path
     (place / "util" / "other.c").write_text("int more;\n")
@@ -234,9 +219,7 @@ def test_import_loses_no_work(layout: Layout, tree: Tree, folder: Path, reporter
     assert unsaved(layout) == ()
 
 
-def test_unfinished_rebase_and_empty_commits_are_refused(
-    layout: Layout, tree: Tree, folder: Path, reporter: Silent
-) -> None:
+def test_unfinished_rebase_and_empty_commits_are_refused(layout, tree, folder, reporter):
     made = import_series(layout, tree, "mine", None, reporter)
     place = made.workspace.path
     git(place, "commit", "--quiet", "--allow-empty", "-m", "nothing")
@@ -252,7 +235,7 @@ def test_unfinished_rebase_and_empty_commits_are_refused(
         refresh(made.workspace, folder, tree.pristine, reporter)
 
 
-def test_new_series_is_created_from_its_first_commit(layout: Layout, tree: Tree, reporter: Silent) -> None:
+def test_new_series_is_created_from_its_first_commit(layout, tree, reporter):
     made = new_series(layout, tree, "fresh", "A fresh start")
     with pytest.raises(AuthoringError, match="has no commit"):
         refresh(made.workspace, made.folder, tree.pristine, reporter)
@@ -268,9 +251,7 @@ def test_new_series_is_created_from_its_first_commit(layout: Layout, tree: Tree,
         new_series(layout, tree, "fresh", "")
 
 
-def test_mailbox_is_imported_as_a_series(
-    layout: Layout, tree: Tree, folder: Path, reporter: Silent, tmp_path: Path
-) -> None:
+def test_mailbox_is_imported_as_a_series(layout, tree, folder, reporter, tmp_path):
     mails = [
         path.read_text().replace("[PATCH ", "[RFC PATCH for-8.0 v3 ")
         for path in sorted(folder.glob("*.patch"))

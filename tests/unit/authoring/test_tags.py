@@ -1,7 +1,5 @@
 """Review tags: sender, reviewed diff, and removal; versions of a series."""
 
-from pathlib import Path
-
 import pytest
 
 from harness.authoring import apply_tags, collect, import_series, read_status, refresh, reroll
@@ -9,10 +7,7 @@ from harness.authoring.history import previous_version, versions
 from harness.authoring.refresh import read_old
 from harness.authoring.tags import read_records
 from harness.errors import AuthoringError, OptionError
-from harness.layout import Layout
-from harness.progress import Silent
 from harness.series import load_series, read_input
-from harness.tree import Tree
 from harness.tree.git import Git
 from tests.unit.authoring.conftest import git
 
@@ -33,7 +28,7 @@ On Tuesday, J wrote:
 """
 
 
-def thread(layout: Layout, folder: Path, place: Path, *replies: tuple[str, str, str]) -> Path:
+def thread(layout, folder, place, *replies):
     """Write a mailbox of the series in ``folder`` and replies (number of the answered mail, sender, text)."""
     mails = []
     for path in sorted(folder.glob("*.patch")):
@@ -48,9 +43,7 @@ def thread(layout: Layout, folder: Path, place: Path, *replies: tuple[str, str, 
     return box
 
 
-def test_tags_are_collected_with_problems_and_applied_on_request(
-    layout: Layout, tree: Tree, folder: Path, reporter: Silent, tmp_path: Path
-) -> None:
+def test_tags_are_collected_with_problems_and_applied_on_request(layout, tree, folder, reporter, tmp_path):
     box = thread(
         layout,
         folder,
@@ -92,9 +85,7 @@ def test_tags_are_collected_with_problems_and_applied_on_request(
     assert len(refresh(made.workspace, folder, tree.pristine, reporter).stale) == 1
 
 
-def test_tag_for_a_changed_diff_is_not_added(
-    layout: Layout, tree: Tree, folder: Path, tmp_path: Path
-) -> None:
+def test_tag_for_a_changed_diff_is_not_added(layout, tree, folder, tmp_path):
     box = thread(
         layout, folder, tmp_path, ("1", "R <r@example.org>", "Reviewed-by: R <r@example.org>\nReviewed-by: R")
     )
@@ -108,9 +99,7 @@ def test_tag_for_a_changed_diff_is_not_added(
     assert gone.problem == "the series no longer has a patch with this subject"
 
 
-def test_reroll_archives_the_whole_version(
-    layout: Layout, tree: Tree, folder: Path, reporter: Silent, tmp_path: Path
-) -> None:
+def test_reroll_archives_the_whole_version(layout, tree, folder, reporter, tmp_path):
     assert previous_version(folder) is None
     outgoing = tmp_path / "mine-v1"
     outgoing.mkdir()
@@ -140,7 +129,7 @@ def test_reroll_archives_the_whole_version(
         reroll(folder, outgoing)
 
 
-def test_invalid_tags_file_is_refused(folder: Path) -> None:
+def test_invalid_tags_file_is_refused(folder):
     (folder / "tags.toml").write_text("[[tag]]\npatch = 3\n")
     with pytest.raises(OptionError, match=r"cannot read .*tags\.toml"):
         read_records(folder)

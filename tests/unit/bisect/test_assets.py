@@ -4,7 +4,6 @@ import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
@@ -29,7 +28,7 @@ class A(QemuSystemTest):
 KERNEL = f"ASSET_A = Asset('https://example.org/kernel', '{SHA256}')"
 
 
-def test_assets_are_read_without_running_the_test() -> None:
+def test_assets_are_read_without_running_the_test():
     assert read_assets(TEXT) == (
         Asset(url="https://example.org/kernel", digest=SHA256),
         Asset(url="https://example.org/disk", digest=SHA512),
@@ -48,14 +47,14 @@ class Place:
     text: str = KERNEL
     base: str = KERNEL
 
-    def download(self, url: str, target: Path, reporter: object) -> None:
+    def download(self, url, target, reporter):
         assert isinstance(reporter, Silent)
         self.fetched.append(url)
         if not self.served:
             raise FetchError(f"{url}: no network", "check the network")
         target.write_bytes(self.served)
 
-    def provide(self, suite: str = "func-quick") -> Assets:
+    def provide(self, suite="func-quick"):
         tests = [QemuTest(name="func-a", suite=suite, programs=(), sources=("tests/a.py", "tests/a.c"))]
         return provide_assets(
             tests,
@@ -67,19 +66,19 @@ class Place:
         )
 
     @property
-    def copy(self) -> Path:
+    def copy(self):
         return self.top / "functional-assets" / "download" / SHA256
 
 
 @pytest.fixture
-def place(tmp_path: Path, layout: Layout, monkeypatch: pytest.MonkeyPatch) -> Place:
+def place(tmp_path, layout, monkeypatch):
     place = Place(tmp_path / "native", layout)
     monkeypatch.setenv("QEMU_TEST_CACHE_DIR", str(tmp_path / "user"))
     monkeypatch.setattr(module, "download", place.download)
     return place
 
 
-def test_asset_of_a_cache_is_copied(place: Place, tmp_path: Path) -> None:
+def test_asset_of_a_cache_is_copied(place, tmp_path):
     cached = tmp_path / "user" / "download" / SHA256
     cached.parent.mkdir(parents=True)
     cached.write_bytes(CONTENT)
@@ -93,7 +92,7 @@ def test_asset_of_a_cache_is_copied(place: Place, tmp_path: Path) -> None:
     assert place.fetched == []
 
 
-def test_damaged_copy_and_cache_are_replaced(place: Place, tmp_path: Path) -> None:
+def test_damaged_copy_and_cache_are_replaced(place, tmp_path):
     for path in (place.copy, tmp_path / "user" / "download" / SHA256):
         path.parent.mkdir(parents=True)
         path.write_bytes(b"damaged")
@@ -106,7 +105,7 @@ def test_damaged_copy_and_cache_are_replaced(place: Place, tmp_path: Path) -> No
     assert len(place.fetched) == 1, "it is cached"
 
 
-def test_asset_that_cannot_be_fetched_is_a_reason(place: Place) -> None:
+def test_asset_that_cannot_be_fetched_is_a_reason(place):
     reason = "https://example.org/kernel is not cached and cannot be fetched: no network"
     assert place.provide().missing == {"func-a": reason}
     place.served = b"another file"
@@ -116,31 +115,29 @@ def test_asset_that_cannot_be_fetched_is_a_reason(place: Place) -> None:
     assert not list(place.layout.downloads.rglob("*.part"))
 
 
-def test_address_that_only_the_series_names_is_not_fetched(place: Place) -> None:
+def test_address_that_only_the_series_names_is_not_fetched(place):
     place.base, place.served = KERNEL.replace("example", "another"), CONTENT
     assert "the series names it" in place.provide().missing["func-a"]
     assert place.fetched == []
 
 
-def test_other_tests_need_no_assets(place: Place) -> None:
+def test_other_tests_need_no_assets(place):
     assert place.provide("unit") == Assets(env={}, missing={})
 
 
-def test_test_without_its_assets_is_skipped_by_name(monkeypatch: pytest.MonkeyPatch, layout: Layout) -> None:
+def test_test_without_its_assets_is_skipped_by_name(monkeypatch, layout):
     from harness.bisect import testing
     from harness.check import TestRow
 
-    def row(name: str, outcome: Any) -> TestRow:
+    def row(name, outcome):
         return TestRow(patch=1, suite="func-quick", name=name, outcome=outcome, seconds=0, reason="x")
 
     rows = (row("a", "skipped"), row("b", "failed"), row("c", "ok"), row("d", "failed"))
     missing = dict.fromkeys("abc", "URL is not cached")
     monkeypatch.setattr(testing, "provide_assets", lambda *_, **__: Assets(env={"E": "1"}, missing=missing))
     monkeypatch.setattr(testing, "run_tests", lambda *_, env, **__: rows if env == {"E": "1"} else ())
-    walk: Any = SimpleNamespace(
-        layout=layout, reporter=Silent(), sandbox=None, options=SimpleNamespace(jobs=1)
-    )
-    built: Any = SimpleNamespace(folder="/nowhere", source="/nowhere")
+    walk = SimpleNamespace(layout=layout, reporter=Silent(), sandbox=None, options=SimpleNamespace(jobs=1))
+    built = SimpleNamespace(folder="/nowhere", source="/nowhere")
     found = testing.run_ready(walk, 1, built, (), Path("log"))
     assert [(one.name, one.outcome, one.reason) for one in found] == [
         ("a", "skipped", "URL is not cached"),

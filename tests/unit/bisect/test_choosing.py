@@ -10,15 +10,15 @@ from harness.errors import OptionError
 TOUCHED = ("touched",)
 
 
-def no_file(_: str) -> str:
+def no_file(_):
     return ""
 
 
-def named(name: str, *sources: str) -> QemuTest:
+def named(name, *sources):
     return QemuTest(name=name, suite="unit", programs=(), sources=sources)
 
 
-def test_tests_are_selected_by_source_and_name() -> None:
+def test_tests_are_selected_by_source_and_name():
     tests = (
         named("check-qdict", "tests/unit/check-qdict.c"),
         named("test-util-sockets", "tests/unit/test-util-sockets.c"),
@@ -26,7 +26,7 @@ def test_tests_are_selected_by_source_and_name() -> None:
         named("qtest-x86_64/boot-serial-test"),
     )
 
-    def chosen(*changed: str) -> list[str]:
+    def chosen(*changed):
         return [one.name for one in choose_tests(tests, changed, ("touched",), no_file)]
 
     assert chosen("tests/unit/check-qdict.c") == ["check-qdict"]
@@ -49,7 +49,7 @@ def test_tests_are_selected_by_source_and_name() -> None:
         ("hw/sensor.c", "sensors-test"),
     ],
 )
-def test_file_touches_the_tests_whose_name_contains_its_name(changed: str, name: str) -> None:
+def test_file_touches_the_tests_whose_name_contains_its_name(changed, name):
     assert choose_tests([named(name)], [changed], TOUCHED, no_file) == (named(name),)
 
 
@@ -65,16 +65,16 @@ def test_file_touches_the_tests_whose_name_contains_its_name(changed: str, name:
         ("target/i386/x86_64.c", "qtest-x86_64/boot-serial-test"),
     ],
 )
-def test_file_with_a_short_common_or_other_name_touches_no_test(changed: str, name: str) -> None:
+def test_file_with_a_short_common_or_other_name_touches_no_test(changed, name):
     assert choose_tests([named(name)], [changed], TOUCHED, no_file) == ()
 
 
-def test_every_word_that_is_too_common_is_ignored() -> None:
+def test_every_word_that_is_too_common_is_ignored():
     for word in module._COMMON:
         assert choose_tests([named(f"{word}-test")], [f"util/{word}.c"], TOUCHED, no_file) == ()
 
 
-def test_all_is_every_test_but_the_slow_ones() -> None:
+def test_all_is_every_test_but_the_slow_ones():
     quick, slow = (
         named("a"),
         QemuTest(name="b", suite="func-x", suites=("thorough",), programs=(), sources=()),
@@ -83,13 +83,13 @@ def test_all_is_every_test_but_the_slow_ones() -> None:
     assert choose_tests((quick, slow), (), ("func-x", "touched"), no_file) == (slow,)
 
 
-def test_unknown_suite_is_refused_with_those_of_the_tree() -> None:
+def test_unknown_suite_is_refused_with_those_of_the_tree():
     with pytest.raises(OptionError, match="no 'unti'") as raised:
         choose_tests([named("a")], (), ("unti",), no_file)
     assert "unit" in raised.value.remedy
 
 
-def test_changed_test_runs_whatever_its_suite_and_speed() -> None:
+def test_changed_test_runs_whatever_its_suite_and_speed():
     slow = QemuTest(name="b", suite="slow", programs=(), sources=("tests/b.py", "util/b.c"))
     assert choose_tests([slow], ["tests/b.py"], ("unit",), no_file) == (slow,)
     assert choose_tests([slow], ["tests/b.py"], TOUCHED, no_file) == (slow,)
@@ -97,7 +97,7 @@ def test_changed_test_runs_whatever_its_suite_and_speed() -> None:
     assert choose_tests([slow], ["util/b.c"], TOUCHED, no_file) == (slow,)
 
 
-def test_slow_test_is_not_run_because_of_its_name() -> None:
+def test_slow_test_is_not_run_because_of_its_name():
     slow = QemuTest(name="func-clock", suite="slow", programs=(), sources=())
     assert choose_tests([slow], ["hw/clock.c"], TOUCHED, no_file) == ()
 
@@ -132,11 +132,11 @@ F: */
         ("other.c", False),
     ],
 )
-def test_block_code_is_what_its_maintainers_list(path: str, touches: bool) -> None:
+def test_block_code_is_what_its_maintainers_list(path, touches):
     assert touches_block([path], MAINTAINERS) == touches
 
 
-def test_block_code_touches_the_quick_iotests() -> None:
+def test_block_code_touches_the_quick_iotests():
     tests = [
         QemuTest(name=f"io-{suite}-001", suite=suite, programs=(), sources=())
         for suite in ("block", "block-slow")
@@ -146,7 +146,7 @@ def test_block_code_touches_the_quick_iotests() -> None:
     )
 
 
-def test_shared_file_touches_the_tests_that_name_it() -> None:
+def test_shared_file_touches_the_tests_that_name_it():
     files = {
         "MAINTAINERS": "",
         "tests/unit/a.c": '#include "helpers.h"',
@@ -155,7 +155,7 @@ def test_shared_file_touches_the_tests_that_name_it() -> None:
     }
     tests = [named(name, f"tests/unit/{name}.c") for name in "abc"]
 
-    def chosen(*changed: str) -> str:
+    def chosen(*changed):
         return "".join(one.name for one in choose_tests(tests, changed, TOUCHED, files.__getitem__))
 
     assert chosen("tests/unit/helpers.c") == "a"
@@ -164,7 +164,7 @@ def test_shared_file_touches_the_tests_that_name_it() -> None:
     assert chosen("util/helpers.c") == "", "it is no file of the tests"
 
 
-def test_shared_file_in_a_folder_of_the_command_touches_the_test() -> None:
+def test_shared_file_in_a_folder_of_the_command_touches_the_test():
     test = QemuTest(name="io", suite="block", programs=(), sources=(), folders=("tests/qemu-iotests",))
     assert choose_tests([test], ["tests/qemu-iotests/common.rc"], TOUCHED, no_file) == (test,)
     assert choose_tests([test], ["tests/qemu-iotests-x/common.rc"], TOUCHED, no_file) == ()
@@ -186,7 +186,7 @@ MODULES = {
     ("changed", "touches"),
     [(path, "other" not in path and "qmp" not in path) for path in MODULES],
 )
-def test_python_module_touches_the_scripts_that_import_it(changed: str, touches: bool) -> None:
+def test_python_module_touches_the_scripts_that_import_it(changed, touches):
     test = QemuTest(
         name="func-a",
         suite="func-quick",
@@ -198,7 +198,7 @@ def test_python_module_touches_the_scripts_that_import_it(changed: str, touches:
     assert found == ((test,) if touches else ())
 
 
-def test_modules_that_a_package_loads_by_name_count() -> None:
+def test_modules_that_a_package_loads_by_name_count():
     files = {"scripts/tool.py": "import pack", "scripts/pack/__init__.py": "__import__(name)"}
     test = named("dtrace", "scripts/tool.py")
     read = lambda path: files.get(path, "")  # noqa: E731

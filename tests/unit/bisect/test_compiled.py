@@ -1,9 +1,7 @@
 """Which changed sources count as compiled, and why the others are not."""
 
 import os
-from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
@@ -21,7 +19,6 @@ from harness.bisect.scope import Scope
 from harness.build.features import Needs, features_of
 from harness.build.plan import Extra
 from harness.check import CompiledFiles
-from harness.layout import Layout
 from tests.unit.bisect.support import Walk, judged
 from tests.unit.check.support import judged as series
 from tests.unit.series.mails import patch
@@ -45,7 +42,7 @@ diff --git a/{path} b/{path}
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def folder(tmp_path):
     folder = tmp_path / "native"
     folder.mkdir()
     (folder / "build.ninja").write_text(NINJA)
@@ -71,11 +68,11 @@ def folder(tmp_path: Path) -> Path:
         ("tests/functional/test_arm.py", False),
     ],
 )
-def test_sources_are_what_a_compiler_or_generator_reads(path: str, counts: bool) -> None:
+def test_sources_are_what_a_compiler_or_generator_reads(path, counts):
     assert is_source(path) is counts
 
 
-def test_object_that_a_goal_needs_and_that_exists_is_compiled(folder: Path) -> None:
+def test_object_that_a_goal_needs_and_that_exists_is_compiled(folder):
     goal = ["qemu-system-x86_64"]
     assert compiled_in(folder, goal, ()).sources == {"hw/a.c", "target/a.decode"}
     both = compiled_in(folder, [*goal, "other-test"], ())
@@ -86,7 +83,7 @@ def test_object_that_a_goal_needs_and_that_exists_is_compiled(folder: Path) -> N
     assert compiled_in(folder / "nowhere", goal, ()) == Compiled()
 
 
-def test_object_of_an_earlier_commit_does_not_count_after_a_failure(folder: Path) -> None:
+def test_object_of_an_earlier_commit_does_not_count_after_a_failure(folder):
     source = folder.parent / "src" / "hw" / "a.c"
     source.parent.mkdir(parents=True)
     for path in (source, source.with_name("a.h")):
@@ -99,10 +96,10 @@ def test_object_of_an_earlier_commit_does_not_count_after_a_failure(folder: Path
     assert "hw/a.c" in compiled_in(folder, goal, (), []).sources
 
 
-def test_header_counts_through_the_compilers_reports(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[tuple[dict[str, str], set[str]]] = []
+def test_header_counts_through_the_compilers_reports(folder, monkeypatch):
+    asked = []
 
-    def read(where: Path, objects: dict[str, str], wanted: set[str]) -> dict[str, set[str]]:
+    def read(where, objects, wanted):
         assert where == folder
         asked.append((objects, wanted))
         return {name: set(objects.values()) for name in wanted}
@@ -125,7 +122,7 @@ def test_header_counts_through_the_compilers_reports(folder: Path, monkeypatch: 
     assert old.readers == {"hw/a.h": {"hw/lost.c"}}, "the object is that of an earlier commit"
 
 
-def counted(tmp_path: Path, users: str, readers: str, compiled: str) -> Changed:
+def counted(tmp_path, users, readers, compiled):
     """A header that ``users`` include, and that was read for ``readers`` of the ``compiled`` sources."""
     (tmp_path / "a.h").touch()
     return Changed(
@@ -155,12 +152,10 @@ def counted(tmp_path: Path, users: str, readers: str, compiled: str) -> Changed:
         ("", "", "x", (None, "not compiled: why")),
     ],
 )
-def test_header_counts_with_half_of_the_sources_that_include_it(
-    tmp_path: Path, users: str, readers: str, compiled: str, expected: tuple[tuple[int, int] | None, str]
-) -> None:
+def test_header_counts_with_half_of_the_sources_that_include_it(tmp_path, users, readers, compiled, expected):
     count, message = expected
     changed = counted(tmp_path, users, readers, compiled)
-    why: Any = SimpleNamespace(why=lambda _path, *, partly=False: "why+" if partly else "why")
+    why = SimpleNamespace(why=lambda _path, *, partly=False: "why+" if partly else "why")
     found = changed.findings(lambda: why)
     assert [(one.patch, one.file, one.message) for one in found] == ([(3, "a.h", message)] if message else [])
     summary = changed.summary((), Extra())
@@ -170,7 +165,7 @@ def test_header_counts_with_half_of_the_sources_that_include_it(
     )
 
 
-def test_source_of_the_same_name_has_to_be_compiled(tmp_path: Path) -> None:
+def test_source_of_the_same_name_has_to_be_compiled(tmp_path):
     header = "include/hw/arm/virt.h"
     (tmp_path / header).parent.mkdir(parents=True)
     (tmp_path / header).touch()
@@ -178,7 +173,7 @@ def test_source_of_the_same_name_has_to_be_compiled(tmp_path: Path) -> None:
     changed = Changed(source=tmp_path, files={header: 1}, includers={header: users})
     changed.readers[header] = {"hw/a.c", "hw/b.c"}
     changed.sources |= changed.readers[header]
-    why: Any = SimpleNamespace(why=lambda _path, *, partly=False: "why+" if partly else "why")
+    why = SimpleNamespace(why=lambda _path, *, partly=False: "why+" if partly else "why")
     assert [one.message for one in changed.findings(lambda: why)] == [
         "compiled with 2 of the 3 sources that include it, not with hw/arm/virt.c: why+"
     ]
@@ -186,12 +181,12 @@ def test_source_of_the_same_name_has_to_be_compiled(tmp_path: Path) -> None:
     assert changed.findings(lambda: why) == []
 
 
-def test_readers_of_all_builds_count(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_readers_of_all_builds_count(folder, tmp_path, monkeypatch):
     (tmp_path / "hw").mkdir()
     (tmp_path / "hw" / "a.h").touch()
-    asked: list[set[str]] = []
+    asked = []
 
-    def read(_folder: Path, objects: dict[str, str], wanted: set[str]) -> dict[str, set[str]]:
+    def read(_folder, objects, wanted):
         asked.append(wanted)
         return {"hw/a.h": set(objects.values())}
 
@@ -204,13 +199,13 @@ def test_readers_of_all_builds_count(folder: Path, tmp_path: Path, monkeypatch: 
     assert asked == [{"hw/a.h"}, {"hw/a.h"}], "nothing is read for a header that is complete"
 
 
-def test_run_that_builds_nothing_has_compiled_nothing() -> None:
+def test_run_that_builds_nothing_has_compiled_nothing():
     deleted = CHANGE.format(path="hw/b.c").replace("+++ b/hw/b.c", "+++ /dev/null")
     diff = CHANGE.format(path="hw/a.c") + deleted + CHANGE.format(path="docs/a.rst")
     assert nothing_compiled(judged(2, diff).patches) == CompiledFiles(compiled=0, changed=1)
 
 
-def test_deleted_files_do_not_count(folder: Path, tmp_path: Path) -> None:
+def test_deleted_files_do_not_count(folder, tmp_path):
     series = judged(2, CHANGE.format(path="hw/a.c") + CHANGE.format(path="hw/gone.c"))
     assert changed_sources(series.patches) == {"hw/a.c": 2, "hw/gone.c": 2}
     changed = Changed(source=tmp_path / "src")
@@ -222,7 +217,7 @@ def test_deleted_files_do_not_count(folder: Path, tmp_path: Path) -> None:
     assert changed.findings(lambda: pytest.fail("nothing is to be explained")) == []
 
 
-def reasons(tmp_path: Path, **changes: Any) -> Reasons:
+def reasons(tmp_path, **changes):
     (tmp_path / "configure").write_text("--enable-curl --enable-odd")
     (tmp_path / "meson.build").write_text(
         "curl = dependency('libcurl', required: get_option('curl'))\n"
@@ -233,7 +228,7 @@ def reasons(tmp_path: Path, **changes: Any) -> Reasons:
         "s.add(when: 'CONFIG_X', if_true: files('x.c'))\n"
         "if cpu == 's390x'\n  s.add(files('cpu.c'))\nendif\n"
     )
-    given: dict[str, Any] = {
+    given = {
         "features": features_of(tmp_path),
         "elsewhere": {"hw/arm/virt.c": ("qemu-system-aarch64", "qemu-system-arm", "b", "c")},
         "needs": {
@@ -248,7 +243,7 @@ def reasons(tmp_path: Path, **changes: Any) -> Reasons:
     return Reasons(**(given | changes))
 
 
-def test_reasons(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reasons(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "missing_packages", lambda names: tuple(f"{name}-dev" for name in names))
     given = reasons(tmp_path)
     assert given.why("win.c") == "other operating system (windows)"
@@ -280,7 +275,7 @@ def test_reasons(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert reasons(tmp_path, restricted=False).why("hw/arm/virt.c").endswith("would, not x86_64-softmmu")
 
 
-def make_build(layout: Layout, *names: str) -> Path:
+def make_build(layout, *names):
     """Create a checkout and a build folder with the empty files ``names``; return their folder."""
     root = layout.build_root("7.2", "validate-x")
     for name in ("src/configure", "native/build.ninja", *names):
@@ -290,7 +285,7 @@ def make_build(layout: Layout, *names: str) -> Path:
     return root
 
 
-def test_file_that_no_commit_compiles_is_a_finding(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_file_that_no_commit_compiles_is_a_finding(layout, monkeypatch):
     walk = Walk(layout=layout, monkeypatch=monkeypatch)
     walk.series = judged(2, CHANGE.format(path="hw/a.c") + CHANGE.format(path="hw/lost.c"))
     root = make_build(layout, "src/hw/a.c", "src/hw/lost.c", "native/a.c.o")
@@ -298,7 +293,6 @@ def test_file_that_no_commit_compiles_is_a_finding(layout: Layout, monkeypatch: 
     assert [(one.rule, one.severity, one.patch, one.file) for one in built.findings] == [
         ("build-not-compiled", "warning", 2, "hw/lost.c")
     ]
-    assert built.compiled is not None
     assert (built.compiled.compiled, built.compiled.changed) == (1, 2)
     assert built.compiled.targets == ("x86_64-softmmu",)
     extra = Extra(goals=("other-test",), switches=("--enable-x",))
@@ -307,23 +301,22 @@ def test_file_that_no_commit_compiles_is_a_finding(layout: Layout, monkeypatch: 
     (root / "src" / "hw" / "other.c").touch()
     (root / "native" / "other.c.o").touch()
     chosen = walk().compiled
-    assert chosen is not None
     assert (chosen.compiled, chosen.programs, chosen.switches) == (1, ("other-test",), ("--enable-x",))
 
 
-def test_only_files_of_the_given_patches_count(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_files_of_the_given_patches_count(layout, monkeypatch):
     walk = Walk(layout=layout, monkeypatch=monkeypatch)
     walk.series = series(
         patch("[PATCH 1/2] util: n1", ident="1@e.org", diff=CHANGE.format(path="hw/lost.c")),
         patch("[PATCH 2/2] util: n2", ident="2@e.org", diff=CHANGE.format(path="hw/a.c")),
     )
     make_build(layout, "src/hw/a.c", "src/hw/lost.c", "native/a.c.o")
-    options: dict[str, Any] = {"targets": ("x86_64-softmmu",)}
+    options = {"targets": ("x86_64-softmmu",)}
     assert walk(**options, patches=("2",)).findings == ()
     assert [(one.patch, one.file) for one in walk(**options).findings] == [(1, "hw/lost.c")]
 
 
-def test_error_of_the_compiler_counts_as_compiled(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_error_of_the_compiler_counts_as_compiled(layout, monkeypatch):
     walk = Walk(layout=layout, monkeypatch=monkeypatch)
     walk.series = judged(2, CHANGE.format(path="hw/a.c") + CHANGE.format(path="hw/lost.c"))
     make_build(layout, "src/hw/a.c", "src/hw/lost.c", "native/a.c.o")
@@ -333,7 +326,7 @@ def test_error_of_the_compiler_counts_as_compiled(layout: Layout, monkeypatch: p
     assert [(one.rule, one.patch) for one in only.findings] == [("build-not-compiled", 1)]
 
 
-def test_programs_of_tests_count(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_programs_of_tests_count(layout, monkeypatch):
     from harness.bisect.suites import QemuTest
 
     walk = Walk(layout=layout, monkeypatch=monkeypatch)

@@ -1,24 +1,20 @@
 """The estimate before the builds, from rates that earlier builds have measured."""
 
 from types import SimpleNamespace
-from typing import Any
-
-import pytest
 
 from harness.bisect.cost import ENOUGH, Rates, estimate, measure_rates, read_rates
 from harness.bisect.scope import Scope
 from harness.build.probe import Sources
 from harness.build.result import CacheUse
-from harness.layout import Layout
 from tests.unit.bisect.support import Walk
 
 
-def built(hits: int, misses: int, *, reused: bool = False, compile_s: float = 100.0) -> Any:
+def built(hits, misses, *, reused=False, compile_s=100.0):
     cache = CacheUse(direct_hits=hits, preprocessed_hits=0, misses=misses, uncacheable=0)
     return SimpleNamespace(reused=reused, cache=cache, compile_s=compile_s)
 
 
-def test_builds_of_many_files_measure_the_rates(layout: Layout) -> None:
+def test_builds_of_many_files_measure_the_rates(layout):
     assert read_rates(layout) == Rates()
     for build in (built(0, ENOUGH - 1), built(500, 500), built(0, 500, reused=True)):
         measure_rates(layout, build)
@@ -31,7 +27,7 @@ def test_builds_of_many_files_measure_the_rates(layout: Layout) -> None:
     assert read_rates(layout) == Rates()
 
 
-def test_estimate_names_steps_and_times() -> None:
+def test_estimate_names_steps_and_times():
     rates = Rates(cold_s=0.5, warm_s=0.05, measured=True)
     assert estimate(1000, [10, 20], ["gcc"], rates) == (
         "estimate: 1,000 compile steps for the base and 30 for 2 commits, with gcc: "
@@ -42,7 +38,7 @@ def test_estimate_names_steps_and_times() -> None:
     assert "assumed, not measured here yet" in text
 
 
-def test_estimate_is_printed_before_the_first_build(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_estimate_is_printed_before_the_first_build(layout, monkeypatch):
     walk = Walk(layout=layout, monkeypatch=monkeypatch)
     walk.scope = Scope(
         targets=("x86_64-softmmu",),
@@ -58,7 +54,7 @@ def test_estimate_is_printed_before_the_first_build(layout: Layout, monkeypatch:
     assert "9 compile steps for the base and 4 for 1 commit," in line
 
 
-def test_steps_of_a_commit_are_not_more_than_those_of_the_base() -> None:
+def test_steps_of_a_commit_are_not_more_than_those_of_the_base():
     scope = Scope(targets=(), sources=Sources(needed=5), steps={"a": 4, "b": 4}, changes={1: frozenset("ab")})
     assert scope.again([1]) == 5
     assert scope.again([2]) == 0

@@ -7,7 +7,7 @@ from tests.unit.bisect.test_scope import KNOWN, WIDEST
 EMPTY = Sources()
 
 
-def test_programs_that_are_not_needed_any_more_are_left_out() -> None:
+def test_programs_that_are_not_needed_any_more_are_left_out():
     two = [demand_of([frozenset(pair)]) for pair in (("a", "b"), ("a", "c"), ("b", "d"), ("c", "e"))]
     assert smallest(two, EMPTY, ()) == ("b", "c"), "a was chosen first"
     groups = [demand_of([frozenset(pair)]) for pair in (("a", "b"), ("b", "c"), ("c", "d"))]
@@ -19,7 +19,7 @@ def test_programs_that_are_not_needed_any_more_are_left_out() -> None:
     assert cover([demand_of([frozenset({"qemu-img"})])], KNOWN[:2], KNOWN, WIDEST) == ("x86_64-softmmu",)
 
 
-def test_half_of_the_sources_are_enough() -> None:
+def test_half_of_the_sources_are_enough():
     header = demand_of([frozenset("ab"), frozenset("ab"), frozenset("c"), frozenset("d"), frozenset()])
     assert header == {frozenset("ab"): 2, frozenset("c"): 1, frozenset("d"): 1}
     assert (missing(header, "c"), missing(header, "b"), missing(header, "cd")) == (1, 0, 0)

@@ -6,7 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
@@ -47,28 +46,28 @@ int a(int n)
 """
 
 
-def test_changed_files_and_links_get_the_flag() -> None:
+def test_changed_files_and_links_get_the_flag():
     assert instrument(NINJA, {"util_a.c.o"}) == NINJA.replace(
         "a.c\n ARGS = -O0", "a.c\n ARGS = -O0 --coverage"
     ).replace("-lm", "-lm --coverage")
 
 
-def test_lines_are_shown_as_ranges() -> None:
+def test_lines_are_shown_as_ranges():
     assert ranges_of([9, 3, 4, 5, 7]) == ["3-5", "7", "9"]
     assert ranges_of([]) == []
 
 
-def repository(folder: Path) -> Any:
+def repository(folder):
     """A clone with a base and two patches to util/a.c."""
 
-    def git(*words: str) -> str:
+    def git(*words):
         identity = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
         ended = subprocess.run(
             ["git", "-C", folder, *identity, *words], check=True, capture_output=True, text=True
         )
         return ended.stdout.strip()
 
-    def commit(text: str) -> str:
+    def commit(text):
         (folder / "util" / "a.c").write_text(text)
         git("add", "-A")
         git("commit", "-q", "-m", "x")
@@ -99,7 +98,7 @@ def repository(folder: Path) -> Any:
     )
 
 
-def test_lines_are_attributed_to_the_patch_that_adds_them(tmp_path: Path) -> None:
+def test_lines_are_attributed_to_the_patch_that_adds_them(tmp_path):
     series = repository(tmp_path)
     counts = {"util/a.c": {2: 1, 3: 1, 4: 1, 5: 0, 7: 1}, "util/other.c": {1: 0}}
     covered = list(attribute(series, counts))
@@ -110,7 +109,7 @@ def test_lines_are_attributed_to_the_patch_that_adds_them(tmp_path: Path) -> Non
     assert finding.message == "1 of 2 added lines were run by no test: 5"
 
 
-def test_lines_that_ran_are_no_finding(tmp_path: Path) -> None:
+def test_lines_that_ran_are_no_finding(tmp_path):
     covered = CoveredFile(patch=1, file="util/a.c", executable=2, missing=())
     assert list(findings_of([covered], judged(patch("[PATCH] a", diff=DIFF)))) == []
     many = CoveredFile(patch=1, file="util/a.c", executable=40, missing=tuple(range(1, 40, 2)))
@@ -120,7 +119,7 @@ def test_lines_that_ran_are_no_finding(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("gcov") is None or shutil.which("gcc") is None, reason="needs gcc and gcov")
-def test_tests_run_with_the_instrumented_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tests_run_with_the_instrumented_files(tmp_path, monkeypatch):
     series = repository(tmp_path / "src")
     folder = tmp_path / "native"
     folder.mkdir()
@@ -129,15 +128,15 @@ def test_tests_run_with_the_instrumented_files(tmp_path: Path, monkeypatch: pyte
     subprocess.run([ninja, "-C", folder, "test-a"], check=True, stdout=subprocess.DEVNULL)
     before = (folder / "test-a").stat().st_size
     commands = (SimpleNamespace(purpose="compile", env={}, argv=(ninja, "-j1")),)
-    built: Any = SimpleNamespace(folder=str(folder), source=str(tmp_path / "src"), commands=commands)
+    built = SimpleNamespace(folder=str(folder), source=str(tmp_path / "src"), commands=commands)
     test = QemuTest(name="test-a", suite="unit", programs=("test-a",), sources=())
     monkeypatch.setattr(module, "choose", lambda *_: (test,))
 
-    def run_ready(*_: object) -> None:
+    def run_ready(*_):
         subprocess.run([folder / "test-a"], check=True)
 
     monkeypatch.setattr(module, "run_ready", run_ready)
-    walk: Any = SimpleNamespace(
+    walk = SimpleNamespace(
         judged=series,
         sandbox=NO_SANDBOX,
         extra=SimpleNamespace(compiler="gcc"),

@@ -1,7 +1,5 @@
 """Messages of compilers in a log."""
 
-from pathlib import Path
-
 import pytest
 
 from harness.bisect.diagnostics import read_diagnostics, read_lines
@@ -10,7 +8,7 @@ WARNING = "../src/util/a.c:{line}:5: error: unused variable 'x' [-Werror=unused-
 ERROR = "../src/util/b.c:7:1: error: unknown type name 'y'"
 
 
-def test_diagnostics_have_a_place_and_a_switch() -> None:
+def test_diagnostics_have_a_place_and_a_switch():
     one, two = read_diagnostics(
         ["noise", WARNING.format(line=3), WARNING.format(line=3), ERROR, "x.c: In function"]
     )
@@ -27,17 +25,17 @@ def test_diagnostics_have_a_place_and_a_switch() -> None:
         ("/usr/include/x.h:9:1: error: odd [-Werror]", "/usr/include/x.h", "odd", True),
     ],
 )
-def test_formats_of_messages(line: str, file: str, text: str, is_warning: bool) -> None:
+def test_formats_of_messages(line, file, text, is_warning):
     (found,) = read_diagnostics([line])
     assert (found.file, found.text, found.is_warning) == (file, text, is_warning)
 
 
 @pytest.mark.parametrize("program", ["ninja", "collect2", "cc1"])
-def test_messages_of_other_programs_are_ignored(program: str) -> None:
+def test_messages_of_other_programs_are_ignored(program):
     assert read_diagnostics([f"{program}:1: error: odd"]) == ()
 
 
-def test_key_is_the_same_when_lines_move() -> None:
+def test_key_is_the_same_when_lines_move():
     one, two, other = read_diagnostics(
         [f"a.c:{line}:1: error: see line {line}" for line in (3, 40)] + ["b.c:3:1: error: see line 3"]
     )
@@ -45,7 +43,7 @@ def test_key_is_the_same_when_lines_move() -> None:
     assert one.key != other.key
 
 
-def test_log_is_read_even_if_it_is_missing_or_no_text(tmp_path: Path) -> None:
+def test_log_is_read_even_if_it_is_missing_or_no_text(tmp_path):
     assert read_lines(tmp_path / "none") == []
     log = tmp_path / "log"
     log.write_bytes(b"one\n\xff\n")

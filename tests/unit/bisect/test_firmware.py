@@ -2,19 +2,16 @@
 
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
 from harness.bisect import firmware
 from harness.bisect.firmware import BUNDLE, PACKAGES, add_firmware
 from harness.errors import FetchError
-from harness.layout import Layout
-from harness.progress import Silent
 
 
 @pytest.fixture
-def build(tmp_path: Path) -> Any:
+def build(tmp_path):
     (tmp_path / "native" / BUNDLE).mkdir(parents=True)
     (tmp_path / "src" / "pc-bios").mkdir(parents=True)
     targets = ("s390x-softmmu", "x86_64-softmmu")
@@ -22,9 +19,9 @@ def build(tmp_path: Path) -> Any:
 
 
 @pytest.fixture
-def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
+def asked(tmp_path, monkeypatch):
     """The packages that were fetched. They have the files that the real ones have."""
-    asked: list[tuple[str, ...]] = []
+    asked = []
     place = tmp_path / "unpacked"
     for name in ("seabios/bios-256k.bin", "seabios/vgabios-stdvga.bin", "qemu/s390-ccw.img", "qemu/readme"):
         (place / "usr" / "share" / name).parent.mkdir(parents=True, exist_ok=True)
@@ -33,7 +30,7 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ..
     rom.parent.mkdir(parents=True)
     rom.write_text("Debian's rom")
 
-    def fetch_packages(_layout: Layout, _reporter: Silent, packages: tuple[str, ...]) -> dict[str, Path]:
+    def fetch_packages(_layout, _reporter, packages):
         asked.append(packages)
         return dict.fromkeys(packages, rom)
 
@@ -42,13 +39,11 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ..
     return asked
 
 
-def content(build: Any) -> dict[str, str]:
+def content(build):
     return {path.name: path.read_text() for path in (Path(build.folder) / BUNDLE).iterdir()}
 
 
-def test_firmware_of_debian_is_copied_for_sources_without_any(
-    build: Any, layout: Layout, reporter: Silent, asked: list[tuple[str, ...]]
-) -> None:
+def test_firmware_of_debian_is_copied_for_sources_without_any(build, layout, reporter, asked):
     (Path(build.source) / "pc-bios" / "s390-ccw.img").write_text("the tree's")
     add_firmware(build, layout, reporter)
     assert content(build) == {
@@ -62,9 +57,7 @@ def test_firmware_of_debian_is_copied_for_sources_without_any(
     assert asked == [PACKAGES], "once"
 
 
-def test_firmware_of_the_sources_needs_no_network(
-    build: Any, layout: Layout, reporter: Silent, asked: list[tuple[str, ...]]
-) -> None:
+def test_firmware_of_the_sources_needs_no_network(build, layout, reporter, asked):
     """The harness configures --disable-install-blobs, so the tests would not find these either."""
     for name in ("bios-256k.bin", "s390-ccw.img", "efi-e1000.rom", "README"):
         (Path(build.source) / "pc-bios" / name).write_text("the tree's")
@@ -73,10 +66,8 @@ def test_firmware_of_the_sources_needs_no_network(
     assert asked == []
 
 
-def test_without_network_there_is_a_warning(
-    build: Any, layout: Layout, reporter: Silent, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def gone(*_: object) -> None:
+def test_without_network_there_is_a_warning(build, layout, reporter, monkeypatch):
+    def gone(*_):
         raise FetchError("no network", "connect it")
 
     monkeypatch.setattr(firmware, "fetch_packages", gone)
@@ -85,9 +76,7 @@ def test_without_network_there_is_a_warning(
     assert reporter.lines == ["QEMU's tests run without firmware: no network"]
 
 
-def test_build_without_a_bundle_or_with_other_targets_is_left_alone(
-    build: Any, layout: Layout, reporter: Silent, asked: list[tuple[str, ...]]
-) -> None:
+def test_build_without_a_bundle_or_with_other_targets_is_left_alone(build, layout, reporter, asked):
     build.targets = ("riscv64-softmmu",)
     add_firmware(build, layout, reporter)
     build.folder, build.targets = build.source, ("x86_64-softmmu",)

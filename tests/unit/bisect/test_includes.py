@@ -1,11 +1,10 @@
 """Who includes a header, in a small git checkout."""
 
 import subprocess
-from pathlib import Path
 
 import pytest
 
-from harness.bisect.includes import Includes, read_includes
+from harness.bisect.includes import read_includes
 from harness.tree.git import Git
 
 FILES = {
@@ -27,7 +26,7 @@ FILES = {
 
 
 @pytest.fixture
-def includes(tmp_path: Path) -> Includes:
+def includes(tmp_path):
     for name, text in FILES.items():
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -51,5 +50,5 @@ def includes(tmp_path: Path) -> Includes:
         ("hw/arm/virt.c", set()),
     ],
 )
-def test_users_of_a_file(includes: Includes, path: str, users: set[str]) -> None:
+def test_users_of_a_file(includes, path, users):
     assert includes.users(path) == users

@@ -1,14 +1,12 @@
 """Migration between base and series is tested in both directions, if the tree's test can do it."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from harness.bisect.migration import migration_tests
 from harness.bisect.suites import QemuTest
 from harness.check import TestRow
-from harness.layout import Layout
 from tests.unit.bisect.support import Walk
 
 SOURCE = "tests/qtest/migration/framework.c"
@@ -17,7 +15,7 @@ TEST = QemuTest(name=NAME, suite="qtest", programs=(), sources=(SOURCE,))
 
 
 @pytest.fixture
-def walk(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> Walk:
+def walk(layout, monkeypatch):
     """A tree whose migration test supports it; each build of a commit writes a binary."""
     walk = Walk(layout=layout, monkeypatch=monkeypatch, tests=(TEST,))
     path = layout.root / "src" / SOURCE
@@ -25,7 +23,7 @@ def walk(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> Walk:
     path.write_text('getenv("QTEST_QEMU_BINARY_SRC")')
     build = walk._build
 
-    def write(checkout: Any, *rest: Any, **more: Any) -> object:
+    def write(checkout, *rest, **more):
         (layout.root / "qemu-system-x86_64").write_text(checkout.commit)
         return build(checkout, *rest, **more)
 
@@ -33,12 +31,12 @@ def walk(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> Walk:
     return walk
 
 
-def runs(walk: Walk, monkeypatch: pytest.MonkeyPatch, outcome: Any = "ok") -> list[tuple[str, str, str]]:
+def runs(walk, monkeypatch, outcome="ok"):
     """Let run_tests record commit, variable and the content of its file of each run with variables."""
-    found: list[tuple[str, str, str]] = []
+    found = []
     run = walk._run_tests
 
-    def record(build: Any, tests: Any, sandbox: Any, *, env: Any, **more: Any) -> tuple[TestRow, ...]:
+    def record(build, tests, sandbox, *, env, **more):
         if not env:
             return run(build, tests, sandbox, env=env, **more)
         ((name, path),) = env.items()
@@ -49,9 +47,7 @@ def runs(walk: Walk, monkeypatch: pytest.MonkeyPatch, outcome: Any = "ok") -> li
     return found
 
 
-def test_last_commit_is_tested_with_the_binary_of_the_base(
-    walk: Walk, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_last_commit_is_tested_with_the_binary_of_the_base(walk, monkeypatch):
     found = runs(walk, monkeypatch)
     built = walk()
     assert found == [("c4", "QTEST_QEMU_BINARY_SRC", "c0"), ("c4", "QTEST_QEMU_BINARY_DST", "c0")]
@@ -60,9 +56,7 @@ def test_last_commit_is_tested_with_the_binary_of_the_base(
     assert built.findings == ()
 
 
-def test_failing_migration_is_a_finding_of_the_last_patch(
-    walk: Walk, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_failing_migration_is_a_finding_of_the_last_patch(walk, monkeypatch):
     runs(walk, monkeypatch, "failed")
     found = [(one.rule, one.patch, one.message) for one in walk().findings]
     assert found == [
@@ -71,16 +65,14 @@ def test_failing_migration_is_a_finding_of_the_last_patch(
     ]
 
 
-def test_migration_test_that_fails_anyway_is_not_repeated(
-    walk: Walk, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_migration_test_that_fails_anyway_is_not_repeated(walk, monkeypatch):
     found = runs(walk, monkeypatch)
     walk(failing={"c0": [NAME]})
     walk(failing={"c4": [NAME]})
     assert found == []
 
 
-def test_other_tests_and_older_trees_have_no_such_test() -> None:
+def test_other_tests_and_older_trees_have_no_such_test():
     other = QemuTest(name="qtest-x86_64/other-test", suite="qtest", programs=(), sources=(SOURCE,))
     assert migration_tests([TEST, other], lambda _: "QTEST_QEMU_BINARY_SRC") == (TEST,)
     assert migration_tests([TEST], lambda _: "QTEST_QEMU_BINARY") == ()

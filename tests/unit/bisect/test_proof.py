@@ -1,17 +1,12 @@
 """A test that a series adds or changes has to fail on the base and to pass with the series."""
 
 import subprocess
-from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
-from harness.bisect.commits import BisectResult
 from harness.bisect.proof import changed_tests, with_test_files
 from harness.bisect.suites import QemuTest
-from harness.check import Judged
-from harness.layout import Layout
 from harness.tree.git import Git
 from tests.unit.bisect.support import Walk
 from tests.unit.check.support import judged
@@ -21,7 +16,7 @@ ERROR = "../src/tests/unit/test-a.c:7:3: error: implicit declaration of function
 TEST_DIFF = DIFF.replace("util/a.c", "tests/unit/test-a.c")
 
 
-def series(*messages: str, tests: str = TEST_DIFF) -> Judged:
+def series(*messages, tests=TEST_DIFF):
     """A patch to util/a.c, then one to the test for each message."""
     count = len(messages) + 1
     return judged(
@@ -40,21 +35,21 @@ TESTS = (
 
 
 @pytest.fixture
-def walk(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> Walk:
+def walk(layout, monkeypatch):
     walk = Walk(layout=layout, monkeypatch=monkeypatch)
     walk.series, walk.tests = series("It is a test."), TESTS
     return walk
 
 
-def outcomes(built: BisectResult) -> list[tuple[str, int, str]]:
+def outcomes(built):
     return [(proof.test, proof.patch, proof.outcome) for proof in built.proofs]
 
 
-def nothing(built: BisectResult) -> list[tuple[int, str]]:
+def nothing(built):
     return [(one.patch, one.severity) for one in built.findings if one.rule == "test-proves-nothing"]
 
 
-def test_test_that_fails_on_the_base_alone_proves(walk: Walk) -> None:
+def test_test_that_fails_on_the_base_alone_proves(walk):
     built = walk(failing={"t0": ["test-a"]})
     assert outcomes(built) == [("test-a", 2, "proves")]
     assert built.proofs[0].reason == "why it failed"
@@ -66,7 +61,7 @@ def test_test_that_fails_on_the_base_alone_proves(walk: Walk) -> None:
     )
 
 
-def test_test_that_passes_on_the_base_proves_nothing(walk: Walk) -> None:
+def test_test_that_passes_on_the_base_proves_nothing(walk):
     built = walk(bisect="ends")
     assert outcomes(built) == [("test-a", 2, "passes on the base")]
     assert nothing(built) == [(2, "note")]
@@ -88,30 +83,30 @@ def test_test_that_passes_on_the_base_proves_nothing(walk: Walk) -> None:
         "Resolves: https://example.org/1",
     ],
 )
-def test_claim_of_the_message_makes_it_a_warning(walk: Walk, message: str) -> None:
+def test_claim_of_the_message_makes_it_a_warning(walk, message):
     walk.series = series(message)
     assert nothing(walk()) == [(2, "warning")]
     assert nothing(walk(failing={"t0": ["test-a"]})) == []
 
 
 @pytest.mark.parametrize("message", ["Add a test for size_to_str().", "Test the parser.", "A fix of a typo."])
-def test_message_without_a_claim_leaves_a_note(walk: Walk, message: str) -> None:
+def test_message_without_a_claim_leaves_a_note(walk, message):
     walk.series = series(message)
     assert nothing(walk()) == [(2, "note")]
 
 
-def test_finding_is_on_the_last_patch_that_changes_the_test(walk: Walk) -> None:
+def test_finding_is_on_the_last_patch_that_changes_the_test(walk):
     walk.series = series("One.", "Two.")
     assert nothing(walk()) == [(3, "note")]
 
 
-def test_series_of_tests_alone_is_named_as_such(walk: Walk) -> None:
+def test_series_of_tests_alone_is_named_as_such(walk):
     walk.series = judged(patch("[PATCH] tests: test", ident="1@e.org", diff=TEST_DIFF))
     (finding,) = walk().findings
     assert finding.message.endswith("alone (it changes nothing else)")
 
 
-def test_test_that_cannot_be_built_on_the_base_is_neither(walk: Walk) -> None:
+def test_test_that_cannot_be_built_on_the_base_is_neither(walk):
     walk.test_logs = {"t0": [ERROR]}
     built = walk()
     assert outcomes(built) == [("test-a", 2, "not built on the base")]
@@ -123,7 +118,7 @@ def test_test_that_cannot_be_built_on_the_base_is_neither(walk: Walk) -> None:
 
 
 @pytest.mark.parametrize("configures", [True, False])
-def test_base_that_does_not_build_with_the_test_files_is_neither(walk: Walk, configures: bool) -> None:
+def test_base_that_does_not_build_with_the_test_files_is_neither(walk, configures):
     line = '../src/tests/unit/meson.build:9:0: ERROR: Unknown variable "new".'
     if not configures:
         walk.unconfigured = {"t0": [line]}
@@ -136,7 +131,7 @@ def test_base_that_does_not_build_with_the_test_files_is_neither(walk: Walk, con
     assert [row.outcome for row in built.rows] == ["ok"] * 3, "it is no build of a commit"
 
 
-def test_skipped_test_shows_nothing(walk: Walk) -> None:
+def test_skipped_test_shows_nothing(walk):
     for commit in ("t0", "c2"):
         walk.skipping = {commit: ["test-a"]}
         built = walk()
@@ -145,7 +140,7 @@ def test_skipped_test_shows_nothing(walk: Walk) -> None:
         assert built.findings == ()
 
 
-def test_test_that_fails_anyway_shows_nothing(walk: Walk) -> None:
+def test_test_that_fails_anyway_shows_nothing(walk):
     assert outcomes(walk(failing={"t0": ["test-a"], "c0": ["test-a"]})) == [
         ("test-a", 2, "fails on the base already")
     ]
@@ -154,7 +149,7 @@ def test_test_that_fails_anyway_shows_nothing(walk: Walk) -> None:
     assert [one.rule for one in built.findings] == ["test-fails"]
 
 
-def test_series_without_changed_tests_builds_nothing_more(walk: Walk) -> None:
+def test_series_without_changed_tests_builds_nothing_more(walk):
     walk.series = judged(patch("[PATCH] util: fix", ident="1@e.org", diff=DIFF))
     assert walk().proofs == ()
     assert [commit for commit, _, _ in walk.builds] == ["c0", "c1"]
@@ -164,12 +159,12 @@ def test_series_without_changed_tests_builds_nothing_more(walk: Walk) -> None:
     assert "t0" not in [commit for commit, _, _ in walk.builds]
 
 
-def test_nothing_is_concluded_if_the_last_commit_does_not_build(walk: Walk) -> None:
+def test_nothing_is_concluded_if_the_last_commit_does_not_build(walk):
     assert walk({"c2": [ERROR]}).proofs == ()
 
 
-def test_shared_file_makes_no_test_a_changed_one() -> None:
-    def one(name: str, *sources: str) -> QemuTest:
+def test_shared_file_makes_no_test_a_changed_one():
+    def one(name, *sources):
         return QemuTest(name=name, suite="qtest", programs=(), sources=sources)
 
     tests = (
@@ -181,15 +176,15 @@ def test_shared_file_makes_no_test_a_changed_one() -> None:
     assert changed_tests(tests, ["tests/libqtest.c", "tests/a.c"]) == tests[:2]
 
 
-def test_base_gets_the_test_files_and_nothing_else(tmp_path: Path) -> None:
-    def git(*words: str) -> str:
+def test_base_gets_the_test_files_and_nothing_else(tmp_path):
+    def git(*words):
         identity = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
         ended = subprocess.run(
             ["git", "-C", tmp_path, *identity, *words], check=True, capture_output=True, text=True
         )
         return ended.stdout.strip()
 
-    def commit(**files: str | None) -> str:
+    def commit(**files):
         for name, text in files.items():
             path = tmp_path / name.replace("__", "/")
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -201,7 +196,7 @@ def test_base_gets_the_test_files_and_nothing_else(tmp_path: Path) -> None:
     git("init", "-q")
     base = commit(util__a="old", tests__a="old", tests__gone="old", tests__same="old")
     tip = commit(util__a="new", tests__a="new", tests__added="new", tests__gone=None)
-    both: Any = SimpleNamespace(git=Git(repository=tmp_path / ".git"), base=base, tip=tip)
+    both = SimpleNamespace(git=Git(repository=tmp_path / ".git"), base=base, tip=tip)
     made = with_test_files(both, ["tests/a", "tests/added", "tests/gone"])
     listed = git("ls-tree", "-r", "--name-only", made).split()
     assert listed == ["tests/a", "tests/added", "tests/same", "util/a"]

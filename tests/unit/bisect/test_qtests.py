@@ -1,7 +1,5 @@
 """QEMU's own tests are compiled and run, and their results are read."""
 
-from pathlib import Path
-
 import pytest
 
 from harness.bisect import qtests as module
@@ -13,11 +11,11 @@ from tests.unit.bisect.meson import Meson
 
 
 @pytest.fixture
-def meson(tmp_path: Path) -> Meson:
+def meson(tmp_path):
     return Meson(tmp_path)
 
 
-def test_programs_of_the_tests_are_compiled(meson: Meson) -> None:
+def test_programs_of_the_tests_are_compiled(meson):
     tests = [
         QemuTest(name=name, suite="unit", programs=programs, sources=())
         for name, programs in (("a", ("tests/a", "data")), ("b", ("tests/b", "data")))
@@ -28,20 +26,20 @@ def test_programs_of_the_tests_are_compiled(meson: Meson) -> None:
     assert meson.log.exists()
 
 
-def test_failed_compilation_of_tests_is_a_result(meson: Meson) -> None:
+def test_failed_compilation_of_tests_is_a_result(meson):
     meson.ninja.write_text("#!/bin/sh\necho failed; exit 1\n")
     assert build_tests(meson.build, [], meson.sandbox, meson.log).returncode == 1
     assert "failed" in meson.log.read_text()
 
 
-def test_programs_that_hang_are_ended(meson: Meson, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_programs_that_hang_are_ended(meson, monkeypatch):
     monkeypatch.setattr(module, "LIMIT_S", 0.2)
     meson.ninja.write_text("#!/bin/sh\nsleep 60\n")
     with pytest.raises(TimeoutExpiredError):
         build_tests(meson.build, [], meson.sandbox, meson.log)
 
 
-def test_results_of_tests_are_rows(meson: Meson) -> None:
+def test_results_of_tests_are_rows(meson):
     meson.give({"qemu:unit / test-a": "OK", "unit+qtest - qemu:qtest-x/b": "OK"})
     assert meson.run("test-a", "qtest-x/b") == (
         TestRow(patch=3, suite="unit", name="test-a", outcome="ok", seconds=0.13),
@@ -69,15 +67,15 @@ def test_results_of_tests_are_rows(meson: Meson) -> None:
         ("a later meson's", "failed"),
     ],
 )
-def test_results_of_meson_have_an_outcome(meson: Meson, result: str, outcome: str) -> None:
-    given: dict[str, object] = {"result": result, "stdout": "why\n"}
+def test_results_of_meson_have_an_outcome(meson, result, outcome):
+    given = {"result": result, "stdout": "why\n"}
     meson.give({"a": given}, {"a": given})
     (row,) = meson.run("a")
     assert (row.outcome, row.seconds) == (outcome, 0)
     assert row.reason == ("" if outcome in ("ok", "skipped") else "why")
 
 
-def test_failed_test_is_repeated_alone_and_has_to_fail_twice(meson: Meson) -> None:
+def test_failed_test_is_repeated_alone_and_has_to_fail_twice(meson):
     meson.give(
         {"a": "OK", "b": "FAIL", "c": "TIMEOUT", "d": "SKIP"},
         {"b": {"result": "OK", "duration": 2}, "c": {"result": "FAIL", "duration": 9}},
@@ -94,16 +92,14 @@ def test_failed_test_is_repeated_alone_and_has_to_fail_twice(meson: Meson) -> No
     assert meson.log.read_text().count("--num-processes") == 2
 
 
-def test_result_of_an_earlier_run_is_not_read(meson: Meson) -> None:
+def test_result_of_an_earlier_run_is_not_read(meson):
     (meson.folder / "meson-logs" / "validate.json").write_text('{"name": "a", "result": "OK"}\n')
     (row,) = meson.run("a")
     assert (row.outcome, row.seconds) == ("infrastructure", 0)
     assert row.reason == "meson test ended with status 1 and no result"
 
 
-def test_test_run_that_exceeds_its_time_keeps_the_results_so_far(
-    meson: Meson, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_test_run_that_exceeds_its_time_keeps_the_results_so_far(meson, monkeypatch):
     (meson.folder / "hang").touch()
     monkeypatch.setattr(module, "LIMIT_S", 0.5)
     monkeypatch.setattr(module, "EACH_S", 0.0)
@@ -113,14 +109,14 @@ def test_test_run_that_exceeds_its_time_keeps_the_results_so_far(
     assert "limit" in two.reason
 
 
-def test_without_tests_meson_is_not_run(meson: Meson) -> None:
+def test_without_tests_meson_is_not_run(meson):
     assert meson.run() == ()
     assert not (meson.folder / "calls").exists()
 
 
-def test_reason_of_a_failure_is_the_end_of_its_errors(meson: Meson) -> None:
+def test_reason_of_a_failure_is_the_end_of_its_errors(meson):
     kinds = ["ERROR: b", "Assertion `c'", "assert(d)", "not ok 1 e", "Failed f", "failed g", "error: h"]
-    given: dict[str, object] = {
+    given = {
         "result": "FAIL",
         "stdout": "a\n\n" + "\n".join(f"  {kind}\nnoise" for kind in kinds[:4]) + "\n",
         "stderr": "\n".join(kinds[4:]),
@@ -133,8 +129,8 @@ def test_reason_of_a_failure_is_the_end_of_its_errors(meson: Meson) -> None:
         assert meson.run("a")[0].reason == kind
 
 
-def test_reason_without_errors_is_the_end_of_the_output(meson: Meson) -> None:
-    given: dict[str, object] = {"result": "FAIL", "stderr": "1\n2\n3\n4\n5\n"}
+def test_reason_without_errors_is_the_end_of_the_output(meson):
+    given = {"result": "FAIL", "stderr": "1\n2\n3\n4\n5\n"}
     meson.give({"a": given}, {"a": given})
     assert meson.run("a")[0].reason == "2 | 3 | 4 | 5"
     given = {"result": "FAIL", "stdout": None, "stderr": "x" * 601}
@@ -142,7 +138,7 @@ def test_reason_without_errors_is_the_end_of_the_output(meson: Meson) -> None:
     assert meson.run("a")[0].reason == "x" * 600
 
 
-def test_skipped_parts_are_named_with_their_reasons(meson: Meson) -> None:
+def test_skipped_parts_are_named_with_their_reasons(meson):
     whole = "TAP version 13\n1..0 # SKIP no KVM\n"
     part = "TAP version 13\n1..3\nok 1 - a.B.c # SKIP One or more assets\nok 2 d\nok 3 /e/f # skip slow\n"
     meson.give({"a": {"result": "SKIP", "stdout": whole}, "b": {"result": "OK", "stdout": part}})
@@ -152,13 +148,13 @@ def test_skipped_parts_are_named_with_their_reasons(meson: Meson) -> None:
     ]
 
 
-def test_variables_are_passed_to_both_runs(meson: Meson) -> None:
+def test_variables_are_passed_to_both_runs(meson):
     (meson.folder / "pyvenv" / "bin" / "meson").write_text("#!/bin/sh\necho $WHERE >> calls\n")
     meson.run("a", WHERE="there")
     assert (meson.folder / "calls").read_text() == "there\n"
 
 
-def test_reason_of_an_iotest_is_read_from_its_file(meson: Meson) -> None:
+def test_reason_of_an_iotest_is_read_from_its_file(meson):
     for name, text in (("qcow2-file-049", "no libgcrypt\n"), ("raw-file-050", "other\n")):
         path = meson.folder / "scratch" / name / f"{name[-3:]}.notrun"
         path.parent.mkdir(parents=True)

@@ -1,8 +1,6 @@
 """clippy and rustfmt, by programs that stand for them, and what of it is reported."""
 
-from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
@@ -10,7 +8,6 @@ from harness.bisect.choosing import choose_tests
 from harness.bisect.diagnostics import Diagnostic, read_diagnostics
 from harness.bisect.rust import NOT_BUILT, OFF, RustCheck, check_rust, compare_rust
 from harness.bisect.suites import QemuTest
-from harness.layout import Layout
 from tests.unit.bisect.support import RecordingSandbox, Walk
 from tests.unit.bisect.support import judged as series
 from tests.unit.bisect.test_compiled import CHANGE
@@ -32,7 +29,7 @@ LIB, OTHER = "rust/a/src/lib.rs", "rust/a/src/b.rs"
 class Machine:
     """A build whose ninja, and a PATH whose clippy-driver and rustfmt, are scripts."""
 
-    def __init__(self, top: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, top, monkeypatch):
         self.top, self.sandbox = top, RecordingSandbox()
         for path in (LIB, OTHER):
             (top / "src" / path).parent.mkdir(parents=True, exist_ok=True)
@@ -47,24 +44,22 @@ class Machine:
         self.script("clippy-driver", "exit 1")
         self.script("rustfmt", f"echo Warning: only nightly; echo {top}/src/{OTHER}; exit 1")
 
-    def script(self, name: str, text: str) -> None:
+    def script(self, name, text):
         (self.bin / name).write_text(f'#!/bin/sh\necho "$0 $*" >> {self.top}/calls\n{text}\n')
         (self.bin / name).chmod(0o755)
 
-    def __call__(self, *files: str) -> RustCheck:
+    def __call__(self, *files):
         command = SimpleNamespace(purpose="compile", argv=(str(self.bin / "ninja"), "-j2", "qemu"), env={})
-        build: Any = SimpleNamespace(
-            folder=str(self.folder), source=str(self.top / "src"), commands=(command,)
-        )
+        build = SimpleNamespace(folder=str(self.folder), source=str(self.top / "src"), commands=(command,))
         return check_rust(build, files or (LIB, OTHER), self.sandbox, self.top / "log")
 
 
 @pytest.fixture
-def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
+def machine(tmp_path, monkeypatch):
     return Machine(tmp_path, monkeypatch)
 
 
-def test_clippy_and_rustfmt_are_run_in_the_sandbox(machine: Machine) -> None:
+def test_clippy_and_rustfmt_are_run_in_the_sandbox(machine):
     found = machine(LIB, OTHER, "rust/Cargo.toml", "rust/gone.rs")
     assert found.missing == ()
     assert [(one.file, one.line, one.text, one.is_warning) for one in found.warnings] == [
@@ -80,7 +75,7 @@ def test_clippy_and_rustfmt_are_run_in_the_sandbox(machine: Machine) -> None:
     assert machine("rust/Cargo.toml").missing == (), "nothing to format"
 
 
-def test_what_is_missing_is_said(machine: Machine) -> None:
+def test_what_is_missing_is_said(machine):
     for name in ("clippy-driver", "rustfmt"):
         (machine.bin / name).unlink()
     assert machine() == RustCheck(
@@ -91,7 +86,7 @@ def test_what_is_missing_is_said(machine: Machine) -> None:
     assert machine().missing[0] == "clippy: this tree's meson has no goal for it"
 
 
-def test_failure_without_a_message_is_no_clean_check(machine: Machine) -> None:
+def test_failure_without_a_message_is_no_clean_check(machine):
     machine.script("ninja", "echo ninja: error: odd; exit 1")
     machine.script("rustfmt", "echo no toolchain; exit 1")
     assert machine().missing == (
@@ -105,7 +100,7 @@ def test_failure_without_a_message_is_no_clean_check(machine: Machine) -> None:
     assert found.unformatted == frozenset(), "a module that the series does not change"
 
 
-def test_new_problems_are_findings_of_the_patch_that_changes_the_file() -> None:
+def test_new_problems_are_findings_of_the_patch_that_changes_the_file():
     old, new = (
         Diagnostic(file=LIB, line=line, text=text, switch="", is_warning=True)
         for line, text in ((3, "old"), (9, "new"))
@@ -119,14 +114,14 @@ def test_new_problems_are_findings_of_the_patch_that_changes_the_file() -> None:
     ]
 
 
-def test_message_of_rustc_needs_its_place() -> None:
+def test_message_of_rustc_needs_its_place():
     assert read_diagnostics(["warning: a", "noise", " --> a.rs:1:2"]) == ()
     assert read_diagnostics(["warning: a", "a.c:1:1: error: b", " --> a.rs:1:2"])[0].file == "a.c"
     (one,) = read_diagnostics(["warning: unused import", "  --> ../src/rust/a.rs:12:5", " --> b.rs:1:1"])
     assert (one.file, one.line) == ("rust/a.rs", 12)
 
 
-def test_tests_in_rust_are_run_if_rust_is_touched() -> None:
+def test_tests_in_rust_are_run_if_rust_is_touched():
     tests = [
         QemuTest(name="rust-bql", suite="unit", suites=("rust",), programs=(), sources=()),
         QemuTest(name="check-a", suite="unit", programs=(), sources=()),
@@ -136,14 +131,14 @@ def test_tests_in_rust_are_run_if_rust_is_touched() -> None:
 
 
 @pytest.fixture
-def walk(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> Walk:
+def walk(layout, monkeypatch):
     walk = Walk(layout=layout, monkeypatch=monkeypatch)
     walk.series = series(2, CHANGE.format(path="rust/Cargo.toml"))
     return walk
 
 
-def test_unchecked_rust_is_never_clean(walk: Walk, monkeypatch: pytest.MonkeyPatch) -> None:
-    def messages(**options: Any) -> list[tuple[int, str]]:
+def test_unchecked_rust_is_never_clean(walk, monkeypatch):
+    def messages(**options):
         return [
             (one.patch, one.message)
             for one in walk(**options).findings
@@ -152,9 +147,9 @@ def test_unchecked_rust_is_never_clean(walk: Walk, monkeypatch: pytest.MonkeyPat
 
     assert messages() == [(2, f"not checked: {OFF}")]
     assert messages(rust=True, hosts=("s390x",)) == [(2, f"not checked: {NOT_BUILT}")]
-    checked: list[tuple[str, set[str]]] = []
+    checked = []
 
-    def check(build: Any, files: Any, _sandbox: object, _log: Path) -> RustCheck:
+    def check(build, files, _sandbox, _log):
         checked.append((build.commit, set(files)))
         return RustCheck(missing=("clippy: none",))
 
@@ -169,7 +164,7 @@ def test_unchecked_rust_is_never_clean(walk: Walk, monkeypatch: pytest.MonkeyPat
     assert (messages(), messages(rust=True), checked) == ([], [], [])
 
 
-def test_new_problems_of_the_last_commit_are_findings(walk: Walk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_new_problems_of_the_last_commit_are_findings(walk, monkeypatch):
     walk.series = series(2, CHANGE.format(path=LIB))
     checks = {"c0": RustCheck(), "c2": RustCheck(unformatted=frozenset({LIB}))}
     monkeypatch.setattr("harness.bisect.commits.check_rust", lambda build, *_: checks[build.commit])

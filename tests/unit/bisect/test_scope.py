@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,7 +13,6 @@ from harness.bisect.scope import Scope, choose, choose_scope
 from harness.build.features import Needs
 from harness.build.plan import Extra
 from harness.build.probe import Sources
-from harness.layout import Layout
 from tests.unit.bisect.support import judged
 from tests.unit.bisect.test_compiled import CHANGE
 from tests.unit.build.support import make_options
@@ -53,7 +51,7 @@ ALL = {
 STEPS = {"qemu-system-arm": 900, "qemu-system-aarch64": 1000, "qemu-img": 100, "qemu-arm": 300}
 
 
-def sources_of(*programs: str, **more: tuple[str, ...]) -> Sources:
+def sources_of(*programs, **more):
     """What a configuration with ``programs`` compiles; ``more`` are further programs of a block driver."""
     users = {path: [name for name in names if name in programs] for path, names in ALL.items()}
     users |= {f"block/{name}.c": list(names) for name, names in more.items()}
@@ -89,18 +87,18 @@ class Machine:
     targets = KNOWN
 
     @property
-    def features(self) -> Any:
+    def features(self):
         return SimpleNamespace(
             needs_of=lambda path: self.known.get(path, Needs() if path.endswith(".c") else None)
         )
 
     @property
-    def widest(self) -> Sources:
+    def widest(self):
         self.widest_reads += 1
         more = {self.unexplained: BINARIES[:1]} if self.unexplained else {}
         return sources_of(*BINARIES, *OTHERS, **more)
 
-    def probe(self, targets: tuple[str, ...], extra: Extra) -> Sources:
+    def probe(self, targets, extra):
         self.probes.append((targets, extra.switches, extra.default_features))
         for switch in extra.switches:
             if switch in self.broken:
@@ -126,8 +124,8 @@ class Machine:
 
 
 @pytest.fixture(autouse=True)
-def installed_packages(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
-    installed: list[list[str]] = []
+def installed_packages(monkeypatch):
+    installed = []
     monkeypatch.setattr(module, "user_targets", lambda _: KNOWN[4:])
     monkeypatch.setattr(
         module, "ensure_libraries", lambda needs, *_: installed.append([need.package for need in needs])
@@ -135,7 +133,7 @@ def installed_packages(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     return installed
 
 
-def machine(**changes: Any) -> Any:
+def machine(**changes):
     options = make_options(targets=("x86_64-softmmu", "s390x-softmmu"))
     return Machine(**({"options": options} | changes))
 
@@ -159,15 +157,13 @@ def machine(**changes: Any) -> Any:
         ({"no/such.c"}, ("x86_64-softmmu",), ()),
     ],
 )
-def test_smallest_set_compiles_every_file(
-    files: set[str], targets: tuple[str, ...], goals: tuple[str, ...]
-) -> None:
+def test_smallest_set_compiles_every_file(files, targets, goals):
     chosen = choose(machine(), files, set())
     assert (sorted(chosen.targets), chosen.extra.goals) == (sorted(targets), goals)
     assert chosen.extra.exact
 
 
-def test_widest_configuration_is_read_only_if_the_usual_one_lacks_a_file() -> None:
+def test_widest_configuration_is_read_only_if_the_usual_one_lacks_a_file():
     usual = machine()
     choose(usual, {"util/a.c"}, {"meson.build"})
     assert (usual.widest_reads, usual.probes) == (0, [(("x86_64-softmmu",), (), False)])
@@ -176,7 +172,7 @@ def test_widest_configuration_is_read_only_if_the_usual_one_lacks_a_file() -> No
     assert other.widest_reads > 0
 
 
-def test_given_targets_restrict() -> None:
+def test_given_targets_restrict():
     options = make_options(targets=("s390x-softmmu",), given=("-Dtargets=s390x-softmmu",))
     chosen = choose(machine(options=options), {"hw/arm/virt.c"}, {"configs/targets/arm-softmmu.mak"})
     assert chosen.targets == ("s390x-softmmu",)
@@ -185,7 +181,7 @@ def test_given_targets_restrict() -> None:
     }
 
 
-def test_features_of_changed_files_are_switched_on(installed_packages: list[list[str]]) -> None:
+def test_features_of_changed_files_are_switched_on(installed_packages):
     curl = Needs(switches=("--enable-curl",), libraries=("libcurl", "unknown"))
     windows = Needs(switches=("--enable-win",), system="windows")
     found = machine(known={"block/curl.c": curl, "block/win.c": windows}, drivers={"--enable-curl": "curl"})
@@ -196,7 +192,7 @@ def test_features_of_changed_files_are_switched_on(installed_packages: list[list
     assert chosen.sources.programs_of("block/curl.c") == ("qemu-system-x86_64",)
 
 
-def test_tool_is_a_goal_of_its_own() -> None:
+def test_tool_is_a_goal_of_its_own():
     tools = Needs(switches=("--enable-tools",))
     chosen = choose(machine(known={"qemu-img.c": tools}), {"qemu-img.c", "util/a.c"}, set())
     assert (chosen.targets, chosen.extra.goals) == (("x86_64-softmmu",), ("qemu-img",))
@@ -211,9 +207,7 @@ def test_tool_is_a_goal_of_its_own() -> None:
         ("ERROR: something else", (), ["--enable-curl", "--enable-nfs"]),
     ],
 )
-def test_refused_feature_does_not_stop_the_others(
-    error: str, kept: tuple[str, ...], refused: list[str]
-) -> None:
+def test_refused_feature_does_not_stop_the_others(error, kept, refused):
     needs = {
         "block/curl.c": Needs(switches=("--enable-curl",), libraries=("libcurl",)),
         "block/nfs.c": Needs(switches=("--enable-nfs",), libraries=("libnfs",)),
@@ -225,7 +219,7 @@ def test_refused_feature_does_not_stop_the_others(
     assert chosen.refused == dict.fromkeys(refused, error)
 
 
-def test_header_of_a_feature_switches_it_on() -> None:
+def test_header_of_a_feature_switches_it_on():
     includes = Includes(files=frozenset({"include/curl.h", "block/curl.c", "block/win.c"}))
     includes.lines["curl.h"] = [("block/curl.c", "curl.h"), ("block/win.c", "curl.h")]
     curl = Needs(switches=("--enable-curl",))
@@ -236,7 +230,7 @@ def test_header_of_a_feature_switches_it_on() -> None:
     assert chosen.needs == {"include/curl.h": curl}
 
 
-def test_nothing_is_looked_up_for_files_of_other_operating_systems() -> None:
+def test_nothing_is_looked_up_for_files_of_other_operating_systems():
     found = machine(known={"util/win.c": Needs(system="windows", switches=("--enable-win",))})
     chosen = choose(found, {"util/win.c", "util/a.c"}, set())
     assert (chosen.targets, chosen.extra.switches) == (("x86_64-softmmu",), ())
@@ -261,13 +255,11 @@ ERROR = "../src/target/arm/meson.build:3:8: ERROR: Program 'flex' not found or n
         ),
     ],
 )
-def test_widest_configuration_leaves_out_what_configure_fails_on(
-    errors: list[str], asked: list[tuple[int, bool]], installed_packages: list[list[str]], tmp_path: Path
-) -> None:
+def test_widest_configuration_leaves_out_what_configure_fails_on(errors, asked, installed_packages, tmp_path):
     left, seen = list(errors), []
 
     class Failing(module.Chooser):
-        def probe(self, targets: tuple[str, ...], extra: Extra) -> Sources:
+        def probe(self, targets, extra):
             seen.append((len(targets), extra.default_features))
             return Sources(error=(left.pop(0),)) if left else WIDEST
 
@@ -275,22 +267,22 @@ def test_widest_configuration_leaves_out_what_configure_fails_on(
     folder.mkdir(parents=True)
     (folder / "aarch64-softmmu.mak").write_text("TARGET_ARCH=aarch64\nTARGET_BASE_ARCH=arm\n")
     (folder / "x86_64-softmmu.mak").write_text("TARGET_ARCH=x86_64\nTARGET_BASE_ARCH=i386\n")
-    checkout: Any = SimpleNamespace(facts=SimpleNamespace(targets=KNOWN[:4]), path=tmp_path)
-    given: dict[str, Any] = {"options": None, "layout": None, "reporter": Recorder(), "sandbox": None}
+    checkout = SimpleNamespace(facts=SimpleNamespace(targets=KNOWN[:4]), path=tmp_path)
+    given = {"options": None, "layout": None, "reporter": Recorder(), "sandbox": None}
     found = Failing(checkout=checkout, **given).widest
     assert seen == asked
     assert bool(found.error) == (errors == ["ERROR: odd", "ERROR: odd"])
     assert installed_packages == ([["flex"]] if ERROR in errors else [])
 
 
-def test_unexplained_feature_is_found_with_the_default_features() -> None:
+def test_unexplained_feature_is_found_with_the_default_features():
     found = machine(unexplained="odd")
     chosen = choose(found, {"block/odd.c"}, set())
     assert chosen.extra.default_features
     assert chosen.sources.programs_of("block/odd.c") == ("qemu-system-x86_64",)
 
 
-def test_described_targets_are_built() -> None:
+def test_described_targets_are_built():
     assert choose(machine(), set(), {"configs/devices/arm-softmmu/default.mak"}).targets == ("arm-softmmu",)
     assert choose(machine(), set(), {"configs/targets/arm-linux-user.mak"}).targets == ("arm-linux-user",)
     assert choose(machine(), set(), {"hw/arm/Kconfig"}).targets == ("aarch64-softmmu",)
@@ -299,7 +291,7 @@ def test_described_targets_are_built() -> None:
     )
 
 
-def test_header_counts_through_who_includes_it_and_else_through_its_folder() -> None:
+def test_header_counts_through_who_includes_it_and_else_through_its_folder():
     includes = Includes(files=frozenset({"include/hw/virt.h", "hw/arm/virt.c", "hw/arm/only64.c"}))
     includes.lines["virt.h"] = [("hw/arm/only64.c", "hw/virt.h")]
     found = machine(includes=includes)
@@ -309,13 +301,13 @@ def test_header_counts_through_who_includes_it_and_else_through_its_folder() -> 
     assert choose(found, {"include/unused.h"}, set()).targets == ("x86_64-softmmu",)
 
 
-def header(*users: str) -> Includes:
+def header(*users):
     includes = Includes(files=frozenset({"include/x.h", *users}))
     includes.lines["x.h"] = [(user, "x.h") for user in users]
     return includes
 
 
-def test_header_is_compiled_with_half_of_the_sources_that_include_it() -> None:
+def test_header_is_compiled_with_half_of_the_sources_that_include_it():
     arm = ("hw/arm/virt.c", "hw/arm/only64.c", "target/arm/translate.c")
     most = machine(includes=header("util/a.c", *arm))
     chosen = choose(most, {"include/x.h"}, set())
@@ -326,14 +318,14 @@ def test_header_is_compiled_with_half_of_the_sources_that_include_it() -> None:
     assert choose(two, {"include/x.h", "hw/s390x/a.c"}, set()).targets == ("s390x-softmmu", "aarch64-softmmu")
 
 
-def test_usual_target_that_compiles_half_is_enough() -> None:
+def test_usual_target_that_compiles_half_is_enough():
     usual = machine(includes=header("util/a.c", "hw/s390x/a.c", "tests/unit/test-a.c", "tests/qtest/npcm.c"))
     chosen = choose(usual, {"include/x.h"}, set())
     assert (chosen.targets, usual.widest_reads, chosen.extra.goals) == (("x86_64-softmmu",), 0, ())
     assert chosen.includers == {"include/x.h": frozenset({"util/a.c", "hw/s390x/a.c"})}, "no tests"
 
 
-def test_source_of_the_same_name_is_compiled_too() -> None:
+def test_source_of_the_same_name_is_compiled_too():
     includes = Includes(files=frozenset({"include/hw/arm/virt.h", "util/a.c", "util/b.c", "hw/arm/virt.c"}))
     includes.lines["virt.h"] = [(user, "hw/arm/virt.h") for user in ("util/a.c", "hw/arm/virt.c")]
     found = machine(includes=includes)
@@ -351,14 +343,14 @@ def test_source_of_the_same_name_is_compiled_too() -> None:
     ).elsewhere == {"include/hw/arm/virt.h": ("qemu-system-aarch64", "qemu-system-arm", "libsystem_arm.a")}
 
 
-def test_header_of_tests_is_compiled_with_half_of_them() -> None:
+def test_header_of_tests_is_compiled_with_half_of_them():
     found = machine(includes=header("tests/unit/test-a.c", "tests/qtest/npcm.c"))
     assert choose(found, {"include/x.h"}, set()).extra.goals == ("tests/unit/test-a",)
     both = machine(includes=header("tests/unit/test-a.c", "tests/qtest/npcm.c", "qemu-img.c"))
     assert both.includers("include/x.h", WIDEST) == {"qemu-img.c"}
 
 
-def test_given_targets_leave_most_users_of_a_header_out() -> None:
+def test_given_targets_leave_most_users_of_a_header_out():
     options = make_options(targets=("x86_64-softmmu",), given=("-Dtargets=x86_64-softmmu",))
     includes = header("util/a.c", "hw/arm/virt.c", "hw/arm/only64.c")
     chosen = choose(machine(options=options, includes=includes), {"include/x.h"}, set())
@@ -377,34 +369,34 @@ def test_given_targets_leave_most_users_of_a_header_out() -> None:
     ],
 )
 def test_series_that_changes_the_description_is_read_at_its_last_commit(
-    diff: str, commit: str, layout: Layout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked: list[tuple[str, set[str]]] = []
+    diff, commit, layout, tmp_path, monkeypatch
+):
+    asked = []
     (tmp_path / "hw").mkdir()
     (tmp_path / "hw" / "a.c").touch()
     monkeypatch.setattr(
         module, "checkout_commit", lambda _tree, _label, at, *_: SimpleNamespace(path=tmp_path, commit=at)
     )
 
-    def choose(chooser: Any, files: set[str], described: set[str]) -> Scope:
+    def choose(chooser, files, described):
         asked.append((chooser.checkout.commit, files | described))
         return Scope(targets=(), sources=Sources(needed=3, users={"hw/a.c": (0,)}))
 
     monkeypatch.setattr(module, "choose", choose)
     monkeypatch.setattr(module, "read_includes", lambda _: Includes(files=frozenset()))
-    args: list[Any] = [judged(2, diff), None, make_options(), layout, Recorder(), None, "label"]
+    args = [judged(2, diff), None, make_options(), layout, Recorder(), None, "label"]
     chosen = choose_scope(*args)
     ((at, files),) = asked
     assert at == commit
     assert files == ({"hw/meson.build"} if "meson" in diff else {"hw/a.c"})
     assert chosen.changes == {1: frozenset(files), 2: frozenset(files)}
     assert chosen.again([2]) == ("meson" not in diff)
-    only: list[Any] = [judged(2, diff), None, make_options(patches=("1",)), layout, Recorder(), None, "label"]
+    only = [judged(2, diff), None, make_options(patches=("1",)), layout, Recorder(), None, "label"]
     choose_scope(*only)
     assert asked[1][0] == ("c1" if commit == "c2" else "c0")
 
 
-def test_generated_headers_cost_a_whole_build() -> None:
+def test_generated_headers_cost_a_whole_build():
     includes = Includes(files=frozenset({"hw/a.h", "hw/a.c", "hw/b.c"}))
     includes.lines["a.h"] = [("hw/a.c", "a.h"), ("hw/b.c", "a.h")]
     sources = Sources(needed=99, users={"hw/a.c": (0,)})

@@ -4,7 +4,6 @@ import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
@@ -19,11 +18,11 @@ SOURCES = ("tests/a.c", "tests/common.c")
 
 
 @pytest.fixture
-def meson(tmp_path: Path) -> Meson:
+def meson(tmp_path):
     return Meson(tmp_path)
 
 
-def test_tests_of_every_suite_are_listed_with_programs_and_sources(meson: Meson) -> None:
+def test_tests_of_every_suite_are_listed_with_programs_and_sources(meson):
     folder, source = meson.folder, meson.top / "src"
     scripted = {"name": "scripted", "suite": ["qemu:unit"], "cmd": ["/usr/bin/sh"]}
     meson.describe(
@@ -56,7 +55,7 @@ def test_tests_of_every_suite_are_listed_with_programs_and_sources(meson: Meson)
     assert meson.calls == [f"introspect --tests {folder}", f"introspect --targets {folder}"]
 
 
-def listed(meson: Meson, *command: str, suites: tuple[str, ...] = ("unit",), **more: object) -> QemuTest:
+def listed(meson, *command, suites=("unit",), **more):
     """The test with ``command``, whose words may name the sources (SRC) and the build folder (OUT)."""
     places = {"SRC": str(meson.top / "src"), "OUT": str(meson.folder)}
     words = [word.format(**places) for word in command]
@@ -65,14 +64,14 @@ def listed(meson: Meson, *command: str, suites: tuple[str, ...] = ("unit",), **m
     return test
 
 
-def write(meson: Meson, *paths: str) -> None:
+def write(meson, *paths):
     for path in paths:
         file = meson.top / "src" / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.touch()
 
 
-def test_functional_test_consists_of_its_script(meson: Meson) -> None:
+def test_functional_test_consists_of_its_script(meson):
     write(meson, "tests/functional/generic/test_vnc.py")
     path = f"{meson.top}/src/python:{meson.top}/src/tests/functional"
     test = listed(
@@ -92,7 +91,7 @@ def test_functional_test_consists_of_its_script(meson: Meson) -> None:
     assert not slow.is_in("func")
 
 
-def test_data_and_expected_output_belong_to_a_test(meson: Meson) -> None:
+def test_data_and_expected_output_belong_to_a_test(meson):
     write(meson, "tests/decode/err_a.decode", "scripts/decodetree.py")
     # meson writes the path of files() relative to the build folder
     test = listed(meson, "{SRC}/scripts/decodetree.py", "-x", "{OUT}/../src/tests/decode/err_a.decode")
@@ -103,7 +102,7 @@ def test_data_and_expected_output_belong_to_a_test(meson: Meson) -> None:
     assert not any(map(test.owns, others))
 
 
-def test_word_of_the_command_names_files_in_a_folder_of_the_command(meson: Meson) -> None:
+def test_word_of_the_command_names_files_in_a_folder_of_the_command(meson):
     write(meson, "tests/tracetool/dtrace.c", "tests/tracetool/tool.py")
     test = listed(meson, "python3", "{SRC}/tests/tracetool/tool.py", "dtrace", "{SRC}/tests/tracetool")
     assert (test.folders, test.words) == (("tests/tracetool",), ("dtrace",))
@@ -113,7 +112,7 @@ def test_word_of_the_command_names_files_in_a_folder_of_the_command(meson: Meson
 
 
 @pytest.mark.parametrize(("number", "place"), [("001", ""), ("nbd-fd", "tests/")])
-def test_iotest_consists_of_its_file_and_outputs(meson: Meson, number: str, place: str) -> None:
+def test_iotest_consists_of_its_file_and_outputs(meson, number, place):
     folder = "tests/qemu-iotests"
     write(meson, f"{folder}/check", f"{folder}/001", f"{folder}/tests/nbd-fd")
     test = listed(
@@ -129,28 +128,28 @@ def test_iotest_consists_of_its_file_and_outputs(meson: Meson, number: str, plac
     assert not test.owns(f"{folder}/common.rc")
 
 
-def test_single_test_of_all_iotests_consists_of_each(meson: Meson) -> None:
+def test_single_test_of_all_iotests_consists_of_each(meson):
     write(meson, "tests/check-block.sh")
     command = ("/bin/sh", "{SRC}/tests/check-block.sh", "qcow2")
     assert listed(meson, *command, suites=("block",)).owns("tests/qemu-iotests/001.out")
     assert not listed(meson, *command, suites=("block-slow", "slow")).owns("tests/qemu-iotests/001.out")
 
 
-def test_failing_introspection_is_an_infrastructure_error(meson: Meson) -> None:
+def test_failing_introspection_is_an_infrastructure_error(meson):
     with pytest.raises(InfrastructureError, match="status 2") as raised:
         list_tests(meson.build, meson.sandbox)
     assert str(meson.folder) in raised.value.cause
     assert "remove" in raised.value.remedy
 
 
-def test_introspection_that_hangs_is_ended(meson: Meson, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_introspection_that_hangs_is_ended(meson, monkeypatch):
     monkeypatch.setattr(module, "INTROSPECT_LIMIT_S", 0.2)
     (meson.folder / "pyvenv" / "bin" / "meson").write_text("#!/bin/sh\nsleep 60\n")
     with pytest.raises(TimeoutExpiredError):
         list_tests(meson.build, meson.sandbox)
 
 
-def test_meson_of_the_harness_is_used_if_the_build_has_none(meson: Meson) -> None:
+def test_meson_of_the_harness_is_used_if_the_build_has_none(meson):
     (meson.folder / "pyvenv" / "bin" / "meson").unlink()
     with pytest.raises(InfrastructureError):  # because the folder is not configured
         list_tests(meson.build, meson.sandbox)
@@ -174,9 +173,7 @@ test('other', sh, args: ['-c', 'exit 0'], suite: ['block'])
 
 
 @pytest.mark.slow
-def test_tests_of_a_real_project_are_listed_built_and_run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_tests_of_a_real_project_are_listed_built_and_run(tmp_path, monkeypatch):
     source, folder, log = tmp_path / "src", tmp_path / "native", tmp_path / "log"
     source.mkdir()
     (source / "meson.build").write_text(MESON_BUILD)
@@ -187,7 +184,7 @@ def test_tests_of_a_real_project_are_listed_built_and_run(
     meson = [sys.executable, "-m", "mesonbuild.mesonmain"]
     subprocess.run([*meson, "setup", folder, source], check=True, stdout=subprocess.DEVNULL)
     commands = (SimpleNamespace(purpose="compile", env={}, argv=("ninja",)),)
-    build: Any = SimpleNamespace(folder=str(folder), source=str(source), commands=commands)
+    build = SimpleNamespace(folder=str(folder), source=str(source), commands=commands)
     tests = list_tests(build, NO_SANDBOX)
     assert tests[:2] == (
         QemuTest(name="test-good", suite="unit", programs=("test-good",), sources=("good.sh",)),

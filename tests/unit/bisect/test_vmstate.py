@@ -1,15 +1,12 @@
 """The migration stream of each commit is compared with that of the base, by scripts that stand for QEMU's."""
 
 import json
-from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
 from harness.bisect import commits
 from harness.bisect.vmstate import MOST, SCRIPT, Streams
-from harness.layout import Layout
 from tests.unit.bisect.support import RecordingSandbox, Walk, judged
 
 CHECKER = """\
@@ -46,7 +43,7 @@ BASE = {"rtc": ["a", "b"], "old": ["x"], "odd": ["first", "twice"]}
 class Tree:
     """A build folder with a binary that prints ``state``."""
 
-    def __init__(self, folder: Path, checker: str = CHECKER) -> None:
+    def __init__(self, folder, checker=CHECKER):
         self.folder = folder
         self.sandbox = RecordingSandbox()
         self.streams = Streams(checker=checker)
@@ -54,9 +51,7 @@ class Tree:
         (folder / "qemu-system-x86_64").write_text(BINARY)
         (folder / "qemu-system-x86_64").chmod(0o755)
 
-    def __call__(
-        self, number: int, state: dict[str, list[str]] | None, *, version: int = 1, test: str = ""
-    ) -> list[tuple[str, str, int, str]]:
+    def __call__(self, number, state, *, version=1, test=""):
         """Compare commit ``number``, whose devices have the fields ``state``; return what is found.
 
         The field ``test`` is conditional. A device ``a.b`` has the description ``b``.
@@ -72,21 +67,21 @@ class Tree:
         }
         if state is not None:
             (self.folder / "state.json").write_text(json.dumps(described))
-        build: Any = SimpleNamespace(folder=str(self.folder))
+        build = SimpleNamespace(folder=str(self.folder))
         found = self.streams.compare(build, TARGETS, number, self.sandbox, self.log)
         return [(one.rule, one.severity, one.patch, one.message) for one in found]
 
 
 @pytest.fixture
-def tree(tmp_path: Path) -> Tree:
+def tree(tmp_path):
     return Tree(tmp_path)
 
 
-def text(field: str) -> str:
+def text(field):
     return f'section "rtc": Description "rtc": expected field "{field}"'
 
 
-def test_removed_field_is_attributed_to_its_commit(tree: Tree) -> None:
+def test_removed_field_is_attributed_to_its_commit(tree):
     assert tree(0, BASE) == []
     count = len(tree.sandbox.commands)
     assert tree(1, BASE) == []
@@ -97,13 +92,13 @@ def test_removed_field_is_attributed_to_its_commit(tree: Tree) -> None:
     assert tree(3, BASE | {"rtc": ["a"]}) == [], "it is reported once"
 
 
-def test_renamed_field_is_reported_for_one_direction(tree: Tree) -> None:
+def test_renamed_field_is_reported_for_one_direction(tree):
     tree(0, BASE)
     found = tree(1, BASE | {"rtc": ["a", "c"]}, version=2)
     assert [one for one in found if '"rtc"' in one[3]] == [("migration-breaks", "warning", 1, text("b"))]
 
 
-def test_new_field_needs_a_version_or_a_condition(tree: Tree) -> None:
+def test_new_field_needs_a_version_or_a_condition(tree):
     tree(0, BASE)
     more = BASE | {"rtc": ["a", "b", "c"]}
     new = 'section "rtc": Description "rtc": field "c" is new, without a higher version_id'
@@ -114,14 +109,14 @@ def test_new_field_needs_a_version_or_a_condition(tree: Tree) -> None:
     assert {rule for rule, *_ in versions} == {"migration-backward"}
 
 
-def test_devices_come_and_go(tree: Tree) -> None:
+def test_devices_come_and_go(tree):
     tree(0, BASE)
     assert tree(1, BASE | {"new": ["y"]}) == [], "a new device breaks nothing"
     gone = ("migration-breaks", "note", 2, 'device "old" is removed')
     assert tree(2, {device: BASE[device] for device in ("rtc", "odd")}) == [gone]
 
 
-def test_what_devices_share_is_reported_once(tree: Tree) -> None:
+def test_what_devices_share_is_reported_once(tree):
     shared = {f"{name}.pci": ["a", "b"] for name in ("e1000", "nvme", "xhci")}
     tree(0, BASE | shared)
     message = 'section "e1000.pci" and 2 others: Description "pci": expected field "b"'
@@ -129,13 +124,13 @@ def test_what_devices_share_is_reported_once(tree: Tree) -> None:
     assert found == [("migration-breaks", "warning", 1, message)]
 
 
-def test_many_messages_are_cut(tree: Tree) -> None:
+def test_many_messages_are_cut(tree):
     many = [f"f{at}" for at in range(30)]
     tree(0, {"rtc": many})
     assert len(tree(1, {"rtc": []})) == MOST
 
 
-def test_state_that_cannot_be_printed_or_compared_is_said(tmp_path: Path) -> None:
+def test_state_that_cannot_be_printed_or_compared_is_said(tmp_path):
     tree = Tree(tmp_path, checker="import sys; sys.argv[2] == sys.argv[4] or sys.exit('odd')")
     tree(0, BASE)
     unreadable = "qemu-system-x86_64 cannot print the state of its devices: no state"
@@ -148,7 +143,7 @@ def test_state_that_cannot_be_printed_or_compared_is_said(tmp_path: Path) -> Non
     ]
 
 
-def test_base_that_cannot_print_its_state_is_not_compared(tree: Tree) -> None:
+def test_base_that_cannot_print_its_state_is_not_compared(tree):
     assert tree(0, None) == []
     assert tree(1, BASE) == []
     silent = Tree(tree.folder, checker="")
@@ -156,13 +151,13 @@ def test_base_that_cannot_print_its_state_is_not_compared(tree: Tree) -> None:
     assert silent.sandbox.commands == [], "a tree without the script"
 
 
-def test_each_commit_is_compared(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_commit_is_compared(layout, monkeypatch):
     walk = Walk(layout=layout, monkeypatch=monkeypatch)
     walk.series = judged(2)
     object.__setattr__(walk.series, "read", lambda commit, path: f"{commit} {path}")
-    compared: list[tuple[str, tuple[str, ...], int]] = []
+    compared = []
 
-    def compare(self: Streams, build: Any, targets: Any, number: int, *_: object) -> list[Any]:
+    def compare(self, build, targets, number, *_):
         compared.append((f"{self.checker}: {build.commit}", tuple(targets), number))
         return []
 

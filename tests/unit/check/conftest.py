@@ -1,17 +1,12 @@
 """A tiny release with the files that the rules read, imported once, and series that are checked on it."""
 
-from collections.abc import Callable
-from pathlib import Path
-
 import pytest
 
-from harness.check import Finding, Judged, JudgedPatch, choose_rules, run_checks
-from harness.check.place import Placed, place
+from harness.check import Judged, JudgedPatch, choose_rules, run_checks
+from harness.check.place import place
 from harness.check.registry import RULES
-from harness.layout import Layout
 from harness.progress import Silent
 from harness.series import read_input
-from harness.tree import Tree
 from harness.tree.git import Git
 from tests.unit.check.support import RELEASE
 from tests.unit.conftest import copy_tree, import_tiny
@@ -19,13 +14,13 @@ from tests.unit.series.mails import mbox
 
 
 @pytest.fixture(scope="session")
-def imported(tmp_path_factory: pytest.TempPathFactory) -> Tree:
+def imported(tmp_path_factory):
     """The tree of the tiny release; not to be written to."""
     return import_tiny(tmp_path_factory.mktemp("imported"), RELEASE)[1]
 
 
 @pytest.fixture(scope="session")
-def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def files(tmp_path_factory):
     """The files of the tiny release as a checkout would have them."""
     folder = tmp_path_factory.mktemp("files")
     for name, text in RELEASE.items():
@@ -36,15 +31,15 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def tree(imported: Tree, layout: Layout) -> Tree:
+def tree(imported, layout):
     return copy_tree(imported, layout)
 
 
 @pytest.fixture
-def apply(tree: Tree, layout: Layout, files: Path, tmp_path: Path) -> Callable[..., Placed]:
+def apply(tree, layout, files, tmp_path):
     """Apply mails, or the series at a path, to the tiny tree."""
 
-    def apply_mails(*mails: bytes, source: str = "", base: str = "pristine") -> Placed:
+    def apply_mails(*mails, source="", base="pristine"):
         path = tmp_path / "series.mbox"
         path.write_bytes(mbox(*mails))
         found = read_input(layout, source or str(path))
@@ -54,16 +49,16 @@ def apply(tree: Tree, layout: Layout, files: Path, tmp_path: Path) -> Callable[.
 
 
 @pytest.fixture
-def check(apply: Callable[..., Placed]) -> Callable[..., tuple[Finding, ...]]:
+def check(apply):
     """Apply mails to the tree and return the findings of all rules."""
     return lambda *mails, **where: run_checks(apply(*mails, **where).judged, frozenset(RULES), Silent())
 
 
 @pytest.fixture
-def check_mails(imported: Tree, layout: Layout, tmp_path: Path) -> Callable[..., tuple[Finding, ...]]:
+def check_mails(imported, layout, tmp_path):
     """Return the findings of the rules that need no commits, which is much faster than ``check``."""
 
-    def check_unapplied(*mails: bytes, source: str = "") -> tuple[Finding, ...]:
+    def check_unapplied(*mails, source=""):
         path = tmp_path / "series.mbox"
         path.write_bytes(mbox(*mails))
         found = read_input(layout, source or str(path))

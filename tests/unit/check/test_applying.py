@@ -3,13 +3,12 @@
 import pytest
 
 from harness.check.applying import FAILS, FILE, FUZZ, MERGED, NOTHING, OFFSETS, REFUSED, check
-from harness.check.model import Rule
 from harness.errors import ApplyError
 from harness.tree.fit import PatchFit
 from tests.unit.check.support import good, judged
 
 
-def fit(kind: str, *details: str) -> PatchFit:
+def fit(kind, *details):
     return PatchFit(kind=kind, exact=False, details=details)  # type: ignore[arg-type]
 
 
@@ -27,12 +26,12 @@ def fit(kind: str, *details: str) -> PatchFit:
         ("not", "cannot apply binary patch to 'a' without full index line", REFUSED),
     ],
 )
-def test_each_fit_has_a_rule(kind: str, detail: str, rule: Rule) -> None:
+def test_each_fit_has_a_rule(kind, detail, rule):
     (finding,) = check(judged(good(), fits=(fit(kind, detail),)))
     assert finding == rule.finding(detail, patch=1)
 
 
-def stopped(kind: str, *details: str) -> ApplyError:
+def stopped(kind, *details):
     error = ApplyError("patch 1/1 of x (1) does not", "do it", details=details)
     error.patch, error.reason, error.kind = 1, "the patch does not", kind  # type: ignore[assignment]
     return error
@@ -41,35 +40,35 @@ def stopped(kind: str, *details: str) -> ApplyError:
 @pytest.mark.parametrize(
     ("kind", "rule", "remedy"), [("context", FAILS, ""), ("file", FILE, ""), ("refused", REFUSED, "do it")]
 )
-def test_whatever_stops_git_am_is_a_finding_with_its_text(kind: str, rule: Rule, remedy: str) -> None:
+def test_whatever_stops_git_am_is_a_finding_with_its_text(kind, rule, remedy):
     error = stopped(kind, "line 1", "line 2")
     (finding,) = check(judged(good(), fits=(fit("not", "x"),), error=error, stopped_at=1))
     wanted = rule.finding("the patch does not", patch=1, snippet=("line 1", "line 2"), remedy=remedy)
     assert finding == wanted
 
 
-def test_patch_that_only_patch_applies_is_called_so() -> None:
+def test_patch_that_only_patch_applies_is_called_so():
     error = stopped("context", "line 1")
     (finding,) = check(judged(good(), fits=(fit("fuzz", "less context"),), error=error, stopped_at=1))
     assert (finding.rule, finding.message) == ("apply-fuzz", "less context")
 
 
-def test_error_of_no_patch_is_a_finding_of_the_series() -> None:
+def test_error_of_no_patch_is_a_finding_of_the_series():
     (finding,) = check(judged(good(), fits=(fit("clean"),), error=ApplyError("all of it", "do it")))
     assert (finding.rule, finding.patch, finding.message) == ("apply-refused", 0, "all of it")
 
 
-def test_patch_for_p0_has_no_other_finding() -> None:
+def test_patch_for_p0_has_no_other_finding():
     error = stopped("refused")
     found = judged(good(), fits=(fit("not", "x"),), error=error, stopped_at=1, unprefixed=frozenset({1}))
     assert [one.rule for one in check(found)] == ["apply-p0"]
 
 
-def test_patch_that_applies_has_no_finding() -> None:
+def test_patch_that_applies_has_no_finding():
     assert list(check(judged(good(), fits=(fit("clean"),)))) == []
 
 
-def test_message_has_the_first_detail_and_the_snippet_the_others() -> None:
+def test_message_has_the_first_detail_and_the_snippet_the_others():
     details = [f"patch failed: {number}" for number in range(1, 11)]
     (finding,) = check(judged(good(), fits=(fit("not", *details),)))
     assert finding.message == "patch failed: 1 (and 9 more)"
@@ -80,7 +79,7 @@ def test_message_has_the_first_detail_and_the_snippet_the_others() -> None:
     assert (finding.message, finding.snippet) == (FAILS.summary, ())
 
 
-def test_patches_without_a_sound_diff_have_no_fit() -> None:
+def test_patches_without_a_sound_diff_have_no_fit():
     mails = [good(subject="[PATCH 1/2] util: none", diff=""), good(subject="[PATCH 2/2] util: one")]
     (finding,) = check(judged(*mails, fits=(fit("not", "hunk 1"),)))
     assert finding.patch == 2

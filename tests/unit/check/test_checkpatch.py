@@ -1,7 +1,5 @@
 """Findings of QEMU's checkpatch.pl."""
 
-from pathlib import Path
-
 import pytest
 
 from harness.check import RULES, choose_rules
@@ -14,7 +12,7 @@ ALL = frozenset(RULES)
 
 
 @pytest.fixture
-def source(tmp_path: Path) -> Path:
+def source(tmp_path):
     """A tree whose checkpatch.pl fails each patch with its arguments, its working folder and its input."""
     path = tmp_path / SCRIPT
     path.parent.mkdir()
@@ -26,7 +24,7 @@ def source(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_script_is_run_on_each_sound_patch(source: Path) -> None:
+def test_script_is_run_on_each_sound_patch(source):
     mails = [
         good(subject="[PATCH 1/2] util: none", diff=""),
         good(subject="[PATCH 2/2] util: one"),
@@ -38,16 +36,14 @@ def test_script_is_run_on_each_sound_patch(source: Path) -> None:
     ]
 
 
-def test_script_that_crashes_is_a_note(source: Path) -> None:
+def test_script_that_crashes_is_a_note(source):
     (source / SCRIPT).write_text("print qq(ERROR: one\\n); exit 77;\n")
     (finding,) = check(judged(good(), source=source), ALL)
     assert (finding.rule, finding.patch) == ("checkpatch-failed", 1)
     assert "77" in finding.message
 
 
-def test_script_that_hangs_is_ended_and_the_next_patches_are_checked(
-    source: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_script_that_hangs_is_ended_and_the_next_patches_are_checked(source, monkeypatch):
     (source / SCRIPT).write_text(
         "open(my $in, '<', $ARGV[-1]); my $text = join('', <$in>);\n"
         "sleep 60 if $text =~ /#define/; print qq(ERROR: fast\\n); exit 1;\n"
@@ -63,26 +59,26 @@ def test_script_that_hangs_is_ended_and_the_next_patches_are_checked(
     assert (fast.rule, fast.patch, fast.message) == ("checkpatch-error", 2, "fast")
 
 
-def test_script_without_findings_is_silent(source: Path) -> None:
+def test_script_without_findings_is_silent(source):
     (source / SCRIPT).write_text("exit 0;\n")
     assert list(check(judged(good(), source=source), ALL)) == []
 
 
-def test_tree_without_the_script_is_a_note(tmp_path: Path) -> None:
+def test_tree_without_the_script_is_a_note(tmp_path):
     for source in (None, tmp_path):
         assert list(check(judged(good(), source=source), ALL)) == [
             FAILED.finding("the tree has no scripts/checkpatch.pl")
         ]
 
 
-def test_missing_perl_is_an_error(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_perl_is_an_error(source, monkeypatch):
     monkeypatch.setenv("PATH", str(source))
     with pytest.raises(MissingError, match="perl") as raised:
         list(check(judged(good(), source=source), ALL))
     assert raised.value.remedy == "run: nox -s doctor"
 
 
-def test_messages_that_an_active_rule_covers_are_left_out() -> None:
+def test_messages_that_an_active_rule_covers_are_left_out():
     lines = [
         "ERROR: Missing Signed-off-by: line(s)",
         "",
@@ -99,7 +95,7 @@ def test_messages_that_an_active_rule_covers_are_left_out() -> None:
     assert [one.message for one in read_output(lines, 1, ALL)] == ["braces"]
 
 
-def test_messages_have_a_severity_and_may_have_a_place() -> None:
+def test_messages_have_a_severity_and_may_have_a_place():
     lines = [
         "noise",
         "WARNING: one",
@@ -149,7 +145,7 @@ ERROR: New file 'hw/core/new.c' must not have license boilerplate header text
 """Output of the checkpatch.pl of 10.2."""
 
 
-def test_messages_of_several_lines_are_whole() -> None:
+def test_messages_of_several_lines_are_whole():
     findings = list(read_output(TEN.splitlines(), 1, ()))
     assert [(one.severity, one.message, one.file) for one in findings] == [
         (
@@ -172,6 +168,6 @@ def test_messages_of_several_lines_are_whole() -> None:
     ]
 
 
-def test_question_about_a_file_that_no_other_rule_covers_is_kept() -> None:
+def test_question_about_a_file_that_no_other_rule_covers_is_kept():
     covered = [one.message[:20] for one in read_output(TEN.splitlines(), 1, ALL)]
     assert covered == ["Saw unacceptable lic", "Does new file 'docs/"]

@@ -2,12 +2,10 @@
 
 import os
 import subprocess
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from harness.check import Finding, Judged, JudgedPatch, fixes
+from harness.check import Judged, JudgedPatch, fixes
 from harness.check.message import check
 from harness.series import read_mail
 from harness.tree.git import Git
@@ -18,7 +16,7 @@ SHORT = ", which has 2 commits here"
 TITLE = "s390x/tcg: avoid overflows in time2tod/tod2time, and in all functions that use these"
 
 
-def body(fix: str) -> list[tuple[str, str, tuple[str, ...]]]:
+def body(fix):
     found = check(without_history(good(body=WHY, signed=f"{fix}\n{SIGNED}")))
     return [(one.rule, one.message, one.snippet) for one in found if one.rule != "body-wrap"]
 
@@ -37,7 +35,7 @@ def body(fix: str) -> list[tuple[str, str, tuple[str, ...]]]:
         "Resolves: https://gitlab.com/qemu-project/qemu/-/issues/42",
     ],
 )
-def test_correct_fixes_lines_have_no_findings(line: str) -> None:
+def test_correct_fixes_lines_have_no_findings(line):
     assert body(line) == []
 
 
@@ -51,12 +49,12 @@ def test_correct_fixes_lines_have_no_findings(line: str) -> None:
         ("14055ce53c2d s390x/tcg: x", "the Fixes: line lacks the subject of the commit"),
     ],
 )
-def test_malformed_fixes_lines_are_findings(value: str, message: str) -> None:
+def test_malformed_fixes_lines_are_findings(value, message):
     assert body(f"Fixes: {value}") == [("body-fixes", message, (f"Fixes: {value}",))]
     assert body(f"fixes: {value}")[0][:2] == ("body-fixes", message), "in any case"
 
 
-def test_long_line_is_right() -> None:
+def test_long_line_is_right():
     assert body(f'Fixes: 14055ce53c2d ("{TITLE}")') == []
 
 
@@ -68,20 +66,20 @@ def test_long_line_is_right() -> None:
         (f'Fixes: 14055ce53c2d ("{TITLE[:40]}\n{TITLE[40:]}", 2024-01-01)', "warning"),
     ],
 )
-def test_wrapped_line_is_called_wrapped(fix: str, severity: str) -> None:
+def test_wrapped_line_is_called_wrapped(fix, severity):
     (found,) = check(without_history(good(body=WHY, signed=f"{fix}\n{SIGNED}")))
     assert (found.rule, found.severity) == ("fixes-wrapped", severity), "git reads lines that are indented"
     assert (found.message, found.snippet) == ("the Fixes: line is wrapped", tuple(fix.splitlines()[:2]))
 
 
-def test_line_after_a_malformed_one_is_no_part_of_it() -> None:
+def test_line_after_a_malformed_one_is_no_part_of_it():
     lacks = "the Fixes: line lacks the subject of the commit"
     for fix in ('Fixes: 14055ce53c2d\nCc: a ("x") <a@e.org>', "Fixes: 14055ce53c2d\n(and others)"):
         assert [message for _, message, _ in body(fix)] == [lacks]
 
 
 @pytest.fixture
-def clone(tmp_path: Path) -> Path:
+def clone(tmp_path):
     """A repository with the commits ``one`` and ``two``, and ``side``, which ``two`` does not contain."""
     git(tmp_path, "init", "-q", "-b", "main")
     commit(tmp_path, "util: one")
@@ -92,7 +90,7 @@ def clone(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def git(folder: Path, *words: str) -> str:
+def git(folder, *words):
     person = {f"GIT_{who}_{what}": "a@e.org" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
     ended = subprocess.run(
         ["git", "-C", str(folder), *words],
@@ -104,11 +102,11 @@ def git(folder: Path, *words: str) -> str:
     return ended.stdout.strip()
 
 
-def commit(folder: Path, title: str) -> None:
+def commit(folder, title):
     git(folder, "commit", "-q", "--allow-empty", "-m", title)
 
 
-def looked_up(clone: Path, fix: str, origin: str = "") -> Iterator[Finding]:
+def looked_up(clone, fix, origin=""):
     head = git(clone, "rev-parse", "main")
     mail = read_mail(good(body=WHY, signed=f"{fix}\n{SIGNED}"), "a.patch")
     judged = Judged(
@@ -123,11 +121,11 @@ def looked_up(clone: Path, fix: str, origin: str = "") -> Iterator[Finding]:
     return (one for one in check(judged) if one.rule in ("fixes-subject", "fixes-unknown"))
 
 
-def messages(clone: Path, fix: str, origin: str = "") -> list[tuple[str, str, str]]:
+def messages(clone, fix, origin=""):
     return [(one.rule, one.severity, one.message) for one in looked_up(clone, fix, origin)]
 
 
-def test_commit_of_the_history_with_its_subject_is_right(clone: Path) -> None:
+def test_commit_of_the_history_with_its_subject_is_right(clone):
     one, two = (git(clone, "rev-parse", name) for name in ("main~1", "main"))
     assert messages(clone, f'Fixes: {one[:12]} ("util: one")') == []
     assert messages(clone, f'Fixes: {one} ("Util:  one.")') == [], "spelling of the title does not count"
@@ -137,7 +135,7 @@ def test_commit_of_the_history_with_its_subject_is_right(clone: Path) -> None:
     assert messages(clone, 'Fixes: 0123456789a ("x")') == [], "its length is reported"
 
 
-def test_commit_that_does_not_exist_is_a_finding(clone: Path) -> None:
+def test_commit_that_does_not_exist_is_a_finding(clone):
     unknown = "0123456789ab"
     assert messages(clone, f'Fixes: {unknown} ("util: none")') == [
         ("fixes-unknown", "note", f"there is no commit {unknown}{SHORT}")
@@ -153,7 +151,7 @@ def test_commit_that_does_not_exist_is_a_finding(clone: Path) -> None:
     assert (rule, message) == ("fixes-unknown", f"commit {side} is not in the history of the base{SHORT}")
 
 
-def test_commit_that_a_stable_branch_has_picked_is_right(clone: Path) -> None:
+def test_commit_that_a_stable_branch_has_picked_is_right(clone):
     side = git(clone, "rev-parse", "side")
     fix = f'Fixes: {side[:12]} ("util: side")'
     assert len(messages(clone, fix)) == 1
@@ -163,21 +161,21 @@ def test_commit_that_a_stable_branch_has_picked_is_right(clone: Path) -> None:
     assert messages(clone, 'Fixes: 0123456789012 ("util: x")') == [], "of another repository"
 
 
-def test_long_history_makes_it_a_warning(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_long_history_makes_it_a_warning(clone, monkeypatch):
     monkeypatch.setattr(fixes, "LONG_HISTORY", 2)
     assert messages(clone, 'Fixes: 0123456789ab ("x")') == [
         ("fixes-unknown", "warning", "there is no commit 0123456789ab")
     ]
 
 
-def test_other_subject_is_a_finding(clone: Path) -> None:
+def test_other_subject_is_a_finding(clone):
     one = git(clone, "rev-parse", "main~1")[:12]
     text = f"commit {one} has the subject 'util: one'"
     for fix in (f'Fixes: {one} ("util: another")', f'Fixes: {one} ("util:\n another")'):
         assert messages(clone, fix) == [("fixes-subject", "warning", text)]
 
 
-def test_only_a_clone_with_history_is_asked(clone: Path) -> None:
+def test_only_a_clone_with_history_is_asked(clone):
     fix = 'Fixes: 0123456789ab ("x")'
     assert messages(clone, fix, origin="a" * 64) == [], "an archive"
     assert len(messages(clone, fix)) == 1

@@ -2,7 +2,6 @@
 
 import pytest
 
-from harness.check import Finding
 from harness.check.message import WIDTH, check
 from tests.unit.check.support import SIGNED, WHY, good, judged
 
@@ -10,17 +9,17 @@ LONG = "word " * 20
 FIX = 'Fixes: 14055ce53c2d ("s390x/tcg: avoid overflows")'
 
 
-def findings(**changes: str) -> list[Finding]:
+def findings(**changes):
     found = list(check(judged(good(**changes))))
     assert {one.patch for one in found} <= {1}
     return found
 
 
-def subject(title: str) -> list[tuple[str, str]]:
+def subject(title):
     return [(one.rule, one.message) for one in findings(subject=f"[PATCH] {title}")]
 
 
-def body(text: str, signed: str = SIGNED) -> list[tuple[str, str, tuple[str, ...]]]:
+def body(text, signed=SIGNED):
     return [(one.rule, one.message, one.snippet) for one in findings(body=text, signed=signed)]
 
 
@@ -37,15 +36,15 @@ def body(text: str, signed: str = SIGNED) -> list[tuple[str, str, tuple[str, ...
         "util: and so on...",
     ],
 )
-def test_subjects_with_a_prefix_have_no_findings(title: str) -> None:
+def test_subjects_with_a_prefix_have_no_findings(title):
     assert subject(title) == []
 
 
-def test_subject_without_prefix_is_a_finding() -> None:
+def test_subject_without_prefix_is_a_finding():
     assert subject("add it") == [("subject-prefix", "'add it' names no subsystem")]
 
 
-def test_long_subject_is_a_finding() -> None:
+def test_long_subject_is_a_finding():
     title = f"util: {'x' * (WIDTH - 6)}"
     assert subject(title) == []
     (finding,) = findings(subject=f"[PATCH] {title}x")
@@ -53,21 +52,21 @@ def test_long_subject_is_a_finding() -> None:
     assert finding.snippet == (f"{title}x",)
 
 
-def test_full_stop_in_the_subject_is_a_finding() -> None:
+def test_full_stop_in_the_subject_is_a_finding():
     assert subject("util: add it.") == [("subject-dot", "'util: add it.' ends in a full stop")]
 
 
-def test_empty_subject_has_no_findings() -> None:
+def test_empty_subject_has_no_findings():
     assert subject("") == []
 
 
-def test_message_without_body_is_a_finding() -> None:
+def test_message_without_body_is_a_finding():
     missing = [("body-missing", "the message consists of the subject alone", ())]
     assert body("") == missing
     assert body("", f"{FIX}\n{SIGNED}") == missing, "trailers are no body"
 
 
-def test_long_lines_are_findings() -> None:
+def test_long_lines_are_findings():
     line = "word " * 15 + "x"
     assert len(line) == WIDTH
     assert body(f"{line}   ") == []
@@ -85,17 +84,17 @@ def test_long_lines_are_findings() -> None:
         f"{'x' * 30} {'y' * 30} {'z' * 30}",
     ],
 )
-def test_lines_that_cannot_be_wrapped_may_be_long(line: str) -> None:
+def test_lines_that_cannot_be_wrapped_may_be_long(line):
     assert body(f"{WHY}\n{line}") == []
 
 
-def test_line_of_four_words_can_be_wrapped() -> None:
+def test_line_of_four_words_can_be_wrapped():
     line = " ".join(letter * 30 for letter in "abcd")
     assert [rule for rule, _, _ in body(line)] == ["body-wrap"]
 
 
 @pytest.mark.parametrize("word", ["...", "so that ", "And ", "which ", "because ", "to be able "])
-def test_body_that_continues_the_subject_is_a_finding(word: str) -> None:
+def test_body_that_continues_the_subject_is_a_finding(word):
     line = f"{word}it is needed."
     assert body(line) == [("body-alone", "the body continues the sentence of the subject", (line,))]
     assert body(f"{WHY}\n{line}") == [], "only the first line can"
@@ -111,17 +110,17 @@ def test_body_that_continues_the_subject_is_a_finding(word: str) -> None:
         "the following\npatches",
     ],
 )
-def test_body_that_refers_to_other_mails_is_a_finding(words: str) -> None:
+def test_body_that_refers_to_other_mails_is_a_finding(words):
     shown = " ".join(words.split())
     assert body(f"It is {words} of it.") == [("body-alone", f"the body refers to {shown!r}", ())]
 
 
 @pytest.mark.parametrize("line", ["v1 -> v2:", "v2:", "Changes in v2:", "- changes since v1", "since v1: x"])
-def test_change_log_in_the_body_is_a_finding(line: str) -> None:
+def test_change_log_in_the_body_is_a_finding(line):
     message = "a change log is above the --- line"
     assert body(f"{WHY}\n\n{line}\n{line}") == [("body-changelog", message, (line,))]
 
 
-def test_each_patch_is_checked() -> None:
+def test_each_patch_is_checked():
     mails = [good(subject=f"[PATCH {n}/2] x", ident=f"{n}@e.org") for n in (1, 2)]
     assert [one.patch for one in check(judged(*mails))] == [1, 2]

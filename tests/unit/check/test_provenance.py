@@ -2,7 +2,6 @@
 
 import pytest
 
-from harness.check import Finding
 from harness.check.provenance import check, policy_quote, says_generated
 from harness.check.subject import POLICY
 from harness.series.metadata import Origin
@@ -17,11 +16,11 @@ TEXT = (
 TRAILER = "Assisted-by: Some tool"
 
 
-def findings(*mails: bytes, policy: str = "", metadata: SeriesFile | None = None) -> list[Finding]:
+def findings(*mails, policy="", metadata=None):
     return list(check(judged(*mails, files={f"c0:{POLICY}": policy}, metadata=metadata)))
 
 
-def test_declared_tool_is_a_warning_in_a_tree_without_a_policy() -> None:
+def test_declared_tool_is_a_warning_in_a_tree_without_a_policy():
     (finding,) = findings(good(signed=f"{TRAILER}\n{SIGNED}"))
     assert (finding.rule, finding.severity, finding.patch) == ("provenance-generated", "warning", 1)
     assert finding.message.startswith(f"the mail declares: {TRAILER} (")
@@ -29,13 +28,13 @@ def test_declared_tool_is_a_warning_in_a_tree_without_a_policy() -> None:
     assert finding.snippet == ()
 
 
-def test_policy_of_the_tree_makes_it_an_error_and_is_quoted() -> None:
+def test_policy_of_the_tree_makes_it_an_error_and_is_quoted():
     (finding,) = findings(good(signed=f"{TRAILER}\n{SIGNED}"), policy=TEXT)
     assert (finding.severity, finding.message) == ("error", f"the mail declares: {TRAILER}")
     assert finding.snippet == (DECLINED,)
 
 
-def test_declaration_may_be_below_the_line_of_a_patch_or_in_the_cover_letter() -> None:
+def test_declaration_may_be_below_the_line_of_a_patch_or_in_the_cover_letter():
     (finding,) = findings(good(notes=TRAILER))
     assert finding.patch == 1
     (finding,) = findings(cover(message=f"Both.\n\n{TRAILER}"), *pair()[1:])
@@ -44,7 +43,7 @@ def test_declaration_may_be_below_the_line_of_a_patch_or_in_the_cover_letter() -
 
 
 @pytest.mark.parametrize(("policy", "severity"), [("", "warning"), (TEXT, "error")])
-def test_origin_in_series_toml_is_a_declaration(policy: str, severity: str) -> None:
+def test_origin_in_series_toml_is_a_declaration(policy, severity):
     origin = Origin(generated=True, written_by="Some tool")
     (finding,) = findings(good(), policy=policy, metadata=SeriesFile(title="x", origin=origin))
     assert (finding.rule, finding.severity, finding.patch) == ("provenance-generated", severity, 0)
@@ -54,14 +53,14 @@ def test_origin_in_series_toml_is_a_declaration(policy: str, severity: str) -> N
     assert findings(good(), metadata=SeriesFile(title="x", origin=person)) == []
 
 
-def test_cherry_picked_patch_names_its_commit() -> None:
+def test_cherry_picked_patch_names_its_commit():
     (finding,) = findings(good(signed=f"(cherry picked from commit {'12345678' * 5})\n{SIGNED}"))
     assert (finding.rule, finding.severity, finding.patch) == ("provenance-cherry-pick", "note", 1)
     assert finding.message == "cherry-picked from commit 123456781234"
     assert findings(good(body=f"{WHY} (cherry picked from commit 1234567)")) == [], "inside of a line"
 
 
-def test_each_mail_is_checked() -> None:
+def test_each_mail_is_checked():
     mails = [mail.replace(b"Signed-off-by", f"{TRAILER}\nSigned-off-by".encode()) for mail in pair()[1:]]
     assert [one.patch for one in findings(*mails)] == [1, 2]
 
@@ -76,7 +75,7 @@ def test_each_mail_is_checked() -> None:
         ("This code was generated with Copilot.", "generated with Copilot"),
     ],
 )
-def test_declarations_of_generated_code_are_recognised(text: str, declaration: str) -> None:
+def test_declarations_of_generated_code_are_recognised(text, declaration):
     assert says_generated(text) == declaration
 
 
@@ -89,11 +88,11 @@ def test_declarations_of_generated_code_are_recognised(text: str, declaration: s
         "Reviewed-by: A <a@b.c>",
     ],
 )
-def test_other_texts_are_no_declaration_of_generated_code(text: str) -> None:
+def test_other_texts_are_no_declaration_of_generated_code(text):
     assert says_generated(text) == ""
 
 
-def test_quote_consists_of_paragraphs_that_decline_generated_code() -> None:
+def test_quote_consists_of_paragraphs_that_decline_generated_code():
     paragraphs = [
         "The project will ``not accept`` output of an LLM.",
         "Unrelated:\nwe must not forget the tests.",

@@ -2,7 +2,6 @@
 
 import subprocess
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
@@ -10,11 +9,10 @@ from harness.check import run_checks
 from harness.check.place import place
 from harness.check.registry import RULES
 from harness.check.required import NOT_FOUND, Start, put_on_required
-from harness.layout import Layout
 from harness.progress import Silent
 from harness.series import Input, message_id_of, read_input
 from harness.source import NO_PIN, fetch
-from harness.tree import Tree, import_source
+from harness.tree import import_source
 from harness.tree.git import Git
 from tests.unit.check.support import RELEASE, append, cover, good, judged
 from tests.unit.conftest import RELEASE as TINY
@@ -24,7 +22,7 @@ Read = Callable[..., Input]
 SHORT = "int short_one;\n"
 
 
-def series(name: str, *texts: str, before: str = SHORT, requires: str = "", version: int = 1) -> list[bytes]:
+def series(name, *texts, before=SHORT, requires="", version=1):
     """A cover letter, ``<name>-1@e.org``, and a patch for each line of ``texts``, ``<name>-2@e.org`` etc."""
     tag = "PATCH" if version == 1 else f"PATCH v{version}"
     head = f"[{tag} 0/{len(texts)}] util: {name}"
@@ -44,19 +42,19 @@ def series(name: str, *texts: str, before: str = SHORT, requires: str = "", vers
 
 
 @pytest.fixture
-def read(layout: Layout, tmp_path: Path) -> Read:
-    def read_mails(*mails: bytes) -> Input:
+def read(layout, tmp_path):
+    def read_mails(*mails):
         (tmp_path / "thread.mbox").write_bytes(mbox(*mails))
         return read_input(layout, str(tmp_path / "thread.mbox"))
 
     return read_mails
 
 
-def put(found: Input, tree: Tree, layout: Layout, onto: str = "") -> Start:
+def put(found, tree, layout, onto=""):
     return put_on_required(found, tree, onto or tree.pristine, layout, Silent())
 
 
-def titles(tree: Tree, commit: str, since: str = "") -> list[str]:
+def titles(tree, commit, since=""):
     log = Git(repository=tree.path).read(
         "log", "--reverse", "--format=%s", f"{since or tree.pristine}..{commit}"
     )
@@ -72,11 +70,8 @@ AFTER = SHORT + "int one;\nint two;\n"
     ["<base-1@e.org>", "base-1@e.org", "<base-3@e.org> (two)", "https://lore.kernel.org/r/base-1@e.org/"],
 )
 @pytest.mark.parametrize("order", [1, -1])
-def test_required_series_of_the_same_mailbox_is_applied_first(
-    read: Read, tree: Tree, layout: Layout, *, requires: str, order: int
-) -> None:
+def test_required_series_of_the_same_mailbox_is_applied_first(read, tree, layout, *, requires, order):
     found = read(*[*BASE, *series("top", "int top;", before=AFTER, requires=requires)][::order])
-    assert found.version.cover is not None
     assert found.version.cover.message_id == "top-1@e.org"
     start = put(found, tree, layout)
     assert titles(tree, start.commit) == ["util: base 1", "util: base 2"]
@@ -87,14 +82,13 @@ def test_required_series_of_the_same_mailbox_is_applied_first(
     assert "input-base" not in {one.rule for one in run_checks(placed.judged, frozenset(RULES), Silent())}
 
 
-def test_higher_version_of_a_required_series_is_not_taken_for_the_series(read: Read) -> None:
+def test_higher_version_of_a_required_series_is_not_taken_for_the_series(read):
     base = series("base", "int one;", version=3)
     found = read(*base, *series("top", "int top;", requires="<base-1@e.org>"))
-    assert found.version.cover is not None
     assert found.version.cover.message_id == "top-1@e.org"
 
 
-def test_required_series_of_required_ones_are_below_them(read: Read, tree: Tree, layout: Layout) -> None:
+def test_required_series_of_required_ones_are_below_them(read, tree, layout):
     middle = series("middle", "int middle;", before=AFTER, requires="<base-1@e.org>")
     top = series(
         "top", "int top;", before=f"{AFTER}int middle;\n", requires="<middle-1@e.org>, <base-1@e.org>"
@@ -104,16 +98,14 @@ def test_required_series_of_required_ones_are_below_them(read: Read, tree: Tree,
     assert set(start.required.values()) == {""}
 
 
-def test_series_that_require_each_other_end(read: Read, tree: Tree, layout: Layout) -> None:
+def test_series_that_require_each_other_end(read, tree, layout):
     one = series("one", "int one;", requires="<two-1@e.org>")
     two = series("two", "int two;", before=SHORT, requires="<one-1@e.org>")
     start = put(read(*one, *two), tree, layout)
     assert len(start.required) == 2
 
 
-def test_missing_and_unfitting_series_are_findings(
-    read: Read, tree: Tree, layout: Layout, files: Path
-) -> None:
+def test_missing_and_unfitting_series_are_findings(read, tree, layout, files):
     odd = series("odd", "int odd;", before="int other;\n")
     found = read(*odd, *series("top", "int top;", requires="<gone-1@e.org>, <odd-1@e.org>, master"))
     start = put(found, tree, layout)
@@ -125,7 +117,7 @@ def test_missing_and_unfitting_series_are_findings(
     assert notes[2] == f"the series requires master, {NOT_FOUND}"
 
 
-def test_requirement_is_read_from_series_toml_and_encoded_mails() -> None:
+def test_requirement_is_read_from_series_toml_and_encoded_mails():
     for coding in ("base64", "quoted-printable", "8bit"):
         name = f"{'a' * 80}@e.org"
         text = f"Why.\n\nBased-on: <{name}>\n"
@@ -139,7 +131,7 @@ def test_requirement_is_read_from_series_toml_and_encoded_mails() -> None:
 
 
 @pytest.fixture
-def clone(tmp_path: Path) -> Path:
+def clone(tmp_path):
     """master, and the branch ``queue`` with a series that a maintainer applied from mails."""
     folder = tmp_path / "clone"
     for name, text in {**TINY, **RELEASE}.items():
@@ -158,16 +150,14 @@ def clone(tmp_path: Path) -> Path:
     return folder
 
 
-def git(folder: Path, *words: str) -> str:
+def git(folder, *words):
     who = ("-c", "user.name=n", "-c", "user.email=e")
     command = ["git", "-C", str(folder), *who, *words]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
 @pytest.mark.parametrize("mail", ["20230101.1-1-a@e.org", "20230101.1-2-a@e.org"])
-def test_required_series_is_found_in_the_clone_by_any_of_its_mails(
-    read: Read, layout: Layout, clone: Path, mail: str
-) -> None:
+def test_required_series_is_found_in_the_clone_by_any_of_its_mails(read, layout, clone, mail):
     """The cover letter is in no commit. A mail of another series with a similar id is not taken."""
     found = read(*series("top", "int top;", requires=f"<{mail}>"))
     tree = import_source(fetch(NO_PIN, layout, Silent(), local=str(clone)), layout, Silent())
@@ -177,9 +167,7 @@ def test_required_series_is_found_in_the_clone_by_any_of_its_mails(
     assert put(found, at, layout) == Start(commit=at.pristine, required={f"<{mail}>": ""}), "it contains it"
 
 
-def test_required_series_on_another_branch_of_the_clone_is_reported(
-    read: Read, layout: Layout, clone: Path
-) -> None:
+def test_required_series_on_another_branch_of_the_clone_is_reported(read, layout, clone):
     git(clone, "commit", "-qm", "master goes on", "--allow-empty")
     found = read(*series("top", "int top;", requires="<20230101.1-1-a@e.org>, <20230101.1-1-c@e.org>"))
     tree = import_source(fetch(NO_PIN, layout, Silent(), local=str(clone)), layout, Silent())
@@ -188,7 +176,7 @@ def test_required_series_on_another_branch_of_the_clone_is_reported(
     assert list(start.required.values()) == ["which is on another branch of the clone", NOT_FOUND]
 
 
-def test_commits_of_a_range_are_used_as_they_are(layout: Layout, clone: Path) -> None:
+def test_commits_of_a_range_are_used_as_they_are(layout, clone):
     git(clone, "checkout", "-qb", "topic")
     for number in (1, 2):
         (clone / "util" / "short.c").write_text(f"int short_{number};\n")

@@ -6,7 +6,6 @@ import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -25,7 +24,7 @@ WARNINGS = good(subject="[PATCH] util: add a second one.")
 B4 = Path(sys.executable).with_name("b4")
 
 
-def git(folder: Path, *words: str, stdin: bytes = b"") -> str:
+def git(folder, *words, stdin=b""):
     env = {**os.environ, "GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_NOSYSTEM": "1"}
     user = ("-c", "user.name=A U Thor", "-c", "user.email=a@example.org")
     ended = subprocess.run(
@@ -35,7 +34,7 @@ def git(folder: Path, *words: str, stdin: bytes = b"") -> str:
 
 
 @pytest.fixture
-def clone(tmp_path: Path) -> Path:
+def clone(tmp_path):
     """A clone of the tiny release, on a branch."""
     folder = tmp_path / "clone"
     for name, text in RELEASE.items():
@@ -50,14 +49,12 @@ def clone(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def call(
-    clone: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Callable[..., SimpleNamespace]:
+def call(clone, monkeypatch, capsys):
     """Call check-patch with a mail on standard input, in the clone."""
     monkeypatch.chdir(clone)
     monkeypatch.setattr(cli, "run_guarded", lambda call, die_with_parent: call())
 
-    def check_patch(mail: bytes, *words: str) -> SimpleNamespace:
+    def check_patch(mail, *words):
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(mail)))
         code = cli._report_errors(lambda: cli.main(["check-patch", *words]))
         ended = capsys.readouterr()
@@ -166,7 +163,7 @@ def test_b4_colours_the_lines(clone, tmp_path):
         "XDG_DATA_HOME": str(tmp_path / "data"),
     }
 
-    def b4(*words: str) -> str:
+    def b4(*words):
         ended = subprocess.run(
             [B4, "--offline-mode", *words], cwd=clone, env=env, capture_output=True, text=True, check=False
         )

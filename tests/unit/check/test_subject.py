@@ -28,7 +28,7 @@ new file mode 100644
 """
 
 
-def test_added_lines_have_the_number_of_the_new_file() -> None:
+def test_added_lines_have_the_number_of_the_new_file():
     (patch,) = judged(good(diff=TWO)).patches
     assert list(added_lines(patch.changes[0])) == [(2, "zwei"), (10, "new"), (12, "elf"), (13, "zwoelf")]
     assert [(change.path, number, text) for change, number, text in patch.added()][-2:] == [
@@ -37,17 +37,17 @@ def test_added_lines_have_the_number_of_the_new_file() -> None:
     ]
 
 
-def test_trailers_are_those_of_the_message() -> None:
+def test_trailers_are_those_of_the_message():
     (patch,) = judged(good()).patches
     assert patch.trailers == (Trailer(key="Signed-off-by", value=SIGNED.partition(": ")[2]),)
 
 
-def test_series_applies_if_it_has_commits() -> None:
+def test_series_applies_if_it_has_commits():
     assert judged(good()).applies
     assert not judged(good(), tip="c0").applies
 
 
-def test_files_are_read_from_a_commit() -> None:
+def test_files_are_read_from_a_commit():
     series = judged(good(), files={"c1:a.c": "text", "c0:b.c": "some text", f"c0:{POLICY}": "policy"})
     assert series.read("c1", "a.c") == "text"
     assert series.read("c0", "a.c") is None
@@ -58,6 +58,6 @@ def test_files_are_read_from_a_commit() -> None:
     assert judged(good()).policy == ""
 
 
-def test_snippet_is_cut_to_100_characters() -> None:
+def test_snippet_is_cut_to_100_characters():
     assert snippet("x" * 100) == ("x" * 100,)
     assert snippet("x" * 101) == ("x" * 97 + "...",)

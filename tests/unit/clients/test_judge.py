@@ -3,7 +3,7 @@
 import pytest
 
 from harness.clients.judge import judge, median_of
-from harness.clients.model import CLIENTS, ClientRow
+from harness.clients.model import CLIENTS
 from tests.unit.clients.support import BASE, PATCHED, WITHOUT, row
 
 EXIT = "QEMU itself exits at once with the option"
@@ -17,11 +17,11 @@ CONTROL = "with a cgroup, libvirt waits for the helper, but at most 1 s"
 REFUSAL = "a QEMU without the option is refused, with its message"
 
 
-def outcomes(*rows: ClientRow) -> dict[str, str]:
+def outcomes(*rows):
     return {claim.name: claim.outcome for claim in judge(rows)}
 
 
-def test_claims_hold_for_a_successful_run() -> None:
+def test_claims_hold_for_a_successful_run():
     rows = [row(name, binary) for name in CLIENTS for binary in (BASE, WITHOUT, PATCHED)]
     rows = [
         row(each.client, told_s=0.1, **({} if CLIENTS[each.client].alone else {"exit_s": 0.1}))
@@ -32,7 +32,7 @@ def test_claims_hold_for_a_successful_run() -> None:
     assert set(outcomes(*rows).values()) == {"pass"}
 
 
-def test_claims_without_rows_are_cancelled() -> None:
+def test_claims_without_rows_are_cancelled():
     assert outcomes() == dict.fromkeys(outcomes(), "cancel")
 
 
@@ -51,21 +51,21 @@ def test_claims_without_rows_are_cancelled() -> None:
         (REFUSAL, row("libvirt refused", BASE, outcome="failed", reason="started")),
     ],
 )
-def test_each_claim_can_fail(claim: str, bad: ClientRow) -> None:
+def test_each_claim_can_fail(claim, bad):
     found = outcomes(row(bad.client, BASE), bad)
     assert found[claim] == "fail"
 
 
-def test_libvirt_may_wait_one_second_for_an_empty_cgroup() -> None:
+def test_libvirt_may_wait_one_second_for_an_empty_cgroup():
     found = outcomes(row("libvirt cgroup", BASE), row("libvirt cgroup", told_s=1.4))
     assert (found[CONTROL], found[SHUT_OFF]) == ("pass", "cancel")
 
 
-def test_helper_without_the_option_fails() -> None:
+def test_helper_without_the_option_fails():
     assert outcomes(row("timeout", BASE, helpers=1))[HELPERS] == "fail"
 
 
-def test_early_and_waiting_clients_have_no_time_limit() -> None:
+def test_early_and_waiting_clients_have_no_time_limit():
     found = outcomes(
         row("qmp quit", BASE, told_s=0.0004),
         row("qmp quit", told_s=0.0005),
@@ -75,26 +75,26 @@ def test_early_and_waiting_clients_have_no_time_limit() -> None:
     assert (found[EXIT], found[TOLD], found[LAST]) == ("pass", "cancel", "pass")
 
 
-def test_medians_are_compared_with_base() -> None:
+def test_medians_are_compared_with_base():
     mine = [row("timeout", exit_s=value) for value in (0.001, 0.04, 9.0)]
     without = [row("timeout", WITHOUT, exit_s=0.2)] * 2
     assert outcomes(row("timeout", BASE), *without, *mine)[EXIT] == "fail"
     assert outcomes(*without, *mine)[EXIT] == "pass"
 
 
-def test_small_guests_are_not_judged() -> None:
+def test_small_guests_are_not_judged():
     small = row("timeout", BASE, exit_s=0.05, told_s=0.05)
     found = outcomes(small, row("timeout", exit_s=0.04, told_s=0.04))
     assert (found[EXIT], found[TOLD]) == ("cancel", "cancel")
 
 
-def test_first_problem_is_reported_and_others_are_counted() -> None:
+def test_first_problem_is_reported_and_others_are_counted():
     bad = [row("timeout", outcome="failed", reason=reason) for reason in ("one", "two")]
     claim = judge(bad)[0]
     assert claim.reason.endswith("one (and 1 more)")
 
 
-def test_medians_of_fields_and_moments_use_good_rows() -> None:
+def test_medians_of_fields_and_moments_use_good_rows():
     rows = [row("libvirt destroy", moments={"restart_s": value}) for value in (1.0, 2.0, 4.0)]
     rows.append(row("libvirt destroy", outcome="failed", moments={"restart_s": 99.0}))
     assert median_of(rows, "restart_s") == 2.0

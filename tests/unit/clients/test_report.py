@@ -9,11 +9,10 @@ from rich.console import Console
 
 from harness.clients import record
 from harness.clients.judge import judge
-from harness.clients.model import CLIENTS, ClientRow
+from harness.clients.model import CLIENTS
 from harness.clients.record import ClientsResults, check_clients, clients_file, record_clients
 from harness.errors import ClientsError
 from harness.figures import NONE
-from harness.layout import Layout
 from harness.machine import host_facts
 from harness.report.clients import render_clients
 from tests.unit.bench.support import make_bench
@@ -23,7 +22,7 @@ from tests.unit.teardown.test_scenario import options
 DOCS = (Path(__file__).resolve().parents[3] / "docs" / "clients.md").read_text(encoding="utf-8")
 
 
-def results(*rows: ClientRow, complete: bool = True) -> ClientsResults:
+def results(*rows, complete=True):
     return ClientsResults(
         command="nox -s clients",
         started="a",
@@ -39,14 +38,14 @@ def results(*rows: ClientRow, complete: bool = True) -> ClientsResults:
     )
 
 
-def shown(*rows: ClientRow, complete: bool = True) -> list[str]:
+def shown(*rows, complete=True):
     console = Console(width=120)
     with console.capture() as capture:
         console.print(render_clients(results(*rows, complete=complete)))
     return [" ".join(line.split()) for line in capture.get().splitlines()]
 
 
-def test_table_has_medians_by_client_and_binary() -> None:
+def test_table_has_medians_by_client_and_binary():
     lines = shown(
         row("timeout", exit_s=0.003),
         row("libvirt destroy", held_mib=512.0),
@@ -59,7 +58,7 @@ def test_table_has_medians_by_client_and_binary() -> None:
     assert "libvirt 9.0.0" in lines[0]
 
 
-def test_failed_and_cancelled_rows_are_shown() -> None:
+def test_failed_and_cancelled_rows_are_shown():
     lines = shown(
         row("timeout", outcome="failed", reason="broke"),
         row("cgroup kill", outcome="cancelled", reason="no cgroup"),
@@ -71,7 +70,7 @@ def test_failed_and_cancelled_rows_are_shown() -> None:
     assert lines[-1] == "The run was stopped before its end."
 
 
-def test_failed_claim_is_an_error(layout: Layout) -> None:
+def test_failed_claim_is_an_error(layout):
     check_clients(layout, results(row("timeout", BASE), row("timeout")))
     with pytest.raises(ClientsError) as caught:
         check_clients(layout, results(row("timeout", BASE), row("timeout", exit_s=0.1)))
@@ -79,8 +78,8 @@ def test_failed_claim_is_an_error(layout: Layout) -> None:
     assert "100 ms, without the option 100 ms" in caught.value.details[0]
 
 
-def test_interrupted_run_keeps_its_rows(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
-    def stop(*_: object, on_row: object, **__: object) -> str:
+def test_interrupted_run_keeps_its_rows(layout, monkeypatch):
+    def stop(*_, on_row, **__):
         on_row(row("timeout"))  # type: ignore[operator]
         raise KeyboardInterrupt
 
@@ -93,13 +92,13 @@ def test_interrupted_run_keeps_its_rows(layout: Layout, monkeypatch: pytest.Monk
     assert stored["command"] == "nox -s clients -- -Dseed=7"
 
 
-def test_every_client_is_documented() -> None:
+def test_every_client_is_documented():
     rows = dict(re.findall(r"^\| `([a-z0-9 -]+)` \| ([^|]+) \| [^|]+ \|$", DOCS, re.MULTILINE))
     assert {name: text.strip() for name, text in rows.items()} == {
         name: client.does for name, client in CLIENTS.items()
     }
 
 
-def test_every_claim_is_documented() -> None:
+def test_every_claim_is_documented():
     for claim in judge(()):
         assert f"- {claim.name}" in DOCS

@@ -8,7 +8,7 @@ import msgspec
 import psutil
 import pytest
 
-from harness.cycles.model import Cycle, CycleRow, DriverJob
+from harness.cycles.model import CycleRow, DriverJob
 from tests.unit.cycles.support import make_cycle
 from tests.unit.guest.support import fake_binary
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[3]
 
 
-def drive(folder: Path, mode: str, *cycles: Cycle) -> list[CycleRow]:
+def drive(folder, mode, *cycles):
     """Return the rows of ``cycles`` by number, with a fake QEMU in ``mode``."""
     job = DriverJob(
         variant="fake",
@@ -38,14 +38,14 @@ def drive(folder: Path, mode: str, *cycles: Cycle) -> list[CycleRow]:
     return sorted(rows, key=lambda row: row.cycle.number)
 
 
-def _words(process: psutil.Process) -> list[str]:
+def _words(process):
     try:
         return list(process.cmdline())
     except psutil.Error:
         return []
 
 
-def test_helpers_that_end_in_time_pass_and_unreaped_ones_fail(tmp_path: Path) -> None:
+def test_helpers_that_end_in_time_pass_and_unreaped_ones_fail(tmp_path):
     rows = drive(
         tmp_path,
         "helper:400000",
@@ -63,6 +63,6 @@ def test_helpers_that_end_in_time_pass_and_unreaped_ones_fail(tmp_path: Path) ->
     assert not rows[0].kept
 
 
-def test_crash_and_missing_helper_are_detected(tmp_path: Path) -> None:
+def test_crash_and_missing_helper_are_detected(tmp_path):
     (row,) = drive(tmp_path, "crash", make_cycle())
     assert row.reasons == ("no process shares QEMU's memory", "qemu: SIGSEGV")

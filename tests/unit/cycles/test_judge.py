@@ -1,7 +1,6 @@
 """The judgement of cycles and of memory."""
 
 import signal
-from typing import Any
 
 import pytest
 
@@ -34,7 +33,7 @@ REPORT = Report(tool="AddressSanitizer", summary="heap-use-after-free", ours=Tru
         ({"life": "daemonize"}, "daemon", -signal.SIGSYS, False),
     ],
 )
-def test_only_expected_statuses_pass(cycle: dict[str, Any], role: str, status: int, good: bool) -> None:
+def test_only_expected_statuses_pass(cycle, role, status, good):
     reasons = judge(make_cycle(**cycle), Seen(statuses=[(role, status)]))
     assert reasons == (() if good else (f"{role}: {describe_status(status)}",))
 
@@ -52,11 +51,11 @@ def test_only_expected_statuses_pass(cycle: dict[str, Any], role: str, status: i
         ({"reports": [REPORT]}, "AddressSanitizer: heap-use-after-free"),
     ],
 )
-def test_each_observation_gives_its_reason(seen: dict[str, Any], reason: str) -> None:
+def test_each_observation_gives_its_reason(seen, reason):
     assert judge(make_cycle(), Seen(**seen)) == (reason,)
 
 
-def test_reports_about_other_files_do_not_fail() -> None:
+def test_reports_about_other_files_do_not_fail():
     other = Report(tool="UndefinedBehaviorSanitizer", summary="hw/x.c:1:1: shift", ours=False)
     assert judge(make_cycle(), Seen(reports=[other])) == ()
 
@@ -71,5 +70,5 @@ def test_reports_about_other_files_do_not_fail() -> None:
         ("MemAvailable", 20000.0, 21000.0, False),
     ],
 )
-def test_leak_of_one_guest_is_detected(source: str, before: float, after: float, leaked: bool) -> None:
+def test_leak_of_one_guest_is_detected(source, before, after, leaked):
     assert judge_memory("patched", source, before, after).leaked is leaked

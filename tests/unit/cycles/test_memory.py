@@ -12,7 +12,7 @@ from harness.guest.group import remove_group
 MIB = 1024 * 1024
 
 
-def make_group(folder: Path, held: int, peak: int) -> Path:
+def make_group(folder, held, peak):
     folder.mkdir(exist_ok=True)
     (folder / "memory.stat").write_text(f"anon {held * MIB}\nfile 999999999\nshmem {MIB}\n")
     (folder / "memory.peak").write_text(f"{peak * MIB}\n")
@@ -20,11 +20,11 @@ def make_group(folder: Path, held: int, peak: int) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def quiet_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+def quiet_machine(monkeypatch):
     monkeypatch.setattr(memory, "_median_available_mib", lambda: 20000.0)
 
 
-def test_cgroups_of_both_versions_are_read(tmp_path: Path) -> None:
+def test_cgroups_of_both_versions_are_read(tmp_path):
     group = make_group(tmp_path / "group", 64, 300)
     assert (held_mib(group), peak_mib(group)) == (65.0, 300.0)
     (group / "memory.stat").write_text(f"cache 5\nrss {2 * MIB}\nshmem 0\n")
@@ -33,26 +33,26 @@ def test_cgroups_of_both_versions_are_read(tmp_path: Path) -> None:
     assert (held_mib(group), peak_mib(group)) == (2.0, 7.0)
 
 
-def test_memory_that_remains_in_a_cgroup_is_a_leak(tmp_path: Path) -> None:
+def test_memory_that_remains_in_a_cgroup_is_a_leak(tmp_path):
     meter = GroupMeter(make_group(tmp_path / "group", 0, 0))
     make_group(tmp_path / "group", 256, 600)
     verdict = meter.verdict("patched")
     assert (verdict.source, verdict.lost_mib, verdict.leaked) == ("cgroup", 256.0, True)
 
 
-def test_cgroup_that_never_held_a_guest_is_not_used(tmp_path: Path) -> None:
+def test_cgroup_that_never_held_a_guest_is_not_used(tmp_path):
     meter = GroupMeter(make_group(tmp_path / "group", 0, 3))
     assert meter.verdict("patched").source == "MemAvailable"
 
 
-def test_without_a_cgroup_free_memory_is_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_cgroup_free_memory_is_compared(monkeypatch):
     meter = GroupMeter(None)
     monkeypatch.setattr(memory, "SETTLE_S", 0.0)
     monkeypatch.setattr(memory, "_median_available_mib", lambda: 19744.0)
     assert meter.verdict("patched").leaked
 
 
-def test_cgroups_of_ended_processes_are_removed(tmp_path: Path) -> None:
+def test_cgroups_of_ended_processes_are_removed(tmp_path):
     proc, top = tmp_path / "proc", tmp_path / "cgroup"
     (proc / "self").mkdir(parents=True)
     (proc / "self" / "cgroup").write_text("4:memory:/ours\n1:cpu:/\n")
@@ -67,18 +67,18 @@ def test_cgroups_of_ended_processes_are_removed(tmp_path: Path) -> None:
     assert [path.name for path in (top / "memory" / "ours").iterdir()] == ["qemu-harness-cycles-41"]
 
 
-def test_cgroup_is_removed_with_its_children(tmp_path: Path) -> None:
+def test_cgroup_is_removed_with_its_children(tmp_path):
     (tmp_path / "group" / "machine" / "domain").mkdir(parents=True)
     (tmp_path / "other").mkdir()
     remove_group(tmp_path / "group")
     assert [path.name for path in tmp_path.iterdir()] == ["other"]
 
 
-def test_removal_of_a_busy_cgroup_is_retried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_removal_of_a_busy_cgroup_is_retried(tmp_path, monkeypatch):
     group, real, tries = tmp_path / "group", Path.rmdir, []
     group.mkdir()
 
-    def rmdir(path: Path) -> None:
+    def rmdir(path):
         tries.append(path)
         if len(tries) < 3:
             raise OSError(errno.EBUSY, "Device or resource busy")

@@ -1,31 +1,28 @@
 """The plan: reproducible from its seed, each cycle independent of the others."""
 
-from typing import Any
-
 from harness.bench import Subject
 from harness.cycles import plan_cycles, runner
-from harness.cycles.model import LIVES, TRIGGERS, Cycle
+from harness.cycles.model import LIVES, TRIGGERS
 from harness.guest import Accel
-from harness.layout import Layout
 from tests.unit.bench.support import make_bench
 from tests.unit.teardown.test_scenario import options
 
 
-def plan(seed: int, count: int, **fields: Any) -> tuple[Cycle, ...]:
+def plan(seed, count, **fields):
     return plan_cycles(seed, count, **{"accels": ("kvm", "tcg"), "root": True, **fields})
 
 
-def test_plan_depends_on_the_seed() -> None:
+def test_plan_depends_on_the_seed():
     assert plan(7, 50) == plan(7, 50)
     assert plan(7, 50) != plan(8, 50)
 
 
-def test_cycle_does_not_depend_on_the_number_of_cycles() -> None:
+def test_cycle_does_not_depend_on_the_number_of_cycles():
     assert plan(7, 50)[16] == plan(7, 17)[16]
     assert [cycle.number for cycle in plan(7, 3)] == [1, 2, 3]
 
 
-def test_plan_has_all_values() -> None:
+def test_plan_has_all_values():
     cycles = plan(1, 500)
     assert {cycle.life for cycle in cycles} == set(LIVES)
     assert {cycle.trigger for cycle in cycles} == set(TRIGGERS)
@@ -36,7 +33,7 @@ def test_plan_has_all_values() -> None:
     assert {cycle.memory_mib for cycle in cycles} == set(range(64, 513, 64))
 
 
-def test_plan_has_only_possible_combinations() -> None:
+def test_plan_has_only_possible_combinations():
     for cycle in plan(1, 500):
         ready = cycle.life in ("paused", "running")
         assert ready or cycle.trigger != "quit"
@@ -45,7 +42,7 @@ def test_plan_has_only_possible_combinations() -> None:
         assert (cycle.victim == "qemu") == (cycle.life != "daemonize")
 
 
-def test_unsupported_values_are_replaced_without_changing_others() -> None:
+def test_unsupported_values_are_replaced_without_changing_others():
     poor = plan(1, 200, accels=("tcg",), root=False)
     assert {cycle.accel for cycle in poor} == {"tcg"}
     assert {cycle.confinement for cycle in poor} == {"none", "sandbox"}
@@ -53,14 +50,14 @@ def test_unsupported_values_are_replaced_without_changing_others() -> None:
         assert (mine.life, mine.trigger, mine.moment) == (theirs.life, theirs.trigger, theirs.moment)
 
 
-def test_seed_zero_draws_a_seed() -> None:
+def test_seed_zero_draws_a_seed():
     from harness.options import choose_seed
 
     assert choose_seed(5) == 5
     assert 1 <= choose_seed(0) <= 999_999_999
 
 
-def test_cycles_of_a_target_without_kvm_run_under_tcg(layout: Layout) -> None:
+def test_cycles_of_a_target_without_kvm_run_under_tcg(layout):
     planned = [cycle for cycle in plan(1, 40) if cycle.accel == "kvm"]
     both = [Subject(variant="patched", target=f"{name}-softmmu", path="/q") for name in ("x86_64", "s390x")]
     accels = [

@@ -3,7 +3,6 @@
 import os
 import shutil
 import subprocess
-from pathlib import Path
 
 import pytest
 
@@ -25,7 +24,7 @@ SHIFT = """\
 """
 
 
-def test_report_that_names_a_file_of_the_series_is_ours() -> None:
+def test_report_that_names_a_file_of_the_series_is_ours():
     (report,) = parse_reports(OVERFLOW)
     assert (report.tool, report.ours) == ("AddressSanitizer", True)
     assert report.summary == "heap-buffer-overflow"
@@ -33,29 +32,29 @@ def test_report_that_names_a_file_of_the_series_is_ours() -> None:
     assert not other.ours
 
 
-def test_truncated_report_is_ours() -> None:
+def test_truncated_report_is_ours():
     (report,) = parse_reports(OVERFLOW.partition("    #0")[0].replace("async-teardown", "x"))
     assert report.ours
 
 
-def test_each_place_of_undefined_behaviour_is_a_report() -> None:
+def test_each_place_of_undefined_behaviour_is_a_report():
     theirs, ours = parse_reports(SHIFT)
     assert (theirs.ours, ours.ours) == (False, True)
     assert theirs.summary.startswith("../src/hw/timer/hpet.c:101:5: left shift of 1")
 
 
-def test_report_with_a_function_of_the_series_in_its_stack_is_ours() -> None:
+def test_report_with_a_function_of_the_series_in_its_stack_is_ours():
     stack = SHIFT.replace("in hpet ../src/hw/timer/hpet.c:101", "in async_teardown_start x.c:1")
     assert all(report.ours for report in parse_reports(stack))
 
 
-def test_deadly_signal_without_a_report_is_reported() -> None:
+def test_deadly_signal_without_a_report_is_reported():
     (report,) = parse_reports("AddressSanitizer:DEADLYSIGNAL\n")
     assert report.summary == "a deadly signal without a report"
     assert parse_reports("qemu: warning: nothing of interest\n") == ()
 
 
-def test_reports_are_read_from_files_and_from_the_log(tmp_path: Path) -> None:
+def test_reports_are_read_from_files_and_from_the_log(tmp_path):
     folder, log = tmp_path / "reports", tmp_path / "qemu.log"
     folder.mkdir()
     (folder / "report.4242").write_text(OVERFLOW)
@@ -64,7 +63,7 @@ def test_reports_are_read_from_files_and_from_the_log(tmp_path: Path) -> None:
     assert collect(folder, tmp_path / "none")[0].ours
 
 
-def test_leak_detection_is_off_and_reports_are_written_to_the_folder(tmp_path: Path) -> None:
+def test_leak_detection_is_off_and_reports_are_written_to_the_folder(tmp_path):
     words = environment(tmp_path)
     assert "detect_leaks=0" in words["ASAN_OPTIONS"]
     assert f"log_path={tmp_path}/report" in words["UBSAN_OPTIONS"]
@@ -85,7 +84,7 @@ int main(int argc, char **argv) {
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")
 @pytest.mark.parametrize("name", ["async-teardown.c", "other.c"])
-def test_reports_of_gcc_are_parsed(tmp_path: Path, name: str) -> None:
+def test_reports_of_gcc_are_parsed(tmp_path, name):
     reports, program = tmp_path / "reports", tmp_path / "program"
     reports.mkdir()
     (tmp_path / name).write_text(FAULTY)

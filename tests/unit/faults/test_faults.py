@@ -6,14 +6,12 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Generator
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from harness.errors import FaultsError, OptionError
-from harness.layout import Layout
 from harness.machine import host_facts
 from tests.faults import __main__ as program
 from tests.faults.bench import CASES, Bench, Case, Tried, judge, stage_under_way
@@ -24,7 +22,7 @@ from tests.faults.world import Ended
 ROOT = Path(__file__).resolve().parents[3]
 
 
-def row(outcome: str, name: str = "this", case: str = "kill") -> FaultRow:
+def row(outcome, name="this", case="kill"):
     return FaultRow(
         case=case,
         name=name,
@@ -34,7 +32,7 @@ def row(outcome: str, name: str = "this", case: str = "kill") -> FaultRow:
     )
 
 
-def results(*rows: FaultRow, complete: bool = True) -> FaultsResults:
+def results(*rows, complete=True):
     return FaultsResults(
         command="nox -s faults",
         started="a",
@@ -46,7 +44,7 @@ def results(*rows: FaultRow, complete: bool = True) -> FaultsResults:
     )
 
 
-def test_table_counts_trials_and_lists_failures() -> None:
+def test_table_counts_trials_and_lists_failures():
     made = results(
         row("survived"),
         row("failed"),
@@ -64,14 +62,14 @@ def test_table_counts_trials_and_lists_failures() -> None:
     assert lines[-1] == "The run was stopped before its end."
 
 
-def test_failed_fault_is_an_error(layout: Layout) -> None:
+def test_failed_fault_is_an_error(layout):
     check_faults(layout, results(row("survived"), row("cancelled")))
     with pytest.raises(FaultsError) as caught:
         check_faults(layout, results(row("survived"), row("failed")))
     assert (caught.value.code, caught.value.details) == (32, ("kill: this: because",))
 
 
-def test_missed_weakness_is_an_error(layout: Layout) -> None:
+def test_missed_weakness_is_an_error(layout):
     noticed = results(row("noticed"), row("cancelled"))
     check_faults(layout, noticed)
     console = Console(width=120)
@@ -84,7 +82,7 @@ def test_missed_weakness_is_an_error(layout: Layout) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("weakness", WEAKNESSES)
-def test_weakness_is_installed_at_the_start_of_python(weakness: str, tmp_path: Path) -> None:
+def test_weakness_is_installed_at_the_start_of_python(weakness, tmp_path):
     environment = {**os.environ, WEAKNESS: weakness, "PYTHONPATH": site(tmp_path / "site")}
     # Once more, where an ImportError is not let pass: what it weakens has to be there.
     again = f"from tests.faults.weak import WEAKNESSES; WEAKNESSES[{weakness!r}].put_in()"
@@ -97,7 +95,7 @@ def test_weakness_is_installed_at_the_start_of_python(weakness: str, tmp_path: P
 class Noted(program._Run):
     """Rows of a run that writes nothing."""
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout):
         super().__init__(layout, "x", 1)
 
 
@@ -111,10 +109,8 @@ class Noted(program._Run):
         (OSError("the test itself"), "missed"),
     ],
 )
-def test_only_the_sign_of_a_weakness_counts_as_noticed(
-    layout: Layout, monkeypatch: pytest.MonkeyPatch, trials: object, outcome: str
-) -> None:
-    def run(_: Bench) -> Generator[Tried]:
+def test_only_the_sign_of_a_weakness_counts_as_noticed(layout, monkeypatch, trials, outcome):
+    def run(_):
         if isinstance(trials, Exception):
             raise trials
         yield from trials  # type: ignore[misc]
@@ -131,13 +127,13 @@ def test_only_the_sign_of_a_weakness_counts_as_noticed(
 
 
 @pytest.mark.parametrize("words", [("--quick",), ("--kills", "2"), ("--cases", "kill-qemu")])
-def test_options_that_weakened_excludes_are_refused(words: tuple[str, ...]) -> None:
+def test_options_that_weakened_excludes_are_refused(words):
     arguments = program.parser().parse_args(["--weakened", *words])
     with pytest.raises(OptionError, match=r"^--weakened"):
         program.try_all(arguments, ["--weakened", *words])
 
 
-def test_every_fault_is_documented() -> None:
+def test_every_fault_is_documented():
     text = (ROOT / "docs" / "faults.md").read_text(encoding="utf-8")
     rows = dict(re.findall(r"^\| `([a-z-]+)` \| ([^`|]+) \|$", text, re.MULTILINE))
     assert rows == {case.name: case.does for case in CASES.values()}
@@ -150,7 +146,7 @@ def test_every_fault_is_documented() -> None:
         assert all(word in text for word in words.option_strings if word not in ("-h", "--help"))
 
 
-def test_interrupted_step_is_found_in_the_progress() -> None:
+def test_interrupted_step_is_found_in_the_progress():
     lines = ["fetching a …\n", "fetching a: done in 0.1 s\n", "importing b …\n", "  importing b: 10 %\n"]
     assert stage_under_way(lines) == "importing b"
     assert stage_under_way(lines[:2]) == "between steps"
@@ -167,13 +163,13 @@ def test_interrupted_step_is_found_in_the_progress() -> None:
         (0, "", ""),
     ],
 )
-def test_end_of_a_run_is_judged(code: int, error: str, problem: str) -> None:
+def test_end_of_a_run_is_judged(code, error, problem):
     found = judge(Ended(code=code, out="", error=error, took_s=1.0), 0, 14, 70)
     assert found.startswith(problem)
     assert bool(found) == bool(problem)
 
 
-def test_unknown_faults_are_refused() -> None:
+def test_unknown_faults_are_refused():
     words = ["--cases", "kill,flood"]
     with pytest.raises(OptionError, match="there is no case flood"):
         program.try_all(program.parser().parse_args(words), words)
@@ -190,7 +186,7 @@ def test_unknown_faults_are_refused() -> None:
     ],
     ids=["quick", "weakened"],
 )
-def test_some_faults_are_survived(tmp_path: Path, words: tuple[str, ...], cases: str, outcome: str) -> None:
+def test_some_faults_are_survived(tmp_path, words, cases, outcome):
     words = (*words, "--seed", "7", "--cases", cases, "--at-once", "1")
     environment = {**os.environ, "QEMU_HARNESS_BUILD": str(tmp_path / "build"), "TMPDIR": str(tmp_path)}
     ended = subprocess.run(

@@ -34,7 +34,7 @@ FIND = """
 
 
 @pytest.fixture
-def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def stand_in(tmp_path, monkeypatch):
     """A folder where atheris.py is to be written."""
     folder = tmp_path / "site"
     folder.mkdir()
@@ -43,14 +43,14 @@ def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder / "atheris.py"
 
 
-def test_missing_atheris_is_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_missing_atheris_is_reported(monkeypatch, tmp_path):
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     with pytest.raises(MissingError, match="needs atheris"):
         fuzz_guided(moved(tmp_path), Silent(), seconds=1)
 
 
 @pytest.mark.slow
-def test_examples_of_an_explorer_are_counted_and_its_corpus_is_kept(stand_in: Path, tmp_path: Path) -> None:
+def test_examples_of_an_explorer_are_counted_and_its_corpus_is_kept(stand_in, tmp_path):
     stand_in.write_text(STAND_IN.format(end="sys.exit(0)"))
     layout = moved(tmp_path)
     done = fuzz_guided(layout, Silent(), seconds=1, names=["console"], seed=1)
@@ -61,7 +61,7 @@ def test_examples_of_an_explorer_are_counted_and_its_corpus_is_kept(stand_in: Pa
 
 
 @pytest.fixture
-def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def temporary(tmp_path, monkeypatch):
     """Where temporary folders are made; nothing may be left there."""
     folder = tmp_path / "temporary"
     folder.mkdir()
@@ -79,15 +79,11 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ],
 )
 def test_example_that_ends_an_explorer_is_stored_and_reported(
-    stand_in: Path,
-    temporary: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    again: tuple[int, str, str],
-) -> None:
+    stand_in, temporary, tmp_path, monkeypatch, again
+):
     status, output, problem = again
 
-    def run(words: list[object], **more: object) -> Finished:
+    def run(words, **more):
         if "--repeat" in words:
             return Finished(argv=(), returncode=status, output=output, duration_s=0)
         return really(words, **more)  # type: ignore[arg-type]
@@ -100,7 +96,6 @@ def test_example_that_ends_an_explorer_is_stored_and_reported(
     with pytest.raises(FuzzError, match="1 of 1 parsers") as caught:
         check_fuzz(done)
     (failure,) = (row.failure for row in done.rows)
-    assert failure is not None
     assert (failure.problem, failure.path.read_bytes()) == (problem, b"[")
     assert f"--repeat {failure.path}" in caught.value.details[1]
     assert not list(temporary.iterdir())
@@ -108,7 +103,7 @@ def test_example_that_ends_an_explorer_is_stored_and_reported(
 
 
 @pytest.mark.slow
-def test_slow_example_on_a_busy_machine_is_not_a_failure(stand_in: Path, tmp_path: Path) -> None:
+def test_slow_example_on_a_busy_machine_is_not_a_failure(stand_in, tmp_path):
     stand_in.write_text(STAND_IN.format(end=FIND.format(kind="timeout")))
     layout = moved(tmp_path)
     check_fuzz(fuzz_guided(layout, Silent(), seconds=1, names=["console"], seed=1))
@@ -116,7 +111,7 @@ def test_slow_example_on_a_busy_machine_is_not_a_failure(stand_in: Path, tmp_pat
 
 
 @pytest.mark.slow
-def test_broken_explorer_is_reported(stand_in: Path, tmp_path: Path) -> None:
+def test_broken_explorer_is_reported(stand_in, tmp_path):
     stand_in.write_text("raise RuntimeError('no such libFuzzer')\n")
     done = fuzz_guided(moved(tmp_path), Silent(), seconds=1, names=["console", "gates"], seed=1)
     assert [row.failure is not None for row in done.rows] == [True, True]
@@ -128,7 +123,7 @@ def test_broken_explorer_is_reported(stand_in: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_same_seed_gives_the_same_corpus(stand_in: Path, tmp_path: Path) -> None:
+def test_same_seed_gives_the_same_corpus(stand_in, tmp_path):
     stand_in.write_text(STAND_IN.format(end="os._exit(0)"))
     corpora = []
     for name in ("one", "two"):

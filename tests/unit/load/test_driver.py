@@ -17,9 +17,7 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[3]
 
 
-def drive(
-    folder: Path, mode: str, *, guests: int, seconds: float = 0.0, restarts: int = 0, wait: str = "none"
-) -> tuple[list[LoadRow], list[Remains]]:
+def drive(folder, mode, *, guests, seconds=0.0, restarts=0, wait="none"):
     """Return rows and remains of a load with a fake QEMU in ``mode``."""
     lanes = min(2, guests)
     load = LoadJob(
@@ -59,14 +57,14 @@ def drive(
     return rows, remains
 
 
-def _words(process: psutil.Process) -> list[str]:
+def _words(process):
     try:
         return list(process.cmdline())
     except psutil.Error:
         return []
 
 
-def test_crowd_is_ended_at_random_and_leaves_nothing(tmp_path: Path) -> None:
+def test_crowd_is_ended_at_random_and_leaves_nothing(tmp_path):
     rows, remains = drive(tmp_path, "helper:4000000", guests=4, seconds=2.0, wait="room")
     assert not [row.failure for row in rows if row.failure]
     assert len({row.trigger for row in rows}) > 1
@@ -80,7 +78,7 @@ def test_crowd_is_ended_at_random_and_leaves_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("wait", ["none", "memory"])
-def test_restart_waits_for_the_helper_only_if_requested(tmp_path: Path, wait: str) -> None:
+def test_restart_waits_for_the_helper_only_if_requested(tmp_path, wait):
     rows, _ = drive(tmp_path, "helper:1500000", guests=1, restarts=2, wait=wait)
     restarted = [row for row in rows if row.restart_s]
     assert len(restarted) == 2
@@ -91,7 +89,7 @@ def test_restart_waits_for_the_helper_only_if_requested(tmp_path: Path, wait: st
         assert (row.waited_s > 0.5) == (wait == "memory")
 
 
-def test_failed_starts_and_missing_helpers_are_failures(tmp_path: Path) -> None:
+def test_failed_starts_and_missing_helpers_are_failures(tmp_path):
     rows, _ = drive(tmp_path, "crash", guests=1, restarts=1)
     assert rows
     assert all(row.failure for row in rows)

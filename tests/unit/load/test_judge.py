@@ -1,14 +1,12 @@
 """Summaries of load: counts, medians, and reasons of failures."""
 
-from typing import Any
-
 import pytest
 
 from harness.load.judge import summarize
 from tests.unit.load.support import make_remains, make_row, make_slice
 
 
-def test_slices_of_a_binary_are_summarized_together() -> None:
+def test_slices_of_a_binary_are_summarized_together():
     base, patched, restart = summarize(
         [
             make_slice(make_row(), kind="restart"),
@@ -40,12 +38,12 @@ def test_slices_of_a_binary_are_summarized_together() -> None:
         ({"remains": (make_remains(fds_after=8),)}, "3 file descriptors were left open"),
     ],
 )
-def test_leftovers_fail_the_load(fields: dict[str, Any], reason: str) -> None:
+def test_leftovers_fail_the_load(fields, reason):
     (summary,) = summarize([make_slice(make_row(), **fields)])
     assert (summary.outcome, summary.reasons) == ("fail", (reason,))
 
 
-def test_failed_rows_are_counted_by_their_message() -> None:
+def test_failed_rows_are_counted_by_their_message():
     failed = make_row(restart_s=None, failure="QEMU ended during its start, SIGKILL")
     (summary,) = summarize([make_slice(failed, make_row(), failed)])
     assert summary.reasons == ("2 times: QEMU ended during its start, SIGKILL",)

@@ -1,7 +1,5 @@
 """Plans that fit into memory, and reasons for reduced ones."""
 
-from typing import Any
-
 import pytest
 
 from harness.guest import needed_mib
@@ -9,13 +7,13 @@ from harness.load import plan_load
 from harness.load.plan import LANES, RESERVE_MIB, each_mib, share
 
 
-def plans(available: int, **fields: Any) -> dict[str, Any]:
+def plans(available, **fields):
     usual = {"guests": 50, "memory_mib": 256, "seconds": 65.0, "restarts": 50, "restart_mib": 16384}
     made = plan_load(available, **{**usual, "wait": False, **fields})
     return {plan.kind: plan for plan in made}
 
 
-def test_request_that_fits_is_planned_unchanged() -> None:
+def test_request_that_fits_is_planned_unchanged():
     made = plans(24000)
     assert (made["crowd"].guests, made["crowd"].slices, made["crowd"].wait) == (50, 3, "room")
     assert (made["restart"].memory_mib, made["restart"].slices, made["restart"].wait) == (16384, 10, "none")
@@ -24,7 +22,7 @@ def test_request_that_fits_is_planned_unchanged() -> None:
 
 
 @pytest.mark.parametrize("available", [0, 900, 1500, 2200, 5000, 9000, 16000])
-def test_plan_is_reduced_to_the_available_memory(available: int) -> None:
+def test_plan_is_reduced_to_the_available_memory(available):
     made = plans(available)
     crowd, restart = made["crowd"], made["restart"]
     assert 0 <= crowd.guests < 50
@@ -38,11 +36,11 @@ def test_plan_is_reduced_to_the_available_memory(available: int) -> None:
     assert bool(restart.guests) == (available >= 2200)
 
 
-def test_plan_has_only_the_requested_kinds() -> None:
+def test_plan_has_only_the_requested_kinds():
     assert set(plans(24000, seconds=0.0)) == {"restart"}
     assert set(plans(24000, restarts=0)) == {"crowd"}
     assert {plan.wait for plan in plans(24000, wait=True).values()} == {"memory"}
 
 
-def test_shares_add_up_to_the_total() -> None:
+def test_shares_add_up_to_the_total():
     assert [share(50, 4, index) for index in range(4)] == [13, 13, 12, 12]

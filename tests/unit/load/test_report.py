@@ -1,7 +1,6 @@
 """harness.report.load and harness.load.record: tables, results, errors; docs/load.md has all arguments."""
 
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
@@ -10,10 +9,8 @@ from rich.console import Console
 from harness.commands.load import LOAD
 from harness.errors import LoadError
 from harness.jsonfile import write_json
-from harness.layout import Layout
 from harness.load import plan_load
 from harness.load.judge import summarize
-from harness.load.model import Slice
 from harness.load.record import LoadResults, check_load, load_file, record_load
 from harness.machine import host_facts
 from harness.report.load import render_load
@@ -24,7 +21,7 @@ from tests.unit.load.support import make_row, make_slice
 DOCS = (Path(__file__).resolve().parents[3] / "docs" / "load.md").read_text(encoding="utf-8")
 
 
-def results(*slices: Slice, available: int = 24000) -> LoadResults:
+def results(*slices, available=24000):
     plans = plan_load(
         available, guests=50, memory_mib=256, seconds=60, restarts=5, restart_mib=16384, wait=False
     )
@@ -43,14 +40,14 @@ def results(*slices: Slice, available: int = 24000) -> LoadResults:
     )
 
 
-def shown(made: LoadResults) -> list[str]:
+def shown(made):
     console = Console(width=120)
     with console.capture() as capture:
         console.print(render_load(made))
     return [" ".join(line.split()) for line in capture.get().splitlines()]
 
 
-def test_table_has_a_column_for_each_binary(layout: Layout) -> None:
+def test_table_has_a_column_for_each_binary(layout):
     made = results(
         make_slice(make_row(), make_row()), make_slice(make_row(restart_s=None), variant="base", lost=3.0)
     )
@@ -64,7 +61,7 @@ def test_table_has_a_column_for_each_binary(layout: Layout) -> None:
     assert load_file(layout).is_file()
 
 
-def test_failed_load_is_an_error_with_a_remedy(layout: Layout) -> None:
+def test_failed_load_is_an_error_with_a_remedy(layout):
     with pytest.raises(LoadError) as caught:
         check_load(layout, results(make_slice(make_row(), lost=100.0)))
     assert caught.value.details == ("crowd patched: 100.0 MiB were not freed",)
@@ -73,17 +70,17 @@ def test_failed_load_is_an_error_with_a_remedy(layout: Layout) -> None:
     assert "--wait-for-memory" in caught.value.remedy
 
 
-def test_load_that_does_not_fit_is_an_error(layout: Layout) -> None:
+def test_load_that_does_not_fit_is_an_error(layout):
     made = results(available=500)
     assert sum(line.startswith(("crowd: cancelled: ", "restart: cancelled: ")) for line in shown(made)) == 2
     with pytest.raises(LoadError, match="nothing ran: 50 guests"):
         check_load(layout, made)
 
 
-def test_interrupted_run_replaces_older_results(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interrupted_run_replaces_older_results(layout, monkeypatch):
     write_json(load_file(layout), results(make_slice(make_row())))
 
-    def stopped(*_: Any, **__: Any) -> None:
+    def stopped(*_, **__):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("harness.load.record.run_load", stopped)
@@ -93,6 +90,6 @@ def test_interrupted_run_replaces_older_results(layout: Layout, monkeypatch: pyt
     assert (stored.complete, stored.seed, stored.slices) == (False, 3, ())
 
 
-def test_each_argument_is_documented() -> None:
+def test_each_argument_is_documented():
     for words, _ in LOAD:
         assert f"`{words[0]}" in DOCS

@@ -11,10 +11,8 @@ import subprocess
 import sys
 import tarfile
 import time
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -40,16 +38,14 @@ class Here:
 
     name: str = "here"
 
-    def open(self) -> contextlib.AbstractContextManager[None]:
+    def open(self):
         return contextlib.nullcontext()
 
-    def argv(self, command: Sequence[str]) -> list[str]:
+    def argv(self, command):
         return [*command]
 
 
-def subject(
-    path: Path, variant: str = "base", host: str = "native", options: tuple[str, ...] = ()
-) -> Subject:
+def subject(path, variant="base", host="native", options=()):
     return Subject(
         variant=variant,
         host=host,
@@ -62,14 +58,14 @@ def subject(
 
 
 @pytest.fixture
-def program(tmp_path: Path) -> Path:
+def program(tmp_path):
     path = tmp_path / "qemu-system-x86_64"
     path.write_text("#!/bin/sh\necho no QEMU at all >&2\nexit 3\n")
     path.chmod(0o755)
     return path
 
 
-def test_hosts_are_selected_by_options(tmp_path: Path) -> None:
+def test_hosts_are_selected_by_options(tmp_path):
     assert choose_hosts(make_options(), tmp_path) == ()
     asked = make_options(spawner="remote", spawner_hosts=("lpar", "me@big"), spawner_ssh="ssh -F 'a b'")
     assert choose_hosts(asked, tmp_path) == (
@@ -88,13 +84,13 @@ def test_hosts_are_selected_by_options(tmp_path: Path) -> None:
             choose_hosts(make_options(**bad), tmp_path)
 
 
-def test_arguments_are_quoted_for_the_remote_shell() -> None:
+def test_arguments_are_quoted_for_the_remote_shell():
     words = Ssh(name="lpar").argv(["printf", "%s", "a b; $HOME"])
     assert words[-1] == "printf %s 'a b; $HOME'"
     assert "BatchMode=yes" in words
 
 
-def test_bundle_contains_harness_binaries_and_gates(program: Path, tmp_path: Path) -> None:
+def test_bundle_contains_harness_binaries_and_gates(program, tmp_path):
     layout = find_layout(ROOT)
     subjects = [subject(program), subject(program, "patched", options=("-async-teardown",))]
     gates = tmp_path / "own.toml"
@@ -119,7 +115,7 @@ def test_bundle_contains_harness_binaries_and_gates(program: Path, tmp_path: Pat
     ]
 
 
-def test_assets_contain_only_files_of_guests(layout: Layout) -> None:
+def test_assets_contain_only_files_of_guests(layout):
     for name in ("firmware/1/bios.bin", "ccache/object", "downloads/qemu.tar.xz", "downloads/debs/a.deb"):
         path = layout.cache / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -129,12 +125,12 @@ def test_assets_contain_only_files_of_guests(layout: Layout) -> None:
     assert files == {"firmware/1/bios.bin", "downloads/debs/a.deb"}
 
 
-def test_each_host_has_a_separate_folder(layout: Layout) -> None:
+def test_each_host_has_a_separate_folder(layout):
     assert layout_of(layout, "me@big.example").build == layout.build / "spawned" / "me-big.example"
     assert layout_of(layout, "registry/debian:12").build == layout.build / "spawned" / "registry-debian-12"
 
 
-def test_host_without_a_matching_binary_is_an_error(layout: Layout, program: Path) -> None:
+def test_host_without_a_matching_binary_is_an_error(layout, program):
     (layout.root / "x").mkdir()
     real = Layout(root=ROOT, build=layout.build, trees=layout.trees, cache=layout.cache)
     (run,) = run_remote(real, make_options(), [subject(program, host="s390x")], [Here()], Silent())
@@ -142,7 +138,7 @@ def test_host_without_a_matching_binary_is_an_error(layout: Layout, program: Pat
     assert "no binary was built for it" in run.error.cause
 
 
-def test_closed_control_pipes_reach_end_of_file() -> None:
+def test_closed_control_pipes_reach_end_of_file():
     pipes = _ControlPipes()
     with pipes.open() as one, pipes.open() as two:
         assert not select.select([one, two], [], [], 0)[0]
@@ -153,10 +149,10 @@ def test_closed_control_pipes_reach_end_of_file() -> None:
         pass
 
 
-def test_interrupt_stops_all_hosts(layout: Layout, program: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interrupt_stops_all_hosts(layout, program, monkeypatch):
     ended = []
 
-    def wait(host: Here, *rest: Any) -> None:
+    def wait(host, *rest):
         if host.name == "first":
             raise KeyboardInterrupt
         try:
@@ -175,9 +171,7 @@ def test_interrupt_stops_all_hosts(layout: Layout, program: Path, monkeypatch: p
 
 
 @pytest.mark.slow
-def test_run_without_results_reports_the_reason_and_leaves_no_files(
-    layout: Layout, program: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_run_without_results_reports_the_reason_and_leaves_no_files(layout, program, monkeypatch):
     if not read_stamp(Path(sys.prefix)):
         pytest.skip("needs the environment of nox: otherwise the test would create one")
     monkeypatch.setenv("QEMU_HARNESS_CACHE", str(layout.cache))
@@ -190,7 +184,7 @@ def test_run_without_results_reports_the_reason_and_leaves_no_files(
     assert list((layout.cache / "remote").iterdir()) == []
 
 
-def test_supervisor_ends_the_program_when_stdin_is_closed(tmp_path: Path) -> None:
+def test_supervisor_ends_the_program_when_stdin_is_closed(tmp_path):
     folder = tmp_path / "bundle"
     folder.mkdir()
     script = (
@@ -199,7 +193,6 @@ def test_supervisor_ends_the_program_when_stdin_is_closed(tmp_path: Path) -> Non
     with subprocess.Popen(
         [sys.executable, "-I", SUPERVISOR, folder, "sh", "-c", script], stdin=subprocess.PIPE
     ) as supervisor:
-        assert supervisor.stdin is not None
         _wait_for(tmp_path / "up")
         supervisor.stdin.close()
         assert supervisor.wait(20) == 9
@@ -207,7 +200,7 @@ def test_supervisor_ends_the_program_when_stdin_is_closed(tmp_path: Path) -> Non
     assert not folder.exists()
 
 
-def test_supervisor_returns_the_status_of_the_program(tmp_path: Path) -> None:
+def test_supervisor_returns_the_status_of_the_program(tmp_path):
     with subprocess.Popen(
         [sys.executable, "-I", SUPERVISOR, tmp_path, "sh", "-c", "exit 7"], stdin=subprocess.PIPE
     ) as supervisor:
@@ -215,7 +208,7 @@ def test_supervisor_returns_the_status_of_the_program(tmp_path: Path) -> None:
     assert tmp_path.exists()
 
 
-def _wait_for(path: Path) -> None:
+def _wait_for(path):
     deadline = time.monotonic() + 20
     while not path.exists():
         assert time.monotonic() < deadline, path
@@ -223,7 +216,7 @@ def _wait_for(path: Path) -> None:
 
 
 @pytest.fixture
-def ssh(tmp_path: Path) -> Iterator[tuple[str, ...]]:
+def ssh(tmp_path):
     """The ssh command for host ``lpar``: a private sshd on loopback, with temporary keys."""
     sshd = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin")
     if sshd is None or shutil.which("ssh") is None:
@@ -252,7 +245,7 @@ def ssh(tmp_path: Path) -> Iterator[tuple[str, ...]]:
 
 
 @pytest.mark.slow
-def test_commands_run_over_ssh(ssh: tuple[str, ...], tmp_path: Path) -> None:
+def test_commands_run_over_ssh(ssh, tmp_path):
     host = Ssh(name="lpar", program=ssh)
     deadline = time.monotonic() + 20
     while True:
@@ -272,9 +265,7 @@ def test_commands_run_over_ssh(ssh: tuple[str, ...], tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_lost_connection_ends_the_program_and_removes_its_folder(
-    ssh: tuple[str, ...], tmp_path: Path
-) -> None:
+def test_lost_connection_ends_the_program_and_removes_its_folder(ssh, tmp_path):
     folder = tmp_path / "bundle"
     folder.mkdir()
     argv = Ssh(name="lpar", program=ssh).argv(
@@ -303,7 +294,7 @@ def test_lost_connection_ends_the_program_and_removes_its_folder(
         time.sleep(0.05)
 
 
-def test_missing_ssh_or_podman_is_an_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_missing_ssh_or_podman_is_an_error(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(MissingError), Ssh(name="lpar").open():
         pass

@@ -2,7 +2,6 @@
 
 from harness.bench import Subject
 from harness.build.plan import LEFT_OUT
-from harness.layout import Layout
 from harness.report import table_text, write_reports
 from harness.report.builds import left_out_line
 from tests.unit.report.support import make_results, realistic
@@ -10,18 +9,18 @@ from tests.unit.report.support import make_results, realistic
 DEVICES, DEBUG = LEFT_OUT.values()
 
 
-def subject(variant: str, *left_out: str) -> Subject:
+def subject(variant, *left_out):
     return Subject(variant=variant, target="x86_64-softmmu", path="/q", left_out=left_out)
 
 
-def test_line_names_each_part_once() -> None:
+def test_line_names_each_part_once():
     both = (subject("base", DEVICES, DEBUG), subject("patched", DEVICES, DEBUG), subject("mine"))
     line = left_out_line(make_results((), binaries=both))
     assert line == f"built without {DEVICES}, {DEBUG}"
     assert left_out_line(make_results((), binaries=(subject("mine"),))) == ""
 
 
-def test_every_report_has_the_line(layout: Layout) -> None:
+def test_every_report_has_the_line(layout):
     results = make_results(realistic(rounds=3), binaries=(subject("base", DEBUG),))
     written = {path.suffix: path.read_text(encoding="utf-8") for path in write_reports(layout, results)}
     for text in (table_text(results), written[".md"], written[".html"]):

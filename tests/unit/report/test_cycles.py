@@ -1,20 +1,16 @@
 """cycles.json, its table, and the end of a run."""
 
 import io
-from collections.abc import Sequence
-from typing import Any
 
 import msgspec
 import pytest
 from rich.console import Console
 
-from harness.cycles import Memory
 from harness.cycles import record as module
 from harness.cycles.judge import judge_memory
-from harness.cycles.model import CycleRow, Report
+from harness.cycles.model import Report
 from harness.cycles.record import CyclesResults, check_cycles, record_cycles
 from harness.errors import CyclesError
-from harness.layout import Layout
 from harness.report.cycles import render_cycles
 from harness.results import with_words
 
@@ -25,10 +21,8 @@ from ..teardown.test_scenario import options, subjects
 COMMAND = "nox -s cycles"
 
 
-def record(
-    layout: Layout, monkeypatch: pytest.MonkeyPatch, rows: Sequence[CycleRow], lost: float = 0.0
-) -> Any:
-    def run_cycles(*_: Any, on_row: Any, **__: Any) -> tuple[Memory, ...]:
+def record(layout, monkeypatch, rows, lost=0.0):
+    def run_cycles(*_, on_row, **__):
         for row in rows:
             on_row(row)
         if not rows[-1].target:
@@ -39,19 +33,17 @@ def record(
     return record_cycles(make_bench(layout, options(), subjects("patched"), seed=7), (), command=COMMAND)
 
 
-def stored(layout: Layout) -> CyclesResults:
+def stored(layout):
     return msgspec.json.decode((layout.results / "cycles.json").read_bytes(), type=CyclesResults)
 
 
-def shown(results: CyclesResults) -> str:
+def shown(results):
     stream = io.StringIO()
     Console(file=stream, width=160).print(render_cycles(results))
     return stream.getvalue()
 
 
-def test_failures_include_the_command_that_repeats_one(
-    layout: Layout, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_failures_include_the_command_that_repeats_one(layout, monkeypatch):
     rows = [make_row(), make_row("qemu: SIGSEGV", number=2), make_row("qemu: SIGSEGV", number=3)]
     results = record(layout, monkeypatch, rows)
     assert msgspec.json.encode(stored(layout)) == msgspec.json.encode(results)
@@ -65,7 +57,7 @@ def test_failures_include_the_command_that_repeats_one(
     assert "patched: qemu: SIGSEGV (2 cycles, such as 2)" in text
 
 
-def test_clean_run_passes_and_leaked_memory_fails(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_clean_run_passes_and_leaked_memory_fails(layout, monkeypatch):
     check_cycles(layout, record(layout, monkeypatch, [make_row()]))
     leaked = record(layout, monkeypatch, [make_row()], lost=256.0)
     with pytest.raises(CyclesError, match="memory was not freed"):
@@ -73,16 +65,14 @@ def test_clean_run_passes_and_leaked_memory_fails(layout: Layout, monkeypatch: p
     assert "memory was not freed: 0 MiB before, 256 after" in shown(leaked)
 
 
-def test_stopped_run_keeps_its_rows(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stopped_run_keeps_its_rows(layout, monkeypatch):
     last = msgspec.structs.replace(make_row(number=2), target="")
     with pytest.raises(KeyboardInterrupt):
         record(layout, monkeypatch, [make_row(), last])
     assert (len(stored(layout).rows), stored(layout).complete) == (2, False)
 
 
-def test_unrelated_sanitizer_reports_are_counted_and_listed(
-    layout: Layout, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unrelated_sanitizer_reports_are_counted_and_listed(layout, monkeypatch):
     other = Report(tool="UndefinedBehaviorSanitizer", summary="hw/x.c:1:1: shift", ours=False)
     row = msgspec.structs.replace(make_row(), reports=(other, other))
     results = record(layout, monkeypatch, [row])
@@ -91,6 +81,6 @@ def test_unrelated_sanitizer_reports_are_counted_and_listed(
     assert "2 x hw/x.c:1:1: shift" in shown(results)
 
 
-def test_existing_argument_is_not_added_again() -> None:
+def test_existing_argument_is_not_added_again():
     assert with_words("nox -s cycles -- -Dseed=1", "-Dseed=1") == "nox -s cycles -- -Dseed=1"
     assert with_words("qemu-harness cycles", "--only", "3") == "qemu-harness cycles --only 3"

@@ -21,7 +21,7 @@ from harness.report.live import live_table, round_line
 from harness.teardown import EmulatedHost, Property, TeardownRun, record
 from harness.teardown.emulated import EmulatedRun
 from harness.teardown.record import check_results, record_teardown
-from harness.teardown.results import AccelFacts, TeardownResults, read_teardown, teardown_file
+from harness.teardown.results import AccelFacts, read_teardown, teardown_file
 
 from ..bench.support import make_bench
 from ..teardown.support import make_sample
@@ -29,7 +29,7 @@ from ..teardown.test_scenario import options
 from .support import make_results
 
 
-def results(samples, **fields) -> TeardownResults:
+def results(samples, **fields):
     return make_results(
         samples, **{"command": "nox -s teardown -- -Dmemory=1G", "started": "a", "finished": "b", **fields}
     )

@@ -20,7 +20,7 @@ from harness.series.address import parse_address, without_mailto
         ("mailto:a@b", "mailto:a@b"),
     ],
 )
-def test_links_are_removed(text: str, plain: str) -> None:
+def test_links_are_removed(text, plain):
     assert without_mailto(text) == plain
 
 
@@ -33,5 +33,5 @@ def test_links_are_removed(text: str, plain: str) -> None:
         ('"Doe, J" <j@e.org>', "Doe, J <j@e.org>"),
     ],
 )
-def test_person_of_a_trailer_is_read(text: str, written: str) -> None:
+def test_person_of_a_trailer_is_read(text, written):
     assert str(parse_address(text)) == written

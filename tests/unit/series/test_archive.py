@@ -5,13 +5,10 @@ import http.server
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
 from harness.errors import FetchError, MissingError, OptionError
-from harness.layout import Layout
 from harness.progress import Silent
 from harness.series import archive, read_input
 from tests.unit.series.mails import DIFF, mbox, patch
@@ -32,7 +29,7 @@ ANSWER = patch(
 OTHER = patch("[PATCH] util: else", ident="9@example.org")
 
 
-def git(*words: str | Path, stdin: bytes = b"") -> str:
+def git(*words, stdin=b""):
     who = ("-c", "user.name=n", "-c", "user.email=e")
     return (
         subprocess.run(["git", *who, *words], input=stdin, check=True, capture_output=True)
@@ -41,10 +38,10 @@ def git(*words: str | Path, stdin: bytes = b"") -> str:
     )
 
 
-def epoch(path: Path, *mails: bytes | None) -> None:
+def epoch(path, *mails):
     """Create the repository of an epoch. None is a mail that was removed, as public-inbox removes one."""
     git("init", "--quiet", "--bare", path)
-    parent: tuple[str, ...] = ()
+    parent = ()
     for mail in mails:
         name = "d" if mail is None else "m"
         blob = git("-C", path, "hash-object", "-w", "--stdin", stdin=mail or b"")
@@ -55,7 +52,7 @@ def epoch(path: Path, *mails: bytes | None) -> None:
 
 
 @pytest.fixture
-def inbox(tmp_path: Path) -> Path:
+def inbox(tmp_path):
     """A public-inbox repository whose thread begins in one epoch and ends in the next."""
     folder = tmp_path / "inbox"
     epoch(folder / "git" / "0.git", OTHER, COVER, None)
@@ -64,7 +61,7 @@ def inbox(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("ident", ["0@example.org", "<2@example.org>", "3@example.org"])
-def test_thread_is_found_by_each_of_its_mails(layout: Layout, inbox: Path, ident: str) -> None:
+def test_thread_is_found_by_each_of_its_mails(layout, inbox, ident):
     found = read_input(layout, f"{inbox}#{ident}")
     assert found.kind == "archive"
     assert found.cover is not None
@@ -73,17 +70,17 @@ def test_thread_is_found_by_each_of_its_mails(layout: Layout, inbox: Path, ident
     assert found.sha256 == read_input(layout, write(inbox.parent / "box", COVER, ONE, TWO)).sha256
 
 
-def write(path: Path, *mails: bytes) -> str:
+def write(path, *mails):
     path.write_bytes(mbox(*mails))
     return str(path)
 
 
-def test_one_epoch_and_an_inbox_of_epochs_without_git_are_read(layout: Layout, inbox: Path) -> None:
+def test_one_epoch_and_an_inbox_of_epochs_without_git_are_read(layout, inbox):
     assert len(read_input(layout, f"{inbox / 'git' / '0.git'}#9@example.org").patches) == 1
     assert len(read_input(layout, f"{inbox / 'git'}#1@example.org").patches) == 2
 
 
-def test_mail_keeps_its_bytes(layout: Layout, tmp_path: Path) -> None:
+def test_mail_keeps_its_bytes(layout, tmp_path):
     latin = patch(
         "[PATCH] util: gr\xfc\xdfe",
         charset="ISO-8859-1",
@@ -95,11 +92,9 @@ def test_mail_keeps_its_bytes(layout: Layout, tmp_path: Path) -> None:
     assert read_input(layout, f"{tmp_path}#5@example.org").mails[0].data == crlf
 
 
-def test_first_mail_that_is_not_in_the_archive_ends_the_search(
-    layout: Layout, inbox: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_first_mail_that_is_not_in_the_archive_ends_the_search(layout, inbox, monkeypatch):
     epoch(inbox / "git" / "2.git", patch(ident="7@example.org", above="gone@example.org"))
-    read: list[Path] = []
+    read = []
     real = archive.read_commits
     monkeypatch.setattr(
         archive, "read_commits", lambda path, commits: read.append(path) or real(path, commits)
@@ -109,7 +104,7 @@ def test_first_mail_that_is_not_in_the_archive_ends_the_search(
     assert [path.name for path in read] == ["2.git", "1.git", "2.git"]
 
 
-def test_what_is_not_there_is_an_error(layout: Layout, inbox: Path, tmp_path: Path) -> None:
+def test_what_is_not_there_is_an_error(layout, inbox, tmp_path):
     with pytest.raises(OptionError, match=r"none of the 6 mails in .* has the Message-Id <x@y>"):
         read_input(layout, f"{inbox}#x@y")
     with pytest.raises(OptionError, match="is no public-inbox repository"):
@@ -119,18 +114,18 @@ def test_what_is_not_there_is_an_error(layout: Layout, inbox: Path, tmp_path: Pa
         read_input(layout, f"{tmp_path}#x@y")
 
 
-def test_name_without_at_is_no_message(layout: Layout) -> None:
+def test_name_without_at_is_no_message(layout):
     for name in ("no-such-series", "a/b@c", "x.mbox", "https://example.org/x", "-"):
         assert archive.find_place(name) is None
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[Callable[[str], str]]:
+def server(tmp_path):
     """A server of threads as public-inbox serves them. Yields the function from a path to its link."""
     thread = gzip.compress(mbox(COVER, ONE, TWO))
 
     class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
+        def do_GET(self):
             known = self.path.startswith("/list/1%40example.org/t.mbox")
             self.send_response(200 if known else 404)
             self.end_headers()
@@ -139,7 +134,7 @@ def server(tmp_path: Path) -> Iterator[Callable[[str], str]]:
 
         do_HEAD = do_GET  # noqa: N815
 
-        def log_message(self, *_: object) -> None:
+        def log_message(self, *_):
             pass
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
@@ -152,9 +147,7 @@ def server(tmp_path: Path) -> Iterator[Callable[[str], str]]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_b4_downloads_by_link_and_by_the_configuration_of_the_clone(
-    layout: Layout, server: Callable[[str], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_b4_downloads_by_link_and_by_the_configuration_of_the_clone(layout, server, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     clone = tmp_path / "clone"
     git("init", "--quiet", clone)
@@ -167,7 +160,7 @@ def test_b4_downloads_by_link_and_by_the_configuration_of_the_clone(
         read_input(layout, "2@example.org", clone=str(clone))
 
 
-def test_missing_b4_is_named(layout: Layout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_b4_is_named(layout, tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(MissingError, match="b4 downloads threads"):

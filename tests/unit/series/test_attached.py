@@ -6,7 +6,6 @@ import quopri
 
 import pytest
 
-from harness.series import Mail
 from harness.series.attached import read_mbox
 from tests.unit.series.mails import DIFF, mbox, patch
 
@@ -14,27 +13,19 @@ FROM = b"From 1234567890123456789012345678901234567890 Mon Sep 17 00:00:00 2001\
 OTHER = DIFF.replace("zwei", "drei")
 
 
-def file_of(
-    subject: str = "[PATCH] util: inner", *, diff: str = DIFF, sender: str = "I <i@e.org>", ident: str = ""
-) -> bytes:
+def file_of(subject="[PATCH] util: inner", *, diff=DIFF, sender="I <i@e.org>", ident=""):
     """Return a file of git format-patch."""
     data = patch(subject, sender=sender, diff=diff, message="Inner.", ident=ident or "x@y")
     return FROM + (data if ident else data.replace(b"Message-Id: <x@y>\n", b""))
 
 
-def part(data: bytes, kind: str = "text/x-patch", *, coding: str = "base64", more: str = "") -> bytes:
+def part(data, kind="text/x-patch", *, coding="base64", more=""):
     coded = {"base64": base64.encodebytes, "quoted-printable": quopri.encodestring}.get(coding, bytes)(data)
     head = f"Content-Type: {kind}\nContent-Transfer-Encoding: {coding}\n{more}\n"
     return head.encode() + coded
 
 
-def multipart(
-    *parts: bytes,
-    subject: str = "[PATCH] outer",
-    text: bytes = b"Have a look.\n",
-    above: str = "",
-    kind: str = "mixed",
-) -> bytes:
+def multipart(*parts, subject="[PATCH] outer", text=b"Have a look.\n", above="", kind="mixed"):
     """Return a mail of ``text`` and ``parts`` by another person."""
     body = b"".join(b"--b\n" + one + b"\n" for one in (b"Content-Type: text/plain\n\n" + text, *parts))
     head = f"From: O <o@e.org>\nSubject: {subject}\nMessage-Id: <o@e.org>\n"
@@ -43,7 +34,7 @@ def multipart(
     return head.encode() + f"Content-Type: multipart/{kind}; boundary=b\n\n".encode() + body + b"--b--\n"
 
 
-def facts(mail: Mail) -> tuple[str, str, str]:
+def facts(mail):
     return mail.subject.title, str(mail.author), mail.message
 
 
@@ -63,7 +54,7 @@ INNER = ("util: inner", "I <i@e.org>", "Inner.")
         "application/mbox",
     ],
 )
-def test_attached_file_of_git_is_the_patch(kind: str, coding: str) -> None:
+def test_attached_file_of_git_is_the_patch(kind, coding):
     (mail,) = read_mbox(mbox(multipart(part(file_of(), kind, coding=coding))), "x")
     assert facts(mail) == INNER
     assert mail.diff.startswith(DIFF)
@@ -84,13 +75,13 @@ def test_attached_file_of_git_is_the_patch(kind: str, coding: str) -> None:
     ],
     ids=["no From line", "empty line", "CR LF", "gzip", "folded"],
 )
-def test_attached_file_may_have_another_form(data: bytes) -> None:
+def test_attached_file_may_have_another_form(data):
     (mail,) = read_mbox(multipart(part(data, "application/octet-stream")), "x")
     assert facts(mail) == INNER
     assert mail.is_sound
 
 
-def test_name_of_an_attachment_makes_a_text_a_file() -> None:
+def test_name_of_an_attachment_makes_a_text_a_file():
     disposition = 'Content-Disposition: attachment; filename="1.patch"\n'
     whole = file_of()[len(FROM) :]
     (mail,) = read_mbox(multipart(part(whole, "text/plain", more=disposition)), "x")
@@ -99,7 +90,7 @@ def test_name_of_an_attachment_makes_a_text_a_file() -> None:
     assert text.author.name == "O", "headers in a text are not those of a file"
 
 
-def test_attached_diff_has_the_author_and_message_of_its_mail() -> None:
+def test_attached_diff_has_the_author_and_message_of_its_mail():
     for kind in ("text/x-csrc", "application/octet-stream", "text/plain"):
         (mail,) = read_mbox(multipart(part(DIFF.encode(), kind), text=b"Why.\n"), "x")
         assert facts(mail) == ("outer", "O <o@e.org>", "Why.")
@@ -111,14 +102,14 @@ def test_attached_diff_has_the_author_and_message_of_its_mail() -> None:
         assert facts(mail) == ("outer", "O <o@e.org>", "Have a look.")
 
 
-def test_attached_text_without_a_diff_is_not_part_of_the_message() -> None:
+def test_attached_text_without_a_diff_is_not_part_of_the_message():
     (mail,) = read_mbox(multipart(part(b"log\n", "text/x-log"), part(DIFF.encode())), "x")
     assert mail.message == "Have a look."
     (mail,) = read_mbox(multipart(part(file_of(diff=""))), "x")
     assert facts(mail)[0] == "outer"
 
 
-def test_several_files_are_several_patches_in_order() -> None:
+def test_several_files_are_several_patches_in_order():
     files = [
         part(file_of(f"[PATCH {number}/3] util: {number}", sender=f"A{number} <{number}@e.org>"))
         for number in (1, 2, 3)
@@ -133,7 +124,7 @@ def test_several_files_are_several_patches_in_order() -> None:
     assert [mail.subject.title for mail in read_mbox(multipart(one), "x")] == ["a: b", "a: c"]
 
 
-def test_diff_in_the_text_and_attached_counts_once() -> None:
+def test_diff_in_the_text_and_attached_counts_once():
     text = b"Why.\n---\n" + DIFF.encode()
     (mail,) = read_mbox(multipart(part(file_of()), text=text), "x")
     assert facts(mail) == ("outer", "O <o@e.org>", "Why.")
@@ -144,7 +135,7 @@ def test_diff_in_the_text_and_attached_counts_once() -> None:
     assert ("zwei" in one.diff, "drei" in two.diff) == (True, True)
 
 
-def test_number_and_version_of_the_mail_are_those_of_a_file_without() -> None:
+def test_number_and_version_of_the_mail_are_those_of_a_file_without():
     (mail,) = read_mbox(multipart(part(file_of()), subject="[PATCH v2 2/3] outer"), "x")
     assert (mail.subject.version, mail.subject.number, mail.subject.total) == (2, 2, 3)
     assert (mail.subject.title, mail.subject.text) == ("util: inner", "[PATCH v2 2/3] util: inner")
@@ -158,11 +149,11 @@ def test_number_and_version_of_the_mail_are_those_of_a_file_without() -> None:
         assert mail.subject.text == "[PATCH] util: inner"
 
 
-def rfc822(data: bytes, more: str = "") -> bytes:
+def rfc822(data, more=""):
     return f"Content-Type: message/rfc822\n{more}\n".encode() + data
 
 
-def test_forwarded_mail_is_the_patch_with_its_own_thread() -> None:
+def test_forwarded_mail_is_the_patch_with_its_own_thread():
     inner = patch("[PATCH 2/3] util: inner", sender="J\u00f6rg <j@e.org>", above="0@e.org", ident="i@e.org")
     for mail in (
         multipart(rfc822(inner), subject="Fwd: [PATCH 2/3] util: inner"),
@@ -180,7 +171,7 @@ def test_forwarded_mail_is_the_patch_with_its_own_thread() -> None:
         assert "\n int three;\n" in found.diff
 
 
-def test_forwarded_mail_keeps_its_text() -> None:
+def test_forwarded_mail_keeps_its_text():
     title = "util: " + "long " * 40 + "title"
     inner = patch(
         f"[PATCH] {title}", message=f"Why.\n\nFrom here on.\n{'x' * 200}\n\nEnd.", sender="I <i@e.org>"
@@ -199,8 +190,8 @@ def test_forwarded_mail_keeps_its_text() -> None:
         assert found.message == f"Why.\n\nFrom here on.\n{'x' * 200}\n\nEnd."
 
 
-def test_forwarded_mail_that_cannot_be_written_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*words: object, **more: object) -> bytes:
+def test_forwarded_mail_that_cannot_be_written_is_left_out(monkeypatch):
+    def fail(*words, **more):
         raise KeyError("malformed")
 
     monkeypatch.setattr("email.message.Message.as_bytes", fail)
@@ -210,7 +201,7 @@ def test_forwarded_mail_that_cannot_be_written_is_left_out(monkeypatch: pytest.M
     assert found.subject.title == "outer"
 
 
-def test_digest_is_its_mails() -> None:
+def test_digest_is_its_mails():
     mails = [patch(f"[PATCH {at}/2] a: {at}", ident=f"{at}@e.org") for at in (1, 2)]
     body = b"".join(b"--b\n\n" + mail + b"\n" for mail in mails)
     head = b"From: O <o@e.org>\nSubject: Digest\nContent-Type: multipart/digest; boundary=b\n\n"
@@ -228,7 +219,7 @@ def test_digest_is_its_mails() -> None:
     ],
 )
 @pytest.mark.parametrize("coding", ["8bit", "base64"])
-def test_text_that_is_forwarded_has_its_author(mark: str, coding: str) -> None:
+def test_text_that_is_forwarded_has_its_author(mark, coding):
     headers = "Subject: [PATCH] util: inner\nFrom: I <i@e.org>\nTo: x@y\n"
     mail = patch(
         "Fwd: [PATCH] outer",
@@ -242,7 +233,7 @@ def test_text_that_is_forwarded_has_its_author(mark: str, coding: str) -> None:
 
 
 @pytest.mark.parametrize("coding", ["8bit", "base64", "quoted-printable"])
-def test_several_patches_in_one_text_are_read(coding: str) -> None:
+def test_several_patches_in_one_text_are_read(coding):
     body = b"Both.\n\n" + file_of("[PATCH 1/2] a: b") + b"\n" + file_of("[PATCH 2/2] a: c", diff=OTHER)
     encode = {"base64": base64.encodebytes, "quoted-printable": quopri.encodestring}.get(coding, bytes)
     head = f"From: O <o@e.org>\nSubject: two\nContent-Transfer-Encoding: {coding}\n\n"
@@ -252,12 +243,12 @@ def test_several_patches_in_one_text_are_read(coding: str) -> None:
     assert all(mail.is_sound for mail in found)
 
 
-def test_patches_below_a_text_without_headers_are_read() -> None:
+def test_patches_below_a_text_without_headers_are_read():
     found = read_mbox(b"Both are below.\n\n" + file_of("[PATCH 1/2] a: b") + file_of("[PATCH 2/2] a: c"), "x")
     assert [mail.subject.title for mail in found] == ["a: b", "a: c"]
 
 
-def test_patch_in_a_reply_is_read_only_if_the_reply_is_alone() -> None:
+def test_patch_in_a_reply_is_read_only_if_the_reply_is_alone():
     reply = multipart(part(file_of()), subject="Re: [PATCH] outer")
     (alone,) = read_mbox(reply, "x")
     assert facts(alone) == INNER
@@ -267,7 +258,7 @@ def test_patch_in_a_reply_is_read_only_if_the_reply_is_alone() -> None:
     assert facts(read_mbox(mbox(patch(), forwarded), "x")[1]) == INNER
 
 
-def test_mails_in_mails_are_read_to_a_depth() -> None:
+def test_mails_in_mails_are_read_to_a_depth():
     data = patch("[PATCH] util: inner", sender="I <i@e.org>", message="Inner.")
     for depth in range(6):
         (found,) = read_mbox(data, "x")
@@ -276,14 +267,14 @@ def test_mails_in_mails_are_read_to_a_depth() -> None:
 
 
 @pytest.mark.parametrize("kind", ["multipart/mixed; boundary=b{0}\n\n--b{0}", "message/rfc822\n"])
-def test_deep_nesting_is_a_fault(kind: str) -> None:
+def test_deep_nesting_is_a_fault(kind):
     data = "".join(f"Content-Type: {kind.format(at)}\n" for at in range(2000)) + "\nx\n"
     for mail in read_mbox(f"From: a@b\nSubject: [PATCH] x\n{data}".encode(), "x"):
         assert "multipart" in [fault.kind for fault in mail.faults]
         assert (mail.subject.title, mail.diff) == ("x", "")
 
 
-def test_numbers_of_mails_in_a_mailbox_are_kept() -> None:
+def test_numbers_of_mails_in_a_mailbox_are_kept():
     mails = read_mbox(mbox(patch(), multipart(part(file_of()), part(file_of(diff=OTHER)))), "t.mbox")
     assert [mail.origin for mail in mails] == [
         "mail 1 of t.mbox",
@@ -293,6 +284,6 @@ def test_numbers_of_mails_in_a_mailbox_are_kept() -> None:
 
 
 @pytest.mark.parametrize("bom", [b"", b"\xef\xbb\xbf"])
-def test_byte_order_mark_before_a_mailbox_is_ignored(bom: bytes) -> None:
+def test_byte_order_mark_before_a_mailbox_is_ignored(bom):
     assert len(read_mbox(bom + mbox(patch(), patch()), "x")) == 2
     assert read_mbox(bom + patch(), "x")[0].subject.title == "util: count"

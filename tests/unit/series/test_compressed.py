@@ -5,7 +5,6 @@ import gzip
 import lzma
 import subprocess
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
@@ -17,7 +16,7 @@ Pack = Callable[[bytes], bytes]
 TEXT = b"From: a@example.org\nSubject: x\n\n" + b"some text " * 2000
 
 
-def zstd(data: bytes) -> bytes:
+def zstd(data):
     """Return ``data`` as a Zstandard frame (RFC 8878) of raw blocks: one segment, its size in 4 bytes."""
     pytest.importorskip("zstandard")
     frame = b"\x28\xb5\x2f\xfd\xa0" + len(data).to_bytes(4, "little")
@@ -38,7 +37,7 @@ packed = pytest.mark.parametrize(("name", "pack"), PACKERS.items())
 
 
 @packed
-def test_formats_are_known_by_their_first_bytes(name: str, pack: Pack, tmp_path: Path) -> None:
+def test_formats_are_known_by_their_first_bytes(name, pack, tmp_path):
     (tmp_path / "any.name").write_bytes(pack(TEXT))
     assert read_bytes(tmp_path / "any.name") == TEXT
     assert unpack(pack(TEXT[:500]) + pack(TEXT[500:]), name) == TEXT
@@ -47,14 +46,14 @@ def test_formats_are_known_by_their_first_bytes(name: str, pack: Pack, tmp_path:
 
 @packed
 @pytest.mark.parametrize("cut", [1, 5, 300])
-def test_truncated_file_is_refused(name: str, pack: Pack, cut: int) -> None:
+def test_truncated_file_is_refused(name, pack, cut):
     whole = pack(TEXT + bytes(range(256)) * 4)
     with pytest.raises(OptionError, match=rf"^y\.mbox is a damaged or truncated {name} file: ."):
         unpack(whole[: -min(cut, len(whole) - 6)], "y.mbox")
 
 
 @packed
-def test_damaged_file_is_refused(name: str, pack: Pack) -> None:
+def test_damaged_file_is_refused(name, pack):
     whole = bytearray(pack(TEXT))
     whole[6:14] = b"\xff" * 8
     with pytest.raises(OptionError, match=f"^y is a damaged or truncated {name} file"):
@@ -62,21 +61,21 @@ def test_damaged_file_is_refused(name: str, pack: Pack) -> None:
 
 
 @packed
-def test_file_above_the_limit_is_refused(name: str, pack: Pack, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_file_above_the_limit_is_refused(name, pack, monkeypatch):
     monkeypatch.setattr(compressed, "LIMIT", 1024**2)
     assert len(unpack(pack(b"x" * 1024**2), name)) == 1024**2
     with pytest.raises(OptionError, match=f"^{name} is larger than 1 MiB"):
         unpack(pack(b"x" * (1024**2 + 1)), name)
 
 
-def test_decompression_stops_at_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_decompression_stops_at_the_limit(monkeypatch):
     monkeypatch.setattr(compressed, "LIMIT", 1024**2)
-    seen: list[int] = []
+    seen = []
 
     class Counter:
         eof, unused_data = False, b""
 
-        def decompress(self, data: bytes) -> bytes:
+        def decompress(self, data):
             seen.append(len(data))
             return b"x" * 1024**2
 
@@ -86,7 +85,7 @@ def test_decompression_stops_at_the_limit(monkeypatch: pytest.MonkeyPatch) -> No
     assert seen == [4096, 4096]
 
 
-def test_zstd_of_the_program_is_read() -> None:
+def test_zstd_of_the_program_is_read():
     pytest.importorskip("zstandard")
     try:
         ended = subprocess.run(["zstd", "-q", "-c"], input=TEXT, capture_output=True, check=True)
@@ -95,7 +94,7 @@ def test_zstd_of_the_program_is_read() -> None:
     assert unpack(ended.stdout, "x") == TEXT
 
 
-def test_missing_library_is_reported_with_a_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_library_is_reported_with_a_remedy(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "zstandard", None)
     with pytest.raises(OptionError, match=r"^t\.zst is a zstd file") as error:
         unpack(b"\x28\xb5\x2f\xfd", "t.zst")
@@ -103,19 +102,19 @@ def test_missing_library_is_reported_with_a_remedy(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize("coding", ["utf-16-le", "utf-16-be"])
-def test_utf_16_with_a_byte_order_mark_is_converted(coding: str) -> None:
+def test_utf_16_with_a_byte_order_mark_is_converted(coding):
     text = "Subject: h\u00fcbsch\n"
     assert unpack(f"\ufeff{text}".encode(coding), "x") == text.encode()
     assert unpack(b"\xff\xfeab\xff", "x") == "\u6261\ufffd".encode()
 
 
 @pytest.mark.parametrize(("data", "kind"), [(b"PK\x03\x04x", "zip"), (bytes(257) + b"ustar", "tar")])
-def test_archive_is_refused(data: bytes, kind: str) -> None:
+def test_archive_is_refused(data, kind):
     for packed in (data, gzip.compress(data)):
         with pytest.raises(OptionError, match=f"^x is a {kind} archive"):
             unpack(packed, "x")
 
 
 @pytest.mark.parametrize("data", [b"", b"BZ", b"\x1f", b"PK\x03", b"plain\n", b"\xfd7zX"])
-def test_other_data_is_unchanged(data: bytes) -> None:
+def test_other_data_is_unchanged(data):
     assert unpack(data, "x") == data

@@ -1,17 +1,15 @@
 """Folders: files of any name and count, versions, quilt's series file, maildirs."""
 
 import os
-from pathlib import Path
 
 import pytest
 
-from harness.layout import Layout
-from harness.series import Input, read_input
+from harness.series import read_input
 from harness.series.folder import is_maildir, read_folder
 from tests.unit.series.mails import DIFF, mbox, patch
 
 
-def write(folder: Path, files: dict[str, bytes | str]) -> None:
+def write(folder, files):
     """Write ``files``; a text is the subject of a patch, a name that ends in a slash is a folder."""
     for name, data in files.items():
         path = folder / name
@@ -22,7 +20,7 @@ def write(folder: Path, files: dict[str, bytes | str]) -> None:
             path.write_bytes(patch(data, ident=f"{name}@e.org") if isinstance(data, str) else data)
 
 
-def titles(folder: Path) -> list[str]:
+def titles(folder):
     version = read_folder(folder).thread.newest
     return [mail.subject.title for mail in version.patches] if version else []
 
@@ -42,57 +40,50 @@ def titles(folder: Path) -> list[str]:
 @pytest.mark.parametrize(
     "names", [("0001-x.patch", "0002-y.patch", "0003-z.patch"), ("a.diff", "b.patch", "q.patch")]
 )
-def test_every_file_counts_in_the_order_of_the_names(
-    tmp_path: Path, subjects: list[str], names: tuple[str, ...]
-) -> None:
+def test_every_file_counts_in_the_order_of_the_names(tmp_path, subjects, names):
     write(tmp_path, dict(zip(names, subjects, strict=True)))
     assert titles(tmp_path) == ["a", "b", "c"]
     version = read_folder(tmp_path).thread.newest
-    assert version is not None
     assert (version.total, version.missing, version.duplicates, version.out_of_order) == (3, (), (), False)
     assert version.recounted is any("/" in subject for subject in subjects)
 
 
-def test_consistent_numbers_give_the_order_and_the_gaps(tmp_path: Path) -> None:
+def test_consistent_numbers_give_the_order_and_the_gaps(tmp_path):
     write(
         tmp_path, {"a.patch": "[PATCH v2 4/4] a", "b.patch": "[RFC PATCH 2/4] b", "c.patch": "[PATCH 1/4] c"}
     )
     version = read_folder(tmp_path).thread.newest
-    assert version is not None
     assert titles(tmp_path) == ["c", "b", "a"]
     assert (version.number, version.total, version.missing) == (2, 4, (3,))
     assert (version.out_of_order, version.recounted) == (True, False)
 
 
-def test_file_with_the_number_zero_and_a_diff_is_a_patch(tmp_path: Path) -> None:
+def test_file_with_the_number_zero_and_a_diff_is_a_patch(tmp_path):
     write(tmp_path, {"0000-fix.patch": "[PATCH] a", "0001-x.patch": "[PATCH] b"})
     assert titles(tmp_path) == ["a", "b"]
     write(tmp_path, {"0000-fix.patch": "[PATCH 0/2] a", "0001-x.patch": "[PATCH 1/2] b"})
     version = read_folder(tmp_path).thread.newest
-    assert version is not None
     assert titles(tmp_path) == ["a", "b"]
     assert (version.missing, version.cover, version.total, version.recounted) == ((), None, 2, False)
 
 
 @pytest.mark.parametrize("between", ["", "Interdiff against v1:\n", "Interdiff:\n"])
-def test_cover_letter_with_a_diff_is_no_patch_if_all_numbers_are_taken(tmp_path: Path, between: str) -> None:
+def test_cover_letter_with_a_diff_is_no_patch_if_all_numbers_are_taken(tmp_path, between):
     cover = patch("[PATCH v2 0/2] cover", message=f"Cover.\n\n{between}{DIFF}", diff="")
     write(
         tmp_path,
         {"0000-x.patch": cover, "0001-x.patch": "[PATCH v2 1/2] a", "0002-y.patch": "[PATCH v2 2/2] b"},
     )
     version = read_folder(tmp_path).thread.newest
-    assert version is not None
     assert titles(tmp_path) == ["a", "b"]
-    assert version.cover is not None
     assert (version.cover.subject.title, bool(version.cover.diff)) == ("cover", not between)
     assert version.notes == (
         () if between else ("the diff in the cover letter, 0000-x.patch, is not applied",)
     )
 
 
-def test_series_file_gives_the_order_of_all_its_files(tmp_path: Path) -> None:
-    files: dict[str, bytes | str] = {
+def test_series_file_gives_the_order_of_all_its_files(tmp_path):
+    files = {
         "series": b"# queue\nx/lamp.patch -p1\n\nv2-0001-bell.patch#\n0001-bell.patch\ncount.diff\nall.mbox",
         "x/lamp.patch": "[PATCH 3/7] lamp",
         "v2-0001-bell.patch": "[PATCH 1/1] bell",
@@ -104,29 +95,24 @@ def test_series_file_gives_the_order_of_all_its_files(tmp_path: Path) -> None:
     write(tmp_path, files)
     assert titles(tmp_path) == ["lamp", "bell", "other", "", "two", "one"]
     version = read_folder(tmp_path).thread.newest
-    assert version is not None
     assert (version.total, version.missing, version.recounted) == (6, (), True)
 
 
-def test_series_file_may_leave_out_patches(tmp_path: Path) -> None:
-    files: dict[str, bytes | str] = {
-        f"{name}.patch": f"[PATCH {at}/3] {name}" for at, name in enumerate("abc", 1)
-    }
+def test_series_file_may_leave_out_patches(tmp_path):
+    files = {f"{name}.patch": f"[PATCH {at}/3] {name}" for at, name in enumerate("abc", 1)}
     write(tmp_path, {**files, "series": b"a.patch\nc.patch\n"})
     version = read_folder(tmp_path).thread.newest
-    assert version is not None
     assert (titles(tmp_path), version.missing, version.total) == (["a", "c"], (), 2)
     write(tmp_path, {"series": b"c.patch\nb.patch\na.patch\n"})
     assert titles(tmp_path) == ["c", "b", "a"]
     write(tmp_path, {"series": b"a.patch\nb.patch\nc.patch\n"})
     version = read_folder(tmp_path).thread.newest
-    assert version is not None
     assert not version.recounted
     write(tmp_path, {"series": b"# nothing\n"})
     assert titles(tmp_path) == []
 
 
-def test_new_version_replaces_the_files_with_its_numbers(tmp_path: Path) -> None:
+def test_new_version_replaces_the_files_with_its_numbers(tmp_path):
     write(tmp_path, {f"000{at}-{name}.patch": f"[PATCH {at}/3] {name}" for at, name in enumerate("abc", 1)})
     write(tmp_path, {"v2-0002-x.patch": "[PATCH v2 2/3] new", "v3-0003-y.patch": "[PATCH v3 3/3] newer"})
     found = read_folder(tmp_path)
@@ -139,7 +125,7 @@ def test_new_version_replaces_the_files_with_its_numbers(tmp_path: Path) -> None
     assert [mail.origin for mail in found.mails] == ["0001-a.patch", "v2-0002-x.patch", "v3-0003-y.patch"]
 
 
-def test_complete_new_version_replaces_the_old_one_with_its_cover_letter(tmp_path: Path) -> None:
+def test_complete_new_version_replaces_the_old_one_with_its_cover_letter(tmp_path):
     for tag, prefix, count in (("PATCH", "", 3), ("PATCH v2", "v2-", 2)):
         cover = patch(f"[{tag} 0/{count}] {tag}", diff="", message="Cover.")
         write(tmp_path, {f"{prefix}0000-cover-letter.patch": cover})
@@ -151,12 +137,11 @@ def test_complete_new_version_replaces_the_old_one_with_its_cover_letter(tmp_pat
     assert titles(tmp_path) == ["PATCH v2 1", "PATCH v2 2"]
     assert found.notes == ("skipped 4 files of versions before v2",)
     version = found.thread.newest
-    assert version is not None
     assert (version.cover and version.cover.subject.title, version.missing) == ("PATCH v2", ())
 
 
 @pytest.mark.parametrize("new", ["v3-0003-c.patch", "v3-0001-c.patch"])
-def test_files_of_a_queue_are_no_versions_unless_their_numbers_collide(tmp_path: Path, new: str) -> None:
+def test_files_of_a_queue_are_no_versions_unless_their_numbers_collide(tmp_path, new):
     first = 1 if "0003" in new else 2
     old = {f"000{at}-x.patch": f"[PATCH] {at}" for at in range(first, first + 2)}
     write(tmp_path, {**old, new: "[PATCH v3] c"})
@@ -165,7 +150,7 @@ def test_files_of_a_queue_are_no_versions_unless_their_numbers_collide(tmp_path:
     assert not any("skipped" in note for note in read_folder(tmp_path).notes)
 
 
-def test_two_files_with_the_number_of_one_version_both_count(tmp_path: Path) -> None:
+def test_two_files_with_the_number_of_one_version_both_count(tmp_path):
     write(
         tmp_path,
         {"0001-a.patch": "[PATCH 1/2] a", "0001-b.patch": "[PATCH 1/2] b", "0002-c.patch": "[PATCH 2/2] c"},
@@ -181,9 +166,7 @@ MAILS = {
 
 @pytest.mark.parametrize("places", [("cur", "cur"), ("new", "new"), ("new", "cur"), ("cur", "new")])
 @pytest.mark.parametrize("other", ["new", "tmp"])
-def test_maildir_is_read_in_the_order_of_the_dates(
-    tmp_path: Path, places: tuple[str, str], other: str
-) -> None:
+def test_maildir_is_read_in_the_order_of_the_dates(tmp_path, places, other):
     write(tmp_path, {"cur/": b"", f"{other}/": b"", "tmp/junk": patch("[PATCH] junk"), "cur/.index": b"x"})
     names = ("1672740001.M1P1.host:2,S", "1672740000.M2P1.host:2,")
     write(
@@ -192,11 +175,10 @@ def test_maildir_is_read_in_the_order_of_the_dates(
     )
     assert is_maildir(tmp_path)
     version = read_folder(tmp_path).thread.newest
-    assert version is not None
     assert (titles(tmp_path), version.out_of_order, version.missing) == (["1", "2"], False, ())
 
 
-def test_maildir_has_the_replies_to_its_patches(layout: Layout, tmp_path: Path) -> None:
+def test_maildir_has_the_replies_to_its_patches(layout, tmp_path):
     answer = patch("Re: x", diff="", ident="r@e.org", above="2@e.org", message="Acked-by: R <r@e.org>")
     write(tmp_path, {"cur/a": MAILS[1], "cur/b": MAILS[2], "new/c": answer, "cur/d": MAILS[2]})
     found = read_input(layout, str(tmp_path))
@@ -205,17 +187,17 @@ def test_maildir_has_the_replies_to_its_patches(layout: Layout, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("folders", [["cur/"], ["new/", "tmp/"], []])
-def test_other_folders_are_no_maildirs(tmp_path: Path, folders: list[str]) -> None:
+def test_other_folders_are_no_maildirs(tmp_path, folders):
     write(tmp_path, {**dict.fromkeys(folders, b""), "0001-a.patch": "[PATCH] a"})
     assert not is_maildir(tmp_path)
     assert titles(tmp_path) == ["a"]
 
 
-def test_file_name_that_is_not_utf_8_is_shown_as_text(layout: Layout, tmp_path: Path) -> None:
+def test_file_name_that_is_not_utf_8_is_shown_as_text(layout, tmp_path):
     for name in (b"0001-\xff.patch", b"0002-\xfe.patch"):
         with open(os.path.join(os.fsencode(tmp_path), name), "wb") as stream:  # noqa: PTH118, PTH123
             stream.write(mbox(patch(), patch("[PATCH] b: c", ident="2@e.org")))
-    found: Input = read_input(layout, str(tmp_path))
+    found = read_input(layout, str(tmp_path))
     assert [mail.origin for mail in found.mails][:2] == [
         "mail 1 of 0001-\N{REPLACEMENT CHARACTER}.patch",
         "mail 2 of 0001-\N{REPLACEMENT CHARACTER}.patch",
@@ -223,27 +205,27 @@ def test_file_name_that_is_not_utf_8_is_shown_as_text(layout: Layout, tmp_path: 
     assert found.notes[0] == "0001-\N{REPLACEMENT CHARACTER}.patch contains 2 mails"
 
 
-def test_hidden_files_and_folders_are_skipped(tmp_path: Path) -> None:
+def test_hidden_files_and_folders_are_skipped(tmp_path):
     write(
         tmp_path, {".a.patch": "[PATCH] a", "b.patch/": b"", "c.patch": "[PATCH] c", "d.patch~": "[PATCH] d"}
     )
     assert titles(tmp_path) == ["c"]
 
 
-def notes(folder: Path) -> tuple[str, ...]:
+def notes(folder):
     return read_folder(folder).notes
 
 
 @pytest.mark.parametrize(
     "names", [("0001-a.txt", "v2-0002-b.TXT"), ("0001-a", "0002-b"), ("0001-A.PATCH", "0002-b.Diff")]
 )
-def test_suffixes_of_git_format_patch_are_known(tmp_path: Path, names: tuple[str, str]) -> None:
+def test_suffixes_of_git_format_patch_are_known(tmp_path, names):
     write(tmp_path, dict(zip(names, ["[PATCH 1/2] a", "[PATCH 2/2] b"], strict=True)))
     write(tmp_path, {"0003-notes.txt": b"no patch", "0004-empty": b""})
     assert (titles(tmp_path), notes(tmp_path)) == (["a", "b"], ())
 
 
-def test_skipped_file_with_a_diff_is_noted(tmp_path: Path) -> None:
+def test_skipped_file_with_a_diff_is_noted(tmp_path):
     write(tmp_path, {"a.patch": "[PATCH] a", "b.txt": "[PATCH] b", "c.log": DIFF.encode(), "README": b"x"})
     write(tmp_path, {f"a.patch{suffix}": "[PATCH] a" for suffix in ("~", ".orig", ".rej", ".bak", ".swp")})
     assert titles(tmp_path) == ["a"]
@@ -252,15 +234,14 @@ def test_skipped_file_with_a_diff_is_noted(tmp_path: Path) -> None:
     )
 
 
-def test_numbers_without_leading_zeros_give_the_order(tmp_path: Path) -> None:
+def test_numbers_without_leading_zeros_give_the_order(tmp_path):
     write(tmp_path, {"10-c.patch": "c", "2-b.patch": "b", "01-a.patch": "a", "x.patch": "d", "-.patch": "e"})
     assert titles(tmp_path) == ["a", "b", "c", "e", "d"]
 
 
-def test_file_without_a_diff_is_an_empty_patch(tmp_path: Path) -> None:
+def test_file_without_a_diff_is_an_empty_patch(tmp_path):
     write(tmp_path, {"a.patch": "[PATCH] a", "b.patch": b"", "c.patch": patch("c", diff="")})
     version = read_folder(tmp_path).thread.newest
-    assert version is not None
     assert [[fault.kind for fault in one.faults][-1:] for one in version.patches] == [
         [],
         ["empty"],
@@ -268,8 +249,8 @@ def test_file_without_a_diff_is_an_empty_patch(tmp_path: Path) -> None:
     ]
 
 
-def test_ignored_parts_of_a_series_file_are_noted(tmp_path: Path) -> None:
-    files: dict[str, bytes | str] = {f"{name}.patch": name for name in "abcdefgh"}
+def test_ignored_parts_of_a_series_file_are_noted(tmp_path):
+    files = {f"{name}.patch": name for name in "abcdefgh"}
     write(tmp_path, {**files, "series": b"a.patch -p0 -R\n./b.patch -p1\nb.patch # again\n", "README": b"x"})
     assert titles(tmp_path) == ["a", "b"]
     assert notes(tmp_path) == (
@@ -281,14 +262,13 @@ def test_ignored_parts_of_a_series_file_are_noted(tmp_path: Path) -> None:
     assert notes(tmp_path) == ()
 
 
-def test_new_version_takes_missing_numbers_of_files_but_no_cover_letter(tmp_path: Path) -> None:
+def test_new_version_takes_missing_numbers_of_files_but_no_cover_letter(tmp_path):
     cover = patch("[PATCH 0/3] old", diff="", message="Cover.")
     write(tmp_path, {"0000-cover-letter.patch": cover})
     write(tmp_path, {f"000{at}-{name}.patch": f"[PATCH {at}/3] {name}" for at, name in enumerate("abc", 1)})
     write(tmp_path, {"v2-0001-x.patch": "[PATCH v2 1/3] x"})
     found = read_folder(tmp_path)
     version = found.thread.newest
-    assert version is not None
     assert (titles(tmp_path), version.cover) == (["x", "b", "c"], None)
     assert found.notes == (
         "skipped 2 files of versions before v2",
@@ -296,7 +276,7 @@ def test_new_version_takes_missing_numbers_of_files_but_no_cover_letter(tmp_path
     )
 
 
-def test_mails_of_maildirs_and_series_files_are_kept(tmp_path: Path) -> None:
+def test_mails_of_maildirs_and_series_files_are_kept(tmp_path):
     write(tmp_path / "m", {"cur/a": MAILS[2], "new/b": MAILS[1]})
     assert [mail.data for mail in read_folder(tmp_path / "m").mails] == [MAILS[1], MAILS[2]]
     write(tmp_path / "q", {"series": b"b.patch\na.patch\n", "a.patch": MAILS[1], "b.patch": MAILS[2]})

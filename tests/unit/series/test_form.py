@@ -17,7 +17,7 @@ DIFF = b"diff --git a/a.c b/a.c\n--- a/a.c\n+++ b/a.c\n@@ -1 +1 @@\n-a\n+b\n"
 PATCH = HEAD + MESSAGE + b"---\n" + STAT + DIFF
 
 
-def test_patch_is_split_into_headers_tag_and_diff() -> None:
+def test_patch_is_split_into_headers_tag_and_diff():
     headers, body = split_headers(PATCH)
     assert headers + b"\n" + body == PATCH
     assert PATCH[diff_start(PATCH) :] == DIFF
@@ -28,7 +28,7 @@ def test_patch_is_split_into_headers_tag_and_diff() -> None:
 
 
 @pytest.mark.parametrize("stat", [STAT, b"", b" a => b | Bin 0 -> 3 bytes\n\n"])
-def test_replacing_remarks_keeps_all_other_bytes(stat: bytes) -> None:
+def test_replacing_remarks_keeps_all_other_bytes(stat):
     plain = HEAD + MESSAGE + b"---\n" + stat + DIFF
     assert remarks_of(plain) == b""
     noted = with_remarks(plain, b"v2: renamed | better\n  more\n")
@@ -38,19 +38,19 @@ def test_replacing_remarks_keeps_all_other_bytes(stat: bytes) -> None:
     assert with_remarks(noted, b"") == plain
 
 
-def test_remarks_are_stripped_of_empty_lines_only() -> None:
+def test_remarks_are_stripped_of_empty_lines_only():
     noted = with_remarks(PATCH, b"\n\n  indented\nends in X\n\n")
     assert noted == HEAD + MESSAGE + b"---\n  indented\nends in X\n\n" + STAT + DIFF
     assert remarks_of(noted.replace(b"---\n", b"---\n\n")) == b"  indented\nends in X"
 
 
-def test_diffstat_with_crlf_is_no_remark() -> None:
+def test_diffstat_with_crlf_is_no_remark():
     assert remarks_of(PATCH.replace(b"\n", b"\r\n")) == b""
     assert remarks_of((HEAD + b"---\nnote\n" + STAT + DIFF).replace(b"\n", b"\r\n")) == b"note"
 
 
 @pytest.mark.parametrize("diff", [DIFF, DIFF.replace(b"-a\n", b"---\n"), b""])
-def test_remarks_add_a_missing_separator(diff: bytes) -> None:
+def test_remarks_add_a_missing_separator(diff):
     """A removed line ``--`` looks like the separator, but is part of the diff."""
     bare = HEAD + MESSAGE + diff
     assert remarks_of(bare) == b""
@@ -61,15 +61,15 @@ def test_remarks_add_a_missing_separator(diff: bytes) -> None:
 
 
 @pytest.mark.parametrize(("text", "start"), [(b"", b""), (b"no line end", b"no line end\n")])
-def test_separator_begins_a_line(text: bytes, start: bytes) -> None:
+def test_separator_begins_a_line(text, start):
     assert with_remarks(text, b"new") == start + b"---\nnew\n\n"
 
 
-def test_separator_of_an_empty_message_is_found() -> None:
+def test_separator_of_an_empty_message_is_found():
     assert with_remarks(b"---\nold\n\n" + DIFF, b"new") == b"---\nnew\n\n" + DIFF
 
 
-def test_replacing_the_tag_keeps_all_other_bytes() -> None:
+def test_replacing_the_tag_keeps_all_other_bytes():
     changed = with_tag(PATCH, "PATCH v3 2/9")
     assert changed == PATCH.replace(b"[PATCH v2 1/2]", b"[PATCH v3 2/9]")
     assert with_tag(HEAD.replace(b"[PATCH v2 1/2] ", b""), "PATCH").count(b"Subject: [PATCH] util: a\n") == 1
@@ -80,12 +80,12 @@ def test_replacing_the_tag_keeps_all_other_bytes() -> None:
     assert with_tag(MESSAGE, "X") == MESSAGE
 
 
-def test_tag_may_be_missing_or_not_utf_8() -> None:
+def test_tag_may_be_missing_or_not_utf_8():
     assert tag_of(MESSAGE) == tag_of(b"Subject: none\n") == ""
     assert tag_of(b"Subject: [PATCH \xff] x\n") == "PATCH \N{REPLACEMENT CHARACTER}"
 
 
-def test_tags_have_the_format_of_git() -> None:
+def test_tags_have_the_format_of_git():
     assert tag_for("PATCH", 1, 1, 1) == "PATCH"
     assert tag_for("PATCH", 1, 1, 2) == "PATCH 1/2"
     assert tag_for("RFC PATCH", 2, 3, 12) == "RFC PATCH v2 03/12"

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import OptionError, TreeError
-from harness.layout import Layout
-from harness.series import Input, Version, read_input, series_of, series_sha256
+from harness.series import read_input, series_of, series_sha256
 from harness.series.mail import read_mail
 from harness.series.series import series_digest
 from tests.unit.series.mails import DIFF, mbox, patch
@@ -19,48 +18,45 @@ TWO = patch("[PATCH 2/2] util: two", ident="2@example.org")
 
 
 @pytest.fixture
-def folder(layout: Layout) -> Path:
+def folder(layout):
     """The folder of the series ``mine``, empty."""
     folder = layout.patches / "mine"
     folder.mkdir()
     return folder
 
 
-def write(folder: Path, **mails: bytes) -> None:
+def write(folder, **mails):
     """Write ``p0001_a=…`` as ``0001-a.patch`` and ``a=…`` as ``a.patch``."""
     for name, data in mails.items():
         stem = name.removeprefix("p") if name[1:2].isdigit() else name
         (folder / f"{stem.replace('_', '-')}.patch").write_bytes(data)
 
 
-def read_version(layout: Layout) -> Version:
+def read_version(layout):
     return read_input(layout, "mine").version
 
 
-def titles(found: Input) -> list[str]:
+def titles(found):
     return [mail.subject.title for mail in found.patches]
 
 
-def test_digest_covers_numbers_and_bytes() -> None:
+def test_digest_covers_numbers_and_bytes():
     cover, one, two = (read_mail(data, "x") for data in (COVER, ONE, TWO))
     assert series_sha256(cover, [one, two]) == series_digest([("0", COVER), ("1", ONE), ("2", TWO)])
     assert series_sha256(None, [one]) == series_digest([("1", ONE)])
 
 
-def test_input_of_a_folder_has_its_metadata(layout: Layout, folder: Path) -> None:
+def test_input_of_a_folder_has_its_metadata(layout, folder):
     write(folder, p0001_a=ONE, p0000_cover_letter=COVER, p0002_b=TWO)
     (folder / "series.toml").write_text('title = "Faster"\npins = ["7.2"]\n', encoding="utf-8")
     found = read_input(layout, "mine")
     assert (found.kind, found.source, found.name, found.is_ours) == ("folder", "mine", "mine", True)
     assert (found.metadata.title, found.metadata.pins, found.notes) == ("Faster", ("7.2",), ())
-    assert found.cover is not None
     assert found.cover.data == COVER
     assert [mail.data for mail in found.mails] == [COVER, ONE, TWO]
 
 
-def test_input_of_a_mailbox_has_the_name_of_its_file(
-    layout: Layout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_input_of_a_mailbox_has_the_name_of_its_file(layout, tmp_path, monkeypatch):
     (tmp_path / "2022-02 list.mbox").write_bytes(mbox(ONE, TWO))
     monkeypatch.setenv("HOME", str(tmp_path))
     found = read_input(layout, "~/2022-02 list.mbox")
@@ -84,12 +80,12 @@ def test_input_of_a_mailbox_has_the_name_of_its_file(
         ("x" * 59 + "yz", "x" * 59 + "y"),
     ],
 )
-def test_name_is_fit_for_a_folder(layout: Layout, tmp_path: Path, name: str, safe: str) -> None:
+def test_name_is_fit_for_a_folder(layout, tmp_path, name, safe):
     (tmp_path / name).write_bytes(ONE)
     assert read_input(layout, str(tmp_path / name)).name == safe
 
 
-def test_standard_input_is_read(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_standard_input_is_read(layout, monkeypatch):
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(mbox(ONE, TWO))))
     found = read_input(layout, "-")
     assert (found.kind, found.name, len(found.patches)) == ("stdin", "stdin", 2)
@@ -99,9 +95,7 @@ def test_standard_input_is_read(layout: Layout, monkeypatch: pytest.MonkeyPatch)
         read_input(layout, "-")
 
 
-def test_closed_standard_input_and_a_terminal_are_refused(
-    layout: Layout, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_closed_standard_input_and_a_terminal_are_refused(layout, monkeypatch):
     terminal = io.TextIOWrapper(io.BytesIO(ONE))
     monkeypatch.setattr(terminal, "isatty", lambda: True)
     for stream in (None, terminal):
@@ -110,26 +104,25 @@ def test_closed_standard_input_and_a_terminal_are_refused(
             read_input(layout, "-")
 
 
-def test_cover_letter_alone_is_a_series_without_patches(layout: Layout, folder: Path) -> None:
+def test_cover_letter_alone_is_a_series_without_patches(layout, folder):
     write(folder, p0000_cover_letter=COVER)
     found = read_input(layout, "mine")
     assert (found.cover is not None, found.patches, found.version.missing) == (True, (), (1, 2))
     assert series_of(found) is None
 
 
-def test_folder_without_a_patch_is_refused_by_name(layout: Layout, folder: Path) -> None:
+def test_folder_without_a_patch_is_refused_by_name(layout, folder):
     (folder / "notes.txt").write_bytes(ONE)
     (folder / "0001-x.patch").mkdir()
     with pytest.raises(OptionError, match=r"mine.* no patch"):
         read_input(layout, "mine")
 
 
-def test_series_for_git_has_every_field_of_its_mails(layout: Layout, folder: Path) -> None:
+def test_series_for_git_has_every_field_of_its_mails(layout, folder):
     damaged, last = TWO.replace(b"+int zwei", b"int zwei"), patch("[PATCH 3/3] util: three")
     write(folder, p0000_cover_letter=COVER + b"\xff", p0001_a=ONE, p0002_b=damaged, p0003_c=last)
     found = read_input(layout, "mine")
     made = series_of(found)
-    assert made is not None
     first, third = made.patches
     assert (first.file, first.number, first.subject) == ("0001-a.patch", 1, "util: one")
     assert first.author == "A U Thor <a@example.org>"
@@ -142,9 +135,7 @@ def test_series_for_git_has_every_field_of_its_mails(layout: Layout, folder: Pat
     assert made.digest == series_digest([("0001-a.patch", ONE), ("0003-c.patch", last)])
 
 
-def test_title_is_that_of_the_metadata_or_the_cover_letter_or_the_first_patch(
-    layout: Layout, tmp_path: Path, folder: Path
-) -> None:
+def test_title_is_that_of_the_metadata_or_the_cover_letter_or_the_first_patch(layout, tmp_path, folder):
     write(folder, p0001_a=ONE)
     (folder / "series.toml").write_text('title = "Faster"\npins = ["7.2"]\n', encoding="utf-8")
     (tmp_path / "covered").write_bytes(mbox(COVER, ONE))
@@ -155,7 +146,6 @@ def test_title_is_that_of_the_metadata_or_the_cover_letter_or_the_first_patch(
     ]
     assert [one.title if one else "" for one in made] == ["Faster", "count", "util: one"]
     assert [one.pins if one else () for one in made] == [("7.2",), (), ()]
-    assert made[2] is not None
     assert made[2].cover == ""
 
 
@@ -169,16 +159,13 @@ def test_title_is_that_of_the_metadata_or_the_cover_letter_or_the_first_patch(
         ("[PATCH] (X11) fix X", "0001-X11-fix-X.patch"),
     ],
 )
-def test_patch_of_a_mailbox_is_named_after_its_title(
-    layout: Layout, tmp_path: Path, subject: str, file: str
-) -> None:
+def test_patch_of_a_mailbox_is_named_after_its_title(layout, tmp_path, subject, file):
     (tmp_path / "x.mbox").write_bytes(patch(subject))
     made = series_of(read_input(layout, str(tmp_path / "x.mbox")))
-    assert made is not None
     assert made.patches[0].file == file
 
 
-def test_only_the_newest_version_of_a_folder_is_read(layout: Layout, folder: Path) -> None:
+def test_only_the_newest_version_of_a_folder_is_read(layout, folder):
     write(folder, p0001_a=ONE, p0002_b=TWO, notes=patch("[PATCH] extra", ident="9@example.org"))
     for version in (2, 10):
         (folder / f"v{version}-0001-c.patch").write_bytes(patch(f"[PATCH v{version}] util: one"))
@@ -189,7 +176,7 @@ def test_only_the_newest_version_of_a_folder_is_read(layout: Layout, folder: Pat
     assert "v10" in note
 
 
-def test_file_with_several_mails_is_noted(layout: Layout, folder: Path) -> None:
+def test_file_with_several_mails_is_noted(layout, folder):
     write(folder, p0001_a=mbox(ONE, TWO))
     found = read_input(layout, "mine")
     assert [mail.data for mail in found.patches] == [ONE, TWO]
@@ -200,14 +187,14 @@ def test_file_with_several_mails_is_noted(layout: Layout, folder: Path) -> None:
     assert read_input(layout, "mine").notes == ()
 
 
-def test_quilt_series_file_gives_the_order(layout: Layout, folder: Path) -> None:
+def test_quilt_series_file_gives_the_order(layout, folder):
     write(folder, a=DIFF.encode(), b=DIFF.encode(), unused=DIFF.encode())
     (folder / "series").write_bytes(b"\n# caf\xe9\n  b.patch -p1 # why\n\t\na.patch# now\n")
     assert [mail.origin for mail in read_input(layout, "mine").patches] == ["b.patch", "a.patch"]
 
 
 @pytest.mark.parametrize("name", ["../other.patch", "/etc/hostname", "link.patch"])
-def test_quilt_series_file_may_not_name_files_outside(layout: Layout, folder: Path, name: str) -> None:
+def test_quilt_series_file_may_not_name_files_outside(layout, folder, name):
     (layout.patches / "other.patch").write_bytes(ONE)
     (folder / "link.patch").symlink_to("../other.patch")
     (folder / "series").write_text(f"{name}\n", encoding="utf-8")
@@ -216,7 +203,7 @@ def test_quilt_series_file_may_not_name_files_outside(layout: Layout, folder: Pa
 
 
 @pytest.mark.parametrize("name", ["none.patch", "below", "x" * 300, "nul\0.patch", "loop.patch"])
-def test_quilt_series_file_may_not_name_what_is_no_file(layout: Layout, folder: Path, name: str) -> None:
+def test_quilt_series_file_may_not_name_what_is_no_file(layout, folder, name):
     (folder / "below").mkdir()
     (folder / "loop.patch").symlink_to("loop.patch")
     (folder / "series").write_text(f"{name}\n", encoding="utf-8")
@@ -226,7 +213,7 @@ def test_quilt_series_file_may_not_name_what_is_no_file(layout: Layout, folder: 
     assert name[:101] not in error.value.cause or len(name) < 101
 
 
-def test_folder_is_one_version_whatever_its_tags(layout: Layout, folder: Path) -> None:
+def test_folder_is_one_version_whatever_its_tags(layout, folder):
     """git am *.patch applies them all."""
     write(folder, p0001_a=patch("[PATCH v2 1/3] a: b"), p0002_b=patch("[RFC PATCH 2/2] a: c"))
     version = read_version(layout)
@@ -235,7 +222,7 @@ def test_folder_is_one_version_whatever_its_tags(layout: Layout, folder: Path) -
     assert (version.missing, version.recounted) == ((), True)
 
 
-def test_kind_of_a_folder_is_that_of_its_first_patch(layout: Layout, folder: Path) -> None:
+def test_kind_of_a_folder_is_that_of_its_first_patch(layout, folder):
     write(folder, p0000_cover_letter=COVER, p0001_a=patch("[RFC PATCH v3 1/1] a: b"))
     version = read_version(layout)
     assert (version.number, version.kind, version.rfc, version.total) == (3, "PATCH", True, 1)
@@ -245,7 +232,7 @@ def test_kind_of_a_folder_is_that_of_its_first_patch(layout: Layout, folder: Pat
     assert read_version(layout).kind == "PATCH"
 
 
-def test_counted_patches_of_a_folder_have_the_numbers_of_their_subjects(layout: Layout, folder: Path) -> None:
+def test_counted_patches_of_a_folder_have_the_numbers_of_their_subjects(layout, folder):
     three, one = (patch(f"[PATCH {number}/4] a: {number}") for number in (3, 1))
     write(folder, p0001_a=three, p0002_b=one)
     version = read_version(layout)
@@ -254,7 +241,7 @@ def test_counted_patches_of_a_folder_have_the_numbers_of_their_subjects(layout: 
     assert (version.recounted, version.duplicates) == (False, ())
 
 
-def test_files_with_the_same_number_in_their_subjects_all_count(layout: Layout, folder: Path) -> None:
+def test_files_with_the_same_number_in_their_subjects_all_count(layout, folder):
     mails = [patch(f"[PATCH {number}/4] a: {number}") for number in (3, 1, 1)]
     write(folder, p0001_a=mails[0], p0002_b=mails[1], p0003_c=mails[2])
     version = read_version(layout)
@@ -263,7 +250,7 @@ def test_files_with_the_same_number_in_their_subjects_all_count(layout: Layout, 
     assert (version.recounted, version.duplicates) == (True, ())
 
 
-def test_patches_of_a_folder_are_counted_if_one_has_no_number(layout: Layout, folder: Path) -> None:
+def test_patches_of_a_folder_are_counted_if_one_has_no_number(layout, folder):
     write(folder, p0001_a=patch("[PATCH] a: b"), p0002_b=patch("[PATCH 1/7] a: c"))
     version = read_version(layout)
     assert [mail.origin for mail in version.patches] == ["0001-a.patch", "0002-b.patch"]
@@ -271,7 +258,7 @@ def test_patches_of_a_folder_are_counted_if_one_has_no_number(layout: Layout, fo
     assert not version.out_of_order
 
 
-def test_cover_letter_of_a_folder_is_known_by_its_subject_or_its_name(layout: Layout, folder: Path) -> None:
+def test_cover_letter_of_a_folder_is_known_by_its_subject_or_its_name(layout, folder):
     words = patch("About it", diff="", ident="0@example.org")
     write(folder, v2_0000_words=words, v2_0001_a=patch("[PATCH v2] a: b"))
     version = read_version(layout)
@@ -293,9 +280,7 @@ PACKED = ("", ".gz", ".bz2", ".xz", ".zst")
         (".orig", 0),
     ],
 )
-def test_folder_of_mails_is_sorted_into_versions(
-    layout: Layout, folder: Path, suffix: str, versions: int
-) -> None:
+def test_folder_of_mails_is_sorted_into_versions(layout, folder, suffix, versions):
     for number in (1, 2):
         mail = patch(f"[PATCH v{number}] a: c", ident=f"{number}@example.org")
         (folder / f"{number}{suffix}").write_bytes(mail)
@@ -307,14 +292,14 @@ def test_folder_of_mails_is_sorted_into_versions(
     assert [len(version.patches) for version in found] == ([1, 1] if versions == 2 else [2])
 
 
-def test_mailbox_of_patches_without_a_count_is_one_series(layout: Layout, tmp_path: Path) -> None:
+def test_mailbox_of_patches_without_a_count_is_one_series(layout, tmp_path):
     (tmp_path / "x.mbox").write_bytes(mbox(*(patch(f"[PATCH] {n}: c", ident=f"{n}@e.org") for n in "ab")))
     (version,) = read_input(layout, str(tmp_path / "x.mbox")).thread.versions
     assert [mail.subject.title for mail in version.patches] == ["a: c", "b: c"]
     assert (version.total, version.missing, version.recounted) == (2, (), False)
 
 
-def test_folder_with_replies_is_sorted_into_versions(layout: Layout, folder: Path) -> None:
+def test_folder_with_replies_is_sorted_into_versions(layout, folder):
     answer = patch("Re: [PATCH 1/2] util: one", ident="r@example.org", above="1@example.org", diff="")
     write(folder, p0001_a=ONE, p0002_b=TWO, p0003_c=answer)
     assert len(read_version(layout).replies) == 1
@@ -350,16 +335,16 @@ HOSTILE = """\
 
 
 @pytest.fixture
-def clone(tmp_path: Path) -> Path:
+def clone(tmp_path):
     """A clone with the branches ``topic`` and ``merged``, which has a merge; ``main`` is before both."""
     clone = tmp_path / "clone"
     clone.mkdir()
 
-    def git(*words: str) -> None:
+    def git(*words):
         identity = ("-c", "user.name=A", "-c", "user.email=a@example.org")
         subprocess.run(["git", "-C", str(clone), *identity, *words], check=True, capture_output=True)
 
-    def commit(message: str, **files: bytes) -> None:
+    def commit(message, **files):
         for name, data in files.items():
             (clone / name).write_bytes(data)
         git("add", "--all")
@@ -382,8 +367,8 @@ def clone(tmp_path: Path) -> Path:
 
 
 def test_range_is_formatted_without_the_users_and_the_clones_configuration(
-    layout: Layout, clone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    layout, clone, tmp_path, monkeypatch
+):
     plain = read_input(layout, f"{clone}@main..topic")
     assert (plain.kind, plain.name, plain.is_ours) == ("range", "clone", False)
     assert [mail.subject.text for mail in plain.patches] == [
@@ -410,14 +395,14 @@ def test_range_is_formatted_without_the_users_and_the_clones_configuration(
     assert read_input(layout, "clone@main..topic").mails == plain.mails
 
 
-def test_range_with_a_merge_is_refused(layout: Layout, clone: Path) -> None:
+def test_range_with_a_merge_is_refused(layout, clone):
     for text, source in ((f"{clone}@main..merged", ""), ("merged", str(clone))):
         with pytest.raises(OptionError, match="of clone has 1 merge commits") as error:
             read_input(layout, text, clone=source)
         assert "git rebase" in error.value.remedy
 
 
-def test_commits_of_a_range_are_known(layout: Layout, clone: Path) -> None:
+def test_commits_of_a_range_are_known(layout, clone):
     found = read_input(layout, f"{clone}@main..topic")
     assert found.commits == (commit_of(clone, "topic~1"), commit_of(clone, "topic"))
     assert found.range_base == commit_of(clone, "main")
@@ -425,15 +410,12 @@ def test_commits_of_a_range_are_known(layout: Layout, clone: Path) -> None:
     assert (root.commits, titles(root)) == ((commit_of(clone, "side"),), ["side: one"])
 
 
-def test_commit_of_a_range_is_one_mail_for_git(layout: Layout, clone: Path) -> None:
+def test_commit_of_a_range_is_one_mail_for_git(layout, clone):
     made = series_of(read_input(layout, f"{clone}@main..topic"))
-    assert made is not None
     assert [one.data.partition(b" ")[0] for one in made.patches] == [b"From:", b"From:"]
 
 
-def test_range_of_a_clone_of_another_user_needs_the_users_configuration(
-    layout: Layout, clone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_range_of_a_clone_of_another_user_needs_the_users_configuration(layout, clone, tmp_path, monkeypatch):
     monkeypatch.setattr(
         "harness.source.clone._READ_ONLY", {"GIT_TEST_ASSUME_DIFFERENT_OWNER": "1", "HOME": str(tmp_path)}
     )
@@ -445,13 +427,7 @@ def test_range_of_a_clone_of_another_user_needs_the_users_configuration(
 
 
 @pytest.mark.parametrize("settings", [{"GIT_NO_LAZY_FETCH": "1"}, {}])
-def test_range_of_a_partial_clone_downloads_nothing(
-    layout: Layout,
-    clone: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    settings: dict[str, str],
-) -> None:
+def test_range_of_a_partial_clone_downloads_nothing(layout, clone, tmp_path, monkeypatch, settings):
     """The objects could be had from the other clone. git before 2.44 does not know the variable."""
     monkeypatch.setattr("harness.source.clone._READ_ONLY", settings)
     git = ["git", "-c", "protocol.file.allow=always", "-C"]
@@ -467,38 +443,35 @@ def test_range_of_a_partial_clone_downloads_nothing(
 
 
 @pytest.mark.parametrize("revisions", ["--output=x..topic", "none..topic"])
-def test_bad_range_is_refused_with_its_revisions(layout: Layout, clone: Path, revisions: str) -> None:
+def test_bad_range_is_refused_with_its_revisions(layout, clone, revisions):
     with pytest.raises(OptionError, match=revisions) as error:
         read_input(layout, f"{clone}@{revisions}")
     assert ("CLONE@master..topic" in error.value.remedy) is revisions.startswith("-")
 
 
-def test_error_of_git_is_reported(layout: Layout, clone: Path) -> None:
+def test_error_of_git_is_reported(layout, clone):
     with pytest.raises(OptionError, match=f"{clone}.*unknown revision"):
         read_input(layout, f"{clone}@none..topic")
 
 
-def commit_of(clone: Path, revision: str) -> str:
+def commit_of(clone, revision):
     words = ["git", "-C", str(clone), "rev-parse", f"{revision}^{{commit}}"]
     return subprocess.run(words, check=True, capture_output=True, text=True).stdout.strip()
 
 
 @pytest.mark.parametrize("source", ["{}", "{}@side"])
 @pytest.mark.parametrize("series", ["main..topic", "topic"])
-def test_range_and_branch_of_the_source_clone_start_at_the_upstream_branch(
-    layout: Layout, clone: Path, source: str, series: str
-) -> None:
+def test_range_and_branch_of_the_source_clone_start_at_the_upstream_branch(layout, clone, source, series):
     found = read_input(layout, series, clone=source.format(clone))
     assert (found.kind, found.source, found.name) == ("range", series, "clone")
     assert titles(found) == ["topic: one", "topic: two"]
     assert found.range_base == found.base_commit == commit_of(clone, "main")
     made = series_of(found)
-    assert made is not None
     assert (made.range_base, made.commits) == (found.range_base, found.commits)
     assert len(made.commits) == 2
 
 
-def test_range_of_what_is_no_clone_is_refused(layout: Layout, tmp_path: Path) -> None:
+def test_range_of_what_is_no_clone_is_refused(layout, tmp_path):
     for source in (str(tmp_path / "nowhere"), str(tmp_path)):
         with pytest.raises(OptionError, match=r"master\.\.topic is a range, but -Dsource=.* is no git clone"):
             read_input(layout, "master..topic", clone=source)
@@ -506,22 +479,20 @@ def test_range_of_what_is_no_clone_is_refused(layout: Layout, tmp_path: Path) ->
         read_input(layout, "../nothing", clone=str(tmp_path))
 
 
-def test_branch_without_commits_of_its_own_is_refused(layout: Layout, clone: Path) -> None:
+def test_branch_without_commits_of_its_own_is_refused(layout, clone):
     with pytest.raises(OptionError, match=f"main has no commits of its own in {clone}") as error:
         read_input(layout, "main", clone=str(clone))
     assert error.value.remedy == "write a range: -Dseries=BASE..main"
 
 
 @pytest.mark.parametrize("source", ["missing", "missing@main"])
-def test_clone_in_the_current_folder_does_not_stand_for_a_missing_source(
-    layout: Layout, clone: Path, monkeypatch: pytest.MonkeyPatch, source: str
-) -> None:
+def test_clone_in_the_current_folder_does_not_stand_for_a_missing_source(layout, clone, monkeypatch, source):
     monkeypatch.chdir(clone)
     with pytest.raises(OptionError, match="no series"):
         read_input(layout, "topic", clone=source)
 
 
-def test_folder_has_precedence_over_a_branch_of_the_source_clone(layout: Layout, clone: Path) -> None:
+def test_folder_has_precedence_over_a_branch_of_the_source_clone(layout, clone):
     for folder in (layout.patches / "topic", clone.parent / "side"):
         folder.mkdir(parents=True)
         (folder / "0001-mine.patch").write_bytes(patch("[PATCH] mine: one"))
@@ -529,16 +500,14 @@ def test_folder_has_precedence_over_a_branch_of_the_source_clone(layout: Layout,
         assert (found.kind, titles(found), found.range_base) == ("folder", ["mine: one"], "")
 
 
-def test_name_that_the_source_clone_lacks_is_a_series(layout: Layout, clone: Path, tmp_path: Path) -> None:
+def test_name_that_the_source_clone_lacks_is_a_series(layout, clone, tmp_path):
     for source in (clone, tmp_path):
         with pytest.raises(OptionError, match="no series"):
             read_input(layout, "nonesuch", clone=str(source))
 
 
 @pytest.mark.parametrize("where", [0, 1])
-def test_base_commit_line_of_cover_letter_or_first_patch_is_read(
-    layout: Layout, tmp_path: Path, where: int
-) -> None:
+def test_base_commit_line_of_cover_letter_or_first_patch_is_read(layout, tmp_path, where):
     ident = "0123456789" * 4
     mails = [patch("[PATCH 0/1] cover", diff=""), patch("[PATCH 1/1] mine: one")]
     mails[where] += f"\nbase-commit: {ident}\n".encode()

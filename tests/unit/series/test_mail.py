@@ -3,8 +3,6 @@
 import base64
 import hashlib
 import subprocess
-from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -18,7 +16,7 @@ from harness.series.subject import parse_subject
 from tests.unit.series.mails import DIFF, patch
 
 
-def kinds(data: bytes) -> list[str]:
+def kinds(data):
     faults = read_mail(data, "x").faults
     assert all(fault.detail for fault in faults)
     return [fault.kind for fault in faults]
@@ -26,7 +24,7 @@ def kinds(data: bytes) -> list[str]:
 
 @pytest.mark.parametrize("coding", ["8bit", "base64", "quoted-printable"])
 @pytest.mark.parametrize("newline", [b"\n", b"\r\n"])
-def test_transfer_encodings_give_the_same_diff(coding: str, newline: bytes) -> None:
+def test_transfer_encodings_give_the_same_diff(coding, newline):
     mail = read_mail(patch(coding=coding, newline=newline), "x")
     assert mail.diff.startswith(DIFF)
     assert mail.message == "Because it counts.\n\nSigned-off-by: A U Thor <a@example.org>"
@@ -35,7 +33,7 @@ def test_transfer_encodings_give_the_same_diff(coding: str, newline: bytes) -> N
     assert mail.is_sound
 
 
-def test_latin_1_is_decoded_and_a_wrong_charset_is_a_fault() -> None:
+def test_latin_1_is_decoded_and_a_wrong_charset_is_a_fault():
     good = patch(charset="iso-8859-1")
     assert "hübsch" in read_mail(good, "x").diff
     assert kinds(good) == []
@@ -43,7 +41,7 @@ def test_latin_1_is_decoded_and_a_wrong_charset_is_a_fault() -> None:
     assert kinds(good.replace(b"iso-8859-1", b"x-nonesuch")) == ["charset"]
 
 
-def test_flowed_mail_is_unflowed_and_has_a_fault() -> None:
+def test_flowed_mail_is_unflowed_and_has_a_fault():
     flowed = "MIME-Version: 1.0\nContent-Type: text/plain; charset=UTF-8; format=flowed\n"
     stuffed = DIFF.replace("\n ", "\n  ")
     mail = read_mail(patch(diff=stuffed, headers=flowed), "x")
@@ -54,7 +52,7 @@ def test_flowed_mail_is_unflowed_and_has_a_fault() -> None:
     assert kinds(patch(diff=DIFF)) == []
 
 
-def test_fault_of_a_wrapped_line_names_the_hunk() -> None:
+def test_fault_of_a_wrapped_line_names_the_hunk():
     mail = read_mail(patch(diff=DIFF.replace("zwei; /*", "zwei;\n/*")), "x")
     (fault,) = mail.faults
     assert fault.kind == "damaged"
@@ -72,13 +70,13 @@ def test_fault_of_a_wrapped_line_names_the_hunk() -> None:
         (patch(headers="Content-Type: text/html\n"), "html"),
     ],
 )
-def test_mail_without_a_patch_has_a_fault_with_the_reason(data: bytes, kind: str) -> None:
+def test_mail_without_a_patch_has_a_fault_with_the_reason(data, kind):
     assert kind in kinds(data)
     if kind != "no-author":
         assert not read_mail(data, "x").is_sound
 
 
-def test_text_and_patch_are_read_from_a_multipart_mail() -> None:
+def test_text_and_patch_are_read_from_a_multipart_mail():
     body = (
         "--b\nContent-Type: text/plain\n\nWords.\n--b\nContent-Type: text/x-patch; charset=UTF-8\n"
         f"Content-Transfer-Encoding: 8bit\n\n{DIFF}\n--b\nContent-Type: text/html\n\n<p>\n--b--\n"
@@ -90,7 +88,7 @@ def test_text_and_patch_are_read_from_a_multipart_mail() -> None:
     assert [fault.kind for fault in mail.faults] == ["multipart"]
 
 
-def test_headers_in_the_body_override_those_of_the_mail() -> None:
+def test_headers_in_the_body_override_those_of_the_mail():
     mail = read_mail(
         patch(message="From: B <b@example.org>\nSubject: util: folded\n over lines\n\nText."), "x"
     )
@@ -101,7 +99,7 @@ def test_headers_in_the_body_override_those_of_the_mail() -> None:
     assert kept.message.startswith("From: here on")
 
 
-def test_plain_diff_is_converted_to_git_format() -> None:
+def test_plain_diff_is_converted_to_git_format():
     quilt = (
         "Description: mend\n more\nAuthor: Q <q@example.org>\n\n"
         "--- qemu.orig/a.c\t2020-01-01\n+++ qemu/a.c\t2020-01-02\n@@ -1 +1 @@\n-x\n+y\n"
@@ -117,7 +115,7 @@ def test_plain_diff_is_converted_to_git_format() -> None:
     assert {"not-git", "no-headers", "no-author"} <= {fault.kind for fault in mail.faults}
 
 
-def test_git_reads_the_normalised_mail(tmp_path: Path) -> None:
+def test_git_reads_the_normalised_mail(tmp_path):
     odd = read_mail(patch("=?utf-8?q?=5BPATCH=5D_h=C3=BCbsch?=", coding="base64", newline=b"\r\n"), "x")
     written = mailbox_bytes(odd)
     ended = subprocess.run(
@@ -149,7 +147,7 @@ def test_git_reads_the_normalised_mail(tmp_path: Path) -> None:
         ("dispatch [PATCH] handlers", ("", 1, 0, 0, False, "dispatch [PATCH] handlers")),
     ],
 )
-def test_subject_is_parsed(text: str, facts: tuple[object, ...]) -> None:
+def test_subject_is_parsed(text, facts):
     found = parse_subject(text)
     assert (found.kind, found.version, found.number, found.total, found.rfc, found.title) == facts
     assert not found.reply
@@ -165,12 +163,12 @@ def test_subject_is_parsed(text: str, facts: tuple[object, ...]) -> None:
         ("[GIT PULL] a", False, ()),
     ],
 )
-def test_tag_has_further_words(text: str, resend: bool, words: tuple[str, ...]) -> None:
+def test_tag_has_further_words(text, resend, words):
     found = parse_subject(text)
     assert (found.text, found.resend, found.words) == (text, resend, words)
 
 
-def test_subject_is_unfolded_and_without_marks_of_replies() -> None:
+def test_subject_is_unfolded_and_without_marks_of_replies():
     found = parse_subject(" AW: Re[2]: [PATCH  v2\n 1/2]  Re: a:\n b ")
     assert (found.text, found.title, found.reply) == ("AW: Re[2]: [PATCH v2 1/2] Re: a: b", "a: b", True)
     assert parse_subject("[PATCH] Re: a").reply
@@ -178,12 +176,12 @@ def test_subject_is_unfolded_and_without_marks_of_replies() -> None:
     assert (plain.text, plain.title, plain.reply) == ("FWD: a [tiny] b", "a [tiny] b", True)
 
 
-def test_unflow_keeps_the_signature_separator() -> None:
+def test_unflow_keeps_the_signature_separator():
     assert unflow(" a \nb\n-- \nc") == "a b\n-- \nc"
     assert unflow("a \nb", delsp=True) == "ab"
 
 
-def test_mail_has_its_headers_decoded() -> None:
+def test_mail_has_its_headers_decoded():
     data = patch(
         "=?iso-8859-1?q?h=FCbsch?= =?utf-8?q?=2C_=C3=BC?=",
         sender="=?utf-8?q?J=C3=BCrgen?=  B <J@example.org>",
@@ -216,16 +214,16 @@ def test_mail_has_its_headers_decoded() -> None:
         ("", Address(), "<>"),
     ],
 )
-def test_address_is_split(text: str, address: Address, written: str) -> None:
+def test_address_is_split(text, address, written):
     assert parse_address(text) == address
     assert str(address) == written
 
 
-def test_comments_of_an_address_may_be_nested_deeply() -> None:
+def test_comments_of_an_address_may_be_nested_deeply():
     assert parse_address("(" * 3000 + "a@b").email == ""
 
 
-def test_addresses_are_compared_without_case_and_name() -> None:
+def test_addresses_are_compared_without_case_and_name():
     one = Address(name="A", email="a@example.org")
     assert one.is_same(Address(name="B", email="A@EXAMPLE.org"))
     assert not one.is_same(Address(name="A", email="b@example.org"))
@@ -253,7 +251,7 @@ def test_addresses_are_compared_without_case_and_name() -> None:
         (b"Subject: [PATCH] x\nFrom: a@b\n\nwords\n", ["no file"]),
     ],
 )
-def test_faults_name_the_place(data: bytes, details: list[str]) -> None:
+def test_faults_name_the_place(data, details):
     mail = read_mail(data, "x")
     assert len(mail.faults) == len(details), mail.faults
     for detail in details:
@@ -261,7 +259,7 @@ def test_faults_name_the_place(data: bytes, details: list[str]) -> None:
     assert mail.subject.text.isprintable()
 
 
-def test_raw_bytes_in_a_header_are_read_as_utf_8() -> None:
+def test_raw_bytes_in_a_header_are_read_as_utf_8():
     mail = read_mail("From: J\u00fcrgen <j\u00fc@b>\nSubject: h\u00fcbsch\n\nx\n".encode(), "x")
     assert (mail.author, mail.subject.text) == (Address(name="J\u00fcrgen", email="j\u00fc@b"), "h\u00fcbsch")
     assert mail.faults == ()
@@ -277,7 +275,7 @@ def test_raw_bytes_in_a_header_are_read_as_utf_8() -> None:
     assert unknown.subject.text == "\u00b3"
 
 
-def test_malformed_headers_are_kept_readable() -> None:
+def test_malformed_headers_are_kept_readable():
     assert (
         read_mail(b"From: a@b\nSubject: =?utf-8?q?a=ff?= b\n\nx\n", "x").subject.text
         == "a\N{REPLACEMENT CHARACTER} b"
@@ -294,13 +292,13 @@ def test_malformed_headers_are_kept_readable() -> None:
         ("diff --git a/x b/x\nindex 1..2 100644\n", False),
     ],
 )
-def test_patch_without_hunks_may_change_something(change: str, sound: bool) -> None:
+def test_patch_without_hunks_may_change_something(change, sound):
     mail = read_mail(patch(diff=change), "x")
     assert mail.is_sound is sound
     assert [fault.kind for fault in mail.faults] == ([] if sound else ["empty"])
 
 
-def test_text_above_the_separator_is_the_message_and_below_it_are_notes() -> None:
+def test_text_above_the_separator_is_the_message_and_below_it_are_notes():
     mail = read_mail(patch(message="Why.\n\n-- \nno signature", notes="v2: new\n a | 2 +-\n"), "x")
     assert (mail.message, mail.notes) == ("Why.\n\n-- \nno signature", "v2: new\n a | 2 +-")
     cover = read_mail(patch("[PATCH 0/2] x", message="Cover.\n--- \nnotes\n--\n2.39", diff=""), "x")
@@ -310,7 +308,7 @@ def test_text_above_the_separator_is_the_message_and_below_it_are_notes() -> Non
 
 
 @pytest.mark.parametrize("start", ["diff --git ", "diff -u a b\n", "Index: a\n", "--- a/util/a.c\n+++ b"])
-def test_diff_begins_at_the_first_line_of_one(start: str) -> None:
+def test_diff_begins_at_the_first_line_of_one(start):
     plain = DIFF[DIFF.index("--- a") :]
     diff = DIFF if start == "diff --git " else plain if start.startswith("---") else start + plain
     mail = read_mail(patch(message="--- no diff\nWords.", diff=diff), "x")
@@ -318,13 +316,13 @@ def test_diff_begins_at_the_first_line_of_one(start: str) -> None:
     assert [change.path for change in mail.changes] == ["util/a.c"]
 
 
-def test_names_of_files_in_the_notes_are_no_diff() -> None:
+def test_names_of_files_in_the_notes_are_no_diff():
     mail = read_mail(patch(notes="v2:\n--- this goes\n+++ that comes\n"), "x")
     assert (mail.notes, mail.faults) == ("v2:\n--- this goes\n+++ that comes", ())
     assert [change.path for change in mail.changes] == ["util/a.c"]
 
 
-def test_patch_below_scissors_in_a_reply_has_its_own_headers() -> None:
+def test_patch_below_scissors_in_a_reply_has_its_own_headers():
     text = "Or so?\n\n-- >8 --\nFrom: B <b@e.org>\nSubject: [PATCH] b: c\n\nWhy."
     mail = read_mail(patch("Re: [PATCH] util: count", message=text), "x")
     assert (mail.subject.title, mail.author.name, mail.message) == ("b: c", "B", "Why.")
@@ -333,14 +331,14 @@ def test_patch_below_scissors_in_a_reply_has_its_own_headers() -> None:
     assert not read_mail(patch("[PATCH] util: count", message=text), "x").subject.reply
 
 
-def test_last_line_without_a_newline_gets_one() -> None:
+def test_last_line_without_a_newline_gets_one():
     data = patch().partition(b"-- \n")[0].rstrip(b"\n")
     mail = read_mail(data, "x")
     assert (mail.data, mail.diff, mail.faults) == (data, DIFF, ())
     assert mailbox_bytes(mail) == data + b"\n"
 
 
-def test_headers_of_a_body_end_at_a_repeated_one() -> None:
+def test_headers_of_a_body_end_at_a_repeated_one():
     text = "\nFrom: B <b@example.org>\ndate: Wed, 2 Feb 2022 10:00:00 +0100\nDate: again\n"
     mail = read_mail(patch(message=text), "x")
     assert (mail.author.name, mail.date) == ("B", "Wed, 2 Feb 2022 10:00:00 +0100")
@@ -352,7 +350,7 @@ def test_headers_of_a_body_end_at_a_repeated_one() -> None:
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "text/x-patch", "text/x-diff"])
-def test_diff_in_a_part_of_a_mail_is_read(kind: str) -> None:
+def test_diff_in_a_part_of_a_mail_is_read(kind):
     part = f"Content-Type: {kind}; charset=UTF-8\nContent-Transfer-Encoding: 8bit\n\n{DIFF}"
     inner = (
         f"Content-Type: multipart/mixed; boundary=c\n\n--c\n{part}--c\nContent-Type: image/png\n\nx\n--c--\n"
@@ -376,13 +374,13 @@ def test_diff_in_a_part_of_a_mail_is_read(kind: str) -> None:
         ("Quoted-Printable ", "UTF-8", True),
     ],
 )
-def test_coding_of_a_mail_is_known(coding: str, charset: str, coded: bool) -> None:
+def test_coding_of_a_mail_is_known(coding, charset, coded):
     head = f"From: a@b\nContent-Type: text/plain; charset={charset}\nContent-Transfer-Encoding: {coding}\n"
     assert read_mail(f"{head}\neA==\n".encode(), "x").coded is coded
     assert not read_mail(b"From: a@b\nSubject: x\n\nx\n", "x").coded
 
 
-def quoted_printable(data: bytes) -> bytes:
+def quoted_printable(data):
     """RFC 2045, section 6.7, as far as the carriage returns need it: quopri makes all line ends alike."""
     return data.replace(b"=", b"=3D").replace(b"\r", b"=0D")
 
@@ -390,9 +388,7 @@ def quoted_printable(data: bytes) -> bytes:
 @pytest.mark.parametrize(
     ("coding", "encode"), [(b"Base64", base64.encodebytes), (b"quoted-printable", quoted_printable)]
 )
-def test_carriage_returns_of_an_encoded_body_are_removed_if_all_lines_have_them(
-    coding: bytes, encode: Callable[[bytes], bytes]
-) -> None:
+def test_carriage_returns_of_an_encoded_body_are_removed_if_all_lines_have_them(coding, encode):
     crlf = patch(newline=b"\r\n").partition(b"\r\n\r\n")[2]
     mixed = crlf.replace(b" int one;\r\n", b" int one;\n")
     head = b"From: a@b\nSubject: [PATCH] x\nContent-Transfer-Encoding: " + coding + b"\n\n"
@@ -401,7 +397,7 @@ def test_carriage_returns_of_an_encoded_body_are_removed_if_all_lines_have_them(
     assert ("-int two;\r\n" in read_mail(kept, "x").diff, kinds(kept)) == (True, [])
 
 
-def test_flowed_mail_may_delete_its_trailing_spaces() -> None:
+def test_flowed_mail_may_delete_its_trailing_spaces():
     flowed = "Content-Type: text/plain; charset=UTF-8; format=Flowed; DelSp={}\n"
     texts = [
         read_mail(patch(message="one \ntwo", diff="", headers=flowed.format(value)), "x").message
@@ -411,7 +407,7 @@ def test_flowed_mail_may_delete_its_trailing_spaces() -> None:
     assert unflow("  stuffed\n >From\nend ") == " stuffed\n>From\nend "
 
 
-def test_mail_is_written_in_the_format_of_git() -> None:
+def test_mail_is_written_in_the_format_of_git():
     odd = read_mail(
         patch(
             "=?utf-8?q?=5BPATCH=5D_h=C3=BCbsch?=",
@@ -435,14 +431,14 @@ def test_mail_is_written_in_the_format_of_git() -> None:
     )
 
 
-def test_long_subject_is_folded_for_git() -> None:
+def test_long_subject_is_folded_for_git():
     title = " ".join(["h\u00fcbsch"] * 20)
     written = mailbox_bytes(read_mail(patch(f"[PATCH] {title}", coding="base64"), "x"))
     assert read_mail(written, "x").subject.title == title
     assert max(map(len, written.partition(b"MIME-Version")[0].splitlines())) <= 78
 
 
-def test_last_line_of_a_diff_is_written_whole() -> None:
+def test_last_line_of_a_diff_is_written_whole():
     diff = DIFF[: DIFF.index(" int three")].replace("+int zwei; /* h\u00fcbsch */", "+X \n+X")
     data = patch(diff=diff.replace("1,3 +1,3", "1,2 +1,3"), newline=b"\r\n").partition(b"-- \r\n")[0]
     assert b"\n+X \n+X\n-- \n" in mailbox_bytes(read_mail(data, "x"))
@@ -458,19 +454,19 @@ def test_last_line_of_a_diff_is_written_whole() -> None:
         ("a@example.org", "a@example.org"),
     ],
 )
-def test_author_with_a_non_ascii_address_is_written_for_git(sender: str, written: str) -> None:
+def test_author_with_a_non_ascii_address_is_written_for_git(sender, written):
     mail = read_mail(patch(sender=sender, coding="base64"), "x")
     assert mailbox_bytes(mail).decode().startswith(f"From: {written}\n")
 
 
-def test_subject_without_a_tag_gets_one_for_git() -> None:
+def test_subject_without_a_tag_gets_one_for_git():
     mail = read_mail(patch("util: count", coding="base64", diff="", message="x"), "x")
     assert b"\nSubject: [PATCH] util: count\n" in mailbox_bytes(mail)
     assert b"\nSubject: [PATCH 1/2] util: count\n" in mailbox_bytes(read_mail(patch(coding="base64"), "x"))
 
 
 @given(st.binary(max_size=400))
-def test_arbitrary_bytes_raise_no_exception(data: bytes) -> None:
+def test_arbitrary_bytes_raise_no_exception(data):
     read_mail(data, "x")
     read_mail(b"Subject: [PATCH] x\nFrom: a\n\n" + data, "x")
     mailbox_bytes(read_mail(b"From: x\nContent-Type: multipart/mixed; boundary=b\n\n--b\n" + data, "x"))
@@ -498,7 +494,7 @@ def test_arbitrary_bytes_raise_no_exception(data: bytes) -> None:
         ("", False),
     ],
 )
-def test_scissors_are_those_of_git(line: str, scissors: bool, tmp_path: Path) -> None:
+def test_scissors_are_those_of_git(line, scissors, tmp_path):
     assert is_scissors(line) is scissors
     mail = f"From: a@b\nSubject: x\n\nabove\n{line.strip()}\nbelow\n".encode()
     words = ["git", "mailinfo", "--scissors", tmp_path / "m", tmp_path / "d"]
@@ -506,7 +502,7 @@ def test_scissors_are_those_of_git(line: str, scissors: bool, tmp_path: Path) ->
     assert ("above" not in (tmp_path / "m").read_text()) is scissors
 
 
-def test_text_above_scissors_is_not_part_of_the_message() -> None:
+def test_text_above_scissors_is_not_part_of_the_message():
     above = "Hello,\n\nTested-by: B <b@e.org>\n\n"
     mail = read_mail(patch(message=f"{above}-- >8 --\nFrom: C <c@e.org>\nSubject: util: other\n\nWhy."), "x")
     assert (mail.message, str(mail.author), mail.subject.title) == ("Why.", "C <c@e.org>", "util: other")
@@ -537,7 +533,7 @@ def test_text_above_scissors_is_not_part_of_the_message() -> None:
         ("[PATCH]", "", False),
     ],
 )
-def test_git_reads_the_title_of_each_subject(subject: str, title: str, same: bool, tmp_path: Path) -> None:
+def test_git_reads_the_title_of_each_subject(subject, title, same, tmp_path):
     mail = read_mail(patch(subject), "x")
     written = mailbox_bytes(mail)
     assert (written == mail.data) is same
@@ -546,7 +542,7 @@ def test_git_reads_the_title_of_each_subject(subject: str, title: str, same: boo
     assert f"Subject: {title or 'no subject'}\n" in ended.stdout.decode()
 
 
-def test_raw_bytes_and_encoded_words_may_be_mixed() -> None:
+def test_raw_bytes_and_encoded_words_may_be_mixed():
     sender = "From: =?utf-8?q?J=C3=B6rg?= M\u00fcller <j@e.org>\n"
     subject = "Subject: \u00fc =?utf-8?q?=C3=BC?=\n =?utf-8?q?_x?= =?y?=\n"
     mail = read_mail(f"{sender}{subject}\nx\n".encode(), "x")
@@ -554,13 +550,13 @@ def test_raw_bytes_and_encoded_words_may_be_mixed() -> None:
     assert mail.faults == ()
 
 
-def test_message_is_utf_8_and_the_diff_keeps_its_bytes() -> None:
+def test_message_is_utf_8_and_the_diff_keeps_its_bytes():
     mail = read_mail(patch(message="h\u00fcbsch", charset="latin-1").replace(b"charset=latin-1", b"x=y"), "x")
     assert (mail.message, "h\udcfcbsch" in mail.diff) == ("h\u00fcbsch", True)
     assert [fault.kind for fault in mail.faults] == ["charset"]
 
 
-def test_html_without_a_text_is_a_fault() -> None:
+def test_html_without_a_text_is_a_fault():
     headers = "MIME-Version: 1.0\nContent-Type: multipart/alternative; boundary=b\n"
     part = "--b\nContent-Type: text/{}\n\nx\n"
     only = read_mail(patch(headers=headers, message=part.format("html") + "--b--\n", diff=""), "x")
@@ -571,7 +567,7 @@ def test_html_without_a_text_is_a_fault() -> None:
     ]
 
 
-def test_text_after_the_last_hunk_is_noted_and_a_cut_line_is_damage() -> None:
+def test_text_after_the_last_hunk_is_noted_and_a_cut_line_is_damage():
     footer = patch().replace(b"-- \n2.39.5\n", b"This mail is confidential.\n")
     mail = read_mail(footer, "x")
     assert [(fault.kind, "confidential" in fault.detail) for fault in mail.faults] == [("trailing", True)]
@@ -580,7 +576,7 @@ def test_text_after_the_last_hunk_is_noted_and_a_cut_line_is_damage() -> None:
     assert [(fault.kind, "rest of a line" in fault.detail) for fault in cut.faults] == [("damaged", True)]
 
 
-def test_text_of_a_mail_is_decoded() -> None:
+def test_text_of_a_mail_is_decoded():
     mail = read_mail(patch(coding="base64", message="base-commit: x"), "x")
     assert mail.text == f"{mail.message}\n{mail.notes}\n{mail.diff}"
     assert mail.text.startswith("base-commit: x\n")

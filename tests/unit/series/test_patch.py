@@ -11,7 +11,7 @@ READ = Hunk(
 )
 
 
-def test_patch_has_the_fields_of_its_mail() -> None:
+def test_patch_has_the_fields_of_its_mail():
     data = b"\xef\xbb\xbf" + patch(
         " [RFC PATCH v2 1/2]  util:\n count [all]", message="Why.\n\n--- a b\n\nMore."
     )
@@ -24,7 +24,7 @@ def test_patch_has_the_fields_of_its_mail() -> None:
     assert read_patch("x", 1, patch(message="Why.\n--- \nnote")).message == "Why."
 
 
-def test_files_of_a_patch_are_listed_once() -> None:
+def test_files_of_a_patch_are_listed_once():
     rename = "diff --git a/x b/y\nrename from x\nrename to y\n"
     assert read_patch("x", 1, patch(diff=f"{rename}{rename}{DIFF}")).paths == ("x", "y", "util/a.c")
 
@@ -42,18 +42,18 @@ def test_files_of_a_patch_are_listed_once() -> None:
         (patch(sender="<"), "headers"),  # IndexError in the parser of Python 3.11
     ],
 )
-def test_mail_that_is_no_patch_is_refused(data: bytes, reason: str) -> None:
+def test_mail_that_is_no_patch_is_refused(data, reason):
     with pytest.raises(PatchFormatError, match=reason):
         read_patch("x", 1, data)
 
 
-def test_bytes_that_are_not_utf_8_are_kept() -> None:
+def test_bytes_that_are_not_utf_8_are_kept():
     data = patch().replace(b"int three", b"int \xff")
     assert " int \udcff;" in read_patch("x", 1, data).changes[0].hunks[0].lines
 
 
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
-def test_change_of_a_file_is_read_whole(newline: str) -> None:
+def test_change_of_a_file_is_read_whole(newline):
     text = (
         "prose\ndiff --git a/util/a.c b/util/a.c\nold mode 100644\nnew mode 100755\nindex 1234567..89abcde\n"
         "--- a/util/a.c\n+++ b/util/a.c\n"
@@ -70,7 +70,7 @@ def test_change_of_a_file_is_read_whole(newline: str) -> None:
     )
 
 
-def test_index_line_gives_blob_and_mode() -> None:
+def test_index_line_gives_blob_and_mode():
     (change,) = scan_changes(f"diff --git a/x b/x\nindex 12..34 100755\n--- a/x\n+++ b/x\n{HUNK}{HUNK}")
     assert change == FileChange(
         old="x", new="x", old_mode="100755", new_mode="100755", old_blob="12", hunks=(READ, READ)
@@ -109,11 +109,11 @@ def test_index_line_gives_blob_and_mode() -> None:
         ('"a/\\377" b/x\n', FileChange(old="\udcff", new="x")),
     ],
 )  # fmt: skip
-def test_header_identifies_the_file(header: str, change: FileChange) -> None:
+def test_header_identifies_the_file(header, change):
     assert scan_changes(f"diff --git {header}") == (change,)
 
 
-def test_name_above_a_hunk_may_contain_spaces() -> None:
+def test_name_above_a_hunk_may_contain_spaces():
     (change,) = scan_changes(f"diff --git a/x y b/x y\n--- a/x y\t2020-01-01\n+++ b/x y\t\n{HUNK}")
     assert change.paths == ("x y",)
     name = r"x\303\274 y"
@@ -130,7 +130,7 @@ def test_name_above_a_hunk_may_contain_spaces() -> None:
         ("--- a/x\n+++ /dev/null\n", "x", ""),
     ],
 )
-def test_names_above_the_hunks_are_read(names: str, old: str, new: str) -> None:
+def test_names_above_the_hunks_are_read(names, old, new):
     (change,) = scan_changes(f"diff --git a/x b/x\n{names}{HUNK}")
     assert (change.old, change.new, change.path) == (old, new, "x")
     assert change.paths == ("x",)
@@ -148,9 +148,7 @@ def test_names_above_the_hunks_are_read(names: str, old: str, new: str) -> None:
         ("@@ -1,3 +1,3 @@\r\n a\r\n\r\n-b\r\n+c\r\n", 1, 1, (" a\r", " \r", "-b\r", "+c\r")),
     ],
 )
-def test_lines_of_a_hunk_are_counted(
-    hunk: str, old_start: int, new_start: int, lines: tuple[str, ...]
-) -> None:
+def test_lines_of_a_hunk_are_counted(hunk, old_start, new_start, lines):
     (change,) = scan_changes(f"diff --git a/x b/x\n--- a/x\n+++ b/x\n{hunk}")
     (found,) = change.hunks
     assert (found.old_start, found.new_start, found.lines) == (old_start, new_start, lines)
@@ -187,7 +185,7 @@ GIT = "diff --git a/x b/x\n--- a/x\n+++ b/x\n"
         ("diff --git a/x b/x\nnew file mode 1\ndeleted file mode 1\n", "a/x b/x"),
     ],
 )
-def test_damaged_diff_is_refused_with_the_place(text: str, named: str) -> None:
+def test_damaged_diff_is_refused_with_the_place(text, named):
     with pytest.raises(PatchFormatError) as error:
         scan_changes(text)
     assert all(word in str(error.value) for word in named.split("|"))
@@ -206,5 +204,5 @@ def test_damaged_diff_is_refused_with_the_place(text: str, named: str) -> None:
         f"{GIT}@@ text",
     ],
 )
-def test_other_text_is_skipped(text: str) -> None:
+def test_other_text_is_skipped(text):
     assert [change.hunks for change in scan_changes(text)] in ([], [()])

@@ -9,7 +9,7 @@ HUNK = "@@ -1 +1 @@\n-a\n+b\n"
 GIT = f"diff --git a/x.c b/x.c\n--- a/x.c\n+++ b/x.c\n{HUNK}"
 
 
-def test_diff_of_git_is_unchanged() -> None:
+def test_diff_of_git_is_unchanged():
     rename = "diff --git a/o b/n\nsimilarity index 100%\nrename from o\nrename to n\n"
     text = f"{rename}{GIT}{GIT.replace('x.c', 'y.c')}-- \n2.39.5\n"
     assert git_diff(text) == (text, False)
@@ -37,7 +37,7 @@ def test_diff_of_git_is_unchanged() -> None:
         ("a/x.c", "/dev/null", ("a/x.c b/x.c", "deleted file mode 100644", "a/x.c", "/dev/null")),
     ],
 )  # fmt: skip
-def test_header_is_made_from_the_names(old: str, new: str, converted: tuple[str, str, str, str]) -> None:
+def test_header_is_made_from_the_names(old, new, converted):
     names, mode, before, after = converted
     expected = f"diff --git {names}\n{mode + chr(10) if mode else ''}--- {before}\n+++ {after}\n{HUNK}"
     assert git_diff(f"--- {old}\n+++ {new}\n{HUNK}") == (expected, True)
@@ -45,7 +45,7 @@ def test_header_is_made_from_the_names(old: str, new: str, converted: tuple[str,
 
 
 @pytest.mark.parametrize("rule", ["=" * 20, "=" * 67])
-def test_lines_of_other_programs_are_removed(rule: str) -> None:
+def test_lines_of_other_programs_are_removed(rule):
     plain = f"--- x.c\n+++ x.c\n{HUNK}"
     text = f"Index: x.c\n{rule}\ndiff -u x.c x.c\n{plain}Index: y.c\n{rule}\n{plain.replace('x.c', 'y.c')}"
     assert git_diff(text) == (GIT + GIT.replace("x.c", "y.c"), True)
@@ -55,12 +55,12 @@ def test_lines_of_other_programs_are_removed(rule: str) -> None:
     assert git_diff(f"{GIT}Index: not removed\n") == (f"{GIT}Index: not removed\n", False)
 
 
-def test_file_after_one_of_git_gets_a_header_too() -> None:
+def test_file_after_one_of_git_gets_a_header_too():
     assert git_diff(f"{GIT}--- y.c\n+++ y.c\n{HUNK}") == (GIT + GIT.replace("x.c", "y.c"), True)
 
 
 @pytest.mark.parametrize("mark", ["+", "-", " ", "@", "\\"])
-def test_header_of_a_rename_ends_before_other_text(mark: str) -> None:
+def test_header_of_a_rename_ends_before_other_text(mark):
     rename = f"diff --git a/o b/n\nrename from o\nrename to n\n{mark} text\n"
     assert git_diff(f"{rename}--- x.c\n+++ x.c\n{HUNK}") == (rename + GIT, True)
 
@@ -76,15 +76,15 @@ def test_header_of_a_rename_ends_before_other_text(mark: str) -> None:
         f"{HUNK}text",
     ],
 )
-def test_text_without_a_pair_of_names_is_unchanged(text: str) -> None:
+def test_text_without_a_pair_of_names_is_unchanged(text):
     assert git_diff(text) == (text, False)
 
 
-def test_names_at_the_end_of_the_text_get_a_header() -> None:
+def test_names_at_the_end_of_the_text_get_a_header():
     assert git_diff("--- x\n+++ x") == ("diff --git a/x b/x\n--- a/x\n+++ b/x", True)
 
 
-def test_lines_of_a_hunk_are_not_taken_for_names() -> None:
+def test_lines_of_a_hunk_are_not_taken_for_names():
     hunk = "@@ -1,3 +1,4 @@ f(void)\n a\n--- x\n+++ y\n\n+Index: z\n"
     assert git_diff(f"--- x.c\n+++ x.c\n{hunk}") == (GIT.replace(HUNK, hunk), True)
 
@@ -131,7 +131,7 @@ SIGNED = "-- \n2.39.5\n"
         (f"@@ -1,3 +1,3 @@\n a\nXtra\n b\n{SIGNED}", "Xtra", ""),
     ],
 )  # fmt: skip
-def test_text_after_a_hunk_is_found(text: str, stray: str, trailing: str) -> None:
+def test_text_after_a_hunk_is_found(text, stray, trailing):
     assert text_after_hunks(text) == (stray, trailing)
 
 
@@ -146,14 +146,14 @@ def test_text_after_a_hunk_is_found(text: str, stray: str, trailing: str) -> Non
         ("a/old.x.c", "b/x.c", "x.c"),
     ],
 )
-def test_older_file_with_another_name_is_changed_in_place(old: str, new: str, path: str) -> None:
+def test_older_file_with_another_name_is_changed_in_place(old, new, path):
     converted, changed = git_diff(f"--- {old}\n+++ {new}\n{HUNK}")
     (change,) = scan_changes(converted)
     assert (change.old, change.new, changed) == (path, path, True)
 
 
 @pytest.mark.parametrize("date", ["1970-01-01 00:00:00.0 +0000", "Thu Jan  1 00:00:00 1970"])
-def test_file_with_the_oldest_date_is_absent(date: str) -> None:
+def test_file_with_the_oldest_date_is_absent(date):
     gone, _ = git_diff(f"--- a/x.c\t2020-01-01\n+++ b/x.c\t{date}\n@@ -1 +0,0 @@\n-a\n")
     (change,) = scan_changes(gone)
     assert (change.old, change.new) == ("x.c", "")

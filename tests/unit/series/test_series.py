@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import ApplyError, OptionError
-from harness.layout import Layout, find_layout
+from harness.layout import find_layout
 from harness.series import (
     PatchFormatError,
     find_folder,
@@ -45,7 +45,7 @@ index 123..456 100644
 """
 
 
-def write(layout: Layout, name: str = "mine", **files: str) -> Path:
+def write(layout, name="mine", **files):
     folder = layout.patches / name
     folder.mkdir(parents=True, exist_ok=True)
     for stem, text in files.items():
@@ -58,14 +58,14 @@ def write(layout: Layout, name: str = "mine", **files: str) -> Path:
     return folder
 
 
-def test_shipped_series_is_valid_for_its_pin() -> None:
+def test_shipped_series_is_valid_for_its_pin():
     series = load_series(find_layout(Path(__file__).parents[3]), "async-teardown")
     assert series.fits("7.2")
     assert not series.fits("10.0")
     assert [patch.number for patch in series.patches] == list(range(1, len(series.patches) + 1))
 
 
-def test_patches_are_read_in_order_with_headers(layout: Layout) -> None:
+def test_patches_are_read_in_order_with_headers(layout):
     write(
         layout,
         p0001_a=HEAD + DIFF,
@@ -85,7 +85,7 @@ def test_patches_are_read_in_order_with_headers(layout: Layout) -> None:
     assert first.changes[0].hunks[0].before == ("one", "-- /etc/passwd", "three")
 
 
-def test_digest_depends_only_on_the_patches(layout: Layout) -> None:
+def test_digest_depends_only_on_the_patches(layout):
     folder = write(layout, p0001_a=HEAD + DIFF)
     first = load_series(layout, "mine").digest
     (folder / "0000-cover-letter.patch").write_text("new")
@@ -95,16 +95,14 @@ def test_digest_depends_only_on_the_patches(layout: Layout) -> None:
     assert load_series(layout, "mine").digest != first
 
 
-def test_digest_covers_names_lengths_and_bytes() -> None:
+def test_digest_covers_names_lengths_and_bytes():
     """Results record it, so it must not change."""
     files = [("0001-\udcff.patch", b"one"), ("0002-b.patch", b"")]
     expected = hashlib.sha256(b"0001-\xff.patch\x003\x00one" + b"0002-b.patch\x000\x00").hexdigest()
     assert series_digest(files) == expected
 
 
-def test_series_can_be_given_as_a_path(
-    layout: Layout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_series_can_be_given_as_a_path(layout, tmp_path, monkeypatch):
     folder = write(layout, p0001_a=HEAD + DIFF)
     elsewhere = tmp_path / "elsewhere"
     shutil.copytree(folder, elsewhere)
@@ -119,7 +117,7 @@ def test_series_can_be_given_as_a_path(
     assert find_folder(layout, "~/elsewhere") == elsewhere
 
 
-def test_series_of_files_equals_that_of_a_folder(layout: Layout) -> None:
+def test_series_of_files_equals_that_of_a_folder(layout):
     folder = write(layout, p0001_a=HEAD + DIFF, p0002_b=HEAD + DIFF)
     files = [(path.name, path.read_bytes()) for path in patch_files(folder)]
     loaded, made = load_series(layout, "mine"), series_of_files("v2", folder, files)
@@ -129,13 +127,13 @@ def test_series_of_files_equals_that_of_a_folder(layout: Layout) -> None:
         series_of_files("v2", folder, [("0001-bad.patch", b"")])
 
 
-def test_cover_letter_need_not_be_utf_8(layout: Layout) -> None:
+def test_cover_letter_need_not_be_utf_8(layout):
     folder = write(layout, p0001_a=HEAD + DIFF)
     (folder / "0000-cover-letter.patch").write_bytes(b"Gr\xfc\xdfe")
     assert load_series(layout, "mine").cover == "Gr\N{REPLACEMENT CHARACTER}\N{REPLACEMENT CHARACTER}e"
 
 
-def test_error_names_the_file(layout: Layout) -> None:
+def test_error_names_the_file(layout):
     folder = write(layout, p0001_a=HEAD + DIFF, p0001_b=HEAD + DIFF)
     with pytest.raises(ApplyError, match=r"^mine: 0001-a\.patch .*0001-b\.patch"):
         load_series(layout, "mine")
@@ -149,7 +147,7 @@ def test_error_names_the_file(layout: Layout) -> None:
         load_series(layout, "mine")
 
 
-def test_error_of_an_unknown_series_suggests_a_known_one(layout: Layout) -> None:
+def test_error_of_an_unknown_series_suggests_a_known_one(layout):
     write(layout, p0001_a=HEAD + DIFF, series='title = "T"')
     with pytest.raises(OptionError) as error:
         load_series(layout, "mime")
@@ -173,7 +171,7 @@ def test_error_of_an_unknown_series_suggests_a_known_one(layout: Layout) -> None
         ({"p0001_a": HEAD + DIFF[: DIFF.index("+++ ../up")]}, "truncated"),
     ],
 )
-def test_invalid_series_is_refused(layout: Layout, files: dict[str, str], cause: str) -> None:
+def test_invalid_series_is_refused(layout, files, cause):
     write(layout, **files)
     with pytest.raises((OptionError, ApplyError)) as error:
         load_series(layout, "mine")
@@ -192,7 +190,7 @@ def test_invalid_series_is_refused(layout: Layout, files: dict[str, str], cause:
         'diff --git "a/\\q" "b/\\q"\n',
     ],
 )
-def test_ambiguous_diff_is_refused(text: str) -> None:
+def test_ambiguous_diff_is_refused(text):
     with pytest.raises(PatchFormatError):
         scan_changes(text)
 
@@ -215,6 +213,6 @@ def test_ambiguous_diff_is_refused(text: str) -> None:
         ("diff --git a/l b/l\nnew file mode 120000\n--- /dev/null\n+++ b/l\n@@ -0,0 +1 @@\n+t\n", "", "l"),
     ],
 )
-def test_file_names_are_read_as_in_git(text: str, old: str, new: str) -> None:
+def test_file_names_are_read_as_in_git(text, old, new):
     (change,) = scan_changes(text)
     assert (change.old, change.new) == (old, new)

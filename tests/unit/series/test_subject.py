@@ -37,7 +37,7 @@ from harness.series.subject import parse_subject
         ("[PATCH 1/2 v2 RESEND]", 2, 1, 2, ()),
     ],
 )
-def test_tag_is_read(tag: str, version: int, number: int, total: int, words: tuple[str, ...]) -> None:
+def test_tag_is_read(tag, version, number, total, words):
     found = parse_subject(f"{tag} hw: one")
     assert (found.kind, found.title, found.reply, found.forwarded) == ("PATCH", "hw: one", False, False)
     assert (found.version, found.number, found.total, found.counted) == (version, number, total, total > 0)
@@ -60,13 +60,13 @@ def test_tag_is_read(tag: str, version: int, number: int, total: int, words: tup
         ("[1/2", "[1/2"),
     ],
 )
-def test_other_brackets_are_part_of_the_title(text: str, title: str) -> None:
+def test_other_brackets_are_part_of_the_title(text, title):
     found = parse_subject(text)
     assert (found.kind, found.title, found.counted, found.version, found.words) == ("", title, False, 1, ())
     assert not found.is_patch
 
 
-def test_brackets_after_the_tag_are_part_of_the_title() -> None:
+def test_brackets_after_the_tag_are_part_of_the_title():
     assert parse_subject("[PATCH 1/2] [tiny] hw: one").title == "[tiny] hw: one"
     assert parse_subject("[Foo] [PATCH 1/2][tiny]hw: one").title == "[tiny]hw: one"
 
@@ -81,7 +81,7 @@ def test_brackets_after_the_tag_are_part_of_the_title() -> None:
         ("[Foo] [GIT PULL v2 1/2]", "PULL", False),
     ],
 )
-def test_kind_may_be_in_any_bracket(tag: str, kind: str, rfc: bool) -> None:
+def test_kind_may_be_in_any_bracket(tag, kind, rfc):
     found = parse_subject(f"{tag} hw: one")
     assert (found.kind, found.rfc, found.number, found.title) == (kind, rfc, 1, "hw: one")
 
@@ -103,7 +103,7 @@ def test_kind_may_be_in_any_bracket(tag: str, kind: str, rfc: bool) -> None:
         ("[tiny] Re: hw: one", "hw: one", "", False),
     ],
 )
-def test_replies_and_forwarded_mails_are_marked(text: str, title: str, kind: str, forwarded: bool) -> None:
+def test_replies_and_forwarded_mails_are_marked(text, title, kind, forwarded):
     found = parse_subject(text)
     assert (found.title, found.kind, found.reply, found.forwarded) == (title, kind, True, forwarded)
     assert not found.is_patch
@@ -111,13 +111,13 @@ def test_replies_and_forwarded_mails_are_marked(text: str, title: str, kind: str
 
 
 @pytest.mark.parametrize("text", ["[PATCH] fw: one", "[PATCH 1/2] wg: one", "read: one", "fwd_cfg: one"])
-def test_subsystem_is_no_mark_of_a_reply(text: str) -> None:
+def test_subsystem_is_no_mark_of_a_reply(text):
     found = parse_subject(text)
     assert not found.reply
     assert found.title.endswith(": one")
 
 
-def test_cover_letter_has_the_number_zero() -> None:
+def test_cover_letter_has_the_number_zero():
     for tag in ("[PATCH 0/2]", "[PATCH v2][00/12]", "[hw,v2,0/2]", "[PATCH 0 of 3]"):
         assert parse_subject(f"{tag} hw: two").is_cover
     assert not parse_subject("[PATCH] hw: two").is_cover
@@ -132,5 +132,5 @@ def test_cover_letter_has_the_number_zero() -> None:
         ("[PATCH] x", ""),
     ],
 )
-def test_label_is_written_as_git_does(text: str, label: str) -> None:
+def test_label_is_written_as_git_does(text, label):
     assert parse_subject(text).label == label

@@ -4,23 +4,20 @@ import gzip
 import io
 import re
 import subprocess
-from pathlib import Path
 
 import pytest
 
 from harness.errors import OptionError
-from harness.layout import Layout
 from harness.series import find_thread, load_series, parse_trailers, read_input, read_mail, series_of
 from harness.series.attached import read_mbox
 from harness.series.compressed import unpack
 from harness.series.trailers import reply_trailers
-from harness.series.version import Thread
 from tests.unit.series.mails import DIFF, mbox, patch
 
 REPLY = "On Tuesday, A wrote:\n> Acked-by: Quoted <q@example.org>\nGood.\n\n{}\n"
 
 
-def series(version: int = 1, **more: str) -> list[bytes]:
+def series(version=1, **more):
     tag = f"PATCH v{version}" if version > 1 else "PATCH"
     ids = f"v{version}@example.org"
     above = more.get("above", "")
@@ -31,7 +28,7 @@ def series(version: int = 1, **more: str) -> list[bytes]:
     ]
 
 
-def reply(to: str, trailer: str, *, sender: str = "R <r@example.org>", ident: str = "r@example.org") -> bytes:
+def reply(to, trailer, *, sender="R <r@example.org>", ident="r@example.org"):
     return patch(
         "Re: [PATCH 1/2] util: one",
         ident=ident,
@@ -42,11 +39,11 @@ def reply(to: str, trailer: str, *, sender: str = "R <r@example.org>", ident: st
     )
 
 
-def read(*mails: bytes) -> Thread:
+def read(*mails):
     return find_thread(read_mbox(mbox(*mails), "t.mbox"))
 
 
-def test_newest_version_has_the_trailers_of_its_replies() -> None:
+def test_newest_version_has_the_trailers_of_its_replies():
     one, two = series(), series(2, above="0v1@example.org")
     thread = read(
         *one,
@@ -59,7 +56,6 @@ def test_newest_version_has_the_trailers_of_its_replies() -> None:
         two[1],
     )
     newest = thread.newest
-    assert newest is not None
     assert [version.number for version in thread.versions] == [1, 2]
     assert [mail.subject.title for mail in newest.patches] == ["util: one", "util: two"]
     assert newest.out_of_order
@@ -74,19 +70,17 @@ def test_newest_version_has_the_trailers_of_its_replies() -> None:
     assert own == {"Reviewed-by": True, "Tested-by": False, "Acked-by": False}
 
 
-def test_missing_and_duplicate_patches_are_recorded() -> None:
+def test_missing_and_duplicate_patches_are_recorded():
     cover, one, two = series()
     newest = read(cover, two, two.replace(b"2v1@", b"9v1@")).newest
-    assert newest is not None
     assert newest.missing == (1,)
     assert len(newest.duplicates) == 1
     assert len(newest.patches) == 1
     whole = read(cover, one, two).newest
-    assert whole is not None
     assert (whole.missing, whole.duplicates, whole.out_of_order) == ((), (), False)
 
 
-def test_numbers_of_a_single_patch_and_of_replies_to_it() -> None:
+def test_numbers_of_a_single_patch_and_of_replies_to_it():
     lone = patch("[PATCH v2] util: one", ident="1@example.org")
     answer = reply("1@example.org", "Reviewed-by: R <r@example.org>")
     (version,) = read(lone, answer).versions
@@ -95,7 +89,7 @@ def test_numbers_of_a_single_patch_and_of_replies_to_it() -> None:
     assert [str(trailer) for trailer in version.given(1)] == ["Reviewed-by: R <r@example.org>"]
 
 
-def test_later_mail_with_the_same_number_wins() -> None:
+def test_later_mail_with_the_same_number_wins():
     cover, one, two = series()
     other = one.replace(b"1v1@", b"9v1@")
     (version,) = read(cover, one, two, other).versions
@@ -104,7 +98,7 @@ def test_later_mail_with_the_same_number_wins() -> None:
     assert version.out_of_order
 
 
-def test_untagged_mails_with_a_diff_are_patches_and_others_are_not() -> None:
+def test_untagged_mails_with_a_diff_are_patches_and_others_are_not():
     thread = read(
         patch("util: a diff", ident="d@example.org"),
         patch("Re: util: a diff in a reply", ident="r@example.org"),
@@ -118,7 +112,7 @@ def test_untagged_mails_with_a_diff_are_patches_and_others_are_not() -> None:
 @pytest.mark.parametrize(
     "above", [("", "1@e.org", "1@e.org"), ("", "", ""), ("c@e.org", "c@e.org", "c@e.org")]
 )
-def test_series_without_its_cover_letter_is_one_version(above: tuple[str, str, str]) -> None:
+def test_series_without_its_cover_letter_is_one_version(above):
     """In the threads of git send-email the patches then answer the first one, or a mail that is not here."""
     mails = [
         patch(f"[PATCH {number}/3] a: b", ident=f"{number}@e.org", above=to)
@@ -128,7 +122,7 @@ def test_series_without_its_cover_letter_is_one_version(above: tuple[str, str, s
     assert (len(version.patches), version.missing) == (3, ())
 
 
-def test_cover_letter_and_patches_sent_without_a_thread_are_one_version() -> None:
+def test_cover_letter_and_patches_sent_without_a_thread_are_one_version():
     (version,) = read(
         *(re.sub(rb"(?:In-Reply-To|References): .*\n", b"", mail) for mail in series())
     ).versions
@@ -136,7 +130,7 @@ def test_cover_letter_and_patches_sent_without_a_thread_are_one_version() -> Non
     assert len(version.patches) == 2
 
 
-def test_threads_without_cover_letters_are_separate_versions() -> None:
+def test_threads_without_cover_letters_are_separate_versions():
     mails = [
         patch(f"[PATCH {number}/2] a: b", ident=f"{number}@{host}", above=f"1@{host}" if number > 1 else "")
         for host in ("one.org", "two.org")
@@ -145,7 +139,7 @@ def test_threads_without_cover_letters_are_separate_versions() -> None:
     assert [len(version.patches) for version in read(*mails).versions] == [2, 2]
 
 
-def test_patches_without_a_count_are_one_series_with_and_without_ids() -> None:
+def test_patches_without_a_count_are_one_series_with_and_without_ids():
     mails = [patch(f"[PATCH] {name}: b", ident=f"{name}@e.org") for name in "ab"]
     bare = [mail.replace(b"Message-Id:", b"X-Id:") for mail in mails]
     untagged = [mail.replace(b"[PATCH] ", b"") for mail in bare]
@@ -155,20 +149,20 @@ def test_patches_without_a_count_are_one_series_with_and_without_ids() -> None:
         assert (version.total, version.missing, version.recounted) == (2, (), False)
 
 
-def test_patches_of_other_senders_without_a_count_are_other_series() -> None:
+def test_patches_of_other_senders_without_a_count_are_other_series():
     mine = patch("[PATCH] a: b", ident="1@e.org", date="Wed, 2 Feb 2022 10:00:00 +0100")
     other = patch("[PATCH] c: d", ident="2@e.org", sender="B <b@example.org>")
     thread = read(mine, other)
     assert [version.patches[0].subject.title for version in thread.versions] == ["c: d", "a: b"]
 
 
-def long_thread(mail: bytes, *above: str) -> bytes:
+def long_thread(mail, *above):
     """``mail`` with the References of a mail client that keeps the whole chain."""
     chain = " ".join(f"<{name}>" for name in above)
     return re.sub(rb"References: .*", f"References: {chain}".encode(), mail, count=1)
 
 
-def test_new_version_in_a_long_thread_is_not_mixed_with_the_old_one() -> None:
+def test_new_version_in_a_long_thread_is_not_mixed_with_the_old_one():
     old = series()
     cover, one, two = series(2, above="0v1@example.org")
     patches = [long_thread(mail, "0v1@example.org", "0v2@example.org") for mail in (one, two)]
@@ -198,45 +192,41 @@ def test_new_version_in_a_long_thread_is_not_mixed_with_the_old_one() -> None:
     assert second.given(1) == ()
 
 
-def test_replies_that_refer_to_each_other_end() -> None:
+def test_replies_that_refer_to_each_other_end():
     one = reply("b@example.org", "Acked-by: A <a@example.org>", ident="a@example.org")
     two = reply("a@example.org", "Acked-by: B <b@example.org>", ident="b@example.org")
     thread = read(*series(), one, two)
     assert [mail.message_id for mail in thread.others] == ["a@example.org", "b@example.org"]
 
 
-def test_reply_to_a_cover_letter_applies_to_a_patch_sent_without_a_date() -> None:
+def test_reply_to_a_cover_letter_applies_to_a_patch_sent_without_a_date():
     mails = [mail.replace(b"Date: Tue", b"X-Date: Tue") for mail in series()]
     newest = read(*mails, reply("0v1@example.org", "Acked-by: A <a@example.org>")).newest
-    assert newest is not None
     assert [str(trailer) for trailer in newest.given(2)] == ["Acked-by: A <a@example.org>"]
 
 
-def test_kind_of_pull_requests_and_rfc_patches_is_recorded() -> None:
+def test_kind_of_pull_requests_and_rfc_patches_is_recorded():
     pull = read(patch("[PULL 1/1] util: one")).newest
     rfc = read(patch("[RFC PATCH] util: one")).newest
-    assert pull is not None
-    assert rfc is not None
     assert (pull.kind, rfc.kind, rfc.rfc, rfc.total) == ("PULL", "PATCH", True, 1)
 
 
-def test_two_series_in_one_mailbox_are_separate_versions() -> None:
+def test_two_series_in_one_mailbox_are_separate_versions():
     other = [mail.replace(b"@example.org", b"@example.net") for mail in series()]
     later = [mail.replace(b"1 Feb 2022", b"2 Feb 2022") for mail in other]
     thread = read(*later, *series())
     assert len(thread.versions) == 2
-    assert thread.newest is not None
     assert all(mail.message_id.endswith("net") for mail in thread.newest.patches)
 
 
-def test_from_line_in_a_body_does_not_split_a_mail() -> None:
+def test_from_line_in_a_body_does_not_split_a_mail():
     text = "From here it counts.\n\nFrom now on.\n>From quoted."
     mails = read_mbox(mbox(patch(message=text), patch("[PATCH 2/2] x: y", ident="2@example.org")), "x")
     assert [mail.subject.number for mail in mails] == [1, 2]
     assert "\n\nFrom now on.\n" in mails[0].message
 
 
-def test_trailers_are_read_from_the_last_paragraph_only() -> None:
+def test_trailers_are_read_from_the_last_paragraph_only():
     assert [str(trailer) for trailer in parse_trailers("a\n\nFixes: 12 (x)\nSigned-off-by: A <a@b>\n")] == [
         "Fixes: 12 (x)",
         "Signed-off-by: A <a@b>",
@@ -256,11 +246,11 @@ def test_trailers_are_read_from_the_last_paragraph_only() -> None:
         ("one\n Cc: A <a@b>\n", []),
     ],
 )
-def test_half_of_the_last_paragraph_must_be_trailers(paragraph: str, keys: list[str]) -> None:
+def test_half_of_the_last_paragraph_must_be_trailers(paragraph, keys):
     assert [trailer.key for trailer in parse_trailers(f"Text.\n\n{paragraph}")] == keys
 
 
-def test_trailers_of_a_reply_are_at_the_left_margin() -> None:
+def test_trailers_of_a_reply_are_at_the_left_margin():
     mail = read_mail(
         reply("x@y", "Reviewed-by: A <a@b> \n Acked-by: B <b@b>\n> Acked-by: C <c@b>\nFixes: 1"), "x"
     )
@@ -269,9 +259,7 @@ def test_trailers_of_a_reply_are_at_the_left_margin() -> None:
     ]
 
 
-def test_folder_mailbox_gzip_and_stdin_have_the_same_digest(
-    layout: Layout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_folder_mailbox_gzip_and_stdin_have_the_same_digest(layout, tmp_path, monkeypatch):
     mails = series()
     folder = layout.patches / "mine"
     folder.mkdir()
@@ -288,11 +276,10 @@ def test_folder_mailbox_gzip_and_stdin_have_the_same_digest(
     changed = read_input(layout, "mine")
     assert changed.sha256 != found[0].sha256
     made = series_of(found[1])
-    assert made is not None
     assert [one.subject for one in made.patches] == ["util: one", "util: two"]
 
 
-def test_concatenated_patches_without_a_signature_are_split() -> None:
+def test_concatenated_patches_without_a_signature_are_split():
     """``cat *.patch`` of ``git format-patch --no-signature``: no blank line separates them."""
     one, two = patch("[PATCH 1/2] x: y"), patch("[PATCH 2/2] x: z", ident="2@example.org")
     head = b"From %s Mon Sep 17 00:00:00 2001\n"
@@ -305,20 +292,19 @@ def test_concatenated_patches_without_a_signature_are_split() -> None:
     assert len(read_mbox(mbox(quoted, quoted), "x")) == 2
 
 
-def test_judged_and_built_series_of_a_folder_are_equal(layout: Layout) -> None:
+def test_judged_and_built_series_of_a_folder_are_equal(layout):
     folder = layout.patches / "mine"
     folder.mkdir()
     for number, mail in enumerate(series()):
         (folder / f"{number:04}-x.patch").write_bytes(mail)
     made, built = series_of(read_input(layout, "mine")), load_series(layout, "mine")
-    assert made is not None
     assert (made.digest, [one.data for one in made.patches]) == (
         built.digest,
         [one.data for one in built.patches],
     )
 
 
-def test_newest_version_and_quilt_series_file_select_the_patches(layout: Layout) -> None:
+def test_newest_version_and_quilt_series_file_select_the_patches(layout):
     folder = layout.patches / "mine"
     folder.mkdir()
     (folder / "0001-x.patch").write_bytes(patch())
@@ -335,7 +321,7 @@ def test_newest_version_and_quilt_series_file_select_the_patches(layout: Layout)
         read_input(layout, "mine")
 
 
-def test_git_range_is_read_with_its_empty_commit(layout: Layout, tmp_path: Path) -> None:
+def test_git_range_is_read_with_its_empty_commit(layout, tmp_path):
     clone = tmp_path / "clone"
     git = ["git", "-C", str(clone), "-c", "user.name=A", "-c", "user.email=a@example.org"]
     clone.mkdir()
@@ -358,7 +344,7 @@ def test_git_range_is_read_with_its_empty_commit(layout: Layout, tmp_path: Path)
         read_input(layout, f"{clone}@none..main")
 
 
-def test_input_without_a_series_is_refused(layout: Layout, tmp_path: Path) -> None:
+def test_input_without_a_series_is_refused(layout, tmp_path):
     (tmp_path / "text.mbox").write_bytes(reply("x@y", "Acked-by: A <a@b>"))
     with pytest.raises(OptionError, match="contains no patch"):
         read_input(layout, str(tmp_path / "text.mbox"))
@@ -368,7 +354,7 @@ def test_input_without_a_series_is_refused(layout: Layout, tmp_path: Path) -> No
         unpack(gzip.compress(b"x" * 100)[:-4], "x")
 
 
-def test_mail_keeps_its_exact_bytes() -> None:
+def test_mail_keeps_its_exact_bytes():
     data = patch()
     assert read_mail(data, "x").data == data
     (mail, _) = read_mbox(mbox(data, data), "x")

@@ -4,7 +4,6 @@ import hashlib
 import os
 import shutil
 import subprocess
-from pathlib import Path
 
 import pytest
 
@@ -69,7 +68,7 @@ esac
 
 
 @pytest.fixture
-def apt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def apt(tmp_path, monkeypatch):
     folder = tmp_path / "apt"
     (folder / "bin").mkdir(parents=True)
     program = folder / "bin" / "apt-get"
@@ -88,34 +87,34 @@ def apt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def layout(tmp_path: Path) -> Layout:
+def layout(tmp_path):
     return Layout(root=tmp_path, build=tmp_path / "b", trees=tmp_path / "t", cache=tmp_path / "cache")
 
 
-def get(layout: Layout, *packages: str) -> dict[str, str]:
+def get(layout, *packages):
     found = fetch_closure(layout, Silent(), packages, suite="bookworm", architecture="s390x")
     return {name: path.read_text() for name, (_, path) in found.items()}
 
 
-def test_selected_packages_are_parsed_with_versions() -> None:
+def test_selected_packages_are_parsed_with_versions():
     assert chosen(SIMULATED) == ("gcc-12-base=12.2.0-14", "libc6=2.36-9+deb12u10", "zlib1g=1:1.2.13.dfsg-1")
 
 
-def test_dependencies_are_fetched_and_a_second_run_does_not_call_apt(apt: Path, layout: Layout) -> None:
+def test_dependencies_are_fetched_and_a_second_run_does_not_call_apt(apt, layout):
     assert get(layout, "libc6-dev") == {"libc6": "libc6", "libc6-dev": "libc6-dev"}
     calls = (apt / "calls").read_text()
     assert get(layout, "libc6-dev") == {"libc6": "libc6", "libc6-dev": "libc6-dev"}
     assert (apt / "calls").read_text() == calls
 
 
-def test_damaged_package_in_the_cache_is_fetched_again(apt: Path, layout: Layout) -> None:
+def test_damaged_package_in_the_cache_is_fetched_again(apt, layout):
     get(layout, "libc6-dev")
     (layout.downloads / "debs/bookworm-s390x/libc6_2.36_s390x.deb").write_text("flipped")
     assert get(layout, "libc6-dev")["libc6"] == "libc6"
     assert (apt / "calls").read_text().splitlines()[-1].split()[-1] == "libc6=2.36"
 
 
-def test_unknown_package_is_named_in_the_error(apt: Path, layout: Layout) -> None:
+def test_unknown_package_is_named_in_the_error(apt, layout):
     with pytest.raises(FetchError, match="Unable to locate package no-such-dev") as caught:
         get(layout, "no-such-dev")
     assert "bookworm" in caught.value.remedy
@@ -123,7 +122,7 @@ def test_unknown_package_is_named_in_the_error(apt: Path, layout: Layout) -> Non
         get(layout, "--reinstall")
 
 
-def test_version_missing_from_the_pool_is_reported_after_an_index_update(apt: Path, layout: Layout) -> None:
+def test_version_missing_from_the_pool_is_reported_after_an_index_update(apt, layout):
     (apt / "gone").touch()
     with pytest.raises(FetchError, match="404") as caught:
         get(layout, "libc6-dev")
@@ -132,7 +131,7 @@ def test_version_missing_from_the_pool_is_reported_after_an_index_update(apt: Pa
     assert len(updates) == 2  # first because there is no index, then because the download failed
 
 
-def test_corrupt_package_is_refused_without_leftovers(tmp_path: Path) -> None:
+def test_corrupt_package_is_refused_without_leftovers(tmp_path):
     deb = tmp_path / "libc6_2.36_s390x.deb"
     deb.write_bytes(b"!<arch>\ndebian-binary   garbage")
     with pytest.raises(FetchError, match=r"libc6_2\.36_s390x\.deb cannot be unpacked") as caught:
@@ -142,7 +141,7 @@ def test_corrupt_package_is_refused_without_leftovers(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(shutil.which("dpkg-deb") is None, reason="needs dpkg-deb")
-def test_finish_runs_before_the_folder_is_created(tmp_path: Path) -> None:
+def test_finish_runs_before_the_folder_is_created(tmp_path):
     tree = tmp_path / "tree"
     (tree / "DEBIAN").mkdir(parents=True)
     (tree / "DEBIAN" / "control").write_text(
@@ -153,7 +152,7 @@ def test_finish_runs_before_the_folder_is_created(tmp_path: Path) -> None:
     deb = tmp_path / "x_1_all.deb"
     subprocess.run(["dpkg-deb", "--root-owner-group", "-b", tree, deb], check=True, capture_output=True)
     root = tmp_path / "root"
-    seen: list[bool] = []
+    seen = []
     unpack_packages(
         [deb], root, finish=lambda folder: seen.append((folder / "lib/x").exists() and not root.exists())
     )

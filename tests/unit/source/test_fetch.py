@@ -1,15 +1,12 @@
 import hashlib
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import pytest
 
 from harness.errors import FetchError, OptionError, VerifyError
-from harness.layout import Layout
-from harness.progress import Silent
 from harness.source import Pin, fetch
 from harness.source import archive as archive_module
 from harness.source import fetch as fetch_function
@@ -22,12 +19,12 @@ MakePin = Callable[..., Pin]
 
 
 @pytest.fixture
-def server() -> Iterator[tuple[str, list[str]]]:
+def server():
     """An HTTP server on loopback: its address, and the requested paths."""
-    asked: list[str] = []
+    asked = []
 
     class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
+        def do_GET(self):
             asked.append(self.path)
             if self.path == "/gone":
                 self.send_error(404)
@@ -38,7 +35,7 @@ def server() -> Iterator[tuple[str, list[str]]]:
             self.end_headers()
             self.wfile.write(body[:100] if self.path == "/cut" else body)
 
-        def log_message(self, *_: object) -> None:
+        def log_message(self, *_):
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as service:
@@ -49,13 +46,11 @@ def server() -> Iterator[tuple[str, list[str]]]:
         thread.join()
 
 
-def urls(*names: str) -> tuple[Location, ...]:
+def urls(*names):
     return tuple(Location(kind="url", url=name) for name in names)
 
 
-def test_url_is_fetched_once_then_cached(
-    layout: Layout, reporter: Silent, make_pin: MakePin, server: tuple[str, list[str]]
-) -> None:
+def test_url_is_fetched_once_then_cached(layout, reporter, make_pin, server):
     address, asked = server
     pin = make_pin(sha256=DIGEST, locations=urls(f"{address}/good"))
     first = fetch(pin, layout, reporter)
@@ -69,9 +64,7 @@ def test_url_is_fetched_once_then_cached(
     ]
 
 
-def test_next_location_is_tried_after_404_and_truncation(
-    layout: Layout, reporter: Silent, make_pin: MakePin, server: tuple[str, list[str]]
-) -> None:
+def test_next_location_is_tried_after_404_and_truncation(layout, reporter, make_pin, server):
     address, asked = server
     pin = make_pin(sha256=DIGEST, locations=urls(f"{address}/gone", f"{address}/cut", f"{address}/good"))
     assert fetch(pin, layout, reporter).path.read_bytes() == BYTES
@@ -79,9 +72,7 @@ def test_next_location_is_tried_after_404_and_truncation(
     assert any("tiny" in line and "404" in line for line in reporter.lines)
 
 
-def test_error_lists_each_failed_location_with_its_reason(
-    layout: Layout, reporter: Silent, make_pin: MakePin, server: tuple[str, list[str]]
-) -> None:
+def test_error_lists_each_failed_location_with_its_reason(layout, reporter, make_pin, server):
     address, _ = server
     pin = make_pin(sha256=DIGEST, locations=urls(f"{address}/gone", "http://127.0.0.1:1/refused"))
     with pytest.raises(FetchError, match="pin tiny") as error:
@@ -93,17 +84,13 @@ def test_error_lists_each_failed_location_with_its_reason(
     assert not (layout.downloads / pin.archive).exists()
 
 
-def test_failed_fetch_of_an_unverified_pin_says_so(
-    layout: Layout, reporter: Silent, make_pin: MakePin
-) -> None:
+def test_failed_fetch_of_an_unverified_pin_says_so(layout, reporter, make_pin):
     with pytest.raises(FetchError) as failed:
         fetch(make_pin(unverified="the pool answered 404"), layout, reporter)
     assert failed.value.details[0] == "this pin is unverified: the pool answered 404"
 
 
-def test_wrong_bytes_are_an_error_and_are_kept(
-    layout: Layout, reporter: Silent, make_pin: MakePin, server: tuple[str, list[str]]
-) -> None:
+def test_wrong_bytes_are_an_error_and_are_kept(layout, reporter, make_pin, server):
     address, _ = server
     pin = make_pin(sha256=DIGEST, locations=urls(f"{address}/wrong", f"{address}/gone"))
     with pytest.raises(VerifyError) as error:
@@ -115,9 +102,7 @@ def test_wrong_bytes_are_an_error_and_are_kept(
     assert not (layout.downloads / pin.archive).exists()
 
 
-def test_wrong_bytes_before_a_good_location_are_a_warning(
-    layout: Layout, reporter: Silent, make_pin: MakePin, server: tuple[str, list[str]]
-) -> None:
+def test_wrong_bytes_before_a_good_location_are_a_warning(layout, reporter, make_pin, server):
     address, _ = server
     pin = make_pin(sha256=DIGEST, locations=urls(f"{address}/wrong", f"{address}/good"))
     assert fetch(pin, layout, reporter).path.read_bytes() == BYTES
@@ -125,9 +110,7 @@ def test_wrong_bytes_before_a_good_location_are_a_warning(
 
 
 @pytest.mark.parametrize("damage", [BYTES[:-1], b"", b"x" + BYTES[1:]])
-def test_damaged_archive_in_the_cache_is_fetched_again(
-    layout: Layout, reporter: Silent, make_pin: MakePin, server: tuple[str, list[str]], damage: bytes
-) -> None:
+def test_damaged_archive_in_the_cache_is_fetched_again(layout, reporter, make_pin, server, damage):
     address, asked = server
     pin = make_pin(sha256=DIGEST, locations=urls(f"{address}/good"))
     path = fetch(pin, layout, reporter).path
@@ -138,9 +121,7 @@ def test_damaged_archive_in_the_cache_is_fetched_again(
     assert [bad.read_bytes() for bad in layout.downloads.glob("*.bad-*")] == [damage]
 
 
-def test_leftovers_of_a_killed_download_are_removed(
-    layout: Layout, reporter: Silent, make_pin: MakePin, server: tuple[str, list[str]]
-) -> None:
+def test_leftovers_of_a_killed_download_are_removed(layout, reporter, make_pin, server):
     address, _ = server
     part = layout.downloads / ".tiny.tar.xz.part"
     part.mkdir(parents=True)
@@ -149,13 +130,7 @@ def test_leftovers_of_a_killed_download_are_removed(
     assert not part.exists()
 
 
-def test_slow_download_is_an_error(
-    layout: Layout,
-    reporter: Silent,
-    make_pin: MakePin,
-    server: tuple[str, list[str]],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_slow_download_is_an_error(layout, reporter, make_pin, server, monkeypatch):
     monkeypatch.setattr(archive_module, "LIMIT_S", -1.0)
     address, _ = server
     with pytest.raises(FetchError) as error:
@@ -163,9 +138,7 @@ def test_slow_download_is_an_error(
     assert "longer" in error.value.details[0]
 
 
-def test_local_archive_is_reported_as_not_verified(
-    layout: Layout, reporter: Silent, make_pin: MakePin, tmp_path: Path
-) -> None:
+def test_local_archive_is_reported_as_not_verified(layout, reporter, make_pin, tmp_path):
     path = tmp_path / "mine.tar"
     path.write_bytes(BYTES)
     source = fetch_function(make_pin(), layout, reporter, local=str(path))
@@ -173,13 +146,13 @@ def test_local_archive_is_reported_as_not_verified(
     assert any("not verified" in line for line in reporter.lines)
 
 
-def test_missing_local_source_is_an_option_error(layout: Layout, reporter: Silent, make_pin: MakePin) -> None:
+def test_missing_local_source_is_an_option_error(layout, reporter, make_pin):
     with pytest.raises(OptionError, match="does not exist"):
         fetch(make_pin(), layout, reporter, local="/does/not/exist")
 
 
 @pytest.fixture
-def repository(tmp_path: Path) -> tuple[Path, str]:
+def repository(tmp_path):
     """A git repository with one commit, and the commit's id."""
     path = tmp_path / "upstream"
     path.mkdir()
@@ -190,9 +163,7 @@ def repository(tmp_path: Path) -> tuple[Path, str]:
     return path, head.stdout.strip()
 
 
-def test_git_commit_is_fetched_then_cached(
-    layout: Layout, reporter: Silent, make_pin: MakePin, repository: tuple[Path, str]
-) -> None:
+def test_git_commit_is_fetched_then_cached(layout, reporter, make_pin, repository):
     path, commit = repository
     location = Location(kind="git", url=path.as_uri(), commit=commit)
     pin = make_pin(archive="", sha256="", locations=(location,))
@@ -202,26 +173,20 @@ def test_git_commit_is_fetched_then_cached(
     assert fetch(pin, layout, reporter) == source
 
 
-def test_missing_git_commit_is_an_error(
-    layout: Layout, reporter: Silent, make_pin: MakePin, repository: tuple[Path, str]
-) -> None:
+def test_missing_git_commit_is_an_error(layout, reporter, make_pin, repository):
     location = Location(kind="git", url=repository[0].as_uri(), commit="1" * 40)
     with pytest.raises(FetchError, match="pin tiny"):
         fetch(make_pin(archive="", sha256="", locations=(location,)), layout, reporter)
 
 
-def test_head_of_a_local_git_folder_is_used(
-    layout: Layout, reporter: Silent, make_pin: MakePin, repository: tuple[Path, str]
-) -> None:
+def test_head_of_a_local_git_folder_is_used(layout, reporter, make_pin, repository):
     path, commit = repository
     (path / "VERSION").write_text("changed\n")
     assert fetch(make_pin(), layout, reporter, local=str(path)).digest == commit
     assert any("uncommitted changes are not part of" in line for line in reporter.lines)
 
 
-def test_bad_signature_is_an_error(
-    layout: Layout, reporter: Silent, make_pin: MakePin, server: tuple[str, list[str]]
-) -> None:
+def test_bad_signature_is_an_error(layout, reporter, make_pin, server):
     address, _ = server
     (layout.root / "keys.gpg").write_bytes(b"")
     location = Location(kind="url", url=f"{address}/good", signature=f"{address}/sig", keyring="keys.gpg")

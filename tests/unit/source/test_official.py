@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import FetchError, VerifyError
-from harness.layout import Layout, find_layout
+from harness.layout import find_layout
 from harness.progress import Silent
 from harness.source import Pin, debian, fetch
 from harness.source.apt import AptState
@@ -33,11 +33,11 @@ class Keys:
     home: Path
     keyring: bytes
 
-    def sign(self, data: bytes, who: str = "good") -> bytes:
+    def sign(self, data, who="good"):
         return run_gpg(self.home, "--local-user", who, "--detach-sign", "--output", "-", stdin=data)
 
 
-def run_gpg(home: Path, *words: str, stdin: bytes = b"") -> bytes:
+def run_gpg(home, *words, stdin=b""):
     command = ["gpg", "--homedir", str(home), "--batch", "--quiet", "--pinentry-mode", "loopback"]
     return subprocess.run(
         [*command, "--passphrase", "", *words], input=stdin, check=True, capture_output=True
@@ -45,7 +45,7 @@ def run_gpg(home: Path, *words: str, stdin: bytes = b"") -> bytes:
 
 
 @pytest.fixture(scope="module")
-def keys() -> Iterator[Keys]:
+def keys():
     if shutil.which("gpg") is None:
         pytest.skip("gpg, which makes keys and signatures, is not installed")
     with tempfile.TemporaryDirectory(prefix="gpg", ignore_cleanup_errors=True) as folder:
@@ -59,13 +59,13 @@ def keys() -> Iterator[Keys]:
 
 
 @pytest.fixture
-def served() -> Iterator[tuple[str, dict[str, bytes], list[str]]]:
+def served():
     """An HTTP server on loopback: its address, its files, and the requested paths."""
-    files: dict[str, bytes] = {}
-    asked: list[str] = []
+    files = {}
+    asked = []
 
     class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
+        def do_GET(self):
             asked.append(self.path)
             body = files.get(self.path.removeprefix("/"))
             if body is None:
@@ -76,7 +76,7 @@ def served() -> Iterator[tuple[str, dict[str, bytes], list[str]]]:
             self.end_headers()
             self.wfile.write(body)
 
-        def log_message(self, *_: object) -> None:
+        def log_message(self, *_):
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as service:
@@ -104,21 +104,15 @@ class Official:
     asked: list[str]
 
     @property
-    def digest(self) -> str:
+    def digest(self):
         return hashlib.sha256(self.data).hexdigest()
 
-    def with_digest(self) -> Pin:
+    def with_digest(self):
         return replace(self.pin, locations=(replace(self.pin.locations[0], sha256=self.digest, release=""),))
 
 
 @pytest.fixture
-def official(
-    keys: Keys,
-    layout: Layout,
-    make_pin: MakePin,
-    served: tuple[str, dict[str, bytes], list[str]],
-    tmp_path: Path,
-) -> Official:
+def official(keys, layout, make_pin, served, tmp_path):
     address, files, asked = served
     data = make_archive(tmp_path / "made.tar.xz", RELEASE).read_bytes()
     files |= {"qemu-1.2.3.tar.xz": data, "qemu-1.2.3.tar.xz.sig": keys.sign(data)}
@@ -135,9 +129,7 @@ def official(
     return Official(pin=make_pin(locations=(location,), prepare=()), data=data, files=files, asked=asked)
 
 
-def test_good_signature_proves_the_archive_also_in_the_cache(
-    official: Official, layout: Layout, reporter: Silent
-) -> None:
+def test_good_signature_proves_the_archive_also_in_the_cache(official, layout, reporter):
     source = fetch(official.pin, layout, reporter)
     assert (source.kind, source.path.name, source.digest) == ("url", "qemu-1.2.3.tar.xz", official.digest)
     assert import_source(source, layout, reporter).facts.version == "1.2.3"
@@ -148,9 +140,7 @@ def test_good_signature_proves_the_archive_also_in_the_cache(
 
 
 @pytest.mark.parametrize("damage", [b"", b"other bytes"])
-def test_changed_archive_in_the_cache_is_fetched_again(
-    official: Official, layout: Layout, reporter: Silent, damage: bytes
-) -> None:
+def test_changed_archive_in_the_cache_is_fetched_again(official, layout, reporter, damage):
     path = fetch(official.pin, layout, reporter).path
     path.write_bytes(damage)
     assert fetch(official.pin, layout, reporter).path.read_bytes() == official.data
@@ -158,9 +148,7 @@ def test_changed_archive_in_the_cache_is_fetched_again(
     assert [bad.read_bytes() for bad in layout.downloads.glob("*.bad-*")] == [damage]
 
 
-def test_lost_signature_in_the_cache_is_fetched_again(
-    official: Official, layout: Layout, reporter: Silent
-) -> None:
+def test_lost_signature_in_the_cache_is_fetched_again(official, layout, reporter):
     path = fetch(official.pin, layout, reporter).path
     path.with_name(f"{path.name}.sig").unlink()
     assert fetch(official.pin, layout, reporter).digest == official.digest
@@ -169,9 +157,7 @@ def test_lost_signature_in_the_cache_is_fetched_again(
 
 @pytest.mark.parametrize("has_digest", [False, True])
 @pytest.mark.parametrize("fault", ["wrong key", "of other bytes", "no signature", "empty", "corrupt archive"])
-def test_archive_without_a_valid_signature_is_refused(
-    official: Official, keys: Keys, layout: Layout, *, fault: str, has_digest: bool
-) -> None:
+def test_archive_without_a_valid_signature_is_refused(official, keys, layout, *, fault, has_digest):
     signature = "qemu-1.2.3.tar.xz.sig"
     if fault == "corrupt archive":
         official.files["qemu-1.2.3.tar.xz"] = official.data[:-1] + b"?"
@@ -192,7 +178,7 @@ def test_archive_without_a_valid_signature_is_refused(
     assert (layout.downloads / f"qemu-1.2.3.tar.xz.bad-{bad}").exists()
 
 
-def test_missing_signature_fails_the_location(official: Official, layout: Layout, reporter: Silent) -> None:
+def test_missing_signature_fails_the_location(official, layout, reporter):
     del official.files["qemu-1.2.3.tar.xz.sig"]
     for pin in (official.pin, official.with_digest()):
         with pytest.raises(FetchError, match=r"provided qemu-1\.2\.3\.tar\.xz") as error:
@@ -200,16 +186,12 @@ def test_missing_signature_fails_the_location(official: Official, layout: Layout
         assert any("tar.xz.sig: 404" in line for line in error.value.details)
 
 
-def test_digest_and_signature_together_prove_the_archive(
-    official: Official, layout: Layout, reporter: Silent
-) -> None:
+def test_digest_and_signature_together_prove_the_archive(official, layout, reporter):
     source = fetch(official.with_digest(), layout, reporter)
     assert (source.digest, source.release) == (official.digest, "")
 
 
-def test_another_release_with_a_valid_signature_is_refused(
-    official: Official, keys: Keys, layout: Layout, reporter: Silent, tmp_path: Path
-) -> None:
+def test_another_release_with_a_valid_signature_is_refused(official, keys, layout, reporter, tmp_path):
     """The signature covers the bytes, not the name: a server could offer an older release under this name."""
     old = make_archive(tmp_path / "old.tar.xz", {**RELEASE, "VERSION": "1.2.2\n"}).read_bytes()
     official.files |= {"qemu-1.2.3.tar.xz": old, "qemu-1.2.3.tar.xz.sig": keys.sign(old)}
@@ -220,11 +202,11 @@ def test_another_release_with_a_valid_signature_is_refused(
 
 
 def test_official_archive_is_fetched_where_the_pool_lacks_the_listed_file(
-    official: Official, layout: Layout, reporter: Silent, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    official, layout, reporter, monkeypatch
+):
     """Debian's index lists the archive, its pool answers 404: the next location has another archive."""
 
-    def run(_: AptState, words: list[str], **__: object) -> object:
+    def run(_, words, **__):
         if "showsrc" in words:
             listed = f"Package: qemu\nVersion: 1.2.3-1\nChecksums-Sha256:\n {'0' * 64} 9 tiny.tar.xz\n"
             return Shown(listed)
@@ -243,8 +225,8 @@ def test_official_archive_is_fetched_where_the_pool_lacks_the_listed_file(
 
 
 def test_local_file_with_the_bytes_of_the_official_archive_is_that_of_the_pin(
-    official: Official, layout: Layout, reporter: Silent, tmp_path: Path
-) -> None:
+    official, layout, reporter, tmp_path
+):
     layout.pins_file.write_text(
         '["1.2"]\n[["1.2".locations]]\nkind = "url"\nurl = "http://x/"\n'
         f'archive = "qemu-1.2.3.tar.xz"\nsha256 = "{official.digest}"\n'
@@ -254,7 +236,7 @@ def test_local_file_with_the_bytes_of_the_official_archive_is_that_of_the_pin(
     assert found.pin.name == "1.2"
 
 
-def test_shipped_keyring_has_the_release_key_only() -> None:
+def test_shipped_keyring_has_the_release_key_only():
     """The fingerprint of a version 4 key is the SHA-1 of its first packet (RFC 4880, 12.2)."""
     layout = find_layout(Path(__file__).parents[3])
     data = (layout.root / "qemu-src" / "qemu-release.gpg").read_bytes()

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import OptionError
-from harness.layout import Layout, find_layout
+from harness.layout import find_layout
 from harness.source import find_pin
 from harness.source.pin import load_pins
 
@@ -20,24 +20,24 @@ SIGNED = 'signature = "http://x/s"\nkeyring = "k"'
 DEBIAN = 'kind = "debian"\nsuite = "bookworm"\npackage = "qemu"'
 
 
-def write(layout: Layout, *, more: str = "", location: str = DEBIAN, digest: str = "a" * 64) -> None:
+def write(layout, *, more="", location=DEBIAN, digest="a" * 64):
     layout.pins_file.write_text(GOOD.format(more=more, location=location, digest=digest))
 
 
-def test_shipped_pins_are_valid() -> None:
+def test_shipped_pins_are_valid():
     pins = load_pins(find_layout(Path(__file__).parents[3]))
     assert [name for name, pin in pins.items() if pin.unmerge] == ["7.2"]
     assert {"7.2", "5.2", "10.0"} <= set(pins)
 
 
-def test_pin_is_parsed(layout: Layout) -> None:
+def test_pin_is_parsed(layout):
     write(layout, more='[["1.2".unmerge]]\nkind = "replace"\nfile = "a/b"\nold = """\nx\ny\n"""')
     pin = find_pin(layout, "1.2")
     assert pin.locations[0].suite == "bookworm"
     assert pin.unmerge[0].old == "x\ny\n"
 
 
-def test_unknown_pin_error_lists_known_pins(layout: Layout) -> None:
+def test_unknown_pin_error_lists_known_pins(layout):
     write(layout)
     with pytest.raises(OptionError) as error:
         find_pin(layout, "1.3")
@@ -72,19 +72,19 @@ def test_unknown_pin_error_lists_known_pins(layout: Layout) -> None:
         ({"more": '[["1.2".unmerge]]\nkind = "remove"\nfile = "x"\nunless = "y"'}, "does not accept unless"),
     ],
 )
-def test_invalid_pin_is_refused(layout: Layout, change: dict[str, str], problem: str) -> None:
+def test_invalid_pin_is_refused(layout, change, problem):
     write(layout, **change)
     with pytest.raises(OptionError, match=r"pins\.toml") as error:
         load_pins(layout)
     assert problem in error.value.cause
 
 
-def test_archive_of_a_location_that_is_no_file_name_is_refused(layout: Layout) -> None:
+def test_archive_of_a_location_that_is_no_file_name_is_refused(layout):
     write(layout, location=f'{URL}archive = "../a"\nsha256 = "{"b" * 64}"')
     with pytest.raises(OptionError, match="cannot be used as a folder name"):
         load_pins(layout)
 
 
-def test_missing_pins_file_is_an_option_error(layout: Layout) -> None:
+def test_missing_pins_file_is_an_option_error(layout):
     with pytest.raises(OptionError):
         load_pins(layout)

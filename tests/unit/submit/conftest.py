@@ -1,11 +1,7 @@
 """A small QEMU with MAINTAINERS and tools, an unsigned series, and a person with a git identity."""
 
-from pathlib import Path
-
 import pytest
 
-from harness.layout import Layout
-from harness.tree import Tree
 from tests.unit.authoring.conftest import change, patch
 from tests.unit.conftest import copy_tree, import_tiny
 from tests.unit.submit.support import PERSON
@@ -80,17 +76,17 @@ LONG = "util: a subject that is \u00e4 good deal longer than what fits on the li
 
 
 @pytest.fixture(scope="session")
-def made_tree(tmp_path_factory: pytest.TempPathFactory) -> Tree:
+def made_tree(tmp_path_factory):
     return import_tiny(tmp_path_factory.mktemp("submit-tree"), EXTRA)[1]
 
 
 @pytest.fixture
-def tree(made_tree: Tree, layout: Layout) -> Tree:
+def tree(made_tree, layout):
     return copy_tree(made_tree, layout)
 
 
 @pytest.fixture
-def person(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+def person(tmp_path, monkeypatch):
     """Set a test person's git identity, in a separate home folder."""
     home = tmp_path / "home"
     home.mkdir()
@@ -102,7 +98,7 @@ def person(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 @pytest.fixture
-def folder(layout: Layout, person: str) -> Path:
+def folder(layout, person):
     """Create two unsigned patches: 8-bit names, a long subject, an in-body From, CRLF."""
     folder = layout.patches / "mine"
     folder.mkdir(parents=True)

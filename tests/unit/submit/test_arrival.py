@@ -1,22 +1,17 @@
 """Send the files to a test mail server; the received series equals the sent one."""
 
 import subprocess
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from aiosmtpd.controller import Controller
-from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from harness.authoring.branch import read_commits
 from harness.authoring.create import import_series
-from harness.layout import Layout
-from harness.progress import Silent
 from harness.series import load_series, read_input
 from harness.submit import outgoing_folder, prepare
 from harness.submit.handover import send_email_command
 from harness.submit.recipients import Recipients
-from harness.tree import Tree, apply_series
+from harness.tree import apply_series
 from harness.tree.git import Git
 from tests.unit.authoring.conftest import change, patch
 from tests.unit.submit.support import declare, finding, validate
@@ -31,10 +26,10 @@ pytestmark = [
 class Sink:
     """Accepts every mail and relays none."""
 
-    def __init__(self) -> None:
+    def __init__(self):
         self.mails: list[tuple[str, list[str], bytes]] = []
 
-    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
+    async def handle_DATA(self, server, session, envelope):  # noqa: N802
         assert isinstance(envelope.content, bytes)
         self.mails.append((envelope.mail_from or "", list(envelope.rcpt_tos), envelope.content))
         return "250 taken"
@@ -43,14 +38,13 @@ class Sink:
 class AnyPort(Controller):
     """Uses a port that the system chooses, which the controller itself does not support."""
 
-    def _trigger_server(self) -> None:
-        assert self.server is not None
+    def _trigger_server(self):
         self.port = self.server.sockets[0].getsockname()[1]
         super()._trigger_server()
 
 
 @pytest.fixture
-def sink() -> Iterator[tuple[Sink, int]]:
+def sink():
     handler = Sink()
     controller = AnyPort(handler, hostname="127.0.0.1", port=0)
     controller.start()
@@ -61,8 +55,8 @@ def sink() -> Iterator[tuple[Sink, int]]:
 
 
 def test_received_series_equals_the_sent_one(  # noqa: PLR0917 - pytest fixtures
-    layout: Layout, tree: Tree, folder: Path, reporter: Silent, tmp_path: Path, sink: tuple[Sink, int]
-) -> None:
+    layout, tree, folder, reporter, tmp_path, sink
+):
     handler, port = sink
     third = "\u00dcnal Third <third@qemu-test.org>"
     for path in folder.glob("*.patch"):
@@ -109,8 +103,6 @@ def test_received_series_equals_the_sent_one(  # noqa: PLR0917 - pytest fixtures
         one.message_id for one in done.mails
     ]
     sent = read_input(layout, str(out))
-    assert arrived.cover is not None
-    assert sent.cover is not None
     assert arrived.cover.message == sent.cover.message
     assert {mail.references for mail in arrived.patches} == {(done.mails[0].message_id,)}
     made = import_series(layout, tree, "again", arrived, reporter)
@@ -118,7 +110,7 @@ def test_received_series_equals_the_sent_one(  # noqa: PLR0917 - pytest fixtures
     outgoing = load_series(layout, str(out))
     meant = apply_series(tree, outgoing, layout, reporter).commit
 
-    def commits(tip: str) -> list[tuple[str, ...]]:
+    def commits(tip):
         read = read_commits(git, tree.pristine, tip)
         return [(one.tree, one.author, one.email, one.message) for one in read]
 

@@ -2,28 +2,26 @@
 
 import dataclasses
 import json
-from pathlib import Path
 
 import msgspec
 import pytest
 
 from harness.bench import Subject
 from harness.jsonfile import write_json
-from harness.layout import Layout
 from harness.progress import Silent
 from harness.series import load_series
 from harness.submit.cover import Figures, base_commit, based_on_release, compose, find_figures
 from harness.submit.mails import mailbox
 from harness.submit.write import irregular_mails
 from harness.teardown.results import teardown_file
-from harness.tree import Tree, apply_series
+from harness.tree import apply_series
 from harness.tree.git import Git
 from tests.unit.report.support import make_results, realistic
 
 COMMIT = "c" * 40
 
 
-def measured(layout: Layout, commit: str, **fields: object) -> None:
+def measured(layout, commit, **fields):
     """Write a measurement whose patched binary was built from ``commit``."""
     subjects = tuple(
         Subject(
@@ -39,7 +37,7 @@ def measured(layout: Layout, commit: str, **fields: object) -> None:
 
 
 @pytest.mark.slow
-def test_figures_are_only_used_if_built_from_the_same_commits(layout: Layout) -> None:
+def test_figures_are_only_used_if_built_from_the_same_commits(layout):
     assert "there is no measurement" in find_figures(layout, COMMIT).why
     measured(layout, COMMIT)
     found = find_figures(layout, COMMIT)
@@ -57,14 +55,14 @@ def test_figures_are_only_used_if_built_from_the_same_commits(layout: Layout) ->
 
 
 @pytest.mark.parametrize("line", ["From now on", ">From x", "From 0 Mon Sep 17 00:00:00 2001"])
-def test_lines_that_begin_with_from_are_quoted(line: str, tmp_path: Path) -> None:
+def test_lines_that_begin_with_from_are_quoted(line, tmp_path):
     mail = f"From 0 Mon Sep 17 00:00:00 2001\nFrom: a@b.org\n\n{line}\n".encode()
     box = mailbox([mail, mail])
     assert box.count(f"\n>{line}\n".encode()) == 2
     assert box.count(b"\n\nFrom 0 Mon") == 1
 
 
-def test_base_commit_is_written_if_upstream_has_it(tree: Tree, layout: Layout, folder: Path) -> None:
+def test_base_commit_is_written_if_upstream_has_it(tree, layout, folder):
     series = load_series(layout, "mine")
     assert base_commit(series, tree, tree.pristine) == ""
     assert based_on_release(series, tree) == "The patches apply to QEMU 1.2.3."
@@ -102,7 +100,7 @@ def test_base_commit_is_written_if_upstream_has_it(tree: Tree, layout: Layout, f
     assert "too long for a mail" in body
 
 
-def test_mail_that_is_not_plain_text_is_reported() -> None:
+def test_mail_that_is_not_plain_text_is_reported():
     head = b"From: A <a@b.org>\nSubject: [PATCH] x\n"
     body = b"\nWhy.\n---\ndiff --git a/x b/x\nold mode 100644\nnew mode 100755\n"
     assert irregular_mails({"0001-x.patch": head + body}) == ()

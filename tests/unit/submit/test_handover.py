@@ -6,21 +6,17 @@ import os
 import re
 import shutil
 import subprocess
-from pathlib import Path
 
 import pytest
 
-from harness.layout import Layout
-from harness.progress import Silent
 from harness.submit import outgoing_folder, prepare
-from harness.tree import Tree
 from tests.unit.submit.support import declare, finding, validate
 from tests.unit.submit.test_submit import have_send_email
 
 pytestmark = pytest.mark.slow
 
 
-def step(out: Path, number: int) -> str:
+def step(out, number):
     """Return the commands of part ``number`` of send.txt, with the tag ``base`` as base."""
     text = (out / "send.txt").read_text()
     found = re.search(rf"^# {number}\. .*\n((?:[^#\n].*\n)+)", text, re.MULTILINE)
@@ -28,7 +24,7 @@ def step(out: Path, number: int) -> str:
     return found[1].replace("BASE", "base")
 
 
-def shell(clone: Path, commands: str) -> str:
+def shell(clone, commands):
     ended = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", commands],
         cwd=clone,
@@ -44,7 +40,7 @@ def shell(clone: Path, commands: str) -> str:
 
 
 @pytest.fixture
-def out(layout: Layout, tree: Tree, folder: Path, reporter: Silent) -> Path:
+def out(layout, tree, folder, reporter):
     """Prepare a folder of mails that are ready to send."""
     validate(layout, tree, "mine", finding("dco-missing"))
     declare(layout, tree, "mine")
@@ -53,7 +49,7 @@ def out(layout: Layout, tree: Tree, folder: Path, reporter: Silent) -> Path:
 
 
 @pytest.fixture
-def clone(tree: Tree, out: Path, tmp_path: Path) -> Path:
+def clone(tree, out, tmp_path):
     """Clone the tree and create the branch with the patches by step 2."""
     clone = tmp_path / "clone"
     subprocess.run(["git", "clone", "--quiet", "--no-checkout", str(tree.path), str(clone)], check=True)
@@ -66,7 +62,7 @@ def clone(tree: Tree, out: Path, tmp_path: Path) -> Path:
 
 
 @pytest.mark.skipif(not have_send_email(), reason="git send-email is not installed (git-email)")
-def test_git_send_email_accepts_the_files(out: Path, clone: Path) -> None:
+def test_git_send_email_accepts_the_files(out, clone):
     dry = step(out, 1).splitlines()[0]
     assert " --dry-run " in dry
     output = shell(clone, dry)
@@ -75,7 +71,7 @@ def test_git_send_email_accepts_the_files(out: Path, clone: Path) -> None:
 
 
 @pytest.mark.skipif(shutil.which("b4") is None, reason="b4 is not installed")
-def test_b4_generates_the_same_mails(out: Path, clone: Path) -> None:
+def test_b4_generates_the_same_mails(out, clone):
     output = shell(clone, step(out, 3))
     assert output.count("DRYRUN: message follows") == 3
     assert len(re.findall(r"^\s*\| Subject: .*PATCH", output, re.MULTILINE)) == 3
@@ -88,7 +84,7 @@ def test_b4_generates_the_same_mails(out: Path, clone: Path) -> None:
 @pytest.mark.skipif(
     shutil.which("git-publish") is None or not have_send_email(), reason="git-publish is not installed"
 )
-def test_git_publish_generates_the_same_mails(out: Path, clone: Path, tmp_path: Path) -> None:
+def test_git_publish_generates_the_same_mails(out, clone, tmp_path):
     received = tmp_path / "received"
     received.mkdir()
     server = tmp_path / "server"

@@ -4,7 +4,6 @@ import contextlib
 import datetime
 import itertools
 import re
-from pathlib import Path
 
 import hypothesis
 import pytest
@@ -12,8 +11,6 @@ from hypothesis import strategies as st
 
 from harness.authoring.tags import read_records
 from harness.errors import OptionError, ProvenanceError
-from harness.layout import Layout
-from harness.progress import Silent
 from harness.series import load_series
 from harness.submit.policy import UPSTREAM, Policy, find_policy
 from harness.submit.provenance import (
@@ -28,14 +25,14 @@ from harness.submit.provenance import (
     write_form,
 )
 from harness.submit.recipients import find_recipients, read_settings
-from harness.tree import Tree, apply_series
+from harness.tree import apply_series
 from harness.tree.git import Git
 from tests.unit.submit.support import PERSON, declare
 
 TODAY = datetime.date(2026, 1, 3)
 
 
-def reasons(layout: Layout, tree: Tree) -> list[tuple[str, str]]:
+def reasons(layout, tree):
     series = load_series(layout, "mine")
     found = judge(
         Git(repository=tree.path),
@@ -47,7 +44,7 @@ def reasons(layout: Layout, tree: Tree) -> list[tuple[str, str]]:
     return [(one.rule, one.text) for one in found]
 
 
-def test_form_without_answers_is_not_a_declaration(layout: Layout, tree: Tree, folder: Path) -> None:
+def test_form_without_answers_is_not_a_declaration(layout, tree, folder):
     policy = find_policy(tree, layout)
     assert policy.source == UPSTREAM
     assert "DECLINE" in policy.quote[0]
@@ -101,16 +98,14 @@ def test_form_without_answers_is_not_a_declaration(layout: Layout, tree: Tree, f
         ({"patches": {}}, "changed"),
     ],
 )
-def test_unacceptable_answer_is_a_reason_not_to_send(
-    layout: Layout, tree: Tree, folder: Path, answers: dict[str, object], rule: str
-) -> None:
+def test_unacceptable_answer_is_a_reason_not_to_send(layout, tree, folder, answers, rule):
     declare(layout, tree, "mine", **answers)
     assert {one for one, _ in reasons(layout, tree)} == ({rule} if rule else set())
 
 
-def answered(**answers: object) -> Declaration:
+def answered(**answers):
     """A complete declaration; keyword arguments replace answers."""
-    values: dict[str, object] = {
+    values = {
         "person": PERSON,
         "date": "2026-01-02",
         "written_by": (PERSON,),
@@ -147,9 +142,7 @@ def answered(**answers: object) -> Declaration:
         ({"person": "?", "written_by": ("",), "policy_read": ""}, ("person", "written-by", "policy-read")),
     ],
 )
-def test_unanswered_and_unclear_questions_are_listed_once(
-    answers: dict[str, object], keys: tuple[str, ...]
-) -> None:
+def test_unanswered_and_unclear_questions_are_listed_once(answers, keys):
     assert unanswered(answered(**answers)) == keys
 
 
@@ -165,14 +158,14 @@ def test_unanswered_and_unclear_questions_are_listed_once(
         "A B <a@b.invalid>",
     ],
 )
-def test_sender_that_is_no_person_is_a_reason(layout: Layout, tree: Tree, folder: Path, person: str) -> None:
+def test_sender_that_is_no_person_is_a_reason(layout, tree, folder, person):
     declare(layout, tree, "mine", person=person)
     ((rule, text),) = reasons(layout, tree)
     assert rule == "person"
     assert person in text
 
 
-def test_declaration_may_be_dated_tomorrow_elsewhere(layout: Layout, tree: Tree, folder: Path) -> None:
+def test_declaration_may_be_dated_tomorrow_elsewhere(layout, tree, folder):
     """It is already tomorrow in some time zone."""
     declare(layout, tree, "mine", date="2026-01-04")
     assert reasons(layout, tree) == []
@@ -182,9 +175,7 @@ def test_declaration_may_be_dated_tomorrow_elsewhere(layout: Layout, tree: Tree,
     assert "2026-01-05" in text
 
 
-def test_incomplete_and_outdated_declarations_name_the_places(
-    layout: Layout, tree: Tree, folder: Path
-) -> None:
+def test_incomplete_and_outdated_declarations_name_the_places(layout, tree, folder):
     declare(layout, tree, "mine", date="soon", licence="?")
     ((_, text),) = reasons(layout, tree)
     assert "provenance.toml" in text
@@ -195,13 +186,13 @@ def test_incomplete_and_outdated_declarations_name_the_places(
         assert subject in text
 
 
-def test_series_without_a_declaration_is_not_ready(layout: Layout, tree: Tree, folder: Path) -> None:
+def test_series_without_a_declaration_is_not_ready(layout, tree, folder):
     ((rule, text),) = reasons(layout, tree)
     assert rule == "no-declaration"
     assert "mine" in text
 
 
-def test_reasons_name_what_was_declared(layout: Layout, tree: Tree, folder: Path) -> None:
+def test_reasons_name_what_was_declared(layout, tree, folder):
     declare(
         layout,
         tree,
@@ -220,7 +211,7 @@ def test_reasons_name_what_was_declared(layout: Layout, tree: Tree, folder: Path
     assert UPSTREAM in found[3][1]
 
 
-def test_declined_content_is_reported_with_the_policy(layout: Layout, tree: Tree, folder: Path) -> None:
+def test_declined_content_is_reported_with_the_policy(layout, tree, folder):
     declare(layout, tree, "mine", generated="yes", tools=["Copilot"])
     toml, path = folder / "series.toml", folder / "0001-first.patch"
     toml.write_text(toml.read_text() + '[origin]\nwritten-by = "a model"\ngenerated = true\n')
@@ -240,9 +231,7 @@ def test_declined_content_is_reported_with_the_policy(layout: Layout, tree: Tree
         ("Proprietary", "util/n\u00fc.c"),
     ],
 )
-def test_licence_of_a_new_file_is_checked(
-    layout: Layout, tree: Tree, folder: Path, licence: str, reason: str
-) -> None:
+def test_licence_of_a_new_file_is_checked(layout, tree, folder, licence, reason):
     path = folder / "0002-second.patch"
     data = path.read_bytes().decode()
     path.write_bytes(data.replace("Identifier: GPL-2.0-or-later", f"Identifier: {licence}").encode())
@@ -252,7 +241,7 @@ def test_licence_of_a_new_file_is_checked(
     assert all(reason in text and licence in text for _, text in found)
 
 
-def test_origin_stated_by_the_series_itself_counts(layout: Layout, tree: Tree, folder: Path) -> None:
+def test_origin_stated_by_the_series_itself_counts(layout, tree, folder):
     declare(layout, tree, "mine")
     toml = folder / "series.toml"
     plain = toml.read_text()
@@ -274,9 +263,7 @@ def test_origin_stated_by_the_series_itself_counts(layout: Layout, tree: Tree, f
         ("0000-cover-letter.patch", "Written with Claude. Why"),
     ],
 )
-def test_statement_in_a_mail_counts(
-    layout: Layout, tree: Tree, folder: Path, file: str, statement: str
-) -> None:
+def test_statement_in_a_mail_counts(layout, tree, folder, file, statement):
     declare(layout, tree, "mine")
     assert reasons(layout, tree) == []
     path = folder / file
@@ -287,7 +274,7 @@ def test_statement_in_a_mail_counts(
     assert "Claude" in reason
 
 
-def test_only_the_person_who_declared_signs_off(layout: Layout, tree: Tree, folder: Path) -> None:
+def test_only_the_person_who_declared_signs_off(layout, tree, folder):
     declare(layout, tree, "mine")
     series, declaration = load_series(layout, "mine"), read_declaration(folder)
     identity = git_identity(folder)
@@ -304,7 +291,7 @@ def test_only_the_person_who_declared_signs_off(layout: Layout, tree: Tree, fold
         sign_off_line(series, answered(date="?", licence=""), identity)
 
 
-def test_declaration_that_cannot_be_read_is_refused_by_name(folder: Path) -> None:
+def test_declaration_that_cannot_be_read_is_refused_by_name(folder):
     assert read_declaration(folder) is None
     path = folder / "provenance.toml"
     for text in ('person = "x"\n', "[[\n"):
@@ -318,27 +305,26 @@ def test_declaration_that_cannot_be_read_is_refused_by_name(folder: Path) -> Non
         read_declaration(folder)
 
 
-def test_identity_is_that_of_git(folder: Path, tmp_path: Path) -> None:
+def test_identity_is_that_of_git(folder, tmp_path):
     assert str(git_identity(folder)) == PERSON
     (tmp_path / "home" / ".gitconfig").write_text("[user]\nname = A  B\n")
     assert git_identity(folder) == Identity(name="A  B", email="")
 
 
-def test_form_quotes_subjects_for_toml(layout: Layout, tree: Tree, folder: Path) -> None:
+def test_form_quotes_subjects_for_toml(layout, tree, folder):
     subject = 'util: say "caf\u00e9" \\ more'
     path = folder / "0001-first.patch"
     path.write_text(re.sub(r"Subject: .*", lambda _: f"Subject: [PATCH 1/2] {subject}", path.read_text()))
     policy = Policy(text="x", source='a "policy"')
     write_form(Git(repository=tree.path), load_series(layout, "mine"), policy)
     form = read_declaration(folder)
-    assert form is not None
     assert (form.policy, form.policy_sha256) == (policy.source, policy.sha256)
     assert next(iter(form.patches.values())) == subject
     with pytest.raises(ProvenanceError, match=r"mine/provenance\.toml"):
         write_form(Git(repository=tree.path), load_series(layout, "mine"), policy)
 
 
-def test_policy_of_the_tree_takes_precedence(layout: Layout, tree: Tree) -> None:
+def test_policy_of_the_tree_takes_precedence(layout, tree):
     text = "Policy\n\nWe DECLINE AI generated content.\n"
     git = Git(repository=tree.path)
     blob = git.read("hash-object", "-w", "--stdin", stdin=text.encode())
@@ -354,7 +340,7 @@ def test_policy_of_the_tree_takes_precedence(layout: Layout, tree: Tree) -> None
     assert found.quote == ("We DECLINE AI generated content.",)
 
 
-def test_each_recipient_has_its_reasons(layout: Layout, tree: Tree, folder: Path, reporter: Silent) -> None:
+def test_each_recipient_has_its_reasons(layout, tree, folder, reporter):
     toml = folder / "series.toml"
     toml.write_text(
         toml.read_text()
@@ -386,7 +372,7 @@ def test_each_recipient_has_its_reasons(layout: Layout, tree: Tree, folder: Path
     assert "cannot receive mail (maintainer:Utilities, patch 2)" in out["Udo <noreply@users.example.com>"]
 
 
-def test_no_command_of_the_tree_is_run(layout: Layout, tree: Tree) -> None:
+def test_no_command_of_the_tree_is_run(layout, tree):
     git = Git(repository=tree.path)
     rfc = read_settings(git, tree.pristine, "rfc")
     assert (rfc.to, rfc.cc) == (("qemu-devel@nongnu.org",), ("rfc@lists.qemu-test.org",))
@@ -396,7 +382,7 @@ def test_no_command_of_the_tree_is_run(layout: Layout, tree: Tree) -> None:
     assert read_settings(git, tree.pristine, "other").to == ("qemu-devel@nongnu.org",)
 
 
-def test_invalid_address_in_series_toml_is_refused(layout: Layout, folder: Path) -> None:
+def test_invalid_address_in_series_toml_is_refused(layout, folder):
     toml = folder / "series.toml"
     for bad, where in itertools.product(("nobody", "a@b\\r\\nBcc: x@y.org"), ("to", "cc")):
         toml.write_text(f'title = "T"\n{where} = ["{bad}"]\n')
@@ -406,9 +392,7 @@ def test_invalid_address_in_series_toml_is_refused(layout: Layout, folder: Path)
 
 @hypothesis.settings(max_examples=30)
 @hypothesis.given(st.binary(max_size=60))
-def test_arbitrary_bytes_give_a_declaration_or_a_harness_error(
-    tmp_path_factory: pytest.TempPathFactory, data: bytes
-) -> None:
+def test_arbitrary_bytes_give_a_declaration_or_a_harness_error(tmp_path_factory, data):
     folder = tmp_path_factory.getbasetemp()
     for text in (data, b'[[tag]]\npatch = "' + data + b'"', b'person = "' + data + b'"'):
         (folder / "provenance.toml").write_bytes(text)

@@ -9,14 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from harness.layout import Layout, find_layout
-from harness.progress import Silent
+from harness.layout import find_layout
 from harness.source import find_pin
 from harness.submit import outgoing_folder, prepare
 from harness.submit.checklist import RULES
 from harness.submit.policy import QUOTED
 from harness.submit.recipients import read_settings
-from harness.submit.record import Outgoing
 from harness.tree import Tree
 from harness.tree.facts import read_facts
 from harness.tree.git import Git
@@ -27,7 +25,7 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def real(tmp_path: Path) -> tuple[Layout, Tree]:
+def real(tmp_path):
     layout = dataclasses.replace(find_layout(ROOT), build=tmp_path / "build")
     pin, path = find_pin(layout, "7.2"), layout.tree("7.2")
     if not (path / "harness.json").is_file():
@@ -38,10 +36,10 @@ def real(tmp_path: Path) -> tuple[Layout, Tree]:
     return layout, Tree(path=path, name="7.2", pin=pin, digest=pin.sha256, pristine=pristine, facts=facts)
 
 
-def test_shipped_series_is_prepared_and_not_ready(real: tuple[Layout, Tree], reporter: Silent) -> None:
+def test_shipped_series_is_prepared_and_not_ready(real, reporter):
     layout, tree = real
     validate(layout, tree, "async-teardown", finding("dco-missing"))
-    done: Outgoing = prepare(layout, tree, "async-teardown", reporter)
+    done = prepare(layout, tree, "async-teardown", reporter)
     assert not done.ready
     assert {"generated", "no-declaration", "sign-off"} <= {one.rule for one in done.reasons}
     (generated,) = [one for one in done.reasons if one.rule == "generated"]
@@ -61,7 +59,7 @@ def test_shipped_series_is_prepared_and_not_ready(real: tuple[Layout, Tree], rep
     assert "DECLINE any contributions" in page
 
 
-def test_checklist_covers_every_section_of_the_rules(real: tuple[Layout, Tree]) -> None:
+def test_checklist_covers_every_section_of_the_rules(real):
     _, tree = real
     git = Git(repository=tree.path)
     text = git.run(
@@ -74,7 +72,7 @@ def test_checklist_covers_every_section_of_the_rules(real: tuple[Layout, Tree]) 
     assert judged <= set(re.findall(r"^\.\. _([a-z_]+):", text, re.MULTILINE))
 
 
-def test_profiles_of_the_tree_are_read(real: tuple[Layout, Tree]) -> None:
+def test_profiles_of_the_tree_are_read(real):
     _, tree = real
     git = Git(repository=tree.path)
     s390 = read_settings(git, tree.pristine, "s390")
@@ -84,5 +82,5 @@ def test_profiles_of_the_tree_are_read(real: tuple[Layout, Tree]) -> None:
     assert read_settings(git, tree.pristine, "no-such").source == "docs/devel/submitting-a-patch.rst"
 
 
-def test_quoted_policy_contains_the_keyword_of_the_check() -> None:
+def test_quoted_policy_contains_the_keyword_of_the_check():
     assert "DECLINE" in QUOTED

@@ -12,38 +12,32 @@ import pytest
 
 from harness.authoring.history import reroll
 from harness.errors import ProvenanceError, SubmitError
-from harness.layout import Layout
-from harness.progress import Silent
 from harness.series import load_series
 from harness.submit import outgoing_folder, prepare
-from harness.submit.record import Outgoing
-from harness.tree import Tree
 from tests.unit.submit.support import PERSON, declare, finding, validate
 
 pytestmark = pytest.mark.slow
 
 
-def have_send_email() -> bool:
+def have_send_email():
     found = subprocess.run(["git", "--exec-path"], capture_output=True, text=True, check=True).stdout.strip()
     return (Path(found) / "git-send-email").exists()
 
 
-def mail(folder: Path, number: int) -> email.message.EmailMessage:
+def mail(folder, number):
     (path,) = folder.glob(f"*{number:04d}-*.patch")
     parsed = email.message_from_bytes(path.read_bytes(), policy=email.policy.default)
     assert isinstance(parsed, email.message.EmailMessage)
     return parsed
 
 
-def item(done: Outgoing, rule: str) -> tuple[str, str]:
+def item(done, rule):
     (found,) = [one for one in done.checklist if one.rule == rule]
     return found.verdict, found.evidence
 
 
-def test_series_without_a_clean_result_for_its_bytes_is_refused(
-    layout: Layout, tree: Tree, folder: Path, reporter: Silent
-) -> None:
-    def refused() -> SubmitError:
+def test_series_without_a_clean_result_for_its_bytes_is_refused(layout, tree, folder, reporter):
+    def refused():
         with pytest.raises(SubmitError) as caught:
             prepare(layout, tree, "mine", reporter)
         assert not (layout.build / "outgoing").exists()
@@ -70,9 +64,7 @@ def test_series_without_a_clean_result_for_its_bytes_is_refused(
     assert "cannot read" in refused().cause
 
 
-def test_unsigned_series_is_prepared_and_marked(
-    layout: Layout, tree: Tree, folder: Path, reporter: Silent
-) -> None:
+def test_unsigned_series_is_prepared_and_marked(layout, tree, folder, reporter):
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     warnings = [finding(rule, "warning") for rule in ("subject-length", "file-spdx", "version-tag")]
     validate(layout, tree, "mine", finding("dco-missing"), *warnings)
@@ -110,9 +102,7 @@ def test_unsigned_series_is_prepared_and_marked(
     assert not list(out.parent.glob(".*"))
 
 
-def test_declared_and_signed_series_is_ready(
-    layout: Layout, tree: Tree, folder: Path, reporter: Silent
-) -> None:
+def test_declared_and_signed_series_is_ready(layout, tree, folder, reporter):
     validate(layout, tree, "mine", finding("dco-missing"))
     with pytest.raises(ProvenanceError, match="no person has declared"):
         prepare(layout, tree, "mine", reporter, sign_off=True)
@@ -171,7 +161,7 @@ def test_declared_and_signed_series_is_ready(
 
 
 @pytest.mark.slow
-def test_second_version_lists_its_changes(layout: Layout, tree: Tree, folder: Path, reporter: Silent) -> None:
+def test_second_version_lists_its_changes(layout, tree, folder, reporter):
     review = "Reviewed-by: Rosa <rosa@qemu-test.org>"
     for name in ("0001-first.patch", "0002-second.patch"):
         path = folder / name
@@ -209,16 +199,14 @@ def test_second_version_lists_its_changes(layout: Layout, tree: Tree, folder: Pa
 
 
 @pytest.mark.slow
-def test_failed_preparation_keeps_the_previous_files(
-    layout: Layout, tree: Tree, folder: Path, reporter: Silent, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_failed_preparation_keeps_the_previous_files(layout, tree, folder, reporter, monkeypatch):
     validate(layout, tree, "mine", finding("dco-missing"))
     prepare(layout, tree, "mine", reporter)
     out = outgoing_folder(layout, "mine", 1)
     before = {path.name: path.read_bytes() for path in out.iterdir()}
     from harness.submit import write as module
 
-    def damaged(mails: list[bytes]) -> bytes:
+    def damaged(mails):
         return whole(mails).replace(b"+new\n", b"+other\n")
 
     whole = module.mailbox
@@ -231,9 +219,7 @@ def test_failed_preparation_keeps_the_previous_files(
 
 @pytest.mark.slow
 @pytest.mark.skipif(not have_send_email(), reason="git send-email is not installed (git-email)")
-def test_git_send_email_refuses_mails_that_are_not_ready(
-    layout: Layout, tree: Tree, folder: Path, reporter: Silent, tmp_path: Path
-) -> None:
+def test_git_send_email_refuses_mails_that_are_not_ready(layout, tree, folder, reporter, tmp_path):
     validate(layout, tree, "mine", finding("dco-missing"))
     done = prepare(layout, tree, "mine", reporter)
     assert item(done, "git send-email accepts the files") == (
@@ -266,7 +252,7 @@ def test_git_send_email_refuses_mails_that_are_not_ready(
 
 
 @pytest.mark.slow
-def test_one_patch_needs_no_cover_letter(layout: Layout, tree: Tree, folder: Path, reporter: Silent) -> None:
+def test_one_patch_needs_no_cover_letter(layout, tree, folder, reporter):
     for name in ("0000-cover-letter.patch", "0002-second.patch"):
         (folder / name).unlink()
     validate(layout, tree, "mine", finding("dco-missing"))

@@ -3,13 +3,12 @@
 from xml.etree import ElementTree as ET
 
 from harness.check import CoveredFile
-from harness.layout import Layout
 from harness.validate import write_outputs
 from harness.validate.cobertura import cobertura
 from tests.unit.validate.test_outputs import results
 
 
-def test_lines_that_ran_and_those_that_did_not_are_listed_once() -> None:
+def test_lines_that_ran_and_those_that_did_not_are_listed_once():
     first = CoveredFile(patch=1, file="util/b.c", executable=3, missing=(5,), ran=(4, 7))
     second = CoveredFile(patch=2, file="util/b.c", executable=1, missing=(9,))
     other = CoveredFile(patch=2, file='odd <&> "name".c', executable=1, missing=(), ran=(1,))
@@ -22,7 +21,7 @@ def test_lines_that_ran_and_those_that_did_not_are_listed_once() -> None:
     assert found["util/b.c"].get("line-rate") == "0.5000"
 
 
-def test_report_exists_only_with_coverage(layout: Layout) -> None:
+def test_report_exists_only_with_coverage(layout):
     covered = CoveredFile(patch=1, file="util/a.c", executable=1, missing=(), ran=(1,))
     path = layout.results / "validate.cobertura.xml"
     assert path in write_outputs(layout, results(coverage=(covered,)))

@@ -3,9 +3,8 @@
 import msgspec
 import pytest
 
-from harness.check import RULES, Finding, ValidateResults
+from harness.check import RULES
 from harness.errors import ApplyError, FindingsError
-from harness.layout import Layout
 from harness.validate import check_validate
 from harness.validate.gather import base_words, gathered
 from harness.validate.reply import reply
@@ -13,15 +12,15 @@ from harness.validate.table import verdict_line
 from tests.unit.validate.test_outputs import results
 
 
-def unsigned(*patches: int) -> list[Finding]:
+def unsigned(*patches):
     return [RULES["dco-missing"].finding("no Signed-off-by", patch=number) for number in patches]
 
 
-def found(*findings: Finding, **changes: object) -> ValidateResults:
+def found(*findings, **changes):
     return msgspec.structs.replace(results(), findings=findings, **changes)
 
 
-def test_finding_that_each_patch_has_is_listed_once() -> None:
+def test_finding_that_each_patch_has_is_listed_once():
     other = RULES["body-missing"].finding("no body", patch=2)
     whole = found(*unsigned(1, 2), other, verdict="findings")
     once, rest = gathered(whole)
@@ -32,7 +31,7 @@ def test_finding_that_each_patch_has_is_listed_once() -> None:
     assert len(whole.findings) == 3, "the results keep them by patch"
 
 
-def test_series_that_was_not_compiled_is_not_called_clean() -> None:
+def test_series_that_was_not_compiled_is_not_called_clean():
     whole = found(verdict="clean")
     assert verdict_line(whole).endswith(" clean")
     assert "Nothing was compiled" not in reply(whole)
@@ -47,18 +46,18 @@ def test_series_that_was_not_compiled_is_not_called_clean() -> None:
         assert "no findings. Nothing was compiled or tested." in reply(read).replace("\n", " ")
 
 
-def test_finding_of_some_patches_is_listed_for_each() -> None:
+def test_finding_of_some_patches_is_listed_for_each():
     assert gathered(found(*unsigned(2))) == tuple(unsigned(2))
     mixed = [*unsigned(1), RULES["dco-missing"].finding("another text", patch=2)]
     assert gathered(found(*mixed)) == tuple(mixed)
 
 
-def test_chosen_patches_are_all_that_count() -> None:
+def test_chosen_patches_are_all_that_count():
     options = {**results().options, "patches": ["2"]}
     assert gathered(found(*unsigned(2), options=options)) == tuple(unsigned(2)), "a single one is no series"
 
 
-def test_errors_of_the_series_come_first() -> None:
+def test_errors_of_the_series_come_first():
     note = RULES["input-rfc"].finding("RFC")
     assert [one.rule for one in gathered(found(note, *unsigned(1, 2)))] == ["dco-missing", "input-rfc"]
 
@@ -74,13 +73,13 @@ def test_errors_of_the_series_come_first() -> None:
         ("input-missing", False),
     ],
 )
-def test_reply_asks_for_a_rebase_only_if_the_context_differs(rule: str, rebase: bool) -> None:
+def test_reply_asks_for_a_rebase_only_if_the_context_differs(rule, rebase):
     text = reply(found(RULES[rule].finding("the reason", patch=1), verdict="apply"))
     assert ("please rebase" in text) is rebase
     assert "the reason" in text
 
 
-def test_error_names_first_what_stops_the_series(layout: Layout) -> None:
+def test_error_names_first_what_stops_the_series(layout):
     stop = RULES["apply-refused"].finding("it is a link", patch=2)
     many = [RULES["dco-malformed"].finding(f"line {number}", patch=1) for number in range(9)]
     with pytest.raises(ApplyError) as error:

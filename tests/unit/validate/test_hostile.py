@@ -4,7 +4,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import psutil
@@ -13,7 +12,6 @@ import pytest
 from harness import diskwatch
 from harness import sandbox as sandbox_module
 from harness.errors import MissingError
-from harness.layout import Layout
 from harness.progress import Silent
 from harness.sandbox import open_sandbox
 from harness.series import read_input
@@ -30,14 +28,14 @@ TARGET = ("x86_64-softmmu",)
 Hostile = Callable[[str], Any]
 
 
-def _git(folder: Path, *words: str) -> str:
+def _git(folder, *words):
     identity = ("-c", "user.name=Third Party", "-c", "user.email=third-party@example.org")
     ended = subprocess.run(["git", *identity, *words], cwd=folder, capture_output=True, text=True, check=True)
     return ended.stdout
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def home(tmp_path, monkeypatch):
     """Create a user's home folder that contains a key."""
     folder = tmp_path / "home"
     (folder / ".ssh").mkdir(parents=True)
@@ -47,7 +45,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def hostile(layout: Layout, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Hostile:
+def hostile(layout, home, tmp_path, monkeypatch):
     """Validate a series whose only patch makes configure run ``script``."""
     files = {str(path.relative_to(FAKE)): path.read_bytes() for path in FAKE.rglob("*") if path.is_file()}
     source = tiny_source(tmp_path, files, traces=Traces(patterns=("has_feature",)))
@@ -56,7 +54,7 @@ def hostile(layout: Layout, home: Path, tmp_path: Path, monkeypatch: pytest.Monk
     layout.ccache.mkdir(parents=True)
     (layout.ccache / "object").write_text("shared")
 
-    def validate(script: str) -> Any:
+    def validate(script):
         folder = tmp_path / "third-party"
         folder.mkdir()
         for name, data in files.items():
@@ -91,19 +89,17 @@ def hostile(layout: Layout, home: Path, tmp_path: Path, monkeypatch: pytest.Monk
     return validate
 
 
-def _outcomes(results: Any) -> list[str]:
+def _outcomes(results):
     return [row.outcome for row in results.builds]
 
 
-def _summary(results: Any) -> str:
+def _summary(results):
     return " ".join(
         f"{finding.rule} {finding.message} {' '.join(finding.snippet)}" for finding in results.findings
     )
 
 
-def test_sandbox_hides_keys_and_prevents_changes_elsewhere(
-    hostile: Hostile, home: Path, tmp_path: Path, layout: Layout
-) -> None:
+def test_sandbox_hides_keys_and_prevents_changes_elsewhere(hostile, home, tmp_path, layout):
     hooks = layout.trees / "tiny" / "hooks"
     results = hostile(
         f"for key in ~ {home}; do cat $key/.ssh/id_ed25519 > stolen || :; done\n"
@@ -125,7 +121,7 @@ def test_sandbox_hides_keys_and_prevents_changes_elsewhere(
     assert "evil" not in "".join(path.read_text() for path in layout.build.rglob("src/vl.c"))
 
 
-def test_network_access_fails_the_build_of_the_series(hostile: Hostile) -> None:
+def test_network_access_fails_the_build_of_the_series(hostile):
     """The socket is on this machine, because a remote one would fail without a network."""
     listener = (
         "import socket; s = socket.create_server(('127.0.0.1', 0)); print(s.getsockname()[1]); s.accept()"
@@ -133,7 +129,6 @@ def test_network_access_fails_the_build_of_the_series(hostile: Hostile) -> None:
     with subprocess.Popen(
         [sys.executable, "-u", "-c", listener], stdout=subprocess.PIPE, text=True
     ) as outside:
-        assert outside.stdout is not None
         port = int(outside.stdout.readline())
         reach = f"import socket; socket.create_connection(('127.0.0.1', {port}), 2)"
         try:
@@ -146,7 +141,7 @@ def test_network_access_fails_the_build_of_the_series(hostile: Hostile) -> None:
     assert results.verdict == "build"
 
 
-def test_daemon_of_the_build_is_ended(hostile: Hostile) -> None:
+def test_daemon_of_the_build_is_ended(hostile):
     results = hostile(f"setsid -f sleep {NAP} < /dev/null > /dev/null 2>&1; sleep 0.1")
     assert _outcomes(results) == ["ok", "ok"], _summary(results)
     deadline = time.monotonic() + 10
@@ -155,11 +150,11 @@ def test_daemon_of_the_build_is_ended(hostile: Hostile) -> None:
     assert not _running()
 
 
-def _running() -> bool:
+def _running():
     return any(NAP in (one.info["cmdline"] or []) for one in psutil.process_iter(["cmdline"]))
 
 
-def test_fork_bomb_is_limited(hostile: Hostile, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fork_bomb_is_limited(hostile, monkeypatch):
     monkeypatch.setattr(sandbox_module, "PROCESSES", 60)
     results = hostile(f"i=0; while [ $i -lt 400 ]; do sleep {NAP} & i=$((i+1)); done")
     if _outcomes(results) == ["ok", "ok"]:
@@ -169,9 +164,7 @@ def test_fork_bomb_is_limited(hostile: Hostile, monkeypatch: pytest.MonkeyPatch)
     assert not _running()
 
 
-def test_disk_usage_of_the_build_is_limited(
-    hostile: Hostile, layout: Layout, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_disk_usage_of_the_build_is_limited(hostile, layout, monkeypatch):
     monkeypatch.setattr(sandbox_module, "DISK_BYTES", 30 * 1024 * 1024)
     results = hostile("i=0; while :; do head -c 1000000 /dev/urandom > f$i; i=$((i+1)); sleep 0.01; done")
     assert results.verdict == "build"

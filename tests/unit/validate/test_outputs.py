@@ -4,7 +4,6 @@ import io
 import json
 import re
 from email import message_from_string, policy
-from typing import Any
 
 import jsonschema
 import msgspec
@@ -28,14 +27,12 @@ from harness.check import (
 from harness.errors import (
     ApplyError,
     FindingsError,
-    HarnessError,
     InfrastructureError,
     SeriesBuildError,
     SeriesTestError,
     StorageError,
 )
 from harness.jsonfile import write_json
-from harness.layout import Layout
 from harness.validate import check_validate, ci_marks, render_validate, validate_file, write_outputs
 from harness.validate.reply import reply
 from harness.validate.run import read_validate, verdict_of
@@ -47,7 +44,7 @@ from tests.unit.schemas import validate
 EVIL = "a\x00b \x1b[31m <&> \u2028 'quoted' 100% :: ,\nnext"
 
 
-def results(**changes: Any) -> ValidateResults:
+def results(**changes):
     """Return results with an entry of each kind; ``changes`` replace fields."""
     patches = tuple(
         ValidatedPatch(
@@ -61,7 +58,7 @@ def results(**changes: Any) -> ValidateResults:
         )
         for number in (1, 2)
     )
-    fields: dict[str, Any] = {
+    fields = {
         "command": "nox -s validate -- -Dseries=x",
         "started": "2026-01-02T03:04:05+00:00",
         "finished": "2026-01-02T03:05:05+00:00",
@@ -109,7 +106,7 @@ def results(**changes: Any) -> ValidateResults:
     return ValidateResults(**(fields | changes))
 
 
-def test_sarif_is_valid_and_contains_every_finding() -> None:
+def test_sarif_is_valid_and_contains_every_finding():
     log = json.loads(sarif(results()))
     validate(log, "(SARIF) Version 2.1.0")
     (run,) = log["runs"]
@@ -127,7 +124,7 @@ def test_sarif_is_valid_and_contains_every_finding() -> None:
         validate(log, "(SARIF) Version 2.1.0")
 
 
-def test_all_formats_are_written_and_can_be_read(layout: Layout) -> None:
+def test_all_formats_are_written_and_can_be_read(layout):
     run = results()
     write_json(validate_file(layout), run)
     assert read_validate(layout) == msgspec.structs.replace(run, options={"fail_on": "warning"})
@@ -147,7 +144,7 @@ def test_all_formats_are_written_and_can_be_read(layout: Layout) -> None:
         read_validate(layout)
 
 
-def test_tap_plan_matches_the_listed_points() -> None:
+def test_tap_plan_matches_the_listed_points():
     lines = tap(results()).splitlines()
     assert lines[0] == "TAP version 13"
     points = [line for line in lines if re.match(r"(not )?ok \d+ - ", line)]
@@ -159,7 +156,7 @@ def test_tap_plan_matches_the_listed_points() -> None:
     assert "Bail out!" in tap(results(verdict="infrastructure"))
 
 
-def test_reply_is_a_mail_with_short_lines(layout: Layout) -> None:
+def test_reply_is_a_mail_with_short_lines(layout):
     write_outputs(layout, results())
     text = (layout.results / "validate.txt").read_text(encoding="utf-8")
     mail = message_from_string(text, policy=policy.default)
@@ -174,7 +171,7 @@ def test_reply_is_a_mail_with_short_lines(layout: Layout) -> None:
             assert f"[{one.rule}]" in body
 
 
-def test_annotations_are_printed_only_in_github_actions() -> None:
+def test_annotations_are_printed_only_in_github_actions():
     assert ci_marks(results(), {}) == ()
     marks = ci_marks(results(), {"GITHUB_ACTIONS": "true"})
     assert len(marks) == 4
@@ -185,7 +182,7 @@ def test_annotations_are_printed_only_in_github_actions() -> None:
     assert "100%25" in marks[2]
 
 
-def test_table_shows_findings_and_ratio() -> None:
+def test_table_shows_findings_and_ratio():
     console = Console(width=120, record=True, file=io.StringIO())
     console.print(render_validate(results()))
     text = console.export_text()
@@ -193,7 +190,7 @@ def test_table_shows_findings_and_ratio() -> None:
         assert word in text
 
 
-def test_reply_names_the_patches_as_they_were_sent() -> None:
+def test_reply_names_the_patches_as_they_were_sent():
     whole = results()
     first, second = whole.series.patches
     lone = msgspec.structs.replace(
@@ -213,7 +210,7 @@ def test_reply_names_the_patches_as_they_were_sent() -> None:
     assert reply(results(series=own)).startswith("Subject: Re: [PATCH v2 0/12] ")
 
 
-def test_table_and_reply_state_how_much_was_compiled() -> None:
+def test_table_and_reply_state_how_much_was_compiled():
     files = CompiledFiles(compiled=1, changed=2, targets=("aarch64-softmmu",))
     line = "1 of 2 changed source files compiled (aarch64-softmmu)"
     console = Console(width=120, record=True, file=io.StringIO())
@@ -256,9 +253,7 @@ BAD_BUILD = CommitBuild(patch=1, commit="c", host="native", outcome="failed", se
         ),
     ],
 )
-def test_each_verdict_has_its_error(
-    changes: dict[str, Any], verdict: str, error: type[HarnessError] | None, layout: Layout
-) -> None:
+def test_each_verdict_has_its_error(changes, verdict, error, layout):
     run = results(**changes)
     run = msgspec.structs.replace(run, verdict=verdict_of(run, "warning"))
     assert run.verdict == verdict
@@ -270,7 +265,7 @@ def test_each_verdict_has_its_error(
     assert type(caught.value) is error
 
 
-def test_patch_without_commit_does_not_apply_unless_the_tree_contains_it() -> None:
+def test_patch_without_commit_does_not_apply_unless_the_tree_contains_it():
     run = results()
     lost = msgspec.structs.replace(run.series.patches[1], commit="")
     series = msgspec.structs.replace(run.series, patches=(run.series.patches[0], lost))
@@ -280,7 +275,7 @@ def test_patch_without_commit_does_not_apply_unless_the_tree_contains_it() -> No
     assert verdict_of(contained, "warning") == "clean"
 
 
-def test_fail_on_sets_the_severity_that_counts() -> None:
+def test_fail_on_sets_the_severity_that_counts():
     run = results(findings=(RULES["body-wrap"].finding("x"),))
     assert [verdict_of(run, level) for level in ("error", "warning", "note", "never")] == [
         "clean",

@@ -1,17 +1,14 @@
 """Whole runs on a small release: results, verdicts, and failures that the series did not cause."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from harness.check import RULES
 from harness.errors import ApplyError, FetchError, InfrastructureError, OptionError
-from harness.layout import Layout
 from harness.progress import Silent
 from harness.series import read_input, series_sha256
-from harness.source import Source
 from harness.tree.fit import fit_patches
 from harness.validate import check_validate, record_validate
 from harness.validate import run as module
@@ -29,19 +26,19 @@ Run = Callable[..., Any]
 
 
 @pytest.fixture(scope="module")
-def source(tmp_path_factory: pytest.TempPathFactory) -> Source:
+def source(tmp_path_factory):
     from tests.unit.check.support import RELEASE
 
     return tiny_source(tmp_path_factory.mktemp("release"), dict(RELEASE))
 
 
 @pytest.fixture
-def run(layout: Layout, tmp_path: Path, source: Source, monkeypatch: pytest.MonkeyPatch) -> Run:
+def run(layout, tmp_path, source, monkeypatch):
     monkeypatch.setattr(module, "fetch", lambda *_, **__: source)
     # The tiny release has a configure without switches; whether it is built is up to each test.
     monkeypatch.setattr(module, "why_not_built", lambda _: "")
 
-    def validate(*mails: bytes, behaviour: Any = None, **options: Any) -> Any:
+    def validate(*mails, behaviour=None, **options):
         path = tmp_path / "series.mbox"
         path.write_bytes(mbox(*mails))
         asked = make_options(**({"bisect": "none", "series": str(path)} | options))
@@ -58,7 +55,7 @@ def run(layout: Layout, tmp_path: Path, source: Source, monkeypatch: pytest.Monk
     return validate
 
 
-def test_good_series_is_clean_and_identified_by_its_digest(run: Run, layout: Layout, tmp_path: Path) -> None:
+def test_good_series_is_clean_and_identified_by_its_digest(run, layout, tmp_path):
     results = run(*pair())
     assert results.verdict == "clean"
     check_validate(layout, results)
@@ -70,7 +67,7 @@ def test_good_series_is_clean_and_identified_by_its_digest(run: Run, layout: Lay
     assert [stage.outcome for stage in results.stages] == ["ok", "ok", "not run", "not run"]
 
 
-def test_only_the_given_patches_are_judged(run: Run) -> None:
+def test_only_the_given_patches_are_judged(run):
     above, two, three = pair()
     mails = (above, *(one.replace(b"Signed-off-by:", b"Nobody-has:") for one in (two, three)))
     assert {one.patch for one in run(*mails).findings} == {1, 2}
@@ -80,7 +77,7 @@ def test_only_the_given_patches_are_judged(run: Run) -> None:
         run(*mails, patches=("3",))
 
 
-def test_series_that_does_not_apply_has_that_verdict(run: Run, layout: Layout) -> None:
+def test_series_that_does_not_apply_has_that_verdict(run, layout):
     results = run(append("util/short.c", "int other_line;\n", "int x;"))
     assert results.verdict == "apply"
     assert results.series.patches[0].commit == ""
@@ -88,10 +85,8 @@ def test_series_that_does_not_apply_has_that_verdict(run: Run, layout: Layout) -
         check_validate(layout, results)
 
 
-def test_network_failure_is_an_infrastructure_error(
-    run: Run, layout: Layout, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def gone(*_: object, **__: object) -> None:
+def test_network_failure_is_an_infrastructure_error(run, layout, monkeypatch):
+    def gone(*_, **__):
         raise FetchError("no network", "connect it")
 
     monkeypatch.setattr(module, "fetch", gone)
@@ -102,10 +97,8 @@ def test_network_failure_is_an_infrastructure_error(
     assert kept.stages[0].reason == "no network"
 
 
-def test_base_that_does_not_build_keeps_the_findings(
-    run: Run, layout: Layout, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def broken(*_: object, **__: object) -> None:
+def test_base_that_does_not_build_keeps_the_findings(run, layout, monkeypatch):
+    def broken(*_, **__):
         raise InfrastructureError("the base does not build", "fix it")
 
     monkeypatch.setattr(module, "ensure", lambda *_: ())
@@ -117,7 +110,7 @@ def test_base_that_does_not_build_keeps_the_findings(
     assert [finding.rule for finding in kept.findings] == ["dco-missing"]
 
 
-def test_behaviour_is_tested_only_if_the_series_builds(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_behaviour_is_tested_only_if_the_series_builds(run, monkeypatch):
     built = module.BisectResult(rows=(), tests=(), findings=(), cost=None, isolation="none")
     monkeypatch.setattr(module, "ensure", lambda *_: ())
     monkeypatch.setattr(module, "run_bisect", lambda *_: built)
@@ -129,12 +122,12 @@ def test_behaviour_is_tested_only_if_the_series_builds(run: Run, monkeypatch: py
     assert results.stages[-1].reason == "the series does not build"
 
 
-def test_other_base_commit_is_a_finding(run: Run, source: Source) -> None:
+def test_other_base_commit_is_a_finding(run, source):
     body = f"Needed.\n\nbase-commit: {'1' * 40}"
     assert [one.rule for one in run(good(body=body)).findings] == ["input-base"]
 
 
-def test_series_is_judged_on_the_series_that_it_requires(run: Run) -> None:
+def test_series_is_judged_on_the_series_that_it_requires(run):
     results = run(
         *on_top("base", "int one;"),
         *on_top("top", "int top;", before="int short_one;\nint one;\n", requires="<base-1@e.org>"),
@@ -148,13 +141,13 @@ def test_series_is_judged_on_the_series_that_it_requires(run: Run) -> None:
     assert (asked.verdict, asked.base) == ("apply", "pristine")
 
 
-def test_unknown_rule_is_an_option_error(run: Run) -> None:
+def test_unknown_rule_is_an_option_error(run):
     with pytest.raises(OptionError, match="unknown rule 'nonesuch'"):
         run(good(), rules_off=("nonesuch",))
 
 
 @pytest.fixture
-def built(monkeypatch: pytest.MonkeyPatch) -> None:
+def built(monkeypatch):
     """Builds in which each of two patches has a warning and fails a test."""
     findings = [
         RULES[rule].finding("odd", patch=patch)
@@ -167,7 +160,7 @@ def built(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("built")
-def test_disabled_rules_report_nothing_in_any_stage_and_are_recorded(run: Run) -> None:
+def test_disabled_rules_report_nothing_in_any_stage_and_are_recorded(run):
     mails = [mail.replace(b"Signed-off-by:", b"Nobody-has:") for mail in pair()]
     everything = run(*mails, bisect="each")
     assert {one.rule for one in everything.findings} == {"dco-missing", "build-warning", "test-fails"}
@@ -181,7 +174,7 @@ def test_disabled_rules_report_nothing_in_any_stage_and_are_recorded(run: Run) -
 
 
 @pytest.mark.usefixtures("built")
-def test_findings_of_builds_are_those_of_the_selected_patches(run: Run) -> None:
+def test_findings_of_builds_are_those_of_the_selected_patches(run):
     assert {one.patch for one in run(*pair(), bisect="each").findings} == {1, 2}
     assert {one.patch for one in run(*pair(), bisect="each", patches=("2",)).findings} == {2}
 
@@ -189,15 +182,13 @@ def test_findings_of_builds_are_those_of_the_selected_patches(run: Run) -> None:
 @pytest.mark.parametrize(
     ("fail_on", "verdict"), [("error", "clean"), ("warning", "findings"), ("never", "clean")]
 )
-def test_fail_on_decides_the_verdict_of_the_run(run: Run, fail_on: str, verdict: str) -> None:
+def test_fail_on_decides_the_verdict_of_the_run(run, fail_on, verdict):
     results = run(good(line="int x; "), fail_on=fail_on)
     assert [one.severity for one in results.findings] == ["warning"]
     assert results.verdict == verdict
 
 
-def test_trying_patches_does_not_write_to_the_current_folder(
-    run: Run, layout: Layout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_trying_patches_does_not_write_to_the_current_folder(run, layout, tmp_path, monkeypatch):
     run(good())
     here = tmp_path / "here"
     here.mkdir()

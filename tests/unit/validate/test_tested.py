@@ -1,7 +1,6 @@
 """What QEMU's tests show of a series, in lines for a terminal and a mail."""
 
 import io
-from typing import Any
 
 from rich.console import Console
 
@@ -15,11 +14,11 @@ from tests.fuzz.markup import read_page
 from tests.unit.validate.test_outputs import results
 
 
-def row(name: str, outcome: Any, patch: int = 1, reason: str = "") -> TestRow:
+def row(name, outcome, patch=1, reason=""):
     return TestRow(patch=patch, suite="unit", name=name, outcome=outcome, seconds=0, reason=reason)
 
 
-def test_skipped_tests_are_named_once_with_their_reason() -> None:
+def test_skipped_tests_are_named_once_with_their_reason():
     run = results(
         tests=(
             row("a", "skipped", 0, "skipped: no KVM"),
@@ -34,7 +33,7 @@ def test_skipped_tests_are_named_once_with_their_reason() -> None:
     assert all(f"Not run: {line}." in reply(run) for line in lines)
 
 
-def test_failure_of_a_test_with_spaces_in_its_name_counts() -> None:
+def test_failure_of_a_test_with_spaces_in_its_name_counts():
     run = results(
         tests=(row("QAPI schema tests", "failed", 1, "why"),),
         findings=(RULES["test-fails"].finding("QAPI schema tests fails", patch=1),),
@@ -43,7 +42,7 @@ def test_failure_of_a_test_with_spaces_in_its_name_counts() -> None:
     assert found["test QAPI schema tests"] == "failed"
 
 
-def test_proofs_are_reported_with_their_reasons() -> None:
+def test_proofs_are_reported_with_their_reasons():
     proofs = (
         TestProof(test="a", suite="unit", patch=1, outcome="proves", reason="assertion"),
         TestProof(test="b", suite="unit", patch=2, outcome="passes on the base"),
@@ -60,11 +59,11 @@ def test_proofs_are_reported_with_their_reasons() -> None:
     assert lines[0] in console.file.getvalue()  # type: ignore[attr-defined]
 
 
-def test_rule_of_the_finding_is_listed() -> None:
+def test_rule_of_the_finding_is_listed():
     assert "test-proves-nothing" in RULES
 
 
-def test_page_shows_findings_proofs_and_lines_that_no_test_ran() -> None:
+def test_page_shows_findings_proofs_and_lines_that_no_test_ran():
     proof = TestProof(test="a<b>", suite="unit", patch=1, outcome="passes on the base")
     covered = CoveredFile(patch=2, file="util/a.c", executable=9, missing=(3, 4, 5, 9))
     text = page(results(proofs=(proof,), coverage=(covered,)))
