@@ -65,10 +65,6 @@ class Namespaces:
         """The log of libvirtd."""
         return self.folder / "var/log/libvirt/libvirtd.log"
 
-    def domain_log(self, name: str) -> Path:
-        """Return the file in which libvirt writes QEMU's output."""
-        return self.folder / "var/log/libvirt/qemu" / f"{name}.log"
-
 
 def make_namespaces(folder: Path, *, controllers: str = "") -> Namespaces:
     """Create the files of the namespaces in ``folder``, and remove its former content.

@@ -8,15 +8,10 @@ from harness.bisect.scope import Scope
 from harness.build.plan import Extra
 from harness.check.building import FAILS, WARNING
 from harness.errors import InfrastructureError
-from tests.unit.bisect.support import Walk, judged
+from tests.unit.bisect.support import judged
 from tests.unit.build.support import make_options
 
 PLAIN = "../src/util/a.c:{line}:5: warning: {text} [-Wunused-variable]"
-
-
-@pytest.fixture
-def walk(layout, monkeypatch):
-    return Walk(layout=layout, monkeypatch=monkeypatch)
 
 
 def test_new_warnings_of_clang_are_findings(walk):

@@ -31,11 +31,6 @@ diff --git a/docs/a.rst b/docs/a.rst
 """
 
 
-@pytest.fixture
-def walk(layout, monkeypatch):
-    return Walk(layout=layout, monkeypatch=monkeypatch)
-
-
 def places(built):
     return [(one.rule, one.patch, one.file, one.line) for one in built.findings]
 

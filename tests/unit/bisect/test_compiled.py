@@ -19,8 +19,9 @@ from harness.bisect.scope import Scope
 from harness.build.features import Needs, features_of
 from harness.build.plan import Extra
 from harness.check import CompiledFiles
-from tests.unit.bisect.support import Walk, judged
+from tests.unit.bisect.support import judged
 from tests.unit.check.support import judged as series
+from tests.unit.repositories import touch_files, write_files
 from tests.unit.series.mails import patch
 
 NINJA = """\
@@ -43,12 +44,7 @@ diff --git a/{path} b/{path}
 
 @pytest.fixture
 def folder(tmp_path):
-    folder = tmp_path / "native"
-    folder.mkdir()
-    (folder / "build.ninja").write_text(NINJA)
-    for name in ("a.c.o", "other.c.o"):
-        (folder / name).touch()
-    return folder
+    return write_files(tmp_path / "native", {"build.ninja": NINJA, "a.c.o": "", "other.c.o": ""})
 
 
 @pytest.mark.parametrize(
@@ -84,10 +80,7 @@ def test_object_that_a_goal_needs_and_that_exists_is_compiled(folder):
 
 
 def test_object_of_an_earlier_commit_does_not_count_after_a_failure(folder):
-    source = folder.parent / "src" / "hw" / "a.c"
-    source.parent.mkdir(parents=True)
-    for path in (source, source.with_name("a.h")):
-        path.touch()
+    touch_files(folder.parent / "src" / "hw", "a.c", "a.h")
     goal = ["qemu-system-x86_64"]
     os.utime(folder / "a.c.o", (1, 1))
     assert "hw/a.c" in compiled_in(folder, goal, ()).sources, "ninja has compared the times"
@@ -108,11 +101,8 @@ def test_header_counts_through_the_compilers_reports(folder, monkeypatch):
     goal, wanted = ["qemu-system-x86_64"], {"hw/a.h", "hw/a.c", "hw/lost.c"}
     assert compiled_in(folder, goal, wanted).readers["hw/a.h"] == {"hw/a.c"}
     assert asked == [({"a.c.o": "hw/a.c"}, {"hw/a.h", "hw/lost.c"})]
-    header = folder.parent / "src" / "hw" / "a.h"
-    header.parent.mkdir(parents=True)
-    header.touch()
-    (folder.parent / "src" / "hw" / "a.c").touch()
-    for path in (header, folder.parent / "src" / "hw" / "a.c"):
+    header = touch_files(folder.parent / "src" / "hw", "a.c", "a.h") / "a.h"
+    for path in (header, header.with_name("a.c")):
         os.utime(path, (1, 1))
     failed = compiled_in(folder, goal, {"hw/a.h"}, ["FAILED: lost.c.o "])
     assert failed.readers == {"hw/a.h": {"hw/a.c", "hw/lost.c"}}, "the compiler has read it and refused"
@@ -167,8 +157,7 @@ def test_header_counts_with_half_of_the_sources_that_include_it(tmp_path, users,
 
 def test_source_of_the_same_name_has_to_be_compiled(tmp_path):
     header = "include/hw/arm/virt.h"
-    (tmp_path / header).parent.mkdir(parents=True)
-    (tmp_path / header).touch()
+    touch_files(tmp_path, header)
     users = frozenset({"hw/a.c", "hw/b.c", "hw/arm/virt.c"})
     changed = Changed(source=tmp_path, files={header: 1}, includers={header: users})
     changed.readers[header] = {"hw/a.c", "hw/b.c"}
@@ -182,8 +171,7 @@ def test_source_of_the_same_name_has_to_be_compiled(tmp_path):
 
 
 def test_readers_of_all_builds_count(folder, tmp_path, monkeypatch):
-    (tmp_path / "hw").mkdir()
-    (tmp_path / "hw" / "a.h").touch()
+    touch_files(tmp_path, "hw/a.h")
     asked = []
 
     def read(_folder, objects, wanted):
@@ -211,8 +199,7 @@ def test_deleted_files_do_not_count(folder, tmp_path):
     changed = Changed(source=tmp_path / "src")
     changed.add(series.patches, folder, ["qemu-system-x86_64"])
     assert changed.existing == {}
-    (tmp_path / "src" / "hw").mkdir(parents=True)
-    (tmp_path / "src" / "hw" / "a.c").touch()
+    touch_files(tmp_path, "src/hw/a.c")
     assert changed.existing == {"hw/a.c": 2}
     assert changed.findings(lambda: pytest.fail("nothing is to be explained")) == []
 
@@ -278,15 +265,11 @@ def test_reasons(tmp_path, monkeypatch):
 def make_build(layout, *names):
     """Create a checkout and a build folder with the empty files ``names``; return their folder."""
     root = layout.build_root("7.2", "validate-x")
-    for name in ("src/configure", "native/build.ninja", *names):
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).touch()
-    (root / "native" / "build.ninja").write_text(NINJA)
-    return root
+    touch_files(root, "src/configure", *names)
+    return write_files(root, {"native/build.ninja": NINJA})
 
 
-def test_file_that_no_commit_compiles_is_a_finding(layout, monkeypatch):
-    walk = Walk(layout=layout, monkeypatch=monkeypatch)
+def test_file_that_no_commit_compiles_is_a_finding(walk, layout, monkeypatch):
     walk.series = judged(2, CHANGE.format(path="hw/a.c") + CHANGE.format(path="hw/lost.c"))
     root = make_build(layout, "src/hw/a.c", "src/hw/lost.c", "native/a.c.o")
     built = walk(targets=("x86_64-softmmu",))
@@ -304,8 +287,7 @@ def test_file_that_no_commit_compiles_is_a_finding(layout, monkeypatch):
     assert (chosen.compiled, chosen.programs, chosen.switches) == (1, ("other-test",), ("--enable-x",))
 
 
-def test_only_files_of_the_given_patches_count(layout, monkeypatch):
-    walk = Walk(layout=layout, monkeypatch=monkeypatch)
+def test_only_files_of_the_given_patches_count(walk, layout, monkeypatch):
     walk.series = series(
         patch("[PATCH 1/2] util: n1", ident="1@e.org", diff=CHANGE.format(path="hw/lost.c")),
         patch("[PATCH 2/2] util: n2", ident="2@e.org", diff=CHANGE.format(path="hw/a.c")),
@@ -316,8 +298,7 @@ def test_only_files_of_the_given_patches_count(layout, monkeypatch):
     assert [(one.patch, one.file) for one in walk(**options).findings] == [(1, "hw/lost.c")]
 
 
-def test_error_of_the_compiler_counts_as_compiled(layout, monkeypatch):
-    walk = Walk(layout=layout, monkeypatch=monkeypatch)
+def test_error_of_the_compiler_counts_as_compiled(walk, layout, monkeypatch):
     walk.series = judged(2, CHANGE.format(path="hw/a.c") + CHANGE.format(path="hw/lost.c"))
     make_build(layout, "src/hw/a.c", "src/hw/lost.c", "native/a.c.o")
     error = ["FAILED: lost.c.o", "../src/hw/lost.c:1:1: error: no"]
@@ -326,10 +307,9 @@ def test_error_of_the_compiler_counts_as_compiled(layout, monkeypatch):
     assert [(one.rule, one.patch) for one in only.findings] == [("build-not-compiled", 1)]
 
 
-def test_programs_of_tests_count(layout, monkeypatch):
+def test_programs_of_tests_count(walk, layout, monkeypatch):
     from harness.bisect.suites import QemuTest
 
-    walk = Walk(layout=layout, monkeypatch=monkeypatch)
     walk.series = judged(1, CHANGE.format(path="hw/other.c"))
     walk.tests = (QemuTest(name="a", suite="unit", programs=("other-test",), sources=()),)
     make_build(layout, "src/hw/other.c", "native/other.c.o")

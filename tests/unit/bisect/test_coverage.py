@@ -16,6 +16,7 @@ from harness.check import CoveredFile, Judged
 from harness.sandbox import NO_SANDBOX
 from harness.tree.git import Git
 from tests.unit.check.support import Recorder, judged
+from tests.unit.repositories import git
 from tests.unit.series.mails import DIFF, patch
 
 NINJA = """\
@@ -60,21 +61,14 @@ def test_lines_are_shown_as_ranges():
 def repository(folder):
     """A clone with a base and two patches to util/a.c."""
 
-    def git(*words):
-        identity = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
-        ended = subprocess.run(
-            ["git", "-C", folder, *identity, *words], check=True, capture_output=True, text=True
-        )
-        return ended.stdout.strip()
-
     def commit(text):
         (folder / "util" / "a.c").write_text(text)
-        git("add", "-A")
-        git("commit", "-q", "-m", "x")
-        return git("rev-parse", "HEAD")
+        git(folder, "add", "-A")
+        git(folder, "commit", "-q", "-m", "x")
+        return git(folder, "rev-parse", "HEAD")
 
     (folder / "util").mkdir(parents=True)
-    git("init", "-q")
+    git(folder, "init", "-q")
     (folder / "main.c").write_text("int a(int); int main(void) { return a(0) == 8 ? 0 : 1; }\n")
     lines = A.splitlines(keepends=True)
     base = commit("".join(lines[:2] + lines[5:]))

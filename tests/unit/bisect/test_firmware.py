@@ -8,6 +8,7 @@ import pytest
 from harness.bisect import firmware
 from harness.bisect.firmware import BUNDLE, PACKAGES, add_firmware
 from harness.errors import FetchError
+from tests.unit.repositories import write_files
 
 
 @pytest.fixture
@@ -23,16 +24,13 @@ def asked(tmp_path, monkeypatch):
     """The packages that were fetched. They have the files that the real ones have."""
     asked = []
     place = tmp_path / "unpacked"
-    for name in ("seabios/bios-256k.bin", "seabios/vgabios-stdvga.bin", "qemu/s390-ccw.img", "qemu/readme"):
-        (place / "usr" / "share" / name).parent.mkdir(parents=True, exist_ok=True)
-        (place / "usr" / "share" / name).write_text(f"Debian's {name}")
-    rom = place / "usr" / "lib" / "ipxe" / "qemu" / "efi-e1000.rom"
-    rom.parent.mkdir(parents=True)
-    rom.write_text("Debian's rom")
+    names = ("seabios/bios-256k.bin", "seabios/vgabios-stdvga.bin", "qemu/s390-ccw.img", "qemu/readme")
+    write_files(place / "usr" / "share", {name: f"Debian's {name}" for name in names})
+    roms = write_files(place / "usr" / "lib" / "ipxe" / "qemu", {"efi-e1000.rom": "Debian's rom"})
 
     def fetch_packages(_layout, _reporter, packages):
         asked.append(packages)
-        return dict.fromkeys(packages, rom)
+        return dict.fromkeys(packages, roms / "efi-e1000.rom")
 
     monkeypatch.setattr(firmware, "fetch_packages", fetch_packages)
     monkeypatch.setattr(firmware, "unpack_packages", lambda _debs, _folder: place)

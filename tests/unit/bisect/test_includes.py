@@ -1,11 +1,10 @@
 """Who includes a header, in a small git checkout."""
 
-import subprocess
-
 import pytest
 
 from harness.bisect.includes import read_includes
 from harness.tree.git import Git
+from tests.unit.repositories import git, write_files
 
 FILES = {
     "include/hw/virt.h": '#include "hw/boot.h"\n',
@@ -27,12 +26,9 @@ FILES = {
 
 @pytest.fixture
 def includes(tmp_path):
-    for name, text in FILES.items():
-        path = tmp_path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    for words in (["init", "-q"], ["add", "-A"]):
-        subprocess.run(["git", *words], cwd=tmp_path, check=True)
+    write_files(tmp_path, FILES)
+    git(tmp_path, "init", "-q")
+    git(tmp_path, "add", "-A")
     return read_includes(Git(repository=tmp_path / ".git", at=tmp_path))
 
 

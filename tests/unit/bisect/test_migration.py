@@ -8,6 +8,7 @@ from harness.bisect.migration import migration_tests
 from harness.bisect.suites import QemuTest
 from harness.check import TestRow
 from tests.unit.bisect.support import Walk
+from tests.unit.repositories import write_files
 
 SOURCE = "tests/qtest/migration/framework.c"
 NAME = "qtest-x86_64/migration-test"
@@ -18,9 +19,7 @@ TEST = QemuTest(name=NAME, suite="qtest", programs=(), sources=(SOURCE,))
 def walk(layout, monkeypatch):
     """A tree whose migration test supports it; each build of a commit writes a binary."""
     walk = Walk(layout=layout, monkeypatch=monkeypatch, tests=(TEST,))
-    path = layout.root / "src" / SOURCE
-    path.parent.mkdir(parents=True)
-    path.write_text('getenv("QTEST_QEMU_BINARY_SRC")')
+    write_files(layout.root / "src", {SOURCE: 'getenv("QTEST_QEMU_BINARY_SRC")'})
     build = walk._build
 
     def write(checkout, *rest, **more):

@@ -1,6 +1,5 @@
 """A test that a series adds or changes has to fail on the base and to pass with the series."""
 
-import subprocess
 from types import SimpleNamespace
 
 import pytest
@@ -10,6 +9,7 @@ from harness.bisect.suites import QemuTest
 from harness.tree.git import Git
 from tests.unit.bisect.support import Walk
 from tests.unit.check.support import judged
+from tests.unit.repositories import git
 from tests.unit.series.mails import DIFF, patch
 
 ERROR = "../src/tests/unit/test-a.c:7:3: error: implicit declaration of function 'new'"
@@ -177,29 +177,24 @@ def test_shared_file_makes_no_test_a_changed_one():
 
 
 def test_base_gets_the_test_files_and_nothing_else(tmp_path):
-    def git(*words):
-        identity = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
-        ended = subprocess.run(
-            ["git", "-C", tmp_path, *identity, *words], check=True, capture_output=True, text=True
-        )
-        return ended.stdout.strip()
-
     def commit(**files):
         for name, text in files.items():
             path = tmp_path / name.replace("__", "/")
             path.parent.mkdir(parents=True, exist_ok=True)
             path.unlink() if text is None else path.write_text(text)
-        git("add", "-A")
-        git("commit", "-q", "-m", "x")
-        return git("rev-parse", "HEAD")
+        git(tmp_path, "add", "-A")
+        git(tmp_path, "commit", "-q", "-m", "x")
+        return git(tmp_path, "rev-parse", "HEAD")
 
-    git("init", "-q")
+    git(tmp_path, "init", "-q")
     base = commit(util__a="old", tests__a="old", tests__gone="old", tests__same="old")
     tip = commit(util__a="new", tests__a="new", tests__added="new", tests__gone=None)
     both = SimpleNamespace(git=Git(repository=tmp_path / ".git"), base=base, tip=tip)
     made = with_test_files(both, ["tests/a", "tests/added", "tests/gone"])
-    listed = git("ls-tree", "-r", "--name-only", made).split()
+    listed = git(tmp_path, "ls-tree", "-r", "--name-only", made).split()
     assert listed == ["tests/a", "tests/added", "tests/same", "util/a"]
-    assert [git("show", f"{made}:{path}") for path in listed] == ["new", "new", "old", "old"]
-    assert git("rev-parse", f"{made}^") == base
-    assert made[:12] in git("for-each-ref", "--contains", made), "a checkout that leaves it saves nothing"
+    assert [git(tmp_path, "show", f"{made}:{path}") for path in listed] == ["new", "new", "old", "old"]
+    assert git(tmp_path, "rev-parse", f"{made}^") == base
+    assert made[:12] in git(tmp_path, "for-each-ref", "--contains", made), (
+        "a checkout that leaves it saves nothing"
+    )

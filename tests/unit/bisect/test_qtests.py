@@ -7,12 +7,7 @@ from harness.bisect.qtests import build_tests, run_tests
 from harness.bisect.suites import QemuTest
 from harness.check import TestRow
 from harness.errors import TimeoutExpiredError
-from tests.unit.bisect.meson import Meson
-
-
-@pytest.fixture
-def meson(tmp_path):
-    return Meson(tmp_path)
+from tests.unit.repositories import write_files
 
 
 def test_programs_of_the_tests_are_compiled(meson):
@@ -155,10 +150,8 @@ def test_variables_are_passed_to_both_runs(meson):
 
 
 def test_reason_of_an_iotest_is_read_from_its_file(meson):
-    for name, text in (("qcow2-file-049", "no libgcrypt\n"), ("raw-file-050", "other\n")):
-        path = meson.folder / "scratch" / name / f"{name[-3:]}.notrun"
-        path.parent.mkdir(parents=True)
-        path.write_text(text)
+    reasons = {"qcow2-file-049/049.notrun": "no libgcrypt\n", "raw-file-050/050.notrun": "other\n"}
+    write_files(meson.folder / "scratch", reasons)
     meson.give({f"io-qcow2-{word}": "SKIP" if word != "051" else "OK" for word in ("049", "050", "051")})
     tests = [
         QemuTest(name=f"io-qcow2-{word}", suite="block", programs=(), sources=(), words=(word,))

@@ -11,6 +11,7 @@ from harness.bisect.suites import QemuTest
 from tests.unit.bisect.support import RecordingSandbox, Walk
 from tests.unit.bisect.support import judged as series
 from tests.unit.bisect.test_compiled import CHANGE
+from tests.unit.repositories import touch_files
 
 CLIPPY = """\
 \x1b[1m\x1b[33mwarning\x1b[0m\x1b[1m: returning the result of a `let` binding\x1b[0m
@@ -31,9 +32,7 @@ class Machine:
 
     def __init__(self, top, monkeypatch):
         self.top, self.sandbox = top, RecordingSandbox()
-        for path in (LIB, OTHER):
-            (top / "src" / path).parent.mkdir(parents=True, exist_ok=True)
-            (top / "src" / path).touch()
+        touch_files(top / "src", LIB, OTHER)
         self.folder = top / "native"
         self.folder.mkdir()
         (self.folder / "build.ninja").write_text("build clippy: phony\n")

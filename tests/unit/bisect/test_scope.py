@@ -17,6 +17,7 @@ from tests.unit.bisect.support import judged
 from tests.unit.bisect.test_compiled import CHANGE
 from tests.unit.build.support import make_options
 from tests.unit.check.support import Recorder
+from tests.unit.repositories import touch_files, write_files
 
 BINARIES = ("qemu-system-x86_64", "qemu-system-s390x", "qemu-system-arm", "qemu-system-aarch64", "qemu-arm")
 OTHERS = (
@@ -263,10 +264,11 @@ def test_widest_configuration_leaves_out_what_configure_fails_on(errors, asked, 
             seen.append((len(targets), extra.default_features))
             return Sources(error=(left.pop(0),)) if left else WIDEST
 
-    folder = tmp_path / "configs" / "targets"
-    folder.mkdir(parents=True)
-    (folder / "aarch64-softmmu.mak").write_text("TARGET_ARCH=aarch64\nTARGET_BASE_ARCH=arm\n")
-    (folder / "x86_64-softmmu.mak").write_text("TARGET_ARCH=x86_64\nTARGET_BASE_ARCH=i386\n")
+    targets = {
+        "aarch64-softmmu.mak": "TARGET_ARCH=aarch64\nTARGET_BASE_ARCH=arm\n",
+        "x86_64-softmmu.mak": "TARGET_ARCH=x86_64\nTARGET_BASE_ARCH=i386\n",
+    }
+    write_files(tmp_path / "configs" / "targets", targets)
     checkout = SimpleNamespace(facts=SimpleNamespace(targets=KNOWN[:4]), path=tmp_path)
     given = {"options": None, "layout": None, "reporter": Recorder(), "sandbox": None}
     found = Failing(checkout=checkout, **given).widest
@@ -372,8 +374,7 @@ def test_series_that_changes_the_description_is_read_at_its_last_commit(
     diff, commit, layout, tmp_path, monkeypatch
 ):
     asked = []
-    (tmp_path / "hw").mkdir()
-    (tmp_path / "hw" / "a.c").touch()
+    touch_files(tmp_path, "hw/a.c")
     monkeypatch.setattr(
         module, "checkout_commit", lambda _tree, _label, at, *_: SimpleNamespace(path=tmp_path, commit=at)
     )

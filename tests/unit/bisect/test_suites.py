@@ -12,14 +12,10 @@ from harness.bisect.qtests import build_tests, run_tests
 from harness.bisect.suites import QemuTest, list_tests, suites_of
 from harness.errors import InfrastructureError, TimeoutExpiredError
 from harness.sandbox import NO_SANDBOX
-from tests.unit.bisect.meson import Meson, entry, target
+from tests.unit.bisect.meson import entry, target
+from tests.unit.repositories import touch_files
 
 SOURCES = ("tests/a.c", "tests/common.c")
-
-
-@pytest.fixture
-def meson(tmp_path):
-    return Meson(tmp_path)
 
 
 def test_tests_of_every_suite_are_listed_with_programs_and_sources(meson):
@@ -64,15 +60,8 @@ def listed(meson, *command, suites=("unit",), **more):
     return test
 
 
-def write(meson, *paths):
-    for path in paths:
-        file = meson.top / "src" / path
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.touch()
-
-
 def test_functional_test_consists_of_its_script(meson):
-    write(meson, "tests/functional/generic/test_vnc.py")
+    touch_files(meson.top / "src", "tests/functional/generic/test_vnc.py")
     path = f"{meson.top}/src/python:{meson.top}/src/tests/functional"
     test = listed(
         meson,
@@ -92,7 +81,7 @@ def test_functional_test_consists_of_its_script(meson):
 
 
 def test_data_and_expected_output_belong_to_a_test(meson):
-    write(meson, "tests/decode/err_a.decode", "scripts/decodetree.py")
+    touch_files(meson.top / "src", "tests/decode/err_a.decode", "scripts/decodetree.py")
     # meson writes the path of files() relative to the build folder
     test = listed(meson, "{SRC}/scripts/decodetree.py", "-x", "{OUT}/../src/tests/decode/err_a.decode")
     assert test.sources == ("scripts/decodetree.py", "tests/decode/err_a.decode")
@@ -103,7 +92,7 @@ def test_data_and_expected_output_belong_to_a_test(meson):
 
 
 def test_word_of_the_command_names_files_in_a_folder_of_the_command(meson):
-    write(meson, "tests/tracetool/dtrace.c", "tests/tracetool/tool.py")
+    touch_files(meson.top / "src", "tests/tracetool/dtrace.c", "tests/tracetool/tool.py")
     test = listed(meson, "python3", "{SRC}/tests/tracetool/tool.py", "dtrace", "{SRC}/tests/tracetool")
     assert (test.folders, test.words) == (("tests/tracetool",), ("dtrace",))
     assert test.owns("tests/tracetool/dtrace.h")
@@ -114,7 +103,7 @@ def test_word_of_the_command_names_files_in_a_folder_of_the_command(meson):
 @pytest.mark.parametrize(("number", "place"), [("001", ""), ("nbd-fd", "tests/")])
 def test_iotest_consists_of_its_file_and_outputs(meson, number, place):
     folder = "tests/qemu-iotests"
-    write(meson, f"{folder}/check", f"{folder}/001", f"{folder}/tests/nbd-fd")
+    touch_files(meson.top / "src", f"{folder}/check", f"{folder}/001", f"{folder}/tests/nbd-fd")
     test = listed(
         meson,
         *("python", f"{{SRC}}/{folder}/check", "-tap", "-qcow2", number),
@@ -129,7 +118,7 @@ def test_iotest_consists_of_its_file_and_outputs(meson, number, place):
 
 
 def test_single_test_of_all_iotests_consists_of_each(meson):
-    write(meson, "tests/check-block.sh")
+    touch_files(meson.top / "src", "tests/check-block.sh")
     command = ("/bin/sh", "{SRC}/tests/check-block.sh", "qcow2")
     assert listed(meson, *command, suites=("block",)).owns("tests/qemu-iotests/001.out")
     assert not listed(meson, *command, suites=("block-slow", "slow")).owns("tests/qemu-iotests/001.out")

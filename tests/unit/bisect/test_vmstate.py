@@ -7,7 +7,7 @@ import pytest
 
 from harness.bisect import commits
 from harness.bisect.vmstate import MOST, SCRIPT, Streams
-from tests.unit.bisect.support import RecordingSandbox, Walk, judged
+from tests.unit.bisect.support import RecordingSandbox, judged
 
 CHECKER = """\
 import json, sys
@@ -151,8 +151,7 @@ def test_base_that_cannot_print_its_state_is_not_compared(tree):
     assert silent.sandbox.commands == [], "a tree without the script"
 
 
-def test_each_commit_is_compared(layout, monkeypatch):
-    walk = Walk(layout=layout, monkeypatch=monkeypatch)
+def test_each_commit_is_compared(walk, layout, monkeypatch):
     walk.series = judged(2)
     object.__setattr__(walk.series, "read", lambda commit, path: f"{commit} {path}")
     compared = []

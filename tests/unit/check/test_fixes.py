@@ -1,8 +1,5 @@
 """Rules on Fixes: lines, with a clone that has history."""
 
-import os
-import subprocess
-
 import pytest
 
 from harness.check import Judged, JudgedPatch, fixes
@@ -11,6 +8,7 @@ from harness.series import read_mail
 from harness.tree.git import Git
 from tests.unit.check.support import SIGNED, WHY, good
 from tests.unit.check.support import judged as without_history
+from tests.unit.repositories import git
 
 SHORT = ", which has 2 commits here"
 TITLE = "s390x/tcg: avoid overflows in time2tod/tod2time, and in all functions that use these"
@@ -88,18 +86,6 @@ def clone(tmp_path):
     git(tmp_path, "checkout", "-q", "main")
     commit(tmp_path, "util: (two) of 'them'")
     return tmp_path
-
-
-def git(folder, *words):
-    person = {f"GIT_{who}_{what}": "a@e.org" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
-    ended = subprocess.run(
-        ["git", "-C", str(folder), *words],
-        env=os.environ | person,
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    return ended.stdout.strip()
 
 
 def commit(folder, title):

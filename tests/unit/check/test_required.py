@@ -1,6 +1,5 @@
 """A series on top of the ones that it requires, from the same mails or from a clone."""
 
-import subprocess
 from collections.abc import Callable
 
 import pytest
@@ -16,6 +15,7 @@ from harness.tree import import_source
 from harness.tree.git import Git
 from tests.unit.check.support import RELEASE, append, cover, good, judged
 from tests.unit.conftest import RELEASE as TINY
+from tests.unit.repositories import git, write_files
 from tests.unit.series.mails import mbox
 
 Read = Callable[..., Input]
@@ -133,11 +133,7 @@ def test_requirement_is_read_from_series_toml_and_encoded_mails():
 @pytest.fixture
 def clone(tmp_path):
     """master, and the branch ``queue`` with a series that a maintainer applied from mails."""
-    folder = tmp_path / "clone"
-    for name, text in {**TINY, **RELEASE}.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
+    folder = write_files(tmp_path / "clone", TINY | RELEASE)
     git(folder, "init", "-q", "-b", "master")
     git(folder, "add", "-f", ".")
     git(folder, "commit", "-qm", "QEMU 1.2.3")
@@ -148,12 +144,6 @@ def clone(tmp_path):
     git(folder, "commit", "-qm", "util: other\n\nMessage-Id: <20230101.1-9-b@e.org>", "--allow-empty")
     git(folder, "checkout", "-q", "master")
     return folder
-
-
-def git(folder, *words):
-    who = ("-c", "user.name=n", "-c", "user.email=e")
-    command = ["git", "-C", str(folder), *who, *words]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
 @pytest.mark.parametrize("mail", ["20230101.1-1-a@e.org", "20230101.1-2-a@e.org"])

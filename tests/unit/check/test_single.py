@@ -17,6 +17,7 @@ from harness.check.single import ALONE
 from harness.layout import find_layout
 from tests.unit.check.support import RELEASE, good, new_file
 from tests.unit.conftest import bytes_of
+from tests.unit.repositories import git, write_files
 
 CLEAN = good()
 ERRORS = good(signed="")
@@ -24,23 +25,10 @@ WARNINGS = good(subject="[PATCH] util: add a second one.")
 B4 = Path(sys.executable).with_name("b4")
 
 
-def git(folder, *words, stdin=b""):
-    env = {**os.environ, "GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_NOSYSTEM": "1"}
-    user = ("-c", "user.name=A U Thor", "-c", "user.email=a@example.org")
-    ended = subprocess.run(
-        ["git", *user, *words], cwd=folder, input=stdin, env=env, capture_output=True, check=True
-    )
-    return ended.stdout.decode()
-
-
 @pytest.fixture
 def clone(tmp_path):
     """A clone of the tiny release, on a branch."""
-    folder = tmp_path / "clone"
-    for name, text in RELEASE.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
+    folder = write_files(tmp_path / "clone", RELEASE)
     git(tmp_path, "init", "--quiet", "--initial-branch=master", str(folder))
     git(folder, "add", ".")
     git(folder, "commit", "--quiet", "--message=release")
@@ -180,7 +168,7 @@ def test_b4_colours_the_lines(clone, tmp_path):
     assert "check-patch: ERROR: the message has no Signed-off-by [dco-missing]" in checked
 
     box = tmp_path / "box.mbox"
-    box.write_text(git(clone, "format-patch", "--thread", "--stdout", "HEAD~2"))
+    box.write_text(git(clone, "format-patch", "--thread", "--stdout", "HEAD~2") + "\n")
     ident = box.read_text().lower().partition("message-id: <")[2].partition(">")[0]
     git(clone, "checkout", "--quiet", "master")
     listed = b4("am", "--check", "--no-add-trailers", "-m", str(box), "-o", str(tmp_path / "out"), ident)

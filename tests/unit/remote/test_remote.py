@@ -27,6 +27,7 @@ from harness.remote.hosts import Container, Ssh, run_on
 from harness.remote.prepare import read_stamp
 from harness.remote.run import _ControlPipes, layout_of
 from tests.unit.build.support import make_options
+from tests.unit.repositories import touch_files
 
 ROOT = Path(__file__).resolve().parents[3]
 SUPERVISOR = ROOT / "harness" / "remote" / "supervisor.py"
@@ -116,10 +117,8 @@ def test_bundle_contains_harness_binaries_and_gates(program, tmp_path):
 
 
 def test_assets_contain_only_files_of_guests(layout):
-    for name in ("firmware/1/bios.bin", "ccache/object", "downloads/qemu.tar.xz", "downloads/debs/a.deb"):
-        path = layout.cache / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(b"x")
+    names = ("firmware/1/bios.bin", "ccache/object", "downloads/qemu.tar.xz", "downloads/debs/a.deb")
+    touch_files(layout.cache, *names)
     with tarfile.open(fileobj=io.BytesIO(pack_assets(layout))) as tar:
         files = {member.name for member in tar.getmembers() if member.isfile()}
     assert files == {"firmware/1/bios.bin", "downloads/debs/a.deb"}

@@ -24,6 +24,7 @@ from harness.teardown.record import check_results, record_teardown
 from harness.teardown.results import AccelFacts, read_teardown, teardown_file
 
 from ..bench.support import make_bench
+from ..repositories import write_files
 from ..teardown.support import make_sample
 from ..teardown.test_scenario import options
 from .support import make_results
@@ -308,15 +309,13 @@ def test_host_facts_of_an_empty_root(tmp_path):
 
 
 def test_host_facts_are_read(tmp_path):
-    for name, text in {
+    files = {
         "proc/meminfo": "MemTotal: 2048000 kB\nSwapTotal: 1024 kB\n",
         "proc/cpuinfo": "vendor_id : IBM/S390\nprocessor 0: version = FF, machine = 3931\n",
         "etc/os-release": 'NAME="D"\nPRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\n',
         "sys/kernel/mm/transparent_hugepage/enabled": "always [madvise] never\n",
-    }.items():
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text(text)
-    facts = host_facts(tmp_path)
+    }
+    facts = host_facts(write_files(tmp_path, files))
     assert (facts.memory_mib, facts.swap_mib, facts.thp) == (2000, 1, "madvise")
     assert facts.distribution == "Debian GNU/Linux 12 (bookworm)"
     assert "machine = 3931" in facts.cpu

@@ -2,7 +2,6 @@
 
 import gzip
 import http.server
-import subprocess
 import sys
 import threading
 
@@ -11,6 +10,7 @@ import pytest
 from harness.errors import FetchError, MissingError, OptionError
 from harness.progress import Silent
 from harness.series import archive, read_input
+from tests.unit.repositories import git
 from tests.unit.series.mails import DIFF, mbox, patch
 
 COVER = patch("[PATCH 0/2] two", diff="", ident="0@example.org", message="Both.")
@@ -29,26 +29,18 @@ ANSWER = patch(
 OTHER = patch("[PATCH] util: else", ident="9@example.org")
 
 
-def git(*words, stdin=b""):
-    who = ("-c", "user.name=n", "-c", "user.email=e")
-    return (
-        subprocess.run(["git", *who, *words], input=stdin, check=True, capture_output=True)
-        .stdout.decode()
-        .strip()
-    )
-
-
 def epoch(path, *mails):
     """Create the repository of an epoch. None is a mail that was removed, as public-inbox removes one."""
-    git("init", "--quiet", "--bare", path)
+    path.mkdir(parents=True)
+    git(path, "init", "--quiet", "--bare")
     parent = ()
     for mail in mails:
         name = "d" if mail is None else "m"
-        blob = git("-C", path, "hash-object", "-w", "--stdin", stdin=mail or b"")
-        tree = git("-C", path, "mktree", stdin=f"100644 blob {blob}\t{name}\n".encode())
-        commit = git("-C", path, "commit-tree", "-m", "x", *parent, tree)
+        blob = git(path, "hash-object", "-w", "--stdin", stdin=mail or b"")
+        tree = git(path, "mktree", stdin=f"100644 blob {blob}\t{name}\n".encode())
+        commit = git(path, "commit-tree", "-m", "x", *parent, tree)
         parent = ("-p", commit)
-    git("-C", path, "update-ref", "HEAD", parent[1])
+    git(path, "update-ref", "HEAD", parent[1])
 
 
 @pytest.fixture
@@ -109,7 +101,7 @@ def test_what_is_not_there_is_an_error(layout, inbox, tmp_path):
         read_input(layout, f"{inbox}#x@y")
     with pytest.raises(OptionError, match="is no public-inbox repository"):
         read_input(layout, f"{tmp_path}#x@y")
-    git("init", "--quiet", "--bare", tmp_path / "3.git")
+    git(tmp_path, "init", "--quiet", "--bare", "3.git")
     with pytest.raises(OptionError, match="git cannot read the archive"):
         read_input(layout, f"{tmp_path}#x@y")
 
@@ -150,9 +142,9 @@ def server(tmp_path):
 def test_b4_downloads_by_link_and_by_the_configuration_of_the_clone(layout, server, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     clone = tmp_path / "clone"
-    git("init", "--quiet", clone)
+    git(clone.parent, "init", "--quiet", clone)
     assert len(read_input(layout, server("list/1@example.org/"), clone=str(clone)).patches) == 2
-    git("-C", clone, "config", "b4.midmask", server("list/%s"))
+    git(clone, "config", "b4.midmask", server("list/%s"))
     for source in (server("list/1@example.org/"), "1@example.org", "<1@example.org>"):
         found = read_input(layout, source, clone=str(clone), reporter=Silent())
         assert [mail.subject.title for mail in found.patches] == ["util: count", "util: more"], source

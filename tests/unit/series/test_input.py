@@ -1,7 +1,6 @@
 """Series from folders, mailboxes, git ranges and standard input: mails, their order, names."""
 
 import io
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -10,6 +9,7 @@ from harness.errors import OptionError, TreeError
 from harness.series import read_input, series_of, series_sha256
 from harness.series.mail import read_mail
 from harness.series.series import series_digest
+from tests.unit.repositories import git
 from tests.unit.series.mails import DIFF, mbox, patch
 
 COVER = patch("[PATCH 0/2] count", ident="0@example.org", diff="", message="Cover.")
@@ -340,28 +340,24 @@ def clone(tmp_path):
     clone = tmp_path / "clone"
     clone.mkdir()
 
-    def git(*words):
-        identity = ("-c", "user.name=A", "-c", "user.email=a@example.org")
-        subprocess.run(["git", "-C", str(clone), *identity, *words], check=True, capture_output=True)
-
     def commit(message, **files):
         for name, data in files.items():
             (clone / name).write_bytes(data)
-        git("add", "--all")
-        git("commit", "-q", "-m", message)
+        git(clone, "add", "--all")
+        git(clone, "commit", "-q", "-m", message)
 
-    git("init", "-q", "-b", "main")
+    git(clone, "init", "-q", "-b", "main")
     lines = b"".join(b"line %d\n" % number for number in range(20))
     commit("zero", a=lines, gone=lines.replace(b"line", b"row"))
-    git("checkout", "-q", "-b", "side")
+    git(clone, "checkout", "-q", "-b", "side")
     commit("side: one", side=b"\0binary\xff")
-    git("checkout", "-q", "-b", "topic", "main")
+    git(clone, "checkout", "-q", "-b", "topic", "main")
     (clone / "gone").rename(clone / "moved")
     commit("topic: one", a=lines.replace(b"line 10", b"row 10"))
-    git("notes", "add", "-m", "a note")
-    git("checkout", "-q", "-b", "merged")
-    git("merge", "-q", "--no-ff", "-m", "merge", "side")
-    git("checkout", "-q", "topic")
+    git(clone, "notes", "add", "-m", "a note")
+    git(clone, "checkout", "-q", "-b", "merged")
+    git(clone, "merge", "-q", "--no-ff", "-m", "merge", "side")
+    git(clone, "checkout", "-q", "topic")
     commit("topic: two", side=b"\0binary\xff")
     return clone
 
@@ -404,10 +400,10 @@ def test_range_with_a_merge_is_refused(layout, clone):
 
 def test_commits_of_a_range_are_known(layout, clone):
     found = read_input(layout, f"{clone}@main..topic")
-    assert found.commits == (commit_of(clone, "topic~1"), commit_of(clone, "topic"))
-    assert found.range_base == commit_of(clone, "main")
+    assert found.commits == (git(clone, "rev-parse", "topic~1"), git(clone, "rev-parse", "topic"))
+    assert found.range_base == git(clone, "rev-parse", "main")
     root = read_input(layout, f"{clone}@main~0..side")
-    assert (root.commits, titles(root)) == ((commit_of(clone, "side"),), ["side: one"])
+    assert (root.commits, titles(root)) == ((git(clone, "rev-parse", "side"),), ["side: one"])
 
 
 def test_commit_of_a_range_is_one_mail_for_git(layout, clone):
@@ -430,10 +426,8 @@ def test_range_of_a_clone_of_another_user_needs_the_users_configuration(layout, 
 def test_range_of_a_partial_clone_downloads_nothing(layout, clone, tmp_path, monkeypatch, settings):
     """The objects could be had from the other clone. git before 2.44 does not know the variable."""
     monkeypatch.setattr("harness.source.clone._READ_ONLY", settings)
-    git = ["git", "-c", "protocol.file.allow=always", "-C"]
-    subprocess.run([*git, str(clone), "config", "uploadpack.allowFilter", "true"], check=True)
-    words = ["clone", "-q", "--filter=blob:none", "--no-checkout", clone.as_uri(), "partial"]
-    subprocess.run([*git, str(tmp_path), *words], check=True)
+    git(clone, "config", "uploadpack.allowFilter", "true")
+    git(tmp_path, "clone", "-q", "--filter=blob:none", "--no-checkout", clone.as_uri(), "partial")
     partial = tmp_path / "partial"
     before = sorted(str(path) for path in partial.rglob("*"))
     with pytest.raises(OptionError, match="objects of the range are missing") as error:
@@ -454,18 +448,13 @@ def test_error_of_git_is_reported(layout, clone):
         read_input(layout, f"{clone}@none..topic")
 
 
-def commit_of(clone, revision):
-    words = ["git", "-C", str(clone), "rev-parse", f"{revision}^{{commit}}"]
-    return subprocess.run(words, check=True, capture_output=True, text=True).stdout.strip()
-
-
 @pytest.mark.parametrize("source", ["{}", "{}@side"])
 @pytest.mark.parametrize("series", ["main..topic", "topic"])
 def test_range_and_branch_of_the_source_clone_start_at_the_upstream_branch(layout, clone, source, series):
     found = read_input(layout, series, clone=source.format(clone))
     assert (found.kind, found.source, found.name) == ("range", series, "clone")
     assert titles(found) == ["topic: one", "topic: two"]
-    assert found.range_base == found.base_commit == commit_of(clone, "main")
+    assert found.range_base == found.base_commit == git(clone, "rev-parse", "main")
     made = series_of(found)
     assert (made.range_base, made.commits) == (found.range_base, found.commits)
     assert len(made.commits) == 2

@@ -3,7 +3,6 @@
 import gzip
 import io
 import re
-import subprocess
 
 import pytest
 
@@ -12,6 +11,7 @@ from harness.series import find_thread, load_series, parse_trailers, read_input,
 from harness.series.attached import read_mbox
 from harness.series.compressed import unpack
 from harness.series.trailers import reply_trailers
+from tests.unit.repositories import git
 from tests.unit.series.mails import DIFF, mbox, patch
 
 REPLY = "On Tuesday, A wrote:\n> Acked-by: Quoted <q@example.org>\nGood.\n\n{}\n"
@@ -323,18 +323,14 @@ def test_newest_version_and_quilt_series_file_select_the_patches(layout):
 
 def test_git_range_is_read_with_its_empty_commit(layout, tmp_path):
     clone = tmp_path / "clone"
-    git = ["git", "-C", str(clone), "-c", "user.name=A", "-c", "user.email=a@example.org"]
     clone.mkdir()
-    for words in (
-        ["init", "-q", "-b", "main"],
-        ["config", "format.signOff", "true"],
-        ["commit", "-q", "--allow-empty", "-m", "zero"],
-    ):
-        subprocess.run([*git, *words], check=True)
+    git(clone, "init", "-q", "-b", "main")
+    git(clone, "config", "format.signOff", "true")
+    git(clone, "commit", "-q", "--allow-empty", "-m", "zero")
     (clone / "bytes").write_bytes(b"\xff\r\n")
-    subprocess.run([*git, "add", "."], check=True)
-    subprocess.run([*git, "commit", "-q", "-m", "util: bytes"], check=True)
-    subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "util: nothing"], check=True)
+    git(clone, "add", ".")
+    git(clone, "commit", "-q", "-m", "util: bytes")
+    git(clone, "commit", "-q", "--allow-empty", "-m", "util: nothing")
     found = read_input(layout, f"{clone}@main~2..main")
     assert [mail.subject.title for mail in found.patches] == ["util: bytes", "util: nothing"]
     assert "\udcff\r\n" in found.patches[0].diff

@@ -20,18 +20,13 @@ from harness.validate import record_validate
 from harness.validate import run as module
 from tests.unit.build.support import FAKE, make_options
 from tests.unit.conftest import tiny_source
+from tests.unit.repositories import git, write_files
 
 pytestmark = pytest.mark.slow
 
 NAP = "8765.4321"
 TARGET = ("x86_64-softmmu",)
 Hostile = Callable[[str], Any]
-
-
-def _git(folder, *words):
-    identity = ("-c", "user.name=Third Party", "-c", "user.email=third-party@example.org")
-    ended = subprocess.run(["git", *identity, *words], cwd=folder, capture_output=True, text=True, check=True)
-    return ended.stdout
 
 
 @pytest.fixture
@@ -56,21 +51,17 @@ def hostile(layout, home, tmp_path, monkeypatch):
 
     def validate(script):
         folder = tmp_path / "third-party"
-        folder.mkdir()
-        for name, data in files.items():
-            path = folder / name
-            path.parent.mkdir(exist_ok=True)
-            path.write_bytes(data)
-            path.chmod(0o755 if name == "configure" else 0o644)
-        _git(folder, "init", "-q")
-        _git(folder, "add", ".")
-        _git(folder, "commit", "-q", "-m", "release")
+        write_files(folder, files)
+        (folder / "configure").chmod(0o755)
+        git(folder, "init", "-q")
+        git(folder, "add", ".")
+        git(folder, "commit", "-q", "-m", "release")
         text = (folder / "configure").read_text()
         assert "\nset -eu\n" in text
         (folder / "configure").write_text(text.replace("\nset -eu\n", f"\nset -eu\n{script}\n"))
-        _git(folder, "commit", "-q", "-a", "-m", "configure: look around\n\nNeeded.")
+        git(folder, "commit", "-q", "-a", "-m", "configure: look around\n\nNeeded.")
         box = tmp_path / "third-party.mbox"
-        box.write_text(_git(folder, "format-patch", "-1", "--stdout"))
+        box.write_text(git(folder, "format-patch", "-1", "--stdout") + "\n")
         options = make_options(series=str(box), qemu_tests=("none",), targets=TARGET, matrix=(), jobs=1)
         try:
             with open_sandbox(layout, "bwrap", Silent()) as sandbox:
