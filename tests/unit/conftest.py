@@ -7,10 +7,8 @@ import hashlib
 import io
 import shutil
 import tarfile
-from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import hypothesis
 import pytest
@@ -21,7 +19,7 @@ from harness.options import declared_options
 from harness.progress import Silent
 from harness.source import Pin, Source
 from harness.source.pin import Edit, Location, Traces
-from harness.tree import Tree, import_source, start_of
+from harness.tree import import_source, start_of
 
 # No time limit for examples: on a busy machine, any of them may take a second.
 hypothesis.settings.register_profile("untimed", deadline=None)
@@ -48,23 +46,23 @@ RELEASE: dict[str, str] = {
 COLLECTED = pytest.StashKey[set[Path]]()
 
 
-def pytest_itemcollected(item: pytest.Item) -> None:
+def pytest_itemcollected(item):
     """Store the file of each collected test, before ``-m`` deselects tests."""
     item.config.stash.setdefault(COLLECTED, set()).add(item.path)
 
 
 @pytest.fixture(scope="session")
-def collected_files(pytestconfig: pytest.Config) -> set[Path]:
+def collected_files(pytestconfig):
     """Files from which pytest collected tests."""
     return pytestconfig.stash[COLLECTED]
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _errors_have_one_line_of_cause_and_of_remedy() -> Iterator[None]:
+def _errors_have_one_line_of_cause_and_of_remedy():
     """Check this, which CONTRIBUTING.md requires, for each error that any test provokes."""
     create = HarnessError.__init__
 
-    def check(self: HarnessError, cause: str, remedy: str, **more: Any) -> None:
+    def check(self, cause, remedy, **more):
         assert cause, "an error without a cause"
         assert remedy, f"no remedy: {cause}"
         assert "\n" not in cause + remedy, f"several lines: {cause!r}, {remedy!r}"
@@ -76,7 +74,7 @@ def _errors_have_one_line_of_cause_and_of_remedy() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def known_options(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def known_options(tmp_path_factory):
     """A cache with the list of options, which meson takes a quarter of a second to read."""
     layout = replace(find_layout(ROOT), cache=tmp_path_factory.mktemp("cache"))
     declared_options(layout)
@@ -84,7 +82,7 @@ def known_options(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def layout(tmp_path: Path) -> Layout:
+def layout(tmp_path):
     """A layout of temporary folders."""
     root = tmp_path / "root"
     (root / "qemu-src").mkdir(parents=True)
@@ -93,12 +91,12 @@ def layout(tmp_path: Path) -> Layout:
 
 
 @pytest.fixture
-def reporter() -> Silent:
+def reporter():
     """A reporter that stores its lines in ``lines``."""
     return Silent()
 
 
-def bytes_of(folder: Path) -> dict[str, str]:
+def bytes_of(folder):
     """Return the digest of each file below ``folder``, by path."""
     return {
         str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
@@ -107,7 +105,7 @@ def bytes_of(folder: Path) -> dict[str, str]:
     }
 
 
-def make_archive(path: Path, files: Mapping[str, str | bytes], top: str = "qemu-1.2.3/") -> Path:
+def make_archive(path, files, top="qemu-1.2.3/"):
     """Create a tar.xz of ``files`` below ``top``, and a link to ``VERSION``; ``configure`` is executable."""
     with tarfile.open(path, "w:xz", preset=0) as tar:
         for name, content in files.items():
@@ -122,9 +120,9 @@ def make_archive(path: Path, files: Mapping[str, str | bytes], top: str = "qemu-
     return path
 
 
-def tiny_pin(**fields: object) -> Pin:
+def tiny_pin(**fields):
     """Return the pin of the tiny release; keyword arguments override its fields."""
-    values: dict[str, object] = {
+    values = {
         "name": "tiny",
         "archive": "tiny.tar.xz",
         "sha256": "0" * 64,
@@ -140,19 +138,19 @@ def tiny_pin(**fields: object) -> Pin:
     return Pin(**{**values, **fields})  # type: ignore[arg-type]
 
 
-def tiny_source(folder: Path, files: Mapping[str, str | bytes] | None = None, **fields: object) -> Source:
+def tiny_source(folder, files=None, **fields):
     """Create a Source of the tiny release in ``folder``, with additional ``files`` and fields of the pin."""
     path = make_archive(folder / "tiny.tar.xz", {**RELEASE, **(files or {})})
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     return Source(pin=tiny_pin(sha256=digest, **fields), kind="url", path=path, digest=digest)
 
 
-def layout_in(folder: Path) -> Layout:
+def layout_in(folder):
     """Return a layout whose root is ``folder``."""
     return Layout(root=folder, build=folder / "build", trees=folder / "trees", cache=folder / "cache")
 
 
-def import_tiny(folder: Path, files: Mapping[str, str | bytes]) -> tuple[Source, Tree]:
+def import_tiny(folder, files):
     """A source of the tiny release with ``files``, and its tree below ``folder``, for ``copy_tree``."""
     source = tiny_source(folder, files)
     tree = import_source(source, layout_in(folder), Silent())
@@ -160,7 +158,7 @@ def import_tiny(folder: Path, files: Mapping[str, str | bytes]) -> tuple[Source,
     return source, tree
 
 
-def copy_tree(tree: Tree, layout: Layout) -> Tree:
+def copy_tree(tree, layout):
     """The test's own copy of a tree that others use too: far cheaper than an import."""
     copy = replace(tree, path=layout.tree(tree.name))
     shutil.copytree(tree.path, copy.path)
@@ -168,12 +166,12 @@ def copy_tree(tree: Tree, layout: Layout) -> Tree:
 
 
 @pytest.fixture
-def make_pin() -> Callable[..., Pin]:
+def make_pin():
     """``tiny_pin``."""
     return tiny_pin
 
 
 @pytest.fixture
-def make_source(tmp_path: Path) -> Callable[..., Source]:
+def make_source(tmp_path):
     """``tiny_source`` in the test's own folder."""
     return functools.partial(tiny_source, tmp_path)

@@ -8,15 +8,15 @@ import pytest
 
 from harness.ahead import ahead
 from harness.errors import FetchError
-from harness.progress import Reporter, Silent
+from harness.progress import Silent
 
 LIMIT_S = 30.0
 
 
-def test_jobs_are_done_in_order_before_the_block_is_left() -> None:
+def test_jobs_are_done_in_order_before_the_block_is_left():
     gate, done = threading.Event(), []
 
-    def first(quiet: Reporter) -> None:
+    def first(quiet):
         assert gate.wait(LIMIT_S)
         with quiet.step("first"):
             done.append(threading.current_thread() is not threading.main_thread())
@@ -29,10 +29,10 @@ def test_jobs_are_done_in_order_before_the_block_is_left() -> None:
     assert reporter.lines == ["meanwhile: first; second"]
 
 
-def test_error_ends_the_jobs_and_is_not_reported() -> None:
+def test_error_ends_the_jobs_and_is_not_reported():
     done = []
 
-    def fails(_: Reporter) -> None:
+    def fails(_):
         raise FetchError("no network", "connect")
 
     reporter = Silent()
@@ -41,14 +41,14 @@ def test_error_ends_the_jobs_and_is_not_reported() -> None:
     assert (done, reporter.lines) == ([], [])
 
 
-def test_error_of_the_block_is_not_delayed_and_drops_jobs() -> None:
+def test_error_of_the_block_is_not_delayed_and_drops_jobs():
     running, gate, done = threading.Event(), threading.Event(), threading.Event()
 
-    def first(_: Reporter) -> None:
+    def first(_):
         running.set()
         assert gate.wait(LIMIT_S)
 
-    def interrupted() -> None:
+    def interrupted():
         with ahead([first, lambda _: done.set()], Silent()):
             assert running.wait(LIMIT_S)
             raise KeyboardInterrupt
@@ -61,7 +61,7 @@ def test_error_of_the_block_is_not_delayed_and_drops_jobs() -> None:
     assert not done.is_set()
 
 
-def test_without_jobs_nothing_is_reported() -> None:
+def test_without_jobs_nothing_is_reported():
     reporter = Silent()
     with ahead([], reporter):
         pass

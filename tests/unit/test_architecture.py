@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 from tests.unit.syntax import nodes
@@ -64,12 +63,12 @@ PROGRAMS = [
 LINES = 400
 
 
-def stage_of(path: Path) -> str:
+def stage_of(path):
     relative = path.relative_to(PACKAGE)
     return relative.parts[0] if len(relative.parts) > 1 else relative.stem
 
 
-def imported_names(path: Path) -> Iterator[str]:
+def imported_names(path):
     for node in nodes(path):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -78,16 +77,16 @@ def imported_names(path: Path) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def imported_stages(path: Path) -> set[str]:
+def imported_stages(path):
     return {name.split(".")[1] for name in imported_names(path) if name.startswith("harness.")}
 
 
-def test_product_does_not_import_the_tests() -> None:
+def test_product_does_not_import_the_tests():
     users = {path for path in MODULES for name in imported_names(path) if name.startswith("tests.")}
     assert users == set()
 
 
-def test_no_module_imports_what_later_releases_of_python_lack() -> None:
+def test_no_module_imports_what_later_releases_of_python_lack():
     """Python 3.12 and 3.13 removed these (PEP 594, PEP 632), and setuptools removes the last one."""
     removed = {
         *("aifc", "asynchat", "asyncore", "audioop", "cgi", "cgitb", "chunk", "crypt", "distutils", "imghdr"),
@@ -99,7 +98,7 @@ def test_no_module_imports_what_later_releases_of_python_lack() -> None:
     assert not used
 
 
-def absolute_imports(path: Path) -> Iterator[str]:
+def absolute_imports(path):
     """Yield the top-level packages that a file imports by their full names."""
     for node in nodes(path):
         if isinstance(node, ast.Import):
@@ -108,17 +107,17 @@ def absolute_imports(path: Path) -> Iterator[str]:
             yield node.module.partition(".")[0]
 
 
-def test_lists_name_every_module() -> None:
+def test_lists_name_every_module():
     assert {stage_of(path) for path in MODULES} == {*BASE, *ORDER, *TOP}
 
 
-def allowed_imports(stage: str) -> set[str]:
+def allowed_imports(stage):
     if stage in ORDER:
         return {*BASE, *ORDER[: ORDER.index(stage) + 1]}
     return set(BASE) if stage in {*BASE, "guard"} else {*BASE, *ORDER, *TOP}
 
 
-def test_imports_go_one_way() -> None:
+def test_imports_go_one_way():
     backward = {
         str(path.relative_to(PACKAGE)): sorted(imported_stages(path) - allowed_imports(stage_of(path)))
         for path in MODULES
@@ -126,13 +125,13 @@ def test_imports_go_one_way() -> None:
     assert {path: stages for path, stages in backward.items() if stages} == {}
 
 
-def test_modules_are_short_and_documented() -> None:
+def test_modules_are_short_and_documented():
     for path in (*MODULES, *PROGRAMS):
         assert len(path.read_text(encoding="utf-8").splitlines()) <= LINES, path
         assert ast.get_docstring(nodes(path)[0]), path
 
 
-def test_library_code_does_not_print() -> None:
+def test_library_code_does_not_print():
     speakers = {PACKAGE / "cli.py", PACKAGE / "commands" / "request.py", PACKAGE / "progress.py"}
     for path in set(MODULES) - speakers:
         calls = {
@@ -143,7 +142,7 @@ def test_library_code_does_not_print() -> None:
         assert "print" not in calls, path
 
 
-def test_architecture_names_every_stage() -> None:
+def test_architecture_names_every_stage():
     text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
     for stage in ORDER:
         assert f"`{stage}/`" in text
@@ -151,7 +150,7 @@ def test_architecture_names_every_stage() -> None:
         assert module in text
 
 
-def test_readme_describes_every_session() -> None:
+def test_readme_describes_every_session():
     sessions = {
         node.name: ast.get_docstring(node)
         for node in ast.parse((ROOT / "noxfile.py").read_text(encoding="utf-8")).body
@@ -164,7 +163,7 @@ def test_readme_describes_every_session() -> None:
     assert documented == sessions
 
 
-def test_report_renders_and_runs_nothing() -> None:
+def test_report_renders_and_runs_nothing():
     """It imports results, and nothing that starts guests or writes results files."""
     runners = {"record_", "run_", "write_json", "Recorder", "open_bench"}
     for path in (PACKAGE / "report").glob("*.py"):

@@ -19,7 +19,7 @@ from harness.progress import Plain, Silent, Terminal, times
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_exit_codes_are_distinct_and_documented() -> None:
+def test_exit_codes_are_distinct_and_documented():
     codes = {error.code: error.__name__ for error in all_errors()}
     assert len(codes) == len(all_errors())
     text = (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
@@ -27,15 +27,13 @@ def test_exit_codes_are_distinct_and_documented() -> None:
     assert rows == [(str(error.code), error.__name__, error.summary) for error in all_errors()]
 
 
-def test_error_summaries_are_single_lines() -> None:
+def test_error_summaries_are_single_lines():
     for error in all_errors():
         assert error.summary
         assert "\n" not in error.summary
 
 
-def test_layout_is_found_from_a_subfolder_and_moved_by_the_environment(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_layout_is_found_from_a_subfolder_and_moved_by_the_environment(monkeypatch, tmp_path):
     monkeypatch.chdir(ROOT / "tests")
     monkeypatch.setenv("QEMU_HARNESS_CACHE", str(tmp_path / "c"))
     monkeypatch.setenv("QEMU_HARNESS_BUILD", str(tmp_path / "b"))
@@ -45,7 +43,7 @@ def test_layout_is_found_from_a_subfolder_and_moved_by_the_environment(
     assert layout.results == tmp_path / "b" / "results"
 
 
-def make_files(folder: Path, *names: str) -> Path:
+def make_files(folder, *names):
     for name in names:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).touch()
@@ -56,9 +54,7 @@ QEMU = (".git", "VERSION", "configure", "meson.build", "qemu-options.hx", "util/
 CHECKOUT = ("qemu-src/pins.toml", "meson_options.txt")
 
 
-def test_qemu_clone_around_the_working_folder_is_found(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_qemu_clone_around_the_working_folder_is_found(monkeypatch, tmp_path):
     clone = make_files(tmp_path / "qemu", *QEMU)
     monkeypatch.chdir(clone / "util")
     layout = find_layout()
@@ -68,17 +64,13 @@ def test_qemu_clone_around_the_working_folder_is_found(
     assert find_layout().clone is None
 
 
-def test_checkout_that_the_harness_made_is_not_taken_for_the_users_clone(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_checkout_that_the_harness_made_is_not_taken_for_the_users_clone(monkeypatch, tmp_path):
     root = make_files(tmp_path, *CHECKOUT)
     monkeypatch.chdir(make_files(root / "build" / "7.2" / "base" / "src", *QEMU))
     assert (find_layout().root, find_layout().clone) == (root, None)
 
 
-def test_installed_harness_has_a_folder_for_each_clone(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_installed_harness_has_a_folder_for_each_clone(monkeypatch, tmp_path):
     files = make_files(tmp_path / "site" / "shipped", *CHECKOUT)
     monkeypatch.setattr("harness.layout.shipped_files", lambda: files)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
@@ -102,25 +94,25 @@ def test_installed_harness_has_a_folder_for_each_clone(
     assert layout.series("new") == layout.patches / "new"
 
 
-def test_incomplete_package_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_incomplete_package_is_refused(monkeypatch, tmp_path):
     monkeypatch.setattr("harness.layout.shipped_files", lambda: tmp_path / "shipped")
     monkeypatch.chdir(tmp_path)
     with pytest.raises(OptionError, match="no checkout"):
         find_layout()
 
 
-def test_missing_checkout_is_refused(tmp_path: Path) -> None:
+def test_missing_checkout_is_refused(tmp_path):
     with pytest.raises(OptionError, match="no checkout"):
         find_layout(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["", "..", "a/b", ".git", "a b", "-x", "a\n"])
-def test_unsafe_names_are_refused(name: str) -> None:
+def test_unsafe_names_are_refused(name):
     with pytest.raises(OptionError):
         safe_name(name)
 
 
-def test_build_folders_have_the_same_relative_path_to_their_sources(tmp_path: Path) -> None:
+def test_build_folders_have_the_same_relative_path_to_their_sources(tmp_path):
     layout = Layout(root=tmp_path, build=tmp_path / "build", trees=tmp_path / "t", cache=tmp_path / "c")
     for label in ("base", "patched-async-teardown"):
         root = layout.build_root("7.2", label)
@@ -138,12 +130,11 @@ with locked(Path(sys.argv[1]), "the thing", Silent()):
 """
 
 
-def test_lock_waits_names_the_holder_and_gives_up(tmp_path: Path) -> None:
+def test_lock_waits_names_the_holder_and_gives_up(tmp_path):
     reporter = Silent()
     with subprocess.Popen(
         [sys.executable, "-c", HOLDER, str(tmp_path / "x")], stdout=subprocess.PIPE, text=True
     ) as other:
-        assert other.stdout is not None
         other.stdout.readline()
         with pytest.raises(BusyError) as caught, locked(tmp_path / "x", "the thing", reporter, timeout_s=0.3):
             pass
@@ -157,8 +148,8 @@ def test_lock_waits_names_the_holder_and_gives_up(tmp_path: Path) -> None:
     assert time.monotonic() - started < 2
 
 
-def test_plain_progress_is_folded_in_ci() -> None:
-    def output(**environ: str) -> str:
+def test_plain_progress_is_folded_in_ci():
+    def output(**environ):
         stream = io.StringIO()
         with Plain(stream, environ).step("Build 7.2") as step:
             step.update(1, 2)
@@ -179,11 +170,11 @@ def test_plain_progress_is_folded_in_ci() -> None:
         (30.0, 4, None, "30 s spent"),
     ],
 )
-def test_times_of_a_step(spent: float, done: float, total: float | None, text: str) -> None:
+def test_times_of_a_step(spent, done, total, text):
     assert times(spent, done, total) == text
 
 
-def test_plain_progress_shows_time_spent_and_left(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_plain_progress_shows_time_spent_and_left(monkeypatch):
     """Each tenth of the work, at most every five seconds; a step of unknown length once a minute."""
     now, stream = [0.0], io.StringIO()
     monkeypatch.setattr("harness.progress.time.monotonic", lambda: now[0])
@@ -205,7 +196,7 @@ def test_plain_progress_shows_time_spent_and_left(monkeypatch: pytest.MonkeyPatc
     ]
 
 
-def test_terminal_progress_shows_time_spent_and_left() -> None:
+def test_terminal_progress_shows_time_spent_and_left():
     from rich.console import Console
 
     console = Console(file=io.StringIO(), force_terminal=True, width=100, color_system=None)
@@ -215,20 +206,20 @@ def test_terminal_progress_shows_time_spent_and_left() -> None:
     assert re.search(r"\d+ s spent, about \d+ s left", console.file.getvalue())  # type: ignore[attr-defined]
 
 
-def test_plain_progress_reports_a_failed_step() -> None:
+def test_plain_progress_reports_a_failed_step():
     stream = io.StringIO()
     with pytest.raises(HarnessError), Plain(stream, {}).step("Build"):
         raise HarnessError("x", "y")
     assert "Build: failed in" in stream.getvalue()
 
 
-def test_plain_progress_survives_a_closed_pipe() -> None:
+def test_plain_progress_survives_a_closed_pipe():
     stream = io.StringIO()
     stream.close()
     Plain(stream, {}).note("a line")
 
 
-def test_terminal_progress_shows_text_without_markup() -> None:
+def test_terminal_progress_shows_text_without_markup():
     from rich.console import Console
 
     console = Console(file=io.StringIO(), width=60, force_terminal=False)
@@ -237,7 +228,7 @@ def test_terminal_progress_shows_text_without_markup() -> None:
     assert "Build [x86_64]" in console.file.getvalue()  # type: ignore[attr-defined]
 
 
-def test_table_is_shown_below_the_bar_while_a_step_runs() -> None:
+def test_table_is_shown_below_the_bar_while_a_step_runs():
     from rich.console import Console
     from rich.table import Table
 

@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
-def environment(tmp_path: Path, known_options: Path) -> dict[str, str]:
+def environment(tmp_path, known_options):
     shutil.copytree(known_options, tmp_path / "cache")
     return {
         **os.environ,
@@ -30,9 +30,7 @@ def environment(tmp_path: Path, known_options: Path) -> dict[str, str]:
     }
 
 
-def harness(
-    environment: dict[str, str], *words: str | bytes, module: str = "harness"
-) -> subprocess.CompletedProcess[str]:
+def harness(environment, *words, module="harness"):
     return subprocess.run(
         [sys.executable, "-m", module, *words],
         cwd=ROOT,
@@ -97,13 +95,8 @@ def harness(
     ],
 )
 def test_refusals_have_cause_remedy_and_code(  # noqa: PLR0917 - pytest fixtures
-    environment: dict[str, str],
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    words: tuple[str, ...],
-    code: int | None,
-    cause: str,
-) -> None:
+    environment, monkeypatch, capsys, words, code, cause
+):
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(ROOT)
@@ -138,21 +131,19 @@ def test_refusals_have_cause_remedy_and_code(  # noqa: PLR0917 - pytest fixtures
         ("tests.fuzz", ("-Dseed=1", "--repeat", "gates-x.bin"), 2, "error: cannot read gates-x.bin: "),
     ],
 )
-def test_programs_of_the_tests_report_errors_as_stages_do(
-    environment: dict[str, str], module: str, words: tuple[str, ...], code: int, cause: str
-) -> None:
+def test_programs_of_the_tests_report_errors_as_stages_do(environment, module, words, code, cause):
     ended = harness(environment, *words, module=module)
     assert (ended.returncode, ended.stderr[: len(cause)]) == (code, cause)
 
 
-def test_arguments_that_are_not_utf_8_are_refused(environment: dict[str, str]) -> None:
+def test_arguments_that_are_not_utf_8_are_refused(environment):
     ended = harness(environment, b"build", b"-Dpin=\xff\xfe")
     assert "is not UTF-8" in ended.stderr
     assert "Traceback" not in ended.stderr
     assert ended.returncode == 2
 
 
-def test_help_lists_stages_and_exit_codes(environment: dict[str, str]) -> None:
+def test_help_lists_stages_and_exit_codes(environment):
     text = " ".join(harness(environment, "--help").stdout.split())
     for name in commands.STAGES:
         assert name in text
@@ -161,15 +152,13 @@ def test_help_lists_stages_and_exit_codes(environment: dict[str, str]) -> None:
 
 
 @pytest.mark.slow
-def test_missing_home_and_terminal_are_no_error(environment: dict[str, str]) -> None:
+def test_missing_home_and_terminal_are_no_error(environment):
     for name in ("HOME", "TERM", "LANG", "TMPDIR"):
         environment.pop(name, None)
     assert harness(environment, "which", "base", "x86_64-softmmu").returncode == 15
 
 
-def test_internal_error_leaves_a_log_and_one_line(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_internal_error_leaves_a_log_and_one_line(monkeypatch, tmp_path, capsys):
     monkeypatch.setenv("QEMU_HARNESS_BUILD", str(tmp_path / "build"))
     monkeypatch.setitem(commands.STAGES, "which", lambda _: 1 // 0)
     assert cli.main(["which", "base", "x"]) == cli.INTERNAL_ERROR
@@ -183,10 +172,8 @@ def test_internal_error_leaves_a_log_and_one_line(
 
 
 @pytest.mark.parametrize("number", [28, 13, 30, 5])
-def test_system_errors_become_storage_errors(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], number: int
-) -> None:
-    def fail(_: object) -> int:
+def test_system_errors_become_storage_errors(monkeypatch, capsys, number):
+    def fail(_):
         raise OSError(number, os.strerror(number), "/some/file")
 
     monkeypatch.setitem(commands.STAGES, "which", fail)
@@ -194,10 +181,8 @@ def test_system_errors_become_storage_errors(
     assert "remedy: " in capsys.readouterr().err
 
 
-def test_details_and_log_are_printed(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def fail(_: object) -> int:
+def test_details_and_log_are_printed(monkeypatch, capsys):
+    def fail(_):
         raise HarnessError("the cause", "the remedy", details=("one", "two"), log=Path("/a/log"))
 
     monkeypatch.setitem(commands.STAGES, "which", fail)
@@ -205,8 +190,8 @@ def test_details_and_log_are_printed(
     assert capsys.readouterr().err == ("error: the cause\n  one\n  two\nremedy: the remedy\nlog: /a/log\n")
 
 
-def test_reproducer_repeats_the_arguments_of_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[str] = []
+def test_reproducer_repeats_the_arguments_of_the_user(monkeypatch):
+    seen = []
     monkeypatch.delenv("QEMU_HARNESS_COMMAND", raising=False)  # nox -s mutate sets it
     monkeypatch.setitem(commands.STAGES, "which", lambda request: seen.append(request.command) or 0)
     cli.main(["which", "-Dpin=7.2", "base", "a b"])
@@ -221,9 +206,7 @@ def test_reproducer_repeats_the_arguments_of_the_user(monkeypatch: pytest.Monkey
 
 
 @pytest.mark.slow
-def test_closed_pipe_of_the_reader_ends_with_sigpipe_status(
-    environment: dict[str, str], tmp_path: Path
-) -> None:
+def test_closed_pipe_of_the_reader_ends_with_sigpipe_status(environment, tmp_path):
     environment["PATH"] = str(tmp_path)  # no apt-get there: a unit test must never install anything
     with subprocess.Popen(
         [sys.executable, "-m", "harness", "doctor"],
@@ -233,8 +216,6 @@ def test_closed_pipe_of_the_reader_ends_with_sigpipe_status(
         stderr=subprocess.PIPE,
         text=True,
     ) as child:
-        assert child.stdout is not None
-        assert child.stderr is not None
         child.stdout.close()
         assert "Traceback" not in child.stderr.read()
     assert child.returncode == 128 + signal.SIGPIPE
@@ -242,7 +223,7 @@ def test_closed_pipe_of_the_reader_ends_with_sigpipe_status(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
-def test_closed_standard_streams_are_no_error(environment: dict[str, str], closed: str) -> None:
+def test_closed_standard_streams_are_no_error(environment, closed):
     ended = subprocess.run(
         ["sh", "-c", f'"$@" {closed}', "sh", sys.executable, "-m", "harness", "check"],
         env=environment,
@@ -253,10 +234,8 @@ def test_closed_standard_streams_are_no_error(environment: dict[str, str], close
     assert (ended.returncode, "Traceback" in ended.stderr) == (0, False)
 
 
-def test_interrupt_gives_status_130(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def stop(_: object) -> int:
+def test_interrupt_gives_status_130(monkeypatch, capsys):
+    def stop(_):
         raise KeyboardInterrupt
 
     monkeypatch.setitem(commands.STAGES, "which", stop)
@@ -265,7 +244,7 @@ def test_interrupt_gives_status_130(
 
 
 @pytest.mark.slow
-def test_clean_removes_only_files_of_runs(environment: dict[str, str], tmp_path: Path) -> None:
+def test_clean_removes_only_files_of_runs(environment, tmp_path):
     root = tmp_path / "checkout"
     (root / "qemu-src" / "trees" / "7.2").mkdir(parents=True)
     for name in ("meson_options.txt", "meson.build", "qemu-src/pins.toml"):
@@ -290,13 +269,13 @@ def test_clean_removes_only_files_of_runs(environment: dict[str, str], tmp_path:
 
 
 @pytest.mark.slow
-def test_characters_that_the_locale_lacks_are_escaped(environment: dict[str, str]) -> None:
+def test_characters_that_the_locale_lacks_are_escaped(environment):
     ended = harness({**environment, "PYTHONIOENCODING": "ascii"}, "fetch", "-Dpin=\N{EN DASH}")
     assert ended.returncode == 2
     assert "\\u2013" in ended.stderr
 
 
 @pytest.mark.skipif(shutil.which("qemu-harness") is None, reason="the console script is not on PATH")
-def test_console_script_prints_help() -> None:
+def test_console_script_prints_help():
     ended = subprocess.run(["qemu-harness", "--help"], capture_output=True, text=True, check=True)
     assert ended.stdout.startswith("usage: qemu-harness")

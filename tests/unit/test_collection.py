@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 
-import pytest
-
-
-def test_pytest_collects_every_test_file(pytestconfig: pytest.Config, collected_files: set[Path]) -> None:
+def test_pytest_collects_every_test_file(pytestconfig, collected_files):
     """This holds for each folder on pytest's command line; by default, this is tests/unit."""
     asked = [
         pytestconfig.invocation_params.dir / argument.partition("::")[0] for argument in pytestconfig.args

@@ -13,7 +13,7 @@ from tests.unit.defaults import ROOT
 LIMIT = "setuptools<81"
 
 
-def users_of(module: str, distribution: str) -> set[str]:
+def users_of(module, distribution):
     """The files of a distribution that import ``module``."""
     files = importlib.metadata.files(distribution) or ()
     paths = {str(file): Path(str(file.locate())) for file in files if file.suffix == ".py"}
@@ -21,7 +21,7 @@ def users_of(module: str, distribution: str) -> set[str]:
     return {name for name, path in paths.items() if word.search(path.read_text(encoding="utf-8"))}
 
 
-def test_setuptools_is_limited_only_as_long_as_avocado_imports_pkg_resources() -> None:
+def test_setuptools_is_limited_only_as_long_as_avocado_imports_pkg_resources():
     """setuptools warns of the removal of pkg_resources in 80.9, and has removed it in a later release.
 
     `nox -s lock` updates avocado, so this fails with the first release that does not need the limit.
@@ -35,7 +35,7 @@ def test_setuptools_is_limited_only_as_long_as_avocado_imports_pkg_resources() -
     assert not used or importlib.util.find_spec("pkg_resources")
 
 
-def test_imports_are_found() -> None:
+def test_imports_are_found():
     assert users_of("pkg_resources", "avocado-framework") <= users_of(r"\w+", "avocado-framework")
     assert users_of("avocado", "avocado-framework")
     assert not users_of("no_such_module", "avocado-framework")

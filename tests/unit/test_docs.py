@@ -11,12 +11,12 @@ ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 
 
-def test_description_of_results_is_up_to_date() -> None:
+def test_description_of_results_is_up_to_date():
     remedy = "run: python -m tests.docs > docs/results.md"
     assert (DOCS / "results.md").read_text(encoding="utf-8") == results_document(), remedy
 
 
-def test_licences_are_those_of_the_pinned_dependencies() -> None:
+def test_licences_are_those_of_the_pinned_dependencies():
     lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
     pinned = dict(line.split("==") for line in lines if not line.startswith("#"))
     text = (DOCS / "licences.md").read_text(encoding="utf-8")

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_kept_memory_is_freed_after_the_exit() -> None:
+def test_kept_memory_is_freed_after_the_exit():
     words = (sys.executable, "-m", "tests.experiments.kept", "--mib", "64", "--rounds", "3")
     lines = run(words, cwd=ROOT, env={"PYTHONPATH": os.fspath(ROOT)}, timeout_s=60).output.splitlines()
     times = {

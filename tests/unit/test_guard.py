@@ -41,7 +41,7 @@ def signals_as_at_a_terminal():
 class Run:
     """A guarded program; ``pids`` are those that it reported."""
 
-    def __init__(self, main: str, **options):
+    def __init__(self, main, **options):
         code = f"{HEAD}\ndef main():\n{main}\nsys.exit(guard.guarded(main))"
         self.process = subprocess.Popen(
             [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options
@@ -59,13 +59,13 @@ class Run:
                 return self
         raise AssertionError(self.process.stderr.read())
 
-    def finish(self) -> int:
+    def finish(self):
         out, self.errors = self.process.communicate(timeout=20)
         self.pids += [int(line.split()[1]) for line in out.splitlines() if line.startswith("child")]
         return self.process.returncode
 
 
-def has_ended(pid: int, within_s: float = 0.0) -> bool:
+def has_ended(pid, within_s=0.0):
     deadline = time.monotonic() + within_s
     while True:
         try:

@@ -10,7 +10,7 @@ import sys
 import sysconfig
 import tarfile
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -25,7 +25,7 @@ Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def wheel(tmp_path_factory):
     pytest.importorskip("hatchling", reason="hatchling, which builds the wheel, is not installed")
     folder = tmp_path_factory.mktemp("wheel")
     subprocess.run(
@@ -35,7 +35,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def installed(wheel, tmp_path_factory):
     """An environment with the wheel; its dependencies are those of the tests' own environment."""
     folder = tmp_path_factory.mktemp("installed")
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
@@ -48,7 +48,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def world(tmp_path_factory):
     """A cache with the firmware that guests need, and a home."""
     made = World(tmp_path_factory.mktemp("world"))
     yield made
@@ -56,7 +56,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 
 @pytest.fixture(scope="module")
-def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def clone(tmp_path_factory):
     """A clone of the stand-in for QEMU, with upstream's feature, and a branch of one commit."""
     folder = tmp_path_factory.mktemp("clones") / "qemu"
     with tarfile.open(fileobj=io.BytesIO(release())) as tar:
@@ -78,7 +78,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def run(installed: Path, world: World, clone: Path) -> Command:
+def run(installed, world, clone):
     """Run the installed harness in a folder of the clone, as a user would."""
     environment = {
         name: value
@@ -87,7 +87,7 @@ def run(installed: Path, world: World, clone: Path) -> Command:
     }
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 
-    def command(*words: str, cwd: Path = clone / "docs") -> subprocess.CompletedProcess[str]:
+    def command(*words, cwd=clone / "docs"):
         return subprocess.run(
             [installed, *words], cwd=cwd, env=environment, check=False, capture_output=True, text=True
         )
@@ -95,7 +95,7 @@ def run(installed: Path, world: World, clone: Path) -> Command:
     return command
 
 
-def test_wheel_has_every_file_that_an_installed_harness_needs(wheel: Path) -> None:
+def test_wheel_has_every_file_that_an_installed_harness_needs(wheel):
     with zipfile.ZipFile(wheel) as packed:
         names = set(packed.namelist())
     tracked = ["harness", "patches", "qemu-src", "tests/avocado", "meson.build", "meson_options.txt"]
@@ -107,9 +107,7 @@ def test_wheel_has_every_file_that_an_installed_harness_needs(wheel: Path) -> No
     assert {name for name in names if ".dist-info/" not in name} == wanted | more
 
 
-def test_installed_harness_finds_the_clone_that_it_is_started_in(
-    run: Command, clone: Path, world: World
-) -> None:
+def test_installed_harness_finds_the_clone_that_it_is_started_in(run, clone, world):
     before = bytes_of(clone)
     built = run("build", f"-Dtargets={TARGET}")
     assert built.returncode == 0, built.stderr
@@ -127,7 +125,7 @@ def test_installed_harness_finds_the_clone_that_it_is_started_in(
     assert bytes_of(clone) == before, "the clone is never written to"
 
 
-def test_installed_harness_times_guests(run: Command, clone: Path, world: World) -> None:
+def test_installed_harness_times_guests(run, clone, world):
     words = (f"-Dtargets={TARGET}", "-Dmemory=64M", "-Drounds=1", "-Drestart=none", "-Daccel=tcg")
     ended = run("teardown", *words)
     assert ended.returncode == 0, ended.stdout + ended.stderr
@@ -138,9 +136,7 @@ def test_installed_harness_times_guests(run: Command, clone: Path, world: World)
     assert results["options"]["source"] == str(clone)
 
 
-def test_installed_harness_works_outside_of_a_clone(
-    run: Command, clone: Path, world: World, tmp_path: Path
-) -> None:
+def test_installed_harness_works_outside_of_a_clone(run, clone, world, tmp_path):
     listed = run("check", "--list", cwd=tmp_path)
     assert listed.returncode == 0, listed.stderr
     assert "input-base" in listed.stdout
@@ -155,7 +151,7 @@ def test_installed_harness_works_outside_of_a_clone(
     assert list(place.iterdir()) == []
 
 
-def test_given_pin_or_source_is_used_in_a_clone_too(run: Command, tmp_path: Path) -> None:
+def test_given_pin_or_source_is_used_in_a_clone_too(run, tmp_path):
     asked = run("which", "pristine", TARGET, "-Dpin=7.2")
     assert asked.stderr.startswith("error: 7.2 pristine has not been built")
     other = run("fetch", f"-Dsource={tmp_path}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
-from typing import Any, NoReturn
 
 import pytest
 
@@ -26,20 +25,20 @@ class Session:
     name = "validate"
     posargs = ("-Dseries=x",)
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason):
         self.reason = reason
         self.words: tuple[str, ...] = ()
 
-    def run(self, *words: str, **_: object) -> NoReturn:
+    def run(self, *words, **_):
         self.words = words
         raise CommandFailedError(self.reason)
 
-    def error(self, message: str) -> NoReturn:
+    def error(self, message):
         raise AbortedError(message)
 
 
 @pytest.fixture
-def noxfile(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+def noxfile(monkeypatch):
     """The names that noxfile.py defines."""
     nox, command = ModuleType("nox"), ModuleType("nox.command")
     command.CommandFailed = CommandFailedError  # type: ignore[attr-defined]
@@ -48,7 +47,7 @@ def noxfile(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         setattr(nox, name, value)
     for module in (nox, command):
         monkeypatch.setitem(sys.modules, module.__name__, module)
-    names: dict[str, Any] = {"__file__": str(NOXFILE), "__name__": "noxfile"}
+    names = {"__file__": str(NOXFILE), "__name__": "noxfile"}
     exec(compile(NOXFILE.read_text(encoding="utf-8"), NOXFILE, "exec"), names)
     return names
 
@@ -62,9 +61,7 @@ def noxfile(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         ("Program x not found", "Program x not found"),
     ],
 )
-def test_last_line_of_a_session_states_code_and_meaning(
-    noxfile: dict[str, Any], reason: str, last: str
-) -> None:
+def test_last_line_of_a_session_states_code_and_meaning(noxfile, reason, last):
     session = Session(reason)
     with pytest.raises(AbortedError) as error:
         noxfile["forward"](session, "harness", "validate")

@@ -28,19 +28,19 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
-def layout(tmp_path_factory: pytest.TempPathFactory, known_options: Path) -> Layout:
+def layout(tmp_path_factory, known_options):
     cache = tmp_path_factory.mktemp("known") / "cache"
     shutil.copytree(known_options, cache)
     return dataclasses.replace(find_layout(ROOT), cache=cache)
 
 
-def refused(layout: Layout, *words: str) -> OptionError:
+def refused(layout, *words):
     with pytest.raises(OptionError) as caught:
         parse_options(layout, words)
     return caught.value
 
 
-def test_defaults(layout: Layout) -> None:
+def test_defaults(layout):
     options = parse_options(layout, [])
     assert options.pin == "7.2"
     assert options.targets == ("x86_64-softmmu", "s390x-softmmu")
@@ -49,7 +49,7 @@ def test_defaults(layout: Layout) -> None:
     assert options.ccache is True
 
 
-def test_clone_around_the_working_folder_is_the_default_source(layout: Layout) -> None:
+def test_clone_around_the_working_folder_is_the_default_source(layout):
     inside = dataclasses.replace(layout, clone=Path("/home/me/qemu"))
     assert parse_options(inside, []).source == "/home/me/qemu"
     assert not parse_options(inside, []).has("source")
@@ -58,7 +58,7 @@ def test_clone_around_the_working_folder_is_the_default_source(layout: Layout) -
     assert parse_options(layout, []).source == ""
 
 
-def test_values_are_those_that_were_given(layout: Layout) -> None:
+def test_values_are_those_that_were_given(layout):
     words = ("-Drounds=3", "-Dccache=false", "-Dpatches=2,10", "-Drules-off=style", "-Dsource=a=b")
     options = parse_options(layout, words)
     assert (options.rounds, options.ccache, options.rules_off) == (3, False, ("style",))
@@ -71,11 +71,11 @@ def test_values_are_those_that_were_given(layout: Layout) -> None:
     assert set(values) == set(module.Options.__dataclass_fields__) - {"given"}
 
 
-def test_later_value_replaces_an_earlier_one(layout: Layout) -> None:
+def test_later_value_replaces_an_earlier_one(layout):
     assert parse_options(layout, ["-Dpin=1", "-Dpin=2"]).pin == "2"
 
 
-def project(folder: Path, options: str) -> Layout:
+def project(folder, options):
     """A layout of a project with its own options."""
     root = folder / "root"
     root.mkdir()
@@ -84,7 +84,7 @@ def project(folder: Path, options: str) -> Layout:
     return Layout(root=root, build=folder, trees=folder, cache=folder / "cache")
 
 
-def test_declaration_of_an_option_is_read_whole(tmp_path: Path) -> None:
+def test_declaration_of_an_option_is_read_whole(tmp_path):
     layout = project(
         tmp_path,
         """\
@@ -117,7 +117,7 @@ option('on', type: 'boolean', value: false, description: 'Switch')
     assert list(found) == ["lone", "low", "both_ends", "kind", "many", "on", "debug"]
 
 
-def test_changed_declarations_are_read_again(tmp_path: Path) -> None:
+def test_changed_declarations_are_read_again(tmp_path):
     layout = project(tmp_path, "option('one', type: 'string', value: '')\n")
     assert set(declared_options(layout)) == {"one", "debug"}
     (layout.root / "meson_options.txt").write_text("option('two', type: 'string', value: '')\n")
@@ -127,37 +127,37 @@ def test_changed_declarations_are_read_again(tmp_path: Path) -> None:
     assert len(list((layout.cache / "options").iterdir())) == 3
 
 
-def test_cache_that_cannot_be_written_is_no_error(tmp_path: Path) -> None:
+def test_cache_that_cannot_be_written_is_no_error(tmp_path):
     layout = project(tmp_path, "option('one', type: 'string', value: '')\n")
     layout.cache.write_text("a file, no folder")
     assert set(declared_options(layout)) == {"one", "debug"}
 
 
-def test_malformed_declarations_are_refused_with_the_words_of_meson(tmp_path: Path) -> None:
+def test_malformed_declarations_are_refused_with_the_words_of_meson(tmp_path):
     layout = project(tmp_path, "option('one', type: 'nonsense')\n")
     with pytest.raises(OptionError, match=r"meson_options\.txt") as error:
         declared_options(layout)
     assert 0 < len(error.value.details) <= 5
 
 
-def test_every_declared_option_is_a_field(layout: Layout) -> None:
+def test_every_declared_option_is_a_field(layout):
     fields = {
         name.removesuffix("_mib").removesuffix("_s") for name in module.Options.__dataclass_fields__
     } - {"given"}
     assert fields == {name.replace("-", "_") for name in declared_options(layout)}
 
 
-def test_second_reading_comes_from_the_cache(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_second_reading_comes_from_the_cache(layout, monkeypatch):
     declared_options(layout)
     monkeypatch.setattr(module, "run", lambda *_, **__: pytest.fail("meson was asked again"))
     assert "pin" in declared_options(layout)
 
 
-def test_damaged_cache_is_regenerated(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_damaged_cache_is_regenerated(layout, monkeypatch):
     declared_options(layout)
     (cached,) = (layout.cache / "options").iterdir()
     said = Finished(argv=(), returncode=0, output=cached.read_text(encoding="utf-8"), duration_s=0)
-    asked: list[object] = []
+    asked = []
     monkeypatch.setattr(module, "run", lambda words, **_: asked.append(words) or said)
     damage = ("{ half a fi", "{}", "[]", "[1]", '[{"name": "pin"}]', "\xff", "null")
     for number, text in enumerate(damage, start=1):
@@ -168,7 +168,7 @@ def test_damaged_cache_is_regenerated(layout: Layout, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize("text", ["256M,16G", "['256M','16G']", "256m, 16g"])
-def test_arrays_in_mesons_notation(layout: Layout, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+def test_arrays_in_mesons_notation(layout, monkeypatch, text):
     monkeypatch.setattr(module, "_refuse_too_large", lambda _: None)
     assert parse_options(layout, [f"-Dmemory={text}"]).memory_mib == (256, 16384)
 
@@ -202,14 +202,14 @@ def test_arrays_in_mesons_notation(layout: Layout, monkeypatch: pytest.MonkeyPat
         ("-Dvariants=['base'", "not a list of strings", "-Dvariants=a,b"),
     ],
 )
-def test_refusals(layout: Layout, word: str, cause: str, remedy: str) -> None:
+def test_refusals(layout, word, cause, remedy):
     error = refused(layout, word)
     assert cause in error.cause
     assert remedy in error.remedy
     assert "\n" not in error.cause + error.remedy
 
 
-def test_guest_larger_than_the_machine(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_guest_larger_than_the_machine(layout, monkeypatch):
     class Memory:
         total = 24 * 1024**3
 
@@ -222,7 +222,7 @@ def test_guest_larger_than_the_machine(layout: Layout, monkeypatch: pytest.Monke
     assert 4096 in parse_options(layout, []).memory_mib
 
 
-def test_guest_as_large_as_the_machine_is_tried(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_guest_as_large_as_the_machine_is_tried(layout, monkeypatch):
     class Memory:
         total = 24 * 1024**3 + 1
 
@@ -244,7 +244,7 @@ def test_guest_as_large_as_the_machine_is_tried(layout: Layout, monkeypatch: pyt
         ("-Dtimeout=86401", "1 to 86400"),
     ],
 )
-def test_integers_have_inclusive_bounds(layout: Layout, word: str, bounds: str) -> None:
+def test_integers_have_inclusive_bounds(layout, word, bounds):
     if not bounds:
         assert parse_options(layout, [word]).given == (word,)
     else:
@@ -253,12 +253,12 @@ def test_integers_have_inclusive_bounds(layout: Layout, word: str, bounds: str) 
         assert bounds in error.remedy
 
 
-def test_number_with_more_than_nine_digits_is_refused(layout: Layout) -> None:
+def test_number_with_more_than_nine_digits_is_refused(layout):
     assert parse_options(layout, ["-Dseed=999999999"]).seed == 999_999_999
     assert "1000000000" in refused(layout, "-Dseed=1000000000").cause
 
 
-def test_unknown_choice_without_a_similar_one_lists_all_in_order() -> None:
+def test_unknown_choice_without_a_similar_one_lists_all_in_order():
     check_choice("pin", ["b", "a"], ["b", "a", "c"], where="the table")
     with pytest.raises(OptionError, match=r"-Dpin: the table has no 'xyz'") as error:
         check_choice("pin", ["a", "xyz"], ["b", "a", "c"], where="the table")
@@ -266,14 +266,14 @@ def test_unknown_choice_without_a_similar_one_lists_all_in_order() -> None:
     assert "did you mean" not in error.value.remedy
 
 
-def test_unknown_option_without_a_similar_one_lists_all_in_order(layout: Layout) -> None:
+def test_unknown_option_without_a_similar_one_lists_all_in_order(layout):
     error = refused(layout, "-Dqqqq=1")
     names = error.remedy.partition(": ")[2].split()
     assert names == sorted(declared_options(layout))
     assert "did you mean" not in error.remedy
 
 
-def test_seed_is_drawn_only_if_none_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_seed_is_drawn_only_if_none_is_given(monkeypatch):
     assert choose_seed(7) == 7
     for drawn in (0, module.SEEDS - 1):
         monkeypatch.setattr(
@@ -285,19 +285,19 @@ def test_seed_is_drawn_only_if_none_is_given(monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.parametrize(
     ("text", "mib"), [("1M", 1), ("1m", 1), ("9999999M", 9_999_999), ("2G", 2048), ("2g", 2048)]
 )
-def test_sizes_are_read_in_mib(text: str, mib: int) -> None:
+def test_sizes_are_read_in_mib(text, mib):
     assert parse_size(text) == mib
 
 
 @pytest.mark.parametrize("text", ["", "M", "01M", "1K", "1 M", "10000000M", "1MM"])
-def test_text_that_is_no_size_is_named(text: str) -> None:
+def test_text_that_is_no_size_is_named(text):
     with pytest.raises(OptionError) as error:
         parse_size(text)
     assert repr(text) in error.value.cause
 
 
 @given(st.text(max_size=20))
-def test_any_argument_gives_options_or_an_option_error(layout: Layout, text: str) -> None:
+def test_any_argument_gives_options_or_an_option_error(layout, text):
     for word in (text, f"-D{text}", f"-Dmemory={text}", f"-Dtargets={text}"):
         try:
             parse_options(layout, [word])
@@ -306,11 +306,11 @@ def test_any_argument_gives_options_or_an_option_error(layout: Layout, text: str
 
 
 @given(st.integers(1, 4096))
-def test_sizes_round_trip(mib: int) -> None:
+def test_sizes_round_trip(mib):
     assert parse_size(format_size(mib)) == mib
 
 
-def test_readme_explains_every_option(layout: Layout) -> None:
+def test_readme_explains_every_option(layout):
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     section = readme.split("\n## Options\n")[1].split("\n## ")[0]
     rows = set(re.findall(r"^\| `([a-z_-]+)` \|", section, re.MULTILINE))
@@ -318,15 +318,15 @@ def test_readme_explains_every_option(layout: Layout) -> None:
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("5m", 300), ("2h", 7200)])
-def test_durations(layout: Layout, text: str, seconds: int) -> None:
+def test_durations(layout, text, seconds):
     assert parse_options(layout, [f"-Dbudget={text}"]).budget_s == seconds
 
 
-def test_duplicate_size_is_refused(layout: Layout) -> None:
+def test_duplicate_size_is_refused(layout):
     assert "1G is given twice" in refused(layout, "-Dmemory=1G,256M,1024M").cause
 
 
-def test_paused_guest_cannot_power_off(layout: Layout) -> None:
+def test_paused_guest_cannot_power_off(layout):
     for payload in ("paused", "paused,linux"):
         error = refused(layout, "-Dtriggers=sigterm,poweroff", f"-Dpayload={payload}")
         assert "a paused guest cannot power off" in error.cause
@@ -334,7 +334,7 @@ def test_paused_guest_cannot_power_off(layout: Layout) -> None:
     assert options.payload == ("linux", "linux-busy")
 
 
-def test_guest_too_small_for_linux_is_refused(layout: Layout) -> None:
+def test_guest_too_small_for_linux_is_refused(layout):
     assert "Linux needs more than 64M" in refused(layout, "-Dpayload=linux", "-Dmemory=1G,64M").cause
     assert parse_options(layout, ["-Dmemory=64M"]).memory_mib == (64,)
     assert "127M" in refused(layout, "-Dpayload=paused,linux", "-Dmemory=127M,256M").cause
@@ -342,13 +342,13 @@ def test_guest_too_small_for_linux_is_refused(layout: Layout) -> None:
     assert parse_options(layout, ["-Dpayload=linux-busy", "-Dmemory=128M"]).memory_mib == (128,)
 
 
-def test_sharing_needs_ccache(layout: Layout) -> None:
+def test_sharing_needs_ccache(layout):
     for word in ("-Dccache_remote=file:/x", "-Ddistcc=localhost"):
         assert "ccache, which is off" in refused(layout, "-Dccache=false", word).cause
         parse_options(layout, [word])
 
 
 @pytest.mark.parametrize("word", ["-Ddistcc=\udc98", "-Dsource=/a\ud800", "\udcff"])
-def test_arguments_that_are_not_text_are_refused(layout: Layout, word: str) -> None:
+def test_arguments_that_are_not_text_are_refused(layout, word):
     with pytest.raises(OptionError, match="is not UTF-8"):
         parse_options(layout, [word])

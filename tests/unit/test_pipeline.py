@@ -6,7 +6,6 @@ import dataclasses
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
@@ -14,8 +13,7 @@ from harness import pipeline
 from harness.build.hosts import HOSTS
 from harness.commands.guests import refuse_other_hosts
 from harness.errors import CompileError, OptionError
-from harness.layout import Layout, find_layout
-from harness.options import Options
+from harness.layout import find_layout
 from harness.pipeline import (
     Checked,
     Prepared,
@@ -25,8 +23,6 @@ from harness.pipeline import (
     with_variants,
 )
 from harness.progress import Silent
-from harness.source import Pin
-from harness.tree import Checkout
 from tests.unit.build.support import make_options
 from tests.unit.conftest import tiny_pin
 from tests.unit.defaults import ROOT, options_with
@@ -34,13 +30,13 @@ from tests.unit.defaults import ROOT, options_with
 LAYOUT = find_layout(ROOT)
 
 
-def test_cycles_skip_variants_without_the_feature_unless_variants_are_given() -> None:
+def test_cycles_skip_variants_without_the_feature_unless_variants_are_given():
     assert with_feature(LAYOUT, make_options(variants=())).variants == ("patched",)
     named = make_options(variants=("base", "patched"), given=("-Dvariants=base,patched",))
     assert with_feature(LAYOUT, named).variants == ("base", "patched")
 
 
-def test_cross_builds_have_the_target_of_their_host_unless_targets_are_given() -> None:
+def test_cross_builds_have_the_target_of_their_host_unless_targets_are_given():
     both = make_options(hosts=("native", "s390x"), targets=("x86_64-softmmu", "s390x-softmmu"))
     assert for_host(both, HOSTS["s390x"]).targets == ("s390x-softmmu",)
     assert for_host(both, HOSTS["native"]).targets == both.targets
@@ -48,13 +44,11 @@ def test_cross_builds_have_the_target_of_their_host_unless_targets_are_given() -
     assert for_host(named, HOSTS["s390x"]).targets == both.targets
 
 
-def test_every_variant_is_built_for_every_host(
-    layout: Layout, reporter: Silent, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    built: list[tuple[str, str, tuple[str, ...]]] = []
-    kept: list[object] = []
+def test_every_variant_is_built_for_every_host(layout, reporter, monkeypatch):
+    built = []
+    kept = []
 
-    def build(checkout: Any, options: Any, *_: object, host: str = "native") -> str:
+    def build(checkout, options, *_, host="native"):
         built.append((checkout.variant, host, options.targets))
         return f"{checkout.variant} {host}"
 
@@ -63,11 +57,11 @@ def test_every_variant_is_built_for_every_host(
     monkeypatch.setattr(pipeline, "ensure", lambda *_: kept.append("ensure"))
     monkeypatch.setattr(pipeline, "prepare", lambda *_: prepared)
 
-    def configure(checkout: Any, options: Any, _layout: object, quiet: Any, *, host: str) -> None:
+    def configure(checkout, options, _layout, quiet, *, host):
         assert quiet is not reporter
         early.append((checkout.variant, host, options.targets))
 
-    early: list[tuple[str, str, tuple[str, ...]]] = []
+    early = []
     monkeypatch.setattr(pipeline, "build", build)
     monkeypatch.setattr(pipeline, "configure", configure)
     monkeypatch.setattr(pipeline, "write_build_results", lambda *given: kept.append(given[1:]))
@@ -91,12 +85,10 @@ def test_every_variant_is_built_for_every_host(
     assert built == [("patched", "s390x", both[1:])]
 
 
-def test_each_emulated_host_has_a_native_qemu_that_emulates_it(
-    layout: Layout, reporter: Silent, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_each_emulated_host_has_a_native_qemu_that_emulates_it(layout, reporter, monkeypatch):
     """It is the native build of the first variant, with the host's target."""
 
-    def build(checkout: Any, options: Any, *_: object) -> Any:
+    def build(checkout, options, *_):
         assert (checkout, options.hosts, options.targets) == ("base", ("native",), ("s390x-softmmu",))
         return SimpleNamespace(binary=lambda target: SimpleNamespace(file=Path(f"/{target}")))
 
@@ -115,24 +107,24 @@ def test_each_emulated_host_has_a_native_qemu_that_emulates_it(
         ({"series": "no-such", "variants": ("patched",)}, "no series"),
     ],
 )
-def test_requests_that_cannot_be_built_are_refused(words: dict[str, Any], cause: str) -> None:
+def test_requests_that_cannot_be_built_are_refused(words, cause):
     with pytest.raises(OptionError, match=cause):
         pipeline.check_request(find_layout(ROOT), options_with(**words))
 
 
-def test_build_folder_with_spaces_is_refused(tmp_path: Path) -> None:
+def test_build_folder_with_spaces_is_refused(tmp_path):
     layout = dataclasses.replace(find_layout(ROOT), build=tmp_path / "with space")
     with pytest.raises(OptionError, match="spaces and colons"):
         pipeline.check_request(layout, options_with())
     assert pipeline.check_request(layout, make_options(), needs_build=False).series is not None
 
 
-def test_series_is_read_only_for_the_variant_patched() -> None:
+def test_series_is_read_only_for_the_variant_patched():
     options = options_with(variants=("base", "pristine"), series="no-such")
     assert pipeline.check_request(find_layout(ROOT), options).series is None
 
 
-def test_properties_use_all_variants_unless_variants_are_given() -> None:
+def test_properties_use_all_variants_unless_variants_are_given():
     assert with_all_variants(LAYOUT, make_options(variants=())).variants == ("base", "patched", "pristine")
     named = make_options(variants=("base", "patched"), given=("-Dvariants=base,patched",))
     assert with_all_variants(LAYOUT, named).variants == ("base", "patched")
@@ -151,11 +143,11 @@ def test_properties_use_all_variants_unless_variants_are_given() -> None:
         ({"variants": ("pristine", "base")}, ("pristine", "base")),
     ],
 )
-def test_variants_follow_the_series_and_the_tree(changes: dict[str, Any], variants: tuple[str, ...]) -> None:
+def test_variants_follow_the_series_and_the_tree(changes, variants):
     assert with_variants(LAYOUT, options_with(**changes)).variants == variants
 
 
-def test_series_without_a_pin_is_compared_with_pristine(layout: Layout, tmp_path: Path) -> None:
+def test_series_without_a_pin_is_compared_with_pristine(layout, tmp_path):
     series = tmp_path / "mine"
     shutil.copytree(ROOT / "patches" / "async-teardown", series)
     (series / "series.toml").unlink()
@@ -164,20 +156,20 @@ def test_series_without_a_pin_is_compared_with_pristine(layout: Layout, tmp_path
 
 
 @pytest.fixture
-def stages(monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ...]]:
+def stages(monkeypatch):
     """Replace the stages before a build by ones that record their arguments, and check the signatures."""
-    calls: list[tuple[object, ...]] = []
+    calls = []
     facts = SimpleNamespace(targets=("x86_64-softmmu", "s390x-softmmu"), version="1.2.3")
 
-    def fetch(pin: Pin, layout: Layout, reporter: Silent, *, local: str = "") -> str:
+    def fetch(pin, layout, reporter, *, local=""):
         calls.append(("fetch", pin.name, layout, reporter, local))
         return "source"
 
-    def import_source(source: str, layout: Layout, reporter: Silent) -> Any:
+    def import_source(source, layout, reporter):
         calls.append(("import", source, layout, reporter))
         return SimpleNamespace(name="tiny-tree", facts=facts)
 
-    def checkout(tree: Any, variant: str, series: object, layout: Layout, reporter: Silent) -> str:
+    def checkout(tree, variant, series, layout, reporter):
         calls.append(("checkout", tree.name, variant, series, layout, reporter))
         return f"checkout of {variant}"
 
@@ -186,12 +178,10 @@ def stages(monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ...]]:
     return calls
 
 
-def test_prepare_checks_out_each_variant_and_applies_the_series_to_patched(
-    layout: Layout, reporter: Silent, stages: list[tuple[object, ...]]
-) -> None:
-    series: Any = SimpleNamespace(range_base="")
+def test_prepare_checks_out_each_variant_and_applies_the_series_to_patched(layout, reporter, stages):
+    series = SimpleNamespace(range_base="")
     options = options_with(variants=("base", "patched"), source="/some/clone")
-    prepared: Any = pipeline.prepare(layout, Checked(pin=tiny_pin(), series=series), options, reporter)
+    prepared = pipeline.prepare(layout, Checked(pin=tiny_pin(), series=series), options, reporter)
     assert stages == [
         ("fetch", "tiny", layout, reporter, "/some/clone"),
         ("import", "source", layout, reporter),
@@ -202,9 +192,7 @@ def test_prepare_checks_out_each_variant_and_applies_the_series_to_patched(
     assert prepared.checkouts == ("checkout of base", "checkout of patched")
 
 
-def test_prepare_refuses_a_target_that_the_tree_lacks_before_any_checkout(
-    layout: Layout, reporter: Silent, stages: list[tuple[object, ...]]
-) -> None:
+def test_prepare_refuses_a_target_that_the_tree_lacks_before_any_checkout(layout, reporter, stages):
     options = options_with(targets=("x86_64-softmmu", "vax-softmmu"))
     with pytest.raises(OptionError, match=r"-Dtargets: QEMU 1\.2\.3 has no .vax-softmmu") as refused:
         pipeline.prepare(layout, Checked(pin=tiny_pin(), series=None), options, reporter)
@@ -212,9 +200,7 @@ def test_prepare_refuses_a_target_that_the_tree_lacks_before_any_checkout(
     assert [call[0] for call in stages] == ["fetch", "import"]
 
 
-def test_tree_is_that_of_the_source_or_of_the_pin(
-    layout: Layout, reporter: Silent, stages: list[tuple[object, ...]]
-) -> None:
+def test_tree_is_that_of_the_source_or_of_the_pin(layout, reporter, stages):
     layout = dataclasses.replace(LAYOUT, build=layout.build)
     clone = options_with(source="/some/clone")
     assert pipeline.tree_of(layout, clone, reporter).name == "tiny-tree"
@@ -227,41 +213,37 @@ def test_tree_is_that_of_the_source_or_of_the_pin(
     ]
 
 
-def test_name_of_a_pin_s_tree_is_known_before_it_is_fetched(
-    reporter: Silent, stages: list[tuple[object, ...]]
-) -> None:
+def test_name_of_a_pin_s_tree_is_known_before_it_is_fetched(reporter, stages):
     assert pipeline.tree_name(LAYOUT, options_with(pin="10.2"), reporter) == "10.2"
     assert stages == []
     assert pipeline.tree_name(LAYOUT, options_with(source="/some/clone"), reporter) == "tiny-tree"
     assert stages[0] == ("fetch", "", LAYOUT, reporter, "/some/clone")
 
 
-def test_stages_of_a_build_share_layout_options_and_reporter(
-    layout: Layout, reporter: Silent, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_stages_of_a_build_share_layout_options_and_reporter(layout, reporter, monkeypatch):
     """``build_all`` installs what a build needs before it prepares, and writes the results of all builds."""
-    calls: list[tuple[object, ...]] = []
+    calls = []
     tree = SimpleNamespace(variant="base")
     prepared = Prepared(tree=None, series=None, checkouts=(tree,))  # type: ignore[arg-type]
 
-    def ensure(*given: object) -> None:
+    def ensure(*given):
         calls.append(("ensure", *given))
 
-    def prepare(*given: object) -> Prepared:
+    def prepare(*given):
         calls.append(("prepare", *given))
         return prepared
 
-    def build(*given: object, host: str) -> str:
+    def build(*given, host):
         calls.append(("build", *given, host))
         return "build"
 
-    def write_build_results(*given: object) -> None:
+    def write_build_results(*given):
         calls.append(("write", *given))
 
     for stage in (ensure, prepare, build, write_build_results):
         monkeypatch.setattr(pipeline, stage.__name__, stage)
     checked, options = Checked(pin=tiny_pin(), series=None), options_with()
-    result: Any = pipeline.build_all(layout, checked, options, reporter, "validate")
+    result = pipeline.build_all(layout, checked, options, reporter, "validate")
     assert result == (prepared, ("build",))
     assert calls == [
         ("ensure", layout, options, reporter),
@@ -288,21 +270,17 @@ def test_stages_of_a_build_share_layout_options_and_reporter(
     ],
 )
 def test_all_devices_are_built_where_those_of_guests_do_not_compile(
-    given: dict[str, Any],
-    variants: tuple[str, ...],
-    falls_back: bool,
-    layout: Layout,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+    given, variants, falls_back, layout, monkeypatch
+):
     """If the release itself does not compile so; a fault of the series, or of -Ddevices=, is reported."""
     reporter = Silent()
     options = options_with(**{"devices": "guests", "variants": variants, "given": (), **given})
     checkouts = tuple(SimpleNamespace(variant=variant) for variant in variants)
     prepared = Prepared(tree=None, series=None, checkouts=checkouts)  # type: ignore[arg-type]
-    built: list[tuple[str, str]] = []
-    written: list[object] = []
+    built = []
+    written = []
 
-    def build(checkout: Checkout, chosen: Options, *_: object, host: str) -> str:
+    def build(checkout, chosen, *_, host):
         built.append((checkout.variant, chosen.devices))
         if chosen.devices == "guests" or "devices" in given:
             raise CompileError("compiling it failed", "correct it")
@@ -352,13 +330,13 @@ def test_all_devices_are_built_where_those_of_guests_do_not_compile(
         ),
     ],
 )
-def test_refusals_name_the_option_and_what_to_write_instead(call: Any, cause: str, remedy: str) -> None:
+def test_refusals_name_the_option_and_what_to_write_instead(call, cause, remedy):
     with pytest.raises(OptionError) as refused:
         call()
     assert (refused.value.cause, refused.value.remedy) == (cause, remedy)
 
 
-def test_folder_and_age_are_refused_only_for_a_build(tmp_path: Path) -> None:
+def test_folder_and_age_are_refused_only_for_a_build(tmp_path):
     for name in ("with space", "with:colon", "with\ttab"):
         layout = dataclasses.replace(LAYOUT, build=tmp_path / name)
         with pytest.raises(OptionError) as refused:

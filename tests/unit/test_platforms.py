@@ -87,13 +87,13 @@ Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
 """
 
 
-def test_document_is_up_to_date() -> None:
+def test_document_is_up_to_date():
     remedy = "run: python -m tests.docs platforms > docs/platforms.md"
     assert (DOCS / "platforms.md").read_text(encoding="utf-8") == platforms_document(), remedy
 
 
 @pytest.mark.parametrize("family", table().families)
-def test_distribution_has_no_hole(family: str) -> None:
+def test_distribution_has_no_hole(family):
     facts = table().families[family]
     system = {need.name for need in REQUIREMENTS if need.kind != "python"}
     assert system | set(HEADERS.values()) | set(PROGRAMS) <= set(table().packages)
@@ -117,11 +117,11 @@ def test_distribution_has_no_hole(family: str) -> None:
         assert set(facts.kernels) == set(ARCHITECTURES)
 
 
-def _ends(releases: tuple[str, ...]) -> list[str]:
+def _ends(releases):
     return [f"-{release}" for release in releases]
 
 
-def test_rows_name_known_families_and_releases() -> None:
+def test_rows_name_known_families_and_releases():
     known = {"", *table().families}
     known |= {f"{name}-{release}" for name, family in table().families.items() for release in family.releases}
     used = {key for row in table().packages.values() for key in row}
@@ -143,19 +143,19 @@ def test_rows_name_known_families_and_releases() -> None:
         ("# ID=debian\nID='fedora\nID=ubuntu", "ubuntu", "", ""),
     ],
 )
-def test_distribution_is_known_by_os_release(text: str, family: str, version: str, codename: str) -> None:
+def test_distribution_is_known_by_os_release(text, family, version, codename):
     found = parse(text)
     assert (found.family, found.version, found.codename) == (family, version, codename)
 
 
-def test_first_readable_file_is_used(tmp_path: Path) -> None:
+def test_first_readable_file_is_used(tmp_path):
     assert distribution([tmp_path / "none"]) == Distribution()
     (tmp_path / "os-release").write_text(FEDORA)
     found = distribution([tmp_path / "none", tmp_path / "os-release"])
     assert found.title == "Fedora Linux 42 (Workstation Edition)"
 
 
-def test_packages_follow_family_release_and_rule() -> None:
+def test_packages_follow_family_release_and_rule():
     here = {
         name: parse(text) for name, text in (("12", DEBIAN_12), ("u", UBUNTU), ("m", MINT), ("f", FEDORA))
     }
@@ -170,14 +170,14 @@ def test_packages_follow_family_release_and_rule() -> None:
     assert packages_of("git", parse("ID=arch")) == ()
 
 
-def apt(tmp_path: Path, text: str) -> Path:
+def apt(tmp_path, text):
     folder = tmp_path / "apt" / "sources.list.d"
     folder.mkdir(parents=True)
     (folder / "distribution.sources").write_text(text)
     return folder.parent
 
 
-def test_packages_of_this_machine_come_from_its_own_archive(tmp_path: Path) -> None:
+def test_packages_of_this_machine_come_from_its_own_archive(tmp_path):
     etc = apt(tmp_path, NOBLE_SOURCES)
     for text in (UBUNTU, MINT):
         where = parse(text)
@@ -187,9 +187,7 @@ def test_packages_of_this_machine_come_from_its_own_archive(tmp_path: Path) -> N
     assert default_suite(native=True, where=parse(FEDORA)) == "stable"
 
 
-def test_packages_of_other_machines_come_from_debians_archive(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_packages_of_other_machines_come_from_debians_archive(tmp_path, monkeypatch):
     monkeypatch.delenv(DEBIAN_VARIABLE, raising=False)
     ubuntu = parse(UBUNTU)
     assert default_suite(native=False, where=ubuntu) == "stable"
@@ -203,7 +201,7 @@ def test_packages_of_other_machines_come_from_debians_archive(
         assert archive_of(suite, native=True, etc=both, where=ubuntu).uri == "http://mirror.example/debian"
 
 
-def test_variable_names_a_mirror_of_debian(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_variable_names_a_mirror_of_debian(tmp_path, monkeypatch):
     monkeypatch.setenv(DEBIAN_VARIABLE, "http://mirror.example/pub/debian")
     keyring = tmp_path / "keyring.gpg"
     monkeypatch.setattr("harness.source.machine_apt.KEYRING", str(keyring))

@@ -16,7 +16,7 @@ from harness.errors import HarnessError, MissingError, StorageError, TimeoutExpi
 from harness.process import clean_environment, disk_is_full, run, shell_quote
 
 
-def has_ended(pid: int) -> bool:
+def has_ended(pid):
     deadline = time.monotonic() + 5
     while time.monotonic() < deadline:
         try:
@@ -29,8 +29,8 @@ def has_ended(pid: int) -> bool:
     return False
 
 
-def test_output_is_passed_to_on_line_and_log(tmp_path: Path) -> None:
-    lines: list[str] = []
+def test_output_is_passed_to_on_line_and_log(tmp_path):
+    lines = []
     log = tmp_path / "deep" / "x.log"
     finished = run(["sh", "-c", "echo one; echo two >&2; printf three"], log=log, on_line=lines.append)
     assert lines == ["one", "two", "three"]
@@ -38,22 +38,22 @@ def test_output_is_passed_to_on_line_and_log(tmp_path: Path) -> None:
     assert log.read_text() == "$ sh -c 'echo one; echo two >&2; printf three'\none\ntwo\nthree"
 
 
-def test_stderr_can_be_separated(tmp_path: Path) -> None:
+def test_stderr_can_be_separated(tmp_path):
     log = tmp_path / "x.log"
     assert run(["sh", "-c", "echo out; echo err >&2"], merge_stderr=False, log=log).output == "out\n"
     assert "err" in log.read_text()
 
 
-def test_large_input_and_output_do_not_block() -> None:
+def test_large_input_and_output_do_not_block():
     data = b"0123456789abcde\n" * 200_000
     assert len(run(["cat"], stdin=data).output) == len(data)
 
 
-def test_undecodable_output_is_replaced() -> None:
+def test_undecodable_output_is_replaced():
     assert run(["printf", "\\377x"]).output == "\ufffdx"
 
 
-def test_error_contains_last_lines_and_log(tmp_path: Path) -> None:
+def test_error_contains_last_lines_and_log(tmp_path):
     log = tmp_path / "x.log"
     with pytest.raises(HarnessError) as caught:
         run(["sh", "-c", "echo reason; exit 3"], log=log)
@@ -62,32 +62,32 @@ def test_error_contains_last_lines_and_log(tmp_path: Path) -> None:
     assert caught.value.log == log
 
 
-def test_error_of_the_caller_is_raised() -> None:
+def test_error_of_the_caller_is_raised():
     with pytest.raises(MissingError, match="status 4"):
         run(["sh", "-c", "exit 4"], error=lambda ended: MissingError(f"status {ended.returncode}", "x"))
 
 
-def test_missing_program_is_an_error() -> None:
+def test_missing_program_is_an_error():
     with pytest.raises(MissingError, match="no-such-program"):
         run(["no-such-program"])
 
 
-def test_status_127_of_an_existing_program_is_not_a_missing_program() -> None:
+def test_status_127_of_an_existing_program_is_not_a_missing_program():
     assert run(["sh", "-c", "exit 127"], check=False).returncode == 127
 
 
-def test_unwritable_log_is_an_error(tmp_path: Path) -> None:
+def test_unwritable_log_is_an_error(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError):
         run(["true"], log=tmp_path / "file" / "x.log")
 
 
-def test_timeout_applies_after_the_output_is_closed() -> None:
+def test_timeout_applies_after_the_output_is_closed():
     with pytest.raises(TimeoutExpiredError, match="sleep 5"):
         run(["sh", "-c", "exec >&- 2>&-; sleep 5"], timeout_s=0.1)
 
 
-def test_timeout_ends_the_process_group(tmp_path: Path) -> None:
+def test_timeout_ends_the_process_group(tmp_path):
     pidfile = tmp_path / "pid"
     with pytest.raises(TimeoutExpiredError) as caught:
         run(["sh", "-c", f"sleep 60 & echo $! >{pidfile}; wait"], timeout_s=0.5)
@@ -95,7 +95,7 @@ def test_timeout_ends_the_process_group(tmp_path: Path) -> None:
     assert has_ended(int(pidfile.read_text()))
 
 
-def test_daemon_that_keeps_the_pipe_open_does_not_block(tmp_path: Path) -> None:
+def test_daemon_that_keeps_the_pipe_open_does_not_block(tmp_path):
     """As ssh's ControlPersist does behind git fetch."""
     started = time.monotonic()
     finished = run(["sh", "-c", "sleep 20 & echo $! >pid; echo said; exit 3"], cwd=tmp_path, check=False)
@@ -104,7 +104,7 @@ def test_daemon_that_keeps_the_pipe_open_does_not_block(tmp_path: Path) -> None:
     assert (finished.returncode, finished.output) == (3, "said\n")
 
 
-def test_interrupt_ends_the_program(tmp_path: Path) -> None:
+def test_interrupt_ends_the_program(tmp_path):
     pidfile = tmp_path / "pid"
     # A shell that starts pytest in the background has it ignore SIGINT.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -119,7 +119,7 @@ def test_interrupt_ends_the_program(tmp_path: Path) -> None:
     assert has_ended(int(pidfile.read_text()))
 
 
-def test_program_ends_with_a_killed_harness(tmp_path: Path) -> None:
+def test_program_ends_with_a_killed_harness(tmp_path):
     pidfile = tmp_path / "pid"
     code = f"from harness.process import run; run(['sh', '-c', 'echo $$ >{pidfile}; exec sleep 60'])"
     with subprocess.Popen([sys.executable, "-c", code]) as us:
@@ -129,7 +129,7 @@ def test_program_ends_with_a_killed_harness(tmp_path: Path) -> None:
     assert has_ended(int(pidfile.read_text()))
 
 
-def test_environment_has_no_variables_of_git_and_make(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_environment_has_no_variables_of_git_and_make(monkeypatch):
     monkeypatch.setenv("GIT_DIR", "/elsewhere")
     monkeypatch.setenv("MAKEFLAGS", "-j9")
     monkeypatch.setenv("LC_ALL", "tr_TR.UTF-8")
@@ -141,7 +141,7 @@ def test_environment_has_no_variables_of_git_and_make(monkeypatch: pytest.Monkey
     assert environment["PATH"] == os.environ["PATH"]
 
 
-def test_command_is_quoted_for_a_shell() -> None:
+def test_command_is_quoted_for_a_shell():
     assert shell_quote(["a b", Path("c")]) == "'a b' c"
 
 

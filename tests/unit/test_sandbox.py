@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -14,9 +14,8 @@ import pytest
 from harness import diskwatch
 from harness import sandbox as module
 from harness.errors import MissingError
-from harness.layout import Layout
 from harness.progress import Silent
-from harness.sandbox import NO_SANDBOX, Sandbox, open_sandbox
+from harness.sandbox import NO_SANDBOX, open_sandbox
 
 pytestmark = pytest.mark.slow
 
@@ -25,7 +24,7 @@ InSandbox = Callable[[str], subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture
-def place(layout: Layout) -> Path:
+def place(layout):
     """A build folder with sources next to it, and a shared compiler cache."""
     folder = layout.build / "x" / "native"
     folder.mkdir(parents=True)
@@ -38,7 +37,7 @@ def place(layout: Layout) -> Path:
 
 
 @pytest.fixture
-def sandbox(layout: Layout, place: Path) -> Iterator[Sandbox]:
+def sandbox(layout, place):
     try:
         with open_sandbox(layout, "bwrap", Silent()) as found:
             yield found
@@ -47,15 +46,15 @@ def sandbox(layout: Layout, place: Path) -> Iterator[Sandbox]:
 
 
 @pytest.fixture
-def in_sandbox(sandbox: Sandbox, place: Path) -> InSandbox:
-    def run(script: str) -> subprocess.CompletedProcess[str]:
+def in_sandbox(sandbox, place):
+    def run(script):
         argv = sandbox.wrap(("sh", "-c", script), place)
         return subprocess.run(argv, capture_output=True, text=True, timeout=50, check=False)
 
     return run
 
 
-def test_program_can_build_in_its_folder(in_sandbox: InSandbox, place: Path) -> None:
+def test_program_can_build_in_its_folder(in_sandbox, place):
     ended = in_sandbox(
         "cc -c ../src/a.c -o a.o && ccache --version >/dev/null && python3 -c pass && pwd && nproc"
     )
@@ -64,9 +63,7 @@ def test_program_can_build_in_its_folder(in_sandbox: InSandbox, place: Path) -> 
     assert ended.stdout.splitlines()[0] == str(place)
 
 
-def test_program_cannot_access_other_files(
-    in_sandbox: InSandbox, place: Path, tmp_path: Path, layout: Layout
-) -> None:
+def test_program_cannot_access_other_files(in_sandbox, place, tmp_path, layout):
     secret = tmp_path / "secret"
     secret.write_text("key")
     hook = layout.root / ".git" / "hooks" / "pre-commit"
@@ -82,9 +79,7 @@ def test_program_cannot_access_other_files(
     assert sorted(path.name for path in place.parent.iterdir()) == ["ccache", "native", "src"]
 
 
-def test_only_the_lock_of_meson_can_be_written_in_the_sources(
-    in_sandbox: InSandbox, place: Path, tmp_path: Path
-) -> None:
+def test_only_the_lock_of_meson_can_be_written_in_the_sources(in_sandbox, place, tmp_path):
     folder = place.parent / "src" / "subprojects"
     folder.mkdir()
     (folder / "a.wrap").touch()
@@ -100,13 +95,13 @@ def test_only_the_lock_of_meson_can_be_written_in_the_sources(
     assert target.read_text() == ""
 
 
-def test_compiler_cache_is_a_private_copy(in_sandbox: InSandbox, place: Path, layout: Layout) -> None:
+def test_compiler_cache_is_a_private_copy(in_sandbox, place, layout):
     assert in_sandbox('cat "$CCACHE_DIR/object"; echo evil > "$CCACHE_DIR/object"').stdout == "shared"
     assert (place.parent / "ccache" / "object").read_text() == "evil\n"
     assert (layout.ccache / "object").read_text() == "shared"
 
 
-def test_environment_is_filtered(in_sandbox: InSandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_environment_is_filtered(in_sandbox, monkeypatch):
     monkeypatch.setenv("CI_JOB_TOKEN", "SECRET")
     monkeypatch.setenv("SSH_AUTH_SOCK", "/run/agent")
     monkeypatch.setenv("CFLAGS", "-O1")
@@ -116,7 +111,7 @@ def test_environment_is_filtered(in_sandbox: InSandbox, monkeypatch: pytest.Monk
     assert any(line.startswith("PATH=") for line in variables)
 
 
-def test_program_has_no_network(in_sandbox: InSandbox) -> None:
+def test_program_has_no_network(in_sandbox):
     listener = "import socket; s = socket.create_server(('127.0.0.1', 0)); print(s.getsockname()[1])"
     assert in_sandbox(f'python3 -c "{listener}"').returncode == 0, "the sandbox has its own loopback"
     with subprocess.Popen(
@@ -124,14 +119,13 @@ def test_program_has_no_network(in_sandbox: InSandbox) -> None:
         stdout=subprocess.PIPE,
         text=True,
     ) as outside:
-        assert outside.stdout is not None
         port = int(outside.stdout.readline())
         reach = f"import socket; socket.create_connection(('127.0.0.1', {port}), 2)"
         assert in_sandbox(f'python3 -c "{reach}"').returncode != 0
         outside.kill()
 
 
-def test_daemon_ends_with_the_program(in_sandbox: InSandbox) -> None:
+def test_daemon_ends_with_the_program(in_sandbox):
     ended = in_sandbox("setsid -f sleep 7654.321 </dev/null >/dev/null 2>&1; sleep 0.2; echo started")
     assert ended.stdout == "started\n"
     deadline = time.monotonic() + 10
@@ -140,11 +134,11 @@ def test_daemon_ends_with_the_program(in_sandbox: InSandbox) -> None:
     assert not any("7654.321" in words for words in _commands())
 
 
-def _commands() -> list[list[str]]:
+def _commands():
     return [process.info["cmdline"] or [] for process in psutil.process_iter(["cmdline"])]
 
 
-def test_number_of_processes_is_limited(layout: Layout, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_number_of_processes_is_limited(layout, place, monkeypatch):
     monkeypatch.setattr(module, "PROCESSES", 40)
     with open_sandbox(layout, "auto", Silent()) as found:
         if not getattr(found, "groups", ()):
@@ -159,7 +153,7 @@ def test_number_of_processes_is_limited(layout: Layout, place: Path, monkeypatch
     assert not any(group.exists() for group in groups)
 
 
-def test_size_of_files_is_limited(layout: Layout, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_size_of_files_is_limited(layout, place, monkeypatch):
     monkeypatch.setattr(module, "FILE_BYTES", 1024 * 1024)
     with open_sandbox(layout, "auto", Silent()) as found:
         if found is NO_SANDBOX:
@@ -173,7 +167,7 @@ def test_size_of_files_is_limited(layout: Layout, place: Path, monkeypatch: pyte
     assert (place / "big").stat().st_size <= 1024 * 1024
 
 
-def test_total_size_of_files_is_limited(layout: Layout, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_total_size_of_files_is_limited(layout, place, monkeypatch):
     monkeypatch.setattr(module, "DISK_BYTES", 20 * 1024 * 1024)
     with open_sandbox(layout, "auto", Silent()) as found:
         if found is NO_SANDBOX:
@@ -188,7 +182,7 @@ def test_total_size_of_files_is_limited(layout: Layout, place: Path, monkeypatch
     assert diskwatch.used_bytes([str(place)]) == written, "it has ended"
 
 
-def test_diskwatch_returns_the_status_of_the_program(tmp_path: Path) -> None:
+def test_diskwatch_returns_the_status_of_the_program(tmp_path):
     watch = [sys.executable, "-I", diskwatch.__file__, "1000000", str(tmp_path), "--"]
     assert subprocess.run([*watch, "sh", "-c", "exit 7"], check=False).returncode == 7
     assert subprocess.run([*watch, "sh", "-c", "kill -9 $$"], check=False).returncode == 128 + 9
@@ -201,7 +195,7 @@ def test_diskwatch_returns_the_status_of_the_program(tmp_path: Path) -> None:
     )  # file systems allocate ahead
 
 
-def test_sigterm_of_diskwatch_ends_the_program(tmp_path: Path) -> None:
+def test_sigterm_of_diskwatch_ends_the_program(tmp_path):
     script = f"echo > {tmp_path}/up; exec sleep 60"
     watch = [sys.executable, "-I", diskwatch.__file__, "1000000", str(tmp_path), "--", "sh", "-c", script]
     with subprocess.Popen(watch) as child:
@@ -211,7 +205,7 @@ def test_sigterm_of_diskwatch_ends_the_program(tmp_path: Path) -> None:
         assert child.wait(20) == 128 + 15
 
 
-def test_sigterm_before_the_start_of_the_program_ends_it(tmp_path: Path) -> None:
+def test_sigterm_before_the_start_of_the_program_ends_it(tmp_path):
     script = (
         "import os, signal, subprocess, sys; from harness import diskwatch\n"
         "real = subprocess.Popen\n"
@@ -223,7 +217,7 @@ def test_sigterm_before_the_start_of_the_program_ends_it(tmp_path: Path) -> None
     assert ended.returncode == 128 + 15
 
 
-def test_auto_warns_if_there_is_no_sandbox(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_warns_if_there_is_no_sandbox(layout, monkeypatch):
     monkeypatch.setattr(module.shutil, "which", lambda name: None)
     reporter = Silent()
     with open_sandbox(layout, "auto", reporter) as found:

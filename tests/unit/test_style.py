@@ -6,7 +6,6 @@ import ast
 import io
 import re
 import tokenize
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from tests.unit.syntax import nodes
@@ -16,7 +15,7 @@ PACKAGE = ROOT / "harness"
 GLOSSARY = "## Words to avoid"
 
 
-def avoided() -> list[str]:
+def avoided():
     """Return the phrases in the left column of the glossary, without remarks in brackets."""
     table = (ROOT / "docs" / "style.md").read_text(encoding="utf-8").split(GLOSSARY)[1]
     cells = re.findall(r"^\| (.+?) \| .+ \|$", table, re.MULTILINE)[1:]
@@ -31,7 +30,7 @@ AVOIDED = re.compile(
 )
 
 
-def problems(texts: Iterable[tuple[str, str]]) -> list[str]:
+def problems(texts):
     return [
         f"{place}: {' '.join(text[max(0, hit.start() - 30) : hit.end() + 30].split())}"
         for place, text in texts
@@ -39,7 +38,7 @@ def problems(texts: Iterable[tuple[str, str]]) -> list[str]:
     ]
 
 
-def texts(path: Path) -> Iterator[tuple[str, str]]:
+def texts(path):
     """Yield the strings of several words, including docstrings, and the comments of a module."""
     for node in nodes(path):
         match node:
@@ -50,7 +49,7 @@ def texts(path: Path) -> Iterator[tuple[str, str]]:
             yield f"{path.relative_to(ROOT)}:{token.start[0]}", token.string
 
 
-def test_glossary_is_read() -> None:
+def test_glossary_is_read():
     assert {"mend", "told", "put down to"} <= set(avoided())
     assert problems(
         [("a", "Mend it\nwith care"), ("b", "it is put down\nto the commit"), ("c", "recommended")]
@@ -60,7 +59,7 @@ def test_glossary_is_read() -> None:
     ]
 
 
-def test_programs_use_standard_terms() -> None:
+def test_programs_use_standard_terms():
     programs = [
         path
         for name in ("faults", "fuzz", "mutate", "platforms")
@@ -70,14 +69,14 @@ def test_programs_use_standard_terms() -> None:
     assert not [found for path in paths for found in problems(texts(path))]
 
 
-def test_documents_use_standard_terms() -> None:
+def test_documents_use_standard_terms():
     documents = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
     assert not problems(
         (path.name, path.read_text(encoding="utf-8").split(GLOSSARY)[0]) for path in documents
     )
 
 
-def test_links_and_paths_in_documents_resolve() -> None:
+def test_links_and_paths_in_documents_resolve():
     documents = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
     anchors = {
         path: {
@@ -96,7 +95,7 @@ def test_links_and_paths_in_documents_resolve() -> None:
             assert (ROOT / name).exists(), f"{path.name}: {name}"
 
 
-def test_data_files_use_standard_terms() -> None:
+def test_data_files_use_standard_terms():
     names = [
         "meson_options.txt",
         ".gitlab-ci.yml",

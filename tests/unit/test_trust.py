@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-from pathlib import Path
 
 import pytest
 
@@ -16,7 +15,7 @@ from harness.trust import protect_cache
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="files are given to others by root alone")
 
 
-def test_new_cache_is_private_regardless_of_the_umask(tmp_path: Path) -> None:
+def test_new_cache_is_private_regardless_of_the_umask(tmp_path):
     before = os.umask(0)
     try:
         protect_cache(tmp_path / "a" / "cache")
@@ -26,7 +25,7 @@ def test_new_cache_is_private_regardless_of_the_umask(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("where", [".", "downloads", "file"])
-def test_world_writable_cache_is_refused(tmp_path: Path, where: str) -> None:
+def test_world_writable_cache_is_refused(tmp_path, where):
     (tmp_path / "downloads").mkdir()
     (tmp_path / "file").write_text("")
     (tmp_path / "link").symlink_to("/nowhere")
@@ -38,7 +37,7 @@ def test_world_writable_cache_is_refused(tmp_path: Path, where: str) -> None:
 
 
 @pytest.mark.parametrize("link", ["cache", "cache/entry"])
-def test_targets_of_links_are_checked(tmp_path: Path, link: str) -> None:
+def test_targets_of_links_are_checked(tmp_path, link):
     real = tmp_path / "real"
     real.mkdir(mode=0o700)
     if "/" in link:
@@ -51,7 +50,7 @@ def test_targets_of_links_are_checked(tmp_path: Path, link: str) -> None:
 
 
 @pytest.mark.parametrize("linked", [False, True])
-def test_replaceable_cache_is_refused(tmp_path: Path, linked: bool) -> None:
+def test_replaceable_cache_is_refused(tmp_path, linked):
     shared = tmp_path / "shared"
     real = shared / "deeper" / "cache"
     real.mkdir(parents=True)
@@ -65,7 +64,7 @@ def test_replaceable_cache_is_refused(tmp_path: Path, linked: bool) -> None:
         protect_cache(cache)
 
 
-def test_private_group_of_the_user_may_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_private_group_of_the_user_may_write(tmp_path, monkeypatch):
     tmp_path.chmod(0o775)
     monkeypatch.setattr(trust, "_is_private", lambda gid, uid: True)
     protect_cache(tmp_path)
@@ -74,7 +73,7 @@ def test_private_group_of_the_user_may_write(tmp_path: Path, monkeypatch: pytest
         protect_cache(tmp_path)
 
 
-def test_group_of_several_users_is_not_private(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_group_of_several_users_is_not_private(monkeypatch):
     class User:
         pw_uid, pw_gid = 1000, 50
 
@@ -90,16 +89,14 @@ def test_group_of_several_users_is_not_private(monkeypatch: pytest.MonkeyPatch) 
 
 @as_root
 @pytest.mark.parametrize("where", [".", "downloads"])
-def test_cache_of_another_user_is_refused(tmp_path: Path, where: str) -> None:
+def test_cache_of_another_user_is_refused(tmp_path, where):
     (tmp_path / "downloads").mkdir()
     os.chown(tmp_path / where, 12345, 0)
     with pytest.raises(StorageError, match="belongs to user 12345, not to"):
         protect_cache(tmp_path)
 
 
-def test_every_command_that_uses_the_cache_checks_it(
-    tmp_path: Path, known_options: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_every_command_that_uses_the_cache_checks_it(tmp_path, known_options, monkeypatch, capsys):
     shutil.copytree(known_options, tmp_path, dirs_exist_ok=True)
     tmp_path.chmod(0o777)
     monkeypatch.setenv("QEMU_HARNESS_CACHE", str(tmp_path))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-from pathlib import Path
 
 import pytest
 
@@ -20,13 +19,13 @@ HELP = "-run-with [async-teardown=on|off]"
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(tmp_path, monkeypatch):
     """The first folder on PATH; the others have no QEMU."""
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin-without-qemu")
     return tmp_path / "bin"
 
 
-def test_each_qemu_is_timed_without_and_with_its_option(folder: Path) -> None:
+def test_each_qemu_is_timed_without_and_with_its_option(folder):
     path = program(folder, "qemu-system-s390x", HELP)
     off, on = installed_subjects(BOTH[1:])
     assert (off.variant, off.options, off.able) == ("installed", (), True)
@@ -37,13 +36,13 @@ def test_each_qemu_is_timed_without_and_with_its_option(folder: Path) -> None:
     assert off.label == "installed", "a reference is not marked"
 
 
-def test_qemu_without_the_option_is_refused(folder: Path) -> None:
+def test_qemu_without_the_option_is_refused(folder):
     program(folder, "qemu-system-s390x", "-daemonize")
     with pytest.raises(OptionError, match=r"QEMU 9.*has no option for asynchronous teardown"):
         installed_subjects(BOTH[1:])
 
 
-def test_targets_are_those_that_are_installed_or_asked_for(folder: Path) -> None:
+def test_targets_are_those_that_are_installed_or_asked_for(folder):
     own = (f"{platform.machine()}-softmmu",)
     assert installed_targets(BOTH, asked=False) == own, "what the doctor installs"
     program(folder, "qemu-system-s390x", HELP)
@@ -51,13 +50,13 @@ def test_targets_are_those_that_are_installed_or_asked_for(folder: Path) -> None
     assert installed_targets(BOTH, asked=True) == BOTH
 
 
-def test_preset_has_a_short_budget_and_needs_qemu() -> None:
+def test_preset_has_a_short_budget_and_needs_qemu():
     options = apply_preset(options_with(preset="installed"))
     assert (options.memory_mib, options.budget_s, options.restart) == ((256, 1024), 60, "none")
     given = options_with(preset="installed", budget_s=300, given=("-Dbudget=300s",))
     assert apply_preset(given).budget_s == 300
 
-    def needed(*targets: str) -> set[str]:
+    def needed(*targets):
         return {need.name for need in requirements(options_with(targets=targets), ("guest", "installed"))}
 
     assert {"qemu-system-x86_64", "qemu-system-s390x"} <= needed(*BOTH)

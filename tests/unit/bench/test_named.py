@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
 
 import pytest
 
@@ -13,7 +12,7 @@ from harness.errors import OptionError
 TARGETS = ("x86_64-softmmu", "s390x-softmmu")
 
 
-def program(folder: Path, name: str, text: str = "") -> Path:
+def program(folder, name, text=""):
     """Create a program that prints its version for --version, and ``text`` for -help."""
     folder.mkdir(exist_ok=True)
     path = folder / name
@@ -22,7 +21,7 @@ def program(folder: Path, name: str, text: str = "") -> Path:
     return path
 
 
-def test_binary_has_name_path_and_arguments(tmp_path: Path) -> None:
+def test_binary_has_name_path_and_arguments(tmp_path):
     path = program(tmp_path, "qemu-system-s390x")
     plain, switched = named_subjects([f"a={path}", f"b={path},-run-with,async-teardown=on"], TARGETS)
     assert (plain.variant, plain.path, plain.options, plain.able) == ("a", str(path), (), False)
@@ -31,14 +30,14 @@ def test_binary_has_name_path_and_arguments(tmp_path: Path) -> None:
     assert (switched.options, switched.able) == (("-run-with", "async-teardown=on"), True)
 
 
-def test_single_target_is_the_default_for_other_file_names(tmp_path: Path) -> None:
+def test_single_target_is_the_default_for_other_file_names(tmp_path):
     (other,) = named_subjects([f"x={program(tmp_path, 'kvm')}"], TARGETS[1:])
     assert other.target == "s390x-softmmu"
     with pytest.raises(OptionError, match="does not contain the target"):
         named_subjects([f"x={tmp_path / 'kvm'}"], TARGETS)
 
 
-def test_unknown_target_is_refused(tmp_path: Path) -> None:
+def test_unknown_target_is_refused(tmp_path):
     with pytest.raises(OptionError, match="toaster"):
         named_subjects([f"x={program(tmp_path, 'qemu-system-toaster')}"], TARGETS)
 
@@ -47,18 +46,18 @@ def test_unknown_target_is_refused(tmp_path: Path) -> None:
     ("text", "cause"),
     [("", "is not NAME=PATH"), ("mine", "is not NAME=PATH"), ("=x", "is not NAME=PATH"), ("a=", "NAME=PATH")],
 )
-def test_other_formats_are_refused(text: str, cause: str) -> None:
+def test_other_formats_are_refused(text, cause):
     with pytest.raises(OptionError, match=cause):
         named_subjects([text], TARGETS)
 
 
-def test_file_that_is_not_a_program_is_refused(tmp_path: Path) -> None:
+def test_file_that_is_not_a_program_is_refused(tmp_path):
     (tmp_path / "text").write_text("")
     with pytest.raises(OptionError, match="is not a program"):
         named_subjects([f"a={tmp_path / 'text'}"], TARGETS)
 
 
-def test_duplicate_names_are_refused(tmp_path: Path) -> None:
+def test_duplicate_names_are_refused(tmp_path):
     one, other = (program(tmp_path, f"qemu-system-{name}") for name in ("x86_64", "s390x"))
     found = named_subjects([f"a={one}", f"a={other}"], TARGETS)
     assert [subject.target for subject in found] == list(TARGETS)
@@ -68,7 +67,7 @@ def test_duplicate_names_are_refused(tmp_path: Path) -> None:
         named_subjects([f"base={one}"], TARGETS, built=("base", "patched"))
 
 
-def test_arguments_of_the_feature_are_read_from_the_help_if_requested(tmp_path: Path) -> None:
+def test_arguments_of_the_feature_are_read_from_the_help_if_requested(tmp_path):
     path = program(tmp_path, "qemu-system-x86_64", "-async-teardown enable")
     texts = [f"mine={path}", f"other={path},-x"]
     asked, given = named_subjects(texts, TARGETS)
@@ -76,7 +75,7 @@ def test_arguments_of_the_feature_are_read_from_the_help_if_requested(tmp_path: 
     assert [subject.options for subject in named_subjects(texts, TARGETS, ask=False)] == [(), ("-x",)]
 
 
-def test_help_is_the_output_of_the_binary(tmp_path: Path) -> None:
+def test_help_is_the_output_of_the_binary(tmp_path):
     path = tmp_path / "qemu"
     path.write_text('#!/bin/sh\necho "$@"\n', encoding="utf-8")
     path.chmod(0o755)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import bz2
-from pathlib import Path
 
 from harness.build.blobs import add_missing_blobs
 
 
-def test_missing_images_are_replaced_by_empty_ones(tmp_path: Path) -> None:
+def test_missing_images_are_replaced_by_empty_ones(tmp_path):
     folder = tmp_path / "pc-bios"
     folder.mkdir()
     (folder / "meson.build").write_text(
@@ -26,5 +25,5 @@ def test_missing_images_are_replaced_by_empty_ones(tmp_path: Path) -> None:
     assert add_missing_blobs(tmp_path) == ()
 
 
-def test_a_tree_without_a_list_needs_none(tmp_path: Path) -> None:
+def test_a_tree_without_a_list_needs_none(tmp_path):
     assert add_missing_blobs(tmp_path) == ()

@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -26,7 +25,6 @@ from harness.errors import (
     StorageError,
     TimeoutExpiredError,
 )
-from harness.layout import Layout
 from harness.progress import Silent
 from tests.unit.build.support import (
     ROOT,
@@ -43,11 +41,11 @@ X86 = ("x86_64-softmmu",)
 
 
 @pytest.fixture
-def layout(tmp_path: Path) -> Layout:
+def layout(tmp_path):
     return make_layout(tmp_path)
 
 
-def test_both_targets_are_built_and_described(layout: Layout) -> None:
+def test_both_targets_are_built_and_described(layout):
     checkout = make_checkout(layout)
     built = build_it(checkout, layout)
     assert [binary.target for binary in built.binaries] == ["s390x-softmmu", "x86_64-softmmu"]
@@ -60,7 +58,7 @@ def test_both_targets_are_built_and_described(layout: Layout) -> None:
     assert find_binary(layout, "7.2", "base", "x86_64-softmmu") == x86.file
 
 
-def test_sanitized_build_has_a_separate_folder(layout: Layout) -> None:
+def test_sanitized_build_has_a_separate_folder(layout):
     checkout = make_checkout(layout)
     plain = build_it(checkout, layout, targets=X86)
     special = build_it(checkout, layout, targets=X86, profile="sanitize")
@@ -77,7 +75,7 @@ def test_sanitized_build_has_a_separate_folder(layout: Layout) -> None:
     assert find_binary(layout, "7.2", "base", X86[0]) == plain.binaries[0].file
 
 
-def test_missing_sanitizer_flag_is_an_error(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_sanitizer_flag_is_an_error(layout, monkeypatch):
     monkeypatch.setenv("FAKEQEMU_SANITIZERS", "-fsanitize=address")
     checkout = make_checkout(layout)
     with pytest.raises(ConfigureError, match="did not enable -fsanitize=undefined"):
@@ -86,7 +84,7 @@ def test_missing_sanitizer_flag_is_an_error(layout: Layout, monkeypatch: pytest.
     assert build_it(checkout, layout, targets=X86, profile="sanitize").profile == "sanitize"
 
 
-def test_recorded_commands_reproduce_the_build(layout: Layout) -> None:
+def test_recorded_commands_reproduce_the_build(layout):
     built = build_it(make_checkout(layout), layout)
     before = built.binary("x86_64-softmmu").sha256
     shutil.rmtree(built.folder)
@@ -96,7 +94,7 @@ def test_recorded_commands_reproduce_the_build(layout: Layout) -> None:
     assert compiling.sha256(built.binary("x86_64-softmmu").file) == before
 
 
-def test_results_contain_every_build_and_the_command(layout: Layout) -> None:
+def test_results_contain_every_build_and_the_command(layout):
     built = build_it(make_checkout(layout), layout, targets=X86)
     path = write_build_results(layout, [built], "nox -s build")
     stored = json.loads(path.read_text())
@@ -104,7 +102,7 @@ def test_results_contain_every_build_and_the_command(layout: Layout) -> None:
     assert stored["builds"][0]["binaries"][0]["sha256"] == built.binaries[0].sha256
 
 
-def test_up_to_date_build_runs_neither_configure_nor_ninja(layout: Layout) -> None:
+def test_up_to_date_build_runs_neither_configure_nor_ninja(layout):
     checkout = make_checkout(layout)
     first = build_it(checkout, layout)
     log = Path(first.logs[1]).stat().st_mtime_ns
@@ -117,7 +115,7 @@ def test_up_to_date_build_runs_neither_configure_nor_ninja(layout: Layout) -> No
     assert Path(first.logs[1]).stat().st_mtime_ns == log
 
 
-def test_missing_binary_is_linked_again(layout: Layout) -> None:
+def test_missing_binary_is_linked_again(layout):
     checkout = make_checkout(layout)
     built = build_it(checkout, layout, targets=X86)
     built.binaries[0].file.unlink()
@@ -129,7 +127,7 @@ def test_missing_binary_is_linked_again(layout: Layout) -> None:
     assert configure_runs(checkout) == 1
 
 
-def test_binary_with_other_bytes_is_linked_again(layout: Layout) -> None:
+def test_binary_with_other_bytes_is_linked_again(layout):
     """ninja compares timestamps only: the file is newer than its objects, so it is up to date."""
     checkout = make_checkout(layout)
     built = build_it(checkout, layout)
@@ -144,7 +142,7 @@ def test_binary_with_other_bytes_is_linked_again(layout: Layout) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "rule cc\n  comma\n"], ids=["empty", "cut off"])
-def test_damaged_build_file_is_configured_again(layout: Layout, text: str) -> None:
+def test_damaged_build_file_is_configured_again(layout, text):
     checkout = make_checkout(layout)
     build_it(checkout, layout, targets=X86)
     (checkout.path.parent / "native" / "build.ninja").write_text(text)
@@ -152,7 +150,7 @@ def test_damaged_build_file_is_configured_again(layout: Layout, text: str) -> No
     assert (again.binaries[0].target, configure_runs(checkout)) == (X86[0], 2)
 
 
-def test_error_of_ninja_is_reported(layout: Layout) -> None:
+def test_error_of_ninja_is_reported(layout):
     checkout = make_checkout(layout)
     (checkout.path / "vl.c").unlink()
     with pytest.raises(CompileError) as caught:
@@ -161,7 +159,7 @@ def test_error_of_ninja_is_reported(layout: Layout) -> None:
     assert configure_runs(checkout) == 1
 
 
-def test_build_with_future_timestamps_is_repeated_from_scratch(layout: Layout) -> None:
+def test_build_with_future_timestamps_is_repeated_from_scratch(layout):
     """After the clock was set back, changed sources appear to be older than their objects."""
     checkout = make_checkout(layout)
     build_it(checkout, layout, targets=X86)
@@ -173,7 +171,7 @@ def test_build_with_future_timestamps_is_repeated_from_scratch(layout: Layout) -
     assert any("the clock was set back" in line for line in reporter.lines)
 
 
-def test_new_commit_compiles_only_changed_files(layout: Layout) -> None:
+def test_new_commit_compiles_only_changed_files(layout):
     checkout = make_checkout(layout)
     build_it(checkout, layout)
     edit(checkout.path / "osdep.c", "7.2.0", "7.2.1")
@@ -183,9 +181,7 @@ def test_new_commit_compiles_only_changed_files(layout: Layout) -> None:
     assert (changed.commit, configure_runs(checkout)) == ("c2", 1)
 
 
-def test_changed_configure_script_or_variable_configures_again(
-    layout: Layout, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_changed_configure_script_or_variable_configures_again(layout, monkeypatch):
     checkout = make_checkout(layout)
     build_it(checkout, layout, targets=X86)
     edit(checkout.path / "configure", "Stands for", "Stands in for")
@@ -196,7 +192,7 @@ def test_changed_configure_script_or_variable_configures_again(
     assert configure_runs(checkout) == 3
 
 
-def test_build_of_one_target_keeps_the_other(layout: Layout) -> None:
+def test_build_of_one_target_keeps_the_other(layout):
     checkout = make_checkout(layout)
     build_it(checkout, layout, targets=X86)
     build_it(checkout, layout, targets=("s390x-softmmu",))
@@ -206,9 +202,7 @@ def test_build_of_one_target_keeps_the_other(layout: Layout) -> None:
     assert find_binary(layout, "7.2", "base", "s390x-softmmu").exists()
 
 
-def test_failed_configure_reports_its_error_and_is_repeated(
-    layout: Layout, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_failed_configure_reports_its_error_and_is_repeated(layout, monkeypatch):
     checkout = make_checkout(layout)
     monkeypatch.setenv("FAKEQEMU_FAULT", "configure")
     with pytest.raises(ConfigureError) as caught:
@@ -221,7 +215,7 @@ def test_failed_configure_reports_its_error_and_is_repeated(
     assert "ERROR" in (layout.logs / "7.2-base-native-configure.log.1").read_text()
 
 
-def test_missing_crates_have_a_remedy(layout: Layout) -> None:
+def test_missing_crates_have_a_remedy(layout):
     checkout = make_checkout(layout)
     line = "../src/rust/meson.build:2:1: ERROR: Subproject anyhow-1-rs is buildable: NO"
     (checkout.path / "configure").write_text(f"#!/bin/sh\n# {' '.join(SWITCHES)}\necho '{line}'\nexit 1\n")
@@ -231,7 +225,7 @@ def test_missing_crates_have_a_remedy(layout: Layout) -> None:
     assert caught.value.details == (line,)
 
 
-def test_incomplete_build_file_is_not_used(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_incomplete_build_file_is_not_used(layout, monkeypatch):
     checkout = make_checkout(layout)
     monkeypatch.setenv("FAKEQEMU_FAULT", "half")
     with pytest.raises(ConfigureError):
@@ -241,7 +235,7 @@ def test_incomplete_build_file_is_not_used(layout: Layout, monkeypatch: pytest.M
     assert build_it(checkout, layout).steps == 6
 
 
-def test_build_uses_what_was_configured_ahead(layout: Layout) -> None:
+def test_build_uses_what_was_configured_ahead(layout):
     checkout = make_checkout(layout)
     for _ in range(2):
         configure(checkout, make_options(targets=X86), layout, Silent())
@@ -251,14 +245,14 @@ def test_build_uses_what_was_configured_ahead(layout: Layout) -> None:
     assert configure_runs(checkout) == 1
 
 
-def test_hanging_configure_times_out(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hanging_configure_times_out(layout, monkeypatch):
     monkeypatch.setattr(configuring, "CONFIGURE_LIMIT_S", 0.3)
     monkeypatch.setenv("FAKEQEMU_FAULT", "hang-configure")
     with pytest.raises(TimeoutExpiredError):
         build_it(make_checkout(layout), layout)
 
 
-def test_failed_compile_reports_the_first_error_and_the_log(layout: Layout) -> None:
+def test_failed_compile_reports_the_first_error_and_the_log(layout):
     checkout = make_checkout(layout)
     edit(checkout.path / "osdep.c", "return", "retrun")
     with pytest.raises(CompileError) as caught:
@@ -275,7 +269,7 @@ def test_failed_compile_reports_the_first_error_and_the_log(layout: Layout) -> N
     assert configure_runs(checkout) == 1
 
 
-def test_link_error_is_reported(layout: Layout) -> None:
+def test_link_error_is_reported(layout):
     checkout = make_checkout(layout)
     edit(checkout.path / "osdep.c", "fake_version", "other_version")
     with pytest.raises(CompileError) as caught:
@@ -283,7 +277,7 @@ def test_link_error_is_reported(layout: Layout) -> None:
     assert any("undefined reference to `fake_version'" in line for line in caught.value.details)
 
 
-def test_killed_build_is_resumed(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_killed_build_is_resumed(layout, monkeypatch):
     """After SIGKILL during ninja, no process remains, and the next run builds only the missing files."""
     checkout = make_checkout(layout)
     program = (
@@ -307,20 +301,18 @@ def test_killed_build_is_resumed(layout: Layout, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.skipif(shutil.which("ccache") is None, reason="ccache is not installed")
-def test_variants_share_compiled_files(layout: Layout) -> None:
+def test_variants_share_compiled_files(layout):
     base, patched = make_checkout(layout), make_checkout(layout, "patched-x", "c2")
     edit(patched.path / "osdep.c", "7.2.0", "7.2.1")
     cold = build_it(base, layout, ccache=True)
     warm = build_it(patched, layout, ccache=True)
-    assert cold.cache is not None
-    assert warm.cache is not None
     assert (cold.cache.hits, cold.cache.misses) == (0, 4)
     assert (warm.cache.hits, warm.cache.misses) == (3, 1)
     assert "7.2.1" in warm.binaries[0].version
     assert warm.compiler.launcher.endswith("ccache")
 
 
-def test_unbuildable_pin_target_or_source_is_refused(layout: Layout) -> None:
+def test_unbuildable_pin_target_or_source_is_refused(layout):
     checkout = make_checkout(layout)
     with pytest.raises(OptionError, match="arm-softmmu"):
         build_it(checkout, layout, targets=("arm-softmmu",))
@@ -330,7 +322,7 @@ def test_unbuildable_pin_target_or_source_is_refused(layout: Layout) -> None:
     assert not (checkout.path.parent / "native").exists()
 
 
-def test_missing_binary_error_contains_the_build_command(layout: Layout) -> None:
+def test_missing_binary_error_contains_the_build_command(layout):
     with pytest.raises(NothingBuiltError, match="has not been built"):
         find_binary(layout, "7.2", "base", X86[0])
     build_it(make_checkout(layout), layout, targets=X86)
@@ -339,14 +331,14 @@ def test_missing_binary_error_contains_the_build_command(layout: Layout) -> None
     assert "nox -s build -- -Dtargets=x86_64-softmmu,s390x-softmmu" in caught.value.remedy
 
 
-def test_unwritable_folder_is_a_storage_error(layout: Layout) -> None:
+def test_unwritable_folder_is_a_storage_error(layout):
     checkout = make_checkout(layout)
     (checkout.path.parent / "native").write_text("in the way")
     with pytest.raises(StorageError):
         build_it(checkout, layout, reporter=Silent())
 
 
-def _processes_in(folder: Path) -> list[str]:
+def _processes_in(folder):
     found = []
     for process in Path("/proc").iterdir():
         if process.name.isdigit():
@@ -358,7 +350,7 @@ def _processes_in(folder: Path) -> list[str]:
     return found
 
 
-def _wait_for(condition: Callable[[], bool], limit_s: float = 15) -> None:
+def _wait_for(condition, limit_s=15):
     deadline = time.monotonic() + limit_s
     while not condition():
         assert time.monotonic() < deadline, "the condition did not become true"

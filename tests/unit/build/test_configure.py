@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from harness.build.configure import is_too_old, read_configure, why_not_built
@@ -21,7 +19,7 @@ sphinx = { accepted = ">=3.4.3", installed = "6.2.1" }
 """
 
 
-def source(folder: Path, configure: str = "--python=*) --enable-kvm)", **files: str) -> Path:
+def source(folder, configure="--python=*) --enable-kvm)", **files):
     (folder / "configure").write_text(configure)
     for name, text in files.items():
         path = folder / name.replace("__", "/")
@@ -30,7 +28,7 @@ def source(folder: Path, configure: str = "--python=*) --enable-kvm)", **files: 
     return folder
 
 
-def test_switches_are_those_of_configure_and_of_its_generated_part(tmp_path: Path) -> None:
+def test_switches_are_those_of_configure_and_of_its_generated_part(tmp_path):
     options = {"scripts__meson-buildoptions.sh": "--disable-install-blobs) printf"}
     configure = read_configure(source(tmp_path, "--enable-kvm) --enable-fdt=*)", **options))
     assert configure.knows("--enable-kvm")
@@ -40,7 +38,7 @@ def test_switches_are_those_of_configure_and_of_its_generated_part(tmp_path: Pat
     assert not configure.knows("--disable-install")
 
 
-def test_packages_are_those_that_the_tree_names_and_does_not_bring_along(tmp_path: Path) -> None:
+def test_packages_are_those_that_the_tree_names_and_does_not_bring_along(tmp_path):
     place = source(tmp_path, **{"pythondeps.toml": DEPENDENCIES})
     assert read_configure(place).packages == ("meson==1.9.0", "pycotap==1.3.1", "tomli>=1.2.0")
     wheel = place / "python" / "wheels" / "meson-1.9.0-py3-none-any.whl"
@@ -55,7 +53,7 @@ meson = { accepted = ">=1.9.0", installed = "1.10.0", canary = "meson" }
 """
 
 
-def test_rust_needs_the_packages_that_the_tree_names_for_it(tmp_path: Path) -> None:
+def test_rust_needs_the_packages_that_the_tree_names_for_it(tmp_path):
     place = source(tmp_path, **{"pythondeps.toml": DEPENDENCIES.replace("1.9.0", "1.5.0")})
     others = ("pycotap==1.3.1", "tomli>=1.2.0")
     assert read_configure(place).packages == ("meson==1.5.0", *others)
@@ -68,14 +66,14 @@ def test_rust_needs_the_packages_that_the_tree_names_for_it(tmp_path: Path) -> N
     assert read_configure(place).rust_packages == others
 
 
-def test_a_tree_without_the_file_names_no_packages_and_a_damaged_one_is_refused(tmp_path: Path) -> None:
+def test_a_tree_without_the_file_names_no_packages_and_a_damaged_one_is_refused(tmp_path):
     assert read_configure(source(tmp_path)).packages == ()
     (tmp_path / "pythondeps.toml").write_text("[meson")
     with pytest.raises(ConfigureError, match="pythondeps"):
         read_configure(tmp_path)
 
 
-def test_what_cannot_be_built_has_a_reason(tmp_path: Path) -> None:
+def test_what_cannot_be_built_has_a_reason(tmp_path):
     assert why_not_built(FAKE) == ""
     assert "--without-default-features" in why_not_built(source(tmp_path))
     (tmp_path / "configure").unlink()
@@ -85,5 +83,5 @@ def test_what_cannot_be_built_has_a_reason(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "old"), [("5.2", True), ("7.1.9", True), ("7.2", False), ("10.0", False), ("mine", False)]
 )
-def test_releases_before_the_oldest_one_are_known_by_name(name: str, old: bool) -> None:
+def test_releases_before_the_oldest_one_are_known_by_name(name, old):
     assert is_too_old(name) == old

@@ -11,21 +11,19 @@ from harness.build.devices import ALL, GUESTS, SETS, devices_of
 from harness.build.plan import folder_name
 from harness.errors import NothingBuiltError, StorageError
 from harness.guest.model import ARCHITECTURES
-from harness.layout import Layout
 from harness.pipeline import with_devices
-from harness.tree import Checkout
 from tests.unit.build.support import build_it, configure_runs, make_checkout, make_layout, make_options
 
 X86, S390 = ("x86_64-softmmu",), ("s390x-softmmu",)
 
 
 @pytest.fixture
-def layout(tmp_path: Path) -> Layout:
+def layout(tmp_path):
     return make_layout(tmp_path)
 
 
 @pytest.fixture
-def checkout(layout: Layout) -> Checkout:
+def checkout(layout):
     """A QEMU whose configure knows the switches, and fails if a device set does not exist."""
     made = make_checkout(layout)
     configure = made.path / "configure"
@@ -40,15 +38,15 @@ def checkout(layout: Layout) -> Checkout:
     return made
 
 
-def words_of(checkout: Checkout) -> str:
+def words_of(checkout):
     return (checkout.path.parent / "configure-runs").read_text().splitlines()[-1]
 
 
-def test_every_guest_architecture_has_a_set() -> None:
+def test_every_guest_architecture_has_a_set():
     assert {target.removesuffix("-softmmu") for target in SETS} == set(ARCHITECTURES)
 
 
-def test_devices_of_guests_have_a_separate_build(layout: Layout, checkout: Checkout) -> None:
+def test_devices_of_guests_have_a_separate_build(layout, checkout):
     every = build_it(checkout, layout, targets=X86)
     assert "devices" not in words_of(checkout)
     few = build_it(checkout, layout, targets=X86, devices=GUESTS)
@@ -63,7 +61,7 @@ def test_devices_of_guests_have_a_separate_build(layout: Layout, checkout: Check
     assert not any("devices" in text for text in every.left_out)
 
 
-def test_devices_that_the_release_does_not_link_without_are_added(layout: Layout, checkout: Checkout) -> None:
+def test_devices_that_the_release_does_not_link_without_are_added(layout, checkout):
     caller = checkout.path / "hw" / "acpi" / "cxl.c"
     caller.parent.mkdir(parents=True, exist_ok=True)
     caller.write_text("cfmws_list = cxl_fmws_get_all_sorted();\n")
@@ -74,16 +72,14 @@ def test_devices_that_the_release_does_not_link_without_are_added(layout: Layout
     assert [file.read_text().count("CXL") for file in files] == [2, 0]
 
 
-def test_targets_join_those_of_an_earlier_build(layout: Layout, checkout: Checkout) -> None:
+def test_targets_join_those_of_an_earlier_build(layout, checkout):
     build_it(checkout, layout, targets=X86, devices=GUESTS)
     both = build_it(checkout, layout, targets=S390, devices=GUESTS)
     assert both.targets == (*S390, *X86)
     assert "--with-devices-s390x=harness-guests --with-devices-x86_64=harness-guests" in words_of(checkout)
 
 
-def test_changed_set_is_configured_again(
-    layout: Layout, checkout: Checkout, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_changed_set_is_configured_again(layout, checkout, monkeypatch):
     build_it(checkout, layout, targets=X86, devices=GUESTS)
     build_it(checkout, layout, targets=X86, devices=GUESTS)
     assert configure_runs(checkout) == 1
@@ -94,7 +90,7 @@ def test_changed_set_is_configured_again(
     assert file.read_text() == "CONFIG_Q35=y\n"
 
 
-def test_set_that_cannot_be_written_is_an_error(layout: Layout, checkout: Checkout) -> None:
+def test_set_that_cannot_be_written_is_an_error(layout, checkout):
     (checkout.path / "configs" / "devices" / X86[0]).rmdir()
     with pytest.raises(StorageError, match=r"harness-guests\.mak"):
         build_it(checkout, layout, targets=X86, devices=GUESTS)
@@ -112,23 +108,21 @@ def test_set_that_cannot_be_written_is_an_error(layout: Layout, checkout: Checko
         (ALL, X86, True, ALL),
     ],
 )
-def test_targets_without_a_set_have_all_devices(
-    wanted: str, targets: tuple[str, ...], knows: bool, chosen: str
-) -> None:
+def test_targets_without_a_set_have_all_devices(wanted, targets, knows, chosen):
     class Configure:
-        def knows(self, switch: str) -> bool:
+        def knows(self, switch):
             return knows or switch == "--without-default-devices"
 
     assert devices_of(wanted, targets, Configure()) == chosen  # type: ignore[arg-type]
 
 
-def test_option_precedes_the_choice_of_the_session() -> None:
+def test_option_precedes_the_choice_of_the_session():
     assert with_devices(make_options(), GUESTS).devices == GUESTS
     assert with_devices(make_options(devices=ALL), GUESTS).devices == ALL
     assert with_devices(make_options(devices=GUESTS), ALL).devices == GUESTS
 
 
-def test_debug_information_is_left_out_unless_asked_for(layout: Layout, checkout: Checkout) -> None:
+def test_debug_information_is_left_out_unless_asked_for(layout, checkout):
     plain = build_it(checkout, layout, targets=X86)
     assert "--disable-debug-info" in words_of(checkout)
     assert (plain.debug, plain.left_out) == (False, ("debug information (-Ddebug=true)",))
@@ -139,8 +133,8 @@ def test_debug_information_is_left_out_unless_asked_for(layout: Layout, checkout
     assert "--disable-debug-info" not in words_of(checkout), "a sanitizer names lines"
 
 
-def test_binary_of_the_last_build_is_found(layout: Layout, checkout: Checkout) -> None:
-    def find(**which: str) -> str:
+def test_binary_of_the_last_build_is_found(layout, checkout):
+    def find(**which):
         return find_binary(layout, "7.2", "base", X86[0], **which).parent.name
 
     with pytest.raises(NothingBuiltError):
@@ -155,7 +149,7 @@ def test_binary_of_the_last_build_is_found(layout: Layout, checkout: Checkout) -
     assert find() == "native-guests"
 
 
-def test_folder_names_are_unique() -> None:
+def test_folder_names_are_unique():
     names = [
         folder_name("native", profile, compiler, devices)
         for profile in ("release", "sanitize")

@@ -15,7 +15,6 @@ from harness.build import doctor
 from harness.build.doctor import Requirement, check, ensure, requirements
 from harness.build.owners import Owner, owners
 from harness.errors import MissingError
-from harness.layout import Layout
 from harness.progress import Silent
 from tests.unit.build.support import make_layout, make_options
 from tests.unit.test_platforms import FEDORA, MINT, UBUNTU
@@ -26,12 +25,12 @@ PROBE = Requirement(
 
 
 @pytest.fixture
-def layout(tmp_path: Path) -> Layout:
+def layout(tmp_path):
     return make_layout(tmp_path)
 
 
 @pytest.fixture
-def bin_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def bin_folder(tmp_path, monkeypatch):
     """The only folder on PATH, with links to the shell and setpriv."""
     folder = tmp_path / "bin"
     folder.mkdir()
@@ -44,16 +43,16 @@ def bin_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def script(folder: Path, name: str, body: str) -> None:
+def script(folder, name, body):
     (folder / name).write_text(f"#!/bin/sh\n{body}\n")
     (folder / name).chmod(0o755)
 
 
-def as_root(monkeypatch: pytest.MonkeyPatch, *, root: bool) -> None:
+def as_root(monkeypatch, *, root):
     monkeypatch.setattr(os, "geteuid", lambda: 0 if root else 1000)
 
 
-def test_requirements_depend_on_options() -> None:
+def test_requirements_depend_on_options():
     names = {need.name for need in requirements(make_options(ccache=False, pin="7.2"))}
     assert "gcc" in names
     assert not names & {"ccache", "ensurepip"}
@@ -66,13 +65,13 @@ def test_requirements_depend_on_options() -> None:
     assert "gcc" not in {need.name for need in requirements(None, ("fetch",))}
 
 
-def test_requirements_of_one_session_are_not_default() -> None:
+def test_requirements_of_one_session_are_not_default():
     asked = {need.name for need in requirements(None, ("guest", "clients"))}
     assert {"libvirtd", "bwrap", "dpkg-deb"} <= asked
     assert not {need.name for need in requirements(None)} & {"libvirtd", "bwrap"}
 
 
-def test_files_are_found_by_their_path(tmp_path: Path) -> None:
+def test_files_are_found_by_their_path(tmp_path):
     need = dataclasses.replace(PROBE, kind="file", name=str(tmp_path / "library.py"))
     assert [row.found for row in check([need])] == [False]
     (tmp_path / "library.py").touch()
@@ -80,7 +79,7 @@ def test_files_are_found_by_their_path(tmp_path: Path) -> None:
     assert (row.found, row.origin) == (True, str(tmp_path / "library.py"))
 
 
-def test_status_contains_version_origin_and_user(bin_folder: Path) -> None:
+def test_status_contains_version_origin_and_user(bin_folder):
     script(bin_folder, "probe", "echo 'probe (of Debian 12) 3.4.5'")
     (row,) = check([PROBE], versions=True)
     assert (row.found, row.version, row.needed_by) == (True, "3.4.5", "the test")
@@ -100,12 +99,12 @@ def test_status_contains_version_origin_and_user(bin_folder: Path) -> None:
         ("", False),
     ],
 )
-def test_program_that_is_too_old_is_missing(bin_folder: Path, version: str, *, is_found: bool) -> None:
+def test_program_that_is_too_old_is_missing(bin_folder, version, *, is_found):
     script(bin_folder, "probe", f"echo 'probe {version} (59807616e 2026-04-14)'")
     assert [row.found for row in check([dataclasses.replace(PROBE, minimum="1.83.0")])] == [is_found]
 
 
-def test_rust_is_required_if_it_is_asked_for() -> None:
+def test_rust_is_required_if_it_is_asked_for():
     rust = {"rustc", "bindgen"}
     assert not rust & {need.name for need in requirements(None)}
     assert not rust & {need.name for need in requirements(make_options())}
@@ -113,7 +112,7 @@ def test_rust_is_required_if_it_is_asked_for() -> None:
     assert {name: wanted[name] for name in rust} == {"rustc": "1.83.0", "bindgen": "0.60.0"}
 
 
-def test_libraries_are_checked_together_unless_one_is_missing(bin_folder: Path) -> None:
+def test_libraries_are_checked_together_unless_one_is_missing(bin_folder):
     script(
         bin_folder,
         "pkg-config",
@@ -126,7 +125,7 @@ def test_libraries_are_checked_together_unless_one_is_missing(bin_folder: Path) 
     assert [row.found for row in check(needs)] == [True, True, False]
 
 
-def test_without_pkg_config_or_gcc_libraries_are_missing(bin_folder: Path) -> None:
+def test_without_pkg_config_or_gcc_libraries_are_missing(bin_folder):
     needs = [
         dataclasses.replace(PROBE, kind="pkg-config"),
         dataclasses.replace(PROBE, kind="header", name="stdio.h"),
@@ -134,9 +133,7 @@ def test_without_pkg_config_or_gcc_libraries_are_missing(bin_folder: Path) -> No
     assert [row.found for row in check(needs)] == [False, False]
 
 
-def test_remedy_is_a_command_if_installing_is_not_permitted(
-    layout: Layout, bin_folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_remedy_is_a_command_if_installing_is_not_permitted(layout, bin_folder, monkeypatch):
     script(bin_folder, "apt-get", "touch apt-get-was-run")
     script(bin_folder, "sudo", "exit 1")
     as_root(monkeypatch, root=False)
@@ -150,22 +147,18 @@ def test_remedy_is_a_command_if_installing_is_not_permitted(
     assert caught.value.code == 3
 
 
-def on(monkeypatch: pytest.MonkeyPatch, os_release: str) -> None:
+def on(monkeypatch, os_release):
     monkeypatch.setattr("harness.build.doctor.distribution", lambda: platforms.parse(os_release))
 
 
-def test_remedy_lists_packages_on_unknown_distributions(
-    layout: Layout, bin_folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_remedy_lists_packages_on_unknown_distributions(layout, bin_folder, monkeypatch):
     on(monkeypatch, "ID=arch\nPRETTY_NAME='Arch Linux'\n")
     with pytest.raises(MissingError, match="Arch Linux is not in the table of distributions") as caught:
         ensure(layout, None, Silent())
     assert caught.value.remedy == "install these packages (names as in Debian): probe-package"
 
 
-def test_distribution_without_its_package_manager_is_reported(
-    layout: Layout, bin_folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_distribution_without_its_package_manager_is_reported(layout, bin_folder, monkeypatch):
     on(monkeypatch, "ID=fedora\nNAME=Silverblue\n")
     with pytest.raises(MissingError, match="Silverblue has no dnf here"):
         ensure(layout, None, Silent())
@@ -179,13 +172,7 @@ def test_distribution_without_its_package_manager_is_reported(
         (FEDORA, "sudo dnf install -y --setopt=install_weak_deps=False"),
     ],
 )
-def test_remedy_is_the_command_of_the_distribution(
-    layout: Layout,
-    bin_folder: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    os_release: str,
-    command: str,
-) -> None:
+def test_remedy_is_the_command_of_the_distribution(layout, bin_folder, monkeypatch, os_release, command):
     on(monkeypatch, os_release)
     for program in ("apt-get", "dnf"):
         script(bin_folder, program, "exit 1")
@@ -197,9 +184,7 @@ def test_remedy_is_the_command_of_the_distribution(
     assert caught.value.remedy == f"run: {command} one 'pkgconfig(two)'"
 
 
-def test_what_a_distribution_lacks_is_named(
-    layout: Layout, bin_folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_a_distribution_lacks_is_named(layout, bin_folder, monkeypatch):
     on(monkeypatch, UBUNTU)
     need = dataclasses.replace(PROBE, name="rustc", package="")
     monkeypatch.setattr("harness.build.doctor.requirements", lambda options, stages: (need,))
@@ -231,15 +216,13 @@ Complete!
 NO_MATCH = "Failed to resolve the transaction:\nNo match for argument: probe-package\n"
 
 
-def test_dnf_installs_what_is_missing(
-    layout: Layout, bin_folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_dnf_installs_what_is_missing(layout, bin_folder, monkeypatch):
     on(monkeypatch, FEDORA)
     as_root(monkeypatch, root=True)
     (bin_folder / "output").write_text(DNF)
     body = f'echo "$*" > {bin_folder}/call; while read -r l; do echo "$l"; done < {bin_folder}/output; '
     script(bin_folder, "dnf", f"{body} cp {bin_folder}/sh {bin_folder}/probe")
-    steps: list[tuple[object, object]] = []
+    steps = []
     monkeypatch.setattr(
         "harness.progress._QuietStep.update", lambda _step, done, total, *_: steps.append((done, total))
     )
@@ -249,9 +232,7 @@ def test_dnf_installs_what_is_missing(
     assert steps == [(1, 1), (1, 3), (2, 3), (3, 3)]
 
 
-def test_failure_of_dnf_is_quoted_and_not_repeated(
-    layout: Layout, bin_folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_failure_of_dnf_is_quoted_and_not_repeated(layout, bin_folder, monkeypatch):
     on(monkeypatch, FEDORA)
     as_root(monkeypatch, root=True)
     script(bin_folder, "dnf", f"echo call >> {bin_folder}/calls; echo '{NO_MATCH}' >&2; exit 1")
@@ -261,8 +242,8 @@ def test_failure_of_dnf_is_quoted_and_not_repeated(
     assert (bin_folder / "calls").read_text() == "call\n"
 
 
-def test_requirements_are_those_of_the_distribution() -> None:
-    def packages(os_release: str, **options: object) -> dict[str, str]:
+def test_requirements_are_those_of_the_distribution():
+    def packages(os_release, **options):
         where = platforms.parse(os_release)
         return {need.name: need.package for need in requirements(make_options(**options), where=where)}
 
@@ -281,7 +262,7 @@ def test_requirements_are_those_of_the_distribution() -> None:
     assert "libc.a" not in fedora
 
 
-def test_static_library_is_found() -> None:
+def test_static_library_is_found():
     need = Requirement(name="libc.a", kind="archive", needed_by="the test", stages=("build",))
     (row,) = check([need])
     assert row.found
@@ -290,7 +271,7 @@ def test_static_library_is_found() -> None:
     assert not row.found
 
 
-def test_owner_is_found_by_rpm(bin_folder: Path) -> None:
+def test_owner_is_found_by_rpm(bin_folder):
     script(bin_folder, "probe", "echo probe 3.4.5")
     script(
         bin_folder,
@@ -306,9 +287,7 @@ def test_owner_is_found_by_rpm(bin_folder: Path) -> None:
 
 
 @pytest.mark.parametrize("root", [True, False])
-def test_missing_packages_are_installed(
-    layout: Layout, bin_folder: Path, monkeypatch: pytest.MonkeyPatch, root: bool
-) -> None:
+def test_missing_packages_are_installed(layout, bin_folder, monkeypatch, root):
     script(bin_folder, "sudo", 'test "$1" = -n || exit 1; shift; exec "$@"')
     script(bin_folder, "true", "exit 0")
     script(
@@ -328,9 +307,7 @@ def test_missing_packages_are_installed(
     assert "Setting up probe" in (layout.logs / "doctor.log").read_text()
 
 
-def test_failed_installation_reports_reason_and_log(
-    layout: Layout, bin_folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_failed_installation_reports_reason_and_log(layout, bin_folder, monkeypatch):
     script(bin_folder, "apt-get", "echo 'E: Unable to locate package probe-package'; exit 100")
     as_root(monkeypatch, root=True)
     with pytest.raises(MissingError) as caught:
@@ -339,18 +316,14 @@ def test_failed_installation_reports_reason_and_log(
     assert caught.value.log == layout.logs / "doctor.log"
 
 
-def test_package_without_the_program_is_reported(
-    layout: Layout, bin_folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_package_without_the_program_is_reported(layout, bin_folder, monkeypatch):
     script(bin_folder, "apt-get", "exit 0")
     as_root(monkeypatch, root=True)
     with pytest.raises(MissingError, match="does not contain it"):
         ensure(layout, None, Silent())
 
 
-def test_missing_python_packages_are_installed_by_pip(
-    layout: Layout, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_missing_python_packages_are_installed_by_pip(layout, monkeypatch):
     need = dataclasses.replace(PROBE, kind="python", name="no-such-package", package="no-such-package")
     monkeypatch.setattr(doctor, "requirements", lambda options, stages: (need,))
     with pytest.raises(MissingError) as caught:
@@ -358,14 +331,14 @@ def test_missing_python_packages_are_installed_by_pip(
     assert caught.value.remedy.endswith("-m pip install no-such-package")
 
 
-def test_check_takes_less_than_a_second() -> None:
+def test_check_takes_less_than_a_second():
     started = time.monotonic()
     check(requirements())
     assert time.monotonic() - started < 1
 
 
-def test_guests_that_run_linux_require_a_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
-    def compilers(**fields: object) -> set[str]:
+def test_guests_that_run_linux_require_a_compiler(monkeypatch):
+    def compilers(**fields):
         names = {need.name for need in requirements(make_options(**fields))}
         return {name for name in names if name.endswith("-gcc")}
 

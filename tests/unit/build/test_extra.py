@@ -5,41 +5,34 @@ from __future__ import annotations
 import dataclasses
 import shutil
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from harness.build import Build, build
+from harness.build import build
 from harness.build.doctor import ensure_libraries
 from harness.build.libraries import HEADERS, library, missing_packages
 from harness.build.needs import Requirement, requirements
 from harness.build.plan import Extra
 from harness.errors import CompileError, MissingError, OptionError
-from harness.layout import Layout
 from harness.progress import Silent
-from harness.tree import Checkout
 from tests.unit.build.support import BOTH, configure_runs, make_checkout, make_layout, make_options
 
 
 @pytest.fixture
-def layout(tmp_path: Path) -> Layout:
+def layout(tmp_path):
     return make_layout(tmp_path)
 
 
 @pytest.fixture
-def checkout(layout: Layout) -> Checkout:
+def checkout(layout):
     return make_checkout(layout)
 
 
-def build_with(
-    checkout: Checkout, layout: Layout, targets: tuple[str, ...] = BOTH[:1], **extra: Any
-) -> Build:
+def build_with(checkout, layout, targets=BOTH[:1], **extra):
     return build(checkout, make_options(targets=targets), layout, Silent(), extra=Extra(**extra))
 
 
-def test_further_goals_are_built_even_if_the_binaries_are_up_to_date(
-    layout: Layout, checkout: Checkout
-) -> None:
+def test_further_goals_are_built_even_if_the_binaries_are_up_to_date(layout, checkout):
     build_with(checkout, layout)
     assert build_with(checkout, layout).reused
     with pytest.raises(CompileError):
@@ -51,7 +44,7 @@ def test_further_goals_are_built_even_if_the_binaries_are_up_to_date(
     assert build_with(checkout, layout, goals=("vl.c.o",)).reused
 
 
-def test_goal_that_a_series_adds_is_built_from_its_commit_on(layout: Layout, checkout: Checkout) -> None:
+def test_goal_that_a_series_adds_is_built_from_its_commit_on(layout, checkout):
     extra = {"goals": ("vl.c.o", "added")}
     built = build_with(checkout, layout, **extra)
     assert built.commands[-1].argv[-2:] == ("vl.c.o", "added")
@@ -64,21 +57,21 @@ def test_goal_that_a_series_adds_is_built_from_its_commit_on(layout: Layout, che
     assert (ninja.parent / "added").exists()
 
 
-def test_switch_that_a_series_adds_is_left_out_before(layout: Layout, checkout: Checkout) -> None:
+def test_switch_that_a_series_adds_is_left_out_before(layout, checkout):
     build_with(checkout, layout, switches=("--enable-added", "--disable-werror"))
     (line,) = (checkout.path.parent / "configure-runs").read_text().splitlines()
     assert "--disable-werror" in line
     assert "--enable-added" not in line
 
 
-def test_exact_targets_give_up_the_earlier_ones(layout: Layout, checkout: Checkout) -> None:
+def test_exact_targets_give_up_the_earlier_ones(layout, checkout):
     build_with(checkout, layout, BOTH)
     assert build_with(checkout, layout, BOTH[:1]).targets == tuple(sorted(BOTH))
     assert build_with(checkout, layout, BOTH[:1], exact=True).targets == BOTH[:1]
     assert configure_runs(checkout) == 2
 
 
-def test_user_emulation_is_built_if_the_tree_has_it(layout: Layout, checkout: Checkout) -> None:
+def test_user_emulation_is_built_if_the_tree_has_it(layout, checkout):
     with pytest.raises(OptionError, match="has no 'arm-linux-user'"):
         build_with(checkout, layout, ("arm-linux-user",))
     folder = checkout.path / "configs" / "targets"
@@ -89,9 +82,7 @@ def test_user_emulation_is_built_if_the_tree_has_it(layout: Layout, checkout: Ch
         build_with(checkout, layout, ("arm-linux-user",))
 
 
-def test_another_compiler_builds_beside_the_first(
-    layout: Layout, checkout: Checkout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_another_compiler_builds_beside_the_first(layout, checkout, tmp_path, monkeypatch):
     first = build_with(checkout, layout)
     programs = tmp_path / "bin"
     programs.mkdir()
@@ -107,8 +98,8 @@ def test_another_compiler_builds_beside_the_first(
     assert build_with(checkout, layout).reused
 
 
-def test_doctor_requires_the_compilers_of_the_options() -> None:
-    def names(**options: Any) -> set[str]:
+def test_doctor_requires_the_compilers_of_the_options():
+    def names(**options):
         return {need.name for need in requirements(make_options(**options))}
 
     assert "clang" in names(compilers=("gcc", "clang"))
@@ -116,23 +107,20 @@ def test_doctor_requires_the_compilers_of_the_options() -> None:
     assert "clang" not in {need.name for need in requirements(None)}
 
 
-def test_libraries_are_requirements_with_debians_packages() -> None:
+def test_libraries_are_requirements_with_debians_packages():
     curl, rbd = library("libcurl", "block/curl.c"), library("rbd")
-    assert curl is not None
-    assert rbd is not None
     assert (curl.kind, curl.name, curl.package, curl.needed_by) == (
         *("pkg-config", "libcurl", "libcurl4-gnutls-dev"),
         "block/curl.c",
     )
     assert (rbd.kind, rbd.name, rbd.package) == ("header", HEADERS["rbd"], "librbd-dev")
     flex = library("flex")
-    assert flex is not None
     assert (flex.kind, flex.package) == ("program", "flex")
     assert library("no-such-library") is None
     assert library("canokey-qemu") is None, "Debian has no package of it"
 
 
-def test_missing_packages_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_packages_are_named(monkeypatch):
     assert missing_packages(["no-such-library"]) == ("no-such-library",)
     nothing = tuple(
         Requirement(name="no/such.h", kind="header", package=package, needed_by="", stages=())
@@ -143,12 +131,10 @@ def test_missing_packages_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     assert missing_packages(["x", "y", "z", "unknown"]) == ("a-dev", "b-dev")
 
 
-def test_packages_that_cannot_be_installed_do_not_stop_the_others(
-    layout: Layout, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked: list[list[str]] = []
+def test_packages_that_cannot_be_installed_do_not_stop_the_others(layout, monkeypatch):
+    asked = []
 
-    def install(rows: Any, _layout: object, _reporter: object) -> None:
+    def install(rows, _layout, _reporter):
         asked.append([row.package for row in rows])
         if "bad-dev" in asked[-1]:
             raise MissingError("missing: bad", "run: apt-get install bad-dev")

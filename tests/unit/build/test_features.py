@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
-from harness.build.features import Features, Needs, features_of
+from harness.build.features import Needs, features_of
 
 TOP = """\
 project('tiny', 'c')
@@ -95,7 +93,7 @@ subdir('deep')
 
 
 @pytest.fixture
-def features(tmp_path: Path) -> Features:
+def features(tmp_path):
     for name, text in FILES.items():
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -135,15 +133,15 @@ def features(tmp_path: Path) -> Features:
         ("block/unknown.c", None),
     ],
 )
-def test_needs_of_a_source(features: Features, path: str, needs: Needs | None) -> None:
+def test_needs_of_a_source(features, path, needs):
     assert features.needs_of(path) == needs
 
 
-def test_switches_that_are_on_anyway_or_unknown_are_not_needed(features: Features) -> None:
+def test_switches_that_are_on_anyway_or_unknown_are_not_needed(features):
     assert features.switch("curl") == "--enable-curl"
     assert features.switch("system") == features.switch("no_such") == ""
 
 
-def test_damaged_description_names_nothing(features: Features, tmp_path: Path) -> None:
+def test_damaged_description_names_nothing(features, tmp_path):
     (tmp_path / "block" / "meson.build").write_text("ss.add(files('curl.c'")
     assert features.needs_of("block/curl.c") is None

@@ -34,7 +34,7 @@ build all: phony prog libb.a
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def folder(tmp_path):
     source = tmp_path / "src"
     (source / "include").mkdir(parents=True)
     (source / "sub").mkdir()
@@ -49,7 +49,7 @@ def folder(tmp_path: Path) -> Path:
     return build
 
 
-def test_goals_reach_sources_and_what_generates_headers(folder: Path) -> None:
+def test_goals_reach_sources_and_what_generates_headers(folder):
     graph = read_graph(folder)
     reached = graph.reach(["prog", "no-such-goal"])
     assert graph.sources(reached) == {"a.c", "gen.json"}
@@ -61,7 +61,7 @@ def test_goals_reach_sources_and_what_generates_headers(folder: Path) -> None:
     )
 
 
-def test_programs_are_links_and_the_archives_that_none_contains(folder: Path) -> None:
+def test_programs_are_links_and_the_archives_that_none_contains(folder):
     assert read_graph(folder).programs == ("prog", "libb.a")
     inside = Graph(
         {
@@ -72,13 +72,13 @@ def test_programs_are_links_and_the_archives_that_none_contains(folder: Path) ->
     assert inside.programs == ("prog",)
 
 
-def test_sources_are_relative_to_the_tree() -> None:
+def test_sources_are_relative_to_the_tree():
     assert relative("../src/hw/arm/virt.c") == "hw/arm/virt.c"
     assert relative("../src/sub/../b.c") == "b.c"
     assert relative("../elsewhere/b.c") == relative("qapi/gen.c") == relative("/usr/src/b.c") == ""
 
 
-def test_headers_are_those_that_the_compiler_has_read(folder: Path) -> None:
+def test_headers_are_those_that_the_compiler_has_read(folder):
     wanted = {"include/x.h", "include/y.h", "include/unused.h"}
     a, b = {"a.p/a.c.o": "a.c"}, {"b.p/odd name.c.o": "b.c"}
     assert read_headers(folder, a, wanted) == {}, "nothing is compiled yet"

@@ -24,11 +24,10 @@ S390X = HOSTS["s390x"]
 CROSS = [host for host in HOSTS.values() if host.is_cross]
 
 
-def test_every_host_is_a_choice_of_the_option_and_documented() -> None:
+def test_every_host_is_a_choice_of_the_option_and_documented():
     """HOSTS, the option and the documentation must list the same hosts."""
     options = (ROOT / "meson_options.txt").read_text()
     choices = re.search(r"option\('hosts'.*?choices: \[(.*?)\]", options, re.DOTALL)
-    assert choices is not None
     assert re.findall(r"'([^']+)'", choices[1]) == list(HOSTS)
     rows = re.findall(
         r"^\| `([a-z0-9_]+)` \| (\S+) \| `(\S+)` \|", (ROOT / "docs/build.md").read_text(), re.M
@@ -36,13 +35,13 @@ def test_every_host_is_a_choice_of_the_option_and_documented() -> None:
     assert rows == [(host.name, host.debian, host.compiler_package) for host in CROSS]
 
 
-def test_every_checked_property_is_documented() -> None:
+def test_every_checked_property_is_documented():
     text = (ROOT / "docs/build.md").read_text()
     cells = re.findall(r"^\| (`[a-z`, ]+`) \| .+ \|$", text, re.MULTILINE)
     assert set(PROPERTIES) <= {name.strip("`") for cell in cells for name in cell.split(", ")}
 
 
-def test_cross_build_uses_prefix_and_sysroot_only(tmp_path: Path) -> None:
+def test_cross_build_uses_prefix_and_sysroot_only(tmp_path):
     layout = make_layout(tmp_path)
     sysroot = Sysroot(path=tmp_path / "root", host=S390X)
     plan = make_plan(request_for(layout, host="s390x", sysroot=sysroot), TOOLS, layout, {})
@@ -60,7 +59,7 @@ def test_cross_build_uses_prefix_and_sysroot_only(tmp_path: Path) -> None:
     assert "CCACHE_DIR" in plan.env
 
 
-def test_another_sysroot_changes_the_fingerprint_of_cross_builds_only(tmp_path: Path) -> None:
+def test_another_sysroot_changes_the_fingerprint_of_cross_builds_only(tmp_path):
     layout = make_layout(tmp_path)
     one, two = (
         make_plan(
@@ -77,8 +76,8 @@ def test_another_sysroot_changes_the_fingerprint_of_cross_builds_only(tmp_path: 
     assert "PKG_CONFIG_LIBDIR" not in native.env
 
 
-def test_cross_compiler_is_required_only_for_its_host() -> None:
-    def names(*hosts: str) -> set[str]:
+def test_cross_compiler_is_required_only_for_its_host():
+    def names(*hosts):
         return {need.name for need in requirements(make_options(hosts=hosts))}
 
     assert "s390x-linux-gnu-gcc" not in names("native")
@@ -86,12 +85,12 @@ def test_cross_compiler_is_required_only_for_its_host() -> None:
     assert "s390x-linux-gnu-gcc" not in {need.name for need in requirements(None)}
 
 
-def test_package_names_have_no_underscores() -> None:
+def test_package_names_have_no_underscores():
     host = Host(name="x", triplet="x86_64-linux-gnu")
     assert host.compiler_package == "gcc-x86-64-linux-gnu"
 
 
-def test_cross_file_is_valid_and_quotes_paths(tmp_path: Path) -> None:
+def test_cross_file_is_valid_and_quotes_paths(tmp_path):
     text = cross_file(Sysroot(path=tmp_path / "it's", host=S390X))
     assert "[host_machine]\nsystem = 'linux'\ncpu_family = 's390x'" in text
     assert "endian = 'big'" in text
@@ -100,7 +99,7 @@ def test_cross_file_is_valid_and_quotes_paths(tmp_path: Path) -> None:
     assert "endian = 'little'" in cross_file(Sysroot(path=tmp_path, host=HOSTS["aarch64"]))
 
 
-def test_content_key_depends_only_on_the_set_of_packages() -> None:
+def test_content_key_depends_only_on_the_set_of_packages():
     libc, zlib = Deb(file="libc6_2_s390x.deb", sha256="a"), Deb(file="zlib1g_1_s390x.deb", sha256="b")
     key = content_key({"libc6": libc, "zlib1g": zlib})
     assert content_key({"zlib1g": zlib, "libc6": libc}) == key
@@ -110,7 +109,7 @@ def test_content_key_depends_only_on_the_set_of_packages() -> None:
 
 
 @pytest.fixture
-def root(tmp_path: Path) -> Path:
+def root(tmp_path):
     root = tmp_path / "root"
     (root / "usr/lib/s390x-linux-gnu").mkdir(parents=True)
     (root / "lib").mkdir()
@@ -118,7 +117,7 @@ def root(tmp_path: Path) -> Path:
     return root
 
 
-def test_absolute_links_become_relative_links_in_the_sysroot(root: Path) -> None:
+def test_absolute_links_become_relative_links_in_the_sysroot(root):
     link = root / "usr/lib/s390x-linux-gnu/ld.so"
     link.symlink_to("/lib/ld64.so")
     top = root / "top"
@@ -132,7 +131,7 @@ def test_absolute_links_become_relative_links_in_the_sysroot(root: Path) -> None
     assert str(good.readlink()) == "../../lib/ld64.so"
 
 
-def test_dangling_links_point_into_the_sysroot(root: Path) -> None:
+def test_dangling_links_point_into_the_sysroot(root):
     """For example, maintainer scripts would create the targets in /etc/alternatives."""
     link = root / "usr/passwd"
     link.symlink_to("/etc/passwd")
@@ -141,7 +140,7 @@ def test_dangling_links_point_into_the_sysroot(root: Path) -> None:
     assert str(link.readlink()) == "../etc/passwd"
 
 
-def test_links_above_the_root_point_into_the_sysroot(root: Path) -> None:
+def test_links_above_the_root_point_into_the_sysroot(root):
     """The parent of / is /, so this is the target of the link on the host."""
     link = root / "lib/escape"
     link.symlink_to("../../../../../../../../../../../etc/hostname")
@@ -149,14 +148,14 @@ def test_links_above_the_root_point_into_the_sysroot(root: Path) -> None:
     assert str(link.readlink()) == "../etc/hostname"
 
 
-def test_link_that_leaves_through_another_link_is_refused(root: Path) -> None:
+def test_link_that_leaves_through_another_link_is_refused(root):
     (root / "usr/lib/s390x-linux-gnu/deep").symlink_to("../../../lib")
     (root / "lib/out").symlink_to("../usr/lib/s390x-linux-gnu/deep/../../outside")
     with pytest.raises(FetchError, match="link lib/out of a package points outside of the sysroot"):
         repair_links(root)
 
 
-def elf(machine: int, *, endian: str, size: int = 64) -> bytes:
+def elf(machine, *, endian, size=64):
     """An ELF64 header without segments (elf(5), Elf64_Ehdr)."""
     order = ">" if endian == "big" else "<"
     ident = b"\x7fELF" + bytes([2, 2 if endian == "big" else 1, 1]) + bytes(9)
@@ -164,7 +163,7 @@ def elf(machine: int, *, endian: str, size: int = 64) -> bytes:
 
 
 @pytest.mark.parametrize(("host", "number"), [("s390x", 22), ("aarch64", 183)])
-def test_machine_is_read_from_the_elf_header(tmp_path: Path, host: str, number: int) -> None:
+def test_machine_is_read_from_the_elf_header(tmp_path, host, number):
     path = tmp_path / "qemu"
     path.write_bytes(elf(number, endian=HOSTS[host].endian))
     check_machine(path, HOSTS[host].machine)
@@ -174,7 +173,7 @@ def test_machine_is_read_from_the_elf_header(tmp_path: Path, host: str, number: 
 
 
 @pytest.mark.parametrize("data", [b"", b"#!/bin/sh\n", b"\x7fELF", elf(22, endian="big", size=20)])
-def test_file_that_is_not_elf_is_an_error(tmp_path: Path, data: bytes) -> None:
+def test_file_that_is_not_elf_is_an_error(tmp_path, data):
     path = tmp_path / "qemu"
     path.write_bytes(data)
     assert read_elf(path) is None
@@ -182,7 +181,7 @@ def test_file_that_is_not_elf_is_an_error(tmp_path: Path, data: bytes) -> None:
         check_machine(path, "EM_S390")
 
 
-def shared_object(*needed: str) -> bytes:
+def shared_object(*needed):
     """A big-endian ELF64 file with a DT_NEEDED for each name (elf(5): Elf64_Ehdr, Elf64_Phdr, Elf64_Dyn)."""
     names = b"\0" + b"".join(name.encode() + b"\0" for name in needed)
     offsets = [names.index(b"\0" + name.encode() + b"\0") + 1 for name in needed]
@@ -199,7 +198,7 @@ def shared_object(*needed: str) -> bytes:
     return header + table + dynamic + names
 
 
-def test_indirect_libraries_are_found_in_folder_order(tmp_path: Path) -> None:
+def test_indirect_libraries_are_found_in_folder_order(tmp_path):
     first, second = tmp_path / "first", tmp_path / "second"
     for folder, name, needed in (
         (tmp_path, "qemu", ["liba.so.1", "libc.so.6"]),
@@ -223,8 +222,7 @@ def test_indirect_libraries_are_found_in_folder_order(tmp_path: Path) -> None:
         library_closure([tmp_path / "qemu"], [first, second])
 
 
-def test_interpreter_and_libraries_of_a_real_program_are_parsed() -> None:
+def test_interpreter_and_libraries_of_a_real_program_are_parsed():
     shell = read_elf(Path("/bin/sh").resolve())
-    assert shell is not None
     assert Path(shell.interpreter).is_file()
     assert "libc.so.6" in shell.needed

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -20,7 +19,6 @@ from harness.build.plan import (
     target_name,
 )
 from harness.errors import ConfigureError, OptionError
-from harness.layout import Layout
 from tests.unit.build.support import BOTH, make_layout
 
 TOOLS = Tools(
@@ -36,7 +34,7 @@ TOOLS = Tools(
 
 
 @pytest.fixture
-def layout(tmp_path: Path) -> Layout:
+def layout(tmp_path):
     return make_layout(tmp_path)
 
 
@@ -51,8 +49,8 @@ NEW = Configure(
 """configure of 7.2 and of 10.2, as far as it matters here."""
 
 
-def request_for(layout: Layout, **changes: Any) -> BuildRequest:
-    fields: dict[str, Any] = {
+def request_for(layout, **changes):
+    fields = {
         "tree": "7.2",
         "label": "base",
         "commit": "c1",
@@ -66,7 +64,7 @@ def request_for(layout: Layout, **changes: Any) -> BuildRequest:
     return BuildRequest(**(fields | changes))
 
 
-def test_both_targets_are_configured_and_built_together(layout: Layout) -> None:
+def test_both_targets_are_configured_and_built_together(layout):
     plan = make_plan(request_for(layout), TOOLS, layout, {})
     assert plan.configure[0] == "../src/configure"
     assert "--target-list=x86_64-softmmu,s390x-softmmu" in plan.configure
@@ -78,9 +76,7 @@ def test_both_targets_are_configured_and_built_together(layout: Layout) -> None:
     ("configure", "given", "absent"),
     [(OLD, "--meson=/venv/bin/meson", "--python="), (NEW, "--python=/venv/bin/python3", "--meson=")],
 )
-def test_only_switches_that_configure_knows_are_passed(
-    layout: Layout, configure: Configure, given: str, absent: str
-) -> None:
+def test_only_switches_that_configure_knows_are_passed(layout, configure, given, absent):
     plan = make_plan(request_for(layout, configure=configure), TOOLS, layout, {})
     assert given in plan.configure
     assert not [word for word in plan.configure if word.startswith(absent)]
@@ -88,7 +84,7 @@ def test_only_switches_that_configure_knows_are_passed(
     assert ("--with-git-submodules=ignore" in plan.configure) == (configure is OLD)
 
 
-def test_rust_is_off_unless_it_is_asked_for(layout: Layout) -> None:
+def test_rust_is_off_unless_it_is_asked_for(layout):
     rusty = dataclasses.replace(NEW, text=f"{NEW.text} --enable-rust) --disable-rust)")
     request = request_for(layout, configure=rusty)
     plain = make_plan(request, TOOLS, layout, {})
@@ -104,9 +100,7 @@ def test_rust_is_off_unless_it_is_asked_for(layout: Layout) -> None:
     ("configure", "given"),
     [(OLD, ("--enable-sanitizers",)), (NEW, ("--enable-asan", "--enable-ubsan"))],
 )
-def test_sanitizers_are_enabled_by_the_switches_of_the_release(
-    layout: Layout, configure: Configure, given: tuple[str, ...]
-) -> None:
+def test_sanitizers_are_enabled_by_the_switches_of_the_release(layout, configure, given):
     request = request_for(layout, configure=configure)
     plain = make_plan(request, TOOLS, layout, {})
     plan = make_plan(dataclasses.replace(request, profile="sanitize"), TOOLS, layout, {})
@@ -118,13 +112,13 @@ def test_sanitizers_are_enabled_by_the_switches_of_the_release(
     assert plan.env["ASAN_OPTIONS"] == "detect_leaks=0"
 
 
-def test_a_release_without_the_switches_is_refused(layout: Layout) -> None:
+def test_a_release_without_the_switches_is_refused(layout):
     lacking = Configure(text=OLD.text.replace("--without-default-features", ""), packages=())
     with pytest.raises(ConfigureError, match="does not know --without-default-features"):
         make_plan(request_for(layout, configure=lacking), TOOLS, layout, {})
 
 
-def test_unknown_host_is_refused(layout: Layout) -> None:
+def test_unknown_host_is_refused(layout):
     with pytest.raises(OptionError, match="riscv"):
         make_plan(request_for(layout, host="riscv"), TOOLS, layout, {})
 
@@ -139,14 +133,14 @@ def test_unknown_host_is_refused(layout: Layout) -> None:
         dataclasses.replace(TOOLS, ccache=None),
     ],
 )
-def test_other_tools_change_the_fingerprint(layout: Layout, tools: Tools) -> None:
+def test_other_tools_change_the_fingerprint(layout, tools):
     request = request_for(layout)
     assert (
         make_plan(request, tools, layout, {}).fingerprint != make_plan(request, TOOLS, layout, {}).fingerprint
     )
 
 
-def test_fingerprint_includes_flags_but_not_inputs_of_ninja(layout: Layout) -> None:
+def test_fingerprint_includes_flags_but_not_inputs_of_ninja(layout):
     request = request_for(layout)
     plan = make_plan(request, TOOLS, layout, {})
     assert make_plan(request, TOOLS, layout, {"CFLAGS": "-O0"}).fingerprint != plan.fingerprint
@@ -156,7 +150,7 @@ def test_fingerprint_includes_flags_but_not_inputs_of_ninja(layout: Layout) -> N
     assert make_plan(request, moved, layout, {}).fingerprint == plan.fingerprint
 
 
-def test_variants_differ_for_ccache_only_in_the_base_folder(layout: Layout) -> None:
+def test_variants_differ_for_ccache_only_in_the_base_folder(layout):
     base = make_plan(request_for(layout), TOOLS, layout, {})
     patched = make_plan(request_for(layout, label="patched-x"), TOOLS, layout, {})
     assert base.env["CCACHE_DIR"] == patched.env["CCACHE_DIR"]
@@ -165,7 +159,7 @@ def test_variants_differ_for_ccache_only_in_the_base_folder(layout: Layout) -> N
     assert make_plan(request_for(layout), dataclasses.replace(TOOLS, ccache=None), layout, {}).env == {}
 
 
-def test_fake_configure_knows_all_switches(layout: Layout) -> None:
+def test_fake_configure_knows_all_switches(layout):
     """The fake configure rejects unknown arguments, so a new switch must be added to it, too."""
     assert sys.platform == "linux"
     text = (Path(__file__).parents[2] / "fakeqemu" / "configure").read_text()
@@ -176,13 +170,13 @@ def test_fake_configure_knows_all_switches(layout: Layout) -> None:
                 assert word.partition("=")[0] in text
 
 
-def test_binaries_of_system_and_user_emulation() -> None:
+def test_binaries_of_system_and_user_emulation():
     for target, binary in (("x86_64-softmmu", "qemu-system-x86_64"), ("arm-linux-user", "qemu-arm")):
         assert binary_name(target) == binary
         assert target_name(binary) == target
 
 
-def test_extra_switches_and_goals_are_part_of_the_plan(layout: Layout) -> None:
+def test_extra_switches_and_goals_are_part_of_the_plan(layout):
     plain = make_plan(request_for(layout), TOOLS, layout, {})
     extra = Extra(switches=("--enable-curl",), goals=("qemu-img",))
     plan = make_plan(request_for(layout, extra=extra), TOOLS, layout, {})
@@ -195,7 +189,7 @@ def test_extra_switches_and_goals_are_part_of_the_plan(layout: Layout) -> None:
     assert not any(word.startswith("--target-list") for word in wide.configure)
 
 
-def test_another_compiler_has_a_folder_of_its_own(layout: Layout) -> None:
+def test_another_compiler_has_a_folder_of_its_own(layout):
     assert folder_name("native", "release", "clang") == "native-clang"
     assert folder_name("native", "sanitize", "clang") == "native-sanitize-clang"
     plan = make_plan(request_for(layout, extra=Extra(compiler="clang")), TOOLS, layout, {})

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -12,27 +11,25 @@ from harness.build import probe as module
 from harness.build.plan import Extra
 from harness.build.probe import KEPT, Sources, probe
 from harness.errors import OptionError
-from harness.layout import Layout
 from harness.progress import Silent
-from harness.tree import Checkout
 from tests.unit.build.support import configure_runs, make_checkout, make_layout, make_options
 
 
 @pytest.fixture
-def layout(tmp_path: Path) -> Layout:
+def layout(tmp_path):
     return make_layout(tmp_path)
 
 
 @pytest.fixture
-def checkout(layout: Layout) -> Checkout:
+def checkout(layout):
     return make_checkout(layout)
 
 
-def stored(layout: Layout) -> list[Path]:
+def stored(layout):
     return sorted((layout.cache / "graphs").glob("*.json"))
 
 
-def test_sources_and_programs_of_a_configuration(layout: Layout, checkout: Checkout) -> None:
+def test_sources_and_programs_of_a_configuration(layout, checkout):
     found = probe(checkout, make_options(targets=("s390x-softmmu",)), layout, Silent())
     assert found.programs[0] == "qemu-system-s390x"
     assert found.programs_of("main.c") == ("qemu-system-s390x",)
@@ -42,7 +39,7 @@ def test_sources_and_programs_of_a_configuration(layout: Layout, checkout: Check
     assert not checkout.path.with_name("probe").exists()
 
 
-def test_answer_is_stored_by_commit_targets_and_switches(layout: Layout, checkout: Checkout) -> None:
+def test_answer_is_stored_by_commit_targets_and_switches(layout, checkout):
     options = make_options(targets=("s390x-softmmu",))
     first = probe(checkout, options, layout, Silent())
     assert probe(checkout, options, layout, Silent()) == first
@@ -62,7 +59,7 @@ def test_answer_is_stored_by_commit_targets_and_switches(layout: Layout, checkou
 @pytest.mark.parametrize(
     ("number", "expected"), [(0, "all targets"), (2, "t0-softmmu, t1-softmmu"), (4, "4 targets")]
 )
-def test_progress_counts_many_targets(layout: Layout, checkout: Checkout, number: int, expected: str) -> None:
+def test_progress_counts_many_targets(layout, checkout, number, expected):
     names = tuple(f"t{index}-softmmu" for index in range(number))
     has_them = replace(checkout, facts=replace(checkout.facts, targets=names))
     reporter = Silent()
@@ -70,15 +67,13 @@ def test_progress_counts_many_targets(layout: Layout, checkout: Checkout, number
     assert any(line.endswith(f"compiles for {expected}") for line in reporter.lines)
 
 
-def make_checkout_of(checkout: Checkout, commit: str) -> Checkout:
+def make_checkout_of(checkout, commit):
     from tests.unit.build.support import checkout_at
 
     return checkout_at(checkout.path, commit=commit)
 
 
-def test_failing_configure_is_an_answer(
-    layout: Layout, checkout: Checkout, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_failing_configure_is_an_answer(layout, checkout, monkeypatch):
     monkeypatch.setenv("FAKEQEMU_FAULT", "configure")
     found = probe(checkout, make_options(), layout, Silent())
     assert found.error == (
@@ -89,18 +84,14 @@ def test_failing_configure_is_an_answer(
         probe(checkout, make_options(targets=("no-softmmu",)), layout, Silent())
 
 
-def test_configure_that_never_ends_is_an_answer_that_is_not_stored(
-    layout: Layout, checkout: Checkout, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_configure_that_never_ends_is_an_answer_that_is_not_stored(layout, checkout, monkeypatch):
     monkeypatch.setenv("FAKEQEMU_FAULT", "hang-configure")
     monkeypatch.setattr(module, "CONFIGURE_LIMIT_S", 0.5)
     assert "time limit" in probe(checkout, make_options(), layout, Silent()).error[0]
     assert stored(layout) == []
 
 
-def test_installed_program_asks_again(
-    layout: Layout, checkout: Checkout, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_installed_program_asks_again(layout, checkout, monkeypatch, tmp_path):
     monkeypatch.setattr(module, "PROGRAMS", ("harness-flex", "no-such-program"))
     probe(checkout, make_options(), layout, Silent())
     (tmp_path / "bin").mkdir()
@@ -110,7 +101,7 @@ def test_installed_program_asks_again(
     assert len(stored(layout)) == 2
 
 
-def test_failure_of_the_machine_is_not_stored(layout: Layout, checkout: Checkout) -> None:
+def test_failure_of_the_machine_is_not_stored(layout, checkout):
     script = checkout.path / "configure"
     whole = script.read_text()
     crash = "ERROR: Unhandled python OSError. This is probably not a Meson bug"
@@ -125,9 +116,7 @@ def test_failure_of_the_machine_is_not_stored(layout: Layout, checkout: Checkout
         assert len(stored(layout)) == kept
 
 
-def test_widest_configuration_has_every_target_and_the_default_features(
-    layout: Layout, checkout: Checkout
-) -> None:
+def test_widest_configuration_has_every_target_and_the_default_features(layout, checkout):
     extra = Extra(default_features=True)
     probe(checkout, make_options(targets=()), layout, Silent(), extra=extra)
     words = (checkout.path.parent / "configure-runs").read_text().split()
@@ -135,13 +124,13 @@ def test_widest_configuration_has_every_target_and_the_default_features(
     assert not any(word.startswith("--target-list") for word in words)
 
 
-def test_unwritable_cache_and_unreadable_tests_are_no_error(layout: Layout, checkout: Checkout) -> None:
+def test_unwritable_cache_and_unreadable_tests_are_no_error(layout, checkout):
     layout.cache.mkdir(parents=True, exist_ok=True)
     (layout.cache / "graphs").write_text("a file")
     assert probe(checkout, make_options(), layout, Silent()).programs
 
 
-def test_targets_of_qtests_are_those_of_meson(tmp_path: Path) -> None:
+def test_targets_of_qtests_are_those_of_meson(tmp_path):
     (tmp_path / "meson-info").mkdir()
     tests = [
         {
@@ -159,7 +148,7 @@ def test_targets_of_qtests_are_those_of_meson(tmp_path: Path) -> None:
     assert module._tests(tmp_path) == {}
 
 
-def test_oldest_answers_are_removed(tmp_path: Path) -> None:
+def test_oldest_answers_are_removed(tmp_path):
     for number in range(KEPT + 3):
         (tmp_path / f"{number:03}.json").touch()
     module._prune(tmp_path)
@@ -167,6 +156,6 @@ def test_oldest_answers_are_removed(tmp_path: Path) -> None:
     module._prune(tmp_path / "nowhere")
 
 
-def test_positions_name_programs() -> None:
+def test_positions_name_programs():
     sources = Sources(programs=("a", "b"), steps=(1, 2), users={"x.c": (1,)})
     assert sources.programs_of("x.c") == ("b",)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -21,11 +20,11 @@ STATIC = Elf(machine="EM_S390", bits=64, interpreter="", needed=())
 
 
 @pytest.fixture
-def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
+def tools(tmp_path, monkeypatch):
     """The calls of meson, which creates build.ninja, and of ninja."""
-    calls: list[tuple[str, ...]] = []
+    calls = []
 
-    def run(argv: Any, **_: Any) -> None:
+    def run(argv, **_):
         words = tuple(map(str, argv))
         calls.append(words[2:])
         if "setup" in words:
@@ -41,7 +40,7 @@ def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ..
     return calls
 
 
-def test_meson_runs_once_and_ninja_each_time(tools: list[tuple[str, ...]], tmp_path: Path) -> None:
+def test_meson_runs_once_and_ninja_each_time(tools, tmp_path):
     layout = make_layout(tmp_path)
     found = build_programs(layout, Silent(), ["measure"], host="s390x")
     assert found == {"measure": layout.build / "guest/s390x/measure"}
@@ -53,9 +52,7 @@ def test_meson_runs_once_and_ninja_each_time(tools: list[tuple[str, ...]], tmp_p
     assert [words[0] for words in tools] == ["mesonbuild.mesonmain", "ninja", "ninja"]
 
 
-def test_another_sysroot_runs_meson_again(
-    tools: list[tuple[str, ...]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_another_sysroot_runs_meson_again(tools, tmp_path, monkeypatch):
     layout = make_layout(tmp_path)
     build_programs(layout, Silent(), ["measure"], host="s390x")
     monkeypatch.setattr(
@@ -65,26 +62,20 @@ def test_another_sysroot_runs_meson_again(
     assert [words[0] for words in tools] == ["mesonbuild.mesonmain", "ninja"] * 2
 
 
-def test_folder_of_other_sources_is_set_up_again(
-    tools: list[tuple[str, ...]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_folder_of_other_sources_is_set_up_again(tools, tmp_path, monkeypatch):
     build_programs(make_layout(tmp_path), Silent(), ["measure"])
     monkeypatch.setattr(programs, "SOURCES", tmp_path / "moved")
     build_programs(make_layout(tmp_path), Silent(), ["measure"])
     assert [words[-1] for words in tools if words[0] != "ninja"] == [str(SOURCES), str(tmp_path / "moved")]
 
 
-def test_native_programs_use_no_sysroot_and_no_cross_file(
-    tools: list[tuple[str, ...]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_native_programs_use_no_sysroot_and_no_cross_file(tools, tmp_path, monkeypatch):
     monkeypatch.setattr(programs, "ensure_sysroot", lambda *_: pytest.fail("a sysroot was made"))
     build_programs(make_layout(tmp_path), Silent(), ["measure"])
     assert "--cross-file" not in tools[0]
 
 
-def test_program_with_libraries_is_refused(
-    tools: list[tuple[str, ...]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_program_with_libraries_is_refused(tools, tmp_path, monkeypatch):
     shared = Elf(machine="EM_S390", bits=64, interpreter="/lib/ld64.so.1", needed=("libc.so.6",))
     monkeypatch.setattr(programs, "read_elf", lambda _: shared)
     with pytest.raises(CompileError, match="measure is not a static program"):
@@ -104,14 +95,9 @@ def test_program_with_libraries_is_refused(
     ],
 )
 def test_error_contains_the_relevant_line(  # noqa: PLR0917 - pytest fixtures
-    tool: str,
-    output: str,
-    wanted: str,
-    error: type[Exception],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    def run(argv: Any, **options: Any) -> None:
+    tool, output, wanted, error, tmp_path, monkeypatch
+):
+    def run(argv, **options):
         if tool in argv:
             raise options["error"](Finished(argv=tuple(argv), returncode=1, output=output, duration_s=1))
 
@@ -120,7 +106,7 @@ def test_error_contains_the_relevant_line(  # noqa: PLR0917 - pytest fixtures
         build_programs(make_layout(tmp_path), Silent(), ["measure"])
 
 
-def test_every_cross_host_has_the_fields_of_a_cross_file() -> None:
+def test_every_cross_host_has_the_fields_of_a_cross_file():
     for host in HOSTS.values():
         if host.is_cross:
             assert host.debian

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -19,11 +17,11 @@ from tests.unit.build.support import make_layout
 class FakePip:
     """Fake of ``python -m venv`` and ``pip install``, which records the calls."""
 
-    def __init__(self) -> None:
+    def __init__(self):
         self.calls: list[tuple[str, ...]] = []
         self.status = 0
 
-    def __call__(self, argv: Sequence[str | Path], **settings: Any) -> Finished:
+    def __call__(self, argv, **settings):
         words = tuple(map(str, argv))
         self.calls.append(words)
         if "venv" in words:
@@ -39,13 +37,13 @@ class FakePip:
 
 
 @pytest.fixture
-def pip(monkeypatch: pytest.MonkeyPatch) -> FakePip:
+def pip(monkeypatch):
     fake = FakePip()
     monkeypatch.setattr(pyenv, "run", fake)
     return fake
 
 
-def test_environment_is_created_once_with_pinned_digests(tmp_path: Path, pip: FakePip) -> None:
+def test_environment_is_created_once_with_pinned_digests(tmp_path, pip):
     layout = make_layout(tmp_path)
     wanted = ["meson==1.8.5", "pycotap==1.3.1"]
     python = pyenv.ensure_environment(wanted, layout, Silent())
@@ -57,12 +55,12 @@ def test_environment_is_created_once_with_pinned_digests(tmp_path: Path, pip: Fa
     assert len(pip.calls) == 2
 
 
-def test_unlisted_requirements_are_installed_by_version(tmp_path: Path, pip: FakePip) -> None:
+def test_unlisted_requirements_are_installed_by_version(tmp_path, pip):
     pyenv.ensure_environment(["other==1.0", pyenv.MESON], make_layout(tmp_path), Silent())
     assert "--require-hashes" not in pip.calls[1]
 
 
-def test_failed_installation_is_repeated(tmp_path: Path, pip: FakePip) -> None:
+def test_failed_installation_is_repeated(tmp_path, pip):
     layout = make_layout(tmp_path)
     pip.status = 1
     with pytest.raises(FetchError) as caught:
@@ -73,14 +71,12 @@ def test_failed_installation_is_repeated(tmp_path: Path, pip: FakePip) -> None:
     assert len(pip.calls) == 4
 
 
-def test_missing_pip_is_an_error_with_a_remedy(
-    tmp_path: Path, pip: FakePip, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_missing_pip_is_an_error_with_a_remedy(tmp_path, pip, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(MissingError) as caught:
         pyenv.ensure_environment([pyenv.MESON], make_layout(tmp_path), Silent())
     assert sys.executable in caught.value.remedy
 
 
-def test_digest_depends_on_the_requirements() -> None:
+def test_digest_depends_on_the_requirements():
     assert pyenv.environment_digest(["a==1"]) != pyenv.environment_digest(["a==2"])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from harness.build.reading import NinjaReader, configure_errors, first_error, read_cache_log, read_summary
 
 PARALLEL = """\
@@ -26,7 +24,7 @@ ninja: build stopped: subcommand failed.
 """
 
 
-def test_first_failure_is_separated_from_parallel_output() -> None:
+def test_first_failure_is_separated_from_parallel_output():
     reader = NinjaReader()
     progress = [found for line in PARALLEL.splitlines() if (found := reader.feed(line))]
     assert progress[1] == (2, 9, "hw_pci.c")
@@ -39,7 +37,7 @@ def test_first_failure_is_separated_from_parallel_output() -> None:
     )
 
 
-def test_killed_compiler_and_full_disk_are_recognised() -> None:
+def test_killed_compiler_and_full_disk_are_recognised():
     for line in (
         "gcc: fatal error: Killed signal terminated program cc1",
         "/tmp/x.s: No space left on device",
@@ -47,29 +45,29 @@ def test_killed_compiler_and_full_disk_are_recognised() -> None:
         assert first_error(["noise", line])[0] == line
 
 
-def test_error_of_meson_during_regeneration_is_kept() -> None:
+def test_error_of_meson_during_regeneration_is_kept():
     reader = NinjaReader()
     for line in ("[0/1] Regenerating build files.", "../src/meson.build:7:0: ERROR: Unknown variable x."):
         reader.feed(line)
     assert reader.details() == ("../src/meson.build:7:0: ERROR: Unknown variable x.",)
 
 
-def test_unrecognised_output_is_shown_unchanged() -> None:
+def test_unrecognised_output_is_shown_unchanged():
     assert first_error(["something odd"]) == ("something odd",)
     assert configure_errors("a\n\nb\n") == ("a", "b")
 
 
-def test_configure_errors_include_their_indented_lines() -> None:
+def test_configure_errors_include_their_indented_lines():
     text = "checking\nERROR: Cannot find Ninja\n   install it\nmore\n"
     assert configure_errors(text) == ("ERROR: Cannot find Ninja", "   install it")
 
 
-def test_summary_is_parsed_into_sections() -> None:
+def test_summary_is_parsed_into_sections():
     text = "noise : x\n  Host binaries\n    git : git\n    iasl      : \n\nFound ninja\n    stray : y\n"
     assert read_summary(text) == {"Host binaries": {"git": "git", "iasl": ""}}
 
 
-def test_cache_log_is_summed_up(tmp_path: Path) -> None:
+def test_cache_log_is_summed_up(tmp_path):
     log = tmp_path / "stats.log"
     log.write_text(
         "# a.c\ndirect_cache_hit\n# b.c\ndirect_cache_miss\npreprocessed_cache_hit\n# c.c\ncache_miss\n"

@@ -5,7 +5,6 @@ import json
 import os
 import shutil
 import threading
-from pathlib import Path
 
 import pytest
 
@@ -15,18 +14,18 @@ from tests.faults.world import World
 from tests.unit.defaults import options_with
 
 
-def test_default_options_share_nothing() -> None:
+def test_default_options_share_nothing():
     assert sharing_variables(options_with()) == {}
 
 
-def test_remote_cache_is_set_for_old_and_new_releases() -> None:
+def test_remote_cache_is_set_for_old_and_new_releases():
     assert sharing_variables(options_with(ccache_remote="file:/c")) == {
         "CCACHE_REMOTE_STORAGE": "file:/c",
         "CCACHE_SECONDARY_STORAGE": "file:/c",
     }
 
 
-def test_distcc_is_started_by_ccache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_distcc_is_started_by_ccache(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(MissingError, match="-Ddistcc="):
         sharing_variables(options_with(distcc="a/4"))
@@ -43,32 +42,32 @@ def test_distcc_is_started_by_ccache(tmp_path: Path, monkeypatch: pytest.MonkeyP
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.skipif(shutil.which("ccache") is None, reason="ccache is not installed")
-def test_machines_share_a_cache_by_http(tmp_path: Path) -> None:
+def test_machines_share_a_cache_by_http(tmp_path):
     """Build the stand-in twice, as two machines without a common file would, with a server between them."""
-    stored: dict[str, bytes] = {}
-    asked: list[str] = []
+    stored = {}
+    asked = []
 
     class Handler(http.server.BaseHTTPRequestHandler):
         """The methods that ccache uses (ccache(1), "HTTP storage backend")."""
 
         protocol_version = "HTTP/1.1"
 
-        def answer(self, code: int, data: bytes = b"") -> None:
+        def answer(self, code, data=b""):
             asked.append(f"{self.command} {code}")
             self.send_response(code)
             self.send_header("Content-Length", str(len(data)))
             self.end_headers()
             self.wfile.write(data)
 
-        def do_GET(self) -> None:
+        def do_GET(self):
             found = stored.get(self.path)
             self.answer(404 if found is None else 200, found or b"")
 
-        def do_PUT(self) -> None:
+        def do_PUT(self):
             stored[self.path] = self.rfile.read(int(self.headers["Content-Length"]))
             self.answer(201)
 
-        def log_message(self, *_: object) -> None:
+        def log_message(self, *_):
             pass
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
@@ -87,7 +86,7 @@ def test_machines_share_a_cache_by_http(tmp_path: Path) -> None:
     assert "GET 200" in asked
 
 
-def _cache_use(folder: Path, remote: str) -> dict[str, int]:
+def _cache_use(folder, remote):
     world = World(folder)
     try:
         ended = world.run("build", "-Dtargets=x86_64-softmmu", remote)

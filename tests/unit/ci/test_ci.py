@@ -6,7 +6,6 @@ import dataclasses
 import json
 import re
 from pathlib import Path
-from typing import Any
 
 import jsonschema
 import pytest
@@ -25,23 +24,23 @@ JOBS = jobs_of(load_pins(find_layout(ROOT)).values())
 
 
 @pytest.mark.parametrize("forge", FORGES)
-def test_configuration_files_match_the_pins(forge: str) -> None:
+def test_configuration_files_match_the_pins(forge):
     text = (ROOT / FORGES[forge]).read_text(encoding="utf-8")
     assert text == render(forge, JOBS), f"run: qemu-harness ci {forge} > {FORGES[forge]}"
 
 
 @pytest.mark.parametrize("forge", FORGES)
-def test_configuration_files_match_the_schemas(forge: str) -> None:
-    document: dict[str, Any] = yaml.safe_load(render(forge, JOBS))
+def test_configuration_files_match_the_schemas(forge):
+    document = yaml.safe_load(render(forge, JOBS))
     validate(document, SCHEMAS[forge])
     document["jobs" if forge == "github" else "read"] = {"script": 7}
     with pytest.raises(jsonschema.ValidationError):
         validate(document, SCHEMAS[forge])
 
 
-def test_child_pipeline_has_a_job_for_each_commit() -> None:
+def test_child_pipeline_has_a_job_for_each_commit():
     commits = [CommitJob(number=n, title=f"util/x: do {n}: this / that") for n in range(1, 12)]
-    document: dict[str, Any] = yaml.safe_load(render_commits(commits, "other/series.mbox"))
+    document = yaml.safe_load(render_commits(commits, "other/series.mbox"))
     validate(document, SCHEMAS["gitlab"])
     assert document["variables"]["SERIES"] == "other/series.mbox"
     jobs = {name: job for name, job in document.items() if "extends" in job}
@@ -56,7 +55,7 @@ def test_child_pipeline_has_a_job_for_each_commit() -> None:
     assert parent[trigger["job"]]["script"][0].endswith(f"> {trigger['artifact']}")
 
 
-def test_series_decides_what_a_job_builds() -> None:
+def test_series_decides_what_a_job_builds():
     for job in JOBS:
         assert "-Dtargets" not in job.command
         assert ("build-not-compiled" in job.command) == (job.host != "native"), "the native job reports it"
@@ -66,7 +65,7 @@ def test_series_decides_what_a_job_builds() -> None:
     assert [cell["options"] for cell in cells] == [job.options for job in JOBS]
 
 
-def test_matrix_has_a_job_for_each_pin_and_host() -> None:
+def test_matrix_has_a_job_for_each_pin_and_host():
     pins = load_pins(find_layout(ROOT))
     assert {job.pin for job in JOBS} == {"7.2", "10.0", "10.2"}
     verified = [dataclasses.replace(pin, unverified="") for pin in pins.values()]
@@ -77,7 +76,7 @@ def test_matrix_has_a_job_for_each_pin_and_host() -> None:
     assert len(github(JOBS)["jobs"]["validate"]["strategy"]["matrix"]["include"]) == len(JOBS)
 
 
-def test_jobs_use_existing_options() -> None:
+def test_jobs_use_existing_options():
     layout = find_layout(ROOT)
     declared = declared_options(layout)
     for job in JOBS:
@@ -86,10 +85,9 @@ def test_jobs_use_existing_options() -> None:
         parse_options(layout, words)
 
 
-def test_container_has_what_the_pipelines_prepare() -> None:
+def test_container_has_what_the_pipelines_prepare():
     text = (ROOT / "Containerfile").read_text(encoding="utf-8").replace("\\\n", " ")
     installed = re.search(r"--no-install-recommends (.*?) &&", text)
-    assert installed is not None
     assert installed[1].split() == PACKAGES.split()
     assert f"ARG BASE={IMAGE}\n" in text
     for line in PREPARE[2:]:
@@ -99,6 +97,6 @@ def test_container_has_what_the_pipelines_prepare() -> None:
     assert json.loads(text.rpartition("CMD ")[2]) == ["-s", "teardown"]
 
 
-def test_pipelines_take_another_image_and_skip_what_it_has() -> None:
+def test_pipelines_take_another_image_and_skip_what_it_has():
     assert gitlab_template("build")["image"] == "$QEMU_HARNESS_IMAGE"
     assert all(line.startswith("test -x /opt/nox/bin/nox || ") for line in PREPARE)

@@ -6,9 +6,6 @@ import os
 import shlex
 import subprocess
 from argparse import Namespace
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -27,12 +24,12 @@ SCHEMA = "https://gitlab.com/.gitlab-ci.yml"
 RUNNERS = {"s390x": "lpar", "large": "bigbox"}
 
 
-def test_configuration_matches_the_schema() -> None:
+def test_configuration_matches_the_schema():
     validate(gitlab_fork("git+https://example.org/x.git@1", RUNNERS), SCHEMA)
 
 
 @pytest.mark.parametrize("template", ["fork", "project"])
-def test_timing_runs_alone_on_a_tagged_runner(template: str) -> None:
+def test_timing_runs_alone_on_a_tagged_runner(template):
     layout = find_layout()
     made = (
         gitlab_fork("x", RUNNERS)
@@ -50,7 +47,7 @@ def test_timing_runs_alone_on_a_tagged_runner(template: str) -> None:
     assert made["teardown-s390x"]["script"][-1].endswith("-Dtargets=s390x-softmmu")
 
 
-def test_runners_are_pairs() -> None:
+def test_runners_are_pairs():
     assert parse_runners(("s390x:lpar", "large:big:box")) == {"s390x": "lpar", "large": "big:box"}
     assert parse_runners(()) == {}
     for word in ("s390x", "s390x:", "vax:x"):
@@ -59,11 +56,11 @@ def test_runners_are_pairs() -> None:
 
 
 @pytest.fixture
-def fork(tmp_path: Path) -> Callable[..., str]:
+def fork(tmp_path):
     """A fork whose branch has two commits. Returns a function: git with arguments in it, stripped output."""
     upstream, folder = tmp_path / "upstream", tmp_path / "fork"
 
-    def git(*words: str, at: Path = folder) -> str:
+    def git(*words, at=folder):
         who = ("-c", "user.name=n", "-c", "user.email=e", "-c", "protocol.file.allow=always")
         return subprocess.run(
             ["git", *who, *words], cwd=at, check=True, capture_output=True, text=True
@@ -82,7 +79,7 @@ def fork(tmp_path: Path) -> Callable[..., str]:
     return git
 
 
-def run_script(made: dict[str, Any], job: str, folder: Path, **variables: str) -> list[str]:
+def run_script(made, job, folder, **variables):
     """Run the script of a job with a harness that prints its words. Return them."""
     harness = folder.parent / "qemu-harness"
     harness.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
@@ -105,7 +102,7 @@ def run_script(made: dict[str, Any], job: str, folder: Path, **variables: str) -
     return ended.stdout.splitlines()
 
 
-def test_commits_since_the_merge_base_are_validated(fork: Callable[..., str], tmp_path: Path) -> None:
+def test_commits_since_the_merge_base_are_validated(fork, tmp_path):
     made, folder = gitlab_fork("x", RUNNERS), tmp_path / "fork"
     base = fork("rev-parse", "HEAD~1")
     for job, options in (
@@ -122,7 +119,7 @@ def test_commits_since_the_merge_base_are_validated(fork: Callable[..., str], tm
     assert run_script(made, "qemu-harness-read", folder) == ["no commits to validate"]
 
 
-def call(*words: str, into: Path | None, harness: str = "", forge: str = "gitlab") -> int:
+def call(*words, into, harness="", forge="gitlab"):
     return ci(
         Request(
             layout=find_layout(),
@@ -134,9 +131,7 @@ def call(*words: str, into: Path | None, harness: str = "", forge: str = "gitlab
     )
 
 
-def test_file_is_written_into_a_clone_only(
-    fork: Callable[..., str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_file_is_written_into_a_clone_only(fork, tmp_path, capsys):
     assert call("-Dci-runners=large:box", into=tmp_path / "fork", harness="wheel.whl") == 0
     path = tmp_path / "fork" / ".gitlab-ci.d" / "qemu-harness.yml"
     assert capsys.readouterr().out.strip() == str(path)

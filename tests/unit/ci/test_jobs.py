@@ -10,9 +10,7 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -26,7 +24,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def world(tmp_path_factory):
     made = World(tmp_path_factory.mktemp("ci"))
     python = made.root / ".nox" / "harness" / "bin" / "python"
     python.parent.mkdir(parents=True)
@@ -38,16 +36,14 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     made.close()
 
 
-def printed(world: World, *words: str) -> dict[str, Any]:
+def printed(world, *words):
     """The configuration that ``qemu-harness ci`` prints in the checkout."""
     ended = world.run("ci", *words)
     assert ended.code == 0, ended.error
     return dict(yaml.safe_load(ended.out))
 
 
-def run_script(
-    world: World, lines: list[str], variables: Mapping[str, str]
-) -> subprocess.CompletedProcess[str]:
+def run_script(world, lines, variables):
     """Run the lines of a script by a shell that stops at the first failure, as runners do."""
     lines = [re.sub(r"(-m harness validate\b)", r"\1 -Dqemu-tests=none", line) for line in lines]
     values = {"CI_PROJECT_DIR": str(world.root), **variables, "QEMU_HARNESS_CACHE": str(world.cache)}
@@ -62,18 +58,18 @@ def run_script(
     )
 
 
-def gitlab_job(pipeline: dict[str, Any], name: str) -> dict[str, Any]:
+def gitlab_job(pipeline, name):
     """A job with what it extends (GitLab, "CI/CD YAML syntax reference", ``extends``)."""
     job = pipeline[name]
     return {**pipeline.get(job.get("extends", ""), {}), **job}
 
 
-def clear(world: World) -> None:
+def clear(world):
     for file in (world.root / "build" / "results").glob("*"):
         file.unlink()
 
 
-def check_gitlab(world: World, pipeline: dict[str, Any], name: str, code: int) -> None:
+def check_gitlab(world, pipeline, name, code):
     """Run a job, and check its exit code and that each file that it passes on exists."""
     clear(world)
     job = gitlab_job(pipeline, name)
@@ -90,7 +86,7 @@ def check_gitlab(world: World, pipeline: dict[str, Any], name: str, code: int) -
         assert forge_words, name
 
 
-def test_jobs_of_gitlab_run(world: World) -> None:
+def test_jobs_of_gitlab_run(world):
     pipeline = printed(world, "gitlab")
     names = [name for name, job in pipeline.items() if "script" in job and "s390x" not in name]
     assert names == ["read", "commits", "validate-7.2-native"]
@@ -103,14 +99,14 @@ def test_jobs_of_gitlab_run(world: World) -> None:
     check_gitlab(world, child, commits[0], FindingsError.code)
 
 
-def test_steps_of_github_run(world: World) -> None:
+def test_steps_of_github_run(world):
     workflow = printed(world, "github")
     job = workflow["jobs"]["validate"]
     cell = next(cell for cell in job["strategy"]["matrix"]["include"] if cell["host"] == "native")
     values = {f"matrix.{name}": value for name, value in cell.items()}
     values |= {"inputs.series || 'async-teardown'": "async-teardown", "github.workspace": str(world.root)}
 
-    def filled(text: str) -> str:
+    def filled(text):
         return re.sub(r"\$\{\{ (.*?) \}\}", lambda found: values.get(found[1], found[0]), text)
 
     clear(world)

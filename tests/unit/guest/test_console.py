@@ -22,7 +22,7 @@ def linux(folder, mode="linux", **fields):
     return fake_guest(folder, mode, payload="linux", kernel=Path("/kernel"), initrd=Path("/initrd"), **fields)
 
 
-def failure(folder, mode) -> GuestError:
+def failure(folder, mode):
     with (
         pytest.raises(GuestError) as caught,
         start(linux(folder, mode), log=folder / "log", timeout_s=10),

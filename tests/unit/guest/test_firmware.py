@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from harness.errors import FetchError
 from harness.guest import firmware
-from harness.layout import Layout
 from harness.platforms import Distribution
 from harness.progress import Silent
 
@@ -17,15 +14,15 @@ FILES = ("bios-256k.bin", "linuxboot_dma.bin", "s390-ccw.img")
 
 
 @pytest.fixture(autouse=True)
-def nothing_installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def nothing_installed(monkeypatch, tmp_path):
     monkeypatch.setattr(firmware, "INSTALLED", (tmp_path / "share",))
 
 
-def on(monkeypatch: pytest.MonkeyPatch, family: str) -> None:
+def on(monkeypatch, family):
     monkeypatch.setattr("harness.platforms.distribution", lambda: Distribution(family=family))
 
 
-def sources(root: Path, names: tuple[str, ...] = FILES, content: bytes = b"firmware") -> Path:
+def sources(root, names=FILES, content=b"firmware"):
     folder = root / "src" / "pc-bios"
     folder.mkdir(parents=True)
     for name in names:
@@ -33,9 +30,7 @@ def sources(root: Path, names: tuple[str, ...] = FILES, content: bytes = b"firmw
     return folder
 
 
-def test_firmware_is_that_of_the_sources_of_the_binary(
-    layout: Layout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_firmware_is_that_of_the_sources_of_the_binary(layout, tmp_path, monkeypatch):
     on(monkeypatch, "fedora")
     sources(layout.build / "10.0" / "base")
     own = sources(tmp_path / "own")
@@ -43,9 +38,7 @@ def test_firmware_is_that_of_the_sources_of_the_binary(
     assert firmware.fetch_firmware(layout, Silent(), BOTH, [binary]).folders == (own,)
 
 
-def test_installed_firmware_is_the_last_choice(
-    layout: Layout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_installed_firmware_is_the_last_choice(layout, tmp_path, monkeypatch):
     on(monkeypatch, "fedora")
     built = sources(layout.build / "10.0" / "base", FILES[:1])
     (tmp_path / "share").mkdir()
@@ -54,7 +47,7 @@ def test_installed_firmware_is_the_last_choice(
     assert firmware.fetch_firmware(layout, Silent(), BOTH).folders == (built, tmp_path / "share")
 
 
-def test_empty_files_are_no_firmware(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_empty_files_are_no_firmware(layout, monkeypatch):
     on(monkeypatch, "fedora")
     sources(layout.build / "10.0" / "base", content=b"")
     with pytest.raises(FetchError, match=r"no firmware: .*bios-256k\.bin, linuxboot_dma\.bin") as caught:
@@ -62,13 +55,11 @@ def test_empty_files_are_no_firmware(layout: Layout, monkeypatch: pytest.MonkeyP
     assert caught.value.remedy.startswith("install the QEMU of the distribution")
 
 
-def test_sources_replace_packages_that_cannot_be_fetched(
-    layout: Layout, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_sources_replace_packages_that_cannot_be_fetched(layout, monkeypatch):
     on(monkeypatch, "ubuntu")
     asked = []
 
-    def fetch(_layout: object, _reporter: object, names: object) -> None:
+    def fetch(_layout, _reporter, names):
         asked.append(names)
         raise FetchError("no network", "connect")
 

@@ -7,12 +7,12 @@ from harness.guest.firmware import locate, needed_files
 from harness.guest.model import Guest, command_line, proof_command_line
 
 
-def words(**fields) -> list[str]:
+def words(**fields):
     guest = Guest(**{"binary": Path("/q"), "target": "x86_64-softmmu", "memory_mib": 256, **fields})
     return list(command_line(guest, qmp_fd=7, threads=2))
 
 
-def value(line: list[str], option: str) -> list[str]:
+def value(line, option):
     return [line[place + 1] for place, word in enumerate(line) if word == option]
 
 
@@ -80,7 +80,7 @@ def test_package_without_its_firmware_is_an_error(tmp_path):
         locate(tmp_path, needed_files(["x86_64-softmmu"]))
 
 
-def linux_words(payload="linux", **fields) -> list[str]:
+def linux_words(payload="linux", **fields):
     made = {"binary": Path("/q"), "target": "x86_64-softmmu", "memory_mib": 256, "payload": payload}
     guest = Guest(**{**made, "kernel": Path("/k"), "initrd": Path("/i"), **fields})
     return list(command_line(guest, qmp_fd=7, threads=64, console_fd=9))

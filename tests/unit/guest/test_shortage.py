@@ -17,7 +17,7 @@ def quick(monkeypatch):
     monkeypatch.setattr(shortage, "POLL_S", 0.01)
 
 
-def failure(guest, folder) -> GuestError:
+def failure(guest, folder):
     with pytest.raises(GuestError) as caught, start(guest, log=folder / "log", timeout_s=10):
         pass
     return caught.value

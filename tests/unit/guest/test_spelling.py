@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from harness.guest.spelling import respell
@@ -27,21 +25,19 @@ BOTH = (
         (BOTH, ("-sandbox", "on", "-run-with", "user=nobody", "-run-with", "chroot=/x", "-m", "1")),
     ],
 )
-def test_renamed_options_follow_the_help_text_in_the_binary(
-    content: bytes, expected: tuple[str, ...], tmp_path: Path
-) -> None:
+def test_renamed_options_follow_the_help_text_in_the_binary(content, expected, tmp_path):
     binary = tmp_path / "qemu"
     binary.write_bytes(b"\x7fELF" + content)
     assert respell(WORDS, binary) == expected
 
 
-def test_other_options_do_not_read_the_binary(tmp_path: Path) -> None:
+def test_other_options_do_not_read_the_binary(tmp_path):
     assert respell(("-daemonize", "-sandbox", "on"), tmp_path / "missing") == ("-daemonize", "-sandbox", "on")
     with pytest.raises(OSError, match="missing"):
         respell(("-runas", "nobody"), tmp_path / "missing")
 
 
-def test_a_binary_that_is_built_again_is_read_again(tmp_path: Path) -> None:
+def test_a_binary_that_is_built_again_is_read_again(tmp_path):
     binary = tmp_path / "qemu"
     binary.write_bytes(OLD)
     assert respell(("-runas", "nobody"), binary) == ("-runas", "nobody")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-from pathlib import Path
 
 import pytest
 
@@ -14,7 +13,7 @@ from tests.mutate.score import Mutant, render_rows, render_survivors, rows_of, t
 from tests.mutate.targets import DEFAULT, ROOT, Target, choose_targets
 
 
-def test_every_default_target_exists_and_has_tests() -> None:
+def test_every_default_target_exists_and_has_tests():
     targets = choose_targets([])
     assert [target.path for target in targets] == list(DEFAULT)
     for target in targets:
@@ -26,28 +25,28 @@ def test_every_default_target_exists_and_has_tests() -> None:
 @pytest.mark.parametrize(
     "word", ["series/mail.py", "harness/series/mail.py", "harness.series.mail", "series.mail"]
 )
-def test_a_module_runs_in_the_folder_of_its_target(word: str) -> None:
+def test_a_module_runs_in_the_folder_of_its_target(word):
     assert choose_targets([word, word]) == (Target(path="series", modules=("series/mail.py",)),)
 
 
-def test_a_module_outside_of_the_default_targets_has_a_folder_of_its_own() -> None:
+def test_a_module_outside_of_the_default_targets_has_a_folder_of_its_own():
     (target,) = choose_targets(["tree/apply.py"])
     assert (target.name, target.tests) == ("tree.apply", ("tests/unit/tree/test_apply.py",))
     assert choose_targets(["tree/git.py"])[0].tests == ("tests/unit/tree",)
 
 
-def test_unknown_module_is_refused() -> None:
+def test_unknown_module_is_refused():
     with pytest.raises(OptionError, match="sereis"):
         choose_targets(["sereis"])
 
 
-def mutant(verdict: str, module: str = "m.py", seconds: float = 1.0) -> Mutant:
+def mutant(verdict, module="m.py", seconds=1.0):
     return Mutant(
         module=module, name=f"{module}.{verdict}", verdict=verdict, seconds=seconds, diff=f"-{verdict}"
     )
 
 
-def test_score_counts_timeouts_as_killed_and_unreached_mutants_as_survivors() -> None:
+def test_score_counts_timeouts_as_killed_and_unreached_mutants_as_survivors():
     verdicts = ["killed"] * 4 + ["timeout", "survived", "no tests", "no tests", "not run", "not run"]
     (row,) = rows_of(map(mutant, verdicts))
     assert (row.mutants, row.killed, row.not_run, row.seconds) == (10, 4, 2, 10)
@@ -57,13 +56,13 @@ def test_score_counts_timeouts_as_killed_and_unreached_mutants_as_survivors() ->
     assert [line.split()[0] for line in render_rows([row]).splitlines()] == ["module", "m.py", "total"]
 
 
-def test_module_that_has_not_been_run_has_no_score() -> None:
+def test_module_that_has_not_been_run_has_no_score():
     (row,) = rows_of([mutant("not run")])
     assert row.score is None
     assert "%" not in render_rows([row])
 
 
-def test_survivors_are_listed_by_module_with_their_diffs() -> None:
+def test_survivors_are_listed_by_module_with_their_diffs():
     listed = render_survivors(
         [mutant("no tests", "b.py"), mutant("killed", "a.py"), mutant("survived", "a.py")]
     )
@@ -74,12 +73,12 @@ def test_survivors_are_listed_by_module_with_their_diffs() -> None:
     ("exit_code", "verdict"),
     [(0, "survived"), (1, "killed"), (33, "no tests"), (-24, "timeout"), (-11, "killed"), (None, "not run")],
 )
-def test_verdict_of_an_exit_code(exit_code: int | None, verdict: str) -> None:
+def test_verdict_of_an_exit_code(exit_code, verdict):
     assert verdict_of(exit_code) == verdict
 
 
 @pytest.fixture
-def checkout(tmp_path: Path) -> Path:
+def checkout(tmp_path):
     root = tmp_path / "root"
     for path in ("harness/series/mail.py", "harness/series/form.txt", "tests/test_mail.py", "README.md"):
         (root / path).parent.mkdir(parents=True, exist_ok=True)
@@ -94,7 +93,7 @@ def checkout(tmp_path: Path) -> Path:
 TARGET = Target(path="series", modules=("series/mail.py",))
 
 
-def test_folder_is_a_copy_of_the_checkout_that_follows_it(checkout: Path, tmp_path: Path) -> None:
+def test_folder_is_a_copy_of_the_checkout_that_follows_it(checkout, tmp_path):
     folder = prepare(tmp_path / "build", TARGET, root=checkout)
     copy = folder / "mutants"
     assert folder == tmp_path / "build" / "mutate" / "series"
@@ -111,7 +110,7 @@ def test_folder_is_a_copy_of_the_checkout_that_follows_it(checkout: Path, tmp_pa
     assert not (copy / "harness" / "series" / "gone.py").exists()
 
 
-def test_survivors_run_again_after_a_change_of_the_checkout(checkout: Path, tmp_path: Path) -> None:
+def test_survivors_run_again_after_a_change_of_the_checkout(checkout, tmp_path):
     copy = prepare(tmp_path / "build", TARGET, root=checkout) / "mutants"
     meta, stats = copy / "harness" / "series" / "mail.py.meta", copy / STATS
     codes = {"killed": 1, "survived": 0, "unreached": 33, "timeout": -24}
@@ -127,7 +126,7 @@ def test_survivors_run_again_after_a_change_of_the_checkout(checkout: Path, tmp_
     assert not stats.exists()
 
 
-def test_other_mutants_are_removed_with_their_verdicts(checkout: Path, tmp_path: Path) -> None:
+def test_other_mutants_are_removed_with_their_verdicts(checkout, tmp_path):
     folder = prepare(tmp_path / "build", TARGET, root=checkout)
     (folder / "results.json").touch()
     prepare(tmp_path / "build", TARGET, root=checkout)
@@ -137,7 +136,7 @@ def test_other_mutants_are_removed_with_their_verdicts(checkout: Path, tmp_path:
     assert not (folder / "results.json").exists()
 
 
-def test_module_with_damaged_verdicts_is_mutated_again(checkout: Path, tmp_path: Path) -> None:
+def test_module_with_damaged_verdicts_is_mutated_again(checkout, tmp_path):
     place = prepare(tmp_path / "build", TARGET, root=checkout) / "mutants" / "harness" / "series"
     for name in ("mail.py", "mail.py.meta", "form.py", "form.py.meta"):
         (place / name).write_text('{"exit_code_by_key": {}}', encoding="utf-8")

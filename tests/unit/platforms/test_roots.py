@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -31,13 +29,13 @@ remedy: run: sudo apt-get update && sudo apt-get install -y --no-install-recomme
 """
 
 
-def test_readme_has_two_commands_that_need_no_pip() -> None:
+def test_readme_has_two_commands_that_need_no_pip():
     assert readme_commands() == ("pipx run nox -s teardown", "pipx run nox -s tests")
     for family in table().families.values():
         assert "pipx" in family.start.split(), "what the first command needs"
 
 
-def test_commands_are_those_of_the_first_block() -> None:
+def test_commands_are_those_of_the_first_block():
     text = (
         "\n## Two commands\n\ntext\n\n```sh\na  b   # why\n\n# only a comment\nc 'd e'\n```\n```sh\nf\n```\n"
     )
@@ -46,7 +44,7 @@ def test_commands_are_those_of_the_first_block() -> None:
         readme_commands("\n## Other\n```sh\na\n```\n")
 
 
-def test_stages_and_remedies_are_read() -> None:
+def test_stages_and_remedies_are_read():
     assert stages(OUTPUT) == (
         Stage(title="configure 7.2 base", seconds=14.0),
         Stage(title="compile 7.2 base", seconds=802.1),
@@ -55,28 +53,28 @@ def test_stages_and_remedies_are_read() -> None:
     assert remedies(OUTPUT) == ("sudo apt-get update && sudo apt-get install -y --no-install-recommends gcc",)
 
 
-def ran(output: str = "", status: int = 0) -> Ran:
+def ran(output="", status=0):
     return Ran(status=status, output=output, wall_s=90.4, cpu_s=12.6)
 
 
 class FakeRoot:
     """Answers commands by a function of the line, and records them."""
 
-    def __init__(self, answer: Callable[[str, str, bool], Ran]) -> None:
+    def __init__(self, answer):
         self.answer = answer
         self.lines: list[tuple[str, str, bool]] = []
 
-    def run(self, line: str, *, who: str = "root", network: bool = True, log: Path) -> Ran:
+    def run(self, line, *, who="root", network=True, log):
         self.lines.append((line, who, network))
         return self.answer(line, who, network)
 
 
-def play(case: Any, answer: Callable[[str, str, bool], Ran]) -> tuple[FakeRoot, list[Outcome]]:
+def play(case, answer):
     root = FakeRoot(answer)
     return root, list(case(root, Path("log")))
 
 
-def test_first_command_is_run_cold_and_again_without_network() -> None:
+def test_first_command_is_run_cold_and_again_without_network():
     root, outcomes = play(as_root, lambda *_: ran("report.html"))
     assert [outcome.reason for outcome in outcomes] == ["", "", ""]
     assert root.lines[0][0].endswith("install -y --no-install-recommends -qq pipx git")
@@ -93,13 +91,13 @@ def test_first_command_is_run_cold_and_again_without_network() -> None:
         ("build/10.2/pristine/native/qemu-system-x86_64", 0, ("10.2 with Rust", "")),
     ],
 )
-def test_rust_is_cancelled_only_without_crates(output: str, status: int, last: tuple[str, str]) -> None:
+def test_rust_is_cancelled_only_without_crates(output, status, last):
     _, outcomes = play(rust, lambda line, *_: ran(output, status if " build " in line else 0))
     assert (outcomes[-1].what.partition(":")[0], outcomes[-1].reason) == last
     assert [outcome.reason for outcome in outcomes[:-1]] == ["", ""]
 
 
-def test_failure_and_missing_output_are_reasons() -> None:
+def test_failure_and_missing_output_are_reasons():
     _, outcomes = play(as_root, lambda line, *_: ran(status=7) if line.endswith("teardown") else ran())
     assert [outcome.reason for outcome in outcomes] == ["", "exit status 7", "no 'report.html'"]
     assert list(lines_of(outcomes[1])) == ["first command, cold: FAILED: exit status 7, 90 s, 13 s of CPU"]
@@ -111,15 +109,15 @@ def test_failure_and_missing_output_are_reasons() -> None:
     ]
 
 
-def test_user_runs_the_line_that_is_printed() -> None:
-    def answer(line: str, who: str, network: bool) -> Ran:
+def test_user_runs_the_line_that_is_printed():
+    def answer(line, who, network):
         asked = [line for line, who, _ in root_lines if who == "root" and line.endswith(" gcc")]
         root_lines.append((line, who, network))
         if who == "developer" and not asked:
             return ran(f"{OUTPUT}nox > exit code 3: missing", status=1)
         return ran("report.html")
 
-    root_lines: list[tuple[str, str, bool]] = []
+    root_lines = []
     root, outcomes = play(as_user, answer)
     assert [outcome.reason for outcome in outcomes] == [""] * 5
     assert root.lines[2] == (
@@ -136,25 +134,23 @@ def test_user_runs_the_line_that_is_printed() -> None:
 @pytest.mark.parametrize(
     "output", ["exit code 3", f"exit code 3\n{OUTPUT}{OUTPUT}", OUTPUT], ids=["none", "two", "other code"]
 )
-def test_refusal_without_a_single_line_fails(output: str) -> None:
+def test_refusal_without_a_single_line_fails(output):
     _, outcomes = play(as_user, lambda _line, who, _net: ran(output, status=who != "root"))
     assert outcomes[1].reason == "no single line to run"
 
 
-def test_every_case_is_documented_and_has_releases() -> None:
+def test_every_case_is_documented_and_has_releases():
     assert set(ONLY) <= set(CASES)
     assert {release for releases in ONLY.values() for release in releases} <= set(SUITES)
     assert set(table().families["debian"].run) == set(SUITES)
     assert all(case.__doc__ for case in CASES.values())
 
 
-def test_root_has_the_checkout_and_the_settings_of_the_machine(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    commands: list[list[str]] = []
+def test_root_has_the_checkout_and_the_settings_of_the_machine(tmp_path, monkeypatch):
+    commands = []
     real = module.run
 
-    def run(words: Any, **options: Any) -> Any:
+    def run(words, **options):
         commands.append([str(word) for word in words])
         if words[0] == "debootstrap":
             (Path(words[-2]) / "etc").mkdir(parents=True)
@@ -184,13 +180,13 @@ def test_root_has_the_checkout_and_the_settings_of_the_machine(
     assert not root.path.exists()
 
 
-def test_root_needs_root_and_debootstrap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_root_needs_root_and_debootstrap(tmp_path, monkeypatch):
     monkeypatch.setattr(module.shutil, "which", lambda _: None)
     with pytest.raises(MissingError, match="debootstrap"):
         make_root("12", tmp_path, tmp_path, Silent())
 
 
-def test_failed_debootstrap_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_debootstrap_is_an_error(tmp_path, monkeypatch):
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "debootstrap").write_text("#!/bin/sh\necho E: no mirror\nexit 1\n")
     (tmp_path / "bin" / "debootstrap").chmod(0o755)
@@ -201,21 +197,15 @@ def test_failed_debootstrap_is_an_error(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize(("reason", "code"), [("", 0), ("it broke", HarnessError.code)])
-def test_program_runs_the_chosen_cases_and_removes_the_root(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    reason: str,
-    code: int,
-) -> None:
-    made: list[str] = []
+def test_program_runs_the_chosen_cases_and_removes_the_root(tmp_path, monkeypatch, capsys, reason, code):
+    made = []
 
-    def make(release: str, folder: Path, *_: object) -> Root:
+    def make(release, folder, *_):
         made.append(release)
         (folder / release).mkdir(parents=True)
         return Root(path=folder / release, release=release)
 
-    def case(root: Root, log: Path) -> Any:
+    def case(root, log):
         """The case."""
         yield Outcome(what="command", ran=ran(), reason=reason)
 
@@ -228,6 +218,6 @@ def test_program_runs_the_chosen_cases_and_removes_the_root(
     assert f"command: {f'FAILED: {reason}' if reason else 'ok'}" in capsys.readouterr().out
 
 
-def test_unknown_names_are_refused() -> None:
+def test_unknown_names_are_refused():
     with pytest.raises(OptionError, match="--releases: '11'"):
         program.chosen("12,11", tuple(SUITES), "releases")

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from harness.layout import Layout
-from harness.source import Source
-from harness.tree import Tree
 from tests.unit.conftest import copy_tree, import_tiny
 
 
 @pytest.fixture(scope="session")
-def imported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Source, Tree]:
+def imported(tmp_path_factory):
     """A source with its tree; not to be written to."""
     return import_tiny(tmp_path_factory.mktemp("imported"), {"crlf.txt": b"one\r\ntwo\r\nthree\r\n"})
 
 
 @pytest.fixture
-def tree(imported: tuple[Source, Tree], layout: Layout) -> Tree:
+def tree(imported, layout):
     """The test's own tree."""
     return copy_tree(imported[1], layout)

@@ -3,8 +3,6 @@ from __future__ import annotations
 import base64
 import os
 import subprocess
-from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -12,11 +10,8 @@ from hypothesis import strategies as st
 
 from harness import process
 from harness.errors import ApplyError, StorageError
-from harness.layout import Layout
-from harness.progress import Silent
-from harness.series import Series, load_series, read_input, series_of
-from harness.source import Source
-from harness.tree import Tree, apply_series, import_source, start_of
+from harness.series import load_series, read_input, series_of
+from harness.tree import apply_series, import_source, start_of
 from harness.tree.explain import best_place
 from harness.tree.git import Git
 from harness.tree.safety import Place, check_diff
@@ -33,7 +28,7 @@ Reason.
 """
 
 
-def write(layout: Layout, *diffs: str, head: str = HEAD) -> Series:
+def write(layout, *diffs, head=HEAD):
     folder = layout.patches / "mine"
     folder.mkdir(exist_ok=True)
     (folder / "series.toml").write_text('title = "Mine"\nbase = "base"\n')
@@ -43,7 +38,7 @@ def write(layout: Layout, *diffs: str, head: str = HEAD) -> Series:
     return load_series(layout, "mine")
 
 
-def change(file: str, start: int, before: list[str], after: list[str], context: int = 3) -> str:
+def change(file, start, before, after, context=3):
     """Return a diff of a file with numbered lines, such as os-posix.c, around line ``start``."""
     lead = [f" line {number}" for number in range(start - context, start)]
     end = start + len(before)
@@ -54,16 +49,14 @@ def change(file: str, start: int, before: list[str], after: list[str], context: 
     return f"diff --git a/{file} b/{file}\n--- a/{file}\n+++ b/{file}\n{header}\n" + "\n".join(body) + "\n"
 
 
-def new_file(path: str, text: str = "x", mode: str = "100644") -> str:
+def new_file(path, text="x", mode="100644"):
     return (
         f"diff --git a/{path} b/{path}\nnew file mode {mode}\n--- /dev/null\n+++ b/{path}\n"
         f"@@ -0,0 +1 @@\n+{text}\n" + ("\\ No newline at end of file\n" if mode == "120000" else "")
     )
 
 
-def test_full_disk_is_a_storage_error(
-    tree: Tree, layout: Layout, reporter: Silent, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_full_disk_is_a_storage_error(tree, layout, reporter, monkeypatch):
     """git may report only the file that it cannot write, as if the patch were the cause."""
     series = write(layout, change("os-posix.c", 10, ["other"], ["new"]))
     with pytest.raises(ApplyError):
@@ -73,12 +66,12 @@ def test_full_disk_is_a_storage_error(
         apply_series(tree, series, layout, reporter)
 
 
-def git(tree: Tree, *words: str) -> str:
+def git(tree, *words):
     argv = ["git", "--git-dir", str(tree.path), *words]
     return subprocess.run(argv, check=True, capture_output=True, text=True).stdout
 
 
-def state(tree: Tree) -> tuple[str, str, list[str]]:
+def state(tree):
     """Return the parts of a tree that a failed apply must not change."""
     refs = git(tree, "for-each-ref")
     worktrees = git(tree, "worktree", "list")
@@ -86,7 +79,7 @@ def state(tree: Tree) -> tuple[str, str, list[str]]:
     return refs, worktrees, files
 
 
-def test_series_is_applied_as_commits_and_reused(tree: Tree, layout: Layout, reporter: Silent) -> None:
+def test_series_is_applied_as_commits_and_reused(tree, layout, reporter):
     series = write(layout, change("os-posix.c", 10, ["line 10"], ["ten"]), new_file("sub/new.c"))
     before = state(tree)[1:]
     applied = apply_series(tree, series, layout, reporter)
@@ -102,9 +95,7 @@ def test_series_is_applied_as_commits_and_reused(tree: Tree, layout: Layout, rep
     assert (again.commit, again.reused) == (applied.commit, True)
 
 
-def test_ids_depend_only_on_base_and_series(
-    tree: Tree, layout: Layout, reporter: Silent, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_ids_depend_only_on_base_and_series(tree, layout, reporter, monkeypatch, tmp_path):
     series = write(layout, change("os-posix.c", 10, ["line 10"], ["ten"]))
     first = apply_series(tree, series, layout, reporter)
     git(tree, "update-ref", "-d", f"refs/harness/mine/{series.digest[:12]}-{start_of(tree, 'base')[:12]}")
@@ -118,13 +109,13 @@ def test_ids_depend_only_on_base_and_series(
     assert second.commit == first.commit
 
 
-def test_offsets_of_hunks_that_moved_are_noted(tree: Tree, layout: Layout, reporter: Silent) -> None:
+def test_offsets_of_hunks_that_moved_are_noted(tree, layout, reporter):
     diff = change("os-posix.c", 10, ["line 10"], ["ten"]).replace("@@ -7,7 +7,7 @@", "@@ -2,7 +2,7 @@")
     applied = apply_series(tree, write(layout, diff), layout, reporter)
     assert applied.notes == ("0001-x.patch: os-posix.c hunk 1 applies at line 7 (offset +5)",)
 
 
-def test_three_way_merge_is_noted(tree: Tree, layout: Layout, reporter: Silent) -> None:
+def test_three_way_merge_is_noted(tree, layout, reporter):
     old = git(tree, "rev-parse", "base:os-posix.c").strip()
     first = change("os-posix.c", 12, ["line 12"], ["twelve"])
     second = change("os-posix.c", 8, ["line 8"], ["eight"], context=5)
@@ -136,9 +127,7 @@ def test_three_way_merge_is_noted(tree: Tree, layout: Layout, reporter: Silent) 
     assert "twelve\n" in text
 
 
-def test_failed_patch_is_explained_and_the_tree_is_unchanged(
-    tree: Tree, layout: Layout, reporter: Silent
-) -> None:
+def test_failed_patch_is_explained_and_the_tree_is_unchanged(tree, layout, reporter):
     good = change("os-posix.c", 30, ["line 30"], ["thirty"]).split("\n", 3)[3]
     good = good.replace("@@ -27,7 +27,7 @@", "@@ -25,7 +25,7 @@")
     bad = change("os-posix.c", 20, ["line twenty"], ["TWENTY"])
@@ -157,7 +146,7 @@ def test_failed_patch_is_explained_and_the_tree_is_unchanged(
     assert state(tree) == before
 
 
-def test_missing_and_existing_files_are_reported(tree: Tree, layout: Layout, reporter: Silent) -> None:
+def test_missing_and_existing_files_are_reported(tree, layout, reporter):
     with pytest.raises(ApplyError) as error:
         apply_series(tree, write(layout, change("absent.c", 10, ["x"], ["y"])), layout, reporter)
     assert "absent.c: the tree has no such file" in error.value.details
@@ -166,7 +155,7 @@ def test_missing_and_existing_files_are_reported(tree: Tree, layout: Layout, rep
     assert "VERSION: the patch creates this file, but the tree already has it" in error.value.details
 
 
-def test_leftovers_of_a_killed_apply_are_removed(tree: Tree, layout: Layout, reporter: Silent) -> None:
+def test_leftovers_of_a_killed_apply_are_removed(tree, layout, reporter):
     left = layout.trees / ".tiny.apply"
     left.mkdir()
     git(tree, "worktree", "add", "-q", "--detach", str(left / "tree"), "base")
@@ -178,16 +167,14 @@ def test_leftovers_of_a_killed_apply_are_removed(tree: Tree, layout: Layout, rep
     assert len(git(tree, "worktree", "list").splitlines()) == 1
 
 
-def test_series_for_another_pin_is_a_warning(tree: Tree, layout: Layout, reporter: Silent) -> None:
+def test_series_for_another_pin_is_a_warning(tree, layout, reporter):
     write(layout, new_file("a.c"))
     (layout.patches / "mine" / "series.toml").write_text('title = "T"\npins = ["7.2"]\n')
     apply_series(tree, load_series(layout, "mine"), layout, reporter)
     assert any("written for pin 7.2, not for tiny" in line for line in reporter.lines)
 
 
-def test_another_base_gives_other_commits(
-    tree: Tree, layout: Layout, reporter: Silent, make_source: Callable[..., Source]
-) -> None:
+def test_another_base_gives_other_commits(tree, layout, reporter, make_source):
     series = write(layout, new_file("a.c"))
     first = apply_series(tree, series, layout, reporter)
     other = import_source(make_source({"crlf.txt": b"one\r\ntwo\r\nthree\r\n"}, prepare=()), layout, reporter)
@@ -198,9 +185,7 @@ def test_another_base_gives_other_commits(
 
 
 @pytest.mark.parametrize("whole_mail", [False, True])
-def test_carriage_returns_of_files_are_kept_and_of_mails_removed(
-    tree: Tree, layout: Layout, reporter: Silent, whole_mail: bool
-) -> None:
+def test_carriage_returns_of_files_are_kept_and_of_mails_removed(tree, layout, reporter, whole_mail):
     if whole_mail:  # a mail with CRLF line ends, which are not part of the file
         series = write(layout, change("os-posix.c", 10, ["line 10"], ["ten"]))
         path = layout.patches / "mine" / "0001-x.patch"
@@ -249,7 +234,7 @@ RENAME = "diff --git a/link b/sub/link\nsimilarity index 100%\nrename from link\
         ([new_file("fine.c") + "--- a/VERSION\n+++ b/VERSION\n@@ -1 +1 @@\n-1.2.3\n+x\n"], "does not follow"),
     ],
 )
-def test_unsafe_patches_are_refused(layout: Layout, diffs: list[str], problem: str) -> None:
+def test_unsafe_patches_are_refused(layout, diffs, problem):
     series = write(layout, *diffs) if problem != "does not follow" else write(layout, new_file("fine.c"))
     links = {"link"}
     for index, diff in enumerate(diffs[:-1]):
@@ -260,14 +245,14 @@ def test_unsafe_patches_are_refused(layout: Layout, diffs: list[str], problem: s
     assert "-x.patch" in error.value.cause
 
 
-def test_refused_patch_leaves_the_tree_unchanged(tree: Tree, layout: Layout, reporter: Silent) -> None:
+def test_refused_patch_leaves_the_tree_unchanged(tree, layout, reporter):
     before = state(tree)
     with pytest.raises(ApplyError, match=r"patch 2/2 of mine \(0002-x\.patch\) is refused: 'link/x'"):
         apply_series(tree, write(layout, new_file("a.c"), new_file("link/x")), layout, reporter)
     assert state(tree) == before
 
 
-def test_unsafe_path_in_an_encoded_mail_is_refused(tree: Tree, layout: Layout, reporter: Silent) -> None:
+def test_unsafe_path_in_an_encoded_mail_is_refused(tree, layout, reporter):
     folder = layout.patches / "mine"
     write(layout, new_file("a.c"))
     headers = HEAD.format(number=1).partition("\n\n")[0]
@@ -279,7 +264,7 @@ def test_unsafe_path_in_an_encoded_mail_is_refused(tree: Tree, layout: Layout, r
         apply_series(tree, load_series(layout, "mine"), layout, reporter)
 
 
-def test_second_mail_in_a_file_is_refused(tree: Tree, layout: Layout, reporter: Silent) -> None:
+def test_second_mail_in_a_file_is_refused(tree, layout, reporter):
     write(layout, new_file("a.c"))
     path = layout.patches / "mine" / "0001-x.patch"
     path.write_text(path.read_text() + "\n" + HEAD.format(number=2) + new_file("b.c"))
@@ -290,9 +275,7 @@ def test_second_mail_in_a_file_is_refused(tree: Tree, layout: Layout, reporter: 
 QUOTE = "From 0123456789012345678901234567890123456789 Mon Sep 17 00:00:00 2001"
 
 
-def test_quoted_line_of_a_mailbox_begins_no_mail_where_it_was_sent_safely(
-    tree: Tree, layout: Layout, reporter: Silent, tmp_path: Path
-) -> None:
+def test_quoted_line_of_a_mailbox_begins_no_mail_where_it_was_sent_safely(tree, layout, reporter, tmp_path):
     body = f"The log says:\n\n{QUOTE}\nand ends.\n\nSigned-off-by: A <a@example.org>\n---\n"
     diff = new_file("a.c")
     headers = HEAD.format(number=1).partition("\n\n")[0]
@@ -312,9 +295,7 @@ def test_quoted_line_of_a_mailbox_begins_no_mail_where_it_was_sent_safely(
         assert QUOTE in message.splitlines(), name
 
 
-def test_relative_link_that_a_rename_makes_unsafe_is_refused(
-    layout: Layout, reporter: Silent, make_source: Callable[..., Source]
-) -> None:
+def test_relative_link_that_a_rename_makes_unsafe_is_refused(layout, reporter, make_source):
     source = make_source()
     tree = import_source(source, layout, reporter)
     up = new_file("deep/l", "../VERSION", mode="120000")
@@ -323,22 +304,20 @@ def test_relative_link_that_a_rename_makes_unsafe_is_refused(
         apply_series(tree, write(layout, up, move), layout, reporter)
 
 
-def test_links_inside_the_tree_may_be_added(tree: Tree, layout: Layout, reporter: Silent) -> None:
+def test_links_inside_the_tree_may_be_added(tree, layout, reporter):
     commit = apply_series(
         tree, write(layout, new_file("sub/l", "../VERSION", mode="120000")), layout, reporter
     ).commit
     assert git(tree, "show", f"{commit}:sub/l") == "../VERSION"
 
 
-def test_names_with_wildcards_are_literal(tree: Tree, layout: Layout, reporter: Silent) -> None:
+def test_names_with_wildcards_are_literal(tree, layout, reporter):
     first, second = new_file("#[x]*?.c"), new_file("!b c.c")
     commit = apply_series(tree, write(layout, first, second), layout, reporter).commit
     assert set(git(tree, "diff", "--name-only", "base", commit).splitlines()) == {"!b c.c", "#[x]*?.c"}
 
 
-def test_hooks_are_not_run(
-    tree: Tree, layout: Layout, reporter: Silent, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_hooks_are_not_run(tree, layout, reporter, monkeypatch, tmp_path):
     for name in ("applypatch-msg", "pre-applypatch", "post-checkout", "post-commit"):
         hook = tree.path / "hooks" / name
         hook.parent.mkdir(exist_ok=True)
@@ -352,7 +331,7 @@ def test_hooks_are_not_run(
     st.integers(0, 30),
     st.lists(st.sampled_from(["}", "", "x();", "if (y) {"]), min_size=1, max_size=4),
 )
-def test_best_place_finds_the_lines_at_any_position(shift: int, noise: list[str]) -> None:
+def test_best_place_finds_the_lines_at_any_position(shift, noise):
     from harness.series import scan_changes
 
     (found,) = scan_changes(change("f", 10, ["line 10"], ["ten"]))
@@ -360,7 +339,7 @@ def test_best_place_finds_the_lines_at_any_position(shift: int, noise: list[str]
     assert best_place(lines, found.hunks[0]) == len(noise) * shift + 6
 
 
-def test_best_place_is_none_without_similar_lines() -> None:
+def test_best_place_is_none_without_similar_lines():
     from harness.series import scan_changes
 
     (found,) = scan_changes(change("f", 10, ["line 10"], ["ten"]))

@@ -8,20 +8,17 @@ from pathlib import Path
 import pytest
 
 from harness.errors import OptionError, TreeError
-from harness.layout import Layout
-from harness.progress import Silent
 from harness.series import load_series
-from harness.source import Source
-from harness.tree import Tree, checkout, import_source, start_of
+from harness.tree import checkout, import_source, start_of
 from tests.unit.tree.test_apply import new_file, write
 
 
-def git(path: Path, *words: str) -> str:
+def git(path, *words):
     argv = ["git", "-C", str(path), "-c", "user.name=n", "-c", "user.email=e", *words]
     return subprocess.run(argv, check=True, capture_output=True, text=True).stdout
 
 
-def times(path: Path) -> dict[str, int]:
+def times(path):
     return {
         str(file): file.lstat().st_mtime_ns
         for file in path.rglob("*")
@@ -29,9 +26,7 @@ def times(path: Path) -> dict[str, int]:
     }
 
 
-def test_variants_are_checked_out_to_the_paths_of_the_layout(
-    tree: Tree, layout: Layout, reporter: Silent
-) -> None:
+def test_variants_are_checked_out_to_the_paths_of_the_layout(tree, layout, reporter):
     series = write(layout, new_file("a.c"))
     for variant, label in (("pristine", "pristine"), ("base", "base"), ("patched", "patched-mine")):
         found = checkout(tree, variant, series, layout, reporter)
@@ -43,7 +38,7 @@ def test_variants_are_checked_out_to_the_paths_of_the_layout(
         assert (found.path / "util" / "feature.c").exists() == (variant == "pristine")
 
 
-def test_attributes_of_the_release_do_not_change_bytes(tree: Tree, layout: Layout, reporter: Silent) -> None:
+def test_attributes_of_the_release_do_not_change_bytes(tree, layout, reporter):
     path = checkout(tree, "base", None, layout, reporter).path
     assert (path / "run.bat").read_bytes() == b"unix line end\n"
     assert (path / "kept.log").is_file()
@@ -51,7 +46,7 @@ def test_attributes_of_the_release_do_not_change_bytes(tree: Tree, layout: Layou
     assert (path / "link").is_symlink()
 
 
-def test_second_checkout_changes_no_file(tree: Tree, layout: Layout, reporter: Silent) -> None:
+def test_second_checkout_changes_no_file(tree, layout, reporter):
     first = checkout(tree, "base", None, layout, reporter)
     before = times(first.path)
     reporter.lines.clear()
@@ -60,7 +55,7 @@ def test_second_checkout_changes_no_file(tree: Tree, layout: Layout, reporter: S
     assert reporter.lines == []
 
 
-def test_new_commit_changes_only_changed_files(tree: Tree, layout: Layout, reporter: Silent) -> None:
+def test_new_commit_changes_only_changed_files(tree, layout, reporter):
     path = checkout(tree, "patched", write(layout, new_file("a.c", "1")), layout, reporter).path
     before = times(path)
     (path / "untracked").write_text("mine")
@@ -71,7 +66,7 @@ def test_new_commit_changes_only_changed_files(tree: Tree, layout: Layout, repor
     assert {name for name in before if before[name] != after[name]} == {str(path / "a.c")}
 
 
-def test_uncommitted_changes_are_an_error_and_are_kept(tree: Tree, layout: Layout, reporter: Silent) -> None:
+def test_uncommitted_changes_are_an_error_and_are_kept(tree, layout, reporter):
     path = checkout(tree, "base", None, layout, reporter).path
     (path / "VERSION").write_text("mine\n")
     with pytest.raises(TreeError, match="uncommitted changes in 1 files") as error:
@@ -80,7 +75,7 @@ def test_uncommitted_changes_are_an_error_and_are_kept(tree: Tree, layout: Layou
     assert (path / "VERSION").read_text() == "mine\n"
 
 
-def test_commits_of_the_user_are_kept_as_a_branch(tree: Tree, layout: Layout, reporter: Silent) -> None:
+def test_commits_of_the_user_are_kept_as_a_branch(tree, layout, reporter):
     path = checkout(tree, "base", None, layout, reporter).path
     (path / "VERSION").write_text("mine\n")
     git(path, "commit", "-qam", "mine")
@@ -94,9 +89,7 @@ def test_commits_of_the_user_are_kept_as_a_branch(tree: Tree, layout: Layout, re
 @pytest.mark.parametrize(
     "kill", ["index lock", "half switched", "no folder", "registration", "first", "moved"]
 )
-def test_checkout_recovers_from_a_killed_run(
-    tree: Tree, layout: Layout, reporter: Silent, kill: str, tmp_path: Path
-) -> None:
+def test_checkout_recovers_from_a_killed_run(tree, layout, reporter, kill, tmp_path):
     first = write(layout, new_file("a.c", "1"))
     path = checkout(tree, "patched", first, layout, reporter).path
     admin = Path(git(path, "rev-parse", "--absolute-git-dir").strip())
@@ -130,9 +123,7 @@ def test_checkout_recovers_from_a_killed_run(
 
 
 @pytest.mark.parametrize("variant", ["base", "patched"])
-def test_locked_registration_of_a_killed_git_is_replaced(
-    tree: Tree, layout: Layout, reporter: Silent, variant: str
-) -> None:
+def test_locked_registration_of_a_killed_git_is_replaced(tree, layout, reporter, variant):
     """A kill of git worktree add leaves no folder, but a registration that is locked as "initializing"."""
     series = write(layout, new_file("new.c"))
     label = "base" if variant == "base" else f"patched-{series.name}"
@@ -156,7 +147,7 @@ def test_locked_registration_of_a_killed_git_is_replaced(
     assert checkout(tree, variant, series, layout, reporter).path.is_dir()
 
 
-def test_folder_that_is_not_a_checkout_is_renamed(tree: Tree, layout: Layout, reporter: Silent) -> None:
+def test_folder_that_is_not_a_checkout_is_renamed(tree, layout, reporter):
     path = layout.build / "tiny" / "base" / "src"
     path.mkdir(parents=True)
     (path / "mine").write_text("precious")
@@ -164,9 +155,7 @@ def test_folder_that_is_not_a_checkout_is_renamed(tree: Tree, layout: Layout, re
     assert (path.with_name("src.old-1") / "mine").read_text() == "precious"
 
 
-def test_checkout_of_a_recreated_tree_is_renamed(
-    tree: Tree, layout: Layout, reporter: Silent, imported: tuple[Source, Tree]
-) -> None:
+def test_checkout_of_a_recreated_tree_is_renamed(tree, layout, reporter, imported):
     path = checkout(tree, "base", None, layout, reporter).path
     (path / "VERSION").write_text("mine")
     shutil.rmtree(tree.path)
@@ -175,21 +164,19 @@ def test_checkout_of_a_recreated_tree_is_renamed(
     assert (path.with_name("src.old-1") / "VERSION").read_text() == "mine"
 
 
-def test_patched_without_a_series_is_refused(tree: Tree, layout: Layout, reporter: Silent) -> None:
+def test_patched_without_a_series_is_refused(tree, layout, reporter):
     with pytest.raises(OptionError):
         checkout(tree, "patched", None, layout, reporter)
     with pytest.raises(OptionError):
         checkout(tree, "other", None, layout, reporter)
 
 
-def test_label_contains_the_name_of_the_series(tree: Tree, layout: Layout, reporter: Silent) -> None:
+def test_label_contains_the_name_of_the_series(tree, layout, reporter):
     write(layout, new_file("a.c"))
     assert checkout(tree, "patched", load_series(layout, "mine"), layout, reporter).label == "patched-mine"
 
 
-def test_checkouts_of_a_regenerated_tree_are_not_mixed_up(
-    tree: Tree, layout: Layout, reporter: Silent, tmp_path: Path
-) -> None:
+def test_checkouts_of_a_regenerated_tree_are_not_mixed_up(tree, layout, reporter, tmp_path):
     """Their registrations have the numbers of other checkouts then."""
     kept = tmp_path / "kept"
     shutil.copytree(tree.path, kept)

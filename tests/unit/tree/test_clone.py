@@ -5,32 +5,28 @@ from __future__ import annotations
 import hashlib
 import shutil
 import subprocess
-from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from harness.errors import ApplyError, OptionError, TreeError
-from harness.layout import Layout
 from harness.pipeline import check_request, label_of_variant, prepare, with_variants
-from harness.progress import Silent
 from harness.series import range_series, read_input
-from harness.source import NO_PIN, Source, fetch
+from harness.source import NO_PIN, fetch
 from harness.source.clone import merge_base, open_clone, upstream_branch
-from harness.tree import Tree, checkout, import_source, start_of
+from harness.tree import checkout, import_source, start_of
 from tests.unit.build.support import make_options
 from tests.unit.conftest import RELEASE
 
 
-def git(folder: Path, *words: str) -> str:
+def git(folder, *words):
     who = ("-c", "user.name=n", "-c", "user.email=e", "-c", "protocol.file.allow=always")
     return subprocess.run(
         ["git", *who, *words], cwd=folder, check=True, capture_output=True, text=True
     ).stdout.strip()
 
 
-def state(folder: Path) -> dict[str, tuple[str, int]]:
+def state(folder):
     """Every file below ``folder`` with its digest and its time."""
     return {
         str(path.relative_to(folder)): (
@@ -42,7 +38,7 @@ def state(folder: Path) -> dict[str, tuple[str, int]]:
 
 
 @pytest.fixture
-def clone(tmp_path: Path) -> Path:
+def clone(tmp_path):
     """Two commits on master, one more on topic, which is checked out."""
     folder = tmp_path / "my qemu"
     for name, text in RELEASE.items():
@@ -62,16 +58,16 @@ def clone(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def use(layout: Layout, reporter: Silent) -> Callable[[str | Path], Tree]:
+def use(layout, reporter):
     """The tree of what -Dsource= says."""
 
-    def tree(text: str | Path) -> Tree:
+    def tree(text):
         return import_source(fetch(NO_PIN, layout, reporter, local=str(text)), layout, reporter)
 
     return tree
 
 
-def test_head_or_a_revision_with_its_history_is_used(clone: Path, use: Callable[..., Tree]) -> None:
+def test_head_or_a_revision_with_its_history_is_used(clone, use):
     head, master = use(clone), use(f"{clone}@master")
     assert head.pristine == git(clone, "rev-parse", "topic")
     assert master.pristine == head.digest.replace(head.digest, git(clone, "rev-parse", "master"))
@@ -83,9 +79,7 @@ def test_head_or_a_revision_with_its_history_is_used(clone: Path, use: Callable[
         start_of(head, "base")
 
 
-def test_nothing_is_copied_and_nothing_is_written_to_the_clone(
-    clone: Path, use: Callable[..., Tree], layout: Layout, reporter: Silent
-) -> None:
+def test_nothing_is_copied_and_nothing_is_written_to_the_clone(clone, use, layout, reporter):
     (clone / "util" / "other.c").write_text("not committed\n")
     before = state(clone)
     tree = use(clone)
@@ -100,9 +94,7 @@ def test_nothing_is_copied_and_nothing_is_written_to_the_clone(
     )
 
 
-def test_commits_that_vanish_from_the_clone_do_not_stop_the_next_run(
-    clone: Path, use: Callable[..., Tree], layout: Layout, reporter: Silent
-) -> None:
+def test_commits_that_vanish_from_the_clone_do_not_stop_the_next_run(clone, use, layout, reporter):
     """A force-push and git gc: what was checked out stays, and the new commit is checked out."""
     first = checkout(use(clone), "pristine", None, layout, reporter)
     git(clone, "checkout", "-q", "master")
@@ -116,7 +108,7 @@ def test_commits_that_vanish_from_the_clone_do_not_stop_the_next_run(
         use(f"{clone}@{first.commit}")
 
 
-def test_bare_shallow_and_linked_clones_work(clone: Path, use: Callable[..., Tree], tmp_path: Path) -> None:
+def test_bare_shallow_and_linked_clones_work(clone, use, tmp_path):
     git(tmp_path, "clone", "-q", "--bare", str(clone), "bare.git")
     git(tmp_path, "clone", "-q", "--depth=1", clone.as_uri(), "shallow")
     git(clone, "worktree", "add", "-q", str(tmp_path / "linked"), "master")
@@ -126,7 +118,7 @@ def test_bare_shallow_and_linked_clones_work(clone: Path, use: Callable[..., Tre
     assert use(tmp_path / "linked").pristine == git(clone, "rev-parse", "master")
 
 
-def test_a_partial_clone_names_what_is_missing(clone: Path, use: Callable[..., Tree], tmp_path: Path) -> None:
+def test_a_partial_clone_names_what_is_missing(clone, use, tmp_path):
     git(clone, "config", "uploadpack.allowFilter", "true")
     git(tmp_path, "clone", "-q", "--filter=blob:none", "--no-checkout", clone.as_uri(), "partial")
     before = state(tmp_path / "partial")
@@ -138,9 +130,7 @@ def test_a_partial_clone_names_what_is_missing(clone: Path, use: Callable[..., T
     assert use(tmp_path / "partial").facts.version == "1.2.3"
 
 
-def test_submodules_are_noted_and_left_out(
-    clone: Path, use: Callable[..., Tree], reporter: Silent, layout: Layout, tmp_path: Path
-) -> None:
+def test_submodules_are_noted_and_left_out(clone, use, reporter, layout, tmp_path):
     other = tmp_path / "other"
     other.mkdir()
     git(other, "init", "-q")
@@ -151,9 +141,7 @@ def test_submodules_are_noted_and_left_out(
     assert any("submodules are not part of the tree: roms/other" in line for line in reporter.lines)
 
 
-def test_subprojects_that_the_clone_has_downloaded_are_copied(
-    clone: Path, use: Callable[..., Tree], layout: Layout, reporter: Silent
-) -> None:
+def test_subprojects_that_the_clone_has_downloaded_are_copied(clone, use, layout, reporter):
     folder = clone / "subprojects"
     folder.mkdir()
     for name in ("keycodemapdb", "slirp"):
@@ -177,7 +165,7 @@ def test_subprojects_that_the_clone_has_downloaded_are_copied(
     assert (made / "keycodemapdb" / "data.csv").read_text() == "own"
 
 
-def test_a_link_that_leaves_the_tree_is_refused(clone: Path, use: Callable[..., Tree]) -> None:
+def test_a_link_that_leaves_the_tree_is_refused(clone, use):
     (clone / "leak").symlink_to("/etc/passwd")
     git(clone, "add", "leak")
     git(clone, "commit", "-qm", "leak")
@@ -186,9 +174,7 @@ def test_a_link_that_leaves_the_tree_is_refused(clone: Path, use: Callable[..., 
             use(clone)
 
 
-def test_a_clone_of_another_user_needs_the_users_word(
-    clone: Path, use: Callable[..., Tree], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_clone_of_another_user_needs_the_users_word(clone, use, monkeypatch, tmp_path):
     monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
     monkeypatch.setattr("harness.source.clone._READ_ONLY", {"GIT_TEST_ASSUME_DIFFERENT_OWNER": "1"})
     with pytest.raises(TreeError, match="belongs to another user") as error:
@@ -196,9 +182,7 @@ def test_a_clone_of_another_user_needs_the_users_word(
     assert f"--add safe.directory {clone}" in error.value.remedy
 
 
-def test_unknown_revisions_and_folders_are_refused(
-    clone: Path, use: Callable[..., Tree], tmp_path: Path
-) -> None:
+def test_unknown_revisions_and_folders_are_refused(clone, use, tmp_path):
     with pytest.raises(OptionError, match="has no commit nonesuch"):
         use(f"{clone}@nonesuch")
     with pytest.raises(OptionError, match="has no commit --help"):
@@ -220,7 +204,7 @@ def test_unknown_revisions_and_folders_are_refused(
         use(empty)
 
 
-def test_a_url_needs_a_full_commit_id(clone: Path, use: Callable[..., Tree]) -> None:
+def test_a_url_needs_a_full_commit_id(clone, use):
     commit = git(clone, "rev-parse", "master")
     git(clone, "config", "uploadpack.allowAnySHA1InWant", "true")
     tree = use(f"{clone.as_uri()}@{commit}")
@@ -230,9 +214,7 @@ def test_a_url_needs_a_full_commit_id(clone: Path, use: Callable[..., Tree]) -> 
         use(f"{clone.as_uri()}@master")
 
 
-def test_the_upstream_branch_is_a_remotes_head_else_master(
-    clone: Path, tmp_path: Path, reporter: Silent
-) -> None:
+def test_the_upstream_branch_is_a_remotes_head_else_master(clone, tmp_path, reporter):
     opened = open_clone(clone, "", reporter)
     assert upstream_branch(opened) == "refs/heads/master"
     assert merge_base(opened, "topic", "master") == git(clone, "rev-parse", "master")
@@ -241,16 +223,14 @@ def test_the_upstream_branch_is_a_remotes_head_else_master(
     assert upstream_branch(open_clone(tmp_path / "second", "", reporter)) == "refs/remotes/origin/HEAD"
 
 
-def test_a_second_use_starts_only_few_programs(
-    clone: Path, use: Callable[..., Tree], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_second_use_starts_only_few_programs(clone, use, monkeypatch):
     from harness import process
 
     use(clone)
-    started: list[object] = []
+    started = []
     original = subprocess.Popen
 
-    def popen(*arguments: object, **words: object) -> object:
+    def popen(*arguments, **words):
         started.append(arguments)
         return original(*arguments, **words)  # type: ignore[call-overload]
 
@@ -259,9 +239,7 @@ def test_a_second_use_starts_only_few_programs(
     assert len(started) <= 10
 
 
-def test_a_source_of_an_archive_of_a_pin_is_that_pin(
-    layout: Layout, reporter: Silent, make_source: Callable[..., Source]
-) -> None:
+def test_a_source_of_an_archive_of_a_pin_is_that_pin(layout, reporter, make_source):
     source = make_source()
     layout.pins_file.write_text(
         f'["mine"]\narchive = "x.tar.xz"\nsha256 = "{source.digest}"\n'
@@ -271,9 +249,7 @@ def test_a_source_of_an_archive_of_a_pin_is_that_pin(
     assert (found.pin.name, found.kind) == ("mine", "url")
 
 
-def test_a_series_of_the_source_is_a_range_or_the_commits_since_the_upstream_branch(
-    clone: Path, layout: Layout
-) -> None:
+def test_a_series_of_the_source_is_a_range_or_the_commits_since_the_upstream_branch(clone, layout):
     master = git(clone, "rev-parse", "master")
     for text, count, base in (
         ("master..topic", 1, master),
@@ -291,7 +267,7 @@ def test_a_series_of_the_source_is_a_range_or_the_commits_since_the_upstream_bra
         read_input(layout, "topic")
 
 
-def test_the_base_that_a_mail_states_is_read(clone: Path, layout: Layout, tmp_path: Path) -> None:
+def test_the_base_that_a_mail_states_is_read(clone, layout, tmp_path):
     git(clone, "format-patch", "-q", "--base=master", "-o", str(tmp_path / "out"), "master..topic")
     found = read_input(layout, str(tmp_path / "out"))
     assert found.base_commit == git(clone, "rev-parse", "master")
@@ -299,9 +275,7 @@ def test_the_base_that_a_mail_states_is_read(clone: Path, layout: Layout, tmp_pa
     assert read_input(layout, str(tmp_path / "plain")).base_commit == ""
 
 
-def test_unsafe_commit_of_a_range_is_refused(
-    clone: Path, use: Callable[..., Tree], layout: Layout, reporter: Silent
-) -> None:
+def test_unsafe_commit_of_a_range_is_refused(clone, use, layout, reporter):
     (clone / "leak").symlink_to("/etc/passwd")
     git(clone, "add", "leak")
     git(clone, "commit", "-qm", "leak")
@@ -311,9 +285,7 @@ def test_unsafe_commit_of_a_range_is_refused(
         checkout(use(f"{clone}@master"), "patched", series, layout, reporter)
 
 
-def test_a_range_is_built_from_its_own_commits_on_the_commit_before_it(
-    clone: Path, layout: Layout, reporter: Silent
-) -> None:
+def test_a_range_is_built_from_its_own_commits_on_the_commit_before_it(clone, layout, reporter):
     options = make_options(source=str(clone), series="topic", given=("-Dseries=topic",), variants=())
     options = with_variants(layout, options)
     assert options.variants == ("pristine", "patched")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from harness.tree.facts import feature_words, teardown_arguments
@@ -21,7 +19,7 @@ OLD, NEW = ("-async-teardown",), ("-run-with", "async-teardown=on")
         ("-name x\n see -async-teardown\n", ()),
     ],
 )
-def test_feature_is_recognized_in_the_help(text: str, words: tuple[str, ...]) -> None:
+def test_feature_is_recognized_in_the_help(text, words):
     assert feature_words(text) == words
 
 
@@ -37,10 +35,10 @@ def test_feature_is_recognized_in_the_help(text: str, words: tuple[str, ...]) ->
         ("SRST\n``-async-teardown``\n    Say, or ``-run-with async-teardown=on``.\nERST\n", ()),
     ],
 )
-def test_feature_is_recognized_in_an_option_table(table: str, words: tuple[str, ...], tmp_path: Path) -> None:
+def test_feature_is_recognized_in_an_option_table(table, words, tmp_path):
     (tmp_path / "qemu-options.hx").write_text(table, encoding="utf-8")
     assert teardown_arguments(tmp_path) == words
 
 
-def test_sources_without_an_option_table_lack_the_feature(tmp_path: Path) -> None:
+def test_sources_without_an_option_table_lack_the_feature(tmp_path):
     assert teardown_arguments(tmp_path) == ()

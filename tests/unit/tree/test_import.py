@@ -7,18 +7,16 @@ import subprocess
 import tarfile
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.errors import OptionError, StorageError, TreeError
-from harness.layout import Layout
 from harness.progress import Silent
 from harness.source import Edit, Source
 from harness.source.pin import Traces
-from harness.tree import Tree, import_source, start_of
+from harness.tree import import_source, start_of
 from harness.tree.content import from_archive, from_folder
 from harness.tree.edits import edit_text
 from harness.tree.fastimport import import_entries
@@ -27,21 +25,19 @@ from harness.tree.paths import bad_link, bad_path
 
 
 class SilentStep:
-    def update(self, done: float, total: float | None = None, text: str = "") -> None:
+    def update(self, done, total=None, text=""):
         pass
 
 
 MakeSource = Callable[..., Source]
 
 
-def git(path: Path, *words: str) -> str:
+def git(path, *words):
     argv = ["git", "--git-dir", str(path), *words]
     return subprocess.run(argv, check=True, capture_output=True, text=True).stdout
 
 
-def test_import_keeps_bytes_modes_links_and_ignored_files(
-    layout: Layout, reporter: Silent, make_source: MakeSource
-) -> None:
+def test_import_keeps_bytes_modes_links_and_ignored_files(layout, reporter, make_source):
     tree = import_source(make_source(), layout, reporter)
     listed = {
         line.partition("\t")[2]: line.split(" ")[0]
@@ -54,9 +50,7 @@ def test_import_keeps_bytes_modes_links_and_ignored_files(
     assert git(tree.path, "show", "import:run.bat") == "unix line end\n"
 
 
-def test_pristine_has_the_prepare_edits_and_base_the_unmerge_edits(
-    layout: Layout, reporter: Silent, make_source: MakeSource
-) -> None:
+def test_pristine_has_the_prepare_edits_and_base_the_unmerge_edits(layout, reporter, make_source):
     tree = import_source(make_source(), layout, reporter)
     base = start_of(tree, "base")
     assert "blobs = true" in git(tree.path, "show", "import:meson.build")
@@ -69,18 +63,14 @@ def test_pristine_has_the_prepare_edits_and_base_the_unmerge_edits(
     assert git(tree.path, "rev-list", "base").split()[:2] == [base, tree.pristine]
 
 
-def test_a_pin_without_unmerge_edits_has_no_base(
-    layout: Layout, reporter: Silent, make_source: MakeSource
-) -> None:
+def test_a_pin_without_unmerge_edits_has_no_base(layout, reporter, make_source):
     tree = import_source(make_source(unmerge=(), traces=Traces()), layout, reporter)
     assert start_of(tree, "pristine") == tree.pristine
     with pytest.raises(OptionError, match="no variant base"):
         start_of(tree, "base")
 
 
-def test_ids_do_not_depend_on_the_configuration_of_git(
-    layout: Layout, reporter: Silent, make_source: MakeSource, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_ids_do_not_depend_on_the_configuration_of_git(layout, reporter, make_source, monkeypatch, tmp_path):
     source = make_source()
     first = import_source(source, layout, reporter)
     hook = tmp_path / "hooks" / "post-checkout"
@@ -103,7 +93,7 @@ def test_ids_do_not_depend_on_the_configuration_of_git(
     assert git(first.path, "rev-parse", "base^{tree}") == git(second.path, "rev-parse", "base^{tree}")
 
 
-def test_second_import_reuses_the_tree(layout: Layout, reporter: Silent, make_source: MakeSource) -> None:
+def test_second_import_reuses_the_tree(layout, reporter, make_source):
     source = make_source()
     first = import_source(source, layout, reporter)
     reporter.lines.clear()
@@ -111,7 +101,7 @@ def test_second_import_reuses_the_tree(layout: Layout, reporter: Silent, make_so
     assert reporter.lines == []
 
 
-def test_changed_edits_reuse_the_import(layout: Layout, reporter: Silent, make_source: MakeSource) -> None:
+def test_changed_edits_reuse_the_import(layout, reporter, make_source):
     source = make_source()
     first = import_source(source, layout, reporter)
     reporter.lines.clear()
@@ -122,9 +112,7 @@ def test_changed_edits_reuse_the_import(layout: Layout, reporter: Silent, make_s
 
 
 @pytest.mark.parametrize("damage", ["state", "tag", "HEAD", "objects"])
-def test_damaged_tree_is_recreated(
-    layout: Layout, reporter: Silent, make_source: MakeSource, damage: str
-) -> None:
+def test_damaged_tree_is_recreated(layout, reporter, make_source, damage):
     source = make_source()
     first = import_source(source, layout, reporter)
     if damage == "state":
@@ -142,9 +130,7 @@ def test_damaged_tree_is_recreated(
     assert git(first.path, "rev-parse", "pristine").strip() == first.pristine
 
 
-def test_leftovers_of_a_killed_import_are_removed(
-    layout: Layout, reporter: Silent, make_source: MakeSource
-) -> None:
+def test_leftovers_of_a_killed_import_are_removed(layout, reporter, make_source):
     temporary = layout.trees / ".tiny.new"
     (temporary / "objects").mkdir(parents=True)
     (temporary / "HEAD").write_text("garbage")
@@ -153,7 +139,7 @@ def test_leftovers_of_a_killed_import_are_removed(
     assert not temporary.exists()
 
 
-def test_truncated_archive_leaves_no_tree(layout: Layout, reporter: Silent, make_source: MakeSource) -> None:
+def test_truncated_archive_leaves_no_tree(layout, reporter, make_source):
     source = make_source({"big": os.urandom(100_000)})
     whole = source.path.read_bytes()
     for length in (10, len(whole) // 2, len(whole) - 4):
@@ -163,7 +149,7 @@ def test_truncated_archive_leaves_no_tree(layout: Layout, reporter: Silent, make
         assert not layout.tree("tiny").exists()
 
 
-def tar_with(tmp_path: Path, *members: tarfile.TarInfo) -> Path:
+def tar_with(tmp_path, *members):
     path = tmp_path / "evil.tar"
     with tarfile.open(path, "w") as tar:
         for member in members:
@@ -171,7 +157,7 @@ def tar_with(tmp_path: Path, *members: tarfile.TarInfo) -> Path:
     return path
 
 
-def member(name: str, kind: bytes = tarfile.REGTYPE, target: str = "") -> tarfile.TarInfo:
+def member(name, kind=tarfile.REGTYPE, target=""):
     info = tarfile.TarInfo(name)
     info.type, info.linkname = kind, target
     info.size = 1 if kind == tarfile.REGTYPE else 0
@@ -199,9 +185,7 @@ def member(name: str, kind: bytes = tarfile.REGTYPE, target: str = "") -> tarfil
         ([], "empty"),
     ],
 )
-def test_unsafe_members_are_refused(
-    tmp_path: Path, imported: tuple[Source, Tree], members: list[tarfile.TarInfo], problem: str
-) -> None:
+def test_unsafe_members_are_refused(tmp_path, imported, members, problem):
     git = Git(repository=imported[1].path)
     with pytest.raises(TreeError) as error:
         import_entries(git, from_archive(tar_with(tmp_path, *members)), "m", "refs/evil", SilentStep())
@@ -209,18 +193,14 @@ def test_unsafe_members_are_refused(
     assert git.find("refs/evil") is None
 
 
-def test_refused_archive_leaves_no_tree(
-    layout: Layout, reporter: Silent, make_source: MakeSource, tmp_path: Path
-) -> None:
+def test_refused_archive_leaves_no_tree(layout, reporter, make_source, tmp_path):
     source = replace(make_source(), path=tar_with(tmp_path, member("top/x"), member("top/../../x")))
     with pytest.raises(TreeError):
         import_source(source, layout, reporter)
     assert not layout.tree("tiny").exists()
 
 
-def test_hard_link_is_imported_as_a_copy(
-    layout: Layout, reporter: Silent, make_source: MakeSource, tmp_path: Path
-) -> None:
+def test_hard_link_is_imported_as_a_copy(layout, reporter, make_source, tmp_path):
     source = make_source()
     path = tmp_path / "hard.tar"
     with tarfile.open(source.path) as old, tarfile.open(path, "w") as new:
@@ -231,13 +211,13 @@ def test_hard_link_is_imported_as_a_copy(
     assert git(tree.path, "show", "import:twin") == "1.2.3\n"
 
 
-def test_facts_are_read_from_the_release(layout: Layout, reporter: Silent, make_source: MakeSource) -> None:
+def test_facts_are_read_from_the_release(layout, reporter, make_source):
     facts = import_source(make_source(), layout, reporter).facts
     assert (facts.version, facts.targets) == ("1.2.3", ("s390x-softmmu", "x86_64-softmmu"))
     assert import_source(make_source(), layout, reporter).facts == facts
 
 
-def test_traces_of_the_feature_are_found(layout: Layout, reporter: Silent, make_source: MakeSource) -> None:
+def test_traces_of_the_feature_are_found(layout, reporter, make_source):
     source = make_source({"docs.txt": "a\nThe FEATURE\n", "feature-notes": "\n"})
     with pytest.raises(TreeError, match="has 2 traces") as error:
         start_of(import_source(source, layout, reporter), "base")
@@ -258,9 +238,7 @@ def test_traces_of_the_feature_are_found(layout: Layout, reporter: Silent, make_
         Edit(kind="remove", file="link"),
     ],
 )
-def test_error_of_an_edit_names_pin_file_and_edit(
-    layout: Layout, reporter: Silent, make_source: MakeSource, edit: Edit
-) -> None:
+def test_error_of_an_edit_names_pin_file_and_edit(layout, reporter, make_source, edit):
     with pytest.raises(TreeError) as error:
         import_source(make_source(prepare=(edit,)), layout, reporter)
     assert "tiny" in error.value.cause
@@ -275,41 +253,35 @@ BLOBS = Edit(
 
 
 @pytest.mark.parametrize(("files", "expected"), [({}, "false"), ({"pc-bios/a.bz2": b""}, "true")])
-def test_a_tree_that_has_the_files_needs_no_prepare_edit(
-    layout: Layout, reporter: Silent, make_source: MakeSource, files: dict[str, bytes], expected: str
-) -> None:
+def test_a_tree_that_has_the_files_needs_no_prepare_edit(layout, reporter, make_source, files, expected):
     tree = import_source(make_source(files, prepare=(BLOBS,)), layout, reporter)
     assert f"blobs = {expected}" in Git(repository=tree.path).read("show", f"{tree.pristine}:meson.build")
 
 
-def test_an_edit_that_another_source_does_not_match_is_left_out(
-    layout: Layout, make_source: MakeSource, tmp_path: Path
-) -> None:
+def test_an_edit_that_another_source_does_not_match_is_left_out(layout, make_source, tmp_path):
     source = make_source({"meson.build": "another\n"})
     with pytest.raises(TreeError, match="does not match"):
         import_source(source, layout, Silent())
-    noted: list[str] = []
+    noted = []
     reporter = Silent()
     reporter.note = noted.append  # type: ignore[method-assign]
     import_source(replace(source, kind="local", digest=""), layout, reporter)
     assert any(line.startswith("not applied: pin tiny: ") for line in noted)
 
 
-def test_block_is_removed_from_first_to_nearest_last() -> None:
+def test_block_is_removed_from_first_to_nearest_last():
     edit = Edit(kind="remove-block", file="f", first="#if A\n case B:", last="#endif")
     data = b"#if A\n keep\n#endif\n#if A\n case B:\n x \xe9\n#endif\ntail\n#endif\n"
     assert edit_text(data, edit, pin="p") == b"#if A\n keep\n#endif\ntail\n#endif\n"
 
 
-def folder_of(source: Source, path: Path) -> Path:
+def folder_of(source, path):
     with tarfile.open(source.path) as tar:
         tar.extractall(path, filter="data")
     return path / "qemu-1.2.3"
 
 
-def test_plain_folder_gives_the_same_tree_as_the_archive(
-    layout: Layout, reporter: Silent, make_source: MakeSource, tmp_path: Path
-) -> None:
+def test_plain_folder_gives_the_same_tree_as_the_archive(layout, reporter, make_source, tmp_path):
     source = make_source()
     folder = folder_of(source, tmp_path / "local")
     (folder / ".git").mkdir(exist_ok=True)  # nested .git folders are ignored
@@ -324,9 +296,7 @@ def test_plain_folder_gives_the_same_tree_as_the_archive(
     assert not list(layout.trees.glob(".*new*"))
 
 
-def test_folder_with_a_fifo_or_an_absolute_link_is_refused(
-    layout: Layout, reporter: Silent, make_source: MakeSource, tmp_path: Path
-) -> None:
+def test_folder_with_a_fifo_or_an_absolute_link_is_refused(layout, reporter, make_source, tmp_path):
     source = make_source()
     folder = folder_of(source, tmp_path / "local")
     os.mkfifo(folder / "pipe")
@@ -339,9 +309,7 @@ def test_folder_with_a_fifo_or_an_absolute_link_is_refused(
         import_source(local, layout, reporter)
 
 
-def test_folder_that_is_no_qemu(
-    layout: Layout, reporter: Silent, make_source: MakeSource, tmp_path: Path
-) -> None:
+def test_folder_that_is_no_qemu(layout, reporter, make_source, tmp_path):
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty" / "file").write_text("")
     with pytest.raises(TreeError, match="not a QEMU source"):
@@ -350,9 +318,7 @@ def test_folder_that_is_no_qemu(
         )
 
 
-def test_tree_of_another_source_is_replaced(
-    layout: Layout, reporter: Silent, make_source: MakeSource
-) -> None:
+def test_tree_of_another_source_is_replaced(layout, reporter, make_source):
     first = import_source(make_source(), layout, reporter)
     source = make_source({"new": "file\n"})
     assert hashlib.sha256(source.path.read_bytes()).hexdigest() == source.digest
@@ -366,7 +332,7 @@ NAMES = st.sampled_from(
 
 
 @given(st.lists(NAMES, min_size=1, max_size=5).map("/".join))
-def test_accepted_path_is_inside_the_tree(path: str) -> None:
+def test_accepted_path_is_inside_the_tree(path):
     if not bad_path(path):
         normal = os.path.normpath(path)
         assert normal == path
@@ -378,13 +344,13 @@ LINK = st.lists(st.sampled_from(["..", "a", "b", "l1", "l2", "."]), min_size=1, 
 
 
 @given(LINK, LINK)
-def test_accepted_links_do_not_leave_the_tree(first: str, second: str) -> None:
+def test_accepted_links_do_not_leave_the_tree(first, second):
     """The target of each link may pass through the other one."""
     links = {"a/l1": first, "a/b/l2": second}
     if any(bad_link(path, target) for path, target in links.items()):
         return
 
-    def resolve(parts: list[str], here: list[str], budget: int) -> None:
+    def resolve(parts, here, budget):
         for index, part in enumerate(parts):
             if budget <= 0:
                 return
@@ -402,12 +368,12 @@ def test_accepted_links_do_not_leave_the_tree(first: str, second: str) -> None:
         resolve(path.split("/"), [], 20)
 
 
-def test_unreadable_folder_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unreadable_folder_is_an_error(tmp_path, monkeypatch):
     (tmp_path / "secret").mkdir()
     (tmp_path / "VERSION").write_text("7.2.0")
     scan = os.scandir
 
-    def deny(path: str) -> object:
+    def deny(path):
         if str(path).endswith("secret"):
             raise PermissionError(13, "Permission denied", path)
         return scan(path)

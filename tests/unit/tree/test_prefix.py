@@ -9,7 +9,7 @@ from harness.tree.prefix import lacks_prefix, names_of
 PATHS = frozenset({"VERSION", "block.c", "hw/core/a.c", "hw/core/b.c", "util/c.c", "c/util.c"})
 
 
-def test_names_are_those_of_the_headers() -> None:
+def test_names_are_those_of_the_headers():
     diff = (
         "diff --git hw/core/a.c hw/core/a.c\n--- hw/core/a.c\t3 Jan\t1.1\n+++ hw/core/a.c\t3 Jan\n"
         '--- "util/c.c"\r\n+++ /dev/null\r\n--- prose alone\n'
@@ -34,5 +34,5 @@ def test_names_are_those_of_the_headers() -> None:
         ((), False),
     ],
 )
-def test_prefix_lacks_if_the_names_are_those_of_the_tree(names: tuple[str, ...], lacking: bool) -> None:
+def test_prefix_lacks_if_the_names_are_those_of_the_tree(names, lacking):
     assert lacks_prefix(names, PATHS) is lacking

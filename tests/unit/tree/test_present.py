@@ -47,11 +47,11 @@ TRIVIAL = "diff --git a/a.c b/a.c\n--- a/a.c\n+++ b/a.c\n@@ -1 +1,2 @@\n x\n+   
         (TRIVIAL, "x\n    break;", False),
     ],
 )
-def test_change_is_present(diff: str, text: str | None, present: bool) -> None:
+def test_change_is_present(diff, text, present):
     assert has_change(scan_changes(diff), lambda path: {"a.c": text}[path]) is present
 
 
-def test_few_lines_that_are_everywhere_are_not_distinctive() -> None:
+def test_few_lines_that_are_everywhere_are_not_distinctive():
     assert is_distinctive(scan_changes(CHANGE))
     assert not is_distinctive(scan_changes(TRIVIAL))
     assert not is_distinctive(scan_changes(CHANGE + TRIVIAL.replace("a.c", "b.c")))
