@@ -1,7 +1,5 @@
 """Work that is done ahead of its turn, in a second thread."""
 
-from __future__ import annotations
-
 import contextlib
 import threading
 from collections.abc import Callable, Iterator, Sequence

@@ -3,8 +3,6 @@
 Progress and messages go to standard error, results to standard output.
 """
 
-from __future__ import annotations
-
 import argparse
 import errno
 import inspect

@@ -7,8 +7,6 @@ or a separate file system, which ordinary users cannot create. So the folders ar
 at most 5 % of the time. This file uses only Python's standard library, because it runs with ``-I``.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import signal

@@ -3,8 +3,6 @@
 Exit codes are part of the interface (docs/errors.md lists them) and are never reused.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import ClassVar, Literal
 

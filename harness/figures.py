@@ -1,7 +1,5 @@
 """Formatting of figures in all outputs."""
 
-from __future__ import annotations
-
 NONE = "\N{EN DASH}"
 
 

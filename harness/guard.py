@@ -7,8 +7,6 @@ itself is killed, the kernel kills the worker (PR_SET_PDEATHSIG), and its child 
 (harness.process, harness.guest, harness.teardown.testcase).
 """
 
-from __future__ import annotations
-
 import contextlib
 import ctypes
 import os

@@ -1,7 +1,5 @@
 """Atomic writing of JSON files, and helpers for their structs."""
 
-from __future__ import annotations
-
 import contextlib
 import datetime
 import os

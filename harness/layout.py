@@ -1,7 +1,5 @@
 """Paths inside the checkout or the folder of an installed harness, and in the cache outside it."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import re

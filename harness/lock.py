@@ -4,8 +4,6 @@ The locks use flock(2) (by filelock), so a killed run leaves no stale lock. A se
 the holder, for the message alone.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """Facts about the machine that a run is made on, for the results."""
 
-from __future__ import annotations
-
 import os
 import platform
 import re

@@ -5,8 +5,6 @@ there is one grammar and one list. This module checks conditions that only the h
 has a target, whether a guest fits into this machine), before any work.
 """
 
-from __future__ import annotations
-
 import ast
 import dataclasses
 import difflib

@@ -3,8 +3,6 @@
 Every stage is idempotent, so a command calls all of them. A stage whose results exist returns quickly.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import re
 from collections.abc import Sequence

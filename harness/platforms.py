@@ -3,8 +3,6 @@
 The data is in platforms.toml, of which docs/platforms.md is generated. A distribution is an entry there.
 """
 
-from __future__ import annotations
-
 import functools
 import shlex
 import tomllib

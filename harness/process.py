@@ -5,8 +5,6 @@ ends the program's whole process group: SIGTERM, a grace period, SIGKILL. If the
 kernel sends SIGTERM to the program (PR_SET_PDEATHSIG, prctl(2)), and harness.guard ends the rest.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import selectors

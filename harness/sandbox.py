@@ -6,8 +6,6 @@ processes end with it. Control groups, where available, limit processes and memo
 size of each file, and harness.diskwatch that of all files together.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import re

@@ -4,8 +4,6 @@ Digests protect downloads. Only the file system's owners and modes protect deriv
 sysroots, Python environments, compiled objects, and the list of digests itself.
 """
 
-from __future__ import annotations
-
 import grp
 import os
 import pwd

@@ -4,8 +4,6 @@ Run by ``nox -s mutate``; docs/testing.md describes it. Without modules, those o
 remain in build/mutate, so an interrupted run continues. Writes score.json, score.txt, survivors.txt there.
 """
 
-from __future__ import annotations
-
 import argparse
 import importlib.metadata
 import json

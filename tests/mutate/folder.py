@@ -1,7 +1,5 @@
 """The working folder of mutmut, below ``build/mutate``. Its ``mutants`` is a copy of the checkout."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import shutil

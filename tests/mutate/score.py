@@ -1,7 +1,5 @@
 """Verdicts of mutants, and the score of each module: the part of its mutants that some test notices."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 

@@ -1,7 +1,5 @@
 """Parts of the harness that mutation testing covers, and the tests that have to kill their mutants."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path

@@ -4,8 +4,6 @@
 options for these settings, so this module uses its internals; requirements.txt pins its version.
 """
 
-from __future__ import annotations
-
 import json
 import re
 import sys

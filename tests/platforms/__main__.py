@@ -3,8 +3,6 @@
 Run by ``nox -s platforms``, as root. Each case takes 3 to 30 minutes, in a root of its own, which is removed.
 """
 
-from __future__ import annotations
-
 import argparse
 import sys
 from collections.abc import Sequence

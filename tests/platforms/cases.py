@@ -1,7 +1,5 @@
 """What is run in a root of each release."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Read the README's commands, and what a run prints."""
 
-from __future__ import annotations
-
 import re
 import shlex
 from dataclasses import dataclass

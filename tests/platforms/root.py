@@ -5,8 +5,6 @@ have their own mount and PID namespaces, so no mount and no process is left behi
 apt and pip apply (proxies, certificates).
 """
 
-from __future__ import annotations
-
 import os
 import resource
 import shutil

@@ -1,7 +1,5 @@
 """Benches for tests, prepared without downloads and without QEMU."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """-Dpreset=installed: the QEMU of the distribution, with its option off and on."""
 
-from __future__ import annotations
-
 import platform
 
 import pytest

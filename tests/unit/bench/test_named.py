@@ -1,7 +1,5 @@
 """--binary NAME=PATH[,ARG...]."""
 
-from __future__ import annotations
-
 import hashlib
 
 import pytest

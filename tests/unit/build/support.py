@@ -1,7 +1,5 @@
 """A fake QEMU checkout and the options to build it with."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import time

@@ -1,7 +1,5 @@
 """harness.build.blobs: firmware images that only meson asks for."""
 
-from __future__ import annotations
-
 import bz2
 
 from harness.build.blobs import add_missing_blobs

@@ -1,7 +1,5 @@
 """build() on the fake QEMU: real configure scripts, ninja and gcc, in milliseconds."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import os

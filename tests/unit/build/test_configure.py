@@ -1,7 +1,5 @@
 """harness.build.configure: what is read from a tree's configure and pythondeps.toml."""
 
-from __future__ import annotations
-
 import pytest
 
 from harness.build.configure import is_too_old, read_configure, why_not_built

@@ -1,7 +1,5 @@
 """Builds with the devices of timed guests only, and without debug information."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

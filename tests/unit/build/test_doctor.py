@@ -1,7 +1,5 @@
 """The doctor with a fake PATH, apt-get and sudo."""
 
-from __future__ import annotations
-
 import dataclasses
 import os
 import platform

@@ -1,7 +1,5 @@
 """Builds of the fake QEMU with further goals and switches, exact targets, and another compiler."""
 
-from __future__ import annotations
-
 import dataclasses
 import shutil
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What meson.build and Kconfig of a small tree require of each source."""
 
-from __future__ import annotations
-
 import pytest
 
 from harness.build.features import Needs, features_of

@@ -1,7 +1,5 @@
 """build.ninja and .ninja_deps of real builds by ninja, of sources that stand for QEMU's."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from pathlib import Path

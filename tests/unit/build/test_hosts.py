@@ -1,7 +1,5 @@
 """Hosts: their plans, sysroots, tools and documentation."""
 
-from __future__ import annotations
-
 import re
 import struct
 from pathlib import Path

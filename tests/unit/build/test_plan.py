@@ -1,7 +1,5 @@
 """The plan of a build: the arguments of configure, and the inputs of the fingerprint."""
 
-from __future__ import annotations
-
 import dataclasses
 import sys
 from pathlib import Path

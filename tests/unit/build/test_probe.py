@@ -1,7 +1,5 @@
 """What a configuration would compile: read from the fake QEMU, stored, and read again only if needed."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import replace
 

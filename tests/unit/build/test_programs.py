@@ -1,7 +1,5 @@
 """Build the programs for guests with a fake meson."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

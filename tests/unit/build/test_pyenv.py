@@ -1,7 +1,5 @@
 """The Python environment of a build, with a fake pip. No network."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 

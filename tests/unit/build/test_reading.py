@@ -1,7 +1,5 @@
 """Parse the output of ninja, compilers, configure and ccache."""
 
-from __future__ import annotations
-
 from harness.build.reading import NinjaReader, configure_errors, first_error, read_cache_log, read_summary
 
 PARALLEL = """\

@@ -1,7 +1,5 @@
 """The CI files, compared with the pins and with the forges' schemas."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import re

@@ -1,7 +1,5 @@
 """The pipeline for a fork of QEMU: schema, runners, and which commits its scripts validate."""
 
-from __future__ import annotations
-
 import os
 import shlex
 import subprocess

@@ -4,8 +4,6 @@ Not run: the preparation, which installs packages, jobs for s390x hosts, which d
 own tests, which the stand-in does not have.
 """
 
-from __future__ import annotations
-
 import re
 import shlex
 import subprocess

@@ -1,7 +1,5 @@
 """Where firmware of guests comes from, with and without a package."""
 
-from __future__ import annotations
-
 import pytest
 
 from harness.errors import FetchError

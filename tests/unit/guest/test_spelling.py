@@ -1,7 +1,5 @@
 """harness.guest.spelling: -runas and -chroot as the release of a binary spells them."""
 
-from __future__ import annotations
-
 import pytest
 
 from harness.guest.spelling import respell

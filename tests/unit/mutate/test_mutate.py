@@ -1,7 +1,5 @@
 """nox -s mutate: which tests run for a module, what remains between runs, and how the score is computed."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 

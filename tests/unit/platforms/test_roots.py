@@ -1,7 +1,5 @@
 """The README's commands, and what nox -s platforms makes of their output."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

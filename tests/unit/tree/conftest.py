@@ -1,7 +1,5 @@
 """A tree of the tiny release, imported once and copied for each test."""
 
-from __future__ import annotations
-
 import pytest
 
 from tests.unit.conftest import copy_tree, import_tiny

@@ -1,7 +1,5 @@
 """The user's clone as a source: used in place, never written to."""
 
-from __future__ import annotations
-
 import hashlib
 import shutil
 import subprocess

@@ -1,7 +1,5 @@
 """harness.tree.facts: how a release spells asynchronous teardown, in its help and in its option table."""
 
-from __future__ import annotations
-
 import pytest
 
 from harness.tree.facts import feature_words, teardown_arguments

@@ -1,7 +1,5 @@
 """Trying patches on other releases: files that moved, changes that are there already."""
 
-from __future__ import annotations
-
 import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Patches for ``-p0``."""
 
-from __future__ import annotations
-
 import pytest
 
 from harness.tree.prefix import lacks_prefix, names_of

@@ -1,7 +1,5 @@
 """A change that a tree contains in another surrounding."""
 
-from __future__ import annotations
-
 import pytest
 
 from harness.series import scan_changes
