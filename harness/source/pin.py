@@ -27,8 +27,11 @@ class Archive:
     release: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Location:
+class _Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A table that rejects unknown keys, so a misspelt key is an error."""
+
+
+class Location(_Table, frozen=True, kw_only=True):
     """One location of a pin's bytes. ``kind`` determines which fields are set."""
 
     kind: LocationKind
@@ -53,8 +56,7 @@ class Location:
         return f"git {self.url} at {self.commit[:12]}" if self.kind == "git" else self.url
 
 
-@dataclass(frozen=True, kw_only=True)
-class Edit:
+class Edit(_Table, frozen=True, kw_only=True):
     """One declared edit of a released tree. Each text must occur exactly once in ``file``.
 
     ``remove`` deletes ``file``; ``remove-block`` deletes the lines from ``first`` to the next ``last``, both
@@ -76,15 +78,17 @@ class Edit:
         return f"{self.kind} {line!r}" if line else self.kind
 
 
-@dataclass(frozen=True, kw_only=True)
-class Traces:
+class Traces(_Table, frozen=True, kw_only=True):
     """Patterns that ``base`` must not contain: case-insensitive extended regular expressions (git-grep(1)).
 
     Files of ``except_paths`` may contain them.
     """
 
-    patterns: tuple[str, ...] = ()
+    patterns: tuple[str, ...]
     except_paths: tuple[str, ...] = ()
+
+
+NO_TRACES = Traces(patterns=())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +106,7 @@ class Pin:
     prepare: tuple[Edit, ...] = ()
     unmerge: tuple[Edit, ...] = ()
     """Edits that remove a feature, for the variant ``base``; empty if there is no such variant."""
-    traces: Traces = Traces()
+    traces: Traces = NO_TRACES
 
     def archive_at(self, location: Location) -> Archive:
         """Return the file that ``location`` provides; for ``git``, the name is empty or that of the pin."""
@@ -119,49 +123,15 @@ class Pin:
         return {archive.name: archive for archive in found}
 
 
-class _Raw(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A table that rejects unknown keys, so a misspelt key is an error."""
-
-
-class _Location(_Raw, frozen=True, kw_only=True):
-    kind: LocationKind
-    suite: str = ""
-    package: str = ""
-    version: str = ""
-    url: str = ""
-    signature: str = ""
-    keyring: str = ""
-    archive: str = ""
-    sha256: str = ""
-    size: int = 0
-    release: str = ""
-    commit: str = ""
-
-
-class _Edit(_Raw, frozen=True, kw_only=True):
-    kind: EditKind
-    file: str
-    first: str = ""
-    last: str = ""
-    old: str = ""
-    new: str = ""
-    unless: str = ""
-
-
-class _Traces(_Raw, frozen=True, kw_only=True):
-    patterns: tuple[str, ...]
-    except_paths: tuple[str, ...] = ()
-
-
-class _Pin(_Raw, frozen=True, kw_only=True):
-    locations: tuple[_Location, ...]
+class _Pin(_Table, frozen=True, kw_only=True):
+    locations: tuple[Location, ...]
     archive: str = ""
     sha256: str = ""
     size: int = 0
     unverified: str = ""
-    prepare: tuple[_Edit, ...] = ()
-    unmerge: tuple[_Edit, ...] = ()
-    traces: _Traces = _Traces(patterns=())
+    prepare: tuple[Edit, ...] = ()
+    unmerge: tuple[Edit, ...] = ()
+    traces: Traces = NO_TRACES
 
 
 def load_pins(layout: Layout) -> dict[str, Pin]:
@@ -203,15 +173,10 @@ def _pin(name: str, raw: _Pin, file: str) -> Pin:
         _check_edit(edit, refuse)
     if any(edit.unless for edit in raw.unmerge):
         raise refuse("an unmerge edit does not accept unless")
-    fields = {field: getattr(raw, field) for field in raw.__struct_fields__}
-    fields["locations"] = tuple(Location(**msgspec.structs.asdict(item)) for item in raw.locations)
-    fields["prepare"] = tuple(Edit(**msgspec.structs.asdict(item)) for item in raw.prepare)
-    fields["unmerge"] = tuple(Edit(**msgspec.structs.asdict(item)) for item in raw.unmerge)
-    fields["traces"] = Traces(**msgspec.structs.asdict(raw.traces))
-    return Pin(name=name, **fields)
+    return Pin(name=name, **msgspec.structs.asdict(raw))
 
 
-def _check_location(location: _Location, refuse: Callable[[str], OptionError]) -> None:
+def _check_location(location: Location, refuse: Callable[[str], OptionError]) -> None:
     needs = {
         "debian": ("suite", "package"),
         "url": ("url",),
@@ -246,7 +211,7 @@ def _check_sha256(sha256: str, refuse: Callable[[str], OptionError]) -> None:
         raise refuse("sha256 must be 64 lower-case hexadecimal digits")
 
 
-def _check_edit(edit: _Edit, refuse: Callable[[str], OptionError]) -> None:
+def _check_edit(edit: Edit, refuse: Callable[[str], OptionError]) -> None:
     path = PurePosixPath(edit.file)
     odd = path.is_absolute() or ".." in path.parts or str(path) != edit.file or not edit.file.isprintable()
     if odd or ".git" in map(str.lower, path.parts):

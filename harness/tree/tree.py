@@ -12,6 +12,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from harness.errors import OptionError, StorageError, TreeError, VerifyError
 from harness.jsonfile import UNREADABLE
 from harness.layout import Layout, safe_part
@@ -280,7 +282,7 @@ def _state(path: Path) -> dict[str, Any]:
 
 
 def _digest(edits: tuple[Edit, ...], traces: Traces | None = None) -> str:
-    declared = [*map(asdict, edits), *([asdict(traces)] if traces else [])]
+    declared = [msgspec.structs.asdict(one) for one in (*edits, *([traces] if traces else []))]
     return hashlib.sha256(json.dumps(declared, sort_keys=True).encode()).hexdigest()
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from harness.errors import FetchError, VerifyError
@@ -108,7 +109,8 @@ class Official:
         return hashlib.sha256(self.data).hexdigest()
 
     def with_digest(self):
-        return replace(self.pin, locations=(replace(self.pin.locations[0], sha256=self.digest, release=""),))
+        location = msgspec.structs.replace(self.pin.locations[0], sha256=self.digest, release="")
+        return replace(self.pin, locations=(location,))
 
 
 @pytest.fixture

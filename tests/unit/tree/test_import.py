@@ -62,7 +62,7 @@ def test_pristine_has_the_prepare_edits_and_base_the_unmerge_edits(layout, repor
 
 
 def test_a_pin_without_unmerge_edits_has_no_base(layout, reporter, make_source):
-    tree = import_source(make_source(unmerge=(), traces=Traces()), layout, reporter)
+    tree = import_source(make_source(unmerge=(), traces=Traces(patterns=())), layout, reporter)
     assert start_of(tree, "pristine") == tree.pristine
     with pytest.raises(OptionError, match="no variant base"):
         start_of(tree, "base")
