@@ -3,6 +3,7 @@
 import contextlib
 import datetime
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -21,6 +22,15 @@ def about(text: str) -> msgspec.Meta:
 def utc_now(timespec: str = "seconds") -> str:
     """Return the time in UTC in ISO 8601, with the precision ``timespec`` (datetime.isoformat)."""
     return datetime.datetime.now(datetime.UTC).isoformat(timespec=timespec)
+
+
+@contextlib.contextmanager
+def storing(what: str) -> Iterator[None]:
+    """Raise StorageError for an OSError of the block; ``what`` is what it does, such as "write FILE"."""
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(f"cannot {what}: {error}", "free some disk space") from error
 
 
 def write_json(path: Path, value: object) -> None:

@@ -29,6 +29,12 @@ class HostFacts(msgspec.Struct, frozen=True, kw_only=True):
         ""
     )
 
+    @property
+    def summary(self) -> str:
+        """Distribution, kernel, processors and memory."""
+        gib = self.memory_mib // 1024
+        return f"{self.distribution}, Linux {self.kernel}, {self.cpus} CPUs, {gib} GiB"
+
 
 def host_facts(root: Path = Path("/")) -> HostFacts:
     """Return the facts that need no privileges; a missing fact is an empty string or 0."""

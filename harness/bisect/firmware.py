@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from harness.build import Build
-from harness.errors import HarnessError, StorageError
+from harness.errors import HarnessError
+from harness.jsonfile import storing
 from harness.layout import Layout
 from harness.progress import Reporter
 from harness.source import fetch_packages, unpack_packages
@@ -30,7 +31,7 @@ def add_firmware(build: Build, layout: Layout, reporter: Reporter) -> None:
     wanted = {REQUIRED[name] for target in build.targets if (name := target.partition("-")[0]) in REQUIRED}
     if all((folder / name).exists() for name in wanted):
         return
-    try:
+    with storing(f"write {folder}"):
         # A link, because the sources are visible in the sandbox; the cache is not.
         for path in _files(own):
             if not (folder / path.name).exists():
@@ -42,8 +43,6 @@ def add_firmware(build: Build, layout: Layout, reporter: Reporter) -> None:
                 if not (folder / path.name).exists():
                     shutil.copyfile(path, folder / f".{path.name}.new")
                     (folder / f".{path.name}.new").rename(folder / path.name)
-    except OSError as error:
-        raise StorageError(f"cannot write {folder}: {error}", "free some disk space") from error
 
 
 def _files(folder: Path) -> Iterator[Path]:

@@ -11,7 +11,7 @@ import bz2
 import re
 from pathlib import Path
 
-from harness.errors import StorageError
+from harness.jsonfile import storing
 
 LISTED = Path("pc-bios/meson.build")
 
@@ -27,9 +27,7 @@ def add_missing_blobs(source: Path) -> tuple[str, ...]:
         return ()
     names = [f"{name}.bz2" for name in re.findall(r"'(edk2-[\w-]+\.fd)'", text)]
     missing = tuple(name for name in names if not (source / "pc-bios" / name).exists())
-    try:
+    with storing(f"write below {source}"):
         for name in missing:
             (source / "pc-bios" / name).write_bytes(bz2.compress(b""))
-    except OSError as error:
-        raise StorageError(f"cannot write below {source}: {error}", "free some disk space") from error
     return missing

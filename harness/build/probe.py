@@ -25,8 +25,8 @@ from harness.build.libraries import PROGRAMS
 from harness.build.plan import NO_EXTRA, PASSED_ON, Extra, binary_name, make_plan, target_name
 from harness.build.reading import configure_errors
 from harness.build.result import load
-from harness.errors import HarnessError, StorageError, TimeoutExpiredError
-from harness.jsonfile import write_json
+from harness.errors import HarnessError, TimeoutExpiredError
+from harness.jsonfile import storing, write_json
 from harness.layout import Layout
 from harness.lock import locked
 from harness.options import Options
@@ -96,11 +96,9 @@ def probe(
     if (known := load(stored, Sources)) is not None and known.schema == SCHEMA:
         return known
     with locked(folder, f"the probe of {request.tree} {request.label}", reporter):
-        try:
+        with storing(f"write {folder}"):
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
-        except OSError as error:
-            raise StorageError(f"cannot write {folder}: {error}", "free some disk space") from error
         add_missing_blobs(plan.source)
         log = layout.logs / f"{request.tree}-{request.label}-probe.log"
         log.unlink(missing_ok=True)

@@ -10,7 +10,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness.errors import FetchError, MissingError, StorageError
+from harness.errors import FetchError, MissingError
+from harness.jsonfile import storing
 from harness.layout import Layout
 from harness.lock import locked
 from harness.process import run
@@ -73,10 +74,8 @@ def _make(folder: Path, python: Path, wanted: Sequence[str], layout: Layout) -> 
         requirement + "".join(f" --hash=sha256:{digest}" for digest in HASHES.get(requirement, ()) if hashed)
         for requirement in wanted
     ]
-    try:
+    with storing(f"write to {folder}"):
         (folder / "requirements.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise StorageError(f"cannot write to {folder}: {error}", "free some disk space") from error
     run(
         [
             *(sys.executable, "-m", "pip", "--python", python),

@@ -30,15 +30,11 @@ def render_clients(results: ClientsResults) -> RenderableType:
 
 
 def _heading(results: ClientsResults) -> Iterable[RenderableType]:
-    host = results.host
     rounds = max((row.round for row in results.rows), default=0)
     libvirt = f", libvirt {results.libvirt}" if results.libvirt else ""
     accels = ", ".join(dict.fromkeys(row.accel for row in results.rows))
     yield Text(f"Clients, medians of {rounds} round{'s' if rounds != 1 else ''}: {accels}{libvirt}")
-    yield Text(
-        f"{host.distribution}, Linux {host.kernel}, {host.cpus} CPUs, {host.memory_mib // 1024} GiB",
-        style="dim",
-    )
+    yield Text(results.host.summary, style="dim")
     yield Text("")
 
 

@@ -7,9 +7,8 @@ from pathlib import Path
 import msgspec
 from markupsafe import Markup
 
-from harness.errors import StorageError
 from harness.figures import NONE, format_ratio, format_seconds, format_slope
-from harness.jsonfile import UNREADABLE
+from harness.jsonfile import UNREADABLE, storing
 from harness.layout import Layout
 from harness.options import format_size
 from harness.properties import ROWS, worst
@@ -76,11 +75,9 @@ def write_page(layout: Layout, results: TeardownResults, path: Path) -> None:
     logs = [layout.logs / "avocado.log", layout.results / "teardown.json", layout.results / "teardown.xml"]
     logs += sorted(layout.logs.glob("emulated-*")) if results.emulated else []
     links = [os.path.relpath(log, path.parent) for log in logs if log.is_file()]
-    try:
+    with storing(f"write {path}"):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(report_page(results, properties=properties, logs=links), encoding="utf-8")
-    except OSError as error:
-        raise StorageError(f"cannot write {path}: {error}", "free some disk space") from error
 
 
 def _comparisons(results: TeardownResults) -> Rows:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 
-from harness.errors import StorageError
+from harness.jsonfile import storing
 from harness.teardown import Sample
 from harness.teardown.model import MATRIX_FIELDS
 from harness.teardown.places import place_words
@@ -17,11 +17,9 @@ def write_junit(path: Path, results: TeardownResults) -> None:
     xml = JUnitXml()
     xml.add_testsuite(_suite("samples", _samples(results)))
     xml.add_testsuite(_suite("gates", [_gate(gate) for gate in results.gates]))
-    try:
+    with storing(f"write {path}"):
         path.parent.mkdir(parents=True, exist_ok=True)
         xml.write(str(path), pretty=True)
-    except OSError as error:
-        raise StorageError(f"cannot write {path}: {error}", "free some disk space") from error
 
 
 def _suite(name: str, cases: Iterable[TestCase]) -> TestSuite:

@@ -32,13 +32,9 @@ def render_load(results: LoadResults) -> RenderableType:
 
 
 def _heading(results: LoadResults) -> Iterable[RenderableType]:
-    host = results.host
     accels = ", ".join(dict.fromkeys(part.accel for part in results.slices))
     yield Text(f"Load: {accels or 'nothing ran'}")
-    yield Text(
-        f"{host.distribution}, Linux {host.kernel}, {host.cpus} CPUs, {host.memory_mib // 1024} GiB",
-        style="dim",
-    )
+    yield Text(results.host.summary, style="dim")
     yield Text("")
 
 

@@ -38,11 +38,7 @@ def render_properties(results: PropertiesResults) -> RenderableType:
 
 def _heading(results: PropertiesResults) -> Text:
     targets = ", ".join(dict.fromkeys(binary.target.removesuffix("-softmmu") for binary in results.binaries))
-    host = results.host
-    return Text(
-        f"Properties of asynchronous teardown: {targets}\n"
-        f"{host.distribution}, Linux {host.kernel}, {host.cpus} CPUs, {host.memory_mib // 1024} GiB"
-    )
+    return Text(f"Properties of asynchronous teardown: {targets}\n{results.host.summary}")
 
 
 def _cell(rows: Sequence[PropertyRow]) -> Text:

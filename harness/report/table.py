@@ -97,7 +97,7 @@ def table_text(results: TeardownResults, *, width: int = 100) -> str:
 
 
 def _heading(results: TeardownResults) -> Iterable[RenderableType]:
-    rows, host = guests(results.rows), results.host
+    rows = guests(results.rows)
     accels = ", ".join(_accels(rows))
     single = {field: values[0] for field in _COLUMNS if len(values := _values(rows, field)) == 1}
     fixed = [
@@ -105,10 +105,7 @@ def _heading(results: TeardownResults) -> Iterable[RenderableType]:
         for field, value in single.items()
     ]
     yield Text(f"Teardown, medians of {sample_words(results)}: {', '.join(fixed)}; {accels}")
-    yield Text(
-        f"{host.distribution}, Linux {host.kernel}, {host.cpus} CPUs, {host.memory_mib // 1024} GiB",
-        style="dim",
-    )
+    yield Text(results.host.summary, style="dim")
     yield Text("")
 
 

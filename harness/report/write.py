@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from harness.errors import StorageError
+from harness.jsonfile import storing
 from harness.layout import Layout
 from harness.report.html import write_page
 from harness.report.junit import write_junit
@@ -14,9 +14,7 @@ def write_reports(layout: Layout, results: TeardownResults) -> tuple[Path, ...]:
     """Write teardown.xml, report.md and report.html, and return their paths. Raises StorageError."""
     xml, text, page = (layout.results / name for name in ("teardown.xml", "report.md", "report.html"))
     write_junit(xml, results)
-    try:
+    with storing(f"write {text}"):
         text.write_text(report_text(results), encoding="utf-8")
-    except OSError as error:
-        raise StorageError(f"cannot write {text}: {error}", "free some disk space") from error
     write_page(layout, results, page)
     return page, text, xml

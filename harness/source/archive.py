@@ -7,6 +7,7 @@ import urllib.request
 from pathlib import Path
 
 from harness.errors import FetchError, OptionError, StorageError, VerifyError
+from harness.jsonfile import storing
 from harness.process import run
 from harness.progress import Reporter, Step
 
@@ -49,10 +50,8 @@ def _copy(answer: http.client.HTTPResponse, target: Path, size: int, step: Step)
         raise StorageError(f"cannot write {target}: {error}", "make the folder writable") from error
     with sink:
         while chunk := answer.read(1 << 18):
-            try:
+            with storing(f"write {target}"):
                 sink.write(chunk)
-            except OSError as error:
-                raise StorageError(f"cannot write {target}: {error}", "free some disk space") from error
             done += len(chunk)
             step.update(done, announced or size or None)
             if time.monotonic() - started > LIMIT_S:

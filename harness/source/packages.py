@@ -16,7 +16,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from harness.errors import FetchError, HarnessError, StorageError
-from harness.jsonfile import UNREADABLE
+from harness.jsonfile import UNREADABLE, storing
 from harness.layout import Layout
 from harness.lock import locked
 from harness.process import Finished, run
@@ -227,8 +227,6 @@ def _load(folder: Path) -> dict[str, Deb]:
 def _save(folder: Path, known: dict[str, Deb]) -> None:
     text = json.dumps({name: {"file": deb.file, "sha256": deb.sha256} for name, deb in sorted(known.items())})
     temporary = folder / f".resolved.json.{os.getpid()}"
-    try:
+    with storing(f"write {folder}"):
         temporary.write_text(text + "\n", encoding="utf-8")
         temporary.replace(folder / "resolved.json")
-    except OSError as error:
-        raise StorageError(f"cannot write {folder}: {error}", "free some disk space") from error

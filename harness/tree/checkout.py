@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import OptionError, StorageError, TreeError
+from harness.jsonfile import storing
 from harness.layout import Layout, label_of
 from harness.lock import locked
 from harness.progress import Reporter
@@ -60,11 +61,8 @@ def checkout_commit(
 ) -> Checkout:
     """Check any ``commit`` of ``tree`` out in the folder of ``label``. Raises the errors of ``checkout``."""
     path = layout.build_root(tree.name, label) / "src"
-    with locked(path, f"the checkout {path}", reporter):
-        try:
-            _place(tree, path, commit, reporter)
-        except OSError as error:
-            raise StorageError(f"cannot write {path}: {error}", "free some disk space") from error
+    with locked(path, f"the checkout {path}", reporter), storing(f"write {path}"):
+        _place(tree, path, commit, reporter)
     if tree.clone is not None:
         _copy_subprojects(tree.clone, path)
     return Checkout(

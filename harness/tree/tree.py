@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from harness.errors import OptionError, StorageError, TreeError, VerifyError
-from harness.jsonfile import UNREADABLE
+from harness.jsonfile import UNREADABLE, storing
 from harness.layout import Layout, safe_part
 from harness.lock import locked
 from harness.progress import Reporter, Silent
@@ -311,8 +311,6 @@ def _replace(temporary: Path, path: Path, reporter: Reporter) -> None:
 
 def _write(path: Path, text: str) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+    with storing(f"write {path}"):
         temporary.write_text(text, encoding="utf-8")
         temporary.replace(path)
-    except OSError as error:
-        raise StorageError(f"cannot write {path}: {error}", "free some disk space") from error

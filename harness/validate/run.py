@@ -146,7 +146,7 @@ class _Run:
             finished=utc_now(),
             complete=complete,
             verdict=verdict,
-            machine=_machine(),
+            machine=host_facts().summary,
             options=self.options.values(),
             pin=self.tree_name or self.pin.name,
             base=self.base,
@@ -388,8 +388,3 @@ def _worst(results: ValidateResults) -> tuple[str, ...]:
         f"{f'patch {finding.patch}' if finding.patch else 'series'}: {finding.message} [{finding.rule}]"
         for finding in ranked[:5]
     )
-
-
-def _machine() -> str:
-    host = host_facts()
-    return f"{host.distribution}, Linux {host.kernel}, {host.cpus} CPUs, {host.memory_mib // 1024} GiB"
