@@ -73,12 +73,7 @@ class BisectResult:
 
 
 def run_bisect(  # noqa: PLR0917 - the results of earlier stages
-    judged: Judged,
-    tree: Tree,
-    options: Options,
-    layout: Layout,
-    reporter: Reporter,
-    sandbox: Sandbox,
+    judged: Judged, tree: Tree, options: Options, layout: Layout, reporter: Reporter, sandbox: Sandbox
 ) -> BisectResult:
     """Build and test the base and the commits of ``judged`` on each host.
 

@@ -24,11 +24,7 @@ from harness.build.graph import unknown_goals
 from harness.build.hosts import HOSTS
 from harness.build.plan import NO_DEBUG, NO_EXTRA, BuildRequest, Extra, Tools, make_plan
 from harness.build.pyenv import MESON
-from harness.build.reading import (
-    NINJA_STATUS,
-    NinjaReader,
-    read_cache_log,
-)
+from harness.build.reading import NINJA_STATUS, NinjaReader, read_cache_log
 from harness.build.result import FILE_NAME, Build, CacheUse, Compiler, load
 from harness.build.sharing import sharing_variables
 from harness.build.sysroot import ensure_sysroot
@@ -65,14 +61,7 @@ def build(
     MissingError, FetchError, BusyError, StorageError, TimeoutExpiredError.
     """
     opened = _opened(
-        checkout,
-        options,
-        layout,
-        reporter,
-        host=host,
-        keep_going=keep_going,
-        sandbox=sandbox,
-        extra=extra,
+        checkout, options, layout, reporter, host=host, keep_going=keep_going, sandbox=sandbox, extra=extra
     )
     with opened as (job, known):
         done = _up_to_date(job, known)

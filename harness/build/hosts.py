@@ -7,14 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-LIBRARIES = (
-    "libc6-dev",
-    "libfdt-dev",
-    "libglib2.0-dev",
-    "libpixman-1-dev",
-    "libseccomp-dev",
-    "zlib1g-dev",
-)
+LIBRARIES = ("libc6-dev", "libfdt-dev", "libglib2.0-dev", "libpixman-1-dev", "libseccomp-dev", "zlib1g-dev")
 """Debian packages of the libraries that QEMU is linked with, for every host (needs.py: the native ones)."""
 
 

@@ -106,44 +106,16 @@ REQUIREMENTS: tuple[Requirement, ...] = (
     Requirement(name="gpgv", kind="program", needed_by="stage fetch: signatures", stages=FETCH),
     Requirement(name="xz", kind="program", needed_by="stage fetch: Debian sources", stages=FETCH),
     Requirement(name="gcc", kind="program", needed_by="stage build", stages=BUILD),
-    Requirement(
-        name="clang",
-        kind="program",
-        needed_by="-Dcompilers=clang",
-        stages=BUILD,
-        when=_with_clang,
-    ),
+    Requirement(name="clang", kind="program", needed_by="-Dcompilers=clang", stages=BUILD, when=_with_clang),
     Requirement(name="ar", kind="program", needed_by="stage build", stages=BUILD),
     Requirement(name="make", kind="program", needed_by="stage build: configure of 7.2", stages=BUILD),
     Requirement(name="pkg-config", kind="program", needed_by="stage build", stages=BUILD),
     Requirement(name="bzip2", kind="program", needed_by="stage build: x86_64-softmmu", stages=BUILD),
     # Debian's archives of 10.2 and later lack pc-bios/dtb/*.dtb; meson stops without their compiler.
-    Requirement(
-        name="dtc",
-        kind="program",
-        needed_by="stage build: device trees of 10.2",
-        stages=BUILD,
-    ),
-    Requirement(
-        name="perl",
-        kind="program",
-        needed_by="stage build: generated text",
-        stages=BUILD,
-    ),
-    Requirement(
-        name="ccache",
-        kind="program",
-        needed_by="-Dccache=true",
-        stages=BUILD,
-        when=_with_ccache,
-    ),
-    Requirement(
-        name="distcc",
-        kind="program",
-        needed_by="-Ddistcc=",
-        stages=BUILD,
-        when=_distributing,
-    ),
+    Requirement(name="dtc", kind="program", needed_by="stage build: device trees of 10.2", stages=BUILD),
+    Requirement(name="perl", kind="program", needed_by="stage build: generated text", stages=BUILD),
+    Requirement(name="ccache", kind="program", needed_by="-Dccache=true", stages=BUILD, when=_with_ccache),
+    Requirement(name="distcc", kind="program", needed_by="-Ddistcc=", stages=BUILD, when=_distributing),
     # The minimum versions are those of QEMU 10.2 (meson.build). Debian 12 has them in rustc-web only.
     Requirement(
         name="rustc",
@@ -178,33 +150,12 @@ REQUIREMENTS: tuple[Requirement, ...] = (
         when=_sanitizing,
     ),
     # Bookworm's libfdt-dev has no pkg-config file.
-    Requirement(
-        name="libfdt.h",
-        kind="header",
-        needed_by="stage build: device trees",
-        stages=BUILD,
-    ),
+    Requirement(name="libfdt.h", kind="header", needed_by="stage build: device trees", stages=BUILD),
     # The minimum versions are those of QEMU 10.0 (meson.build), which are at least those of 7.2.
+    Requirement(name="glib-2.0", kind="pkg-config", needed_by="stage build", stages=BUILD, minimum="2.66.0"),
+    Requirement(name="pixman-1", kind="pkg-config", needed_by="stage build", stages=BUILD, minimum="0.21.8"),
     Requirement(
-        name="glib-2.0",
-        kind="pkg-config",
-        needed_by="stage build",
-        stages=BUILD,
-        minimum="2.66.0",
-    ),
-    Requirement(
-        name="pixman-1",
-        kind="pkg-config",
-        needed_by="stage build",
-        stages=BUILD,
-        minimum="0.21.8",
-    ),
-    Requirement(
-        name="libseccomp",
-        kind="pkg-config",
-        needed_by="stage build: -sandbox",
-        stages=BUILD,
-        minimum="2.3.0",
+        name="libseccomp", kind="pkg-config", needed_by="stage build: -sandbox", stages=BUILD, minimum="2.3.0"
     ),
     Requirement(name="zlib", kind="pkg-config", needed_by="stage build", stages=BUILD),
     Requirement(name="meson", kind="python", package="meson", needed_by="options, stage build", stages=BUILD),
@@ -225,12 +176,7 @@ REQUIREMENTS: tuple[Requirement, ...] = (
         stages=BUILD,
         when=lambda options: options is not None and options.pin not in ("7.2", "5.2"),
     ),
-    Requirement(
-        name="libvirtd",
-        kind="program",
-        needed_by="clients: libvirt",
-        stages=CLIENTS,
-    ),
+    Requirement(name="libvirtd", kind="program", needed_by="clients: libvirt", stages=CLIENTS),
     *(
         Requirement(
             name=f"qemu-system-{architecture}",
@@ -248,12 +194,7 @@ REQUIREMENTS: tuple[Requirement, ...] = (
         needed_by="clients: libvirt",
         stages=CLIENTS,
     ),
-    Requirement(
-        name="bwrap",
-        kind="program",
-        needed_by="clients: libvirt, bwrap",
-        stages=CLIENTS,
-    ),
+    Requirement(name="bwrap", kind="program", needed_by="clients: libvirt, bwrap", stages=CLIENTS),
     *(
         Requirement(
             name=f"{host.cross_prefix}{tool}",

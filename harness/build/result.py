@@ -89,8 +89,7 @@ class Build(msgspec.Struct, frozen=True, kw_only=True):
     fingerprint: Annotated[str, Meta(description="Digest of all inputs of configure.")]
     commands: Annotated[tuple[Command, ...], Meta(description="Commands that reproduce the build.")]
     summary: Annotated[
-        dict[str, dict[str, str]],
-        Meta(description="Summary of configure: section, then name and value."),
+        dict[str, dict[str, str]], Meta(description="Summary of configure: section, then name and value.")
     ]
     compiler: Annotated[Compiler, Meta(description="The C compiler.")]
     started: Annotated[str, Meta(description="Start of the build: UTC, ISO 8601.")]

@@ -154,13 +154,7 @@ def _agreeing(
 
 
 def _matrix(  # noqa: PLR0917 - as in place
-    series: Input,
-    tree: Tree,
-    base: str,
-    onto: str,
-    others: Sequence[str],
-    layout: Layout,
-    reporter: Reporter,
+    series: Input, tree: Tree, base: str, onto: str, others: Sequence[str], layout: Layout, reporter: Reporter
 ) -> tuple[Fit, ...]:
     sound = [(number, mail) for number, mail in enumerate(series.patches, start=1) if mail.is_sound]
     if not sound:

@@ -198,18 +198,12 @@ def github(jobs: Sequence[CiJob]) -> dict[str, Any]:
                     {
                         "uses": "github/codeql-action/upload-sarif@v3",
                         "if": "always()",
-                        "with": {
-                            "sarif_file": f"{RESULTS}/validate.sarif",
-                            "category": _CELL,
-                        },
+                        "with": {"sarif_file": f"{RESULTS}/validate.sarif", "category": _CELL},
                     },
                     {
                         "uses": "actions/upload-artifact@v4",
                         "if": "always()",
-                        "with": {
-                            "name": f"validate-{_CELL}",
-                            "path": f"{RESULTS}\nbuild/logs",
-                        },
+                        "with": {"name": f"validate-{_CELL}", "path": f"{RESULTS}\nbuild/logs"},
                     },
                 ],
             }

@@ -77,12 +77,7 @@ CLIENTS = {
             notified="end of file on the monitor's socket",
             early=True,
         ),
-        Client(
-            name="qmp kill",
-            group="qmp",
-            does="SIGKILL",
-            notified="end of file on the monitor's socket",
-        ),
+        Client(name="qmp kill", group="qmp", does="SIGKILL", notified="end of file on the monitor's socket"),
         Client(
             name="fence",
             group="fence",
@@ -131,12 +126,7 @@ CLIENTS = {
             does="SIGTERM to a QEMU whose output goes to cat, in a pipeline",
             notified="the pipeline ends, and the shell",
         ),
-        Client(
-            name="timeout",
-            group="timeout",
-            does="timeout -k 30 expires",
-            notified="timeout ends",
-        ),
+        Client(name="timeout", group="timeout", does="timeout -k 30 expires", notified="timeout ends"),
         Client(
             name="bwrap",
             group="bwrap",

@@ -77,10 +77,7 @@ def try_client(trial: Trial, *, firmware: Sequence[Path], pages: str, log: Path)
     """Return the row of the only client of ``trial``. Raises GuestError, and the errors of spawn."""
     (client,) = trial.clients
     try:
-        with (
-            make_group(PREFIX) as joined,
-            _served(trial, client, firmware, pages, log, joined) as served,
-        ):
+        with make_group(PREFIX) as joined, _served(trial, client, firmware, pages, log, joined) as served:
             return _end(trial, client, served)
     except NotHereError as problem:
         return row_of(trial, client, outcome="cancelled", reason=str(problem))

@@ -79,8 +79,7 @@ class Machine:
         """Request a poweroff from the guest's Linux without waiting. Raises GuestError without Linux."""
         if self.console is None:
             raise GuestError(
-                f"a guest with payload {self.guest.payload} cannot power off",
-                "use -Dpayload=linux",
+                f"a guest with payload {self.guest.payload} cannot power off", "use -Dpayload=linux"
             )
         self.console.send("poweroff")
 

@@ -23,15 +23,7 @@ from harness.teardown import Sample
 from harness.teardown.model import MATRIX_FIELDS, SERIES_FIELDS
 from harness.teardown.places import series_words
 from harness.teardown.results import TeardownResults
-from harness.teardown.statistics import (
-    SEED,
-    by_place,
-    mad,
-    median,
-    median_interval,
-    values_of,
-    variant_order,
-)
+from harness.teardown.statistics import SEED, by_place, mad, median, median_interval, values_of, variant_order
 
 INK, GRID = "#010203", "#040506"
 PALETTE = ("#0a0b01", "#0a0b02", "#0a0b03", "#0a0b04", "#0a0b05", "#0a0b06")

@@ -199,10 +199,7 @@ def _remarks(results: TeardownResults) -> Iterable[RenderableType]:
             if tried.outcome != "ok":
                 yield Text(f"{host.host}: {tried.name} {tried.outcome}: {tried.reason}", style="yellow")
     if any(row.verdict == "not enough data" for row in results.comparisons):
-        yield Text(
-            "?: not enough data for a verdict (docs/measuring.md)",
-            style="dim",
-        )
+        yield Text("?: not enough data for a verdict (docs/measuring.md)", style="dim")
     if not results.complete:
         yield Text("The run was stopped before its end.", style="yellow")
 

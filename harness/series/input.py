@@ -194,12 +194,7 @@ def _box(source: str, kind: Kind, data: bytes, name: str) -> Input:
 
 def _mailbox(source: str, kind: Kind, mails: tuple[Mail, ...], name: str) -> Input:
     return Input(
-        kind=kind,
-        source=source,
-        name=_safe(name),
-        mails=mails,
-        thread=find_thread(mails),
-        metadata=UNNAMED,
+        kind=kind, source=source, name=_safe(name), mails=mails, thread=find_thread(mails), metadata=UNNAMED
     )
 
 

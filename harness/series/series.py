@@ -160,6 +160,5 @@ def _read_one(series: str, file: str, number: int, data: bytes) -> Patch:
         return read_patch(file, number, data)
     except PatchFormatError as error:
         raise ApplyError(
-            f"{series}: {file} is not a valid patch: {error}",
-            "write it again with git format-patch",
+            f"{series}: {file} is not a valid patch: {error}", "write it again with git format-patch"
         ) from error

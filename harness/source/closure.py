@@ -23,12 +23,7 @@ FILE = "closures.json"
 
 
 def fetch_closure(
-    layout: Layout,
-    reporter: Reporter,
-    packages: Collection[str],
-    *,
-    suite: str = "",
-    architecture: str = "",
+    layout: Layout, reporter: Reporter, packages: Collection[str], *, suite: str = "", architecture: str = ""
 ) -> dict[str, tuple[Deb, Path]]:
     """Fetch ``packages`` and their dependencies: name → (Deb, path of the ``.deb`` in the cache).
 

@@ -114,11 +114,7 @@ def unpack_packages(
     try:
         temporary.mkdir(parents=True)
         for deb in debs:
-            run(
-                ["dpkg-deb", "-x", deb, temporary],
-                timeout_s=600,
-                error=functools.partial(_damaged, deb),
-            )
+            run(["dpkg-deb", "-x", deb, temporary], timeout_s=600, error=functools.partial(_damaged, deb))
         if finish is not None:
             finish(temporary)
         with contextlib.suppress(FileExistsError):

@@ -177,11 +177,7 @@ def _pin(name: str, raw: _Pin, file: str) -> Pin:
 
 
 def _check_location(location: Location, refuse: Callable[[str], OptionError]) -> None:
-    needs = {
-        "debian": ("suite", "package"),
-        "url": ("url",),
-        "git": ("url", "commit"),
-    }[location.kind]
+    needs = {"debian": ("suite", "package"), "url": ("url",), "git": ("url", "commit")}[location.kind]
     own = ("archive", "sha256", "size", "release")
     allowed = {"debian": ("version",), "url": ("signature", "keyring", *own), "git": ()}[location.kind]
     for field in ("suite", "package", "version", "url", "signature", "keyring", *own, "commit"):

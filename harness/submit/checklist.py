@@ -70,11 +70,7 @@ RULES: tuple[tuple[str, str, Judge], ...] = (
         "No irrelevant change of whitespace",
         no_finding("whitespace-*", clean="none was found"),
     ),
-    (
-        "dont_include_irrelevant_changes",
-        "No other irrelevant change",
-        only_a_person("read the diff"),
-    ),
+    ("dont_include_irrelevant_changes", "No other irrelevant change", only_a_person("read the diff")),
     (
         "write_a_meaningful_commit_message",
         "Subject and body follow the conventions",
@@ -112,11 +108,7 @@ RULES: tuple[tuple[str, str, Judge], ...] = (
         "Every patch has the author's Signed-off-by",
         signed_off,
     ),
-    (
-        "patch_emails_must_include_a_signed_off_by_line",
-        "The origin is declared and accepted",
-        declared,
-    ),
+    ("patch_emails_must_include_a_signed_off_by_line", "The origin is declared and accepted", declared),
     (
         "patch_emails_must_include_a_signed_off_by_line",
         "You are allowed to contribute it",

@@ -14,14 +14,7 @@ from harness.series import Series, load_series, parse_trailers, read_input
 from harness.submit.cover import blurb_of, find_figures
 from harness.submit.mails import signed
 from harness.submit.policy import find_policy
-from harness.submit.provenance import (
-    Identity,
-    Reason,
-    git_identity,
-    judge,
-    read_declaration,
-    sign_off_line,
-)
+from harness.submit.provenance import Identity, Reason, git_identity, judge, read_declaration, sign_off_line
 from harness.submit.recipients import Recipients, find_recipients
 from harness.submit.record import Outgoing
 from harness.submit.validated import Validated, check_base, read_validated

@@ -264,8 +264,7 @@ def sign_off_line(series: Series, declaration: Declaration | None, identity: Ide
         )
     if not identity.name or not identity.email:
         raise ProvenanceError(
-            "--sign-off: git's user.name or user.email is not set",
-            "set them with git config --global",
+            "--sign-off: git's user.name or user.email is not set", "set them with git config --global"
         )
     if str(identity) != declaration.person:
         raise ProvenanceError(

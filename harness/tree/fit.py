@@ -59,12 +59,7 @@ class _Trial:
     """An index with the files that ``patches`` name. It changes with each patch that applies."""
 
     def __init__(
-        self,
-        repository: Path,
-        folder: Path,
-        patches: Patches,
-        moved: Mapping[str, str],
-        also: Sequence[Path],
+        self, repository: Path, folder: Path, patches: Patches, moved: Mapping[str, str], also: Sequence[Path]
     ) -> None:
         self.patches, self.moved, self.folder = patches, moved, folder
         objects = [repository, *(path for path in also if path != repository)]

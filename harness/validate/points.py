@@ -66,13 +66,7 @@ def points(results: ValidateResults) -> tuple[Point, ...]:
         if outcome == "failed" and not blamed:
             outcome, reason = "skipped", f"fails, but not because of this patch: {row.reason}"
         found.append(
-            Point(
-                group=title,
-                name=f"test {row.name}",
-                outcome=outcome,
-                seconds=row.seconds,
-                reason=reason,
-            )
+            Point(group=title, name=f"test {row.name}", outcome=outcome, seconds=row.seconds, reason=reason)
         )
     for stage in results.stages:
         if stage.outcome in ("not run", "infrastructure"):

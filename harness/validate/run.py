@@ -311,12 +311,7 @@ def series_facts(found: Input, judged: Judged | None) -> ValidatedSeries:
         ),
         versions=tuple(one.number for one in found.thread.versions),
         trailers=tuple(
-            GivenTrailer(
-                patch=position,
-                text=str(trailer),
-                message_id=trailer.source,
-                is_own=trailer.is_own,
-            )
+            GivenTrailer(patch=position, text=str(trailer), message_id=trailer.source, is_own=trailer.is_own)
             for position, trailer in version.trailers
         ),
     )

@@ -33,14 +33,7 @@ from harness.progress import choose_reporter
 from harness.results import with_words
 from tests.faults import clocks, inputs, kills, qemus, real, sharing, storage, surroundings, weak
 from tests.faults.bench import CASES, Bench, Case
-from tests.faults.report import (
-    FaultRow,
-    FaultsResults,
-    Outcome,
-    check_faults,
-    faults_file,
-    render_faults,
-)
+from tests.faults.report import FaultRow, FaultsResults, Outcome, check_faults, faults_file, render_faults
 
 KILLS = 30
 PRIVATE = "QEMU_HARNESS_FAULTS_PRIVATE"

@@ -20,8 +20,7 @@ def two_runs(bench: Bench) -> Generator[Tried]:
         waits = _waits(two, world.mark, "which holds this checkout")
         ended = [one.finish(), two.finish()]
         yield Tried(
-            name="in one checkout",
-            reason=first(*(judge(each, 0) for each in ended), waits, world.problems()),
+            name="in one checkout", reason=first(*(judge(each, 0) for each in ended), waits, world.problems())
         )
         if bench.quick:
             return

@@ -102,10 +102,7 @@ class Running:
             if stream is not None and not any(reader.is_alive() for reader in self._readers):
                 stream.close()
         return Ended(
-            code=code,
-            out="".join(self._out),
-            error="".join(self.lines),
-            took_s=time.monotonic() - self.began,
+            code=code, out="".join(self._out), error="".join(self.lines), took_s=time.monotonic() - self.began
         )
 
 

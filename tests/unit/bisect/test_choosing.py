@@ -183,8 +183,7 @@ MODULES = {
 
 
 @pytest.mark.parametrize(
-    ("changed", "touches"),
-    [(path, "other" not in path and "qmp" not in path) for path in MODULES],
+    ("changed", "touches"), [(path, "other" not in path and "qmp" not in path) for path in MODULES]
 )
 def test_python_module_touches_the_scripts_that_import_it(changed, touches):
     test = QemuTest(

@@ -47,11 +47,7 @@ def make_checkout(layout: Layout, label: str = "base", commit: str = "c1") -> Ch
 
 
 def build_it(
-    checkout: Checkout,
-    layout: Layout,
-    *,
-    reporter: Reporter | None = None,
-    **options: Any,
+    checkout: Checkout, layout: Layout, *, reporter: Reporter | None = None, **options: Any
 ) -> Build:
     return build(checkout, make_options(**options), layout, reporter or Silent())
 

@@ -112,9 +112,7 @@ def test_rust_is_required_if_it_is_asked_for():
 
 def test_libraries_are_checked_together_unless_one_is_missing(bin_folder):
     script(
-        bin_folder,
-        "pkg-config",
-        f'echo "$*" >> {bin_folder}/calls; case "$*" in *missing*) exit 1;; esac',
+        bin_folder, "pkg-config", f'echo "$*" >> {bin_folder}/calls; case "$*" in *missing*) exit 1;; esac'
     )
     needs = [dataclasses.replace(PROBE, kind="pkg-config", name=name, minimum="1.2") for name in ("a", "b")]
     assert [row.found for row in check(needs)] == [True, True]
@@ -251,9 +249,9 @@ def test_requirements_are_those_of_the_distribution():
     assert {"apt-get", "dpkg-deb"} <= set(debian)
     assert not {"apt-get", "dpkg-deb"} & set(fedora), "its sources and firmware are no Debian packages"
     assert packages(FEDORA, hosts=("native", "s390x"))["apt-get"] == "apt debian-keyring"
-    assert packages(
-        "ID=arch",
-    ) == {name: package for name, package in debian.items() if name not in ("apt-get", "dpkg-deb")}
+    assert packages("ID=arch") == {
+        name: package for name, package in debian.items() if name not in ("apt-get", "dpkg-deb")
+    }
     assert fedora["meson"] == "meson", "PyPI's"
     both = {"payload": ("linux",), "targets": ("x86_64-softmmu",)}
     assert packages(FEDORA, **both)["libc.a"] == "glibc-static"

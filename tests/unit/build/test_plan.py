@@ -7,15 +7,7 @@ from pathlib import Path
 import pytest
 
 from harness.build.configure import SWITCHES, Configure
-from harness.build.plan import (
-    BuildRequest,
-    Extra,
-    Tools,
-    binary_name,
-    folder_name,
-    make_plan,
-    target_name,
-)
+from harness.build.plan import BuildRequest, Extra, Tools, binary_name, folder_name, make_plan, target_name
 from harness.errors import ConfigureError, OptionError
 from tests.unit.build.support import BOTH, make_layout
 
@@ -95,8 +87,7 @@ def test_rust_is_off_unless_it_is_asked_for(layout):
 
 
 @pytest.mark.parametrize(
-    ("configure", "given"),
-    [(OLD, ("--enable-sanitizers",)), (NEW, ("--enable-asan", "--enable-ubsan"))],
+    ("configure", "given"), [(OLD, ("--enable-sanitizers",)), (NEW, ("--enable-asan", "--enable-ubsan"))]
 )
 def test_sanitizers_are_enabled_by_the_switches_of_the_release(layout, configure, given):
     request = request_for(layout, configure=configure)

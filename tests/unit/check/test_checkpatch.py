@@ -25,10 +25,7 @@ def source(tmp_path):
 
 
 def test_script_is_run_on_each_sound_patch(source):
-    mails = [
-        good(subject="[PATCH 1/2] util: none", diff=""),
-        good(subject="[PATCH 2/2] util: one"),
-    ]
+    mails = [good(subject="[PATCH 1/2] util: none", diff=""), good(subject="[PATCH 2/2] util: one")]
     findings = list(check(judged(*mails, source=source), ALL))
     assert [(one.rule, one.patch, one.message) for one in findings] == [
         ("checkpatch-error", 2, f"--patch --no-summary --color=never --root {source} in {source}"),
@@ -160,11 +157,7 @@ def test_messages_of_several_lines_are_whole():
         ),
         ("error", "New file 'hw/core/new.c' requires 'SPDX-License-Identifier'", "hw/core/new.c"),
         ("warning", "Does new file 'docs/new.rst' need 'SPDX-License-Identifier'?", "docs/new.rst"),
-        (
-            "error",
-            "New file 'hw/core/new.c' must not have license boilerplate header text",
-            "",
-        ),
+        ("error", "New file 'hw/core/new.c' must not have license boilerplate header text", ""),
     ]
 
 

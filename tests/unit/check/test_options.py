@@ -107,10 +107,7 @@ def test_options_are_read_with_help_and_manual():
     assert read_options(OPTIONS + DOCUMENTED) == [
         OptionEntry(name="old", line=2, help="-old            is old\\n", manual="\n``-old``\n    Is old."),
         OptionEntry(
-            name="new",
-            line=8,
-            help='-new    is new\\n  and \\"good\\"\\n',
-            manual="\n``-new``\n  Is new.",
+            name="new", line=8, help='-new    is new\\n  and \\"good\\"\\n', manual="\n``-new``\n  Is new."
         ),
     ]
 

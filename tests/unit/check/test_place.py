@@ -51,10 +51,7 @@ def test_patches_have_their_commits(apply, tree, files):
     assert (checked.pin, checked.origin, checked.source) == (tree.pin.name, tree.digest, files)
     assert checked.input.name == "series"
     assert [(fit.kind, fit.details) for fit in checked.fits] == [("clean", ()), ("clean", ())]
-    assert placed.fits == (
-        Fit(pin="tiny", patch=1, kind="clean"),
-        Fit(pin="tiny", patch=2, kind="clean"),
-    )
+    assert placed.fits == (Fit(pin="tiny", patch=1, kind="clean"), Fit(pin="tiny", patch=2, kind="clean"))
 
 
 def test_commit_of_a_subject_that_git_shortens_is_found(apply):

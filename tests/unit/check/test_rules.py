@@ -161,8 +161,7 @@ CASES = (
     Case(rule="apply-file", mails=[append("util/absent.c", "int x;\n", "int y;")]),
     Case(rule="apply-refused", mails=[good(diff=new_diff("util/link", "../../x", mode="120000"))]),
     Case(
-        rule="apply-p0",
-        mails=[good(diff=ONE.format(line="int y;").replace(" a/", " ").replace(" b/", " "))],
+        rule="apply-p0", mails=[good(diff=ONE.format(line="int y;").replace(" a/", " ").replace(" b/", " "))]
     ),
     Case(rule="apply-nothing", mails=[new_file("util/short.c", "int short_one;")]),
     Case(rule="dco-missing", mails=[good(signed="")]),
@@ -186,10 +185,7 @@ CASES = (
     Case(rule="cover-missing", mails=pair()[1:], patch=0),
     Case(rule="cover-blank", mails=[cover(message="*** BLURB HERE ***"), *pair()[1:]], patch=0),
     Case(
-        rule="version-tag",
-        mails=[cover(subject="[PATCH 0/3] util: two"), *pair()[1:]],
-        patch=0,
-        folder=True,
+        rule="version-tag", mails=[cover(subject="[PATCH 0/3] util: two"), *pair()[1:]], patch=0, folder=True
     ),
     Case(rule="version-changelog", mails=[good(subject="[PATCH v2] util: add it")], patch=0),
     Case(rule="file-spdx", mails=[new_file("util/new.c", "int x;")]),

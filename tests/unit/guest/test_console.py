@@ -23,10 +23,7 @@ def linux(folder, mode="linux", **fields):
 
 
 def failure(folder, mode):
-    with (
-        pytest.raises(GuestError) as caught,
-        start(linux(folder, mode), log=folder / "log", timeout_s=10),
-    ):
+    with pytest.raises(GuestError) as caught, start(linux(folder, mode), log=folder / "log", timeout_s=10):
         pass
     return caught.value
 

@@ -118,11 +118,7 @@ def test_user_runs_the_line_that_is_printed():
     root_lines = []
     root, outcomes = play(as_user, answer)
     assert [outcome.reason for outcome in outcomes] == [""] * 5
-    assert root.lines[2] == (
-        "apt-get update && apt-get install -y --no-install-recommends gcc",
-        "root",
-        True,
-    )
+    assert root.lines[2] == ("apt-get update && apt-get install -y --no-install-recommends gcc", "root", True)
     assert [(who, network) for _, who, network in root.lines[3:]] == [
         ("developer", True),
         ("developer", False),

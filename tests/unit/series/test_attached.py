@@ -222,10 +222,7 @@ def test_digest_is_its_mails():
 def test_text_that_is_forwarded_has_its_author(mark, coding):
     headers = "Subject: [PATCH] util: inner\nFrom: I <i@e.org>\nTo: x@y\n"
     mail = patch(
-        "Fwd: [PATCH] outer",
-        message=f"Hello.\n\n{mark}\n{headers}\n\nInner.",
-        coding=coding,
-        ident="o@e.org",
+        "Fwd: [PATCH] outer", message=f"Hello.\n\n{mark}\n{headers}\n\nInner.", coding=coding, ident="o@e.org"
     )
     (found,) = read_mbox(mail, "x")
     assert facts(found) == INNER

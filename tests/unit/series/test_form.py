@@ -1,14 +1,6 @@
 import pytest
 
-from harness.series.form import (
-    diff_start,
-    remarks_of,
-    split_headers,
-    tag_for,
-    tag_of,
-    with_remarks,
-    with_tag,
-)
+from harness.series.form import diff_start, remarks_of, split_headers, tag_for, tag_of, with_remarks, with_tag
 
 HEAD = b"From 1 Mon Sep 17 00:00:00 2001\nFrom: A <a@b>\nSubject: [PATCH v2 1/2] util: a\n long one\n\n"
 MESSAGE = b"Why.\n\nReviewed-by: R <r@b>\nSigned-off-by: A <a@b>\n"

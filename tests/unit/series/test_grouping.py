@@ -264,10 +264,7 @@ def test_senders_are_compared_without_case():
     assert titles(newest(mails)) == ["a", "b"]
     assert titles(
         newest([mails[0], mails[1].replace(b"References", b"X").replace(b"In-Reply-To", b"Y")])
-    ) == [
-        "a",
-        "b",
-    ]
+    ) == ["a", "b"]
 
 
 def test_partial_rerolls_over_several_versions_remember_the_first_one():

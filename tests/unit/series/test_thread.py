@@ -240,11 +240,7 @@ def test_trailers_are_read_from_the_last_paragraph_only():
 
 @pytest.mark.parametrize(
     ("paragraph", "keys"),
-    [
-        ("Cc: A <a@b>\n[x: mended]\n", ["Cc"]),
-        ("Cc: A <a@b>\none\ntwo\n", []),
-        ("one\n Cc: A <a@b>\n", []),
-    ],
+    [("Cc: A <a@b>\n[x: mended]\n", ["Cc"]), ("Cc: A <a@b>\none\ntwo\n", []), ("one\n Cc: A <a@b>\n", [])],
 )
 def test_half_of_the_last_paragraph_must_be_trailers(paragraph, keys):
     assert [trailer.key for trailer in parse_trailers(f"Text.\n\n{paragraph}")] == keys

@@ -53,7 +53,7 @@ def test_form_without_answers_is_not_a_declaration(layout, tree, folder):
     form = read_declaration(folder)
     assert form is not None
     assert set(unanswered(form)) == {
-        *("person", "date", "written-by", "tools", "generated", "derived-from", "licence", "policy-read"),
+        *("person", "date", "written-by", "tools", "generated", "derived-from", "licence", "policy-read")
     }
     assert [rule for rule, _ in reasons(layout, tree)] == ["incomplete"]
     with pytest.raises(ProvenanceError, match="unanswered questions: person"):
@@ -361,10 +361,7 @@ def test_each_recipient_has_its_reasons(layout, tree, folder, reporter):
             (".gitpublish, profile default", "open list:All patches CC here, all patches"),
         ),
         "crlf@lists.qemu-test.org": ("cc", ("series.toml: line ends (crlf.txt)",)),
-        "Paula Posix <paula@posix.qemu-test.org>": (
-            "cc",
-            ("series.toml: cc", "maintainer:POSIX, patch 1"),
-        ),
+        "Paula Posix <paula@posix.qemu-test.org>": ("cc", ("series.toml: cc", "maintainer:POSIX, patch 1")),
         "Uta \u00dcber <uta@util.qemu-test.org>": ("cc", ("reviewer:Utilities, patch 2",)),
     }
     out = dict(found.left_out)

@@ -325,10 +325,7 @@ def test_hooks_are_not_run(tree, layout, reporter, monkeypatch, tmp_path):
     assert not (tmp_path / "ran").exists()
 
 
-@given(
-    st.integers(0, 30),
-    st.lists(st.sampled_from(["}", "", "x();", "if (y) {"]), min_size=1, max_size=4),
-)
+@given(st.integers(0, 30), st.lists(st.sampled_from(["}", "", "x();", "if (y) {"]), min_size=1, max_size=4))
 def test_best_place_finds_the_lines_at_any_position(shift, noise):
     from harness.series import scan_changes
 

@@ -24,10 +24,7 @@ def test_feature_is_recognized_in_the_help(text, words):
 @pytest.mark.parametrize(
     ("table", "words"),
     [
-        (
-            'DEF("async-teardown", 0, X,\n    "-async-teardown\\n"\n    "    say\\n",\n    ALL)\n',
-            OLD,
-        ),
+        ('DEF("async-teardown", 0, X,\n    "-async-teardown\\n"\n    "    say\\n",\n    ALL)\n', OLD),
         ('DEF("run-with", HAS_ARG, X,\n    "-run-with [async-teardown=on|off][,chroot=dir]\\n"\n', NEW),
         ('DEF("run-with", HAS_ARG, X,\n    "-run-with [chroot=dir]\\n"\n', ()),
         ("SRST\n``-async-teardown``\n    Say, or ``-run-with async-teardown=on``.\nERST\n", ()),
