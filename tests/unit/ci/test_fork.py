@@ -1,5 +1,6 @@
 """The pipeline for a fork of QEMU: schema, runners, and which commits its scripts validate."""
 
+import functools
 import os
 import shlex
 import subprocess
@@ -16,6 +17,7 @@ from harness.layout import find_layout
 from harness.options import parse_options
 from harness.progress import Silent
 from harness.source.pin import load_pins
+from tests.unit.repositories import git
 from tests.unit.schemas import validate
 
 SCHEMA = "https://gitlab.com/.gitlab-ci.yml"
@@ -58,23 +60,17 @@ def fork(tmp_path):
     """A fork whose branch has two commits. Returns a function: git with arguments in it, stripped output."""
     upstream, folder = tmp_path / "upstream", tmp_path / "fork"
 
-    def git(*words, at=folder):
-        who = ("-c", "user.name=n", "-c", "user.email=e", "-c", "protocol.file.allow=always")
-        return subprocess.run(
-            ["git", *who, *words], cwd=at, check=True, capture_output=True, text=True
-        ).stdout.strip()
-
     upstream.mkdir()
-    git("init", "--quiet", "--initial-branch=master", at=upstream)
+    git(upstream, "init", "--quiet", "--initial-branch=master")
     (upstream / "configure").write_text("")
-    git("add", ".", at=upstream)
+    git(upstream, "add", ".")
     for title in ("one", "two"):
-        git("commit", "--quiet", "--allow-empty", "--message", title, at=upstream)
-    git("clone", "--quiet", str(upstream), str(folder), at=tmp_path)
-    git("checkout", "--quiet", "-b", "topic")
-    git("commit", "--quiet", "--allow-empty", "--message=three")
-    git("commit", "--quiet", "--allow-empty", "--message=later", at=upstream)
-    return git
+        git(upstream, "commit", "--quiet", "--allow-empty", "--message", title)
+    git(tmp_path, "clone", "--quiet", str(upstream), str(folder))
+    git(folder, "checkout", "--quiet", "-b", "topic")
+    git(folder, "commit", "--quiet", "--allow-empty", "--message=three")
+    git(upstream, "commit", "--quiet", "--allow-empty", "--message=later")
+    return functools.partial(git, folder)
 
 
 def run_script(made, job, folder, **variables):

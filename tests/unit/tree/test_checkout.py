@@ -8,12 +8,8 @@ import pytest
 from harness.errors import OptionError, TreeError
 from harness.series import load_series
 from harness.tree import checkout, import_source, start_of
+from tests.unit.repositories import git
 from tests.unit.tree.test_apply import new_file, write
-
-
-def git(path, *words):
-    argv = ["git", "-C", str(path), "-c", "user.name=n", "-c", "user.email=e", *words]
-    return subprocess.run(argv, check=True, capture_output=True, text=True).stdout
 
 
 def times(path):
@@ -30,7 +26,7 @@ def test_variants_are_checked_out_to_the_paths_of_the_layout(tree, layout, repor
         found = checkout(tree, variant, series, layout, reporter)
         assert found.path == layout.build / "tiny" / label / "src"
         assert (found.label, found.variant) == (label, variant)
-        assert git(found.path, "rev-parse", "HEAD").strip() == found.commit
+        assert git(found.path, "rev-parse", "HEAD") == found.commit
         assert git(found.path, "status", "--porcelain") == ""
         assert (found.path / "a.c").exists() == (variant == "patched")
         assert (found.path / "util" / "feature.c").exists() == (variant == "pristine")
@@ -77,10 +73,10 @@ def test_commits_of_the_user_are_kept_as_a_branch(tree, layout, reporter):
     path = checkout(tree, "base", None, layout, reporter).path
     (path / "VERSION").write_text("mine\n")
     git(path, "commit", "-qam", "mine")
-    mine = git(path, "rev-parse", "HEAD").strip()
+    mine = git(path, "rev-parse", "HEAD")
     checkout(tree, "base", None, layout, reporter)
     assert (path / "VERSION").read_text() == "1.2.3\n"
-    assert git(tree.path, "rev-parse", f"kept-{mine[:12]}").strip() == mine
+    assert git(tree.path, "rev-parse", f"kept-{mine[:12]}") == mine
     assert any("kept as branch" in line for line in reporter.lines)
 
 
@@ -90,7 +86,7 @@ def test_commits_of_the_user_are_kept_as_a_branch(tree, layout, reporter):
 def test_checkout_recovers_from_a_killed_run(tree, layout, reporter, kill, tmp_path):
     first = write(layout, new_file("a.c", "1"))
     path = checkout(tree, "patched", first, layout, reporter).path
-    admin = Path(git(path, "rev-parse", "--absolute-git-dir").strip())
+    admin = Path(git(path, "rev-parse", "--absolute-git-dir"))
     series = write(layout, new_file("a.c", "2"))
     if kill == "index lock":
         (admin / "index.lock").write_bytes(b"")
@@ -112,7 +108,7 @@ def test_checkout_recovers_from_a_killed_run(tree, layout, reporter, kill, tmp_p
         path = layout.build / "tiny" / "patched-mine" / "src"
     found = checkout(tree, "patched", series, layout, reporter)
     assert found.path == path
-    assert git(path, "rev-parse", "HEAD").strip() == found.commit
+    assert git(path, "rev-parse", "HEAD") == found.commit
     assert git(path, "status", "--porcelain") == ""
     assert (path / "a.c").read_text() == "2\n"
     assert (path / "VERSION").read_text() == "1.2.3\n"

@@ -15,13 +15,7 @@ from harness.source.clone import merge_base, open_clone, upstream_branch
 from harness.tree import checkout, import_source, start_of
 from tests.unit.build.support import make_options
 from tests.unit.conftest import RELEASE
-
-
-def git(folder, *words):
-    who = ("-c", "user.name=n", "-c", "user.email=e", "-c", "protocol.file.allow=always")
-    return subprocess.run(
-        ["git", *who, *words], cwd=folder, check=True, capture_output=True, text=True
-    ).stdout.strip()
+from tests.unit.repositories import git, write_files
 
 
 def state(folder):
@@ -38,11 +32,7 @@ def state(folder):
 @pytest.fixture
 def clone(tmp_path):
     """Two commits on master, one more on topic, which is checked out."""
-    folder = tmp_path / "my qemu"
-    for name, text in RELEASE.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
+    folder = write_files(tmp_path / "my qemu", RELEASE)
     (folder / "configure").chmod(0o755)
     git(folder, "init", "-q", "-b", "master")
     git(folder, "add", "-f", ".")

@@ -1,6 +1,5 @@
 """Trying patches on other releases: files that moved, changes that are there already."""
 
-import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import pytest
 from harness.series import scan_changes
 from harness.tree.fit import fit_patches
 from harness.tree.moves import find_moves
+from tests.unit.repositories import git, write_files
 
 Release = Callable[[Mapping[str, str]], tuple[Path, str]]
 
@@ -35,12 +35,10 @@ def release(tmp_path):
 
     def make(files):
         folder = tmp_path / f"release-{len(list(tmp_path.iterdir()))}"
-        for path, content in files.items():
-            (folder / path).parent.mkdir(parents=True, exist_ok=True)
-            (folder / path).write_text(content)
-        words = ("-c", "user.name=A", "-c", "user.email=a@example.org", "commit", "-qm", "x")
-        for command in (("init", "-q"), ("add", "."), words):
-            subprocess.run(["git", "-C", folder, *command], check=True)
+        write_files(folder, files)
+        git(folder, "init", "-q")
+        git(folder, "add", ".")
+        git(folder, "commit", "-qm", "x")
         return folder / ".git", "HEAD"
 
     return make
