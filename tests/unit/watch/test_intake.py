@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+import sqlite3
 import time
 from collections import Counter
 from pathlib import Path
@@ -312,7 +313,7 @@ def test_threads_that_loop_end(store: Store) -> None:
 def test_two_mails_with_one_id_do_not_multiply(store: Store) -> None:
     one, two = series(1, 1), series(1, 1, version=2)
     two = [mail.replace(b"1-v2-1", b"1-v1-1") for mail in two]
-    three = series(1, 1, title="another title")
+    three = series(1, 1, tag="RFC PATCH", title="another title")
     add(store, *one, *two, *three)
     for each in all_series(store):
         for version in each.versions:
@@ -342,11 +343,12 @@ def test_series_of_too_many_patches_is_refused(store: Store, monkeypatch: pytest
     assert (version.state, version.reason) == ("refused", "it has 9999 patches, more than 500")
 
 
-@pytest.mark.parametrize(("count", "references", "full"), [(1100, 1, 1), (400, 90, 0)])
+@pytest.mark.parametrize(("count", "references", "full"), [(1100, 1, 1), (40, 90, 0)])
 def test_mail_that_contains_many_mails_is_bounded(
     store: Store, count: int, references: int, full: int
 ) -> None:
-    """SQLite accepts 32,766 values in a statement, and the time to sort a thread grows with its square."""
+    """SQLite limits the values of a statement, and the time to sort a thread grows with its square."""
+    store.db.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, 2000)
     inner = b"".join(
         b"From x Thu Jan  1 00:00:00 1970\nFrom: a@b\nMessage-Id: <%d@x>\nReferences: %s\n"
         b"Subject: [PATCH] x%d\n\n%s\n"

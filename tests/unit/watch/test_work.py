@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -208,6 +209,10 @@ def test_results_of_another_series_are_not_taken(worker: Worker, child: Child) -
     child.changes = {"series": results().series}
     version = add(worker, *series(3, 1))
     assert judged(worker, version) == ("failed", "the run left no results of this series")
+    child.changes, child.silent = {}, True
+    worker.results.write_bytes(zlib.decompress(run_of(worker, first)["results"]))
+    worker.store.set_state(first, "queued")
+    assert judged(worker, first) == ("failed", "validate ended with status 20")
 
 
 @pytest.mark.parametrize(("tries", "final", "again"), [(1, False, True), (3, False, False), (1, True, False)])
