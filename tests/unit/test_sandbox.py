@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -20,7 +19,6 @@ from harness.sandbox import NO_SANDBOX, open_sandbox
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[2]
-InSandbox = Callable[[str], subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture

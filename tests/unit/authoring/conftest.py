@@ -10,7 +10,6 @@ from harness.series import load_series
 from harness.tree import apply_series
 from tests.unit.conftest import copy_tree, import_tiny, layout_in
 
-AUTHOR = "J\u00fcrgen M\u00fcller <jm@example.org>"
 HEAD = """\
 From 0000000000000000000000000000000000000000 Mon Sep 17 00:00:00 2001
 From: {author}

@@ -1,13 +1,12 @@
 """Applying a series to a tree, and trying it on further pins."""
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
 from harness.check import RULES, Fit, run_checks
 from harness.check import place as module
-from harness.check.place import Placed, base_of, place
+from harness.check.place import base_of, place
 from harness.errors import FetchError
 from harness.progress import Silent
 from harness.series.series import SeriesFile
@@ -15,8 +14,6 @@ from harness.tree import start_of
 from harness.tree.fit import fit_patches
 from harness.tree.git import Git
 from tests.unit.check.support import ONE, Recorder, append, good, judged, new_file, pair
-
-Apply = Callable[..., Placed]
 
 
 def series(*mails):

@@ -1,7 +1,5 @@
 """A series on top of the ones that it requires, from the same mails or from a clone."""
 
-from collections.abc import Callable
-
 import pytest
 
 from harness.check import run_checks
@@ -9,7 +7,7 @@ from harness.check.place import place
 from harness.check.registry import RULES
 from harness.check.required import NOT_FOUND, Start, put_on_required
 from harness.progress import Silent
-from harness.series import Input, message_id_of, read_input
+from harness.series import message_id_of, read_input
 from harness.source import NO_PIN, fetch
 from harness.tree import import_source
 from harness.tree.git import Git
@@ -18,7 +16,6 @@ from tests.unit.conftest import RELEASE as TINY
 from tests.unit.repositories import git, write_files
 from tests.unit.series.mails import mbox
 
-Read = Callable[..., Input]
 SHORT = "int short_one;\n"
 
 

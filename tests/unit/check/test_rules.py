@@ -1,13 +1,12 @@
 """Every rule: a series with a finding of the rule, and series without findings."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from harness.check import FAMILIES, RULES, Finding
-from harness.check.place import Placed
+from harness.check import FAMILIES, RULES
 from harness.check.reading import FAULTS
 from tests.unit.check.support import (
     COMMANDS,
@@ -22,9 +21,6 @@ from tests.unit.check.support import (
     new_file,
     pair,
 )
-
-Apply = Callable[..., Placed]
-Check = Callable[..., tuple[Finding, ...]]
 
 
 @dataclass(frozen=True, kw_only=True)

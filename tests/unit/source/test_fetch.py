@@ -1,21 +1,19 @@
 import hashlib
 import subprocess
 import threading
-from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
 from harness.errors import FetchError, OptionError, VerifyError
-from harness.source import Pin, fetch
 from harness.source import archive as archive_module
+from harness.source import fetch
 from harness.source import fetch as fetch_function
 from harness.source.pin import Location
 from harness.tree.git import IDENTITY
 
 BYTES = b"the release" * 1000
 DIGEST = hashlib.sha256(BYTES).hexdigest()
-MakePin = Callable[..., Pin]
 
 
 @pytest.fixture

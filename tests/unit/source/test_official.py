@@ -5,7 +5,6 @@ import shutil
 import subprocess
 import tempfile
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -23,7 +22,6 @@ from harness.source.pin import Location, load_pins
 from harness.tree import import_source
 from tests.unit.conftest import RELEASE, make_archive
 
-MakePin = Callable[..., Pin]
 RELEASE_KEY = "CEACC9E15534EBABB82D3FA03353C9CEF108B584"
 
 

@@ -1,16 +1,11 @@
 """Trying patches on other releases: files that moved, changes that are there already."""
 
-from collections.abc import Callable, Mapping
-from pathlib import Path
-
 import pytest
 
 from harness.series import scan_changes
 from harness.tree.fit import fit_patches
 from harness.tree.moves import find_moves
 from tests.unit.repositories import git, write_files
-
-Release = Callable[[Mapping[str, str]], tuple[Path, str]]
 
 
 def text(name, *changed):

@@ -3,7 +3,6 @@ import io
 import os
 import subprocess
 import tarfile
-from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -12,7 +11,7 @@ from hypothesis import strategies as st
 
 from harness.errors import OptionError, StorageError, TreeError
 from harness.progress import Silent
-from harness.source import Edit, Source
+from harness.source import Edit
 from harness.source.pin import Traces
 from harness.tree import import_source, start_of
 from harness.tree.content import from_archive, from_folder
@@ -25,9 +24,6 @@ from harness.tree.paths import bad_link, bad_path
 class SilentStep:
     def update(self, done, total=None, text=""):
         pass
-
-
-MakeSource = Callable[..., Source]
 
 
 def git(path, *words):

@@ -3,8 +3,6 @@
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from typing import Any
 
 import psutil
 import pytest
@@ -26,7 +24,6 @@ pytestmark = pytest.mark.slow
 
 NAP = "8765.4321"
 TARGET = ("x86_64-softmmu",)
-Hostile = Callable[[str], Any]
 
 
 @pytest.fixture
