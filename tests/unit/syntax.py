@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import ast
 import functools
-from pathlib import Path
 
 
 @functools.cache  # all of harness/ takes a second
-def nodes(path: Path) -> tuple[ast.AST, ...]:
+def nodes(path):
     """Return all nodes of a file, the module first."""
     return tuple(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))

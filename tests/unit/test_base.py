@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.errors import BusyError, HarnessError, OptionError, all_errors
+from harness.errors import BusyError, HarnessError, OptionError, StorageError, all_errors
+from harness.jsonfile import storing
 from harness.layout import Layout, find_layout, safe_name
 from harness.lock import locked
 from harness.progress import Plain, Silent, Terminal, times
@@ -203,7 +204,7 @@ def test_terminal_progress_shows_time_spent_and_left():
     with Terminal(console).step("compile") as step:
         step.update(1, 2)
         time.sleep(0.3)  # more than one refresh
-    assert re.search(r"\d+ s spent, about \d+ s left", console.file.getvalue())  # type: ignore[attr-defined]
+    assert re.search(r"\d+ s spent, about \d+ s left", console.file.getvalue())
 
 
 def test_plain_progress_reports_a_failed_step():
@@ -225,7 +226,7 @@ def test_terminal_progress_shows_text_without_markup():
     console = Console(file=io.StringIO(), width=60, force_terminal=False)
     with Terminal(console).step("Build [x86_64]") as step:
         step.update(1, 2, "[red]")
-    assert "Build [x86_64]" in console.file.getvalue()  # type: ignore[attr-defined]
+    assert "Build [x86_64]" in console.file.getvalue()
 
 
 def test_table_is_shown_below_the_bar_while_a_step_runs():
@@ -246,3 +247,9 @@ def test_table_is_shown_below_the_bar_while_a_step_runs():
         with quiet.step("round 1") as step:
             step.show(table)
     assert "medians" not in stream.getvalue()
+
+
+def test_failed_write_has_the_file_and_a_remedy():
+    with pytest.raises(StorageError, match=r"^cannot write a\.txt: full$") as raised, storing("write a.txt"):
+        raise OSError("full")
+    assert raised.value.remedy == "free some disk space"

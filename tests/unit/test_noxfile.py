@@ -41,7 +41,7 @@ class Session:
 def noxfile(monkeypatch):
     """The names that noxfile.py defines."""
     nox, command = ModuleType("nox"), ModuleType("nox.command")
-    command.CommandFailed = CommandFailedError  # type: ignore[attr-defined]
+    command.CommandFailed = CommandFailedError
     values = {"command": command, "options": SimpleNamespace(), "session": lambda **_: lambda made: made}
     for name, value in values.items():
         setattr(nox, name, value)

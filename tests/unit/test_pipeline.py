@@ -53,7 +53,7 @@ def test_every_variant_is_built_for_every_host(layout, reporter, monkeypatch):
         return f"{checkout.variant} {host}"
 
     checkouts = tuple(SimpleNamespace(variant=variant) for variant in ("base", "patched"))
-    prepared = Prepared(tree=None, series=None, checkouts=checkouts)  # type: ignore[arg-type]
+    prepared = Prepared(tree=None, series=None, checkouts=checkouts)
     monkeypatch.setattr(pipeline, "ensure", lambda *_: kept.append("ensure"))
     monkeypatch.setattr(pipeline, "prepare", lambda *_: prepared)
 
@@ -93,7 +93,7 @@ def test_each_emulated_host_has_a_native_qemu_that_emulates_it(layout, reporter,
         return SimpleNamespace(binary=lambda target: SimpleNamespace(file=Path(f"/{target}")))
 
     monkeypatch.setattr(pipeline, "build", build)
-    prepared = Prepared(tree=None, series=None, checkouts=("base", "patched"))  # type: ignore[arg-type]
+    prepared = Prepared(tree=None, series=None, checkouts=("base", "patched"))
     options = options_with(hosts=("native", "s390x"))
     found = pipeline.build_emulators(prepared, layout, options, reporter)
     assert found == ((HOSTS["s390x"], Path("/s390x-softmmu")),)
@@ -224,7 +224,7 @@ def test_stages_of_a_build_share_layout_options_and_reporter(layout, reporter, m
     """``build_all`` installs what a build needs before it prepares, and writes the results of all builds."""
     calls = []
     tree = SimpleNamespace(variant="base")
-    prepared = Prepared(tree=None, series=None, checkouts=(tree,))  # type: ignore[arg-type]
+    prepared = Prepared(tree=None, series=None, checkouts=(tree,))
 
     def ensure(*given):
         calls.append(("ensure", *given))
@@ -276,7 +276,7 @@ def test_all_devices_are_built_where_those_of_guests_do_not_compile(
     reporter = Silent()
     options = options_with(**{"devices": "guests", "variants": variants, "given": (), **given})
     checkouts = tuple(SimpleNamespace(variant=variant) for variant in variants)
-    prepared = Prepared(tree=None, series=None, checkouts=checkouts)  # type: ignore[arg-type]
+    prepared = Prepared(tree=None, series=None, checkouts=checkouts)
     built = []
     written = []
 

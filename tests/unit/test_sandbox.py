@@ -147,7 +147,7 @@ def test_number_of_processes_is_limited(layout, place, monkeypatch):
         )
         assert "all" not in ended.stdout
         assert "fork" in ended.stderr
-        groups = found.groups  # type: ignore[attr-defined]
+        groups = found.groups
     assert not any(group.exists() for group in groups)
 
 

@@ -1,26 +1,11 @@
 """Benches for tests, prepared without downloads and without QEMU."""
 
-from collections.abc import Sequence
-from pathlib import Path
-
-from harness.bench import Bench, Subject
+from harness.bench import Bench
 from harness.guest import Accel, Firmware
-from harness.layout import Layout
-from harness.options import Options
-from harness.progress import Reporter, Silent
+from harness.progress import Silent
 
 
-def make_bench(
-    layout: Layout,
-    options: Options,
-    subjects: Sequence[Subject] = (),
-    *,
-    accels: Sequence[Accel] = (),
-    folders: Sequence[Path] = (),
-    reporter: Reporter | None = None,
-    seed: int = 1,
-    **fields: object,
-) -> Bench:
+def make_bench(layout, options, subjects=(), *, accels=(), folders=(), reporter=None, seed=1, **fields):
     """Return a bench with the given accelerators (default: TCG for each target), and without boots."""
     bench = Bench(
         layout=layout,
@@ -29,7 +14,7 @@ def make_bench(
         subjects=tuple(subjects),
         seed=seed,
         payloads=("paused",),
-        **fields,  # type: ignore[arg-type]
+        **fields,
     )
     chosen = accels or [Accel(target=target, name="tcg", reason="") for target in bench.targets]
     vars(bench).update(

@@ -1,15 +1,12 @@
 """A configured build with a fake of meson and ninja."""
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 from harness.bisect.qtests import run_tests
 from harness.bisect.suites import QemuTest
-from harness.check import TestRow
 from tests.unit.bisect.support import RecordingSandbox
 
 SCRIPT = """\
@@ -34,7 +31,7 @@ class Meson:
     top: Path
     sandbox: RecordingSandbox = field(default_factory=RecordingSandbox)
 
-    def __post_init__(self) -> None:
+    def __post_init__(self):
         (self.folder / "pyvenv" / "bin").mkdir(parents=True)
         (self.folder / "meson-logs").mkdir()
         for path in (self.folder / "pyvenv" / "bin" / "meson", self.ninja):
@@ -42,19 +39,19 @@ class Meson:
             path.chmod(0o755)
 
     @property
-    def folder(self) -> Path:
+    def folder(self):
         return self.top / "native"
 
     @property
-    def ninja(self) -> Path:
+    def ninja(self):
         return self.folder / "ninja"
 
     @property
-    def log(self) -> Path:
+    def log(self):
         return self.top / "log"
 
     @property
-    def build(self) -> Any:
+    def build(self):
         commands = (
             SimpleNamespace(purpose="configure", env={"CC": "cc-12"}, argv=("../src/configure",)),
             SimpleNamespace(purpose="compile", env={}, argv=(str(self.ninja), "-j3", "all")),
@@ -62,7 +59,7 @@ class Meson:
         return SimpleNamespace(folder=str(self.folder), source=str(self.top / "src"), commands=commands)
 
     @property
-    def calls(self) -> list[str]:
+    def calls(self):
         """Arguments of the calls; each ran in the build folder, with the variables of configure."""
         lines = (self.folder / "calls").read_text().splitlines()
         prefix = f"{self.folder} cc-12 "
@@ -70,12 +67,12 @@ class Meson:
         assert [folder for _, folder in self.sandbox.commands] == [self.folder] * len(lines)
         return [line.removeprefix(prefix) for line in lines]
 
-    def describe(self, tests: Sequence[object], targets: Sequence[object]) -> None:
+    def describe(self, tests, targets):
         """Let ``meson introspect`` print ``tests`` and ``targets``."""
         for name, entries in (("tests", tests), ("targets", targets)):
             (self.folder / f"--{name}.json").write_text(json.dumps(entries))
 
-    def give(self, *runs: dict[str, str | dict[str, object]]) -> None:
+    def give(self, *runs):
         """Let each ``meson test`` end with one of ``runs``: results, or whole entries, by meson's name."""
         for number, run in enumerate(runs):
             entries = [
@@ -85,17 +82,17 @@ class Meson:
             text = "\n".join(json.dumps(entry) for entry in entries)
             (self.folder / f"results-{number}.json").write_text(f"{text}\n\n")
 
-    def run(self, *names: str, **env: str) -> tuple[TestRow, ...]:
+    def run(self, *names, **env):
         tests = [QemuTest(name=name, suite="unit", programs=(), sources=()) for name in names]
         return run_tests(self.build, tests, self.sandbox, patch=3, log=self.log, processes=2, env=env)
 
 
-def entry(name: str, *suites: str, command: Sequence[str] = (), **more: object) -> dict[str, object]:
+def entry(name, *suites, command=(), **more):
     """One test, as ``meson introspect --tests`` describes it."""
     return {"name": name, "suite": list(suites), "cmd": list(command), "depends": []} | more
 
 
-def target(ident: str, path: str, *sources: str) -> object:
+def target(ident, path, *sources):
     """One target, as ``meson introspect --targets`` describes it."""
-    groups: list[object] = [{"linker": ["cc"]}, {"sources": list(sources)}]
+    groups = [{"linker": ["cc"]}, {"sources": list(sources)}]
     return {"id": ident, "filename": [path], "target_sources": groups}

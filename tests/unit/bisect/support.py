@@ -1,7 +1,6 @@
 """Fakes of the stages that run_bisect calls: checkout, build, QEMU's tests and Sphinx."""
 
 import dataclasses
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,7 +11,6 @@ import pytest
 from harness.bisect import commits as module
 from harness.bisect import proof, run_bisect, testing
 from harness.bisect.choice import prefer_hosts
-from harness.bisect.commits import BisectResult
 from harness.bisect.manual import Manual
 from harness.bisect.scope import Scope
 from harness.bisect.suites import QemuTest
@@ -27,7 +25,7 @@ from tests.unit.check.support import judged as series
 from tests.unit.series.mails import DIFF, patch
 
 
-def judged(count: int = 4, diff: str = DIFF) -> Judged:
+def judged(count=4, diff=DIFF):
     """A series of ``count`` patches with the commits ``c1``, ``c2`` … on the base ``c0``."""
     return series(
         *(
@@ -44,7 +42,7 @@ class RecordingSandbox:
     commands: list[tuple[str, Path]] = field(default_factory=list)
     name: str = "recorded"
 
-    def wrap(self, argv: Sequence[str], folder: Path) -> tuple[str, ...]:
+    def wrap(self, argv, folder):
         self.commands.append((" ".join(argv), folder))
         return tuple(argv)
 
@@ -87,12 +85,7 @@ class Walk:
     """What is built; the targets of the options alone if it is None."""
     clock: float = 100.0
 
-    def __call__(
-        self,
-        logs: dict[str, list[str]] | None = None,
-        failing: dict[str, list[str]] | None = None,
-        **options: Any,
-    ) -> BisectResult:
+    def __call__(self, logs=None, failing=None, **options):
         self.logs = logs or {}
         self.failing = failing or {}
         self.builds, self.test_runs, self.reporter = [], [], Recorder()
@@ -109,15 +102,15 @@ class Walk:
         self.monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=self._monotonic))
         return run_bisect(self.series, self.tree, self.asked, self.layout, self.reporter, self.sandbox)
 
-    def log(self, number: int, name: str) -> Path:
+    def log(self, number, name):
         """The log of the tests or the manual of a patch."""
         return self.layout.logs / f"7.2-validate-x-native-{number:02}-{name}.log"
 
-    def _monotonic(self) -> float:
+    def _monotonic(self):
         self.clock += 1.25
         return self.clock
 
-    def _choose_scope(self, judged: object, *rest: object) -> Scope:
+    def _choose_scope(self, judged, *rest):
         assert judged is self.series
         tree, options, *others = rest
         assert tree == self.tree
@@ -126,24 +119,11 @@ class Walk:
         assert others == [self.layout, self.reporter, self.sandbox, "validate-x"]
         return self.scope or Scope(targets=options.targets)
 
-    def _checkout_commit(
-        self, tree: object, label: str, commit: str, layout: object, reporter: object
-    ) -> object:
+    def _checkout_commit(self, tree, label, commit, layout, reporter):
         assert (tree, label, layout, reporter) == (self.tree, "validate-x", self.layout, self.reporter)
         return SimpleNamespace(commit=commit)
 
-    def _build(
-        self,
-        checkout: Any,
-        options: object,
-        layout: object,
-        reporter: object,
-        *,
-        host: str,
-        keep_going: bool,
-        sandbox: object,
-        extra: Extra,
-    ) -> object:
+    def _build(self, checkout, options, layout, reporter, *, host, keep_going, sandbox, extra):
         scope = self._choose_scope(
             *(self.series, self.tree, prefer_hosts(self.asked)), *(layout, reporter, sandbox), "validate-x"
         )
@@ -176,19 +156,19 @@ class Walk:
             commit=commit,
         )
 
-    def _with_test_files(self, judged: Judged, files: Sequence[str]) -> str:
+    def _with_test_files(self, judged, files):
         """The commit of the base with the test files of the series."""
         assert judged is self.series
         assert files == sorted(files)
         assert all(path.startswith("tests/") for path in files)
         return "t0"
 
-    def _list_tests(self, build: Any, sandbox: object) -> tuple[QemuTest, ...]:
+    def _list_tests(self, build, sandbox):
         assert build.commit
         assert sandbox is self.sandbox
         return self.tests
 
-    def _build_tests(self, build: Any, tests: Sequence[QemuTest], sandbox: object, log: Path) -> object:
+    def _build_tests(self, build, tests, sandbox, log):
         assert sandbox is self.sandbox
         assert not log.exists(), "the log of an earlier run is removed"
         output = self.test_logs.get(build.commit, [])
@@ -201,17 +181,7 @@ class Walk:
                 path.touch()
         return SimpleNamespace(returncode=int(failed), output="\n".join(output))
 
-    def _run_tests(
-        self,
-        build: Any,
-        tests: Sequence[QemuTest],
-        sandbox: object,
-        *,
-        patch: int,
-        log: Path,
-        processes: int,
-        env: object,
-    ) -> tuple[TestRow, ...]:
+    def _run_tests(self, build, tests, sandbox, *, patch, log, processes, env):
         assert env == {}
         assert sandbox is self.sandbox
         assert log == self.log(patch, "proof" if build.commit == "t0" else "tests")
@@ -226,14 +196,14 @@ class Walk:
                 patch=patch,
                 suite="unit",
                 name=test.name,
-                outcome={"failed": self.outcome}.get(found := outcomes.get(test.name, "ok"), found),  # type: ignore[arg-type]
+                outcome={"failed": self.outcome}.get(found := outcomes.get(test.name, "ok"), found),
                 seconds=0.1,
                 reason="why it failed",
             )
             for test in tests
         )
 
-    def _make_manual(self, program: str, build: Any, sandbox: object, log: Path) -> Manual:
+    def _make_manual(self, program, build, sandbox, log):
         assert program == self.sphinx
         assert sandbox is self.sandbox
         assert log == self.log(int(build.commit[1:]), "manual")

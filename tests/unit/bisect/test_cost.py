@@ -18,7 +18,7 @@ def test_builds_of_many_files_measure_the_rates(layout):
     assert read_rates(layout) == Rates()
     for build in (built(0, ENOUGH - 1), built(500, 500), built(0, 500, reused=True)):
         measure_rates(layout, build)
-    measure_rates(layout, SimpleNamespace(reused=False, cache=None))  # type: ignore[arg-type]
+    measure_rates(layout, SimpleNamespace(reused=False, cache=None))
     assert not read_rates(layout).measured
     measure_rates(layout, built(0, 500))
     measure_rates(layout, built(1000, 10, compile_s=10.1))

@@ -4,12 +4,10 @@ import os
 import shutil
 import time
 from pathlib import Path
-from typing import Any
 
-from harness.build import Build, build
+from harness.build import build
 from harness.layout import Layout
-from harness.options import Options
-from harness.progress import Reporter, Silent
+from harness.progress import Silent
 from harness.tree import Checkout, Facts
 from tests.unit.defaults import options_with
 
@@ -18,16 +16,16 @@ FAKE = ROOT / "tests" / "fakeqemu"
 BOTH = ("x86_64-softmmu", "s390x-softmmu")
 
 
-def make_layout(tmp_path: Path) -> Layout:
+def make_layout(tmp_path):
     return Layout(root=ROOT, build=tmp_path / "build", trees=tmp_path / "trees", cache=tmp_path / "cache")
 
 
-def make_options(**changes: Any) -> Options:
+def make_options(**changes):
     known = {"variants": ("base", "patched"), "memory_mib": (256,), "rounds": 1, "timeout": 10, "jobs": 2}
     return options_with(**{**known, "ccache": False, **changes})
 
 
-def checkout_at(path: Path, label: str = "base", commit: str = "c1") -> Checkout:
+def checkout_at(path, label="base", commit="c1"):
     """The sources of the fake QEMU below ``path``."""
     return Checkout(
         path=path,
@@ -40,24 +38,22 @@ def checkout_at(path: Path, label: str = "base", commit: str = "c1") -> Checkout
     )
 
 
-def make_checkout(layout: Layout, label: str = "base", commit: str = "c1") -> Checkout:
+def make_checkout(layout, label="base", commit="c1"):
     path = layout.build_root("7.2", label) / "src"
     shutil.copytree(FAKE, path)
     return checkout_at(path, label, commit)
 
 
-def build_it(
-    checkout: Checkout, layout: Layout, *, reporter: Reporter | None = None, **options: Any
-) -> Build:
+def build_it(checkout, layout, *, reporter=None, **options):
     return build(checkout, make_options(**options), layout, reporter or Silent())
 
 
-def configure_runs(checkout: Checkout) -> int:
+def configure_runs(checkout):
     runs = checkout.path.parent / "configure-runs"
     return len(runs.read_text().splitlines()) if runs.exists() else 0
 
 
-def edit(path: Path, old: str, new: str) -> None:
+def edit(path, old, new):
     """Change a source file and its timestamp, so that ninja notices even with coarse timestamps."""
     text = path.read_text()
     assert old in text

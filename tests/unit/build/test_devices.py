@@ -111,7 +111,7 @@ def test_targets_without_a_set_have_all_devices(wanted, targets, knows, chosen):
         def knows(self, switch):
             return knows or switch == "--without-default-devices"
 
-    assert devices_of(wanted, targets, Configure()) == chosen  # type: ignore[arg-type]
+    assert devices_of(wanted, targets, Configure()) == chosen
 
 
 def test_option_precedes_the_choice_of_the_session():

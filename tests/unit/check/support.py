@@ -1,9 +1,7 @@
 """Patches for the tiny release: one without findings, and ways to change it."""
 
 import contextlib
-from collections.abc import Iterator, Mapping
 from types import SimpleNamespace
-from typing import Any
 
 from harness.check import Judged, JudgedPatch
 from harness.progress import Silent
@@ -85,12 +83,12 @@ WHY = "The second one is needed, because the first one is taken."
 SPDX = "/* SPDX-License-Identifier: GPL-2.0-or-later */"
 
 
-def good(**changes: Any) -> bytes:
+def good(**changes):
     """A patch without findings. ``changes``: ``body``, ``signed``, ``line`` or arguments of ``patch``."""
     body = changes.pop("body", WHY)
     signed = changes.pop("signed", SIGNED)
     line = changes.pop("line", "int short_two;")
-    values: dict[str, Any] = {
+    values = {
         "subject": "[PATCH] util: add a second one",
         "message": f"{body}\n\n{signed}".strip(),
         "diff": ONE.format(line=line),
@@ -99,18 +97,18 @@ def good(**changes: Any) -> bytes:
     return patch(**(values | changes))
 
 
-def new_diff(path: str, *lines: str, mode: str = "100644") -> str:
+def new_diff(path, *lines, mode="100644"):
     """A diff that adds a file."""
     head = NEW.format(path=path, mode=mode, count=len(lines))
     return head + "".join(f"+{line}\n" for line in lines)
 
 
-def new_file(path: str, *lines: str, mode: str = "100644") -> bytes:
+def new_file(path, *lines, mode="100644"):
     """A patch that adds a file."""
     return good(diff=new_diff(path, *lines, mode=mode))
 
 
-def append(path: str, before: str, *lines: str) -> bytes:
+def append(path, before, *lines):
     """A patch that appends ``lines`` to the file at ``path`` whose text is ``before``."""
     old = before.split("\n")[:-1]
     head = f"diff --git a/{path} b/{path}\n--- a/{path}\n+++ b/{path}\n"
@@ -120,9 +118,9 @@ def append(path: str, before: str, *lines: str) -> bytes:
     )
 
 
-def cover(**changes: Any) -> bytes:
+def cover(**changes):
     """The cover letter of a series of two patches."""
-    values: dict[str, Any] = {
+    values = {
         "subject": "[PATCH 0/2] util: two of them",
         "message": "Both are needed.",
         "diff": "",
@@ -131,7 +129,7 @@ def cover(**changes: Any) -> bytes:
     return patch(**(values | changes))
 
 
-def pair(tag: str = "PATCH", **changes: Any) -> list[bytes]:
+def pair(tag="PATCH", **changes):
     """A series of a cover letter and two patches, without findings."""
     two = append(
         "util/long.c", "".join(f"static int line_{number};\n" for number in range(1, 81)), "int more;"
@@ -149,10 +147,10 @@ def pair(tag: str = "PATCH", **changes: Any) -> list[bytes]:
 class Repository:
     """A fake of a git repository with ``files`` by commit and path, such as ``c0:MAINTAINERS``."""
 
-    def __init__(self, files: Mapping[str, str]) -> None:
+    def __init__(self, files):
         self.files = files
 
-    def run(self, *words: str, check: bool, merge_stderr: bool) -> Any:
+    def run(self, *words, check, merge_stderr):
         *command, name = words
         assert command == ["cat-file", "blob"]
         assert (check, merge_stderr) == (False, False), "a missing file is no error"
@@ -160,9 +158,7 @@ class Repository:
         return SimpleNamespace(returncode=0 if found else 128, output=self.files.get(name, "fatal: no file"))
 
 
-def judged(
-    *mails: bytes, files: Mapping[str, str] | None = None, metadata: SeriesFile | None = None, **fields: Any
-) -> Judged:
+def judged(*mails, files=None, metadata=None, **fields):
     """A series that applies: its patches have the commits ``c1``, ``c2`` … on the base ``c0``.
 
     ``files`` are the contents of the repository, see Repository.
@@ -180,7 +176,7 @@ def judged(
         JudgedPatch(number=number, mail=mail, commit=f"c{number}", parent=f"c{number - 1}")
         for number, mail in enumerate(series.patches, 1)
     )
-    values: dict[str, Any] = {
+    values = {
         "input": series,
         "patches": patches,
         "pin": "7.2",
@@ -194,14 +190,14 @@ def judged(
 class Recorder(Silent):
     """Also records the progress of each step, in ``updates``."""
 
-    def __init__(self) -> None:
+    def __init__(self):
         super().__init__()
         self.updates: list[tuple[float, float | None, str]] = []
 
     @contextlib.contextmanager
-    def step(self, title: str) -> Iterator[Any]:
+    def step(self, title):
         self.lines.append(title)
         yield self
 
-    def update(self, done: float, total: float | None = None, text: str = "") -> None:
+    def update(self, done, total=None, text=""):
         self.updates.append((done, total, text))

@@ -9,7 +9,7 @@ from tests.unit.check.support import good, judged
 
 
 def fit(kind, *details):
-    return PatchFit(kind=kind, exact=False, details=details)  # type: ignore[arg-type]
+    return PatchFit(kind=kind, exact=False, details=details)
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ def test_each_fit_has_a_rule(kind, detail, rule):
 
 def stopped(kind, *details):
     error = ApplyError("patch 1/1 of x (1) does not", "do it", details=details)
-    error.patch, error.reason, error.kind = 1, "the patch does not", kind  # type: ignore[assignment]
+    error.patch, error.reason, error.kind = 1, "the patch does not", kind
     return error
 
 

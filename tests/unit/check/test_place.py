@@ -29,7 +29,7 @@ def test_base_is_the_one_asked_for_or_that_of_the_series():
     ]
     assert base_of(series(good()), "auto") == "pristine"
     for base in ("base", "pristine"):
-        metadata = SeriesFile(title="x", base=base)  # type: ignore[arg-type]
+        metadata = SeriesFile(title="x", base=base)
         assert base_of(replace(ours, metadata=metadata), "auto") == base
 
 

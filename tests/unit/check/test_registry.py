@@ -83,7 +83,7 @@ def test_findings_are_sorted_by_patch_and_severity():
 
 def finding(rule="a", **fields):
     values = {"severity": "error", "message": "m", "remedy": "r"}
-    return Finding(rule=rule, **(values | fields))  # type: ignore[arg-type]
+    return Finding(rule=rule, **(values | fields))
 
 
 def test_equal_findings_are_merged_into_the_first():
@@ -95,7 +95,7 @@ def test_equal_findings_are_merged_into_the_first():
     "other", [{"rule": "b"}, {"patch": 1}, {"file": "f"}, {"message": "n"}, {"severity": "note"}]
 )
 def test_findings_that_differ_are_not_merged(other):
-    findings = [finding(), finding(**({"rule": "a"} | other))]  # type: ignore[arg-type]
+    findings = [finding(), finding(**({"rule": "a"} | other))]
     assert merge(findings) == findings
 
 

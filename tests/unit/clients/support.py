@@ -1,7 +1,7 @@
 """Rows and trials for the tests of clients."""
 
 from harness.bench import Subject
-from harness.clients.model import ClientRow, Trial, row_of
+from harness.clients.model import Trial, row_of
 
 OPTION = ("-async-teardown",)
 BASE = Subject(variant="base", target="x86_64-softmmu", path="/q/base")
@@ -9,7 +9,7 @@ PATCHED = Subject(variant="patched", target="x86_64-softmmu", path="/q/patched",
 WITHOUT = Subject(variant="patched", target="x86_64-softmmu", path="/q/patched", able=True)
 
 
-def trial(client: str, binary: Subject = PATCHED, *, backend: str = "ram", memory_mib: int = 1024) -> Trial:
+def trial(client, binary=PATCHED, *, backend="ram", memory_mib=1024):
     """Return a trial of round 1."""
     return Trial(
         clients=(client,),
@@ -22,10 +22,10 @@ def trial(client: str, binary: Subject = PATCHED, *, backend: str = "ram", memor
     )
 
 
-def row(client: str, binary: Subject = PATCHED, **fields: object) -> ClientRow:
+def row(client, binary=PATCHED, **fields):
     """Return a row of a successful run, with ``fields`` replaced."""
     slow = not binary.options
-    usual: dict[str, object] = {
+    usual = {
         "helpers": int(not slow),
         "exit_s": 0.1 if slow else 0.001,
         "told_s": 0.1 if slow else 0.002,

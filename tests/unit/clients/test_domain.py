@@ -15,7 +15,7 @@ RUN_WITH = ("-run-with", "async-teardown=on")
 
 def parsed(binary=PATCHED, *, backend="ram", **more):
     arguments = {"version": "9.0.0"} | more
-    return ET.fromstring(domain_xml(trial("libvirt destroy", binary, backend=backend), "d", **arguments))  # type: ignore[arg-type]
+    return ET.fromstring(domain_xml(trial("libvirt destroy", binary, backend=backend), "d", **arguments))
 
 
 def words(domain):

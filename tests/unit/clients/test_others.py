@@ -155,7 +155,7 @@ def test_libvirtd_is_started_again_after_a_failure(layout, monkeypatch):
     def start(self, backend, *, controlled):
         if controlled not in self._sessions:
             started.append(controlled)
-            self._sessions[controlled] = "session", None  # type: ignore[assignment]
+            self._sessions[controlled] = "session", None
         return "session", "meter"
 
     answers = iter([(row("libvirt destroy"),), LibvirtError("gone", "read"), (row("libvirt destroy"),)])

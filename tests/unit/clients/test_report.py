@@ -80,7 +80,7 @@ def test_failed_claim_is_an_error(layout):
 
 def test_interrupted_run_keeps_its_rows(layout, monkeypatch):
     def stop(*_, on_row, **__):
-        on_row(row("timeout"))  # type: ignore[operator]
+        on_row(row("timeout"))
         raise KeyboardInterrupt
 
     monkeypatch.setattr(record, "run_clients", stop)

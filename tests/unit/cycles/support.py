@@ -1,11 +1,9 @@
 """Cycles and rows for tests."""
 
-from typing import Any
-
 from harness.cycles.model import Cycle, CycleRow
 
 
-def make_cycle(**fields: Any) -> Cycle:
+def make_cycle(**fields):
     return Cycle(
         **{
             "number": 1,
@@ -24,7 +22,7 @@ def make_cycle(**fields: Any) -> Cycle:
     )
 
 
-def make_row(*reasons: str, variant: str = "patched", **fields: Any) -> CycleRow:
+def make_row(*reasons, variant="patched", **fields):
     return CycleRow(
         variant=variant,
         target="x86_64-softmmu",

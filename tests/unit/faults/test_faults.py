@@ -26,7 +26,7 @@ def row(outcome, name="this", case="kill"):
     return FaultRow(
         case=case,
         name=name,
-        outcome=outcome,  # type: ignore[arg-type]
+        outcome=outcome,
         reason="" if outcome == "survived" else "because",
         duration_s=2.0,
     )
@@ -113,7 +113,7 @@ def test_only_the_sign_of_a_weakness_counts_as_noticed(layout, monkeypatch, tria
     def run(_):
         if isinstance(trials, Exception):
             raise trials
-        yield from trials  # type: ignore[misc]
+        yield from trials
 
     monkeypatch.setitem(CASES, "x", Case(name="x", does="", private=False, asked=False, run=run))
     one = Weakness(name="w", case="x", sign="^two: as it should", does="it", put_in=lambda: None)

@@ -86,7 +86,7 @@ def test_example_that_ends_an_explorer_is_stored_and_reported(
     def run(words, **more):
         if "--repeat" in words:
             return Finished(argv=(), returncode=status, output=output, duration_s=0)
-        return really(words, **more)  # type: ignore[arg-type]
+        return really(words, **more)
 
     really = guided.run
     monkeypatch.setattr(guided, "run", run)

@@ -1,24 +1,20 @@
 """Slices and rows for tests."""
 
-from typing import Any
-
 from harness.cycles.judge import judge_memory
 from harness.load.model import LoadRow, Remains, Slice
 
 
-def make_row(**fields: Any) -> LoadRow:
+def make_row(**fields):
     return LoadRow(
         **{"trigger": "sigkill", "exit_s": 0.02, "reclaim_s": 0.03, "restart_s": 0.2, "helpers": 1, **fields}
     )
 
 
-def make_remains(**fields: Any) -> Remains:
+def make_remains(**fields):
     return Remains(**{"starts": 3, "left": (), "zombies": (), "fds_before": 5, "fds_after": 5, **fields})
 
 
-def make_slice(
-    *rows: LoadRow, variant: str = "patched", kind: str = "crowd", lost: float = 0.0, **fields: Any
-) -> Slice:
+def make_slice(*rows, variant="patched", kind="crowd", lost=0.0, **fields):
     return Slice(
         **{
             "variant": variant,

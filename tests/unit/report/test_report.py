@@ -53,11 +53,6 @@ def grid(variants=("base", "patched"), memories=(256, 1024)):
     ]
 
 
-@pytest.fixture
-def layout(tmp_path):
-    return Layout(root=tmp_path, build=tmp_path / "b", trees=tmp_path / "t", cache=tmp_path / "c")
-
-
 def test_results_round_trip(tmp_path):
     made = results(grid())
     write_json(tmp_path / "results" / "teardown.json", made)
@@ -319,6 +314,8 @@ def test_host_facts_are_read(tmp_path):
     assert (facts.memory_mib, facts.swap_mib, facts.thp) == (2000, 1, "madvise")
     assert facts.distribution == "Debian GNU/Linux 12 (bookworm)"
     assert "machine = 3931" in facts.cpu
+    gib = f"Debian GNU/Linux 12 (bookworm), Linux {facts.kernel}, {facts.cpus} CPUs, 1 GiB"
+    assert facts.summary == gib
 
 
 def run_of(samples, *, error=None):

@@ -17,20 +17,20 @@ index 1234567..89abcde 100644
 
 
 def patch(
-    subject: str = "[PATCH 1/2] util: count",
+    subject="[PATCH 1/2] util: count",
     *,
-    message: str = "Because it counts.\n\nSigned-off-by: A U Thor <a@example.org>",
-    diff: str = DIFF,
-    sender: str = "A U Thor <a@example.org>",
-    ident: str = "1@example.org",
-    above: str = "",
-    date: str = "Tue, 1 Feb 2022 10:00:00 +0100",
-    notes: str = " util/a.c | 2 +-\n 1 file changed\n",
-    headers: str = "",
-    coding: str = "8bit",
-    charset: str = "UTF-8",
-    newline: bytes = b"\n",
-) -> bytes:
+    message="Because it counts.\n\nSigned-off-by: A U Thor <a@example.org>",
+    diff=DIFF,
+    sender="A U Thor <a@example.org>",
+    ident="1@example.org",
+    above="",
+    date="Tue, 1 Feb 2022 10:00:00 +0100",
+    notes=" util/a.c | 2 +-\n 1 file changed\n",
+    headers="",
+    coding="8bit",
+    charset="UTF-8",
+    newline=b"\n",
+):
     """Return a mail. ``above`` is the id of the mail that it answers."""
     separator = f"---\n{notes}\n{diff}-- \n2.39.5\n" if diff else ""
     body = f"{message}\n{separator}".encode(charset, "surrogateescape")
@@ -47,7 +47,7 @@ def patch(
     return (head.encode() + body).replace(b"\n", newline)
 
 
-def mbox(*mails: bytes) -> bytes:
+def mbox(*mails):
     """Join mails into a mailbox (mboxrd)."""
     return b"".join(
         b"From mboxrd@z Thu Jan  1 00:00:00 1970\n" + mail.replace(b"\nFrom ", b"\n>From ") + b"\n"

@@ -8,7 +8,6 @@ import subprocess
 import pytest
 
 from harness.errors import FetchError
-from harness.layout import Layout
 from harness.progress import Silent
 from harness.source import closure
 from harness.source.closure import chosen, fetch_closure
@@ -84,11 +83,6 @@ def apt(tmp_path, monkeypatch):
     for name in ("libc6-dev", "libc6"):
         (folder / f"{name}_2.36_s390x.deb").write_text(name)
     return folder
-
-
-@pytest.fixture
-def layout(tmp_path):
-    return Layout(root=tmp_path, build=tmp_path / "b", trees=tmp_path / "t", cache=tmp_path / "cache")
 
 
 def get(layout, *packages):

@@ -191,7 +191,7 @@ class FakeApt:
                 (Path(str(options["cwd"])) / f"{name}_1%3a1_all.deb").write_bytes(self.debs[name])
         ended = Finished(argv=tuple(words), returncode=status, output=text, duration_s=0)
         if status and options["check"]:
-            raise options["error"](ended)  # type: ignore[operator]
+            raise options["error"](ended)
         return ended
 
 

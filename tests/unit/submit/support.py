@@ -1,7 +1,5 @@
 """A result of validate, and a person who declares where a series comes from."""
 
-from pathlib import Path
-
 from harness.authoring.compare import patch_id
 from harness.check.model import (
     CommitBuild,
@@ -12,19 +10,18 @@ from harness.check.model import (
     ValidateResults,
 )
 from harness.jsonfile import write_json
-from harness.layout import Layout
 from harness.series import load_series, read_input
 from harness.series.form import diff_start
 from harness.submit.policy import find_policy
-from harness.tree import Tree, start_of
+from harness.tree import start_of
 from harness.tree.git import Git
 
 
-def finding(rule: str, severity: str = "error", patch: int = 1) -> Finding:
-    return Finding(rule=rule, severity=severity, message=f"{rule} is wrong", remedy="fix it", patch=patch)  # type: ignore[arg-type]
+def finding(rule, severity="error", patch=1):
+    return Finding(rule=rule, severity=severity, message=f"{rule} is wrong", remedy="fix it", patch=patch)
 
 
-def validate(layout: Layout, tree: Tree, name: str, *found: Finding, **fields: object) -> ValidateResults:
+def validate(layout, tree, name, *found, **fields):
     """Write validate.json for the current series; keyword arguments replace fields."""
     given = read_input(layout, name)
     patches = tuple(
@@ -50,7 +47,7 @@ def validate(layout: Layout, tree: Tree, name: str, *found: Finding, **fields: o
         patches=patches,
     )
     base = given.metadata.base or "pristine"
-    values: dict[str, object] = {
+    values = {
         "command": "nox -s validate",
         "started": "2026-01-01T00:00:00+00:00",
         "finished": "2026-01-01T00:00:01+00:00",
@@ -71,7 +68,7 @@ def validate(layout: Layout, tree: Tree, name: str, *found: Finding, **fields: o
         ),
         "stages": (StageRow(name="check", outcome="ok"),),
     }
-    results = ValidateResults(**{**values, **fields})  # type: ignore[arg-type]
+    results = ValidateResults(**{**values, **fields})
     write_json(layout.results / "validate.json", results)
     return results
 
@@ -79,10 +76,10 @@ def validate(layout: Layout, tree: Tree, name: str, *found: Finding, **fields: o
 PERSON = "Test Person <person@qemu-test.org>"
 
 
-def declare(layout: Layout, tree: Tree, name: str, **answers: object) -> Path:
+def declare(layout, tree, name, **answers):
     """Write the declaration of a person who wrote the whole series by hand."""
     series, policy, git = load_series(layout, name), find_policy(tree, layout), Git(repository=tree.path)
-    values: dict[str, object] = {
+    values = {
         "person": PERSON,
         "date": "2026-01-02",
         "written-by": [PERSON],

@@ -118,7 +118,7 @@ def answered(**answers):
         "policy_read": "yes",
         "patches": {},
     }
-    return Declaration(**{**values, **answers})  # type: ignore[arg-type]
+    return Declaration(**{**values, **answers})
 
 
 @pytest.mark.parametrize(

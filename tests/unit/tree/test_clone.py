@@ -220,7 +220,7 @@ def test_a_second_use_starts_only_few_programs(clone, use, monkeypatch):
 
     def popen(*arguments, **words):
         started.append(arguments)
-        return original(*arguments, **words)  # type: ignore[call-overload]
+        return original(*arguments, **words)
 
     monkeypatch.setattr(process.subprocess, "Popen", popen)
     use(clone)

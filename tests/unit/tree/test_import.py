@@ -258,7 +258,7 @@ def test_an_edit_that_another_source_does_not_match_is_left_out(layout, make_sou
         import_source(source, layout, Silent())
     noted = []
     reporter = Silent()
-    reporter.note = noted.append  # type: ignore[method-assign]
+    reporter.note = noted.append
     import_source(replace(source, kind="local", digest=""), layout, reporter)
     assert any(line.startswith("not applied: pin tiny: ") for line in noted)
 

@@ -56,7 +56,7 @@ def test_proofs_are_reported_with_their_reasons():
     assert f"{lines[1]}." in reply(run)
     console = Console(file=io.StringIO(), width=200)
     console.print(render_validate(run))
-    assert lines[0] in console.file.getvalue()  # type: ignore[attr-defined]
+    assert lines[0] in console.file.getvalue()
 
 
 def test_rule_of_the_finding_is_listed():
