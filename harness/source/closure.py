@@ -17,7 +17,7 @@ from harness.progress import Reporter
 from harness.source.apt import AptState, open_state
 from harness.source.files import cached
 from harness.source.machine_apt import archive_of, default_suite
-from harness.source.packages import Deb, check_names, download, native_architecture, print_uris
+from harness.source.packages import Deb, check_names, download, native_architecture, print_uris, with_index
 
 FILE = "closures.json"
 
@@ -42,7 +42,7 @@ def fetch_closure(
         if not debs or _absent(debs, folder, reporter):
             state = open_state(layout, archive_of(suite, native=native), suite, architecture)
             with locked(state.folder, f"the apt state of {suite}", reporter):
-                debs = _fetch(state, key.split(), folder, reporter)
+                debs = with_index(state, reporter, lambda: _fetch(state, key.split(), folder, reporter))
             write_json(folder / FILE, {**known, key: debs})
         return {name: (deb, folder / deb.file) for name, deb in sorted(debs.items())}
 
@@ -54,16 +54,6 @@ def chosen(output: str) -> tuple[str, ...]:
 
 
 def _fetch(state: AptState, packages: list[str], folder: Path, reporter: Reporter) -> dict[str, Deb]:
-    if not state.has_index:
-        state.update(reporter)
-    try:
-        return _fetch_once(state, packages, folder, reporter)
-    except FetchError:
-        state.update(reporter)  # the index may be out of date
-        return _fetch_once(state, packages, folder, reporter)
-
-
-def _fetch_once(state: AptState, packages: list[str], folder: Path, reporter: Reporter) -> dict[str, Deb]:
     words = ["apt-get", "install", "--simulate", "--no-install-recommends", *packages]
     picked = chosen(state.run(words).output)
     if not picked:

@@ -85,7 +85,7 @@ def fetch_packages(
             with locked(state.folder, f"the apt state of {suite}", reporter):
                 if fresh:
                     state.update(reporter)
-                resolved = _download(state, missing, folder, reporter)
+                resolved = with_index(state, reporter, lambda: _download(state, missing, folder, reporter))
             known = {**known, **resolved}
             _save(folder, known)
         return {name: folder / known[name].file for name in wanted}
@@ -152,17 +152,18 @@ def resolve(output: str, names: Collection[str]) -> dict[str, tuple[str, Deb]]:
     return found
 
 
-def _download(state: AptState, names: list[str], folder: Path, reporter: Reporter) -> dict[str, Deb]:
+def with_index(state: AptState, reporter: Reporter, fetch: Callable[[], dict[str, Deb]]) -> dict[str, Deb]:
+    """Call ``fetch`` with an index of packages; if it fails, once more with a new one. Raises FetchError."""
     if not state.has_index:
         state.update(reporter)
     try:
-        return _download_once(state, names, folder, reporter)
+        return fetch()
     except FetchError:
         state.update(reporter)  # the index may be out of date
-        return _download_once(state, names, folder, reporter)
+        return fetch()
 
 
-def _download_once(state: AptState, names: list[str], folder: Path, reporter: Reporter) -> dict[str, Deb]:
+def _download(state: AptState, names: list[str], folder: Path, reporter: Reporter) -> dict[str, Deb]:
     resolved = print_uris(state, names)
     download(state, names, resolved, folder, reporter)
     return {name: resolved[name][1] for name in names}
