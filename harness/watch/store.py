@@ -84,6 +84,14 @@ class Store:
         with self._errors():
             path.parent.mkdir(parents=True, exist_ok=True)
             self.db = sqlite3.connect(path, timeout=60, isolation_level=None)
+        try:
+            self._open()
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self) -> None:
+        with self._errors():
             self.db.row_factory = sqlite3.Row
             for setting in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
                 self.db.execute(f"PRAGMA {setting}")
@@ -91,9 +99,8 @@ class Store:
             if found == 0:
                 self._create()
         if found > SCHEMA:
-            self.close()
             raise StorageError(
-                f"{path} has schema {found}, this harness knows schemas up to {SCHEMA}",
+                f"{self.path} has schema {found}, this harness knows schemas up to {SCHEMA}",
                 "use the version of the harness that wrote it, or another folder: --state FOLDER",
             )
 

@@ -124,12 +124,12 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 
 
 @pytest.fixture
-def worker(layout: Layout, tmp_path: Path) -> Worker:
+def worker(layout: Layout, tmp_path: Path) -> Iterator[Worker]:
     clone = make_clone(tmp_path / "qemu")
-    worker = make_worker(Store(tmp_path / "watch" / "watch.sqlite"), layout, clone)
-    worker = dataclasses.replace(worker, words=("-Dbisect=ends", "-Dmatrix=7.2,10.0"))
-    take(worker.store, "inbox", Batch(mails=tuple(series(1, 2)), cursor=Cursor()), Choice())
-    return worker
+    with Store(tmp_path / "watch" / "watch.sqlite") as store:
+        worker = make_worker(store, layout, clone)
+        take(store, "inbox", Batch(mails=tuple(series(1, 2)), cursor=Cursor()), Choice())
+        yield dataclasses.replace(worker, words=("-Dbisect=ends", "-Dmatrix=7.2,10.0"))
 
 
 def start(worker: Worker, gitlab: GitLab) -> Any:

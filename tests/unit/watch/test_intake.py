@@ -7,6 +7,7 @@ import random
 import sqlite3
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -26,8 +27,9 @@ from tests.unit.watch.inboxes import device, fifty, reply, series, who, without_
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(tmp_path / "watch.sqlite")
+def store(tmp_path: Path) -> Iterator[Store]:
+    with Store(tmp_path / "watch.sqlite") as store:
+        yield store
 
 
 def add(store: Store, *mails: bytes, choice: Choice = Choice()) -> int:  # noqa: B008 - frozen

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,8 +17,9 @@ from tests.unit.watch.stores import add_version, contents
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(tmp_path / "watch" / "watch.sqlite")
+def store(tmp_path: Path) -> Iterator[Store]:
+    with Store(tmp_path / "watch" / "watch.sqlite") as store:
+        yield store
 
 
 def test_series_is_read_as_it_was_written(store: Store) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +37,9 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def worker(layout: Layout, tmp_path: Path, clone: Path) -> Worker:
-    return make_worker(Store(tmp_path / "watch" / "watch.sqlite"), layout, clone)
+def worker(layout: Layout, tmp_path: Path, clone: Path) -> Iterator[Worker]:
+    with Store(tmp_path / "watch" / "watch.sqlite") as store:
+        yield make_worker(store, layout, clone)
 
 
 @pytest.fixture
