@@ -124,8 +124,11 @@ def run(
             code = commands.STAGES[stage](request)
         except HarnessError as raised:
             code, error = raised.code, raised
+            assert all((raised.cause, raised.remedy)), "each error names its cause and a remedy"
         lines = request.reporter.lines  # type: ignore[attr-defined]
-        return Called(code=code, error=error, out=capsys.readouterr().out, lines=lines)
+        out = capsys.readouterr().out
+        assert "None" not in out.splitlines(), "something was printed that does not exist"
+        return Called(code=code, error=error, out=out, lines=lines)
 
     return call
 
@@ -151,6 +154,19 @@ def binaries(tmp_path: Path) -> list[str]:
         program.chmod(0o755)
         words += ["--binary", f"{variant}={program}"]
     return words
+
+
+@pytest.fixture
+def own_test(layout: Layout) -> Iterator[Path]:
+    """Return a file with the behaviour tests Count.test_first and test_count, which the series has."""
+    folder = layout.root / "patches" / "async-teardown" / "tests"
+    folder.mkdir()
+    file = folder / "count.py"
+    file.write_text(
+        "class Count(BehaviourTest):\n    def test_first(self): pass\n    def test_count(self): pass\n"
+    )
+    yield file
+    shutil.rmtree(folder)
 
 
 @pytest.fixture
