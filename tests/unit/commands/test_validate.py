@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
+import io
 import json
+import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from harness.check import RULES
+from harness.behaviour import find_tests
+from harness.bench import Subject
+from harness.build.devices import GUESTS
+from harness.check import RULES, TestProof
 from harness.errors import FindingsError, InfrastructureError, OptionError
 from harness.layout import Layout
 from harness.properties import ROWS
+from harness.sandbox import NO_SANDBOX
+from tests.unit.behaviour.test_behaviour import results as behaviour_results
+from tests.unit.behaviour.test_behaviour import row
+from tests.unit.check.support import RELEASE, good
 from tests.unit.properties.support import make_row as property_row
 from tests.unit.report.support import make_results
+from tests.unit.repositories import git, write_files
 from tests.unit.teardown.support import make_sample
 
 from .conftest import Calls, Run
 
+GATE = '[[gate]]\nname = "g"\nkind = "ratio"\nmetric = "time"\ntest = "t"\nat_most = 0.5\n'
 QUICK = ("-Dbisect=none", "-Dmatrix=7.2", "-Disolation=none", "-Dtargets=x86_64-softmmu")
 
 
@@ -29,17 +41,29 @@ def with_suites(layout: Layout) -> Any:
     file.write_text(before)
 
 
-def test_series_is_judged_and_results_are_written(run: Run, layout: Layout) -> None:
+def test_series_is_judged_and_results_are_written(run: Run, layout: Layout, calls: Calls) -> None:
+    for stage in ("series.read_input", "sandbox.open_sandbox", "validate.record_validate"):
+        calls.spy(f"harness.{stage}")
+    calls.monkeypatch.setenv("GITHUB_ACTIONS", "true")
     ended = run("validate", *QUICK, "-Dfail-on=never")
     assert ended.code == 0, ended.error
+    (read, words), *_ = calls.given["read_input"]
+    assert (read, words["clone"]) == ((layout, "async-teardown"), "")
+    ((opened, _),) = calls.given["open_sandbox"]
+    assert opened == (layout, "none", words["reporter"])
+    ((given, recorded),) = calls.given["record_validate"]
+    assert given[4] is words["reporter"] is not None
+    assert recorded["sandbox"] is NO_SANDBOX
     stored = json.loads((layout.results / "validate.json").read_text())
     assert (stored["verdict"], stored["complete"]) == ("clean", True)
     assert (stored["command"], stored["base"]) == ("qemu-harness validate", "base")
     assert {finding["rule"] for finding in stored["findings"]} >= {"dco-missing"}
     for ending in ("json", "sarif", "xml", "tap"):
-        assert list(layout.results.glob(f"validate*.{ending}")), ending
+        for file in list(layout.results.glob(f"validate*.{ending}")) or [layout.results / ending]:
+            assert f" {file}\n" in ended.out
     assert str(layout.results / "validate.json") in ended.out
     assert "dco-missing" in ended.out
+    assert "\n::error " in ended.out, "marks for GitHub"
 
 
 def test_findings_set_the_exit_code(run: Run) -> None:
@@ -56,6 +80,9 @@ def test_options_are_passed_to_the_run(run: Run, layout: Layout) -> None:
     assert json.loads((layout.results / "validate.json").read_text())["base"] == "pristine"
     assert isinstance(run("validate", *QUICK, "-Dpin=9.9").error, OptionError)
     assert isinstance(run("validate", *QUICK, "-Dseries=no-such").error, OptionError)
+    error = run("validate", *QUICK, "-Ddevices=guests").error
+    assert isinstance(error, OptionError)
+    assert (error.cause[:17], error.remedy) == ("-Ddevices=guests:", "omit -Ddevices=")
 
 
 def findings(run: Run, layout: Layout, *words: str) -> list[dict[str, Any]]:
@@ -112,7 +139,7 @@ def test_unknown_suites_are_refused(run: Run, with_suites: Any) -> None:
     with_suites("dancing")
     ended = run("validate", *QUICK)
     assert isinstance(ended.error, OptionError)
-    assert "dancing" in ended.error.cause
+    assert ended.error.cause.startswith("-Dseries: series.toml has no 'dancing'")
 
 
 def test_each_suite_runs_on_base_and_patched_and_gives_findings(
@@ -156,7 +183,59 @@ def test_each_suite_runs_on_base_and_patched_and_gives_findings(
     assert list(seen) == ["teardown"]
 
 
-# check and ci
+@pytest.mark.parametrize("base", ["base", ""])
+def test_own_tests_run_on_the_base_and_patched_and_give_findings_and_proofs(  # noqa: PLR0917 - fixtures
+    run: Run, behaviour: list[Any], own_test: Path, calls: Calls, layout: Layout, base: str
+) -> None:
+    series = own_test.parents[1] / "series.toml"
+    before = series.read_text()
+    series.write_text(before if base else before.replace('base = "base"', ""))
+    own_test.with_name("gates.toml").write_text(GATE)
+    reference = base or "pristine"
+    subjects = [Subject(variant=one, target="x86_64-softmmu", path="/q") for one in (reference, "patched")]
+    rows = [row(one, turn, 1) for turn in (1, 2, 3) for one in (reference, "patched")]
+    rows += [row("patched", 1, 1, test="u", outcome="fail", reason="broken"), row(reference, 1, 1, test="u")]
+
+    def record_behaviour(bench: Any, _: object, **words: Any) -> Any:
+        return behaviour_results(rows, bench.subjects, gates=words["gates"])
+
+    calls.spy("harness.behaviour.record.record_behaviour", record_behaviour)
+    calls.spy("harness.pipeline.build_all", lambda *_: (None, "builds"))
+    calls.spy("harness.bench.subjects_of", lambda _: subjects)
+    calls.spy("harness.bench.open_bench")
+    run("validate", *QUICK, "-Dpayload=linux", "-Dhosts=s390x", "-Dfail-on=never")
+    series.write_text(before)
+    (suites,) = behaviour
+    failed, gate, *others = suites()
+    assert (failed.rule, failed.message) == ("behaviour-fails", "u fails on patched in 1 of its runs: broken")
+    assert gate.message.startswith("gate g at time of t: ")
+    nothing, *proofs = sorted(others, key=lambda one: isinstance(one, TestProof))
+    assert nothing.rule == "test-proves-nothing"
+    assert nothing.message == "t passes on the base, and none of its metrics is worse there"
+    assert [(one.test, one.suite, one.patch, one.outcome, one.reason) for one in proofs] == [
+        ("t", "behaviour", 0, "passes on the base", ""),
+        ("u", "behaviour", 0, "fails with the series", "broken"),
+    ]
+    (given, words), *_ = calls.given["open_bench"]
+    _, options, _, reporter = given
+    assert (given, words) == ((layout, options, subjects, reporter), {"payloads": ("linux",)})
+    assert (options.variants, options.hosts) == ((reference, "patched"), ("native",))
+    assert options.devices == GUESTS
+    ((built, _),) = calls.given["build_all"]
+    assert (built[0], *built[2:]) == (layout, options, reporter, "qemu-harness validate")
+    ((ran, with_words),) = calls.given["record_behaviour"]
+    assert (ran[1], with_words["command"]) == (find_tests([own_test]), "qemu-harness validate")
+
+
+def test_tests_of_a_foreign_series_are_not_run(
+    run: Run, behaviour: list[Any], own_test: Path, tmp_path: Path
+) -> None:
+    foreign = shutil.copytree(own_test.parents[1], tmp_path / "foreign")
+    run("validate", *QUICK, f"-Dseries={foreign}")
+    assert behaviour == [None]
+
+
+# check, check-patch and ci
 
 
 def test_rules_are_listed_and_skipped_ones_are_marked(run: Run) -> None:
@@ -168,16 +247,70 @@ def test_rules_are_listed_and_skipped_ones_are_marked(run: Run) -> None:
     assert sum("(off)" in line for line in lines.values()) == 1
 
 
+@pytest.mark.parametrize(
+    ("signed", "words", "code", "out"),
+    [
+        (True, (), 0, ""),
+        (False, (), FindingsError.code, "ERROR: the message has no Signed-off-by [dco-missing]\n"),
+        (False, ("-Dfail-on=never",), 0, "ERROR: the message has no Signed-off-by [dco-missing]\n"),
+        (False, ("-Drules-off=dco-missing",), 0, ""),
+        (False, ("--json",), FindingsError.code, '"status": "fail", "summary": "1 error"'),
+        (True, ("--json",), 0, '"status": "pass"'),
+    ],
+)
+def test_mail_on_standard_input_is_checked(
+    run: Run, calls: Calls, tmp_path: Path, *, signed: bool, words: tuple[str, ...], code: int, out: str
+) -> None:
+    mail = good() if signed else good(signed="")
+    calls.monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(mail)))
+    write_files(tmp_path, RELEASE)
+    for step in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "--message=release"]):
+        git(tmp_path, *step)
+    ended = run("check-patch", f"-Dsource={tmp_path}", *words)
+    assert (ended.code, ended.error) == (code, None)
+    assert out in ended.out
+    assert bool(out) == bool(ended.out)
+    assert ended.lines == [], "b4 takes each line on standard error for a failure"
+
+
 @pytest.mark.parametrize(("forge", "word"), [("gitlab", "script:"), ("github", "runs-on:")])
 def test_ci_configuration_is_printed(run: Run, forge: str, word: str) -> None:
     ended = run("ci", forge)
     assert ended.code == 0
     assert word in ended.out
     assert "-Dhosts=native" in ended.out
+    assert not ended.out.endswith("\n\n")
 
 
 def test_child_pipeline_has_a_job_for_each_commit(run: Run) -> None:
     ended = run("ci", "gitlab", "--commits")
     assert ended.code == 0
     assert ended.out.count("-Dpatches=") == 1
-    assert isinstance(run("ci", "github", "--commits").error, OptionError)
+    assert not ended.out.endswith("\n\n")
+
+
+def test_runners_are_tags_of_jobs(run: Run) -> None:
+    assert "big-kvm" in run("ci", "gitlab", "-Dci-runners=large:big-kvm").out
+
+
+def test_fork_gets_a_file_and_its_path_is_printed(run: Run, calls: Calls, tmp_path: Path) -> None:
+    calls.spy("harness.ci.write_fork", lambda *_: tmp_path / "ci.yml")
+    words = ("--into", str(tmp_path), "--harness", "git+https://x", "-Dci-runners=large:big")
+    ended = run("ci", "gitlab", *words)
+    assert (ended.code, ended.out) == (0, f"{tmp_path / 'ci.yml'}\n")
+    assert calls.given["write_fork"] == [((tmp_path, "git+https://x", {"large": "big"}), {})]
+
+
+@pytest.mark.parametrize(
+    ("forge", "words", "cause"),
+    [
+        ("github", ("--commits",), "GitLab only"),
+        ("github", ("--into=x",), "GitLab only"),
+        ("github", ("-Dci-runners=large:big",), "GitLab only"),
+        ("gitlab", ("--into=x",), "--into needs --harness"),
+    ],
+)
+def test_ci_refuses_what_the_forge_lacks(run: Run, forge: str, words: tuple[str, ...], cause: str) -> None:
+    ended = run("ci", forge, *words)
+    assert isinstance(ended.error, OptionError)
+    assert cause in ended.error.cause
