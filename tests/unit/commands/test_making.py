@@ -12,6 +12,7 @@ import pytest
 
 from harness.errors import AuthoringError, GuestError, MissingError, NothingBuiltError, OptionError
 from harness.layout import Layout
+from harness.progress import Silent
 from tests.faults.standin import VERSIONS, release
 
 from .conftest import SMALL, Calls, Run
@@ -40,12 +41,15 @@ def test_build_prints_the_binaries_and_which_finds_them(run: Run, layout: Layout
     for path, (variant, version) in zip(ended.out.split(), VERSIONS.items(), strict=True):
         printed = subprocess.run([path, "--version"], capture_output=True, text=True, check=True).stdout
         assert printed.strip() == version
-        assert run("which", variant, "x86_64-softmmu").out.strip() == path
+        found = run("which", variant, "x86_64-softmmu")
+        assert (found.code, found.out.strip()) == (0, path)
 
 
 def test_which_needs_a_build_and_a_known_host(run: Run) -> None:
     assert isinstance(run("which", "pristine", "riscv64-softmmu").error, NothingBuiltError)
-    assert isinstance(run("which", "base", "x86_64-softmmu", "toaster").error, OptionError)
+    error = run("which", "base", "x86_64-softmmu", "toaster").error
+    assert isinstance(error, OptionError)
+    assert error.cause.startswith("-Dhosts: the harness has no 'toaster'")
 
 
 @pytest.mark.parametrize("stage", ["tree", "build"])
@@ -152,8 +156,24 @@ def test_guest_runs_until_ctrl_c(run: Run, guest: Any) -> None:
     assert arguments == [("patched", "x86_64-softmmu", "7.2")]
 
 
-def test_guest_that_exits_is_an_error_with_its_last_lines(run: Run, guest: Any) -> None:
+def test_tree_and_label_of_a_binary_are_those_of_the_options(
+    run: Run, layout: Layout, calls: Calls, guest: Any
+) -> None:
     guest(lambda timeout_s: True)
+    calls.spy("harness.pipeline.tree_name", lambda *_: "local")
+    calls.spy("harness.pipeline.label_of_variant", lambda *_: "patched-x")
+    calls.spy("harness.build.find_binary", lambda *_, **__: "/q")
+    for command in ("which", "guest"):
+        run(command, "patched", "x86_64-softmmu")
+        (named, _), (labelled, _) = (calls.given[name].pop() for name in ("tree_name", "label_of_variant"))
+        assert (named[0], labelled) == (layout, (layout, named[1], "patched"))
+        assert isinstance(named[2], Silent)
+
+
+def test_guest_that_exits_is_an_error_with_its_last_lines(run: Run, guest: Any) -> None:
+    guest(lambda timeout_s: bool(waits.append(timeout_s)) or len(waits) > 1)
+    waits: list[float] = []
     ended = run("guest", "patched", "x86_64-softmmu")
     assert isinstance(ended.error, GuestError)
-    assert ended.error.details == ("bad luck",)
+    assert (ended.error.details, ended.error.log) == (("bad luck",), Path("/guest.log"))
+    assert waits == [3600, 3600]

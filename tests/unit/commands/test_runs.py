@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 
 from harness.bench import Bench
+from harness.build.devices import ALL, GUESTS
+from harness.clients.plan import BACKENDS
 from harness.cycles import Memory
 from harness.cycles.judge import judge_memory
 from harness.cycles.model import Cycle
@@ -102,6 +104,17 @@ def test_only_selects_one_cycle_also_beyond_the_count(run: Run, named: list[str]
     planned = cycles_run(cycle_row())
     run("cycles", *named, "-Dcycles=7", "-Dseed=3", "--only", "9")
     assert [cycle.number for cycle in planned] == [9]
+
+
+@pytest.mark.parametrize("user", [0, 1, 1000])
+def test_cycles_are_planned_for_the_seed_and_the_user(
+    run: Run, named: list[str], cycles_run: Any, calls: Calls, user: int
+) -> None:
+    cycles_run(cycle_row())
+    calls.monkeypatch.setattr("os.geteuid", lambda: user)
+    calls.spy("harness.cycles.plan_cycles")
+    run("cycles", *named, "-Dseed=3", "-Dcycles=7")
+    assert calls.given["plan_cycles"] == [((3, 7), {"accels": ("tcg",), "root": user == 0})]
 
 
 def test_named_binaries_without_arguments_run_without_the_feature(
@@ -252,17 +265,21 @@ def clients_run(monkeypatch: pytest.MonkeyPatch, benches: list[Bench]) -> Callab
 
 
 def test_clients_run_each_binary_with_and_without_the_option(
-    run: Run, binaries: list[str], clients_run: Any, benches: list[Bench], layout: Layout
+    run: Run, binaries: list[str], clients_run: Any, benches: list[Bench], *, layout: Layout, calls: Calls
 ) -> None:
     rounds = clients_run(client_row("timeout"))
-    ended = run("clients", *binaries, "-Drounds=2", "--clients", "timeout,shell")
+    calls.spy("harness.clients.plan_round")
+    ended = run("clients", *binaries, "-Drounds=2", "-Dseed=3", "-Dtimeout=7", "--clients", "timeout,shell")
     assert (ended.code, len(rounds)) == (0, 2)
+    planned = [(given[0], words["seed"], words["timeout_s"]) for given, words in calls.given["plan_round"]]
+    assert planned == [(1, 3, 7.0), (2, 3, 7.0)]
     assert [subject.label for subject in benches[0].subjects] == ["base", "patched without", "patched"]
     assert {name for trial in rounds[0] for name in trial.clients} == {"timeout", "shell", "pipeline"}
     assert {trial.accel for trial in rounds[0]} == {"tcg"}
     results = stored(layout, "clients")
     assert (results["complete"], results["libvirt"]) == (True, "9.0.0")
     assert results["options"]["memory_mib"] == [1024, 4096, 12288]
+    assert results["options"]["backends"] == list(BACKENDS)
     assert str(layout.results / "clients.json") in ended.out
 
 
@@ -456,6 +473,34 @@ def test_variants_are_built_if_no_binary_is_named(run: Run, calls: Calls, stage:
         }[stage]
     )
     assert calls.made.count("build_all") == 1
+
+
+@pytest.mark.parametrize("stage", ["clients", "load", "behaviour"])
+def test_guests_have_the_first_target_unless_others_are_given(
+    run: Run, calls: Calls, own_test: Path, stage: str
+) -> None:
+    def enough(_: object, chosen: Any) -> Any:
+        raise EnoughError(chosen)
+
+    calls.spy(f"harness.commands.{stage}.make_subjects", enough)
+    # load runs guests of a single target.
+    more = "s390x-softmmu" if stage == "load" else "x86_64-softmmu,s390x-softmmu"
+    for words, targets in (((), "x86_64-softmmu"), ((f"-Dtargets={more}",), more)):
+        with pytest.raises(EnoughError) as raised:
+            run(stage, "-Dvariants=base", *words)
+        (chosen,) = raised.value.args
+        assert ",".join(chosen.targets) == targets
+        assert chosen.options.devices == (ALL if stage == "clients" else GUESTS)
+        assert chosen.checked is not None
+
+
+@pytest.mark.parametrize(
+    ("stage", "clause"), [("clients", "clients run"), ("load", "load runs"), ("cycles", "cycles run")]
+)
+def test_other_hosts_are_refused(run: Run, stage: str, clause: str) -> None:
+    error = run(stage, "-Dhosts=s390x").error
+    assert error
+    assert error.cause == f"-Dhosts=s390x: {clause} on host native only"
 
 
 @pytest.mark.parametrize("stage", RUNNING)

@@ -284,17 +284,31 @@ def test_installed_qemu_is_timed_without_a_build(
     result = make_results(pair())
     calls.spy("harness.teardown.record.record_teardown", lambda bench, **_: seen.append(bench) or result)
     subject = Subject(variant="installed", target="x86_64-softmmu", path="/q")
+    calls.spy("harness.bench.installed.installed_targets")
     calls.spy("harness.bench.installed.installed_subjects", lambda targets: (subject,))
+    calls.spy("harness.bench.named.named_subjects", lambda *_, **__: ())
     calls.spy("harness.pipeline.build_all")
-    ended = run("teardown", "-Dpreset=installed", "-Dtargets=x86_64-softmmu", "-Daccel=tcg")
+    words = ("-Daccel=tcg", "-Dhosts=s390x", "--binary", "mine=/m")
+    target = "x86_64-softmmu"
+    ended = run("teardown", "-Dpreset=installed", f"-Dtargets={target}", *words)
     assert ended.error is None
     assert [one.variant for one in seen[0].subjects] == ["installed"]
     assert "build_all" not in calls.made
-    assert calls.given["ensure"][0][1]["stages"] == ("guest", "installed")
-    assert calls.given["ensure"][0][0][1].targets == ("x86_64-softmmu",)
+    (given, stages) = calls.given["ensure"][0]
+    assert (given[0], given[2], stages) == (layout, seen[0].reporter, {"stages": ("guest", "installed")})
+    assert (given[1].targets, given[1].hosts) == ((target,), ("native",))
+    assert calls.given["installed_subjects"] == [(((target,),), {})]
+    assert calls.given["named_subjects"] == [((["mine=/m"], (target,)), {"built": ["installed"]})]
+    assert calls.given["installed_targets"] == [(((target,),), {"asked": True})]
+    calls.spy("harness.bench.installed.installed_targets", lambda wanted, **_: wanted[1:2])
+    run("teardown", "-Dpreset=installed", *words)
+    assert calls.given["installed_targets"][1][1] == {"asked": False}
+    (given, _) = calls.given["ensure"][-1]
+    assert given[1].targets == calls.given["installed_subjects"][1][0][0]
 
 
 def test_installed_qemu_is_not_timed_elsewhere(run: Run) -> None:
     ended = run("teardown", "-Dpreset=installed", "-Dspawner=podman", "-Dspawner_hosts=image")
     assert isinstance(ended.error, OptionError)
     assert "this machine" in ended.error.cause
+    assert ended.error.remedy == "omit -Dspawner="

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import os
 import signal
 import subprocess
@@ -34,8 +36,6 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def words(tmp_path: Path, clone: Path, calls: Calls) -> list[str]:
     """Return the arguments for an inbox of two series. No sandbox is tried."""
-    import contextlib
-
     calls.spy("harness.sandbox.open_sandbox", lambda *_: contextlib.nullcontext())
     inbox = write_mbox(tmp_path / "inbox", [*series(1, 2), reply(1), *series(2, 1)])
     return [str(inbox), "--once", f"-Dsource={clone}", f"--state={tmp_path / 'state'}"]
@@ -51,8 +51,10 @@ def test_list_is_worked_off_and_answered(
     assert {"-Dbisect=none", "-Dmatrix=none"} <= set(child.words)
     assert "done: 2 (findings 2)" in ended.out
     state = words[-1]
-    assert run("watch", "status", state).out == ended.out
-    assert "In-Reply-To: <1-v1-1@example.org>" in run("watch", "mail", "1", state).out
+    again, mail = run("watch", "status", state), run("watch", "mail", "1", state)
+    assert (again.code, again.out, mail.code) == (0, ended.out, 0)
+    assert "In-Reply-To: <1-v1-1@example.org>" in mail.out
+    assert not mail.out.endswith("\n\n")
     assert run("watch", "mail", "1-v1-2@example.org", state).out == run("watch", "mail", "1", state).out
     assert run("watch", *words).code == 0
     assert len(child.calls) == 2
@@ -66,6 +68,7 @@ def test_list_is_worked_off_and_answered(
     [
         (["-Dseries=x"], OptionError, "-Dseries="),
         (["-Dpin=7.2"], OptionError, "-Dpin="),
+        (["-Dpatches=1"], OptionError, "-Dpatches="),
         (["-Disolation=none"], OptionError, "not trusted"),
         (["--only=no/such/"], OptionError, "--only: 'no/such/'"),
         (["--since=today"], OptionError, "--since: 'today'"),
@@ -80,6 +83,45 @@ def test_wrong_arguments_are_refused(
     ended = run("watch", *more, *words) if more[0] == "no/such/inbox" else run("watch", *words, *more)
     assert isinstance(ended.error, error)
     assert cause in ended.error.cause
+    assert "--since" not in cause or ended.error.remedy == "write YYYY-MM-DD"
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_arguments_reach_the_worker_its_plan_and_the_pipelines(
+    run: Run, words: list[str], layout: Layout, tmp_path: Path, *, clone: Path, calls: Calls, elsewhere: bool
+) -> None:
+    calls.spy("harness.watch.loop.choice_of")
+    calls.spy("harness.watch.loop.watch", lambda *_: None)
+    calls.spy("harness.watch.dispatch.GitLab", lambda *_: "pipelines")
+    state = tmp_path / "state"
+    more = ["--since=2026-01-05", "--only=hw/dev1.c", "--minutes=7", "--gib=8", "-Dmatrix=none"]
+    more += ["--dispatch=gitlab", "--project=g/q", "--ref=b"] if elsewhere else []
+    assert run("watch", *words, *more).code == 0
+    (((worker, plan, _, dispatch), _),) = calls.given["watch"]
+    assert worker == work.Worker(
+        store=worker.store,
+        layout=layout,
+        reporter=worker.reporter,
+        folder=state,
+        clone=clone,
+        branch="refs/heads/master",
+        words=("-Dmatrix=none",),
+        minutes=7,
+        gib=8,
+    )
+    assert isinstance(worker.reporter, Silent)
+    assert (plan.inboxes, plan.since, plan.once) == ((tmp_path / "inbox",), "2026-01-05", True)
+    assert calls.given["choice_of"] == [((clone, "refs/heads/master", ["hw/dev1.c"]), {})]
+    sandboxed = (dataclasses.replace(layout, build=state / "build"), "bwrap", worker.reporter)
+    assert calls.given["open_sandbox"][-1] == (sandboxed, {})
+    assert dispatch == ("pipelines" if elsewhere else None)
+    assert calls.given.get("GitLab", []) == [((worker, "g/q", "b"), {})] * elsewhere
+
+
+def test_state_is_in_the_checkout_unless_a_folder_is_named(run: Run, layout: Layout) -> None:
+    ended = run("watch", "status")
+    assert isinstance(ended.error, StorageError)
+    assert str(layout.root / "watch" / "watch.sqlite") in ended.error.cause
 
 
 def test_questions_about_nothing_are_refused(run: Run, words: list[str], tmp_path: Path) -> None:
@@ -107,6 +149,7 @@ def test_second_watch_is_refused(
     with locked(tmp_path / "state" / "watch", "x", Silent()):
         ended = run("watch", *words)
     assert isinstance(ended.error, BusyError)
+    assert ended.error.cause.startswith(f"the watch in {tmp_path / 'state'} ")
     assert f"process {os.getpid()}" in ended.error.cause
 
 
