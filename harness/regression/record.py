@@ -169,7 +169,7 @@ def _ends(bisection: Bisection, good: Place) -> tuple[BisectedCommit, BisectedCo
             f"{len(pairs)} pairs of samples{_more(decision)}",
             "swap --good and --bad" if swapped else "name other revisions, a larger guest, or more --pairs",
         )
-    bisection.reporter.note(f"the bad end is worse: {words}; each commit is decided at half of it")
+    bisection.reporter.note(f"the bad end is worse: {words}; a commit is worse by as much, or not at all")
     return first, _row(bisection, search.bad, "bad", pairs, decision, began)
 
 
