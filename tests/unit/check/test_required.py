@@ -171,7 +171,9 @@ def test_commits_of_a_range_are_used_as_they_are(layout, clone):
     tree = import_source(fetch(NO_PIN, layout, Silent(), local=str(clone)), layout, Silent())
     found = read_input(layout, "topic", clone=str(clone))
     one, two = git(clone, "rev-parse", "topic~1"), git(clone, "rev-parse", "topic")
-    placed = place(found, tree, "series", (), layout, Silent(), onto=found.base_commit)
+    reporter = Silent()
+    placed = place(found, tree, "series", (), layout, reporter, onto=found.base_commit)
+    assert any(line.endswith(f"apply to commit {found.base_commit[:12]}") for line in reporter.lines)
     base = git(clone, "rev-parse", "master")
     assert [(patch.commit, patch.parent) for patch in placed.judged.patches] == [(one, base), (two, one)]
     assert (placed.judged.tip, [fit.kind for fit in placed.fits]) == (two, ["clean", "clean"])
