@@ -59,7 +59,10 @@ def find_clone(source: str) -> tuple[Path, str]:
     Raises OptionError, TreeError.
     """
     folder, branch = split_revision(source)
-    clone = find_commit(folder, branch or "HEAD") if source and is_clone(folder) else None
+    is_there = bool(source) and is_clone(folder)
+    clone = find_commit(folder, branch or "HEAD") if is_there else None
+    if clone is None and is_there:
+        raise OptionError(f"{folder} has no commit {branch or 'yet'}", "name one: -Dsource=CLONE@BRANCH")
     if clone is None:
         raise OptionError(
             f"watch needs a clone of QEMU, and {source or 'the working folder'} is none",

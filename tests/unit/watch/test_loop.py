@@ -135,9 +135,11 @@ def test_clone_and_branch_are_found(clone: Path, tmp_path: Path) -> None:
     assert find_clone(str(clone)) == (clone, "refs/heads/master")
     git(clone, "branch", "staging", "master~1")
     assert find_clone(f"{clone}@staging") == (clone, "staging")
-    for source in ("", str(tmp_path), f"{clone}@none", "/nowhere"):
+    for source in ("", str(tmp_path), "/nowhere"):
         with pytest.raises(OptionError, match="needs a clone"):
             find_clone(source)
+    with pytest.raises(OptionError, match=f"{clone} has no commit nosuch"):
+        find_clone(f"{clone}@nosuch")
 
 
 def test_sections_come_from_the_branch(clone: Path) -> None:
