@@ -136,7 +136,7 @@ def look(store: Store, plan: Plan, reporter: Reporter) -> None:
             if taken.full:
                 reporter.warn(f"{inbox}: {taken.full} mails of threads that are too long were not read")
             if taken.mails:
-                reporter.note(f"{inbox}: {taken.mails} new mails")
+                reporter.note(f"{inbox}: {taken.mails} new mail{'s' if taken.mails != 1 else ''}")
     ripen(store, plan.choice, PATIENCE_S)
 
 

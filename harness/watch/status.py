@@ -30,7 +30,9 @@ def status_lines(store: Store) -> Iterator[str]:
     if not mean:
         yield f"queued: {queued}; how long that takes is unknown before the first run"
     else:
-        each = f"{format_duration(mean)} each, the mean of {len(seconds)} runs"
+        each = (
+            f"{format_duration(mean)} each, the mean of {len(seconds)} run{'s' if len(seconds) != 1 else ''}"
+        )
         takes = f", about {format_duration(queued * mean)}" if queued else ""
         yield f"queued: {queued}{takes} ({each}: {86400 / mean:.0f} a day)"
     running = (
