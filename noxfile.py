@@ -132,7 +132,7 @@ def lint(session: nox.Session) -> None:
 
 @shared
 def unit(session: nox.Session) -> None:
-    """Run the unit tests: no network, no QEMU, about a minute. Arguments are passed to pytest."""
+    """Run the unit tests: no network, no QEMU, one to two minutes. Arguments are passed to pytest."""
     install(session, "[test]")
     run(session, "pytest", *WORKERS, "-m", "not slow", *session.posargs)
 
