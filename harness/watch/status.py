@@ -11,6 +11,8 @@ from harness.watch.store import Store
 
 _RECENT = 50
 """Runs whose mean duration is that of the next ones."""
+_SHORTEST = 0.01
+"""Durations are stored with two decimals."""
 _OTHERS = {
     "waiting": "waiting for missing patches",
     "replaced": "replaced by a newer version",
@@ -25,7 +27,7 @@ def status_lines(store: Store) -> Iterator[str]:
     counts = dict(map(tuple, store.rows("SELECT state, count(*) FROM version GROUP BY state")))
     recent = "SELECT seconds FROM run WHERE state = 'done' AND place = '' ORDER BY id DESC LIMIT ?"
     seconds = [row[0] for row in store.rows(recent, _RECENT)]
-    mean = sum(seconds) / len(seconds) if seconds else 0.0
+    mean = max(_SHORTEST, sum(seconds) / len(seconds)) if seconds else 0.0
     queued = counts.get("queued", 0)
     if not mean:
         yield f"queued: {queued}; how long that takes is unknown before the first run"
