@@ -21,6 +21,12 @@ _BOUNDARY = re.compile(
     re.IGNORECASE | re.MULTILINE | re.DOTALL,
 )
 _QUOTED = re.compile(rb"^>(>*From )", re.MULTILINE)
+_TO_QUOTE = re.compile(rb"^(>*From )", re.MULTILINE)
+
+
+def quote(mail: bytes) -> bytes:
+    """Return ``mail`` with the quoting of mboxrd, which split_mbox undoes."""
+    return _TO_QUOTE.sub(rb">\1", mail)
 
 
 def from_lines(data: bytes) -> list[int]:

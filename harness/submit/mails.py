@@ -19,6 +19,7 @@ from harness.authoring.refresh import FORMAT
 from harness.series import Series
 from harness.series.address import split_address
 from harness.series.form import remarks_of, split_headers, tag_for, with_remarks, with_tag
+from harness.series.mbox import quote
 from harness.submit.cover import patch_log
 from harness.submit.provenance import Identity, Reason
 from harness.submit.recipients import Recipients
@@ -144,7 +145,7 @@ def mailbox(mails: Sequence[bytes]) -> bytes:
     parts = []
     for data in mails:
         first, _, rest = data.partition(b"\n")
-        parts.append(first + b"\n" + re.sub(rb"^(>*From )", rb">\1", rest, flags=re.MULTILINE).rstrip(b"\n"))
+        parts.append(first + b"\n" + quote(rest).rstrip(b"\n"))
     return b"\n\n".join(parts) + b"\n\n"
 
 
