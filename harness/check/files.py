@@ -117,12 +117,15 @@ def _mode(patch: JudgedPatch, change: FileChange) -> Iterator[Finding]:
 
 def read_patterns(text: str) -> list[str]:
     """Return the ``F:`` patterns of MAINTAINERS, without the catch-all section. ``X:`` is ignored."""
-    patterns: list[str] = []
+    return [pattern for _, own in maintained(text) for pattern in own]
+
+
+def maintained(text: str) -> Iterator[tuple[str, list[str]]]:
+    """Yield each section of MAINTAINERS, with its ``F:`` patterns, except the catch-all section."""
     for section in re.split(r"\n\s*\n", text):
         own = re.findall(r"^F:\s*(\S+)\s*$", section, re.MULTILINE)
         if not {"*", "*/"} <= set(own):
-            patterns += own
-    return patterns
+            yield section, own
 
 
 def is_covered(path: str, patterns: Iterable[str]) -> bool:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from harness.check.files import is_covered
+from harness.check.files import is_covered, maintained
 from harness.errors import OptionError
 
 _TAG = re.compile(r"^([A-Z]):\s*(\S.*)$", re.MULTILINE)
@@ -33,14 +33,12 @@ def read_sections(text: str) -> tuple[Section, ...]:
     The name is the line above the first tag; group headings are above it.
     """
     sections = []
-    for block in re.split(r"\n\s*\n", text):
+    for block, files in maintained(text):
         first = _TAG.search(block)
         above = block[: first.start()].strip().splitlines() if first else []
-        tags = _TAG.findall(block)
-        files = tuple(value.strip() for tag, value in tags if tag == "F")
-        if above and files and not {"*", "*/"} <= set(files):
-            without = tuple(value.strip() for tag, value in tags if tag == "X")
-            sections.append(Section(name=above[-1].strip(), files=files, without=without))
+        if above and files:
+            without = tuple(value.strip() for tag, value in _TAG.findall(block) if tag == "X")
+            sections.append(Section(name=above[-1].strip(), files=tuple(files), without=without))
     return tuple(sections)
 
 
