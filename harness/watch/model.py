@@ -91,8 +91,6 @@ class Run:
     """URL of the pipeline; empty for a run on this machine."""
     results: ValidateResults | None = None
     """The content of validate.json: fits, findings, builds, tests, proofs, coverage, timing."""
-    reply: str = ""
-    """The mail that a person may send (``watch mail``)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,24 +138,14 @@ class SeriesRow:
 
     id: int
     title: str
-    author: str
-    sections: tuple[str, ...]
-    arrived: str
-    """Of the newest version."""
     changed: int
     versions: int
     """Number of versions that are known."""
     number: int
-    rfc: bool
-    total: int
     message_id: str
     state: State
     reason: str
-    verdict: str = ""
-    errors: int = 0
-    warnings: int = 0
-    notes: int = 0
-    seconds: float = 0.0
-    finished: str = ""
-    given: int = 0
+    given: int
     """Number of trailers from replies."""
+    verdict: str = ""
+    seconds: float = 0.0

@@ -64,8 +64,7 @@ _RUN = (
     *("warnings", "notes", "place", "results"),
 )
 _ROWS = """
-SELECT series.id, title, author, sections, arrived, changed, number, rfc, total, message_id, version.state,
-    version.reason, given, verdict, errors, warnings, notes, seconds, finished,
+SELECT series.id, title, changed, number, message_id, version.state, version.reason, given, verdict, seconds,
     (SELECT count(*) FROM version AS other WHERE other.series = series.id) AS versions
 FROM series JOIN version ON version.id = series.newest
 LEFT JOIN run ON run.id = (SELECT max(id) FROM run WHERE run.version = version.id)
@@ -252,19 +251,17 @@ class Store:
         self,
         run: int,
         *,
-        results: bytes = b"",
+        results: ValidateResults | None = None,
         reason: str = "",
         seconds: float = 0.0,
         final: bool = False,
     ) -> None:
-        """Record the end of a run: the bytes of validate.json, or the reason why the harness failed.
+        """Record the end of a run: the content of validate.json, or the reason why the harness failed.
 
         A ``final`` failure is not tried again. A version whose mails changed meanwhile is queued again.
-        Raises msgspec.MsgspecError if ``results`` are not those of validate.
         """
         version = int(self.one("SELECT version FROM run WHERE id = ?", run))
-        judged = msgspec.json.decode(results, type=ValidateResults) if results else None
-        levels = [finding.severity for finding in judged.findings] if judged else []
+        levels = [finding.severity for finding in results.findings] if results else []
         state: State = "failed" if reason else "done"
         with self.change():
             self.update(
@@ -274,12 +271,12 @@ class Store:
                 finished=utc_now(),
                 seconds=round(seconds, 2),
                 reason=reason,
-                verdict=judged.verdict if judged else "",
+                verdict=results.verdict if results else "",
                 errors=levels.count("error"),
                 warnings=levels.count("warning"),
                 notes=levels.count("note"),
                 final=final,
-                results=zlib.compress(results) if results else None,
+                results=zlib.compress(msgspec.json.encode(results)) if results else None,
             )
             judged_sha256 = self.one("SELECT sha256 FROM run WHERE id = ?", run)
             if judged_sha256 != self.one("SELECT sha256 FROM version WHERE id = ?", version):
@@ -290,13 +287,7 @@ class Store:
         """Return all series, that with the newest version first."""
         found = self.rows(_ROWS)
         return tuple(
-            SeriesRow(
-                **{
-                    **{name: row[name] for name in row.keys() if row[name] is not None},  # noqa: SIM118
-                    "sections": tuple(msgspec.json.decode(row["sections"])),
-                    "rfc": bool(row["rfc"]),
-                }
-            )
+            SeriesRow(**{name: row[name] for name in row.keys() if row[name] is not None})  # noqa: SIM118
             for row in found
         )
 

@@ -26,6 +26,7 @@ from harness.process import run, shell_quote
 from harness.progress import Reporter
 from harness.sandbox import GIB
 from harness.series import Input, Mail, Version, find_thread, message_id_of, read_input
+from harness.series.mbox import quote
 from harness.source.clone import find_commit, run_git
 from harness.validate import validate_file
 from harness.watch.intake import mails_of, own_mails, parts_of
@@ -117,13 +118,13 @@ def finish(worker: Worker, job: Job, run_id: int, outcome: Outcome) -> None:
     name = min(job.found.version.message_ids, default=job.file.name)
     words = (f"-Dseries={name}", f"-Dsource={worker.clone.name}@{job.commit}", *worker.words)
     command = shell_quote(["qemu-harness", "validate", *words])
-    data = msgspec.json.encode(msgspec.structs.replace(results, command=command))
+    named = msgspec.structs.replace(results, command=command)
     reason = outcome.reason
     if results.verdict == "infrastructure" and not reason:
         causes = [*(row.reason for row in results.stages), *(row.reason for row in results.tests)]
         reason = next(filter(None, causes), "the series could not be judged completely")
     with store.change():
-        store.finish_run(run_id, results=data, reason=reason, seconds=outcome.seconds, final=outcome.final)
+        store.finish_run(run_id, results=named, reason=reason, seconds=outcome.seconds, final=outcome.final)
         why = foreign_after(worker.clone, job) if results.verdict == "apply" else ""
         if why:
             store.set_state(job.version, "elsewhere", why)
@@ -296,7 +297,7 @@ def _required(store: Store, found: Input) -> list[int]:
 def _written(store: Store, numbers: Sequence[int], sha256: str, layout: Layout, file: Path) -> Input | None:
     """Write the mails of the rows ``numbers`` and read them; None if they are not the series ``sha256``."""
     mails = [store.mail(number) for number in numbers]
-    whole = b"".join(_FROM + re.sub(rb"(?m)^(>*From )", rb">\1", mail) + b"\n" for mail in mails)
+    whole = b"".join(_FROM + quote(mail) + b"\n" for mail in mails)
     # A single mail has the digest of its file.
     file.write_bytes(mails[0] if len(mails) == 1 else whole)
     try:

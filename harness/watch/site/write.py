@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import time
 import uuid
@@ -189,8 +190,9 @@ def _asset(name: str) -> str:
     return (folder / name).read_text(encoding="utf-8")
 
 
+@functools.cache
 def _digest() -> str:
-    """Return a digest of everything that a page is made by."""
+    """Return a digest of everything that a page is made by. A process does not load it again."""
     digest = hashlib.sha256()
     for folder in (BASE, BASE.parent, RESULTS, RESULTS.parent, TEMPLATES, TEMPLATES.parent):
         for path in sorted(folder.glob("*.*")):

@@ -469,9 +469,7 @@ def test_site_is_written_from_the_database(tmp_path: Path) -> None:
     rows = json.loads((site / "index.json").read_bytes())
     assert [(row["title"], row["outcome"]) for row in rows] == [("second", "queued"), ("first", "findings")]
     assert write_site(store, site).written == ()
-    store.finish_run(
-        store.start_run(version, "second"), results=msgspec.json.encode(sample_results(verdict="clean"))
-    )
+    store.finish_run(store.start_run(version, "second"), results=sample_results(verdict="clean"))
     assert len(write_site(store, site).written) == 8
     found = json.loads(next(site.glob("series/second-*.json")).read_bytes())
     assert found["versions"][0]["runs"][0]["results"]["verdict"] == "clean"
