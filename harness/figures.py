@@ -19,6 +19,11 @@ def format_duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 7170 else f"{seconds / 3600:.1f} h"
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun: ``1 sample``, ``2 samples``."""
+    return f"{number} {noun}{'s' if number != 1 else ''}"
+
+
 def format_ratio(ratio: float | None) -> str:
     """Format a ratio, with two significant digits if it is small."""
     if ratio is None:

@@ -13,6 +13,7 @@ from harness.build import Build
 from harness.build.result import load
 from harness.check import Bisect, CommitBuild
 from harness.errors import HarnessError
+from harness.figures import counted
 from harness.jsonfile import write_json
 from harness.layout import Layout
 
@@ -63,7 +64,7 @@ def estimate(base: int, commits: Sequence[int], compilers: Sequence[str], rates:
     total = sum(commits)
     low = len(compilers) * (base * rates.warm_s + total * rates.cold_s)
     high = len(compilers) * (base + total) * rates.cold_s
-    number = f"{len(commits)} commit{'s' if len(commits) != 1 else ''}"
+    number = counted(len(commits), "commit")
     source = "measured here" if rates.measured else "assumed, not measured here yet"
     return (
         f"estimate: {base:,} compile steps for the base and {total:,} for {number}, with "

@@ -10,7 +10,7 @@ from rich.text import Text
 from harness.clients.judge import median_of, place
 from harness.clients.model import CLIENTS
 from harness.clients.record import ClientsResults
-from harness.figures import NONE, format_seconds
+from harness.figures import NONE, counted, format_seconds
 from harness.options import format_size
 
 _STYLES = {"pass": "green", "fail": "bold red", "cancel": "yellow"}
@@ -33,7 +33,7 @@ def _heading(results: ClientsResults) -> Iterable[RenderableType]:
     rounds = max((row.round for row in results.rows), default=0)
     libvirt = f", libvirt {results.libvirt}" if results.libvirt else ""
     accels = ", ".join(dict.fromkeys(row.accel for row in results.rows))
-    yield Text(f"Clients, medians of {rounds} round{'s' if rounds != 1 else ''}: {accels}{libvirt}")
+    yield Text(f"Clients, medians of {counted(rounds, 'round')}: {accels}{libvirt}")
     yield Text(results.host.summary, style="dim")
     yield Text("")
 

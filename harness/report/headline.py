@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from harness.bench.subject import REFERENCES
-from harness.figures import format_duration, format_ratio, format_seconds, format_slope
+from harness.figures import counted, format_duration, format_ratio, format_seconds, format_slope
 from harness.options import format_size
 from harness.teardown import Sample, Slope
 from harness.teardown.model import MATRIX_FIELDS, SERIES_FIELDS, cell_key
@@ -73,7 +73,7 @@ def _figure(rows: Sequence[Sample], variant: str, memory_mib: int) -> str:
         (row for row in rows if (row.variant, row.memory_mib) == (variant, memory_mib)), "exit"
     )
     if len(values) < ENOUGH:
-        return f"{format_seconds(median(values))} ({len(values)} sample{'s' if len(values) != 1 else ''})"
+        return f"{format_seconds(median(values))} ({counted(len(values), 'sample')})"
     return f"{format_seconds(median(values))} {_interval(median_interval(values))}"
 
 
@@ -201,7 +201,7 @@ def floor_lines(results: TeardownResults) -> tuple[str, ...]:
             threads = rows[-1].threads or 0
 
             lines.append(
-                f"{name}: a process with {threads} thread{'s' if threads != 1 else ''} and 1 page of memory"
+                f"{name}: a process with {counted(threads, 'thread')} and 1 page of memory"
                 f" ends in {format_seconds(middle)} (MAD {format_seconds(spread)}, {len(rows)} samples)"
             )
     resolution = resolution_s(results.rows)
@@ -216,8 +216,8 @@ def sample_words(results: TeardownResults) -> str:
     rounds = max((row.round for row in guests(results.rows)), default=0)
     least, most = min(counts.values(), default=0), max(counts.values(), default=0)
     if results.options.get("rounds") or least == most == rounds or not most:
-        return f"{rounds} round{'s' if rounds != 1 else ''}"
-    return f"{least} to {most} samples" if least < most else f"{most} sample{'s' if most != 1 else ''}"
+        return counted(rounds, "round")
+    return f"{least} to {most} samples" if least < most else counted(most, "sample")
 
 
 def load_line(results: TeardownResults) -> str:

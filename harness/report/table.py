@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.bench.subject import REFERENCES
-from harness.figures import NONE, format_ratio, format_seconds
+from harness.figures import NONE, counted, format_ratio, format_seconds
 from harness.options import format_size
 from harness.report.builds import left_out_line
 from harness.report.headline import extrapolations, floor_lines, guests, headline, load_line, sample_words
@@ -190,7 +190,7 @@ def _remarks(results: TeardownResults) -> Iterable[RenderableType]:
             key = (row.outcome, who, size)
             reasons.setdefault(key, []).append(row)
     for (outcome, who, size), samples in reasons.items():
-        count = f"{len(samples)} sample{'s' if len(samples) != 1 else ''}"
+        count = counted(len(samples), "sample")
         yield Text(f"{who}{size}: {count} {outcome}: {samples[0].reason}", style="yellow")
     for host in results.emulated:
         held = ", ".join(tried.name for tried in host.properties if tried.outcome == "ok") or "nothing"

@@ -8,6 +8,7 @@ import textwrap
 from collections.abc import Sequence
 
 from harness.check import Finding, ValidateResults
+from harness.figures import counted
 from harness.validate.gather import base_words, gathered
 from harness.validate.table import compiled_line, verdict_line, was_built
 from harness.validate.tested import proof_lines, skipped_lines
@@ -77,7 +78,7 @@ def _patch(results: ValidateResults, findings: Sequence[Finding], number: int) -
     for finding in listed:
         lines += _finding(finding)
     if notes := len(mine) - len(listed):
-        lines += [f"  ({notes} further note{'s' if notes > 1 else ''} in the report)", ""]
+        lines += [f"  ({counted(notes, 'further note')} in the report)", ""]
     return lines
 
 

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from harness.check import CompiledFiles, Finding, ValidateResults
 from harness.check.model import SEVERITIES
+from harness.figures import counted
 from harness.validate.gather import base_words, gathered
 from harness.validate.tested import proof_lines, skipped_lines
 
@@ -59,7 +60,7 @@ def count_findings(results: ValidateResults) -> str:
     """Return the number of findings of each severity, such as ``1 error, 2 notes``; empty without any."""
     found = gathered(results)
     return ", ".join(
-        f"{number} {level}{'s' if number != 1 else ''}"
+        counted(number, level)
         for level in SEVERITIES
         if (number := sum(finding.severity == level for finding in found))
     )

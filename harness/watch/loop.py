@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from harness.errors import FetchError, OptionError
+from harness.figures import counted
 from harness.progress import Reporter
 from harness.source.clone import find_commit, is_clone, run_git, split_revision, upstream_branch
 from harness.watch.changes import Changes
@@ -136,7 +137,7 @@ def look(store: Store, plan: Plan, reporter: Reporter) -> None:
             if taken.full:
                 reporter.warn(f"{inbox}: {taken.full} mails of threads that are too long were not read")
             if taken.mails:
-                reporter.note(f"{inbox}: {taken.mails} new mail{'s' if taken.mails != 1 else ''}")
+                reporter.note(f"{inbox}: {counted(taken.mails, 'new mail')}")
     ripen(store, plan.choice, PATIENCE_S)
 
 

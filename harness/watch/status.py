@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from harness.errors import OptionError
-from harness.figures import format_duration
+from harness.figures import counted, format_duration
 from harness.validate.reply import reply
 from harness.watch.store import Store
 
@@ -32,9 +32,7 @@ def status_lines(store: Store) -> Iterator[str]:
     if not mean:
         yield f"queued: {queued}; how long that takes is unknown before the first run"
     else:
-        each = (
-            f"{format_duration(mean)} each, the mean of {len(seconds)} run{'s' if len(seconds) != 1 else ''}"
-        )
+        each = f"{format_duration(mean)} each, the mean of {counted(len(seconds), 'run')}"
         takes = f", about {format_duration(queued * mean)}" if queued else ""
         yield f"queued: {queued}{takes} ({each}: {86400 / mean:.0f} a day)"
     running = (

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from harness.figures import NONE
+from harness.figures import NONE, counted
 from harness.validate.page import fit_words
 from harness.validate.table import was_built
 from harness.watch.model import Run, Series, Version
@@ -97,7 +97,7 @@ def outcome_of(version: Version) -> str:
 def count_words(run: Run | None) -> str:
     """Return the numbers of findings by severity; empty without any."""
     counts = ((run.errors, "error"), (run.warnings, "warning"), (run.notes, "note")) if run else ()
-    return ", ".join(f"{count} {word}{'s' if count != 1 else ''}" for count, word in counts if count)
+    return ", ".join(counted(count, word) for count, word in counts if count)
 
 
 def fit_line(fits: Sequence[tuple[str, str]]) -> str:
