@@ -49,8 +49,9 @@ def teardown(request: Request) -> int:
     """Main job: build, start large guests, time their teardown, print and store the comparison."""
     from harness.bench import open_bench, refuse_timing
     from harness.remote import choose_hosts
-    from harness.report import render_table, write_reports
     from harness.report.live import live_hooks
+    from harness.report.table import render_table
+    from harness.report.write import write_reports
     from harness.teardown import apply_preset, refuse_hosts
     from harness.teardown.gates import check_gates, read_gates
     from harness.teardown.quiet import wait_for_quiet
@@ -104,7 +105,8 @@ def teardown_remotely(
 
     from harness.jsonfile import write_json
     from harness.remote import run_remote
-    from harness.report import render_table, write_reports
+    from harness.report.table import render_table
+    from harness.report.write import write_reports
     from harness.teardown.gates import check_gates
     from harness.teardown.record import check_results
     from harness.teardown.results import read_teardown, teardown_file
@@ -149,8 +151,8 @@ def compare(request: Request) -> int:
 
 def report(request: Request) -> int:
     """Regenerate report.html, report.md and teardown.xml from a stored run: qemu-harness report [FILE]."""
-    from harness.report import write_reports
     from harness.report.store import made_from
+    from harness.report.write import write_reports
     from harness.teardown.results import read_teardown, teardown_file
 
     stored = request.arguments.file or teardown_file(request.layout)

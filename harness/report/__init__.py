@@ -1,10 +1,5 @@
 """Report stage: stored results → tables, HTML, Markdown and JUnit.
 
 Takes: the results structs of the stages. Gives: text and files. They contain only what is in the results;
-nothing is run.
+nothing is run. This module imports nothing: the pages of other stages would load the plots (1 s) with it.
 """
-
-from harness.report.table import render_table, table_text
-from harness.report.write import write_reports
-
-__all__ = ["render_table", "table_text", "write_reports"]

@@ -16,10 +16,10 @@ from harness.check import ValidateResults
 from harness.layout import Layout
 from harness.machine import HostFacts
 from harness.properties.record import PropertiesResults, properties_file
-from harness.report import table_text
 from harness.report.comparing import compare_runs, render_changes
 from harness.report.html import write_page
 from harness.report.store import made_from
+from harness.report.table import table_text
 from harness.report.write import write_reports
 from harness.submit.cover import find_figures
 from harness.submit.validated import validation_summary

@@ -2,8 +2,9 @@
 
 from harness.bench import Subject
 from harness.build.plan import LEFT_OUT
-from harness.report import table_text, write_reports
 from harness.report.builds import left_out_line
+from harness.report.table import table_text
+from harness.report.write import write_reports
 from tests.unit.report.support import make_results, realistic
 
 DEVICES, DEBUG = LEFT_OUT.values()

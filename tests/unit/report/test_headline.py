@@ -4,10 +4,10 @@ import msgspec
 import pytest
 
 from harness.figures import format_duration
-from harness.report import table_text
 from harness.report.headline import extrapolations, headline, load_line, open_line, sample_words
 from harness.report.html import report_page
 from harness.report.markdown import report_text
+from harness.report.table import table_text
 
 from ..teardown.support import make_sample
 from .support import make_results, realistic

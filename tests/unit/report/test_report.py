@@ -16,8 +16,8 @@ from harness.jsonfile import write_json
 from harness.layout import Layout
 from harness.machine import host_facts
 from harness.progress import Silent
-from harness.report import render_table, table_text
 from harness.report.live import live_table, round_line
+from harness.report.table import render_table, table_text
 from harness.teardown import EmulatedHost, Property, TeardownRun, record
 from harness.teardown.emulated import EmulatedRun
 from harness.teardown.record import check_results, record_teardown
