@@ -178,7 +178,7 @@ def empty_reports(monkeypatch: pytest.MonkeyPatch) -> None:
         page.touch()
         return (page,)
 
-    monkeypatch.setattr("harness.report.write_reports", write_reports)
+    monkeypatch.setattr("harness.report.write.write_reports", write_reports)
 
 
 @pytest.fixture

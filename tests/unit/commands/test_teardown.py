@@ -28,7 +28,7 @@ STORY = (
     "harness.bench.open_bench",
     "harness.bench.bench.probe_accel",
     "harness.teardown.record.run_teardown",
-    "harness.report.write_reports",
+    "harness.report.write.write_reports",
     "harness.teardown.record.check_results",
     "harness.teardown.gates.check_gates",
 )
