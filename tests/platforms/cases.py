@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.platforms import table
+from tests.platforms.container import container
 from tests.platforms.reading import readme_commands, remedies, stages
 from tests.platforms.root import USER, Ran, Root
 
@@ -94,12 +95,22 @@ def rust(root: Root, log: Path) -> Iterator[Outcome]:
         yield _good("10.2 with Rust", ran, "qemu-system-x86_64")
 
 
+def in_container(root: Root, log: Path) -> Iterator[Outcome]:
+    """Both commands in a container of the Containerfile; needs podman."""
+    for what, ran, expected in container(root, log):
+        outcome = _good(what, ran, expected)
+        yield outcome
+        if outcome.reason:
+            return
+
+
 CASES: dict[str, Case] = {
     "root": as_root,
     "user": as_user,
     "second": second,
     "installed": installed,
     "rust": rust,
+    "container": in_container,
 }
 ONLY = {"rust": ("13",)}
 """Cases that only some releases can pass: Debian 12 has rustc 1.83 in no archive of its own but rustc-web."""

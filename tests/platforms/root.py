@@ -10,7 +10,7 @@ import resource
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,35 +62,38 @@ class Root:
             "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
             "HOME": home,
             "LC_ALL": "C.UTF-8",
-            "PIP_CERT": f"/{CERTIFICATES}",
-            "REQUESTS_CA_BUNDLE": f"/{CERTIFICATES}",
-            **{name: os.environ[name] for name in (*PASSED_ON, *PROXIES) if name in os.environ},
+            **network_settings(),
         }
         words = ["unshare", "--mount", "--pid", "--fork", "--kill-child", *([] if network else ["--net"])]
         words += ["/bin/sh", "-c", ENTER, "enter", str(self.path), who, line, "kvm"]
-        started, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
-        log.parent.mkdir(parents=True, exist_ok=True)
-        with log.open("a", encoding="utf-8") as sink:
-            sink.write(f"{who}$ {line}\n")
-        with log.open("ab") as sink:
-            at = sink.tell()
-            ended = subprocess.run(
-                words, env=environment, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, check=False
-            )
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        with log.open("rb") as source:
-            source.seek(at)
-            output = source.read().decode("utf-8", "replace")
-        return Ran(
-            status=ended.returncode,
-            output=output,
-            wall_s=time.monotonic() - started,
-            cpu_s=after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime,
-        )
+        return run_logged(words, f"{who}$ {line}", environment, log)
 
     def remove(self) -> None:
         """Remove the folder. Nothing is mounted in it outside of the namespaces of ``run``."""
         shutil.rmtree(self.path, ignore_errors=True)
+
+
+def run_logged(words: Sequence[str], shown: str, environment: Mapping[str, str], log: Path) -> Ran:
+    """Run a command of this machine; ``log`` gets ``shown`` and the output."""
+    started, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("a", encoding="utf-8") as sink:
+        sink.write(f"{shown}\n")
+    with log.open("ab") as sink:
+        at = sink.tell()
+        ended = subprocess.run(
+            words, env=environment, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, check=False
+        )
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    with log.open("rb") as source:
+        source.seek(at)
+        output = source.read().decode("utf-8", "replace")
+    return Ran(
+        status=ended.returncode,
+        output=output,
+        wall_s=time.monotonic() - started,
+        cpu_s=after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime,
+    )
 
 
 def make_root(release: str, folder: Path, checkout: Path, reporter: Reporter) -> Root:
@@ -140,6 +143,12 @@ def make_root(release: str, folder: Path, checkout: Path, reporter: Reporter) ->
         shutil.copy2(checkout / name, copy / name, follow_symlinks=False)
     run(["chroot", root.path, "chown", "-R", f"{USER}:{USER}", f"/home/{USER}"], timeout_s=60)
     return root
+
+
+def network_settings() -> dict[str, str]:
+    """Return variables of the machine that downloads in a root need: pip's, proxies, certificates."""
+    passed = {name: os.environ[name] for name in (*PASSED_ON, *PROXIES) if name in os.environ}
+    return {"PIP_CERT": f"/{CERTIFICATES}", "REQUESTS_CA_BUNDLE": f"/{CERTIFICATES}", **passed}
 
 
 def settings() -> Iterator[tuple[str, str]]:
