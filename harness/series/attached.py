@@ -10,7 +10,7 @@ import email.message
 import email.policy
 import quopri
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from harness.errors import OptionError
@@ -27,6 +27,7 @@ _DECODERS: dict[str, Callable[[bytes], bytes]] = {
 _DEEPEST = 3
 """Mails in mails in mails are read, no deeper."""
 _HEADERS = re.compile(rb"\s*(?:From .*\n)?((?:[A-Za-z][A-Za-z0-9-]*:.*\n(?:[ \t].*\n)*)+)\r?\n")
+_BY_GIT = re.compile(rb"From [0-9a-f]{40,64} Mon Sep 17 00:00:00 2001\r?\n")
 _SUBJECT = re.compile(rb"^(?:From|Subject):", re.MULTILINE | re.IGNORECASE)
 _FORWARDED = re.compile(
     rb"^(?:-{2,} ?(?:Begin )?Forwarded message ?-{2,}|Begin forwarded message:)\s*\n",
@@ -49,7 +50,8 @@ def read_mails(data: bytes, origin: str, *, alone: bool = False, depth: int = 0)
         if mail.diff
     ]
     outer = mail_of(parsed, origin, parsed.parts)
-    if not inner or (outer.subject.reply and not outer.subject.forwarded and not alone):
+    is_reply = outer.subject.reply and not outer.subject.forwarded and not alone
+    if not inner or is_reply or _quotes(parsed, outer, inner):
         return (outer,)
     own = mail_of(parsed, origin, [part for part in parsed.parts if not held[id(part)]])
     inner = [_within(outer, mail, at, parsed) for at, mail in enumerate(inner) if mail.changes != own.changes]
@@ -63,8 +65,9 @@ def read_mbox(data: bytes, origin: str) -> tuple[Mail, ...]:
     """Read the mails of a mailbox, or a single patch."""
     parts = split_mbox(data.removeprefix(BOM))
     if len(parts) == 1:
-        # With its From line: the digest is that of the whole file.
-        return read_mails(data, origin, alone=True)
+        # With its From line: the digest is that of the whole file. git format-patch quotes nothing.
+        whole = data if parts[0] in data or _BY_GIT.match(data) else parts[0]
+        return read_mails(whole, origin, alone=True)
     return tuple(
         mail
         for number, part in enumerate(parts, start=1)
@@ -91,11 +94,23 @@ def _held(part: email.message.Message) -> tuple[bytes, ...]:
         raw = unquoted(raw)  # by a mailbox
     if marked := _FORWARDED.search(raw):
         return (raw[marked.end() :].lstrip(),)
-    if starts := from_lines(raw):
-        return split_mbox(raw[starts[0] :])
+    if starts := from_lines(b"\n\n" + raw):  # also a line at its beginning needs headers below it
+        return split_mbox(raw[starts[0] - 2 :])
     attached = kind != "text/plain" or part.get_filename() is not None
     headers = _HEADERS.match(raw) if attached else None
     return (raw,) if headers and _SUBJECT.search(headers[1]) else ()
+
+
+def _quotes(parsed: Parsed, outer: Mail, inner: Sequence[Mail]) -> bool:
+    """Return whether the message of the patch ``outer`` quotes the headers of another mail, ``inner``."""
+    return (
+        not parsed.message.is_multipart()
+        and outer.subject.is_patch
+        and "\nFrom " in outer.message
+        and not outer.message.startswith("From ")
+        and len(inner) == 1
+        and inner[0].subject.title != outer.subject.title
+    )
 
 
 def _bytes_of(part: email.message.Message, inner: email.message.Message) -> bytes:

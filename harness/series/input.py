@@ -19,6 +19,7 @@ from harness.series.attached import read_mbox
 from harness.series.compressed import SUFFIXES, read_bytes, unpack
 from harness.series.folder import NAMED, folder_thread, read_folder
 from harness.series.mail import Mail
+from harness.series.mbox import bare
 from harness.series.metadata import UNNAMED, SeriesFile, read_series_file
 from harness.series.patch import Patch
 from harness.series.ranges import find_range, read_range
@@ -245,7 +246,7 @@ def series_of(found: Input) -> Series | None:
 def _one_mail(mail: Mail, found: Input) -> bytes:
     """Return ``mail`` for git-mailsplit(1). A commit of a range is one mail, whatever its message quotes."""
     data = mailbox_bytes(mail)
-    return data.partition(b"\n")[2] if found.kind == "range" and data.startswith(b"From ") else data
+    return bare(data) if found.kind == "range" else data
 
 
 def _standard_input() -> bytes:

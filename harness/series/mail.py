@@ -34,6 +34,8 @@ from harness.series.subject import Subject, parse_subject
 BOM = b"\xef\xbb\xbf"
 DIFF_START = re.compile(r"^(?:diff --git |diff -[A-Za-z]|Index: |--- \S.*\n\+\+\+ \S.*\n@@ -)", re.MULTILINE)
 _IN_BODY = re.compile(r"^(From|Subject|Date):\s*(.*(?:\n[ \t]+\S.*)*)\n?", re.IGNORECASE)
+_BY_GIT = re.compile(r"\A\n*>From [0-9a-f]{40} Mon Sep 17 00:00:00 2001\n")
+"""A line above the headers in a body that git-mailinfo(1) leaves out."""
 _HEADER = re.compile(rb"^(?:From |[A-Za-z][A-Za-z0-9-]*:)")
 _SIGNATURE = re.compile(r"^-- ?$", re.MULTILINE)
 _INTERDIFF = re.compile(r"^Interdiff\b.*:$", re.MULTILINE)
@@ -301,6 +303,7 @@ def _does_something(change: FileChange) -> bool:
 def _in_body(text: str) -> tuple[str, dict[str, str]]:
     """Remove ``From:``, ``Subject:`` and ``Date:`` lines from the top of a body (git-am(1), "DISCUSSION")."""
     found: dict[str, str] = {}
+    text = _BY_GIT.sub("", text, count=1)
     rest = text.lstrip("\n")
     while line := _IN_BODY.match(rest):
         key = line[1].lower()

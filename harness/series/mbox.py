@@ -12,10 +12,12 @@ _STRICT = re.compile(rb"From .*\d:\d\d:\d\d [^:\n]*\d{4}[^:\n]*\n" + _HEADER)
 _LENIENT = re.compile(rb"From .*\n" + _HEADER)
 """A line that separates mails, without and with a blank line before it.
 
-git-mailsplit(1) requires neither a blank line nor a header below it, and so divides a message that quotes
+git-mailsplit(1) requires neither a blank line nor headers below it, and so divides a message that quotes
 such a line.
 """
 _HEAD = re.compile(rb"(?:[^\r\n]+\r?\n)+")
+_FIELD = re.compile(rb"^(?:From|Date|Subject|Message-Id):", re.IGNORECASE | re.MULTILINE)
+_DIFF = re.compile(rb"^(?:diff --git |--- \S.*\n\+\+\+ \S)", re.MULTILINE)
 _BOUNDARY = re.compile(
     rb"^Content-Type:\s*multipart/.*?\bboundary=(?:\"([^\"\n]+)\"|([^\s;\"]+))",
     re.IGNORECASE | re.MULTILINE | re.DOTALL,
@@ -41,21 +43,37 @@ def from_lines(data: bytes) -> list[int]:
         gap = data[max(0, at - 3) : at].endswith((b"\n\n", b"\n\r\n"))
         if at < end or (at and not (_LENIENT if gap else _STRICT).match(data, at)):
             continue
-        starts.append(at)
         head = _HEAD.match(data, found.end())
+        if at and not (head and _FIELD.search(head[0])):
+            continue
+        starts.append(at)
         boundary = _BOUNDARY.search(head[0]) if head else None
         end = data.find(b"\n--" + (boundary[1] or boundary[2]) + b"--", at) if boundary else 0
     return starts
 
 
 def split_mbox(data: bytes) -> tuple[bytes, ...]:
-    """Return each mail of ``data`` without its ``From `` line; ``data`` itself if it has no such line."""
+    """Return each mail of ``data`` without its ``From `` line; ``data`` itself if it has no such line.
+
+    The first mail may lack that line, if it has headers and a diff.
+    """
     starts = from_lines(data)
-    if not starts or data[: starts[0]].strip():
+    if not starts:
         return (data,)
-    bodies = [data.find(b"\n", start) + 1 for start in starts]
+    first, head = data[: starts[0]], _HEAD.match(data)
+    if first.strip():
+        if not (head and _FIELD.search(head[0]) and _DIFF.search(first)):
+            return (data,)
+        starts.insert(0, 0)
+    bodies = [data.find(b"\n", start) + 1 if data.startswith(b"From ", start) else start for start in starts]
     ends = [*starts[1:], len(data)]
     return tuple(_unquote(data[body:end]) for body, end in zip(bodies, ends, strict=True) if end > body)
+
+
+def bare(mail: bytes) -> bytes:
+    """Return ``mail`` without its ``From `` line: git-mailsplit(1) then divides it nowhere."""
+    text = mail.lstrip()
+    return text.partition(b"\n")[2] if text.startswith(b"From ") else mail
 
 
 def _unquote(mail: bytes) -> bytes:

@@ -21,6 +21,7 @@ from harness.lock import locked
 from harness.process import Finished, disk_is_full
 from harness.progress import Reporter
 from harness.series import FileChange, Series, scan_changes
+from harness.series.mbox import bare, split_mbox
 from harness.tree.explain import explain
 from harness.tree.fit import PatchFit, fit_patches
 from harness.tree.git import EMAIL, NAME, Git
@@ -119,12 +120,11 @@ def _check(git: Git, series: Series, links: set[str], scratch: Path) -> list[Pat
                 details=tuple(ended.output.splitlines()[-3:]),
             )
 
-        count = git.run(
-            "mailsplit", "-b", *keep, f"-o{folder}", stdin=patch.data, error=unreadable, merge_stderr=False
-        ).output.strip()
-        if count != "1":
-            reason = f"contains {count} mails for git am: a line of it begins a mail of a mailbox (From …)"
+        count = len(split_mbox(patch.data))
+        if count != 1:
+            reason = f"contains {count} mails: a line of it begins a mail of a mailbox (From …)"
             raise place.error(reason, "indent that line, or write each patch to its own file")
+        git.run("mailsplit", "-b", *keep, f"-o{folder}", stdin=bare(patch.data), error=unreadable)
         mail, diff = folder / "0001", scratch / f"{index}.diff"
         git.run(
             *("mailinfo", "-b", "--no-scissors", scratch / "message", diff),

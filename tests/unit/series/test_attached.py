@@ -240,6 +240,22 @@ def test_several_patches_in_one_text_are_read(coding):
     assert all(mail.is_sound for mail in found)
 
 
+@pytest.mark.parametrize(
+    ("text", "titles"),
+    [
+        (b"Hello,\n\n" + file_of("[PATCH] outer"), [("outer", "I")]),
+        (b"Hello,\n\n" + file_of(), [("outer", "O")]),
+        (file_of().replace(b"Inner.", b"Inner\nFrom here."), [("util: inner", "I")]),
+        (b"Both.\n\n" + file_of() + file_of(diff=OTHER), [("util: inner", "I")] * 2),
+        (b"Begin forwarded message:\n\n" + file_of()[len(FROM) :], [("util: inner", "I")]),
+    ],
+    ids=["same title", "quoted", "nothing above", "two", "forwarded"],
+)
+def test_file_in_the_text_of_a_patch_is_quoted_if_it_is_another_one_below_text(text, titles):
+    found = read_mbox(b"From: O <o@e.org>\nSubject: [PATCH] outer\n\n" + text, "x")
+    assert [(mail.subject.title, mail.author.name) for mail in found] == titles
+
+
 def test_patches_below_a_text_without_headers_are_read():
     found = read_mbox(b"Both are below.\n\n" + file_of("[PATCH 1/2] a: b") + file_of("[PATCH 2/2] a: c"), "x")
     assert [mail.subject.title for mail in found] == ["a: b", "a: c"]

@@ -273,7 +273,7 @@ def test_second_mail_in_a_file_is_refused(tree, layout, reporter):
 QUOTE = "From 0123456789012345678901234567890123456789 Mon Sep 17 00:00:00 2001"
 
 
-def test_quoted_line_of_a_mailbox_begins_no_mail_where_it_was_sent_safely(tree, layout, reporter, tmp_path):
+def test_quoted_line_of_a_mailbox_begins_no_mail(tree, layout, reporter, tmp_path):
     body = f"The log says:\n\n{QUOTE}\nand ends.\n\nSigned-off-by: A <a@example.org>\n---\n"
     diff = new_file("a.c")
     headers = HEAD.format(number=1).partition("\n\n")[0]
@@ -282,9 +282,10 @@ def test_quoted_line_of_a_mailbox_begins_no_mail_where_it_was_sent_safely(tree, 
     (tmp_path / "coded.patch").write_text(headers + form + encoded)
     bare = headers.partition("\n")[2]
     (tmp_path / "bare.eml").write_text(f"{bare}\n\n{body}{diff}")
+    (tmp_path / "plain.patch").write_text(f"{headers}\n\n{body}{diff}")
     escaped = f"{headers}\n\n{body}{diff}\n".replace(f"\n{QUOTE}", f"\n>{QUOTE}")
     (tmp_path / "two.mbox").write_text(escaped + escaped.replace("a.c", "b.c"))
-    for name in ("coded.patch", "bare.eml", "two.mbox"):
+    for name in ("coded.patch", "bare.eml", "plain.patch", "two.mbox"):
         series = series_of(read_input(layout, str(tmp_path / name)))
         assert series is not None
         assert len(series.patches) == (2 if name == "two.mbox" else 1)
