@@ -130,22 +130,6 @@ def check_results(layout: Layout, results: TeardownResults) -> None:
         )
 
 
-def property_verdict(results: TeardownResults, host: str) -> tuple[str, str]:
-    """Summarize the properties on an emulated ``host``: outcome (ok, failed or cancelled) and reason.
-
-    With ``ok``, the reason names the properties that were checked.
-    """
-    facts = next((facts for facts in results.emulated if facts.host == host), None)
-    if facts is None or not facts.properties:
-        return "cancelled", f"not run on {host}: nox -s teardown -- -Dhosts={host}"
-    for outcome in ("failed", "cancelled"):
-        rows = [row for row in facts.properties if row.outcome == outcome]
-        if rows:
-            return outcome, "; ".join(f"{row.name}: {row.reason}" for row in rows)
-    names = ", ".join(row.name for row in facts.properties)
-    return "ok", f"{names} on Linux {facts.kernel}, emulated {host}"
-
-
 def _where(layout: Layout, failed: Sequence[Sample]) -> str:
     """Return the folders with the logs of ``failed`` samples."""
     places = {

@@ -31,10 +31,8 @@ from harness.teardown.image import (
     refuse_hosts,
 )
 from harness.teardown.model import EmulatedHost, Property
-from harness.teardown.record import property_verdict
 from harness.teardown.records import ConsoleReader, GuestRecord
 
-from ..report.test_report import results
 from .support import make_cell
 from .test_scenario import options
 
@@ -403,15 +401,3 @@ def test_details_of_properties_are_recorded(machine) -> None:
         + 'say \'\\036{"property": "clone", "detail": "7 of 9"}\'; say \'\\036{"done": true}\''
     )
     assert ran.facts.properties == (Property(name="clone", outcome="ok", detail="7 of 9"),)
-
-
-def test_properties_are_summarized() -> None:
-    good, bad = Property(name="clone", outcome="ok"), Property(name="chroot", outcome="failed", reason="why")
-    assert property_verdict(results([], emulated=(facts(good),)), "s390x") == (
-        "ok",
-        "clone on Linux 6.1, emulated s390x",
-    )
-    assert property_verdict(results([], emulated=(facts(good, bad),)), "s390x") == ("failed", "chroot: why")
-    outcome, reason = property_verdict(results([]), "s390x")
-    assert outcome == "cancelled"
-    assert "-Dhosts=s390x" in reason
