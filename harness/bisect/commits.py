@@ -26,6 +26,7 @@ from harness.bisect.compiled import Changed, Reasons
 from harness.bisect.cost import cost_of, estimate, measure_rates, read_rates
 from harness.bisect.coverage import findings_of, measure
 from harness.bisect.diagnostics import read_diagnostics, read_lines
+from harness.bisect.excluded import added_lines, excluded_findings, only_excluded, preprocess
 from harness.bisect.manual import compare_manuals, find_sphinx, make_manual, touches_manual
 from harness.bisect.proof import OnBase, conclude, run_on_base
 from harness.bisect.rust import OFF, check_rust, compare_rust, rust_files, unchecked
@@ -85,6 +86,7 @@ def run_bisect(  # noqa: PLR0917 - the results of earlier stages
     proved: tuple[Finding, ...] = ()
     coverage: tuple[CoveredFile, ...] = ()
     label = f"validate-{judged.input.name}"
+    added = added_lines(judged)
     changed = Changed(source=layout.build_root(tree.name, label) / "src")
     options = prefer_hosts(options)
     scope = choose_scope(judged, tree, options, layout, reporter, sandbox, label)
@@ -107,6 +109,7 @@ def run_bisect(  # noqa: PLR0917 - the results of earlier stages
             sandbox=sandbox,
             host=host,
             changed=changed,
+            added=added,
         )
         walks.append(walk)
         if walk.tested and options.qemu_tests != (NONE,):
@@ -134,6 +137,8 @@ def run_bisect(  # noqa: PLR0917 - the results of earlier stages
         findings = [msgspec.structs.replace(one, message=one.message + hint) for one in findings]
     findings += proved
     findings += unchecked(judged.patches, walks[0].unchecked if options.rust else (OFF,))
+    changed.left_out = only_excluded(added)
+    findings += excluded_findings(added)
     findings += changed.findings(
         lambda: Reasons(
             features=features_of(changed.source),
@@ -191,7 +196,9 @@ def _one(walk: Walk, number: int, commit: str) -> None:
         )
     )
     programs = run_suites(walk, number, built) if walk.tested else ()
-    _cover(walk, number, programs)
+    goals = _cover(walk, number, programs)
+    if commit == walk.judged.tip:
+        preprocess(walk.added, built, goals, walk.sandbox)
     if walk.streams is not None:
         walk.findings += walk.streams.compare(
             built, walk.options.targets, number, walk.sandbox, walk.log(number, "vmstate")
@@ -220,8 +227,11 @@ def _build(walk: Walk, commit: str, *, keep_going: bool = False) -> Build:
     )
 
 
-def _cover(walk: Walk, number: int, programs: Iterable[str], log: Sequence[str] | None = None) -> None:
-    """Record which files that this patch or an earlier one changes have been compiled."""
+def _cover(
+    walk: Walk, number: int, programs: Iterable[str], log: Sequence[str] | None = None
+) -> tuple[str, ...]:
+    """Record which files that this patch or an earlier one changes have been compiled. Returns the goals."""
+    goals = (*map(binary_name, walk.options.targets), *walk.extra.goals, *programs)
     asked = walk.options.patch_numbers
     if number and (not asked or number in asked):
         patches = [
@@ -229,8 +239,8 @@ def _cover(walk: Walk, number: int, programs: Iterable[str], log: Sequence[str] 
             for patch in walk.judged.patches
             if patch.number == number or (patch.number < number and not asked)
         ]
-        goals = (*map(binary_name, walk.options.targets), *walk.extra.goals, *programs)
         walk.changed.add(patches, walk.folder, goals, log)
+    return goals
 
 
 def _manual(walk: Walk, number: int, built: Build) -> None:

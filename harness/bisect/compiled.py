@@ -185,6 +185,8 @@ class Changed:
     """Header → the sources that include it, as far as that is known before the build."""
     sources: set[str] = field(default_factory=set)
     readers: dict[str, set[str]] = field(default_factory=dict)
+    left_out: dict[str, str] = field(default_factory=dict)
+    """Compiled files of which no added line was compiled, and why."""
 
     def add(
         self,
@@ -242,6 +244,8 @@ class Changed:
         return len(known & readers), len(known & readers) + len(known - readers - self.sources)
 
     def _is_compiled(self, path: str) -> bool:
+        if path in self.left_out:
+            return False
         done, total = self._count(path)
         return path in self.sources or (done > 0 and done >= least(total) and not self._lacks_own(path))
 
@@ -254,6 +258,8 @@ class Changed:
         return path in self.sources or (path in self.includers and 0 < done == total)
 
     def _message(self, path: str, explain: Reasons) -> str:
+        if path in self.left_out:
+            return f"not compiled: {self.left_out[path]}"
         done, total = self._count(path)
         if not done:
             return f"not compiled: {explain.why(path)}"

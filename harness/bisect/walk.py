@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.bisect.compiled import Changed
+from harness.bisect.conditions import Added
 from harness.bisect.diagnostics import Diagnostic
 from harness.bisect.manual import Manual
 from harness.bisect.rust import NOT_BUILT, RustCheck
@@ -50,6 +51,8 @@ class Walk:
     """Why Rust code was not checked."""
     listed: tuple[QemuTest, ...] = ()
     """Every test of the commit that was tested last."""
+    added: dict[str, Added] = field(default_factory=dict)
+    """Added lines below conditions; every walk shares it."""
     built: Build | None = None
     """Build of the last commit; None if it failed."""
     proofs: tuple[TestProof, ...] = ()

@@ -30,6 +30,14 @@ NOT_COMPILED = Rule(
     "of the sources that include it",
     remedy="compile the file where it can be compiled before you send the series",
 )
+LEFT_OUT = Rule(
+    id="lines-not-compiled",
+    severity="note",
+    summary="added lines of a compiled file that the preprocessor left out of every build; if it is all "
+    "of them, build-not-compiled",
+    remedy="compile them where their condition holds: another target, operating system or library",
+    source="GCC manual, Preprocessor Output",
+)
 TEST = Rule(
     id="test-fails",
     severity="error",
@@ -119,6 +127,7 @@ RULES = (
     FAILS,
     WARNING,
     NOT_COMPILED,
+    LEFT_OUT,
     TEST,
     VMSTATE,
     VMSTATE_BACK,

@@ -1,0 +1,175 @@
+"""Added lines that the preprocessor leaves out: groups of a source, real preprocessing, findings."""
+
+import dataclasses
+import json
+from types import SimpleNamespace
+
+import pytest
+
+from harness.bisect import excluded as module
+from harness.bisect.conditions import read_conditions
+from harness.bisect.excluded import added_lines, excluded_findings, only_excluded, preprocess
+from harness.check import Judged
+from harness.sandbox import NO_SANDBOX
+from harness.tree.git import Git
+from tests.unit.check.support import judged
+from tests.unit.repositories import git, write_files
+from tests.unit.series.mails import patch
+
+NINJA = """\
+build a.o: c_COMPILER ../src/util/a.c
+build b.o: c_COMPILER ../src/util/a.c
+build prog: c_LINKER a.o b.o
+build other: c_LINKER a.o
+"""
+DIFF = "diff --git a/{0} b/{0}\nindex 1..2 100644\n--- a/{0}\n+++ b/{0}\n@@ -1 +1 @@\n-a\n+b\n"
+SOURCE = """\
+#include "a.h"
+int zero;
+#ifdef _WIN32
+int one; /* lines that a compiler for
+#else another system reads */
+#elif defined(NOWHERE) && \\
+    defined(OTHER)
+int two;
+#else
+int three = LONG_CALL(1,
+    2);
+#endif
+#if 0
+it's no code
+#endif
+#ifdef B
+const char *four = "/* #endif";
+#endif
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("a\n#if X\nb\n#endif\nc", {1: "", 3: "#if X", 5: ""}),
+        ("#ifdef X\na\n#else\nb\n#endif", {2: "#ifdef X", 4: "#else of #ifdef X"}),
+        ("#if X\n#elif Y\na\n#else\nb\n#endif", {3: "#elif Y", 5: "#else of #elif Y"}),
+        ("#ifndef A_H\n#define A_H\na\n#ifdef X\nb\n#endif\n#endif", {3: "", 5: "#ifdef X"}),
+        ("#ifndef A\n#define B\na\n#endif", {3: "#ifndef A"}),
+        ("b\n#if X\n#endif\n#ifndef A\n#define A\na\n#endif", {1: "", 6: "#ifndef A"}),
+        ("  # if  X /* c */\na // b\n/* c\n#endif */\n\n# endif\nb", {2: "#if X", 7: ""}),
+        ("#if X && \\\n  Y\na\n#endif", {3: "#if X &&"}),
+        ("#define M(x) \\\n  f(x); \\\n  g(x)\na", {4: ""}),
+        ('s = "/*";\n#if X\nt = \'"\';\n#endif\nu', {1: "", 3: "#if X", 5: ""}),
+        ("#endif\n#else\na", {3: ""}),
+        ("#if X\r\na\r\n#endif\r\nb\r\n", {2: "#if X", 4: ""}),
+    ],
+)
+def test_groups_of_a_source(text, code):
+    found = read_conditions(text)
+    assert {line: found.texts[group] for line, group in found.code.items()} == code
+
+
+def test_group_is_active_if_one_inside_is():
+    found = read_conditions("#if A\na\n#if B\nb\n#endif\n#endif\n#if C\nc\n#endif")
+    assert found.active({4}) == {0, 1, 2}
+    assert found.active({2, 3}) == {0, 1}
+    assert found.active(set()) == {0}
+
+
+@pytest.fixture
+def series(tmp_path):
+    """A function that commits files after a base, and returns the series with that commit."""
+    clone = tmp_path / "src"
+
+    def commit(**files):
+        write_files(clone, files)
+        git(clone, "add", "-A")
+        git(clone, "commit", "-q", "-m", "x")
+        return git(clone, "rev-parse", "HEAD")
+
+    def made(before, after):
+        git(tmp_path, "init", "-q", "src")
+        base = commit(**dict.fromkeys(after, "") | before)
+        found = judged(patch("[PATCH] a", diff="".join(map(DIFF.format, after))))
+        tip = commit(**after)
+        one = dataclasses.replace(found.patches[0], commit=tip)
+        repository = Git(repository=clone / ".git")
+        return Judged(input=found.input, patches=(one,), pin="7.2", git=repository, base=base, tip=tip)
+
+    return made
+
+
+@pytest.fixture
+def built(tmp_path):
+    """A build whose second object is compiled with B defined."""
+    folder = tmp_path / "native"
+    words = f"ccache gcc -I. -I{tmp_path}/src/include {{}} -MD -MQ x.o -MF x.d -o x.o -c ../src/util/a.c"
+    database = [{"output": f"{name}.o", "command": words.format(f"-D{name.upper()}")} for name in "ab"]
+    write_files(folder, {"build.ninja": NINJA, "compile_commands.json": json.dumps(database)})
+    write_files(folder, {"a.o": "", "b.o": ""})
+    return SimpleNamespace(folder=str(folder))
+
+
+HEADER = "#ifndef A_H\n#define A_H\n#define LONG_CALL(a, b) a\nint x;\n#endif\n"
+
+
+def test_lines_of_groups_that_no_object_contains(series, built):
+    found = series({}, {"util/a.c": SOURCE, "include/a.h": HEADER})
+    added = added_lines(found)
+    assert list(added) == ["util/a.c"], "nothing of the header is below a condition"
+    assert added["util/a.c"].excluded == [], "nothing is known before"
+    preprocess(added, built, ["other"], NO_SANDBOX)
+    assert added["util/a.c"].excluded == [4, 8, 14, 17]
+    preprocess(added, built, ["prog"], NO_SANDBOX)
+    assert added["util/a.c"].excluded == [4, 8, 14], "another object contains the line"
+    (finding,) = excluded_findings(added)
+    assert (finding.rule, finding.severity, finding.patch) == ("lines-not-compiled", "note", 1)
+    assert (finding.file, finding.line) == ("util/a.c", 4)
+    assert finding.message == (
+        "no build compiled 3 added lines: 4, 8, 14, below #ifdef _WIN32, #elif defined(NOWHERE) &&, #if 0"
+    )
+    assert only_excluded(added) == {}
+
+
+def test_file_whose_added_lines_are_all_left_out_is_not_compiled(series, built):
+    found = series(
+        {"util/a.c": SOURCE.replace("int one;", ""), "include/a.h": HEADER},
+        {"util/a.c": SOURCE},
+    )
+    added = added_lines(found)
+    preprocess(added, built, ["prog"], NO_SANDBOX)
+    assert only_excluded(added) == {"util/a.c": "all added lines are below #ifdef _WIN32"}
+    assert list(excluded_findings(added)) == []
+
+
+def test_lines_of_a_header_count_with_the_sources_that_read_it(series, built, monkeypatch):
+    header = HEADER.replace("int x;\n", "#ifdef B\nint x;\n#endif\n#if 0\nint y;\n#endif\n")
+    found = series({}, {"util/a.c": '#include "a.h"\n', "include/a.h": header})
+    monkeypatch.setattr(module, "read_headers", lambda *rest: {"include/a.h": {"util/a.c"}})
+    added = added_lines(found)
+    preprocess(added, built, ["prog"], NO_SANDBOX)
+    assert added["include/a.h"].excluded == [8]
+
+
+@pytest.mark.parametrize("broken", ["command", "database", "source"])
+def test_file_that_was_not_preprocessed_is_not_judged(series, built, tmp_path, broken):
+    found = series({}, {"util/a.c": SOURCE, "include/a.h": HEADER})
+    if broken == "command":
+        write_files(tmp_path / "native", {"compile_commands.json": "[]"})
+    elif broken == "source":
+        (tmp_path / "src" / "include" / "a.h").unlink()
+    else:
+        (tmp_path / "native" / "a.o").unlink()
+        (tmp_path / "native" / "b.o").unlink()
+    added = added_lines(found)
+    preprocess(added, built, ["prog"], NO_SANDBOX)
+    assert added["util/a.c"].excluded == []
+    assert (list(excluded_findings(added)), only_excluded(added)) == ([], {})
+
+
+def test_limit_of_objects_is_stated(series, built, monkeypatch):
+    monkeypatch.setattr(module, "MOST", 1)
+    found = series({"util/a.c": SOURCE.replace("int one;", "")}, {"util/a.c": SOURCE, "include/a.h": HEADER})
+    added = added_lines(found)
+    preprocess(added, built, ["prog"], NO_SANDBOX)
+    assert only_excluded(added) == {}, "another object may contain them"
+    (finding,) = excluded_findings(added)
+    assert finding.message == ("none of 1 of 2 objects contains 1 added line: 4, below #ifdef _WIN32")
