@@ -18,6 +18,7 @@ from harness.check import (
     options,
     provenance,
     reading,
+    scripts,
     whitespace,
 )
 from harness.check.model import SEVERITIES, Finding, Rule
@@ -52,6 +53,7 @@ FAMILIES = (
     RuleFamily(name="options", rules=options.RULES, check=_plain(options.check)),
     RuleFamily(name="motion", rules=motion.RULES, check=_plain(motion.check)),
     RuleFamily(name="whitespace", rules=whitespace.RULES, check=_plain(whitespace.check)),
+    RuleFamily(name="scripts", rules=scripts.RULES, check=_plain(scripts.check)),
     RuleFamily(name="checkpatch", rules=checkpatch.RULES, check=checkpatch.check),
     RuleFamily(name="building", rules=building.RULES, check=None),
 )

@@ -1,0 +1,106 @@
+"""Scripts and YAML with syntax errors."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from harness.check.scripts import check, kind_of, parse
+
+GOOD = {
+    "python": "import os\nprint('a \\d')\n",
+    "shell": "#!/bin/bash\nshopt -s extglob\ncase x in +(a|b)) echo a ;; esac\n",
+    "yaml": "a: !reference [b, c]\n---\nb: &x {c: 1}\nd: *x\n",
+}
+BAD = {
+    "python": "import os\n\ndef f(:\n    pass\n",
+    "shell": "#!/usr/bin/env bash\necho a\nif true; then\necho b\n",
+    "yaml": "a: 1\nb: [c\nd: e\n",
+}
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "expected"),
+    [
+        ("scripts/a.py", "", "python"),
+        ("scripts/a", "#!/usr/bin/env python3\n", "python"),
+        ("scripts/a", "#! /usr/bin/python3.11 -B\n", "python"),
+        ("scripts/a.py", "#!/bin/sh\n", "shell"),
+        ("configure", "#!/bin/sh\n#\n", "shell"),
+        ("tests/qemu-iotests/001", "#!/usr/bin/env bash\n", "shell"),
+        ("a.sh", "", "shell"),
+        (".gitlab-ci.d/base.yml", "", "yaml"),
+        ("a.pl", "#!/usr/bin/env perl\n", ""),
+        ("a.py.in", "", ""),
+        ("python", "#!/bin/shell\n", ""),
+        ("util/a.c", "int a;\n", ""),
+    ],
+)
+def test_kind_is_named_by_the_ending_or_the_first_line(path, text, expected):
+    assert kind_of(path, text) == expected
+
+
+@pytest.mark.parametrize("kind", GOOD)
+def test_what_a_parser_reads_is_no_finding(kind):
+    assert parse(kind, GOOD[kind]) is None
+    assert parse("", BAD[kind]) is None
+
+
+@pytest.mark.parametrize(("kind", "line"), [("python", 3), ("shell", 5), ("yaml", 3)])
+def test_syntax_error_has_a_line_and_a_message(kind, line):
+    found = parse(kind, BAD[kind])
+    assert found is not None
+    assert found[0] == line
+    assert len(found[1]) > 5
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        ("python", "a = '\udcff'\n"),
+        ("python", "(" * 5000),
+        ("python", "a\0b"),
+        ("shell", "case x in\n"),
+        ("yaml", "a: \x01\n"),
+    ],
+)
+def test_hostile_text_ends_in_an_answer(kind, text):
+    found = parse(kind, text)
+    assert found is None or isinstance(found[0], int)
+
+
+def series(*patches):
+    """Patches of (path, before, after); a path without text before is new."""
+    texts = {}
+    made = []
+    for number, (path, before, after) in enumerate(patches, start=1):
+        texts |= {(f"{number}^", path): before, (str(number), path): after}
+        change = SimpleNamespace(old=path if before else "", new=path, binary=False, new_mode="100644")
+        made.append(
+            SimpleNamespace(number=number, commit=str(number), parent=f"{number}^", changes=(change,))
+        )
+    return SimpleNamespace(patches=made, read=lambda commit, path: texts.get((commit, path)))
+
+
+def test_error_belongs_to_the_patch_that_makes_it():
+    path = "scripts/a.py"
+    good, bad = GOOD["python"], BAD["python"]
+    found = list(check(series((path, good, good), (path, good, bad), (path, bad, bad + "# more\n"))))
+    assert [(one.rule, one.severity, one.patch, one.file, one.line) for one in found] == [
+        ("script-syntax", "error", 2, path, 3)
+    ]
+    assert found[0].message.startswith("python: ")
+    assert found[0].snippet == ("def f(:",)
+
+
+def test_new_file_and_file_that_becomes_a_script_are_judged():
+    bad = BAD["shell"]
+    assert [one.patch for one in check(series(("a", "", bad), ("b", "text\n", bad)))] == [1, 2]
+
+
+def test_patch_that_was_not_applied_and_links_are_not_read():
+    given = series(("a.py", "", BAD["python"]))
+    given.patches[0].commit = ""
+    assert list(check(given)) == []
+    given = series(("a.py", "", BAD["python"]))
+    given.patches[0].changes[0].new_mode = "120000"
+    assert list(check(given)) == []
