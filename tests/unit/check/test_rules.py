@@ -201,6 +201,7 @@ CASES = (
     Case(rule="whitespace-space-tab", mails=[good(line=" \tint x;")]),
     Case(rule="whitespace-end", mails=[good(line="")]),
     Case(rule="whitespace-cr", mails=[CRLF]),
+    Case(rule="script-syntax", mails=[new_file("util/new.py", "def f(:")]),
     Case(rule="checkpatch-error", mails=[good(line="int BRACE;")]),
     Case(rule="checkpatch-warning", mails=[good(line="int LONG;")]),
     Case(rule="checkpatch-failed", mails=[good(line="int CRASH;")]),
@@ -208,6 +209,7 @@ CASES = (
 APPLIED = {rule for rule in RULES if rule.startswith(("apply-", "option-", "checkpatch-"))} | {
     "file-maintainers",
     "whitespace-end",
+    "script-syntax",
 }
 """Rules that read the commits of the series."""
 TESTED_BELOW = {"apply-3way", "fixes-subject", "fixes-unknown", "fixes-wrapped"}
