@@ -116,6 +116,7 @@ class Options:
     qemu_tests: tuple[str, ...]
     ci_runners: tuple[str, ...]
     isolation: str
+    trust_base: bool
     given: tuple[str, ...]
     """The ``-Dname=value`` arguments as given, for the reproducer command."""
 

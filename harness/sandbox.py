@@ -7,6 +7,7 @@ size of each file, and harness.diskwatch that of all files together.
 """
 
 import contextlib
+import dataclasses
 import os
 import re
 import secrets
@@ -64,6 +65,9 @@ class Sandbox(Protocol):
     def wrap(self, argv: Sequence[str], folder: Path) -> tuple[str, ...]:
         """Return the command line that runs ``argv`` in ``folder`` inside the sandbox."""
 
+    def trusting(self) -> "Sandbox":
+        """Return the sandbox for code that the user trusts to write to the shared compiler caches."""
+
 
 @dataclass(frozen=True)
 class _Open:
@@ -73,6 +77,9 @@ class _Open:
 
     def wrap(self, argv: Sequence[str], folder: Path) -> tuple[str, ...]:  # noqa: ARG002 - the protocol's
         return tuple(argv)
+
+    def trusting(self) -> Sandbox:
+        return self
 
 
 NO_SANDBOX: Sandbox = _Open()
@@ -86,14 +93,24 @@ class Bubblewrap:
     shared_cache: Path
     groups: tuple[Path, ...] = ()
     name: str = "bwrap"
+    trusts: bool = False
+
+    def trusting(self) -> Sandbox:
+        """Return a sandbox with the shared compiler cache, and the network for ``-Dccache_remote=``."""
+        return dataclasses.replace(self, trusts=True)
 
     def wrap(self, argv: Sequence[str], folder: Path) -> tuple[str, ...]:
         """Run ``argv`` in ``folder``, which is writable, as is ``../ccache``; ``../src`` is read-only."""
         cache, source = folder.parent / "ccache", folder.parent / "src"
-        _seed(self.shared_cache, cache)
+        if self.trusts:
+            cache = self.shared_cache
+            cache.mkdir(parents=True, exist_ok=True)
+        else:
+            _seed(self.shared_cache, cache)
         words = [
             "bwrap",
             "--unshare-all",
+            *(["--share-net"] if self.trusts else []),
             "--die-with-parent",
             "--new-session",
             "--proc",

@@ -74,9 +74,18 @@ class BisectResult:
 
 
 def run_bisect(  # noqa: PLR0917 - the results of earlier stages
-    judged: Judged, tree: Tree, options: Options, layout: Layout, reporter: Reporter, sandbox: Sandbox
+    judged: Judged,
+    tree: Tree,
+    options: Options,
+    layout: Layout,
+    reporter: Reporter,
+    sandbox: Sandbox,
+    *,
+    trusts_base: bool = False,
 ) -> BisectResult:
     """Build and test the base and the commits of ``judged`` on each host.
+
+    With ``trusts_base``, what is compiled of the base enters the shared compiler cache.
 
     Errors of the series become findings. Raises InfrastructureError if the base does not build, and any error
     that ends a build without being a fault of the code, such as StorageError.
@@ -110,6 +119,7 @@ def run_bisect(  # noqa: PLR0917 - the results of earlier stages
             host=host,
             changed=changed,
             added=added,
+            trusts_base=trusts_base,
         )
         walks.append(walk)
         if walk.tested and options.qemu_tests != (NONE,):
@@ -165,9 +175,12 @@ def run_bisect(  # noqa: PLR0917 - the results of earlier stages
 def _one(walk: Walk, number: int, commit: str) -> None:
     began = time.monotonic()
     walk.built = None
+    # A folder that exists may contain what an earlier run of the series has written.
+    trusted = walk.trusts_base and not number and not walk.folder.exists()
+    confined = dataclasses.replace(walk, sandbox=walk.sandbox.trusting()) if trusted else walk
     try:
         try:
-            built = _build(walk, commit)
+            built = _build(confined, commit)
         except CompileError:
             # The second attempt reports all errors, and succeeds if the first failed because of the machine.
             built = _build(walk, commit, keep_going=True)

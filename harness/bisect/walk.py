@@ -37,6 +37,7 @@ class Walk:
     tested: bool
     """Whether the tests are run."""
     changed: Changed
+    trusts_base: bool = False
     rows: list[CommitBuild] = field(default_factory=list)
     tests: list[TestRow] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)

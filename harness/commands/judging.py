@@ -113,10 +113,10 @@ def ci(request: Request) -> int:
         say(write_fork(arguments.into, arguments.harness, runners))
         return 0
     if arguments.commits:
-        name = request.options().series
-        patches = read_input(request.layout, name).patches
+        options = request.options()
+        patches = read_input(request.layout, options.series).patches
         commits = [CommitJob(number=at, title=one.subject.title) for at, one in enumerate(patches, start=1)]
-        say(render_commits(commits, name).rstrip("\n"))
+        say(render_commits(commits, options.series, options.pin).rstrip("\n"))
         return 0
     jobs = jobs_of(load_pins(request.layout).values())
     say(render(arguments.forge, jobs, runners).rstrip("\n"))

@@ -267,7 +267,9 @@ def _judge(run: _Run) -> None:
         return
     with run.stage("build"):
         ensure(layout, options, reporter)
-        run.built = run_bisect(placed.judged, tree, options, layout, reporter, run.sandbox)
+        run.built = run_bisect(
+            placed.judged, tree, options, layout, reporter, run.sandbox, trusts_base=_trusts_base(run, onto)
+        )
         run.add(run.built.findings)
     if not run.built.tip_builds:
         run.skip("behaviour", "the series does not build")
@@ -280,6 +282,15 @@ def _judge(run: _Run) -> None:
             shown = run.behaviour()
             run.add([one for one in shown if isinstance(one, Finding)])
             run.proofs = tuple(one for one in shown if isinstance(one, TestProof))
+
+
+def _trusts_base(run: _Run, base: str) -> bool:
+    """Whether the commit ``base`` may write to the shared compiler cache: that of a verified release, or with
+    ``-Dtrust-base=true``. Never one that a mail names, or with another series on it.
+    """
+    if run.base == "series" and base != run.found.range_base:
+        return False
+    return run.options.trust_base or not (run.options.source or run.base == "series")
 
 
 def series_facts(found: Input, judged: Judged | None) -> ValidatedSeries:

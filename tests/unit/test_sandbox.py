@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 import time
@@ -97,6 +98,17 @@ def test_compiler_cache_is_a_private_copy(in_sandbox, place, layout):
     assert in_sandbox('cat "$CCACHE_DIR/object"; echo evil > "$CCACHE_DIR/object"').stdout == "shared"
     assert (place.parent / "ccache" / "object").read_text() == "evil\n"
     assert (layout.ccache / "object").read_text() == "shared"
+
+
+def test_trusted_program_has_the_shared_cache_and_the_network(sandbox, place, layout):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        reach = f"import socket; socket.create_connection(('127.0.0.1', {server.getsockname()[1]}), 5)"
+        script = f'echo new > "$CCACHE_DIR/other"; python3 -c "{reach}"; echo x > ../src/a.c'
+        argv = sandbox.trusting().wrap(("sh", "-c", script), place)
+        ended = subprocess.run(argv, capture_output=True, text=True, timeout=50, check=False)
+    assert (ended.stderr.count("Refused"), ended.stderr.count("Read-only")) == (0, 1)
+    assert (layout.ccache / "other").read_text() == "new\n"
+    assert not (place.parent / "ccache").exists()
 
 
 def test_environment_is_filtered(in_sandbox, monkeypatch):

@@ -46,6 +46,12 @@ class RecordingSandbox:
         self.commands.append((" ".join(argv), folder))
         return tuple(argv)
 
+    def trusting(self):
+        return TRUSTING
+
+
+TRUSTING = RecordingSandbox(name="trusting")
+
 
 @dataclass(kw_only=True)
 class Walk:
@@ -76,6 +82,9 @@ class Walk:
     outcome: str = "failed"
     sphinx: str = ""
     manuals: dict[str, Manual] = field(default_factory=dict)
+    trusts_base: bool = False
+    trusted: list[str] = field(default_factory=list)
+    """Commits that were built in the trusting sandbox."""
     builds: list[tuple[str, str, bool]] = field(default_factory=list)
     """Commit, host and keep_going of each build."""
     test_runs: list[tuple[str, list[str], int]] = field(default_factory=list)
@@ -100,7 +109,8 @@ class Walk:
         self.monkeypatch.setattr(module, "choose_scope", self._choose_scope)
         self.monkeypatch.setattr(module, "find_sphinx", lambda: self.sphinx)
         self.monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=self._monotonic))
-        return run_bisect(self.series, self.tree, self.asked, self.layout, self.reporter, self.sandbox)
+        rest = (self.layout, self.reporter, self.sandbox)
+        return run_bisect(self.series, self.tree, self.asked, *rest, trusts_base=self.trusts_base)
 
     def log(self, number, name):
         """The log of the tests or the manual of a patch."""
@@ -124,6 +134,9 @@ class Walk:
         return SimpleNamespace(commit=commit)
 
     def _build(self, checkout, options, layout, reporter, *, host, keep_going, sandbox, extra):
+        if sandbox is TRUSTING:
+            self.trusted.append(checkout.commit)
+            sandbox = self.sandbox
         scope = self._choose_scope(
             *(self.series, self.tree, prefer_hosts(self.asked)), *(layout, reporter, sandbox), "validate-x"
         )

@@ -43,6 +43,17 @@ def test_each_commit_is_built(walk):
     assert [row.patch for row in walk(bisect="ends").rows] == [0, 4]
 
 
+def test_only_a_trusted_base_in_a_new_folder_is_built_with_the_shared_cache(walk):
+    walk()
+    assert walk.trusted == []
+    walk.trusts_base = True
+    walk(hosts=("native", "s390x"))
+    assert walk.trusted == ["c0", "c0"], "of each host, no commit of the series"
+    walk.layout.build_root("7.2", "validate-x").joinpath("native").mkdir(parents=True)
+    walk()
+    assert walk.trusted == ["c0", "c0"], "the series may have written to the folder"
+
+
 def test_findings_of_the_tip_alone_may_come_from_earlier_patches(walk):
     (finding,) = walk({"c4": [ERROR]}, bisect="ends").findings
     assert finding.message.startswith("unknown type name 'y' (native) (")

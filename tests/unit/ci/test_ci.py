@@ -38,7 +38,7 @@ def test_configuration_files_match_the_schemas(forge):
 
 def test_child_pipeline_has_a_job_for_each_commit():
     commits = [CommitJob(number=n, title=f"util/x: do {n}: this / that") for n in range(1, 12)]
-    document = yaml.safe_load(render_commits(commits, "other/series.mbox"))
+    document = yaml.safe_load(render_commits(commits, "other/series.mbox", "7.2"))
     validate(document, SCHEMAS["gitlab"])
     assert document["variables"]["SERIES"] == "other/series.mbox"
     jobs = {name: job for name, job in document.items() if "extends" in job}
@@ -48,6 +48,10 @@ def test_child_pipeline_has_a_job_for_each_commit():
         assert words == [f"-Dpatches={number}"]
         parse_options(find_layout(ROOT), words)
     parent = gitlab(JOBS)
+    cache = document[".validate"]["cache"]
+    assert cache["key"] in {re.sub("[^0-9a-z]", "-", name) for name in parent}, "slugs of the parent's jobs"
+    assert cache["policy"] == "pull"
+    assert cache["paths"] == parent[".validate"]["cache"]["paths"]
     trigger = parent["each commit"]["trigger"]["include"][0]
     assert trigger["artifact"] in parent[trigger["job"]]["artifacts"]["paths"]
     assert parent[trigger["job"]]["script"][0].endswith(f"> {trigger['artifact']}")

@@ -101,7 +101,7 @@ def test_commits_since_the_merge_base_are_validated(fork, tmp_path):
     base = fork("rev-parse", "HEAD~1")
     for job, options in (
         ("qemu-harness-read", ["validate", "-Dbisect=none"]),
-        ("qemu-harness-build", ["validate", "-Dbisect=each", "-Dcoverage=true"]),
+        ("qemu-harness-build", ["validate", "-Dbisect=each", "-Dcoverage=true", "-Dtrust-base=true"]),
         ("teardown-large", ["teardown", "-Dpreset=full"]),
     ):
         stage, *rest = options

@@ -1,6 +1,7 @@
 """Whole runs on a small release: results, verdicts, and failures that the series did not cause."""
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -113,13 +114,31 @@ def test_base_that_does_not_build_keeps_the_findings(run, layout, monkeypatch):
 def test_behaviour_is_tested_only_if_the_series_builds(run, monkeypatch):
     built = module.BisectResult(rows=(), tests=(), findings=(), cost=None, isolation="none")
     monkeypatch.setattr(module, "ensure", lambda *_: ())
-    monkeypatch.setattr(module, "run_bisect", lambda *_: built)
+    monkeypatch.setattr(module, "run_bisect", lambda *_, **__: built)
     monkeypatch.setattr(module.BisectResult, "tip_builds", True)
     results = run(good(), behaviour=lambda: [RULES["behaviour-fails"].finding("x")], bisect="each")
     assert results.verdict == "tests"
     monkeypatch.setattr(module.BisectResult, "tip_builds", False)
     results = run(good(), behaviour=lambda: pytest.fail("it does not build"), bisect="each")
     assert results.stages[-1].reason == "the series does not build"
+
+
+@pytest.mark.parametrize(
+    ("base", "commit", "options", "trusted"),
+    [
+        ("pristine", "1", {}, True),
+        ("base", "1", {}, True),
+        ("pristine", "1", {"source": "clone"}, False),
+        ("pristine", "1", {"source": "clone", "trust_base": True}, True),
+        ("series", "2", {"source": "clone", "trust_base": True}, True),
+        ("series", "2", {"source": "clone"}, False),
+        ("series", "2", {}, False),
+        ("series", "3", {"source": "clone", "trust_base": True}, False),
+    ],
+)
+def test_base_that_a_mail_names_is_never_trusted(base, commit, options, trusted):
+    run = SimpleNamespace(base=base, options=make_options(**options), found=SimpleNamespace(range_base="2"))
+    assert module._trusts_base(run, commit) is trusted
 
 
 def test_other_base_commit_is_a_finding(run, source):
@@ -156,7 +175,7 @@ def built(monkeypatch):
     ]
     result = module.BisectResult(rows=(), tests=(), findings=tuple(findings), cost=None, isolation="none")
     monkeypatch.setattr(module, "ensure", lambda *_: ())
-    monkeypatch.setattr(module, "run_bisect", lambda *_: result)
+    monkeypatch.setattr(module, "run_bisect", lambda *_, **__: result)
 
 
 @pytest.mark.usefixtures("built")
