@@ -4,8 +4,10 @@ Not run: the preparation, which installs packages, jobs for s390x hosts, which d
 own tests, which the stand-in does not have.
 """
 
+import json
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -94,7 +96,13 @@ def test_jobs_of_gitlab_run(world):
     child = yaml.safe_load((world.root / "commits.yml").read_text())
     commits = [name for name, job in child.items() if "script" in job and not name.startswith(".")]
     assert commits == ["1 of 1: osdep: bring the feature"]
+    # The next job has another checkout, and only the cache of this one.
+    shutil.rmtree(world.root / "build")
     check_gitlab(world, child, commits[0], FindingsError.code)
+    results = json.loads((world.root / "build" / "results" / "validate.json").read_bytes())
+    base = results["builds"][0]
+    assert (base["patch"], base["cache_misses"]) == (0, 0), "the job before it has compiled the base"
+    assert base["cache_hits"] > 0
 
 
 def test_steps_of_github_run(world):
