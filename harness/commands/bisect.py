@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -55,10 +56,14 @@ def bisect(request: Request) -> int:
     options = request.options()
     if not options.source:
         raise OptionError("bisect needs a clone", "name it: -Dsource=CLONE")
+    if arguments.run == "":
+        raise OptionError("--run has no command", "name one, or omit --run")
     if arguments.run and (arguments.metric or arguments.guest):
         raise OptionError("--run excludes --metric and --guest", "omit them")
     if arguments.better and not arguments.run:
         raise OptionError("--better is for the number that --run prints", "add --run, or omit --better")
+    if arguments.unit and not arguments.better:
+        raise OptionError("--unit is that of the number of --better", "add --better, or omit --unit")
 
     test, metric = _metric(request, options, arguments.metric or METRICS[0])
 
@@ -75,16 +80,21 @@ def bisect(request: Request) -> int:
         targets=options.targets[:1],
         memory_mib=options.memory_mib if options.has("memory") else (MEMORY_MIB,),
     )
+    if not test and not arguments.run:
+        _refuse_guests(options, metric)
     with request.checkout():
         tree = tree_of(layout, options, reporter)
         good, bad = (_commit(tree, revision) for revision in (arguments.good, arguments.bad))
         places = Places(layout=layout, options=options, tree=tree, reporter=reporter)
         what = arguments.run or f"{arguments.metric or 'exit'} {arguments.guest}".strip()
-        built = places.build("good", good)
-        with (
-            open_bench(layout, options, [built.subject], reporter, payloads=options.payload) as bench,
-            open_bisection(layout, tree, good, bad, request.command, reporter) as (search, folder),
-        ):
+        with contextlib.ExitStack() as stack:
+            search, folder = stack.enter_context(
+                open_bisection(layout, tree, good, bad, request.command, reporter)
+            )
+            built = places.build("good", good)
+            bench = stack.enter_context(
+                open_bench(layout, options, [built.subject], reporter, payloads=options.payload)
+            )
             results = record_bisect(
                 Bisection(
                     layout=layout,
@@ -147,6 +157,23 @@ def _metric(request: Request, options: Options, text: str) -> tuple[BehaviourTes
             return test, metric
     known = ", ".join(f"{test.case}.{test.method}" for test in tests)
     raise OptionError(f"--metric: {path} has no test {name}", f"its tests are {known}")
+
+
+def _refuse_guests(options: Options, metric: str) -> None:
+    """Raise OptionError unless ``options`` describe one guest, whose end has ``metric``."""
+    for name in ("memory_mib", "backends", "pages", "payload", "triggers"):
+        if len(getattr(options, name)) > 1:
+            option = name.removesuffix("_mib")
+            raise OptionError(
+                f"-D{option}= describes several guests; a bisection times one",
+                "choose one size, backend, payload and trigger, such as -Dmemory=1G",
+            )
+    lacking = {
+        "restart": "" if options.restart != "none" else "-Drestart=all",
+        "shutdown": "" if "poweroff" in options.triggers else "-Dpayload=linux -Dtriggers=poweroff",
+    }
+    if lacking.get(metric):
+        raise OptionError(f"--metric {metric} needs {lacking[metric]}", "add it, or choose another metric")
 
 
 def _measure(request: Request, bench: Bench, test: BehaviourTestName | None, metric: str) -> Measure:

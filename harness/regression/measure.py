@@ -13,7 +13,7 @@ import msgspec
 
 from harness.behaviour.run import run_test
 from harness.behaviour.tests import BehaviourTestName
-from harness.errors import BisectError, OptionError
+from harness.errors import BisectError
 from harness.guest.hugepages import restored
 from harness.process import Finished, run
 from harness.regression.search import Term
@@ -69,7 +69,7 @@ class Measure(Protocol):
 
 @dataclass(kw_only=True)
 class Guests:
-    """A latency of a guest's teardown, in seconds. ``bench`` has the options of the guest."""
+    """A latency of a guest's teardown, in seconds. ``bench`` has the options of one guest."""
 
     bench: Bench
     metric: str
@@ -85,12 +85,6 @@ class Guests:
         )
         kind = "restart" if self.metric == "restart" else "teardown"
         blocks = tuple(block for block in matrix.blocks if block[0].kind == kind)
-        if len(blocks) != 1:
-            raise OptionError(
-                f"the options describe {len(blocks)} guests; a bisection times one",
-                "choose one size, backend, payload and trigger, such as -Dmemory=1G; --metric restart needs "
-                "-Drestart=all",
-            )
         helper = any("async-teardown" in word for word in self.arguments)
         figures: dict[str, float] = {}
         with restored(bench.layout.locks / "hugepages.json"):

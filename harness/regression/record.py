@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from harness.errors import BisectError, CompileError, ConfigureError
+from harness.figures import counted
 from harness.jsonfile import UNREADABLE, write_json
 from harness.layout import Layout
 from harness.options import Options
@@ -77,7 +78,7 @@ def open_bisection(  # noqa: PLR0917 - what the user asked for
     folder = layout.build / "bisect" / key
     search = open_search(tree, folder / "git", good, bad)
     if judged := search.judged():
-        reporter.note(f"continuing: {judged} commits have been judged; {search.left()} are left")
+        reporter.note(f"continuing: {counted(judged, 'commit')} judged, {search.left()} left")
     yield search, folder
     if not search.candidate:
         shutil.rmtree(folder)
@@ -125,8 +126,8 @@ def record_bisect(bisection: Bisection) -> BisectResults:
                 keep(row)
         while commit := search.candidate:
             left = search.left()
-            steps = max(1, math.ceil(math.log2(left)))
-            bisection.reporter.note(f"{left} commits are left, about {steps} steps: {commit[:12]}")
+            steps = counted(max(1, math.ceil(math.log2(left))), "step")
+            bisection.reporter.note(f"{left} commits are left, about {steps}: {commit[:12]}")
             row = _judge(bisection, good, commit, recorder.rows[1])
             # First git's state: a commit that is in both is judged once.
             search.mark(row.term, commit)  # type: ignore[arg-type]
@@ -153,7 +154,8 @@ def _ends(bisection: Bisection, good: Place) -> tuple[BisectedCommit, BisectedCo
         if terms[0] is not None:
             raise BisectError(
                 f"{bisection.measure.name} finds the good end {terms[0]}, and the bad end {terms[1]}",
-                "correct the command or the test, or name other revisions",
+                f"correct the command or the test, whose output is in {bisection.layout.logs}, or name other "
+                "revisions",
             )
         pairs, decision = _compare(bisection, (good, bad))
     except CannotMeasureError as error:

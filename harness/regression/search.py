@@ -80,7 +80,7 @@ def open_search(tree: Tree, folder: Path, good: str, bad: str) -> Search:
         if git.run("merge-base", "--is-ancestor", good, bad, check=False).returncode != 0 or good == bad:
             shutil.rmtree(folder)
             raise OptionError(
-                f"--good {good[:12]} is no ancestor of --bad {bad[:12]}",
+                f"--good {good[:12]} is not before --bad {bad[:12]}",
                 "name an older good revision, and a newer bad one",
             )
 

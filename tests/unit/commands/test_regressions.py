@@ -75,8 +75,8 @@ def test_bisection_builds_the_good_end_and_runs_on_its_bench(
     more = ("-Dhosts=s390x", "-Dtargets=x86_64-softmmu,s390x-softmmu", "-Dpayload=linux", "-Dseed=5")
     ended = run("bisect", CLONE, *ENDS, *more)
     assert (ended.code, ended.error) == (0, None)
-    stages = ["tree_of", "find_commit", "find_commit", "Places", f"good {COMMITS['v1']}"]
-    assert calls.made == [*stages, "open_bench", "open_bisection", "record_bisect"]
+    stages = ["tree_of", "find_commit", "find_commit", "Places", "open_bisection"]
+    assert calls.made == [*stages, f"good {COMMITS['v1']}", "open_bench", "record_bisect"]
     (_, options, reporter), _ = calls.given["tree_of"][0]
     assert (options.hosts, options.targets) == (("native",), ("x86_64-softmmu",))
     assert options.memory_mib == (MEMORY_MIB,)
@@ -174,6 +174,12 @@ def test_file_in_the_working_folder_precedes_that_of_the_series(
         ((CLONE, "--run=x", "--metric=exit"), "--run excludes --metric and --guest", "omit them"),
         ((CLONE, "--run=x", "--guest=-a"), "--run excludes --metric and --guest", "omit them"),
         ((CLONE, "--better=lower"), "--better is for", "add --run"),
+        ((CLONE, "--run="), "--run has no command", "omit --run"),
+        ((CLONE, "--run=x", "--unit=ms"), "--unit is that of", "add --better"),
+        ((CLONE, "-Dmemory=1G,2G"), "-Dmemory= describes several guests", "-Dmemory=1G"),
+        ((CLONE, "-Dpayload=linux", "-Dtriggers=sigterm,poweroff"), "-Dtriggers= describes several", "one"),
+        ((CLONE, "--metric=restart", "-Drestart=none"), "restart needs -Drestart=all", "add it"),
+        ((CLONE, "--metric=shutdown", "-Dpayload=linux"), "needs -Dpayload=linux -Dtriggers=poweroff", "add"),
         ((CLONE, "--metric=exits"), "no metric 'exits'", "exit, reclaim, restart, start, shutdown, or FILE"),
         ((CLONE, "--metric=count.py:Count.no"), "no test Count.no", "Count.test_first, Count.test_count"),
         ((CLONE, "--metric=none.py:A.b"), "cannot read the tests in none.py", "correct"),
