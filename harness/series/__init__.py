@@ -8,7 +8,6 @@ Neither uses a tree.
 
 from harness.series.input import (
     Input,
-    message_id_of,
     range_series,
     read_input,
     required_input,
@@ -29,7 +28,7 @@ from harness.series.series import (
 )
 from harness.series.thread import find_thread
 from harness.series.trailers import Trailer, parse_trailers
-from harness.series.version import Version
+from harness.series.version import Version, message_id_of
 
 __all__ = [
     "FileChange",

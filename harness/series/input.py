@@ -26,7 +26,7 @@ from harness.series.ranges import find_range, read_range
 from harness.series.rewrite import mailbox_bytes
 from harness.series.series import Series, find_folder, series_digest
 from harness.series.thread import find_thread
-from harness.series.version import Thread, Version
+from harness.series.version import Thread, Version, message_id_of
 from harness.source.clone import range_commits, split_revision
 
 Kind = Literal["folder", "mailbox", "range", "stdin", "archive"]
@@ -58,11 +58,12 @@ class Input:
     def based_on(self) -> tuple[str, ...]:
         """The series that this one requires, as ``Based-on:`` and series.toml name them."""
         mails = [*([self.cover] if self.cover else []), *self.patches]
+        own = self.version.message_ids
         stated = [
             name.strip()
             for mail in mails
             for name in re.findall(r"^Based-on:[ \t]*(\S.*)$", mail.text, re.MULTILINE)
-            if message_id_of(name) not in self.version.message_ids
+            if message_id_of(name) not in own
         ]
         return tuple(dict.fromkeys((*(f"<{name.strip('<>')}>" for name in self.metadata.based_on), *stated)))
 
@@ -98,12 +99,6 @@ class Input:
     def sha256(self) -> str:
         """Digest of the cover letter and the patches of the version; see series_sha256."""
         return series_sha256(self.cover, self.patches)
-
-
-def message_id_of(required: str) -> str:
-    """Return the Message-Id in a value of ``Based-on:`` (``<id>``, ``id``, an archive's URL), else empty."""
-    found = re.search(r"[^<>\s/]+@[^<>\s/]+", required)
-    return found[0] if found else ""
 
 
 def required_input(found: Input, message_id: str) -> Input | None:

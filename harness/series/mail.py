@@ -37,6 +37,7 @@ _IN_BODY = re.compile(r"^(From|Subject|Date):\s*(.*(?:\n[ \t]+\S.*)*)\n?", re.IG
 _BY_GIT = re.compile(r"\A\n*>From [0-9a-f]{40} Mon Sep 17 00:00:00 2001\n")
 """A line above the headers in a body that git-mailinfo(1) leaves out."""
 _HEADER = re.compile(rb"^(?:From |[A-Za-z][A-Za-z0-9-]*:)")
+_FORMATTED = re.compile(r"\.\d+\.git\.\S+$")
 _SIGNATURE = re.compile(r"^-- ?$", re.MULTILINE)
 _INTERDIFF = re.compile(r"^Interdiff\b.*:$", re.MULTILINE)
 
@@ -81,10 +82,19 @@ class Mail:
         except PatchFormatError:
             return ()
 
-    @property
+    @cached_property
     def is_cover(self) -> bool:
         """Whether it is a cover letter. A mail with the number 0 and a diff is a patch."""
         return self.subject.is_cover and not self.diff
+
+    @cached_property
+    def source(self) -> str:
+        """A text that mails of one sender have in common.
+
+        git format-patch --thread writes the author to ``From:``; its ids contain the time and the committer.
+        """
+        found = _FORMATTED.search(self.message_id)
+        return found[0] if found else self.sender.email.lower()
 
     @property
     def text(self) -> str:

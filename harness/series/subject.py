@@ -8,6 +8,8 @@ and ``1 of 2`` are accepted, and the name of a mailing list before the tag is no
 
 import re
 from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
 
 _NUMBER = r"\s*(?:\[\d+\]|\(\d+\)|\^\d+)?\s*[:\uff1a]\s*"
 _REPLY = re.compile(rf"(?:re|aw|antw){_NUMBER}", re.IGNORECASE)
@@ -17,6 +19,16 @@ _KIND = re.compile(r"(?:^|[\s_/-])(PATCH|PULL|RFC)(?=$|[\s\d_/-])|^(PATCH|PULL|R
 _VERSION = re.compile(r"(?:^|(?<=[\s-])|(?<=PATCH)|(?<=PULL)|(?<=RFC))v(\d{1,3})(?=$|[\s.])", re.IGNORECASE)
 _COUNT = re.compile(r"(?:^|(?<=[\sA-Z#(-]))(\d{1,4})(?:\s*/\s*|\s+of\s+)(\d{1,4})(?=$|[\s)])", re.IGNORECASE)
 _KNOWN = re.compile(r"(?:GIT|PATCH|PULL|RFC|RESEND|[vV]\d+)?")
+
+
+class Tag(NamedTuple):
+    """The parts of a tag that the mails of one version have in common."""
+
+    kind: str
+    version: int
+    total: int
+    rfc: bool
+    resend: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +57,11 @@ class Subject:
     def label(self) -> str:
         """Number and count as git format-patch writes them, such as ``03/12``; empty without."""
         return f"{self.number:0{len(str(self.total))}}/{self.total}" if self.counted else ""
+
+    @cached_property
+    def tag(self) -> Tag:
+        """The parts of the tag that the mails of one version have in common."""
+        return Tag(self.kind or "PATCH", self.version, self.total, self.rfc, self.resend)
 
     @property
     def is_patch(self) -> bool:

@@ -3,13 +3,28 @@
 A trailer in a reply to the cover letter applies to every patch, as in b4(5).
 """
 
-from collections.abc import Collection, Sequence
+from collections import defaultdict
+from collections.abc import Sequence, Set
 from dataclasses import replace
+from functools import cached_property
+from itertools import islice
+from operator import itemgetter
 
-from harness.series.grouping import Names, ancestors, group, is_lead, parts_of, when, without_copies
+from harness.series.grouping import group, is_lead, parts_of, when, without_copies
 from harness.series.mail import Mail
+from harness.series.names import Names
 from harness.series.trailers import Trailer, objections, reply_trailers
 from harness.series.version import Objection, Thread, Version, make_version
+
+_CANDIDATES = 100
+"""Versions, the newest first, of which one is looked for that a partial re-roll continues."""
+REUSED = 64 * 1024**2
+"""Bytes of patches that the partial re-rolls of a thread take from older versions. Hundreds of re-rolls of
+hundreds of patches would fill memory and the state of the watch."""
+_LEAST = 16 * 1024
+"""Bytes that a patch counts as at least."""
+GIVEN = 10_000
+"""Trailers, and objections, of replies to one version that are read."""
 
 
 def find_thread(mails: Sequence[Mail]) -> Thread:
@@ -19,30 +34,27 @@ def find_thread(mails: Sequence[Mail]) -> Thread:
     they are one series, except for older versions of it.
     """
     mails = without_copies(mails)
-    by_id = {mail.message_id: mail for mail in mails if mail.message_id}
-    parts = parts_of(mails, by_id)
+    names = Names(mails)
+    parts = parts_of(mails, names)
     sent = any(mail.message_id for mail in parts)
-    groups, stray = group(parts, by_id) if sent else (_by_version(parts), [])
-    versions = [_made(one, sent=sent) for one in groups]
-    versions.sort(key=_rank)
-    whole: list[Version] = []
-    for version in versions:
-        older = [one for one in reversed(whole) if one.number < version.number]
-        filled = (_filled(version, one, by_id, sent=sent) for one in older)
-        whole.append(next((one for one in filled if one.reused), version))
+    groups, stray = group(parts, names) if sent else (_by_version(parts), [])
+    whole = _completed(sorted((_made(one, sent=sent) for one in groups), key=_rank), names, sent=sent)
     notes = tuple(f"{mail.origin} contains a patch that is not part of the series" for mail in stray)
     if whole:
         whole[-1] = replace(whole[-1], notes=(*whole[-1].notes, *notes))
     part_ids = {id(mail) for mail in parts}
     rest = [mail for mail in mails if id(mail) not in part_ids]
-    answered: set[int] = set()
+    replies: dict[int, list[tuple[int, Mail, Mail]]] = defaultdict(list)
+    for at, mail in enumerate(rest):
+        if answered := next((each for each in names.above(mail) if id(each) in part_ids), None):
+            replies[id(answered)].append((at, mail, answered))
     done = []
     for version in reversed(whole):
-        left = [mail for mail in rest if id(mail) not in answered]
-        made = _with_replies(version, left, by_id, part_ids)
-        answered |= {id(mail) for mail in made.replies}
-        done.append(made)
-    others = tuple(mail for mail in (*stray, *rest) if id(mail) not in answered)
+        members = {id(mail) for mail in _members(version)}
+        own = sorted((one for key in members for one in replies.pop(key, ())), key=itemgetter(0))
+        done.append(_with_replies(version, [(mail, answered) for _, mail, answered in own]))
+    taken = {id(mail) for version in done for mail in version.replies}
+    others = tuple(mail for mail in (*stray, *rest) if id(mail) not in taken)
     return Thread(versions=tuple(reversed(done)), others=others)
 
 
@@ -51,7 +63,8 @@ def _made(mails: Sequence[Mail], *, sent: bool) -> Version:
     if len(mails) > 1 and not covers:  # of git format-patch -N
         above = {name for mail in mails for name in mail.references}
         covers = [mail for mail in mails if is_lead(mail) and (mail is mails[0] or mail.message_id in above)]
-    patches = [mail for mail in mails if not any(mail is cover for cover in covers)]
+    cover_ids = {id(mail) for mail in covers}
+    patches = [mail for mail in mails if id(mail) not in cover_ids]
     return make_version(patches, covers, sent=sent)
 
 
@@ -68,8 +81,10 @@ def _members(version: Version) -> list[Mail]:
 
 def _by_version(parts: Sequence[Mail]) -> list[list[Mail]]:
     """Divide mails that were never sent: by version if a later one is sent again, else not at all."""
-    numbers = sorted({mail.subject.version for mail in parts if mail.diff})
-    groups = [[mail for mail in parts if mail.subject.version == number] for number in numbers]
+    by_number: dict[int, list[Mail]] = defaultdict(list)
+    for mail in parts:
+        by_number[mail.subject.version].append(mail)
+    groups = [by_number[number] for number in sorted({mail.subject.version for mail in parts if mail.diff})]
     if len(groups) > 1 and all(map(_is_again, groups[1:], groups)):
         return groups
     return [list(parts)] if parts else []
@@ -83,78 +98,134 @@ def _is_again(mails: Sequence[Mail], older: Sequence[Mail]) -> bool:
     return not (one.recounted or other.recounted) and one.total == other.total > 1
 
 
-def _filled(version: Version, older: Version, by_id: Names, *, sent: bool) -> Version:
-    """Take the patches that ``version`` does not send again from ``older``.
+class _Older:
+    """A version that a partial re-roll may continue: its patches by number, and what a patch is known by."""
+
+    def __init__(self, version: Version) -> None:
+        self.version = version
+
+    @cached_property
+    def numbers(self) -> dict[int, Mail]:
+        missing = frozenset(self.version.missing)
+        free = (number for number in range(1, self.version.total + 1) if number not in missing)
+        return {number: mail for mail, number in zip(self.version.patches, free, strict=False)}
+
+    @cached_property
+    def titles(self) -> dict[str, int]:
+        return {mail.subject.title: number for number, mail in reversed(self.numbers.items())}
+
+    @cached_property
+    def ids(self) -> dict[int, int]:
+        return {id(mail): number for number, mail in self.numbers.items()}
+
+    @cached_property
+    def members(self) -> frozenset[int]:
+        return frozenset(map(id, _members(self.version)))
+
+
+def _completed(versions: Sequence[Version], names: Names, *, sent: bool) -> list[Version]:
+    """Take the patches that a version does not send again from an older one.
 
     That is a partial re-roll: without a cover letter of its own, in reply to patches of the older version.
     """
-    if version.cover or version.duplicates or not version.patches:
-        return version
-    counted = all(mail.subject.counted for mail in version.patches)
-    places: dict[int, Mail] = {}
-    for mail in version.patches:
-        above = [id(each) for each in ancestors(mail, by_id)]
-        if sent and len(version.patches) > 1 and not {*above} & {id(each) for each in _members(older)}:
-            return version
-        same = (at for at, one in _numbers(older).items() if one.subject.title == mail.subject.title)
-        answered = (at for at, one in _numbers(older).items() if id(one) in above)
-        number = mail.subject.number if counted else next(same, next(answered, 0))
-        if not number or (counted and mail.subject.total != older.total):
-            return version
-        places[number] = mail
-    if counted and not version.missing:
-        return version
-    patches = _numbers(older) | places
-    kept = [number for number in sorted(patches) if number not in places]
-    if not kept:
-        return version
+    done: list[Version] = []
+    by_total: dict[int, list[_Older]] = defaultdict(list)
+    several: list[_Older] = []
+    room = REUSED
+    for version in versions:
+        counted = all(mail.subject.counted for mail in version.patches)
+        if version.cover or version.duplicates or not version.patches or (counted and not version.missing):
+            done.append(version)
+        else:
+            candidates = (by_total[version.total] if counted else several)[: -_CANDIDATES - 1 : -1]
+            filled = _filled(version, candidates, names, counted=counted, sent=sent)
+            room -= sum(max(_LEAST, len(filled.patches[at - 1].data)) for at, _ in filled.reused)
+            if filled.reused and room < 0:
+                note = "it is a partial re-roll, which is not completed: the thread has too many"
+                filled = replace(version, notes=(*version.notes, note))
+            done.append(filled)
+        older = _Older(done[-1])
+        by_total[older.version.total].append(older)
+        if len(older.version.patches) > 1:
+            several.append(older)
+    return done
+
+
+def _filled(
+    version: Version, candidates: Sequence[_Older], names: Names, *, counted: bool, sent: bool
+) -> Version:
+    """Return ``version`` with patches of the first one of ``candidates`` that it continues."""
+    mails = version.patches
+    together = sent and len(mails) > 1
+    above: list[set[int]] = []
+    if candidates and (together or not counted):
+        above = [{id(each) for each in names.above(mail)} for mail in mails]
+    numbers = [mail.subject.number for mail in mails]
+    for older in candidates:
+        if older.version.number >= version.number:
+            continue
+        if not counted:
+            numbers = [_number(mail, ids, older) for mail, ids in zip(mails, above, strict=True)]
+        if (
+            0 in numbers
+            or older.numbers.keys() <= set(numbers)
+            or (together and any(ids.isdisjoint(older.members) for ids in above))
+        ):
+            continue
+        return _joined(version, older, dict(zip(numbers, mails, strict=True)))
+    return version
+
+
+def _number(mail: Mail, above: Set[int], older: _Older) -> int:
+    """Return the number of the patch of ``older`` that ``mail`` replaces: by its title, or in reply to it."""
+    answered = (older.ids[each] for each in above & older.ids.keys())
+    return older.titles.get(mail.subject.title) or min(answered, default=0)
+
+
+def _joined(version: Version, older: _Older, places: dict[int, Mail]) -> Version:
+    """Return ``version`` with the patches of ``older`` that are not in ``places``."""
+    patches = older.numbers | places
     order = sorted(patches)
-    origins = {id(older.patches[at - 1]): number for at, number in older.reused}
+    before = older.version
+    origins = {id(before.patches[at - 1]): number for at, number in before.reused}
     return replace(
         version,
-        total=older.total,
-        cover=older.cover,
+        total=before.total,
+        cover=before.cover,
         patches=tuple(patches[number] for number in order),
-        missing=tuple(number for number in older.missing if number not in places),
+        missing=tuple(number for number in before.missing if number not in places),
         reused=tuple(
-            (order.index(number) + 1, origins.get(id(patches[number]), older.number)) for number in kept
+            (at, origins.get(id(patches[number]), before.number))
+            for at, number in enumerate(order, start=1)
+            if number not in places
         ),
     )
 
 
-def _numbers(version: Version) -> dict[int, Mail]:
-    """Return the patches of ``version`` by their numbers."""
-    free = (number for number in range(1, version.total + 1) if number not in version.missing)
-    return dict(zip(free, version.patches, strict=False))
-
-
-def _with_replies(version: Version, mails: Sequence[Mail], by_id: Names, parts: Collection[int]) -> Version:
-    """Add the replies to ``version`` among ``mails``, and what they contain for its patches."""
-    members = {id(mail) for mail in _members(version)}
+def _with_replies(version: Version, answers: Sequence[tuple[Mail, Mail]]) -> Version:
+    """Add replies, each with the mail of ``version`` that it answers, and their trailers and objections."""
     positions = {id(mail): at for at, mail in enumerate(version.patches, start=1)}
-    for mail in version.duplicates:
-        same = (at for at, one in enumerate(version.patches, start=1) if _name(one) == _name(mail))
-        positions[id(mail)] = next(same, 0)
+    names = {_name(mail): at for at, mail in reversed([*enumerate(version.patches, start=1)])}
+    positions |= {id(mail): names.get(_name(mail), 0) for mail in version.duplicates}
     reused = tuple(at for at, _ in version.reused)
-    replies: list[Mail] = []
     notes = list(version.notes)
     given: list[tuple[int, Trailer]] = []
     against: list[Objection] = []
-    for mail in mails:
-        answered = next((each for each in ancestors(mail, by_id) if id(each) in parts), None)
-        if answered is None or id(answered) not in members:
-            continue
-        replies.append(mail)
+    for mail, answered in answers:
         if not mail.answer and any(fault.kind == "html" for fault in mail.faults):
             notes.append(f"{mail.origin} is a reply in HTML, which is not read")
         at = positions.get(id(answered), 0)
         # A reply to the cover letter of an older version is not about the patches that were sent again.
         places = reused if answered is version.cover and reused else (at,)
-        given += [(place, trailer) for trailer in reply_trailers(mail) for place in places]
-        against += [Objection(position=at, line=line, sender=mail.sender) for line in objections(mail)]
+        trailers = ((place, trailer) for trailer in reply_trailers(mail) for place in places)
+        given += islice(trailers, GIVEN - len(given))
+        found = (Objection(position=at, line=line, sender=mail.sender) for line in objections(mail))
+        against += islice(found, GIVEN - len(against))
+    if GIVEN in (len(given), len(against)):
+        notes.append(f"the replies have more trailers or objections than {GIVEN}, which are not read")
     return replace(
         version,
-        replies=tuple(replies),
+        replies=tuple(mail for mail, _ in answers),
         notes=tuple(notes),
         trailers=tuple(dict.fromkeys(given)),
         objections=tuple(dict.fromkeys(against)),

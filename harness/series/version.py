@@ -1,14 +1,19 @@
 """Versions of a series: patches with an order, made from mails that belong together."""
 
 import re
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from heapq import heappop, heappush
+from itertools import chain, pairwise
 
 from harness.series.address import Address
 from harness.series.mail import Mail
 from harness.series.trailers import Trailer
 
-_REQUIRED = re.compile(r"^Based-on:.*?([^<>\s/]+@[^<>\s/]+)", re.MULTILINE)
+_NUMBERS = tuple(range(10_000))
+"""The numbers that a subject can have. A thread may have a thousand versions that each lack most of them."""
+_MESSAGE_ID = re.compile(r"(?<![^<>\s/])[^<>\s/]+@[^<>\s/]+")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,15 +78,26 @@ class Thread:
     @property
     def newest(self) -> Version | None:
         """The highest version; of several series, the one that was sent last and that no other requires."""
-        required = [
-            (version, set(_REQUIRED.findall(mail.message)))
-            for version in self.versions
-            for mail in (*((version.cover,) if version.cover else ()), *version.patches)
-        ]
+        required: dict[str, set[int]] = defaultdict(set)
+        for version in self.versions:
+            for mail in (*((version.cover,) if version.cover else ()), *version.patches):
+                for name in names_after("Based-on", mail.message):
+                    required[name].add(id(version))
         for version in reversed(self.versions):
-            if not any(names & version.message_ids for other, names in required if other is not version):
+            if not any(required[name] - {id(version)} for name in version.message_ids & required.keys()):
                 return version
         return self.versions[-1] if self.versions else None
+
+
+def message_id_of(required: str) -> str:
+    """Return the Message-Id in a value of ``Based-on:`` (``<id>``, ``id``, an archive's URL), else empty."""
+    found = _MESSAGE_ID.search(required)
+    return found[0] if found else ""
+
+
+def names_after(key: str, text: str) -> list[str]:
+    """Return the Message-Ids in the lines ``key: …`` of ``text``."""
+    return [*filter(None, map(message_id_of, re.findall(rf"^{key}:(.*)", text, re.MULTILINE)))]
 
 
 def make_version(
@@ -110,16 +126,15 @@ def make_version(
     if not sent and len(set(numbers)) < len(numbers):
         counts = False
     low = low if counts else 1
+    numbered = numbers if counts else _positions(patches) if sent else range(1, len(patches) + 1)
     placed: dict[int, Mail] = {}
     duplicates: list[Mail] = []
-    for position, mail in enumerate(patches, start=1):
-        same = (at for at, one in placed.items() if sent and _is_again(mail, one))
-        number = mail.subject.number if counts else next(same, position)
+    for number, mail in zip(numbered, patches, strict=True):
         if number in placed:
             duplicates.append(placed[number])
         placed[number] = mail
     counted = total if counts or not patches else len(placed)
-    missing = range(low, low + counted) if counts or not patches else ()
+    gaps = pairwise((low - 1, *sorted(placed), low + counted)) if counts or not patches else ()
     first = (patches or covers)[0].subject
     return Version(
         number=max(mail.subject.version for mail in (*patches, *covers[-1:])),
@@ -128,7 +143,7 @@ def make_version(
         total=counted,
         cover=covers[-1] if covers else None,
         patches=tuple(placed[number] for number in sorted(placed)),
-        missing=tuple(number for number in missing if number not in placed),
+        missing=tuple(chain.from_iterable(_NUMBERS[last + 1 : following] for last, following in gaps)),
         duplicates=tuple(duplicates),
         out_of_order=counts and numbers != sorted(numbers),
         recounted=not counts and any(map(_is_other, patches, range(1, counted + 1), [counted] * counted)),
@@ -136,10 +151,28 @@ def make_version(
     )
 
 
-def _is_again(mail: Mail, older: Mail) -> bool:
-    paths = {path for change in older.changes for path in change.paths}
-    common = any(not paths.isdisjoint(change.paths) for change in mail.changes)
-    return bool(mail.subject.title) and mail.subject.title == older.subject.title and common
+def _positions(patches: Sequence[Mail]) -> list[int]:
+    """Return the positions of ``patches`` without numbers.
+
+    That is the position of an earlier one, if the patch has its title and changes a file in common.
+    """
+    positions: list[int] = []
+    holders: dict[tuple[str, str], list[int]] = defaultdict(list)
+    """Positions by title and file, each a heap; also those of patches that were replaced since."""
+    paths: dict[int, set[str]] = {}
+    for position, mail in enumerate(patches, start=1):
+        own = {path for change in mail.changes for path in change.paths} if mail.subject.title else set()
+        found = position
+        for path in own:
+            heap = holders[mail.subject.title, path]
+            while heap and path not in paths[heap[0]]:
+                heappop(heap)
+            found = min((found, *heap[:1]))
+        for path in own:
+            heappush(holders[mail.subject.title, path], found)
+        paths[found] = own
+        positions.append(found)
+    return positions
 
 
 def _is_other(mail: Mail, position: int, total: int) -> bool:

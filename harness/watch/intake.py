@@ -20,6 +20,7 @@ from harness.jsonfile import utc_now
 from harness.series import Mail, Version, find_thread, series_sha256
 from harness.series.attached import read_mails
 from harness.series.grouping import when
+from harness.series.version import names_after
 from harness.watch.inbox import Batch, Cursor
 from harness.watch.model import Contents, Given, State, WatchedPatch
 from harness.watch.sections import Choice
@@ -38,7 +39,6 @@ _ID_LENGTH = 900
 _TITLE_LENGTH = 300
 _LATEST = 500
 """Versions of one sender among which the series of a new version is looked for."""
-_SUPERSEDES = re.compile(r"^Supersedes:.*?([^<>\s/]+@[^<>\s/]+)", re.MULTILINE)
 _JUDGED = ("running", "done", "failed", "elsewhere")
 
 
@@ -128,9 +128,13 @@ def _read_thread(store: Store, thread: int, choice: Choice) -> None:
     for version in find_thread(mails_of(store, thread)).versions:
         if any(mail.diff or mail.subject.counted or _is_html(mail) for mail in own_mails(version)):
             touched |= _record(store, thread, version, choice, seen)
-    for row in store.rows("SELECT id, series, state FROM version WHERE thread = ?", thread):
-        has_runs = store.one("SELECT id FROM run WHERE version = ?", row["id"])
-        if row["id"] not in seen and row["state"] not in _JUDGED and not has_runs:
+    rows = store.rows(
+        "SELECT id, series, state FROM version WHERE thread = ?"
+        " AND NOT EXISTS (SELECT 1 FROM run WHERE run.version = version.id)",
+        thread,
+    )
+    for row in rows:
+        if row["id"] not in seen and row["state"] not in _JUDGED:
             touched.add(row["series"])  # its mails belong to another version
             _remove(store, row["id"])
     for series in sorted(touched):
@@ -200,7 +204,7 @@ def _record(store: Store, thread: int, version: Version, choice: Choice, seen: s
         store.rows("UPDATE version SET series = ? WHERE series = ?", found, series)  # more of its mails came
         touched |= {series, found}
         series = found
-    if row["state"] not in _JUDGED or (row["state"] != "running" and changed):
+    if row["state"] not in (*_JUDGED, "replaced") or (row["state"] != "running" and changed):
         facts |= {"state": state, "reason": reason}
     same = all(row[name] == value for name, value in facts.items())
     if not same or row["contents"] != pack(contents):
@@ -222,7 +226,7 @@ def _state(version: Version, contents: Contents, choice: Choice) -> tuple[State,
     if version.kind == "PULL":
         return "left out", "it is a pull request", 0
     if version.missing:
-        return "waiting", f"patches that are missing: {_numbers(version.missing)}", rank or 0
+        return "waiting", _missing(version.missing), rank or 0
     if rank is None:
         return "left out", LEFT_OUT, 0
     return "queued", "", rank
@@ -231,9 +235,9 @@ def _state(version: Version, contents: Contents, choice: Choice) -> tuple[State,
 LEFT_OUT = "--only names other sections and paths"
 
 
-def _numbers(numbers: Sequence[int]) -> str:
+def _missing(numbers: Sequence[int]) -> str:
     more = f" and {len(numbers) - 20} more" if len(numbers) > 20 else ""
-    return ", ".join(map(str, numbers[:20])) + more
+    return f"patches that are missing: {', '.join(map(str, numbers[:20]))}{more}"
 
 
 def _paths(contents: Contents) -> set[str]:
@@ -244,17 +248,18 @@ def settle(store: Store, series: int, choice: Choice) -> None:
     """Let the newest version of ``series`` replace older ones that wait or are queued."""
     store.touch(series)
     newest = store.one("SELECT newest FROM series WHERE id = ?", series)
-    rows = store.rows("SELECT id, number, state, contents FROM version WHERE series = ?", series)
-    for row in rows:
-        if row["id"] == newest:
-            paths = _paths(unpack(row["contents"], Contents))
-            names = msgspec.json.encode(choice.sections_of(paths)).decode()
-            store.update("series", series, sections=names)
-            if row["state"] == "replaced":
-                store.update("version", row["id"], state="queued", reason="")
-        elif row["state"] in ("waiting", "queued"):
-            number = next(one["number"] for one in rows if one["id"] == newest)
-            store.update("version", row["id"], state="replaced", reason=f"v{number} replaces it")
+    for row in store.rows("SELECT number, state, contents FROM version WHERE id = ?", newest):
+        contents = unpack(row["contents"], Contents)
+        names = msgspec.json.encode(choice.sections_of(_paths(contents))).decode()
+        store.update("series", series, sections=names)
+        if row["state"] == "replaced":
+            state, reason = ("waiting", _missing(contents.missing)) if contents.missing else ("queued", "")
+            store.update("version", newest, state=state, reason=reason)
+        store.rows(
+            "UPDATE version SET state = 'replaced', reason = ? WHERE series = ? AND id != ?"
+            " AND state IN ('waiting', 'queued')",
+            *(f"v{row['number']} replaces it", series, newest),
+        )
 
 
 def choose_again(store: Store, choice: Choice) -> None:
@@ -301,12 +306,12 @@ def _find_series(
     It has the same title, is named by ``Supersedes:``, is in the same thread, or has half of the patches.
     """
     rows = store.rows(
-        "SELECT id, series, thread, number, title, contents FROM version WHERE email = ? AND email != ''"
+        "SELECT id, series, thread, number, title FROM version WHERE email = ? AND email != ''"
         " AND series != ? ORDER BY id DESC LIMIT ?",
         *(facts["email"], own, _LATEST),
     )
     texts = "\n".join(mail.message for mail in own_mails(version))
-    named = _SUPERSEDES.findall(texts)[:10]
+    named = names_after("Supersedes", texts)[:10]
     marks = _marks(named)
     superseded = store.rows(f"SELECT version FROM part WHERE message_id IN ({marks})", *named)  # noqa: S608
     ids = {row[0] for row in superseded}
@@ -318,10 +323,15 @@ def _find_series(
         if row["number"] < version.number and row["thread"] == facts["thread"]:
             return int(row["series"])
     for row in [row for row in rows if row["number"] != version.number][:20]:
-        others = {_plain(patch.title) for patch in unpack(row["contents"], Contents).patches}
+        others = {_plain(title) for title in _titles(store, row["id"])}
         if 2 * len(titles & others) >= max(len(titles), len(others), 1):
             return int(row["series"])
     return 0
+
+
+def _titles(store: Store, version: int) -> list[str]:
+    contents = unpack(store.one("SELECT contents FROM version WHERE id = ?", version), Contents)
+    return [patch.title for patch in contents.patches]
 
 
 def _plain(title: str) -> str:
