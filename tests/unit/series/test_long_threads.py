@@ -148,12 +148,12 @@ def test_trailers_and_objections_of_replies_are_bounded(monkeypatch):
 
 
 def test_series_that_require_each_other_are_read():
-    mails = [mail(f"[PATCH] {at}", at, text=f"Based-on: <{(at + 1) % 3}@x>") for at in range(3)]
+    mails = [mail(f"[PATCH v{at + 1}] t", at, text=f"Based-on: <{(at + 1) % 3}@x>") for at in range(3)]
     found = find_thread(mails)
     assert found.newest is found.versions[-1]
     found = find_thread(mails[:2])
     assert found.newest is found.versions[0], "the second one is required"
-    found = find_thread([*mails[:1], mail("[PATCH] own", 9, text="Based-on: <9@x>")])
+    found = find_thread([*mails[:1], mail("[PATCH v9] own", 9, text="Based-on: <9@x>")])
     assert found.newest is found.versions[1]
 
 
