@@ -277,6 +277,8 @@ def _judge(run: _Run) -> None:
         run.skip("behaviour", "series.toml names no suites")
     elif options.patches:
         run.skip("behaviour", "-Dpatches= asks for single patches")
+    elif "native" not in options.hosts:
+        run.skip("behaviour", "it runs on this machine, which -Dhosts= does not name")
     else:
         with run.stage("behaviour"):
             shown = run.behaviour()

@@ -118,6 +118,10 @@ def test_behaviour_is_tested_only_if_the_series_builds(run, monkeypatch):
     monkeypatch.setattr(module.BisectResult, "tip_builds", True)
     results = run(good(), behaviour=lambda: [RULES["behaviour-fails"].finding("x")], bisect="each")
     assert results.verdict == "tests"
+    for name, value in {"patches": ("1",), "hosts": ("s390x",)}.items():
+        asked = {"bisect": "each", name: value}
+        results = run(good(), behaviour=lambda: pytest.fail("it is not asked for"), **asked)
+        assert f"-D{name}=" in results.stages[-1].reason
     monkeypatch.setattr(module.BisectResult, "tip_builds", False)
     results = run(good(), behaviour=lambda: pytest.fail("it does not build"), bisect="each")
     assert results.stages[-1].reason == "the series does not build"
