@@ -88,7 +88,7 @@ def gitlab(
     each cell, and in parallel a child pipeline with a job for each commit, an artifact of the job `commits`.
     ``runners`` (kind → tag) time the series.
 
-    Source: GitLab, "Downstream pipelines", "Dynamic child pipelines".
+    Source: GitLab, "Downstream pipelines", "Dynamic child pipelines", "Prevent global variables …".
     """
     pipeline = _gitlab_base(["read", "build"], series)
     pipeline["read"] = {
@@ -113,6 +113,8 @@ def gitlab(
     pipeline["each commit"] = {
         "stage": "build",
         "needs": ["commits"],
+        # Inherited variables precede the child's own, such as SERIES of a pipeline for another series.
+        "inherit": {"variables": False},
         "trigger": {"include": [{"artifact": CHILD, "job": "commits"}], "strategy": "depend"},
     }
     script = [f'{HARNESS} teardown -Dseries="$SERIES"']

@@ -52,6 +52,7 @@ def test_child_pipeline_has_a_job_for_each_commit():
     assert cache["key"] in {re.sub("[^0-9a-z]", "-", name) for name in parent}, "slugs of the parent's jobs"
     assert cache["policy"] == "pull"
     assert cache["paths"] == parent[".validate"]["cache"]["paths"]
+    assert parent["each commit"]["inherit"] == {"variables": False}, "SERIES is that of the child"
     trigger = parent["each commit"]["trigger"]["include"][0]
     assert trigger["artifact"] in parent[trigger["job"]]["artifacts"]["paths"]
     assert parent[trigger["job"]]["script"][0].endswith(f"> {trigger['artifact']}")
