@@ -271,13 +271,17 @@ def _judge(run: _Run) -> None:
             placed.judged, tree, options, layout, reporter, run.sandbox, trusts_base=_trusts_base(run, onto)
         )
         run.add(run.built.findings)
-    if not run.built.tip_builds:
+    _test_behaviour(run, tip_builds=run.built.tip_builds)
+
+
+def _test_behaviour(run: _Run, *, tip_builds: bool) -> None:
+    if not tip_builds:
         run.skip("behaviour", "the series does not build")
     elif run.behaviour is None:
         run.skip("behaviour", "series.toml names no suites")
-    elif options.patches:
+    elif run.options.patches:
         run.skip("behaviour", "-Dpatches= asks for single patches")
-    elif "native" not in options.hosts:
+    elif "native" not in run.options.hosts:
         run.skip("behaviour", "it runs on this machine, which -Dhosts= does not name")
     else:
         with run.stage("behaviour"):
