@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from harness.behaviour.model import Better, Metric, Setup
 from harness.guest import Machine, start
 from harness.teardown.sample import guest_of
@@ -62,9 +64,13 @@ class BehaviourTest(HarnessTest):
             yield machine
 
     def metric(self, name: str, value: float, *, unit: str, better: Better) -> None:
-        """Record a figure. It is compared between the binaries, under ``name``."""
+        """Record a figure. It is compared between the binaries, under ``name``.
+
+        Raises ValueError or msgspec.ValidationError for what is no Metric.
+        """
         if not math.isfinite(value):
             raise ValueError(f"the metric {name} is {value}")
         if any(one.name == name for one in self._metrics):
             raise ValueError(f"the metric {name} is recorded twice")
-        self._metrics.append(Metric(name=name, value=float(value), unit=unit, better=better))
+        fields = {"name": name, "value": float(value), "unit": unit, "better": better}
+        self._metrics.append(msgspec.convert(fields, Metric))

@@ -86,7 +86,7 @@ def check_behaviour(layout: Layout, results: BehaviourResults) -> None:
     if problems:
         raise BehaviourError(
             problems[0] + (f", and {len(problems) - 1} more" if len(problems) > 1 else ""),
-            "read the logs of the test",
+            f"read the logs of the test below {layout.build / 'avocado' / 'jobs'}",
             details=tuple(problems[1:]),
             log=behaviour_file(layout),
         )

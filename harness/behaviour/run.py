@@ -34,7 +34,7 @@ def run_test(
             variant=subject.variant,
             round=turn,
             index=event.index,
-            outcome=_OUTCOMES.get(event.status, "fail"),  # type: ignore[arg-type]
+            outcome="fail" if metrics is None else _OUTCOMES.get(event.status, "fail"),  # type: ignore[arg-type]
             reason=event.no_result if metrics is None else " ".join(event.reason.split()),
             metrics=metrics or (),
         )

@@ -39,7 +39,10 @@ def find_tests(files: Iterable[Path]) -> tuple[BehaviourTestName, ...]:
         try:
             parsed = ast.parse(file.read_bytes(), filename=str(file))
         except (OSError, SyntaxError, ValueError) as error:
-            raise OptionError(f"cannot read the tests in {file}: {error}", "correct the file") from error
+            cause = getattr(error, "strerror", None) or error
+            raise OptionError(
+                f"cannot read the tests in {file}: {cause}", "correct the file, or name another"
+            ) from error
         here = [
             BehaviourTestName(file=file.resolve(), case=node.name, method=method.name)
             for node in parsed.body

@@ -7,10 +7,7 @@ from harness.behaviour.api import BehaviourTest
 
 
 class BootTime(BehaviourTest):
-    """A guest boots, and reports it on its console.
-
-    :avocado: recursive
-    """
+    """A guest boots, and reports it on its console."""
 
     def test_console(self):
         """Fail if the guest does not boot; record how long it takes."""

@@ -6,26 +6,27 @@ import json
 import math
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from harness.behaviour import BehaviourRow, Metric, find_tests
+from harness.behaviour import BehaviourRow, Metric, find_tests, run
 from harness.behaviour.judge import compare, judge_metrics, problems_of, proofs_of
 from harness.behaviour.model import BehaviourResults
 from harness.bench import Subject
 from harness.errors import OptionError
+from harness.job import JobEvent
 from harness.teardown.gates import NO_GATES, Gate, Gates
 from tests.faults.world import WORDS, Ended, World
 from tests.unit.defaults import ROOT
 
-TESTS = '''
+TESTS = """
 import os, time
+import msgspec
 from harness.behaviour.api import BehaviourTest
 
 class Odd(BehaviourTest):
-    """:avocado: recursive"""
-
     def test_figures(self):
         with self.guest(memory_mib=16) as machine:
             names = machine.execute("query-status")
@@ -33,13 +34,13 @@ class Odd(BehaviourTest):
         self.metric("slow", 3.0 if self.variant == "patched" else 1.0, unit="s", better="lower")
         self.metric("fast", 30.0 if self.variant == "patched" else 10.0, unit="MiB/s", better="higher")
         self.metric("feature", len(self.feature), unit="", better="higher")
-        for name, value in (("odd", float("nan")), ("fast", 1)):
-            with self.assertRaises(ValueError):
-                self.metric(name, value, unit="", better="lower")
+        for name, value, better in (("odd", float("nan"), "lower"), ("fast", 1, "lower"), ("odd", 1, "less")):
+            with self.assertRaises((ValueError, msgspec.ValidationError)):
+                self.metric(name, value, unit="", better=better)
 
     def helper(self):
         raise AssertionError("no test")
-'''
+"""
 
 BROKEN = """
     def test_fails_with_the_series(self):
@@ -131,6 +132,22 @@ def results(
         comparisons=found,
         gates=judge_metrics(found, gates),
     )
+
+
+@pytest.mark.parametrize(
+    ("status", "metrics", "outcome"),
+    [("PASS", (), "pass"), ("PASS", None, "fail"), ("CANCEL", (), "cancel"), ("ERROR", (), "fail")],
+)
+def test_run_without_a_result_has_failed(
+    monkeypatch: pytest.MonkeyPatch, status: str, metrics: Any, outcome: str
+) -> None:
+    monkeypatch.setattr(run, "_setup", lambda *_: None)
+    event = JobEvent(index=1, status=status)
+    monkeypatch.setattr(run, "run_plan", lambda *given, **_: given[4](event, metrics))
+    bench: Any = SimpleNamespace(layout=None, options=SimpleNamespace(timeout=1))
+    (test,) = find_tests([ROOT / "tests" / "avocado" / "boot_time.py"])
+    (made,) = run.run_test(bench, test, [(1, subject("base"))])
+    assert (made.outcome, "no result" in made.reason) == (outcome, metrics is None)
 
 
 def test_failures_of_the_reference_are_no_problem_of_the_series() -> None:

@@ -182,7 +182,7 @@ def test_file_in_the_working_folder_precedes_that_of_the_series(
         ((CLONE, "--metric=shutdown", "-Dpayload=linux"), "needs -Dpayload=linux -Dtriggers=poweroff", "add"),
         ((CLONE, "--metric=exits"), "no metric 'exits'", "exit, reclaim, restart, start, shutdown, or FILE"),
         ((CLONE, "--metric=count.py:Count.no"), "no test Count.no", "Count.test_first, Count.test_count"),
-        ((CLONE, "--metric=none.py:A.b"), "cannot read the tests in none.py", "correct"),
+        ((CLONE, "--metric=none.py:A.b"), "the tests in none.py: No such file", "name another"),
         ((CLONE, "-Dprofile=sanitize"), "-Dprofile=sanitize", "omit"),
         ((CLONE, "--bad=v3"), "no clone with a commit v3", "revisions"),
     ],
