@@ -17,6 +17,10 @@ from harness.source.clone import is_clone
 FILE = ".gitlab-ci.d/qemu-harness.yml"
 BUILD = "build/qemu-harness"
 """Builds and results, in a folder that QEMU's .gitignore names."""
+VENV = "$CI_PROJECT_DIR/build/qemu-harness-venv"
+"""Each job installs the harness: on a machine that is used again, pip would keep another commit of the same
+version, and other jobs may be running it."""
+PROGRAM = f'"{VENV}/bin/qemu-harness"'
 SERIES = "QEMU_HARNESS_SERIES"
 BASE = "QEMU_HARNESS_BASE"
 OPTIONS = "QEMU_HARNESS_OPTIONS"
@@ -34,7 +38,8 @@ RULES = (
 )
 """One pipeline for a branch and its merge request, not two (GitLab, "Avoid duplicate pipelines")."""
 _BASE = (
-    'git config --global --add safe.directory "$CI_PROJECT_DIR"',  # the runner's user is another one
+    # The runner's user is another one. A machine that is used again gets the entry once.
+    'git config --global --fixed-value --replace-all safe.directory "$CI_PROJECT_DIR" "$CI_PROJECT_DIR"',
     'git fetch --quiet origin "$CI_DEFAULT_BRANCH"',
     'BASE="${CI_MERGE_REQUEST_DIFF_BASE_SHA:-$(git merge-base FETCH_HEAD HEAD)}"',
     'if [ "$BASE" = "$(git rev-parse HEAD)" ]; then echo "no commits to validate"; exit 0; fi',
@@ -63,9 +68,10 @@ def gitlab_fork(requirement: str, runners: Mapping[str, str]) -> dict[str, Any]:
             "QEMU_HARNESS_CACHE": f"$CI_PROJECT_DIR/{CACHE}",
         },
         "before_script": [
-            *PREPARE[:-1],
-            '/opt/nox/bin/pip install --quiet "$QEMU_HARNESS"',
-            "/opt/nox/bin/qemu-harness doctor",
+            *PREPARE[:2],
+            f'python3 -m venv --clear "{VENV}"',
+            f'"{VENV}/bin/pip" install --quiet "$QEMU_HARNESS"',
+            f"{PROGRAM} doctor",
         ],
     }
     return {
@@ -79,18 +85,16 @@ def gitlab_fork(requirement: str, runners: Mapping[str, str]) -> dict[str, Any]:
             "script": [
                 _BASE[0],
                 _DOWNLOAD,
-                f'/opt/nox/bin/qemu-harness validate -Dsource="$CI_PROJECT_DIR@${BASE}" -Dseries={MAILS}'
+                f'{PROGRAM} validate -Dsource="$CI_PROJECT_DIR@${BASE}" -Dseries={MAILS}'
                 f" -Disolation=bwrap ${OPTIONS}",
             ],
         },
-        **timing_jobs(
-            runners, ".qemu-harness", [*_BASE, f"/opt/nox/bin/qemu-harness teardown {_SERIES}"], BUILD
-        ),
+        **timing_jobs(runners, ".qemu-harness", [*_BASE, f"{PROGRAM} teardown {_SERIES}"], BUILD),
     }
 
 
 def _job(stage: str, options: str) -> dict[str, Any]:
-    script = [*_BASE, f"/opt/nox/bin/qemu-harness {stage} {_SERIES} {options}"]
+    script = [*_BASE, f"{PROGRAM} {stage} {_SERIES} {options}"]
     return {"extends": ".qemu-harness", "stage": "build", "script": script}
 
 
