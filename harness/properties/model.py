@@ -76,7 +76,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
 class PropertyRow(msgspec.Struct, frozen=True, kw_only=True):
     """One property, checked on one binary."""
 
-    row: Annotated[int, about("number of the property, from 1 to 17")]
+    row: Annotated[int, about(f"number of the property, from 1 to {max(ROWS)}")]
     title: Annotated[str, about("the property in a few words")]
     variant: Annotated[str, about("name of the binary")]
     target: Annotated[str, about("guest architecture")]
