@@ -79,7 +79,12 @@ def open_bisection(  # noqa: PLR0917 - what the user asked for
     search = open_search(tree, folder / "git", good, bad)
     if judged := search.judged():
         reporter.note(f"continuing: {counted(judged, 'commit')} judged, {search.left()} left")
-    yield search, folder
+    try:
+        yield search, folder
+    except BaseException:
+        if not (folder / STATE).exists():  # not even the ends are judged
+            shutil.rmtree(folder)
+        raise
     if not search.candidate:
         shutil.rmtree(folder)
 

@@ -74,15 +74,15 @@ def open_search(tree: Tree, folder: Path, good: str, bad: str) -> Search:
     git = Git(repository=folder)
     if not (folder / "BISECT_LOG").is_file():
         shutil.rmtree(folder, ignore_errors=True)
-        make_repository(folder)
-        shallow = tree.path / "shallow"
-        borrow_objects(folder, tree.path / "objects", shallow.read_bytes() if shallow.is_file() else b"")
-        if git.run("merge-base", "--is-ancestor", good, bad, check=False).returncode != 0 or good == bad:
-            shutil.rmtree(folder)
+        is_older = Git(repository=tree.path).run("merge-base", "--is-ancestor", good, bad, check=False)
+        if is_older.returncode != 0 or good == bad:
             raise OptionError(
                 f"--good {good[:12]} is not before --bad {bad[:12]}",
                 "name an older good revision, and a newer bad one",
             )
+        make_repository(folder)
+        shallow = tree.path / "shallow"
+        borrow_objects(folder, tree.path / "objects", shallow.read_bytes() if shallow.is_file() else b"")
 
         def refused(ended: Finished) -> OptionError:
             return OptionError("git bisect refuses the revisions", "read its reason", details=(ended.output,))

@@ -189,3 +189,4 @@ def test_ends_that_do_not_differ_or_are_unknown_are_refused(world: World, histor
     ended = bisect(world, history, "--pairs", "4", bad="HEAD~38")
     assert ended.code == 40
     assert "is not clearly worse than the good one" in ended.error
+    assert not list((world.build / "bisect").glob("*")), "there is nothing to continue"
