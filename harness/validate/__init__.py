@@ -4,8 +4,9 @@ Input is an Input and a Pin. Output is ValidateResults as validate.json and in t
 """
 
 from harness.validate.outputs import ci_marks, write_outputs
-from harness.validate.run import check_validate, record_validate, validate_file
+from harness.validate.run import record_validate, validate_file
 from harness.validate.table import render_validate
+from harness.validate.verdict import check_validate
 
 __all__ = [
     "check_validate",

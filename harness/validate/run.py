@@ -32,18 +32,14 @@ from harness.check import (
     order,
     run_checks,
 )
-from harness.check.model import SEVERITIES, Verdict, levels_of
+from harness.check.model import Verdict, levels_of
 from harness.check.place import Placed, base_of, place
 from harness.check.required import Start, put_on_required
 from harness.errors import (
-    ApplyError,
-    FindingsError,
     HarnessError,
     InfrastructureError,
     InterruptedRunError,
     OptionError,
-    SeriesBuildError,
-    SeriesTestError,
 )
 from harness.jsonfile import utc_now, write_json
 from harness.layout import Layout
@@ -56,8 +52,6 @@ from harness.series import Input
 from harness.source import Pin, fetch
 from harness.tree import checkout, checkout_commit, import_source, start_of
 from harness.tree.git import Git
-from harness.validate.gather import base_words, gathered
-from harness.validate.table import count_findings
 
 NAME = "validate.json"
 Behaviour = Callable[[], Sequence[Finding | TestProof]]
@@ -360,43 +354,3 @@ def verdict_of(results: ValidateResults, fail_on: str) -> Verdict:
 def _does_not_apply(fits: Sequence[Fit], pin: str, series: ValidatedSeries) -> bool:
     here = {fit.patch: fit.kind for fit in fits if fit.pin == pin}
     return any(not patch.commit and here.get(patch.number) != "already" for patch in series.patches)
-
-
-def check_validate(layout: Layout, results: ValidateResults) -> None:
-    """Raise the error of the verdict, unless it is ``clean``."""
-    worst = _worst(results)
-    see = f"see the summary above, {validate_file(layout)} and the reply next to it"
-    name = results.series.name
-    log = next((Path(row.log) for row in results.builds if row.outcome == "failed" and row.log), None)
-    match results.verdict:
-        case "apply":
-            raise ApplyError(f"{name} does not apply to {base_words(results)}", see, details=worst)
-        case "build":
-            raise SeriesBuildError(f"{name} does not build at each commit", see, details=worst, log=log)
-        case "tests":
-            raise SeriesTestError(f"{name} makes tests fail", see, details=worst)
-        case "findings":
-            raise FindingsError(f"{name} has {count_findings(results)}", see, details=worst)
-        case "infrastructure":
-            causes = [*(row.reason for row in results.stages), *(row.reason for row in results.tests)]
-            reasons = tuple(filter(None, causes))
-            raise InfrastructureError(
-                f"{name} could not be judged completely",
-                "this is not the series' fault: resolve the listed causes and run again",
-                details=reasons[:5],
-            )
-
-
-def _worst(results: ValidateResults) -> tuple[str, ...]:
-    """Return a line for each of the five findings to fix first: what stops the series, then by severity."""
-    ranked = sorted(
-        gathered(results),
-        key=lambda finding: (
-            SEVERITIES.index(finding.severity),
-            results.verdict == "apply" and finding.rule not in BLOCKING,
-        ),
-    )
-    return tuple(
-        f"{f'patch {finding.patch}' if finding.patch else 'series'}: {finding.message} [{finding.rule}]"
-        for finding in ranked[:5]
-    )
