@@ -47,7 +47,7 @@ def _opening(results: ValidateResults) -> str:
     where += " (with the feature removed)" if results.base == "base" else ""
     match results.verdict:
         case "clean":
-            unbuilt = "" if was_built(results) else " Nothing was compiled or tested."
+            unbuilt = "" if was_built(results.builds) else " Nothing was compiled or tested."
             return f"Thanks for the series. It applies to {where}, and there are no findings.{unbuilt}"
         case "apply":
             if any(finding.rule in ("apply-fails", "apply-fuzz") for finding in results.findings):

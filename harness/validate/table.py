@@ -8,7 +8,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from harness.check import CompiledFiles, Finding, ValidateResults
+from harness.check import CommitBuild, CompiledFiles, Finding, ValidateResults
 from harness.check.model import SEVERITIES
 from harness.figures import counted
 from harness.validate.gather import base_words, gathered
@@ -16,13 +16,18 @@ from harness.validate.tested import proof_lines, skipped_lines
 
 _STYLES = {"error": "red", "warning": "yellow", "note": "dim"}
 _VERDICTS = {
-    "clean": ("clean", "bold green"),
-    "findings": ("has findings to fix", "bold yellow"),
-    "apply": ("does not apply", "bold red"),
-    "build": ("does not build at each commit", "bold red"),
-    "tests": ("makes tests fail", "bold red"),
-    "infrastructure": ("could not be judged completely; this is not the series' fault", "bold magenta"),
+    "clean": ("clean", "clean", "bold green"),
+    "findings": ("findings", "has findings to fix", "bold yellow"),
+    "apply": ("does not apply", "does not apply", "bold red"),
+    "build": ("does not build", "does not build at each commit", "bold red"),
+    "tests": ("tests fail", "makes tests fail", "bold red"),
+    "infrastructure": (
+        "not judged",
+        "could not be judged completely; this is not the series' fault",
+        "bold magenta",
+    ),
 }
+"""Each verdict in a list, in a sentence, and its style at a terminal."""
 SHOWN = 3
 """Maximum lines of a snippet at a terminal; the files contain all of them."""
 
@@ -45,15 +50,25 @@ def render_validate(results: ValidateResults) -> RenderableType:
 def verdict_line(results: ValidateResults) -> str:
     """Return one line: the series, its verdict and the number of findings."""
     counts = count_findings(results)
-    words = _VERDICTS[results.verdict][0]
-    if results.verdict == "clean" and not was_built(results):
+    words = _VERDICTS[results.verdict][1]
+    if results.verdict == "clean" and not was_built(results.builds):
         words = "has no findings as it was read; nothing was compiled or tested (-Dbisect=none)"
     return f"{results.series.name} {words}{f': {counts}' if counts else ''}"
 
 
-def was_built(results: ValidateResults) -> bool:
+def outcome(verdict: str, builds: Sequence[CommitBuild] | None) -> str:
+    """Return ``verdict`` as lists show it. ``builds`` are None if the results cannot be read.
+
+    A verdict that is not known is of another version of the harness.
+    """
+    if verdict == "clean" and builds is not None and not was_built(builds):
+        return "no findings, not built"
+    return _VERDICTS.get(verdict, _VERDICTS["infrastructure"])[0]
+
+
+def was_built(builds: Sequence[CommitBuild]) -> bool:
     """Return whether any state with patches of the series was built."""
-    return any(row.patch and row.outcome == "ok" for row in results.builds)
+    return any(row.patch and row.outcome == "ok" for row in builds)
 
 
 def count_findings(results: ValidateResults) -> str:
@@ -199,4 +214,4 @@ def _closing(results: ValidateResults) -> Sequence[Text]:
         )
     lines += [Text(line) for line in proof_lines(results)]
     lines += [Text(line, style="yellow") for line in skipped_lines(results)]
-    return [*lines, Text(verdict_line(results), style=_VERDICTS[results.verdict][1])]
+    return [*lines, Text(verdict_line(results), style=_VERDICTS[results.verdict][2])]

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
+import msgspec
+
+from harness.check import CommitBuild
 from harness.errors import OptionError
 from harness.figures import counted, format_duration
+from harness.jsonfile import UNREADABLE
 from harness.validate.reply import reply
-from harness.watch.store import Store
+from harness.validate.table import outcome
+from harness.watch.store import Store, unpack
 
 _RECENT = 50
 """Runs whose mean duration is that of the next ones."""
@@ -20,6 +26,12 @@ _OTHERS = {
     "elsewhere": "for another project",
     "refused": "refused",
 }
+
+
+class _Builds(msgspec.Struct):
+    """The part of ValidateResults that tells whether anything was built."""
+
+    builds: tuple[CommitBuild, ...]
 
 
 def status_lines(store: Store) -> Iterator[str]:
@@ -42,10 +54,7 @@ def status_lines(store: Store) -> Iterator[str]:
     yield f"running: {counts.get('running', 0)}"
     for row in store.rows(running):
         yield f"  {row['series']}: {row['title']} (v{row['number']}), since {row['started']} {row['place']}"
-    verdicts = "SELECT verdict, count(*) FROM run JOIN version ON run.id ="
-    verdicts += " (SELECT max(id) FROM run WHERE run.version = version.id)"
-    verdicts += " WHERE version.state = 'done' GROUP BY verdict ORDER BY verdict"
-    kinds = ", ".join(f"{row[0]} {row[1]}" for row in store.rows(verdicts))
+    kinds = ", ".join(f"{words} {count}" for words, count in sorted(_outcomes(store).items()))
     yield f"done: {counts.get('done', 0)}{f' ({kinds})' if kinds else ''}"
     yield f"failed by the harness: {counts.get('failed', 0)}"
     failed = "SELECT series, title, number, reason FROM version WHERE state = 'failed' ORDER BY id"
@@ -54,6 +63,20 @@ def status_lines(store: Store) -> Iterator[str]:
     for state, text in _OTHERS.items():
         if counts.get(state):
             yield f"{text}: {counts[state]}"
+
+
+def _outcomes(store: Store) -> Counter[str]:
+    """Return the number of versions that are done, by their verdict in words."""
+    query = "SELECT verdict, CASE verdict WHEN 'clean' THEN results END FROM run JOIN version ON run.id ="
+    query += " (SELECT max(id) FROM run WHERE run.version = version.id) WHERE version.state = 'done'"
+    return Counter(outcome(row[0], _builds(row[1])) for row in store.rows(query))
+
+
+def _builds(results: bytes | None) -> tuple[CommitBuild, ...] | None:
+    try:
+        return unpack(results, _Builds).builds if results else None
+    except UNREADABLE:
+        return None  # of another version of the harness
 
 
 def reply_to(store: Store, name: str) -> str:

@@ -11,19 +11,11 @@ import msgspec
 
 from harness.figures import NONE, counted
 from harness.validate.page import fit_words
-from harness.validate.table import was_built
+from harness.validate.table import outcome
 from harness.watch.model import Run, Series, Version
 
 PAGE = 100
 """Number of series on a page. The first page of a list has up to twice as many, so that others stay."""
-OUTCOMES = {
-    "clean": "clean",
-    "findings": "findings",
-    "apply": "does not apply",
-    "build": "does not build",
-    "tests": "tests fail",
-    "infrastructure": "not judged",
-}
 
 
 class Listed(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,9 +81,7 @@ def outcome_of(version: Version) -> str:
     if version.state != "done" or not version.runs:
         return "not judged" if version.state == "failed" else version.state
     run = version.runs[0]
-    if run.verdict == "clean" and run.results and not was_built(run.results):
-        return "no findings, not built"
-    return OUTCOMES.get(run.verdict, "not judged")
+    return outcome(run.verdict, run.results.builds if run.results else None)
 
 
 def count_words(run: Run | None) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+import typing
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ import msgspec
 import pytest
 
 from harness.check import Finding, Fit, ValidatedPatch
+from harness.check.model import Verdict
 from harness.errors import StorageError
 from harness.report.pages import TEMPLATES as BASE
 from harness.report.pages import visible
@@ -21,6 +24,7 @@ from harness.watch.model import Series
 from harness.watch.site import listing, write_site
 from harness.watch.site.listing import Listed, date_of, listed_of, moment, page_name, paged
 from harness.watch.site.series import is_url, series_page
+from harness.watch.status import status_lines
 from harness.watch.store import Store
 from tests.fuzz.markup import ATOM, check_feed
 from tests.fuzz.site import DIFF, check_site, sample, sample_results, write
@@ -474,6 +478,21 @@ def test_site_is_written_from_the_database(tmp_path: Path) -> None:
     found = json.loads(next(site.glob("series/second-*.json")).read_bytes())
     assert found["versions"][0]["runs"][0]["results"]["verdict"] == "clean"
     store.close()
+
+
+def test_status_and_site_use_the_same_words(tmp_path: Path) -> None:
+    found = [sample_results(verdict=verdict) for verdict in typing.get_args(Verdict)]
+    found += [sample_results(verdict="clean", builds=()), sample_results(verdict="clean")]
+    with Store(tmp_path / "watch.sqlite") as store:
+        for at, results in enumerate(found):
+            add_version(store, f"series {at}", results=results)
+        write_site(store, tmp_path)
+        rows = json.loads((tmp_path / "index.json").read_bytes())
+        words = Counter(row["outcome"] for row in rows)
+        assert words["clean"] == 2
+        assert words["no findings, not built"] == 1
+        kinds = ", ".join(f"{word} {count}" for word, count in sorted(words.items()))
+        assert f"done: {len(found)} ({kinds})" in list(status_lines(store))
 
 
 def test_index_for_searches_has_a_row_for_each_series(tmp_path: Path) -> None:
