@@ -142,7 +142,7 @@ def run_bisect(  # noqa: PLR0917 - the results of earlier stages
     rows = tuple(row for walk in walks for row in walk.rows)
     findings = report_once(walk.findings for walk in walks if walk.host == "native")
     findings += [finding for walk in walks if walk.host != "native" for finding in walk.findings]
-    if options.bisect == "ends" and not options.patches:
+    if options.bisect == "ends" and not options.patches and len(judged.patches) > 1:
         hint = " (introduced by this or an earlier patch: -Dbisect=each shows which)"
         findings = [msgspec.structs.replace(one, message=one.message + hint) for one in findings]
     findings += proved

@@ -104,6 +104,7 @@ class ValidatedSeries(msgspec.Struct, frozen=True, kw_only=True):
         str, about("SHA-256 over the bytes of cover letter and patches (harness.series.series_sha256)")
     ]
     cover_sha256: Annotated[str, about("SHA-256 of the cover letter; empty without a cover letter")]
+    cover_message_id: Annotated[str, about("Message-Id of the cover letter; empty without")] = ""
     patches: Annotated[tuple[ValidatedPatch, ...], about("the patches, in order")]
     versions: Annotated[tuple[int, ...], about("versions in the thread, oldest first")] = (1,)
     trailers: Annotated[tuple[GivenTrailer, ...], about("trailers from replies")] = ()

@@ -20,7 +20,8 @@ def reply(results: ValidateResults) -> str:
     """Return the mail: headers, findings by patch, builds and tests, and the command that repeats the run."""
     series = results.series
     first = series.patches[0] if series.patches else None
-    to = next((patch.message_id for patch in series.patches if patch.message_id), "")
+    ids = (series.cover_message_id, *(patch.message_id for patch in series.patches))
+    to = next(filter(None, ids), "")
     tag = f"PATCH{' RFC' if series.rfc else ''}{f' v{series.version}' if series.version > 1 else ''}"
     own = first.label if first and not series.cover_sha256 and first.subject == series.title else ""
     count = f" {own or f'0/{series.total}'}" if series.total > 1 else ""

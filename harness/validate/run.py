@@ -307,6 +307,7 @@ def series_facts(found: Input, judged: Judged | None) -> ValidatedSeries:
         total=version.total,
         sha256=found.sha256,
         cover_sha256=found.cover.sha256 if found.cover else "",
+        cover_message_id=found.cover.message_id if found.cover else "",
         patches=tuple(
             ValidatedPatch(
                 number=at,

@@ -115,7 +115,8 @@ def finish(worker: Worker, job: Job, run_id: int, outcome: Outcome) -> None:
         reason = outcome.reason or "the run left no results of this series"
         store.finish_run(run_id, reason=reason, seconds=outcome.seconds, final=outcome.final)
         return
-    name = min(job.found.version.message_ids, default=job.file.name)
+    ids = (mail.message_id for mail in own_mails(job.found.version))
+    name = next(filter(None, ids), job.file.name)
     words = (f"-Dseries={name}", f"-Dsource={worker.clone.name}@{job.commit}", *worker.words)
     command = shell_quote(["qemu-harness", "validate", *words])
     named = msgspec.structs.replace(results, command=command)

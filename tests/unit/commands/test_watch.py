@@ -53,7 +53,7 @@ def test_list_is_worked_off_and_answered(
     state = words[-1]
     again, mail = run("watch", "status", state), run("watch", "mail", "1", state)
     assert (again.code, again.out, mail.code) == (0, ended.out, 0)
-    assert "In-Reply-To: <1-v1-1@example.org>" in mail.out
+    assert "In-Reply-To: <1-v1-0@example.org>" in mail.out
     assert not mail.out.endswith("\n\n")
     assert run("watch", "mail", "1-v1-2@example.org", state).out == run("watch", "mail", "1", state).out
     assert run("watch", *words).code == 0

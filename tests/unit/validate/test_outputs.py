@@ -206,6 +206,8 @@ def test_reply_names_the_patches_as_they_were_sent():
     assert "> [2/12] " in text, "a subject without a number"
     covered = msgspec.structs.replace(lone, cover_sha256="1")
     assert reply(results(series=covered)).startswith("Subject: Re: [PATCH v2 0/12] ")
+    named = msgspec.structs.replace(covered, cover_message_id="cover@e.org")
+    assert "\nIn-Reply-To: <cover@e.org>\nReferences: <cover@e.org>\n" in reply(results(series=named))
     own = msgspec.structs.replace(lone, title="another title")
     assert reply(results(series=own)).startswith("Subject: Re: [PATCH v2 0/12] ")
 

@@ -130,12 +130,13 @@ def test_base_is_the_stated_one_or_the_branch_at_the_date(worker: Worker, clone:
 
 
 def test_results_are_stored_and_answered(worker: Worker, child: Child) -> None:
-    version = add(worker, *series(1, 2))
+    version = add(worker, *(mail.replace(b"1-v1-0@", b"cover@") for mail in series(1, 2)))
     assert judged(worker, version) == ("done", "")
     assert run_of(worker, version)["verdict"] == "findings"
     answer = reply_to(worker.store, "1")
     assert answer == reply_to(worker.store, "<1-v1-2@example.org>")
-    assert "To repeat: qemu-harness validate -Dseries=1-v1-0@example.org -Dsource=qemu@" in answer
+    assert "To repeat: qemu-harness validate -Dseries=cover@example.org -Dsource=qemu@" in answer
+    assert "In-Reply-To: <cover@example.org>" in answer
     assert child.words[:2] == [sys.executable, "-I"]
     assert child.words[-1] == "-Disolation=bwrap"
     assert any("done: 1 (findings 1)" in line for line in status_lines(worker.store))
