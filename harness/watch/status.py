@@ -29,7 +29,7 @@ _OTHERS = {
 
 
 class _Builds(msgspec.Struct):
-    """The part of ValidateResults that tells whether anything was built."""
+    """The part of ValidateResults that states what was built."""
 
     builds: tuple[CommitBuild, ...]
 
