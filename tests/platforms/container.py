@@ -4,6 +4,8 @@ import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from resource import RLIMIT_NOFILE, RLIMIT_NPROC, getrlimit
+from shutil import which
 
 from tests.platforms.root import Ran, Root, network_settings, run_logged
 
@@ -20,11 +22,17 @@ def container(root: Root, log: Path) -> Iterator[tuple[str, Ran, str]]:
     checkout = root.path / "home" / "developer" / "qemu-harness"
     settings = [f"--env={key}={value}" for key, value in network_settings().items()]
 
+    # crun refuses a machine with both versions of control groups, and both a limit above the machine's own.
+    program = [PROGRAM, *(["--runtime=runc"] if which("runc") else [])]
+
     def podman(*words: str) -> Ran:
-        return run_logged([PROGRAM, *words], f"{PROGRAM} {words[0]}", os.environ, log)
+        return run_logged([*program, *words], f"{PROGRAM} {words[0]}", os.environ, log)
 
     base, volume = f"{name}-base", f"qemu-harness-{root.release}-{os.getpid()}"
-    start = ["run", "--rm", "--network=host", "--device=/dev/kvm", f"--volume={volume}:/cache", name]
+    hard = {name: getrlimit(kind)[1] for name, kind in (("nofile", RLIMIT_NOFILE), ("nproc", RLIMIT_NPROC))}
+    limits = [f"--ulimit={name}={value}:{value}" for name, value in hard.items()]
+    start = ["run", "--rm", "--network=host", *limits, "--device=/dev/kvm", *settings]
+    start += [f"--volume={volume}:/cache", name]
     packed = ["sh", "-c", 'tar -C "$1" --exclude=./home -c . | "$2" import - "$3"', "pack"]
     try:
         packed += [str(root.path), PROGRAM, base]
