@@ -52,6 +52,14 @@ WATCH: tuple[Argument, ...] = (
         {"type": Path, "metavar": "FOLDER", "help": "folder of the state (default: watch/ in the checkout)"},
     ),
     (
+        ("--site-url",),
+        {
+            "default": "",
+            "metavar": "URL",
+            "help": "public address of the folder of the site, for the links of its feed",
+        },
+    ),
+    (
         ("--dispatch",),
         {"choices": ("gitlab",), "help": "judge series by pipelines of a project of GitLab, not here"},
     ),
@@ -104,6 +112,7 @@ def _watch(request: Request, names: list[str]) -> int:
     _refuse(options)
     if arguments.since and not re.fullmatch(r"(?:19|20)\d\d-(?:0\d|1[0-2])-[0-3]\d", arguments.since):
         raise OptionError(f"--since: {arguments.since!r} is no date", "write YYYY-MM-DD")
+    address = _address(arguments.site_url)
     inboxes = tuple(Path(name).expanduser().resolve() for name in names)
     for inbox in inboxes:
         kind_of(inbox)
@@ -131,15 +140,27 @@ def _watch(request: Request, names: list[str]) -> int:
 
                 dispatch = GitLab(worker, arguments.project, arguments.ref)
             plan = Plan(inboxes=inboxes, choice=choice, since=arguments.since, once=arguments.once)
-            watch(worker, plan, lambda: _site(store, folder / "site"), dispatch)
+            watch(worker, plan, lambda: _site(store, folder / "site", address), dispatch)
             _print_status(store)
     return 0
 
 
-def _site(store: Store, folder: Path) -> None:
+def _site(store: Store, folder: Path, address: str) -> None:
     from harness.watch.site import write_site
 
-    write_site(store, folder)
+    write_site(store, folder, address)
+
+
+def _address(text: str) -> str:
+    """Return ``--site-url`` with a slash at its end; empty without one. Raises OptionError."""
+    from harness.watch.site.series import is_url
+
+    if text and (not is_url(text) or "?" in text or "#" in text):
+        raise OptionError(
+            f"--site-url: {text!r} is no address of a folder",
+            "write the address of index.html without its name",
+        )
+    return text and f"{text.rstrip('/')}/"
 
 
 def _refuse(options: Options) -> None:

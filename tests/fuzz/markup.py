@@ -96,18 +96,40 @@ def check_page(path: Path, allowed: set[tuple[str, str]]) -> Reader:
     return reader
 
 
-def check_feed(path: Path) -> ElementTree.Element:
-    """Read an Atom feed. Raises AssertionError if an element that RFC 4287 requires is not there."""
+FEED = {
+    "feed": ("id", "title", "updated", "author", "link", "entry"),
+    "entry": ("id", "title", "updated", "author", "summary", "link", "category"),
+    "author": ("name",),
+}
+"""The elements of an Atom feed that the site uses, with their children (RFC 4287, appendix B)."""
+ONCE = ("id", "title", "updated", "author", "summary", "name")
+ATTRIBUTES = {"link": {"rel", "type", "href"}, "category": {"term"}}
+
+
+def check_feed(path: Path, address: str = "") -> ElementTree.Element:
+    """Read an Atom feed. Raises AssertionError if it is not as RFC 4287 requires, or a link does not begin
+    with ``address`` and name a file."""
     feed = ElementTree.fromstring(path.read_bytes())
-    for one in (feed, *feed.findall(f"{ATOM}entry")):
-        for name in ("id", "title", "updated"):
-            assert len(one.findall(f"{ATOM}{name}")) == 1, (one.tag, name)
-        updated = one.findtext(f"{ATOM}updated") or ""
-        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", updated), updated
-        assert (one.findtext(f"{ATOM}id") or "").startswith("urn:uuid:")
-        assert one.findtext(f"{ATOM}author/{ATOM}name")
-        for link in one.findall(f"{ATOM}link"):
-            assert (path.parent / link.attrib["href"]).is_file()
-    ids = [entry.findtext(f"{ATOM}id") for entry in feed.findall(f"{ATOM}entry")]
+    assert feed.tag == f"{ATOM}feed"
+    for one in feed.iter():
+        name = one.tag.removeprefix(ATOM)
+        children = [child.tag.removeprefix(ATOM) for child in one]
+        assert set(children) <= set(FEED.get(name, ())), (name, children)
+        assert all(children.count(each) == 1 for each in FEED.get(name, ()) if each in ONCE), (name, children)
+        assert children == sorted(children, key=lambda each: each == "entry"), "entries come last"
+        assert set(one.attrib) == ATTRIBUTES.get(name, set()), (name, one.attrib)
+        if name == "updated":
+            assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", one.text or ""), one.text
+        elif name == "id":
+            assert re.fullmatch(r"urn:uuid:[0-9a-f-]{36}", one.text or ""), one.text
+        elif name == "link":
+            assert one.attrib["href"].startswith(address)
+            assert (path.parent / one.attrib["href"].removeprefix(address)).is_file()
+        elif name in ("feed", "entry"):
+            links = [link.attrib["rel"] for link in one.findall(f"{ATOM}link")]
+            assert sorted(links) == (["alternate", "self"] if name == "feed" else ["alternate"])
+        else:
+            assert name in ("author", "category") or one.text, name
+    ids = [one.text for one in feed.iter(f"{ATOM}id")]
     assert len(ids) == len(set(ids))
     return feed

@@ -196,7 +196,7 @@ def series_json() -> bytes:
     return msgspec.json.format(msgspec.json.encode(sample()), indent=1)
 
 
-def write(folder: Path, series: Sequence[Series]) -> WrittenSite:
+def write(folder: Path, series: Sequence[Series], address: str = "") -> WrittenSite:
     """Write the site of ``series``, newest first. Other than in a Store, their texts can contain anything."""
     by_id = {one.id: one for one in series}
     rows = [
@@ -204,7 +204,7 @@ def write(folder: Path, series: Sequence[Series]) -> WrittenSite:
         for one in series
     ]
     shelf = SimpleNamespace(all_series=lambda: rows, series=by_id.get)
-    return write_site(cast(Store, shelf), folder)
+    return write_site(cast(Store, shelf), folder, address)
 
 
 @functools.cache
@@ -212,9 +212,9 @@ def _allowed() -> frozenset[tuple[str, str]]:
     return frozenset(vocabulary((BASE, RESULTS, TEMPLATES)))
 
 
-def check_site(folder: Path) -> dict[str, Reader]:
+def check_site(folder: Path, address: str = "") -> dict[str, Reader]:
     """Return each page of a site by its path. Raises AssertionError for foreign markup and broken links."""
-    check_feed(folder / "feed.xml")
+    check_feed(folder / "feed.xml", address)
     index = (folder / "search-index.js").read_text(encoding="utf-8")
     for row in json.loads(index.removeprefix("searchIndex(").removesuffix(");\n")):
         assert not CONTROL.search("".join([*row[1:6], *row[6]])), row

@@ -75,9 +75,10 @@ class _Writer:
         self.put(f"{name}.html", text.encode())
 
 
-def write_site(store: Store, folder: Path) -> WrittenSite:
+def write_site(store: Store, folder: Path, address: str = "") -> WrittenSite:
     """Write the site to ``folder``; pages of series that the store no longer has stay.
 
+    ``address`` is the public one of the folder, with a slash at its end, for the links of the feed.
     A page is written after those that it links to. Raises StorageError.
     """
     began = time.monotonic()
@@ -105,7 +106,7 @@ def write_site(store: Store, folder: Path) -> WrittenSite:
     for asset in ("style.css", "search.js"):
         writer.put(asset, _asset(asset).encode())
     lists = _write_lists(writer, listed, state.lists)
-    _write_feed(writer, listed)
+    _write_feed(writer, listed, address)
     writer.put(
         "search-index.js", b"searchIndex(" + msgspec.json.encode([_words(one) for one in listed]) + b");\n"
     )
@@ -156,12 +157,16 @@ def _list_name(section: str) -> str:
     return f"subsystem/{page_name(section)}"
 
 
-def _write_feed(writer: _Writer, listed: Sequence[Listed]) -> None:
-    """Write feed.xml with the newest verdicts (RFC 4287). Its id is made from the oldest series."""
+def _write_feed(writer: _Writer, listed: Sequence[Listed], address: str) -> None:
+    """Write feed.xml with the newest verdicts (RFC 4287).
+
+    Its id is made from ``address``, or else from the oldest series.
+    """
     judged = sorted((one for one in listed if moment(one.finished)), key=lambda one: moment(one.finished))
     entries = judged[: -ENTRIES - 1 : -1]
     text = writer.pages.get_template("feed.xml.j2").render(
-        id=_uuid(listed[-1].page if listed else "", "feed"),
+        id=_uuid(address or (listed[-1].page if listed else ""), "feed"),
+        address=address,
         updated=moment(entries[0].finished) if entries else "1970-01-01T00:00:00Z",
         entries=[(_uuid(one.page, one.tag), moment(one.finished), one) for one in entries],
     )

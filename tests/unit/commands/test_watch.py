@@ -46,11 +46,13 @@ def test_list_is_worked_off_and_answered(
 ) -> None:
     child = Child(layout)
     monkeypatch.setattr(work, "run", child)
-    ended = run("watch", *words, "-Dbisect=none", "-Dmatrix=none")
+    ended = run("watch", *words, "-Dbisect=none", "-Dmatrix=none", "--site-url=https://e.org/watch")
     assert (ended.code, len(child.calls)) == (0, 2)
     assert {"-Dbisect=none", "-Dmatrix=none"} <= set(child.words)
     assert "done: 2 (findings 2)" in ended.out
     state = words[-1]
+    site = Path(state.partition("=")[2]) / "site"
+    check_site(site, "https://e.org/watch/")
     again, mail = run("watch", "status", state), run("watch", "mail", "1", state)
     assert (again.code, again.out, mail.code) == (0, ended.out, 0)
     assert "In-Reply-To: <1-v1-0@example.org>" in mail.out
@@ -58,7 +60,7 @@ def test_list_is_worked_off_and_answered(
     assert run("watch", "mail", "1-v1-2@example.org", state).out == run("watch", "mail", "1", state).out
     assert run("watch", *words).code == 0
     assert len(child.calls) == 2
-    pages = check_site(Path(state.partition("=")[2]) / "site")
+    pages = check_site(site)
     assert "2 series, newest first" in pages["index.html"].text
     assert pages["index.html"].text.count("findings") == 2
 
@@ -72,6 +74,9 @@ def test_list_is_worked_off_and_answered(
         (["-Disolation=none"], OptionError, "not trusted"),
         (["--only=no/such/"], OptionError, "--only: 'no/such/'"),
         (["--since=today"], OptionError, "--since: 'today'"),
+        (["--site-url=e.org/watch"], OptionError, "--site-url: 'e.org/watch'"),
+        (["--site-url=javascript:alert(1)"], OptionError, "is no address of a folder"),
+        (["--site-url=https://e.org/?list=1"], OptionError, "is no address of a folder"),
         (["--dispatch=gitlab"], Exception, "--dispatch gitlab needs"),
         (["-Dsource=/nowhere"], OptionError, "needs a clone"),
         (["no/such/inbox"], OptionError, "is no inbox"),

@@ -420,6 +420,23 @@ def test_feed_has_the_newest_verdicts(tmp_path: Path) -> None:
     assert "No series are listed here" in check_site(tmp_path / "empty")["index.html"].text
 
 
+def test_feed_of_a_public_site_has_complete_links_and_a_fixed_id(tmp_path: Path) -> None:
+    address, other = "https://e.org/a&b/", "http://e.org/"
+    ids = []
+    for count in (1, 2, 0):  # its oldest series may vanish
+        write(tmp_path, many(count), address)
+        ids.append(check_feed(tmp_path / "feed.xml", address).findtext(f"{ATOM}id"))
+    assert len(set(ids)) == 1
+    write(tmp_path, [], other)
+    assert check_feed(tmp_path / "feed.xml", other).findtext(f"{ATOM}id") not in ids
+    write(tmp_path, many(2), address)
+    entries = [one.findtext(f"{ATOM}id") for one in check_feed(tmp_path / "feed.xml", address)]
+    assert names_of(tmp_path, write(tmp_path, many(2)).written) == {"feed.xml"}
+    again = [one.findtext(f"{ATOM}id") for one in check_feed(tmp_path / "feed.xml")]
+    assert again == entries
+    assert len({*entries}) == 3, "None for what is no entry"
+
+
 @pytest.mark.parametrize(
     ("change", "outcome", "note"),
     [
