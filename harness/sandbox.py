@@ -92,6 +92,8 @@ class Bubblewrap:
     readable: tuple[Path, ...]
     shared_cache: Path
     groups: tuple[Path, ...] = ()
+    rustup: Path | None = None
+    """The folder of rustup's toolchains, if rustc is one of them."""
     name: str = "bwrap"
     trusts: bool = False
 
@@ -136,6 +138,8 @@ class Bubblewrap:
         for path in (folder, cache):
             words += ["--bind", str(path), str(path)]
         variables = {"HOME": f"{_TEMPORARY}/home", "TMPDIR": _TEMPORARY, "CCACHE_DIR": str(cache)}
+        if self.rustup:  # by default below the user's home folder
+            variables["RUSTUP_HOME"] = str(self.rustup)
         for variable, value in variables.items():
             words += ["--setenv", variable, value]
         for variable in os.environ:
@@ -197,10 +201,12 @@ def open_sandbox(layout: Layout, mode: str, reporter: Reporter) -> Iterator[Sand
     with contextlib.ExitStack() as stack:
         groups = tuple(stack.enter_context(_groups()))
         prefixes = tuple(dict.fromkeys(Path(path) for path in (sys.prefix, sys.base_prefix)))
+        rustup, programs = _rustup()
         sandbox = Bubblewrap(
-            readable=(*prefixes, layout.cache / "pyenvs", layout.cache / "sysroots"),
+            readable=(*prefixes, layout.cache / "pyenvs", layout.cache / "sysroots", *programs),
             shared_cache=layout.ccache,
             groups=groups,
+            rustup=rustup,
         )
         if reason := _does_not_work(sandbox, layout):
             if mode == "bwrap":
@@ -214,6 +220,15 @@ def open_sandbox(layout: Layout, mode: str, reporter: Reporter) -> Iterator[Sand
         if not groups:
             reporter.warn("cannot create control groups: processes and memory of the series are not limited")
         yield sandbox
+
+
+def _rustup() -> tuple[Path | None, tuple[Path, ...]]:
+    """Return the folder of rustup's toolchains, and all folders that its rustc on PATH needs; none without it."""
+    rustc = shutil.which("rustc")
+    home = Path(os.environ.get("RUSTUP_HOME") or Path.home() / ".rustup")
+    if rustc is None or not Path(rustc).with_name("rustup").exists() or not home.is_dir():
+        return None, ()
+    return home, (Path(rustc).parent, home)
 
 
 def _does_not_work(sandbox: Bubblewrap, layout: Layout) -> str:

@@ -14,6 +14,8 @@ _WERROR = re.compile(r"\[-Werror(?:(?:=|,-W)[a-z0-9+=-]+)?\]$")
 _RUST = re.compile(r"^(warning|error)(?:\[\w+\])?: (.*)$")
 _RUST_PLACE = re.compile(r"^ *--> (\S[^:]*):(\d+):\d+$")
 """rustc and clippy print the place of a message in the line after it."""
+_COPY = re.compile(r"[^/]+\.p/structured/([^/]+)$")
+"""meson compiles copies of a crate's sources (structured_sources), which are in the folder src of the crate."""
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -63,7 +65,7 @@ def read_diagnostics(lines: Iterable[str]) -> tuple[Diagnostic, ...]:
 def _diagnostic(file: str, line: int, level: str, text: str) -> Diagnostic:
     switch = _SWITCH.search(text)
     return Diagnostic(
-        file=re.sub(r"^(?:\.\./)*src/|^\./", "", file),
+        file=_COPY.sub(r"src/\1", re.sub(r"^(?:\.\./)*src/|^\./", "", file)),
         line=line,
         text=_SWITCH.sub("", _WERROR.sub("", text)).strip(),
         switch=switch[1] if switch else "",

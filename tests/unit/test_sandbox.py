@@ -121,6 +121,29 @@ def test_environment_is_filtered(in_sandbox, monkeypatch):
     assert any(line.startswith("PATH=") for line in variables)
 
 
+def test_toolchain_of_rustup_is_found(layout, place, monkeypatch, tmp_path):
+    """rustup's rustc starts that of RUSTUP_HOME, by default below the user's home folder."""
+    programs, home = tmp_path / "cargo" / "bin", tmp_path / "rustup"
+    for folder in (programs, home):
+        folder.mkdir(parents=True)
+    for name in ("rustup", "rustc"):
+        (programs / name).write_text('#!/bin/sh\ncat "$RUSTUP_HOME/version"\n')
+        (programs / name).chmod(0o755)
+    (home / "version").write_text("1.85")
+    (programs.parent / "credentials.toml").write_text("token")
+    monkeypatch.setenv("PATH", f"{programs}:/usr/bin:/bin")
+    monkeypatch.setenv("RUSTUP_HOME", str(home))
+    script = f"rustc; cat {programs.parent}/credentials.toml"
+    for has_rustup in (True, False):
+        with open_sandbox(layout, "auto", Silent()) as found:
+            if found is NO_SANDBOX:
+                pytest.skip("bubblewrap does not work here")
+            argv = found.wrap(("sh", "-c", script), place)
+        ended = subprocess.run(argv, capture_output=True, text=True, timeout=50, check=False)
+        assert ended.stdout == ("1.85" if has_rustup else "")
+        (programs / "rustup").unlink(missing_ok=True)
+
+
 def test_program_has_no_network(in_sandbox):
     listener = "import socket; s = socket.create_server(('127.0.0.1', 0)); print(s.getsockname()[1])"
     assert in_sandbox(f'python3 -c "{listener}"').returncode == 0, "the sandbox has its own loopback"

@@ -18,7 +18,7 @@ CLIPPY = """\
  \x1b[1m\x1b[94m--> \x1b[0m{source}/rust/a/src/lib.rs:7:5
   |
 error[E0425]: cannot find value `y` in this scope
- --> ../src/rust/a/src/b.rs:9:5
+ --> rust/a/liba.rlib.p/structured/b.rs:9:5
 
 warning: 2 warnings emitted
 error: aborting due to 1 previous error
