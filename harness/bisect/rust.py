@@ -6,6 +6,7 @@ Source: docs/devel/rust.rst ("Code should pass clippy and be formatted with rust
 """
 
 import dataclasses
+import re
 import shutil
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -59,10 +60,9 @@ def _clippy(build: Build, sandbox: Sandbox, log: Path) -> tuple[tuple[Diagnostic
         return (), f"{CLIPPY}: this tree's meson has no goal for it"
     ended = run_ninja(build, [CLIPPY], sandbox, log)
     lines = read_lines(log)
-    found = tuple(
-        dataclasses.replace(one, file=one.file.removeprefix(f"{build.source}/"))
-        for one in read_diagnostics(lines)
-    )
+    # meson names some sources by absolute paths, those of its copies too.
+    tops = re.compile(f"^(?:{re.escape(build.source)}|{re.escape(build.folder)})/")
+    found = tuple(dataclasses.replace(one, file=tops.sub("", one.file)) for one in read_diagnostics(lines))
     if any(f"{DRIVER} not found" in line for line in lines):  # meson ends with 0
         return found, f"{CLIPPY}: meson does not find {DRIVER}"
     if ended.returncode != 0 and not found:

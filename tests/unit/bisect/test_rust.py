@@ -19,6 +19,8 @@ CLIPPY = """\
   |
 error[E0425]: cannot find value `y` in this scope
  --> rust/a/liba.rlib.p/structured/b.rs:9:5
+error: manual checked division
+   --> {folder}/rust/a/liba.rlib.p/structured/b.rs:10:12
 
 warning: 2 warnings emitted
 error: aborting due to 1 previous error
@@ -39,7 +41,9 @@ class Machine:
         self.bin = top / "bin"
         self.bin.mkdir()
         monkeypatch.setenv("PATH", f"{self.bin}:/usr/bin:/bin")
-        self.script("ninja", f"cat <<'E'\n{CLIPPY.format(source=top / 'src')}E\nexit 1")
+        self.script(
+            "ninja", f"cat <<'E'\n{CLIPPY.format(source=top / 'src', folder=top / 'native')}E\nexit 1"
+        )
         self.script("clippy-driver", "exit 1")
         self.script("rustfmt", f"echo Warning: only nightly; echo {top}/src/{OTHER}; exit 1")
 
@@ -64,6 +68,7 @@ def test_clippy_and_rustfmt_are_run_in_the_sandbox(machine):
     assert [(one.file, one.line, one.text, one.is_warning) for one in found.warnings] == [
         (LIB, 7, "returning the result of a `let` binding", True),
         (OTHER, 9, "cannot find value `y` in this scope", False),
+        (OTHER, 10, "manual checked division", False),
     ]
     assert found.unformatted == {OTHER}
     source = machine.top / "src"
