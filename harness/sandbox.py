@@ -223,7 +223,7 @@ def open_sandbox(layout: Layout, mode: str, reporter: Reporter) -> Iterator[Sand
 
 
 def _rustup() -> tuple[Path | None, tuple[Path, ...]]:
-    """Return the folder of rustup's toolchains, and all folders that its rustc on PATH needs; none without it."""
+    """Return the folder of rustup's toolchains, and all that its rustc on PATH needs; None without it."""
     rustc = shutil.which("rustc")
     home = Path(os.environ.get("RUSTUP_HOME") or Path.home() / ".rustup")
     if rustc is None or not Path(rustc).with_name("rustup").exists() or not home.is_dir():

@@ -15,7 +15,7 @@ _RUST = re.compile(r"^(warning|error)(?:\[\w+\])?: (.*)$")
 _RUST_PLACE = re.compile(r"^ *--> (\S[^:]*):(\d+):\d+$")
 """rustc and clippy print the place of a message in the line after it."""
 _COPY = re.compile(r"[^/]+\.p/structured/([^/]+)$")
-"""meson compiles copies of a crate's sources (structured_sources), which are in the folder src of the crate."""
+"""meson compiles copies of a crate's sources (structured_sources), which are in the crate's folder src."""
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 

@@ -62,6 +62,12 @@ class Graph:
                     waiting += (*step.inputs, *step.others)
         return seen
 
+    def bound(self, paths: Iterable[str]) -> set[str]:
+        """Return the headers from which steps that make ``paths`` generate code, as bindgen does for Rust."""
+        steps = [self.steps[path] for path in paths if path in self.steps]
+        inputs = (one for step in steps if step.rule == "CUSTOM_COMMAND_DEP" for one in step.inputs)
+        return {name for path in inputs if (name := relative(path)).endswith(".h")}
+
     def sources(self, paths: Iterable[str]) -> set[str]:
         """Return the sources among ``paths``, relative to the tree."""
         return {name for path in paths if (name := relative(path))}
@@ -100,6 +106,8 @@ def read_graph(folder: Path) -> Graph:
     steps: dict[str, Step] = {}
     groups: dict[str, str] = {}  # the objects of a library wait for the same thousand generated headers
     text = (folder / "build.ninja").read_text(encoding="utf-8", errors="replace").replace("$\n", "")
+    for top in {folder, folder.resolve()}:  # meson copies Rust code from absolute paths
+        text = text.replace(f" {top.parent / 'src'}/", f" {SOURCES}")
     for line in text.splitlines():
         if not line.startswith("build "):
             continue

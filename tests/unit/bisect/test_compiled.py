@@ -79,6 +79,19 @@ def test_object_that_a_goal_needs_and_that_exists_is_compiled(folder):
     assert compiled_in(folder / "nowhere", goal, ()) == Compiled()
 
 
+def test_copies_of_rust_code_and_headers_for_bindgen_are_compiled(folder):
+    """meson names what it copies by the absolute path."""
+    crate = f"""\
+build rust/libx.rlib.p/structured/x.rs: COPY_FILE {folder.parent}/src/rust/src/x.rs
+build rust/x.inc.rs: CUSTOM_COMMAND_DEP ../src/rust/wrapper.h | ../src/rust/unread.h
+build names.c: CUSTOM_COMMAND ../src/rust/listed.h
+build rust/libx.rlib: rust_COMPILER rust/libx.rlib.p/structured/lib.rs | rust/x.inc.rs names.c $
+ || rust/libx.rlib.p/structured/x.rs
+"""
+    (folder / "build.ninja").write_text(crate)
+    assert compiled_in(folder, ["rust/libx.rlib"], ()).sources == {"rust/src/x.rs", "rust/wrapper.h"}
+
+
 def test_object_of_an_earlier_commit_does_not_count_after_a_failure(folder):
     touch_files(folder.parent / "src" / "hw", "a.c", "a.h")
     goal = ["qemu-system-x86_64"]
