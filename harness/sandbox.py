@@ -138,8 +138,7 @@ class Bubblewrap:
         for path in (folder, cache):
             words += ["--bind", str(path), str(path)]
         variables = {"HOME": f"{_TEMPORARY}/home", "TMPDIR": _TEMPORARY, "CCACHE_DIR": str(cache)}
-        if self.rustup:  # by default below the user's home folder
-            variables["RUSTUP_HOME"] = str(self.rustup)
+        variables |= {"RUSTUP_HOME": str(self.rustup)} if self.rustup else {}  # default: in the user's home
         for variable, value in variables.items():
             words += ["--setenv", variable, value]
         for variable in os.environ:
