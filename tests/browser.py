@@ -74,10 +74,7 @@ class Browser:
         """Go to ``url`` and wait until it and its scripts are loaded."""
         self.errors.clear()
         self.call("Page.navigate", url=url)
-        deadline = time.monotonic() + LIMIT_S
-        while self.run("document.readyState + location.href.slice(0, 5)") != f"complete{url[:5]}":
-            assert time.monotonic() < deadline, url
-            time.sleep(0.02)
+        self.wait_for(f"document.readyState == 'complete' && location.href.startsWith('{url[:5]}')")
 
     def run(self, expression: str) -> Any:
         """Return the value of ``expression`` in the page, or of its promise."""
@@ -89,7 +86,13 @@ class Browser:
     def wait_for(self, expression: str) -> None:
         """Wait until ``expression`` is true in the page."""
         deadline = time.monotonic() + LIMIT_S
-        while not self.run(expression):
+        while True:
+            try:
+                if self.run(expression):
+                    return
+            except RuntimeError as error:
+                if "navigated" not in str(error):  # the page was left while the expression was evaluated
+                    raise
             assert time.monotonic() < deadline, expression
             time.sleep(0.02)
 
