@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 _TWICE = re.compile(r"<?([^<>\s\[\]]+@[^<>\s\[\]]+?)>?\s*[<\[]mailto:[^<>\[\]]*[>\]]>?", re.IGNORECASE)
 _LINK = re.compile(r"\s*[<\[]mailto:([^<>\[\]]*)[>\]]", re.IGNORECASE)
+_LONGEST = 10_000
+"""Characters that are read. The email package would need a minute for the longest header of a mail."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +37,7 @@ def split_address(text: str) -> tuple[str, str]:
 
 def parse_address(text: str) -> Address:
     """Split ``Name <mail@example.org>`` as git does for an author."""
+    text = text[:_LONGEST]
     name, address = split_address(text)
     if "@" not in address:
         name, address = text, ""

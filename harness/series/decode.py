@@ -4,6 +4,7 @@ Decoding follows git-mailinfo(1), RFC 2045 (transfer encodings), RFC 2047 (heade
 (``format=flowed``), with Python's email package.
 """
 
+import contextlib
 import email.errors
 import email.header
 import email.message
@@ -29,6 +30,8 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 _WORD = r"=\?[^?\s]+\?[bq]\?[^?\n]*\?="
 _ENCODED = re.compile(rf"{_WORD}(?:\s*{_WORD})*", re.IGNORECASE)
 """Encoded words (RFC 2047). The white space between two of them is not part of the text."""
+_LONGEST = 10_000
+"""Characters of encoded words that are decoded; the time to do it grows with the square."""
 PLAIN_CHARSETS = ("", "us-ascii", "ascii", "unknown-8bit")
 CODINGS = ("base64", "quoted-printable")
 CRLF = "its lines end in CR LF; the CRs were removed"
@@ -74,18 +77,15 @@ def part_text(part: email.message.Message, faults: list[Fault]) -> str:
 
 def unflow(text: str, *, delsp: bool = False) -> str:
     """Undo ``format=flowed``: soft line breaks (RFC 3676, section 4.2) and space-stuffing (4.4)."""
-    lines: list[str] = []
-    open_ = False
+    pieces: list[str] = []
+    open_ = True
     for line in text.split("\n"):
         unstuffed = line.removeprefix(" ")
         soft = unstuffed.endswith(" ") and unstuffed != "-- "
         piece = unstuffed[:-1] if soft and delsp else unstuffed
-        if open_:
-            lines[-1] += piece
-        else:
-            lines.append(piece)
+        pieces.append(piece if open_ else f"\n{piece}")
         open_ = soft
-    return "\n".join(lines)
+    return "".join(pieces)
 
 
 def decode(raw: bytes, charset: str, faults: list[Fault]) -> str:
@@ -124,15 +124,14 @@ def header_text(mail: email.message.Message, name: str, faults: list[Fault]) -> 
         value = _raw_text(value.encode("utf-8", "surrogateescape"), charset_of(mail), name, faults)
 
     def decoded(words: re.Match[str]) -> str:
-        try:
-            chunks = email.header.decode_header(words[0])
-        except email.errors.HeaderParseError:
-            faults.append(Fault(kind="charset", detail=f"its header {name}: is malformed"))
-            return words[0]
-        return "".join(
-            chunk if isinstance(chunk, str) else decode(chunk, str(charset or ""), faults)
-            for chunk, charset in chunks
-        )
+        if len(words[0]) <= _LONGEST:
+            with contextlib.suppress(email.errors.HeaderParseError):
+                return "".join(
+                    chunk if isinstance(chunk, str) else decode(chunk, str(charset or ""), faults)
+                    for chunk, charset in email.header.decode_header(words[0])
+                )
+        faults.append(Fault(kind="charset", detail=f"its header {name}: is malformed"))
+        return words[0]
 
     return one_line(_ENCODED.sub(decoded, value))
 

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import islice
 
 from harness.series.address import Address, parse_address
 from harness.series.decode import (
@@ -36,6 +37,12 @@ DIFF_START = re.compile(r"^(?:diff --git |diff -[A-Za-z]|Index: |--- \S.*\n\+\+\
 _IN_BODY = re.compile(r"^(From|Subject|Date):\s*(.*(?:\n[ \t]+\S.*)*)\n?", re.IGNORECASE)
 _BY_GIT = re.compile(r"\A\n*>From [0-9a-f]{40} Mon Sep 17 00:00:00 2001\n")
 """A line above the headers in a body that git-mailinfo(1) leaves out."""
+_LONG = re.compile(
+    rb"^(Content-[a-z-]+:(?:[^\n]|\n[ \t]){3000})(?:[^\n]|\n[ \t])*", re.MULTILINE | re.IGNORECASE
+)
+"""A header with parameters that the email package would need hours to read: its time is quadratic."""
+PARTS = 500
+"""Parts of a mail that are read."""
 _HEADER = re.compile(rb"^(?:From |[A-Za-z][A-Za-z0-9-]*:)")
 _FORMATTED = re.compile(r"\.\d+\.git\.\S+$")
 _SIGNATURE = re.compile(r"^-- ?$", re.MULTILINE)
@@ -131,12 +138,15 @@ def parse_mail(data: bytes) -> Parsed:
     headers = bool(_HEADER.match(text)) and not text.startswith((b"Index:", b"Description:"))
     whole = text if headers else b"\n" + text
     try:
-        message = email.message_from_bytes(whole)
-        parts = tuple(_leaves(message))
+        message = email.message_from_bytes(_LONG.sub(rb"\1", whole))
+        parts = tuple(islice(_leaves(message), PARTS + 1))
     except RecursionError:
         message = email.parser.BytesParser().parsebytes(whole, headersonly=True)
         parts = ()
         faults.append(Fault(kind="multipart", detail="its parts are nested too deeply to be read"))
+    if len(parts) > PARTS:
+        parts = parts[:PARTS]
+        faults.append(Fault(kind="multipart", detail=f"it has more than {PARTS} parts; the rest is not read"))
     if not headers or (message["From"] is None and message["Subject"] is None):
         faults.append(Fault(kind="no-headers", detail="it has neither a From: nor a Subject: header"))
     elif message["Subject"] is None:

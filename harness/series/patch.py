@@ -275,7 +275,7 @@ def _unquote(text: str) -> str:
             out.append(raw[index])
             index += 1
             continue
-        octal = re.match(rb"[0-3][0-7]{2}", raw[index + 1 :])
+        octal = re.match(rb"[0-3][0-7]{2}", raw[index + 1 : index + 4])
         if octal:
             out.append(int(octal[0], 8))
             index += 4

@@ -75,24 +75,31 @@ class Subject:
 
 def parse_subject(text: str) -> Subject:
     """Parse the decoded, possibly folded ``text``. Never raises."""
-    rest = whole = " ".join(text.split())
-    tag, title, untagged = "", "", ""
+    whole = " ".join(text.split())
+    at = title_at = untagged_at = 0
+    tags: list[str] = []
     reply = forwarded = False
     # After the tag, "fw:" is a subsystem.
-    while found := _REPLY.match(rest) or (not tag and _FORWARD.match(rest)) or _GROUP.match(rest):
-        rest = rest[found.end() :]
+    while (
+        found := _REPLY.match(whole, at)
+        or (not tags and _FORWARD.match(whole, at))
+        or _GROUP.match(whole, at)
+    ):
+        at = found.end()
         if found.re is not _GROUP:
             reply, forwarded = True, forwarded or found.re is _FORWARD
-            title = untagged = rest
+            title_at = untagged_at = at
         elif _is_tag(words := re.sub(r"[,;:]", " ", found[1])):
-            tag, title = f"{tag} {words}", rest
-    if not tag:
-        return Subject(text=whole, title=untagged if reply else whole, reply=reply, forwarded=forwarded)
+            tags.append(words)
+            title_at = at
+    if not tags:
+        return Subject(text=whole, title=whole[untagged_at:], reply=reply, forwarded=forwarded)
+    tag = "".join(f" {words}" for words in tags)
     version, count = _VERSION.search(tag), _COUNT.search(tag)
     kinds = {(found[0] or found[1]).upper() for found in _KIND.findall(tag)}
     return Subject(
         text=whole,
-        title=title,
+        title=whole[title_at:],
         kind="PULL" if "PULL" in kinds else "PATCH",
         reply=reply,
         forwarded=forwarded,

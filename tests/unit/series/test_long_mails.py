@@ -1,0 +1,68 @@
+"""Single mails of hostile length: the time to read one does not grow with the square of its length."""
+
+import time
+
+import pytest
+
+from harness.series.attached import read_mails
+from harness.series.mail import PARTS
+
+MIME = "MIME-Version: 1.0\nContent-Type: "
+
+
+def mail(body="", subject="[PATCH] x", headers="", sender="A <a@e.org>"):
+    return f"From: {sender}\nSubject: {subject}\nMessage-Id: <1@x>\n{headers}\n{body}\n".encode()
+
+
+LONG = {
+    "replies": lambda size: mail(subject="Re: " * (size // 4)),
+    "encoded words": lambda size: mail(subject="=?utf-8?q?x?= " * (size // 14)),
+    "parameters": lambda size: mail(headers=f"{MIME}text/plain" + "; a=b" * (size // 5) + "\n"),
+    "folded parameters": lambda size: mail(headers=f"{MIME}text/plain" + ";\n a=b" * (size // 7) + "\n"),
+    "parameters of a multipart mail": lambda size: mail(
+        headers=f"{MIME}multipart/mixed" + ";\n a=b" * (size // 7) + "\n"
+    ),
+    "flowed text": lambda size: mail("x \n" * (size // 3), headers=f"{MIME}text/plain; format=flowed\n"),
+    "quoted file name": lambda size: mail('diff --git "a/' + "\\\\" * (size // 2) + '" b/x\n'),
+}
+
+
+def seconds(data):
+    began = time.process_time()
+    assert read_mails(data, "x")
+    return time.process_time() - began
+
+
+@pytest.mark.parametrize("kind", LONG)
+def test_time_does_not_grow_with_the_square_of_the_length(kind):
+    short, long = LONG[kind](25_000), LONG[kind](400_000)
+    pairs = [(seconds(short), seconds(long)) for _ in range(3)]
+    few, many = (min(times) for times in zip(*pairs, strict=True))
+    assert many < 50 * few, "16 for linear time, up to 256 for quadratic"
+
+
+def test_parts_beyond_a_limit_are_not_read():
+    def of(count):
+        parts = "".join(f"--b\nContent-Type: text/plain\n\ntext {at}\n" for at in range(count))
+        (found,) = read_mails(mail(f"{parts}--b--\n", headers=f'{MIME}multipart/mixed; boundary="b"\n'), "x")
+        return found
+
+    whole, cut = of(PARTS), of(PARTS + 1)
+    assert whole.message == cut.message
+    assert f"text {PARTS - 1}" in cut.message
+    assert [fault.detail for fault in cut.faults if fault not in whole.faults] == [
+        f"it has more than {PARTS} parts; the rest is not read"
+    ]
+
+
+def test_addresses_are_cut():
+    (found,) = read_mails(mail(sender="A" * 30_000), "x")
+    assert found.sender.name == "A" * 10_000
+
+
+def test_name_of_an_attached_file_of_any_usual_length_is_read():
+    name = "x" * 2000
+    headers = f'{MIME}text/plain;\n charset="iso-8859-1"; name="{name}"\n'
+    data = mail("caf\u00e9", headers=headers).decode().encode("latin-1")
+    (found,) = read_mails(data, "x")
+    assert found.message == "caf\u00e9"
