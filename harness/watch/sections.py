@@ -5,12 +5,16 @@ from __future__ import annotations
 import difflib
 import fnmatch
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate
 
 from harness.check.files import is_covered, maintained
 from harness.errors import OptionError
 
+_FOLDER = re.compile(r"(?:[^*?\[/]+/)*")
 _TAG = re.compile(r"^([A-Z]):\s*(\S.*)$", re.MULTILINE)
 
 
@@ -21,10 +25,6 @@ class Section:
     name: str
     files: tuple[str, ...]
     without: tuple[str, ...]
-
-    def covers(self, path: str) -> bool:
-        """Return whether ``path`` belongs to the section."""
-        return is_covered(path, self.files) and not is_covered(path, self.without)
 
 
 def read_sections(text: str) -> tuple[Section, ...]:
@@ -49,10 +49,33 @@ class Choice:
     sections: tuple[Section, ...] = ()
     rules: tuple[str, ...] = ()
 
+    @cached_property
+    def _patterns(self) -> dict[str, list[tuple[int, str, bool]]]:
+        """The patterns by their first folders: the place of the section, and whether it covers the files."""
+        found: dict[str, list[tuple[int, str, bool]]] = defaultdict(list)
+        for at, section in enumerate(self.sections):
+            for covers, patterns in ((True, section.files), (False, section.without)):
+                for pattern in patterns:
+                    folder = _FOLDER.match(pattern)
+                    found[folder[0] if folder else ""].append((at, pattern, covers))
+        return found
+
     def sections_of(self, paths: Iterable[str]) -> tuple[str, ...]:
-        """Return the names of the sections that cover one of ``paths``."""
-        touched = frozenset(paths)
-        return tuple(one.name for one in self.sections if any(map(one.covers, touched)))
+        """Return the names of the sections that cover one of ``paths``.
+
+        Only patterns of the same folders are compared: a patch can change a hundred thousand files.
+        """
+        deepest = max((folder.count("/") for folder in self._patterns), default=0)
+        touched = set[int]()
+        for path in frozenset(paths):
+            parts = path.split("/", deepest + 1)[:-1]
+            folders = accumulate((f"{part}/" for part in parts), initial="")
+            own: dict[bool, set[int]] = {True: set(), False: set()}
+            for at, pattern, covers in (one for folder in folders for one in self._patterns.get(folder, ())):
+                if at not in own[covers] and is_covered(path, (pattern,)):
+                    own[covers].add(at)
+            touched |= own[True] - own[False]
+        return tuple(self.sections[at].name for at in sorted(touched))
 
     def rank(self, paths: Iterable[str]) -> int | None:
         """Return the position of the first rule that a series with ``paths`` meets; None if it meets none."""

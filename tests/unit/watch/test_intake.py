@@ -12,12 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from harness.check.files import is_covered
 from harness.errors import OptionError
-from harness.watch import intake
+from harness.watch import intake, sections
 from harness.watch.inbox import Batch, Cursor
 from harness.watch.intake import choose_again, ripen, take
 from harness.watch.model import Series, Version
-from harness.watch.sections import Choice, choose
+from harness.watch.sections import Choice, Section, choose
 from harness.watch.store import Store
 from tests.unit.check.support import MAINTAINERS
 from tests.unit.series.mails import patch
@@ -257,6 +258,41 @@ def test_section_leaves_out_what_it_excludes() -> None:
     choice = choose((), MAINTAINERS, ())
     assert choice.sections_of(["util/foreign/a.c"]) == ()
     assert choice.sections_of(["util/foreign/a.c", "util/a.c"]) == ("Tiny",)
+
+
+def test_few_patterns_are_compared_with_a_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    patterns = [
+        *("*", "*.c", "*/a.c", "hw/", "hw/*/", "hw/*/a*", "hw/x/", "hw/x/a.c", "hw/x/*.[ch]", "hw/y/a.c"),
+        *(f"hw/d{at}/" for at in range(100)),
+    ]
+    without = {"hw/": ("hw/x/b.c",), "hw/x/": ("hw/x/b.c",)}
+    made = (Section(name=one, files=(one,), without=without.get(one, ())) for one in patterns)
+    choice = Choice(sections=tuple(made))
+    compared: list[str] = []
+
+    def spy(path: str, wanted: tuple[str, ...]) -> bool:
+        compared.extend(wanted)
+        return is_covered(path, wanted)
+
+    monkeypatch.setattr(sections, "is_covered", spy)
+    paths = (
+        "a.c",
+        "hw/a.c",
+        "hw/x/a.c",
+        "hw/x/b.c",
+        "hw/x/y/a.c",
+        "hw/d7/z",
+        "/a.c",
+        "hw//a.c",
+        "hw/*/a",
+        "",
+    )
+    for path in paths:
+        covered = (one for one in patterns if is_covered(path, (one,)))
+        expected = tuple(one for one in covered if path != "hw/x/b.c" or one not in without)
+        assert choice.sections_of([path]) == expected, path
+    assert len(compared) < 20 * len(paths), "of 110 each"
+    assert choice.sections_of(["a/" * 1_000_000]) == ()
 
 
 def test_rule_that_names_nothing_is_refused() -> None:
