@@ -77,7 +77,9 @@ def gitlab_fork(requirement: str, runners: Mapping[str, str]) -> dict[str, Any]:
     return {
         ".qemu-harness": template,
         "qemu-harness-read": _job("validate", "-Dbisect=none"),
-        "qemu-harness-build": _job("validate", "-Dbisect=each -Dcoverage=true -Dtrust-base=true"),
+        "qemu-harness-build": _job(
+            "validate", "-Dbisect=each -Dcoverage=true -Dtrust-base=true -Dmatrix=none"
+        ),
         WATCH_JOB: {
             "extends": ".qemu-harness",
             "stage": "build",

@@ -84,9 +84,9 @@ def jobs_of(pins: Iterable[Pin], hosts: Sequence[str] = HOSTS) -> tuple[CiJob, .
 def gitlab(
     jobs: Sequence[CiJob], series: str = SERIES, runners: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
-    """Return the pipeline. The rules run first, because they take seconds. Then base and tip are built for
-    each cell, and in parallel a child pipeline with a job for each commit, an artifact of the job `commits`.
-    ``runners`` (kind → tag) time the series.
+    """Return the pipeline. The rules run first, because they take seconds; this job alone tries the patches
+    on further pins. Then base and tip are built for each cell, and in parallel a child pipeline with a job
+    for each commit, an artifact of the job `commits`. ``runners`` (kind → tag) time the series.
 
     Source: GitLab, "Downstream pipelines", "Dynamic child pipelines", "Prevent global variables …".
     """
@@ -108,7 +108,7 @@ def gitlab(
             "extends": ".validate",
             "stage": "build",
             "needs": [],
-            "script": [f'{job.command} -Dbisect=ends -Dseries="$SERIES"'],
+            "script": [f'{job.command} -Dbisect=ends -Dmatrix=none -Dseries="$SERIES"'],
         }
     pipeline["each commit"] = {
         "stage": "build",
@@ -134,7 +134,7 @@ def gitlab_commits(commits: Sequence[CommitJob], series: str, pin: str) -> dict[
         pipeline[commit.name(len(commits))] = {
             "extends": ".validate",
             "stage": "commits",
-            "script": [f'{VALIDATE} -Dpatches={commit.number} -Dseries="$SERIES"'],
+            "script": [f'{VALIDATE} -Dpatches={commit.number} -Dmatrix=none -Dseries="$SERIES"'],
         }
     return pipeline
 

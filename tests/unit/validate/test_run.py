@@ -68,6 +68,14 @@ def test_good_series_is_clean_and_identified_by_its_digest(run, layout, tmp_path
     assert [stage.outcome for stage in results.stages] == ["ok", "ok", "not run", "not run"]
 
 
+def test_patches_are_tried_on_further_pins_unless_there_are_none(run):
+    here = run(good(), matrix=("none",))
+    assert [fit.pin for fit in here.fits] == [here.pin]
+    assert [(fit.pin, fit.kind) for fit in run(good(), matrix=("none", "4.2")).fits[1:]] == [
+        ("4.2", "unknown")
+    ]
+
+
 def test_only_the_given_patches_are_judged(run):
     above, two, three = pair()
     mails = (above, *(one.replace(b"Signed-off-by:", b"Nobody-has:") for one in (two, three)))
