@@ -177,22 +177,26 @@ def _one(walk: Walk, number: int, commit: str) -> None:
     walk.built = None
     # A folder that exists may contain what an earlier run of the series has written.
     trusted = walk.trusts_base and not number and not walk.folder.exists()
+    earlier: list[str] = []
     confined = dataclasses.replace(walk, sandbox=walk.sandbox.trusting()) if trusted else walk
     try:
         try:
             built = _build(confined, commit)
-        except CompileError:
+        except CompileError as error:
             # The second attempt reports all errors, and succeeds if the first failed because of the machine.
+            # It does not compile again what the first one has compiled, with or without warnings.
+            earlier = read_lines(error.log) if error.log else []
             built = _build(walk, commit, keep_going=True)
             walk.reporter.warn(f"patch {number} failed to compile at the first attempt only")
     except (CompileError, ConfigureError, TimeoutExpiredError) as error:
         _failed(walk, number, commit, error, time.monotonic() - began)
-        _cover(walk, number, (), read_lines(error.log) if error.log else ())
+        walk.warn(number, read_diagnostics(earlier))
+        _cover(walk, number, (), [*earlier, *(read_lines(error.log) if error.log else ())])
         return
     walk.built = built
     measure_rates(walk.layout, built)
     if not built.reused:
-        walk.warn(number, read_diagnostics(read_lines(Path(built.logs[-1]))))
+        walk.warn(number, read_diagnostics([*earlier, *read_lines(Path(built.logs[-1]))]))
     cache = None if built.reused else built.cache
     walk.rows.append(
         CommitBuild(

@@ -58,7 +58,8 @@ def place(  # noqa: PLR0917 - the results of earlier stages
 ) -> Placed:
     """Apply ``series`` to the state ``base`` of ``tree`` or to its commit ``onto``; try the pins ``others``.
 
-    ``others`` may be ``none``. ``source`` contains the files of that state or commit; ``required`` is that of Judged.
+    ``others`` may be ``none``. ``source`` contains the files of that state or commit; ``required`` is that of
+    Judged.
 
     A series that does not apply is a result, not an exception. Raises TreeError, BusyError, StorageError.
     """

@@ -68,6 +68,8 @@ class Walk:
     sandbox: RecordingSandbox = field(default_factory=RecordingSandbox)
     logs: dict[str, list[str]] = field(default_factory=dict)
     """Output of the compiler; a line with ``error:`` makes the build fail."""
+    again: dict[str, list[str]] = field(default_factory=dict)
+    """Output of the second attempt, if it differs."""
     unconfigured: dict[str, list[str]] = field(default_factory=dict)
     """Output of configure, which fails."""
     once: bool = False
@@ -154,6 +156,8 @@ class Walk:
         if commit in self.unconfigured:
             raise ConfigureError("configure failed", "fix it", details=tuple(self.unconfigured[commit]))
         output = self.logs.get(commit if extra.compiler == "gcc" else f"{commit} {extra.compiler}", [])
+        if keep_going:
+            output = self.again.get(commit, output)
         log = self.layout.root / f"{commit}.log"
         log.write_text("\n".join(output))
         repeated = [build[0] for build in self.builds].count(commit) > 1

@@ -175,6 +175,16 @@ def test_failure_that_is_not_reproducible_is_ignored(walk):
     assert any("patch 2" in line and "first attempt" in line for line in walk.reporter.lines)
 
 
+LINK = "/usr/bin/ld: util/a.c.o: error: undefined reference to `f'"
+
+
+@pytest.mark.parametrize(("last", "rules"), [([], []), ([LINK], ["build-fails"])])
+def test_warnings_of_the_first_attempt_count(walk, last, rules):
+    walk.again = {"c2": last}
+    found = {one.rule for one in walk({"c2": [PLAIN.format(line=3), LINK]}).findings if one.patch == 2}
+    assert found == {"build-warning", *rules}, "the second attempt compiles only what failed"
+
+
 def test_failed_compilation_is_repeated_to_report_all_errors(walk):
     walk({"c2": [ERROR]})
     assert walk.builds == [
