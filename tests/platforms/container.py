@@ -4,7 +4,7 @@ import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from resource import RLIMIT_NOFILE, RLIMIT_NPROC, getrlimit
+from resource import RLIMIT_NOFILE, getrlimit
 from shutil import which
 
 from tests.platforms.root import Ran, Root, network_settings, run_logged
@@ -22,15 +22,16 @@ def container(root: Root, log: Path) -> Iterator[tuple[str, Ran, str]]:
     checkout = root.path / "home" / "developer" / "qemu-harness"
     settings = [f"--env={key}={value}" for key, value in network_settings().items()]
 
-    # crun refuses a machine with both versions of control groups, and both a limit above the machine's own.
+    # crun refuses a machine that has both versions of control groups.
     program = [PROGRAM, *(["--runtime=runc"] if which("runc") else [])]
 
     def podman(*words: str) -> Ran:
         return run_logged([*program, *words], f"{PROGRAM} {words[0]}", os.environ, log)
 
     base, volume = f"{name}-base", f"qemu-harness-{root.release}-{os.getpid()}"
-    hard = {name: getrlimit(kind)[1] for name, kind in (("nofile", RLIMIT_NOFILE), ("nproc", RLIMIT_NPROC))}
-    limits = [f"--ulimit={name}={value}:{value}" for name, value in hard.items()]
+    # The defaults are above what some machines permit, which podman then cannot raise.
+    files = min(getrlimit(RLIMIT_NOFILE)[1], 20_000)
+    limits = [f"--ulimit=nofile={files}:{files}", "--ulimit=nproc=4096:4096"]
     start = ["run", "--rm", "--network=host", *limits, "--device=/dev/kvm", *settings]
     start += [f"--volume={volume}:/cache", name]
     packed = ["sh", "-c", 'tar -C "$1" --exclude=./home -c . | "$2" import - "$3"', "pack"]
