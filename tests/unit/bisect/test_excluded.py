@@ -8,10 +8,11 @@ import pytest
 
 from harness.bisect import excluded as module
 from harness.bisect.conditions import read_conditions
-from harness.bisect.excluded import added_lines, excluded_findings, only_excluded, preprocess
+from harness.bisect.excluded import DATABASE, added_lines, excluded_findings, only_excluded, preprocess
 from harness.check import Judged
 from harness.sandbox import NO_SANDBOX
 from harness.tree.git import Git
+from tests.unit.bisect.support import RecordingSandbox
 from tests.unit.check.support import judged
 from tests.unit.repositories import git, write_files
 from tests.unit.series.mails import patch
@@ -147,6 +148,32 @@ def test_lines_of_a_header_count_with_the_sources_that_read_it(series, built, mo
     added = added_lines(found)
     preprocess(added, built, ["prog"], NO_SANDBOX)
     assert added["include/a.h"].excluded == [8]
+
+
+def test_command_preprocesses_as_the_build_compiled_and_writes_nothing(series, built, tmp_path):
+    sandbox = RecordingSandbox()
+    found = series({}, {"util/a.c": SOURCE, "include/a.h": HEADER})
+    preprocess(added_lines(found), built, ["other"], sandbox)
+    folder = tmp_path / "native"
+    words = f"gcc -I. -I{tmp_path}/src/include -DA ../src/util/a.c -E"
+    assert sandbox.commands == [(words, folder)]
+    assert sorted(path.name for path in folder.iterdir()) == ["a.o", "b.o", "build.ninja", DATABASE]
+
+
+def test_message_is_short(series, built):
+    text = "int a;\n" + "".join(f"#ifdef N{n}\nint n{n};\n#endif\n" for n in range(12))
+    found = series({}, {"util/a.c": text, "include/a.h": ""})
+    added = added_lines(found)
+    preprocess(added, built, ["prog"], NO_SANDBOX)
+    (finding,) = excluded_findings(added)
+    assert finding.message == (
+        "no build compiled 12 added lines: 3, 6, 9, 12, 15, 18, 21, 24, "
+        "below #ifdef N0, #ifdef N1, #ifdef N2 and 9 more"
+    )
+    three = added_lines(series({}, {"util/a.c": "int a;\n" + text.partition("#ifdef N3")[0]}))
+    preprocess(three, built, ["prog"], NO_SANDBOX)
+    (finding,) = excluded_findings(three)
+    assert finding.message.endswith("below #ifdef N0, #ifdef N1, #ifdef N2")
 
 
 @pytest.mark.parametrize("broken", ["command", "database", "source"])
