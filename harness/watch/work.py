@@ -37,6 +37,8 @@ _FILE = "series.mbox"
 """Its name is that of the build folder, so that all series share one."""
 _LEVELS = 5
 """Levels of ``Based-on:`` that are followed."""
+_NAMES = 20
+"""Mails that a series names in ``Based-on:`` that are looked for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -284,13 +286,13 @@ def _numbers(mails: Iterable[Mail]) -> list[int]:
 def _required(store: Store, found: Input) -> list[int]:
     """Return the rows of the mails of the series that those in ``found`` are based on."""
     inputs = [replace(found, thread=replace(found.thread, versions=(one,))) for one in found.thread.versions]
-    names = {message_id_of(name) for one in inputs for name in one.based_on}
+    names = dict.fromkeys(message_id_of(name) for one in inputs for name in one.based_on)
+    query = "SELECT thread FROM version JOIN part ON version.id = part.version WHERE part.message_id = ?"
+    threads = dict.fromkeys(store.one(query, name) for name in [*filter(None, names)][:_NAMES])
     rows: list[int] = []
-    for name in sorted(filter(None, names)):
-        query = "SELECT thread FROM version JOIN part ON version.id = part.version WHERE part.message_id = ?"
-        thread = store.one(query, name)
-        for version in find_thread(mails_of(store, thread)).versions if thread else ():
-            if name in version.message_ids:
+    for thread in filter(None, threads):
+        for version in find_thread(mails_of(store, thread)).versions:
+            if not version.message_ids.isdisjoint(names):
                 rows += _numbers(_members(version))
     return rows
 

@@ -17,10 +17,10 @@ from harness.errors import OptionError, TimeoutExpiredError
 from harness.layout import Layout
 from harness.process import Finished
 from harness.progress import Silent
-from harness.series import read_input
+from harness.series import Mail, read_input
 from harness.watch import work
 from harness.watch.inbox import Batch, Cursor
-from harness.watch.intake import take
+from harness.watch.intake import mails_of, take
 from harness.watch.loop import next_version
 from harness.watch.sections import Choice
 from harness.watch.status import reply_to, status_lines
@@ -29,7 +29,7 @@ from harness.watch.work import Worker, choose_base, judge, prepare, recover
 from tests.unit.check.support import patch
 from tests.unit.validate.test_outputs import results
 from tests.unit.watch.children import Child, make_worker
-from tests.unit.watch.inboxes import device, fifty, git, make_clone, reply, series
+from tests.unit.watch.inboxes import device, fifty, git, make_clone, reply, series, who
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +100,28 @@ def test_series_that_it_is_based_on_goes_with_it(worker: Worker) -> None:
     assert job is not None
     assert {mail.message_id[:2] for mail in job.found.mails} == {"35", "36", "37"}
     assert job.found.patches[0].message_id == "37-v1-1@example.org"
+
+
+def test_few_threads_are_read_for_a_series_that_names_many_mails(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for at in range(10, 40):
+        add(worker, *series(at, 2))
+    names = [f"{at}-v1-{number}@example.org" for at in range(10, 40) for number in (1, 2)]
+    lines = "\n".join(f"Based-on: <{name}>" for name in names)
+    add(worker, *series(1, 1, message=f"On top.\n\n{lines}\nSigned-off-by: {who(1)}"))
+    read: list[int] = []
+
+    def spy(store: Store, thread: int) -> tuple[Mail, ...]:
+        read.append(thread)
+        return mails_of(store, thread)
+
+    monkeypatch.setattr(work, "mails_of", spy)
+    monkeypatch.setattr(work, "_LEVELS", 1)
+    job = prepare(worker, 31)
+    assert job is not None
+    assert len(read) == 11, "its own thread, and those of 20 mails"
+    assert len({mail.message_id for mail in job.found.mails}) == 1 + 10 * 3
 
 
 # The base
