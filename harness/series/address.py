@@ -6,8 +6,11 @@ import email.utils
 import re
 from dataclasses import dataclass
 
-_TWICE = re.compile(r"<?([^<>\s\[\]]+@[^<>\s\[\]]+?)>?\s*[<\[]mailto:[^<>\[\]]*[>\]]>?", re.IGNORECASE)
-_LINK = re.compile(r"\s*[<\[]mailto:([^<>\[\]]*)[>\]]", re.IGNORECASE)
+_TWICE = re.compile(
+    r"<?(?<![^<>\s\[\]])([^<>\s\[\]]+@[^<>\s\[\]@]+)>?\s*[<\[]mailto:[^<>\[\]]*[>\]]>?", re.IGNORECASE
+)
+_LINK = re.compile(r"(?<!\s)\s*[<\[]mailto:([^<>\[\]]*)[>\]]", re.IGNORECASE)
+"""Both begin at the start of a word or of white space: a search from each character would take minutes."""
 _LONGEST = 10_000
 """Characters that are read. The email package would need a minute for the longest header of a mail."""
 

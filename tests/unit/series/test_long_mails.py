@@ -4,14 +4,20 @@ import time
 
 import pytest
 
+from harness.series import find_thread
 from harness.series.attached import read_mails
 from harness.series.mail import PARTS
+from tests.unit.series.mails import DIFF
 
 MIME = "MIME-Version: 1.0\nContent-Type: "
 
 
 def mail(body="", subject="[PATCH] x", headers="", sender="A <a@e.org>"):
     return f"From: {sender}\nSubject: {subject}\nMessage-Id: <1@x>\n{headers}\n{body}\n".encode()
+
+
+def reply(body):
+    return mail(body, subject="Re: x", headers="References: <0@x>\n")
 
 
 LONG = {
@@ -23,13 +29,17 @@ LONG = {
         headers=f"{MIME}multipart/mixed" + ";\n a=b" * (size // 7) + "\n"
     ),
     "flowed text": lambda size: mail("x \n" * (size // 3), headers=f"{MIME}text/plain; format=flowed\n"),
+    "an address without an end": lambda size: reply("Acked-by: " + "a@" * (size // 2)),
+    "an address of names": lambda size: reply("Acked-by: " + "a" * size),
+    "white space in a trailer": lambda size: reply("Acked-by: a@b" + " " * size + "x"),
     "quoted file name": lambda size: mail('diff --git "a/' + "\\\\" * (size // 2) + '" b/x\n'),
 }
 
 
 def seconds(data):
+    patch = mail(DIFF).replace(b"<1@x>", b"<0@x>")
     began = time.process_time()
-    assert read_mails(data, "x")
+    assert find_thread([*read_mails(patch, "patch"), *read_mails(data, "x")]).versions
     return time.process_time() - began
 
 
