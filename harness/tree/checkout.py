@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,11 +80,14 @@ def checkout_commit(
 def _copy_subprojects(clone: Path, path: Path) -> None:
     """Copy subprojects that the clone has downloaded, such as keycodemapdb, and that the checkout lacks.
 
-    They are not part of a commit (subprojects/.gitignore), and configure downloads nothing. Raises
-    StorageError.
+    Their folder has the name of the wrap file, or the one that the file states, as for Rust's crates. They
+    are not part of a commit (subprojects/.gitignore), and configure downloads nothing. Raises StorageError.
     """
-    for wrap in (path / "subprojects").glob("*.wrap"):
-        lent, own = clone / "subprojects" / wrap.stem, path / "subprojects" / wrap.stem
+    for wrap in filter(Path.is_file, (path / "subprojects").glob("*.wrap")):
+        # No path: the wrap file may be that of a series.
+        named = re.search(rb"^directory *[=:] *([\w.+-]*\w)\s*$", wrap.read_bytes(), re.MULTILINE)
+        name = named[1].decode("ascii") if named else wrap.stem
+        lent, own = clone / "subprojects" / name, path / "subprojects" / name
         if lent.is_dir() and not own.exists():
             try:
                 shutil.copytree(lent, own, symlinks=True, ignore=shutil.ignore_patterns(".git"))

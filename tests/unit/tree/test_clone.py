@@ -153,6 +153,26 @@ def test_subprojects_that_the_clone_has_downloaded_are_copied(clone, use, layout
     assert (made / "keycodemapdb" / "data.csv").read_text() == "own"
 
 
+def test_folder_of_a_subproject_is_the_one_that_its_wrap_file_states(clone, use, layout, reporter):
+    """QEMU's anyhow-1-rs.wrap states anyhow-1.0.98. A series may state any path, so none is followed."""
+    folder = clone / "subprojects"
+    folder.mkdir()
+    stated = {"anyhow-1-rs": "anyhow-1.0.98", "up": "../secret", "over": "..", "root": str(clone / "secret")}
+    for name, directory in stated.items():
+        (folder / f"{name}.wrap").write_text(f"[wrap-file]\ndirectory = {directory}\nsource_hash = 0\n")
+    (folder / "gone.wrap").symlink_to("nowhere")
+    (folder / ".gitignore").write_text("/anyhow-*/\n")
+    git(clone, "add", ".")
+    git(clone, "commit", "-qm", "wraps")
+    for path in (folder / "anyhow-1.0.98", clone / "secret"):
+        path.mkdir()
+        (path / "lib.rs").touch()
+    made = checkout(use(clone), "pristine", None, layout, reporter).path
+    assert [path.name for path in (made / "subprojects").iterdir() if path.is_dir()] == ["anyhow-1.0.98"]
+    assert (made / "subprojects" / "anyhow-1.0.98" / "lib.rs").is_file()
+    assert not (made / "secret").exists()
+
+
 def test_a_link_that_leaves_the_tree_is_refused(clone, use):
     (clone / "leak").symlink_to("/etc/passwd")
     git(clone, "add", "leak")
