@@ -42,6 +42,10 @@ KEPT = 40
 """Number of stored answers; one has about a megabyte."""
 
 
+_PLACES = ("--with-pkgversion=", "--cc=", "--host-cc=", "--meson=", "--python=", "--ninja=")
+"""Switches that change no answer; their paths differ between the checkouts of the jobs of a pipeline."""
+
+
 class Sources(msgspec.Struct, frozen=True, kw_only=True):
     """What a configuration compiles. ``error`` is the output of a configure that failed."""
 
@@ -79,9 +83,7 @@ def probe(
     request, tools = make_request(checkout, options, layout, reporter, extra=extra)
     plan = make_plan(request, tools, layout, os.environ)
     folder = plan.folder.with_name("probe")
-    words = [
-        word for word in plan.configure if not word.startswith(("--with-pkgversion=", "--cc=", "--host-cc="))
-    ]
+    words = [word for word in plan.configure if not word.startswith(_PLACES)]
     libraries = run(["pkg-config", "--list-all"], check=False, merge_stderr=False, timeout_s=60).output
     named = (
         SCHEMA,

@@ -1,6 +1,7 @@
 """What a configuration would compile: read from the fake QEMU, stored, and read again only if needed."""
 
 import json
+import re
 from dataclasses import replace
 
 import pytest
@@ -52,6 +53,21 @@ def test_answer_is_stored_by_commit_targets_and_switches(layout, checkout):
         path.write_text(path.read_text().replace('"schema": 1', '"schema": 0'))
     probe(checkout, options, layout, Silent())
     assert configure_runs(checkout) == 5, "damaged and older answers are not used"
+
+
+def test_answer_is_that_of_another_environment_with_the_same_versions(layout, checkout, monkeypatch):
+    options, make_plan = make_options(targets=("s390x-softmmu",)), module.make_plan
+    first = probe(checkout, options, layout, Silent())
+
+    def elsewhere(*given):
+        plan = make_plan(*given)
+        moved = tuple(re.sub(r"^(--(?:meson|ninja)=)", r"\1/x", word) for word in plan.configure)
+        assert sum(word != other for word, other in zip(moved, plan.configure, strict=True)) == 2
+        return replace(plan, configure=moved)
+
+    monkeypatch.setattr(module, "make_plan", elsewhere)
+    assert probe(checkout, options, layout, Silent()) == first
+    assert configure_runs(checkout) == 1
 
 
 @pytest.mark.parametrize(
