@@ -212,12 +212,16 @@ def _change(first: str, headers: dict[str, str], hunks: tuple[Hunk, ...], *, bin
     )
 
 
+def number(digits: str) -> int:
+    """Return a number of lines. Python refuses to convert thousands of digits, so only the first 18 count."""
+    return int(digits[:18])
+
+
 def _scan_hunk(lines: list[str], index: int) -> tuple[Hunk, int]:
     header = lines[index].removesuffix("\r")
     match = HUNK.match(header)
     assert match is not None
-    old_left = int(match[2]) if match[2] is not None else 1
-    new_left = int(match[4]) if match[4] is not None else 1
+    old_left, new_left = number(match[2] or "1"), number(match[4] or "1")
     body: list[str] = []
     index += 1
     while old_left > 0 or new_left > 0:
@@ -233,7 +237,7 @@ def _scan_hunk(lines: list[str], index: int) -> tuple[Hunk, int]:
         index += 1
     if old_left < 0 or new_left < 0:
         raise PatchFormatError(f"the hunk {header!r} does not match the number of its lines")
-    hunk = Hunk(header=header, old_start=int(match[1]), new_start=int(match[3]), lines=tuple(body))
+    hunk = Hunk(header=header, old_start=number(match[1]), new_start=number(match[3]), lines=tuple(body))
     return hunk, index
 
 

@@ -6,7 +6,7 @@ module adds it from the ``---`` and ``+++`` lines, as ``git apply -p1`` reads th
 
 import re
 
-from harness.series.patch import HUNK
+from harness.series.patch import HUNK, number
 
 _NONE = "/dev/null"
 _SKIPPED = ("Index: ", "=" * 20, "diff -", "RCS file: ", "retrieving revision ")
@@ -151,7 +151,7 @@ def _path(name: str) -> str:
 
 
 def _hunk_end(lines: list[str], index: int, hunk: re.Match[str]) -> int:
-    old, new = int(hunk[2] or 1), int(hunk[4] or 1)
+    old, new = number(hunk[2] or "1"), number(hunk[4] or "1")
     index += 1
     while index < len(lines) and (old > 0 or new > 0):
         mark = lines[index][:1] or " "

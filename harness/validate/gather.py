@@ -34,6 +34,11 @@ def base_words(results: ValidateResults) -> str:
     return f"commit {results.base_commit[:12]}" if results.base_commit else results.pin
 
 
+def pin_words(results: ValidateResults, pin: str) -> str:
+    """Return the name of a release; ``base`` for the tree of -Dsource=, whose name is that of a folder."""
+    return "base" if pin == results.pin and results.options.get("source") else pin
+
+
 _RANK = {"error": 0, "warning": 1, "note": 2}
 
 

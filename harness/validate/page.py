@@ -9,6 +9,7 @@ from harness.bisect.coverage import ranges_of
 from harness.check import TestRow, ValidateResults
 from harness.figures import NONE, format_duration, format_seconds
 from harness.report.pages import LISTED, Section, environment
+from harness.validate.gather import base_words, pin_words
 from harness.validate.placement import place_findings
 from harness.validate.table import compiled_line, verdict_line
 from harness.validate.tested import proof_lines, skipped_lines
@@ -25,6 +26,7 @@ def page(results: ValidateResults) -> str:
         .get_template("validate.html.j2")
         .render(
             results=results,
+            base=base_words(results),
             verdict=verdict_line(results),
             findings=place_findings(results, {}),
             sections=[one for one in sections(results) if one.rows or one.lines],
@@ -60,7 +62,10 @@ def fit_words(results: ValidateResults) -> tuple[tuple[str, str], ...]:
     kinds: dict[str, set[str]] = {}
     for fit in results.fits:
         kinds.setdefault(fit.pin, set()).add(fit.kind)
-    return tuple((pin, next(kind for kind in _WORST if kind in found)) for pin, found in kinds.items())
+    return tuple(
+        (pin_words(results, pin), next(kind for kind in _WORST if kind in found))
+        for pin, found in kinds.items()
+    )
 
 
 def _some(rows: Sequence[Row], is_good: Callable[[Row], bool]) -> tuple[list[Row], int]:
@@ -86,7 +91,7 @@ def _fits(results: ValidateResults) -> Section:
         id="fits",
         title="Fit by release",
         none="No patch was applied.",
-        headings=("patch", *pins),
+        headings=("patch", *(pin_words(results, pin) for pin in pins)),
         rows=shown,
         outcomes=range(1, len(pins) + 1),
         left_out=left_out,

@@ -11,7 +11,7 @@ from rich.text import Text
 from harness.check import CommitBuild, CompiledFiles, Finding, ValidateResults
 from harness.check.model import SEVERITIES
 from harness.figures import counted
-from harness.validate.gather import base_words, gathered
+from harness.validate.gather import base_words, gathered, pin_words
 from harness.validate.tested import proof_lines, skipped_lines
 
 _STYLES = {"error": "red", "warning": "yellow", "note": "dim"}
@@ -158,7 +158,7 @@ def _matrix(results: ValidateResults) -> Table | None:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, title_justify="left")
     table.add_column("applies to", justify="right")
     for pin in pins:
-        table.add_column(pin)
+        table.add_column(pin_words(results, pin))
     for number in dict.fromkeys(fit.patch for fit in results.fits):
         cells = []
         for pin in pins:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 
@@ -87,8 +88,8 @@ def reply_to(store: Store, name: str) -> str:
     wanted = name.strip("<>")
     query = "SELECT version FROM part WHERE message_id = ? ORDER BY number DESC LIMIT 1"
     version = store.one(query, wanted)
-    number = store.series_of(version) if version else int(name) if name.isascii() and name.isdigit() else 0
-    series = store.series(number) if number < 2**63 else None
+    number = store.series_of(version) if version else int(name) if re.fullmatch("[0-9]{1,18}", name) else 0
+    series = store.series(number)
     if series is None:
         raise OptionError(
             f"no series {name[:100]!r} is known",

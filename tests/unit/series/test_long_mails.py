@@ -65,6 +65,16 @@ def test_parts_beyond_a_limit_are_not_read():
     ]
 
 
+@pytest.mark.parametrize("head", ["", "diff --git a/f b/f\n", "Index: f\n"])
+@pytest.mark.parametrize("place", ["-{} +1", "-1,{} +1", "-1 +{}", "-1 +1,{}"])
+def test_line_number_of_any_length_is_read(head, place):
+    hunk = "@@ -1 +1 @@\n-a\n+b\n"
+    for number in ("9" * 18, "9" * 19, "9" * 5000):
+        data = mail(f"{head}--- a/f\n+++ b/f\n{hunk}@@ {place.format(number)} @@\n-a\n+b\n")
+        (found,) = read_mails(data, "x")
+        assert found.is_sound is (place in {"-{} +1", "-1 +{}"})
+
+
 def test_addresses_are_cut():
     (found,) = read_mails(mail(sender="A" * 30_000), "x")
     assert found.sender.name == "A" * 10_000

@@ -34,6 +34,7 @@ from harness.errors import (
 )
 from harness.jsonfile import write_json
 from harness.validate import check_validate, ci_marks, render_validate, validate_file, write_outputs
+from harness.validate.page import fit_words, page
 from harness.validate.reply import reply
 from harness.validate.run import read_validate, verdict_of
 from harness.validate.sarif import sarif
@@ -210,6 +211,17 @@ def test_reply_names_the_patches_as_they_were_sent():
     assert "\nIn-Reply-To: <cover@e.org>\nReferences: <cover@e.org>\n" in reply(results(series=named))
     own = msgspec.structs.replace(lone, title="another title")
     assert reply(results(series=own)).startswith("Subject: Re: [PATCH v2 0/12] ")
+
+
+def test_name_of_the_folder_of_a_clone_is_not_shown():
+    fits = tuple(Fit(pin=pin, patch=1, kind="clean") for pin in ("clone-q-12", "10.0"))
+    run = results(pin="clone-q-12", fits=fits, options={"source": "q@1"})
+    console = Console(width=200, record=True, file=io.StringIO())
+    console.print(render_validate(run))
+    for text in (console.export_text(), page(run), str(fit_words(run)), reply(run)):
+        assert "clone-q-12" not in text
+    assert fit_words(run) == (("base", "clean"), ("10.0", "clean"))
+    assert fit_words(results(fits=fits)) == (("clone-q-12", "clean"), ("10.0", "clean"))
 
 
 def test_table_and_reply_state_how_much_was_compiled():
