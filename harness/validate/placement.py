@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from harness.check import Finding, ValidateResults
-from harness.series.patch import FileChange, scan_changes
+from harness.series.patch import FileChange, PatchFormatError, scan_changes
 from harness.validate.gather import gathered
 
 PATCHES = 100
@@ -98,7 +98,7 @@ def _placed(
     """
     try:
         changes = scan_changes(diff) if any(one.line for one in findings) else ()
-    except ValueError:  # a damaged diff, or a number of too many digits
+    except PatchFormatError:
         changes = ()
     files = [(change, tuple(_lines(change))) for change in changes]
     rest = [one for one in findings if not _place(one, files)]

@@ -118,7 +118,7 @@ def test_findings_are_placed_in_the_diff(
 
 
 @pytest.mark.parametrize(
-    "diff", ["", "no diff", "diff --git a/x b/x\n@@ -1 +1 @@\n", f"{DIFF}@@ -{'9' * 5000} +1 @@\n"]
+    "diff", ["", "no diff", "diff --git a/x b/x\n@@ -1 +1 @@\n", f"{DIFF}@@ -1,{'9' * 5000} +1 @@\n"]
 )
 def test_findings_of_a_damaged_diff_are_listed(diff: str) -> None:
     shown = place_findings(sample_results(), {1: diff, 2: diff})
