@@ -20,7 +20,8 @@ from tests.unit.series.mails import patch
 NINJA = """\
 build a.o: c_COMPILER ../src/util/a.c
 build b.o: c_COMPILER ../src/util/a.c
-build prog: c_LINKER a.o b.o
+build c.o: c_COMPILER ../src/util/c.c
+build prog: c_LINKER a.o b.o c.o
 build other: c_LINKER a.o
 """
 DIFF = "diff --git a/{0} b/{0}\nindex 1..2 100644\n--- a/{0}\n+++ b/{0}\n@@ -1 +1 @@\n-a\n+b\n"
@@ -59,6 +60,9 @@ const char *four = "/* #endif";
         ("#if X && \\\n  Y\na\n#endif", {3: "#if X &&"}),
         ("#define M(x) \\\n  f(x); \\\n  g(x)\na", {4: ""}),
         ('s = "/*";\n#if X\nt = \'"\';\n#endif\nu', {1: "", 3: "#if X", 5: ""}),
+        ("#if X\n/* c\n#endif\n*/ a\nb\n#endif\nc", {4: "#if X", 5: "#if X", 7: ""}),
+        ("#define M \\\n#if X\na", {3: ""}),
+        ("#define M \\\r\n  f()\r\na\r\n", {3: ""}),
         ("#endif\n#else\na", {3: ""}),
         ("#if X\r\na\r\n#endif\r\nb\r\n", {2: "#if X", 4: ""}),
     ],
@@ -102,10 +106,11 @@ def series(tmp_path):
 def built(tmp_path):
     """A build whose second object is compiled with B defined."""
     folder = tmp_path / "native"
-    words = f"ccache gcc -I. -I{tmp_path}/src/include {{}} -MD -MQ x.o -MF x.d -o x.o -c ../src/util/a.c"
-    database = [{"output": f"{name}.o", "command": words.format(f"-D{name.upper()}")} for name in "ab"]
+    words = f"ccache gcc -I. -I{tmp_path}/src/include {{}} -MD -MQ x.o -MF x.d -o x.o -c ../src/util/{{}}.c"
+    commands = {name: words.format(f"-D{name.upper()}", "c" if name == "c" else "a") for name in "abc"}
+    database = [{"output": f"{name}.o", "command": command} for name, command in commands.items()]
     write_files(folder, {"build.ninja": NINJA, "compile_commands.json": json.dumps(database)})
-    write_files(folder, {"a.o": "", "b.o": ""})
+    write_files(folder, {"a.o": "", "b.o": "", "c.o": ""})
     return SimpleNamespace(folder=str(folder))
 
 
@@ -157,7 +162,27 @@ def test_command_preprocesses_as_the_build_compiled_and_writes_nothing(series, b
     folder = tmp_path / "native"
     words = f"gcc -I. -I{tmp_path}/src/include -DA ../src/util/a.c -E"
     assert sandbox.commands == [(words, folder)]
-    assert sorted(path.name for path in folder.iterdir()) == ["a.o", "b.o", "build.ninja", DATABASE]
+    assert sorted(path.name for path in folder.iterdir()) == ["a.o", "b.o", "build.ninja", "c.o", DATABASE]
+
+
+def test_each_file_and_each_object_counts(series, built, monkeypatch):
+    both = "int a;\n#ifdef A\nint b;\n#endif\n#ifdef B\nint c;\n#endif\n"
+    rest = "int a;\n#if 0\nint b;\n#endif\n"
+    given = {"util/a.c": both, "util/c.c": rest}
+    found = series({}, given)
+    added = added_lines(found)
+    preprocess(added, built, ["prog"], NO_SANDBOX)
+    assert {path: one.excluded for path, one in added.items()} == {"util/a.c": [], "util/c.c": [3]}
+    assert [one.objects for one in added.values()] == [2, 1]
+    only = added_lines(series({"util/a.c": "int a;\n"}, {"util/a.c": rest, "util/c.c": rest}))
+    preprocess(only, built, ["prog"], NO_SANDBOX)
+    assert list(only_excluded(only)) == ["util/a.c"]
+    assert [one.file for one in excluded_findings(only)] == ["util/c.c"]
+    monkeypatch.setattr(module, "MOST", 0)
+    again = added_lines(found)
+    preprocess(again, built, ["prog"], NO_SANDBOX)
+    preprocess(again, built, ["prog"], NO_SANDBOX)
+    assert [one.more for one in again.values()] == [4, 2]
 
 
 def test_message_is_short(series, built):
