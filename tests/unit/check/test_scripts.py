@@ -58,6 +58,7 @@ def test_syntax_error_has_a_line_and_a_message(kind, line):
     [
         ("python", "a = '\udcff'\n"),
         ("python", "(" * 5000),
+        ("python", "-" * 100_000 + "1"),
         ("python", "a\0b"),
         ("shell", "case x in\n"),
         ("yaml", "a: \x01\n"),
@@ -66,6 +67,14 @@ def test_syntax_error_has_a_line_and_a_message(kind, line):
 def test_hostile_text_ends_in_an_answer(kind, text):
     found = parse(kind, text)
     assert found is None or isinstance(found[0], int)
+
+
+def test_message_of_yaml_has_one_line():
+    assert parse("yaml", "a: \x01\n") == (
+        0,
+        "unacceptable character #x0001: special characters are not allowed",
+    )
+    assert parse("yaml", BAD["yaml"]) == (3, "expected ',' or ']', but got ':'")
 
 
 def series(*patches):
@@ -95,6 +104,35 @@ def test_error_belongs_to_the_patch_that_makes_it():
 def test_new_file_and_file_that_becomes_a_script_are_judged():
     bad = BAD["shell"]
     assert [one.patch for one in check(series(("a", "", bad), ("b", "text\n", bad)))] == [1, 2]
+
+
+def test_every_file_of_a_patch_is_read_once():
+    bad = BAD["python"]
+    files = {
+        "link.py": bad,
+        "sub": bad,
+        "gone.py": bad,
+        "a.c": bad,
+        "old.py": bad,
+        "good.py": "a = 1\n",
+        "b": bad,
+    }
+    modes = {"link.py": "120000", "sub": "160000"}
+    changes = [
+        SimpleNamespace(
+            old=path, new="" if path == "gone.py" else path, binary=path == "old.py", new_mode=modes.get(path)
+        )
+        for path in files
+    ]
+    reads = []
+
+    def read(commit, path):
+        reads.append((commit, path))
+        return f"#!/usr/bin/python3\n{files[path]}" if commit == "1" else "" if path == "b" else files[path]
+
+    one = SimpleNamespace(number=1, commit="1", parent="0", changes=changes)
+    assert [found.file for found in check(SimpleNamespace(patches=[one], read=read))] == ["b"]
+    assert reads == [("1", "good.py"), ("1", "b"), ("0", "b")]
 
 
 def test_patch_that_was_not_applied_and_links_are_not_read():
