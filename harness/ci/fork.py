@@ -15,6 +15,23 @@ from harness.jsonfile import write_bytes
 from harness.source.clone import is_clone
 
 FILE = ".gitlab-ci.d/qemu-harness.yml"
+GATES = ".gitlab-ci.d/qemu-harness-gates.toml"
+GATES_TEXT = """\
+# Requirements of the timing jobs, written by `qemu-harness ci gitlab --into`; the harness's docs/measuring.md
+# explains the fields. Both sides have asynchronous teardown enabled.
+[[gate]]
+name = "exit is not worse than without the series"
+kind = "verdict"
+latency = "exit"
+reference = "pristine+option"
+
+[[gate]]
+name = "reclaim is not worse than without the series"
+kind = "verdict"
+latency = "reclaim"
+reference = "pristine+option"
+"""
+"""The built-in gates are requirements for a series that implements asynchronous teardown."""
 BUILD = "build/qemu-harness"
 """Builds and results, in a folder that QEMU's .gitignore names."""
 VENV = "$CI_PROJECT_DIR/build/qemu-harness-venv"
@@ -91,7 +108,9 @@ def gitlab_fork(requirement: str, runners: Mapping[str, str]) -> dict[str, Any]:
                 f" -Disolation=bwrap ${OPTIONS}",
             ],
         },
-        **timing_jobs(runners, ".qemu-harness", [*_BASE, f"{PROGRAM} teardown {_SERIES}"], BUILD),
+        **timing_jobs(
+            runners, ".qemu-harness", [*_BASE, f"{PROGRAM} teardown {_SERIES} -Dgate={GATES}"], BUILD
+        ),
     }
 
 
@@ -101,7 +120,10 @@ def _job(stage: str, options: str) -> dict[str, Any]:
 
 
 def write_fork(clone: Path, requirement: str, runners: Mapping[str, str]) -> Path:
-    """Write the configuration into ``clone`` and return its path. Raises OptionError, StorageError."""
+    """Write the configuration into ``clone`` and return its path, with ``runners`` also their jobs' gates.
+
+    Raises OptionError, StorageError.
+    """
     if not is_clone(clone) or not (clone / "configure").is_file():
         raise OptionError(f"--into: {clone} is no clone of QEMU with files", "name the folder of your clone")
     head = (
@@ -110,5 +132,7 @@ def write_fork(clone: Path, requirement: str, runners: Mapping[str, str]) -> Pat
     )
     path = clone / FILE
     path.parent.mkdir(exist_ok=True)
+    if runners:
+        write_bytes(clone / GATES, GATES_TEXT.encode())
     write_bytes(path, to_yaml(head, gitlab_fork(requirement, runners)).encode())
     return path

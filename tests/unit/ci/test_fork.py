@@ -17,6 +17,7 @@ from harness.layout import find_layout
 from harness.options import parse_options
 from harness.progress import Silent
 from harness.source.pin import load_pins
+from harness.teardown.gates import read_gates
 from tests.unit.repositories import git
 from tests.unit.schemas import validate
 
@@ -106,7 +107,7 @@ def test_commits_since_the_merge_base_are_validated(fork, tmp_path):
             "qemu-harness-build",
             ["validate", "-Dbisect=each", "-Dcoverage=true", "-Dtrust-base=true", "-Dmatrix=none"],
         ),
-        ("teardown-large", ["teardown", "-Dpreset=full"]),
+        ("teardown-large", ["teardown", "-Dgate=.gitlab-ci.d/qemu-harness-gates.toml", "-Dpreset=full"]),
     ):
         stage, *rest = options
         series = [f"-Dsource={folder}", f"-Dseries={base}..HEAD"]
@@ -136,6 +137,10 @@ def test_file_is_written_into_a_clone_only(fork, tmp_path, capsys):
     path = tmp_path / "fork" / ".gitlab-ci.d" / "qemu-harness.yml"
     assert capsys.readouterr().out.strip() == str(path)
     assert yaml.safe_load(path.read_text()) == gitlab_fork("wheel.whl", {"large": "box"})
+    gates = read_gates(".gitlab-ci.d/qemu-harness-gates.toml", tmp_path / "fork").gate
+    assert [(one.latency, one.reference, one.verdicts) for one in gates] == [
+        (latency, "pristine+option", ("better", "same")) for latency in ("exit", "reclaim")
+    ]
     with pytest.raises(OptionError, match="is no clone of QEMU"):
         write_fork(tmp_path, "x", {})
     with pytest.raises(OptionError, match="--into needs --harness"):
