@@ -90,7 +90,7 @@ def read_conditions(text: str) -> Conditions:
 
 
 def _without_comments(line: str, *, inside: bool) -> tuple[str, bool]:
-    """Return ``line`` without comments and literals, and whether a comment is open after it."""
+    """Return ``line`` without comments, and whether a comment is open after it."""
     kept, at = "", 0
     while at < len(line):
         if inside:
@@ -105,5 +105,5 @@ def _without_comments(line: str, *, inside: bool) -> tuple[str, bool]:
             if match[0] == "//":
                 return kept, False
             inside, at = match[0] == "/*", match.end()
-            kept += "" if inside else '""'
+            kept += "" if inside else match[0]
     return kept, inside

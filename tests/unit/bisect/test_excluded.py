@@ -61,6 +61,11 @@ const char *four = "/* #endif";
         ("#define M(x) \\\n  f(x); \\\n  g(x)\na", {4: ""}),
         ('s = "/*";\n#if X\nt = \'"\';\n#endif\nu', {1: "", 3: "#if X", 5: ""}),
         ("#if X\n/* c\n#endif\n*/ a\nb\n#endif\nc", {4: "#if X", 5: "#if X", 7: ""}),
+        ("#if X /* a */ > /* b */ 'y' // c\nd // e\nf\n#endif", {2: "#if X > 'y'", 3: "#if X > 'y'"}),
+        (
+            "#if X */* a */2\nb\n#elifdef Y\nc\n#elifndef Z\nd\n#endif",
+            {2: "#if X *2", 4: "#elifdef Y", 6: "#elifndef Z"},
+        ),
         ("#define M \\\n#if X\na", {3: ""}),
         ("#define M \\\r\n  f()\r\na\r\n", {3: ""}),
         ("#endif\n#else\na", {3: ""}),
