@@ -26,3 +26,12 @@ def write_files(folder, files):
 def touch_files(folder, *names):
     """Create empty files below ``folder``. Return ``folder``."""
     return write_files(folder, dict.fromkeys(names, b""))
+
+
+def unpack(data, folder):
+    """Extract a tar archive. Debian 12's tarfile has no filters, and later ones require one."""
+    folder.mkdir(parents=True, exist_ok=True)
+    packed = folder / "packed.tar"
+    packed.write_bytes(data)
+    subprocess.run(["tar", "-x", "-f", packed, "-C", folder], check=True)
+    packed.unlink()

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import subprocess
 import sys
 import sysconfig
-import tarfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +17,7 @@ from tests.faults.standin import TARGET, release
 from tests.faults.world import World
 from tests.unit.conftest import bytes_of
 from tests.unit.defaults import ROOT
+from tests.unit.repositories import unpack
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 Command = Callable[..., subprocess.CompletedProcess[str]]
@@ -59,8 +58,7 @@ def world(tmp_path_factory):
 def clone(tmp_path_factory):
     """A clone of the stand-in for QEMU, with upstream's feature, and a branch of one commit."""
     folder = tmp_path_factory.mktemp("clones") / "qemu"
-    with tarfile.open(fileobj=io.BytesIO(release())) as tar:
-        tar.extractall(folder.parent, filter="data")
+    unpack(release(), folder.parent)
     (folder.parent / "qemu-7.2.0").rename(folder)
     (folder / "meson.build").write_text("project('stand-in')\n")
     for words in (

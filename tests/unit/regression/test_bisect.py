@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import json
 import subprocess
-import tarfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,6 +14,7 @@ import pytest
 
 from tests.faults.standin import release
 from tests.faults.world import WORDS, Ended, World
+from tests.unit.repositories import unpack
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 COMMITS = 40
@@ -40,8 +39,7 @@ class History:
 @pytest.fixture(scope="module")
 def history(tmp_path_factory: pytest.TempPathFactory) -> History:
     folder = tmp_path_factory.mktemp("bisected") / "qemu"
-    with tarfile.open(fileobj=io.BytesIO(release())) as archive:
-        archive.extractall(folder.parent, filter="data")
+    unpack(release(), folder.parent)
     (folder.parent / "qemu-7.2.0").rename(folder)
     made = History(folder=folder, commits=[])
     made.git("init", "--quiet", "--initial-branch=master")

@@ -19,6 +19,7 @@ from harness.tree.edits import edit_text
 from harness.tree.fastimport import import_entries
 from harness.tree.git import Git
 from harness.tree.paths import bad_link, bad_path
+from tests.unit.repositories import unpack
 
 
 class SilentStep:
@@ -270,8 +271,7 @@ def test_block_is_removed_from_first_to_nearest_last():
 
 
 def folder_of(source, path):
-    with tarfile.open(source.path) as tar:
-        tar.extractall(path, filter="data")
+    unpack(source.path.read_bytes(), path)
     return path / "qemu-1.2.3"
 
 
