@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from harness.bisect import commits
 from harness.bisect import compiled as module
 from harness.bisect.compiled import (
     Changed,
@@ -15,6 +16,7 @@ from harness.bisect.compiled import (
     is_source,
     nothing_compiled,
 )
+from harness.bisect.conditions import Added, read_conditions
 from harness.bisect.scope import Scope
 from harness.build.features import Needs, features_of
 from harness.build.plan import Extra
@@ -298,6 +300,33 @@ def test_file_that_no_commit_compiles_is_a_finding(walk, layout, monkeypatch):
     (root / "native" / "other.c.o").touch()
     chosen = walk().compiled
     assert (chosen.compiled, chosen.programs, chosen.switches) == (1, ("other-test",), ("--enable-x",))
+
+
+def test_lines_that_the_last_build_left_out_are_reported(walk, layout, monkeypatch):
+    walk.series = judged(2, CHANGE.format(path="hw/a.c") + CHANGE.format(path="hw/other.c"))
+    make_build(layout, "src/hw/a.c", "src/hw/other.c", "native/a.c.o", "native/other.c.o")
+    conditions = read_conditions("#if 0\na\n#endif\nb")
+    added = {
+        "hw/a.c": Added(conditions=conditions, patches={2: 2}),
+        "hw/other.c": Added(conditions=conditions, patches={2: 2, 4: 2}),
+    }
+    calls = []
+
+    def preprocess(lines, built, goals, sandbox):
+        calls.append((built.commit, goals, sandbox))
+        for one in lines.values():
+            one.objects, one.kept = 1, {4}
+
+    monkeypatch.setattr(commits, "added_lines", lambda series: added)
+    monkeypatch.setattr(commits, "preprocess", preprocess)
+    walk.scope = Scope(targets=("x86_64-softmmu",), extra=Extra(goals=("other-test",)))
+    built = walk()
+    assert calls == [(walk.series.tip, ("qemu-system-x86_64", "other-test"), walk.sandbox)]
+    assert {(one.rule, one.severity, one.patch, one.file) for one in built.findings} == {
+        ("lines-not-compiled", "note", 2, "hw/other.c"),
+        ("build-not-compiled", "warning", 2, "hw/a.c"),
+    }
+    assert (built.compiled.compiled, built.compiled.changed) == (1, 2)
 
 
 def test_only_files_of_the_given_patches_count(walk, layout, monkeypatch):
