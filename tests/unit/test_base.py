@@ -75,6 +75,8 @@ def test_installed_harness_has_a_folder_for_each_clone(monkeypatch, tmp_path):
     files = make_files(tmp_path / "site" / "shipped", *CHECKOUT)
     monkeypatch.setattr("harness.layout.shipped_files", lambda: files)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    for name in ("BUILD", "TREES"):
+        monkeypatch.delenv(f"QEMU_HARNESS_{name}", raising=False)
     roots = []
     for name in ("a/qemu", "b/qemu"):
         clone = make_files(tmp_path / name, *QEMU)

@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from harness.clients.domains import files_of, shared_files
@@ -66,11 +67,9 @@ def test_qemu_is_found_by_its_file_without_its_children():
     with sleeper("sh", "-c", f"{python} -c '{code}' & {python} -c pass; wait") as shell:
         deadline = time.monotonic() + 10
         while True:
-            children = subprocess.run(
-                ["pgrep", "-P", str(shell.pid)], capture_output=True, text=True, check=False
-            ).stdout.split()
+            children = psutil.Process(shell.pid).children()
             try:
-                if find_qemu(shell.pid, python) == int(children[0]) and len(children) == 1:
+                if find_qemu(shell.pid, python) == children[0].pid and len(children) == 1:
                     break
             except (GuestError, IndexError):
                 pass
@@ -78,9 +77,8 @@ def test_qemu_is_found_by_its_file_without_its_children():
             time.sleep(0.02)
         with pytest.raises(GuestError, match="0 processes"):
             find_qemu(shell.pid, Path("/bin/true"))
-        for pid in (*children, shell.pid):
-            subprocess.run(["pkill", "-KILL", "-P", str(pid)], check=False)
-            os.kill(int(pid), signal.SIGKILL)
+        for process in (*psutil.Process(shell.pid).children(recursive=True), shell):
+            process.kill()
 
 
 def test_mount_point_of_version_2_is_found():
