@@ -52,6 +52,11 @@ class Added:
         active = self.conditions.active(self.kept)
         return [line for line in sorted(self.patches) if self.conditions.code[line] not in active]
 
+    @property
+    def is_excluded(self) -> bool:
+        """Whether no added line was compiled, in any object."""
+        return len(self.excluded) == len(self.patches) and not self.more
+
 
 def read_conditions(text: str) -> Conditions:
     """Read the groups of a C source; a directive without its counterpart is ignored."""

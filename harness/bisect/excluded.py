@@ -10,13 +10,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
-import msgspec
-
 from harness.bisect.compiled import COMPILED
 from harness.bisect.conditions import WHOLE, Added, read_conditions
 from harness.bisect.coverage import SHOWN, blame, ranges_of
 from harness.bisect.testing import changed_by
 from harness.build import Build
+from harness.build.database import read_database, without_outputs
 from harness.build.graph import read_graph, read_headers, relative
 from harness.check import Finding, Judged
 from harness.check.building import LEFT_OUT
@@ -24,20 +23,12 @@ from harness.figures import counted
 from harness.process import run
 from harness.sandbox import Sandbox
 
-DATABASE = "compile_commands.json"
 LIMIT_S = 120.0
 MOST = 40
 """Objects that are preprocessed for one file; each takes 0.1 to 0.3 s."""
 SUFFIXES = (*COMPILED, ".h", ".hpp")
 _MARKER = re.compile(r'# (\d+) "((?:[^"\\]|\\.)*)"')
 """A linemarker: GCC manual, "Preprocessor Output"."""
-
-
-class _Command(msgspec.Struct, frozen=True):
-    """An entry of a compilation database (clang's JSON Compilation Database Format)."""
-
-    command: str
-    output: str = ""
 
 
 def added_lines(judged: Judged) -> dict[str, Added]:
@@ -70,8 +61,8 @@ def preprocess(added: Mapping[str, Added], built: Build, goals: Iterable[str], s
     by_source: dict[str, list[str]] = defaultdict(list)
     for path, name in sorted(objects.items()):
         by_source[name].append(path)
-    listed = msgspec.json.decode((folder / DATABASE).read_bytes(), type=list[_Command])
-    commands = {one.output: one.command for one in listed}
+    commands = {one.output: one.command for one in read_database(folder)}
+    known: dict[str, dict[str, set[int]]] = {}
     for path, one in added.items():
         names = [name for user in (path, *sorted(readers.get(path, ()))) for name in by_source[user]]
         for at, name in enumerate(names):
@@ -80,7 +71,9 @@ def preprocess(added: Mapping[str, Added], built: Build, goals: Iterable[str], s
             if at == MOST:
                 one.more += len(names) - MOST
                 break
-            lines = _kept_lines(commands.get(name, ""), folder, sandbox).get(path)
+            if name not in known:
+                known[name] = _kept_lines(commands.get(name, ""), folder, sandbox)
+            lines = known[name].get(path)
             if lines is not None:
                 one.kept |= lines
                 one.objects += 1
@@ -91,12 +84,9 @@ def _kept_lines(command: str, folder: Path, sandbox: Sandbox) -> dict[str, set[i
 
     Files that were not read are absent; so are all of them if the preprocessor fails.
     """
-    words, rest = [], iter(shlex.split(command))
-    for word in rest:
-        if word in ("-o", "-MF", "-MQ"):
-            next(rest, None)
-        elif word not in ("-MD", "-c") and not word.endswith("ccache"):
-            words.append(word)
+    words = [
+        word for word in without_outputs(shlex.split(command)) if word != "-c" and not word.endswith("ccache")
+    ]
     if not words:
         return {}
     ended = run(
@@ -126,14 +116,14 @@ def only_excluded(added: Mapping[str, Added]) -> dict[str, str]:
     return {
         path: f"all added lines are below {_shown(one, one.excluded)}"
         for path, one in added.items()
-        if len(one.excluded) == len(one.patches) and not one.more
+        if one.is_excluded
     }
 
 
 def excluded_findings(added: Mapping[str, Added]) -> Iterator[Finding]:
     """Yield a note for each patch and file with lines that were not compiled, unless it is all of them."""
     for path, one in added.items():
-        if path in only_excluded({path: one}):
+        if one.is_excluded:
             continue
         by_patch: dict[int, list[int]] = defaultdict(list)
         for line in one.excluded:

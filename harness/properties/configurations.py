@@ -17,6 +17,7 @@ from pathlib import Path
 
 import msgspec
 
+from harness.build.database import CompileCommand, read_database, without_outputs
 from harness.process import run
 from harness.properties.bench import Bench, Ended
 from harness.properties.descriptors import check_descriptors
@@ -59,20 +60,6 @@ _TRACE = re.compile(r'(?:\{|\.name =|\bopts?,)\s*"-?async-teardown"|QEMU_OPTION_
 NOT_LINUX = Configuration(name="not Linux", without=("CONFIG_LINUX",), words=("-U__linux__",))
 
 
-class CompileCommand(msgspec.Struct, frozen=True):
-    """An entry of a compilation database (clang's JSON Compilation Database Format)."""
-
-    directory: str
-    command: str
-    file: str
-    output: str
-
-    @property
-    def source(self) -> str:
-        """The source in the tree: the harness and QEMU's own scripts build in different folders."""
-        return re.sub(r"^(?:\.\./)+(?:src/)?", "", self.file)
-
-
 def configured_otherwise(bench: Bench, parts: Parts) -> None:
     """Row 15. The task contains the parts of emulated hosts; the others are checked here."""
     bench.require_option()
@@ -99,8 +86,7 @@ class Rebuild:
         self.include.mkdir(parents=True, exist_ok=True)
         try:
             text = (self.build / "config-host.h").read_text(encoding="utf-8")
-            database = (self.build / "compile_commands.json").read_bytes()
-            self.commands = msgspec.json.decode(database, type=list[CompileCommand])
+            self.commands = read_database(self.build)
         except (OSError, msgspec.MsgspecError) as error:
             raise Cancelled("the binary is not in its build folder with compile_commands.json") from error
         changed = without_macros(text, configuration.without) + configuration.added
@@ -189,12 +175,7 @@ def compile_words(words: Sequence[str], include: Path, target: Path, *, preproce
 
     The options for dependency files are removed, because those files belong to the build.
     """
-    kept, rest = [], iter(words)
-    for word in rest:
-        if word in ("-o", "-MF", "-MQ"):
-            next(rest, None)
-        elif word != "-MD":
-            kept.append(word)
+    kept = without_outputs(words)
     # QEMU's build folder is given by -iquote, which the compiler searches before any -I.
     first = next((index for index, word in enumerate(kept) if word.startswith("-")), len(kept))
     kept[first:first] = ["-iquote", str(include)]

@@ -8,7 +8,8 @@ import pytest
 
 from harness.bisect import excluded as module
 from harness.bisect.conditions import read_conditions
-from harness.bisect.excluded import DATABASE, added_lines, excluded_findings, only_excluded, preprocess
+from harness.bisect.excluded import added_lines, excluded_findings, only_excluded, preprocess
+from harness.build.database import NAME
 from harness.check import Judged
 from harness.sandbox import NO_SANDBOX
 from harness.tree.git import Git
@@ -84,6 +85,15 @@ def test_group_is_active_if_one_inside_is():
     assert found.active(set()) == {0}
 
 
+def test_object_is_preprocessed_once_for_all_its_files(series, built, monkeypatch):
+    header = HEADER.replace("int x;\n", "#if 0\nint y;\n#endif\n")
+    found = series({}, {"util/a.c": SOURCE, "include/a.h": header})
+    monkeypatch.setattr(module, "read_headers", lambda *rest: {"include/a.h": {"util/a.c"}})
+    sandbox = RecordingSandbox()
+    preprocess(added_lines(found), built, ["other"], sandbox)
+    assert len(sandbox.commands) == 1
+
+
 @pytest.fixture
 def series(tmp_path):
     """A function that commits files after a base, and returns the series with that commit."""
@@ -113,7 +123,10 @@ def built(tmp_path):
     folder = tmp_path / "native"
     words = f"ccache gcc -I. -I{tmp_path}/src/include {{}} -MD -MQ x.o -MF x.d -o x.o -c ../src/util/{{}}.c"
     commands = {name: words.format(f"-D{name.upper()}", "c" if name == "c" else "a") for name in "abc"}
-    database = [{"output": f"{name}.o", "command": command} for name, command in commands.items()]
+    database = [
+        {"directory": str(folder), "file": "../src/util/a.c", "output": f"{name}.o", "command": command}
+        for name, command in commands.items()
+    ]
     write_files(folder, {"build.ninja": NINJA, "compile_commands.json": json.dumps(database)})
     write_files(folder, {"a.o": "", "b.o": "", "c.o": ""})
     return SimpleNamespace(folder=str(folder))
@@ -167,7 +180,7 @@ def test_command_preprocesses_as_the_build_compiled_and_writes_nothing(series, b
     folder = tmp_path / "native"
     words = f"gcc -I. -I{tmp_path}/src/include -DA ../src/util/a.c -E"
     assert sandbox.commands == [(words, folder)]
-    assert sorted(path.name for path in folder.iterdir()) == ["a.o", "b.o", "build.ninja", "c.o", DATABASE]
+    assert sorted(path.name for path in folder.iterdir()) == ["a.o", "b.o", "build.ninja", "c.o", NAME]
 
 
 def test_each_file_and_each_object_counts(series, built, monkeypatch):

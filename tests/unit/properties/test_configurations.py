@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from harness.build.database import CompileCommand
 from harness.properties import configurations
 from harness.properties.configurations import (
     CONFIGURATIONS,
@@ -173,7 +174,7 @@ def test_sources_of_the_feature_are_found_by_their_content(bench, tmp_path):
     "file", ["../src/system/vl.c", "../system/vl.c", "../../src/system/vl.c", "system/vl.c"]
 )
 def test_sources_have_the_name_that_they_have_in_the_tree(file):
-    command = configurations.CompileCommand(directory="/b", command="cc", file=file, output="o")
+    command = CompileCommand(directory="/b", command="cc", file=file, output="o")
     assert command.source == "system/vl.c"
 
 
