@@ -94,7 +94,8 @@ def _kept_lines(command: str, folder: Path, sandbox: Sandbox) -> dict[str, set[i
     )
     kept: dict[str, set[int]] = {}
     file, number = "", 0
-    for line in ended.output.splitlines() if ended.returncode == 0 else ():
+    # Not splitlines(): sources contain form feeds.
+    for line in ended.output.split("\n") if ended.returncode == 0 else ():
         if match := _MARKER.match(line):
             file, number = _name(match[2], folder), int(match[1])
             kept.setdefault(file, set())

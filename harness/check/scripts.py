@@ -55,7 +55,7 @@ def _check(judged: Judged, patch: JudgedPatch) -> Iterator[Finding]:
         if refused is None or (kind_of(change.old, before) == kind and parse(kind, before)):
             continue
         line, message = refused
-        lines = text.splitlines()
+        lines = text.split("\n")
         shown = snippet(lines[line - 1]) if 0 < line <= len(lines) else ()
         yield SYNTAX.finding(
             f"{kind}: {message}", patch=patch.number, file=change.new, line=line, snippet=shown

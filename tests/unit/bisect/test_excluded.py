@@ -85,6 +85,13 @@ def test_group_is_active_if_one_inside_is():
     assert found.active(set()) == {0}
 
 
+def test_form_feed_ends_no_line(series, built):
+    text = '#if 0\nint a;\n#endif\nconst char *b = "\f";\n#ifdef A\nint c;\n#endif\n'
+    added = added_lines(series({}, {"util/a.c": text}))
+    preprocess(added, built, ["other"], NO_SANDBOX)
+    assert added["util/a.c"].excluded == [2]
+
+
 def test_object_is_preprocessed_once_for_all_its_files(series, built, monkeypatch):
     header = HEADER.replace("int x;\n", "#if 0\nint y;\n#endif\n")
     found = series({}, {"util/a.c": SOURCE, "include/a.h": header})
