@@ -1,5 +1,7 @@
 """Formatting of figures in all outputs."""
 
+from collections.abc import Iterable
+
 NONE = "\N{EN DASH}"
 
 
@@ -22,6 +24,17 @@ def format_duration(seconds: float) -> str:
 def counted(number: int, noun: str) -> str:
     """Return a number with its noun: ``1 sample``, ``2 samples``."""
     return f"{number} {noun}{'s' if number != 1 else ''}"
+
+
+def ranges_of(numbers: Iterable[int]) -> list[str]:
+    """Return ``numbers`` as ranges: ``3-5``, ``9``."""
+    ranges: list[list[int]] = []
+    for number in sorted(numbers):
+        if ranges and number == ranges[-1][1] + 1:
+            ranges[-1][1] = number
+        else:
+            ranges.append([number, number])
+    return [str(first) if first == last else f"{first}-{last}" for first, last in ranges]
 
 
 def format_ratio(ratio: float | None) -> str:

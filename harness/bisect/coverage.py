@@ -19,6 +19,7 @@ from harness.build import Build
 from harness.build.graph import read_graph
 from harness.check import CoveredFile, Finding, Judged
 from harness.check.building import NOT_RUN
+from harness.figures import ranges_of
 from harness.process import run
 
 MANIFEST = "coverage.ninja"
@@ -133,14 +134,3 @@ def findings_of(covered: Iterable[CoveredFile], judged: Judged) -> Iterator[Find
                 line=one.missing[0],
                 snippet=tuple(text[line - 1] for line in one.missing[:SHOWN] if line <= len(text)),
             )
-
-
-def ranges_of(lines: Iterable[int]) -> list[str]:
-    """Return ``lines`` as ranges: ``3-5``, ``9``."""
-    ranges: list[list[int]] = []
-    for line in sorted(lines):
-        if ranges and line == ranges[-1][1] + 1:
-            ranges[-1][1] = line
-        else:
-            ranges.append([line, line])
-    return [str(first) if first == last else f"{first}-{last}" for first, last in ranges]

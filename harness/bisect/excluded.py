@@ -12,14 +12,14 @@ from pathlib import Path, PurePosixPath
 
 from harness.bisect.compiled import COMPILED
 from harness.bisect.conditions import WHOLE, Added, read_conditions
-from harness.bisect.coverage import SHOWN, blame, ranges_of
+from harness.bisect.coverage import SHOWN, blame
 from harness.bisect.testing import changed_by
 from harness.build import Build
 from harness.build.database import read_database, without_outputs
 from harness.build.graph import read_graph, read_headers, relative
 from harness.check import Finding, Judged
 from harness.check.building import LEFT_OUT
-from harness.figures import counted
+from harness.figures import counted, ranges_of
 from harness.process import run
 from harness.sandbox import Sandbox
 

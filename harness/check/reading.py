@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from harness.check.model import Finding, Rule
 from harness.check.subject import Judged, JudgedPatch
+from harness.figures import ranges_of
 from harness.series import message_id_of
 from harness.series.version import Version
 
@@ -192,8 +193,10 @@ def _numbers(version: Version) -> Iterator[Finding]:
         number = version.patches[0].subject.number
         yield EXCERPT.finding(f"only patch {number} of {version.total} is in the input")
     else:
-        for number in version.missing:
-            yield MISSING.finding(f"patch {number}/{version.total} is missing")
+        for gap in ranges_of(version.missing):
+            one = "-" not in gap
+            words = f"patch {gap}/{version.total} is" if one else f"patches {gap} of {version.total} are"
+            yield MISSING.finding(f"{words} missing")
     if version.recounted:
         yield COUNT.finding("the subjects do not count the patches of one series")
     for used in dict.fromkeys(number for _, number in version.reused):

@@ -5,9 +5,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from harness.bisect.coverage import ranges_of
 from harness.check import TestRow, ValidateResults
-from harness.figures import NONE, format_duration, format_seconds
+from harness.figures import NONE, format_duration, format_seconds, ranges_of
 from harness.report.pages import LISTED, Section, environment
 from harness.validate.gather import base_words, pin_words
 from harness.validate.placement import place_findings

@@ -10,9 +10,10 @@ from types import SimpleNamespace
 import pytest
 
 from harness.bisect import coverage as module
-from harness.bisect.coverage import attribute, findings_of, instrument, measure, ranges_of
+from harness.bisect.coverage import attribute, findings_of, instrument, measure
 from harness.bisect.suites import QemuTest
 from harness.check import CoveredFile, Judged
+from harness.figures import ranges_of
 from harness.sandbox import NO_SANDBOX
 from harness.tree.git import Git
 from tests.unit.check.support import Recorder, judged

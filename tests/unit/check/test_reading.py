@@ -26,10 +26,7 @@ def reply(text, above, sender="R <r@e.org>", ident="r@e.org"):
 
 def test_missing_patches_are_named():
     mails = [cover(subject="[PATCH 0/4] util: four"), *(mail.replace(b"/2]", b"/4]") for mail in pair()[1:])]
-    assert findings(*mails) == [
-        ("input-missing", 0, "patch 3/4 is missing"),
-        ("input-missing", 0, "patch 4/4 is missing"),
-    ]
+    assert findings(*mails) == [("input-missing", 0, "patches 3-4 of 4 are missing")]
 
 
 def test_duplicate_is_named_with_its_number():
