@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from harness.check import Finding, ValidateResults
 from harness.figures import counted
 from harness.validate.gather import base_words, gathered
-from harness.validate.table import compiled_line, verdict_line, was_built
+from harness.validate.table import compiled_line, verdict_words, was_built
 from harness.validate.tested import proof_lines, skipped_lines
 
 WIDTH = 72
@@ -103,7 +103,7 @@ def _finding(finding: Finding) -> list[str]:
 
 
 def _footer(results: ValidateResults) -> list[str]:
-    lines = ["--", *_wrap(f"{verdict_line(results)}.")]
+    lines = ["--", *_wrap(f"The series {verdict_words(results)}.")]
     builds = [row for row in results.builds if row.patch]
     if builds:
         good = sum(row.outcome == "ok" for row in builds)

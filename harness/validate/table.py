@@ -16,7 +16,7 @@ from harness.validate.tested import proof_lines, skipped_lines
 
 _STYLES = {"error": "red", "warning": "yellow", "note": "dim"}
 _VERDICTS = {
-    "clean": ("clean", "clean", "bold green"),
+    "clean": ("clean", "is clean", "bold green"),
     "findings": ("findings", "has findings to fix", "bold yellow"),
     "apply": ("does not apply", "does not apply", "bold red"),
     "build": ("does not build", "does not build at each commit", "bold red"),
@@ -49,11 +49,16 @@ def render_validate(results: ValidateResults) -> RenderableType:
 
 def verdict_line(results: ValidateResults) -> str:
     """Return one line: the series, its verdict and the number of findings."""
+    return f"{results.series.name} {verdict_words(results)}"
+
+
+def verdict_words(results: ValidateResults) -> str:
+    """Return the predicate of a sentence about the series: its verdict and the number of findings."""
     counts = count_findings(results)
     words = _VERDICTS[results.verdict][1]
     if results.verdict == "clean" and not was_built(results.builds):
         words = "has no findings as it was read; nothing was compiled or tested (-Dbisect=none)"
-    return f"{results.series.name} {words}{f': {counts}' if counts else ''}"
+    return f"{words}{f': {counts}' if counts else ''}"
 
 
 def outcome(verdict: str, builds: Sequence[CommitBuild] | None) -> str:

@@ -35,6 +35,7 @@ def test_series_that_was_not_compiled_is_not_called_clean():
     whole = found(verdict="clean")
     assert verdict_line(whole).endswith(" clean")
     assert "Nothing was compiled" not in reply(whole)
+    assert "\n--\nThe series is clean" in reply(whole)
     one = next(row for row in whole.builds if row.patch)
     for builds in (
         [],
