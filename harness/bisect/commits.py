@@ -283,8 +283,8 @@ def _rust(walk: Walk, number: int, built: Build) -> None:
     files = rust_files(walk.judged.patches)
     if not files:
         return
-    with walk.reporter.step("clippy and rustfmt of " + (f"patch {number}" if number else "the base")):
-        found = check_rust(built, files, walk.sandbox, walk.log(number, "rust"))
+    with walk.reporter.step("clippy and rustfmt of " + (f"patch {number}" if number else "the base")) as step:
+        found = check_rust(built, files, walk.sandbox, walk.log(number, "rust"), step)
     if not number:
         walk.rust = found
     elif walk.rust is not None:

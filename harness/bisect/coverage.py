@@ -52,13 +52,13 @@ def measure(walk: Walk, built: Build) -> tuple[CoveredFile, ...]:
     (folder / MANIFEST).write_text(instrument(text, objects), encoding="utf-8", errors="surrogateescape")
     log = walk.log(walk.rows[-1].patch, "coverage")
     log.unlink(missing_ok=True)
-    with walk.reporter.step("running the tests for coverage"):
+    with walk.reporter.step("running the tests for coverage") as step:
         for path in objects:
             (folder / path).with_suffix(".gcda").unlink(missing_ok=True)
-        build_tests(built, chosen, walk.sandbox, log, manifest=MANIFEST)
-        run_ready(walk, walk.rows[-1].patch, built, chosen, log)
+        build_tests(built, chosen, walk.sandbox, log, step, manifest=MANIFEST)
+        run_ready(walk, walk.rows[-1].patch, built, chosen, log=log, step=step)
         counts = read_counts(walk, folder, objects)
-        build_tests(built, chosen, walk.sandbox, log)
+        build_tests(built, chosen, walk.sandbox, log, step)
     return tuple(attribute(walk.judged, counts))
 
 

@@ -53,7 +53,7 @@ def run_on_base(walk: Walk, attempt: Callable[[str], Build]) -> OnBase | None:
     files = [path for path in sorted(changed_by(walk.judged)) if is_test_file(path)]
     if not files or walk.options.qemu_tests == (NONE,) or walk.options.patches or not walk.judged.applies:
         return None
-    with walk.reporter.step("running the tests of the series on the base"):
+    with walk.reporter.step("running the tests of the series on the base") as step:
         try:
             built = attempt(with_test_files(walk.judged, files))
         except (CompileError, ConfigureError, TimeoutExpiredError) as error:
@@ -63,8 +63,8 @@ def run_on_base(walk: Walk, attempt: Callable[[str], Build]) -> OnBase | None:
             return OnBase()
         log = walk.log(0, "proof")
         log.unlink(missing_ok=True)
-        build_tests(built, chosen, walk.sandbox, log)
-        rows = {row.name: row for row in run_ready(walk, 0, built, chosen, log)}
+        build_tests(built, chosen, walk.sandbox, log, step)
+        rows = {row.name: row for row in run_ready(walk, 0, built, chosen, log=log, step=step)}
         missing = [test for test in chosen if test.name not in rows]
         return OnBase(rows=rows, unbuilt={test.name: _first_error(log, "", test.sources) for test in missing})
 

@@ -5,7 +5,7 @@ Source: Meson manual, "Unit tests" (testlog); the Test Anything Protocol, versio
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from harness.bisect.diagnostics import read_lines
@@ -14,6 +14,7 @@ from harness.build import Build
 from harness.check import TestRow
 from harness.errors import TimeoutExpiredError
 from harness.process import Finished, run
+from harness.progress import Step
 from harness.sandbox import Sandbox
 
 LIMIT_S = 1800.0
@@ -32,11 +33,19 @@ _OUTCOMES = {
     "INTERRUPT": "infrastructure",
 }
 
+_COUNT = re.compile(r"\s*\[?(\d+)/(\d+)\]?\s+(.+?)(?:\s{2,}.*)?$")
+"""A line of ninja, ``[3/9] Compiling …``, or of meson, ``3/9 qemu:unit / test-x   OK   0.05s``."""
 _SKIP = re.compile(r"(?:1\.\.0|ok \d+)(?: -)?\s*(.*?)\s*# [Ss][Kk][Ii][Pp]\S*\s*(.*)$")
 
 
 def build_tests(
-    build: Build, tests: Sequence[QemuTest], sandbox: Sandbox, log: Path, *, manifest: str = "build.ninja"
+    build: Build,
+    tests: Sequence[QemuTest],
+    sandbox: Sandbox,
+    log: Path,
+    step: Step,
+    *,
+    manifest: str = "build.ninja",
 ) -> Finished:
     """Compile the programs of ``tests``, continuing after errors. The output goes to ``log``."""
     return run_ninja(
@@ -44,12 +53,19 @@ def build_tests(
         sorted({program for test in tests for program in test.programs}),
         sandbox,
         log,
+        step,
         manifest=manifest,
     )
 
 
 def run_ninja(
-    build: Build, goals: Sequence[str], sandbox: Sandbox, log: Path, *, manifest: str = "build.ninja"
+    build: Build,
+    goals: Sequence[str],
+    sandbox: Sandbox,
+    log: Path,
+    step: Step,
+    *,
+    manifest: str = "build.ninja",
 ) -> Finished:
     """Build further ``goals`` of a build, continuing after errors. The output goes to ``log``."""
     compile_ = next(command for command in build.commands if command.purpose == "compile")
@@ -62,7 +78,18 @@ def run_ninja(
         log=log,
         check=False,
         timeout_s=LIMIT_S,
+        on_line=_follow(step),
     )
+
+
+def _follow(step: Step) -> Callable[[str], None]:
+    """Return a function that updates ``step`` with the count in each line of ninja or meson."""
+
+    def read(line: str) -> None:
+        if match := _COUNT.match(line):
+            step.update(int(match[1]), int(match[2]), match[3])
+
+    return read
 
 
 def _file(manifest: str) -> tuple[str, ...]:
@@ -77,6 +104,7 @@ def run_tests(
     patch: int,
     log: Path,
     processes: int,
+    step: Step,
     env: Mapping[str, str] | None = None,
 ) -> tuple[TestRow, ...]:
     """Run ``tests``, which have been built. A failed test runs again alone, and passes if it then passes.
@@ -85,9 +113,9 @@ def run_tests(
     variables for the tests.
     """
     more = env or {}
-    rows = _meson_test(build, tests, sandbox, patch=patch, log=log, processes=processes, env=more)
+    rows = _meson_test(build, tests, sandbox, patch=patch, log=log, processes=processes, step=step, env=more)
     bad = [test for test, row in zip(tests, rows, strict=True) if row.outcome in BAD]
-    second = _meson_test(build, bad, sandbox, patch=patch, log=log, processes=1, env=more)
+    second = _meson_test(build, bad, sandbox, patch=patch, log=log, processes=1, step=step, env=more)
     passed = {row.name: row for row in second if row.outcome == "ok"}
     return tuple(passed.get(row.name, row) for row in rows)
 
@@ -100,6 +128,7 @@ def _meson_test(
     patch: int,
     log: Path,
     processes: int,
+    step: Step,
     env: Mapping[str, str],
 ) -> tuple[TestRow, ...]:
     if not tests:
@@ -121,6 +150,7 @@ def _meson_test(
             log=log,
             check=False,
             timeout_s=LIMIT_S + EACH_S * len(tests),
+            on_line=_follow(step),
         )
         reason = f"meson test ended with status {ended.returncode} and no result"
     except TimeoutExpiredError as error:

@@ -20,6 +20,7 @@ from harness.build.graph import unknown_goals
 from harness.check import Finding, Judged, JudgedPatch
 from harness.check.building import RUST_CLIPPY, RUST_FORMAT, RUST_UNCHECKED
 from harness.process import Finished, run
+from harness.progress import Step
 from harness.sandbox import Sandbox
 
 LIMIT_S = 600.0
@@ -42,23 +43,23 @@ def rust_files(patches: Iterable[JudgedPatch]) -> dict[str, int]:
     return {change.path: one.number for one in patches for change in one.changes if is_rust(change.path)}
 
 
-def check_rust(build: Build, files: Collection[str], sandbox: Sandbox, log: Path) -> RustCheck:
+def check_rust(build: Build, files: Collection[str], sandbox: Sandbox, log: Path, step: Step) -> RustCheck:
     """Run clippy on the build, and rustfmt on those of ``files`` that its sources have.
 
     ``log`` is overwritten. Raises TimeoutExpiredError.
     """
     log.unlink(missing_ok=True)
-    warnings, first = _clippy(build, sandbox, log)
+    warnings, first = _clippy(build, sandbox, log, step)
     unformatted, second = _rustfmt(build, files, sandbox, log)
     return RustCheck(warnings=warnings, unformatted=unformatted, missing=tuple(filter(None, (first, second))))
 
 
-def _clippy(build: Build, sandbox: Sandbox, log: Path) -> tuple[tuple[Diagnostic, ...], str]:
+def _clippy(build: Build, sandbox: Sandbox, log: Path, step: Step) -> tuple[tuple[Diagnostic, ...], str]:
     if not shutil.which(DRIVER):
         return (), f"{CLIPPY}: {DRIVER} is not installed"
     if unknown_goals(Path(build.folder), [CLIPPY]):
         return (), f"{CLIPPY}: this tree's meson has no goal for it"
-    ended = run_ninja(build, [CLIPPY], sandbox, log)
+    ended = run_ninja(build, [CLIPPY], sandbox, log, step)
     lines = read_lines(log)
     # meson names some sources by absolute paths, those of its copies too.
     tops = re.compile(f"^(?:{re.escape(build.source)}|{re.escape(build.folder)})/")

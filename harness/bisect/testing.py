@@ -25,6 +25,7 @@ from harness.check.building import FAILS, TEST
 from harness.check.subject import snippet
 from harness.errors import InfrastructureError
 from harness.options import Options
+from harness.progress import Step
 
 TOOLS = "--enable-tools"
 STARTS_QEMU = ("qtest", "func", "block")
@@ -41,24 +42,35 @@ def run_suites(walk: Walk, number: int, built: Build) -> tuple[str, ...]:
     chosen = choose(walk, built)
     if not chosen:
         return ()
+    with walk.reporter.step("tests of " + (f"patch {number}" if number else "the base")) as step:
+        _run_chosen(walk, number, built, chosen, step)
+    return tuple(program for test in chosen for program in test.programs)
+
+
+def _run_chosen(walk: Walk, number: int, built: Build, chosen: Sequence[QemuTest], step: Step) -> None:
     log = walk.log(number, "tests")
     log.unlink(missing_ok=True)
-    ended = build_tests(built, chosen, walk.sandbox, log)
+    ended = build_tests(built, chosen, walk.sandbox, log, step)
     if ended.returncode != 0 and number == 0:
         raise InfrastructureError("the tests of the base do not compile", "read the log", log=log)
     diagnostics = read_diagnostics(read_lines(log))
     walk.warn(number, diagnostics)
     if ended.returncode != 0:
         _test_build_failed(walk, number, diagnostics, ended.output.splitlines()[-8:])
-    rows = run_ready(walk, number, built, chosen, log)
-    rows += _between(walk, number, built, chosen, rows, log)
+    rows = run_ready(walk, number, built, chosen, log=log, step=step)
+    rows += _between(walk, number, built, chosen, rows, log, step)
     walk.tests += rows
     _attribute(walk, number, rows)
-    return tuple(program for test in chosen for program in test.programs)
 
 
 def _between(  # noqa: PLR0917 - one commit and its results
-    walk: Walk, number: int, built: Build, chosen: Sequence[QemuTest], rows: Iterable[TestRow], log: Path
+    walk: Walk,
+    number: int,
+    built: Build,
+    chosen: Sequence[QemuTest],
+    rows: Iterable[TestRow],
+    log: Path,
+    step: Step,
 ) -> tuple[TestRow, ...]:
     """Test migration between base and last commit, if the migration tests were chosen and pass on both."""
     good = {row.name for row in rows if row.outcome == "ok"}
@@ -74,7 +86,7 @@ def _between(  # noqa: PLR0917 - one commit and its results
             [test for test in tests if test.name in passed],
             folder,
             lambda some, env: run_tests(
-                built, some, walk.sandbox, patch=number, log=log, processes=1, env=env
+                built, some, walk.sandbox, patch=number, log=log, processes=1, step=step, env=env
             ),
         )
     )
@@ -112,7 +124,7 @@ def reader(built: Build) -> Callable[[str], str]:
 
 
 def run_ready(
-    walk: Walk, number: int, built: Build, chosen: Sequence[QemuTest], log: Path
+    walk: Walk, number: int, built: Build, chosen: Sequence[QemuTest], *, log: Path, step: Step
 ) -> tuple[TestRow, ...]:
     """Run those of ``chosen`` whose programs were built, with the assets that they need.
 
@@ -144,6 +156,7 @@ def run_ready(
         patch=number,
         log=log,
         processes=job_count(walk.options.jobs),
+        step=step,
         env=assets.env,
     )
     return tuple(

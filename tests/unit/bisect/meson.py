@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from harness.bisect.qtests import run_tests
 from harness.bisect.suites import QemuTest
 from tests.unit.bisect.support import RecordingSandbox
+from tests.unit.check.support import Recorder
 
 SCRIPT = """\
 #!/bin/sh
@@ -84,7 +85,8 @@ class Meson:
 
     def run(self, *names, **env):
         tests = [QemuTest(name=name, suite="unit", programs=(), sources=()) for name in names]
-        return run_tests(self.build, tests, self.sandbox, patch=3, log=self.log, processes=2, env=env)
+        more = {"patch": 3, "log": self.log, "processes": 2, "step": Recorder(), "env": env}
+        return run_tests(self.build, tests, self.sandbox, **more)
 
 
 def entry(name, *suites, command=(), **more):

@@ -185,7 +185,7 @@ class Walk:
         assert sandbox is self.sandbox
         return self.tests
 
-    def _build_tests(self, build, tests, sandbox, log):
+    def _build_tests(self, build, tests, sandbox, log, step):
         assert sandbox is self.sandbox
         assert not log.exists(), "the log of an earlier run is removed"
         output = self.test_logs.get(build.commit, [])
@@ -198,7 +198,7 @@ class Walk:
                 path.touch()
         return SimpleNamespace(returncode=int(failed), output="\n".join(output))
 
-    def _run_tests(self, build, tests, sandbox, *, patch, log, processes, env):
+    def _run_tests(self, build, tests, sandbox, *, patch, log, processes, step, env):
         assert env == {}
         assert sandbox is self.sandbox
         assert log == self.log(patch, "proof" if build.commit == "t0" else "tests")

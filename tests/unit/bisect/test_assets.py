@@ -138,7 +138,7 @@ def test_test_without_its_assets_is_skipped_by_name(monkeypatch, layout):
     monkeypatch.setattr(testing, "run_tests", lambda *_, env, **__: rows if env == {"E": "1"} else ())
     walk = SimpleNamespace(layout=layout, reporter=Silent(), sandbox=None, options=SimpleNamespace(jobs=1))
     built = SimpleNamespace(folder="/nowhere", source="/nowhere")
-    found = testing.run_ready(walk, 1, built, (), Path("log"))
+    found = testing.run_ready(walk, 1, built, (), log=Path("log"), step=None)
     assert [(one.name, one.outcome, one.reason) for one in found] == [
         ("a", "skipped", "URL is not cached"),
         ("b", "skipped", "URL is not cached"),

@@ -127,7 +127,7 @@ def test_tests_run_with_the_instrumented_files(tmp_path, monkeypatch):
     test = QemuTest(name="test-a", suite="unit", programs=("test-a",), sources=())
     monkeypatch.setattr(module, "choose", lambda *_: (test,))
 
-    def run_ready(*_):
+    def run_ready(*_, **__):
         subprocess.run([folder / "test-a"], check=True)
 
     monkeypatch.setattr(module, "run_ready", run_ready)

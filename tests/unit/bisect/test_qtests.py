@@ -7,6 +7,7 @@ from harness.bisect.qtests import build_tests, run_tests
 from harness.bisect.suites import QemuTest
 from harness.check import TestRow
 from harness.errors import TimeoutExpiredError
+from tests.unit.check.support import Recorder
 from tests.unit.repositories import write_files
 
 
@@ -15,7 +16,7 @@ def test_programs_of_the_tests_are_compiled(meson):
         QemuTest(name=name, suite="unit", programs=programs, sources=())
         for name, programs in (("a", ("tests/a", "data")), ("b", ("tests/b", "data")))
     ]
-    ended = build_tests(meson.build, tests, meson.sandbox, meson.log)
+    ended = build_tests(meson.build, tests, meson.sandbox, meson.log, Recorder())
     assert ended.returncode == 0
     assert meson.calls == ["-j3 -k0 data tests/a tests/b"]
     assert meson.log.exists()
@@ -23,7 +24,7 @@ def test_programs_of_the_tests_are_compiled(meson):
 
 def test_failed_compilation_of_tests_is_a_result(meson):
     meson.ninja.write_text("#!/bin/sh\necho failed; exit 1\n")
-    assert build_tests(meson.build, [], meson.sandbox, meson.log).returncode == 1
+    assert build_tests(meson.build, [], meson.sandbox, meson.log, Recorder()).returncode == 1
     assert "failed" in meson.log.read_text()
 
 
@@ -31,7 +32,7 @@ def test_programs_that_hang_are_ended(meson, monkeypatch):
     monkeypatch.setattr(module, "LIMIT_S", 0.2)
     meson.ninja.write_text("#!/bin/sh\nsleep 60\n")
     with pytest.raises(TimeoutExpiredError):
-        build_tests(meson.build, [], meson.sandbox, meson.log)
+        build_tests(meson.build, [], meson.sandbox, meson.log, Recorder())
 
 
 def test_results_of_tests_are_rows(meson):
@@ -157,5 +158,5 @@ def test_reason_of_an_iotest_is_read_from_its_file(meson):
         QemuTest(name=f"io-qcow2-{word}", suite="block", programs=(), sources=(), words=(word,))
         for word in ("049", "050", "051")
     ]
-    rows = run_tests(meson.build, tests, meson.sandbox, patch=1, log=meson.log, processes=1)
+    rows = run_tests(meson.build, tests, meson.sandbox, patch=1, log=meson.log, processes=1, step=Recorder())
     assert [row.reason for row in rows] == ["skipped: no libgcrypt", "", ""]

@@ -11,6 +11,7 @@ from harness.bisect.suites import QemuTest
 from tests.unit.bisect.support import RecordingSandbox, Walk
 from tests.unit.bisect.support import judged as series
 from tests.unit.bisect.test_compiled import CHANGE
+from tests.unit.check.support import Recorder
 from tests.unit.repositories import touch_files
 
 CLIPPY = """\
@@ -54,7 +55,7 @@ class Machine:
     def __call__(self, *files):
         command = SimpleNamespace(purpose="compile", argv=(str(self.bin / "ninja"), "-j2", "qemu"), env={})
         build = SimpleNamespace(folder=str(self.folder), source=str(self.top / "src"), commands=(command,))
-        return check_rust(build, files or (LIB, OTHER), self.sandbox, self.top / "log")
+        return check_rust(build, files or (LIB, OTHER), self.sandbox, self.top / "log", Recorder())
 
 
 @pytest.fixture
@@ -153,7 +154,7 @@ def test_unchecked_rust_is_never_clean(walk, monkeypatch):
     assert messages(rust=True, hosts=("s390x",)) == [(2, f"not checked: {NOT_BUILT}")]
     checked = []
 
-    def check(build, files, _sandbox, _log):
+    def check(build, files, _sandbox, _log, _step):
         checked.append((build.commit, set(files)))
         return RustCheck(missing=("clippy: none",))
 

@@ -13,6 +13,7 @@ from harness.bisect.suites import QemuTest, list_tests, suites_of
 from harness.errors import InfrastructureError, TimeoutExpiredError
 from harness.sandbox import NO_SANDBOX
 from tests.unit.bisect.meson import entry, target
+from tests.unit.check.support import Recorder
 from tests.unit.repositories import touch_files
 
 SOURCES = ("tests/a.c", "tests/common.c")
@@ -181,11 +182,16 @@ def test_tests_of_a_real_project_are_listed_built_and_run(tmp_path, monkeypatch)
     )
     assert [test.name for test in tests[2:]] == ["qtest-x86_64/skipped-test", "other"]
     assert suites_of(tests) == ("block", "qtest", "qtest-x86_64", "unit")
-    assert build_tests(build, tests, NO_SANDBOX, log).returncode == 0
-    rows = run_tests(build, tests, NO_SANDBOX, patch=0, log=log, processes=2)
+    step = Recorder()
+    assert build_tests(build, tests, NO_SANDBOX, log, step).returncode == 0
+    rows = run_tests(build, tests, NO_SANDBOX, patch=0, log=log, processes=2, step=step)
     assert [(row.name, row.outcome, row.reason) for row in rows] == [
         ("test-good", "ok", ""),
         ("test-bad", "failed", "ERROR: odd"),
         ("qtest-x86_64/skipped-test", "skipped", ""),
         ("other", "ok", ""),
     ]
+    counts = [(done, total) for done, total, _ in step.updates]
+    assert counts[:3] == [(1, 2), (2, 2), (1, 4)]
+    assert "test-good" in str(step.updates[2:5]), "meson prints each test when it ends"
+    assert (4, 4) in counts
