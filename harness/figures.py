@@ -1,6 +1,6 @@
 """Formatting of figures in all outputs."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 NONE = "\N{EN DASH}"
 
@@ -35,6 +35,13 @@ def ranges_of(numbers: Iterable[int]) -> list[str]:
         else:
             ranges.append([number, number])
     return [str(first) if first == last else f"{first}-{last}" for first, last in ranges]
+
+
+def shown(texts: Sequence[object], most: int = 1) -> str:
+    """Join the first ``most`` texts, and count the others: ``a, b and 3 more``, ``a (and 3 more)``."""
+    left = len(texts) - most
+    more = f" and {left} more" if most > 1 else f" (and {left} more)"
+    return ", ".join(map(str, texts[:most])) + (more if left > 0 else "")
 
 
 def format_ratio(ratio: float | None) -> str:

@@ -30,7 +30,9 @@ def storing(what: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise StorageError(f"cannot {what}: {error}", "free some disk space") from error
+        raise StorageError(
+            f"cannot {what}: {error}", "free some disk space, or make the folder writable"
+        ) from error
 
 
 def write_json(path: Path, value: object) -> None:
@@ -44,16 +46,15 @@ def write_json(path: Path, value: object) -> None:
 def write_bytes(path: Path, data: bytes) -> None:
     """Write ``data`` as write_json does. Raises StorageError."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise StorageError(
-            f"cannot write {path}: {error}", "free the disk or make the folder writable"
-        ) from error
+    with storing(f"write {path}"):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with temporary.open("wb") as stream:
+                stream.write(data)
+                stream.flush()
+                os.fsync(stream.fileno())
+            temporary.replace(path)
+        except OSError:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+            raise

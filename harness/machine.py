@@ -38,15 +38,14 @@ class HostFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 def host_facts(root: Path = Path("/")) -> HostFacts:
     """Return the facts that need no privileges; a missing fact is an empty string or 0."""
-    meminfo = text_of(root / "proc/meminfo")
     return HostFacts(
         kernel=platform.release(),
         machine=platform.machine(),
         distribution=find(r'^PRETTY_NAME="?([^"\n]*)', text_of(root / "etc/os-release")),
         cpu=cpu_model(root),
         cpus=len(os.sched_getaffinity(0)),
-        memory_mib=int(find(r"^MemTotal:\s*(\d+)", meminfo) or 0) // 1024,
-        swap_mib=int(find(r"^SwapTotal:\s*(\d+)", meminfo) or 0) // 1024,
+        memory_mib=number_in(root / "proc/meminfo", r"^MemTotal:\s*(\d+)") // 1024,
+        swap_mib=number_in(root / "proc/meminfo", r"^SwapTotal:\s*(\d+)") // 1024,
         thp=thp_mode(root),
         mitigations=mitigations(root),
         governor=text_of(root / "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor").strip(),
@@ -82,6 +81,11 @@ def find(pattern: str, text: str) -> str:
     """Return the first group of the first match of ``pattern``, or an empty string."""
     found = re.search(pattern, text, re.MULTILINE)
     return found[1].strip() if found else ""
+
+
+def number_in(path: Path, pattern: str) -> int:
+    """Return the number in the first group of ``pattern`` in the file; 0 if there is none."""
+    return int(find(pattern, text_of(path)) or 0)
 
 
 def text_of(path: Path) -> str:

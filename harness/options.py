@@ -6,23 +6,22 @@ has a target, whether a guest fits into this machine), before any work.
 """
 
 import ast
+import contextlib
 import dataclasses
 import difflib
 import hashlib
-import os
 import re
 import secrets
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 import psutil
 
-from harness.errors import OptionError
-from harness.jsonfile import UNREADABLE
+from harness.errors import OptionError, StorageError
+from harness.jsonfile import UNREADABLE, write_json
 from harness.layout import Layout
 from harness.process import run
 
@@ -33,39 +32,23 @@ LINUX_MINIMUM_MIB = 128
 Value = str | int | bool | tuple[str, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Declared:
-    """One option, as declared in meson_options.txt."""
+class Declared(msgspec.Struct, frozen=True, kw_only=True, rename={"default": "value"}):
+    """One option, as ``meson introspect --buildoptions`` prints it and as the cache stores it.
+
+    ``minimum`` and ``maximum`` are from meson_options.txt.
+    """
 
     name: str
+    section: str = "user"
     type: str
     default: Value
-    choices: tuple[str, ...]
-    minimum: int | None
-    maximum: int | None
+    choices: tuple[str, ...] | None = None
+    minimum: int | None = None
+    maximum: int | None = None
     description: str
 
 
-class _Introspected(msgspec.Struct, frozen=True):
-    """One option, as ``meson introspect --buildoptions`` prints it and as the cache stores it."""
-
-    name: str
-    section: str
-    type: str
-    value: str | int | bool | list[str]
-    description: str
-    choices: list[str] | None = None
-
-
-DEBUG = Declared(
-    name="debug",
-    type="boolean",
-    default=False,
-    choices=(),
-    minimum=None,
-    maximum=None,
-    description="Compile with debug information",
-)
+DEBUG = Declared(name="debug", type="boolean", default=False, description="Compile with debug information")
 """meson has this option in every project, so meson_options.txt cannot declare it."""
 AT_LEAST_ONE = msgspec.Meta(min_length=1)
 
@@ -129,6 +112,11 @@ class Options:
         """Positions of the selected patches; empty for all."""
         return frozenset(map(int, self.patches))
 
+    @property
+    def further_pins(self) -> tuple[str, ...]:
+        """The pins of -Dmatrix=; empty for ``none``."""
+        return tuple(name for name in self.matrix if name != "none")
+
     def values(self) -> dict[str, Any]:
         """Return every option with its value, for the results."""
         return {
@@ -144,7 +132,7 @@ def declared_options(layout: Layout) -> dict[str, Declared]:
     digest = hashlib.sha256(option_file.read_bytes() + build_file.read_bytes()).hexdigest()[:16]
     cached = layout.cache / "options" / f"{digest}.json"
     try:
-        raw = msgspec.json.decode(cached.read_bytes(), type=Annotated[list[_Introspected], AT_LEAST_ONE])
+        raw = msgspec.json.decode(cached.read_bytes(), type=Annotated[list[Declared], AT_LEAST_ONE])
     except (OSError, *UNREADABLE):
         finished = run(
             [sys.executable, "-m", "mesonbuild.mesonmain", "introspect", "--buildoptions", build_file],
@@ -155,12 +143,13 @@ def declared_options(layout: Layout) -> dict[str, Declared]:
                 details=tuple(ended.output.splitlines()[-5:]),
             ),
         )
-        found = msgspec.json.decode(finished.output, type=list[_Introspected])
+        found = msgspec.json.decode(finished.output, type=list[Declared])
         raw = [option for option in found if option.section == "user"]
-        _store(cached, msgspec.json.encode(raw))
+        with contextlib.suppress(StorageError):  # an unwritable cache is not an error
+            write_json(cached, raw)
     bounds = _integer_bounds(option_file.read_text(encoding="utf-8"))
-    declared = {option.name: _declared(option, bounds.get(option.name, (None, None))) for option in raw}
-    return {**declared, DEBUG.name: DEBUG}
+    declared = [msgspec.structs.replace(option, **bounds.get(option.name, {})) for option in raw]
+    return {option.name: option for option in (*declared, DEBUG)}
 
 
 def parse_options(layout: Layout, words: Sequence[str]) -> Options:
@@ -319,33 +308,9 @@ def _split_array(name: str, text: str) -> tuple[str, ...]:
     return tuple(item.strip() for item in text.split(",") if item.strip())
 
 
-def _declared(option: _Introspected, bounds: tuple[int | None, int | None]) -> Declared:
-    return Declared(
-        name=option.name,
-        type=option.type,
-        default=tuple(option.value) if isinstance(option.value, list) else option.value,
-        choices=tuple(option.choices or ()),
-        minimum=bounds[0],
-        maximum=bounds[1],
-        description=option.description,
-    )
-
-
-def _integer_bounds(text: str) -> dict[str, tuple[int | None, int | None]]:
-    """Return min and max of integer options, which introspection omits (as of meson 1.12)."""
-    bounds = {}
-    for name, body in re.findall(r"^option\('([a-z_]+)',(.*?)\)\s*$", text, re.DOTALL | re.MULTILINE):
-        low, high = re.search(r"\bmin: (\d+)", body), re.search(r"\bmax: (\d+)", body)
-        bounds[name] = (int(low[1]) if low else None, int(high[1]) if high else None)
-    return bounds
-
-
-def _store(path: Path, data: bytes) -> None:
-    """Store ``data`` for the next run; an unwritable cache is not an error."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        aside = path.with_name(f".{path.name}.{os.getpid()}")
-        aside.write_bytes(data)
-        aside.replace(path)
-    except OSError:
-        pass
+def _integer_bounds(text: str) -> dict[str, dict[str, int]]:
+    """Return minimum and maximum of integer options, which introspection omits (as of meson 1.12)."""
+    return {
+        name: {f"{end}imum": int(number) for end, number in re.findall(r"\b(min|max): (\d+)", body)}
+        for name, body in re.findall(r"^option\('([a-z_]+)',(.*?)\)\s*$", text, re.DOTALL | re.MULTILINE)
+    }

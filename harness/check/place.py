@@ -58,8 +58,7 @@ def place(  # noqa: PLR0917 - the results of earlier stages
 ) -> Placed:
     """Apply ``series`` to the state ``base`` of ``tree`` or to its commit ``onto``; try the pins ``others``.
 
-    ``others`` may be ``none``. ``source`` contains the files of that state or commit; ``required`` is that of
-    Judged.
+    ``source`` contains the files of that state or commit; ``required`` is that of Judged.
 
     A series that does not apply is a result, not an exception. Raises TreeError, BusyError, StorageError.
     """
@@ -162,7 +161,7 @@ def _matrix(  # noqa: PLR0917 - as in place
         return ()
     trees: dict[str, Tree | str] = {tree.pin.name: tree}
     for name in others:
-        if name not in (*trees, "none"):
+        if name not in trees:
             trees[name] = _other(name, layout, reporter)
     starts = {
         name: onto

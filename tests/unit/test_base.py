@@ -254,4 +254,4 @@ def test_table_is_shown_below_the_bar_while_a_step_runs():
 def test_failed_write_has_the_file_and_a_remedy():
     with pytest.raises(StorageError, match=r"^cannot write a\.txt: full$") as raised, storing("write a.txt"):
         raise OSError("full")
-    assert raised.value.remedy == "free some disk space"
+    assert raised.value.remedy == "free some disk space, or make the folder writable"

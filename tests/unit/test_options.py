@@ -99,15 +99,7 @@ option('on', type: 'boolean', value: false, description: 'Switch')
 """,
     )
     found = declared_options(layout)
-    integer = module.Declared(
-        name="lone",
-        type="integer",
-        default=5,
-        choices=(),
-        minimum=None,
-        maximum=None,
-        description="Without bounds",
-    )
+    integer = module.Declared(name="lone", type="integer", default=5, description="Without bounds")
     assert found["lone"] == integer
     assert (found["low"].minimum, found["both_ends"].minimum, found["both_ends"].maximum) == (1, 0, 1000)
     assert (found["kind"].type, found["kind"].choices, found["kind"].default) == ("combo", ("b", "a"), "b")
