@@ -4,14 +4,14 @@ The system's packages are not changed. The machine's apt.conf.d applies, because
 hooks, which refresh caches of other programs, and its pins do not apply.
 """
 
-import os
 import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.errors import FetchError, HarnessError, StorageError
+from harness.errors import FetchError, HarnessError
+from harness.jsonfile import storing, write_bytes
 from harness.layout import Layout, safe_name
 from harness.process import Finished, run
 from harness.progress import Reporter, Step
@@ -113,7 +113,7 @@ def open_state(layout: Layout, entry: AptEntry, suite: str, architecture: str) -
     fields = [f"Types: {kind}", f"URIs: {entry.uri}", f"Suites: {suite}", "Components: main"]
     fields += [f"{name}: {value}" for name, value in entry.trust]
     sources = "\n".join(fields) + "\n"
-    try:
+    with storing(f"write {folder}"):
         listed = folder / "debian.sources"
         if not listed.is_file() or listed.read_text(encoding="utf-8") != sources:
             shutil.rmtree(folder, ignore_errors=True)
@@ -121,11 +121,7 @@ def open_state(layout: Layout, entry: AptEntry, suite: str, architecture: str) -
                 (folder / name).mkdir(parents=True, exist_ok=True)
             (folder / "status").write_text("", encoding="utf-8")
             (folder / "no-hooks.conf").write_text(_NO_HOOKS, encoding="utf-8")
-            temporary = folder / f".debian.sources.{os.getpid()}"
-            temporary.write_text(sources, encoding="utf-8")
-            temporary.replace(listed)  # last: if this file exists, the state is complete
-    except OSError as error:
-        raise StorageError(f"cannot write {folder}: {error}", "make the cache writable") from error
+            write_bytes(listed, sources.encode())  # last: if this file exists, the state is complete
     return AptState(folder=folder, suite=suite, architecture=architecture)
 
 

@@ -6,7 +6,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from harness.errors import FetchError, OptionError, StorageError, VerifyError
+from harness.errors import FetchError, OptionError, VerifyError
 from harness.jsonfile import storing
 from harness.process import run
 from harness.progress import Reporter, Step
@@ -44,10 +44,8 @@ def download(url: str, target: Path, reporter: Reporter, *, size: int = 0) -> No
 def _copy(answer: http.client.HTTPResponse, target: Path, size: int, step: Step) -> None:
     announced = int(answer.headers.get("Content-Length") or 0)
     started, done = time.monotonic(), 0
-    try:
+    with storing(f"write {target}"):
         sink = target.open("wb")
-    except OSError as error:
-        raise StorageError(f"cannot write {target}: {error}", "make the folder writable") from error
     with sink:
         while chunk := answer.read(1 << 18):
             with storing(f"write {target}"):

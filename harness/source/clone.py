@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from harness.errors import HarnessError, OptionError, TreeError
+from harness.figures import shown
 from harness.process import Finished, run
 from harness.progress import Reporter
 
@@ -190,11 +191,10 @@ def _check_objects(clone: Clone) -> None:
 def warn_of_changes(clone: Clone, reporter: Reporter) -> None:
     """Name the uncommitted changes of the clone in a warning: they are not part of a commit."""
     changed = run_git(clone.folder, "status", "--porcelain", "--untracked-files=no", "--ignore-submodules")
-    lines = changed.output.splitlines() if changed.returncode == 0 else []
-    if lines:
-        more = f" and {len(lines) - 1} more" if len(lines) > 1 else ""
+    files = [line[3:] for line in changed.output.splitlines()] if changed.returncode == 0 else []
+    if files:
         reporter.warn(
-            f"{clone.folder}: uncommitted changes are not part of {clone.commit[:12]}: {lines[0][3:]}{more}"
+            f"{clone.folder}: uncommitted changes are not part of {clone.commit[:12]}: {shown(files)}"
         )
 
 

@@ -23,16 +23,15 @@ FILE = "closures.json"
 
 
 def fetch_closure(
-    layout: Layout, reporter: Reporter, packages: Collection[str], *, suite: str = "", architecture: str = ""
+    layout: Layout, reporter: Reporter, packages: Collection[str], *, architecture: str
 ) -> dict[str, tuple[Deb, Path]]:
     """Fetch ``packages`` and their dependencies: name → (Deb, path of the ``.deb`` in the cache).
 
     Recommended packages are not included. Raises FetchError (unknown package, conflicting packages, no
     network), VerifyError, BusyError, StorageError.
     """
-    architecture = architecture or native_architecture()
     native = architecture == native_architecture()
-    suite = suite or default_suite(native=native)
+    suite = default_suite(native=native)
     check_names(packages)
     key = " ".join(sorted(set(packages)))
     folder = layout.downloads / "debs" / f"{suite}-{architecture}"

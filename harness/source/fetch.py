@@ -11,6 +11,7 @@ from typing import Literal
 from harness.errors import FetchError, HarnessError, MissingError, OptionError, StorageError, VerifyError
 from harness.layout import Layout
 from harness.lock import locked
+from harness.machine import text_of
 from harness.progress import Reporter
 from harness.source import debian, git
 from harness.source.archive import check_signature, download
@@ -241,11 +242,7 @@ def _repository(location: Location, layout: Layout) -> Path:
 
 
 def _read_origin(target: Path) -> Literal["debian", "url"]:
-    try:
-        origin = target.with_name(f"{target.name}.origin").read_text(encoding="ascii")
-    except (OSError, ValueError):
-        origin = "url"
-    return "debian" if origin == "debian" else "url"
+    return "debian" if text_of(target.with_name(f"{target.name}.origin")) == "debian" else "url"
 
 
 def _remove(path: Path) -> None:

@@ -4,6 +4,7 @@ import hashlib
 from pathlib import Path
 
 from harness.errors import StorageError, VerifyError
+from harness.jsonfile import storing
 from harness.progress import Reporter
 
 
@@ -20,10 +21,8 @@ def keep_bad(path: Path, digest: str, name: Path | None = None) -> Path:
     """Rename a file with wrong bytes to ``<name>.bad-<digest>``, for inspection. Raises StorageError."""
     name = name or path
     bad = name.with_name(f"{name.name}.bad-{digest[:12]}")
-    try:
+    with storing(f"rename {path}"):
         path.replace(bad)
-    except OSError as error:
-        raise StorageError(f"cannot rename {path}: {error}", "make the folder writable") from error
     return bad
 
 

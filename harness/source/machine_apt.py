@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from debian.deb822 import Deb822
 
 from harness.errors import FetchError
+from harness.machine import text_of
 from harness.platforms import Distribution, Family, distribution, table
 
 ETC = Path("/etc/apt")
@@ -90,14 +91,10 @@ def _best(etc: Path, suite: str, family: Family) -> AptEntry:
 def entries(etc: Path) -> Iterator[AptEntry]:
     """Yield every enabled entry of ``sources.list`` and ``sources.list.d``."""
     for path in (etc / "sources.list", *sorted((etc / "sources.list.d").glob("*"))):
-        try:
-            text = path.read_text(encoding="utf-8", errors="replace")
-        except OSError:
-            continue
         if path.suffix == ".sources":
-            yield from _deb822(text)
+            yield from _deb822(text_of(path))
         elif path.suffix == ".list":
-            for line in text.splitlines():
+            for line in text_of(path).splitlines():
                 yield from _one_line(line)
 
 

@@ -5,7 +5,6 @@ Dependencies are not resolved: firmware and kernels need none. harness.source.cl
 
 import contextlib
 import functools
-import json
 import os
 import platform
 import re
@@ -15,8 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
 
+import msgspec
+
 from harness.errors import FetchError, HarnessError, StorageError
-from harness.jsonfile import UNREADABLE, storing
+from harness.jsonfile import UNREADABLE, write_json
 from harness.layout import Layout
 from harness.lock import locked
 from harness.process import Finished, run
@@ -37,6 +38,7 @@ ARCHITECTURES = {
     "i686": "i386",
 }
 
+FILE = "resolved.json"
 SHOWN = 4
 """Maximum number of packages that the title of a download step lists by name."""
 
@@ -87,7 +89,7 @@ def fetch_packages(
                     state.update(reporter)
                 resolved = with_index(state, reporter, lambda: _download(state, missing, folder, reporter))
             known = {**known, **resolved}
-            _save(folder, known)
+            write_json(folder / FILE, dict(sorted(known.items())))
         return {name: folder / known[name].file for name in wanted}
 
 
@@ -215,15 +217,6 @@ def _damaged(deb: Path, ended: Finished) -> HarnessError:
 
 def _load(folder: Path) -> dict[str, Deb]:
     try:
-        raw = json.loads((folder / "resolved.json").read_text(encoding="utf-8"))
-        return {name: Deb(file=item["file"], sha256=item["sha256"]) for name, item in raw.items()}
-    except (OSError, *UNREADABLE, KeyError, TypeError, AttributeError):
+        return msgspec.json.decode((folder / FILE).read_bytes(), type=dict[str, Deb])
+    except (OSError, *UNREADABLE):
         return {}
-
-
-def _save(folder: Path, known: dict[str, Deb]) -> None:
-    text = json.dumps({name: {"file": deb.file, "sha256": deb.sha256} for name, deb in sorted(known.items())})
-    temporary = folder / f".resolved.json.{os.getpid()}"
-    with storing(f"write {folder}"):
-        temporary.write_text(text + "\n", encoding="utf-8")
-        temporary.replace(folder / "resolved.json")

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
-from harness.errors import HarnessError, StorageError
+from harness.errors import HarnessError
+from harness.jsonfile import storing
 from harness.layout import Layout
 from harness.lock import locked
 from harness.process import Finished, disk_is_full
@@ -60,7 +61,7 @@ def apply_series(
     ref = f"refs/harness/{series.name}/{series.digest[:12]}-{start[:12]}"
     with locked(layout.tree(tree.name), f"the tree {tree.name}", reporter):
         known = git.find(f"{ref}^{{commit}}")
-        if known and _is_above(git, start, known[0]):
+        if known and git.is_ancestor(start, known[0]):
             return Applied(commit=known[0], reused=True)
         places = [Place(series=series, index=index) for index in range(len(series.patches))]
         if is_range_on(git, series, start):
@@ -219,10 +220,6 @@ def is_range_on(git: Git, series: Series, start: str) -> bool:
     return bool(wanted) and series.range_base == start and git.find(*wanted) is not None
 
 
-def _is_above(git: Git, base: str, commit: str) -> bool:
-    return git.run("merge-base", "--is-ancestor", base, commit, check=False).returncode == 0
-
-
 @contextmanager
 def _scratch(layout: Layout, tree: Tree) -> Iterator[Path]:
     """Provide a folder for the worktree; remove it and its registration, before (a killed run) and after."""
@@ -235,10 +232,8 @@ def _scratch(layout: Layout, tree: Tree) -> Iterator[Path]:
             git.run("worktree", "prune", "--expire=now")
 
     clear()
-    try:
+    with storing(f"create {path}"):
         os.mkdir(path)  # noqa: PTH102 - fails when clear() could not
-    except OSError as error:
-        raise StorageError(f"cannot create {path}: {error}", "make the folder writable") from error
     try:
         yield path
     finally:

@@ -109,8 +109,8 @@ def _place(tree: Tree, path: Path, commit: str, reporter: Reporter) -> None:
         _clear_lock(git)
         _switch(git, marker, commit, "--force")
         return
-    changed = _changed(git)
-    if changed:
+    _clear_lock(git)
+    if changed := git.changed():
         raise TreeError(
             f"{path} has uncommitted changes in {len(changed)} files, such as {changed[0]}",
             "commit or stash them (git stash), or remove the folder, and run again",
@@ -173,21 +173,6 @@ def _switch(git: Git, marker: Path, commit: str, *how: str) -> None:
     marker.write_text(commit + "\n", encoding="ascii")
     git.run("checkout", "--quiet", "--detach", *how, commit)
     marker.unlink()
-
-
-def _changed(git: Git) -> list[str]:
-    """Return the files that differ from HEAD, in the index or on disk, except untracked files."""
-    _clear_lock(git)
-    listed = git.run(
-        "status",
-        "--porcelain",
-        "-z",
-        "--untracked-files=no",
-        "--no-renames",
-        merge_stderr=False,
-        env={"GIT_OPTIONAL_LOCKS": "1"},  # store the refreshed index, so the next status is faster
-    )
-    return [entry[3:] for entry in listed.output.split("\0") if entry]
 
 
 def _clear_lock(git: Git) -> None:

@@ -7,7 +7,8 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-from harness.errors import StorageError, TreeError
+from harness.errors import TreeError
+from harness.jsonfile import storing
 from harness.progress import Reporter
 from harness.source import Edit, Traces
 from harness.tree.git import Git
@@ -20,12 +21,12 @@ def commit_edits(git: Git, parent: str, edits: Sequence[Edit], message: str, *, 
     """
     if not edits:
         return git.read("rev-parse", "--verify", f"{parent}^{{commit}}")
-    try:
-        with tempfile.TemporaryDirectory(prefix=".edit-", dir=git.repository) as scratch:
-            tree = _edited(git, parent, edits, Path(scratch), pin=pin)
-            return git.read("commit-tree", tree, "-p", parent, stdin=message.encode())
-    except OSError as error:
-        raise StorageError(f"cannot write {git.repository}: {error}", "free some disk space") from error
+    with (
+        storing(f"write {git.repository}"),
+        tempfile.TemporaryDirectory(prefix=".edit-", dir=git.repository) as scratch,
+    ):
+        tree = _edited(git, parent, edits, Path(scratch), pin=pin)
+        return git.read("commit-tree", tree, "-p", parent, stdin=message.encode())
 
 
 def needed_edits(
@@ -96,8 +97,7 @@ def _edited(git: Git, parent: str, edits: Sequence[Edit], scratch: Path, *, pin:
     index = {"GIT_INDEX_FILE": str(scratch / "index")}
     git.run("read-tree", parent, env=index)
     files = list(dict.fromkeys(edit.file for edit in edits))
-    listed = git.read("ls-files", "-s", "-z", "--", *files, env=index).split("\0")
-    modes = {line.partition("\t")[2]: line.split(" ")[0] for line in listed if line}
+    modes = {path: facts[0] for facts, path in git.entries("ls-files", "-s", "-z", "--", *files, env=index)}
     for edit in edits:
         if modes.get(edit.file) not in ("100644", "100755"):
             raise _misfit(edit, pin, "the tree has no such file")

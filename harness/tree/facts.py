@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from harness.errors import TreeError
+from harness.machine import text_of
 from harness.tree.git import Git
 
 TARGET_FOLDERS = ("configs/targets/", "default-configs/targets/")
@@ -24,20 +25,17 @@ class Facts:
 
 def read_facts(git: Git, commit: str, origin: str) -> Facts:
     """Read the facts of ``commit``; ``origin`` names its source in messages. Raises TreeError."""
-    version = git.run("cat-file", "blob", f"{commit}:VERSION", check=False, merge_stderr=False)
-    if version.returncode != 0:
+    version = git.blob(f"{commit}:VERSION")
+    if version is None:
         raise TreeError(f"{origin} is not a QEMU source: it has no file VERSION", "pass a QEMU source")
     listed = git.read("ls-tree", "--name-only", commit, *TARGET_FOLDERS).splitlines()
     targets = sorted(PurePosixPath(path).stem for path in listed if path.endswith("-softmmu.mak"))
-    return Facts(version=version.output.strip(), targets=tuple(targets))
+    return Facts(version=version.strip(), targets=tuple(targets))
 
 
 def teardown_arguments(source: Path) -> tuple[str, ...]:
     """Return the arguments that enable asynchronous teardown in the sources below ``source``, else ()."""
-    try:
-        return feature_words((source / OPTIONS).read_text(encoding="utf-8", errors="replace"))
-    except OSError:
-        return ()
+    return feature_words(text_of(source / OPTIONS))
 
 
 def feature_words(text: str) -> tuple[str, ...]:

@@ -18,14 +18,17 @@ from harness.tree.content import TreeEntry
 from harness.tree.git import EMAIL, EPOCH, NAME, Git
 from harness.tree.paths import through
 
+REF = "refs/tags/import"
+MESSAGE = "import\n"
 
-def import_entries(git: Git, entries: Iterator[TreeEntry], message: str, ref: str, step: Step) -> None:
-    """Commit ``entries`` as the only commit of ``ref``.
+
+def import_entries(git: Git, entries: Iterator[TreeEntry], step: Step) -> None:
+    """Commit ``entries`` as the only commit of REF.
 
     Raises the errors of ``entries``, and TreeError for entries that contradict each other.
     """
     read_end, write_end = os.pipe()
-    writer = _Writer(entries, message, ref, write_end, step)
+    writer = _Writer(entries, write_end, step)
     writer.start()
     try:
         with open(read_end, "rb") as source:  # noqa: PTH123 - a descriptor
@@ -53,9 +56,9 @@ def import_entries(git: Git, entries: Iterator[TreeEntry], message: str, ref: st
 class _Writer(threading.Thread):
     """Thread that reads the entries and writes the stream into the pipe to git."""
 
-    def __init__(self, entries: Iterator[TreeEntry], message: str, ref: str, pipe: int, step: Step) -> None:
+    def __init__(self, entries: Iterator[TreeEntry], pipe: int, step: Step) -> None:
         super().__init__(name="fast-import", daemon=True)
-        self._entries, self._message, self._ref, self._pipe, self._step = entries, message, ref, pipe, step
+        self._entries, self._pipe, self._step = entries, pipe, step
         self.failure: BaseException | None = None
 
     def run(self) -> None:
@@ -100,12 +103,8 @@ class _Writer(threading.Thread):
                     f"the source is refused: {path!r} contains files, but {parent!r} is not a folder",
                     "use a source that you trust",
                 )
-        text = self._message.encode()
-        stream.write(
-            b"commit %s\ncommitter %s <%s> %d +0000\n"
-            % (self._ref.encode(), NAME.encode(), EMAIL.encode(), EPOCH)
-        )
-        stream.write(b"data %d\n%s\n" % (len(text), text))
+        who = f"committer {NAME} <{EMAIL}> {EPOCH} +0000"
+        stream.write(f"commit {REF}\n{who}\ndata {len(MESSAGE)}\n{MESSAGE}\n".encode())
         for path in sorted(files):
             mode, mark = files[path]
             quoted = path.encode("utf-8", "surrogateescape").replace(b"\\", b"\\\\").replace(b'"', b'\\"')

@@ -83,11 +83,8 @@ class _Trial:
         known_as = {new: old for old, new in self.moved.items()}
         # ls-tree refuses names outside of the tree.
         inside = [path for path in wanted if ".." not in path.split("/") and not path.startswith("/")]
-        listed = self.git.read("ls-tree", "-r", "-z", commit, "--", *inside).split("\0") if inside else []
-        lines = []
-        for line in filter(None, listed):
-            facts, _, path = line.partition("\t")
-            lines.append(f"{facts}\t{known_as.get(path, path)}\0")
+        listed = self.git.entries("ls-tree", "-r", "-z", commit, "--", *inside) if inside else ()
+        lines = (f"{' '.join(facts)}\t{known_as.get(path, path)}\0" for facts, path in listed)
         text = "".join(lines).encode("utf-8", "surrogateescape")
         self.git.run("update-index", "-z", "--index-info", stdin=text, env=self._env(self.index))
         if not self.index.exists():
@@ -170,20 +167,15 @@ class _Trial:
         return self.git.read("ls-files", "-s", "-z", env=self._env(self.index))
 
     def _read(self, path: str, index: Path) -> str | None:
-        ended = self.git.run(
-            "cat-file", "blob", f":{path}", env=self._env(index), check=False, merge_stderr=False
-        )
-        return ended.output if ended.returncode == 0 else None
+        return self.git.blob(f":{path}", env=self._env(index))
 
     def _is_exact(self, changes: Sequence[FileChange]) -> bool:
         """Return whether the index has each changed file with the blob that the patch specifies."""
         wanted = {change.old: change.old_blob for change in changes if change.old}
         if not wanted or not all(wanted.values()):
             return not wanted
-        present = {}
-        for line in filter(None, self._files().split("\0")):
-            facts, _, name = line.partition("\t")
-            present[name] = facts.split(" ")[1]
+        files = self.git.entries("ls-files", "-s", "-z", env=self._env(self.index))
+        present = {name: facts[1] for facts, name in files}
         return all(present.get(name, "").startswith(blob) for name, blob in wanted.items())
 
 

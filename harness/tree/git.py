@@ -6,7 +6,7 @@ tree, parents, author, committer, dates and message).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -102,6 +102,32 @@ class Git:
         """Return the ids of ``revisions``, or None if one of them does not exist."""
         ended = self.run("rev-parse", *revisions, check=False, merge_stderr=False)
         return tuple(ended.output.split()) if ended.returncode == 0 else None
+
+    def entries(
+        self, *words: str | Path, env: Mapping[str, str] | None = None
+    ) -> Iterator[tuple[list[str], str]]:
+        """Yield facts and path of each entry that ``ls-tree -z`` or ``ls-files -s -z`` prints."""
+        for line in filter(None, self.read(*words, env=env).split("\0")):
+            facts, _, path = line.partition("\t")
+            yield facts.split(" "), path
+
+    def blob(self, name: str, env: Mapping[str, str] | None = None) -> str | None:
+        """Return the blob ``name`` as text; None if there is none."""
+        ended = self.run("cat-file", "blob", name, env=env, check=False, merge_stderr=False)
+        return ended.output if ended.returncode == 0 else None
+
+    def is_ancestor(self, commit: str, other: str) -> bool:
+        """Return whether ``commit`` is ``other`` or an ancestor of it."""
+        return self.run("merge-base", "--is-ancestor", commit, other, check=False).returncode == 0
+
+    def changed(self) -> list[str]:
+        """Return the files that differ from HEAD, in the index or on disk, except untracked files."""
+        listed = self.run(
+            *("status", "--porcelain", "-z", "--untracked-files=no", "--no-renames"),
+            merge_stderr=False,
+            env={"GIT_OPTIONAL_LOCKS": "1"},  # store the refreshed index, so the next status is faster
+        )
+        return [entry[3:] for entry in listed.output.split("\0") if entry]
 
     def _why(self, ended: Finished, error: Callable[[Finished], HarnessError]) -> HarnessError:
         return disk_is_full(ended.output, self.at, self.repository) or error(ended)

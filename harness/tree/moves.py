@@ -43,12 +43,8 @@ def find_moves(paths: Collection[str], target: Place, others: Sequence[Place]) -
 
 
 def _files(place: Place) -> _Files:
-    listed = Git(repository=place[0]).read("ls-tree", "-r", "-z", place[1]).split("\0")
-    files = {}
-    for line in filter(None, listed):
-        facts, _, path = line.partition("\t")
-        files[path] = facts
-    return files
+    listed = Git(repository=place[0]).entries("ls-tree", "-r", "-z", place[1])
+    return {path: " ".join(facts) for facts, path in listed}
 
 
 def _by_folder(lost: _Files, gone: Sequence[str], added: _Files) -> dict[str, str]:

@@ -5,25 +5,23 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from harness.errors import OptionError, StorageError, TreeError, VerifyError
-from harness.jsonfile import UNREADABLE, storing
+from harness.errors import OptionError, TreeError, VerifyError
+from harness.jsonfile import UNREADABLE, storing, write_json
 from harness.layout import Layout, safe_part
 from harness.lock import locked
 from harness.progress import Reporter, Silent
 from harness.source import Clone, Edit, Pin, Source, Traces
-from harness.tree.content import TreeEntry, from_archive, from_folder
+from harness.tree.content import from_archive, from_folder
 from harness.tree.edits import commit_edits, find_traces, needed_edits
 from harness.tree.facts import Facts, read_facts
-from harness.tree.fastimport import import_entries
+from harness.tree.fastimport import MESSAGE, REF, import_entries
 from harness.tree.git import Git, borrow_objects, make_repository
 from harness.tree.paths import bad_link, bad_path
 
@@ -96,7 +94,7 @@ def _borrow(source: Source, clone: Clone, layout: Layout, reporter: Reporter) ->
         if not (path / STATE_FILE).is_file():
             temporary = _temporary(path)
             make_repository(temporary)
-            _write(temporary / STATE_FILE, json.dumps({"clone": str(clone.folder)}) + "\n")
+            write_json(temporary / STATE_FILE, {"clone": str(clone.folder)})
             shutil.rmtree(path, ignore_errors=True)
             _replace(temporary, path, reporter)
         borrow_objects(path, clone.objects, clone.shallow)
@@ -142,10 +140,8 @@ def _import(git: Git, source: Source, reporter: Reporter) -> None:
         if source.kind == "git":
             _import_commit(git, source, reporter)
         else:
-            entries: Iterator[TreeEntry] = (
-                from_folder(source.path) if source.path.is_dir() else from_archive(source.path)
-            )
-            import_entries(git, entries, "import\n", "refs/tags/import", step)
+            read = from_folder if source.path.is_dir() else from_archive
+            import_entries(git, read(source.path), step)
 
 
 def _import_commit(git: Git, source: Source, reporter: Reporter) -> None:
@@ -155,19 +151,16 @@ def _import_commit(git: Git, source: Source, reporter: Reporter) -> None:
         *("--", source.path.absolute().as_uri(), f"+{source.digest}:refs/harness/source"),
     )
     _check_commit(git, source.digest, str(source.path), reporter)
-    commit = git.read("commit-tree", f"{source.digest}^{{tree}}", stdin=b"import\n")
-    git.run("update-ref", "refs/tags/import", commit)
+    commit = git.read("commit-tree", f"{source.digest}^{{tree}}", stdin=MESSAGE.encode())
+    git.run("update-ref", REF, commit)
     git.run("update-ref", "-d", "refs/harness/source")
 
 
 def _check_commit(git: Git, commit: str, origin: str, reporter: Reporter) -> None:
     """Refuse names and links of a commit that could leave a checkout; report its submodules. Raises
     TreeError."""
-    listed = git.read("ls-tree", "-r", "-z", commit).split("\0")
     submodules = []
-    for line in filter(None, listed):
-        facts, _, path = line.partition("\t")
-        mode, _, blob = facts.split(" ")
+    for (mode, _, blob), path in git.entries("ls-tree", "-r", "-z", commit):
         problem = bad_path(path)
         if mode == "120000":
             problem = problem or bad_link(path, git.read("cat-file", "blob", blob))
@@ -181,13 +174,13 @@ def _check_commit(git: Git, commit: str, origin: str, reporter: Reporter) -> Non
 
 def _prepare(git: Git, name: str, source: Source, reporter: Reporter) -> Tree:
     """Create and tag ``pristine``, and record the source, the edits and the facts of the tree."""
-    facts = read_facts(git, "refs/tags/import", str(source.path))
+    facts = read_facts(git, REF, str(source.path))
     if source.release and facts.version != source.release:
         raise VerifyError(
             f"{source.path.name} contains QEMU {facts.version}, not {source.release}: another signed release",
             f"remove {source.path} and run again",
         )
-    pristine = _tag_pristine(git, "refs/tags/import", source.pin, name, reporter)
+    pristine = _tag_pristine(git, REF, source.pin, name, reporter)
     state = {
         "format": FORMAT,
         "digest": source.digest,
@@ -195,7 +188,7 @@ def _prepare(git: Git, name: str, source: Source, reporter: Reporter) -> Tree:
         "pristine": pristine,
         "facts": asdict(facts),
     }
-    _write(git.repository / STATE_FILE, json.dumps(state, indent=1) + "\n")
+    write_json(git.repository / STATE_FILE, state)
     reporter.note(f"tree {name}: QEMU {facts.version}, pristine {pristine[:12]}")
     return _tree(git.repository, name, source, state)
 
@@ -298,19 +291,10 @@ def _temporary(path: Path) -> Path:
 
 
 def _replace(temporary: Path, path: Path, reporter: Reporter) -> None:
-    try:
+    with storing(f"create {path}"):
         if path.exists():
             kept = path.with_name(f"{path.name}.old")
             shutil.rmtree(kept, ignore_errors=True)
             path.rename(kept)
             reporter.warn(f"tree {path.name} is damaged or has another source: renamed to {kept}")
         temporary.rename(path)
-    except OSError as error:
-        raise StorageError(f"cannot create {path}: {error}", "make the folder writable") from error
-
-
-def _write(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with storing(f"write {path}"):
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)

@@ -75,6 +75,7 @@ def apt(tmp_path, monkeypatch):
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("FAKE_APT", str(folder))
+    monkeypatch.setattr(closure, "default_suite", lambda **_: "bookworm")
     monkeypatch.setattr(
         closure,
         "archive_of",
@@ -86,7 +87,7 @@ def apt(tmp_path, monkeypatch):
 
 
 def get(layout, *packages):
-    found = fetch_closure(layout, Silent(), packages, suite="bookworm", architecture="s390x")
+    found = fetch_closure(layout, Silent(), packages, architecture="s390x")
     return {name: path.read_text() for name, (_, path) in found.items()}
 
 

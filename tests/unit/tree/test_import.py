@@ -16,8 +16,8 @@ from harness.source.pin import Traces
 from harness.tree import import_source, start_of
 from harness.tree.content import from_archive, from_folder
 from harness.tree.edits import edit_text
-from harness.tree.fastimport import import_entries
-from harness.tree.git import Git
+from harness.tree.fastimport import REF, import_entries
+from harness.tree.git import Git, make_repository
 from harness.tree.paths import bad_link, bad_path
 from tests.unit.repositories import unpack
 
@@ -180,12 +180,12 @@ def member(name, kind=tarfile.REGTYPE, target=""):
         ([], "empty"),
     ],
 )
-def test_unsafe_members_are_refused(tmp_path, imported, members, problem):
-    git = Git(repository=imported[1].path)
+def test_unsafe_members_are_refused(tmp_path, members, problem):
+    git = make_repository(tmp_path / "tree")
     with pytest.raises(TreeError) as error:
-        import_entries(git, from_archive(tar_with(tmp_path, *members)), "m", "refs/evil", SilentStep())
+        import_entries(git, from_archive(tar_with(tmp_path, *members)), SilentStep())
     assert problem in error.value.cause
-    assert git.find("refs/evil") is None
+    assert git.find(REF) is None
 
 
 def test_refused_archive_leaves_no_tree(layout, reporter, make_source, tmp_path):
