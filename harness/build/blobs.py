@@ -12,6 +12,7 @@ import re
 from pathlib import Path
 
 from harness.jsonfile import storing
+from harness.machine import text_of
 
 LISTED = Path("pc-bios/meson.build")
 
@@ -21,11 +22,7 @@ def add_missing_blobs(source: Path) -> tuple[str, ...]:
 
     git ignores them (info/exclude of the tree). Raises StorageError.
     """
-    try:
-        text = (source / LISTED).read_text(encoding="utf-8")
-    except OSError:
-        return ()
-    names = [f"{name}.bz2" for name in re.findall(r"'(edk2-[\w-]+\.fd)'", text)]
+    names = [f"{name}.bz2" for name in re.findall(r"'(edk2-[\w-]+\.fd)'", text_of(source / LISTED))]
     missing = tuple(name for name in names if not (source / "pc-bios" / name).exists())
     with storing(f"write below {source}"):
         for name in missing:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -18,8 +19,8 @@ from harness.build.devices import ALL, GUESTS, add_device_sets
 from harness.build.plan import BuildPlan, BuildRequest, Tools
 from harness.build.reading import configure_errors, missing_words, read_summary
 from harness.build.result import SCHEMA
-from harness.errors import ConfigureError, HarnessError, StorageError
-from harness.jsonfile import write_json
+from harness.errors import ConfigureError, HarnessError
+from harness.jsonfile import storing, write_json
 from harness.layout import Layout
 from harness.process import Finished, run
 from harness.progress import Reporter
@@ -86,14 +87,10 @@ def configure_job(job: Job) -> Configured:
     """Run configure in an emptied folder. Raises ConfigureError, StorageError, TimeoutExpiredError."""
     plan, log = job.plan, job.log("configure")
     rotate(log)
-    try:
+    with storing(f"empty {plan.folder}"):
         if plan.folder.exists():
             shutil.rmtree(plan.folder)
         plan.folder.mkdir(parents=True)
-    except OSError as error:
-        raise StorageError(
-            f"cannot empty {plan.folder}: {error}", "check the owner and mode of the folder"
-        ) from error
 
     def explain(ended: Finished) -> HarnessError:
         details = configure_errors(log.read_text(encoding="utf-8", errors="replace"))
@@ -154,9 +151,5 @@ def configure_job(job: Job) -> Configured:
 
 def rotate(log: Path) -> None:
     """Rename ``log`` of the previous run to ``.1``. Raises StorageError."""
-    try:
+    with storing(f"write {log}"), contextlib.suppress(FileNotFoundError):
         log.replace(log.with_name(log.name + ".1"))
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise StorageError(f"cannot write {log}: {error}", "check the owner and mode of the file") from error

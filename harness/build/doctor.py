@@ -79,23 +79,17 @@ def ensure(
     reporter: Reporter,
     *,
     stages: tuple[str, ...] | None = None,
-    versions: bool = False,
-) -> tuple[RequirementStatus, ...]:
-    """Install missing requirements as root or through passwordless sudo; return the status of all.
+) -> None:
+    """Install missing requirements as root or through passwordless sudo.
 
     Raises MissingError, whose remedy is one command line of the distribution, if the installation is not
     permitted, the distribution is unknown or has no package, or a requirement is still missing.
     """
     needs = requirements(options, stages)
-    rows = check(needs)
-    missing = [row for row in rows if not row.found]
-    if missing:
+    if missing := [row for row in check(needs) if not row.found]:
         _install(missing, layout, reporter)
-        rows = check(needs)
-        still = [row for row in rows if not row.found]
-        if still:
+        if still := [row for row in check(needs) if not row.found]:
             raise _missing(still, "its package does not contain it", layout.logs / "doctor.log")
-    return check(needs, versions=True) if versions else rows
 
 
 def ensure_libraries(needs: Sequence[Requirement], layout: Layout, reporter: Reporter) -> None:

@@ -20,7 +20,6 @@ class Elf:
     """ELF header. ``machine`` is pyelftools' name of ``e_machine``; a static program has no interpreter."""
 
     machine: str
-    bits: int
     interpreter: str
     needed: tuple[str, ...]
 
@@ -41,12 +40,8 @@ def read_elf(path: Path) -> Elf | None:
                 elif isinstance(segment, DynamicSegment):
                     tags: Iterable[Any] = segment.iter_tags("DT_NEEDED")
                     needed = tuple(str(tag.needed) for tag in tags)
-            return Elf(
-                machine=str(file["e_machine"]), bits=file.elfclass, interpreter=interpreter, needed=needed
-            )
-    except ELFError:
-        return None
-    except (ValueError, IndexError, UnicodeDecodeError):  # pyelftools on a truncated file
+            return Elf(machine=str(file["e_machine"]), interpreter=interpreter, needed=needed)
+    except (ELFError, ValueError, IndexError):  # the last two: pyelftools on a truncated file
         return None
     except OSError as error:
         raise StorageError(f"cannot read {path}: {error.strerror}", "check the file's owner") from error

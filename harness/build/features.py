@@ -15,26 +15,16 @@ from harness.build.conditions import DEEPEST, Condition, Description, children, 
 from harness.build.configure import SWITCHES, Configure, read_configure
 
 OTHER_SYSTEMS = {
-    "CONFIG_WIN32": "windows",
-    "CONFIG_WHPX": "windows",
-    "dsound": "windows",
-    "CONFIG_DARWIN": "darwin",
-    "CONFIG_HVF": "darwin",
-    "cocoa": "darwin",
-    "coreaudio": "darwin",
-    "vmnet": "darwin",
-    "coref": "darwin",
-    "iokit": "darwin",
-    "CONFIG_BSD": "BSD",
-    "CONFIG_BSD_USER": "BSD",
-    "CONFIG_FREEBSD": "BSD",
-    "CONFIG_NETBSD": "BSD",
-    "CONFIG_OPENBSD": "BSD",
-    "CONFIG_NVMM": "BSD",
-    "CONFIG_SOLARIS": "sunos",
-    "CONFIG_HAIKU": "haiku",
-    "CONFIG_WASM": "emscripten",
-    "CONFIG_EMSCRIPTEN": "emscripten",
+    name: system
+    for system, names in {
+        "windows": "CONFIG_WIN32 CONFIG_WHPX dsound",
+        "darwin": "CONFIG_DARWIN CONFIG_HVF cocoa coreaudio vmnet coref iokit",
+        "BSD": "CONFIG_BSD CONFIG_BSD_USER CONFIG_FREEBSD CONFIG_NETBSD CONFIG_OPENBSD CONFIG_NVMM",
+        "sunos": "CONFIG_SOLARIS",
+        "haiku": "CONFIG_HAIKU",
+        "emscripten": "CONFIG_WASM CONFIG_EMSCRIPTEN",
+    }.items()
+    for name in names.split()
 }
 """Configuration symbols and variables of meson.build that hold on no Linux."""
 HERE = ("CONFIG_LINUX", "CONFIG_POSIX", "CONFIG_LINUX_USER")

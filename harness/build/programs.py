@@ -10,7 +10,8 @@ from pathlib import Path
 from harness.build.elf import read_elf
 from harness.build.hosts import HOSTS
 from harness.build.sysroot import cross_file, ensure_sysroot
-from harness.errors import CompileError, ConfigureError, StorageError
+from harness.errors import CompileError, ConfigureError
+from harness.jsonfile import storing
 from harness.layout import Layout
 from harness.lock import locked
 from harness.process import Finished, run
@@ -73,13 +74,11 @@ def build_programs(
 def _remove_unless_current(folder: Path, text: str) -> None:
     """Remove ``folder`` if its cross file is not ``text``, and write ``text``. Raises StorageError."""
     file = folder.with_name(f"{folder.name}.ini")
-    try:
+    with storing(f"write {file}"):
         if not file.is_file() or file.read_text(encoding="utf-8") != text:
             shutil.rmtree(folder, ignore_errors=True)
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise StorageError(f"cannot write {file}: {error}", "check the owner and mode of the file") from error
 
 
 def _python(module: str) -> tuple[str, ...]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
 from harness.build.result import CacheUse
+from harness.machine import text_of
 
 NINJA_STATUS = "[%f/%t] "
 STEP = re.compile(r"\[(\d+)/(\d+)\] (.*)")
@@ -14,6 +16,8 @@ ERROR = re.compile(
     r"^\S[^ ]*: (?:fatal )?error: |: ERROR: |undefined reference|ld: |[Kk]illed signal|No space left"
 )
 MAX_LINES = 14
+UNCACHEABLE = ("unsupported_", "bad_", "compile_failed", "could_not", "internal_error", "preprocessor_error")
+"""Beginnings of ccache's counters of calls that it cannot cache."""
 
 
 class NinjaReader:
@@ -95,28 +99,12 @@ def read_summary(output: str) -> dict[str, dict[str, str]]:
 
 def read_cache_log(path: Path) -> CacheUse:
     """Sum up ccache's CCACHE_STATSLOG: for each call a ``#`` line, then one counter on each line."""
-    counts: dict[str, int] = {}
-    try:
-        text = path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        text = ""
-    for line in text.splitlines():
-        if not line.startswith("#"):
-            counts[line.strip()] = counts.get(line.strip(), 0) + 1
-    known = ("direct_cache_hit", "preprocessed_cache_hit", "cache_miss")
-    uncacheable = (
-        "unsupported_",
-        "bad_",
-        "compile_failed",
-        "could_not",
-        "internal_error",
-        "preprocessor_error",
-    )
+    counts = Counter(line.strip() for line in text_of(path).splitlines() if not line.startswith("#"))
     return CacheUse(
-        direct_hits=counts.get(known[0], 0),
-        preprocessed_hits=counts.get(known[1], 0),
-        misses=counts.get(known[2], 0),
-        uncacheable=sum(number for name, number in counts.items() if name.startswith(uncacheable)),
+        direct_hits=counts["direct_cache_hit"],
+        preprocessed_hits=counts["preprocessed_cache_hit"],
+        misses=counts["cache_miss"],
+        uncacheable=sum(number for name, number in counts.items() if name.startswith(UNCACHEABLE)),
     )
 
 

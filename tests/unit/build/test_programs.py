@@ -14,7 +14,7 @@ from harness.process import Finished
 from harness.progress import Silent
 from tests.unit.build.support import make_layout
 
-STATIC = Elf(machine="EM_S390", bits=64, interpreter="", needed=())
+STATIC = Elf(machine="EM_S390", interpreter="", needed=())
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ def test_native_programs_use_no_sysroot_and_no_cross_file(tools, tmp_path, monke
 
 
 def test_program_with_libraries_is_refused(tools, tmp_path, monkeypatch):
-    shared = Elf(machine="EM_S390", bits=64, interpreter="/lib/ld64.so.1", needed=("libc.so.6",))
+    shared = Elf(machine="EM_S390", interpreter="/lib/ld64.so.1", needed=("libc.so.6",))
     monkeypatch.setattr(programs, "read_elf", lambda _: shared)
     with pytest.raises(CompileError, match="measure is not a static program"):
         build_programs(make_layout(tmp_path), Silent(), ["measure"], host="s390x")
