@@ -5,13 +5,12 @@ The build stage compiles init for the guest's architecture. programs/init.c desc
 
 from __future__ import annotations
 
-import hashlib
 import platform
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.errors import OptionError, StorageError
+from harness.errors import OptionError
 from harness.guest.initramfs import CONSOLE, file, write_initramfs
 from harness.guest.kernel import fetch_kernel
 from harness.guest.model import architecture_of
@@ -39,6 +38,7 @@ def prepare_boot(layout: Layout, reporter: Reporter, target: str) -> Boot:
     # Imported here for speed: avocado starts a process for each test, and each imports this stage.
     from harness.build.hosts import HOSTS  # noqa: PLC0415
     from harness.build.programs import build_programs  # noqa: PLC0415
+    from harness.source.files import sha256_of  # noqa: PLC0415
 
     name = architecture_of(target).name
     host = "native" if name == platform.machine() else name
@@ -49,11 +49,7 @@ def prepare_boot(layout: Layout, reporter: Reporter, target: str) -> Boot:
         )
     init = build_programs(layout, reporter, ["init"], host=host)["init"]
     kernel = fetch_kernel(layout, reporter, target)
-    try:
-        digest = hashlib.sha256(init.read_bytes()).hexdigest()[:16]
-    except OSError as error:
-        raise StorageError(f"cannot read {init}: {error}", "build again") from error
-    initrd = layout.build / "guest" / f"init-{name}-{digest}.cpio"
+    initrd = layout.build / "guest" / f"init-{name}-{sha256_of(init)[:16]}.cpio"
     if not initrd.is_file():
         write_initramfs(initrd, [CONSOLE, file("init", init, 0o755)])
     return Boot(kernel=kernel.image, initrd=initrd, release=kernel.release)

@@ -15,8 +15,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from harness.errors import GuestError, StorageError
+from harness.errors import GuestError
 from harness.guest.spawn import Child
+from harness.jsonfile import storing
 
 TAIL_LINES = 20
 LONGEST_LINE = 1000
@@ -130,13 +131,9 @@ class Console:
 @contextlib.contextmanager
 def open_console(log: Path) -> Iterator[tuple[Console, socket.socket]]:
     """Provide a console that is copied to ``log``, and the socket for QEMU's end. Raises StorageError."""
-    try:
+    with storing(f"write {log}"):
         log.parent.mkdir(parents=True, exist_ok=True)
         log.write_bytes(b"")
-    except OSError as error:
-        raise StorageError(
-            f"cannot write {log}: {error}", "free some disk space, or make the folder writable"
-        ) from error
     ours, theirs = socket.socketpair()
     with ours, theirs:
         console = Console(ours, log)

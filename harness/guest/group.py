@@ -9,6 +9,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from harness.machine import text_of
+
 BUSY_S = 3.0
 
 
@@ -46,11 +48,7 @@ def remove_group(group: Path) -> None:
 
 
 def _make(prefix: str, proc: Path, top: Path) -> Path | None:
-    try:
-        lines = (proc / "self" / "cgroup").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return None
-    for line in lines:
+    for line in text_of(proc / "self" / "cgroup").splitlines():
         _, controllers, path = line.split(":", 2)
         if controllers and "memory" not in controllers.split(","):
             continue

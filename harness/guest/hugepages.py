@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from harness.errors import GuestError
+from harness.machine import number_in
 
 SETTING = Path("/proc/sys/vm/nr_hugepages")
 MEMINFO = Path("/proc/meminfo")
@@ -69,20 +70,12 @@ def restored(note: Path, *, setting: Path = SETTING) -> Iterator[None]:
 
 def hugepage_kib(meminfo: Path = MEMINFO) -> int:
     """Return the size of the kernel's default huge page in KiB; 0 if it has none."""
-    return _field("Hugepagesize", meminfo)
+    return number_in(meminfo, r"^Hugepagesize:\s*(\d+)")
 
 
 def free_hugepages_mib(meminfo: Path = MEMINFO) -> float:
     """Return the MiB of unused huge pages."""
-    return _field("HugePages_Free", meminfo) * hugepage_kib(meminfo) / 1024
-
-
-def _field(name: str, meminfo: Path) -> int:
-    with contextlib.suppress(OSError, ValueError):
-        for line in meminfo.read_text(encoding="ascii").splitlines():
-            if line.startswith(f"{name}:"):
-                return int(line.split()[1])
-    return 0
+    return number_in(meminfo, r"^HugePages_Free:\s*(\d+)") * hugepage_kib(meminfo) / 1024
 
 
 def _read(setting: Path) -> int | None:

@@ -6,7 +6,6 @@ depend on the machine: names are sorted, inode numbers are counted, the owner is
 
 from __future__ import annotations
 
-import gzip
 import os
 import re
 import stat
@@ -15,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import GuestError, StorageError
+from harness.jsonfile import storing
 
 CHUNK = 1 << 20
 LARGEST = 0xFFFFFFFF
@@ -51,35 +51,23 @@ def symlink(name: str, target: str) -> ArchiveEntry:
     return ArchiveEntry(name=name, mode=stat.S_IFLNK | 0o777, data=target.encode())
 
 
-def device(name: str, major: int, minor: int, mode: int = 0o600) -> ArchiveEntry:
-    """Return an entry for a character device node."""
-    return ArchiveEntry(name=name, mode=stat.S_IFCHR | mode, device=(major, minor))
-
-
-CONSOLE = device("dev/console", 5, 1)
+CONSOLE = ArchiveEntry(name="dev/console", mode=stat.S_IFCHR | 0o600, device=(5, 1))
 """The kernel opens it as init's standard streams (admin-guide/devices.txt); init needs it for its reports."""
 
 
-def write_initramfs(path: Path, entries: Iterable[ArchiveEntry], *, compressed: bool = False) -> Path:
+def write_initramfs(path: Path, entries: Iterable[ArchiveEntry]) -> Path:
     """Write ``entries`` and their parent folders to ``path`` atomically.
 
-    ``compressed`` means gzip, which makes the file smaller, but takes an emulated guest seconds to unpack.
-    Raises GuestError (an invalid or duplicated name), StorageError.
+    It is not compressed, because an emulated guest takes seconds to unpack that. Raises GuestError (an
+    invalid or duplicated name), StorageError.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    blocks = archive(entries)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as stream:
-            if compressed:
-                with gzip.GzipFile(filename="", mode="wb", fileobj=stream, mtime=0) as packed:
-                    for block in blocks:
-                        packed.write(block)
-            else:
-                stream.writelines(blocks)
-        temporary.replace(path)
-    except OSError as error:
-        raise StorageError(f"cannot write {path}: {error}", "free some disk space") from error
+        with storing(f"write {path}"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with temporary.open("wb") as stream:
+                stream.writelines(archive(entries))
+            temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
     return path

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.errors import FetchError, StorageError
 from harness.guest.model import architecture_of
+from harness.jsonfile import write_bytes
 
 if TYPE_CHECKING:
     from harness.layout import Layout
@@ -138,16 +139,8 @@ def extract_image(deb: Path, folder: Path) -> Path:
     if existing:
         return existing[0]
     name, content = _read_image(deb)
-    temporary = folder / f".{name}.{os.getpid()}"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(content)
-        return temporary.replace(folder / name)
-    except OSError as error:
-        raise StorageError(f"cannot unpack into {folder}: {error}", "free some disk space") from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
+    write_bytes(folder / name, content)
+    return folder / name
 
 
 def _read_image(deb: Path) -> tuple[str, bytes]:

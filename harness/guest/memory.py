@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 from pathlib import Path
 
 from harness.guest.model import LINUX, TB_MIB
+from harness.machine import find, number_in, text_of
 
 MIB = 1024 * 1024
 SLACK_MIB = 400
@@ -30,11 +30,8 @@ def needed_mib(memory_mib: int, payload: str = "paused", accel: str = "tcg") -> 
 
 def available_mib(proc: Path = Path("/proc"), cgroups: Path = Path("/sys/fs/cgroup")) -> int:
     """Return the MiB available without swapping: MemAvailable (proc(5)), or the limit of a cgroup."""
-    meminfo = (proc / "meminfo").read_text(encoding="ascii")
-    fields = dict(line.split(":", 1) for line in meminfo.splitlines() if ":" in line)
-    free = int(fields["MemAvailable"].split()[0]) * 1024
-    limits = _cgroup_rooms(proc, cgroups)
-    return min([free, *limits]) // MIB
+    free = number_in(proc / "meminfo", r"^MemAvailable:\s*(\d+)") * 1024
+    return min([free, *_cgroup_rooms(proc, cgroups)]) // MIB
 
 
 def memory_shortage(
@@ -52,11 +49,7 @@ def resident_mib(pid: int, proc: Path = Path("/proc")) -> int:
     smaps_rollup would be exact, but walks 4 million page table entries for 16 GiB, which takes longer than
     some of the measured teardowns.
     """
-    try:
-        pages = int((proc / str(pid) / "statm").read_text(encoding="ascii").split()[1])
-    except (OSError, IndexError, ValueError):
-        return 0
-    return pages * os.sysconf("SC_PAGE_SIZE") // MIB
+    return number_in(proc / str(pid) / "statm", r"^\d+ (\d+)") * os.sysconf("SC_PAGE_SIZE") // MIB
 
 
 def hugetlb_mib(pid: int, proc: Path = Path("/proc")) -> int:
@@ -64,12 +57,7 @@ def hugetlb_mib(pid: int, proc: Path = Path("/proc")) -> int:
 
     No other counter includes them.
     """
-    try:
-        status = (proc / str(pid) / "status").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return 0
-    found = re.search(r"^HugetlbPages:\s*(\d+) kB$", status, re.MULTILINE)
-    return int(found[1]) // 1024 if found else 0
+    return number_in(proc / str(pid) / "status", r"^HugetlbPages:\s*(\d+) kB$") // 1024
 
 
 def mapped_mib(pid: int, memory_mib: int, proc: Path = Path("/proc")) -> int:
@@ -89,12 +77,8 @@ def mapped_mib(pid: int, memory_mib: int, proc: Path = Path("/proc")) -> int:
 
 
 def swapped_out_mib(proc: Path = Path("/proc")) -> int:
-    """Return the MiB that the machine has written to swap since boot (vmstat, proc(5))."""
-    try:
-        counters = dict(line.split() for line in (proc / "vmstat").read_text(encoding="ascii").splitlines())
-        return int(counters["pswpout"]) * os.sysconf("SC_PAGE_SIZE") // MIB
-    except (OSError, ValueError, KeyError):  # a kernel without swap
-        return 0
+    """Return the MiB that the machine has written to swap since boot (vmstat, proc(5)); 0 without swap."""
+    return number_in(proc / "vmstat", r"^pswpout (\d+)$") * os.sysconf("SC_PAGE_SIZE") // MIB
 
 
 def huge_pages_off(pid: int, proc: Path = Path("/proc")) -> bool | None:
@@ -102,24 +86,14 @@ def huge_pages_off(pid: int, proc: Path = Path("/proc")) -> bool | None:
 
     None means unknown.
     """
-    try:
-        status = (proc / str(pid) / "status").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return None
-    for line in status.splitlines():
-        if line.startswith("THP_enabled:"):
-            return line.split()[1] == "0"
-    return None
+    enabled = find(r"^THP_enabled:\s*(\d)", text_of(proc / str(pid) / "status"))
+    return enabled == "0" if enabled else None
 
 
 def _cgroup_rooms(proc: Path, cgroups: Path) -> list[int]:
     """Return the available bytes of each limited cgroup above this process, v1 and v2 (cgroups(7))."""
-    try:
-        lines = (proc / "self" / "cgroup").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return []
     rooms: list[int] = []
-    for line in lines:
+    for line in text_of(proc / "self" / "cgroup").splitlines():
         _, controllers, path = line.split(":", 2)
         if controllers == "":
             top, names = cgroups, ("memory.max", "memory.current", "inactive_file")

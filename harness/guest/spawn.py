@@ -13,7 +13,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.errors import GuestError, StorageError
+from harness.errors import GuestError
+from harness.jsonfile import storing
 from harness.process import clean_environment
 
 LAUNCHER = Path(__file__).with_name("launcher.py")
@@ -78,13 +79,9 @@ def spawn(
     binary = Path(words[0])
     if not os.access(binary, os.X_OK) or binary.is_dir():
         raise GuestError(f"{binary} is not an executable file", "run `nox -s build`")
-    try:
+    with storing(f"write {log}"):
         log.parent.mkdir(parents=True, exist_ok=True)
         sink = log.open("wb")
-    except OSError as error:
-        raise StorageError(
-            f"cannot write {log}: {error}", "free some disk space, or make the folder writable"
-        ) from error
     with sink:
         process = subprocess.Popen(
             # -I -S: without site packages and environment, Python starts in 20 ms.

@@ -1,4 +1,3 @@
-import gzip
 import hashlib
 import os
 import stat
@@ -10,7 +9,6 @@ from harness.guest.initramfs import (
     CONSOLE,
     ArchiveEntry,
     archive,
-    device,
     directory,
     file,
     symlink,
@@ -48,7 +46,7 @@ def test_all_file_types_can_be_parsed():
         CONSOLE,
         symlink("bin/sh", "/bin/busybox"),
         directory("proc", 0o555),
-        device("dev/vda", 254, 0),
+        ArchiveEntry(name="dev/vda", mode=stat.S_IFCHR | 0o600, device=(254, 0)),
     ]
     read = members(b"".join(archive(entries)))
     assert list(read) == ["bin", "bin/sh", "dev", "dev/console", "dev/vda", "init", "proc"]
@@ -77,17 +75,6 @@ def test_archive_is_reproducible(tmp_path):
         assert (fields["mtime"], fields["uid"], fields["gid"]) == (0, 0, 0)
     # The format is fixed, and therefore the bytes: if they change, every initramfs is regenerated.
     assert hashlib.sha256(first.read_bytes()).hexdigest().startswith("a5b280ced67609f7")
-
-
-def test_compressed_archive_is_reproducible(tmp_path):
-    entries = [file("init", b"i" * 5000)]
-    plain = write_initramfs(tmp_path / "plain", entries).read_bytes()
-    one = write_initramfs(tmp_path / "one", entries, compressed=True).read_bytes()
-    other = write_initramfs(tmp_path / "other", entries, compressed=True).read_bytes()
-    assert one == other
-    assert len(one) < len(plain) // 10
-    assert one[4:8] == bytes(4)  # the header's time, RFC 1952
-    assert gzip.decompress(one) == plain
 
 
 @pytest.mark.parametrize(
