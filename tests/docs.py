@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from harness.behaviour import BehaviourResults
+from harness.behaviour.model import BehaviourResults
 from harness.build import BuildResults
 from harness.check import ValidateResults
 from harness.clients.record import ClientsResults
@@ -23,7 +23,7 @@ from harness.cycles.record import CyclesResults
 from harness.load.record import LoadResults
 from harness.platforms import Distribution, Family, packages_of, table, why_absent
 from harness.properties.record import PropertiesResults
-from harness.regression import BisectResults
+from harness.regression.model import BisectResults
 from harness.teardown.calibration import CalibrationResults
 from harness.teardown.results import TeardownResults
 from tests.faults.report import FaultsResults

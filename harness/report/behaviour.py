@@ -7,8 +7,8 @@ from rich.console import Group, RenderableType
 from rich.table import Column, Table
 from rich.text import Text
 
-from harness.behaviour import BehaviourResults
 from harness.behaviour.judge import problems_of
+from harness.behaviour.model import BehaviourResults
 from harness.report.table import render_gates
 from harness.teardown.paired import interval_words, words_of
 

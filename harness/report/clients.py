@@ -2,9 +2,7 @@
 
 from collections.abc import Iterable
 
-from rich import box
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from harness.clients.judge import median_of, place
@@ -12,6 +10,7 @@ from harness.clients.model import CLIENTS
 from harness.clients.record import ClientsResults
 from harness.figures import NONE, counted, format_seconds
 from harness.options import format_size
+from harness.report.terminal import heading, plain_table, stopped
 
 _STYLES = {"pass": "green", "fail": "bold red", "cancel": "yellow"}
 _COLUMNS = ("exit_s", "told_s", "back_s", "restart_s")
@@ -19,23 +18,18 @@ _COLUMNS = ("exit_s", "told_s", "back_s", "restart_s")
 
 def render_clients(results: ClientsResults) -> RenderableType:
     """Render medians of each client and binary: exit, notification, release of memory, restart."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
-    for name in ("client", "memory", "binary"):
-        table.add_column(name, no_wrap=True)
-    for name in ("QEMU's exit", "notified", "memory freed", "held MiB", "restart"):
-        table.add_column(name, justify="right", no_wrap=True)
+    table = plain_table(
+        ("client", "memory", "binary"), ("QEMU's exit", "notified", "memory freed", "held MiB", "restart")
+    )
     for cells in _lines(results):
         table.add_row(*cells)
-    return Group(*_heading(results), table, Text(""), *_claims(results), *_remarks(results))
-
-
-def _heading(results: ClientsResults) -> Iterable[RenderableType]:
     rounds = max((row.round for row in results.rows), default=0)
     libvirt = f", libvirt {results.libvirt}" if results.libvirt else ""
     accels = ", ".join(dict.fromkeys(row.accel for row in results.rows))
-    yield Text(f"Clients, medians of {counted(rounds, 'round')}: {accels}{libvirt}")
-    yield Text(results.host.summary, style="dim")
-    yield Text("")
+    title = f"Clients, medians of {counted(rounds, 'round')}: {accels}{libvirt}"
+    return Group(
+        *heading(title, results), table, Text(""), *_claims(results), *_remarks(results), *stopped(results)
+    )
 
 
 def _lines(results: ClientsResults) -> Iterable[tuple[str, ...]]:
@@ -74,5 +68,3 @@ def _remarks(results: ClientsResults) -> Iterable[RenderableType]:
     )
     for client, outcome, reason in reasons:
         yield Text(f"{client} {outcome}: {reason}", style="yellow")
-    if not results.complete:
-        yield Text("The run was stopped before its end.", style="yellow")

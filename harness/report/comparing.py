@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.figures import NONE, format_ratio, format_seconds
-from harness.teardown import Sample
+from harness.teardown.model import Sample
 from harness.teardown.places import place_words
 from harness.teardown.results import TeardownResults
 from harness.teardown.significance import ENOUGH
@@ -155,7 +155,7 @@ def render_changes(old: TeardownResults, new: TeardownResults, changes: Sequence
     """Render both runs in one table; larger changes first if there is a verdict."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for name in ("variant", "cell", "latency"):
-        table.add_column(name, no_wrap=name != "place")
+        table.add_column(name, no_wrap=True)
     for name in ("then", "now", "now/then", "95 %"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("verdict", no_wrap=True)

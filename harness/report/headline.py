@@ -5,10 +5,9 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from harness.bench.subject import REFERENCES
-from harness.figures import counted, format_duration, format_ratio, format_seconds, format_slope
+from harness.figures import counted, format_duration, format_ratio, format_seconds, format_slope, shown
 from harness.options import format_size
-from harness.teardown import Sample, Slope
-from harness.teardown.model import MATRIX_FIELDS, SERIES_FIELDS, cell_key
+from harness.teardown.model import MATRIX_FIELDS, Sample, Slope, cell_key
 from harness.teardown.places import place_words, series_words
 from harness.teardown.results import TeardownResults
 from harness.teardown.settling import open_cells
@@ -35,7 +34,7 @@ def headline(results: TeardownResults) -> tuple[str, ...]:
     series: dict[tuple[str, ...], list[Sample]] = {}
     for row in guests(results.rows):
         if row.counts:
-            series.setdefault(tuple(getattr(row, field) for field in SERIES_FIELDS), []).append(row)
+            series.setdefault(row.series, []).append(row)
     lines = [
         f"{series_words(results.rows, place)}: {_exits(results, place, rows)}"
         f"{_reclaims(results, place, rows)}"
@@ -51,7 +50,7 @@ def _exits(results: TeardownResults, place: tuple[str, ...], rows: Sequence[Samp
     first = reference_of(variants)
     sizes = Counter(row.memory_mib for row in rows if row.variant == first)
     largest = max((count >= ENOUGH, size) for size, count in sizes.items())[1]
-    slopes = {each.variant: each for each in by_series(results.slopes, "exit").get(place, ())}
+    slopes = {each.variant: each for each in by_series(results.slopes).get(place, ())}
     subject = "QEMU's exit" if first in REFERENCES else f"exit of {first}"
     clauses = [
         f"{subject} took {_figure(rows, first, largest)} with {format_size(largest)}"
@@ -113,7 +112,7 @@ def _reclaims(results: TeardownResults, place: tuple[str, ...], rows: Sequence[S
     mine = [
         row
         for row in results.comparisons
-        if tuple(getattr(row, field) for field in SERIES_FIELDS) == place
+        if row.series == place
         and (row.latency, row.variant in helped) == ("reclaim", True)
         and row.reference == reference
         and row.ratio is not None
@@ -138,11 +137,10 @@ def open_line(results: TeardownResults) -> str:
     names = [
         f"{' and '.join(cell.latencies)} of {place_words(cell.place).split(' ', 2)[0]}"
         f" {format_size(cell.place[MATRIX_FIELDS.index('memory_mib')])}"
-        for cell in cells[:NAMED]
+        for cell in cells
     ]
-    more = f" and {len(cells) - NAMED} more" if len(cells) > NAMED else ""
     near = [cell for cell in cells if math.isfinite(cell.needed)]
-    text = f"{count} of {len(results.comparisons)} verdicts are open ({', '.join(names)}{more})"
+    text = f"{count} of {len(results.comparisons)} verdicts are open ({shown(names, NAMED)})"
     if not near:
         return f"{text}: their difference is too small for the noise of this machine."
     those = "them" if len(near) == len(cells) else f"those of {len(near)} of {len(cells)} cells"
@@ -156,7 +154,7 @@ def open_line(results: TeardownResults) -> str:
 def extrapolations(results: TeardownResults) -> tuple[str, ...]:
     """Describe the exit latency at 1 TiB on the fitted lines, marked as an extrapolation."""
     lines = []
-    for place, slopes in by_series(results.slopes, "exit").items():
+    for place, slopes in by_series(results.slopes).items():
         largest = format_size(max(max(slope.sizes_mib) for slope in slopes))
         parts = [
             f"{slope.variant} {tib_words(slope)}"
@@ -177,12 +175,12 @@ def tib_words(slope: Slope) -> str:
     return f"{format_seconds(slope.tib_s)} {_interval((max(0.0, slope.tib_low_s), slope.tib_high_s))}"
 
 
-def by_series(slopes: Iterable[Slope], latency: str) -> dict[tuple[str, ...], list[Slope]]:
-    """Group the slopes of one latency by the fields that their cells share."""
+def by_series(slopes: Iterable[Slope]) -> dict[tuple[str, ...], list[Slope]]:
+    """Group the slopes of the exit by the fields that their cells share."""
     groups: dict[tuple[str, ...], list[Slope]] = {}
     for slope in slopes:
-        if slope.latency == latency:
-            groups.setdefault(tuple(getattr(slope, field) for field in SERIES_FIELDS), []).append(slope)
+        if slope.latency == "exit":
+            groups.setdefault(slope.series, []).append(slope)
     return dict(sorted(groups.items(), key=lambda item: (item[0][0] != "x86_64-softmmu", *item[0])))
 
 
@@ -199,7 +197,6 @@ def floor_lines(results: TeardownResults) -> tuple[str, ...]:
         middle, spread = median(values_of(rows, "exit")), mad(values_of(rows, "exit"))
         if rows and middle is not None:
             threads = rows[-1].threads or 0
-
             lines.append(
                 f"{name}: a process with {counted(threads, 'thread')} and 1 page of memory"
                 f" ends in {format_seconds(middle)} (MAD {format_seconds(spread)}, {len(rows)} samples)"
@@ -218,6 +215,12 @@ def sample_words(results: TeardownResults) -> str:
     if results.options.get("rounds") or least == most == rounds or not most:
         return counted(rounds, "round")
     return f"{least} to {most} samples" if least < most else counted(most, "sample")
+
+
+def left_out_line(results: TeardownResults) -> str:
+    """Return one line that lists what builds of the run left out; empty if nothing is known."""
+    texts = dict.fromkeys(text for row in results.binaries for text in row.left_out)
+    return f"built without {', '.join(texts)}" if texts else ""
 
 
 def load_line(results: TeardownResults) -> str:

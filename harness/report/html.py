@@ -11,22 +11,21 @@ from harness.figures import NONE, format_ratio, format_seconds, format_slope
 from harness.jsonfile import UNREADABLE, storing
 from harness.layout import Layout
 from harness.options import format_size
-from harness.properties import ROWS, worst
+from harness.properties.model import ROWS, worst
 from harness.properties.record import PropertiesResults, properties_file
-from harness.report.builds import left_out_line
 from harness.report.headline import (
     extrapolations,
     floor_lines,
     grows,
     headline,
+    left_out_line,
     load_line,
     sample_words,
     tib_words,
 )
 from harness.report.pages import Rows, environment
 from harness.report.plots import Plot, distribution_plots, latency_plots, restart_plots
-from harness.teardown import Comparison
-from harness.teardown.model import MATRIX_FIELDS, SERIES_FIELDS
+from harness.teardown.model import Comparison
 from harness.teardown.places import place_words, series_words
 from harness.teardown.results import TeardownResults
 
@@ -83,7 +82,7 @@ def write_page(layout: Layout, results: TeardownResults, path: Path) -> None:
 def _comparisons(results: TeardownResults) -> Rows:
     return [
         (
-            place_words(tuple(getattr(row, field) for field in MATRIX_FIELDS)),
+            place_words(row.place),
             row.latency,
             row.variant,
             f"{format_seconds(row.variant_s)} ± {format_seconds(row.variant_mad_s)}",
@@ -108,7 +107,7 @@ def _interval(row: Comparison) -> str:
 def _slopes(results: TeardownResults) -> Rows:
     return [
         (
-            series_words(results.rows, tuple(getattr(row, field) for field in SERIES_FIELDS)),
+            series_words(results.rows, row.series),
             row.latency,
             row.variant,
             format_slope(row.ms_per_gib),
@@ -125,7 +124,7 @@ def _bad(results: TeardownResults) -> Rows:
     counts: dict[tuple[str, str, str], int] = {}
     for row in results.rows:
         if row.outcome != "ok":
-            cell = f"{row.variant} {row.kind} {place_words(tuple(getattr(row, f) for f in MATRIX_FIELDS))}"
+            cell = f"{row.variant} {row.kind} {place_words(row.place)}"
             key = (row.outcome, cell, row.reason)
             counts[key] = counts.get(key, 0) + 1
     return [(outcome, cell, str(count), reason) for (outcome, cell, reason), count in counts.items()]

@@ -6,8 +6,7 @@ from pathlib import Path
 from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 
 from harness.jsonfile import storing
-from harness.teardown import Sample
-from harness.teardown.model import MATRIX_FIELDS
+from harness.teardown.model import Sample
 from harness.teardown.places import place_words
 from harness.teardown.results import GateResult, TeardownResults
 
@@ -33,7 +32,7 @@ def _suite(name: str, cases: Iterable[TestCase]) -> TestSuite:
 def _samples(results: TeardownResults) -> Iterable[TestCase]:
     groups: dict[tuple[str, str, str], list[Sample]] = {}
     for row in results.rows:
-        place = place_words(tuple(getattr(row, field) for field in MATRIX_FIELDS))
+        place = place_words(row.place)
         groups.setdefault((row.kind, place, row.variant), []).append(row)
     for (kind, place, variant), rows in groups.items():
         good = [row for row in rows if row.counts]

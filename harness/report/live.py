@@ -8,8 +8,8 @@ from rich.table import Table
 from harness.figures import NONE, format_seconds
 from harness.options import format_size
 from harness.progress import Reporter
-from harness.teardown import Hooks, Sample
-from harness.teardown.model import MATRIX_FIELDS
+from harness.teardown.model import MATRIX_FIELDS, Sample
+from harness.teardown.runner import Hooks
 from harness.teardown.statistics import by_place, median, values_of
 
 SHOWN = 16

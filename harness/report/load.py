@@ -1,8 +1,7 @@
 """The results of a load run as tables."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
-from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -11,11 +10,13 @@ from harness.figures import NONE, format_seconds
 from harness.load.model import LoadPlan, Summary
 from harness.load.record import LoadResults
 from harness.options import format_size
+from harness.report.terminal import heading, plain_table, stopped
 
 
 def render_load(results: LoadResults) -> RenderableType:
     """Render the figures of each binary under each kind of load, and its leftovers."""
-    parts: list[RenderableType] = [*_heading(results)]
+    accels = ", ".join(dict.fromkeys(part.accel for part in results.slices))
+    parts: list[RenderableType] = [*heading(f"Load: {accels or 'nothing ran'}", results)]
     for plan in results.plans:
         mine = [summary for summary in results.summaries if summary.kind == plan.kind]
         parts.append(Text(_title(plan)))
@@ -26,16 +27,7 @@ def render_load(results: LoadResults) -> RenderableType:
             Text(f"{summary.kind} {summary.variant}: {reason}", style="bold red")
             for reason in summary.reasons
         ]
-    if not results.complete:
-        parts.append(Text("The run was stopped before its end.", style="yellow"))
-    return Group(*parts)
-
-
-def _heading(results: LoadResults) -> Iterable[RenderableType]:
-    accels = ", ".join(dict.fromkeys(part.accel for part in results.slices))
-    yield Text(f"Load: {accels or 'nothing ran'}")
-    yield Text(results.host.summary, style="dim")
-    yield Text("")
+    return Group(*parts, *stopped(results))
 
 
 def _title(plan: LoadPlan) -> str:
@@ -48,10 +40,7 @@ def _title(plan: LoadPlan) -> str:
 
 
 def _table(summaries: Sequence[Summary]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
-    table.add_column("", no_wrap=True)
-    for summary in summaries:
-        table.add_column(summary.variant, justify="right", no_wrap=True)
+    table = plain_table([""], [summary.variant for summary in summaries])
     lines: dict[str, Callable[[Summary], str]] = {
         "exits": lambda one: str(one.exits),
         "reclaims": lambda one: str(one.reclaims),

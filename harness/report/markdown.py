@@ -5,10 +5,16 @@ from collections.abc import Iterable, Sequence
 
 from harness.figures import NONE, format_ratio, format_seconds
 from harness.options import format_size
-from harness.report.builds import left_out_line
-from harness.report.headline import extrapolations, floor_lines, guests, headline, load_line, sample_words
-from harness.teardown import Comparison
-from harness.teardown.model import MATRIX_FIELDS
+from harness.report.headline import (
+    extrapolations,
+    floor_lines,
+    guests,
+    headline,
+    left_out_line,
+    load_line,
+    sample_words,
+)
+from harness.teardown.model import MATRIX_FIELDS, Comparison
 from harness.teardown.results import TeardownResults
 from harness.teardown.statistics import by_place, median, values_of
 
@@ -55,7 +61,7 @@ def _table(results: TeardownResults) -> Iterable[str]:
         if field == "memory_mib" or (field != "accel" and len({getattr(row, field) for row in rows}) > 1)
     ]
     by_key = {
-        (*(getattr(row, field) for field in MATRIX_FIELDS), row.variant, row.latency): row
+        (*row.place, row.variant, row.latency): row
         for row in reversed(results.comparisons)  # the first of a key is the one with base
     }
     heads = [

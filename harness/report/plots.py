@@ -19,8 +19,7 @@ from matplotlib.ticker import FuncFormatter, NullFormatter
 from harness.figures import format_seconds
 from harness.options import format_size
 from harness.report.headline import guests
-from harness.teardown import Sample
-from harness.teardown.model import MATRIX_FIELDS, SERIES_FIELDS
+from harness.teardown.model import MATRIX_FIELDS, Sample
 from harness.teardown.places import series_words
 from harness.teardown.results import TeardownResults
 from harness.teardown.statistics import SEED, by_place, mad, median, median_interval, values_of, variant_order
@@ -71,7 +70,7 @@ def latency_plots(results: TeardownResults) -> tuple[Plot, ...]:
 
 
 def _latency(results: TeardownResults, series: tuple[str, ...], latency: str) -> Plot:
-    rows = [row for row in guests(results.rows) if row.counts and _series(row) == series]
+    rows = [row for row in guests(results.rows) if row.counts and row.series == series]
     variants = _variants(results)
     table: list[tuple[str, ...]] = [("variant", "memory", "median", "95 % interval", "MAD", "samples")]
     words = series_words(results.rows, series)
@@ -285,13 +284,9 @@ def _colour(variant: str, number: int) -> str:
     return PALETTE[known if known is not None else 3 + number % 3]
 
 
-def _series(row: Sample) -> tuple[str, ...]:
-    return tuple(getattr(row, field) for field in SERIES_FIELDS)
-
-
 def _series_at(place: tuple[Any, ...]) -> tuple[str, ...]:
     return tuple(value for field, value in zip(MATRIX_FIELDS, place, strict=True) if field != "memory_mib")
 
 
 def _series_of(results: TeardownResults) -> list[tuple[str, ...]]:
-    return sorted({_series(row) for row in guests(results.rows) if row.counts}, reverse=True)
+    return sorted({row.series for row in guests(results.rows) if row.counts}, reverse=True)

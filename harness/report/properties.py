@@ -9,6 +9,7 @@ from rich.text import Text
 
 from harness.properties.model import ROWS, PropertyRow, worst
 from harness.properties.record import PropertiesResults
+from harness.report.terminal import stopped
 
 _STYLES = {"pass": "green", "fail": "red", "cancel": "yellow"}
 
@@ -31,9 +32,7 @@ def render_properties(results: PropertiesResults) -> RenderableType:
     notes = [_note(row) for row in sorted(results.rows, key=lambda row: not row.is_surprise) if row.reason]
     if notes:
         parts += [Text(), *notes]
-    if not results.complete:
-        parts.append(Text("The run was stopped before its end.", style="yellow"))
-    return Group(*parts)
+    return Group(*parts, *stopped(results))
 
 
 def _heading(results: PropertiesResults) -> Text:

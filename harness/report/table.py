@@ -5,16 +5,22 @@ import statistics
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from rich import box
 from rich.console import Console, Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from harness.bench.subject import REFERENCES
 from harness.figures import NONE, counted, format_ratio, format_seconds
 from harness.options import format_size
-from harness.report.builds import left_out_line
-from harness.report.headline import extrapolations, floor_lines, guests, headline, load_line, sample_words
+from harness.report.headline import (
+    extrapolations,
+    floor_lines,
+    guests,
+    headline,
+    left_out_line,
+    load_line,
+    sample_words,
+)
+from harness.report.terminal import heading, plain_table, stopped
 from harness.teardown.model import MATRIX_FIELDS, Comparison, Sample
 from harness.teardown.results import GateResult, TeardownResults
 from harness.teardown.statistics import (
@@ -28,13 +34,10 @@ from harness.teardown.statistics import (
 )
 
 _COLUMNS = {
-    "target": "target",
-    "host": "host",
-    "memory_mib": "memory",
-    "backend": "backend",
-    "pages": "pages",
+    field: field.removesuffix("_mib")
+    for field in ("target", "host", "memory_mib", "backend", "pages", "payload", "trigger")
 }
-_COLUMNS |= {"payload": "payload", "trigger": "trigger"}  # accel goes with target and is in the heading
+"""Headings of the fields of a cell. accel goes with target and is in the heading of the table."""
 _STYLES = {"better": "green", "worse": "red"}
 _GATE_STYLES = {"pass": "green", "undecided": "yellow", "fail": "bold red"}
 
@@ -46,9 +49,7 @@ def render_table(results: TeardownResults) -> RenderableType:
     reference = reference_of(variants)
     others = [variant for variant in variants if variant != reference]
     shown = [field for field in _COLUMNS if field in ("memory_mib",) or len(_values(rows, field)) > 1]
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
-    for field in shown:
-        table.add_column(_COLUMNS[field], no_wrap=True)
+    table = plain_table(_COLUMNS[field] for field in shown)
     if len(others) != 1:
         table.add_column("variant", no_wrap=True)
     compared = reference in REFERENCES and bool(others)
@@ -104,9 +105,7 @@ def _heading(results: TeardownResults) -> Iterable[RenderableType]:
         f"on {value}" if field == "host" and value != "native" else _cell(field, value)
         for field, value in single.items()
     ]
-    yield Text(f"Teardown, medians of {sample_words(results)}: {', '.join(fixed)}; {accels}")
-    yield Text(results.host.summary, style="dim")
-    yield Text("")
+    yield from heading(f"Teardown, medians of {sample_words(results)}: {', '.join(fixed)}; {accels}", results)
 
 
 def _accels(rows: Sequence[Sample]) -> Iterable[str]:
@@ -153,7 +152,7 @@ def _against(
     else all others."""
     parts: list[str | Text] = []
     for row in results.comparisons:
-        here = tuple(getattr(row, field) for field in MATRIX_FIELDS) == place and row.reference == reference
+        here = row.place == place and row.reference == reference
         if here and (row.latency == "restart") == restarts and row.ratio is not None:
             what = row.variant if restarts else f"{row.variant} {row.latency}"
             parts += [f"{', ' if parts else ': '}{what} {format_ratio(row.ratio)} ", _verdict(row)]
@@ -200,20 +199,19 @@ def _remarks(results: TeardownResults) -> Iterable[RenderableType]:
                 yield Text(f"{host.host}: {tried.name} {tried.outcome}: {tried.reason}", style="yellow")
     if any(row.verdict == "not enough data" for row in results.comparisons):
         yield Text("?: not enough data for a verdict (docs/measuring.md)", style="dim")
-    if not results.complete:
-        yield Text("The run was stopped before its end.", style="yellow")
+    yield from stopped(results)
 
 
 def _places(rows: Sequence[Sample]) -> dict[tuple[object, ...], list[Sample]]:
     """Group rows by cell, in the order of by_place, including bad ones."""
     places: dict[tuple[object, ...], list[Sample]] = {}
     for row in rows:
-        places.setdefault(tuple(getattr(row, field) for field in MATRIX_FIELDS), []).append(row)
+        places.setdefault(row.place, []).append(row)
     return dict(sorted(places.items(), key=lambda item: place_order(item[0])))
 
 
 def _key(row: Comparison, variant: str, latency: str) -> tuple[object, ...]:
-    return (*(getattr(row, field) for field in MATRIX_FIELDS), variant, latency)
+    return (*row.place, variant, latency)
 
 
 def _values(rows: Sequence[Sample], field: str) -> list[object]:

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy
 
-from harness.errors import OptionError, StorageError
+from harness.errors import OptionError
+from harness.jsonfile import storing
 from harness.teardown.model import Comparison, Sample
 from harness.teardown.runner import run_teardown
 from harness.teardown.statistics import LEVEL, SEED, by_place, compare, values_of
@@ -83,12 +84,10 @@ def _delayed(layout: Layout, subject: Subject, delay: Path) -> Subject:
     """Return ``subject`` with a wrapper that delays its exit by DELAY_S."""
     wrapper = layout.build / "calibration" / Path(subject.path).name
     script = f"#!/bin/sh\nexec '{delay}' {round(DELAY_S * 1e6)} '{subject.path}' \"$@\"\n"
-    try:
+    with storing(f"write {wrapper}"):
         wrapper.parent.mkdir(parents=True, exist_ok=True)
         wrapper.write_text(script, encoding="utf-8")
         wrapper.chmod(0o755)
-    except OSError as error:
-        raise StorageError(f"cannot write {wrapper}: {error}", "free some disk space") from error
     return msgspec.structs.replace(subject, variant=LATE, path=str(wrapper))
 
 

@@ -10,6 +10,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.machine import text_of
+
 PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 WALL = 0x40000000  # __WALL of wait4(2): children of any kind, clone(2) without SIGCHLD included
 LOADED_CPUS = 0.25
@@ -78,9 +80,6 @@ class Load:
 
 def busy_s(proc: Path = Path("/proc")) -> float:
     """Return the busy CPU seconds of all CPUs since boot, including stolen time."""
-    try:
-        first = (proc / "stat").read_text(encoding="ascii").splitlines()[0].split()
-    except (OSError, IndexError):
-        return 0.0
+    first = text_of(proc / "stat").partition("\n")[0].split()
     ticks = dict(zip(FIELDS, map(int, first[1:]), strict=False))
     return sum(ticks.get(name, 0) for name in BUSY) / os.sysconf("SC_CLK_TCK")

@@ -20,7 +20,7 @@ from harness.figures import format_ratio, format_slope
 from harness.jsonfile import UNREADABLE
 from harness.layout import Layout
 from harness.options import parse_size
-from harness.teardown.model import MATRIX_FIELDS, SERIES_FIELDS
+from harness.teardown.model import MATRIX_FIELDS, Slope
 from harness.teardown.places import place_words, series_words
 from harness.teardown.ratios import Ratio, read_ratios
 from harness.teardown.results import GateResult, TeardownResults
@@ -144,9 +144,9 @@ def _ratio(results: TeardownResults, gate: Gate, _: Gates) -> Iterable[GateResul
 
 def _slope(results: TeardownResults, gate: Gate, _: Gates) -> Iterable[GateResult]:
     """``at_most``: the share of the reference's slope that counts as zero."""
-    mine = {_series(each): each for each in results.slopes if _is(each, gate, gate.variant)}
+    mine = {each.series: each for each in results.slopes if _is(each, gate, gate.variant)}
     for theirs in (each for each in results.slopes if _is(each, gate, gate.reference)):
-        ours = mine.get(_series(theirs))
+        ours = mine.get(theirs.series)
         if ours is None:
             continue
         limit = gate.at_most * abs(theirs.ms_per_gib)
@@ -154,7 +154,7 @@ def _slope(results: TeardownResults, gate: Gate, _: Gates) -> Iterable[GateResul
         outcome = "pass" if low <= limit and high >= -limit else "fail"
         yield GateResult(
             gate=gate.name,
-            place=series_words(results.rows, _series(theirs)),
+            place=series_words(results.rows, theirs.series),
             outcome=outcome,
             figure=ours.ms_per_gib,
             low=low,
@@ -171,7 +171,7 @@ def _verdict(results: TeardownResults, gate: Gate, _: Gates) -> Iterable[GateRes
     for row in results.comparisons:
         if (row.variant, row.reference, row.latency) != (gate.variant, gate.reference, gate.latency):
             continue
-        place = place_words(tuple(getattr(row, field) for field in MATRIX_FIELDS))
+        place = place_words(row.place)
         yield verdict_within(gate, place, row.verdict, row.ratio, (row.ratio_low, row.ratio_high))
 
 
@@ -181,7 +181,7 @@ def _recorded(results: TeardownResults, gate: Gate, gates: Gates) -> Iterable[Ga
     for row in results.comparisons:
         before = known.get(Ratio.of(row, 0.0).key)
         if before is not None and row.latency == gate.latency and row.ratio is not None:
-            place = place_words(tuple(getattr(row, field) for field in MATRIX_FIELDS))
+            place = place_words(row.place)
             interval = (row.ratio_low, row.ratio_high)
             yield limited(gate, f"{row.variant} {place}", row.ratio, interval, before * gate.at_most)
 
@@ -225,9 +225,5 @@ def limited(
     )
 
 
-def _series(slope: object) -> tuple[str, ...]:
-    return tuple(getattr(slope, field) for field in SERIES_FIELDS)
-
-
-def _is(slope: object, gate: Gate, variant: str) -> bool:
-    return (getattr(slope, "variant", ""), getattr(slope, "latency", "")) == (variant, gate.latency)
+def _is(slope: Slope, gate: Gate, variant: str) -> bool:
+    return (slope.variant, slope.latency) == (variant, gate.latency)

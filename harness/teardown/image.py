@@ -11,14 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.errors import OptionError, StorageError
-from harness.guest import Accel, Firmware, Guest, fetch_firmware
+from harness.errors import OptionError
+from harness.guest import Accel, Firmware, fetch_firmware
 from harness.guest.initramfs import CONSOLE, ArchiveEntry, directory, file, symlink, write_initramfs
 from harness.guest.kernel import fetch_kernel
 from harness.guest.model import ARCHITECTURES, command_line
 from harness.guest.spelling import respell
+from harness.jsonfile import storing
 from harness.process import run
 from harness.teardown.model import Cell
+from harness.teardown.sample import guest_of
 from harness.teardown.scenario import design
 
 if TYPE_CHECKING:
@@ -156,18 +158,8 @@ def init_script(cells: Sequence[Cell], properties: Sequence[tuple[str, Cell]]) -
 
 def qemu_arguments(cell: Cell) -> tuple[str, ...]:
     """Return the command line of ``cell`` on the emulated host: the native one with the paths of the host."""
-    guest = Guest(
-        binary=place_of(cell.variant, cell.target),
-        target=cell.target,
-        memory_mib=cell.memory_mib,
-        backend=cell.backend,
-        pages=cell.pages,
-        accel=cell.accel,
-        payload=cell.payload,
-        firmware=(FIRMWARE,),
-        options=cell.options,
-    )
-    return command_line(guest, qmp_fd=QMP_FD, threads=2)
+    there = dataclasses.replace(guest_of(cell), binary=place_of(cell.variant, cell.target))
+    return command_line(there, qmp_fd=QMP_FD, threads=2)
 
 
 def place_of(variant: str, target: str) -> Path:
@@ -267,10 +259,8 @@ def _below_root(path: Path) -> str:
 def _strip(layout: Layout, host: Host, binary: Path, name: str) -> Path:
     """Remove debug information from ``binary``: it would fill the memory of the emulated host."""
     target = layout.build / "emulated" / f"{host.name}-{name}"
-    try:
+    with storing(f"create {target.parent}"):
         target.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StorageError(f"cannot create {target.parent}: {error}", "free some disk space") from error
     run([f"{host.cross_prefix}strip", "-o", target, binary], timeout_s=120)
     return target
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.guest.hugepages import free_hugepages_mib
+from harness.machine import number_in
 
 MIB = 1024 * 1024
 PREFIX = "qemu-harness-sample-"
@@ -36,17 +37,9 @@ def choose_meter(group: Path | None, backend: str, proc: Path = Path("/proc")) -
     for name in USAGE:
         if group is not None and (group / name).is_file():
             return Meter(name=name, free_mib=functools.partial(_uncharged_mib, group / name), exact=True)
-    return Meter(
-        name="MemAvailable", free_mib=functools.partial(_available_mib, proc / "meminfo"), exact=False
-    )
+    available = functools.partial(number_in, proc / "meminfo", r"^MemAvailable:\s*(\d+)")
+    return Meter(name="MemAvailable", free_mib=lambda: available() / 1024, exact=False)
 
 
 def _uncharged_mib(usage: Path) -> float:
     return -int(usage.read_text(encoding="ascii")) / MIB
-
-
-def _available_mib(meminfo: Path) -> float:
-    for line in meminfo.read_text(encoding="ascii").splitlines():
-        if line.startswith("MemAvailable:"):
-            return int(line.split()[1]) / 1024
-    return 0.0

@@ -12,22 +12,65 @@ import msgspec
 
 from harness.jsonfile import about
 
-KINDS = ("teardown", "restart", "floor", "overhead")
+MATRIX_FIELDS = ("target", "host", "memory_mib", "backend", "pages", "accel", "payload", "trigger")
+"""Fields that define a cell: samples are comparable if all of these are equal."""
+SERIES_FIELDS = tuple(field for field in MATRIX_FIELDS if field != "memory_mib")
+"""Fields that, with the variant, are equal in all samples of one fitted line."""
 
 
-class Cell(msgspec.Struct, frozen=True, kw_only=True):
+class _OfSeries(msgspec.Struct, frozen=True, kw_only=True):
+    """The fields of all rows, except the guest's memory."""
+
+    variant: Annotated[
+        str, about("state of the tree: pristine, base, patched; or the name given with --binary")
+    ]
+    target: Annotated[str, about("guest architecture")]
+    host: Annotated[str, about("where the binary ran")]
+    backend: Annotated[
+        str,
+        about(
+            "ram (private, anonymous), memfd (shared), file (on tmpfs, shared) or hugetlb (reserved huge"
+            " pages, shared)"
+        ),
+    ]
+    pages: Annotated[
+        str,
+        about(
+            "4k (transparent huge pages off in QEMU), thp (setting of the machine) or hugetlb (with that"
+            " backend)"
+        ),
+    ]
+    accel: Annotated[str, about("accelerator that was used: kvm or tcg")]
+    payload: Annotated[
+        str,
+        about(
+            "paused: populated memory, vCPUs never ran; linux: memory filled by the guest, vCPUs running;"
+            " linux-busy: the same, and no vCPU ever sleeps"
+        ),
+    ]
+    trigger: Annotated[str, about("what ended QEMU: sigterm, sigkill, sigabrt, quit or poweroff")]
+
+    @property
+    def series(self) -> tuple[str, ...]:
+        """The values of SERIES_FIELDS."""
+        return tuple(getattr(self, field) for field in SERIES_FIELDS)
+
+
+class _OfCell(_OfSeries, frozen=True, kw_only=True):
+    """The fields of the rows about one cell."""
+
+    memory_mib: Annotated[int, about("guest memory in MiB")]
+
+    @property
+    def place(self) -> tuple[Any, ...]:
+        """The values of MATRIX_FIELDS."""
+        return tuple(getattr(self, field) for field in MATRIX_FIELDS)
+
+
+class Cell(_OfCell, frozen=True, kw_only=True):
     """One sample to take: its fields in the matrix, and its position in the run."""
 
     kind: str = "teardown"
-    variant: str
-    target: str
-    host: str
-    memory_mib: int
-    backend: str
-    pages: str
-    accel: str
-    payload: str
-    trigger: str
     round: int
     index: int
     binary: str
@@ -54,7 +97,7 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-class Sample(msgspec.Struct, frozen=True, kw_only=True):
+class Sample(_OfCell, frozen=True, kw_only=True):
     """One guest that was started and torn down, or a small process for comparison."""
 
     kind: Annotated[
@@ -65,35 +108,6 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
             " process with a single thread"
         ),
     ] = "teardown"
-    variant: Annotated[
-        str, about("state of the tree: pristine, base, patched; or the name given with --binary")
-    ]
-    target: Annotated[str, about("guest architecture")]
-    host: Annotated[str, about("where the binary ran")]
-    memory_mib: Annotated[int, about("guest memory in MiB")]
-    backend: Annotated[
-        str,
-        about(
-            "ram (private, anonymous), memfd (shared), file (on tmpfs, shared) or hugetlb (reserved huge"
-            " pages, shared)"
-        ),
-    ]
-    pages: Annotated[
-        str,
-        about(
-            "4k (transparent huge pages off in QEMU), thp (setting of the machine) or hugetlb (with that"
-            " backend)"
-        ),
-    ]
-    accel: Annotated[str, about("accelerator that was used: kvm or tcg")]
-    payload: Annotated[
-        str,
-        about(
-            "paused: populated memory, vCPUs never ran; linux: memory filled by the guest, vCPUs running;"
-            " linux-busy: the same, and no vCPU ever sleeps"
-        ),
-    ]
-    trigger: Annotated[str, about("what ended QEMU: sigterm, sigkill, sigabrt, quit or poweroff")]
     round: Annotated[
         int,
         about(
@@ -180,19 +194,10 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
         return self.outcome == "ok"
 
 
-class Comparison(msgspec.Struct, frozen=True, kw_only=True):
+class Comparison(_OfCell, frozen=True, kw_only=True):
     """A variant compared with a reference in the same cell, for one of the latencies."""
 
-    variant: Annotated[str, about("the variant that is compared")]
     reference: Annotated[str, about("the variant that it is compared with")]
-    target: Annotated[str, about("guest architecture")]
-    host: Annotated[str, about("where the binaries ran")]
-    memory_mib: Annotated[int, about("guest memory in MiB")]
-    backend: Annotated[str, about("memory backend")]
-    pages: Annotated[str, about("page size of guest memory")]
-    accel: Annotated[str, about("accelerator")]
-    payload: Annotated[str, about("what the guest did")]
-    trigger: Annotated[str, about("what ended QEMU")]
     latency: Annotated[str, about("exit, reclaim or restart")]
     samples_reference: Annotated[int, about("good samples of the reference")]
     samples: Annotated[int, about("good samples of the variant")]
@@ -215,17 +220,9 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     verdict: Annotated[str, about("better, same, worse, or not enough data")]
 
 
-class Slope(msgspec.Struct, frozen=True, kw_only=True):
+class Slope(_OfSeries, frozen=True, kw_only=True):
     """Growth of one latency of one variant with the guest's memory, all other fields equal."""
 
-    variant: Annotated[str, about("the variant")]
-    target: Annotated[str, about("guest architecture")]
-    host: Annotated[str, about("where the binary ran")]
-    backend: Annotated[str, about("memory backend")]
-    pages: Annotated[str, about("page size of guest memory")]
-    accel: Annotated[str, about("accelerator")]
-    payload: Annotated[str, about("what the guest did")]
-    trigger: Annotated[str, about("what ended QEMU")]
     latency: Annotated[str, about("exit, reclaim or restart")]
     sizes_mib: Annotated[tuple[int, ...], about("guest memory sizes that it was fitted to, MiB")]
     samples: Annotated[int, about("good samples that it was fitted to")]
@@ -265,18 +262,13 @@ class EmulatedHost(msgspec.Struct, frozen=True, kw_only=True):
     ]
 
 
-MATRIX_FIELDS = ("target", "host", "memory_mib", "backend", "pages", "accel", "payload", "trigger")
-"""Fields that define a cell: samples are comparable if all of these are equal."""
-SERIES_FIELDS = tuple(field for field in MATRIX_FIELDS if field != "memory_mib")
-"""Fields that, with the variant, are equal in all samples of one fitted line."""
-
 CellKey = tuple[str, tuple[Any, ...]]
 """Kind of sample, and the values of MATRIX_FIELDS."""
 
 
 def cell_key(row: Cell | Sample) -> CellKey:
     """Return the cell of a sample, or of the plan of one."""
-    return row.kind, tuple(getattr(row, field) for field in MATRIX_FIELDS)
+    return row.kind, row.place
 
 
 def sample_of(cell: Cell, **fields: object) -> Sample:

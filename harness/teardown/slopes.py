@@ -36,7 +36,7 @@ def fit_slopes(samples: Sequence[Sample]) -> tuple[Slope, ...]:
             for latency in latencies if sample.kind == kind and sample.counts else ():
                 value = getattr(sample, f"{latency}_s")
                 if value is not None:
-                    key = (*(getattr(sample, field) for field in SERIES_FIELDS), sample.variant, latency)
+                    key = (*sample.series, sample.variant, latency)
                     groups.setdefault(key, []).append((sample.memory_mib, value))
     slopes = (_fit(key, points) for key, points in groups.items())
     return tuple(slope for slope in slopes if slope is not None)

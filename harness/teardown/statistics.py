@@ -107,8 +107,7 @@ def by_place(samples: Iterable[Sample], kind: str) -> dict[tuple[Any, ...], dict
     groups: dict[tuple[Any, ...], dict[str, list[Sample]]] = {}
     for sample in samples:
         if sample.kind == kind:
-            place = tuple(getattr(sample, field) for field in MATRIX_FIELDS)
-            mine = groups.setdefault(place, {}).setdefault(sample.variant, [])
+            mine = groups.setdefault(sample.place, {}).setdefault(sample.variant, [])
             if sample.counts:
                 mine.append(sample)
     return {

@@ -28,6 +28,7 @@ from pathlib import Path
 from harness.errors import TeardownError
 from harness.guest import Machine
 from harness.guest.spawn import Child
+from harness.machine import text_of
 from harness.teardown.cpu import children, cpu_clock_s, reap
 from harness.teardown.meter import Meter
 
@@ -65,23 +66,23 @@ class Measured:
 
 def shares_memory(pid: int, other: int) -> bool | None:
     """Return whether two processes share an address space (kcmp(2), KCMP_VM); None if the kernel refuses."""
-    answer = _kcmp_vm(pid, other)
+    answer = kcmp(pid, other, KCMP_VM)
     if answer >= 0:
         return answer == 0
     if answer == -errno.ESRCH:
         return False  # it has ended
-    if answer in (-errno.EPERM, -errno.EACCES) and _kcmp_vm(os.getpid(), os.getpid()) == 0:
+    if answer in (-errno.EPERM, -errno.EACCES) and kcmp(os.getpid(), os.getpid(), KCMP_VM) == 0:
         return False  # kcmp works, but not for this process, so it is not a helper of ours
     return None  # the kernel lacks kcmp, or the filter of a container forbids it (seccomp(2))
 
 
-def _kcmp_vm(pid: int, other: int) -> int:
-    """Return the result of kcmp(2), 0 for the same address space, or a negative errno."""
+def kcmp(pid: int, other: int, kind: int, mine: int = 0, its: int = 0) -> int:
+    """Return the result of kcmp(2), 0 for the same object, or a negative errno."""
     number = _SYS_KCMP.get(platform.machine())
     if number is None:
         return -errno.ENOSYS
     libc = ctypes.CDLL(None, use_errno=True)
-    answer = int(libc.syscall(*(ctypes.c_long(value) for value in (number, pid, other, KCMP_VM, 0, 0))))
+    answer = int(libc.syscall(*map(ctypes.c_long, (number, pid, other, kind, mine, its))))
     return answer if answer >= 0 else -ctypes.get_errno()
 
 
@@ -107,20 +108,13 @@ def find_sharers(pid: int, proc: Path = Path("/proc")) -> tuple[int, ...]:
 
 def _has_memory(proc: Path, pid: int) -> bool:
     """Return whether the process has an address space. Without one, statm contains only zeros (proc(5))."""
-    try:
-        return (proc / str(pid) / "statm").read_text(encoding="ascii").split()[0] != "0"
-    except (OSError, IndexError):
-        return False
+    return text_of(proc / str(pid) / "statm").partition(" ")[0] not in ("", "0")
 
 
 def _looks_like_helper(proc: Path, pid: int, other: int) -> bool:
-    try:
-        stat = (proc / str(other) / "stat").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return False
-    name, rest = stat[stat.index("(") + 1 : stat.rindex(")")], stat[stat.rindex(")") + 1 :].split()
+    before, _, rest = text_of(proc / str(other) / "stat").rpartition(")")
     # The kernel truncates names to 15 bytes (prctl(2), PR_SET_NAME).
-    return int(rest[1]) == pid or name == f"cleanup/{pid}"[:15]
+    return rest.split()[1:2] == [str(pid)] or before.partition("(")[2] == f"cleanup/{pid}"[:15]
 
 
 @contextlib.contextmanager

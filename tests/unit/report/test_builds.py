@@ -2,7 +2,7 @@
 
 from harness.bench import Subject
 from harness.build.plan import LEFT_OUT
-from harness.report.builds import left_out_line
+from harness.report.headline import left_out_line
 from harness.report.table import table_text
 from harness.report.write import write_reports
 from tests.unit.report.support import make_results, realistic

@@ -18,8 +18,9 @@ from harness.machine import host_facts
 from harness.progress import Silent
 from harness.report.live import live_table, round_line
 from harness.report.table import render_table, table_text
-from harness.teardown import EmulatedHost, Property, TeardownRun, record
+from harness.teardown import record
 from harness.teardown.emulated import EmulatedRun
+from harness.teardown.model import EmulatedHost, Property, TeardownRun
 from harness.teardown.record import check_results, record_teardown
 from harness.teardown.results import AccelFacts, read_teardown, teardown_file
 

@@ -8,7 +8,7 @@ from junitparser import JUnitXml
 from harness.jsonfile import write_json
 from harness.layout import Layout
 from harness.machine import host_facts
-from harness.properties import PropertyRow
+from harness.properties.model import PropertyRow
 from harness.properties.record import PropertiesResults, properties_file
 from harness.report.html import report_page
 from harness.report.junit import write_junit

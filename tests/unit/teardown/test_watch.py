@@ -104,9 +104,9 @@ def test_dead_process_shares_no_memory():
 
 def test_forbidden_kcmp_gives_no_answer(monkeypatch):
     """In containers without CAP_SYS_PTRACE, a filter returns EPERM even for this process."""
-    monkeypatch.setattr(watch, "_kcmp_vm", lambda *_: -errno.EPERM)
+    monkeypatch.setattr(watch, "kcmp", lambda *_: -errno.EPERM)
     assert shares_memory(os.getpid(), 1) is None
-    monkeypatch.setattr(watch, "_kcmp_vm", lambda pid, other: 0 if pid == other else -errno.EPERM)
+    monkeypatch.setattr(watch, "kcmp", lambda pid, other, _: 0 if pid == other else -errno.EPERM)
     assert shares_memory(os.getpid(), 1) is False
 
 
