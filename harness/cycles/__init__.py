@@ -3,8 +3,3 @@
 Takes: a Bench and a plan. Gives: CyclesResults, with a CycleRow for each cycle. A separate program runs the
 cycles (harness.cycles.driver), because each of its lanes is a subreaper for the processes of its cycles.
 """
-
-from harness.cycles.model import Memory
-from harness.cycles.plan import plan_cycles
-
-__all__ = ["Memory", "plan_cycles"]

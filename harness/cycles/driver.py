@@ -2,10 +2,11 @@
 
     python -m harness.cycles.driver JOB
 
-JOB is a JSON file (DriverJob). The output is JSON lines: a Calibration, then a CycleRow for each cycle.
+JOB is a JSON file (DriverJob). The output is JSON lines: a CycleRow for each cycle.
 SIGTERM and SIGINT end all running QEMUs, then the program.
 """
 
+import contextlib
 import ctypes
 import fcntl
 import os
@@ -13,14 +14,14 @@ import resource
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 
 import msgspec
 
 from harness.cycles.family import ProcessFamily
-from harness.cycles.model import Calibration, Cycle, DriverJob
+from harness.cycles.model import Cycle, DriverJob
 from harness.cycles.qemu import started
 from harness.cycles.trial import run_cycle
 from harness.teardown.cpu import adopt_orphans
@@ -39,19 +40,7 @@ def calibrate(job: DriverJob) -> dict[str, float]:
     """Return the seconds from exec until the monitor answers, by target; the time limit if it does not."""
     ready: dict[str, float] = {}
     for index, (target, _, _) in enumerate(job.binaries):
-        cycle = Cycle(
-            number=index + 1,
-            life="paused",
-            trigger="sigkill",
-            scope="process",
-            helper="let be",
-            confinement="none",
-            victim="qemu",
-            backend="ram",
-            accel="tcg",
-            memory_mib=128,
-            moment=0.0,
-        )
+        cycle = Cycle(number=index + 1, trigger="sigkill", backend="ram", accel="tcg", memory_mib=128)
         with started(job, cycle, Path(job.folder) / f"calibration-{target}-{os.getpid()}") as qemu:
             family = ProcessFamily(qemu.process.pid, "qemu", "helper")
             try:
@@ -64,30 +53,42 @@ def calibrate(job: DriverJob) -> dict[str, float]:
 
 def lane(job: DriverJob, cycles: Sequence[Cycle], ready_s: dict[str, float], stream: int) -> None:
     """Run ``cycles`` one after another and write their rows."""
-    with (Path(job.folder) / "lock").open("wb") as lock:
+    with row_writer(job.folder, stream) as write:
         for cycle in cycles:
-            line = msgspec.json.encode(run_cycle(job, cycle, ready_s)) + b"\n"
-            fcntl.flock(lock, fcntl.LOCK_EX)  # writes of long lines to a pipe are not atomic
-            os.write(stream, line)
-            fcntl.flock(lock, fcntl.LOCK_UN)
+            write(run_cycle(job, cycle, ready_s))
 
 
 def main(argv: list[str]) -> int:
     """Run the job in ``argv``. Return 0 if every cycle has a row."""
-    stream = sys.stdout.fileno()
-    exit_on_signals()
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    adopt_orphans()
+    stream = begin()
     job = msgspec.json.decode(Path(argv[0]).read_bytes(), type=DriverJob)
     ready_s = calibrate(job)
-    os.write(stream, msgspec.json.encode(Calibration(ready_s=ready_s)) + b"\n")
     return run_lanes(job.lanes, lambda index: lane(job, job.cycles[index :: job.lanes], ready_s, stream))
 
 
-def exit_on_signals() -> None:
-    """Make SIGTERM and SIGINT raise SystemExit."""
+def begin() -> int:
+    """Make SIGTERM and SIGINT raise SystemExit, write no core files, and become a subreaper.
+
+    Return the descriptor for the rows.
+    """
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _stop)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    adopt_orphans()
+    return sys.stdout.fileno()
+
+
+@contextlib.contextmanager
+def row_writer(folder: str, stream: int) -> Iterator[Callable[[msgspec.Struct], None]]:
+    """Yield a function that writes a row as a line; the lanes of ``folder`` write one after another."""
+    with (Path(folder) / "lock").open("wb") as lock:
+
+        def write(row: msgspec.Struct) -> None:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # writes of long lines to a pipe are not atomic
+            os.write(stream, msgspec.json.encode(row) + b"\n")
+            fcntl.flock(lock, fcntl.LOCK_UN)
+
+        yield write
 
 
 def run_lanes(count: int, work: Callable[[int], None]) -> int:

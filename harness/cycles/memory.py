@@ -3,12 +3,10 @@
 import contextlib
 import statistics
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 from harness.cycles.judge import AVAILABLE_TOLERANCE_MIB, judge_memory
 from harness.cycles.model import Memory
-from harness.guest.group import make_group
 from harness.guest.memory import available_mib
 
 MIB = 1024 * 1024
@@ -64,10 +62,3 @@ def peak_mib(group: Path) -> float:
         with contextlib.suppress(OSError, ValueError):
             return int((group / name).read_text(encoding="ascii")) / MIB
     return 0.0
-
-
-@contextlib.contextmanager
-def own_group(proc: Path = Path("/proc"), top: Path = Path("/sys/fs/cgroup")) -> Iterator[Path | None]:
-    """Create a cgroup with a memory controller below our own, and remove it afterwards; None on failure."""
-    with make_group(PREFIX, proc, top) as group:
-        yield group

@@ -29,22 +29,26 @@ class Cycle(msgspec.Struct, frozen=True, kw_only=True):
     """One start and end of QEMU."""
 
     number: Annotated[int, about("number in the plan, from 1; --only NUMBER runs it alone")]
-    life: Annotated[str, about("phase of QEMU at its end: start, daemonize, prealloc, paused or running")]
+    life: Annotated[str, about("phase of QEMU at its end: start, daemonize, prealloc, paused or running")] = (
+        "paused"
+    )
     trigger: Annotated[str, about("what ends QEMU: sigterm, sigkill, sigint, sigabrt or quit (QMP)")]
-    scope: Annotated[str, about("recipient of the signal: process or group")]
+    scope: Annotated[str, about("recipient of the signal: process or group")] = "process"
     helper: Annotated[
         str,
         about(
             "helper before the trigger: let be (left running), killed, or stopped (and continued after QEMU's"
             " exit)"
         ),
-    ]
-    confinement: Annotated[str, about("none, sandbox, runas, or both")]
-    victim: Annotated[str, about("with daemonize: daemon, parent or both receive the signal; otherwise qemu")]
+    ] = "let be"
+    confinement: Annotated[str, about("none, sandbox, runas, or both")] = "none"
+    victim: Annotated[
+        str, about("with daemonize: daemon, parent or both receive the signal; otherwise qemu")
+    ] = "qemu"
     backend: Annotated[str, about("memory backend: ram or memfd")]
     accel: Annotated[str, about("kvm or tcg")]
     memory_mib: Annotated[int, about("guest memory in MiB, preallocated")]
-    moment: Annotated[float, about("the random instant, from 0 to 1, within the duration of the phase")]
+    moment: Annotated[float, about("the random instant, from 0 to 1, within the duration of the phase")] = 0.0
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -132,9 +136,3 @@ class DriverJob(msgspec.Struct, frozen=True, kw_only=True):
     lanes: int
     limit_s: float
     folder: str
-
-
-class Calibration(msgspec.Struct, frozen=True, kw_only=True):
-    """The first line of the driver: seconds from exec until QEMU is ready, by target."""
-
-    ready_s: dict[str, float]

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from harness.cycles.memory import GroupMeter, own_group
+from harness.cycles.memory import PREFIX, GroupMeter
 from harness.cycles.model import Cycle, CycleRow, DriverJob, Memory, dealt
-from harness.errors import CyclesError
+from harness.errors import CyclesError, HarnessError
+from harness.guest.group import make_group
 from harness.jsonfile import write_json
-from harness.process import Finished, run
+from harness.process import run
 
 if TYPE_CHECKING:
     from harness.bench import Bench, Subject
@@ -64,40 +65,23 @@ def _runnable(cycle: Cycle, subjects: Sequence[Subject], bench: Bench) -> Cycle:
 def _run_job(
     layout: Layout, job: DriverJob, reporter: Reporter, on_row: Callable[[CycleRow], None]
 ) -> Memory:
-    plan, log = Path(job.folder) / "job.json", layout.logs / f"cycles-{job.variant}.log"
+    log = layout.logs / f"cycles-{job.variant}.log"
     log.unlink(missing_ok=True)
-    write_json(plan, job)
     rows: list[CycleRow] = []
-
-    def explain(ended: Finished) -> CyclesError:
-        return CyclesError(
-            f"the driver for the cycles of {job.variant} ended with status {ended.returncode}",
-            "report it with its last lines",
-            details=tuple(line for line in ended.output.splitlines() if not line.startswith("{"))[-5:],
-            log=log,
-        )
-
-    with own_group() as group, reporter.step(f"{len(job.cycles)} cycles of {job.variant}") as step:
+    with make_group(PREFIX) as group, reporter.step(f"{len(job.cycles)} cycles of {job.variant}") as step:
         meter = GroupMeter(group)
 
         def take(line: str) -> None:
             try:
                 row = msgspec.json.decode(line, type=CycleRow)
             except msgspec.MsgspecError:
-                return  # the calibration, or a traceback, which is in the log
+                return  # a traceback, which is in the log
             rows.append(row)
             failed = sum(one.outcome == "fail" for one in rows)
             step.update(len(rows), len(job.cycles), f"{failed} failed" if failed else "")
             on_row(row)
 
-        run(
-            [*joining(group), sys.executable, "-m", "harness.cycles.driver", plan],
-            cwd=Path(__file__).resolve().parents[2],
-            log=log,
-            on_line=take,
-            error=explain,
-            grace_s=20.0,
-        )
+        run_driver("cycles", job, job, group, take, log=log, error=CyclesError)
         verdict = meter.verdict(job.variant)
     if len(rows) != len(job.cycles):
         raise CyclesError(
@@ -108,8 +92,33 @@ def _run_job(
     return verdict
 
 
-def joining(group: Path | None) -> list[str]:
-    """Return a command prefix that moves a program and its descendants into ``group``."""
-    if group is None:
-        return []
-    return ["sh", "-c", 'echo $$ > "$0" && exec "$@"', str(group / "cgroup.procs")]
+def run_driver(
+    stage: str,
+    job: DriverJob,
+    given: msgspec.Struct,
+    group: Path | None,
+    on_line: Callable[[str], None],
+    *,
+    log: Path,
+    error: type[HarnessError],
+) -> None:
+    """Run the driver of ``stage`` in the cgroup ``group`` with the input ``given``, which contains ``job``.
+
+    Raises ``error`` if it fails.
+    """
+    file = Path(job.folder) / "job.json"
+    write_json(file, given)
+    join = ("sh", "-c", 'echo $$ > "$0" && exec "$@"', str(group / "cgroup.procs")) if group else ()
+    run(
+        [*join, sys.executable, "-m", f"harness.{stage}.driver", file],
+        cwd=Path(__file__).resolve().parents[2],
+        log=log,
+        on_line=on_line,
+        error=lambda ended: error(
+            f"the driver for the {stage} of {job.variant} ended with status {ended.returncode}",
+            "report it with its last lines",
+            details=tuple(line for line in ended.output.splitlines() if not line.startswith("{"))[-5:],
+            log=log,
+        ),
+        grace_s=20.0,
+    )

@@ -1,7 +1,6 @@
 """Parse reports of AddressSanitizer and UndefinedBehaviorSanitizer, and find those about the series."""
 
 import re
-from collections.abc import Iterable
 from pathlib import Path
 
 from harness.cycles.model import Report
@@ -60,8 +59,5 @@ def _is_ours(tool: str, lines: list[str]) -> bool:
 
 def collect(folder: Path, log: Path) -> tuple[Report, ...]:
     """Parse the files in ``folder``, and QEMU's ``log`` for reports that could not be written there."""
-    return tuple(report for path in (*_files(folder), log) for report in parse_reports(text_of(path)))
-
-
-def _files(folder: Path) -> Iterable[Path]:
-    return sorted(folder.iterdir())
+    files = (*sorted(folder.iterdir()), log)
+    return tuple(report for path in files for report in parse_reports(text_of(path)))

@@ -3,7 +3,3 @@
 Takes: a Bench and LoadPlans. Gives: LoadResults, with a Slice for each part of the run and a Summary for each
 binary. The slices of the binaries alternate, so that drift of the machine affects all binaries equally.
 """
-
-from harness.load.plan import plan_load
-
-__all__ = ["plan_load"]

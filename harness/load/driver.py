@@ -7,39 +7,26 @@ JOB is a JSON file (LoadJob). The output is JSON lines: a LoadRow for each end o
 each lane. SIGTERM and SIGINT end all running QEMUs, then the program.
 """
 
-import fcntl
-import os
-import resource
 import sys
 from pathlib import Path
 
 import msgspec
 
-from harness.cycles.driver import exit_on_signals, run_lanes
+from harness.cycles.driver import begin, row_writer, run_lanes
 from harness.load.lane import Lane
 from harness.load.model import LoadJob
 from harness.load.plan import share
-from harness.teardown.cpu import adopt_orphans
 
 
 def main(argv: list[str]) -> int:
     """Run the job in ``argv``. Return 0 if every lane completed."""
-    exit_on_signals()
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    adopt_orphans()
+    stream = begin()
     load = msgspec.json.decode(Path(argv[0]).read_bytes(), type=LoadJob)
-    return run_lanes(load.job.lanes, lambda index: _lane(load, index))
+    return run_lanes(load.job.lanes, lambda index: _lane(load, index, stream))
 
 
-def _lane(load: LoadJob, index: int) -> None:
-    stream = sys.stdout.fileno()
-    with (Path(load.job.folder) / "lock").open("wb") as lock:
-
-        def emit(row: msgspec.Struct) -> None:
-            fcntl.flock(lock, fcntl.LOCK_EX)  # writes of long lines to a pipe are not atomic
-            os.write(stream, msgspec.json.encode(row) + b"\n")
-            fcntl.flock(lock, fcntl.LOCK_UN)
-
+def _lane(load: LoadJob, index: int, stream: int) -> None:
+    with row_writer(load.job.folder, stream) as emit:
         places = share(load.plan.guests, load.job.lanes, index)
         emit(Lane(load, index, places, emit).run(load.seconds, share(load.restarts, load.job.lanes, index)))
 

@@ -178,19 +178,8 @@ class Lane:
 
     def _cycle(self, trigger: str) -> Cycle:
         """Return a cycle that describes the guest for harness.cycles.qemu."""
-        return Cycle(
-            number=1,
-            life="paused",
-            trigger=trigger,
-            scope="process",
-            helper="let be",
-            confinement="none",
-            victim="qemu",
-            backend=self._load.plan.backend,
-            accel=self._load.accel,
-            memory_mib=self._load.plan.memory_mib,
-            moment=0.0,
-        )
+        plan, accel = self._load.plan, self._load.accel
+        return Cycle(number=1, trigger=trigger, backend=plan.backend, accel=accel, memory_mib=plan.memory_mib)
 
     def _end(self, place: int) -> End | None:
         """Fire a trigger and wait for QEMU's exit, not for its memory."""

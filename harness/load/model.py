@@ -7,16 +7,8 @@ from typing import Annotated
 
 import msgspec
 
-from harness.cycles import Memory
-from harness.cycles.model import DriverJob
+from harness.cycles.model import DriverJob, Memory
 from harness.jsonfile import about
-
-WAITS = {
-    "none": "a guest starts as soon as the previous one has ended",
-    "room": "a guest starts when it fits into free memory",
-    "memory": "a guest starts when no process holds the memory of the previous one",
-}
-"""Condition for starting a guest again → description."""
 
 
 class LoadPlan(msgspec.Struct, frozen=True, kw_only=True):

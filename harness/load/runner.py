@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import random
 import shutil
-import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,15 +12,15 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from harness.cycles.memory import GroupMeter, own_group
+from harness.cycles.memory import PREFIX, GroupMeter
 from harness.cycles.model import DriverJob
-from harness.cycles.runner import joining
+from harness.cycles.runner import run_driver
 from harness.errors import LoadError
 from harness.guest import available_mib
-from harness.jsonfile import write_json
+from harness.guest.group import make_group
 from harness.load.model import LoadJob, LoadPlan, LoadRow, Remains, Slice
 from harness.load.plan import LANES, RESERVE_MIB, share
-from harness.process import Finished, run
+from harness.machine import number_in
 
 if TYPE_CHECKING:
     from harness.bench import Bench, Subject
@@ -74,8 +73,7 @@ def _job(bench: Bench, subject: Subject, plan: LoadPlan, index: int) -> LoadJob:
 
 def _run_slice(layout: Layout, load: LoadJob, number: int, update: Callable[[int, int, str], None]) -> Slice:
     job, kind = load.job, load.plan.kind
-    file, log = Path(job.folder) / "job.json", layout.logs / f"load-{job.variant}.log"
-    write_json(file, load)
+    log = layout.logs / f"load-{job.variant}.log"
     rows: list[LoadRow] = []
     remains: list[Remains] = []
     began = time.monotonic()
@@ -93,25 +91,10 @@ def _run_slice(layout: Layout, load: LoadJob, number: int, update: Callable[[int
         else:
             update(min(int(time.monotonic() - began), int(load.seconds)), max(1, int(load.seconds)), text)
 
-    def explain(ended: Finished) -> LoadError:
-        return LoadError(
-            f"the driver for the load of {job.variant} ended with status {ended.returncode}",
-            "report it with its last lines",
-            details=tuple(line for line in ended.output.splitlines() if not line.startswith("{"))[-5:],
-            log=log,
-        )
-
-    with own_group() as group:
+    with make_group(PREFIX) as group:
         _limit(group)
         meter = GroupMeter(group)
-        run(
-            [*joining(group), sys.executable, "-m", "harness.load.driver", file],
-            cwd=Path(__file__).resolve().parents[2],
-            log=log,
-            on_line=take,
-            error=explain,
-            grace_s=20.0,
-        )
+        run_driver("load", job, load, group, take, log=log, error=LoadError)
         memory, kills = meter.verdict(job.variant), oom_kills(group)
     if len(remains) != job.lanes:
         raise LoadError(f"the load of {job.variant} did not complete", "report it with the log", log=log)
@@ -144,6 +127,5 @@ def oom_kills(group: Path | None) -> int:
     """
     for name in ("memory.oom_control", "memory.events"):
         if group is not None and (group / name).exists():
-            text = (group / name).read_text(encoding="ascii")
-            return int(dict(line.split() for line in text.splitlines()).get("oom_kill", 0))
+            return number_in(group / name, r"^oom_kill (\d+)$")
     return 0

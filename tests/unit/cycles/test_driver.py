@@ -32,8 +32,7 @@ def drive(folder, mode, *cycles):
     (folder / "job.json").write_bytes(msgspec.json.encode(job))
     words = [sys.executable, "-m", "harness.cycles.driver", str(folder / "job.json")]
     ended = subprocess.run(words, cwd=ROOT, capture_output=True, timeout=60, check=True)
-    _, *lines = ended.stdout.splitlines()
-    rows = [msgspec.json.decode(line, type=CycleRow) for line in lines]
+    rows = [msgspec.json.decode(line, type=CycleRow) for line in ended.stdout.splitlines()]
     assert not [one for one in psutil.process_iter() if str(folder) in " ".join(_words(one))]
     return sorted(rows, key=lambda row: row.cycle.number)
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from harness.cycles import memory
-from harness.cycles.memory import GroupMeter, held_mib, own_group, peak_mib
+from harness.cycles.memory import PREFIX, GroupMeter, held_mib, peak_mib
+from harness.guest.group import make_group as make_cgroup
 from harness.guest.group import remove_group
 
 MIB = 1024 * 1024
@@ -61,7 +62,7 @@ def test_cgroups_of_ended_processes_are_removed(tmp_path):
     for pid in (41, 42):
         (top / "memory" / "ours" / f"qemu-harness-cycles-{pid}").mkdir()
     # The folder has no memory.stat, so it is not a cgroup, and is removed.
-    with own_group(proc, top) as group:
+    with make_cgroup(PREFIX, proc, top) as group:
         assert group is None
     # The cgroup of a running process remains.
     assert [path.name for path in (top / "memory" / "ours").iterdir()] == ["qemu-harness-cycles-41"]

@@ -1,8 +1,9 @@
 """The plan: reproducible from its seed, each cycle independent of the others."""
 
 from harness.bench import Subject
-from harness.cycles import plan_cycles, runner
+from harness.cycles import runner
 from harness.cycles.model import LIVES, TRIGGERS
+from harness.cycles.plan import plan_cycles
 from harness.guest import Accel
 from tests.unit.bench.support import make_bench
 from tests.unit.teardown.test_scenario import options

@@ -3,8 +3,7 @@
 import pytest
 
 from harness.guest import needed_mib
-from harness.load import plan_load
-from harness.load.plan import LANES, RESERVE_MIB, each_mib, share
+from harness.load.plan import LANES, RESERVE_MIB, each_mib, plan_load, share
 
 
 def plans(available, **fields):

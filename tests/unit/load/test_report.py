@@ -9,8 +9,8 @@ from rich.console import Console
 from harness.commands.load import LOAD
 from harness.errors import LoadError
 from harness.jsonfile import write_json
-from harness.load import plan_load
 from harness.load.judge import summarize
+from harness.load.plan import plan_load
 from harness.load.record import LoadResults, check_load, load_file, record_load
 from harness.machine import host_facts
 from harness.report.load import render_load
