@@ -3,25 +3,3 @@
 Takes: a Bench. Gives: PropertiesResults. The avocado test tests/avocado/properties.py starts and checks the
 QEMU processes, one at a time, with the functions of this package.
 """
-
-from harness.properties.model import (
-    HOSTS_ROW,
-    ROWS,
-    Part,
-    PropertyRow,
-    Task,
-    parse_rows,
-    worst,
-)
-from harness.properties.runner import run_properties
-
-__all__ = [
-    "HOSTS_ROW",
-    "ROWS",
-    "Part",
-    "PropertyRow",
-    "Task",
-    "parse_rows",
-    "run_properties",
-    "worst",
-]

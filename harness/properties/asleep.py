@@ -43,17 +43,14 @@ def asleep(bench: Bench, parts: Parts) -> None:
 
 
 _LIMITS = {
-    "ppoll": 2,
-    "poll": 2,
-    "epoll_wait": 3,
-    "epoll_pwait": 3,
-    "epoll_pwait2": 3,
-    "select": 4,
-    "pselect6": 4,
-    "rt_sigtimedwait": 2,
-    "futex": 3,
-    "nanosleep": 0,
-    "clock_nanosleep": 2,
+    name: argument
+    for argument, names in {
+        0: "nanosleep",
+        2: "ppoll poll rt_sigtimedwait clock_nanosleep",
+        3: "epoll_wait epoll_pwait epoll_pwait2 futex",
+        4: "select pselect6",
+    }.items()
+    for name in names.split()
 }
 """Calls that may have a time limit, and its argument: a pointer, or milliseconds as a C int. Others wait
 without one."""

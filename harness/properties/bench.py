@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import select
 import signal
 import socket
 import sys
@@ -119,6 +118,15 @@ class Running:
         if len(helpers) != 1:
             raise Failed(f"{len(helpers) or 'no'} processes share QEMU's memory")
         return helpers[0]
+
+    @contextlib.contextmanager
+    def helper_pidfd(self) -> Iterator[int]:
+        """Open a pidfd of the only helper while the block runs. Raises Failed as ``helper``."""
+        pidfd = os.pidfd_open(self.helper())
+        try:
+            yield pidfd
+        finally:
+            os.close(pidfd)
 
     def end_by(self, number: int, *, helper_limit_s: float = HELPER_LIMIT_S) -> Ended:
         """Send a signal to QEMU only, and wait for its end (see end)."""
@@ -342,11 +350,6 @@ class Bench:
         if not self.words:
             able = self.task.binary.able
             raise Cancelled("it runs without its option" if able else "the binary lacks the option")
-
-
-def readable(descriptor: int, timeout_s: float) -> bool:
-    """Return whether ``descriptor`` is readable or at its end within ``timeout_s`` seconds."""
-    return bool(select.select([descriptor], [], [], max(0.0, timeout_s))[0])
 
 
 def soon(holds: Callable[[], bool], timeout_s: float = 2.0) -> bool:

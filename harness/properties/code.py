@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from pathlib import Path
 from elftools.common.exceptions import ELFError
 from elftools.elf.elffile import ELFFile
 
+from harness.figures import shown
 from harness.process import run
 from harness.properties import frames, status
 from harness.properties.bench import Bench, Running
@@ -180,7 +180,7 @@ def no_libc_state(bench: Bench, parts: Parts) -> None:
     bench.require_option()
     with bench.start() as running:
         helper = running.helper()
-        pointer = _sleeping_stack_pointer(helper)
+        pointer, _ = frames.sleeping_registers(helper)
         with parts.part("no state of the C library that QEMU uses, no locks"):
             _check_code(running, helper, Path(bench.task.binary.path))
         with parts.part("stack has room for a signal frame, and a guard page") as figures:
@@ -204,7 +204,7 @@ def _check_code(running: Running, helper: int, binary: Path) -> None:
     faults = closure_faults(code, entry, owner=owner)
     if faults:
         shared = "" if owner else "it uses the thread-local storage of a thread that runs, and "
-        raise Failed(shared + faults[0] + (f" (and {len(faults) - 1} more)" if faults[1:] else ""))
+        raise Failed(shared + shown(faults))
 
 
 def work(running: Running) -> None:
@@ -213,12 +213,3 @@ def work(running: Running) -> None:
         running.execute("object-add", qom_type="memory-backend-ram", id=f"work{number}", size=1 << 20)
         running.execute("object-del", id=f"work{number}")
     running.execute("query-status")
-
-
-def _sleeping_stack_pointer(pid: int) -> int:
-    for _ in range(100):
-        registers = status.sleeping_registers(pid)
-        if registers is not None:
-            return registers[0]
-        time.sleep(0.01)
-    raise Cancelled("the kernel does not report the helper's stack pointer")

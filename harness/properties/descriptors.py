@@ -5,17 +5,19 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import select
 import signal
 import statistics
 import time
 from collections.abc import Iterator
+from typing import BinaryIO
 
 import msgspec
 
 from harness.errors import GuestError
 from harness.guest.spawn import wait_pidfd
 from harness.properties import status
-from harness.properties.bench import Bench, Running, Surrounding, readable
+from harness.properties.bench import Bench, Running, Surrounding
 from harness.properties.bpf import NUMBERS, Insn, deny
 from harness.properties.outcome import NAMED, Cancelled, Failed, Parts, arranged
 from harness.properties.tails import PAUSE_S, check_end, end_first, judge_tail, ms, reference
@@ -87,32 +89,32 @@ def check_descriptors(qemu: int, helper: int) -> None:
 
 def _pipe_closes(bench: Bench, number: int) -> dict[str, float]:
     """Time until a pipe that QEMU inherited is closed, which must be while the helper frees 1 GiB."""
-    for attempt in (1, 2, 3):
-        reader, writer = os.pipe()
-        try:
-            with bench.start(memory_mib=1024, pass_fds=(writer,)) as running:
-                os.close(writer)
-                writer = -1
-                helper = os.pidfd_open(running.helper())
-                try:
-                    began = time.monotonic()
-                    running.signal(number)
-                    closed = readable(reader, 5)
-                    closed_s = time.monotonic() - began
-                    runs = not wait_pidfd(helper, 0)
-                    if not closed:
-                        raise Failed("the pipe is still open 5 s after QEMU's exit")
-                finally:
-                    os.close(helper)
-        finally:
-            os.close(reader)
-            if writer >= 0:
-                os.close(writer)
+    closed_s = 0.0
+    for _ in range(3):
+        with (
+            _pipe() as (reader, writer),
+            bench.start(memory_mib=1024, pass_fds=(writer.fileno(),)) as running,
+        ):
+            writer.close()
+            with running.helper_pidfd() as helper:
+                began = time.monotonic()
+                running.signal(number)
+                closed, _, _ = select.select([reader], [], [], 5)
+                closed_s = time.monotonic() - began
+                runs = not wait_pidfd(helper, 0)
+            if not closed:
+                raise Failed("the pipe is still open 5 s after QEMU's exit")
         if runs:
             return {"closed_s": closed_s}
-        if attempt == 3:
-            raise Failed(f"the pipe closes only with the helper's exit, after {closed_s * 1000:.0f} ms")
-    raise AssertionError
+    raise Failed(f"the pipe closes only with the helper's exit, after {closed_s * 1000:.0f} ms")
+
+
+@contextlib.contextmanager
+def _pipe() -> Iterator[tuple[BinaryIO, BinaryIO]]:
+    """Yield both ends of a pipe; they are closed with the block."""
+    reader, writer = os.pipe()
+    with os.fdopen(reader, "rb") as near, os.fdopen(writer, "wb") as far:
+        yield near, far
 
 
 @contextlib.contextmanager
@@ -134,14 +136,11 @@ def _or_refusal(surrounding: Surrounding, *, absent: bool = False) -> Iterator[N
 @contextlib.contextmanager
 def with_many(bench: Bench, surrounding: Surrounding) -> Iterator[Running]:
     """Start QEMU with thousands of inherited descriptors, most of them above RLIMIT_NOFILE."""
-    reader, writer = os.pipe()
-    try:
-        many = msgspec.structs.replace(surrounding, copy_of=writer, copies=COPIES, files=64)
-        with bench.start(surrounding=many, pass_fds=(writer,)) as running:
+    with _pipe() as (_, writer):
+        number = writer.fileno()
+        many = msgspec.structs.replace(surrounding, copy_of=number, copies=COPIES, files=64)
+        with bench.start(surrounding=many, pass_fds=(number,)) as running:
             yield running
-    finally:
-        os.close(reader)
-        os.close(writer)
 
 
 def _reactions(bench: Bench, surrounding: Surrounding, figures: dict[str, float]) -> list[float]:

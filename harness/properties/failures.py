@@ -8,7 +8,6 @@ import os
 import platform
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import GuestError, HarnessError
@@ -60,14 +59,6 @@ def _clone_fails(code: int) -> tuple[bpf.Insn, ...]:
         raise Cancelled(f"the system call number of clone is unknown for {platform.machine()}") from error
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Attempt:
-    """``state``: reported (the expected error), runs, runs without (a helper), prelude (failed), or other."""
-
-    state: str
-    text: str
-
-
 def _expect_error(
     bench: Bench, surroundings: list[Surrounding], code: int, *, limit: Path | None = None
 ) -> None:
@@ -80,16 +71,16 @@ def _expect_error(
     for number, surrounding in enumerate(surroundings, start=1):
         if limit is not None:
             limit.write_text(f"{number}\n", encoding="ascii")
-        attempt = _attempt(bench, surrounding, code)
-        if attempt.state == "reported":
+        state, text = _attempt(bench, surrounding, code)
+        if state == "reported":
             return
-        if attempt.state == "prelude":
-            raise Cancelled(attempt.text)
-        if attempt.state == "runs without":
+        if state == "prelude":
+            raise Cancelled(text)
+        if state == "runs without":
             raise Failed("QEMU starts without a helper and without an error")
-        if attempt.state == "runs":
+        if state == "runs":
             break
-        other = attempt.text
+        other = text
     raise Failed(
         f"no error names asynchronous teardown and {os.strerror(code)!r}" + (f": {other}" if other else "")
     )
@@ -109,24 +100,23 @@ def _expect_no_daemon(bench: Bench) -> None:
             raise Failed(f"no error names asynchronous teardown: {error.cause}") from error
 
 
-def _attempt(bench: Bench, surrounding: Surrounding, code: int) -> _Attempt:
-    with contextlib.ExitStack() as stack:
-        try:
-            running = stack.enter_context(bench.start(surrounding=surrounding))
-        except HarnessError as error:
-            return _judge(error, code)
-        helpers = running.helpers()
-        return _Attempt(state="runs" if helpers else "runs without", text="")
+def _attempt(bench: Bench, surrounding: Surrounding, code: int) -> tuple[str, str]:
+    """Return the state and a text: runs, runs without (a helper), or the result of `_judge`."""
+    try:
+        with bench.start(surrounding=surrounding) as running:
+            return "runs" if running.helpers() else "runs without", ""
+    except HarnessError as error:
+        return _judge(error, code)
 
 
-def _judge(error: HarnessError, code: int) -> _Attempt:
+def _judge(error: HarnessError, code: int) -> tuple[str, str]:
+    """Return the state and a text: reported (the expected error), prelude (which failed), or other."""
     output = "\n".join(error.details)
     if "prelude: " in output:
-        return _Attempt(state="prelude", text=output.partition("prelude: ")[2].splitlines()[0])
-    reported = re.search(r"async\w*[ _-]?teardown.*", output, re.IGNORECASE)
-    if reported and os.strerror(code) in output and "with status 1" in error.cause:
-        return _Attempt(state="reported", text=reported[0])
-    return _Attempt(state="other", text=error.cause)
+        return "prelude", output.partition("prelude: ")[2].splitlines()[0]
+    named = re.search(r"async\w*[ _-]?teardown", output, re.IGNORECASE)
+    is_reported = named and os.strerror(code) in output and "with status 1" in error.cause
+    return ("reported", "") if is_reported else ("other", error.cause)
 
 
 @contextlib.contextmanager

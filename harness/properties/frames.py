@@ -6,6 +6,7 @@ from __future__ import annotations
 import ctypes
 import platform
 import struct
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -63,6 +64,18 @@ def ran(pid: int, threads: tuple[int, ...], work: Callable[[], object]) -> bool:
     return switches() != before
 
 
+def sleeping_registers(helper: int) -> tuple[int, int]:
+    """Return the stack pointer of a process, and the address of its instruction, when it sleeps.
+
+    Raises Cancelled.
+    """
+    for _ in range(100):
+        if (registers := status.sleeping_registers(helper)) is not None:
+            return registers
+        time.sleep(0.01)
+    raise Cancelled("the kernel does not report the registers of the helper")
+
+
 def return_addresses(helper: int, *, fixed: bool) -> tuple[int, ...]:
     """Return the addresses on the stack of a sleeping process that are in its binary, the outermost first,
     as its symbol table counts them; the last one is that of the current instruction.
@@ -70,10 +83,7 @@ def return_addresses(helper: int, *, fixed: bool) -> tuple[int, ...]:
     Values that are no return addresses may be among them. ``fixed``: the binary is not relocatable.
     Raises OSError, Cancelled.
     """
-    registers = status.sleeping_registers(helper)
-    if registers is None:
-        raise Cancelled("the kernel does not report the registers of the helper")
-    pointer, instruction = registers
+    pointer, instruction = sleeping_registers(helper)
     binary = str(Path(f"/proc/{helper}/exe").readlink())
     mapped, top = [], pointer
     for line in Path(f"/proc/{helper}/maps").read_text(encoding="utf-8").splitlines():

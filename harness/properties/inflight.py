@@ -13,7 +13,6 @@ import re
 import signal
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import GuestError
@@ -38,63 +37,56 @@ UNSUPPORTED = re.compile(
 )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Landed:
-    """Seconds after the signal: QEMU's exit, the end of its helper, and the arrival of the last block."""
-
-    exit_s: float
-    helper_s: float
-    landed_s: float
-
-
 def io_over(bench: Bench, parts: Parts) -> None:
     """Row 18."""
     bench.require_option()
     for aio in ("native", "threads"):
         with parts.part(f"aio={aio}: over when the helper ends") as figures:
-            ended = measure(bench, aio, figures)
-            if ended.landed_s > ended.helper_s:
-                raise Failed(f"a block arrives {ms(ended.landed_s - ended.helper_s)} after the helper's end")
+            measure(bench, aio, figures)
+            if (late_s := figures["landed_s"] - figures["helper_s"]) > 0:
+                raise Failed(f"a block arrives {ms(late_s)} after the helper's end")
     with parts.part("aio=io_uring: measured, no process waits for it") as figures:
         measure(bench, "io_uring", figures)
 
 
-def measure(bench: Bench, aio: str, figures: dict[str, float]) -> Landed:
-    """Kill QEMU during a write of 16 MiB. Raises Cancelled without a disk that can be slowed down."""
+def measure(bench: Bench, aio: str, figures: dict[str, float]) -> None:
+    """Kill QEMU during a write of 16 MiB. Raises Cancelled without a disk that can be slowed down.
+
+    ``figures`` get the seconds after the signal until QEMU's exit, the end of its helper, and the arrival of
+    the last block.
+    """
     image = bench.work / "image"
     image.write_bytes(bytes(WRITTEN))
     try:
         with image.open("rb") as stream:
             os.fsync(stream.fileno())
         with slow_disk(image) as group:
-            ended = _killed(bench, aio, image, group)
+            figures |= _killed(bench, aio, image, group)
     finally:
         image.unlink(missing_ok=True)
-    figures |= {"exit_s": ended.exit_s, "helper_s": ended.helper_s, "landed_s": ended.landed_s}
-    if ended.landed_s < LEFT_S:
-        raise Cancelled(f"the disk was not slowed down: 16 MiB were written after {ms(ended.landed_s)}")
-    return ended
+    if figures["landed_s"] < LEFT_S:
+        raise Cancelled(f"the disk was not slowed down: 16 MiB were written after {ms(figures['landed_s'])}")
 
 
-def _killed(bench: Bench, aio: str, image: Path, group: Path) -> Landed:
+def _killed(bench: Bench, aio: str, image: Path, group: Path) -> dict[str, float]:
     name = str(image).replace(",", ",,")
     drive = f"if=none,id=d0,file={name},format=raw,cache=none,aio={aio}"
     try:
-        with arranged(), bench.start("-drive", drive, surrounding=Surrounding(cgroup=str(group))) as running:
-            helper = os.pidfd_open(running.helper())
-            try:
-                running.execute("human-monitor-command", command_line=f'qemu-io d0 "aio_write 0 {WRITTEN}"')
-                time.sleep(SUBMITTED_S)
-                return _watch(running, helper, image)
-            finally:
-                os.close(helper)
+        with (
+            arranged(),
+            bench.start("-drive", drive, surrounding=Surrounding(cgroup=str(group))) as running,
+            running.helper_pidfd() as helper,
+        ):
+            running.execute("human-monitor-command", command_line=f'qemu-io d0 "aio_write 0 {WRITTEN}"')
+            time.sleep(SUBMITTED_S)
+            return _watch(running, helper, image)
     except GuestError as error:
         if UNSUPPORTED.search("\n".join((error.cause, *error.details))):
             raise Cancelled(f"the build has no aio={aio}") from error
         raise
 
 
-def _watch(running: Running, helper: int, image: Path) -> Landed:
+def _watch(running: Running, helper: int, image: Path) -> dict[str, float]:
     """Kill QEMU, and record each event when it has happened. Raises Failed if one does not happen."""
     began = time.monotonic()
     running.signal(signal.SIGKILL)
@@ -115,7 +107,7 @@ def _watch(running: Running, helper: int, image: Path) -> Landed:
             time.sleep(0.002)
     if len(seen) < len(events):
         raise Failed(f"after {LIMIT_S:.0f} s, this has not happened: {', '.join(set(events) - set(seen))}")
-    return Landed(exit_s=seen["exit"], helper_s=seen["helper"], landed_s=seen["landed"])
+    return {f"{event}_s": seconds for event, seconds in seen.items()}
 
 
 @contextlib.contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
 import tempfile
@@ -12,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from harness.errors import HarnessError
+from harness.figures import shown
 from harness.guest.spawn import wait_pidfd
 from harness.layout import shipped_files
 from harness.process import run
@@ -54,10 +54,7 @@ def one_at_most(bench: Bench, parts: Parts) -> None:
             if form not in made and _makes_helper(bench, (*form, *bench.words), deadly)
         ]
         if made:
-            names = ", ".join(" ".join(form) for form in made[:6])
-            raise Failed(
-                f"a helper is created for {names}" + (f" and {len(made) - 6} more" if made[6:] else "")
-            )
+            raise Failed(f"a helper is created for {shown([' '.join(form) for form in made], 6)}")
 
 
 def _makes_helper(bench: Bench, words: tuple[str, ...], deadly: Surrounding) -> bool:
@@ -82,17 +79,14 @@ def execve_frees(bench: Bench, parts: Parts) -> None:
         with bench.start(
             memory_mib=256, surrounding=Surrounding(environment={"LD_PRELOAD": str(preload)})
         ) as running:
-            helper = os.pidfd_open(running.helper())
-            try:
+            with running.helper_pidfd() as helper:
                 began = time.monotonic()
                 running.signal(EXEC_SIGNAL)
                 if not soon(lambda: status.fields(running.pid).get("Name") == "sleep", 5):
                     raise Cancelled("QEMU's process did not execute the other program")
-                if not soon(lambda: wait_pidfd(helper, 0), 1):
+                if not wait_pidfd(helper, 1):
                     raise Failed("the helper still holds the old memory 1 s after execve")
                 figures["gone_s"] = time.monotonic() - began
-            finally:
-                os.close(helper)
             if status.fields(running.pid).get("Name") != "sleep":
                 raise Failed("the process did not continue")
     with parts.part("the next QEMU reaps it"), tempfile.TemporaryDirectory() as folder:
@@ -105,15 +99,12 @@ def execve_frees(bench: Bench, parts: Parts) -> None:
 def _check_reaped(running: Running) -> None:
     """Execute QEMU again in its process. Raises Failed if the helper of the first one remains as a zombie."""
     first = running.helper()
-    ended = os.pidfd_open(first)
-    try:
+    with running.helper_pidfd() as ended:
         running.signal(EXEC_SIGNAL)
         if not soon(lambda: running.helpers() not in ((), (first,)), 10):
             raise Cancelled("QEMU's process did not become another QEMU with a helper")
         if not wait_pidfd(ended, 5):
             raise Failed("the helper of the first QEMU still runs")
-    finally:
-        os.close(ended)
     running.helper()
     if not soon(lambda: not status.zombies_below(running.pid), 5):
         raise Failed(f"{len(status.zombies_below(running.pid))} zombies remain below the next QEMU")

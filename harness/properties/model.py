@@ -13,6 +13,7 @@ import msgspec
 
 from harness.bench import Subject
 from harness.errors import OptionError
+from harness.figures import shown
 from harness.jsonfile import about
 
 ROWS = {
@@ -104,8 +105,7 @@ def outcome_of(parts: Sequence[Part]) -> tuple[str, str]:
     failed = [part for part in parts if part.outcome == "fail"]
     cancelled = [part for part in parts if part.outcome == "cancel"]
     if failed:
-        more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
-        return "fail", f"{failed[0].name}: {failed[0].reason}{more}"
+        return "fail", shown([f"{part.name}: {part.reason}" for part in failed])
     if len(cancelled) == len(parts):
         return "cancel", cancelled[0].reason if cancelled else "no part was checked"
     return "pass", "; ".join(f"not checked: {part.name}: {part.reason}" for part in cancelled)

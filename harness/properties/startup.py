@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import sys
 import time
 from pathlib import Path
 
 from harness.errors import GuestError
+from harness.machine import text_of
 from harness.properties import sandbox, status
-from harness.properties.bench import Bench, Running
+from harness.properties.bench import Bench, Running, soon
 from harness.properties.confinement import SANDBOX_FOR_RUNAS
 from harness.properties.outcome import NAMED, Cancelled, Failed, Parts, arranged
 
@@ -83,23 +85,16 @@ def _check_fault(
 
 def _wait_for_fault(report: Path, step: int) -> None:
     """Wait until the helper has made its last call, which may be after QEMU's monitor is there."""
-    deadline = time.monotonic() + START_LIMIT_S
-    while not report.exists() or len(report.read_bytes().splitlines()) < step:
-        if time.monotonic() > deadline:
-            raise Cancelled(f"the helper did not make call {step} again within {START_LIMIT_S:.0f} s")
-        time.sleep(0.02)
+    if not soon(lambda: len(text_of(report).splitlines()) >= step, START_LIMIT_S):
+        raise Cancelled(f"the helper did not make call {step} again within {START_LIMIT_S:.0f} s")
     time.sleep(SETTLED_S)
 
 
 def _check_goes_on(running: Running, what: str, *, ready: bool) -> None:
     running.execute("query-status")
     helpers = running.helpers()
-    if not helpers and ready:
-        deadline = time.monotonic() + 2
-        while "warning:" not in running.log() and time.monotonic() < deadline:
-            time.sleep(0.02)
-        if "warning:" in running.log():
-            return
+    if not helpers and ready and soon(lambda: running.warnings() > 0):
+        return
     if len(helpers) != 1:
         raise Failed(f"{what}: QEMU goes on with {len(helpers) or 'no'} helpers")
     try:
@@ -120,5 +115,5 @@ def check_ready(running: Running) -> None:
     shared = status.shared_descriptors(running.pid, helper)
     if shared:
         raise Failed(f"the helper still has {len(shared)} descriptors of QEMU when the monitor answers")
-    if status.session_of(helper) != helper:
+    if os.getsid(helper) != helper:
         raise Failed("the helper is in QEMU's session when the monitor answers")

@@ -5,32 +5,20 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-import platform
 from collections.abc import Collection
 from pathlib import Path
 
 import psutil
 
+from harness.machine import text_of
+from harness.teardown.watch import kcmp
+
 KCMP_FILE = 0  # linux/kcmp.h
 MANY = 500
 """With more descriptors, only those with the same link are compared."""
-_SYS_KCMP = {"x86_64": 312, "s390x": 343, "aarch64": 272, "ppc64le": 354, "riscv64": 272}
 AT_MINSIGSTKSZ = 51  # linux/auxvec.h
-CONFINEMENT = (
-    *(
-        "Uid",
-        "Gid",
-        "Groups",
-        "CapInh",
-        "CapPrm",
-        "CapEff",
-        "CapBnd",
-        "CapAmb",
-        "NoNewPrivs",
-        "Seccomp",
-        "Umask",
-    ),
-)
+CAPABILITIES = ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")
+CONFINEMENT = ("Uid", "Gid", "Groups", *CAPABILITIES, "NoNewPrivs", "Seccomp", "Umask")
 
 
 def fields(pid: int) -> dict[str, str]:
@@ -66,10 +54,7 @@ def confinement(pid: int) -> dict[str, str]:
 
 def _text(path: Path) -> str:
     """Return the text of a file below /proc; empty without the file or a security module."""
-    try:
-        return path.read_text(encoding="utf-8", errors="replace").strip("\0\n")
-    except OSError:
-        return ""
+    return text_of(path).strip("\0\n")
 
 
 def differences(
@@ -93,11 +78,6 @@ def zombies_below(pid: int) -> tuple[int, ...]:
     return tuple(
         child.pid for child in psutil.Process(pid).children() if child.status() == psutil.STATUS_ZOMBIE
     )
-
-
-def session_of(pid: int) -> int:
-    """Return the session of a process. Raises ProcessLookupError."""
-    return os.getsid(pid)
 
 
 def shared_descriptors(pid: int, other: int, *, most: int = 9) -> tuple[int, ...]:
@@ -139,13 +119,7 @@ def _descriptors(pid: int) -> dict[int, str]:
 
 
 def _same_file(pid: int, other: int, mine: int, its: int) -> bool | None:
-    number = _SYS_KCMP.get(platform.machine())
-    if number is None:
-        return None
-    libc = ctypes.CDLL(None, use_errno=True)
-    answer = int(
-        libc.syscall(*(ctypes.c_long(value) for value in (number, pid, other, KCMP_FILE, mine, its)))
-    )
+    answer = kcmp(pid, other, KCMP_FILE, mine, its)
     return answer == 0 if answer >= 0 else None
 
 

@@ -1,7 +1,7 @@
 """Binaries, tasks and rows for tests."""
 
 from harness.bench import Subject
-from harness.properties import PropertyRow, Task
+from harness.properties.model import PropertyRow, Task
 
 
 def make_binary(variant="patched", target="x86_64-softmmu", words=("-async-teardown",), path="/q"):

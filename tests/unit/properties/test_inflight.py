@@ -12,7 +12,6 @@ import pytest
 from harness.errors import GuestError
 from harness.properties import descriptors, inflight
 from harness.properties.bench import Surrounding
-from harness.properties.inflight import Landed
 from harness.properties.outcome import Cancelled, Failed, Parts
 
 FILTER = ((0, 0, 0, 0),)
@@ -42,15 +41,15 @@ def io_over(bench, monkeypatch, landed):
 
 
 def test_a_block_after_the_end_of_the_helper_fails_except_for_io_uring(bench, monkeypatch):
-    late = io_over(bench, monkeypatch, lambda _: Landed(exit_s=0.01, helper_s=0.5, landed_s=2))
+    late = io_over(bench, monkeypatch, lambda _: {"exit_s": 0.01, "helper_s": 0.5, "landed_s": 2})
     assert [outcome for outcome, _ in late] == ["fail", "fail", "pass"]
     assert "1.50 s after the helper's end" in late[0][1]
-    in_time = io_over(bench, monkeypatch, lambda _: Landed(exit_s=0.01, helper_s=2.01, landed_s=2))
+    in_time = io_over(bench, monkeypatch, lambda _: {"exit_s": 0.01, "helper_s": 2.01, "landed_s": 2})
     assert [outcome for outcome, _ in in_time] == ["pass"] * 3
 
 
 def test_a_write_that_was_not_slowed_down_proves_nothing(bench, monkeypatch):
-    fast = io_over(bench, monkeypatch, lambda _: Landed(exit_s=0.01, helper_s=0.02, landed_s=0.015))
+    fast = io_over(bench, monkeypatch, lambda _: {"exit_s": 0.01, "helper_s": 0.02, "landed_s": 0.015})
     assert fast == [("cancel", "the disk was not slowed down: 16 MiB were written after 15 ms")] * 3
 
 
@@ -95,7 +94,7 @@ def test_each_event_is_recorded_when_it_happens(monkeypatch, tmp_path):
             )
             running = SimpleNamespace(pidfd=pidfds[0], signal=lambda number: _both(qemu, number))
             seen = inflight._watch(running, pidfds[1], tmp_path / "image")
-            assert 0 <= seen.exit_s < seen.landed_s <= seen.helper_s
+            assert 0 <= seen["exit_s"] < seen["landed_s"] <= seen["helper_s"]
             monkeypatch.setattr(inflight, "LIMIT_S", 0.2)
             monkeypatch.setattr(inflight, "_last_block", lambda _: contextlib.nullcontext(lambda: False))
             with pytest.raises(Failed, match="has not happened: landed"):

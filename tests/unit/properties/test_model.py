@@ -7,9 +7,8 @@ import msgspec
 import pytest
 
 from harness.errors import GuestError, OptionError
-from harness.properties import ROWS, Part, parse_rows, worst
 from harness.properties.checks import CHECKS
-from harness.properties.model import OUTCOMES, outcome_of
+from harness.properties.model import OUTCOMES, ROWS, Part, outcome_of, parse_rows, worst
 from harness.properties.outcome import Cancelled, Failed, Parts
 
 from .support import make_binary, make_row, make_task

@@ -9,7 +9,8 @@ from harness.guest import Firmware
 from harness.job import JobEvent, JobPlan
 from harness.layout import Layout
 from harness.process import Finished
-from harness.properties import Part, runner
+from harness.properties import runner
+from harness.properties.model import Part
 
 from ..bench.support import make_bench
 from ..teardown.test_scenario import options
