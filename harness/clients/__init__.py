@@ -3,8 +3,3 @@
 Takes: a Bench. Gives: ClientsResults, with a ClientRow for each client, binary and round, and Claims about
 them. libvirtd is a private one in its own namespaces (harness.clients.namespaces).
 """
-
-from harness.clients.model import parse_groups
-from harness.clients.plan import check_backends, plan_round, with_and_without
-
-__all__ = ["check_backends", "parse_groups", "plan_round", "with_and_without"]

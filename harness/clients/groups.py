@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.machine import find, text_of
+
 EMPTY_LIMIT_S = 60.0
 
 
@@ -66,13 +68,8 @@ def unified_group(prefix: str, proc: Path = Path("/proc/self")) -> Iterator[Grou
 
 
 def _make(stack: contextlib.ExitStack, prefix: str, proc: Path) -> Group | None:
-    try:
-        top = unified_mount((proc / "mounts").read_text(encoding="utf-8"))
-        lines = (proc / "cgroup").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return None
-    own = next((line.removeprefix("0::") for line in lines if line.startswith("0::")), None)
-    if top is None or own is None:
+    top, own = unified_mount(text_of(proc / "mounts")), find(r"^0::(.+)", text_of(proc / "cgroup"))
+    if top is None or not own:
         return None
     parent = top / own.strip("/")
     for stale in parent.glob(f"{prefix}*"):  # of killed runs; rmdir fails for those in use

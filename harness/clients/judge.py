@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from harness.bench.subject import REFERENCES
 from harness.clients.model import CLIENTS, CONTROLLED, REFUSED, Claim, ClientRow
+from harness.figures import format_seconds, shown
 
 AT_ONCE = 0.25
 """Limit of QEMU's exit with the option, as a share of its exit without it."""
@@ -32,17 +33,17 @@ def judge(rows: Sequence[ClientRow]) -> tuple[Claim, ...]:
         _claim("a domain of the same name starts at once", _restarts(good), _of(good, _is_destroy)),
         _claim(
             "QEMU itself exits at once with the option",
-            _late_exits(good),
+            _late(good, "exit_s", _is_alone, lambda without: AT_ONCE * without),
             _compared(good, "exit_s", _is_alone),
         ),
         _claim(
             "a client that waits for QEMU is notified at once",
-            _late_notifications(good),
+            _late(good, "told_s", _is_prompt, lambda without: NOTIFIED_AT_ONCE * without),
             _compared(good, "told_s", _is_prompt),
         ),
         _claim(
             "libvirt reports shut off no later than without the option",
-            _late_libvirt(good),
+            _late(good, "told_s", _is_shut_off, lambda without: without + LIBVIRT_STEP_S),
             _of(good, _is_shut_off),
         ),
         _claim(
@@ -81,8 +82,7 @@ def place(row: ClientRow) -> tuple[str, str, str, int]:
 def _claim(name: str, faults: Iterator[str], concerned: Sequence[ClientRow]) -> Claim:
     problems = list(faults)
     if problems:
-        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-        return Claim(name=name, outcome="fail", reason=problems[0] + more)
+        return Claim(name=name, outcome="fail", reason=shown(problems))
     if all(row.outcome == "cancelled" for row in concerned):
         reason = (
             concerned[0].reason if concerned else "no such client was measured, or all guests were too small"
@@ -160,39 +160,28 @@ def _compared(rows: Sequence[ClientRow], name: str, which: Callable[[ClientRow],
     return [row for row, _, _ in _pairs(rows, name, which)]
 
 
-def _late_exits(rows: Sequence[ClientRow]) -> Iterator[str]:
-    for row, own, theirs in _pairs(rows, "exit_s", _is_alone):
-        if own > AT_ONCE * theirs:
-            yield f"{_name(row)}: {_ms(own)}, without the option {_ms(theirs)}"
-
-
-def _late_notifications(rows: Sequence[ClientRow]) -> Iterator[str]:
-    for row, own, theirs in _pairs(rows, "told_s", _is_prompt):
-        if own > NOTIFIED_AT_ONCE * theirs:
-            yield f"{_name(row)}: {_ms(own)}, without the option {_ms(theirs)}"
-
-
-def _late_libvirt(rows: Sequence[ClientRow]) -> Iterator[str]:
-    for row, own, theirs in _pairs(rows, "told_s", _is_shut_off):
-        if own > theirs + LIBVIRT_STEP_S:
-            yield f"{_name(row)}: {_ms(own)}, without the option {_ms(theirs)}"
+def _late(
+    rows: Sequence[ClientRow],
+    name: str,
+    which: Callable[[ClientRow], bool],
+    limit: Callable[[float], float],
+) -> Iterator[str]:
+    """Yield a line for each median that exceeds the ``limit`` for that of the reference."""
+    for row, own, theirs in _pairs(rows, name, which):
+        if own > limit(theirs):
+            yield f"{_name(row)}: {format_seconds(own)}, without the option {format_seconds(theirs)}"
 
 
 def _late_controlled(rows: Sequence[ClientRow]) -> Iterator[str]:
-    for row in rows:
-        notified, exit_s = row.told_s, row.exit_s
-        late = notified is not None and exit_s is not None and notified > exit_s + LIBVIRT_RETRIES_S
-        if _is_controlled(row) and late:
-            yield f"{_name(row)}: {_ms(notified or 0)}, QEMU's exit {_ms(exit_s or 0)}"
+    for row in filter(_is_controlled, rows):
+        if row.told_s is not None and row.exit_s is not None and row.told_s > row.exit_s + LIBVIRT_RETRIES_S:
+            yield f"{_name(row)}: {format_seconds(row.told_s)}, QEMU's exit {format_seconds(row.exit_s)}"
 
 
 def _early_notifications(rows: Sequence[ClientRow]) -> Iterator[str]:
     for row in rows:
-        notified, freed = row.told_s, row.back_s
-        known = notified is not None and freed is not None
-        if CLIENTS[row.client].waits and known and (notified or 0) < WAITED * (freed or 0):
-            yield f"{_name(row)}: notified after {_ms(notified or 0)}, memory freed after {_ms(freed or 0)}"
-
-
-def _ms(seconds: float) -> str:
-    return f"{seconds * 1000:.3g} ms" if seconds < 1 else f"{seconds:.2f} s"
+        if row.told_s is None or row.back_s is None or not CLIENTS[row.client].waits:
+            continue
+        if row.told_s < WAITED * row.back_s:
+            notified, freed = format_seconds(row.told_s), format_seconds(row.back_s)
+            yield f"{_name(row)}: notified after {notified}, memory freed after {freed}"

@@ -3,7 +3,9 @@
 ClientRow and Claim are part of ``build/results/clients.json``; docs/results.md is generated from them.
 """
 
+import tomllib
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 import msgspec
@@ -43,113 +45,10 @@ class Client:
 
 
 CLIENTS = {
-    client.name: client
-    for client in (
-        Client(
-            name="libvirt destroy",
-            group="libvirt",
-            does="virDomainDestroy, then at once virDomainCreate of the same name",
-            notified="virDomainDestroy returns",
-        ),
-        Client(
-            name="libvirt power-off",
-            group="libvirt",
-            does="the guest turns its machine off",
-            notified="libvirt's event STOPPED",
-        ),
-        Client(
-            name="libvirt refused",
-            group="libvirt",
-            does="virDomainCreate with the option, of a QEMU without it",
-            notified="virDomainCreate fails with QEMU's message",
-            alone=False,
-        ),
-        Client(
-            name="libvirt cgroup",
-            group="libvirt-cgroup",
-            does="virDomainDestroy by a libvirtd that puts each domain into a cgroup",
-            notified="virDomainDestroy returns",
-        ),
-        Client(
-            name="qmp quit",
-            group="qmp",
-            does="the command quit",
-            notified="end of file on the monitor's socket",
-            early=True,
-        ),
-        Client(name="qmp kill", group="qmp", does="SIGKILL", notified="end of file on the monitor's socket"),
-        Client(
-            name="fence",
-            group="fence",
-            does="SIGKILL, as before the guest is started on another machine",
-            notified="the pidfd of cleanup/PID is readable, or that of QEMU without a helper",
-            waits=True,
-        ),
-        Client(
-            name="cgroup main",
-            group="cgroup",
-            does="SIGTERM to QEMU alone",
-            notified="cgroup.events contains populated 0",
-            waits=True,
-        ),
-        Client(
-            name="cgroup mixed",
-            group="cgroup",
-            does="SIGTERM to QEMU, then SIGKILL to the remaining processes, as KillMode=mixed",
-            notified="cgroup.events contains populated 0",
-            waits=True,
-        ),
-        Client(
-            name="cgroup all",
-            group="cgroup",
-            does="SIGTERM to each process of the cgroup, as KillMode=control-group",
-            notified="cgroup.events contains populated 0",
-            waits=True,
-        ),
-        Client(
-            name="cgroup kill",
-            group="cgroup",
-            does="1 to cgroup.kill, which is SIGKILL to each process of the cgroup",
-            notified="cgroup.events contains populated 0",
-            waits=True,
-            alone=False,
-        ),
-        Client(
-            name="shell",
-            group="shell",
-            does="Ctrl-Z, fg, then kill %1 of a job of bash",
-            notified="wait %1 returns, and the shell ends",
-        ),
-        Client(
-            name="pipeline",
-            group="shell",
-            does="SIGTERM to a QEMU whose output goes to cat, in a pipeline",
-            notified="the pipeline ends, and the shell",
-        ),
-        Client(name="timeout", group="timeout", does="timeout -k 30 expires", notified="timeout ends"),
-        Client(
-            name="bwrap",
-            group="bwrap",
-            does="SIGTERM to QEMU below bwrap --unshare-pid",
-            notified="bwrap ends",
-        ),
-        Client(
-            name="bwrap pid 1",
-            group="bwrap",
-            does="SIGTERM to QEMU as process 1 of bwrap --unshare-pid --as-pid-1",
-            notified="bwrap ends",
-            waits=True,
-            alone=False,
-        ),
-        Client(
-            name="bwrap kill",
-            group="bwrap",
-            does="SIGKILL to bwrap --unshare-pid --die-with-parent itself",
-            notified="bwrap ends",
-            early=True,
-            alone=False,
-        ),
-    )
+    name: Client(name=name, **fields)
+    for name, fields in tomllib.loads(
+        Path(__file__).with_name("clients.toml").read_text(encoding="utf-8")
+    ).items()
 }
 """Clients by name; docs/clients.md describes each."""
 

@@ -21,36 +21,9 @@ CGROUPS = "/sys/fs/cgroup"
 HIDDEN = ("/etc", "/run", "/var")
 VISIBLE_IN_ETC = ("alternatives", "hosts", "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "localtime")
 
-# libvirt looks up the user libvirt-qemu before it reads the configured one (qemuStateInitialize).
-FILES = {
-    "etc/passwd": (
-        "root:x:0:0:root:/root:/bin/sh\n"
-        "libvirt-qemu:x:64055:64055:libvirt:/var/lib/libvirt:/usr/sbin/nologin\n"
-        "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n"
-    ),
-    "etc/group": "root:x:0:\nkvm:x:106:\nlibvirt-qemu:x:64055:\nnogroup:x:65534:\n",
-    "etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\n",
-    "etc/libvirt/qemu.conf": (
-        'user = "root"\n'
-        'group = "root"\n'
-        "dynamic_ownership = 0\n"
-        "remember_owner = 0\n"
-        'security_driver = "none"\n'
-        "cgroup_controllers = []\n"
-        "namespaces = []\n"
-        'stdio_handler = "file"\n'
-        "hugetlbfs_mount = []\n"
-    ),
-    "etc/libvirt/libvirtd.conf": (
-        'auth_unix_rw = "none"\n'
-        'auth_unix_ro = "none"\n'
-        'unix_sock_group = "root"\n'
-        'unix_sock_rw_perms = "0700"\n'
-        'log_outputs = "3:file:/var/log/libvirt/libvirtd.log"\n'
-        # Otherwise libvirt runs a program that reads the UUID of the firmware from /dev/mem.
-        'host_uuid = "9d0d1b3c-5cf1-4ab9-8a4b-2f6d5b7f4a11"\n'
-    ),
-}
+ETC = Path(__file__).with_name("etc")
+"""Files of ``/etc``. libvirt looks up the user libvirt-qemu before it reads the configured one
+(qemuStateInitialize)."""
 FOLDERS = ("run", "var/cache", "var/lib/libvirt", "var/log/libvirt", "var/tmp")
 
 
@@ -75,10 +48,10 @@ def make_namespaces(folder: Path, *, controllers: str = "") -> Namespaces:
     for name in FOLDERS:
         (folder / name).mkdir(parents=True)
     (folder / "var/run").symlink_to("/run")
-    for name, text in FILES.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text.replace("controllers = []", f"controllers = [{controllers}]"), encoding="ascii")
+    shutil.copytree(ETC, folder / "etc", copy_function=shutil.copyfile)
+    settings = folder / "etc/libvirt/qemu.conf"
+    text = settings.read_text(encoding="ascii")
+    settings.write_text(text.replace("controllers = []", f"controllers = [{controllers}]"), encoding="ascii")
     return Namespaces(folder=folder)
 
 

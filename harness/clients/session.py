@@ -20,6 +20,7 @@ from harness.clients.namespaces import Namespaces, driver_folder, make_namespace
 from harness.errors import LibvirtError, MissingError
 from harness.guest.shortage import end_in_shortage
 from harness.guest.spawn import Child, signal_child, spawn, wait_pidfd
+from harness.machine import text_of
 
 STOPPED, SHUT_OFF = 5, 5  # VIR_DOMAIN_EVENT_STOPPED, VIR_DOMAIN_SHUTOFF, libvirt-domain.h
 CONNECT_LIMIT_S = 60.0
@@ -103,7 +104,7 @@ class Session:
         return reply
 
     def _failure(self, cause: str) -> LibvirtError:
-        lines = self.child.last_lines() or _last_lines(self.namespaces.log)
+        lines = self.child.last_lines() or tuple(text_of(self.namespaces.log).splitlines()[-5:])
         return LibvirtError(cause, "read the log of libvirtd", details=lines, log=self.namespaces.log)
 
     def _read(self) -> None:
@@ -121,13 +122,6 @@ class Session:
             return
         with contextlib.suppress(msgspec.MsgspecError):
             self._replies.put(msgspec.json.decode(line, type=Reply))
-
-
-def _last_lines(log: Path) -> tuple[str, ...]:
-    try:
-        return tuple(log.read_text(encoding="utf-8", errors="replace").splitlines()[-5:])
-    except OSError:
-        return ()
 
 
 @contextlib.contextmanager
