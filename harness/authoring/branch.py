@@ -86,7 +86,7 @@ def make_workspace(layout: Layout, tree: Tree, name: str, commit: str) -> Worksp
     existing = find_workspace(layout, tree, name)
     if existing is not None:
         refuse_unfinished(existing)
-        if changed := uncommitted(existing):
+        if changed := existing.git.changed():
             raise TreeError(
                 f"{existing.path} has {len(changed)} uncommitted changed files, such as {changed[0]}",
                 "commit or stash them there (git stash), and run again",
@@ -114,7 +114,7 @@ def commits_of(workspace: Workspace, base: str) -> tuple[Commit, ...]:
     Raises AuthoringError if there is a merge or the branch is not on top of ``base``.
     """
     bare, tip = workspace.bare, workspace.tip
-    if bare.run("merge-base", "--is-ancestor", base, tip, check=False).returncode:
+    if not bare.is_ancestor(base, tip):
         raise AuthoringError(
             f"branch {workspace.branch} is not on top of {base[:12]}, the base of {workspace.tree.name}",
             f"in {workspace.path}: git rebase --onto {base[:12]} OLD-BASE",
@@ -174,14 +174,6 @@ def reword(git: Git, base: str, commits: Sequence[Commit], messages: Sequence[st
     for commit, message in zip(commits, messages, strict=True):
         parent = write_commit(git, parent, commit.tree, commit, message)
     return read_commits(git, base, parent)
-
-
-def uncommitted(workspace: Workspace) -> list[str]:
-    """Return the tracked files of the worktree that differ from its HEAD."""
-    listed = workspace.git.run(
-        "status", "--porcelain", "-z", "--untracked-files=no", "--no-renames", merge_stderr=False
-    )
-    return [entry[3:] for entry in listed.output.split("\0") if entry]
 
 
 def refuse_unfinished(workspace: Workspace) -> None:

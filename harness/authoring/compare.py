@@ -10,6 +10,7 @@ from pathlib import Path
 
 from harness.authoring.branch import Commit
 from harness.series import Mail, read_mail
+from harness.series.form import diff_start
 from harness.tree.git import Git
 
 
@@ -30,6 +31,10 @@ class OldFile:
         """The commit message that ``git am`` would create."""
         body = self.mail.message
         return f"{self.mail.subject.title}\n\n{body}" if body else self.mail.subject.title
+
+    def patch_id(self, git: Git) -> str:
+        """Return the patch-id of its diff."""
+        return patch_id(git, self.data[diff_start(self.data) :])
 
 
 def patch_id(git: Git, diff: bytes) -> str:

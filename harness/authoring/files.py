@@ -1,29 +1,21 @@
 """Write files of a series atomically."""
 
-import contextlib
-import os
 from pathlib import Path
 
 import tomlkit
 from tomlkit.exceptions import TOMLKitError
 
 from harness.errors import StorageError
+from harness.jsonfile import storing, write_bytes
 from harness.series.metadata import FILE, parse_series_file
 
 
 def write_file(path: Path, data: bytes) -> bool:
     """Write ``data`` to ``path``; return False if it is already its content. Raises StorageError."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+    with storing(f"write {path}"):
         if path.is_file() and path.read_bytes() == data:
             return False
-        path.parent.mkdir(parents=True, exist_ok=True)
-        aside.write_bytes(data)
-        aside.replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            aside.unlink(missing_ok=True)
-        raise StorageError(f"cannot write {path}: {error}", "make the folder writable") from error
+    write_bytes(path, data)
     return True
 
 

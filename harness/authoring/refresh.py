@@ -13,7 +13,6 @@ from harness.authoring.branch import (
     move,
     refuse_unfinished,
     reword,
-    uncommitted,
 )
 from harness.authoring.compare import OldFile, is_same
 from harness.authoring.cover import COVER, with_new_tail
@@ -21,6 +20,7 @@ from harness.authoring.files import write_file
 from harness.authoring.history import previous_version
 from harness.authoring.tags import KnownTags, StaleTag, stale_tags, without_tags
 from harness.errors import AuthoringError, StorageError
+from harness.jsonfile import storing
 from harness.progress import Reporter
 from harness.series import SeriesFile, patch_files, read_series_file
 from harness.series.form import remarks_of, tag_for, tag_of, with_remarks, with_tag
@@ -49,7 +49,7 @@ def refresh(
     Raises AuthoringError (a merge, an empty commit, an unfinished rebase), StorageError.
     """
     refuse_unfinished(workspace)
-    if changed := uncommitted(workspace):
+    if changed := workspace.git.changed():
         reporter.warn(
             f"{len(changed)} changed files are not committed, such as {changed[0]}; the patches omit them"
         )
@@ -159,9 +159,5 @@ def _refuse_empty(workspace: Workspace, commits: tuple[Commit, ...]) -> None:
 
 def _remove(folder: Path, names: tuple[str, ...]) -> None:
     for name in names:
-        try:
+        with storing(f"remove {folder / name}"):
             (folder / name).unlink()
-        except OSError as error:
-            raise StorageError(
-                f"cannot remove {folder / name}: {error.strerror}", "make the folder writable"
-            ) from error

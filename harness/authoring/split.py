@@ -45,8 +45,7 @@ def split(
 
 def _tree_with(git: Git, commit: Commit, paths: Sequence[str]) -> str:
     """Return the tree of the commit's parent with ``paths`` taken from the commit."""
-    listed = git.run("ls-tree", "-r", "-z", commit.id, "--", *paths, merge_stderr=False).output.split("\0")
-    entries = {line.partition("\t")[2]: line.partition("\t")[0].split() for line in listed if line}
+    entries = {path: facts for facts, path in git.entries("ls-tree", "-r", "-z", commit.id, "--", *paths)}
     rows = []
     for path in paths:
         mode, _, blob = entries.get(path, ("0", "", "0" * 40))

@@ -3,14 +3,13 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.authoring.branch import Commit, base_of, commits_of, find_workspace, uncommitted
-from harness.authoring.compare import OldFile, commit_patch_id, is_same, patch_id
+from harness.authoring.branch import Commit, base_of, commits_of, find_workspace
+from harness.authoring.compare import OldFile, commit_patch_id, is_same
 from harness.authoring.history import previous_version, versions
 from harness.authoring.refresh import counterpart, read_old
 from harness.authoring.tags import review_lines
 from harness.layout import Layout
 from harness.series import SeriesFile, read_series_file
-from harness.series.form import diff_start
 from harness.tree.git import Git
 from harness.tree.tree import Tree
 
@@ -55,25 +54,14 @@ def read_status(layout: Layout, tree: Tree, folder: Path) -> Status:
     past = read_old(before) if before else ()
     git = Git(repository=tree.path)
     if workspace is None:
-        rows = tuple(
-            PatchStatus(
-                number=one.number,
-                subject=one.mail.subject.title,
-                file=one.path.name,
-                commit="",
-                state="",
-                since=_since(git, one, past),
-                tags=review_lines(one.mail.message),
-            )
-            for one in old
-        )
+        rows = tuple(_row_of(one, "", _since(git, one, past)) for one in old)
     else:
         rows = _rows(git, commits_of(workspace, base_of(tree, folder)), old, past)
     return Status(
         folder=folder,
         metadata=read_series_file(folder),
         workspace=workspace.path if workspace else None,
-        changed_files=len(uncommitted(workspace)) if workspace else 0,
+        changed_files=len(workspace.git.changed()) if workspace else 0,
         kept_versions=tuple(versions(folder)),
         rows=rows,
     )
@@ -99,20 +87,21 @@ def _rows(
                 tags=review_lines(commit.message),
             )
         )
-    rows += [
-        PatchStatus(
-            number=one.number,
-            subject=one.mail.subject.title,
-            file=one.path.name,
-            commit="",
-            state="gone",
-            since="",
-            tags=review_lines(one.mail.message),
-        )
-        for one in old
-        if one.path not in matched
-    ]
+    rows += [_row_of(one, "gone", "") for one in old if one.path not in matched]
     return tuple(rows)
+
+
+def _row_of(one: OldFile, state: str, since: str) -> PatchStatus:
+    """Return the row of a file without a commit."""
+    return PatchStatus(
+        number=one.number,
+        subject=one.mail.subject.title,
+        file=one.path.name,
+        commit="",
+        state=state,
+        since=since,
+        tags=review_lines(one.mail.message),
+    )
 
 
 def _since_commit(git: Git, commit: Commit, past: tuple[OldFile, ...]) -> str:
@@ -122,17 +111,14 @@ def _since_commit(git: Git, commit: Commit, past: tuple[OldFile, ...]) -> str:
 def _since(git: Git, one: OldFile, past: tuple[OldFile, ...]) -> str:
     if not past:
         return ""
-    return _compare(
-        git, one.mail.subject.title, one.message, patch_id(git, one.data[diff_start(one.data) :]), past
-    )
+    return _compare(git, one.mail.subject.title, one.message, one.patch_id(git), past)
 
 
 def _compare(git: Git, subject: str, message: str, its_id: str, past: tuple[OldFile, ...]) -> str:
     before = next((one for one in past if one.mail.subject.title == subject), None)
-    ids = {patch_id(git, one.data[diff_start(one.data) :]): one for one in past}
-    before = before or ids.get(its_id)
+    before = before or {one.patch_id(git): one for one in past}.get(its_id)
     if before is None:
         return "new"
-    if patch_id(git, before.data[diff_start(before.data) :]) != its_id:
+    if before.patch_id(git) != its_id:
         return "changed"
     return "same" if before.message.strip() == message.strip() else "reworded"

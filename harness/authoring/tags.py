@@ -72,8 +72,7 @@ class KnownTags:
     @classmethod
     def read(cls, git: Git, folder: Path, old: Iterable[OldFile]) -> KnownTags:
         """Read those of the series in ``folder``. Raises OptionError for an invalid tags.toml."""
-        files = tuple((one, patch_id(git, one.data[diff_start(one.data) :])) for one in old)
-        return cls(records=read_records(folder), files=files)
+        return cls(records=read_records(folder), files=tuple((one, one.patch_id(git)) for one in old))
 
 
 def read_records(folder: Path) -> tuple[TagRecord, ...]:
@@ -174,7 +173,7 @@ def _problem(git: Git, now: OldFile | None, trailer: Trailer, reviewed: str) -> 
         return f"it was sent by {trailer.sender}, not by the person it names; ask that person"
     if not re.fullmatch(r"[^<>]* <[^<>@\s]+@[^<>@\s]+>", trailer.value):
         return "it names no person with an address"
-    if trailer.key.lower() in REVIEW and patch_id(git, now.data[diff_start(now.data) :]) != reviewed:
+    if trailer.key.lower() in REVIEW and now.patch_id(git) != reviewed:
         return "the diff has changed since the review; ask for a new review"
     return ""
 
@@ -193,7 +192,7 @@ def apply_tags(
         if not mine:
             continue
         write_file(one.path, _with_lines(one, [tag.line for tag in mine]))
-        its_id = patch_id(git, one.data[diff_start(one.data) :])
+        its_id = one.patch_id(git)
         records += [
             TagRecord(patch=tag.patch, tag=tag.line, message_id=tag.message_id, patch_id=its_id)
             for tag in mine

@@ -4,9 +4,3 @@ Input is a Series, its Tree and the result of validate. Output is a folder with 
 and the commands that send them. The stage never sends mail. The only tag that it adds is the sign-off of a
 person who requests it and has declared the origin.
 """
-
-from harness.submit.prepare import prepare
-from harness.submit.render import as_table
-from harness.submit.write import outgoing_folder
-
-__all__ = ["as_table", "outgoing_folder", "prepare"]

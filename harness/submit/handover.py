@@ -16,16 +16,10 @@ from harness.submit.facts import Verdict
 from harness.submit.mails import REFUSED
 from harness.submit.recipients import Recipients
 
+TEMPLATES = Path(__file__).with_name("templates")
 SEND_EMAIL = (
-    *(
-        "git",
-        "send-email",
-        "--no-thread",
-        "--no-chain-reply-to",
-        "--suppress-cc=author",
-        "--suppress-cc=body",
-    ),
-    *("--suppress-cc=self", "--suppress-cc=cccmd", "--no-format-patch"),
+    *("git", "send-email", "--no-thread", "--no-chain-reply-to", "--suppress-cc=author"),
+    *("--suppress-cc=body", "--suppress-cc=self", "--suppress-cc=cccmd", "--no-format-patch"),
 )
 """git-send-email(1): the files already contain threading and recipients, so no further ones are added."""
 
@@ -102,40 +96,5 @@ def instructions(folder: Path, recipients: Recipients, name: str, *, version: in
         "people": shell_quote(people),
         "groups": shell_quote([*(["--to", *to] if to else []), *(["--cc", *cc] if cc else [])]),
     }
-    return string.Template(_INSTRUCTIONS if ready else _NOT_READY).substitute(values)
-
-
-_NOT_READY = """\
-# The series is not ready to send, so this file has no command that sends. git send-email refuses the files:
-$dry
-
-# To test and review it, in a clone of QEMU; BASE is the commit that the patches apply to:
-git switch -c $topic BASE
-git am --patch-format=mboxrd --keep-cr $box
-"""
-_INSTRUCTIONS = """\
-# In a clone of QEMU; BASE is the commit that the patches apply to.
-
-# 1. git send-email, with these files unchanged. The first line sends nothing:
-$dry
-$real
-
-# 2. The patches as commits of a branch, for the tools below:
-git switch -c $topic BASE
-git am --patch-format=mboxrd --keep-cr $box
-
-# 3. b4 generates its own mails from the branch. The last line sends nothing:
-b4 prep --enroll BASE
-git config --local core.editor $editor
-env -u GIT_EDITOR b4 prep --edit-cover
-git config --local --unset core.editor
-b4 prep --force-revision $version
-b4 send --dry-run --no-sign --no-trailer-to-cc --not-me-too $groups
-
-# 4. git-publish reads the cover letter from its staging tag. With true(1) as mail server, it sends nothing:
-git tag --annotate --cleanup=verbatim --file=$cover $staging
-git config --local sendemail.smtpServer /bin/true
-GIT_EDITOR=true git publish --base=BASE --number=$version --cover-letter --no-inspect-emails \\
-    --override-to --override-cc --cc-cmd=true $people
-git config --local --unset sendemail.smtpServer
-"""
+    text = (TEMPLATES / ("send.txt" if ready else "not-ready.txt")).read_text(encoding="utf-8")
+    return string.Template(text).substitute(values)

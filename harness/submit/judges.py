@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterable
 
 from harness.check.model import Finding
+from harness.figures import shown
 from harness.submit.cover import blurb_of
 from harness.submit.facts import Facts, Verdict
 from harness.submit.recipients import DEFAULT_LIST
@@ -55,7 +56,7 @@ def _is_one(rule: str, rules: Iterable[str]) -> bool:
 
 def _summary(found: Iterable[Finding]) -> str:
     each = [f"patch {one.patch}: {one.message}" if one.patch else one.message for one in found]
-    return "; ".join(each[:3]) + (f"; and {len(each) - 3} more" if len(each) > 3 else "")
+    return shown(each, 3)
 
 
 def on_master(facts: Facts) -> tuple[Verdict, str]:

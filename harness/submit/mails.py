@@ -10,6 +10,7 @@ import email.utils
 import hashlib
 import re
 import tempfile
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -124,7 +125,7 @@ def with_headers(data: bytes, number: int, envelope: Envelope) -> bytes:
                 lines.append(f"{name.capitalize()}: " + ",\n ".join(people))
     else:
         reasons = "; ".join(dict.fromkeys(reason.text for reason in envelope.reasons))
-        lines.append(_fold("X-Not-Ready-To-Send", reasons))
+        lines.append(_folded(f"X-Not-Ready-To-Send: {reasons}"))
     if not body.isascii() and b"\nContent-Type:" not in head:
         lines += [
             "MIME-Version: 1.0",
@@ -156,12 +157,7 @@ def _words(text: str, column: int) -> str:
     return email.header.Header(text, "utf-8", maxlinelen=76, header_name="x" * min(column, 60)).encode()
 
 
-def _fold(name: str, text: str) -> str:
+def _folded(text: str) -> str:
+    """Fold a header field into lines of 76 columns; a longer word has a line of its own."""
     plain = "".join(one if one.isprintable() else " " for one in text).encode("ascii", "replace").decode()
-    lines, line = [], f"{name}:"
-    for word in plain.split():
-        if len(line) + 1 + len(word) > 76 and not line.endswith(":"):
-            lines.append(line)
-            line = ""
-        line += f" {word}"
-    return "\n".join([*lines, line])
+    return "\n ".join(textwrap.wrap(plain, 75, break_long_words=False, break_on_hyphens=False))

@@ -49,7 +49,6 @@ def find_policy(tree: Tree, layout: Layout) -> Policy:
         others.sort(key=lambda path: [int(part) for part in re.findall(r"\d+", path.name)], reverse=True)
         places += [(path.name, Git(repository=path), "refs/tags/pristine") for path in others]
     for name, git, commit in places:
-        ended = git.run("cat-file", "blob", f"{commit}:{POLICY}", check=False, merge_stderr=False)
-        if ended.returncode == 0 and ended.output:
-            return Policy(text=ended.output, source=f"{POLICY} of the tree {name}")
+        if text := git.blob(f"{commit}:{POLICY}"):
+            return Policy(text=text, source=f"{POLICY} of the tree {name}")
     return Policy(text=QUOTED, source=UPSTREAM)

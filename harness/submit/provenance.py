@@ -24,6 +24,8 @@ from harness.submit.policy import Policy
 from harness.tree.git import Git
 
 FILE = "provenance.toml"
+FORM = Path(__file__).parent / "templates" / FILE
+"""The questions, each with the answer OPEN."""
 OPEN = "?"
 LICENCES = (
     *("GPL-2.0-or-later", "GPL-2.0-only", "LGPL-2.1-or-later", "LGPL-2.0-or-later", "BSD-2-Clause"),
@@ -105,25 +107,7 @@ def write_form(git: Git, series: Series, policy: Policy) -> Path:
             f"{path} already exists", "if it is no longer true, remove it and run this again"
         )
     lines = [
-        "# The origin of this series. A person answers each question by replacing its ?, and is responsible",
-        "# for the answers. The harness only reads them; docs/submit.md describes their effect.",
-        "",
-        "# The person who declares this: Name <address>, the git identity that signs off.",
-        f'person = "{OPEN}"',
-        "# Date of the declaration: YYYY-MM-DD.",
-        f'date = "{OPEN}"',
-        "# Everybody who wrote a part of it: Name <address>.",
-        f'written-by = ["{OPEN}"]',
-        "# Every tool that made a part of its text (coccinelle, a generator, an AI assistant); [] for none.",
-        f'tools = ["{OPEN}"]',
-        "# Is any part of it from an AI content generator? yes or no.",
-        f'generated = "{OPEN}"',
-        "# Other works that it derives from or copies, and the right to use them; or none.",
-        f'derived-from = "{OPEN}"',
-        "# Licence of the contribution: its SPDX name, such as GPL-2.0-or-later.",
-        f'licence = "{OPEN}"',
-        "# Have you read the policy named here, and the Developer's Certificate of Origin? yes or no.",
-        f'policy-read = "{OPEN}"',
+        *FORM.read_text(encoding="utf-8").splitlines(),
         f"policy = {_quoted(policy.source)}",
         f'policy-sha256 = "{policy.sha256}"',
         "",

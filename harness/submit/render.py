@@ -1,26 +1,21 @@
 """Format the checklist for a terminal, as text, Markdown and HTML."""
 
-import html
 import io
 from collections.abc import Sequence
+from pathlib import Path
 
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from harness.report.pages import environment
 from harness.submit.facts import BOXES, ChecklistItem, Verdict
 from harness.submit.provenance import Reason
 
 STYLES: dict[Verdict, str] = {"yes": "green", "no": "bold red", "person": "yellow", "not needed": "dim"}
 LEGEND = "[x] fulfilled   [!] not fulfilled   [ ] only a person can judge   [-] does not apply"
 DOCUMENT = "docs/devel/submitting-a-patch.rst"
-_STYLE = (
-    "body{font:15px/1.4 sans-serif;max-width:60rem;margin:1rem auto;padding:0 1rem}"
-    "td{padding:.1rem .6rem;vertical-align:top}td:first-child{font-family:monospace;white-space:nowrap}"
-    "tr.no{background:#fdd}tr.person{background:#ffd}tr.yes td:first-child{color:#060}"
-    "@media(prefers-color-scheme:dark){body{background:#111;color:#ddd}tr.no{background:#511}"
-    "tr.person{background:#440}tr.yes td:first-child{color:#8d8}}"
-)
+TEMPLATES = Path(__file__).with_name("templates")
 
 
 def heading(title: str, reasons: Sequence[Reason]) -> list[str]:
@@ -70,19 +65,10 @@ def as_markdown(title: str, items: Sequence[ChecklistItem], reasons: Sequence[Re
 
 def as_html(title: str, items: Sequence[ChecklistItem], reasons: Sequence[Reason]) -> str:
     """Format the checklist as a self-contained HTML page."""
-    first, *rest = heading(title, reasons)
-    rows = "".join(
-        f'<tr class="{one.verdict.replace(" ", "-")}"><td>{BOXES[one.verdict]}</td>'
-        f"<td>{html.escape(one.rule)}</td><td>{html.escape(one.evidence)}</td></tr>\n"
-        for one in items
-    )
-    listed = "".join(f"<li>{html.escape(line.strip())}</li>" for line in rest)
-    policy = "".join(f"<blockquote>{html.escape(line)}</blockquote>" for line in quotes(reasons))
-    return (
-        f'<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>{html.escape(first)}</title>\n'
-        f"<style>{_STYLE}</style>\n<h1>{html.escape(first)}</h1>\n<ul>{listed}</ul>{policy}\n"
-        f"<p>{DOCUMENT}, rule by rule. {html.escape(LEGEND)}</p>\n<table>\n{rows}</table>\n</html>\n"
-    )
+    page = environment(TEMPLATES).get_template("checklist.html.j2")
+    top = heading(title, reasons)
+    words = {"quotes": quotes(reasons), "document": DOCUMENT, "legend": LEGEND}
+    return page.render(heading=top, items=items, boxes=BOXES, **words)
 
 
 def _escape(text: str) -> str:

@@ -16,7 +16,7 @@ from harness.layout import Layout
 from harness.process import shell_quote
 from harness.tree import Tree
 from harness.tree.git import Git
-from harness.validate import validate_file
+from harness.validate.run import validate_file
 
 SIGNING = ("dco-missing", "provenance-generated")
 """Rules whose errors permit preparing a series, but not sending it."""

@@ -4,7 +4,11 @@ import shutil
 
 import pytest
 
-from harness.authoring import import_series, new_series, read_status, refresh, split, unsaved
+from harness.authoring.branch import unsaved
+from harness.authoring.create import import_series, new_series
+from harness.authoring.refresh import refresh
+from harness.authoring.split import split
+from harness.authoring.status import read_status
 from harness.errors import AuthoringError, TreeError
 from harness.series import load_series, read_input
 from harness.tree import apply_series

@@ -2,10 +2,11 @@
 
 import pytest
 
-from harness.authoring import apply_tags, collect, import_series, read_status, refresh, reroll
-from harness.authoring.history import previous_version, versions
-from harness.authoring.refresh import read_old
-from harness.authoring.tags import read_records
+from harness.authoring.create import import_series
+from harness.authoring.history import previous_version, reroll, versions
+from harness.authoring.refresh import read_old, refresh
+from harness.authoring.status import read_status
+from harness.authoring.tags import apply_tags, collect, read_records
 from harness.errors import AuthoringError, OptionError
 from harness.series import load_series, read_input
 from harness.tree.git import Git

@@ -8,9 +8,10 @@ from aiosmtpd.controller import Controller
 from harness.authoring.branch import read_commits
 from harness.authoring.create import import_series
 from harness.series import load_series, read_input
-from harness.submit import outgoing_folder, prepare
 from harness.submit.handover import send_email_command
+from harness.submit.prepare import prepare
 from harness.submit.recipients import Recipients
+from harness.submit.write import outgoing_folder
 from harness.tree import apply_series
 from harness.tree.git import Git
 from tests.unit.authoring.conftest import change, patch

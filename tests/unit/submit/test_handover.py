@@ -9,7 +9,8 @@ import subprocess
 
 import pytest
 
-from harness.submit import outgoing_folder, prepare
+from harness.submit.prepare import prepare
+from harness.submit.write import outgoing_folder
 from tests.unit.submit.support import declare, finding, validate
 from tests.unit.submit.test_submit import have_send_email
 

@@ -13,7 +13,8 @@ import pytest
 from harness.authoring.history import reroll
 from harness.errors import ProvenanceError, SubmitError
 from harness.series import load_series
-from harness.submit import outgoing_folder, prepare
+from harness.submit.prepare import prepare
+from harness.submit.write import outgoing_folder
 from tests.unit.submit.support import PERSON, declare, finding, validate
 
 pytestmark = pytest.mark.slow
