@@ -7,6 +7,7 @@ import hashlib
 import json
 
 from harness.check import Finding, ValidateResults
+from harness.validate.gather import patch_of, told
 
 _GITLAB = {"error": "critical", "warning": "minor", "note": "info"}
 _GITHUB = {"error": "error", "warning": "warning", "note": "notice"}
@@ -19,7 +20,7 @@ def github(results: ValidateResults) -> tuple[str, ...]:
         where = [f"file={_property(finding.file)}"] if finding.file else []
         where += [f"line={finding.line}"] if finding.file and finding.line else []
         where.append(f"title={_property(finding.rule)}")
-        lines.append(f"::{_GITHUB[finding.severity]} {','.join(where)}::{_data(_text(finding))}")
+        lines.append(f"::{_GITHUB[finding.severity]} {','.join(where)}::{_data(told(finding))}")
     return tuple(lines)
 
 
@@ -27,7 +28,7 @@ def gitlab_report(results: ValidateResults) -> str:
     """Return a Code Quality report, for ``artifacts:reports:codequality``."""
     rows = [
         {
-            "description": _text(finding),
+            "description": told(finding),
             "check_name": finding.rule,
             "fingerprint": hashlib.sha256(
                 f"{finding.rule}\0{finding.patch}\0{finding.file}\0{finding.message}".encode(
@@ -47,13 +48,8 @@ def gitlab_report(results: ValidateResults) -> str:
 
 
 def _origin(results: ValidateResults, finding: Finding) -> str:
-    patch = next((one for one in results.series.patches if one.number == finding.patch), None)
+    patch = patch_of(results, finding.patch)
     return patch.origin if patch else results.series.name
-
-
-def _text(finding: Finding) -> str:
-    name = f"patch {finding.patch}" if finding.patch else "series"
-    return f"{name}: {finding.message}. {finding.remedy}"
 
 
 def _data(text: str) -> str:

@@ -1,11 +1,15 @@
-"""Findings as people read them: one that each patch of a series has is listed once, for the series."""
+"""Results as people read them, in lines for a terminal and a mail.
+
+A finding that each patch of a series has is listed once, for the series.
+"""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from harness.check import Finding, ValidateResults
+from harness.check import Finding, StageRow, ValidatedPatch, ValidateResults
+from harness.check.model import SEVERITIES
 
 
 def gathered(results: ValidateResults) -> tuple[Finding, ...]:
@@ -23,7 +27,9 @@ def gathered(results: ValidateResults) -> tuple[Finding, ...]:
     }
     once = [_for_all(found) for found in shared.values()]
     rest = [finding for finding in results.findings if not (finding.patch and _key(finding) in shared)]
-    series = sorted([*(one for one in rest if not one.patch), *once], key=lambda one: _RANK[one.severity])
+    series = sorted(
+        [*(one for one in rest if not one.patch), *once], key=lambda one: SEVERITIES.index(one.severity)
+    )
     return (*series, *(finding for finding in rest if finding.patch))
 
 
@@ -39,7 +45,49 @@ def pin_words(results: ValidateResults, pin: str) -> str:
     return "base" if pin == results.pin and results.options.get("source") else pin
 
 
-_RANK = {"error": 0, "warning": 1, "note": 2}
+def patch_words(finding: Finding) -> str:
+    """Return what the finding is about: ``patch 3``, or ``series``."""
+    return f"patch {finding.patch}" if finding.patch else "series"
+
+
+def place_words(finding: Finding) -> str:
+    """Return the place of the finding: ``file:line``, ``file``, or an empty string."""
+    return f"{finding.file}:{finding.line}" if finding.file and finding.line else finding.file
+
+
+def told(finding: Finding) -> str:
+    """Return the finding in one line, with its remedy."""
+    return f"{patch_words(finding)}: {finding.message}. {finding.remedy}"
+
+
+def patch_of(results: ValidateResults, number: int) -> ValidatedPatch | None:
+    """Return the patch at ``number``; None for the whole series."""
+    return next((one for one in results.series.patches if one.number == number), None)
+
+
+def stages_not_run(results: ValidateResults) -> Iterator[StageRow]:
+    """Yield the stages that were left out, or that ended because of a fault outside the series."""
+    return (stage for stage in results.stages if stage.outcome in ("not run", "infrastructure"))
+
+
+def skipped_lines(results: ValidateResults) -> Iterator[str]:
+    """Yield a line for each test that was never run to its end, with the reason."""
+    ran = {row.name for row in results.tests if row.outcome not in ("skipped", "infrastructure")}
+    seen: set[str] = set()
+    for row in results.tests:
+        if row.outcome == "skipped" and row.name not in ran | seen:
+            seen.add(row.name)
+            reason = row.reason.removeprefix("skipped: ") or "it gives no reason"
+            yield f"test {row.name} skipped: {reason}"
+
+
+def proof_lines(results: ValidateResults) -> Iterator[str]:
+    """Yield a line for each test that the series adds or changes: what it shows of the series."""
+    words = {"proves": "fails on the base, passes with the series"}
+    for proof in results.proofs:
+        reason = f" ({proof.reason})" if proof.reason else ""
+        patch = f" of patch {proof.patch}" if proof.patch else ""
+        yield f"test {proof.test}{patch}: {words.get(proof.outcome, proof.outcome)}{reason}"
 
 
 def _key(finding: Finding) -> tuple[object, ...]:

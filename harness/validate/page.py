@@ -8,10 +8,9 @@ from typing import TypeVar
 from harness.check import TestRow, ValidateResults
 from harness.figures import NONE, format_duration, format_seconds, ranges_of
 from harness.report.pages import LISTED, Section, environment
-from harness.validate.gather import base_words, pin_words
+from harness.validate.gather import base_words, pin_words, proof_lines, skipped_lines, stages_not_run
 from harness.validate.placement import place_findings
 from harness.validate.table import compiled_line, verdict_line
-from harness.validate.tested import proof_lines, skipped_lines
 
 TEMPLATES = Path(__file__).with_name("templates")
 Row = TypeVar("Row")
@@ -177,9 +176,8 @@ def _undone(results: ValidateResults) -> Iterator[str]:
         yield f"{len(series.patches)} of the {series.total} announced patches were read"
     if not results.complete:
         yield "the run was stopped before its end"
-    for stage in results.stages:
-        if stage.outcome in ("not run", "infrastructure"):
-            yield f"stage {stage.name}, {stage.outcome}: {stage.reason}"
+    for stage in stages_not_run(results):
+        yield f"stage {stage.name}, {stage.outcome}: {stage.reason}"
     if results.compiled and results.compiled.compiled < results.compiled.changed:
         yield compiled_line(results.compiled)
     for pin in dict.fromkeys(fit.pin for fit in results.fits if fit.kind == "unknown"):

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from harness.check import FAMILIES, Finding, ValidateResults
-from harness.check.model import SEVERITIES
+from harness.check.model import levels_of
+from harness.validate.gather import place_words, stages_not_run
 
 PointOutcome = Literal["ok", "failed", "skipped", "error"]
 _BUILDS: dict[str, PointOutcome] = {"ok": "ok", "failed": "failed", "infrastructure": "error"}
@@ -32,13 +33,14 @@ def points(results: ValidateResults) -> tuple[Point, ...]:
     """Return families of rules by patch, builds, tests, and the stages that did not run."""
     found: list[Point] = []
     titles = {0: "series", **{patch.number: f"patch {patch.number}" for patch in results.series.patches}}
+    failing = levels_of(str(results.options.get("fail_on", "warning")))
     for number, title in titles.items():
         for family in FAMILIES:
             rules = {rule.id for rule in family.rules}
             if family.check is None or rules <= set(results.switched_off):
                 continue
             mine = [one for one in results.findings if one.patch == number and one.rule in rules]
-            bad = [one for one in mine if _counts(one, str(results.options.get("fail_on", "warning")))]
+            bad = [one for one in mine if one.severity in failing]
             found.append(
                 Point(
                     group=title,
@@ -68,28 +70,14 @@ def points(results: ValidateResults) -> tuple[Point, ...]:
         found.append(
             Point(group=title, name=f"test {row.name}", outcome=outcome, seconds=row.seconds, reason=reason)
         )
-    for stage in results.stages:
-        if stage.outcome in ("not run", "infrastructure"):
-            error = stage.outcome == "infrastructure"
-            found.append(
-                Point(
-                    group="run",
-                    name=stage.name,
-                    outcome="error" if error else "skipped",
-                    seconds=stage.seconds,
-                    reason=stage.reason,
-                )
-            )
+    for stage in stages_not_run(results):
+        outcome = "error" if stage.outcome == "infrastructure" else "skipped"
+        found.append(
+            Point(group="run", name=stage.name, outcome=outcome, seconds=stage.seconds, reason=stage.reason)
+        )
     return tuple(found)
 
 
-def _counts(finding: Finding, fail_on: str) -> bool:
-    if fail_on == "never":
-        return False
-    return SEVERITIES.index(finding.severity) <= SEVERITIES.index(fail_on)
-
-
 def _line(finding: Finding) -> str:
-    place = f"{finding.file}:{finding.line}: " if finding.file and finding.line else ""
-    place = place or (f"{finding.file}: " if finding.file else "")
-    return f"{place}{finding.severity}: {finding.message} [{finding.rule}]"
+    place = place_words(finding)
+    return f"{place}{': ' if place else ''}{finding.severity}: {finding.message} [{finding.rule}]"

@@ -9,9 +9,16 @@ from collections.abc import Sequence
 
 from harness.check import Finding, ValidateResults
 from harness.figures import counted
-from harness.validate.gather import base_words, gathered
+from harness.validate.gather import (
+    base_words,
+    gathered,
+    patch_of,
+    place_words,
+    proof_lines,
+    skipped_lines,
+    stages_not_run,
+)
 from harness.validate.table import compiled_line, verdict_words, was_built
-from harness.validate.tested import proof_lines, skipped_lines
 
 WIDTH = 72
 
@@ -69,7 +76,7 @@ def _opening(results: ValidateResults) -> str:
 
 
 def _patch(results: ValidateResults, findings: Sequence[Finding], number: int) -> list[str]:
-    patch = next((one for one in results.series.patches if one.number == number), None)
+    patch = patch_of(results, number)
     mine = [finding for finding in findings if finding.patch == number]
     listed = [finding for finding in mine if finding.severity != "note"] or mine
     if patch is None:
@@ -84,13 +91,11 @@ def _patch(results: ValidateResults, findings: Sequence[Finding], number: int) -
 
 
 def _finding(finding: Finding) -> list[str]:
-    place = (
-        f"{finding.file}:{finding.line}: " if finding.line else f"{finding.file}: " if finding.file else ""
-    )
+    place = place_words(finding)
     times = f" ({finding.count} times)" if finding.count > 1 else ""
     word = "" if finding.severity == "warning" else f"{finding.severity}: "
     lines = textwrap.wrap(
-        f"{word}{place}{finding.message}{times} [{finding.rule}]",
+        f"{word}{place}{': ' if place else ''}{finding.message}{times} [{finding.rule}]",
         WIDTH,
         initial_indent="- ",
         subsequent_indent="  ",
@@ -118,9 +123,8 @@ def _footer(results: ValidateResults) -> list[str]:
         lines += _wrap(f"{line}.")
     for line in skipped_lines(results):
         lines += _wrap(f"Not run: {line}.")
-    for stage in results.stages:
-        if stage.outcome in ("not run", "infrastructure"):
-            lines += _wrap(f"Not run: {stage.name}: {stage.reason}.")
+    for stage in stages_not_run(results):
+        lines += _wrap(f"Not run: {stage.name}: {stage.reason}.")
     lines += _wrap(f"Base: {base_words(results)}. {results.machine}.")
     return [*lines, f"To repeat: {results.command}", f"Series: sha256 {results.series.sha256}"]
 

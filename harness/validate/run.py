@@ -17,7 +17,6 @@ from harness.build.configure import why_not_built
 from harness.build.doctor import ensure
 from harness.check import (
     RULES,
-    CompiledFiles,
     Finding,
     Fit,
     GivenTrailer,
@@ -127,13 +126,16 @@ class _Run:
             )
         ]
 
-    def _compiled(self, judged: Judged | None) -> CompiledFiles | None:
-        if self.built:
-            return self.built.compiled
-        return nothing_compiled(judged.patches) if judged else None
-
     def results(self, verdict: Verdict, *, complete: bool) -> ValidateResults:
         judged = self.placed.judged if self.placed else None
+        built = self.built or BisectResult(
+            rows=(),
+            tests=(),
+            findings=(),
+            cost=None,
+            isolation="",
+            compiled=nothing_compiled(judged.patches) if judged else None,
+        )
         return ValidateResults(
             command=self.command,
             started=self.started,
@@ -145,16 +147,16 @@ class _Run:
             pin=self.tree_name or self.pin.name,
             base=self.base,
             base_commit=judged.base if judged else "",
-            isolation=self.built.isolation if self.built else "",
+            isolation=built.isolation,
             series=series_facts(self.found, judged),
             fits=self.placed.fits if self.placed else (),
             findings=order(merge(self.findings)),
-            builds=self.built.rows if self.built else (),
-            bisect=self.built.cost if self.built else None,
-            compiled=self._compiled(judged),
-            tests=self.built.tests if self.built else (),
-            coverage=self.built.coverage if self.built else (),
-            proofs=(*(self.built.proofs if self.built else ()), *self.proofs),
+            builds=built.rows,
+            bisect=built.cost,
+            compiled=built.compiled,
+            tests=built.tests,
+            coverage=built.coverage,
+            proofs=(*built.proofs, *self.proofs),
             stages=tuple(self.stages),
             switched_off=tuple(rule for rule in RULES if rule not in self.active),
         )
@@ -237,7 +239,7 @@ def _judge(run: _Run) -> None:
             run.found,
             tree,
             run.base,
-            options.matrix,
+            options.further_pins,
             layout,
             reporter,
             onto=onto,

@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 from harness.check import RULES, Finding, ValidateResults
+from harness.validate.gather import patch_of, told
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 _CLEAN_EXIT = ("clean", "findings", "apply", "build", "tests")
@@ -63,23 +64,23 @@ def sarif(results: ValidateResults) -> str:
 
 
 def _result(results: ValidateResults, finding: Finding, at: dict[str, int]) -> dict[str, Any]:
-    patch = next((one for one in results.series.patches if one.number == finding.patch), None)
-    name = f"patch {finding.patch}" if finding.patch else "series"
+    patch = patch_of(results, finding.patch)
+    subject = patch.subject if patch else ""
     result: dict[str, Any] = {
         "ruleId": finding.rule,
         "level": finding.severity,
-        "message": {"text": f"{name}: {finding.message}. {finding.remedy}"},
-        "partialFingerprints": {"findingHash/v1": _fingerprint(finding, patch.subject if patch else "")},
+        "message": {"text": told(finding)},
+        "partialFingerprints": {"findingHash/v1": _fingerprint(finding, subject)},
         "occurrenceCount": finding.count,
-        "properties": {"patch": finding.patch, "subject": patch.subject if patch else ""},
+        "properties": {"patch": finding.patch, "subject": subject},
     }
     if finding.rule in at:
         result["ruleIndex"] = at[finding.rule]
     location: dict[str, Any] = {
-        "logicalLocations": [{"name": patch.subject if patch else results.series.title, "kind": "module"}]
+        "logicalLocations": [{"name": subject if patch else results.series.title, "kind": "module"}]
     }
     if finding.file:
-        physical: dict[str, Any] = {"artifactLocation": {"uri": _uri(finding.file), "uriBaseId": "SRCROOT"}}
+        physical: dict[str, Any] = {"artifactLocation": {"uri": quote(finding.file), "uriBaseId": "SRCROOT"}}
         if finding.line:
             physical["region"] = {"startLine": finding.line}
             if finding.snippet:
@@ -93,10 +94,6 @@ def _fingerprint(finding: Finding, subject: str) -> str:
     """Return a digest that does not depend on line numbers and the order of patches."""
     parts = (finding.rule, finding.file, finding.message, subject)
     return hashlib.sha256("\0".join(parts).encode("utf-8", "replace")).hexdigest()[:32]
-
-
-def _uri(path: str) -> str:
-    return quote(path)
 
 
 def _time(text: str) -> str:

@@ -11,8 +11,15 @@ from rich.text import Text
 from harness.check import CommitBuild, CompiledFiles, Finding, ValidateResults
 from harness.check.model import SEVERITIES
 from harness.figures import counted
-from harness.validate.gather import base_words, gathered, pin_words
-from harness.validate.tested import proof_lines, skipped_lines
+from harness.validate.gather import (
+    base_words,
+    gathered,
+    pin_words,
+    place_words,
+    proof_lines,
+    skipped_lines,
+    stages_not_run,
+)
 
 _STYLES = {"error": "red", "warning": "yellow", "note": "dim"}
 _VERDICTS = {
@@ -175,9 +182,7 @@ def _matrix(results: ValidateResults) -> Table | None:
 
 
 def _finding(finding: Finding) -> list[Text]:
-    place = f"{finding.patch}" if finding.patch else "series"
-    if finding.file:
-        place += f" {finding.file}" + (f":{finding.line}" if finding.line else "")
+    place = f"{finding.patch or 'series'} {place_words(finding)}".rstrip()
     times = f" ({finding.count} times)" if finding.count > 1 else ""
     lines = [
         Text.assemble(
@@ -193,10 +198,10 @@ def _finding(finding: Finding) -> list[Text]:
 
 
 def _closing(results: ValidateResults) -> Sequence[Text]:
-    lines = []
-    for stage in results.stages:
-        if stage.outcome in ("not run", "infrastructure"):
-            lines.append(Text(f"{stage.name}: {stage.outcome}: {stage.reason}", style="yellow"))
+    lines = [
+        Text(f"{stage.name}: {stage.outcome}: {stage.reason}", style="yellow")
+        for stage in stages_not_run(results)
+    ]
     cost = results.bisect
     if cost is not None and cost.ratio:
         lines.append(

@@ -12,7 +12,7 @@ from harness.errors import (
     SeriesTestError,
 )
 from harness.layout import Layout
-from harness.validate.gather import base_words, gathered
+from harness.validate.gather import base_words, gathered, patch_words
 from harness.validate.run import BLOCKING, validate_file
 from harness.validate.table import count_findings
 
@@ -51,7 +51,4 @@ def _worst(results: ValidateResults) -> tuple[str, ...]:
             results.verdict == "apply" and finding.rule not in BLOCKING,
         ),
     )
-    return tuple(
-        f"{f'patch {finding.patch}' if finding.patch else 'series'}: {finding.message} [{finding.rule}]"
-        for finding in ranked[:5]
-    )
+    return tuple(f"{patch_words(finding)}: {finding.message} [{finding.rule}]" for finding in ranked[:5])

@@ -3,8 +3,8 @@
 from xml.etree import ElementTree as ET
 
 from harness.check import CoveredFile
-from harness.validate import write_outputs
 from harness.validate.cobertura import cobertura
+from harness.validate.outputs import write_outputs
 from tests.unit.validate.test_outputs import results
 
 

@@ -5,10 +5,10 @@ import pytest
 
 from harness.check import RULES
 from harness.errors import ApplyError, FindingsError
-from harness.validate import check_validate
 from harness.validate.gather import base_words, gathered
 from harness.validate.reply import reply
 from harness.validate.table import verdict_line
+from harness.validate.verdict import check_validate
 from tests.unit.validate.test_outputs import results
 
 

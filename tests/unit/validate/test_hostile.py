@@ -14,8 +14,8 @@ from harness.progress import Silent
 from harness.sandbox import open_sandbox
 from harness.series import read_input
 from harness.source.pin import Traces
-from harness.validate import record_validate
 from harness.validate import run as module
+from harness.validate.run import record_validate
 from tests.unit.build.support import FAKE, make_options
 from tests.unit.conftest import tiny_source
 from tests.unit.repositories import git, write_files

@@ -33,13 +33,14 @@ from harness.errors import (
     StorageError,
 )
 from harness.jsonfile import write_json
-from harness.validate import check_validate, ci_marks, render_validate, validate_file, write_outputs
+from harness.validate.outputs import ci_marks, write_outputs
 from harness.validate.page import fit_words, page
 from harness.validate.reply import reply
-from harness.validate.run import read_validate, verdict_of
+from harness.validate.run import read_validate, validate_file, verdict_of
 from harness.validate.sarif import sarif
-from harness.validate.table import compiled_line
+from harness.validate.table import compiled_line, render_validate
 from harness.validate.tap import tap
+from harness.validate.verdict import check_validate
 from tests.unit.schemas import validate
 
 EVIL = "a\x00b \x1b[31m <&> \u2028 'quoted' 100% :: ,\nnext"

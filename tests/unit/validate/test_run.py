@@ -11,9 +11,9 @@ from harness.errors import ApplyError, FetchError, InfrastructureError, OptionEr
 from harness.progress import Silent
 from harness.series import read_input, series_sha256
 from harness.tree.fit import fit_patches
-from harness.validate import check_validate, record_validate
 from harness.validate import run as module
-from harness.validate.run import read_validate
+from harness.validate.run import read_validate, record_validate
+from harness.validate.verdict import check_validate
 from tests.unit.build.support import make_options
 from tests.unit.check.support import append, good, new_file, pair
 from tests.unit.check.test_required import series as on_top

@@ -5,11 +5,11 @@ import io
 from rich.console import Console
 
 from harness.check import RULES, CoveredFile, TestProof, TestRow
-from harness.validate import render_validate
+from harness.validate.gather import proof_lines, skipped_lines
 from harness.validate.page import page
 from harness.validate.points import points
 from harness.validate.reply import reply
-from harness.validate.tested import proof_lines, skipped_lines
+from harness.validate.table import render_validate
 from tests.fuzz.markup import read_page
 from tests.unit.validate.test_outputs import results
 
