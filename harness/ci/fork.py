@@ -16,21 +16,7 @@ from harness.source.clone import is_clone
 
 FILE = ".gitlab-ci.d/qemu-harness.yml"
 GATES = ".gitlab-ci.d/qemu-harness-gates.toml"
-GATES_TEXT = """\
-# Requirements of the timing jobs, written by `qemu-harness ci gitlab --into`; the harness's docs/measuring.md
-# explains the fields. Both sides have asynchronous teardown enabled.
-[[gate]]
-name = "exit is not worse than without the series"
-kind = "verdict"
-latency = "exit"
-reference = "pristine+option"
-
-[[gate]]
-name = "reclaim is not worse than without the series"
-kind = "verdict"
-latency = "reclaim"
-reference = "pristine+option"
-"""
+GATES_TEXT = Path(__file__).with_name("fork-gates.toml")
 """The built-in gates are requirements for a series that implements asynchronous teardown."""
 BUILD = "build/qemu-harness"
 """Builds and results, in a folder that QEMU's .gitignore names."""
@@ -133,6 +119,6 @@ def write_fork(clone: Path, requirement: str, runners: Mapping[str, str]) -> Pat
     path = clone / FILE
     path.parent.mkdir(exist_ok=True)
     if runners:
-        write_bytes(clone / GATES, GATES_TEXT.encode())
+        write_bytes(clone / GATES, GATES_TEXT.read_bytes())
     write_bytes(path, to_yaml(head, gitlab_fork(requirement, runners)).encode())
     return path

@@ -5,9 +5,14 @@ Source: GitLab, "CI/CD YAML syntax reference"; GitHub, "Workflow syntax for GitH
 
 from __future__ import annotations
 
+import json
+import string
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+
+import yaml
 
 from harness.build.configure import is_too_old
 from harness.ci.base import (
@@ -30,7 +35,7 @@ FORGES = {"gitlab": ".gitlab-ci.yml", "github": ".github/workflows/validate.yml"
 SERIES = "async-teardown"
 CHILD = "commits.yml"
 RESULTS = "build/results"
-_CELL = "${{ matrix.pin }}-${{ matrix.host }}"
+GITHUB = Path(__file__).with_name("github.yml")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,72 +156,26 @@ def _gitlab_base(stages: Sequence[str], series: str) -> dict[str, Any]:
     }
 
 
+class _Template(string.Template):
+    delimiter = "%"
+
+
 def github(jobs: Sequence[CiJob]) -> dict[str, Any]:
     """Return the workflow: one job with a matrix, and SARIF for code scanning."""
-    return {
-        "name": "validate",
-        "on": {
-            "push": {"paths": ["patches/**", "harness/**"]},
-            "pull_request": {},
-            "workflow_dispatch": {
-                "inputs": {
-                    "series": {
-                        "description": "folder below patches/, or a path",
-                        "required": False,
-                        "default": SERIES,
-                        "type": "string",
-                    }
-                }
-            },
-        },
-        "permissions": {"contents": "read", "security-events": "write"},
-        "jobs": {
-            "validate": {
-                "name": "${{ matrix.pin }} on ${{ matrix.host }}",
-                "runs-on": "ubuntu-latest",
-                "container": {
-                    "image": f"${{{{ vars.{IMAGE_VARIABLE} || '{IMAGE}' }}}}",
-                    "options": "--privileged",
-                },
-                "timeout-minutes": 60 * HOURS,
-                "strategy": {
-                    "fail-fast": False,
-                    "matrix": {
-                        "include": [
-                            {"pin": job.pin, "host": job.host, "options": job.options} for job in jobs
-                        ]
-                    },
-                },
-                "env": {
-                    "QEMU_HARNESS_CACHE": "${{ github.workspace }}/" + CACHE,
-                    "SERIES": "${{ inputs.series || '" + SERIES + "' }}",
-                },
-                "steps": [
-                    {"run": "\n".join(PREPARE)},
-                    {"uses": "actions/checkout@v4"},
-                    {
-                        "uses": "actions/cache@v4",
-                        "with": {
-                            "path": CACHE,
-                            "key": f"{_CELL}-${{{{ github.run_id }}}}",
-                            "restore-keys": f"{_CELL}-",
-                        },
-                    },
-                    {"run": f'{INSTALL}\n{VALIDATE} ${{{{ matrix.options }}}} -Dseries="$SERIES"'},
-                    {
-                        "uses": "github/codeql-action/upload-sarif@v3",
-                        "if": "always()",
-                        "with": {"sarif_file": f"{RESULTS}/validate.sarif", "category": _CELL},
-                    },
-                    {
-                        "uses": "actions/upload-artifact@v4",
-                        "if": "always()",
-                        "with": {"name": f"validate-{_CELL}", "path": f"{RESULTS}\nbuild/logs"},
-                    },
-                ],
-            }
-        },
+    rows = [{"pin": job.pin, "host": job.host, "options": job.options} for job in jobs]
+    values = {
+        "SERIES": SERIES,
+        "IMAGE": IMAGE,
+        "IMAGE_VARIABLE": IMAGE_VARIABLE,
+        "CACHE": CACHE,
+        "RESULTS": RESULTS,
+        "MINUTES": 60 * HOURS,
+        "JOBS": json.dumps(rows),
+        "PREPARE": json.dumps("\n".join(PREPARE)),
+        "VALIDATE": json.dumps(f'{INSTALL}\n{VALIDATE} ${{{{ matrix.options }}}} -Dseries="$SERIES"'),
     }
+    made: dict[str, Any] = yaml.safe_load(_Template(GITHUB.read_text(encoding="utf-8")).substitute(values))
+    return made
 
 
 def render(forge: str, jobs: Sequence[CiJob], runners: Mapping[str, str] | None = None) -> str:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from harness.figures import shown
 from harness.jsonfile import utc_now
 from harness.series import Mail, Version, find_thread, series_sha256
 from harness.series.attached import read_mails
@@ -236,8 +237,7 @@ LEFT_OUT = "--only names other sections and paths"
 
 
 def _missing(numbers: Sequence[int]) -> str:
-    more = f" and {len(numbers) - 20} more" if len(numbers) > 20 else ""
-    return f"patches that are missing: {', '.join(map(str, numbers[:20]))}{more}"
+    return f"patches that are missing: {shown(numbers, 20)}"
 
 
 def _paths(contents: Contents) -> set[str]:

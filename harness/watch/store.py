@@ -23,41 +23,7 @@ from harness.jsonfile import UNREADABLE, utc_now
 from harness.watch.model import Contents, Run, Series, SeriesRow, State, Version
 
 SCHEMA = 1
-_TABLES = """
-CREATE TABLE fact (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
-CREATE TABLE mail (
-    id INTEGER PRIMARY KEY, sha256 TEXT NOT NULL UNIQUE, thread INTEGER NOT NULL, size INTEGER NOT NULL,
-    parts INTEGER NOT NULL, data BLOB NOT NULL) STRICT;
-CREATE INDEX mail_thread ON mail (thread);
-CREATE TABLE node (message_id TEXT PRIMARY KEY, thread INTEGER NOT NULL) STRICT;
-CREATE INDEX node_thread ON node (thread);
-CREATE TABLE file (inbox TEXT NOT NULL, name TEXT NOT NULL, PRIMARY KEY (inbox, name)) STRICT;
-CREATE TABLE series (
-    id INTEGER PRIMARY KEY, newest INTEGER NOT NULL DEFAULT 0, changed INTEGER NOT NULL DEFAULT 0,
-    sections TEXT NOT NULL DEFAULT '[]') STRICT;
-CREATE INDEX series_changed ON series (changed);
-CREATE TABLE version (
-    id INTEGER PRIMARY KEY, series INTEGER NOT NULL REFERENCES series (id), thread INTEGER NOT NULL,
-    number INTEGER NOT NULL, rfc INTEGER NOT NULL, message_id TEXT NOT NULL, title TEXT NOT NULL,
-    author TEXT NOT NULL, email TEXT NOT NULL, sent TEXT NOT NULL, arrived TEXT NOT NULL, state TEXT NOT NULL,
-    reason TEXT NOT NULL, rank INTEGER NOT NULL DEFAULT 0, total INTEGER NOT NULL, sha256 TEXT NOT NULL,
-    given INTEGER NOT NULL, contents BLOB NOT NULL) STRICT;
-CREATE INDEX version_series ON version (series);
-CREATE INDEX version_state ON version (state);
-CREATE INDEX version_email ON version (email);
-CREATE TABLE part (
-    message_id TEXT NOT NULL, number INTEGER NOT NULL, version INTEGER NOT NULL REFERENCES version (id),
-    PRIMARY KEY (message_id, number)) STRICT;
-CREATE INDEX part_version ON part (version);
-CREATE TABLE run (
-    id INTEGER PRIMARY KEY, version INTEGER NOT NULL REFERENCES version (id), sha256 TEXT NOT NULL,
-    state TEXT NOT NULL, started TEXT NOT NULL, finished TEXT NOT NULL DEFAULT '',
-    seconds REAL NOT NULL DEFAULT 0, base TEXT NOT NULL DEFAULT '', reason TEXT NOT NULL DEFAULT '',
-    verdict TEXT NOT NULL DEFAULT '', errors INTEGER NOT NULL DEFAULT 0, warnings INTEGER NOT NULL DEFAULT 0,
-    notes INTEGER NOT NULL DEFAULT 0, place TEXT NOT NULL DEFAULT '', final INTEGER NOT NULL DEFAULT 0,
-    results BLOB) STRICT;
-CREATE INDEX run_version ON run (version);
-"""
+_TABLES = Path(__file__).with_name("schema.sql")
 _VERSION = ("id", "number", "rfc", "message_id", "title", "sent", "arrived", "state", "reason", "total")
 _RUN = (
     *("id", "sha256", "state", "started", "finished", "seconds", "base", "reason", "verdict", "errors"),
@@ -106,7 +72,7 @@ class Store:
     def _create(self) -> None:
         with self.change():
             if self.one("PRAGMA user_version") == 0:  # no other process has done it meanwhile
-                for statement in _TABLES.split(";\n"):
+                for statement in _TABLES.read_text(encoding="utf-8").split(";\n"):
                     self.db.execute(statement)
                 self.db.execute(f"PRAGMA user_version = {SCHEMA}")
 
@@ -180,7 +146,7 @@ class Store:
         self.rows("INSERT OR REPLACE INTO fact VALUES (?, ?)", name, clean(value))
 
     def counter(self) -> int:
-        """Return the counter of changes; pass it to changed_since later."""
+        """Return the counter of changes."""
         return int(self.fact("counter") or 0)
 
     def touch(self, series: int) -> None:
@@ -290,12 +256,6 @@ class Store:
             SeriesRow(**{name: row[name] for name in row.keys() if row[name] is not None})  # noqa: SIM118
             for row in found
         )
-
-    def changed_since(self, counter: int) -> tuple[int, ...]:
-        """Return the ids of the series that changed after ``counter``. ``series`` returns None for one that
-        was joined with another."""
-        found = self.rows("SELECT id FROM series WHERE changed > ? ORDER BY changed", counter)
-        return tuple(row[0] for row in found)
 
     def series(self, key: int) -> Series | None:
         """Return the series with the id ``key``, its versions, runs and results; None without one."""

@@ -28,7 +28,7 @@ from harness.sandbox import GIB
 from harness.series import Input, Mail, Version, find_thread, message_id_of, read_input
 from harness.series.mbox import quote
 from harness.source.clone import find_commit, run_git
-from harness.validate import validate_file
+from harness.validate.run import validate_file
 from harness.watch.intake import mails_of, own_mails, parts_of
 from harness.watch.store import Store
 

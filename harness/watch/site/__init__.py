@@ -2,7 +2,3 @@
 
 Input is a Store and a folder. Only files whose content changes are written.
 """
-
-from harness.watch.site.write import WrittenSite, write_site
-
-__all__ = ["WrittenSite", "write_site"]

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-from harness.figures import NONE, format_duration
+from harness.figures import NONE, format_duration, shown
 from harness.report.pages import LISTED, Section
 from harness.validate.page import fit_words, sections
 from harness.validate.placement import Shown, place_findings
@@ -80,9 +80,7 @@ def _notes(newest: Version) -> Iterator[str]:
     if run and run.sha256 != newest.contents.sha256:
         yield "Mails of this version came after the run, which judged the series without them"
     if missing := newest.contents.missing:
-        shown = ", ".join(map(str, missing[:20]))
-        more = f" and {len(missing) - 20} more" if len(missing) > 20 else ""
-        yield f"Patches that have not arrived: {shown}{more}"
+        yield f"Patches that have not arrived: {shown(missing, 20)}"
     damaged = [patch.number for patch in newest.contents.patches if not patch.diff]
     if damaged:
         yield f"{len(damaged)} patches have no diff that can be read, the first is {damaged[0]}"

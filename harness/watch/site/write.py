@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import time
 import uuid
 from collections import defaultdict
 from collections.abc import Sequence
@@ -28,16 +27,6 @@ ENTRIES = 50
 """Maximum number of entries of the feed."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class WrittenSite:
-    """The result of write_site."""
-
-    written: tuple[Path, ...]
-    unchanged: int
-    """Number of files that were left as they are."""
-    seconds: float
-
-
 class _State(msgspec.Struct, kw_only=True):
     """What the folder contains. ``made_by`` is the digest of the templates and modules."""
 
@@ -52,7 +41,6 @@ class _Writer:
     folder: Path
     pages: jinja2.Environment
     written: list[Path] = field(default_factory=list)
-    unchanged: int = 0
 
     def put(self, name: str, data: bytes) -> None:
         path = self.folder / name
@@ -60,9 +48,7 @@ class _Writer:
             is_same = path.read_bytes() == data
         except OSError:
             is_same = False
-        if is_same:
-            self.unchanged += 1
-        else:
+        if not is_same:
             write_bytes(path, data)
             self.written.append(path)
 
@@ -75,13 +61,13 @@ class _Writer:
         self.put(f"{name}.html", text.encode())
 
 
-def write_site(store: Store, folder: Path, address: str = "") -> WrittenSite:
-    """Write the site to ``folder``; pages of series that the store no longer has stay.
+def write_site(store: Store, folder: Path, address: str = "") -> tuple[Path, ...]:
+    """Write the site to ``folder``, and return the files that changed. Pages of series that the store no
+    longer has stay.
 
     ``address`` is the public one of the folder, with a slash at its end, for the links of the feed.
     A page is written after those that it links to. Raises StorageError.
     """
-    began = time.monotonic()
     made_by = _digest()
     state = _read_state(folder / STATE)
     if state.made_by != made_by:
@@ -90,18 +76,14 @@ def write_site(store: Store, folder: Path, address: str = "") -> WrittenSite:
     listed = []
     for row in store.all_series():
         known = state.listed.get(row.id)
-        if (
-            known
-            and (known.changed, known.message_id) == (row.changed, row.message_id)
-            and _is_there(folder, known)
-        ):
-            writer.unchanged += 2
-        elif series := store.series(row.id):
+        facts = (row.changed, row.message_id)
+        if not known or (known.changed, known.message_id) != facts or not _is_there(folder, known):
+            series = store.series(row.id)
+            if series is None:
+                continue  # joined with another series meanwhile
             known = listed_of(series)
             page = series_page(series)
             writer.render("series.html.j2", f"series/{known.page}", series, listed=known, **page)
-        else:
-            continue  # joined with another series meanwhile
         listed.append(known)
     for asset in ("style.css", "search.js"):
         writer.put(asset, _asset(asset).encode())
@@ -112,11 +94,7 @@ def write_site(store: Store, folder: Path, address: str = "") -> WrittenSite:
     )
     new = _State(made_by=made_by, listed={one.id: one for one in listed}, lists=lists)
     writer.put(STATE, msgspec.json.encode(new))
-    return WrittenSite(
-        written=tuple(path for path in writer.written if path.name != STATE),
-        unchanged=writer.unchanged,
-        seconds=time.monotonic() - began,
-    )
+    return tuple(path for path in writer.written if path.name != STATE)
 
 
 def _write_lists(writer: _Writer, listed: Sequence[Listed], before: dict[str, str]) -> dict[str, str]:

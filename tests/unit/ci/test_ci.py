@@ -9,8 +9,8 @@ import jsonschema
 import pytest
 import yaml
 
-from harness.ci import FORGES, CommitJob, github, gitlab, jobs_of, render, render_commits
 from harness.ci.base import IMAGE, PACKAGES, PREPARE, gitlab_template
+from harness.ci.render import FORGES, CommitJob, github, gitlab, jobs_of, render, render_commits
 from harness.layout import find_layout
 from harness.options import declared_options, parse_options
 from harness.source.pin import load_pins

@@ -9,7 +9,9 @@ from argparse import Namespace
 import pytest
 import yaml
 
-from harness.ci import gitlab, gitlab_fork, jobs_of, parse_runners, write_fork
+from harness.ci.base import parse_runners
+from harness.ci.fork import gitlab_fork, write_fork
+from harness.ci.render import gitlab, jobs_of
 from harness.commands.judging import ci
 from harness.commands.request import Request
 from harness.errors import OptionError

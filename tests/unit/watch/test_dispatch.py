@@ -14,8 +14,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import msgspec
 import pytest
 
-from harness.ci import gitlab_fork
-from harness.ci.fork import PACKAGE, RESULTS, SERIES, WATCH_JOB
+from harness.ci.fork import PACKAGE, RESULTS, SERIES, WATCH_JOB, gitlab_fork
 from harness.errors import FetchError, MissingError, OptionError
 from harness.layout import Layout
 from harness.series import read_input

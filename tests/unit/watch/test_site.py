@@ -21,9 +21,10 @@ from harness.report.pages import TEMPLATES as BASE
 from harness.report.pages import visible
 from harness.validate.placement import AROUND, FINDINGS, LINES, PATCHES, WHOLE, place_findings
 from harness.watch.model import Series
-from harness.watch.site import listing, write_site
+from harness.watch.site import listing
 from harness.watch.site.listing import Listed, date_of, listed_of, moment, page_name, paged
 from harness.watch.site.series import is_url, series_page
+from harness.watch.site.write import write_site
 from harness.watch.status import status_lines
 from harness.watch.store import Store
 from tests.fuzz.markup import ATOM, check_feed
@@ -323,9 +324,9 @@ def names_of(folder: Path, paths: tuple[Path, ...]) -> set[str]:
 def test_only_what_changed_is_written(tmp_path: Path) -> None:
     series = many(9)
     first = write(tmp_path, series)
-    assert len(first.written) == first.unchanged + len(first.written) == len(list(tmp_path.rglob("*"))) - 3
+    assert len(first) == len(list(tmp_path.rglob("*"))) - 3
     again = write(tmp_path, series)
-    assert (again.written, again.unchanged) == ((), len(first.written) + 1)
+    assert again == ()
     series[4] = with_run(dataclasses.replace(series[4], changed=99), errors=7)
     changed = write(tmp_path, series)
     lists = {
@@ -333,18 +334,18 @@ def test_only_what_changed_is_written(tmp_path: Path) -> None:
         for name in ("index-3", "subsystem/pc-3", "subsystem/utility-code-3")
         for ending in ("html", "json")
     }
-    assert names_of(tmp_path, changed.written) == lists | {
+    assert names_of(tmp_path, changed) == lists | {
         f"series/5-0-v1-example-org-5.{e}" for e in ("html", "json")
     } | {"feed.xml"}
     unseen = [dataclasses.replace(one, title="new") for one in series]
-    assert write(tmp_path, unseen).written == (), "a series whose counter did not change is not rendered"
+    assert write(tmp_path, unseen) == (), "a series whose counter did not change is not rendered"
     assert not list(tmp_path.rglob(".*.[0-9]*")), "temporary files"
 
 
 @pytest.mark.usefixtures("small")
 def test_new_series_changes_the_first_page_of_its_lists(tmp_path: Path) -> None:
     write(tmp_path, many(8))
-    new = names_of(tmp_path, write(tmp_path, many(9)).written)
+    new = names_of(tmp_path, write(tmp_path, many(9)))
     assert {name for name in new if name.startswith("index")} == {"index.html", "index.json"}
     assert len(new) < 16
 
@@ -361,7 +362,7 @@ def test_pages_of_vanished_series_are_kept_and_nothing_dangles(tmp_path: Path) -
     assert [re.sub("-[0-9a-f]{10}", "", name) for name in listed] == ["subsystem/gone.html"]
     assert "No series are listed here" in after[listed[0]].text
     assert "No series are listed here" in after["index-3.html"].text
-    assert write(tmp_path, many(2)).written == ()
+    assert write(tmp_path, many(2)) == ()
 
 
 def test_damaged_or_removed_files_are_written_again(tmp_path: Path) -> None:
@@ -369,19 +370,19 @@ def test_damaged_or_removed_files_are_written_again(tmp_path: Path) -> None:
     (tmp_path / ".state.json").write_text("[")
     (tmp_path / "index.html").write_text("damaged")
     next(tmp_path.glob("series/2-*.html")).unlink()
-    assert names_of(tmp_path, write(tmp_path, many(2)).written) == {
+    assert names_of(tmp_path, write(tmp_path, many(2))) == {
         "index.html",
         "series/2-0-v1-example-org-2.html",
     }
     next(tmp_path.glob("series/2-*.json")).unlink()
-    assert len(write(tmp_path, many(2)).written) == 1
-    assert len(first.written) == len(check_site(tmp_path)) * 2 + 4
+    assert len(write(tmp_path, many(2))) == 1
+    assert len(first) == len(check_site(tmp_path)) * 2 + 4
 
 
 def test_changed_template_writes_every_page_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path, many(2))
     monkeypatch.setattr("harness.watch.site.write._digest", lambda: "other")
-    assert write(tmp_path, [dataclasses.replace(one, title="new") for one in many(2)]).written
+    assert write(tmp_path, [dataclasses.replace(one, title="new") for one in many(2)])
 
 
 def test_folder_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
@@ -431,7 +432,7 @@ def test_feed_of_a_public_site_has_complete_links_and_a_fixed_id(tmp_path: Path)
     assert check_feed(tmp_path / "feed.xml", other).findtext(f"{ATOM}id") not in ids
     write(tmp_path, many(2), address)
     entries = [one.findtext(f"{ATOM}id") for one in check_feed(tmp_path / "feed.xml", address)]
-    assert names_of(tmp_path, write(tmp_path, many(2)).written) == {"feed.xml"}
+    assert names_of(tmp_path, write(tmp_path, many(2))) == {"feed.xml"}
     again = [one.findtext(f"{ATOM}id") for one in check_feed(tmp_path / "feed.xml")]
     assert again == entries
     assert len({*entries}) == 3, "None for what is no entry"
@@ -489,9 +490,9 @@ def test_site_is_written_from_the_database(tmp_path: Path) -> None:
     assert len(check_site(site)) == 5
     rows = json.loads((site / "index.json").read_bytes())
     assert [(row["title"], row["outcome"]) for row in rows] == [("second", "queued"), ("first", "findings")]
-    assert write_site(store, site).written == ()
+    assert write_site(store, site) == ()
     store.finish_run(store.start_run(version, "second"), results=sample_results(verdict="clean"))
-    assert len(write_site(store, site).written) == 8
+    assert len(write_site(store, site)) == 8
     found = json.loads(next(site.glob("series/second-*.json")).read_bytes())
     assert found["versions"][0]["runs"][0]["results"]["verdict"] == "clean"
     store.close()
