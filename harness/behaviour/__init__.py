@@ -4,16 +4,3 @@ A series brings its tests in ``tests/*.py``; they use harness.behaviour.api (doc
 a process that imports this package, so it imports little: run.py runs tests, judge.py compares what they
 measured, record.py writes behaviour.json.
 """
-
-from harness.behaviour.model import BehaviourResults, BehaviourRow, Metric, MetricComparison, Setup
-from harness.behaviour.tests import BehaviourTestName, find_tests
-
-__all__ = [
-    "BehaviourResults",
-    "BehaviourRow",
-    "BehaviourTestName",
-    "Metric",
-    "MetricComparison",
-    "Setup",
-    "find_tests",
-]

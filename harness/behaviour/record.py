@@ -13,6 +13,7 @@ from harness.behaviour.run import run_test
 from harness.behaviour.tests import BehaviourTestName
 from harness.bench import Bench, Subject
 from harness.errors import BehaviourError
+from harness.figures import shown
 from harness.layout import Layout
 from harness.results import Recorder
 from harness.teardown.gates import NO_GATES, Gates
@@ -85,7 +86,7 @@ def check_behaviour(layout: Layout, results: BehaviourResults) -> None:
     problems = problems_of(results)
     if problems:
         raise BehaviourError(
-            problems[0] + (f", and {len(problems) - 1} more" if len(problems) > 1 else ""),
+            shown(problems),
             f"read the logs of the test below {layout.build / 'avocado' / 'jobs'}",
             details=tuple(problems[1:]),
             log=behaviour_file(layout),

@@ -74,8 +74,7 @@ def open_search(tree: Tree, folder: Path, good: str, bad: str) -> Search:
     git = Git(repository=folder)
     if not (folder / "BISECT_LOG").is_file():
         shutil.rmtree(folder, ignore_errors=True)
-        is_older = Git(repository=tree.path).run("merge-base", "--is-ancestor", good, bad, check=False)
-        if is_older.returncode != 0 or good == bad:
+        if good == bad or not Git(repository=tree.path).is_ancestor(good, bad):
             raise OptionError(
                 f"--good {good[:12]} is not before --bad {bad[:12]}",
                 "name an older good revision, and a newer bad one",

@@ -2,8 +2,3 @@
 
 The input is the subjects of a run. The output is a teardown.json for each host.
 """
-
-from harness.remote.hosts import RemoteHost, choose_hosts
-from harness.remote.run import run_remote
-
-__all__ = ["RemoteHost", "choose_hosts", "run_remote"]

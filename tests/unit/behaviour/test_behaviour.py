@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
-from harness.behaviour import BehaviourRow, Metric, find_tests, run
+from harness.behaviour import run
 from harness.behaviour.judge import compare, judge_metrics, problems_of, proofs_of
-from harness.behaviour.model import BehaviourResults
+from harness.behaviour.model import BehaviourResults, BehaviourRow, Metric
+from harness.behaviour.tests import find_tests
 from harness.bench import Subject
 from harness.errors import OptionError
 from harness.job import JobEvent

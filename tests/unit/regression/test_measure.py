@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from harness.behaviour import BehaviourRow, BehaviourTestName, Metric
+from harness.behaviour.model import BehaviourRow, Metric
+from harness.behaviour.tests import BehaviourTestName
 from harness.bench import Subject
 from harness.process import Finished
-from harness.regression import Behaviour, Command, measure
-from harness.regression.measure import CannotMeasureError, Place
+from harness.regression import measure
+from harness.regression.measure import Behaviour, CannotMeasureError, Command, Place
 
 TEST = BehaviourTestName(file=Path("/t.py"), case="T", method="test_it")
 

@@ -20,12 +20,11 @@ from harness.bench import Subject
 from harness.errors import InterruptedRunError, MissingError, OptionError, RemoteError
 from harness.layout import Layout, find_layout
 from harness.progress import Silent
-from harness.remote import choose_hosts, run_remote
 from harness.remote import run as module
 from harness.remote.bundle import binary_words, gate_files, pack_assets, pack_code
-from harness.remote.hosts import Container, Ssh, run_on
+from harness.remote.hosts import Container, Ssh, choose_hosts, run_on
 from harness.remote.prepare import read_stamp
-from harness.remote.run import _ControlPipes, layout_of
+from harness.remote.run import _ControlPipes, layout_of, run_remote
 from tests.unit.build.support import make_options
 from tests.unit.repositories import touch_files
 
