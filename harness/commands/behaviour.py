@@ -14,7 +14,7 @@ from harness.commands.guests import (
     refuse_other_hosts,
     show_results,
 )
-from harness.commands.request import Argument, Request
+from harness.commands.request import Argument, Request, argument
 from harness.errors import OptionError
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from harness.teardown.gates import Gates
 
 BEHAVIOUR: tuple[Argument, ...] = (
-    (("file",), {"nargs": "*", "type": Path, "help": "files with tests (default: those of -Dseries=)"}),
+    argument("file", nargs="*", type=Path, help="files with tests (default: those of -Dseries=)"),
     BINARIES,
     NO_BUILD,
 )
@@ -30,8 +30,8 @@ BEHAVIOUR: tuple[Argument, ...] = (
 
 def behaviour(request: Request) -> int:
     """Run the behaviour tests of a series on each variant, and compare what they measure."""
-    from harness.behaviour import find_tests
     from harness.behaviour.record import behaviour_file, check_behaviour, record_behaviour
+    from harness.behaviour.tests import find_tests
     from harness.bench import open_bench, refuse_timing
     from harness.report.behaviour import render_behaviour
     from harness.series.series import test_files

@@ -7,14 +7,14 @@ import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.commands.request import Argument, Output, Request, number, say
+from harness.commands.request import Argument, Output, Request, argument, number, say
 from harness.errors import BisectError, OptionError
 
 if TYPE_CHECKING:
-    from harness.behaviour import BehaviourTestName
+    from harness.behaviour.tests import BehaviourTestName
     from harness.bench import Bench
     from harness.options import Options
-    from harness.regression import Measure
+    from harness.regression.measure import Measure
     from harness.tree import Tree
 
 METRICS = ("exit", "reclaim", "restart", "start", "shutdown")
@@ -22,30 +22,23 @@ MOST_PAIRS = 200
 MEMORY_MIB = 1024
 
 BISECT: tuple[Argument, ...] = (
-    (("--good",), {"required": True, "metavar": "REV", "help": "a revision of -Dsource= that is good"}),
-    (("--bad",), {"required": True, "metavar": "REV", "help": "a later one that is worse"}),
-    (
-        ("--metric",),
-        {
-            "metavar": "NAME|TEST:METRIC",
-            "help": "latency of a guest's teardown to compare: exit (default), reclaim, restart, start, "
-            "shutdown; or a metric of a behaviour test: FILE.py:CLASS.METHOD:METRIC; without :METRIC, "
-            "whether the test passes",
-        },
+    argument("--good", required=True, metavar="REV", help="a revision of -Dsource= that is good"),
+    argument("--bad", required=True, metavar="REV", help="a later one that is worse"),
+    argument(
+        "--metric",
+        metavar="NAME|TEST:METRIC",
+        help="latency of a guest's teardown to compare: exit (default), reclaim, restart, start, "
+        "shutdown; or a metric of a behaviour test: FILE.py:CLASS.METHOD:METRIC; without :METRIC, "
+        "whether the test passes",
     ),
-    (("--guest",), {"default": "", "metavar": "ARGS", "help": "further arguments of QEMU in these guests"}),
-    (
-        ("--run",),
-        {"metavar": "COMMAND", "help": "judge by this command instead: its exit status, or a number"},
+    argument("--guest", default="", metavar="ARGS", help="further arguments of QEMU in these guests"),
+    argument("--run", metavar="COMMAND", help="judge by this command instead: its exit status, or a number"),
+    argument(
+        "--better", choices=("lower", "higher"), help="with --run: compare the last number that it prints"
     ),
-    (
-        ("--better",),
-        {"choices": ("lower", "higher"), "help": "with --run: compare the last number that it prints"},
-    ),
-    (("--unit",), {"default": "", "help": "with --better: unit of that number"}),
-    (
-        ("--pairs",),
-        {"type": number, "default": MOST_PAIRS, "help": f"most pairs of samples of a commit ({MOST_PAIRS})"},
+    argument("--unit", default="", help="with --better: unit of that number"),
+    argument(
+        "--pairs", type=number, default=MOST_PAIRS, help=f"most pairs of samples of a commit ({MOST_PAIRS})"
     ),
 )
 
@@ -69,7 +62,8 @@ def bisect(request: Request) -> int:
 
     from harness.bench import open_bench, refuse_timing
     from harness.pipeline import tree_of
-    from harness.regression import Bisection, Places, bisect_file, open_bisection, record_bisect
+    from harness.regression.places import Places
+    from harness.regression.record import Bisection, bisect_file, open_bisection, record_bisect
     from harness.report.bisect import render_bisect
 
     layout, reporter = request.layout, request.reporter
@@ -137,7 +131,7 @@ def _commit(tree: Tree, revision: str) -> str:
 
 def _metric(request: Request, options: Options, text: str) -> tuple[BehaviourTestName | None, str]:
     """Return the behaviour test in ``--metric``, if it names one, and the metric. Raises OptionError."""
-    from harness.behaviour import find_tests
+    from harness.behaviour.tests import find_tests
     from harness.series.series import test_files
 
     file, is_test, rest = text.partition(".py:")
@@ -177,7 +171,7 @@ def _refuse_guests(options: Options, metric: str) -> None:
 
 
 def _measure(request: Request, bench: Bench, test: BehaviourTestName | None, metric: str) -> Measure:
-    from harness.regression import Behaviour, Command, Guests
+    from harness.regression.measure import Behaviour, Command, Guests
 
     arguments = request.arguments
     words = tuple(arguments.guest.split())

@@ -12,18 +12,16 @@ from harness.commands.guests import (
     refuse_other_hosts,
     show_results,
 )
-from harness.commands.request import Argument, Request
+from harness.commands.request import Argument, Request, argument
 
 CLIENTS: tuple[Argument, ...] = (
     BINARIES,
     NO_BUILD,
-    (
-        ("--clients",),
-        {
-            "default": "libvirt,libvirt-cgroup,qmp,cgroup,shell,timeout,bwrap",
-            "metavar": "LIST",
-            "help": "clients to measure, such as libvirt,cgroup (default: all)",
-        },
+    argument(
+        "--clients",
+        default="libvirt,libvirt-cgroup,qmp,cgroup,shell,timeout,bwrap",
+        metavar="LIST",
+        help="clients to measure, such as libvirt,cgroup (default: all)",
     ),
 )
 PACKAGED = {"libvirt", "libvirt-cgroup", "bwrap"}
@@ -35,8 +33,8 @@ def clients(request: Request) -> int:
     from harness.bench import open_bench, refuse_timing
     from harness.build.devices import ALL
     from harness.build.doctor import ensure
-    from harness.clients import check_backends, parse_groups, plan_round, with_and_without
-    from harness.clients.plan import BACKENDS, ROUNDS, SIZES
+    from harness.clients.model import parse_groups
+    from harness.clients.plan import BACKENDS, ROUNDS, SIZES, check_backends, plan_round, with_and_without
     from harness.clients.record import check_clients, clients_file, record_clients
     from harness.report.clients import render_clients
 

@@ -11,18 +11,18 @@ from harness.commands.guests import (
     refuse_other_hosts,
     show_results,
 )
-from harness.commands.request import Argument, Request, number
+from harness.commands.request import Argument, Request, argument, number
 
 CYCLES: tuple[Argument, ...] = (
     BINARIES,
-    (("--only",), {"type": number, "metavar": "NUMBER", "help": "run only this cycle of the plan"}),
+    argument("--only", type=number, metavar="NUMBER", help="run only this cycle of the plan"),
 )
 
 
 def cycles(request: Request) -> int:
     """Start and end QEMU many times at random moments. A leftover or a crash is a failure."""
     from harness.bench import open_bench
-    from harness.cycles import plan_cycles
+    from harness.cycles.plan import plan_cycles
     from harness.cycles.record import check_cycles, cycles_file, record_cycles
     from harness.pipeline import with_feature
     from harness.report.cycles import render_cycles

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.build.devices import GUESTS
-from harness.commands.request import Argument, Output, Request, say
+from harness.commands.request import Argument, Output, Request, argument, say
 from harness.errors import OptionError
 
 if TYPE_CHECKING:
@@ -22,18 +22,15 @@ if TYPE_CHECKING:
     from harness.pipeline import Checked
     from harness.progress import Reporter
 
-BINARIES: Argument = (
-    ("--binary",),
-    {
-        "action": "append",
-        "default": [],
-        "metavar": "NAME=PATH[,ARG...]",
-        "help": "use this QEMU, started with ARG..., instead of building; may be given many times",
-    },
+BINARIES: Argument = argument(
+    "--binary",
+    action="append",
+    default=[],
+    metavar="NAME=PATH[,ARG...]",
+    help="use this QEMU, started with ARG..., instead of building; may be given many times",
 )
-NO_BUILD: Argument = (
-    ("--no-build",),
-    {"action": "store_true", "help": "build nothing: use only the binaries of --binary"},
+NO_BUILD: Argument = argument(
+    "--no-build", action="store_true", help="build nothing: use only the binaries of --binary"
 )
 
 

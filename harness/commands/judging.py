@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from harness.commands.request import Argument, Output, Request, say
+from harness.commands.request import Argument, Output, Request, argument, say
 from harness.errors import FindingsError, OptionError
 from harness.options import check_choice
 
@@ -23,34 +23,28 @@ if TYPE_CHECKING:
 SUITES = ("properties", "teardown")
 """Suites that series.toml can name."""
 
-CHECK: tuple[Argument, ...] = (
-    (("--list",), {"action": "store_true", "help": "list every rule (the default)"}),
-)
+CHECK: tuple[Argument, ...] = (argument("--list", action="store_true", help="list every rule (the default)"),)
 CI: tuple[Argument, ...] = (
-    (("forge",), {"choices": ("gitlab", "github"), "help": "forge to render the configuration for"}),
-    (
-        ("--commits",),
-        {
-            "action": "store_true",
-            "help": "print GitLab's child pipeline, with a job for each commit of -Dseries=",
-        },
+    argument("forge", choices=("gitlab", "github"), help="forge to render the configuration for"),
+    argument(
+        "--commits",
+        action="store_true",
+        help="print GitLab's child pipeline, with a job for each commit of -Dseries=",
     ),
-    (
-        ("--into",),
-        {"type": Path, "metavar": "CLONE", "help": "write GitLab's file for a fork of QEMU into this clone"},
+    argument(
+        "--into", type=Path, metavar="CLONE", help="write GitLab's file for a fork of QEMU into this clone"
     ),
-    (
-        ("--harness",),
-        {
-            "metavar": "REQUIREMENT",
-            "help": "with --into: what pip installs the harness from, such as git+URL",
-        },
+    argument(
+        "--harness",
+        metavar="REQUIREMENT",
+        help="with --into: what pip installs the harness from, such as git+URL",
     ),
 )
 CHECK_PATCH: tuple[Argument, ...] = (
-    (
-        ("--json",),
-        {"action": "store_true", "help": "print what b4's review-perpatch-check-cmd reads, instead of lines"},
+    argument(
+        "--json",
+        action="store_true",
+        help="print what b4's review-perpatch-check-cmd reads, instead of lines",
     ),
 )
 
@@ -95,7 +89,9 @@ def check_patch(request: Request) -> int:
 
 def ci(request: Request) -> int:
     """Print the CI configuration that runs validate for each pin and host: qemu-harness ci gitlab."""
-    from harness.ci import CommitJob, jobs_of, parse_runners, render, render_commits, write_fork
+    from harness.ci.base import parse_runners
+    from harness.ci.fork import write_fork
+    from harness.ci.render import CommitJob, jobs_of, render, render_commits
     from harness.series import read_input
     from harness.source.pin import load_pins
 
@@ -135,14 +131,10 @@ def validate(request: Request) -> int:
     # The stages take longer to import than a wrong -Dseries= to report.
     from harness.pipeline import pin_of
     from harness.sandbox import open_sandbox
-    from harness.validate import (
-        check_validate,
-        ci_marks,
-        record_validate,
-        render_validate,
-        validate_file,
-        write_outputs,
-    )
+    from harness.validate.outputs import ci_marks, write_outputs
+    from harness.validate.run import record_validate, validate_file
+    from harness.validate.table import render_validate
+    from harness.validate.verdict import check_validate
 
     pin = pin_of(layout, options)
     behaviour = _behaviour(request, series)
@@ -208,7 +200,7 @@ def _behaviour(request: Request, series: Input) -> Callable[[], Sequence[Finding
 
 def _unexpected_properties(request: Request, bench: Bench) -> Iterator[str]:
     """Check the properties of the first target. Yield a line for each unexpected outcome."""
-    from harness.properties import ROWS
+    from harness.properties.model import ROWS
     from harness.properties.record import record_properties
 
     first = [subject for subject in bench.subjects if subject.target == bench.options.targets[0]]
@@ -239,9 +231,9 @@ def _failed_gates(gates: Sequence[GateResult]) -> Iterator[str]:
 
 def _run_own_tests(request: Request, bench: Bench, files: Sequence[Path]) -> Iterator[Finding | TestProof]:
     """Run the behaviour tests in ``files``. Yield the failures, and what the tests show of the series."""
-    from harness.behaviour import find_tests
     from harness.behaviour.judge import problems_of, proofs_of
     from harness.behaviour.record import record_behaviour
+    from harness.behaviour.tests import find_tests
     from harness.check import RULES, TestProof
     from harness.commands.behaviour import gates_of
 

@@ -7,40 +7,37 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from harness.commands.request import Argument, Output, Request, say
+from harness.commands.request import Argument, Output, Request, argument, say
 from harness.errors import AuthoringError, OptionError
 from harness.layout import Layout
 from harness.options import Options
 
 if TYPE_CHECKING:
-    from harness.authoring import Status, Workspace
+    from harness.authoring.branch import Workspace
+    from harness.authoring.status import Status
     from harness.tree import Tree
 
 SERIES: tuple[Argument, ...] = (
-    (
-        ("action",),
-        {
-            "choices": ("new", "import", "refresh", "split", "status", "tags", "reroll", "declare"),
-            "help": "new: create a series; import: turn patches into commits; refresh: turn commits into"
-            " patches; split: split a patch in two; status: compare patches and commits; tags: list the"
-            " review tags of replies; reroll: archive this version and start the next; declare: write a form"
-            " in which a person declares the origin",
-        },
+    argument(
+        "action",
+        choices=("new", "import", "refresh", "split", "status", "tags", "reroll", "declare"),
+        help="new: create a series; import: turn patches into commits; refresh: turn commits into"
+        " patches; split: split a patch in two; status: compare patches and commits; tags: list the"
+        " review tags of replies; reroll: archive this version and start the next; declare: write a form"
+        " in which a person declares the origin",
     ),
-    (("name",), {"metavar": "NAME", "help": "name of the series, a folder below patches/"}),
-    (
-        ("args",),
-        {
-            "nargs": "*",
-            "metavar": "ARG",
-            "help": "import: a folder, mailbox or CLONE@A..B; tags: a mailbox; split: the number of a patch"
-            " and file name patterns",
-        },
+    argument("name", metavar="NAME", help="name of the series, a folder below patches/"),
+    argument(
+        "args",
+        nargs="*",
+        metavar="ARG",
+        help="import: a folder, mailbox or CLONE@A..B; tags: a mailbox; split: the number of a patch"
+        " and file name patterns",
     ),
-    (("--title",), {"default": "", "help": "new: title of the series; split: subject of the new commit"}),
-    (("--discard",), {"action": "store_true", "help": "import: drop commits that are not in the patches"}),
-    (("--keep-tags",), {"action": "store_true", "help": "refresh: keep review tags of changed patches"}),
-    (("--apply",), {"action": "store_true", "help": "tags: add the tags without a problem to the patches"}),
+    argument("--title", default="", help="new: title of the series; split: subject of the new commit"),
+    argument("--discard", action="store_true", help="import: drop commits that are not in the patches"),
+    argument("--keep-tags", action="store_true", help="refresh: keep review tags of changed patches"),
+    argument("--apply", action="store_true", help="tags: add the tags without a problem to the patches"),
 )
 
 
@@ -99,7 +96,7 @@ def _tree(request: Request) -> Tree:
 
 
 def _workspace(layout: Layout, tree: Tree, name: str) -> Workspace:
-    from harness.authoring import find_workspace
+    from harness.authoring.branch import find_workspace
 
     workspace = find_workspace(layout, tree, name)
     if workspace is None:
@@ -110,7 +107,7 @@ def _workspace(layout: Layout, tree: Tree, name: str) -> Workspace:
 
 
 def _new(request: Request, name: str, _: list[str]) -> int:
-    from harness.authoring import new_series, refuse_existing
+    from harness.authoring.create import new_series, refuse_existing
 
     refuse_existing(request.layout, name)
     made = new_series(request.layout, _tree(request), name, request.arguments.title)
@@ -120,7 +117,7 @@ def _new(request: Request, name: str, _: list[str]) -> int:
 
 
 def _import(request: Request, name: str, args: list[str]) -> int:
-    from harness.authoring import import_series
+    from harness.authoring.create import import_series
     from harness.series import read_input
 
     found = read_input(request.layout, args[0]) if args else None
@@ -134,7 +131,8 @@ def _import(request: Request, name: str, args: list[str]) -> int:
 
 
 def _refresh(request: Request, name: str, _: list[str]) -> int:
-    from harness.authoring import base_of, refresh
+    from harness.authoring.branch import base_of
+    from harness.authoring.refresh import refresh
     from harness.series import find_folder
 
     folder, tree = find_folder(request.layout, name), _tree(request)
@@ -155,7 +153,8 @@ def _refresh(request: Request, name: str, _: list[str]) -> int:
 
 
 def _split(request: Request, name: str, args: list[str]) -> int:
-    from harness.authoring import base_of, split
+    from harness.authoring.branch import base_of
+    from harness.authoring.split import split
     from harness.series import find_folder
 
     number, *patterns = args
@@ -174,7 +173,7 @@ def _split(request: Request, name: str, args: list[str]) -> int:
 
 
 def _status(request: Request, name: str, _: list[str]) -> int:
-    from harness.authoring import read_status
+    from harness.authoring.status import read_status
     from harness.series import find_folder, read_input
     from harness.submit.validated import validation_summary
 
@@ -221,8 +220,8 @@ def _summary(status: Status) -> list[str]:
 
 
 def _tags(request: Request, name: str, args: list[str]) -> int:
-    from harness.authoring import apply_tags, collect
     from harness.authoring.refresh import read_old
+    from harness.authoring.tags import apply_tags, collect
     from harness.series import find_folder, read_input
     from harness.tree.git import Git
 
@@ -242,9 +241,9 @@ def _tags(request: Request, name: str, args: list[str]) -> int:
 
 
 def _reroll(request: Request, name: str, _: list[str]) -> int:
-    from harness.authoring import reroll
+    from harness.authoring.history import reroll
     from harness.series import find_folder, read_series_file
-    from harness.submit import outgoing_folder
+    from harness.submit.write import outgoing_folder
 
     folder = find_folder(request.layout, name)
     version = read_series_file(folder).version
@@ -270,12 +269,10 @@ def _declare(request: Request, name: str, _: list[str]) -> int:
 
 
 SUBMIT: tuple[Argument, ...] = (
-    (
-        ("--sign-off",),
-        {
-            "action": "store_true",
-            "help": "add the Signed-off-by of your git identity; requires that you have declared the origin",
-        },
+    argument(
+        "--sign-off",
+        action="store_true",
+        help="add the Signed-off-by of your git identity; requires that you have declared the origin",
     ),
 )
 
@@ -284,8 +281,9 @@ def submit(request: Request) -> int:
     """Prepare the validated series for the mailing list, in build/outgoing/; a person sends it."""
     from harness.errors import NotReadyError
     from harness.series import load_series, read_input
-    from harness.submit import as_table, prepare
+    from harness.submit.prepare import prepare
     from harness.submit.record import FILE
+    from harness.submit.render import as_table
     from harness.submit.validated import read_validated
 
     options, layout = _options(request), request.layout

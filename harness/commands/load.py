@@ -10,7 +10,7 @@ from harness.commands.guests import (
     refuse_other_hosts,
     show_results,
 )
-from harness.commands.request import Argument, Request, number
+from harness.commands.request import Argument, Request, argument, number
 from harness.errors import OptionError
 
 MEMORY_MIB = 256
@@ -20,8 +20,7 @@ def load(request: Request) -> int:
     """Put QEMU under load and check for leftovers: end 50 guests at random, restart a large one."""
     from harness.bench import open_bench, refuse_timing
     from harness.guest import available_mib
-    from harness.load import plan_load
-    from harness.load.plan import with_backend
+    from harness.load.plan import plan_load, with_backend
     from harness.load.record import check_load, load_file, record_load
     from harness.options import parse_size
     from harness.report.load import render_load
@@ -75,31 +74,22 @@ def _count(text: str) -> int:
 LOAD: tuple[Argument, ...] = (
     BINARIES,
     NO_BUILD,
-    (
-        ("--minutes",),
-        {"type": _minutes, "default": 10.0, "help": "minutes of random load with each binary; 0: none"},
+    argument(
+        "--minutes", type=_minutes, default=10.0, help="minutes of random load with each binary; 0: none"
     ),
-    (
-        ("--guests",),
-        {"type": number, "default": 50, "help": "guests that run at a time (256 MiB, or -Dmemory=)"},
+    argument("--guests", type=number, default=50, help="guests that run at a time (256 MiB, or -Dmemory=)"),
+    argument(
+        "--restarts",
+        type=_count,
+        default=50,
+        help="number of times that one large guest is killed and restarted; 0: none",
     ),
-    (
-        ("--restarts",),
-        {
-            "type": _count,
-            "default": 50,
-            "help": "number of times that one large guest is killed and restarted; 0: none",
-        },
+    argument(
+        "--restart-memory", default="16G", metavar="SIZE", help="size of the large guest (default: 16G)"
     ),
-    (
-        ("--restart-memory",),
-        {"default": "16G", "metavar": "SIZE", "help": "size of the large guest (default: 16G)"},
-    ),
-    (
-        ("--wait-for-memory",),
-        {
-            "action": "store_true",
-            "help": "restart only after no process holds the memory of the previous guest",
-        },
+    argument(
+        "--wait-for-memory",
+        action="store_true",
+        help="restart only after no process holds the memory of the previous guest",
     ),
 )

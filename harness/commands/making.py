@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from harness.commands.request import Argument, Output, Request, say
+from harness.commands.request import Argument, Output, Request, argument, say
 from harness.errors import AuthoringError, MissingError, OptionError
 from harness.options import check_choice
 
@@ -18,23 +18,21 @@ if TYPE_CHECKING:
 VARIANTS = ("pristine", "base", "patched")
 
 BINARY: tuple[Argument, ...] = (
-    (("variant",), {"choices": VARIANTS, "help": "state of the tree"}),
-    (("target",), {"help": "guest architecture, such as x86_64-softmmu"}),
+    argument("variant", choices=VARIANTS, help="state of the tree"),
+    argument("target", help="guest architecture, such as x86_64-softmmu"),
 )
 
 WHICH: tuple[Argument, ...] = (
     *BINARY,
-    (
-        ("host",),
-        {
-            "nargs": "?",
-            "default": "native",
-            "help": "host of the binary: native (default), or another one such as s390x",
-        },
+    argument(
+        "host",
+        nargs="?",
+        default="native",
+        help="host of the binary: native (default), or another one such as s390x",
     ),
 )
 CLEAN: tuple[Argument, ...] = (
-    (("--cache",), {"action": "store_true", "help": "also empty the cache outside the checkout"}),
+    argument("--cache", action="store_true", help="also empty the cache outside the checkout"),
 )
 
 
@@ -124,7 +122,7 @@ def clean(request: Request) -> int:
                 f"{folder} is outside the checkout, and may contain files that the harness did not create",
                 "remove it yourself, or run without QEMU_HARNESS_BUILD and QEMU_HARNESS_TREES",
             )
-    from harness.authoring import unsaved
+    from harness.authoring.branch import unsaved
 
     if lost := unsaved(layout):
         raise AuthoringError(

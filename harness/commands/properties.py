@@ -6,7 +6,7 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 from harness.commands.guests import BINARIES, Chosen, choose_subjects, show_results
-from harness.commands.request import Argument, Request
+from harness.commands.request import Argument, Request, argument
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -15,10 +15,7 @@ if TYPE_CHECKING:
     from harness.build.hosts import Host
 
 PROPERTIES: tuple[Argument, ...] = (
-    (
-        ("--rows",),
-        {"default": "1-18", "metavar": "LIST", "help": "numbers of the rows to check, such as 1,3-5"},
-    ),
+    argument("--rows", default="1-18", metavar="LIST", help="numbers of the rows to check, such as 1,3-5"),
     BINARIES,
 )
 
@@ -27,10 +24,10 @@ def properties(request: Request) -> int:
     """Check each property of the series on real QEMU processes: --rows 1,3-5, --binary NAME=PATH[,ARG...]."""
     from harness.bench import open_bench, refuse_timing
     from harness.pipeline import with_all_variants
-    from harness.properties import parse_rows
+    from harness.properties.model import parse_rows
     from harness.properties.record import check_properties, properties_file, record_properties
     from harness.report.properties import render_properties
-    from harness.teardown import refuse_hosts
+    from harness.teardown.image import refuse_hosts
 
     layout, rows = request.layout, parse_rows(request.arguments.rows)
     options = with_all_variants(layout, request.options())
@@ -56,7 +53,7 @@ def _make_subjects(
     from harness.bench import subjects_of
     from harness.build.doctor import ensure
     from harness.pipeline import build_all, build_cross, build_emulators
-    from harness.properties import HOSTS_ROW
+    from harness.properties.model import HOSTS_ROW
 
     if chosen.checked is None:
         return chosen.named, ()

@@ -19,6 +19,11 @@ Argument = tuple[tuple[str, ...], dict[str, Any]]
 """The names and settings of one ``add_argument`` of argparse."""
 
 
+def argument(*names: str, **settings: Any) -> Argument:
+    """Return one argument of a command."""
+    return names, settings
+
+
 @dataclass(frozen=True, kw_only=True)
 class Request:
     """A request of the user. ``command`` reproduces it."""

@@ -13,7 +13,7 @@ from harness.commands.guests import (
     make_subjects,
     show_results,
 )
-from harness.commands.request import Argument, Output, Request, say
+from harness.commands.request import Argument, Output, Request, argument, say
 from harness.errors import HarnessError, OptionError
 
 if TYPE_CHECKING:
@@ -21,39 +21,40 @@ if TYPE_CHECKING:
 
     from harness.bench import Subject
     from harness.options import Options
-    from harness.remote import RemoteHost
+    from harness.remote.hosts import RemoteHost
 
 TEARDOWN: tuple[Argument, ...] = (
     BINARIES,
     NO_BUILD,
-    (
-        ("--compare",),
-        {
-            "nargs": "+",
-            "type": Path,
-            "metavar": "FILE",
-            "help": "run nothing: compare the stored run in FILE with the last one, or a second FILE",
-        },
+    argument(
+        "--compare",
+        nargs="+",
+        type=Path,
+        metavar="FILE",
+        help="run nothing: compare the stored run in FILE with the last one, or a second FILE",
     ),
-    (
-        ("--save-ratios",),
-        {"type": Path, "metavar": "FILE", "help": "store the ratios in FILE, for gates of kind recorded"},
+    argument(
+        "--save-ratios",
+        type=Path,
+        metavar="FILE",
+        help="store the ratios in FILE, for gates of kind recorded",
     ),
 )
 REPORT: tuple[Argument, ...] = (
-    (("file",), {"nargs": "?", "type": Path, "help": "a stored run (default: the last one)"}),
+    argument("file", nargs="?", type=Path, help="a stored run (default: the last one)"),
 )
 
 
 def teardown(request: Request) -> int:
     """Main job: build, start large guests, time their teardown, print and store the comparison."""
     from harness.bench import open_bench, refuse_timing
-    from harness.remote import choose_hosts
+    from harness.remote.hosts import choose_hosts
     from harness.report.live import live_hooks
     from harness.report.table import render_table
     from harness.report.write import write_reports
-    from harness.teardown import apply_preset, refuse_hosts
     from harness.teardown.gates import check_gates, read_gates
+    from harness.teardown.image import refuse_hosts
+    from harness.teardown.presets import apply_preset
     from harness.teardown.quiet import wait_for_quiet
     from harness.teardown.ratios import save_ratios
     from harness.teardown.record import check_results, record_teardown
@@ -104,7 +105,7 @@ def teardown_remotely(
     import msgspec
 
     from harness.jsonfile import write_json
-    from harness.remote import run_remote
+    from harness.remote.run import run_remote
     from harness.report.table import render_table
     from harness.report.write import write_reports
     from harness.teardown.gates import check_gates

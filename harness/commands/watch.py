@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.commands.request import Argument, Request, number, say
+from harness.commands.request import Argument, Request, argument, number, say
 from harness.errors import OptionError, StorageError
 from harness.lock import locked
 from harness.options import Options
@@ -19,70 +19,48 @@ LOCK_S = 10.0
 """Seconds to wait for another watch of the same state."""
 
 WATCH: tuple[Argument, ...] = (
-    (
-        ("words",),
-        {
-            "nargs": "+",
-            "metavar": "INBOX",
-            "help": "a public-inbox repository, a maildir or a mailbox; or `status`: print the state of the"
-            " queue; or `mail SERIES`: print the answer to a series, which a person may send",
-        },
+    argument(
+        "words",
+        nargs="+",
+        metavar="INBOX",
+        help="a public-inbox repository, a maildir or a mailbox; or `status`: print the state of the"
+        " queue; or `mail SERIES`: print the answer to a series, which a person may send",
     ),
-    (("--once",), {"action": "store_true", "help": "end when nothing is queued; for cron and CI"}),
-    (
-        ("--only",),
-        {
-            "action": "append",
-            "default": [],
-            "metavar": "RULE",
-            "help": "judge only series that touch this section of MAINTAINERS, folder (hw/net/) or path"
-            " pattern; can be repeated, the first rule comes first",
-        },
+    argument("--once", action="store_true", help="end when nothing is queued; for cron and CI"),
+    argument(
+        "--only",
+        action="append",
+        default=[],
+        metavar="RULE",
+        help="judge only series that touch this section of MAINTAINERS, folder (hw/net/) or path"
+        " pattern; can be repeated, the first rule comes first",
     ),
-    (
-        ("--since",),
-        {
-            "default": "",
-            "metavar": "YYYY-MM-DD",
-            "help": "leave out older mails of an archive or maildir that is read for the first time",
-        },
+    argument(
+        "--since",
+        default="",
+        metavar="YYYY-MM-DD",
+        help="leave out older mails of an archive or maildir that is read for the first time",
     ),
-    (
-        ("--state",),
-        {"type": Path, "metavar": "FOLDER", "help": "folder of the state (default: watch/ in the checkout)"},
+    argument(
+        "--state", type=Path, metavar="FOLDER", help="folder of the state (default: watch/ in the checkout)"
     ),
-    (
-        ("--site-url",),
-        {
-            "default": "",
-            "metavar": "URL",
-            "help": "public address of the folder of the site, for the links of its feed",
-        },
+    argument(
+        "--site-url",
+        default="",
+        metavar="URL",
+        help="public address of the folder of the site, for the links of its feed",
     ),
-    (
-        ("--dispatch",),
-        {"choices": ("gitlab",), "help": "judge series by pipelines of a project of GitLab, not here"},
+    argument(
+        "--dispatch", choices=("gitlab",), help="judge series by pipelines of a project of GitLab, not here"
     ),
-    (
-        ("--project",),
-        {"default": "", "metavar": "GROUP/PROJECT", "help": "with --dispatch: the project, a fork of QEMU"},
+    argument(
+        "--project", default="", metavar="GROUP/PROJECT", help="with --dispatch: the project, a fork of QEMU"
     ),
-    (
-        ("--ref",),
-        {
-            "default": "",
-            "metavar": "BRANCH",
-            "help": "with --dispatch: its branch (default: its default one)",
-        },
+    argument(
+        "--ref", default="", metavar="BRANCH", help="with --dispatch: its branch (default: its default one)"
     ),
-    (
-        ("--minutes",),
-        {"type": number, "default": 120, "metavar": "N", "help": "time limit of one run (default: 120)"},
-    ),
-    (
-        ("--gib",),
-        {"type": number, "default": 40, "metavar": "N", "help": "disk limit of the builds (default: 40)"},
-    ),
+    argument("--minutes", type=number, default=120, metavar="N", help="time limit of one run (default: 120)"),
+    argument("--gib", type=number, default=40, metavar="N", help="disk limit of the builds (default: 40)"),
 )
 
 
@@ -146,7 +124,7 @@ def _watch(request: Request, names: list[str]) -> int:
 
 
 def _site(store: Store, folder: Path, address: str) -> None:
-    from harness.watch.site import write_site
+    from harness.watch.site.write import write_site
 
     write_site(store, folder, address)
 

@@ -21,9 +21,9 @@ from harness.errors import HarnessError
 from harness.job import JobEvent
 from harness.layout import Layout
 from harness.progress import Silent
-from harness.teardown import Hooks, TeardownRun
-from harness.teardown.model import Sample
+from harness.teardown.model import Sample, TeardownRun
 from harness.teardown.results import TeardownResults
+from harness.teardown.runner import Hooks
 from harness.teardown.sample import take_samples
 from tests.faults.world import WORDS, World
 

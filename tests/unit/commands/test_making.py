@@ -112,12 +112,12 @@ def test_clean_of_the_cache_removes_only_folders_of_the_harness(run: Run, own: L
 def test_clean_refuses_outside_folders_and_unsaved_commits(
     run: Run, own: Layout, calls: Calls, tmp_path: Path
 ) -> None:
-    calls.spy("harness.authoring.unsaved", lambda *_: ("mine",))
+    calls.spy("harness.authoring.branch.unsaved", lambda *_: ("mine",))
     ended = run("clean")
     assert isinstance(ended.error, AuthoringError)
     assert "mine" in ended.error.cause
     assert own.build.exists()
-    calls.spy("harness.authoring.unsaved", lambda *_: ())
+    calls.spy("harness.authoring.branch.unsaved", lambda *_: ())
     object.__setattr__(own, "build", tmp_path / "outside")
     own.build.mkdir()
     assert isinstance(run("clean").error, OptionError)

@@ -12,12 +12,14 @@ from typing import Any
 
 import pytest
 
-from harness.behaviour import find_tests
+from harness.behaviour.tests import find_tests
 from harness.bench import Subject
 from harness.commands.bisect import MEMORY_MIB, MOST_PAIRS
 from harness.errors import BehaviourError, BisectError, GateError, OptionError
 from harness.layout import Layout
-from harness.regression import Behaviour, BisectedCommit, Bisection, BisectResults, Command, Guests
+from harness.regression.measure import Behaviour, Command, Guests
+from harness.regression.model import BisectedCommit, BisectResults
+from harness.regression.record import Bisection
 from harness.teardown.gates import NO_GATES
 from tests.unit.behaviour.test_behaviour import TWICE, pairs_of, row
 from tests.unit.behaviour.test_behaviour import results as behaviour_results
@@ -59,13 +61,14 @@ def bisected(calls: Calls, layout: Layout, tmp_path: Path) -> SimpleNamespace:
         return BisectResults(**made)
 
     calls.spy("harness.pipeline.tree_of", lambda *_: seen.tree)
-    calls.spy("harness.regression.Places", lambda **_: SimpleNamespace(build=build))
+    calls.spy("harness.regression.places.Places", lambda **_: SimpleNamespace(build=build))
     calls.spy("harness.source.clone.find_commit", find_commit)
     calls.spy("harness.bench.open_bench")
     calls.spy(
-        "harness.regression.open_bisection", lambda *_: contextlib.nullcontext(("search", tmp_path / "state"))
+        "harness.regression.record.open_bisection",
+        lambda *_: contextlib.nullcontext(("search", tmp_path / "state")),
     )
-    calls.spy("harness.regression.record_bisect", record_bisect)
+    calls.spy("harness.regression.record.record_bisect", record_bisect)
     return seen
 
 

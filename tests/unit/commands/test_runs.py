@@ -17,9 +17,8 @@ import pytest
 from harness.bench import Bench
 from harness.build.devices import ALL, GUESTS
 from harness.clients.plan import BACKENDS
-from harness.cycles import Memory
 from harness.cycles.judge import judge_memory
-from harness.cycles.model import Cycle
+from harness.cycles.model import Cycle, Memory
 from harness.errors import (
     CalibrationError,
     ClientsError,
@@ -112,7 +111,7 @@ def test_cycles_are_planned_for_the_seed_and_the_user(
 ) -> None:
     cycles_run(cycle_row())
     calls.monkeypatch.setattr("os.geteuid", lambda: user)
-    calls.spy("harness.cycles.plan_cycles")
+    calls.spy("harness.cycles.plan.plan_cycles")
     run("cycles", *named, "-Dseed=3", "-Dcycles=7")
     assert calls.given["plan_cycles"] == [((3, 7), {"accels": ("tcg",), "root": user == 0})]
 
@@ -268,7 +267,7 @@ def test_clients_run_each_binary_with_and_without_the_option(
     run: Run, binaries: list[str], clients_run: Any, benches: list[Bench], *, layout: Layout, calls: Calls
 ) -> None:
     rounds = clients_run(client_row("timeout"))
-    calls.spy("harness.clients.plan_round")
+    calls.spy("harness.clients.plan.plan_round")
     ended = run("clients", *binaries, "-Drounds=2", "-Dseed=3", "-Dtimeout=7", "--clients", "timeout,shell")
     assert (ended.code, len(rounds)) == (0, 2)
     planned = [(given[0], words["seed"], words["timeout_s"]) for given, words in calls.given["plan_round"]]

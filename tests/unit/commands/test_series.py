@@ -10,7 +10,7 @@ import pytest
 from harness.errors import AuthoringError, OptionError, ProvenanceError
 from harness.layout import Layout
 from harness.series import load_series, read_series_file
-from harness.submit import outgoing_folder
+from harness.submit.write import outgoing_folder
 from harness.tree import Tree
 from tests.unit import conftest as unit
 from tests.unit.authoring import conftest as authoring

@@ -14,10 +14,10 @@ from harness.errors import HarnessError, NotReadyError, OptionError, ProvenanceE
 from harness.layout import Layout
 from harness.progress import Silent
 from harness.source import NO_PIN, fetch
-from harness.submit import outgoing_folder
 from harness.submit.facts import ChecklistItem
 from harness.submit.provenance import Reason
 from harness.submit.record import Outgoing, Sent
+from harness.submit.write import outgoing_folder
 from harness.tree import Tree, import_source
 from tests.unit import conftest as unit
 from tests.unit.commands import support
@@ -45,7 +45,7 @@ def story(calls: Calls, fetched: Fetched) -> Calls:
         "harness.series.load_series",
         "harness.series.read_input",
         "harness.submit.validated.read_validated",
-        "harness.submit.prepare",
+        "harness.submit.prepare.prepare",
     ):
         calls.spy(place)
     return calls
@@ -76,7 +76,7 @@ def prepared(
     """Validate the series, and let prepare return what a test adds to this list."""
     validate(layout, tree, "mine", finding("dco-missing"))
     results: list[Outgoing] = []
-    story.spy("harness.submit.prepare", lambda *_, **__: results[-1])
+    story.spy("harness.submit.prepare.prepare", lambda *_, **__: results[-1])
     return results
 
 

@@ -182,7 +182,9 @@ def test_results_of_other_machines_are_stored_reported_and_judged(
     }
     given: list[Any] = []
     replaced = remote_runs(layout, runs)
-    monkeypatch.setattr("harness.remote.run_remote", lambda *words: given.append(words) or replaced(*words))
+    monkeypatch.setattr(
+        "harness.remote.run.run_remote", lambda *words: given.append(words) or replaced(*words)
+    )
     words = [*binaries, "-Dspawner=remote", "-Dspawner_hosts=gone,broken,fine"]
     ended = run("teardown", *words)
     assert ended.error is runs["gone"]
@@ -213,7 +215,7 @@ def test_failed_gate_on_another_machine_is_an_error(
 
     failed = GateResult(gate="g", place="p", outcome="fail", reason="too slow")
     monkeypatch.setattr(
-        "harness.remote.run_remote", remote_runs(layout, {"far": make_results(pair(), gates=(failed,))})
+        "harness.remote.run.run_remote", remote_runs(layout, {"far": make_results(pair(), gates=(failed,))})
     )
     ended = run("teardown", *binaries, "-Dspawner=remote", "-Dspawner_hosts=far")
     assert isinstance(ended.error, GateError)

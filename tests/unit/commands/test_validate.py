@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from harness.behaviour import find_tests
+from harness.behaviour.tests import find_tests
 from harness.bench import Subject
 from harness.build.devices import GUESTS
 from harness.check import RULES, TestProof
 from harness.errors import FindingsError, InfrastructureError, OptionError
 from harness.layout import Layout
-from harness.properties import ROWS
+from harness.properties.model import ROWS
 from harness.sandbox import NO_SANDBOX
 from tests.unit.behaviour.test_behaviour import results as behaviour_results
 from tests.unit.behaviour.test_behaviour import row
@@ -42,7 +42,7 @@ def with_suites(layout: Layout) -> Any:
 
 
 def test_series_is_judged_and_results_are_written(run: Run, layout: Layout, calls: Calls) -> None:
-    for stage in ("series.read_input", "sandbox.open_sandbox", "validate.record_validate"):
+    for stage in ("series.read_input", "sandbox.open_sandbox", "validate.run.record_validate"):
         calls.spy(f"harness.{stage}")
     calls.monkeypatch.setenv("GITHUB_ACTIONS", "true")
     ended = run("validate", *QUICK, "-Dfail-on=never")
@@ -126,7 +126,7 @@ def behaviour(calls: Calls) -> Any:
 
     found: list[Any] = []
     original = module.record_validate
-    calls.spy("harness.validate.record_validate", record)
+    calls.spy("harness.validate.run.record_validate", record)
     return found
 
 
@@ -294,7 +294,7 @@ def test_runners_are_tags_of_jobs(run: Run) -> None:
 
 
 def test_fork_gets_a_file_and_its_path_is_printed(run: Run, calls: Calls, tmp_path: Path) -> None:
-    calls.spy("harness.ci.write_fork", lambda *_: tmp_path / "ci.yml")
+    calls.spy("harness.ci.fork.write_fork", lambda *_: tmp_path / "ci.yml")
     words = ("--into", str(tmp_path), "--harness", "git+https://x", "-Dci-runners=large:big")
     ended = run("ci", "gitlab", *words)
     assert (ended.code, ended.out) == (0, f"{tmp_path / 'ci.yml'}\n")
