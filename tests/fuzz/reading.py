@@ -23,8 +23,8 @@ from harness.report.table import table_text
 from harness.report.write import write_reports
 from harness.submit.cover import find_figures
 from harness.submit.validated import validation_summary
-from harness.teardown import Sample
 from harness.teardown.gates import judge_gates, read_gates
+from harness.teardown.model import Sample
 from harness.teardown.ratios import Ratios, read_ratios
 from harness.teardown.results import TeardownResults, read_teardown, teardown_file
 from harness.teardown.slopes import fit_slopes

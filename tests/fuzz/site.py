@@ -31,8 +31,7 @@ from harness.report.pages import TEMPLATES as BASE
 from harness.validate.page import TEMPLATES as RESULTS
 from harness.validate.page import page
 from harness.watch.model import Contents, Given, Run, Series, Version, WatchedPatch
-from harness.watch.site import WrittenSite, write_site
-from harness.watch.site.write import TEMPLATES
+from harness.watch.site.write import TEMPLATES, write_site
 from harness.watch.store import Store
 from tests.fuzz.markup import CONTROL, Reader, check_feed, check_markup, check_page, vocabulary
 
@@ -196,7 +195,7 @@ def series_json() -> bytes:
     return msgspec.json.format(msgspec.json.encode(sample()), indent=1)
 
 
-def write(folder: Path, series: Sequence[Series], address: str = "") -> WrittenSite:
+def write(folder: Path, series: Sequence[Series], address: str = "") -> tuple[Path, ...]:
     """Write the site of ``series``, newest first. Other than in a Store, their texts can contain anything."""
     by_id = {one.id: one for one in series}
     rows = [
