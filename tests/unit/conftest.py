@@ -1,7 +1,5 @@
 """Fixtures shared by the stages: a layout in a temporary folder and a tiny release to import."""
 
-from __future__ import annotations
-
 import functools
 import hashlib
 import io
@@ -26,7 +24,7 @@ hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
 
 ROOT = Path(__file__).resolve().parents[2]
-RELEASE: dict[str, str] = {
+RELEASE = {
     "VERSION": "1.2.3\n",
     "configure": "#!/bin/sh\nexit 0\n",
     "meson.build": "project('tiny')\nblobs = true\nhas_feature = true\n",

@@ -1,7 +1,5 @@
 """The options of meson_options.txt with their defaults, read once for each worker of pytest."""
 
-from __future__ import annotations
-
 import dataclasses
 import functools
 import tempfile

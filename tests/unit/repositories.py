@@ -23,6 +23,14 @@ def write_files(folder, files):
     return folder
 
 
+def make_repository(folder, files=(), message="x", branch="master"):
+    """Commit ``files``, and what else is in ``folder``, to a git repository there. Return ``folder``."""
+    write_files(folder, dict(files))
+    for words in (("init", "-q", "-b", branch), ("add", "-f", "."), ("commit", "-qm", message)):
+        git(folder, *words)
+    return folder
+
+
 def touch_files(folder, *names):
     """Create empty files below ``folder``. Return ``folder``."""
     return write_files(folder, dict.fromkeys(names, b""))

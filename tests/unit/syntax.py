@@ -1,7 +1,5 @@
 """Syntax of this project's files, for tests that look at the code."""
 
-from __future__ import annotations
-
 import ast
 import functools
 
