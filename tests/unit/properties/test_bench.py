@@ -1,6 +1,6 @@
 """The bench with a fake QEMU and a real helper, a process with the same memory."""
 
-import ctypes
+import errno
 import os
 import resource
 import signal
@@ -13,27 +13,15 @@ import pytest
 
 from harness.errors import GuestError
 from harness.properties import failures, status
-from harness.properties.bench import PRELUDE, Bench, Surrounding
+from harness.properties.bench import PRELUDE, Surrounding
 from harness.properties.bpf import deny
 from harness.properties.outcome import Cancelled, Failed, arranged
 from harness.properties.poweroff import boot_sector, guest_that_powers_off, s390x_image
-from harness.teardown import cpu
 
-from ..guest.support import fake_binary
-from .support import make_binary, make_task
+from ..programs import QUIET_PYTHON, started
 
 # Dozens of real processes: run by nox -s tests.
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture
-def make_bench(tmp_path):
-    def make(*words):
-        binary = make_binary(path=fake_binary(tmp_path), words=words)
-        return Bench(make_task(binary=binary), work=tmp_path, logs=tmp_path)
-
-    yield make
-    ctypes.CDLL(None).prctl(cpu.PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
 
 
 def test_helper_that_outlives_qemu_is_timed(make_bench):
@@ -61,15 +49,17 @@ def test_check_that_raises_leaves_no_process(make_bench):
     assert not Path(f"/proc/{running.pid}").exists()
 
 
-def test_missing_helper_fails_and_a_failed_start_is_an_error(make_bench, tmp_path):
+def test_missing_helper_fails_and_a_failed_start_is_an_error(make_bench):
     with make_bench().start(memory_mib=1) as running, pytest.raises(Failed, match="no processes"):
         running.helper()
     with pytest.raises(GuestError, match="bad luck"), make_bench("-fake", "die").start(memory_mib=1):
         pass
     with pytest.raises(Cancelled, match="lacks the option"):
         make_bench().require_option()
-    without = msgspec.structs.replace(make_binary(path=fake_binary(tmp_path)), options=(), able=True)
-    made = Bench(make_task(binary=without), work=tmp_path, logs=tmp_path)
+    made = make_bench()
+    made.task = msgspec.structs.replace(
+        made.task, binary=msgspec.structs.replace(made.task.binary, able=True)
+    )
     with pytest.raises(Cancelled, match="runs without its option"):
         made.require_option()
 
@@ -134,19 +124,14 @@ def test_failed_setup_cancels_and_failed_qemu_does_not(tmp_path):
     ],
 )
 def test_error_must_name_the_feature_and_the_reason(lines, cause, state):
-    import errno
-
     assert failures._judge(GuestError(cause, "x", details=lines), errno.EMFILE)[0] == state
 
 
 def test_descriptors_are_compared_by_their_open_file():
-    with subprocess.Popen(["sleep", "9"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as child:
-        try:
-            assert status.shared_descriptors(os.getpid(), child.pid) in ((2,), ())
-            mine, its = status.confinement(os.getpid()), status.confinement(child.pid)
-            assert status.differences(mine, its) == ()
-        finally:
-            child.kill()
+    with started("sleep", "9", stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as child:
+        assert status.shared_descriptors(os.getpid(), child.pid) in ((2,), ())
+        mine, its = status.confinement(os.getpid()), status.confinement(child.pid)
+        assert status.differences(mine, its) == ()
 
 
 def test_images_of_guests_that_power_off_are_bootable(tmp_path):
@@ -186,39 +171,29 @@ def test_highest_descriptor_and_thousands_below_it_are_used():
 
 
 def test_leaked_descriptors_are_found_among_thousands():
-    reader, writer = os.pipe()
+    copies = list(os.pipe())
+    reader = copies[0]
     script = (
         "import os, sys, time\nfor n in range(100, 900): os.dup2(0, n)\nprint(flush=True); time.sleep(60)"
     )
     try:
-        with subprocess.Popen(
-            [sys.executable, "-IS", "-c", script], stdin=reader, stdout=subprocess.PIPE
-        ) as child:
-            try:
-                child.stdout.readline()
-                copies = [os.dup(reader) for _ in range(status.MANY)]
-                found = status.shared_descriptors(os.getpid(), child.pid)
-                assert len(found) == 9
-                assert status.shared_descriptors(os.getpid(), child.pid, most=2) == found[:2]
-            finally:
-                child.kill()
-                for copy in copies:
-                    os.close(copy)
+        with started(*QUIET_PYTHON, script, ready=True, stdin=reader) as child:
+            copies += [os.dup(reader) for _ in range(status.MANY)]
+            found = status.shared_descriptors(os.getpid(), child.pid)
+            assert len(found) == 9
+            assert status.shared_descriptors(os.getpid(), child.pid, most=2) == found[:2]
     finally:
-        os.close(reader)
-        os.close(writer)
+        for copy in copies:
+            os.close(copy)
 
 
 def test_only_files_and_folders_are_open_paths(tmp_path):
     with (
         (tmp_path / "file").open("w") as stream,
-        subprocess.Popen(["sleep", "9"], stdin=subprocess.PIPE, stdout=stream) as child,
+        started("sleep", "9", stdin=subprocess.PIPE, stdout=stream) as child,
     ):
-        try:
-            assert str(tmp_path / "file") in status.open_paths(child.pid)
-            assert all(path.startswith("/") for path in status.open_paths(child.pid))
-        finally:
-            child.kill()
+        assert str(tmp_path / "file") in status.open_paths(child.pid)
+        assert all(path.startswith("/") for path in status.open_paths(child.pid))
 
 
 def test_missing_value_is_named():
@@ -229,15 +204,9 @@ def test_missing_value_is_named():
 
 
 def test_confinement_is_compared_as_a_whole():
-    with subprocess.Popen(
-        ["sh", "-c", "umask 077; ulimit -n 50; echo; exec sleep 9"], stdout=subprocess.PIPE
-    ) as child:
-        try:
-            child.stdout.readline()
-            mine, its = status.confinement(os.getpid()), status.confinement(child.pid)
-            umask, files = status.differences(mine, its)
-            assert umask.startswith("Umask 0077 instead of")
-            assert files.startswith("Max open files 50 50")
-            assert status.unfiltered_threads(child.pid) == 1
-        finally:
-            child.kill()
+    with started("sh", "-c", "umask 077; ulimit -n 50; echo; exec sleep 9", ready=True) as child:
+        mine, its = status.confinement(os.getpid()), status.confinement(child.pid)
+        umask, files = status.differences(mine, its)
+        assert umask.startswith("Umask 0077 instead of")
+        assert files.startswith("Max open files 50 50")
+        assert status.unfiltered_threads(child.pid) == 1

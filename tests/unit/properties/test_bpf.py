@@ -4,7 +4,6 @@ import platform
 import struct
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -12,6 +11,9 @@ from harness.properties import bpf, sandbox, status
 from harness.properties.bench import PRELUDE
 from harness.properties.bpf import ALLOW, ERRNO, KILL_PROCESS, LD_ABS, RET_K, Call, Insn, run, verdict
 from harness.properties.outcome import Cancelled
+from tests.unit.programs import wait_until
+
+from ..programs import QUIET_PYTHON, started
 
 ARCH = bpf.AUDIT_ARCH.get(platform.machine(), 1)
 RET_A, TAX, TXA, ST, STX, LD_MEM, LDX_MEM, LD_IMM, LDX_IMM, LD_LEN = (
@@ -153,20 +155,14 @@ def test_filter_of_a_real_process_is_read_and_evaluated():
         program += [Insn(bpf.JEQ, 0, 1, number), Insn(RET_K, 0, 0, ALLOW)]
     program.append(Insn(RET_K, 0, 0, KILL_PROCESS))
     lines = "\n".join(" ".join(map(str, insn)) for insn in program)
-    words = [sys.executable, "-IS", "-c", FILTERED, str(PRELUDE), lines]
-    with subprocess.Popen(words, stdin=subprocess.PIPE) as child:
+    with started(*QUIET_PYTHON, FILTERED, str(PRELUDE), lines, stdin=subprocess.PIPE) as child:
+        wait_until(lambda: status.fields(child.pid).get("Seccomp") == "2")
         try:
-            deadline = time.monotonic() + 10
-            while status.fields(child.pid).get("Seccomp") != "2" and time.monotonic() < deadline:
-                time.sleep(0.005)
-            try:
-                filters = bpf.filters_of(child.pid)
-            except OSError as error:
-                pytest.skip(f"this kernel cannot report filters: {error}")
-            assert filters == (tuple(program),)
-            if platform.machine() == "x86_64":
-                assert verdict(filters, Call(11, 0x40000003)) == KILL_PROCESS
-            sandbox.check_filters(filters)
-            assert child.poll() is None, "reading the filter killed the process"
-        finally:
-            child.kill()
+            filters = bpf.filters_of(child.pid)
+        except OSError as error:
+            pytest.skip(f"this kernel cannot report filters: {error}")
+        assert filters == (tuple(program),)
+        if platform.machine() == "x86_64":
+            assert verdict(filters, Call(11, 0x40000003)) == KILL_PROCESS
+        sandbox.check_filters(filters)
+        assert child.poll() is None, "reading the filter killed the process"

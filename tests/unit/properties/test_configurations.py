@@ -19,6 +19,7 @@ from harness.properties.configurations import (
 from harness.properties.emulated import parts_of
 from harness.properties.outcome import Cancelled, Failed, Parts
 from harness.teardown.model import EmulatedHost, Property
+from tests.structs import filled
 
 from .support import make_binary
 
@@ -208,19 +209,11 @@ def test_commands_and_macros_are_changed():
 
 
 def test_results_of_an_emulated_host_become_parts():
-    facts = EmulatedHost(
-        host="s390x",
-        kernel="6",
-        cpus=2,
-        memory_mib=1,
-        accel="tcg",
-        boot_s=1.0,
-        seconds=2.0,
-        properties=(
-            Property(name="clone", outcome="ok", reason=""),
-            Property(name="seccomp", outcome="failed", reason="no filter"),
-        ),
+    properties = (
+        Property(name="clone", outcome="ok"),
+        Property(name="seccomp", outcome="failed", reason="no filter"),
     )
+    facts = filled(EmulatedHost, host="s390x", properties=properties)
     sample = SimpleNamespace(memory_mib=128, outcome="ok", reason="", exit_s=0.02, reclaim_s=None)
     made = parts_of(facts, (sample,))
     assert [(part.name, part.outcome, part.reason) for part in made] == [

@@ -1,6 +1,5 @@
 import contextlib
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from harness.properties.bench import Ended
 from harness.properties.exits import is_undecided
 from harness.properties.outcome import Failed, Parts
 
+from ..programs import started
 from .support import make_binary, make_task
 
 
@@ -86,39 +86,43 @@ def memory(monkeypatch):
     monkeypatch.setattr(exits, "memory_shortage", lambda mib: None if mib <= 16384 else "needs more")
 
 
+def reclaimed(reclaim, **fields):
+    """Return the bench and the parts of the row, where the reference takes 0.1 s."""
+    bench, parts = FakeBench(endless(0.1), reclaim, **fields), Parts()
+    exits.reclaim_without_delay(bench, parts)
+    return bench, parts.made
+
+
 @pytest.mark.usefixtures("memory")
 def test_memory_freed_in_time_passes():
-    bench, parts = FakeBench(endless(0.1), endless(0.11)), Parts()
-    exits.reclaim_without_delay(bench, parts)
-    assert [part.outcome for part in parts.made] == ["pass", "pass"]
-    assert parts.made[1].figures["ratio"] == pytest.approx(1.1)
+    bench, made = reclaimed(endless(0.11))
+    assert [part.outcome for part in made] == ["pass", "pass"]
+    assert made[1].figures["ratio"] == pytest.approx(1.1)
     assert bench.started[:2] == [(1024, False), (1024, True)]
     assert len(bench.started) == 2 * (5 + 3)
     assert bench.started[-1] == (16384, True)
 
 
 @pytest.mark.usefixtures("memory")
-def test_delay_of_one_second_fails_without_more_rounds():
-    bench, parts = FakeBench(endless(0.1), endless(1.1)), Parts()
-    exits.reclaim_without_delay(bench, parts)
-    assert [part.outcome for part in parts.made] == ["fail", "fail"]
-    assert parts.made[0].reason == "memory is freed after 1.10 s; a synchronous teardown takes 100 ms"
+@pytest.mark.parametrize("reclaim", [[1.1] * 8, [1.1] * 5 + [0.12, 0.11, 0.12] * 3])
+def test_failed_row_gets_no_more_rounds(reclaim):
+    bench, made = reclaimed(reclaim)
+    assert [part.outcome for part in made] == ["fail", "fail"]
+    assert made[0].reason == "memory is freed after 1.10 s; a synchronous teardown takes 100 ms"
     assert len(bench.started) == 2 * (5 + 3)
 
 
 @pytest.mark.usefixtures("memory")
 def test_noise_adds_rounds():
-    bench, parts = FakeBench(endless(0.1), [0.13, 0.11, 0.13, 0.13, 0.11, 0.11, *[0.11] * 20]), Parts()
-    exits.reclaim_without_delay(bench, parts)
-    assert [part.outcome for part in parts.made] == ["pass", "pass"]
-    assert parts.made[0].figures["rounds"] == 6
+    _, made = reclaimed([0.13, 0.11, 0.13, 0.13, 0.11, 0.11, *[0.11] * 20])
+    assert [part.outcome for part in made] == ["pass", "pass"]
+    assert made[0].figures["rounds"] == 6
 
 
 def test_largest_size_that_fits_is_used_and_others_are_cancelled(monkeypatch):
     monkeypatch.setattr(exits, "memory_shortage", lambda mib: None if mib <= 5000 else f"needs {mib}")
-    bench, parts = FakeBench(endless(0.1), endless(0.1)), Parts()
-    exits.reclaim_without_delay(bench, parts)
-    assert [(part.name, part.outcome, part.reason) for part in parts.made[1:]] == [
+    _, made = reclaimed(endless(0.1))
+    assert [(part.name, part.outcome, part.reason) for part in made[1:]] == [
         ("4 GiB: 1.15 times the exit of base", "pass", ""),
         ("16 GiB", "cancel", "needs 16384"),
     ]
@@ -129,20 +133,10 @@ def test_largest_size_that_fits_is_used_and_others_are_cancelled(monkeypatch):
     ("allowed", "outcomes"), [(8192, ["pass", "pass", "cancel"]), (512, ["cancel", "cancel", "cancel"])]
 )
 def test_option_memory_limits_the_guests(allowed, outcomes):
-    bench, parts = FakeBench(endless(0.1), endless(0.1), memory_mib=allowed), Parts()
-    exits.reclaim_without_delay(bench, parts)
-    assert [part.outcome for part in parts.made] == outcomes
-    assert parts.made[-1].reason == f"-Dmemory allows {allowed} MiB"
+    bench, made = reclaimed(endless(0.1), memory_mib=allowed)
+    assert [part.outcome for part in made] == outcomes
+    assert made[-1].reason == f"-Dmemory allows {allowed} MiB"
     assert all(size <= allowed for size, _ in bench.started)
-
-
-@pytest.mark.usefixtures("memory")
-def test_failed_row_gets_no_more_rounds():
-    reclaim = [1.1] * 5 + [0.12, 0.11, 0.12] * 3
-    bench, parts = FakeBench(endless(0.1), reclaim), Parts()
-    exits.reclaim_without_delay(bench, parts)
-    assert [part.outcome for part in parts.made] == ["fail", "fail"]
-    assert len(bench.started) == 2 * (5 + 3)
 
 
 @pytest.mark.usefixtures("memory")
@@ -210,23 +204,13 @@ def test_rows_use_less_memory_if_the_option_allows_no_more(monkeypatch):
 
 
 def test_threads_of_a_process_are_counted_until_its_end():
-    process = subprocess.Popen(
-        [
-            sys.executable,
-            "-c",
-            "import threading, time; threading.Timer(60, print).start(); print(flush=True)",
-        ],
-        stdout=subprocess.PIPE,
-    )
-    try:
-        process.stdout.readline()
+    code = "import threading, time; threading.Timer(60, print).start(); print(flush=True)"
+    with started(sys.executable, "-c", code, ready=True) as process:
         tasks = Path(f"/proc/{process.pid}/task")
         assert exits._entries(tasks) == 2
-    finally:
         process.kill()
         os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
         assert exits._entries(tasks) == 0  # a zombie
-        process.communicate()
     assert exits._entries(tasks) == 0
 
 

@@ -8,6 +8,8 @@ from harness.properties import helpforms
 from harness.properties.helpforms import help_forms, read_table
 from harness.properties.outcome import Cancelled
 
+from ..programs import write_program
+
 TABLE = """QEMU emulator version 7.2
 usage: qemu [options] [disk_image]
 
@@ -65,23 +67,12 @@ sys.exit(1)
 
 
 def test_forms_are_those_that_print_and_end_normally(tmp_path):
-    binary = tmp_path / "qemu"
-    binary.write_text(f"#!{sys.executable} -IS\n" + FAKE % TABLE)
-    binary.chmod(0o755)
-    forms = help_forms(binary)
-    assert ("-version",) in forms
-    assert ("-machine", "help") in forms
-    assert ("-machine", "?") in forms
-    assert ("-drive", "format=help") in forms
-    assert ("-machine", "microvm,help") in forms
-    assert ("-net", "nic,model=help") in forms
-    assert not {
-        ("-S",),
-        ("-drive", "help"),
-        ("-drive", "?"),
-        ("-machine", "pc,help"),
-        ("-fda", "help"),
-    } & set(forms)
+    forms = help_forms(write_program(tmp_path / "qemu", f"#!{sys.executable} -IS\n" + FAKE % TABLE))
+    good = {"-version", "-machine help", "-machine ?", "-drive format=help", "-machine microvm,help"}
+    bad = {"-S", "-drive help", "-drive ?", "-machine pc,help", "-fda help"}
+    assert {" ".join(form) for form in forms} & (good | bad | {"-net nic,model=help"}) == (
+        good | {"-net nic,model=help"}
+    )
 
 
 def test_binary_without_a_table_cancels(monkeypatch, tmp_path):
@@ -91,8 +82,6 @@ def test_binary_without_a_table_cancels(monkeypatch, tmp_path):
 
 
 def test_form_that_does_not_end_is_none(monkeypatch, tmp_path):
-    binary = tmp_path / "qemu"
-    binary.write_text("#!/bin/sh\necho help; exec sleep 60\n")
-    binary.chmod(0o755)
+    binary = write_program(tmp_path / "qemu", "echo help; exec sleep 60")
     monkeypatch.setattr(helpforms, "LIMIT_S", 0.2)
     assert helpforms._run(binary, ("-x",)) == (-1, "")

@@ -1,7 +1,5 @@
 """Row 9: what QEMU does without its helper."""
 
-import subprocess
-import sys
 from types import SimpleNamespace
 
 import pytest
@@ -10,19 +8,15 @@ from harness.errors import GuestError
 from harness.properties import killed
 from harness.properties.outcome import Failed
 
+from ..programs import QUIET_PYTHON, started
+
 X86, S390X = "x86_64-softmmu", "s390x-softmmu"
 
 
 @pytest.mark.parametrize(("code", "busy"), [("while True: pass", True), ("time.sleep(60)", False)])
 def test_process_that_spins_is_busy_even_on_a_busy_machine(code, busy):
-    words = [sys.executable, "-IS", "-c", f"import time; print(flush=True); {code}"]
-    words[3] = words[3].replace("; while", "\nwhile")
-    with subprocess.Popen(words, stdout=subprocess.PIPE) as child:
-        try:
-            child.stdout.readline()
-            assert (killed.busy_share(child.pid) > killed.BUSY) is busy
-        finally:
-            child.kill()
+    with started(*QUIET_PYTHON, f"import time\nprint(flush=True)\n{code}", ready=True) as child:
+        assert (killed.busy_share(child.pid) > killed.BUSY) is busy
 
 
 def fake(devices=3, refused=""):

@@ -1,7 +1,6 @@
 import runpy
 import sys
 import types
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -10,10 +9,9 @@ from harness.errors import GuestError, OptionError
 from harness.properties.checks import CHECKS
 from harness.properties.model import OUTCOMES, ROWS, Part, outcome_of, parse_rows, worst
 from harness.properties.outcome import Cancelled, Failed, Parts
+from tests.unit.defaults import ROOT
 
 from .support import make_binary, make_row, make_task
-
-ROOT = Path(__file__).resolve().parents[3]
 
 
 def part(outcome, name="n", reason="r"):

@@ -9,6 +9,8 @@ import pytest
 from harness.properties.moved import _check_threads
 from harness.properties.outcome import Failed
 
+from ..programs import started
+
 HELPER = """
 import os, sys, threading, time
 os.sched_setaffinity(0, {int(sys.argv[2])})
@@ -24,10 +26,8 @@ os._exit(0)
 @contextmanager
 def helper(threads, cpu):
     """A process that runs on one CPU. It ends soon after QEMU has got its signal."""
-    pipe = subprocess.PIPE
-    words = [sys.executable, "-c", HELPER, str(threads), str(cpu)]
-    with subprocess.Popen(words, stdin=pipe, stdout=pipe) as child:
-        child.stdout.readline()
+    words = (sys.executable, "-c", HELPER, str(threads), str(cpu))
+    with started(*words, ready=True, stdin=subprocess.PIPE) as child:
 
         def end(number):
             assert number == 15
@@ -35,7 +35,6 @@ def helper(threads, cpu):
             child.stdin.flush()
 
         yield SimpleNamespace(helper=lambda: child.pid, signal=end)
-        child.kill()
 
 
 def test_several_threads_must_be_where_qemu_was_moved_to():

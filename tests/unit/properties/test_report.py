@@ -1,43 +1,25 @@
 import json
 
 import pytest
-from rich.console import Console
 
 from harness.errors import PropertyError
-from harness.layout import Layout
-from harness.machine import host_facts
 from harness.properties import record
 from harness.properties.record import PropertiesResults, check_properties, properties_file, record_properties
 from harness.report.properties import render_properties
+from tests.structs import filled
 
 from ..bench.support import make_bench
+from ..screen import rendered
 from ..teardown.test_scenario import options
 from .support import make_binary, make_row
 
 
-@pytest.fixture
-def layout(tmp_path):
-    return Layout(root=tmp_path, build=tmp_path / "b", trees=tmp_path / "t", cache=tmp_path / "c")
-
-
 def results(*rows, complete=True):
-    return PropertiesResults(
-        command="nox -s properties",
-        started="a",
-        finished="b",
-        complete=complete,
-        host=host_facts(),
-        options={},
-        binaries=(make_binary(),),
-        rows=rows,
-    )
+    return filled(PropertiesResults, complete=complete, binaries=(make_binary(),), rows=rows)
 
 
 def shown(*rows, **fields):
-    console = Console(width=110)
-    with console.capture() as capture:
-        console.print(render_properties(results(*rows, **fields)))
-    return capture.get()
+    return rendered(render_properties(results(*rows, **fields)), width=110)
 
 
 def test_table_has_a_row_for_each_property_and_a_column_for_each_variant():

@@ -1,6 +1,5 @@
 """Faults of a helper, how processes are confined, and signals, with a fake QEMU and a real helper."""
 
-import ctypes
 import os
 import subprocess
 import sys
@@ -12,28 +11,19 @@ import pytest
 
 from harness.properties import bench as bench_module
 from harness.properties import bpf, confinement, failures, lifetime, sandbox, signals, startup, status
-from harness.properties.bench import PRELUDE, Bench, Surrounding
+from harness.properties.bench import PRELUDE, Surrounding
 from harness.properties.outcome import Cancelled, Failed, Parts
-from harness.teardown import cpu
 
-from ..guest.support import fake_binary
-from .support import make_binary, make_task
+from ..programs import write_program
 
 # Dozens of real processes: run by nox -s tests.
 pytestmark = pytest.mark.slow
 HELPER = ("-fake", "helper:60000000")
 
 
-@pytest.fixture
-def make_bench(tmp_path, monkeypatch):
+@pytest.fixture(autouse=True)
+def _memory_is_populated(monkeypatch):
     monkeypatch.setattr(bench_module, "resident_mib", lambda _: 1 << 20)
-
-    def make(*words, **fields):
-        binary = make_binary(path=fake_binary(tmp_path), words=words)
-        return Bench(make_task(binary=binary, **fields), work=tmp_path, logs=tmp_path)
-
-    yield make
-    ctypes.CDLL(None).prctl(cpu.PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
 
 
 @pytest.fixture
@@ -68,20 +58,11 @@ def test_helper_that_is_not_disturbed_must_be_ready(make_bench):
 def test_qemu_that_ends_must_name_the_feature(make_bench, tmp_path):
     with pytest.raises(Failed, match="x: QEMU ended while it started, with status 3"):
         startup._check_fault(make_bench("-fake", "die"), (), 1, "kill", "x", ready=False)
-    polite = tmp_path / "polite"
-    for text, outcome in (
-        ("async teardown: killed", None),
-        ("bad luck", "does not name asynchronous teardown"),
-    ):
-        polite.write_text(f"#!/bin/sh\necho {text}\nexit 1\n")
-        polite.chmod(0o755)
-        task = make_task(binary=make_binary(path=polite))
-        made = Bench(task, work=tmp_path, logs=tmp_path)
-        if outcome is None:
-            startup._check_fault(made, (), 1, "kill", "x", ready=False)
-        else:
-            with pytest.raises(Failed, match=outcome):
-                startup._check_fault(made, (), 1, "kill", "x", ready=False)
+    polite = write_program(tmp_path / "polite", "echo async teardown: killed; exit 1")
+    startup._check_fault(make_bench(path=polite), (), 1, "kill", "x", ready=False)
+    rude = write_program(tmp_path / "rude", "echo bad luck; exit 1")
+    with pytest.raises(Failed, match="does not name asynchronous teardown"):
+        startup._check_fault(make_bench(path=rude), (), 1, "kill", "x", ready=False)
 
 
 def test_process_is_compared_with_one_without_the_feature_and_with_its_helper(make_bench, monkeypatch):
@@ -126,14 +107,12 @@ def test_each_signal_ends_qemu_alone(make_bench, monkeypatch):
     assert (ended.status, ended.helpers) == (-9, 1)
 
 
-def test_help_that_creates_a_helper_is_noticed(tmp_path):
+def test_help_that_creates_a_helper_is_noticed(make_bench, tmp_path):
+    made = make_bench(path=tmp_path / "qemu")
     for script, outcome in (("exit 0", False), ("kill -SYS $$", True)):
-        binary = tmp_path / "qemu"
-        binary.write_text(f"#!/bin/sh\n{script}\n")
-        binary.chmod(0o755)
-        made = Bench(make_task(binary=make_binary(path=binary)), work=tmp_path, logs=tmp_path)
+        write_program(tmp_path / "qemu", script)
         assert lifetime._makes_helper(made, ("-x",), Surrounding()) is outcome
-    binary.write_text("#!/bin/sh\nexit 1\n")
+    write_program(tmp_path / "qemu", "exit 1")
     with pytest.raises(Failed, match="ended with status 1: -x y"):
         lifetime._makes_helper(made, ("-x", "y"), Surrounding())
 
@@ -170,18 +149,13 @@ def test_parts_of_the_faults_are_reported(make_bench, names):
     assert [part.outcome for part in parts.made] == ["fail"]
 
 
-def test_daemon_without_a_helper_must_be_reported_to_its_starter(tmp_path):
-    binary = tmp_path / "daemon"
+def test_daemon_without_a_helper_must_be_reported_to_its_starter(make_bench, tmp_path):
+    made = make_bench(path=write_program(tmp_path / "daemon", "echo async teardown: EPERM; exit 1"))
+    failures._expect_no_daemon(made)
     for script, outcome in (
-        ("echo async teardown: EPERM; exit 1", None),
         ("echo async teardown: EPERM; exit 3", "QEMU ended with 3"),
         ("echo bad luck; exit 1", "no error names"),
     ):
-        binary.write_text(f"#!/bin/sh\n{script}\n")
-        binary.chmod(0o755)
-        made = Bench(make_task(binary=make_binary(path=binary)), work=tmp_path, logs=tmp_path)
-        if outcome is None:
+        write_program(tmp_path / "daemon", script)
+        with pytest.raises(Failed, match=outcome):
             failures._expect_no_daemon(made)
-        else:
-            with pytest.raises(Failed, match=outcome):
-                failures._expect_no_daemon(made)

@@ -1,9 +1,9 @@
 """Rows 16 and 17: content of shared memory, and what a sleeping process waits for and holds."""
 
+import contextlib
 import mmap
 import os
 import subprocess
-import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,6 +13,9 @@ import pytest
 from harness.properties import asleep, sandbox, shared
 from harness.properties.bench import Ended
 from harness.properties.outcome import Cancelled, Failed
+from tests.unit.programs import wait_until
+
+from ..programs import QUIET_PYTHON, started
 
 MIB = 1 << 20
 
@@ -41,9 +44,8 @@ def test_mapped_file_of_that_size_is_opened():
         "import mmap, os; f = os.memfd_create('x'); os.ftruncate(f, 3 << 20); m = mmap.mmap(f, 3 << 20); "
     )
     script += "m[0:2] = b'hi'; print(flush=True); import time; time.sleep(60)"
-    with subprocess.Popen([sys.executable, "-IS", "-c", script], stdout=subprocess.PIPE) as child:
+    with started(*QUIET_PYTHON, script, ready=True) as child:
         try:
-            child.stdout.readline()
             descriptor = shared._open_memory(child.pid, 3 * MIB)
             assert os.pread(descriptor, 2, 0) == b"hi"
             os.close(descriptor)
@@ -51,8 +53,6 @@ def test_mapped_file_of_that_size_is_opened():
                 shared._open_memory(child.pid, 5 * MIB)
         except PermissionError:
             pytest.skip("opening mapped files needs CAP_CHECKPOINT_RESTORE")
-        finally:
-            child.kill()
 
 
 @pytest.mark.parametrize(("helpers", "reclaim_s"), [(0, 0.1), (1, None)])
@@ -63,8 +63,8 @@ def test_end_without_a_helper_that_ends_proves_nothing(helpers, reclaim_s):
 
 
 def sleeper(code):
-    words = [sys.executable, "-IS", "-c", f"import os, select, time; print(flush=True); {code}"]
-    return subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    code = f"import os, select, time; print(flush=True); {code}"
+    return started(*QUIET_PYTHON, code, ready=True, stdin=subprocess.PIPE)
 
 
 @pytest.mark.parametrize(
@@ -86,28 +86,14 @@ def test_time_limit_of_a_wait_is_found(code, limited):
     except Cancelled as cancelled:
         pytest.skip(str(cancelled))
     with sleeper(code) as child:
-        try:
-            child.stdout.readline()
-            deadline = time.monotonic() + 10
-            while Path(f"/proc/{child.pid}/syscall").read_text().startswith("running"):
-                assert time.monotonic() < deadline
-                time.sleep(0.01)
-            time.sleep(0.1)
-            if limited:
-                with pytest.raises(Failed, match="with a time limit"):
-                    asleep._check_waits(child.pid)
-            else:
-                asleep._check_waits(child.pid)
-        finally:
-            child.kill()
+        wait_until(lambda: not Path(f"/proc/{child.pid}/syscall").read_text().startswith("running"))
+        time.sleep(0.1)
+        with pytest.raises(Failed, match="with a time limit") if limited else contextlib.nullcontext():
+            asleep._check_waits(child.pid)
 
 
 def test_wakeups_are_counted():
     with sleeper("[time.sleep(0.01) for _ in range(10000)]") as child:
-        try:
-            child.stdout.readline()
-            before = asleep._switches(child.pid)
-            time.sleep(0.3)
-            assert asleep._switches(child.pid) > before
-        finally:
-            child.kill()
+        before = asleep._switches(child.pid)
+        time.sleep(0.3)
+        assert asleep._switches(child.pid) > before
