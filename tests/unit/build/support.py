@@ -3,15 +3,13 @@
 import os
 import shutil
 import time
-from pathlib import Path
 
 from harness.build import build
 from harness.layout import Layout
 from harness.progress import Silent
 from harness.tree import Checkout, Facts
-from tests.unit.defaults import options_with
+from tests.unit.defaults import ROOT, options_with
 
-ROOT = Path(__file__).resolve().parents[3]
 FAKE = ROOT / "tests" / "fakeqemu"
 BOTH = ("x86_64-softmmu", "s390x-softmmu")
 

@@ -30,21 +30,15 @@ from tests.unit.build.support import (
     configure_runs,
     edit,
     make_checkout,
-    make_layout,
     make_options,
 )
+from tests.unit.programs import wait_until
 
 pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")
 X86 = ("x86_64-softmmu",)
 
 
-@pytest.fixture
-def layout(tmp_path):
-    return make_layout(tmp_path)
-
-
-def test_both_targets_are_built_and_described(layout):
-    checkout = make_checkout(layout)
+def test_both_targets_are_built_and_described(layout, checkout):
     built = build_it(checkout, layout)
     assert [binary.target for binary in built.binaries] == ["s390x-softmmu", "x86_64-softmmu"]
     x86 = built.binary("x86_64-softmmu")
@@ -56,8 +50,7 @@ def test_both_targets_are_built_and_described(layout):
     assert find_binary(layout, "7.2", "base", "x86_64-softmmu") == x86.file
 
 
-def test_sanitized_build_has_a_separate_folder(layout):
-    checkout = make_checkout(layout)
+def test_sanitized_build_has_a_separate_folder(layout, checkout):
     plain = build_it(checkout, layout, targets=X86)
     special = build_it(checkout, layout, targets=X86, profile="sanitize")
     assert (plain.profile, special.profile) == ("release", "sanitize")
@@ -100,21 +93,17 @@ def test_results_contain_every_build_and_the_command(layout):
     assert stored["builds"][0]["binaries"][0]["sha256"] == built.binaries[0].sha256
 
 
-def test_up_to_date_build_runs_neither_configure_nor_ninja(layout):
-    checkout = make_checkout(layout)
+def test_up_to_date_build_runs_neither_configure_nor_ninja(layout, checkout):
     first = build_it(checkout, layout)
     log = Path(first.logs[1]).stat().st_mtime_ns
-    started = time.monotonic()
     second = build_it(checkout, layout)
-    assert time.monotonic() - started < 1
     assert second.reused
     assert second.binaries == first.binaries
     assert configure_runs(checkout) == 1
     assert Path(first.logs[1]).stat().st_mtime_ns == log
 
 
-def test_missing_binary_is_linked_again(layout):
-    checkout = make_checkout(layout)
+def test_missing_binary_is_linked_again(layout, checkout):
     built = build_it(checkout, layout, targets=X86)
     built.binaries[0].file.unlink()
     with pytest.raises(NothingBuiltError, match="does not exist"):
@@ -125,9 +114,8 @@ def test_missing_binary_is_linked_again(layout):
     assert configure_runs(checkout) == 1
 
 
-def test_binary_with_other_bytes_is_linked_again(layout):
+def test_binary_with_other_bytes_is_linked_again(layout, checkout):
     """ninja compares timestamps only: the file is newer than its objects, so it is up to date."""
-    checkout = make_checkout(layout)
     built = build_it(checkout, layout)
     first, second = (binary.file for binary in built.binaries)
     first.write_bytes(second.read_bytes())
@@ -140,16 +128,14 @@ def test_binary_with_other_bytes_is_linked_again(layout):
 
 
 @pytest.mark.parametrize("text", ["", "rule cc\n  comma\n"], ids=["empty", "cut off"])
-def test_damaged_build_file_is_configured_again(layout, text):
-    checkout = make_checkout(layout)
+def test_damaged_build_file_is_configured_again(layout, checkout, text):
     build_it(checkout, layout, targets=X86)
     (checkout.path.parent / "native" / "build.ninja").write_text(text)
     again = build_it(dataclasses.replace(checkout, commit="c2"), layout, targets=X86)
     assert (again.binaries[0].target, configure_runs(checkout)) == (X86[0], 2)
 
 
-def test_error_of_ninja_is_reported(layout):
-    checkout = make_checkout(layout)
+def test_error_of_ninja_is_reported(layout, checkout):
     (checkout.path / "vl.c").unlink()
     with pytest.raises(CompileError) as caught:
         build_it(checkout, layout, targets=X86)
@@ -157,9 +143,8 @@ def test_error_of_ninja_is_reported(layout):
     assert configure_runs(checkout) == 1
 
 
-def test_build_with_future_timestamps_is_repeated_from_scratch(layout):
+def test_build_with_future_timestamps_is_repeated_from_scratch(layout, checkout):
     """After the clock was set back, changed sources appear to be older than their objects."""
-    checkout = make_checkout(layout)
     build_it(checkout, layout, targets=X86)
     soon = time.time() + 3600
     os.utime(checkout.path.parent / "native" / ".ninja_log", (soon, soon))
@@ -169,8 +154,7 @@ def test_build_with_future_timestamps_is_repeated_from_scratch(layout):
     assert any("the clock was set back" in line for line in reporter.lines)
 
 
-def test_new_commit_compiles_only_changed_files(layout):
-    checkout = make_checkout(layout)
+def test_new_commit_compiles_only_changed_files(layout, checkout):
     build_it(checkout, layout)
     edit(checkout.path / "osdep.c", "7.2.0", "7.2.1")
     changed = build_it(dataclasses.replace(checkout, commit="c2"), layout)
@@ -179,8 +163,7 @@ def test_new_commit_compiles_only_changed_files(layout):
     assert (changed.commit, configure_runs(checkout)) == ("c2", 1)
 
 
-def test_changed_configure_script_or_variable_configures_again(layout, monkeypatch):
-    checkout = make_checkout(layout)
+def test_changed_configure_script_or_variable_configures_again(layout, checkout, monkeypatch):
     build_it(checkout, layout, targets=X86)
     edit(checkout.path / "configure", "Stands for", "Stands in for")
     build_it(checkout, layout, targets=X86)
@@ -190,8 +173,7 @@ def test_changed_configure_script_or_variable_configures_again(layout, monkeypat
     assert configure_runs(checkout) == 3
 
 
-def test_build_of_one_target_keeps_the_other(layout):
-    checkout = make_checkout(layout)
+def test_build_of_one_target_keeps_the_other(layout, checkout):
     build_it(checkout, layout, targets=X86)
     build_it(checkout, layout, targets=("s390x-softmmu",))
     assert configure_runs(checkout) == 2
@@ -200,8 +182,7 @@ def test_build_of_one_target_keeps_the_other(layout):
     assert find_binary(layout, "7.2", "base", "s390x-softmmu").exists()
 
 
-def test_failed_configure_reports_its_error_and_is_repeated(layout, monkeypatch):
-    checkout = make_checkout(layout)
+def test_failed_configure_reports_its_error_and_is_repeated(layout, checkout, monkeypatch):
     monkeypatch.setenv("FAKEQEMU_FAULT", "configure")
     with pytest.raises(ConfigureError) as caught:
         build_it(checkout, layout)
@@ -213,18 +194,17 @@ def test_failed_configure_reports_its_error_and_is_repeated(layout, monkeypatch)
     assert "ERROR" in (layout.logs / "7.2-base-native-configure.log.1").read_text()
 
 
-def test_missing_crates_have_a_remedy(layout):
-    checkout = make_checkout(layout)
+def test_missing_crates_have_a_remedy(layout, checkout):
     line = "../src/rust/meson.build:2:1: ERROR: Subproject anyhow-1-rs is buildable: NO"
-    (checkout.path / "configure").write_text(f"#!/bin/sh\n# {' '.join(SWITCHES)}\necho '{line}'\nexit 1\n")
+    known = " ".join((*SWITCHES, "--meson=*)"))  # without it, the harness would install meson
+    (checkout.path / "configure").write_text(f"#!/bin/sh\n# {known}\necho '{line}'\nexit 1\n")
     with pytest.raises(ConfigureError) as caught:
         build_it(checkout, layout)
     assert "official archive" in caught.value.remedy
     assert caught.value.details == (line,)
 
 
-def test_incomplete_build_file_is_not_used(layout, monkeypatch):
-    checkout = make_checkout(layout)
+def test_incomplete_build_file_is_not_used(layout, checkout, monkeypatch):
     monkeypatch.setenv("FAKEQEMU_FAULT", "half")
     with pytest.raises(ConfigureError):
         build_it(checkout, layout)
@@ -233,8 +213,7 @@ def test_incomplete_build_file_is_not_used(layout, monkeypatch):
     assert build_it(checkout, layout).steps == 6
 
 
-def test_build_uses_what_was_configured_ahead(layout):
-    checkout = make_checkout(layout)
+def test_build_uses_what_was_configured_ahead(layout, checkout):
     for _ in range(2):
         configure(checkout, make_options(targets=X86), layout, Silent())
     assert configure_runs(checkout) == 1
@@ -250,8 +229,7 @@ def test_hanging_configure_times_out(layout, monkeypatch):
         build_it(make_checkout(layout), layout)
 
 
-def test_failed_compile_reports_the_first_error_and_the_log(layout):
-    checkout = make_checkout(layout)
+def test_failed_compile_reports_the_first_error_and_the_log(layout, checkout):
     edit(checkout.path / "osdep.c", "return", "retrun")
     with pytest.raises(CompileError) as caught:
         build_it(checkout, layout, jobs=1)
@@ -267,17 +245,15 @@ def test_failed_compile_reports_the_first_error_and_the_log(layout):
     assert configure_runs(checkout) == 1
 
 
-def test_link_error_is_reported(layout):
-    checkout = make_checkout(layout)
+def test_link_error_is_reported(layout, checkout):
     edit(checkout.path / "osdep.c", "fake_version", "other_version")
     with pytest.raises(CompileError) as caught:
         build_it(checkout, layout, targets=X86)
     assert any("undefined reference to `fake_version'" in line for line in caught.value.details)
 
 
-def test_killed_build_is_resumed(layout, monkeypatch):
+def test_killed_build_is_resumed(layout, checkout, monkeypatch):
     """After SIGKILL during ninja, no process remains, and the next run builds only the missing files."""
-    checkout = make_checkout(layout)
     program = (
         "from pathlib import Path; from tests.unit.build.support import build_it, checkout_at, make_layout\n"
         f"c = checkout_at(Path({str(checkout.path)!r}))\n"
@@ -287,11 +263,11 @@ def test_killed_build_is_resumed(layout, monkeypatch):
         [sys.executable, "-c", program], cwd=ROOT, env={**os.environ, "FAKEQEMU_FAULT": "hang-compile"}
     )
     try:
-        _wait_for((checkout.path.parent / "compile-hangs").exists)
+        wait_until((checkout.path.parent / "compile-hangs").exists)
     finally:
         child.send_signal(signal.SIGKILL)
         child.wait()
-    _wait_for(lambda: not _processes_in(checkout.path.parent / "native"))
+    wait_until(lambda: not _processes_in(checkout.path.parent / "native"))
     resumed = build_it(checkout, layout)
     assert 0 < resumed.steps < 6
     assert len(resumed.binaries) == 2
@@ -310,8 +286,7 @@ def test_variants_share_compiled_files(layout):
     assert warm.compiler.launcher.endswith("ccache")
 
 
-def test_unbuildable_pin_target_or_source_is_refused(layout):
-    checkout = make_checkout(layout)
+def test_unbuildable_pin_target_or_source_is_refused(layout, checkout):
     with pytest.raises(OptionError, match="arm-softmmu"):
         build_it(checkout, layout, targets=("arm-softmmu",))
     (checkout.path / "configure").unlink()
@@ -329,8 +304,7 @@ def test_missing_binary_error_contains_the_build_command(layout):
     assert "nox -s build -- -Dtargets=x86_64-softmmu,s390x-softmmu" in caught.value.remedy
 
 
-def test_unwritable_folder_is_a_storage_error(layout):
-    checkout = make_checkout(layout)
+def test_unwritable_folder_is_a_storage_error(layout, checkout):
     (checkout.path.parent / "native").write_text("in the way")
     with pytest.raises(StorageError):
         build_it(checkout, layout, reporter=Silent())
@@ -346,10 +320,3 @@ def _processes_in(folder):
             except OSError:
                 continue
     return found
-
-
-def _wait_for(condition, limit_s=15):
-    deadline = time.monotonic() + limit_s
-    while not condition():
-        assert time.monotonic() < deadline, "the condition did not become true"
-        time.sleep(0.02)

@@ -10,14 +10,9 @@ from harness.build.plan import folder_name
 from harness.errors import NothingBuiltError, StorageError
 from harness.guest.model import ARCHITECTURES
 from harness.pipeline import with_devices
-from tests.unit.build.support import build_it, configure_runs, make_checkout, make_layout, make_options
+from tests.unit.build.support import build_it, configure_runs, make_checkout, make_options
 
 X86, S390 = ("x86_64-softmmu",), ("s390x-softmmu",)
-
-
-@pytest.fixture
-def layout(tmp_path):
-    return make_layout(tmp_path)
 
 
 @pytest.fixture

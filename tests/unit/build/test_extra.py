@@ -13,17 +13,8 @@ from harness.build.needs import Requirement, requirements
 from harness.build.plan import Extra
 from harness.errors import CompileError, MissingError, OptionError
 from harness.progress import Silent
-from tests.unit.build.support import BOTH, configure_runs, make_checkout, make_layout, make_options
-
-
-@pytest.fixture
-def layout(tmp_path):
-    return make_layout(tmp_path)
-
-
-@pytest.fixture
-def checkout(layout):
-    return make_checkout(layout)
+from tests.unit.build.support import BOTH, configure_runs, make_options
+from tests.unit.programs import write_program
 
 
 def build_with(checkout, layout, targets=BOTH[:1], **extra):
@@ -82,15 +73,10 @@ def test_user_emulation_is_built_if_the_tree_has_it(layout, checkout):
 
 def test_another_compiler_builds_beside_the_first(layout, checkout, tmp_path, monkeypatch):
     first = build_with(checkout, layout)
-    programs = tmp_path / "bin"
-    programs.mkdir()
-    gcc = shutil.which("gcc")
-    assert gcc
-    (programs / "clang").write_text(f'#!/bin/sh\nexec {gcc} "$@"\n')
-    (programs / "clang").chmod(0o755)
-    monkeypatch.setenv("PATH", str(programs), prepend=":")
+    clang = write_program(tmp_path / "bin" / "clang", f'exec {shutil.which("gcc")} "$@"')
+    monkeypatch.setenv("PATH", str(clang.parent), prepend=":")
     second = build_with(checkout, layout, compiler="clang")
-    assert second.compiler.path == str(programs / "clang")
+    assert second.compiler.path == str(clang)
     assert Path(second.folder) == Path(first.folder).with_name("native-clang")
     assert second.logs != first.logs
     assert build_with(checkout, layout).reused

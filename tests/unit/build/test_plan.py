@@ -1,7 +1,6 @@
 """The plan of a build: the arguments of configure, and the inputs of the fingerprint."""
 
 import dataclasses
-import sys
 from pathlib import Path
 
 import pytest
@@ -9,7 +8,7 @@ import pytest
 from harness.build.configure import SWITCHES, Configure
 from harness.build.plan import BuildRequest, Extra, Tools, binary_name, folder_name, make_plan, target_name
 from harness.errors import ConfigureError, OptionError
-from tests.unit.build.support import BOTH, make_layout
+from tests.unit.build.support import BOTH
 
 TOOLS = Tools(
     compiler=Path("/usr/bin/gcc"),
@@ -21,11 +20,6 @@ TOOLS = Tools(
     python_digest="abc",
     ccache=Path("/usr/bin/ccache"),
 )
-
-
-@pytest.fixture
-def layout(tmp_path):
-    return make_layout(tmp_path)
 
 
 KNOWN = " ".join(f"{switch})" for switch in SWITCHES)
@@ -54,8 +48,12 @@ def request_for(layout, **changes):
     return BuildRequest(**(fields | changes))
 
 
+def plan_of(layout, env=None, tools=TOOLS, **changes):
+    return make_plan(request_for(layout, **changes), tools, layout, env or {})
+
+
 def test_both_targets_are_configured_and_built_together(layout):
-    plan = make_plan(request_for(layout), TOOLS, layout, {})
+    plan = plan_of(layout)
     assert plan.configure[0] == "../src/configure"
     assert "--target-list=x86_64-softmmu,s390x-softmmu" in plan.configure
     assert "--cc=/usr/bin/ccache /usr/bin/gcc" in plan.configure
@@ -67,7 +65,7 @@ def test_both_targets_are_configured_and_built_together(layout):
     [(OLD, "--meson=/venv/bin/meson", "--python="), (NEW, "--python=/venv/bin/python3", "--meson=")],
 )
 def test_only_switches_that_configure_knows_are_passed(layout, configure, given, absent):
-    plan = make_plan(request_for(layout, configure=configure), TOOLS, layout, {})
+    plan = plan_of(layout, configure=configure)
     assert given in plan.configure
     assert not [word for word in plan.configure if word.startswith(absent)]
     assert ("--disable-download" in plan.configure) == (configure is NEW)
@@ -76,23 +74,21 @@ def test_only_switches_that_configure_knows_are_passed(layout, configure, given,
 
 def test_rust_is_off_unless_it_is_asked_for(layout):
     rusty = dataclasses.replace(NEW, text=f"{NEW.text} --enable-rust) --disable-rust)")
-    request = request_for(layout, configure=rusty)
-    plain = make_plan(request, TOOLS, layout, {})
+    plain = plan_of(layout, configure=rusty)
     assert not [word for word in plain.configure if "rust" in word]
-    plan = make_plan(dataclasses.replace(request, rust=True), TOOLS, layout, {})
+    plan = plan_of(layout, configure=rusty, rust=True)
     assert "--enable-rust" in plan.configure
     assert plan.fingerprint != plain.fingerprint
     with pytest.raises(OptionError, match="this release has no Rust"):
-        make_plan(request_for(layout, rust=True), TOOLS, layout, {})
+        plan_of(layout, rust=True)
 
 
 @pytest.mark.parametrize(
     ("configure", "given"), [(OLD, ("--enable-sanitizers",)), (NEW, ("--enable-asan", "--enable-ubsan"))]
 )
 def test_sanitizers_are_enabled_by_the_switches_of_the_release(layout, configure, given):
-    request = request_for(layout, configure=configure)
-    plain = make_plan(request, TOOLS, layout, {})
-    plan = make_plan(dataclasses.replace(request, profile="sanitize"), TOOLS, layout, {})
+    plain = plan_of(layout, configure=configure)
+    plan = plan_of(layout, configure=configure, profile="sanitize")
     switches = {"--enable-sanitizers", "--enable-asan", "--enable-ubsan"}
     assert not switches.intersection(plain.configure)
     assert switches.intersection(plan.configure) == set(given)
@@ -104,12 +100,12 @@ def test_sanitizers_are_enabled_by_the_switches_of_the_release(layout, configure
 def test_a_release_without_the_switches_is_refused(layout):
     lacking = Configure(text=OLD.text.replace("--without-default-features", ""), packages=())
     with pytest.raises(ConfigureError, match="does not know --without-default-features"):
-        make_plan(request_for(layout, configure=lacking), TOOLS, layout, {})
+        plan_of(layout, configure=lacking)
 
 
 def test_unknown_host_is_refused(layout):
     with pytest.raises(OptionError, match="riscv"):
-        make_plan(request_for(layout, host="riscv"), TOOLS, layout, {})
+        plan_of(layout, host="riscv")
 
 
 @pytest.mark.parametrize(
@@ -123,39 +119,33 @@ def test_unknown_host_is_refused(layout):
     ],
 )
 def test_other_tools_change_the_fingerprint(layout, tools):
-    request = request_for(layout)
-    assert (
-        make_plan(request, tools, layout, {}).fingerprint != make_plan(request, TOOLS, layout, {}).fingerprint
-    )
+    assert plan_of(layout, tools=tools).fingerprint != plan_of(layout).fingerprint
 
 
 def test_fingerprint_includes_flags_but_not_inputs_of_ninja(layout):
-    request = request_for(layout)
-    plan = make_plan(request, TOOLS, layout, {})
-    assert make_plan(request, TOOLS, layout, {"CFLAGS": "-O0"}).fingerprint != plan.fingerprint
-    same = dataclasses.replace(request, commit="c2", jobs=1, targets=BOTH[:1])
-    assert make_plan(same, TOOLS, layout, {"PATH": "/elsewhere"}).fingerprint == plan.fingerprint
+    plan = plan_of(layout)
+    assert plan_of(layout, {"CFLAGS": "-O0"}).fingerprint != plan.fingerprint
+    same = plan_of(layout, {"PATH": "/elsewhere"}, commit="c2", jobs=1, targets=BOTH[:1])
+    assert same.fingerprint == plan.fingerprint
     moved = dataclasses.replace(TOOLS, meson=Path("/other/bin/meson"), ninja=Path("/other/bin/ninja"))
-    assert make_plan(request, moved, layout, {}).fingerprint == plan.fingerprint
+    assert plan_of(layout, tools=moved).fingerprint == plan.fingerprint
 
 
 def test_variants_differ_for_ccache_only_in_the_base_folder(layout):
-    base = make_plan(request_for(layout), TOOLS, layout, {})
-    patched = make_plan(request_for(layout, label="patched-x"), TOOLS, layout, {})
+    base = plan_of(layout)
+    patched = plan_of(layout, label="patched-x")
     assert base.env["CCACHE_DIR"] == patched.env["CCACHE_DIR"]
     for plan in (base, patched):
         assert plan.env["CCACHE_BASEDIR"] == str(plan.folder.parent)
-    assert make_plan(request_for(layout), dataclasses.replace(TOOLS, ccache=None), layout, {}).env == {}
+    assert plan_of(layout, tools=dataclasses.replace(TOOLS, ccache=None)).env == {}
 
 
 def test_fake_configure_knows_all_switches(layout):
     """The fake configure rejects unknown arguments, so a new switch must be added to it, too."""
-    assert sys.platform == "linux"
     text = (Path(__file__).parents[2] / "fakeqemu" / "configure").read_text()
     for version in ("7.2.0", "10.0.2"):
         for profile in ("release", "sanitize"):
-            request = request_for(layout, version=version, profile=profile)
-            for word in make_plan(request, TOOLS, layout, {}).configure[1:]:
+            for word in plan_of(layout, version=version, profile=profile).configure[1:]:
                 assert word.partition("=")[0] in text
 
 
@@ -166,14 +156,14 @@ def test_binaries_of_system_and_user_emulation():
 
 
 def test_extra_switches_and_goals_are_part_of_the_plan(layout):
-    plain = make_plan(request_for(layout), TOOLS, layout, {})
+    plain = plan_of(layout)
     extra = Extra(switches=("--enable-curl",), goals=("qemu-img",))
-    plan = make_plan(request_for(layout, extra=extra), TOOLS, layout, {})
+    plan = plan_of(layout, extra=extra)
     assert "--enable-curl" in plan.configure
     assert "--without-default-features" in plan.configure
     assert plan.ninja == (*plain.ninja, "qemu-img")
     assert plan.fingerprint != plain.fingerprint
-    wide = make_plan(request_for(layout, targets=(), extra=Extra(default_features=True)), TOOLS, layout, {})
+    wide = plan_of(layout, targets=(), extra=Extra(default_features=True))
     assert "--without-default-features" not in wide.configure
     assert not any(word.startswith("--target-list") for word in wide.configure)
 
@@ -181,5 +171,5 @@ def test_extra_switches_and_goals_are_part_of_the_plan(layout):
 def test_another_compiler_has_a_folder_of_its_own(layout):
     assert folder_name("native", "release", "clang") == "native-clang"
     assert folder_name("native", "sanitize", "clang") == "native-sanitize-clang"
-    plan = make_plan(request_for(layout, extra=Extra(compiler="clang")), TOOLS, layout, {})
+    plan = plan_of(layout, extra=Extra(compiler="clang"))
     assert plan.folder.name == "native-clang"

@@ -11,17 +11,7 @@ from harness.build.plan import Extra
 from harness.build.probe import KEPT, Sources, probe
 from harness.errors import OptionError
 from harness.progress import Silent
-from tests.unit.build.support import configure_runs, make_checkout, make_layout, make_options
-
-
-@pytest.fixture
-def layout(tmp_path):
-    return make_layout(tmp_path)
-
-
-@pytest.fixture
-def checkout(layout):
-    return make_checkout(layout)
+from tests.unit.build.support import configure_runs, make_options
 
 
 def stored(layout):

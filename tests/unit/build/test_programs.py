@@ -12,7 +12,6 @@ from harness.build.sysroot import Sysroot
 from harness.errors import CompileError, ConfigureError
 from harness.process import Finished
 from harness.progress import Silent
-from tests.unit.build.support import make_layout
 
 STATIC = Elf(machine="EM_S390", interpreter="", needed=())
 
@@ -38,8 +37,7 @@ def tools(tmp_path, monkeypatch):
     return calls
 
 
-def test_meson_runs_once_and_ninja_each_time(tools, tmp_path):
-    layout = make_layout(tmp_path)
+def test_meson_runs_once_and_ninja_each_time(tools, layout):
     found = build_programs(layout, Silent(), ["measure"], host="s390x")
     assert found == {"measure": layout.build / "guest/s390x/measure"}
     assert [words[0] for words in tools] == ["mesonbuild.mesonmain", "ninja"]
@@ -50,8 +48,7 @@ def test_meson_runs_once_and_ninja_each_time(tools, tmp_path):
     assert [words[0] for words in tools] == ["mesonbuild.mesonmain", "ninja", "ninja"]
 
 
-def test_another_sysroot_runs_meson_again(tools, tmp_path, monkeypatch):
-    layout = make_layout(tmp_path)
+def test_another_sysroot_runs_meson_again(tools, layout, monkeypatch, tmp_path):
     build_programs(layout, Silent(), ["measure"], host="s390x")
     monkeypatch.setattr(
         programs, "ensure_sysroot", lambda host, *_: Sysroot(path=tmp_path / "newer", host=host)
@@ -60,24 +57,24 @@ def test_another_sysroot_runs_meson_again(tools, tmp_path, monkeypatch):
     assert [words[0] for words in tools] == ["mesonbuild.mesonmain", "ninja"] * 2
 
 
-def test_folder_of_other_sources_is_set_up_again(tools, tmp_path, monkeypatch):
-    build_programs(make_layout(tmp_path), Silent(), ["measure"])
+def test_folder_of_other_sources_is_set_up_again(tools, layout, tmp_path, monkeypatch):
+    build_programs(layout, Silent(), ["measure"])
     monkeypatch.setattr(programs, "SOURCES", tmp_path / "moved")
-    build_programs(make_layout(tmp_path), Silent(), ["measure"])
+    build_programs(layout, Silent(), ["measure"])
     assert [words[-1] for words in tools if words[0] != "ninja"] == [str(SOURCES), str(tmp_path / "moved")]
 
 
-def test_native_programs_use_no_sysroot_and_no_cross_file(tools, tmp_path, monkeypatch):
+def test_native_programs_use_no_sysroot_and_no_cross_file(tools, layout, monkeypatch):
     monkeypatch.setattr(programs, "ensure_sysroot", lambda *_: pytest.fail("a sysroot was made"))
-    build_programs(make_layout(tmp_path), Silent(), ["measure"])
+    build_programs(layout, Silent(), ["measure"])
     assert "--cross-file" not in tools[0]
 
 
-def test_program_with_libraries_is_refused(tools, tmp_path, monkeypatch):
+def test_program_with_libraries_is_refused(tools, layout, monkeypatch):
     shared = Elf(machine="EM_S390", interpreter="/lib/ld64.so.1", needed=("libc.so.6",))
     monkeypatch.setattr(programs, "read_elf", lambda _: shared)
     with pytest.raises(CompileError, match="measure is not a static program"):
-        build_programs(make_layout(tmp_path), Silent(), ["measure"], host="s390x")
+        build_programs(layout, Silent(), ["measure"], host="s390x")
 
 
 @pytest.mark.parametrize(
@@ -92,16 +89,14 @@ def test_program_with_libraries_is_refused(tools, tmp_path, monkeypatch):
         ("ninja", "[1/2]\nmeasure.c:9:1: error: expected ';'\n1 error", "expected ';'", CompileError),
     ],
 )
-def test_error_contains_the_relevant_line(  # noqa: PLR0917 - pytest fixtures
-    tool, output, wanted, error, tmp_path, monkeypatch
-):
+def test_error_contains_the_relevant_line(tool, output, wanted, error, layout, monkeypatch):
     def run(argv, **options):
         if tool in argv:
             raise options["error"](Finished(argv=tuple(argv), returncode=1, output=output, duration_s=1))
 
     monkeypatch.setattr(programs, "run", run)
     with pytest.raises(error, match=wanted):
-        build_programs(make_layout(tmp_path), Silent(), ["measure"])
+        build_programs(layout, Silent(), ["measure"])
 
 
 def test_every_cross_host_has_the_fields_of_a_cross_file():

@@ -9,7 +9,6 @@ from harness.build import pyenv
 from harness.errors import FetchError, MissingError
 from harness.process import Finished
 from harness.progress import Silent
-from tests.unit.build.support import make_layout
 
 
 class FakePip:
@@ -41,8 +40,7 @@ def pip(monkeypatch):
     return fake
 
 
-def test_environment_is_created_once_with_pinned_digests(tmp_path, pip):
-    layout = make_layout(tmp_path)
+def test_environment_is_created_once_with_pinned_digests(layout, pip):
     wanted = ["meson==1.8.5", "pycotap==1.3.1"]
     python = pyenv.ensure_environment(wanted, layout, Silent())
     assert python.is_relative_to(layout.cache / "pyenvs")
@@ -53,13 +51,12 @@ def test_environment_is_created_once_with_pinned_digests(tmp_path, pip):
     assert len(pip.calls) == 2
 
 
-def test_unlisted_requirements_are_installed_by_version(tmp_path, pip):
-    pyenv.ensure_environment(["other==1.0", pyenv.MESON], make_layout(tmp_path), Silent())
+def test_unlisted_requirements_are_installed_by_version(layout, pip):
+    pyenv.ensure_environment(["other==1.0", pyenv.MESON], layout, Silent())
     assert "--require-hashes" not in pip.calls[1]
 
 
-def test_failed_installation_is_repeated(tmp_path, pip):
-    layout = make_layout(tmp_path)
+def test_failed_installation_is_repeated(layout, pip):
     pip.status = 1
     with pytest.raises(FetchError) as caught:
         pyenv.ensure_environment([pyenv.MESON], layout, Silent())
@@ -69,10 +66,10 @@ def test_failed_installation_is_repeated(tmp_path, pip):
     assert len(pip.calls) == 4
 
 
-def test_missing_pip_is_an_error_with_a_remedy(tmp_path, pip, monkeypatch):
+def test_missing_pip_is_an_error_with_a_remedy(layout, pip, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(MissingError) as caught:
-        pyenv.ensure_environment([pyenv.MESON], make_layout(tmp_path), Silent())
+        pyenv.ensure_environment([pyenv.MESON], layout, Silent())
     assert sys.executable in caught.value.remedy
 
 

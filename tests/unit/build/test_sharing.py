@@ -1,8 +1,5 @@
-import http.server
 import json
-import os
 import shutil
-import threading
 
 import pytest
 
@@ -10,6 +7,8 @@ from harness.build.sharing import sharing_variables
 from harness.errors import MissingError
 from tests.faults.world import World
 from tests.unit.defaults import options_with
+from tests.unit.programs import write_program
+from tests.unit.web import serving
 
 
 def test_default_options_share_nothing():
@@ -27,10 +26,7 @@ def test_distcc_is_started_by_ccache(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(MissingError, match="-Ddistcc="):
         sharing_variables(options_with(distcc="a/4"))
-    program = tmp_path / "distcc"
-    program.write_text("#!/bin/sh\n")
-    program.chmod(0o755)
-    assert os.access(program, os.X_OK)
+    program = write_program(tmp_path / "distcc", "")
     assert sharing_variables(options_with(distcc="a/4 b")) == {
         "CCACHE_PREFIX": str(program),
         "DISTCC_HOSTS": "a/4 b",
@@ -45,38 +41,18 @@ def test_machines_share_a_cache_by_http(tmp_path):
     stored = {}
     asked = []
 
-    class Handler(http.server.BaseHTTPRequestHandler):
+    def answer(request, body):
         """The methods that ccache uses (ccache(1), "HTTP storage backend")."""
+        if request.command == "PUT":
+            stored[request.path] = body
+        found = stored.get(request.path)
+        status = 201 if request.command == "PUT" else 200 if found is not None else 404
+        asked.append(f"{request.command} {status}")
+        return status, b"" if status == 201 else found or b""
 
-        protocol_version = "HTTP/1.1"
-
-        def answer(self, code, data=b""):
-            asked.append(f"{self.command} {code}")
-            self.send_response(code)
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
-
-        def do_GET(self):
-            found = stored.get(self.path)
-            self.answer(404 if found is None else 200, found or b"")
-
-        def do_PUT(self):
-            stored[self.path] = self.rfile.read(int(self.headers["Content-Length"]))
-            self.answer(201)
-
-        def log_message(self, *_):
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            remote = f"-Dccache_remote=http://127.0.0.1:{server.server_port}/cache"
-            uses = [_cache_use(tmp_path / name, remote) for name in ("first", "second")]
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving(answer, "HTTP/1.1") as address:
+        remote = f"-Dccache_remote={address}/cache"
+        uses = [_cache_use(tmp_path / name, remote) for name in ("first", "second")]
     first, second = uses
     assert first["misses"] > 0
     assert stored, "the first machine fills the cache"

@@ -13,6 +13,7 @@ from harness.source import closure
 from harness.source.closure import chosen, fetch_closure
 from harness.source.machine_apt import AptEntry
 from harness.source.packages import unpack_packages
+from tests.unit.programs import write_program
 
 SIMULATED = """\
 Reading package lists...
@@ -69,10 +70,7 @@ esac
 @pytest.fixture
 def apt(tmp_path, monkeypatch):
     folder = tmp_path / "apt"
-    (folder / "bin").mkdir(parents=True)
-    program = folder / "bin" / "apt-get"
-    program.write_text(FAKE)
-    program.chmod(0o755)
+    write_program(folder / "bin" / "apt-get", FAKE)
     monkeypatch.setenv("PATH", f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("FAKE_APT", str(folder))
     monkeypatch.setattr(closure, "default_suite", lambda **_: "bookworm")

@@ -1,16 +1,13 @@
 import hashlib
-import subprocess
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
 from harness.errors import FetchError, OptionError, VerifyError
 from harness.source import archive as archive_module
 from harness.source import fetch
-from harness.source import fetch as fetch_function
 from harness.source.pin import Location
-from harness.tree.git import IDENTITY
+from tests.unit.repositories import git, make_repository
+from tests.unit.web import serving
 
 BYTES = b"the release" * 1000
 DIGEST = hashlib.sha256(BYTES).hexdigest()
@@ -21,27 +18,15 @@ def server():
     """An HTTP server on loopback: its address, and the requested paths."""
     asked = []
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):
-            asked.append(self.path)
-            if self.path == "/gone":
-                self.send_error(404)
-                return
-            body = b"other bytes" if self.path == "/wrong" else BYTES
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body[:100] if self.path == "/cut" else body)
+    def answer(request, _):
+        asked.append(request.path)
+        if request.path == "/gone":
+            return 404, b""
+        body = b"other bytes" if request.path == "/wrong" else BYTES
+        return 200, body[:100] if request.path == "/cut" else body, len(body)
 
-        def log_message(self, *_):
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as service:
-        thread = threading.Thread(target=service.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield f"http://127.0.0.1:{service.server_port}", asked
-        service.shutdown()
-        thread.join()
+    with serving(answer) as address:
+        yield address, asked
 
 
 def urls(*names):
@@ -139,7 +124,7 @@ def test_slow_download_is_an_error(layout, reporter, make_pin, server, monkeypat
 def test_local_archive_is_reported_as_not_verified(layout, reporter, make_pin, tmp_path):
     path = tmp_path / "mine.tar"
     path.write_bytes(BYTES)
-    source = fetch_function(make_pin(), layout, reporter, local=str(path))
+    source = fetch(make_pin(), layout, reporter, local=str(path))
     assert (source.kind, source.path, source.digest) == ("local", path, DIGEST)
     assert any("not verified" in line for line in reporter.lines)
 
@@ -152,13 +137,8 @@ def test_missing_local_source_is_an_option_error(layout, reporter, make_pin):
 @pytest.fixture
 def repository(tmp_path):
     """A git repository with one commit, and the commit's id."""
-    path = tmp_path / "upstream"
-    path.mkdir()
-    (path / "VERSION").write_text("1.2.3\n")
-    for words in (("init", "-q"), ("add", "."), ("commit", "-qm", "first")):
-        subprocess.run(["git", *words], cwd=path, check=True, env={**IDENTITY, "PATH": "/usr/bin:/bin"})
-    head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=path, check=True, capture_output=True, text=True)
-    return path, head.stdout.strip()
+    path = make_repository(tmp_path / "upstream", {"VERSION": "1.2.3\n"})
+    return path, git(path, "rev-parse", "HEAD")
 
 
 def test_git_commit_is_fetched_then_cached(layout, reporter, make_pin, repository):

@@ -4,10 +4,9 @@ import hashlib
 import shutil
 import subprocess
 import tempfile
-import threading
 from dataclasses import dataclass, replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 
 import msgspec
 import pytest
@@ -21,6 +20,7 @@ from harness.source.machine_apt import AptEntry
 from harness.source.pin import Location, load_pins
 from harness.tree import import_source
 from tests.unit.conftest import RELEASE, make_archive
+from tests.unit.web import serving
 
 RELEASE_KEY = "CEACC9E15534EBABB82D3FA03353C9CEF108B584"
 
@@ -63,34 +63,13 @@ def served():
     files = {}
     asked = []
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):
-            asked.append(self.path)
-            body = files.get(self.path.removeprefix("/"))
-            if body is None:
-                self.send_error(404)
-                return
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+    def answer(request, _):
+        asked.append(request.path)
+        body = files.get(request.path.removeprefix("/"))
+        return (404, b"") if body is None else (200, body)
 
-        def log_message(self, *_):
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as service:
-        thread = threading.Thread(target=service.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield f"http://127.0.0.1:{service.server_port}", files, asked
-        service.shutdown()
-        thread.join()
-
-
-@dataclass
-class Shown:
-    """What apt-cache prints."""
-
-    output: str
+    with serving(answer) as address:
+        yield address, files, asked
 
 
 @dataclass
@@ -209,7 +188,7 @@ def test_official_archive_is_fetched_where_the_pool_lacks_the_listed_file(
     def run(_, words, **__):
         if "showsrc" in words:
             listed = f"Package: qemu\nVersion: 1.2.3-1\nChecksums-Sha256:\n {'0' * 64} 9 tiny.tar.xz\n"
-            return Shown(listed)
+            return SimpleNamespace(output=listed)
         raise FetchError("apt: 404  Not Found", "try another location")
 
     monkeypatch.setattr(AptState, "run", run)
