@@ -21,7 +21,7 @@ import threading
 import time
 
 
-def start_helper(microseconds: int) -> None:
+def start_helper(microseconds):
     """Start libc's usleep by clone(2) with CLONE_VM: it runs no Python code, so shared memory is safe."""
     libc = ctypes.CDLL(None)
     stack = ctypes.create_string_buffer(65536)
@@ -44,12 +44,12 @@ def requests(channel):
                 yield request
 
 
-def say(text: str) -> None:
+def say(text):
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
 
 
-def misbehave(mode: str) -> None:
+def misbehave(mode):
     if mode == "die":
         say("qemu: -machine q35: bad luck")
         sys.exit(3)
@@ -74,7 +74,7 @@ def misbehave(mode: str) -> None:
         signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
 
 
-def prove(fd: int) -> None:
+def prove(fd):
     """Simulate the tiny guest of probe_accel; the name of this file selects the result."""
     if "nokvm" in sys.argv[0]:
         say("qemu: failed to initialize kvm: Permission denied")
@@ -84,11 +84,11 @@ def prove(fd: int) -> None:
     time.sleep(60)
 
 
-def run_linux(mode: str, console: int, qmp: socket.socket) -> None:
+def run_linux(mode, console, qmp):
     """Simulate the guest after its vCPUs are started."""
     end = socket.socket(fileno=console)
 
-    def write(text: str) -> None:
+    def write(text):
         end.sendall(text.encode() + b"\r\n")
 
     write("[    0.1] Linux \x1b[31mversion 6.1\x07")
@@ -112,7 +112,7 @@ def run_linux(mode: str, console: int, qmp: socket.socket) -> None:
     threading.Thread(target=obey, args=(mode, end, qmp), daemon=True).start()
 
 
-def obey(mode: str, end: socket.socket, qmp: socket.socket) -> None:
+def obey(mode, end, qmp):
     for line in end.makefile():
         if line == "poweroff\n":
             time.sleep(0.2)  # the time of a guest's poweroff
@@ -124,7 +124,7 @@ def obey(mode: str, end: socket.socket, qmp: socket.socket) -> None:
             os._exit(0)
 
 
-def main() -> None:
+def main():
     words = sys.argv[1:]
     line = " ".join(words)
     proof = re.search(r"socket,id=proof,fd=(\d+)", line)

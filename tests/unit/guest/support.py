@@ -3,20 +3,21 @@
 import sys
 from pathlib import Path
 
-from harness.guest import Guest
+import pytest
+
+from harness.errors import GuestError
+from harness.guest import Guest, start
+from tests.unit.programs import write_program
 
 FAKE = Path(__file__).with_name("fake_qemu.py")
 
 
-def fake_binary(folder: Path, name: str = "qemu-fake") -> Path:
+def fake_binary(folder, name="qemu-fake"):
     """Create an executable that runs fake_qemu.py, which gets its name as sys.argv[0]."""
-    binary = folder / name
-    binary.write_text(f"#!{sys.executable} -IS\n" + FAKE.read_text(encoding="utf-8"), encoding="utf-8")
-    binary.chmod(0o755)
-    return binary
+    return write_program(folder / name, f"#!{sys.executable} -IS\n{FAKE.read_text(encoding='utf-8')}")
 
 
-def fake_guest(folder: Path, mode: str = "normal", memory_mib: int = 1, **fields) -> Guest:
+def fake_guest(folder, mode="normal", memory_mib=1, **fields):
     return Guest(
         binary=fake_binary(folder),
         target="x86_64-softmmu",
@@ -26,9 +27,8 @@ def fake_guest(folder: Path, mode: str = "normal", memory_mib: int = 1, **fields
     )
 
 
-def is_gone(pid: int) -> bool:
-    """Return whether the process has ended or is a zombie."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] == "Z"
-    except OSError:
-        return True
+def failure(guest, folder, timeout_s=10):
+    """Return the error of a guest that does not become ready."""
+    with pytest.raises(GuestError) as caught, start(guest, log=folder / "log", timeout_s=timeout_s):
+        pass
+    return caught.value

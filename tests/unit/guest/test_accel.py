@@ -23,86 +23,72 @@ def probe(folder, requested, *, name="qemu-fake", target="x86_64-softmmu", **fie
     return found, reporter.lines
 
 
-def test_kvm_is_used_if_the_firmware_prints(tmp_path):
-    found, lines = probe(tmp_path, "auto")
-    assert (found.name, found.runs, lines) == ("kvm", True, [])
-
-
-def test_kvm_that_runs_no_instruction_falls_back_to_tcg(tmp_path, monkeypatch):
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch):
     monkeypatch.setattr(accel, "PROBE_LIMIT_S", 0.2)
-    found, lines = probe(tmp_path, "auto", name="qemu-frozen")
-    assert found.name == "tcg"
-    assert lines == ["x86_64-softmmu paused: using TCG, because under KVM no guest instruction ran in 0.2 s"]
+    monkeypatch.setattr(accel, "LINUX_LIMIT_S", 0.5)
+    monkeypatch.setattr(accel, "LINUX_MIB", 1)
 
 
-def test_requested_kvm_is_used_although_it_runs_no_instruction(tmp_path, monkeypatch):
-    monkeypatch.setattr(accel, "PROBE_LIMIT_S", 0.2)
-    found, lines = probe(tmp_path, "kvm", name="qemu-frozen")
-    assert (found.name, found.runs) == ("kvm", False)
-    assert len(lines) == 1
+FROZEN = "x86_64-softmmu paused: using TCG, because under KVM no guest instruction ran in 0.2 s"
 
 
-def test_unusable_kvm_is_an_error_if_requested(tmp_path):
-    with pytest.raises(GuestError, match=r"KVM cannot be used: .*Permission denied"):
-        probe(tmp_path, "kvm", name="qemu-nokvm")
+@pytest.mark.parametrize(
+    ("requested", "binary", "name", "runs", "line"),
+    [
+        ("auto", "qemu-fake", "kvm", True, ""),
+        ("auto", "qemu-frozen", "tcg", True, FROZEN),
+        ("kvm", "qemu-frozen", "kvm", False, "no guest instruction ran"),
+        ("auto", "qemu-nokvm", "tcg", True, "Permission denied"),
+    ],
+)
+def test_kvm_is_used_if_the_firmware_prints_or_if_it_is_requested(
+    tmp_path, requested, binary, name, runs, *, line
+):
+    found, lines = probe(tmp_path, requested, name=binary)
+    assert (found.name, found.runs, len(lines)) == (name, runs, bool(line))
+    assert line in "".join(lines)
 
 
-def test_unusable_kvm_falls_back_to_tcg_with_auto(tmp_path):
-    found, lines = probe(tmp_path, "auto", name="qemu-nokvm")
-    assert found.name == "tcg"
-    assert "Permission denied" in lines[0]
-
-
-@pytest.mark.parametrize("requested", ["auto", "kvm", "tcg"])
-def test_foreign_target_uses_tcg_without_a_probe(tmp_path, requested):
-    found = probe_accel(
-        tmp_path / "none", "s390x-softmmu", requested, NONE, Silent(), logs=tmp_path, host="x86_64"
-    )
-    assert found.name == "tcg"
-
-
-def test_requested_tcg_is_not_probed(tmp_path):
-    assert (
-        probe_accel(tmp_path / "none", "x86_64-softmmu", "tcg", NONE, Silent(), logs=tmp_path).name == "tcg"
-    )
+@pytest.mark.parametrize(
+    ("target", "requested"), [("s390x", "auto"), ("s390x", "kvm"), ("s390x", "tcg"), ("x86_64", "tcg")]
+)
+def test_foreign_target_or_requested_tcg_is_not_probed(tmp_path, target, requested):
+    words = (f"{target}-softmmu", requested, NONE, Silent())
+    assert probe_accel(tmp_path / "none", *words, logs=tmp_path, host="x86_64").name == "tcg"
 
 
 BOOT = Boot(kernel=Path("/kernel"), initrd=Path("/initrd"), release="6.1")
 
 
-@pytest.fixture
-def linux(monkeypatch):
-    """Options of a probe with Linux, and a small guest for the fake QEMU."""
-    monkeypatch.setattr(accel, "LINUX_MIB", 1)
-    return {"payload": "linux", "boot": BOOT}
+LINUX = {"payload": "linux", "boot": BOOT}
 
 
-def test_payload_linux_is_probed_with_linux(tmp_path, linux):
-    found, lines = probe(tmp_path, "auto", name="qemu-linux", **linux)
+def test_payload_linux_is_probed_with_linux(tmp_path):
+    found, lines = probe(tmp_path, "auto", name="qemu-linux", **LINUX)
     assert (found.name, found.payload, lines) == ("kvm", "linux", [])
     assert found.reason == "its Linux ran under KVM"
 
 
-def test_kvm_that_runs_only_firmware_falls_back_for_linux_only(tmp_path, linux, monkeypatch):
-    monkeypatch.setattr(accel, "LINUX_LIMIT_S", 0.5)
-    found, lines = probe(tmp_path, "auto", name="qemu-mute", **linux)
+def test_kvm_that_runs_only_firmware_falls_back_for_linux_only(tmp_path):
+    found, (line,) = probe(tmp_path, "auto", name="qemu-mute", **LINUX)
     assert found.name == "tcg"
-    (line,) = lines
     assert line.startswith("x86_64-softmmu linux: using TCG, because under KVM ")
     assert "not ready after 0.5 s" in line
     assert probe(tmp_path, "auto", name="qemu-mute")[0].name == "kvm"
 
 
-def test_kvm_that_runs_no_linux_is_an_error_if_requested(tmp_path, linux, monkeypatch):
-    monkeypatch.setattr(accel, "LINUX_LIMIT_S", 0.5)
-    with pytest.raises(GuestError, match="payload linux does not run under this machine's KVM"):
-        probe(tmp_path, "kvm", name="qemu-mute", **linux)
-
-
-def test_kvm_that_runs_no_instruction_is_an_error_if_requested_with_linux(tmp_path, linux, monkeypatch):
-    monkeypatch.setattr(accel, "PROBE_LIMIT_S", 0.2)
-    with pytest.raises(GuestError, match=r"payload linux does not run .* no guest instruction ran"):
-        probe(tmp_path, "kvm", name="qemu-frozen", **linux)
+@pytest.mark.parametrize(
+    ("binary", "words", "cause"),
+    [
+        ("qemu-nokvm", {}, r"KVM cannot be used: .*Permission denied"),
+        ("qemu-mute", LINUX, "payload linux does not run under this machine's KVM"),
+        ("qemu-frozen", LINUX, r"payload linux does not run .* no guest instruction ran"),
+    ],
+)
+def test_unusable_kvm_is_an_error_if_requested(tmp_path, binary, words, cause):
+    with pytest.raises(GuestError, match=cause):
+        probe(tmp_path, "kvm", name=binary, **words)
 
 
 def test_probe_writes_only_to_the_log_folder(tmp_path, monkeypatch):

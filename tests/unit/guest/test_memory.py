@@ -35,15 +35,21 @@ V2 = ("memory.max", "memory.current", "inactive_file")
 V1 = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
 
 
-def test_available_memory_is_memavailable_without_a_limit(machine):
-    assert available_mib(*machine) == 8000
-
-
-def test_tightest_cgroup_limits_available_memory(machine):
-    _, cgroups = machine
-    limit(cgroups / "user", V2, 3000, 1500, 500)
-    limit(cgroups / "user" / "shell", V2, 5000, 100, 0)
-    assert available_mib(*machine) == 2000
+@pytest.mark.parametrize(
+    ("cgroups", "limits", "available"),
+    [
+        ("0::/user/shell\n", {}, 8000),
+        ("0::/user/shell\n", {"user": (V2, 3000, 1500, 500), "user/shell": (V2, 5000, 100, 0)}, 2000),
+        ("4:cpu:/\n5:memory,hugetlb:/job\n", {"memory/job": (V1, 1000, 400, 100)}, 700),
+    ],
+    ids=["no limit", "tightest", "version 1"],
+)
+def test_cgroups_limit_available_memory(machine, cgroups, limits, available):
+    proc, top = machine
+    (proc / "self" / "cgroup").write_text(cgroups)
+    for folder, figures in limits.items():
+        limit(top / folder, *figures)
+    assert available_mib(*machine) == available
 
 
 def test_value_max_is_no_limit(machine):
@@ -51,13 +57,6 @@ def test_value_max_is_no_limit(machine):
     limit(cgroups / "user", V2, 1, 0, 0)
     (cgroups / "user" / "memory.max").write_text("max\n")
     assert available_mib(*machine) == 8000
-
-
-def test_cgroup_v1_limits_available_memory(machine):
-    proc, cgroups = machine
-    (proc / "self" / "cgroup").write_text("4:cpu:/\n5:memory,hugetlb:/job\n")
-    limit(cgroups / "memory" / "job", V1, 1000, 400, 100)
-    assert available_mib(*machine) == 700
 
 
 def test_huge_value_is_no_limit_in_cgroup_v1(machine):

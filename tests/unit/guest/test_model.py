@@ -6,48 +6,66 @@ from harness.errors import FetchError, OptionError
 from harness.guest.firmware import locate, needed_files
 from harness.guest.model import Guest, command_line, proof_command_line
 
+LINUX = {"payload": "linux", "kernel": Path("/k"), "initrd": Path("/i")}
+S390X = {"target": "s390x-softmmu"}
 
-def words(**fields):
+
+def words(threads=2, **fields):
     guest = Guest(**{"binary": Path("/q"), "target": "x86_64-softmmu", "memory_mib": 256, **fields})
-    return list(command_line(guest, qmp_fd=7, threads=2))
+    console = {"console_fd": 9} if "payload" in fields else {}
+    return list(command_line(guest, qmp_fd=7, threads=threads, **console))
 
 
 def value(line, option):
     return [line[place + 1] for place, word in enumerate(line) if word == option]
 
 
-def test_paused_guest_preallocates_its_memory_and_does_not_run():
-    line = words()
-    assert value(line, "-object") == ["memory-backend-ram,id=mem,size=256M,prealloc=on,prealloc-threads=2"]
-    assert value(line, "-m") == ["256M"]
-    assert "memory-backend=mem" in value(line, "-machine")
-    assert "-S" in line
-
-
-def test_backend_memfd_is_shared():
-    assert value(words(backend="memfd"), "-object")[0].startswith("memory-backend-memfd,share=on,id=mem")
-
-
-def test_monitor_uses_the_inherited_socket():
-    assert value(words(), "-chardev") == ["socket,id=qmp,fd=7"]
-    assert value(words(), "-mon") == ["chardev=qmp,mode=control"]
+@pytest.mark.parametrize(
+    ("fields", "option", "values"),
+    [
+        ({}, "-object", ["memory-backend-ram,id=mem,size=256M,prealloc=on,prealloc-threads=2"]),
+        ({}, "-m", ["256M"]),
+        ({}, "-chardev", ["socket,id=qmp,fd=7"]),
+        ({}, "-mon", ["chardev=qmp,mode=control"]),
+        ({}, "-accel", ["tcg"]),
+        ({"firmware": (Path("/a"), Path("/b"))}, "-L", ["/a", "/b"]),
+        (LINUX, "-object", ["memory-backend-ram,id=mem,size=256M"]),
+        (LINUX, "-chardev", ["socket,id=qmp,fd=7", "socket,id=console,fd=9"]),
+        (LINUX, "-kernel", ["/k"]),
+        (LINUX, "-initrd", ["/i"]),
+        (LINUX | {"threads": 64}, "-smp", ["8"]),
+        (LINUX, "-accel", ["tcg,tb-size=128"]),
+        (LINUX | {"accel": "kvm"}, "-accel", ["kvm"]),
+        (LINUX, "-device", ["isa-serial,chardev=console"]),
+        (LINUX | S390X, "-device", ["sclpconsole,chardev=console"]),
+    ],
+)
+def test_option_has_its_values(fields, option, values):
+    assert value(words(**fields), option) == values
 
 
 @pytest.mark.parametrize(
-    ("target", "machine"), [("x86_64-softmmu", "q35"), ("s390x-softmmu", "s390-ccw-virtio")]
+    ("fields", "option", "part", "without"),
+    [
+        ({}, "-machine", "q35", S390X),
+        (S390X, "-machine", "s390-ccw-virtio", {}),
+        ({"backend": "memfd"}, "-object", "memory-backend-memfd,share=on,id=mem", {}),
+        (LINUX, "-append", "console=ttyS0", LINUX | S390X),
+        (LINUX | S390X, "-append", "console=ttysclp0", LINUX),
+        (LINUX | {"payload": "linux-busy"}, "-append", "harness.busy=1", LINUX),
+    ],
 )
-def test_machine_depends_on_the_architecture(target, machine):
-    assert machine in value(words(target=target), "-machine")
+def test_option_depends_on_the_guest(fields, option, part, without):
+    with_it, without_it = (" ".join(value(words(**one), option)) for one in (fields, without))
+    assert part in with_it
+    assert part not in without_it
 
 
-def test_firmware_folders_and_options_are_arguments():
-    line = words(firmware=(Path("/a"), Path("/b")), options=("-run-with", "async-teardown=on"))
-    assert value(line, "-L") == ["/a", "/b"]
-    assert line[-2:] == ["-run-with", "async-teardown=on"]
-
-
-def test_user_configuration_is_disabled():
-    assert {"-no-user-config", "-nodefaults"} <= set(words())
+def test_paused_guest_does_not_run_and_has_no_configuration_of_the_user():
+    assert {"-S", "-no-user-config", "-nodefaults"} <= set(words())
+    assert "memory-backend=mem" in value(words(), "-machine")
+    assert "-no-reboot" in words(**LINUX)
+    assert words(options=("-run-with", "async-teardown=on"))[-2:] == ["-run-with", "async-teardown=on"]
 
 
 @pytest.mark.parametrize(
@@ -80,42 +98,6 @@ def test_package_without_its_firmware_is_an_error(tmp_path):
         locate(tmp_path, needed_files(["x86_64-softmmu"]))
 
 
-def linux_words(payload="linux", **fields):
-    made = {"binary": Path("/q"), "target": "x86_64-softmmu", "memory_mib": 256, "payload": payload}
-    guest = Guest(**{**made, "kernel": Path("/k"), "initrd": Path("/i"), **fields})
-    return list(command_line(guest, qmp_fd=7, threads=64, console_fd=9))
-
-
-def test_memory_of_a_linux_guest_is_not_preallocated():
-    line = linux_words()
-    assert value(line, "-object") == ["memory-backend-ram,id=mem,size=256M"]
-    assert (value(line, "-kernel"), value(line, "-initrd")) == (["/k"], ["/i"])
-    assert value(line, "-smp") == ["8"]
-    assert "-no-reboot" in line
-    assert "socket,id=console,fd=9" in value(line, "-chardev")
-
-
-@pytest.mark.parametrize(
-    ("target", "device", "terminal"),
-    [("x86_64-softmmu", "isa-serial", "ttyS0"), ("s390x-softmmu", "sclpconsole", "ttysclp0")],
-)
-def test_console_depends_on_the_architecture(target, device, terminal):
-    line = linux_words(target=target)
-    assert value(line, "-device") == [f"{device},chardev=console"]
-    assert f"console={terminal}" in value(line, "-append")[0].split()
-
-
-def test_tcg_buffer_is_limited_for_linux_guests_only():
-    assert value(linux_words(), "-accel") == ["tcg,tb-size=128"]
-    assert value(linux_words(accel="kvm"), "-accel") == ["kvm"]
-    assert value(words(), "-accel") == ["tcg"]
-
-
-def test_busy_payload_sets_a_kernel_parameter():
-    assert "harness.busy=1" in value(linux_words("linux-busy"), "-append")[0].split()
-    assert "harness.busy=1" not in value(linux_words(), "-append")[0]
-
-
 def test_payload_linux_without_a_kernel_is_refused():
     with pytest.raises(OptionError, match="needs a kernel"):
-        linux_words(kernel=None)
+        words(**LINUX | {"kernel": None})

@@ -4,23 +4,17 @@ import threading
 
 import pytest
 
-from harness.errors import GuestError
 from harness.guest import shortage, start
 from harness.guest.shortage import end_in_shortage
+from tests.unit.programs import has_ended
 
-from .support import fake_guest, is_gone
+from .support import failure, fake_guest
 from .test_console import linux
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     monkeypatch.setattr(shortage, "POLL_S", 0.01)
-
-
-def failure(guest, folder):
-    with pytest.raises(GuestError) as caught, start(guest, log=folder / "log", timeout_s=10):
-        pass
-    return caught.value
 
 
 def test_linux_guest_is_ended_with_its_last_report(tmp_path, monkeypatch):
@@ -35,14 +29,14 @@ def test_linux_guest_is_ended_with_its_last_report(tmp_path, monkeypatch):
     assert error.details[-1] == "harness: touched 100 of 200 MiB"
 
 
-def test_paused_guest_is_ended_during_its_start(tmp_path, monkeypatch):
-    monkeypatch.setattr(shortage, "available_mib", lambda: 255)
-    assert "only 255 MiB" in failure(fake_guest(tmp_path, "silent"), tmp_path).cause
-
-
-def test_other_errors_are_unchanged_with_enough_memory(tmp_path, monkeypatch):
-    monkeypatch.setattr(shortage, "available_mib", lambda: 256)
-    assert "bad luck" in failure(fake_guest(tmp_path, "die"), tmp_path).cause
+@pytest.mark.parametrize(
+    ("available", "mode", "cause"), [(255, "silent", "only 255 MiB"), (256, "die", "bad luck")]
+)
+def test_paused_guest_is_ended_during_its_start_only_in_a_shortage(
+    tmp_path, monkeypatch, available, mode, cause
+):
+    monkeypatch.setattr(shortage, "available_mib", lambda: available)
+    assert cause in failure(fake_guest(tmp_path, mode), tmp_path).cause
 
 
 def test_polling_stops_when_the_guest_is_ready(tmp_path, monkeypatch):
@@ -55,4 +49,4 @@ def test_polling_stops_when_the_guest_is_ready(tmp_path, monkeypatch):
         with end_in_shortage(machine.child) as watch:
             assert machine.child.has_ended(10)
         assert "only 0 MiB" in watch.reason
-    assert is_gone(machine.pid)
+    assert has_ended(machine.pid)
