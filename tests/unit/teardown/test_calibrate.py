@@ -11,12 +11,12 @@ import pytest
 
 from harness.build.programs import SOURCES
 from harness.errors import CalibrationError, OptionError
-from harness.machine import host_facts
 from harness.report.calibration import render_calibration
 from harness.teardown import calibrate
 from harness.teardown.calibrate import exits, false_alarms, run_calibration, simulate, uncorrected_alarms
 from harness.teardown.calibration import CalibrationResults, check_calibration
 from harness.teardown.model import TeardownRun
+from tests.structs import filled
 
 from ..bench.support import make_bench
 from .support import make_sample
@@ -79,14 +79,9 @@ def test_each_binary_runs_under_two_names_and_the_first_one_delayed(layout, repo
 
 
 def results(**fields):
-    return CalibrationResults(
+    return filled(
+        CalibrationResults,
         **{
-            "command": "nox -s calibrate",
-            "started": "a",
-            "finished": "b",
-            "complete": True,
-            "options": {},
-            "host": host_facts(),
             "simulated_comparisons": 200,
             "simulated_false_alarm_rate": 0.05,
             "simulated_uncorrected_rate": 0.05,
@@ -96,10 +91,8 @@ def results(**fields):
             "injected_delay_s": 0.005,
             "injected_delay_found": True,
             "found_delay_s": 0.0051,
-            "comparisons": (),
-            "rows": (),
             **fields,
-        }
+        },
     )
 
 

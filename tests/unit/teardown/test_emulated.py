@@ -1,13 +1,9 @@
 """Emulated hosts: plan, init script, records and samples. A shell script takes the place of QEMU."""
 
-from __future__ import annotations
-
 import re
 import subprocess
-import textwrap
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from harness.bench import Subject
@@ -15,10 +11,9 @@ from harness.build.hosts import HOSTS
 from harness.build.programs import SOURCES
 from harness.errors import OptionError
 from harness.guest import shortage
-from harness.layout import Layout
 from harness.progress import Silent
 from harness.teardown import emulated
-from harness.teardown.emulated import EmulatedRun, machine_arguments, run_emulated, sample_from
+from harness.teardown.emulated import machine_arguments, run_emulated, sample_from
 from harness.teardown.image import (
     PROPERTIES,
     ROUNDS,
@@ -30,9 +25,10 @@ from harness.teardown.image import (
     plan_cells,
     refuse_hosts,
 )
-from harness.teardown.model import EmulatedHost, Property
+from harness.teardown.model import Property
 from harness.teardown.records import ConsoleReader, GuestRecord
 
+from ..programs import write_program
 from .support import make_cell
 from .test_scenario import options
 
@@ -43,7 +39,7 @@ def cell(**fields):
     return make_cell(**{"host": "s390x", "target": "s390x-softmmu", "timeout_s": 5.0, **fields})
 
 
-def subject(variant: str, **fields) -> Subject:
+def subject(variant, **fields):
     words = () if variant == "base" else ("-async-teardown",)
     given = {"host": "s390x", "target": "s390x-softmmu", "path": f"/built/{variant}", "sha256": ""}
     return Subject(**{"variant": variant, "version": "", "options": words, **given, **fields})
@@ -52,7 +48,7 @@ def subject(variant: str, **fields) -> Subject:
 # ---- records
 
 
-def test_records_are_parsed_among_kernel_messages_in_pieces_of_any_size() -> None:
+def test_records_are_parsed_among_kernel_messages_in_pieces_of_any_size():
     text = (
         b"[    0.1] Linux version 6.1\r\n"
         b'\x1e{"kernel": "6.1.0-50-s390x"}\r\n'
@@ -84,14 +80,14 @@ def test_records_are_parsed_among_kernel_messages_in_pieces_of_any_size() -> Non
         b"\x1e\n",
     ],
 )
-def test_damaged_record_is_counted_and_affects_no_other(line: bytes) -> None:
+def test_damaged_record_is_counted_and_affects_no_other(line):
     console = ConsoleReader()
     assert console.feed(line) == []
     assert console.damaged == 1
     assert [record.index for record in console.feed(b'\x1e{"index": 2}\n')] == [2]
 
 
-def test_truncated_record_is_ignored_and_memory_is_limited() -> None:
+def test_truncated_record_is_ignored_and_memory_is_limited():
     console = ConsoleReader()
     assert console.feed(b'\x1e{"index": 1, "exit_s"') == []
     for _ in range(40):
@@ -99,7 +95,7 @@ def test_truncated_record_is_ignored_and_memory_is_limited() -> None:
     assert len(console._pending) <= 65536
 
 
-def test_panic_is_detected_and_last_lines_have_no_control_characters() -> None:
+def test_panic_is_detected_and_last_lines_have_no_control_characters():
     console = ConsoleReader()
     console.feed(b"".join(b"line %d\n" % number for number in range(50)))
     console.feed(b"\x1b[31m[ 3.1] Kernel panic - not syncing: VFS: no root\x1b[0m\r\nCPU: 0")
@@ -115,7 +111,7 @@ def test_panic_is_detected_and_last_lines_have_no_control_characters() -> None:
 # ---- samples
 
 
-def test_valid_record_gives_a_good_sample() -> None:
+def test_valid_record_gives_a_good_sample():
     record = GuestRecord(index=1, start_s=1, populated_mib=139, exit_s=0.5, reclaim_s=0.5, exit_status=-9)
     sample = sample_from(cell(), record)
     assert (sample.outcome, sample.host, sample.exit_s, sample.populated_mib) == ("ok", "s390x", 0.5, 139)
@@ -140,9 +136,7 @@ def test_valid_record_gives_a_good_sample() -> None:
         ),
     ],
 )
-def test_failures_are_those_of_native_samples(
-    record: GuestRecord, wanted: dict[str, bool], reason: str
-) -> None:
+def test_failures_are_those_of_native_samples(record, wanted, reason):
     sample = sample_from(cell(**wanted), record)
     assert sample.outcome == "failed"
     assert reason in sample.reason
@@ -151,7 +145,7 @@ def test_failures_are_those_of_native_samples(
 # ---- the plan
 
 
-def test_host_times_guests_of_its_own_architecture_and_sizes() -> None:
+def test_host_times_guests_of_its_own_architecture_and_sizes():
     subjects = [
         subject("base"),
         subject("patched"),
@@ -180,12 +174,12 @@ def test_host_times_guests_of_its_own_architecture_and_sizes() -> None:
     assert {c.memory_mib for c in cells} == {512}
 
 
-def test_plan_without_cells_is_refused() -> None:
+def test_plan_without_cells_is_refused():
     with pytest.raises(OptionError, match="nothing to time on an emulated s390x"):
         plan_cells(options(), S390X, [subject("base", host="native")], sizes=(128,), first_index=1)
 
 
-def test_hosts_that_cannot_be_timed_are_refused() -> None:
+def test_hosts_that_cannot_be_timed_are_refused():
     assert [host.name for host in HOSTS.values() if can_run(host)] == ["s390x"]
     refuse_hosts(options(hosts=("native", "s390x"), targets=("s390x-softmmu",)))
     with pytest.raises(OptionError, match="can build for this host, but not emulate it"):
@@ -204,9 +198,7 @@ def test_hosts_that_cannot_be_timed_are_refused() -> None:
         (b"\0-run-with [chroot=dir][,user=name]\n   Set\0", "-run-with user=nobody"),
     ],
 )
-def test_init_runs_each_cell_and_property_with_quoted_arguments(
-    tmp_path: Path, content: bytes, user: str
-) -> None:
+def test_init_runs_each_cell_and_property_with_quoted_arguments(tmp_path, content, user):
     binary = tmp_path / "qemu"
     binary.write_bytes(content)
     cells = [
@@ -230,7 +222,7 @@ def test_init_runs_each_cell_and_property_with_quoted_arguments(
     assert script.index('"done": true') < script.index("poweroff")
 
 
-def test_init_prints_valid_records() -> None:
+def test_init_prints_valid_records():
     script = init_script([], [])
     prints = [line for line in script.splitlines() if line.startswith("printf")]
     ended = subprocess.run(["sh", "-c", "; ".join(prints)], capture_output=True, check=True)
@@ -239,7 +231,7 @@ def test_init_prints_valid_records() -> None:
     assert records[-1].done
 
 
-def test_measure_supports_each_trigger_and_property() -> None:
+def test_measure_supports_each_trigger_and_property():
     """The lists in C and Python must be equal."""
     table = re.search(r"known\[\] = \{(.*?)\};", (SOURCES / "measure.c").read_text(), re.DOTALL)
     assert table is not None
@@ -252,9 +244,8 @@ def test_measure_supports_each_trigger_and_property() -> None:
 
 
 @pytest.fixture
-def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def machine(layout, tmp_path, monkeypatch):
     """Run a shell script in place of QEMU; $console is the descriptor of the console."""
-    layout = Layout(root=tmp_path, build=tmp_path / "b", trees=tmp_path / "t", cache=tmp_path / "c")
     cells = (cell(index=5), cell(index=6, variant="patched"))
     image = Image(
         kernel=tmp_path / "vmlinuz",
@@ -270,11 +261,9 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(emulated, "make_image", lambda *_, **__: image)
     monkeypatch.setattr(emulated, "memory_shortage", lambda *_: None)
 
-    def run(script: str) -> EmulatedRun:
-        program = tmp_path / "qemu"
+    def run(script):
         head = "#!/bin/bash\nfor word; do case $word in *,fd=*) console=${word##*=};; esac; done\n"
-        program.write_text(head + 'say() { printf "$1\\n" >&"$console"; }\n' + textwrap.dedent(script))
-        program.chmod(0o755)
+        program = write_program(tmp_path / "qemu", head + 'say() { printf "$1\\n" >&"$console"; }\n' + script)
         seen = []
         run.reporter = Silent()
         ran = run_emulated(
@@ -291,7 +280,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 GOOD = 'say \'\\036{"index": %d, "exit_s": 0.1, "reclaim_s": 0.1, "exit_status": -9}\'\n'
 
 
-def test_complete_run_gives_good_samples_and_properties(machine) -> None:
+def test_complete_run_gives_good_samples_and_properties(machine):
     ran = machine(
         'say \'\\036{"kernel": "6.1.0-9"}\'\n'
         + GOOD % 5
@@ -304,7 +293,7 @@ def test_complete_run_gives_good_samples_and_properties(machine) -> None:
     assert [(row.name, row.outcome) for row in ran.facts.properties] == [("clone", "ok")]
 
 
-def test_kernel_panic_fails_the_remaining_cells(machine) -> None:
+def test_kernel_panic_fails_the_remaining_cells(machine):
     ran = machine(
         'say \'\\036{"kernel": "6.1.0-9"}\'\n'
         + GOOD % 5
@@ -321,21 +310,29 @@ def test_kernel_panic_fails_the_remaining_cells(machine) -> None:
     assert ran.facts.properties[0].outcome == "failed"
 
 
-def test_error_of_qemu_is_quoted(machine) -> None:
-    ran = machine("echo 'qemu: no such machine' >&2; exit 1")
-    assert {sample.reason for sample in ran.samples} == {"the emulated host ended: qemu: no such machine"}
+@pytest.mark.parametrize(
+    ("script", "available", "reason"),
+    [
+        ("echo 'qemu: no such machine' >&2; exit 1", 4096, "the emulated host ended: qemu: no such machine"),
+        ("exec sleep 60", 4096, "the emulated host was killed: did not boot within 0.2 s"),
+        (
+            "exec sleep 60",
+            99,
+            "the guest was ended because only 99 MiB of the machine's memory were available",
+        ),
+    ],
+    ids=["error", "silent", "shortage"],
+)
+def test_host_that_does_not_boot_fails_its_samples(machine, monkeypatch, script, available, reason):
+    monkeypatch.setattr(shortage, "POLL_S", 0.01)
+    monkeypatch.setattr(shortage, "available_mib", lambda: available)
+    monkeypatch.setattr(emulated, "BOOT_LIMIT_S", 0.2 if available == 4096 else 20)
+    ran = machine(script)
+    assert {(sample.outcome, sample.reason) for sample in ran.samples} == {("failed", reason)}
     assert ran.facts.boot_s is None
 
 
-def test_silent_host_is_killed(machine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(emulated, "BOOT_LIMIT_S", 0.2)
-    ran = machine("exec sleep 60")
-    assert {sample.reason for sample in ran.samples} == {
-        "the emulated host was killed: did not boot within 0.2 s"
-    }
-
-
-def test_damaged_record_fails_only_its_cell(machine) -> None:
+def test_damaged_record_fails_only_its_cell(machine):
     ran = machine(
         'say \'\\036{"kernel": "6"}\'; say \'\\036{"index": 5, "exit_s": 0.[ 1.1] printk\'\n'
         + GOOD % 6
@@ -346,9 +343,7 @@ def test_damaged_record_fails_only_its_cell(machine) -> None:
     assert ran.facts.properties[0].reason == "boo"
 
 
-def test_memory_shortage_cancels_the_samples_and_starts_nothing(
-    machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_memory_shortage_cancels_the_samples_and_starts_nothing(machine, tmp_path, monkeypatch):
     monkeypatch.setattr(emulated, "memory_shortage", lambda *guest: f"needs {guest}")
     ran = machine('touch "$0.started"')
     # An emulated host runs Linux under TCG, which needs memory for its translation buffer.
@@ -359,42 +354,14 @@ def test_memory_shortage_cancels_the_samples_and_starts_nothing(
     assert not (tmp_path / "qemu.started").exists()
 
 
-def test_host_is_killed_before_memory_runs_out(machine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shortage, "POLL_S", 0.01)
-    monkeypatch.setattr(shortage, "available_mib", lambda: 99)
-    ran = machine("exec sleep 60")
-    assert {(sample.outcome, sample.reason) for sample in ran.samples} == {
-        ("failed", "the guest was ended because only 99 MiB of the machine's memory were available")
-    }
-
-
-def test_command_line_has_kernel_console_and_firmware(machine) -> None:
+def test_command_line_has_kernel_console_and_firmware(machine):
     words = " ".join(machine_arguments(machine.image, Path("/qemu"), 2048, 7))
     assert "-accel tcg,thread=multi,tb-size=128 -smp 2 -m 2048M -L /fw" in words
     assert "console=ttysclp0 panic=-1" in words
     assert "socket,id=console,fd=7 -device sclpconsole,chardev=console" in words
 
 
-# ---- summary of the properties
-
-
-def facts(*properties: Property) -> EmulatedHost:
-    return msgspec.convert(
-        {
-            "host": "s390x",
-            "kernel": "6.1",
-            "cpus": 2,
-            "memory_mib": 2048,
-            "accel": "tcg",
-            "boot_s": 5,
-            "seconds": 9,
-            "properties": [msgspec.to_builtins(row) for row in properties],
-        },
-        EmulatedHost,
-    )
-
-
-def test_details_of_properties_are_recorded(machine) -> None:
+def test_details_of_properties_are_recorded(machine):
     ran = machine(
         GOOD % 5
         + GOOD % 6

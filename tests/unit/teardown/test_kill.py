@@ -1,21 +1,19 @@
 """A complete run, killed midway: guard, worker, avocado's job and test, and a fake QEMU."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import signal
 import subprocess
 import sys
-import time
 import uuid
 from pathlib import Path
 
 import pytest
 
+from tests.unit.defaults import ROOT
 from tests.unit.guest.support import fake_binary
+from tests.unit.programs import wait_until
 
-ROOT = Path(__file__).resolve().parents[3]
 MARK = "QEMU_HARNESS_TEST_MARK"
 DRIVER = """
 import sys
@@ -49,7 +47,7 @@ sys.exit(guarded(main))
 """
 
 
-def marked(mark: str) -> dict[int, str]:
+def marked(mark):
     """Return the processes of the run: pid → command line."""
     found = {}
     for entry in Path("/proc").iterdir():
@@ -59,15 +57,8 @@ def marked(mark: str) -> dict[int, str]:
     return found
 
 
-def children(pid: int) -> list[int]:
+def children(pid):
     return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
-def wait_until(condition: object, what: str, limit_s: float = 30) -> None:
-    deadline = time.monotonic() + limit_s
-    while not condition():  # type: ignore[operator]
-        assert time.monotonic() < deadline, what
-        time.sleep(0.02)
 
 
 @pytest.mark.slow
@@ -76,7 +67,7 @@ def wait_until(condition: object, what: str, limit_s: float = 30) -> None:
     [("guard", signal.SIGTERM), ("guard", signal.SIGKILL), ("worker", signal.SIGKILL)],
     ids=lambda value: getattr(value, "name", value),
 )
-def test_killed_run_leaves_no_process(tmp_path: Path, victim: str, number: int) -> None:
+def test_killed_run_leaves_no_process(tmp_path, victim, number):
     mark, binary = uuid.uuid4().hex, fake_binary(tmp_path)
     with subprocess.Popen(
         [sys.executable, "-c", DRIVER, str(ROOT), str(tmp_path), str(binary)],
@@ -86,13 +77,11 @@ def test_killed_run_leaves_no_process(tmp_path: Path, victim: str, number: int) 
         stderr=subprocess.DEVNULL,
     ) as guard:
         try:
-            wait_until(
-                lambda: any(f"-IS {binary} " in line for line in marked(mark).values()), "no guest started"
-            )
+            wait_until(lambda: any(f"-IS {binary} " in line for line in marked(mark).values()), 30)
             assert len(marked(mark)) >= 4, "guard, worker, job, test and guest were expected"
             os.kill(guard.pid if victim == "guard" else children(guard.pid)[0], number)
             guard.wait(30)
-            wait_until(lambda: not marked(mark), "processes remain")
+            wait_until(lambda: not marked(mark), 30)
         finally:
             for pid in marked(mark):
                 with contextlib.suppress(ProcessLookupError):

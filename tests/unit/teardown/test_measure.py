@@ -1,13 +1,10 @@
 """harness/guest/programs/measure.c, compiled natively and run with a fake QEMU."""
 
-from __future__ import annotations
-
 import os
 import random
 import shutil
 import struct
 import subprocess
-from pathlib import Path
 
 import pytest
 
@@ -15,7 +12,8 @@ from harness.build.programs import SOURCES
 from harness.properties import bpf
 from harness.properties.bpf import ALLOW, AUDIT_ARCH, ERRNO, KILL_PROCESS, LD_ABS, RET_K, Call, Insn
 from harness.properties.sandbox import FOREIGN
-from harness.teardown.records import ConsoleReader, GuestRecord
+from harness.teardown.records import ConsoleReader
+from tests.unit.programs import running
 
 from ..guest.support import fake_binary
 
@@ -24,7 +22,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(shutil.which("gcc") is None, 
 
 
 @pytest.fixture(scope="module")
-def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def program(tmp_path_factory):
     built = tmp_path_factory.mktemp("measure") / "measure"
     sources = [SOURCES / name for name in ("measure.c", "property.c", "filter.c")]
     subprocess.run([*STRICT, "-o", built, *sources], check=True)
@@ -32,8 +30,8 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def measure(program: Path, tmp_path: Path):
-    def run(*words: str | Path) -> GuestRecord:
+def measure(program, tmp_path):
+    def run(*words):
         environment = {**os.environ, "TMPDIR": str(tmp_path)}
         ended = subprocess.run([program, *words], capture_output=True, check=True, env=environment)
         (record,) = ConsoleReader().feed(ended.stdout)
@@ -42,12 +40,12 @@ def measure(program: Path, tmp_path: Path):
     return run
 
 
-def sample(measure, folder: Path, mode: str, *, trigger: str = "sigterm", limit_s: int = 5, mib: int = 1):
+def sample(measure, folder, mode, *, trigger="sigterm", limit_s=5, mib=1):
     words = (fake_binary(folder), "-chardev", "socket,id=qmp,fd=3", "-fake", mode)
     return measure("sample", "3", trigger, "4k", str(mib), str(limit_s), "--", *words)
 
 
-def test_failed_start_is_reported(measure, program: Path) -> None:
+def test_failed_start_is_reported(measure, program):
     record = measure("sample", "3", "sigkill", "4k", "1", "5", "--", "/no/such/qemu")
     assert record.index == 3
     assert "QEMU ended while it started" in record.error
@@ -56,7 +54,7 @@ def test_failed_start_is_reported(measure, program: Path) -> None:
 
 
 @pytest.mark.parametrize(("trigger", "status"), [("sigterm", 0), ("sigkill", -9), ("quit", 0)])
-def test_without_a_helper_reclaim_equals_exit(measure, tmp_path: Path, trigger: str, status: int):
+def test_without_a_helper_reclaim_equals_exit(measure, tmp_path, trigger, status):
     record = sample(measure, tmp_path, "normal", trigger=trigger)
     assert (record.error, record.exit_status, record.helpers, record.stuck) == ("", status, 0, 0)
     assert 0 < record.exit_s == record.reclaim_s
@@ -64,7 +62,7 @@ def test_without_a_helper_reclaim_equals_exit(measure, tmp_path: Path, trigger: 
 
 
 @pytest.mark.parametrize(("mode", "helpers"), [("helper:900000", 1), ("late:400000", 0)])
-def test_reclaim_ends_with_the_last_process(measure, tmp_path: Path, mode: str, helpers: int):
+def test_reclaim_ends_with_the_last_process(measure, tmp_path, mode, helpers):
     """The last process may be started after the trigger."""
     record = sample(measure, tmp_path, mode)
     assert (record.error, record.helpers, record.stuck) == ("", helpers, 0)
@@ -73,9 +71,9 @@ def test_reclaim_ends_with_the_last_process(measure, tmp_path: Path, mode: str, 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", ["helper:900000000", "late:900000000"])
-def test_process_that_never_ends_is_killed_and_counted(measure, tmp_path: Path, mode: str) -> None:
+def test_process_that_never_ends_is_killed_and_counted(measure, tmp_path, mode):
     assert sample(measure, tmp_path, mode, limit_s=1).stuck == 1
-    assert not living(tmp_path)
+    assert not running(str(tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -86,11 +84,9 @@ def test_process_that_never_ends_is_killed_and_counted(measure, tmp_path: Path, 
         ("helper:900000000", 4096, "of 4096 MiB of the guest's memory are resident"),
     ],
 )
-def test_errors_are_reported_and_leave_no_process(
-    measure, tmp_path: Path, mode: str, mib: int, reason: str
-) -> None:
+def test_errors_are_reported_and_leave_no_process(measure, tmp_path, mode, mib, reason):
     assert reason in sample(measure, tmp_path, mode, limit_s=1, mib=mib).error
-    assert not living(tmp_path)
+    assert not running(str(tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -100,25 +96,12 @@ def test_errors_are_reported_and_leave_no_process(
         ("helper:900000000", "the helper has Name: 'qemu-fake', not 'cleanup/"),
     ],
 )
-def test_failed_property_leaves_no_process(measure, tmp_path: Path, mode: str, reason: str) -> None:
+def test_failed_property_leaves_no_process(measure, tmp_path, mode, reason):
     words = (fake_binary(tmp_path), "-chardev", "socket,id=qmp,fd=3", "-fake", mode)
     record = measure("property", "clone", "5", "--", *words)
     assert record.property == "clone"
     assert reason in record.error
-    assert not living(tmp_path)
-
-
-def living(folder: Path) -> list[str]:
-    """Return the command lines that contain ``folder``."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            line = entry.read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
-        except OSError:
-            continue
-        if str(folder) in line:
-            found.append(line)
-    return found
+    assert not running(str(tmp_path))
 
 
 # ---- filters
@@ -149,7 +132,7 @@ int main(void)
 """
 
 
-def random_program(draw: random.Random) -> tuple[Insn, ...]:
+def random_program(draw):
     """Return a valid program: forward jumps, aligned loads in bounds, and a return at the end."""
     length = draw.randint(2, 30)
     program = []
@@ -180,7 +163,7 @@ def random_program(draw: random.Random) -> tuple[Insn, ...]:
     return (*program, Insn(RET_K, 0, 0, draw.choice([ALLOW, ERRNO | 1])))
 
 
-def test_filters_have_the_same_result_in_c_and_python(tmp_path: Path) -> None:
+def test_filters_have_the_same_result_in_c_and_python(tmp_path):
     arch = AUDIT_ARCH.get(os.uname().machine)
     if arch is None:
         pytest.skip("no audit architecture is known for this machine")

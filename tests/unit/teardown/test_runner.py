@@ -4,10 +4,8 @@ from typing import ClassVar
 import msgspec
 import pytest
 
-from harness import job as jobs
 from harness.errors import TeardownError
-from harness.job import JobEvent, JobPlan
-from harness.process import Finished
+from harness.job import JobEvent
 from harness.progress import Silent
 from harness.teardown import runner
 from harness.teardown.model import Cell, Sample, sample_of
@@ -15,14 +13,8 @@ from harness.teardown.runner import NO_HOOKS, Hooks
 from harness.teardown.statistics import compare
 
 from ..bench.support import make_bench
+from ..fake_avocado import replace_job
 from .test_scenario import TARGETS, options, subjects
-
-
-@pytest.fixture
-def layout(tmp_path):
-    from harness.layout import Layout
-
-    return Layout(root=tmp_path, build=tmp_path / "b", trees=tmp_path / "t", cache=tmp_path / "c")
 
 
 @pytest.fixture
@@ -34,18 +26,15 @@ def job(monkeypatch):
         rounds: ClassVar = []
         interrupt = False
 
-    def run_job(layout, home, file, on_line):
-        plan = msgspec.json.decode(file.read_bytes(), type=JobPlan)
+    def lines(plan):
         blocks = [msgspec.convert(item.task, tuple[Cell, ...]) for item in plan.items]
         Job.rounds.append(blocks[0][0].round)
-        for line in Job.lines(blocks):
-            on_line(line)
+        yield from Job.lines(blocks)
         if Job.interrupt and Job.rounds[-1] > 0:
             raise KeyboardInterrupt
-        return Finished(argv=("x",), returncode=8, output="avocado crashed\n", duration_s=0.0)
 
     Job.rounds.clear()
-    monkeypatch.setattr(jobs, "_run_job", run_job)
+    replace_job(monkeypatch, lines)
     return Job
 
 

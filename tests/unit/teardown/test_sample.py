@@ -8,6 +8,7 @@ from harness.teardown.meter import Meter
 from harness.teardown.sample import take_sample
 
 from ..guest.support import fake_binary
+from ..programs import write_program
 from .support import make_cell
 
 # Dozens of real processes: run by nox -s tests.
@@ -35,33 +36,25 @@ def test_good_sample_has_all_figures(tmp_path):
     assert sample.returned_mib is not None
 
 
+NORMAL = "no helper shares QEMU's memory, though base was started with -fake normal"
+TWO = "1 process(es) share QEMU's memory, though base should have none"
+STUCK = "memory not freed 2 s after QEMU's exit: 1 helper(s) killed"
+
+
 @pytest.mark.parametrize(
-    ("mode", "helper", "reason"),
+    ("mode", "fields", "reason", "known"),
     [
-        ("helper:300000", False, "1 process(es) share QEMU's memory, though base should have none"),
-        ("normal", True, "no helper shares QEMU's memory, though base was started with -fake normal"),
+        ("helper:300000", {}, TWO, {}),
+        ("normal", {"helper": True}, NORMAL, {}),
+        ("helper:900000000", {"helper": True, "timeout_s": 2.0}, STUCK, {"reclaim_s": None}),
+        ("crash", {"trigger": "sigterm"}, "QEMU ended with signal 11 on sigterm", {"exit_status": -11}),
     ],
 )
-def test_unexpected_or_missing_helper_fails_the_sample(tmp_path, mode, helper, reason):
-    sample = taken(tmp_path, mode, helper=helper)
-    assert sample.outcome == "failed"
-    assert sample.reason == reason
+def test_unexpected_end_fails_the_sample(tmp_path, mode, fields, reason, known):
+    sample = taken(tmp_path, mode, **fields)
+    assert (sample.outcome, sample.reason) == ("failed", reason)
     assert sample.exit_s is not None
-
-
-@pytest.mark.slow
-def test_memory_that_is_never_freed_fails_the_sample(tmp_path):
-    sample = taken(tmp_path, "helper:900000000", helper=True, timeout_s=2.0)
-    assert sample.outcome == "failed"
-    assert sample.reason == "memory not freed 2 s after QEMU's exit: 1 helper(s) killed"
-    assert sample.reclaim_s is None
-
-
-def test_crash_of_qemu_fails_the_sample(tmp_path):
-    sample = taken(tmp_path, "crash", trigger="sigterm")
-    assert sample.outcome == "failed"
-    assert sample.reason == "QEMU ended with signal 11 on sigterm"
-    assert sample.exit_status == -11
+    assert {name: getattr(sample, name) for name in known} == known
 
 
 def test_failed_start_fails_the_sample(tmp_path):
@@ -130,10 +123,8 @@ def test_unavailable_huge_pages_cancel_the_sample(tmp_path, monkeypatch):
 
 
 def test_floor_process_is_timed_like_a_guest(tmp_path):
-    program = tmp_path / "floor"
     ready = "import os, sys, time; os.write(int(sys.argv[2]), b'r' * (sys.argv[1] == '3')); time.sleep(60)"
-    program.write_text(f"#!{sys.executable}\n{ready}\n")
-    program.chmod(0o755)
+    program = write_program(tmp_path / "floor", f"#!{sys.executable}\n{ready}\n")
     cell = make_cell(kind="floor", variant="floor", binary=str(program), threads=3)
     sample = take_sample(cell, log=tmp_path / "log")
     assert (sample.outcome, sample.reason) == ("ok", "")

@@ -5,7 +5,6 @@ import pytest
 from harness.bench import Subject
 from harness.errors import OptionError
 from harness.guest import Accel, Boot, Firmware
-from harness.options import Options
 from harness.teardown.model import cell_key, sample_of
 from harness.teardown.scenario import design
 
@@ -14,7 +13,7 @@ from ..defaults import options_with
 TARGETS = ("x86_64-softmmu", "s390x-softmmu")
 
 
-def options(**fields) -> Options:
+def options(**fields):
     known = {"memory_mib": (256, 1024), "triggers": ("sigterm", "sigkill"), "rounds": 3, "timeout": 5}
     return options_with(**{**known, "targets": TARGETS, "restart": "none", "budget_s": 120, **fields})
 

@@ -57,17 +57,19 @@ def test_borrowing_never_lowers_a_variance_but_adds_degrees_of_freedom():
     assert p_of(ours, theirs, steady) == pytest.approx(2 * t.sf(mean / error, 4 + significance.BORROWED))
 
 
-@pytest.mark.parametrize(
-    ("ours", "theirs", "p"),
-    [
-        ([2.0] * 3, [2.0] * 3, 1.0),
-        ([2.0] * 3, [3.0] * 3, 0.0),
-        ([2.0, 2.0], [3.0] * 3, None),
-        ([2.0] * 3, [3.0, 3.0], None),
-        ([0.0, 2.0, 2.0], [3.0] * 3, None),
-        ([2.0] * 3, [3.0, -1.0, 3.0], None),
-    ],
+SPECIAL = (
+    ([2.0] * 3, [2.0] * 3, 1.0),
+    ([2.0] * 3, [3.0] * 3, 0.0),
+    ([2.0, 2.0], [3.0] * 3, None),
+    ([2.0] * 3, [3.0, 3.0], None),
+    ([0.0, 2.0, 2.0], [3.0] * 3, None),
+    ([2.0] * 3, [3.0, 0.0, 3.0], None),
+    ([2.0] * 3, [3.0, -1.0, 3.0], None),
 )
+"""Values of two sides that are constant, few or impossible, and the probability of their difference."""
+
+
+@pytest.mark.parametrize(("ours", "theirs", "p"), SPECIAL)
 def test_constant_few_or_impossible_values(ours, theirs, p):
     assert p_of(ours, theirs) == (None if p is None else pytest.approx(p, abs=1e-12))
     assert p_values([Pair.of(ours, theirs), None], looks=True)[1] is None

@@ -19,6 +19,7 @@ from harness.teardown.statistics import (
 )
 
 from .support import make_sample
+from .test_significance import SPECIAL
 
 
 def rows(base, other, variant="patched", **fields):
@@ -134,17 +135,7 @@ def test_chance_is_that_of_welch_for_the_logarithms():
     assert chance(ours, theirs) == pytest.approx(2 * student.sf(abs(t), freedom))
 
 
-@pytest.mark.parametrize(
-    ("ours", "theirs", "p"),
-    [
-        ([2.0] * 3, [2.0] * 3, 1.0),
-        ([2.0] * 3, [3.0] * 3, 0.0),
-        ([2.0, 2.0], [3.0] * 3, None),
-        ([2.0] * 3, [3.0, 3.0], None),
-        ([0.0, 2.0, 2.0], [3.0] * 3, None),
-        ([2.0] * 3, [3.0, 0.0, 3.0], None),
-    ],
-)
+@pytest.mark.parametrize(("ours", "theirs", "p"), SPECIAL)
 def test_chance_of_constant_few_or_impossible_values(ours, theirs, p):
     assert chance(ours, theirs) == p
 

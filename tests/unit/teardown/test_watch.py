@@ -12,8 +12,9 @@ from harness.errors import TeardownError
 from harness.guest import start
 from harness.teardown import watch
 from harness.teardown.watch import find_sharers, measure, shares_memory
+from tests.unit.programs import has_ended
 
-from ..guest.support import fake_guest, is_gone
+from ..guest.support import fake_guest
 
 # Dozens of real processes: run by nox -s tests.
 pytestmark = pytest.mark.slow
@@ -22,7 +23,7 @@ pytestmark = pytest.mark.slow
 def measured(folder, mode, trigger, timeout_s=10.0):
     with start(fake_guest(folder, mode), log=folder / "log", timeout_s=10) as machine:
         found = measure(machine, trigger, timeout_s=timeout_s)
-        assert is_gone(machine.pid)
+        assert has_ended(machine.pid)
         return found
 
 
