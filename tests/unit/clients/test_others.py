@@ -21,6 +21,7 @@ from harness.guest.spawn import wait_pidfd
 from tests.unit.bench.support import make_bench
 from tests.unit.clients.support import PATCHED, row, trial
 from tests.unit.guest.support import fake_binary
+from tests.unit.programs import write_program
 from tests.unit.teardown.test_scenario import options
 
 HELPER_S = 2.0
@@ -123,9 +124,7 @@ def test_failure_gives_a_row_and_the_run_continues(layout, reporter, tmp_path, m
 
 
 def test_clients_that_need_a_namespace_are_cancelled_without_one(layout, reporter, tmp_path, monkeypatch):
-    bwrap = tmp_path / "bwrap"
-    bwrap.write_text("#!/bin/sh\necho 'bwrap: No permissions' >&2\nexit 1\n", encoding="ascii")
-    bwrap.chmod(0o755)
+    write_program(tmp_path / "bwrap", "echo 'bwrap: No permissions' >&2; exit 1")
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setattr("os.geteuid", lambda: 0)
     names = ("bwrap", "libvirt destroy")

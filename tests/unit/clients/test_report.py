@@ -2,10 +2,8 @@
 
 import json
 import re
-from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from harness.clients import record
 from harness.clients.judge import judge
@@ -13,36 +11,24 @@ from harness.clients.model import CLIENTS
 from harness.clients.record import ClientsResults, check_clients, clients_file, record_clients
 from harness.errors import ClientsError
 from harness.figures import NONE
-from harness.machine import host_facts
 from harness.report.clients import render_clients
+from tests.structs import filled
 from tests.unit.bench.support import make_bench
 from tests.unit.clients.support import BASE, PATCHED, WITHOUT, row, trial
+from tests.unit.defaults import ROOT
+from tests.unit.screen import rendered_lines
 from tests.unit.teardown.test_scenario import options
 
-DOCS = (Path(__file__).resolve().parents[3] / "docs" / "clients.md").read_text(encoding="utf-8")
+DOCS = (ROOT / "docs" / "clients.md").read_text(encoding="utf-8")
 
 
 def results(*rows, complete=True):
-    return ClientsResults(
-        command="nox -s clients",
-        started="a",
-        finished="b",
-        complete=complete,
-        seed=7,
-        host=host_facts(),
-        libvirt="9.0.0",
-        options={},
-        binaries=(BASE, WITHOUT, PATCHED),
-        claims=judge(rows),
-        rows=rows,
-    )
+    fields = {"libvirt": "9.0.0", "binaries": (BASE, WITHOUT, PATCHED), "claims": judge(rows), "rows": rows}
+    return filled(ClientsResults, complete=complete, **fields)
 
 
 def shown(*rows, complete=True):
-    console = Console(width=120)
-    with console.capture() as capture:
-        console.print(render_clients(results(*rows, complete=complete)))
-    return [" ".join(line.split()) for line in capture.get().splitlines()]
+    return rendered_lines(render_clients(results(*rows, complete=complete)))
 
 
 def test_table_has_medians_by_client_and_binary():

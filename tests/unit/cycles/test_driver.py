@@ -5,16 +5,15 @@ import sys
 from pathlib import Path
 
 import msgspec
-import psutil
 import pytest
 
 from harness.cycles.model import CycleRow, DriverJob
 from tests.unit.cycles.support import make_cycle
+from tests.unit.defaults import ROOT
 from tests.unit.guest.support import fake_binary
+from tests.unit.programs import running
 
 pytestmark = pytest.mark.slow
-
-ROOT = Path(__file__).resolve().parents[3]
 
 
 def drive(folder, mode, *cycles):
@@ -33,15 +32,8 @@ def drive(folder, mode, *cycles):
     words = [sys.executable, "-m", "harness.cycles.driver", str(folder / "job.json")]
     ended = subprocess.run(words, cwd=ROOT, capture_output=True, timeout=60, check=True)
     rows = [msgspec.json.decode(line, type=CycleRow) for line in ended.stdout.splitlines()]
-    assert not [one for one in psutil.process_iter() if str(folder) in " ".join(_words(one))]
+    assert not running(str(folder))
     return sorted(rows, key=lambda row: row.cycle.number)
-
-
-def _words(process):
-    try:
-        return list(process.cmdline())
-    except psutil.Error:
-        return []
 
 
 def test_helpers_that_end_in_time_pass_and_unreaped_ones_fail(tmp_path):

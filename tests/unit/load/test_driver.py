@@ -2,19 +2,17 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
 import msgspec
-import psutil
 import pytest
 
 from harness.cycles.model import DriverJob
 from harness.load.model import LoadJob, LoadPlan, LoadRow, Remains
+from tests.unit.defaults import ROOT
 from tests.unit.guest.support import fake_binary
+from tests.unit.programs import running
 
 pytestmark = pytest.mark.slow
-
-ROOT = Path(__file__).resolve().parents[3]
 
 
 def drive(folder, mode, *, guests, seconds=0.0, restarts=0, wait="none"):
@@ -53,15 +51,8 @@ def drive(folder, mode, *, guests, seconds=0.0, restarts=0, wait="none"):
     rows = [msgspec.json.decode(line, type=LoadRow) for line in lines if b'"trigger"' in line]
     remains = [msgspec.json.decode(line, type=Remains) for line in lines if b'"starts"' in line]
     assert len(remains) == lanes
-    assert not [one for one in psutil.process_iter() if str(folder) in " ".join(_words(one))]
+    assert not running(str(folder))
     return rows, remains
-
-
-def _words(process):
-    try:
-        return list(process.cmdline())
-    except psutil.Error:
-        return []
 
 
 def test_crowd_is_ended_at_random_and_leaves_nothing(tmp_path):

@@ -1,10 +1,7 @@
 """harness.report.load and harness.load.record: tables, results, errors; docs/load.md has all arguments."""
 
-from pathlib import Path
-
 import msgspec
 import pytest
-from rich.console import Console
 
 from harness.commands.load import LOAD
 from harness.errors import LoadError
@@ -12,46 +9,29 @@ from harness.jsonfile import write_json
 from harness.load.judge import summarize
 from harness.load.plan import plan_load
 from harness.load.record import LoadResults, check_load, load_file, record_load
-from harness.machine import host_facts
 from harness.report.load import render_load
+from tests.structs import filled
 from tests.unit.bench.support import make_bench
 from tests.unit.build.support import make_options
+from tests.unit.defaults import ROOT
 from tests.unit.load.support import make_row, make_slice
+from tests.unit.screen import rendered_lines
 
-DOCS = (Path(__file__).resolve().parents[3] / "docs" / "load.md").read_text(encoding="utf-8")
+DOCS = (ROOT / "docs" / "load.md").read_text(encoding="utf-8")
 
 
 def results(*slices, available=24000):
     plans = plan_load(
         available, guests=50, memory_mib=256, seconds=60, restarts=5, restart_mib=16384, wait=False
     )
-    return LoadResults(
-        command="nox -s load",
-        started="a",
-        finished="b",
-        complete=True,
-        seed=7,
-        host=host_facts(),
-        options={},
-        binaries=(),
-        plans=plans,
-        summaries=summarize(slices),
-        slices=slices,
-    )
-
-
-def shown(made):
-    console = Console(width=120)
-    with console.capture() as capture:
-        console.print(render_load(made))
-    return [" ".join(line.split()) for line in capture.get().splitlines()]
+    return filled(LoadResults, complete=True, plans=plans, summaries=summarize(slices), slices=slices)
 
 
 def test_table_has_a_column_for_each_binary(layout):
     made = results(
         make_slice(make_row(), make_row()), make_slice(make_row(restart_s=None), variant="base", lost=3.0)
     )
-    lines = shown(made)
+    lines = rendered_lines(render_load(made))
     assert "crowd: 50 guests of 256M for 60 s with each binary" in lines
     assert "exits 1 2" in lines
     assert "memory not freed, peak 3.0, 900 MiB 0.0, 900 MiB" in lines
@@ -72,7 +52,13 @@ def test_failed_load_is_an_error_with_a_remedy(layout):
 
 def test_load_that_does_not_fit_is_an_error(layout):
     made = results(available=500)
-    assert sum(line.startswith(("crowd: cancelled: ", "restart: cancelled: ")) for line in shown(made)) == 2
+    assert (
+        sum(
+            line.startswith(("crowd: cancelled: ", "restart: cancelled: "))
+            for line in rendered_lines(render_load(made))
+        )
+        == 2
+    )
     with pytest.raises(LoadError, match="nothing ran: 50 guests"):
         check_load(layout, made)
 

@@ -11,14 +11,14 @@ import subprocess
 import sys
 import tarfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
 from harness.bench import Subject
 from harness.errors import InterruptedRunError, MissingError, OptionError, RemoteError
-from harness.layout import Layout, find_layout
+from harness.layout import find_layout
 from harness.progress import Silent
 from harness.remote import run as module
 from harness.remote.bundle import binary_words, gate_files, pack_assets, pack_code
@@ -26,9 +26,10 @@ from harness.remote.hosts import Container, Ssh, choose_hosts, run_on
 from harness.remote.prepare import read_stamp
 from harness.remote.run import _ControlPipes, layout_of, run_remote
 from tests.unit.build.support import make_options
+from tests.unit.defaults import ROOT
+from tests.unit.programs import wait_until, write_program
 from tests.unit.repositories import touch_files
 
-ROOT = Path(__file__).resolve().parents[3]
 SUPERVISOR = ROOT / "harness" / "remote" / "supervisor.py"
 
 
@@ -46,23 +47,13 @@ class Here:
 
 
 def subject(path, variant="base", host="native", options=()):
-    return Subject(
-        variant=variant,
-        host=host,
-        target="x86_64-softmmu",
-        path=str(path),
-        sha256="0" * 64,
-        version="QEMU",
-        options=options,
-    )
+    target = "x86_64-softmmu"
+    return Subject(variant=variant, host=host, target=target, path=str(path), options=options)
 
 
 @pytest.fixture
 def program(tmp_path):
-    path = tmp_path / "qemu-system-x86_64"
-    path.write_text("#!/bin/sh\necho no QEMU at all >&2\nexit 3\n")
-    path.chmod(0o755)
-    return path
+    return write_program(tmp_path / "qemu-system-x86_64", "echo no QEMU at all >&2; exit 3")
 
 
 def test_hosts_are_selected_by_options(tmp_path):
@@ -129,9 +120,9 @@ def test_each_host_has_a_separate_folder(layout):
 
 
 def test_host_without_a_matching_binary_is_an_error(layout, program):
-    (layout.root / "x").mkdir()
-    real = Layout(root=ROOT, build=layout.build, trees=layout.trees, cache=layout.cache)
-    (run,) = run_remote(real, make_options(), [subject(program, host="s390x")], [Here()], Silent())
+    (run,) = run_remote(
+        replace(layout, root=ROOT), make_options(), [subject(program, host="s390x")], [Here()], Silent()
+    )
     assert isinstance(run.error, RemoteError)
     assert "no binary was built for it" in run.error.cause
 
@@ -161,10 +152,9 @@ def test_interrupt_stops_all_hosts(layout, program, monkeypatch):
         raise RemoteError("stopped", "run again")
 
     monkeypatch.setattr(module, "_on_host", wait)
-    real = Layout(root=ROOT, build=layout.build, trees=layout.trees, cache=layout.cache)
     hosts = [Here(name) for name in ("first", "second", "third")]
     with pytest.raises(KeyboardInterrupt):
-        run_remote(real, make_options(), [subject(program)], hosts, Silent())
+        run_remote(replace(layout, root=ROOT), make_options(), [subject(program)], hosts, Silent())
     assert sorted(ended) == ["second", "third"]
 
 
@@ -173,9 +163,8 @@ def test_run_without_results_reports_the_reason_and_leaves_no_files(layout, prog
     if not read_stamp(Path(sys.prefix)):
         pytest.skip("needs the environment of nox: otherwise the test would create one")
     monkeypatch.setenv("QEMU_HARNESS_CACHE", str(layout.cache))
-    real = Layout(root=ROOT, build=layout.build, trees=layout.trees, cache=layout.cache)
     options = make_options(given=("-Dmemory=no-size", "-Dspawner=remote"))
-    (run,) = run_remote(real, options, [subject(program)], [Here()], Silent())
+    (run,) = run_remote(replace(layout, root=ROOT), options, [subject(program)], [Here()], Silent())
     assert isinstance(run.error, RemoteError)
     assert "no results" in run.error.cause
     assert any("no-size" in line for line in run.error.details), run.error.details
@@ -191,7 +180,7 @@ def test_supervisor_ends_the_program_when_stdin_is_closed(tmp_path):
     with subprocess.Popen(
         [sys.executable, "-I", SUPERVISOR, folder, "sh", "-c", script], stdin=subprocess.PIPE
     ) as supervisor:
-        _wait_for(tmp_path / "up")
+        wait_until((tmp_path / "up").exists)
         supervisor.stdin.close()
         assert supervisor.wait(20) == 9
     assert (tmp_path / "unwound").exists()
@@ -199,18 +188,10 @@ def test_supervisor_ends_the_program_when_stdin_is_closed(tmp_path):
 
 
 def test_supervisor_returns_the_status_of_the_program(tmp_path):
-    with subprocess.Popen(
-        [sys.executable, "-I", SUPERVISOR, tmp_path, "sh", "-c", "exit 7"], stdin=subprocess.PIPE
-    ) as supervisor:
+    words = [sys.executable, "-I", SUPERVISOR, tmp_path, "sh", "-c", "exit 7"]
+    with subprocess.Popen(words, stdin=subprocess.PIPE) as supervisor:
         assert supervisor.wait(20) == 7
     assert tmp_path.exists()
-
-
-def _wait_for(path):
-    deadline = time.monotonic() + 20
-    while not path.exists():
-        assert time.monotonic() < deadline, path
-        time.sleep(0.02)
 
 
 @pytest.fixture
@@ -266,30 +247,19 @@ def test_commands_run_over_ssh(ssh, tmp_path):
 def test_lost_connection_ends_the_program_and_removes_its_folder(ssh, tmp_path):
     folder = tmp_path / "bundle"
     folder.mkdir()
-    argv = Ssh(name="lpar", program=ssh).argv(
-        [
-            sys.executable,
-            "-I",
-            str(SUPERVISOR),
-            str(folder),
-            "sh",
-            "-c",
-            f"echo $$ > {tmp_path}/pid; exec sleep 600",
-        ]
-    )
+    script = f"echo $$ > {tmp_path}/pid; exec sleep 600"
+    words = [sys.executable, "-I", str(SUPERVISOR), str(folder), "sh", "-c", script]
+    argv = Ssh(name="lpar", program=ssh).argv(words)
     for _ in range(50):
         with subprocess.Popen(argv, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL) as connection:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 connection.wait(1)
                 continue  # sshd was not up yet
-            _wait_for(tmp_path / "pid")
+            wait_until((tmp_path / "pid").exists)
             connection.kill()
             break
     pid = int((tmp_path / "pid").read_text())
-    deadline = time.monotonic() + 20
-    while Path(f"/proc/{pid}").exists() or folder.exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_until(lambda: not (Path(f"/proc/{pid}").exists() or folder.exists()))
 
 
 def test_missing_ssh_or_podman_is_an_error(monkeypatch, tmp_path):
