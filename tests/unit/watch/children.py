@@ -1,20 +1,14 @@
 """A stand-in for the child process that runs validate: it judges by the text of the series, at once."""
 
-from __future__ import annotations
-
-from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from harness.jsonfile import utc_now, write_json
-from harness.layout import Layout
 from harness.process import Finished
 from harness.progress import Silent
 from harness.series import read_input
 from harness.validate.run import series_facts
-from harness.watch.store import Store
 from harness.watch.work import Worker
 from tests.unit.validate.test_outputs import results
 
@@ -22,15 +16,15 @@ from tests.unit.validate.test_outputs import results
 class Child:
     """Replaces harness.process.run in harness.watch.work. ``calls`` are the digests of the judged series."""
 
-    def __init__(self, layout: Layout, *, moment: Callable[[], None] = lambda: None, **changes: Any) -> None:
+    def __init__(self, layout, *, moment=lambda: None, **changes):
         self.layout, self.moment, self.changes = layout, moment, changes
-        self.calls: list[str] = []
+        self.calls = []
         self.silent = False
         """Whether it ends without results."""
-        self.words: list[str] = []
+        self.words = []
         self.ended = Finished(argv=("validate",), returncode=20, output="", duration_s=0.0)
 
-    def __call__(self, words: Sequence[str | Path], *, env: Mapping[str, str], **_: Any) -> Finished:
+    def __call__(self, words, *, env, **_):
         self.words = [str(word) for word in words]
         series = next(word for word in self.words if word.startswith("-Dseries="))
         found = read_input(self.layout, series.partition("=")[2])
@@ -51,7 +45,7 @@ class Child:
         return self.ended
 
 
-def make_worker(store: Store, layout: Layout, clone: Path) -> Worker:
+def make_worker(store, layout, clone):
     """Return a worker whose folder is that of the store."""
     return Worker(
         store=store, layout=layout, reporter=Silent(), folder=store.path.parent, clone=clone, branch="master"

@@ -3,12 +3,8 @@
 Among them are re-rolls of every form, replies, broken and hostile mails, and series for other projects.
 """
 
-from __future__ import annotations
-
 import os
 import subprocess
-from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 from tests.unit.check import support
 from tests.unit.conftest import RELEASE
@@ -26,7 +22,7 @@ UPSTREAM = "2026-02-01T00:00:00+00:00"
 """Date of the second commit of the clone, which is after the mails."""
 
 
-def git(folder: Path, *words: str, date: str = "2026-01-01T00:00:00+00:00", stdin: bytes = b"") -> str:
+def git(folder, *words, date="2026-01-01T00:00:00+00:00", stdin=b""):
     who = ("-c", "user.name=n", "-c", "user.email=e@example.org")
     done = subprocess.run(
         ["git", "-C", folder, *who, *words],
@@ -38,7 +34,7 @@ def git(folder: Path, *words: str, date: str = "2026-01-01T00:00:00+00:00", stdi
     return done.stdout.decode().strip()
 
 
-def make_clone(folder: Path) -> Path:
+def make_clone(folder):
     """Create the clone: a commit before the mails, and one after them that changes the devices."""
     folder.mkdir(parents=True)
     git(folder, "init", "--quiet", "--initial-branch=master")
@@ -52,14 +48,14 @@ def make_clone(folder: Path) -> Path:
     return folder
 
 
-def move_on(folder: Path) -> None:
+def move_on(folder):
     """Add a commit of a later date, after which the patches no longer apply."""
     for path in (folder / "hw").iterdir():
         path.write_text("int other;\n")
     git(folder, "commit", "--quiet", "--all", "--message=new", date=UPSTREAM)
 
 
-def device(at: int, number: int = 1, text: str = "") -> str:
+def device(at, number=1, text=""):
     """Return the diff of patch ``number`` of a series: a line more for the device."""
     lines = []
     for line in range(1, 9):
@@ -72,30 +68,22 @@ def device(at: int, number: int = 1, text: str = "") -> str:
     return diff(path, f"-1,{old} +1,{old + 1}", *lines)
 
 
-def diff(path: str, place: str, *lines: str) -> str:
+def diff(path, place, *lines):
     body = "".join(f"{line}\n" for line in lines)
     head = f"diff --git a/{path} b/{path}\nindex 1234567..89abcde 100644\n"
     return f"{head}--- a/{path}\n+++ b/{path}\n@@ {place} @@\n{body}"
 
 
-def who(at: int) -> str:
+def who(at):
     name = PEOPLE[at % len(PEOPLE)]
     return f"{name} <{name.split()[0].lower()}@example.org>"
 
 
-def date(at: int) -> str:
+def date(at):
     return f"Tue, {6 + at // 24:02} Jan 2026 {at % 24:02}:00:00 +0000"
 
 
-def series(  # noqa: PLR0917 - a series in one line of a table
-    at: int,
-    patches: int = 2,
-    version: int = 1,
-    tag: str = "PATCH",
-    title: str = "",
-    above: str = "",
-    **changes: str,
-) -> list[bytes]:
+def series(at, patches=2, version=1, tag="PATCH", title="", above="", **changes):
     """Return the mails of series ``at``: patches to device ``at``, and a cover letter above several."""
     title = title or f"hw/dev{at}: improve the device"
     mark = f"{tag} v{version}" if version > 1 else tag
@@ -130,7 +118,7 @@ def series(  # noqa: PLR0917 - a series in one line of a table
     return mails
 
 
-def reply(at: int, number: int = 1, version: int = 1, text: str = "", by: int = 3) -> bytes:
+def reply(at, number=1, version=1, text="", by=3):
     text = text or f"Looks good.\n\nReviewed-by: {who(by)}"
     return patch(
         f"Re: [PATCH {number}/2] hw/dev{at}: part {number}",
@@ -143,7 +131,7 @@ def reply(at: int, number: int = 1, version: int = 1, text: str = "", by: int = 
     )
 
 
-def without_id(mail: bytes) -> bytes:
+def without_id(mail):
     return b"".join(line for line in mail.splitlines(keepends=True) if not line.startswith(b"Message-Id:"))
 
 
@@ -151,9 +139,9 @@ FOREIGN = diff("src/qemu/q.c", "-1 +1,2", " a", "+b")
 UNIT = diff("Makefile", "-1 +1,2", " a", "+b")
 
 
-def fifty() -> list[bytes]:
+def fifty():
     """Return the mails of 50 series in the order of their arrival."""
-    mails: list[bytes] = []
+    mails = []
     for at in range(20):  # as most are
         mails += series(at, 1 + at % 3)
     mails += [reply(at) for at in (1, 4, 7, 10, 13)]
@@ -197,7 +185,7 @@ def fifty() -> list[bytes]:
     return mails
 
 
-def write_mbox(path: Path, mails: Iterable[bytes]) -> Path:
+def write_mbox(path, mails):
     """Append ``mails`` to a mailbox. Its time is in the past, so that its last mail counts as complete."""
     with path.open("ab") as stream:
         stream.write(mbox(*mails))
@@ -205,7 +193,7 @@ def write_mbox(path: Path, mails: Iterable[bytes]) -> Path:
     return path
 
 
-def write_maildir(path: Path, mails: Sequence[bytes], first: int = 0) -> Path:
+def write_maildir(path, mails, first=0):
     """Deliver ``mails`` to a maildir."""
     for name in ("cur", "new", "tmp"):
         (path / name).mkdir(parents=True, exist_ok=True)
@@ -214,7 +202,7 @@ def write_maildir(path: Path, mails: Sequence[bytes], first: int = 0) -> Path:
     return path
 
 
-def write_archive(path: Path, mails: Sequence[bytes], epoch: int = 0) -> Path:
+def write_archive(path, mails, epoch=0):
     """Append ``mails`` to an epoch of a public-inbox repository."""
     repository = path / "git" / f"{epoch}.git"
     if not repository.is_dir():

@@ -6,12 +6,9 @@ A process of its own, because it forks: pytest has threads. A moment is a statem
 child that judges. Writes a line for each moment after which something differs.
 """
 
-from __future__ import annotations
-
 import os
 import signal
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 from harness.layout import Layout
@@ -44,21 +41,21 @@ WHAT = (
 )
 
 
-def known(store: Store) -> list[object]:
+def known(store):
     """Return everything but times and counters."""
     return [tuple(row) for query in WHAT for row in store.rows(query)]
 
 
-def go(folder: Path, state: Path, moment: Callable[[], None]) -> None:
+def go(folder, state, moment):
     layout = Layout(root=folder, build=state / "build", trees=folder / "trees", cache=folder / "cache")
     with Store(state / "watch.sqlite") as store:
         store.db.set_trace_callback(lambda _: moment())
-        work.run = Child(layout, moment=moment)  # type: ignore[assignment]
+        work.run = Child(layout, moment=moment)
         plan = Plan(inboxes=(folder / "inbox",), choice=Choice(), once=True)
         watch(make_worker(store, layout, folder / "qemu"), plan, lambda: None)
 
 
-def forked(act: Callable[[], None]) -> int:
+def forked(act):
     """Call ``act`` in a child process; return how that ended (os.waitstatus_to_exitcode)."""
     pid = os.fork()
     if pid == 0:
@@ -71,10 +68,10 @@ def forked(act: Callable[[], None]) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
-def killed_at(number: int) -> Callable[[], None]:
+def killed_at(number):
     count = 0
 
-    def moment() -> None:
+    def moment():
         nonlocal count
         count += 1
         if count == number:
@@ -83,11 +80,11 @@ def killed_at(number: int) -> Callable[[], None]:
     return moment
 
 
-def main(folder: Path, moments: int) -> int:
+def main(folder, moments):
     make_clone(folder / "qemu")
     (folder / "patches").mkdir()
     write_maildir(folder / "inbox", MAILS)
-    total: list[None] = []
+    total = []
     go(folder, folder / "undisturbed", lambda: total.append(None))
     with Store(folder / "undisturbed" / "watch.sqlite") as store:
         expected = known(store)
@@ -96,8 +93,8 @@ def main(folder: Path, moments: int) -> int:
     for at in range(moments):
         number = 1 + at * (len(total) - 1) // (moments - 1)
         state = folder / f"at-{number}"
-        how = [forked(lambda n=number, s=state: go(folder, s, killed_at(n)))]  # type: ignore[misc]
-        how.append(forked(lambda s=state: go(folder, s, lambda: None)))  # type: ignore[misc]
+        how = [forked(lambda n=number, s=state: go(folder, s, killed_at(n)))]
+        how.append(forked(lambda s=state: go(folder, s, lambda: None)))
         with Store(state / "watch.sqlite") as store:
             found = known(store)
         if how != [-signal.SIGKILL, 0] or found != expected:

@@ -1,17 +1,11 @@
 """Stores with series in them, as the watch writes them."""
 
-from __future__ import annotations
-
-from typing import Any
-
-from harness.check import ValidateResults
-from harness.watch.model import Contents, Given, State, WatchedPatch
-from harness.watch.store import Store
+from harness.watch.model import Contents, Given, WatchedPatch
 
 DIFF = "diff --git a/hw/1.c b/hw/1.c\n--- a/hw/1.c\n+++ b/hw/1.c\n@@ -1 +1,2 @@\n a\n+b\n"
 
 
-def contents(title: str = "add a device", patches: int = 2, **changes: Any) -> Contents:
+def contents(title="add a device", patches=2, **changes):
     made = tuple(
         WatchedPatch(
             number=at,
@@ -29,15 +23,7 @@ def contents(title: str = "add a device", patches: int = 2, **changes: Any) -> C
     return Contents(**{"sha256": title, "cover": "Hello.", "patches": made, "given": given, **changes})
 
 
-def add_version(  # noqa: PLR0917 - a version in one line of a test
-    store: Store,
-    title: str = "add a device",
-    series: int = 0,
-    number: int = 1,
-    state: State = "queued",
-    results: ValidateResults | None = None,
-    **changes: Any,
-) -> int:
+def add_version(store, title="add a device", series=0, number=1, state="queued", results=None, **changes):
     """Add a version, to a series of its own if ``series`` is 0, and a run if there are results."""
     text = contents(title, **changes)
     if not series:

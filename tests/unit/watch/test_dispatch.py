@@ -1,14 +1,9 @@
 """Pipelines of GitLab, against a stand-in of the few calls of its API that are used."""
 
-from __future__ import annotations
-
 import dataclasses
-import http.server
 import json
-import threading
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
+import os
+import subprocess
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import msgspec
@@ -16,7 +11,6 @@ import pytest
 
 from harness.ci.fork import PACKAGE, RESULTS, SERIES, WATCH_JOB, gitlab_fork
 from harness.errors import FetchError, MissingError, OptionError
-from harness.layout import Layout
 from harness.series import read_input
 from harness.validate.run import series_facts
 from harness.watch.dispatch import GitLab
@@ -25,105 +19,77 @@ from harness.watch.intake import take
 from harness.watch.loop import Plan, next_version, watch
 from harness.watch.sections import Choice
 from harness.watch.store import Store
-from harness.watch.work import Worker, prepare
+from harness.watch.work import prepare
 from tests.unit.validate.test_outputs import results
 from tests.unit.watch.children import make_worker
 from tests.unit.watch.inboxes import make_clone, series, write_maildir
+from tests.unit.web import serving
 
 pytest.importorskip("gitlab")
 
 
-class Server(http.server.ThreadingHTTPServer):
+class Project:
     """A project. ``status`` is that of all its pipelines; requests with ``broken`` in them fail."""
 
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.uploads: dict[str, bytes] = {}
-        self.pipelines: list[dict[str, Any]] = []
+    def __init__(self):
+        self.uploads = {}
+        self.pipelines = []
         self.status = "running"
         self.results = b""
         self.broken = ""
 
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}"
-
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    server: Server
-    protocol_version = "HTTP/1.1"
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-    def answer(self, value: Any, code: int = 200) -> None:
-        data = value if isinstance(value, bytes) else json.dumps(value).encode()
-        self.send_response(code)
-        self.send_header("Content-Type", "application/octet-stream" if value is data else "application/json")
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def handle_all(self) -> None:
-        server, path = self.server, unquote(urlsplit(self.path).path).removeprefix("/api/v4")
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+    def answer(self, request, body):
+        path = unquote(urlsplit(request.path).path).removeprefix("/api/v4")
         words = path.split("/")
-        if server.broken and server.broken in f"{self.command} {path}":
-            self.answer({"message": "out of order"}, 403)
-        elif self.headers.get("PRIVATE-TOKEN") != "secret":
-            self.answer({"message": "401 Unauthorized"}, 401)
-        elif path == "/projects/people/qemu":
-            self.answer({"id": 7, "default_branch": "master"})
-        elif words[3:5] == ["packages", "generic"]:
-            server.uploads["/".join(words[5:])] = body
-            self.answer({"message": "201 Created"}, 201)
-        elif self.command == "POST" and words[3] == "pipeline":
-            number = len(server.pipelines) + 1
+        if self.broken and self.broken in f"{request.command} {path}":
+            return 403, {"message": "out of order"}
+        if request.headers.get("PRIVATE-TOKEN") != "secret":
+            return 401, {"message": "401 Unauthorized"}
+        if path == "/projects/people/qemu":
+            return 200, {"id": 7, "default_branch": "master"}
+        if words[3:5] == ["packages", "generic"]:
+            self.uploads["/".join(words[5:])] = body
+            return 201, {"message": "201 Created"}
+        if request.command == "POST" and words[3] == "pipeline":
+            number = len(self.pipelines) + 1
             made = {
                 **json.loads(body),
                 "id": number,
-                "web_url": f"{server.url}/people/qemu/-/pipelines/{number}",
+                "web_url": f"{self.url}/people/qemu/-/pipelines/{number}",
             }
-            server.pipelines.append(made)
-            self.answer(self.shown(made), 201)
-        elif words[3] == "pipelines" and len(words) == 4:
-            assert parse_qs(urlsplit(self.path).query)["ref"] == ["master"]
-            self.answer([self.shown(one) for one in server.pipelines])
-        elif words[3] == "pipelines" and words[5:] == ["variables"]:
-            self.answer(server.pipelines[int(words[4]) - 1]["variables"])
-        elif words[3] == "pipelines" and words[5:] == ["jobs"]:
-            self.answer([{"id": 1, "name": "other"}, {"id": 10 + int(words[4]), "name": WATCH_JOB}])
-        elif words[3] == "pipelines":
-            self.answer(self.shown(server.pipelines[int(words[4]) - 1]))
-        elif words[3] == "jobs" and len(words) == 5:
-            self.answer({"id": int(words[4])})
-        elif words[3] == "jobs" and words[5] == "artifacts" and "/".join(words[6:]) == RESULTS:
-            self.answer(server.results or {"message": "404"}, 200 if server.results else 404)
-        else:
-            self.answer({"message": f"404 {self.command} {path}"}, 404)
+            self.pipelines.append(made)
+            return 201, self.shown(made)
+        if words[3] == "pipelines" and len(words) == 4:
+            assert parse_qs(urlsplit(request.path).query)["ref"] == ["master"]
+            return 200, [self.shown(one) for one in self.pipelines]
+        if words[3] == "pipelines" and words[5:] == ["variables"]:
+            return 200, self.pipelines[int(words[4]) - 1]["variables"]
+        if words[3] == "pipelines" and words[5:] == ["jobs"]:
+            return 200, [{"id": 1, "name": "other"}, {"id": 10 + int(words[4]), "name": WATCH_JOB}]
+        if words[3] == "pipelines":
+            return 200, self.shown(self.pipelines[int(words[4]) - 1])
+        if words[3] == "jobs" and len(words) == 5:
+            return 200, {"id": int(words[4])}
+        if words[3] == "jobs" and "/".join(words[5:]) == f"artifacts/{RESULTS}" and self.results:
+            return 200, self.results
+        return 404, {"message": f"404 {request.command} {path}"}
 
-    def shown(self, pipeline: dict[str, Any]) -> dict[str, Any]:
+    def shown(self, pipeline):
         facts = {name: pipeline[name] for name in ("id", "web_url", "ref")}
-        return {**facts, "status": self.server.status, "duration": 61}
-
-    do_GET = do_POST = do_PUT = handle_all  # noqa: N815
+        return {**facts, "status": self.status, "duration": 61}
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    server = Server()
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-    thread.start()
-    monkeypatch.setenv("GITLAB_URL", server.url)
-    monkeypatch.setenv("GITLAB_PRIVATE_TOKEN", "secret")
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+def server(monkeypatch):
+    project = Project()
+    with serving(project.answer, "HTTP/1.1") as project.url:
+        monkeypatch.setenv("GITLAB_URL", project.url)
+        monkeypatch.setenv("GITLAB_PRIVATE_TOKEN", "secret")
+        yield project
 
 
 @pytest.fixture
-def worker(layout: Layout, tmp_path: Path) -> Iterator[Worker]:
+def worker(layout, tmp_path):
     clone = make_clone(tmp_path / "qemu")
     with Store(tmp_path / "watch" / "watch.sqlite") as store:
         worker = make_worker(store, layout, clone)
@@ -131,14 +97,14 @@ def worker(layout: Layout, tmp_path: Path) -> Iterator[Worker]:
         yield dataclasses.replace(worker, words=("-Dbisect=ends", "-Dmatrix=7.2,10.0"))
 
 
-def start(worker: Worker, gitlab: GitLab) -> Any:
+def start(worker, gitlab):
     job = prepare(worker, next_version(worker.store) or 0)
     assert job is not None
     gitlab.start(job)
     return worker.store.rows("SELECT * FROM run")[-1]
 
 
-def judged(worker: Worker, server: Server, layout: Layout, **changes: Any) -> None:
+def judged(worker, server, layout, **changes):
     """End the pipelines with the results of the uploaded series."""
     (name,) = server.uploads
     file = layout.root / "x.mbox"
@@ -149,12 +115,12 @@ def judged(worker: Worker, server: Server, layout: Layout, **changes: Any) -> No
     server.results, server.status = msgspec.json.encode(made), "failed"
 
 
-def state(worker: Worker) -> tuple[str, str]:
+def state(worker):
     (row,) = worker.store.all_series()
     return row.state, row.reason
 
 
-def test_pipeline_judges_a_series(worker: Worker, server: Server, layout: Layout) -> None:
+def test_pipeline_judges_a_series(worker, server, layout):
     gitlab = GitLab(worker, "people/qemu")
     run = start(worker, gitlab)
     assert run["place"].endswith("/pipelines/1")
@@ -177,7 +143,7 @@ def test_pipeline_judges_a_series(worker: Worker, server: Server, layout: Layout
     assert next_version(worker.store) is None
 
 
-def test_pipeline_without_results_is_a_failure_of_the_harness(worker: Worker, server: Server) -> None:
+def test_pipeline_without_results_is_a_failure_of_the_harness(worker, server):
     gitlab = GitLab(worker, "people/qemu")
     start(worker, gitlab)
     server.status = "canceled"
@@ -186,7 +152,7 @@ def test_pipeline_without_results_is_a_failure_of_the_harness(worker: Worker, se
 
 
 @pytest.mark.parametrize("broken", ["POST /projects/7/pipeline", "PUT /projects/7/packages"])
-def test_pipeline_that_was_not_started_is_started_again(worker: Worker, server: Server, broken: str) -> None:
+def test_pipeline_that_was_not_started_is_started_again(worker, server, broken):
     gitlab = GitLab(worker, "people/qemu")
     server.broken = broken
     with pytest.raises(FetchError, match="GitLab refuses a request: 403"):
@@ -197,7 +163,7 @@ def test_pipeline_that_was_not_started_is_started_again(worker: Worker, server: 
     assert worker.store.rows("SELECT * FROM run") == []
 
 
-def test_pipeline_that_a_killed_watch_started_is_found(worker: Worker, server: Server) -> None:
+def test_pipeline_that_a_killed_watch_started_is_found(worker, server):
     gitlab = GitLab(worker, "people/qemu")
     run = start(worker, gitlab)
     worker.store.update("run", run["id"], place="gitlab")
@@ -207,9 +173,7 @@ def test_pipeline_that_a_killed_watch_started_is_found(worker: Worker, server: S
     assert len(server.pipelines) == 1
 
 
-def test_series_that_changed_meanwhile_is_judged_again(
-    worker: Worker, server: Server, layout: Layout
-) -> None:
+def test_series_that_changed_meanwhile_is_judged_again(worker, server, layout):
     gitlab = GitLab(worker, "people/qemu")
     start(worker, gitlab)
     judged(worker, server, layout)
@@ -221,9 +185,7 @@ def test_series_that_changed_meanwhile_is_judged_again(
     assert state(worker)[0] in ("queued", "refused")
 
 
-def test_watch_starts_pipelines_and_takes_results_the_next_time(
-    worker: Worker, server: Server, layout: Layout, tmp_path: Path
-) -> None:
+def test_watch_starts_pipelines_and_takes_results_the_next_time(worker, server, layout, tmp_path):
     plan = Plan(inboxes=(write_maildir(tmp_path / "inbox", series(1, 2)),), choice=Choice(), once=True)
     watch(worker, plan, lambda: None, GitLab(worker, "people/qemu"))
     watch(worker, plan, lambda: None, GitLab(worker, "people/qemu"))
@@ -233,9 +195,7 @@ def test_watch_starts_pipelines_and_takes_results_the_next_time(
     assert (state(worker)[0], len(server.pipelines)) == ("done", 1)
 
 
-def test_no_more_pipelines_than_the_limit(
-    worker: Worker, server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_no_more_pipelines_than_the_limit(worker, server, monkeypatch, tmp_path):
     monkeypatch.setattr("harness.watch.dispatch.AT_ONCE", 2)
     mails = [mail for at in range(2, 6) for mail in series(at, 1)]
     plan = Plan(inboxes=(write_maildir(tmp_path / "inbox", mails),), choice=Choice(), once=True)
@@ -243,9 +203,7 @@ def test_no_more_pipelines_than_the_limit(
     assert len(server.pipelines) == 2
 
 
-def test_wrong_token_and_project_are_errors(
-    worker: Worker, server: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_wrong_token_and_project_are_errors(worker, server, monkeypatch):
     with pytest.raises(OptionError, match="needs a project"):
         GitLab(worker, "")
     with pytest.raises(OptionError, match="cannot be passed to a shell"):
@@ -260,37 +218,20 @@ def test_wrong_token_and_project_are_errors(
         GitLab(worker, "people/qemu")
 
 
-def test_job_of_the_fork_downloads_what_the_watch_uploaded(server: Server, tmp_path: Path) -> None:
+def test_job_of_the_fork_downloads_what_the_watch_uploaded(server, tmp_path):
     """Its command is run, against a stand-in that serves any path."""
-    import os
-    import subprocess
-
     made = gitlab_fork("x", {})
     assert made[WATCH_JOB]["rules"] == [{"if": f"${SERIES}"}]
     assert made[".qemu-harness"]["rules"][0] == {"if": f"${SERIES}", "when": "never"}
-    asked: list[tuple[str, str | None]] = []
+    asked = []
 
-    class Package(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            asked.append((self.path, self.headers.get("JOB-TOKEN")))
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(b"From mails")
+    def answer(request, _):
+        asked.append((request.path, request.headers.get("JOB-TOKEN")))
+        return 200, b"From mails"
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with http.server.HTTPServer(("127.0.0.1", 0), Package) as packages:
-        thread = threading.Thread(target=packages.handle_request)
-        thread.start()
-        variables = {
-            "CI_API_V4_URL": f"http://127.0.0.1:{packages.server_address[1]}",
-            "CI_PROJECT_ID": "7",
-            "CI_JOB_TOKEN": "job",
-            SERIES: "0" * 64,
-        }
+    with serving(answer) as address:
+        variables = {"CI_API_V4_URL": address, "CI_PROJECT_ID": "7", "CI_JOB_TOKEN": "job", SERIES: "0" * 64}
         command = made[WATCH_JOB]["script"][1]
         subprocess.run(["sh", "-c", command], cwd=tmp_path, env={**os.environ, **variables}, check=True)
-        thread.join()
     assert (tmp_path / "series.mbox").read_bytes() == b"From mails"
     assert asked == [(f"/projects/7/packages/generic/{PACKAGE}/{'0' * 64}/series.mbox", "job")]

@@ -1,14 +1,10 @@
 """Mails become series: re-rolls replace, replies add, nothing is lost or done twice, in any order."""
 
-from __future__ import annotations
-
 import hashlib
 import random
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -17,7 +13,6 @@ from harness.errors import OptionError
 from harness.watch import intake, sections
 from harness.watch.inbox import Batch, Cursor
 from harness.watch.intake import choose_again, ripen, take
-from harness.watch.model import Series, Version
 from harness.watch.sections import Choice, Section, choose
 from harness.watch.store import Store
 from tests.unit.check.support import MAINTAINERS
@@ -27,34 +22,34 @@ from tests.unit.watch.inboxes import device, fifty, reply, series, who, without_
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
+def store(tmp_path):
     with Store(tmp_path / "watch.sqlite") as store:
         yield store
 
 
-def add(store: Store, *mails: bytes, choice: Choice = Choice()) -> int:  # noqa: B008 - frozen
+def add(store, *mails, choice=Choice()):  # noqa: B008 - frozen
     return take(store, "inbox", Batch(mails=mails, cursor=Cursor()), choice).mails
 
 
-def all_series(store: Store) -> list[Series]:
+def all_series(store):
     return [one for row in reversed(store.all_series()) if (one := store.series(row.id))]
 
 
-def only(store: Store) -> Series:
+def only(store):
     (one,) = all_series(store)
     return one
 
 
-def states(one: Series) -> list[tuple[int, str]]:
+def states(one):
     return [(version.number, version.state) for version in one.versions]
 
 
-def finish(store: Store, version: Version) -> None:
+def finish(store, version):
     run = store.start_run(version.id, version.contents.sha256)
     store.finish_run(run, results=results(), seconds=1)
 
 
-def facts(store: Store) -> list[object]:
+def facts(store):
     """What is known, without what depends on the order of arrival."""
     return sorted(
         (
@@ -69,7 +64,7 @@ def facts(store: Store) -> list[object]:
     )
 
 
-def test_fifty_series_are_found(store: Store) -> None:
+def test_fifty_series_are_found(store):
     add(store, *fifty())
     ripen(store, Choice(), 3600)
     found = all_series(store)
@@ -92,7 +87,7 @@ def test_fifty_series_are_found(store: Store) -> None:
 
 
 @pytest.mark.parametrize("seed", range(2))
-def test_order_of_arrival_has_no_effect(tmp_path: Path, seed: int) -> None:
+def test_order_of_arrival_has_no_effect(tmp_path, seed):
     """Except on which of two versions with the same number is newer."""
     mails = [mail for mail in fifty() if b"RESEND" not in mail and b"dev31" not in mail]
     other = random.Random(seed).sample(mails, len(mails))
@@ -106,14 +101,14 @@ def test_order_of_arrival_has_no_effect(tmp_path: Path, seed: int) -> None:
         assert facts(one) == facts(two) == facts(three)
 
 
-def test_mail_is_taken_once(store: Store) -> None:
+def test_mail_is_taken_once(store):
     assert add(store, *series(1, 2)) == 3
     before = store.counter()
     assert add(store, *series(1, 2)) == 0
     assert store.counter() == before
 
 
-def test_reply_changes_what_is_known_and_builds_nothing(store: Store) -> None:
+def test_reply_changes_what_is_known_and_builds_nothing(store):
     add(store, *series(1, 2))
     finish(store, only(store).versions[0])
     add(store, reply(1), reply(1, 2, text="NACK", by=2))
@@ -139,14 +134,14 @@ def test_reply_changes_what_is_known_and_builds_nothing(store: Store) -> None:
     ],
     ids=["title", "reply", "same-patches", "supersedes", "punctuation", "resend", "one-patch"],
 )
-def test_newer_version_replaces_the_one_that_waits(store: Store, again: list[bytes], number: int) -> None:
+def test_newer_version_replaces_the_one_that_waits(store, again, number):
     add(store, *series(1, 2))
     add(store, *again)
     assert states(only(store)) == [(number, "queued"), (1, "replaced")]
     assert "replaces it" in only(store).versions[1].reason
 
 
-def test_version_that_was_judged_is_kept(store: Store) -> None:
+def test_version_that_was_judged_is_kept(store):
     add(store, *series(1, 2))
     finish(store, only(store).versions[0])
     add(store, *series(1, 2, version=2))
@@ -155,7 +150,7 @@ def test_version_that_was_judged_is_kept(store: Store) -> None:
     assert states(only(store)) == [(3, "queued"), (2, "replaced"), (1, "done")]
 
 
-def test_older_version_that_comes_late_is_not_queued(store: Store) -> None:
+def test_older_version_that_comes_late_is_not_queued(store):
     add(store, *series(1, 2, version=2))
     add(store, *series(1, 2))
     assert states(only(store)) == [(2, "queued"), (1, "replaced")]
@@ -169,14 +164,14 @@ def test_older_version_that_comes_late_is_not_queued(store: Store) -> None:
         series(1, 2, title="another", sender="Bob Builder <bob@example.org>")[:1],
     ],
 )
-def test_other_series_replaces_nothing(store: Store, other: list[bytes]) -> None:
+def test_other_series_replaces_nothing(store, other):
     add(store, *series(1, 2))
     add(store, *[mail.replace(b"<1-v1", b"<x-v1") for mail in other])
     assert states(all_series(store)[0]) == [(1, "queued")]
     assert len(all_series(store)) == 2
 
 
-def test_series_waits_for_its_patches(store: Store) -> None:
+def test_series_waits_for_its_patches(store):
     first, *rest = series(1, 3, date=time.strftime("%a, %d %b %Y %H:%M:%S +0000", time.gmtime()))
     add(store, first, *rest[:2])
     ripen(store, Choice(), 3600)
@@ -188,7 +183,7 @@ def test_series_waits_for_its_patches(store: Store) -> None:
     assert only(store).versions[0].reason == ""
 
 
-def test_series_is_judged_without_patches_that_do_not_come_and_again_with_them(store: Store) -> None:
+def test_series_is_judged_without_patches_that_do_not_come_and_again_with_them(store):
     mails = series(1, 3)
     add(store, *mails[:3])
     ripen(store, Choice(), 0)
@@ -201,7 +196,7 @@ def test_series_is_judged_without_patches_that_do_not_come_and_again_with_them(s
     assert len(only(store).versions[0].runs) == 1
 
 
-def test_mail_that_comes_during_a_run_queues_the_series_again(store: Store) -> None:
+def test_mail_that_comes_during_a_run_queues_the_series_again(store):
     mails = series(1, 3)
     add(store, *mails[:3])
     ripen(store, Choice(), 0)
@@ -213,7 +208,7 @@ def test_mail_that_comes_during_a_run_queues_the_series_again(store: Store) -> N
     assert states(only(store)) == [(1, "queued")]
 
 
-def test_cover_letter_that_comes_last_joins_its_patches(store: Store) -> None:
+def test_cover_letter_that_comes_last_joins_its_patches(store):
     cover, *patches = series(1, 3)
     for mail in (*patches, cover):
         add(store, mail)
@@ -236,7 +231,7 @@ def test_cover_letter_that_comes_last_joins_its_patches(store: Store) -> None:
         (("TINY", "hw/dev1.c"), {0, 1}),
     ],
 )
-def test_only_wanted_series_are_queued(store: Store, rules: tuple[str, ...], wanted: set[int]) -> None:
+def test_only_wanted_series_are_queued(store, rules, wanted):
     choice = choose(rules, MAINTAINERS, ["util/a.c", "hw/dev1.c", "hw/dev2.c"])
     add(store, patch("[PATCH] util: count"), *series(1, 1), *series(2, 1), choice=choice)
     found = all_series(store)
@@ -245,7 +240,7 @@ def test_only_wanted_series_are_queued(store: Store, rules: tuple[str, ...], wan
     assert [one.sections for one in found] == [("Tiny",), (), ()]
 
 
-def test_changed_rules_apply_to_what_waits(store: Store) -> None:
+def test_changed_rules_apply_to_what_waits(store):
     add(store, *series(1, 1), *series(2, 1))
     choose_again(store, choose(("hw/dev2.c",), "", ["hw/dev2.c"]))
     assert [one.versions[0].state for one in all_series(store)] == ["left out", "queued"]
@@ -254,13 +249,13 @@ def test_changed_rules_apply_to_what_waits(store: Store) -> None:
     assert store.rows("SELECT rank FROM version ORDER BY id")[0][0] == 1
 
 
-def test_section_leaves_out_what_it_excludes() -> None:
+def test_section_leaves_out_what_it_excludes():
     choice = choose((), MAINTAINERS, ())
     assert choice.sections_of(["util/foreign/a.c"]) == ()
     assert choice.sections_of(["util/foreign/a.c", "util/a.c"]) == ("Tiny",)
 
 
-def test_few_patterns_are_compared_with_a_path(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_few_patterns_are_compared_with_a_path(monkeypatch):
     patterns = [
         *("*", "*.c", "*/a.c", "hw/", "hw/*/", "hw/*/a*", "hw/x/", "hw/x/a.c", "hw/x/*.[ch]", "hw/y/a.c"),
         *(f"hw/d{at}/" for at in range(100)),
@@ -268,9 +263,9 @@ def test_few_patterns_are_compared_with_a_path(monkeypatch: pytest.MonkeyPatch) 
     without = {"hw/": ("hw/x/b.c",), "hw/x/": ("hw/x/b.c",)}
     made = (Section(name=one, files=(one,), without=without.get(one, ())) for one in patterns)
     choice = Choice(sections=tuple(made))
-    compared: list[str] = []
+    compared = []
 
-    def spy(path: str, wanted: tuple[str, ...]) -> bool:
+    def spy(path, wanted):
         compared.extend(wanted)
         return is_covered(path, wanted)
 
@@ -295,7 +290,7 @@ def test_few_patterns_are_compared_with_a_path(monkeypatch: pytest.MonkeyPatch) 
     assert choice.sections_of(["a/" * 1_000_000]) == ()
 
 
-def test_rule_that_names_nothing_is_refused() -> None:
+def test_rule_that_names_nothing_is_refused():
     with pytest.raises(OptionError, match="is no section of MAINTAINERS") as caught:
         choose(("Tinny",), MAINTAINERS, ["util/a.c"])
     assert "did you mean 'Tiny'?" in caught.value.remedy
@@ -304,7 +299,7 @@ def test_rule_that_names_nothing_is_refused() -> None:
 # Hostile mails
 
 
-def hostile(text: str) -> list[bytes]:
+def hostile(text):
     return [mail.replace(b"1-v1-", text.encode("utf-8", "surrogateescape")) for mail in series(1, 2)]
 
 
@@ -329,7 +324,7 @@ def hostile(text: str) -> list[bytes]:
     ],
     ids=lambda mails: hashlib.sha256(mails[0]).hexdigest()[:8],
 )
-def test_hostile_mail_is_a_series_like_another(store: Store, mails: list[bytes]) -> None:
+def test_hostile_mail_is_a_series_like_another(store, mails):
     add(store, *mails)
     ripen(store, Choice(), 0)
     for one in all_series(store):
@@ -339,15 +334,15 @@ def test_hostile_mail_is_a_series_like_another(store: Store, mails: list[bytes])
     assert add(store, *series(2, 2)) == 3
 
 
-def test_threads_that_loop_end(store: Store) -> None:
-    def mail(at: int, above: int) -> bytes:
+def test_threads_that_loop_end(store):
+    def mail(at, above):
         return patch(f"[PATCH {at}/3] x", ident=f"{at}@x", above=f"{above}@x", diff=device(at))
 
     add(store, mail(1, 3), mail(2, 1), mail(3, 2), patch(ident="4@x", above="4@x"))
     assert sum(len(one.versions) for one in all_series(store)) == 2
 
 
-def test_two_mails_with_one_id_do_not_multiply(store: Store) -> None:
+def test_two_mails_with_one_id_do_not_multiply(store):
     one, two = series(1, 1), series(1, 1, version=2)
     two = [mail.replace(b"1-v2-1", b"1-v1-1") for mail in two]
     three = series(1, 1, tag="RFC PATCH", title="another title")
@@ -360,7 +355,7 @@ def test_two_mails_with_one_id_do_not_multiply(store: Store) -> None:
     assert [states(each) for each in all_series(store)] == [[(2, "done"), (1, "done")]]
 
 
-def test_mail_that_turns_out_to_quote_a_patch_is_no_series(store: Store) -> None:
+def test_mail_that_turns_out_to_quote_a_patch_is_no_series(store):
     (mail,) = series(1, 1)
     (quote,) = series(1, 1, sender=who(2), above="1-v1-1@example.org")
     add(store, quote.replace(b"Message-Id: <1-v1-1@", b"Message-Id: <quote@"))
@@ -370,7 +365,7 @@ def test_mail_that_turns_out_to_quote_a_patch_is_no_series(store: Store) -> None
     assert states(only(store)) == [(1, "queued")]
 
 
-def test_version_that_is_the_newest_again_waits_for_its_patches(store: Store) -> None:
+def test_version_that_is_the_newest_again_waits_for_its_patches(store):
     add(store, *series(1, 2, title="a device", date="Fri, 01 Jan 2099 00:00:00 +0000")[:2])
     (quote,) = series(5, 1, version=2, title="a device", sender=who(1), above="5-v2-1@example.org")
     add(store, quote.replace(b"Message-Id: <5-v2-1@", b"Message-Id: <quote@"))
@@ -380,7 +375,7 @@ def test_version_that_is_the_newest_again_waits_for_its_patches(store: Store) ->
     assert (version.state, version.reason) == ("waiting", "patches that are missing: 2")
 
 
-def test_series_of_too_many_patches_is_refused(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_series_of_too_many_patches_is_refused(store, monkeypatch):
     monkeypatch.setattr(intake, "THREAD_MAILS", 50)
     cover = patch("[PATCH 0000/9999] x", diff="", ident="0@x")
     mails = [patch(f"[PATCH {at:04}/9999] x", ident=f"{at}@x", above="0@x") for at in range(1, 200)]
@@ -391,9 +386,7 @@ def test_series_of_too_many_patches_is_refused(store: Store, monkeypatch: pytest
 
 
 @pytest.mark.parametrize(("count", "references", "full"), [(1100, 1, 1), (40, 90, 0)])
-def test_mail_that_contains_many_mails_is_bounded(
-    store: Store, count: int, references: int, full: int
-) -> None:
+def test_mail_that_contains_many_mails_is_bounded(store, count, references, full):
     """SQLite limits the values of a statement."""
     store.db.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, 2000)
     inner = b"".join(
@@ -409,9 +402,7 @@ def test_mail_that_contains_many_mails_is_bounded(
     assert add(store, *series(2, 1)) == 1
 
 
-def test_mails_that_join_threads_do_not_make_one_of_any_size(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_mails_that_join_threads_do_not_make_one_of_any_size(store, monkeypatch):
     monkeypatch.setattr(intake, "THREAD_BYTES", 5000)
     for at in range(8):
         add(store, *series(at, 1))
@@ -420,8 +411,8 @@ def test_mails_that_join_threads_do_not_make_one_of_any_size(
     assert len(all_series(store)) == 8
 
 
-def test_further_mail_changes_only_what_it_is_about(store: Store) -> None:
-    def changes(*mails: bytes) -> int:
+def test_further_mail_changes_only_what_it_is_about(store):
+    def changes(*mails):
         before = store.db.total_changes
         add(store, *mails)
         return store.db.total_changes - before
@@ -439,6 +430,6 @@ def test_further_mail_changes_only_what_it_is_about(store: Store) -> None:
     assert changes(reply(1, version=29)) == few
 
 
-def test_pull_request_is_left_out(store: Store) -> None:
+def test_pull_request_is_left_out(store):
     add(store, *series(1, 2, tag="PULL"))
     assert states(only(store)) == [(1, "left out")]

@@ -1,17 +1,14 @@
 """The watch as a whole: kills, a full disk, changes of the inbox."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 import threading
 import time
-from pathlib import Path
 
 import pytest
 
 from harness.errors import OptionError, StorageError
-from harness.layout import Layout
+from harness.progress import Silent
 from harness.watch import work
 from harness.watch.changes import Changes
 from harness.watch.inbox import Batch, Cursor
@@ -25,13 +22,13 @@ from tests.unit.watch.inboxes import fifty, git, make_clone, reply, series, writ
 
 
 @pytest.fixture
-def clone(tmp_path: Path) -> Path:
+def clone(tmp_path):
     return make_clone(tmp_path / "qemu")
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_killed_watch_ends_with_what_an_undisturbed_one_knows(tmp_path: Path) -> None:
+def test_killed_watch_ends_with_what_an_undisturbed_one_knows(tmp_path):
     words = [sys.executable, "-m", "tests.unit.watch.killed", str(tmp_path), "20"]
     ended = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
     assert (ended.returncode, ended.stderr) == (0, "")
@@ -41,7 +38,7 @@ def test_killed_watch_ends_with_what_an_undisturbed_one_knows(tmp_path: Path) ->
     assert differences == []
 
 
-def test_full_disk_loses_nothing(tmp_path: Path) -> None:
+def test_full_disk_loses_nothing(tmp_path):
     mails = fifty()
     with Store(tmp_path / "a") as full, Store(tmp_path / "b") as other:
         pages = full.one("PRAGMA page_count")
@@ -57,17 +54,15 @@ def test_full_disk_loses_nothing(tmp_path: Path) -> None:
         assert facts[0] == facts[1]
 
 
-def test_inbox_that_grows_while_the_clone_moves_on_is_worked_off(
-    layout: Layout, tmp_path: Path, clone: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_inbox_that_grows_while_the_clone_moves_on_is_worked_off(layout, tmp_path, clone, monkeypatch):
     """Waiting, until the test ends it. Each change of the inbox wakes it."""
     inbox, child = write_maildir(tmp_path / "inbox", series(1, 2)), Child(layout)
     monkeypatch.setattr(work, "run", child)
-    done: list[tuple[str, ...]] = []
+    done = []
     with Store(tmp_path / "state" / "watch.sqlite") as store:
         plan = Plan(inboxes=(inbox,), choice=Choice())
 
-        def after() -> None:
+        def after():
             states = tuple(row.state for row in store.all_series())
             if states in done or set(states) != {"done"}:
                 return
@@ -84,12 +79,10 @@ def test_inbox_that_grows_while_the_clone_moves_on_is_worked_off(
     assert len(child.calls) == 2
 
 
-def test_reply_and_reroll_are_taken_between_runs(
-    layout: Layout, tmp_path: Path, clone: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_reply_and_reroll_are_taken_between_runs(layout, tmp_path, clone, monkeypatch):
     inbox = write_maildir(tmp_path / "inbox", [*series(1, 2), *series(2, 2)])
     child = Child(layout)
-    child.moment = lambda: child.calls[1:] or write_maildir(inbox, [*series(2, 2, version=2), reply(1)], 90)  # type: ignore[assignment, func-returns-value]
+    child.moment = lambda: child.calls[1:] or write_maildir(inbox, [*series(2, 2, version=2), reply(1)], 90)
     monkeypatch.setattr(work, "run", child)
     with Store(tmp_path / "state" / "watch.sqlite") as store:
         watch(
@@ -104,9 +97,7 @@ def test_reply_and_reroll_are_taken_between_runs(
         assert len(child.calls) == 2
 
 
-def test_too_large_mails_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from harness.progress import Silent
-
+def test_too_large_mails_are_named(tmp_path, monkeypatch):
     inbox, reporter = write_mbox(tmp_path / "x", [b"Subject: x\n\n" + b"x\n" * 5_000_000]), Silent()
     with Store(tmp_path / "watch.sqlite") as store:
         look(store, Plan(inboxes=(inbox,), choice=Choice()), reporter)
@@ -114,7 +105,7 @@ def test_too_large_mails_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert any("too large" in line for line in reporter.lines)
 
 
-def test_change_of_the_watched_file_ends_the_wait(tmp_path: Path) -> None:
+def test_change_of_the_watched_file_ends_the_wait(tmp_path):
     changes = Changes()
     changes.add({tmp_path: "inbox"})
     try:
@@ -131,7 +122,7 @@ def test_change_of_the_watched_file_ends_the_wait(tmp_path: Path) -> None:
         changes.close()
 
 
-def test_clone_and_branch_are_found(clone: Path, tmp_path: Path) -> None:
+def test_clone_and_branch_are_found(clone, tmp_path):
     assert find_clone(str(clone)) == (clone, "refs/heads/master")
     git(clone, "branch", "staging", "master~1")
     assert find_clone(f"{clone}@staging") == (clone, "staging")
@@ -142,7 +133,7 @@ def test_clone_and_branch_are_found(clone: Path, tmp_path: Path) -> None:
         find_clone(f"{clone}@nosuch")
 
 
-def test_sections_come_from_the_branch(clone: Path) -> None:
+def test_sections_come_from_the_branch(clone):
     choice = choice_of(clone, "master", ["Tiny"])
     assert choice.rank(["util/a.c"]) == 0
     assert choice.rank(["hw/a.c"]) is None

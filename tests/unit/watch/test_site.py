@@ -1,15 +1,10 @@
 """The static site: what its pages show, what is written again, and texts that are not trusted."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import re
 import typing
 from collections import Counter
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
@@ -22,7 +17,7 @@ from harness.report.pages import visible
 from harness.validate.placement import AROUND, FINDINGS, LINES, PATCHES, WHOLE, place_findings
 from harness.watch.model import Series
 from harness.watch.site import listing
-from harness.watch.site.listing import Listed, date_of, listed_of, moment, page_name, paged
+from harness.watch.site.listing import date_of, listed_of, moment, page_name, paged
 from harness.watch.site.series import is_url, series_page
 from harness.watch.site.write import write_site
 from harness.watch.status import status_lines
@@ -43,19 +38,19 @@ EVIL = (
 )
 
 
-def with_run(series: Series, **changes: Any) -> Series:
+def with_run(series, **changes):
     """Return ``series`` with ``changes`` in the newest run."""
     newest = series.versions[0]
     run = dataclasses.replace(newest.runs[0], **changes)
     return with_version(series, runs=(run, *newest.runs[1:]))
 
 
-def with_version(series: Series, **changes: Any) -> Series:
+def with_version(series, **changes):
     newest = dataclasses.replace(series.versions[0], **changes)
     return dataclasses.replace(series, versions=(newest, *series.versions[1:]))
 
 
-def everywhere(value: Any, text: str) -> Any:
+def everywhere(value, text):
     """Return ``value`` (of msgspec.to_builtins) with ``text`` in place of each string that is free text."""
     if isinstance(value, dict):
         fixed = {"state", "verdict", "severity", "kind", "outcome", "diff", "schema", "options", "id"}
@@ -65,9 +60,20 @@ def everywhere(value: Any, text: str) -> Any:
     return text if isinstance(value, str) else value
 
 
-def test_page_of_a_series_shows_everything_that_is_known(tmp_path: Path) -> None:
+def page_of_series(pages):
+    (page,) = (reader for name, reader in pages.items() if name.startswith("series/"))
+    return page
+
+
+def at(line, file="util/a.c", **changes):
+    """Return a finding for a line of patch 1."""
+    fields = {"rule": "x", "severity": "error", "message": "m", "remedy": "r", "patch": 1, **changes}
+    return Finding(file=file, line=line, **fields)
+
+
+def test_page_of_a_series_shows_everything_that_is_known(tmp_path):
     write(tmp_path, [sample()])
-    page = next(reader for name, reader in check_site(tmp_path).items() if name.startswith("series/"))
+    page = page_of_series(check_site(tmp_path))
     text = " ".join(page.text.split())
     for words in (
         *("util: add three findings v2; 1 error, 1 warning, 1 note", "A Person <a@example.org>"),
@@ -84,7 +90,7 @@ def test_page_of_a_series_shows_everything_that_is_known(tmp_path: Path) -> None
     assert "https://gitlab.example.org/1" in page.links
 
 
-def test_finding_follows_the_line_that_it_is_about(tmp_path: Path) -> None:
+def test_finding_follows_the_line_that_it_is_about(tmp_path):
     write(tmp_path, [sample()])
     (page,) = (path.read_text(encoding="utf-8") for path in tmp_path.glob("series/*.html"))
     order = [page.index(text) for text in ("+int three = 3;", "trailing whitespace", "  int four;")]
@@ -106,12 +112,8 @@ def test_finding_follows_the_line_that_it_is_about(tmp_path: Path) -> None:
         ("util/a.c", 0, ("int three = 3;",), ""),
     ],
 )
-def test_findings_are_placed_in_the_diff(
-    file: str, line: int, snippet: tuple[str, ...], expected: str
-) -> None:
-    finding = Finding(
-        rule="x", severity="error", message="m", remedy="r", patch=1, file=file, line=line, snippet=snippet
-    )
+def test_findings_are_placed_in_the_diff(file, line, snippet, expected):
+    finding = at(line, file, snippet=snippet)
     (patch,) = place_findings(sample_results(findings=(finding,)), {1: DIFF}).patches
     placed = [lines[-1].text for one in patch.files for lines, found in one.pieces if found]
     assert placed == ([expected] if expected else [])
@@ -121,23 +123,19 @@ def test_findings_are_placed_in_the_diff(
 @pytest.mark.parametrize(
     "diff", ["", "no diff", "diff --git a/x b/x\n@@ -1 +1 @@\n", f"{DIFF}@@ -1,{'9' * 5000} +1 @@\n"]
 )
-def test_findings_of_a_damaged_diff_are_listed(diff: str) -> None:
+def test_findings_of_a_damaged_diff_are_listed(diff):
     shown = place_findings(sample_results(), {1: diff, 2: diff})
     assert [len(patch.findings) for patch in shown.patches] == [1, 1, 1]
 
 
-def long_diff(lines: int) -> str:
+def long_diff(lines):
     body = "".join(f"+line {at}\n" for at in range(1, lines + 1))
     return f"diff --git a/util/a.c b/util/a.c\n--- /dev/null\n+++ b/util/a.c\n@@ -0,0 +1,{lines} @@\n{body}"
 
 
-def test_long_diffs_are_cut_around_their_findings() -> None:
-    at = [
-        Finding(rule="x", severity="note", message=str(n), remedy="", patch=1, file="util/a.c", line=n)
-        for n in (50, 900)
-    ]
+def test_long_diffs_are_cut_around_their_findings():
     diff = long_diff(1000) + long_diff(9).replace("util/a.c", "util/b.c")
-    (patch,) = place_findings(sample_results(findings=tuple(at)), {1: diff}).patches
+    (patch,) = place_findings(sample_results(findings=(at(50), at(900))), {1: diff}).patches
     assert [file.name for file in patch.files] == ["util/a.c"]
     lines = [line.text for file in patch.files for piece, _ in file.pieces for line in piece]
     assert patch.is_cut
@@ -149,21 +147,12 @@ def test_long_diffs_are_cut_around_their_findings() -> None:
     )
 
 
-def test_series_of_ten_thousand_patches_has_a_usable_page(tmp_path: Path) -> None:
+def test_series_of_ten_thousand_patches_has_a_usable_page(tmp_path):
     count = 10_000
     series = sample()
     patch = series.versions[0].contents.patches[0]
     findings = [
-        Finding(
-            rule=f"r{n}",
-            severity="error",
-            message=f"m{n}",
-            remedy="",
-            patch=n,
-            file="util/a.c",
-            line=n % 290 + 1,
-        )
-        for n in range(1, count + 1)
+        at(n % 290 + 1, rule=f"r{n}", message=f"m{n}", remedy="", patch=n) for n in range(1, count + 1)
     ]
     findings += [msgspec.structs.replace(findings[0], rule=f"more{n}") for n in range(2 * FINDINGS)]
     results = sample_results(
@@ -207,7 +196,7 @@ def test_series_of_ten_thousand_patches_has_a_usable_page(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("text", EVIL, ids=range(len(EVIL)))
-def test_texts_of_mails_and_results_are_not_trusted(text: str, tmp_path: Path) -> None:
+def test_texts_of_mails_and_results_are_not_trusted(text, tmp_path):
     hostile = [msgspec.convert(everywhere(msgspec.to_builtins(sample(key)), text), Series) for key in (2, 1)]
     diffs = tuple(
         dataclasses.replace(patch, diff=DIFF.replace("int three = 3;", text.replace("\n", " ")))
@@ -221,7 +210,7 @@ def test_texts_of_mails_and_results_are_not_trusted(text: str, tmp_path: Path) -
     assert all(re.fullmatch(r"[a-z0-9-]{1,60}\.(html|json)", path.name) for path in tmp_path.glob("s*/*"))
 
 
-def test_fields_of_every_kind_are_hostile_in_that_test() -> None:
+def test_fields_of_every_kind_are_hostile_in_that_test():
     """``everywhere`` replaces texts, and the page shows them: the title, a finding, a test, a reply."""
     series = msgspec.convert(everywhere(msgspec.to_builtins(sample()), "EVIL"), Series)
     page = series_page(series)
@@ -239,11 +228,11 @@ def test_fields_of_every_kind_are_hostile_in_that_test() -> None:
         ("a\tb\nc \u05d0\U0001f600", "a\tb\nc \u05d0\U0001f600"),
     ],
 )
-def test_characters_without_a_glyph_are_visible(text: str, shown: str) -> None:
+def test_characters_without_a_glyph_are_visible(text, shown):
     assert visible(text) == shown
 
 
-def test_names_of_pages_are_safe_and_differ() -> None:
+def test_names_of_pages_are_safe_and_differ():
     keys = [
         "../../etc/passwd",
         "..",
@@ -278,7 +267,7 @@ def test_names_of_pages_are_safe_and_differ() -> None:
         ("<b>", "no valid date", ""),
     ],
 )
-def test_dates_are_read_or_reported_as_invalid(text: str, day: str, utc: str) -> None:
+def test_dates_are_read_or_reported_as_invalid(text, day, utc):
     assert (date_of(text), moment(text)) == (day, utc)
 
 
@@ -298,30 +287,30 @@ def test_dates_are_read_or_reported_as_invalid(text: str, day: str, utc: str) ->
         ("", False),
     ],
 )
-def test_only_addresses_of_the_web_become_links(text: str, expected: bool, tmp_path: Path) -> None:
+def test_only_addresses_of_the_web_become_links(text, expected, tmp_path):
     assert is_url(text) is expected
     write(tmp_path, [with_run(sample(), place=text)])
-    (page,) = (reader for name, reader in check_site(tmp_path).items() if name.startswith("series/"))
+    page = page_of_series(check_site(tmp_path))
     assert (text in page.links) is expected
 
 
 @pytest.fixture
-def small(monkeypatch: pytest.MonkeyPatch) -> None:
+def small(monkeypatch):
     """Lists of two series a page."""
     monkeypatch.setattr(listing, "PAGE", 2)
 
 
-def many(count: int, **changes: Any) -> list[Series]:
+def many(count, **changes):
     """Return series, newest first."""
     return [sample(key, title=f"series {key}", **changes) for key in range(count, 0, -1)]
 
 
-def names_of(folder: Path, paths: tuple[Path, ...]) -> set[str]:
+def names_of(folder, paths):
     return {re.sub(r"-[0-9a-f]{10}", "", str(path.relative_to(folder))) for path in paths}
 
 
 @pytest.mark.usefixtures("small")
-def test_only_what_changed_is_written(tmp_path: Path) -> None:
+def test_only_what_changed_is_written(tmp_path):
     series = many(9)
     first = write(tmp_path, series)
     assert len(first) == len(list(tmp_path.rglob("*"))) - 3
@@ -343,7 +332,7 @@ def test_only_what_changed_is_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("small")
-def test_new_series_changes_the_first_page_of_its_lists(tmp_path: Path) -> None:
+def test_new_series_changes_the_first_page_of_its_lists(tmp_path):
     write(tmp_path, many(8))
     new = names_of(tmp_path, write(tmp_path, many(9)))
     assert {name for name in new if name.startswith("index")} == {"index.html", "index.json"}
@@ -351,7 +340,7 @@ def test_new_series_changes_the_first_page_of_its_lists(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("small")
-def test_pages_of_vanished_series_are_kept_and_nothing_dangles(tmp_path: Path) -> None:
+def test_pages_of_vanished_series_are_kept_and_nothing_dangles(tmp_path):
     gone = sample(99, title="gone", sections=("Gone",))
     write(tmp_path, [gone, *many(9)])
     before = set(check_site(tmp_path))
@@ -365,7 +354,7 @@ def test_pages_of_vanished_series_are_kept_and_nothing_dangles(tmp_path: Path) -
     assert write(tmp_path, many(2)) == ()
 
 
-def test_damaged_or_removed_files_are_written_again(tmp_path: Path) -> None:
+def test_damaged_or_removed_files_are_written_again(tmp_path):
     first = write(tmp_path, many(2))
     (tmp_path / ".state.json").write_text("[")
     (tmp_path / "index.html").write_text("damaged")
@@ -379,13 +368,13 @@ def test_damaged_or_removed_files_are_written_again(tmp_path: Path) -> None:
     assert len(first) == len(check_site(tmp_path)) * 2 + 4
 
 
-def test_changed_template_writes_every_page_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_changed_template_writes_every_page_again(tmp_path, monkeypatch):
     write(tmp_path, many(2))
     monkeypatch.setattr("harness.watch.site.write._digest", lambda: "other")
     assert write(tmp_path, [dataclasses.replace(one, title="new") for one in many(2)])
 
 
-def test_folder_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
+def test_folder_that_cannot_be_written_is_an_error(tmp_path):
     (tmp_path / "index.html").mkdir()
     with pytest.raises(StorageError, match=r"index\.html"):
         write(tmp_path, [])
@@ -393,8 +382,8 @@ def test_folder_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("count", [0, 1, 2, 3, 4, 5, 9, 10])
 @pytest.mark.usefixtures("small")
-def test_lists_are_divided_so_that_older_pages_stay(count: int) -> None:
-    def pages(length: int) -> dict[int, list[Listed]]:
+def test_lists_are_divided_so_that_older_pages_stay(count):
+    def pages(length):
         return {number: list(rows) for number, rows in paged([listed_of(one) for one in many(length)])}
 
     parts = pages(count)
@@ -404,7 +393,7 @@ def test_lists_are_divided_so_that_older_pages_stay(count: int) -> None:
     assert all(following[number] == rows for number, rows in parts.items() if number)
 
 
-def test_feed_has_the_newest_verdicts(tmp_path: Path) -> None:
+def test_feed_has_the_newest_verdicts(tmp_path):
     days = {1: "2026-01-03", 2: "2026-01-05", 3: "not a date"}
     series = [
         with_run(sample(key, title=f"<{key}>"), finished=f"{day}T00:00:00+00:00") for key, day in days.items()
@@ -421,7 +410,7 @@ def test_feed_has_the_newest_verdicts(tmp_path: Path) -> None:
     assert "No series are listed here" in check_site(tmp_path / "empty")["index.html"].text
 
 
-def test_feed_of_a_public_site_has_complete_links_and_a_fixed_id(tmp_path: Path) -> None:
+def test_feed_of_a_public_site_has_complete_links_and_a_fixed_id(tmp_path):
     address, other = "https://e.org/a&b/", "http://e.org/"
     ids = []
     for count in (1, 2, 0):  # its oldest series may vanish
@@ -438,50 +427,43 @@ def test_feed_of_a_public_site_has_complete_links_and_a_fixed_id(tmp_path: Path)
     assert len({*entries}) == 3, "None for what is no entry"
 
 
+NOT_BUILT = {"verdict": "clean", "results": sample_results(builds=())}
+
+
 @pytest.mark.parametrize(
-    ("change", "outcome", "note"),
+    ("change", "changes", "outcome", "note"),
     [
-        (lambda one: with_version(one, state="queued", runs=()), "queued", "This version is queued."),
-        (
-            lambda one: with_version(one, state="waiting", reason="patch 2", runs=()),
-            "waiting",
-            "is waiting: patch 2",
-        ),
-        (lambda one: with_version(one, state="failed", reason="no disk"), "not judged", "is failed: no disk"),
-        (lambda one: with_run(one, verdict="build"), "does not build", ""),
-        (lambda one: with_run(one, verdict="new-one"), "not judged", ""),
-        (lambda one: with_run(one, verdict="clean"), "clean", ""),
-        (
-            lambda one: with_run(one, verdict="clean", results=sample_results(builds=())),
-            "no findings, not built",
-            "No commit was built",
-        ),
-        (lambda one: with_run(one, sha256="2"), "findings", "came after the run"),
+        (with_version, {"state": "queued", "runs": ()}, "queued", "This version is queued."),
+        (with_version, {"state": "waiting", "reason": "it", "runs": ()}, "waiting", "is waiting: it"),
+        (with_version, {"state": "failed", "reason": "no disk"}, "not judged", "is failed: no disk"),
+        (with_run, {"verdict": "build"}, "does not build", ""),
+        (with_run, {"verdict": "new-one"}, "not judged", ""),
+        (with_run, {"verdict": "clean"}, "clean", ""),
+        (with_run, NOT_BUILT, "no findings, not built", "No commit was built"),
+        (with_run, {"sha256": "2"}, "findings", "came after the run"),
     ],
 )
-def test_states_and_verdicts_are_given_in_words(
-    change: Callable[[Series], Series], outcome: str, note: str, tmp_path: Path
-) -> None:
-    write(tmp_path, [change(sample())])
+def test_states_and_verdicts_are_given_in_words(change, changes, outcome, note, tmp_path):
+    write(tmp_path, [change(sample(), **changes)])
     pages = check_site(tmp_path)
-    page = next(reader for name, reader in pages.items() if name.startswith("series/"))
+    page = page_of_series(pages)
     assert outcome in pages["index.html"].text
     assert outcome in page.text
     assert note in page.text
 
 
-def test_results_of_an_earlier_run_stay_visible(tmp_path: Path) -> None:
+def test_results_of_an_earlier_run_stay_visible(tmp_path):
     series = sample()
     failed = dataclasses.replace(
         series.versions[0].runs[0], id=2, results=None, verdict="", state="failed", reason="no disk"
     )
     write(tmp_path, [with_version(series, state="failed", runs=(failed, *series.versions[0].runs))])
-    (page,) = (reader for name, reader in check_site(tmp_path).items() if name.startswith("series/"))
+    page = page_of_series(check_site(tmp_path))
     assert "The last run failed: no disk" in page.text
     assert "trailing whitespace" in page.text
 
 
-def test_site_is_written_from_the_database(tmp_path: Path) -> None:
+def test_site_is_written_from_the_database(tmp_path):
     store = Store(tmp_path / "watch.sqlite")
     add_version(store, "first", results=sample_results())
     version = add_version(store, "second")
@@ -498,7 +480,7 @@ def test_site_is_written_from_the_database(tmp_path: Path) -> None:
     store.close()
 
 
-def test_status_and_site_use_the_same_words(tmp_path: Path) -> None:
+def test_status_and_site_use_the_same_words(tmp_path):
     found = [sample_results(verdict=verdict) for verdict in typing.get_args(Verdict)]
     found += [sample_results(verdict="clean", builds=()), sample_results(verdict="clean")]
     with Store(tmp_path / "watch.sqlite") as store:
@@ -513,7 +495,7 @@ def test_status_and_site_use_the_same_words(tmp_path: Path) -> None:
         assert f"done: {len(found)} ({kinds})" in list(status_lines(store))
 
 
-def test_index_for_searches_has_a_row_for_each_series(tmp_path: Path) -> None:
+def test_index_for_searches_has_a_row_for_each_series(tmp_path):
     write(tmp_path, many(3))
     text = (tmp_path / "search-index.js").read_text(encoding="utf-8")
     rows = json.loads(text.removeprefix("searchIndex(").removesuffix(");\n"))
@@ -521,10 +503,10 @@ def test_index_for_searches_has_a_row_for_each_series(tmp_path: Path) -> None:
     assert all((tmp_path / "series" / f"{row[0]}.html").is_file() for row in rows)
 
 
-def test_colours_have_enough_contrast_in_light_and_dark() -> None:
+def test_colours_have_enough_contrast_in_light_and_dark():
     """WCAG 2.2, 1.4.3: 4.5 between a text and its background."""
 
-    def luminance(colour: str) -> float:
+    def luminance(colour):
         parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
         linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
         return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True))

@@ -1,10 +1,5 @@
 """The site in Chromium, from file://: no console errors, no scrolling sideways, search, keyboard."""
 
-from __future__ import annotations
-
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from harness.validate.page import page
@@ -20,7 +15,7 @@ LONG = "x" * 300 + " <b>&amp; \u05d0\u05d1\u05d2 " + "words in a title " * 20
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def site(tmp_path_factory):
     folder = tmp_path_factory.mktemp("site")
     write(
         folder,
@@ -31,12 +26,12 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+def browser(tmp_path_factory):
     with Browser(find_chromium(), tmp_path_factory.mktemp("profile")) as opened:
         yield opened
 
 
-def addresses(site: Path) -> list[str]:
+def addresses(site):
     some = ("index.html", "index-1.html", "subsystems.html", "validate.html", "series/250-*.html")
     some += ("series/1-*.html", "subsystem/pc-*.html", "subsystem/xxx*.html")
     return [next(site.glob(name)).as_uri() for name in some]
@@ -44,9 +39,7 @@ def addresses(site: Path) -> list[str]:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 400])
-def test_pages_have_no_errors_and_fit_the_window(
-    site: Path, browser: Browser, width: int, scheme: str
-) -> None:
+def test_pages_have_no_errors_and_fit_the_window(site, browser, width, scheme):
     browser.show(width, scheme)
     for address in addresses(site):
         browser.open(address)
@@ -56,7 +49,7 @@ def test_pages_have_no_errors_and_fit_the_window(
         assert (rgb == "rgb(255, 255, 255)") is (scheme == "light"), "the style is loaded"
 
 
-def test_search_finds_series_and_links_to_them(site: Path, browser: Browser) -> None:
+def test_search_finds_series_and_links_to_them(site, browser):
     for name in ("index.html", "subsystem/pc-*.html"):
         browser.open(next(site.glob(name)).as_uri())
         browser.run("document.getElementById('words').focus()")
@@ -74,7 +67,7 @@ def test_search_finds_series_and_links_to_them(site: Path, browser: Browser) -> 
     assert browser.run("document.querySelectorAll('#found b').length") == 0
 
 
-def test_search_is_hidden_without_scripts(site: Path, browser: Browser) -> None:
+def test_search_is_hidden_without_scripts(site, browser):
     browser.call("Emulation.setScriptExecutionDisabled", value=True)
     try:
         browser.open((site / "index.html").as_uri())
@@ -84,7 +77,7 @@ def test_search_is_hidden_without_scripts(site: Path, browser: Browser) -> None:
         browser.call("Emulation.setScriptExecutionDisabled", value=False)
 
 
-def test_first_key_reaches_a_visible_link_to_the_content(site: Path, browser: Browser) -> None:
+def test_first_key_reaches_a_visible_link_to_the_content(site, browser):
     browser.open((site / "index.html").as_uri())
     browser.press("Tab", 9)
     assert browser.run("document.activeElement.getAttribute('href')") == "#main"

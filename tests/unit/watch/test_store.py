@@ -1,10 +1,6 @@
 """The database of the watch: what is written is read again, and nothing is half written."""
 
-from __future__ import annotations
-
 import sqlite3
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -17,12 +13,12 @@ from tests.unit.watch.stores import add_version, contents
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
+def store(tmp_path):
     with Store(tmp_path / "watch" / "watch.sqlite") as store:
         yield store
 
 
-def test_series_is_read_as_it_was_written(store: Store) -> None:
+def test_series_is_read_as_it_was_written(store):
     first = add_version(store, results=results())
     add_version(store, series=store.series_of(first), number=2, patches=3)
     add_version(store, "another")
@@ -45,14 +41,14 @@ def test_series_is_read_as_it_was_written(store: Store) -> None:
     assert store.series(99) is None
 
 
-def test_row_has_the_figures_of_the_newest_run(store: Store) -> None:
+def test_row_has_the_figures_of_the_newest_run(store):
     version = add_version(store, results=results())
     store.finish_run(store.start_run(version, "add a device"), reason="the disk is full")
     (row,) = store.all_series()
     assert (row.state, row.reason, row.verdict, row.given) == ("failed", "the disk is full", "", 1)
 
 
-def test_change_of_a_series_is_counted(store: Store) -> None:
+def test_change_of_a_series_is_counted(store):
     one, two = add_version(store), add_version(store, "another")
     before = store.counter()
     store.set_state(one, "left out", "--only")
@@ -61,7 +57,7 @@ def test_change_of_a_series_is_counted(store: Store) -> None:
     assert changed[store.series_of(two)] <= before
 
 
-def test_newer_schema_is_refused_and_left_alone(store: Store) -> None:
+def test_newer_schema_is_refused_and_left_alone(store):
     store.close()
     database = sqlite3.connect(store.path)
     database.execute(f"PRAGMA user_version = {SCHEMA + 1}")
@@ -71,15 +67,15 @@ def test_newer_schema_is_refused_and_left_alone(store: Store) -> None:
 
 
 @pytest.mark.parametrize("data", [b"no database" * 500, b"SQLite format 3\0" + b"\xff" * 4096])
-def test_damaged_file_is_an_error_with_a_remedy(tmp_path: Path, data: bytes) -> None:
+def test_damaged_file_is_an_error_with_a_remedy(tmp_path, data):
     path = tmp_path / "watch.sqlite"
     path.write_bytes(data)
     with pytest.raises(StorageError, match="cannot read or write"):
         Store(path)
 
 
-def test_interrupted_change_leaves_nothing(store: Store) -> None:
-    def interrupted() -> None:
+def test_interrupted_change_leaves_nothing(store):
+    def interrupted():
         with store.change():
             add_version(store)
             raise KeyboardInterrupt
@@ -90,7 +86,7 @@ def test_interrupted_change_leaves_nothing(store: Store) -> None:
     assert store.counter() == 0
 
 
-def test_second_reader_sees_what_the_first_wrote(store: Store) -> None:
+def test_second_reader_sees_what_the_first_wrote(store):
     add_version(store)
     with Store(store.path) as other, store.change():
         add_version(store, "not yet visible")
@@ -100,7 +96,7 @@ def test_second_reader_sees_what_the_first_wrote(store: Store) -> None:
 @pytest.mark.parametrize(
     "text", ["\ud800", "a\0b", "\x1b[31mred", "<b>&\"'", "\U0010ffff\u202e", "x" * 100_000]
 )
-def test_any_text_can_be_stored(store: Store, text: str) -> None:
+def test_any_text_can_be_stored(store, text):
     given = (Given(patch=0, text=text, sender=text),)
     version = add_version(store, text, given=given, cover=text)
     (row,) = store.all_series()

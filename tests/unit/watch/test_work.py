@@ -1,23 +1,18 @@
 """One version judged: the mails that the child gets, its base, and what each of its ends means."""
 
-from __future__ import annotations
-
 import re
 import sys
 import time
 import zlib
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
 
 from harness import diskwatch
+from harness.check import StageRow
 from harness.errors import OptionError, TimeoutExpiredError
-from harness.layout import Layout
 from harness.process import Finished
 from harness.progress import Silent
-from harness.series import Mail, read_input
+from harness.series import read_input
 from harness.watch import work
 from harness.watch.inbox import Batch, Cursor
 from harness.watch.intake import mails_of, take
@@ -25,7 +20,7 @@ from harness.watch.loop import next_version
 from harness.watch.sections import Choice
 from harness.watch.status import reply_to, status_lines
 from harness.watch.store import Store
-from harness.watch.work import Worker, choose_base, judge, prepare, recover
+from harness.watch.work import choose_base, judge, prepare, recover
 from tests.unit.check.support import patch
 from tests.unit.validate.test_outputs import results
 from tests.unit.watch.children import Child, make_worker
@@ -33,30 +28,30 @@ from tests.unit.watch.inboxes import device, fifty, git, make_clone, reply, seri
 
 
 @pytest.fixture(scope="module")
-def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def clone(tmp_path_factory):
     return make_clone(tmp_path_factory.mktemp("upstream") / "qemu")
 
 
 @pytest.fixture
-def worker(layout: Layout, tmp_path: Path, clone: Path) -> Iterator[Worker]:
+def worker(layout, tmp_path, clone):
     with Store(tmp_path / "watch" / "watch.sqlite") as store:
         yield make_worker(store, layout, clone)
 
 
 @pytest.fixture
-def child(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> Child:
+def child(layout, monkeypatch):
     child = Child(layout)
     monkeypatch.setattr(work, "run", child)
     return child
 
 
-def add(worker: Worker, *mails: bytes) -> int:
+def add(worker, *mails):
     """Take ``mails`` and return the version that is judged next."""
     take(worker.store, "inbox", Batch(mails=mails, cursor=Cursor()), Choice())
     return next_version(worker.store) or 0
 
 
-def judged(worker: Worker, version: int) -> tuple[str, str]:
+def judged(worker, version):
     job = prepare(worker, version)
     if job is not None:
         judge(worker, job)
@@ -64,14 +59,14 @@ def judged(worker: Worker, version: int) -> tuple[str, str]:
     return row["state"], row["reason"]
 
 
-def run_of(worker: Worker, version: int) -> Any:
+def run_of(worker, version):
     return worker.store.rows("SELECT * FROM run WHERE version = ? ORDER BY id DESC", version)[0]
 
 
 # The mails
 
 
-def test_child_gets_what_was_sent_with_replies_and_older_versions(worker: Worker, layout: Layout) -> None:
+def test_child_gets_what_was_sent_with_replies_and_older_versions(worker, layout):
     old, new = series(1, 2), series(1, 2, version=2, above="1-v1-0@example.org")
     version = add(worker, *old, reply(1), *new, reply(1, version=2), *series(2, 2))
     job = prepare(worker, version)
@@ -82,7 +77,7 @@ def test_child_gets_what_was_sent_with_replies_and_older_versions(worker: Worker
     assert [mail.data for mail in found.patches] == new[1:]
 
 
-def test_every_series_can_be_written_and_read_again(worker: Worker, layout: Layout) -> None:
+def test_every_series_can_be_written_and_read_again(worker, layout):
     """Whatever else is in its thread. Two are for other projects, which is seen before or after the run."""
     add(worker, *fifty())
     for row in worker.store.rows("SELECT * FROM version"):
@@ -91,7 +86,7 @@ def test_every_series_can_be_written_and_read_again(worker: Worker, layout: Layo
         assert found.sha256 == row["sha256"]
 
 
-def test_series_that_it_is_based_on_goes_with_it(worker: Worker) -> None:
+def test_series_that_it_is_based_on_goes_with_it(worker):
     below = series(35, 1)
     on_top = series(36, 1, message="On top.\n\nBased-on: <35-v1-1@example.org>")
     above = series(37, 1, message="On top of that.\n\nBased-on: <36-v1-1@example.org>")
@@ -102,17 +97,15 @@ def test_series_that_it_is_based_on_goes_with_it(worker: Worker) -> None:
     assert job.found.patches[0].message_id == "37-v1-1@example.org"
 
 
-def test_few_threads_are_read_for_a_series_that_names_many_mails(
-    worker: Worker, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_few_threads_are_read_for_a_series_that_names_many_mails(worker, monkeypatch):
     for at in range(10, 40):
         add(worker, *series(at, 2))
     names = [f"{at}-v1-{number}@example.org" for at in range(10, 40) for number in (1, 2)]
     lines = "\n".join(f"Based-on: <{name}>" for name in names)
     add(worker, *series(1, 1, message=f"On top.\n\n{lines}\nSigned-off-by: {who(1)}"))
-    read: list[int] = []
+    read = []
 
-    def spy(store: Store, thread: int) -> tuple[Mail, ...]:
+    def spy(store, thread):
         read.append(thread)
         return mails_of(store, thread)
 
@@ -127,7 +120,7 @@ def test_few_threads_are_read_for_a_series_that_names_many_mails(
 # The base
 
 
-def test_base_is_the_stated_one_or_the_branch_at_the_date(worker: Worker, clone: Path) -> None:
+def test_base_is_the_stated_one_or_the_branch_at_the_date(worker, clone):
     old, new = git(clone, "rev-parse", "master~1"), git(clone, "rev-parse", "master")
     arrived = "2026-03-01T00:00:00+00:00"
     for stated, sent, commit in (
@@ -151,7 +144,7 @@ def test_base_is_the_stated_one_or_the_branch_at_the_date(worker: Worker, clone:
 # The end of the child
 
 
-def test_results_are_stored_and_answered(worker: Worker, child: Child) -> None:
+def test_results_are_stored_and_answered(worker, child):
     version = add(worker, *(mail.replace(b"1-v1-0@", b"cover@") for mail in series(1, 2)))
     assert judged(worker, version) == ("done", "")
     assert run_of(worker, version)["verdict"] == "findings"
@@ -166,49 +159,29 @@ def test_results_are_stored_and_answered(worker: Worker, child: Child) -> None:
     assert any(re.search(r"\(\d+ m?s each, the mean of 1 run:", line) for line in status_lines(worker.store))
 
 
+LARGE = "the program was ended: it has written 41.0 GiB, more than 40.0 GiB"
+FULL = "the program was ended: the disk is almost full, and so on"
+
+
 @pytest.mark.parametrize(
-    ("ended", "reason", "final"),
+    ("code", "output", "reason", "final"),
     [
-        (Finished(argv=(), returncode=139, output="", duration_s=0), "validate ended with status 139", 0),
-        (
-            Finished(argv=(), returncode=3, output="x\nerror: bwrap is missing\n", duration_s=0),
-            "bwrap is missing",
-            0,
-        ),
-        (
-            Finished(
-                argv=(),
-                returncode=diskwatch.TOO_MUCH,
-                output="error: the program was ended: it has written 41.0 GiB, more than 40.0 GiB\n",
-                duration_s=0,
-            ),
-            "the program was ended: it has written 41.0 GiB, more than 40.0 GiB",
-            1,
-        ),
-        (
-            Finished(
-                argv=(),
-                returncode=diskwatch.TOO_MUCH,
-                output="error: the program was ended: the disk is almost full, and so on\n",
-                duration_s=0,
-            ),
-            "the program was ended: the disk is almost full, and so on",
-            0,
-        ),
+        (139, "", "validate ended with status 139", 0),
+        (3, "x\nerror: bwrap is missing\n", "bwrap is missing", 0),
+        (diskwatch.TOO_MUCH, f"error: {LARGE}\n", LARGE, 1),
+        (diskwatch.TOO_MUCH, f"error: {FULL}\n", FULL, 0),
     ],
 )
-def test_failure_of_the_harness_is_no_fault_of_the_series(
-    worker: Worker, child: Child, ended: Finished, reason: str, final: int
-) -> None:
-    child.ended = ended
+def test_failure_of_the_harness_is_no_fault_of_the_series(worker, child, *, code, output, reason, final):
+    child.ended = Finished(argv=(), returncode=code, output=output, duration_s=0)
     version = add(worker, *series(1, 1, message="BROKEN"))
     assert judged(worker, version) == ("failed", reason)
     assert run_of(worker, version)["final"] == final
     assert any(reason in line for line in status_lines(worker.store))
 
 
-def test_run_that_takes_too_long_is_ended(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
-    def late(*_: object, **words: Any) -> None:
+def test_run_that_takes_too_long_is_ended(worker, monkeypatch):
+    def late(*_, **words):
         assert words["timeout_s"] == 7200
         raise TimeoutExpiredError("x", "y")
 
@@ -218,9 +191,7 @@ def test_run_that_takes_too_long_is_ended(worker: Worker, monkeypatch: pytest.Mo
     assert run_of(worker, version)["final"] == 1
 
 
-def test_incomplete_run_is_kept_with_its_reason(worker: Worker, child: Child) -> None:
-    from harness.check import StageRow
-
+def test_incomplete_run_is_kept_with_its_reason(worker, child):
     stage = StageRow(name="build", outcome="infrastructure", reason="the base does not build")
     child.changes = {"verdict": "infrastructure", "stages": (stage,)}
     version = add(worker, *series(1, 1))
@@ -228,7 +199,7 @@ def test_incomplete_run_is_kept_with_its_reason(worker: Worker, child: Child) ->
     assert run_of(worker, version)["results"]
 
 
-def test_results_of_another_series_are_not_taken(worker: Worker, child: Child) -> None:
+def test_results_of_another_series_are_not_taken(worker, child):
     first = add(worker, *series(1, 1))
     judged(worker, first)
     version = add(worker, *series(2, 1, message="BROKEN"))
@@ -243,7 +214,7 @@ def test_results_of_another_series_are_not_taken(worker: Worker, child: Child) -
 
 
 @pytest.mark.parametrize(("tries", "final", "again"), [(1, False, True), (3, False, False), (1, True, False)])
-def test_failed_version_is_tried_again_later(worker: Worker, tries: int, final: bool, again: bool) -> None:
+def test_failed_version_is_tried_again_later(worker, tries, final, again):
     version = add(worker, *series(1, 1))
     for _ in range(tries):
         run = worker.store.start_run(version, worker.store.one("SELECT sha256 FROM version"))
@@ -273,9 +244,7 @@ def test_failed_version_is_tried_again_later(worker: Worker, tries: int, final: 
     ],
     ids=["folder", "tag", "file", "does-not-apply", "release", "based-on", "findings"],
 )
-def test_series_for_another_project_is_not_blamed(
-    worker: Worker, child: Child, mails: list[bytes], state: str, runs: int
-) -> None:
+def test_series_for_another_project_is_not_blamed(worker, child, mails, state, runs):
     version = add(worker, *mails)
     assert judged(worker, version)[0] == state
     assert len(child.calls) == runs
@@ -285,7 +254,7 @@ def test_series_for_another_project_is_not_blamed(
 # After a kill
 
 
-def test_run_that_had_ended_is_taken_and_another_repeated(worker: Worker, child: Child) -> None:
+def test_run_that_had_ended_is_taken_and_another_repeated(worker, child):
     version = add(worker, *series(1, 2))
     job = prepare(worker, version)
     assert job is not None
@@ -301,7 +270,7 @@ def test_run_that_had_ended_is_taken_and_another_repeated(worker: Worker, child:
     assert len(child.calls) == 1
 
 
-def test_results_that_are_older_than_the_run_are_not_taken(worker: Worker, child: Child) -> None:
+def test_results_that_are_older_than_the_run_are_not_taken(worker, child):
     version = add(worker, *series(1, 2))
     assert judged(worker, version)[0] == "done"
     worker.store.set_state(version, "queued")
@@ -311,16 +280,14 @@ def test_results_that_are_older_than_the_run_are_not_taken(worker: Worker, child
     assert next_version(worker.store) == version
 
 
-def test_child_that_is_too_slow_or_large_ends_for_real(
-    worker: Worker, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_child_that_is_too_slow_or_large_ends_for_real(worker, monkeypatch):
     """With a real process instead of validate."""
     program = worker.folder / "program"
     program.parent.mkdir(exist_ok=True)
     program.write_text("import time\ntime.sleep(60)\n")
     real = work.run
 
-    def run(words: list[str], **more: Any) -> Finished:
+    def run(words, **more):
         at = words.index("--")
         more["timeout_s"] = 0.5
         return real([*words[: at + 1], sys.executable, str(program)], **more)
