@@ -12,7 +12,7 @@ from harness.authoring.status import read_status
 from harness.errors import AuthoringError, TreeError
 from harness.series import load_series, read_input
 from harness.tree import apply_series
-from tests.unit.authoring.conftest import change, git, patch
+from tests.unit.authoring.conftest import change, edit, git, patch
 
 OTHER = """\
 diff --git a/util/other.c b/util/other.c
@@ -76,9 +76,7 @@ def test_only_edited_commits_are_written(layout, tree, folder, reporter):
     before = bytes_of(folder)
     made = import_series(layout, tree, "mine", None, reporter)
     place = made.workspace.path
-    text = (place / "os-posix.c").read_text()
-    (place / "os-posix.c").write_text(text.replace("line 21\n", "line 21 too\n"))
-    git(place, "commit", "--quiet", "--all", "--amend", "--no-edit")
+    edit(place, 21)
     assert [row.state for row in read_status(layout, tree, folder).rows] == ["same", "changed"]
     done = refresh(made.workspace, folder, tree.pristine, reporter)
     after = bytes_of(folder)
@@ -138,13 +136,10 @@ def test_review_tags_are_removed_when_the_diff_changes(layout, tree, folder, rep
     (folder / "0002-second.patch").write_text(patch(2, 2, change(20), message=review))
     made = import_series(layout, tree, "mine", None, reporter)
     place = made.workspace.path
-    text = (place / "os-posix.c").read_text()
-    (place / "os-posix.c").write_text(text.replace("line 21\n", "line 21 too\n"))
-    git(place, "commit", "--quiet", "--all", "--amend", "--no-edit")
+    edit(place, 21)
     kept = refresh(made.workspace, folder, tree.pristine, reporter, keep_tags=True)
     assert kept.stale == ()
-    (place / "os-posix.c").write_text(text.replace("line 22\n", "line 22 too\n"))
-    git(place, "commit", "--quiet", "--all", "--amend", "--no-edit")
+    edit(place, 22)
     done = refresh(made.workspace, folder, tree.pristine, reporter)
     (stale,) = done.stale
     assert (stale.patch, stale.line) == ("os-posix: change number 2", "Reviewed-by: R <r@example.org>")
@@ -155,14 +150,8 @@ def test_review_tags_are_removed_when_the_diff_changes(layout, tree, folder, rep
     assert "Reviewed-by" in git(place, "log", "-1", "--format=%B", "HEAD~1")
     assert git(place, "status", "--porcelain") == ""
     # A new message does not change the diff.
-    git(
-        place,
-        "commit",
-        "--quiet",
-        "--amend",
-        "-m",
-        "os-posix: change number 2\n\nReviewed-by: N <n@example.org>",
-    )
+    message = "os-posix: change number 2\n\nReviewed-by: N <n@example.org>"
+    git(place, "commit", "--quiet", "--amend", "-m", message)
     assert refresh(made.workspace, folder, tree.pristine, reporter).stale == ()
 
 

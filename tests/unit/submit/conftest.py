@@ -2,9 +2,10 @@
 
 import pytest
 
+from harness.submit import prepare
 from tests.unit.authoring.conftest import change, patch
 from tests.unit.conftest import copy_tree, import_tiny
-from tests.unit.submit.support import PERSON
+from tests.unit.submit.support import PERSON, declare, finding, validate
 
 MAINTAINERS = """\
 POSIX
@@ -116,3 +117,15 @@ def folder(layout, person):
         patch(2, 2, CRLF, author=person, subject=LONG, message="Why.\n\nReported-by: R\u00e4 <r@example.org>")
     )
     return folder
+
+
+@pytest.fixture
+def prepared(layout, tree, folder, reporter):
+    """A function that validates the series, declares its origin, and prepares it with a sign-off."""
+
+    def make():
+        validate(layout, tree, "mine", finding("dco-missing"))
+        declare(layout, tree, "mine")
+        return prepare(layout, tree, "mine", reporter, sign_off=True)
+
+    return make

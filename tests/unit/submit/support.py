@@ -1,5 +1,7 @@
 """A result of validate, and a person who declares where a series comes from."""
 
+import tomlkit
+
 from harness.authoring.compare import patch_id
 from harness.check.model import (
     CommitBuild,
@@ -15,6 +17,7 @@ from harness.series.form import diff_start
 from harness.submit.policy import find_policy
 from harness.tree import start_of
 from harness.tree.git import Git
+from tests.structs import filled
 
 
 def finding(rule, severity="error", patch=1):
@@ -25,50 +28,26 @@ def validate(layout, tree, name, *found, **fields):
     """Write validate.json for the current series; keyword arguments replace fields."""
     given = read_input(layout, name)
     patches = tuple(
-        ValidatedPatch(
-            number=number,
-            origin=mail.origin,
-            subject=mail.subject.title,
-            author=str(mail.author),
-            sha256=mail.sha256,
-        )
+        filled(ValidatedPatch, number=number, subject=mail.subject.title, sha256=mail.sha256)
         for number, mail in enumerate(given.patches, start=1)
     )
-    series = ValidatedSeries(
-        name=name,
-        source=name,
-        kind="folder",
-        title=given.metadata.title,
-        version=given.version.number,
-        rfc=False,
-        total=len(patches),
-        sha256=given.sha256,
-        cover_sha256="",
-        patches=patches,
-    )
+    series = filled(ValidatedSeries, name=name, total=len(patches), sha256=given.sha256, patches=patches)
     base = given.metadata.base or "pristine"
     values = {
-        "command": "nox -s validate",
         "started": "2026-01-01T00:00:00+00:00",
         "finished": "2026-01-01T00:00:01+00:00",
         "complete": True,
         "verdict": "findings" if found else "clean",
-        "machine": "a machine",
         "options": {"targets": ["x86_64-softmmu"]},
         "pin": tree.pin.name,
         "base": base,
         "base_commit": start_of(tree, base),
-        "isolation": "",
         "series": series,
-        "fits": (),
         "findings": found,
-        "builds": tuple(
-            CommitBuild(patch=one.number, commit="", host="native", outcome="ok", seconds=1.0)
-            for one in patches
-        ),
+        "builds": tuple(filled(CommitBuild, patch=one.number, host="native") for one in patches),
         "stages": (StageRow(name="check", outcome="ok"),),
     }
-    results = ValidateResults(**{**values, **fields})
+    results = filled(ValidateResults, **{**values, **fields})
     write_json(layout.results / "validate.json", results)
     return results
 
@@ -93,8 +72,6 @@ def declare(layout, tree, name, **answers):
         "patches": {patch_id(git, one.data[diff_start(one.data) :]): one.subject for one in series.patches},
         **answers,
     }
-    import tomlkit
-
     path = series.folder / "provenance.toml"
     path.write_text(tomlkit.dumps(values))
     return path

@@ -9,13 +9,11 @@ from harness.authoring.branch import read_commits
 from harness.authoring.create import import_series
 from harness.series import load_series, read_input
 from harness.submit.handover import send_email_command
-from harness.submit.prepare import prepare
 from harness.submit.recipients import Recipients
 from harness.submit.write import outgoing_folder
 from harness.tree import apply_series
 from harness.tree.git import Git
 from tests.unit.authoring.conftest import change, patch
-from tests.unit.submit.support import declare, finding, validate
 from tests.unit.submit.test_submit import have_send_email
 
 pytestmark = [
@@ -55,9 +53,7 @@ def sink():
         controller.stop()
 
 
-def test_received_series_equals_the_sent_one(  # noqa: PLR0917 - pytest fixtures
-    layout, tree, folder, reporter, tmp_path, sink
-):
+def test_received_series_equals_the_sent_one(layout, tree, folder, reporter, *, tmp_path, sink, prepared):
     handler, port = sink
     third = "\u00dcnal Third <third@qemu-test.org>"
     for path in folder.glob("*.patch"):
@@ -65,9 +61,7 @@ def test_received_series_equals_the_sent_one(  # noqa: PLR0917 - pytest fixtures
     (folder / "0003-third.patch").write_text(
         patch(3, 3, change(30), author=third, message=f"Why.\n\nFrom now on.\n\nSigned-off-by: {third}")
     )
-    validate(layout, tree, "mine", finding("dco-missing"))
-    declare(layout, tree, "mine")
-    done = prepare(layout, tree, "mine", reporter, sign_off=True)
+    done = prepared()
     assert done.ready
     out = outgoing_folder(layout, "mine", 1)
     words = send_email_command(
@@ -80,12 +74,8 @@ def test_received_series_equals_the_sent_one(  # noqa: PLR0917 - pytest fixtures
     ended = subprocess.run(words, cwd=repository, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr
     assert len(handler.mails) == 4
-    people = {
-        "qemu-devel@nongnu.org",
-        "paula@posix.qemu-test.org",
-        "uta@util.qemu-test.org",
-        "third@qemu-test.org",
-    }
+    people = {"qemu-devel@nongnu.org", "paula@posix.qemu-test.org"}
+    people |= {"uta@util.qemu-test.org", "third@qemu-test.org"}
     assert [set(to) for _, to, _ in handler.mails] == [people] * 4
     assert {sender for sender, _, _ in handler.mails} == {"person@qemu-test.org"}
 

@@ -24,9 +24,7 @@ COMMIT = "c" * 40
 def measured(layout, commit, **fields):
     """Write a measurement whose patched binary was built from ``commit``."""
     subjects = tuple(
-        Subject(
-            variant=variant, host="native", target="x86_64-softmmu", path="q", sha256=variant * 4, version=""
-        )
+        Subject(variant=variant, target="x86_64-softmmu", path="q", sha256=variant * 4)
         for variant in ("base", "patched")
     )
     write_json(teardown_file(layout), make_results(realistic(), binaries=subjects, **fields))

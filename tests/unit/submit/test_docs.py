@@ -2,7 +2,6 @@
 
 import dataclasses
 import re
-from pathlib import Path
 
 from harness.authoring.tags import StaleTag
 from harness.commands import ARGUMENTS
@@ -14,8 +13,8 @@ from harness.submit.provenance import Declaration, Reason
 from harness.submit.recipients import Recipient
 from harness.submit.record import Outgoing, Sent
 from harness.submit.validated import SIGNING
+from tests.unit.defaults import ROOT
 
-ROOT = Path(__file__).resolve().parents[3]
 TEXT = (ROOT / "docs" / "submit.md").read_text(encoding="utf-8")
 
 

@@ -5,7 +5,6 @@ Needs the tree of ``nox -s build`` in this checkout; downloads nothing.
 
 import dataclasses
 import re
-from pathlib import Path
 
 import pytest
 
@@ -19,9 +18,9 @@ from harness.submit.write import outgoing_folder
 from harness.tree import Tree
 from harness.tree.facts import read_facts
 from harness.tree.git import Git
+from tests.unit.defaults import ROOT
 from tests.unit.submit.support import finding, validate
 
-ROOT = Path(__file__).resolve().parents[3]
 pytestmark = pytest.mark.slow
 
 

@@ -4,7 +4,6 @@ import email
 import email.policy
 import json
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -15,6 +14,8 @@ from harness.errors import ProvenanceError, SubmitError
 from harness.series import load_series
 from harness.submit.prepare import prepare
 from harness.submit.write import outgoing_folder
+from tests.unit.authoring.conftest import change, patch
+from tests.unit.programs import write_program
 from tests.unit.submit.support import PERSON, declare, finding, validate
 
 pytestmark = pytest.mark.slow
@@ -113,11 +114,8 @@ def test_declared_and_signed_series_is_ready(layout, tree, folder, reporter):
     assert done.reasons == ()
     out = outgoing_folder(layout, "mine", 1)
     cover, first, second = (mail(out, number) for number in (0, 1, 2))
-    assert [str(one["Subject"])[:11] for one in (cover, first, second)] == [
-        "[PATCH 0/2]",
-        "[PATCH 1/2]",
-        "[PATCH 2/2]",
-    ]
+    subjects = [str(one["Subject"])[:11] for one in (cover, first, second)]
+    assert subjects == ["[PATCH 0/2]", "[PATCH 1/2]", "[PATCH 2/2]"]
     assert str(second["Subject"]).endswith("of a header in a mail")
     assert str(first["From"]) == PERSON
     assert cover["In-Reply-To"] is None
@@ -162,7 +160,7 @@ def test_declared_and_signed_series_is_ready(layout, tree, folder, reporter):
 
 
 @pytest.mark.slow
-def test_second_version_lists_its_changes(layout, tree, folder, reporter):
+def test_second_version_lists_its_changes(layout, folder, prepared):
     review = "Reviewed-by: Rosa <rosa@qemu-test.org>"
     for name in ("0001-first.patch", "0002-second.patch"):
         path = folder / name
@@ -175,9 +173,7 @@ def test_second_version_lists_its_changes(layout, tree, folder, reporter):
         'patches = { "os-posix: change number 1" = ["newer, after R\u00e4"] }\n'
     )
     (folder / "series.toml").write_text(text)
-    validate(layout, tree, "mine", finding("dco-missing"))
-    declare(layout, tree, "mine")
-    done = prepare(layout, tree, "mine", reporter, sign_off=True)
+    done = prepared()
     assert done.ready
     assert [(one.patch, one.line) for one in done.stale] == [("os-posix: change number 1", review)]
     out = outgoing_folder(layout, "mine", 2)
@@ -228,59 +224,34 @@ def test_git_send_email_refuses_mails_that_are_not_ready(layout, tree, folder, r
         "git send-email refuses the files, as intended",
     )
     sent = tmp_path / "sent"
-    server = tmp_path / "server"
-    server.write_text(f"#!/bin/sh\ntouch {sent}\n")
-    server.chmod(0o755)
+    server = write_program(tmp_path / "server", f"touch {sent}")
     subprocess.run(["git", "init", "--quiet", str(tmp_path / "repo")], check=True)
     for path in sorted(outgoing_folder(layout, "mine", 1).glob("*.patch")):
-        ended = subprocess.run(
-            [
-                "git",
-                "send-email",
-                f"--smtp-server={server}",
-                "--to=x@qemu-test.org",
-                "--confirm=never",
-                str(path),
-            ],
-            cwd=tmp_path / "repo",
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        words = [
+            "git",
+            "send-email",
+            f"--smtp-server={server}",
+            "--to=x@qemu-test.org",
+            "--confirm=never",
+            path,
+        ]
+        ended = subprocess.run(words, cwd=tmp_path / "repo", capture_output=True, text=True, check=False)
         assert ended.returncode != 0
         assert "Refusing to send" in ended.stderr
     assert not sent.exists()
 
 
 @pytest.mark.slow
-def test_one_patch_needs_no_cover_letter(layout, tree, folder, reporter):
+def test_one_patch_needs_no_cover_letter(layout, folder, prepared):
     for name in ("0000-cover-letter.patch", "0002-second.patch"):
         (folder / name).unlink()
-    validate(layout, tree, "mine", finding("dco-missing"))
-    declare(layout, tree, "mine")
-    done = prepare(layout, tree, "mine", reporter, sign_off=True)
+    done = prepared()
     (one,) = done.mails
     sent = mail(outgoing_folder(layout, "mine", 1), 1)
     assert str(sent["Subject"]) == "[PATCH] os-posix: change number 1"
     assert sent["In-Reply-To"] is None
     assert one.message_id in str(sent["Message-Id"])
     assert item(done, "The series has a cover letter")[0] == "not needed"
-    shutil.copy(folder / "0001-first.patch", folder / "0002-again.patch")
-    text = (
-        (folder / "0002-again.patch")
-        .read_text()
-        .replace("line 5", "line 20")
-        .replace("change number 1", "two")
-    )
-    (folder / "0002-again.patch").write_text(
-        text.replace("line 2\n", "line 17\n")
-        .replace("line 3\n", "line 18\n")
-        .replace("line 4\n", "line 19\n")
-        .replace("line 6\n", "line 21\n")
-        .replace("line 7\n", "line 22\n")
-        .replace("line 8\n", "line 23\n")
-        .replace("@@ -2,7 +2,7 @@", "@@ -17,7 +17,7 @@")
-    )
-    validate(layout, tree, "mine", finding("dco-missing"))
-    declare(layout, tree, "mine")
-    assert {why.rule for why in prepare(layout, tree, "mine", reporter, sign_off=True).reasons} == {"cover"}
+    again = f"From: {PERSON}\n\nBecause."
+    (folder / "0002-again.patch").write_text(patch(1, 2, change(20), subject="two", message=again))
+    assert {why.rule for why in prepared().reasons} == {"cover"}
