@@ -6,8 +6,7 @@ Fetching, importing, building and timing are real. Only avocado is replaced: its
 from __future__ import annotations
 
 import shutil
-from argparse import ArgumentParser
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,17 +14,16 @@ from typing import Any
 import pytest
 
 from harness import cli, commands
-from harness.bench import Bench
 from harness.commands.request import Request
 from harness.errors import HarnessError
 from harness.job import JobEvent
 from harness.layout import Layout
 from harness.progress import Silent
-from harness.teardown.model import Sample, TeardownRun
-from harness.teardown.results import TeardownResults
-from harness.teardown.runner import Hooks
+from harness.teardown.model import TeardownRun
 from harness.teardown.sample import take_samples
 from tests.faults.world import WORDS, World
+from tests.unit.programs import write_program
+from tests.unit.repositories import touch_files
 
 SMALL = (*WORDS, "-Dmemory=1M", "-Dccache=false")
 """Options that build the fake QEMU and time a guest of 1 MiB once."""
@@ -50,12 +48,12 @@ class Calls:
     made: list[str] = field(default_factory=list)
     given: dict[str, list[tuple[tuple[Any, ...], dict[str, Any]]]] = field(default_factory=dict)
 
-    def spy(self, place: str, instead: Callable[..., Any] | None = None) -> None:
+    def spy(self, place, instead=None):
         """Record calls of ``place``, a dotted name, and call it, or ``instead``."""
         module, _, name = place.rpartition(".")
         original = instead or getattr(__import__(module, fromlist=[name]), name)
 
-        def called(*arguments: Any, **words: Any) -> Any:
+        def called(*arguments, **words):
             self.made.append(name)
             self.given.setdefault(name, []).append((arguments, words))
             return original(*arguments, **words)
@@ -67,7 +65,7 @@ Run = Callable[..., Called]
 
 
 @pytest.fixture(scope="session")
-def world(tmp_path_factory: pytest.TempPathFactory, known_options: Path) -> Iterator[World]:
+def world(tmp_path_factory, known_options):
     world = World(tmp_path_factory.mktemp("world"))
     shutil.copytree(known_options, world.cache, dirs_exist_ok=True)
     yield world
@@ -75,7 +73,7 @@ def world(tmp_path_factory: pytest.TempPathFactory, known_options: Path) -> Iter
 
 
 @pytest.fixture
-def layout(world: World) -> Layout:
+def layout(world):
     """Return the checkout of the fake QEMU, without results of earlier tests."""
     layout = Layout(root=world.root, build=world.build, trees=world.trees, cache=world.cache)
     for folder in (layout.results, layout.build / "outgoing"):
@@ -84,7 +82,7 @@ def layout(world: World) -> Layout:
 
 
 @pytest.fixture
-def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
+def calls(monkeypatch):
     """Record calls. The installation of packages is replaced, and recorded."""
     calls = Calls(monkeypatch)
     for place in ("harness.pipeline.ensure", "harness.build.doctor.ensure"):
@@ -93,24 +91,18 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
 
 
 @pytest.fixture(scope="session")
-def parser() -> ArgumentParser:
+def parser():
     return cli.parser()
 
 
 @pytest.fixture
-def run(
-    layout: Layout,
-    calls: Calls,
-    parser: ArgumentParser,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> Run:
+def run(layout, calls, parser, monkeypatch, capsys):
     """Return a function that calls a command with the words of its command line."""
     monkeypatch.setattr("harness.teardown.runner.run_plan", run_samples)
     # On a busy machine it waits for a minute; it has its own tests.
     monkeypatch.setattr("harness.teardown.quiet.wait_for_quiet", lambda *_, **__: None)
 
-    def call(stage: str, *words: str) -> Called:
+    def call(stage, *words):
         arguments = parser.parse_args([stage, *words])
         request = Request(
             layout=layout,
@@ -119,13 +111,13 @@ def run(
             reporter=Silent(),
             command=f"qemu-harness {stage}",
         )
-        error: HarnessError | None = None
+        error = None
         try:
             code = commands.STAGES[stage](request)
         except HarnessError as raised:
             code, error = raised.code, raised
             assert all((raised.cause, raised.remedy)), "each error names its cause and a remedy"
-        lines = request.reporter.lines  # type: ignore[attr-defined]
+        lines = request.reporter.lines
         out = capsys.readouterr().out
         assert "None" not in out.splitlines(), "something was printed that does not exist"
         return Called(code=code, error=error, out=out, lines=lines)
@@ -133,7 +125,7 @@ def run(
     return call
 
 
-def run_samples(layout: Layout, test: str, items: Any, board: Any, on_result: Any, **_: Any) -> None:
+def run_samples(layout, test, items, board, on_result, **_):
     """Run tests/avocado/teardown.py in this process, without avocado."""
     assert test == "tests/avocado/teardown.py"
     folder = layout.build / "avocado" / "in-process"
@@ -144,20 +136,17 @@ def run_samples(layout: Layout, test: str, items: Any, board: Any, on_result: An
 
 
 @pytest.fixture
-def binaries(tmp_path: Path) -> list[str]:
+def binaries(tmp_path):
     """Return arguments that name two programs, ``base`` and ``patched``. No test starts them as guests."""
     words = ["--no-build", "-Daccel=tcg", "-Drounds=1"]
     for variant, option in (("base", ""), ("patched", "-async-teardown enable it")):
-        program = tmp_path / variant / "qemu-system-x86_64"
-        program.parent.mkdir()
-        program.write_text(f"#!/bin/sh\necho '{option or variant}'\n")
-        program.chmod(0o755)
+        program = write_program(tmp_path / variant / "qemu-system-x86_64", f"echo '{option or variant}'")
         words += ["--binary", f"{variant}={program}"]
     return words
 
 
 @pytest.fixture
-def own_test(layout: Layout) -> Iterator[Path]:
+def own_test(layout):
     """Return a file with the behaviour tests Count.test_first and test_count, which the series has."""
     folder = layout.root / "patches" / "async-teardown" / "tests"
     folder.mkdir()
@@ -170,23 +159,22 @@ def own_test(layout: Layout) -> Iterator[Path]:
 
 
 @pytest.fixture
-def empty_reports(monkeypatch: pytest.MonkeyPatch) -> None:
+def empty_reports(monkeypatch):
     """Replace the reports, which take seconds to draw."""
 
-    def write_reports(layout: Layout, results: TeardownResults) -> tuple[Path, ...]:
-        page = layout.results / "report.html"
-        page.touch()
+    def write_reports(layout, results):
+        page = touch_files(layout.results, "report.html") / "report.html"
         return (page,)
 
     monkeypatch.setattr("harness.report.write.write_reports", write_reports)
 
 
 @pytest.fixture
-def samples(monkeypatch: pytest.MonkeyPatch, empty_reports: None) -> list[Sample]:
+def samples(monkeypatch, empty_reports):
     """Return a list for the test to fill: the samples of the next teardown, which starts no guests."""
-    made: list[Sample] = []
+    made = []
 
-    def run_teardown(bench: Bench, *, floor: Path | None, hooks: Hooks) -> TeardownRun:
+    def run_teardown(bench, *, floor, hooks):
         for sample in made:
             hooks.on_sample(sample)
         hooks.on_round(made)

@@ -6,15 +6,13 @@ import functools
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import filelock
 import pytest
 
 from harness.layout import Layout
-from harness.options import Declared, Options, declared_options
+from harness.options import declared_options
 from harness.tree import Tree
-from tests.unit.commands.conftest import Calls
 from tests.unit.defaults import ROOT
 
 
@@ -26,13 +24,13 @@ class Fetched:
     pins: list[str] = field(default_factory=list)
     locked: list[bool] = field(default_factory=list)
 
-    def tree_of(self, layout: Layout, options: Options, _: Any) -> Tree:
+    def tree_of(self, layout, options, _):
         self.pins.append(options.pin)
         self.locked.append(is_locked(layout))
         return self.tree
 
 
-def is_locked(layout: Layout) -> bool:
+def is_locked(layout):
     """Return whether a command holds the lock of the checkout."""
     path = layout.checkout_lock.with_name(layout.checkout_lock.name + ".lock")
     if not path.exists():
@@ -45,7 +43,7 @@ def is_locked(layout: Layout) -> bool:
 
 
 @functools.cache
-def real_options() -> dict[str, Declared]:
+def real_options():
     """Return the options of this project's meson_options.txt."""
     with tempfile.TemporaryDirectory() as folder:
         there = Path(folder)
@@ -53,7 +51,7 @@ def real_options() -> dict[str, Declared]:
 
 
 @pytest.fixture
-def fetched(tree: Tree, calls: Calls, monkeypatch: pytest.MonkeyPatch) -> Fetched:
+def fetched(tree, calls, monkeypatch):
     """Replace the fetching and importing of the tree, and let a temporary checkout have the real options."""
     monkeypatch.setattr("harness.options.declared_options", lambda _: real_options())
     fetched = Fetched(tree=tree)

@@ -1,12 +1,9 @@
 """Commands that create, list or remove sources, trees and binaries, and the command guest."""
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
@@ -15,25 +12,25 @@ from harness.layout import Layout
 from harness.progress import Silent
 from tests.faults.standin import VERSIONS, release
 
-from .conftest import SMALL, Calls, Run
+from .conftest import SMALL
 
 ONE = "-Dtargets=x86_64-softmmu"
 
 
-def test_fetch_prints_the_archive(run: Run) -> None:
+def test_fetch_prints_the_archive(run):
     ended = run("fetch")
     assert ended.code == 0
     assert hashlib.sha256(Path(ended.out.strip()).read_bytes()).digest() == hashlib.sha256(release()).digest()
 
 
-def test_tree_prints_a_folder_for_each_variant(run: Run) -> None:
+def test_tree_prints_a_folder_for_each_variant(run):
     ended = run("tree", ONE, "-Dvariants=base,patched")
     base, patched = map(Path, ended.out.split())
     assert "return 0;" in (base / "osdep.c").read_text()
     assert "7.2.0-series" in (patched / "osdep.c").read_text()
 
 
-def test_build_prints_the_binaries_and_which_finds_them(run: Run, layout: Layout) -> None:
+def test_build_prints_the_binaries_and_which_finds_them(run, layout):
     import subprocess
 
     ended = run("build", *SMALL)
@@ -45,7 +42,7 @@ def test_build_prints_the_binaries_and_which_finds_them(run: Run, layout: Layout
         assert (found.code, found.out.strip()) == (0, path)
 
 
-def test_which_needs_a_build_and_a_known_host(run: Run) -> None:
+def test_which_needs_a_build_and_a_known_host(run):
     assert isinstance(run("which", "pristine", "riscv64-softmmu").error, NothingBuiltError)
     error = run("which", "base", "x86_64-softmmu", "toaster").error
     assert isinstance(error, OptionError)
@@ -53,9 +50,7 @@ def test_which_needs_a_build_and_a_known_host(run: Run) -> None:
 
 
 @pytest.mark.parametrize("stage", ["tree", "build"])
-def test_target_that_the_tree_lacks_is_refused_before_any_checkout(
-    run: Run, calls: Calls, stage: str
-) -> None:
+def test_target_that_the_tree_lacks_is_refused_before_any_checkout(run, calls, stage):
     calls.spy("harness.pipeline.checkout", lambda *_, **__: pytest.fail("it was checked out"))
     ended = run(stage, "-Dtargets=vax-softmmu")
     assert isinstance(ended.error, OptionError)
@@ -63,17 +58,17 @@ def test_target_that_the_tree_lacks_is_refused_before_any_checkout(
 
 
 @pytest.mark.parametrize("stage", ["tree", "build"])
-def test_invalid_request_is_refused_before_anything_is_fetched(run: Run, calls: Calls, stage: str) -> None:
+def test_invalid_request_is_refused_before_anything_is_fetched(run, calls, stage):
     calls.spy("harness.pipeline.fetch", lambda *_, **__: pytest.fail("it was fetched"))
     assert isinstance(run(stage, "-Dseries=no-such").error, OptionError)
 
 
-def test_doctor_lists_requirements_also_after_a_failure(run: Run, calls: Calls) -> None:
+def test_doctor_lists_requirements_also_after_a_failure(run, calls):
     ended = run("doctor")
     assert ended.code == 0
     assert "ninja" in ended.out
 
-    def missing(*_: object, **__: object) -> None:
+    def missing(*_, **__):
         raise MissingError("glib is missing", "install it")
 
     calls.spy("harness.build.doctor.ensure", missing)
@@ -86,7 +81,7 @@ def test_doctor_lists_requirements_also_after_a_failure(run: Run, calls: Calls) 
 
 
 @pytest.fixture
-def own(layout: Layout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Layout:
+def own(layout, tmp_path, monkeypatch):
     """Return a separate checkout with a folder in each place."""
     root = tmp_path / "root"
     made = Layout(root=root, build=root / "build", trees=root / "trees", cache=tmp_path / "cache")
@@ -98,20 +93,18 @@ def own(layout: Layout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Layo
     return layout
 
 
-def test_clean_removes_builds_and_trees_and_keeps_the_cache(run: Run, own: Layout) -> None:
+def test_clean_removes_builds_and_trees_and_keeps_the_cache(run, own):
     assert run("clean").code == 0
     assert (own.build.exists(), own.trees.exists()) == (False, False)
     assert (own.cache / "downloads").exists()
 
 
-def test_clean_of_the_cache_removes_only_folders_of_the_harness(run: Run, own: Layout) -> None:
+def test_clean_of_the_cache_removes_only_folders_of_the_harness(run, own):
     assert run("clean", "--cache").code == 0
     assert [folder.name for folder in own.cache.iterdir() if folder.name != "locks"] == ["other"]
 
 
-def test_clean_refuses_outside_folders_and_unsaved_commits(
-    run: Run, own: Layout, calls: Calls, tmp_path: Path
-) -> None:
+def test_clean_refuses_outside_folders_and_unsaved_commits(run, own, calls, tmp_path):
     calls.spy("harness.authoring.branch.unsaved", lambda *_: ("mine",))
     ended = run("clean")
     assert isinstance(ended.error, AuthoringError)
@@ -128,26 +121,26 @@ def test_clean_refuses_outside_folders_and_unsaved_commits(
 
 
 @pytest.fixture
-def guest(monkeypatch: pytest.MonkeyPatch) -> Any:
+def guest(monkeypatch):
     """Replace the guest of the command. Return its arguments; ``end`` decides when it ends."""
 
-    def replace(end: Any) -> list[tuple[Any, ...]]:
+    def replace(end):
         child = SimpleNamespace(has_ended=end, last_lines=lambda: ("bad luck",), log=Path("/guest.log"))
 
         @contextlib.contextmanager
-        def single_guest(layout: Any, options: Any, variant: str, target: str, *_: Any, **names: str) -> Any:
+        def single_guest(layout, options, variant, target, *_, **names):
             arguments.append((variant, target, names["tree"]))
             yield SimpleNamespace(machine=SimpleNamespace(child=child), describe=lambda: ("QEMU 42",))
 
-        arguments: list[tuple[Any, ...]] = []
+        arguments = []
         monkeypatch.setattr("harness.teardown.single.single_guest", single_guest)
         return arguments
 
     return replace
 
 
-def test_guest_runs_until_ctrl_c(run: Run, guest: Any) -> None:
-    def interrupt(timeout_s: float) -> bool:
+def test_guest_runs_until_ctrl_c(run, guest):
+    def interrupt(timeout_s):
         raise KeyboardInterrupt
 
     arguments = guest(interrupt)
@@ -156,9 +149,7 @@ def test_guest_runs_until_ctrl_c(run: Run, guest: Any) -> None:
     assert arguments == [("patched", "x86_64-softmmu", "7.2")]
 
 
-def test_tree_and_label_of_a_binary_are_those_of_the_options(
-    run: Run, layout: Layout, calls: Calls, guest: Any
-) -> None:
+def test_tree_and_label_of_a_binary_are_those_of_the_options(run, layout, calls, guest):
     guest(lambda timeout_s: True)
     calls.spy("harness.pipeline.tree_name", lambda *_: "local")
     calls.spy("harness.pipeline.label_of_variant", lambda *_: "patched-x")
@@ -170,9 +161,9 @@ def test_tree_and_label_of_a_binary_are_those_of_the_options(
         assert isinstance(named[2], Silent)
 
 
-def test_guest_that_exits_is_an_error_with_its_last_lines(run: Run, guest: Any) -> None:
+def test_guest_that_exits_is_an_error_with_its_last_lines(run, guest):
     guest(lambda timeout_s: bool(waits.append(timeout_s)) or len(waits) > 1)
-    waits: list[float] = []
+    waits = []
     ended = run("guest", "patched", "x86_64-softmmu")
     assert isinstance(ended.error, GuestError)
     assert (ended.error.details, ended.error.log) == (("bad luck",), Path("/guest.log"))

@@ -1,23 +1,15 @@
 """Tables that commands print, arguments that they parse, and what they hand to their stages."""
 
-from __future__ import annotations
-
-from pathlib import Path
-from typing import Any
-
 import pytest
 
 from harness.build.doctor import RequirementStatus
 from harness.check import RULES
 from harness.commands import load, request
 from harness.errors import MissingError
-from harness.layout import Layout
 from harness.progress import Silent
 
-from .conftest import Calls, Run
 
-
-def cells(line: str, head: str) -> list[str]:
+def cells(line, head):
     """Split a line of a table without borders at the columns of its head line."""
     words = head.split("  ")
     starts = [head.index(word.strip()) for word in words if word.strip()]
@@ -48,10 +40,8 @@ ROWS = (
 
 
 @pytest.mark.parametrize("fails", [False, True])
-def test_doctor_prints_each_requirement_with_version_and_origin(
-    run: Run, calls: Calls, layout: Layout, fails: bool
-) -> None:
-    def ensure(*_: object) -> None:
+def test_doctor_prints_each_requirement_with_version_and_origin(run, calls, layout, fails):
+    def ensure(*_):
         if fails:
             raise MissingError("perl is missing", "install it")
 
@@ -73,7 +63,7 @@ def test_doctor_prints_each_requirement_with_version_and_origin(
     ]
 
 
-def test_check_lists_problem_and_remedy_of_each_rule(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_check_lists_problem_and_remedy_of_each_rule(run, monkeypatch):
     monkeypatch.setattr("harness.commands.request.WIDTH", 400)
     ended = run("check", "-Drules-off=dco-missing")
     assert ended.code == 0
@@ -87,10 +77,10 @@ def test_check_lists_problem_and_remedy_of_each_rule(run: Run, monkeypatch: pyte
     }
 
 
-def test_child_pipeline_numbers_and_names_the_patches(run: Run) -> None:
+def test_child_pipeline_numbers_and_names_the_patches(run):
     ended = run("ci", "gitlab", "--commits")
     assert "\n'1 of 1: osdep: bring the feature':\n" in ended.out
-    assert "-Dpatches=1 " in ended.out
+    assert ended.out.count("-Dpatches=1 ") == ended.out.count("-Dpatches=") == 1
     assert "SERIES: async-teardown" in ended.out
     for words in (("gitlab", "--commits"), ("gitlab",), ("github",)):
         out = run("ci", *words).out
@@ -99,28 +89,12 @@ def test_child_pipeline_numbers_and_names_the_patches(run: Run) -> None:
         assert not out.endswith(("\n\n", "X\n"))
 
 
-def test_clean_of_the_cache_removes_each_folder_and_names_it(
-    run: Run, layout: Layout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    names = {
-        "apt",
-        "ccache",
-        "downloads",
-        "firmware",
-        "graphs",
-        "kernels",
-        "options",
-        "pyenvs",
-        "rates",
-        "sysroots",
-    }
-    root = tmp_path / "root"
-    for name, folder in {
-        "root": root,
-        "build": root / "build",
-        "trees": root / "trees",
-        "cache": tmp_path / "c",
-    }.items():
+def test_clean_of_the_cache_removes_each_folder_and_names_it(run, layout, tmp_path, monkeypatch):
+    names = {"apt", "ccache", "downloads", "firmware", "graphs"}
+    names |= {"kernels", "options", "pyenvs", "rates", "sysroots"}
+    root, cache = tmp_path / "root", tmp_path / "c"
+    places = {"root": root, "build": root / "build", "trees": root / "trees", "cache": cache}
+    for name, folder in places.items():
         monkeypatch.setitem(vars(layout), name, folder)
     folders = [layout.build, layout.trees, *(layout.cache / name for name in names)]
     for folder in folders:
@@ -131,7 +105,7 @@ def test_clean_of_the_cache_removes_each_folder_and_names_it(
     assert set(ended.lines) >= {f"removing {folder}" for folder in folders}
 
 
-def test_numbers_on_the_command_line_have_limits() -> None:
+def test_numbers_on_the_command_line_have_limits():
     assert [request.number(text) for text in ("1", "2")] == [1, 2]
     assert [load._minutes(text) for text in ("0", "0.5", "1440")] == [0, 0.5, 1440]
     assert [load._count(text) for text in ("0", "1")] == [0, 1]
@@ -145,10 +119,8 @@ def test_numbers_on_the_command_line_have_limits() -> None:
                 parse(text)
 
 
-def test_reporter_reaches_the_bench_and_first_target_alone_is_run(
-    run: Run, binaries: list[str], calls: Calls, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def open_bench(*_: Any, **__: Any) -> Any:
+def test_reporter_reaches_the_bench_and_first_target_alone_is_run(run, binaries, calls, monkeypatch):
+    def open_bench(*_, **__):
         raise LookupError
 
     calls.spy("harness.bench.open_bench", open_bench)

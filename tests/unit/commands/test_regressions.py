@@ -3,12 +3,8 @@
 The runs of the stages are replaced; they have separate tests.
 """
 
-from __future__ import annotations
-
 import contextlib
-from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
@@ -16,15 +12,12 @@ from harness.behaviour.tests import find_tests
 from harness.bench import Subject
 from harness.commands.bisect import MEMORY_MIB, MOST_PAIRS
 from harness.errors import BehaviourError, BisectError, GateError, OptionError
-from harness.layout import Layout
 from harness.regression.measure import Behaviour, Command, Guests
 from harness.regression.model import BisectedCommit, BisectResults
-from harness.regression.record import Bisection
 from harness.teardown.gates import NO_GATES
 from tests.unit.behaviour.test_behaviour import TWICE, pairs_of, row
 from tests.unit.behaviour.test_behaviour import results as behaviour_results
 
-from .conftest import Calls, Run
 from .support import is_locked
 
 # bisect
@@ -35,7 +28,7 @@ CLONE = "-Dsource=/clone"
 
 
 @pytest.fixture
-def bisected(calls: Calls, layout: Layout, tmp_path: Path) -> SimpleNamespace:
+def bisected(calls, layout, tmp_path):
     """Replace the stages of bisect. Return what they give and what record_bisect receives."""
     seen = SimpleNamespace(
         tree=SimpleNamespace(clone=tmp_path),
@@ -43,20 +36,20 @@ def bisected(calls: Calls, layout: Layout, tmp_path: Path) -> SimpleNamespace:
         first_bad=(COMMITS["v2"],),
     )
 
-    def build(*given: str) -> Any:
+    def build(*given):
         calls.made.append(" ".join(given))
         return seen.built
 
     seen.build = build
 
-    def find_commit(_: Path, revision: str) -> Any:
+    def find_commit(_, revision):
         return SimpleNamespace(commit=COMMITS[revision]) if revision in COMMITS else None
 
-    def record_bisect(bisection: Bisection) -> BisectResults:
+    def record_bisect(bisection):
         seen.bisection, seen.locked = bisection, is_locked(layout)
         layout.results.mkdir(parents=True, exist_ok=True)
         worst = BisectedCommit(commit=COMMITS["v2"], title="make it slow", term="bad")
-        made: dict[str, Any] = dict.fromkeys(BisectResults.__struct_fields__, "")
+        made = dict.fromkeys(BisectResults.__struct_fields__, "")
         made |= {"first_bad": seen.first_bad, "commits": (worst,), "log": "# bad\n"}
         return BisectResults(**made)
 
@@ -72,9 +65,7 @@ def bisected(calls: Calls, layout: Layout, tmp_path: Path) -> SimpleNamespace:
     return seen
 
 
-def test_bisection_builds_the_good_end_and_runs_on_its_bench(
-    run: Run, bisected: Any, calls: Calls, layout: Layout, tmp_path: Path
-) -> None:
+def test_bisection_builds_the_good_end_and_runs_on_its_bench(run, bisected, calls, layout, tmp_path):
     more = ("-Dhosts=s390x", "-Dtargets=x86_64-softmmu,s390x-softmmu", "-Dpayload=linux", "-Dseed=5")
     ended = run("bisect", CLONE, *ENDS, *more)
     assert (ended.code, ended.error) == (0, None)
@@ -136,16 +127,7 @@ def test_bisection_builds_the_good_end_and_runs_on_its_bench(
         (("--run=x", "--better=lower"), "x", {"counts": True, "lower_is_better": True}),
     ],
 )
-def test_words_choose_the_measure(
-    run: Run,
-    bisected: Any,
-    own_test: Path,
-    layout: Layout,
-    *,
-    words: tuple[str, ...],
-    what: str,
-    measure: dict[str, Any],
-) -> None:
+def test_words_choose_the_measure(run, bisected, own_test, layout, *, words, what, measure):
     assert run("bisect", CLONE, *ENDS, *words, "--pairs=9", "-Dmemory=64M").code == 0
     made = bisected.bisection
     assert (made.what, made.most_pairs, made.options.memory_mib) == (what, 9, (64,))
@@ -162,8 +144,8 @@ def test_words_choose_the_measure(
 
 
 def test_file_in_the_working_folder_precedes_that_of_the_series(
-    run: Run, bisected: Any, own_test: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    run, bisected, own_test, tmp_path, monkeypatch
+):
     (tmp_path / "count.py").write_text(own_test.read_text())
     monkeypatch.chdir(tmp_path)
     assert run("bisect", CLONE, *ENDS, "--metric=count.py:Count.test_first:x").code == 0
@@ -191,8 +173,8 @@ def test_file_in_the_working_folder_precedes_that_of_the_series(
     ],
 )
 def test_wrong_request_is_refused_before_anything_is_built(
-    run: Run, bisected: Any, own_test: Path, calls: Calls, *, words: tuple[str, ...], cause: str, remedy: str
-) -> None:
+    run, bisected, own_test, calls, *, words, cause, remedy
+):
     ended = run("bisect", *ENDS, *words)
     assert isinstance(ended.error, OptionError)
     assert cause in ended.error.cause
@@ -200,7 +182,7 @@ def test_wrong_request_is_refused_before_anything_is_built(
     assert "Places" not in calls.made
 
 
-def test_source_without_commits_is_refused(run: Run, bisected: Any) -> None:
+def test_source_without_commits_is_refused(run, bisected):
     bisected.tree.clone = None
     ended = run("bisect", CLONE, *ENDS)
     assert isinstance(ended.error, OptionError)
@@ -208,9 +190,7 @@ def test_source_without_commits_is_refused(run: Run, bisected: Any) -> None:
 
 
 @pytest.mark.parametrize("count", [0, 2])
-def test_results_without_one_commit_are_written_and_an_error(
-    run: Run, bisected: Any, layout: Layout, count: int
-) -> None:
+def test_results_without_one_commit_are_written_and_an_error(run, bisected, layout, count):
     bisected.first_bad = tuple(COMMITS.values())[:count]
     ended = run("bisect", CLONE, *ENDS)
     assert isinstance(ended.error, BisectError)
@@ -224,11 +204,11 @@ def test_results_without_one_commit_are_written_and_an_error(
 
 
 @pytest.fixture
-def behaved(calls: Calls, layout: Layout) -> SimpleNamespace:
+def behaved(calls, layout):
     """Replace the run of the tests: its result has ``rows``. Return what it receives."""
     seen = SimpleNamespace(rows=[row("base", 1, 1), row("patched", 1, 1)])
 
-    def record_behaviour(bench: Any, tests: Any, **words: Any) -> Any:
+    def record_behaviour(bench, tests, **words):
         seen.bench, seen.tests, seen.words, seen.locked = bench, tests, words, is_locked(layout)
         return behaviour_results(seen.rows, gates=words["gates"])
 
@@ -237,9 +217,7 @@ def behaved(calls: Calls, layout: Layout) -> SimpleNamespace:
     return seen
 
 
-def test_tests_of_the_series_run_on_each_variant(
-    run: Run, binaries: list[str], behaved: Any, own_test: Path, *, calls: Calls, layout: Layout
-) -> None:
+def test_tests_of_the_series_run_on_each_variant(run, binaries, behaved, own_test, *, calls, layout):
     ended = run("behaviour", *binaries, "-Dpayload=linux")
     assert (ended.code, ended.error) == (0, None)
     assert behaved.tests == find_tests([own_test])
@@ -267,18 +245,8 @@ GATE = '[[gate]]\nname = "{}"\nkind = "ratio"\nmetric = "time"\nat_most = {}\n'
     ],
 )
 def test_outcome_and_gates_set_the_exit_code(
-    run: Run,
-    binaries: list[str],
-    behaved: Any,
-    own_test: Path,
-    layout: Layout,
-    *,
-    rows: list[Any],
-    own: str,
-    chosen: str,
-    code: int,
-    cause: str,
-) -> None:
+    run, binaries, behaved, own_test, layout, *, rows, own, chosen, code, cause
+):
     behaved.rows = rows
     for name, text in (("gates.toml", own), ("chosen.toml", chosen)):
         if text:
@@ -294,9 +262,7 @@ def test_outcome_and_gates_set_the_exit_code(
     assert f"results: {layout.results / 'behaviour.json'}" in ended.out
 
 
-def test_named_files_are_run_instead(
-    run: Run, binaries: list[str], behaved: Any, own_test: Path, tmp_path: Path
-) -> None:
+def test_named_files_are_run_instead(run, binaries, behaved, own_test, tmp_path):
     other = tmp_path / "other.py"
     other.write_text(own_test.read_text())
     assert run("behaviour", str(other), *binaries).code == 0
@@ -312,9 +278,7 @@ def test_named_files_are_run_instead(
         (("none.py",), "cannot read the tests in none.py", "correct"),
     ],
 )
-def test_request_without_tests_or_for_elsewhere_is_refused(
-    run: Run, binaries: list[str], behaved: Any, *, words: tuple[str, ...], cause: str, remedy: str
-) -> None:
+def test_request_without_tests_or_for_elsewhere_is_refused(run, binaries, behaved, *, words, cause, remedy):
     ended = run("behaviour", *words, *binaries)
     assert isinstance(ended.error, OptionError)
     assert cause in ended.error.cause

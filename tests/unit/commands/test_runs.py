@@ -3,22 +3,16 @@
 The runs of the stages are replaced; they have separate tests.
 """
 
-from __future__ import annotations
-
 import functools
 import json
-from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
-from harness.bench import Bench
 from harness.build.devices import ALL, GUESTS
 from harness.clients.plan import BACKENDS
 from harness.cycles.judge import judge_memory
-from harness.cycles.model import Cycle, Memory
 from harness.errors import (
     CalibrationError,
     ClientsError,
@@ -28,64 +22,71 @@ from harness.errors import (
     PropertyError,
 )
 from harness.guest import Accel
-from harness.layout import Layout
-from harness.load.model import LoadPlan
 from harness.progress import Silent
 from harness.teardown.calibrate import CalibrationSamples, simulate
+from tests.unit.clients.support import BASE
 from tests.unit.clients.support import row as client_row
 from tests.unit.cycles.support import make_row as cycle_row
 from tests.unit.load.support import make_row as load_row
 from tests.unit.load.support import make_slice
+from tests.unit.programs import write_program
 from tests.unit.properties.support import make_row as property_row
 from tests.unit.teardown.support import make_sample
 
-from .conftest import SMALL, Calls, Run
+from .conftest import SMALL
 
 RUNNING = ("calibrate", "cycles", "properties", "clients", "load")
 
 
-def stored(layout: Layout, name: str) -> Any:
+def stored(layout, name):
     return json.loads((layout.results / f"{name}.json").read_text())
 
 
 @pytest.fixture
-def named(binaries: list[str]) -> list[str]:
+def named(binaries):
     """Return ``binaries`` for commands that build nothing if a binary is named."""
     return [word for word in binaries if word != "--no-build"]
 
 
 @pytest.fixture
-def benches(monkeypatch: pytest.MonkeyPatch) -> list[Bench]:
+def benches():
     """Return the list of benches that runs received."""
     return []
+
+
+@pytest.fixture
+def replace_run(monkeypatch, benches):
+    """Return a function that replaces the run of a stage by given rows. It returns the plan of the run."""
+
+    def replace(stage, *rows, result=None):
+        planned = []
+
+        def run(bench, items, *, on_row=None, on_slice=None, **_):
+            benches.append(bench)
+            planned.extend(items)
+            for row in rows:
+                (on_row or on_slice)(row)
+            return result
+
+        monkeypatch.setattr(f"harness.{stage}.record.run_{stage}", run)
+        return planned
+
+    return replace
 
 
 # cycles
 
 
 @pytest.fixture
-def cycles_run(monkeypatch: pytest.MonkeyPatch, benches: list[Bench]) -> Callable[..., list[Cycle]]:
-    """Replace the run of cycles by given rows. Return the plan that it received."""
-
-    def replace(*rows: Any, lost: float = 0.0) -> list[Cycle]:
-        planned: list[Cycle] = []
-
-        def run_cycles(bench: Bench, cycles: Any, *, on_row: Callable[[Any], None]) -> tuple[Memory, ...]:
-            benches.append(bench)
-            planned.extend(cycles)
-            for row in rows:
-                on_row(row)
-            return (judge_memory("patched", "cgroup", 0.0, lost, peak_mib=600.0),)
-
-        monkeypatch.setattr("harness.cycles.record.run_cycles", run_cycles)
-        return planned
+def cycles_run(replace_run):
+    def replace(*rows, lost=0.0):
+        memory = judge_memory("patched", "cgroup", 0.0, lost, peak_mib=600.0)
+        return replace_run("cycles", *rows, result=(memory,))
 
     return replace
 
 
-def test_cycles_of_a_seed_are_run_and_stored(
-    run: Run, named: list[str], cycles_run: Any, benches: list[Bench], layout: Layout
-) -> None:
+def test_cycles_of_a_seed_are_run_and_stored(run, named, cycles_run, benches, layout):
     planned = cycles_run(cycle_row())
     ended = run("cycles", *named, "-Dcycles=7", "-Dseed=3")
     assert ended.code == 0
@@ -99,16 +100,14 @@ def test_cycles_of_a_seed_are_run_and_stored(
     assert str(layout.results / "cycles.json") in ended.out
 
 
-def test_only_selects_one_cycle_also_beyond_the_count(run: Run, named: list[str], cycles_run: Any) -> None:
+def test_only_selects_one_cycle_also_beyond_the_count(run, named, cycles_run):
     planned = cycles_run(cycle_row())
     run("cycles", *named, "-Dcycles=7", "-Dseed=3", "--only", "9")
     assert [cycle.number for cycle in planned] == [9]
 
 
 @pytest.mark.parametrize("user", [0, 1, 1000])
-def test_cycles_are_planned_for_the_seed_and_the_user(
-    run: Run, named: list[str], cycles_run: Any, calls: Calls, user: int
-) -> None:
+def test_cycles_are_planned_for_the_seed_and_the_user(run, named, cycles_run, calls, user):
     cycles_run(cycle_row())
     calls.monkeypatch.setattr("os.geteuid", lambda: user)
     calls.spy("harness.cycles.plan.plan_cycles")
@@ -116,18 +115,14 @@ def test_cycles_are_planned_for_the_seed_and_the_user(
     assert calls.given["plan_cycles"] == [((3, 7), {"accels": ("tcg",), "root": user == 0})]
 
 
-def test_named_binaries_without_arguments_run_without_the_feature(
-    run: Run, named: list[str], cycles_run: Any, benches: list[Bench]
-) -> None:
+def test_named_binaries_without_arguments_run_without_the_feature(run, named, cycles_run, benches):
     cycles_run(cycle_row())
     run("cycles", *named)
     assert [subject.options for subject in benches[0].subjects] == [(), ()]
 
 
 @pytest.mark.parametrize("fault", ["a cycle", "memory"])
-def test_failed_cycle_or_lost_memory_is_an_error(
-    run: Run, named: list[str], cycles_run: Any, layout: Layout, fault: str
-) -> None:
+def test_failed_cycle_or_lost_memory_is_an_error(run, named, cycles_run, layout, fault):
     cycles_run(
         cycle_row(*(["qemu: SIGSEGV"] if fault == "a cycle" else [])), lost=256.0 * (fault == "memory")
     )
@@ -135,10 +130,8 @@ def test_failed_cycle_or_lost_memory_is_an_error(
     assert stored(layout, "cycles")["rows"]
 
 
-def test_kvm_is_planned_if_available_or_required(
-    run: Run, named: list[str], cycles_run: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def probe(*_: object, **__: object) -> Accel:
+def test_kvm_is_planned_if_available_or_required(run, named, cycles_run, monkeypatch):
+    def probe(*_, **__):
         return Accel(target="x86_64-softmmu", name="kvm", reason="")
 
     monkeypatch.setattr("harness.bench.bench.probe_accel", probe)
@@ -154,25 +147,11 @@ def test_kvm_is_planned_if_available_or_required(
 
 
 @pytest.fixture
-def properties_run(monkeypatch: pytest.MonkeyPatch, benches: list[Bench]) -> Callable[..., list[int]]:
-    def replace(*rows: Any) -> list[int]:
-        requested: list[int] = []
-
-        def run_properties(bench: Bench, numbers: Any, *, emulated: Any, on_row: Any) -> None:
-            benches.append(bench)
-            requested.extend(numbers)
-            for row in rows:
-                on_row(row)
-
-        monkeypatch.setattr("harness.properties.record.run_properties", run_properties)
-        return requested
-
-    return replace
+def properties_run(replace_run):
+    return functools.partial(replace_run, "properties")
 
 
-def test_properties_are_checked_and_stored(
-    run: Run, named: list[str], properties_run: Any, benches: list[Bench], layout: Layout
-) -> None:
+def test_properties_are_checked_and_stored(run, named, properties_run, benches, layout):
     requested = properties_run(property_row())
     ended = run("properties", *named, "--rows", "1,3-5")
     assert (ended.code, requested) == (0, [1, 3, 4, 5])
@@ -184,14 +163,14 @@ def test_properties_are_checked_and_stored(
     assert str(layout.results / "properties.json") in ended.out
 
 
-def test_unexpected_property_is_an_error(run: Run, named: list[str], properties_run: Any) -> None:
+def test_unexpected_property_is_an_error(run, named, properties_run):
     properties_run(property_row(outcome="fail", reason="slow"))
     assert isinstance(run("properties", *named).error, PropertyError)
 
 
 def test_requested_variants_are_built_in_addition_to_named_binaries(
-    run: Run, named: list[str], properties_run: Any, benches: list[Bench], calls: Calls
-) -> None:
+    run, named, properties_run, benches, calls
+):
     properties_run(property_row())
     other = named[-1].replace("patched=", "mine=")
     ended = run("properties", *SMALL, "-Dvariants=base", "--binary", other)
@@ -200,8 +179,8 @@ def test_requested_variants_are_built_in_addition_to_named_binaries(
 
 
 def test_row_15_runs_cross_built_binaries_on_their_emulated_host(
-    run: Run, properties_run: Any, calls: Calls, benches: list[Bench], monkeypatch: pytest.MonkeyPatch
-) -> None:
+    run, properties_run, calls, benches, monkeypatch
+):
     from harness.build.hosts import HOSTS
 
     prepared = SimpleNamespace()
@@ -235,7 +214,7 @@ def test_row_15_runs_cross_built_binaries_on_their_emulated_host(
     assert "build_cross" not in calls.made
 
 
-def built(host: str) -> Any:
+def built(host):
     """Return a build of the series for ``host``."""
     target = "x86_64-softmmu" if host == "native" else "s390x-softmmu"
     binary = SimpleNamespace(target=target, path="/q", sha256="", version="")
@@ -246,26 +225,13 @@ def built(host: str) -> Any:
 
 
 @pytest.fixture
-def clients_run(monkeypatch: pytest.MonkeyPatch, benches: list[Bench]) -> Callable[..., list[Any]]:
-    def replace(*rows: Any) -> list[Any]:
-        rounds: list[Any] = []
-
-        def run_clients(bench: Bench, planned: Any, *, on_row: Any) -> str:
-            benches.append(bench)
-            rounds.extend(planned)
-            for row in rows:
-                on_row(row)
-            return "9.0.0"
-
-        monkeypatch.setattr("harness.clients.record.run_clients", run_clients)
-        return rounds
-
-    return replace
+def clients_run(replace_run):
+    return functools.partial(replace_run, "clients", result="9.0.0")
 
 
 def test_clients_run_each_binary_with_and_without_the_option(
-    run: Run, binaries: list[str], clients_run: Any, benches: list[Bench], *, layout: Layout, calls: Calls
-) -> None:
+    run, binaries, clients_run, benches, *, layout, calls
+):
     rounds = clients_run(client_row("timeout"))
     calls.spy("harness.clients.plan.plan_round")
     ended = run("clients", *binaries, "-Drounds=2", "-Dseed=3", "-Dtimeout=7", "--clients", "timeout,shell")
@@ -282,9 +248,7 @@ def test_clients_run_each_binary_with_and_without_the_option(
     assert str(layout.results / "clients.json") in ended.out
 
 
-def test_given_sizes_and_backends_are_used_for_clients(
-    run: Run, binaries: list[str], clients_run: Any, layout: Layout
-) -> None:
+def test_given_sizes_and_backends_are_used_for_clients(run, binaries, clients_run, layout):
     rounds = clients_run(client_row("timeout"))
     run("clients", *binaries, "-Dmemory=1G", "-Dbackends=memfd", "--clients", "timeout")
     results = stored(layout, "clients")["options"]
@@ -292,36 +256,17 @@ def test_given_sizes_and_backends_are_used_for_clients(
     assert {trial.memory_mib for trial in rounds[0]} == {1024}
 
 
-def test_failed_claim_is_an_error(run: Run, binaries: list[str], clients_run: Any) -> None:
-    slow = [client_row("timeout", exit_s=0.1), client_row("timeout", client_row_base())]
-    clients_run(*slow)
-    ended = run("clients", *binaries)
-    assert isinstance(ended.error, ClientsError)
-
-
-def client_row_base() -> Any:
-    from tests.unit.clients.support import BASE
-
-    return BASE
+def test_failed_claim_is_an_error(run, binaries, clients_run):
+    clients_run(client_row("timeout", exit_s=0.1), client_row("timeout", BASE))
+    assert isinstance(run("clients", *binaries).error, ClientsError)
 
 
 @pytest.mark.parametrize(
-    "case",
-    [
-        ("timeout", 0, ("guest",)),
-        ("libvirt", 0, ("guest", "clients")),
-        ("libvirt", 1000, ("guest",)),
-    ],
+    "case", [("timeout", 0, ("guest",)), ("libvirt", 0, ("guest", "clients")), ("libvirt", 1000, ("guest",))]
 )
 def test_packages_of_clients_are_required_only_as_root(
-    run: Run,
-    binaries: list[str],
-    clients_run: Any,
-    calls: Calls,
-    monkeypatch: pytest.MonkeyPatch,
-    *,
-    case: tuple[str, int, tuple[str, ...]],
-) -> None:
+    run, binaries, clients_run, calls, monkeypatch, *, case
+):
     name, user, stages = case
     clients_run(client_row("timeout"))
     monkeypatch.setattr("os.geteuid", lambda: user)
@@ -333,38 +278,14 @@ def test_packages_of_clients_are_required_only_as_root(
 
 
 @pytest.fixture
-def load_run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[LoadPlan]]:
+def load_run(replace_run, monkeypatch):
     monkeypatch.setattr("harness.guest.available_mib", lambda: 20000)
-
-    def replace(*slices: Any) -> list[LoadPlan]:
-        plans: list[LoadPlan] = []
-
-        def run_load(bench: Bench, planned: Any, *, on_slice: Any) -> None:
-            plans.extend(planned)
-            for part in slices:
-                on_slice(part)
-
-        monkeypatch.setattr("harness.load.record.run_load", run_load)
-        return plans
-
-    return replace
+    return functools.partial(replace_run, "load")
 
 
-def test_load_runs_its_plans_and_stores_complete_results(
-    run: Run, binaries: list[str], load_run: Any, layout: Layout
-) -> None:
+def test_load_runs_its_plans_and_stores_complete_results(run, binaries, load_run, layout):
     plans = load_run(make_slice(load_row()))
-    words = (
-        "--minutes",
-        "2",
-        "--guests",
-        "3",
-        "--restarts",
-        "4",
-        "--restart-memory",
-        "1G",
-        "--wait-for-memory",
-    )
+    words = ("--minutes=2", "--guests=3", "--restarts=4", "--restart-memory=1G", "--wait-for-memory")
     ended = run("load", *binaries, *words, "-Dmemory=64M", "-Dbackends=memfd", "-Dseed=5")
     assert ended.code == 0
     crowd, restart = plans
@@ -375,24 +296,20 @@ def test_load_runs_its_plans_and_stores_complete_results(
     assert str(layout.results / "load.json") in ended.out
 
 
-def test_load_has_its_own_guest_size_and_notes_reductions(
-    run: Run, binaries: list[str], load_run: Any
-) -> None:
+def test_load_has_its_own_guest_size_and_notes_reductions(run, binaries, load_run):
     plans = load_run(make_slice(load_row()))
     ended = run("load", *binaries, "--guests", "500")
     assert plans[0].memory_mib == 256
     assert any(line.startswith("crowd: ") for line in ended.lines)
 
 
-def test_leftovers_of_load_are_an_error(run: Run, binaries: list[str], load_run: Any) -> None:
+def test_leftovers_of_load_are_an_error(run, binaries, load_run):
     load_run(make_slice(load_row(), lost=100.0))
     assert isinstance(run("load", *binaries).error, LoadError)
 
 
-def test_load_refuses_several_targets(run: Run, binaries: list[str], tmp_path: Path) -> None:
-    other = tmp_path / "qemu-system-s390x"
-    other.write_text("#!/bin/sh\necho x\n")
-    other.chmod(0o755)
+def test_load_refuses_several_targets(run, binaries, tmp_path):
+    other = write_program(tmp_path / "qemu-system-s390x", "echo x")
     ended = run("load", *binaries, "--binary", f"mine={other}")
     assert isinstance(ended.error, OptionError)
     assert "a single target" in ended.error.cause
@@ -402,18 +319,18 @@ def test_load_refuses_several_targets(run: Run, binaries: list[str], tmp_path: P
 
 
 @pytest.fixture
-def calibration_run(monkeypatch: pytest.MonkeyPatch, benches: list[Bench]) -> Callable[[float], None]:
+def calibration_run(monkeypatch, benches):
     monkeypatch.setattr("harness.teardown.calibration.build_programs", lambda *_: {"delay": Path("/delay")})
 
-    def replace(late_s: float) -> None:
-        def samples(other: str, seconds: float) -> tuple[Any, ...]:
+    def replace(late_s):
+        def samples(other, seconds):
             pairs = [(name, turn) for turn in range(15) for name in ("base", other)]
             return tuple(
                 make_sample(exit_s=(0.01 + seconds * (name == other)) * (1 + turn / 500), variant=name)
                 for name, turn in pairs
             )
 
-        def run_calibration(bench: Bench, *, delay: Path) -> CalibrationSamples:
+        def run_calibration(bench, *, delay):
             benches.append(bench)
             assert delay == Path("/delay")
             return CalibrationSamples(same=samples("again", 0.0), late=samples("late", late_s))
@@ -425,9 +342,7 @@ def calibration_run(monkeypatch: pytest.MonkeyPatch, benches: list[Bench]) -> Ca
     return replace
 
 
-def test_detected_delay_passes_the_calibration(
-    run: Run, named: list[str], calibration_run: Any, benches: list[Bench], layout: Layout
-) -> None:
+def test_detected_delay_passes_the_calibration(run, named, calibration_run, benches, layout):
     calibration_run(0.005)
     ended = run("calibrate", *named, "-Dpayload=linux", "-Dmemory=256M")
     assert ended.code == 0
@@ -437,7 +352,7 @@ def test_detected_delay_passes_the_calibration(
     assert str(layout.results / "calibration.json") in ended.out
 
 
-def test_undetected_delay_is_an_error(run: Run, named: list[str], calibration_run: Any) -> None:
+def test_undetected_delay_is_an_error(run, named, calibration_run):
     calibration_run(0.0)
     assert isinstance(run("calibrate", *named).error, CalibrationError)
 
@@ -450,12 +365,12 @@ class EnoughError(Exception):
 
 
 @pytest.mark.parametrize("stage", RUNNING)
-def test_variants_are_built_if_no_binary_is_named(run: Run, calls: Calls, stage: str) -> None:
-    def enough(_layout: object, _options: object, subjects: Any, *_: object, **__: object) -> Any:
+def test_variants_are_built_if_no_binary_is_named(run, calls, stage):
+    def enough(_layout, _options, subjects, *_, **__):
         opened.extend((one.variant, one.options) for one in subjects)
         raise EnoughError
 
-    opened: list[tuple[str, tuple[str, ...]]] = []
+    opened = []
     calls.spy("harness.bench.open_bench", enough)
     calls.spy("harness.pipeline.build_all")
     with pytest.raises(EnoughError):
@@ -475,10 +390,8 @@ def test_variants_are_built_if_no_binary_is_named(run: Run, calls: Calls, stage:
 
 
 @pytest.mark.parametrize("stage", ["clients", "load", "behaviour"])
-def test_guests_have_the_first_target_unless_others_are_given(
-    run: Run, calls: Calls, own_test: Path, stage: str
-) -> None:
-    def enough(_: object, chosen: Any) -> Any:
+def test_guests_have_the_first_target_unless_others_are_given(run, calls, own_test, stage):
+    def enough(_, chosen):
         raise EnoughError(chosen)
 
     calls.spy(f"harness.commands.{stage}.make_subjects", enough)
@@ -496,14 +409,14 @@ def test_guests_have_the_first_target_unless_others_are_given(
 @pytest.mark.parametrize(
     ("stage", "clause"), [("clients", "clients run"), ("load", "load runs"), ("cycles", "cycles run")]
 )
-def test_other_hosts_are_refused(run: Run, stage: str, clause: str) -> None:
+def test_other_hosts_are_refused(run, stage, clause):
     error = run(stage, "-Dhosts=s390x").error
     assert error
     assert error.cause == f"-Dhosts=s390x: {clause} on host native only"
 
 
 @pytest.mark.parametrize("stage", RUNNING)
-def test_invalid_request_is_refused_before_anything_is_built(run: Run, calls: Calls, stage: str) -> None:
+def test_invalid_request_is_refused_before_anything_is_built(run, calls, stage):
     calls.spy("harness.pipeline.build_all", lambda *_: pytest.fail("it was built"))
     refused = [("-Dtargets=vax-softmmu",), ("-Dpin=5.2",)]
     refused += [("-Dhosts=s390x",)] if stage != "calibrate" else []
@@ -513,9 +426,7 @@ def test_invalid_request_is_refused_before_anything_is_built(run: Run, calls: Ca
         assert isinstance(ended.error, OptionError), words
 
 
-def test_run_locks_the_machine(
-    run: Run, named: list[str], cycles_run: Any, layout: Layout, calls: Calls
-) -> None:
+def test_run_locks_the_machine(run, named, cycles_run, layout, calls):
     calls.spy("harness.lock.locked")
     cycles_run(cycle_row())
     run("cycles", *named)

@@ -1,24 +1,17 @@
 """The command series: what each action calls, prints and writes, and how it ends."""
 
-from __future__ import annotations
-
 import re
-from pathlib import Path
 
 import pytest
 
 from harness.errors import AuthoringError, OptionError, ProvenanceError
-from harness.layout import Layout
 from harness.series import load_series, read_series_file
 from harness.submit.write import outgoing_folder
-from harness.tree import Tree
 from tests.unit import conftest as unit
 from tests.unit.authoring import conftest as authoring
-from tests.unit.authoring.conftest import change, git, patch
+from tests.unit.authoring.conftest import change, edit, git, patch
 from tests.unit.authoring.test_tags import thread
 from tests.unit.commands import support
-from tests.unit.commands.conftest import Calls, Run
-from tests.unit.commands.support import Fetched
 from tests.unit.submit.support import validate
 
 # Fixtures of other packages. The stand-in for QEMU is not needed here.
@@ -40,23 +33,16 @@ ARGUMENTS = {
 """The arguments of each action after the name of the series."""
 
 
-def files(folder: Path) -> dict[str, bytes]:
+def files(folder):
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 @pytest.fixture
-def branch(run: Run, layout: Layout, folder: Path) -> Path:
+def branch(run, layout, folder):
     """Import the series; return the worktree of its branch."""
     ended = run("series", "import", "mine")
     assert (ended.code, ended.error) == (0, None)
     return layout.build_root("tiny", "series-mine") / "src"
-
-
-def edit(branch: Path, line: int) -> None:
-    """Change a further line in the last commit."""
-    path = branch / "os-posix.c"
-    path.write_text(path.read_text().replace(f"line {line}\n", f"line {line} too\n"))
-    git(branch, "commit", "--quiet", "--all", "--amend", "--no-edit")
 
 
 @pytest.mark.parametrize(
@@ -74,9 +60,7 @@ def edit(branch: Path, line: int) -> None:
         (("declare", "mine", "x"), 1),
     ],
 )
-def test_wrong_number_of_arguments_is_refused(  # noqa: PLR0917 - pytest fixtures
-    run: Run, fetched: Fetched, layout: Layout, folder: Path, words: tuple[str, ...], count: int
-) -> None:
+def test_wrong_number_of_arguments_is_refused(run, fetched, layout, folder, words, count):
     ended = run("series", *words)
     assert isinstance(ended.error, OptionError)
     assert ended.error.cause == f"series {words[0]} does not accept {count} arguments after the name"
@@ -85,7 +69,7 @@ def test_wrong_number_of_arguments_is_refused(  # noqa: PLR0917 - pytest fixture
 
 
 @pytest.mark.parametrize("action", ARGUMENTS)
-def test_every_action_but_status_locks_the_checkout(run: Run, calls: Calls, action: str) -> None:
+def test_every_action_but_status_locks_the_checkout(run, calls, action):
     calls.spy("harness.commands.request.locked")
     missing = run("series", action, "../missing", *ARGUMENTS[action])
     assert isinstance(missing.error, OptionError)
@@ -93,7 +77,7 @@ def test_every_action_but_status_locks_the_checkout(run: Run, calls: Calls, acti
 
 
 @pytest.mark.parametrize("action", ["refresh", "split"])
-def test_action_on_commits_needs_a_branch(run: Run, folder: Path, action: str) -> None:
+def test_action_on_commits_needs_a_branch(run, folder, action):
     ended = run("series", action, "mine", *ARGUMENTS[action])
     assert isinstance(ended.error, AuthoringError)
     assert ended.code == 25
@@ -102,7 +86,7 @@ def test_action_on_commits_needs_a_branch(run: Run, folder: Path, action: str) -
     assert ended.out == ""
 
 
-def test_new_series_has_a_folder_and_a_branch(run: Run, fetched: Fetched, layout: Layout) -> None:
+def test_new_series_has_a_folder_and_a_branch(run, fetched, layout):
     ended = run("series", "new", "fresh", "--title", "A fresh start", "-Dpin=tiny")
     assert (ended.code, ended.error) == (0, None)
     assert fetched.locked == [True]
@@ -121,7 +105,7 @@ def test_new_series_has_a_folder_and_a_branch(run: Run, fetched: Fetched, layout
     assert files(folder) == before
 
 
-def test_status_without_a_branch_names_the_next_steps(run: Run, fetched: Fetched, folder: Path) -> None:
+def test_status_without_a_branch_names_the_next_steps(run, fetched, folder):
     ended = run("series", "status", "mine")
     assert (ended.code, ended.error) == (0, None)
     assert fetched.pins == ["tiny"]
@@ -138,7 +122,7 @@ def test_status_without_a_branch_names_the_next_steps(run: Run, fetched: Fetched
     ]
 
 
-def test_status_of_an_empty_series_does_not_mention_validation(run: Run, layout: Layout) -> None:
+def test_status_of_an_empty_series_does_not_mention_validation(run, layout):
     run("series", "new", "fresh", "-Dpin=tiny")
     ended = run("series", "status", "fresh")
     assert ended.code == 0
@@ -146,9 +130,7 @@ def test_status_of_an_empty_series_does_not_mention_validation(run: Run, layout:
 
 
 @pytest.mark.slow
-def test_edited_commit_is_shown_and_written(  # noqa: PLR0917 - pytest fixtures
-    run: Run, fetched: Fetched, layout: Layout, tree: Tree, folder: Path, branch: Path
-) -> None:
+def test_edited_commit_is_shown_and_written(run, fetched, layout, tree, folder, branch):
     validate(layout, tree, "mine")
     clean = run("series", "status", "mine")
     assert [line.split()[-1] for line in clean.out.splitlines()[1:3]] == ["same", "same"]
@@ -175,9 +157,7 @@ def test_edited_commit_is_shown_and_written(  # noqa: PLR0917 - pytest fixtures
 
 
 @pytest.mark.slow
-def test_refresh_removes_stale_review_tags_unless_told_to_keep_them(
-    run: Run, layout: Layout, tree: Tree, folder: Path
-) -> None:
+def test_refresh_removes_stale_review_tags_unless_told_to_keep_them(run, layout, tree, folder):
     (folder / "0002-second.patch").write_text(patch(2, 2, change(20), message=f"Why.\n\n{REVIEW}"))
     run("series", "import", "mine")
     edit(layout.build_root("tiny", "series-mine") / "src", 21)
@@ -193,7 +173,7 @@ def test_refresh_removes_stale_review_tags_unless_told_to_keep_them(
 
 
 @pytest.mark.slow
-def test_import_drops_commits_only_with_discard(run: Run, folder: Path, branch: Path) -> None:
+def test_import_drops_commits_only_with_discard(run, folder, branch):
     first = git(branch, "rev-parse", "HEAD")
     edit(branch, 21)
     ended = run("series", "import", "mine")
@@ -205,9 +185,7 @@ def test_import_drops_commits_only_with_discard(run: Run, folder: Path, branch: 
     assert git(branch, "rev-parse", "HEAD") == first
 
 
-def test_import_of_a_mailbox_prints_its_notes(
-    run: Run, fetched: Fetched, layout: Layout, folder: Path, tmp_path: Path
-) -> None:
+def test_import_of_a_mailbox_prints_its_notes(run, fetched, layout, folder, tmp_path):
     box = tmp_path / "thread.mbox"
     mails = [path.read_bytes() for path in sorted(folder.glob("*.patch"))]
     box.write_bytes(b"\n".join([*mails[:2], mails[2].replace(b"\n", b"\r\n")]))
@@ -222,15 +200,13 @@ def test_import_of_a_mailbox_prints_its_notes(
     assert ended.out == f"{layout.build_root('tiny', 'series-theirs') / 'src'}: on branch series/theirs\n"
 
 
-def test_missing_mailbox_is_refused_before_the_tree_is_fetched(run: Run, fetched: Fetched) -> None:
+def test_missing_mailbox_is_refused_before_the_tree_is_fetched(run, fetched):
     assert isinstance(run("series", "import", "theirs", "/no/mbox").error, OptionError)
     assert fetched.pins == []
 
 
 @pytest.mark.parametrize("words", [("two", "x", "--title", "t"), ("1", "x"), ("-1", "x", "--title", "t")])
-def test_split_without_number_or_title_is_refused(
-    run: Run, fetched: Fetched, folder: Path, words: tuple[str, ...]
-) -> None:
+def test_split_without_number_or_title_is_refused(run, fetched, folder, words):
     ended = run("series", "split", "mine", *(["--"] if words[0] == "-1" else []), *words)
     assert isinstance(ended.error, OptionError)
     assert "needs the number of a patch, file name patterns and --title" in ended.error.cause
@@ -238,7 +214,7 @@ def test_split_without_number_or_title_is_refused(
 
 
 @pytest.mark.slow
-def test_split_prints_both_subjects(run: Run, fetched: Fetched, layout: Layout, folder: Path) -> None:
+def test_split_prints_both_subjects(run, fetched, layout, folder):
     other = "diff --git a/util/other.c b/util/other.c\n--- a/util/other.c\n+++ b/util/other.c\n"
     both = f"{change(5)}{other}@@ -1 +1 @@\n-int other;\n+int more;\n"
     (folder / "0001-first.patch").write_text(patch(1, 2, both))
@@ -259,9 +235,7 @@ def test_split_prints_both_subjects(run: Run, fetched: Fetched, layout: Layout, 
     ]
 
 
-def test_tags_are_listed_and_added_only_on_request(
-    run: Run, fetched: Fetched, layout: Layout, folder: Path, tmp_path: Path
-) -> None:
+def test_tags_are_listed_and_added_only_on_request(run, fetched, layout, folder, tmp_path):
     good, bad = ("1", "R <r@example.org>", REVIEW), ("2", "R <r@example.org>", "Acked-by: B <b@example.org>")
     box = thread(layout, folder, tmp_path, good, bad)
     before = files(folder)
@@ -284,7 +258,7 @@ def test_tags_are_listed_and_added_only_on_request(
     assert "--apply" not in nothing_new.out
 
 
-def test_reroll_archives_what_submit_wrote(run: Run, fetched: Fetched, layout: Layout, folder: Path) -> None:
+def test_reroll_archives_what_submit_wrote(run, fetched, layout, folder):
     outgoing = outgoing_folder(layout, "mine", 1)
     outgoing.mkdir(parents=True)
     (outgoing / "sent.toml").write_text('[message-ids]\n"0001" = "x@example.org"\n')
@@ -302,7 +276,7 @@ def test_reroll_archives_what_submit_wrote(run: Run, fetched: Fetched, layout: L
     assert "archived versions: v1" in run("series", "status", "mine").out
 
 
-def test_declare_prints_the_policy_and_writes_a_form(run: Run, fetched: Fetched, folder: Path) -> None:
+def test_declare_prints_the_policy_and_writes_a_form(run, fetched, folder):
     ended = run("series", "declare", "mine")
     assert (ended.code, ended.error, fetched.locked) == (0, None, [True])
     form = folder / "provenance.toml"

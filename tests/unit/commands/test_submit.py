@@ -1,28 +1,23 @@
 """The command submit: the checks before any work, the output files, and the end of the command."""
 
-from __future__ import annotations
-
 import json
-import subprocess
-from pathlib import Path
-from typing import Any
 
 import pytest
 
 from harness.authoring.tags import StaleTag
-from harness.errors import HarnessError, NotReadyError, OptionError, ProvenanceError, SubmitError
-from harness.layout import Layout
+from harness.errors import NotReadyError, OptionError, ProvenanceError, SubmitError
 from harness.progress import Silent
 from harness.source import NO_PIN, fetch
 from harness.submit.facts import ChecklistItem
 from harness.submit.provenance import Reason
 from harness.submit.record import Outgoing, Sent
 from harness.submit.write import outgoing_folder
-from harness.tree import Tree, import_source
+from harness.tree import import_source
+from tests.structs import filled
 from tests.unit import conftest as unit
 from tests.unit.commands import support
-from tests.unit.commands.conftest import Calls, Run
-from tests.unit.commands.support import Fetched, is_locked
+from tests.unit.commands.support import is_locked
+from tests.unit.repositories import make_repository
 from tests.unit.submit import conftest as submitting
 from tests.unit.submit.support import declare, finding, validate
 
@@ -39,7 +34,7 @@ ORDER = ["load_series", "read_input", "read_validated", "tree_of", "prepare"]
 
 
 @pytest.fixture
-def story(calls: Calls, fetched: Fetched) -> Calls:
+def story(calls, fetched):
     """Watch the functions that submit calls, in the modules from which it imports them."""
     for place in (
         "harness.series.load_series",
@@ -51,39 +46,32 @@ def story(calls: Calls, fetched: Fetched) -> Calls:
     return calls
 
 
-def outgoing(*reasons: str, stale: tuple[StaleTag, ...] = ()) -> Outgoing:
+def outgoing(*reasons, stale=()):
     """Return the record of a preparation; it is ready if there are no ``reasons``."""
-    return Outgoing(
+    return filled(
+        Outgoing,
         folder="/build/outgoing/mine-v3",
         series="mine",
         version=3,
         ready=not reasons,
         reasons=tuple(Reason(rule="generated", text=text) for text in reasons),
-        sha256="0" * 64,
         mails=(Sent.of("v3-0001-x.patch", b"mail", "1@qemu-test.org"),),
-        recipients=(),
-        left_out={},
         stale=stale,
         checklist=(ChecklistItem(section="x", rule="It is tested", verdict="yes", evidence="it is"),),
-        figures="",
     )
 
 
 @pytest.fixture
-def prepared(
-    story: Calls, layout: Layout, tree: Tree, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> list[Outgoing]:
+def prepared(story, layout, tree, folder, monkeypatch):
     """Validate the series, and let prepare return what a test adds to this list."""
     validate(layout, tree, "mine", finding("dco-missing"))
-    results: list[Outgoing] = []
+    results = []
     story.spy("harness.submit.prepare.prepare", lambda *_, **__: results[-1])
     return results
 
 
 @pytest.mark.slow
-def test_ready_series_is_written_and_ends_with_0(  # noqa: PLR0917 - pytest fixtures
-    run: Run, story: Calls, fetched: Fetched, layout: Layout, tree: Tree, folder: Path
-) -> None:
+def test_ready_series_is_written_and_ends_with_0(run, story, fetched, layout, tree, folder):
     validate(layout, tree, "mine", finding("dco-missing"))
     declare(layout, tree, "mine")
     ended = run("submit", MINE, "--sign-off")
@@ -104,9 +92,7 @@ def test_ready_series_is_written_and_ends_with_0(  # noqa: PLR0917 - pytest fixt
 
 
 @pytest.mark.slow
-def test_series_that_is_not_ready_is_written_and_ends_with_28(
-    run: Run, story: Calls, layout: Layout, tree: Tree, folder: Path
-) -> None:
+def test_series_that_is_not_ready_is_written_and_ends_with_28(run, story, layout, tree, folder):
     validate(layout, tree, "mine", finding("dco-missing"))
     ended = run("submit", MINE)
     assert isinstance(ended.error, NotReadyError)
@@ -121,7 +107,7 @@ def test_series_that_is_not_ready_is_written_and_ends_with_28(
     assert "\nSigned-off-by: " not in (out / "series.mbox").read_text()
 
 
-def test_reasons_not_to_send_are_the_error(run: Run, prepared: list[Outgoing], layout: Layout) -> None:
+def test_reasons_not_to_send_are_the_error(run, prepared, layout):
     prepared.append(outgoing("written by a program", "nothing signed", "no list"))
     ended = run("submit", MINE)
     assert isinstance(ended.error, NotReadyError)
@@ -136,7 +122,7 @@ def test_reasons_not_to_send_are_the_error(run: Run, prepared: list[Outgoing], l
     )
 
 
-def test_removed_review_tags_are_warned_of(run: Run, prepared: list[Outgoing]) -> None:
+def test_removed_review_tags_are_warned_of(run, prepared):
     stale = StaleTag(patch="util: thing", line="Reviewed-by: R <r@b.org>", reason="the diff changed")
     prepared.append(outgoing(stale=(stale,)))
     ended = run("submit", MINE)
@@ -145,9 +131,7 @@ def test_removed_review_tags_are_warned_of(run: Run, prepared: list[Outgoing]) -
 
 
 @pytest.mark.parametrize(("words", "sign_off"), [((), False), (("--sign-off",), True)])
-def test_sign_off_is_passed_on(
-    run: Run, prepared: list[Outgoing], story: Calls, words: tuple[str, ...], sign_off: bool
-) -> None:
+def test_sign_off_is_passed_on(run, prepared, story, words, sign_off):
     prepared.append(outgoing())
     assert run("submit", MINE, *words).code == 0
     ((arguments, given),) = story.given["prepare"]
@@ -155,8 +139,12 @@ def test_sign_off_is_passed_on(
     assert given == {"sign_off": sign_off}
 
 
-def _other_bytes(layout: Layout, tree: Tree) -> None:
+def _validated(layout, tree):
     validate(layout, tree, "mine")
+
+
+def _other_bytes(layout, tree):
+    _validated(layout, tree)
     cover = layout.patches / "mine" / "0000-cover-letter.patch"
     cover.write_text(cover.read_text() + "One more word.\n")
 
@@ -166,39 +154,12 @@ def _other_bytes(layout: Layout, tree: Tree) -> None:
     [
         ((MINE,), lambda *_: None, SubmitError, "the series has not been validated"),
         ((MINE,), _other_bytes, SubmitError, "validate.json is for other bytes"),
-        (
-            (MINE,),
-            lambda layout, tree: validate(layout, tree, "mine", finding("body-wrap")),
-            SubmitError,
-            "the validation is not clean: 1 errors",
-        ),
-        (
-            (MINE,),
-            lambda layout, tree: validate(layout, tree, "mine", complete=False),
-            SubmitError,
-            "the validation did not complete",
-        ),
-        (
-            (MINE, "-Dpin=7.2"),
-            lambda layout, tree: validate(layout, tree, "mine"),
-            SubmitError,
-            "validate.json is for another pin: tiny",
-        ),
+        ((MINE, "-Dpin=7.2"), _validated, SubmitError, "validate.json is for another pin: tiny"),
         (("-Dseries=mime",), lambda *_: None, OptionError, "there is no series 'mime'"),
         ((MINE, "-Dno-such=1"), lambda *_: None, OptionError, "unknown option -Dno-such"),
     ],
 )
-def test_refusal_comes_before_any_work(  # noqa: PLR0917 - pytest fixtures
-    run: Run,
-    story: Calls,
-    layout: Layout,
-    tree: Tree,
-    folder: Path,
-    words: tuple[str, ...],
-    setup: Any,
-    error: type[HarnessError],
-    cause: str,
-) -> None:
+def test_refusal_comes_before_any_work(run, story, layout, tree, folder, words, setup, error, cause):
     setup(layout, tree)
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     ended = run("submit", *words)
@@ -211,9 +172,7 @@ def test_refusal_comes_before_any_work(  # noqa: PLR0917 - pytest fixtures
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
-def test_sign_off_without_a_declaration_is_refused(
-    run: Run, story: Calls, layout: Layout, tree: Tree, folder: Path
-) -> None:
+def test_sign_off_without_a_declaration_is_refused(run, story, layout, tree, folder):
     validate(layout, tree, "mine", finding("dco-missing"))
     ended = run("submit", MINE, "--sign-off")
     assert isinstance(ended.error, ProvenanceError)
@@ -223,9 +182,7 @@ def test_sign_off_without_a_declaration_is_refused(
     assert not is_locked(layout), "the lock is held after a failure"
 
 
-def test_validation_on_another_base_is_refused(
-    run: Run, story: Calls, layout: Layout, tree: Tree, folder: Path
-) -> None:
+def test_validation_on_another_base_is_refused(run, story, layout, tree, folder):
     validate(layout, tree, "mine", base_commit="0" * 40)
     ended = run("submit", MINE)
     assert isinstance(ended.error, SubmitError)
@@ -243,17 +200,9 @@ def test_validation_on_another_base_is_refused(
         ("", (), "7.2"),
     ],
 )
-def test_pin_is_the_given_one_or_that_of_the_series(  # noqa: PLR0917 - pytest fixtures
-    run: Run,
-    prepared: list[Outgoing],
-    fetched: Fetched,
-    layout: Layout,
-    tree: Tree,
-    folder: Path,
-    pins: str,
-    words: tuple[str, ...],
-    pin: str,
-) -> None:
+def test_pin_is_the_given_one_or_that_of_the_series(
+    run, prepared, fetched, layout, tree, folder, pins, words, pin
+):
     toml = folder / "series.toml"
     toml.write_text(toml.read_text().replace('pins = ["tiny"]', pins))
     validate(layout, tree, "mine", finding("dco-missing"), pin=pin)
@@ -264,18 +213,12 @@ def test_pin_is_the_given_one_or_that_of_the_series(  # noqa: PLR0917 - pytest f
 
 @pytest.mark.slow
 def test_series_is_submitted_on_the_clone_that_it_was_validated_on(
-    run: Run, layout: Layout, tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    run, layout, tmp_path, folder, monkeypatch
+):
     """Not on a pin: the tree has the clone's name, and base-commit is the clone's commit."""
     monkeypatch.setattr("harness.options.declared_options", lambda _: support.real_options())
     clone = tmp_path / "qemu"
-    for name, content in {**unit.RELEASE, **submitting.EXTRA}.items():
-        path = clone / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    for words in (["init", "-q"], ["add", "-f", "."], ["commit", "-qm", "QEMU 1.2.3"]):
-        who = ["-c", "user.name=n", "-c", "user.email=e"]
-        subprocess.run(["git", *who, *words], cwd=clone, check=True)
+    make_repository(clone, {**unit.RELEASE, **submitting.EXTRA})
     source = f"-Dsource={clone}"
     early = run("submit", MINE, source)
     assert isinstance(early.error, SubmitError)

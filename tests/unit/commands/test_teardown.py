@@ -1,25 +1,19 @@
 """The main job from options to exit code, and commands that read stored runs."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
-from pathlib import Path
-from typing import Any
 
 import pytest
 
 from harness.bench import Subject
 from harness.errors import GateError, HarnessError, OptionError, RemoteError, TeardownError
-from harness.layout import Layout
 from harness.progress import Silent
 from harness.remote.run import RemoteRun
-from harness.teardown.model import Sample
-from harness.teardown.results import TeardownResults, read_teardown, teardown_file
+from harness.teardown.results import read_teardown, teardown_file
 from tests.unit.report.support import make_results
 from tests.unit.teardown.support import make_sample
 
-from .conftest import SMALL, Calls, Run
+from .conftest import SMALL
 
 STORY = (
     "harness.pipeline.check_request",
@@ -40,7 +34,7 @@ at_most = 0.5
 """
 
 
-def pair(base_s: float = 0.1, patched_s: float = 0.001, rounds: int = 5) -> list[Sample]:
+def pair(base_s=0.1, patched_s=0.001, rounds=5):
     """Return samples of base and patched in one cell."""
     return [
         make_sample(exit_s=seconds * (1 + turn / 1000), variant=variant, round=turn, index=2 * turn + at)
@@ -50,7 +44,7 @@ def pair(base_s: float = 0.1, patched_s: float = 0.001, rounds: int = 5) -> list
 
 
 @pytest.mark.slow
-def test_each_stage_is_called_once_and_in_order(run: Run, calls: Calls, layout: Layout) -> None:
+def test_each_stage_is_called_once_and_in_order(run, calls, layout):
     for place in STORY:
         calls.spy(place)
     ended = run("teardown", *SMALL)
@@ -83,9 +77,7 @@ def test_each_stage_is_called_once_and_in_order(run: Run, calls: Calls, layout: 
     assert "patched" in ended.out
 
 
-def test_failed_sample_sets_the_exit_code_and_results_are_stored(
-    run: Run, binaries: list[str], samples: list[Sample], layout: Layout
-) -> None:
+def test_failed_sample_sets_the_exit_code_and_results_are_stored(run, binaries, samples, layout):
     samples += [*pair(), make_sample(outcome="failed", reason="it broke", index=99)]
     ended = run("teardown", *binaries)
     assert isinstance(ended.error, TeardownError)
@@ -95,9 +87,7 @@ def test_failed_sample_sets_the_exit_code_and_results_are_stored(
     assert "patched" in ended.out
 
 
-def test_failed_gate_sets_the_exit_code(
-    run: Run, binaries: list[str], samples: list[Sample], layout: Layout, tmp_path: Path
-) -> None:
+def test_failed_gate_sets_the_exit_code(run, binaries, samples, layout, tmp_path):
     gates = tmp_path / "gates.toml"
     gates.write_text(SLOW_PATCHED)
     samples += pair(patched_s=0.09)
@@ -109,31 +99,25 @@ def test_failed_gate_sets_the_exit_code(
     assert [gate.outcome for gate in read_teardown(teardown_file(layout)).gates] == ["pass"]
 
 
-def test_built_in_gates_are_the_default(
-    run: Run, binaries: list[str], samples: list[Sample], layout: Layout
-) -> None:
+def test_built_in_gates_are_the_default(run, binaries, samples, layout):
     samples += pair()
     assert run("teardown", *binaries).code == 0
     assert read_teardown(teardown_file(layout)).gates
 
 
-def test_ratios_are_saved_in_the_given_file(
-    run: Run, binaries: list[str], samples: list[Sample], tmp_path: Path
-) -> None:
+def test_ratios_are_saved_in_the_given_file(run, binaries, samples, tmp_path):
     samples += pair()
     assert run("teardown", *binaries, "--save-ratios", str(tmp_path / "ratios.json")).code == 0
     (exit_, *_) = json.loads((tmp_path / "ratios.json").read_text())["ratios"]
     assert (exit_["variant"], exit_["latency"], exit_["ratio"]) == ("patched", "exit", 0.01)
 
 
-def test_medians_of_each_round_are_noted(run: Run, binaries: list[str], samples: list[Sample]) -> None:
+def test_medians_of_each_round_are_noted(run, binaries, samples):
     samples += pair()
     assert any("exit at 1M: base" in line for line in run("teardown", *binaries).lines)
 
 
-def test_preset_and_payload_are_passed_to_the_bench(
-    run: Run, binaries: list[str], samples: list[Sample], calls: Calls
-) -> None:
+def test_preset_and_payload_are_passed_to_the_bench(run, binaries, samples, calls):
     calls.spy("harness.bench.open_bench")
     samples += pair()
     run("teardown", *binaries, "-Dpreset=quick", "-Dpayload=paused")
@@ -153,16 +137,14 @@ def test_preset_and_payload_are_passed_to_the_bench(
         (("-Dspawner=remote",), "spawner_hosts"),
     ],
 )
-def test_invalid_request_is_refused_before_anything_is_built(
-    run: Run, calls: Calls, words: tuple[str, ...], cause: str
-) -> None:
+def test_invalid_request_is_refused_before_anything_is_built(run, calls, words, cause):
     calls.spy("harness.pipeline.build_all", lambda *_: pytest.fail("it was built"))
     ended = run("teardown", *words)
     assert isinstance(ended.error, OptionError)
     assert cause in f"{ended.error.cause} {ended.error.remedy}"
 
 
-def test_name_of_a_built_variant_is_refused(run: Run, binaries: list[str]) -> None:
+def test_name_of_a_built_variant_is_refused(run, binaries):
     building = [word for word in binaries if word != "--no-build"]
     path = building[-1].partition("=")[2]
     for words in (building, ["--binary", f"pristine+option={path}"]):
@@ -172,15 +154,15 @@ def test_name_of_a_built_variant_is_refused(run: Run, binaries: list[str]) -> No
 
 
 def test_results_of_other_machines_are_stored_reported_and_judged(
-    run: Run, binaries: list[str], layout: Layout, monkeypatch: pytest.MonkeyPatch, empty_reports: None
-) -> None:
+    run, binaries, layout, monkeypatch, empty_reports
+):
     """One host is unreachable, one has a failed sample, one succeeds: the first error counts."""
     runs = {
         "gone": RemoteError("gone cannot be reached", "check it"),
         "broken": make_results([make_sample(outcome="failed", reason="it broke")]),
         "fine": make_results(pair()),
     }
-    given: list[Any] = []
+    given = []
     replaced = remote_runs(layout, runs)
     monkeypatch.setattr(
         "harness.remote.run.run_remote", lambda *words: given.append(words) or replaced(*words)
@@ -208,9 +190,7 @@ def test_results_of_other_machines_are_stored_reported_and_judged(
     assert run("teardown", *words).code == 0
 
 
-def test_failed_gate_on_another_machine_is_an_error(
-    run: Run, binaries: list[str], layout: Layout, monkeypatch: pytest.MonkeyPatch, empty_reports: None
-) -> None:
+def test_failed_gate_on_another_machine_is_an_error(run, binaries, layout, monkeypatch, empty_reports):
     from harness.teardown.results import GateResult
 
     failed = GateResult(gate="g", place="p", outcome="fail", reason="too slow")
@@ -221,11 +201,11 @@ def test_failed_gate_on_another_machine_is_an_error(
     assert isinstance(ended.error, GateError)
 
 
-def remote_runs(layout: Layout, runs: dict[str, HarnessError | TeardownResults]) -> Any:
+def remote_runs(layout, runs):
     """Replace run_remote by results or an error of each host."""
     from harness.jsonfile import write_json
 
-    def run_remote(*_: object) -> list[RemoteRun]:
+    def run_remote(*_):
         made = []
         for host, given in runs.items():
             own = dataclasses.replace(layout, build=layout.build / host)
@@ -239,9 +219,7 @@ def remote_runs(layout: Layout, runs: dict[str, HarnessError | TeardownResults])
     return run_remote
 
 
-def test_comparison_of_stored_runs_runs_nothing(
-    run: Run, layout: Layout, tmp_path: Path, calls: Calls
-) -> None:
+def test_comparison_of_stored_runs_runs_nothing(run, layout, tmp_path, calls):
     from harness.jsonfile import write_json
 
     calls.spy("harness.commands.teardown.choose_subjects", lambda *_, **__: pytest.fail("a run was begun"))
@@ -259,9 +237,7 @@ def test_comparison_of_stored_runs_runs_nothing(
     assert run("teardown", "--compare", str(tmp_path / "none.json")).code != 0
 
 
-def test_reports_are_regenerated_from_the_last_run_or_a_named_one(
-    run: Run, layout: Layout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_reports_are_regenerated_from_the_last_run_or_a_named_one(run, layout, tmp_path, monkeypatch):
     from harness.jsonfile import write_json
 
     # Drawing it takes a second; the text shows which run was read.
@@ -279,10 +255,8 @@ def test_reports_are_regenerated_from_the_last_run_or_a_named_one(
     assert run("report", str(tmp_path / "none.json")).code != 0
 
 
-def test_installed_qemu_is_timed_without_a_build(
-    run: Run, calls: Calls, layout: Layout, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen: list[Any] = []
+def test_installed_qemu_is_timed_without_a_build(run, calls, layout, empty_reports):
+    seen = []
     result = make_results(pair())
     calls.spy("harness.teardown.record.record_teardown", lambda bench, **_: seen.append(bench) or result)
     subject = Subject(variant="installed", target="x86_64-softmmu", path="/q")
@@ -309,7 +283,7 @@ def test_installed_qemu_is_timed_without_a_build(
     assert given[1].targets == calls.given["installed_subjects"][1][0][0]
 
 
-def test_installed_qemu_is_not_timed_elsewhere(run: Run) -> None:
+def test_installed_qemu_is_not_timed_elsewhere(run):
     ended = run("teardown", "-Dpreset=installed", "-Dspawner=podman", "-Dspawner_hosts=image")
     assert isinstance(ended.error, OptionError)
     assert "this machine" in ended.error.cause

@@ -1,49 +1,41 @@
 """watch: arguments, status, the answer to a series, and a list worked off by real runs of validate."""
 
-from __future__ import annotations
-
 import contextlib
 import dataclasses
 import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from harness.errors import BusyError, OptionError, StorageError
-from harness.layout import Layout
 from harness.lock import locked
 from harness.progress import Silent
 from harness.watch import work
 from harness.watch.store import Store
-from tests.faults.world import World
 from tests.fuzz.site import check_site
 from tests.unit.conftest import ROOT
+from tests.unit.programs import wait_until
 from tests.unit.watch.children import Child
 from tests.unit.watch.inboxes import UNIT, make_clone, reply, series, write_maildir, write_mbox
 
-from .conftest import Calls, Run
-
 
 @pytest.fixture(scope="module")
-def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def clone(tmp_path_factory):
     return make_clone(tmp_path_factory.mktemp("upstream") / "qemu")
 
 
 @pytest.fixture
-def words(tmp_path: Path, clone: Path, calls: Calls) -> list[str]:
+def words(tmp_path, clone, calls):
     """Return the arguments for an inbox of two series. No sandbox is tried."""
     calls.spy("harness.sandbox.open_sandbox", lambda *_: contextlib.nullcontext())
     inbox = write_mbox(tmp_path / "inbox", [*series(1, 2), reply(1), *series(2, 1)])
     return [str(inbox), "--once", f"-Dsource={clone}", f"--state={tmp_path / 'state'}"]
 
 
-def test_list_is_worked_off_and_answered(
-    run: Run, words: list[str], layout: Layout, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_list_is_worked_off_and_answered(run, words, layout, monkeypatch):
     child = Child(layout)
     monkeypatch.setattr(work, "run", child)
     ended = run("watch", *words, "-Dbisect=none", "-Dmatrix=none", "--site-url=https://e.org/watch")
@@ -82,9 +74,7 @@ def test_list_is_worked_off_and_answered(
         (["no/such/inbox"], OptionError, "is no inbox"),
     ],
 )
-def test_wrong_arguments_are_refused(
-    run: Run, words: list[str], more: list[str], error: type[Exception], cause: str
-) -> None:
+def test_wrong_arguments_are_refused(run, words, more, error, cause):
     ended = run("watch", *more, *words) if more[0] == "no/such/inbox" else run("watch", *words, *more)
     assert isinstance(ended.error, error)
     assert cause in ended.error.cause
@@ -93,8 +83,8 @@ def test_wrong_arguments_are_refused(
 
 @pytest.mark.parametrize("elsewhere", [False, True])
 def test_arguments_reach_the_worker_its_plan_and_the_pipelines(
-    run: Run, words: list[str], layout: Layout, tmp_path: Path, *, clone: Path, calls: Calls, elsewhere: bool
-) -> None:
+    run, words, layout, tmp_path, *, clone, calls, elsewhere
+):
     calls.spy("harness.watch.loop.choice_of")
     calls.spy("harness.watch.loop.watch", lambda *_: None)
     calls.spy("harness.watch.dispatch.GitLab", lambda *_: "pipelines")
@@ -123,13 +113,13 @@ def test_arguments_reach_the_worker_its_plan_and_the_pipelines(
     assert calls.given.get("GitLab", []) == [((worker, "g/q", "b"), {})] * elsewhere
 
 
-def test_state_is_in_the_checkout_unless_a_folder_is_named(run: Run, layout: Layout) -> None:
+def test_state_is_in_the_checkout_unless_a_folder_is_named(run, layout):
     ended = run("watch", "status")
     assert isinstance(ended.error, StorageError)
     assert str(layout.root / "watch" / "watch.sqlite") in ended.error.cause
 
 
-def test_questions_about_nothing_are_refused(run: Run, words: list[str], tmp_path: Path) -> None:
+def test_questions_about_nothing_are_refused(run, words, tmp_path):
     state = words[-1]
     assert isinstance(run("watch", "status", state).error, StorageError)
     with Store(tmp_path / "state" / "watch.sqlite"):
@@ -147,9 +137,7 @@ def test_questions_about_nothing_are_refused(run: Run, words: list[str], tmp_pat
     assert ended.out.startswith("queued: 0; how long that takes is unknown")
 
 
-def test_second_watch_is_refused(
-    run: Run, words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_second_watch_is_refused(run, words, tmp_path, monkeypatch):
     monkeypatch.setattr("harness.commands.watch.LOCK_S", 0.1)
     with locked(tmp_path / "state" / "watch", "x", Silent()):
         ended = run("watch", *words)
@@ -160,7 +148,7 @@ def test_second_watch_is_refused(
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_list_is_worked_off_by_real_runs_also_after_a_kill(world: World, tmp_path: Path, clone: Path) -> None:
+def test_list_is_worked_off_by_real_runs_also_after_a_kill(world, tmp_path, clone):
     if subprocess.run(["bwrap", "--ro-bind", "/", "/", "true"], check=False).returncode:
         pytest.skip("bubblewrap does not work here")
     foreign = series(3, 1, title="Makefile: add it", diff=UNIT, tag="kvm-unit-tests PATCH")
@@ -173,9 +161,7 @@ def test_list_is_worked_off_by_real_runs_also_after_a_kill(world: World, tmp_pat
     environment |= {"QEMU_HARNESS_TREES": str(tmp_path / "trees")}
     first = subprocess.Popen(argv, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     database = tmp_path / "state" / "watch.sqlite"
-    deadline = time.monotonic() + 50
-    while not (database.exists() and runs(database)) and time.monotonic() < deadline:
-        time.sleep(0.02)
+    wait_until(lambda: database.exists() and runs(database), 50)
     first.send_signal(signal.SIGKILL)
     first.wait()
     ended = subprocess.run(argv, env=environment, capture_output=True, text=True, check=False)
@@ -194,7 +180,7 @@ def test_list_is_worked_off_by_real_runs_also_after_a_kill(world: World, tmp_pat
         ]
 
 
-def runs(database: Path) -> int:
+def runs(database):
     try:
         with Store(database) as store:
             return len(store.rows("SELECT id FROM run"))
