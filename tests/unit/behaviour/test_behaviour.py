@@ -1,13 +1,8 @@
 """Behaviour tests of a series: found, run by avocado on each variant in turns, and compared."""
 
-from __future__ import annotations
-
 import json
 import math
-from collections.abc import Iterator
-from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
@@ -19,7 +14,8 @@ from harness.bench import Subject
 from harness.errors import OptionError
 from harness.job import JobEvent
 from harness.teardown.gates import NO_GATES, Gate, Gates
-from tests.faults.world import WORDS, Ended, World
+from tests.faults.world import WORDS, World
+from tests.structs import filled
 from tests.unit.defaults import ROOT
 
 TESTS = """
@@ -51,11 +47,11 @@ BROKEN = """
 """
 
 
-def subject(variant: str) -> Subject:
+def subject(variant):
     return Subject(variant=variant, target="x86_64-softmmu", path="/q")
 
 
-def row(variant: str, turn: int, value: float, **changes: Any) -> BehaviourRow:
+def row(variant, turn, value, **changes):
     metric = Metric(name="time", value=value, unit="s", better=changes.pop("better", "lower"))
     fields = {
         "test": "t",
@@ -68,7 +64,7 @@ def row(variant: str, turn: int, value: float, **changes: Any) -> BehaviourRow:
     return BehaviourRow(**(fields | changes))
 
 
-def pairs_of(*values: tuple[float, float], **changes: Any) -> list[BehaviourRow]:
+def pairs_of(*values, **changes):
     return [
         row(variant, turn, value, **changes)
         for turn, pair in enumerate(values, start=1)
@@ -79,7 +75,7 @@ def pairs_of(*values: tuple[float, float], **changes: Any) -> list[BehaviourRow]
 BOTH = (subject("base"), subject("patched"))
 
 
-def test_metrics_are_compared_round_by_round() -> None:
+def test_metrics_are_compared_round_by_round():
     # The machine becomes ten times slower; the ratio stays.
     (one,) = compare(pairs_of((1, 2.0), (3, 6.1), (10, 19.9), (11, 22)), BOTH)
     assert (one.reference, one.variant, one.pairs, one.verdict) == ("base", "patched", 4, "worse")
@@ -91,7 +87,7 @@ def test_metrics_are_compared_round_by_round() -> None:
     assert one.verdict == "?"
 
 
-def test_runs_that_fail_or_lack_a_partner_do_not_count() -> None:
+def test_runs_that_fail_or_lack_a_partner_do_not_count():
     rows = [
         *pairs_of((1, 2), (1, 2)),
         row("base", 3, 1),
@@ -103,7 +99,7 @@ def test_runs_that_fail_or_lack_a_partner_do_not_count() -> None:
     assert list(compare([row("base", 1, 1)], BOTH)) == []
 
 
-def test_error_is_shared_by_all_metrics() -> None:
+def test_error_is_shared_by_all_metrics():
     near = [(1.0, 1.0 + 0.1 * step) for step in range(1, 6)]
     (alone,) = compare(pairs_of(*near), BOTH)
     many = [one for number in range(8) for one in pairs_of(*near, test=f"t{number}")]
@@ -111,47 +107,28 @@ def test_error_is_shared_by_all_metrics() -> None:
     assert all(one.high > alone.high for one in compare(many, BOTH) if one.high and alone.high)
 
 
-def results(
-    rows: list[BehaviourRow], subjects: tuple[Subject, ...] = BOTH, gates: Gates = NO_GATES
-) -> BehaviourResults:
-    from harness.machine import host_facts
-
-    shared: dict[str, Any] = {
-        "command": "c",
-        "started": "",
-        "finished": "",
-        "complete": True,
-        "host": host_facts(),
-        "options": {},
-        "seed": 1,
-    }
+def results(rows, subjects=BOTH, gates=NO_GATES):
     found = tuple(compare(rows, subjects))
-    return BehaviourResults(
-        **shared,
-        binaries=subjects,
-        rows=tuple(rows),
-        comparisons=found,
-        gates=judge_metrics(found, gates),
-    )
+    gates = judge_metrics(found, gates)
+    given = {"binaries": subjects, "rows": tuple(rows), "comparisons": found, "gates": gates}
+    return filled(BehaviourResults, complete=True, **given)
 
 
 @pytest.mark.parametrize(
     ("status", "metrics", "outcome"),
     [("PASS", (), "pass"), ("PASS", None, "fail"), ("CANCEL", (), "cancel"), ("ERROR", (), "fail")],
 )
-def test_run_without_a_result_has_failed(
-    monkeypatch: pytest.MonkeyPatch, status: str, metrics: Any, outcome: str
-) -> None:
+def test_run_without_a_result_has_failed(monkeypatch, status, metrics, outcome):
     monkeypatch.setattr(run, "_setup", lambda *_: None)
     event = JobEvent(index=1, status=status)
     monkeypatch.setattr(run, "run_plan", lambda *given, **_: given[4](event, metrics))
-    bench: Any = SimpleNamespace(layout=None, options=SimpleNamespace(timeout=1))
+    bench = SimpleNamespace(layout=None, options=SimpleNamespace(timeout=1))
     (test,) = find_tests([ROOT / "tests" / "avocado" / "boot_time.py"])
     (made,) = run.run_test(bench, test, [(1, subject("base"))])
     assert (made.outcome, "no result" in made.reason) == (outcome, metrics is None)
 
 
-def test_failures_of_the_reference_are_no_problem_of_the_series() -> None:
+def test_failures_of_the_reference_are_no_problem_of_the_series():
     broken = row("base", 1, 1, outcome="fail", reason="old bug")
     assert problems_of(results([broken, row("patched", 1, 1)])) == []
     assert problems_of(results([broken], (subject("base"),))) == ["t fails on base in 1 of its runs: old bug"]
@@ -182,7 +159,7 @@ EQUAL = pairs_of((1, 1.01), (3, 2.98), (10, 10.1), (11, 11))
         (pairs_of((1, 2.0), (3, 1), (9, 12)), {"kind": "verdict"}, "undecided"),
     ],
 )
-def test_gates_on_metrics(rows: list[BehaviourRow], fields: dict[str, Any], outcome: str) -> None:
+def test_gates_on_metrics(rows, fields, outcome):
     gate = Gate(**({"name": "g", "kind": "ratio", "metric": "time", "test": "t"} | fields))
     found = results(rows, gates=Gates(gate=(gate, Gate(name="exit", kind="ratio"))))
     assert [one.outcome for one in found.gates] == [outcome]
@@ -205,13 +182,11 @@ def test_gates_on_metrics(rows: list[BehaviourRow], fields: dict[str, Any], outc
         ),
     ],
 )
-def test_tests_that_pass_on_the_reference_prove_nothing(
-    rows: list[BehaviourRow], proof: tuple[str, str]
-) -> None:
+def test_tests_that_pass_on_the_reference_prove_nothing(rows, proof):
     assert list(proofs_of(results(rows))) == [("t", *proof)]
 
 
-def test_tests_are_found_without_running_the_file(tmp_path: Path) -> None:
+def test_tests_are_found_without_running_the_file(tmp_path):
     file = tmp_path / "odd.py"
     file.write_text("raise SystemExit\n" + TESTS + BROKEN)
     assert [one.name for one in find_tests([file])] == [
@@ -230,7 +205,7 @@ def test_tests_are_found_without_running_the_file(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
+def world(tmp_path):
     made = World(tmp_path)
     made.limit_s = 280  # each run starts an interpreter, and avocado another
     folder = made.root / "patches" / "async-teardown" / "tests"
@@ -240,16 +215,16 @@ def world(tmp_path: Path) -> Iterator[World]:
     made.close()
 
 
-def stored(world: World) -> dict[str, Any]:
+def stored(world):
     return dict(json.loads((world.build / "results" / "behaviour.json").read_text()))
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_tests_of_a_series_run_on_base_and_patched(world: World) -> None:
+def test_tests_of_a_series_run_on_base_and_patched(world):
     gates = world.root / "patches" / "async-teardown" / "tests" / "gates.toml"
     gates.write_text('[[gate]]\nname = "g"\nkind = "ratio"\nmetric = "fast"\nat_most = 0.2\n')
-    ended: Ended = world.run("behaviour", *WORDS, "-Drounds=3", "-Dseed=5")
+    ended = world.run("behaviour", *WORDS, "-Drounds=3", "-Dseed=5")
     assert ended.code == 41, ended.error
     found = stored(world)
     assert found["complete"]
@@ -269,7 +244,7 @@ def test_tests_of_a_series_run_on_base_and_patched(world: World) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_validate_runs_the_tests_of_our_own_series(world: World) -> None:
+def test_validate_runs_the_tests_of_our_own_series(world):
     tests = world.root / "patches" / "async-teardown" / "tests" / "odd.py"
     idle = "\n    def test_nothing(self):\n        pass\n"
     tests.write_text(TESTS.partition("    def test_figures")[0] + BROKEN + idle)

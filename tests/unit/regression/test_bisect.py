@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 import subprocess
-import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.faults.standin import release
-from tests.faults.world import WORDS, Ended, World
+from tests.faults.world import WORDS, World
+from tests.unit.programs import wait_until
 from tests.unit.repositories import unpack
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
@@ -29,7 +27,7 @@ class History:
     folder: Path
     commits: list[str]
 
-    def git(self, *words: str) -> str:
+    def git(self, *words):
         who = ("-c", "user.name=n", "-c", "user.email=e")
         return subprocess.run(
             ["git", *who, *words], cwd=self.folder, check=True, capture_output=True, text=True
@@ -37,7 +35,7 @@ class History:
 
 
 @pytest.fixture(scope="module")
-def history(tmp_path_factory: pytest.TempPathFactory) -> History:
+def history(tmp_path_factory):
     folder = tmp_path_factory.mktemp("bisected") / "qemu"
     unpack(release(), folder.parent)
     (folder.parent / "qemu-7.2.0").rename(folder)
@@ -61,22 +59,22 @@ def history(tmp_path_factory: pytest.TempPathFactory) -> History:
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
+def world(tmp_path):
     made = World(tmp_path)
     yield made
     made.close()
 
 
-def bisect(world: World, history: History, *words: str, good: str = "HEAD~40", bad: str = "HEAD") -> Ended:
+def bisect(world, history, *words, good="HEAD~40", bad="HEAD"):
     ends = ("--good", good, "--bad", bad)
     return world.run("bisect", f"-Dsource={history.folder}", *ends, *WORDS, *words)
 
 
-def results(world: World) -> dict[str, Any]:
+def results(world):
     return dict(json.loads((world.build / "results" / "bisect.json").read_text()))
 
 
-def test_planted_delay_is_found(world: World, history: History) -> None:
+def test_planted_delay_is_found(world, history):
     ended = bisect(world, history)
     found = results(world)
     # On a very busy machine commits may be skipped, but none is judged wrongly.
@@ -102,7 +100,7 @@ def test_planted_delay_is_found(world: World, history: History) -> None:
     history.git("bisect", "reset")
 
 
-def test_exit_status_of_a_command_judges(world: World, history: History) -> None:
+def test_exit_status_of_a_command_judges(world, history):
     run = (
         'test -x "$QEMU_BINARY" -a -d "$QEMU_BUILD" || exit 200; '
         "n=$(cat count 2>/dev/null || echo 0); test $n -ne 9 || exit 125; test $n -lt 9"
@@ -118,7 +116,7 @@ def test_exit_status_of_a_command_judges(world: World, history: History) -> None
     assert "judges nothing" in ended.error
 
 
-def test_numbers_of_a_command_are_compared(world: World, history: History) -> None:
+def test_numbers_of_a_command_are_compared(world, history):
     run = "n=$(cat count 2>/dev/null || echo 0); echo speed: $((n < 12 ? 100 + $$ % 3 : 90 + $$ % 3)) MiB"
     words = ("--run", run, "--better", "higher", "--unit", "MiB")
     ended = bisect(world, history, *words, bad=f"HEAD~{COMMITS - 16}")
@@ -149,7 +147,7 @@ class Count(BehaviourTest):
 """
 
 
-def test_behaviour_test_judges(world: World, history: History) -> None:
+def test_behaviour_test_judges(world, history):
     file = world.root / "patches" / "async-teardown" / "tests" / "count.py"
     file.parent.mkdir()
     file.write_text(BEHAVIOUR)
@@ -159,17 +157,14 @@ def test_behaviour_test_judges(world: World, history: History) -> None:
     assert results(world)["first_bad"] == [history.commits[7]]
 
 
-def test_killed_bisection_continues(world: World, history: History) -> None:
+def test_killed_bisection_continues(world, history):
     run = 'n=$(cat count 2>/dev/null || echo 0); echo $n >> "$HOME/judged"; test $n -lt 7'
     words = (f"-Dsource={history.folder}", "--good", "HEAD~40", "--bad", f"HEAD~{COMMITS - 16}", *WORDS)
     running = world.start("bisect", *words, "--run", run)
     assert running.wait_for("commits are left, about 3 steps")
     running.process.kill()
     running.finish()
-    deadline = time.monotonic() + 30
-    while world.leftovers() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert world.leftovers() == ""
+    wait_until(lambda: world.leftovers() == "", 30)
     ended = world.run("bisect", *words, "--run", run)
     assert ended.code == 0, ended.error
     assert "continuing: " in ended.error
@@ -179,7 +174,7 @@ def test_killed_bisection_continues(world: World, history: History) -> None:
     assert not list((world.build / "bisect").glob("*/git")), "a finished bisection leaves no state"
 
 
-def test_ends_that_do_not_differ_or_are_unknown_are_refused(world: World, history: History) -> None:
+def test_ends_that_do_not_differ_or_are_unknown_are_refused(world, history):
     for good, message in (("HEAD", "is not before --bad"), ("nowhere", "no clone with a commit nowhere")):
         ended = bisect(world, history, good=good, bad="HEAD~1")
         assert (ended.code, message in ended.error) == (2, True)

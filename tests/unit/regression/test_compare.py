@@ -1,10 +1,7 @@
 """Comparisons of commits with the good end, with given figures."""
 
-from __future__ import annotations
-
 import itertools
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
@@ -22,22 +19,20 @@ class Figures:
 
     unit, lower_is_better = "s", True
 
-    def __init__(self, good: float, other: float) -> None:
+    def __init__(self, good, other):
         self.figures = good, other
 
-    def sample(self, places: tuple[Any, ...], turn: int) -> tuple[float, ...]:
+    def sample(self, places, turn):
         return self.figures[0], self.figures[1] * NOISE[turn % 3]
 
 
-def compare(good: float, other: float, end: BisectedCommit | None = None, most: int = 40) -> Any:
-    bisection: Any = SimpleNamespace(
-        measure=Figures(good, other), reporter=Silent(), level=0.01, most_pairs=most
-    )
-    places: Any = SimpleNamespace(name="good"), SimpleNamespace(name="candidate")
+def compare(good, other, end=None, most=40):
+    bisection = SimpleNamespace(measure=Figures(good, other), reporter=Silent(), level=0.01, most_pairs=most)
+    places = SimpleNamespace(name="good"), SimpleNamespace(name="candidate")
     return _compare(bisection, places, end)
 
 
-def end(good: float, other: float) -> BisectedCommit:
+def end(good, other):
     pairs = tuple((good, other * noise) for noise in itertools.islice(itertools.cycle(NOISE), 9))
     return BisectedCommit(commit="c", title="t", term="bad", pairs=pairs, relative=good > 0)
 
@@ -56,27 +51,25 @@ def end(good: float, other: float) -> BisectedCommit:
         ((3.0, 4.0), end(0.0, 9.0), "not worse", FEWEST),
     ],
 )
-def test_commit_is_compared_with_both_ends(
-    figures: tuple[float, float], bad: BisectedCommit | None, verdict: str, most: int
-) -> None:
+def test_commit_is_compared_with_both_ends(figures, bad, verdict, most):
     pairs, decision = compare(*figures, bad)
     assert decision.verdict == verdict
     assert len(pairs) <= most
 
 
-def test_effect_of_the_bad_end_is_found_with_some_precision() -> None:
+def test_effect_of_the_bad_end_is_found_with_some_precision():
     """After 13 pairs it is clearly above zero, and after 14 above a quarter of itself."""
     found = [compare(1.0, 1.02, most=most) for most in (13, 40)]
     assert [len(pairs) for pairs, _ in found] == [13, 14]
     assert {decision.verdict for _, decision in found} == {"worse"}
 
 
-def test_commit_without_ratios_cannot_be_compared_with_a_ratio() -> None:
+def test_commit_without_ratios_cannot_be_compared_with_a_ratio():
     with pytest.raises(CannotMeasureError, match="a sample is not above 0, but those of the ends are"):
         compare(1.0, 0.0, end(1.0, 2.0))
 
 
-def test_message_has_the_number_of_missing_pairs() -> None:
+def test_message_has_the_number_of_missing_pairs():
     _, decision = compare(1.0, 1.002, most=100)
     assert decision.verdict == "given up"
     assert f"about {decision.more:.0f} more are likely" in _more(decision)

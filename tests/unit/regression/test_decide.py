@@ -1,9 +1,6 @@
 """The sequential decision: its verdicts, its error rate and its power."""
 
-from __future__ import annotations
-
 import math
-from typing import Any
 
 import numpy as np
 import pytest
@@ -19,15 +16,15 @@ LEVEL = 2 * ALPHA / COMPARISONS
 MOST = 40
 
 
-def rule(*, lower_is_better: bool = True, full: float = 0.0, **changes: Any) -> Rule:
+def rule(*, lower_is_better=True, full=0.0, **changes):
     return Rule(lower_is_better=lower_is_better, full=full, **({"level": LEVEL} | changes))
 
 
-def lasting(*ratios: float, times: int = 2) -> list[tuple[float, float]]:
+def lasting(*ratios, times=2):
     return [(float(base), base * ratio) for base in range(1, times + 1) for ratio in ratios]
 
 
-def test_effect_is_relative_only_above_zero() -> None:
+def test_effect_is_relative_only_above_zero():
     effect = effect_of([(1.0, 2.0), (2.0, 4.0)], lower_is_better=True, miss=0.05)
     assert effect.relative
     assert effect.mean == pytest.approx(math.log(2))
@@ -39,7 +36,7 @@ def test_effect_is_relative_only_above_zero() -> None:
     assert effect.mean == 1.5
 
 
-def test_interval_is_students_and_sets_late_pairs_aside() -> None:
+def test_interval_is_students_and_sets_late_pairs_aside():
     pairs = [(0.0, value) for value in (1.0, 2.0, 3.0, 4.0, 5.0)]
     effect = effect_of(pairs, lower_is_better=True, miss=0.01)
     assert effect.mean == 3
@@ -48,7 +45,7 @@ def test_interval_is_students_and_sets_late_pairs_aside() -> None:
     assert effect_of(late, lower_is_better=True, miss=0.05).high < 6
 
 
-def test_shares_of_the_error_of_all_intervals() -> None:
+def test_shares_of_the_error_of_all_intervals():
     # Robbins: |sum| <= sqrt((n + m) (log((n + m) / m) + 2 log(1 / level))) at every n.
     for count in (6, 50, 1000):
         mixed = count + TUNED_TO
@@ -71,13 +68,11 @@ def test_shares_of_the_error_of_all_intervals() -> None:
         (lasting(0.5, 1, 3, times=4), {"full": math.log(2)}, "open"),
     ],
 )
-def test_verdict_depends_on_what_the_interval_excludes(
-    pairs: list[tuple[float, float]], changes: dict[str, Any], verdict: str
-) -> None:
+def test_verdict_depends_on_what_the_interval_excludes(pairs, changes, verdict):
     assert rule(**changes).decide(pairs, MOST).verdict == verdict
 
 
-def test_number_of_missing_pairs_is_estimated() -> None:
+def test_number_of_missing_pairs_is_estimated():
     few = rule().decide([(1.0, 1.1), (1.0, 1.3)], 2)
     assert (few.verdict, few.more) == ("given up", FEWEST - 2)
     draw = np.random.default_rng(7)
@@ -93,7 +88,7 @@ def test_number_of_missing_pairs_is_estimated() -> None:
     assert rule().decide([(1.0, 1.1), (1.1, 1.0)] * 6, 40).more == math.inf
 
 
-def sequential(worse: Any, full: Any = None) -> tuple[Any, Any, Any]:
+def sequential(worse, full=None):
     """Decide each row of ``worse`` as Rule does. Return 1 (worse), -1 (not worse) or 0; pairs; ``full``."""
     rows, most = worse.shape
     verdicts, counts, found = np.zeros(rows), np.full(rows, most), np.zeros(rows)
@@ -110,13 +105,13 @@ def sequential(worse: Any, full: Any = None) -> tuple[Any, Any, Any]:
     return verdicts, counts, found
 
 
-def busy(draw: np.random.Generator, shape: tuple[int, ...]) -> Any:
+def busy(draw, shape):
     """Log-normal, 30 %; one sample in 20 takes 1.5 to 5 times as long."""
     late = np.log(draw.uniform(1.5, 5, shape))
     return draw.normal(0, 0.3, shape) + np.where(draw.random(shape) < 0.05, late, 0)
 
 
-def equal_pairs(noise: Any, seed: int, *, rows: int = 1000, most: int = 300) -> Any:
+def equal_pairs(noise, seed, *, rows=1000, most=300):
     good, other = noise(np.random.default_rng(seed), (2, rows, most))
     return other - good
 
@@ -124,7 +119,7 @@ def equal_pairs(noise: Any, seed: int, *, rows: int = 1000, most: int = 300) -> 
 @pytest.mark.parametrize(
     ("noise", "effect"), [(quiet, 0.4), (outliers, 0.4), (two_modes, 2.0), (busy, math.log(26 / 21))]
 )
-def test_bisections_err_in_at_most_5_percent(noise: Any, effect: float) -> None:
+def test_bisections_err_in_at_most_5_percent(noise, effect):
     """Two ends that are equal, and six commits that are compared with the effect that the ends had."""
     equal = equal_pairs(noise, 1)
     verdicts, _, _ = sequential(equal)
@@ -139,7 +134,7 @@ def test_bisections_err_in_at_most_5_percent(noise: Any, effect: float) -> None:
     assert min((good == -1).mean(), (bad == 1).mean()) > 0.95
 
 
-def test_5_ms_on_21_ms_of_a_busy_machine_take_far_fewer_pairs_than_means() -> None:
+def test_5_ms_on_21_ms_of_a_busy_machine_take_far_fewer_pairs_than_means():
     """Student's intervals of means, with 6 / (pi look)**2 of the error, took 153 pairs for the ends and 710
     for a commit; these are medians.
     """
@@ -150,7 +145,7 @@ def test_5_ms_on_21_ms_of_a_busy_machine_take_far_fewer_pairs_than_means() -> No
         assert np.median(counts) <= most
 
 
-def test_words_of_an_effect() -> None:
+def test_words_of_an_effect():
     assert words_of(math.log(2), relative=True, unit="s") == "2 times"
     assert words_of(-1.5, relative=False, unit="MiB/s") == "-1.5 MiB/s"
     assert words_of(2, relative=False, unit="") == "+2"

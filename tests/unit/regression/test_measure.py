@@ -1,10 +1,6 @@
 """Behaviour tests as measures of a commit, without avocado."""
 
-from __future__ import annotations
-
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -18,7 +14,7 @@ from harness.regression.measure import Behaviour, CannotMeasureError, Command, P
 TEST = BehaviourTestName(file=Path("/t.py"), case="T", method="test_it")
 
 
-def place(name: str) -> Place:
+def place(name):
     subject = Subject(variant="x", target="x86_64-softmmu", path=f"/{name}")
     return Place(name=name, source=Path("/s"), build=Path("/b"), subject=subject)
 
@@ -26,25 +22,25 @@ def place(name: str) -> Place:
 PLACES = place("good"), place("candidate")
 
 
-def behaviour(monkeypatch: pytest.MonkeyPatch, metric: str, **fields: Any) -> tuple[Behaviour, list[str]]:
+def behaviour(monkeypatch, metric, **fields):
     """Return a measure with rows of ``fields``, and the list of the binaries that it runs."""
-    ran: list[str] = []
+    ran = []
 
-    def run_test(_: object, test: object, order: Sequence[tuple[int, Subject]]) -> list[BehaviourRow]:
+    def run_test(_, test, order):
         ran.extend(f"{subject.path} {' '.join(subject.options)}" for _, subject in order)
         speed = Metric(name="speed", value=len(ran), unit="MiB/s", better="higher")
-        plain: dict[str, Any] = {"outcome": "pass", "metrics": (speed,)}
+        plain = {"outcome": "pass", "metrics": (speed,)}
         return [
             BehaviourRow(test="t", variant=subject.variant, round=turn, index=1, **(plain | fields))
             for turn, subject in order
         ]
 
     monkeypatch.setattr(measure, "run_test", run_test)
-    bench: Any = None
+    bench = None
     return Behaviour(bench=bench, test=TEST, metric=metric, arguments=("-a", "b")), ran
 
 
-def test_metric_is_sampled_in_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_metric_is_sampled_in_turns(monkeypatch):
     speed, ran = behaviour(monkeypatch, "speed")
     assert speed.judge(PLACES[0]) is None
     assert speed.sample(PLACES, 1) == (2, 2)
@@ -56,7 +52,7 @@ def test_metric_is_sampled_in_turns(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("outcome", "term"), [("pass", "good"), ("fail", "bad"), ("cancel", CannotMeasureError)]
 )
-def test_outcome_judges_without_a_metric(monkeypatch: pytest.MonkeyPatch, outcome: str, term: Any) -> None:
+def test_outcome_judges_without_a_metric(monkeypatch, outcome, term):
     test, _ = behaviour(monkeypatch, "", outcome=outcome, reason="r")
     if isinstance(term, str):
         assert test.judge(PLACES[0]) == term
@@ -73,9 +69,7 @@ def test_outcome_judges_without_a_metric(monkeypatch: pytest.MonkeyPatch, outcom
         ("other", {}, r"t\.py:T\.test_it recorded no other"),
     ],
 )
-def test_test_without_the_metric_skips_the_commit(
-    monkeypatch: pytest.MonkeyPatch, metric: str, fields: dict[str, Any], message: str
-) -> None:
+def test_test_without_the_metric_skips_the_commit(monkeypatch, metric, fields, message):
     speed, _ = behaviour(monkeypatch, metric, **fields)
     with pytest.raises(CannotMeasureError, match=message):
         speed.sample(PLACES, 1)
@@ -91,9 +85,7 @@ def test_test_without_the_metric_skips_the_commit(
         ("1e999", 0, "printed no number"),
     ],
 )
-def test_figure_of_a_command_is_the_last_number(
-    monkeypatch: pytest.MonkeyPatch, output: str, status: int, figure: float | str
-) -> None:
+def test_figure_of_a_command_is_the_last_number(monkeypatch, output, status, figure):
     ended = Finished(argv=("sh",), returncode=status, output=output, duration_s=0.0)
     monkeypatch.setattr(measure, "run", lambda *_, **__: ended)
     command = Command(command="c", counts=True, logs=Path("/l"))

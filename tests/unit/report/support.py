@@ -19,7 +19,7 @@ def analysed(samples):
     return {"comparisons": compare(samples), "slopes": fit_slopes(samples)}
 
 
-def make_results(samples, **fields) -> TeardownResults:
+def make_results(samples, **fields):
     samples = tuple(samples)
     return TeardownResults(
         **{

@@ -1,16 +1,14 @@
 """What CI demands: readable, without a time in it, and about guests that the quick preset has."""
 
 import json
-from pathlib import Path
 
 from harness.layout import find_layout
 from harness.options import parse_options
 from harness.teardown.gates import judge_gates, read_gates
 from harness.teardown.presets import apply_preset
+from tests.unit.defaults import ROOT
 
 from .support import make_results, realistic
-
-ROOT = Path(__file__).resolve().parents[3]
 
 
 def test_gates_of_ci_pass_a_good_run():

@@ -1,10 +1,8 @@
-import io
-
 import msgspec
-from rich.console import Console
 
 from harness.report.comparing import compare_runs, render_changes
 
+from ..screen import rendered
 from .support import make_results, realistic
 
 
@@ -46,10 +44,9 @@ def test_too_few_samples_give_no_verdict():
 
 def test_both_runs_are_shown_and_disjoint_runs_are_reported():
     old, new = make_results(realistic()), make_results(scaled(realistic(), 2.0, ("patched",)))
-    stream = io.StringIO()
-    console = Console(file=stream, width=140)
-    console.print(render_changes(old, new, compare_runs(old, new)))
-    assert "x86_64 4G ram 4k paused sigkill" in stream.getvalue()
+    shown = rendered(render_changes(old, new, compare_runs(old, new)), width=140)
+    assert "x86_64 4G ram 4k paused sigkill" in shown
     other = make_results(realistic(backend="memfd"))
-    console.print(render_changes(old, other, compare_runs(old, other)))
-    assert "The runs have no cell in common." in stream.getvalue()
+    assert "The runs have no cell in common." in rendered(
+        render_changes(old, other, compare_runs(old, other)), width=140
+    )

@@ -1,10 +1,7 @@
 """cycles.json, its table, and the end of a run."""
 
-import io
-
 import msgspec
 import pytest
-from rich.console import Console
 
 from harness.cycles import record as module
 from harness.cycles.judge import judge_memory
@@ -16,6 +13,7 @@ from harness.results import with_words
 
 from ..bench.support import make_bench
 from ..cycles.support import make_row
+from ..screen import rendered
 from ..teardown.test_scenario import options, subjects
 
 COMMAND = "nox -s cycles"
@@ -38,9 +36,7 @@ def stored(layout):
 
 
 def shown(results):
-    stream = io.StringIO()
-    Console(file=stream, width=160).print(render_cycles(results))
-    return stream.getvalue()
+    return rendered(render_cycles(results), width=160)
 
 
 def test_failures_include_the_command_that_repeats_one(layout, monkeypatch):

@@ -1,19 +1,15 @@
-from pathlib import Path
-
 import msgspec
 import pytest
 
 from harness.errors import GateError, OptionError
 from harness.figures import format_slope
-from harness.layout import Layout
 from harness.teardown.gates import DEFAULT, Gate, Gates, check_gates, judge_gates, read_gates
 from harness.teardown.ratios import Ratio, read_ratios, save_ratios
 from harness.teardown.results import GateResult
+from tests.unit.defaults import ROOT
 
 from ..teardown.support import make_sample
 from .support import make_results, realistic
-
-ROOT = Path(__file__).resolve().parents[3]
 
 
 def outcomes(samples, gates=None):
@@ -74,8 +70,7 @@ def test_gates_on_metrics_of_behaviour_tests_are_left_out():
     assert outcomes(realistic(), Gates(gate=(Gate(name="boot", kind="ratio", metric="boot"),))) == {}
 
 
-def test_failed_gate_is_an_error_and_undecided_gate_is_not(tmp_path):
-    layout = Layout(root=tmp_path, build=tmp_path, trees=tmp_path, cache=tmp_path)
+def test_failed_gate_is_an_error_and_undecided_gate_is_not(layout):
     results = make_results(realistic(exit_ms=9.0))
     gates = judge_gates(results, read_gates("", ROOT))
     with pytest.raises(GateError, match=r"of \d+ gates failed") as caught:
@@ -296,8 +291,7 @@ def test_recorded_gate_multiplies_the_recorded_ratio():
     assert skipped.outcome == "skip"
 
 
-def test_error_counts_failed_gates_and_shows_the_first_ten(tmp_path):
-    layout = Layout(root=tmp_path, build=tmp_path / "build", trees=tmp_path, cache=tmp_path)
+def test_error_counts_failed_gates_and_shows_the_first_ten(layout):
     rows = [*(f"f{number}" for number in range(12)), "passed", "skipped", "unsure"]
     outcome = {"passed": "pass", "skipped": "skip", "unsure": "undecided"}
     gates = tuple(

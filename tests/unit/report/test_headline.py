@@ -28,6 +28,13 @@ def taken(samples, seconds=2):
     ]
 
 
+@pytest.fixture(autouse=True)
+def _no_plots(monkeypatch):
+    """Each takes a quarter of a second to draw."""
+    for name in ("latency_plots", "restart_plots", "distribution_plots"):
+        monkeypatch.setattr(f"harness.report.html.{name}", lambda _: ())
+
+
 @pytest.fixture(scope="module")
 def whole():
     return make_results(realistic(variants=("base", "patched"), reclaim=0.85))

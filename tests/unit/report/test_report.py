@@ -1,11 +1,9 @@
-import io
 import json
 import re
 from pathlib import Path
 
 import msgspec
 import pytest
-from rich.console import Console
 
 from harness import results as module
 from harness.bench import Subject
@@ -13,7 +11,6 @@ from harness.build.hosts import HOSTS
 from harness.errors import StorageError, TeardownError
 from harness.figures import format_seconds
 from harness.jsonfile import write_json
-from harness.layout import Layout
 from harness.machine import host_facts
 from harness.progress import Silent
 from harness.report.live import live_table, round_line
@@ -23,9 +20,11 @@ from harness.teardown.emulated import EmulatedRun
 from harness.teardown.model import EmulatedHost, Property, TeardownRun
 from harness.teardown.record import check_results, record_teardown
 from harness.teardown.results import AccelFacts, read_teardown, teardown_file
+from tests.structs import filled
 
 from ..bench.support import make_bench
 from ..repositories import write_files
+from ..screen import rendered
 from ..teardown.support import make_sample
 from ..teardown.test_scenario import options
 from .support import make_results
@@ -154,10 +153,8 @@ def test_run_continues_without_a_compiler(layout, monkeypatch):
 
 
 def test_live_table_shows_medians_and_a_round_is_one_line():
-    stream = io.StringIO()
     samples = [*grid(), make_sample(variant="base", kind="overhead", memory_mib=0)]
-    Console(file=stream, width=120).print(live_table(samples))
-    text = stream.getvalue()
+    text = rendered(live_table(samples))
     assert re.search(r"s390x +1G +ram 4k +sigkill +3 +42.1 ms +42.1 ms +1.23 ms +44.5 ms", text)
     assert live_table([]).row_count == 0
     assert round_line(samples) == "  exit at 1G: base 42.1 ms, patched 1.23 ms"
@@ -173,18 +170,12 @@ def test_table_shows_medians_ratio_and_verdict_within_80_columns():
 
 
 def test_emulated_host_is_listed_with_its_failed_properties():
-    host = EmulatedHost(
-        host="s390x",
-        kernel="6.1.0-9-s390x",
-        cpus=2,
-        memory_mib=2048,
-        accel="tcg",
-        boot_s=4.2,
-        seconds=50.0,
-        properties=(
-            Property(name="clone", outcome="ok"),
-            Property(name="seccomp", outcome="failed", reason="no filter"),
-        ),
+    properties = (
+        Property(name="clone", outcome="ok"),
+        Property(name="seccomp", outcome="failed", reason="no filter"),
+    )
+    host = filled(
+        EmulatedHost, host="s390x", kernel="6.1.0-9-s390x", accel="tcg", boot_s=4.2, properties=properties
     )
     rows = [make_sample(variant=name, host="s390x") for name in ("base", "patched")]
     text = table_text(results(rows, emulated=(host,)))
@@ -193,12 +184,10 @@ def test_emulated_host_is_listed_with_its_failed_properties():
     assert "s390x: seccomp failed: no filter" in text
 
 
-def test_failed_property_is_an_error(tmp_path):
-    layout = Layout(root=tmp_path, build=tmp_path, trees=tmp_path, cache=tmp_path)
+def test_failed_property_is_an_error(layout):
     rows = [make_sample(host="s390x")]
     good = Property(name="clone", outcome="ok")
-    facts = {"host": "s390x", "kernel": "6", "cpus": 2, "memory_mib": 1, "accel": "tcg"}
-    host = EmulatedHost(**facts, boot_s=None, seconds=None, properties=(good,))
+    host = filled(EmulatedHost, host="s390x", properties=(good,))
     check_results(layout, results(rows, emulated=(host,)))
     bad = msgspec.structs.replace(good, outcome="failed", reason="why")
     with pytest.raises(TeardownError, match="1 of 1 properties of the series failed") as caught:
@@ -206,9 +195,8 @@ def test_failed_property_is_an_error(tmp_path):
     assert caught.value.details == ("s390x: clone: why",)
 
 
-def test_cross_built_binaries_start_no_native_guest(tmp_path, monkeypatch):
+def test_cross_built_binaries_start_no_native_guest(layout, monkeypatch):
     """Rows, comparisons and the machine itself are kept; indexes go on where the native rows end."""
-    layout = Layout(root=tmp_path, build=tmp_path, trees=tmp_path, cache=tmp_path)
     calls = []
 
     def emulate(layout, options, where, subjects, reporter, *, emulator, first_index, on_sample):
@@ -220,15 +208,11 @@ def test_cross_built_binaries_start_no_native_guest(tmp_path, monkeypatch):
         )
         for row in rows:
             on_sample(row)
-        facts = {"host": "s390x", "kernel": "6", "cpus": 2, "memory_mib": 1, "accel": "tcg"}
-        machine = EmulatedHost(**facts, boot_s=1.0, seconds=2.0, properties=())
-        return EmulatedRun(facts=machine, samples=rows)
+        return EmulatedRun(facts=filled(EmulatedHost, host="s390x"), samples=rows)
 
     monkeypatch.setattr(record, "run_emulated", emulate)
     monkeypatch.setattr(record, "run_teardown", lambda *_, **__: pytest.fail("a guest was started here"))
-    subjects = (
-        Subject(variant="base", host="s390x", target="s390x-softmmu", path="", sha256="", version=""),
-    )
+    subjects = (Subject(variant="base", host="s390x", target="s390x-softmmu", path=""),)
     emulators = ((HOSTS["s390x"], Path("/qemu")),)
     record_teardown(make_bench(layout, options(), subjects, emulators=emulators), command="x")
     assert calls == [("s390x", Path("/qemu"), 1)]
@@ -277,9 +261,7 @@ def test_several_variants_and_a_single_one():
 
 
 def test_piped_output_has_no_colour_codes():
-    stream = io.StringIO()
-    Console(file=stream, width=80).print(render_table(results(grid())))
-    assert "\x1b" not in stream.getvalue()
+    assert "\x1b" not in rendered(render_table(results(grid())), width=80)
     assert "\x1b" not in table_text(results(grid()))
 
 

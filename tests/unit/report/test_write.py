@@ -6,9 +6,6 @@ import pytest
 from junitparser import JUnitXml
 
 from harness.jsonfile import write_json
-from harness.layout import Layout
-from harness.machine import host_facts
-from harness.properties.model import PropertyRow
 from harness.properties.record import PropertiesResults, properties_file
 from harness.report.html import report_page
 from harness.report.junit import write_junit
@@ -19,7 +16,9 @@ from harness.teardown.gates import judge_gates, read_gates
 from harness.teardown.statistics import median_interval
 from tests.fuzz.markup import read_page
 from tests.picture import picture
+from tests.structs import filled
 
+from ..properties.support import make_row
 from ..teardown.support import make_sample
 from .support import make_results, realistic
 from .test_gates import ROOT
@@ -80,27 +79,11 @@ def test_picture_of_the_readme_is_a_small_self_contained_image(results):
     assert set(re.findall(r"var\((--\w+)\)", image)) <= set(re.findall(r"(--\w+): #", image))
 
 
-def test_properties_are_shown_by_variant(tmp_path):
+def test_properties_are_shown_by_variant(layout):
     results = make_results([make_sample(outcome="cancelled", reason="no plots: they take time")])
-    layout = Layout(root=tmp_path, build=tmp_path / "build", trees=tmp_path, cache=tmp_path)
-    row = {"target": "x86_64-softmmu", "parts": (), "seconds": 1.0, "expected": "pass", "title": "helper"}
-    rows = tuple(
-        PropertyRow(row=1, variant=name, outcome=outcome, reason=reason, **row)
-        for name, outcome, reason in (("base", "fail", "no helper"), ("patched", "pass", ""))
-    )
-    write_json(
-        properties_file(layout),
-        PropertiesResults(
-            command="c",
-            started="yesterday",
-            finished="b",
-            complete=True,
-            host=host_facts(),
-            options={},
-            binaries=(),
-            rows=rows,
-        ),
-    )
+    rows = (make_row(1, "base", "fail", reason="no helper"), make_row(1, "patched"))
+    found = filled(PropertiesResults, started="yesterday", complete=True, rows=rows)
+    write_json(properties_file(layout), found)
     page = write_reports(layout, results)[0].read_text()
     assert "From the run of yesterday" in page
     assert re.search(r'<span class="bad">fail</span><br><span class="dim">no helper</span>', page)
@@ -136,8 +119,7 @@ def test_junit_has_a_case_for_each_cell_and_gate(tmp_path, results):
     assert list(JUnitXml.fromfile(str(file)))[1].failures == len(bad)
 
 
-def test_run_of_one_sample_gives_a_report(tmp_path):
-    layout = Layout(root=tmp_path, build=tmp_path, trees=tmp_path, cache=tmp_path)
+def test_run_of_one_sample_gives_a_report(layout):
     for samples in ([make_sample()], [make_sample(outcome="cancelled", reason="needs much")]):
         files = write_reports(layout, make_results(samples, complete=False))
         assert all(file.stat().st_size for file in files)

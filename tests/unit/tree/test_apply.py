@@ -1,6 +1,4 @@
 import base64
-import os
-import subprocess
 
 import pytest
 from hypothesis import given
@@ -14,6 +12,8 @@ from harness.tree.explain import best_place
 from harness.tree.git import Git
 from harness.tree.safety import Place, check_diff
 from tests.unit.conftest import RELEASE
+from tests.unit.programs import write_program
+from tests.unit.repositories import git
 
 HEAD = """\
 From 1111111111111111111111111111111111111111 Mon Sep 17 00:00:00 2001
@@ -64,15 +64,10 @@ def test_full_disk_is_a_storage_error(tree, layout, reporter, monkeypatch):
         apply_series(tree, series, layout, reporter)
 
 
-def git(tree, *words):
-    argv = ["git", "--git-dir", str(tree.path), *words]
-    return subprocess.run(argv, check=True, capture_output=True, text=True).stdout
-
-
 def state(tree):
     """Return the parts of a tree that a failed apply must not change."""
-    refs = git(tree, "for-each-ref")
-    worktrees = git(tree, "worktree", "list")
+    refs = git(tree.path, "for-each-ref")
+    worktrees = git(tree.path, "worktree", "list")
     files = sorted(path.name for path in tree.path.parent.iterdir() if not path.name.endswith(".lock"))
     return refs, worktrees, files
 
@@ -82,12 +77,15 @@ def test_series_is_applied_as_commits_and_reused(tree, layout, reporter):
     before = state(tree)[1:]
     applied = apply_series(tree, series, layout, reporter)
     assert git(
-        tree, "log", "--format=%s|%an|%cn|%ad|%cd", "--reverse", f"base..{applied.commit}"
+        tree.path, "log", "--format=%s|%an|%cn|%ad|%cd", "--reverse", f"base..{applied.commit}"
     ).splitlines() == [
         f"[tiny] change {number}|A U Thor|qemu-harness" + 2 * "|Tue Feb 1 10:00:00 2022 +0100"
         for number in (1, 2)
     ]
-    assert git(tree, "diff", "--name-only", "base", applied.commit).split() == ["os-posix.c", "sub/new.c"]
+    assert git(tree.path, "diff", "--name-only", "base", applied.commit).split() == [
+        "os-posix.c",
+        "sub/new.c",
+    ]
     assert state(tree)[1:] == before
     again = apply_series(tree, series, layout, reporter)
     assert (again.commit, again.reused) == (applied.commit, True)
@@ -96,7 +94,9 @@ def test_series_is_applied_as_commits_and_reused(tree, layout, reporter):
 def test_ids_depend_only_on_base_and_series(tree, layout, reporter, monkeypatch, tmp_path):
     series = write(layout, change("os-posix.c", 10, ["line 10"], ["ten"]))
     first = apply_series(tree, series, layout, reporter)
-    git(tree, "update-ref", "-d", f"refs/harness/mine/{series.digest[:12]}-{start_of(tree, 'base')[:12]}")
+    git(
+        tree.path, "update-ref", "-d", f"refs/harness/mine/{series.digest[:12]}-{start_of(tree, 'base')[:12]}"
+    )
     (tmp_path / ".gitconfig").write_text(
         "[user]\nname = X\nemail = x@y\n[commit]\ngpgsign = true\n[am]\nkeepcr = true\n"
     )
@@ -114,13 +114,13 @@ def test_offsets_of_hunks_that_moved_are_noted(tree, layout, reporter):
 
 
 def test_three_way_merge_is_noted(tree, layout, reporter):
-    old = git(tree, "rev-parse", "base:os-posix.c").strip()
+    old = git(tree.path, "rev-parse", "base:os-posix.c")
     first = change("os-posix.c", 12, ["line 12"], ["twelve"])
     second = change("os-posix.c", 8, ["line 8"], ["eight"], context=5)
     second = second.replace("--- a/os-posix.c", f"index {old[:12]}..{'1' * 12} 100644\n--- a/os-posix.c")
     applied = apply_series(tree, write(layout, first, second), layout, reporter)
     assert "0002-x.patch: applied by a three-way merge" in applied.notes
-    text = git(tree, "show", f"{applied.commit}:os-posix.c")
+    text = git(tree.path, "show", f"{applied.commit}:os-posix.c")
     assert "eight\n" in text
     assert "twelve\n" in text
 
@@ -156,13 +156,13 @@ def test_missing_and_existing_files_are_reported(tree, layout, reporter):
 def test_leftovers_of_a_killed_apply_are_removed(tree, layout, reporter):
     left = layout.trees / ".tiny.apply"
     left.mkdir()
-    git(tree, "worktree", "add", "-q", "--detach", str(left / "tree"), "base")
+    git(tree.path, "worktree", "add", "-q", "--detach", str(left / "tree"), "base")
     before = state(tree)[0]
     with pytest.raises(ApplyError):
         apply_series(tree, write(layout, new_file("VERSION")), layout, reporter)
     assert state(tree)[0] == before
     assert not left.exists()
-    assert len(git(tree, "worktree", "list").splitlines()) == 1
+    assert len(git(tree.path, "worktree", "list").splitlines()) == 1
 
 
 def test_series_for_another_pin_is_a_warning(tree, layout, reporter):
@@ -192,11 +192,10 @@ def test_carriage_returns_of_files_are_kept_and_of_mails_removed(tree, layout, r
     else:
         diff = "diff --git a/crlf.txt b/crlf.txt\n--- a/crlf.txt\n+++ b/crlf.txt\n@@ -1,3 +1,3 @@\n"
         write(layout, diff + " one\r\n-two\r\n+TWO\r\n three\r\n")
-        file, wanted = "crlf.txt", "one\r\nTWO\r\nthree\r\n"
+        file, wanted = "crlf.txt", "one\r\nTWO\r\nthree"
     series = load_series(layout, "mine")
     commit = apply_series(tree, series, layout, reporter).commit
-    argv = ["git", "--git-dir", str(tree.path), "show", f"{commit}:{file}"]
-    assert wanted.encode() in subprocess.run(argv, check=True, capture_output=True).stdout
+    assert wanted in git(tree.path, "show", f"{commit}:{file}")
 
 
 ESCAPED = (
@@ -307,21 +306,18 @@ def test_links_inside_the_tree_may_be_added(tree, layout, reporter):
     commit = apply_series(
         tree, write(layout, new_file("sub/l", "../VERSION", mode="120000")), layout, reporter
     ).commit
-    assert git(tree, "show", f"{commit}:sub/l") == "../VERSION"
+    assert git(tree.path, "show", f"{commit}:sub/l") == "../VERSION"
 
 
 def test_names_with_wildcards_are_literal(tree, layout, reporter):
     first, second = new_file("#[x]*?.c"), new_file("!b c.c")
     commit = apply_series(tree, write(layout, first, second), layout, reporter).commit
-    assert set(git(tree, "diff", "--name-only", "base", commit).splitlines()) == {"!b c.c", "#[x]*?.c"}
+    assert set(git(tree.path, "diff", "--name-only", "base", commit).splitlines()) == {"!b c.c", "#[x]*?.c"}
 
 
 def test_hooks_are_not_run(tree, layout, reporter, monkeypatch, tmp_path):
     for name in ("applypatch-msg", "pre-applypatch", "post-checkout", "post-commit"):
-        hook = tree.path / "hooks" / name
-        hook.parent.mkdir(exist_ok=True)
-        hook.write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\n")
-        os.chmod(hook, 0o755)  # noqa: PTH101
+        write_program(tree.path / "hooks" / name, f"touch {tmp_path}/ran")
     apply_series(tree, write(layout, new_file("a.c")), layout, reporter)
     assert not (tmp_path / "ran").exists()
 

@@ -1,12 +1,10 @@
 import shutil
-import subprocess
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from harness.errors import OptionError, TreeError
-from harness.series import load_series
 from harness.tree import checkout, import_source, start_of
 from tests.unit.repositories import git
 from tests.unit.tree.test_apply import new_file, write
@@ -125,18 +123,8 @@ def test_locked_registration_of_a_killed_git_is_replaced(tree, layout, reporter,
         layout.build_root(tree.name, label) / ".src.new",
         layout.tree(tree.name).with_name(f".{tree.name}.apply") / "tree",
     ):
-        words = [
-            "worktree",
-            "add",
-            "-q",
-            "--lock",
-            "--reason",
-            "initializing",
-            "--detach",
-            str(path),
-            start_of(tree, "base"),
-        ]
-        subprocess.run(["git", "--git-dir", str(tree.path), *words], check=True)
+        words = ("add", "-q", "--lock", "--reason", "initializing", "--detach")
+        git(tree.path, "worktree", *words, path, start_of(tree, "base"))
         shutil.rmtree(path)
     assert checkout(tree, variant, series, layout, reporter).path.is_dir()
 
@@ -165,11 +153,6 @@ def test_patched_without_a_series_is_refused(tree, layout, reporter):
         checkout(tree, "other", None, layout, reporter)
 
 
-def test_label_contains_the_name_of_the_series(tree, layout, reporter):
-    write(layout, new_file("a.c"))
-    assert checkout(tree, "patched", load_series(layout, "mine"), layout, reporter).label == "patched-mine"
-
-
 def test_checkouts_of_a_regenerated_tree_are_not_mixed_up(tree, layout, reporter, tmp_path):
     """Their registrations have the numbers of other checkouts then."""
     kept = tmp_path / "kept"
@@ -181,7 +164,4 @@ def test_checkouts_of_a_regenerated_tree_are_not_mixed_up(tree, layout, reporter
     for variant in ("pristine", "base", "pristine"):
         path = checkout(tree, variant, None, layout, reporter).path
         assert (path / "util" / "feature.c").exists() == (variant == "pristine")
-        status = subprocess.run(
-            ["git", "-C", path, "status", "--porcelain"], check=True, capture_output=True, text=True
-        )
-        assert status.stdout == ""
+        assert git(path, "status", "--porcelain") == ""

@@ -15,7 +15,7 @@ from harness.source.clone import merge_base, open_clone, upstream_branch
 from harness.tree import checkout, import_source, start_of
 from tests.unit.build.support import make_options
 from tests.unit.conftest import RELEASE
-from tests.unit.repositories import git, write_files
+from tests.unit.repositories import git, make_repository, write_files
 
 
 def state(folder):
@@ -34,9 +34,7 @@ def clone(tmp_path):
     """Two commits on master, one more on topic, which is checked out."""
     folder = write_files(tmp_path / "my qemu", RELEASE)
     (folder / "configure").chmod(0o755)
-    git(folder, "init", "-q", "-b", "master")
-    git(folder, "add", "-f", ".")
-    git(folder, "commit", "-qm", "one")
+    make_repository(folder)
     (folder / "util" / "other.c").write_text("int two;\n")
     git(folder, "commit", "-qam", "two")
     git(folder, "checkout", "-qb", "topic")
@@ -130,23 +128,14 @@ def test_submodules_are_noted_and_left_out(clone, use, reporter, layout, tmp_pat
 
 
 def test_subprojects_that_the_clone_has_downloaded_are_copied(clone, use, layout, reporter):
-    folder = clone / "subprojects"
-    folder.mkdir()
-    for name in ("keycodemapdb", "slirp"):
-        (folder / f"{name}.wrap").write_text("[wrap-git]\n")
-    (folder / ".gitignore").write_text("/keycodemapdb\n/other\n")
+    wraps = {f"{name}.wrap": "[wrap-git]\n" for name in ("keycodemapdb", "slirp")}
+    folder = write_files(clone / "subprojects", {**wraps, ".gitignore": "/keycodemapdb\n/other\n"})
     git(clone, "add", ".")
     git(clone, "commit", "-qm", "wraps")
     for name in ("keycodemapdb", "other"):
-        (folder / name / ".git").mkdir(parents=True)
-        (folder / name / "data.csv").write_text(name)
+        write_files(folder / name, {".git/HEAD": "", "data.csv": name})
     made = checkout(use(clone), "pristine", None, layout, reporter).path / "subprojects"
-    assert sorted(path.name for path in made.iterdir()) == [
-        ".gitignore",
-        "keycodemapdb",
-        "keycodemapdb.wrap",
-        "slirp.wrap",
-    ]
+    assert {path.name for path in made.iterdir()} == {*wraps, ".gitignore", "keycodemapdb"}
     assert [path.name for path in (made / "keycodemapdb").iterdir()] == ["data.csv"]
     (made / "keycodemapdb" / "data.csv").write_text("own")
     checkout(use(clone), "pristine", None, layout, reporter)

@@ -5,7 +5,7 @@ import pytest
 from harness.series import scan_changes
 from harness.tree.fit import fit_patches
 from harness.tree.moves import find_moves
-from tests.unit.repositories import git, write_files
+from tests.unit.repositories import make_repository
 
 
 def text(name, *changed):
@@ -30,11 +30,7 @@ def release(tmp_path):
 
     def make(files):
         folder = tmp_path / f"release-{len(list(tmp_path.iterdir()))}"
-        write_files(folder, files)
-        git(folder, "init", "-q")
-        git(folder, "add", ".")
-        git(folder, "commit", "-qm", "x")
-        return folder / ".git", "HEAD"
+        return make_repository(folder, files) / ".git", "HEAD"
 
     return make
 

@@ -1,7 +1,6 @@
 import hashlib
 import io
 import os
-import subprocess
 import tarfile
 from dataclasses import replace
 
@@ -19,17 +18,13 @@ from harness.tree.edits import edit_text
 from harness.tree.fastimport import REF, import_entries
 from harness.tree.git import Git, make_repository
 from harness.tree.paths import bad_link, bad_path
-from tests.unit.repositories import unpack
+from tests.unit.programs import write_program
+from tests.unit.repositories import git, unpack
 
 
 class SilentStep:
     def update(self, done, total=None, text=""):
         pass
-
-
-def git(path, *words):
-    argv = ["git", "--git-dir", str(path), *words]
-    return subprocess.run(argv, check=True, capture_output=True, text=True).stdout
 
 
 def test_import_keeps_bytes_modes_links_and_ignored_files(layout, reporter, make_source):
@@ -42,7 +37,7 @@ def test_import_keeps_bytes_modes_links_and_ignored_files(layout, reporter, make
     assert listed["meson.build"] == "100644"
     assert listed["link"] == "120000"
     assert "kept.log" in listed
-    assert git(tree.path, "show", "import:run.bat") == "unix line end\n"
+    assert git(tree.path, "show", "import:run.bat") == "unix line end"
 
 
 def test_pristine_has_the_prepare_edits_and_base_the_unmerge_edits(layout, reporter, make_source):
@@ -50,10 +45,10 @@ def test_pristine_has_the_prepare_edits_and_base_the_unmerge_edits(layout, repor
     base = start_of(tree, "base")
     assert "blobs = true" in git(tree.path, "show", "import:meson.build")
     assert git(tree.path, "show", "pristine:meson.build") == (
-        "project('tiny')\nblobs = false\nhas_feature = true\n"
+        "project('tiny')\nblobs = false\nhas_feature = true"
     )
-    assert git(tree.path, "show", "base:meson.build") == "project('tiny')\nblobs = false\n"
-    assert git(tree.path, "show", "base:util/meson.build") == "util_ss.add(files('other.c'))\n"
+    assert git(tree.path, "show", "base:meson.build") == "project('tiny')\nblobs = false"
+    assert git(tree.path, "show", "base:util/meson.build") == "util_ss.add(files('other.c'))"
     assert "util/feature.c" not in git(tree.path, "ls-tree", "-r", "--name-only", "base")
     assert git(tree.path, "rev-list", "base").split()[:2] == [base, tree.pristine]
 
@@ -68,10 +63,7 @@ def test_a_pin_without_unmerge_edits_has_no_base(layout, reporter, make_source):
 def test_ids_do_not_depend_on_the_configuration_of_git(layout, reporter, make_source, monkeypatch, tmp_path):
     source = make_source()
     first = import_source(source, layout, reporter)
-    hook = tmp_path / "hooks" / "post-checkout"
-    hook.parent.mkdir()
-    hook.write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\n")
-    hook.chmod(0o755)
+    hook = write_program(tmp_path / "hooks" / "post-checkout", f"touch {tmp_path}/ran")
     (tmp_path / "gitconfig").write_text(
         "[user]\nname = Other\nemail = other@example.org\n[core]\nautocrlf = true\n"
         f"hooksPath = {hook.parent}\n[commit]\ngpgsign = true\n[i18n]\ncommitEncoding = latin1\n"
@@ -85,7 +77,8 @@ def test_ids_do_not_depend_on_the_configuration_of_git(layout, reporter, make_so
     assert (second.pristine, start_of(second, "base")) == (first.pristine, start_of(first, "base"))
     assert not (tmp_path / "ran").exists()
     # The bytes are the same, so the id must be the same, too.
-    assert git(first.path, "rev-parse", "base^{tree}") == git(second.path, "rev-parse", "base^{tree}")
+    bases = {Git(repository=tree.path).read("rev-parse", "base^{tree}") for tree in (first, second)}
+    assert len(bases) == 1
 
 
 def test_second_import_reuses_the_tree(layout, reporter, make_source):
@@ -122,7 +115,7 @@ def test_damaged_tree_is_recreated(layout, reporter, make_source, damage):
                 pack.unlink()
         (first.path / "harness.json").unlink()
     assert import_source(source, layout, reporter) == first
-    assert git(first.path, "rev-parse", "pristine").strip() == first.pristine
+    assert git(first.path, "rev-parse", "pristine") == first.pristine
 
 
 def test_leftovers_of_a_killed_import_are_removed(layout, reporter, make_source):
@@ -188,13 +181,6 @@ def test_unsafe_members_are_refused(tmp_path, members, problem):
     assert git.find(REF) is None
 
 
-def test_refused_archive_leaves_no_tree(layout, reporter, make_source, tmp_path):
-    source = replace(make_source(), path=tar_with(tmp_path, member("top/x"), member("top/../../x")))
-    with pytest.raises(TreeError):
-        import_source(source, layout, reporter)
-    assert not layout.tree("tiny").exists()
-
-
 def test_hard_link_is_imported_as_a_copy(layout, reporter, make_source, tmp_path):
     source = make_source()
     path = tmp_path / "hard.tar"
@@ -203,7 +189,7 @@ def test_hard_link_is_imported_as_a_copy(layout, reporter, make_source, tmp_path
             new.addfile(info, old.extractfile(info) if info.isreg() else None)
         new.addfile(member("qemu-1.2.3/twin", tarfile.LNKTYPE, "qemu-1.2.3/VERSION"))
     tree = import_source(replace(source, path=path), layout, reporter)
-    assert git(tree.path, "show", "import:twin") == "1.2.3\n"
+    assert git(tree.path, "show", "import:twin") == "1.2.3"
 
 
 def test_facts_are_read_from_the_release(layout, reporter, make_source):

@@ -90,7 +90,7 @@ def test_error_names_first_what_stops_the_series(layout):
         check_validate(layout, found(*unsigned(1, 2), verdict="findings"))
 
 
-def test_base_in_a_clone_is_named_by_its_commit() -> None:
+def test_base_in_a_clone_is_named_by_its_commit():
     """The name of a clone's tree means nothing to the author of a series."""
     pinned = found(verdict="clean")
     assert f"Base: {pinned.base} of pin {pinned.pin}." in reply(pinned)

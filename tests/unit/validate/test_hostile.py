@@ -2,9 +2,7 @@
 
 import subprocess
 import sys
-import time
 
-import psutil
 import pytest
 
 from harness import diskwatch
@@ -18,7 +16,8 @@ from harness.validate import run as module
 from harness.validate.run import record_validate
 from tests.unit.build.support import FAKE, make_options
 from tests.unit.conftest import tiny_source
-from tests.unit.repositories import git, write_files
+from tests.unit.programs import running, wait_until
+from tests.unit.repositories import git, make_repository, write_files
 
 pytestmark = pytest.mark.slow
 
@@ -50,9 +49,7 @@ def hostile(layout, home, tmp_path, monkeypatch):
         folder = tmp_path / "third-party"
         write_files(folder, files)
         (folder / "configure").chmod(0o755)
-        git(folder, "init", "-q")
-        git(folder, "add", ".")
-        git(folder, "commit", "-q", "-m", "release")
+        make_repository(folder)
         text = (folder / "configure").read_text()
         assert "\nset -eu\n" in text
         (folder / "configure").write_text(text.replace("\nset -eu\n", f"\nset -eu\n{script}\n"))
@@ -132,14 +129,7 @@ def test_network_access_fails_the_build_of_the_series(hostile):
 def test_daemon_of_the_build_is_ended(hostile):
     results = hostile(f"setsid -f sleep {NAP} < /dev/null > /dev/null 2>&1; sleep 0.1")
     assert _outcomes(results) == ["ok", "ok"], _summary(results)
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline and _running():
-        time.sleep(0.05)
-    assert not _running()
-
-
-def _running():
-    return any(NAP in (one.info["cmdline"] or []) for one in psutil.process_iter(["cmdline"]))
+    wait_until(lambda: not running(f"sleep {NAP}"))
 
 
 def test_fork_bomb_is_limited(hostile, monkeypatch):
@@ -149,7 +139,7 @@ def test_fork_bomb_is_limited(hostile, monkeypatch):
         pytest.skip("control groups cannot be created here")
     assert results.verdict == "build"
     assert "ork" in _summary(results)
-    assert not _running()
+    assert not running(f"sleep {NAP}")
 
 
 def test_disk_usage_of_the_build_is_limited(hostile, layout, monkeypatch):

@@ -1,19 +1,16 @@
 """Verdicts and output formats: SARIF (checked with the official schema), JUnit, TAP, mail, annotations."""
 
-import io
 import json
 import re
 from email import message_from_string, policy
 
 import jsonschema
-import msgspec
 import pytest
 from junitparser import JUnitXml
-from rich.console import Console
+from msgspec.structs import replace
 
 from harness.check import (
     RULES,
-    Bisect,
     CommitBuild,
     CompiledFiles,
     Fit,
@@ -21,8 +18,6 @@ from harness.check import (
     StageRow,
     TestRow,
     ValidatedPatch,
-    ValidatedSeries,
-    ValidateResults,
 )
 from harness.errors import (
     ApplyError,
@@ -41,7 +36,9 @@ from harness.validate.sarif import sarif
 from harness.validate.table import compiled_line, render_validate
 from harness.validate.tap import tap
 from harness.validate.verdict import check_validate
+from tests.fuzz.site import sample_results
 from tests.unit.schemas import validate
+from tests.unit.screen import rendered
 
 EVIL = "a\x00b \x1b[31m <&> \u2028 'quoted' 100% :: ,\nnext"
 
@@ -61,29 +58,10 @@ def results(**changes):
         for number in (1, 2)
     )
     fields = {
-        "command": "nox -s validate -- -Dseries=x",
-        "started": "2026-01-02T03:04:05+00:00",
-        "finished": "2026-01-02T03:05:05+00:00",
-        "complete": True,
-        "verdict": "findings",
-        "machine": "Debian, Linux 6, 2 CPUs, 23 GiB",
         "options": {"fail_on": "warning"},
         "pin": "7.2",
-        "base": "pristine",
-        "base_commit": "b" * 40,
         "isolation": "none",
-        "series": ValidatedSeries(
-            name="x",
-            source="x.mbox",
-            kind="mailbox",
-            title="things",
-            version=2,
-            rfc=False,
-            total=2,
-            sha256="1" * 64,
-            cover_sha256="",
-            patches=patches,
-        ),
+        "series": replace(sample_results().series, title="things", patches=patches),
         "fits": tuple(Fit(pin=pin, patch=n, kind="clean") for pin in ("7.2", "10.0") for n in (1, 2)),
         "findings": (
             RULES["cover-missing"].finding("none came"),
@@ -97,7 +75,9 @@ def results(**changes):
             CommitBuild(patch=n, commit="c" * 40, host="native", outcome="ok", seconds=10.0 * (3 - n))
             for n in range(3)
         ),
-        "bisect": Bisect(cold_s=100.0, all_s=120.0, ratio=1.2),
+        "compiled": None,
+        "proofs": (),
+        "coverage": (),
         "tests": (
             TestRow(patch=0, suite="unit", name="flaky", outcome="failed", seconds=1.0, reason="always"),
             TestRow(patch=1, suite="unit", name="flaky", outcome="failed", seconds=1.0, reason="always"),
@@ -105,7 +85,7 @@ def results(**changes):
         ),
         "stages": (StageRow(name="behaviour", outcome="not run", reason="series.toml names no suites"),),
     }
-    return ValidateResults(**(fields | changes))
+    return sample_results(**(fields | changes))
 
 
 def test_sarif_is_valid_and_contains_every_finding():
@@ -129,7 +109,7 @@ def test_sarif_is_valid_and_contains_every_finding():
 def test_all_formats_are_written_and_can_be_read(layout):
     run = results()
     write_json(validate_file(layout), run)
-    assert read_validate(layout) == msgspec.structs.replace(run, options={"fail_on": "warning"})
+    assert read_validate(layout) == replace(run, options={"fail_on": "warning"})
     written = {path.name: path for path in write_outputs(layout, run)}
     document = JUnitXml.fromfile(str(written["validate.junit.xml"]))
     failed = {
@@ -141,7 +121,7 @@ def test_all_formats_are_written_and_can_be_read(layout):
     rows = json.loads(written["validate.codequality.json"].read_text(encoding="utf-8"))
     assert len({row["fingerprint"] for row in rows}) == len(rows) == 4
     assert rows[3]["location"]["path"] == "0002-x.patch"
-    write_json(validate_file(layout), msgspec.structs.replace(run, schema=99))
+    write_json(validate_file(layout), replace(run, schema=99))
     with pytest.raises(StorageError, match="schema 99"):
         read_validate(layout)
 
@@ -185,9 +165,7 @@ def test_annotations_are_printed_only_in_github_actions():
 
 
 def test_table_shows_findings_and_ratio():
-    console = Console(width=120, record=True, file=io.StringIO())
-    console.print(render_validate(results()))
-    text = console.export_text()
+    text = rendered(render_validate(results()), width=120)
     for word in ("1.20 times", "dco-missing", "flaky", "whitespace-trailing", "applies to", "2 warnings"):
         assert word in text
 
@@ -195,9 +173,9 @@ def test_table_shows_findings_and_ratio():
 def test_reply_names_the_patches_as_they_were_sent():
     whole = results()
     first, second = whole.series.patches
-    lone = msgspec.structs.replace(
+    lone = replace(
         whole.series,
-        patches=(msgspec.structs.replace(first, label="03/12"), second),
+        patches=(replace(first, label="03/12"), second),
         total=12,
         title=first.subject,
         cover_sha256="",
@@ -206,20 +184,18 @@ def test_reply_names_the_patches_as_they_were_sent():
     assert text.startswith(f"Subject: Re: [PATCH v2 03/12] {first.subject}\n")
     assert f"> [03/12] {first.subject}" in text
     assert "> [2/12] " in text, "a subject without a number"
-    covered = msgspec.structs.replace(lone, cover_sha256="1")
+    covered = replace(lone, cover_sha256="1")
     assert reply(results(series=covered)).startswith("Subject: Re: [PATCH v2 0/12] ")
-    named = msgspec.structs.replace(covered, cover_message_id="cover@e.org")
+    named = replace(covered, cover_message_id="cover@e.org")
     assert "\nIn-Reply-To: <cover@e.org>\nReferences: <cover@e.org>\n" in reply(results(series=named))
-    own = msgspec.structs.replace(lone, title="another title")
+    own = replace(lone, title="another title")
     assert reply(results(series=own)).startswith("Subject: Re: [PATCH v2 0/12] ")
 
 
 def test_name_of_the_folder_of_a_clone_is_not_shown():
     fits = tuple(Fit(pin=pin, patch=1, kind="clean") for pin in ("clone-q-12", "10.0"))
     run = results(pin="clone-q-12", fits=fits, options={"source": "q@1"})
-    console = Console(width=200, record=True, file=io.StringIO())
-    console.print(render_validate(run))
-    for text in (console.export_text(), page(run), str(fit_words(run)), reply(run)):
+    for text in (rendered(render_validate(run), width=200), page(run), str(fit_words(run)), reply(run)):
         assert "clone-q-12" not in text
     assert fit_words(run) == (("base", "clean"), ("10.0", "clean"))
     assert fit_words(results(fits=fits)) == (("clone-q-12", "clean"), ("10.0", "clean"))
@@ -228,9 +204,8 @@ def test_name_of_the_folder_of_a_clone_is_not_shown():
 def test_table_and_reply_state_how_much_was_compiled():
     files = CompiledFiles(compiled=1, changed=2, targets=("aarch64-softmmu",))
     line = "1 of 2 changed source files compiled (aarch64-softmmu)"
-    console = Console(width=120, record=True, file=io.StringIO())
-    console.print(render_validate(results(compiled=files)))
-    assert line in console.export_text()
+    text = rendered(render_validate(results(compiled=files)), width=120)
+    assert line in text
     assert line in reply(results(compiled=files))
     some = HeaderUse(file="a.h", compiled=3, sources=5)
     none = HeaderUse(file="b.h", compiled=0, sources=5)
@@ -270,7 +245,7 @@ BAD_BUILD = CommitBuild(patch=1, commit="c", host="native", outcome="failed", se
 )
 def test_each_verdict_has_its_error(changes, verdict, error, layout):
     run = results(**changes)
-    run = msgspec.structs.replace(run, verdict=verdict_of(run, "warning"))
+    run = replace(run, verdict=verdict_of(run, "warning"))
     assert run.verdict == verdict
     if error is None:
         check_validate(layout, run)
@@ -282,11 +257,11 @@ def test_each_verdict_has_its_error(changes, verdict, error, layout):
 
 def test_patch_without_commit_does_not_apply_unless_the_tree_contains_it():
     run = results()
-    lost = msgspec.structs.replace(run.series.patches[1], commit="")
-    series = msgspec.structs.replace(run.series, patches=(run.series.patches[0], lost))
-    assert verdict_of(msgspec.structs.replace(run, series=series), "never") == "apply"
+    lost = replace(run.series.patches[1], commit="")
+    series = replace(run.series, patches=(run.series.patches[0], lost))
+    assert verdict_of(replace(run, series=series), "never") == "apply"
     fits = (run.fits[0], Fit(pin="7.2", patch=2, kind="already"))
-    contained = msgspec.structs.replace(run, series=series, fits=fits, findings=())
+    contained = replace(run, series=series, fits=fits, findings=())
     assert verdict_of(contained, "warning") == "clean"
 
 

@@ -1,9 +1,5 @@
 """What QEMU's tests show of a series, in lines for a terminal and a mail."""
 
-import io
-
-from rich.console import Console
-
 from harness.check import RULES, CoveredFile, TestProof, TestRow
 from harness.validate.gather import proof_lines, skipped_lines
 from harness.validate.page import page
@@ -11,6 +7,7 @@ from harness.validate.points import points
 from harness.validate.reply import reply
 from harness.validate.table import render_validate
 from tests.fuzz.markup import read_page
+from tests.unit.screen import rendered
 from tests.unit.validate.test_outputs import results
 
 
@@ -54,9 +51,7 @@ def test_proofs_are_reported_with_their_reasons():
         "test b of patch 2: passes on the base",
     ]
     assert f"{lines[1]}." in reply(run)
-    console = Console(file=io.StringIO(), width=200)
-    console.print(render_validate(run))
-    assert lines[0] in console.file.getvalue()
+    assert lines[0] in rendered(render_validate(run), width=200)
 
 
 def test_rule_of_the_finding_is_listed():
