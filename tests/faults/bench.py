@@ -1,16 +1,14 @@
 """Common parts of the cases: their working folder, the result of a trial, and the list of cases."""
 
 import contextlib
-import itertools
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.faults.server import Server
-from tests.faults.world import Ended, World, kill_marked
+from tests.faults.world import WORDS, Ended, World, kill_marked
 
 TRACEBACK = "Traceback (most recent call last)"
 INTERNAL = 70
@@ -126,17 +124,23 @@ def first(*problems: str) -> str:
     return next(filter(None, problems), "")
 
 
+def tried(
+    world: World, name: str, stage: str, *codes: int, contains: str = "", before: Sequence[str] = ()
+) -> Tried:
+    """Run a stage; see ``judge``."""
+    ended = world.run(stage, *WORDS, before=before)
+    return Tried(name=name, reason=judge(ended, *codes, contains=contains))
+
+
+def whole(world: World, name: str, *, built_only: bool = False, before: Sequence[str] = ()) -> Tried:
+    """Run teardown, or only a build: it must succeed, and its results must be right."""
+    ended = world.run("build" if built_only else "teardown", *WORDS, before=before)
+    return Tried(name=name, reason=first(judge(ended, 0), world.problems(built_only=built_only)))
+
+
 def stage_under_way(lines: list[str]) -> str:
     """Return the last step in a run's progress that had started and not ended."""
     begun = [line.strip().removesuffix(" …") for line in lines if line.rstrip().endswith(" …")]
     ended = [line for line in lines if ": done in " in line or ": failed in " in line]
     open_ = [title for title in begun if sum(line.startswith(f"{title}: ") for line in ended) == 0]
     return (open_ or ["between steps"])[-1]
-
-
-def interleave(*parts: list[str]) -> list[str]:
-    """Take one word of each part in turn."""
-    return [word for group in itertools.zip_longest(*parts) for word in group if word is not None]
-
-
-__all__ = ["CASES", "Bench", "Case", "Server", "Tried", "case", "first", "judge", "stage_under_way"]

@@ -3,10 +3,11 @@
 import contextlib
 import os
 import shutil
-from collections.abc import Callable, Generator, Iterator
+import stat
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
-from tests.faults.bench import Bench, Tried, case, first, judge
+from tests.faults.bench import Bench, Tried, case, first, judge, tried, whole
 from tests.faults.world import WORDS, World
 
 BAD: dict[str, bytes] = {
@@ -70,8 +71,7 @@ def bad_input(bench: Bench) -> Generator[Tried]:
             file.rmdir()
             file.write_bytes(good)
             yield Tried(name=f"{file.name} is a folder", reason=judge(ended, 2, 7, 14))
-        ended = world.run("build", *WORDS)
-        yield Tried(name="all restored", reason=first(judge(ended, 0), world.problems(built_only=True)))
+        yield whole(world, "all restored", built_only=True)
 
 
 @case("damage")
@@ -79,8 +79,7 @@ def damage(bench: Bench) -> Generator[Tried]:
     """files of an earlier run (stamps, results, git's files, a binary, caches) are emptied or overwritten:
     the run regenerates them and is correct, or prints what to remove"""
     with bench.world() as world:
-        ended = world.run("build", *WORDS)
-        yield Tried(name="undamaged", reason=first(judge(ended, 0), world.problems(built_only=True)))
+        yield whole(world, "undamaged", built_only=True)
         files = [world.root / name for name in CACHES]
         files += [file for pattern in KEPT for file in sorted(world.cache.glob(pattern))]
         for file in files[:2] if bench.quick else files:
@@ -128,44 +127,25 @@ def poisoned_cache(bench: Bench) -> Generator[Tried]:
     """a cache belongs to another user, is writable by others, contains an entry of another user, or can be
     replaced by others: it is refused, with a remedy"""
     with bench.world() as world:
-        ended = world.run("fetch", *WORDS)
-        yield Tried(name="owned by the user", reason=judge(ended, 0))
-        loose: dict[str, tuple[Callable[[], None], Callable[[], None]]] = {
-            "writable by all": (lambda: world.cache.chmod(0o777), lambda: world.cache.chmod(0o755)),
-            "a folder in it writable by all": (
-                lambda: world.archive.parent.chmod(0o777),
-                lambda: world.archive.parent.chmod(0o755),
-            ),
-            "a folder above it writable by all": (
-                lambda: world.folder.chmod(0o777),
-                lambda: world.folder.chmod(0o700),
-            ),
+        yield tried(world, "owned by the user", "fetch", 0)
+        archive = world.archive.parent
+        loose: dict[str, tuple[Path, int, int, int]] = {
+            "writable by all": (world.cache, 0o777, -1, -1),
+            "a folder in it writable by all": (archive, 0o777, -1, -1),
+            "a folder above it writable by all": (world.folder, 0o777, -1, -1),
         }
         if os.geteuid() == 0:
             loose |= {
-                "owned by another user": (
-                    lambda: os.chown(world.cache, 12345, 0),
-                    lambda: os.chown(world.cache, 0, 0),
-                ),
-                "an entry owned by another user": (
-                    lambda: os.chown(world.archive.parent, 12345, 0),
-                    lambda: os.chown(world.archive.parent, 0, 0),
-                ),
-                "writable by a group with other users": (
-                    lambda: _give(world.cache, 100, 0o775),
-                    lambda: _give(world.cache, 0, 0o755),
-                ),
+                "owned by another user": (world.cache, 0o755, 12345, 0),
+                "an entry owned by another user": (archive, 0o755, 12345, 0),
+                "writable by a group with other users": (world.cache, 0o775, 0, 100),
             }
-        for name, (loosen, restore) in loose.items():
-            loosen()
-            ended = world.run("fetch", *WORDS)
-            restore()
-            yield Tried(name=name, reason=judge(ended, 14, contains="cache"))
-        ended = world.run("fetch", *WORDS)
-        yield Tried(name="owned by the user again", reason=judge(ended, 0))
-
-
-def _give(folder: Path, group: int, mode: int) -> None:
-    """Change owner, group and mode of ``folder``: root, ``group``, ``mode``."""
-    os.chown(folder, 0, group)
-    folder.chmod(mode)
+        for name, (place, mode, owner, group) in loose.items():
+            before = place.stat()
+            os.chown(place, owner, group)
+            place.chmod(mode)
+            tried_now = tried(world, name, "fetch", 14, contains="cache")
+            os.chown(place, before.st_uid, before.st_gid)
+            place.chmod(stat.S_IMODE(before.st_mode))
+            yield tried_now
+        yield tried(world, "owned by the user again", "fetch", 0)

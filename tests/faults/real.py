@@ -9,7 +9,7 @@ from pathlib import Path
 from harness.layout import find_layout
 from harness.options import parse_options
 from harness.source.pin import find_pin
-from tests.faults.bench import Bench, Tried, case, first, judge
+from tests.faults.bench import Bench, Tried, case, whole
 from tests.faults.kills import VICTIMS, kill_after
 from tests.faults.standin import ROOT
 from tests.faults.world import World
@@ -75,5 +75,4 @@ def kill_qemu(bench: Bench) -> Generator[Tried]:
             if draw.random() < 0.5:  # otherwise most later kills would interrupt timing and report
                 assert isinstance(world, RealWorld)
                 world.reset()
-        ended = world.teardown()
-        yield Tried(name="a complete run", reason=first(judge(ended, 0), world.problems()))
+        yield whole(world, "a complete run")

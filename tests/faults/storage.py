@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Generator
 from pathlib import Path
 
-from tests.faults.bench import Bench, Tried, case, first, judge, stage_under_way
+from tests.faults.bench import Bench, Tried, case, first, judge, stage_under_way, tried, whole
 from tests.faults.standin import ARCHIVE
 from tests.faults.world import WORDS, World
 
@@ -56,10 +56,7 @@ def disk_full(bench: Bench) -> Generator[Tried]:
                     reason=judge(ended, FULL),
                 )
             ballast.file.unlink(missing_ok=True)
-            ended = world.run("build", *WORDS)
-            yield Tried(
-                name="more space, after build", reason=first(judge(ended, 0), world.problems(built_only=True))
-            )
+            yield whole(world, "more space, after build", built_only=True)
             for line, name in LATE:
                 ballast.leave(4096 if not line else 10**8)
                 running = world.start("teardown", *WORDS)
@@ -72,8 +69,7 @@ def disk_full(bench: Bench) -> Generator[Tried]:
                 ballast.file.unlink(missing_ok=True)
                 if bench.quick:
                     break
-            ended = world.teardown()
-            yield Tried(name="more space, after guest", reason=first(judge(ended, 0), world.problems()))
+            yield whole(world, "more space, after guest")
         finally:
             bench.worlds.remove(world)
             world.close()
@@ -101,25 +97,19 @@ def network_gone(bench: Bench) -> Generator[Tried]:
         yield Tried(name="during fetch", reason=first(judge(ended, FETCH), world.leftovers()))
         if not bench.quick:
             world.server.fault = "stall"
-            ended = world.run("fetch", *WORDS)
-            yield Tried(name="a server stops sending", reason=judge(ended, FETCH, contains="timed out"))
-        ended = world.run("fetch", *WORDS)
-        yield Tried(name="network restored", reason=judge(ended, 0))
+            yield tried(world, "a server stops sending", "fetch", FETCH, contains="timed out")
+        yield tried(world, "network restored", "fetch", 0)
         if bench.quick:
-            ended = world.run("build", *WORDS, before=away)
-            yield Tried(name="after fetch", reason=first(judge(ended, 0), world.problems(built_only=True)))
+            yield whole(world, "after fetch", built_only=True, before=away)
             return
-        ended = world.teardown(before=away)
-        yield Tried(name="after fetch, complete run", reason=first(judge(ended, 0), world.problems()))
+        yield whole(world, "after fetch, complete run", before=away)
         debs = next(each for each in (world.cache / "downloads" / "debs").iterdir() if each.is_dir())
         kept = debs.with_name(f".{debs.name}")
         debs.rename(kept)
-        ended = world.teardown(before=away)
-        yield Tried(name="without firmware", reason=judge(ended, FETCH))
+        yield tried(world, "without firmware", "teardown", FETCH, before=away)
         shutil.rmtree(debs, ignore_errors=True)
         kept.rename(debs)
-        ended = world.teardown()
-        yield Tried(name="firmware restored", reason=first(judge(ended, 0), world.problems()))
+        yield whole(world, "firmware restored")
 
 
 @case("bad-downloads")
@@ -137,8 +127,7 @@ def bad_downloads(bench: Bench) -> Generator[Tried]:
             yield Tried(name=f"download {fault}", reason=reason)
         for file in world.archive.parent.glob("*.bad-*"):
             file.unlink()
-        ended = world.run("fetch", *WORDS)
-        yield Tried(name="correct download", reason=judge(ended, 0))
+        yield tried(world, "correct download", "fetch", 0)
         good = world.archive.read_bytes()
         bad = {
             "truncated": good[:-1000],
@@ -160,8 +149,6 @@ def bad_downloads(bench: Bench) -> Generator[Tried]:
             file.unlink()
         world.archive.unlink()
         world.archive.mkdir()
-        ended = world.run("fetch", *WORDS)
-        yield Tried(name=f"a folder in place of {ARCHIVE}", reason=judge(ended, 0, FULL))
+        yield tried(world, f"a folder in place of {ARCHIVE}", "fetch", 0, FULL)
         shutil.rmtree(world.archive, ignore_errors=True)
-        ended = world.run("build", *WORDS)
-        yield Tried(name="final build", reason=first(judge(ended, 0), world.problems(built_only=True)))
+        yield whole(world, "final build", built_only=True)

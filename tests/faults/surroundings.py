@@ -12,7 +12,7 @@ import termios
 import threading
 from collections.abc import Generator
 
-from tests.faults.bench import Bench, Tried, case, first, judge
+from tests.faults.bench import Bench, Tried, case, first, judge, tried, whole
 from tests.faults.standin import ROOT
 from tests.faults.world import WORDS, World
 
@@ -24,7 +24,7 @@ ODD = f"{QUOTED} $HOME;\\ ü"
 def environment(bench: Bench) -> Generator[Tried]:
     """no UTF-8, variables that are not text, no HOME, no TMPDIR, an empty PATH, no standard output: the run
     completes, or ends with an error with cause and remedy"""
-    whole: dict[str, dict[str, str | None]] = {
+    changes: dict[str, dict[str, str | None]] = {
         "locale C without UTF-8": {
             "LC_ALL": "C",
             "PYTHONCOERCECLOCALE": "0",
@@ -40,37 +40,31 @@ def environment(bench: Bench) -> Generator[Tried]:
         "COLUMNS that is not a number": {"COLUMNS": "many"},
     }
     with bench.world() as world:
-        ended = world.run("build", *WORDS)
-        yield Tried(name="unchanged", reason=judge(ended, 0))
-        for name, changed in whole.items():
+        yield tried(world, "unchanged", "build", 0)
+        for name, changed in changes.items():
             world.extra = changed
             shutil.rmtree(world.build / "7.2" / "base", ignore_errors=True)
-            ended = world.run("build", *WORDS)
-            yield Tried(name=name, reason=first(judge(ended, 0), world.problems(built_only=True)))
+            yield whole(world, name, built_only=True)
             if bench.quick:
                 break
         world.extra = {}
         if not bench.quick:
-            for changed in whole.values():
+            for changed in changes.values():
                 world.extra |= changed
-            ended = world.teardown()
-            yield Tried(name="all of these at once", reason=first(judge(ended, 0), world.problems()))
+            yield whole(world, "all of these at once")
         world.extra = {"PATH": "/nonexistent"}
-        ended = world.run("build", *WORDS)
-        yield Tried(name="an empty PATH", reason=judge(ended, 3))
+        yield tried(world, "an empty PATH", "build", 3)
         world.extra = {"HOME": None, "QEMU_HARNESS_CACHE": None, "XDG_CACHE_HOME": None}
         ended = world.run("which", "base", "x86_64-softmmu", *WORDS)
         yield Tried(name="no HOME and no cache variable", reason=judge(ended, 0))
         world.extra = {"HOME": "/proc/nonexistent", "QEMU_HARNESS_CACHE": None}
-        ended = world.run("build", *WORDS)
-        yield Tried(name="a cache folder that cannot be created", reason=judge(ended, 14))
+        yield tried(world, "a cache folder that cannot be created", "build", 14)
         world.extra = {}
         for name, redirect in (("standard output closed", ">&-"), ("standard error closed", "2>&-")):
             ended = world.run("build", *WORDS, before=("sh", "-c", f'exec "$@" {redirect}', "sh"))
             reason = world.problems(built_only=True)
             yield Tried(name=name, reason=first(reason, "" if ended.code == 0 else ended.tail()))
-        ended = world.run("build", *WORDS, before=("sh", "-c", '"$@" >/dev/full', "sh"))
-        yield Tried(name="standard output full", reason=judge(ended, 14))
+        yield tried(world, "standard output full", "build", 14, before=("sh", "-c", '"$@" >/dev/full', "sh"))
 
 
 @case("paths", private=True)
@@ -82,36 +76,25 @@ def paths(bench: Bench) -> Generator[Tried]:
         world.cache.rename(odd)
         world.cache = odd
         world.extra = {"QEMU_HARNESS_TREES": str(world.folder / f"{ODD} trees")}
-        ended = world.run("build", *WORDS) if bench.quick else world.teardown()
-        reason = first(judge(ended, 0), world.problems(built_only=bench.quick))
-        yield Tried(name="cache and trees", reason=reason)
+        yield whole(world, "cache and trees", built_only=bench.quick)
     with bench.world(name=QUOTED) as world:
         ended = world.run("build", *WORDS)
         # QEMU's own configure refuses such a folder ("cannot contain spaces nor colons").
         yield Tried(name="build folder", reason=judge(ended, 2, contains="QEMU_HARNESS_BUILD"))
         world.extra = {"QEMU_HARNESS_BUILD": str(world.folder / "build")}
-        ended = world.run("build", *WORDS) if bench.quick else world.teardown()
-        yield Tried(
-            name="checkout, build folder elsewhere",
-            reason=first(judge(ended, 0), world.problems(built_only=bench.quick)),
-        )
+        yield whole(world, "checkout, build folder elsewhere", built_only=bench.quick)
         if bench.quick:
             return
     with bench.world() as world:
         subprocess.run(["mount", "--bind", world.root, world.root], check=True)
         try:
             subprocess.run(["mount", "-o", "remount,bind,ro", world.root], check=True)
-            ended = world.run("build", *WORDS)
-            yield Tried(name="read-only checkout", reason=judge(ended, 14, contains="QEMU_HARNESS_BUILD"))
+            yield tried(world, "read-only checkout", "build", 14, contains="QEMU_HARNESS_BUILD")
             world.extra = {
                 "QEMU_HARNESS_BUILD": str(world.folder / "build"),
                 "QEMU_HARNESS_TREES": str(world.folder / "trees"),
             }
-            ended = world.teardown()
-            yield Tried(
-                name="read-only checkout, other folders elsewhere",
-                reason=first(judge(ended, 0), world.problems()),
-            )
+            yield whole(world, "read-only checkout, other folders elsewhere")
         finally:
             subprocess.run(["umount", "-l", world.root], check=True)
 
@@ -121,8 +104,7 @@ def terminal(bench: Bench) -> Generator[Tried]:
     """a terminal of 40 columns, of 1 column, of unknown width, or one that is closed during the run: no line
     is wider than the terminal while a progress bar is shown, and the run is correct"""
     with bench.world() as world:
-        ended = world.run("build", *WORDS)
-        yield Tried(name="unchanged", reason=judge(ended, 0))
+        yield tried(world, "unchanged", "build", 0)
         for columns in (40,) if bench.quick else (40, 1, 0):
             stage = "report" if bench.quick else "teardown"
             code, text = at_terminal(world, columns, "build" if bench.quick else stage, *WORDS)
@@ -138,8 +120,7 @@ def terminal(bench: Bench) -> Generator[Tried]:
             )
         if not bench.quick:
             code, text = at_terminal(world, 80, "teardown", *WORDS, hang_up_after="round 1")
-            ended = world.teardown()
-            yield Tried(name="closed during the run", reason=first(judge(ended, 0), world.problems()))
+            yield whole(world, "closed during the run")
 
 
 def bar_lines(text: str) -> list[str]:

@@ -6,42 +6,27 @@ import re
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from harness.errors import FaultsError, OptionError
-from harness.machine import host_facts
 from tests.faults import __main__ as program
 from tests.faults.bench import CASES, Bench, Case, Tried, judge, stage_under_way
 from tests.faults.report import FaultRow, FaultsResults, check_faults, render_faults
 from tests.faults.weak import WEAKNESS, WEAKNESSES, Weakness, site
 from tests.faults.world import Ended
-
-ROOT = Path(__file__).resolve().parents[3]
+from tests.structs import filled
+from tests.unit.defaults import ROOT
+from tests.unit.screen import rendered_lines
 
 
 def row(outcome, name="this", case="kill"):
-    return FaultRow(
-        case=case,
-        name=name,
-        outcome=outcome,
-        reason="" if outcome == "survived" else "because",
-        duration_s=2.0,
-    )
+    reason = "" if outcome == "survived" else "because"
+    return FaultRow(case=case, name=name, outcome=outcome, reason=reason, duration_s=2.0)
 
 
 def results(*rows, complete=True):
-    return FaultsResults(
-        command="nox -s faults",
-        started="a",
-        finished="b",
-        complete=complete,
-        seed=1,
-        host=host_facts(),
-        rows=rows,
-    )
+    return filled(FaultsResults, complete=complete, rows=rows)
 
 
 def test_table_counts_trials_and_lists_failures():
@@ -52,10 +37,7 @@ def test_table_counts_trials_and_lists_failures():
         row("survived", case="paths"),
         complete=False,
     )
-    console = Console(width=120)
-    with console.capture() as capture:
-        console.print(render_faults(made))
-    lines = [" ".join(line.split()) for line in capture.get().splitlines()]
+    lines = rendered_lines(render_faults(made))
     assert {"kill 2 1 0 4", "paths 1 1 1 4", "all 3 2 1 8"} <= set(lines)
     assert "failed: kill: this: because" in lines
     assert "cancelled: paths: this: because" in lines
@@ -72,10 +54,7 @@ def test_failed_fault_is_an_error(layout):
 def test_missed_weakness_is_an_error(layout):
     noticed = results(row("noticed"), row("cancelled"))
     check_faults(layout, noticed)
-    console = Console(width=120)
-    with console.capture() as capture:
-        console.print(render_faults(noticed))
-    assert "noticed" in capture.get().splitlines()[0]
+    assert "noticed" in rendered_lines(render_faults(noticed))[0]
     with pytest.raises(FaultsError, match="1 of 2 weaknesses were not noticed"):
         check_faults(layout, results(row("noticed"), row("missed")))
 
