@@ -29,31 +29,11 @@ similarity index 100%
 rename from "old\\tname"
 rename to new
 """
-PATHS = tuple(
-    word.encode()
-    for word in (
-        *(
-            "../outside",
-            "a/../../outside",
-            "/etc/passwd",
-            ".git/hooks/post-checkout",
-            ".git/config",
-            ".GIT/x",
-        ),
-        *(
-            ".git /x",
-            "git~1/config",
-            "link/../../x",
-            "link/x",
-            ".gitmodules",
-            "./x",
-            "a//b",
-            "a\\b",
-            ".",
-            "..",
-        ),
-        *('"a/\\056\\056/x"', '"b/..\\057x"', "b/../../outside", "a/.git/config", "b/.g\u200cit/config"),
-    )
+PATHS = (
+    *rb"../outside a/../../outside /etc/passwd .git/hooks/post-checkout .git/config .GIT/x".split(),
+    *rb"git~1/config link/../../x link/x .gitmodules ./x a//b a\b . .. b/../../outside a/.git/config".split(),
+    *rb'"a/\056\056/x" "b/..\057x"'.split(),
+    *(b".git /x", "b/.g\u200cit/config".encode()),
 )
 """Paths that a patch must never reach."""
 MAIL_TOKENS = (
@@ -62,15 +42,16 @@ MAIL_TOKENS = (
     *(b"rename to ../x", b"rename from x", b"new file mode 120000", b"new file mode 160000", b"deleted file"),
     *(b"GIT binary patch", b"Binary files a/x and b/x differ", b"\\ No newline at end of file", b"\r\n"),
     *(b"=?utf-8?q?=00?=", b"=?x-none?b?!!!?=", b"=?utf-8?b?" + b"A" * 90 + b"?=", b"[PATCH v2 0/3]", b"\xff"),
+    *(b"Content-Type: multipart/mixed; boundary=b\n\n--b\n", b"Content-Type: message/rfc822\n\n", b"[PATCH]"),
     *(
-        b"Content-Type: multipart/mixed; boundary=b\n\n--b\n",
         b"Content-Transfer-Encoding: base64",
-        b"[PATCH]",
-    ),
-    *(b'Content-Type: text/plain; charset="utf-7"', b"charset=idna", b"charset=undefined", b"charset=zlib"),
-    *(
         b"Content-Type: text/plain; charset*=utf-8''%00",
-        b"Content-Type: message/rfc822\n\n",
+        b"charset=zlib",
+    ),
+    *(
+        b'Content-Type: text/plain; charset="utf-7"',
+        b"charset=idna",
+        b"charset=undefined",
         b"charset=punycode",
     ),
     *(
@@ -89,40 +70,9 @@ MAIL_TOKENS = (
     *(b"---------- Forwarded message ---------\n", b"+++ b/x.orig", b"In-Reply-To: <7@example.org>"),
 )
 TOML_TOKENS = (
-    *(
-        b'"../../x"',
-        b'"/etc/passwd"',
-        b'"\\u0000"',
-        b'"-x"',
-        b'""',
-        b"''",
-        b"[]",
-        b"{}",
-        b"true",
-        b"1",
-        b"-1",
-    ),
-    *(
-        b"99999999999999999999",
-        b"nan",
-        b"inf",
-        b"1e999",
-        b"2026-01-01",
-        b"12:00:00",
-        b"[" * 3000,
-        b'"\\uD800"',
-    ),
-    *(
-        b"[a.b]",
-        b"[[a]]",
-        b'"a/../b"',
-        b'".git/config"',
-        b'"a\\nb"',
-        b'"x"',
-        b"a.b.c = 1",
-        b'{"a" = {}}',
-        b"\xff",
-    ),
+    *rb""" "../../x" "/etc/passwd" "\u0000" "-x" "" '' [] {} true 1 -1 99999999999999999999 """.split(),
+    *rb""" nan inf 1e999 2026-01-01 12:00:00 "\uD800" [a.b] [[a]] "a/../b" ".git/config" """.split(),
+    *(b"[" * 3000, b"a.b.c = 1", b'{"a" = {}}', b"\xff", b'"a\\nb"', b'"x"'),
 )
 JSON_TOKENS = (
     *(b'"x"', b"null", b"-1", b"0", b"1e999", b"NaN", b"[]", b"{}", b"true", b"[" * 3000, b'{"a":' * 3000),

@@ -34,6 +34,7 @@ from harness.watch.model import Contents, Given, Run, Series, Version, WatchedPa
 from harness.watch.site.write import TEMPLATES, write_site
 from harness.watch.store import Store
 from tests.fuzz.markup import CONTROL, Reader, check_feed, check_markup, check_page, vocabulary
+from tests.structs import filled
 
 DIFF = """diff --git a/util/a.c b/util/a.c
 --- a/util/a.c
@@ -57,24 +58,19 @@ def sample_results(**changes: Any) -> ValidateResults:
         "complete": True,
         "verdict": "findings",
         "machine": "Debian, Linux 6, 2 CPUs, 23 GiB",
-        "options": {},
         "pin": "10.0",
         "base": "pristine",
         "base_commit": "b" * 40,
         "isolation": "bwrap",
-        "series": ValidatedSeries(
+        "series": filled(
+            ValidatedSeries,
             name="x",
-            source="x",
-            kind="mailbox",
             title="util: add three",
             version=2,
-            rfc=False,
             total=2,
             sha256="1" * 64,
-            cover_sha256="",
             patches=tuple(
-                ValidatedPatch(number=at, origin="x", subject=f"part {at}", author="A <a@b>", sha256="")
-                for at in (1, 2)
+                filled(ValidatedPatch, number=at, subject=f"part {at}", author="A <a@b>") for at in (1, 2)
             ),
         ),
         "fits": (
@@ -121,7 +117,7 @@ def sample_results(**changes: Any) -> ValidateResults:
             StageRow(name="behaviour", outcome="not run", reason="series.toml names no suites"),
         ),
     }
-    return ValidateResults(**(fields | changes))
+    return filled(ValidateResults, **(fields | changes))
 
 
 def sample(key: int = 1, **changes: Any) -> Series:

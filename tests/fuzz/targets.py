@@ -10,7 +10,7 @@ import lzma
 import os
 import posixpath
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -289,85 +289,43 @@ _QUILT = tuple(
 _ZSTD = b"\x28\xb5\x2f\xfd\x20\x04\x21\x00\x00text"
 _PACKED = (*(pack(seeds.mails()[0]) for pack in (gzip.compress, bz2.compress, lzma.compress)), _ZSTD)
 
-TARGETS: tuple[Target, ...] = (
-    Target(
-        name="patch",
-        about="patches, and the paths that they change",
-        examples=lambda layout: mutated(seeds.patches(layout), seeds.MAIL_TOKENS),
-        check=_patch,
-        share=3,
-    ),
-    Target(
-        name="mbox",
-        about="mailboxes and their threads",
-        examples=lambda _: mutated((*seeds.mailboxes(), *seeds.mails()), seeds.MAIL_TOKENS),
-        check=_mbox,
-        share=3,
-    ),
-    Target(
-        name="watch",
-        about="mails of a list, and the store of the watch",
-        examples=lambda _: mutated((*seeds.mailboxes(), *seeds.mails()), seeds.MAIL_TOKENS),
-        check=_watch,
-    ),
-    Target(
-        name="input",
-        about="folders with a series file, mailboxes as files",
-        examples=lambda _: mutated((*_QUILT, *_QUILT, *seeds.mailboxes()), seeds.MAIL_TOKENS),
-        check=_input,
-    ),
-    Target(
-        name="compressed",
-        about="compressed mailboxes",
-        examples=lambda _: mutated(_PACKED, (b"\xff", b"\0\0\0\0", b"BZh9", b"\x28\xb5\x2f\xfd")),
-        check=_compressed,
-    ),
-    Target(
-        name="form",
-        about="patches edited as bytes",
-        examples=lambda layout: mutated(seeds.patches(layout), seeds.MAIL_TOKENS),
-        check=_form,
-    ),
-    Target(
-        name="apply",
-        about="patches applied by git, in a repository that is checked afterwards",
-        examples=lambda _: mutated(seeds.appliable(), seeds.MAIL_TOKENS),
-        check=apply_in,
-        share=3,
-    ),
-    Target(
-        name="series",
-        about="series.toml",
-        examples=lambda layout: mutated(seeds.toml(layout, "series"), seeds.TOML_TOKENS),
-        check=_series_toml,
-    ),
-    Target(
-        name="pins",
-        about="pins.toml",
-        examples=lambda layout: mutated(seeds.toml(layout, "pins"), seeds.TOML_TOKENS),
-        check=_pins,
-    ),
-    Target(
-        name="gates",
-        about="gates.toml",
-        examples=lambda layout: mutated(seeds.toml(layout, "gates"), seeds.TOML_TOKENS),
-        check=_gates,
-    ),
-    Target(
-        name="declaration",
-        about="provenance.toml",
-        examples=lambda _: mutated((_DECLARATION,), seeds.TOML_TOKENS),
-        check=_declaration,
-    ),
-    Target(name="options", about="arguments of the command line", examples=_words, check=_options),
-    Target(
-        name="console",
-        about="console output of an emulated host",
-        examples=lambda _: mutated((_CONSOLE,), (b"\x1e", b"\n", *seeds.JSON_TOKENS)),
-        check=_console,
-    ),
-    *(
-        Target(name=name, about=about, examples=examples, check=check)
-        for name, about, examples, check in RESULTS
-    ),
+
+def _seeded(*files: bytes, tokens: Sequence[bytes] = seeds.MAIL_TOKENS) -> Callable[[Layout], Strategy]:
+    return lambda _: mutated(files, tokens)
+
+
+def _toml(kind: str) -> Callable[[Layout], Strategy]:
+    return lambda layout: mutated(seeds.toml(layout, kind), seeds.TOML_TOKENS)
+
+
+def _patches(layout: Layout) -> Strategy:
+    return mutated(seeds.patches(layout), seeds.MAIL_TOKENS)
+
+
+_MAILS = _seeded(*seeds.mailboxes(), *seeds.mails())
+_INPUTS = _seeded(*_QUILT, *_QUILT, *seeds.mailboxes())
+_ARCHIVES = _seeded(*_PACKED, tokens=(b"\xff", b"\0\0\0\0", b"BZh9", b"\x28\xb5\x2f\xfd"))
+_CONSOLES = _seeded(_CONSOLE, tokens=(b"\x1e", b"\n", *seeds.JSON_TOKENS))
+_APPLIABLE = _seeded(*seeds.appliable())
+_DECLARATIONS = _seeded(_DECLARATION, tokens=seeds.TOML_TOKENS)
+_SHARES = {"patch": 3.0, "mbox": 3.0, "apply": 3.0}
+
+TARGETS: tuple[Target, ...] = tuple(
+    Target(name=name, about=about, examples=examples, check=check, share=_SHARES.get(name, 1.0))
+    for name, about, examples, check in (
+        ("patch", "patches, and the paths that they change", _patches, _patch),
+        ("mbox", "mailboxes and their threads", _MAILS, _mbox),
+        ("watch", "mails of a list, and the store of the watch", _MAILS, _watch),
+        ("input", "folders with a series file, mailboxes as files", _INPUTS, _input),
+        ("compressed", "compressed mailboxes", _ARCHIVES, _compressed),
+        ("form", "patches edited as bytes", _patches, _form),
+        ("apply", "patches applied by git, in a repository that is checked afterwards", _APPLIABLE, apply_in),
+        ("series", "series.toml", _toml("series"), _series_toml),
+        ("pins", "pins.toml", _toml("pins"), _pins),
+        ("gates", "gates.toml", _toml("gates"), _gates),
+        ("declaration", "provenance.toml", _DECLARATIONS, _declaration),
+        ("options", "arguments of the command line", _words, _options),
+        ("console", "console output of an emulated host", _CONSOLES, _console),
+        *RESULTS,
+    )
 )
