@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import re
-from pathlib import Path
 
 import jsonschema
 import pytest
@@ -14,9 +13,9 @@ from harness.ci.render import FORGES, CommitJob, github, gitlab, jobs_of, render
 from harness.layout import find_layout
 from harness.options import declared_options, parse_options
 from harness.source.pin import load_pins
+from tests.unit.defaults import ROOT
 from tests.unit.schemas import validate
 
-ROOT = Path(__file__).resolve().parents[3]
 SCHEMAS = {"gitlab": "https://gitlab.com/.gitlab-ci.yml", "github": "workflow-syntax-for-github-actions"}
 JOBS = jobs_of(load_pins(find_layout(ROOT)).values())
 

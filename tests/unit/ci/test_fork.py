@@ -20,6 +20,7 @@ from harness.options import parse_options
 from harness.progress import Silent
 from harness.source.pin import load_pins
 from harness.teardown.gates import read_gates
+from tests.unit.programs import write_program
 from tests.unit.repositories import git
 from tests.unit.schemas import validate
 
@@ -78,10 +79,7 @@ def fork(tmp_path):
 
 def run_script(made, job, folder, **variables):
     """Run the script of a job with a harness that prints its words. Return them."""
-    harness = folder / "build" / "qemu-harness-venv" / "bin" / "qemu-harness"
-    harness.parent.mkdir(parents=True, exist_ok=True)
-    harness.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
-    harness.chmod(0o755)
+    write_program(folder / "build" / "qemu-harness-venv" / "bin" / "qemu-harness", 'printf "%s\\n" "$@"')
     script = "\n".join(made[job]["script"])
     ended = subprocess.run(
         ["bash", "-e", "-o", "pipefail", "-c", script],

@@ -1,7 +1,6 @@
 """nox -s mutate: which tests run for a module, what remains between runs, and how the score is computed."""
 
 import json
-import subprocess
 
 import pytest
 
@@ -9,6 +8,7 @@ from harness.errors import OptionError
 from tests.mutate.folder import STATS, prepare
 from tests.mutate.score import Mutant, render_rows, render_survivors, rows_of, total_of, verdict_of
 from tests.mutate.targets import DEFAULT, ROOT, Target, choose_targets
+from tests.unit.repositories import git, write_files
 
 
 def test_every_default_target_exists_and_has_tests():
@@ -77,14 +77,10 @@ def test_verdict_of_an_exit_code(exit_code, verdict):
 
 @pytest.fixture
 def checkout(tmp_path):
-    root = tmp_path / "root"
-    for path in ("harness/series/mail.py", "harness/series/form.txt", "tests/test_mail.py", "README.md"):
-        (root / path).parent.mkdir(parents=True, exist_ok=True)
-        (root / path).write_text(path, encoding="utf-8")
-    (root / ".gitignore").write_text("/build/\n", encoding="utf-8")
-    (root / "build").mkdir()
-    (root / "build" / "large").touch()
-    subprocess.run(["git", "init", "--quiet", str(root)], check=True)
+    names = ("harness/series/mail.py", "harness/series/form.txt", "tests/test_mail.py", "README.md")
+    files = {name: name for name in names} | {".gitignore": "/build/\n", "build/large": ""}
+    root = write_files(tmp_path / "root", files)
+    git(root, "init", "--quiet")
     return root
 
 

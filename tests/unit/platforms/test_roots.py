@@ -13,6 +13,7 @@ from tests.platforms import root as module
 from tests.platforms.cases import CASES, ONLY, Outcome, as_root, as_user, lines_of, rust
 from tests.platforms.reading import Stage, readme_commands, remedies, stages
 from tests.platforms.root import SUITES, Ran, Root, make_root
+from tests.unit.programs import write_program
 
 OUTPUT = """\
 nox > Running session teardown
@@ -181,9 +182,7 @@ def test_root_needs_root_and_debootstrap(tmp_path, monkeypatch):
 
 
 def test_failed_debootstrap_is_an_error(tmp_path, monkeypatch):
-    (tmp_path / "bin").mkdir()
-    (tmp_path / "bin" / "debootstrap").write_text("#!/bin/sh\necho E: no mirror\nexit 1\n")
-    (tmp_path / "bin" / "debootstrap").chmod(0o755)
+    write_program(tmp_path / "bin" / "debootstrap", "echo E: no mirror; exit 1")
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
     monkeypatch.setattr(module.os, "geteuid", lambda: 0)
     with pytest.raises(FetchError, match="debootstrap of Debian 12 failed: E: no mirror"):
