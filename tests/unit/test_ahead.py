@@ -1,7 +1,5 @@
 """Work in a second thread: waited for, its errors left to the stage that needs it."""
 
-from __future__ import annotations
-
 import threading
 
 import pytest

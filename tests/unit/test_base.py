@@ -1,13 +1,10 @@
 """errors, layout, lock, progress: the modules that every stage stands on."""
 
-from __future__ import annotations
-
 import io
 import re
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
@@ -16,8 +13,7 @@ from harness.jsonfile import storing
 from harness.layout import Layout, find_layout, safe_name
 from harness.lock import locked
 from harness.progress import Plain, Silent, Terminal, times
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.unit.defaults import ROOT
 
 
 def test_exit_codes_are_distinct_and_documented():

@@ -1,7 +1,5 @@
 """pytest must collect every test file: it silently skips folders by name (``norecursedirs``)."""
 
-from __future__ import annotations
-
 
 def test_pytest_collects_every_test_file(pytestconfig, collected_files):
     """This holds for each folder on pytest's command line; by default, this is tests/unit."""

@@ -1,7 +1,5 @@
 """Pins that work around a dependency are removed when it no longer needs them."""
 
-from __future__ import annotations
-
 import importlib.metadata
 import importlib.util
 import re

@@ -1,13 +1,10 @@
 """Documents that are generated, compared with their sources."""
 
-from __future__ import annotations
-
 import re
-from pathlib import Path
 
 from tests.docs import results_document
+from tests.unit.defaults import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 
 

@@ -1,19 +1,15 @@
 """The experiments of the documentation can be run."""
 
-from __future__ import annotations
-
 import math
 import os
 import sys
-from pathlib import Path
 
 import pytest
 
 from harness.process import run
+from tests.unit.defaults import ROOT
 
 pytestmark = pytest.mark.slow
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_kept_memory_is_freed_after_the_exit():

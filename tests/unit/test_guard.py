@@ -4,10 +4,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
+
+from tests.unit.programs import has_ended
 
 HEAD = """
 import os, signal, subprocess, sys, time
@@ -63,20 +64,6 @@ class Run:
         out, self.errors = self.process.communicate(timeout=20)
         self.pids += [int(line.split()[1]) for line in out.splitlines() if line.startswith("child")]
         return self.process.returncode
-
-
-def has_ended(pid, within_s=0.0):
-    deadline = time.monotonic() + within_s
-    while True:
-        try:
-            state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
-        except OSError:
-            return True
-        if state == "Z":
-            return True
-        if time.monotonic() >= deadline:
-            return False
-        time.sleep(0.01)
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,5 @@
 """The harness installed from its wheel, outside of the checkout, in a folder that is a QEMU clone."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess
@@ -17,7 +15,7 @@ from tests.faults.standin import TARGET, release
 from tests.faults.world import World
 from tests.unit.conftest import bytes_of
 from tests.unit.defaults import ROOT
-from tests.unit.repositories import unpack
+from tests.unit.repositories import git, make_repository, unpack
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 Command = Callable[..., subprocess.CompletedProcess[str]]
@@ -60,18 +58,14 @@ def clone(tmp_path_factory):
     folder = tmp_path_factory.mktemp("clones") / "qemu"
     unpack(release(), folder.parent)
     (folder.parent / "qemu-7.2.0").rename(folder)
-    (folder / "meson.build").write_text("project('stand-in')\n")
+    make_repository(folder, {"meson.build": "project('stand-in')\n"}, "QEMU 7.2.0")
     for words in (
-        ("init", "-q", "-b", "master"),
-        ("add", "-f", "."),
-        ("commit", "-qm", "QEMU 7.2.0"),
         ("checkout", "-qb", "topic"),
         ("rm", "-q", "docs/1.txt"),
         ("commit", "-qm", "docs: remove a file"),
         ("checkout", "-q", "master"),
     ):
-        who = ("-c", "user.name=n", "-c", "user.email=e")
-        subprocess.run(["git", *who, *words], cwd=folder, check=True)
+        git(folder, *words)
     return folder
 
 

@@ -1,7 +1,5 @@
 """The plan for avocado, and the folders that it leaves. That it runs: tests/unit/teardown/test_kill.py."""
 
-from __future__ import annotations
-
 from harness import job
 from harness.job import JobItem, JobPlan, configuration
 

@@ -1,7 +1,5 @@
 """The commands of noxfile.py, without nox."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -27,7 +25,7 @@ class Session:
 
     def __init__(self, reason):
         self.reason = reason
-        self.words: tuple[str, ...] = ()
+        self.words = ()
 
     def run(self, *words, **_):
         self.words = words

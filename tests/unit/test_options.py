@@ -1,7 +1,5 @@
 """harness.options: one list, read by meson; what is refused, and how."""
 
-from __future__ import annotations
-
 import dataclasses
 import re
 import shutil
@@ -23,8 +21,7 @@ from harness.options import (
     parse_size,
 )
 from harness.process import Finished
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.unit.defaults import ROOT
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,5 @@
 """harness/platforms.toml has no holes; distributions are known by recorded os-release files."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

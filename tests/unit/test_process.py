@@ -1,7 +1,5 @@
 """harness.process: output, limits, errors, and that nothing it starts is left."""
 
-from __future__ import annotations
-
 import os
 import signal
 import subprocess
@@ -14,19 +12,7 @@ import pytest
 
 from harness.errors import HarnessError, MissingError, StorageError, TimeoutExpiredError
 from harness.process import clean_environment, disk_is_full, run, shell_quote
-
-
-def has_ended(pid):
-    deadline = time.monotonic() + 5
-    while time.monotonic() < deadline:
-        try:
-            state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
-        except (FileNotFoundError, ProcessLookupError):
-            return True
-        if state == "Z":
-            return True
-        time.sleep(0.01)
-    return False
+from tests.unit.programs import has_ended
 
 
 def test_output_is_passed_to_on_line_and_log(tmp_path):
@@ -92,7 +78,7 @@ def test_timeout_ends_the_process_group(tmp_path):
     with pytest.raises(TimeoutExpiredError) as caught:
         run(["sh", "-c", f"sleep 60 & echo $! >{pidfile}; wait"], timeout_s=0.5)
     assert "setpriv" not in caught.value.cause
-    assert has_ended(int(pidfile.read_text()))
+    assert has_ended(int(pidfile.read_text()), within_s=5)
 
 
 def test_daemon_that_keeps_the_pipe_open_does_not_block(tmp_path):
@@ -116,7 +102,7 @@ def test_interrupt_ends_the_program(tmp_path):
             run(["sh", "-c", f"echo $$ >{pidfile}; exec sleep 60"])
     finally:
         signal.signal(signal.SIGINT, before)
-    assert has_ended(int(pidfile.read_text()))
+    assert has_ended(int(pidfile.read_text()), within_s=5)
 
 
 def test_program_ends_with_a_killed_harness(tmp_path):
@@ -126,7 +112,7 @@ def test_program_ends_with_a_killed_harness(tmp_path):
         while not (pidfile.exists() and pidfile.read_text().strip()):
             time.sleep(0.01)
         us.kill()
-    assert has_ended(int(pidfile.read_text()))
+    assert has_ended(int(pidfile.read_text()), within_s=5)
 
 
 def test_environment_has_no_variables_of_git_and_make(monkeypatch):

@@ -1,14 +1,11 @@
 """Untrusted code in the sandbox cannot harm the machine."""
 
-from __future__ import annotations
-
 import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
 
-import psutil
 import pytest
 
 from harness import diskwatch
@@ -16,10 +13,10 @@ from harness import sandbox as module
 from harness.errors import MissingError
 from harness.progress import Silent
 from harness.sandbox import NO_SANDBOX, open_sandbox
+from tests.unit.defaults import ROOT
+from tests.unit.programs import running, wait_until, write_program
 
 pytestmark = pytest.mark.slow
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -124,11 +121,9 @@ def test_environment_is_filtered(in_sandbox, monkeypatch):
 def test_toolchain_of_rustup_is_found(layout, place, monkeypatch, tmp_path):
     """rustup's rustc starts that of RUSTUP_HOME, by default below the user's home folder."""
     programs, home = tmp_path / "cargo" / "bin", tmp_path / "rustup"
-    for folder in (programs, home):
-        folder.mkdir(parents=True)
+    home.mkdir(parents=True)
     for name in ("rustup", "rustc"):
-        (programs / name).write_text('#!/bin/sh\ncat "$RUSTUP_HOME/version"\n')
-        (programs / name).chmod(0o755)
+        write_program(programs / name, 'cat "$RUSTUP_HOME/version"')
     (home / "version").write_text("1.85")
     (programs.parent / "credentials.toml").write_text("token")
     monkeypatch.setenv("PATH", f"{programs}:/usr/bin:/bin")
@@ -161,14 +156,7 @@ def test_program_has_no_network(in_sandbox):
 def test_daemon_ends_with_the_program(in_sandbox):
     ended = in_sandbox("setsid -f sleep 7654.321 </dev/null >/dev/null 2>&1; sleep 0.2; echo started")
     assert ended.stdout == "started\n"
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline and any("7654.321" in words for words in _commands()):
-        time.sleep(0.05)
-    assert not any("7654.321" in words for words in _commands())
-
-
-def _commands():
-    return [process.info["cmdline"] or [] for process in psutil.process_iter(["cmdline"])]
+    wait_until(lambda: not running("sleep 7654.321"))
 
 
 def test_number_of_processes_is_limited(layout, place, monkeypatch):
@@ -232,8 +220,7 @@ def test_sigterm_of_diskwatch_ends_the_program(tmp_path):
     script = f"echo > {tmp_path}/up; exec sleep 60"
     watch = [sys.executable, "-I", diskwatch.__file__, "1000000", str(tmp_path), "--", "sh", "-c", script]
     with subprocess.Popen(watch) as child:
-        while not (tmp_path / "up").exists():
-            time.sleep(0.02)
+        wait_until((tmp_path / "up").exists)
         child.terminate()
         assert child.wait(20) == 128 + 15
 
