@@ -5,6 +5,7 @@ import datetime
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
@@ -12,10 +13,14 @@ from harness.errors import StorageError
 
 UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
 """Errors of decoding JSON or TOML: invalid bytes, wrong types, too deep nesting."""
+T = TypeVar("T")
 
 
 def about(text: str) -> msgspec.Meta:
-    """Description of a field in docs/results.md: ``Annotated[int, about("guest memory in MiB")]``."""
+    """Description of a field in docs/results.md: ``Annotated[int, about("guest memory in MiB")]``.
+
+    A longer one is the docstring of the field.
+    """
     return msgspec.Meta(description=text)
 
 
@@ -58,3 +63,11 @@ def write_bytes(path: Path, data: bytes) -> None:
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
             raise
+
+
+def load(path: Path, kind: type[T]) -> T | None:
+    """Read a ``kind`` from ``path``; None if the file is missing, damaged or of another version."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except (OSError, *UNREADABLE):
+        return None

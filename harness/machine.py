@@ -25,9 +25,8 @@ class HostFacts(msgspec.Struct, frozen=True, kw_only=True):
     swap_mib: Annotated[int, about("swap in MiB")]
     thp: Annotated[str, about("transparent huge pages: always, madvise or never")]
     governor: Annotated[str, about("frequency governor of the first processor; empty if there is none")]
-    mitigations: Annotated[str, about("mitigations of the kernel for processor vulnerabilities, by name")] = (
-        ""
-    )
+    mitigations: str = ""
+    """mitigations of the kernel for processor vulnerabilities, by name"""
 
     @property
     def summary(self) -> str:

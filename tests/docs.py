@@ -5,8 +5,11 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
+import itertools
 import sys
+import textwrap
 import types
 import typing
 from collections.abc import Iterator
@@ -72,19 +75,34 @@ def results_document() -> str:
 def _table(struct: type[msgspec.Struct]) -> str:
     lines = ["| field | type | meaning |", "|---|---|---|"]
     hints = typing.get_type_hints(struct, include_extras=True)
+    texts = _docstrings(struct)
     for field in msgspec.structs.fields(struct):
-        kind, description = _split(hints[field.name])
+        kind, description = _split(hints[field.name], texts.get(field.name, ""))
         lines.append(f"| `{field.encode_name}` | {_type_name(kind)} | {description} |")
     return "\n".join(lines) + "\n"
 
 
-def _split(hint: Any) -> tuple[Any, str]:
+def _docstrings(struct: type[msgspec.Struct]) -> dict[str, str]:
+    """Return the docstrings of the fields of ``struct`` and of its bases."""
+    texts = {}
+    for kind in (one for one in struct.__mro__ if one.__module__.startswith("harness.")):
+        (found,) = ast.parse(textwrap.dedent(inspect.getsource(kind))).body
+        for field, text in itertools.pairwise(getattr(found, "body", ())):
+            match field, text:
+                case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(lines))):
+                    texts[name] = " ".join(lines.split())
+    return texts
+
+
+def _split(hint: Any, docstring: str) -> tuple[Any, str]:
     """Return the type and the description of a field. Raises TypeError for a field without a description."""
     if typing.get_origin(hint) is Annotated:
         for meta in hint.__metadata__:
             if isinstance(meta, msgspec.Meta) and meta.description:
                 return hint.__origin__, meta.description
-    raise TypeError(f"a field of type {hint} has no description")
+    if not docstring:
+        raise TypeError(f"a field of type {hint} has no description")
+    return hint, docstring
 
 
 def _type_name(kind: Any) -> str:

@@ -10,11 +10,10 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from harness.build import Build
-from harness.build.result import load
 from harness.check import Bisect, CommitBuild
 from harness.errors import HarnessError
 from harness.figures import counted
-from harness.jsonfile import write_json
+from harness.jsonfile import load, write_json
 from harness.layout import Layout
 
 COLD = 0.05

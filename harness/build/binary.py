@@ -10,9 +10,10 @@ from pathlib import Path
 
 from harness.build.elf import read_elf
 from harness.build.plan import BuildPlan
-from harness.build.result import FILE_NAME, Binary, Build, load
+from harness.build.result import FILE_NAME, Binary, Build
 from harness.build.tools import first_line
 from harness.errors import CompileError, HarnessError, MissingError
+from harness.jsonfile import load
 from harness.sandbox import Sandbox
 
 CLOCK_SLACK_S = 2.0

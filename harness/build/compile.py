@@ -12,7 +12,6 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -25,21 +24,19 @@ from harness.build.hosts import HOSTS
 from harness.build.plan import NO_DEBUG, NO_EXTRA, BuildRequest, Extra, Tools, make_plan
 from harness.build.pyenv import MESON
 from harness.build.reading import NINJA_STATUS, NinjaReader, read_cache_log
-from harness.build.result import FILE_NAME, Build, CacheUse, Compiler, load
+from harness.build.result import FILE_NAME, Build, CacheUse, Compiler
 from harness.build.sharing import sharing_variables
 from harness.build.sysroot import ensure_sysroot
 from harness.build.tools import configure_digest, find_tools, job_count
 from harness.errors import CompileError, ConfigureError, HarnessError
-from harness.jsonfile import utc_now, write_json
+from harness.jsonfile import load, utc_now, write_json
 from harness.layout import Layout
 from harness.lock import locked
 from harness.options import Options, check_choice
 from harness.process import Finished, run
 from harness.progress import Reporter
 from harness.sandbox import NO_SANDBOX, Sandbox
-
-if TYPE_CHECKING:
-    from harness.tree import Checkout
+from harness.tree import Checkout
 
 
 def build(

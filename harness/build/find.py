@@ -7,8 +7,9 @@ from pathlib import Path
 
 from harness.build.devices import ALL, GUESTS
 from harness.build.plan import folder_name
-from harness.build.result import FILE_NAME, Build, load
+from harness.build.result import FILE_NAME, Build
 from harness.errors import NothingBuiltError
+from harness.jsonfile import load
 from harness.layout import Layout
 
 CHOICES = {"auto": (ALL, GUESTS), ALL: (ALL,), GUESTS: (GUESTS,)}

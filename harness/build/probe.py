@@ -13,7 +13,7 @@ import os
 import re
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
@@ -24,18 +24,15 @@ from harness.build.graph import Graph, read_graph
 from harness.build.libraries import PROGRAMS
 from harness.build.plan import NO_EXTRA, PASSED_ON, Extra, binary_name, make_plan, target_name
 from harness.build.reading import configure_errors
-from harness.build.result import load
 from harness.errors import HarnessError, TimeoutExpiredError
-from harness.jsonfile import storing, write_json
+from harness.jsonfile import load, storing, write_json
 from harness.layout import Layout
 from harness.lock import locked
 from harness.options import Options
 from harness.process import run
 from harness.progress import Reporter
 from harness.sandbox import NO_SANDBOX, Sandbox
-
-if TYPE_CHECKING:
-    from harness.tree import Checkout
+from harness.tree import Checkout
 
 SCHEMA = 1
 KEPT = 40

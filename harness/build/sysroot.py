@@ -18,7 +18,8 @@ from harness.errors import FetchError
 from harness.layout import Layout
 from harness.lock import locked
 from harness.progress import Reporter
-from harness.source import Deb, fetch_closure, unpack_packages
+from harness.source.closure import fetch_closure
+from harness.source.packages import Deb, unpack_packages
 
 MADE = 1
 """Version of the code that creates sysroots. Increase it if the same packages would give another sysroot."""

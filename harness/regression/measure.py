@@ -7,12 +7,13 @@ import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import msgspec
 
 from harness.behaviour.run import run_test
 from harness.behaviour.tests import BehaviourTestName
+from harness.bench import Bench, Subject
 from harness.errors import BisectError
 from harness.guest.hugepages import restored
 from harness.process import Finished, run
@@ -20,9 +21,6 @@ from harness.regression.search import Term
 from harness.teardown.model import Sample
 from harness.teardown.sample import take_sample
 from harness.teardown.scenario import design
-
-if TYPE_CHECKING:
-    from harness.bench import Bench, Subject
 
 LIMIT_S = 4 * 3600.0
 """Time limit of a command of the user."""

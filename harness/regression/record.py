@@ -16,7 +16,7 @@ import msgspec
 
 from harness.errors import BisectError, CompileError, ConfigureError
 from harness.figures import counted
-from harness.jsonfile import UNREADABLE, write_json
+from harness.jsonfile import load, write_json
 from harness.layout import Layout
 from harness.options import Options
 from harness.progress import Reporter, Step
@@ -96,7 +96,7 @@ def record_bisect(bisection: Bisection) -> BisectResults:
     the errors of a build for the two ends.
     """
     search, state = bisection.search, bisection.folder / STATE
-    known = _read(state)
+    known = load(state, list[BisectedCommit]) or []
 
     def make(shared: dict[str, Any], _: bool) -> BisectResults:
         return BisectResults(
@@ -138,13 +138,6 @@ def record_bisect(bisection: Bisection) -> BisectResults:
             search.mark(row.term, commit)  # type: ignore[arg-type]
             keep(row)
         return recorder.finish()
-
-
-def _read(state: Path) -> list[BisectedCommit]:
-    try:
-        return msgspec.json.decode(state.read_bytes(), type=list[BisectedCommit])
-    except (OSError, *UNREADABLE):
-        return []
 
 
 def _ends(bisection: Bisection, good: Place) -> tuple[BisectedCommit, BisectedCommit]:

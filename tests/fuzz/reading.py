@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from rich.console import Console, RenderableType
 
 from harness.build import BuildResults
-from harness.build.result import Build, load
+from harness.build.result import Build
 from harness.check import ValidateResults
+from harness.jsonfile import load
 from harness.layout import Layout
 from harness.machine import HostFacts
 from harness.properties.record import PropertiesResults, properties_file
