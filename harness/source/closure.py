@@ -7,10 +7,8 @@ import re
 from collections.abc import Collection
 from pathlib import Path
 
-import msgspec
-
 from harness.errors import FetchError
-from harness.jsonfile import UNREADABLE, write_json
+from harness.jsonfile import load, write_json
 from harness.layout import Layout
 from harness.lock import locked
 from harness.progress import Reporter
@@ -36,7 +34,7 @@ def fetch_closure(
     key = " ".join(sorted(set(packages)))
     folder = layout.downloads / "debs" / f"{suite}-{architecture}"
     with locked(folder, f"the packages of {suite} ({architecture})", reporter):
-        known = _load(folder)
+        known = load(folder / FILE, dict[str, dict[str, Deb]]) or {}
         debs = known.get(key, {})
         if not debs or _absent(debs, folder, reporter):
             state = open_state(layout, archive_of(suite, native=native), suite, architecture)
@@ -73,10 +71,3 @@ def _absent(debs: dict[str, Deb], folder: Path, reporter: Reporter) -> set[str]:
         for name, deb in debs.items()
         if not cached(folder / deb.file, deb.sha256, what=name, reporter=reporter)
     }
-
-
-def _load(folder: Path) -> dict[str, dict[str, Deb]]:
-    try:
-        return msgspec.json.decode((folder / FILE).read_bytes(), type=dict[str, dict[str, Deb]])
-    except (OSError, *UNREADABLE):
-        return {}

@@ -43,28 +43,19 @@ def fetch_source(layout: Layout, reporter: Reporter, wanted: Wanted, folder: Pat
     """
     state = open_state(layout, debian_entry(), wanted.suite, SOURCE)
     with locked(state.folder, f"the apt state of {wanted.suite}", reporter):
-        fresh = False
-        chosen = choose(candidates(state, wanted.package), wanted)
-        if chosen is None:
-            state.update(reporter)
-            fresh = True
-            everything = candidates(state, wanted.package)
-            chosen = choose(everything, wanted)
+        for fresh in (False, True):
+            if fresh:
+                state.update(reporter)  # the index may be out of date
+            found = candidates(state, wanted.package)
+            chosen = choose(found, wanted)
             if chosen is None:
-                raise _absent(wanted, everything)
-        try:
-            _download(state, chosen, wanted, folder, reporter)
-        except FetchError as error:
-            if fresh or not _is_gone(error):
-                raise _explain(error, chosen, wanted) from error
-            state.update(reporter)  # the index may be out of date
-            chosen = choose(candidates(state, wanted.package), wanted)
-            if chosen is None:
-                raise _absent(wanted, candidates(state, wanted.package)) from error
+                continue
             try:
-                _download(state, chosen, wanted, folder, reporter)
-            except FetchError as again:
-                raise _explain(again, chosen, wanted) from again
+                return _download(state, chosen, wanted, folder, reporter)
+            except FetchError as error:
+                if fresh or not _is_gone(error):
+                    raise _explain(error, chosen, wanted) from error
+        raise _absent(wanted, found)
 
 
 def candidates(state: AptState, package: str) -> list[Candidate]:

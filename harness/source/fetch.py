@@ -3,7 +3,6 @@
 import hashlib
 import re
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -38,7 +37,7 @@ class Source:
     """What the file VERSION must contain; empty if the bytes are proven by their digest."""
 
 
-NO_PIN = Pin(name="", archive="", sha256="", locations=())
+NO_PIN = Pin(name="", locations=())
 """Stands for a source that is none of qemu-src/pins.toml: nothing is known of it in advance."""
 
 
@@ -184,8 +183,17 @@ def _get(location: Location, pin: Pin, layout: Layout, reporter: Reporter) -> So
     partial.mkdir(parents=True)
     try:
         got = partial / archive.name
-        get: Callable[..., None] = _from_debian if location.kind == "debian" else _from_url
-        get(location, archive, got, layout, reporter)
+        if location.kind == "debian":
+            wanted = debian.Wanted(
+                suite=location.suite,
+                package=location.package,
+                version=location.version,
+                archive=archive.name,
+                sha256=archive.sha256,
+            )
+            debian.fetch_source(layout, reporter, wanted, partial)
+        else:
+            download(location.url, got, reporter, size=archive.size)
         if archive.sha256:
             verify(got, archive.sha256, name=target)
         if location.signature:
@@ -197,25 +205,6 @@ def _get(location: Location, pin: Pin, layout: Layout, reporter: Reporter) -> So
     finally:
         _remove(partial)
     return _source(pin, archive, target)
-
-
-def _from_debian(location: Location, archive: Archive, got: Path, layout: Layout, reporter: Reporter) -> None:
-    debian.fetch_source(
-        layout,
-        reporter,
-        debian.Wanted(
-            suite=location.suite,
-            package=location.package,
-            version=location.version,
-            archive=archive.name,
-            sha256=archive.sha256,
-        ),
-        got.parent,
-    )
-
-
-def _from_url(location: Location, archive: Archive, got: Path, _: Layout, reporter: Reporter) -> None:
-    download(location.url, got, reporter, size=archive.size)
 
 
 def _check_signature(location: Location, got: Path, target: Path, layout: Layout, reporter: Reporter) -> None:

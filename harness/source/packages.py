@@ -14,10 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
 
-import msgspec
-
 from harness.errors import FetchError, HarnessError, StorageError
-from harness.jsonfile import UNREADABLE, write_json
+from harness.jsonfile import load, write_json
 from harness.layout import Layout
 from harness.lock import locked
 from harness.process import Finished, run
@@ -56,14 +54,13 @@ def fetch_packages(
     reporter: Reporter,
     packages: Collection[str],
     *,
-    suite: str = "",
     architecture: str = "",
     fresh: bool = False,
 ) -> dict[str, Path]:
     """Fetch packages: name → path of the ``.deb`` in the cache.
 
-    ``suite`` and ``architecture`` are Debian's names; the defaults are those of this machine. Resolved
-    versions are stored, so a second run does not need the network; ``fresh`` resolves them again.
+    ``architecture`` is Debian's name; the default is that of this machine. Resolved versions are stored, so a
+    second run does not need the network; ``fresh`` resolves them again.
 
     Raises FetchError (unknown package, no network), VerifyError, BusyError, StorageError.
     """
@@ -71,10 +68,10 @@ def fetch_packages(
     check_names(packages)
     wanted = sorted(set(packages))
     native = architecture == native_architecture()
-    suite = suite or default_suite(native=native)
+    suite = default_suite(native=native)
     folder = layout.downloads / "debs" / f"{suite}-{architecture}"
     with locked(folder, f"the packages of {suite} ({architecture})", reporter):
-        known = _load(folder)
+        known = load(folder / FILE, dict[str, Deb]) or {}
         missing = [
             name
             for name in wanted
@@ -213,10 +210,3 @@ def download(
 def _damaged(deb: Path, ended: Finished) -> HarnessError:
     last = (ended.output.strip().splitlines() or ["no reason given"])[-1]
     return FetchError(f"{deb.name} cannot be unpacked: {last}", f"remove {deb} and run again")
-
-
-def _load(folder: Path) -> dict[str, Deb]:
-    try:
-        return msgspec.json.decode((folder / FILE).read_bytes(), type=dict[str, Deb])
-    except (OSError, *UNREADABLE):
-        return {}

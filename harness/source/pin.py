@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Literal
@@ -91,14 +91,12 @@ class Traces(_Table, frozen=True, kw_only=True):
 NO_TRACES = Traces(patterns=())
 
 
-@dataclass(frozen=True, kw_only=True)
-class Pin:
-    """A named, checksummed QEMU release: how to get it and how to prove it. The tree states the rest."""
+class _Pin(_Table, frozen=True, kw_only=True):
+    """The table of a pin. Its name is the key."""
 
-    name: str
-    archive: str
-    sha256: str
     locations: tuple[Location, ...]
+    archive: str = ""
+    sha256: str = ""
     size: int = 0
     """Bytes of the archive, for the progress bar; 0 if unknown."""
     unverified: str = ""
@@ -107,6 +105,12 @@ class Pin:
     unmerge: tuple[Edit, ...] = ()
     """Edits that remove a feature, for the variant ``base``; empty if there is no such variant."""
     traces: Traces = NO_TRACES
+
+
+class Pin(_Pin, frozen=True, kw_only=True):
+    """A named, checksummed QEMU release: how to get it and how to prove it. The tree states the rest."""
+
+    name: str
 
     def archive_at(self, location: Location) -> Archive:
         """Return the file that ``location`` provides; for ``git``, the name is empty or that of the pin."""
@@ -121,17 +125,6 @@ class Pin:
         """The archives of all locations by name, in the order of the locations."""
         found = [self.archive_at(location) for location in self.locations if location.kind != "git"]
         return {archive.name: archive for archive in found}
-
-
-class _Pin(_Table, frozen=True, kw_only=True):
-    locations: tuple[Location, ...]
-    archive: str = ""
-    sha256: str = ""
-    size: int = 0
-    unverified: str = ""
-    prepare: tuple[Edit, ...] = ()
-    unmerge: tuple[Edit, ...] = ()
-    traces: Traces = NO_TRACES
 
 
 def load_pins(layout: Layout) -> dict[str, Pin]:
@@ -180,12 +173,8 @@ def _check_location(location: Location, refuse: Callable[[str], OptionError]) ->
     needs = {"debian": ("suite", "package"), "url": ("url",), "git": ("url", "commit")}[location.kind]
     own = ("archive", "sha256", "size", "release")
     allowed = {"debian": ("version",), "url": ("signature", "keyring", *own), "git": ()}[location.kind]
-    for field in ("suite", "package", "version", "url", "signature", "keyring", *own, "commit"):
-        value = getattr(location, field)
-        if field in needs and not value:
-            raise refuse(f"a {location.kind} location needs {field}")
-        if value and field not in (*needs, *allowed):
-            raise refuse(f"a {location.kind} location does not accept {field}")
+    fields = ("suite", "package", "version", "url", "signature", "keyring", *own, "commit")
+    _check_fields(location, fields, needs, allowed, lambda text: refuse(f"a {location.kind} location {text}"))
     if bool(location.signature) != bool(location.keyring):
         raise refuse("signature and keyring must be given together")
     if location.archive:
@@ -214,8 +203,20 @@ def _check_edit(edit: Edit, refuse: Callable[[str], OptionError]) -> None:
         raise refuse(f"{edit.file!r} is not a file of the tree")
     needs = {"remove": (), "remove-block": ("first", "last"), "replace": ("old",)}[edit.kind]
     allowed = {"remove": (), "remove-block": (), "replace": ("new",)}[edit.kind]
-    for field in ("first", "last", "old", "new"):
-        if field in needs and not getattr(edit, field):
-            raise refuse(f"{edit.kind} of {edit.file} needs {field}")
-        if getattr(edit, field) and field not in (*needs, *allowed):
-            raise refuse(f"{edit.kind} of {edit.file} does not accept {field}")
+    fields = ("first", "last", "old", "new")
+    _check_fields(edit, fields, needs, allowed, lambda text: refuse(f"{edit.kind} of {edit.file} {text}"))
+
+
+def _check_fields(
+    table: _Table,
+    fields: Sequence[str],
+    needs: Sequence[str],
+    allowed: Sequence[str],
+    refuse: Callable[[str], OptionError],
+) -> None:
+    """Raise the error of ``refuse`` if ``table`` lacks a field, or has one that its kind does not accept."""
+    for field in fields:
+        if field in needs and not getattr(table, field):
+            raise refuse(f"needs {field}")
+        if getattr(table, field) and field not in (*needs, *allowed):
+            raise refuse(f"does not accept {field}")

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import msgspec
 import pytest
 
 from harness.check import RULES, Fit, run_checks
@@ -150,7 +151,7 @@ def test_patch_for_p0_is_not_applied_elsewhere(apply, mail):
 @pytest.fixture
 def other(tree, layout, monkeypatch):
     """The tree of the pin ``other``; the pin ``gone`` is not available."""
-    made = replace(tree, pin=replace(tree.pin, name="other"))
+    made = replace(tree, pin=msgspec.structs.replace(tree.pin, name="other"))
 
     def find_pin(at, name):
         assert at is layout

@@ -8,7 +8,7 @@ from harness.check.registry import RULES
 from harness.check.required import NOT_FOUND, Start, put_on_required
 from harness.progress import Silent
 from harness.series import message_id_of, read_input
-from harness.source import NO_PIN, fetch
+from harness.source.fetch import NO_PIN, fetch
 from harness.tree import import_source
 from harness.tree.git import Git
 from tests.unit.check.support import RELEASE, append, cover, good, judged

@@ -8,10 +8,11 @@ from harness.layout import Layout
 from harness.platforms import Distribution
 from harness.process import Finished
 from harness.source import apt as apt_module
-from harness.source import debian, fetch_packages, machine_apt, unpack_packages
+from harness.source import debian, machine_apt
 from harness.source.apt import one_line, open_state
 from harness.source.debian import Wanted, choose, fetch_source, parse_showsrc
 from harness.source.machine_apt import AptEntry, debian_entry, entries
+from harness.source.packages import fetch_packages, unpack_packages
 
 MIRROR = "http://mirror.example/debian"
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
@@ -229,15 +230,15 @@ def test_missing_archive_error_lists_available_versions(layout, reporter, monkey
 
 def test_packages_are_fetched_once_unless_damaged_or_fresh(layout, reporter, monkeypatch, tmp_path):
     fake = install(monkeypatch, FakeApt("", debs={"seabios": b"one", "extra": b"two"}))
-    first = fetch_packages(layout, reporter, ["seabios"], suite="bookworm", architecture="s390x")
+    first = fetch_packages(layout, reporter, ["seabios"], architecture="s390x")
     assert first["seabios"].read_bytes() == b"one"
-    assert fetch_packages(layout, reporter, ["seabios"], suite="bookworm", architecture="s390x") == first
+    assert fetch_packages(layout, reporter, ["seabios"], architecture="s390x") == first
     assert fake.asked == ["update", "download"]
     first["seabios"].write_bytes(b"damaged")
-    again = fetch_packages(layout, reporter, ["seabios", "extra"], suite="bookworm", architecture="s390x")
+    again = fetch_packages(layout, reporter, ["seabios", "extra"], architecture="s390x")
     assert [path.read_bytes() for path in again.values()] == [b"two", b"one"]
     assert fake.asked == ["update", "download", "download"]
-    fetch_packages(layout, reporter, ["seabios"], suite="bookworm", architecture="s390x", fresh=True)
+    fetch_packages(layout, reporter, ["seabios"], architecture="s390x", fresh=True)
     assert fake.asked[3:] == ["update", "download"]
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from harness.errors import FetchError, OptionError, VerifyError
 from harness.source import archive as archive_module
-from harness.source import fetch
+from harness.source.fetch import fetch
 from harness.source.pin import Location
 from tests.unit.repositories import git, make_repository
 from tests.unit.web import serving

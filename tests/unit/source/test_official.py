@@ -4,7 +4,7 @@ import hashlib
 import shutil
 import subprocess
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,10 +14,11 @@ import pytest
 from harness.errors import FetchError, VerifyError
 from harness.layout import find_layout
 from harness.progress import Silent
-from harness.source import Pin, debian, fetch
+from harness.source import debian
 from harness.source.apt import AptState
+from harness.source.fetch import fetch
 from harness.source.machine_apt import AptEntry
-from harness.source.pin import Location, load_pins
+from harness.source.pin import Location, Pin, load_pins
 from harness.tree import import_source
 from tests.unit.conftest import RELEASE, make_archive
 from tests.unit.web import serving
@@ -87,7 +88,7 @@ class Official:
 
     def with_digest(self):
         location = msgspec.structs.replace(self.pin.locations[0], sha256=self.digest, release="")
-        return replace(self.pin, locations=(location,))
+        return msgspec.structs.replace(self.pin, locations=(location,))
 
 
 @pytest.fixture
@@ -197,7 +198,7 @@ def test_official_archive_is_fetched_where_the_pool_lacks_the_listed_file(
     entry = AptEntry(uri="http://mirror.example", suites=("sid",), components=("main",))
     monkeypatch.setattr(debian, "debian_entry", lambda: entry)
     first = Location(kind="debian", suite="sid", package="qemu")
-    pin = replace(official.pin, locations=(first, *official.pin.locations))
+    pin = msgspec.structs.replace(official.pin, locations=(first, *official.pin.locations))
     assert fetch(pin, layout, reporter).path.name == "qemu-1.2.3.tar.xz"
     assert any("pin tiny" in line and "does not contain tiny.tar.xz (404)" in line for line in reporter.lines)
     assert fetch(pin, layout, reporter).digest == official.digest, "the cache has only the second archive"
@@ -210,7 +211,7 @@ def test_local_file_with_the_bytes_of_the_official_archive_is_that_of_the_pin(
         '["1.2"]\n[["1.2".locations]]\nkind = "url"\nurl = "http://x/"\n'
         f'archive = "qemu-1.2.3.tar.xz"\nsha256 = "{official.digest}"\n'
     )
-    nameless = replace(official.pin, name="", locations=())
+    nameless = msgspec.structs.replace(official.pin, name="", locations=())
     found = fetch(nameless, layout, reporter, local=str(tmp_path / "made.tar.xz"))
     assert found.pin.name == "1.2"
 

@@ -4,8 +4,7 @@ import pytest
 
 from harness.errors import OptionError
 from harness.layout import find_layout
-from harness.source import find_pin
-from harness.source.pin import load_pins
+from harness.source.pin import find_pin, load_pins
 
 GOOD = """
 ["1.2"]
