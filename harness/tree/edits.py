@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from harness.errors import TreeError
 from harness.jsonfile import storing
 from harness.progress import Reporter
-from harness.source import Edit, Traces
+from harness.source.pin import Edit, Traces
 from harness.tree.git import Git
 
 

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from harness.errors import HarnessError, TreeError
+from harness.errors import TreeError
 from harness.progress import Step
 from harness.tree.content import TreeEntry
 from harness.tree.git import EMAIL, EPOCH, NAME, Git
@@ -68,8 +68,6 @@ class _Writer(threading.Thread):
                 self._write(stream)
         except BrokenPipeError:
             pass  # git has ended and reports its own error
-        except HarnessError as error:
-            self.failure = error
         except Exception as error:  # noqa: BLE001 - raised again by the waiting thread
             self.failure = error
 

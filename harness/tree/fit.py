@@ -7,7 +7,6 @@ lines; with less context (``git apply -C``, the fuzz of patch(1)); merged with t
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import tempfile
@@ -18,7 +17,7 @@ from typing import Literal
 
 from harness.process import Finished
 from harness.series import FileChange
-from harness.tree.git import Git
+from harness.tree.git import Git, own_objects
 from harness.tree.present import has_change, is_distinctive
 
 Kind = Literal["clean", "offsets", "moved", "fuzz", "3-way", "already", "not"]
@@ -62,15 +61,10 @@ class _Trial:
         self, repository: Path, folder: Path, patches: Patches, moved: Mapping[str, str], also: Sequence[Path]
     ) -> None:
         self.patches, self.moved, self.folder = patches, moved, folder
-        objects = [repository, *(path for path in also if path != repository)]
         # git 2.39 apply --cached --3way writes files that a patch adds into the working folder.
-        for name in ("scratch", "objects"):
-            (folder / name).mkdir()
+        (folder / "scratch").mkdir()
         self.git = Git(repository=repository, cwd=folder / "scratch")
-        self.env = {
-            "GIT_OBJECT_DIRECTORY": str(folder / "objects"),  # do not write to the tree
-            "GIT_ALTERNATE_OBJECT_DIRECTORIES": os.pathsep.join(str(path / "objects") for path in objects),
-        }
+        self.env = own_objects(folder, [repository, *(path for path in also if path != repository)])
         self.index, self.first, self.spare = (folder / name for name in ("index", "first", "spare"))
         self.present: dict[int, bool] = {}
         for at, (diff, _) in enumerate(patches):

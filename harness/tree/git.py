@@ -6,7 +6,8 @@ tree, parents, author, committer, dates and message).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -139,6 +140,15 @@ class Git:
             f"if it happens again, remove {self.repository} (the source is still in the cache) and run again",
             details=(ended.command, *lines[-5:]),
         )
+
+
+def own_objects(folder: Path, repositories: Iterable[Path]) -> dict[str, str]:
+    """Return the environment in which git reads objects of ``repositories`` and writes to ``folder``."""
+    (folder / "objects").mkdir()
+    return {
+        "GIT_OBJECT_DIRECTORY": str(folder / "objects"),
+        "GIT_ALTERNATE_OBJECT_DIRECTORIES": os.pathsep.join(str(one / "objects") for one in repositories),
+    }
 
 
 def borrow_objects(repository: Path, objects: Path, shallow: bytes) -> None:

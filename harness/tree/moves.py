@@ -6,14 +6,13 @@ release has. Where too much of a file has changed, most files of its folder deci
 
 from __future__ import annotations
 
-import os
 import posixpath
 import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
-from harness.tree.git import Git
+from harness.tree.git import Git, own_objects
 
 Place = tuple[Path, str]
 """A repository and one of its commits."""
@@ -71,11 +70,7 @@ def _by_content(lost: _Files, added: _Files, *repositories: Path) -> dict[str, s
     ends = {PurePosixPath(path).suffix for path in lost}
     likely = {path: facts for path, facts in added.items() if PurePosixPath(path).suffix in ends}
     with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "objects").mkdir()
-        env = {
-            "GIT_OBJECT_DIRECTORY": str(Path(folder) / "objects"),
-            "GIT_ALTERNATE_OBJECT_DIRECTORIES": os.pathsep.join(str(one / "objects") for one in repositories),
-        }
+        env = own_objects(Path(folder), repositories)
         git = Git(repository=repositories[0])
         trees = []
         for name, files in (("old", lost), ("new", likely)):

@@ -45,8 +45,7 @@ class Place:
 
 def tree_links(git: Git, commit: str) -> set[str]:
     """Return the paths of all symbolic links in ``commit``."""
-    listed = git.read("ls-tree", "-r", "-z", commit).split("\0")
-    return {line.partition("\t")[2] for line in listed if line.startswith("120000 ")}
+    return {path for facts, path in git.entries("ls-tree", "-r", "-z", commit) if facts[0] == "120000"}
 
 
 def check_diff(place: Place, diff: str, links: set[str]) -> None:

@@ -6,18 +6,19 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from harness.errors import OptionError, TreeError, VerifyError
-from harness.jsonfile import UNREADABLE, storing, write_json
+from harness.jsonfile import load, storing, write_json
 from harness.layout import Layout, safe_part
 from harness.lock import locked
 from harness.progress import Reporter, Silent
-from harness.source import Clone, Edit, Pin, Source, Traces
+from harness.source.clone import Clone
+from harness.source.fetch import Source
+from harness.source.pin import Edit, Pin, Traces
 from harness.tree.content import from_archive, from_folder
 from harness.tree.edits import commit_edits, find_traces, needed_edits
 from harness.tree.facts import Facts, read_facts
@@ -48,6 +49,17 @@ class Tree:
     """The user's clone that lends its objects."""
 
 
+class _State(msgspec.Struct, frozen=True, kw_only=True):
+    """What the file STATE_FILE of an imported tree records."""
+
+    format: int
+    digest: str
+    edits: str
+    """Digest of the prepare edits that ``pristine`` has."""
+    pristine: str
+    facts: Facts
+
+
 def import_source(source: Source, layout: Layout, reporter: Reporter) -> Tree:
     """Return the tree of ``source``; import it if necessary. Raises TreeError, BusyError, StorageError.
 
@@ -66,18 +78,16 @@ def import_source(source: Source, layout: Layout, reporter: Reporter) -> Tree:
         if tree is not None:
             return tree
         git = Git(repository=path)
-        state = _state(path)
-        is_imported = state.get("digest") == source.digest and state.get("format") == FORMAT
+        state = load(path / STATE_FILE, _State)
+        is_imported = state is not None and (state.format, state.digest) == (FORMAT, source.digest)
         if is_imported and git.find("import^{commit}", "import^{tree}"):
             return _prepare(git, name, source, reporter)  # only the pin's edits have changed
         temporary = _temporary(path)
         git = make_repository(temporary)
         _import(git, source, reporter)
-        _prepare(git, name, source, reporter)
+        tree = _prepare(git, name, source, reporter)
         _replace(temporary, path, reporter)
-        tree = _existing(path, name, source)
-        assert tree is not None
-        return tree
+        return replace(tree, path=path)
 
 
 def _borrow(source: Source, clone: Clone, layout: Layout, reporter: Reporter) -> Tree:
@@ -126,12 +136,11 @@ def _import_folder(source: Source, layout: Layout, reporter: Reporter) -> Tree:
         name = f"local-{digest[:12]}"
         path = layout.tree(name)
         with locked(path, f"the tree {name}", reporter):
-            if _existing(path, name, known) is None:
-                _prepare(git, name, known, reporter)
+            tree = _existing(path, name, known)
+            if tree is None:
+                tree = replace(_prepare(git, name, known, reporter), path=path)
                 _replace(temporary, path, reporter)
             shutil.rmtree(temporary, ignore_errors=True)
-            tree = _existing(path, name, known)
-            assert tree is not None
             return tree
 
 
@@ -181,13 +190,8 @@ def _prepare(git: Git, name: str, source: Source, reporter: Reporter) -> Tree:
             f"remove {source.path} and run again",
         )
     pristine = _tag_pristine(git, REF, source.pin, name, reporter)
-    state = {
-        "format": FORMAT,
-        "digest": source.digest,
-        "edits": _digest(source.pin.prepare),
-        "pristine": pristine,
-        "facts": asdict(facts),
-    }
+    edits = _digest(source.pin.prepare)
+    state = _State(format=FORMAT, digest=source.digest, edits=edits, pristine=pristine, facts=facts)
     write_json(git.repository / STATE_FILE, state)
     reporter.note(f"tree {name}: QEMU {facts.version}, pristine {pristine[:12]}")
     return _tree(git.repository, name, source, state)
@@ -203,7 +207,7 @@ def _tag_pristine(git: Git, start: str, pin: Pin, name: str, reporter: Reporter)
 
 def _named(pin: Pin, name: str) -> Pin:
     """Return ``pin``, with the tree's name if the source is none of qemu-src/pins.toml."""
-    return pin if pin.name else replace(pin, name=name)
+    return pin if pin.name else msgspec.structs.replace(pin, name=name)
 
 
 def start_of(tree: Tree, state: str, reporter: Reporter | None = None) -> str:
@@ -245,33 +249,25 @@ def start_of(tree: Tree, state: str, reporter: Reporter | None = None) -> str:
 
 def _existing(path: Path, name: str, source: Source) -> Tree | None:
     """Return the tree at ``path`` if it is complete and was made from this source with these edits."""
-    state = _state(path)
-    wanted = {"format": FORMAT, "digest": source.digest, "edits": _digest(source.pin.prepare)}
-    if any(state.get(key) != value for key, value in wanted.items()) or "facts" not in state:
+    state = load(path / STATE_FILE, _State)
+    wanted = (FORMAT, source.digest, _digest(source.pin.prepare))
+    if state is None or (state.format, state.digest, state.edits) != wanted:
         return None
     found = Git(repository=path).find("pristine^{commit}", "pristine^{tree}")
-    if found is None or found[0] != state.get("pristine"):
+    if found is None or found[0] != state.pristine:
         return None
     return _tree(path, name, source, state)
 
 
-def _tree(path: Path, name: str, source: Source, state: dict[str, Any]) -> Tree:
+def _tree(path: Path, name: str, source: Source, state: _State) -> Tree:
     return Tree(
         path=path,
         name=name,
         pin=_named(source.pin, name),
         digest=source.digest,
-        pristine=str(state["pristine"]),
-        facts=Facts(version=state["facts"]["version"], targets=tuple(state["facts"]["targets"])),
+        pristine=state.pristine,
+        facts=state.facts,
     )
-
-
-def _state(path: Path) -> dict[str, Any]:
-    try:
-        state = json.loads((path / STATE_FILE).read_text(encoding="utf-8"))
-    except (OSError, *UNREADABLE):
-        return {}
-    return state if isinstance(state, dict) else {}
 
 
 def _digest(edits: tuple[Edit, ...], traces: Traces | None = None) -> str:

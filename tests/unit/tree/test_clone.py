@@ -10,8 +10,8 @@ import pytest
 from harness.errors import ApplyError, OptionError, TreeError
 from harness.pipeline import check_request, label_of_variant, prepare, with_variants
 from harness.series import range_series, read_input
-from harness.source import NO_PIN, fetch
 from harness.source.clone import merge_base, open_clone, upstream_branch
+from harness.source.fetch import NO_PIN, fetch
 from harness.tree import checkout, import_source, start_of
 from tests.unit.build.support import make_options
 from tests.unit.conftest import RELEASE

@@ -4,14 +4,14 @@ import os
 import tarfile
 from dataclasses import replace
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.errors import OptionError, StorageError, TreeError
 from harness.progress import Silent
-from harness.source import Edit
-from harness.source.pin import Traces
+from harness.source.pin import Edit, Traces
 from harness.tree import import_source, start_of
 from harness.tree.content import from_archive, from_folder
 from harness.tree.edits import edit_text
@@ -93,7 +93,7 @@ def test_changed_edits_reuse_the_import(layout, reporter, make_source):
     source = make_source()
     first = import_source(source, layout, reporter)
     reporter.lines.clear()
-    changed = replace(source, pin=replace(source.pin, prepare=()))
+    changed = replace(source, pin=msgspec.structs.replace(source.pin, prepare=()))
     second = import_source(changed, layout, reporter)
     assert start_of(second, "base") != start_of(first, "base")
     assert not any("importing" in line for line in reporter.lines)
