@@ -8,16 +8,17 @@ import functools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from harness.bench.subject import Subject
-from harness.guest import LINUX, Accel, Boot, Firmware, fetch_firmware, prepare_boot, probe_accel
-
-if TYPE_CHECKING:  # tests under avocado import this package
-    from harness.build.hosts import Host
-    from harness.layout import Layout
-    from harness.options import Options
-    from harness.progress import Reporter
+from harness.build.hosts import Host
+from harness.guest.accel import Accel, probe_accel
+from harness.guest.boot import Boot, prepare_boot
+from harness.guest.firmware import Firmware, fetch_firmware
+from harness.guest.model import LINUX
+from harness.layout import Layout
+from harness.lock import locked
+from harness.options import Options, choose_seed
+from harness.progress import Reporter
 
 _PREPARED = ("firmware", "boots", "accels")
 
@@ -120,9 +121,6 @@ def open_bench(
     Native binaries of a target that is not in ``options.targets`` are excluded. ``options.seed`` 0 draws a
     seed. Raises BusyError and StorageError for the lock.
     """
-    from harness.lock import locked  # noqa: PLC0415 - tests under avocado import this package
-    from harness.options import choose_seed  # noqa: PLC0415
-
     seed = choose_seed(options.seed)
     chosen = tuple(one for one in subjects if one.host != "native" or one.target in options.targets)
     with locked(layout.measuring_lock, "the right to time guests on this machine", reporter):

@@ -10,7 +10,7 @@ from harness.bench.subject import Subject
 from harness.build.binary import sha256
 from harness.build.tools import first_line
 from harness.errors import OptionError
-from harness.guest import check_targets
+from harness.guest.model import check_targets
 from harness.process import run
 from harness.tree.facts import feature_words
 

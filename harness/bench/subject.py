@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import msgspec
 
+from harness.build import Build
 from harness.errors import OptionError
 from harness.jsonfile import about
+from harness.options import Options
 from harness.tree.facts import teardown_arguments
-
-if TYPE_CHECKING:  # tests under avocado import this package
-    from harness.build import Build
-    from harness.options import Options
 
 BASE, PRISTINE, PRISTINE_WITH_OPTION = "base", "pristine", "pristine+option"
 INSTALLED = "installed"
@@ -32,9 +30,8 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
     path: Annotated[str, about("the binary")]
     sha256: Annotated[str, about("digest of the binary")] = ""
     version: Annotated[str, about("first line of --version; empty if it cannot run on this machine")] = ""
-    options: Annotated[
-        tuple[str, ...], about("arguments that enable asynchronous teardown; empty: it runs without")
-    ] = ()
+    options: tuple[str, ...] = ()
+    """arguments that enable asynchronous teardown; empty: it runs without"""
     able: Annotated[bool, about("whether the binary has the option, used or not")] = False
     left_out: Annotated[tuple[str, ...], about("what QEMU's own defaults would have added to the build")] = ()
 

@@ -12,7 +12,6 @@ import select
 import socket
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from harness.errors import GuestError
 from harness.guest.boot import Boot
@@ -20,9 +19,7 @@ from harness.guest.firmware import Firmware
 from harness.guest.machine import start
 from harness.guest.model import LINUX, Guest, architecture_of, proof_command_line
 from harness.guest.spawn import spawn
-
-if TYPE_CHECKING:  # rich is slow to load, and tests under avocado import this package
-    from harness.progress import Reporter
+from harness.progress import Reporter
 
 PROBE_LIMIT_S = 3.0
 LINUX_LIMIT_S = 15.0

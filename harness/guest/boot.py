@@ -8,16 +8,16 @@ from __future__ import annotations
 import platform
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from harness.build.hosts import HOSTS
+from harness.build.programs import build_programs
 from harness.errors import OptionError
 from harness.guest.initramfs import CONSOLE, file, write_initramfs
 from harness.guest.kernel import fetch_kernel
 from harness.guest.model import architecture_of
-
-if TYPE_CHECKING:
-    from harness.layout import Layout
-    from harness.progress import Reporter
+from harness.layout import Layout
+from harness.progress import Reporter
+from harness.source.files import sha256_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,10 +36,6 @@ def prepare_boot(layout: Layout, reporter: Reporter, target: str) -> Boot:
     ``build_programs`` and ``write_initramfs``.
     """
     # Imported here for speed: avocado starts a process for each test, and each imports this stage.
-    from harness.build.hosts import HOSTS  # noqa: PLC0415
-    from harness.build.programs import build_programs  # noqa: PLC0415
-    from harness.source.files import sha256_of  # noqa: PLC0415
-
     name = architecture_of(target).name
     host = "native" if name == platform.machine() else name
     if host not in HOSTS:

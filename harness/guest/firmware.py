@@ -6,14 +6,14 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from harness.errors import FetchError
 from harness.guest.model import architecture_of
-
-if TYPE_CHECKING:
-    from harness.layout import Layout
-    from harness.progress import Reporter
+from harness.layout import Layout
+from harness.lock import locked
+from harness.platforms import distribution
+from harness.progress import Reporter
+from harness.source.packages import fetch_packages, unpack_packages
 
 INSTALLED = tuple(
     map(Path, ("/usr/share/seabios", "/usr/share/qemu", "/usr/share/qemu-kvm", "/usr/local/share/qemu"))
@@ -47,9 +47,6 @@ def fetch_firmware(
 
     Raises the errors of ``fetch_packages``, and FetchError if a package does not contain an expected file.
     """
-    # Imported here for speed: avocado starts a process for each test, and each imports this stage.
-    from harness.platforms import distribution  # noqa: PLC0415
-
     needed = needed_files(targets)
     if distribution().uses_apt:
         try:
@@ -71,9 +68,6 @@ def fetch_firmware(
 
 
 def _from_packages(layout: Layout, reporter: Reporter, needed: dict[str, tuple[str, ...]]) -> Firmware:
-    from harness.lock import locked  # noqa: PLC0415
-    from harness.source import fetch_packages, unpack_packages  # noqa: PLC0415
-
     debs: dict[str, Path] = fetch_packages(layout, reporter, sorted(needed))
     digest = hashlib.sha256()
     for name in sorted(needed):

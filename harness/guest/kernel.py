@@ -18,15 +18,15 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from harness.errors import FetchError, StorageError
 from harness.guest.model import architecture_of
 from harness.jsonfile import write_bytes
-
-if TYPE_CHECKING:
-    from harness.layout import Layout
-    from harness.progress import Reporter
+from harness.layout import Layout
+from harness.platforms import distribution, table
+from harness.progress import Reporter
+from harness.source.packages import fetch_packages
 
 DEBIAN = "debian"
 _REAL = re.compile(r"linux-image-\d[a-z0-9.+~-]*")
@@ -54,8 +54,6 @@ def fetch_kernel(layout: Layout, reporter: Reporter, target: str) -> Kernel:
     Raises OptionError (no kernel for the target), FetchError (no network, unknown or damaged package, or it
     has no image), VerifyError, StorageError.
     """
-    from harness.platforms import distribution  # noqa: PLC0415
-
     here = distribution()
     native = architecture_of(target).name == platform.machine()
     if not native:
@@ -93,10 +91,6 @@ def installed_kernel(root: Path = Path("/"), running: str = "") -> Kernel | None
 
 
 def _from_package(layout: Layout, reporter: Reporter, target: str, family: str) -> Kernel:
-    # Imported here for speed: avocado starts a process for each test, and each imports this stage.
-    from harness.platforms import table  # noqa: PLC0415
-    from harness.source import fetch_packages  # noqa: PLC0415
-
     wanted = architecture_of(target)
     meta = table().families[family].kernels[wanted.name]
 

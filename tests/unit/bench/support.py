@@ -1,7 +1,8 @@
 """Benches for tests, prepared without downloads and without QEMU."""
 
 from harness.bench import Bench
-from harness.guest import Accel, Firmware
+from harness.guest.accel import Accel
+from harness.guest.firmware import Firmware
 from harness.progress import Silent
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from harness.errors import GuestError
-from harness.guest import Guest, start
+from harness.guest.machine import start
+from harness.guest.model import Guest
 from tests.unit.programs import write_program
 
 FAKE = Path(__file__).with_name("fake_qemu.py")

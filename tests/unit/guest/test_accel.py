@@ -3,8 +3,10 @@ from pathlib import Path
 import pytest
 
 from harness.errors import GuestError
-from harness.guest import Boot, Firmware, accel
+from harness.guest import accel
 from harness.guest.accel import probe_accel
+from harness.guest.boot import Boot
+from harness.guest.firmware import Firmware
 from harness.progress import Silent
 
 from .support import fake_binary

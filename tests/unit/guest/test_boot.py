@@ -20,7 +20,7 @@ def built(monkeypatch, tmp_path):
 
     program.write_bytes(b"\x7fELF one")
     kernel = Kernel(image=Path("/vmlinuz"), release="6.1", package="linux-image-6.1")
-    monkeypatch.setattr("harness.build.programs.build_programs", build_programs)
+    monkeypatch.setattr("harness.guest.boot.build_programs", build_programs)
     monkeypatch.setattr(module, "fetch_kernel", lambda *_: kernel)
     monkeypatch.setattr(module.platform, "machine", lambda: "x86_64")
     return asked, program

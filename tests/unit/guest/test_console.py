@@ -8,9 +8,8 @@ import pytest
 
 from harness.errors import GuestError, StorageError
 from harness.guest import console as module
-from harness.guest import start
 from harness.guest.console import open_console
-from harness.guest.machine import Machine
+from harness.guest.machine import Machine, start
 from tests.unit.programs import has_ended, wait_until
 
 from .support import failure, fake_guest

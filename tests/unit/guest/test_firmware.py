@@ -17,7 +17,7 @@ def nothing_installed(monkeypatch, tmp_path):
 
 
 def on(monkeypatch, family):
-    monkeypatch.setattr("harness.platforms.distribution", lambda: Distribution(family=family))
+    monkeypatch.setattr("harness.guest.firmware.distribution", lambda: Distribution(family=family))
 
 
 def sources(root, names=FILES, content=b"firmware"):
@@ -61,7 +61,7 @@ def test_sources_replace_packages_that_cannot_be_fetched(layout, monkeypatch):
         asked.append(names)
         raise FetchError("no network", "connect")
 
-    monkeypatch.setattr("harness.source.fetch_packages", fetch)
+    monkeypatch.setattr("harness.guest.firmware.fetch_packages", fetch)
     with pytest.raises(FetchError, match="no network"):
         firmware.fetch_firmware(layout, Silent(), BOTH)
     built = sources(layout.build / "10.0" / "base")

@@ -94,7 +94,7 @@ class Mirror:
 @pytest.fixture
 def mirror(tmp_path, monkeypatch):
     made = Mirror(folder=tmp_path, has=(NEW,), meta=NEW)
-    monkeypatch.setattr("harness.source.fetch_packages", made)
+    monkeypatch.setattr("harness.guest.kernel.fetch_packages", made)
     return made
 
 
@@ -165,7 +165,7 @@ def native_target():
 @pytest.mark.skipif(platform.machine() not in ARCHITECTURES, reason="no guest of this architecture")
 def test_kernel_of_other_distributions_is_the_installed_one(mirror, layout, monkeypatch):
     own = Kernel(image=layout.root / "vmlinuz", release="6.1", package="")
-    monkeypatch.setattr("harness.platforms.distribution", lambda: FEDORA)
+    monkeypatch.setattr("harness.guest.kernel.distribution", lambda: FEDORA)
     monkeypatch.setattr("harness.guest.kernel.installed_kernel", lambda: own)
     assert fetch_kernel(layout, Silent(), native_target()) == own
     assert mirror.asked == []
@@ -178,7 +178,7 @@ def test_kernel_of_other_distributions_is_the_installed_one(mirror, layout, monk
 @pytest.mark.skipif(platform.machine() not in ARCHITECTURES, reason="no guest of this architecture")
 def test_installed_kernel_replaces_a_package_that_cannot_be_fetched(mirror, layout, monkeypatch):
     own = Kernel(image=layout.root / "vmlinuz", release="6.1", package="")
-    monkeypatch.setattr("harness.platforms.distribution", lambda: Distribution(family="ubuntu"))
+    monkeypatch.setattr("harness.guest.kernel.distribution", lambda: Distribution(family="ubuntu"))
     monkeypatch.setattr("harness.guest.kernel.installed_kernel", lambda: own)
     reporter = Silent()
     assert fetch_kernel(layout, reporter, native_target()) == own

@@ -9,7 +9,7 @@ import pytest
 
 from harness.errors import GuestError
 from harness.guest import spawn as spawning
-from harness.guest import start
+from harness.guest.machine import start
 from harness.guest.memory import huge_pages_off
 from harness.guest.spawn import spawn
 from tests.unit.programs import has_ended, wait_until

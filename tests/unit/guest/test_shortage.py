@@ -4,7 +4,8 @@ import threading
 
 import pytest
 
-from harness.guest import shortage, start
+from harness.guest import shortage
+from harness.guest.machine import start
 from harness.guest.shortage import end_in_shortage
 from tests.unit.programs import has_ended
 
