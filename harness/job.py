@@ -18,15 +18,13 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
+from harness.errors import HarnessError
+from harness.layout import Layout
 from harness.process import Finished, run
-
-if TYPE_CHECKING:
-    from harness.errors import HarnessError
-    from harness.layout import Layout
 
 KEPT_JOBS = 3
 Board = TypeVar("Board")

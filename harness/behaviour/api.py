@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from harness.behaviour.model import Better, Metric, Setup
-from harness.guest import Machine, start
+from harness.guest.machine import Machine, start
 from harness.teardown.sample import guest_of
 from harness.teardown.testcase import HarnessTest
 

@@ -56,20 +56,14 @@ class MetricComparison(msgspec.Struct, frozen=True, kw_only=True):
     pairs: Annotated[int, about("rounds in which both have the figure")]
     reference_median: Annotated[float, about("median of the reference")]
     variant_median: Annotated[float, about("median of the variant")]
-    effect: Annotated[
-        float,
-        about("how much worse: mean logarithm of the ratio, or mean difference if a figure is not above 0"),
-    ]
+    effect: float
+    """how much worse: mean logarithm of the ratio, or mean difference if a figure is not above 0"""
     low: Annotated[float | None, about("lower end of its interval; null with fewer than 3 pairs")]
     high: Annotated[float | None, about("upper end of its interval; null with fewer than 3 pairs")]
     relative: Annotated[bool, about("whether the effect is a logarithm of a ratio")]
-    verdict: Annotated[
-        Verdict,
-        about(
-            "better, worse, same (the interval is within 0.80 to 1.25; for differences, it is 0) or ?"
-            " (not decided)"
-        ),
-    ]
+    verdict: Verdict
+    """better, worse, same (the interval is within 0.80 to 1.25; for differences, it is 0) or ? (not
+    decided)"""
 
 
 class BehaviourResults(Results, frozen=True, kw_only=True):

@@ -10,10 +10,17 @@ from pathlib import Path
 
 from harness.clients.domain import domain_xml
 from harness.clients.model import REFUSED, ClientRow, Trial, row_of
-from harness.clients.moments import NS, ExitWatch, find_qemu, seconds, watching
+from harness.clients.moments import (
+    NS,
+    ExitWatch,
+    check_populated,
+    find_qemu,
+    stuck_words,
+    watched,
+    watching,
+)
 from harness.clients.session import SHUT_OFF, STOPPED, Session
 from harness.errors import GuestError, LibvirtError
-from harness.guest.memory import resident_mib
 from harness.guest.model import architecture_of
 from harness.properties.poweroff import boot_sector, s390x_image
 from harness.teardown.meter import Meter
@@ -83,12 +90,7 @@ def try_refused(session: Session, trial: Trial, *, firmware: Sequence[Path]) -> 
 def _running(session: Session, trial: Trial) -> Iterator[ExitWatch]:
     """Watch the QEMU of the domain. Raises GuestError if its memory is not populated."""
     pid = find_qemu(session.child.pid, Path(trial.binary.path))
-    held = resident_mib(pid)
-    if held < trial.memory_mib:
-        raise GuestError(
-            f"only {held} of {trial.memory_mib} MiB are resident: domain not populated",
-            "free memory, turn swap off, and run again",
-        )
+    check_populated(pid, trial.memory_mib, "domain")
     with watching(pid) as watch:
         yield watch
 
@@ -118,12 +120,10 @@ def _destroy(session: Session, trial: Trial, client: str, name: str, meter: Mete
     return row_of(
         trial,
         client,
-        helpers=len(watch.sharers),
-        exit_s=seconds(watch, "exit", began),
         told_s=round((destroyed.ended - began) * NS, 6),
-        back_s=None if watch.stuck else seconds(watch, "back", began),
         held_mib=held,
-        moments=_rounded(moments),
+        moments={name: round(value, 6) for name, value in moments.items()},
+        **watched(watch, began),
         **_outcome(_failure(watch, shared, event=stopped is not None)),
     )
 
@@ -153,11 +153,9 @@ def _power_off(session: Session, trial: Trial, name: str, meter: Meter, *, has_s
     return row_of(
         trial,
         "libvirt power-off",
-        helpers=len(watch.sharers),
-        exit_s=seconds(watch, "exit", began),
         told_s=notified,
-        back_s=None if watch.stuck else seconds(watch, "back", began),
         held_mib=held,
+        **watched(watch, began),
         moments={} if notified is None else {"event_s": notified},
         **_outcome(_failure(watch, shared, event=stopped is not None)),
     )
@@ -202,10 +200,8 @@ def held_mib(meter: Meter, trial: Trial, free: float) -> float | None:
 
 
 def _failure(watch: ExitWatch, shared: set[str], *, event: bool) -> str:
-    if watch.stuck:
-        return f"{watch.stuck} processes with the guest's memory were killed at the time limit"
-    if not event:
-        return "libvirt sent no event STOPPED"
+    if watch.stuck or not event:
+        return stuck_words(watch) or "libvirt sent no event STOPPED"
     if shared:
         return f"the helper had {', '.join(sorted(shared))} open when libvirt reported shut off"
     return ""
@@ -213,7 +209,3 @@ def _failure(watch: ExitWatch, shared: set[str], *, event: bool) -> str:
 
 def _outcome(reason: str) -> dict[str, str]:
     return {"outcome": "failed" if reason else "ok", "reason": reason}
-
-
-def _rounded(moments: dict[str, float]) -> dict[str, float]:
-    return {name: round(value, 6) for name, value in moments.items()}

@@ -88,19 +88,13 @@ class ClientRow(msgspec.Struct, frozen=True, kw_only=True):
     helpers: Annotated[int, about("other processes that shared QEMU's memory before the end")] = 0
     exit_s: Annotated[float | None, about("exit of QEMU itself: its parent's wait can return")] = None
     told_s: Annotated[float | None, about("notification of the client that the guest ended")] = None
-    back_s: Annotated[
-        float | None, about("exit of the last process that shared the memory: the memory is freed")
-    ] = None
-    held_mib: Annotated[
-        float | None, about("MiB not yet freed at the notification of the client; null: not measured")
-    ] = None
-    moments: Annotated[
-        dict[str, float],
-        about(
-            "further times: event_s (libvirt's event STOPPED), create_s (duration of virDomainCreate of the "
-            "same name), restart_s (from the trigger until it returns), shutdown_s (QMP's event)"
-        ),
-    ] = {}
+    back_s: float | None = None
+    """exit of the last process that shared the memory: the memory is freed"""
+    held_mib: float | None = None
+    """MiB not yet freed at the notification of the client; null: not measured"""
+    moments: dict[str, float] = {}
+    """further times: event_s (libvirt's event STOPPED), create_s (duration of virDomainCreate of the same
+    name), restart_s (from the trigger until it returns), shutdown_s (QMP's event)"""
 
 
 class Claim(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,10 +12,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import psutil
 
 from harness.errors import GuestError
+from harness.guest.memory import resident_mib
 from harness.guest.spawn import wait_pidfd
 from harness.teardown.watch import open_sharers
 
@@ -151,6 +153,33 @@ def _identity(path: Path) -> tuple[int, int] | None:
         status = path.stat()
         return status.st_dev, status.st_ino
     return None
+
+
+def watched(watch: ExitWatch, began: int) -> dict[str, Any]:
+    """Return the fields of a row about the end of QEMU and its helpers, from ``began`` on."""
+    return {
+        "helpers": len(watch.sharers),
+        "exit_s": seconds(watch, "exit", began),
+        "back_s": None if watch.stuck else seconds(watch, "back", began),
+    }
+
+
+def stuck_words(watch: ExitWatch) -> str:
+    """Return the failure of processes that did not end; empty if all did."""
+    if not watch.stuck:
+        return ""
+    return f"{watch.stuck} processes with the guest's memory were killed at the time limit"
+
+
+def check_populated(pid: int, memory_mib: int, what: str, log: Path | None = None) -> None:
+    """Raise GuestError if less than ``memory_mib`` MiB of QEMU, of a ``what``, are resident."""
+    held = resident_mib(pid)
+    if held < memory_mib:
+        raise GuestError(
+            f"only {held} of {memory_mib} MiB are resident: {what} not populated",
+            "free memory, turn swap off, and run again",
+            log=log,
+        )
 
 
 def seconds(watch: ExitWatch, name: str, began: int) -> float | None:

@@ -16,11 +16,19 @@ import psutil
 from harness.clients.domains import held_mib
 from harness.clients.groups import Group, unified_group
 from harness.clients.model import CLIENTS, ClientRow, Trial, row_of
-from harness.clients.moments import ExitWatch, find_qemu, seconds, watching
+from harness.clients.moments import (
+    ExitWatch,
+    check_populated,
+    find_qemu,
+    seconds,
+    stuck_words,
+    watched,
+    watching,
+)
 from harness.errors import GuestError
-from harness.guest import Guest, command_line, connect
 from harness.guest.group import make_group
-from harness.guest.memory import resident_mib
+from harness.guest.machine import connect
+from harness.guest.model import Guest, command_line
 from harness.guest.shortage import end_in_shortage
 from harness.guest.spawn import Child, spawn, wait_pidfd
 from harness.process import run
@@ -124,13 +132,7 @@ def _served(  # noqa: PLR0917 - one step of try_client
         with end_in_shortage(child):
             stack.enter_context(connect(ours, child, trial.timeout_s))
         pid = find_qemu(child.pid, guest.binary)
-        held = resident_mib(pid)
-        if held < trial.memory_mib:
-            raise GuestError(
-                f"only {held} of {trial.memory_mib} MiB are resident: guest not populated",
-                "free memory, turn swap off, and run again",
-                log=log,
-            )
+        check_populated(pid, trial.memory_mib, "guest", log)
         if group is not None and not {pid, *find_sharers(pid)} <= set(group.members()):
             raise GuestError("a process of QEMU is not in its cgroup", "run again", log=log)
         has_memory = group is not None and (group.folder / "memory.current").is_file()
@@ -165,19 +167,15 @@ def _end(trial: Trial, client: str, served: Served) -> ClientRow:
         watch.finish()
         moments = {"shutdown_s": seconds(watch, "shutdown", began)} if client == "qmp quit" else {}
         notified = seconds(watch, "notified", began)
-        reason = ""
-        if watch.stuck:
-            reason = f"{watch.stuck} processes with the guest's memory were killed at the time limit"
-        elif notified is None:
+        reason = stuck_words(watch)
+        if not reason and notified is None:
             reason = f"the client was not notified within {trial.timeout_s:g} s: {CLIENTS[client].notified}"
         return row_of(
             trial,
             client,
-            helpers=len(watch.sharers),
-            exit_s=seconds(watch, "exit", began),
             told_s=notified,
-            back_s=None if watch.stuck else seconds(watch, "back", began),
             held_mib=held,
+            **watched(watch, began),
             moments={name: value for name, value in moments.items() if value is not None},
             outcome="failed" if reason else "ok",
             reason=reason,

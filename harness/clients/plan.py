@@ -51,35 +51,25 @@ def plan_round(
             if client.group in groups and not client.is_libvirt
         ]
     draw.shuffle(places)
+
+    def trial(clients: tuple[str, ...], binary: Subject, size: int, backend: str) -> Trial:
+        return Trial(
+            clients=clients,
+            binary=binary,
+            memory_mib=size,
+            backend=backend,
+            accel=accel_of(binary.target),
+            turn=turn,
+            timeout_s=timeout_s,
+        )
+
     trials: list[Trial] = []
     if turn == 1 and "libvirt" in groups:
-        trials += [
-            Trial(
-                clients=(REFUSED,),
-                binary=binary,
-                memory_mib=min(memory_mib),
-                backend=OTHERS_BACKEND,
-                accel=accel_of(binary.target),
-                turn=turn,
-                timeout_s=timeout_s,
-            )
-            for binary in refused(binaries)
-        ]
+        trials += [trial((REFUSED,), one, min(memory_mib), OTHERS_BACKEND) for one in refused(binaries)]
     for clients, size, backend, target in places:
         mine = [binary for binary in binaries if binary.target == target]
         draw.shuffle(mine)
-        trials += [
-            Trial(
-                clients=clients,
-                binary=binary,
-                memory_mib=size,
-                backend=backend,
-                accel=accel_of(target),
-                turn=turn,
-                timeout_s=timeout_s,
-            )
-            for binary in mine
-        ]
+        trials += [trial(clients, binary, size, backend) for binary in mine]
     return tuple(trials)
 
 

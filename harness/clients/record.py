@@ -25,9 +25,8 @@ class ClientsResults(Results, frozen=True, kw_only=True):
     libvirt: Annotated[str, about("version of libvirt; empty if none was started")]
     binaries: Annotated[tuple[Subject, ...], about("the binaries that were started")]
     claims: Annotated[tuple[Claim, ...], about("claims about the rows, with their outcomes")]
-    rows: Annotated[
-        tuple[ClientRow, ...], about("a row for each client, binary and round, in the order of the run")
-    ]
+    rows: tuple[ClientRow, ...]
+    """a row for each client, binary and round, in the order of the run"""
 
 
 def clients_file(layout: Layout) -> Path:

@@ -8,23 +8,20 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import psutil
 
+from harness.bench import Bench
 from harness.clients.domains import try_domain, try_refused
 from harness.clients.model import CLIENTS, CONTROLLED, REFUSED, ClientRow, Trial, row_of
 from harness.clients.others import NotHereError, check_namespace, try_client
 from harness.clients.session import Session, libvirt_session
 from harness.errors import HarnessError
-from harness.guest import memory_shortage
+from harness.guest.firmware import Firmware
 from harness.guest.group import make_group
+from harness.guest.memory import memory_shortage
+from harness.layout import Layout
 from harness.teardown.meter import Meter, choose_meter
-
-if TYPE_CHECKING:
-    from harness.bench import Bench
-    from harness.guest import Firmware
-    from harness.layout import Layout
 
 PREFIXES = {False: "qemu-harness-libvirt-", True: "qemu-harness-controlled-"}
 """Prefixes of the cgroups for a libvirtd without and with controllers. Neither is a prefix of the other."""
@@ -120,7 +117,7 @@ def run_clients(
     """
     reporter = bench.reporter
     trials = [trial for turn in rounds for trial in turn]
-    done = failed = 0
+    failed = 0
     with (
         reporter.step(f"{len(trials)} trials of clients") as step,
         TrialRunner(bench.layout, trials, bench.firmware, bench.options.pages[0]) as runner,
@@ -133,9 +130,8 @@ def run_clients(
                     reporter.warn(
                         f"{row.client} {row.label} {row.memory_mib} MiB {row.backend}: {row.reason}"
                     )
-            done += 1
             text = f"{trial.clients[0]} {trial.binary.label} {trial.memory_mib} MiB"
-            step.update(done, len(trials), f"{text}, {failed} failed" if failed else text)
+            step.update(number, len(trials), f"{text}, {failed} failed" if failed else text)
         return runner.version
 
 

@@ -29,22 +29,16 @@ class Cycle(msgspec.Struct, frozen=True, kw_only=True):
     """One start and end of QEMU."""
 
     number: Annotated[int, about("number in the plan, from 1; --only NUMBER runs it alone")]
-    life: Annotated[str, about("phase of QEMU at its end: start, daemonize, prealloc, paused or running")] = (
-        "paused"
-    )
+    life: str = "paused"
+    """phase of QEMU at its end: start, daemonize, prealloc, paused or running"""
     trigger: Annotated[str, about("what ends QEMU: sigterm, sigkill, sigint, sigabrt or quit (QMP)")]
     scope: Annotated[str, about("recipient of the signal: process or group")] = "process"
-    helper: Annotated[
-        str,
-        about(
-            "helper before the trigger: let be (left running), killed, or stopped (and continued after QEMU's"
-            " exit)"
-        ),
-    ] = "let be"
+    helper: str = "let be"
+    """helper before the trigger: let be (left running), killed, or stopped (and continued after QEMU's
+    exit)"""
     confinement: Annotated[str, about("none, sandbox, runas, or both")] = "none"
-    victim: Annotated[
-        str, about("with daemonize: daemon, parent or both receive the signal; otherwise qemu")
-    ] = "qemu"
+    victim: str = "qemu"
+    """with daemonize: daemon, parent or both receive the signal; otherwise qemu"""
     backend: Annotated[str, about("memory backend: ram or memfd")]
     accel: Annotated[str, about("kvm or tcg")]
     memory_mib: Annotated[int, about("guest memory in MiB, preallocated")]
@@ -62,19 +56,16 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 class CycleRow(msgspec.Struct, frozen=True, kw_only=True):
     """The result of one cycle."""
 
-    variant: Annotated[
-        str, about("name of the binary: pristine, base, patched, or the name given with --binary")
-    ]
+    variant: str
+    """name of the binary: pristine, base, patched, or the name given with --binary"""
     target: Annotated[str, about("guest architecture")]
     cycle: Annotated[Cycle, about("the parameters of the cycle")]
     outcome: Annotated[str, about("pass or fail")]
     reasons: Annotated[tuple[str, ...], about("reasons of the failure, one a line")] = ()
-    statuses: Annotated[
-        tuple[str, ...], about("end of each process: its role, and its exit status or signal")
-    ] = ()
-    helpers: Annotated[
-        int, about("processes that shared QEMU's memory at the trigger, if QEMU was ready")
-    ] = 0
+    statuses: tuple[str, ...] = ()
+    """end of each process: its role, and its exit status or signal"""
+    helpers: int = 0
+    """processes that shared QEMU's memory at the trigger, if QEMU was ready"""
     gone_s: Annotated[float, about("seconds from the trigger until the exit of the last process")] = 0.0
     reports: Annotated[tuple[Report, ...], about("sanitizer reports, about the series and others")] = ()
     kept: Annotated[str, about("folder with log and sanitizer reports of a failed cycle")] = ""
@@ -84,9 +75,8 @@ class Memory(msgspec.Struct, frozen=True, kw_only=True):
     """Memory before the first and after the last cycle of a binary."""
 
     variant: Annotated[str, about("name of the binary")]
-    source: Annotated[
-        str, about("cgroup (anonymous and shared memory of all processes of the cycles) or MemAvailable")
-    ]
+    source: str
+    """cgroup (anonymous and shared memory of all processes of the cycles) or MemAvailable"""
     before_mib: Annotated[float, about("used (cgroup) or available (MemAvailable) before, MiB")]
     after_mib: Annotated[float, about("the same afterwards")]
     peak_mib: Annotated[float, about("peak of the cgroup, MiB; 0 for MemAvailable")]

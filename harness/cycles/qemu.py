@@ -14,7 +14,7 @@ from pathlib import Path
 
 from harness.cycles.model import Cycle, DriverJob, dealt
 from harness.cycles.sanitizer import environment
-from harness.guest import Guest, command_line
+from harness.guest.model import Guest, command_line
 from harness.guest.spelling import respell
 from harness.process import clean_environment
 

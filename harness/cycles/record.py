@@ -32,9 +32,8 @@ class CycleFailure(msgspec.Struct, frozen=True, kw_only=True):
     variant: Annotated[str, about("name of the binary")]
     number: Annotated[int, about("the cycle's number")]
     reasons: Annotated[tuple[str, ...], about("reasons, one a line")]
-    command: Annotated[
-        str, about("command that repeats this cycle, at the same instant as far as the machine allows")
-    ]
+    command: str
+    """command that repeats this cycle, at the same instant as far as the machine allows"""
 
 
 class CyclesResults(Results, frozen=True, kw_only=True):

@@ -6,21 +6,18 @@ import shutil
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
 
+from harness.bench import Bench, Subject
 from harness.cycles.memory import PREFIX, GroupMeter
 from harness.cycles.model import Cycle, CycleRow, DriverJob, Memory, dealt
 from harness.errors import CyclesError, HarnessError
 from harness.guest.group import make_group
 from harness.jsonfile import write_json
+from harness.layout import Layout
 from harness.process import run
-
-if TYPE_CHECKING:
-    from harness.bench import Bench, Subject
-    from harness.layout import Layout
-    from harness.progress import Reporter
+from harness.progress import Reporter
 
 LANES = 2
 """Number of concurrent cycles. They disturb each other's timing, which adds randomness."""

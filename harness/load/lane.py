@@ -21,7 +21,7 @@ import psutil
 from harness.cycles.judge import describe_status, sent_signal
 from harness.cycles.model import TRIGGERS, Cycle
 from harness.cycles.qemu import Started, started
-from harness.guest import available_mib
+from harness.guest.memory import available_mib
 from harness.guest.shortage import SHORTAGE_MIB
 from harness.load.model import LoadJob, LoadRow, Remains
 from harness.load.plan import each_mib

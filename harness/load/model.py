@@ -19,12 +19,10 @@ class LoadPlan(msgspec.Struct, frozen=True, kw_only=True):
     memory_mib: Annotated[int, about("memory of each guest in MiB, preallocated")]
     backend: Annotated[str, about("memory backend")]
     seconds: Annotated[float, about("duration of the load on each binary; 0: until restarts is reached")]
-    restarts: Annotated[
-        int, about("number of times that each binary is killed and restarted; 0: limited by seconds")
-    ]
-    wait: Annotated[
-        str, about("condition for a restart: none, room (free memory) or memory (the old guest's is freed)")
-    ]
+    restarts: int
+    """number of times that each binary is killed and restarted; 0: limited by seconds"""
+    wait: str
+    """condition for a restart: none, room (free memory) or memory (the old guest's is freed)"""
     slices: Annotated[int, about("number of slices for each binary; they alternate")]
     reason: Annotated[str, about("reason for fewer or smaller guests than requested, or none")] = ""
 
@@ -35,13 +33,11 @@ class LoadRow(msgspec.Struct, frozen=True, kw_only=True):
     trigger: Annotated[str, about("what ended QEMU: sigterm, sigkill, sigint, sigabrt or quit (QMP)")]
     exit_s: Annotated[float | None, about("trigger until QEMU's exit; null: not within the limit")]
     reclaim_s: Annotated[float | None, about("trigger until the exit of the last process with its memory")]
-    restart_s: Annotated[
-        float | None, about("trigger until the next guest is ready; null: there is none, or it failed")
-    ]
+    restart_s: float | None
+    """trigger until the next guest is ready; null: there is none, or it failed"""
     waited_s: Annotated[float, about("part of restart_s that was spent waiting for memory")] = 0.0
-    available_mib: Annotated[
-        int, about("memory available at the start of the next guest, MiB; 0: there was none")
-    ] = 0
+    available_mib: int = 0
+    """memory available at the start of the next guest, MiB; 0: there was none"""
     helpers: Annotated[int, about("processes that shared QEMU's memory at the trigger")] = 0
     qemu_cpu_s: Annotated[float, about("CPU seconds of QEMU over its whole life")] = 0.0
     helper_cpu_s: Annotated[float, about("CPU seconds of its helpers over their whole life")] = 0.0
@@ -85,9 +81,8 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     exit_s: Annotated[float | None, about("median of exit_s")]
     reclaim_s: Annotated[float | None, about("median of reclaim_s")]
     restart_s: Annotated[float | None, about("median of restart_s")]
-    overlaps: Annotated[
-        int, about("restarts that were ready before the memory of the previous guest was freed")
-    ]
+    overlaps: int
+    """restarts that were ready before the memory of the previous guest was freed"""
     helpers: Annotated[int, about("number of helpers")]
     qemu_cpu_s: Annotated[float, about("CPU seconds of all QEMUs")]
     helper_cpu_s: Annotated[float, about("CPU seconds of all helpers")]

@@ -4,7 +4,7 @@ import math
 
 import msgspec
 
-from harness.guest import needed_mib
+from harness.guest.memory import needed_mib
 from harness.load.model import LoadPlan
 
 QEMU_MIB = 48

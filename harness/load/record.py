@@ -19,9 +19,8 @@ class LoadResults(Results, frozen=True, kw_only=True):
 
     seed: Annotated[int, about("seed of the order of slices, ends and pauses")]
     binaries: Annotated[tuple[Subject, ...], about("the binaries that were started")]
-    plans: Annotated[
-        tuple[LoadPlan, ...], about("the loads that were planned, with the reason for each reduction")
-    ]
+    plans: tuple[LoadPlan, ...]
+    """the loads that were planned, with the reason for each reduction"""
     summaries: Annotated[tuple[Summary, ...], about("each kind of load with each binary, with its outcome")]
     slices: Annotated[tuple[Slice, ...], about("the parts of the run, in their order")]
 

@@ -8,23 +8,20 @@ import shutil
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
 
+from harness.bench import Bench, Subject
 from harness.cycles.memory import PREFIX, GroupMeter
 from harness.cycles.model import DriverJob
 from harness.cycles.runner import run_driver
 from harness.errors import LoadError
-from harness.guest import available_mib
 from harness.guest.group import make_group
+from harness.guest.memory import available_mib
+from harness.layout import Layout
 from harness.load.model import LoadJob, LoadPlan, LoadRow, Remains, Slice
 from harness.load.plan import LANES, RESERVE_MIB, share
 from harness.machine import number_in
-
-if TYPE_CHECKING:
-    from harness.bench import Bench, Subject
-    from harness.layout import Layout
 
 MIB = 1024 * 1024
 

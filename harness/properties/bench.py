@@ -24,8 +24,9 @@ from qemu.qmp import QMPClient, QMPError
 
 from harness.bench import Subject
 from harness.errors import GuestError
-from harness.guest import Guest, command_line, connect
+from harness.guest.machine import connect
 from harness.guest.memory import hugetlb_mib, resident_mib
+from harness.guest.model import Guest, command_line
 from harness.guest.spawn import Child, spawn, wait_pidfd
 from harness.guest.spelling import respell
 from harness.properties.bpf import Insn

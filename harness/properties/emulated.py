@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING
 
+from harness.bench import Bench
 from harness.properties.model import Part
 from harness.teardown.emulated import run_emulated
-
-if TYPE_CHECKING:  # tests under avocado import this package
-    from harness.bench import Bench
-    from harness.teardown.model import EmulatedHost, Sample
+from harness.teardown.model import EmulatedHost, Sample
 
 MEMORY_MIB = 128
 _OUTCOMES = {"ok": "pass", "failed": "fail", "cancelled": "cancel"}

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import HarnessError
-from harness.guest import memory_shortage
+from harness.guest.memory import memory_shortage
 from harness.properties.bench import Bench, Ended, Surrounding
 from harness.properties.moved import follows
 from harness.properties.outcome import Cancelled, Failed, Parts, arranged

@@ -82,9 +82,8 @@ class PropertyRow(msgspec.Struct, frozen=True, kw_only=True):
     variant: Annotated[str, about("name of the binary")]
     target: Annotated[str, about("guest architecture")]
     outcome: Annotated[str, about("pass, fail or cancel")]
-    reason: Annotated[
-        str, about("reason of the failure or cancellation, one line; after pass, the parts that did not run")
-    ] = ""
+    reason: str = ""
+    """reason of the failure or cancellation, one line; after pass, the parts that did not run"""
     expected: Annotated[str, about("the known outcome of this variant; empty if there is none")] = ""
     seconds: Annotated[float, about("duration of the check")] = 0.0
     parts: Annotated[tuple[Part, ...], about("the checks of the row, in their order")] = ()

@@ -24,9 +24,8 @@ class PropertiesResults(Results, frozen=True, kw_only=True):
 
     schema: Annotated[int, about("version of this format")] = SCHEMA
     binaries: Annotated[tuple[Subject, ...], about("the binaries that were checked")]
-    rows: Annotated[
-        tuple[PropertyRow, ...], about("a row for each property and binary, in the order of the run")
-    ]
+    rows: tuple[PropertyRow, ...]
+    """a row for each property and binary, in the order of the run"""
 
 
 def properties_file(layout: Layout) -> Path:

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
 
+from harness.bench import Bench, Subject
 from harness.bench.subject import REFERENCES
 from harness.errors import PropertyError
+from harness.guest.firmware import Firmware
 from harness.job import JobEvent, JobItem, run_plan
+from harness.options import Options
 from harness.properties.model import HOSTS_ROW, ROWS, Part, PropertyRow, Task
-
-if TYPE_CHECKING:  # tests under avocado import this package
-    from harness.bench import Bench, Subject
-    from harness.guest import Firmware
-    from harness.options import Options
 
 TEST = "tests/avocado/properties.py"
 TASK_LIMIT_S = 900

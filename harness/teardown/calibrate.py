@@ -9,20 +9,17 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
 import numpy
 
+from harness.bench import Bench, Subject
 from harness.errors import OptionError
 from harness.jsonfile import storing
+from harness.layout import Layout
 from harness.teardown.model import Comparison, Sample
 from harness.teardown.runner import run_teardown
 from harness.teardown.statistics import LEVEL, SEED, by_place, compare, values_of
-
-if TYPE_CHECKING:
-    from harness.bench import Bench, Subject
-    from harness.layout import Layout
 
 ONE, OTHER, LATE = "base", "again", "late"
 """Variant names of the binary, of the same binary, and of the same binary with a delay."""

@@ -32,23 +32,19 @@ class CalibrationResults(Results, frozen=True, kw_only=True):
     """Verdicts for comparisons whose true answer is known."""
 
     simulated_comparisons: Annotated[int, about("simulated comparisons of a binary with itself")]
-    simulated_false_alarm_rate: Annotated[
-        float, about("share of them that were reported as better or worse, corrected as in a real run")
-    ]
-    simulated_uncorrected_rate: Annotated[
-        float, about("the same share if each were the only comparison of its run")
-    ]
+    simulated_false_alarm_rate: float
+    """share of them that were reported as better or worse, corrected as in a real run"""
+    simulated_uncorrected_rate: float
+    """the same share if each were the only comparison of its run"""
     real_comparisons: Annotated[int, about("real comparisons of a binary with itself, under two names")]
     real_false_alarms: Annotated[int, about("number of them that were reported as better or worse")]
-    real_uncorrected_alarms: Annotated[
-        int, about("the same number if each were the only comparison of its run")
-    ]
+    real_uncorrected_alarms: int
+    """the same number if each were the only comparison of its run"""
     injected_delay_s: Annotated[float, about("seconds by which a wrapper delayed the exit of QEMU")]
     injected_delay_found: Annotated[bool, about("whether this was reported as worse")]
     found_delay_s: Annotated[float | None, about("difference of the medians, in seconds")]
-    comparisons: Annotated[
-        tuple[Comparison, ...], about("the real comparisons; the one with the delay is last")
-    ]
+    comparisons: tuple[Comparison, ...]
+    """the real comparisons; the one with the delay is last"""
     rows: Annotated[tuple[Sample, ...], about("every sample that they are based on")]
 
 

@@ -15,8 +15,9 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from harness.bench import Subject
+from harness.build.hosts import Host
 from harness.errors import HarnessError
 from harness.guest.console import LARGEST_LOG
 from harness.guest.memory import memory_shortage
@@ -24,18 +25,14 @@ from harness.guest.model import TB_MIB
 from harness.guest.shortage import end_in_shortage
 from harness.guest.spawn import Child, spawn
 from harness.jsonfile import utc_now
+from harness.layout import Layout
+from harness.options import Options
+from harness.progress import Reporter, Step
 from harness.teardown.image import Image, make_image
 from harness.teardown.model import Cell, EmulatedHost, Property, Sample, sample_of
 from harness.teardown.records import ConsoleReader, GuestRecord
 from harness.teardown.sample import fault
 from harness.teardown.watch import Measured
-
-if TYPE_CHECKING:
-    from harness.bench import Subject
-    from harness.build.hosts import Host
-    from harness.layout import Layout
-    from harness.options import Options
-    from harness.progress import Reporter, Step
 
 CPUS = 2
 OVERHEAD_MIB = 1024

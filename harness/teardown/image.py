@@ -9,26 +9,28 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from harness.bench import Subject
+from harness.build.elf import library_closure, read_elf
+from harness.build.hosts import HOSTS, Host
+from harness.build.programs import build_programs
+from harness.build.sysroot import ensure_sysroot
 from harness.errors import OptionError
-from harness.guest import Accel, Firmware, fetch_firmware
+from harness.guest.accel import Accel
+from harness.guest.firmware import Firmware, fetch_firmware
 from harness.guest.initramfs import CONSOLE, ArchiveEntry, directory, file, symlink, write_initramfs
 from harness.guest.kernel import fetch_kernel
 from harness.guest.model import ARCHITECTURES, command_line
 from harness.guest.spelling import respell
 from harness.jsonfile import storing
+from harness.layout import Layout
+from harness.options import Options
 from harness.process import run
+from harness.progress import Reporter
+from harness.source.packages import fetch_packages, unpack_packages
 from harness.teardown.model import Cell
 from harness.teardown.sample import guest_of
 from harness.teardown.scenario import design
-
-if TYPE_CHECKING:
-    from harness.bench import Subject
-    from harness.build.hosts import Host
-    from harness.layout import Layout
-    from harness.options import Options
-    from harness.progress import Reporter
 
 TRIGGERS = ("sigterm", "sigkill", "sigabrt", "quit")
 """The triggers that guest/programs/measure.c supports."""
@@ -84,8 +86,6 @@ def emulated_accel(host: Host) -> Accel:
 
 def refuse_hosts(options: Options) -> None:
     """Raise OptionError for a host whose binaries can be built but not timed."""
-    from harness.build.hosts import HOSTS  # noqa: PLC0415 - tests under avocado import this package
-
     for host in (HOSTS[name] for name in options.hosts):
         if host.is_cross and not can_run(host):
             raise OptionError(
@@ -206,11 +206,7 @@ def make_image(
 def _entries(
     layout: Layout, host: Host, cells: Sequence[Cell], firmware: Firmware, reporter: Reporter
 ) -> list[ArchiveEntry]:
-    """Return all files except init. ``build`` is imported here: tests under avocado import this package."""
-    from harness.build.elf import library_closure, read_elf  # noqa: PLC0415
-    from harness.build.programs import build_programs  # noqa: PLC0415
-    from harness.build.sysroot import ensure_sysroot  # noqa: PLC0415
-
+    """Return all files except init."""
     sysroot = ensure_sysroot(host, layout, reporter)
     programs = build_programs(layout, reporter, ["measure"], host=host.name)
     binaries = {place_of(cell.variant, cell.target): Path(cell.binary) for cell in cells}
@@ -267,8 +263,6 @@ def _strip(layout: Layout, host: Host, binary: Path, name: str) -> Path:
 
 def _busybox(layout: Layout, host: Host, reporter: Reporter) -> Path:
     """Fetch Debian's static busybox for the architecture of ``host``."""
-    from harness.source import fetch_packages, unpack_packages  # noqa: PLC0415
-
     name = "busybox-static"
     deb = fetch_packages(layout, reporter, [name], architecture=host.debian)[name]
     digest = hashlib.sha256(deb.read_bytes()).hexdigest()[:16]

@@ -5,7 +5,6 @@ These structs are the rows of ``build/results/teardown.json``; docs/results.md i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Annotated, Any
 
 import msgspec
@@ -21,33 +20,19 @@ SERIES_FIELDS = tuple(field for field in MATRIX_FIELDS if field != "memory_mib")
 class _OfSeries(msgspec.Struct, frozen=True, kw_only=True):
     """The fields of all rows, except the guest's memory."""
 
-    variant: Annotated[
-        str, about("state of the tree: pristine, base, patched; or the name given with --binary")
-    ]
+    variant: str
+    """state of the tree: pristine, base, patched; or the name given with --binary"""
     target: Annotated[str, about("guest architecture")]
     host: Annotated[str, about("where the binary ran")]
-    backend: Annotated[
-        str,
-        about(
-            "ram (private, anonymous), memfd (shared), file (on tmpfs, shared) or hugetlb (reserved huge"
-            " pages, shared)"
-        ),
-    ]
-    pages: Annotated[
-        str,
-        about(
-            "4k (transparent huge pages off in QEMU), thp (setting of the machine) or hugetlb (with that"
-            " backend)"
-        ),
-    ]
+    backend: str
+    """ram (private, anonymous), memfd (shared), file (on tmpfs, shared) or hugetlb (reserved huge pages,
+    shared)"""
+    pages: str
+    """4k (transparent huge pages off in QEMU), thp (setting of the machine) or hugetlb (with that backend)"""
     accel: Annotated[str, about("accelerator that was used: kvm or tcg")]
-    payload: Annotated[
-        str,
-        about(
-            "paused: populated memory, vCPUs never ran; linux: memory filled by the guest, vCPUs running;"
-            " linux-busy: the same, and no vCPU ever sleeps"
-        ),
-    ]
+    payload: str
+    """paused: populated memory, vCPUs never ran; linux: memory filled by the guest, vCPUs running;
+    linux-busy: the same, and no vCPU ever sleeps"""
     trigger: Annotated[str, about("what ended QEMU: sigterm, sigkill, sigabrt, quit or poweroff")]
 
     @property
@@ -100,92 +85,54 @@ class Cell(_OfCell, frozen=True, kw_only=True):
 class Sample(_OfCell, frozen=True, kw_only=True):
     """One guest that was started and torn down, or a small process for comparison."""
 
-    kind: Annotated[
-        str,
-        about(
-            "teardown; restart: a second guest started at QEMU's exit, which disturbs the other latencies of"
-            " this row; floor: a process with QEMU's number of threads and one page of memory; overhead: a"
-            " process with a single thread"
-        ),
-    ] = "teardown"
-    round: Annotated[
-        int,
-        about(
-            "round of the run, from 1; the warm-up round is not among the rows. A round of an adaptive run"
-            " may have several samples of a cell, or none"
-        ),
-    ]
+    kind: str = "teardown"
+    """teardown; restart: a second guest started at QEMU's exit, which disturbs the other latencies of this
+    row; floor: a process with QEMU's number of threads and one page of memory; overhead: a process with a
+    single thread"""
+    round: int
+    """round of the run, from 1; the warm-up round is not among the rows. A round of an adaptive run may have
+    several samples of a cell, or none"""
     index: Annotated[int, about("position in the run, from 1")]
     outcome: Annotated[str, about("ok, cancelled (did not run) or failed; only ok counts in comparisons")]
     reason: Annotated[str, about("reason of the failure or cancellation, one line")] = ""
-    exit_s: Annotated[
-        float | None,
-        about(
-            "exit latency in seconds: trigger (for poweroff: QEMU's event SHUTDOWN) until the parent's wait"
-            " for QEMU returned"
-        ),
-    ] = None
-    shutdown_s: Annotated[
-        float | None,
-        about("seconds from the request to power off until QEMU's event SHUTDOWN: the guest's own time"),
-    ] = None
-    reclaim_s: Annotated[
-        float | None,
-        about("reclaim latency in seconds: trigger until the exit of the last process with QEMU's memory"),
-    ] = None
-    restart_s: Annotated[
-        float | None,
-        about("restart latency in seconds: trigger until a second guest of the same size was ready"),
-    ] = None
+    exit_s: float | None = None
+    """exit latency in seconds: trigger (for poweroff: QEMU's event SHUTDOWN) until the parent's wait for QEMU
+    returned"""
+    shutdown_s: float | None = None
+    """seconds from the request to power off until QEMU's event SHUTDOWN: the guest's own time"""
+    reclaim_s: float | None = None
+    """reclaim latency in seconds: trigger until the exit of the last process with QEMU's memory"""
+    restart_s: float | None = None
+    """restart latency in seconds: trigger until a second guest of the same size was ready"""
     start_s: Annotated[float | None, about("seconds from exec until the guest was ready")] = None
-    populated_mib: Annotated[
-        int | None,
-        about("resident memory of the ready guest in MiB; with linux, of the guest's memory alone"),
-    ] = None
+    populated_mib: int | None = None
+    """resident memory of the ready guest in MiB; with linux, of the guest's memory alone"""
     helpers: Annotated[int | None, about("other processes that shared QEMU's memory at the trigger")] = None
-    exit_status: Annotated[
-        int | None, about("exit status of QEMU; the negative number of the signal that killed it")
-    ] = None
+    exit_status: int | None = None
+    """exit status of QEMU; the negative number of the signal that killed it"""
     threads: Annotated[int | None, about("threads of QEMU at the trigger")] = None
-    qemu_cpu_s: Annotated[
-        float | None, about("CPU seconds that QEMU spent between the trigger and its end")
-    ] = None
-    helper_cpu_s: Annotated[
-        float | None,
-        about(
-            "CPU seconds that its helpers spent after the trigger; null if the kernel does not report them"
-        ),
-    ] = None
-    held_at_exit_mib: Annotated[
-        float | None, about("MiB not yet freed when the parent's wait for QEMU returned")
-    ] = None
-    returned_mib: Annotated[
-        float | None,
-        about("MiB freed at the exit of the last process with QEMU's memory: cross-check of reclaim_s"),
-    ] = None
-    returned_by: Annotated[
-        str,
-        about(
-            "source of both: memory.current (cgroup v2), memory.usage_in_bytes (v1), MemAvailable or"
-            " HugePages_Free (/proc/meminfo)"
-        ),
-    ] = ""
+    qemu_cpu_s: float | None = None
+    """CPU seconds that QEMU spent between the trigger and its end"""
+    helper_cpu_s: float | None = None
+    """CPU seconds that its helpers spent after the trigger; null if the kernel does not report them"""
+    held_at_exit_mib: float | None = None
+    """MiB not yet freed when the parent's wait for QEMU returned"""
+    returned_mib: float | None = None
+    """MiB freed at the exit of the last process with QEMU's memory: cross-check of reclaim_s"""
+    returned_by: str = ""
+    """source of both: memory.current (cgroup v2), memory.usage_in_bytes (v1), MemAvailable or HugePages_Free
+    (/proc/meminfo)"""
     load1: Annotated[float | None, about("load average of the last minute before the start")] = None
     mem_available_mib: Annotated[int | None, about("MiB available before the start")] = None
-    foreign_cpus: Annotated[
-        float | None,
-        about("CPUs that were busy with other work, on average from before the start to the end"),
-    ] = None
-    loaded: Annotated[
-        bool,
-        about("whether foreign_cpus exceeds 0.25: taken under foreign load; such rows still count"),
-    ] = False
+    foreign_cpus: float | None = None
+    """CPUs that were busy with other work, on average from before the start to the end"""
+    loaded: bool = False
+    """whether foreign_cpus exceeds 0.25: taken under foreign load; such rows still count"""
     thp: Annotated[str, about("transparent huge pages: always, madvise or never")] = ""
     kernel: Annotated[str, about("release of the kernel that the guest ran on")] = ""
     cpu: Annotated[str, about("model name of the processor that it ran on")] = ""
-    mitigations: Annotated[
-        str, about("mitigations of that kernel for processor vulnerabilities, by name")
-    ] = ""
+    mitigations: str = ""
+    """mitigations of that kernel for processor vulnerabilities, by name"""
     started: Annotated[str, about("start of the sample, ISO 8601, UTC")] = ""
 
     @property
@@ -209,13 +156,9 @@ class Comparison(_OfCell, frozen=True, kw_only=True):
     ratio: Annotated[float | None, about("variant_s / reference_s")]
     ratio_low: Annotated[float | None, about("lower end of the 95 % bootstrap interval of the ratio")]
     ratio_high: Annotated[float | None, about("upper end of that interval")]
-    p: Annotated[
-        float | None,
-        about(
-            "probability of a difference this large by chance: a t test of the logarithms, corrected for the"
-            " times that an adaptive run tested it"
-        ),
-    ]
+    p: float | None
+    """probability of a difference this large by chance: a t test of the logarithms, corrected for the times
+    that an adaptive run tested it"""
     p_holm: Annotated[float | None, about("the same, corrected for all comparisons of the run (Holm)")]
     verdict: Annotated[str, about("better, same, worse, or not enough data")]
 
@@ -238,10 +181,8 @@ class Slope(_OfSeries, frozen=True, kw_only=True):
 class Property(msgspec.Struct, frozen=True, kw_only=True):
     """One property of the patched QEMU, checked on an emulated host."""
 
-    name: Annotated[
-        str,
-        about("clone, signals, stack, seccomp, threads, runas, chroot or daemonize (see docs/build.md)"),
-    ]
+    name: str
+    """clone, signals, stack, seccomp, threads, runas, chroot or daemonize (see docs/build.md)"""
     outcome: Annotated[str, about("ok, failed, or cancelled (did not run)")]
     reason: Annotated[str, about("reason of the failure or cancellation, one line")] = ""
     detail: Annotated[str, about("measurements, if any, one line")] = ""
@@ -257,9 +198,8 @@ class EmulatedHost(msgspec.Struct, frozen=True, kw_only=True):
     accel: Annotated[str, about("accelerator of the emulation: tcg")]
     boot_s: Annotated[float | None, about("seconds until its init ran; null if it never ran")]
     seconds: Annotated[float | None, about("seconds until its end")]
-    properties: Annotated[
-        tuple[Property, ...], about("properties of the patched QEMU that were checked on it")
-    ]
+    properties: tuple[Property, ...]
+    """properties of the patched QEMU that were checked on it"""
 
 
 CellKey = tuple[str, tuple[Any, ...]]
@@ -281,11 +221,6 @@ class TeardownRun(msgspec.Struct, frozen=True, kw_only=True):
     """The samples of a run, one for each cell, in the order in which they were taken."""
 
     samples: tuple[Sample, ...]
-    complete: bool
     warmup_s: float = 0.0
     round_s: float = 0.0
     """Mean duration of a round after the warm-up, in seconds."""
-
-    def failed(self) -> Sequence[Sample]:
-        """Return the samples with the outcome ``failed``."""
-        return [sample for sample in self.samples if sample.outcome == "failed"]

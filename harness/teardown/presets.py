@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from harness.options import Options
+from harness.options import Options
 
 PRESETS: dict[str, dict[str, Any]] = {
     "quick": {"memory_mib": (256, 1024), "budget_s": 60},

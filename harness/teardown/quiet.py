@@ -6,12 +6,9 @@ import contextlib
 import time
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from harness.progress import Reporter
 from harness.teardown.cpu import LOADED_CPUS, Load
-
-if TYPE_CHECKING:
-    from harness.progress import Reporter
 
 LIMIT_S = 60.0
 WINDOW_S = 1.0

@@ -35,13 +35,9 @@ class GateResult(msgspec.Struct, frozen=True, kw_only=True):
 
     gate: Annotated[str, about("the requirement in words")]
     place: Annotated[str, about("the cell: target, memory and other fields")]
-    outcome: Annotated[
-        str,
-        about(
-            "pass; fail: the figures rule it out; undecided: the figure misses the limit, but its interval"
-            " includes it; skip: the run has no such figures"
-        ),
-    ]
+    outcome: str
+    """pass; fail: the figures rule it out; undecided: the figure misses the limit, but its interval includes
+    it; skip: the run has no such figures"""
     figure: Annotated[float | None, about("the measured value: a ratio, or ms per GiB")] = None
     low: Annotated[float | None, about("lower end of its 95 % interval")] = None
     high: Annotated[float | None, about("upper end of that interval")] = None
@@ -57,16 +53,14 @@ class TeardownResults(Results, frozen=True, kw_only=True):
     accels: Annotated[tuple[AccelFacts, ...], about("accelerator by target and payload")]
     rows: Annotated[tuple[Sample, ...], about("every sample, in the order in which they were taken")]
     comparisons: Annotated[tuple[Comparison, ...], about("comparisons of variants, cell by cell")]
-    slopes: Annotated[
-        tuple[Slope, ...], about("growth of latencies with memory; needs two sizes with 3 good samples each")
-    ] = ()
+    slopes: tuple[Slope, ...] = ()
+    """growth of latencies with memory; needs two sizes with 3 good samples each"""
     gates: Annotated[tuple[GateResult, ...], about("the gates, with their outcomes")] = ()
     seed: Annotated[int, about("seed of the order of samples")] = 0
     warmup_s: Annotated[float, about("duration of the discarded warm-up round, in seconds")] = 0.0
     round_s: Annotated[float, about("mean duration of a round, in seconds")] = 0.0
-    emulated: Annotated[
-        tuple[EmulatedHost, ...], about("emulated hosts on which cross-built binaries were timed")
-    ] = ()
+    emulated: tuple[EmulatedHost, ...] = ()
+    """emulated hosts on which cross-built binaries were timed"""
 
 
 def teardown_file(layout: Layout) -> Path:

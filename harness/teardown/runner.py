@@ -7,20 +7,18 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from harness.bench import Bench
 from harness.errors import TeardownError
 from harness.figures import format_duration
 from harness.guest.hugepages import restored
 from harness.job import JobEvent, JobItem, run_plan
+from harness.layout import Layout
+from harness.options import Options
+from harness.progress import Reporter, Step
 from harness.teardown.model import Cell, Sample, TeardownRun, cell_key, sample_of
 from harness.teardown.scenario import Block, Design, design
-
-if TYPE_CHECKING:  # tests under avocado import this package: a hundred times a run
-    from harness.bench import Bench
-    from harness.layout import Layout
-    from harness.options import Options
-    from harness.progress import Reporter, Step
+from harness.teardown.schedule import next_turn
 
 TEST = "tests/avocado/teardown.py"
 
@@ -71,7 +69,6 @@ def run_teardown(bench: Bench, *, floor: Path | None = None, hooks: Hooks = NO_H
     rounds = max(sample.round for sample in samples)
     return TeardownRun(
         samples=samples,
-        complete=True,
         warmup_s=round(warmup_s, 1),
         round_s=round((time.monotonic() - began - warmup_s) / rounds, 1),
     )
@@ -125,8 +122,6 @@ def _adaptive(
     options: Options, matrix: Design, samples: Sequence[Sample], turn: int, spent_s: float
 ) -> tuple[Sequence[Block], str]:
     """Return the next round of an adaptive run (schedule.py), and its title."""
-    from harness.teardown.schedule import next_turn  # noqa: PLC0415 - numpy, a hundred times a run (see above)
-
     wishes = next_turn(
         [cell_key(block[0]) for block in matrix.blocks],
         samples,

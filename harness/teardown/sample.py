@@ -11,9 +11,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from harness.errors import HarnessError, TeardownError
-from harness.guest import Guest, available_mib, memory_shortage, needed_mib, start, swapped_out_mib
 from harness.guest.group import make_group
 from harness.guest.hugepages import reserved
+from harness.guest.machine import start
+from harness.guest.memory import available_mib, memory_shortage, needed_mib, swapped_out_mib
+from harness.guest.model import Guest
 from harness.guest.spawn import spawn
 from harness.jsonfile import utc_now
 from harness.machine import cpu_model, mitigations, thp_mode

@@ -8,17 +8,17 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
 
+from harness.bench import Subject
 from harness.errors import OptionError
-from harness.guest import LINUX, Accel, Boot, Firmware
+from harness.guest.accel import Accel
+from harness.guest.boot import Boot
+from harness.guest.firmware import Firmware
+from harness.guest.model import LINUX
+from harness.options import Options
 from harness.teardown.model import Cell, CellKey, Sample, cell_key
-
-if TYPE_CHECKING:
-    from harness.bench import Subject
-    from harness.options import Options
 
 Block = tuple[Cell, ...]
 """Cells that differ only in the variant, in their order in the run. One avocado test runs a block, once or a

@@ -5,18 +5,18 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from harness.bench import Bench, Subject
+from harness.build import find_binary
 from harness.errors import GuestError
-from harness.guest import Guest, Machine, memory_shortage, start
+from harness.guest.machine import Machine, start
+from harness.guest.memory import memory_shortage
+from harness.guest.model import Guest
+from harness.layout import Layout
+from harness.options import Options
+from harness.progress import Reporter
 from harness.teardown.watch import find_sharers
 from harness.tree.facts import teardown_arguments
-
-if TYPE_CHECKING:
-    from harness.layout import Layout
-    from harness.options import Options
-    from harness.progress import Reporter
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,8 +56,6 @@ def single_guest(
     Its binary is the build of ``variant`` in the folder ``label`` of the tree named ``tree``. Raises
     NothingBuiltError, GuestError (it does not start, or does not fit into memory), FetchError.
     """
-    from harness.build import find_binary  # noqa: PLC0415 - tests under avocado import this package
-
     binary = find_binary(layout, tree, label, target, profile=options.profile, devices=options.devices)
     payload, memory_mib = options.payload[0], options.memory_mib[0]
     words = teardown_arguments(layout.build_root(tree, label) / "src")

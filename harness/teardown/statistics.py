@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 import numpy
+from numpy.typing import NDArray
 
 from harness.bench.subject import PRISTINE_WITH_OPTION, REFERENCES
 from harness.teardown.model import MATRIX_FIELDS, Comparison, Sample
@@ -209,12 +210,13 @@ def holm(chances: Sequence[float]) -> list[float]:
 
 def chance(ours: Sequence[float], theirs: Sequence[float]) -> float | None:
     """Return the p value of Welch's t test of the logarithms; None with fewer than 3 values on a side."""
-    if min(len(ours), len(theirs)) < ENOUGH or min(*ours, *theirs) <= 0:
+    pair = Pair.of(ours, theirs)
+    if pair is None:
         return None
     # Takes half a second to import. The tests under avocado import this package but do not need it.
     from scipy.stats import ttest_ind  # noqa: PLC0415
 
-    mine, reference = numpy.log(ours), numpy.log(theirs)
+    mine, reference = pair.ours, pair.theirs
     if numpy.ptp(mine) == 0 and numpy.ptp(reference) == 0:
         return 1.0 if mine[0] == reference[0] else 0.0
     with warnings.catch_warnings():
@@ -227,11 +229,7 @@ def ratio_interval(ours: Sequence[float], theirs: Sequence[float]) -> tuple[floa
     """Return the 95 % interval of median(ours) / median(theirs); (None, None) below 3 samples on a side."""
     if min(len(ours), len(theirs)) < ENOUGH:
         return None, None
-    draw = numpy.random.default_rng(SEED)
-    mine, reference = (
-        numpy.median(draw.choice(numpy.asarray(side), size=(RESAMPLES, len(side))), axis=1)
-        for side in (ours, theirs)
-    )
+    mine, reference = _resampled(ours, theirs)
     with numpy.errstate(divide="ignore", invalid="ignore"):  # latencies of zero, which no run produces
         low, high = numpy.percentile(mine / reference, (2.5, 97.5))
     return float(low), float(high)
@@ -241,9 +239,16 @@ def median_interval(values: Sequence[float]) -> tuple[float, float]:
     """Return the 95 % percentile bootstrap interval of the median; minimum and maximum below 3 values."""
     if len(values) < ENOUGH:
         return min(values), max(values)
-    drawn = numpy.random.default_rng(SEED).choice(numpy.asarray(values), size=(RESAMPLES, len(values)))
-    low, high = numpy.percentile(numpy.median(drawn, axis=1), (2.5, 97.5))
+    low, high = numpy.percentile(_resampled(values)[0], (2.5, 97.5))
     return float(low), float(high)
+
+
+def _resampled(*sides: Sequence[float]) -> list[NDArray[Any]]:
+    """Return the medians of RESAMPLES bootstrap samples of each side."""
+    draw = numpy.random.default_rng(SEED)
+    return [
+        numpy.median(draw.choice(numpy.asarray(side), size=(RESAMPLES, len(side))), axis=1) for side in sides
+    ]
 
 
 def values_of(samples: Iterable[Sample], latency: str) -> list[float]:

@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import TeardownError
-from harness.guest import Machine
+from harness.guest.machine import Machine
 from harness.guest.spawn import Child
 from harness.machine import text_of
 from harness.teardown.cpu import children, cpu_clock_s, reap

@@ -11,7 +11,7 @@ import msgspec
 import psutil
 import pytest
 
-from harness.clients import others, runner
+from harness.clients import moments, others, runner
 from harness.clients.moments import find_qemu
 from harness.clients.others import try_client
 from harness.clients.runner import TrialRunner, run_clients
@@ -89,7 +89,7 @@ def test_clients_that_end_the_process_group_are_notified_at_once(client, tmp_pat
 
 
 def test_guest_without_populated_memory_is_an_error(tmp_path, monkeypatch):
-    monkeypatch.setattr(others, "resident_mib", lambda pid: 0)
+    monkeypatch.setattr(moments, "resident_mib", lambda pid: 0)
     with pytest.raises(Exception, match="not populated"):
         tried("timeout", tmp_path)
 

@@ -4,7 +4,7 @@ from harness.bench import Subject
 from harness.cycles import runner
 from harness.cycles.model import LIVES, TRIGGERS
 from harness.cycles.plan import plan_cycles
-from harness.guest import Accel
+from harness.guest.accel import Accel
 from tests.unit.bench.support import make_bench
 from tests.unit.teardown.test_scenario import options
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness.guest import needed_mib
+from harness.guest.memory import needed_mib
 from harness.load.plan import LANES, RESERVE_MIB, each_mib, plan_load, share
 
 

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from harness.errors import PropertyError
-from harness.guest import Firmware
+from harness.guest.firmware import Firmware
 from harness.job import JobEvent
 from harness.properties import runner
 from harness.properties.model import Part

@@ -64,7 +64,7 @@ def test_each_binary_runs_under_two_names_and_the_first_one_delayed(layout, repo
 
     def run_teardown(bench):
         asked.append((bench.options, bench.subjects))
-        return TeardownRun(samples=(make_sample(),), complete=True)
+        return TeardownRun(samples=(make_sample(),))
 
     monkeypatch.setattr(calibrate, "run_teardown", run_teardown)
     bench = make_bench(layout, options(), subjects("base"), reporter=reporter)

@@ -4,7 +4,9 @@ import pytest
 
 from harness.bench import Subject
 from harness.errors import OptionError
-from harness.guest import Accel, Boot, Firmware
+from harness.guest.accel import Accel
+from harness.guest.boot import Boot
+from harness.guest.firmware import Firmware
 from harness.teardown.model import cell_key, sample_of
 from harness.teardown.scenario import design
 

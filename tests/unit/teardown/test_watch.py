@@ -9,7 +9,7 @@ import time
 import pytest
 
 from harness.errors import TeardownError
-from harness.guest import start
+from harness.guest.machine import start
 from harness.teardown import watch
 from harness.teardown.watch import find_sharers, measure, shares_memory
 from tests.unit.programs import has_ended
