@@ -1,7 +1,7 @@
 """Judge each rule of QEMU's submitting-a-patch.rst: a verdict and the evidence."""
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from harness.check.model import Finding
 from harness.figures import shown
@@ -10,6 +10,7 @@ from harness.submit.facts import Facts, Verdict
 from harness.submit.recipients import DEFAULT_LIST
 
 Judge = Callable[[Facts], tuple[Verdict, str]]
+FIRST_VERSION: tuple[Verdict, str] = ("not needed", "it is the first version")
 
 COVERED = (
     *("checkpatch-*", "motion-*", "whitespace-*", "subject-*", "body-*", "file-maintainers", "build-*"),
@@ -18,26 +19,20 @@ COVERED = (
 """Rules of validate that another item of the checklist covers, or that renumbering the mails resolves."""
 
 
-def only_a_person(task: str) -> Judge:
-    """Leave the box open, with a task for a person."""
-    return lambda _: ("person", task)
+def no_finding(facts: Facts, rules: Sequence[str], clean: str, *, notes: bool) -> tuple[Verdict, str]:
+    """Require no finding of ``rules`` (ids, or prefixes followed by ``*``) in validate's result.
 
-
-def no_finding(*rules: str, clean: str, only: tuple[str, ...] = ("error", "warning")) -> Judge:
-    """Require no finding of ``rules`` (ids, or prefixes followed by ``*``) in validate's result."""
-
-    def judge(facts: Facts) -> tuple[Verdict, str]:
-        off = [rule for rule in facts.validated.results.switched_off if _is_one(rule, rules)]
-        found = [
-            one
-            for one in facts.validated.results.findings
-            if _is_one(one.rule, rules) and one.severity in only
-        ]
-        if found:
-            return "no", _summary(found)
-        return ("person", f"not checked: {', '.join(off)} switched off") if off else ("yes", clean)
-
-    return judge
+    ``notes``: a note counts too. ``clean`` is the evidence without a finding.
+    """
+    off = [rule for rule in facts.validated.results.switched_off if _is_one(rule, rules)]
+    found = [
+        one
+        for one in facts.validated.results.findings
+        if _is_one(one.rule, rules) and (notes or one.severity != "note")
+    ]
+    if found:
+        return "no", _summary(found)
+    return ("person", f"not checked: {', '.join(off)} switched off") if off else ("yes", clean)
 
 
 def nothing_else(facts: Facts) -> tuple[Verdict, str]:
@@ -113,6 +108,18 @@ def inline_text(facts: Facts) -> tuple[Verdict, str]:
     return ("no", "; ".join(irregular[:3])) if irregular else ("yes", "each mail is a single plain text")
 
 
+def git_am(facts: Facts) -> tuple[Verdict, str]:
+    """Judge whether git am made the same commits of the mails."""
+    return "yes" if facts.round_trip.startswith("git am") else "no", facts.round_trip
+
+
+def answered(facts: Facts) -> tuple[Verdict, str]:
+    """Leave the replies to the previous version to a person; the first one has none."""
+    if facts.series.metadata.version == 1:
+        return FIRST_VERSION
+    return "person", "check the replies"
+
+
 def binaries(facts: Facts) -> tuple[Verdict, str]:
     """Judge whether the series has binary files."""
     blobs = [change.path for one in facts.series.patches for change in one.changes if change.binary]
@@ -181,19 +188,17 @@ def maintainers(facts: Facts) -> tuple[Verdict, str]:
 
 def version_tag(facts: Facts) -> tuple[Verdict, str]:
     """Judge whether the subjects contain the version."""
-    version = facts.series.metadata.version
-    return (
-        ("yes", f"[{facts.series.metadata.subject_prefix} v{version}]")
-        if version > 1
-        else ("not needed", "it is the first version")
-    )
+    metadata = facts.series.metadata
+    if metadata.version == 1:
+        return FIRST_VERSION
+    return "yes", f"[{metadata.subject_prefix} v{metadata.version}]"
 
 
 def change_log(facts: Facts) -> tuple[Verdict, str]:
     """Judge whether the changes of the version are listed."""
     metadata = facts.series.metadata
     if metadata.version == 1:
-        return "not needed", "it is the first version"
+        return FIRST_VERSION
     changes = metadata.changes_of(metadata.version)
     if changes.series or changes.patches:
         return (

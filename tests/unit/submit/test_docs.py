@@ -61,5 +61,5 @@ def test_docs_show_every_action_of_series():
 
 
 def test_rules_of_the_checklist_are_unique():
-    rules = [rule for section in RULES.values() for rule, _ in section]
+    rules = [rule.rule for section in RULES.values() for rule in section]
     assert len(set(rules)) == len(rules)

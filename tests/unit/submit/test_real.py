@@ -9,7 +9,7 @@ import re
 import pytest
 
 from harness.layout import find_layout
-from harness.source import find_pin
+from harness.source.pin import find_pin
 from harness.submit.checklist import RULES
 from harness.submit.policy import QUOTED
 from harness.submit.prepare import prepare
