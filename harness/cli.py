@@ -52,7 +52,7 @@ def parser() -> argparse.ArgumentParser:
         stage.add_argument(
             "-D", action="append", default=[], dest="options", metavar="NAME=VALUE", help=OPTIONS_HELP
         )
-        for words, settings in commands.ARGUMENTS.get(name, ()):
+        for words, settings in commands.ARGUMENTS[name]:
             stage.add_argument(*words, **settings)
         stage.set_defaults(function=function)
     return top

@@ -1,7 +1,7 @@
 """One function for each sub-command: call the stages and print their results.
 
 A stage is imported where it is used, so that ``which`` and ``doctor`` start fast. A new command is a function
-in a module of this package, an entry of ``STAGES`` and, if it has arguments, an entry of ``ARGUMENTS``.
+in a module of this package and an entry of the table below, with its arguments.
 """
 
 from __future__ import annotations
@@ -25,55 +25,33 @@ from harness.commands import (
 )
 from harness.commands.request import Argument, Request
 
-STAGES: dict[str, Callable[[Request], int]] = {
-    function.__name__.replace("_", "-"): function
-    for function in (
-        making.doctor,
-        making.fetch,
-        making.tree,
-        making.build,
-        making.which,
-        guest.guest,
-        teardown.teardown,
-        teardown.report,
-        calibrate.calibrate,
-        cycles.cycles,
-        properties.properties,
-        clients.clients,
-        load.load,
-        judging.check,
-        judging.check_patch,
-        judging.ci,
-        judging.validate,
-        bisect.bisect,
-        behaviour.behaviour,
-        keeping.series,
-        keeping.submit,
-        watch.watch,
-        making.clean,
-    )
-}
+_COMMANDS: tuple[tuple[Callable[[Request], int], tuple[Argument, ...]], ...] = (
+    (making.doctor, ()),
+    (making.fetch, ()),
+    (making.tree, ()),
+    (making.build, ()),
+    (making.which, making.WHICH),
+    (guest.guest, making.BINARY),
+    (teardown.teardown, teardown.TEARDOWN),
+    (teardown.report, teardown.REPORT),
+    (calibrate.calibrate, calibrate.CALIBRATE),
+    (cycles.cycles, cycles.CYCLES),
+    (properties.properties, properties.PROPERTIES),
+    (clients.clients, clients.CLIENTS),
+    (load.load, load.LOAD),
+    (judging.check, judging.CHECK),
+    (judging.check_patch, judging.CHECK_PATCH),
+    (judging.ci, judging.CI),
+    (judging.validate, ()),
+    (bisect.bisect, bisect.BISECT),
+    (behaviour.behaviour, behaviour.BEHAVIOUR),
+    (keeping.series, keeping.SERIES),
+    (keeping.submit, keeping.SUBMIT),
+    (watch.watch, watch.WATCH),
+    (making.clean, making.CLEAN),
+)
+STAGES = {function.__name__.replace("_", "-"): function for function, _ in _COMMANDS}
+ARGUMENTS = dict(zip(STAGES, (arguments for _, arguments in _COMMANDS), strict=True))
 UNGUARDED = ("which",)
 READING = ("which", "report", "check", "check-patch", "clean")
 """Commands that run nothing from the cache, so the harness does not check its permissions for them."""
-
-ARGUMENTS: dict[str, tuple[Argument, ...]] = {
-    "which": making.WHICH,
-    "guest": making.BINARY,
-    "teardown": teardown.TEARDOWN,
-    "behaviour": behaviour.BEHAVIOUR,
-    "bisect": bisect.BISECT,
-    "calibrate": calibrate.CALIBRATE,
-    "report": teardown.REPORT,
-    "cycles": cycles.CYCLES,
-    "properties": properties.PROPERTIES,
-    "clients": clients.CLIENTS,
-    "load": load.LOAD,
-    "ci": judging.CI,
-    "check": judging.CHECK,
-    "check-patch": judging.CHECK_PATCH,
-    "series": keeping.SERIES,
-    "submit": keeping.SUBMIT,
-    "watch": watch.WATCH,
-    "clean": making.CLEAN,
-}

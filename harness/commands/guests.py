@@ -70,7 +70,7 @@ def choose_subjects(
     """
     from harness.bench.named import named_subjects
     from harness.bench.subject import PRISTINE_WITH_OPTION
-    from harness.guest import check_targets
+    from harness.guest.model import check_targets
     from harness.pipeline import check_request, with_devices, with_variants
 
     options = with_devices(with_variants(request.layout, options), devices)
@@ -93,7 +93,7 @@ def choose_installed(request: Request, options: Options) -> Chosen:
     from harness.bench.installed import installed_subjects, installed_targets
     from harness.bench.named import named_subjects
     from harness.build.doctor import ensure
-    from harness.guest import check_targets
+    from harness.guest.model import check_targets
 
     if options.spawner != "process":
         raise OptionError("-Dpreset=installed times the QEMU of this machine", "omit -Dspawner=")
@@ -111,7 +111,7 @@ def make_subjects(
 ) -> tuple[tuple[Subject, ...], tuple[tuple[Host, Path], ...]]:
     """Build the subjects, and with ``emulate`` the QEMUs that emulate other hosts."""
     from harness.bench import subjects_of
-    from harness.guest import fetch_firmware
+    from harness.guest.firmware import fetch_firmware
     from harness.pipeline import build_all, build_emulators
 
     if chosen.checked is None:

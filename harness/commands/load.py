@@ -19,7 +19,7 @@ MEMORY_MIB = 256
 def load(request: Request) -> int:
     """Put QEMU under load and check for leftovers: end 50 guests at random, restart a large one."""
     from harness.bench import open_bench, refuse_timing
-    from harness.guest import available_mib
+    from harness.guest.memory import available_mib
     from harness.load.plan import plan_load, with_backend
     from harness.load.record import check_load, load_file, record_load
     from harness.options import parse_size

@@ -60,7 +60,7 @@ def _print_needs(rows: Iterable[RequirementStatus]) -> None:
 def fetch(request: Request) -> int:
     """Fetch the pin's source archive, verify its digest, and print its path."""
     from harness.pipeline import pin_of
-    from harness.source import fetch as fetch_source
+    from harness.source.fetch import fetch as fetch_source
 
     options = request.options()
     source = fetch_source(

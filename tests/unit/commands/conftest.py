@@ -178,7 +178,7 @@ def samples(monkeypatch, empty_reports):
         for sample in made:
             hooks.on_sample(sample)
         hooks.on_round(made)
-        return TeardownRun(samples=tuple(made), complete=True)
+        return TeardownRun(samples=tuple(made))
 
     monkeypatch.setattr("harness.teardown.record.run_teardown", run_teardown)
     monkeypatch.setattr("harness.teardown.record.build_programs", lambda *_: {"floor": Path("/floor")})

@@ -21,7 +21,7 @@ from harness.errors import (
     OptionError,
     PropertyError,
 )
-from harness.guest import Accel
+from harness.guest.accel import Accel
 from harness.progress import Silent
 from harness.teardown.calibrate import CalibrationSamples, simulate
 from tests.unit.clients.support import BASE
@@ -279,7 +279,7 @@ def test_packages_of_clients_are_required_only_as_root(
 
 @pytest.fixture
 def load_run(replace_run, monkeypatch):
-    monkeypatch.setattr("harness.guest.available_mib", lambda: 20000)
+    monkeypatch.setattr("harness.guest.memory.available_mib", lambda: 20000)
     return functools.partial(replace_run, "load")
 
 
@@ -427,7 +427,7 @@ def test_invalid_request_is_refused_before_anything_is_built(run, calls, stage):
 
 
 def test_run_locks_the_machine(run, named, cycles_run, layout, calls):
-    calls.spy("harness.lock.locked")
+    calls.spy("harness.bench.bench.locked")
     cycles_run(cycle_row())
     run("cycles", *named)
     assert layout.measuring_lock in [given[0][0] for given in calls.given["locked"]]

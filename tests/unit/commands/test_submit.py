@@ -7,7 +7,7 @@ import pytest
 from harness.authoring.tags import StaleTag
 from harness.errors import NotReadyError, OptionError, ProvenanceError, SubmitError
 from harness.progress import Silent
-from harness.source import NO_PIN, fetch
+from harness.source.fetch import NO_PIN, fetch
 from harness.submit.facts import ChecklistItem
 from harness.submit.provenance import Reason
 from harness.submit.record import Outgoing, Sent
