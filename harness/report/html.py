@@ -4,11 +4,10 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-import msgspec
 from markupsafe import Markup
 
 from harness.figures import NONE, format_ratio, format_seconds, format_slope
-from harness.jsonfile import UNREADABLE, storing
+from harness.jsonfile import load, storing
 from harness.layout import Layout
 from harness.options import format_size
 from harness.properties.model import ROWS, worst
@@ -64,13 +63,8 @@ def report_page(
 
 def write_page(layout: Layout, results: TeardownResults, path: Path) -> None:
     """Write the page to ``path``, with the last results of properties. Raises StorageError."""
-    file = properties_file(layout)
-    properties = None
-    if file.is_file():
-        try:
-            properties = msgspec.json.decode(file.read_bytes(), type=PropertiesResults)
-        except (OSError, *UNREADABLE):
-            properties = None  # of another version: the page reports that there are none
+    # For results of another version, the page reports that there are none.
+    properties = load(properties_file(layout), PropertiesResults)
     logs = [layout.logs / "avocado.log", layout.results / "teardown.json", layout.results / "teardown.xml"]
     logs += sorted(layout.logs.glob("emulated-*")) if results.emulated else []
     links = [os.path.relpath(log, path.parent) for log in logs if log.is_file()]

@@ -70,6 +70,12 @@ def stages_not_run(results: ValidateResults) -> Iterator[StageRow]:
     return (stage for stage in results.stages if stage.outcome in ("not run", "infrastructure"))
 
 
+def causes_of(results: ValidateResults) -> Iterator[str]:
+    """Yield the reasons why the series could not be judged completely."""
+    reasons = (*(row.reason for row in results.stages), *(row.reason for row in results.tests))
+    return filter(None, reasons)
+
+
 def skipped_lines(results: ValidateResults) -> Iterator[str]:
     """Yield a line for each test that was never run to its end, with the reason."""
     ran = {row.name for row in results.tests if row.outcome not in ("skipped", "infrastructure")}

@@ -48,7 +48,8 @@ from harness.progress import Reporter
 from harness.results import read_results
 from harness.sandbox import NO_SANDBOX, Sandbox
 from harness.series import Input
-from harness.source import Pin, fetch
+from harness.source.fetch import fetch
+from harness.source.pin import Pin
 from harness.tree import checkout, checkout_commit, import_source, start_of
 from harness.tree.git import Git
 

@@ -12,7 +12,7 @@ from harness.errors import (
     SeriesTestError,
 )
 from harness.layout import Layout
-from harness.validate.gather import base_words, gathered, patch_words
+from harness.validate.gather import base_words, causes_of, gathered, patch_words
 from harness.validate.run import BLOCKING, validate_file
 from harness.validate.table import count_findings
 
@@ -33,12 +33,10 @@ def check_validate(layout: Layout, results: ValidateResults) -> None:
         case "findings":
             raise FindingsError(f"{name} has {count_findings(results)}", see, details=worst)
         case "infrastructure":
-            causes = [*(row.reason for row in results.stages), *(row.reason for row in results.tests)]
-            reasons = tuple(filter(None, causes))
             raise InfrastructureError(
                 f"{name} could not be judged completely",
                 "this is not the series' fault: resolve the listed causes and run again",
-                details=reasons[:5],
+                details=tuple(causes_of(results))[:5],
             )
 
 

@@ -12,6 +12,7 @@ import re
 import sqlite3
 import zlib
 from collections.abc import Iterable, Iterator
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,11 +25,6 @@ from harness.watch.model import Contents, Run, Series, SeriesRow, State, Version
 
 SCHEMA = 1
 _TABLES = Path(__file__).with_name("schema.sql")
-_VERSION = ("id", "number", "rfc", "message_id", "title", "sent", "arrived", "state", "reason", "total")
-_RUN = (
-    *("id", "sha256", "state", "started", "finished", "seconds", "base", "reason", "verdict", "errors"),
-    *("warnings", "notes", "place", "results"),
-)
 _ROWS = """
 SELECT series.id, title, changed, number, message_id, version.state, version.reason, given, verdict, seconds,
     (SELECT count(*) FROM version AS other WHERE other.series = series.id) AS versions
@@ -280,12 +276,19 @@ class Store:
 
     def _version(self, row: sqlite3.Row) -> Version:
         runs = self.rows("SELECT * FROM run WHERE version = ? ORDER BY id DESC", row["id"])
-        facts = {name: row[name] for name in _VERSION} | {"rfc": bool(row["rfc"])}
-        return Version(**facts, contents=unpack(row["contents"], Contents), runs=tuple(map(_run, runs)))
+        facts = _columns(row, Version) | {"rfc": bool(row["rfc"])}
+        facts["contents"] = unpack(row["contents"], Contents)
+        return Version(**facts, runs=tuple(map(_run, runs)))
+
+
+def _columns(row: sqlite3.Row, kind: type[Run | Version]) -> dict[str, Any]:
+    """Return the columns of ``row`` that are fields of ``kind``."""
+    names = {field.name for field in fields(kind)}
+    return {name: row[name] for name in names.intersection(row.keys())}
 
 
 def _run(row: sqlite3.Row) -> Run:
-    facts = {name: row[name] for name in _RUN}
+    facts = _columns(row, Run)
     try:
         results = unpack(facts["results"], ValidateResults) if facts["results"] else None
     except UNREADABLE:

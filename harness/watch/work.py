@@ -28,6 +28,7 @@ from harness.sandbox import GIB
 from harness.series import Input, Mail, Version, find_thread, message_id_of, read_input
 from harness.series.mbox import quote
 from harness.source.clone import find_commit, run_git
+from harness.validate.gather import causes_of
 from harness.validate.run import validate_file
 from harness.watch.intake import mails_of, own_mails, parts_of
 from harness.watch.store import Store
@@ -59,6 +60,13 @@ class Worker:
     def results(self) -> Path:
         """The results file of the child."""
         return validate_file(replace(self.layout, build=self.folder / "build"))
+
+    def read_results(self) -> bytes:
+        """Return the bytes of that file; empty if it cannot be read."""
+        try:
+            return self.results.read_bytes()
+        except OSError:
+            return b""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,8 +132,7 @@ def finish(worker: Worker, job: Job, run_id: int, outcome: Outcome) -> None:
     named = msgspec.structs.replace(results, command=command)
     reason = outcome.reason
     if results.verdict == "infrastructure" and not reason:
-        causes = [*(row.reason for row in results.stages), *(row.reason for row in results.tests)]
-        reason = next(filter(None, causes), "the series could not be judged completely")
+        reason = next(causes_of(results), "the series could not be judged completely")
     with store.change():
         store.finish_run(run_id, results=named, reason=reason, seconds=outcome.seconds, final=outcome.final)
         why = foreign_after(worker.clone, job) if results.verdict == "apply" else ""
@@ -137,10 +144,7 @@ def recover(worker: Worker) -> None:
     """Complete what a killed watch left: take the results of a run that had ended, drop one that had not."""
     store = worker.store
     for row in store.rows("SELECT * FROM run WHERE state = 'running' AND place = ''"):
-        try:
-            data = worker.results.read_bytes()
-        except OSError:
-            data = b""
+        data = worker.read_results()
         results = _decode(data)
         ended = results is not None and results.complete and results.started >= row["started"]
         if results is not None and ended and results.series.sha256 == row["sha256"]:
@@ -199,14 +203,11 @@ def _run(worker: Worker, job: Job) -> Outcome:
         reason = lines[-1] if lines else "it has written too much"
         shutil.rmtree(build, ignore_errors=True)
         return Outcome(reason=reason, final="the disk is almost full" not in reason)
-    try:
-        data = worker.results.read_bytes()
-    except OSError:
-        data = b""
-    status = f"validate ended with status {ended.returncode}"
+    data = worker.read_results()
     results = _decode(data)
     if results is not None and results.complete:
         return Outcome(results=data)
+    status = f"validate ended with status {ended.returncode}"
     return Outcome(results=data, reason=lines[0] if lines else status)
 
 

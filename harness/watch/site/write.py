@@ -13,7 +13,7 @@ from pathlib import Path
 import jinja2
 import msgspec
 
-from harness.jsonfile import UNREADABLE, write_bytes
+from harness.jsonfile import load, write_bytes
 from harness.report.pages import TEMPLATES as BASE
 from harness.report.pages import environment, visible
 from harness.validate.page import TEMPLATES as RESULTS
@@ -69,7 +69,7 @@ def write_site(store: Store, folder: Path, address: str = "") -> tuple[Path, ...
     A page is written after those that it links to. Raises StorageError.
     """
     made_by = _digest()
-    state = _read_state(folder / STATE)
+    state = load(folder / STATE, _State) or _State()
     if state.made_by != made_by:
         state.listed = {}
     writer = _Writer(folder=folder, pages=_environment())
@@ -182,13 +182,6 @@ def _digest() -> str:
             if path.is_file():
                 digest.update(path.read_bytes())
     return digest.hexdigest()
-
-
-def _read_state(path: Path) -> _State:
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=_State)
-    except (OSError, *UNREADABLE):
-        return _State()
 
 
 def _is_there(folder: Path, one: Listed) -> bool:

@@ -307,7 +307,7 @@ def run_of(samples, *, error=None):
             hooks.on_sample(sample)
         if error:
             raise error
-        return TeardownRun(samples=tuple(samples), complete=True, warmup_s=9.0, round_s=8.0)
+        return TeardownRun(samples=tuple(samples), warmup_s=9.0, round_s=8.0)
 
     return run_teardown
 
