@@ -20,8 +20,9 @@ from harness.layout import Layout, label_of
 from harness.options import Options, check_choice
 from harness.progress import Reporter
 from harness.series import Series, load_series, range_series
-from harness.source import NO_PIN, Pin, fetch, find_pin
 from harness.source.clone import find_commit, is_clone, split_revision, warn_of_changes
+from harness.source.fetch import NO_PIN, fetch
+from harness.source.pin import Pin, find_pin
 from harness.tree import Checkout, Tree, checkout, import_source
 
 

@@ -10,7 +10,7 @@ from harness.errors import HarnessError
 from harness.jsonfile import storing
 from harness.layout import Layout
 from harness.progress import Reporter
-from harness.source import fetch_packages, unpack_packages
+from harness.source.packages import fetch_packages, unpack_packages
 
 BUNDLE = Path("qemu-bundle") / "usr" / "local" / "share" / "qemu"
 """Where a QEMU in its build folder looks for firmware (docs/devel/build-system.rst, qemu-bundle)."""

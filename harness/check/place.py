@@ -14,7 +14,8 @@ from harness.errors import ApplyError, HarnessError
 from harness.layout import Layout
 from harness.progress import Reporter
 from harness.series import Input, series_of
-from harness.source import fetch, find_pin
+from harness.source.fetch import fetch
+from harness.source.pin import find_pin
 from harness.tree import Tree, apply_series, import_source, start_of
 from harness.tree.apply import commits_of, is_range_on
 from harness.tree.fit import PatchFit, fit_patches

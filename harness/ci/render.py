@@ -28,7 +28,7 @@ from harness.ci.base import (
     timing_jobs,
     to_yaml,
 )
-from harness.source import Pin
+from harness.source.pin import Pin
 
 HOSTS = ("native", "s390x")
 FORGES = {"gitlab": ".gitlab-ci.yml", "github": ".github/workflows/validate.yml"}

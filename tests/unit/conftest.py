@@ -15,8 +15,8 @@ from harness.errors import HarnessError
 from harness.layout import Layout, find_layout
 from harness.options import declared_options
 from harness.progress import Silent
-from harness.source import Pin, Source
-from harness.source.pin import Edit, Location, Traces
+from harness.source.fetch import Source
+from harness.source.pin import Edit, Location, Pin, Traces
 from harness.tree import import_source, start_of
 
 # No time limit for examples: on a busy machine, any of them may take a second.

@@ -12,7 +12,7 @@ from harness.build.hosts import HOSTS, Host
 from harness.build.needs import requirements
 from harness.build.sysroot import Sysroot, content_key, cross_file, repair_links
 from harness.errors import CompileError, FetchError, StorageError
-from harness.source import Deb
+from harness.source.packages import Deb
 from harness.teardown.image import PROPERTIES
 from tests.unit.build.support import ROOT, make_options
 from tests.unit.build.test_plan import plan_of
