@@ -49,7 +49,7 @@ class BehaviourTest(HarnessTest):
     def guest(self, *arguments: str, **changes: Any) -> Iterator[Machine]:
         """Start a guest of the options of the run and yield it when it is ready; it ends with the block.
 
-        ``arguments`` are further arguments of QEMU. ``changes`` replace fields of harness.guest.Guest:
+        ``arguments`` are further arguments of QEMU. ``changes`` replace fields of harness.guest.model.Guest:
         ``memory_mib``, ``backend``, ``pages``, ``payload`` … Raises GuestError if it does not become ready.
         """
         guests = self._setup.guests

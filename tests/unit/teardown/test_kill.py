@@ -19,11 +19,12 @@ DRIVER = """
 import sys
 from pathlib import Path
 from harness.guard import guarded
-from harness.guest import Accel, Firmware
+from harness.guest.accel import Accel
+from harness.guest.firmware import Firmware
 from harness.layout import Layout
 from harness.options import parse_options
 from harness.progress import Silent
-from harness.teardown import run_teardown
+from harness.teardown.runner import run_teardown
 from harness.bench import Bench, Subject
 
 root, home, binary = map(Path, sys.argv[1:])
