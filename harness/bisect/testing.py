@@ -13,7 +13,7 @@ from harness.bisect.compiled import FAILED
 from harness.bisect.diagnostics import Diagnostic, read_diagnostics, read_lines
 from harness.bisect.firmware import add_firmware
 from harness.bisect.migration import keep_binaries, migration_tests, run_between
-from harness.bisect.qtests import BAD, build_tests, run_tests
+from harness.bisect.qtests import build_tests, new_failures, run_tests
 from harness.bisect.suites import IOTESTS, QemuTest, list_tests, suites_of
 from harness.bisect.walk import Walk
 from harness.build import Build
@@ -24,6 +24,7 @@ from harness.check import Judged, TestRow
 from harness.check.building import FAILS, TEST
 from harness.check.subject import snippet
 from harness.errors import InfrastructureError
+from harness.figures import shown
 from harness.options import Options
 from harness.progress import Step
 
@@ -158,6 +159,7 @@ def run_ready(
         processes=job_count(walk.options.jobs),
         step=step,
         env=assets.env,
+        known=walk.broken,
     )
     return tuple(
         msgspec.structs.replace(row, outcome="skipped", reason=assets.missing[row.name])
@@ -189,17 +191,22 @@ def _test_build_failed(
 
 
 def _attribute(walk: Walk, number: int, rows: Sequence[TestRow]) -> None:
-    """Attribute each failing test to the first commit that it fails on, unless it fails on the base."""
+    """Attribute each failure to the first commit that has it, unless the base has it."""
     for row in rows:
-        if row.outcome in BAD and row.name not in walk.broken:
-            walk.broken[row.name] = number
-            if number:
-                walk.findings.append(
-                    TEST.finding(
-                        f"{row.name} {'takes too long' if row.outcome == 'timeout' else 'fails'}",
-                        patch=number,
-                        snippet=snippet(row.reason),
-                    )
+        failures = new_failures(row, walk.broken)
+        walk.broken |= dict.fromkeys(failures, number)
+        if failures and number:
+            words = "takes too long" if row.outcome == "timeout" else "fails"
+            parts = shown([part for _, part in failures if part], 6)
+            walk.findings.append(
+                TEST.finding(
+                    f"{row.name} {words}{f': {parts}' if parts else ''}",
+                    patch=number,
+                    snippet=snippet(row.reason),
                 )
-        elif row.outcome == "ok" and walk.broken.get(row.name):
-            del walk.broken[row.name]  # fixed by this patch; a later failure is a new finding
+            )
+        elif (
+            row.outcome == "ok"
+        ):  # fixed by this patch, if a patch broke it; a later failure is a new finding
+            for failure in [one for one, at in walk.broken.items() if at and one[0] == row.name]:
+                del walk.broken[failure]

@@ -8,6 +8,7 @@ from harness.bisect.compiled import Changed
 from harness.bisect.conditions import Added
 from harness.bisect.diagnostics import Diagnostic
 from harness.bisect.manual import Manual
+from harness.bisect.qtests import Failure
 from harness.bisect.rust import NOT_BUILT, RustCheck
 from harness.bisect.suites import QemuTest
 from harness.bisect.vmstate import Streams
@@ -57,8 +58,8 @@ class Walk:
     built: Build | None = None
     """Build of the last commit; None if it failed."""
     proofs: tuple[TestProof, ...] = ()
-    broken: dict[str, int] = field(default_factory=dict)
-    """Failing tests, and the patch that each is attributed to."""
+    broken: dict[Failure, int] = field(default_factory=dict)
+    """What fails of the tests, and the patch that each is attributed to."""
 
     @property
     def label(self) -> str:

@@ -163,6 +163,9 @@ class TestRow(msgspec.Struct, frozen=True, kw_only=True):
     reason: Annotated[
         str, about("last lines of the output of a failed test, or what was skipped of a test and why")
     ] = ""
+    failed_parts: Annotated[
+        tuple[str, ...], about("parts that failed of a failed test, if its output in TAP has any")
+    ] = ()
 
 
 class TestProof(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from harness.check import CommitBuild, CompiledFiles, Finding, ValidateResults
 from harness.check.model import SEVERITIES
-from harness.figures import counted
+from harness.figures import counted, shown
 from harness.validate.gather import (
     base_words,
     gathered,
@@ -216,7 +216,9 @@ def _closing(results: ValidateResults) -> Sequence[Text]:
         style = "yellow" if results.compiled.compiled < results.compiled.changed else ""
         lines.append(Text(compiled_line(results.compiled), style=style))
     failing = sorted(
-        {row.name for row in results.tests if row.patch == 0 and row.outcome in ("failed", "timeout")}
+        row.name + (f" ({shown(row.failed_parts, 6)})" if row.failed_parts else "")
+        for row in results.tests
+        if row.patch == 0 and row.outcome in ("failed", "timeout")
     )
     if failing:
         lines.append(

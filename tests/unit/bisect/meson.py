@@ -83,9 +83,9 @@ class Meson:
             text = "\n".join(json.dumps(entry) for entry in entries)
             (self.folder / f"results-{number}.json").write_text(f"{text}\n\n")
 
-    def run(self, *names, **env):
+    def run(self, *names, known=(), **env):
         tests = [QemuTest(name=name, suite="unit", programs=(), sources=()) for name in names]
-        more = {"patch": 3, "log": self.log, "processes": 2, "step": Recorder(), "env": env}
+        more = {"patch": 3, "log": self.log, "processes": 2, "step": Recorder(), "env": env, "known": known}
         return run_tests(self.build, tests, self.sandbox, **more)
 
 

@@ -80,6 +80,7 @@ class Walk:
     test_logs: dict[str, list[str]] = field(default_factory=dict)
     """Output of building the tests; a line with ``error:`` makes it fail, and creates no programs."""
     failing: dict[str, list[str]] = field(default_factory=dict)
+    """Commit → names of its failing tests, each with the parts that fail, if any: ``a:one two``."""
     skipping: dict[str, list[str]] = field(default_factory=dict)
     outcome: str = "failed"
     sphinx: str = ""
@@ -198,16 +199,18 @@ class Walk:
                 path.touch()
         return SimpleNamespace(returncode=int(failed), output="\n".join(output))
 
-    def _run_tests(self, build, tests, sandbox, *, patch, log, processes, step, env):
+    def _run_tests(self, build, tests, sandbox, *, patch, log, processes, step, env, known=()):
         assert env == {}
         assert sandbox is self.sandbox
         assert log == self.log(patch, "proof" if build.commit == "t0" else "tests")
         self.test_runs.append((build.commit, [test.name for test in tests], processes))
         outcomes = {
-            name: outcome
+            name.partition(":")[0]: outcome
             for outcome, names in (("failed", self.failing), ("skipped", self.skipping))
             for name in names.get(build.commit, [])
         }
+        pairs = (name.split(":") for name in self.failing.get(build.commit, []) if ":" in name)
+        parts = {name: tuple(words.split()) for name, words in pairs}
         return tuple(
             TestRow(
                 patch=patch,
@@ -216,6 +219,7 @@ class Walk:
                 outcome={"failed": self.outcome}.get(found := outcomes.get(test.name, "ok"), found),
                 seconds=0.1,
                 reason="why it failed",
+                failed_parts=parts.get(test.name, ()),
             )
             for test in tests
         )

@@ -136,7 +136,9 @@ def test_test_without_its_assets_is_skipped_by_name(monkeypatch, layout):
     missing = dict.fromkeys("abc", "URL is not cached")
     monkeypatch.setattr(testing, "provide_assets", lambda *_, **__: Assets(env={"E": "1"}, missing=missing))
     monkeypatch.setattr(testing, "run_tests", lambda *_, env, **__: rows if env == {"E": "1"} else ())
-    walk = SimpleNamespace(layout=layout, reporter=Silent(), sandbox=None, options=SimpleNamespace(jobs=1))
+    walk = SimpleNamespace(
+        layout=layout, reporter=Silent(), sandbox=None, options=SimpleNamespace(jobs=1), broken={}
+    )
     built = SimpleNamespace(folder="/nowhere", source="/nowhere")
     found = testing.run_ready(walk, 1, built, (), log=Path("log"), step=None)
     assert [(one.name, one.outcome, one.reason) for one in found] == [

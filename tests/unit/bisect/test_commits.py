@@ -250,6 +250,29 @@ def test_failing_test_is_attributed_to_the_first_commit_that_it_fails_on(walk):
     assert [number for _, number, _, _ in places(again)] == [1, 3], "fixed in between"
 
 
+@pytest.mark.parametrize(
+    ("base", "first", "second", "found"),
+    [
+        ("a:1", "a:1", "a:1", []),
+        ("a:1", "a:1 2 3", "a:1 3", [(1, "a fails: 2, 3")]),
+        ("a:1", "a:1", "a:4", [(2, "a fails: 4")]),
+        ("a:1", "a", "a", [(1, "a fails")]),
+        ("a", "a:1", "a:2", []),
+        ("", "a:1", "a:1", [(1, "a fails: 1")]),
+        ("a:1", "", "a:1", []),
+    ],
+)
+def test_part_of_a_test_that_fails_on_the_base_too_hides_no_other(walk, base, first, second, found):
+    failing = {f"c{at}": [word] for at, word in enumerate((base, first, second)) if word}
+    assert [(one.patch, one.message) for one in walk(failing=failing).findings] == found
+
+
+def test_test_with_failing_parts_may_take_too_long(walk):
+    walk.outcome = "timeout"
+    (finding,) = walk(failing={"c2": ["a:1"]}).findings
+    assert finding.message == "a takes too long"
+
+
 def test_finding_of_a_test_has_its_outcome_and_reason(walk):
     (finding,) = walk(failing={"c2": ["a"], "c3": ["a"]}).findings
     assert (finding.message, finding.snippet) == ("a fails", ("why it failed",))

@@ -88,6 +88,47 @@ def test_failed_test_is_repeated_alone_and_has_to_fail_twice(meson):
     assert meson.log.read_text().count("--num-processes") == 2
 
 
+TAP = """\
+1..6
+ok 1 /a/good
+not ok 2 /a/b - ERROR:test.c:3: odd
+    not ok - nested
+not ok qcow2 052
+not ok 5 later # TODO not written
+# not ok 6 comment
+"""
+
+
+def test_failed_parts_of_a_test_are_named(meson):
+    given = {"result": "FAIL", "stdout": TAP}
+    meson.give({"a": given}, {"a": given})
+    (row,) = meson.run("a")
+    assert row.failed_parts == ("/a/b", "nested", "qcow2 052")
+    meson.give({"a": {"result": "OK", "stdout": TAP}})
+    assert meson.run("a")[0].failed_parts == ()
+
+
+@pytest.mark.parametrize(
+    ("second", "parts"), [("x", ("x",)), ("z", ("x", "y")), ("", ("x", "y")), ("y x z", ("x", "y"))]
+)
+def test_part_that_passes_at_the_second_attempt_did_not_fail(meson, second, parts):
+    runs = [
+        {"a": {"result": "FAIL", "stdout": "".join(f"not ok {part}\n" for part in names.split())}}
+        for names in ("x y", second)
+    ]
+    meson.give(*runs)
+    assert meson.run("a")[0].failed_parts == parts
+
+
+@pytest.mark.parametrize(
+    ("known", "again"), [({("a", "x")}, 0), ({("a", "")}, 0), ({("a", "y")}, 1), ({("b", "x")}, 1)]
+)
+def test_failure_that_is_known_is_not_repeated(meson, known, again):
+    meson.give({"a": {"result": "FAIL", "stdout": "not ok 1 x\n"}}, {"a": "OK"})
+    (row,) = meson.run("a", known=known)
+    assert (row.outcome, len(meson.calls)) == ("ok" if again else "failed", 1 + again)
+
+
 def test_result_of_an_earlier_run_is_not_read(meson):
     (meson.folder / "meson-logs" / "validate.json").write_text('{"name": "a", "result": "OK"}\n')
     (row,) = meson.run("a")

@@ -79,7 +79,15 @@ def results(**changes):
         "proofs": (),
         "coverage": (),
         "tests": (
-            TestRow(patch=0, suite="unit", name="flaky", outcome="failed", seconds=1.0, reason="always"),
+            TestRow(
+                patch=0,
+                suite="unit",
+                name="flaky",
+                outcome="failed",
+                seconds=1.0,
+                reason="always",
+                failed_parts=("one", "two"),
+            ),
             TestRow(patch=1, suite="unit", name="flaky", outcome="failed", seconds=1.0, reason="always"),
             TestRow(patch=1, suite="unit", name="good", outcome="ok", seconds=1.0),
         ),
@@ -166,7 +174,14 @@ def test_annotations_are_printed_only_in_github_actions():
 
 def test_table_shows_findings_and_ratio():
     text = rendered(render_validate(results()), width=120)
-    for word in ("1.20 times", "dco-missing", "flaky", "whitespace-trailing", "applies to", "2 warnings"):
+    for word in (
+        "1.20 times",
+        "dco-missing",
+        "flaky (one, two)",
+        "whitespace-trailing",
+        "applies to",
+        "2 warnings",
+    ):
         assert word in text
 
 
