@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from harness.errors import GuestError
-from harness.guest.hugepages import reserved
+from harness.guest.hugepages import free_hugepages_mib, reserved
 from harness.properties.bench import Bench, Running
 from harness.properties.outcome import Cancelled, Failed, Parts
 
@@ -42,7 +42,13 @@ def _end(running: Running, number: int) -> None:
 
 
 def _check_content(bench: Bench, backend: str, size: int, number: int) -> None:
-    with bench.start(memory_mib=size, backend=backend) as running:
+    with ExitStack() as stack:
+        try:
+            running = stack.enter_context(bench.start(memory_mib=size, backend=backend))
+        except GuestError as error:
+            if backend == "hugetlb" and free_hugepages_mib() < size:
+                raise Cancelled("another process released or took the reserved huge pages") from error
+            raise
         descriptor = _open_memory(running.pid, size * MIB)
         try:
             with mmap.mmap(descriptor, size * MIB) as view:
