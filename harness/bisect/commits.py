@@ -27,6 +27,7 @@ from harness.bisect.cost import cost_of, estimate, measure_rates, read_rates
 from harness.bisect.coverage import findings_of, measure
 from harness.bisect.diagnostics import read_diagnostics, read_lines
 from harness.bisect.excluded import added_lines, excluded_findings, only_excluded, preprocess
+from harness.bisect.guards import guards_of
 from harness.bisect.manual import compare_manuals, find_sphinx, make_manual, touches_manual
 from harness.bisect.proof import OnBase, conclude, run_on_base
 from harness.bisect.rust import OFF, check_rust, compare_rust, rust_files, unchecked
@@ -98,7 +99,7 @@ def run_bisect(  # noqa: PLR0917 - the results of earlier stages
     added = added_lines(judged)
     changed = Changed(source=layout.build_root(tree.name, label) / "src")
     options = prefer_hosts(options)
-    scope = choose_scope(judged, tree, options, layout, reporter, sandbox, label)
+    scope = choose_scope(judged, tree, options, layout, reporter, sandbox, label, guards_of(added))
     extra = with_tools(judged, options, scope.extra) if "native" in options.hosts else NO_EXTRA
     scope = dataclasses.replace(scope, extra=extra)
     changed.includers = scope.includers

@@ -9,13 +9,15 @@ import dataclasses
 import posixpath
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import PurePosixPath
+from types import MappingProxyType
 
 from harness.bisect.compiled import changed_sources, own_source
 from harness.bisect.cover import Demand, cover, demand_of, least, smallest, within
+from harness.bisect.guards import joined, needs_of, targets_of
 from harness.bisect.includes import Includes, read_includes
 from harness.build.configure import base_of_target, user_targets
 from harness.build.doctor import ensure_libraries
@@ -187,6 +189,11 @@ class Chooser:
         # 10.x: libsystem_arm.a
         return tuple(sorted(counts, key=lambda name: (-counts[name], name.endswith(".a"), name)))
 
+    def aims(self, guards: Collection[Sequence[str]]) -> list[str]:
+        """Return the targets that lines below conditions with these symbols are for."""
+        bases = {name: base_of_target(self.checkout.path, name) for name in self.targets} if guards else {}
+        return [name for symbols in guards for name in targets_of(symbols, self.options.targets, bases)]
+
     def programs(self, path: str, sources: Sources) -> frozenset[str]:
         """Return the programs that compile ``path``, or a source that includes it, or one of its folder."""
         return frozenset[str]().union(*self.demand(path, sources))
@@ -215,8 +222,12 @@ def choose_scope(  # noqa: PLR0917 - the results of earlier stages
     reporter: Reporter,
     sandbox: Sandbox,
     label: str,
+    guards: Mapping[str, Sequence[str]],
 ) -> Scope:
-    """Return what to build for ``judged``. Raises the errors of ``harness.build.build``."""
+    """Return what to build for ``judged``, whose added lines of a file need the symbols in ``guards``.
+
+    Raises the errors of ``harness.build.build``.
+    """
     asked = options.patch_numbers
     patches = [one for one in judged.patches if one.commit and (not asked or one.number in asked)]
     paths = {path for patch in patches for change in patch.changes for path in change.paths}
@@ -226,7 +237,7 @@ def choose_scope(  # noqa: PLR0917 - the results of earlier stages
     checkout = checkout_commit(tree, label, commit, layout, reporter)
     files = {path for path in changed_sources(patches) if (checkout.path / path).is_file()}
     chooser = Chooser(checkout=checkout, options=options, layout=layout, reporter=reporter, sandbox=sandbox)
-    scope = choose(chooser, files, described)
+    scope = choose(chooser, files, described, guards)
     return dataclasses.replace(
         scope,
         steps={path: chooser.steps(path, scope.sources) for path in sorted(files | described)},
@@ -237,8 +248,16 @@ def choose_scope(  # noqa: PLR0917 - the results of earlier stages
     )
 
 
-def choose(chooser: Chooser, files: set[str], described: set[str]) -> Scope:
-    """Return what compiles ``files``, and the targets that the changed build ``described`` is about."""
+def choose(
+    chooser: Chooser,
+    files: set[str],
+    described: set[str],
+    guards: Mapping[str, Sequence[str]] = MappingProxyType({}),
+) -> Scope:
+    """Return what compiles ``files`` and their lines below conditions with the symbols in ``guards``.
+
+    The targets that the changed build ``described`` is about are among it.
+    """
     options = chooser.options
     given = options.targets if options.has("targets") else ()
     targets = given or options.targets[:1]
@@ -253,40 +272,58 @@ def choose(chooser: Chooser, files: set[str], described: set[str]) -> Scope:
         return Scope(targets=targets)
     found = {path: need for path in sorted(rest) if (need := chooser.needs(path))}
     needs = {path: need for path, need in found.items() if not need.system}
-    if not special and all(path in found and path not in needs for path in rest):
+    is_compiled = not special and all(path in found and path not in needs for path in rest)
+    for path, symbols in guards.items():
+        if (more := needs_of(symbols, chooser.features)).switches:
+            needs[path] = joined(needs.get(path), more)
+    aims = [] if given else chooser.aims(guards.values())
+    if is_compiled and not needs and set(aims) <= set(targets):
         return _finish(chooser, files, targets, (), plain, Scope(targets=targets, needs=found))
     _install(chooser, needs)
+    if is_compiled:
+        targets = tuple(dict.fromkeys((*targets, *aims)))
+        extra, sources, refused = _enable(chooser, targets, needs)
+        scope = Scope(targets=targets, needs=found, refused=refused)
+        return _finish(chooser, files, targets, extra.switches, sources, scope)
     widest = chooser.widest
     if not given:
         names = [
             name for path in sorted(special) if (match := _TARGET.match(path)) for name in match.groups()
         ]
         demands = chooser.demands(sorted(files | special), widest)
+        names += aims
         demands += [demand_of([frozenset({binary_name(name)})]) for name in names if name in chooser.targets]
         targets = cover(demands, options.targets, chooser.targets, widest)
+    extra, sources, refused = _enable(chooser, targets, needs)
+    if (
+        any(chooser.programs(path, widest) and not chooser.programs(path, sources) for path in files)
+        and not given
+    ):
+        # The description did not explain which feature is missing.
+        default = Extra(switches=extra.switches, default_features=True)
+        if not (wider := chooser.probe(targets, default)).error:
+            extra, sources = default, wider
+    elsewhere = {path: programs for path in sorted(files) if (programs := chooser.lacking(path, sources))}
+    includers = {path: users for path in sorted(files) if (users := chooser.includers(path, widest))}
+    scope = Scope(targets=targets, extra=extra, refused=refused, elsewhere=elsewhere, needs=found)
+    scope = dataclasses.replace(scope, includers=includers)
+    return _finish(chooser, files, targets, extra.switches, sources, scope)
+
+
+def _enable(
+    chooser: Chooser, targets: tuple[str, ...], needs: Mapping[str, Needs]
+) -> tuple[Extra, Sources, dict[str, str]]:
+    """Return a configuration with ``needs``, what it compiles, and the switches that configure refuses."""
     switches = tuple(dict.fromkeys(switch for need in needs.values() for switch in need.switches))
     refused: dict[str, str] = {}
     while True:
         extra = Extra(switches=switches)
         sources = chooser.probe(targets, extra)
         if not sources.error or not switches:
-            break
+            return extra, sources, refused
         bad = _refused(switches, needs, sources.error)
         refused |= dict.fromkeys(bad, sources.error[0])
         switches = tuple(switch for switch in switches if switch not in bad)
-    if (
-        any(chooser.programs(path, widest) and not chooser.programs(path, sources) for path in files)
-        and not given
-    ):
-        # The description did not explain which feature is missing.
-        more = Extra(switches=switches, default_features=True)
-        if not (wider := chooser.probe(targets, more)).error:
-            extra, sources = more, wider
-    elsewhere = {path: programs for path in sorted(files) if (programs := chooser.lacking(path, sources))}
-    includers = {path: users for path in sorted(files) if (users := chooser.includers(path, widest))}
-    scope = Scope(targets=targets, extra=extra, refused=refused, elsewhere=elsewhere, needs=found)
-    scope = dataclasses.replace(scope, includers=includers)
-    return _finish(chooser, files, targets, extra.switches, sources, scope)
 
 
 def _finish(  # noqa: PLR0917 - the parts of the answer
@@ -316,7 +353,7 @@ def _install(chooser: Chooser, needs: dict[str, Needs]) -> None:
     ensure_libraries([need for need in wanted.values() if need], chooser.layout, chooser.reporter)
 
 
-def _refused(switches: Sequence[str], needs: dict[str, Needs], error: Sequence[str]) -> tuple[str, ...]:
+def _refused(switches: Sequence[str], needs: Mapping[str, Needs], error: Sequence[str]) -> tuple[str, ...]:
     """Return the ``switches`` that the ``error`` of configure is about; all if it names none."""
     text = " ".join(error)
     named = [

@@ -129,7 +129,7 @@ class Walk:
         assert tree == self.tree
         assert isinstance(options, Options)
         assert dataclasses.replace(options, targets=self.asked.targets) == self.asked
-        assert others == [self.layout, self.reporter, self.sandbox, "validate-x"]
+        assert others == [self.layout, self.reporter, self.sandbox, "validate-x", {}]
         return self.scope or Scope(targets=options.targets)
 
     def _checkout_commit(self, tree, label, commit, layout, reporter):
@@ -141,7 +141,10 @@ class Walk:
             self.trusted.append(checkout.commit)
             sandbox = self.sandbox
         scope = self._choose_scope(
-            *(self.series, self.tree, prefer_hosts(self.asked)), *(layout, reporter, sandbox), "validate-x"
+            *(self.series, self.tree, prefer_hosts(self.asked)),
+            *(layout, reporter, sandbox),
+            "validate-x",
+            {},
         )
         native = dataclasses.replace(self.asked, targets=scope.targets)
         if host != "native":

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -74,6 +75,8 @@ class Machine:
     options: Any
     includes: Includes = field(default_factory=lambda: Includes(files=frozenset()))
     known: dict[str, Needs | None] = field(default_factory=dict)
+    lines: dict[str, Needs] = field(default_factory=dict)
+    """What a symbol needs to be defined."""
     drivers: dict[str, str] = field(default_factory=dict)
     """Switch → the source in block/ that it adds to every system emulator."""
     broken: dict[str, str] = field(default_factory=dict)
@@ -90,7 +93,8 @@ class Machine:
     @property
     def features(self):
         return SimpleNamespace(
-            needs_of=lambda path: self.known.get(path, Needs() if path.endswith(".c") else None)
+            needs_of=lambda path: self.known.get(path, Needs() if path.endswith(".c") else None),
+            needs=lambda conditions: self.lines.get(conditions[0].name, Needs()),
         )
 
     @property
@@ -114,6 +118,8 @@ class Machine:
             drivers[self.unexplained] = tuple(names)
         return sources_of(*names, *tests, *tools, **drivers)
 
+    checkout = SimpleNamespace(path=Path("/nowhere"))
+    aims = module.Chooser.aims
     programs = module.Chooser.programs
     needs = module.Chooser.needs
     includers = module.Chooser.includers
@@ -191,6 +197,46 @@ def test_features_of_changed_files_are_switched_on(installed_packages):
     assert chosen.targets == ("x86_64-softmmu",)
     assert installed_packages == [["libcurl4-gnutls-dev"]]
     assert chosen.sources.programs_of("block/curl.c") == ("qemu-system-x86_64",)
+
+
+LINES = {"CONFIG_CURL": Needs(switches=("--enable-curl",), libraries=("libcurl",))}
+
+
+@pytest.mark.parametrize(
+    ("files", "guards", "targets", "switches"),
+    [
+        ("util/a.c", {"util/a.c": ("CONFIG_CURL",)}, "x86_64-softmmu", ("--enable-curl",)),
+        ("util/a.c", {"util/a.c": ("CONFIG_WIN32",)}, "x86_64-softmmu", ()),
+        ("util/a.c", {"util/a.c": ("TARGET_ARM",)}, "x86_64-softmmu arm-softmmu", ()),
+        ("util/a.c", {"util/a.c": ("CONFIG_CURL", "TARGET_X86_64")}, "x86_64-softmmu", ("--enable-curl",)),
+        (
+            "hw/arm/only64.c",
+            {"hw/arm/only64.c": ("TARGET_S390X", "CONFIG_CURL")},
+            "aarch64-softmmu s390x-softmmu",
+            ("--enable-curl",),
+        ),
+    ],
+)
+def test_conditions_of_added_lines_are_met(files, guards, targets, switches, installed_packages):
+    found = machine(lines=LINES)
+    chosen = choose(found, {files}, set(), guards)
+    assert sorted(chosen.targets) == sorted(targets.split())
+    assert (chosen.extra.switches, chosen.extra.exact) == (switches, True)
+    assert (installed_packages == [["libcurl4-gnutls-dev"]]) == bool(switches)
+    if files == "util/a.c":
+        assert found.widest_reads == 0
+
+
+def test_given_targets_restrict_the_lines_too():
+    options = make_options(targets=("s390x-softmmu",), given=("-Dtargets=s390x-softmmu",))
+    chosen = choose(machine(options=options), {"util/a.c"}, set(), {"util/a.c": ("TARGET_ARM",)})
+    assert chosen.targets == ("s390x-softmmu",)
+
+
+def test_refused_feature_of_a_line_is_left_out():
+    found = machine(lines=LINES, broken={"--enable-curl": "ERROR: Dependency curl not found"})
+    chosen = choose(found, {"util/a.c"}, set(), {"util/a.c": ("CONFIG_CURL",)})
+    assert (chosen.extra.switches, list(chosen.refused)) == ((), ["--enable-curl"])
 
 
 def test_tool_is_a_goal_of_its_own():
@@ -379,20 +425,20 @@ def test_series_that_changes_the_description_is_read_at_its_last_commit(
         module, "checkout_commit", lambda _tree, _label, at, *_: SimpleNamespace(path=tmp_path, commit=at)
     )
 
-    def choose(chooser, files, described):
+    def choose(chooser, files, described, _):
         asked.append((chooser.checkout.commit, files | described))
         return Scope(targets=(), sources=Sources(needed=3, users={"hw/a.c": (0,)}))
 
     monkeypatch.setattr(module, "choose", choose)
     monkeypatch.setattr(module, "read_includes", lambda _: Includes(files=frozenset()))
-    args = [judged(2, diff), None, make_options(), layout, Recorder(), None, "label"]
+    args = [judged(2, diff), None, make_options(), layout, Recorder(), None, "label", {}]
     chosen = choose_scope(*args)
     ((at, files),) = asked
     assert at == commit
     assert files == ({"hw/meson.build"} if "meson" in diff else {"hw/a.c"})
     assert chosen.changes == {1: frozenset(files), 2: frozenset(files)}
     assert chosen.again([2]) == ("meson" not in diff)
-    only = [judged(2, diff), None, make_options(patches=("1",)), layout, Recorder(), None, "label"]
+    only = [judged(2, diff), None, make_options(patches=("1",)), layout, Recorder(), None, "label", {}]
     choose_scope(*only)
     assert asked[1][0] == ("c1" if commit == "c2" else "c0")
 
