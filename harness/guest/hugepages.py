@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from harness.errors import GuestError
@@ -47,13 +47,17 @@ def reserved(mib: int, *, setting: Path = SETTING, meminfo: Path = MEMINFO) -> I
 
 
 @contextlib.contextmanager
-def restored(note: Path, *, setting: Path = SETTING) -> Iterator[None]:
-    """Restore the number of huge pages after the block.
+def restored(note: Path, backends: Collection[str], *, setting: Path = SETTING) -> Iterator[None]:
+    """Restore the number of huge pages after the block, if one of the ``backends`` of its guests uses them.
 
     ``note`` stores the number during the block. If a run was killed, the next run restores it from ``note``.
     """
     with contextlib.suppress(OSError, ValueError):
         setting.write_text(f"{int(json.loads(note.read_text(encoding='ascii')))}\n", encoding="ascii")
+        note.unlink()
+    if "hugetlb" not in backends:  # what changes is of other runs, which may use another cache folder
+        yield
+        return
     before = _read(setting)
     try:
         with contextlib.suppress(OSError):

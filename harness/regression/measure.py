@@ -85,7 +85,7 @@ class Guests:
         blocks = tuple(block for block in matrix.blocks if block[0].kind == kind)
         helper = any("async-teardown" in word for word in self.arguments)
         figures: dict[str, float] = {}
-        with restored(bench.layout.locks / "hugepages.json"):
+        with restored(bench.layout.locks / "hugepages.json", bench.options.backends):
             for cell in dataclasses.replace(matrix, blocks=blocks).round(turn)[0]:
                 sample = take_sample(
                     msgspec.structs.replace(cell, helper=helper), log=self._log(cell.variant)

@@ -56,7 +56,7 @@ def run_teardown(bench: Bench, *, floor: Path | None = None, hooks: Hooks = NO_H
     if floor is not None:
         matrix = matrix.with_floor(floor, 1, float(options.timeout))
     began = time.monotonic()
-    with restored(layout.locks / "hugepages.json"):
+    with restored(layout.locks / "hugepages.json", options.backends):
         blocks = matrix.warm_up()
         with reporter.step(f"warm-up: {sum(map(len, blocks))} samples, discarded") as step:
             warm = _run_round(layout, options, blocks, step, NO_HOOKS)

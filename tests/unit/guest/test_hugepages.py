@@ -43,13 +43,23 @@ def test_kernel_without_huge_pages_is_an_error(machine, text):
 
 def test_pages_of_a_killed_run_are_released_by_the_next_run(machine, tmp_path):
     note = tmp_path / "locks" / "note.json"
-    with restored(note, setting=machine["setting"]):
+    with restored(note, ("hugetlb",), setting=machine["setting"]):
         machine["setting"].write_text("9\n")
     assert machine["setting"].read_text() == "5\n"
     assert not note.exists()
     note.write_text("2")  # of a killed run
-    with restored(note, setting=machine["setting"]):
+    with restored(note, ("hugetlb",), setting=machine["setting"]):
         assert machine["setting"].read_text() == "2\n"
     note.write_text("half a fi")
-    with restored(note, setting=machine["setting"]):
+    with restored(note, ("hugetlb",), setting=machine["setting"]):
         assert machine["setting"].read_text() == "2\n"
+
+
+def test_pages_of_other_runs_are_left_alone(machine, tmp_path):
+    note = tmp_path / "note.json"
+    note.write_text("2")  # of a killed run
+    with restored(note, ("ram", "memfd"), setting=machine["setting"]):
+        assert machine["setting"].read_text() == "2\n"
+        assert not note.exists()
+        machine["setting"].write_text("9\n")
+    assert machine["setting"].read_text() == "9\n"
