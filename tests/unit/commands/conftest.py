@@ -39,6 +39,12 @@ class Called:
     lines: list[str]
     """Notes, warnings and titles of steps, in order."""
 
+    def fails(self, error, cause="", remedy=""):
+        """Check that the command failed with ``error``, whose texts contain the given ones."""
+        assert isinstance(self.error, error)
+        assert cause in self.error.cause
+        assert remedy in self.error.remedy
+
 
 @dataclass
 class Calls:

@@ -175,27 +175,20 @@ def test_file_in_the_working_folder_precedes_that_of_the_series(
 def test_wrong_request_is_refused_before_anything_is_built(
     run, bisected, own_test, calls, *, words, cause, remedy
 ):
-    ended = run("bisect", *ENDS, *words)
-    assert isinstance(ended.error, OptionError)
-    assert cause in ended.error.cause
-    assert remedy in ended.error.remedy
+    run("bisect", *ENDS, *words).fails(OptionError, cause, remedy)
     assert "Places" not in calls.made
 
 
 def test_source_without_commits_is_refused(run, bisected):
     bisected.tree.clone = None
-    ended = run("bisect", CLONE, *ENDS)
-    assert isinstance(ended.error, OptionError)
-    assert "no clone with a commit v1" in ended.error.cause
+    run("bisect", CLONE, *ENDS).fails(OptionError, "no clone with a commit v1")
 
 
 @pytest.mark.parametrize("count", [0, 2])
 def test_results_without_one_commit_are_written_and_an_error(run, bisected, layout, count):
     bisected.first_bad = tuple(COMMITS.values())[:count]
     ended = run("bisect", CLONE, *ENDS)
-    assert isinstance(ended.error, BisectError)
-    assert f"it is one of {count}" in ended.error.cause
-    assert "judge them with --run" in ended.error.remedy
+    ended.fails(BisectError, f"it is one of {count}", "judge them with --run")
     assert (layout.results / "bisect.log").exists()
     assert "bisect.json" in ended.out
 
@@ -279,8 +272,5 @@ def test_named_files_are_run_instead(run, binaries, behaved, own_test, tmp_path)
     ],
 )
 def test_request_without_tests_or_for_elsewhere_is_refused(run, binaries, behaved, *, words, cause, remedy):
-    ended = run("behaviour", *words, *binaries)
-    assert isinstance(ended.error, OptionError)
-    assert cause in ended.error.cause
-    assert remedy in ended.error.remedy
+    run("behaviour", *words, *binaries).fails(OptionError, cause, remedy)
     assert not hasattr(behaved, "bench")

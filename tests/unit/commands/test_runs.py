@@ -126,7 +126,7 @@ def test_failed_cycle_or_lost_memory_is_an_error(run, named, cycles_run, layout,
     cycles_run(
         cycle_row(*(["qemu: SIGSEGV"] if fault == "a cycle" else [])), lost=256.0 * (fault == "memory")
     )
-    assert isinstance(run("cycles", *named).error, CyclesError)
+    run("cycles", *named).fails(CyclesError)
     assert stored(layout, "cycles")["rows"]
 
 
@@ -165,7 +165,7 @@ def test_properties_are_checked_and_stored(run, named, properties_run, benches, 
 
 def test_unexpected_property_is_an_error(run, named, properties_run):
     properties_run(property_row(outcome="fail", reason="slow"))
-    assert isinstance(run("properties", *named).error, PropertyError)
+    run("properties", *named).fails(PropertyError)
 
 
 def test_requested_variants_are_built_in_addition_to_named_binaries(
@@ -258,7 +258,7 @@ def test_given_sizes_and_backends_are_used_for_clients(run, binaries, clients_ru
 
 def test_failed_claim_is_an_error(run, binaries, clients_run):
     clients_run(client_row("timeout", exit_s=0.1), client_row("timeout", BASE))
-    assert isinstance(run("clients", *binaries).error, ClientsError)
+    run("clients", *binaries).fails(ClientsError)
 
 
 @pytest.mark.parametrize(
@@ -305,14 +305,12 @@ def test_load_has_its_own_guest_size_and_notes_reductions(run, binaries, load_ru
 
 def test_leftovers_of_load_are_an_error(run, binaries, load_run):
     load_run(make_slice(load_row(), lost=100.0))
-    assert isinstance(run("load", *binaries).error, LoadError)
+    run("load", *binaries).fails(LoadError)
 
 
 def test_load_refuses_several_targets(run, binaries, tmp_path):
     other = write_program(tmp_path / "qemu-system-s390x", "echo x")
-    ended = run("load", *binaries, "--binary", f"mine={other}")
-    assert isinstance(ended.error, OptionError)
-    assert "a single target" in ended.error.cause
+    run("load", *binaries, "--binary", f"mine={other}").fails(OptionError, "a single target")
 
 
 # calibrate
@@ -354,7 +352,7 @@ def test_detected_delay_passes_the_calibration(run, named, calibration_run, benc
 
 def test_undetected_delay_is_an_error(run, named, calibration_run):
     calibration_run(0.0)
-    assert isinstance(run("calibrate", *named).error, CalibrationError)
+    run("calibrate", *named).fails(CalibrationError)
 
 
 # all commands

@@ -71,8 +71,7 @@ def test_wrong_number_of_arguments_is_refused(run, fetched, layout, folder, word
 @pytest.mark.parametrize("action", ARGUMENTS)
 def test_every_action_but_status_locks_the_checkout(run, calls, action):
     calls.spy("harness.commands.request.locked")
-    missing = run("series", action, "../missing", *ARGUMENTS[action])
-    assert isinstance(missing.error, OptionError)
+    run("series", action, "../missing", *ARGUMENTS[action]).fails(OptionError)
     assert ("locked" in calls.made) is (action != "status")
 
 
@@ -176,9 +175,7 @@ def test_refresh_removes_stale_review_tags_unless_told_to_keep_them(run, layout,
 def test_import_drops_commits_only_with_discard(run, folder, branch):
     first = git(branch, "rev-parse", "HEAD")
     edit(branch, 21)
-    ended = run("series", "import", "mine")
-    assert isinstance(ended.error, AuthoringError)
-    assert "commits that are not in the patches of mine" in ended.error.cause
+    run("series", "import", "mine").fails(AuthoringError, "commits that are not in the patches of mine")
     ended = run("series", "import", "mine", "--discard")
     assert (ended.code, ended.error) == (0, None)
     assert ended.out == f"{branch}: on branch series/mine\n"
@@ -201,15 +198,15 @@ def test_import_of_a_mailbox_prints_its_notes(run, fetched, layout, folder, tmp_
 
 
 def test_missing_mailbox_is_refused_before_the_tree_is_fetched(run, fetched):
-    assert isinstance(run("series", "import", "theirs", "/no/mbox").error, OptionError)
+    run("series", "import", "theirs", "/no/mbox").fails(OptionError)
     assert fetched.pins == []
 
 
 @pytest.mark.parametrize("words", [("two", "x", "--title", "t"), ("1", "x"), ("-1", "x", "--title", "t")])
 def test_split_without_number_or_title_is_refused(run, fetched, folder, words):
-    ended = run("series", "split", "mine", *(["--"] if words[0] == "-1" else []), *words)
-    assert isinstance(ended.error, OptionError)
-    assert "needs the number of a patch, file name patterns and --title" in ended.error.cause
+    run("series", "split", "mine", *(["--"] if words[0] == "-1" else []), *words).fails(
+        OptionError, "needs the number of a patch, file name patterns and --title"
+    )
     assert fetched.pins == []
 
 

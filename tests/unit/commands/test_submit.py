@@ -184,9 +184,7 @@ def test_sign_off_without_a_declaration_is_refused(run, story, layout, tree, fol
 
 def test_validation_on_another_base_is_refused(run, story, layout, tree, folder):
     validate(layout, tree, "mine", base_commit="0" * 40)
-    ended = run("submit", MINE)
-    assert isinstance(ended.error, SubmitError)
-    assert "which is neither base nor pristine" in ended.error.cause
+    run("submit", MINE).fails(SubmitError, "which is neither base nor pristine")
     assert story.made == ORDER
     assert not (layout.build / "outgoing").exists()
 

@@ -121,7 +121,7 @@ def test_state_is_in_the_checkout_unless_a_folder_is_named(run, layout):
 
 def test_questions_about_nothing_are_refused(run, words, tmp_path):
     state = words[-1]
-    assert isinstance(run("watch", "status", state).error, StorageError)
+    run("watch", "status", state).fails(StorageError)
     with Store(tmp_path / "state" / "watch.sqlite"):
         pass
     for question in (
