@@ -3,7 +3,7 @@ import pytest
 
 from harness.errors import GateError, OptionError
 from harness.figures import format_slope
-from harness.teardown.gates import DEFAULT, Gate, Gates, check_gates, judge_gates, read_gates
+from harness.teardown.gates import Gate, Gates, check_gates, judge_gates, read_gates
 from harness.teardown.ratios import Ratio, read_ratios, save_ratios
 from harness.teardown.results import GateResult
 from tests.unit.defaults import ROOT
@@ -68,16 +68,6 @@ def test_missing_figures_skip_a_gate():
 
 def test_gates_on_metrics_of_behaviour_tests_are_left_out():
     assert outcomes(realistic(), Gates(gate=(Gate(name="boot", kind="ratio", metric="boot"),))) == {}
-
-
-def test_failed_gate_is_an_error_and_undecided_gate_is_not(layout):
-    results = make_results(realistic(exit_ms=9.0))
-    gates = judge_gates(results, read_gates("", ROOT))
-    with pytest.raises(GateError, match=r"of \d+ gates failed") as caught:
-        check_gates(layout, msgspec.structs.replace(results, gates=gates))
-    assert any("above 0.05" in line for line in caught.value.details)
-    undecided = tuple(msgspec.structs.replace(gate, outcome="undecided") for gate in gates)
-    check_gates(layout, msgspec.structs.replace(results, gates=undecided))
 
 
 def test_recorded_ratios_guard_later_runs(tmp_path):
@@ -291,7 +281,7 @@ def test_recorded_gate_multiplies_the_recorded_ratio():
     assert skipped.outcome == "skip"
 
 
-def test_error_counts_failed_gates_and_shows_the_first_ten(layout):
+def test_error_counts_only_failed_gates_and_shows_the_first_ten(layout):
     rows = [*(f"f{number}" for number in range(12)), "passed", "skipped", "unsure"]
     outcome = {"passed": "pass", "skipped": "skip", "unsure": "undecided"}
     gates = tuple(
@@ -302,6 +292,7 @@ def test_error_counts_failed_gates_and_shows_the_first_ten(layout):
         check_gates(layout, msgspec.structs.replace(make_results(constant()), gates=gates))
     assert caught.value.details == tuple(f"f{number}: here: above" for number in range(10))
     assert caught.value.log == layout.results / "teardown.json"
+    check_gates(layout, msgspec.structs.replace(make_results(constant()), gates=gates[12:]))
 
 
 def test_gate_file_is_relative_to_the_checkout_and_its_ratios_to_it(tmp_path):
@@ -317,8 +308,3 @@ def test_gate_file_is_relative_to_the_checkout_and_its_ratios_to_it(tmp_path):
     (tmp_path / "latin.toml").write_bytes(text.encode("latin-1"))
     with pytest.raises(OptionError, match=f"{tmp_path}/latin.toml"):
         read_gates("latin.toml", tmp_path)
-
-
-def test_default_gates_come_from_the_file():
-    assert DEFAULT.is_file()
-    assert len(read_gates("", ROOT).gate) == 5

@@ -78,25 +78,40 @@ def test_form_without_answers_is_not_a_declaration(layout, tree, folder):
 
 
 @pytest.mark.parametrize(
-    ("answers", "rule"),
+    ("answers", "rule", "text"),
     [
-        ({"generated": "yes"}, "generated"),
-        ({"tools": ["GitHub Copilot"]}, "generated"),
-        ({"tools": ["coccinelle"]}, ""),
-        ({"policy-read": "no"}, "policy"),
-        ({"policy-sha256": "0" * 64}, "policy"),
-        ({"person": "qemu bot <bot@qemu-test.org>"}, "person"),
-        ({"date": "2026-13-02"}, "date"),
-        ({"date": "2026-02-01"}, "date"),
-        ({"licence": "GPL-3.0-only"}, "licence"),
-        ({"generated": "maybe"}, "incomplete"),
-        ({"written-by": ["me"]}, "incomplete"),
-        ({"patches": {}}, "changed"),
+        ({"generated": "yes"}, "generated", "AI"),
+        ({"tools": ["GitHub Copilot"]}, "generated", "Copilot"),
+        ({"tools": ["coccinelle"]}, "", ""),
+        ({"policy-read": "no"}, "policy", "not read"),
+        ({"policy-sha256": "0" * 64, "policy": "an older one"}, "policy", f"an older one.*{UPSTREAM}"),
+        ({"date": "2026-13-02"}, "date", "2026-13-02"),
+        ({"date": "2026-02-01"}, "date", "2026-02-01"),
+        ({"licence": "GPL-3.0-only"}, "licence", "GPL-3.0-only"),
+        ({"licence": "Beerware"}, "licence", "Beerware"),
+        ({"generated": "maybe"}, "incomplete", ""),
+        ({"written-by": ["me"]}, "incomplete", ""),
+        ({"patches": {}}, "changed", ""),
+        *(
+            ({"person": person}, "person", person)
+            for person in (
+                "qemu bot <bot@qemu-test.org>",
+                "QEMU Maintainers <list@qemu-test.org>",
+                "A B <noreply@qemu-test.org>",
+                "Root <a@qemu-test.org>",
+                "A B <a@localhost>",
+                "Unknown <a@qemu-test.org>",
+                "Nobody <a@qemu-test.org>",
+                "A B <a@b.invalid>",
+            )
+        ),
     ],
 )
-def test_unacceptable_answer_is_a_reason_not_to_send(layout, tree, folder, answers, rule):
+def test_unacceptable_answer_is_a_reason_not_to_send(layout, tree, folder, *, answers, rule, text):
     declare(layout, tree, "mine", **answers)
-    assert {one for one, _ in reasons(layout, tree)} == ({rule} if rule else set())
+    found = reasons(layout, tree)
+    assert {one for one, _ in found} == ({rule} if rule else set())
+    assert all(re.search(text, words) for _, words in found)
 
 
 def answered(**answers):
@@ -142,24 +157,6 @@ def test_unanswered_and_unclear_questions_are_listed_once(answers, keys):
     assert unanswered(answered(**answers)) == keys
 
 
-@pytest.mark.parametrize(
-    "person",
-    [
-        "QEMU Maintainers <list@qemu-test.org>",
-        "A B <noreply@qemu-test.org>",
-        "Root <a@qemu-test.org>",
-        "A B <a@localhost>",
-        "Unknown <a@qemu-test.org>",
-        "Nobody <a@qemu-test.org>",
-        "A B <a@b.invalid>",
-    ],
-)
-def test_sender_that_is_no_person_is_a_reason(layout, tree, folder, person):
-    declare(layout, tree, "mine", person=person)
-    ((rule, text),) = reasons(layout, tree)
-    assert (rule, person in text) == ("person", True)
-
-
 def test_declaration_may_be_dated_tomorrow_elsewhere(layout, tree, folder):
     """It is already tomorrow in some time zone."""
     declare(layout, tree, "mine", date="2026-01-04")
@@ -181,25 +178,6 @@ def test_missing_incomplete_and_outdated_declarations_name_the_places(layout, tr
     subjects = [one.subject for one in load_series(layout, "mine").patches]
     for (_, text), subject in zip(reasons(layout, tree), subjects, strict=True):
         assert subject in text
-
-
-def test_reasons_name_what_was_declared(layout, tree, folder):
-    declare(
-        layout,
-        tree,
-        "mine",
-        generated="yes",
-        tools=["sed", "Copilot"],
-        licence="Beerware",
-        policy="an older one",
-        **{"policy-sha256": "0", "policy-read": "no", "date": "2026-13-01"},
-    )
-    found = reasons(layout, tree)
-    assert [rule for rule, _ in found] == ["generated", "generated", "policy", "policy", "date", "licence"]
-    words = ("AI", "Copilot", "not read", "an older one", "2026-13-01", "Beerware")
-    for (_, text), word in zip(found, words, strict=True):
-        assert word in text
-    assert UPSTREAM in found[3][1]
 
 
 def test_declined_content_is_reported_with_the_policy(layout, tree, folder):

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from harness import process
 from harness.errors import ApplyError, StorageError
-from harness.series import load_series, read_input, series_of
+from harness.series import load_series, read_input, scan_changes, series_of
 from harness.tree import apply_series, import_source, start_of
 from harness.tree.explain import best_place
 from harness.tree.git import Git
@@ -324,16 +324,12 @@ def test_hooks_are_not_run(tree, layout, reporter, monkeypatch, tmp_path):
 
 @given(st.integers(0, 30), st.lists(st.sampled_from(["}", "", "x();", "if (y) {"]), min_size=1, max_size=4))
 def test_best_place_finds_the_lines_at_any_position(shift, noise):
-    from harness.series import scan_changes
-
     (found,) = scan_changes(change("f", 10, ["line 10"], ["ten"]))
     lines = noise * shift + RELEASE["os-posix.c"].splitlines()
     assert best_place(lines, found.hunks[0]) == len(noise) * shift + 6
 
 
 def test_best_place_is_none_without_similar_lines():
-    from harness.series import scan_changes
-
     (found,) = scan_changes(change("f", 10, ["line 10"], ["ten"]))
     assert best_place(["}", "", "completely()"], found.hunks[0]) is None
     assert best_place([], found.hunks[0]) is None
