@@ -127,13 +127,7 @@ def _follow(process: subprocess.Popen[str], log: TextIO, step: Step) -> None:
 def _known(layout: Layout) -> list[Mutant]:
     """Every mutant that any run has left a result of."""
     return [
-        Mutant(
-            module=entry["module"],
-            name=entry["name"],
-            verdict=verdict_of(entry["exit_code"]),
-            seconds=entry["seconds"],
-            diff=entry["diff"],
-        )
+        Mutant(verdict=verdict_of(entry.pop("exit_code")), **entry)
         for path in sorted((layout.build / "mutate").glob(f"*/{RESULTS}"))
         for entry in json.loads(path.read_text(encoding="utf-8"))
     ]

@@ -189,10 +189,7 @@ def test_plain_progress_shows_time_spent_and_left(monkeypatch):
     with Plain(stream, {}).step("configure") as step:
         for now[0] in (30.0, 61.0, 70.0, 122.0):
             step.update(1)
-    assert stream.getvalue().splitlines()[1:3] == [
-        "  configure: 61 s spent",
-        "  configure: 2 min spent",
-    ]
+    assert stream.getvalue().splitlines()[1:3] == ["  configure: 61 s spent", "  configure: 2 min spent"]
 
 
 def test_terminal_progress_shows_time_spent_and_left():

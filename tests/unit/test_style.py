@@ -48,10 +48,7 @@ def test_glossary_is_read():
     assert {"mend", "told", "put down to"} <= set(avoided())
     assert problems(
         [("a", "Mend it\nwith care"), ("b", "it is put down\nto the commit"), ("c", "recommended")]
-    ) == [
-        "a: Mend it with care",
-        "b: it is put down to the commit",
-    ]
+    ) == ["a: Mend it with care", "b: it is put down to the commit"]
 
 
 def test_programs_use_standard_terms():

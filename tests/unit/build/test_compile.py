@@ -24,14 +24,7 @@ from harness.errors import (
     TimeoutExpiredError,
 )
 from harness.progress import Silent
-from tests.unit.build.support import (
-    ROOT,
-    build_it,
-    configure_runs,
-    edit,
-    make_checkout,
-    make_options,
-)
+from tests.unit.build.support import ROOT, build_it, configure_runs, edit, make_checkout, make_options
 from tests.unit.programs import wait_until
 
 pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")

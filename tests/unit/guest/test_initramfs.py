@@ -5,15 +5,7 @@ import stat
 import pytest
 
 from harness.errors import GuestError, StorageError
-from harness.guest.initramfs import (
-    CONSOLE,
-    ArchiveEntry,
-    archive,
-    directory,
-    file,
-    symlink,
-    write_initramfs,
-)
+from harness.guest.initramfs import CONSOLE, ArchiveEntry, archive, directory, file, symlink, write_initramfs
 
 
 def members(data):

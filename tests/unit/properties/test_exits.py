@@ -58,11 +58,7 @@ class FakeBench:
             def end_by(self, number, *, helper_limit_s=3.0):
                 whole = next(bench.reclaim if on else bench.reference)
                 return Ended(
-                    exit_s=0.001 if on else whole,
-                    reclaim_s=whole,
-                    helpers=int(on),
-                    statuses=(),
-                    status=0,
+                    exit_s=0.001 if on else whole, reclaim_s=whole, helpers=int(on), statuses=(), status=0
                 )
 
         return Running()

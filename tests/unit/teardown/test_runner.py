@@ -177,7 +177,7 @@ def test_floor_has_as_many_threads_as_qemu(layout, job):
 def test_each_cell_has_a_row_even_without_a_result_of_avocado(layout, job):
     job.lines = staticmethod(
         lambda blocks: [
-            line(blocks[0], good(blocks[0])[:1], "INTERRUPTED", "Test interrupted:\n Timeout reached"),
+            line(blocks[0], good(blocks[0])[:1], "INTERRUPTED", "Test interrupted:\n Timeout reached")
         ]
     )
     run, printed = go(layout)

@@ -9,16 +9,7 @@ import pytest
 from junitparser import JUnitXml
 from msgspec.structs import replace
 
-from harness.check import (
-    RULES,
-    CommitBuild,
-    CompiledFiles,
-    Fit,
-    HeaderUse,
-    StageRow,
-    TestRow,
-    ValidatedPatch,
-)
+from harness.check import RULES, CommitBuild, CompiledFiles, Fit, HeaderUse, StageRow, TestRow, ValidatedPatch
 from harness.errors import (
     ApplyError,
     FindingsError,

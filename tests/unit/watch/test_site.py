@@ -359,10 +359,7 @@ def test_damaged_or_removed_files_are_written_again(tmp_path):
     (tmp_path / ".state.json").write_text("[")
     (tmp_path / "index.html").write_text("damaged")
     next(tmp_path.glob("series/2-*.html")).unlink()
-    assert names_of(tmp_path, write(tmp_path, many(2))) == {
-        "index.html",
-        "series/2-0-v1-example-org-2.html",
-    }
+    assert names_of(tmp_path, write(tmp_path, many(2))) == {"index.html", "series/2-0-v1-example-org-2.html"}
     next(tmp_path.glob("series/2-*.json")).unlink()
     assert len(write(tmp_path, many(2))) == 1
     assert len(first) == len(check_site(tmp_path)) * 2 + 4
