@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from harness.build import pyenv
+from harness.build.hosts import HOSTS
+from harness.build.tools import find_tools
 from harness.errors import FetchError, MissingError
 from harness.process import Finished
 from harness.progress import Silent
@@ -47,7 +49,10 @@ def test_environment_is_created_once_with_pinned_digests(layout, pip):
     assert "--require-hashes" in pip.calls[1]
     lines = (python.parents[1] / "requirements.txt").read_text().splitlines()
     assert lines[1].startswith("pycotap==1.3.1 --hash=sha256:1c3a25b3")
-    assert pyenv.ensure_environment(wanted, layout, Silent()) == python
+    own = {"own_python": True, "ccache": False, "layout": layout, "reporter": Silent()}
+    tools = find_tools(HOSTS["native"], wanted, **own)
+    assert (tools.python, tools.meson) == (python, python.with_name("meson"))
+    assert tools.python_digest == pyenv.environment_digest(wanted)
     assert len(pip.calls) == 2
 
 
