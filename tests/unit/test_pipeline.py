@@ -44,31 +44,34 @@ def test_cross_builds_have_the_target_of_their_host_unless_targets_are_given():
 
 
 def test_every_variant_is_built_for_every_host(layout, reporter, monkeypatch):
-    built = []
-    kept = []
-
-    def build(checkout, options, *_, host="native"):
-        built.append((checkout.variant, host, options.targets))
-        return f"{checkout.variant} {host}"
-
+    """What a build needs is installed first, and the results of all builds are written together."""
+    checked = Checked(pin=tiny_pin(), series=None)
+    options = options_with(hosts=("native", "s390x"))
     checkouts = tuple(SimpleNamespace(variant=variant) for variant in ("base", "patched"))
     prepared = Prepared(tree=None, series=None, checkouts=checkouts)
-    monkeypatch.setattr(pipeline, "ensure", lambda *_: kept.append("ensure"))
-    monkeypatch.setattr(pipeline, "prepare", lambda *_: prepared)
+    built, early, kept = [], [], []
+
+    def prepare(*given):
+        kept.append(("prepare", *given))
+        return prepared
+
+    def build(checkout, options, *given, host="native"):
+        assert given == (layout, reporter)
+        built.append((checkout.variant, host, options.targets))
+        return f"{checkout.variant} {host}"
 
     def configure(checkout, options, _layout, quiet, *, host):
         assert quiet is not reporter
         early.append((checkout.variant, host, options.targets))
 
-    early = []
-    monkeypatch.setattr(pipeline, "build", build)
-    monkeypatch.setattr(pipeline, "configure", configure)
-    monkeypatch.setattr(pipeline, "write_build_results", lambda *given: kept.append(given[1:]))
-    checked = Checked(pin=tiny_pin(), series=None)
-    options = options_with(hosts=("native", "s390x"))
+    monkeypatch.setattr(pipeline, "ensure", lambda *given: kept.append(("ensure", *given)))
+    monkeypatch.setattr(pipeline, "write_build_results", lambda *given: kept.append(("write", *given)))
+    for stage in (prepare, build, configure):
+        monkeypatch.setattr(pipeline, stage.__name__, stage)
     last = [lambda quiet: early.append(("firmware", "", ()))]
     made = pipeline.build_all(layout, checked, options, reporter, "build", meanwhile=last)
-    assert made[0] is prepared
+    names = ("base native", "patched native", "base s390x", "patched s390x")
+    assert made == (prepared, names)
     both = ("x86_64-softmmu", "s390x-softmmu")
     assert built == [
         ("base", "native", both),
@@ -77,10 +80,13 @@ def test_every_variant_is_built_for_every_host(layout, reporter, monkeypatch):
         ("patched", "s390x", both[1:]),
     ]
     assert early == [*built[1:], ("firmware", "", ())], "all but the first, while that is built"
-    names = ("base native", "patched native", "base s390x", "patched s390x")
-    assert kept == ["ensure", (names, "build")]
+    assert kept == [
+        ("ensure", layout, options, reporter),
+        ("prepare", layout, checked, options, reporter),
+        ("write", layout, names, "build"),
+    ]
     built.clear()
-    assert len(pipeline.build_cross(prepared, layout, options, reporter)) == 1
+    assert pipeline.build_cross(prepared, layout, options, reporter) == ("patched s390x",)
     assert built == [("patched", "s390x", both[1:])]
 
 
@@ -195,46 +201,6 @@ def test_name_of_a_pin_s_tree_is_known_before_it_is_fetched(reporter, stages):
     assert stages == []
     assert pipeline.tree_name(LAYOUT, options_with(source="/some/clone"), reporter) == "tiny-tree"
     assert stages[0] == ("fetch", "", LAYOUT, reporter, "/some/clone")
-
-
-def test_stages_of_a_build_share_layout_options_and_reporter(layout, reporter, monkeypatch):
-    """``build_all`` installs what a build needs before it prepares, and writes the results of all builds."""
-    calls = []
-    tree = SimpleNamespace(variant="base")
-    prepared = Prepared(tree=None, series=None, checkouts=(tree,))
-
-    def ensure(*given):
-        calls.append(("ensure", *given))
-
-    def prepare(*given):
-        calls.append(("prepare", *given))
-        return prepared
-
-    def build(*given, host):
-        calls.append(("build", *given, host))
-        return "build"
-
-    def write_build_results(*given):
-        calls.append(("write", *given))
-
-    for stage in (ensure, prepare, build, write_build_results):
-        monkeypatch.setattr(pipeline, stage.__name__, stage)
-    checked, options = Checked(pin=tiny_pin(), series=None), options_with()
-    result = pipeline.build_all(layout, checked, options, reporter, "validate")
-    assert result == (prepared, ("build",))
-    assert calls == [
-        ("ensure", layout, options, reporter),
-        ("prepare", layout, checked, options, reporter),
-        ("build", tree, options, layout, reporter, "native"),
-        ("write", layout, ("build",), "validate"),
-    ]
-    calls.clear()
-    cross = options_with(hosts=("native", "s390x"), targets=("x86_64-softmmu",))
-    tree.variant = "patched"
-    result = pipeline.build_cross(prepared, layout, cross, reporter)
-    assert result == ("build",)
-    alone = dataclasses.replace(cross, targets=("s390x-softmmu",))
-    assert calls == [("build", tree, alone, layout, reporter, "s390x")]
 
 
 @pytest.mark.parametrize(

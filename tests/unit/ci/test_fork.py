@@ -4,7 +4,6 @@ import functools
 import os
 import shlex
 import subprocess
-from argparse import Namespace
 
 import pytest
 import yaml
@@ -12,16 +11,13 @@ import yaml
 from harness.ci.base import parse_runners
 from harness.ci.fork import gitlab_fork, write_fork
 from harness.ci.render import gitlab, jobs_of
-from harness.commands.judging import ci
-from harness.commands.request import Request
 from harness.errors import OptionError
 from harness.layout import find_layout
 from harness.options import parse_options
-from harness.progress import Silent
 from harness.source.pin import load_pins
 from harness.teardown.gates import read_gates
 from tests.unit.programs import write_program
-from tests.unit.repositories import git
+from tests.unit.repositories import git, make_repository
 from tests.unit.schemas import validate
 
 SCHEMA = "https://gitlab.com/.gitlab-ci.yml"
@@ -63,13 +59,8 @@ def test_runners_are_pairs():
 def fork(tmp_path):
     """A fork whose branch has two commits. Returns a function: git with arguments in it, stripped output."""
     upstream, folder = tmp_path / "upstream", tmp_path / "fork"
-
-    upstream.mkdir()
-    git(upstream, "init", "--quiet", "--initial-branch=master")
-    (upstream / "configure").write_text("")
-    git(upstream, "add", ".")
-    for title in ("one", "two"):
-        git(upstream, "commit", "--quiet", "--allow-empty", "--message", title)
+    make_repository(upstream, {"configure": ""}, "one")
+    git(upstream, "commit", "--quiet", "--allow-empty", "--message=two")
     git(tmp_path, "clone", "--quiet", str(upstream), str(folder))
     git(folder, "checkout", "--quiet", "-b", "topic")
     git(folder, "commit", "--quiet", "--allow-empty", "--message=three")
@@ -120,22 +111,9 @@ def test_commits_since_the_merge_base_are_validated(fork, tmp_path):
     assert run_script(made, "qemu-harness-read", folder) == ["no commits to validate"]
 
 
-def call(*words, into, harness="", forge="gitlab"):
-    return ci(
-        Request(
-            layout=find_layout(),
-            words=words,
-            arguments=Namespace(forge=forge, commits=False, into=into, harness=harness),
-            reporter=Silent(),
-            command="qemu-harness ci",
-        )
-    )
-
-
-def test_file_is_written_into_a_clone_only(fork, tmp_path, capsys):
-    assert call("-Dci-runners=large:box", into=tmp_path / "fork", harness="wheel.whl") == 0
-    path = tmp_path / "fork" / ".gitlab-ci.d" / "qemu-harness.yml"
-    assert capsys.readouterr().out.strip() == str(path)
+def test_file_is_written_into_a_clone_only(fork, tmp_path):
+    path = write_fork(tmp_path / "fork", "wheel.whl", {"large": "box"})
+    assert path == tmp_path / "fork" / ".gitlab-ci.d" / "qemu-harness.yml"
     assert yaml.safe_load(path.read_text()) == gitlab_fork("wheel.whl", {"large": "box"})
     gates = read_gates(".gitlab-ci.d/qemu-harness-gates.toml", tmp_path / "fork").gate
     assert [(one.latency, one.reference, one.verdicts) for one in gates] == [
@@ -143,9 +121,3 @@ def test_file_is_written_into_a_clone_only(fork, tmp_path, capsys):
     ]
     with pytest.raises(OptionError, match="is no clone of QEMU"):
         write_fork(tmp_path, "x", {})
-    with pytest.raises(OptionError, match="--into needs --harness"):
-        call(into=tmp_path / "fork")
-    with pytest.raises(OptionError, match="are for GitLab only"):
-        call(into=tmp_path / "fork", harness="x", forge="github")
-    with pytest.raises(OptionError, match="are for GitLab only"):
-        call("-Dci-runners=large:box", into=None, forge="github")

@@ -19,6 +19,7 @@ from harness.ci.render import PREPARE
 from harness.errors import FindingsError
 from tests.faults.standin import ROOT
 from tests.faults.world import World
+from tests.unit.programs import write_program
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -26,12 +27,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
     made = World(tmp_path_factory.mktemp("ci"))
-    python = made.root / ".nox" / "harness" / "bin" / "python"
-    python.parent.mkdir(parents=True)
-    python.write_text(
-        f'#!/bin/sh\nPYTHONPATH={shlex.quote(str(ROOT))} exec {shlex.quote(sys.executable)} "$@"\n'
-    )
-    python.chmod(0o755)
+    script = f'PYTHONPATH={shlex.quote(str(ROOT))} exec {shlex.quote(sys.executable)} "$@"'
+    write_program(made.root / ".nox" / "harness" / "bin" / "python", script)
     yield made
     made.close()
 

@@ -51,13 +51,6 @@ def test_unsupported_values_are_replaced_without_changing_others():
         assert (mine.life, mine.trigger, mine.moment) == (theirs.life, theirs.trigger, theirs.moment)
 
 
-def test_seed_zero_draws_a_seed():
-    from harness.options import choose_seed
-
-    assert choose_seed(5) == 5
-    assert 1 <= choose_seed(0) <= 999_999_999
-
-
 def test_cycles_of_a_target_without_kvm_run_under_tcg(layout):
     planned = [cycle for cycle in plan(1, 40) if cycle.accel == "kvm"]
     both = [Subject(variant="patched", target=f"{name}-softmmu", path="/q") for name in ("x86_64", "s390x")]

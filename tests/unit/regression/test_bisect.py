@@ -1,18 +1,14 @@
 """Bisections of a clone of the stand-in for QEMU: a planted delay, commands of the user, interruptions."""
 
-from __future__ import annotations
-
 import json
-import subprocess
-from dataclasses import dataclass
-from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from tests.faults.standin import release
 from tests.faults.world import WORDS, World
 from tests.unit.programs import wait_until
-from tests.unit.repositories import unpack
+from tests.unit.repositories import git, make_repository, unpack, write_files
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 COMMITS = 40
@@ -20,42 +16,24 @@ DELAYED, BROKEN = 23, 20
 """The commit that delays the end of the fake QEMU by 5 ms, and one that does not compile; from 1."""
 
 
-@dataclass(kw_only=True)
-class History:
-    """A clone with COMMITS commits above the release."""
-
-    folder: Path
-    commits: list[str]
-
-    def git(self, *words):
-        who = ("-c", "user.name=n", "-c", "user.email=e")
-        return subprocess.run(
-            ["git", *who, *words], cwd=self.folder, check=True, capture_output=True, text=True
-        ).stdout.strip()
-
-
 @pytest.fixture(scope="module")
 def history(tmp_path_factory):
+    """A clone with COMMITS commits above the release: its folder, and the ids of all commits."""
     folder = tmp_path_factory.mktemp("bisected") / "qemu"
     unpack(release(), folder.parent)
     (folder.parent / "qemu-7.2.0").rename(folder)
-    made = History(folder=folder, commits=[])
-    made.git("init", "--quiet", "--initial-branch=master")
-    made.git("add", ".")
-    made.git("commit", "--quiet", "--message=release")
-    made.commits.append(made.git("rev-parse", "HEAD"))
-    vl = folder / "vl.c"
-    plain = vl.read_text()
+    commits = [git(make_repository(folder), "rev-parse", "HEAD")]
+    plain = (folder / "vl.c").read_text()
     late = plain.replace("    (void)number;\n", "    (void)number;\n    usleep(5000);\n")
     assert late != plain
     for number in range(1, COMMITS + 1):
-        (folder / "count").write_text(f"{number}\n")
         text = late if number >= DELAYED else plain
-        vl.write_text("this does not compile;\n" if number == BROKEN else text)
-        made.git("add", ".")
-        made.git("commit", "--quiet", f"--message=commit {number}")
-        made.commits.append(made.git("rev-parse", "HEAD"))
-    return made
+        text = "this does not compile;\n" if number == BROKEN else text
+        write_files(folder, {"count": f"{number}\n", "vl.c": text})
+        git(folder, "add", ".")
+        git(folder, "commit", "--quiet", f"--message=commit {number}")
+        commits.append(git(folder, "rev-parse", "HEAD"))
+    return SimpleNamespace(folder=folder, commits=commits)
 
 
 @pytest.fixture
@@ -95,9 +73,9 @@ def test_planted_delay_is_found(world, history):
     # The log is git's own.
     log = world.build / "results" / "bisect.log"
     assert log.read_text() == found["log"]
-    history.git("bisect", "replay", str(log))
-    assert f"first bad commit: [{planted}]" in history.git("bisect", "log")
-    history.git("bisect", "reset")
+    git(history.folder, "bisect", "replay", str(log))
+    assert f"first bad commit: [{planted}]" in git(history.folder, "bisect", "log")
+    git(history.folder, "bisect", "reset")
 
 
 def test_exit_status_of_a_command_judges(world, history):
