@@ -7,6 +7,8 @@ import sys
 import time
 
 import pytest
+from rich.console import Console
+from rich.table import Table
 
 from harness.errors import BusyError, HarnessError, OptionError, StorageError, all_errors
 from harness.jsonfile import storing
@@ -193,8 +195,6 @@ def test_plain_progress_shows_time_spent_and_left(monkeypatch):
 
 
 def test_terminal_progress_shows_time_spent_and_left():
-    from rich.console import Console
-
     console = Console(file=io.StringIO(), force_terminal=True, width=100, color_system=None)
     with Terminal(console).step("compile") as step:
         step.update(1, 2)
@@ -216,8 +216,6 @@ def test_plain_progress_survives_a_closed_pipe():
 
 
 def test_terminal_progress_shows_text_without_markup():
-    from rich.console import Console
-
     console = Console(file=io.StringIO(), width=60, force_terminal=False)
     with Terminal(console).step("Build [x86_64]") as step:
         step.update(1, 2, "[red]")
@@ -225,9 +223,6 @@ def test_terminal_progress_shows_text_without_markup():
 
 
 def test_table_is_shown_below_the_bar_while_a_step_runs():
-    from rich.console import Console
-    from rich.table import Table
-
     stream = io.StringIO()
     console = Console(file=stream, force_terminal=True, width=80, color_system=None)
     table = Table("medians so far")

@@ -11,7 +11,7 @@ from harness.build.plan import Extra
 from harness.build.probe import KEPT, Sources, probe
 from harness.errors import OptionError
 from harness.progress import Silent
-from tests.unit.build.support import configure_runs, make_options
+from tests.unit.build.support import checkout_at, configure_runs, make_options
 
 
 def stored(layout):
@@ -72,8 +72,6 @@ def test_progress_counts_many_targets(layout, checkout, number, expected):
 
 
 def make_checkout_of(checkout, commit):
-    from tests.unit.build.support import checkout_at
-
     return checkout_at(checkout.path, commit=commit)
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import subprocess
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -31,8 +32,6 @@ def test_tree_prints_a_folder_for_each_variant(run):
 
 
 def test_build_prints_the_binaries_and_which_finds_them(run, layout):
-    import subprocess
-
     ended = run("build", *SMALL)
     assert (layout.results / "build.json").is_file()
     for path, (variant, version) in zip(ended.out.split(), VERSIONS.items(), strict=True):

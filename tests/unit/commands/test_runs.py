@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from harness.build.devices import ALL, GUESTS
+from harness.build.hosts import HOSTS
 from harness.clients.plan import BACKENDS
 from harness.cycles.judge import judge_memory
 from harness.errors import (
@@ -181,8 +182,6 @@ def test_requested_variants_are_built_in_addition_to_named_binaries(
 def test_row_15_runs_cross_built_binaries_on_their_emulated_host(
     run, properties_run, calls, benches, monkeypatch
 ):
-    from harness.build.hosts import HOSTS
-
     prepared = SimpleNamespace()
     here, there = (built(host) for host in ("native", "s390x"))
     calls.spy("harness.pipeline.check_request", lambda *_: SimpleNamespace())

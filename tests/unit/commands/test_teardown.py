@@ -7,9 +7,10 @@ import pytest
 
 from harness.bench import Subject
 from harness.errors import GateError, HarnessError, OptionError, RemoteError, TeardownError
+from harness.jsonfile import write_json
 from harness.progress import Silent
 from harness.remote.run import RemoteRun
-from harness.teardown.results import read_teardown, teardown_file
+from harness.teardown.results import GateResult, read_teardown, teardown_file
 from tests.unit.report.support import make_results
 from tests.unit.teardown.support import make_sample
 
@@ -188,8 +189,6 @@ def test_results_of_other_machines_are_stored_reported_and_judged(
 
 
 def test_failed_gate_on_another_machine_is_an_error(run, binaries, layout, monkeypatch, empty_reports):
-    from harness.teardown.results import GateResult
-
     failed = GateResult(gate="g", place="p", outcome="fail", reason="too slow")
     monkeypatch.setattr(
         "harness.remote.run.run_remote", remote_runs(layout, {"far": make_results(pair(), gates=(failed,))})
@@ -199,7 +198,6 @@ def test_failed_gate_on_another_machine_is_an_error(run, binaries, layout, monke
 
 def remote_runs(layout, runs):
     """Replace run_remote by results or an error of each host."""
-    from harness.jsonfile import write_json
 
     def run_remote(*_):
         made = []
@@ -216,8 +214,6 @@ def remote_runs(layout, runs):
 
 
 def test_comparison_of_stored_runs_runs_nothing(run, layout, tmp_path, calls):
-    from harness.jsonfile import write_json
-
     calls.spy("harness.commands.teardown.choose_subjects", lambda *_, **__: pytest.fail("a run was begun"))
     old = tmp_path / "old.json"
     write_json(old, make_results(pair()))
@@ -234,8 +230,6 @@ def test_comparison_of_stored_runs_runs_nothing(run, layout, tmp_path, calls):
 
 
 def test_reports_are_regenerated_from_the_last_run_or_a_named_one(run, layout, tmp_path, monkeypatch):
-    from harness.jsonfile import write_json
-
     # Drawing it takes a second; the text shows which run was read.
     monkeypatch.setattr("harness.report.write.write_page", lambda *_: None)
     write_json(teardown_file(layout), make_results(pair()))

@@ -10,9 +10,11 @@ from harness.behaviour.tests import find_tests
 from harness.bench import Subject
 from harness.build.devices import GUESTS
 from harness.check import RULES, TestProof
-from harness.errors import FindingsError, InfrastructureError, OptionError
+from harness.errors import FindingsError, InfrastructureError, OptionError, TreeError
 from harness.properties.model import ROWS
 from harness.sandbox import NO_SANDBOX
+from harness.teardown.results import GateResult
+from harness.validate import run as module
 from tests.unit.behaviour.test_behaviour import results as behaviour_results
 from tests.unit.behaviour.test_behaviour import row
 from tests.unit.check.support import RELEASE, good
@@ -84,8 +86,6 @@ def findings(run, layout, *words):
 
 
 def test_failure_of_the_harness_is_not_attributed_to_the_series(run, calls, layout):
-    from harness.errors import TreeError
-
     def broken(*_, **__):
         raise TreeError("the tree is damaged", "remove it")
 
@@ -100,7 +100,6 @@ def test_failure_of_the_harness_is_not_attributed_to_the_series(run, calls, layo
 @pytest.fixture
 def behaviour(calls):
     """Record the function for the suites that record_validate receives."""
-    from harness.validate import run as module
 
     def record(*given, behaviour, **words):
         found.append(behaviour)
@@ -137,8 +136,6 @@ def test_each_suite_runs_on_base_and_patched_and_gives_findings(
         failed = make_sample(outcome="failed", reason="it broke", variant="patched")
         gate = GateResult(gate="g", place="p", outcome="fail", reason="too slow")
         return make_results([failed, failed], gates=(gate,))
-
-    from harness.teardown.results import GateResult
 
     seen = {}
     monkeypatch.setattr("harness.properties.record.run_properties", run_properties)

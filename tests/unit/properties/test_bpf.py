@@ -16,18 +16,8 @@ from tests.unit.programs import wait_until
 from ..programs import QUIET_PYTHON, started
 
 ARCH = bpf.AUDIT_ARCH.get(platform.machine(), 1)
-RET_A, TAX, TXA, ST, STX, LD_MEM, LDX_MEM, LD_IMM, LDX_IMM, LD_LEN = (
-    0x16,
-    0x07,
-    0x87,
-    0x02,
-    0x03,
-    0x60,
-    0x61,
-    0x00,
-    0x01,
-    0x80,
-)
+RET_A, TAX, TXA, ST, STX = 0x16, 0x07, 0x87, 0x02, 0x03
+LD_MEM, LDX_MEM, LD_IMM, LDX_IMM, LD_LEN = 0x60, 0x61, 0x00, 0x01, 0x80
 
 
 def do(*program):

@@ -20,6 +20,7 @@ from harness.properties.emulated import parts_of
 from harness.properties.outcome import Cancelled, Failed, Parts
 from harness.teardown.model import EmulatedHost, Property
 from tests.structs import filled
+from tests.unit.repositories import write_files
 
 from .support import make_binary
 
@@ -85,30 +86,20 @@ WITHOUT_SECCOMP = CONFIGURATIONS[0]
 
 @pytest.fixture
 def bench(tmp_path):
-    build = tmp_path / "build"
-    for name, text in SOURCES.items():
-        path = tmp_path / "src" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    build.mkdir()
-    (build / "config-host.h").write_text(
-        "#define CONFIG_LINUX 1\n\n#define CONFIG_SECCOMP\n#define CONFIG_SECCOMP_SYSRAWRC\n"
-    )
-    (build / "build.ninja").write_text(NINJA)
+    macros = "#define CONFIG_LINUX 1\n\n#define CONFIG_SECCOMP\n#define CONFIG_SECCOMP_SYSRAWRC\n"
+    write_files(tmp_path / "src", SOURCES)
+    build = write_files(tmp_path / "build", {"config-host.h": macros, "build.ninja": NINJA})
     subprocess.run(["ninja", "-C", build, "--quiet"], check=True)
-    (build / "compile_commands.json").write_text(
-        json.dumps(
-            [
-                {
-                    "directory": str(build),
-                    "file": f"../src/{name}",
-                    "output": output,
-                    "command": f"cc -iquote . -MD -MF {output}.d -o {output} -c ../src/{name}",
-                }
-                for name, output in OBJECTS.items()
-            ]
-        )
-    )
+    commands = [
+        {
+            "directory": str(build),
+            "file": f"../src/{name}",
+            "output": output,
+            "command": f"cc -iquote . -MD -MF {output}.d -o {output} -c ../src/{name}",
+        }
+        for name, output in OBJECTS.items()
+    ]
+    (build / "compile_commands.json").write_text(json.dumps(commands))
     binary = make_binary(path=str(build / "qemu-system-x86_64"))
     return SimpleNamespace(task=SimpleNamespace(binary=binary, emulated=()), work=tmp_path / "work")
 

@@ -12,6 +12,7 @@ import pytest
 from harness.authoring.history import reroll
 from harness.errors import ProvenanceError, SubmitError
 from harness.series import load_series
+from harness.submit import write as module
 from harness.submit.prepare import prepare
 from harness.submit.write import outgoing_folder
 from tests.unit.authoring.conftest import change, patch
@@ -199,7 +200,6 @@ def test_failed_preparation_keeps_the_previous_files(layout, tree, folder, repor
     prepare(layout, tree, "mine", reporter)
     out = outgoing_folder(layout, "mine", 1)
     before = {path.name: path.read_bytes() for path in out.iterdir()}
-    from harness.submit import write as module
 
     def damaged(mails):
         return whole(mails).replace(b"+new\n", b"+other\n")

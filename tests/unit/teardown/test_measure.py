@@ -69,7 +69,6 @@ def test_reclaim_ends_with_the_last_process(measure, tmp_path, mode, helpers):
     assert record.exit_s < 0.3 < record.reclaim_s < 1.0
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["helper:900000000", "late:900000000"])
 def test_process_that_never_ends_is_killed_and_counted(measure, tmp_path, mode):
     assert sample(measure, tmp_path, mode, limit_s=1).stuck == 1

@@ -24,11 +24,8 @@ def subjects(*variants):
     return [
         Subject(
             variant=variant,
-            host="native",
             target=target,
             path=f"/{variant}",
-            sha256="",
-            version="",
             options=() if variant == "base" else ("-async-teardown",),
         )
         for variant in variants

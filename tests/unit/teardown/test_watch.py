@@ -51,7 +51,6 @@ def test_helper_that_never_ends_is_killed_and_counted(tmp_path):
     assert found.reclaim_s is None
 
 
-@pytest.mark.slow
 def test_process_started_after_the_trigger_is_waited_for_and_reaped(tmp_path):
     """A helper may start processes that free memory after QEMU's exit."""
     program = (

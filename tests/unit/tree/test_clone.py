@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from harness import process
 from harness.errors import ApplyError, OptionError, TreeError
 from harness.pipeline import check_request, label_of_variant, prepare, with_variants
 from harness.series import range_series, read_input
@@ -221,8 +222,6 @@ def test_the_upstream_branch_is_a_remotes_head_else_master(clone, tmp_path, repo
 
 
 def test_a_second_use_starts_only_few_programs(clone, use, monkeypatch):
-    from harness import process
-
     use(clone)
     started = []
     original = subprocess.Popen

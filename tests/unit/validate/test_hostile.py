@@ -59,15 +59,8 @@ def hostile(layout, home, tmp_path, monkeypatch):
         options = make_options(series=str(box), qemu_tests=("none",), targets=TARGET, matrix=(), jobs=1)
         try:
             with open_sandbox(layout, "bwrap", Silent()) as sandbox:
-                return record_validate(
-                    layout,
-                    options,
-                    read_input(layout, str(box)),
-                    source.pin,
-                    Silent(),
-                    command="v",
-                    sandbox=sandbox,
-                )
+                given = (layout, options, read_input(layout, str(box)), source.pin, Silent())
+                return record_validate(*given, command="v", sandbox=sandbox)
         except MissingError as error:
             pytest.skip(error.cause)
 

@@ -1,8 +1,6 @@
 """Whole runs on a small release: results, verdicts, and failures that the series did not cause."""
 
-from collections.abc import Callable
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
@@ -15,7 +13,7 @@ from harness.validate import run as module
 from harness.validate.run import read_validate, record_validate
 from harness.validate.verdict import check_validate
 from tests.unit.build.support import make_options
-from tests.unit.check.support import append, good, new_file, pair
+from tests.unit.check.support import RELEASE, append, good, new_file, pair
 from tests.unit.check.test_required import series as on_top
 from tests.unit.conftest import tiny_source
 from tests.unit.series.mails import mbox
@@ -23,13 +21,9 @@ from tests.unit.series.mails import mbox
 # Real processes or git, by the dozen: nox -s tests has the time for them.
 pytestmark = pytest.mark.slow
 
-Run = Callable[..., Any]
-
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory):
-    from tests.unit.check.support import RELEASE
-
     return tiny_source(tmp_path_factory.mktemp("release"), dict(RELEASE))
 
 
@@ -43,15 +37,8 @@ def run(layout, tmp_path, source, monkeypatch):
         path = tmp_path / "series.mbox"
         path.write_bytes(mbox(*mails))
         asked = make_options(**({"bisect": "none", "series": str(path)} | options))
-        return record_validate(
-            layout,
-            asked,
-            read_input(layout, str(path)),
-            source.pin,
-            Silent(),
-            command="validate",
-            behaviour=behaviour,
-        )
+        given = (layout, asked, read_input(layout, str(path)), source.pin, Silent())
+        return record_validate(*given, command="validate", behaviour=behaviour)
 
     return validate
 
@@ -159,16 +146,11 @@ def test_other_base_commit_is_a_finding(run, source):
 
 
 def test_series_is_judged_on_the_series_that_it_requires(run):
-    results = run(
-        *on_top("base", "int one;"),
-        *on_top("top", "int top;", before="int short_one;\nint one;\n", requires="<base-1@e.org>"),
-    )
+    mails = on_top("base", "int one;")
+    mails += on_top("top", "int top;", before="int short_one;\nint one;\n", requires="<base-1@e.org>")
+    results = run(*mails)
     assert (results.verdict, results.base, results.findings) == ("clean", "series", ())
-    asked = run(
-        *on_top("base", "int one;"),
-        *on_top("top", "int top;", before="int short_one;\nint one;\n", requires="<base-1@e.org>"),
-        base="pristine",
-    )
+    asked = run(*mails, base="pristine")
     assert (asked.verdict, asked.base) == ("apply", "pristine")
 
 
