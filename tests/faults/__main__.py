@@ -79,13 +79,8 @@ def main(words: Sequence[str]) -> int:
 
 def _become_private(words: Sequence[str]) -> None:
     """Restart in a private mount namespace, if permitted, so that mounts are invisible to other processes."""
-    unshare = [
-        "unshare",
-        "--mount",
-        "--propagation",
-        "private",
-        *([] if os.geteuid() == 0 else ["--map-root-user"]),
-    ]
+    root = [] if os.geteuid() == 0 else ["--map-root-user"]
+    unshare = ["unshare", "--mount", "--propagation", "private", *root]
     works = subprocess.run([*unshare, "true"], capture_output=True, check=False).returncode == 0
     argv = [sys.executable, "-m", "tests.faults", *words]
     os.environ[PRIVATE] = "yes" if works else "no"

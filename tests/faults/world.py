@@ -29,13 +29,8 @@ from tests.unit.guest.debs import make_deb
 
 MARK = "QEMU_HARNESS_FAULTS_MARK"
 WORDS = (
-    "-Dtargets=x86_64-softmmu",
-    "-Dmemory=32M",
-    "-Drounds=1",
-    "-Drestart=none",
-    "-Daccel=tcg",
-    "-Dtimeout=20",
-    "-Djobs=2",
+    *("-Dtargets=x86_64-softmmu", "-Dmemory=32M", "-Drounds=1", "-Drestart=none"),
+    *("-Daccel=tcg", "-Dtimeout=20", "-Djobs=2"),
 )
 LIMIT_S = 150.0
 """Time limit of a run with the stand-in, also on a busy machine."""
@@ -310,17 +305,8 @@ class World:
     def damaged_tree(self) -> str:
         """Return the output of git fsck if the tree is damaged."""
         tree = self.trees / "7.2"
-        words = [
-            "git",
-            "-c",
-            "safe.directory=*",
-            "--git-dir",
-            str(tree),
-            "fsck",
-            "--no-dangling",
-            "--no-progress",
-        ]
-        ended = subprocess.run(words, capture_output=True, text=True, check=False)
+        words = ["git", "-c", "safe.directory=*", "--git-dir", str(tree), "fsck", "--no-dangling"]
+        ended = subprocess.run([*words, "--no-progress"], capture_output=True, text=True, check=False)
         # The reflog of a worktree's HEAD may remain after the worktree was removed; this is not damage.
         return "" if ended.returncode == 0 else f"git fsck: {(ended.stderr or ended.stdout).strip()[:200]}"
 

@@ -92,18 +92,8 @@ def test_refusals_have_cause_remedy_and_code(environment, monkeypatch, capsys, w
 @pytest.mark.parametrize(
     ("module", "words", "code", "cause"),
     [
-        (
-            "tests.faults",
-            ("--cases", "flood"),
-            2,
-            "error: --cases: there is no case flood\nremedy: choose from: ",
-        ),
-        (
-            "tests.fuzz",
-            ("--only", "flood"),
-            2,
-            "error: --only: there is no parser 'flood'\nremedy: choose from: ",
-        ),
+        ("tests.faults", ("--cases", "flood"), 2, "error: --cases: there is no case flood\nremedy: choose "),
+        ("tests.fuzz", ("--only", "flood"), 2, "error: --only: there is no parser 'flood'\nremedy: choose "),
         ("tests.fuzz", ("-Dseed=1", "--repeat", "gates-x.bin"), 2, "error: cannot read gates-x.bin: "),
     ],
 )

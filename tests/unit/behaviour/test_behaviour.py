@@ -248,16 +248,7 @@ def test_validate_runs_the_tests_of_our_own_series(world):
     tests = world.root / "patches" / "async-teardown" / "tests" / "odd.py"
     idle = "\n    def test_nothing(self):\n        pass\n"
     tests.write_text(TESTS.partition("    def test_figures")[0] + BROKEN + idle)
-    ended = world.run(
-        "validate",
-        "-Dqemu-tests=none",
-        "-Dmatrix=7.2",
-        "-Dtargets=x86_64-softmmu",
-        "-Dtimeout=20",
-        "-Drounds=1",
-        "-Dmemory=32M",
-        "-Daccel=tcg",
-    )
+    ended = world.run("validate", *WORDS, "-Dqemu-tests=none", "-Dmatrix=7.2")
     assert ended.code == 23, ended.error
     validated = json.loads((world.build / "results" / "validate.json").read_text())
     lines = [one["message"] for one in validated["findings"] if one["rule"] == "behaviour-fails"]

@@ -170,7 +170,6 @@ def test_list_is_worked_off_by_real_runs_also_after_a_kill(world, tmp_path, clon
     assert "for another project: 1" in ended.stdout
     with Store(database) as store:
         found = store.series(1)
-        assert found is not None
         (run,) = found.versions[0].runs
         assert run.results is not None
         assert run.results.verdict in ("clean", "findings")

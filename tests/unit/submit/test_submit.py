@@ -29,9 +29,7 @@ def have_send_email():
 
 def mail(folder, number):
     (path,) = folder.glob(f"*{number:04d}-*.patch")
-    parsed = email.message_from_bytes(path.read_bytes(), policy=email.policy.default)
-    assert isinstance(parsed, email.message.EmailMessage)
-    return parsed
+    return email.message_from_bytes(path.read_bytes(), policy=email.policy.default)
 
 
 def item(done, rule):

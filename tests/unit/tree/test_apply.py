@@ -286,7 +286,6 @@ def test_quoted_line_of_a_mailbox_begins_no_mail(tree, layout, reporter, tmp_pat
     (tmp_path / "two.mbox").write_text(escaped + escaped.replace("a.c", "b.c"))
     for name in ("coded.patch", "bare.eml", "plain.patch", "two.mbox"):
         series = series_of(read_input(layout, str(tmp_path / name)))
-        assert series is not None
         assert len(series.patches) == (2 if name == "two.mbox" else 1)
         applied = apply_series(tree, series, layout, reporter)
         message = Git(repository=tree.path).read("show", "-s", "--format=%B", applied.commit)

@@ -276,7 +276,6 @@ def test_unsafe_commit_of_a_range_is_refused(clone, use, layout, reporter):
     git(clone, "add", "leak")
     git(clone, "commit", "-qm", "leak")
     series = range_series(layout, "topic", str(clone))
-    assert series is not None
     with pytest.raises(ApplyError, match=f"commit {series.commits[1][:12]} of my-qemu.*'leak'"):
         checkout(use(f"{clone}@master"), "patched", series, layout, reporter)
 

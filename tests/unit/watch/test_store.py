@@ -28,7 +28,6 @@ def test_series_is_read_as_it_was_written(store):
         ("add a device", 2, 2, "queued", ""),
     ]
     found = store.series(store.series_of(first))
-    assert found is not None
     newest, oldest = found.versions
     assert (newest.number, newest.runs, len(newest.contents.patches)) == (2, (), 3)
     assert oldest.contents == contents()
@@ -101,7 +100,6 @@ def test_any_text_can_be_stored(store, text):
     version = add_version(store, text, given=given, cover=text)
     (row,) = store.all_series()
     found = store.series(store.series_of(version))
-    assert found is not None
     assert found.title == row.title
     assert row.title.isprintable() or "\u202e" in row.title
     assert str(found).encode()

@@ -70,7 +70,6 @@ def test_child_gets_what_was_sent_with_replies_and_older_versions(worker, layout
     old, new = series(1, 2), series(1, 2, version=2, above="1-v1-0@example.org")
     version = add(worker, *old, reply(1), *new, reply(1, version=2), *series(2, 2))
     job = prepare(worker, version)
-    assert job is not None
     found = read_input(layout, str(job.file))
     assert [one.number for one in found.thread.versions] == [1, 2]
     assert len(found.version.trailers) == 1
@@ -92,7 +91,6 @@ def test_series_that_it_is_based_on_goes_with_it(worker):
     above = series(37, 1, message="On top of that.\n\nBased-on: <36-v1-1@example.org>")
     add(worker, *below, *on_top, *above)
     job = prepare(worker, 3)
-    assert job is not None
     assert {mail.message_id[:2] for mail in job.found.mails} == {"35", "36", "37"}
     assert job.found.patches[0].message_id == "37-v1-1@example.org"
 
@@ -112,7 +110,6 @@ def test_few_threads_are_read_for_a_series_that_names_many_mails(worker, monkeyp
     monkeypatch.setattr(work, "mails_of", spy)
     monkeypatch.setattr(work, "_LEVELS", 1)
     job = prepare(worker, 31)
-    assert job is not None
     assert len(read) == 11, "its own thread, and those of 20 mails"
     assert len({mail.message_id for mail in job.found.mails}) == 1 + 10 * 3
 
@@ -137,7 +134,6 @@ def test_base_is_the_stated_one_or_the_branch_at_the_date(worker, clone):
         choose_base(clone, "none", "", ("", arrived))
     version = add(worker, *series(1, 1, notes=f" x\n\nbase-commit: {new}\n"))
     job = prepare(worker, version)
-    assert job is not None
     assert (job.commit, job.why) == (new, "the series states it")
 
 
@@ -257,7 +253,6 @@ def test_series_for_another_project_is_not_blamed(worker, child, mails, state, r
 def test_run_that_had_ended_is_taken_and_another_repeated(worker, child):
     version = add(worker, *series(1, 2))
     job = prepare(worker, version)
-    assert job is not None
     worker.store.start_run(version, job.sha256, f"{job.commit} (x)")
     recover(worker)  # it had not ended
     assert worker.store.rows("SELECT * FROM run") == []
