@@ -5,7 +5,7 @@ import re
 from collections.abc import Generator
 from pathlib import Path
 
-from tests.faults.bench import Bench, Tried, case, first, judge
+from tests.faults.bench import Bench, Tried, case, first, judge, whole
 from tests.faults.world import WORDS, World
 
 SAMPLES = 11
@@ -34,10 +34,9 @@ def bad_qemu(bench: Bench) -> Generator[Tried]:
     endlessly, dumps core or crashes: the row fails in good time with the reason, and nothing is left
     behind"""
     with bench.world() as world:
-        ended = world.run("build", *WORDS)
-        problem = first(judge(ended, 0), world.problems(built_only=True))
-        yield Tried(name="build of a correct QEMU", reason=problem)
-        if problem:
+        build = whole(world, "build of a correct QEMU", built_only=True)
+        yield build
+        if build.reason:
             return
         built = world.build / "7.2" / "patched-async-teardown" / "native" / "qemu-system-x86_64"
         for trigger, modes in RUNS[:1] if bench.quick else RUNS:
