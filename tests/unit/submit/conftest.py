@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness.submit import prepare
+from harness.submit.prepare import prepare
 from tests.unit.authoring.conftest import change, patch
 from tests.unit.conftest import copy_tree, import_tiny
 from tests.unit.submit.support import PERSON, declare, finding, validate
