@@ -21,7 +21,7 @@ def run_cycles(folder, mode, *cycles):
 def test_helpers_that_end_in_time_pass_and_unreaped_ones_fail(tmp_path):
     rows = run_cycles(
         tmp_path,
-        "helper:400000",
+        "helper:1500000",
         make_cycle(number=1),
         make_cycle(number=2, trigger="sigkill", scope="group"),
         make_cycle(number=3, helper="killed"),
