@@ -14,14 +14,7 @@ from harness.build.devices import ALL, GUESTS
 from harness.build.hosts import HOSTS
 from harness.clients.plan import BACKENDS
 from harness.cycles.judge import judge_memory
-from harness.errors import (
-    CalibrationError,
-    ClientsError,
-    CyclesError,
-    LoadError,
-    OptionError,
-    PropertyError,
-)
+from harness.errors import CalibrationError, ClientsError, CyclesError, LoadError, OptionError, PropertyError
 from harness.guest.accel import Accel
 from harness.progress import Silent
 from harness.teardown.calibrate import CalibrationSamples, simulate
