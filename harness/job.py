@@ -8,8 +8,6 @@ itself is silent. SIGTERM and SIGINT stop the running test, which ends its guest
 ``run_plan`` starts that process and passes the results on.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import shutil

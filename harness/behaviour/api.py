@@ -1,7 +1,5 @@
 """The base class of behaviour tests (docs/behaviour.md). Only processes of avocado import this module."""
 
-from __future__ import annotations
-
 import contextlib
 import dataclasses
 import math

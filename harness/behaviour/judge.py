@@ -1,7 +1,5 @@
 """Compare what behaviour tests measured: verdicts, gates, failures, and tests that prove nothing."""
 
-from __future__ import annotations
-
 import math
 import statistics
 from collections.abc import Iterable, Iterator, Sequence

@@ -1,7 +1,5 @@
 """What a behaviour test gets and returns, and the results; docs/results.md is generated from them."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 import msgspec

@@ -1,7 +1,5 @@
 """Run behaviour tests on every subject in turns, and write behaviour.json."""
 
-from __future__ import annotations
-
 import random
 from collections.abc import Callable, Sequence
 from pathlib import Path

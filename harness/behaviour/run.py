@@ -1,7 +1,5 @@
 """Run one behaviour test on subjects, one after another."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 
 from harness.behaviour.model import BehaviourRow, Metric, Setup

@@ -1,7 +1,5 @@
 """Find the behaviour tests in a file without running it."""
 
-from __future__ import annotations
-
 import ast
 from collections.abc import Iterable
 from dataclasses import dataclass

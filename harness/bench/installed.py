@@ -1,7 +1,5 @@
 """The distribution's own QEMU as a subject, with its option off and on."""
 
-from __future__ import annotations
-
 import platform
 import shutil
 from collections.abc import Sequence

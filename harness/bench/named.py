@@ -1,7 +1,5 @@
 """``--binary NAME=PATH[,ARG...]``: other QEMU binaries, and the arguments that enable their feature."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path

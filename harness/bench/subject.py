@@ -1,7 +1,5 @@
 """Subjects: QEMU binaries under the names of their variants, with the arguments that enable the feature."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated

@@ -4,8 +4,6 @@
 because it needs few modules.
 """
 
-from __future__ import annotations
-
 from harness.build.compile import build, configure
 from harness.build.find import find_binary
 from harness.build.result import Binary, Build, BuildResults, write_build_results

@@ -1,7 +1,5 @@
 """Describe built binaries for build.json, and detect those of an earlier build that cannot be trusted."""
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import time

@@ -5,8 +5,6 @@ stops on the first missing file. An empty image takes its place. Only a full bui
 runs none.
 """
 
-from __future__ import annotations
-
 import bz2
 import re
 from pathlib import Path

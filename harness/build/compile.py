@@ -4,8 +4,6 @@ After a kill, the next run continues: an incomplete configure starts again in an
 missing steps, and build.json is renamed into place when the build is complete.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import time

@@ -5,8 +5,6 @@ Meson's own parser reads the files, and nothing runs them. Only what decides abo
 "Syntax" and "Source set module".
 """
 
-from __future__ import annotations
-
 import posixpath
 import re
 from collections.abc import Callable, Iterator

@@ -1,7 +1,5 @@
 """What a tree's configure knows: its switches and its Python packages, read from the tree."""
 
-from __future__ import annotations
-
 import re
 import tomllib
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """Configure a checkout, unless that has been done with the same inputs."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import re

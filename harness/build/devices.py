@@ -3,8 +3,6 @@
 About 40 % of the files that QEMU's default configuration compiles are devices that these guests do not have.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from pathlib import Path
 

@@ -6,8 +6,6 @@ If nothing is missing, this is fast: PATH is searched in this process, and one p
 call check all libraries and headers. Versions and owning packages are queried only for the table.
 """
 
-from __future__ import annotations
-
 import importlib.metadata
 import importlib.util
 import os

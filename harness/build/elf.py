@@ -1,7 +1,5 @@
 """Read the machine and the required libraries of an ELF file (elf(5))."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Convert the conditions of a source into switches of configure and the libraries that they need."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field

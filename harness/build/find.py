@@ -1,7 +1,5 @@
 """Find the binary of a build."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 

@@ -3,8 +3,6 @@
 Source: ninja manual, "Build statements"; ninja's src/deps_log.h for the format of .ninja_deps.
 """
 
-from __future__ import annotations
-
 import posixpath
 import re
 import sys

@@ -3,8 +3,6 @@
 To add one, add an entry to ``HOSTS`` and a choice to the option ``hosts`` in meson_options.txt.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 LIBRARIES = ("libc6-dev", "libfdt-dev", "libglib2.0-dev", "libpixman-1-dev", "libseccomp-dev", "zlib1g-dev")

@@ -3,8 +3,6 @@
 Their packages are in harness/platforms.toml.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import replace
 

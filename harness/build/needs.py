@@ -1,7 +1,5 @@
 """List every program and library that the harness requires."""
 
-from __future__ import annotations
-
 import platform
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass, replace

@@ -1,7 +1,5 @@
 """Find the packages that own files, by dpkg or rpm."""
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -3,8 +3,6 @@
 The switches of the tree's configure are in configure.py, hosts in hosts.py.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import shlex

@@ -4,8 +4,6 @@ A widest configuration (every target, every feature whose library is found) maps
 that contain it. The folder of the probe is removed afterwards.
 """
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import json

@@ -1,7 +1,5 @@
 """Build the project's C (guest/programs) with meson: static programs for guests and emulated hosts."""
 
-from __future__ import annotations
-
 import shutil
 import sys
 from collections.abc import Sequence

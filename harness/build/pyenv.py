@@ -1,7 +1,5 @@
 """Create Python environments for builds whose configure requires installed packages."""
 
-from __future__ import annotations
-
 import hashlib
 import importlib.util
 import json

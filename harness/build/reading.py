@@ -1,7 +1,5 @@
 """Parse the output of configure, ninja, compilers and ccache."""
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Iterable

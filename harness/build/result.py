@@ -3,8 +3,6 @@
 The types contain the descriptions of the fields; docs/results.md is generated from them.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated

@@ -1,7 +1,5 @@
 """Distribute compiling to other machines."""
 
-from __future__ import annotations
-
 from harness.options import Options
 from harness.process import find_program
 

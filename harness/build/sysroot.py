@@ -4,8 +4,6 @@ Nothing is installed. An isolated apt with an empty package status resolves the 
 packages have no effect. They are unpacked into the cache. The name of a sysroot is a digest of its packages.
 """
 
-from __future__ import annotations
-
 import hashlib
 import os
 import shutil

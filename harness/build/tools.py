@@ -1,7 +1,5 @@
 """Find the programs that a build uses, and compute the digest of the inputs of configure."""
 
-from __future__ import annotations
-
 import hashlib
 import importlib.metadata
 import os

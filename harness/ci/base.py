@@ -3,8 +3,6 @@
 Source: GitLab, "CI/CD YAML syntax reference", "Resource group".
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from typing import Any

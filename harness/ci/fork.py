@@ -3,8 +3,6 @@
 Source: GitLab, "CI/CD YAML syntax reference", "Predefined CI/CD variables", "Resource group".
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any

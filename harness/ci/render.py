@@ -3,8 +3,6 @@
 Source: GitLab, "CI/CD YAML syntax reference"; GitHub, "Workflow syntax for GitHub Actions".
 """
 
-from __future__ import annotations
-
 import json
 import string
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,7 +1,5 @@
 """Run the plan, round after round. Each client and binary gives a row, even after an error."""
 
-from __future__ import annotations
-
 import contextlib
 import functools
 import os

@@ -4,8 +4,6 @@ A stage is imported where it is used, so that ``which`` and ``doctor`` start fas
 in a module of this package and an entry of the table below, with its arguments.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 from harness.commands import (

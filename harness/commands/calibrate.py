@@ -1,7 +1,5 @@
 """The command that shows whether verdicts can be trusted on this machine."""
 
-from __future__ import annotations
-
 import dataclasses
 
 from harness.commands.guests import BINARIES, choose_subjects, make_subjects, show_results

@@ -1,7 +1,5 @@
 """The command that measures real clients."""
 
-from __future__ import annotations
-
 import os
 
 from harness.commands.guests import (

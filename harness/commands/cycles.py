@@ -1,7 +1,5 @@
 """The command that starts and ends QEMU at random moments."""
 
-from __future__ import annotations
-
 import os
 
 from harness.commands.guests import (

@@ -1,7 +1,5 @@
 """The command that keeps one guest running."""
 
-from __future__ import annotations
-
 from harness.commands.request import Request, say
 from harness.errors import GuestError
 

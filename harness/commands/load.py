@@ -1,7 +1,5 @@
 """The command that puts QEMU under load: many guests ended at random, one large guest restarted."""
 
-from __future__ import annotations
-
 from harness.commands.guests import (
     BINARIES,
     NO_BUILD,

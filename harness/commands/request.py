@@ -1,7 +1,5 @@
 """The arguments of a command, and its output."""
 
-from __future__ import annotations
-
 import argparse
 import contextlib
 import sys

@@ -1,7 +1,5 @@
 """Run the plan: start a driver for each variant, receive its rows, and compare memory before and after."""
 
-from __future__ import annotations
-
 import shutil
 import sys
 from collections.abc import Callable, Sequence

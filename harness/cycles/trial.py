@@ -7,6 +7,8 @@ import signal
 import time
 from pathlib import Path
 
+import psutil
+
 from harness.cycles.family import POLL_S, ProcessFamily
 from harness.cycles.judge import READY, describe_status, judge, sent_signal
 from harness.cycles.model import Cycle, CycleRow, DriverJob, Seen, dealt
@@ -118,7 +120,7 @@ def _treat_helper(
     # QEMU gets time to reap the helper.
     until = time.monotonic() + REAP_LIMIT_S
     while cycle.helper == "killed" and helpers and time.monotonic() < until:
-        if not any(_exists(helper) for helper in helpers):
+        if not any(map(psutil.pid_exists, helpers)):  # zombies exist too
             break
         time.sleep(POLL_S)
     seen.zombies = [family.describe(pid) for pid in family.zombies_of(main)]
@@ -179,11 +181,6 @@ def _signal(cycle: Cycle, family: ProcessFamily, pid: int, number: int) -> None:
                 os.killpg(group, number)
     else:
         family.send(pid, number)
-
-
-def _exists(pid: int) -> bool:
-    """Return whether ``pid`` exists, also as a zombie."""
-    return Path(f"/proc/{pid}").exists()
 
 
 def _sleep_until(moment: float) -> None:

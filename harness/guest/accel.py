@@ -4,8 +4,6 @@ Some KVMs create a machine but never run an instruction of it. Others, which emu
 processor, run firmware but not Linux. Therefore each payload is tried.
 """
 
-from __future__ import annotations
-
 import contextlib
 import platform
 import select

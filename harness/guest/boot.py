@@ -3,8 +3,6 @@
 The build stage compiles init for the guest's architecture. programs/init.c describes its behaviour.
 """
 
-from __future__ import annotations
-
 import platform
 from dataclasses import dataclass
 from pathlib import Path

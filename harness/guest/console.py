@@ -3,8 +3,6 @@
 programs/init.c describes the protocol: reports are lines that begin with ``harness: ``.
 """
 
-from __future__ import annotations
-
 import contextlib
 import re
 import socket

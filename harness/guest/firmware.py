@@ -1,7 +1,5 @@
 """Find firmware for guests: in packages, which are unpacked and not installed, in sources, or installed."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Create a control group, to measure the memory of a guest apart from other processes."""
 
-from __future__ import annotations
-
 import contextlib
 import errno
 import os

@@ -1,7 +1,5 @@
 """Reserve huge pages for a guest and release them (Linux, admin-guide/mm/hugetlbpage.rst)."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 from collections.abc import Collection, Iterator

@@ -4,8 +4,6 @@ The kernel's Documentation/driver-api/early-userspace/buffer-format.rst describe
 depend on the machine: names are sorted, inode numbers are counted, the owner is root, times are 0.
 """
 
-from __future__ import annotations
-
 import os
 import re
 import stat

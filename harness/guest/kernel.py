@@ -5,8 +5,6 @@ number of the ABI. So the meta package is fetched first, to find the name. The d
 package (kmod, initramfs-tools) are not fetched, because only its image is booted.
 """
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import lzma

@@ -1,7 +1,5 @@
 """Start a guest, wait until its memory is populated, send QMP commands, end it."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import dataclasses

@@ -1,7 +1,5 @@
 """Measure the memory that is available for a guest, and the memory of a guest."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Describe a guest and generate its QEMU command line. This module starts and reads nothing."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path

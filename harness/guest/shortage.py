@@ -4,8 +4,6 @@ The memory that a guest needs is known before it starts (harness.guest.memory). 
 memory meanwhile, so the machine's available memory is polled until the guest's memory is populated.
 """
 
-from __future__ import annotations
-
 import contextlib
 import signal
 import threading

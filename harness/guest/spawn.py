@@ -1,7 +1,5 @@
 """Start QEMU as a child process that ends with this one."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import select

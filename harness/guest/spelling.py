@@ -1,7 +1,5 @@
 """Options that QEMU has renamed: -runas and -chroot are properties of -run-with in later releases."""
 
-from __future__ import annotations
-
 import functools
 import mmap
 import re

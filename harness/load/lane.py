@@ -280,7 +280,7 @@ class Lane:
                 signal.pidfd_send_signal(live.pidfd, signal.SIGKILL)
             live.stack.close()
         until = time.monotonic() + GONE_LIMIT_S
-        while (remaining := _descendants()) and time.monotonic() < until:
+        while (remaining := psutil.Process().children(recursive=True)) and time.monotonic() < until:
             self._watch({}, time.monotonic() + ROOM_POLL_S)
         left: list[str] = []
         for one in remaining:
@@ -293,10 +293,6 @@ class Lane:
                 os.close(fd)
             self._emit(end.row)
         return tuple(left)
-
-
-def _descendants() -> list[psutil.Process]:
-    return list(psutil.Process().children(recursive=True))
 
 
 def _zombies_of(pid: int) -> list[str]:

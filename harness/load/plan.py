@@ -40,7 +40,8 @@ def plan_load(
     plans = []
     if seconds > 0:
         fit = min(guests, (available - RESERVE_MIB) // each_mib(memory_mib) - LANES)
-        needed = f"{guests} guests of {memory_mib} MiB need {_crowd_mib(guests, memory_mib)} MiB"
+        crowd_mib = (guests + LANES) * each_mib(memory_mib) + RESERVE_MIB
+        needed = f"{guests} guests of {memory_mib} MiB need {crowd_mib} MiB"
         plans.append(
             LoadPlan(
                 kind="crowd",
@@ -76,10 +77,6 @@ def plan_load(
             )
         )
     return tuple(plans)
-
-
-def _crowd_mib(guests: int, memory_mib: int) -> int:
-    return (guests + LANES) * each_mib(memory_mib) + RESERVE_MIB
 
 
 def with_backend(plans: tuple[LoadPlan, ...], backend: str) -> tuple[LoadPlan, ...]:

@@ -1,7 +1,5 @@
 """Run the slices: start a driver for each, receive its rows, and compare memory before and after."""
 
-from __future__ import annotations
-
 import contextlib
 import random
 import shutil

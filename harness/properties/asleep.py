@@ -1,7 +1,5 @@
 """Row 17: a helper that waits for QEMU does not wake up, and keeps nothing busy."""
 
-from __future__ import annotations
-
 import time
 from pathlib import Path
 

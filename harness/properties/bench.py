@@ -4,8 +4,6 @@ This process becomes a subreaper (prctl(2)): daemons, and helpers whose QEMU has
 It can therefore read their exit statuses, and end the processes that a check leaves behind.
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import os

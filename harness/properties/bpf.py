@@ -5,8 +5,6 @@ Documentation/networking/filter.rst. kernel/seccomp.c (seccomp_check_filter) lis
 seccomp accepts.
 """
 
-from __future__ import annotations
-
 import ctypes
 import errno
 import os

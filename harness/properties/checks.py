@@ -1,7 +1,5 @@
 """The check of each row, and its execution."""
 
-from __future__ import annotations
-
 import shutil
 import time
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Row 12: analysis of the helper's machine code, its thread-local storage and its stack."""
 
-from __future__ import annotations
-
 import re
 from bisect import bisect_right
 from collections.abc import Sequence

@@ -5,8 +5,6 @@ are therefore compiled again, with the commands of the build, and linked with it
 seconds instead of the minutes of a full build.
 """
 
-from __future__ import annotations
-
 import math
 import re
 import shlex

@@ -1,7 +1,5 @@
 """Rows 3 to 6: QEMU as a daemon, as another user, in another root directory, under a system call filter."""
 
-from __future__ import annotations
-
 import itertools
 import os
 import shutil

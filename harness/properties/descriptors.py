@@ -1,7 +1,5 @@
 """Row 11: the helper has no open descriptors, also on old kernels and in unusual environments."""
 
-from __future__ import annotations
-
 import contextlib
 import errno
 import os

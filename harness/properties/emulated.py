@@ -1,7 +1,5 @@
 """Row 15 on emulated hosts: the properties that can differ by architecture."""
 
-from __future__ import annotations
-
 import dataclasses
 
 from harness.bench import Bench

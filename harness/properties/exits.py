@@ -1,7 +1,5 @@
 """Rows 1, 2 and 14: the latencies of QEMU's exit and of the memory."""
 
-from __future__ import annotations
-
 import itertools
 import os
 import shutil

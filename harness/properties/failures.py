@@ -1,7 +1,5 @@
 """Row 7: QEMU waits for its helper, or reports the error if there is none."""
 
-from __future__ import annotations
-
 import contextlib
 import errno
 import os

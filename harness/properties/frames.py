@@ -1,8 +1,6 @@
 """What the stack and the registers of a sleeping helper show: its first function, and whose thread-local
 storage it uses."""
 
-from __future__ import annotations
-
 import ctypes
 import platform
 import struct

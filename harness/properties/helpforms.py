@@ -4,8 +4,6 @@ A form is tried without the feature. It is one if QEMU prints something and ends
 command line ends in an error that QEMU finds last, when everything else has been started.
 """
 
-from __future__ import annotations
-
 import concurrent.futures
 import os
 import re

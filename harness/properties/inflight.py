@@ -4,8 +4,6 @@ The kernel waits for requests of aio=native on behalf of the last user of an add
 is the helper. The disk is slowed down by a control group, so that QEMU is killed long before the last block.
 """
 
-from __future__ import annotations
-
 import contextlib
 import mmap
 import os

@@ -1,7 +1,5 @@
 """Row 9: QEMU without its helper, which was killed, works in full."""
 
-from __future__ import annotations
-
 import os
 import re
 import signal

@@ -1,7 +1,5 @@
 """Rows 8 and 13: no helper that is not needed, or that outlives its purpose."""
 
-from __future__ import annotations
-
 import shutil
 import signal
 import tempfile

@@ -3,8 +3,6 @@
 PropertyRow and Part are part of ``build/results/properties.json``; docs/results.md is generated from them.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from typing import Annotated

@@ -4,8 +4,6 @@ libvirt pins QEMU, and puts it into other control groups, when its helper exists
 run on the processors of other guests.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import signal

@@ -1,7 +1,5 @@
 """Outcomes of checks: a check passes, or raises Failed or Cancelled."""
 
-from __future__ import annotations
-
 import contextlib
 import re
 import shutil

@@ -1,7 +1,5 @@
 """Guests that power themselves off: a few instructions without an operating system."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Check the properties of a bench's subjects, and write properties.json."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any

@@ -1,7 +1,5 @@
 """Plan the tasks, run them through avocado, and collect a row for each."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 
 from harness.bench import Bench, Subject

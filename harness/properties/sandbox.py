@@ -1,7 +1,5 @@
 """The system calls that filters may allow, for every number of every architecture that the kernel accepts."""
 
-from __future__ import annotations
-
 import platform
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass

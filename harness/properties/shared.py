@@ -1,7 +1,5 @@
 """Row 16: memory that QEMU shares with other processes, such as a vhost-user device, keeps its content."""
 
-from __future__ import annotations
-
 import mmap
 import os
 import signal

@@ -1,7 +1,5 @@
 """Row 10: signals to QEMU's process group, to each process alone, and to all of a control group."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import signal

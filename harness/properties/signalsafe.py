@@ -4,8 +4,6 @@ QEMU can be killed at any moment, with any lock held. The helper may therefore c
 nor allocates memory: system calls, functions for memory and strings, and functions that end the process.
 """
 
-from __future__ import annotations
-
 # The part of signal-safety(7) that a process without files of its own can need.
 _POSIX = """
     _exit _Exit abort chdir close dup fchdir getegid geteuid getgid getgroups getpgrp getpid getppid getuid

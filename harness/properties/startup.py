@@ -1,7 +1,5 @@
 """Row 7, faults during the start: the helper is killed, or one of its system calls refused, at each step."""
 
-from __future__ import annotations
-
 import json
 import os
 import platform

@@ -1,7 +1,5 @@
 """Facts about a process from the kernel: identity, confinement, descriptors, stack."""
 
-from __future__ import annotations
-
 import ctypes
 import errno
 import os

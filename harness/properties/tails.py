@@ -1,7 +1,5 @@
 """Judge ends of QEMU: exit at once, memory in time, also in the worst of many ends."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import signal

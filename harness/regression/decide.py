@@ -6,8 +6,6 @@ comparison. Their widths are those of Robbins' mixture (1970, "Statistical metho
 iterated logarithm"), with Student's distribution instead of the normal one.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

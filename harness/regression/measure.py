@@ -1,7 +1,5 @@
 """Measures of a built commit: the teardown of a guest, a behaviour test, or a command of the user."""
 
-from __future__ import annotations
-
 import dataclasses
 import math
 import re

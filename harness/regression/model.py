@@ -1,7 +1,5 @@
 """The results of a bisection; docs/results.md is generated from them."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import msgspec

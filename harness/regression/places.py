@@ -1,7 +1,5 @@
 """Check commits out and build them, for a bisection."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 

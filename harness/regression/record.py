@@ -1,7 +1,5 @@
 """Run a bisection, keep its state, and write bisect.json."""
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import math

@@ -4,8 +4,6 @@ The state is git's own (refs/bisect, BISECT_LOG), in a repository that borrows t
 survives the end of the process at any moment. Source: git-bisect(1), ``--no-checkout``.
 """
 
-from __future__ import annotations
-
 import re
 import shutil
 from pathlib import Path

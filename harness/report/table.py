@@ -64,7 +64,9 @@ def render_table(results: TeardownResults) -> RenderableType:
         table.add_column("\nratio", justify="right", no_wrap=True)
         table.add_column("verdict\nexit, reclaim", no_wrap=True)
     verdicts = {
-        _key(row, row.variant, row.latency): row for row in results.comparisons if row.reference == reference
+        (*row.place, row.variant, row.latency): row
+        for row in results.comparisons
+        if row.reference == reference
     }
     for place, samples in _places(rows).items():
         for variant in others or variants:
@@ -208,10 +210,6 @@ def _places(rows: Sequence[Sample]) -> dict[tuple[object, ...], list[Sample]]:
     for row in rows:
         places.setdefault(row.place, []).append(row)
     return dict(sorted(places.items(), key=lambda item: place_order(item[0])))
-
-
-def _key(row: Comparison, variant: str, latency: str) -> tuple[object, ...]:
-    return (*row.place, variant, latency)
 
 
 def _values(rows: Sequence[Sample], field: str) -> list[object]:

@@ -4,8 +4,6 @@ Real comparisons contain the noise of this machine. Simulated comparisons draw f
 with as many comparisons and samples as the real run. They are cheap, so there are many of them.
 """
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Calibrate, write calibration.json, and decide whether verdicts can be trusted on this machine."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated, Any
 

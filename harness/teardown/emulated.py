@@ -5,8 +5,6 @@ QEMUs, the libraries that they need, and guest/programs/measure.c. That program 
 reports over the console. Each cell gives a sample, even if the host fails.
 """
 
-from __future__ import annotations
-
 import contextlib
 import functools
 import select

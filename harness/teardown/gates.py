@@ -5,8 +5,6 @@ the limit, the gate is ``undecided``, which is reported but is not an error: a g
 a noisy machine. Limits are ratios, never times, so they apply to any machine.
 """
 
-from __future__ import annotations
-
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path

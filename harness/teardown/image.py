@@ -1,7 +1,5 @@
 """Kernel and initramfs of an emulated host, with all binaries to time."""
 
-from __future__ import annotations
-
 import dataclasses
 import hashlib
 import itertools

@@ -4,8 +4,6 @@ A cgroup of the guest counts the guest's memory exactly. Without a cgroup, MemAv
 and every process of the machine changes it.
 """
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -3,8 +3,6 @@
 These structs are the rows of ``build/results/teardown.json``; docs/results.md is generated from them.
 """
 
-from __future__ import annotations
-
 from typing import Annotated, Any
 
 import msgspec

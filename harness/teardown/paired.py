@@ -4,8 +4,6 @@ The effect is the trimmed mean of the logarithms of the ratios (significance.py)
 of a pair cancels out, and an eighth of the pairs at either end is set aside from 8 pairs on.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Descriptions of cells, for messages and reports."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 
 from harness.options import format_size

@@ -1,7 +1,5 @@
 """``-Dpreset=``: sets of defaults for the matrix and the budget."""
 
-from __future__ import annotations
-
 import dataclasses
 from typing import Any
 

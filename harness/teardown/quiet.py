@@ -1,7 +1,5 @@
 """Wait for a quieter machine before a run: other work on its CPUs makes samples slower and noisier."""
 
-from __future__ import annotations
-
 import contextlib
 import time
 from collections import Counter

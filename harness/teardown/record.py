@@ -1,7 +1,5 @@
 """Time the subjects of a bench, and write teardown.json."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path

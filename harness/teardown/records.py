@@ -1,7 +1,5 @@
 """Records of an emulated host on its console: JSON text sequences (RFC 7464) among kernel messages."""
 
-from __future__ import annotations
-
 import re
 from collections import deque
 

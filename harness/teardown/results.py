@@ -1,7 +1,5 @@
 """The file ``build/results/teardown.json`` as structs; docs/results.md is generated from them."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

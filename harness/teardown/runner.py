@@ -1,7 +1,5 @@
 """Run the matrix through avocado, round by round, and collect a sample for each cell."""
 
-from __future__ import annotations
-
 import itertools
 import time
 from collections.abc import Callable, Sequence

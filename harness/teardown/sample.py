@@ -1,7 +1,5 @@
 """Take samples. The avocado test calls these functions, which do not depend on avocado."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import platform

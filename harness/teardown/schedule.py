@@ -11,8 +11,6 @@
 A run ends when all is decided, or when no visit fits into the time that is left.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass

@@ -3,8 +3,6 @@
 An estimate: the difference and the noise of the samples so far are taken as they are.
 """
 
-from __future__ import annotations
-
 import datetime
 import itertools
 import math

@@ -1,7 +1,5 @@
 """Keep one guest running, for manual use."""
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -6,8 +6,6 @@ little, and distant sizes, which determine a slope more precisely, count more. T
 bootstrap that resamples within each size.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -11,8 +11,6 @@ bounds of equivalence, or that the medians differ by less than the resolution of
 and fewer than 3 samples on a side, are ``not enough data``.
 """
 
-from __future__ import annotations
-
 import math
 import warnings
 from collections.abc import Iterable, Iterator, Sequence

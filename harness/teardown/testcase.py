@@ -5,8 +5,6 @@ it (PR_SET_PDEATHSIG), so a test only has to end itself. It also ends its parent
 would wait forever for the test's last message.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import select

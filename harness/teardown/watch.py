@@ -9,8 +9,6 @@ pidfd becomes readable. When the last pidfd is readable, the memory is free. A p
 last thread of its process has ended (pidfd_open(2)), so a helper may free memory with several threads.
 """
 
-from __future__ import annotations
-
 import contextlib
 import ctypes
 import dataclasses

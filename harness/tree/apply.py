@@ -4,8 +4,6 @@ For speed, the worktree contains only the files that the series touches (git-spa
 One ref is set after the last patch; a failure or a kill before that does not change the tree.
 """
 
-from __future__ import annotations
-
 import os
 import re
 import shutil
@@ -75,7 +73,9 @@ def apply_series(
             fits = fit_patches(tree.path, start, list(map(_read_diff, diffs)))
             worktree = _worktree(git, tree, series, scratch, start)
             notes = [_notes(place, fit) for place, fit in zip(places, fits, strict=True)]
-            for keep, group in groupby(places, key=_keeps_cr_at):
+            for keep, group in groupby(
+                places, key=lambda place: _keeps_cr(place.series.patches[place.index].data)
+            ):
                 _am(worktree, list(group), mails, diffs, notes, keep=keep)
             commit = worktree.read("rev-parse", "HEAD")
             made = commits_of(git, start, commit, [patch.subject for patch in series.patches])
@@ -195,10 +195,6 @@ def _am(
     place = places[min(number, len(places)) - 1]
     earlier = [note for each in notes[: place.index] for note in each]
     raise explain(worktree, place, diffs[place.index], ended.output, earlier)
-
-
-def _keeps_cr_at(place: Place) -> bool:
-    return _keeps_cr(place.series.patches[place.index].data)
 
 
 def _read_diff(path: Path) -> tuple[str, tuple[FileChange, ...]]:

@@ -1,7 +1,5 @@
 """Check a variant of a tree out as a detached git worktree at ``<build root>/src``."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import re

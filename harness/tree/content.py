@@ -1,7 +1,5 @@
 """Read the entries of an archive or a plain folder for an import. Nothing is unpacked or run."""
 
-from __future__ import annotations
-
 import bz2
 import gzip
 import lzma

@@ -1,7 +1,5 @@
 """Commit the declared edits of a pin on top of a commit, without a worktree."""
 
-from __future__ import annotations
-
 import re
 import tempfile
 from collections.abc import Sequence

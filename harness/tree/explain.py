@@ -1,7 +1,5 @@
 """Explain why a patch does not apply: the rejected hunks, and the lines of the tree in their place."""
 
-from __future__ import annotations
-
 import difflib
 import re
 import shutil

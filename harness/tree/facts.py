@@ -1,7 +1,5 @@
 """Facts that a QEMU tree itself states: its release, its targets, the spelling of asynchronous teardown."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath

@@ -4,8 +4,6 @@ git-fast-import(1) describes the stream. It stores blobs unchanged: the attribut
 release have no effect.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import threading

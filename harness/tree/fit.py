@@ -5,8 +5,6 @@ lines; with less context (``git apply -C``, the fuzz of patch(1)); merged with t
 --3way``). Blobs are also searched for in the trees of other pins, because a maintainer's clone has them.
 """
 
-from __future__ import annotations
-
 import re
 import shutil
 import tempfile

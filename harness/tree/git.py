@@ -4,8 +4,6 @@ Therefore the same bytes give the same commit ids on any machine (git-commit-tre
 tree, parents, author, committer, dates and message).
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass

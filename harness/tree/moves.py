@@ -4,8 +4,6 @@ git finds them by their similarity (git-diff(1), ``--find-renames``), among the 
 release has. Where too much of a file has changed, most files of its folder decide.
 """
 
-from __future__ import annotations
-
 import posixpath
 import tempfile
 from collections import Counter, defaultdict

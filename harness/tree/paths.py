@@ -1,7 +1,5 @@
 """Check the names and links of a tree, for archives, folders, git commits and patches alike."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Collection
 from pathlib import PurePosixPath

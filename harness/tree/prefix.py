@@ -4,8 +4,6 @@
 each name, and so looks for the wrong files.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Set as AbstractSet
 

@@ -1,7 +1,5 @@
 """Whether a tree contains the change of a patch although the lines around it differ."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterator, Sequence
 

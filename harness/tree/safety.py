@@ -1,7 +1,5 @@
 """Refuse unsafe patches: check each diff before git applies it, and the resulting commit afterwards."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal

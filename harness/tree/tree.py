@@ -1,8 +1,6 @@
 """Convert a Source into a git repository with the commits ``import``, ``pristine`` and, on request,
 ``base``."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import shutil

@@ -1,7 +1,5 @@
 """Wait until a file system reports a change, by inotify(7)."""
 
-from __future__ import annotations
-
 import ctypes
 import os
 import select

@@ -4,8 +4,6 @@ The mails of a version are uploaded as a generic package, whose version is their
 that digest and the base as variables. The results are an artifact of its job.
 """
 
-from __future__ import annotations
-
 import contextlib
 import datetime
 import os

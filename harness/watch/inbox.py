@@ -5,8 +5,6 @@ transaction, so that a killed watch reads no mail twice and misses none. An inbo
 read again from its beginning; mails that are known are then skipped by their digest.
 """
 
-from __future__ import annotations
-
 import hashlib
 import os
 import re

@@ -5,8 +5,6 @@ Mails that refer to each other are one thread, whatever the order in which they 
 trailers change a version, a re-roll replaces the version that waits. A run that is done stays.
 """
 
-from __future__ import annotations
-
 import datetime
 import hashlib
 import re

@@ -1,7 +1,5 @@
 """The watch: take what is new, judge what is queued, write the site, wait."""
 
-from __future__ import annotations
-
 import datetime
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

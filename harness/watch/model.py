@@ -1,7 +1,5 @@
 """What the store keeps of a mailing list: series, versions, patches, replies, runs of validate."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Literal
 

@@ -1,7 +1,5 @@
 """The sections of MAINTAINERS, and the choice of series by sections and paths."""
 
-from __future__ import annotations
-
 import difflib
 import fnmatch
 import re

@@ -1,7 +1,5 @@
 """What the watch has done, and how long the queue takes."""
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Iterator

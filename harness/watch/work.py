@@ -4,8 +4,6 @@ The child has a time limit and a disk limit, and runs the code of the series in 
 it, the watch goes on.
 """
 
-from __future__ import annotations
-
 import re
 import shutil
 import sqlite3

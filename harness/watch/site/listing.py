@@ -1,7 +1,5 @@
 """Series as entries of lists: names of their pages, the words of their verdicts, lists divided into pages."""
 
-from __future__ import annotations
-
 import hashlib
 import re
 from collections.abc import Iterator, Sequence

@@ -1,7 +1,5 @@
 """The page of a series: its versions next to each other, and everything about the newest one."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from typing import Any
 from urllib.parse import urlsplit

@@ -1,7 +1,5 @@
 """Write the site: a page for each series that changed, the lists, the feed, and the index for searches."""
 
-from __future__ import annotations
-
 import functools
 import hashlib
 import uuid
