@@ -63,10 +63,14 @@ class Family(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """platforms.toml. ``packages``: what is needed → family, or family and release → packages."""
+    """platforms.toml. ``packages``: what is needed → family, or family and release → packages.
+
+    ``headers``: libraries without a module of pkg-config → a header; the names differ from those of modules.
+    """
 
     families: dict[str, Family]
     managers: dict[str, Manager]
+    headers: dict[str, str]
     packages: dict[str, dict[str, str]]
 
 

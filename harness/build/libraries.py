@@ -10,26 +10,6 @@ from harness.build.doctor import check
 from harness.build.needs import Requirement, provided
 from harness.platforms import distribution, table
 
-HEADERS = {
-    "aio": "libaio.h",
-    "attr": "sys/xattr.h",
-    "bz2": "bzlib.h",
-    "cap-ng": "cap-ng.h",
-    "ibumad": "infiniband/umad.h",
-    "ibverbs": "infiniband/verbs.h",
-    "lzfse": "lzfse.h",
-    "lzo2": "lzo/lzo1x.h",
-    "numa": "numa.h",
-    "pam": "security/pam_appl.h",
-    "rados": "rados/librados.h",
-    "rbd": "rbd/librbd.h",
-    "rdmacm": "rdma/rdma_cma.h",
-    "sasl2": "sasl/sasl.h",
-    "snappy": "snappy-c.h",
-    "vdeplug": "libvdeplug.h",
-    "brlapi": "brlapi.h",
-}
-"""Libraries without a module of pkg-config → a header. Names differ from those of such modules."""
 PROGRAMS = ("bison", "dtrace", "flex", "gdbus-codegen")
 """Programs that some targets and features need, such as flex for hexagon."""
 
@@ -39,8 +19,8 @@ def library(name: str, needed_by: str = "") -> Requirement | None:
     need = Requirement(name=name, kind="pkg-config", needed_by=needed_by, stages=("features",))
     if name in PROGRAMS:
         need = replace(need, kind="program")
-    elif name in HEADERS:
-        need = replace(need, kind="header", name=HEADERS[name])
+    elif header := table().headers.get(name):
+        need = replace(need, kind="header", name=header)
     return provided(need, distribution()) if need.name in table().packages else None
 
 

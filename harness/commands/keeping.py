@@ -44,23 +44,23 @@ SERIES: tuple[Argument, ...] = (
 def series(request: Request) -> int:
     """Maintain a series as patches and as commits: qemu-harness series status async-teardown."""
     arguments = request.arguments
-    actions: dict[str, Callable[[Request, str, list[str]], int]] = {
-        "new": _new,
-        "import": _import,
-        "refresh": _refresh,
-        "split": _split,
-        "status": _status,
-        "tags": _tags,
-        "reroll": _reroll,
-        "declare": _declare,
+    # The functions below, and how many arguments after the name they accept.
+    actions: dict[str, tuple[Callable[[Request, str, list[str]], int], int, int]] = {
+        "new": (_new, 0, 0),
+        "import": (_import, 0, 1),
+        "refresh": (_refresh, 0, 0),
+        "split": (_split, 2, 99),
+        "status": (_status, 0, 0),
+        "tags": (_tags, 1, 1),
+        "reroll": (_reroll, 0, 0),
+        "declare": (_declare, 0, 0),
     }
-    takes = {"import": (0, 1), "split": (2, 99), "tags": (1, 1)}.get(arguments.action, (0, 0))
-    if not takes[0] <= len(arguments.args) <= takes[1]:
+    act, least, most = actions[arguments.action]
+    if not least <= len(arguments.args) <= most:
         raise OptionError(
             f"series {arguments.action} does not accept {len(arguments.args)} arguments after the name",
             "run `qemu-harness series --help`",
         )
-    act = actions[arguments.action]
     if arguments.action == "status":
         return act(request, arguments.name, arguments.args)  # only reads, so it needs no lock
     with request.checkout():

@@ -81,12 +81,8 @@ def _watch(request: Request, names: list[str]) -> int:
     from harness.watch.store import Store
     from harness.watch.work import Worker
 
-    arguments, options, layout, reporter = (
-        request.arguments,
-        request.options(),
-        request.layout,
-        request.reporter,
-    )
+    arguments, options = request.arguments, request.options()
+    layout, reporter = request.layout, request.reporter
     _refuse(options)
     if arguments.since and not re.fullmatch(r"(?:19|20)\d\d-(?:0\d|1[0-2])-[0-3]\d", arguments.since):
         raise OptionError(f"--since: {arguments.since!r} is no date", "write YYYY-MM-DD")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.build.libraries import HEADERS, PROGRAMS
+from harness.build.libraries import PROGRAMS
 from harness.build.needs import REQUIREMENTS
 from harness.errors import FetchError
 from harness.guest.model import ARCHITECTURES
@@ -94,7 +94,7 @@ def test_document_is_up_to_date():
 def test_distribution_has_no_hole(family):
     facts = table().families[family]
     system = {need.name for need in REQUIREMENTS if need.kind != "python"}
-    assert system | set(HEADERS.values()) | set(PROGRAMS) <= set(table().packages)
+    assert system | set(table().headers.values()) | set(PROGRAMS) <= set(table().packages)
     for release in ("", *facts.releases):
         here = Distribution(family=family, version=release)
         for need in table().packages:
