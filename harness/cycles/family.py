@@ -62,16 +62,6 @@ class ProcessFamily:
         except psutil.Error:
             return True
 
-    def zombies_of(self, parent: int) -> list[int]:
-        """Return the children of ``parent`` that it has not reaped."""
-        with contextlib.suppress(psutil.Error):
-            return [
-                child.pid
-                for child in psutil.Process(parent).children()
-                if _status(child) == psutil.STATUS_ZOMBIE
-            ]
-        return []
-
     def send(self, pid: int, number: int) -> None:
         """Signal ``pid`` if it still is a descendant."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -102,8 +92,12 @@ class ProcessFamily:
             return self.roles.get(pid, "process")
 
 
-def _status(process: psutil.Process) -> str:
-    try:
-        return str(process.status())
-    except psutil.Error:
-        return "gone"
+def zombies_of(parent: int) -> dict[int, str]:
+    """Return the children of ``parent`` that it has not reaped, with their names."""
+    found: dict[int, str] = {}
+    with contextlib.suppress(psutil.Error):
+        for child in psutil.Process(parent).children():
+            with contextlib.suppress(psutil.Error):
+                if child.status() == psutil.STATUS_ZOMBIE:
+                    found[child.pid] = child.name()
+    return found

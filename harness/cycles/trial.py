@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 
-from harness.cycles.family import POLL_S, ProcessFamily
+from harness.cycles.family import POLL_S, ProcessFamily, zombies_of
 from harness.cycles.judge import READY, describe_status, judge, sent_signal
 from harness.cycles.model import Cycle, CycleRow, DriverJob, Seen, dealt
 from harness.cycles.qemu import Started, started
@@ -123,7 +123,7 @@ def _treat_helper(
         if not any(map(psutil.pid_exists, helpers)):  # zombies exist too
             break
         time.sleep(POLL_S)
-    seen.zombies = [family.describe(pid) for pid in family.zombies_of(main)]
+    seen.zombies = [family.describe(pid) for pid in zombies_of(main)]
     seen.ended_early = family.ended(main)
     return helpers
 

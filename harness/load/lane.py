@@ -18,6 +18,7 @@ from pathlib import Path
 import msgspec
 import psutil
 
+from harness.cycles.family import zombies_of
 from harness.cycles.judge import describe_status, sent_signal
 from harness.cycles.model import TRIGGERS, Cycle
 from harness.cycles.qemu import Started, started
@@ -85,7 +86,7 @@ class Lane:
             while done < restarts if restarts else time.monotonic() < until:
                 self._step()
                 done += 1
-            zombies = tuple(name for live in self._places if live for name in _zombies_of(live.pid))
+            zombies = tuple(name for live in self._places if live for name in zombies_of(live.pid).values())
             for place in range(len(self._places)):
                 self._finish(place)
         finally:
@@ -293,16 +294,6 @@ class Lane:
                 os.close(fd)
             self._emit(end.row)
         return tuple(left)
-
-
-def _zombies_of(pid: int) -> list[str]:
-    names = []
-    with contextlib.suppress(psutil.Error):
-        for child in psutil.Process(pid).children():
-            with contextlib.suppress(psutil.Error):
-                if child.status() == psutil.STATUS_ZOMBIE:
-                    names.append(child.name())
-    return names
 
 
 def _open_fds() -> int:

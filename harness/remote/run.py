@@ -33,21 +33,9 @@ from harness.remote.prepare import read_stamp
 PREPARE_S = 900.0
 COPY_S = 900.0
 LOCAL = (
-    "spawner",
-    "spawner_hosts",
-    "spawner_ssh",
-    "variants",
-    "hosts",
-    "pin",
-    "series",
-    "source",
-    "targets",
-    "profile",
-    "gate",
-    "jobs",
-    "ccache",
-    "ccache_remote",
-    "distcc",
+    *("spawner", "spawner_hosts", "spawner_ssh", "gate"),
+    *("pin", "series", "source", "variants", "hosts", "targets"),
+    *("profile", "jobs", "ccache", "ccache_remote", "distcc"),
 )
 """Options about building and about hosts; the others are passed on to the host."""
 
@@ -138,17 +126,10 @@ def _on_host(  # noqa: PLR0917 - the whole run on one host
         path = f"{PurePosixPath(python).parent}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
         environment = [f"PYTHONPATH={root}", f"QEMU_HARNESS_CACHE={home}", f"PATH={path}"]
         with reporter.step(f"{host.name}: timing guests"), pipes.open() as pipe:
+            supervisor = ["python3", "-I", f"{root}/harness/remote/supervisor.py", str(root)]
             ended = run_on(
                 host,
-                [
-                    "env",
-                    *environment,
-                    "python3",
-                    "-I",
-                    f"{root}/harness/remote/supervisor.py",
-                    str(root),
-                    *words,
-                ],
+                ["env", *environment, *supervisor, *words],
                 stdin=pipe,
                 check=False,
                 log=log,

@@ -64,16 +64,8 @@ def _table(results: TeardownResults) -> Iterable[str]:
         (*row.place, row.variant, row.latency): row
         for row in reversed(results.comparisons)  # the first of a key is the one with base
     }
-    heads = [
-        *(field.removesuffix("_mib") for field in fields),
-        "variant",
-        "exit",
-        "ratio",
-        "reclaim",
-        "ratio",
-        "",
-    ]
-    lines = [tuple(heads)]
+    cells = (field.removesuffix("_mib") for field in fields)
+    lines: list[tuple[str, ...]] = [(*cells, "variant", "exit", "ratio", "reclaim", "ratio", "")]
     for place, sides in by_place(results.rows, "teardown").items():
         for variant, samples in sides.items():
             exit_, reclaim = (by_key.get((*place, variant, latency)) for latency in ("exit", "reclaim"))

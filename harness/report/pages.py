@@ -15,15 +15,8 @@ LISTED = 500
 _TONES = {
     "good": ("ok", "clean", "pass", "proves", "better"),
     "bad": (
-        "error",
-        "fail",
-        "failed",
-        "timeout",
-        "worse",
-        "not",
-        "does not apply",
-        "does not build",
-        "tests fail",
+        *("error", "fail", "failed", "timeout", "worse", "not"),
+        *("does not apply", "does not build", "tests fail"),
     ),
     "unsure": ("warning", "undecided", "cancel", "cancelled", "infrastructure", "findings", "not judged"),
     "dim": ("note", "skipped", "not run"),

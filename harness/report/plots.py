@@ -206,16 +206,8 @@ def _distribution(
     named = dict(zip(MATRIX_FIELDS, place, strict=True))
     words = f"{series_words(results.rows, _series_at(place))} {format_size(named['memory_mib'])}"
     variants = [variant for variant in _variants(results) if variant in sides]
-    headings = (
-        "variant",
-        "minimum",
-        "lower quartile",
-        "median",
-        "upper quartile",
-        "maximum",
-        "under foreign load",
-    )
-    table: list[tuple[str, ...]] = [headings]
+    quantiles = ("minimum", "lower quartile", "median", "upper quartile", "maximum")
+    table: list[tuple[str, ...]] = [("variant", *quantiles, "under foreign load")]
 
     def draw(axes: Axes) -> None:
         for at, variant in enumerate(variants):
