@@ -122,7 +122,7 @@ def _patches(results: ValidateResults) -> Table:
     fits = {fit.patch: fit.kind for fit in results.fits if fit.pin == results.pin}
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     table.add_column("#", justify="right")
-    table.add_column("patch", overflow="ellipsis", no_wrap=True, max_width=60)
+    table.add_column("patch", overflow="ellipsis", no_wrap=True, max_width=50)
     for name in ("applies", "builds", "tests"):
         table.add_column(name)
     for name in SEVERITIES:
