@@ -77,7 +77,8 @@ def test_a_client_that_fences_waits_for_the_helper_that_is_named_after_qemu():
             assert wait_pidfd(fence, 10)
         finally:
             os.close(fence)
-            helper.kill()
+            with contextlib.suppress(psutil.NoSuchProcess):  # it was killed, and init has reaped it
+                helper.kill()
 
 
 @pytest.mark.parametrize("client", ["timeout", pytest.param("shell", marks=pytest.mark.slow)])
