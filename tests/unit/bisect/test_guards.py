@@ -23,8 +23,10 @@ d
 #endif
 #if defined(CONFIG_E) || defined(CONFIG_F)
 e
-#elif CONFIG_G
+#elif CONFIG_G && CONFIG_H
 g
+#elifndef CONFIG_I
+not_i
 #endif
 plain
 #ifdef TARGET_ARM
@@ -42,7 +44,8 @@ arm
         ("not_d", ""),
         ("d", "CONFIG_D"),
         ("e", "CONFIG_E"),
-        ("g", "CONFIG_G"),
+        ("g", "CONFIG_G CONFIG_H"),
+        ("not_i", ""),
         ("plain", ""),
         ("arm", "TARGET_ARM"),
     ],
@@ -72,9 +75,10 @@ def test_symbols_become_switches_and_libraries():
 BASES = {
     "i386-softmmu": "i386",
     "x86_64-softmmu": "i386",
-    "arm-softmmu": "arm",
     "aarch64-softmmu": "arm",
+    "arm-softmmu": "arm",
     "x86_64-linux-user": "i386",
+    "aarch64-linux-user": "arm",
     "arm-linux-user": "arm",
 }
 
@@ -85,7 +89,7 @@ BASES = {
         ("TARGET_I386", "x86_64-softmmu"),
         ("TARGET_X86_64", "x86_64-softmmu"),
         ("TARGET_ARM", "arm-softmmu"),
-        ("TARGET_AARCH64 CONFIG_KVM", "aarch64-softmmu"),
+        ("TARGET_AARCH64 CONFIG_KVM TARGET_I386", "aarch64-softmmu x86_64-softmmu"),
         ("TARGET_ARM CONFIG_USER_ONLY", "arm-linux-user"),
         ("CONFIG_USER_ONLY", "x86_64-linux-user"),
         ("TARGET_BIG_ENDIAN CONFIG_SOFTMMU", ""),
