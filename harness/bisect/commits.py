@@ -34,7 +34,7 @@ from harness.bisect.rust import OFF, check_rust, compare_rust, rust_files, unche
 from harness.bisect.scope import choose_scope
 from harness.bisect.testing import run_suites, with_tools
 from harness.bisect.vmstate import SCRIPT, Streams
-from harness.bisect.walk import Walk
+from harness.bisect.walk import Walk, commit_words
 from harness.build import Build, build
 from harness.build.features import features_of
 from harness.build.plan import NO_EXTRA, binary_name
@@ -269,7 +269,7 @@ def _manual(walk: Walk, number: int, built: Build) -> None:
             walk.reporter.warn("the series changes the manual, which is not built: Sphinx is not installed")
         return
     log = walk.log(number, "manual")
-    with walk.reporter.step("manual of " + (f"patch {number}" if number else "the base")):
+    with walk.reporter.step(f"manual of {commit_words(number)}"):
         made = make_manual(program, built, walk.sandbox, log)
     if not number:
         walk.manual = made
@@ -284,7 +284,7 @@ def _rust(walk: Walk, number: int, built: Build) -> None:
     files = rust_files(walk.judged.patches)
     if not files:
         return
-    with walk.reporter.step("clippy and rustfmt of " + (f"patch {number}" if number else "the base")) as step:
+    with walk.reporter.step(f"clippy and rustfmt of {commit_words(number)}") as step:
         found = check_rust(built, files, walk.sandbox, walk.log(number, "rust"), step)
     if not number:
         walk.rust = found

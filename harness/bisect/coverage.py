@@ -19,7 +19,7 @@ from harness.build import Build
 from harness.build.graph import read_graph
 from harness.check import CoveredFile, Finding, Judged
 from harness.check.building import NOT_RUN
-from harness.figures import ranges_of
+from harness.figures import ranges_of, shown
 from harness.process import run
 
 MANIFEST = "coverage.ninja"
@@ -124,11 +124,9 @@ def findings_of(covered: Iterable[CoveredFile], judged: Judged) -> Iterator[Find
     for one in covered:
         if one.missing:
             text = (judged.read(judged.tip, one.file) or "").splitlines()
-            ranges = ranges_of(one.missing)
-            more = f" and {len(ranges) - SHOWN} more" if len(ranges) > SHOWN else ""
             yield NOT_RUN.finding(
                 f"{len(one.missing)} of {one.executable} added lines were run by no test: "
-                f"{', '.join(ranges[:SHOWN])}{more}",
+                f"{shown(ranges_of(one.missing), SHOWN)}",
                 patch=one.patch,
                 file=one.file,
                 line=one.missing[0],

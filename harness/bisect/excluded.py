@@ -19,7 +19,7 @@ from harness.build.database import read_database, without_outputs
 from harness.build.graph import read_graph, read_headers, relative
 from harness.check import Finding, Judged
 from harness.check.building import LEFT_OUT
-from harness.figures import counted, ranges_of
+from harness.figures import counted, ranges_of, shown
 from harness.process import run
 from harness.sandbox import Sandbox
 
@@ -143,5 +143,4 @@ def excluded_findings(added: Mapping[str, Added]) -> Iterator[Finding]:
 
 def _shown(one: Added, lines: Iterable[int]) -> str:
     texts = dict.fromkeys(one.conditions.texts[one.conditions.code[line]] for line in lines)
-    more = f" and {len(texts) - 3} more" if len(texts) > 3 else ""
-    return ", ".join(list(texts)[:3]) + more
+    return shown(list(texts), 3)

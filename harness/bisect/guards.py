@@ -40,23 +40,20 @@ def _symbols(text: str) -> list[str]:
 
 def needs_of(symbols: Iterable[str], features: Features) -> Needs:
     """Return the switches and libraries that define those of ``symbols`` that can be defined here."""
-    switches: dict[str, None] = {}
-    libraries: dict[str, None] = {}
+    found = Needs()
     for symbol in symbols:
         need = features.needs([Condition("config", symbol)])
         if not need.system and not MANNERS.intersection(need.switches):
-            switches |= dict.fromkeys(need.switches)
-            libraries |= dict.fromkeys(need.libraries)
-    return Needs(switches=tuple(switches), libraries=tuple(libraries))
+            found = joined(found, need)
+    return found
 
 
-def joined(one: Needs | None, other: Needs) -> Needs:
-    """Return what both need; the machine is that of ``one``."""
-    base = one or Needs()
+def joined(one: Needs, other: Needs) -> Needs:
+    """Return the switches and libraries of both; the machine is that of ``one``."""
     return dataclasses.replace(
-        base,
-        switches=tuple(dict.fromkeys((*base.switches, *other.switches))),
-        libraries=tuple(dict.fromkeys((*base.libraries, *other.libraries))),
+        one,
+        switches=tuple(dict.fromkeys((*one.switches, *other.switches))),
+        libraries=tuple(dict.fromkeys((*one.libraries, *other.libraries))),
     )
 
 

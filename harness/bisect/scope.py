@@ -275,7 +275,7 @@ def choose(
     is_compiled = not special and all(path in found and path not in needs for path in rest)
     for path, symbols in guards.items():
         if (more := needs_of(symbols, chooser.features)).switches:
-            needs[path] = joined(needs.get(path), more)
+            needs[path] = joined(needs.get(path, Needs()), more)
     aims = [] if given else chooser.aims(guards.values())
     if is_compiled and not needs and set(aims) <= set(targets):
         return _finish(chooser, files, targets, (), plain, Scope(targets=targets, needs=found))

@@ -15,7 +15,7 @@ from harness.bisect.firmware import add_firmware
 from harness.bisect.migration import keep_binaries, migration_tests, run_between
 from harness.bisect.qtests import build_tests, new_failures, run_tests
 from harness.bisect.suites import IOTESTS, QemuTest, list_tests, suites_of
-from harness.bisect.walk import Walk
+from harness.bisect.walk import Walk, commit_words
 from harness.build import Build
 from harness.build.graph import read_graph
 from harness.build.plan import Extra
@@ -43,7 +43,7 @@ def run_suites(walk: Walk, number: int, built: Build) -> tuple[str, ...]:
     chosen = choose(walk, built)
     if not chosen:
         return ()
-    with walk.reporter.step("tests of " + (f"patch {number}" if number else "the base")) as step:
+    with walk.reporter.step(f"tests of {commit_words(number)}") as step:
         _run_chosen(walk, number, built, chosen, step)
     return tuple(program for test in chosen for program in test.programs)
 

@@ -23,6 +23,11 @@ from harness.sandbox import Sandbox
 from harness.tree import Tree
 
 
+def commit_words(number: int) -> str:
+    """Return the name of a commit for messages; 0 is the base."""
+    return f"patch {number}" if number else "the base"
+
+
 @dataclass(kw_only=True)
 class Walk:
     """State of the walk over the commits for one host and one compiler."""

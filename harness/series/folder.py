@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.errors import OptionError
+from harness.figures import shown
 from harness.series.attached import read_mbox
 from harness.series.compressed import SUFFIXES, read_bytes
 from harness.series.decode import Fault
@@ -176,8 +177,7 @@ def _quilt_notes(folder: Path, lines: Sequence[Sequence[str]]) -> Iterator[str]:
         named.add(folder / name)
     others = [path for path in _files(folder) if _MAILS.fullmatch(path.name) and path not in named]
     if others:
-        more = f" and {len(others) - 5} more" if len(others) > 5 else ""
-        yield f"the file series does not name {', '.join(map(_shown, others[:5]))}{more}"
+        yield f"the file series does not name {shown([_shown(path) for path in others], 5)}"
 
 
 def _listed(folder: Path, name: str) -> Path:
