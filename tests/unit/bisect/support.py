@@ -92,6 +92,8 @@ class Walk:
     """Commit, host and keep_going of each build."""
     test_runs: list[tuple[str, list[str], int]] = field(default_factory=list)
     """Commit, names and number of processes of each run of tests."""
+    known: dict[str, set[tuple[str, str]]] = field(default_factory=dict)
+    """Commit → failures that its run of tests was told of."""
     asked: Any = None
     scope: Scope | None = None
     """What is built; the targets of the options alone if it is None."""
@@ -207,6 +209,7 @@ class Walk:
         assert sandbox is self.sandbox
         assert log == self.log(patch, "proof" if build.commit == "t0" else "tests")
         self.test_runs.append((build.commit, [test.name for test in tests], processes))
+        self.known[build.commit] = set(known)
         outcomes = {
             name.partition(":")[0]: outcome
             for outcome, names in (("failed", self.failing), ("skipped", self.skipping))

@@ -267,6 +267,15 @@ def test_part_of_a_test_that_fails_on_the_base_too_hides_no_other(walk, base, fi
     assert [(one.patch, one.message) for one in walk(failing=failing).findings] == found
 
 
+def test_what_is_known_to_fail_is_not_tried_again(walk):
+    walk(failing={"c0": ["a:1"], "c1": ["a:1 2"]})
+    assert (walk.known["c0"], walk.known["c1"], walk.known["c2"]) == (
+        set(),
+        {("a", "1")},
+        {("a", "1"), ("a", "2")},
+    )
+
+
 def test_test_with_failing_parts_may_take_too_long(walk):
     walk.outcome = "timeout"
     (finding,) = walk(failing={"c2": ["a:1"]}).findings
