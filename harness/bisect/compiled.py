@@ -95,7 +95,7 @@ def compiled_in(
         if path in refused or _is_built(folder, path, name, failed=log is not None)
     }
     others = {name for name in graph.sources(reached) if PurePosixPath(name).suffix not in COMPILED}
-    sources = others.union(objects.values(), graph.bound(reached))
+    sources = others.union(objects.values(), graph.bound(reached), graph.configured(reached))
     rest = set(wanted) - sources
     readers: dict[str, set[str]] = {}
     if log is None and rest:

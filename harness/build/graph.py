@@ -10,7 +10,7 @@ from array import array
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 SOURCES = "../src/"
 """Relative path of the sources from each build folder (Layout.build_root)."""
@@ -65,6 +65,21 @@ class Graph:
         steps = [self.steps[path] for path in paths if path in self.steps]
         inputs = (one for step in steps if step.rule == "CUSTOM_COMMAND_DEP" for one in step.inputs)
         return {name for path in inputs if (name := relative(path)).endswith(".h")}
+
+    def configured(self, paths: Iterable[str]) -> set[str]:
+        """Return the sources of which configure has written files among ``paths`` (configure_file of meson).
+
+        The step that runs configure again names them: ``rust/trace/src/lib.rs`` of ``rust/trace/lib.rs``.
+        """
+        files = [PurePosixPath(path) for path in paths if path not in self.steps and not path.startswith("/")]
+        again = self.steps.get("build.ninja")
+        return {
+            name
+            for name in self.sources(again.inputs if again else ())
+            if any(
+                one.name == PurePosixPath(name).name and name.startswith(f"{one.parent}/") for one in files
+            )
+        }
 
     def sources(self, paths: Iterable[str]) -> set[str]:
         """Return the sources among ``paths``, relative to the tree."""

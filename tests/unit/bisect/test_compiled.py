@@ -94,6 +94,16 @@ build rust/libx.rlib: rust_COMPILER rust/libx.rlib.p/structured/lib.rs | rust/x.
     assert compiled_in(folder, ["rust/libx.rlib"], ()).sources == {"rust/src/x.rs", "rust/wrapper.h"}
 
 
+def test_sources_of_which_configure_writes_the_compiled_file_are_compiled(folder):
+    """As meson writes it for rust/trace of QEMU 10.2."""
+    (folder / "build.ninja").write_text("""\
+build build.ninja: REGENERATE_BUILD ../src/meson.build ../src/rust/trace/src/lib.rs ../src/rust/bql/src/lib.rs
+build rust/trace/libtrace.rlib: rust_COMPILER rust/trace/lib.rs
+""")
+    found = compiled_in(folder, ["rust/trace/libtrace.rlib"], ()).sources
+    assert found == {"rust/trace/src/lib.rs"}
+
+
 def test_object_of_an_earlier_commit_does_not_count_after_a_failure(folder):
     touch_files(folder.parent / "src" / "hw", "a.c", "a.h")
     goal = ["qemu-system-x86_64"]
