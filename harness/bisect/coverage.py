@@ -68,9 +68,9 @@ def instrument(text: str, objects: Collection[str]) -> str:
     variable = ""
     for line in text.splitlines():
         if match := _BUILD.match(line):
-            outputs, rule = match[1].split(" | ")[0].split(), match[2]
+            rule = match[2]
             linked = "_LINKER" in rule and not rule.startswith("STATIC_LINKER")
-            compiled = "_COMPILER" in rule and any(output in objects for output in outputs)
+            compiled = "_COMPILER" in rule and any(output in objects for output in match[1].split())
             variable = "LINK_ARGS" if linked else "ARGS" if compiled else ""
         elif variable and line.startswith(f" {variable} ="):
             line = f"{line} --coverage"  # noqa: PLW2901
@@ -90,7 +90,7 @@ def read_counts(walk: Walk, folder: Path, objects: Iterable[str]) -> dict[str, d
         for line in ended.output.splitlines():
             if not line.startswith("{"):
                 continue
-            for file in json.loads(line).get("files", ()):
+            for file in json.loads(line)["files"]:
                 name = re.sub(r"^(?:\.\./)*src/", "", file["file"])
                 for entry in file["lines"]:
                     counts[name][entry["line_number"]] += entry["count"]

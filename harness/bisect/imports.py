@@ -42,7 +42,7 @@ def _places(name: str, level: int, path: str, search: Sequence[str]) -> Iterator
     """Yield the paths that a module imported by the file ``path`` may have. ``level`` counts leading dots."""
     own = path.split("/")[:-1]
     folders = ["/".join(own[: len(own) - level + 1])] if level else ["/".join(own), *search]
-    parts = name.split(".") if name else []
+    parts = name.split(".")
     for folder in dict.fromkeys(folders):
         for depth in range(len(parts), -1 if level else 0, -1):
             stem = "/".join(filter(None, (folder, *parts[:depth])))
@@ -58,7 +58,5 @@ def _imported(text: str) -> Iterator[tuple[str, int]]:
         if isinstance(node, ast.Import):
             yield from ((alias.name, 0) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            module = node.module or ""
-            yield module, node.level
-            for alias in node.names:
-                yield (f"{module}.{alias.name}" if module else alias.name), node.level
+            # The name may be a module; what contains it, node.module among it, is looked up too.
+            yield from ((f"{node.module or ''}.{alias.name}", node.level) for alias in node.names)

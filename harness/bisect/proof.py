@@ -74,7 +74,7 @@ def with_test_files(judged: Judged, files: Sequence[str]) -> str:
     with tempfile.TemporaryDirectory(prefix="qemu-harness-") as scratch:
         env = {"GIT_INDEX_FILE": str(Path(scratch) / "index")}
         judged.git.run("read-tree", judged.base, env=env)
-        listed = judged.git.read("ls-tree", "-r", "-z", judged.tip, "--", *files)
+        listed = judged.git.read("ls-tree", "-r", "-z", judged.tip, *files)
         entries = [entry for entry in listed.split("\0") if entry]
         gone = set(files) - {entry.partition("\t")[2] for entry in entries}
         entries += [f"0 {'0' * len(judged.base)}\t{path}" for path in sorted(gone)]
@@ -110,9 +110,9 @@ def conclude(walk: Walk, on_base: OnBase | None) -> tuple[tuple[TestProof, ...],
     only = "" if changed_by(walk.judged) - set(files) else " (it changes nothing else)"
     proofs, findings = [], []
     for test in changed_tests(walk.listed, files):
-        patch = _patch_of(test, walk.judged, files)
-        if patch is None or test.name not in after:
+        if test.name not in after:
             continue
+        patch = _patch_of(test, walk.judged, files)
         proof = _compare(test, patch.number, on_base, before.get(test.name), after[test.name])
         proofs.append(proof)
         if proof.outcome == "passes on the base":
@@ -133,32 +133,31 @@ def _compare(
     test: QemuTest, patch: int, on_base: OnBase, before: TestRow | None, after: TestRow
 ) -> TestProof:
     row = on_base.rows.get(test.name)
-    outcome, reason = "proves", row.reason if row else ""
     if on_base.error or test.name in on_base.unbuilt:
         outcome, reason = "not built on the base", on_base.error or on_base.unbuilt[test.name]
     elif after.outcome in BAD:
         outcome, reason = "fails with the series", after.reason
-    elif row is None or "skipped" in (row.outcome, after.outcome):
-        skipped = after if after.outcome == "skipped" else row
-        outcome, reason = "skipped", skipped.reason if skipped else "it is not in the base"
-    elif "infrastructure" in (row.outcome, after.outcome):
-        outcome, reason = "skipped", row.reason or after.reason
+    elif after.outcome != "ok":
+        outcome, reason = "skipped", after.reason
+    elif row is None:
+        outcome, reason = "skipped", "it is not in the base"
     elif row.outcome == "ok":
         outcome, reason = "passes on the base", ""
+    elif row.outcome not in BAD:
+        outcome, reason = "skipped", row.reason
     elif before is not None and before.outcome in BAD:
-        outcome = "fails on the base already"
+        outcome, reason = "fails on the base already", row.reason
+    else:
+        outcome, reason = "proves", row.reason
     return TestProof(test=test.name, suite=test.suite, patch=patch, outcome=outcome, reason=reason)  # type: ignore[arg-type]
 
 
-def _patch_of(test: QemuTest, judged: Judged, files: Collection[str]) -> JudgedPatch | None:
-    """Return the last patch that changes the test."""
+def _patch_of(test: QemuTest, judged: Judged, files: Collection[str]) -> JudgedPatch:
+    """Return the last patch that changes the test, which consists of one of ``files``, those of the series."""
     return next(
-        (
-            patch
-            for patch in reversed(judged.patches)
-            if any(test.owns(path) for change in patch.changes for path in change.paths if path in files)
-        ),
-        None,
+        patch
+        for patch in reversed(judged.patches)
+        if any(test.owns(path) for change in patch.changes for path in change.paths if path in files)
     )
 
 

@@ -200,7 +200,7 @@ class Chooser:
 
     def _near(self, path: str, sources: Sources) -> frozenset[str]:
         folder = posixpath.dirname(path)
-        while folder and folder != "include":
+        while folder:
             near = [name for name in sources.users if posixpath.dirname(name) == folder]
             if near:
                 return frozenset(program for name in near for program in sources.programs_of(name))

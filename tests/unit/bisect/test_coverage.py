@@ -10,14 +10,16 @@ from types import SimpleNamespace
 import pytest
 
 from harness.bisect import coverage as module
-from harness.bisect.coverage import attribute, findings_of, instrument, measure
+from harness.bisect.coverage import attribute, findings_of, instrument, measure, read_counts
 from harness.bisect.suites import QemuTest
 from harness.check import CoveredFile, Judged
+from harness.errors import TimeoutExpiredError
 from harness.figures import ranges_of
 from harness.sandbox import NO_SANDBOX
 from harness.tree.git import Git
+from tests.unit.bisect.support import RecordingSandbox
 from tests.unit.check.support import Recorder, judged
-from tests.unit.repositories import git
+from tests.unit.repositories import git, touch_files
 from tests.unit.series.mails import DIFF, patch
 
 NINJA = """\
@@ -30,6 +32,7 @@ rule STATIC_LINKER
  command = rm -f $out && gcc-ar csr $out $in
 build util_a.c.o: c_COMPILER ../src/util/a.c
  ARGS = -O0
+ DESC = util/a
 build main.c.o: c_COMPILER ../src/main.c
  ARGS = -O0
 build lib.a: STATIC_LINKER util_a.c.o
@@ -107,9 +110,38 @@ def test_lines_are_attributed_to_the_patch_that_adds_them(tmp_path):
 def test_lines_that_ran_are_no_finding(tmp_path):
     covered = CoveredFile(patch=1, file="util/a.c", executable=2, missing=())
     assert list(findings_of([covered], judged(patch("[PATCH] a", diff=DIFF)))) == []
-    many = CoveredFile(patch=1, file="util/a.c", executable=40, missing=tuple(range(1, 40, 2)))
+    many = CoveredFile(patch=1, file="util/a.c", executable=40, missing=tuple(range(2, 41, 2)))
     (finding,) = findings_of([many], repository(tmp_path))
-    assert finding.message.endswith("13, 15 and 12 more")
+    assert finding.message.endswith("14, 16 and 12 more")
+    assert finding.snippet == ("int a(int n)", "    if (n > 1) {", "    }", "}"), "the file has 8 lines"
+
+
+GCOV = """\
+#!/bin/sh
+[ "$1 $2" = "--json-format --stdout" ] || exit 9
+echo noise
+echo '{"files": [{"file": "../src/a.c", "lines": [{"line_number": 7, "count": 2}]}]}'
+echo '{"files": []}' >&2
+echo "$3" >> notes
+exit 1
+"""
+
+
+def test_counts_of_all_objects_are_added(tmp_path, monkeypatch):
+    program = tmp_path / "gcov"
+    program.write_text(GCOV)
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    folder = tmp_path / "native"
+    touch_files(folder, "x.o", "y.o")
+    walk = SimpleNamespace(sandbox=RecordingSandbox())
+    assert read_counts(walk, folder, ["x.o", "y.o", "gone.o"]) == {"a.c": {7: 4}}
+    assert (folder / "notes").read_text().split() == ["x.gcno", "y.gcno"]
+    assert [where for _, where in walk.sandbox.commands] == [folder] * 2
+    program.write_text("#!/bin/sh\nsleep 60\n")
+    monkeypatch.setattr(module, "LIMIT_S", 0.2)
+    with pytest.raises(TimeoutExpiredError):
+        read_counts(walk, folder, ["x.o"])
 
 
 @pytest.mark.slow
@@ -118,18 +150,27 @@ def test_tests_run_with_the_instrumented_files(tmp_path, monkeypatch):
     series = repository(tmp_path / "src")
     folder = tmp_path / "native"
     folder.mkdir()
-    (folder / "build.ninja").write_text(NINJA)
+    (folder / "build.ninja").write_bytes(b"# \xff\n" + NINJA.encode())
+    (folder / "util_a.c.gcda").write_text("of another build")
     ninja = str(Path(sys.executable).parent / "ninja")
     subprocess.run([ninja, "-C", folder, "test-a"], check=True, stdout=subprocess.DEVNULL)
     before = (folder / "test-a").stat().st_size
     commands = (SimpleNamespace(purpose="compile", env={}, argv=(ninja, "-j1")),)
     built = SimpleNamespace(folder=str(folder), source=str(tmp_path / "src"), commands=commands)
     test = QemuTest(name="test-a", suite="unit", programs=("test-a",), sources=())
-    monkeypatch.setattr(module, "choose", lambda *_: (test,))
+    chosen = [test]
 
-    def run_ready(*_, **__):
+    def choose(*given):
+        assert given == (walk, built)
+        return tuple(chosen)
+
+    def run_ready(*given, log, step):
+        assert (given, log) == ((walk, 2, built, (test,)), tmp_path / "2-coverage.log")
+        assert "coverage.ninja" in log.read_text()
+        assert step is walk.reporter
         subprocess.run([folder / "test-a"], check=True)
 
+    monkeypatch.setattr(module, "choose", choose)
     monkeypatch.setattr(module, "run_ready", run_ready)
     walk = SimpleNamespace(
         judged=series,
@@ -147,6 +188,6 @@ def test_tests_run_with_the_instrumented_files(tmp_path, monkeypatch):
     assert measure(walk, built) == ()
     assert "no coverage: it needs gcc and gcov" in walk.reporter.lines[-1]
     walk.extra.compiler = "gcc"
-    monkeypatch.setattr(module, "choose", lambda *_: ())
+    chosen.clear()
     assert measure(walk, built) == ()
     assert "no chosen test" in walk.reporter.lines[-1]

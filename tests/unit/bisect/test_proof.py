@@ -4,8 +4,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from harness.bisect.proof import changed_tests, with_test_files
+from harness.bisect.proof import OnBase, changed_tests, conclude, with_test_files
 from harness.bisect.suites import QemuTest
+from harness.check import TestProof, TestRow
 from harness.tree.git import Git
 from tests.unit.bisect.support import Walk
 from tests.unit.check.support import judged
@@ -113,8 +114,34 @@ def test_test_that_cannot_be_built_on_the_base_is_neither(walk):
     reason = "tests/unit/test-a.c:7: implicit declaration of function 'new'"
     assert built.proofs[0].reason == reason
     assert built.findings == ()
-    walk.test_logs = {"t0": ["/usr/bin/ld: test-a.c:7: error: undefined reference to `new'"]}
-    assert "undefined reference" in walk().proofs[0].reason
+
+
+OTHER = "../src/util/b.c:1:1: error: odd"
+UNDEFINED = "/usr/bin/ld: test-a.o: undefined reference to `new'"
+COLLECT = "collect2: error: ld returned 1 exit status"
+TREATED = "cc1: error: all warnings being treated as errors"
+
+
+def warning(file, text="error: odd [-Werror=odd]"):
+    return f"../src/{file}:2:3: {text}"
+
+
+@pytest.mark.parametrize(
+    ("log", "reason"),
+    [
+        ([OTHER, ERROR], "tests/unit/test-a.c:7: implicit declaration of function 'new'"),
+        ([warning("tests/unit/test-a.c"), OTHER], "util/b.c:1: odd"),
+        ([warning("util/b.c"), warning("tests/unit/test-a.c"), TREATED], "tests/unit/test-a.c:2: odd"),
+        (["FAILED: a", UNDEFINED, COLLECT], UNDEFINED),
+        (["FAILED: a", COLLECT], "FAILED: a"),
+        (["FAILED: build.ninja", "src/meson.build:1:0: ERROR: x", COLLECT], "src/meson.build:1:0: ERROR: x"),
+        (["error:"], "the program was not built"),
+    ],
+)
+def test_reason_is_the_first_error_that_concerns_the_test(walk, log, reason):
+    walk.test_logs = {"t0": log}
+    (walk.layout.root / "build.ninja").write_text("build a: phony\n")
+    assert [proof.reason for proof in walk().proofs] == [reason]
 
 
 @pytest.mark.parametrize("configures", [True, False])
@@ -124,9 +151,9 @@ def test_base_that_does_not_build_with_the_test_files_is_neither(walk, configure
         walk.unconfigured = {"t0": [line]}
         built = walk()
     else:
-        built = walk({"t0": ["FAILED: build.ninja", "error: x", line]})
+        built = walk({"t0": ["FAILED: build.ninja", line, "ninja: error: rebuilding 'build.ninja'"]})
     assert outcomes(built) == [("test-a", 2, "not built on the base")]
-    assert built.proofs[0].reason
+    assert built.proofs[0].reason == (line if configures else "configure failed")
     assert built.findings == ()
     assert [row.outcome for row in built.rows] == ["ok"] * 3, "it is no build of a commit"
 
@@ -147,6 +174,40 @@ def test_test_that_fails_anyway_shows_nothing(walk):
     built = walk(failing={"t0": ["test-a"], "c2": ["test-a"]})
     assert outcomes(built) == [("test-a", 2, "fails with the series")]
     assert [one.rule for one in built.findings] == ["test-fails"]
+
+
+@pytest.mark.parametrize(
+    ("base", "with_files", "tip", "outcome", "reason"),
+    [
+        ("", "failed", "ok", "proves", "t0"),
+        ("ok", "timeout", "ok", "proves", "t0"),
+        ("skipped", "ok", "ok", "passes on the base", ""),
+        ("failed", "failed", "ok", "fails on the base already", "t0"),
+        ("timeout", "ok", "ok", "passes on the base", ""),
+        ("", "ok", "timeout", "fails with the series", "c2"),
+        ("", "skipped", "failed", "fails with the series", "c2"),
+        ("", "", "ok", "skipped", "it is not in the base"),
+        ("", "", "skipped", "skipped", "c2"),
+        ("", "skipped", "ok", "skipped", "t0"),
+        ("", "skipped", "skipped", "skipped", "c2"),
+        ("", "infrastructure", "ok", "skipped", "t0"),
+        ("", "failed", "infrastructure", "skipped", "c2"),
+    ],
+)
+def test_results_on_the_base_and_with_the_series_are_compared(base, with_files, tip, outcome, reason):
+    def rows(patch, outcome, reason):
+        both = {"patch": patch, "suite": "unit", "seconds": 0, "outcome": outcome, "reason": reason}
+        return [TestRow(name=name, **both) for name in ("test-a", "other")] if outcome else []
+
+    walk = SimpleNamespace(
+        judged=series("It is a test."),
+        listed=TESTS,
+        rows=[SimpleNamespace(patch=2, outcome="ok")],
+        tests=[*rows(0, base, "c0"), *rows(1, "failed", "c1"), *rows(2, tip, "c2")],
+    )
+    on_base = OnBase(rows={row.name: row for row in rows(0, with_files, "t0")})
+    proof = TestProof(test="test-a", suite="unit", patch=2, outcome=outcome, reason=reason)
+    assert conclude(walk, on_base)[0] == (proof,)
 
 
 def test_series_without_changed_tests_builds_nothing_more(walk):
@@ -187,14 +248,23 @@ def test_base_gets_the_test_files_and_nothing_else(tmp_path):
         return git(tmp_path, "rev-parse", "HEAD")
 
     git(tmp_path, "init", "-q")
-    base = commit(util__a="old", tests__a="old", tests__gone="old", tests__same="old")
-    tip = commit(util__a="new", tests__a="new", tests__added="new", tests__gone=None)
+    base = commit(util__a="old", tests__a="old", tests__gone="old", tests__same="old", tests__file="old")
+    tip = commit(
+        util__a="new",
+        tests__a="new",
+        tests__added="new",
+        tests__gone=None,
+        tests__file=None,
+        tests__file__b="new",
+    )
     both = SimpleNamespace(git=Git(repository=tmp_path / ".git"), base=base, tip=tip)
-    made = with_test_files(both, ["tests/a", "tests/added", "tests/gone"])
+    made = with_test_files(both, ["tests/a", "tests/added", "tests/file", "tests/file/b", "tests/gone"])
     listed = git(tmp_path, "ls-tree", "-r", "--name-only", made).split()
-    assert listed == ["tests/a", "tests/added", "tests/same", "util/a"]
-    assert [git(tmp_path, "show", f"{made}:{path}") for path in listed] == ["new", "new", "old", "old"]
-    assert git(tmp_path, "rev-parse", f"{made}^") == base
+    assert listed == ["tests/a", "tests/added", "tests/file/b", "tests/same", "util/a"]
+    texts = [git(tmp_path, "show", f"{made}:{path}") for path in listed]
+    assert texts == ["new", "new", "new", "old", "old"]
+    assert git(tmp_path, "log", "-1", "--format=%P %s", made).startswith(f"{base} test files")
+    assert git(tmp_path, "status", "--porcelain") == "", "the index of the repository is not used"
     assert made[:12] in git(tmp_path, "for-each-ref", "--contains", made), (
         "a checkout that leaves it saves nothing"
     )

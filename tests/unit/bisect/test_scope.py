@@ -1,5 +1,6 @@
 """What is built so that every changed file is compiled, on configurations that stand for QEMU's."""
 
+import dataclasses
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -85,8 +86,8 @@ class Machine:
     """Source that only the default features contain."""
     probes: list[tuple[tuple[str, ...], tuple[str, ...], bool]] = field(default_factory=list)
     widest_reads: int = 0
-    layout: Any = None
-    reporter: Any = None
+    layout: Any = "layout"
+    reporter: Any = "reporter"
 
     targets = KNOWN
 
@@ -107,7 +108,7 @@ class Machine:
         self.probes.append((targets, extra.switches, extra.default_features))
         for switch in extra.switches:
             if switch in self.broken:
-                return Sources(error=(self.broken[switch],))
+                return Sources(error=tuple(self.broken[switch].splitlines()))
         names = [
             name for name, target in zip((*BINARIES, "qemu-x86_64"), KNOWN, strict=True) if target in targets
         ]
@@ -134,9 +135,12 @@ class Machine:
 def installed_packages(monkeypatch):
     installed = []
     monkeypatch.setattr(module, "user_targets", lambda _: KNOWN[4:])
-    monkeypatch.setattr(
-        module, "ensure_libraries", lambda needs, *_: installed.append([need.package for need in needs])
-    )
+
+    def ensure_libraries(needs, layout, reporter):
+        assert (layout, isinstance(reporter, Recorder)) in {("layout", False), (None, True)}
+        installed.append([need.package for need in needs])
+
+    monkeypatch.setattr(module, "ensure_libraries", ensure_libraries)
     return installed
 
 
@@ -172,7 +176,7 @@ def test_smallest_set_compiles_every_file(files, targets, goals):
 
 def test_widest_configuration_is_read_only_if_the_usual_one_lacks_a_file():
     usual = machine()
-    choose(usual, {"util/a.c"}, {"meson.build"})
+    choose(usual, {"util/a.c"}, {"meson.build"}, {"util/a.c": ("TARGET_X86_64",)})
     assert (usual.widest_reads, usual.probes) == (0, [(("x86_64-softmmu",), (), False)])
     other = machine()
     choose(other, {"hw/arm/virt.c"}, set())
@@ -186,6 +190,9 @@ def test_given_targets_restrict():
     assert chosen.elsewhere == {
         "hw/arm/virt.c": ("qemu-system-aarch64", "qemu-system-arm", "libsystem_arm.a")
     }
+    headers = {"linux-user/arm/target.h", "util/a.h"}
+    chosen = choose(machine(options=options), headers, set())
+    assert chosen.elsewhere == {"linux-user/arm/target.h": ("qemu-arm",)}, "what compiles their folders"
 
 
 def test_features_of_changed_files_are_switched_on(installed_packages):
@@ -197,6 +204,7 @@ def test_features_of_changed_files_are_switched_on(installed_packages):
     assert chosen.targets == ("x86_64-softmmu",)
     assert installed_packages == [["libcurl4-gnutls-dev"]]
     assert chosen.sources.programs_of("block/curl.c") == ("qemu-system-x86_64",)
+    assert chosen.needs == {"block/curl.c": curl, "block/win.c": windows}
 
 
 LINES = {"CONFIG_CURL": Needs(switches=("--enable-curl",), libraries=("libcurl",))}
@@ -239,6 +247,19 @@ def test_refused_feature_of_a_line_is_left_out():
     assert (chosen.extra.switches, list(chosen.refused)) == ((), ["--enable-curl"])
 
 
+def test_feature_of_a_line_is_switched_on_besides_that_of_its_file():
+    nfs = Needs(switches=("--enable-nfs",))
+    found = machine(known={"block/nfs.c": nfs}, lines=LINES, drivers={"--enable-nfs": "nfs"})
+    chosen = choose(found, {"block/nfs.c"}, set(), {"block/nfs.c": ("CONFIG_CURL",)})
+    assert chosen.extra.switches == ("--enable-nfs", "--enable-curl")
+
+
+def test_nothing_is_chosen_if_the_usual_configuration_fails(monkeypatch):
+    found = machine()
+    monkeypatch.setattr(found, "probe", lambda *_: Sources(error=("ERROR: odd",)), raising=False)
+    assert choose(found, {"hw/arm/virt.c"}, set()) == Scope(targets=("x86_64-softmmu",))
+
+
 def test_tool_is_a_goal_of_its_own():
     tools = Needs(switches=("--enable-tools",))
     chosen = choose(machine(known={"qemu-img.c": tools}), {"qemu-img.c", "util/a.c"}, set())
@@ -247,23 +268,26 @@ def test_tool_is_a_goal_of_its_own():
 
 
 @pytest.mark.parametrize(
-    ("error", "kept", "refused"),
+    ("errors", "kept", "refused"),
     [
-        ('ERROR: Dependency "libnfs" not found', ("--enable-curl",), ["--enable-nfs"]),
-        ("ERROR: Feature nfs cannot be enabled", ("--enable-curl",), ["--enable-nfs"]),
-        ("ERROR: something else", (), ["--enable-curl", "--enable-nfs"]),
+        ({"nfs": 'ERROR: Dependency "libnfs" not found'}, ("--enable-curl",), ["nfs"]),
+        ({"nfs": "ERROR: no such feature\nnfs\nis unknown"}, ("--enable-curl",), ["nfs"]),
+        ({"nfs": "ERROR: something else"}, (), ["curl", "nfs"]),
+        ({"nfs": "ERROR: Feature nfs is odd", "curl": "ERROR: no libcurl"}, (), ["curl", "nfs"]),
     ],
 )
-def test_refused_feature_does_not_stop_the_others(error, kept, refused):
+def test_refused_feature_does_not_stop_the_others(errors, kept, refused):
     needs = {
         "block/curl.c": Needs(switches=("--enable-curl",), libraries=("libcurl",)),
         "block/nfs.c": Needs(switches=("--enable-nfs",), libraries=("libnfs",)),
     }
     drivers = {"--enable-curl": "curl", "--enable-nfs": "nfs"}
-    found = machine(known=needs, drivers=drivers, broken={"--enable-nfs": error})
-    chosen = choose(found, set(needs), set())
+    broken = {f"--enable-{name}": error for name, error in errors.items()}
+    chosen = choose(machine(known=needs, drivers=drivers, broken=broken), set(needs), set())
     assert chosen.extra.switches == kept
-    assert chosen.refused == dict.fromkeys(refused, error)
+    assert chosen.refused == {
+        f"--enable-{name}": errors.get(name, errors["nfs"]).splitlines()[0] for name in refused
+    }
 
 
 def test_header_of_a_feature_switches_it_on():
@@ -278,9 +302,11 @@ def test_header_of_a_feature_switches_it_on():
 
 
 def test_nothing_is_looked_up_for_files_of_other_operating_systems():
-    found = machine(known={"util/win.c": Needs(system="windows", switches=("--enable-win",))})
+    windows = {"util/win.c": Needs(system="windows", switches=("--enable-win",))}
+    found = machine(known=windows)
     chosen = choose(found, {"util/win.c", "util/a.c"}, set())
     assert (chosen.targets, chosen.extra.switches) == (("x86_64-softmmu",), ())
+    assert chosen.needs == windows
     assert found.widest_reads == 0
     assert choose(machine(known={"no/such.c": None}), {"no/such.c"}, set()).elsewhere == {}
 
@@ -324,9 +350,10 @@ def test_widest_configuration_leaves_out_what_configure_fails_on(errors, asked, 
 
 
 def test_unexplained_feature_is_found_with_the_default_features():
-    found = machine(unexplained="odd")
-    chosen = choose(found, {"block/odd.c"}, set())
-    assert chosen.extra.default_features
+    curl = {"block/curl.c": Needs(switches=("--enable-curl",))}
+    found = machine(unexplained="odd", known=curl, drivers={"--enable-curl": "curl"})
+    chosen = choose(found, {"block/odd.c", "block/curl.c"}, set())
+    assert chosen.extra == Extra(switches=("--enable-curl",), default_features=True, exact=True)
     assert chosen.sources.programs_of("block/odd.c") == ("qemu-system-x86_64",)
 
 
@@ -363,7 +390,10 @@ def test_header_is_compiled_with_half_of_the_sources_that_include_it():
     assert chosen.includers == {"include/x.h": frozenset({"util/a.c", *arm})}
     assert chosen.elsewhere == {}
     two = machine(includes=header("util/a.c", "hw/s390x/a.c", *arm[:2], "linux-user/arm/loop.c", "no/such.c"))
-    assert choose(two, {"include/x.h", "hw/s390x/a.c"}, set()).targets == ("s390x-softmmu", "aarch64-softmmu")
+    both = choose(two, {"include/x.h", "hw/s390x/a.c"}, set())
+    assert both.targets == ("s390x-softmmu", "aarch64-softmmu")
+    compiled = {"util/a.c", "hw/s390x/a.c", *arm[:2], "linux-user/arm/loop.c"}
+    assert both.includers == {"include/x.h": compiled}, "what no target compiles does not count"
 
 
 def test_usual_target_that_compiles_half_is_enough():
@@ -398,6 +428,12 @@ def test_header_of_tests_is_compiled_with_half_of_them():
     assert both.includers("include/x.h", WIDEST) == {"qemu-img.c"}
 
 
+def test_sources_of_emulators_count_before_those_of_tools():
+    found = machine(includes=header("util/a.c", "qemu-img.c", "block/tools.c", "include/x.c"))
+    assert found.includers("include/x.h", WIDEST) == {"util/a.c"}
+    assert found.demands(["include/x.h"], WIDEST) == [{frozenset(ALL["util/a.c"]): 1}]
+
+
 def test_given_targets_leave_most_users_of_a_header_out():
     options = make_options(targets=("x86_64-softmmu",), given=("-Dtargets=x86_64-softmmu",))
     includes = header("util/a.c", "hw/arm/virt.c", "hw/arm/only64.c")
@@ -406,6 +442,9 @@ def test_given_targets_leave_most_users_of_a_header_out():
     assert chosen.elsewhere == {
         "include/x.h": ("qemu-system-aarch64", "qemu-system-arm", "libsystem_arm.a")
     }, "what compiles most of the others is first"
+    includes = header("util/a.c", "hw/arm/virt.c", "no/such.c")
+    half = choose(machine(options=options, includes=includes), {"include/x.h"}, set())
+    assert half.elsewhere == {}, "one of the two that some target compiles"
 
 
 @pytest.mark.parametrize(
@@ -421,31 +460,41 @@ def test_series_that_changes_the_description_is_read_at_its_last_commit(
 ):
     asked = []
     touch_files(tmp_path, "hw/a.c")
-    monkeypatch.setattr(
-        module, "checkout_commit", lambda _tree, _label, at, *_: SimpleNamespace(path=tmp_path, commit=at)
-    )
+    options, others, reporter = make_options(), make_options(targets=("arm-softmmu",)), Recorder()
 
-    def choose(chooser, files, described, _):
+    def checkout_commit(tree, label, commit, *rest):
+        assert (tree, label, rest) == ("tree", "label", (layout, reporter))
+        return SimpleNamespace(path=tmp_path, commit=commit)
+
+    def probe(checkout, options, *rest, sandbox, extra):
+        assert (checkout.path, options, rest) == (tmp_path, others, (layout, reporter))
+        return sandbox, extra
+
+    def choose(chooser, files, described, guards):
+        assert guards == {"hw/a.c": ("CONFIG_A",)}
+        assert chooser.probe(("arm-softmmu",), Extra()) == ("sandbox", Extra())
         asked.append((chooser.checkout.commit, files | described))
         return Scope(targets=(), sources=Sources(needed=3, users={"hw/a.c": (0,)}))
 
+    monkeypatch.setattr(module, "checkout_commit", checkout_commit)
+    monkeypatch.setattr(module, "probe", probe)
     monkeypatch.setattr(module, "choose", choose)
     monkeypatch.setattr(module, "read_includes", lambda _: Includes(files=frozenset()))
-    args = [judged(2, diff), None, make_options(), layout, Recorder(), None, "label", {}]
-    chosen = choose_scope(*args)
+    rest = (layout, reporter, "sandbox", "label", {"hw/a.c": ("CONFIG_A",)})
+    chosen = choose_scope(judged(2, diff), "tree", options, *rest)
     ((at, files),) = asked
     assert at == commit
     assert files == ({"hw/meson.build"} if "meson" in diff else {"hw/a.c"})
     assert chosen.changes == {1: frozenset(files), 2: frozenset(files)}
     assert chosen.again([2]) == ("meson" not in diff)
-    only = [judged(2, diff), None, make_options(patches=("1",)), layout, Recorder(), None, "label", {}]
-    choose_scope(*only)
+    others = dataclasses.replace(others, patches=("1",))
+    choose_scope(judged(2, diff), "tree", dataclasses.replace(options, patches=("1",)), *rest)
     assert asked[1][0] == ("c1" if commit == "c2" else "c0")
 
 
 def test_generated_headers_cost_a_whole_build():
-    includes = Includes(files=frozenset({"hw/a.h", "hw/a.c", "hw/b.c"}))
-    includes.lines["a.h"] = [("hw/a.c", "a.h"), ("hw/b.c", "a.h")]
+    includes = Includes(files=frozenset({"hw/a.h", "hw/a.c", "hw/b.c", "hw/c.c"}))
+    includes.lines["a.h"] = [("hw/a.c", "a.h"), ("hw/b.c", "a.h"), ("hw/c.c", "a.h")]
     sources = Sources(needed=99, users={"hw/a.c": (0,)})
     steps = partial(module.Chooser.steps, machine(includes=includes))
     assert [steps(path, sources) for path in ("hw/a.c", "hw/a.h", "hw/b.c", "docs/x.rst")] == [1, 1, 0, 0]
