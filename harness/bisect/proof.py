@@ -153,7 +153,7 @@ def _compare(
 
 
 def _patch_of(test: QemuTest, judged: Judged, files: Collection[str]) -> JudgedPatch:
-    """Return the last patch that changes the test, which consists of one of ``files``, those of the series."""
+    """Return the last patch that changes the test, which owns one of ``files``, those of the series."""
     return next(
         patch
         for patch in reversed(judged.patches)

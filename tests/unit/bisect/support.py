@@ -192,7 +192,7 @@ class Walk:
         return self.tests
 
     def _build_tests(self, build, tests, sandbox, log, step):
-        assert sandbox is self.sandbox
+        assert (sandbox, step) == (self.sandbox, self.reporter)
         assert not log.exists(), "the log of an earlier run is removed"
         output = self.test_logs.get(build.commit, [])
         log.parent.mkdir(parents=True, exist_ok=True)
@@ -206,7 +206,7 @@ class Walk:
 
     def _run_tests(self, build, tests, sandbox, *, patch, log, processes, step, env, known=()):
         assert env == {}
-        assert sandbox is self.sandbox
+        assert (sandbox, step) == (self.sandbox, self.reporter)
         assert log == self.log(patch, "proof" if build.commit == "t0" else "tests")
         self.test_runs.append((build.commit, [test.name for test in tests], processes))
         self.known[build.commit] = set(known)

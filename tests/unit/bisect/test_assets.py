@@ -3,7 +3,6 @@
 import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -78,8 +77,12 @@ def place(tmp_path, layout, monkeypatch):
     return place
 
 
-def test_asset_of_a_cache_is_copied(place, tmp_path):
-    cached = tmp_path / "user" / "download" / SHA256
+@pytest.mark.parametrize("folder", ["user", "home/.cache/qemu"])
+def test_asset_of_a_cache_is_copied(place, tmp_path, monkeypatch, folder):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    if folder != "user":
+        monkeypatch.delenv("QEMU_TEST_CACHE_DIR")
+    cached = tmp_path / folder / "download" / SHA256
     cached.parent.mkdir(parents=True)
     cached.write_bytes(CONTENT)
     assets = place.provide()
@@ -90,6 +93,7 @@ def test_asset_of_a_cache_is_copied(place, tmp_path):
     assert not place.copy.is_symlink()
     assert not place.copy.samefile(cached), "a test could write to it"
     assert place.fetched == []
+    assert place.provide() == assets, "the copy is there"
 
 
 def test_damaged_copy_and_cache_are_replaced(place, tmp_path):
@@ -103,6 +107,7 @@ def test_damaged_copy_and_cache_are_replaced(place, tmp_path):
     place.copy.unlink()
     assert place.provide().missing == {}
     assert len(place.fetched) == 1, "it is cached"
+    assert (place.layout.downloads / "functional" / SHA256).read_bytes() == CONTENT
 
 
 def test_asset_that_cannot_be_fetched_is_a_reason(place):
@@ -123,27 +128,3 @@ def test_address_that_only_the_series_names_is_not_fetched(place):
 
 def test_other_tests_need_no_assets(place):
     assert place.provide("unit") == Assets(env={}, missing={})
-
-
-def test_test_without_its_assets_is_skipped_by_name(monkeypatch, layout):
-    from harness.bisect import testing
-    from harness.check import TestRow
-
-    def row(name, outcome):
-        return TestRow(patch=1, suite="func-quick", name=name, outcome=outcome, seconds=0, reason="x")
-
-    rows = (row("a", "skipped"), row("b", "failed"), row("c", "ok"), row("d", "failed"))
-    missing = dict.fromkeys("abc", "URL is not cached")
-    monkeypatch.setattr(testing, "provide_assets", lambda *_, **__: Assets(env={"E": "1"}, missing=missing))
-    monkeypatch.setattr(testing, "run_tests", lambda *_, env, **__: rows if env == {"E": "1"} else ())
-    walk = SimpleNamespace(
-        layout=layout, reporter=Silent(), sandbox=None, options=SimpleNamespace(jobs=1), broken={}
-    )
-    built = SimpleNamespace(folder="/nowhere", source="/nowhere")
-    found = testing.run_ready(walk, 1, built, (), log=Path("log"), step=None)
-    assert [(one.name, one.outcome, one.reason) for one in found] == [
-        ("a", "skipped", "URL is not cached"),
-        ("b", "skipped", "URL is not cached"),
-        ("c", "ok", "x"),
-        ("d", "failed", "x"),
-    ]

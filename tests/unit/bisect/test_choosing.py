@@ -152,15 +152,17 @@ def test_shared_file_touches_the_tests_that_name_it():
         "tests/unit/a.c": '#include "helpers.h"',
         "tests/unit/b.c": 'dir = "tests/data/acpi/%s";',
         "tests/unit/c.c": "helpers.hx tests/data/acpi-other",
+        "tests/unit/d.c": "meson.build abc.h abcd.h common.sh",
     }
-    tests = [named(name, f"tests/unit/{name}.c") for name in "abc"]
+    tests = [named(name, f"tests/unit/{name}.c") for name in "abcd"]
 
     def chosen(*changed):
         return "".join(one.name for one in choose_tests(tests, changed, TOUCHED, files.__getitem__))
 
     assert chosen("tests/unit/helpers.c") == "a"
     assert chosen("tests/data/acpi/x86/DSDT") == "b"
-    assert chosen("tests/unit/meson.build") == ""
+    assert chosen("tests/unit/abcd.c") == chosen("tests/unit/common.sh") == "d"
+    assert chosen("tests/unit/abc.c") == chosen("tests/unit/meson.build") == "", "too short or too common"
     assert chosen("util/helpers.c") == "", "it is no file of the tests"
 
 

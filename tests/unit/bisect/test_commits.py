@@ -240,6 +240,10 @@ def test_progress_names_the_commit(walk):
     walk(hosts=("native", "s390x"), patches=("1",))
     titles = [line for line in walk.reporter.lines if line.startswith("building")]
     assert titles == ["building and testing each commit", "building and testing each commit for s390x"]
+    assert [line for line in walk.reporter.lines if line.startswith("tests of")] == [
+        "tests of the base",
+        "tests of patch 1",
+    ]
     assert walk.reporter.updates == 2 * [(0, 2, "base"), (1, 2, "patch 1")]
 
 
@@ -255,6 +259,7 @@ def test_failing_test_is_attributed_to_the_first_commit_that_it_fails_on(walk):
     [
         ("a:1", "a:1", "a:1", []),
         ("a:1", "a:1 2 3", "a:1 3", [(1, "a fails: 2, 3")]),
+        ("", "a:1 2 3 4 5 6 7", "", [(1, "a fails: 1, 2, 3, 4, 5, 6 and 1 more")]),
         ("a:1", "a:1", "a:4", [(2, "a fails: 4")]),
         ("a:1", "a", "a", [(1, "a fails")]),
         ("a", "a:1", "a:2", []),
@@ -445,14 +450,15 @@ MAINTAINERS = "Block\nL: qemu-block@nongnu.org\nF: util/\n"
 
 
 def test_tools_are_configured_for_block_code_and_iotests(walk, monkeypatch):
-    monkeypatch.setattr(type(walk.series), "read", lambda *_: MAINTAINERS)
+    files = {("c0", "MAINTAINERS"): MAINTAINERS}
+    monkeypatch.setattr(type(walk.series), "read", lambda _, commit, path: files.get((commit, path)))
     tools = Extra(switches=("--enable-curl", "--enable-tools"))
     plain = Extra(switches=("--enable-curl",))
     touched, none = make_options(qemu_tests=("touched",)), make_options(qemu_tests=("none",))
     assert with_tools(walk.series, touched, plain) == tools
     assert with_tools(walk.series, touched, tools) == tools
     assert with_tools(walk.series, none, plain) == plain
-    monkeypatch.setattr(type(walk.series), "read", lambda *_: None)
+    files.clear()
     assert with_tools(walk.series, touched, plain) == plain
     iotest = judged(1, DIFF.replace("util/", "tests/qemu-iotests/"))
     assert with_tools(iotest, touched, plain) == tools

@@ -135,6 +135,9 @@ def test_header_counts_through_the_compilers_reports(folder, monkeypatch):
     os.utime(header, (3, 3))
     old = compiled_in(folder, goal, {"hw/a.h"}, ["FAILED: lost.c.o "])
     assert old.readers == {"hw/a.h": {"hw/lost.c"}}, "the object is that of an earlier commit"
+    touch_files(folder.parent / "src" / "hw", "b.h")
+    both = compiled_in(folder, goal, {"hw/a.h", "hw/b.h"}, ["FAILED: lost.c.o "])
+    assert both.readers == {name: {"hw/lost.c"} for name in ("hw/a.h", "hw/b.h")}
 
 
 def counted(tmp_path, users, readers, compiled):
@@ -170,7 +173,7 @@ def counted(tmp_path, users, readers, compiled):
 def test_header_counts_with_half_of_the_sources_that_include_it(tmp_path, users, readers, compiled, expected):
     count, message = expected
     changed = counted(tmp_path, users, readers, compiled)
-    why = SimpleNamespace(why=lambda _path, *, partly=False: "why+" if partly else "why")
+    why = SimpleNamespace(why=lambda path, *, partly=False: {"a.h": "why+" if partly else "why"}[path])
     found = changed.findings(lambda: why)
     assert [(one.patch, one.file, one.message) for one in found] == ([(3, "a.h", message)] if message else [])
     summary = changed.summary((), Extra())
@@ -209,7 +212,11 @@ def test_readers_of_all_builds_count(folder, tmp_path, monkeypatch):
     for goal in ("qemu-system-x86_64", "other-test", "other-test"):
         changed.add(patches, folder, [goal])
     assert changed.readers == {"hw/a.h": {"hw/a.c", "hw/other.c"}}
-    assert asked == [{"hw/a.h"}, {"hw/a.h"}], "nothing is read for a header that is complete"
+    assert asked == [{"hw/a.h"}] * 2, "nothing is read for a header that is complete"
+    unread = Changed(source=tmp_path, includers={"hw/a.h": frozenset({"hw/a.c"})}, sources={"hw/a.c"})
+    for _ in range(2):
+        unread.add(patches, folder, ["qemu-system-x86_64"])
+    assert asked == [{"hw/a.h"}] * 3
 
 
 def test_run_that_builds_nothing_has_compiled_nothing():
@@ -268,6 +275,8 @@ def test_reasons(tmp_path, monkeypatch):
     )
     for path in ("include/sysemu/os-win32.h", "tcg/arm/tcg-target.c.inc", "win.c", "x.c"):
         assert given.why(path, partly=True) == "the others are not part of this build"
+    three = reasons(tmp_path, elsewhere={"a.c": ("b", "c", "d")}, targets=("x", "y"))
+    assert three.why("a.c") == "no target selected that compiles it: b, c, d would, not -Dtargets=x,y"
     assert given.why("curl.c") == "missing library: libcurl-dev"
     assert given.why("include/curl.h") == "missing library: libcurl-dev"
     assert given.why("target/arm/kvm.c") == "other host processor (KVM of this target)"

@@ -36,6 +36,7 @@ def test_estimate_names_steps_and_times():
     text = estimate(1000, [10], ["gcc", "clang"], Rates(cold_s=0.5, warm_s=0.05))
     assert "for 1 commit, with gcc and clang: 2 min to 17 min" in text
     assert "assumed, not measured here yet" in text
+    assert "14 s to 2 min" in estimate(190, [10], ["gcc"], rates)
 
 
 def test_estimate_is_printed_before_the_first_build(layout, monkeypatch):

@@ -11,6 +11,7 @@ from harness.bisect.conditions import read_conditions
 from harness.bisect.excluded import added_lines, excluded_findings, only_excluded, preprocess
 from harness.build.database import NAME
 from harness.check import Judged
+from harness.errors import TimeoutExpiredError
 from harness.sandbox import NO_SANDBOX
 from harness.tree.git import Git
 from tests.unit.bisect.support import RecordingSandbox
@@ -86,7 +87,7 @@ def test_group_is_active_if_one_inside_is():
 
 
 def test_form_feed_ends_no_line(series, built):
-    text = '#if 0\nint a;\n#endif\nconst char *b = "\f";\n#ifdef A\nint c;\n#endif\n'
+    text = '#if 0\nint a;\n#endif\nconst char *b = "\f";\n#ifdef A\n#warning odd\nint c;\n#endif\n'
     added = added_lines(series({}, {"util/a.c": text}))
     preprocess(added, built, ["other"], NO_SANDBOX)
     assert added["util/a.c"].excluded == [2]
@@ -224,6 +225,17 @@ def test_message_is_short(series, built):
     preprocess(three, built, ["prog"], NO_SANDBOX)
     (finding,) = excluded_findings(three)
     assert finding.message.endswith("below #ifdef N0, #ifdef N1, #ifdef N2")
+
+
+def test_preprocessor_that_hangs_is_ended(series, built, tmp_path, monkeypatch):
+    added = added_lines(series({}, {"util/a.c": SOURCE, "include/a.h": HEADER}))
+    write_files(tmp_path, {"hang": "#!/bin/sh\nsleep 60\n"})
+    (tmp_path / "hang").chmod(0o755)
+    database = [{"directory": "", "file": "", "output": "a.o", "command": f"{tmp_path}/hang"}]
+    write_files(tmp_path / "native", {NAME: json.dumps(database)})
+    monkeypatch.setattr(module, "LIMIT_S", 0.2)
+    with pytest.raises(TimeoutExpiredError):
+        preprocess(added, built, ["other"], NO_SANDBOX)
 
 
 @pytest.mark.parametrize("broken", ["command", "database", "source"])

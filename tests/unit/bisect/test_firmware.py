@@ -20,7 +20,7 @@ def build(tmp_path):
 
 
 @pytest.fixture
-def asked(tmp_path, monkeypatch):
+def asked(tmp_path, layout, reporter, monkeypatch):
     """The packages that were fetched. They have the files that the real ones have."""
     asked = []
     place = tmp_path / "unpacked"
@@ -28,12 +28,18 @@ def asked(tmp_path, monkeypatch):
     write_files(place / "usr" / "share", {name: f"Debian's {name}" for name in names})
     roms = write_files(place / "usr" / "lib" / "ipxe" / "qemu", {"efi-e1000.rom": "Debian's rom"})
 
-    def fetch_packages(_layout, _reporter, packages):
-        asked.append(packages)
-        return dict.fromkeys(packages, roms / "efi-e1000.rom")
+    def fetch_packages(*given):
+        assert given == (layout, reporter, PACKAGES)
+        asked.append(PACKAGES)
+        return dict.fromkeys(PACKAGES, roms / "efi-e1000.rom")
+
+    def unpack_packages(debs, folder):
+        assert list(debs) == [roms / "efi-e1000.rom"] * len(PACKAGES)
+        assert folder.parent == layout.cache / "firmware"
+        return place
 
     monkeypatch.setattr(firmware, "fetch_packages", fetch_packages)
-    monkeypatch.setattr(firmware, "unpack_packages", lambda _debs, _folder: place)
+    monkeypatch.setattr(firmware, "unpack_packages", unpack_packages)
     return asked
 
 

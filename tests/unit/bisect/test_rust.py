@@ -4,10 +4,12 @@ from types import SimpleNamespace
 
 import pytest
 
+from harness.bisect import rust as module
 from harness.bisect.choosing import choose_tests
 from harness.bisect.diagnostics import Diagnostic, read_diagnostics
 from harness.bisect.rust import NOT_BUILT, OFF, RustCheck, check_rust, compare_rust
 from harness.bisect.suites import QemuTest
+from harness.errors import TimeoutExpiredError
 from tests.unit.bisect.support import RecordingSandbox, Walk
 from tests.unit.bisect.support import judged as series
 from tests.unit.bisect.test_compiled import CHANGE
@@ -34,7 +36,7 @@ class Machine:
     """A build whose ninja, and a PATH whose clippy-driver and rustfmt, are scripts."""
 
     def __init__(self, top, monkeypatch):
-        self.top, self.sandbox = top, RecordingSandbox()
+        self.top, self.sandbox, self.step, self.log = top, RecordingSandbox(), Recorder(), top / "log"
         touch_files(top / "src", LIB, OTHER)
         self.folder = top / "native"
         self.folder.mkdir()
@@ -42,20 +44,21 @@ class Machine:
         self.bin = top / "bin"
         self.bin.mkdir()
         monkeypatch.setenv("PATH", f"{self.bin}:/usr/bin:/bin")
-        self.script(
-            "ninja", f"cat <<'E'\n{CLIPPY.format(source=top / 'src', folder=top / 'native')}E\nexit 1"
-        )
+        output = CLIPPY.format(source=top / "src", folder=top / "native")
+        self.script("ninja", f"echo '[3/9] clippy'; cat <<'E'\n{output}E\nexit 1")
         self.script("clippy-driver", "exit 1")
         self.script("rustfmt", f"echo Warning: only nightly; echo {top}/src/{OTHER}; exit 1")
 
     def script(self, name, text):
-        (self.bin / name).write_text(f'#!/bin/sh\necho "$0 $*" >> {self.top}/calls\n{text}\n')
+        (self.bin / name).write_text(f'#!/bin/sh\n[ "$PWD" = {self.folder} ] || exit 9\n{text}\n')
         (self.bin / name).chmod(0o755)
 
     def __call__(self, *files):
         command = SimpleNamespace(purpose="compile", argv=(str(self.bin / "ninja"), "-j2", "qemu"), env={})
         build = SimpleNamespace(folder=str(self.folder), source=str(self.top / "src"), commands=(command,))
-        return check_rust(build, files or (LIB, OTHER), self.sandbox, self.top / "log", Recorder())
+        found = check_rust(build, files or (LIB, OTHER), self.sandbox, self.log, self.step)
+        assert {folder for _, folder in self.sandbox.commands} <= {self.folder}
+        return found
 
 
 @pytest.fixture
@@ -77,6 +80,8 @@ def test_clippy_and_rustfmt_are_run_in_the_sandbox(machine):
         f"{machine.bin}/ninja -j2 -k0 clippy",
         f"{machine.bin}/rustfmt --check -l {source / OTHER} {source / LIB}",
     ]
+    assert machine.step.updates == [(3, 9, "clippy")]
+    assert "only nightly" in machine.log.read_text()
     assert machine("rust/Cargo.toml").missing == (), "nothing to format"
 
 
@@ -99,24 +104,35 @@ def test_failure_without_a_message_is_no_clean_check(machine):
         "rustfmt: it ends with status 1: no toolchain",
     )
     machine.script("ninja", "echo WARNING: clippy-driver not found for host machine")
+    machine.script("rustfmt", "exit 3")
+    assert machine().missing[1] == "rustfmt: it ends with status 3: "
     machine.script("rustfmt", f"echo {machine.top}/src/rust/another.rs; exit 1")
     found = machine()
     assert found.missing == ("clippy: meson does not find clippy-driver",)
     assert found.unformatted == frozenset(), "a module that the series does not change"
 
 
+def test_rustfmt_that_hangs_is_ended(machine, monkeypatch):
+    monkeypatch.setattr(module, "LIMIT_S", 0.2)
+    machine.script("rustfmt", "sleep 60")
+    with pytest.raises(TimeoutExpiredError):
+        machine()
+
+
 def test_new_problems_are_findings_of_the_patch_that_changes_the_file():
-    old, new = (
-        Diagnostic(file=LIB, line=line, text=text, switch="", is_warning=True)
-        for line, text in ((3, "old"), (9, "new"))
+    old, new, elsewhere = (
+        Diagnostic(file=file, line=line, text=text, switch="", is_warning=True)
+        for file, line, text in ((LIB, 3, "old"), (LIB, 9, "new"), ("rust/c.rs", 2, "elsewhere"))
     )
     before = RustCheck(warnings=(old,), unformatted=frozenset({LIB}))
-    after = RustCheck(warnings=(old, new), unformatted=frozenset({LIB, OTHER}))
+    after = RustCheck(warnings=(old, new, elsewhere), unformatted=frozenset({LIB, OTHER}))
     found = compare_rust(series(2, CHANGE.format(path=LIB) + CHANGE.format(path=OTHER)), before, after)
     assert [(one.rule, one.severity, one.patch, one.file, one.line) for one in found] == [
         ("rust-clippy", "warning", 2, LIB, 9),
+        ("rust-clippy", "warning", 0, "rust/c.rs", 2),
         ("rust-format", "warning", 2, OTHER, 0),
     ]
+    assert [one.message for one in found[:2]] == ["new", "elsewhere"]
 
 
 def test_message_of_rustc_needs_its_place():
@@ -154,7 +170,8 @@ def test_unchecked_rust_is_never_clean(walk, monkeypatch):
     assert messages(rust=True, hosts=("s390x",)) == [(2, f"not checked: {NOT_BUILT}")]
     checked = []
 
-    def check(build, files, _sandbox, _log, _step):
+    def check(build, files, *rest):
+        assert rest == (walk.sandbox, walk.log(int(build.commit[1:]), "rust"), walk.reporter)
         checked.append((build.commit, set(files)))
         return RustCheck(missing=("clippy: none",))
 
@@ -174,3 +191,7 @@ def test_new_problems_of_the_last_commit_are_findings(walk, monkeypatch):
     checks = {"c0": RustCheck(), "c2": RustCheck(unformatted=frozenset({LIB}))}
     monkeypatch.setattr("harness.bisect.commits.check_rust", lambda build, *_: checks[build.commit])
     assert [one.rule for one in walk(rust=True).findings] == ["rust-format"]
+    assert [one.rule for one in walk(failing={"c1": ["a"]}, rust=True).findings] == [
+        "test-fails",
+        "rust-format",
+    ]
