@@ -82,7 +82,7 @@ def run_bisect(  # noqa: PLR0917 - the results of earlier stages
     reporter: Reporter,
     sandbox: Sandbox,
     *,
-    trusts_base: bool = False,
+    trusts_base: bool,
 ) -> BisectResult:
     """Build and test the base and the commits of ``judged`` on each host.
 

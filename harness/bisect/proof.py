@@ -57,7 +57,7 @@ def run_on_base(walk: Walk, attempt: Callable[[str], Build]) -> OnBase | None:
         try:
             built = attempt(with_test_files(walk.judged, files))
         except (CompileError, ConfigureError, TimeoutExpiredError) as error:
-            return OnBase(error=_first_error(error.log, error.cause))
+            return OnBase(error=_first_error(error.log, (), error.cause))
         chosen = changed_tests(list_tests(built, walk.sandbox), files)
         if not chosen:
             return OnBase()
@@ -66,7 +66,7 @@ def run_on_base(walk: Walk, attempt: Callable[[str], Build]) -> OnBase | None:
         build_tests(built, chosen, walk.sandbox, log, step)
         rows = {row.name: row for row in run_ready(walk, 0, built, chosen, log=log, step=step)}
         missing = [test for test in chosen if test.name not in rows]
-        return OnBase(rows=rows, unbuilt={test.name: _first_error(log, "", test.sources) for test in missing})
+        return OnBase(rows=rows, unbuilt={test.name: _first_error(log, test.sources) for test in missing})
 
 
 def with_test_files(judged: Judged, files: Sequence[str]) -> str:
@@ -101,7 +101,7 @@ def changed_tests(tests: Iterable[QemuTest], files: Collection[str]) -> tuple[Qe
 
 def conclude(walk: Walk, on_base: OnBase | None) -> tuple[tuple[TestProof, ...], tuple[Finding, ...]]:
     """Compare the results on the base with those of the last commit. Return proofs and findings."""
-    if on_base is None or not walk.rows or walk.rows[-1].outcome != "ok":
+    if on_base is None:
         return (), ()
     last = walk.rows[-1].patch
     after = {row.name: row for row in walk.tests if row.patch == last}
@@ -122,7 +122,7 @@ def conclude(walk: Walk, on_base: OnBase | None) -> tuple[tuple[TestProof, ...],
                     f"{test.name} passes on the base with the test files of the series alone{only}"
                     + (", and the message claims to test the fix" if claims else ""),
                     patch=patch.number,
-                    file=next((path for path in test.sources if path in files), ""),
+                    file=next(path for path in files if test.owns(path)),
                     severity="warning" if claims else None,
                 )
             )
@@ -161,7 +161,9 @@ def _patch_of(test: QemuTest, judged: Judged, files: Collection[str]) -> JudgedP
     )
 
 
-def _first_error(log: Path | None, otherwise: str, sources: Collection[str] = ()) -> str:
+def _first_error(
+    log: Path | None, sources: Collection[str], otherwise: str = "the program was not built"
+) -> str:
     """Return the first error of a compiler, linker or meson in ``log``, in one of ``sources`` if possible."""
     lines = read_lines(log) if log else []
     found = read_diagnostics(lines)
@@ -172,4 +174,4 @@ def _first_error(log: Path | None, otherwise: str, sources: Collection[str] = ()
     marks = re.compile(r"undefined reference|\bERROR\b|error: |FAILED: ")
     marked = [line.strip() for line in lines if marks.search(line)]
     best = [line for line in marked if not line.startswith(("FAILED: ", "collect2"))] or marked
-    return (best[0] if best else otherwise or "the program was not built")[:300]
+    return (best[0] if best else otherwise)[:300]

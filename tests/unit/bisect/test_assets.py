@@ -54,14 +54,17 @@ class Place:
         target.write_bytes(self.served)
 
     def provide(self, suite="func-quick"):
-        tests = [QemuTest(name="func-a", suite=suite, programs=(), sources=("tests/a.py", "tests/a.c"))]
+        tests = [
+            QemuTest(name=name, suite=suite, programs=(), sources=("tests/a.py", "tests/a.c"))
+            for name, suite in (("a", "unit"), ("func-a", suite))
+        ]
         return provide_assets(
             tests,
             self.top,
             self.layout,
             Silent(),
             read={"tests/a.py": self.text}.__getitem__,
-            read_base=lambda _: self.base,
+            read_base={"tests/a.py": self.base}.__getitem__,
         )
 
     @property

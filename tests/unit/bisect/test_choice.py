@@ -44,6 +44,11 @@ def test_error_that_both_compilers_report_is_reported_once(walk):
         (4, 8, "native, clang)"),
     ]
     assert not built.tip_builds
+    assert [(row.patch, row.compiler) for row in built.rows if row.outcome == "failed"] == [
+        (2, "gcc"),
+        (2, "clang"),
+        (4, "clang"),
+    ]
     assert not walk({"c4": other}, compilers=("gcc", "clang")).tip_builds, "gcc does not build it"
     assert walk({}, compilers=("gcc", "clang")).tip_builds
     with pytest.raises(InfrastructureError, match="the base does not build"):

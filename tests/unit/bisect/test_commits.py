@@ -12,6 +12,7 @@ from harness.bisect.testing import with_tools
 from harness.build.plan import Extra
 from harness.build.result import CacheUse
 from harness.check import CommitBuild, CoveredFile
+from harness.check.building import FAILS
 from harness.errors import InfrastructureError, StorageError
 from tests.unit.bisect.support import Walk, judged
 from tests.unit.build.support import make_options
@@ -473,7 +474,11 @@ def test_quick_iotests_run_for_block_code(walk):
 
 
 def test_coverage_of_the_last_commit_is_measured_on_request(walk, monkeypatch):
-    covered = CoveredFile(patch=2, file="util/a.c", executable=2, missing=())
+    covered = CoveredFile(patch=2, file="util/a.c", executable=2, missing=(1,))
+    proved = FAILS.finding("of a proof", patch=1)
+    monkeypatch.setattr(commits, "conclude", lambda *_: ((), (proved,)))
+    texts = {("c4", "util/a.c"): "a line"}
+    monkeypatch.setattr(type(walk.series), "read", lambda _, commit, path: texts.get((commit, path)))
     measured = []
 
     def measure(state, built):
@@ -482,7 +487,12 @@ def test_coverage_of_the_last_commit_is_measured_on_request(walk, monkeypatch):
         return (covered,)
 
     monkeypatch.setattr(commits, "measure", measure)
-    assert walk(coverage=True).coverage == (covered,)
+    built = walk(coverage=True)
+    assert built.coverage == (covered,)
+    assert [(one.rule, one.snippet) for one in built.findings] == [
+        (proved.rule, ()),
+        ("lines-not-run", ("a line",)),
+    ]
     assert measured == ["c4"]
     assert walk().coverage == ()
     assert walk({"c4": [ERROR]}, coverage=True).coverage == (), "the last commit does not build"

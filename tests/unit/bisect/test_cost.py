@@ -2,6 +2,8 @@
 
 from types import SimpleNamespace
 
+import pytest
+
 from harness.bisect.cost import ENOUGH, Rates, estimate, measure_rates, read_rates
 from harness.bisect.scope import Scope
 from harness.build.probe import Sources
@@ -24,6 +26,28 @@ def test_builds_of_many_files_measure_the_rates(layout):
     measure_rates(layout, built(1000, 10, compile_s=10.1))
     assert read_rates(layout) == Rates(cold_s=0.2, warm_s=0.01, measured=True)
     (layout.cache / "rates" / "compile.json").write_text("{")
+    assert read_rates(layout) == Rates()
+
+
+@pytest.mark.parametrize(
+    ("hits", "misses", "rates"),
+    [
+        (0, ENOUGH, Rates(cold_s=0.25, measured=True)),
+        (15, 285, Rates(cold_s=0.1667, measured=True)),
+        (16, 284, Rates()),
+        (285, 15, Rates(warm_s=0.1667, measured=True)),
+        (284, 16, Rates()),
+    ],
+)
+def test_build_measures_one_rate_if_most_files_were_compiled_in_one_way(layout, hits, misses, rates):
+    measure_rates(layout, built(hits, misses, compile_s=50.0))
+    assert read_rates(layout) == rates
+
+
+def test_rates_that_cannot_be_stored_are_no_error(layout):
+    layout.cache.mkdir(exist_ok=True)
+    (layout.cache / "rates").touch()
+    measure_rates(layout, built(0, ENOUGH))
     assert read_rates(layout) == Rates()
 
 

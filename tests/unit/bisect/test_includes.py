@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness.bisect.includes import read_includes
+from harness.bisect.includes import Includes, read_includes
 from harness.tree.git import Git
 from tests.unit.repositories import git, write_files
 
@@ -20,7 +20,7 @@ FILES = {
     "target/arm/helper.c": '#include "cpu.h"\n',
     "accel/exec.c": '#include "cpu.h"\n#include "only.h"\n',
     "target/ppc/only.h": "",
-    "docs/text.rst": '#include "cpu.h"\n',
+    "docs/text.rst": '#include "only.h"\n',
 }
 
 
@@ -44,7 +44,13 @@ def includes(tmp_path):
         ("target/ppc/cpu.h", set()),
         ("target/ppc/only.h", {"accel/exec.c"}),
         ("hw/arm/virt.c", set()),
+        ("include/qemu/osdep.h", set()),  # deleted
     ],
 )
 def test_users_of_a_file(includes, path, users):
     assert includes.users(path) == users
+
+
+def test_tree_without_includes(tmp_path):
+    git(tmp_path, "init", "-q")
+    assert read_includes(Git(repository=tmp_path / ".git", at=tmp_path)) == Includes(files=frozenset())

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.bisect.migration import migration_tests
+from harness.bisect.migration import migration_tests, run_between
 from harness.bisect.suites import QemuTest
 from harness.check import TestRow
 from tests.unit.bisect.support import Walk
@@ -77,3 +77,7 @@ def test_other_tests_and_older_trees_have_no_such_test():
     other = QemuTest(name="qtest-x86_64/other-test", suite="qtest", programs=(), sources=(SOURCE,))
     assert migration_tests([TEST, other], lambda _: "QTEST_QEMU_BINARY_SRC") == (TEST,)
     assert migration_tests([TEST], lambda _: "QTEST_QEMU_BINARY") == ()
+
+
+def test_test_without_a_binary_of_the_base_is_not_run(tmp_path):
+    assert list(run_between([TEST], tmp_path, lambda *_: pytest.fail("it would start nothing"))) == []

@@ -1,11 +1,14 @@
 """A test that a series adds or changes has to fail on the base and to pass with the series."""
 
+import dataclasses
 from types import SimpleNamespace
 
 import pytest
 
 from harness.bisect.proof import OnBase, changed_tests, conclude, with_test_files
+from harness.bisect.scope import Scope
 from harness.bisect.suites import QemuTest
+from harness.build.plan import Extra
 from harness.check import TestProof, TestRow
 from harness.tree.git import Git
 from tests.unit.bisect.support import Walk
@@ -51,6 +54,7 @@ def nothing(built):
 
 
 def test_test_that_fails_on_the_base_alone_proves(walk):
+    walk.scope = Scope(targets=("x86_64-softmmu",), extra=Extra(goals=("a",), exact=True))
     built = walk(failing={"t0": ["test-a"]})
     assert outcomes(built) == [("test-a", 2, "proves")]
     assert built.proofs[0].reason == "why it failed"
@@ -69,6 +73,9 @@ def test_test_that_passes_on_the_base_proves_nothing(walk):
     (finding,) = built.findings
     assert finding.message == "test-a passes on the base with the test files of the series alone"
     assert finding.file == "tests/unit/test-a.c"
+    walk.series = series("It is a test.", tests=TEST_DIFF.replace("test-a.c", "test-a.json"))
+    (finding,) = walk().findings
+    assert finding.file == "tests/unit/test-a.json", "data of the test"
 
 
 @pytest.mark.parametrize(
@@ -201,8 +208,8 @@ def test_results_on_the_base_and_with_the_series_are_compared(base, with_files, 
 
     walk = SimpleNamespace(
         judged=series("It is a test."),
-        listed=TESTS,
-        rows=[SimpleNamespace(patch=2, outcome="ok")],
+        listed=(dataclasses.replace(TESTS[0], name="not run"), *TESTS),
+        rows=[SimpleNamespace(patch=2)],
         tests=[*rows(0, base, "c0"), *rows(1, "failed", "c1"), *rows(2, tip, "c2")],
     )
     on_base = OnBase(rows={row.name: row for row in rows(0, with_files, "t0")})
