@@ -74,7 +74,7 @@ def with_test_files(judged: Judged, files: Sequence[str]) -> str:
     with tempfile.TemporaryDirectory(prefix="qemu-harness-") as scratch:
         env = {"GIT_INDEX_FILE": str(Path(scratch) / "index")}
         judged.git.run("read-tree", judged.base, env=env)
-        listed = judged.git.read("ls-tree", "-r", "-z", judged.tip, *files)
+        listed = judged.git.read("ls-tree", "-z", judged.tip, *files)
         entries = [entry for entry in listed.split("\0") if entry]
         gone = set(files) - {entry.partition("\t")[2] for entry in entries}
         entries += [f"0 {'0' * len(judged.base)}\t{path}" for path in sorted(gone)]

@@ -10,6 +10,7 @@ FILES = {
     "scripts/beside.py": "pass",
     MAIN: "pass",
     "scripts/pack/__init__.py": "pass",
+    "scripts/pack/beside.py": "pass",
     "python/cmd.py": "import beside",
     "python/near.py": "pass",
     "python/one/two/three.py": "from ..other import x\nimport near",
@@ -42,7 +43,9 @@ FILES = {
             "python/top/mid/__init__.py python/top/mid/low.py python/top/mid/loaded.py",
         ),
         (MAIN, "import os", ""),
-        (MAIN, "from . import x", "scripts/pack/__init__.py"),
+        (MAIN, "import cmd", "scripts/pack/beside.py python/cmd.py"),
+        (MAIN, "from . import x", "scripts/pack/__init__.py scripts/pack/beside.py"),
+        (MAIN, "from .gone import x", "scripts/pack/__init__.py scripts/pack/beside.py"),
         ("scripts/gone.py", "", ""),
     ],
 )

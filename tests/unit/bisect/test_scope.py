@@ -137,7 +137,8 @@ def installed_packages(monkeypatch):
     monkeypatch.setattr(module, "user_targets", lambda _: KNOWN[4:])
 
     def ensure_libraries(needs, layout, reporter):
-        assert (layout, isinstance(reporter, Recorder)) in {("layout", False), (None, True)}
+        assert layout == "layout"
+        assert reporter
         installed.append([need.package for need in needs])
 
     monkeypatch.setattr(module, "ensure_libraries", ensure_libraries)
@@ -242,9 +243,12 @@ def test_given_targets_restrict_the_lines_too():
 
 
 def test_refused_feature_of_a_line_is_left_out():
-    found = machine(lines=LINES, broken={"--enable-curl": "ERROR: Dependency curl not found"})
-    chosen = choose(found, {"util/a.c"}, set(), {"util/a.c": ("CONFIG_CURL",)})
-    assert (chosen.extra.switches, list(chosen.refused)) == ((), ["--enable-curl"])
+    windows = {"util/win.c": Needs(system="windows")}
+    error = "ERROR: Dependency curl not found"
+    found = machine(known=windows, lines=LINES, broken={"--enable-curl": error})
+    chosen = choose(found, {"util/a.c", "util/win.c"}, set(), {"util/a.c": ("CONFIG_CURL",)})
+    assert (chosen.extra.switches, chosen.refused) == ((), {"--enable-curl": error})
+    assert chosen.needs == windows
 
 
 def test_feature_of_a_line_is_switched_on_besides_that_of_its_file():
@@ -342,7 +346,7 @@ def test_widest_configuration_leaves_out_what_configure_fails_on(errors, asked, 
     }
     write_files(tmp_path / "configs" / "targets", targets)
     checkout = SimpleNamespace(facts=SimpleNamespace(targets=KNOWN[:4]), path=tmp_path)
-    given = {"options": None, "layout": None, "reporter": Recorder(), "sandbox": None}
+    given = {"options": None, "layout": "layout", "reporter": Recorder(), "sandbox": None}
     found = Failing(checkout=checkout, **given).widest
     assert seen == asked
     assert bool(found.error) == (errors == ["ERROR: odd", "ERROR: odd"])
@@ -429,7 +433,7 @@ def test_header_of_tests_is_compiled_with_half_of_them():
 
 
 def test_sources_of_emulators_count_before_those_of_tools():
-    found = machine(includes=header("util/a.c", "qemu-img.c", "block/tools.c", "include/x.c"))
+    found = machine(includes=header("util/a.c", "qemu-img.c", "block/tools.c", "x.c"))
     assert found.includers("include/x.h", WIDEST) == {"util/a.c"}
     assert found.demands(["include/x.h"], WIDEST) == [{frozenset(ALL["util/a.c"]): 1}]
 
@@ -445,6 +449,13 @@ def test_given_targets_leave_most_users_of_a_header_out():
     includes = header("util/a.c", "hw/arm/virt.c", "no/such.c")
     half = choose(machine(options=options, includes=includes), {"include/x.h"}, set())
     assert half.elsewhere == {}, "one of the two that some target compiles"
+
+
+def test_source_that_another_one_includes_is_compiled_on_its_own():
+    includes = Includes(files=frozenset({"hw/arm/virt.c", "util/a.c"}))
+    includes.lines["virt.c"] = [("util/a.c", "hw/arm/virt.c")]
+    lacking = machine(includes=includes).lacking("hw/arm/virt.c", sources_of("qemu-system-x86_64"))
+    assert lacking == ("qemu-system-aarch64", "qemu-system-arm", "libsystem_arm.a")
 
 
 @pytest.mark.parametrize(
