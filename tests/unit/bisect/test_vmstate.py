@@ -41,7 +41,7 @@ BINARY = """\
 [ "$1 $2 $3" = "-M none -dump-vmstate" ] || exit 9
 [ -e state.json ] && cp state.json "$4" || { echo noise; echo noise; echo "no state" | tee "$4"; exit 1; }
 """
-TARGETS = ("x86_64-softmmu", "arm-linux-user")
+TARGETS = ("arm-linux-user", "x86_64-softmmu")
 BASE = {"rtc": ["a", "b"], "old": ["x"], "odd": ["first", "twice"]}
 
 
@@ -137,6 +137,8 @@ def test_each_target_is_reported(tmp_path):
     tree = Tree(tmp_path, targets=("x86_64-softmmu", "arm-softmmu"))
     tree(0, BASE)
     assert tree(1, BASE | {"rtc": ["a"]}) == [("migration-breaks", "warning", 1, text("b"))] * 2
+    unreadable = [message.partition(" ")[0] for *_, message in tree(2, None)]
+    assert unreadable == ["qemu-system-x86_64", "qemu-system-arm"]
 
 
 def test_many_messages_are_cut(tree):
@@ -146,7 +148,7 @@ def test_many_messages_are_cut(tree):
 
 
 def test_state_that_cannot_be_printed_or_compared_is_said(tmp_path):
-    tree = Tree(tmp_path, checker="import sys; sys.argv[2] == sys.argv[4] or sys.exit('noise\\nodd')")
+    tree = Tree(tmp_path, checker="import sys; sys.argv[2] == sys.argv[4] or sys.exit('noise\\nnoise\\nodd')")
     tree(0, BASE)
     unreadable = "qemu-system-x86_64 cannot print the state of its devices: no state"
     assert tree(1, None) == [("migration-breaks", "warning", 1, unreadable)]
