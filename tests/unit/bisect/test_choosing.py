@@ -87,11 +87,13 @@ def test_unknown_suite_is_refused_with_those_of_the_tree():
     with pytest.raises(OptionError, match="no 'unti'") as raised:
         choose_tests([named("a")], (), ("unti",), no_file)
     assert "unit" in raised.value.remedy
+    assert "qemu-tests" in str(raised.value)
 
 
 def test_changed_test_runs_whatever_its_suite_and_speed():
-    slow = QemuTest(name="b", suite="slow", programs=(), sources=("tests/b.py", "util/b.c"))
+    slow = QemuTest(name="b", suite="slow", programs=(), sources=("tests/b.py", "ui/tests/b.c", "util/b.c"))
     assert choose_tests([slow], ["tests/b.py"], ("unit",), no_file) == (slow,)
+    assert choose_tests([slow], ["ui/tests/b.c"], ("unit",), no_file) == (slow,)
     assert choose_tests([slow], ["tests/b.py"], TOUCHED, no_file) == (slow,)
     assert choose_tests([slow], ["util/b.c"], ("unit",), no_file) == (), "it is no file of a test"
     assert choose_tests([slow], ["util/b.c"], TOUCHED, no_file) == (slow,)
@@ -108,6 +110,8 @@ L: qemu-block@nongnu.org
 F: block*
 F: block/
 F: hw/block/
+F: include/hw/block/
+F: docs/block/
 F: tests/qemu-iotests/
 
 Clock
@@ -127,6 +131,8 @@ F: */
         ("blockdev.c", True),
         ("block/qcow2.c", True),
         ("hw/block/fdc.c", False),
+        ("include/hw/block/fdc.h", False),
+        ("docs/block/a.rst", False),
         ("clock/clock.c", False),
         ("tests/qemu-iotests/001", False),
         ("other.c", False),

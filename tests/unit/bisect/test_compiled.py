@@ -58,6 +58,7 @@ def folder(tmp_path):
         ("ui/cocoa.m", True),
         ("tcg/i386/tcg-target.c.inc", True),
         ("qapi/block.json", True),
+        ("qga/qapi-schema.json", True),
         ("hw/arm/trace-events", True),
         ("rust/hw/char/pl011/src/lib.rs", True),
         ("docs/config.json", False),
@@ -219,6 +220,14 @@ def test_readers_of_all_builds_count(folder, tmp_path, monkeypatch):
     assert asked == [{"hw/a.h"}] * 3
 
 
+def test_files_and_sources_of_all_builds_count(folder, tmp_path):
+    changed = Changed(source=tmp_path)
+    for path, goal in (("hw/a.c", "qemu-system-x86_64"), ("hw/other.c", "other-test")):
+        changed.add(judged(1, CHANGE.format(path=path)).patches, folder, [goal])
+    assert changed.files == {"hw/a.c": 1, "hw/other.c": 1}
+    assert changed.sources >= {"hw/a.c", "hw/other.c"}
+
+
 def test_run_that_builds_nothing_has_compiled_nothing():
     deleted = CHANGE.format(path="hw/b.c").replace("+++ b/hw/b.c", "+++ /dev/null")
     diff = CHANGE.format(path="hw/a.c") + deleted + CHANGE.format(path="docs/a.rst")
@@ -296,6 +305,23 @@ def test_reasons(tmp_path, monkeypatch):
     assert reasons(tmp_path, restricted=False).why("hw/arm/virt.c").endswith("would, not x86_64-softmmu")
 
 
+def test_reasons_are_those_of_what_was_chosen(walk, layout, monkeypatch):
+    given = {}
+
+    def reasons(**more):
+        given.update(more)
+        return SimpleNamespace(why=lambda path: path)
+
+    monkeypatch.setattr(commits, "Reasons", reasons)
+    chosen = {"elsewhere": {"a": ("b",)}, "needs": {"a": Needs()}, "refused": {"--enable-x": "no"}}
+    walk.scope = Scope(targets=("arm-softmmu",), **chosen)
+    walk.series = judged(1, CHANGE.format(path="hw/lost.c"))
+    make_build(layout, "src/hw/lost.c")
+    walk(rust=True, given=("-Dtargets=arm-softmmu",))
+    assert given.pop("features")
+    assert given == chosen | {"targets": ("arm-softmmu",), "restricted": True, "rust": True}
+
+
 def make_build(layout, *names):
     """Create a checkout and a build folder with the empty files ``names``; return their folder."""
     root = layout.build_root("7.2", "validate-x")
@@ -363,7 +389,8 @@ def test_error_of_the_compiler_counts_as_compiled(walk, layout, monkeypatch):
     walk.series = judged(2, CHANGE.format(path="hw/a.c") + CHANGE.format(path="hw/lost.c"))
     make_build(layout, "src/hw/a.c", "src/hw/lost.c", "native/a.c.o")
     error = ["FAILED: lost.c.o", "../src/hw/lost.c:1:1: error: no"]
-    assert [one.rule for one in walk({"c2": error}).findings] == ["build-fails"]
+    walk.again = {"c2": error}
+    assert [one.rule for one in walk({"c2": error[1:]}).findings] == ["build-fails"]
     only = walk(targets=("x86_64-softmmu",), patches=("1",))
     assert [(one.rule, one.patch) for one in only.findings] == [("build-not-compiled", 1)]
 

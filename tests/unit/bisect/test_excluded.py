@@ -174,8 +174,14 @@ def test_file_whose_added_lines_are_all_left_out_is_not_compiled(series, built):
 
 def test_lines_of_a_header_count_with_the_sources_that_read_it(series, built, monkeypatch):
     header = HEADER.replace("int x;\n", "#ifdef B\nint x;\n#endif\n#if 0\nint y;\n#endif\n")
-    found = series({}, {"util/a.c": '#include "a.h"\n', "include/a.h": header})
-    monkeypatch.setattr(module, "read_headers", lambda *rest: {"include/a.h": {"util/a.c"}})
+    found = series({}, {"util/a.c": '#include "a.h"\n', "include/a.h": header, "docs/a": SOURCE})
+
+    def read_headers(folder, objects, wanted):
+        assert (str(folder), set(wanted)) == (built.folder, {"include/a.h"})
+        assert objects == {"a.o": "util/a.c", "b.o": "util/a.c", "c.o": "util/c.c"}
+        return {"include/a.h": {"util/a.c"}}
+
+    monkeypatch.setattr(module, "read_headers", read_headers)
     added = added_lines(found)
     preprocess(added, built, ["prog"], NO_SANDBOX)
     assert added["include/a.h"].excluded == [8]
@@ -200,6 +206,9 @@ def test_each_file_and_each_object_counts(series, built, monkeypatch):
     preprocess(added, built, ["prog"], NO_SANDBOX)
     assert {path: one.excluded for path, one in added.items()} == {"util/a.c": [], "util/c.c": [3]}
     assert [one.objects for one in added.values()] == [2, 1]
+    first = added_lines(series({}, given | {"util/a.c": both.partition("#ifdef B")[0]}))
+    preprocess(first, built, ["prog"], NO_SANDBOX)
+    assert [one.objects for one in first.values()] == [1, 1], "one object contains every line of a.c"
     only = added_lines(series({"util/a.c": "int a;\n"}, {"util/a.c": rest, "util/c.c": rest}))
     preprocess(only, built, ["prog"], NO_SANDBOX)
     assert list(only_excluded(only)) == ["util/a.c"]

@@ -21,7 +21,8 @@ SOURCES = ("tests/a.c", "tests/common.c")
 
 def test_tests_of_every_suite_are_listed_with_programs_and_sources(meson):
     folder, source = meson.folder, meson.top / "src"
-    scripted = {"name": "scripted", "suite": ["qemu:unit"], "cmd": ["/usr/bin/sh"]}
+    scripted = {"name": "scripted", "suite": [], "cmd": ["/usr/bin/sh", "word", "-c"]}
+    python = f"{folder}/pyvenv/bin/python3"
     meson.describe(
         [
             entry("block", "qemu:block", command=[f"{folder}/tests/test-a"]),
@@ -29,6 +30,7 @@ def test_tests_of_every_suite_are_listed_with_programs_and_sources(meson):
             entry("qtest-x/b-test", "qtest", "qtest-x", command=["/usr/bin/sh", f"{folder}/tests/b-test"]),
             entry("gone", "qemu:unit", command=["/usr/bin/sh"], depends=["gone@exe"]),
             scripted,
+            entry("run", "qemu:unit", command=[python, f"{folder}/tests/b-test"]),
         ],
         [
             target("a@exe", f"{folder}/tests/test-a", f"{source}/tests/a.c", "../src/tests/common.c"),
@@ -47,7 +49,8 @@ def test_tests_of_every_suite_are_listed_with_programs_and_sources(meson):
             sources=("/usr/share/other.c",),
         ),
         QemuTest(name="gone", suite="unit", programs=(), sources=()),
-        QemuTest(name="scripted", suite="unit", programs=(), sources=()),
+        QemuTest(name="scripted", suite="", programs=(), sources=(), words=("word",)),
+        QemuTest(name="run", suite="unit", programs=("tests/b-test",), sources=("/usr/share/other.c",)),
     )
     assert meson.calls == [f"introspect --tests {folder}", f"introspect --targets {folder}"]
 

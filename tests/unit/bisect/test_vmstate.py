@@ -186,7 +186,8 @@ def test_each_commit_is_compared(walk, layout, monkeypatch):
     object.__setattr__(walk.series, "read", lambda commit, path: f"{commit} {path}")
     compared = []
 
-    def compare(self, build, targets, number, *_):
+    def compare(self, build, targets, number, *rest):
+        assert rest == (walk.sandbox, walk.log(number, "vmstate"))
         compared.append((f"{self.checker}: {build.commit}", tuple(targets), number))
         return []
 
