@@ -45,6 +45,9 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument(
         "--jobs", type=number, default=0, metavar="N", help="mutants at a time (default: one per CPU)"
     )
+    top.add_argument(
+        "--sample", type=number, default=1, metavar="N", help="run each N-th mutant: an estimate of the score"
+    )
     return top
 
 
@@ -65,7 +68,7 @@ def _mutate(arguments: argparse.Namespace) -> int:
             if arguments.fresh:
                 shutil.rmtree(place, ignore_errors=True)
             try:
-                _run(layout, target, jobs, reporter)
+                _run(layout, target, jobs, arguments.sample, reporter)
             finally:
                 _keep(layout)
     modules = {f"harness/{module}" for target in targets for module in target.modules}
@@ -74,7 +77,7 @@ def _mutate(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _run(layout: Layout, target: Target, jobs: int, reporter: Reporter) -> None:
+def _run(layout: Layout, target: Target, jobs: int, sample: int, reporter: Reporter) -> None:
     """Run the mutants of one target that have no verdict yet."""
     with (
         tempfile.TemporaryDirectory(prefix="mutate-") as scratch,
@@ -91,7 +94,8 @@ def _run(layout: Layout, target: Target, jobs: int, reporter: Reporter) -> None:
             "TMPDIR": scratch,
             "XDG_CACHE_HOME": f"{scratch}/cache",
         }
-        words = [sys.executable, "-P", str(Path(__file__).with_name("worker.py")), RESULTS, WORDS, str(jobs)]
+        worker = str(Path(__file__).with_name("worker.py"))
+        words = [sys.executable, "-P", worker, RESULTS, WORDS, str(jobs), str(sample)]
         with log.open("w", encoding="utf-8") as stream:
             process = subprocess.Popen(
                 [*words, *(f"harness/{module}" for module in target.modules)],

@@ -1,7 +1,7 @@
 """Run mutmut in the current folder on some modules, and write what became of their mutants to a file.
 
-``python -P worker.py OUTPUT PROSE JOBS MODULE...``, in a folder that folder.py has prepared. mutmut has no
-options for these settings, so this module uses its internals; requirements.txt pins its version.
+``python -P worker.py OUTPUT PROSE JOBS SAMPLE MODULE...``, in a folder that folder.py has prepared. mutmut
+has no options for these settings, so this module uses its internals; requirements.txt pins its version.
 """
 
 import json
@@ -58,14 +58,14 @@ def keep_arguments() -> None:
     MutationVisitor._skip_node_and_children = skip_more
 
 
-def choose(modules: frozenset[str]) -> None:
-    """Let mutmut run only the mutants of ``modules``, paths such as ``harness/series/mail.py``."""
+def choose(modules: frozenset[str], sample: int) -> None:
+    """Let mutmut run each ``sample``-th mutant of ``modules``, paths such as ``harness/series/mail.py``."""
     collect = mutmut.collect_source_file_mutation_data
 
     def chosen(*, mutant_names: Sequence[str]) -> object:
         mutants, files = collect(mutant_names=mutant_names)
         return (
-            [mutant for mutant in mutants if str(mutant[0].path) in modules],
+            [mutant for mutant in mutants if str(mutant[0].path) in modules][::sample],
             {path: data for path, data in files.items() if path in modules},
         )
 
@@ -88,12 +88,12 @@ def results() -> Iterator[dict[str, object]]:
             }
 
 
-def main(output: str, prose: str, jobs: str, *modules: str) -> None:
+def main(output: str, prose: str, jobs: str, sample: str, *modules: str) -> None:
     """See above. ``prose`` is the pattern of texts that are left alone."""
     ours = {operator_string: mutate_string(re.compile(prose)), operator_arg_removal: mutate_arguments}
     mutation_operators[:] = [(kind, ours.get(operator, operator)) for kind, operator in mutation_operators]
     keep_arguments()
-    choose(frozenset(modules))
+    choose(frozenset(modules), int(sample))
     try:
         mutmut._run((), int(jobs))
     finally:
