@@ -181,8 +181,9 @@ def read_commits(repository: Path, commits: Sequence[str]) -> dict[str, bytes]:
 
 def unreadable(ended: Finished) -> HarnessError:
     """Return the error for a git command that failed in a public-inbox repository."""
-    lines = [line for line in ended.output.splitlines() if line.strip()]
+    # Without a commit, git rev-list HEAD prints its options.
+    reasons = (line for line in ended.output.splitlines() if line.startswith(("fatal: ", "error: ")))
     return OptionError(
-        f"git cannot read the archive: {lines[-1] if lines else 'no reason given'}",
+        f"git cannot read the archive: {next(reasons, 'it may have no mails')}",
         "name a public-inbox repository that has mails; git's safe.directory permits one of another user",
     )

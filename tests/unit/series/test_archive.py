@@ -102,7 +102,10 @@ def test_what_is_not_there_is_an_error(layout, inbox, tmp_path):
     with pytest.raises(OptionError, match="is no public-inbox repository"):
         read_input(layout, f"{tmp_path}#x@y")
     git(tmp_path, "init", "--quiet", "--bare", "3.git")
-    with pytest.raises(OptionError, match="git cannot read the archive"):
+    with pytest.raises(OptionError, match="git cannot read the archive: it may have no mails"):
+        read_input(layout, f"{tmp_path}#x@y")
+    (tmp_path / "3.git" / "HEAD").write_text("0" * 39 + "1\n", encoding="ascii")
+    with pytest.raises(OptionError, match="git cannot read the archive: fatal: "):
         read_input(layout, f"{tmp_path}#x@y")
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from harness.errors import OptionError, TreeError
 from harness.series import read_input, series_of, series_sha256
+from harness.series.input import range_series, required_input
 from harness.series.mail import read_mail
 from harness.series.series import series_digest
 from tests.unit.repositories import git
@@ -389,6 +390,35 @@ def test_range_is_formatted_without_the_users_and_the_clones_configuration(
         stream.write(HOSTILE)
     monkeypatch.chdir(tmp_path)
     assert read_input(layout, "clone@main..topic").mails == plain.mails
+
+
+def test_series_of_a_range_is_what_its_commits_change(layout, clone):
+    made = range_series(layout, "main..topic", str(clone))
+    found = read_input(layout, "main..topic", clone=str(clone))
+    assert (made, made.commits) == (series_of(found), found.commits)
+    git(clone, "commit", "-q", "--allow-empty", "-m", "nothing")
+    with pytest.raises(OptionError, match=r"-Dseries: topic~1\.\.topic changes no file") as error:
+        range_series(layout, "topic~1..topic", str(clone))
+    assert error.value.remedy == "name commits that do"
+
+
+def test_what_is_no_range_has_no_series_of_one(layout, folder, clone):
+    assert range_series(layout, str(folder), "") is None
+    assert range_series(layout, str(folder), str(clone)) is None
+
+
+def test_required_series_of_the_same_mails_is_found_by_the_id_of_one(layout, tmp_path):
+    first = [patch(f"[PATCH {n}/2] util: {n}", ident=f"v1-{n}@example.org") for n in (1, 2)]
+    second = [patch(f"[PATCH v2 {n}/2] util: {n}", ident=f"v2-{n}@example.org") for n in (1, 2)]
+    (tmp_path / "both.mbox").write_bytes(mbox(*first, *second))
+    found = read_input(layout, str(tmp_path / "both.mbox"))
+    assert [mail.message_id for mail in found.patches] == ["v2-1@example.org", "v2-2@example.org"]
+    required = required_input(found, "v1-2@example.org")
+    assert [mail.message_id for mail in required.patches] == ["v1-1@example.org", "v1-2@example.org"]
+    assert (required.source, required.mails) == (found.source, found.mails)
+    assert (required.range_base, required.commits) == ("", ())
+    assert required_input(found, "v2-1@example.org") is None, "that is the series itself"
+    assert required_input(found, "absent@example.org") is None
 
 
 def test_range_with_a_merge_is_refused(layout, clone):

@@ -10,7 +10,7 @@ from harness.errors import OptionError
 from harness.series import compressed as module
 from harness.series.attached import read_mbox
 from harness.series.compressed import read_bytes, unpack
-from harness.series.mbox import bare, split_mbox
+from harness.series.mbox import bare, quote, split_mbox
 from harness.series.rewrite import mailbox_bytes
 from tests.unit.series.mails import mbox, patch
 
@@ -108,6 +108,10 @@ def test_data_that_does_not_begin_as_a_mailbox_is_one_mail(data):
 
 def test_blank_lines_before_a_mailbox_are_ignored():
     assert split_mbox(b"\n\n" + FROM + b"Date: 1\n\none\n") == (b"Date: 1\n\none\n",)
+
+
+def test_each_from_line_gets_one_more_level_of_quoting():
+    assert quote(b"From x\n>>From y\n >From z\nFrom: w\n") == b">From x\n>>>From y\n >From z\nFrom: w\n"
 
 
 def test_one_level_of_quoting_is_removed_at_line_starts():

@@ -14,6 +14,7 @@ from harness.series import (
     scan_changes,
     series_of_files,
 )
+from harness.series import series as series_module
 from harness.series.series import series_digest
 
 HEAD = """\
@@ -125,6 +126,18 @@ def test_series_of_files_equals_that_of_a_folder(layout):
     assert (made.name, made.title, made.folder, made.pins, made.cover) == ("v2", "v2", folder, (), "")
     with pytest.raises(ApplyError, match=r"^v2: 0001-bad\.patch"):
         series_of_files("v2", folder, [("0001-bad.patch", b"")])
+
+
+def test_behaviour_tests_of_a_series_are_the_programs_below_tests(layout):
+    write(layout)
+    assert series_module.test_files(layout, "mine") == []
+    folder = layout.patches / "mine" / "tests"
+    folder.mkdir()
+    for name in ("b.py", "a.py", "data.txt"):
+        (folder / name).touch()
+    assert series_module.test_files(layout, "mine") == [folder / "a.py", folder / "b.py"]
+    with pytest.raises(OptionError, match="other"):
+        series_module.test_files(layout, "other")
 
 
 def test_cover_letter_need_not_be_utf_8(layout):
