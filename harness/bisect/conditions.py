@@ -74,12 +74,12 @@ def read_conditions(text: str) -> Conditions:
         kept, inside = _without_comments(line, inside=inside)
         match = None if continues else _DIRECTIVE.match(kept)
         is_code = not continues and match is None and bool(kept.strip())
-        continues = (continues or match is not None) and line.rstrip("\r").endswith("\\")
+        continues = (continues or match is not None) and line.rstrip().endswith("\\")
         if is_code:
             code[number] = stack[-1]
         if match is None:
             continue
-        word, rest = match[1], " ".join(match[2].removesuffix("\\").split())
+        word, rest = match[1], " ".join(match[2].rstrip().removesuffix("\\").split())
         if word == "define" and guard and re.match(rf"{re.escape(guard)}\b", rest):
             stack[-1] = WHOLE
         guard = ""

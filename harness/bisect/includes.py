@@ -4,6 +4,7 @@ import posixpath
 import re
 from dataclasses import dataclass, field
 
+from harness.errors import TreeError
 from harness.tree.git import Git
 
 _LINE = re.compile(r'^([^:]+):\s*#\s*include\s+["<]([^">]+)[">]')
@@ -64,6 +65,8 @@ def read_includes(git: Git) -> Includes:
         check=False,  # 1: no file includes another
         merge_stderr=False,
     )
+    if ended.returncode > 1:
+        raise TreeError(f"git grep ends with status {ended.returncode} in {git.at}", "run git fsck in it")
     includes = Includes(files=frozenset(filter(None, listed.split("\0"))))
     for path in includes.files:
         includes.named.setdefault(posixpath.basename(path), []).append(path)

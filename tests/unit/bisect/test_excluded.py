@@ -70,6 +70,7 @@ const char *four = "/* #endif";
         ),
         ("#define M \\\n#if X\na", {3: ""}),
         ("#define M \\\r\n  f()\r\na\r\n", {3: ""}),
+        ("#if X && \\ \t\n  Y\na\n#endif", {3: "#if X &&"}),
         ("#endif\n#else\na", {3: ""}),
         ("#if X\r\na\r\n#endif\r\nb\r\n", {2: "#if X", 4: ""}),
     ],

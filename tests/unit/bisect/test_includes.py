@@ -3,6 +3,7 @@
 import pytest
 
 from harness.bisect.includes import Includes, read_includes
+from harness.errors import TreeError
 from harness.tree.git import Git
 from tests.unit.repositories import git, write_files
 
@@ -54,3 +55,10 @@ def test_users_of_a_file(includes, path, users):
 def test_tree_without_includes(tmp_path):
     git(tmp_path, "init", "-q")
     assert read_includes(Git(repository=tmp_path / ".git", at=tmp_path)) == Includes(files=frozenset())
+
+
+def test_git_grep_that_fails_is_no_tree_without_includes(tmp_path, monkeypatch):
+    git(tmp_path, "init", "-q")
+    monkeypatch.setattr("harness.bisect.includes._FILES", (":(nonsense)x",))
+    with pytest.raises(TreeError, match="git grep ends with status 128"):
+        read_includes(Git(repository=tmp_path / ".git", at=tmp_path))
