@@ -8,6 +8,8 @@ from harness.errors import HarnessError
 from harness.progress import Reporter, Silent
 
 Job = Callable[[Reporter], object]
+PATIENCE_S = 1.0
+"""How long the end of the jobs is waited for without a report of progress."""
 
 
 @contextlib.contextmanager
@@ -34,6 +36,9 @@ def ahead(jobs: Sequence[Job], reporter: Reporter) -> Iterator[None]:
     except BaseException:
         dropped.set()
         raise
-    thread.join()
+    thread.join(PATIENCE_S)
+    if thread.is_alive():
+        with reporter.step(quiet.lines[-1] if quiet.lines else "work ahead"):
+            thread.join()
     if quiet.lines:
         reporter.note(f"meanwhile: {'; '.join(dict.fromkeys(quiet.lines))}")

@@ -197,7 +197,7 @@ def build_all(
     series does not compile with the devices of timed guests alone, all devices are built, unless
     -Ddevices= is given: QEMU's own tests hardly cover builds without its default devices.
     """
-    ensure(layout, options, reporter)
+    ensure(layout, options, reporter, meanwhile=(lambda quiet: prepare(layout, checked, options, quiet),))
     prepared = prepare(layout, checked, options, reporter)
     try:
         builds = _build_each(prepared, layout, options, reporter, meanwhile)

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.ahead import Job, ahead
 from harness.build.needs import Requirement, requirements
 from harness.build.owners import Owner, owners
 from harness.errors import MissingError
@@ -77,15 +78,16 @@ def ensure(
     reporter: Reporter,
     *,
     stages: tuple[str, ...] | None = None,
+    meanwhile: Sequence[Job] = (),
 ) -> None:
-    """Install missing requirements as root or through passwordless sudo.
+    """Install missing requirements as root or through passwordless sudo; do ``meanwhile`` beside that.
 
     Raises MissingError, whose remedy is one command line of the distribution, if the installation is not
     permitted, the distribution is unknown or has no package, or a requirement is still missing.
     """
     needs = requirements(options, stages)
     if missing := [row for row in check(needs) if not row.found]:
-        _install(missing, layout, reporter)
+        _install(missing, layout, reporter, meanwhile)
         if still := [row for row in check(needs) if not row.found]:
             raise _missing(still, "its package does not contain it", layout.logs / "doctor.log")
 
@@ -206,7 +208,9 @@ def _owners(needs: Sequence[Requirement], found: dict[str, str]) -> dict[str, Ow
     return named
 
 
-def _install(missing: Sequence[RequirementStatus], layout: Layout, reporter: Reporter) -> None:
+def _install(
+    missing: Sequence[RequirementStatus], layout: Layout, reporter: Reporter, meanwhile: Sequence[Job] = ()
+) -> None:
     """Install the packages of ``missing``, or raise MissingError."""
     if any(row.kind == "python" for row in missing):
         raise _missing(missing, "the harness's Python environment is not complete")
@@ -231,7 +235,7 @@ def _install(missing: Sequence[RequirementStatus], layout: Layout, reporter: Rep
         program, *words = line.split()
         return [*prefix, program, *manager.options, *words]
 
-    with reporter.step(f"install {' '.join(packages)}") as step:
+    with ahead(meanwhile, reporter), reporter.step(f"install {' '.join(packages)}") as step:
         done, total = 0, 0
 
         def follow(line: str) -> None:

@@ -24,7 +24,29 @@ def test_jobs_are_done_in_order_before_the_block_is_left():
         assert done == [], "they run beside the block"
         gate.set()
     assert done == [True, None]
-    assert reporter.lines == ["meanwhile: first; second"]
+    assert reporter.lines[-1] == "meanwhile: first; second"
+
+
+def test_progress_of_a_job_that_takes_longer_than_the_block_is_reported(monkeypatch):
+    monkeypatch.setattr("harness.ahead.PATIENCE_S", 0.0)
+    begun, gate = threading.Event(), threading.Event()
+
+    class Opening(Silent):
+        """Ends the job when its step is reported."""
+
+        def step(self, title):
+            gate.set()
+            return super().step(title)
+
+    def download(quiet):
+        with quiet.step("fetching"):
+            begun.set()
+            assert gate.wait(LIMIT_S)
+
+    reporter = Opening()
+    with ahead([download], reporter):
+        assert begun.wait(LIMIT_S)
+    assert reporter.lines == ["fetching", "meanwhile: fetching"]
 
 
 def test_error_ends_the_jobs_and_is_not_reported():

@@ -64,7 +64,12 @@ def test_every_variant_is_built_for_every_host(layout, reporter, monkeypatch):
         assert quiet is not reporter
         early.append((checkout.variant, host, options.targets))
 
-    monkeypatch.setattr(pipeline, "ensure", lambda *given: kept.append(("ensure", *given)))
+    def ensure(*given, meanwhile):
+        kept.append(("ensure", *given))
+        for job in meanwhile:
+            job("quiet")
+
+    monkeypatch.setattr(pipeline, "ensure", ensure)
     monkeypatch.setattr(pipeline, "write_build_results", lambda *given: kept.append(("write", *given)))
     for stage in (prepare, build, configure):
         monkeypatch.setattr(pipeline, stage.__name__, stage)
@@ -82,6 +87,7 @@ def test_every_variant_is_built_for_every_host(layout, reporter, monkeypatch):
     assert early == [*built[1:], ("firmware", "", ())], "all but the first, while that is built"
     assert kept == [
         ("ensure", layout, options, reporter),
+        ("prepare", layout, checked, options, "quiet"),
         ("prepare", layout, checked, options, reporter),
         ("write", layout, names, "build"),
     ]
@@ -229,7 +235,7 @@ def test_all_devices_are_built_where_those_of_guests_do_not_compile(
             raise CompileError("compiling it failed", "correct it")
         return checkout.variant
 
-    monkeypatch.setattr(pipeline, "ensure", lambda *_: None)
+    monkeypatch.setattr(pipeline, "ensure", lambda *_, meanwhile: None)
     monkeypatch.setattr(pipeline, "prepare", lambda *_: prepared)
     monkeypatch.setattr(pipeline, "build", build)
     monkeypatch.setattr(pipeline, "configure", lambda *_, **__: None)

@@ -291,8 +291,11 @@ def test_missing_packages_are_installed(layout, bin_folder, monkeypatch, root):
         f"cp {bin_folder}/sh {bin_folder}/probe",
     )
     as_root(monkeypatch, root=root)
-    ensure(layout, None, Silent())
+    done = []
+    ensure(layout, None, Silent(), meanwhile=[done.append])
     assert [row.found for row in check([PROBE])] == [True]
+    ensure(layout, None, Silent(), meanwhile=[done.append])
+    assert len(done) == 1, "beside an installation"
     calls = (bin_folder / "calls").read_text().splitlines()
     install = "-o DPkg::Lock::Timeout=300 install -y --no-install-recommends probe-package"
     assert calls == [install, "-o DPkg::Lock::Timeout=300 update", install]
