@@ -132,8 +132,8 @@ def _why_unknown(judged: Judged, one: Reference, answer: str) -> str:
     """Return how the commit ``one``, about which git gives the ``answer``, is missing from the history."""
     if answer.endswith(" missing"):
         return f"there is no commit {one.commit}"
-    ended = judged.git.run("merge-base", "--is-ancestor", answer, judged.base, check=False)
-    return f"commit {one.commit} is not in the history of the base" if ended.returncode else ""
+    is_known = judged.git.is_ancestor(answer, judged.base)
+    return "" if is_known else f"commit {one.commit} is not in the history of the base"
 
 
 def _is_picked(judged: Judged, commit: str) -> bool:

@@ -34,9 +34,6 @@ def put_on_required(series: Input, tree: Tree, start: str, layout: Layout, repor
     required: dict[str, str] = {}
     git = Git(repository=tree.path)
 
-    def contains(commit: str, other: str) -> bool:
-        return git.run("merge-base", "--is-ancestor", other, commit, check=False).returncode == 0
-
     def add_all(one: Input, commit: str) -> str:
         for name in one.based_on:
             if name not in required:
@@ -47,7 +44,7 @@ def put_on_required(series: Input, tree: Tree, start: str, layout: Layout, repor
     def add(message_id: str, commit: str) -> tuple[str, str]:
         """Return the commit with the series of ``message_id``, and why that failed."""
         known = commits_of_mail(tree.clone, message_id) if tree.clone and message_id else ()
-        if any(contains(commit, one) for one in known):
+        if any(git.is_ancestor(one, commit) for one in known):
             return commit, ""
         other = required_input(series, message_id)
         if other is not None:
@@ -58,7 +55,7 @@ def put_on_required(series: Input, tree: Tree, start: str, layout: Layout, repor
                 return apply_series(tree, patches, layout, reporter, onto=below).commit, ""
             except ApplyError as error:
                 return commit, f"which does not apply: {error.cause}"
-        if known and contains(known[0], commit):
+        if known and git.is_ancestor(commit, known[0]):
             return known[0], ""
         return commit, "which is on another branch of the clone" if known else NOT_FOUND
 

@@ -1,6 +1,5 @@
 """Judge the mail of one patch on a commit of a clone, without its series, as b4's check commands ask."""
 
-import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,22 +34,19 @@ def judge_mail(series: Input, clone: Clone, scratch: Path) -> Judged:
     """
     git = make_repository(scratch / "git")
     borrow_objects(git.repository, clone.objects, clone.shallow)
-    base = tip = clone.commit
+    tip = clone.commit
     patches: list[JudgedPatch] = []
     for number, mail in enumerate(series.patches, start=1):
-        commit = parent = ""
-        if mail.is_sound:
-            commit, parent = _own(git, tip, mail) or _applied(git, tip, mail, scratch) or ("", "")
-        if commit:
-            base = base if patches and patches[0].commit else parent
-            tip = commit
+        found = _own(git, tip, mail) or _applied(git, tip, mail) if mail.is_sound else None
+        commit, parent = found or ("", "")
+        tip = commit or tip
         patches.append(JudgedPatch(number=number, mail=mail, commit=commit, parent=parent))
     return Judged(
         input=series,
         patches=tuple(patches),
         pin=clone.folder.name,
         git=git,
-        base=base,
+        base=next((patch.parent for patch in patches if patch.commit), tip),
         tip=tip,
         source=clone.folder,
         origin=clone.commit,
@@ -97,30 +93,24 @@ def _label(finding: Finding) -> str:
 
 def _own(git: Git, tip: str, mail: Mail) -> tuple[str, str] | None:
     """Return the latest commit with the title and the change of ``mail``, and its parent."""
-    logged = git.read("log", "-z", f"-n{OWN_COMMITS}", "--no-merges", "--format=%H %P%n%s", tip)
-    wanted = None
+    logged = git.read("log", "-z", f"-n{OWN_COMMITS}", "--no-merges", "--format=%H %T %P%n%s", tip)
     for entry in filter(None, logged.split("\0")):
         ids, _, title = entry.partition("\n")
-        commit, _, parent = ids.partition(" ")
-        if parent and title == mail.subject.title:
-            wanted = wanted or _patch_id(git, mail.diff.encode("utf-8", "surrogateescape"))
-            shown = git.run("diff-tree", "-p", "--full-index", parent, commit, merge_stderr=False).output
-            if wanted == _patch_id(git, shown.encode("utf-8", "surrogateescape")):
-                return commit, parent
+        commit, tree, *parents = ids.split()
+        if parents and title == mail.subject.title and _tree(git, parents[0], mail) == tree:
+            return commit, parents[0]
     return None
 
 
-def _patch_id(git: Git, diff: bytes) -> str:
-    """Return git-patch-id(1) of a diff; of one without content, its digest."""
-    return git.read("patch-id", "--stable", stdin=diff).partition(" ")[0] or hashlib.sha256(diff).hexdigest()
-
-
-def _applied(git: Git, tip: str, mail: Mail, scratch: Path) -> tuple[str, str] | None:
+def _applied(git: Git, tip: str, mail: Mail) -> tuple[str, str] | None:
     """Return a commit of ``mail`` on ``tip``, and ``tip``; None if the diff does not apply."""
-    index = {"GIT_INDEX_FILE": str(scratch / "index")}
-    git.run("read-tree", tip, env=index)
+    tree = _tree(git, tip, mail)
+    return (git.read("commit-tree", tree, "-p", tip, stdin=mail.message.encode()), tip) if tree else None
+
+
+def _tree(git: Git, commit: str, mail: Mail) -> str:
+    """Return the tree of ``commit`` with the change of ``mail``; empty if the diff does not apply."""
+    git.run("read-tree", commit)
     diff = mail.diff.encode("utf-8", "surrogateescape")
-    if git.run("apply", "--cached", "-", stdin=diff, env=index, check=False).returncode != 0:
-        return None
-    tree = git.read("write-tree", env=index)
-    return git.read("commit-tree", tree, "-p", tip, stdin=mail.message.encode()), tip
+    applies = git.run("apply", "--cached", stdin=diff, check=False).returncode == 0
+    return git.read("write-tree") if applies else ""

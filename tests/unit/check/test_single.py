@@ -12,16 +12,22 @@ from types import SimpleNamespace
 import pytest
 
 from harness import cli
+from harness.check.model import Finding
 from harness.check.registry import RULES
-from harness.check.single import ALONE
+from harness.check.single import ALONE, check_results, judge_mail
+from harness.check.subject import Judged, JudgedPatch
 from harness.layout import find_layout
-from tests.unit.check.support import RELEASE, good, new_file
+from harness.series import read_input
+from harness.source.clone import commit_of
+from tests.unit.check.support import ONE, RELEASE, good, new_diff, new_file
 from tests.unit.conftest import bytes_of
 from tests.unit.repositories import git, write_files
+from tests.unit.series.mails import mbox
 
 CLEAN = good()
 ERRORS = good(signed="")
 WARNINGS = good(subject="[PATCH] util: add a second one.")
+TITLE = "util: add a second one"
 B4 = Path(sys.executable).with_name("b4")
 
 
@@ -87,6 +93,17 @@ def test_results_in_json_are_those_of_b4s_review(call):
     assert (result["status"], result["summary"]) == ("warn", "1 warning")
 
 
+def test_results_have_a_detail_of_each_finding():
+    error = Finding(rule="a", severity="error", message="one", remedy="", file="x.c", snippet=("int x;", "y"))
+    warning = Finding(rule="b", severity="warning", message="two", remedy="")
+    (result,) = json.loads(check_results([error, warning, warning]))
+    assert (result["status"], result["summary"]) == ("fail", "1 error, 2 warnings")
+    assert json.loads(result["details"]) == [
+        {"status": "fail", "description": "x.c: ERROR: one [a]", "srcline": "int x;"},
+        *[{"status": "warn", "description": "WARNING: two [b]"}] * 2,
+    ]
+
+
 def test_patch_of_a_series_is_judged_without_the_others(call):
     assert call(CLEAN.replace(b"[PATCH]", b"[PATCH v2 3/7]")).out == ""
 
@@ -107,9 +124,93 @@ def test_new_file_without_maintainer_is_found_by_the_patch_and_by_its_commit(cal
     assert call(mail).out == applied, "HEAD contains the patch, as in b4 prep --check"
 
 
-def test_commit_with_the_same_title_is_not_the_patch(call, clone):
-    git(clone, "commit", "--quiet", "--allow-empty", "--message=util: add a second one")
+@pytest.fixture
+def judge(layout, clone, tmp_path):
+    """Judge mails on the commit of the clone."""
+
+    def judge_mails(*mails):
+        (tmp_path / "mails.mbox").write_bytes(mbox(*mails))
+        (tmp_path / "scratch").mkdir()
+        series = read_input(layout, str(tmp_path / "mails.mbox"))
+        return judge_mail(series, commit_of(str(clone)), tmp_path / "scratch")
+
+    return judge_mails
+
+
+def test_mails_have_the_commits_that_are_there_or_new_ones(judge, clone):
+    mails = [
+        good(subject="[PATCH 1/3] util: one", ident="1@e.org", diff=ONE.replace("short_one", "other")),
+        good(subject="[PATCH 2/3] util: two", ident="2@e.org"),
+        good(subject="[PATCH 3/3] util: three", ident="3@e.org", diff=new_diff("a.c", "int a;")),
+    ]
+    git(clone, "am", "--quiet", stdin=mails[1])
+    git(clone, "commit", "--quiet", "--allow-empty", "--message=later")
+    release, own, later = git(clone, "rev-parse", "master", "HEAD~1", "HEAD").split()
+    found = judge(*mails)
+    commits = [("", ""), (own, release), (found.tip, own)]
+    assert found == Judged(
+        input=found.input,
+        patches=tuple(
+            JudgedPatch(number=number, mail=mail, commit=commit, parent=parent)
+            for number, (mail, (commit, parent)) in enumerate(zip(found.input.patches, commits), start=1)
+        ),
+        pin="clone",
+        git=found.git,
+        base=release,
+        tip=found.tip,
+        source=clone,
+        origin=later,
+    )
+    assert found.git.read("show", f"{found.tip}:a.c") == "int a;"
+
+
+@pytest.mark.parametrize(("data", "mode"), [(b"/* h\xfcbsch */\n", 0o644), (b"", 0o755), (b"\0\1\2", 0o644)])
+def test_patch_in_the_history_is_that_commit(judge, clone, tmp_path, data, mode):
+    """Whatever order its files have by diff.orderFile."""
+    (tmp_path / "order").write_text("util/short.c\n")
+    for path in (clone / "util" / "short.c", clone / "util" / "crlf.c"):
+        path.write_bytes(path.read_bytes() + data)
+        path.chmod(mode)
+    git(clone, "commit", "--quiet", "--all", f"--message={TITLE}")
+    words = ("--binary", f"-O{tmp_path / 'order'}", f"--output={tmp_path / 'mail'}", "-1")
+    git(clone, "format-patch", *words)
+    own = git(clone, "rev-parse", "HEAD")
+    git(clone, "commit", "--quiet", "--allow-empty", "--message=later")
+    assert [patch.commit for patch in judge((tmp_path / "mail").read_bytes()).patches] == [own]
+
+
+@pytest.mark.parametrize(
+    "commands",
+    [
+        [("commit", "--allow-empty", f"--message={TITLE}")],
+        [("mv", "util/short.c", "odd.c"), ("commit", f"--message={TITLE}")],
+        [
+            ("checkout", "-bside"),
+            ("commit", "--allow-empty", "-m1"),
+            ("checkout", "topic"),
+            ("merge", "--no-ff", f"-m{TITLE}", "side"),
+        ],
+        [("commit", "--amend", f"--message={TITLE}")],
+    ],
+    ids=["empty", "other", "merge", "root"],
+)
+def test_commit_with_the_same_title_is_not_the_patch(call, clone, commands):
+    for words in commands:
+        git(clone, *words)
     assert "[file-maintainers]" in call(new_file("odd/x.c", "int x;")).out
+
+
+def test_commit_with_the_same_change_and_another_title_is_not_the_patch(judge, clone):
+    git(clone, "am", "--quiet", stdin=CLEAN)
+    git(clone, "commit", "--quiet", "--amend", "--message=another")
+    assert [patch.commit for patch in judge(CLEAN).patches] == [""]
+
+
+def test_clone_may_be_shallow(call, clone, monkeypatch, tmp_path):
+    git(clone, "commit", "--quiet", "--allow-empty", "--message=later")
+    git(tmp_path, "clone", "--quiet", "--depth=1", clone.as_uri(), "shallow")
+    monkeypatch.chdir(tmp_path / "shallow")
+    assert call(CLEAN).out == ""
 
 
 def test_notes_are_not_printed(call):
