@@ -47,15 +47,19 @@ def test_whatever_stops_git_am_is_a_finding_with_its_text(kind, rule, remedy):
     assert finding == wanted
 
 
-def test_patch_that_only_patch_applies_is_called_so():
+@pytest.mark.parametrize(
+    ("details", "message"), [(["less context"], "less context"), ([], "the patch does not")]
+)
+def test_patch_that_only_patch_applies_is_called_so(details, message):
     error = stopped("context", "line 1")
-    (finding,) = check(judged(good(), fits=(fit("fuzz", "less context"),), error=error, stopped_at=1))
-    assert (finding.rule, finding.message) == ("apply-fuzz", "less context")
+    (finding,) = check(judged(good(), fits=(fit("fuzz", *details),), error=error, stopped_at=1))
+    assert finding == FUZZ.finding(message, patch=1, snippet=("line 1",))
 
 
 def test_error_of_no_patch_is_a_finding_of_the_series():
-    (finding,) = check(judged(good(), fits=(fit("clean"),), error=ApplyError("all of it", "do it")))
-    assert (finding.rule, finding.patch, finding.message) == ("apply-refused", 0, "all of it")
+    error = ApplyError("all of it", "do it", details=("line 1",))
+    (finding,) = check(judged(good(), fits=(fit("clean"),), error=error))
+    assert finding == REFUSED.finding("all of it", snippet=("line 1",))
 
 
 def test_patch_for_p0_has_no_other_finding():

@@ -66,8 +66,10 @@ def test_long_line_is_right():
 )
 def test_wrapped_line_is_called_wrapped(fix, severity):
     (found,) = check(without_history(good(body=WHY, signed=f"{fix}\n{SIGNED}")))
-    assert (found.rule, found.severity) == ("fixes-wrapped", severity), "git reads lines that are indented"
-    assert (found.message, found.snippet) == ("the Fixes: line is wrapped", tuple(fix.splitlines()[:2]))
+    shown = tuple(fix.splitlines()[:2])
+    assert found == fixes.WRAPPED.finding(
+        "the Fixes: line is wrapped", patch=1, snippet=shown, severity=severity
+    ), "git reads lines that are indented"
 
 
 def test_line_after_a_malformed_one_is_no_part_of_it():
@@ -97,7 +99,7 @@ def looked_up(clone, fix, origin=""):
     mail = read_mail(good(body=WHY, signed=f"{fix}\n{SIGNED}"), "a.patch")
     judged = Judged(
         input=without_history(good()).input,
-        patches=(JudgedPatch(number=1, mail=mail),),
+        patches=(JudgedPatch(number=3, mail=mail),),
         pin="clone",
         git=Git(repository=clone / ".git"),
         base=head,
@@ -108,7 +110,9 @@ def looked_up(clone, fix, origin=""):
 
 
 def messages(clone, fix, origin=""):
-    return [(one.rule, one.severity, one.message) for one in looked_up(clone, fix, origin)]
+    found = list(looked_up(clone, fix, origin))
+    assert {one.patch for one in found} <= {3}
+    return [(one.rule, one.severity, one.message) for one in found]
 
 
 def test_commit_of_the_history_with_its_subject_is_right(clone):

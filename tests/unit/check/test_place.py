@@ -7,12 +7,12 @@ import pytest
 
 from harness.check import RULES, Fit, run_checks
 from harness.check import place as module
-from harness.check.place import base_of, place
+from harness.check.place import NO_PREFIX, base_of, place
 from harness.errors import FetchError
 from harness.progress import Silent
 from harness.series.series import SeriesFile
 from harness.tree import start_of
-from harness.tree.fit import fit_patches
+from harness.tree.fit import PatchFit, fit_patches
 from harness.tree.git import Git
 from tests.unit.check.support import ONE, Recorder, append, good, judged, new_file, pair
 
@@ -132,20 +132,46 @@ def without_prefix(mail):
         without_prefix(new_file("util/new.c", "int x;")),
         without_prefix(new_file("new.c", "int x;")),
         without_prefix(good(diff=ONE.format(line="int y;").partition("100644\n")[2])),
+        without_prefix(good(line="/* h\udcfcbsch */")),
     ],
-    ids=["changed", "new", "new at the top", "cvs"],
+    ids=["changed", "new", "new at the top", "cvs", "Latin-1"],
 )
 def test_patch_for_p0_is_not_applied_elsewhere(apply, mail):
     placed = apply(mail)
     assert placed.judged.unprefixed == {1}
     assert not placed.judged.applies
-    assert {fit.kind for fit in placed.fits} <= {"not"}
+    assert {(fit.kind, fit.details) for fit in placed.fits} <= {("not", (NO_PREFIX,))}
     assert {one.rule for one in run_checks(placed.judged, frozenset(RULES), Silent())} & {
         "apply-p0",
         "apply-fails",
         "apply-file",
         "input-damaged",
     } == {"apply-p0"}
+
+
+SAME = new_file("util/long.c", *(f"static int line_{n};" for n in range(1, 81)))
+
+
+@pytest.mark.parametrize(
+    ("second", "trials", "kinds"),
+    [
+        (SAME, ["not", "clean"], ["3-way", "already"]),
+        (SAME, ["fuzz", "already"], ["3-way", "already"]),
+        (SAME, ["already", "not"], ["3-way", "already"]),
+        (SAME, ["offsets", "3-way"], ["offsets", "already"]),
+        (append("util/short.c", "other;\n", "int x;"), ["clean", "clean"], ["clean", "not"]),
+        (append("util/short.c", "other;\n", "int x;"), ["already", "fuzz"], ["already", "fuzz"]),
+    ],
+)
+def test_what_git_am_does_counts_more_than_a_trial(apply, monkeypatch, second, trials, kinds):
+    """The second patch changes nothing, or git am stops at it."""
+    fits = [PatchFit(kind=kind, exact=True, details=("hunk 1",)) for kind in trials]
+    monkeypatch.setattr(module, "fit_patches", lambda *_, **__: fits)
+    placed = apply(numbered(1, good(), "one"), numbered(2, second, "two"))
+    assert placed.fits == tuple(
+        Fit(pin="tiny", patch=number, kind=kind, exact=True, details=("hunk 1",))
+        for number, kind in enumerate(kinds, start=1)
+    )
 
 
 @pytest.fixture
@@ -202,6 +228,15 @@ def test_series_is_tried_on_further_pins(tree, other, layout, monkeypatch):
     tried.clear()
     place(mails, tree, "base", ("other",), layout, Recorder())
     assert {start for _, start, _, _ in tried} == {start_of(one, "base") for one in (tree, other)}
+    tried.clear()
+    elsewhere = []
+    monkeypatch.setattr(
+        module, "find_moves", lambda files, there, places: elsewhere.append((there, places)) or {}
+    )
+    base = start_of(tree, "base")
+    place(mails, tree, "pristine", ("other",), layout, Recorder(), onto=base)
+    assert {start for _, start, _, _ in tried} == {base, other.pristine}
+    assert elsewhere == [((other.path, other.pristine), [(tree.path, base)])]
 
 
 def test_details_and_exactness_of_a_fit_are_kept(apply, tree):

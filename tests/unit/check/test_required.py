@@ -85,11 +85,13 @@ def test_higher_version_of_a_required_series_is_not_taken_for_the_series(read):
     assert found.version.cover.message_id == "top-1@e.org"
 
 
-def test_required_series_of_required_ones_are_below_them(read, tree, layout):
-    middle = series("middle", "int middle;", before=AFTER, requires="<base-1@e.org>")
-    top = series(
-        "top", "int top;", before=f"{AFTER}int middle;\n", requires="<middle-1@e.org>, <base-1@e.org>"
-    )
+@pytest.mark.parametrize(
+    ("below_middle", "below_top"),
+    [("<base-1@e.org>", "<middle-1@e.org>, <base-1@e.org>"), ("", "<base-1@e.org>, <middle-1@e.org>")],
+)
+def test_required_series_are_below_in_their_order(read, tree, layout, below_middle, below_top):
+    middle = series("middle", "int middle;", before=AFTER, requires=below_middle)
+    top = series("top", "int top;", before=f"{AFTER}int middle;\n", requires=below_top)
     start = put(read(*top, *middle, *BASE), tree, layout)
     assert titles(tree, start.commit) == ["util: base 1", "util: base 2", "util: middle 1"]
     assert set(start.required.values()) == {""}
@@ -143,13 +145,20 @@ def clone(tmp_path):
     return folder
 
 
-@pytest.mark.parametrize("mail", ["20230101.1-1-a@e.org", "20230101.1-2-a@e.org"])
-def test_required_series_is_found_in_the_clone_by_any_of_its_mails(read, layout, clone, mail):
+@pytest.mark.parametrize(
+    ("mail", "last"),
+    [
+        ("20230101.1-1-a@e.org", "queue~1"),
+        ("20230101.1-2-a@e.org", "queue~1"),
+        ("20230101.1-9-b@e.org", "queue"),
+    ],
+)
+def test_required_series_is_found_in_the_clone_by_any_of_its_mails(read, layout, clone, mail, last):
     """The cover letter is in no commit. A mail of another series with a similar id is not taken."""
     found = read(*series("top", "int top;", requires=f"<{mail}>"))
     tree = import_source(fetch(NO_PIN, layout, Silent(), local=str(clone)), layout, Silent())
     start = put(found, tree, layout)
-    assert start == Start(commit=git(clone, "rev-parse", "queue~1"), required={f"<{mail}>": ""})
+    assert start == Start(commit=git(clone, "rev-parse", last), required={f"<{mail}>": ""})
     at = import_source(fetch(NO_PIN, layout, Silent(), local=f"{clone}@queue"), layout, Silent())
     assert put(found, at, layout) == Start(commit=at.pristine, required={f"<{mail}>": ""}), "it contains it"
 

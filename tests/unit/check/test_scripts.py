@@ -101,6 +101,15 @@ def test_error_belongs_to_the_patch_that_makes_it():
     assert found[0].snippet == ("def f(:",)
 
 
+@pytest.mark.parametrize(
+    ("path", "text", "line", "shown"),
+    [("a.py", "def f(:", 1, ("def f(:",)), ("a.yml", "a: \x01\n", 0, ()), ("a.sh", BAD["shell"], 5, ("",))],
+)
+def test_line_of_the_error_is_shown(path, text, line, shown):
+    (found,) = check(series((path, "", text)))
+    assert (found.line, found.snippet) == (line, shown)
+
+
 def test_new_file_and_file_that_becomes_a_script_are_judged():
     bad = BAD["shell"]
     assert [one.patch for one in check(series(("a", "", bad), ("b", "text\n", bad)))] == [1, 2]

@@ -147,12 +147,13 @@ def test_mails_have_the_commits_that_are_there_or_new_ones(judge, clone):
     git(clone, "commit", "--quiet", "--allow-empty", "--message=later")
     release, own, later = git(clone, "rev-parse", "master", "HEAD~1", "HEAD").split()
     found = judge(*mails)
-    commits = [("", ""), (own, release), (found.tip, own)]
+    one, two, three = found.input.patches
     assert found == Judged(
         input=found.input,
-        patches=tuple(
-            JudgedPatch(number=number, mail=mail, commit=commit, parent=parent)
-            for number, (mail, (commit, parent)) in enumerate(zip(found.input.patches, commits), start=1)
+        patches=(
+            JudgedPatch(number=1, mail=one),
+            JudgedPatch(number=2, mail=two, commit=own, parent=release),
+            JudgedPatch(number=3, mail=three, commit=found.tip, parent=own),
         ),
         pin="clone",
         git=found.git,
