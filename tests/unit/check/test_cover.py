@@ -51,6 +51,18 @@ def test_differing_tags_are_listed():
     assert finding.message.endswith(": v1 of 3, v2 of 2 RFC")
 
 
+def test_patches_of_an_older_version_do_not_disagree():
+    mails = [cover(subject="[PATCH 0/3] util: three")]
+    for tag, ident, numbers in (("PATCH", "v1", (1, 2, 3)), (V2, "v2", (2, 3))):
+        mails += [
+            good(subject=f"[{tag} {at}/3] util: {at}", ident=f"{ident}-{at}@e.org", above="0@example.org")
+            for at in numbers
+        ]
+    series = judged(*mails)
+    assert series.input.version.reused
+    assert [one.rule for one in check(series)] == ["version-changelog"]
+
+
 def test_mails_without_a_count_do_not_disagree():
     assert messages(*pair("PATCH v1")) == []
 

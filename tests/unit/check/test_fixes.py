@@ -111,7 +111,7 @@ def looked_up(clone, fix, origin=""):
 
 def messages(clone, fix, origin=""):
     found = list(looked_up(clone, fix, origin))
-    assert {one.patch for one in found} <= {3}
+    assert {(one.patch, one.snippet) for one in found} <= {(3, (fix.splitlines()[0],))}
     return [(one.rule, one.severity, one.message) for one in found]
 
 
@@ -136,6 +136,9 @@ def test_commit_that_does_not_exist_is_a_finding(clone):
     assert messages(clone, f"Fixes: {unknown}")[0][2] == f"there is no commit {unknown}{SHORT}"
     ((_, _, message),) = messages(clone, f'Fixes: {unknown} ("one")')
     assert message == f"there is no commit {unknown}{SHORT}", "a part of a subject is another one"
+    git(clone, "checkout", "-q", "side")
+    ((_, _, message),) = messages(clone, f"Fixes: {unknown} (\"util: (two) of 'them'\")")
+    assert message.endswith(f" has this subject{SHORT}"), "the history is that of the base"
     side = git(clone, "rev-parse", "side")[:12]
     ((rule, _, message),) = messages(clone, f'Fixes: {side} ("util: side")')
     assert (rule, message) == ("fixes-unknown", f"commit {side} is not in the history of the base{SHORT}")
@@ -149,6 +152,8 @@ def test_commit_that_a_stable_branch_has_picked_is_right(clone):
     assert messages(clone, fix) == []
     commit(clone, f"util: x\n\n(cherry picked from commit {'0123456789' * 4})")
     assert messages(clone, 'Fixes: 0123456789012 ("util: x")') == [], "of another repository"
+    git(clone, "checkout", "-q", "side")
+    assert messages(clone, fix) == [], "the history is that of the base"
 
 
 def test_long_history_makes_it_a_warning(clone, monkeypatch):

@@ -100,6 +100,10 @@ def test_ignored_parts_are_listed():
     assert findings(*versions) == [
         ("input-left-out", 0, "only v4 is checked; the thread also contains v1, v2")
     ]
+    required = {"<1@e.org>": "", "<2@e.org>": "which does not apply"}
+    assert findings(*versions, required=required) == [
+        ("input-left-out", 0, "only v4 is checked; the thread also contains v2")
+    ]
 
 
 def test_pull_requests_and_rfcs_are_recognised():
