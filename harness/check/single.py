@@ -93,7 +93,7 @@ def _label(finding: Finding) -> str:
 
 def _own(git: Git, tip: str, mail: Mail) -> tuple[str, str] | None:
     """Return the latest commit with the title and the change of ``mail``, and its parent."""
-    logged = git.read("log", "-z", f"-n{OWN_COMMITS}", "--no-merges", "--format=%H %T %P%n%s", tip)
+    logged = git.read("log", "-z", f"-n{OWN_COMMITS}", "--format=%H %T %P%n%s", tip)
     for entry in filter(None, logged.split("\0")):
         ids, _, title = entry.partition("\n")
         commit, tree, *parents = ids.split()
@@ -103,9 +103,9 @@ def _own(git: Git, tip: str, mail: Mail) -> tuple[str, str] | None:
 
 
 def _applied(git: Git, tip: str, mail: Mail) -> tuple[str, str] | None:
-    """Return a commit of ``mail`` on ``tip``, and ``tip``; None if the diff does not apply."""
+    """Return a commit of the change of ``mail`` on ``tip``, and ``tip``; None if it does not apply."""
     tree = _tree(git, tip, mail)
-    return (git.read("commit-tree", tree, "-p", tip, stdin=mail.message.encode()), tip) if tree else None
+    return (git.read("commit-tree", tree, "-p", tip), tip) if tree else None
 
 
 def _tree(git: Git, commit: str, mail: Mail) -> str:
