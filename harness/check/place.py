@@ -147,7 +147,7 @@ def _agreeing(
         return msgspec.structs.replace(fit, kind="not", details=(NO_PREFIX,))
     if has_commit and fit.kind in ("not", "fuzz", "already"):
         return msgspec.structs.replace(fit, kind="3-way")
-    if applied and not has_commit and fit.kind != "already":
+    if applied and not has_commit:
         return msgspec.structs.replace(fit, kind="already")
     if fit.patch == stopped_at and fit.kind not in ("not", "fuzz"):
         return msgspec.structs.replace(fit, kind="not")
