@@ -149,7 +149,7 @@ def _agreeing(
         return msgspec.structs.replace(fit, kind="3-way")
     if applied and not has_commit:
         return msgspec.structs.replace(fit, kind="already")
-    if fit.patch == stopped_at and fit.kind not in ("not", "fuzz"):
+    if fit.patch == stopped_at and fit.kind != "fuzz":
         return msgspec.structs.replace(fit, kind="not")
     return fit
 
