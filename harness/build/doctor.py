@@ -80,7 +80,7 @@ def ensure(
     stages: tuple[str, ...] | None = None,
     meanwhile: Sequence[Job] = (),
 ) -> None:
-    """Install missing requirements as root or through passwordless sudo; do ``meanwhile`` beside that.
+    """Install missing requirements as root or through passwordless sudo. Run ``meanwhile`` during that time.
 
     Raises MissingError, whose remedy is one command line of the distribution, if the installation is not
     permitted, the distribution is unknown or has no package, or a requirement is still missing.
