@@ -42,8 +42,9 @@ def main() -> None:
         score.write("1000")
     # Only the soft limit, because a program in between may need a core file (harness.properties.prelude).
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
-    # A background job of a shell ignores SIGQUIT, and QEMU does not change that.
-    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+    # nohup(1) ignores SIGHUP, and a shell SIGINT and SIGQUIT for its background jobs. Programs inherit that.
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+        signal.signal(number, signal.SIG_DFL)
     try:
         os.execv(words[0], words)  # noqa: S606 - no shell is wanted
     except OSError as error:

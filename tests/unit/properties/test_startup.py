@@ -1,6 +1,7 @@
 """Faults of a helper, how processes are confined, and signals, with a fake QEMU and a real helper."""
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -96,9 +97,13 @@ def test_sandbox_without_any_filter_fails(make_bench):
         confinement._check_confinement(make_bench(*HELPER), ("-sandbox", "on"))
 
 
-def test_signal_that_ends_the_helper_is_named(make_bench):
-    with pytest.raises(Failed, match=r"the helper was ended by signal 1$"):
-        signals._helper_alone(make_bench(*HELPER))
+def test_signal_that_ends_the_helper_is_named_even_with_nohup(make_bench):
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with pytest.raises(Failed, match=r"the helper was ended by signal 1$"):
+            signals._helper_alone(make_bench(*HELPER))
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_each_signal_ends_qemu_alone(make_bench, monkeypatch):
