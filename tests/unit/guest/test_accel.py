@@ -19,22 +19,17 @@ NONE = Firmware(folders=())
 
 def probe(folder, requested, *, name="qemu-fake", target="x86_64-softmmu", **fields):
     reporter, binary = Silent(), fake_binary(folder, name)
-    found = probe_accel(
-        binary, target, requested, NONE, reporter, logs=folder / "logs", host="x86_64", **fields
-    )
+    with pytest.MonkeyPatch.context() as patched:
+        # A stand-in that runs needs time to start on a busy machine.
+        patched.setattr(accel, "PROBE_LIMIT_S", 0.2 if name == "qemu-frozen" else 20.0)
+        found = probe_accel(
+            binary, target, requested, NONE, reporter, logs=folder / "logs", host="x86_64", **fields
+        )
     return found, reporter.lines
 
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch):
-    real = accel.probe_accel
-
-    def limited(binary, *words, **fields):
-        """Give a stand-in that runs time to start on a busy machine."""
-        monkeypatch.setattr(accel, "PROBE_LIMIT_S", 0.2 if binary.name == "qemu-frozen" else 20.0)
-        return real(binary, *words, **fields)
-
-    monkeypatch.setitem(globals(), "probe_accel", limited)
     monkeypatch.setattr(accel, "LINUX_LIMIT_S", 0.5)
     monkeypatch.setattr(accel, "LINUX_MIB", 1)
 
