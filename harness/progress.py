@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator
 from typing import Protocol, TextIO
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.progress import (
     BarColumn,
@@ -27,6 +27,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from harness.console import LiteralConsole
 from harness.figures import format_duration
 
 
@@ -177,14 +178,14 @@ class _BarStep:
 class Terminal:
     """Shows a progress bar for the running step, and a line for each completed one."""
 
-    def __init__(self, console: Console | None = None) -> None:
-        self._console = console or Console(stderr=True)
+    def __init__(self, console: LiteralConsole | None = None) -> None:
+        self._console = console or LiteralConsole(stderr=True)
 
     def note(self, text: str) -> None:
-        self._console.print(text, markup=False, highlight=False)
+        self._console.print(text)
 
     def warn(self, text: str) -> None:
-        self._console.print(f"warning: {text}", style="yellow", markup=False, highlight=False)
+        self._console.print(f"warning: {text}", style="yellow")
 
     @contextlib.contextmanager
     def step(self, title: str) -> Iterator[Step]:
@@ -205,8 +206,7 @@ class Terminal:
             verdict, style = "✓", "green"
         finally:
             took = time.monotonic() - started
-            self._console.print(f"[{style}]{verdict}[/] ", end="")
-            self._console.print(f"{title} ({took:.1f} s)", markup=False, highlight=False)
+            self._console.print(Text.assemble((verdict, style), f" {title} ({took:.1f} s)"))
 
 
 def choose_reporter() -> Reporter:

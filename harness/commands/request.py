@@ -6,8 +6,7 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
-from rich.console import Console
-
+from harness.console import LiteralConsole
 from harness.layout import Layout
 from harness.lock import locked
 from harness.options import Options, parse_options
@@ -45,7 +44,7 @@ WIDTH = 120
 """Width of a table in a file or pipe, in columns: wide enough for all figures."""
 
 
-class Output(Console):
+class Output(LiteralConsole):
     """Standard output. A closed pipe raises an error, instead of rich's silent exit."""
 
     def __init__(self, *, soft_wrap: bool = False) -> None:
@@ -56,8 +55,8 @@ class Output(Console):
 
 
 def say(text: object) -> None:
-    """Print a line to standard output, without markup."""
-    Output(soft_wrap=True).print(str(text), markup=False, highlight=False)
+    """Print a line to standard output as it is."""
+    Output(soft_wrap=True).print(str(text))
 
 
 def number(text: str) -> int:

@@ -1,14 +1,14 @@
 """The table on the terminal, rendered from the results alone."""
 
-import io
 import statistics
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.text import Text
 
 from harness.bench.subject import REFERENCES
+from harness.console import plain_text
 from harness.figures import NONE, counted, format_ratio, format_seconds
 from harness.options import format_size
 from harness.report.headline import (
@@ -93,10 +93,7 @@ def render_table(results: TeardownResults) -> RenderableType:
 
 def table_text(results: TeardownResults, *, width: int = 100) -> str:
     """Return the table as plain text, without colour codes."""
-    stream = io.StringIO()
-    console = Console(file=stream, width=width, color_system=None, force_terminal=False, highlight=False)
-    console.print(render_table(results))
-    return "\n".join(line.rstrip() for line in stream.getvalue().splitlines()) + "\n"
+    return plain_text(render_table(results), width=width)
 
 
 def _heading(results: TeardownResults) -> Iterable[RenderableType]:

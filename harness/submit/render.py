@@ -1,13 +1,13 @@
 """Format the checklist for a terminal, as text, Markdown and HTML."""
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from harness.console import plain_text
 from harness.report.pages import environment
 from harness.submit.facts import BOXES, ChecklistItem, Verdict
 from harness.submit.provenance import Reason
@@ -46,10 +46,7 @@ def as_table(title: str, items: Sequence[ChecklistItem], reasons: Sequence[Reaso
 
 def as_text(title: str, items: Sequence[ChecklistItem], reasons: Sequence[Reason]) -> str:
     """Format the checklist as for a terminal of 110 columns, without colours."""
-    stream = io.StringIO()
-    console = Console(file=stream, width=110, color_system=None, force_terminal=False, highlight=False)
-    console.print(as_table(title, items, reasons))
-    return "".join(f"{line.rstrip()}\n" for line in stream.getvalue().splitlines())
+    return plain_text(as_table(title, items, reasons), width=110)
 
 
 def as_markdown(title: str, items: Sequence[ChecklistItem], reasons: Sequence[Reason]) -> str:

@@ -2,12 +2,12 @@
 
 import io
 
-from rich.console import Console
+from harness.console import LiteralConsole
 
 
 def rendered(part, width=120):
     """Return ``part`` as it is printed without a terminal."""
-    console = Console(width=width, file=io.StringIO())
+    console = LiteralConsole(width=width, file=io.StringIO())
     console.print(part)
     return console.file.getvalue()
 

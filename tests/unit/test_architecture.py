@@ -10,6 +10,7 @@ PACKAGE = ROOT / "harness"
 
 BASE = (
     "ahead",
+    "console",
     "diskwatch",
     "errors",
     "figures",

@@ -7,9 +7,9 @@ import sys
 import time
 
 import pytest
-from rich.console import Console
 from rich.table import Table
 
+from harness.console import LiteralConsole
 from harness.errors import BusyError, HarnessError, OptionError, StorageError, all_errors
 from harness.jsonfile import storing
 from harness.layout import Layout, find_layout, safe_name
@@ -195,7 +195,7 @@ def test_plain_progress_shows_time_spent_and_left(monkeypatch):
 
 
 def test_terminal_progress_shows_time_spent_and_left():
-    console = Console(file=io.StringIO(), force_terminal=True, width=100, color_system=None)
+    console = LiteralConsole(file=io.StringIO(), force_terminal=True, width=100, color_system=None)
     with Terminal(console).step("compile") as step:
         step.update(1, 2)
         time.sleep(0.3)  # more than one refresh
@@ -215,16 +215,21 @@ def test_plain_progress_survives_a_closed_pipe():
     Plain(stream, {}).note("a line")
 
 
-def test_terminal_progress_shows_text_without_markup():
-    console = Console(file=io.StringIO(), width=60, force_terminal=False)
-    with Terminal(console).step("Build [x86_64]") as step:
-        step.update(1, 2, "[red]")
-    assert "Build [x86_64]" in console.file.getvalue()
+def test_terminal_progress_shows_each_text_as_it_is():
+    text = "[x86_64] a.c:100: [/red]"
+    console = LiteralConsole(file=io.StringIO(), width=60, force_terminal=False)
+    reporter = Terminal(console)
+    with reporter.step(f"build {text}") as step:
+        step.update(1, 2, text)
+    reporter.note(f"note {text}")
+    reporter.warn(text)
+    lines = [re.sub(r"\(.* s\)", "(0.1 s)", line) for line in console.file.getvalue().splitlines() if line]
+    assert lines == [f"✓ build {text} (0.1 s)", f"note {text}", f"warning: {text}"]
 
 
 def test_table_is_shown_below_the_bar_while_a_step_runs():
     stream = io.StringIO()
-    console = Console(file=stream, force_terminal=True, width=80, color_system=None)
+    console = LiteralConsole(file=stream, force_terminal=True, width=80, color_system=None)
     table = Table("medians so far")
     with Terminal(console).step("round 1") as step:
         step.update(1, 2, "x86_64")
