@@ -18,7 +18,7 @@ from harness.process import Finished, run
 from harness.progress import Reporter
 from harness.series.attached import read_mails, read_mbox
 from harness.series.mail import Mail
-from harness.source.clone import run_git
+from harness.source.clone import git_reason, run_git
 
 _ID = re.compile(r"<?([^<>\s/@]+@[^<>\s/@]+)>?")
 _URL = re.compile(r"https?://\S+/[^/\s]*(?:@|%40)[^/\s]+/?(?:\S*)")
@@ -181,9 +181,8 @@ def read_commits(repository: Path, commits: Sequence[str]) -> dict[str, bytes]:
 
 def unreadable(ended: Finished) -> HarnessError:
     """Return the error for a git command that failed in a public-inbox repository."""
-    # Without a commit, git rev-list HEAD prints its options.
-    reasons = (line for line in ended.output.splitlines() if line.startswith(("fatal: ", "error: ")))
+    # Without a commit, git rev-list HEAD prints its options and no reason.
     return OptionError(
-        f"git cannot read the archive: {next(reasons, 'it may have no mails')}",
+        f"git cannot read the archive: {git_reason(ended) or 'it may have no mails'}",
         "name a public-inbox repository that has mails; git's safe.directory permits one of another user",
     )

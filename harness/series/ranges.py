@@ -8,7 +8,15 @@ from harness.errors import HarnessError, OptionError
 from harness.layout import Layout
 from harness.process import Finished
 from harness.series.mail import Mail, read_mail
-from harness.source.clone import find_commit, is_clone, merge_base, run_git, split_revision, upstream_branch
+from harness.source.clone import (
+    find_commit,
+    git_reason,
+    is_clone,
+    merge_base,
+    run_git,
+    split_revision,
+    upstream_branch,
+)
 
 _RANGE = re.compile(r"(.+)@([^@]+\.\.[^@]+)")
 
@@ -54,17 +62,13 @@ def read_range(clone: Path, revisions: str) -> tuple[Mail, ...]:
     """
 
     def failed(ended: Finished) -> HarnessError:
-        lines = [line for line in ended.output.splitlines() if line.strip()]
-        reason = next(
-            (line for line in lines if line.startswith("fatal:")), lines[-1] if lines else "no output"
-        )
         if re.search(r"promisor|transport '.*' not allowed", ended.output):
             return OptionError(
                 f"-Dseries: {clone} is a partial clone: objects of the range are missing",
                 f"fetch them once: git -C {clone} fetch --refetch --no-filter",
             )
         return OptionError(
-            f"-Dseries: git cannot read {revisions!r} in {clone}: {reason}",
+            f"-Dseries: git cannot read {revisions!r} in {clone}: {git_reason(ended) or 'no reason given'}",
             "name commits of that clone, such as master..topic",
         )
 

@@ -63,6 +63,12 @@ def run_git(
     )
 
 
+def git_reason(ended: Finished) -> str:
+    """Return the reason that git gave for a failure, without ``fatal:``; an empty string if it gave none."""
+    found = re.search(r"^(?:fatal|error): (.+)", ended.output, re.MULTILINE)
+    return found[1] if found else ""
+
+
 def split_revision(text: str) -> tuple[Path, str]:
     """Split ``CLONE@REVISION`` into folder and revision, which is empty if ``text`` is a path."""
     path = Path(text).expanduser()
@@ -200,15 +206,14 @@ def warn_of_changes(clone: Clone, reporter: Reporter) -> None:
 
 def _git(folder: Path, *words: str) -> str:
     def failed(ended: Finished) -> HarnessError:
-        lines = [line for line in ended.output.splitlines() if line.strip()]
-        reason = lines[0].removeprefix("fatal: ") if lines else "no reason given"
         if re.search("dubious ownership|safe.directory", ended.output):
             return TreeError(
                 f"git refuses {folder}, which belongs to another user",
                 f"if you trust it: git config --global --add safe.directory {folder}",
             )
         return TreeError(
-            f"git cannot read {folder}: {reason}", "pass a clone, a folder or an archive of QEMU"
+            f"git cannot read {folder}: {git_reason(ended) or 'no reason given'}",
+            "pass a clone, a folder or an archive of QEMU",
         )
 
     return run_git(folder, *words, error=failed).output.strip()
