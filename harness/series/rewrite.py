@@ -48,8 +48,5 @@ def mailbox_bytes(mail: Mail) -> bytes:
 def _from_line(name: str, address: str) -> str:
     """Format the value of ``From:``. A non-ASCII address stays in UTF-8 (RFC 6532), which git reads."""
     if address.isascii():
-        return email.utils.formataddr((name, address), "utf-8")
-    return (
-        email.utils.formataddr((name, "a@b"), "utf-8").removesuffix("<a@b>").removesuffix("a@b")
-        + f"<{address}>"
-    )
+        return email.utils.formataddr((name, address))
+    return f"{email.utils.formataddr((name, 'a@b')).removesuffix('<a@b>').removesuffix('a@b')}<{address}>"

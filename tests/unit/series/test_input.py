@@ -1,6 +1,7 @@
 """Series from folders, mailboxes, git ranges and standard input: mails, their order, names."""
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from harness.errors import OptionError, TreeError
 from harness.series import read_input, series_of, series_sha256
 from harness.series.input import range_series, required_input
 from harness.series.mail import read_mail
+from harness.series.metadata import SeriesFile
 from harness.series.series import series_digest
 from tests.unit.repositories import git
 from tests.unit.series.mails import DIFF, mbox, patch
@@ -411,12 +413,13 @@ def test_required_series_of_the_same_mails_is_found_by_the_id_of_one(layout, tmp
     first = [patch(f"[PATCH {n}/2] util: {n}", ident=f"v1-{n}@example.org") for n in (1, 2)]
     second = [patch(f"[PATCH v2 {n}/2] util: {n}", ident=f"v2-{n}@example.org") for n in (1, 2)]
     (tmp_path / "both.mbox").write_bytes(mbox(*first, *second))
-    found = read_input(layout, str(tmp_path / "both.mbox"))
+    read = read_input(layout, str(tmp_path / "both.mbox"))
+    found = replace(read, metadata=SeriesFile(title="v2"), range_base="v9", commits=("1" * 40,))
     assert [mail.message_id for mail in found.patches] == ["v2-1@example.org", "v2-2@example.org"]
     required = required_input(found, "v1-2@example.org")
     assert [mail.message_id for mail in required.patches] == ["v1-1@example.org", "v1-2@example.org"]
     assert (required.source, required.mails) == (found.source, found.mails)
-    assert (required.range_base, required.commits) == ("", ())
+    assert (required.metadata, required.range_base, required.commits) == (read.metadata, "", ())
     assert required_input(found, "v2-1@example.org") is None, "that is the series itself"
     assert required_input(found, "absent@example.org") is None
 

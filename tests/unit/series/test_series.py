@@ -172,6 +172,18 @@ def test_error_of_an_unknown_series_suggests_a_known_one(layout):
     assert "did you mean" not in error.value.remedy
 
 
+def test_error_of_an_unknown_path_suggests_one_in_that_folder(layout, tmp_path):
+    (tmp_path / "v1-series.mbox").touch()
+    for name, remedy in (
+        ("v1-serie.mbox", f"did you mean {tmp_path / 'v1-series.mbox'}?"),
+        ("other", "check its spelling"),
+        ("v1-series.mbox", "check its spelling"),  # a file, which is no folder of a series
+    ):
+        with pytest.raises(OptionError, match=r"^-Dseries: no such file or folder: ") as error:
+            find_folder(layout, str(tmp_path / name))
+        assert error.value.remedy == remedy
+
+
 @pytest.mark.parametrize(
     ("files", "cause"),
     [
