@@ -19,6 +19,21 @@ from harness.source.clone import (
 )
 
 _RANGE = re.compile(r"(.+)@([^@]+\.\.[^@]+)")
+_ISOLATED = {"GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_NOSYSTEM": "1"}
+# -c and options override the clone's own configuration. No option turns these settings off:
+_PLAIN = (
+    *("-c", "safe.directory=*", "-c", "format.signOff=false", "-c", "format.subjectPrefix=PATCH"),
+    *("-c", "format.outputDirectory=", "-c", "format.coverLetter=false", "-c", "diff.noprefix=false"),
+    *("-c", "diff.mnemonicPrefix=false", "-c", "format.notes=false", "-c", "format.useAutoBase=false"),
+    *("-c", "diff.suppressBlankEmpty=false", "-c", "core.attributesFile=/dev/null"),
+    *("-c", "i18n.logOutputEncoding=UTF-8"),
+)
+_FORMAT = (
+    *("--numbered", "--always", "--binary", "--full-index", "--no-ext-diff", "--no-textconv", "--no-color"),
+    *("--no-attach", "--no-thread", "--no-add-header", "--no-from", "--signature=git"),
+    *("--encode-email-headers", "--unified=3", "--inter-hunk-context=0", "--diff-algorithm=default"),
+    *("--find-renames", "-O/dev/null"),
+)
 
 
 def find_range(layout: Layout, source: str, clone: str) -> tuple[Path, str] | None:
@@ -56,7 +71,7 @@ def _within(clone: str, text: str) -> str:
 
 
 def read_range(clone: Path, revisions: str) -> tuple[Mail, ...]:
-    """Format the commits of ``revisions`` as mails. The clone's configuration has no effect on the format.
+    """Format the commits of ``revisions`` as mails. Of the clone's configuration, attributes alone matter.
 
     Raises OptionError, also for merges; TreeError if git refuses the clone.
     """
@@ -75,15 +90,8 @@ def read_range(clone: Path, revisions: str) -> tuple[Mail, ...]:
     if revisions.startswith("-"):
         raise OptionError(f"-Dseries: {revisions!r} is not a range of commits", "write CLONE@master..topic")
     find_commit(clone, "HEAD")  # with the user's configuration, which may refuse a clone of another user
-    # -c on the command line overrides the clone's configuration.
-    plain = [
-        *("-c", "safe.directory=*", "-c", "format.signOff=false", "-c", "format.subjectPrefix=PATCH"),
-        *("-c", "format.outputDirectory=", "-c", "format.coverLetter=false", "-c", "diff.noprefix=false"),
-        *("-c", "diff.mnemonicPrefix=false", "-c", "format.notes=false", "-c", "format.useAutoBase=false"),
-    ]
-    isolated = {"GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_NOSYSTEM": "1"}
-    count = (*plain, "rev-list", "--merges", "--count", "--end-of-options", revisions)
-    merges = run_git(clone, *count, env=isolated, error=failed).output.strip()
+    count = (*_PLAIN, "rev-list", "--merges", "--count", "--end-of-options", revisions)
+    merges = run_git(clone, *count, env=_ISOLATED, error=failed).output.strip()
     if merges != "0":
         raise OptionError(
             f"-Dseries: {revisions} of {clone.name} has {merges} merge commits, and a series has none",
@@ -92,10 +100,15 @@ def read_range(clone: Path, revisions: str) -> tuple[Mail, ...]:
     with tempfile.TemporaryDirectory() as folder:
         run_git(
             clone,
-            *(*plain, "format-patch", f"--output-directory={folder}", "--numbered", "--always", "--binary"),
-            *("--full-index", "--no-ext-diff", "--no-textconv", "--no-color", "--no-attach"),
-            *("--unified=3", "--find-renames", "--no-thread", "--end-of-options", revisions),
-            env=isolated,
+            *(
+                *_PLAIN,
+                "format-patch",
+                f"--output-directory={folder}",
+                *_FORMAT,
+                "--end-of-options",
+                revisions,
+            ),
+            env=_ISOLATED,
             error=failed,
         )
         return tuple(read_mail(path.read_bytes(), path.name) for path in sorted(Path(folder).iterdir()))

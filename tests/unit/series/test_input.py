@@ -11,8 +11,9 @@ from harness.series import read_input, series_of, series_sha256
 from harness.series.input import range_series, required_input
 from harness.series.mail import read_mail
 from harness.series.metadata import SeriesFile
+from harness.series.ranges import read_range
 from harness.series.series import series_digest
-from tests.unit.repositories import git
+from tests.unit.repositories import git, make_repository, write_files
 from tests.unit.series.mails import DIFF, mbox, patch
 
 COVER = patch("[PATCH 0/2] count", ident="0@example.org", diff="", message="Cover.")
@@ -392,6 +393,38 @@ def test_range_is_formatted_without_the_users_and_the_clones_configuration(
         stream.write(HOSTILE)
     monkeypatch.chdir(tmp_path)
     assert read_input(layout, "clone@main..topic").mails == plain.mails
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "core.attributesFile=attributes",
+        "diff.algorithm=patience",
+        "diff.interHunkContext=20",
+        "diff.orderFile=order",
+        "diff.suppressBlankEmpty=true",
+        "format.cc=a@example.org",
+        "format.encodeEmailHeaders=false",
+        "format.from=Me <me@example.org>",
+        "format.headers=X-Mine: 1",
+        "format.signature=mine",
+        "format.signatureFile=order",
+        "format.to=a@example.org",
+        "i18n.logOutputEncoding=latin1",
+    ],
+)
+def test_format_of_a_range_does_not_depend_on_a_setting_of_the_clone(tmp_path, monkeypatch, setting):
+    lines = "one\n\n three\n" * 9
+    clone = make_repository(
+        tmp_path, {"a/f": lines, "b": "1\n\n\n2\n", "attributes": "* binary\n", "order": "b\n"}
+    )
+    changed = lines.replace("three", "3", 1)
+    write_files(clone, {"a/f": f"3{changed[:-7]}3\n", "b": "2\n\n\n1\n"})
+    git(clone, "commit", "-aqm", "a: \u00e4ndere", "--author=J\u00fcrgen <j@example.org>")
+    monkeypatch.chdir(clone)
+    plain = read_range(clone, "HEAD~1..HEAD")
+    git(clone, "config", *setting.split("=", 1))
+    assert read_range(clone, "HEAD~1..HEAD") == plain
 
 
 def test_series_of_a_range_is_what_its_commits_change(layout, clone):
