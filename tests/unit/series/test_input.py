@@ -458,10 +458,11 @@ def test_required_series_of_the_same_mails_is_found_by_the_id_of_one(layout, tmp
 
 
 def test_range_with_a_merge_is_refused(layout, clone):
-    for text, source in ((f"{clone}@main..merged", ""), ("merged", str(clone))):
+    base = git(clone, "rev-parse", "main")
+    for text, source, onto in ((f"{clone}@main..merged", "", "main"), ("merged", str(clone), base)):
         with pytest.raises(OptionError, match="of clone has 1 merge commits") as error:
             read_input(layout, text, clone=source)
-        assert "git rebase" in error.value.remedy
+        assert f"(git rebase {onto})" in error.value.remedy
 
 
 def test_commits_of_a_range_are_known(layout, clone):
