@@ -10,6 +10,7 @@ from pathlib import Path
 
 from harness.errors import AuthoringError, TreeError
 from harness.layout import Layout
+from harness.process import shell_quote
 from harness.series import read_series_file
 from harness.tree.git import EMAIL, NAME, Git
 from harness.tree.tree import Tree, start_of
@@ -101,6 +102,7 @@ def make_workspace(layout: Layout, tree: Tree, name: str, commit: str) -> Worksp
         set_aside(workspace.path)  # a worktree of a tree that was created again; it may contain work
     workspace.path.parent.mkdir(parents=True, exist_ok=True)
     if bare.find(f"refs/heads/{workspace.branch}^{{commit}}"):
+        refuse_other_checkout(workspace)
         keep(workspace)
     bare.run(
         "worktree", "add", "--quiet", "--force", "--force", "-B", workspace.branch, workspace.path, commit
@@ -195,6 +197,18 @@ def refuse_unfinished(workspace: Workspace) -> None:
         )
 
 
+def refuse_other_checkout(workspace: Workspace) -> None:
+    """Raise AuthoringError if the branch is checked out elsewhere, as by a harness with the same trees."""
+    form = "--format=%(worktreepath)"
+    other = workspace.bare.read("for-each-ref", form, f"refs/heads/{workspace.branch}")
+    if other and Path(other).exists():
+        words = ("git", "-C", workspace.tree.path, "worktree", "remove", other)
+        raise AuthoringError(
+            f"branch {workspace.branch} of {workspace.tree.path} is checked out in {other}",
+            f"work on it there, or commit there and remove that checkout: {shell_quote(words)}",
+        )
+
+
 def keep(workspace: Workspace) -> str:
     """Create a ref for the current commits of the branch; return its name."""
     tip = workspace.tip
@@ -224,20 +238,6 @@ def is_saved(git: Git, name: str) -> bool:
         return True
     refs = (f"refs/harness/{name}/", "refs/tags/base", "refs/tags/pristine")
     return bool(git.read("for-each-ref", f"--points-at={tip[0]}", *refs))
-
-
-def unsaved(layout: Layout) -> tuple[str, ...]:
-    """Return the series, in all trees of this checkout, whose branch has commits that are in no patch."""
-    unsaved_names = []
-    for path in sorted(layout.trees.iterdir()) if layout.trees.is_dir() else ():
-        if not (path / "HEAD").is_file():
-            continue
-        git = Git(repository=path)
-        words = ("for-each-ref", "--format=%(refname:lstrip=3)", "refs/heads/series/")
-        listed = git.run(*words, check=False, merge_stderr=False)
-        names = listed.output.split() if listed.returncode == 0 else []  # damaged: no commits to lose
-        unsaved_names += [f"{name} on {path.name}" for name in names if not is_saved(git, name)]
-    return tuple(unsaved_names)
 
 
 def move(workspace: Workspace, commit: str) -> None:

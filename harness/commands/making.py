@@ -122,12 +122,13 @@ def clean(request: Request) -> int:
                 f"{folder} is outside the checkout, and may contain files that the harness did not create",
                 "remove it yourself, or run without QEMU_HARNESS_BUILD and QEMU_HARNESS_TREES",
             )
-    from harness.authoring.branch import unsaved
+    from harness.authoring.unsaved import unsaved
 
     if lost := unsaved(layout):
         raise AuthoringError(
-            f"the branch of series {lost[0]} has commits that are not in its patches and would be removed",
-            "save them with qemu-harness series refresh NAME, or drop them with git branch -D in its tree",
+            f"work would be lost: {lost[0]}",
+            "commit it and run `qemu-harness series refresh NAME`, or remove it there yourself",
+            details=lost[1:],
         )
     folders = [layout.build, layout.trees]
     if request.arguments.cache:

@@ -119,10 +119,11 @@ class Git:
         """Return whether ``commit`` is ``other`` or an ancestor of it."""
         return self.run("merge-base", "--is-ancestor", commit, other, check=False).returncode == 0
 
-    def changed(self) -> list[str]:
-        """Return the files that differ from HEAD, in the index or on disk, except untracked files."""
+    def changed(self, *, untracked: bool = False) -> list[str]:
+        """Return the files that differ from HEAD, in the index or on disk; new files if ``untracked``."""
         listed = self.run(
-            *("status", "--porcelain", "-z", "--untracked-files=no", "--no-renames"),
+            *("status", "--porcelain", "-z", "--no-renames"),
+            f"--untracked-files={'normal' if untracked else 'no'}",
             merge_stderr=False,
             env={"GIT_OPTIONAL_LOCKS": "1"},  # store the refreshed index, so the next status is faster
         )
@@ -135,7 +136,7 @@ class Git:
         lines = [line for line in ended.output.splitlines() if line.strip()]
         return TreeError(
             f"git failed in {self.at or self.repository}: {lines[-1] if lines else 'no reason given'}",
-            f"if it happens again, remove {self.repository} (the source is still in the cache) and run again",
+            f"run again; if it happens again, rename {self.repository}, which is then created again",
             details=(ended.command, *lines[-5:]),
         )
 

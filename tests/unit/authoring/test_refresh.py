@@ -1,17 +1,21 @@
 """Patches and commits: the file of an unchanged commit stays byte for byte the same."""
 
+import dataclasses
 import shutil
+import subprocess
+from pathlib import Path
 
 import pytest
 
-from harness.authoring.branch import unsaved
 from harness.authoring.create import import_series, new_series
 from harness.authoring.refresh import refresh
 from harness.authoring.split import split
 from harness.authoring.status import read_status
+from harness.authoring.unsaved import unsaved
 from harness.errors import AuthoringError, TreeError
 from harness.series import load_series, read_input
 from harness.tree import apply_series
+from harness.tree.checkout import MARKER, checkout_commit
 from tests.unit.authoring.conftest import change, edit, git, patch
 
 OTHER = """\
@@ -23,6 +27,7 @@ diff --git a/util/other.c b/util/other.c
 +int more;
 """
 RAW = "diff --git a/raw b/raw\nnew file mode 100644\n--- /dev/null\n+++ b/raw\n@@ -0,0 +1 @@\n+\udcff\n"
+COMMITS = "the branch of series mine on tiny has commits that are not in its patches"
 
 
 def bytes_of(folder):
@@ -192,7 +197,7 @@ def test_import_loses_no_work(layout, tree, folder, reporter):
     mine = git(place, "rev-parse", "HEAD").strip()
     with pytest.raises(AuthoringError, match="not in the patches"):
         import_series(layout, tree, "mine", None, reporter)
-    assert unsaved(layout) == ("mine on tiny",)
+    assert unsaved(layout) == (COMMITS,)
     import_series(layout, tree, "mine", None, reporter, discard=True)
     assert unsaved(layout) == ()
     assert git(place, "rev-parse", "HEAD").strip() != mine
@@ -204,12 +209,43 @@ def test_import_loses_no_work(layout, tree, folder, reporter):
     import_series(layout, tree, "mine", None, reporter)
     assert (place.with_name("src.old-1") / "util" / "note.txt").read_text() == "mine\n"
     git(place, "commit", "--quiet", "--amend", "-m", "os-posix: change number 2\n\nBetter.")
-    assert unsaved(layout) == ("mine on tiny",)
+    assert unsaved(layout) == (COMMITS,)
     (layout.trees / "damaged").mkdir()
     (layout.trees / "damaged" / "HEAD").write_text("x")
-    assert unsaved(layout) == ("mine on tiny",)
+    assert unsaved(layout) == (COMMITS,)
     refresh(made.workspace, folder, tree.pristine, reporter)
     assert unsaved(layout) == ()
+
+
+def test_each_kind_of_unsaved_work_is_found(layout, tree, folder, reporter):
+    place = import_series(layout, tree, "mine", None, reporter).workspace.path
+    built = checkout_commit(tree, "pristine", tree.pristine, layout, reporter).path
+    (built / "made-by-a-build").touch()
+    assert unsaved(layout) == ()
+    (place / "new.c").touch()
+    assert unsaved(layout) == (f"{place} has 1 files with uncommitted changes, such as new.c",)
+    git(place, "stash", "--quiet", "--include-untracked")
+    assert unsaved(layout) == (f"{tree.path} has commits that are in no patch: stash",)
+    git(place, "stash", "drop", "--quiet")
+    (built / "os-posix.c").write_text("mine\n")
+    assert unsaved(layout) == (f"{built} has 1 files with uncommitted changes, such as os-posix.c",)
+    index = git(built, "rev-parse", "--path-format=absolute", "--git-path", "index").strip()
+    Path(index).write_text("damaged")
+    assert unsaved(layout) == (f"{built} may have changes: git cannot read it",)
+    built.with_name(MARKER).touch()
+    assert unsaved(layout) == (), "a checkout that was stopped half-way"
+    git(place, "branch", "kept-1")
+    assert unsaved(layout) == (f"{tree.path} has commits that are in no patch: kept-1",)
+
+
+def test_branch_that_another_checkout_has_is_left_there(layout, tree, folder, reporter, tmp_path):
+    place = import_series(layout, tree, "mine", None, reporter).workspace.path
+    other = dataclasses.replace(layout, build=tmp_path / "other build")
+    with pytest.raises(AuthoringError, match=f"is checked out in {place}") as refused:
+        import_series(other, tree, "mine", None, reporter)
+    subprocess.run(refused.value.remedy.rpartition(": ")[2], shell=True, check=True)
+    assert not place.exists()
+    import_series(other, tree, "mine", None, reporter)
 
 
 def test_unfinished_rebase_and_empty_commits_are_refused(layout, tree, folder, reporter):

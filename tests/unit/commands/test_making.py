@@ -102,10 +102,10 @@ def test_clean_of_the_cache_removes_only_folders_of_the_harness(run, own):
 
 
 def test_clean_refuses_outside_folders_and_unsaved_commits(run, own, calls, tmp_path):
-    calls.spy("harness.authoring.branch.unsaved", lambda *_: ("mine",))
+    calls.spy("harness.authoring.unsaved.unsaved", lambda *_: ("mine",))
     run("clean").fails(AuthoringError, "mine")
     assert own.build.exists()
-    calls.spy("harness.authoring.branch.unsaved", lambda *_: ())
+    calls.spy("harness.authoring.unsaved.unsaved", lambda *_: ())
     object.__setattr__(own, "build", tmp_path / "outside")
     own.build.mkdir()
     run("clean").fails(OptionError)
