@@ -13,10 +13,11 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from harness import commands
 from harness.commands.request import Request
-from harness.errors import HarnessError, InterruptedRunError, StorageError, all_errors
+from harness.errors import HarnessError, InterruptedRunError, OptionError, StorageError, all_errors
 from harness.guard import guarded
 from harness.layout import SHIPPED, find_layout, shipped_files
 from harness.process import shell_quote
@@ -28,10 +29,17 @@ INTERNAL_ERROR = 70  # EX_SOFTWARE of sysexits(3)
 OPTIONS_HELP = "an option of meson_options.txt, such as -Dmemory=256M,1G; can be repeated"
 
 
+class Parser(argparse.ArgumentParser):
+    """A parser that reports errors as the harness does: a cause and a remedy."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(_report(OptionError(message, f"run `{self.prog} --help`")))
+
+
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     codes = "; ".join(f"{error.code} {error.summary}" for error in all_errors())
-    top = argparse.ArgumentParser(
+    top = Parser(
         prog="qemu-harness",
         description="Build and test harness for QEMU patch series.",
         epilog=f"exit codes: 0 success; {codes}",
@@ -140,7 +148,7 @@ def _report_errors(call: Callable[[], int]) -> int:
     except KeyboardInterrupt:
         return _report(
             InterruptedRunError(
-                "stopped by request", "run the same command again; it continues where it stopped"
+                "stopped by request", "run the same command again; what it has fetched and built is kept"
             )
         )
     except BrokenPipeError:

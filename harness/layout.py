@@ -130,10 +130,14 @@ def find_layout(root: Path | None = None) -> Layout:
 
     An installed harness gets a folder of its own for each QEMU clone that it is started in, in the user's
     state folder. ``QEMU_HARNESS_BUILD``, ``QEMU_HARNESS_TREES`` and ``QEMU_HARNESS_CACHE`` move build folder,
-    trees and cache (for a read-only checkout). Raises OptionError if ``root`` is no checkout, or the package
-    is incomplete.
+    trees and cache (for a read-only checkout). Raises OptionError if ``root`` is no checkout, the package
+    is incomplete, or the working folder is gone.
     """
-    here, files = Path.cwd(), shipped_files()
+    try:
+        here = Path.cwd()
+    except FileNotFoundError as error:
+        raise OptionError("the working folder was removed", "change to a folder that exists") from error
+    files = shipped_files()
     around = [root] if root else [here, *here.parents]
     checkout = next((folder.resolve() for folder in around if _is_checkout(folder)), None)
     clone = None

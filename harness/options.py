@@ -191,12 +191,12 @@ def parse_options(layout: Layout, words: Sequence[str]) -> Options:
     return options
 
 
-def parse_size(text: str) -> int:
-    """Parse a size such as ``256M`` or ``16G`` into MiB. Raises OptionError."""
+def parse_size(text: str, *, name: str = "-Dmemory") -> int:
+    """Parse a size such as ``256M`` or ``16G``, the value of ``name``, into MiB. Raises OptionError."""
     match = re.fullmatch(r"([1-9][0-9]{0,6})([MmGg])", text)
     if match is None:
         raise OptionError(
-            f"-Dmemory: {text!r} is not a size", "write a number with M or G, such as 256M or 16G"
+            f"{name}: {text!r} is not a size", "write a number with M or G, such as 256M or 16G"
         )
     return int(match[1]) * (1024 if match[2] in "Gg" else 1)
 
@@ -273,7 +273,7 @@ def _convert(option: Declared, text: str) -> Value:
             raise OptionError(f"-D{name}: {text!r} is not a boolean", "write true or false")
         return text == "true"
     if option.type == "integer":
-        if not re.fullmatch(r"[0-9]{1,9}", text):
+        if not re.fullmatch(r"-?[0-9]{1,99}", text):
             raise OptionError(f"-D{name}: {text!r} is not a number", "write an integer")
         number, low, high = int(text), option.minimum, option.maximum
         if (low is not None and number < low) or (high is not None and number > high):

@@ -117,7 +117,9 @@ def read_results(
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise StorageError(f"cannot read {path}: {error.strerror}", f"run {command} first") from error
+        missing = isinstance(error, FileNotFoundError)
+        remedy = f"run {command} first, or name another file" if missing else "check the file and its mode"
+        raise StorageError(f"cannot read {path}: {error.strerror}", remedy) from error
     try:
         schema = msgspec.json.decode(data, type=_Schema).schema
         if older and schema in older:

@@ -1,5 +1,8 @@
 """The command that puts QEMU under load: many guests ended at random, one large guest restarted."""
 
+import argparse
+import contextlib
+
 from harness.commands.guests import (
     BINARIES,
     NO_BUILD,
@@ -25,7 +28,7 @@ def load(request: Request) -> int:
 
     options, layout, reporter = request.options(), request.layout, request.reporter
     arguments = request.arguments
-    restart_mib = parse_size(arguments.restart_memory)
+    restart_mib = parse_size(arguments.restart_memory, name="--restart-memory")
     refuse_timing(options)
     refuse_other_hosts(options, "load runs")
     chosen = choose_subjects(request, options, build=not arguments.no_build, first_target=True)
@@ -55,18 +58,16 @@ def load(request: Request) -> int:
 
 def _minutes(text: str) -> float:
     """Parse minutes from 0 to a day, for argparse."""
-    value = float(text)
-    if not 0 <= value <= 24 * 60:
-        raise ValueError(text)
-    return value
+    most = 24 * 60
+    with contextlib.suppress(ValueError):
+        if 0 <= float(text) <= most:
+            return float(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to {most}")
 
 
 def _count(text: str) -> int:
     """Parse a non-negative integer, for argparse."""
-    value = int(text)
-    if value < 0:
-        raise ValueError(text)
-    return value
+    return number(text, least=0)
 
 
 LOAD: tuple[Argument, ...] = (

@@ -109,7 +109,7 @@ def which(request: Request) -> int:
     target, host = request.arguments.target, request.arguments.host
     check_choice("hosts", [host], HOSTS, where="the harness")
     where = {"host": host, "profile": options.profile, "devices": options.devices}
-    say(find_binary(request.layout, tree, label, target, **where))
+    say(find_binary(request.layout, tree, label, target, **where, given=options.given))
     return 0
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import re
 import sys
 from dataclasses import dataclass
 from typing import Any
@@ -59,9 +60,11 @@ def say(text: object) -> None:
     Output(soft_wrap=True).print(str(text))
 
 
-def number(text: str) -> int:
-    """Parse a positive integer, for argparse."""
-    value = int(text)
-    if value < 1:
-        raise ValueError(text)
-    return value
+MOST = 999_999_999
+
+
+def number(text: str, *, least: int = 1) -> int:
+    """Parse an integer from ``least`` to MOST, for argparse."""
+    if not (re.fullmatch("[0-9]{1,9}", text) and int(text) >= least):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from {least} to {MOST}")
+    return int(text)

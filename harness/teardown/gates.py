@@ -67,7 +67,7 @@ def read_gates(name: str, root: Path) -> Gates:
         gates = msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), Gates)
         for gate in gates.gate:
             if gate.size not in ("every", "largest"):
-                parse_size(gate.size)
+                parse_size(gate.size, name=f"-Dgate: {gate.name}")
             if gate.metric and gate.kind not in ("ratio", "verdict"):
                 raise OptionError(
                     f"-Dgate: {gate.name}: kind {gate.kind} is for latencies only", "use ratio or verdict"

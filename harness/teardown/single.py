@@ -54,7 +54,8 @@ def single_guest(
     Its binary is the build of ``variant`` in the folder ``label`` of the tree named ``tree``. Raises
     NothingBuiltError, GuestError (it does not start, or does not fit into memory), FetchError.
     """
-    binary = find_binary(layout, tree, label, target, profile=options.profile, devices=options.devices)
+    kind = {"profile": options.profile, "devices": options.devices}
+    binary = find_binary(layout, tree, label, target, **kind, given=options.given)
     payload, memory_mib = options.payload[0], options.memory_mib[0]
     words = teardown_arguments(layout.build_root(tree, label) / "src")
     subject = Subject(variant=variant, target=target, path=str(binary), options=words)

@@ -60,7 +60,17 @@ def harness(environment, *words, module="harness"):
         (("tree", "-Dmemory=400000G"), 2, "cannot fit into this machine"),
         (("fetch", "-Dsource=/does/not/exist"), None, "/does/not/exist"),
         (("which", "base", "x86_64-softmmu"), 15, "nox -s build"),
-        (("which", "base", "s390x-softmmu", "s390x"), 15, "nox -s build -- -Dhosts=s390x"),
+        (
+            ("which", "base", "s390x-softmmu", "s390x", "-Dpin=5.2"),
+            15,
+            "nox -s build -- -Dpin=5.2 -Dvariants=base -Dtargets=s390x-softmmu -Dhosts=s390x",
+        ),
+        (
+            ("guest", "pristine", "x86_64-softmmu", "-Dpin=10.2"),
+            15,
+            "nox -s build -- -Dpin=10.2 -Dvariants=pristine -Dtargets=x86_64-softmmu",
+        ),
+        (("load", "--restart-memory", "x"), 2, "--restart-memory: 'x' is not a size"),
         (("teardown", "-Dhosts=aarch64"), 2, "can build for this host, but not emulate it"),
         (("which", "base", "s390x-softmmu", "s39x"), 2, "did you mean s390x"),
         (("guest", "base", "x86_64-softmmu"), 15, "nox -s build"),
@@ -110,6 +120,35 @@ def test_help_lists_stages_and_exit_codes(capsys):
         assert name in text
     for error in all_errors():
         assert f"{error.code} {error.summary}" in text
+
+
+@pytest.mark.parametrize(
+    ("words", "cause"),
+    [
+        ((), "the following arguments are required: STAGE"),
+        (("bild",), "invalid choice: 'bild'"),
+        (("build", "-D"), "argument -D: expected one argument"),
+        (("load", "--minutes", "nan"), "argument --minutes: 'nan' is not a number from 0 to 1440"),
+        (("cycles", "--only", "0"), "argument --only: '0' is not a number from 1 to "),
+        (("which", "base"), "the following arguments are required: target"),
+    ],
+)
+def test_wrong_arguments_have_cause_and_remedy_too(capsys, words, cause):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(words)
+    assert ended.value.code == 2
+    error, remedy = capsys.readouterr().err.splitlines()
+    assert error.startswith("error: ")
+    assert cause in error
+    assert re.fullmatch("remedy: run `qemu-harness (\\w+ )?--help`", remedy)
+
+
+def test_removed_working_folder_is_named(monkeypatch, tmp_path, capsys):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert cli.main(["which", "base", "x86_64-softmmu"]) == 2
+    assert capsys.readouterr().err.startswith("error: the working folder was removed\nremedy: ")
 
 
 @pytest.mark.slow

@@ -53,9 +53,12 @@ def test_sanitized_build_has_a_separate_folder(layout, checkout):
     found = find_binary(layout, "7.2", "base", X86[0], profile="sanitize")
     assert found == special.binaries[0].file
     found.unlink()
+    given = ("-Dsource=a b", "-Dprofile=sanitize", "-Dvariants=pristine", "-Dtargets=arm-softmmu")
     with pytest.raises(NothingBuiltError, match="does not exist") as caught:
-        find_binary(layout, "7.2", "base", X86[0], profile="sanitize")
-    assert caught.value.remedy == "run: nox -s build -- -Dprofile=sanitize"
+        find_binary(layout, "7.2", "base", X86[0], profile="sanitize", given=given)
+    assert caught.value.remedy == (
+        "run: nox -s build -- '-Dsource=a b' -Dprofile=sanitize -Dvariants=base -Dtargets=x86_64-softmmu"
+    )
     assert find_binary(layout, "7.2", "base", X86[0]) == plain.binaries[0].file
 
 
@@ -294,7 +297,9 @@ def test_missing_binary_error_contains_the_build_command(layout):
     build_it(make_checkout(layout), layout, targets=X86)
     with pytest.raises(NothingBuiltError) as caught:
         find_binary(layout, "7.2", "base", "s390x-softmmu")
-    assert "nox -s build -- -Dtargets=x86_64-softmmu,s390x-softmmu" in caught.value.remedy
+    assert caught.value.remedy == (
+        "run: nox -s build -- -Dvariants=base -Dtargets=x86_64-softmmu,s390x-softmmu"
+    )
 
 
 def test_unwritable_folder_is_a_storage_error(layout, checkout):
