@@ -211,7 +211,7 @@ def open_sandbox(layout: Layout, mode: str, reporter: Reporter) -> Iterator[Sand
             if mode == "bwrap":
                 raise MissingError(
                     f"bubblewrap does not work here: {reason}",
-                    "install the package bubblewrap and allow user namespaces, or pass -Disolation=none",
+                    "install the package bubblewrap, and allow user namespaces",
                 )
             reporter.warn(f"the code of the series runs without a sandbox: {reason}")
             yield NO_SANDBOX

@@ -54,6 +54,11 @@ def reroll(folder: Path, outgoing: Path) -> Rerolled:
     metadata = read_series_file(folder)
     if metadata.version >= HIGHEST_VERSION:
         raise AuthoringError(f"{folder.name} has {metadata.version} versions", "start a new series")
+    if not patch_files(folder):
+        raise AuthoringError(
+            f"{folder} contains no patches to archive",
+            f"run: qemu-harness series refresh {folder.name}",
+        )
     kept, files = folder / FOLDER / f"v{metadata.version}", [*patch_files(folder), folder / FILE]
     if kept.exists():
         raise AuthoringError(

@@ -100,6 +100,10 @@ def ci(request: Request) -> int:
         raise OptionError(
             "--commits, --into and -Dci-runners= are for GitLab only", "run: qemu-harness ci gitlab"
         )
+    if arguments.harness and not arguments.into:
+        raise OptionError("--harness is for --into", "add --into CLONE, or omit it")
+    if arguments.into and arguments.commits:
+        raise OptionError("--commits excludes --into", "omit one of them")
     if arguments.into:
         if not arguments.harness:
             raise OptionError(

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from harness.commands.request import Argument, Output, Request, argument, say
 from harness.errors import AuthoringError, OptionError
-from harness.layout import Layout
+from harness.layout import Layout, safe_name
 from harness.options import Options
 
 if TYPE_CHECKING:
@@ -40,6 +40,9 @@ SERIES: tuple[Argument, ...] = (
     argument("--apply", action="store_true", help="tags: add the tags without a problem to the patches"),
 )
 
+OPTIONS = {"title": ("new", "split"), "discard": ("import",), "keep_tags": ("refresh",), "apply": ("tags",)}
+"""Options of ``series``, and the actions that they belong to."""
+
 
 def series(request: Request) -> int:
     """Maintain a series as patches and as commits: qemu-harness series status async-teardown."""
@@ -56,15 +59,30 @@ def series(request: Request) -> int:
         "declare": (_declare, 0, 0),
     }
     act, least, most = actions[arguments.action]
+    safe_name(arguments.name)
+    for option, of in OPTIONS.items():
+        if getattr(arguments, option) and arguments.action not in of:
+            raise OptionError(
+                f"--{option.replace('_', '-')} is for series {' and '.join(of)}",
+                "omit it here",
+            )
     if not least <= len(arguments.args) <= most:
         raise OptionError(
-            f"series {arguments.action} does not accept {len(arguments.args)} arguments after the name",
+            f"series {arguments.action} needs {_count(least, most)} after the name, "
+            f"not {len(arguments.args)}",
             "run `qemu-harness series --help`",
         )
     if arguments.action == "status":
         return act(request, arguments.name, arguments.args)  # only reads, so it needs no lock
     with request.checkout():
         return act(request, arguments.name, arguments.args)
+
+
+def _count(least: int, most: int) -> str:
+    """Describe how many arguments an action accepts."""
+    if least == 0:
+        return "at most 1 argument" if most else "no arguments"
+    return "1 argument" if most == 1 else f"at least {least} arguments"
 
 
 def _options(request: Request) -> Options:

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from harness.commands.request import Argument, Output, Request, argument, say
 from harness.errors import AuthoringError, MissingError, OptionError
+from harness.jsonfile import storing
 from harness.options import check_choice
 
 if TYPE_CHECKING:
@@ -142,5 +143,6 @@ def clean(request: Request) -> int:
         for folder in folders:
             if folder.is_dir():
                 request.reporter.note(f"removing {folder}")
-                shutil.rmtree(folder)
+                with storing(f"remove {folder}"):
+                    shutil.rmtree(folder)
     return 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import re
+import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -84,8 +84,10 @@ def _watch(request: Request, names: list[str]) -> int:
     arguments, options = request.arguments, request.options()
     layout, reporter = request.layout, request.reporter
     _refuse(options)
-    if arguments.since and not re.fullmatch(r"(?:19|20)\d\d-(?:0\d|1[0-2])-[0-3]\d", arguments.since):
+    if arguments.since and not _is_day(arguments.since):
         raise OptionError(f"--since: {arguments.since!r} is no date", "write YYYY-MM-DD")
+    if not arguments.dispatch and (arguments.project or arguments.ref):
+        raise OptionError("--project and --ref are for --dispatch", "add --dispatch gitlab, or omit them")
     address = _address(arguments.site_url)
     inboxes = tuple(Path(name).expanduser().resolve() for name in names)
     for inbox in inboxes:
@@ -117,6 +119,15 @@ def _watch(request: Request, names: list[str]) -> int:
             watch(worker, plan, lambda: _site(store, folder / "site", address), dispatch)
             _print_status(store)
     return 0
+
+
+def _is_day(text: str) -> bool:
+    """Return whether ``text`` is a day of 1970 or later, as YYYY-MM-DD."""
+    try:
+        day = datetime.date.fromisoformat(text)
+    except ValueError:
+        return False
+    return day.isoformat() == text and day.year >= 1970
 
 
 def _site(store: Store, folder: Path, address: str) -> None:

@@ -87,9 +87,13 @@ class Store:
         try:
             yield
         except (sqlite3.Error, OSError) as error:
+            # SQLITE_CORRUPT and SQLITE_NOTADB have no class of their own.
+            is_damaged = type(error) is sqlite3.DatabaseError
             raise StorageError(
                 f"cannot read or write {self.path}: {error}",
-                "free some disk space and check the file's permissions; what was recorded is kept",
+                "restore that file, or rename it: the watch then starts again"
+                if is_damaged
+                else "free some disk space and check the file's permissions; what was recorded is kept",
             ) from error
 
     @contextlib.contextmanager

@@ -128,6 +128,10 @@ def test_reroll_archives_the_whole_version(layout, tree, folder, reporter, tmp_p
     (folder / "series.toml").write_text(text.replace("version = 2", "version = 1"))
     with pytest.raises(AuthoringError, match="version 1 is archived"):
         reroll(folder, outgoing)
+    for path in folder.glob("*.patch"):
+        path.unlink()
+    with pytest.raises(AuthoringError, match="no patches to archive"):
+        reroll(folder, outgoing)
 
 
 def test_invalid_tags_file_is_refused(folder):

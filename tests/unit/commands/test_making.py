@@ -8,7 +8,14 @@ from types import SimpleNamespace
 
 import pytest
 
-from harness.errors import AuthoringError, GuestError, MissingError, NothingBuiltError, OptionError
+from harness.errors import (
+    AuthoringError,
+    GuestError,
+    MissingError,
+    NothingBuiltError,
+    OptionError,
+    StorageError,
+)
 from harness.layout import Layout
 from harness.progress import Silent
 from tests.faults.standin import VERSIONS, release
@@ -110,6 +117,11 @@ def test_clean_refuses_outside_folders_and_unsaved_commits(run, own, calls, tmp_
     own.build.mkdir()
     run("clean").fails(OptionError)
     assert own.build.exists()
+
+
+def test_folder_that_cannot_be_removed_is_named(run, own, calls):
+    calls.spy("shutil.rmtree", lambda _: Path("no-such-file").stat())
+    run("clean").fails(StorageError, f"cannot remove {own.build}: ")
 
 
 # guest

@@ -261,6 +261,8 @@ def test_fork_gets_a_file_and_its_path_is_printed(run, calls, tmp_path):
         ("github", ("--into=x",), "GitLab only"),
         ("github", ("-Dci-runners=large:big",), "GitLab only"),
         ("gitlab", ("--into=x",), "--into needs --harness"),
+        ("gitlab", ("--harness=x",), "--harness is for --into"),
+        ("gitlab", ("--into=x", "--harness=x", "--commits"), "--commits excludes --into"),
     ],
 )
 def test_ci_refuses_what_the_forge_lacks(run, forge, words, cause):

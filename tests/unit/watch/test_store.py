@@ -69,8 +69,9 @@ def test_newer_schema_is_refused_and_left_alone(store):
 def test_damaged_file_is_an_error_with_a_remedy(tmp_path, data):
     path = tmp_path / "watch.sqlite"
     path.write_bytes(data)
-    with pytest.raises(StorageError, match="cannot read or write"):
+    with pytest.raises(StorageError, match="cannot read or write") as refused:
         Store(path)
+    assert refused.value.remedy.startswith("restore that file, or rename it")
 
 
 def test_interrupted_change_leaves_nothing(store):
