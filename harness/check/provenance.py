@@ -23,19 +23,24 @@ CHERRY = Rule(
 )
 RULES = (GENERATED, CHERRY)
 
+_PRODUCT = r"(?i:agent|ai|cli|code|desktop|flash|haiku|large|model|next|opus|pro|sonnet|ultra)\b"
+_SURNAME = rf"(?!-?\w*[ ](?!{_PRODUCT})[A-Z][a-z])"
+"""The difference between a person, such as Claude Martin, and a tool, such as Claude Code."""
+_START, _END = r"(?<![\w.@/-])", r"(?:(?![\w@/_-])|(?=-?\d|-(?:code|cli)\b))"
 _TOOLS = (
-    r"chat-?gpt|gpt-?\d[\w.]*|copilot|claude|gemini|codex|codeium|cursor|deepseek|llama|mistral|qwen|grok|"
-    r"anthropic|openai|\bllm\b|language model|\ba\.?i\.? (?:tool|assistant|agent|model)|generative ai"
+    rf"{_START}(?i:chat-?gpt|gpt-?\d[\w.]*|(?:github-)?copilot|codeium|deepseek|qwen|llms?(?!\w)|"
+    r"language model|a\.?i\.? (?:tool|assistant|agent|model)|generative ai)|(?i:anthropic|openai)|"
+    rf"{_START}(?:(?i:claude|gemini|codex|llama|mistral|grok)|Cursor){_END}{_SURNAME}"
 )
+"""``cursor`` in lower case is that of a display."""
 _TRAILER = re.compile(
-    rf"^(?:(?:Assisted|Generated|Created|Written|Co-developed|Co-authored|Authored|Suggested|Signed-off)-(?:by|with)"
-    rf"|Made-with|AI-[A-Za-z-]+): .*\b(?:{_TOOLS})|^(?:Generated-by|Assisted-by|AI-[A-Za-z-]+): ",
-    re.IGNORECASE,
+    r"^(?i:(?:Assisted|Generated|Created|Written|Co-developed|Co-authored|Authored|Suggested|Signed-off)-"
+    rf"(?:by|with)|Made-with|AI-[A-Za-z-]+): .*?(?:{_TOOLS}|{_START}cursor{_END})"
+    r"|^(?i:Generated-by|Assisted-by|AI-[A-Za-z-]+): "
 )
 _PROSE = re.compile(
-    rf"\b(?:written|generated|made|created|produced|authored|drafted)\b[^.\n]{{0,60}}?\b(?:by|with|using)\b"
-    rf"[^.\n]{{0,50}}?(?:{_TOOLS})",
-    re.IGNORECASE,
+    rf"\b(?i:written|generated|made|created|produced|authored|drafted)\b[^.\n]{{0,60}}?\b(?i:by|with|using)\b"
+    rf"[^.\n]{{0,50}}?(?:{_TOOLS})"
 )
 _DECLINES = re.compile(r"[^.]*\b(?:DECLINE|decline|not accept|must not)\b[^.]*\.")
 
