@@ -2,6 +2,7 @@
 
 import re
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from harness.errors import HarnessError, OptionError
@@ -27,12 +28,14 @@ _PLAIN = (
     *("-c", "diff.mnemonicPrefix=false", "-c", "format.notes=false", "-c", "format.useAutoBase=false"),
     *("-c", "diff.suppressBlankEmpty=false", "-c", "core.attributesFile=/dev/null"),
     *("-c", "i18n.logOutputEncoding=UTF-8"),
+    *("-c", "format.noprefix=false", "-c", "format.mboxrd=false"),  # git 2.41
+    *("-c", "diff.srcPrefix=a/", "-c", "diff.dstPrefix=b/"),  # git 2.45
 )
 _FORMAT = (
     *("--numbered", "--always", "--binary", "--full-index", "--no-ext-diff", "--no-textconv", "--no-color"),
     *("--no-attach", "--no-thread", "--no-add-header", "--no-from", "--signature=git"),
     *("--encode-email-headers", "--unified=3", "--inter-hunk-context=0", "--diff-algorithm=default"),
-    *("--find-renames", "-O/dev/null"),
+    *("--find-renames", "--submodule=short", "-O/dev/null"),
 )
 
 
@@ -111,4 +114,21 @@ def read_range(clone: Path, revisions: str) -> tuple[Mail, ...]:
             env=_ISOLATED,
             error=failed,
         )
-        return tuple(read_mail(path.read_bytes(), path.name) for path in sorted(Path(folder).iterdir()))
+        files = sorted(Path(folder).iterdir())
+        words = (*_PLAIN, "log", "-z", "--reverse", "--no-show-signature", "--format=%b", "--encoding=UTF-8")
+        logged = run_git(clone, *words, "--end-of-options", revisions, env=_ISOLATED, error=failed).output
+        bodies = logged.removesuffix("\0").split("\0") if files else []
+        return tuple(
+            _commit_mail(path.read_bytes(), path.name, body) for path, body in zip(files, bodies, strict=True)
+        )
+
+
+def _commit_mail(data: bytes, origin: str, message: str) -> Mail:
+    """Read a commit as a mail. Lines of its message that would divide a mail (``---``) divide nothing."""
+    mail = read_mail(data, origin)
+    head, _, body = data.partition(b"\n\n")
+    text = message.strip("\n").encode("utf-8", "surrogateescape")
+    if mail.message == message.strip() or not body.startswith(text):
+        return mail
+    rest = read_mail(head + b"\n\n" + body[len(text) :], origin)
+    return replace(rest, data=mail.data, message=message.strip())

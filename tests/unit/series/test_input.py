@@ -427,6 +427,28 @@ def test_format_of_a_range_does_not_depend_on_a_setting_of_the_clone(tmp_path, m
     assert read_range(clone, "HEAD~1..HEAD") == plain
 
 
+@pytest.mark.parametrize(
+    "message",
+    [
+        "Text.\n---\nMore.",
+        "Text.\ndiff --git a/x b/x\n--- a/x\n+++ b/x\n@@ -1 +1 @@\n-a\n+b",
+        "Text.\ndiff -u shows it.\nIndex: a number",
+        "From: Rita <rita@example.org>\n\nText.",
+        "Subject: of this\n\nText.",
+        "Text.\n\n-- >8 --\nMore.",
+        "",
+    ],
+)
+def test_message_of_a_commit_is_read_whole(layout, clone, message):
+    before = read_input(layout, f"{clone}@main..topic").patches
+    tail = f"{message}\n\nSigned-off-by: A <a@example.org>" if message else ""
+    git(clone, "commit", "-q", "--amend", "--cleanup=verbatim", "-m", f"topic: two\n\n{tail}")
+    first, second = read_input(layout, f"{clone}@main..topic").patches
+    assert (second.message, first.message) == (tail, "")
+    assert (second.author, second.subject.title) == (before[1].author, "topic: two")
+    assert (second.changes, second.faults) == (before[1].changes, ())
+
+
 def test_series_of_a_range_is_what_its_commits_change(layout, clone):
     made = range_series(layout, "main..topic", str(clone))
     found = read_input(layout, "main..topic", clone=str(clone))
