@@ -122,6 +122,11 @@ def header_text(mail: email.message.Message, name: str, faults: list[Fault]) -> 
     value = next((value for key, value in mail.raw_items() if key.lower() == name.lower()), "")
     if not value.isascii():
         value = _raw_text(value.encode("utf-8", "surrogateescape"), charset_of(mail), name, faults)
+    return decoded_words(value, name, faults)
+
+
+def decoded_words(value: str, name: str, faults: list[Fault]) -> str:
+    """Return ``value`` of the header ``name`` on one line, with its encoded words (RFC 2047) as text."""
 
     def decoded(words: re.Match[str]) -> str:
         if len(words[0]) <= _LONGEST:

@@ -23,8 +23,8 @@ from harness.series.decode import (
     charset_of,
     coding_of,
     decode,
+    decoded_words,
     header_text,
-    one_line,
     part_text,
     without_raw_bytes,
 )
@@ -173,7 +173,7 @@ def mail_of(parsed: Parsed, origin: str, parts: Sequence[email.message.Message])
     sender = parse_address(header_text(mail, "From", faults))
     outer = parse_subject(subject)
     prose, notes, diff = _split(body, faults, outer)
-    prose, inner = _in_body(prose)
+    prose, inner = _in_body(prose, faults)
     author = parse_address(inner.get("from", "")) if "from" in inner else sender
     if not author.email:
         faults.append(Fault(kind="no-author", detail="it names no author"))
@@ -320,7 +320,7 @@ def _does_something(change: FileChange) -> bool:
     )
 
 
-def _in_body(text: str) -> tuple[str, dict[str, str]]:
+def _in_body(text: str, faults: list[Fault]) -> tuple[str, dict[str, str]]:
     """Remove ``From:``, ``Subject:`` and ``Date:`` lines from the top of a body (git-am(1), "DISCUSSION")."""
     found: dict[str, str] = {}
     text = _BY_GIT.sub("", text, count=1)
@@ -329,7 +329,7 @@ def _in_body(text: str) -> tuple[str, dict[str, str]]:
         key = line[1].lower()
         if key in found or (key == "from" and "@" not in line[2]):
             break
-        found[key] = one_line(line[2])
+        found[key] = decoded_words(line[2], line[1], faults)
         rest = rest[line.end() :]
     return (rest, found) if found else (text, {})
 

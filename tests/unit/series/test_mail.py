@@ -95,6 +95,9 @@ def test_headers_in_the_body_override_those_of_the_mail():
     assert (mail.author.email, mail.sender.email) == ("b@example.org", "a@example.org")
     assert mail.subject.title == "util: folded over lines"
     assert mail.message == "Text."
+    words = "From: =?utf-8?q?J=C3=B6rg?= <b@example.org>\nSubject: =?utf-8?b?dXRpbDogw7w=?=\n\nText."
+    coded = read_mail(patch(message=words), "x")
+    assert (coded.author.name, coded.subject.title) == ("J\u00f6rg", "util: \u00fc")
     kept = read_mail(patch(message="From: here on it counts.\n\nText."), "x")
     assert kept.message.startswith("From: here on")
 
