@@ -30,7 +30,8 @@ _HEADERS = re.compile(rb"\s*(?:From .*\n)?((?:[A-Za-z][A-Za-z0-9-]*:.*\n(?:[ \t]
 _BY_GIT = re.compile(rb"From [0-9a-f]{40,64} Mon Sep 17 00:00:00 2001\r?\n")
 _SUBJECT = re.compile(rb"^(?:From|Subject):", re.MULTILINE | re.IGNORECASE)
 _FORWARDED = re.compile(
-    rb"^(?:-{2,} ?(?:Begin )?Forwarded message ?-{2,}|Begin forwarded message:)\s*\n",
+    rb"^(?:-{2,}[ \t]*(?:(?:Begin|Start of) )?Forwarded message(?: from .{0,300}?)?[ \t]*-{2,}|"
+    rb"Begin forwarded message:)\s*\n",
     re.MULTILINE | re.IGNORECASE,
 )
 

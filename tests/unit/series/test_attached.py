@@ -215,6 +215,9 @@ def test_digest_is_its_mails():
         "---------- Forwarded message ---------",
         "-------- Forwarded Message --------",
         "--- begin forwarded message ---",
+        "----- Forwarded message from I <i@e.org> -----\n",
+        "----------  Forwarded Message  ----------\n",
+        "-------------------- Start of forwarded message --------------------",
         "Begin forwarded message:\n",
     ],
 )
