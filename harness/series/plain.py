@@ -11,7 +11,8 @@ from harness.series.patch import HUNK, number
 _NONE = "/dev/null"
 _SKIPPED = ("Index: ", "=" * 20, "diff -", "RCS file: ", "retrieving revision ")
 """Lines above the names of a file that diff -r, svn and cvs write."""
-_EPOCH = re.compile(r"\t(?:1970-01-01 0[0-9]:00:00|Thu Jan +1 0\d:00:00 1970)")
+_EPOCH = re.compile(r"\t(?:1970-01-01 0[0-9]:00:00(?:\.0+)?\s*$|Thu Jan +1 0\d:00:00 1970)")
+_ZONED = re.compile(r"\t(1969-12-31|1970-01-01) (\d\d):(\d\d):00(?:\.0+)? ([+-]\d\d):?(\d\d)")
 
 
 def git_diff(text: str) -> tuple[str, bool]:
@@ -141,9 +142,18 @@ def _named(side: str, line: str) -> str:
     """Convert ``--- dir.orig/file<TAB>date`` to ``a/file``."""
     name = line[4:]
     path = _path(name)
-    if _EPOCH.search(name) or path == _NONE:
+    if _is_oldest(name) or path == _NONE:
         return _NONE
     return path if path.startswith('"') else f"{side}{path.partition('/')[2] or path}"
+
+
+def _is_oldest(name: str) -> bool:
+    """Return whether diff -N wrote the time 0, in its time zone, for a file that does not exist."""
+    if found := _ZONED.search(name):
+        day = -24 * 60 if found[1] == "1969-12-31" else 0
+        ahead = int(found[4]) * 60 + int(f"{found[4][0]}{found[5]}")
+        return day + int(found[2]) * 60 + int(found[3]) == ahead
+    return _EPOCH.search(name) is not None
 
 
 def _path(name: str) -> str:

@@ -152,8 +152,25 @@ def test_older_file_with_another_name_is_changed_in_place(old, new, path):
     assert (change.old, change.new, changed) == (path, path, True)
 
 
-@pytest.mark.parametrize("date", ["1970-01-01 00:00:00.0 +0000", "Thu Jan  1 00:00:00 1970"])
+@pytest.mark.parametrize(
+    "date",
+    [
+        "1970-01-01 00:00:00.0 +0000",
+        "1970-01-01 05:30:00 +0530",
+        "1969-12-31 19:00:00.000000000 -0500",
+        "1969-12-31 20:30:00 -03:30",
+        "1970-01-01 00:00:00",
+        "Thu Jan  1 00:00:00 1970",
+    ],
+)
 def test_file_with_the_oldest_date_is_absent(date):
     gone, _ = git_diff(f"--- a/x.c\t2020-01-01\n+++ b/x.c\t{date}\n@@ -1 +0,0 @@\n-a\n")
     (change,) = scan_changes(gone)
     assert (change.old, change.new) == ("x.c", "")
+
+
+@pytest.mark.parametrize("date", ["1970-01-01 01:00:00 +0000", "1969-12-31 19:00:00 -0600"])
+def test_file_with_another_date_is_present(date):
+    kept, _ = git_diff(f"--- a/x.c\t{date}\n+++ b/x.c\t2020-01-01\n@@ -1 +1 @@\n-a\n+b\n")
+    (change,) = scan_changes(kept)
+    assert (change.old, change.new) == ("x.c", "x.c")
