@@ -62,7 +62,7 @@ def parts_of(mails: Sequence[Mail], names: Names) -> list[Mail]:
 
 
 def _quotes(mails: Sequence[Mail], names: Names) -> set[int]:
-    """Return the ids of replies of other people that contain the patch without quote marks."""
+    """Return the ids of replies that contain the patch without quote marks: of others, or without a tag."""
     alike: dict[object, list[Mail]] = defaultdict(list)
     for mail in mails:
         alike[mail.subject.tag, mail.subject.number].append(mail)
@@ -81,6 +81,15 @@ def _quotes(mails: Sequence[Mail], names: Names) -> set[int]:
                 changes.get(id(above)) == changes[id(mail)] and not above.sender.is_same(mail.sender)
                 for above in names.above(mail)
             )
+        }
+    untagged = [mail for mail in mails if mail.diff and not mail.subject.kind]
+    if untagged:  # "Antw.: [PATCH] …" in the language of some mail program
+        numbers = {}
+        changes = {id(mail): numbers.setdefault(mail.changes, len(numbers)) for mail in mails if mail.diff}
+        found |= {
+            id(mail)
+            for mail in untagged
+            if any(changes.get(id(above)) == changes[id(mail)] for above in names.above(mail))
         }
     return found
 

@@ -12,11 +12,14 @@ from functools import cached_property
 from typing import NamedTuple
 
 _NUMBER = r"\s*(?:\[\d+\]|\(\d+\)|\^\d+)?\s*[:\uff1a]\s*"
-_REPLY = re.compile(rf"(?:re|aw|antw){_NUMBER}", re.IGNORECASE)
+_REPLY = re.compile(
+    rf"(?:re|aw|antw){_NUMBER}|(?:antwort|sv|vs|回复|回覆|答复|答覆){_NUMBER}(?=\[)", re.IGNORECASE
+)
+"""Those of more languages only before a tag: ``vs: one`` may be a subsystem."""
 _FORWARD = re.compile(rf"(?:fwd?|wg){_NUMBER}", re.IGNORECASE)
-_GROUP = re.compile(r"\[([^\]]*)\]\s*")
+_GROUP = re.compile(r"\[([^\]]*)\][\s:]*")
 _KIND = re.compile(r"(?:^|[\s_/-])(PATCH|PULL|RFC)(?=$|[\s\d_/-])|^(PATCH|PULL|RFC)", re.IGNORECASE)
-_VERSION = re.compile(r"(?:^|(?<=[\s-])|(?<=PATCH)|(?<=PULL)|(?<=RFC))v(\d{1,3})(?=$|[\s.])", re.IGNORECASE)
+_VERSION = re.compile(r"(?:^|(?<=[\s_-])|(?<=PATCH)|(?<=PULL)|(?<=RFC))v(\d{1,3})(?=$|[\s.])", re.IGNORECASE)
 _COUNT = re.compile(r"(?:^|(?<=[\sA-Z#(-]))(\d{1,4})(?:\s*/\s*|\s+of\s+)(\d{1,4})(?=$|[\s)])", re.IGNORECASE)
 _KNOWN = re.compile(r"(?:GIT|PATCH|PULL|RFC|RESEND|[vV]\d+)?")
 

@@ -552,6 +552,13 @@ def test_reply_that_contains_the_patch_without_marks_is_a_reply():
     version = newest([*series(), again])
     assert [one.sender.name for one in version.patches] == ["Ann", "Ann"]
     assert (version.duplicates, trailers(version)) == ((), [[], [TAG]])
+    for sender in (ANN, RITA):  # whose mail program has another word for Re:
+        again = mail("Antwoord: [PATCH 2/2] p2", "r", "p0", "p2", diff=DIFF, sender=sender, text=original)
+        again = again.replace(b"util/a.c", b"p2.c")
+        version = newest([*series(), again])
+        assert (len(version.patches), version.notes, trailers(version)) == (2, (), [[], [TAG]])
+    other = mail("Antwoord: [PATCH 2/2] p2", "r", "p0", "p2", diff=DIFF, text=original)
+    assert len(newest([*series(), other]).notes) == 1
     for other in (
         mail("[PATCH 2/2] p2", "r", "p0", "p2", text=original),
         mail("[PATCH 2/2] p2", "r", "p0", "p2", sender=RITA, diff=DIFF),

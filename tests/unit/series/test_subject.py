@@ -32,6 +32,7 @@ from harness.series.subject import parse_subject
         ("[PATCH1/2]", 1, 1, 2, ()),
         ("[patch V2 1/2]", 2, 1, 2, ("patch",)),
         ("[Patchv2 1/2]", 2, 1, 2, ("Patchv2",)),
+        ("[PATCH_v2 1/2]", 2, 1, 2, ("PATCH_v2",)),
         ("[PATCH v2.1 1/2]", 2, 1, 2, ("v2.1",)),
         ("[PATCH v999 1/2]", 999, 1, 2, ()),
         ("[PATCH 1/2 v2 RESEND]", 2, 1, 2, ()),
@@ -69,6 +70,8 @@ def test_other_brackets_are_part_of_the_title(text, title):
 def test_brackets_after_the_tag_are_part_of_the_title():
     assert parse_subject("[PATCH 1/2] [tiny] hw: one").title == "[tiny] hw: one"
     assert parse_subject("[Foo] [PATCH 1/2][tiny]hw: one").title == "[tiny]hw: one"
+    assert parse_subject("[PATCH 1/2]: hw: one").title == "hw: one"
+    assert parse_subject("[tiny]: hw: one").title == "[tiny]: hw: one"
 
 
 @pytest.mark.parametrize(
@@ -98,6 +101,9 @@ def test_kind_may_be_in_any_bracket(tag, kind, rfc):
         ("Fwd: [PATCH 1/2] hw: one", "hw: one", "PATCH", True),
         ("FW: Re: [PATCH 1/2] hw: one", "hw: one", "PATCH", True),
         ("Re: WG: [PATCH 1/2] hw: one", "hw: one", "PATCH", True),
+        ("SV: [PATCH 1/2] hw: one", "hw: one", "PATCH", False),
+        ("Antwort: [PATCH 1/2] hw: one", "hw: one", "PATCH", False),
+        ("回复\uff1a[PATCH 1/2] hw: one", "hw: one", "PATCH", False),
         ("Re: hw: one", "hw: one", "", False),
         ("Fwd: Re: [tiny] hw: one", "[tiny] hw: one", "", True),
         ("[tiny] Re: hw: one", "hw: one", "", False),
@@ -110,7 +116,9 @@ def test_replies_and_forwarded_mails_are_marked(text, title, kind, forwarded):
     assert not found.is_cover
 
 
-@pytest.mark.parametrize("text", ["[PATCH] fw: one", "[PATCH 1/2] wg: one", "read: one", "fwd_cfg: one"])
+@pytest.mark.parametrize(
+    "text", ["[PATCH] fw: one", "[PATCH 1/2] wg: one", "read: one", "fwd_cfg: one", "vs: one"]
+)
 def test_subsystem_is_no_mark_of_a_reply(text):
     found = parse_subject(text)
     assert not found.reply
