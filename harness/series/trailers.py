@@ -21,6 +21,8 @@ GIVEN = re.compile(
 _REPLIED = re.compile(r"^([A-Za-z]+(?:-[A-Za-z]+)+)\s*:\s*(\S.*)$")
 _NEXT = re.compile(r"(?<=[^\s>]>)[\s,;]+(?=[A-Za-z]+(?:-[A-Za-z]+)*-by\s*:)", re.IGNORECASE)
 _NAK = re.compile(r"^(?:NAC?K(?:ed|ED)?|Nack(?:ed)?|Nak)(?![\w-])")
+_OPEN = re.compile(r"[^>].{49,}(?<![.!?:>\s])\s*$")
+"""A long line that the next one goes on with: its NAK may be that of a bus."""
 _PERSON = re.compile(r"-by\s*:", re.IGNORECASE)
 _ADDRESS = re.compile(r"[^<>:@|]*<[^<>@\s]*@[^<>@\s]+(?:<mailto:[^<>]*>)?>\s*$")
 _NAME = re.compile(r"\s+[^\s<>:@|][^<>:@|]*$")
@@ -90,10 +92,12 @@ def reply_trailers(reply: Mail) -> Iterator[Trailer]:
 
 def objections(reply: Mail) -> Iterator[str]:
     """Yield the lines of a reply that object to the patch: ``NACK`` and ``Nacked-by:``."""
+    above = ""
     for line in _joined(_own_text(reply).splitlines()):
         found = _REPLIED.match(line)
-        if _NAK.match(line) or (found and found[1].lower() in OBJECTIONS):
+        if (_NAK.match(line) and not _OPEN.match(above)) or (found and found[1].lower() in OBJECTIONS):
             yield line.strip()
+        above = line
 
 
 def _own_text(reply: Mail) -> str:

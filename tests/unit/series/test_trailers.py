@@ -157,6 +157,14 @@ def test_other_words_are_no_objection(line):
     assert against(line) == []
 
 
+def test_word_in_the_middle_of_a_sentence_is_no_objection():
+    text = "The endpoint answers each of these transfers with a"
+    assert against(f"{text}\nNAK, so the driver waits.") == []
+    assert against(f"{text} stall.\nNAK, so the driver waits.") == ["NAK, so the driver waits."]
+    assert against(f"> {text}\nNAK") == ["NAK"]
+    assert against("Hi Ann,\nNAK") == ["NAK"]
+
+
 def test_wrapped_objection_is_one_line():
     assert against("Nacked-by: Rita Reader\n<rita@example.org>") == [f"Nacked-by: {RITA}"]
 
