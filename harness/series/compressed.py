@@ -2,6 +2,7 @@
 
 import bz2
 import lzma
+import re
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -48,6 +49,10 @@ def unpack(data: bytes, origin: str) -> bytes:
     archive = "tar" if data[257:262] == b"ustar" else "zip" if data.startswith(b"PK\3\4") else ""
     if archive:
         raise OptionError(f"{origin} is a {archive} archive", "unpack it, and pass the folder to -Dseries=")
+    if re.match(rb"# v\d git bundle\n", data):
+        raise OptionError(
+            f"{origin} is a git bundle", "fetch it in a clone (git fetch FILE REF), and pass the range"
+        )
     if len(data) > LIMIT:
         raise OptionError(
             f"{origin} is larger than {LIMIT // 1024**2} MiB", "reduce it to the mails of the series"

@@ -115,6 +115,11 @@ def test_archive_is_refused(data, kind):
             unpack(packed, "x")
 
 
+def test_bundle_is_refused():
+    with pytest.raises(OptionError, match=r"^x is a git bundle"):
+        unpack(b"# v2 git bundle\n-0123 hw: one\n", "x")
+
+
 @pytest.mark.parametrize("data", [b"", b"BZ", b"\x1f", b"PK\x03", b"plain\n", b"\xfd7zX"])
 def test_other_data_is_unchanged(data):
     assert unpack(data, "x") == data
