@@ -19,7 +19,7 @@ CLIENTS: tuple[Argument, ...] = (
         "--clients",
         default="libvirt,libvirt-cgroup,qmp,cgroup,shell,timeout,bwrap",
         metavar="LIST",
-        help="clients to measure, such as libvirt,cgroup (default: all)",
+        help="clients to measure, such as libvirt,cgroup (default: all but fence)",
     ),
 )
 PACKAGED = {"libvirt", "libvirt-cgroup", "bwrap"}

@@ -43,6 +43,8 @@ class Request:
 
 WIDTH = 120
 """Width of a table in a file or pipe, in columns: wide enough for all figures."""
+NARROWEST = 72
+"""Least width of a table, that of report.md. A narrower terminal wraps its lines; rich would drop figures."""
 
 
 class Output(LiteralConsole):
@@ -50,6 +52,7 @@ class Output(LiteralConsole):
 
     def __init__(self, *, soft_wrap: bool = False) -> None:
         super().__init__(soft_wrap=soft_wrap, width=None if sys.stdout.isatty() else WIDTH)
+        self.width = max(self.width, NARROWEST)
 
     def on_broken_pipe(self) -> None:
         raise  # noqa: PLE0704 - rich calls this while it handles the BrokenPipeError

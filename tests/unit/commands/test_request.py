@@ -3,6 +3,8 @@
 import argparse
 import io
 
+from rich.table import Table
+
 from harness.commands.request import WIDTH, Output, Request, say
 from harness.progress import Silent
 
@@ -16,12 +18,12 @@ class Terminal(io.StringIO):
         return True
 
 
-def at_terminal(monkeypatch):
-    """Make standard output a terminal of 50 columns that shows colours."""
+def at_terminal(monkeypatch, columns=80):
+    """Make standard output a terminal that shows colours."""
     for name in ("NO_COLOR", "TTY_COMPATIBLE", "FORCE_COLOR"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("TERM", "xterm-256color")
-    monkeypatch.setenv("COLUMNS", "50")
+    monkeypatch.setenv("COLUMNS", str(columns))
     made = Terminal()
     monkeypatch.setattr("sys.stdout", made)
     return made
@@ -53,8 +55,19 @@ def test_lines_have_no_colours_and_line_ends_of_their_own_at_a_terminal(monkeypa
 def test_table_is_as_wide_as_the_terminal(monkeypatch):
     terminal = at_terminal(monkeypatch)
     Output().print(LONG)
-    assert [line.split() for line in terminal.getvalue().splitlines()] == [["word"] * 10] * 6
-    assert Output().width == 50
+    assert [line.split() for line in terminal.getvalue().splitlines()] == [["word"] * 16] * 3 + [
+        ["word"] * 12
+    ]
+    assert Output().width == 80
+
+
+def test_narrow_terminal_hides_no_figures(monkeypatch):
+    terminal = at_terminal(monkeypatch, columns=5)
+    table = Table("variant", "exit", "reclaim")
+    table.add_row("pristine+option", "0.51 ms", "1.03 s")
+    Output().print(table)
+    for text in ("pristine+option", "0.51 ms", "1.03 s"):
+        assert text in terminal.getvalue()
 
 
 def test_width_in_a_file_does_not_depend_on_the_environment(monkeypatch, capsys):
