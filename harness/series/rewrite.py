@@ -23,7 +23,7 @@ def mailbox_bytes(mail: Mail) -> bytes:
     from_line = _from_line(mail.author.name, mail.author.email or "unknown@localhost")
     subject = text if same and mail.subject.kind else f"[PATCH] {title or 'no subject'}"
     if not subject.isascii():
-        subject = email.header.Header(subject, "utf-8", maxlinelen=70, header_name="Subject").encode()
+        subject = email.header.Header(subject, header_name="Subject").encode()
     parts = [
         f"From: {from_line}",
         f"Date: {mail.date or 'Sat, 1 Jan 2000 00:00:00 +0000'}",

@@ -441,6 +441,13 @@ def test_long_subject_is_folded_for_git():
     assert max(map(len, written.partition(b"MIME-Version")[0].splitlines())) <= 78
 
 
+def test_bytes_of_a_diff_in_no_character_set_are_written_as_they_are():
+    data = patch("Re: [PATCH] util: a").replace(b"+int zwei;", b"+int zw\xe9i;")
+    written = mailbox_bytes(read_mail(data, "x"))
+    assert written != data, "the subject was normalised"
+    assert b"\n+int zw\xe9i;" in written
+
+
 def test_last_line_of_a_diff_is_written_whole():
     diff = DIFF[: DIFF.index(" int three")].replace("+int zwei; /* h\u00fcbsch */", "+X \n+X")
     data = patch(diff=diff.replace("1,3 +1,3", "1,2 +1,3"), newline=b"\r\n").partition(b"-- \r\n")[0]
