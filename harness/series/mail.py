@@ -41,6 +41,7 @@ _LONG = re.compile(
     rb"^(Content-[a-z-]+:(?:[^\n]|\n[ \t]){3000})(?:[^\n]|\n[ \t])*", re.MULTILINE | re.IGNORECASE
 )
 """A header with parameters that the email package would need hours to read: its time is quadratic."""
+_UTF_8 = ("utf-8", "utf8")
 PARTS = 500
 """Parts of a mail that are read."""
 _HEADER = re.compile(rb"^(?:From |[A-Za-z][A-Za-z0-9-]*:)")
@@ -173,6 +174,12 @@ def mail_of(parsed: Parsed, origin: str, parts: Sequence[email.message.Message])
     sender = parse_address(header_text(mail, "From", faults))
     outer = parse_subject(subject)
     prose, notes, diff = _split(body, faults, outer)
+    charsets = {charset_of(part).lower() for part in parts} - {*PLAIN_CHARSETS, *_UTF_8}
+    if charsets and not diff.isascii():
+        detail = (
+            f"its diff was converted from {', '.join(sorted(charsets))} to UTF-8, which git am does not do"
+        )
+        faults.append(Fault(kind="charset", detail=detail))
     prose, inner = _in_body(prose, faults)
     author = parse_address(inner.get("from", "")) if "from" in inner else sender
     if not author.email:
@@ -198,8 +205,7 @@ def mail_of(parsed: Parsed, origin: str, parts: Sequence[email.message.Message])
         notes=notes.strip("\n"),
         diff=diff,
         answer=_answer(body),
-        coded=coding_of(mail) in CODINGS
-        or charset_of(mail).lower() not in (*PLAIN_CHARSETS, "utf-8", "utf8"),
+        coded=coding_of(mail) in CODINGS or charset_of(mail).lower() not in (*PLAIN_CHARSETS, *_UTF_8),
         faults=tuple(dict.fromkeys(faults)),
     )
 

@@ -34,10 +34,16 @@ def test_transfer_encodings_give_the_same_diff(coding, newline):
 
 
 def test_latin_1_is_decoded_and_a_wrong_charset_is_a_fault():
-    good = patch(charset="iso-8859-1")
-    assert "hübsch" in read_mail(good, "x").diff
+    good = patch(charset="iso-8859-1", message="hübsch", diff=DIFF.replace("hübsch", "pretty"))
+    assert read_mail(good, "x").message == "hübsch"
     assert kinds(good) == []
     assert kinds(good.replace(b"iso-8859-1", b"UTF-8")) == ["charset"]
+    mail = read_mail(patch(charset="iso-8859-1"), "x")
+    assert "hübsch" in mail.diff
+    assert [fault.detail.partition(",")[0] for fault in mail.faults] == [
+        "its diff was converted from iso-8859-1 to UTF-8"
+    ]
+    assert kinds(patch(charset="UTF8")) == []
     assert kinds(good.replace(b"iso-8859-1", b"x-nonesuch")) == ["charset"]
 
 
