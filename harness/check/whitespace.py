@@ -1,5 +1,6 @@
 """Rules on whitespace and line ends in added lines: docs/devel/style.rst and git-diff(1), ``--check``."""
 
+import re
 from collections.abc import Iterator
 
 from harness.check.model import Finding, Rule
@@ -33,10 +34,19 @@ CR = Rule(
     remedy="use Unix line ends",
     source="docs/devel/style.rst",
 )
-RULES = (TRAILING, TAB, END, CR)
+CONFLICT = Rule(
+    id="whitespace-conflict",
+    severity="error",
+    summary="an added line is the marker of a merge conflict",
+    remedy="resolve the conflict in the patch that adds the line: git rebase -i, edit",
+    source="git-diff(1)",
+)
+RULES = (TRAILING, TAB, END, CR, CONFLICT)
 
 _FREE = (".patch", ".diff", ".svg", ".md")
 """Types of file in which trailing whitespace is allowed or has a meaning."""
+_MARKER = re.compile(r"(?:<{7}|>{7}) \S")
+"""A line of seven equals signs may underline a title."""
 
 
 def check(judged: Judged) -> Iterator[Finding]:
@@ -58,6 +68,8 @@ def _lines(patch: JudgedPatch) -> Iterator[Finding]:
         indent = bare[: len(bare) - len(bare.lstrip(" \t"))]
         if " \t" in indent:
             yield TAB.finding("space before a tab in the indentation", snippet=snippet(text), **where)  # type: ignore[arg-type]
+        if _MARKER.match(bare):
+            yield CONFLICT.finding("the line marks a conflict", snippet=snippet(bare), **where)  # type: ignore[arg-type]
         if text.endswith("\r") and not any(
             line.endswith("\r") for hunk in change.hunks for line in hunk.lines if line[:1] in " -"
         ):

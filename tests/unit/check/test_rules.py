@@ -201,6 +201,7 @@ CASES = (
     Case(rule="whitespace-space-tab", mails=[good(line=" \tint x;")]),
     Case(rule="whitespace-end", mails=[good(line="")]),
     Case(rule="whitespace-cr", mails=[CRLF]),
+    Case(rule="whitespace-conflict", mails=[good(line=">>>>>>> topic")]),
     Case(rule="script-syntax", mails=[new_file("util/new.py", "def f(:")]),
     Case(rule="checkpatch-error", mails=[good(line="int BRACE;")]),
     Case(rule="checkpatch-warning", mails=[good(line="int LONG;")]),

@@ -49,6 +49,18 @@ def test_files_in_which_whitespace_has_a_meaning_are_not_checked(path):
     assert [one.rule for one in lines("text ", path=f"{path}.c")] == ["whitespace-trailing"]
 
 
+@pytest.mark.parametrize("line", ["<<<<<<< HEAD", ">>>>>>> 0123abc (hw: one)", ">>>>>>> topic\r"])
+def test_marker_of_a_conflict_is_a_finding(line):
+    finding = lines("int a;", line)[0]
+    assert (finding.rule, finding.severity, finding.line) == ("whitespace-conflict", "error", 2)
+    assert finding.snippet == (line.rstrip(),)
+
+
+@pytest.mark.parametrize("line", ["=======", " <<<<<<< HEAD", "<<<<<<<", ">>>>>>>> x", ">>>>>>>  x"])
+def test_line_that_resembles_a_marker_of_a_conflict_is_none(line):
+    assert [one for one in lines(line) if one.rule == "whitespace-conflict"] == []
+
+
 def test_space_before_a_tab_in_the_indentation_is_a_finding():
     (finding,) = lines("int a;", "  \tint x;")
     assert (finding.rule, finding.message) == (
