@@ -80,7 +80,7 @@ def place(  # noqa: PLR0917 - the results of earlier stages
                 parents = (start, *series.commits)
                 commits = {number: (series.commits[number - 1], parents[number - 1]) for number in sound}
             else:
-                made = commits_of(git, start, tip, [patch.subject for patch in applicable.patches])
+                made = commits_of(git, start, tip, applicable.patches)
                 commits = {sound[index]: pair for index, pair in made.items()}
     except ApplyError as failure:
         error = failure

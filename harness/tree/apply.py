@@ -21,6 +21,7 @@ from harness.process import Finished, disk_is_full
 from harness.progress import Reporter
 from harness.series import FileChange, Series, scan_changes
 from harness.series.mbox import bare, split_mbox
+from harness.series.patch import Patch
 from harness.tree.explain import explain
 from harness.tree.fit import PatchFit, fit_patches
 from harness.tree.git import EMAIL, NAME, Git
@@ -78,7 +79,7 @@ def apply_series(
             ):
                 _am(worktree, list(group), mails, diffs, notes, keep=keep)
             commit = worktree.read("rev-parse", "HEAD")
-            made = commits_of(git, start, commit, [patch.subject for patch in series.patches])
+            made = commits_of(git, start, commit, series.patches)
             place_of = {one: places[index] for index, (one, _) in made.items()}
             commits = git.read("rev-list", "--reverse", f"{start}..{commit}").split()
             check_result([place_of.get(one, places[-1]) for one in commits], git, commits)
@@ -89,18 +90,22 @@ def apply_series(
         return Applied(commit=commit, notes=lines)
 
 
-def commits_of(git: Git, base: str, tip: str, subjects: Sequence[str]) -> dict[int, tuple[str, str]]:
-    """Return commit and parent of each of the patches with ``subjects`` that has a commit above ``base``.
+def commits_of(git: Git, base: str, tip: str, patches: Sequence[Patch]) -> dict[int, tuple[str, str]]:
+    """Return commit and parent of each of the ``patches`` that has a commit above ``base``.
 
-    ``git am`` skips a patch that changes nothing.
+    ``git am`` skips a patch that changes nothing. Another one may have its title.
     """
     lines = git.read("log", "--reverse", "--format=%H %P %s", f"{base}..{tip}").splitlines()
     commits: dict[int, tuple[str, str]] = {}
-    for index, subject in enumerate(subjects):
+    for index, patch in enumerate(patches):
         if len(commits) == len(lines):
             break
         commit, parent, title = lines[len(commits)].split(" ", 2)
-        if len(lines) == len(subjects) or " ".join(title.split()) == subject:
+        same = " ".join(title.split()) == patch.subject
+        if same and patch.subject in [later.subject for later in patches[index + 1 :]]:
+            words = ("diff-tree", "-r", "-z", "--name-only", "--no-renames", parent, commit)
+            same = {*filter(None, git.read(*words).split("\0"))} <= {*patch.paths}
+        if same or len(lines) == len(patches):
             commits[index] = (commit, parent)
     return commits
 

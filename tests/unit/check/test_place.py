@@ -101,6 +101,13 @@ def test_patch_that_changes_nothing_has_no_commit(apply):
     assert three.commit
 
 
+def test_commit_is_not_that_of_a_patch_with_its_title_that_changes_nothing(apply):
+    there = new_file("util/long.c", *(f"static int line_{n};" for n in range(1, 81)))
+    placed = apply(numbered(1, there, "same"), numbered(2, good(), "same"))
+    assert [bool(patch.commit) for patch in placed.judged.patches] == [False, True]
+    assert [fit.kind for fit in placed.fits] == ["already", "clean"]
+
+
 def test_unsound_patches_are_left_out(apply):
     last = append("util/crlf.c", "one\r\ntwo\r\n", "three\r")
     mails = (numbered(1, good(), "one"), numbered(2, good(diff=""), "two"), numbered(3, last, "three"))
