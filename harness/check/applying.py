@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from harness.check.model import Finding, Rule
 from harness.check.subject import Judged
 from harness.errors import ApplyError
-from harness.tree.fit import PatchFit
+from harness.tree.fit import PRESENT, PatchFit
 
 OFFSETS = Rule(
     id="apply-offsets",
@@ -92,6 +92,8 @@ def _stopped(error: ApplyError, number: int, fit: PatchFit | None) -> Finding:
     if error.kind == "context" and fit is not None and fit.kind == "fuzz":
         rule, message = FUZZ, next(iter(fit.details), error.reason)
     remedy = error.remedy if rule is REFUSED else ""
+    if rule is FAILS and fit is not None and PRESENT in fit.details:
+        message, remedy = f"{message}: {PRESENT}", NOTHING.remedy
     return rule.finding(message, patch=number, snippet=error.details[:SHOWN], remedy=remedy)
 
 

@@ -21,7 +21,7 @@ from harness.tree.present import has_change, is_distinctive
 Kind = Literal["clean", "offsets", "moved", "fuzz", "3-way", "already", "not"]
 Patches = Sequence[tuple[str, Sequence[FileChange]]]
 """Diff and changes of each patch."""
-_PRESENT = "the tree already contains the change"
+PRESENT = "the tree already contains the change"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +95,7 @@ class _Trial:
             return PatchFit(kind=kind, exact=exact, details=(*notes, *lines))
         failed = _failed(strict.output)
         if self._apply(at, "-R", "--check").returncode == 0 or self._is_present(at):
-            return PatchFit(kind="already", exact=False, details=(_PRESENT, *notes))
+            return PatchFit(kind="already", exact=False, details=(PRESENT, *notes))
         for context in (2, 1):
             loose = self._apply(at, f"-C{context}")
             if loose.returncode == 0:
@@ -111,7 +111,7 @@ class _Trial:
         before = self._files()
         if self._apply(at, "--3way").returncode == 0:
             if self._files() == before:
-                return PatchFit(kind="already", exact=False, details=(_PRESENT, *notes))
+                return PatchFit(kind="already", exact=False, details=(PRESENT, *notes))
             return PatchFit(kind="3-way", exact=exact, details=(*notes, *failed))
         shutil.copyfile(self.spare, self.index)
         lacking = [path for change in changes if change.lacks_content for path in change.paths]

@@ -4,7 +4,7 @@ import pytest
 
 from harness.check.applying import FAILS, FILE, FUZZ, MERGED, NOTHING, OFFSETS, REFUSED, check
 from harness.errors import ApplyError
-from harness.tree.fit import PatchFit
+from harness.tree.fit import PRESENT, PatchFit
 from tests.unit.check.support import good, judged
 
 
@@ -54,6 +54,13 @@ def test_patch_that_only_patch_applies_is_called_so(details, message):
     error = stopped("context", "line 1")
     (finding,) = check(judged(good(), fits=(fit("fuzz", *details),), error=error, stopped_at=1))
     assert finding == FUZZ.finding(message, patch=1, snippet=("line 1",))
+
+
+def test_patch_that_stops_git_am_because_its_change_is_there_is_called_so():
+    error = stopped("context", "line 1")
+    (finding,) = check(judged(good(), fits=(fit("not", PRESENT),), error=error, stopped_at=1))
+    assert (finding.rule, finding.remedy) == (FAILS.id, NOTHING.remedy)
+    assert finding.message == "the patch does not: the tree already contains the change"
 
 
 def test_error_of_no_patch_is_a_finding_of_the_series():
