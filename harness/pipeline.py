@@ -74,11 +74,8 @@ def check_request(layout: Layout, options: Options, *, needs_build: bool = True)
             f"cannot build pin {pin.name}, only fetch and import it: releases before {oldest} differ",
             "choose another pin with -Dpin=",
         )
-    if needs_build and re.search(r"[\s:]", str(layout.build)):
-        raise OptionError(
-            f"cannot build QEMU in {layout.build}: its configure refuses spaces and colons",
-            "set QEMU_HARNESS_BUILD to a folder without them",
-        )
+    if needs_build:
+        refuse_folder(layout)
     series = find_series(layout, options) if "patched" in options.variants else None
     if series is not None and not series.fits(pin.name):
         where = pin.name or options.source
@@ -87,6 +84,16 @@ def check_request(layout: Layout, options: Options, *, needs_build: bool = True)
             "omit it with -Dvariants=pristine, or choose another series with -Dseries=",
         )
     return Checked(pin=pin, series=series)
+
+
+def refuse_folder(layout: Layout) -> None:
+    """Raise OptionError if the build folder has a name that QEMU's configure refuses or misreads."""
+    if re.search(r"""[\s:\[\]*?{}()<>|&;$`'"\\#!]""", str(layout.build)):
+        raise OptionError(
+            f"cannot build QEMU in {layout.build}: its configure needs a path without spaces, colons and "
+            "special characters of the shell",
+            "set QEMU_HARNESS_BUILD to a folder without them",
+        )
 
 
 def with_variants(layout: Layout, options: Options) -> Options:

@@ -61,13 +61,14 @@ def bisect(request: Request) -> int:
     test, metric = _metric(request, options, arguments.metric or METRICS[0])
 
     from harness.bench import open_bench, refuse_timing
-    from harness.pipeline import tree_of
+    from harness.pipeline import refuse_folder, tree_of
     from harness.regression.places import Places
     from harness.regression.record import Bisection, bisect_file, open_bisection, record_bisect
     from harness.report.bisect import render_bisect
 
     layout, reporter = request.layout, request.reporter
     refuse_timing(options)
+    refuse_folder(layout)
     options = dataclasses.replace(
         options,
         hosts=("native",),

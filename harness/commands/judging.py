@@ -133,13 +133,15 @@ def validate(request: Request) -> int:
     series = read_input(layout, options.series, clone=options.source, reporter=reporter)
 
     # The stages take longer to import than a wrong -Dseries= to report.
-    from harness.pipeline import pin_of
+    from harness.pipeline import pin_of, refuse_folder
     from harness.sandbox import open_sandbox
     from harness.validate.outputs import ci_marks, write_outputs
     from harness.validate.run import record_validate, validate_file
     from harness.validate.table import render_validate
     from harness.validate.verdict import check_validate
 
+    if options.bisect != "none":
+        refuse_folder(layout)
     pin = pin_of(layout, options)
     behaviour = _behaviour(request, series)
     with request.checkout(), open_sandbox(layout, options.isolation, reporter) as sandbox:

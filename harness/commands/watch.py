@@ -75,6 +75,7 @@ def watch(request: Request) -> int:
 
 
 def _watch(request: Request, names: list[str]) -> int:
+    from harness.pipeline import refuse_folder
     from harness.sandbox import open_sandbox
     from harness.watch.inbox import kind_of
     from harness.watch.loop import FILE, Plan, choice_of, find_clone, watch
@@ -95,6 +96,8 @@ def _watch(request: Request, names: list[str]) -> int:
     clone, branch = find_clone(options.source)
     choice = choice_of(clone, branch, arguments.only)
     folder = _folder(request)
+    if options.bisect != "none" and not arguments.dispatch:
+        refuse_folder(dataclasses.replace(layout, build=folder / "build"))
     with locked(folder / "watch", f"the watch in {folder}", reporter, timeout_s=LOCK_S):
         with open_sandbox(dataclasses.replace(layout, build=folder / "build"), "bwrap", reporter):
             pass  # a machine without one refuses before a mail is read

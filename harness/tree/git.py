@@ -144,9 +144,11 @@ class Git:
 def own_objects(folder: Path, repositories: Iterable[Path]) -> dict[str, str]:
     """Return the environment in which git reads objects of ``repositories`` and writes to ``folder``."""
     (folder / "objects").mkdir()
+    # git(1): a path in quotes can contain the separator.
+    paths = (str(one / "objects").replace("\\", r"\\").replace('"', r"\"") for one in repositories)
     return {
         "GIT_OBJECT_DIRECTORY": str(folder / "objects"),
-        "GIT_ALTERNATE_OBJECT_DIRECTORIES": os.pathsep.join(str(one / "objects") for one in repositories),
+        "GIT_ALTERNATE_OBJECT_DIRECTORIES": os.pathsep.join(f'"{path}"' for path in paths),
     }
 
 

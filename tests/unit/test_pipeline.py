@@ -305,12 +305,13 @@ def test_refusals_name_the_option_and_what_to_write_instead(refuse, changes, cau
 
 
 def test_folder_and_age_are_refused_only_for_a_build(tmp_path):
-    for name in ("with space", "with:colon", "with\ttab"):
+    for name in ("with space", "with:colon", "with\ttab", "b[x]", "it's", "$x", "a\\b"):
         layout = dataclasses.replace(LAYOUT, build=tmp_path / name)
         with pytest.raises(OptionError) as refused:
             check_request(layout, options_with())
         assert refused.value.cause == (
-            f"cannot build QEMU in {layout.build}: its configure refuses spaces and colons"
+            f"cannot build QEMU in {layout.build}: its configure needs a path without spaces, "
+            "colons and special characters of the shell"
         )
         assert refused.value.remedy == "set QEMU_HARNESS_BUILD to a folder without them"
         assert check_request(layout, make_options(), needs_build=False).series is not None

@@ -65,6 +65,12 @@ def bisected(calls, layout, tmp_path):
     return seen
 
 
+def test_folder_that_configure_misreads_is_refused_before_the_tree_is_made(run, bisected, calls, layout):
+    object.__setattr__(layout, "build", layout.build / "a b")
+    run("bisect", CLONE, *ENDS).fails(OptionError, "cannot build QEMU in ")
+    assert calls.made == []
+
+
 def test_bisection_builds_the_good_end_and_runs_on_its_bench(run, bisected, calls, layout, tmp_path):
     more = ("-Dhosts=s390x", "-Dtargets=x86_64-softmmu,s390x-softmmu", "-Dpayload=linux", "-Dseed=5")
     ended = run("bisect", CLONE, *ENDS, *more)

@@ -80,6 +80,11 @@ def test_options_are_passed_to_the_run(run, layout):
     assert (error.cause[:17], error.remedy) == ("-Ddevices=guests:", "omit -Ddevices=")
 
 
+def test_folder_that_configure_misreads_is_refused_before_the_series_is_judged(run, layout, tmp_path):
+    object.__setattr__(layout, "build", tmp_path / "a b")
+    run("validate", "-Dbisect=each").fails(OptionError, f"cannot build QEMU in {tmp_path / 'a b'}: ")
+
+
 def findings(run, layout, *words):
     run("validate", *QUICK, *words)
     return json.loads((layout.results / "validate.json").read_text())["findings"]

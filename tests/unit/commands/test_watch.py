@@ -70,6 +70,7 @@ def test_list_is_worked_off_and_answered(run, words, layout, monkeypatch):
         (["--since=2026-02-31"], OptionError, "--since: '2026-02-31'"),
         (["--since=20260105"], OptionError, "--since: '20260105'"),
         (["--since=1969-12-31"], OptionError, "--since: '1969-12-31'"),
+        (["--state=a b"], OptionError, "cannot build QEMU in "),
         (["--project=g/q"], OptionError, "are for --dispatch"),
         (["--ref=b"], OptionError, "are for --dispatch"),
         (["--site-url=e.org/watch"], OptionError, "--site-url: 'e.org/watch'"),

@@ -26,10 +26,10 @@ def adds(path, name, after, *lines):
 
 @pytest.fixture
 def release(tmp_path):
-    """Make a repository with one commit of the files."""
+    """Make a repository with one commit of the files, at a path that git has to be given in quotes."""
 
     def make(files):
-        folder = tmp_path / f"release-{len(list(tmp_path.iterdir()))}"
+        folder = tmp_path / f'with:colon "and \\ quote"-{len(list(tmp_path.iterdir()))}'
         return make_repository(folder, files) / ".git", "HEAD"
 
     return make
