@@ -55,10 +55,10 @@ from harness.tree.git import Git
 
 NAME = "validate.json"
 Behaviour = Callable[[], Sequence[Finding | TestProof]]
-UNSOUND = ("input-missing", "input-no-content", "input-damaged", "input-empty", "input-html", "apply-p0")
+UNSOUND = ("input-no-content", "input-damaged", "input-empty", "input-html", "apply-p0")
 """Rules whose findings mean that the series cannot be applied as it was sent."""
 
-BLOCKING = (*UNSOUND, "apply-fails", "apply-fuzz", "apply-file", "apply-refused")
+BLOCKING = (*UNSOUND, "input-missing", "apply-fails", "apply-fuzz", "apply-file", "apply-refused")
 """Rules whose findings say why a series does not apply."""
 
 
@@ -356,5 +356,8 @@ def verdict_of(results: ValidateResults, fail_on: str) -> Verdict:
 
 
 def _does_not_apply(fits: Sequence[Fit], pin: str, series: ValidatedSeries) -> bool:
+    """Return whether one of the patches does not apply. Those that are missing say nothing of the others."""
     here = {fit.patch: fit.kind for fit in fits if fit.pin == pin}
-    return any(not patch.commit and here.get(patch.number) != "already" for patch in series.patches)
+    return not series.patches or any(
+        not patch.commit and here.get(patch.number) != "already" for patch in series.patches
+    )

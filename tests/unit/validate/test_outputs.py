@@ -235,7 +235,9 @@ BAD_BUILD = CommitBuild(patch=1, commit="c", host="native", outcome="failed", se
         ({"builds": (BAD_BUILD,)}, "build", SeriesBuildError),
         ({"findings": (RULES["test-fails"].finding("x"),)}, "tests", SeriesTestError),
         ({"findings": (RULES["behaviour-fails"].finding("x"),)}, "tests", SeriesTestError),
-        ({"findings": (RULES["input-missing"].finding("x"),)}, "apply", ApplyError),
+        ({"findings": (RULES["input-missing"].finding("x"),)}, "findings", FindingsError),
+        ({"findings": (RULES["input-damaged"].finding("x"),)}, "apply", ApplyError),
+        ({"series": replace(sample_results().series, patches=())}, "apply", ApplyError),
         (
             {"stages": (StageRow(name="build", outcome="infrastructure"),)},
             "infrastructure",
