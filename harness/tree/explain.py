@@ -217,6 +217,7 @@ def _fuzz(folder: Path, diff: Path) -> dict[tuple[str, int], str]:
 
 def _lines(path: Path) -> list[str] | None:
     try:
-        return path.read_text(encoding="utf-8", errors="replace").splitlines()
+        text = path.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return None
+    return text.removesuffix("\n").split("\n") if text else []  # a form feed ends no line

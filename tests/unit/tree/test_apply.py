@@ -8,7 +8,7 @@ from harness import process
 from harness.errors import ApplyError, StorageError
 from harness.series import load_series, read_input, scan_changes, series_of
 from harness.tree import apply_series, import_source, start_of
-from harness.tree.explain import best_place
+from harness.tree.explain import _lines, best_place
 from harness.tree.git import Git
 from harness.tree.safety import Place, check_diff
 from tests.unit.conftest import RELEASE
@@ -332,3 +332,11 @@ def test_best_place_is_none_without_similar_lines():
     (found,) = scan_changes(change("f", 10, ["line 10"], ["ten"]))
     assert best_place(["}", "", "completely()"], found.hunks[0]) is None
     assert best_place([], found.hunks[0]) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"), [("a\n\fb\u2028c\r\nd", ["a", "\fb\u2028c", "d"]), ("a\n\n", ["a", ""]), ("", [])]
+)
+def test_lines_of_a_file_are_those_that_git_counts(tmp_path, text, lines):
+    (tmp_path / "f").write_text(text, encoding="utf-8", newline="")
+    assert _lines(tmp_path / "f") == lines
