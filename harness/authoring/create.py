@@ -56,7 +56,7 @@ def import_series(
     if found is not None:
         if patch_files(folder):
             raise AuthoringError(
-                f"{folder} already contains patches", "choose another name, or remove them: git rm"
+                f"{folder} already contains patches", "choose another name, or remove that folder"
             )
         notes = _write(folder, found, tree)
     series = load_series(layout, name)

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from harness.commands.request import Argument, Output, Request, argument, say
 from harness.errors import AuthoringError, OptionError
-from harness.layout import Layout, safe_name
+from harness.layout import safe_name
 from harness.options import Options
 
 if TYPE_CHECKING:
@@ -113,13 +113,20 @@ def _tree(request: Request) -> Tree:
     return tree_of(request.layout, _options(request), request.reporter)
 
 
-def _workspace(layout: Layout, tree: Tree, name: str) -> Workspace:
+def _command(request: Request, action: str) -> str:
+    """Return the command for another ``action`` on the same series and tree."""
+    from harness.process import shell_quote
+
+    return f"`{shell_quote(['qemu-harness', 'series', action, request.arguments.name, *request.words])}`"
+
+
+def _workspace(request: Request, tree: Tree, name: str) -> Workspace:
     from harness.authoring.branch import find_workspace
 
-    workspace = find_workspace(layout, tree, name)
+    workspace = find_workspace(request.layout, tree, name)
     if workspace is None:
         raise AuthoringError(
-            f"series {name} has no branch on {tree.name}", f"run `qemu-harness series import {name}`"
+            f"series {name} has no branch on {tree.name}", f"run {_command(request, 'import')}"
         )
     return workspace
 
@@ -130,7 +137,7 @@ def _new(request: Request, name: str, _: list[str]) -> int:
     refuse_existing(request.layout, name)
     made = new_series(request.layout, _tree(request), name, request.arguments.title)
     say(f"{made.folder}: complete series.toml")
-    say(f"{made.workspace.path}: commit there, then run `qemu-harness series refresh {name}`")
+    say(f"{made.workspace.path}: commit there, then run {_command(request, 'refresh')}")
     return 0
 
 
@@ -155,7 +162,7 @@ def _refresh(request: Request, name: str, _: list[str]) -> int:
 
     folder, tree = find_folder(request.layout, name), _tree(request)
     done = refresh(
-        _workspace(request.layout, tree, name),
+        _workspace(request, tree, name),
         folder,
         base_of(tree, folder),
         request.reporter,
@@ -182,11 +189,11 @@ def _split(request: Request, name: str, args: list[str]) -> int:
             f"for example: qemu-harness series split {name} 2 'docs/*' --title 'docs: describe it'",
         )
     folder, tree = find_folder(request.layout, name), _tree(request)
-    workspace = _workspace(request.layout, tree, name)
+    workspace = _workspace(request, tree, name)
     for subject in split(workspace, base_of(tree, folder), int(number), patterns, request.arguments.title):
         say(subject)
     say(f"write the message of the new commit: git rebase -i, in {workspace.path}")
-    say(f"then run `qemu-harness series refresh {name}`")
+    say(f"then run {_command(request, 'refresh')}")
     return 0
 
 
@@ -210,7 +217,7 @@ def _status(request: Request, name: str, _: list[str]) -> int:
             str(len(row.tags) or ""),
         )
     Output().print(table)
-    for line in _summary(status):
+    for line in _summary(request, status):
         say(line)
     if status.rows:
         sha256 = read_input(request.layout, name).sha256
@@ -220,20 +227,20 @@ def _status(request: Request, name: str, _: list[str]) -> int:
     return 0
 
 
-def _summary(status: Status) -> list[str]:
+def _summary(request: Request, status: Status) -> list[str]:
     metadata, name = status.metadata, status.folder.name
     kept = ", ".join(f"v{number}" for number in status.kept_versions) or "none"
     lines = [
         f"{metadata.title}: [{metadata.subject_prefix}] version {metadata.version}; archived versions: {kept}"
     ]
     if status.workspace is None:
-        lines.append(f"no branch; to create it, run `qemu-harness series import {name}`")
+        lines.append(f"no branch; to create it, run {_command(request, 'import')}")
     else:
         lines.append(f"branch series/{name} in {status.workspace}")
         if status.changed_files:
             lines.append(f"{status.changed_files} changed files in it are not committed")
         if status.needs_refresh:
-            lines.append(f"the branch differs from the patches; run `qemu-harness series refresh {name}`")
+            lines.append(f"the branch differs from the patches; run {_command(request, 'refresh')}")
     return lines
 
 
@@ -252,7 +259,7 @@ def _tags(request: Request, name: str, args: list[str]) -> int:
             say(f"  not added: {tag.problem}")
     if request.arguments.apply:
         added = apply_tags(git, folder, old, found)
-        say(f"{len(added)} tags added; next, run `qemu-harness series import {name}`")
+        say(f"{len(added)} tags added; next, run {_command(request, 'import')}")
     elif any(not tag.problem for tag in found):
         say("nothing was changed; --apply adds the tags without a problem to the patches")
     return 0

@@ -7,13 +7,14 @@ from pathlib import Path
 
 from harness.errors import HarnessError, OptionError
 from harness.layout import Layout
-from harness.process import Finished
+from harness.process import Finished, shell_quote
 from harness.series.mail import Mail, read_mail
 from harness.source.clone import (
     find_commit,
     git_reason,
     is_clone,
     merge_base,
+    refetch,
     run_git,
     split_revision,
     upstream_branch,
@@ -68,7 +69,8 @@ def _within(clone: str, text: str) -> str:
     base = merge_base(opened, upstream_branch(opened), opened.commit)
     if not base or base == opened.commit:
         raise OptionError(
-            f"-Dseries: {text} has no commits of its own in {folder}", f"write a range: -Dseries=BASE..{text}"
+            f"-Dseries: {text} has no commits of its own in {folder}",
+            f"write a range: {shell_quote([f'-Dseries=BASE..{text}'])}",
         )
     return f"{folder}@{base}..{text}"
 
@@ -83,7 +85,7 @@ def read_range(clone: Path, revisions: str) -> tuple[Mail, ...]:
         if re.search(r"promisor|transport '.*' not allowed", ended.output):
             return OptionError(
                 f"-Dseries: {clone} is a partial clone: objects of the range are missing",
-                f"fetch them once: git -C {clone} fetch --refetch --no-filter",
+                f"fetch them once: {refetch(clone)}",
             )
         return OptionError(
             f"-Dseries: git cannot read {revisions!r} in {clone}: {git_reason(ended) or 'no reason given'}",

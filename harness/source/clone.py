@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 from harness.errors import HarnessError, OptionError, TreeError
 from harness.figures import shown
-from harness.process import Finished, run
+from harness.process import Finished, run, shell_quote
 from harness.progress import Reporter
 
 # No index refresh, no file system monitor, no download of missing objects (git(1), "Environment Variables").
@@ -93,7 +93,7 @@ def open_clone(folder: Path, revision: str, reporter: Reporter) -> Clone:
     if clone is None:
         raise OptionError(
             f"-Dsource: {folder} has no commit {revision or 'HEAD'}",
-            f"list its branches: git -C {folder} branch --all",
+            "list its branches: " + shell_quote(["git", "-C", folder, "branch", "--all"]),
         )
     if not revision:
         warn_of_changes(clone, reporter)
@@ -190,8 +190,13 @@ def _check_objects(clone: Clone) -> None:
     if missing:
         raise TreeError(
             f"{clone.folder} is a partial clone: {len(missing)} objects of {clone.commit[:12]} are missing",
-            f"check that commit out in the clone once, or: git -C {clone.folder} fetch --refetch --no-filter",
+            f"check that commit out in the clone once, or: {refetch(clone.folder)}",
         )
+
+
+def refetch(folder: Path) -> str:
+    """Return the command that completes a partial clone."""
+    return shell_quote(["git", "-C", folder, "fetch", "--refetch", "--no-filter"])
 
 
 def warn_of_changes(clone: Clone, reporter: Reporter) -> None:
@@ -209,7 +214,7 @@ def _git(folder: Path, *words: str) -> str:
         if re.search("dubious ownership|safe.directory", ended.output):
             return TreeError(
                 f"git refuses {folder}, which belongs to another user",
-                f"if you trust it: git config --global --add safe.directory {folder}",
+                f"if you trust it: git config --global --add safe.directory {shell_quote([folder])}",
             )
         return TreeError(
             f"git cannot read {folder}: {git_reason(ended) or 'no reason given'}",

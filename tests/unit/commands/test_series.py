@@ -83,11 +83,11 @@ def test_every_action_but_status_locks_the_checkout(run, calls, action):
 
 @pytest.mark.parametrize("action", ["refresh", "split"])
 def test_action_on_commits_needs_a_branch(run, folder, action):
-    ended = run("series", action, "mine", *ARGUMENTS[action])
+    ended = run("series", action, "mine", *ARGUMENTS[action], "-Dpin=tiny")
     assert isinstance(ended.error, AuthoringError)
     assert ended.code == 25
     assert ended.error.cause == "series mine has no branch on tiny"
-    assert ended.error.remedy == "run `qemu-harness series import mine`"
+    assert ended.error.remedy == "run `qemu-harness series import mine -Dpin=tiny`"
     assert ended.out == ""
 
 
@@ -100,7 +100,7 @@ def test_new_series_has_a_folder_and_a_branch(run, fetched, layout):
     assert git(branch, "symbolic-ref", "HEAD") == "refs/heads/series/fresh\n"
     assert ended.out.splitlines() == [
         f"{folder}: complete series.toml",
-        f"{branch}: commit there, then run `qemu-harness series refresh fresh`",
+        f"{branch}: commit there, then run `qemu-harness series refresh fresh -Dpin=tiny`",
     ]
     before = files(folder)
     again = run("series", "new", "fresh")

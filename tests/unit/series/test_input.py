@@ -516,12 +516,12 @@ def test_range_of_a_partial_clone_downloads_nothing(layout, clone, tmp_path, mon
     """The objects could be had from the other clone. git before 2.44 does not know the variable."""
     monkeypatch.setattr("harness.source.clone._READ_ONLY", settings)
     git(clone, "config", "uploadpack.allowFilter", "true")
-    git(tmp_path, "clone", "-q", "--filter=blob:none", "--no-checkout", clone.as_uri(), "partial")
-    partial = tmp_path / "partial"
+    git(tmp_path, "clone", "-q", "--filter=blob:none", "--no-checkout", clone.as_uri(), "a partial")
+    partial = tmp_path / "a partial"
     before = sorted(str(path) for path in partial.rglob("*"))
     with pytest.raises(OptionError, match="objects of the range are missing") as error:
         read_input(layout, f"{partial}@origin/main..origin/topic")
-    assert "fetch --refetch --no-filter" in error.value.remedy
+    assert f"git -C '{partial}' fetch --refetch --no-filter" in error.value.remedy
     assert sorted(str(path) for path in partial.rglob("*")) == before
 
 

@@ -1,6 +1,7 @@
 """The user's clone as a source: used in place, never written to."""
 
 import hashlib
+import shlex
 import shutil
 import subprocess
 from dataclasses import replace
@@ -107,14 +108,22 @@ def test_bare_shallow_and_linked_clones_work(clone, use, tmp_path):
 
 def test_a_partial_clone_names_what_is_missing(clone, use, tmp_path):
     git(clone, "config", "uploadpack.allowFilter", "true")
-    git(tmp_path, "clone", "-q", "--filter=blob:none", "--no-checkout", clone.as_uri(), "partial")
-    before = state(tmp_path / "partial")
+    git(tmp_path, "clone", "-q", "--filter=blob:none", "--no-checkout", clone.as_uri(), "a partial")
+    before = state(tmp_path / "a partial")
     with pytest.raises(TreeError, match="partial clone") as error:
-        use(tmp_path / "partial")
-    assert "--refetch" in error.value.remedy
-    assert state(tmp_path / "partial") == before
-    git(tmp_path / "partial", "checkout", "-q", "topic")
-    assert use(tmp_path / "partial").facts.version == "1.2.3"
+        use(tmp_path / "a partial")
+    assert state(tmp_path / "a partial") == before
+    command = error.value.remedy.rpartition(", or: ")[2]
+    assert shlex.split(command) == [
+        "git",
+        "-C",
+        str(tmp_path / "a partial"),
+        "fetch",
+        "--refetch",
+        "--no-filter",
+    ]
+    git(tmp_path / "a partial", "checkout", "-q", "topic")
+    assert use(tmp_path / "a partial").facts.version == "1.2.3"
 
 
 def test_submodules_are_noted_and_left_out(clone, use, reporter, layout, tmp_path):
@@ -177,7 +186,7 @@ def test_a_clone_of_another_user_needs_the_users_word(clone, use, monkeypatch, t
     monkeypatch.setattr("harness.source.clone._READ_ONLY", {"GIT_TEST_ASSUME_DIFFERENT_OWNER": "1"})
     with pytest.raises(TreeError, match="belongs to another user") as error:
         use(clone)
-    assert f"--add safe.directory {clone}" in error.value.remedy
+    assert f"--add safe.directory {shlex.quote(str(clone))}" in error.value.remedy
 
 
 def test_unknown_revisions_and_folders_are_refused(clone, use, tmp_path):
