@@ -79,7 +79,7 @@ def bisect(request: Request) -> int:
         _refuse_guests(options, metric)
     with request.checkout():
         tree = tree_of(layout, options, reporter)
-        good, bad = (_commit(tree, revision) for revision in (arguments.good, arguments.bad))
+        good, bad = (_commit(tree, name, getattr(arguments, name)) for name in ("good", "bad"))
         places = Places(layout=layout, options=options, tree=tree, reporter=reporter)
         what = arguments.run or f"{arguments.metric or 'exit'} {arguments.guest}".strip()
         with contextlib.ExitStack() as stack:
@@ -118,14 +118,17 @@ def bisect(request: Request) -> int:
     return 0
 
 
-def _commit(tree: Tree, revision: str) -> str:
-    """Return the id of ``revision`` in the clone. Raises OptionError."""
+def _commit(tree: Tree, option: str, revision: str) -> str:
+    """Return the id of ``revision``, the value of ``option``, in the clone. Raises OptionError."""
     from harness.source.clone import find_commit
 
-    found = find_commit(tree.clone, revision) if tree.clone else None
+    if tree.clone is None:
+        raise OptionError("-Dsource= is no git clone", "name one: -Dsource=CLONE")
+    found = find_commit(tree.clone, revision)
     if found is None:
         raise OptionError(
-            f"-Dsource= is no clone with a commit {revision}", "name a git clone, and revisions of it"
+            f"--{option}: {tree.clone} has no commit {revision!r}",
+            "name a revision of it; the history of a shallow clone ends early (git fetch --unshallow)",
         )
     return found.commit
 

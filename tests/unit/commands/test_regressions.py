@@ -175,7 +175,8 @@ def test_file_in_the_working_folder_precedes_that_of_the_series(
         ((CLONE, "--metric=count.py:Count.no"), "no test Count.no", "Count.test_first, Count.test_count"),
         ((CLONE, "--metric=none.py:A.b"), "the tests in none.py: No such file", "name another"),
         ((CLONE, "-Dprofile=sanitize"), "-Dprofile=sanitize", "omit"),
-        ((CLONE, "--bad=v3"), "no clone with a commit v3", "revisions"),
+        ((CLONE, "--bad=v3"), "has no commit 'v3'", "name a revision of it"),
+        ((CLONE, "--good=v3"), "--good: ", "name a revision of it"),
     ],
 )
 def test_wrong_request_is_refused_before_anything_is_built(
@@ -187,7 +188,7 @@ def test_wrong_request_is_refused_before_anything_is_built(
 
 def test_source_without_commits_is_refused(run, bisected):
     bisected.tree.clone = None
-    run("bisect", CLONE, *ENDS).fails(OptionError, "no clone with a commit v1")
+    run("bisect", CLONE, *ENDS).fails(OptionError, "-Dsource= is no git clone")
 
 
 @pytest.mark.parametrize("count", [0, 2])

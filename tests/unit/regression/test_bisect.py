@@ -153,7 +153,7 @@ def test_killed_bisection_continues(world, history):
 
 
 def test_ends_that_do_not_differ_or_are_unknown_are_refused(world, history):
-    for good, message in (("HEAD", "is not before --bad"), ("nowhere", "no clone with a commit nowhere")):
+    for good, message in (("HEAD", "is not before --bad"), ("nowhere", "has no commit 'nowhere'")):
         ended = bisect(world, history, good=good, bad="HEAD~1")
         assert (ended.code, message in ended.error) == (2, True)
     # Nothing differs between the ends.
