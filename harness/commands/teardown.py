@@ -56,12 +56,14 @@ def teardown(request: Request) -> int:
     from harness.teardown.image import refuse_hosts
     from harness.teardown.presets import apply_preset
     from harness.teardown.quiet import wait_for_quiet
-    from harness.teardown.ratios import save_ratios
+    from harness.teardown.ratios import check_destination, save_ratios
     from harness.teardown.record import check_results, record_teardown
     from harness.teardown.results import teardown_file
 
     if request.arguments.compare:
         return compare(request)
+    if request.arguments.save_ratios:
+        check_destination(request.arguments.save_ratios)
     options, layout, reporter = apply_preset(request.options()), request.layout, request.reporter
     hosts, gates = choose_hosts(options, layout.cache), read_gates(options.gate, layout.start)
     installed = options.preset == "installed"

@@ -6,6 +6,7 @@ contains no times, because times depend on the machine.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,13 @@ class Ratios(msgspec.Struct, frozen=True, kw_only=True):
     schema: int = SCHEMA
     command: str
     ratios: tuple[Ratio, ...]
+
+
+def check_destination(path: Path) -> None:
+    """Raise OptionError before a long run if ``save_ratios`` could not write ``path`` after it."""
+    folder = path.parent
+    if path.is_dir() or not folder.is_dir() or not os.access(path if path.exists() else folder, os.W_OK):
+        raise OptionError(f"--save-ratios: cannot write {path}", "name a file in a folder that is writable")
 
 
 def save_ratios(path: Path, results: TeardownResults) -> int:
