@@ -25,7 +25,7 @@ from harness.bisect.choosing import NONE
 from harness.bisect.compiled import Changed, Reasons
 from harness.bisect.cost import cost_of, estimate, measure_rates, read_rates
 from harness.bisect.coverage import findings_of, measure
-from harness.bisect.diagnostics import read_diagnostics, read_lines
+from harness.bisect.diagnostics import FAILED, failure, read_diagnostics, read_failures, read_lines
 from harness.bisect.excluded import added_lines, excluded_findings, only_excluded, preprocess
 from harness.bisect.guards import guards_of
 from harness.bisect.manual import compare_manuals, find_sphinx, make_manual, touches_manual
@@ -304,7 +304,9 @@ def _failed(walk: Walk, number: int, commit: str, error: HarnessError, seconds: 
             "run again with -Djobs=1",
             log=error.log,
         ) from error
-    diagnostics = read_diagnostics(read_lines(error.log)) if error.log else ()
+    lines = read_lines(error.log) if error.log else []
+    diagnostics = (*read_diagnostics(lines), *read_failures(lines))
+    diagnostics = diagnostics or tuple(map(failure, error.details[:1]))
     fresh = [one for one in diagnostics if one.key not in walk.seen]
     previous = walk.rows[-1]
     inherited = previous.outcome == "failed" and bool(diagnostics) and not fresh
@@ -326,7 +328,8 @@ def _failed(walk: Walk, number: int, commit: str, error: HarnessError, seconds: 
     walk.warn(number, diagnostics)
     hard = [one for one in fresh if not one.is_warning]
     if hard or not fresh:
-        rule = CONFIGURE if isinstance(error, ConfigureError) else FAILS
+        again = any((step := FAILED.match(line)) and step[1] == "build.ninja" for line in lines)
+        rule = CONFIGURE if again or isinstance(error, ConfigureError) else FAILS
         text, file, line = (hard[0].text, hard[0].file, hard[0].line) if hard else (error.cause, "", 0)
         walk.findings.append(
             rule.finding(

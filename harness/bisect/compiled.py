@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from harness.bisect.cover import least
+from harness.bisect.diagnostics import FAILED
 from harness.build.features import Features, Needs
 from harness.build.graph import SOURCES, read_graph, read_headers
 from harness.build.libraries import missing_packages
@@ -30,8 +31,6 @@ _SYSTEM = re.compile(
     r"(?<![a-z0-9])(win32|windows|whpx|darwin|macos|hvf|[a-z]*bsd|nvmm|solaris|haiku)(?![a-z0-9])"
 )
 """What no meson.build explains, such as a header, may have the name of an operating system."""
-FAILED = re.compile(r"^FAILED: (?:\[code=\d+\] )?(\S+)")
-"""ninja's line on a step that failed; the group is its first output."""
 
 
 def is_source(path: str) -> bool:

@@ -17,6 +17,12 @@ _RUST_PLACE = re.compile(r"^ *--> (\S[^:]*):(\d+):\d+$")
 _COPY = re.compile(r"[^/]+\.p/structured/([^/]+)$")
 """meson compiles copies of a crate's sources (structured_sources), which are in the crate's folder src."""
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+FAILED = re.compile(r"^FAILED: (?:\[code=\d+\] )?(\S+)")
+"""ninja's line on a step that failed; the group is its first output. The next line is the command."""
+_STEP = re.compile(r"^(?:\[\d+/\d+\] |ninja: )")
+_ERROR = re.compile(r"undefined reference|multiple definition|cannot find|\bERROR\b|[Ee]rror: ")
+"""What linkers, meson and generators of code write about an error."""
+_PLACE = re.compile(r"^(?:\S*ld: )?(?:[^\s:]*/)?\.\./src/([^\s:]+):(\d+):(?:\d+:)? (?:ERROR: )?(.+)$")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,8 +37,8 @@ class Diagnostic:
 
     @property
     def key(self) -> tuple[str, str]:
-        """File and text without numbers, which identify the message when lines move."""
-        return self.file, re.sub(r"\d+", "0", self.text)
+        """File and text without numbers and addresses, which identify the message when lines move."""
+        return self.file, re.sub(r"\b0x[0-9a-f]+|\d+", "0", self.text)
 
 
 def read_lines(path: Path) -> list[str]:
@@ -60,6 +66,33 @@ def read_diagnostics(lines: Iterable[str]) -> tuple[Diagnostic, ...]:
         before = None
         diagnostics.setdefault((diagnostic.file, diagnostic.line, diagnostic.text), diagnostic)
     return tuple(diagnostics.values())
+
+
+def read_failures(lines: Iterable[str]) -> tuple[Diagnostic, ...]:
+    """Return the errors of the steps that failed without a message of a compiler, such as links."""
+    blocks: list[list[str]] = []
+    is_open = False
+    for line in lines:
+        if FAILED.match(line):
+            blocks.append([])
+            is_open = True
+        elif _STEP.match(line):
+            is_open = False
+        elif is_open:
+            blocks[-1].append(line)
+    found = {}
+    for block in blocks:
+        text = [line.strip() for line in block[1:] if line.strip()]
+        if not read_diagnostics(text):
+            found.update(dict.fromkeys([line for line in text if _ERROR.search(line)] or text[-1:]))
+    return tuple(failure(line) for line in found)
+
+
+def failure(text: str) -> Diagnostic:
+    """Return the error ``text`` of another program than a compiler, with its place if it names one."""
+    if match := _PLACE.match(text):
+        return Diagnostic(file=match[1], line=int(match[2]), text=match[3], switch="", is_warning=False)
+    return Diagnostic(file="", line=0, text=text, switch="", is_warning=False)
 
 
 def _diagnostic(file: str, line: int, level: str, text: str) -> Diagnostic:

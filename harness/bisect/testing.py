@@ -9,8 +9,14 @@ import msgspec
 
 from harness.bisect.assets import provide_assets
 from harness.bisect.choosing import NONE, choose_tests, touches_block
-from harness.bisect.compiled import FAILED
-from harness.bisect.diagnostics import Diagnostic, read_diagnostics, read_lines
+from harness.bisect.diagnostics import (
+    FAILED,
+    Diagnostic,
+    failure,
+    read_diagnostics,
+    read_failures,
+    read_lines,
+)
 from harness.bisect.firmware import add_firmware
 from harness.bisect.migration import keep_binaries, migration_tests, run_between
 from harness.bisect.qtests import build_tests, new_failures, run_tests
@@ -57,7 +63,8 @@ def _run_chosen(walk: Walk, number: int, built: Build, chosen: Sequence[QemuTest
     diagnostics = read_diagnostics(read_lines(log))
     walk.warn(number, diagnostics)
     if ended.returncode != 0:
-        _test_build_failed(walk, number, diagnostics, ended.output.splitlines()[-8:])
+        found = (*diagnostics, *read_failures(read_lines(log)))
+        _test_build_failed(walk, number, found, ended.output.splitlines()[-8:])
     rows = run_ready(walk, number, built, chosen, log=log, step=step)
     rows += _between(walk, number, built, chosen, rows, log, step)
     walk.tests += rows
@@ -173,9 +180,7 @@ def _test_build_failed(
     walk: Walk, number: int, diagnostics: Iterable[Diagnostic], last: Sequence[str]
 ) -> None:
     errors = [one for one in diagnostics if not one.is_warning]
-    if not errors:  # linkers and generators report errors in other formats
-        text = "the test programs cannot be built"
-        errors = [Diagnostic(file="", line=0, text=text, switch="", is_warning=False)]
+    errors = errors or [failure("the test programs cannot be built")]
     fresh = [one for one in errors if one.key not in walk.seen]
     for one in fresh[:5]:
         walk.findings.append(

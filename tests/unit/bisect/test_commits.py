@@ -131,11 +131,45 @@ def test_error_that_returns_after_a_fix_is_inherited_only_from_the_previous_patc
     assert [row.reason for row in built.rows] == ["", ERROR, "", ERROR, ERROR]
 
 
-def test_failure_without_a_diagnostic_has_the_cause_and_no_place(walk):
+LINK_STEP = (
+    "FAILED: [code=1] qemu-system-x86_64",
+    "cc -o qemu-system-x86_64 util/a.c.o",
+    "/usr/bin/ld: util/a.c.o: in function `run':",
+    "a.c:(.text+0x{at}f): undefined reference to `f'",
+    "ninja: build stopped",
+)
+MESON_STEP = (
+    "FAILED: build.ninja",
+    "meson --internal regenerate",
+    "../src/util/meson.build:1:{at}: ERROR: File a.c does not exist.",
+)
+QAPI_STEP = ("FAILED: qapi.h", "python3 qapi-gen.py", "Traceback:", "KeyError: 'data'", "[9/9] Linking")
+
+
+@pytest.mark.parametrize(
+    ("step", "rule", "text"),
+    [
+        (LINK_STEP, "build-fails", "a.c:(.text+0x5f): undefined reference to `f'"),
+        (MESON_STEP, "build-configure", "File a.c does not exist."),
+        (QAPI_STEP, "build-fails", "KeyError: 'data'"),
+    ],
+)
+def test_error_of_a_linker_or_generator_is_attributed_to_the_first_commit_that_has_it(walk, step, rule, text):
+    first, second = ([line.format(at=at) for line in step] for at in "56")
+    fail = "cc1: internal error: x"  # makes the fake fail; no place
+    found = walk({"c2": [*first, fail], "c3": [*second, fail], "c4": []})
+    assert [(one.rule, one.patch, one.message) for one in found.findings] == [(rule, 2, f"{text} (native)")]
+    assert found.rows[3].reason == "same errors as patch 2"
+    other = [line.replace("`f'", "`g'").replace("a.c", "b.c").replace("'data'", "'x'") for line in second]
+    found = walk({"c2": [*first, fail], "c3": [*second, *other, fail], "c4": []})
+    assert [one.patch for one in found.findings] == [2, 3], "another error"
+
+
+def test_failure_without_a_diagnostic_has_its_first_line_and_no_place(walk):
     details = [f"error: line {number}" for number in range(20)]
     built = walk({"c2": details})
     (finding,) = built.findings
-    assert (finding.rule, finding.message) == ("build-fails", "compiling failed (native)")
+    assert (finding.rule, finding.message) == ("build-fails", "error: line 0 (native)")
     assert (finding.patch, finding.file, finding.line) == (2, "", 0)
     assert finding.snippet == tuple(details[:8])
     assert built.rows[2].reason == "error: line 0"
@@ -145,7 +179,7 @@ def test_failing_configure_is_a_finding_with_its_last_lines(walk):
     walk.unconfigured = {"c2": ["ERROR: no glib"], "c3": []}
     built = walk()
     assert [(one.rule, one.patch, one.message, one.snippet) for one in built.findings] == [
-        ("build-configure", 2, "configure failed (native)", ("ERROR: no glib",)),
+        ("build-configure", 2, "ERROR: no glib (native)", ("ERROR: no glib",)),
         ("build-configure", 3, "configure failed (native)", ()),
     ]
     assert [(row.reason, row.log) for row in built.rows[2:4]] == [
@@ -358,6 +392,17 @@ def test_test_that_does_not_link_is_reported_once(walk):
     assert (finding.rule, finding.patch, finding.file, finding.line) == ("build-fails", 2, "", 0)
     assert finding.message == "the test programs cannot be built (tests)"
     assert finding.snippet == tuple(output[-8:])
+
+
+def test_another_test_that_does_not_link_is_another_finding(walk):
+    step = [line.format(at=1) for line in LINK_STEP]
+    other = [line.replace("`f'", "`g'") for line in step]
+    fail = "cc1: internal error: x"
+    walk.test_logs = {"c2": [*step, fail], "c4": [*other, fail]}
+    assert [(one.rule, one.patch, one.message.rpartition(": ")[2]) for one in walk().findings] == [
+        ("build-fails", 2, "undefined reference to `f' (tests)"),
+        ("build-fails", 4, "undefined reference to `g' (tests)"),
+    ]
 
 
 def manual(page, *, status=0):

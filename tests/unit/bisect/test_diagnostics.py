@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness.bisect.diagnostics import read_diagnostics, read_lines
+from harness.bisect.diagnostics import read_diagnostics, read_failures, read_lines
 
 WARNING = "../src/util/a.c:{line}:5: error: unused variable 'x' [-Werror=unused-variable]"
 ERROR = "../src/util/b.c:7:1: error: unknown type name 'y'"
@@ -48,3 +48,20 @@ def test_log_is_read_even_if_it_is_missing_or_no_text(tmp_path):
     log = tmp_path / "log"
     log.write_bytes(b"one\n\xff\n")
     assert read_lines(log) == ["one", "\ufffd"]
+
+
+@pytest.mark.parametrize(
+    ("line", "place"),
+    [
+        ("/usr/bin/ld: /b/native/../src/hw/a.c:18: undefined reference to `f'", ("hw/a.c", 18)),
+        ("../src/hw/meson.build:1:14: ERROR: File a.c does not exist.", ("hw/meson.build", 1)),
+        ("a.c:(.text+0x1f): undefined reference to `f'", ("", 0)),
+    ],
+)
+def test_error_of_a_failed_step_has_its_place(line, place):
+    lines = ["[1/2] Linking", "FAILED: [code=1] qemu", "cc -o qemu", line, "[2/2] Linking", "later error: x"]
+    (found,) = read_failures(lines)
+    assert (found.file, found.line) == place
+    assert found.text in line
+    compiled = ["FAILED: a.o", "cc -c a.c", "../src/a.c:1:1: error: y", "cc1: some error: x"]
+    assert read_failures(compiled) == (), "the compiler has reported it"
