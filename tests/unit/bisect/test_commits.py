@@ -398,6 +398,7 @@ def test_another_test_that_does_not_link_is_another_finding(walk):
     step = [line.format(at=1) for line in LINK_STEP]
     other = [line.replace("`f'", "`g'") for line in step]
     fail = "cc1: internal error: x"
+    walk.layout.root.joinpath("build.ninja").touch()
     walk.test_logs = {"c2": [*step, fail], "c4": [*other, fail]}
     assert [(one.rule, one.patch, one.message.rpartition(": ")[2]) for one in walk().findings] == [
         ("build-fails", 2, "undefined reference to `f' (tests)"),
