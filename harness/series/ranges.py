@@ -20,7 +20,7 @@ from harness.source.clone import (
     upstream_branch,
 )
 
-_RANGE = re.compile(r"(.+)@([^@]+\.\.[^@]+)")
+_RANGE = re.compile(r"(.+)@([^@]+(?<!/)\.\.[^@]*|\.\.[^@/][^@]*)")
 _ISOLATED = {"GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_NOSYSTEM": "1"}
 # -c and options override the clone's own configuration. No option turns these settings off:
 _PLAIN = (
@@ -48,7 +48,10 @@ def find_range(layout: Layout, source: str, clone: str) -> tuple[Path, str] | No
         text = _within(clone, source) or source
     found = _RANGE.fullmatch(text)
     folder = Path(found[1]).expanduser() if found else None
-    return (folder.resolve(), found[2]) if found and folder and folder.is_dir() else None
+    if found is None or folder is None or not folder.is_dir():
+        return None
+    # For git, an end that is left out is HEAD.
+    return folder.resolve(), re.sub(r"^(?=\.\.)|(?<=\.\.)$", "HEAD", found[2])
 
 
 def _within(clone: str, text: str) -> str:

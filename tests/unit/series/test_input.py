@@ -479,6 +479,16 @@ def test_required_series_of_the_same_mails_is_found_by_the_id_of_one(layout, tmp
     assert required_input(found, "absent@example.org") is None
 
 
+def test_end_of_a_range_that_is_left_out_is_the_current_commit(layout, clone, tmp_path):
+    whole = read_input(layout, f"{clone}@main..topic")
+    assert read_input(layout, f"{clone}@main..").mails == whole.mails
+    assert read_input(layout, "main..", clone=str(clone)).mails == whole.mails
+    assert titles(read_input(layout, "..side", clone=str(clone))) == ["side: one"]
+    for text in ("../absent", "absent/..", "absent/../other"):
+        with pytest.raises(OptionError, match="no such file"):
+            read_input(layout, text, clone=str(clone))
+
+
 def test_range_with_a_merge_is_refused(layout, clone):
     base = git(clone, "rev-parse", "main")
     for text, source, onto in ((f"{clone}@main..merged", "", "main"), ("merged", str(clone), base)):
