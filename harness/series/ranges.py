@@ -21,6 +21,7 @@ from harness.source.clone import (
 )
 
 _RANGE = re.compile(r"(.+)@([^@]+(?<!/)\.\.[^@]*|\.\.[^@/][^@]*)")
+"""For git, an end that is left out is HEAD (gitrevisions(7))."""
 _ISOLATED = {"GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_NOSYSTEM": "1"}
 # -c and options override the clone's own configuration. No option turns these settings off:
 _PLAIN = (
@@ -48,10 +49,7 @@ def find_range(layout: Layout, source: str, clone: str) -> tuple[Path, str] | No
         text = _within(clone, source) or source
     found = _RANGE.fullmatch(text)
     folder = Path(found[1]).expanduser() if found else None
-    if found is None or folder is None or not folder.is_dir():
-        return None
-    # For git, an end that is left out is HEAD.
-    return folder.resolve(), re.sub(r"^(?=\.\.)|(?<=\.\.)$", "HEAD", found[2])
+    return (folder.resolve(), found[2]) if found and folder and folder.is_dir() else None
 
 
 def _within(clone: str, text: str) -> str:
