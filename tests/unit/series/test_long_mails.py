@@ -60,8 +60,8 @@ def test_parts_beyond_a_limit_are_not_read():
     whole, cut = of(PARTS), of(PARTS + 1)
     assert whole.message == cut.message
     assert f"text {PARTS - 1}" in cut.message
-    assert [fault.detail for fault in cut.faults if fault not in whole.faults] == [
-        f"it has more than {PARTS} parts; the rest is not read"
+    assert [(fault.kind, fault.detail) for fault in cut.faults if fault not in whole.faults] == [
+        ("multipart", f"it has more than {PARTS} parts; the rest is not read")
     ]
 
 

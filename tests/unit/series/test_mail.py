@@ -70,6 +70,7 @@ def test_fault_of_a_wrapped_line_names_the_hunk():
     ("data", "kind"),
     [
         (b"just words\n", "no-headers"),
+        (b"From: a <a@example.org>\n\nwords\n", "no-headers"),
         (patch(diff="diff --git a/x b/x\n"), "empty"),
         (patch(message="Words.\n---\n note", diff=""), "empty"),
         (patch(sender="nobody"), "no-author"),
