@@ -10,6 +10,9 @@ from harness.build.doctor import check
 from harness.build.needs import Requirement, provided
 from harness.platforms import distribution, table
 
+OPTIONAL = {"--enable-linux-aio": "aio"}
+"""Features that every native build has if their library is installed, with its name: aio=native, which row 18
+of the properties needs."""
 PROGRAMS = ("bison", "dtrace", "flex", "gdbus-codegen")
 """Programs that some targets and features need, such as flex for hexagon."""
 
@@ -22,6 +25,13 @@ def library(name: str, needed_by: str = "") -> Requirement | None:
     elif header := table().headers.get(name):
         need = replace(need, kind="header", name=header)
     return provided(need, distribution()) if need.name in table().packages else None
+
+
+def installed_features() -> tuple[str, ...]:
+    """Return the switches of OPTIONAL whose library is installed on this machine."""
+    needs = {switch: library(name) for switch, name in OPTIONAL.items()}
+    found = {row.name for row in check(filter(None, needs.values())) if row.found}
+    return tuple(switch for switch, need in needs.items() if need and need.name in found)
 
 
 def missing_packages(names: Iterable[str]) -> tuple[str, ...]:

@@ -47,6 +47,8 @@ class Tools:
     python_digest: str
     """Digest of the version and packages of ``python``."""
     ccache: Path | None = None
+    features: tuple[str, ...] = ()
+    """Switches of features whose library is installed for the host, as in OPTIONAL."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,6 +165,7 @@ def make_plan(request: BuildRequest, tools: Tools, layout: Layout, environ: Mapp
     compiler = f"{tools.ccache} {tools.compiler}" if tools.ccache else str(tools.compiler)
     switches = (
         *configure.switches(default_features=request.extra.default_features),
+        *(switch for switch in tools.features if configure.knows(switch)),
         *request.extra.switches,
         *((*configure.sanitize, *SANITIZE_SWITCHES) if sanitize else ()),
         *(configure.rust() if request.rust else ()),

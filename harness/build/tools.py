@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 
 from harness.build.hosts import Host
+from harness.build.libraries import installed_features
 from harness.build.plan import Tools
 from harness.build.pyenv import ensure_environment, environment_digest
 from harness.errors import MissingError, TreeError
@@ -60,6 +61,7 @@ def find_tools(
         python=python,
         python_digest=digest,
         ccache=find_program("ccache", needed_by="-Dccache=true", package="ccache") if ccache else None,
+        features=() if host.cross_prefix else installed_features(),
     )
 
 

@@ -51,13 +51,18 @@ def _make_subjects(
 ) -> tuple[tuple[Subject, ...], tuple[tuple[Host, Path], ...]]:
     """Build the variants for this machine, and for row 15 the series alone for each emulated host."""
     from harness.bench import subjects_of
-    from harness.build.doctor import ensure
+    from harness.build.doctor import ensure, ensure_libraries
+    from harness.build.libraries import OPTIONAL, library
     from harness.pipeline import build_all, build_cross, build_emulators
-    from harness.properties.model import HOSTS_ROW
+    from harness.properties.model import AIO_ROW, HOSTS_ROW
 
     if chosen.checked is None:
         return chosen.named, ()
     layout, options, reporter = request.layout, chosen.options, request.reporter
+    if AIO_ROW in rows:
+        names = OPTIONAL.values()
+        wanted = [need for name in names if (need := library(name, f"row {AIO_ROW}: aio=native"))]
+        ensure_libraries(wanted, layout, reporter)
     here = dataclasses.replace(options, hosts=("native",))
     prepared, builds = build_all(layout, chosen.checked, here, reporter, request.command)
     emulators: tuple[tuple[Host, Path], ...] = ()

@@ -37,6 +37,7 @@ ROWS = {
 """Number and short title of each property."""
 
 HOSTS_ROW = 15
+AIO_ROW = 18
 """The row that includes the results of emulated hosts."""
 
 OUTCOMES = ("pass", "fail", "cancel")

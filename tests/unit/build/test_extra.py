@@ -3,12 +3,13 @@
 import dataclasses
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from harness.build import build
 from harness.build.doctor import ensure_libraries
-from harness.build.libraries import library, missing_packages
+from harness.build.libraries import installed_features, library, missing_packages
 from harness.build.needs import Requirement, requirements
 from harness.build.plan import Extra
 from harness.errors import CompileError, MissingError, OptionError
@@ -102,6 +103,17 @@ def test_libraries_are_requirements_with_debians_packages():
     assert (flex.kind, flex.package) == ("program", "flex")
     assert library("no-such-library") is None
     assert library("canokey-qemu") is None, "Debian has no package of it"
+
+
+@pytest.mark.parametrize(("found", "switches"), [(True, ("--enable-linux-aio",)), (False, ())])
+def test_optional_features_are_those_whose_library_is_installed(monkeypatch, found, switches):
+    def check(needs):
+        return [SimpleNamespace(name=need.name, found=found) for need in needs]
+
+    monkeypatch.setattr("harness.build.libraries.check", check)
+    assert installed_features() == switches
+    monkeypatch.setattr("harness.build.libraries.library", lambda _: None)
+    assert installed_features() == ()
 
 
 def test_missing_packages_are_named(monkeypatch):

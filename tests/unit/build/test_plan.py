@@ -168,6 +168,17 @@ def test_extra_switches_and_goals_are_part_of_the_plan(layout):
     assert not any(word.startswith("--target-list") for word in wide.configure)
 
 
+def test_features_of_installed_libraries_are_on_if_the_release_has_them(layout):
+    tools = dataclasses.replace(TOOLS, features=("--enable-linux-aio",))
+    knowing = dataclasses.replace(OLD, text=f"{OLD.text} --enable-linux-aio)")
+    plans = [
+        make_plan(request_for(layout, configure=configure), each, layout, {})
+        for configure, each in ((OLD, tools), (knowing, TOOLS), (knowing, tools))
+    ]
+    assert ["--enable-linux-aio" in plan.configure for plan in plans] == [False, False, True]
+    assert plans[1].fingerprint != plans[2].fingerprint, "configure runs again after the installation"
+
+
 def test_another_compiler_has_a_folder_of_its_own(layout):
     assert folder_name("native", "release", "clang") == "native-clang"
     assert folder_name("native", "sanitize", "clang") == "native-sanitize-clang"

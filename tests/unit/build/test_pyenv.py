@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from harness.build import pyenv
+from harness.build import tools as tools_module
 from harness.build.hosts import HOSTS
 from harness.build.tools import find_tools
 from harness.errors import FetchError, MissingError
@@ -42,7 +43,7 @@ def pip(monkeypatch):
     return fake
 
 
-def test_environment_is_created_once_with_pinned_digests(layout, pip):
+def test_environment_is_created_once_with_pinned_digests(layout, pip, monkeypatch):
     wanted = ["meson==1.8.5", "pycotap==1.3.1"]
     python = pyenv.ensure_environment(wanted, layout, Silent())
     assert python.is_relative_to(layout.cache / "pyenvs")
@@ -50,7 +51,9 @@ def test_environment_is_created_once_with_pinned_digests(layout, pip):
     lines = (python.parents[1] / "requirements.txt").read_text().splitlines()
     assert lines[1].startswith("pycotap==1.3.1 --hash=sha256:1c3a25b3")
     own = {"own_python": True, "ccache": False, "layout": layout, "reporter": Silent()}
+    monkeypatch.setattr(tools_module, "installed_features", lambda: ("--enable-x",))
     tools = find_tools(HOSTS["native"], wanted, **own)
+    assert tools.features == ("--enable-x",)
     assert (tools.python, tools.meson) == (python, python.with_name("meson"))
     assert tools.python_digest == pyenv.environment_digest(wanted)
     assert len(pip.calls) == 2

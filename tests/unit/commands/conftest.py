@@ -91,7 +91,11 @@ def layout(world):
 def calls(monkeypatch):
     """Record calls. The installation of packages is replaced, and recorded."""
     calls = Calls(monkeypatch)
-    for place in ("harness.pipeline.ensure", "harness.build.doctor.ensure"):
+    for place in (
+        "harness.pipeline.ensure",
+        "harness.build.doctor.ensure",
+        "harness.build.doctor.ensure_libraries",
+    ):
         calls.spy(place, lambda *_, **__: ())
     return calls
 

@@ -172,6 +172,17 @@ def test_requested_variants_are_built_in_addition_to_named_binaries(
     assert [one.variant for one in benches[0].native] == ["base", "mine"]
 
 
+def test_row_18_has_the_library_of_aio_installed_before_the_build(run, properties_run, calls):
+    properties_run(property_row())
+    calls.spy("harness.pipeline.build_all", lambda *_: pytest.fail("not built here"))
+    for rows in ("1-17", "17-18"):
+        with pytest.raises(pytest.fail.Exception):
+            run("properties", *SMALL, "--rows", rows)
+    (((needs, *_), _),) = calls.given["ensure_libraries"]
+    assert [need.name for need in needs] == ["libaio.h"]
+    assert calls.made[-2:] == ["ensure_libraries", "build_all"]
+
+
 def test_row_15_runs_cross_built_binaries_on_their_emulated_host(
     run, properties_run, calls, benches, monkeypatch
 ):
