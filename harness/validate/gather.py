@@ -8,8 +8,9 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from harness.check import Finding, StageRow, ValidatedPatch, ValidateResults
+from harness.check import CommitBuild, Finding, StageRow, TestRow, ValidatedPatch, ValidateResults
 from harness.check.model import SEVERITIES
+from harness.figures import shown
 
 
 def gathered(results: ValidateResults) -> tuple[Finding, ...]:
@@ -71,20 +72,53 @@ def stages_not_run(results: ValidateResults) -> Iterator[StageRow]:
 
 
 def causes_of(results: ValidateResults) -> Iterator[str]:
-    """Yield the reasons why the series could not be judged completely."""
-    reasons = (*(row.reason for row in results.stages), *(row.reason for row in results.tests))
-    return filter(None, reasons)
+    """Return the reasons why the series could not be judged completely."""
+    rows: tuple[StageRow | CommitBuild | TestRow, ...] = (*results.stages, *results.builds, *results.tests)
+    return filter(None, (row.reason for row in rows if row.outcome == "infrastructure"))
+
+
+def why_not_built(results: ValidateResults) -> str:
+    """Return why nothing was compiled or tested, as far as a stage records it."""
+    return next((stage.reason for stage in stages_not_run(results) if stage.name == "build"), "")
 
 
 def skipped_lines(results: ValidateResults) -> Iterator[str]:
-    """Yield a line for each test that was never run to its end, with the reason."""
-    ran = {row.name for row in results.tests if row.outcome not in ("skipped", "infrastructure")}
-    seen: set[str] = set()
+    """Yield a line for each test that was not run to its end on the last commit, with the reason."""
+    built = [row.patch for row in results.builds if row.outcome == "ok" and row.host == "native"]
+    by_name: dict[str, list[TestRow]] = defaultdict(list)
     for row in results.tests:
-        if row.outcome == "skipped" and row.name not in ran | seen:
-            seen.add(row.name)
-            reason = row.reason.removeprefix("skipped: ") or "it gives no reason"
-            yield f"test {row.name} skipped: {reason}"
+        by_name[row.name].append(row)
+    for name, rows in by_name.items():
+        ran = max((row.patch for row in rows if has_run(row)), default=None)
+        end = rows[-1]
+        before = "" if ran is None else f" after patch {ran}" if ran else " after the base"
+        if end.outcome == "skipped":
+            reason = end.reason.removeprefix("skipped: ") or "it gives no reason"
+            yield f"test {name} skipped{before}: {reason}"
+        elif before and end.patch < max(built, default=0):
+            yield f"test {name} was not run{before}: no later commit has it with its program"
+
+
+def has_run(row: TestRow) -> bool:
+    """Return whether the test ran to its end, or too long."""
+    return row.outcome not in ("skipped", "infrastructure")
+
+
+def none_run(results: ValidateResults) -> str:
+    """Return a sentence if commits were built and none of QEMU's own tests ran; else nothing."""
+    is_built = any(row.patch and row.outcome == "ok" for row in results.builds)
+    ran = any(row.patch and has_run(row) for row in results.tests)
+    return "none of QEMU's own tests was run on the series" if is_built and not ran else ""
+
+
+def base_failures(results: ValidateResults) -> str:
+    """Return a line about the tests that fail on the base too; empty if there are none."""
+    failing = sorted(
+        row.name + (f" ({shown(row.failed_parts, 6)})" if row.failed_parts else "")
+        for row in results.tests
+        if row.patch == 0 and row.outcome in ("failed", "timeout")
+    )
+    return f"tests that fail on the base too do not count: {', '.join(failing)}" if failing else ""
 
 
 def proof_lines(results: ValidateResults) -> Iterator[str]:

@@ -8,7 +8,15 @@ from typing import TypeVar
 from harness.check import TestRow, ValidateResults
 from harness.figures import NONE, format_duration, format_seconds, ranges_of
 from harness.report.pages import LISTED, Section, environment
-from harness.validate.gather import base_words, pin_words, proof_lines, skipped_lines, stages_not_run
+from harness.validate.gather import (
+    base_failures,
+    base_words,
+    none_run,
+    pin_words,
+    proof_lines,
+    skipped_lines,
+    stages_not_run,
+)
 from harness.validate.placement import place_findings
 from harness.validate.table import compiled_line, verdict_line
 
@@ -182,6 +190,7 @@ def _undone(results: ValidateResults) -> Iterator[str]:
         yield compiled_line(results.compiled)
     for pin in dict.fromkeys(fit.pin for fit in results.fits if fit.kind == "unknown"):
         yield f"release {pin}: its tree is not available"
+    yield from filter(None, (none_run(results), base_failures(results)))
     yield from list(skipped_lines(results))[:LISTED]
     if results.switched_off:
         yield f"rules that are switched off: {', '.join(results.switched_off)}"

@@ -10,15 +10,18 @@ from collections.abc import Sequence
 from harness.check import Finding, ValidateResults
 from harness.figures import counted
 from harness.validate.gather import (
+    base_failures,
     base_words,
     gathered,
+    has_run,
+    none_run,
     patch_of,
     place_words,
     proof_lines,
     skipped_lines,
     stages_not_run,
 )
-from harness.validate.table import compiled_line, verdict_words, was_built
+from harness.validate.table import compiled_line, count_findings, verdict_words, was_built
 
 WIDTH = 72
 
@@ -56,7 +59,8 @@ def _opening(results: ValidateResults) -> str:
     match results.verdict:
         case "clean":
             unbuilt = "" if was_built(results.builds) else " Nothing was compiled or tested."
-            return f"Thanks for the series. It applies to {where}, and there are no findings.{unbuilt}"
+            found = f"has only {counts}" if (counts := count_findings(results)) else "has no findings"
+            return f"Thanks for the series. It applies to {where} and {found}.{unbuilt}"
         case "apply":
             if any(finding.rule in ("apply-fails", "apply-fuzz") for finding in results.findings):
                 return (
@@ -116,9 +120,11 @@ def _footer(results: ValidateResults) -> list[str]:
         lines += _wrap(f"Built: {good} of {len(builds)} commits, for {hosts}.")
     if results.compiled is not None and results.compiled.changed:
         lines += _wrap(f"{compiled_line(results.compiled)}.")
-    tests = {row.name for row in results.tests if row.outcome != "skipped"}
+    tests = {row.name for row in results.tests if row.patch and has_run(row)}
     if tests:
         lines += _wrap(f"QEMU's own tests run: {', '.join(sorted(tests))}.")
+    for line in filter(None, (none_run(results), base_failures(results))):
+        lines += _wrap(f"{line[0].upper()}{line[1:]}.")
     for line in proof_lines(results):
         lines += _wrap(f"{line}.")
     for line in skipped_lines(results):

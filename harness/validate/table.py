@@ -10,15 +10,18 @@ from rich.text import Text
 
 from harness.check import CommitBuild, CompiledFiles, Finding, ValidateResults
 from harness.check.model import SEVERITIES
-from harness.figures import counted, shown
+from harness.figures import counted
 from harness.validate.gather import (
+    base_failures,
     base_words,
     gathered,
+    none_run,
     pin_words,
     place_words,
     proof_lines,
     skipped_lines,
     stages_not_run,
+    why_not_built,
 )
 
 _STYLES = {"error": "red", "warning": "yellow", "note": "dim"}
@@ -64,7 +67,9 @@ def verdict_words(results: ValidateResults) -> str:
     counts = count_findings(results)
     words = _VERDICTS[results.verdict][1]
     if results.verdict == "clean" and not was_built(results.builds):
-        words = "has no findings as it was read; nothing was compiled or tested (-Dbisect=none)"
+        why = why_not_built(results)
+        only = "has only these findings" if counts else "has no findings"
+        words = f"{only} as it was read; nothing was compiled or tested{f' ({why})' if why else ''}"
     return f"{words}{f': {counts}' if counts else ''}"
 
 
@@ -215,15 +220,7 @@ def _closing(results: ValidateResults) -> Sequence[Text]:
     if results.compiled is not None and results.compiled.changed:
         style = "yellow" if results.compiled.compiled < results.compiled.changed else ""
         lines.append(Text(compiled_line(results.compiled), style=style))
-    failing = sorted(
-        row.name + (f" ({shown(row.failed_parts, 6)})" if row.failed_parts else "")
-        for row in results.tests
-        if row.patch == 0 and row.outcome in ("failed", "timeout")
-    )
-    if failing:
-        lines.append(
-            Text(f"tests that fail on the base too do not count: {', '.join(failing)}", style="yellow")
-        )
+    lines += [Text(line, style="yellow") for line in (none_run(results), base_failures(results)) if line]
     lines += [Text(line) for line in proof_lines(results)]
     lines += [Text(line, style="yellow") for line in skipped_lines(results)]
     return [*lines, Text(verdict_line(results), style=_VERDICTS[results.verdict][2])]

@@ -3,9 +3,9 @@
 import msgspec
 import pytest
 
-from harness.check import RULES
+from harness.check import RULES, StageRow, TestRow
 from harness.errors import ApplyError, FindingsError
-from harness.validate.gather import base_words, gathered
+from harness.validate.gather import base_words, causes_of, gathered
 from harness.validate.reply import reply
 from harness.validate.table import verdict_line
 from harness.validate.verdict import check_validate
@@ -35,6 +35,7 @@ def test_series_that_was_not_compiled_is_not_called_clean():
     whole = found(verdict="clean")
     assert verdict_line(whole).endswith(" clean")
     assert "Nothing was compiled" not in reply(whole)
+    assert "has no findings" in reply(whole)
     assert "\n--\nThe series is clean" in reply(whole)
     one = next(row for row in whole.builds if row.patch)
     for builds in (
@@ -45,6 +46,32 @@ def test_series_that_was_not_compiled_is_not_called_clean():
         read = found(verdict="clean", builds=builds)
         assert "nothing was compiled or tested" in verdict_line(read)
         assert "no findings. Nothing was compiled or tested." in reply(read).replace("\n", " ")
+    left_out = StageRow(name="build", outcome="not run", reason="the base already contains the series")
+    assert "tested (the base already contains" in verdict_line(
+        found(verdict="clean", builds=[], stages=[left_out])
+    )
+
+
+def test_mail_on_a_series_with_notes_does_not_deny_them():
+    note = RULES["body-alone"].finding("it depends on others", patch=1)
+    whole = found(note, verdict="clean")
+    assert "has only 1 note." in reply(whole)
+    assert "no findings" not in reply(whole)
+    assert "has only these findings as it was read" in verdict_line(found(note, verdict="clean", builds=[]))
+
+
+def test_causes_are_those_of_what_could_not_be_judged():
+    def test(outcome, reason):
+        return TestRow(patch=1, suite="unit", name=reason, outcome=outcome, seconds=0, reason=reason)
+
+    def stage(outcome, reason):
+        return StageRow(name="behaviour", outcome=outcome, reason=reason)
+
+    whole = found(
+        stages=[stage("not run", "no suites"), stage("infrastructure", "no disk")],
+        tests=[test("skipped", "no KVM"), test("failed", "assertion"), test("infrastructure", "no result")],
+    )
+    assert list(causes_of(whole)) == ["no disk", "no result"]
 
 
 def test_finding_of_some_patches_is_listed_for_each():

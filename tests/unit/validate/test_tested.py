@@ -30,6 +30,43 @@ def test_skipped_tests_are_named_once_with_their_reason():
     assert all(f"Not run: {line}." in reply(run) for line in lines)
 
 
+def test_test_that_no_longer_runs_is_named():
+    run = results(
+        tests=(
+            row("gone", "ok", 0),
+            row("lost", "ok", 0),
+            row("lost", "ok", 1),
+            row("lost", "skipped", 2, "skipped: no KVM"),
+            row("kept", "ok", 0),
+            row("kept", "failed", 2),
+        )
+    )
+    assert list(skipped_lines(run)) == [
+        "test gone was not run after the base: no later commit has it with its program",
+        "test lost skipped after patch 1: no KVM",
+    ]
+
+
+def test_run_without_a_test_does_not_pass_over_it():
+    text = "none of QEMU's own tests was run on the series"
+    for tests in ((), (row("a", "ok", 0),), (row("a", "skipped"),), (row("a", "infrastructure"),)):
+        run = results(tests=tests)
+        assert text in rendered(render_validate(run), width=200)
+        assert f"N{text[1:]}." in reply(run)
+        assert text.partition("'")[0] in page(run)
+        assert "tests run: a" not in reply(run)
+    assert text[1:] not in reply(results(tests=(row("a", "failed"),)))
+    assert text[1:] not in reply(results(tests=(), builds=()))
+
+
+def test_mail_names_the_tests_that_fail_on_the_base():
+    run = results(tests=(row("a", "failed", 0, "why"), row("a", "failed", 1)))
+    line = "ests that fail on the base too do not count: a"
+    assert f"T{line}." in reply(run)
+    assert f"t{line}" in page(run)
+    assert line not in reply(results(tests=(row("a", "failed", 1),)))
+
+
 def test_failure_of_a_test_with_spaces_in_its_name_counts():
     run = results(
         tests=(row("QAPI schema tests", "failed", 1, "why"),),
