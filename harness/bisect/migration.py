@@ -32,10 +32,16 @@ def migration_tests(tests: Iterable[QemuTest], read: Callable[[str], str]) -> tu
 
 
 def keep_binaries(tests: Iterable[QemuTest], folder: Path) -> None:
-    """Copy the base's binaries that ``tests`` start, before the build replaces them."""
+    """Copy the base's binaries that ``tests`` start, before the build replaces them.
+
+    They are kept next to the build folder, which a commit that changes configure empties.
+    """
     for name in {binary_of(test) for test in tests}:
-        shutil.copyfile(folder / name, folder / (name + COPY))
-        (folder / (name + COPY)).chmod(0o755)
+        shutil.copyfile(folder / name, _kept(folder, name))
+
+
+def _kept(folder: Path, name: str) -> Path:
+    return folder.with_name(f"{folder.name}-{name}{COPY}")
 
 
 def run_between(tests: Iterable[QemuTest], folder: Path, run: Run) -> Iterator[TestRow]:
@@ -44,8 +50,14 @@ def run_between(tests: Iterable[QemuTest], folder: Path, run: Run) -> Iterator[T
     ``run`` runs tests with further variables.
     """
     for test in tests:
-        binary = folder / (binary_of(test) + COPY)
-        for variable, direction in VARIABLES.items() if binary.exists() else ():
+        name = binary_of(test)
+        binary, kept = folder / (name + COPY), _kept(folder, name)
+        if not kept.exists():
+            continue
+        binary.unlink(missing_ok=True)
+        shutil.copyfile(kept, binary)
+        binary.chmod(0o755)
+        for variable, direction in VARIABLES.items():
             for row in run((test,), {variable: str(binary)}):
                 yield msgspec.structs.replace(row, suite=SUITE, name=f"{row.name} {direction}")
 

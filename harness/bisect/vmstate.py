@@ -38,6 +38,8 @@ class Streams:
     checker: str
     own: dict[str, set[str]] = field(default_factory=dict)
     """Target → messages about the base and itself: the script misreads fields whose name occurs twice."""
+    base: dict[str, bytes] = field(default_factory=dict)
+    """Target → what the base prints. A commit that changes configure empties the build folder."""
     known: set[tuple[str, str, str]] = field(default_factory=set)
     """Target, direction and message of what earlier commits have."""
 
@@ -56,11 +58,13 @@ class Streams:
                 continue
             problem = _dump(folder, binary_name(target), base if number == 0 else now, sandbox, log)
             if number == 0 and not problem:
+                self.base[target] = base.read_bytes()
                 self.own[target] = {text for _, text in self._messages(base, base, sandbox)}
             elif number and problem:
                 text = f"{binary_name(target)} cannot print the state of its devices: {problem}"
                 findings += [VMSTATE.finding(one, patch=number) for one in self._new(target, "", [text])]
-            elif number and now.read_bytes() != base.read_bytes():
+            elif number and now.read_bytes() != self.base[target]:
+                base.write_bytes(self.base[target])
                 findings += self._differences(target, base, now, number, sandbox)
         return findings
 

@@ -23,6 +23,7 @@ def walk(layout, monkeypatch):
     build = walk._build
 
     def write(checkout, *rest, **more):
+        (layout.root / "qemu-system-x86_64-base").unlink(missing_ok=True)  # as configure does
         (layout.root / "qemu-system-x86_64").write_text(checkout.commit)
         return build(checkout, *rest, **more)
 

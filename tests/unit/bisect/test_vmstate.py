@@ -98,6 +98,14 @@ def test_removed_field_is_attributed_to_its_commit(tree):
     assert tree(3, BASE | {"rtc": ["a"]}) == [], "it is reported once"
 
 
+def test_commit_that_configures_again_is_compared(tree):
+    tree(0, BASE)
+    for path in tree.folder.glob("vmstate-*"):
+        path.unlink()  # configure begins with an empty folder
+    assert tree(1, BASE) == []
+    assert tree(2, BASE | {"rtc": ["a"]}) == [("migration-breaks", "warning", 2, text("b"))]
+
+
 def test_renamed_field_is_reported_for_one_direction(tree):
     tree(0, BASE)
     found = tree(1, BASE | {"rtc": ["a", "c"]}, version=2)
