@@ -93,33 +93,23 @@ def read_range(clone: Path, revisions: str) -> tuple[Mail, ...]:
             "name commits of that clone, such as master..topic",
         )
 
+    def ask(*words: str) -> str:
+        words = (*_PLAIN, *words, "--end-of-options", revisions)
+        return run_git(clone, *words, env=_ISOLATED, error=failed).output
+
     if revisions.startswith("-"):
         raise OptionError(f"-Dseries: {revisions!r} is not a range of commits", "write CLONE@master..topic")
     find_commit(clone, "HEAD")  # with the user's configuration, which may refuse a clone of another user
-    count = (*_PLAIN, "rev-list", "--merges", "--count", "--end-of-options", revisions)
-    merges = run_git(clone, *count, env=_ISOLATED, error=failed).output.strip()
+    merges = ask("rev-list", "--merges", "--count").strip()
     if merges != "0":
         raise OptionError(
             f"-Dseries: {revisions} of {clone.name} has {merges} merge commits, and a series has none",
             f"rebase the branch (git rebase {revisions.partition('..')[0]}), or write a range without them",
         )
     with tempfile.TemporaryDirectory() as folder:
-        run_git(
-            clone,
-            *(
-                *_PLAIN,
-                "format-patch",
-                f"--output-directory={folder}",
-                *_FORMAT,
-                "--end-of-options",
-                revisions,
-            ),
-            env=_ISOLATED,
-            error=failed,
-        )
+        ask("format-patch", f"--output-directory={folder}", *_FORMAT)
         files = sorted(Path(folder).iterdir())
-        words = (*_PLAIN, "log", "-z", "--reverse", "--no-show-signature", "--format=%b", "--encoding=UTF-8")
-        logged = run_git(clone, *words, "--end-of-options", revisions, env=_ISOLATED, error=failed).output
+        logged = ask("log", "-z", "--reverse", "--no-show-signature", "--format=%b")
         bodies = logged.removesuffix("\0").split("\0") if files else []
         return tuple(
             _commit_mail(path.read_bytes(), path.name, body) for path, body in zip(files, bodies, strict=True)

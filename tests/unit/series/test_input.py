@@ -447,6 +447,20 @@ def test_message_of_a_commit_is_read_whole(layout, clone, message):
     assert (second.message, first.message) == (tail, "")
     assert (second.author, second.subject.title) == (before[1].author, "topic: two")
     assert (second.changes, second.faults) == (before[1].changes, ())
+    written = second.data.partition(b"topic: two")[2].partition(b"GIT binary")[0]
+    assert tail.encode() in written, "checks see what git has written"
+
+
+def test_format_of_a_range_does_not_depend_on_the_users_configuration(tmp_path, monkeypatch):
+    lines = "".join(f"{number}\n" for number in range(9))
+    clone = make_repository(tmp_path / "clone", {"a": f"int f\n{lines}"})
+    write_files(clone, {"a": f"int f\n{lines}9\n"})
+    git(clone, "commit", "-aqm", "a: b")
+    plain = read_range(clone, "HEAD~1..HEAD")
+    assert b"@@ int f\n" in plain[0].data
+    (tmp_path / ".gitconfig").write_text('[diff "default"]\n\txfuncname = "^none"\n', encoding="utf-8")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert read_range(clone, "HEAD~1..HEAD") == plain
 
 
 def test_series_of_a_range_is_what_its_commits_change(layout, clone):
