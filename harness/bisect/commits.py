@@ -36,6 +36,7 @@ from harness.bisect.testing import run_suites, with_tools
 from harness.bisect.vmstate import SCRIPT, Streams
 from harness.bisect.walk import Walk, commit_words
 from harness.build import Build, build
+from harness.build.configure import user_targets
 from harness.build.features import features_of
 from harness.build.plan import NO_EXTRA, binary_name
 from harness.check import Bisect, CommitBuild, CompiledFiles, CoveredFile, Finding, Judged, TestProof, TestRow
@@ -51,7 +52,7 @@ from harness.layout import Layout
 from harness.options import Options
 from harness.progress import Reporter
 from harness.sandbox import Sandbox
-from harness.tree import Tree, checkout_commit
+from harness.tree import Checkout, Tree, checkout_commit
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,6 +113,7 @@ def run_bisect(  # noqa: PLR0917 - the results of earlier stages
             judged=judged,
             tree=tree,
             options=dataclasses.replace(options, targets=scope.targets),
+            usual=options.targets,
             extra=with_compiler(scope.extra, compiler) if native else NO_EXTRA,
             tested=native and compiler == options.compilers[0],
             layout=layout,
@@ -219,7 +221,7 @@ def _one(walk: Walk, number: int, commit: str) -> None:
         preprocess(walk.added, built, goals, walk.sandbox)
     if walk.streams is not None:
         walk.findings += walk.streams.compare(
-            built, walk.options.targets, number, walk.sandbox, walk.log(number, "vmstate")
+            built, built.targets, number, walk.sandbox, walk.log(number, "vmstate")
         )
     ends = (walk.judged.base, walk.judged.tip)
     if walk.tested and commit in ends and touches_manual(walk.judged.patches):
@@ -233,9 +235,10 @@ def _one(walk: Walk, number: int, commit: str) -> None:
 
 
 def _build(walk: Walk, commit: str, *, keep_going: bool = False) -> Build:
+    checkout = checkout_commit(walk.tree, walk.label, commit, walk.layout, walk.reporter)
     return build(
-        checkout_commit(walk.tree, walk.label, commit, walk.layout, walk.reporter),
-        walk.options,
+        checkout,
+        dataclasses.replace(walk.options, targets=_present(walk, checkout)),
         walk.layout,
         walk.reporter,
         host=walk.host,
@@ -243,6 +246,13 @@ def _build(walk: Walk, commit: str, *, keep_going: bool = False) -> Build:
         sandbox=walk.sandbox,
         extra=walk.extra,
     )
+
+
+def _present(walk: Walk, checkout: Checkout) -> tuple[str, ...]:
+    """Return those targets that a commit has: another one of the series may add or remove one."""
+    known = (*checkout.facts.targets, *user_targets(checkout.path))
+    wanted = (walk.options.targets, walk.usual, known[:1])
+    return next(filter(None, (tuple(name for name in names if name in known) for names in wanted)), ())
 
 
 def _cover(

@@ -259,8 +259,9 @@ def choose(
     The targets that the changed build ``described`` is about are among it.
     """
     options = chooser.options
-    given = options.targets if options.has("targets") else ()
-    targets = given or options.targets[:1]
+    usual = tuple(name for name in options.targets if name in chooser.targets) or chooser.targets[:1]
+    given = usual if options.has("targets") else ()
+    targets = given or usual[:1]
     plain = chooser.probe(targets, Extra())
     rest = {path for path in files if not chooser.suffices(path, plain)}
     special = {
@@ -293,7 +294,7 @@ def choose(
         demands = chooser.demands(sorted(files | special), widest)
         names += aims
         demands += [demand_of([frozenset({binary_name(name)})]) for name in names if name in chooser.targets]
-        targets = cover(demands, options.targets, chooser.targets, widest)
+        targets = cover(demands, usual, chooser.targets, widest)
     extra, sources, refused = _enable(chooser, targets, needs)
     if (
         any(chooser.programs(path, widest) and not chooser.programs(path, sources) for path in files)

@@ -40,6 +40,8 @@ class Walk:
     sandbox: Sandbox
     host: str
     extra: Extra
+    usual: tuple[str, ...] = ()
+    """What a commit is built for that has none of the chosen targets."""
     tested: bool
     """Whether the tests are run."""
     changed: Changed

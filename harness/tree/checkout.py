@@ -4,7 +4,7 @@ import contextlib
 import os
 import re
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.errors import OptionError, StorageError, TreeError
@@ -14,7 +14,7 @@ from harness.lock import locked
 from harness.progress import Reporter
 from harness.series import Series
 from harness.tree.apply import apply_series
-from harness.tree.facts import Facts
+from harness.tree.facts import Facts, targets_below
 from harness.tree.git import Git
 from harness.tree.tree import Tree, start_of
 
@@ -26,7 +26,7 @@ MARKER = ".switching"
 class Checkout:
     """The sources of one variant. ``label`` is the variant, followed by the series for ``patched``.
 
-    ``pin`` and ``facts`` are those of its tree.
+    ``pin`` and ``facts`` are those of its tree, except the targets: a series may add or remove one.
     """
 
     path: Path
@@ -71,7 +71,7 @@ def checkout_commit(
         label=label,
         variant=variant,
         commit=commit,
-        facts=tree.facts,
+        facts=replace(tree.facts, targets=targets_below(path)),
     )
 
 

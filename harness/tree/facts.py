@@ -31,6 +31,12 @@ def read_facts(git: Git, commit: str, origin: str) -> Facts:
     return Facts(version=version.strip(), targets=tuple(targets))
 
 
+def targets_below(source: Path) -> tuple[str, ...]:
+    """Return the targets of system emulation that the sources below ``source`` have."""
+    files = (path for folder in TARGET_FOLDERS for path in (source / folder).glob("*-softmmu.mak"))
+    return tuple(sorted({path.stem for path in files}))
+
+
 def teardown_arguments(source: Path) -> tuple[str, ...]:
     """Return the arguments that enable asynchronous teardown in the sources below ``source``, else ()."""
     return feature_words(text_of(source / OPTIONS))

@@ -97,6 +97,10 @@ class Walk:
     asked: Any = None
     scope: Scope | None = None
     """What is built; the targets of the options alone if it is None."""
+    present: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Commit → targets of its tree, if they are not those of the options."""
+    targets: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Commit → targets that it was built for."""
     clock: float = 100.0
 
     def __call__(self, logs=None, failing=None, **options):
@@ -136,7 +140,9 @@ class Walk:
 
     def _checkout_commit(self, tree, label, commit, layout, reporter):
         assert (tree, label, layout, reporter) == (self.tree, "validate-x", self.layout, self.reporter)
-        return SimpleNamespace(commit=commit)
+        usual = (*prefer_hosts(self.asked).targets, *(self.scope.targets if self.scope else ()))
+        targets = self.present.get(commit, usual)
+        return SimpleNamespace(commit=commit, facts=SimpleNamespace(targets=targets), path=layout.root)
 
     def _build(self, checkout, options, layout, reporter, *, host, keep_going, sandbox, extra):
         if sandbox is TRUSTING:
@@ -148,7 +154,9 @@ class Walk:
             "validate-x",
             {},
         )
-        native = dataclasses.replace(self.asked, targets=scope.targets)
+        targets = options.targets if checkout.commit in self.present else scope.targets
+        self.targets[checkout.commit] = options.targets
+        native = dataclasses.replace(self.asked, targets=targets)
         if host != "native":
             assert (options, extra) == (native, Extra())
         elif extra.compiler == "gcc":
@@ -178,6 +186,7 @@ class Walk:
             folder=str(self.layout.root),
             source=str(self.layout.root / "src"),
             commit=commit,
+            targets=options.targets,
         )
 
     def _with_test_files(self, judged, files):

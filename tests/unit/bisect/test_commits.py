@@ -7,6 +7,7 @@ from harness.bisect import commits
 from harness.bisect.cost import cost_of
 from harness.bisect.diagnostics import Diagnostic
 from harness.bisect.manual import Manual
+from harness.bisect.scope import Scope
 from harness.bisect.suites import QemuTest
 from harness.bisect.testing import with_tools
 from harness.build.plan import Extra
@@ -67,6 +68,21 @@ def test_findings_of_the_tip_alone_may_come_from_earlier_patches(walk):
         walk.series = judged(count)
         (finding,) = walk({f"c{count}": [ERROR]}, bisect="ends").findings
         assert ("-Dbisect=each" in finding.message) == (count > 1)
+
+
+def test_each_commit_is_built_for_those_of_the_targets_that_it_has(walk):
+    usual, new = ("x86_64-softmmu", "s390x-softmmu"), "riscv64-softmmu"
+    walk.scope = Scope(targets=(new,))
+    walk.present = {
+        "c0": ("cris-softmmu", *usual),
+        "c1": ("cris-softmmu",),
+        "c2": (new, *usual),
+        "c3": (new,),
+        "c4": (new, *usual),
+    }
+    assert walk().findings == ()
+    targets = [walk.targets[f"c{number}"] for number in range(5)]
+    assert targets == [usual, ("cris-softmmu",), (new,), (new,), (new,)]
 
 
 def test_single_patch_is_built_after_its_predecessor(walk):

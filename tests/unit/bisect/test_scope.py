@@ -370,6 +370,15 @@ def test_described_targets_are_built():
     )
 
 
+@pytest.mark.parametrize("given", [(), ("-Dtargets=x86_64-softmmu,s390x-softmmu",)])
+def test_target_that_the_series_removes_is_not_chosen(given):
+    found = machine(options=make_options(targets=("x86_64-softmmu", "s390x-softmmu"), given=given))
+    found.targets = tuple(name for name in KNOWN if name != "x86_64-softmmu")
+    removed = {"configs/targets/x86_64-softmmu.mak"}
+    assert choose(found, {"util/a.c"}, removed).targets == ("s390x-softmmu",)
+    assert choose(found, set(), removed).targets == ("s390x-softmmu",)
+
+
 def test_header_counts_through_who_includes_it_and_else_through_its_folder():
     includes = Includes(files=frozenset({"include/hw/virt.h", "hw/arm/virt.c", "hw/arm/only64.c"}))
     includes.lines["virt.h"] = [("hw/arm/only64.c", "hw/virt.h")]

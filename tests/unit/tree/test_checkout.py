@@ -58,6 +58,12 @@ def test_new_commit_changes_only_changed_files(tree, layout, reporter):
     assert {name for name in before if before[name] != after[name]} == {str(path / "a.c")}
 
 
+def test_targets_are_those_of_the_commit(tree, layout, reporter):
+    series = write(layout, new_file("configs/targets/new-softmmu.mak", "TARGET_ARCH=new"))
+    assert "new-softmmu" in checkout(tree, "patched", series, layout, reporter).facts.targets
+    assert "new-softmmu" not in checkout(tree, "pristine", None, layout, reporter).facts.targets
+
+
 def test_uncommitted_changes_are_an_error_and_are_kept(tree, layout, reporter):
     path = checkout(tree, "base", None, layout, reporter).path
     (path / "VERSION").write_text("mine\n")

@@ -2,7 +2,8 @@
 
 import pytest
 
-from harness.tree.facts import feature_words, teardown_arguments
+from harness.tree.facts import feature_words, targets_below, teardown_arguments
+from tests.unit.repositories import write_files
 
 OLD, NEW = ("-async-teardown",), ("-run-with", "async-teardown=on")
 
@@ -37,3 +38,10 @@ def test_feature_is_recognized_in_an_option_table(table, words, tmp_path):
 
 def test_sources_without_an_option_table_lack_the_feature(tmp_path):
     assert teardown_arguments(tmp_path) == ()
+
+
+def test_targets_are_those_of_the_checkout(tmp_path):
+    names = {"targets/a-softmmu.mak": "", "targets/b-linux-user.mak": "", "devices/c-softmmu/default.mak": ""}
+    write_files(tmp_path / "configs", names)
+    assert targets_below(tmp_path) == ("a-softmmu",)
+    assert targets_below(tmp_path / "none") == ()
