@@ -10,6 +10,7 @@ import pytest
 from harness.errors import FetchError, MissingError, OptionError
 from harness.progress import Silent
 from harness.series import archive, read_input
+from tests.unit.programs import write_program
 from tests.unit.repositories import git
 from tests.unit.series.mails import DIFF, mbox, patch
 
@@ -62,6 +63,40 @@ def test_thread_is_found_by_each_of_its_mails(layout, inbox, ident):
     assert found.sha256 == read_input(layout, write(inbox.parent / "box", COVER, ONE, TWO)).sha256
 
 
+def test_thread_is_found_by_either_header_and_mails_are_named_by_their_id(layout, tmp_path):
+    """Mailers write In-Reply-To:, References: or both; some mails have neither, and some no Message-Id:."""
+    first = ONE.replace(b"In-Reply-To: <0@example.org>\n", b"")
+    assert b"References: <0@example.org>" in first
+    assert b"In-Reply-To: <0@example.org>" in TWO
+    odd = OTHER.replace(b"Message-Id: <9@example.org>\n", b"")
+    epoch(tmp_path / "9.git", COVER, odd, first)
+    epoch(tmp_path / "10.git", odd, TWO)
+    found = read_input(layout, f"{tmp_path}#2@example.org")
+    assert [mail.subject.title for mail in found.patches] == ["util: count", "util: more"]
+    assert [mail.origin for mail in found.mails] == [f"<{number}@example.org>" for number in range(3)]
+
+
+def test_first_mail_is_the_one_that_is_referred_to_first(layout, tmp_path):
+    """References: lists a thread from its first mail on, In-Reply-To: has the last one."""
+    late = ANSWER.replace(b"References: <1@example.org>", b"References: <0@example.org> <1@example.org>")
+    epoch(tmp_path / "0.git", COVER, late)
+    assert read_input(layout, f"{tmp_path}#3@example.org").cover is not None
+
+
+def test_mails_that_refer_to_each_other_end_the_search(layout, tmp_path):
+    circle = [
+        patch(f"[PATCH {at}/2] util: {at}", ident=f"{at}@example.org", above=f"{3 - at}@example.org")
+        for at in (1, 2)
+    ]
+    epoch(tmp_path / "0.git", *circle)
+    assert len(read_input(layout, f"{tmp_path}#2@example.org").patches) == 2
+
+
+def test_folder_of_an_inbox_may_have_a_number_sign(layout, tmp_path):
+    epoch(tmp_path / "a#b" / "0.git", OTHER)
+    assert len(read_input(layout, f"{tmp_path / 'a#b'}#9@example.org").patches) == 1
+
+
 def write(path, *mails):
     path.write_bytes(mbox(*mails))
     return str(path)
@@ -109,6 +144,21 @@ def test_what_is_not_there_is_an_error(layout, inbox, tmp_path):
         read_input(layout, f"{tmp_path}#x@y")
 
 
+def test_damaged_archive_is_named_with_its_commit(layout, inbox, monkeypatch):
+    real = archive.run_git
+
+    def run_git(repository, *words, **settings):
+        if "cat-file" in words:
+            return settings["into"].write(b"1 ambiguous\n")
+        return real(repository, *words, **settings)
+
+    monkeypatch.setattr(archive, "run_git", run_git)
+    commit = git(inbox / "git" / "1.git", "rev-parse", "HEAD")
+    with pytest.raises(OptionError, match=f"1.git is damaged at {commit}$") as error:
+        read_input(layout, f"{inbox}#1@example.org")
+    assert error.value.remedy == "run git fsck in it"
+
+
 def test_name_without_at_is_no_message(layout):
     for name in ("no-such-series", "a/b@c", "x.mbox", "https://example.org/x", "-"):
         assert archive.find_place(name) is None
@@ -153,6 +203,37 @@ def test_b4_downloads_by_link_and_by_the_configuration_of_the_clone(layout, serv
         assert [mail.subject.title for mail in found.patches] == ["util: count", "util: more"], source
     with pytest.raises(FetchError, match=r"b4 cannot download the thread of 2@example.org"):
         read_input(layout, "2@example.org", clone=str(clone))
+
+
+@pytest.mark.parametrize("beside", [True, False])
+def test_b4_beside_python_or_on_path_writes_the_thread(layout, tmp_path, monkeypatch, beside):
+    (tmp_path / "box").write_bytes(mbox(COVER, ONE, TWO))
+    mail = write_program(tmp_path / "bin" / "b4", f'echo "$@" > {tmp_path}/words; cat {tmp_path}/box')
+    if beside:
+        monkeypatch.setattr(sys, "executable", str(mail.with_name("python")))
+    else:
+        monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+        monkeypatch.setenv("PATH", f"{mail.parent}:/usr/bin:/bin")
+    monkeypatch.chdir(tmp_path)
+    found = read_input(layout, "1@example.org", reporter=Silent())
+    assert [mail.subject.title for mail in found.patches] == ["util: count", "util: more"]
+    assert sorted(mail.origin for mail in found.mails) == [f"mail {at} of 1@example.org" for at in (1, 2, 3)]
+    assert (tmp_path / "words").read_text() == "mbox --no-cache --outdir=- -- 1@example.org\n"
+    assert {path.name for path in tmp_path.iterdir()} >= {"box", "words"}
+    assert not {path.name for path in tmp_path.iterdir()} & {"log", "mbox"}
+
+
+@pytest.mark.parametrize("script", ["exit 0", "cat BOX; exit 1"])
+def test_failed_download_has_the_last_words_of_b4(layout, tmp_path, monkeypatch, script):
+    (tmp_path / "box").write_bytes(mbox(OTHER))
+    talk = "printf 'one\\n\\ntwo\\n \\nthree \\377\\nfour\\n' >&2"
+    program = write_program(tmp_path / "b4", f"{talk}; {script.replace('BOX', str(tmp_path / 'box'))}")
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    with pytest.raises(FetchError, match=r"^b4 cannot download the thread of 1@example\.org$") as error:
+        read_input(layout, "1@example.org")
+    command, *said = error.value.details
+    assert command == f"{program} mbox --no-cache --outdir=- -- 1@example.org"
+    assert said == ["two", "three \N{REPLACEMENT CHARACTER}", "four"]
 
 
 def test_missing_b4_is_named(layout, tmp_path, monkeypatch):
