@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 
 WHOLE = 0
 """The group of what no condition contains; an include guard is no condition."""
+PASSED_ON = ("define", "undef", "include")
+"""Directives that the preprocessor prints if it is asked for them."""
 _DIRECTIVE = re.compile(r"\s*#\s*([a-z]+)\b\s*(.*)")
 _TOKEN = re.compile(r"""//|/\*|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'""")
 
@@ -17,7 +19,8 @@ class Conditions:
     """The condition of each, such as ``#ifdef _WIN32``."""
     parents: list[int]
     code: dict[int, int]
-    """Number of each line that contains code → its innermost group. Directives are no code."""
+    """Number of each line that contains code → its innermost group. Of directives, those below a condition
+    that define a macro or include a file are code, except a default: ``#ifndef X``, ``#define X``."""
 
     def active(self, lines: set[int]) -> set[int]:
         """Return the groups of which the compiler has kept a line, with those around them."""
@@ -83,6 +86,9 @@ def read_conditions(text: str) -> Conditions:
         if word == "define" and guard and re.match(rf"{re.escape(guard)}\b", rest):
             stack[-1] = WHOLE
         guard = ""
+        is_default = texts[stack[-1]] == f"#ifndef {re.split(r'[ (]', rest)[0]}"
+        if word in PASSED_ON and stack[-1] != WHOLE and not is_default:
+            code[number] = stack[-1]
         if word in ("if", "ifdef", "ifndef"):
             guard = rest if word == "ifndef" and len(texts) == 1 else ""
             enter(f"#{word} {rest}")

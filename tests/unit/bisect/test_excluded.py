@@ -56,7 +56,7 @@ const char *four = "/* #endif";
         ("#ifdef X\na\n#else\nb\n#endif", {2: "#ifdef X", 4: "#else of #ifdef X"}),
         ("#if X\n#elif Y\na\n#else\nb\n#endif", {3: "#elif Y", 5: "#else of #elif Y"}),
         ("#ifndef A_H\n#define A_H\na\n#ifdef X\nb\n#endif\n#endif", {3: "", 5: "#ifdef X"}),
-        ("#ifndef A\n#define B\na\n#endif", {3: "#ifndef A"}),
+        ("#ifndef A\n#define B\na\n#endif", {2: "#ifndef A", 3: "#ifndef A"}),
         ("b\n#if X\n#endif\n#ifndef A\n#define A\na\n#endif", {1: "", 6: "#ifndef A"}),
         ("  # if  X /* c */\na // b\n/* c\n#endif */\n\n# endif\nb", {2: "#if X", 7: ""}),
         ("#if X && \\\n  Y\na\n#endif", {3: "#if X &&"}),
@@ -72,6 +72,11 @@ const char *four = "/* #endif";
         ("#define M \\\r\n  f()\r\na\r\n", {3: ""}),
         ("#if X && \\ \t\n  Y\na\n#endif", {3: "#if X &&"}),
         ("#endif\n#else\na", {3: ""}),
+        (
+            "#include <a>\n#define A\n#if X\n#define B \\\n  c\n# include <d>\n#undef B\n#endif",
+            dict.fromkeys((4, 6, 7), "#if X"),
+        ),
+        ("#if A\n#endif\n#ifndef X\n#define X(a) 1\n#define Y\n#pragma once\n#endif", {5: "#ifndef X"}),
         ("#if X\r\na\r\n#endif\r\nb\r\n", {2: "#if X", 4: ""}),
     ],
 )
@@ -173,6 +178,20 @@ def test_file_whose_added_lines_are_all_left_out_is_not_compiled(series, built):
     assert list(excluded_findings(added)) == []
 
 
+def test_macros_and_includes_below_conditions_count(series, built, tmp_path):
+    macro = "#define LOST(x) do {{ \\\n        x; \\\n    }} while (0)\n"
+    text = f'int a;\n#ifdef {{}}\n{macro}#include "b.inc"\n#endif\n'
+    write_files(tmp_path / "src", {"util/b.inc": ""})
+    kept, lost = text.format("A"), text.format("NOWHERE")
+    added = added_lines(
+        series({"util/a.c": "int a;\n", "util/c.c": "int a;\n"}, {"util/a.c": kept, "util/c.c": lost})
+    )
+    preprocess(added, built, ["prog"], NO_SANDBOX)
+    assert added["util/a.c"].excluded == []
+    assert added["util/c.c"].excluded == [3, 6]
+    assert only_excluded(added) == {"util/c.c": "all added lines are below #ifdef NOWHERE"}
+
+
 def test_lines_of_a_header_count_with_the_sources_that_read_it(series, built, monkeypatch):
     header = HEADER.replace("int x;\n", "#ifdef B\nint x;\n#endif\n#if 0\nint y;\n#endif\n")
     found = series({}, {"util/a.c": '#include "a.h"\n', "include/a.h": header, "docs/a": SOURCE})
@@ -193,7 +212,7 @@ def test_command_preprocesses_as_the_build_compiled_and_writes_nothing(series, b
     found = series({}, {"util/a.c": SOURCE, "include/a.h": HEADER})
     preprocess(added_lines(found), built, ["other"], sandbox)
     folder = tmp_path / "native"
-    words = f"gcc -I. -I{tmp_path}/src/include -DA ../src/util/a.c -E"
+    words = f"gcc -I. -I{tmp_path}/src/include -DA ../src/util/a.c -E -dD -dI"
     assert sandbox.commands == [(words, folder)]
     assert sorted(path.name for path in folder.iterdir()) == ["a.o", "b.o", "build.ninja", "c.o", NAME]
 
