@@ -23,6 +23,8 @@ LIMIT_S = 1800.0
 EACH_S = 60.0
 """Time that each test adds to the limit of a run."""
 BAD = ("failed", "timeout")
+UNSTEADY = "failed once, and passed when it ran again alone"
+"""Beginning of the reason of a test that has passed at the second attempt."""
 Failure = tuple[str, str]
 """Name of a failed test, and of the part of it that failed; empty for the test as a whole."""
 _OUTCOMES = {
@@ -129,7 +131,10 @@ def run_tests(
 
 def _second_chance(first: TestRow, second: TestRow) -> TestRow:
     if second.outcome == "ok":
-        return second
+        reason = f"{UNSTEADY}{f': {first.reason}' if first.reason else ''}"
+        return msgspec.structs.replace(second, reason="; ".join(filter(None, (reason, second.reason))))
+    if second.outcome not in BAD:
+        return second  # it did not fail twice
     both = tuple(part for part in first.failed_parts if part in second.failed_parts)
     return msgspec.structs.replace(first, failed_parts=both) if both else first
 

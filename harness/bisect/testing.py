@@ -19,7 +19,7 @@ from harness.bisect.diagnostics import (
 )
 from harness.bisect.firmware import add_firmware
 from harness.bisect.migration import keep_binaries, migration_tests, run_between
-from harness.bisect.qtests import build_tests, new_failures, run_tests
+from harness.bisect.qtests import UNSTEADY, build_tests, new_failures, run_tests
 from harness.bisect.suites import IOTESTS, QemuTest, list_tests, suites_of
 from harness.bisect.walk import Walk, commit_words
 from harness.build import Build
@@ -200,14 +200,18 @@ def _attribute(walk: Walk, number: int, rows: Sequence[TestRow]) -> None:
     for row in rows:
         failures = new_failures(row, walk.broken)
         walk.broken |= dict.fromkeys(failures, number)
+        if not number and row.reason.startswith(UNSTEADY):
+            walk.unsteady.add(row.name)
         if failures and number:
             words = "takes too long" if row.outcome == "timeout" else "fails"
             parts = shown([part for _, part in failures if part], 6)
+            doubt = ", but on the base it failed once too" if row.name in walk.unsteady else ""
             walk.findings.append(
                 TEST.finding(
-                    f"{row.name} {words}{f': {parts}' if parts else ''}",
+                    f"{row.name} {words}{f': {parts}' if parts else ''}{doubt}",
                     patch=number,
                     snippet=snippet(row.reason),
+                    severity="warning" if doubt else None,
                 )
             )
         elif (

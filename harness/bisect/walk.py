@@ -65,6 +65,8 @@ class Walk:
     built: Build | None = None
     """Build of the last commit; None if it failed."""
     proofs: tuple[TestProof, ...] = ()
+    unsteady: set[str] = field(default_factory=set)
+    """Tests that have failed once on the base, and then passed."""
     broken: dict[Failure, int] = field(default_factory=dict)
     """What fails of the tests, and the patch that each is attributed to."""
 

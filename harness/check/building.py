@@ -41,7 +41,8 @@ LEFT_OUT = Rule(
 TEST = Rule(
     id="test-fails",
     severity="error",
-    summary="one of QEMU's own tests passes on the base and fails from this patch on",
+    summary="one of QEMU's own tests passes on the base and fails from this patch on (a warning if it failed "
+    "once on the base too)",
     remedy="fix the patch, or adapt the test in the same patch",
     source="docs/devel/submitting-a-patch.rst",
 )

@@ -161,7 +161,11 @@ class TestRow(msgspec.Struct, frozen=True, kw_only=True):
     ]
     seconds: Annotated[float, about("duration in seconds")]
     reason: Annotated[
-        str, about("last lines of the output of a failed test, or what was skipped of a test and why")
+        str,
+        about(
+            "last lines of the output of a failed test; that a test passed only at the second attempt; "
+            "what was skipped of a test and why"
+        ),
     ] = ""
     failed_parts: Annotated[
         tuple[str, ...], about("parts that failed of a failed test, if its output in TAP has any")

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
+from harness.bisect.qtests import UNSTEADY
 from harness.check import CommitBuild, Finding, StageRow, TestRow, ValidatedPatch, ValidateResults
 from harness.check.model import SEVERITIES
 from harness.figures import shown
@@ -97,6 +98,15 @@ def skipped_lines(results: ValidateResults) -> Iterator[str]:
             yield f"test {name} skipped{before}: {reason}"
         elif before and end.patch < max(built, default=0):
             yield f"test {name} was not run{before}: no later commit has it with its program"
+
+
+def unsteady_lines(results: ValidateResults) -> Iterator[str]:
+    """Yield a line for each test that passed only at its second attempt, with the first commit."""
+    seen: set[str] = set()
+    for row in results.tests:
+        if row.outcome == "ok" and row.reason.startswith(UNSTEADY) and row.name not in seen:
+            seen.add(row.name)
+            yield f"test {row.name} {row.reason}, on {f'patch {row.patch}' if row.patch else 'the base'}"
 
 
 def has_run(row: TestRow) -> bool:

@@ -16,6 +16,7 @@ from harness.validate.gather import (
     proof_lines,
     skipped_lines,
     stages_not_run,
+    unsteady_lines,
 )
 from harness.validate.placement import place_findings
 from harness.validate.table import compiled_line, verdict_line
@@ -191,6 +192,7 @@ def _undone(results: ValidateResults) -> Iterator[str]:
     for pin in dict.fromkeys(fit.pin for fit in results.fits if fit.kind == "unknown"):
         yield f"release {pin}: its tree is not available"
     yield from filter(None, (none_run(results), base_failures(results)))
+    yield from unsteady_lines(results)
     yield from list(skipped_lines(results))[:LISTED]
     if results.switched_off:
         yield f"rules that are switched off: {', '.join(results.switched_off)}"

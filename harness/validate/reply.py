@@ -20,6 +20,7 @@ from harness.validate.gather import (
     proof_lines,
     skipped_lines,
     stages_not_run,
+    unsteady_lines,
 )
 from harness.validate.table import compiled_line, count_findings, verdict_words, was_built
 
@@ -125,7 +126,7 @@ def _footer(results: ValidateResults) -> list[str]:
         lines += _wrap(f"QEMU's own tests run: {', '.join(sorted(tests))}.")
     for line in filter(None, (none_run(results), base_failures(results))):
         lines += _wrap(f"{line[0].upper()}{line[1:]}.")
-    for line in proof_lines(results):
+    for line in (*unsteady_lines(results), *proof_lines(results)):
         lines += _wrap(f"{line}.")
     for line in skipped_lines(results):
         lines += _wrap(f"Not run: {line}.")

@@ -335,6 +335,7 @@ def series_facts(found: Input, judged: Judged | None) -> ValidatedSeries:
 def verdict_of(results: ValidateResults, fail_on: str) -> Verdict:
     """Return the most severe verdict, in the order in which problems have to be fixed."""
     rules = {finding.rule for finding in results.findings}
+    errors = {finding.rule for finding in results.findings if finding.severity == "error"}
     if any(stage.outcome == "infrastructure" for stage in results.stages) or not results.complete:
         return "infrastructure"
     if "infrastructure" in {
@@ -349,7 +350,9 @@ def verdict_of(results: ValidateResults, fail_on: str) -> Verdict:
         row.outcome == "failed" for row in results.builds if row.patch in only or (row.patch and not only)
     ):
         return "build"
-    if rules & {"test-fails", "behaviour-fails"}:
+    if errors & {"build-fails", "build-configure"}:  # the program of a test
+        return "build"
+    if errors & {"test-fails", "behaviour-fails"}:
         return "tests"
     levels = levels_of(fail_on)
     return "findings" if any(finding.severity in levels for finding in results.findings) else "clean"

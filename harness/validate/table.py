@@ -21,6 +21,7 @@ from harness.validate.gather import (
     proof_lines,
     skipped_lines,
     stages_not_run,
+    unsteady_lines,
     why_not_built,
 )
 
@@ -222,5 +223,5 @@ def _closing(results: ValidateResults) -> Sequence[Text]:
         lines.append(Text(compiled_line(results.compiled), style=style))
     lines += [Text(line, style="yellow") for line in (none_run(results), base_failures(results)) if line]
     lines += [Text(line) for line in proof_lines(results)]
-    lines += [Text(line, style="yellow") for line in skipped_lines(results)]
+    lines += [Text(line, style="yellow") for line in (*unsteady_lines(results), *skipped_lines(results))]
     return [*lines, Text(verdict_line(results), style=_VERDICTS[results.verdict][2])]

@@ -7,6 +7,7 @@ from harness.bisect import commits
 from harness.bisect.cost import cost_of
 from harness.bisect.diagnostics import Diagnostic
 from harness.bisect.manual import Manual
+from harness.bisect.qtests import UNSTEADY
 from harness.bisect.scope import Scope
 from harness.bisect.suites import QemuTest
 from harness.bisect.testing import with_tools
@@ -145,6 +146,20 @@ def test_error_that_returns_after_a_fix_is_inherited_only_from_the_previous_patc
     built = walk({"c1": [ERROR], "c3": [ERROR], "c4": [ERROR, ANOTHER]})
     assert [number for _, number, _, _ in places(built)] == [1, 3, 4]
     assert [row.reason for row in built.rows] == ["", ERROR, "", ERROR, ERROR]
+
+
+def test_test_that_is_unsteady_on_the_base_is_no_error_of_the_series(walk, monkeypatch):
+    run = walk._run_tests
+
+    def unsteady(build, *rest, **more):
+        rows = run(build, *rest, **more)
+        reason = f"{UNSTEADY}: x" if build.commit == "c0" else "x"
+        return tuple(msgspec.structs.replace(row, reason=reason) for row in rows)
+
+    monkeypatch.setattr(walk, "_run_tests", unsteady)
+    (finding,) = walk(failing={"c2": ["a"]}).findings
+    assert (finding.rule, finding.patch, finding.severity) == ("test-fails", 2, "warning")
+    assert finding.message == "a fails, but on the base it failed once too"
 
 
 LINK_STEP = (

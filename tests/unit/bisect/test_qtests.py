@@ -88,6 +88,21 @@ def test_failed_test_is_repeated_alone_and_has_to_fail_twice(meson):
     assert meson.log.read_text().count("--num-processes") == 2
 
 
+@pytest.mark.parametrize(
+    ("second", "outcome", "reason"),
+    [
+        ("OK", "ok", "failed once, and passed when it ran again alone: not ok 1 x"),
+        ("FAIL", "failed", "not ok 1 x"),
+        ("SKIP", "skipped", ""),
+        (None, "infrastructure", "meson test ended with status 1 and no result"),
+    ],
+)
+def test_test_fails_only_if_it_fails_twice(meson, second, outcome, reason):
+    meson.give({"a": {"result": "FAIL", "stdout": "not ok 1 x\n"}}, {"a": second} if second else {"b": "OK"})
+    (row,) = meson.run("a")
+    assert (row.outcome, row.reason) == (outcome, reason)
+
+
 TAP = """\
 1..6
 ok 1 /a/good

@@ -234,6 +234,8 @@ BAD_BUILD = CommitBuild(patch=1, commit="c", host="native", outcome="failed", se
         ({}, "findings", FindingsError),
         ({"builds": (BAD_BUILD,)}, "build", SeriesBuildError),
         ({"findings": (RULES["test-fails"].finding("x"),)}, "tests", SeriesTestError),
+        ({"findings": (RULES["test-fails"].finding("x", severity="warning"),)}, "findings", FindingsError),
+        ({"findings": (RULES["build-fails"].finding("x (tests)"),)}, "build", SeriesBuildError),
         ({"findings": (RULES["behaviour-fails"].finding("x"),)}, "tests", SeriesTestError),
         ({"findings": (RULES["input-missing"].finding("x"),)}, "findings", FindingsError),
         ({"findings": (RULES["input-damaged"].finding("x"),)}, "apply", ApplyError),

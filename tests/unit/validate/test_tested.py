@@ -1,7 +1,7 @@
 """What QEMU's tests show of a series, in lines for a terminal and a mail."""
 
 from harness.check import RULES, CoveredFile, TestProof, TestRow
-from harness.validate.gather import proof_lines, skipped_lines
+from harness.validate.gather import proof_lines, skipped_lines, unsteady_lines
 from harness.validate.page import page
 from harness.validate.points import points
 from harness.validate.reply import reply
@@ -57,6 +57,19 @@ def test_run_without_a_test_does_not_pass_over_it():
         assert "tests run: a" not in reply(run)
     assert text[1:] not in reply(results(tests=(row("a", "failed"),)))
     assert text[1:] not in reply(results(tests=(), builds=()))
+
+
+def test_test_that_passed_at_the_second_attempt_is_named():
+    unsteady = "failed once, and passed when it ran again alone: odd"
+    run = results(
+        tests=(row("a", "ok", 0, unsteady), row("a", "ok", 1, unsteady), row("b", "ok", 1, unsteady))
+    )
+    lines = [f"test a {unsteady}, on the base", f"test b {unsteady}, on patch 1"]
+    assert list(unsteady_lines(run)) == lines
+    for line in lines:
+        assert line in rendered(render_validate(run), width=200)
+        assert line in page(run)
+        assert f"{line}." in " ".join(reply(run).split())
 
 
 def test_mail_names_the_tests_that_fail_on_the_base():
