@@ -4,8 +4,10 @@ All commits share one folder and one compiler cache, so a commit compiles only t
 base is built first: its own problems, and those of the machine, are never attributed to the series.
 """
 
+import contextlib
 import dataclasses
 import functools
+import shutil
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -48,7 +50,9 @@ from harness.errors import (
     InfrastructureError,
     TimeoutExpiredError,
 )
+from harness.jsonfile import storing
 from harness.layout import Layout
+from harness.lock import locked
 from harness.options import Options
 from harness.progress import Reporter
 from harness.sandbox import Sandbox
@@ -178,6 +182,11 @@ def run_bisect(  # noqa: PLR0917 - the results of earlier stages
 def _one(walk: Walk, number: int, commit: str) -> None:
     began = time.monotonic()
     walk.built = None
+    if not number and walk.tolerates_warnings:
+        # What an earlier run has compiled would not show its warnings again, until a patch touches it.
+        held = locked(walk.folder, f"the build of {walk.tree.name} {walk.label}", walk.reporter)
+        with held, storing(f"empty {walk.folder}"), contextlib.suppress(FileNotFoundError):
+            shutil.rmtree(walk.folder)
     # A folder that exists may contain what an earlier run of the series has written.
     trusted = walk.trusts_base and not number and not walk.folder.exists()
     earlier: list[str] = []

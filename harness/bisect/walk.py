@@ -81,6 +81,12 @@ class Walk:
         return root / folder_name(self.host, self.options.profile, self.extra.compiler)
 
     @property
+    def tolerates_warnings(self) -> bool:
+        """Whether the base may build with warnings, which therefore have to be known."""
+        lenient = "--disable-werror" in self.extra.switches or self.options.profile == "sanitize"
+        return lenient or self.options.rust
+
+    @property
     def where(self) -> str:
         """Host, and the compiler if it is another one than usual, for messages."""
         return self.host if self.extra.compiler == "gcc" else f"{self.host}, {self.extra.compiler}"

@@ -57,6 +57,25 @@ def test_only_a_trusted_base_in_a_new_folder_is_built_with_the_shared_cache(walk
     assert walk.trusted == ["c0", "c0"], "the series may have written to the folder"
 
 
+@pytest.mark.parametrize(
+    ("options", "gone"),
+    [
+        ({}, []),
+        ({"compilers": ("gcc", "clang")}, ["native-clang"]),
+        ({"profile": "sanitize"}, ["native-sanitize"]),
+        ({"rust": True}, ["native"]),
+    ],
+)
+def test_base_that_may_have_warnings_is_compiled_again_to_show_them(walk, options, gone):
+    folders = [
+        walk.layout.build_root("7.2", "validate-x") / f"native{more}" for more in ("", "-clang", "-sanitize")
+    ]
+    for folder in folders:
+        folder.mkdir(parents=True)
+    walk(**options)
+    assert [folder.name for folder in folders if not folder.exists()] == gone
+
+
 def test_findings_of_the_tip_alone_may_come_from_earlier_patches(walk):
     (finding,) = walk({"c4": [ERROR]}, bisect="ends").findings
     assert finding.message.startswith("unknown type name 'y' (native) (")
