@@ -21,6 +21,13 @@ def commits_of(judged: Judged, options: Options) -> list[tuple[int, str]]:
     return [(0, judged.base), *commits]
 
 
+def built_part(judged: Judged, options: Options) -> Judged:
+    """Return the part of ``judged`` that is asked for, which ends with the last commit that is built."""
+    asked = options.patch_numbers
+    patches = tuple(patch for patch in judged.patches if not asked or patch.number in asked)
+    return dataclasses.replace(judged, patches=patches, tip=commits_of(judged, options)[-1][1])
+
+
 def patches_between(judged: Judged, options: Options) -> list[range]:
     """Return the patches that each build after that of the base adds."""
     built = [number for number, _ in commits_of(judged, options)]

@@ -17,6 +17,7 @@ import msgspec
 
 from harness.bisect.choice import (
     builds_of,
+    built_part,
     commits_of,
     patches_between,
     prefer_hosts,
@@ -101,7 +102,8 @@ def run_bisect(  # noqa: PLR0917 - the results of earlier stages
     proved: tuple[Finding, ...] = ()
     coverage: tuple[CoveredFile, ...] = ()
     label = f"validate-{judged.input.name}"
-    added = added_lines(judged)
+    part = built_part(judged, options)
+    added = added_lines(part)
     changed = Changed(source=layout.build_root(tree.name, label) / "src")
     options = prefer_hosts(options)
     scope = choose_scope(judged, tree, options, layout, reporter, sandbox, label, guards_of(added))
@@ -126,6 +128,7 @@ def run_bisect(  # noqa: PLR0917 - the results of earlier stages
             host=host,
             changed=changed,
             added=added,
+            last=part.tip,
             trusts_base=trusts_base,
         )
         walks.append(walk)
@@ -144,8 +147,8 @@ def run_bisect(  # noqa: PLR0917 - the results of earlier stages
         if walk.tested:
             walk.proofs, proved = conclude(walk, on_base)
             if options.coverage and walk.built:
-                coverage = measure(walk, walk.built)
-                proved += tuple(findings_of(coverage, judged))
+                coverage = measure(walk, walk.built, part)
+                proved += tuple(findings_of(coverage, part))
     rows = tuple(row for walk in walks for row in walk.rows)
     findings = report_once(walk.findings for walk in walks if walk.host == "native")
     findings += [finding for walk in walks if walk.host != "native" for finding in walk.findings]
@@ -226,7 +229,7 @@ def _one(walk: Walk, number: int, commit: str) -> None:
     )
     programs = run_suites(walk, number, built) if walk.tested else ()
     goals = _cover(walk, number, programs)
-    if commit == walk.judged.tip:
+    if commit == walk.last:
         preprocess(walk.added, built, goals, walk.sandbox)
     if walk.streams is not None:
         walk.findings += walk.streams.compare(
@@ -235,11 +238,7 @@ def _one(walk: Walk, number: int, commit: str) -> None:
     ends = (walk.judged.base, walk.judged.tip)
     if walk.tested and commit in ends and touches_manual(walk.judged.patches):
         _manual(walk, number, built)
-    if (
-        walk.tested
-        and walk.options.rust
-        and commit in (ends[0], commits_of(walk.judged, walk.options)[-1][1])
-    ):
+    if walk.tested and walk.options.rust and commit in (ends[0], walk.last):
         _rust(walk, number, built)
 
 

@@ -30,11 +30,11 @@ SHOWN = 8
 _BUILD = re.compile(r"build ((?:\$.|[^:])+): (\S+)(.*)$")
 
 
-def measure(walk: Walk, built: Build) -> tuple[CoveredFile, ...]:
+def measure(walk: Walk, built: Build, part: Judged) -> tuple[CoveredFile, ...]:
     """Return, for each patch and changed C file, the added lines that the chosen tests did not run.
 
-    ``built`` is the build of the last commit, which is checked out; it is restored. Raises the errors of the
-    tests' build.
+    ``built`` is the build of the last commit of ``part``, which is checked out; it is restored. Raises the
+    errors of the tests' build.
     """
     folder = Path(built.folder)
     sources = {path for path in changed_by(walk.judged) if path.endswith(".c")}
@@ -59,7 +59,7 @@ def measure(walk: Walk, built: Build) -> tuple[CoveredFile, ...]:
         run_ready(walk, walk.rows[-1].patch, built, chosen, log=log, step=step)
         counts = read_counts(walk, folder, objects)
         build_tests(built, chosen, walk.sandbox, log, step)
-    return tuple(attribute(walk.judged, counts))
+    return tuple(attribute(part, counts))
 
 
 def instrument(text: str, objects: Collection[str]) -> str:

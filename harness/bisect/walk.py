@@ -40,6 +40,8 @@ class Walk:
     sandbox: Sandbox
     host: str
     extra: Extra
+    last: str = ""
+    """The last commit that is built."""
     usual: tuple[str, ...] = ()
     """What a commit is built for that has none of the chosen targets."""
     tested: bool

@@ -578,7 +578,8 @@ def test_coverage_of_the_last_commit_is_measured_on_request(walk, monkeypatch):
     monkeypatch.setattr(type(walk.series), "read", lambda _, commit, path: texts.get((commit, path)))
     measured = []
 
-    def measure(state, built):
+    def measure(state, built, part):
+        assert part.tip == built.commit
         assert state.judged is walk.series
         measured.append(built.commit)
         return (covered,)

@@ -372,6 +372,15 @@ def test_lines_that_the_last_build_left_out_are_reported(walk, layout, monkeypat
         ("build-not-compiled", "warning", 2, "hw/a.c"),
     }
     assert (built.compiled.compiled, built.compiled.changed) == (1, 2)
+    monkeypatch.setattr(
+        commits, "added_lines", lambda series: calls.append((series.tip, series.patches)) or {}
+    )
+    walk(patches=("1",))
+    first = walk.series.patches[0]
+    assert calls[1:] == [
+        (first.commit, (first,)),
+        (first.commit, ("qemu-system-x86_64", "other-test"), walk.sandbox),
+    ]
 
 
 def test_only_files_of_the_given_patches_count(walk, layout, monkeypatch):

@@ -180,16 +180,16 @@ def test_tests_run_with_the_instrumented_files(tmp_path, monkeypatch):
         log=lambda number, what: tmp_path / f"{number}-{what}.log",
     )
     for _ in range(2):
-        assert measure(walk, built) == (
+        assert measure(walk, built, walk.judged) == (
             CoveredFile(patch=1, file="util/a.c", executable=2, missing=(5,), ran=(4,)),
         )
         assert (tmp_path / "2-coverage.log").read_text().count(" -k0 ") == 2
         (folder / "util_a.c.gcda").write_text("of another build")
     assert (folder / "test-a").stat().st_size == before, "the build is restored"
     walk.extra.compiler = "clang"
-    assert measure(walk, built) == ()
+    assert measure(walk, built, walk.judged) == ()
     assert "no coverage: it needs gcc and gcov" in walk.reporter.lines[-1]
     walk.extra.compiler = "gcc"
     chosen.clear()
-    assert measure(walk, built) == ()
+    assert measure(walk, built, walk.judged) == ()
     assert "no chosen test" in walk.reporter.lines[-1]
