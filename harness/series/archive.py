@@ -4,6 +4,7 @@ A public-inbox repository of version 2 has one git repository for each epoch, ``
 and each commit of them has one mail, the file ``m`` (public-inbox-v2-format(5)).
 """
 
+import itertools
 import re
 import shutil
 import sys
@@ -22,6 +23,7 @@ from harness.source.clone import git_reason, run_git
 
 _ID = re.compile(r"<?([^<>\s/@]+@[^<>\s/@]+)>?")
 _URL = re.compile(r"https?://\S+/[^/\s]*(?:@|%40)[^/\s]+/?(?:\S*)")
+_IDS = ("Message-Id", "References", "In-Reply-To")
 _CHUNK = 2000
 """Number of mails that one process of git reads."""
 _BEFORE = 20_000
@@ -154,10 +156,10 @@ def _chunks(inbox: Path) -> Iterator[list[_Head]]:
 def _head(repository: Path, commit: str, data: bytes) -> _Head:
     end = re.search(rb"\r?\n\r?\n", data)
     headers = BytesHeaderParser().parsebytes(data[: end.start() if end else len(data)] + b"\n\n")
-    ids = [_ID.findall(str(headers.get(name, ""))) for name in ("Message-Id", "References", "In-Reply-To")]
-    references = tuple(dict.fromkeys((*ids[1], *ids[2])))
+    own, *others = (_ID.findall(str(headers.get(name, ""))) for name in _IDS)
+    references = tuple(dict.fromkeys(itertools.chain(*others)))
     return _Head(
-        repository=repository, commit=commit, message_id=ids[0][0] if ids[0] else "", references=references
+        repository=repository, commit=commit, message_id=own[0] if own else "", references=references
     )
 
 

@@ -164,6 +164,11 @@ def test_name_without_at_is_no_message(layout):
         assert archive.find_place(name) is None
 
 
+def test_link_names_a_message(layout):
+    for link in ("https://example.org/list/1@b.c/", "https://example.org/list/1%40b.c/t.mbox.gz"):
+        assert archive.find_place(link) == archive.Place(message_id="1@b.c", url=link)
+
+
 @pytest.fixture
 def server(tmp_path):
     """A server of threads as public-inbox serves them. Yields the function from a path to its link."""
