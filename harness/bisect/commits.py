@@ -43,7 +43,7 @@ from harness.build.configure import user_targets
 from harness.build.features import features_of
 from harness.build.plan import NO_EXTRA, binary_name
 from harness.check import Bisect, CommitBuild, CompiledFiles, CoveredFile, Finding, Judged, TestProof, TestRow
-from harness.check.building import CONFIGURE, FAILS
+from harness.check.building import CONFIGURE, FAILS, MANUAL_UNCHECKED
 from harness.errors import (
     CompileError,
     ConfigureError,
@@ -156,6 +156,9 @@ def run_bisect(  # noqa: PLR0917 - the results of earlier stages
         hint = " (introduced by this or an earlier patch: -Dbisect=each shows which)"
         findings = [msgspec.structs.replace(one, message=one.message + hint) for one in findings]
     findings += proved
+    manual = [patch.number for patch in part.patches if touches_manual([patch])]
+    if manual and (why := walks[0].manual_lacks):
+        findings.append(MANUAL_UNCHECKED.finding(f"the manual was not checked: {why}", patch=manual[-1]))
     findings += unchecked(judged.patches, walks[0].unchecked if options.rust else (OFF,))
     changed.left_out = only_excluded(added)
     findings += excluded_findings(added)
@@ -283,8 +286,9 @@ def _manual(walk: Walk, number: int, built: Build) -> None:
     """Build the manual, if Sphinx is installed, and compare it with that of the base."""
     program = find_sphinx()
     if not program:
+        walk.manual_lacks = "Sphinx is not installed"
         if not number:
-            walk.reporter.warn("the series changes the manual, which is not built: Sphinx is not installed")
+            walk.reporter.warn(f"the series changes the manual, which is not built: {walk.manual_lacks}")
         return
     log = walk.log(number, "manual")
     with walk.reporter.step(f"manual of {commit_words(number)}"):
@@ -294,6 +298,7 @@ def _manual(walk: Walk, number: int, built: Build) -> None:
         if made.returncode != 0:
             walk.reporter.warn(f"Sphinx cannot build the base's manual, so the series' is not checked: {log}")
     elif walk.manual is not None:
+        walk.manual_lacks = "Sphinx cannot build that of the base" if walk.manual.returncode else ""
         walk.findings += compare_manuals(walk.judged, walk.manual, made)
 
 

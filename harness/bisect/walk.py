@@ -54,6 +54,8 @@ class Walk:
     seen: set[tuple[str, str]] = field(default_factory=set)
     manual: Manual | None = None
     """Manual of the base."""
+    manual_lacks: str = "the last commit was not built on this machine"
+    """Why the manual was not compared; empty if it was."""
     rust: RustCheck | None = None
     """What clippy and rustfmt say about the base."""
     streams: Streams | None = None

@@ -117,6 +117,13 @@ MANUAL_OPTION = Rule(
     remedy="define the option in its SRST … ERST text, and include that text in docs/system/invocation.rst",
     source="docs/sphinx/hxtool.py",
 )
+MANUAL_UNCHECKED = Rule(
+    id="manual-not-checked",
+    severity="note",
+    summary="the series changes the manual, which was not built and compared with that of the base",
+    remedy="run again with Sphinx (Debian: python3-sphinx, python3-sphinx-rtd-theme) on a series that builds",
+    source="docs/meson.build",
+)
 BEHAVIOUR = Rule(
     id="behaviour-fails",
     severity="error",
@@ -140,5 +147,6 @@ RULES = (
     MANUAL_FAILS,
     MANUAL_WARNING,
     MANUAL_OPTION,
+    MANUAL_UNCHECKED,
     BEHAVIOUR,
 )

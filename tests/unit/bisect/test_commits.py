@@ -469,6 +469,20 @@ def documented(walk):
     return walk
 
 
+def lacks(built):
+    """Return the patch and the reason of each finding on a manual that was not checked; there is no other."""
+    assert {(one.rule, one.severity) for one in built.findings} == {("manual-not-checked", "note")}
+    return [(one.patch, one.message.partition(": ")[2]) for one in built.findings]
+
+
+def test_manual_of_a_commit_that_is_not_built_is_reported(documented):
+    why = "the last commit was not built on this machine"
+    assert lacks(documented(patches=("1",))) == [(1, why)]
+    assert lacks(documented(hosts=("s390x",))) == [(2, why)]
+    found = documented({"c2": [ERROR]}).findings
+    assert [(one.rule, one.patch) for one in found] == [("build-fails", 2), ("manual-not-checked", 2)]
+
+
 def test_manuals_of_base_and_last_commit_are_compared(documented):
     built = documented({"c1": [ERROR]})
     assert [one.rule for one in built.findings] == ["build-fails", "manual-fails"]
@@ -486,7 +500,7 @@ def test_new_warning_in_the_manual_is_attributed_to_a_patch(documented):
 
 def test_manual_of_a_broken_base_is_not_compared(documented):
     documented.manuals["c0"] = manual("", status=2)
-    assert documented().findings == ()
+    assert lacks(documented()) == [(2, "Sphinx cannot build that of the base")]
     assert any(
         line.startswith("Sphinx") and str(documented.log(0, "manual")) in line
         for line in documented.reporter.lines
@@ -495,7 +509,7 @@ def test_manual_of_a_broken_base_is_not_compared(documented):
 
 def test_missing_sphinx_is_reported_once(documented):
     documented.sphinx = ""
-    assert documented(patches=("1",)).findings == (), "the last commit is not built"
+    assert lacks(documented(patches=("1",))) == [(1, "Sphinx is not installed")]
     assert [line for line in documented.reporter.lines if "Sphinx is not installed" in line] == [
         "the series changes the manual, which is not built: Sphinx is not installed"
     ]
