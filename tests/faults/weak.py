@@ -6,6 +6,7 @@ sitecustomize (Python's documentation of ``site``), so that all modules of the h
 """
 
 import contextlib
+import functools
 import importlib
 import os
 import sys
@@ -193,9 +194,10 @@ def _paths_trusted() -> None:
 @weakness("width-unknown", "terminal", "^40 columns: a line of [0-9]+ columns")
 def _width_unknown() -> None:
     """every terminal is assumed to have 200 columns"""
-    from rich.console import Console
+    from harness.console import LiteralConsole
 
-    replace("harness.progress", "Console", lambda **words: Console(**words, width=200))
+    wide = functools.partial(LiteralConsole, width=200)
+    replace("harness.progress", "LiteralConsole", wide, everywhere=False)  # others inherit from it
 
 
 def site(folder: Path) -> str:

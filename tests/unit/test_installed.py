@@ -135,7 +135,9 @@ def test_installed_harness_works_outside_of_a_clone(run, clone, world, tmp_path)
     assert "input-base" in listed.stdout
     missing = run("which", "pristine", TARGET, cwd=tmp_path)
     assert missing.stderr.splitlines()[0].startswith("error: 7.2 pristine has not been built")
-    assert missing.stderr.splitlines()[1] == "remedy: run: qemu-harness build"
+    assert missing.stderr.splitlines()[1] == (
+        f"remedy: run: qemu-harness build -Dvariants=pristine -Dtargets={TARGET}"
+    )
     tree = run("tree", f"-Dsource={clone}", f"-Dtargets={TARGET}", cwd=tmp_path)
     assert tree.returncode == 0, tree.stderr
     place = world.home / ".local" / "state" / "qemu-harness" / "default"
