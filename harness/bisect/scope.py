@@ -296,19 +296,22 @@ def choose(
         demands += [demand_of([frozenset({binary_name(name)})]) for name in names if name in chooser.targets]
         targets = cover(demands, usual, chooser.targets, widest)
     extra, sources, refused = _enable(chooser, targets, needs)
-    if (
-        any(chooser.programs(path, widest) and not chooser.programs(path, sources) for path in files)
-        and not given
-    ):
-        # The description did not explain which feature is missing.
+    elsewhere = _elsewhere(chooser, files, sources)
+    if elsewhere and not given:
+        # The description did not explain which feature is missing, or a header is for many of them.
         default = Extra(switches=extra.switches, default_features=True)
-        if not (wider := chooser.probe(targets, default)).error:
-            extra, sources = default, wider
-    elsewhere = {path: programs for path in sorted(files) if (programs := chooser.lacking(path, sources))}
+        wider = chooser.probe(targets, default)
+        if not wider.error and len(fewer := _elsewhere(chooser, files, wider)) < len(elsewhere):
+            extra, sources, elsewhere = default, wider, fewer
     includers = {path: users for path in sorted(files) if (users := chooser.includers(path, widest))}
     scope = Scope(targets=targets, extra=extra, refused=refused, elsewhere=elsewhere, needs=found)
     scope = dataclasses.replace(scope, includers=includers)
     return _finish(chooser, files, targets, extra.switches, sources, scope)
+
+
+def _elsewhere(chooser: Chooser, files: Iterable[str], sources: Sources) -> dict[str, tuple[str, ...]]:
+    """Return, for each of ``files`` that ``sources`` do not compile enough of, the programs that do."""
+    return {path: programs for path in sorted(files) if (programs := chooser.lacking(path, sources))}
 
 
 def _enable(

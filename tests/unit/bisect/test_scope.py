@@ -361,6 +361,16 @@ def test_unexplained_feature_is_found_with_the_default_features():
     assert chosen.sources.programs_of("block/odd.c") == ("qemu-system-x86_64",)
 
 
+def test_header_for_features_that_are_off_is_built_with_the_default_features():
+    users = ("util/a.c", "block/odd.c")
+    includes = Includes(files=frozenset({"include/block/odd.h", *users}))
+    includes.lines["odd.h"] = [(user, "block/odd.h") for user in users]
+    found = machine(unexplained="odd", includes=includes)
+    chosen = choose(found, {"include/block/odd.h"}, set())
+    assert chosen.extra.default_features
+    assert chosen.elsewhere == {}
+
+
 def test_described_targets_are_built():
     assert choose(machine(), set(), {"configs/devices/arm-softmmu/default.mak"}).targets == ("arm-softmmu",)
     assert choose(machine(), set(), {"configs/targets/arm-linux-user.mak"}).targets == ("arm-linux-user",)
