@@ -133,11 +133,12 @@ def _compare(
     test: QemuTest, patch: int, on_base: OnBase, before: TestRow | None, after: TestRow
 ) -> TestProof:
     row = on_base.rows.get(test.name)
+    known = _failures(before)
     if on_base.error or test.name in on_base.unbuilt:
         outcome, reason = "not built on the base", on_base.error or on_base.unbuilt[test.name]
-    elif after.outcome in BAD:
+    elif "" not in known and _failures(after) - known:
         outcome, reason = "fails with the series", after.reason
-    elif after.outcome != "ok":
+    elif after.outcome not in ("ok", *BAD):
         outcome, reason = "skipped", after.reason
     elif row is None:
         outcome, reason = "skipped", "it is not in the base"
@@ -145,11 +146,18 @@ def _compare(
         outcome, reason = "passes on the base", ""
     elif row.outcome not in BAD:
         outcome, reason = "skipped", row.reason
-    elif before is not None and before.outcome in BAD:
+    elif known and ("" in known | _failures(row) or not _failures(row) - known):
         outcome, reason = "fails on the base already", row.reason
     else:
         outcome, reason = "proves", row.reason
     return TestProof(test=test.name, suite=test.suite, patch=patch, outcome=outcome, reason=reason)  # type: ignore[arg-type]
+
+
+def _failures(row: TestRow | None) -> frozenset[str]:
+    """Return the parts that failed; an empty name stands for the test as a whole."""
+    if row is None or row.outcome not in BAD:
+        return frozenset()
+    return frozenset(row.failed_parts if row.outcome == "failed" and row.failed_parts else [""])
 
 
 def _patch_of(test: QemuTest, judged: Judged, files: Collection[str]) -> JudgedPatch:

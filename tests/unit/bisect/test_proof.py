@@ -184,6 +184,24 @@ def test_test_that_fails_anyway_shows_nothing(walk):
 
 
 @pytest.mark.parametrize(
+    ("base", "with_files", "tip", "outcome"),
+    [
+        (":old", ":old new", ":old", "proves"),
+        (":old", ":old new", None, "proves"),
+        (":old", ":old", ":old", "fails on the base already"),
+        (":old", ":old new", ":old new", "fails with the series"),
+        (":old", "", ":old", "fails on the base already"),
+        ("", ":old new", ":old", "fails on the base already"),
+        (":old", ":old", "", "fails with the series"),
+    ],
+)
+def test_part_that_fails_on_the_base_hides_no_other(walk, base, with_files, tip, outcome):
+    failing = {"c0": base, "t0": with_files, "c1": base, "c2": tip}
+    names = {commit: [f"test-a{parts}"] for commit, parts in failing.items() if parts is not None}
+    assert outcomes(walk(failing=names)) == [("test-a", 2, outcome)]
+
+
+@pytest.mark.parametrize(
     ("base", "with_files", "tip", "outcome", "reason"),
     [
         ("", "failed", "ok", "proves", "t0"),
