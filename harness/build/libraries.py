@@ -27,11 +27,16 @@ def library(name: str, needed_by: str = "") -> Requirement | None:
     return provided(need, distribution()) if need.name in table().packages else None
 
 
+def optional_libraries(needed_by: str = "") -> dict[str, Requirement]:
+    """Return the switches of OPTIONAL with their libraries, as far as a package of them is known."""
+    known = {switch: library(name, needed_by) for switch, name in OPTIONAL.items()}
+    return {switch: need for switch, need in known.items() if need}
+
+
 def installed_features() -> tuple[str, ...]:
     """Return the switches of OPTIONAL whose library is installed on this machine."""
-    needs = {switch: library(name) for switch, name in OPTIONAL.items()}
-    found = {row.name for row in check(filter(None, needs.values())) if row.found}
-    return tuple(switch for switch, need in needs.items() if need and need.name in found)
+    needs = optional_libraries()
+    return tuple(switch for switch, row in zip(needs, check(needs.values()), strict=True) if row.found)
 
 
 def missing_packages(names: Iterable[str]) -> tuple[str, ...]:

@@ -52,7 +52,7 @@ def _make_subjects(
     """Build the variants for this machine, and for row 15 the series alone for each emulated host."""
     from harness.bench import subjects_of
     from harness.build.doctor import ensure, ensure_libraries
-    from harness.build.libraries import OPTIONAL, library
+    from harness.build.libraries import optional_libraries
     from harness.pipeline import build_all, build_cross, build_emulators
     from harness.properties.model import AIO_ROW, HOSTS_ROW
 
@@ -60,9 +60,8 @@ def _make_subjects(
         return chosen.named, ()
     layout, options, reporter = request.layout, chosen.options, request.reporter
     if AIO_ROW in rows:
-        names = OPTIONAL.values()
-        wanted = [need for name in names if (need := library(name, f"row {AIO_ROW}: aio=native"))]
-        ensure_libraries(wanted, layout, reporter)
+        wanted = optional_libraries(f"row {AIO_ROW}: aio=native")
+        ensure_libraries([*wanted.values()], layout, reporter)
     here = dataclasses.replace(options, hosts=("native",))
     prepared, builds = build_all(layout, chosen.checked, here, reporter, request.command)
     emulators: tuple[tuple[Host, Path], ...] = ()

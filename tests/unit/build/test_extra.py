@@ -112,7 +112,7 @@ def test_optional_features_are_those_whose_library_is_installed(monkeypatch, fou
 
     monkeypatch.setattr("harness.build.libraries.check", check)
     assert installed_features() == switches
-    monkeypatch.setattr("harness.build.libraries.library", lambda _: None)
+    monkeypatch.setattr("harness.build.libraries.library", lambda *_: None)
     assert installed_features() == ()
 
 
